@@ -1,0 +1,34 @@
+//! The book of sessions.
+
+/// `[log]`: how records and lines are written. It cannot change while running.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct LogSettings {
+    /// Text for people, JSON for programs.
+    pub format: LogFormat,
+    /// The least severity that is written.
+    pub level: LogLevel,
+}
+
+/// The form of a line.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum LogFormat {
+    /// `key=value`, one line.
+    #[default]
+    Text,
+    /// One JSON object a line.
+    Json,
+}
+
+/// A severity; records of sessions are `Info`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub enum LogLevel {
+    /// We cannot serve.
+    Error,
+    /// Somebody must act.
+    Warn,
+    /// Lifecycle and ends.
+    #[default]
+    Info,
+    /// Steps.
+    Debug,
+}

@@ -1,0 +1,65 @@
+//! Loopgate carries connections from chosen ports to services on this machine and tells what became of each.
+//!
+//! > A connection is carried from an **Incoming** to a **Target** along a **Route**, and ends as an **Outcome**.
+//!
+//! ```text
+//! loopgate.toml ─▶ Config ─▶ Plan ─▶ Engine ─▶ Listener ─▶ client ─┐
+//!                 written   meant   running                        ├─▶ session ─▶ relay ─▶ Outcome ─▶ Ledger
+//!                    │        │                            target ─┘                                    │
+//!                 Problem   Change                                                               log, counters
+//! ```
+//!
+//! # The rooms, lowest first
+//!
+//! A room uses only what stands before it; `tests/tidy.rs` reads every `use crate::…` and fails on an upward edge.
+//!
+//! | room | what it is for |
+//! |---|---|
+//! | [`units`], [`address`] | `"250ms"`, `"64KiB"`, `"[::1]:8080"` ⇄ typed values |
+//! | `sys` | the only `unsafe`: small safe functions over the kernel |
+//! | [`outcome`] | how a session ends: End × Phase, traffic, timing; why the system said no |
+//! | [`ledger`] | the book of sessions: opens, counts, closes, writes the record |
+//! | [`limits`] | how many, how long |
+//! | [`probe`] | asks the system: sockets, holders, limits; facts only |
+//! | [`diagnosis`] | judges the facts: a verdict, its proof, what to do |
+//! | [`transport`] | where bytes come from and go to: listen, dial |
+//! | [`relay`] | how bytes move: copy or splice, and how a close is passed on |
+//! | [`config`] | what the user wrote, every problem with its place |
+//! | [`plan`] | what we will do: total and resolved; and what a change changes |
+//! | [`engine`] | keeps it running: supervisor, listeners, sessions, targets, drain |
+//! | [`reload`] | a file change or SIGHUP → plan → the one door |
+//! | [`cli`] | one file per command; the only `println!` |
+//!
+//! # Invariants
+//!
+//! 1. A session returns an `outcome::Outcome`, never a `Result`. A connection cannot fail; it ends.
+//! 2. Nothing outside [`ledger`] logs or counts a session.
+//! 3. Sockets that accept clients are opened and closed in `engine/supervisor.rs` alone, through one door,
+//!    `engine::Handle::declare`: a source states the whole set of routes it wants and the supervisor works out the
+//!    difference. (A try-bind in [`probe`] and the demo's target are not such sockets.)
+//! 4. A [`plan::Route`] never changes. A session keeps the `Arc<Route>` it was born with.
+//! 5. No clock, randomness or socket in the deciding rooms (limits, plan/diff, the diagnosis rules): time and facts are
+//!    arguments.
+//! 6. No global state but relay's per-thread scratch buffer (never borrowed across an await) and the log subscriber set
+//!    in main.
+//! 7. `unsafe` only in `sys`, each block with its `// SAFETY:`.
+//! 8. Nothing unbounded: every queue, table and wait has a limit with a name.
+//! 9. Nothing slow on the data path: no lock, no allocation and no log per chunk; diagnosis runs beside it, once per
+//!    transition, never once per connection.
+
+pub mod address;
+pub mod cli;
+pub mod config;
+pub mod diagnosis;
+pub mod engine;
+pub mod ledger;
+pub mod limits;
+pub mod outcome;
+pub mod plan;
+pub mod probe;
+pub mod relay;
+pub mod reload;
+#[allow(unsafe_code)]
+pub(crate) mod sys;
+pub mod transport;
+pub mod units;

@@ -1,0 +1,3 @@
+//! argv → runtime → exit code.
+
+fn main() {}

@@ -1,0 +1,130 @@
+//! Why the system said no, in our words, each with its remedy.
+
+use std::fmt;
+use std::io;
+
+/// Why a target could not be reached. One bare word in records (`cause=refused`) and in state lines.
+///
+/// The errno values are those of connect(2) and tcp(7).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Cause {
+    /// ECONNREFUSED: nothing listens there, or a firewall answers with a reset.
+    Refused,
+    /// No answer within `connect_timeout`, or ETIMEDOUT from the kernel.
+    TimedOut,
+    /// EHOSTUNREACH, ENETUNREACH: no way there, or a firewall says so.
+    Unreachable,
+    /// ECONNRESET while connecting.
+    Reset,
+    /// The target's name has no address, or the look-up failed.
+    NoAddress,
+    /// EADDRNOTAVAIL: every source port towards this target is taken. Our own trouble.
+    NoSourcePort,
+    /// EMFILE, ENFILE: no descriptor left. Our own trouble.
+    NoDescriptor,
+    /// ENOBUFS, ENOMEM: no memory left in the kernel. Our own trouble.
+    NoMemory,
+    /// EACCES, EPERM: a local policy forbids it. Our own trouble.
+    Denied,
+    /// Any other errno.
+    Other(i32),
+}
+
+impl Cause {
+    /// The cause of a failed dial.
+    pub fn of_dial(error: &io::Error) -> Cause {
+        let Some(code) = error.raw_os_error() else {
+            return match error.kind() {
+                io::ErrorKind::TimedOut => Cause::TimedOut,
+                io::ErrorKind::NotFound => Cause::NoAddress,
+                _ => Cause::Other(0),
+            };
+        };
+        match code {
+            libc::ECONNREFUSED => Cause::Refused,
+            libc::ETIMEDOUT => Cause::TimedOut,
+            libc::EHOSTUNREACH | libc::ENETUNREACH | libc::EHOSTDOWN | libc::ENETDOWN => Cause::Unreachable,
+            libc::ECONNRESET | libc::ECONNABORTED => Cause::Reset,
+            libc::EADDRNOTAVAIL => Cause::NoSourcePort,
+            libc::EMFILE | libc::ENFILE => Cause::NoDescriptor,
+            libc::ENOBUFS | libc::ENOMEM => Cause::NoMemory,
+            libc::EACCES | libc::EPERM => Cause::Denied,
+            other => Cause::Other(other),
+        }
+    }
+
+    /// Whether this says something about the target. Our own troubles are never booked as the target's.
+    pub fn blames_target(self) -> bool {
+        matches!(
+            self,
+            Cause::Refused | Cause::TimedOut | Cause::Unreachable | Cause::Reset | Cause::NoAddress
+        )
+    }
+
+    /// The bare word of records and state lines. It never changes meaning.
+    pub fn code(self) -> &'static str {
+        match self {
+            Cause::Refused => "refused",
+            Cause::TimedOut => "timed_out",
+            Cause::Unreachable => "unreachable",
+            Cause::Reset => "reset",
+            Cause::NoAddress => "no_address",
+            Cause::NoSourcePort => "no_source_port",
+            Cause::NoDescriptor => "no_descriptor",
+            Cause::NoMemory => "no_memory",
+            Cause::Denied => "denied",
+            Cause::Other(_) => "other",
+        }
+    }
+
+    /// What to do about it, one sentence that follows the target's name.
+    pub fn remedy(self) -> &'static str {
+        match self {
+            Cause::Refused => "nothing accepts there: start the service, or correct `target`",
+            Cause::TimedOut => "no answer: the service hangs or a firewall drops; see `connect_timeout`",
+            Cause::Unreachable => "no route there: check the interface, the route and the firewall",
+            Cause::Reset => {
+                "reset while connecting: the service's accept queue overflows, or a firewall resets"
+            }
+            Cause::NoAddress => "the name has no address: check /etc/hosts and DNS, or write an address",
+            Cause::NoSourcePort => {
+                "all source ports towards it are in use: add addresses to `source`, or widen ip_local_port_range"
+            }
+            Cause::NoDescriptor => "no descriptor left: raise `ulimit -n`, or lower `limits.connections`",
+            Cause::NoMemory => "the kernel has no socket memory left: see net.ipv4.tcp_mem",
+            Cause::Denied => {
+                "a local policy forbids the connection: check firewall owner rules and sandboxing"
+            }
+            Cause::Other(_) => "an unexpected error of connect(2)",
+        }
+    }
+}
+
+impl fmt::Display for Cause {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.code())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn our_own_troubles_are_never_booked_as_the_targets() {
+        for errno in
+            [libc::EADDRNOTAVAIL, libc::EMFILE, libc::ENFILE, libc::ENOBUFS, libc::ENOMEM, libc::EPERM]
+        {
+            assert!(!Cause::of_dial(&io::Error::from_raw_os_error(errno)).blames_target(), "errno {errno}");
+        }
+    }
+
+    #[test]
+    fn a_refusal_a_timeout_and_a_missing_way_are_told_apart() {
+        let cause = |errno| Cause::of_dial(&io::Error::from_raw_os_error(errno)).code();
+        assert_eq!(
+            [cause(libc::ECONNREFUSED), cause(libc::ETIMEDOUT), cause(libc::ENETUNREACH)],
+            ["refused", "timed_out", "unreachable"]
+        );
+    }
+}

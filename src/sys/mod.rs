@@ -1,0 +1,1 @@
+//! The only `unsafe`: small safe functions over the kernel.

@@ -1,0 +1,29 @@
+//! Where bytes come from and go to: listening sockets, and the dial to a target.
+
+use std::net::IpAddr;
+use std::time::Duration;
+
+use crate::address::TargetAddress;
+
+/// How a route reaches its target.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Dial {
+    /// What is dialled.
+    pub target: TargetAddress,
+    /// How long one attempt may take, over all addresses of a name; more than zero.
+    pub connect_timeout: Duration,
+    /// How long a client is held while its target is down; zero resets it at once.
+    pub wait_for_target: Duration,
+    /// Local addresses to dial from, each tried when the one before has no port left. Empty: the kernel chooses.
+    pub source: Vec<IpAddr>,
+}
+
+/// What a failed bind means for the process.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum BindPolicy {
+    /// Nothing runs half: the start (or the reload) is refused.
+    #[default]
+    Strict,
+    /// The route starts without this listener, says so, and keeps trying.
+    Retry,
+}

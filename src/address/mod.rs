@@ -1,6 +1,17 @@
 //! Where something listens and where it is dialled, as a user writes it ⇄ as a type.
 //!
-//! No name is resolved here: that is `transport`'s, at the time of the dial.
+//! No name is resolved here: that is `transport`'s, at the time of the dial. Port ranges, Unix sockets, UDP and IPv6
+//! zones are not here yet and are answered as such.
+
+mod listen;
+mod part;
+mod source;
+mod spec;
+mod target;
+
+pub use listen::ListenAddress;
+pub use source::SourceAddress;
+pub use spec::Spec;
 
 use std::fmt;
 use std::net::{IpAddr, SocketAddr};

@@ -1,0 +1,180 @@
+//! The parts every address is made of: `HOST:PORT`, a host, a port; and the answers to what is no address.
+//!
+//! It does not know whether the address is listened on or dialled; those differ in what they allow.
+
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+
+use super::Host;
+use crate::units::{Misread, quoted};
+
+/// The longest name DNS can carry, in bytes.
+const MAX_NAME: usize = 253;
+
+/// An address cut in two. The host keeps its brackets, so that `[db]` and `db` stay different; no host is `None`.
+pub(super) struct Cut<'t> {
+    pub(super) host: Option<&'t str>,
+    pub(super) port: &'t str,
+}
+
+/// Cuts `"host:port"`, `":port"` or `"port"`.
+pub(super) fn cut(text: &str) -> Result<Cut<'_>, Misread> {
+    refuse_other_forms(text)?;
+    if !text.contains(':') && (is_number(text) || is_range(text)) {
+        return Ok(Cut { host: None, port: text });
+    }
+    if text.starts_with('[') {
+        return cut_brackets(text);
+    }
+    if text.matches(':').count() > 1 {
+        return Err(unbracketed(text));
+    }
+    match text.rsplit_once(':') {
+        Some((host, port)) if !port.is_empty() => Ok(Cut { host: (!host.is_empty()).then_some(host), port }),
+        Some((host, _)) => Err(no_port(text, host)),
+        None => Err(no_port(text, text)),
+    }
+}
+
+/// A port from 0 to 65535, in plain digits.
+pub(super) fn port(text: &str) -> Result<u16, Misread> {
+    if is_range(text) {
+        return Err(Misread::not_yet("port ranges", "write each port on its own"));
+    }
+    match text.parse() {
+        // `parse` alone would take "+80".
+        Ok(port) if is_number(text) => Ok(port),
+        _ => Err(Misread::new(
+            format!("{} is not a port", quoted(text)),
+            "a port is a whole number from 1 to 65535",
+        )),
+    }
+}
+
+/// A host: an IPv4 literal, an IPv6 literal in brackets, or a name.
+pub(super) fn host(text: &str) -> Result<Host, Misread> {
+    if let Some(inner) = text.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')) {
+        return bracketed(inner).map(|ip| Host::Ip(IpAddr::V6(ip)));
+    }
+    match text.parse::<Ipv4Addr>() {
+        Ok(ip) => Ok(Host::Ip(IpAddr::V4(ip))),
+        Err(_) => name(text).map(Host::Name),
+    }
+}
+
+/// Only digits, and at least one.
+pub(super) fn is_number(text: &str) -> bool {
+    !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit())
+}
+
+fn is_range(text: &str) -> bool {
+    text.split_once('-').is_some_and(|(first, last)| is_number(first) && is_number(last))
+}
+
+/// What people write where an address is wanted, and what is not an address.
+pub(super) fn refuse_other_forms(text: &str) -> Result<(), Misread> {
+    if text.trim().is_empty() {
+        return Err(Misread::new("the address is empty", r#"write a host and a port, as "127.0.0.1:3000""#));
+    }
+    if text.ends_with("/udp") || text.starts_with("udp://") {
+        return Err(Misread::not_yet("udp routes", "leave udp out to forward tcp"));
+    }
+    if let Some((_, rest)) = text.split_once("://") {
+        let authority = rest.split(['/', '?', '#']).next().unwrap_or(rest);
+        let what = format!("{} is a URL, and an address is needed", quoted(text));
+        let host_and_port =
+            if authority.contains(':') { authority.into() } else { format!("{authority}:PORT") };
+        return Err(Misread::new(what, format!("write host and port alone: {}", quoted(&host_and_port))));
+    }
+    if text.starts_with("unix:") || text.starts_with('/') || text.starts_with("./") {
+        return Err(Misread::not_yet("unix sockets", r#"write a host and a port, as "127.0.0.1:3000""#));
+    }
+    if text.contains(char::is_whitespace) {
+        let spaceless: String = text.chars().filter(|c| !c.is_whitespace()).collect();
+        let what = format!("{} has a space in it", quoted(text));
+        return Err(Misread::new(what, format!("write it without: {}", quoted(&spaceless))));
+    }
+    Ok(())
+}
+
+fn cut_brackets(text: &str) -> Result<Cut<'_>, Misread> {
+    let Some(end) = text.find(']') else {
+        let what = format!("{} opens a bracket and never closes it", quoted(text));
+        return Err(Misread::new(what, r#"write it as "[::1]:3000""#));
+    };
+    let (host, rest) = text.split_at(end + 1);
+    match rest.strip_prefix(':') {
+        Some(port) if !port.is_empty() => Ok(Cut { host: Some(host), port }),
+        _ if rest.is_empty() || rest == ":" => Err(no_port(text, host)),
+        _ => {
+            let what = format!("{} goes on after the bracket without a colon", quoted(text));
+            Err(Misread::new(what, r#"write it as "[::1]:3000""#))
+        }
+    }
+}
+
+fn no_port(text: &str, host: &str) -> Misread {
+    Misread::new(
+        format!("{} has no port", quoted(text)),
+        format!("write {}", quoted(&format!("{host}:PORT"))),
+    )
+}
+
+/// Two colons or more outside brackets: IPv6, with or without a port, or one colon too many.
+fn unbracketed(text: &str) -> Misread {
+    let with_port = text
+        .rsplit_once(':')
+        .filter(|(host, port)| host.parse::<Ipv6Addr>().is_ok() && port.parse::<u16>().is_ok());
+    let bare = text.split_once('%').map_or(text, |(ip, _)| ip);
+    let instead = match with_port {
+        Some((host, port)) => format!("[{host}]:{port}"),
+        None if bare.parse::<Ipv6Addr>().is_ok() => format!("[{bare}]:PORT"),
+        None => {
+            let what = format!("{} has too many colons", quoted(text));
+            return Misread::new(what, r#"write one host and one port, as "127.0.0.1:3000" or "[::1]:3000""#);
+        }
+    };
+    let what = format!("{} is an IPv6 address without brackets", quoted(text));
+    Misread::new(what, format!("write {}", quoted(&instead)))
+}
+
+fn bracketed(inner: &str) -> Result<Ipv6Addr, Misread> {
+    if let Some((ip, _)) = inner.split_once('%') {
+        let what = "IPv6 zones (the part after %)";
+        return Err(Misread::not_yet(what, format!("write an address that needs none, not {}", quoted(ip))));
+    }
+    inner.parse().map_err(|_| match inner.parse::<Ipv4Addr>() {
+        Ok(ip) => Misread::new("brackets are for IPv6 alone", format!(r#"write "{ip}" without them"#)),
+        Err(_) => Misread::new(
+            format!("{} is not an IPv6 address", quoted(inner)),
+            r#"write one as "[::1]", or a name without brackets"#,
+        ),
+    })
+}
+
+fn name(text: &str) -> Result<Box<str>, Misread> {
+    let last = text.rsplit('.').next().unwrap_or(text);
+    if is_number(last) {
+        let what = format!("{} is not an IPv4 address", quoted(text));
+        return Err(Misread::new(what, r#"write four numbers from 0 to 255, as "127.0.0.1""#));
+    }
+    if text == "*" {
+        return Err(Misread::new(r#""*" is not a host"#, "write an IP address or a name"));
+    }
+    if !text.is_ascii() {
+        let what = format!("{} is not a name DNS can carry", quoted(text));
+        return Err(Misread::new(what, "write it in its xn-- form, or as an IP address"));
+    }
+    // One dot at the end is how DNS writes a name that is complete.
+    let labels = text.strip_suffix('.').unwrap_or(text).split('.');
+    if text.len() > MAX_NAME || !labels.clone().all(is_label) {
+        let what = format!("{} is not a host name", quoted(text));
+        return Err(Misread::new(what, "a name has letters, digits, - and _, with dots between"));
+    }
+    Ok(text.into())
+}
+
+fn is_label(label: &str) -> bool {
+    (1..=63).contains(&label.len())
+        && !label.starts_with('-')
+        && label.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-' || byte == b'_')
+}

@@ -1,0 +1,182 @@
+//! A route as the command line writes it, `[bind:]port:[host:]port`, as `ssh -L` spells it.
+//!
+//! One difference, on purpose: an empty or `*` bind is refused, because in ssh it opens the port to the world and here
+//! that is written out. Settings have no short form; they are the configuration's.
+
+use std::fmt;
+use std::str::FromStr;
+
+use super::part::{is_number, refuse_other_forms};
+use super::{ListenAddress, TargetAddress};
+use crate::units::{Misread, quoted};
+
+/// A route from the command line: where it listens and what it dials. It prints in full, with all four parts.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Spec {
+    /// The address to listen on; 127.0.0.1 where no bind was written.
+    pub listen: ListenAddress,
+    /// What is dialled; 127.0.0.1 where no host was written.
+    pub target: TargetAddress,
+}
+
+impl FromStr for Spec {
+    type Err = Misread;
+
+    /// Reads `8080:3000`, `8080:db:5432`, `0.0.0.0:8080:3000` and `0.0.0.0:8080:db:5432`. Of three parts a numeric first
+    /// is the port. IPv6 stands in brackets.
+    fn from_str(text: &str) -> Result<Self, Misread> {
+        refuse_other_forms(text)?;
+        if text.contains('/') {
+            return Err(Misread::not_yet("unix sockets", "write ports, as 8080:3000"));
+        }
+        let parts = split(text)?;
+        let (bind, listen_port, host, target_port) = match parts[..] {
+            [listen, target] => (None, listen, None, target),
+            [listen, host, target] if is_number(listen) => (None, listen, Some(host), target),
+            [bind, listen, target] => (Some(bind), listen, None, target),
+            [bind, listen, host, target] => (Some(bind), listen, Some(host), target),
+            _ => return Err(form(text, &parts)),
+        };
+        if host == Some("") {
+            let what = format!("{} has an empty host", quoted(text));
+            return Err(Misread::new(what, format!("leave it out: {listen_port}:{target_port}")));
+        }
+        if let Some(bind @ ("" | "*")) = bind {
+            let what = if bind.is_empty() { "an empty bind is refused" } else { "a bind of * is refused" };
+            let rest = quoted_rest(text, bind);
+            return Err(Misread::new(
+                what,
+                format!("write 0.0.0.0:{rest} for every address, {rest} for this machine"),
+            ));
+        }
+        Ok(Spec { listen: end(bind, listen_port)?, target: end(host, target_port)? })
+    }
+}
+
+impl fmt::Display for Spec {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}:{}", self.listen, self.target)
+    }
+}
+
+/// Reads one end as if it stood alone, so that both spellings answer alike.
+fn end<T: FromStr<Err = Misread>>(host: Option<&str>, port: &str) -> Result<T, Misread> {
+    if !is_number(port) {
+        // The port's own words: an end that is one word would be taken for a host without a port.
+        super::part::port(port)?;
+    }
+    match host {
+        Some(host) => format!("{host}:{port}").parse(),
+        None => port.parse(),
+    }
+}
+
+/// Splits at the colons outside brackets.
+fn split(text: &str) -> Result<Vec<&str>, Misread> {
+    let mut inside = false;
+    let parts = text.split(|c| {
+        inside = (inside || c == '[') && c != ']';
+        c == ':' && !inside
+    });
+    let parts: Vec<&str> = parts.collect();
+    if inside {
+        let what = format!("{} opens a bracket and never closes it", quoted(text));
+        return Err(Misread::new(what, "write IPv6 as [::1]:8080:3000"));
+    }
+    Ok(parts)
+}
+
+fn quoted_rest(text: &str, bind: &str) -> String {
+    let rest = &text[bind.len() + 1..];
+    quoted(rest).trim_matches('"').to_owned()
+}
+
+fn form(text: &str, parts: &[&str]) -> Misread {
+    let shown = quoted(text);
+    if parts.len() > 4 {
+        let what = format!("{shown} has too many parts");
+        return Misread::new(what, "write [bind:]port:[host:]port, with IPv6 in brackets: [::1]:8080:3000");
+    }
+    if is_number(text) {
+        return Misread::new(
+            format!("{shown} names no target"),
+            format!("write {text}:3000 to forward to port 3000"),
+        );
+    }
+    Misread::new(
+        format!("{shown} is not a route"),
+        "write [bind:]port:[host:]port, as 8080:3000 or 8080:db:5432",
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn read(text: &str) -> String {
+        text.parse::<Spec>().unwrap().to_string()
+    }
+
+    fn told(text: &str) -> String {
+        text.parse::<Spec>().unwrap_err().to_string()
+    }
+
+    #[test]
+    fn ports_and_hosts_are_told_apart() {
+        assert_eq!(read("8080:3000"), "127.0.0.1:8080:127.0.0.1:3000");
+        assert_eq!(read("8080:db:5432"), "127.0.0.1:8080:db:5432");
+        assert_eq!(read("0.0.0.0:8080:3000"), "0.0.0.0:8080:127.0.0.1:3000");
+        assert_eq!(read("0.0.0.0:8080:db:5432"), "0.0.0.0:8080:db:5432");
+        assert_eq!(read("[::1]:8080:[::1]:3000"), "[::1]:8080:[::1]:3000");
+        assert_eq!(read("8080:[::1]:3000"), "127.0.0.1:8080:[::1]:3000");
+        assert_eq!(read("0:3000"), "127.0.0.1:0:127.0.0.1:3000");
+        assert_eq!(read("localhost:0:localhost:3000"), "127.0.0.1:0:localhost:3000");
+    }
+
+    #[test]
+    fn an_open_bind_is_written_out() {
+        assert_eq!(
+            told(":8080:3000"),
+            "an empty bind is refused; write 0.0.0.0:8080:3000 for every address, 8080:3000 for this machine"
+        );
+        assert!(
+            told("*:8080:db:1")
+                .starts_with("a bind of * is refused; write 0.0.0.0:8080:db:1 for every address")
+        );
+        assert!(told(":0:3000").starts_with("an empty bind is refused"));
+    }
+
+    #[test]
+    fn what_is_no_route_is_shown_the_form() {
+        assert_eq!(told("8080"), r#""8080" names no target; write 8080:3000 to forward to port 3000"#);
+        assert!(told("nonsense").contains("write [bind:]port:[host:]port"));
+        assert!(told("::1:8080:3000").contains("IPv6 in brackets"));
+        assert!(told("localhost:3000").starts_with(r#""localhost" is not a port"#));
+        assert!(told("8080:db:99999").starts_with(r#""99999" is not a port"#));
+        assert!(told("8080::3000").starts_with(r#""8080::3000" has an empty host; leave it out: 8080:3000"#));
+        assert!(told("8080:3000/udp").starts_with("not supported yet: udp routes"));
+        assert!(told("8000-8010:3000").starts_with("not supported yet: port ranges"));
+        assert!(told("8080:/run/x.sock").starts_with("not supported yet: unix sockets"));
+        assert!(told("8080:0").starts_with("port 0 cannot be dialled"));
+    }
+
+    proptest! {
+        #[test]
+        fn a_route_is_read_back(listen: u16, target in 1_u16.., host in "[a-z]{1,8}") {
+            let spec: Spec = format!("[::1]:{listen}:{host}:{target}").parse().unwrap();
+
+            prop_assert_eq!(spec.to_string().parse::<Spec>(), Ok(spec));
+        }
+
+        #[test]
+        fn no_text_panics(text in ".*") {
+            let _ = text.parse::<Spec>();
+        }
+
+        #[test]
+        fn nothing_that_looks_like_a_route_panics(text in r"[\[\]:.*/0-9a-f-]{0,24}") {
+            let _ = text.parse::<Spec>();
+        }
+    }
+}

@@ -1,0 +1,146 @@
+//! A target as a user writes it ⇄ [`TargetAddress`].
+//!
+//! Nothing is resolved: whether the name exists is found out at the dial.
+
+use std::net::{IpAddr, Ipv4Addr};
+use std::str::FromStr;
+
+use serde::{Deserialize, Deserializer};
+
+use super::part::{cut, host, port};
+use super::{Host, TargetAddress};
+use crate::units::{Misread, from_text};
+
+impl FromStr for TargetAddress {
+    type Err = Misread;
+
+    /// Reads `"localhost:3000"`, `"[::1]:3000"`, and `"3000"` or `":3000"` for 127.0.0.1. The port is 1 to 65535, and
+    /// the host is not one of the addresses that mean "every".
+    fn from_str(text: &str) -> Result<Self, Misread> {
+        let cut = cut(text)?;
+        let port = port(cut.port)?;
+        let host = cut.host.map_or(Ok(Host::Ip(Ipv4Addr::LOCALHOST.into())), host)?;
+        if let Host::Ip(ip) = host
+            && ip.to_canonical().is_unspecified()
+        {
+            let (every, loopback) = match ip {
+                IpAddr::V4(_) => ("0.0.0.0", "127.0.0.1"),
+                IpAddr::V6(_) => ("[::]", "[::1]"),
+            };
+            return Err(Misread::new(
+                format!("{every} means every address when listening, and is nobody to dial"),
+                format!(r#"write "{loopback}:{port}" for this machine"#),
+            ));
+        }
+        if port == 0 {
+            return Err(Misread::new(
+                "port 0 cannot be dialled",
+                "write the port the target listens on, 1 to 65535",
+            ));
+        }
+        Ok(TargetAddress { host, port })
+    }
+}
+
+impl<'de> Deserialize<'de> for TargetAddress {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        from_text(deserializer, |number| {
+            Misread::new(
+                "an address is written in quotes",
+                format!(r#"write "{number}" or "localhost:{number}""#),
+            )
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+    use std::net::SocketAddr;
+
+    fn read(text: &str) -> String {
+        text.parse::<TargetAddress>().unwrap().to_string()
+    }
+
+    fn told(text: &str) -> String {
+        text.parse::<TargetAddress>().unwrap_err().to_string()
+    }
+
+    #[test]
+    fn a_target_without_a_host_is_loopback() {
+        assert_eq!(read("3000"), "127.0.0.1:3000");
+        assert_eq!(read(":3000"), "127.0.0.1:3000");
+    }
+
+    #[test]
+    fn names_and_literals_stay_what_they_are() {
+        for text in
+            ["localhost:3000", "[::1]:3000", "db.internal:5432", "my_db-2:1", "192.168.0.1:65535", "a.b.:1"]
+        {
+            assert_eq!(read(text), text);
+        }
+    }
+
+    #[test]
+    fn an_ipv6_address_without_brackets_is_told_to_take_them() {
+        assert_eq!(told("::1:3000"), r#""::1:3000" is an IPv6 address without brackets; write "[::1]:3000""#);
+        assert_eq!(told("fe80::"), r#""fe80::" is an IPv6 address without brackets; write "[fe80::]:PORT""#);
+        assert!(told("a:b:c").contains("too many colons"));
+        assert!(told("[fe80::1%eth0]:80").starts_with("not supported yet: IPv6 zones"));
+        assert!(told("[127.0.0.1]:80").starts_with("brackets are for IPv6 alone"));
+    }
+
+    #[test]
+    fn ports_that_are_none_are_refused() {
+        for text in ["h:65536", "h:+80", "h:x", "h:8 0", "h:-1", "h:99999999999999999999"] {
+            assert!(text.parse::<TargetAddress>().is_err(), "{text}");
+        }
+        assert_eq!(told("localhost"), r#""localhost" has no port; write "localhost:PORT""#);
+        assert_eq!(told("[::1]"), r#""[::1]" has no port; write "[::1]:PORT""#);
+        assert!(told("h:0").starts_with("port 0 cannot be dialled"));
+    }
+
+    #[test]
+    fn what_is_no_address_is_told_what_it_is() {
+        assert!(told("http://localhost:3000/x").ends_with(r#"write host and port alone: "localhost:3000""#));
+        assert!(told("unix:/run/x.sock").starts_with("not supported yet: unix sockets"));
+        assert!(told("53/udp").starts_with("not supported yet: udp routes"));
+        assert!(told("h:8000-8010").starts_with("not supported yet: port ranges"));
+        assert!(told("127.0.0.256:80").contains("is not an IPv4 address"));
+        assert!(told("0.0.0.0:80").ends_with(r#"write "127.0.0.1:80" for this machine"#));
+        assert_eq!(
+            told("\x1b[2J:80"),
+            r#""\u{1b}[2J" is not a host name; a name has letters, digits, - and _, with dots between"#
+        );
+    }
+
+    proptest! {
+        #[test]
+        fn a_literal_is_read_back(address: SocketAddr) {
+            prop_assume!(address.port() != 0 && !address.ip().to_canonical().is_unspecified());
+            let target = TargetAddress::from(address);
+
+            prop_assert_eq!(target.to_string().parse::<TargetAddress>(), Ok(target));
+        }
+
+        #[test]
+        fn a_name_is_read_back(name in "[a-z_][a-z0-9_-]{0,20}(\\.[a-z][a-z0-9-]{0,5}){0,3}", port in 1_u16..) {
+            let target = TargetAddress { host: Host::Name(name.into()), port };
+
+            prop_assert_eq!(target.to_string().parse::<TargetAddress>(), Ok(target));
+        }
+
+        #[test]
+        fn no_text_panics_and_no_message_holds_a_control_character(text in ".*") {
+            if let Err(misread) = text.parse::<TargetAddress>() {
+                prop_assert!(!misread.to_string().contains(char::is_control));
+            }
+        }
+
+        #[test]
+        fn nothing_that_looks_like_an_address_panics(text in r"[\[\]:.%*/0-9a-fu -]{0,24}") {
+            let _ = text.parse::<TargetAddress>();
+        }
+    }
+}

@@ -1,1 +1,0 @@
-//! Quantities as a user writes them, `"250ms"` or `"64KiB"`, ⇄ typed values.

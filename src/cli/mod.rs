@@ -1,1 +1,3 @@
 //! (drawn next)
+
+pub mod validate;

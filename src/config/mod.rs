@@ -1,1 +1,148 @@
-//! (drawn next)
+//! What the user wrote: every value with its place, and every problem in one reading.
+//!
+//! Each value is read by its own type; this room only knows which key stands in which table. Nothing is merged, no
+//! default is filled in and no route is compared with another: that is the plan's.
+
+mod file;
+mod keys;
+mod leaf;
+mod problem;
+mod render;
+mod route;
+mod syntax;
+mod table;
+
+pub use keys::keys;
+pub use problem::{Place, Problem, Problems};
+
+pub(crate) use file::read_file;
+pub(crate) use problem::bare_or_quoted;
+
+use toml::de::DeTable;
+
+use crate::address::{ListenAddress, SourceAddress, TargetAddress};
+use crate::ledger::{LogFormat, LogLevel};
+use crate::transport::BindPolicy;
+use crate::units::TimeSpan;
+use keys::Section;
+use table::Table;
+
+/// A value and where it was written.
+#[derive(Clone, Debug)]
+pub(crate) struct Written<T> {
+    pub(crate) value: T,
+    pub(crate) place: Place,
+}
+
+/// A file as written. What had a problem is not in it.
+#[derive(Debug, Default)]
+pub(crate) struct Config {
+    pub(crate) defaults: Settings,
+    pub(crate) routes: Vec<WrittenRoute>,
+    pub(crate) limits: WrittenLimits,
+    pub(crate) log: WrittenLog,
+}
+
+/// The settings of a route, or of `[defaults]`.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Settings {
+    pub(crate) connect_timeout: Option<Written<TimeSpan>>,
+    pub(crate) wait_for_target: Option<Written<TimeSpan>>,
+    pub(crate) source: Option<Vec<Written<SourceAddress>>>,
+    pub(crate) bind: Option<Written<BindPolicy>>,
+    pub(crate) reset_linger: Option<Written<TimeSpan>>,
+}
+
+/// `[routes.NAME]`
+#[derive(Debug)]
+pub(crate) struct WrittenRoute {
+    pub(crate) name: String,
+    pub(crate) listen: Vec<Written<ListenAddress>>,
+    pub(crate) target: Option<Written<TargetAddress>>,
+    pub(crate) settings: Settings,
+}
+
+/// `[limits]`
+#[derive(Debug, Default)]
+pub(crate) struct WrittenLimits {
+    pub(crate) connections: Option<Written<usize>>,
+    pub(crate) drain_timeout: Option<Written<TimeSpan>>,
+}
+
+/// `[log]`
+#[derive(Debug, Default)]
+pub(crate) struct WrittenLog {
+    pub(crate) format: Option<Written<LogFormat>>,
+    pub(crate) level: Option<Written<LogLevel>>,
+}
+
+/// Reads the text of a file. A text whose syntax is broken gives no `Config` and the broken places alone: what the rest
+/// would mean is a guess, and a wrong guess sends people to the wrong line.
+pub(crate) fn read(text: &str, problems: &mut Vec<Problem>) -> Option<Config> {
+    let (root, errors) = DeTable::parse_recoverable(text);
+    if !errors.is_empty() {
+        problems.extend(errors.iter().map(|error| syntax::problem(text, error)));
+        return None;
+    }
+    let mut top = Table::top(root.get_ref(), problems);
+    let mut config = Config::default();
+    if let Some(mut defaults) = top.table("defaults", Section::Defaults) {
+        config.defaults = route::settings(&mut defaults);
+    }
+    config.routes = route::routes(&mut top);
+    if let Some(mut limits) = top.table("limits", Section::Limits) {
+        config.limits = read_limits(&mut limits);
+    }
+    if let Some(mut log) = top.table("log", Section::Log) {
+        config.log = WrittenLog { format: log.word("format"), level: log.word("level") };
+    }
+    Some(config)
+}
+
+fn read_limits(table: &mut Table<'_, '_>) -> WrittenLimits {
+    let count = table.value::<leaf::Count>("connections");
+    WrittenLimits {
+        connections: count.map(|count| Written { value: count.value.0, place: count.place }),
+        drain_timeout: table.time("drain_timeout", table::AtLeast::Zero, "24h"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn problems(text: &str) -> Problems {
+        let mut list = Vec::new();
+        read(text, &mut list);
+        Problems::new("f.toml", text, list)
+    }
+
+    #[test]
+    fn every_problem_is_found_in_one_reading() {
+        let found = problems("[routes.a]\nlisten = 1\ncolour = 2\n[log]\nlevel = \"wran\"\n[limit]\n");
+
+        let keys: Vec<&str> = found.list.iter().map(|problem| problem.key.as_str()).collect();
+        assert_eq!(keys, ["routes.a.target", "routes.a.listen", "routes.a.colour", "log.level", "limit"]);
+    }
+
+    proptest! {
+        #[test]
+        fn no_text_panics(text in ".*") {
+            problems(&text).render(true);
+        }
+
+        #[test]
+        fn nothing_that_looks_like_a_file_panics(
+            lines in proptest::collection::vec(
+                r#"(\[(routes\.)?[a-zé"]{0,4}\]?|(listen|target|bind|source|x) = ?["\[{]?[0-9a-z:.ü \r\t]{0,8}["\]}]?)"#,
+                0..12,
+            )
+        ) {
+            let found = problems(&lines.join("\n"));
+
+            let plain = found.render(false);
+            prop_assert!(!plain.contains(|c: char| c.is_control() && c != '\n'), "{plain:?}");
+        }
+    }
+}

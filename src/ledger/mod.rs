@@ -1,5 +1,7 @@
 //! The book of sessions.
 
+use serde::Deserialize;
+
 /// `[log]`: how records and lines are written. It cannot change while running.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct LogSettings {
@@ -10,7 +12,8 @@ pub struct LogSettings {
 }
 
 /// The form of a line.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
 pub enum LogFormat {
     /// `key=value`, one line.
     #[default]
@@ -20,7 +23,8 @@ pub enum LogFormat {
 }
 
 /// A severity; records of sessions are `Info`.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Deserialize)]
+#[serde(rename_all = "lowercase")]
 pub enum LogLevel {
     /// We cannot serve.
     Error,

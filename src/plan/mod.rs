@@ -2,12 +2,23 @@
 //!
 //! A plan holds no socket and no clock. It is compared with the one before it to find out what a reload changes.
 
+mod build;
+mod diff;
+mod find;
+mod loops;
+mod overlap;
+
 use std::collections::BTreeMap;
 use std::fmt;
 use std::net::SocketAddr;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
+pub use diff::{Change, diff, unchangeable};
+pub use find::{default_file, find_file};
+
+use crate::config::{Place, Problem, Problems, read, read_file};
 use crate::ledger::LogSettings;
 use crate::limits::Limits;
 use crate::transport::{BindPolicy, Dial};
@@ -49,4 +60,49 @@ pub struct Plan {
     pub limits: Limits,
     /// How records and lines are written.
     pub log: LogSettings,
+}
+
+/// Where a plan comes from; at least one of the two gives a route.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Sources {
+    /// The file to read.
+    pub file: Option<PathBuf>,
+    /// Routes of the command line, each `[bind:]port:[host:]port`.
+    pub forwards: Vec<String>,
+}
+
+/// Reads the file and the command line into a plan, or tells every problem of both.
+pub fn load(sources: &Sources) -> Result<Plan, Problems> {
+    let Some(path) = &sources.file else { return parse("", "", &sources.forwards) };
+    let name = path.display().to_string();
+    match read_file(path) {
+        Ok(text) => parse(&name, &text, &sources.forwards),
+        Err(problem) => Err(Problems::new(&name, "", vec![*problem])),
+    }
+}
+
+/// Makes a plan of a text and the routes of the command line, or tells every problem of both. `file_name` is what
+/// problems call the text; empty, if there is none.
+pub fn parse(file_name: &str, text: &str, forwards: &[String]) -> Result<Plan, Problems> {
+    let mut problems = Vec::new();
+    let plan = read(text, &mut problems).and_then(|config| build::build(config, forwards, &mut problems));
+    match plan {
+        Some(plan) if problems.is_empty() => {
+            if !plan.routes.is_empty() {
+                return Ok(plan);
+            }
+            problems.push(no_routes(file_name));
+        }
+        _ => {}
+    }
+    Err(Problems::new(file_name, text, problems))
+}
+
+fn no_routes(file_name: &str) -> Problem {
+    let help = match file_name {
+        "" => "give one, as 8080:3000, or a file with -c FILE".to_owned(),
+        _ => "add [routes.NAME] with listen and target, or give one on the command line, as 8080:3000"
+            .to_owned(),
+    };
+    Problem::new(Place::File, "", "there are no routes, so there is nothing to do").help(help)
 }

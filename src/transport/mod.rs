@@ -3,6 +3,8 @@
 use std::net::IpAddr;
 use std::time::Duration;
 
+use serde::Deserialize;
+
 use crate::address::TargetAddress;
 
 /// How a route reaches its target.
@@ -19,7 +21,8 @@ pub struct Dial {
 }
 
 /// What a failed bind means for the process.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
 pub enum BindPolicy {
     /// Nothing runs half: the start (or the reload) is refused.
     #[default]

@@ -1,0 +1,94 @@
+//! `loopgate validate`: every problem of a configuration at once. It starts nothing and binds nothing.
+
+use std::io::{self, Write};
+
+use serde::Serialize;
+
+use crate::config::Problems;
+use crate::plan::{self, Plan, Sources};
+
+/// What a program reads.
+#[derive(Serialize)]
+struct Answer {
+    /// The file as it was named; null without one.
+    file: Option<String>,
+    ok: bool,
+    routes: usize,
+    listeners: usize,
+    /// Empty if and only if `ok`.
+    problems: serde_json::Value,
+}
+
+/// Writes whether `sources` make a plan, and the exit code: 0 if they do, 2 if not. Fails only where `out` does.
+pub fn validate(sources: &Sources, json: bool, colour: bool, out: &mut dyn Write) -> io::Result<u8> {
+    let plan = plan::load(sources);
+    if json {
+        serde_json::to_writer(&mut *out, &answer(sources, &plan)?)?;
+        writeln!(out)?;
+    } else {
+        match &plan {
+            Ok(plan) => writeln!(out, "{}: ok, {}", name(sources), counted(plan))?,
+            Err(problems) => out.write_all(problems.render(colour).as_bytes())?,
+        }
+    }
+    Ok(if plan.is_ok() { 0 } else { 2 })
+}
+
+fn name(sources: &Sources) -> String {
+    sources.file.as_ref().map_or("command line".into(), |file| file.display().to_string())
+}
+
+fn listeners(plan: &Plan) -> usize {
+    plan.routes.values().map(|route| route.listen.len()).sum()
+}
+
+fn counted(plan: &Plan) -> String {
+    let count = |number: usize, word: &str| format!("{number} {word}{}", if number == 1 { "" } else { "s" });
+    format!("{}, {}", count(plan.routes.len(), "route"), count(listeners(plan), "listener"))
+}
+
+fn answer(sources: &Sources, plan: &Result<Plan, Problems>) -> serde_json::Result<Answer> {
+    let (routes, listeners, problems) = match plan {
+        Ok(plan) => (plan.routes.len(), listeners(plan), serde_json::json!([])),
+        Err(problems) => (0, 0, serde_json::to_value(problems)?),
+    };
+    let file = sources.file.as_ref().map(|file| file.display().to_string());
+    Ok(Answer { file, ok: plan.is_ok(), routes, listeners, problems })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn run(text: &str, json: bool) -> (u8, String) {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("loopgate.toml");
+        std::fs::write(&file, text).unwrap();
+        let mut out = Vec::new();
+        let code = validate(&Sources { file: Some(file), forwards: vec![] }, json, false, &mut out).unwrap();
+        let folder = format!("{}/", folder.path().display());
+        (code, String::from_utf8(out).unwrap().replace(&folder, ""))
+    }
+
+    #[test]
+    fn a_good_file_is_counted() {
+        let text = "[routes.a]\nlisten = [\"1\", \"2\"]\ntarget = \"3\"\n";
+
+        assert_eq!(run(text, false), (0, "loopgate.toml: ok, 1 route, 2 listeners\n".into()));
+        assert!(
+            run(text, true).1.starts_with(r#"{"file":"loopgate.toml","ok":true,"routes":1,"listeners":2,"#)
+        );
+    }
+
+    #[test]
+    fn a_bad_file_is_told_to_programs_too() {
+        let (code, told) = run("[routes.a]\nlisten = \"1\"\ntarget = 3\n", true);
+
+        let told: serde_json::Value = serde_json::from_str(&told).unwrap();
+        assert_eq!((code, &told["ok"]), (2, &false.into()));
+        let problem = &told["problems"][0];
+        assert_eq!((&problem["line"], &problem["column"]), (&3.into(), &10.into()));
+        assert_eq!(problem["key"], "routes.a.target");
+        assert_eq!(problem["help"], r#"write "3" or "localhost:3""#);
+    }
+}

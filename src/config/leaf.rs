@@ -1,0 +1,146 @@
+//! One value of the file → the type that owns its words, by that type's own `Deserialize`.
+//!
+//! serde's errors are caught as parts, not as prose: what is wrong, and what to write instead. It knows no place.
+
+use std::fmt;
+
+use serde::de::value::{BoolDeserializer, F64Deserializer, I64Deserializer, StrDeserializer};
+use serde::de::{self, Deserialize, IntoDeserializer, Unexpected, Visitor};
+use toml::de::DeValue;
+
+use super::keys::{listed, nearest};
+use crate::units::quoted;
+
+/// Why a value is not what its key takes.
+#[derive(Debug)]
+pub(super) struct Wrong {
+    pub(super) what: String,
+    pub(super) instead: Option<String>,
+}
+
+/// Reads a value that is no table and no list.
+pub(super) fn decode<T: for<'de> Deserialize<'de>>(value: &DeValue<'_>) -> Result<T, Wrong> {
+    match value {
+        DeValue::String(text) => T::deserialize(StrDeserializer::<Wrong>::new(text)),
+        DeValue::Integer(number) => match i64::from_str_radix(number.as_str(), number.radix()) {
+            Ok(number) => T::deserialize(I64Deserializer::<Wrong>::new(number)),
+            Err(_) => Err(Wrong { what: "this number is too large".into(), instead: None }),
+        },
+        DeValue::Float(number) => {
+            T::deserialize(F64Deserializer::<Wrong>::new(number.as_str().parse().unwrap_or(f64::NAN)))
+        }
+        DeValue::Boolean(truth) => {
+            let truth: BoolDeserializer<Wrong> = truth.into_deserializer();
+            T::deserialize(truth)
+        }
+        other => T::deserialize(Other(other.type_str())),
+    }
+}
+
+/// Reads one of a type's words, such as `"strict"` or `"retry"`.
+pub(super) fn decode_word<T: for<'de> Deserialize<'de>>(value: &DeValue<'_>) -> Result<T, Wrong> {
+    match value {
+        DeValue::String(_) => decode(value),
+        // The empty string is no word of any type, so the answer lists them.
+        other => Err(match T::deserialize(StrDeserializer::<Wrong>::new("")) {
+            Err(words) => Wrong { what: format!("must be a string, not {}", kind(other)), ..words },
+            Ok(_) => Wrong { what: "must be a string".into(), instead: None },
+        }),
+    }
+}
+
+/// A whole number of 1 or more.
+pub(super) struct Count(pub(super) usize);
+
+impl<'de> Deserialize<'de> for Count {
+    fn deserialize<D: de::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Whole;
+        impl Visitor<'_> for Whole {
+            type Value = Count;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a whole number")
+            }
+
+            fn visit_i64<E: de::Error>(self, number: i64) -> Result<Count, E> {
+                match usize::try_from(number) {
+                    Ok(count @ 1..) => Ok(Count(count)),
+                    _ => Err(E::custom(format_args!("{number} is too small\nwrite 1 or more"))),
+                }
+            }
+        }
+        deserializer.deserialize_any(Whole)
+    }
+}
+
+/// A table, a list or a date where a plain value belongs.
+struct Other(&'static str);
+
+impl<'de> de::Deserializer<'de> for Other {
+    type Error = Wrong;
+
+    fn deserialize_any<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Wrong> {
+        let kind = match self.0 {
+            "array" => "a list",
+            "datetime" => "a date",
+            _ => "a table",
+        };
+        Err(de::Error::invalid_type(Unexpected::Other(kind), &visitor))
+    }
+
+    serde::forward_to_deserialize_any! {
+        bool i8 i16 i32 i64 i128 u8 u16 u32 u64 u128 f32 f64 char str string bytes byte_buf option unit unit_struct
+        newtype_struct seq tuple tuple_struct map struct enum identifier ignored_any
+    }
+}
+
+/// The kind of a value in a user's words.
+pub(super) fn kind(value: &DeValue<'_>) -> &'static str {
+    match value {
+        DeValue::String(_) => "a string",
+        DeValue::Integer(_) | DeValue::Float(_) => "a number",
+        DeValue::Boolean(_) => "true or false",
+        DeValue::Datetime(_) => "a date",
+        DeValue::Array(_) => "a list",
+        DeValue::Table(_) => "a table",
+    }
+}
+
+impl de::Error for Wrong {
+    /// The alternate form of a message that knows what to write instead has it on a second line.
+    fn custom<T: fmt::Display>(message: T) -> Self {
+        let message = format!("{message:#}");
+        match message.split_once('\n') {
+            Some((what, instead)) => Wrong { what: what.into(), instead: Some(instead.into()) },
+            None => Wrong { what: message, instead: None },
+        }
+    }
+
+    fn invalid_type(found: Unexpected<'_>, expected: &dyn de::Expected) -> Self {
+        let found = match found {
+            Unexpected::Str(_) => "a string".into(),
+            Unexpected::Bool(truth) => truth.to_string(),
+            Unexpected::Signed(_) | Unexpected::Unsigned(_) | Unexpected::Float(_) => "a number".into(),
+            other => other.to_string(),
+        };
+        Wrong { what: format!("must be {expected}, not {found}"), instead: None }
+    }
+
+    fn unknown_variant(word: &str, known: &'static [&'static str]) -> Self {
+        let words: Vec<String> = known.iter().map(|word| format!("{word:?}")).collect();
+        let words: Vec<&str> = words.iter().map(String::as_str).collect();
+        let instead = match nearest(word, known) {
+            Some(near) => format!("did you mean {near:?}?"),
+            None => format!("write {}", listed(&words, "or")),
+        };
+        Wrong { what: format!("unknown word {}", quoted(word)), instead: Some(instead) }
+    }
+}
+
+impl fmt::Display for Wrong {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.what)
+    }
+}
+
+impl std::error::Error for Wrong {}

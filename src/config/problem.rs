@@ -1,0 +1,143 @@
+//! What is wrong with what the user wrote, and where: a [`Problem`], and the [`Problems`] of one reading.
+//!
+//! It stops nothing by itself: problems are collected, and the caller decides at the end.
+
+use std::fmt;
+use std::ops::Range;
+
+use crate::units::quoted;
+
+/// Where something was written.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Place {
+    /// In the text of the file, as bytes.
+    Text(Range<usize>),
+    /// The file as a whole: it cannot be read, or something is not in it.
+    File,
+    /// An argument of the command line, as given.
+    Argument(String),
+}
+
+/// One thing to put right.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Problem {
+    /// Where it is.
+    pub place: Place,
+    /// The key it is about, as `routes.web.listen`; empty where it is about none.
+    pub key: String,
+    /// What is wrong.
+    pub message: String,
+    /// What to do.
+    pub help: Option<String>,
+    /// A few words beside the caret.
+    pub label: Option<String>,
+    /// Further places that belong to it, each with a few words.
+    pub also: Vec<(Place, String)>,
+}
+
+impl Problem {
+    pub(crate) fn new(place: Place, key: impl Into<String>, message: impl Into<String>) -> Self {
+        Problem { place, key: key.into(), message: message.into(), help: None, label: None, also: Vec::new() }
+    }
+
+    pub(crate) fn help(mut self, help: impl Into<String>) -> Self {
+        self.help = Some(help.into());
+        self
+    }
+
+    pub(crate) fn label(mut self, label: impl Into<String>) -> Self {
+        self.label = Some(label.into());
+        self
+    }
+
+    pub(crate) fn also(mut self, place: Place, label: impl Into<String>) -> Self {
+        self.also.push((place, label.into()));
+        self
+    }
+
+    /// Key and message in one line, without the place.
+    pub fn told(&self) -> String {
+        match self.key.as_str() {
+            "" => self.message.clone(),
+            key => format!("{key}: {}", self.message),
+        }
+    }
+}
+
+/// Every problem of one reading in the order of the file, the command line's last. Never empty.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Problems {
+    /// The name of the file as the user gave it; empty where there is none.
+    pub file: String,
+    /// The text of the file; empty where it could not be read.
+    pub text: String,
+    /// The problems.
+    pub list: Vec<Problem>,
+}
+
+impl Problems {
+    pub(crate) fn new(file: &str, text: &str, mut list: Vec<Problem>) -> Self {
+        // A stable sort: what stands at one place stays in the order it was found.
+        list.sort_by_key(|problem| match &problem.place {
+            Place::File => (0, 0),
+            Place::Text(span) => (1, span.start),
+            Place::Argument(_) => (2, 0),
+        });
+        Problems { file: file.to_owned(), text: text.to_owned(), list }
+    }
+
+    /// The line and the column, in characters and both from 1, of a place in the text.
+    pub fn line_and_column(&self, place: &Place) -> Option<(usize, usize)> {
+        let Place::Text(span) = place else { return None };
+        let before = self.text.get(..span.start)?;
+        let line_start = before.rfind('\n').map_or(0, |newline| newline + 1);
+        let line = before.bytes().filter(|byte| *byte == b'\n').count() + 1;
+        Some((line, before[line_start..].chars().count() + 1))
+    }
+
+    /// The place as an editor opens it, `loopgate.toml:4:10`, or the argument.
+    pub(super) fn place(&self, place: &Place) -> String {
+        let file = escaped(&self.file);
+        match (place, self.line_and_column(place)) {
+            (Place::Argument(argument), _) => format!("argument {}", quoted(argument)),
+            (_, Some((line, column))) => format!("{file}:{line}:{column}"),
+            (_, None) => file,
+        }
+    }
+}
+
+impl fmt::Display for Problems {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.render(false))
+    }
+}
+
+impl std::error::Error for Problems {}
+
+/// A text for one line of a terminal: control and invisible characters escaped, quotes left alone.
+pub(super) fn escaped(text: &str) -> String {
+    text.chars()
+        .flat_map(|c| if matches!(c, '"' | '\'' | '\\') { vec![c] } else { c.escape_debug().collect() })
+        .collect()
+}
+
+/// A key as TOML writes it: bare where it can be, else quoted.
+pub(crate) fn bare_or_quoted(key: &str) -> String {
+    let bare = !key.is_empty()
+        && key.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-' || byte == b'_');
+    if bare && key.len() <= 64 { key.to_owned() } else { quoted(key) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn columns_count_characters() {
+        let problems = Problems::new("f", "a = 1\nü = \"ö\" x\n", vec![]);
+
+        assert_eq!(problems.line_and_column(&Place::Text(0..1)), Some((1, 1)));
+        assert_eq!(problems.line_and_column(&Place::Text(16..17)), Some((2, 9)));
+        assert_eq!(problems.line_and_column(&Place::File), None);
+    }
+}

@@ -1,0 +1,110 @@
+//! Problems as people and programs read them: rustc's look in text, one object each in JSON.
+//!
+//! Nothing is judged here. Colour is the caller's decision: this room does not look at the terminal.
+
+use std::ops::Range;
+
+use annotate_snippets::{AnnotationKind, Group, Level, Renderer, Snippet};
+use serde::ser::{Serialize, SerializeSeq, Serializer};
+
+use super::problem::{Place, Problem, Problems, escaped};
+
+/// How many problems are shown; a file of another kind altogether has thousands.
+const MAX_SHOWN: usize = 100;
+
+impl Problems {
+    /// The problems for a person. Each begins with a line `file:line:column: what is wrong` that an editor can open,
+    /// then the lines of the file with the places marked, then what to do.
+    pub fn render(&self, colour: bool) -> String {
+        let renderer = if colour { Renderer::styled() } else { Renderer::plain() };
+        let mut shown: Vec<String> =
+            self.list.iter().take(MAX_SHOWN).map(|problem| self.render_one(problem, &renderer)).collect();
+        if let Some(hidden) = self.list.len().checked_sub(MAX_SHOWN).filter(|hidden| *hidden > 0) {
+            shown.push(format!("and {hidden} more\n"));
+        }
+        shown.join("\n")
+    }
+
+    fn render_one(&self, problem: &Problem, renderer: &Renderer) -> String {
+        let headline = format!("{}: {}\n", self.place(&problem.place), problem.told());
+        let mut group = Group::with_level(Level::ERROR);
+        if let Some(snippet) = self.snippet(problem) {
+            group = group.element(snippet);
+        }
+        for (place, label) in problem.also.iter().filter(|(place, _)| !matches!(place, Place::Text(_))) {
+            group = group.element(Level::NOTE.message(format!("{label}: {}", self.place(place))));
+        }
+        if let Some(help) = &problem.help {
+            group = group.element(Level::HELP.message(help.as_str()));
+        }
+        if group.is_empty() {
+            return headline;
+        }
+        headline + &renderer.render(&[group]) + "\n"
+    }
+
+    /// The lines from the first place to the last; what lies between unmarked is folded away.
+    fn snippet(&self, problem: &Problem) -> Option<Snippet<'_, annotate_snippets::Annotation<'_>>> {
+        let Place::Text(primary) = &problem.place else { return None };
+        let others = problem.also.iter().filter_map(|(place, label)| match place {
+            Place::Text(span) => Some((span, label)),
+            _ => None,
+        });
+        let first = others.clone().map(|(span, _)| span.start).fold(primary.start, usize::min);
+        let last = others.clone().map(|(span, _)| span.end).fold(primary.end, usize::max);
+        let start = self.text.get(..first)?.rfind('\n').map_or(0, |newline| newline + 1);
+        let end = self.text.get(last..)?.find('\n').map_or(self.text.len(), |newline| last + newline);
+        let line = self.text[..start].bytes().filter(|byte| *byte == b'\n').count() + 1;
+
+        let within = |span: &Range<usize>| span.start - start..span.end - start;
+        let mut mark = AnnotationKind::Primary.span(within(primary));
+        if let Some(label) = &problem.label {
+            mark = mark.label(escaped(label));
+        }
+        let others =
+            others.map(|(span, label)| AnnotationKind::Context.span(within(span)).label(escaped(label)));
+        Some(Snippet::source(&self.text[start..end]).line_start(line).annotation(mark).annotations(others))
+    }
+}
+
+/// One object for each problem: `file`, `line`, `column`, `key`, `message`, `help`, and `argument` for one of the
+/// command line; what does not apply is null.
+impl Serialize for Problems {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let mut list = serializer.serialize_seq(Some(self.list.len()))?;
+        for problem in &self.list {
+            list.serialize_element(&self.told(problem))?;
+        }
+        list.end()
+    }
+}
+
+#[derive(serde::Serialize)]
+struct Told<'p> {
+    file: Option<&'p str>,
+    line: Option<usize>,
+    column: Option<usize>,
+    argument: Option<&'p str>,
+    key: Option<&'p str>,
+    message: &'p str,
+    help: Option<&'p str>,
+}
+
+impl Problems {
+    fn told<'p>(&'p self, problem: &'p Problem) -> Told<'p> {
+        let position = self.line_and_column(&problem.place);
+        let argument = match &problem.place {
+            Place::Argument(argument) => Some(argument.as_str()),
+            _ => None,
+        };
+        Told {
+            file: Some(self.file.as_str()).filter(|file| argument.is_none() && !file.is_empty()),
+            line: position.map(|(line, _)| line),
+            column: position.map(|(_, column)| column),
+            argument,
+            key: Some(problem.key.as_str()).filter(|key| !key.is_empty()),
+            message: &problem.message,
+            help: problem.help.as_deref(),
+        }
+    }
+}

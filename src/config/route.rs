@@ -1,0 +1,114 @@
+//! `[routes.NAME]`, and the settings it shares with `[defaults]`.
+//!
+//! One route at a time: what two routes mean together is the plan's.
+
+use serde::Deserialize;
+use serde::de::{Deserializer, Error};
+use toml::Spanned;
+use toml::de::DeValue;
+
+use super::keys::Section;
+use super::problem::{Place, Problem, bare_or_quoted};
+use super::table::{AtLeast, Table};
+use super::{Settings, WrittenRoute};
+use crate::units::Misread;
+
+/// The longest name of a route, in characters.
+const MAX_NAME: usize = 64;
+
+/// Every route, in the order of the file.
+pub(super) fn routes(top: &mut Table<'_, '_>) -> Vec<WrittenRoute> {
+    let Some(value) = top.get("routes") else { return Vec::new() };
+    let Some(entries) = value.get_ref().as_table() else {
+        top.problem(
+            "routes",
+            value,
+            "routes have names",
+            Some("write [routes.NAME] for each, as [routes.web]"),
+        );
+        return Vec::new();
+    };
+    let mut entries: Vec<_> = entries.iter().collect();
+    entries.sort_by_key(|(key, _)| key.span().start);
+    entries
+        .into_iter()
+        .filter_map(|(key, value)| route(top, Place::Text(key.span()), key.get_ref(), value))
+        .collect()
+}
+
+fn route<'t>(
+    top: &mut Table<'t, '_>,
+    place: Place,
+    name: &str,
+    value: &'t Spanned<DeValue<'t>>,
+) -> Option<WrittenRoute> {
+    let path = format!("routes.{}", bare_or_quoted(name));
+    if !value.get_ref().is_table() && Section::Route.keys().contains(&name) {
+        let problem = Problem::new(place, path, "a route needs a name above its keys");
+        top.problems.push(problem.help("write [routes.NAME] instead of [routes], as [routes.web]"));
+        return None;
+    }
+    if let Some(wrong) = wrong_name(name) {
+        let help = "a name has letters, digits, - and _, and at most 64 of them";
+        top.problems.push(Problem::new(place, path.as_str(), wrong).help(help));
+    }
+    let mut table = top.open_value(path, value, Section::Route)?;
+    let listen = table.list("listen").unwrap_or_default();
+    if table.get("listen").is_none() {
+        table.missing("listen", "127.0.0.1:8080");
+    }
+    let target = one_target(&mut table);
+    Some(WrittenRoute { name: name.to_owned(), listen, target, settings: settings(&mut table) })
+}
+
+/// The settings of a route or of `[defaults]`.
+pub(super) fn settings(table: &mut Table<'_, '_>) -> Settings {
+    table.word::<Protocol>("protocol");
+    Settings {
+        connect_timeout: table.time("connect_timeout", AtLeast::MoreThanZero, "1h"),
+        wait_for_target: table.time("wait_for_target", AtLeast::Zero, "1h"),
+        source: table.list("source"),
+        bind: table.word("bind"),
+        reset_linger: table.time("reset_linger", AtLeast::Zero, "1h"),
+    }
+}
+
+fn one_target(table: &mut Table<'_, '_>) -> Option<super::Written<crate::address::TargetAddress>> {
+    match table.get("target") {
+        None => table.missing("target", "127.0.0.1:3000"),
+        Some(value) if value.get_ref().is_array() => {
+            let help = "write one, without brackets: target = \"127.0.0.1:3000\"";
+            table.problem("target", value, "not supported yet: several targets", Some(help));
+        }
+        Some(_) => return table.value("target"),
+    }
+    None
+}
+
+fn wrong_name(name: &str) -> Option<String> {
+    let legal = |c: char| c.is_ascii_alphanumeric() || c == '-' || c == '_';
+    if name.is_empty() {
+        return Some("the name of this route is empty".into());
+    }
+    if let Some(wrong) = name.chars().find(|c| !legal(*c)) {
+        return Some(format!("a name cannot have {wrong:?} in it"));
+    }
+    (name.len() > MAX_NAME).then(|| format!("this name has {} characters", name.len()))
+}
+
+/// What a route carries. There is one answer yet, so nothing keeps it.
+enum Protocol {
+    Tcp,
+}
+
+impl<'de> Deserialize<'de> for Protocol {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        match String::deserialize(deserializer)?.as_str() {
+            "tcp" => Ok(Protocol::Tcp),
+            "udp" => {
+                Err(D::Error::custom(Misread::not_yet("udp routes", "write \"tcp\", or leave protocol out")))
+            }
+            other => Err(D::Error::unknown_variant(other, &["tcp"])),
+        }
+    }
+}

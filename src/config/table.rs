@@ -1,0 +1,167 @@
+//! One table of the file, asked key by key; what is wrong with an answer becomes a problem at its place.
+//!
+//! It reports keys nobody knows when it is opened, so that no reader can forget to.
+
+use std::time::Duration;
+
+use serde::Deserialize;
+use toml::Spanned;
+use toml::de::{DeTable, DeValue};
+
+use super::Written;
+use super::keys::{self, Section};
+use super::leaf::{Wrong, decode, decode_word, kind};
+use super::problem::{Place, Problem, bare_or_quoted};
+use crate::units::TimeSpan;
+
+/// The shortest time a key takes.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum AtLeast {
+    /// Zero has a meaning of its own.
+    Zero,
+    /// Zero would never work.
+    MoreThanZero,
+}
+
+/// A table whose keys are known.
+pub(super) struct Table<'t, 'p> {
+    section: Section,
+    path: String,
+    place: Place,
+    entries: &'t DeTable<'t>,
+    pub(super) problems: &'p mut Vec<Problem>,
+}
+
+impl<'t> Table<'t, '_> {
+    /// The file itself.
+    pub(super) fn top<'p>(entries: &'t DeTable<'t>, problems: &'p mut Vec<Problem>) -> Table<'t, 'p> {
+        Table { section: Section::Top, path: String::new(), place: Place::File, entries, problems }.open()
+    }
+
+    /// The table under `key`, if there is one.
+    pub(super) fn table(&mut self, key: &'static str, section: Section) -> Option<Table<'t, '_>> {
+        let value = self.get(key)?;
+        self.open_value(key.to_owned(), value, section)
+    }
+
+    /// The value as a table of the kind `section`; a problem where it is something else.
+    pub(super) fn open_value<'s>(
+        &'s mut self,
+        path: String,
+        value: &'t Spanned<DeValue<'t>>,
+        section: Section,
+    ) -> Option<Table<'t, 's>> {
+        let place = Place::Text(value.span());
+        let Some(entries) = value.get_ref().as_table() else {
+            let problem =
+                Problem::new(place, path.as_str(), format!("must be a table, not {}", kind(value.get_ref())));
+            self.problems.push(problem.help(format!("write [{path}], and its keys on the lines below")));
+            return None;
+        };
+        Some(Table { section, path, place, entries, problems: self.problems }.open())
+    }
+
+    fn open(self) -> Self {
+        for (key, _) in self.entries.iter() {
+            let name: &str = key.get_ref();
+            if !self.section.keys().contains(&name) {
+                let place = Place::Text(key.span());
+                self.problems.push(keys::unknown(self.section, place, self.key(name), name));
+            }
+        }
+        self
+    }
+
+    /// The value as written.
+    pub(super) fn get(&self, key: &'static str) -> Option<&'t Spanned<DeValue<'t>>> {
+        debug_assert!(self.section.keys().contains(&key), "{key} is read and not known");
+        self.entries.get(key)
+    }
+
+    /// The value under `key`, read by its type.
+    pub(super) fn value<T: for<'de> Deserialize<'de>>(&mut self, key: &'static str) -> Option<Written<T>> {
+        let value = self.get(key)?;
+        self.written(key, value, decode)
+    }
+
+    /// The word under `key`, one of its type's.
+    pub(super) fn word<T: for<'de> Deserialize<'de>>(&mut self, key: &'static str) -> Option<Written<T>> {
+        let value = self.get(key)?;
+        self.written(key, value, decode_word)
+    }
+
+    /// A time within bounds; `most` is spelt as in the answer to a longer one.
+    pub(super) fn time(
+        &mut self,
+        key: &'static str,
+        least: AtLeast,
+        most: &str,
+    ) -> Option<Written<TimeSpan>> {
+        let time = self.value::<TimeSpan>(key)?;
+        let wrong = if least == AtLeast::MoreThanZero && time.value.0 == Duration::ZERO {
+            "must be more than zero"
+        } else if most.parse().is_ok_and(|most| time.value > most) {
+            "is too long"
+        } else {
+            return Some(time);
+        };
+        let problem = Problem::new(time.place, self.key(key), format!("{} {wrong}", time.value));
+        self.problems.push(problem.help(format!("write at most \"{most}\", as \"2s\" or \"250ms\"")));
+        None
+    }
+
+    /// One value or a list of them; an empty list is a problem.
+    pub(super) fn list<T: for<'de> Deserialize<'de>>(
+        &mut self,
+        key: &'static str,
+    ) -> Option<Vec<Written<T>>> {
+        let value = self.get(key)?;
+        let Some(list) = value.get_ref().as_array() else {
+            return self.written(key, value, decode).map(|only| vec![only]);
+        };
+        if list.is_empty() {
+            self.problem(
+                key,
+                value,
+                "the list is empty",
+                Some("write at least one address, or leave the key out"),
+            );
+        }
+        let read: Vec<_> = list.iter().filter_map(|value| self.written(key, value, decode)).collect();
+        (!read.is_empty()).then_some(read)
+    }
+
+    /// The key is not there, and nothing goes without it.
+    pub(super) fn missing(&mut self, key: &'static str, example: &str) {
+        let problem = Problem::new(self.place.clone(), self.key(key), "this key is missing");
+        self.problems.push(problem.help(format!("add {key} = \"{example}\"")));
+    }
+
+    pub(super) fn problem(&mut self, key: &str, at: &Spanned<DeValue<'_>>, what: &str, help: Option<&str>) {
+        let mut problem = Problem::new(Place::Text(at.span()), self.key(key), what);
+        problem.help = help.map(str::to_owned);
+        self.problems.push(problem);
+    }
+
+    fn written<T>(
+        &mut self,
+        key: &str,
+        value: &Spanned<DeValue<'_>>,
+        decode: fn(&DeValue<'_>) -> Result<T, Wrong>,
+    ) -> Option<Written<T>> {
+        match decode(value.get_ref()) {
+            Ok(read) => Some(Written { value: read, place: Place::Text(value.span()) }),
+            Err(Wrong { what, instead }) => {
+                self.problem(key, value, &what, instead.as_deref());
+                None
+            }
+        }
+    }
+
+    fn key(&self, key: &str) -> String {
+        match self.path.as_str() {
+            "" => bare_or_quoted(key),
+            path => format!("{path}.{}", bare_or_quoted(key)),
+        }
+    }
+}

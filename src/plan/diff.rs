@@ -1,0 +1,96 @@
+//! What a new plan changes, route by route; and what it may not change.
+//!
+//! It compares and decides nothing else: no socket, no clock, no order of doing.
+
+use super::{Plan, RouteName, Routes};
+
+/// The routes that come, change and go, each list in the order of names.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Change {
+    /// Only in the new.
+    pub added: Vec<RouteName>,
+    /// In both, and different.
+    pub replaced: Vec<RouteName>,
+    /// Only in the old.
+    pub removed: Vec<RouteName>,
+}
+
+impl Change {
+    /// Nothing comes, changes or goes.
+    pub fn is_empty(&self) -> bool {
+        self.added.is_empty() && self.replaced.is_empty() && self.removed.is_empty()
+    }
+}
+
+/// What lies between two sets of routes. A route keeps its identity by its name alone.
+pub fn diff(old: &Routes, new: &Routes) -> Change {
+    let names = |from: &Routes, wanted: &dyn Fn(&RouteName) -> bool| -> Vec<RouteName> {
+        from.keys().filter(|name| wanted(name)).cloned().collect()
+    };
+    Change {
+        added: names(new, &|name| !old.contains_key(name)),
+        replaced: names(new, &|name| old.get(name).is_some_and(|route| Some(route) != new.get(name))),
+        removed: names(old, &|name| !new.contains_key(name)),
+    }
+}
+
+/// A message for each key that differs and cannot change while running; empty if there is none.
+pub fn unchangeable(old: &Plan, new: &Plan) -> Vec<String> {
+    let keys =
+        [("log.format", old.log.format != new.log.format), ("log.level", old.log.level != new.log.level)];
+    let changed = keys.into_iter().filter(|(_, changed)| *changed);
+    changed
+        .map(|(key, _)| {
+            format!("{key}: this key cannot change while running; restart to change it, or put it back")
+        })
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::plan::parse;
+
+    fn plan(text: &str) -> Plan {
+        parse("f", text, &[]).unwrap()
+    }
+
+    #[test]
+    fn routes_are_compared_by_name() {
+        let old = plan(
+            "routes.a = {listen='1', target='2'}\nroutes.b = {listen='3', target='4'}\nroutes.d = {listen='5', target='6'}",
+        );
+        let new = plan(
+            "routes.b = {listen='3', target='9'}\nroutes.c = {listen='1', target='2'}\nroutes.d = {listen=':5', target='6'}",
+        );
+
+        let change = diff(&old.routes, &new.routes);
+
+        let told =
+            |names: &[RouteName]| names.iter().map(|name| name.to_string()).collect::<Vec<_>>().join(" ");
+        assert_eq!(
+            (told(&change.added), told(&change.replaced), told(&change.removed)),
+            ("c".into(), "b".into(), "a".into())
+        );
+        assert!(diff(&new.routes, &new.routes).is_empty());
+    }
+
+    #[test]
+    fn a_changed_default_replaces_the_routes_it_reaches() {
+        let routes =
+            "[routes.a]\nlisten='1'\ntarget='2'\n[routes.b]\nlisten='3'\ntarget='4'\nreset_linger='1s'\n";
+        let old = plan(routes);
+        let new = plan(&format!("defaults.reset_linger='9s'\n{routes}"));
+
+        assert_eq!(diff(&old.routes, &new.routes).replaced, [RouteName("a".into())]);
+    }
+
+    #[test]
+    fn the_log_stays_as_it_is_while_running() {
+        let routes = "routes.a = {listen='1', target='2'}\n";
+        let (old, new) = (plan(routes), plan(&format!("log.level='debug'\n{routes}")));
+
+        assert_eq!(unchangeable(&old, &old), Vec::<String>::new());
+        assert!(unchangeable(&old, &new)[0].starts_with("log.level: "));
+    }
+}

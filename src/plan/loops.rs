@@ -1,0 +1,185 @@
+//! No route leads back to itself, at once or through others.
+//!
+//! Only what is written is followed: a name other than localhost, and an address of this machine other than loopback,
+//! may still come back, and asking the system is not this room's.
+
+use std::collections::HashMap;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+
+use super::build::Draft;
+use crate::address::{Host, TargetAddress};
+use crate::config::Problem;
+
+/// One step: the route that is reached, and the listener it is reached by, as an index into its list.
+#[derive(Clone, Copy)]
+struct Step {
+    route: usize,
+    listener: usize,
+}
+
+/// Adds a problem for each loop.
+pub(super) fn check(drafts: &[Draft], problems: &mut Vec<Problem>) {
+    let steps = steps(drafts);
+    let mut seen = vec![false; drafts.len()];
+    for start in 0..drafts.len() {
+        for found in walk(start, &steps, &mut seen) {
+            problems.push(problem(drafts, &found));
+        }
+    }
+}
+
+/// For each route, the routes its target reaches: two at most, as localhost has two addresses.
+fn steps(drafts: &[Draft]) -> Vec<Vec<Step>> {
+    let mut listeners: HashMap<(IpAddr, u16), Step> = HashMap::new();
+    for (route, draft) in drafts.iter().enumerate() {
+        for (listener, written) in draft.listen.iter().enumerate() {
+            let address = written.value.0;
+            listeners
+                .entry((address.ip().to_canonical(), address.port()))
+                .or_insert(Step { route, listener });
+        }
+    }
+    let reached = |draft: &Draft| {
+        let Some(target) = &draft.target else { return Vec::new() };
+        let port = target.value.port;
+        let covering = |ip: IpAddr| {
+            let mut by = vec![ip];
+            if ip.is_loopback() {
+                by.extend(ip.is_ipv4().then_some(IpAddr::V4(Ipv4Addr::UNSPECIFIED)));
+                by.push(Ipv6Addr::UNSPECIFIED.into());
+            }
+            by.into_iter().find_map(|ip| listeners.get(&(ip, port)).copied())
+        };
+        addresses(&target.value).into_iter().filter_map(covering).collect()
+    };
+    drafts.iter().map(reached).collect()
+}
+
+/// The addresses of a target that are known without asking.
+fn addresses(target: &TargetAddress) -> Vec<IpAddr> {
+    match &target.host {
+        Host::Ip(ip) => vec![ip.to_canonical()],
+        Host::Name(name) if name.trim_end_matches('.').eq_ignore_ascii_case("localhost") => {
+            vec![Ipv4Addr::LOCALHOST.into(), Ipv6Addr::LOCALHOST.into()]
+        }
+        Host::Name(_) => Vec::new(),
+    }
+}
+
+/// Follows every way from `start`, depth first and without recursion, as a file may chain thousands of routes. Each
+/// loop is a list of steps, the last leading back to where the first began.
+fn walk(start: usize, steps: &[Vec<Step>], seen: &mut [bool]) -> Vec<Vec<Step>> {
+    let mut loops = Vec::new();
+    if std::mem::replace(&mut seen[start], true) {
+        return loops;
+    }
+    // Each entry: a route on the way, how many of its steps were taken, and the step that led here.
+    let mut way = vec![(start, 0, None)];
+    let mut place_on_way = HashMap::from([(start, 0)]);
+    while let Some((route, taken, _)) = way.last_mut() {
+        let Some(step) = steps[*route].get(*taken).copied() else {
+            place_on_way.remove(route);
+            way.pop();
+            continue;
+        };
+        *taken += 1;
+        if let Some(place) = place_on_way.get(&step.route) {
+            let inside = way[place + 1..].iter().filter_map(|(_, _, led)| *led);
+            // One loop is enough where localhost reaches the same route twice.
+            let known = |found: &Vec<Step>| found.last().is_some_and(|last| last.route == step.route);
+            if !loops.iter().any(known) {
+                loops.push(inside.chain([step]).collect());
+            }
+        } else if !std::mem::replace(&mut seen[step.route], true) {
+            place_on_way.insert(step.route, way.len());
+            way.push((step.route, 0, Some(step)));
+        }
+    }
+    loops
+}
+
+/// The problem is placed at the target of the route the loop ends in, and the other targets are shown with it.
+fn problem(drafts: &[Draft], found: &[Step]) -> Problem {
+    let back = found[found.len() - 1];
+    let named = |step: &Step| {
+        let draft = &drafts[step.route];
+        format!("{} ({})", draft.name, draft.listen[step.listener].value)
+    };
+    let first = &drafts[back.route];
+    let way: Vec<String> = [&back].into_iter().chain(&found[..found.len() - 1]).map(named).collect();
+    let place = first.target.as_ref().map(|target| target.place.clone());
+    let place = place.expect("a route that reaches another has a target");
+    let message = format!("this route leads back to itself: {} -> {}", way.join(" -> "), first.name);
+    let mut problem = Problem::new(place, first.key("target"), message)
+        .help("let one of them forward to the service itself, or listen on another port");
+    for step in &found[..found.len() - 1] {
+        if let Some(target) = &drafts[step.route].target {
+            problem = problem.also(target.place.clone(), "and on from here");
+        }
+    }
+    problem
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::plan::parse;
+
+    fn told(routes: &[(&str, &str)]) -> Vec<String> {
+        let names = ('a'..='z').map(String::from);
+        let route = |(name, (listen, target)): (String, &(&str, &str))| {
+            format!("routes.{name} = {{listen='{listen}', target='{target}'}}\n")
+        };
+        let text: String = names.zip(routes).map(route).collect();
+        match parse("f", &text, &[]) {
+            Ok(_) => Vec::new(),
+            Err(problems) => problems.list.iter().map(|problem| problem.told()).collect(),
+        }
+    }
+
+    #[test]
+    fn a_loop_is_shown_with_its_addresses() {
+        assert_eq!(
+            told(&[("1", "2"), ("2", "3"), ("3", "1"), ("9", "1")]),
+            [
+                "routes.a.target: this route leads back to itself: a (127.0.0.1:1) -> b (127.0.0.1:2) -> c (127.0.0.1:3) -> a"
+            ]
+        );
+        assert_eq!(
+            told(&[("1", "1")]),
+            ["routes.a.target: this route leads back to itself: a (127.0.0.1:1) -> a"]
+        );
+    }
+
+    #[test]
+    fn wildcards_and_localhost_loop_too() {
+        for (listen, target) in [
+            ("0.0.0.0:1", "127.0.0.1:1"),
+            ("0.0.0.0:1", "127.9.9.9:1"),
+            ("0.0.0.0:1", "localhost:1"),
+            ("[::1]:1", "localhost:1"),
+            ("[::]:1", "127.0.0.1:1"),
+            ("[::]:1", "localhost.:1"),
+            ("10.0.0.1:1", "10.0.0.1:1"),
+        ] {
+            assert_eq!(told(&[(listen, target)]).len(), 1, "{listen} {target}");
+        }
+    }
+
+    #[test]
+    fn what_does_not_come_back_is_no_loop() {
+        for (listen, target) in
+            [("1", "2"), ("[::1]:1", "127.0.0.1:1"), ("127.0.0.2:1", "1"), ("0.0.0.0:1", "db:1")]
+        {
+            assert_eq!(told(&[(listen, target)]), Vec::<String>::new(), "{listen} {target}");
+        }
+        assert_eq!(told(&[("1", "2"), ("2", "4"), ("3", "2")]), Vec::<String>::new());
+    }
+
+    #[test]
+    fn two_loops_are_two_problems_and_a_long_chain_is_none() {
+        assert_eq!(told(&[("1", "2"), ("2", "1"), ("3", "4"), ("4", "3")]).len(), 2);
+        let chain: String =
+            (1..20_000).map(|n| format!("routes.r{n} = {{listen='{n}', target='{}'}}\n", n + 1)).collect();
+        assert!(parse("f", &chain, &[]).is_ok());
+    }
+}

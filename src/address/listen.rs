@@ -55,7 +55,7 @@ impl fmt::Display for ListenAddress {
 
 impl<'de> Deserialize<'de> for ListenAddress {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        from_text(deserializer, |number| {
+        from_text(deserializer, "an address, as \"127.0.0.1:8080\"", |number| {
             Misread::new(
                 "an address is written in quotes",
                 format!(r#"write "{number}" or "127.0.0.1:{number}""#),

@@ -140,7 +140,7 @@ fn unbracketed(text: &str) -> Misread {
 fn bracketed(inner: &str) -> Result<Ipv6Addr, Misread> {
     if let Some((ip, _)) = inner.split_once('%') {
         let what = "IPv6 zones (the part after %)";
-        return Err(Misread::not_yet(what, format!("write an address that needs none, not {}", quoted(ip))));
+        return Err(Misread::not_yet(what, format!("write an address that needs none; {} does", quoted(ip))));
     }
     inner.parse().map_err(|_| match inner.parse::<Ipv4Addr>() {
         Ok(ip) => Misread::new("brackets are for IPv6 alone", format!(r#"write "{ip}" without them"#)),

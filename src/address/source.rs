@@ -26,7 +26,7 @@ impl FromStr for SourceAddress {
         };
         match ip {
             Ok(ip) if ip.is_unspecified() => Err(Misread::new(
-                format!("{ip} means any address, and a source is one"),
+                format!("{ip} means any address, and a source is one of this machine's"),
                 "leave source out to let the kernel choose",
             )),
             Ok(ip) => Ok(SourceAddress(ip)),
@@ -46,7 +46,7 @@ impl fmt::Display for SourceAddress {
 
 impl<'de> Deserialize<'de> for SourceAddress {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        from_text(deserializer, |number| {
+        from_text(deserializer, "an IP address, as \"127.0.0.2\"", |number| {
             Misread::new(format!("{number} is not an IP address"), r#"write one in quotes, as "127.0.0.2""#)
         })
     }

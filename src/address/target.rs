@@ -44,7 +44,7 @@ impl FromStr for TargetAddress {
 
 impl<'de> Deserialize<'de> for TargetAddress {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        from_text(deserializer, |number| {
+        from_text(deserializer, "an address, as \"127.0.0.1:3000\"", |number| {
             Misread::new(
                 "an address is written in quotes",
                 format!(r#"write "{number}" or "localhost:{number}""#),

@@ -54,3 +54,33 @@ fn unreadable(error: &io::Error) -> (String, &'static str) {
         _ => (format!("the file cannot be read: {error}"), "check the path"),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn told(bytes: &[u8]) -> String {
+        let file = tempfile::NamedTempFile::new().unwrap();
+        std::fs::write(file.path(), bytes).unwrap();
+        read_file(file.path()).map_or_else(|problem| problem.message, |text| format!("read {}", text.len()))
+    }
+
+    #[test]
+    fn what_cannot_be_a_configuration_is_refused() {
+        let most = usize::try_from(MAX_BYTES).unwrap();
+
+        assert_eq!(told(b""), "read 0");
+        assert_eq!(told(&vec![b'#'; most]), format!("read {most}"));
+        assert!(told(&vec![b'#'; most + 1]).starts_with("the file is larger than 1 MiB"));
+        assert_eq!(told(b"a\nb\xff"), "line 2 is not UTF-8 text (byte 3 of the file)");
+    }
+
+    #[test]
+    fn a_path_that_is_no_file_is_told_what_it_is() {
+        let folder = tempfile::tempdir().unwrap();
+        let message = |path: &Path| read_file(path).unwrap_err().message;
+
+        assert_eq!(message(folder.path()), "this is a directory");
+        assert_eq!(message(&folder.path().join("x.toml")), "there is no such file");
+    }
+}

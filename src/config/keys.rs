@@ -3,7 +3,6 @@
 //! It knows names alone: what a key holds is its type's, what it means is the plan's.
 
 use super::problem::{Place, Problem};
-use crate::units::quoted;
 
 /// A kind of table.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -63,23 +62,31 @@ pub fn keys() -> Vec<String> {
     Section::TABLES.into_iter().flat_map(of).collect()
 }
 
+/// The key of `section` that `wrong` was meant to be, if that can be told.
+pub(super) fn meant(section: Section, wrong: &str) -> Option<&'static str> {
+    let alias = ALIASES.iter().find(|(words, ours)| words.contains(&wrong) && section.keys().contains(ours));
+    alias.map(|(_, ours)| *ours).or_else(|| nearest(wrong, section.keys()))
+}
+
 /// The problem of a key that `section` does not have; `path` names the key from the top of the file.
 pub(super) fn unknown(section: Section, place: Place, path: String, key: &str) -> Problem {
-    let word = if section == Section::Top { "table" } else { "key" };
     let elsewhere = Section::TABLES.into_iter().find(|table| table.keys().contains(&key));
     if let Some(table) = elsewhere {
         let message = match section {
             Section::Top => "a key cannot stand outside a table".into(),
-            _ => format!("this key is not one of [{}]", section.path()),
+            _ => format!("this is not a key of [{}]", section.path()),
         };
         return Problem::new(place, path, message).help(format!("it belongs in [{}]", table.path()));
     }
-    let alias = ALIASES.iter().find(|(words, ours)| words.contains(&key) && section.keys().contains(ours));
-    let problem = Problem::new(place, path, format!("unknown {word} {}", quoted(key)));
-    match alias.map(|(_, ours)| *ours).or_else(|| nearest(key, section.keys())) {
-        Some(near) => problem.help(format!("did you mean {near}?")),
-        None => problem.help(format!("the {word}s here are {}", listed(section.keys(), "and"))),
-    }
+    let word = if section == Section::Top { "table" } else { "key" };
+    let help = match (meant(section, key), section) {
+        (Some("routes"), Section::Top) => "did you mean [routes.NAME]?".into(),
+        (Some(near), Section::Top) => format!("did you mean [{near}]?"),
+        (Some(near), _) => format!("did you mean {near}?"),
+        (None, Section::Top) => "the tables are [defaults], [routes.NAME], [limits] and [log]".into(),
+        (None, _) => format!("the keys here are {}", listed(section.keys(), "and")),
+    };
+    Problem::new(place, path, format!("unknown {word}")).help(help)
 }
 
 /// The word nearest to `wrong`, if one is near enough to be meant.
@@ -88,8 +95,20 @@ pub(super) fn nearest<'w>(wrong: &str, words: &[&'w str]) -> Option<&'w str> {
     if wrong.len() > 64 {
         return None;
     }
-    let near = |word: &&'w str| strsim::damerau_levenshtein(&wrong.to_lowercase(), word);
-    words.iter().copied().min_by_key(near).filter(|word| near(word) <= word.len().max(3) / 3)
+    // "warning" for "warn", "connect" for "connect_timeout": the beginning says it.
+    let wrong = wrong.to_lowercase();
+    let begins = |word: &&&'w str| {
+        word.len().min(wrong.len()) >= 3 && (wrong.starts_with(**word) || word.starts_with(&wrong))
+    };
+    if let Some(word) = words.iter().find(begins) {
+        return Some(word);
+    }
+    // Comparing lengths first spares most of the work: the distance is never smaller than their difference.
+    let length = wrong.chars().count();
+    let slips = |word: &str| word.len().max(3) / 3;
+    let near = words.iter().copied().filter(|word| word.len().abs_diff(length) <= slips(word));
+    let measured = near.map(|word| (strsim::damerau_levenshtein(&wrong, word), word));
+    measured.filter(|(distance, word)| *distance <= slips(word)).min().map(|(_, word)| word)
 }
 
 /// `"a, b and c"`
@@ -110,6 +129,8 @@ mod tests {
         assert_eq!(nearest("listn", &ROUTE), Some("listen"));
         assert_eq!(nearest("conect_timout", &ROUTE), Some("connect_timeout"));
         assert_eq!(nearest("Target", &ROUTE), Some("target"));
+        assert_eq!(nearest("connect", &ROUTE), Some("connect_timeout"));
+        assert_eq!(nearest("targets", &ROUTE), Some("target"));
         assert_eq!(nearest("colour", &ROUTE), None);
         assert_eq!(nearest(&"listen".repeat(100_000), &ROUTE), None);
     }

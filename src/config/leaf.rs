@@ -62,6 +62,15 @@ impl<'de> Deserialize<'de> for Count {
                 f.write_str("a whole number")
             }
 
+            fn visit_str<E: de::Error>(self, text: &str) -> Result<Count, E> {
+                match text.parse::<i64>() {
+                    Ok(number) => Err(E::custom(format_args!(
+                        "must be a number, not a string\nwrite {number} without quotes"
+                    ))),
+                    Err(_) => Err(E::invalid_type(Unexpected::Str(text), &self)),
+                }
+            }
+
             fn visit_i64<E: de::Error>(self, number: i64) -> Result<Count, E> {
                 match usize::try_from(number) {
                     Ok(count @ 1..) => Ok(Count(count)),

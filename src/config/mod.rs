@@ -81,7 +81,7 @@ pub(crate) struct WrittenLog {
 pub(crate) fn read(text: &str, problems: &mut Vec<Problem>) -> Option<Config> {
     let (root, errors) = DeTable::parse_recoverable(text);
     if !errors.is_empty() {
-        problems.extend(errors.iter().map(|error| syntax::problem(text, error)));
+        problems.extend(syntax::problems(text, &errors));
         return None;
     }
     let mut top = Table::top(root.get_ref(), problems);

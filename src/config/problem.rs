@@ -64,15 +64,20 @@ impl Problem {
     }
 }
 
-/// Every problem of one reading in the order of the file, the command line's last. Never empty.
+/// How many problems are told; a file of another kind altogether has thousands.
+const MAX_TOLD: usize = 100;
+
+/// The problems of one reading in the order of the file, the command line's last. Never empty.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Problems {
     /// The name of the file as the user gave it; empty where there is none.
     pub file: String,
     /// The text of the file; empty where it could not be read.
     pub text: String,
-    /// The problems.
+    /// The problems that are told.
     pub list: Vec<Problem>,
+    /// How many there are beyond those.
+    pub more: usize,
 }
 
 impl Problems {
@@ -83,7 +88,9 @@ impl Problems {
             Place::Text(span) => (1, span.start),
             Place::Argument(_) => (2, 0),
         });
-        Problems { file: file.to_owned(), text: text.to_owned(), list }
+        let more = list.len().saturating_sub(MAX_TOLD);
+        list.truncate(MAX_TOLD);
+        Problems { file: file.to_owned(), text: text.to_owned(), list, more }
     }
 
     /// The line and the column, in characters and both from 1, of a place in the text.

@@ -9,33 +9,31 @@ use serde::ser::{Serialize, SerializeSeq, Serializer};
 
 use super::problem::{Place, Problem, Problems, escaped};
 
-/// How many problems are shown; a file of another kind altogether has thousands.
-const MAX_SHOWN: usize = 100;
-
 impl Problems {
     /// The problems for a person. Each begins with a line `file:line:column: what is wrong` that an editor can open,
     /// then the lines of the file with the places marked, then what to do.
     pub fn render(&self, colour: bool) -> String {
         let renderer = if colour { Renderer::styled() } else { Renderer::plain() };
         let mut shown: Vec<String> =
-            self.list.iter().take(MAX_SHOWN).map(|problem| self.render_one(problem, &renderer)).collect();
-        if let Some(hidden) = self.list.len().checked_sub(MAX_SHOWN).filter(|hidden| *hidden > 0) {
-            shown.push(format!("and {hidden} more\n"));
+            self.list.iter().map(|problem| self.render_one(problem, &renderer)).collect();
+        if self.more > 0 {
+            shown.push(format!("and {} more\n", self.more));
         }
         shown.join("\n")
     }
 
     fn render_one(&self, problem: &Problem, renderer: &Renderer) -> String {
-        let headline = format!("{}: {}\n", self.place(&problem.place), problem.told());
+        let headline = format!("{}: {}\n", self.place(&problem.place), escaped(&problem.told()));
         let mut group = Group::with_level(Level::ERROR);
         if let Some(snippet) = self.snippet(problem) {
             group = group.element(snippet);
         }
-        for (place, label) in problem.also.iter().filter(|(place, _)| !matches!(place, Place::Text(_))) {
-            group = group.element(Level::NOTE.message(format!("{label}: {}", self.place(place))));
+        let marked = |place: &Place| matches!((&problem.place, place), (Place::Text(_), Place::Text(_)));
+        for (place, label) in problem.also.iter().filter(|(place, _)| !marked(place)) {
+            group = group.element(Level::NOTE.message(format!("{}: {}", escaped(label), self.place(place))));
         }
         if let Some(help) = &problem.help {
-            group = group.element(Level::HELP.message(help.as_str()));
+            group = group.element(Level::HELP.message(escaped(help)));
         }
         if group.is_empty() {
             return headline;
@@ -54,6 +52,7 @@ impl Problems {
         let last = others.clone().map(|(span, _)| span.end).fold(primary.end, usize::max);
         let start = self.text.get(..first)?.rfind('\n').map_or(0, |newline| newline + 1);
         let end = self.text.get(last..)?.find('\n').map_or(self.text.len(), |newline| last + newline);
+        let lines = self.text[start..end].strip_suffix('\r').unwrap_or(&self.text[start..end]);
         let line = self.text[..start].bytes().filter(|byte| *byte == b'\n').count() + 1;
 
         let within = |span: &Range<usize>| span.start - start..span.end - start;
@@ -63,7 +62,7 @@ impl Problems {
         }
         let others =
             others.map(|(span, label)| AnnotationKind::Context.span(within(span)).label(escaped(label)));
-        Some(Snippet::source(&self.text[start..end]).line_start(line).annotation(mark).annotations(others))
+        Some(Snippet::source(lines).line_start(line).annotation(mark).annotations(others))
     }
 }
 

@@ -1,52 +1,152 @@
 //! What the TOML parser says → what a user has to do.
 //!
-//! The parser's own words are kept where nothing better is known.
+//! The parser's own words are kept where nothing better is known. One mistake is told once, although the parser may
+//! stumble over it several times.
+
+use std::ops::Range;
 
 use toml::de::Error;
 
 use super::problem::{Place, Problem};
 use crate::units::quoted;
 
-/// The problem of one syntax error.
-pub(super) fn problem(text: &str, error: &Error) -> Problem {
-    let span = error.span().unwrap_or(0..0);
-    let (what, expected) = match error.message().split_once(", expected ") {
-        Some((what, expected)) => (what, Some(expected)),
-        None => (error.message(), None),
-    };
+const DUPLICATE: &str = "duplicate key";
+
+/// How many errors are looked at; a file of another kind altogether has one on every line.
+const MAX_ERRORS: usize = 200;
+
+/// A line of the file and where it starts.
+#[derive(Clone, Copy)]
+struct Line<'t> {
+    start: usize,
+    text: &'t str,
+}
+
+/// The problems of a text that is no TOML, one for each line at most.
+pub(super) fn problems(text: &str, errors: &[Error]) -> Vec<Problem> {
+    let mut errors: Vec<_> =
+        errors.iter().map(|error| (error.span().unwrap_or(0..0), error.message())).collect();
+    // They come in the order they were found, which is not the order of the file.
+    errors.sort_by_key(|(span, _)| span.start);
+    errors.truncate(MAX_ERRORS);
+
+    let mut problems = Vec::new();
+    let mut told_line = None;
+    let mut repeated_table = None;
+    for (span, message) in errors {
+        let line = line_at(text, span.start);
+        let table = table_of(text, line);
+        // The keys of a table that is written twice are all "duplicate": the table is the mistake.
+        let echo = message == DUPLICATE && repeated_table.is_some() && table == repeated_table;
+        if echo || told_line == Some(line.start) {
+            continue;
+        }
+        if message == DUPLICATE && is_header(line) {
+            repeated_table = table;
+        }
+        told_line = Some(line.start);
+        problems.push(problem(text, line, span, message));
+    }
+    problems
+}
+
+fn problem(text: &str, line: Line<'_>, span: Range<usize>, message: &str) -> Problem {
+    if message == DUPLICATE {
+        return duplicate(text, line, span);
+    }
     let place = Place::Text(span.clone());
-    if what == "duplicate key" {
-        let name = quoted(text.get(span).unwrap_or_default());
-        return Problem::new(place, "", format!("{name} is written twice"))
-            .help("merge the two, or give one of them another name");
+    if let Some((key, value)) = unquoted(line, span.start) {
+        if value.is_empty() {
+            return Problem::new(place, "", format!("{key} has no value"))
+                .help(format!("write {key} = \"…\""));
+        }
+        let at = line.start + line.text.find(value).unwrap_or(0);
+        let place = Place::Text(at..at + value.len());
+        return Problem::new(place, "", "this value needs quotes")
+            .help(format!("write {key} = {}", quoted(value)));
     }
-    if let Some((key, value)) = bare_value(text, span.start) {
-        return match value {
-            "" => Problem::new(place, "", format!("{key} has no value")).help(format!("write {key} = \"…\"")),
-            _ => Problem::new(place, "", "this value needs quotes")
-                .help(format!("write {key} = {}", quoted(value))),
-        };
+    if let Some((key, _)) = line.text.split_once(':').filter(|(key, _)| is_key(key.trim())) {
+        let at = line.start + key.len();
+        let key = key.trim();
+        return Problem::new(Place::Text(at..at + 1), "", "a key and its value have = between them")
+            .help(format!("write {key} = …"));
     }
-    let problem = Problem::new(place, "", format!("this is not TOML: {what}"));
-    match expected.filter(|expected| *expected != "nothing") {
-        Some(expected) => problem.help(format!("expected {expected}")),
+    let (what, expected) = match message.split_once(", expected ") {
+        Some((what, expected)) => (what, Some(expected).filter(|expected| *expected != "nothing")),
+        None => (message, None),
+    };
+    let mut problem = match (what, expected) {
+        ("invalid basic string", Some("`\"`")) => Problem::new(place, "", "this string is not closed"),
+        _ => Problem::new(place, "", format!("this is not TOML: {what}")),
+    };
+    problem.help = expected.map(|expected| format!("expected {expected}"));
+    problem
+}
+
+fn duplicate(text: &str, line: Line<'_>, span: Range<usize>) -> Problem {
+    let name = if is_header(line) { line.text.trim() } else { text.get(span.clone()).unwrap_or_default() };
+    let help =
+        if is_header(line) { "merge the two, or give one another name" } else { "leave one of the two out" };
+    let problem = Problem::new(Place::Text(span), "", format!("{} is written twice", quoted(name)))
+        .help(help)
+        .label("again here");
+    match first_written(text, line) {
+        Some(first) => problem.also(Place::Text(first), "first here"),
         None => problem,
     }
 }
 
-/// The key and the value of the line at `position`, if the value is a text someone forgot to quote, or nothing at all.
-fn bare_value(text: &str, position: usize) -> Option<(&str, &str)> {
-    let start = text.get(..position)?.rfind('\n').map_or(0, |newline| newline + 1);
-    let line = text[start..].lines().next().unwrap_or_default();
-    let (key, value) = line.split_once('=')?;
+/// Where the key or the header of `line` was written before, if it was spelt alike.
+fn first_written(text: &str, line: Line<'_>) -> Option<Range<usize>> {
+    let key = |line: Line<'_>| line.text.split('=').next().unwrap_or_default().trim().to_owned();
+    let wanted = key(line);
+    let before = lines(text).take_while(|earlier| earlier.start < line.start);
+    let found = if is_header(line) {
+        before.into_iter().find(|earlier| key(*earlier) == wanted)
+    } else {
+        let table = table_of(text, line);
+        before.into_iter().find(|earlier| key(*earlier) == wanted && table_of(text, *earlier) == table)
+    }?;
+    let start = found.start + found.text.find(wanted.as_str())?;
+    Some(start..start + wanted.len())
+}
+
+/// The key and the value of a line whose error lies in a value that someone forgot to quote, or forgot to write.
+fn unquoted(line: Line<'_>, position: usize) -> Option<(&str, &str)> {
+    let (key, value) = line.text.split_once('=')?;
     // An error before the value is about something else.
-    if position < start + key.len() + 1 {
+    if position <= line.start + key.len() {
         return None;
     }
-    let key = key.trim();
     let value = value.split('#').next().unwrap_or_default().trim();
-    let is_key =
-        !key.is_empty() && key.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"_-.".contains(&byte));
-    let is_bare = !value.contains(['"', '\'', '{', '}', '[', ']', ',', '=']) || value.starts_with("[:");
-    (is_key && is_bare).then_some((key, value))
+    let is_bare = !value.contains(['"', '\'', '{', '}', '[', ']', ',', '=']);
+    (is_key(key.trim()) && is_bare).then_some((key.trim(), value))
+}
+
+fn is_key(text: &str) -> bool {
+    !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"_-.".contains(&byte))
+}
+
+fn is_header(line: Line<'_>) -> bool {
+    line.text.trim_start().starts_with('[')
+}
+
+/// Where the header above `line`, or `line` itself, starts.
+fn table_of(text: &str, line: Line<'_>) -> Option<usize> {
+    let above = lines(text).take_while(|above| above.start <= line.start);
+    above.filter(|above| is_header(*above)).last().map(|header| header.start)
+}
+
+fn line_at(text: &str, position: usize) -> Line<'_> {
+    let start = text.get(..position).and_then(|before| before.rfind('\n')).map_or(0, |newline| newline + 1);
+    Line { start, text: text[start..].lines().next().unwrap_or_default() }
+}
+
+fn lines(text: &str) -> impl Iterator<Item = Line<'_>> {
+    let mut next = 0;
+    text.split_inclusive('\n').map(move |text| {
+        let start = next;
+        next += text.len();
+        Line { start, text }
+    })
 }

@@ -99,14 +99,15 @@ impl<'t> Table<'t, '_> {
     ) -> Option<Written<TimeSpan>> {
         let time = self.value::<TimeSpan>(key)?;
         let wrong = if least == AtLeast::MoreThanZero && time.value.0 == Duration::ZERO {
-            "must be more than zero"
+            ("is no time at all", "write more than zero, as \"2s\"".into())
         } else if most.parse().is_ok_and(|most| time.value > most) {
-            "is too long"
+            ("is too long", format!("write \"{most}\" or less"))
         } else {
             return Some(time);
         };
-        let problem = Problem::new(time.place, self.key(key), format!("{} {wrong}", time.value));
-        self.problems.push(problem.help(format!("write at most \"{most}\", as \"2s\" or \"250ms\"")));
+        let (what, help) = wrong;
+        let problem = Problem::new(time.place, self.key(key), format!("{} {what}", time.value));
+        self.problems.push(problem.help(help));
         None
     }
 
@@ -120,19 +121,17 @@ impl<'t> Table<'t, '_> {
             return self.written(key, value, decode).map(|only| vec![only]);
         };
         if list.is_empty() {
-            self.problem(
-                key,
-                value,
-                "the list is empty",
-                Some("write at least one address, or leave the key out"),
-            );
+            self.problem(key, value, "the list is empty", Some("write at least one address"));
         }
         let read: Vec<_> = list.iter().filter_map(|value| self.written(key, value, decode)).collect();
         (!read.is_empty()).then_some(read)
     }
 
-    /// The key is not there, and nothing goes without it.
+    /// The key is not there, and nothing goes without it. A misspelt key was told already.
     pub(super) fn missing(&mut self, key: &'static str, example: &str) {
+        if self.entries.keys().any(|other| keys::meant(self.section, other.get_ref()) == Some(key)) {
+            return;
+        }
         let problem = Problem::new(self.place.clone(), self.key(key), "this key is missing");
         self.problems.push(problem.help(format!("add {key} = \"{example}\"")));
     }

@@ -110,11 +110,17 @@ fn problem(drafts: &[Draft], found: &[Step]) -> Problem {
     let place = first.target.as_ref().map(|target| target.place.clone());
     let place = place.expect("a route that reaches another has a target");
     let message = format!("this route leads back to itself: {} -> {}", way.join(" -> "), first.name);
-    let mut problem = Problem::new(place, first.key("target"), message)
-        .help("let one of them forward to the service itself, or listen on another port");
-    for step in &found[..found.len() - 1] {
-        if let Some(target) = &drafts[step.route].target {
-            problem = problem.also(target.place.clone(), "and on from here");
+    let problem = Problem::new(place, first.key("target"), message);
+    let [first_step, .., _] = found else {
+        return problem.help("forward to the service itself, or listen on another port");
+    };
+    let mut problem = problem
+        .help("let one of them forward to the service itself, or listen on another port")
+        .label(format!("{} to {}", first.name, drafts[first_step.route].name));
+    for pair in found.windows(2) {
+        let (from, to) = (&drafts[pair[0].route], &drafts[pair[1].route]);
+        if let Some(target) = &from.target {
+            problem = problem.also(target.place.clone(), format!("{} to {}", from.name, to.name));
         }
     }
     problem
@@ -122,6 +128,10 @@ fn problem(drafts: &[Draft], found: &[Step]) -> Problem {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeSet;
+
+    use proptest::prelude::*;
+
     use crate::plan::parse;
 
     fn told(routes: &[(&str, &str)]) -> Vec<String> {
@@ -181,5 +191,22 @@ mod tests {
         let chain: String =
             (1..20_000).map(|n| format!("routes.r{n} = {{listen='{n}', target='{}'}}\n", n + 1)).collect();
         assert!(parse("f", &chain, &[]).is_ok());
+    }
+
+    proptest! {
+        #[test]
+        fn a_loop_is_found_if_following_the_ports_comes_back(targets in proptest::collection::vec(1_usize..12, 1..10)) {
+            let routes: Vec<(String, String)> =
+                targets.iter().enumerate().map(|(at, target)| ((at + 1).to_string(), target.to_string())).collect();
+            let routes: Vec<_> = routes.iter().map(|(listen, target)| (listen.as_str(), target.as_str())).collect();
+            // Each loop once, by its smallest port: after as many steps as there are routes, only loops are left.
+            let step = |port: usize| targets.get(port.wrapping_sub(1)).copied().unwrap_or(0);
+            let follow = |from: usize| std::iter::successors(Some(from), |port| Some(step(*port)));
+            let settled = (1..=targets.len()).filter_map(|from| follow(from).nth(targets.len()));
+            let around = settled.filter(|port| *port <= targets.len() && *port > 0);
+            let loops: BTreeSet<_> = around.filter_map(|port| follow(port).take(targets.len()).min()).collect();
+
+            prop_assert_eq!(told(&routes).len(), loops.len());
+        }
     }
 }

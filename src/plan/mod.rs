@@ -85,7 +85,9 @@ pub fn load(sources: &Sources) -> Result<Plan, Problems> {
 /// problems call the text; empty, if there is none.
 pub fn parse(file_name: &str, text: &str, forwards: &[String]) -> Result<Plan, Problems> {
     let mut problems = Vec::new();
-    let plan = read(text, &mut problems).and_then(|config| build::build(config, forwards, &mut problems));
+    // A broken text leaves the command line to be checked.
+    let config = read(text, &mut problems).unwrap_or_default();
+    let plan = build::build(config, forwards, &mut problems);
     match plan {
         Some(plan) if problems.is_empty() => {
             if !plan.routes.is_empty() {

@@ -50,16 +50,22 @@ pub(crate) fn quoted(text: &str) -> String {
     }
 }
 
-/// The `Deserialize` of a type that is written as a string; `number` answers a bare number.
-pub(crate) fn from_text<'de, D, T>(deserializer: D, number: fn(&str) -> Misread) -> Result<T, D::Error>
+/// The `Deserialize` of a type that is written as a string. `expected` says what it is, as "a time", and `number`
+/// answers a bare number.
+pub(crate) fn from_text<'de, D, T>(
+    deserializer: D,
+    expected: &'static str,
+    number: fn(&str) -> Misread,
+) -> Result<T, D::Error>
 where
     D: Deserializer<'de>,
     T: FromStr<Err = Misread>,
 {
-    deserializer.deserialize_any(Text { number, parsed: PhantomData })
+    deserializer.deserialize_any(Text { expected, number, parsed: PhantomData })
 }
 
 struct Text<T> {
+    expected: &'static str,
     number: fn(&str) -> Misread,
     parsed: PhantomData<T>,
 }
@@ -68,7 +74,7 @@ impl<T: FromStr<Err = Misread>> Visitor<'_> for Text<T> {
     type Value = T;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("a string")
+        f.write_str(self.expected)
     }
 
     fn visit_str<E: Error>(self, text: &str) -> Result<T, E> {

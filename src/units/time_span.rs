@@ -80,7 +80,7 @@ impl fmt::Display for TimeSpan {
 
 impl<'de> Deserialize<'de> for TimeSpan {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        from_text(deserializer, |number| match number {
+        from_text(deserializer, "a time, as \"2s\"", |number| match number {
             "0" => Misread::new("0 is not in quotes", r#"write "0s""#),
             _ => no_unit(number),
         })

@@ -1,0 +1,177 @@
+//! Keeps the house as it is drawn: the order of its rooms, and the example that shows every key.
+
+#![allow(
+    clippy::unwrap_used,
+    reason = "clippy.toml frees functions marked #[test], not the helpers beside them"
+)]
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use loopgate::{config, plan};
+
+/// The rooms, lowest first; a room uses only what stands before it, and rooms of one line do not use each other.
+const LAYERS: &[&[&str]] = &[
+    &["units"],
+    &["address"],
+    &["sys"],
+    &["outcome"],
+    &["ledger"],
+    &["acl", "limits", "balance", "impair", "proxy_protocol"],
+    &["probe"],
+    &["diagnosis"],
+    &["transport"],
+    &["relay"],
+    &["config"],
+    &["plan"],
+    &["engine"],
+    &["reload", "tunnel", "doctor"],
+    &["admin"],
+    &["cli"],
+];
+
+fn root() -> &'static Path {
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+}
+
+fn layer(room: &str) -> Option<usize> {
+    LAYERS.iter().position(|rooms| rooms.contains(&room))
+}
+
+fn sources(folder: &Path) -> Vec<PathBuf> {
+    let mut found = Vec::new();
+    for entry in fs::read_dir(folder).unwrap() {
+        let path = entry.unwrap().path();
+        if path.is_dir() {
+            found.extend(sources(&path));
+        } else if path.extension().is_some_and(|end| end == "rs") {
+            found.push(path);
+        }
+    }
+    found
+}
+
+/// `src/plan/build.rs` and `src/plan.rs` → `plan`; `src/lib.rs` and `src/main.rs` are no rooms.
+fn room(path: &Path) -> Option<String> {
+    let inside = path.strip_prefix(root().join("src")).unwrap();
+    let first = Path::new(inside.iter().next().unwrap()).file_stem().unwrap().to_str().unwrap();
+    (first != "lib" && first != "main").then(|| first.to_owned())
+}
+
+/// The first words after each `crate::`, one or several in braces.
+fn uses(source: &str) -> BTreeSet<String> {
+    let code =
+        source.lines().filter(|line| !line.trim_start().starts_with("//")).collect::<Vec<_>>().join("\n");
+    let word = |text: &str| text.chars().take_while(|c| c.is_alphanumeric() || *c == '_').collect::<String>();
+    let mut found = BTreeSet::new();
+    for (at, name) in code.match_indices("crate::") {
+        let rest = &code[at + name.len()..];
+        match rest.strip_prefix('{') {
+            None => found.extend([word(rest)]),
+            Some(inside) => found.extend(first_words(inside).into_iter().map(|path| word(path.trim()))),
+        }
+    }
+    found
+}
+
+/// `a::{b, c}, d}` → `a::{b, c}` and `d`: what stands between commas of the outermost braces.
+fn first_words(inside: &str) -> Vec<&str> {
+    let (mut depth, mut start, mut parts) = (0, 0, Vec::new());
+    for (at, c) in inside.char_indices() {
+        match c {
+            '{' => depth += 1,
+            '}' if depth == 0 => {
+                parts.push(&inside[start..at]);
+                break;
+            }
+            '}' => depth -= 1,
+            ',' if depth == 0 => {
+                parts.push(&inside[start..at]);
+                start = at + 1;
+            }
+            _ => {}
+        }
+    }
+    parts.into_iter().filter(|part| !part.trim().is_empty()).collect()
+}
+
+#[test]
+fn a_room_uses_only_what_stands_before_it() {
+    let mut edges = 0;
+    let mut wrong = Vec::new();
+
+    for path in sources(&root().join("src")) {
+        let Some(room) = room(&path) else { continue };
+        let Some(own) = layer(&room) else {
+            wrong.push(format!("{}: {room} has no place in LAYERS", path.display()));
+            continue;
+        };
+        for used in uses(&fs::read_to_string(&path).unwrap()).into_iter().filter(|used| *used != room) {
+            edges += 1;
+            if layer(&used).is_none_or(|layer| layer >= own) {
+                wrong.push(format!("{}: {room} uses {used}, which does not stand before it", path.display()));
+            }
+        }
+    }
+
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+    assert!(edges >= 10, "only {edges} edges found");
+}
+
+#[test]
+fn uses_are_found_in_every_spelling() {
+    let source = "use crate::{a::{b, c}, d};\nlet x = crate::e::f();\n// crate::g\n//! crate::h\nuse crate::{\n    i,\n};";
+
+    assert_eq!(uses(source), ["a", "d", "e", "i"].map(String::from).into());
+}
+
+fn example() -> String {
+    fs::read_to_string(root().join("config.example.toml")).unwrap()
+}
+
+/// `key = value`, shown or left out, and nothing that is prose.
+fn key_of(line: &str) -> Option<&str> {
+    let line = line.strip_prefix("# ").unwrap_or(line);
+    let (key, _) = line.split_once(" = ")?;
+    key.chars().all(|c| c.is_ascii_lowercase() || c == '_').then_some(key)
+}
+
+#[test]
+fn the_example_shows_every_key_and_no_other() {
+    let mut table = String::new();
+    let mut shown = BTreeSet::new();
+    for line in example().lines() {
+        if let Some(header) = line.strip_prefix('[') {
+            table = header.trim_end_matches(']').replace("routes.web", "routes.NAME");
+        } else if let Some(key) = key_of(line) {
+            shown.insert(format!("{table}.{key}"));
+        }
+    }
+
+    assert_eq!(shown, config::keys().into_iter().collect());
+    assert!(shown.len() > 10);
+}
+
+#[test]
+fn what_the_example_shows_is_the_default() {
+    let least = "[routes.web]\nlisten = \"127.0.0.1:62893\"\ntarget = \"127.0.0.1:3000\"\n";
+
+    let shown =
+        plan::parse("config.example.toml", &example(), &[]).unwrap_or_else(|problems| panic!("{problems}"));
+
+    assert_eq!(Ok(shown), plan::parse("least", least, &[]));
+}
+
+#[test]
+fn what_the_example_leaves_out_loads_too() {
+    let uncommented = |line: &str| match key_of(line) {
+        Some(_) => line.strip_prefix("# ").unwrap_or(line).to_owned() + "\n",
+        None => line.to_owned() + "\n",
+    };
+    let all: String = example().lines().map(uncommented).collect();
+
+    let plan = plan::parse("config.example.toml", &all, &[]).unwrap_or_else(|problems| panic!("{problems}"));
+
+    assert_eq!(plan.limits.connections, Some(10_000));
+}

@@ -1,1 +1,30 @@
-//! (drawn next)
+//! Asks the system: sockets, their holders, ports, limits. Facts only.
+//!
+//! Nothing here judges (that is `diagnosis`) and nothing is changed, except where a function says so. Everything is
+//! synchronous and meant for the moment after an error, never for the data path. What may not be read is said, not
+//! guessed.
+
+pub mod holders;
+pub mod limits;
+mod masking;
+pub mod network;
+pub mod ports;
+pub mod process;
+pub mod rights;
+pub mod sockets;
+
+use std::fs::File;
+use std::io::{self, Read};
+use std::path::Path;
+
+/// Reads the beginning of a file, at most `limit` bytes: files under /proc tell no length and some have no bound.
+fn read_start(path: impl AsRef<Path>, limit: u64) -> io::Result<Vec<u8>> {
+    let mut bytes = Vec::new();
+    File::open(path)?.take(limit).read_to_end(&mut bytes)?;
+    Ok(bytes)
+}
+
+/// The same, as text; what is not UTF-8 is replaced.
+fn read_text(path: impl AsRef<Path>, limit: u64) -> io::Result<String> {
+    Ok(String::from_utf8_lossy(&read_start(path, limit)?).into_owned())
+}

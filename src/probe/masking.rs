@@ -1,0 +1,235 @@
+//! Makes a stranger's text fit to be shown: secrets masked, control characters escaped, length bounded.
+//!
+//! It masks too much rather than too little: a hidden path is a nuisance, a shown password is a leak. It knows no
+//! program's whole command line; a secret that nothing marks as one is not found.
+
+/// What is shown in place of a secret.
+const MASK: &str = "***";
+
+/// Names that announce a secret, wherever they stand in an argument, in lower case.
+const SECRET_WORDS: [&str; 18] = [
+    "password",
+    "passwd",
+    "passphrase",
+    "requirepass",
+    "masterauth",
+    "secret",
+    "token",
+    "api-key",
+    "api_key",
+    "apikey",
+    "access-key",
+    "access_key",
+    "private-key",
+    "private_key",
+    "credential",
+    "authorization",
+    "cookie",
+    "bearer",
+];
+
+/// Names that are too common as a part of others to count unless they are the whole name of an option.
+const SECRET_OPTIONS: [&str; 5] = ["pass", "pwd", "auth", "key", "psk"];
+
+/// A command line in one text, without its secrets.
+pub(crate) fn mask_secrets(arguments: &[String]) -> String {
+    let program = arguments.first().map(|path| path.rsplit('/').next().unwrap_or(path)).unwrap_or_default();
+    let mut shown = Vec::with_capacity(arguments.len());
+    let mut next = Next::Shown;
+    for argument in arguments {
+        let (text, after) = match next {
+            Next::Secret => (MASK.to_owned(), Next::Shown),
+            Next::Login => (mask_login(argument), Next::Shown),
+            Next::Shown => mask_argument(program, argument),
+        };
+        next = after;
+        shown.push(text);
+    }
+    shown.join(" ")
+}
+
+/// What the argument after this one is.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Next {
+    Shown,
+    Secret,
+    Login,
+}
+
+fn mask_argument(program: &str, argument: &str) -> (String, Next) {
+    if let Some(answer) = mask_short_option(program, argument) {
+        return answer;
+    }
+    let (text, next) = mask_named(argument);
+    (mask_url(&text), next)
+}
+
+/// Short options whose meaning depends on the program: `mysql -pSECRET`, `redis-cli -a SECRET`, `curl -u me:SECRET`.
+fn mask_short_option(program: &str, argument: &str) -> Option<(String, Next)> {
+    let is = |names: &[&str]| names.iter().any(|name| program.starts_with(name));
+    let (option, value) = argument.split_at_checked(2)?;
+    let secret = match option {
+        "-p" => is(&["mysql", "mariadb", "sshpass"]),
+        "-a" => is(&["redis", "valkey"]),
+        _ => false,
+    };
+    if secret && !value.is_empty() {
+        return Some((format!("{option}{MASK}"), Next::Shown));
+    }
+    // `mysql -p` alone asks at the terminal, and what follows is the database.
+    if secret && is(&["sshpass", "redis", "valkey"]) {
+        return Some((argument.to_owned(), Next::Secret));
+    }
+    if option == "-u" && !value.is_empty() && is(&["curl"]) {
+        return Some((format!("-u{}", mask_login(value)), Next::Shown));
+    }
+    let login = ["-u", "-U", "--user", "--proxy-user"].contains(&argument);
+    login.then(|| (argument.to_owned(), Next::Login))
+}
+
+/// `me:SECRET` → `me:***`; `1000:1000` is a user and a group.
+fn mask_login(argument: &str) -> String {
+    match argument.split_once(':') {
+        Some((_, group)) if !group.is_empty() && group.bytes().all(|byte| byte.is_ascii_digit()) => {
+            argument.to_owned()
+        }
+        Some((name, _)) => format!("{name}:{MASK}"),
+        None => argument.to_owned(),
+    }
+}
+
+/// `--token=X`, `PASSWORD=X`, `Authorization: X`, `{"secret":"X"}`, `--password X`: everything after the name goes.
+fn mask_named(argument: &str) -> (String, Next) {
+    let lower = argument.to_ascii_lowercase();
+    let name = lower.trim_start_matches('-');
+    let is_option = name.len() < lower.len();
+    let whole = name.split(['=', ':', ' ']).next().unwrap_or_default();
+    let word_end = if SECRET_OPTIONS.contains(&whole) && (is_option || name.len() > whole.len()) {
+        Some(lower.len() - name.len() + whole.len())
+    } else {
+        SECRET_WORDS.iter().filter_map(|word| Some(lower.find(word)? + word.len())).min()
+    };
+    let Some(word_end) = word_end else { return (argument.to_owned(), Next::Shown) };
+    let rest = &argument[word_end..];
+    if let Some(sign) = rest.find(['=', ':', ' ', '\t', '\n']) {
+        let shown = &argument[..=word_end + sign];
+        return (format!("{shown}{MASK}"), Next::Shown);
+    }
+    let announces = is_option || SECRET_WORDS.contains(&name);
+    (argument.to_owned(), if announces { Next::Secret } else { Next::Shown })
+}
+
+/// `scheme://me:SECRET@host` → `scheme://me:***@host`, each of them; a long name without a password is a token.
+fn mask_url(argument: &str) -> String {
+    let Some(start) = argument.find("://").map(|at| at + 3) else { return argument.to_owned() };
+    let rest = &argument[start..];
+    let end = rest.find(char::is_whitespace).unwrap_or(rest.len());
+    let authority = rest[..end].find(['/', '?', '#']).unwrap_or(end);
+    // A password may hold a bare '/'; then the last '@' of the word is the end of it.
+    let word = &rest[..rest.find("://").map_or(end, |next| next.min(end))];
+    let at = rest[..authority].rfind('@').or_else(|| word.rfind('@'));
+    let Some(at) = at else { return format!("{}{}", &argument[..start], mask_url(rest)) };
+    let login = &rest[..at];
+    let shown = match login.split_once(':') {
+        Some((name, _)) => format!("{name}:{MASK}"),
+        None if login.len() >= 20 => MASK.to_owned(),
+        None => login.to_owned(),
+    };
+    format!("{}{shown}{}", &argument[..start], mask_url(&rest[at..]))
+}
+
+/// At most `limit` characters, none of which moves a cursor, changes a colour or turns the direction of a line.
+pub(crate) fn printable(text: &str, limit: usize) -> String {
+    let mut shown = String::new();
+    for (count, character) in text.chars().enumerate() {
+        if count == limit {
+            shown.push('…');
+            break;
+        }
+        if is_hostile(character) {
+            shown.extend(character.escape_default());
+        } else {
+            shown.push(character);
+        }
+    }
+    shown
+}
+
+/// Controls, and the invisible format characters of Unicode that reorder or hide text.
+fn is_hostile(character: char) -> bool {
+    character.is_control()
+        || matches!(character, '\u{ad}' | '\u{61c}' | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}'
+            | '\u{2060}'..='\u{206f}' | '\u{feff}' | '\u{fff9}'..='\u{fffb}' | '\u{e0000}'..='\u{e007f}')
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn shown(command: &[&str]) -> String {
+        mask_secrets(&command.iter().map(|&argument| argument.to_owned()).collect::<Vec<_>>())
+    }
+
+    #[test]
+    fn secrets_are_masked_in_every_usual_spelling() {
+        for (command, want) in [
+            (&["x", "--password", "S3", "-v"][..], "x --password *** -v"),
+            (&["x", "--api-token=S3"], "x --api-token=***"),
+            (&["env", "PGPASSWORD=S3 two"], "env PGPASSWORD=***"),
+            (&["curl", "-H", "Authorization: Bearer S3"], "curl -H Authorization:***"),
+            (&["curl", "-u", "ana:S3"], "curl -u ana:***"),
+            (&["curl", "-uana:S3"], "curl -uana:***"),
+            (&["/usr/bin/mysql", "-pS3", "shop"], "/usr/bin/mysql -p*** shop"),
+            (&["redis-cli", "-a", "S3"], "redis-cli -a ***"),
+            (&["sshpass", "-p", "S3", "ssh", "h"], "sshpass -p *** ssh h"),
+            (&["app", "postgres://ana:S3@db/shop"], "app postgres://ana:***@db/shop"),
+            (&["app", "postgres://ana:S/3@db/shop"], "app postgres://ana:***@db/shop"),
+            (&["app", "http://a,http://b:S3@c"], "app http://a,http://b:***@c"),
+            (&["sh", "-c", "app --password S3"], "sh -c app --password ***"),
+            (&["app", "{\"secret\":\"S3\"}"], "app {\"secret\":***"),
+            (&["app", "--pass", "S3"], "app --pass ***"),
+            (&["redis-server", "--requirepass", "S3"], "redis-server --requirepass ***"),
+        ] {
+            assert_eq!(shown(command), want);
+            assert!(!shown(command).contains("S3"));
+        }
+    }
+
+    #[test]
+    fn what_is_no_secret_stays_readable() {
+        for command in [
+            &["python3", "-m", "http.server", "8080"][..],
+            &["ssh", "-p", "2222", "host"],
+            &["docker", "run", "--user", "1000:1000", "img"],
+            &["app", "--bypass", "http://127.0.0.1:3000/a"],
+            &["loopgate", "8080:3000"],
+        ] {
+            assert_eq!(shown(command), command.join(" "));
+        }
+    }
+
+    #[test]
+    fn a_hostile_name_cannot_reach_the_terminal() {
+        assert_eq!(printable("a\x1b[2Jb\nc\u{202e}d", 99), "a\\u{1b}[2Jb\\nc\\u{202e}d");
+        assert_eq!(printable("abcdef", 3), "abc…");
+    }
+
+    proptest! {
+        #[test]
+        fn no_command_line_breaks_the_masking(arguments in proptest::collection::vec(".{0,40}", 0..6)) {
+            let text = printable(&mask_secrets(&arguments), 160);
+            prop_assert!(!text.chars().any(char::is_control));
+        }
+
+        #[test]
+        fn the_value_of_a_named_secret_never_shows(value in "[!-~]{4,20}") {
+            prop_assume!(!"--password=***".contains(&value));
+            for command in [vec!["x".to_owned(), "--password".into(), value.clone()],
+                            vec!["x".to_owned(), format!("--password={value}")]] {
+                prop_assert!(!mask_secrets(&command).contains(&value));
+            }
+        }
+    }
+}

@@ -1,0 +1,172 @@
+//! Ports by number: which the kernel gives to outgoing connections, which are reserved, which is free.
+//!
+//! "Free" means free at this moment, by trying. Nothing is kept and nothing listens, not even for an instant: a
+//! listening try could swallow a stranger's connection.
+
+use std::net::SocketAddr;
+use std::ops::RangeInclusive;
+
+use rustix::net::{self, SocketFlags, SocketType, sockopt};
+use serde::Serialize;
+
+use super::read_text;
+
+/// What the kernel does with port numbers (ip(7), ip_sysctl).
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct PortRules {
+    /// The first and last port that outgoing connections draw from: ip_local_port_range.
+    pub outgoing: (u16, u16),
+    /// Ports that outgoing connections never draw: ip_local_reserved_ports.
+    pub reserved: Vec<(u16, u16)>,
+    /// The first port that needs no privilege: ip_unprivileged_port_start.
+    pub first_unprivileged: u16,
+}
+
+impl Default for PortRules {
+    /// The kernel's own defaults.
+    fn default() -> Self {
+        PortRules { outgoing: (32768, 60999), reserved: Vec::new(), first_unprivileged: 1024 }
+    }
+}
+
+impl PortRules {
+    /// Reads the rules of this network namespace; what cannot be read is the kernel's default.
+    pub fn read() -> PortRules {
+        let default = PortRules::default();
+        PortRules {
+            outgoing: setting("ip_local_port_range").and_then(|text| pair(&text)).unwrap_or(default.outgoing),
+            reserved: setting("ip_local_reserved_ports").map(|text| ranges(&text)).unwrap_or_default(),
+            first_unprivileged: setting("ip_unprivileged_port_start")
+                .and_then(|text| text.trim().parse().ok())
+                .unwrap_or(default.first_unprivileged),
+        }
+    }
+
+    /// Whether an outgoing connection may draw this port by itself.
+    pub fn may_be_drawn(&self, port: u16) -> bool {
+        (self.outgoing.0..=self.outgoing.1).contains(&port) && !self.is_reserved(port)
+    }
+
+    /// Whether somebody has set this port aside.
+    pub fn is_reserved(&self, port: u16) -> bool {
+        self.reserved.iter().any(|(first, last)| (*first..=*last).contains(&port))
+    }
+}
+
+/// How far a free port is looked for in each direction.
+const REACH: u16 = 64;
+
+/// A port that every one of these addresses (their own port is ignored) could be bound to right now, near `wanted` and
+/// not one of `avoid`. Ports that outgoing connections draw come last: such a port may be taken at the next start.
+pub fn next_free(wanted: u16, addresses: &[SocketAddr], avoid: &[u16], rules: &PortRules) -> Option<u16> {
+    candidates(wanted, rules)
+        .filter(|port| !avoid.contains(port) && !rules.is_reserved(*port))
+        .find(|port| addresses.iter().all(|address| can_bind(SocketAddr::new(address.ip(), *port), address)))
+}
+
+/// Above the wanted port; where that is the outgoing range, below the range (below 32768 on most machines).
+fn candidates(wanted: u16, rules: &PortRules) -> impl Iterator<Item = u16> {
+    let lowest = rules.first_unprivileged.max(1);
+    // 80 → 8080, 443 → 8443: what everybody writes when the low port is closed.
+    let start =
+        if wanted < lowest { wanted.saturating_add(8000).max(lowest) } else { wanted.saturating_add(1) };
+    let above: RangeInclusive<u16> = start..=start.saturating_add(REACH);
+    let outgoing = rules.outgoing.0..=rules.outgoing.1;
+    let outside = {
+        let outgoing = outgoing.clone();
+        above.clone().filter(move |port| !outgoing.contains(port))
+    };
+    let bottom = *outgoing.start();
+    let below = (bottom.saturating_sub(REACH)..bottom).rev().filter(move |port| *port >= lowest);
+    outside
+        .chain(below)
+        .chain(above.filter(move |port| outgoing.contains(port)))
+        .filter(move |port| *port != wanted)
+}
+
+/// Tries bind(2) as a listener of ours would, with SO_REUSEADDR, and lets go at once. `like` gives an IPv6 scope.
+fn can_bind(address: SocketAddr, like: &SocketAddr) -> bool {
+    let mut address = address;
+    if let (SocketAddr::V6(address), SocketAddr::V6(like)) = (&mut address, like) {
+        address.set_scope_id(like.scope_id());
+    }
+    let family = if address.is_ipv4() { net::AddressFamily::INET } else { net::AddressFamily::INET6 };
+    let Ok(socket) = net::socket_with(family, SocketType::STREAM, SocketFlags::CLOEXEC, None) else {
+        return false;
+    };
+    sockopt::set_socket_reuseaddr(&socket, true).is_ok() && net::bind(&socket, &address).is_ok()
+}
+
+fn setting(name: &str) -> Option<String> {
+    // IPv6 follows the same four settings.
+    read_text(format!("/proc/sys/net/ipv4/{name}"), 64 * 1024).ok()
+}
+
+fn pair(text: &str) -> Option<(u16, u16)> {
+    let mut numbers = text.split_ascii_whitespace().map(str::parse);
+    Some((numbers.next()?.ok()?, numbers.next()?.ok()?))
+}
+
+/// `8080,9000-9010`
+fn ranges(text: &str) -> Vec<(u16, u16)> {
+    let range = |part: &str| {
+        let (first, last) = part.split_once('-').unwrap_or((part, part));
+        Some((first.trim().parse().ok()?, last.trim().parse().ok()?))
+    };
+    text.split(',').filter_map(range).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::net::TcpListener;
+
+    use super::*;
+
+    fn first(wanted: u16, rules: &PortRules) -> u16 {
+        candidates(wanted, rules).next().unwrap()
+    }
+
+    #[test]
+    fn the_next_port_is_near_unprivileged_and_outside_the_outgoing_range() {
+        let rules = PortRules::default();
+
+        assert_eq!(first(8080, &rules), 8081);
+        assert_eq!(first(62893, &rules), 62894);
+        assert_eq!(first(80, &rules), 8080);
+        assert_eq!(first(443, &rules), 8443);
+        assert_eq!(first(40000, &rules), 32767);
+        assert_eq!(first(60990, &rules), 61000);
+        assert_eq!(first(u16::MAX, &rules), 32767);
+        assert_eq!(candidates(40000, &rules).last(), Some(40065));
+    }
+
+    #[test]
+    fn a_free_port_is_free_on_every_wanted_address_and_never_the_one_to_avoid() {
+        let taken = TcpListener::bind("127.0.0.2:0").unwrap();
+        let port = taken.local_addr().unwrap().port();
+        let addresses = ["127.0.0.1:0".parse().unwrap(), "127.0.0.2:0".parse().unwrap()];
+        let rules = PortRules { outgoing: (1, 1), ..PortRules::default() };
+
+        let free = next_free(port - 1, &addresses, &[], &rules).unwrap();
+        let other = next_free(port - 1, &addresses, &[free], &rules).unwrap();
+
+        assert_ne!(free, port, "taken on the second address");
+        assert_ne!(free, other);
+    }
+
+    #[test]
+    fn a_reserved_port_is_passed_over() {
+        let rules = PortRules { reserved: ranges("8081-8083,9000\n"), ..PortRules::default() };
+
+        assert_eq!(rules.reserved, [(8081, 8083), (9000, 9000)]);
+        assert!(next_free(8080, &["127.0.0.1:0".parse().unwrap()], &[], &rules).unwrap() >= 8084);
+        assert!(!PortRules { reserved: vec![(40000, 40000)], ..rules }.may_be_drawn(40000));
+    }
+
+    #[test]
+    fn the_rules_of_this_machine_can_be_read() {
+        let rules = PortRules::read();
+
+        assert!(rules.outgoing.0 <= rules.outgoing.1);
+    }
+}

@@ -1,0 +1,166 @@
+//! Who a process is, from /proc/PID, in words that are fit for a terminal and tell no secret.
+//!
+//! Only what every user may read is needed; without the right to read `exe` a process is simply not known to be the
+//! same program.
+
+use std::fs;
+use std::io;
+use std::os::unix::ffi::OsStrExt;
+use std::os::unix::fs::MetadataExt;
+use std::path::Path;
+use std::time::{Duration, SystemTime};
+
+use rustix::param::clock_ticks_per_second;
+use rustix::time::{ClockId, clock_gettime};
+
+use super::masking::{mask_secrets, printable};
+use super::{read_start, read_text};
+use crate::outcome::Holder;
+
+const MAX_COMMAND_BYTES: u64 = 16 * 1024;
+const MAX_COMMAND_CHARS: usize = 160;
+const MAX_NAME_CHARS: usize = 32;
+const MAX_SMALL_FILE: u64 = 8 * 1024;
+const MAX_PASSWD: u64 = 1 << 20;
+
+/// Identifies a process. An error means that it is gone, or that /proc hides it.
+pub fn identify(pid: u32) -> io::Result<Holder> {
+    let stat = read_start(format!("/proc/{pid}/stat"), MAX_SMALL_FILE)?;
+    let stat = Stat::read(&stat).ok_or(io::ErrorKind::InvalidData)?;
+    let uid = effective_user(pid)?;
+    let command = read_start(format!("/proc/{pid}/cmdline"), MAX_COMMAND_BYTES).unwrap_or_default();
+    let age = age(stat.started_ticks);
+    Ok(Holder {
+        pid,
+        parent: stat.parent,
+        comm: printable(&stat.comm, MAX_NAME_CHARS),
+        command: printable(&mask_secrets(&arguments(&command)), MAX_COMMAND_CHARS),
+        uid,
+        user: user_name(uid),
+        started: age.and_then(|age| SystemTime::now().checked_sub(age)),
+        age,
+        same_program: same_program(pid),
+        this_process: pid == std::process::id(),
+        suspended: stat.suspended,
+        proven: true,
+    })
+}
+
+/// The effective user of a process. The owner of /proc/PID would not do: it is root where the process is not dumpable.
+pub fn effective_user(pid: u32) -> io::Result<u32> {
+    let status = read_text(format!("/proc/{pid}/status"), MAX_SMALL_FILE)?;
+    let ids = status.lines().find_map(|line| line.strip_prefix("Uid:"));
+    // Real, effective, saved, of the file system.
+    ids.and_then(|ids| ids.split_ascii_whitespace().nth(1)?.parse().ok())
+        .ok_or_else(|| io::ErrorKind::InvalidData.into())
+}
+
+/// The name of a user in /etc/passwd. Other name services are not asked: they may be the network that is in trouble.
+pub fn user_name(uid: u32) -> Option<String> {
+    let passwd = read_text("/etc/passwd", MAX_PASSWD).ok()?;
+    let wanted = uid.to_string();
+    let name = passwd.lines().find_map(|line| {
+        let mut fields = line.split(':');
+        let name = fields.next()?;
+        (fields.nth(1)? == wanted).then_some(name)
+    })?;
+    Some(printable(name, MAX_NAME_CHARS))
+}
+
+/// Whether a process runs the program file this process runs: the same device and inode, whatever its name. A file
+/// that was replaced since it started (a new build) counts as well, by the path it had.
+fn same_program(pid: u32) -> bool {
+    let theirs = format!("/proc/{pid}/exe");
+    let (Ok(their_file), Ok(our_file)) = (fs::metadata(&theirs), fs::metadata("/proc/self/exe")) else {
+        return false;
+    };
+    if (their_file.dev(), their_file.ino()) == (our_file.dev(), our_file.ino()) {
+        return true;
+    }
+    let (Ok(their_path), Ok(our_path)) = (fs::read_link(&theirs), fs::read_link("/proc/self/exe")) else {
+        return false;
+    };
+    let replaced = their_path.as_os_str().as_bytes().strip_suffix(b" (deleted)");
+    replaced.is_some_and(|path| path == our_path.as_os_str().as_bytes())
+}
+
+/// How long ago a process started, by the clock that also counts while the machine sleeps, as the kernel does.
+fn age(started_ticks: u64) -> Option<Duration> {
+    let now = clock_gettime(ClockId::Boottime);
+    let now = Duration::new(now.tv_sec.try_into().ok()?, now.tv_nsec.try_into().ok()?);
+    let started = started_ticks.checked_mul(1000)? / clock_ticks_per_second().max(1);
+    Some(now.saturating_sub(Duration::from_millis(started)))
+}
+
+fn arguments(command: &[u8]) -> Vec<String> {
+    let end = command.iter().rposition(|byte| *byte != 0).map_or(0, |last| last + 1);
+    let command = &command[..end];
+    if command.is_empty() {
+        return Vec::new();
+    }
+    command.split(|byte| *byte == 0).map(|argument| String::from_utf8_lossy(argument).into_owned()).collect()
+}
+
+struct Stat {
+    comm: String,
+    suspended: bool,
+    parent: u32,
+    started_ticks: u64,
+}
+
+impl Stat {
+    /// proc_pid_stat(5). The name stands in brackets and may hold spaces and brackets itself: the last one ends it.
+    fn read(stat: &[u8]) -> Option<Stat> {
+        let opening = stat.iter().position(|byte| *byte == b'(')?;
+        let closing = stat.iter().rposition(|byte| *byte == b')')?;
+        let comm = String::from_utf8_lossy(stat.get(opening + 1..closing)?).into_owned();
+        let mut fields = std::str::from_utf8(&stat[closing + 1..]).ok()?.split_ascii_whitespace();
+        let state = fields.next()?;
+        let parent = fields.next()?.parse().ok()?;
+        let started_ticks = fields.nth(17)?.parse().ok()?;
+        Some(Stat { comm, suspended: state == "T", parent, started_ticks })
+    }
+}
+
+/// The inode of a process's cgroup directory, which the kernel calls the id of the cgroup (cgroups(7), version 2).
+pub fn cgroup(pid: u32) -> Option<u64> {
+    let lines = read_text(format!("/proc/{pid}/cgroup"), MAX_SMALL_FILE).ok()?;
+    let path = lines.lines().find_map(|line| line.strip_prefix("0::/"))?;
+    Some(fs::metadata(Path::new("/sys/fs/cgroup").join(path)).ok()?.ino())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn this_process_is_known_to_itself() {
+        let me = identify(std::process::id()).unwrap();
+
+        assert!(me.same_program && me.this_process && !me.suspended);
+        assert!(me.age.unwrap() < Duration::from_secs(3600));
+        assert_eq!(me.uid, rustix::process::geteuid().as_raw());
+    }
+
+    #[test]
+    fn a_name_full_of_brackets_and_spaces_does_not_shift_the_fields() {
+        let stat = b"7 (a) R 1 (b) T 41 7 7 0 -1 0 0 0 0 0 0 0 0 0 20 0 1 0 12345 0 0";
+
+        let stat = Stat::read(stat).unwrap();
+
+        assert_eq!((stat.comm.as_str(), stat.parent, stat.started_ticks), ("a) R 1 (b", 41, 12345));
+        assert!(stat.suspended);
+    }
+
+    #[test]
+    fn a_command_line_is_split_at_its_zeros_and_loses_the_padding() {
+        assert_eq!(arguments(b"nginx: master process\0\0\0\0"), ["nginx: master process"]);
+        assert_eq!(arguments(b"a\0\0b\0"), ["a", "", "b"]);
+        assert!(arguments(b"\0\0").is_empty());
+    }
+
+    #[test]
+    fn a_process_that_is_gone_is_an_error() {
+        assert!(identify(u32::MAX).is_err());
+    }
+}

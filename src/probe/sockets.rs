@@ -1,0 +1,130 @@
+//! The TCP sockets on a port, in every state and of both families.
+//!
+//! It asks the kernel over netlink and reads /proc/net/tcp and tcp6 where netlink is refused (gVisor, some sandboxes).
+//! The files know neither `v6only` nor cgroups and take milliseconds where netlink takes microseconds.
+
+use std::io;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::time::Duration;
+
+use super::read_text;
+use crate::sys::sock_diag;
+
+pub use crate::sys::sock_diag::{Socket, TcpState};
+
+/// The sockets on a port, and how they were found out.
+#[derive(Clone, Debug, Default)]
+pub struct Sockets {
+    /// IPv4 first.
+    pub rows: Vec<Socket>,
+    /// Whether there are more than are listed.
+    pub truncated: bool,
+    /// What could not be read and why, in words.
+    pub not_readable: Vec<String>,
+}
+
+/// Every TCP socket of this network namespace whose local port is `port`.
+pub fn on_port(port: u16) -> Sockets {
+    match sock_diag::on_port(port) {
+        Ok(dump) => Sockets { rows: dump.sockets, truncated: dump.truncated, not_readable: Vec::new() },
+        Err(error) => from_files(port, format!("sock_diag ({error})")),
+    }
+}
+
+/// Whether a connection to `address` would meet a listener, asked without connecting.
+pub fn listening(address: SocketAddr) -> io::Result<bool> {
+    sock_diag::listens(address)
+}
+
+const MAX_FILE: u64 = 16 << 20;
+
+fn from_files(port: u16, refused: String) -> Sockets {
+    let mut sockets = Sockets { not_readable: vec![refused], ..Sockets::default() };
+    for path in ["/proc/net/tcp", "/proc/net/tcp6"] {
+        match read_text(path, MAX_FILE) {
+            Ok(table) => {
+                sockets.truncated |= table.len() as u64 == MAX_FILE;
+                sockets.rows.extend(table.lines().filter_map(row).filter(|row| row.local.port() == port));
+            }
+            // Without IPv6 there is no tcp6, and nothing to miss.
+            Err(error) if error.kind() == io::ErrorKind::NotFound && path.ends_with('6') => {}
+            Err(error) => sockets.not_readable.push(format!("{path} ({error})")),
+        }
+    }
+    sockets
+}
+
+/// One line of the table, as proc_pid_net(5) has it; a heading or a line of another shape is `None`. A listener's
+/// limit (`send_queue`) is not in it: 0.
+fn row(line: &str) -> Option<Socket> {
+    let fields: Vec<&str> = line.split_ascii_whitespace().collect();
+    let [_, local, remote, state, queues, timer, _, uid, _, inode, ..] = fields[..] else { return None };
+    let state = TcpState::from_number(u8::from_str_radix(state, 16).ok()?)?;
+    let (send, receive) = queues.split_once(':')?;
+    let (_, when) = timer.split_once(':')?;
+    // In hundredths of a second: jiffies_delta_to_clock_t.
+    let when = Duration::from_millis(u64::from_str_radix(when, 16).ok()?.saturating_mul(10));
+    Some(Socket {
+        state,
+        local: address(local)?,
+        remote: address(remote)?,
+        inode: inode.parse().ok()?,
+        uid: uid.parse().ok()?,
+        receive_queue: u32::from_str_radix(receive, 16).ok()?,
+        send_queue: u32::from_str_radix(send, 16).ok()?,
+        v6only: None,
+        cgroup: None,
+        interface: 0,
+        expires: (state == TcpState::TimeWait).then_some(when),
+    })
+}
+
+/// `0100007F:F5AD`: the address as 32-bit words in the byte order of this machine, the port as a number.
+fn address(text: &str) -> Option<SocketAddr> {
+    let (ip, port) = text.split_once(':')?;
+    let words: Vec<[u8; 4]> = (0..ip.len() / 8)
+        .map(|word| u32::from_str_radix(ip.get(word * 8..word * 8 + 8)?, 16).ok().map(u32::to_ne_bytes))
+        .collect::<Option<_>>()?;
+    let ip: IpAddr = match words[..] {
+        [word] => Ipv4Addr::from(word).into(),
+        [a, b, c, d] => {
+            let mut octets = [0; 16];
+            for (place, word) in octets.chunks_exact_mut(4).zip([a, b, c, d]) {
+                place.copy_from_slice(&word);
+            }
+            Ipv6Addr::from(octets).into()
+        }
+        _ => return None,
+    };
+    Some(SocketAddr::new(ip, u16::from_str_radix(port, 16).ok()?))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::net::TcpListener;
+
+    use super::*;
+
+    #[test]
+    fn the_files_show_the_same_listener_as_netlink() {
+        for any in ["127.0.0.1:0", "[::]:0"] {
+            let Ok(listener) = TcpListener::bind(any) else { continue };
+            let port = listener.local_addr().unwrap().port();
+
+            let by_netlink = on_port(port).rows;
+            let by_files = from_files(port, String::new()).rows;
+
+            let facts = |row: &Socket| (row.state, row.local, row.inode, row.uid, row.receive_queue);
+            assert_eq!(by_files.iter().map(facts).collect::<Vec<_>>(), [facts(&by_netlink[0])], "{any}");
+        }
+    }
+
+    #[test]
+    fn a_line_of_another_shape_is_no_socket() {
+        for line in
+            ["", "  sl  local_address rem_address   st", "0: zz:0016 00000000:0000 0A 0:0 0:0 0 0 0 1"]
+        {
+            assert_eq!(row(line), None, "{line}");
+        }
+    }
+}

@@ -1,1 +1,17 @@
-//! (drawn next)
+//! Judges the facts: a verdict of a closed list, how sure it is, its proof, what to do.
+//!
+//! The rules are pure: facts are arguments, and only the functions named `bind_failure…` ask `probe` for them. Nothing
+//! is printed and nothing is repaired here. So far it judges failed binds alone.
+
+mod bind;
+mod facts;
+mod overlap;
+mod report;
+mod verdict;
+mod wording;
+
+pub use bind::{BindFinding, bind_failure, bind_failures, exit_code};
+pub use facts::{BindFacts, Blocker};
+pub use overlap::Overlap;
+pub use report::bind_report;
+pub use verdict::{Certainty, Verdict};

@@ -1,0 +1,215 @@
+//! Why an address could not be listened on: the rules, pure, and the one call that asks for their facts.
+
+use std::collections::BTreeSet;
+use std::io;
+use std::net::SocketAddr;
+
+use serde::Serialize;
+
+use super::facts::{BindFacts, Blocker, gather};
+use super::overlap::Overlap;
+use super::verdict::{Certainty, Verdict};
+use crate::outcome::Holder;
+use crate::probe::sockets::TcpState;
+
+/// What was found about one failed bind.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct BindFinding {
+    /// The routes the address was for, by name; empty where nobody said.
+    pub routes: Vec<String>,
+    /// What is wrong.
+    pub verdict: Verdict,
+    /// How sure that is.
+    pub certainty: Certainty,
+    /// What it rests on.
+    pub facts: BindFacts,
+}
+
+impl BindFinding {
+    /// The verdict over these facts.
+    pub fn of(facts: BindFacts) -> BindFinding {
+        let (verdict, certainty) = judge(&facts);
+        BindFinding { routes: Vec::new(), verdict, certainty, facts }
+    }
+
+    /// Names a route the address was for.
+    pub fn for_route(mut self, name: impl Into<String>) -> BindFinding {
+        self.routes.push(name.into());
+        self
+    }
+
+    /// Every process in the way, once, in the order found.
+    pub fn holders(&self) -> Vec<&Holder> {
+        let decisive: Vec<u32> = decisive(&self.facts).iter().map(|blocker| blocker.socket.inode).collect();
+        let mut seen = BTreeSet::new();
+        let held = self.facts.held.iter().filter(|held| decisive.contains(&held.inode));
+        held.map(|held| &held.holder).filter(|holder| seen.insert(holder.pid)).collect()
+    }
+}
+
+/// Finds out why a bind (or the listen after it) failed. It looks into /proc for at most 300 ms; call it at once, while
+/// the reason is still there.
+pub fn bind_failure(address: SocketAddr, error: &io::Error) -> BindFinding {
+    let [finding] =
+        bind_failures(&[(address, error)]).try_into().unwrap_or_else(|_| unreachable!("one in, one out"));
+    finding
+}
+
+/// The same for several at once, in the same order and with one search for all.
+pub fn bind_failures(failures: &[(SocketAddr, &io::Error)]) -> Vec<BindFinding> {
+    gather(failures).into_iter().map(BindFinding::of).collect()
+}
+
+/// The exit code of a start that failed on these: 4 held by another, 5 already running (all of them), 6 denied,
+/// 7 address not here, 8 out of resources, 1 anything else. Of several kinds the first of 8, 6, 7, 4, 1, 5 wins. It is
+/// never 0: who asks, has failed.
+pub fn exit_code(findings: &[BindFinding]) -> u8 {
+    let codes: Vec<u8> = findings.iter().map(code).collect();
+    [8, 6, 7, 4, 1, 5].into_iter().find(|code| codes.contains(code)).unwrap_or(1)
+}
+
+fn code(finding: &BindFinding) -> u8 {
+    match finding.verdict {
+        Verdict::AlreadyRunning => 5,
+        Verdict::PortPrivileged | Verdict::BindDeniedBySandbox => 6,
+        Verdict::AddressNotLocal
+        | Verdict::AddressTentative
+        | Verdict::Ipv6Disabled
+        | Verdict::MissingScope => 7,
+        Verdict::OwnFdLimit | Verdict::SystemFileLimit | Verdict::EphemeralPortsExhausted => 8,
+        Verdict::Unknown => match finding.facts.errno {
+            libc::EADDRINUSE => 4,
+            libc::EACCES | libc::EPERM => 6,
+            libc::EADDRNOTAVAIL => 7,
+            libc::ENOBUFS | libc::ENOMEM => 8,
+            _ => 1,
+        },
+        _ => 4,
+    }
+}
+
+fn judge(facts: &BindFacts) -> (Verdict, Certainty) {
+    let v6 = facts.address.is_ipv6();
+    match facts.errno {
+        libc::EADDRINUSE if facts.address.port() == 0 => {
+            (Verdict::EphemeralPortsExhausted, Certainty::Likely)
+        }
+        libc::EADDRINUSE => judge_taken(facts),
+        libc::EACCES | libc::EPERM => judge_denied(facts),
+        libc::EADDRNOTAVAIL => judge_absent(facts),
+        libc::EINVAL if lacks_scope(facts.address) => (Verdict::MissingScope, Certainty::Proven),
+        // The interface of a scope does not exist.
+        libc::ENODEV => (Verdict::AddressNotLocal, Certainty::Proven),
+        libc::EAFNOSUPPORT if v6 => (Verdict::Ipv6Disabled, Certainty::Proven),
+        libc::EMFILE => (Verdict::OwnFdLimit, Certainty::Proven),
+        libc::ENFILE => (Verdict::SystemFileLimit, Certainty::Proven),
+        _ => (Verdict::Unknown, Certainty::Unknown),
+    }
+}
+
+/// The sockets that decide: the listeners, else the sockets that are bound, else the connections somebody has, else
+/// those nobody has. (They are sorted so.)
+pub(super) fn decisive(facts: &BindFacts) -> Vec<&Blocker> {
+    let kind = |blocker: &Blocker| match blocker.socket.state {
+        TcpState::Listen => 0,
+        TcpState::BoundInactive => 1,
+        _ if blocker.socket.inode != 0 => 2,
+        _ => 3,
+    };
+    let best = facts.blockers.iter().map(kind).min();
+    facts.blockers.iter().filter(|blocker| Some(kind(blocker)) == best).collect()
+}
+
+fn judge_taken(facts: &BindFacts) -> (Verdict, Certainty) {
+    let blockers = decisive(facts);
+    let Some(first) = blockers.first() else { return (Verdict::Unknown, Certainty::Unknown) };
+    match first.socket.state {
+        TcpState::Listen => (judge_listeners(facts, &blockers), Certainty::Proven),
+        // It is in the way unless it has SO_REUSEADDR set, which the kernel does not show.
+        TcpState::BoundInactive => (judge_listeners(facts, &blockers), Certainty::Likely),
+        _ if first.socket.inode == 0 => (Verdict::PortInTimeWait, Certainty::Proven),
+        _ => judge_connections(facts, &blockers),
+    }
+}
+
+fn judge_listeners(facts: &BindFacts, blockers: &[&Blocker]) -> Verdict {
+    let holders_of = |blocker: &Blocker| {
+        let inode = blocker.socket.inode;
+        facts.held.iter().filter(move |held| held.inode == inode).map(|held| &held.holder)
+    };
+    let holders: Vec<&Holder> = blockers.iter().flat_map(|blocker| holders_of(blocker)).collect();
+    if holders.is_empty() {
+        return Verdict::PortHeldHidden;
+    }
+    // Our own listener in our own way is a conflict within one configuration, not a second start.
+    let is_another_of_us = |holder: &Holder| holder.same_program && !holder.this_process;
+    if blockers.iter().all(|blocker| holders_of(blocker).any(is_another_of_us)) {
+        return Verdict::AlreadyRunning;
+    }
+    if holders.iter().all(|holder| holder.suspended) {
+        return Verdict::PortHeldBySuspended;
+    }
+    let pids: BTreeSet<u32> = holders.iter().map(|holder| holder.pid).collect();
+    match blockers.iter().map(|blocker| blocker.overlap).min() {
+        Some(Overlap::Wildcard) => Verdict::PortHeldByWildcard,
+        Some(Overlap::DualStack) => Verdict::PortHeldByDualStack,
+        Some(Overlap::Specific) => Verdict::WildcardBlockedBySpecific,
+        _ if pids.len() > 1 => Verdict::PortHeldByGroup,
+        _ => Verdict::PortHeld,
+    }
+}
+
+/// The highest port that is taken for a service's; the usual range for outgoing connections starts above it.
+const LAST_SERVICE_PORT: u16 = 32767;
+
+/// Who dialled: this end of the connection, or the other?
+fn judge_connections(facts: &BindFacts, blockers: &[&Blocker]) -> (Verdict, Certainty) {
+    let dialled = |blocker: &&Blocker| blocker.socket.state == TcpState::SynSent || blocker.remote_listens;
+    let looks_dialled = |blocker: &&Blocker| {
+        facts.ports.may_be_drawn(facts.address.port()) && blocker.socket.remote.port() <= LAST_SERVICE_PORT
+    };
+    if blockers.iter().all(dialled) {
+        return (Verdict::PortHeldByOutgoing, Certainty::Proven);
+    }
+    if blockers.iter().all(|blocker| dialled(blocker) || looks_dialled(blocker)) {
+        return (Verdict::PortHeldByOutgoing, Certainty::Likely);
+    }
+    (Verdict::PortHeldByOldConnections, Certainty::Likely)
+}
+
+fn judge_denied(facts: &BindFacts) -> (Verdict, Certainty) {
+    let low = facts.address.port() < facts.ports.first_unprivileged;
+    match facts.errno {
+        libc::EACCES if low && !facts.rights.may_bind_low_ports => {
+            (Verdict::PortPrivileged, Certainty::Proven)
+        }
+        // A capability within a user namespace does not reach a network namespace outside of it.
+        libc::EACCES if low && facts.rights.in_user_namespace => (Verdict::PortPrivileged, Certainty::Likely),
+        _ => (Verdict::BindDeniedBySandbox, Certainty::Likely),
+    }
+}
+
+fn judge_absent(facts: &BindFacts) -> (Verdict, Certainty) {
+    let ip = facts.address.ip();
+    if let (true, Some(ipv6)) = (ip.is_ipv6(), &facts.network.ipv6) {
+        // ::1 is there whenever IPv6 is on for lo.
+        if ipv6.is_empty() || ip.is_loopback() && facts.network.has(ip) == Some(false) {
+            return (Verdict::Ipv6Disabled, Certainty::Proven);
+        }
+        if ipv6.iter().any(|own| own.ip == ip && (own.tentative || own.duplicate)) {
+            return (Verdict::AddressTentative, Certainty::Proven);
+        }
+    }
+    match facts.network.has(ip) {
+        Some(false) => (Verdict::AddressNotLocal, Certainty::Proven),
+        None => (Verdict::AddressNotLocal, Certainty::Likely),
+        Some(true) => (Verdict::Unknown, Certainty::Unknown),
+    }
+}
+
+fn lacks_scope(address: SocketAddr) -> bool {
+    matches!(address, SocketAddr::V6(v6) if v6.ip().is_unicast_link_local() && v6.scope_id() == 0)
+}
+
+#[cfg(test)]
+mod tests;

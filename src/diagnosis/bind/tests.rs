@@ -1,0 +1,136 @@
+use super::*;
+use crate::diagnosis::facts::samples::{failure, holder, listener, socket, taken};
+use crate::probe::network::Ipv6Address;
+
+fn verdict(facts: BindFacts) -> &'static str {
+    BindFinding::of(facts).verdict.id()
+}
+
+fn copy_of_us(pid: u32) -> Holder {
+    Holder { same_program: true, ..holder(pid, "loopgate") }
+}
+
+#[test]
+fn a_listener_is_named_by_how_it_is_in_the_way() {
+    let dual = {
+        let mut socket = listener("[::]:80", 9);
+        socket.v6only = Some(false);
+        socket
+    };
+    for (wanted, socket, want) in [
+        ("127.0.0.1:80", listener("127.0.0.1:80", 9), "port-held"),
+        ("127.0.0.1:80", listener("0.0.0.0:80", 9), "port-held-by-wildcard"),
+        ("127.0.0.1:80", dual, "port-held-by-dual-stack"),
+        ("0.0.0.0:80", listener("127.0.0.1:80", 9), "wildcard-blocked-by-specific"),
+    ] {
+        assert_eq!(verdict(taken(wanted, vec![(socket, vec![holder(7, "nginx")])])), want);
+    }
+}
+
+#[test]
+fn who_holds_it_decides_before_how() {
+    let held_by = |holders| verdict(taken("127.0.0.1:80", vec![(listener("127.0.0.1:80", 9), holders)]));
+    let stopped = Holder { suspended: true, ..holder(7, "vi") };
+    let ourselves = Holder { this_process: true, ..copy_of_us(7) };
+
+    assert_eq!(held_by(vec![]), "port-held-hidden");
+    assert_eq!(held_by(vec![copy_of_us(7)]), "already-running");
+    assert_eq!(held_by(vec![copy_of_us(7), holder(8, "sleep")]), "already-running");
+    assert_eq!(held_by(vec![ourselves]), "port-held");
+    assert_eq!(held_by(vec![stopped.clone()]), "port-held-by-suspended");
+    assert_eq!(held_by(vec![stopped, holder(8, "w")]), "port-held-by-group");
+    assert_eq!(held_by(vec![holder(7, "m"), holder(8, "w")]), "port-held-by-group");
+}
+
+#[test]
+fn a_stranger_on_one_of_two_addresses_is_no_second_instance() {
+    let ours = (listener("127.0.0.1:80", 8), vec![copy_of_us(7)]);
+    let strangers = (listener("127.0.0.2:80", 9), vec![holder(8, "nginx")]);
+
+    assert_eq!(verdict(taken("0.0.0.0:80", vec![ours, strangers])), "wildcard-blocked-by-specific");
+}
+
+#[test]
+fn without_a_listener_the_connections_tell() {
+    let row = |state, inode| socket(state, "127.0.0.1:40000", "127.0.0.1:5432", inode);
+    let held_by = |socket| verdict(taken("127.0.0.1:40000", vec![(socket, vec![holder(7, "db")])]));
+    let worker = socket(TcpState::CloseWait, "127.0.0.1:8080", "127.0.0.1:51000", 9);
+
+    assert_eq!(held_by(row(TcpState::Established, 9)), "port-held-by-outgoing");
+    assert_eq!(held_by(row(TcpState::SynSent, 9)), "port-held-by-outgoing");
+    assert_eq!(held_by(row(TcpState::TimeWait, 0)), "port-in-time-wait");
+    assert_eq!(held_by(row(TcpState::BoundInactive, 9)), "port-held");
+    assert_eq!(
+        verdict(taken("127.0.0.1:8080", vec![(worker, vec![holder(7, "w")])])),
+        "port-held-by-old-connections"
+    );
+}
+
+#[test]
+fn a_connection_whose_other_end_listens_was_dialled_from_here() {
+    let outgoing = socket(TcpState::Established, "127.0.0.1:8080", "127.0.0.1:51000", 9);
+    let mut facts = taken("127.0.0.1:8080", vec![(outgoing, vec![holder(7, "w")])]);
+    facts.blockers[0].remote_listens = true;
+
+    let finding = BindFinding::of(facts);
+
+    assert_eq!((finding.verdict.id(), finding.certainty), ("port-held-by-outgoing", Certainty::Proven));
+}
+
+#[test]
+fn an_address_in_use_without_a_socket_in_sight_is_unknown_and_never_free() {
+    let finding = BindFinding::of(failure("127.0.0.1:80", libc::EADDRINUSE));
+
+    assert_eq!((finding.verdict, finding.certainty), (Verdict::Unknown, Certainty::Unknown));
+    assert_eq!(exit_code(&[finding]), 4);
+}
+
+#[test]
+fn every_other_errno_has_its_verdict() {
+    for (address, errno, want) in [
+        ("127.0.0.1:80", libc::EACCES, "port-privileged"),
+        ("127.0.0.1:8080", libc::EACCES, "bind-denied-by-sandbox"),
+        ("127.0.0.1:80", libc::EPERM, "bind-denied-by-sandbox"),
+        ("10.200.0.7:80", libc::EADDRNOTAVAIL, "address-not-local"),
+        ("[::1]:80", libc::EADDRNOTAVAIL, "ipv6-disabled"),
+        ("[::1]:80", libc::EAFNOSUPPORT, "ipv6-disabled"),
+        ("[fe80::1]:80", libc::EINVAL, "missing-scope"),
+        ("[fe80::1%9]:80", libc::ENODEV, "address-not-local"),
+        ("127.0.0.1:80", libc::EINVAL, "unknown"),
+        ("127.0.0.1:80", libc::EMFILE, "own-fd-limit"),
+        ("127.0.0.1:80", libc::ENFILE, "system-file-limit"),
+        ("127.0.0.1:0", libc::EADDRINUSE, "ephemeral-ports-exhausted"),
+    ] {
+        assert_eq!(verdict(failure(address, errno)), want, "{address} {errno}");
+    }
+}
+
+#[test]
+fn an_address_under_check_is_told_from_one_that_is_not_here() {
+    let mut facts = failure("[fd00::5]:80", libc::EADDRNOTAVAIL);
+    let own = Ipv6Address {
+        ip: "fd00::5".parse().unwrap(),
+        interface: "eth0".to_owned(),
+        tentative: true,
+        duplicate: false,
+    };
+    facts.network.ipv6 = Some(vec![own]);
+
+    assert_eq!(verdict(facts), "address-tentative");
+}
+
+#[test]
+fn of_several_kinds_the_gravest_is_the_exit_code() {
+    let findings = |errnos: &[i32]| -> Vec<BindFinding> {
+        errnos.iter().map(|errno| BindFinding::of(failure("127.0.0.1:80", *errno))).collect()
+    };
+    let running =
+        || BindFinding::of(taken("127.0.0.1:80", vec![(listener("127.0.0.1:80", 9), vec![copy_of_us(7)])]));
+
+    assert_eq!(exit_code(&findings(&[libc::EADDRINUSE, libc::EACCES, libc::EMFILE])), 8);
+    assert_eq!(exit_code(&findings(&[libc::EADDRINUSE, libc::EADDRNOTAVAIL, libc::EACCES])), 6);
+    assert_eq!(exit_code(&[running(), running()]), 5);
+    assert_eq!(exit_code(&[running(), findings(&[libc::EADDRINUSE]).remove(0)]), 4);
+    assert_eq!(exit_code(&[running(), findings(&[libc::EIO]).remove(0)]), 1);
+    assert_eq!(exit_code(&[]), 1);
+}

@@ -1,0 +1,75 @@
+//! Facts for tests of the rules and of the wording, without a machine behind them.
+
+use std::time::Duration;
+
+use super::*;
+
+pub(crate) fn socket(state: TcpState, local: &str, remote: &str, inode: u32) -> Socket {
+    Socket {
+        state,
+        local: local.parse().unwrap(),
+        remote: remote.parse().unwrap(),
+        inode,
+        uid: 1000,
+        receive_queue: 0,
+        send_queue: 128,
+        v6only: None,
+        cgroup: None,
+        interface: local.split_once('%').map_or(0, |(_, rest)| rest[..1].parse().unwrap()),
+        expires: (state == TcpState::TimeWait).then_some(Duration::from_secs(58)),
+    }
+}
+
+pub(crate) fn listener(local: &str, inode: u32) -> Socket {
+    socket(TcpState::Listen, local, "0.0.0.0:0", inode)
+}
+
+pub(crate) fn holder(pid: u32, comm: &str) -> Holder {
+    Holder {
+        pid,
+        parent: 1,
+        comm: comm.to_owned(),
+        command: format!("{comm} --serve"),
+        uid: 1000,
+        user: Some("ana".to_owned()),
+        started: None,
+        age: Some(Duration::from_secs(42 * 60)),
+        same_program: false,
+        this_process: false,
+        suspended: false,
+        proven: true,
+    }
+}
+
+/// A failed bind without anything in its way.
+pub(crate) fn failure(address: &str, errno: i32) -> BindFacts {
+    BindFacts {
+        address: address.parse().unwrap(),
+        errno,
+        os_message: os_message(&io::Error::from_raw_os_error(errno)),
+        blockers: Vec::new(),
+        held: Vec::new(),
+        candidates: Vec::new(),
+        owner: Some("ana".to_owned()),
+        closed: 0,
+        maybe_others: false,
+        not_readable: Vec::new(),
+        next_free: Some(8081),
+        ports: PortRules::default(),
+        rights: Rights { uid: 1000, ..Rights::default() },
+        descriptors: Descriptors { soft: Some(64), hard: Some(1024), used: Some(64) },
+        network: Network { ipv4: Some(vec![("127.0.0.0".parse().unwrap(), 8)]), ipv6: Some(Vec::new()) },
+    }
+}
+
+/// The same with sockets in its way, each with its holders.
+pub(crate) fn taken(address: &str, blockers: Vec<(Socket, Vec<Holder>)>) -> BindFacts {
+    let mut facts = failure(address, libc::EADDRINUSE);
+    for (socket, holders) in blockers {
+        let inode = socket.inode;
+        facts.held.extend(holders.into_iter().map(|holder| Held { inode, descriptor: 3, holder }));
+        let overlap = overlap(facts.address, &socket).unwrap();
+        facts.blockers.push(Blocker { socket, overlap, remote_listens: false });
+    }
+    facts
+}

@@ -1,5 +1,6 @@
 //! Why an address could not be listened on: the rules, pure, and the one call that asks for their facts.
 
+use std::cmp::Reverse;
 use std::collections::BTreeSet;
 use std::io;
 use std::net::SocketAddr;
@@ -38,12 +39,15 @@ impl BindFinding {
         self
     }
 
-    /// Every process in the way, once, in the order found.
+    /// Every process in the way, once, the oldest first: of a master and its workers that is the master.
     pub fn holders(&self) -> Vec<&Holder> {
         let decisive: Vec<u32> = decisive(&self.facts).iter().map(|blocker| blocker.socket.inode).collect();
         let mut seen = BTreeSet::new();
         let held = self.facts.held.iter().filter(|held| decisive.contains(&held.inode));
-        held.map(|held| &held.holder).filter(|holder| seen.insert(holder.pid)).collect()
+        let mut holders: Vec<&Holder> =
+            held.map(|held| &held.holder).filter(|holder| seen.insert(holder.pid)).collect();
+        holders.sort_by_key(|holder| (Reverse(holder.age), holder.pid));
+        holders
     }
 }
 
@@ -112,7 +116,7 @@ fn judge(facts: &BindFacts) -> (Verdict, Certainty) {
 pub(super) fn decisive(facts: &BindFacts) -> Vec<&Blocker> {
     let kind = |blocker: &Blocker| match blocker.socket.state {
         TcpState::Listen => 0,
-        TcpState::BoundInactive => 1,
+        TcpState::Close | TcpState::BoundInactive => 1,
         _ if blocker.socket.inode != 0 => 2,
         _ => 3,
     };
@@ -126,7 +130,7 @@ fn judge_taken(facts: &BindFacts) -> (Verdict, Certainty) {
     match first.socket.state {
         TcpState::Listen => (judge_listeners(facts, &blockers), Certainty::Proven),
         // It is in the way unless it has SO_REUSEADDR set, which the kernel does not show.
-        TcpState::BoundInactive => (judge_listeners(facts, &blockers), Certainty::Likely),
+        TcpState::Close | TcpState::BoundInactive => (judge_listeners(facts, &blockers), Certainty::Likely),
         _ if first.socket.inode == 0 => (Verdict::PortInTimeWait, Certainty::Proven),
         _ => judge_connections(facts, &blockers),
     }

@@ -130,7 +130,8 @@ impl BindFacts {
 fn rank(socket: &Socket) -> u8 {
     match socket.state {
         TcpState::Listen => 0,
-        TcpState::BoundInactive => 1,
+        // A socket that is bound and no more is shown as either, by the kernel's version.
+        TcpState::Close | TcpState::BoundInactive => 1,
         _ if socket.inode != 0 => 2,
         _ => 3,
     }

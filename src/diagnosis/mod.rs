@@ -5,6 +5,8 @@
 
 mod bind;
 mod facts;
+#[cfg(test)]
+mod live_tests;
 mod overlap;
 mod report;
 mod verdict;

@@ -153,8 +153,7 @@ fn proof(finding: &BindFinding) -> Option<String> {
         let looked = facts.errno == libc::EADDRINUSE && facts.address.port() != 0;
         return looked.then(|| "no TCP socket of this network namespace shows this port".to_owned());
     };
-    let state = format!("{:?}", socket.state).to_uppercase();
-    let mut text = format!("{state} {}", socket.local);
+    let mut text = format!("{} {}", socket.state.name(), socket.local);
     if socket.remote.port() != 0 {
         text.push_str(&format!(" -> {}", socket.remote));
     }

@@ -55,6 +55,24 @@ impl TcpState {
     pub fn from_number(number: u8) -> Option<TcpState> {
         Self::ALL.get(usize::from(number).checked_sub(1)?).copied()
     }
+
+    /// The state as tcp(7) and `netstat` write it.
+    pub fn name(self) -> &'static str {
+        match self {
+            TcpState::Established => "ESTABLISHED",
+            TcpState::SynSent => "SYN_SENT",
+            TcpState::SynReceived | TcpState::NewSynReceived => "SYN_RECV",
+            TcpState::FinWait1 => "FIN_WAIT1",
+            TcpState::FinWait2 => "FIN_WAIT2",
+            TcpState::TimeWait => "TIME_WAIT",
+            TcpState::Close => "CLOSE",
+            TcpState::CloseWait => "CLOSE_WAIT",
+            TcpState::LastAck => "LAST_ACK",
+            TcpState::Listen => "LISTEN",
+            TcpState::Closing => "CLOSING",
+            TcpState::BoundInactive => "BOUND",
+        }
+    }
 }
 
 /// A TCP socket of this network namespace, as the kernel shows it to everybody.

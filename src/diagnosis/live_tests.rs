@@ -1,0 +1,233 @@
+//! The whole of it on this machine's own sockets, as an ordinary user: a real failure, a real holder, the verdict.
+
+use std::io;
+use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::os::fd::{AsFd, OwnedFd};
+use std::process::{Child, Command};
+use std::time::{Duration, Instant};
+
+use rustix::net::{AddressFamily, SocketFlags, SocketType, socket_with};
+use rustix::process::{Pid, Signal, WaitOptions, kill_process, waitpid};
+
+use super::{BindFinding, Verdict, bind_failure, bind_report, exit_code};
+use crate::probe::sockets::{self, TcpState};
+
+/// A child that is ended with the test.
+struct Ended(Child);
+
+impl Drop for Ended {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+impl Ended {
+    fn pid(&self) -> Pid {
+        Pid::from_child(&self.0)
+    }
+}
+
+/// Gives a listener away to a child, as its standard input: this process has it no more.
+fn hold(mut command: Command, listener: TcpListener) -> Ended {
+    Ended(command.stdin(OwnedFd::from(listener)).spawn().unwrap())
+}
+
+fn sleep() -> Command {
+    let mut command = Command::new("sleep");
+    command.arg("600");
+    command
+}
+
+fn listen(address: &str) -> (TcpListener, SocketAddr) {
+    let listener = TcpListener::bind(address).unwrap();
+    let address = listener.local_addr().unwrap();
+    (listener, address)
+}
+
+/// Tries to listen where that must fail.
+fn refused(address: SocketAddr) -> BindFinding {
+    let error = TcpListener::bind(address).unwrap_err();
+    bind_failure(address, &error)
+}
+
+/// As a program without SO_REUSEADDR would see it.
+fn in_use(address: SocketAddr) -> BindFinding {
+    bind_failure(address, &io::Error::from_raw_os_error(libc::EADDRINUSE))
+}
+
+#[test]
+fn our_own_listener_is_named_as_ours_and_is_no_second_instance() {
+    let (_listener, address) = listen("127.0.0.1:0");
+
+    let finding = refused(address);
+
+    // A child that another test starts at this moment has the listener too until it runs its own program.
+    let me = finding.holders().into_iter().find(|holder| holder.this_process).unwrap().pid;
+    assert_eq!(me, std::process::id());
+    assert_ne!(finding.facts.next_free, Some(address.port()));
+}
+
+#[test]
+fn a_child_that_inherited_the_listener_is_named() {
+    let (listener, address) = listen("127.0.0.1:0");
+    let child = hold(sleep(), listener);
+
+    let finding = refused(address);
+    let report = bind_report(std::slice::from_ref(&finding));
+
+    assert_eq!(finding.verdict, Verdict::PortHeld);
+    let line = format!("error: cannot listen on {address}: taken by sleep (pid {})\n", child.0.id());
+    assert!(report.starts_with(&line), "{report}");
+    assert!(report.contains("sleep 600") && report.contains("/fd/0"), "{report}");
+    assert_eq!(exit_code(&[finding]), 4);
+}
+
+#[test]
+fn a_stopped_child_is_named_as_suspended() {
+    let (listener, address) = listen("127.0.0.1:0");
+    let child = hold(sleep(), listener);
+    kill_process(child.pid(), Signal::STOP).unwrap();
+    waitpid(Some(child.pid()), WaitOptions::UNTRACED).unwrap();
+
+    let finding = refused(address);
+
+    assert_eq!(finding.verdict, Verdict::PortHeldBySuspended);
+}
+
+#[test]
+fn a_second_copy_of_this_program_is_already_running() {
+    let (listener, address) = listen("127.0.0.1:0");
+    let mut copy = Command::new(std::env::current_exe().unwrap());
+    copy.args(["--exact", "diagnosis::live_tests::as_a_second_copy_it_keeps_the_listener"]);
+    let _child = hold(
+        {
+            copy.env(SECOND_COPY, "1");
+            copy
+        },
+        listener,
+    );
+
+    let finding = refused(address);
+
+    assert_eq!(finding.verdict, Verdict::AlreadyRunning);
+    assert_eq!(exit_code(&[finding]), 5);
+}
+
+const SECOND_COPY: &str = "LOOPGATE_TEST_SECOND_COPY";
+
+/// No test of its own: the copy that the test above starts.
+#[test]
+fn as_a_second_copy_it_keeps_the_listener() {
+    if std::env::var_os(SECOND_COPY).is_some() {
+        let listener = TcpListener::from(io::stdin().as_fd().try_clone_to_owned().unwrap());
+        let _ = listener.accept();
+    }
+}
+
+#[test]
+fn a_wildcard_blocks_a_specific_address_and_the_other_way_round() {
+    let (wide, address) = listen("0.0.0.0:0");
+    let _wide = hold(sleep(), wide);
+    let (narrow, other) = listen("127.0.0.1:0");
+    let _narrow = hold(sleep(), narrow);
+
+    let specific = refused(SocketAddr::from(([127, 0, 0, 1], address.port())));
+    let wildcard = refused(SocketAddr::from(([0, 0, 0, 0], other.port())));
+
+    assert_eq!(specific.verdict, Verdict::PortHeldByWildcard);
+    assert_eq!(wildcard.verdict, Verdict::WildcardBlockedBySpecific);
+}
+
+#[test]
+fn a_dual_stack_listener_is_named_where_ipv4_fails() {
+    let socket = plain_socket(AddressFamily::INET6);
+    // Without IPv6 there is no such fault.
+    let Ok(socket) = socket else { return };
+    rustix::net::sockopt::set_ipv6_v6only(&socket, false).unwrap();
+    rustix::net::bind(&socket, &"[::]:0".parse::<SocketAddr>().unwrap()).unwrap();
+    rustix::net::listen(&socket, 1).unwrap();
+    let listener = TcpListener::from(socket);
+    let port = listener.local_addr().unwrap().port();
+    let _child = hold(sleep(), listener);
+
+    let finding = refused(SocketAddr::from(([127, 0, 0, 1], port)));
+
+    assert_eq!(finding.verdict, Verdict::PortHeldByDualStack);
+}
+
+#[test]
+fn an_outgoing_connection_on_the_port_is_told_from_a_listener() {
+    let (listener, address) = listen("127.0.0.1:0");
+    let client = TcpStream::connect(address).unwrap();
+
+    let finding = refused(client.local_addr().unwrap());
+
+    drop(listener);
+    assert_eq!(finding.verdict, Verdict::PortHeldByOutgoing);
+}
+
+#[test]
+fn a_connection_that_outlived_its_server_is_told_from_an_outgoing_one() {
+    let (listener, address) = listen("127.0.0.1:0");
+    let _client = TcpStream::connect(address).unwrap();
+    let _worker = listener.accept().unwrap();
+    drop(listener);
+    wait_until(|| sockets::on_port(address.port()).rows.iter().all(|row| row.state != TcpState::Listen));
+
+    assert_eq!(in_use(address).verdict, Verdict::PortHeldByOldConnections);
+}
+
+#[test]
+fn a_closed_connection_holds_the_port_for_the_rest_of_its_minute() {
+    let (listener, address) = listen("127.0.0.1:0");
+    let client = TcpStream::connect(address).unwrap();
+    drop(listener.accept().unwrap());
+    drop((client, listener));
+    let states = || sockets::on_port(address.port()).rows.into_iter().map(|row| row.state);
+    wait_until(|| states().eq([TcpState::TimeWait]));
+
+    let finding = in_use(address);
+
+    assert_eq!(finding.verdict, Verdict::PortInTimeWait);
+    let left = finding.facts.blockers[0].socket.expires.unwrap();
+    assert!(left > Duration::from_secs(1) && left <= Duration::from_secs(60), "{left:?}");
+}
+
+#[test]
+fn a_socket_that_is_bound_and_does_not_listen_is_never_called_free() {
+    let socket = plain_socket(AddressFamily::INET).unwrap();
+    rustix::net::bind(&socket, &"127.0.0.1:0".parse::<SocketAddr>().unwrap()).unwrap();
+    let address = TcpListener::from(socket.try_clone().unwrap()).local_addr().unwrap();
+
+    let finding = refused(address);
+
+    // Kernels before 6.8 do not show it to anybody.
+    assert!(
+        matches!(finding.verdict, Verdict::PortHeld | Verdict::PortHeldByGroup | Verdict::Unknown),
+        "{finding:?}"
+    );
+    assert_eq!(exit_code(&[finding]), 4);
+}
+
+#[test]
+fn an_address_of_nobody_is_not_local() {
+    // TEST-NET-1, RFC 5737.
+    let finding = refused("192.0.2.7:0".parse().unwrap());
+
+    assert_eq!((finding.verdict, exit_code(std::slice::from_ref(&finding))), (Verdict::AddressNotLocal, 7));
+}
+
+/// Close-on-exec, lest the children of other tests hold it too.
+fn plain_socket(family: AddressFamily) -> rustix::io::Result<OwnedFd> {
+    socket_with(family, SocketType::STREAM, SocketFlags::CLOEXEC, None)
+}
+
+/// The kernel is asked again until it is so; ten seconds are a bound, not a wait.
+fn wait_until(so: impl Fn() -> bool) {
+    let deadline = Instant::now() + Duration::from_secs(10);
+    while !so() {
+        assert!(Instant::now() < deadline, "it did not come to be");
+        std::thread::yield_now();
+    }
+}

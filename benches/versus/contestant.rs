@@ -1,0 +1,110 @@
+//! Who takes part: which forwarders are here, which versions, and whether each really forwards.
+
+use std::io::{Read, Write};
+use std::net::{SocketAddr, TcpStream};
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::time::Duration;
+
+use crate::Fallible;
+use crate::forwarders::{FORWARDERS, Find, Forwarder, Load};
+use crate::options::Options;
+use crate::turn::Turn;
+
+pub(crate) const OURS: &str = "loopgate";
+pub(crate) const DIRECT: &str = "direct";
+
+pub(crate) struct Contestant {
+    pub(crate) name: &'static str,
+    pub(crate) version: String,
+    /// None for `direct`: the client meets the target itself.
+    pub(crate) forwarder: Option<(&'static Forwarder, PathBuf)>,
+}
+
+pub(crate) struct Lineup {
+    pub(crate) contestants: Vec<Contestant>,
+    /// Who does not take part, and why.
+    pub(crate) skipped: Vec<(&'static str, String)>,
+}
+
+/// Finds everybody, and lets each forward one message before it may take part.
+pub(crate) fn lineup(options: &Options, scratch: &Path) -> Fallible<Lineup> {
+    check_names(&options.with)?;
+    let wanted = |name: &str| options.with.is_empty() || options.with.iter().any(|with| with == name);
+    let mut lineup = Lineup { contestants: Vec::new(), skipped: Vec::new() };
+    if wanted(DIRECT) {
+        lineup.contestants.push(Contestant { name: DIRECT, version: String::new(), forwarder: None });
+    }
+    for forwarder in FORWARDERS.iter().filter(|forwarder| wanted(forwarder.name)) {
+        match admit(forwarder, scratch) {
+            Ok(contestant) => lineup.contestants.push(contestant),
+            Err(why) => lineup.skipped.push((forwarder.name, why.to_string())),
+        }
+    }
+    if lineup.contestants.is_empty() {
+        return Err("nobody is left to measure".into());
+    }
+    Ok(lineup)
+}
+
+fn check_names(names: &[String]) -> Fallible<()> {
+    let known = || FORWARDERS.iter().map(|forwarder| forwarder.name).chain([DIRECT]);
+    match names.iter().find(|name| known().all(|known| known != name.as_str())) {
+        Some(name) => {
+            Err(format!("--with {name}: known are {}", known().collect::<Vec<_>>().join(", ")).into())
+        }
+        None => Ok(()),
+    }
+}
+
+fn admit(forwarder: &'static Forwarder, scratch: &Path) -> Fallible<Contestant> {
+    let program = find(forwarder.find)?;
+    let version = version(&program, forwarder.version_argument);
+    let contestant = Contestant { name: forwarder.name, version, forwarder: Some((forwarder, program)) };
+    let turn = Turn::with_echo(&contestant, Load::Messages, scratch)?;
+    exchange(turn.address)?;
+    Ok(contestant)
+}
+
+fn find(find: Find) -> Fallible<PathBuf> {
+    match find {
+        Find::Ours => {
+            let other = std::env::var_os("VERSUS_LOOPGATE").map(PathBuf::from);
+            Ok(other.unwrap_or_else(|| PathBuf::from(env!("CARGO_BIN_EXE_loopgate"))))
+        }
+        Find::OnPath(name) => on_path(name).ok_or_else(|| "not installed".into()),
+        Find::Variable(name) => {
+            let path = std::env::var_os(name).ok_or_else(|| format!("{name} is not set to its program"))?;
+            Ok(PathBuf::from(path))
+        }
+    }
+}
+
+/// Servers live where an ordinary user's PATH does not look.
+pub(crate) fn on_path(name: &str) -> Option<PathBuf> {
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    let more = ["/usr/local/sbin", "/usr/sbin", "/sbin"].map(PathBuf::from);
+    std::env::split_paths(&path).chain(more).map(|folder| folder.join(name)).find(|program| program.is_file())
+}
+
+/// The first line with a digit in it: nobody agrees on more.
+fn version(program: &Path, argument: &str) -> String {
+    let output = Command::new(program).arg(argument).stdin(Stdio::null()).output();
+    let text = output.map(|output| [output.stdout, output.stderr].concat()).unwrap_or_default();
+    let text = String::from_utf8_lossy(&text);
+    let is_number = |word: &&str| word.contains('.') && word.chars().any(|letter| letter.is_ascii_digit());
+    let number = text.lines().flat_map(str::split_whitespace).find(is_number);
+    number.unwrap_or("of unknown version").trim_start_matches("nginx/").to_owned()
+}
+
+/// Sends some bytes through and wants the same back.
+pub(crate) fn exchange(address: SocketAddr) -> Fallible<()> {
+    let patience = Duration::from_secs(2);
+    let mut stream = TcpStream::connect_timeout(&address, patience)?;
+    stream.set_read_timeout(Some(patience))?;
+    let message: Vec<u8> = (0..=255).cycle().take(32 * 1024).collect();
+    let mut answer = vec![0; message.len()];
+    stream.write_all(&message).map_err(|error| format!("takes no bytes: {error}"))?;
+    stream.read_exact(&mut answer).map_err(|error| format!("carries no answer: {error}"))?;
+    if answer == message { Ok(()) } else { Err("alters the bytes it carries".into()) }
+}

@@ -1,0 +1,252 @@
+//! Every forwarder we know, each with its best options for the job.
+//!
+//! "Best" as its own documentation has it: splice where it can, as many workers as cores, half-close kept, limits out
+//! of the way, no log. (Loopgate keeps its records, which are on by default.)
+
+use std::fmt::Write;
+use std::fs;
+use std::io;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use crate::machine::cores;
+
+pub(crate) struct Forwarder {
+    pub(crate) name: &'static str,
+    pub(crate) find: Find,
+    pub(crate) version_argument: &'static str,
+    pub(crate) routes: Routes,
+    /// Writes its configuration and says how to start it, in the foreground.
+    pub(crate) command: fn(&Path, &Job) -> io::Result<Command>,
+}
+
+#[derive(Clone, Copy)]
+pub(crate) enum Find {
+    Ours,
+    OnPath(&'static str),
+    Variable(&'static str),
+}
+
+#[derive(Clone, Copy, PartialEq)]
+pub(crate) enum Routes {
+    Many,
+    /// One route per process: takes no part where a thousand are needed.
+    One,
+}
+
+pub(crate) struct Job<'a> {
+    pub(crate) routes: &'a [Route],
+    pub(crate) load: Load,
+    /// The forwarder's own directory.
+    pub(crate) folder: &'a Path,
+}
+
+#[derive(Clone, Copy)]
+pub(crate) struct Route {
+    pub(crate) listen: SocketAddr,
+    pub(crate) target: SocketAddr,
+}
+
+/// What will be forwarded: some want larger buffers for streams, which would cost them memory when idle.
+#[derive(Clone, Copy, PartialEq)]
+pub(crate) enum Load {
+    Streams,
+    Messages,
+}
+
+pub(crate) const FORWARDERS: [Forwarder; 8] = [
+    Forwarder {
+        name: crate::contestant::OURS,
+        find: Find::Ours,
+        version_argument: "--version",
+        routes: Routes::Many,
+        command: loopgate,
+    },
+    Forwarder {
+        name: "haproxy",
+        find: Find::OnPath("haproxy"),
+        version_argument: "-v",
+        routes: Routes::Many,
+        command: haproxy,
+    },
+    Forwarder {
+        name: "nginx",
+        find: Find::OnPath("nginx"),
+        version_argument: "-v",
+        routes: Routes::Many,
+        command: nginx,
+    },
+    Forwarder {
+        name: "socat",
+        find: Find::OnPath("socat"),
+        version_argument: "-V",
+        routes: Routes::One,
+        command: socat,
+    },
+    Forwarder {
+        name: "rinetd",
+        find: Find::OnPath("rinetd"),
+        version_argument: "-v",
+        routes: Routes::Many,
+        command: rinetd,
+    },
+    Forwarder {
+        name: "realm",
+        find: Find::Variable("VERSUS_REALM"),
+        version_argument: "--version",
+        routes: Routes::Many,
+        command: realm,
+    },
+    Forwarder {
+        name: "portunus",
+        find: Find::Variable("VERSUS_PORTUNUS"),
+        version_argument: "--version",
+        routes: Routes::Many,
+        command: portunus,
+    },
+    Forwarder {
+        name: "envoy",
+        find: Find::Variable("VERSUS_ENVOY"),
+        version_argument: "--version",
+        routes: Routes::Many,
+        command: envoy,
+    },
+];
+
+/// Where Loopgate's configuration lies, for the workload that changes it.
+pub(crate) fn loopgate_file(folder: &Path) -> PathBuf {
+    folder.join("loopgate.toml")
+}
+
+pub(crate) fn loopgate_text(routes: &[Route]) -> String {
+    let mut text = String::new();
+    for (index, Route { listen, target }) in routes.iter().enumerate() {
+        let name = if routes.len() == 1 { "bench".to_owned() } else { format!("bench-{index:04}") };
+        let _ = write!(text, "[routes.{name}]\nlisten = \"{listen}\"\ntarget = \"{target}\"\n\n");
+    }
+    text
+}
+
+fn loopgate(program: &Path, job: &Job) -> io::Result<Command> {
+    let file = loopgate_file(job.folder);
+    fs::write(&file, loopgate_text(job.routes))?;
+    let mut command = Command::new(program);
+    command.arg("run").arg("-c").arg(file);
+    Ok(command)
+}
+
+fn haproxy(program: &Path, job: &Job) -> io::Result<Command> {
+    let mut text = format!(
+        "global\n  nbthread {}\n  maxconn 6000\ndefaults\n  mode tcp\n  option splice-auto\n  maxconn 6000\n  \
+         timeout connect 5s\n  timeout client 1h\n  timeout server 1h\n",
+        cores()
+    );
+    for (index, Route { listen, target }) in job.routes.iter().enumerate() {
+        let _ = write!(text, "listen bench{index}\n  bind {listen} backlog 4096\n  server target {target}\n");
+    }
+    with_file(program, job, &["-db", "-f"], "haproxy.cfg", &text)
+}
+
+fn nginx(program: &Path, job: &Job) -> io::Result<Command> {
+    // Debian ships the stream module apart; elsewhere it is often built in.
+    let module = Path::new("/usr/lib/nginx/modules/ngx_stream_module.so");
+    let mut text =
+        String::from("daemon off;\npid nginx.pid;\nworker_processes auto;\nworker_rlimit_nofile 20000;\n");
+    if module.exists() {
+        let _ = writeln!(text, "load_module {};", module.display());
+    }
+    if rustix::process::geteuid().is_root() {
+        text.push_str("user root;\n");
+    }
+    let buffer = if job.load == Load::Streams { "64k" } else { "16k" };
+    let _ = write!(
+        text,
+        "events {{ worker_connections 9000; }}\nstream {{\n  access_log off;\n  proxy_timeout 1h;\n  \
+         proxy_half_close on;\n  proxy_buffer_size {buffer};\n"
+    );
+    for Route { listen, target } in job.routes {
+        let _ = writeln!(text, "  server {{ listen {listen} backlog=4096; proxy_pass {target}; }}");
+    }
+    text.push_str("}\n");
+    let prefix = job.folder.display().to_string();
+    with_file(program, job, &["-e", "stderr", "-p", &prefix, "-c"], "nginx.conf", &text)
+}
+
+fn socat(program: &Path, job: &Job) -> io::Result<Command> {
+    let Route { listen, target } = job.routes[0];
+    let mut command = Command::new(program);
+    if job.load == Load::Streams {
+        command.args(["-b", "65536"]);
+    }
+    command.args(["-t", "3600"]);
+    command.arg(format!(
+        "TCP4-LISTEN:{},bind={},reuseaddr,fork,backlog=4096,nodelay",
+        listen.port(),
+        listen.ip()
+    ));
+    command.arg(format!("TCP4:{target},nodelay"));
+    Ok(command)
+}
+
+fn rinetd(program: &Path, job: &Job) -> io::Result<Command> {
+    let mut text = String::new();
+    for Route { listen, target } in job.routes {
+        let (from, to) = (listen.ip(), target.ip());
+        let _ = writeln!(text, "{from} {} {to} {}", listen.port(), target.port());
+    }
+    with_file(program, job, &["-f", "-c"], "rinetd.conf", &text)
+}
+
+fn realm(program: &Path, job: &Job) -> io::Result<Command> {
+    let mut text = String::from("[log]\nlevel = \"off\"\n\n");
+    for Route { listen, target } in job.routes {
+        let _ = write!(text, "[[endpoints]]\nlisten = \"{listen}\"\nremote = \"{target}\"\n\n");
+    }
+    with_file(program, job, &["-c"], "realm.toml", &text)
+}
+
+/// Portunus listens on every address of the machine: it has no key for one.
+fn portunus(program: &Path, job: &Job) -> io::Result<Command> {
+    let mut text = String::new();
+    for (index, Route { listen, target }) in job.routes.iter().enumerate() {
+        let _ = write!(text, "[[rule]]\nname = \"bench-{index}\"\nprotocol = \"tcp\"\n");
+        let _ = write!(text, "listen_port = {}\ntarget = \"{target}\"\n\n", listen.port());
+    }
+    with_file(program, job, &["--config"], "portunus.toml", &text)
+}
+
+/// JSON is YAML, and easier to get right.
+fn envoy(program: &Path, job: &Job) -> io::Result<Command> {
+    let socket = |address: SocketAddr| {
+        let (host, port) = (address.ip().to_string(), address.port());
+        serde_json::json!({ "socket_address": { "address": host, "port_value": port } })
+    };
+    let proxy = "type.googleapis.com/envoy.extensions.filters.network.tcp_proxy.v3.TcpProxy";
+    let (mut listeners, mut clusters) = (Vec::new(), Vec::new());
+    for (index, Route { listen, target }) in job.routes.iter().enumerate() {
+        let name = format!("bench{index}");
+        listeners.push(serde_json::json!({ "name": name, "address": socket(*listen), "filter_chains": [{ "filters": [{
+            "name": "envoy.filters.network.tcp_proxy",
+            "typed_config": { "@type": proxy, "stat_prefix": name, "cluster": name, "idle_timeout": "0s" },
+        }]}]}));
+        clusters.push(serde_json::json!({ "name": name, "type": "STATIC", "connect_timeout": "5s",
+            "circuit_breakers": { "thresholds": [{ "max_connections": 10_000, "max_pending_requests": 10_000 }] },
+            "load_assignment": { "cluster_name": name, "endpoints": [{ "lb_endpoints": [
+                { "endpoint": { "address": socket(*target) } } ]}]}}));
+    }
+    let text = serde_json::json!({ "static_resources": { "listeners": listeners, "clusters": clusters } })
+        .to_string();
+    let workers = cores().to_string();
+    let arguments = ["--concurrency", &workers, "--disable-hot-restart", "-l", "error", "-c"];
+    with_file(program, job, &arguments, "envoy.json", &text)
+}
+
+/// The program with its arguments, the last of which is the path of a file with this text.
+fn with_file(program: &Path, job: &Job, arguments: &[&str], name: &str, text: &str) -> io::Result<Command> {
+    let file = job.folder.join(name);
+    fs::write(&file, text)?;
+    let mut command = Command::new(program);
+    command.args(arguments).arg(file).current_dir(job.folder);
+    Ok(command)
+}

@@ -1,0 +1,54 @@
+//! Which ports are listened on, as the kernel tells it.
+//!
+//! Asked instead of connecting: a trial connection would be forwarded, and a target such as iperf3 takes it for a test.
+
+use std::collections::BTreeMap;
+use std::fs::File;
+use std::io::{BufRead, BufReader};
+use std::net::SocketAddr;
+use std::time::{Duration, Instant};
+
+use crate::Fallible;
+use crate::group::Group;
+
+/// The state of a listening socket in `/proc/net/tcp`.
+const LISTEN: &str = "0A";
+
+/// Waits until `group` listens on every address, looking once in `every`.
+pub(crate) fn wait_for(group: &mut Group, addresses: &[SocketAddr], every: Duration) -> Fallible<()> {
+    let deadline = Instant::now() + Duration::from_secs(10);
+    loop {
+        let ports = inodes();
+        if addresses.iter().all(|address| ports.contains_key(&address.port())) {
+            return Ok(());
+        }
+        if let Some(status) = group.ended() {
+            return Err(format!("ended before it listened: {status}").into());
+        }
+        if Instant::now() > deadline {
+            return Err("does not listen after 10 s".into());
+        }
+        std::thread::sleep(every);
+    }
+}
+
+/// Every port listened on, with the inode of (one of) its sockets.
+pub(crate) fn inodes() -> BTreeMap<u16, u64> {
+    ["/proc/net/tcp", "/proc/net/tcp6"]
+        .into_iter()
+        .filter_map(|table| File::open(table).ok())
+        .flat_map(listed)
+        .collect()
+}
+
+/// The kernel lists listening sockets first; the rest, often a hundred thousand in TIME_WAIT, is never read.
+fn listed(table: File) -> impl Iterator<Item = (u16, u64)> {
+    BufReader::new(table).lines().skip(1).map_while(|line| entry(&line.ok()?))
+}
+
+fn entry(line: &str) -> Option<(u16, u64)> {
+    let fields: Vec<&str> = line.split_whitespace().collect();
+    let port = u16::from_str_radix(fields.get(1)?.rsplit(':').next()?, 16).ok()?;
+    let inode = fields.get(9)?.parse().ok()?;
+    (fields[3] == LISTEN).then_some((port, inode))
+}

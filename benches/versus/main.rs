@@ -1,0 +1,76 @@
+//! Loopgate beside the other forwarders of this machine, in one run: `cargo bench --bench versus -- --help`.
+//!
+//! The method, in short. Every turn starts one target, one forwarder and one load generator, each a fresh process, and
+//! ends them all before the next turn: two forwarders never share the machine, and none profits from what another left
+//! behind. Turns are interleaved: each round visits every contestant once, in an order that changes from round to
+//! round. `direct` is the same load without a forwarder. A figure is the median of its rounds, beside the smallest and
+//! the largest. CPU is that of the forwarder's whole process group over the whole turn, divided by all the work of the
+//! turn, warm-up included. All traffic is on loopback, and all processes share the machine's cores.
+//!
+//! The bench tells whether the aims are met; it asserts nothing, and its exit code is 0 whenever it could measure.
+#![allow(clippy::print_stdout, clippy::print_stderr, reason = "a bench answers on its terminal")]
+#![allow(clippy::disallowed_methods, reason = "the roles and the watchdog of a bench decide when they end")]
+
+mod contestant;
+mod forwarders;
+mod group;
+mod listening;
+mod machine;
+mod measure;
+mod options;
+mod ports;
+mod reading;
+mod role;
+mod rounds;
+mod tell;
+mod turn;
+mod watchdog;
+mod workload;
+
+use std::error::Error;
+use std::process::ExitCode;
+use std::time::Duration;
+
+use options::Options;
+
+/// What a step of the bench returns: it has no caller that would do something different for different failures.
+type Fallible<T> = Result<T, Box<dyn Error>>;
+
+/// How much longer than its budget a run may take before it is ended from outside.
+const GRACE: Duration = Duration::from_secs(75);
+
+fn main() -> ExitCode {
+    match run() {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("versus: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run() -> Fallible<()> {
+    if let Some(role) = role::asked_for() {
+        return role?.play();
+    }
+
+    let options = Options::from_arguments();
+    let scratch = tempfile::Builder::new().prefix("versus-").tempdir()?;
+    watchdog::start(options.budget() + GRACE, scratch.path());
+    machine::raise_descriptor_limit()?;
+
+    let workloads = workload::chosen(&options)?;
+    let lineup = contestant::lineup(&options, scratch.path())?;
+    let machine = machine::Machine::look();
+    tell::table::opening(&machine, &lineup, &options);
+
+    let run = rounds::run(&workloads, &lineup, &options, scratch.path());
+    tell::table::closing(&run, &lineup);
+
+    std::fs::create_dir_all(&options.out)?;
+    let (json, svg) = (options.out.join("versus.json"), options.out.join("versus.svg"));
+    std::fs::write(&json, tell::json::document(&machine, &lineup, &run, &options))?;
+    std::fs::write(&svg, tell::svg::chart(&machine, &lineup, &run, &options))?;
+    println!("\nwritten: {} and {}", json.display(), svg.display());
+    Ok(())
+}

@@ -1,0 +1,105 @@
+//! What a process group costs: CPU, memory, descriptors.
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::path::PathBuf;
+
+use rustix::process::Pid;
+
+/// CPU seconds of all processes of the group, and of its processes that have ended and were waited for.
+pub(crate) fn cpu_seconds(group: Pid) -> f64 {
+    let tick = 1.0 / rustix::param::clock_ticks_per_second() as f64;
+    members(group).iter().map(|member| member.cpu_seconds(tick)).sum()
+}
+
+/// Bytes of anonymous memory. A page that processes share since a fork is counted once, divided among them: RssAnon
+/// would count it for each, and so book a forking server's inherited heap once per connection.
+pub(crate) fn anonymous_bytes(group: Pid) -> f64 {
+    members(group).iter().map(|member| member.kilobytes("smaps_rollup", "Pss_Anon:") * 1024.0).sum()
+}
+
+pub(crate) fn descriptors(group: Pid) -> usize {
+    members(group).iter().map(|member| member.descriptors().count()).sum()
+}
+
+/// The inodes of all sockets the group holds.
+pub(crate) fn sockets(group: Pid) -> BTreeSet<u64> {
+    let links = members(group);
+    let links =
+        links.iter().flat_map(Member::descriptors).filter_map(|descriptor| fs::read_link(descriptor).ok());
+    links
+        .filter_map(|link| link.to_str()?.strip_prefix("socket:[")?.strip_suffix(']')?.parse().ok())
+        .collect()
+}
+
+/// CPU seconds of the bench itself, without its children.
+pub(crate) fn own_cpu_seconds() -> f64 {
+    let spent = rustix::time::clock_gettime(rustix::time::ClockId::ProcessCPUTime);
+    spent.tv_sec as f64 + spent.tv_nsec as f64 / 1e9
+}
+
+/// CPU seconds the whole machine has been busy since it started, time stolen by a hypervisor included.
+pub(crate) fn machine_busy_seconds() -> f64 {
+    let stat = fs::read_to_string("/proc/stat").unwrap_or_default();
+    let ticks = stat.lines().next().unwrap_or_default().split_whitespace().skip(1);
+    let ticks: Vec<f64> = ticks.filter_map(|ticks| ticks.parse().ok()).collect();
+    // user nice system idle iowait irq softirq steal, then guests, which are already in user and nice
+    let busy: f64 =
+        ticks.iter().take(8).enumerate().filter(|(index, _)| !matches!(index, 3 | 4)).map(|(_, t)| t).sum();
+    busy / rustix::param::clock_ticks_per_second() as f64
+}
+
+/// Connections in TIME_WAIT on this machine, from all turns of the last minute.
+pub(crate) fn time_wait() -> f64 {
+    let stat = fs::read_to_string("/proc/net/sockstat").unwrap_or_default();
+    let mut words = stat.split_whitespace().skip_while(|word| *word != "tw");
+    words.nth(1).and_then(|count| count.parse().ok()).unwrap_or(0.0)
+}
+
+struct Member {
+    place: PathBuf,
+    /// In clock ticks: its own (user and system), and that of its children that were waited for.
+    own: f64,
+    reaped: f64,
+}
+
+impl Member {
+    /// `/proc/PID/stat` counts in ticks of 10 ms, too coarse for a second of idling. The scheduler's own count is in
+    /// nanoseconds but forgets threads that ended; where it is not behind the ticks, nothing was forgotten.
+    fn cpu_seconds(&self, tick: f64) -> f64 {
+        let threads = fs::read_dir(self.place.join("task")).into_iter().flatten().flatten();
+        let precise: f64 = threads.filter_map(|thread| run_time(thread.path().join("schedstat"))).sum();
+        precise.max(self.own * tick) + self.reaped * tick
+    }
+
+    fn kilobytes(&self, file: &str, key: &str) -> f64 {
+        let text = fs::read_to_string(self.place.join(file)).unwrap_or_default();
+        let line = text.lines().find_map(|line| line.strip_prefix(key));
+        line.and_then(|rest| rest.split_whitespace().next()?.parse().ok()).unwrap_or(0.0)
+    }
+
+    fn descriptors(&self) -> impl Iterator<Item = PathBuf> + use<> {
+        fs::read_dir(self.place.join("fd")).into_iter().flatten().flatten().map(|entry| entry.path())
+    }
+}
+
+fn run_time(schedstat: PathBuf) -> Option<f64> {
+    let text = fs::read_to_string(schedstat).ok()?;
+    Some(text.split_whitespace().next()?.parse::<f64>().ok()? / 1e9)
+}
+
+fn members(group: Pid) -> Vec<Member> {
+    let processes = fs::read_dir("/proc").into_iter().flatten().flatten();
+    processes.filter_map(|process| member(process.path(), group)).collect()
+}
+
+fn member(place: PathBuf, group: Pid) -> Option<Member> {
+    let stat = fs::read_to_string(place.join("stat")).ok()?;
+    // The second field is the command in brackets, which may itself hold brackets and spaces.
+    let fields: Vec<&str> = stat.rsplit_once(')')?.1.split_whitespace().collect();
+    if fields.get(2)?.parse() != Ok(group.as_raw_nonzero().get()) {
+        return None;
+    }
+    let ticks = |index: usize| fields.get(index).and_then(|field| field.parse::<f64>().ok());
+    Some(Member { place, own: ticks(11)? + ticks(12)?, reaped: ticks(13)? + ticks(14)? })
+}

@@ -1,0 +1,70 @@
+//! What the person at the keyboard asked for.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use clap::Parser;
+
+/// Loopgate beside every other forwarder found here: the same loads, interleaved rounds, medians and spreads, CPU per
+/// unit of work.
+///
+/// HAProxy, nginx (stream), socat and rinetd are looked for on the PATH. VERSUS_REALM, VERSUS_PORTUNUS and VERSUS_ENVOY
+/// name the programs of realm, Portunus and Envoy; VERSUS_LOOPGATE names another build of Loopgate to measure instead.
+#[derive(Parser)]
+#[command(name = "versus", bin_name = "cargo bench --bench versus --")]
+pub(crate) struct Options {
+    /// A few seconds with tiny loads: shows that everything works, measures nothing
+    #[arg(long)]
+    pub(crate) smoke: bool,
+    /// Rounds per workload; fewer are run when the budget is too small, and that is said [default: 5]
+    #[arg(long, value_name = "N")]
+    rounds: Option<usize>,
+    /// Seconds of measured load per turn [default: 1.5]
+    #[arg(long, value_name = "SECONDS")]
+    seconds: Option<f64>,
+    /// Only these workloads, by name or by its beginning: bulk, request-50, idle
+    #[arg(long, value_name = "WORKLOAD", value_delimiter = ',')]
+    pub(crate) only: Vec<String>,
+    /// Only these contestants: loopgate, direct, haproxy
+    #[arg(long, value_name = "NAME", value_delimiter = ',')]
+    pub(crate) with: Vec<String>,
+    /// Minutes the whole run may take
+    #[arg(long, value_name = "MINUTES", default_value_t = 10.5)]
+    budget: f64,
+    /// Where versus.json and versus.svg go [default: target/versus]
+    #[arg(long, value_name = "DIR", default_value_os_t = default_out(), hide_default_value = true)]
+    pub(crate) out: PathBuf,
+    /// Given by cargo to every bench
+    #[arg(long = "bench", hide = true)]
+    _bench: bool,
+}
+
+impl Options {
+    pub(crate) fn from_arguments() -> Options {
+        Options::parse()
+    }
+
+    pub(crate) fn rounds(&self) -> usize {
+        self.rounds.unwrap_or(if self.smoke { 1 } else { 5 }).max(1)
+    }
+
+    pub(crate) fn measured(&self) -> Duration {
+        let seconds = self.seconds.unwrap_or(if self.smoke { 0.2 } else { 1.5 });
+        Duration::from_secs_f64(seconds.clamp(0.05, 60.0))
+    }
+
+    /// Load before the measured time: connections stand, buffers have grown, workers are awake.
+    pub(crate) fn warm_up(&self) -> Duration {
+        (self.measured() / 5).min(Duration::from_millis(300))
+    }
+
+    pub(crate) fn budget(&self) -> Duration {
+        Duration::from_secs_f64(self.budget.clamp(0.1, 600.0) * 60.0)
+    }
+}
+
+/// Cargo runs a bench in the directory of its package; the target directory may be elsewhere.
+fn default_out() -> PathBuf {
+    let target = std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| PathBuf::from("target"), PathBuf::from);
+    target.join("versus")
+}

@@ -1,0 +1,109 @@
+//! What was measured, and what it says: medians, spreads, the best other forwarder, aims.
+
+use std::collections::BTreeMap;
+
+use serde::Serialize;
+
+use crate::contestant::{DIRECT, OURS};
+use crate::workload::{Aim, Better, Column, Workload};
+
+/// One turn's figures, by the key of their column.
+pub(crate) type Figures = BTreeMap<&'static str, f64>;
+
+/// One contestant's turn in one round.
+#[derive(Serialize)]
+pub(crate) struct Reading {
+    pub(crate) round: usize,
+    pub(crate) contestant: &'static str,
+    pub(crate) figures: Figures,
+    /// The share of the machine's CPU that programs other than the bench's took during the turn.
+    pub(crate) others: f64,
+    /// What went wrong within the turn, by cause.
+    pub(crate) failures: BTreeMap<String, u64>,
+}
+
+/// A turn that gave no figures.
+#[derive(Serialize)]
+pub(crate) struct Miss {
+    pub(crate) round: usize,
+    pub(crate) contestant: &'static str,
+    pub(crate) why: String,
+}
+
+/// All turns of one workload.
+pub(crate) struct Sheet {
+    pub(crate) workload: &'static Workload,
+    pub(crate) rounds: usize,
+    pub(crate) readings: Vec<Reading>,
+    pub(crate) misses: Vec<Miss>,
+}
+
+#[derive(Clone, Copy, Serialize)]
+pub(crate) struct Summary {
+    pub(crate) median: f64,
+    pub(crate) low: f64,
+    pub(crate) high: f64,
+}
+
+/// How Loopgate does in one column.
+#[derive(Serialize)]
+pub(crate) struct Verdict {
+    pub(crate) ours: f64,
+    pub(crate) best_other: Option<(&'static str, f64)>,
+    /// Ours divided by the best other's.
+    pub(crate) ratio: Option<f64>,
+    /// None where there is no aim, or nobody to compare with.
+    pub(crate) met: Option<bool>,
+}
+
+impl Sheet {
+    pub(crate) fn summary(&self, contestant: &str, column: &Column) -> Option<Summary> {
+        let theirs = self.readings.iter().filter(|reading| reading.contestant == contestant);
+        summarize(theirs.filter_map(|reading| reading.figures.get(column.key).copied()).collect())
+    }
+
+    /// The best median among the other forwarders.
+    fn best_other(&self, column: &Column) -> Option<(&'static str, f64)> {
+        let mut others: Vec<&'static str> = self.readings.iter().map(|reading| reading.contestant).collect();
+        others.sort_unstable();
+        others.dedup();
+        let others = others.into_iter().filter(|name| *name != OURS && *name != DIRECT);
+        let medians = others.filter_map(|name| Some((name, self.summary(name, column)?.median)));
+        medians.reduce(|best, next| if column.better.of(next.1, best.1) { next } else { best })
+    }
+
+    pub(crate) fn verdict(&self, column: &Column) -> Option<Verdict> {
+        let ours = self.summary(OURS, column)?.median;
+        let best_other = self.best_other(column);
+        let ratio = best_other.filter(|(_, best)| *best > 0.0).map(|(_, best)| ours / best);
+        let met = match column.aim {
+            Aim::None => None,
+            Aim::AtMost(limit) => Some(ours <= limit),
+            Aim::Ratio(limit) => ratio.map(|ratio| !column.better.of(limit, ratio)),
+        };
+        Some(Verdict { ours, best_other, ratio, met })
+    }
+}
+
+impl Better {
+    /// Whether `one` is better than `other`.
+    fn of(self, one: f64, other: f64) -> bool {
+        match self {
+            Better::Higher => one > other,
+            Better::Lower => one < other,
+        }
+    }
+}
+
+/// Median and extremes; with an even number of rounds the median lies between the middle two.
+fn summarize(mut values: Vec<f64>) -> Option<Summary> {
+    values.sort_by(f64::total_cmp);
+    let (low, high) = (*values.first()?, *values.last()?);
+    let middle = values.len() / 2;
+    let median = if values.len() % 2 == 1 {
+        values[middle]
+    } else {
+        f64::midpoint(values[middle - 1], values[middle])
+    };
+    Some(Summary { median, low, high })
+}

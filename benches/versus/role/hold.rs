@@ -1,0 +1,46 @@
+//! Idle connections: opened, used once, then only held.
+
+use std::io::{BufRead, Read, Write};
+use std::net::{SocketAddr, TcpStream};
+
+use serde::{Deserialize, Serialize};
+
+use super::{MESSAGE, PATIENCE, say};
+use crate::Fallible;
+
+/// After so many failures an order is given up: each may have waited for its time-out.
+const ENOUGH: usize = 5;
+
+/// How many connections are held after an order.
+#[derive(Serialize, Deserialize)]
+pub(crate) struct Held {
+    pub(crate) open: usize,
+    pub(crate) failed: usize,
+}
+
+pub(super) fn obey(to: SocketAddr) -> Fallible<()> {
+    let mut held = Vec::new();
+    for line in std::io::stdin().lock().lines() {
+        let wanted: usize = line?.parse()?;
+        let mut failed = 0;
+        held.truncate(wanted);
+        while held.len() < wanted && failed < ENOUGH {
+            match open(to) {
+                Ok(stream) => held.push(stream),
+                Err(_) => failed += 1,
+            }
+        }
+        say(&Held { open: held.len(), failed })?;
+    }
+    Ok(())
+}
+
+/// One exchange, so that the connection stands end to end and the forwarder has met its bytes.
+fn open(to: SocketAddr) -> std::io::Result<TcpStream> {
+    let mut stream = TcpStream::connect_timeout(&to, PATIENCE)?;
+    stream.set_nodelay(true)?;
+    stream.set_read_timeout(Some(PATIENCE))?;
+    stream.write_all(&[b'?'; MESSAGE])?;
+    stream.read_exact(&mut [0; MESSAGE])?;
+    Ok(stream)
+}

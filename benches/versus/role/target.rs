@@ -1,0 +1,152 @@
+//! What stands behind a forwarder: an echo, a source of bytes, a small HTTP server.
+
+use std::io::{self, ErrorKind, Read, Write};
+use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::os::fd::AsRawFd;
+
+use rustix::event::epoll::EventFlags;
+use rustix::event::{PollFd, PollFlags};
+use rustix::net::{AddressFamily, SocketFlags, SocketType};
+use serde::{Deserialize, Serialize};
+
+use super::poll::Poll;
+use crate::Fallible;
+
+#[derive(Clone, Copy, Serialize, Deserialize)]
+pub(crate) enum Answer {
+    /// Sends back what it gets; one thread waits for all connections.
+    Echo,
+    /// The same, a thread per connection: for a single connection two system calls per message instead of three.
+    EchoInThread,
+    /// A short page for each request.
+    Http,
+    /// As many bytes as the client takes.
+    Bytes,
+}
+
+const PAGE: &[u8] =
+    b"HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\nContent-Length: 16\r\n\r\nHello, loopback!";
+/// Many connections come at once; none shall wait for a retransmitted SYN.
+const BACKLOG: i32 = 4096;
+/// The key of the listening socket: no descriptor has this number.
+const LISTENER: usize = usize::MAX;
+
+pub(super) fn serve(listen: SocketAddr, answer: Answer) -> Fallible<()> {
+    let listener = listener(listen)?;
+    match answer {
+        Answer::Echo => serve_all(&listener, |request, answer| answer.extend_from_slice(request)),
+        Answer::Http => serve_all(&listener, pages),
+        Answer::EchoInThread => serve_each(&listener, echo),
+        Answer::Bytes => serve_each(&listener, bytes),
+    }
+}
+
+fn listener(address: SocketAddr) -> io::Result<TcpListener> {
+    let socket =
+        rustix::net::socket_with(AddressFamily::INET, SocketType::STREAM, SocketFlags::CLOEXEC, None)?;
+    rustix::net::sockopt::set_socket_reuseaddr(&socket, true)?;
+    rustix::net::bind(&socket, &address)?;
+    rustix::net::listen(&socket, BACKLOG)?;
+    Ok(TcpListener::from(socket))
+}
+
+fn serve_each(listener: &TcpListener, serve: fn(TcpStream) -> io::Result<()>) -> Fallible<()> {
+    loop {
+        let (stream, _) = listener.accept()?;
+        stream.set_nodelay(true)?;
+        // A client that goes away ends its own thread and nothing else.
+        std::thread::spawn(move || serve(stream));
+    }
+}
+
+fn echo(mut stream: TcpStream) -> io::Result<()> {
+    let mut buffer = [0; 16 * 1024];
+    loop {
+        let length = stream.read(&mut buffer)?;
+        if length == 0 {
+            return Ok(());
+        }
+        stream.write_all(&buffer[..length])?;
+    }
+}
+
+fn bytes(mut stream: TcpStream) -> io::Result<()> {
+    // Large enough that system calls do not count, small enough to stay in the processor's cache.
+    let buffer = vec![0x6c; 256 * 1024];
+    loop {
+        stream.write_all(&buffer)?;
+    }
+}
+
+/// One page for each request that ends in `request`. The clients we know send small requests whole.
+fn pages(request: &[u8], answer: &mut Vec<u8>) {
+    for _ in request.windows(4).filter(|four| four == b"\r\n\r\n") {
+        answer.extend_from_slice(PAGE);
+    }
+}
+
+fn serve_all(listener: &TcpListener, respond: fn(&[u8], &mut Vec<u8>)) -> Fallible<()> {
+    listener.set_nonblocking(true)?;
+    let mut poll = Poll::new()?;
+    poll.add(listener, LISTENER, EventFlags::IN)?;
+    let mut clients: Vec<Option<TcpStream>> = Vec::new();
+    let mut answer = Vec::new();
+    loop {
+        for key in poll.wait(None)? {
+            if key == LISTENER {
+                accept(listener, &poll, &mut clients)?;
+            } else if let Some(client) = &clients[key]
+                && !exchange(client, respond, &mut answer)
+            {
+                clients[key] = None;
+            }
+        }
+    }
+}
+
+/// Takes every client that waits. A client's key is its descriptor's number.
+fn accept(listener: &TcpListener, poll: &Poll, clients: &mut Vec<Option<TcpStream>>) -> io::Result<()> {
+    loop {
+        let client = match listener.accept() {
+            Ok((client, _)) => client,
+            Err(error) if error.kind() == ErrorKind::WouldBlock => return Ok(()),
+            Err(error) => return Err(error),
+        };
+        client.set_nonblocking(true)?;
+        client.set_nodelay(true)?;
+        let key = usize::try_from(client.as_raw_fd()).unwrap_or_default();
+        poll.add(&client, key, EventFlags::IN)?;
+        if clients.len() <= key {
+            clients.resize_with(key + 1, || None);
+        }
+        clients[key] = Some(client);
+    }
+}
+
+/// One read and its answer; false when the client is gone.
+fn exchange(mut client: &TcpStream, respond: fn(&[u8], &mut Vec<u8>), answer: &mut Vec<u8>) -> bool {
+    let mut request = [0; 16 * 1024];
+    match client.read(&mut request) {
+        Ok(0) => false,
+        Ok(length) => {
+            answer.clear();
+            respond(&request[..length], answer);
+            write_whole(client, answer).is_ok()
+        }
+        Err(error) => error.kind() == ErrorKind::WouldBlock,
+    }
+}
+
+/// Answers are far smaller than a socket's buffer; should one be full all the same, everybody waits for it.
+fn write_whole(mut client: &TcpStream, mut answer: &[u8]) -> io::Result<()> {
+    while !answer.is_empty() {
+        match client.write(answer) {
+            Ok(written) => answer = &answer[written..],
+            Err(error) if error.kind() == ErrorKind::WouldBlock => {
+                rustix::event::poll(&mut [PollFd::new(&client, PollFlags::OUT)], None)?;
+            }
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,120 @@
+//! Round after round, everybody once, in an order that changes.
+
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+use crate::contestant::{Contestant, Lineup};
+use crate::options::Options;
+use crate::reading::{Miss, Reading, Sheet};
+use crate::workload::{Measured, Scene, Workload};
+use crate::{group, machine, measure, tell};
+
+/// A contestant that failed so often in a workload is left out of its other rounds.
+const CHANCES: usize = 2;
+
+pub(crate) struct Run {
+    pub(crate) sheets: Vec<Sheet>,
+    /// What was not done, and why.
+    pub(crate) skipped: Vec<(&'static str, String)>,
+    pub(crate) took: Duration,
+}
+
+pub(crate) fn run(
+    workloads: &[&'static Workload],
+    lineup: &Lineup,
+    options: &Options,
+    scratch: &Path,
+) -> Run {
+    let began = Instant::now();
+    let mut run = Run { sheets: Vec::new(), skipped: Vec::new(), took: Duration::ZERO };
+    let rounds = affordable_rounds(workloads, lineup, options);
+    if rounds < options.rounds() {
+        let why = format!("{rounds} instead of {}: more would not fit into the budget", options.rounds());
+        run.skipped.push(("rounds", why));
+    }
+    for workload in workloads {
+        if let Some(why) = workload.missing() {
+            run.skipped.push((workload.name, why));
+        } else if began.elapsed() > options.budget() {
+            run.skipped.push((workload.name, "the time is up".to_owned()));
+        } else {
+            let sheet = sheet(workload, lineup, &Scene { options, scratch }, workload.rounds(rounds));
+            tell::table::sheet(&sheet, lineup);
+            run.sheets.push(sheet);
+        }
+    }
+    run.took = began.elapsed();
+    run
+}
+
+/// As many rounds as asked for, or as many as fit into the budget, but one.
+fn affordable_rounds(workloads: &[&'static Workload], lineup: &Lineup, options: &Options) -> usize {
+    let cost = |rounds: usize| -> f64 {
+        let costs = workloads.iter().map(|workload| {
+            let takers = lineup.contestants.iter().filter(|contestant| workload.takes(contestant)).count();
+            workload.seconds(options) * (takers * workload.rounds(rounds)) as f64
+        });
+        costs.sum()
+    };
+    (1..=options.rounds()).rev().find(|rounds| cost(*rounds) <= options.budget().as_secs_f64()).unwrap_or(1)
+}
+
+fn sheet(workload: &'static Workload, lineup: &Lineup, scene: &Scene, rounds: usize) -> Sheet {
+    let mut sheet = Sheet { workload, rounds, readings: Vec::new(), misses: Vec::new() };
+    for round in 0..rounds {
+        for contestant in order(lineup, round) {
+            let misses = sheet.misses.iter().filter(|miss| miss.contestant == contestant.name).count();
+            if !workload.takes(contestant) || misses >= CHANCES {
+                continue;
+            }
+            let watch = Watch::start();
+            match workload.turn(contestant, scene) {
+                Ok(Measured { figures, failures }) => {
+                    let (contestant, others) = (contestant.name, watch.share_of_others());
+                    sheet.readings.push(Reading { round, contestant, figures, others, failures });
+                }
+                Err(why) => {
+                    let why = why.to_string();
+                    sheet.misses.push(Miss { round, contestant: contestant.name, why });
+                }
+            }
+        }
+    }
+    sheet
+}
+
+/// Watches whether the machine is ours: a turn beside somebody's compiler shows lower rates and says nothing.
+struct Watch {
+    began: Instant,
+    busy: f64,
+    ours: f64,
+}
+
+impl Watch {
+    fn start() -> Watch {
+        Watch { began: Instant::now(), busy: measure::machine_busy_seconds(), ours: Watch::ours() }
+    }
+
+    /// To be asked when every group of the turn has ended.
+    fn share_of_others(&self) -> f64 {
+        let others = measure::machine_busy_seconds() - self.busy - (Watch::ours() - self.ours);
+        let whole = self.began.elapsed().as_secs_f64() * machine::cores() as f64;
+        (others / whole).clamp(0.0, 1.0)
+    }
+
+    fn ours() -> f64 {
+        group::spent() + measure::own_cpu_seconds()
+    }
+}
+
+/// The same shuffle for the same round in every run: nobody always follows the same neighbour, and a run can be
+/// repeated.
+fn order(lineup: &Lineup, round: usize) -> Vec<&Contestant> {
+    let mut order: Vec<&Contestant> = lineup.contestants.iter().collect();
+    let mut state = round as u64 + 1;
+    for last in (1..order.len()).rev() {
+        state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        order.swap(last, (state >> 33) as usize % (last + 1));
+    }
+    order
+}

@@ -1,0 +1,126 @@
+//! One contestant's turn: a target, the forwarder before it, and the address to load.
+
+use std::fs;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::time::{Duration, Instant};
+
+use crate::contestant::Contestant;
+use crate::forwarders::{Job, Load, Route, Routes};
+use crate::group::Group;
+use crate::role::{Answer, Role};
+use crate::{Fallible, listening, measure, ports};
+
+/// How often a start is looked at. Looking costs CPU that the starting program would have.
+const LOOK: Duration = Duration::from_millis(1);
+
+pub(crate) struct Turn {
+    pub(crate) address: SocketAddr,
+    forwarder: Option<Running>,
+    /// Kept for its drop: the target ends with the turn.
+    _target: Box<dyn std::any::Any>,
+}
+
+/// A forwarder that listens.
+pub(crate) struct Running {
+    pub(crate) group: Group,
+    pub(crate) folder: PathBuf,
+    /// From its start until it listened on every address.
+    pub(crate) took: Duration,
+}
+
+impl Turn {
+    pub(crate) fn with_echo(contestant: &Contestant, load: Load, scratch: &Path) -> Fallible<Turn> {
+        Turn::with_answer(contestant, load, Answer::Echo, scratch)
+    }
+
+    /// A turn in front of one of our own targets.
+    pub(crate) fn with_answer(
+        contestant: &Contestant,
+        load: Load,
+        answer: Answer,
+        scratch: &Path,
+    ) -> Fallible<Turn> {
+        let listen = ports::one()?;
+        let mut player = Role::Target { listen, answer }.start(scratch)?;
+        listening::wait_for(&mut player.group, &[listen], LOOK)?;
+        Turn::before(contestant, load, listen, Box::new(player), scratch)
+    }
+
+    /// A turn in front of a real server, which `command` starts for the address it is given.
+    pub(crate) fn with_server(
+        contestant: &Contestant,
+        load: Load,
+        command: impl FnOnce(SocketAddr) -> Command,
+        scratch: &Path,
+    ) -> Fallible<Turn> {
+        let listen = ports::one()?;
+        let mut command = command(listen);
+        command.stdin(Stdio::null()).stdout(Stdio::null()).current_dir(scratch);
+        let mut group = Group::start(&mut command, &scratch.join("server.err"))?;
+        listening::wait_for(&mut group, &[listen], LOOK)?;
+        Turn::before(contestant, load, listen, Box::new(group), scratch)
+    }
+
+    fn before(
+        contestant: &Contestant,
+        load: Load,
+        target: SocketAddr,
+        keep: Box<dyn std::any::Any>,
+        scratch: &Path,
+    ) -> Fallible<Turn> {
+        if contestant.forwarder.is_none() {
+            return Ok(Turn { address: target, forwarder: None, _target: keep });
+        }
+        let route = Route { listen: ports::one()?, target };
+        let running = start(contestant, load, &[route], scratch)?;
+        Ok(Turn { address: route.listen, forwarder: Some(running), _target: keep })
+    }
+
+    pub(crate) fn forwarder(&self) -> Option<&Group> {
+        self.forwarder.as_ref().map(|running| &running.group)
+    }
+
+    /// CPU seconds of the forwarder since its start; nothing without one.
+    pub(crate) fn cpu_seconds(&self) -> Option<f64> {
+        Some(measure::cpu_seconds(self.forwarder()?.id()))
+    }
+}
+
+/// Starts a forwarder with these routes and waits until it listens.
+pub(crate) fn start(
+    contestant: &Contestant,
+    load: Load,
+    routes: &[Route],
+    scratch: &Path,
+) -> Fallible<Running> {
+    let (forwarder, program) = contestant.forwarder.as_ref().ok_or("direct is no forwarder")?;
+    if forwarder.routes == Routes::One && routes.len() > 1 {
+        return Err("one route per process".into());
+    }
+    let folder = scratch.join(forwarder.name);
+    let _ = fs::remove_dir_all(&folder);
+    fs::create_dir_all(&folder)?;
+    let mut command = (forwarder.command)(program, &Job { routes, load, folder: &folder })?;
+    command.stdin(Stdio::null()).stdout(Stdio::null());
+    let began = Instant::now();
+    let mut group = Group::start(&mut command, &errors(&folder))?;
+    let listen: Vec<SocketAddr> = routes.iter().map(|route| route.listen).collect();
+    listening::wait_for(&mut group, &listen, LOOK)
+        .map_err(|error| with_last_words(&error.to_string(), &folder))?;
+    Ok(Running { group, folder, took: began.elapsed() })
+}
+
+/// Where a forwarder's standard error goes.
+pub(crate) fn errors(folder: &Path) -> PathBuf {
+    folder.join("stderr")
+}
+
+fn with_last_words(error: &str, folder: &Path) -> String {
+    let text = fs::read_to_string(errors(folder)).unwrap_or_default();
+    match text.trim().lines().last() {
+        Some(line) => format!("{error}; it said: {line}"),
+        None => format!("{error}, and said nothing"),
+    }
+}

@@ -1,0 +1,244 @@
+//! What is done to a forwarder, what is read off, and what we aim at.
+
+mod idle;
+mod real;
+mod routes;
+mod traffic;
+
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use serde::Serialize;
+
+use crate::Fallible;
+use crate::contestant::{Contestant, on_path};
+use crate::forwarders::Routes;
+use crate::options::Options;
+use crate::reading::Figures;
+
+pub(crate) struct Workload {
+    pub(crate) name: &'static str,
+    pub(crate) title: &'static str,
+    pub(crate) columns: &'static [Column],
+    kind: Kind,
+}
+
+#[derive(Clone, Copy)]
+enum Kind {
+    Bulk { streams: usize },
+    Requests { connections: usize, pipeline: usize },
+    Connects,
+    Idle,
+    Routes,
+    Iperf3,
+    Redis,
+    Wrk,
+}
+
+/// One figure of a workload.
+#[derive(Serialize)]
+pub(crate) struct Column {
+    pub(crate) key: &'static str,
+    pub(crate) title: &'static str,
+    pub(crate) better: Better,
+    pub(crate) aim: Aim,
+}
+
+#[derive(Clone, Copy, PartialEq, Serialize)]
+pub(crate) enum Better {
+    Higher,
+    Lower,
+}
+
+#[derive(Clone, Copy, Serialize)]
+pub(crate) enum Aim {
+    None,
+    /// Against the best other forwarder, in this column.
+    Ratio(f64),
+    AtMost(f64),
+}
+
+/// What a turn runs with.
+pub(crate) struct Scene<'a> {
+    pub(crate) options: &'a Options,
+    pub(crate) scratch: &'a Path,
+}
+
+pub(crate) struct Measured {
+    pub(crate) figures: Figures,
+    pub(crate) failures: BTreeMap<String, u64>,
+}
+
+const fn higher(key: &'static str, title: &'static str, aim: Aim) -> Column {
+    Column { key, title, better: Better::Higher, aim }
+}
+
+const fn lower(key: &'static str, title: &'static str, aim: Aim) -> Column {
+    Column { key, title, better: Better::Lower, aim }
+}
+
+const FAILED: Column = lower("failed", "failed", Aim::None);
+
+const BULK: &[Column] =
+    &[higher("rate", "GB/s", Aim::Ratio(1.0)), lower("cpu", "CPU s/GB", Aim::Ratio(0.85)), FAILED];
+
+const REQUESTS: &[Column] = &[
+    higher("rate", "requests/s", Aim::Ratio(1.0)),
+    lower("p50", "p50 µs", Aim::None),
+    lower("p99", "p99 µs", Aim::Ratio(1.0)),
+    lower("cpu", "CPU µs/request", Aim::Ratio(0.9)),
+    FAILED,
+];
+
+const CONNECTS: &[Column] = &[
+    higher("rate", "connections/s", Aim::Ratio(1.0)),
+    lower("p50", "p50 µs", Aim::None),
+    lower("p99", "p99 µs", Aim::None),
+    lower("cpu", "CPU µs/connection", Aim::Ratio(0.9)),
+    FAILED,
+    lower("time_wait", "TIME_WAIT before", Aim::None),
+];
+
+const IDLE: &[Column] = &[
+    lower("memory", "kB each", Aim::AtMost(1.5)),
+    lower("descriptors", "descriptors each", Aim::AtMost(2.0)),
+    lower("cpu", "CPU ms/s", Aim::AtMost(1.0)),
+    lower("left", "MB kept after", Aim::AtMost(1.0)),
+    FAILED,
+];
+
+const ROUTES: &[Column] = &[
+    lower("start", "start ms", Aim::AtMost(100.0)),
+    lower("reload", "reload ms", Aim::AtMost(50.0)),
+    lower("lost", "listeners lost", Aim::AtMost(0.0)),
+];
+
+const IPERF3: &[Column] = &[higher("rate", "GB/s", Aim::None), lower("cpu", "CPU s/GB", Aim::None)];
+
+const CLIENTS: &[Column] = &[
+    higher("rate", "requests/s", Aim::None),
+    lower("p50", "p50 µs", Aim::None),
+    lower("p99", "p99 µs", Aim::None),
+    lower("cpu", "CPU µs/request", Aim::None),
+    FAILED,
+];
+
+static WORKLOADS: [Workload; 11] = [
+    Workload { name: "bulk-1", title: "bulk, 1 stream", columns: BULK, kind: Kind::Bulk { streams: 1 } },
+    Workload { name: "bulk-8", title: "bulk, 8 streams", columns: BULK, kind: Kind::Bulk { streams: 8 } },
+    Workload {
+        name: "request-1",
+        title: "request/response 64 B, 1 connection",
+        columns: REQUESTS,
+        kind: Kind::Requests { connections: 1, pipeline: 1 },
+    },
+    Workload {
+        name: "request-50",
+        title: "request/response 64 B, 50 connections",
+        columns: REQUESTS,
+        kind: Kind::Requests { connections: 50, pipeline: 1 },
+    },
+    Workload {
+        name: "request-50x16",
+        title: "request/response 64 B, 50 connections, pipelined ×16",
+        columns: REQUESTS,
+        kind: Kind::Requests { connections: 50, pipeline: 16 },
+    },
+    Workload {
+        name: "connect",
+        title: "connect, one exchange, close; 50 at a time",
+        columns: CONNECTS,
+        kind: Kind::Connects,
+    },
+    Workload { name: "idle", title: "idle connections", columns: IDLE, kind: Kind::Idle },
+    Workload { name: "routes", title: "many routes: start and reload", columns: ROUTES, kind: Kind::Routes },
+    Workload { name: "iperf3", title: "iperf3, 1 stream", columns: IPERF3, kind: Kind::Iperf3 },
+    Workload {
+        name: "redis",
+        title: "redis-benchmark GET, 50 connections",
+        columns: CLIENTS,
+        kind: Kind::Redis,
+    },
+    Workload { name: "wrk", title: "wrk, 50 HTTP connections", columns: CLIENTS, kind: Kind::Wrk },
+];
+
+/// The workloads the options ask for: those whose name begins with one of the words.
+pub(crate) fn chosen(options: &Options) -> Fallible<Vec<&'static Workload>> {
+    let matches =
+        |workload: &&Workload, word: &String| workload.name == word || workload.name.starts_with(word);
+    if let Some(word) =
+        options.only.iter().find(|word| !WORKLOADS.iter().any(|workload| matches(&workload, word)))
+    {
+        let known: Vec<_> = WORKLOADS.iter().map(|workload| workload.name).collect();
+        return Err(format!("--only {word}: known are {}", known.join(", ")).into());
+    }
+    let wanted = |workload: &&Workload| {
+        options.only.is_empty() || options.only.iter().any(|word| matches(workload, word))
+    };
+    Ok(WORKLOADS.iter().filter(wanted).collect())
+}
+
+impl Workload {
+    pub(crate) fn turn(&self, contestant: &Contestant, scene: &Scene) -> Fallible<Measured> {
+        match self.kind {
+            Kind::Bulk { streams } => traffic::bulk(contestant, streams, scene),
+            Kind::Requests { connections, pipeline } => {
+                traffic::requests(contestant, connections, pipeline, scene)
+            }
+            Kind::Connects => traffic::connects(contestant, scene),
+            Kind::Idle => idle::turn(contestant, scene),
+            Kind::Routes => routes::turn(contestant, scene),
+            Kind::Iperf3 => real::iperf3(contestant, scene),
+            Kind::Redis => real::redis(contestant, scene),
+            Kind::Wrk => real::wrk(contestant, scene),
+        }
+    }
+
+    pub(crate) fn takes(&self, contestant: &Contestant) -> bool {
+        match (self.kind, &contestant.forwarder) {
+            (Kind::Idle | Kind::Routes, None) => false,
+            (Kind::Routes, Some((forwarder, _))) => forwarder.routes == Routes::Many,
+            _ => true,
+        }
+    }
+
+    /// What the workload needs and the machine lacks.
+    pub(crate) fn missing(&self) -> Option<String> {
+        let programs: &[&str] = match self.kind {
+            Kind::Iperf3 => &["iperf3"],
+            Kind::Redis => &["redis-server", "redis-benchmark"],
+            Kind::Wrk => &["wrk"],
+            _ => &[],
+        };
+        programs
+            .iter()
+            .find(|program| on_path(program).is_none())
+            .map(|program| format!("{program} is not installed"))
+    }
+
+    /// Of `rounds`, as many as this workload makes: memory hardly varies, and holding thousands of connections is slow.
+    pub(crate) fn rounds(&self, rounds: usize) -> usize {
+        match self.kind {
+            Kind::Idle => rounds.min(2),
+            Kind::Iperf3 | Kind::Redis | Kind::Wrk => rounds.min(3),
+            _ => rounds,
+        }
+    }
+
+    /// About how long a turn takes.
+    pub(crate) fn seconds(&self, options: &Options) -> f64 {
+        let load = (options.warm_up() + options.measured()).as_secs_f64();
+        match self.kind {
+            Kind::Idle => {
+                if options.smoke {
+                    1.5
+                } else {
+                    9.0
+                }
+            }
+            Kind::Routes => 1.0,
+            Kind::Iperf3 | Kind::Redis | Kind::Wrk => load.ceil() + 0.5,
+            _ => load + 0.3,
+        }
+    }
+}

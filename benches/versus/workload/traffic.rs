@@ -1,0 +1,84 @@
+//! Bytes, messages and connections from our own load generators.
+
+use std::time::Duration;
+
+use super::{Measured, Scene};
+use crate::contestant::Contestant;
+use crate::forwarders::Load;
+use crate::reading::Figures;
+use crate::role::{Answer, Role, Span, Tally};
+use crate::turn::Turn;
+use crate::{Fallible, measure};
+
+/// How long a forwarder has to clear up after the last byte; its CPU belongs to the turn.
+const CLEAR_UP: Duration = Duration::from_millis(60);
+
+/// Connections per turn: fewer than half of the usual range of source ports (28,232). With more, turns fell to a third
+/// of their rate, with a p99 of 200 ms, as long as every closed connection still found a place in TIME_WAIT; only who is
+/// fast would have met it. Presumably the kernel, which gives out every second port first, then searches a used-up half.
+const FEW_ENOUGH: u64 = 12_000;
+
+pub(super) fn bulk(contestant: &Contestant, streams: usize, scene: &Scene) -> Fallible<Measured> {
+    let turn = Turn::with_answer(contestant, Load::Streams, Answer::Bytes, scene.scratch)?;
+    let role = Role::Streams { to: turn.address, streams, span: span(scene) };
+    let (tally, cpu) = load(&turn, &role, scene)?;
+    let mut figures = Figures::from([("rate", tally.measured as f64 / 1e9 / tally.seconds)]);
+    figures.extend(cpu.map(|cpu| ("cpu", cpu / (tally.all as f64 / 1e9))));
+    Ok(measured(figures, tally))
+}
+
+pub(super) fn requests(
+    contestant: &Contestant,
+    connections: usize,
+    pipeline: usize,
+    scene: &Scene,
+) -> Fallible<Measured> {
+    let answer = if connections == 1 { Answer::EchoInThread } else { Answer::Echo };
+    let turn = Turn::with_answer(contestant, Load::Messages, answer, scene.scratch)?;
+    let role = Role::Requests { to: turn.address, connections, pipeline, span: span(scene) };
+    let (tally, cpu) = load(&turn, &role, scene)?;
+    Ok(measured(per_unit(&tally, cpu), tally))
+}
+
+/// The client closes first, so the client's side of each connection stays in TIME_WAIT, and so does the forwarder's
+/// towards its target. Both count from zero in each turn, as no port is listened on twice; the number on the whole
+/// machine is told with the reading.
+pub(super) fn connects(contestant: &Contestant, scene: &Scene) -> Fallible<Measured> {
+    let turn = Turn::with_answer(contestant, Load::Messages, Answer::Echo, scene.scratch)?;
+    let at_most = if scene.options.smoke { 3_000 } else { FEW_ENOUGH };
+    let role = Role::Connects { to: turn.address, at_once: 50, at_most, span: span(scene) };
+    let time_wait = measure::time_wait();
+    let (tally, cpu) = load(&turn, &role, scene)?;
+    let mut figures = per_unit(&tally, cpu);
+    figures.insert("time_wait", time_wait);
+    Ok(measured(figures, tally))
+}
+
+/// Lets the role load the turn; returns its tally and the CPU seconds the forwarder took for it.
+fn load(turn: &Turn, role: &Role, scene: &Scene) -> Fallible<(Tally, Option<f64>)> {
+    let before = turn.cpu_seconds();
+    let tally: Tally = role.start(scene.scratch)?.hear()?;
+    std::thread::sleep(CLEAR_UP);
+    let cpu = turn.cpu_seconds().zip(before).map(|(after, before)| after - before);
+    if tally.measured == 0 {
+        return Err(format!("nothing came through: {:?}", tally.failed).into());
+    }
+    Ok((tally, cpu))
+}
+
+fn per_unit(tally: &Tally, cpu: Option<f64>) -> Figures {
+    let mut figures = Figures::from([("rate", tally.measured as f64 / tally.seconds)]);
+    figures.extend(tally.p50_us.map(|p50| ("p50", p50)));
+    figures.extend(tally.p99_us.map(|p99| ("p99", p99)));
+    figures.extend(cpu.map(|cpu| ("cpu", cpu * 1e6 / tally.all as f64)));
+    figures
+}
+
+fn measured(mut figures: Figures, tally: Tally) -> Measured {
+    figures.insert("failed", tally.failed.values().sum::<u64>() as f64);
+    Measured { figures, failures: tally.failed }
+}
+
+fn span(scene: &Scene) -> Span {
+    Span { warm_up: scene.options.warm_up(), measured: scene.options.measured() }
+}

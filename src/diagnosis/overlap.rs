@@ -31,8 +31,8 @@ pub(crate) fn overlap(wanted: SocketAddr, socket: &Socket) -> Option<Overlap> {
             // Where the kernel does not say, it may well take IPv4: that is Linux's default.
             (theirs.is_unspecified() && socket.v6only != Some(true)).then_some(Overlap::DualStack)
         }
-        // We listen on [::] as the system's default has it, which is for IPv4 too.
-        (IpAddr::V6(ours), IpAddr::V4(_)) => ours.is_unspecified().then_some(Overlap::Specific),
+        // We listen on [::] for IPv6 alone (see `transport::bind`).
+        (IpAddr::V6(_), IpAddr::V4(_)) => None,
         _ if ours == theirs => same_link(wanted, socket).then_some(Overlap::Exact),
         _ if theirs.is_unspecified() => Some(Overlap::Wildcard),
         _ if ours.is_unspecified() => Some(Overlap::Specific),
@@ -70,7 +70,7 @@ mod tests {
             ("127.0.0.1:1", "[::ffff:127.0.0.1]:1", Some(false), Some(Overlap::Exact)),
             ("[::1]:1", "[::]:1", Some(true), Some(Overlap::Wildcard)),
             ("[::1]:1", "0.0.0.0:1", None, None),
-            ("[::]:1", "127.0.0.1:1", None, Some(Overlap::Specific)),
+            ("[::]:1", "127.0.0.1:1", None, None),
             ("[fe80::1%2]:1", "[fe80::1%3]:1", Some(false), None),
         ];
         for (wanted, theirs, v6only, want) in table {

@@ -36,8 +36,11 @@ pub fn diff(old: &Routes, new: &Routes) -> Change {
 
 /// A message for each key that differs and cannot change while running; empty if there is none.
 pub fn unchangeable(old: &Plan, new: &Plan) -> Vec<String> {
-    let keys =
-        [("log.format", old.log.format != new.log.format), ("log.level", old.log.level != new.log.level)];
+    let keys = [
+        ("log.format", old.log.format != new.log.format),
+        ("log.level", old.log.level != new.log.level),
+        ("limits.connections", old.limits.connections != new.limits.connections),
+    ];
     let changed = keys.into_iter().filter(|(_, changed)| *changed);
     changed
         .map(|(key, _)| {

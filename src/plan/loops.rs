@@ -45,8 +45,10 @@ fn steps(drafts: &[Draft]) -> Vec<Vec<Step>> {
         let covering = |ip: IpAddr| {
             let mut by = vec![ip];
             if ip.is_loopback() {
-                by.extend(ip.is_ipv4().then_some(IpAddr::V4(Ipv4Addr::UNSPECIFIED)));
-                by.push(Ipv6Addr::UNSPECIFIED.into());
+                by.push(match ip {
+                    IpAddr::V4(_) => Ipv4Addr::UNSPECIFIED.into(),
+                    IpAddr::V6(_) => Ipv6Addr::UNSPECIFIED.into(),
+                });
             }
             by.into_iter().find_map(|ip| listeners.get(&(ip, port)).copied())
         };
@@ -167,7 +169,7 @@ mod tests {
             ("0.0.0.0:1", "127.9.9.9:1"),
             ("0.0.0.0:1", "localhost:1"),
             ("[::1]:1", "localhost:1"),
-            ("[::]:1", "127.0.0.1:1"),
+            ("[::]:1", "[::1]:1"),
             ("[::]:1", "localhost.:1"),
             ("10.0.0.1:1", "10.0.0.1:1"),
         ] {
@@ -178,7 +180,7 @@ mod tests {
     #[test]
     fn what_does_not_come_back_is_no_loop() {
         for (listen, target) in
-            [("1", "2"), ("[::1]:1", "127.0.0.1:1"), ("127.0.0.2:1", "1"), ("0.0.0.0:1", "db:1")]
+            [("1", "2"), ("[::1]:1", "127.0.0.1:1"), ("127.0.0.2:1", "1"), ("0.0.0.0:1", "db:1"), ("[::]:1", "127.0.0.1:1")]
         {
             assert_eq!(told(&[(listen, target)]), Vec::<String>::new(), "{listen} {target}");
         }

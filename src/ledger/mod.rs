@@ -1,38 +1,173 @@
-//! The book of sessions.
+//! The book of sessions: each is opened once, counted while it lives, and closed with its outcome.
+//!
+//! Nothing else in the program logs or counts a session. What becomes of a record is the [`Sink`]'s business.
 
-use serde::Deserialize;
+mod fold;
+mod live;
+mod queue;
+mod record;
+mod settings;
 
-/// `[log]`: how records and lines are written. It cannot change while running.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct LogSettings {
-    /// Text for people, JSON for programs.
-    pub format: LogFormat,
-    /// The least severity that is written.
-    pub level: LogLevel,
+use std::net::SocketAddr;
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use crate::outcome::{Attempt, End, Outcome, Phase, Timing};
+use fold::Folds;
+use live::Lives;
+pub use live::{FlowMeter, Live, Meter};
+pub use queue::{LineQueue, QueueWriter};
+pub use record::Record;
+pub use settings::{LogFormat, LogLevel, LogSettings};
+
+/// Where records go. Called once a session, at its end, from the worker that carried it: it must not block.
+pub trait Sink: Send + Sync {
+    /// Takes one record.
+    fn record(&self, record: &Record);
+
+    /// Whether records should carry what TCP_INFO says; it costs two system calls a session.
+    fn wants_kernel_facts(&self) -> bool {
+        false
+    }
 }
 
-/// The form of a line.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum LogFormat {
-    /// `key=value`, one line.
-    #[default]
-    Text,
-    /// One JSON object a line.
-    Json,
+/// How many sessions there were, by where they stand.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Totals {
+    /// Sessions opened since the start.
+    pub opened: u64,
+    /// Sessions closed since the start.
+    pub closed: u64,
 }
 
-/// A severity; records of sessions are `Info`.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum LogLevel {
-    /// We cannot serve.
-    Error,
-    /// Somebody must act.
-    Warn,
-    /// Lifecycle and ends.
-    #[default]
-    Info,
-    /// Steps.
-    Debug,
+/// The book.
+pub struct Ledger {
+    sink: Box<dyn Sink>,
+    lives: Lives,
+    folds: Mutex<Folds>,
+    opened: AtomicU64,
+    closed: AtomicU64,
+}
+
+impl Ledger {
+    /// An empty book that writes to `sink`.
+    pub fn new(sink: Box<dyn Sink>) -> Arc<Ledger> {
+        Arc::new(Ledger {
+            sink,
+            lives: Lives::default(),
+            folds: Mutex::default(),
+            opened: AtomicU64::new(0),
+            closed: AtomicU64::new(0),
+        })
+    }
+
+    /// Opens the entry of a session that was accepted at `started`. `target` is what the route says, as written.
+    pub fn open(
+        self: &Arc<Self>,
+        route: Arc<str>,
+        target: Arc<str>,
+        client: SocketAddr,
+        started: Instant,
+    ) -> Entry {
+        let id = self.opened.fetch_add(1, Relaxed) + 1;
+        let live = Arc::new(Live { id, route, target, client, started, meter: Meter::default() });
+        self.lives.insert(live.clone());
+        Entry { ledger: self.clone(), live, closed: false }
+    }
+
+    /// Every session that has not ended, oldest first.
+    pub fn live(&self) -> Vec<Arc<Live>> {
+        self.lives.all()
+    }
+
+    /// Counts since the start.
+    pub fn totals(&self) -> Totals {
+        // Closed first: a session that closes in between may be missing from it, never from `opened`.
+        let closed = self.closed.load(Relaxed);
+        Totals { opened: self.opened.load(Relaxed), closed }
+    }
+
+    /// Whether an outcome should carry [`crate::outcome::Kernel`].
+    pub fn wants_kernel_facts(&self) -> bool {
+        self.sink.wants_kernel_facts()
+    }
+
+    /// Writes the counts of folded failures whose time is over at `now`; called about once a second.
+    pub fn settle(&self, now: Instant) {
+        let due = self.folds().due(now);
+        due.iter().for_each(|record| self.sink.record(record));
+    }
+
+    /// Writes every count that is still held back; called at the end.
+    pub fn settle_all(&self) {
+        let held = self.folds().all();
+        held.iter().for_each(|record| self.sink.record(record));
+    }
+
+    fn close(&self, live: &Live, outcome: Outcome) {
+        self.lives.remove(live.id);
+        self.closed.fetch_add(1, Relaxed);
+        let now = live.started + outcome.timing.total;
+        let record = Record::new(live, outcome);
+        match record.outcome.end {
+            End::NoTarget(_) => {
+                let told = self.folds().fold(record, now);
+                told.iter().for_each(|record| self.sink.record(record));
+            }
+            _ => self.sink.record(&record),
+        }
+    }
+
+    fn folds(&self) -> std::sync::MutexGuard<'_, Folds> {
+        self.folds.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// The open entry of one session. Dropped without [`Entry::close`], as when a bug unwinds, it closes as `internal`.
+pub struct Entry {
+    ledger: Arc<Ledger>,
+    live: Arc<Live>,
+    closed: bool,
+}
+
+impl Entry {
+    /// The live counts.
+    pub fn meter(&self) -> &Meter {
+        &self.live.meter
+    }
+
+    /// When the session was accepted.
+    pub fn started(&self) -> Instant {
+        self.live.started
+    }
+
+    /// Closes the entry; its record is written.
+    pub fn close(mut self, outcome: Outcome) {
+        self.closed = true;
+        self.ledger.close(&self.live, outcome);
+    }
+}
+
+impl Drop for Entry {
+    fn drop(&mut self) {
+        if !self.closed {
+            let total = self.live.started.elapsed();
+            self.ledger.close(&self.live, internal(&self.live.meter, total));
+        }
+    }
+}
+
+fn internal(meter: &Meter, total: Duration) -> Outcome {
+    Outcome {
+        end: End::Internal,
+        phase: Phase::Relay,
+        closed_by: None,
+        target: None,
+        attempts: Vec::<Attempt>::new(),
+        traffic: meter.traffic(),
+        timing: Timing { total, ..Timing::default() },
+        way: meter.way(),
+        kernel: None,
+    }
 }

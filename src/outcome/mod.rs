@@ -1,7 +1,241 @@
 //! How a session ends: End × Phase, with traffic and timing; and why the system said no.
+//!
+//! Plain values: nothing here waits, logs or knows a socket.
 
 mod cause;
 mod holder;
 
+use std::net::SocketAddr;
+use std::time::Duration;
+
 pub use cause::Cause;
 pub use holder::Holder;
+
+/// What became of a session. A connection cannot fail; it ends.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Outcome {
+    /// Who ended it, and how.
+    pub end: End,
+    /// The step it ended in.
+    pub phase: Phase,
+    /// Who sent FIN first; `None` where nobody did.
+    pub closed_by: Option<Side>,
+    /// The address dialled last, or the one that answered.
+    pub target: Option<SocketAddr>,
+    /// Every dial, in order.
+    pub attempts: Vec<Attempt>,
+    /// Bytes both ways.
+    pub traffic: Traffic,
+    /// How long each part took.
+    pub timing: Timing,
+    /// How the bytes moved.
+    pub way: Way,
+    /// What the kernel measured on the two connections; read only where the record shows it.
+    pub kernel: Option<Kernel>,
+}
+
+/// The two ends of a session.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Side {
+    /// Who connected to us.
+    Client,
+    /// Whom we dialled.
+    Target,
+}
+
+impl Side {
+    /// The opposite end.
+    pub fn other(self) -> Side {
+        match self {
+            Side::Client => Side::Target,
+            Side::Target => Side::Client,
+        }
+    }
+
+    /// The word in records.
+    pub fn code(self) -> &'static str {
+        match self {
+            Side::Client => "client",
+            Side::Target => "target",
+        }
+    }
+}
+
+/// Who ended a session, and how: the stable `end=` code of its record.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum End {
+    /// Both sides sent FIN, and everything read was delivered.
+    Done,
+    /// The client sent RST.
+    ClientReset,
+    /// The target sent RST.
+    TargetReset,
+    /// The kernel gave the client's connection up: no acknowledgement, no way there.
+    ClientLost,
+    /// The kernel gave the target's connection up.
+    TargetLost,
+    /// The target could not be reached; the client got a reset.
+    NoTarget(Cause),
+    /// The client went away before the target answered.
+    ClientGone,
+    /// The stop's `drain_timeout` was over; both sides got a reset.
+    Drained,
+    /// A bug of ours ended it; both sides got a reset.
+    Internal,
+}
+
+impl End {
+    /// One of each code, in the order of the README's table. (The cause stands for any.)
+    pub const ALL: [End; 9] = [
+        End::Done,
+        End::ClientReset,
+        End::TargetReset,
+        End::ClientLost,
+        End::TargetLost,
+        End::NoTarget(Cause::Refused),
+        End::ClientGone,
+        End::Drained,
+        End::Internal,
+    ];
+
+    /// The word in records; it never changes meaning.
+    pub fn code(self) -> &'static str {
+        match self {
+            End::Done => "done",
+            End::ClientReset => "client_reset",
+            End::TargetReset => "target_reset",
+            End::ClientLost => "client_lost",
+            End::TargetLost => "target_lost",
+            End::NoTarget(_) => "no_target",
+            End::ClientGone => "client_gone",
+            End::Drained => "drained",
+            End::Internal => "internal",
+        }
+    }
+
+    /// How the close was seen on the wire by the side that did not ask for it.
+    pub fn how(self) -> &'static str {
+        if self == End::Done { "fin" } else { "rst" }
+    }
+
+    /// The first letter of HAProxy's termination state that tells the same (HAProxy manual, 8.5); for `Done` it is `-`.
+    pub fn haproxy(self) -> &'static str {
+        match self {
+            End::Done => "--",
+            End::ClientReset => "CD",
+            End::TargetReset => "SD",
+            End::ClientLost => "cD",
+            End::TargetLost => "sD",
+            End::NoTarget(Cause::TimedOut) => "sC",
+            End::NoTarget(Cause::NoSourcePort | Cause::NoDescriptor | Cause::NoMemory) => "RC",
+            End::NoTarget(_) => "SC",
+            End::ClientGone => "CC",
+            End::Drained => "KD",
+            End::Internal => "ID",
+        }
+    }
+}
+
+/// The steps of a session, in order; the same words as the functions of `engine/session.rs`.
+///
+/// Identify, admit, secure and greet are the names of steps that a later room brings.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Phase {
+    /// Reaching the target.
+    Connect,
+    /// Moving bytes.
+    Relay,
+}
+
+impl Phase {
+    /// The word in records.
+    pub fn code(self) -> &'static str {
+        match self {
+            Phase::Connect => "connect",
+            Phase::Relay => "relay",
+        }
+    }
+}
+
+/// How the bytes of a session moved.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub enum Way {
+    /// Not at all.
+    #[default]
+    None,
+    /// Through the worker's buffer.
+    Copy,
+    /// At least in part inside the kernel, through a pipe.
+    Splice,
+}
+
+impl Way {
+    /// The word in records.
+    pub fn code(self) -> &'static str {
+        match self {
+            Way::None => "none",
+            Way::Copy => "copy",
+            Way::Splice => "splice",
+        }
+    }
+}
+
+/// One dial.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Attempt {
+    /// The address dialled.
+    pub address: SocketAddr,
+    /// How long it took.
+    pub took: Duration,
+    /// Why it failed; `None` where it did not.
+    pub cause: Option<Cause>,
+}
+
+/// Bytes both ways. Up is client → target, down is target → client.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Traffic {
+    /// Client → target.
+    pub up: Flow,
+    /// Target → client.
+    pub down: Flow,
+}
+
+/// Bytes one way.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Flow {
+    /// Bytes taken from the source.
+    pub read: u64,
+    /// Bytes the destination's kernel accepted, less those a reset of ours took back.
+    pub delivered: u64,
+}
+
+impl Flow {
+    /// Bytes we read and could not deliver.
+    pub fn lost(self) -> u64 {
+        self.read.saturating_sub(self.delivered)
+    }
+}
+
+/// How long each part of a session took.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Timing {
+    /// From the first dial to the answer, waits for a target that restarts included.
+    pub connect: Option<Duration>,
+    /// From accept to the first byte read from the target.
+    pub first_byte: Option<Duration>,
+    /// From accept to the end.
+    pub total: Duration,
+}
+
+/// What TCP_INFO says at the end of a session.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Kernel {
+    /// Smoothed round-trip time to the client, in microseconds.
+    pub client_rtt_us: u32,
+    /// Smoothed round-trip time to the target, in microseconds.
+    pub target_rtt_us: u32,
+    /// Segments we sent to the client again.
+    pub client_retransmits: u32,
+    /// Segments we sent to the target again.
+    pub target_retransmits: u32,
+}

@@ -1,3 +1,12 @@
-//! The only `unsafe`: small safe functions over the kernel.
+//! The only `unsafe`: small safe functions over the kernel that no kept library offers.
+//!
+//! Everything `rustix` already does safely is called where it is needed; it is not repeated here.
 
 pub(crate) mod sock_diag;
+mod readiness;
+mod sockopt;
+mod tcp_info;
+
+pub(crate) use readiness::readable;
+pub(crate) use sockopt::{bind_address_no_port, unsent};
+pub(crate) use tcp_info::tcp_info;

@@ -1,0 +1,136 @@
+//! Repeated identical failures, told once with a count.
+//!
+//! The first of its kind is written at once. Those that follow within [`WINDOW`] are counted, and written as one record
+//! (the last of them, with `count=`) when the window is over. Time is an argument.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use super::record::Record;
+use crate::outcome::{Cause, End};
+
+/// How long failures are gathered into one line.
+const WINDOW: Duration = Duration::from_secs(1);
+
+/// How many kinds are gathered at one time; a kind beyond that is written as it comes.
+const MOST_KINDS: usize = 1024;
+
+/// What makes two failures identical.
+type Kind = (Arc<str>, Arc<str>, Cause);
+
+#[derive(Debug, Default)]
+pub(super) struct Folds {
+    open: HashMap<Kind, Fold>,
+}
+
+#[derive(Debug)]
+struct Fold {
+    until: Instant,
+    held: Option<Record>,
+}
+
+impl Folds {
+    /// Takes a failure and gives back what is to be written now.
+    pub(super) fn fold(&mut self, record: Record, now: Instant) -> Vec<Record> {
+        let End::NoTarget(cause) = record.outcome.end else { return vec![record] };
+        let kind = (record.route.clone(), record.target.clone(), cause);
+        let Some(fold) = self.open.get_mut(&kind) else {
+            if self.open.len() < MOST_KINDS {
+                self.open.insert(kind, Fold { until: now + WINDOW, held: None });
+            }
+            return vec![record];
+        };
+        if now >= fold.until {
+            fold.until = now + WINDOW;
+            return fold.held.take().into_iter().chain([record]).collect();
+        }
+        let count = fold.held.as_ref().map_or(0, |held| held.count);
+        fold.held = Some(Record { count: count + 1, ..record });
+        Vec::new()
+    }
+
+    /// The counts whose window is over. A window in which nothing came is closed.
+    pub(super) fn due(&mut self, now: Instant) -> Vec<Record> {
+        let mut due = Vec::new();
+        self.open.retain(|_, fold| {
+            if now < fold.until {
+                return true;
+            }
+            fold.until = now + WINDOW;
+            let held = fold.held.take();
+            let goes_on = held.is_some();
+            due.extend(held);
+            goes_on
+        });
+        due
+    }
+
+    /// Every count held back.
+    pub(super) fn all(&mut self) -> Vec<Record> {
+        self.open.drain().filter_map(|(_, fold)| fold.held).collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::outcome::{Outcome, Phase, Timing, Traffic, Way};
+
+    fn failure(cause: Cause) -> Record {
+        let outcome = Outcome {
+            end: End::NoTarget(cause),
+            phase: Phase::Connect,
+            closed_by: None,
+            target: None,
+            attempts: Vec::new(),
+            traffic: Traffic::default(),
+            timing: Timing::default(),
+            way: Way::None,
+            kernel: None,
+        };
+        let client = ([127, 0, 0, 1], 40000).into();
+        Record { route: "web".into(), target: "127.0.0.1:3000".into(), client, outcome, count: 1 }
+    }
+
+    #[test]
+    fn a_thousand_refusals_in_a_second_are_two_lines() {
+        let (mut folds, start) = (Folds::default(), Instant::now());
+
+        let first = folds.fold(failure(Cause::Refused), start);
+        let then: Vec<_> = (0..999).flat_map(|_| folds.fold(failure(Cause::Refused), start)).collect();
+        let due = folds.due(start + WINDOW);
+
+        assert_eq!((first.len(), then.len(), due.len()), (1, 0, 1));
+        assert_eq!(due[0].count, 999);
+    }
+
+    #[test]
+    fn another_cause_is_another_line_at_once() {
+        let (mut folds, start) = (Folds::default(), Instant::now());
+
+        folds.fold(failure(Cause::Refused), start);
+
+        assert_eq!(folds.fold(failure(Cause::TimedOut), start).len(), 1);
+    }
+
+    #[test]
+    fn a_failure_after_a_quiet_window_is_told_at_once() {
+        let (mut folds, start) = (Folds::default(), Instant::now());
+
+        folds.fold(failure(Cause::Refused), start);
+        assert!(folds.due(start + WINDOW).is_empty());
+
+        assert_eq!(folds.fold(failure(Cause::Refused), start + 2 * WINDOW).len(), 1);
+    }
+
+    #[test]
+    fn nothing_held_back_is_forgotten_at_the_end() {
+        let (mut folds, start) = (Folds::default(), Instant::now());
+
+        folds.fold(failure(Cause::Refused), start);
+        folds.fold(failure(Cause::Refused), start);
+
+        assert_eq!(folds.all().iter().map(|record| record.count).sum::<u64>(), 1);
+    }
+}

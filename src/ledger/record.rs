@@ -1,0 +1,148 @@
+//! One line per session. The fields and codes are the table in the README; they never change meaning.
+
+use std::fmt;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use serde::ser::{Serialize, SerializeMap, Serializer};
+
+use super::live::Live;
+use crate::outcome::{Attempt, End, Outcome};
+
+/// A session that has ended, ready to be written.
+#[derive(Clone, Debug)]
+pub struct Record {
+    /// The route it was born with.
+    pub route: Arc<str>,
+    /// What the route dials, as written.
+    pub target: Arc<str>,
+    /// Who connected.
+    pub client: SocketAddr,
+    /// What became of it.
+    pub outcome: Outcome,
+    /// How many sessions this line stands for; more than one only for folded failures.
+    pub count: u64,
+}
+
+impl Record {
+    pub(super) fn new(live: &Live, outcome: Outcome) -> Record {
+        let (route, target) = (live.route.clone(), live.target.clone());
+        Record { route, target, client: live.client, outcome, count: 1 }
+    }
+
+    /// What to do about it, where something can be done.
+    pub fn hint(&self) -> Option<&'static str> {
+        match self.outcome.end {
+            End::NoTarget(cause) => Some(cause.remedy()),
+            _ => None,
+        }
+    }
+}
+
+/// `key=value` pairs, one line, no line end.
+impl fmt::Display for Record {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let o = &self.outcome;
+        write!(f, "route={} client={} target=", self.route, self.client)?;
+        match o.target {
+            Some(address) => write!(f, "{address}")?,
+            None => f.write_str(&self.target)?,
+        }
+        write!(f, " end={}", o.end.code())?;
+        if let End::NoTarget(cause) = o.end {
+            write!(f, " cause={cause}")?;
+        }
+        let (up, down) = (o.traffic.up, o.traffic.down);
+        write!(f, " phase={} up={} down={} way={}", o.phase.code(), up.delivered, down.delivered, o.way.code())?;
+        pair(f, "connect", o.timing.connect.map(Millis))?;
+        pair(f, "first_byte", o.timing.first_byte.map(Millis))?;
+        pair(f, "total", Some(Millis(o.timing.total)))?;
+        pair(f, "closed_by", o.closed_by.map(|side| side.code()))?;
+        pair(f, "up_lost", Some(up.lost()).filter(|&bytes| bytes > 0))?;
+        pair(f, "down_lost", Some(down.lost()).filter(|&bytes| bytes > 0))?;
+        pair(f, "count", Some(self.count).filter(|&count| count > 1))?;
+        match self.hint() {
+            Some(hint) => write!(f, " hint=\"{hint}\""),
+            None => Ok(()),
+        }
+    }
+}
+
+fn pair(f: &mut fmt::Formatter<'_>, key: &str, value: Option<impl fmt::Display>) -> fmt::Result {
+    match value {
+        Some(value) => write!(f, " {key}={value}"),
+        None => Ok(()),
+    }
+}
+
+/// A duration in milliseconds with two or three figures that mean something.
+struct Millis(Duration);
+
+impl fmt::Display for Millis {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let ms = self.0.as_secs_f64() * 1e3;
+        match ms {
+            _ if ms < 1.0 => write!(f, "{ms:.2}ms"),
+            _ if ms < 10.0 => write!(f, "{ms:.1}ms"),
+            _ => write!(f, "{ms:.0}ms"),
+        }
+    }
+}
+
+/// The fields of the text form, and those only a program wants.
+impl Serialize for Record {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let o = &self.outcome;
+        let mut map = serializer.serialize_map(None)?;
+        map.serialize_entry("route", &*self.route)?;
+        map.serialize_entry("client", &self.client)?;
+        match o.target {
+            Some(address) => map.serialize_entry("target", &address)?,
+            None => map.serialize_entry("target", &*self.target)?,
+        }
+        map.serialize_entry("end", o.end.code())?;
+        map.serialize_entry("how", o.end.how())?;
+        if let End::NoTarget(cause) = o.end {
+            map.serialize_entry("cause", cause.code())?;
+        }
+        map.serialize_entry("phase", o.phase.code())?;
+        map.serialize_entry("closed_by", &o.closed_by.map(|side| side.code()))?;
+        map.serialize_entry("up", &o.traffic.up.delivered)?;
+        map.serialize_entry("down", &o.traffic.down.delivered)?;
+        map.serialize_entry("up_read", &o.traffic.up.read)?;
+        map.serialize_entry("down_read", &o.traffic.down.read)?;
+        map.serialize_entry("way", o.way.code())?;
+        map.serialize_entry("connect_us", &o.timing.connect.map(micros))?;
+        map.serialize_entry("first_byte_us", &o.timing.first_byte.map(micros))?;
+        map.serialize_entry("total_us", &micros(o.timing.total))?;
+        if let Some(kernel) = o.kernel {
+            map.serialize_entry("client_rtt_us", &kernel.client_rtt_us)?;
+            map.serialize_entry("target_rtt_us", &kernel.target_rtt_us)?;
+            map.serialize_entry("client_retransmits", &kernel.client_retransmits)?;
+            map.serialize_entry("target_retransmits", &kernel.target_retransmits)?;
+        }
+        map.serialize_entry("attempts", &o.attempts.iter().map(Dialled).collect::<Vec<_>>())?;
+        map.serialize_entry("count", &self.count)?;
+        if let Some(hint) = self.hint() {
+            map.serialize_entry("hint", hint)?;
+        }
+        map.end()
+    }
+}
+
+struct Dialled<'a>(&'a Attempt);
+
+impl Serialize for Dialled<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let mut map = serializer.serialize_map(Some(3))?;
+        map.serialize_entry("address", &self.0.address)?;
+        map.serialize_entry("us", &micros(self.0.took))?;
+        map.serialize_entry("cause", &self.0.cause.map(|cause| cause.code()))?;
+        map.end()
+    }
+}
+
+fn micros(duration: Duration) -> u64 {
+    duration.as_micros().try_into().unwrap_or(u64::MAX)
+}

@@ -1,0 +1,32 @@
+//! Socket options and requests missing from `rustix` 1.1.
+
+use std::ffi::c_int;
+use std::io;
+use std::os::fd::{AsFd, AsRawFd};
+
+/// Leaves the choice of the source port to connect(2), which may then share it between different destinations.
+///
+/// Without it, a bind to a source address takes a port for itself alone, and the whole range is used up by one target
+/// (ip(7), IP_BIND_ADDRESS_NO_PORT, Linux 4.2). Set before the bind; IPv6 sockets take the same option.
+pub(crate) fn bind_address_no_port(socket: impl AsFd) -> io::Result<()> {
+    let on: c_int = 1;
+    // SAFETY: the option value is a live c_int and its length is given; the descriptor is borrowed for the call.
+    let answer = unsafe {
+        libc::setsockopt(
+            socket.as_fd().as_raw_fd(),
+            libc::SOL_IP,
+            libc::IP_BIND_ADDRESS_NO_PORT,
+            (&raw const on).cast(),
+            size_of::<c_int>() as libc::socklen_t,
+        )
+    };
+    if answer == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
+}
+
+/// Bytes written to the socket that its other end has not acknowledged yet (tcp(7), SIOCOUTQ).
+pub(crate) fn unsent(socket: impl AsFd) -> io::Result<u32> {
+    let mut bytes: c_int = 0;
+    // SAFETY: TIOCOUTQ (the value of SIOCOUTQ) writes one c_int to the pointer, which is live for the call.
+    let answer = unsafe { libc::ioctl(socket.as_fd().as_raw_fd(), libc::TIOCOUTQ, &raw mut bytes) };
+    if answer == 0 { Ok(bytes.max(0) as u32) } else { Err(io::Error::last_os_error()) }
+}

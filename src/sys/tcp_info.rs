@@ -1,0 +1,37 @@
+//! What the kernel knows about a TCP connection (tcp(7), TCP_INFO; include/uapi/linux/tcp.h).
+
+use std::io;
+use std::mem::MaybeUninit;
+use std::os::fd::{AsFd, AsRawFd};
+
+/// The two facts a record shows.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct TcpInfo {
+    /// Smoothed round-trip time, in microseconds.
+    pub(crate) round_trip_us: u32,
+    /// Segments sent again over the connection's life.
+    pub(crate) retransmits: u32,
+}
+
+/// Reads TCP_INFO.
+pub(crate) fn tcp_info(socket: impl AsFd) -> io::Result<TcpInfo> {
+    // An older kernel writes a shorter structure: what it does not write stays zero.
+    let mut info = MaybeUninit::<libc::tcp_info>::zeroed();
+    let mut length = size_of::<libc::tcp_info>() as libc::socklen_t;
+    // SAFETY: the buffer is live and of the length given; the kernel writes at most that much.
+    let answer = unsafe {
+        libc::getsockopt(
+            socket.as_fd().as_raw_fd(),
+            libc::IPPROTO_TCP,
+            libc::TCP_INFO,
+            info.as_mut_ptr().cast(),
+            &raw mut length,
+        )
+    };
+    if answer != 0 {
+        return Err(io::Error::last_os_error());
+    }
+    // SAFETY: zeroed above, and every field is a plain integer, so any content is a valid tcp_info.
+    let info = unsafe { info.assume_init() };
+    Ok(TcpInfo { round_trip_us: info.tcpi_rtt, retransmits: info.tcpi_total_retrans })
+}

@@ -1,1 +1,51 @@
-//! (drawn next)
+//! How bytes move between two connected sockets, and how a close is passed on.
+//!
+//! One task carries both directions. Each begins by copying through the worker's buffer and changes to splice(2) when it
+//! turns out to be a stream; an idle one holds neither buffer nor pipe. Nothing is timed here but a reset that waits for
+//! its bytes to arrive; nothing is logged.
+
+mod copy;
+mod direction;
+mod pump;
+mod reset;
+mod socket;
+mod splice;
+
+use std::time::{Duration, Instant};
+
+use tokio::net::TcpStream;
+
+use crate::ledger::Meter;
+use crate::outcome::{End, Side};
+pub use pump::Relayed;
+pub use reset::abort;
+pub use splice::prepare_thread;
+
+/// Carries bytes both ways until both sides have said FIN or one has said RST, and passes that on.
+///
+/// FIN becomes FIN and the other direction stays open. RST becomes RST, once everything read before it is acknowledged by
+/// the other side or `reset_linger` is over: a reset destroys what the kernel still holds for whoever receives it.
+/// On return the sockets only need to be dropped.
+///
+/// Not cancel safe: what was read but not delivered is lost with the future, as is meant when [`abort`] follows.
+pub async fn relay(client: &TcpStream, target: &TcpStream, meter: &Meter, reset_linger: Duration) -> Relayed {
+    let mut pump = pump::Pump::new(client, target, meter);
+    let end = match pump.run().await {
+        Ok(()) => End::Done,
+        Err(fault) => {
+            reset::pass_on(&mut pump, fault.side, reset_linger).await;
+            match (fault.side, fault.lost()) {
+                (Side::Client, false) => End::ClientReset,
+                (Side::Target, false) => End::TargetReset,
+                (Side::Client, true) => End::ClientLost,
+                (Side::Target, true) => End::TargetLost,
+            }
+        }
+    };
+    pump.relayed(end)
+}
+
+/// A clock read that only the first byte of a session pays for.
+fn now() -> Instant {
+    Instant::now()
+}

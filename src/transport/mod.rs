@@ -1,4 +1,10 @@
 //! Where bytes come from and go to: listening sockets, and the dial to a target.
+//!
+//! No patience and no memory here: which address is tried next, and what a failure means, is decided in `engine`.
+
+mod dial;
+mod listen;
+mod resolve;
 
 use std::net::IpAddr;
 use std::time::Duration;
@@ -6,6 +12,9 @@ use std::time::Duration;
 use serde::Deserialize;
 
 use crate::address::TargetAddress;
+pub use dial::dial;
+pub use listen::{Accepted, accept, bind, listen, local_address, share_port};
+pub use resolve::resolve;
 
 /// How a route reaches its target.
 #[derive(Clone, Debug, PartialEq, Eq)]

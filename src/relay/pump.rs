@@ -1,0 +1,183 @@
+//! Both directions of a session, polled together by its one task.
+
+use std::future::{Future, poll_fn};
+use std::io;
+use std::pin::Pin;
+use std::task::{Context, Poll};
+use std::time::Instant;
+
+use rustix::net::Shutdown;
+use tokio::io::Interest;
+use tokio::net::TcpStream;
+
+use super::direction::{At, Direction, Fault};
+use super::now;
+use crate::ledger::Meter;
+use crate::outcome::{End, Side};
+
+/// What a relay came to.
+#[derive(Clone, Copy, Debug)]
+pub struct Relayed {
+    /// Who ended it, and how.
+    pub end: End,
+    /// Who said FIN first.
+    pub closed_by: Option<Side>,
+    /// When the target's first byte was read.
+    pub first_byte: Option<Instant>,
+}
+
+/// A connection that broke.
+pub(super) struct Broken {
+    /// Whose it was.
+    pub(super) side: Side,
+    error: io::Error,
+}
+
+impl Broken {
+    /// Whether the kernel gave it up, rather than the other end resetting it.
+    pub(super) fn lost(&self) -> bool {
+        matches!(
+            self.error.raw_os_error(),
+            Some(libc::ETIMEDOUT | libc::EHOSTUNREACH | libc::ENETUNREACH | libc::ENETDOWN)
+        )
+    }
+}
+
+/// Resolves when one of the sockets reports an error that no read or write would meet.
+type Watch<'a> = Pin<Box<dyn Future<Output = Side> + Send + 'a>>;
+
+/// Two sockets and what moves between them.
+pub(super) struct Pump<'a> {
+    pub(super) client: &'a TcpStream,
+    pub(super) target: &'a TcpStream,
+    pub(super) meter: &'a Meter,
+    pub(super) up: Direction,
+    pub(super) down: Direction,
+    up_done: bool,
+    down_done: bool,
+    closed_by: Option<Side>,
+    first_byte: Option<Instant>,
+    watch: Option<Watch<'a>>,
+}
+
+impl<'a> Pump<'a> {
+    pub(super) fn new(client: &'a TcpStream, target: &'a TcpStream, meter: &'a Meter) -> Self {
+        Pump {
+            client,
+            target,
+            meter,
+            up: Direction::default(),
+            down: Direction::default(),
+            up_done: false,
+            down_done: false,
+            closed_by: None,
+            first_byte: None,
+            watch: None,
+        }
+    }
+
+    /// Runs until both sides have said FIN, or one connection breaks.
+    pub(super) async fn run(&mut self) -> Result<(), Broken> {
+        poll_fn(|cx| self.poll(cx)).await
+    }
+
+    /// What it came to.
+    pub(super) fn relayed(&self, end: End) -> Relayed {
+        Relayed { end, closed_by: self.closed_by, first_byte: self.first_byte }
+    }
+
+    fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Broken>> {
+        let up = self.poll_up(cx);
+        let down = self.poll_down(cx);
+        self.note_order();
+        if let Some(broken) = up.or(down) {
+            return Poll::Ready(Err(broken));
+        }
+        if self.up_done && self.down_done {
+            return Poll::Ready(Ok(()));
+        }
+        self.poll_watch(cx).map(Err)
+    }
+
+    fn poll_up(&mut self, cx: &mut Context<'_>) -> Option<Broken> {
+        if self.up_done {
+            return None;
+        }
+        match self.up.poll(cx, self.client, self.target, &self.meter.up) {
+            Poll::Pending => None,
+            Poll::Ready(Err(fault)) => Some(broken(fault, Side::Client)),
+            Poll::Ready(Ok(())) => {
+                self.up_done = true;
+                pass_fin(self.target, self.down_done);
+                None
+            }
+        }
+    }
+
+    fn poll_down(&mut self, cx: &mut Context<'_>) -> Option<Broken> {
+        if self.down_done {
+            return None;
+        }
+        let answer = self.down.poll(cx, self.target, self.client, &self.meter.down);
+        if self.first_byte.is_none() && self.meter.down.flow().read > 0 {
+            self.first_byte = Some(now());
+        }
+        match answer {
+            Poll::Pending => None,
+            Poll::Ready(Err(fault)) => Some(broken(fault, Side::Target)),
+            Poll::Ready(Ok(())) => {
+                self.down_done = true;
+                pass_fin(self.client, self.up_done);
+                None
+            }
+        }
+    }
+
+    fn note_order(&mut self) {
+        if self.closed_by.is_none() {
+            self.closed_by = match (self.up.has_ended(), self.down.has_ended()) {
+                (true, _) => Some(Side::Client),
+                (_, true) => Some(Side::Target),
+                _ => None,
+            };
+        }
+    }
+
+    /// After a FIN, or while a sink takes nothing, a reset of the source comes as EPOLLERR alone: nobody reads there.
+    fn poll_watch(&mut self, cx: &mut Context<'_>) -> Poll<Broken> {
+        if self.watch.is_none() && !self.up.is_deaf() && !self.down.is_deaf() {
+            return Poll::Pending;
+        }
+        let (client, target) = (self.client, self.target);
+        let watch = self.watch.get_or_insert_with(|| Box::pin(error_of(client, target)));
+        watch.as_mut().poll(cx).map(|side| {
+            let socket = if side == Side::Client { client } else { target };
+            let reset = || io::Error::from_raw_os_error(libc::ECONNRESET);
+            Broken { side, error: socket.take_error().ok().flatten().unwrap_or_else(reset) }
+        })
+    }
+}
+
+/// Says FIN to a sink. The last FIN is left to close(2), which follows at once and saves the call.
+fn pass_fin(sink: &TcpStream, is_last: bool) {
+    if !is_last {
+        // ENOTCONN: the sink's connection broke in the meantime; its own direction will say how.
+        let _ = rustix::net::shutdown(sink, Shutdown::Write);
+    }
+}
+
+/// Cancel safe.
+async fn error_of(client: &TcpStream, target: &TcpStream) -> Side {
+    tokio::select! {
+        _ = client.ready(Interest::ERROR) => Side::Client,
+        _ = target.ready(Interest::ERROR) => Side::Target,
+    }
+}
+
+fn broken(fault: Fault, source: Side) -> Broken {
+    let side = match fault.at {
+        At::Source => source,
+        At::Sink => source.other(),
+    };
+    Broken { side, error: fault.error }
+}

@@ -1,0 +1,80 @@
+//! Passing a reset on, without destroying what was read before it.
+
+use std::future::poll_fn;
+use std::task::Poll;
+use std::time::Duration;
+
+use rustix::net::sockopt::set_socket_linger;
+use tokio::net::TcpStream;
+use tokio::time::{Instant, sleep, timeout_at};
+
+use super::pump::Pump;
+use crate::ledger::{FlowMeter, Meter};
+use crate::outcome::Side;
+use crate::sys;
+
+/// The first and the longest pause between two looks at a send queue. The kernel has no event for "acknowledged".
+const FIRST_LOOK: Duration = Duration::from_millis(1);
+const LONGEST_LOOK: Duration = Duration::from_millis(50);
+
+/// Delivers to the other side what `by` sent before its reset, waits until that is acknowledged, then resets both.
+/// After `linger` it resets all the same, and what that destroys is booked as lost.
+pub(super) async fn pass_on(pump: &mut Pump<'_>, by: Side, linger: Duration) {
+    let deadline = Instant::now() + linger;
+    let delivered = async {
+        deliver_rest(pump, by).await;
+        acknowledged(match by {
+            Side::Client => pump.target,
+            Side::Target => pump.client,
+        })
+        .await;
+    };
+    // A time-out is not told apart: abort looks at what is left.
+    let _ = timeout_at(deadline, delivered).await;
+    abort(pump.client, pump.target, pump.meter);
+}
+
+/// Makes both sockets answer their close with RST, and takes back from the counts what that destroys.
+///
+/// (socket(7), SO_LINGER with zero seconds.)
+pub fn abort(client: &TcpStream, target: &TcpStream, meter: &Meter) {
+    abort_one(target, &meter.up);
+    abort_one(client, &meter.down);
+}
+
+fn abort_one(sink: &TcpStream, flow: &FlowMeter) {
+    // Both calls fail only on a socket that is dead already, and then there is nothing to reset.
+    if let Ok(bytes) = sys::unsent(sink) {
+        flow.destroyed(bytes);
+    }
+    let _ = set_socket_linger(sink, Some(Duration::ZERO));
+}
+
+/// Reads `by`'s socket to its end and hands everything on. The end is not passed on: a FIN before the RST would make a
+/// cut answer look whole.
+async fn deliver_rest(pump: &mut Pump<'_>, by: Side) {
+    let (source, sink, direction, flow) = match by {
+        Side::Client => (pump.client, pump.target, &mut pump.up, &pump.meter.up),
+        Side::Target => (pump.target, pump.client, &mut pump.down, &pump.meter.down),
+    };
+    poll_fn(|cx| match direction.poll(cx, source, sink, flow) {
+        // The source's error is the reset itself; with it, only what is kept is left to hand on.
+        Poll::Ready(Err(fault)) if fault.is_of_source() && direction.kept() > 0 => {
+            direction.end();
+            cx.waker().wake_by_ref();
+            Poll::Pending
+        }
+        Poll::Ready(_) => Poll::Ready(()),
+        Poll::Pending => Poll::Pending,
+    })
+    .await;
+}
+
+/// Cancel safe.
+async fn acknowledged(sink: &TcpStream) {
+    let mut pause = FIRST_LOOK;
+    while sys::unsent(sink).is_ok_and(|bytes| bytes > 0) {
+        sleep(pause).await;
+        pause = (pause * 2).min(LONGEST_LOOK);
+    }
+}

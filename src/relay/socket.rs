@@ -1,0 +1,59 @@
+//! Reads and writes that leave tokio's readiness right, on shared references.
+//!
+//! With edge-triggered epoll, a short read or write means that the socket is drained or full (epoll(7), question 9).
+//! `TcpStream::try_read` does not use that, so every message would pay one more call that ends in EAGAIN. Here a short
+//! transfer clears the readiness at once. Two system calls per message are the floor, and this reaches it.
+
+use std::io;
+
+use rustix::io::Errno;
+use rustix::net::{RecvFlags, SendFlags, recv, send};
+use tokio::io::Interest;
+use tokio::net::TcpStream;
+
+/// What one transfer did.
+pub(super) enum Moved {
+    /// Bytes; zero from a read is the end of the stream.
+    Bytes(usize),
+    /// The socket was not ready after all, and its readiness is cleared.
+    NotReady,
+}
+
+/// Reads once.
+pub(super) fn read(socket: &TcpStream, buffer: &mut [u8]) -> io::Result<Moved> {
+    let length = buffer.len();
+    transfer(socket, Interest::READABLE, length, || recv(socket, &mut *buffer, RecvFlags::empty()).map(|(_, n)| n))
+}
+
+/// Writes once, without SIGPIPE.
+pub(super) fn write(socket: &TcpStream, bytes: &[u8]) -> io::Result<Moved> {
+    transfer(socket, Interest::WRITABLE, bytes.len(), || send(socket, bytes, SendFlags::NOSIGNAL))
+}
+
+fn transfer(
+    socket: &TcpStream,
+    interest: Interest,
+    length: usize,
+    mut call: impl FnMut() -> Result<usize, Errno>,
+) -> io::Result<Moved> {
+    let mut short = 0;
+    let answer = socket.try_io(interest, || {
+        let moved = retry_on_intr(&mut call)?;
+        if moved == 0 || moved == length {
+            return Ok(moved);
+        }
+        short = moved;
+        Err(io::ErrorKind::WouldBlock.into())
+    });
+    match answer {
+        Ok(moved) => Ok(Moved::Bytes(moved)),
+        Err(e) if e.kind() == io::ErrorKind::WouldBlock && short > 0 => Ok(Moved::Bytes(short)),
+        Err(e) if e.kind() == io::ErrorKind::WouldBlock => Ok(Moved::NotReady),
+        Err(e) => Err(e),
+    }
+}
+
+/// Repeats a call that a signal interrupted.
+pub(super) fn retry_on_intr(mut call: impl FnMut() -> Result<usize, Errno>) -> io::Result<usize> {
+    Ok(rustix::io::retry_on_intr(&mut call)?)
+}

@@ -1,0 +1,187 @@
+//! Moves bytes inside the kernel, socket → pipe → socket (splice(2)): the way of streams.
+//!
+//! Three facts rule this file. EAGAIN from a fill means "the source is empty" or "the pipe is full", so with bytes in the
+//! pipe the source still counts as ready. A pipe is full by slots, not by bytes, so its capacity is never compared with
+//! what it holds. A pipe goes back to the pool only when it is proven empty; any other is closed.
+//! SPLICE_F_MORE is not set: it delays the tail of a message by up to 200 ms.
+
+use std::cell::RefCell;
+use std::io;
+use std::os::fd::OwnedFd;
+use std::task::{Context, Poll, ready};
+
+use rustix::io::Errno;
+use rustix::pipe::{PipeFlags, SpliceFlags, fcntl_setpipe_size, pipe_with, splice};
+use tokio::io::Interest;
+use tokio::net::TcpStream;
+
+use super::direction::{At, Fault, Step};
+use super::socket::retry_on_intr;
+use crate::ledger::FlowMeter;
+
+/// Bytes asked of the kernel for a pipe's size.
+const PIPE_SIZE: usize = 512 << 10;
+
+/// A pipe granted less than this moves less per call than a copy does: the user's share of pipe memory is used up
+/// (pipe(7), pipe-user-pages-soft).
+const LEAST_PIPE_SIZE: usize = 64 << 10;
+
+/// The most bytes one call may move; the pipe's slots are the real bound. HAProxy met EINVAL with lengths near 2^31.
+const MOST_AT_ONCE: usize = 1 << 20;
+
+const FLAGS: SpliceFlags = SpliceFlags::MOVE.union(SpliceFlags::NONBLOCK);
+
+thread_local! {
+    static POOL: RefCell<Pool> = const { RefCell::new(Pool { spare: Vec::new(), lent: 0, limit: 0 }) };
+}
+
+struct Pool {
+    spare: Vec<Pipe>,
+    lent: usize,
+    limit: usize,
+}
+
+/// Allows the sessions of this thread `pipes` pipes at one time, of two descriptors each; zero means copy only.
+/// A thread that was never prepared has none.
+pub fn prepare_thread(pipes: usize) {
+    POOL.with_borrow_mut(|pool| pool.limit = pipes);
+}
+
+/// A pipe lent by this thread's pool.
+pub(super) struct Pipe {
+    read: OwnedFd,
+    write: OwnedFd,
+    /// Bytes inside, as counted by what went in and out.
+    pending: usize,
+}
+
+impl Pipe {
+    /// A pipe from the pool, or a new one; `None` where none is allowed or the kernel grants only a small one.
+    pub(super) fn take() -> Option<Pipe> {
+        POOL.with_borrow_mut(|pool| {
+            if pool.lent >= pool.limit {
+                return None;
+            }
+            let pipe = pool.spare.pop().or_else(Pipe::open)?;
+            pool.lent += 1;
+            Some(pipe)
+        })
+    }
+
+    fn open() -> Option<Pipe> {
+        let (read, write) = pipe_with(PipeFlags::CLOEXEC | PipeFlags::NONBLOCK).ok()?;
+        let granted = fcntl_setpipe_size(&write, PIPE_SIZE)
+            .or_else(|_| rustix::pipe::fcntl_getpipe_size(&write))
+            .ok()?;
+        (granted >= LEAST_PIPE_SIZE).then_some(Pipe { read, write, pending: 0 })
+    }
+
+    /// Gives the pipe back; one with bytes inside is closed instead, so that no other session can ever meet them.
+    pub(super) fn give_back(self) {
+        // A thread that is ending has no pool any more; then the pipe is closed.
+        let _ = POOL.try_with(|pool| {
+            let mut pool = pool.borrow_mut();
+            pool.lent -= 1;
+            if self.pending == 0 {
+                pool.spare.push(self);
+            }
+        });
+    }
+
+    /// Bytes inside.
+    pub(super) fn pending(&self) -> usize {
+        self.pending
+    }
+
+    /// Takes bytes from the source: what was there, or why nothing was.
+    fn fill(&mut self, source: &TcpStream) -> io::Result<Fill> {
+        let answer = source.try_io(Interest::READABLE, || {
+            let moved = retry_on_intr(|| splice(source, None, &self.write, None, MOST_AT_ONCE, FLAGS));
+            match moved {
+                // Empty source or full pipe, and no way to tell: the readiness stays, the pipe is drained first.
+                Err(e) if e.kind() == io::ErrorKind::WouldBlock && self.pending > 0 => Ok(Fill::Unknown),
+                Err(e) => Err(e),
+                Ok(0) => Ok(Fill::End),
+                Ok(n) => Ok(Fill::Bytes(n)),
+            }
+        });
+        match answer {
+            Err(e) if e.kind() == io::ErrorKind::WouldBlock => Ok(Fill::Dry),
+            Ok(Fill::Bytes(n)) => {
+                self.pending += n;
+                Ok(Fill::Bytes(n))
+            }
+            other => other,
+        }
+    }
+
+    /// Hands bytes to the sink; zero where it takes none now, and its readiness is cleared.
+    fn drain(&mut self, sink: &TcpStream) -> io::Result<usize> {
+        let answer = sink.try_io(Interest::WRITABLE, || {
+            retry_on_intr(|| splice(&self.read, None, sink, None, self.pending, FLAGS))
+        });
+        match answer {
+            Ok(n) => {
+                self.pending -= n;
+                Ok(n)
+            }
+            Err(e) if e.kind() == io::ErrorKind::WouldBlock => Ok(0),
+            Err(e) => Err(e),
+        }
+    }
+}
+
+enum Fill {
+    Bytes(usize),
+    End,
+    /// The source is empty, and its readiness is cleared.
+    Dry,
+    /// The source is empty or the pipe is full.
+    Unknown,
+}
+
+/// Whether splice(2) refused these sockets, rather than the connection ending; then a copy does the work.
+pub(super) fn is_unsupported(error: &io::Error) -> bool {
+    matches!(error.raw_os_error().map(Errno::from_raw_os_error), Some(Errno::INVAL | Errno::NOSYS))
+}
+
+/// Hands what the pipe holds to the sink; ready once it is empty.
+pub(super) fn flush(
+    pipe: &mut Pipe,
+    cx: &mut Context<'_>,
+    sink: &TcpStream,
+    flow: &FlowMeter,
+) -> Poll<Result<(), Fault>> {
+    while pipe.pending > 0 {
+        ready!(sink.poll_write_ready(cx)).map_err(At::Sink.fault())?;
+        flow.delivered(pipe.drain(sink).map_err(At::Sink.fault())?);
+    }
+    Poll::Ready(Ok(()))
+}
+
+/// Fills the pipe once and hands on what it can. [`Step::Dry`] comes only with an empty pipe.
+pub(super) fn step(
+    pipe: &mut Pipe,
+    cx: &mut Context<'_>,
+    source: &TcpStream,
+    sink: &TcpStream,
+    flow: &FlowMeter,
+) -> Poll<Result<Step, Fault>> {
+    let filled = match source.poll_read_ready(cx) {
+        Poll::Pending => Fill::Dry,
+        Poll::Ready(ready) => ready.and_then(|()| pipe.fill(source)).map_err(At::Source.fault())?,
+    };
+    if let Fill::Bytes(n) = filled {
+        flow.read(n);
+    }
+    if let Fill::End = filled {
+        // What is still inside is flushed by the caller before the end is passed on.
+        return Poll::Ready(Ok(Step::End));
+    }
+    if pipe.pending > 0 {
+        ready!(sink.poll_write_ready(cx)).map_err(At::Sink.fault())?;
+        flow.delivered(pipe.drain(sink).map_err(At::Sink.fault())?);
+        return Poll::Ready(Ok(Step::Full));
+    }
+    Poll::Ready(Ok(if let Fill::Dry = filled { Step::Dry } else { Step::Again }))
+}

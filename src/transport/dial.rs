@@ -1,0 +1,90 @@
+//! One connection attempt to one address.
+
+use std::io;
+use std::net::{IpAddr, SocketAddr};
+use std::os::fd::{AsFd, OwnedFd};
+
+use rustix::io::Errno;
+use rustix::net::sockopt::{set_socket_oobinline, set_tcp_nodelay};
+use rustix::net::{AddressFamily, SocketFlags, SocketType, bind, connect, socket_with};
+use tokio::net::TcpStream;
+
+use crate::sys;
+
+/// Connects to `address`, from each of `sources` of its family in turn while the one before has no port left; from
+/// wherever the kernel chooses where there is none.
+///
+/// # Errors
+/// The errno of connect(2); EADDRNOTAVAIL once every source is used up.
+///
+/// Cancel safe: an attempt that is dropped is closed. It has no deadline of its own.
+pub async fn dial(address: SocketAddr, sources: &[IpAddr]) -> io::Result<TcpStream> {
+    let mut exhausted = None;
+    for &source in sources {
+        if source.is_ipv4() != address.is_ipv4() {
+            continue;
+        }
+        match dial_from(address, Some(source)).await {
+            Err(e) if e.raw_os_error() == Some(Errno::ADDRNOTAVAIL.raw_os_error()) => exhausted = Some(e),
+            answer => return answer,
+        }
+    }
+    match exhausted {
+        Some(error) => Err(error),
+        None => dial_from(address, None).await,
+    }
+}
+
+async fn dial_from(address: SocketAddr, source: Option<IpAddr>) -> io::Result<TcpStream> {
+    let socket = prepare(address, source)?;
+    // Towards this machine the handshake is over when connect(2) returns, though it says EINPROGRESS: the answer was
+    // processed on its way out of the call. A second connect(2) then says 0 (net/ipv4/af_inet.c), and a trip through the
+    // poller and SO_ERROR are saved.
+    let established = match attempt(&socket, address) {
+        Err(Errno::INPROGRESS) => match attempt(&socket, address) {
+            Err(Errno::ALREADY | Errno::INPROGRESS) => false,
+            answer => answer.map(|()| true)?,
+        },
+        answer => answer.map(|()| true)?,
+    };
+    let stream = TcpStream::from_std(socket.into())?;
+    if !established {
+        stream.writable().await?;
+        if let Some(error) = stream.take_error()? {
+            return Err(error);
+        }
+    }
+    refuse_itself(&stream, address)?;
+    Ok(stream)
+}
+
+fn prepare(address: SocketAddr, source: Option<IpAddr>) -> io::Result<OwnedFd> {
+    let family = if address.is_ipv4() { AddressFamily::INET } else { AddressFamily::INET6 };
+    let flags = SocketFlags::NONBLOCK | SocketFlags::CLOEXEC;
+    let socket = socket_with(family, SocketType::STREAM, flags, None)?;
+    set_tcp_nodelay(&socket, true)?;
+    // Urgent data stays in the stream: out of line, its byte would be lost.
+    set_socket_oobinline(&socket, true)?;
+    if let Some(source) = source {
+        sys::bind_address_no_port(&socket)?;
+        bind(&socket, &SocketAddr::new(source, 0))?;
+    }
+    Ok(socket)
+}
+
+fn attempt(socket: impl AsFd, address: SocketAddr) -> Result<(), Errno> {
+    connect(socket, &address)
+}
+
+/// A dial to a port of the ephemeral range that nobody listens on can meet itself (simultaneous open, RFC 9293, 3.5) and
+/// would then echo. That is a refusal.
+fn refuse_itself(stream: &TcpStream, address: SocketAddr) -> io::Result<()> {
+    // Only a source port from the ephemeral range can be equal; a look costs a call, so look only where it can be.
+    if address.port() < FIRST_EPHEMERAL || stream.local_addr()? != address {
+        return Ok(());
+    }
+    Err(Errno::CONNREFUSED.into())
+}
+
+/// The smallest port an administrator sensibly puts in ip_local_port_range; Linux itself begins at 32768.
+const FIRST_EPHEMERAL: u16 = 1024;

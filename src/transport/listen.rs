@@ -1,0 +1,82 @@
+//! Listening sockets, and the connections they give.
+
+use std::io;
+use std::net::{SocketAddr, TcpStream};
+use std::os::fd::{AsFd, OwnedFd};
+
+use rustix::net::sockopt::{
+    set_ipv6_v6only, set_socket_oobinline, set_socket_reuseaddr, set_socket_reuseport, set_tcp_nodelay,
+};
+use rustix::net::{AddressFamily, SocketAddrAny, SocketFlags, SocketType, acceptfrom_with, socket_with};
+
+/// The kernel cuts this to net.core.somaxconn (listen(2)), which is the administrator's word on it.
+const LONGEST_BACKLOG: i32 = i32::MAX;
+
+const FLAGS: SocketFlags = SocketFlags::NONBLOCK.union(SocketFlags::CLOEXEC);
+
+/// A connection as it left the accept queue, not yet known to any runtime.
+pub struct Accepted {
+    /// The socket: non-blocking, close-on-exec.
+    pub socket: TcpStream,
+    /// Who connected.
+    pub client: SocketAddr,
+}
+
+/// Binds `address` without listening yet: clients are still refused. An IPv6 socket takes IPv6 alone, so `[::]` never takes 0.0.0.0 by surprise.
+///
+/// `share` sets SO_REUSEPORT for the bind; [`share_port`] takes it away again.
+///
+/// # Errors
+/// The errno of socket(2) or bind(2), as it came.
+pub fn bind(address: SocketAddr, share: bool) -> io::Result<OwnedFd> {
+    let family = if address.is_ipv4() { AddressFamily::INET } else { AddressFamily::INET6 };
+    let socket = socket_with(family, SocketType::STREAM, FLAGS, None)?;
+    // Connections in TIME_WAIT from an earlier run must not keep us from our own port.
+    set_socket_reuseaddr(&socket, true)?;
+    if address.is_ipv6() {
+        set_ipv6_v6only(&socket, true)?;
+    }
+    share_port(&socket, share)?;
+    // Accepted sockets inherit both (net/ipv4/inet_connection_sock.c), which saves two calls per connection. Urgent data
+    // stays in the stream: out of line, its byte would be lost.
+    set_tcp_nodelay(&socket, true)?;
+    set_socket_oobinline(&socket, true)?;
+    rustix::net::bind(&socket, &address)?;
+    Ok(socket)
+}
+
+/// Opens a bound socket to clients.
+///
+/// # Errors
+/// The errno of listen(2): EADDRINUSE where somebody began to listen since the bind.
+pub fn listen(socket: impl AsFd) -> io::Result<()> {
+    Ok(rustix::net::listen(socket, LONGEST_BACKLOG)?)
+}
+
+/// Sets or clears SO_REUSEPORT. It stays set only while two sockets of ours overlap on a port during a reload: left on,
+/// it would let a second instance share the port unnoticed.
+///
+/// # Errors
+/// The errno of setsockopt(2).
+pub fn share_port(socket: impl AsFd, share: bool) -> io::Result<()> {
+    Ok(set_socket_reuseport(socket, share)?)
+}
+
+/// The address a listening socket really has: of port 0, what the kernel chose.
+///
+/// # Errors
+/// The errno of getsockname(2).
+pub fn local_address(socket: impl AsFd) -> io::Result<SocketAddr> {
+    Ok(rustix::net::getsockname(socket)?.try_into()?)
+}
+
+/// Takes one connection from the accept queue.
+///
+/// # Errors
+/// `WouldBlock` where the queue is empty; otherwise the errno of accept4(2), which says nothing about the listener.
+pub fn accept(listener: impl AsFd) -> io::Result<Accepted> {
+    let (socket, client) = acceptfrom_with(listener, FLAGS)?;
+    // A client that is gone already leaves no address with some kernels; its socket is still worth an honest end.
+    let client = client.and_then(|any: SocketAddrAny| any.try_into().ok());
+    Ok(Accepted { socket: socket.into(), client: client.unwrap_or(([0, 0, 0, 0], 0).into()) })
+}

@@ -1,0 +1,43 @@
+//! From a host as written to the addresses to try, in order.
+
+use std::io;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+
+use crate::address::{Host, TargetAddress};
+
+/// The most addresses of one name that are tried.
+const MOST_ADDRESSES: usize = 16;
+
+/// The addresses of a target, in the order to try them: of a literal itself, of `localhost` both loopback addresses
+/// whatever the resolver says, of a name what the system's resolver answers.
+///
+/// # Errors
+/// `NotFound` where a name has no address or the look-up fails.
+///
+/// Cancel safe; a look-up that has begun goes on in its own thread.
+pub async fn resolve(target: &TargetAddress) -> io::Result<Vec<SocketAddr>> {
+    let name = match &target.host {
+        Host::Ip(ip) => return Ok(vec![SocketAddr::new(*ip, target.port)]),
+        Host::Name(name) => name,
+    };
+    let found = tokio::net::lookup_host((&**name, target.port)).await;
+    let mut addresses: Vec<_> = found.into_iter().flatten().take(MOST_ADDRESSES).collect();
+    if is_localhost(name) {
+        // A hosts file often knows `localhost` in one family only, and the service listens in the other.
+        for ip in [IpAddr::from(Ipv4Addr::LOCALHOST), IpAddr::from(Ipv6Addr::LOCALHOST)] {
+            addresses.push(SocketAddr::new(ip, target.port));
+        }
+    }
+    let mut seen = Vec::new();
+    addresses.retain(|address| !seen.contains(address) && { seen.push(*address); true });
+    match addresses.is_empty() {
+        true => Err(io::Error::new(io::ErrorKind::NotFound, format!("`{name}` has no address"))),
+        false => Ok(addresses),
+    }
+}
+
+fn is_localhost(name: &str) -> bool {
+    // RFC 6761, section 6.3: the name and every name under it are the loopback.
+    let name = name.trim_end_matches('.').to_ascii_lowercase();
+    name == "localhost" || name.ends_with(".localhost")
+}

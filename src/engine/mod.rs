@@ -1,1 +1,154 @@
-//! (drawn next)
+//! Keeps it running: the supervisor opens and closes listeners, workers carry sessions, a drain ends them.
+//!
+//! There is one door, [`Handle::declare`]: each source states the whole set of routes it wants, and the supervisor works
+//! out the difference. Nothing here reads a file or a clock on the wall.
+
+mod context;
+mod drain;
+mod listener;
+mod ports;
+mod session;
+mod supervisor;
+mod targets;
+mod watcher;
+mod workers;
+
+use std::fmt;
+use std::io;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::{Semaphore, mpsc, oneshot};
+use tokio_util::sync::CancellationToken;
+
+use crate::ledger::Ledger;
+use crate::limits::Budget;
+use crate::plan::{Change, RouteName, Routes};
+use context::Context;
+use supervisor::{Order, Supervisor};
+
+/// How an engine is made.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Settings {
+    /// Threads that carry sessions, at least 1.
+    pub workers: usize,
+    /// What the descriptors allow.
+    pub budget: Budget,
+}
+
+/// Who declares routes. Each source speaks for its own routes only.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Source {
+    /// The configuration file and the command line.
+    Config,
+}
+
+/// An address that could not be bound.
+#[derive(Debug)]
+pub struct BindFailure {
+    /// The route that wants it.
+    pub route: RouteName,
+    /// The address as written.
+    pub address: SocketAddr,
+    /// What bind(2) or listen(2) said.
+    pub error: io::Error,
+}
+
+/// Why a declaration changed nothing.
+#[derive(Debug)]
+pub enum Refused {
+    /// Every address that could not be bound.
+    Bind(Vec<BindFailure>),
+    /// The engine has stopped.
+    Stopped,
+}
+
+impl fmt::Display for Refused {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Refused::Stopped => f.write_str("the engine has stopped"),
+            Refused::Bind(failures) => {
+                let mut lines = failures.iter().map(|it| format!("{} (route {}): {}", it.address, it.route, it.error));
+                write!(f, "cannot listen on {}", lines.by_ref().collect::<Vec<_>>().join("; "))
+            }
+        }
+    }
+}
+
+impl std::error::Error for Refused {}
+
+/// Where a route listens now.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Listening {
+    /// The route.
+    pub route: RouteName,
+    /// The address, with the port the kernel chose where 0 was written.
+    pub address: SocketAddr,
+}
+
+/// What a declaration did.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Declared {
+    /// The difference to what the source wanted before.
+    pub change: Change,
+    /// Where all routes listen now, by route and in the order written.
+    pub listening: Vec<Listening>,
+    /// Addresses of routes with `bind = "retry"` that are not bound yet, and why.
+    pub not_listening: Vec<(Listening, String)>,
+}
+
+/// Starts an engine with no routes, on the current tokio runtime and `settings.workers` threads of its own.
+///
+/// # Errors
+/// Where a thread or its poller cannot be made.
+///
+/// # Panics
+/// Outside a tokio runtime.
+pub fn start(settings: Settings, ledger: Arc<Ledger>) -> io::Result<Handle> {
+    let most = settings.budget.connections.clamp(1, u32::MAX as usize / 2).min(Semaphore::MAX_PERMITS);
+    let cx = Arc::new(Context {
+        ledger,
+        slots: Arc::new(Semaphore::new(most)),
+        most_sessions: most as u32,
+        cut: CancellationToken::new(),
+        workers: workers::Workers::start(settings.workers, settings.budget.pipes)?,
+        targets: targets::Targets::default(),
+    });
+    let (orders, inbox) = mpsc::channel(16);
+    let supervisor = Supervisor::new(cx);
+    tokio::runtime::Handle::current().spawn(supervisor.run(inbox));
+    Ok(Handle { orders })
+}
+
+/// The way to speak to a running engine. The engine stops, without a drain, when the last handle is dropped.
+#[derive(Clone)]
+pub struct Handle {
+    orders: mpsc::Sender<Order>,
+}
+
+impl Handle {
+    /// Makes `routes` the whole set that `source` wants: binds what is new, and only when all of it is bound swaps what
+    /// changed and retires what is no longer wanted. A listener whose address stays wanted keeps its socket.
+    ///
+    /// # Errors
+    /// [`Refused::Bind`] with every address that failed; then nothing has changed.
+    ///
+    /// Not cancel safe: a declaration that was sent is carried out, whether or not its answer is awaited.
+    pub async fn declare(&self, source: Source, routes: Routes) -> Result<Declared, Refused> {
+        let (reply, answer) = oneshot::channel();
+        let order = Order::Declare { source, routes, reply };
+        self.orders.send(order).await.map_err(|_| Refused::Stopped)?;
+        answer.await.map_err(|_| Refused::Stopped)?
+    }
+
+    /// Stops accepting, waits up to `patience` for the sessions that are left, resets those that stay, and ends. Says how
+    /// many had to be reset.
+    pub async fn stop(&self, patience: Duration) -> usize {
+        let (reply, answer) = oneshot::channel();
+        if self.orders.send(Order::Stop { patience, reply }).await.is_err() {
+            return 0;
+        }
+        answer.await.unwrap_or(0)
+    }
+}

@@ -1,0 +1,44 @@
+//! What every session of an engine shares, and what those of one route share.
+
+use std::sync::Arc;
+
+use tokio::sync::Semaphore;
+use tokio_util::sync::CancellationToken;
+
+use super::targets::{Target, Targets};
+use super::workers::Workers;
+use crate::ledger::Ledger;
+use crate::plan::Route;
+
+/// Shared by all sessions.
+pub(super) struct Context {
+    pub(super) ledger: Arc<Ledger>,
+    /// One permit per session that may live at one time. All of them back means that nobody is left.
+    pub(super) slots: Arc<Semaphore>,
+    /// How many permits there are.
+    pub(super) most_sessions: u32,
+    /// Cancelled when a stop has waited long enough.
+    pub(super) cut: CancellationToken,
+    pub(super) workers: Workers,
+    pub(super) targets: Targets,
+}
+
+/// A route at run time. Sessions keep the one they were born with.
+pub(super) struct Serving {
+    pub(super) route: Arc<Route>,
+    pub(super) target: Arc<Target>,
+    /// The route's name and target as records show them, made once.
+    pub(super) name: Arc<str>,
+    pub(super) written_target: Arc<str>,
+}
+
+impl Serving {
+    pub(super) fn new(route: &Arc<Route>, targets: &Targets) -> Arc<Serving> {
+        Arc::new(Serving {
+            route: route.clone(),
+            target: targets.get(&route.dial.target),
+            name: route.name.0.clone(),
+            written_target: route.dial.target.to_string().into(),
+        })
+    }
+}

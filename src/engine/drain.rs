@@ -1,0 +1,58 @@
+//! The end of an engine: wait for the sessions that are left, then insist.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::time::{interval, timeout};
+
+use super::context::Context;
+use super::targets::Seconds;
+
+/// How often a drain says how many it still waits for.
+const TELL: Duration = Duration::from_secs(5);
+
+/// How long sessions that were cut may take to write their records.
+const LAST_WORDS: Duration = Duration::from_secs(2);
+
+/// Waits up to `patience` until nobody is left, then cuts. Says how many were cut.
+pub(super) async fn drain(cx: &Arc<Context>, patience: Duration) -> usize {
+    let left = sessions(cx);
+    if left > 0 {
+        tracing::info!("stopping: waiting up to {} for {left} sessions", Seconds(patience));
+    }
+    let tell = async {
+        let mut often = interval(TELL);
+        often.tick().await;
+        loop {
+            often.tick().await;
+            tracing::info!("stopping: still {} sessions", sessions(cx));
+        }
+    };
+    let cut_off = tokio::select! {
+        gone = timeout(patience, all_gone(cx)) => if gone.is_ok() { 0 } else { sessions(cx) },
+        () = tell => 0,
+    };
+    cut(cx);
+    // Their records are part of the drain; a session that cannot even end is not waited for.
+    let _ = timeout(LAST_WORDS, all_gone(cx)).await;
+    if cut_off > 0 {
+        tracing::warn!("{cut_off} sessions reset after {}", Seconds(patience));
+    }
+    cx.ledger.settle_all();
+    cut_off
+}
+
+/// Resets every session that is left.
+pub(super) fn cut(cx: &Context) {
+    cx.cut.cancel();
+}
+
+fn sessions(cx: &Context) -> usize {
+    cx.most_sessions as usize - cx.slots.available_permits()
+}
+
+/// Cancel safe.
+async fn all_gone(cx: &Context) {
+    // It fails only on a closed semaphore, which this one never is.
+    let _ = cx.slots.acquire_many(cx.most_sessions).await;
+}

@@ -1,0 +1,218 @@
+//! One bound address of a route: accepts, and hands each connection to a worker.
+//!
+//! No error of accept(2) ends a listener, and none makes it spin.
+
+use std::io;
+use std::net::SocketAddr;
+use std::os::fd::OwnedFd;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use tokio::io::unix::AsyncFd;
+use tokio::sync::OwnedSemaphorePermit;
+use tokio::task::JoinHandle;
+use tokio::time::sleep;
+use tokio_util::sync::CancellationToken;
+
+use super::context::{Context, Serving};
+use super::session;
+use crate::sys;
+use crate::transport::{self, Accepted};
+
+/// The first and the longest pause after an accept error that is about this machine, not about one connection.
+const FIRST_PAUSE: Duration = Duration::from_millis(5);
+const LONGEST_PAUSE: Duration = Duration::from_millis(100);
+
+/// Connections taken in a row before the sessions of this worker get their turn.
+const BURST: usize = 64;
+
+/// A listening socket and the task that accepts from it.
+pub(super) struct Listener {
+    /// The address it really has.
+    pub(super) address: SocketAddr,
+    socket: Arc<OwnedFd>,
+    /// The route it serves; replaced by a reload, read once per connection.
+    serving: Arc<Mutex<Arc<Serving>>>,
+    retire: CancellationToken,
+    accepting: JoinHandle<()>,
+}
+
+impl Listener {
+    /// Starts to accept from a listening socket, on worker `n`.
+    pub(super) fn start(socket: OwnedFd, serving: Arc<Serving>, cx: &Arc<Context>, n: usize) -> io::Result<Listener> {
+        let address = transport::local_address(&socket)?;
+        let (socket, serving) = (Arc::new(socket), Arc::new(Mutex::new(serving)));
+        let retire = CancellationToken::new();
+        let door = Door { socket: socket.clone(), serving: serving.clone(), cx: cx.clone(), worker: n, address };
+        let accepting = cx.workers.spawn(n, door.keep(retire.clone()));
+        Ok(Listener { address, socket, serving, retire, accepting })
+    }
+
+    /// Serves another route from the next connection on.
+    pub(super) fn serve(&self, serving: Arc<Serving>) {
+        *self.serving.lock().unwrap_or_else(PoisonError::into_inner) = serving;
+    }
+
+    /// The socket, for the options a reload sets on it.
+    pub(super) fn socket(&self) -> &OwnedFd {
+        &self.socket
+    }
+
+    /// Accepts what has already reached us, then closes the socket; done when it is closed.
+    pub(super) async fn retire(self) {
+        self.retire.cancel();
+        // An error means that the engine's workers are gone, and the socket with them.
+        let _ = self.accepting.await;
+    }
+}
+
+/// The accept loop's side of a listener.
+struct Door {
+    socket: Arc<OwnedFd>,
+    serving: Arc<Mutex<Arc<Serving>>>,
+    cx: Arc<Context>,
+    worker: usize,
+    address: SocketAddr,
+}
+
+enum Next {
+    Taken(Accepted),
+    Empty,
+    Failed(io::Error),
+}
+
+impl Door {
+    async fn keep(self, retire: CancellationToken) {
+        let queue = match sys::readable(self.socket.clone()) {
+            Ok(queue) => queue,
+            Err(e) => return tracing::error!("cannot wait for connections on {}: {e}", self.address),
+        };
+        // Whatever happens inside, the loop ends only when it is told to.
+        if retire.run_until_cancelled(self.accept_forever(&queue)).await.is_none() {
+            self.accept_the_rest();
+        }
+    }
+
+    async fn accept_forever(&self, queue: &AsyncFd<Arc<OwnedFd>>) {
+        let mut trouble = Trouble::default();
+        loop {
+            let Ok(mut ready) = queue.readable().await else { return };
+            for _ in 0..BURST {
+                let permit = self.permit(&mut trouble).await;
+                match self.accept() {
+                    Next::Taken(accepted) => {
+                        trouble.is_over(self.address);
+                        self.hand_over(accepted, permit);
+                    }
+                    Next::Empty => {
+                        ready.clear_ready();
+                        break;
+                    }
+                    Next::Failed(error) => trouble.pause(self.address, &error).await,
+                }
+            }
+            tokio::task::yield_now().await;
+        }
+    }
+
+    /// A place among the sessions that may live at one time. While there is none, clients wait in the accept queue.
+    async fn permit(&self, trouble: &mut Trouble) -> OwnedSemaphorePermit {
+        loop {
+            let slots = self.cx.slots.clone();
+            if let Ok(permit) = slots.clone().try_acquire_owned() {
+                return permit;
+            }
+            trouble.note_full(self.address, self.cx.most_sessions);
+            // It fails only on a closed semaphore, and this one is never closed.
+            if let Ok(permit) = slots.acquire_owned().await {
+                return permit;
+            }
+        }
+    }
+
+    /// After the last readiness: connections whose handshake is over are ours, and closing would reset them.
+    fn accept_the_rest(&self) {
+        while let Ok(permit) = self.cx.slots.clone().try_acquire_owned() {
+            match self.accept() {
+                Next::Taken(accepted) => self.hand_over(accepted, permit),
+                Next::Empty | Next::Failed(_) => return,
+            }
+        }
+    }
+
+    fn accept(&self) -> Next {
+        loop {
+            match transport::accept(&self.socket) {
+                Ok(accepted) => return Next::Taken(accepted),
+                Err(e) if e.kind() == io::ErrorKind::WouldBlock => return Next::Empty,
+                // accept(2): errors of the one connection that was about to be taken; the next is not concerned.
+                Err(e) if is_about_one_connection(&e) => {}
+                Err(e) => return Next::Failed(e),
+            }
+        }
+    }
+
+    fn hand_over(&self, accepted: Accepted, permit: OwnedSemaphorePermit) {
+        let serving = self.serving.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        let cx = self.cx.clone();
+        self.cx.workers.place(self.worker).spawn(async move {
+            session::carry(accepted, serving, cx).await;
+            drop(permit);
+        });
+    }
+}
+
+fn is_about_one_connection(error: &io::Error) -> bool {
+    matches!(
+        error.raw_os_error(),
+        Some(
+            libc::EINTR
+                | libc::ECONNABORTED
+                | libc::ENETDOWN
+                | libc::EPROTO
+                | libc::ENOPROTOOPT
+                | libc::EHOSTDOWN
+                | libc::ENONET
+                | libc::EHOSTUNREACH
+                | libc::EOPNOTSUPP
+                | libc::ENETUNREACH
+                | libc::EPERM
+        )
+    )
+}
+
+/// Times in which nobody can be taken in, each told once and not once per client.
+#[derive(Default)]
+struct Trouble {
+    pause: Duration,
+    full_told: Option<Instant>,
+}
+
+/// How often a limit that stays reached is told again.
+const REMIND: Duration = Duration::from_secs(10);
+
+impl Trouble {
+    fn note_full(&mut self, address: SocketAddr, most: u32) {
+        if self.full_told.is_none_or(|at| at.elapsed() >= REMIND) {
+            self.full_told = Some(Instant::now());
+            tracing::warn!(
+                "{most} sessions, as many as may be: new clients of {address} wait in the accept queue; \
+                 see limits.connections and `ulimit -n`"
+            );
+        }
+    }
+
+    async fn pause(&mut self, address: SocketAddr, error: &io::Error) {
+        if self.pause.is_zero() {
+            tracing::warn!("cannot accept on {address}: {error}; clients wait in the accept queue");
+        }
+        self.pause = (self.pause * 2).clamp(FIRST_PAUSE, LONGEST_PAUSE);
+        sleep(self.pause).await;
+    }
+
+    fn is_over(&mut self, address: SocketAddr) {
+        if !std::mem::take(&mut self.pause).is_zero() {
+            tracing::info!("accepting on {address} again");
+        }
+    }
+}

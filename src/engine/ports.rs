@@ -1,0 +1,126 @@
+//! Which sockets a set of routes needs, and binding those that are new: all of them, or none.
+
+use std::io;
+use std::net::{IpAddr, SocketAddr};
+use std::os::fd::OwnedFd;
+use std::sync::Arc;
+
+use super::BindFailure;
+use crate::plan::{Route, RouteName, Routes};
+use crate::transport::{self, BindPolicy};
+
+/// What identifies a listener over reloads: its address. With port 0 there are as many sockets as places that say so.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub(super) enum Port {
+    /// An address that was written out.
+    Fixed(SocketAddr),
+    /// The n-th address of a route, whose port the kernel chooses.
+    Chosen(SocketAddr, RouteName, usize),
+}
+
+impl Port {
+    /// The address to bind.
+    pub(super) fn address(&self) -> SocketAddr {
+        match self {
+            Port::Fixed(address) | Port::Chosen(address, ..) => *address,
+        }
+    }
+}
+
+/// Every port that `routes` want, with its route.
+pub(super) fn wanted(routes: &Routes) -> Vec<(Port, Arc<Route>)> {
+    let ports = |route: &Arc<Route>| {
+        let route = route.clone();
+        let listen = route.listen.clone();
+        listen.into_iter().enumerate().map(move |(n, address)| {
+            let port = match address.port() {
+                0 => Port::Chosen(address, route.name.clone(), n),
+                _ => Port::Fixed(address),
+            };
+            (port, route.clone())
+        })
+    };
+    routes.values().flat_map(ports).collect()
+}
+
+/// A socket that listens and is served by nobody yet.
+pub(super) struct Bound {
+    pub(super) port: Port,
+    pub(super) route: Arc<Route>,
+    pub(super) socket: OwnedFd,
+}
+
+/// A port that is left for later, as its route's policy says.
+pub(super) struct Unbound {
+    pub(super) port: Port,
+    pub(super) route: Arc<Route>,
+    pub(super) error: io::Error,
+}
+
+/// Binds all of `new`, then opens all of them to clients. While an old socket of ours overlaps with a new one, both share
+/// the port; `holders` are the old ones.
+///
+/// Nobody can connect before every bind is done, so a refusal has cost no client anything.
+pub(super) fn bind_all(
+    new: Vec<(Port, Arc<Route>)>,
+    holders: &[(SocketAddr, &OwnedFd)],
+) -> Result<(Vec<Bound>, Vec<Unbound>), Vec<BindFailure>> {
+    let (mut bound, mut unbound, mut failures) = (Vec::<Bound>::new(), Vec::new(), Vec::new());
+    for (port, route) in new {
+        let overlapping: Vec<_> = overlaps(port.address(), holders.iter().copied()).collect();
+        match bind_shared(port.address(), &overlapping) {
+            Ok(socket) => bound.push(Bound { port, route, socket }),
+            Err(error) => refuse(port, route, error, &mut unbound, &mut failures),
+        }
+    }
+    let mut open = Vec::new();
+    for it in bound {
+        let answer = transport::listen(&it.socket).and_then(|()| transport::share_port(&it.socket, false));
+        match answer {
+            Ok(()) => open.push(it),
+            Err(error) => refuse(it.port, it.route, error, &mut unbound, &mut failures),
+        }
+    }
+    for (_, holder) in holders {
+        // Clearing an option of a live socket does not fail; were it left on, only a second instance could share.
+        let _ = transport::share_port(holder, false);
+    }
+    if failures.is_empty() { Ok((open, unbound)) } else { Err(failures) }
+}
+
+fn refuse(
+    port: Port,
+    route: Arc<Route>,
+    error: io::Error,
+    unbound: &mut Vec<Unbound>,
+    failures: &mut Vec<BindFailure>,
+) {
+    match route.bind {
+        BindPolicy::Retry => unbound.push(Unbound { port, route, error }),
+        BindPolicy::Strict => {
+            failures.push(BindFailure { route: route.name.clone(), address: port.address(), error });
+        }
+    }
+}
+
+fn bind_shared(address: SocketAddr, overlapping: &[&OwnedFd]) -> io::Result<OwnedFd> {
+    for holder in overlapping {
+        transport::share_port(holder, true)?;
+    }
+    transport::bind(address, !overlapping.is_empty())
+}
+
+/// Sockets whose address covers `address` or is covered by it. Ours are v6only, so the families never meet.
+fn overlaps<'a>(
+    address: SocketAddr,
+    holders: impl Iterator<Item = (SocketAddr, &'a OwnedFd)>,
+) -> impl Iterator<Item = &'a OwnedFd> {
+    let covers = |a: IpAddr, b: IpAddr| a.is_unspecified() || b.is_unspecified() || a == b;
+    holders
+        .filter(move |(held, _)| {
+            held.port() == address.port()
+                && held.is_ipv4() == address.is_ipv4()
+                && covers(held.ip(), address.ip())
+        })
+        .map(|(_, socket)| socket)
+}

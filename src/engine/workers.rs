@@ -1,0 +1,119 @@
+//! The threads that carry sessions: one single-threaded runtime each.
+//!
+//! A session stays on the worker it was given to, so its wake-ups cross no thread and its buffer is in that core's cache.
+//! A work-stealing runtime was measured beside it and costs more per small request; see the benchmarks.
+
+use std::future::Future;
+use std::io;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
+use std::thread;
+use std::time::Duration;
+
+use tokio::runtime::{Builder, Handle};
+use tokio_util::sync::CancellationToken;
+
+use crate::relay;
+
+/// Threads for name look-ups, per worker. They end by themselves when idle.
+const MOST_LOOKUPS: usize = 4;
+const LOOKUP_IDLE: Duration = Duration::from_secs(1);
+
+/// All workers of an engine. Dropped, they end, and what they still carry is dropped with them.
+pub(super) struct Workers {
+    workers: Vec<Worker>,
+    stop: CancellationToken,
+}
+
+struct Worker {
+    handle: Handle,
+    sessions: Arc<AtomicUsize>,
+    thread: Option<thread::JoinHandle<()>>,
+}
+
+/// A place on a worker, held by a session as long as it lives.
+pub(super) struct Place {
+    handle: Handle,
+    sessions: Arc<AtomicUsize>,
+}
+
+impl Workers {
+    /// Starts `count` workers, at least one, that share `pipes` pipes.
+    pub(super) fn start(count: usize, pipes: usize) -> io::Result<Workers> {
+        let stop = CancellationToken::new();
+        let count = count.max(1);
+        let workers =
+            (0..count).map(|n| start_one(n, pipes / count, stop.clone())).collect::<io::Result<_>>()?;
+        Ok(Workers { workers, stop })
+    }
+
+    /// How many there are.
+    pub(super) fn count(&self) -> usize {
+        self.workers.len()
+    }
+
+    /// Runs a listener's accept loop on worker `n`.
+    pub(super) fn spawn(
+        &self,
+        n: usize,
+        accepting: impl Future<Output = ()> + Send + 'static,
+    ) -> tokio::task::JoinHandle<()> {
+        self.workers[n % self.workers.len()].handle.spawn(accepting)
+    }
+
+    /// A place for a session on the worker that carries the fewest; on `here` where there is no better one.
+    pub(super) fn place(&self, here: usize) -> Place {
+        let here = here % self.workers.len();
+        let load = |n: &usize| (self.workers[*n].sessions.load(Relaxed), *n != here);
+        let n = (0..self.workers.len()).min_by_key(load).unwrap_or(here);
+        let Worker { handle, sessions, .. } = &self.workers[n];
+        sessions.fetch_add(1, Relaxed);
+        Place { handle: handle.clone(), sessions: sessions.clone() }
+    }
+}
+
+impl Place {
+    /// Runs a session here; the place is held until it is over.
+    pub(super) fn spawn(self, session: impl Future<Output = ()> + Send + 'static) {
+        let handle = self.handle.clone();
+        handle.spawn(async move {
+            let _place = self;
+            session.await;
+        });
+    }
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        self.sessions.fetch_sub(1, Relaxed);
+    }
+}
+
+impl Drop for Workers {
+    fn drop(&mut self) {
+        self.stop.cancel();
+        for worker in &mut self.workers {
+            // An engine dropped by a session of its own must not wait for itself.
+            if let Some(thread) = worker.thread.take().filter(|it| it.thread().id() != thread::current().id()) {
+                let _ = thread.join();
+            }
+        }
+    }
+}
+
+fn start_one(n: usize, pipes: usize, stop: CancellationToken) -> io::Result<Worker> {
+    let runtime = Builder::new_current_thread()
+        .enable_io()
+        .enable_time()
+        .max_blocking_threads(MOST_LOOKUPS)
+        .thread_keep_alive(LOOKUP_IDLE)
+        .build()?;
+    let handle = runtime.handle().clone();
+    let thread = thread::Builder::new().name(format!("worker-{n}")).spawn(move || {
+        relay::prepare_thread(pipes);
+        runtime.block_on(stop.cancelled());
+        // A look-up that hangs in the system's resolver must not hold up the end.
+        runtime.shutdown_background();
+    })?;
+    Ok(Worker { handle, sessions: Arc::default(), thread: Some(thread) })
+}

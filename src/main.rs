@@ -1,3 +1,6 @@
-//! argv → runtime → exit code.
+//! argv → exit code.
 
-fn main() {}
+fn main() {
+    #[allow(clippy::disallowed_methods, reason = "the one place that ends the process")]
+    std::process::exit(loopgate::cli::main().into())
+}

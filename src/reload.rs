@@ -1,1 +1,191 @@
-//! (drawn next)
+//! A file change or SIGHUP → plan → the one door. A reload is a transaction: any problem, and nothing changes.
+//!
+//! The file is looked at by stat(2), four times a second. That sees every way of saving alike (in place, by rename, a
+//! symlink swapped at any hop, as Kubernetes mounts do it) and on every file system. Watching with inotify was refused:
+//! it needs a watch on the directory of each hop, misses network file systems, and so needs the poll all the same.
+
+use std::fs;
+use std::future::Future;
+use std::io;
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use tokio::time::sleep;
+
+use crate::diagnosis;
+use crate::engine::{BindFailure, Declared, Handle, Refused, Source};
+use crate::ledger::LogFormat;
+use crate::plan::{self, Plan, Sources};
+
+/// Between two looks at the file.
+const LOOK: Duration = Duration::from_millis(250);
+
+/// Two reads this far apart must be equal: a half-saved file can be valid TOML.
+const SETTLE: Duration = Duration::from_millis(100);
+
+/// What asks for a reload.
+enum Trigger {
+    /// SIGHUP: the file is taken as it is.
+    Hangup,
+    /// The file has changed; it is awaited until it stays as it is.
+    File,
+}
+
+/// Keeps an engine at what the configuration says.
+pub struct Reloader {
+    sources: Sources,
+    handle: Handle,
+    plan: Plan,
+    /// What the file was when it was last taken, and whether it was taken over.
+    seen: Option<Stamp>,
+    content: Option<Vec<u8>>,
+    log_format: Option<LogFormat>,
+}
+
+/// What tells one state of a file from another without reading it.
+#[derive(Clone, Copy, PartialEq, Eq)]
+struct Stamp {
+    file: (u64, u64),
+    size: u64,
+    modified: (i64, i64),
+    changed: (i64, i64),
+}
+
+impl Stamp {
+    fn of(path: &Path) -> Option<Stamp> {
+        let meta = fs::metadata(path).ok()?;
+        Some(Stamp {
+            file: (meta.dev(), meta.ino()),
+            size: meta.size(),
+            modified: (meta.mtime(), meta.mtime_nsec()),
+            changed: (meta.ctime(), meta.ctime_nsec()),
+        })
+    }
+}
+
+impl Reloader {
+    /// For an engine that runs `plan`, which came from `sources`.
+    pub fn new(sources: Sources, plan: Plan, handle: Handle) -> Reloader {
+        let seen = sources.file.as_deref().and_then(Stamp::of);
+        let content = sources.file.as_deref().and_then(|path| fs::read(path).ok());
+        Reloader { sources, handle, plan, seen, content, log_format: None }
+    }
+
+    /// Keeps the log's form at what the command line says, whatever the file does.
+    #[must_use]
+    pub fn with_log_format(mut self, format: Option<LogFormat>) -> Reloader {
+        self.log_format = format;
+        self
+    }
+
+    /// The plan that runs now.
+    pub fn plan(&self) -> &Plan {
+        &self.plan
+    }
+
+    /// Waits for one trigger and carries it out. Triggers during a reload become exactly one more: hang-ups by the nature
+    /// of `hangup`, which tells that there was one and not how many, and changes because only the latest state counts.
+    ///
+    /// Cancel safe until it begins to reload; a reload that has begun is carried out by the engine.
+    pub async fn turn(&mut self, hangup: impl Future<Output = ()>) {
+        let trigger = tokio::select! {
+            () = hangup => Trigger::Hangup,
+            () = changed(self.sources.file.clone(), self.seen) => Trigger::File,
+        };
+        self.seen = self.sources.file.as_deref().and_then(Stamp::of);
+        let content = match (&self.sources.file, &trigger) {
+            (None, _) => None,
+            (Some(path), Trigger::Hangup) => fs::read(path).ok(),
+            (Some(path), Trigger::File) => settled(path).await,
+        };
+        if matches!(trigger, Trigger::File) && (content.is_none() || content == self.content) {
+            return;
+        }
+        self.reload(content).await;
+    }
+
+    async fn reload(&mut self, content: Option<Vec<u8>>) {
+        match self.try_reload(content.as_deref()).await {
+            Ok(declared) => {
+                self.content = content;
+                tell(&declared);
+            }
+            Err(why) => {
+                // Not remembered as taken over, so that saving it again tries again.
+                self.content = None;
+                tracing::error!("reload refused, nothing has changed:\n{}", why.trim_end());
+            }
+        }
+    }
+
+    async fn try_reload(&mut self, content: Option<&[u8]>) -> Result<Declared, String> {
+        let mut plan = self.read(content).map_err(|problems| problems.render(false))?;
+        plan.log.format = self.log_format.unwrap_or(plan.log.format);
+        let unchangeable = plan::unchangeable(&self.plan, &plan);
+        if !unchangeable.is_empty() {
+            return Err(unchangeable.join("\n"));
+        }
+        match self.handle.declare(Source::Config, plan.routes.clone()).await {
+            Ok(declared) => {
+                self.plan = plan;
+                Ok(declared)
+            }
+            Err(Refused::Bind(failures)) => Err(diagnosis::bind_report(&diagnose(&failures))),
+            Err(refused @ Refused::Stopped) => Err(refused.to_string()),
+        }
+    }
+
+    fn read(&self, content: Option<&[u8]>) -> Result<Plan, crate::config::Problems> {
+        match (&self.sources.file, content.map(std::str::from_utf8)) {
+            (Some(path), Some(Ok(text))) => plan::parse(&path.display().to_string(), text, &self.sources.forwards),
+            // Whatever keeps it from being read as a text is told as at the start.
+            _ => plan::load(&self.sources),
+        }
+    }
+}
+
+/// Why each address could not be bound, with the holder named.
+pub fn diagnose(failures: &[BindFailure]) -> Vec<diagnosis::BindFinding> {
+    let errors: Vec<_> = failures.iter().map(|it| (it.address, &it.error)).collect();
+    let findings = diagnosis::bind_failures(&errors);
+    findings.into_iter().zip(failures).map(|(finding, it)| finding.for_route(it.route.to_string())).collect()
+}
+
+/// The line of a reload, and one for each address that is left for later.
+fn tell(declared: &Declared) {
+    let change = &declared.change;
+    let (added, replaced, removed) = (change.added.len(), change.replaced.len(), change.removed.len());
+    tracing::info!("reload added={added} replaced={replaced} removed={removed}");
+    for (listening, why) in &declared.not_listening {
+        tracing::warn!("route {} does NOT listen on {}: {why}", listening.route, listening.address);
+    }
+}
+
+/// Resolves once the file is there and is not what it was. A missing moment in between is no change.
+///
+/// Cancel safe.
+async fn changed(file: Option<PathBuf>, seen: Option<Stamp>) {
+    let Some(path) = file else { return std::future::pending().await };
+    loop {
+        sleep(LOOK).await;
+        let now = Stamp::of(&path);
+        if now.is_some() && now != seen {
+            return;
+        }
+    }
+}
+
+/// The file once two reads are equal; `None` if it went away meanwhile.
+async fn settled(path: &Path) -> Option<Vec<u8>> {
+    let mut first = fs::read(path).ok()?;
+    loop {
+        sleep(SETTLE).await;
+        match fs::read(path) {
+            Ok(second) if second == first => return Some(second),
+            Ok(second) => first = second,
+            Err(e) if e.kind() == io::ErrorKind::NotFound => return None,
+            Err(_) => return Some(first),
+        }
+    }
+}

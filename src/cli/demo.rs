@@ -1,0 +1,101 @@
+//! `loopgate demo`: a small built-in target behind 127.0.0.1:62893, nothing else needed.
+
+use std::io;
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::runtime::Handle;
+use tokio::time::timeout;
+
+use super::run::serve;
+use crate::ledger::LogFormat;
+use crate::plan::{self, Plan, RouteName, Sources};
+use crate::reload::Reloader;
+
+const ADDRESS: &str = "127.0.0.1:62893";
+const NAME: &str = "demo";
+
+/// The most bytes of a request, the most time for one, and the size of the long answer.
+const MOST_REQUEST: usize = 8 << 10;
+const PATIENCE: Duration = Duration::from_secs(10);
+const LONG_ANSWER: usize = 64 << 20;
+
+const PAGE: &str = "<!doctype html><meta charset=utf-8><title>Loopgate demo</title>
+<style>body{font:1.1em/1.6 system-ui,sans-serif;max-width:38em;margin:4em auto;padding:0 1em;color-scheme:light dark}
+code{background:#8883;padding:.1em .3em;border-radius:.2em}</style>
+<h1>It works</h1>
+<p>You asked <code>127.0.0.1:62893</code>. Loopgate carried the connection to this little service and back; its terminal
+shows the record.
+<p>Now fetch <a href=/large>64 MiB</a>: its record says <code>way=splice</code>, for the bytes never left the kernel.
+<p>Your own service: <code>loopgate 8080:3000</code>.
+";
+
+/// Runs until a signal stops it.
+pub(super) fn demo(format: Option<LogFormat>) -> u8 {
+    // Port 1 stands for the target's, which is known once it listens.
+    let Ok(mut plan) = plan::parse("", "", &[format!("{ADDRESS}:127.0.0.1:1")]) else {
+        unreachable!("the demo's own route is well formed")
+    };
+    plan.log.format = format.unwrap_or_default();
+    let reloader = |plan, handle| Reloader::new(Sources::default(), plan, handle);
+    serve(plan, reloader, async |plan: &mut Plan| {
+        let target = start_target().await?;
+        point_at(plan, target);
+        tracing::info!("open http://{ADDRESS}/ or run: curl http://{ADDRESS}/   (Ctrl-C stops)");
+        Ok(())
+    })
+}
+
+fn point_at(plan: &mut Plan, target: SocketAddr) {
+    let routes = std::mem::take(&mut plan.routes);
+    for (_, route) in routes {
+        let mut route = (*route).clone();
+        route.name = RouteName(NAME.into());
+        route.dial.target = target.into();
+        plan.routes.insert(route.name.clone(), route.into());
+    }
+}
+
+async fn start_target() -> io::Result<SocketAddr> {
+    let listener = TcpListener::bind("127.0.0.1:0").await?;
+    let address = listener.local_addr()?;
+    Handle::current().spawn(async move {
+        loop {
+            match listener.accept().await {
+                Ok((visitor, _)) => {
+                    Handle::current().spawn(async move { drop(timeout(PATIENCE, serve_one(visitor)).await) });
+                }
+                Err(_) => tokio::time::sleep(Duration::from_millis(50)).await,
+            }
+        }
+    });
+    Ok(address)
+}
+
+/// Answers one request and closes.
+async fn serve_one(mut visitor: TcpStream) -> io::Result<()> {
+    let mut request = Vec::new();
+    while !request.windows(4).any(|end| end == b"\r\n\r\n") {
+        if request.len() >= MOST_REQUEST || visitor.read_buf(&mut request).await? == 0 {
+            return Ok(());
+        }
+    }
+    let is_large = request.starts_with(b"GET /large ");
+    let (kind, length) = if is_large { ("application/octet-stream", LONG_ANSWER) } else { ("text/html", PAGE.len()) };
+    let head = format!("HTTP/1.1 200 OK\r\nContent-Type: {kind}\r\nContent-Length: {length}\r\nConnection: close\r\n\r\n");
+    visitor.write_all(head.as_bytes()).await?;
+    if is_large {
+        let block = vec![b'.'; 1 << 20];
+        for _ in 0..LONG_ANSWER / block.len() {
+            visitor.write_all(&block).await?;
+        }
+    } else if !request.starts_with(b"HEAD ") {
+        visitor.write_all(PAGE.as_bytes()).await?;
+    }
+    visitor.shutdown().await?;
+    // Closing with something unread would reset what was just sent.
+    while visitor.read(&mut [0; 512]).await? > 0 {}
+    Ok(())
+}

@@ -1,0 +1,143 @@
+//! Records and lines on standard error, in one form, through one queue.
+
+use std::fmt;
+use std::io;
+use std::sync::Arc;
+
+use serde::Serialize;
+use tracing::{Event, Level, Subscriber, field::Field, field::Visit};
+use tracing_subscriber::filter::LevelFilter;
+use tracing_subscriber::fmt::format::Writer;
+use tracing_subscriber::fmt::time::{FormatTime, SystemTime};
+use tracing_subscriber::fmt::{FmtContext, FormatEvent, FormatFields};
+use tracing_subscriber::registry::LookupSpan;
+
+use crate::ledger::{Ledger, LineQueue, LogFormat, LogLevel, LogSettings, Record, Sink};
+
+/// Sets the log subscriber of the process and makes the ledger that writes beside it.
+///
+/// # Errors
+/// Where the writer thread cannot be started.
+pub(super) fn start(settings: &LogSettings) -> io::Result<(LineQueue, Arc<Ledger>)> {
+    let queue = LineQueue::start(io::stderr())?;
+    let lines = queue.clone();
+    let form = Form { format: settings.format, colour: super::colour(&io::stderr()) };
+    let subscriber = tracing_subscriber::fmt()
+        .with_max_level(level(settings.level))
+        .with_writer(move || lines.writer())
+        .event_format(form)
+        .finish();
+    // Set twice only where a library user has set one, and then theirs holds.
+    let _ = tracing::subscriber::set_global_default(subscriber);
+    let is_written = settings.level >= LogLevel::Info;
+    let ledger = Ledger::new(Box::new(Records { queue: queue.clone(), form, is_written }));
+    Ok((queue, ledger))
+}
+
+fn level(level: LogLevel) -> LevelFilter {
+    match level {
+        LogLevel::Error => LevelFilter::ERROR,
+        LogLevel::Warn => LevelFilter::WARN,
+        LogLevel::Info => LevelFilter::INFO,
+        LogLevel::Debug => LevelFilter::DEBUG,
+    }
+}
+
+#[derive(Clone, Copy)]
+struct Form {
+    format: LogFormat,
+    colour: bool,
+}
+
+/// One line: the time, how severe, and what.
+#[derive(Serialize)]
+struct JsonLine<T> {
+    time: String,
+    level: &'static str,
+    #[serde(flatten)]
+    what: T,
+}
+
+#[derive(Serialize)]
+struct Message {
+    message: String,
+}
+
+struct Records {
+    queue: LineQueue,
+    form: Form,
+    is_written: bool,
+}
+
+impl Sink for Records {
+    fn record(&self, record: &Record) {
+        if !self.is_written {
+            return;
+        }
+        self.queue.append(|bytes| {
+            use io::Write;
+            // Writing into memory does not fail.
+            let _ = match self.form.format {
+                LogFormat::Text => writeln!(bytes, "{} INFO {record}", now()),
+                LogFormat::Json => {
+                    let line = JsonLine { time: now(), level: "info", what: record };
+                    serde_json::to_writer(&mut *bytes, &line).map_err(io::Error::from).and_then(|()| writeln!(bytes))
+                }
+            };
+        });
+    }
+
+    fn wants_kernel_facts(&self) -> bool {
+        self.is_written && self.form.format == LogFormat::Json
+    }
+}
+
+impl<S, N> FormatEvent<S, N> for Form
+where
+    S: Subscriber + for<'a> LookupSpan<'a>,
+    N: for<'a> FormatFields<'a> + 'static,
+{
+    fn format_event(&self, _: &FmtContext<'_, S, N>, mut out: Writer<'_>, event: &Event<'_>) -> fmt::Result {
+        let mut message = Text(String::new());
+        event.record(&mut message);
+        let level = *event.metadata().level();
+        if self.format == LogFormat::Json {
+            let line = JsonLine { time: now(), level: severity(level), what: Message { message: message.0 } };
+            return writeln!(out, "{}", serde_json::to_string(&line).map_err(|_| fmt::Error)?);
+        }
+        match (self.colour, level) {
+            (true, Level::ERROR) => writeln!(out, "{} \x1b[31mERROR\x1b[0m {}", now(), message.0),
+            (true, Level::WARN) => writeln!(out, "{} \x1b[33mWARN\x1b[0m {}", now(), message.0),
+            _ => writeln!(out, "{} {level} {}", now(), message.0),
+        }
+    }
+}
+
+fn severity(level: Level) -> &'static str {
+    match level {
+        Level::ERROR => "error",
+        Level::WARN => "warn",
+        Level::INFO => "info",
+        _ => "debug",
+    }
+}
+
+/// The message of an event; our lines have no other fields.
+struct Text(String);
+
+impl Visit for Text {
+    fn record_debug(&mut self, field: &Field, value: &dyn fmt::Debug) {
+        use fmt::Write;
+        if field.name() == "message" {
+            let _ = write!(self.0, "{value:?}");
+        }
+    }
+}
+
+/// RFC 3339, UTC, microseconds.
+fn now() -> String {
+    let mut text = String::with_capacity(32);
+    // Writing into memory does not fail.
+    let _ = SystemTime.format_time(&mut Writer::new(&mut text));
+    text
+}

@@ -1,0 +1,154 @@
+//! `loopgate run`: the whole program, from plan to exit code.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::runtime::Builder;
+
+use super::signals::Signals;
+use super::{code, complain, log, refuse};
+use crate::engine::{self, Declared, Handle, Refused, Settings, Source};
+use crate::ledger::{Ledger, LogFormat};
+use crate::limits;
+use crate::plan::{self, Plan, Sources};
+use crate::reload::{Reloader, diagnose};
+use crate::{diagnosis, probe};
+
+/// How long the last lines may take to be written.
+const LAST_LINES: Duration = Duration::from_secs(2);
+
+/// Descriptors of our own that come after the count at the start: pollers and wake-ups of the runtimes, signals, files.
+const OWN: usize = 4;
+const OWN_PER_WORKER: usize = 3;
+
+/// Where routes with more listeners than this are summed up in one line.
+const MOST_FORWARDING_LINES: usize = 50;
+
+/// Runs until a signal stops it.
+pub(super) fn run(sources: Sources, format: Option<LogFormat>) -> u8 {
+    let mut plan = match plan::load(&sources) {
+        Ok(plan) => plan,
+        Err(problems) => return refuse(&problems),
+    };
+    // What the command line says holds over reloads, too.
+    plan.log.format = format.unwrap_or(plan.log.format);
+    serve(plan, |plan, handle| Reloader::new(sources, plan, handle).with_log_format(format), async |_| Ok(()))
+}
+
+/// Runs `plan`; `before` is awaited on the runtime before anything is bound, and may finish the plan.
+pub(super) fn serve(
+    plan: Plan,
+    reloader: impl FnOnce(Plan, Handle) -> Reloader,
+    before: impl AsyncFnOnce(&mut Plan) -> std::io::Result<()>,
+) -> u8 {
+    let Ok((queue, ledger)) = log::start(&plan.log).inspect_err(|e| complain(&format!("error: no log: {e}"))) else {
+        return code::INTERNAL;
+    };
+    let runtime = match Builder::new_current_thread().enable_all().build() {
+        Ok(runtime) => runtime,
+        Err(e) => return out_of_resources(&format!("error: cannot start: {e}")),
+    };
+    let code = runtime.block_on(life(plan, ledger, reloader, before));
+    queue.close(LAST_LINES);
+    code
+}
+
+async fn life(
+    mut plan: Plan,
+    ledger: Arc<Ledger>,
+    reloader: impl FnOnce(Plan, Handle) -> Reloader,
+    before: impl AsyncFnOnce(&mut Plan) -> std::io::Result<()>,
+) -> u8 {
+    let started = match Signals::catch() {
+        Ok(signals) => before(&mut plan).await.map(|()| signals),
+        Err(e) => Err(e),
+    };
+    let settings = settings(&plan);
+    let (signals, handle) = match started.and_then(|it| Ok((it, engine::start(settings, ledger)?))) {
+        Ok(started) => started,
+        Err(e) => return out_of_resources(&format!("error: cannot start: {e}")),
+    };
+    match handle.declare(Source::Config, plan.routes.clone()).await {
+        Ok(declared) => announce(&plan, &declared),
+        Err(Refused::Bind(failures)) => {
+            let findings = diagnose(&failures);
+            complain(&diagnosis::bind_report(&findings));
+            return diagnosis::exit_code(&findings);
+        }
+        Err(refused @ Refused::Stopped) => {
+            complain(&format!("error: {refused}"));
+            return code::INTERNAL;
+        }
+    }
+    until_stopped(signals, reloader(plan, handle.clone()), &handle).await
+}
+
+/// Reloads as often as it is asked to; stops at the first signal that says so, at once at the second.
+async fn until_stopped(signals: Signals, mut reloader: Reloader, handle: &Handle) -> u8 {
+    let (mut hangup, mut terminate, mut interrupt) = signals.split();
+    let reloading = async {
+        loop {
+            let hung_up = async { hangup.recv().await.unwrap_or_default() };
+            reloader.turn(hung_up).await;
+        }
+    };
+    tokio::select! {
+        _ = Signals::stop(&mut terminate, &mut interrupt) => {}
+        () = reloading => {}
+    }
+    let patience = reloader.plan().limits.drain_timeout;
+    tokio::select! {
+        _ = handle.stop(patience) => {
+            tracing::info!("stopped");
+            code::OK
+        }
+        number = Signals::stop(&mut terminate, &mut interrupt) => {
+            tracing::warn!("stopped at once by a second signal");
+            128 + number
+        }
+    }
+}
+
+/// Shares the descriptors out, and says so.
+fn settings(plan: &Plan) -> Settings {
+    let workers = std::thread::available_parallelism().map_or(1, usize::from);
+    // Without the right to raise it, the limit stays what it is.
+    let _ = probe::limits::raise_descriptors();
+    let descriptors = probe::limits::descriptors();
+    let limit = descriptors.soft.map_or(usize::MAX / 4, |limit| limit.try_into().unwrap_or(usize::MAX / 4));
+    let listeners: usize = plan.routes.values().map(|route| route.listen.len()).sum();
+    let used = descriptors.used.unwrap_or(0) as usize + listeners + OWN + OWN_PER_WORKER * workers;
+    let budget = limits::budget(limit, used, plan.limits.connections);
+    match plan.limits.connections {
+        Some(wanted) if wanted > budget.connections => tracing::warn!(
+            "limits.connections = {wanted} needs more than the {limit} descriptors there may be: at most {} \
+             sessions at one time; raise `ulimit -n`",
+            budget.connections
+        ),
+        _ => tracing::info!(
+            "at most {} sessions at one time ({limit} descriptors, two a session)",
+            budget.connections
+        ),
+    }
+    Settings { workers, budget }
+}
+
+/// Said only now that every socket listens.
+fn announce(plan: &Plan, declared: &Declared) {
+    for listening in declared.listening.iter().take(MOST_FORWARDING_LINES) {
+        let Some(route) = plan.routes.get(&listening.route) else { continue };
+        tracing::info!("Forwarding {} -> {} (route {})", listening.address, route.dial.target, route.name);
+    }
+    let more = declared.listening.len().saturating_sub(MOST_FORWARDING_LINES);
+    if more > 0 {
+        tracing::info!("Forwarding {more} more listeners");
+    }
+    for (listening, why) in &declared.not_listening {
+        tracing::warn!("route {} does NOT listen on {}: {why}; trying on", listening.route, listening.address);
+    }
+}
+
+fn out_of_resources(why: &str) -> u8 {
+    complain(why);
+    8
+}

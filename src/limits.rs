@@ -55,7 +55,10 @@ mod tests {
     fn sessions_pipes_and_reserve_never_exceed_the_limit() {
         for limit in [40, 64, 100, 256, 1024, 20_000, 1_048_576] {
             let Budget { connections, pipes } = budget(limit, 20, None);
-            assert!(20 + 2 * connections + 2 * pipes + LEAST_RESERVE <= limit, "of {limit}: {connections} and {pipes}");
+            assert!(
+                20 + 2 * connections + 2 * pipes + LEAST_RESERVE <= limit,
+                "of {limit}: {connections} and {pipes}"
+            );
         }
     }
 

@@ -138,7 +138,9 @@ impl Reloader {
 
     fn read(&self, content: Option<&[u8]>) -> Result<Plan, crate::config::Problems> {
         match (&self.sources.file, content.map(std::str::from_utf8)) {
-            (Some(path), Some(Ok(text))) => plan::parse(&path.display().to_string(), text, &self.sources.forwards),
+            (Some(path), Some(Ok(text))) => {
+                plan::parse(&path.display().to_string(), text, &self.sources.forwards)
+            }
             // Whatever keeps it from being read as a text is told as at the start.
             _ => plan::load(&self.sources),
         }

@@ -83,8 +83,11 @@ async fn serve_one(mut visitor: TcpStream) -> io::Result<()> {
         }
     }
     let is_large = request.starts_with(b"GET /large ");
-    let (kind, length) = if is_large { ("application/octet-stream", LONG_ANSWER) } else { ("text/html", PAGE.len()) };
-    let head = format!("HTTP/1.1 200 OK\r\nContent-Type: {kind}\r\nContent-Length: {length}\r\nConnection: close\r\n\r\n");
+    let (kind, length) =
+        if is_large { ("application/octet-stream", LONG_ANSWER) } else { ("text/html", PAGE.len()) };
+    let head = format!(
+        "HTTP/1.1 200 OK\r\nContent-Type: {kind}\r\nContent-Length: {length}\r\nConnection: close\r\n\r\n"
+    );
     visitor.write_all(head.as_bytes()).await?;
     if is_large {
         let block = vec![b'.'; 1 << 20];

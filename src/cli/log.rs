@@ -81,7 +81,9 @@ impl Sink for Records {
                 LogFormat::Text => writeln!(bytes, "{} INFO {record}", now()),
                 LogFormat::Json => {
                     let line = JsonLine { time: now(), level: "info", what: record };
-                    serde_json::to_writer(&mut *bytes, &line).map_err(io::Error::from).and_then(|()| writeln!(bytes))
+                    serde_json::to_writer(&mut *bytes, &line)
+                        .map_err(io::Error::from)
+                        .and_then(|()| writeln!(bytes))
                 }
             };
         });

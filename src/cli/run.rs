@@ -41,7 +41,8 @@ pub(super) fn serve(
     reloader: impl FnOnce(Plan, Handle) -> Reloader,
     before: impl AsyncFnOnce(&mut Plan) -> std::io::Result<()>,
 ) -> u8 {
-    let Ok((queue, ledger)) = log::start(&plan.log).inspect_err(|e| complain(&format!("error: no log: {e}"))) else {
+    let Ok((queue, ledger)) = log::start(&plan.log).inspect_err(|e| complain(&format!("error: no log: {e}")))
+    else {
         return code::INTERNAL;
     };
     let runtime = match Builder::new_current_thread().enable_all().build() {
@@ -144,7 +145,11 @@ fn announce(plan: &Plan, declared: &Declared) {
         tracing::info!("Forwarding {more} more listeners");
     }
     for (listening, why) in &declared.not_listening {
-        tracing::warn!("route {} does NOT listen on {}: {why}; trying on", listening.route, listening.address);
+        tracing::warn!(
+            "route {} does NOT listen on {}: {why}; trying on",
+            listening.route,
+            listening.address
+        );
     }
 }
 

@@ -39,11 +39,17 @@ pub(super) struct Listener {
 
 impl Listener {
     /// Starts to accept from a listening socket, on worker `n`.
-    pub(super) fn start(socket: OwnedFd, serving: Arc<Serving>, cx: &Arc<Context>, n: usize) -> io::Result<Listener> {
+    pub(super) fn start(
+        socket: OwnedFd,
+        serving: Arc<Serving>,
+        cx: &Arc<Context>,
+        n: usize,
+    ) -> io::Result<Listener> {
         let address = transport::local_address(&socket)?;
         let (socket, serving) = (Arc::new(socket), Arc::new(Mutex::new(serving)));
         let retire = CancellationToken::new();
-        let door = Door { socket: socket.clone(), serving: serving.clone(), cx: cx.clone(), worker: n, address };
+        let door =
+            Door { socket: socket.clone(), serving: serving.clone(), cx: cx.clone(), worker: n, address };
         let accepting = cx.workers.spawn(n, door.keep(retire.clone()));
         Ok(Listener { address, socket, serving, retire, accepting })
     }

@@ -69,7 +69,8 @@ impl fmt::Display for Refused {
         match self {
             Refused::Stopped => f.write_str("the engine has stopped"),
             Refused::Bind(failures) => {
-                let mut lines = failures.iter().map(|it| format!("{} (route {}): {}", it.address, it.route, it.error));
+                let mut lines =
+                    failures.iter().map(|it| format!("{} (route {}): {}", it.address, it.route, it.error));
                 write!(f, "cannot listen on {}", lines.by_ref().collect::<Vec<_>>().join("; "))
             }
         }

@@ -120,11 +120,8 @@ impl Supervisor {
         for Bound { port, route, socket } in bound {
             let serving = Serving::new(&route, &self.cx.targets);
             self.turn = (self.turn + 1) % self.cx.workers.count();
-            let listener = Listener::start(socket, serving, &self.cx, self.turn).map_err(|error| BindFailure {
-                route: route.name.clone(),
-                address: port.address(),
-                error,
-            })?;
+            let listener = Listener::start(socket, serving, &self.cx, self.turn)
+                .map_err(|error| BindFailure { route: route.name.clone(), address: port.address(), error })?;
             opened.insert(port, listener);
         }
         Ok(opened)
@@ -172,7 +169,8 @@ impl Supervisor {
     }
 
     fn retry(&mut self) {
-        let due: Vec<_> = self.retries.iter().map(|(port, retry)| (port.clone(), retry.route.clone())).collect();
+        let due: Vec<_> =
+            self.retries.iter().map(|(port, retry)| (port.clone(), retry.route.clone())).collect();
         if due.is_empty() {
             return;
         }
@@ -187,7 +185,9 @@ impl Supervisor {
                     tracing::info!("route {} listens on {} after {after}", route.name, port.address());
                     self.listeners.append(&mut opened);
                 }
-                Err(e) => tracing::error!("route {}: cannot serve {}: {}", route.name, port.address(), e.error),
+                Err(e) => {
+                    tracing::error!("route {}: cannot serve {}: {}", route.name, port.address(), e.error)
+                }
             }
         }
         self.remind(unbound);
@@ -199,7 +199,8 @@ impl Supervisor {
             retry.why = error.to_string();
             if retry.told.elapsed() >= REMIND {
                 retry.told = Instant::now();
-                let (name, address, for_) = (&retry.route.name, port.address(), Seconds(retry.since.elapsed()));
+                let (name, address, for_) =
+                    (&retry.route.name, port.address(), Seconds(retry.since.elapsed()));
                 tracing::warn!("route {name} does NOT listen on {address}, for {for_} now: {error}");
             }
         }

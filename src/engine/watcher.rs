@@ -25,7 +25,8 @@ pub(super) fn watch(target: Weak<Target>, address: Option<SocketAddr>, cause: Ca
     Handle::current().spawn(async move {
         // Refused on this machine with no listener: the kernel says when there is one, without a connection. Refused in
         // spite of a listener is a firewall's doing, and only a dial can tell when it ends.
-        let by_look = cause == Cause::Refused && address.ip().is_loopback() && listens(address) == Some(false);
+        let by_look =
+            cause == Cause::Refused && address.ip().is_loopback() && listens(address) == Some(false);
         loop {
             sleep(if by_look { LOOK } else { DIAL }).await;
             let Some(target) = target.upgrade() else { return };

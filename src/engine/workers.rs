@@ -94,7 +94,8 @@ impl Drop for Workers {
         self.stop.cancel();
         for worker in &mut self.workers {
             // An engine dropped by a session of its own must not wait for itself.
-            if let Some(thread) = worker.thread.take().filter(|it| it.thread().id() != thread::current().id()) {
+            if let Some(thread) = worker.thread.take().filter(|it| it.thread().id() != thread::current().id())
+            {
                 let _ = thread.join();
             }
         }

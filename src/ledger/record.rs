@@ -54,7 +54,14 @@ impl fmt::Display for Record {
             write!(f, " cause={cause}")?;
         }
         let (up, down) = (o.traffic.up, o.traffic.down);
-        write!(f, " phase={} up={} down={} way={}", o.phase.code(), up.delivered, down.delivered, o.way.code())?;
+        write!(
+            f,
+            " phase={} up={} down={} way={}",
+            o.phase.code(),
+            up.delivered,
+            down.delivered,
+            o.way.code()
+        )?;
         pair(f, "connect", o.timing.connect.map(Millis))?;
         pair(f, "first_byte", o.timing.first_byte.map(Millis))?;
         pair(f, "total", Some(Millis(o.timing.total)))?;

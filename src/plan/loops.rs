@@ -179,9 +179,13 @@ mod tests {
 
     #[test]
     fn what_does_not_come_back_is_no_loop() {
-        for (listen, target) in
-            [("1", "2"), ("[::1]:1", "127.0.0.1:1"), ("127.0.0.2:1", "1"), ("0.0.0.0:1", "db:1"), ("[::]:1", "127.0.0.1:1")]
-        {
+        for (listen, target) in [
+            ("1", "2"),
+            ("[::1]:1", "127.0.0.1:1"),
+            ("127.0.0.2:1", "1"),
+            ("0.0.0.0:1", "db:1"),
+            ("[::]:1", "127.0.0.1:1"),
+        ] {
             assert_eq!(told(&[(listen, target)]), Vec::<String>::new(), "{listen} {target}");
         }
         assert_eq!(told(&[("1", "2"), ("2", "4"), ("3", "2")]), Vec::<String>::new());

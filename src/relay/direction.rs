@@ -178,12 +178,7 @@ impl Direction {
         Ok(())
     }
 
-    fn flush(
-        &mut self,
-        cx: &mut Context<'_>,
-        sink: &TcpStream,
-        flow: &FlowMeter,
-    ) -> Poll<Result<(), Fault>> {
+    fn flush(&mut self, cx: &mut Context<'_>, sink: &TcpStream, flow: &FlowMeter) -> Poll<Result<(), Fault>> {
         ready!(copy::flush(&mut self.held, cx, sink, flow))?;
         if let Some(pipe) = &mut self.pipe {
             ready!(splice::flush(pipe, cx, sink, flow))?;

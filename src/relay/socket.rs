@@ -22,7 +22,9 @@ pub(super) enum Moved {
 /// Reads once.
 pub(super) fn read(socket: &TcpStream, buffer: &mut [u8]) -> io::Result<Moved> {
     let length = buffer.len();
-    transfer(socket, Interest::READABLE, length, || recv(socket, &mut *buffer, RecvFlags::empty()).map(|(_, n)| n))
+    transfer(socket, Interest::READABLE, length, || {
+        recv(socket, &mut *buffer, RecvFlags::empty()).map(|(_, n)| n)
+    })
 }
 
 /// Writes once, without SIGPIPE.

@@ -2,8 +2,8 @@
 //!
 //! Everything `rustix` already does safely is called where it is needed; it is not repeated here.
 
-pub(crate) mod sock_diag;
 mod readiness;
+pub(crate) mod sock_diag;
 mod sockopt;
 mod tcp_info;
 

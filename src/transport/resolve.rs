@@ -29,7 +29,12 @@ pub async fn resolve(target: &TargetAddress) -> io::Result<Vec<SocketAddr>> {
         }
     }
     let mut seen = Vec::new();
-    addresses.retain(|address| !seen.contains(address) && { seen.push(*address); true });
+    addresses.retain(|address| {
+        !seen.contains(address) && {
+            seen.push(*address);
+            true
+        }
+    });
     match addresses.is_empty() {
         true => Err(io::Error::new(io::ErrorKind::NotFound, format!("`{name}` has no address"))),
         false => Ok(addresses),

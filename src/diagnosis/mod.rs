@@ -5,15 +5,21 @@
 
 mod bind;
 mod facts;
+mod finding;
+mod json;
 #[cfg(test)]
 mod live_tests;
 mod overlap;
 mod report;
+mod text;
 mod verdict;
 mod wording;
 
 pub use bind::{BindFinding, bind_failure, bind_failures, exit_code};
 pub use facts::{BindFacts, Blocker};
+pub use finding::{Check, Detail, Diagnosis, Evidence, Fix, NotReadable, Question, Status, Subject, Warning};
+pub use json::{SCHEMA, json};
 pub use overlap::Overlap;
 pub use report::bind_report;
-pub use verdict::{Certainty, Verdict};
+pub use text::{block, screen};
+pub use verdict::{Certainty, Severity, Verdict};

@@ -5,6 +5,7 @@
 use std::fmt::Write as _;
 
 use super::bind::BindFinding;
+use super::finding::errno_name;
 use super::verdict::Verdict;
 use super::wording::{details, names, pids, summary};
 use crate::outcome::Holder;
@@ -174,24 +175,6 @@ fn with_scope(finding: &BindFinding) -> String {
     let own = finding.facts.network.ipv6.iter().flatten().find(|own| own.ip == address.ip());
     let interface = own.map_or("INTERFACE", |own| own.interface.as_str());
     format!("write [{}%{interface}]:{}", address.ip(), address.port())
-}
-
-fn errno_name(errno: i32) -> String {
-    let name = match errno {
-        libc::EADDRINUSE => "EADDRINUSE",
-        libc::EADDRNOTAVAIL => "EADDRNOTAVAIL",
-        libc::EACCES => "EACCES",
-        libc::EPERM => "EPERM",
-        libc::EINVAL => "EINVAL",
-        libc::ENODEV => "ENODEV",
-        libc::EAFNOSUPPORT => "EAFNOSUPPORT",
-        libc::EMFILE => "EMFILE",
-        libc::ENFILE => "ENFILE",
-        libc::ENOBUFS => "ENOBUFS",
-        libc::ENOMEM => "ENOMEM",
-        other => return format!("errno {other}"),
-    };
-    name.to_owned()
 }
 
 #[cfg(test)]

@@ -43,7 +43,7 @@ pub(super) fn summary(finding: &BindFinding) -> String {
         Verdict::EphemeralPortsExhausted => "no free port is left to choose".to_owned(),
         Verdict::BindDeniedBySandbox => "a sandbox or security policy forbids it".to_owned(),
         Verdict::Unknown if facts.errno == libc::EADDRINUSE => "held, but I cannot see by whom".to_owned(),
-        Verdict::Unknown => facts.os_message.clone(),
+        _ => facts.os_message.clone(),
     }
 }
 

@@ -1,0 +1,269 @@
+//! What a diagnosis says: one shape for every question, so that text, JSON and state lines are made in one place.
+//!
+//! Facts become words in the rooms that judge them; here they are only carried. Whatever a stranger can choose (process
+//! names, command lines, banners) is already escaped and cut when it comes in (`probe::masking`).
+
+use std::borrow::Cow;
+use std::fmt;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use serde::{Serialize, Serializer};
+
+use super::verdict::{Certainty, Severity, Verdict};
+use crate::outcome::Holder;
+
+/// What was asked.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Question {
+    /// Could something listen there?
+    Listen,
+    /// Can it be reached?
+    Reach,
+    /// What is wrong with a connection that stands?
+    Session,
+}
+
+/// What the question was about.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Subject {
+    /// A TCP address.
+    Tcp(SocketAddr),
+    /// A UDP address.
+    Udp(SocketAddr),
+    /// A Unix socket; an abstract name begins with `@`.
+    Unix(PathBuf),
+}
+
+/// What was found out about one address.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Diagnosis {
+    /// What was asked.
+    pub question: Question,
+    /// What it was about.
+    pub subject: Subject,
+    /// The routes it concerns, by name; empty where nobody said.
+    pub routes: Vec<String>,
+    /// What is the case.
+    pub verdict: Verdict,
+    /// How sure that is.
+    pub certainty: Certainty,
+    /// The name of the errno that was seen, as `ECONNREFUSED`; `None` where no call failed.
+    pub errno: Option<Cow<'static, str>>,
+    /// The same in the system's words; empty where no call failed.
+    pub os_message: String,
+    /// One clause that follows the address, as `taken by nginx (pid 7)`.
+    pub summary: String,
+    /// The words for a person, a label and a line each, in order: who, how, proof, hidden …
+    pub details: Vec<Detail>,
+    /// The processes it is about, the most important first.
+    pub holders: Vec<Holder>,
+    /// What the verdict rests on.
+    pub evidence: Vec<Evidence>,
+    /// What could not be read.
+    pub not_readable: Vec<NotReadable>,
+    /// What to do, the best first; a person is shown the first.
+    pub fixes: Vec<Fix>,
+    /// A port that was free a moment ago, where the port is the trouble.
+    pub next_free_port: Option<u16>,
+    /// What was looked at, in order, each with its own answer.
+    pub checks: Vec<Check>,
+    /// What works and should be known, beside the verdict.
+    pub warnings: Vec<Warning>,
+    /// How long it took.
+    pub elapsed: Duration,
+}
+
+/// A labelled line of a report.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Detail {
+    /// `who`, `how`, `proof`, `hidden`: one word, at most 7 characters; empty where the line before goes on.
+    pub label: &'static str,
+    /// The line.
+    pub text: String,
+}
+
+/// A fact that was read.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Evidence {
+    /// Where it was read, as `sock_diag`, `sysctl`, `nf_tables`, `/proc/net/netstat`.
+    pub source: &'static str,
+    /// The fact in words.
+    pub fact: String,
+    /// The same for a program.
+    pub value: serde_json::Value,
+}
+
+/// A fact that could not be read.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct NotReadable {
+    /// What it would have been.
+    pub what: String,
+    /// Why not.
+    pub why: String,
+    /// The command that would read it; empty where there is none.
+    pub how: String,
+}
+
+/// A proposal.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Fix {
+    /// What it does, in the imperative.
+    pub text: String,
+    /// The command that does it, word by word; empty where it is not one command.
+    pub command: Vec<String>,
+    /// Whether it needs root.
+    pub root: bool,
+    /// What it may break; `none` where it breaks nothing.
+    pub risk: String,
+}
+
+/// One look at one part of the way.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Check {
+    /// `listener`, `conflict`, `firewall`, `network`, `localhost`, `path`, `limits` …; never changes its meaning.
+    pub id: &'static str,
+    /// What came of it.
+    pub status: Status,
+    /// One line for a person.
+    pub text: String,
+    /// How long it took, in milliseconds.
+    pub ms: f64,
+}
+
+/// What came of a check.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Status {
+    /// Nothing is wrong here.
+    Ok,
+    /// It works, and should be known.
+    Warn,
+    /// It is wrong.
+    Fail,
+    /// It was not looked at; the text says why.
+    Skip,
+}
+
+/// Something that works and should be known.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Warning {
+    /// Which one, of the closed list.
+    pub verdict: Verdict,
+    /// One clause.
+    pub summary: String,
+    /// What to do about it, if anything.
+    pub fix: Option<Fix>,
+}
+
+impl Diagnosis {
+    /// A diagnosis that says nothing yet.
+    pub fn new(question: Question, subject: Subject, verdict: Verdict, certainty: Certainty) -> Diagnosis {
+        Diagnosis {
+            question,
+            subject,
+            routes: Vec::new(),
+            verdict,
+            certainty,
+            errno: None,
+            os_message: String::new(),
+            summary: String::new(),
+            details: Vec::new(),
+            holders: Vec::new(),
+            evidence: Vec::new(),
+            not_readable: Vec::new(),
+            fixes: Vec::new(),
+            next_free_port: None,
+            checks: Vec::new(),
+            warnings: Vec::new(),
+            elapsed: Duration::ZERO,
+        }
+    }
+
+    /// How bad it is. Warnings beside a healthy verdict make it a warning.
+    pub fn severity(&self) -> Severity {
+        let warned = self.warnings.iter().map(|warning| warning.verdict.severity()).max();
+        self.verdict.severity().max(warned.unwrap_or(Severity::Fine))
+    }
+
+    /// Adds a line for a person.
+    pub fn detail(&mut self, label: &'static str, text: impl Into<String>) {
+        self.details.push(Detail { label, text: text.into() });
+    }
+
+    /// Adds a fact.
+    pub fn fact(
+        &mut self,
+        source: &'static str,
+        fact: impl Into<String>,
+        value: impl Into<serde_json::Value>,
+    ) {
+        self.evidence.push(Evidence { source, fact: fact.into(), value: value.into() });
+    }
+
+    /// The errno and its text, of an error of the system.
+    pub fn failed_with(&mut self, error: &std::io::Error) {
+        self.errno = error.raw_os_error().map(errno_name);
+        // "Address already in use", without the "(os error 98)" that std adds.
+        let text = error.to_string();
+        self.os_message = text.split_once(" (os error").map_or(text.clone(), |(words, _)| words.to_owned());
+    }
+}
+
+impl fmt::Display for Subject {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Subject::Tcp(address) => write!(f, "{address}"),
+            Subject::Udp(address) => write!(f, "{address}/udp"),
+            Subject::Unix(path) => write!(f, "unix:{}", path.display()),
+        }
+    }
+}
+
+/// `{"ip", "port", "proto"}`, or `{"path", "proto": "unix"}`.
+impl Serialize for Subject {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let inet = |address: &SocketAddr, proto: &str| serde_json::json!({"ip": address.ip(), "port": address.port(), "proto": proto});
+        match self {
+            Subject::Tcp(address) => inet(address, "tcp").serialize(serializer),
+            Subject::Udp(address) => inet(address, "udp").serialize(serializer),
+            Subject::Unix(path) => {
+                serde_json::json!({"path": path.to_string_lossy(), "proto": "unix"}).serialize(serializer)
+            }
+        }
+    }
+}
+
+/// `EADDRINUSE`; a number where errno(3) names none that we meet.
+pub(super) fn errno_name(errno: i32) -> Cow<'static, str> {
+    Cow::Borrowed(match errno {
+        libc::EADDRINUSE => "EADDRINUSE",
+        libc::EADDRNOTAVAIL => "EADDRNOTAVAIL",
+        libc::EACCES => "EACCES",
+        libc::EPERM => "EPERM",
+        libc::EINVAL => "EINVAL",
+        libc::ENODEV => "ENODEV",
+        libc::EAFNOSUPPORT => "EAFNOSUPPORT",
+        libc::EMFILE => "EMFILE",
+        libc::ENFILE => "ENFILE",
+        libc::ENOBUFS => "ENOBUFS",
+        libc::ENOMEM => "ENOMEM",
+        libc::ECONNREFUSED => "ECONNREFUSED",
+        libc::ECONNRESET => "ECONNRESET",
+        libc::ECONNABORTED => "ECONNABORTED",
+        libc::ETIMEDOUT => "ETIMEDOUT",
+        libc::EHOSTUNREACH => "EHOSTUNREACH",
+        libc::ENETUNREACH => "ENETUNREACH",
+        libc::EHOSTDOWN => "EHOSTDOWN",
+        libc::ENETDOWN => "ENETDOWN",
+        libc::EAGAIN => "EAGAIN",
+        libc::ENOENT => "ENOENT",
+        libc::EPIPE => "EPIPE",
+        libc::EPROTONOSUPPORT => "EPROTONOSUPPORT",
+        libc::EPROTOTYPE => "EPROTOTYPE",
+        libc::ENOTSOCK => "ENOTSOCK",
+        other => return Cow::Owned(format!("errno {other}")),
+    })
+}

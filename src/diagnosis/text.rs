@@ -1,0 +1,97 @@
+//! A diagnosis as a person reads it: a block for a fault, a screen for `explain`. Pure; it colours nothing.
+
+use std::fmt::Write as _;
+
+use super::finding::{Diagnosis, Question, Status};
+use super::verdict::{Severity, Verdict};
+
+/// The block of one fault: what, then who and how and the proof, one proposal, and the id with the errno at the end.
+///
+/// ```text
+/// error: cannot listen on 127.0.0.1:80 (route web): taken by nginx (pid 7)
+///   who     nginx --serve (pid 7), user ana, for 42 min
+///   proof   LISTEN 127.0.0.1:80, inode 9 = /proc/7/fd/3, 0 waiting
+///   fix     kill 7
+///   [port-held, EADDRINUSE "Address already in use"]
+/// ```
+pub fn block(diagnosis: &Diagnosis) -> String {
+    let mut text = headline(diagnosis);
+    text.push_str(&body(diagnosis));
+    text
+}
+
+/// The screen of `explain`: the address, a line per check, the verdict, and the block of what is wrong.
+pub fn screen(diagnosis: &Diagnosis, heading: &str) -> String {
+    let mut text = format!("{}   {heading}\n", diagnosis.subject);
+    for check in &diagnosis.checks {
+        let _ = writeln!(text, "{} {:<10} {}", mark(check.status), check.id, check.text);
+    }
+    for warning in &diagnosis.warnings {
+        let _ = writeln!(text, "warning: {}", warning.summary);
+        if let Some(fix) = &warning.fix {
+            let _ = writeln!(text, "  fix     {}", fix.text);
+        }
+    }
+    match diagnosis.verdict {
+        Verdict::Healthy => {
+            let warnings = diagnosis.warnings.len();
+            let beside = match warnings {
+                0 => String::new(),
+                1 => ", 1 warning".to_owned(),
+                more => format!(", {more} warnings"),
+            };
+            let _ = writeln!(text, "verdict: healthy{beside}");
+        }
+        verdict => {
+            let _ = writeln!(text, "verdict: {verdict}: {}", diagnosis.summary);
+            text.push_str(&body(diagnosis));
+        }
+    }
+    text
+}
+
+fn headline(diagnosis: &Diagnosis) -> String {
+    let severity = match diagnosis.severity() {
+        Severity::Error | Severity::Unclear => "error",
+        Severity::Warning => "warning",
+        Severity::Fine => "ok",
+    };
+    let verb = match diagnosis.question {
+        Question::Listen => "cannot listen on ",
+        Question::Reach | Question::Session => "",
+    };
+    format!("{severity}: {verb}{}: {}\n", place(diagnosis), diagnosis.summary)
+}
+
+/// `127.0.0.1:8080 (route web)`
+fn place(diagnosis: &Diagnosis) -> String {
+    match &diagnosis.routes[..] {
+        [] => diagnosis.subject.to_string(),
+        [route] => format!("{} (route {route})", diagnosis.subject),
+        routes => format!("{} (routes {})", diagnosis.subject, routes.join(", ")),
+    }
+}
+
+fn body(diagnosis: &Diagnosis) -> String {
+    let mut text = String::new();
+    for detail in &diagnosis.details {
+        let _ = writeln!(text, "  {:<7} {}", detail.label, detail.text);
+    }
+    if let Some(fix) = diagnosis.fixes.first() {
+        let _ = writeln!(text, "  fix     {}", fix.text);
+    }
+    let _ = match &diagnosis.errno {
+        Some(errno) => writeln!(text, "  [{}, {errno} \"{}\"]", diagnosis.verdict, diagnosis.os_message),
+        None => writeln!(text, "  [{}]", diagnosis.verdict),
+    };
+    text
+}
+
+fn mark(status: Status) -> &'static str {
+    match status {
+        Status::Ok => "[ok]  ",
+        Status::Warn => "[warn]",
+        Status::Fail => "[fail]",
+        Status::Skip => "[skip]",
+    }
+}

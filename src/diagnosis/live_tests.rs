@@ -30,7 +30,13 @@ impl Ended {
 
 /// Gives a listener away to a child, as its standard input: this process has it no more.
 fn hold(mut command: Command, listener: TcpListener) -> Ended {
-    Ended(command.stdin(OwnedFd::from(listener)).spawn().unwrap())
+    let child = Ended(command.stdin(OwnedFd::from(listener)).spawn().unwrap());
+    // spawn returns within execve(2): for a moment the child has its descriptors and no arguments yet.
+    let arguments = format!("/proc/{}/cmdline", child.0.id());
+    while std::fs::read(&arguments).unwrap().is_empty() {
+        std::thread::yield_now();
+    }
+    child
 }
 
 fn sleep() -> Command {

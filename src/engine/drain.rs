@@ -18,14 +18,14 @@ const LAST_WORDS: Duration = Duration::from_secs(2);
 pub(super) async fn drain(cx: &Arc<Context>, patience: Duration) -> usize {
     let left = sessions(cx);
     if left > 0 {
-        tracing::info!("stopping: waiting up to {} for {left} sessions", Seconds(patience));
+        tracing::info!("stopping: waiting up to {} for {}", Seconds(patience), counted(left));
     }
     let tell = async {
         let mut often = interval(TELL);
         often.tick().await;
         loop {
             often.tick().await;
-            tracing::info!("stopping: still {} sessions", sessions(cx));
+            tracing::info!("stopping: still {}", counted(sessions(cx)));
         }
     };
     let cut_off = tokio::select! {
@@ -36,7 +36,7 @@ pub(super) async fn drain(cx: &Arc<Context>, patience: Duration) -> usize {
     // Their records are part of the drain; a session that cannot even end is not waited for.
     let _ = timeout(LAST_WORDS, all_gone(cx)).await;
     if cut_off > 0 {
-        tracing::warn!("{cut_off} sessions reset after {}", Seconds(patience));
+        tracing::warn!("{} reset after {}", counted(cut_off), Seconds(patience));
     }
     cx.ledger.settle_all();
     cut_off
@@ -49,6 +49,10 @@ pub(super) fn cut(cx: &Context) {
 
 fn sessions(cx: &Context) -> usize {
     cx.most_sessions as usize - cx.slots.available_permits()
+}
+
+fn counted(sessions: usize) -> String {
+    format!("{sessions} session{}", if sessions == 1 { "" } else { "s" })
 }
 
 /// Cancel safe.

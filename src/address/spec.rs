@@ -25,6 +25,10 @@ impl FromStr for Spec {
     /// Reads `8080:3000`, `8080:db:5432`, `0.0.0.0:8080:3000` and `0.0.0.0:8080:db:5432`. Of three parts a numeric first
     /// is the port. IPv6 stands in brackets.
     fn from_str(text: &str) -> Result<Self, Misread> {
+        if text.ends_with(".toml") {
+            let what = format!("{} is a file, not a route", quoted(text));
+            return Err(Misread::new(what, format!("name it with -c: loopgate run -c {}", bare(text))));
+        }
         refuse_other_forms(text)?;
         if text.contains('/') {
             return Err(Misread::not_yet("unix sockets", "write ports, as 8080:3000"));
@@ -87,8 +91,12 @@ fn split(text: &str) -> Result<Vec<&str>, Misread> {
 }
 
 fn quoted_rest(text: &str, bind: &str) -> String {
-    let rest = &text[bind.len() + 1..];
-    quoted(rest).trim_matches('"').to_owned()
+    bare(&text[bind.len() + 1..])
+}
+
+/// As [`quoted`], without the quotes.
+fn bare(text: &str) -> String {
+    quoted(text).trim_matches('"').to_owned()
 }
 
 fn form(text: &str, parts: &[&str]) -> Misread {
@@ -150,6 +158,10 @@ mod tests {
     #[test]
     fn what_is_no_route_is_shown_the_form() {
         assert_eq!(told("8080"), r#""8080" names no target; write 8080:3000 to forward to port 3000"#);
+        assert_eq!(
+            told("/etc/x.toml"),
+            r#""/etc/x.toml" is a file, not a route; name it with -c: loopgate run -c /etc/x.toml"#
+        );
         assert!(told("nonsense").contains("write [bind:]port:[host:]port"));
         assert!(told("::1:8080:3000").contains("IPv6 in brackets"));
         assert!(told("localhost:3000").starts_with(r#""localhost" is not a port"#));

@@ -1,4 +1,4 @@
-//! `loopgate demo`: a small built-in target behind 127.0.0.1:62893, nothing else needed.
+//! `loopgate demo`: a small built-in target behind a route, nothing else needed.
 
 use std::io;
 use std::net::SocketAddr;
@@ -10,11 +10,15 @@ use tokio::runtime::Handle;
 use tokio::time::timeout;
 
 use super::run::serve;
+use crate::address::ListenAddress;
+use crate::engine::Declared;
 use crate::ledger::LogFormat;
 use crate::plan::{self, Plan, RouteName, Sources};
 use crate::reload::Reloader;
 
-const ADDRESS: &str = "127.0.0.1:62893";
+/// Where the route listens unless told otherwise.
+pub(super) const ADDRESS: &str = "127.0.0.1:62893";
+
 const NAME: &str = "demo";
 
 /// The most bytes of a request, the most time for one, and the size of the long answer.
@@ -22,30 +26,42 @@ const MOST_REQUEST: usize = 8 << 10;
 const PATIENCE: Duration = Duration::from_secs(10);
 const LONG_ANSWER: usize = 64 << 20;
 
-const PAGE: &str = "<!doctype html><meta charset=utf-8><title>Loopgate demo</title>
+// The icon keeps browsers from asking for one, so that one visit is one record.
+const PAGE: &str = "<!doctype html><meta charset=utf-8><meta name=viewport content='width=device-width'>
+<title>Loopgate demo</title><link rel=icon href=data:,>
 <style>body{font:1.1em/1.6 system-ui,sans-serif;max-width:38em;margin:4em auto;padding:0 1em;color-scheme:light dark}
 code{background:#8883;padding:.1em .3em;border-radius:.2em}</style>
 <h1>It works</h1>
-<p>You asked <code>127.0.0.1:62893</code>. Loopgate carried the connection to this little service and back; its terminal
-shows the record.
-<p>Now fetch <a href=/large>64 MiB</a>: its record says <code>way=splice</code>, for the bytes never left the kernel.
-<p>Your own service: <code>loopgate 8080:3000</code>.
+<p>Loopgate accepted your connection, carried it to this little service and brought the answer back. The record of your
+visit stands in its terminal: <code>end=done</code> says that both sides closed in order and every byte was delivered.
+<p>Now fetch <a href=/large>64 MiB</a>: the record will say <code>way=splice</code>, for the bytes never left the kernel.
+<p>Your own service, say on port 3000: <code>loopgate 8080:3000</code>.
 ";
 
 /// Runs until a signal stops it.
-pub(super) fn demo(format: Option<LogFormat>) -> u8 {
-    // Port 1 stands for the target's, which is known once it listens.
-    let Ok(mut plan) = plan::parse("", "", &[format!("{ADDRESS}:127.0.0.1:1")]) else {
+pub(super) fn demo(listen: &ListenAddress, format: Option<LogFormat>) -> u8 {
+    // Stands for the target's port, which is known once it listens; another one than ours, or it would be a loop.
+    let unknown = if listen.0.port() == 1 { 2 } else { 1 };
+    let Ok(mut plan) = plan::parse("", "", &[format!("{listen}:127.0.0.1:{unknown}")]) else {
         unreachable!("the demo's own route is well formed")
     };
     plan.log.format = format.unwrap_or_default();
     let reloader = |plan, handle| Reloader::new(Sources::default(), plan, handle);
-    serve(plan, reloader, async |plan: &mut Plan| {
+    let before = async |plan: &mut Plan| {
         let target = start_target().await?;
         point_at(plan, target);
-        tracing::info!("open http://{ADDRESS}/ or run: curl http://{ADDRESS}/   (Ctrl-C stops)");
         Ok(())
-    })
+    };
+    serve(plan, reloader, before, invite)
+}
+
+/// Said last, so that it stands right above the records.
+fn invite(declared: &Declared) {
+    for listening in &declared.listening {
+        let address = listening.address;
+        tracing::info!("open http://{address}/ or run: curl http://{address}/");
+        tracing::info!("each visit becomes one record below; Ctrl-C stops");
+    }
 }
 
 fn point_at(plan: &mut Plan, target: SocketAddr) {

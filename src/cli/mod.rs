@@ -9,11 +9,14 @@ mod validate;
 use std::io::{IsTerminal, Write};
 use std::path::PathBuf;
 
-use clap::{Args, Parser, Subcommand};
+use clap::error::{ContextKind, ContextValue, ErrorKind};
+use clap::{Args, CommandFactory, Parser, Subcommand};
 
+use crate::address::ListenAddress;
 use crate::config::Problems;
 use crate::ledger::LogFormat;
 use crate::plan::{self, Sources};
+use crate::units::{Misread, quoted};
 pub use validate::validate;
 
 /// Forwards local ports to services on this machine, and says why when it cannot.
@@ -33,12 +36,22 @@ struct Cli {
     short: Short,
 }
 
+const RUN_HELP: &str = "\
+Signals:
+  SIGHUP             reload the file (a saved file is reloaded by itself)
+  SIGTERM, SIGINT    stop accepting, wait for the sessions, stop; a second one stops at once
+
+Exit codes:
+  0  stopped by a signal               5  already running: another loopgate holds the addresses
+  1  a bug                             6  an address needs a permission
+  2  the configuration or the usage    7  an address is not of this machine
+  4  an address is taken               8  out of descriptors, memory or ports";
+
 /// `loopgate 8080:3000`: short for `run -L 8080:3000`.
 #[derive(Args)]
 struct Short {
-    /// A route, as ssh -L writes it; several may be given
-    #[arg(value_name = "[BIND:]PORT:[HOST:]PORT")]
-    forwards: Vec<String>,
+    #[command(flatten)]
+    forwards: ForwardArgs,
 
     #[command(flatten)]
     log: LogArgs,
@@ -47,6 +60,7 @@ struct Short {
 #[derive(Subcommand)]
 enum Command {
     /// Run the routes of a file, of the command line, or of both
+    #[command(after_help = RUN_HELP)]
     Run {
         #[command(flatten)]
         routes: RouteArgs,
@@ -61,8 +75,11 @@ enum Command {
         #[arg(long)]
         json: bool,
     },
-    /// Run a small built-in web page behind 127.0.0.1:62893
+    /// See it work: run a small built-in web page behind a route, nothing else needed
     Demo {
+        /// Where the route listens
+        #[arg(value_name = "[BIND:]PORT", default_value = demo::ADDRESS, value_parser = listen_address)]
+        listen: ListenAddress,
         #[command(flatten)]
         log: LogArgs,
     },
@@ -75,9 +92,20 @@ struct RouteArgs {
     #[arg(short, long, value_name = "FILE")]
     config: Option<PathBuf>,
 
-    /// A route, as ssh -L writes it; may be repeated, and adds to the file's routes
-    #[arg(short = 'L', value_name = "[BIND:]PORT:[HOST:]PORT")]
+    #[command(flatten)]
+    forwards: ForwardArgs,
+}
+
+#[derive(Args)]
+struct ForwardArgs {
+    /// A route: listen on BIND:PORT (127.0.0.1 without BIND), forward to HOST:PORT (127.0.0.1 without HOST); several
+    /// may be given
+    #[arg(value_name = "[BIND:]PORT:[HOST:]PORT")]
     forwards: Vec<String>,
+
+    /// The same, as ssh spells it
+    #[arg(short = 'L', value_name = "[BIND:]PORT:[HOST:]PORT")]
+    also: Vec<String>,
 }
 
 #[derive(Args)]
@@ -95,14 +123,25 @@ fn log_format(text: &str) -> Result<LogFormat, String> {
     }
 }
 
+fn listen_address(text: &str) -> Result<ListenAddress, Misread> {
+    text.parse()
+}
+
+impl ForwardArgs {
+    fn all(self) -> Vec<String> {
+        [self.forwards, self.also].concat()
+    }
+}
+
 impl RouteArgs {
     /// Which file is read: the one named; without one and without routes on the command line, the one found.
     fn sources(self) -> Result<Sources, Problems> {
+        let forwards = self.forwards.all();
         let file = match self.config {
-            None if self.forwards.is_empty() => Some(plan::default_file()?),
+            None if forwards.is_empty() => Some(plan::default_file()?),
             named => named,
         };
-        Ok(Sources { file, forwards: self.forwards })
+        Ok(Sources { file, forwards })
     }
 }
 
@@ -120,12 +159,21 @@ pub fn main() -> u8 {
         Err(told) => {
             // Help and version are answers (0), anything else is a wrong use (2); clap knows which goes where.
             let code = told.exit_code().try_into().unwrap_or(code::CONFIG);
-            let _ = told.print();
+            let _ = advised(told).print();
             return code;
         }
     };
     match cli.command {
-        None => run::run(Sources { file: None, forwards: cli.short.forwards }, cli.short.log.log_format),
+        None => {
+            let forwards = cli.short.forwards.all();
+            match stray_word(&forwards) {
+                Some(told) => {
+                    complain(&told);
+                    code::CONFIG
+                }
+                None => run::run(Sources { file: None, forwards }, cli.short.log.log_format),
+            }
+        }
         Some(Command::Run { routes, log }) => match routes.sources() {
             Ok(sources) => run::run(sources, log.log_format),
             Err(problems) => refuse(&problems),
@@ -134,8 +182,40 @@ pub fn main() -> u8 {
             Ok(sources) => answer(|out| validate(&sources, json, colour(&std::io::stdout()), out)),
             Err(problems) => refuse(&problems),
         },
-        Some(Command::Demo { log }) => demo::demo(log.log_format),
+        Some(Command::Demo { listen, log }) => demo::demo(&listen, log.log_format),
     }
+}
+
+/// What clap tells about an unknown flag, with a proposal that helps: none of our routes begins with a dash, so its own,
+/// to escape the flag, never does.
+fn advised(mut told: clap::Error) -> clap::Error {
+    if told.kind() != ErrorKind::UnknownArgument {
+        return told;
+    }
+    let flag = told.get(ContextKind::InvalidArg).map(ToString::to_string).unwrap_or_default();
+    told.remove(ContextKind::Suggested);
+    if flag == "-c" || flag == "--config" {
+        let tip = "a file is run with: loopgate run -c FILE".into();
+        told.insert(ContextKind::Suggested, ContextValue::StyledStrs(vec![tip]));
+    }
+    told
+}
+
+/// What to say about a word where a route should stand: a command that is misspelt or not in its place.
+fn stray_word(forwards: &[String]) -> Option<String> {
+    let is_word = |text: &&String| !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_alphabetic());
+    let word = forwards.iter().find(is_word)?;
+    let cli = Cli::command();
+    let commands: Vec<&str> = cli.get_subcommands().map(clap::Command::get_name).collect();
+    if commands.contains(&word.as_str()) {
+        let told = format!("error: the command {word} must come first");
+        return Some(format!("{told}\n = help: write loopgate {word} and then the rest"));
+    }
+    let told = format!("error: {} is neither a command nor a route", quoted(word));
+    let commands = commands.join(", ");
+    Some(format!(
+        "{told}\n = help: the commands are {commands}; a route is [bind:]port:[host:]port, as 8080:3000"
+    ))
 }
 
 /// Prints an answer; where nobody reads it any more, as with `| head`, the code stays what it was.
@@ -156,4 +236,39 @@ fn complain(text: &str) {
 /// Colour only on a terminal, and not where it is refused (no-color.org).
 fn colour(stream: &impl IsTerminal) -> bool {
     stream.is_terminal() && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn told(arguments: &[&str]) -> String {
+        let all = ["loopgate"].iter().chain(arguments);
+        advised(Cli::try_parse_from(all).err().unwrap()).to_string()
+    }
+
+    #[test]
+    fn both_spellings_of_a_route_add_up_in_every_command() {
+        let cli = Cli::try_parse_from(["loopgate", "1:2", "-L", "3:4", "-L", "5:6"]).unwrap();
+
+        assert_eq!(cli.short.forwards.all(), ["1:2", "3:4", "5:6"]);
+        for command in ["run", "validate"] {
+            assert!(Cli::try_parse_from(["loopgate", command, "1:2", "-L", "3:4"]).is_ok());
+        }
+    }
+
+    #[test]
+    fn an_unknown_flag_gets_no_proposal_that_does_not_help() {
+        assert!(!told(&["8080:3000", "--frobnicate"]).contains("tip"));
+        assert!(told(&["-c", "loopgate.toml"]).contains("tip: a file is run with: loopgate run -c FILE"));
+    }
+
+    #[test]
+    fn a_word_is_taken_for_a_command() {
+        let word = |text: &str| stray_word(&["1:2".into(), text.into()]);
+
+        assert!(word("serve").unwrap().contains("the commands are run, validate"));
+        assert!(word("run").unwrap().starts_with("error: the command run must come first"));
+        assert_eq!((word("8080"), word("db:1")), (None, None));
+    }
 }

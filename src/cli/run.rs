@@ -32,14 +32,17 @@ pub(super) fn run(sources: Sources, format: Option<LogFormat>) -> u8 {
     };
     // What the command line says holds over reloads, too.
     plan.log.format = format.unwrap_or(plan.log.format);
-    serve(plan, |plan, handle| Reloader::new(sources, plan, handle).with_log_format(format), async |_| Ok(()))
+    let reloader = |plan, handle| Reloader::new(sources, plan, handle).with_log_format(format);
+    serve(plan, reloader, async |_| Ok(()), |_| ())
 }
 
-/// Runs `plan`; `before` is awaited on the runtime before anything is bound, and may finish the plan.
+/// Runs `plan`; `before` is awaited on the runtime before anything is bound, and may finish the plan; `after` is called
+/// once everything listens.
 pub(super) fn serve(
     plan: Plan,
     reloader: impl FnOnce(Plan, Handle) -> Reloader,
     before: impl AsyncFnOnce(&mut Plan) -> std::io::Result<()>,
+    after: impl FnOnce(&Declared),
 ) -> u8 {
     let Ok((queue, ledger)) = log::start(&plan.log).inspect_err(|e| complain(&format!("error: no log: {e}")))
     else {
@@ -49,7 +52,7 @@ pub(super) fn serve(
         Ok(runtime) => runtime,
         Err(e) => return out_of_resources(&format!("error: cannot start: {e}")),
     };
-    let code = runtime.block_on(life(plan, ledger, reloader, before));
+    let code = runtime.block_on(life(plan, ledger, reloader, before, after));
     queue.close(LAST_LINES);
     code
 }
@@ -59,6 +62,7 @@ async fn life(
     ledger: Arc<Ledger>,
     reloader: impl FnOnce(Plan, Handle) -> Reloader,
     before: impl AsyncFnOnce(&mut Plan) -> std::io::Result<()>,
+    after: impl FnOnce(&Declared),
 ) -> u8 {
     let started = match Signals::catch() {
         Ok(signals) => before(&mut plan).await.map(|()| signals),
@@ -70,7 +74,10 @@ async fn life(
         Err(e) => return out_of_resources(&format!("error: cannot start: {e}")),
     };
     match handle.declare(Source::Config, plan.routes.clone()).await {
-        Ok(declared) => announce(&plan, &declared),
+        Ok(declared) => {
+            announce(&plan, &declared);
+            after(&declared);
+        }
         Err(Refused::Bind(failures)) => {
             let findings = diagnose(&failures);
             complain(&diagnosis::bind_report(&findings));

@@ -8,6 +8,7 @@ use annotate_snippets::{AnnotationKind, Group, Level, Renderer, Snippet};
 use serde::ser::{Serialize, SerializeSeq, Serializer};
 
 use super::problem::{Place, Problem, Problems, escaped};
+use crate::units::quoted;
 
 impl Problems {
     /// The problems for a person. Each begins with a line `file:line:column: what is wrong` that an editor can open,
@@ -23,7 +24,7 @@ impl Problems {
     }
 
     fn render_one(&self, problem: &Problem, renderer: &Renderer) -> String {
-        let headline = format!("{}: {}\n", self.place(&problem.place), escaped(&problem.told()));
+        let headline = self.headline(problem);
         let mut group = Group::with_level(Level::ERROR);
         if let Some(snippet) = self.snippet(problem) {
             group = group.element(snippet);
@@ -39,6 +40,16 @@ impl Problems {
             return headline;
         }
         headline + &renderer.render(&[group]) + "\n"
+    }
+
+    fn headline(&self, problem: &Problem) -> String {
+        let (place, told) = (self.place(&problem.place), escaped(&problem.told()));
+        match &problem.place {
+            Place::File if place.is_empty() => format!("error: {told}\n"),
+            // A message that begins with the argument would name it twice.
+            Place::Argument(argument) if told.starts_with(&quoted(argument)) => format!("argument {told}\n"),
+            _ => format!("{place}: {told}\n"),
+        }
     }
 
     /// The lines from the first place to the last; what lies between unmarked is folded away.

@@ -121,8 +121,8 @@ impl Target {
         }
         let was = self.health.send_replace(Health::Up);
         if let Health::Down { since, failures } = was {
-            let after = Seconds(since.elapsed());
-            tracing::info!("target {} UP after {after}, {failures} dials failed meanwhile", self.address);
+            let (after, dials) = (Seconds(since.elapsed()), if failures == 1 { "dial" } else { "dials" });
+            tracing::info!("target {} UP after {after}, {failures} {dials} failed meanwhile", self.address);
         }
     }
 
@@ -224,13 +224,14 @@ async fn dial_each(
     Err(told.unwrap_or(Unreached { cause: Cause::NoAddress, address: None }))
 }
 
-/// "3.1s", "250ms": a length of time in a line for people.
+/// "3.1s", "30s", "250ms": a length of time in a line for people.
 pub(super) struct Seconds(pub(super) Duration);
 
 impl fmt::Display for Seconds {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self.0.as_secs_f64() {
             s if s < 1.0 => write!(f, "{:.0}ms", s * 1e3),
+            s if (s - s.round()).abs() < 0.05 => write!(f, "{s:.0}s"),
             s => write!(f, "{s:.1}s"),
         }
     }

@@ -9,17 +9,12 @@ use super::signals::Signals;
 use super::{code, complain, log, refuse};
 use crate::engine::{self, Declared, Handle, Refused, Settings, Source};
 use crate::ledger::{Ledger, LogFormat};
-use crate::limits;
 use crate::plan::{self, Plan, Sources};
 use crate::reload::{Reloader, diagnose};
 use crate::{diagnosis, probe};
 
 /// How long the last lines may take to be written.
 const LAST_LINES: Duration = Duration::from_secs(2);
-
-/// Descriptors of our own that come after the count at the start: pollers and wake-ups of the runtimes, signals, files.
-const OWN: usize = 4;
-const OWN_PER_WORKER: usize = 3;
 
 /// Where routes with more listeners than this are summed up in one line.
 const MOST_FORWARDING_LINES: usize = 50;
@@ -119,26 +114,20 @@ async fn until_stopped(signals: Signals, mut reloader: Reloader, handle: &Handle
 
 /// Shares the descriptors out, and says so.
 fn settings(plan: &Plan) -> Settings {
-    let workers = std::thread::available_parallelism().map_or(1, usize::from);
     // Without the right to raise it, the limit stays what it is.
     let _ = probe::limits::raise_descriptors();
-    let descriptors = probe::limits::descriptors();
-    let limit = descriptors.soft.map_or(usize::MAX / 4, |limit| limit.try_into().unwrap_or(usize::MAX / 4));
-    let listeners: usize = plan.routes.values().map(|route| route.listen.len()).sum();
-    let used = descriptors.used.unwrap_or(0) as usize + listeners + OWN + OWN_PER_WORKER * workers;
-    let budget = limits::budget(limit, used, plan.limits.connections);
+    let settings = Settings::fitting(plan);
+    let most = settings.budget.connections;
+    let limit =
+        probe::limits::descriptors().soft.map_or("any number of".to_owned(), |limit| limit.to_string());
     match plan.limits.connections {
-        Some(wanted) if wanted > budget.connections => tracing::warn!(
-            "limits.connections = {wanted} needs more than the {limit} descriptors there may be: at most {} \
-             sessions at one time; raise `ulimit -n`",
-            budget.connections
+        Some(wanted) if wanted > most => tracing::warn!(
+            "limits.connections = {wanted} needs more than the {limit} descriptors there may be: at most {most} \
+             sessions at one time; raise `ulimit -n`"
         ),
-        _ => tracing::info!(
-            "at most {} sessions at one time ({limit} descriptors, two a session)",
-            budget.connections
-        ),
+        _ => tracing::info!("at most {most} sessions at one time ({limit} descriptors, two a session)"),
     }
-    Settings { workers, budget }
+    settings
 }
 
 /// Said only now that every socket listens.

@@ -8,6 +8,7 @@ mod drain;
 mod listener;
 mod ports;
 mod session;
+mod settings;
 mod supervisor;
 mod targets;
 mod watcher;
@@ -23,19 +24,10 @@ use tokio::sync::{Semaphore, mpsc, oneshot};
 use tokio_util::sync::CancellationToken;
 
 use crate::ledger::Ledger;
-use crate::limits::Budget;
 use crate::plan::{Change, RouteName, Routes};
 use context::Context;
+pub use settings::Settings;
 use supervisor::{Order, Supervisor};
-
-/// How an engine is made.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Settings {
-    /// Threads that carry sessions, at least 1.
-    pub workers: usize,
-    /// What the descriptors allow.
-    pub budget: Budget,
-}
 
 /// Who declares routes. Each source speaks for its own routes only.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]

@@ -32,6 +32,13 @@ pub trait Sink: Send + Sync {
     }
 }
 
+/// A function is the shortest sink.
+impl<F: Fn(&Record) + Send + Sync> Sink for F {
+    fn record(&self, record: &Record) {
+        self(record);
+    }
+}
+
 /// How many sessions there were, by where they stand.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Totals {

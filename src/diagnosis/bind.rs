@@ -150,7 +150,7 @@ fn judge_listeners(facts: &BindFacts, blockers: &[&Blocker]) -> Verdict {
     if blockers.iter().all(|blocker| holders_of(blocker).any(is_another_of_us)) {
         return Verdict::AlreadyRunning;
     }
-    if holders.iter().all(|holder| holder.suspended) {
+    if holders.iter().all(|holder| holder.suspended()) {
         return Verdict::PortHeldBySuspended;
     }
     let pids: BTreeSet<u32> = holders.iter().map(|holder| holder.pid).collect();

@@ -77,7 +77,7 @@ fn who(finding: &BindFinding) -> Vec<(&'static str, String)> {
 
 /// `python3 -m http.server (pid 4711), user ana, for 42 min`
 fn describe(holder: &Holder) -> String {
-    let command = if holder.command.is_empty() { &holder.comm } else { &holder.command };
+    let command = holder.command();
     let user = holder.user.clone().unwrap_or_else(|| format!("uid {}", holder.uid));
     let mut text = format!("{command} (pid {}), user {user}", holder.pid);
     text.extend(holder.age.map(|age| format!(", for {}", rough(age))));
@@ -86,7 +86,7 @@ fn describe(holder: &Holder) -> String {
     } else if holder.same_program {
         text.push_str(", this same program");
     }
-    if holder.suspended {
+    if holder.suspended() {
         text.push_str(", suspended");
     }
     text

@@ -9,7 +9,7 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 pub use cause::Cause;
-pub use holder::Holder;
+pub use holder::{Ancestor, Container, Engine, HeldSocket, Holder, Unit};
 
 /// What became of a session. A connection cannot fail; it ends.
 #[derive(Clone, Debug, PartialEq)]

@@ -99,7 +99,7 @@ pub fn candidates(socket: &Socket) -> Vec<Holder> {
         .into_iter()
         .filter_map(|pid| process::identify(pid).ok())
         // A kernel thread has no command line and no socket of ours.
-        .filter(|holder| !holder.command.is_empty())
+        .filter(|holder| !holder.cmdline.is_empty())
         .take(MAX_CANDIDATES)
         .map(|holder| Holder { proven: false, ..holder })
         .collect()

@@ -10,6 +10,8 @@ mod masking;
 pub mod network;
 pub mod ports;
 pub mod process;
+pub mod program;
+mod residence;
 pub mod rights;
 pub mod sockets;
 

@@ -14,45 +14,110 @@ use rustix::param::clock_ticks_per_second;
 use rustix::time::{ClockId, clock_gettime};
 
 use super::masking::{mask_secrets, printable};
-use super::{read_start, read_text};
-use crate::outcome::Holder;
+use super::{read_start, read_text, residence};
+use crate::outcome::{Ancestor, Holder};
 
 const MAX_COMMAND_BYTES: u64 = 16 * 1024;
 const MAX_COMMAND_CHARS: usize = 160;
 const MAX_NAME_CHARS: usize = 32;
+const MAX_PATH_CHARS: usize = 160;
+const MAX_ANCESTORS: usize = 16;
 const MAX_SMALL_FILE: u64 = 8 * 1024;
 const MAX_PASSWD: u64 = 1 << 20;
 
 /// Identifies a process. An error means that it is gone, or that /proc hides it.
 pub fn identify(pid: u32) -> io::Result<Holder> {
-    let stat = read_start(format!("/proc/{pid}/stat"), MAX_SMALL_FILE)?;
-    let stat = Stat::read(&stat).ok_or(io::ErrorKind::InvalidData)?;
-    let uid = effective_user(pid)?;
+    let stat = Stat::of(pid)?;
+    let status = read_text(format!("/proc/{pid}/status"), MAX_SMALL_FILE)?;
+    let uid = effective_user_in(&status)?;
     let command = read_start(format!("/proc/{pid}/cmdline"), MAX_COMMAND_BYTES).unwrap_or_default();
     let age = age(stat.started_ticks);
+    let (unit, container) = residence::of(pid);
     Ok(Holder {
         pid,
-        parent: stat.parent,
         comm: printable(&stat.comm, MAX_NAME_CHARS),
-        command: printable(&mask_secrets(&arguments(&command)), MAX_COMMAND_CHARS),
+        cmdline: shown(&mask_secrets(&arguments(&command))),
+        exe: link(pid, "exe"),
         uid,
         user: user_name(uid),
         started: age.and_then(|age| SystemTime::now().checked_sub(age)),
         age,
+        cwd: link(pid, "cwd"),
+        terminal: terminal(stat.terminal),
+        parent: stat.parent,
+        chain: chain(pid, &stat),
+        state: stat.state,
+        tracer: field(&status, "TracerPid:").and_then(|pid| pid.parse().ok()).filter(|pid| *pid != 0),
+        unit,
+        container,
         same_program: same_program(pid),
         this_process: pid == std::process::id(),
-        suspended: stat.suspended,
         proven: true,
+        sockets: Vec::new(),
     })
 }
 
 /// The effective user of a process. The owner of /proc/PID would not do: it is root where the process is not dumpable.
 pub fn effective_user(pid: u32) -> io::Result<u32> {
-    let status = read_text(format!("/proc/{pid}/status"), MAX_SMALL_FILE)?;
-    let ids = status.lines().find_map(|line| line.strip_prefix("Uid:"));
+    effective_user_in(&read_text(format!("/proc/{pid}/status"), MAX_SMALL_FILE)?)
+}
+
+fn effective_user_in(status: &str) -> io::Result<u32> {
     // Real, effective, saved, of the file system.
-    ids.and_then(|ids| ids.split_ascii_whitespace().nth(1)?.parse().ok())
+    field(status, "Uid:")
+        .and_then(|ids| ids.split_ascii_whitespace().nth(1)?.parse().ok())
         .ok_or_else(|| io::ErrorKind::InvalidData.into())
+}
+
+fn field<'a>(status: &'a str, name: &str) -> Option<&'a str> {
+    status.lines().find_map(|line| line.strip_prefix(name)).map(str::trim)
+}
+
+/// The words of a command line, cut where they have become long enough together.
+fn shown(words: &[String]) -> Vec<String> {
+    let mut left = MAX_COMMAND_CHARS;
+    let mut shown = Vec::new();
+    for word in words {
+        if left == 0 {
+            shown.push("…".to_owned());
+            break;
+        }
+        let word = printable(word, left);
+        left = left.saturating_sub(word.chars().count() + 1);
+        shown.push(word);
+    }
+    shown
+}
+
+/// `exe` or `cwd`: to be read by the process's own user and root.
+fn link(pid: u32, name: &str) -> Option<String> {
+    let target = fs::read_link(format!("/proc/{pid}/{name}")).ok()?;
+    Some(printable(&target.to_string_lossy(), MAX_PATH_CHARS))
+}
+
+/// The controlling terminal by its device number: drivers/tty, Documentation/admin-guide/devices.txt.
+fn terminal(device: u32) -> Option<String> {
+    let (major, minor) = (device >> 8 & 0xfff, device & 0xff | device >> 12 & 0xfff00);
+    match major {
+        4 if minor < 64 => Some(format!("tty{minor}")),
+        4 => Some(format!("ttyS{}", minor - 64)),
+        136..=143 => Some(format!("pts/{}", (major - 136) * 256 + minor)),
+        _ => None,
+    }
+}
+
+/// The ancestors of a process, the first one first, and itself.
+fn chain(pid: u32, stat: &Stat) -> Vec<Ancestor> {
+    let ancestor = |pid, stat: &Stat| Ancestor { pid, comm: printable(&stat.comm, MAX_NAME_CHARS) };
+    let mut chain = vec![ancestor(pid, stat)];
+    let mut parent = stat.parent;
+    while parent != 0 && chain.len() < MAX_ANCESTORS {
+        let Ok(stat) = Stat::of(parent) else { break };
+        chain.push(ancestor(parent, &stat));
+        parent = stat.parent;
+    }
+    chain.reverse();
+    chain
 }
 
 /// The name of a user in /etc/passwd. Other name services are not asked: they may be the network that is in trouble.
@@ -103,22 +168,35 @@ fn arguments(command: &[u8]) -> Vec<String> {
 
 struct Stat {
     comm: String,
-    suspended: bool,
+    state: char,
     parent: u32,
+    terminal: u32,
     started_ticks: u64,
 }
 
 impl Stat {
+    fn of(pid: u32) -> io::Result<Stat> {
+        let stat = read_start(format!("/proc/{pid}/stat"), MAX_SMALL_FILE)?;
+        Stat::read(&stat).ok_or_else(|| io::ErrorKind::InvalidData.into())
+    }
+
     /// proc_pid_stat(5). The name stands in brackets and may hold spaces and brackets itself: the last one ends it.
     fn read(stat: &[u8]) -> Option<Stat> {
         let opening = stat.iter().position(|byte| *byte == b'(')?;
         let closing = stat.iter().rposition(|byte| *byte == b')')?;
         let comm = String::from_utf8_lossy(stat.get(opening + 1..closing)?).into_owned();
-        let mut fields = std::str::from_utf8(&stat[closing + 1..]).ok()?.split_ascii_whitespace();
-        let state = fields.next()?;
-        let parent = fields.next()?.parse().ok()?;
-        let started_ticks = fields.nth(17)?.parse().ok()?;
-        Some(Stat { comm, suspended: state == "T", parent, started_ticks })
+        let fields = std::str::from_utf8(&stat[closing + 1..]).ok()?;
+        // The first one after the name is the third of the line.
+        let fields: Vec<&str> = fields.split_ascii_whitespace().collect();
+        let field = |number: usize| fields.get(number - 3).copied();
+        Some(Stat {
+            comm,
+            state: field(3)?.chars().next()?,
+            parent: field(4)?.parse().ok()?,
+            // The device number is printed with its sign.
+            terminal: field(7)?.parse::<i32>().ok()? as u32,
+            started_ticks: field(22)?.parse().ok()?,
+        })
     }
 }
 
@@ -137,7 +215,9 @@ mod tests {
     fn this_process_is_known_to_itself() {
         let me = identify(std::process::id()).unwrap();
 
-        assert!(me.same_program && me.this_process && !me.suspended);
+        assert!(me.same_program && me.this_process && !me.suspended());
+        assert_eq!(me.chain.last().map(|last| last.pid), Some(me.pid));
+        assert_eq!(me.cwd.as_deref(), std::env::current_dir().unwrap().to_str());
         assert!(me.age.unwrap() < Duration::from_secs(3600));
         assert_eq!(me.uid, rustix::process::geteuid().as_raw());
     }
@@ -149,7 +229,7 @@ mod tests {
         let stat = Stat::read(stat).unwrap();
 
         assert_eq!((stat.comm.as_str(), stat.parent, stat.started_ticks), ("a) R 1 (b", 41, 12345));
-        assert!(stat.suspended);
+        assert_eq!((stat.state, terminal(stat.terminal)), ('T', None));
     }
 
     #[test]
@@ -157,6 +237,25 @@ mod tests {
         assert_eq!(arguments(b"nginx: master process\0\0\0\0"), ["nginx: master process"]);
         assert_eq!(arguments(b"a\0\0b\0"), ["a", "", "b"]);
         assert!(arguments(b"\0\0").is_empty());
+    }
+
+    #[test]
+    fn a_terminal_is_named_by_its_device_number() {
+        for (device, want) in
+            [(0x8803, Some("pts/3")), (0x8900, Some("pts/256")), (0x0401, Some("tty1")), (0, None)]
+        {
+            assert_eq!(terminal(device).as_deref(), want, "{device:x}");
+        }
+    }
+
+    #[test]
+    fn a_long_command_line_is_cut_between_words_and_within_one() {
+        let words: Vec<String> = ["a", &"b".repeat(200), "c"].map(String::from).into();
+
+        let shown = shown(&words);
+
+        assert_eq!((shown.len(), shown[1].chars().count()), (3, 159));
+        assert_eq!(shown[2], "…");
     }
 
     #[test]

@@ -30,7 +30,7 @@ fn a_listener_is_named_by_how_it_is_in_the_way() {
 #[test]
 fn who_holds_it_decides_before_how() {
     let held_by = |holders| verdict(taken("127.0.0.1:80", vec![(listener("127.0.0.1:80", 9), holders)]));
-    let stopped = Holder { suspended: true, ..holder(7, "vi") };
+    let stopped = Holder { state: 'T', ..holder(7, "vi") };
     let ourselves = Holder { this_process: true, ..copy_of_us(7) };
 
     assert_eq!(held_by(vec![]), "port-held-hidden");

@@ -27,17 +27,25 @@ pub(crate) fn listener(local: &str, inode: u32) -> Socket {
 pub(crate) fn holder(pid: u32, comm: &str) -> Holder {
     Holder {
         pid,
-        parent: 1,
         comm: comm.to_owned(),
-        command: format!("{comm} --serve"),
+        cmdline: vec![comm.to_owned(), "--serve".to_owned()],
+        exe: Some(format!("/usr/bin/{comm}")),
         uid: 1000,
         user: Some("ana".to_owned()),
         started: None,
         age: Some(Duration::from_secs(42 * 60)),
+        cwd: Some("/home/ana/shop".to_owned()),
+        terminal: None,
+        parent: 1,
+        chain: Vec::new(),
+        state: 'S',
+        tracer: None,
+        unit: None,
+        container: None,
         same_program: false,
         this_process: false,
-        suspended: false,
         proven: true,
+        sockets: Vec::new(),
     }
 }
 

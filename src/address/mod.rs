@@ -8,10 +8,12 @@ mod part;
 mod source;
 mod spec;
 mod target;
+mod unix;
 
 pub use listen::ListenAddress;
 pub use source::SourceAddress;
 pub use spec::Spec;
+pub use unix::UnixName;
 
 use std::fmt;
 use std::net::{IpAddr, SocketAddr};
@@ -25,26 +27,51 @@ pub enum Host {
     Name(Box<str>),
 }
 
-/// What a route dials: a host and a port from 1 to 65535. It prints as users write it, and that is its identity.
+/// What a route dials, as the user wrote it. It prints as users write it, and that is its identity.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub struct TargetAddress {
-    /// The host to dial.
-    pub host: Host,
-    /// The port to dial, never 0.
-    pub port: u16,
+pub enum TargetAddress {
+    /// A host, and a port from 1 to 65535.
+    Net(Host, u16),
+    /// A Unix socket.
+    Unix(UnixName),
 }
 
 impl From<SocketAddr> for TargetAddress {
     fn from(address: SocketAddr) -> Self {
-        TargetAddress { host: Host::Ip(address.ip()), port: address.port() }
+        TargetAddress::Net(Host::Ip(address.ip()), address.port())
     }
 }
 
 impl fmt::Display for TargetAddress {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match &self.host {
-            Host::Ip(ip) => SocketAddr::new(*ip, self.port).fmt(f),
-            Host::Name(name) => write!(f, "{name}:{}", self.port),
+        match self {
+            TargetAddress::Net(Host::Ip(ip), port) => SocketAddr::new(*ip, *port).fmt(f),
+            TargetAddress::Net(Host::Name(name), port) => write!(f, "{name}:{port}"),
+            TargetAddress::Unix(name) => name.fmt(f),
+        }
+    }
+}
+
+/// One place the kernel knows, nothing left to look up: what a dial goes to, where a listener really is.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Address {
+    /// An IP address and a port.
+    Net(SocketAddr),
+    /// A Unix socket.
+    Unix(UnixName),
+}
+
+impl From<SocketAddr> for Address {
+    fn from(address: SocketAddr) -> Self {
+        Address::Net(address)
+    }
+}
+
+impl fmt::Display for Address {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Address::Net(address) => address.fmt(f),
+            Address::Unix(name) => name.fmt(f),
         }
     }
 }

@@ -38,7 +38,7 @@ impl FromStr for TargetAddress {
                 "write the port the target listens on, 1 to 65535",
             ));
         }
-        Ok(TargetAddress { host, port })
+        Ok(TargetAddress::Net(host, port))
     }
 }
 
@@ -126,7 +126,7 @@ mod tests {
 
         #[test]
         fn a_name_is_read_back(name in "[a-z_][a-z0-9_-]{0,20}(\\.[a-z][a-z0-9-]{0,5}){0,3}", port in 1_u16..) {
-            let target = TargetAddress { host: Host::Name(name.into()), port };
+            let target = TargetAddress::Net(Host::Name(name.into()), port);
 
             prop_assert_eq!(target.to_string().parse::<TargetAddress>(), Ok(target));
         }

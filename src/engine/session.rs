@@ -6,9 +6,7 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use rustix::net::sockopt::set_socket_linger;
 use tokio::io::Interest;
-use tokio::net::TcpStream;
 use tokio::time::{sleep_until, timeout_at};
 
 use super::context::{Context, Serving};
@@ -17,31 +15,25 @@ use crate::ledger::Entry;
 use crate::outcome::{Attempt, End, Kernel, Outcome, Phase, Side, Timing};
 use crate::relay::{abort, relay};
 use crate::sys;
-use crate::transport::Accepted;
+use crate::transport::{Accepted, Stream};
 
 /// Carries one accepted connection along its route to its end. The record is written when both sockets are closed.
 pub(super) async fn carry(accepted: Accepted, serving: Arc<Serving>, cx: Arc<Context>) {
     let (route, target) = (serving.name.clone(), serving.written_target.clone());
     let entry = cx.ledger.open(route, target, accepted.client, Instant::now());
     // Dropped unclosed, the entry says `internal`: the poller would not take the socket.
-    let Ok(client) = TcpStream::from_std(accepted.socket) else { return };
+    let Ok(client) = accepted.open() else { return };
     let mut trip = Trip::default();
     let end = steps(&client, &serving, &cx, &entry, &mut trip).await;
     if end != End::Done {
-        reset_on_close(&client);
+        client.reset_on_close();
     }
     drop(client);
     let outcome = trip.outcome(end, &entry);
     entry.close(outcome);
 }
 
-async fn steps(
-    client: &TcpStream,
-    serving: &Arc<Serving>,
-    cx: &Context,
-    entry: &Entry,
-    trip: &mut Trip,
-) -> End {
+async fn steps(client: &Stream, serving: &Arc<Serving>, cx: &Context, entry: &Entry, trip: &mut Trip) -> End {
     // Boxed: what a dial needs is given back before the bytes begin to move, and an idle session stays small.
     let connecting = Box::pin(connect(client, serving, trip));
     let target = match cx.cut.run_until_cancelled(connecting).await {
@@ -69,7 +61,7 @@ async fn steps(
 }
 
 /// Reaches the target; where it is down and the route says so, waits for it.
-async fn connect(client: &TcpStream, serving: &Arc<Serving>, trip: &mut Trip) -> Result<TcpStream, End> {
+async fn connect(client: &Stream, serving: &Arc<Serving>, trip: &mut Trip) -> Result<Stream, End> {
     let dial = &serving.route.dial;
     let began = Instant::now();
     let deadline = began + dial.wait_for_target;
@@ -91,7 +83,7 @@ async fn connect(client: &TcpStream, serving: &Arc<Serving>, trip: &mut Trip) ->
 
 /// Holds the client until its target is back, the wait is over or the client is gone.
 async fn wait_for_target(
-    client: &TcpStream,
+    client: &Stream,
     serving: &Serving,
     deadline: Instant,
     failed: Unreached,
@@ -108,13 +100,7 @@ async fn wait_for_target(
     }
 }
 
-/// Whoever is still there gets RST instead of FIN when the socket is closed.
-fn reset_on_close(socket: &TcpStream) {
-    // It fails only on a dead socket, and then there is nobody to reset.
-    let _ = set_socket_linger(socket, Some(Duration::ZERO));
-}
-
-fn kernel(client: &TcpStream, target: &TcpStream) -> Option<Kernel> {
+fn kernel(client: &Stream, target: &Stream) -> Option<Kernel> {
     let (client, target) = (sys::tcp_info(client).ok()?, sys::tcp_info(target).ok()?);
     Some(Kernel {
         client_rtt_us: client.round_trip_us,
@@ -150,7 +136,7 @@ impl Trip {
             end,
             phase: self.phase.unwrap_or(Phase::Connect),
             closed_by: self.closed_by,
-            target: self.attempts.last().map(|attempt| attempt.address),
+            target: self.attempts.last().map(|attempt| attempt.address.clone()),
             attempts: self.attempts,
             traffic: entry.meter().traffic(),
             timing: Timing {

@@ -9,14 +9,13 @@ use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::{Duration, Instant};
 
-use tokio::net::TcpStream;
 use tokio::sync::watch;
 use tokio::time::{sleep, timeout};
 
 use super::watcher;
-use crate::address::{Host, TargetAddress};
+use crate::address::{Address, Host, TargetAddress};
 use crate::outcome::{Attempt, Cause};
-use crate::transport::{self, Dial};
+use crate::transport::{self, Dial, Stream};
 
 /// Every target that a route dials.
 #[derive(Default)]
@@ -42,7 +41,7 @@ impl Targets {
 pub(super) struct Target {
     address: TargetAddress,
     /// The addresses of its name, the one that answered last in front. Empty until the first look-up.
-    resolved: Mutex<Vec<SocketAddr>>,
+    resolved: Mutex<Vec<Address>>,
     health: watch::Sender<Health>,
 }
 
@@ -61,7 +60,7 @@ pub(super) struct Unreached {
     /// Why; of several addresses, the last one's.
     pub(super) cause: Cause,
     /// The address dialled last.
-    pub(super) address: Option<SocketAddr>,
+    pub(super) address: Option<Address>,
 }
 
 impl Target {
@@ -77,7 +76,7 @@ impl Target {
         self: &Arc<Self>,
         dial: &Dial,
         attempts: &mut Vec<Attempt>,
-    ) -> Result<(TcpStream, SocketAddr), Unreached> {
+    ) -> Result<(Stream, Address), Unreached> {
         let answer = match self.remembered() {
             addresses if addresses.is_empty() => self.resolve_and_dial(dial, attempts).await,
             addresses => match dial_each(&addresses, dial, attempts).await {
@@ -90,7 +89,7 @@ impl Target {
         };
         match &answer {
             Ok((_, address)) => {
-                self.remember(*address);
+                self.remember(address);
                 self.note_up();
             }
             Err(failed) if failed.cause.blames_target() => {
@@ -138,7 +137,7 @@ impl Target {
         if is_news {
             let cause = failed.cause;
             tracing::warn!("target {} DOWN {cause}: {}", self.address, cause.remedy());
-            watcher::watch(Arc::downgrade(self), failed.address, cause);
+            watcher::watch(Arc::downgrade(self), failed.address.clone(), cause);
         }
     }
 
@@ -146,7 +145,7 @@ impl Target {
         &self,
         dial: &Dial,
         attempts: &mut Vec<Attempt>,
-    ) -> Result<(TcpStream, SocketAddr), Unreached> {
+    ) -> Result<(Stream, Address), Unreached> {
         let none = || Unreached { cause: Cause::NoAddress, address: None };
         let found = timeout(dial.connect_timeout, transport::resolve(&self.address)).await;
         let addresses = found.map_err(|_| none())?.map_err(|_| none())?;
@@ -157,10 +156,10 @@ impl Target {
     /// Looks the name up again and dials only what was not among `tried`; `None` where there is nothing new.
     async fn resolve_and_dial_others(
         &self,
-        tried: &[SocketAddr],
+        tried: &[Address],
         dial: &Dial,
         attempts: &mut Vec<Attempt>,
-    ) -> Option<Result<(TcpStream, SocketAddr), Unreached>> {
+    ) -> Option<Result<(Stream, Address), Unreached>> {
         let found = timeout(dial.connect_timeout, transport::resolve(&self.address)).await.ok()?.ok()?;
         let others: Vec<_> = found.into_iter().filter(|address| !tried.contains(address)).collect();
         if others.is_empty() {
@@ -171,20 +170,21 @@ impl Target {
     }
 
     fn has_name(&self) -> bool {
-        matches!(self.address.host, Host::Name(_))
+        matches!(self.address, TargetAddress::Net(Host::Name(_), _))
     }
 
-    fn remembered(&self) -> Vec<SocketAddr> {
-        match self.address.host {
-            Host::Ip(ip) => vec![SocketAddr::new(ip, self.address.port)],
-            Host::Name(_) => self.resolved().clone(),
+    fn remembered(&self) -> Vec<Address> {
+        match &self.address {
+            TargetAddress::Net(Host::Ip(ip), port) => vec![SocketAddr::new(*ip, *port).into()],
+            TargetAddress::Net(Host::Name(_), _) => self.resolved().clone(),
+            TargetAddress::Unix(name) => vec![Address::Unix(name.clone())],
         }
     }
 
     /// Puts the address that answered in front.
-    fn remember(&self, answered: SocketAddr) {
+    fn remember(&self, answered: &Address) {
         if self.has_name() {
-            self.resolved().sort_by_key(|address| *address != answered);
+            self.resolved().sort_by_key(|address| address != answered);
         }
     }
 
@@ -192,7 +192,7 @@ impl Target {
         self.resolved().clear();
     }
 
-    fn resolved(&self) -> MutexGuard<'_, Vec<SocketAddr>> {
+    fn resolved(&self) -> MutexGuard<'_, Vec<Address>> {
         self.resolved.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -200,23 +200,24 @@ impl Target {
 /// Dials until one answers. Of several failures the last is told, but one that blames the target before any other: when
 /// 127.0.0.1 refuses, that [::1] does not exist here explains nothing.
 async fn dial_each(
-    addresses: &[SocketAddr],
+    addresses: &[Address],
     dial: &Dial,
     attempts: &mut Vec<Attempt>,
-) -> Result<(TcpStream, SocketAddr), Unreached> {
+) -> Result<(Stream, Address), Unreached> {
     let mut told: Option<Unreached> = None;
-    for &address in addresses {
+    for address in addresses {
         let began = Instant::now();
         let answer = match timeout(dial.connect_timeout, transport::dial(address, &dial.source)).await {
             Ok(answer) => answer.map_err(|error| Cause::of_dial(&error)),
             Err(_) => Err(Cause::TimedOut),
         };
-        attempts.push(Attempt { address, took: began.elapsed(), cause: answer.as_ref().err().copied() });
+        let cause = answer.as_ref().err().copied();
+        attempts.push(Attempt { address: address.clone(), took: began.elapsed(), cause });
         match answer {
-            Ok(stream) => return Ok((stream, address)),
+            Ok(stream) => return Ok((stream, address.clone())),
             Err(cause) => {
                 if told.as_ref().is_none_or(|told| cause.blames_target() || !told.cause.blames_target()) {
-                    told = Some(Unreached { cause, address: Some(address) });
+                    told = Some(Unreached { cause, address: Some(address.clone()) });
                 }
             }
         }

@@ -2,7 +2,6 @@
 //!
 //! One task per target that is down, no more.
 
-use std::net::SocketAddr;
 use std::sync::Weak;
 use std::time::Duration;
 
@@ -10,6 +9,7 @@ use tokio::runtime::Handle;
 use tokio::time::{sleep, timeout};
 
 use super::targets::Target;
+use crate::address::Address;
 use crate::outcome::Cause;
 use crate::{probe, transport};
 
@@ -20,20 +20,19 @@ const LOOK: Duration = Duration::from_millis(100);
 const DIAL: Duration = Duration::from_secs(1);
 
 /// Watches until the target is up again or no route dials it any more.
-pub(super) fn watch(target: Weak<Target>, address: Option<SocketAddr>, cause: Cause) {
+pub(super) fn watch(target: Weak<Target>, address: Option<Address>, cause: Cause) {
     let Some(address) = address else { return };
     Handle::current().spawn(async move {
         // Refused on this machine with no listener: the kernel says when there is one, without a connection. Refused in
         // spite of a listener is a firewall's doing, and only a dial can tell when it ends.
-        let by_look =
-            cause == Cause::Refused && address.ip().is_loopback() && listens(address) == Some(false);
+        let by_look = cause == Cause::Refused && is_here(&address) && listens(&address) == Some(false);
         loop {
             sleep(if by_look { LOOK } else { DIAL }).await;
             let Some(target) = target.upgrade() else { return };
             if !target.is_down() {
                 return;
             }
-            let is_back = if by_look { listens(address) == Some(true) } else { answers(address).await };
+            let is_back = if by_look { listens(&address) == Some(true) } else { answers(&address).await };
             if is_back {
                 target.note_up();
                 return;
@@ -42,11 +41,21 @@ pub(super) fn watch(target: Weak<Target>, address: Option<SocketAddr>, cause: Ca
     });
 }
 
-/// `None` where the kernel cannot be asked.
-fn listens(address: SocketAddr) -> Option<bool> {
-    probe::sockets::listening(address).ok()
+fn is_here(address: &Address) -> bool {
+    match address {
+        Address::Net(address) => address.ip().is_loopback(),
+        Address::Unix(_) => true,
+    }
 }
 
-async fn answers(address: SocketAddr) -> bool {
+/// `None` where the kernel cannot be asked.
+fn listens(address: &Address) -> Option<bool> {
+    match address {
+        Address::Net(address) => probe::sockets::listening(*address).ok(),
+        Address::Unix(_) => None,
+    }
+}
+
+async fn answers(address: &Address) -> bool {
     matches!(timeout(DIAL, transport::dial(address, &[])).await, Ok(Ok(_)))
 }

@@ -75,7 +75,7 @@ impl Folds {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::outcome::{Outcome, Phase, Timing, Traffic, Way};
+    use crate::outcome::{Client, Outcome, Phase, Timing, Traffic, Way};
 
     fn failure(cause: Cause) -> Record {
         let outcome = Outcome {
@@ -89,7 +89,7 @@ mod tests {
             way: Way::None,
             kernel: None,
         };
-        let client = ([127, 0, 0, 1], 40000).into();
+        let client = Client::Net(([127, 0, 0, 1], 40000).into());
         Record { route: "web".into(), target: "127.0.0.1:3000".into(), client, outcome, count: 1 }
     }
 

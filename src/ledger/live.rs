@@ -1,12 +1,11 @@
 //! Who is here now: one entry a session, its byte counts readable while it lives.
 
 use std::collections::HashMap;
-use std::net::SocketAddr;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Instant;
 
-use crate::outcome::{Flow, Traffic, Way};
+use crate::outcome::{Client, Flow, Traffic, Way};
 
 /// A session that has not ended yet.
 #[derive(Debug)]
@@ -18,7 +17,7 @@ pub struct Live {
     /// What the route dials, as written.
     pub target: Arc<str>,
     /// Who connected.
-    pub client: SocketAddr,
+    pub client: Client,
     /// When it was accepted.
     pub started: Instant,
     /// Its byte counts, live.

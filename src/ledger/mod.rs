@@ -8,12 +8,11 @@ mod queue;
 mod record;
 mod settings;
 
-use std::net::SocketAddr;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use crate::outcome::{Attempt, End, Outcome, Phase, Timing};
+use crate::outcome::{Attempt, Client, End, Outcome, Phase, Timing};
 use fold::Folds;
 use live::Lives;
 pub use live::{FlowMeter, Live, Meter};
@@ -74,7 +73,7 @@ impl Ledger {
         self: &Arc<Self>,
         route: Arc<str>,
         target: Arc<str>,
-        client: SocketAddr,
+        client: Client,
         started: Instant,
     ) -> Entry {
         let id = self.opened.fetch_add(1, Relaxed) + 1;

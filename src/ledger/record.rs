@@ -1,14 +1,14 @@
 //! One line per session. The fields and codes are the table in the README; they never change meaning.
 
 use std::fmt;
-use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
 use serde::ser::{Serialize, SerializeMap, Serializer};
 
 use super::live::Live;
-use crate::outcome::{Attempt, End, Outcome};
+use crate::address::Address;
+use crate::outcome::{Attempt, Client, End, Outcome};
 
 /// A session that has ended, ready to be written.
 #[derive(Clone, Debug)]
@@ -18,7 +18,7 @@ pub struct Record {
     /// What the route dials, as written.
     pub target: Arc<str>,
     /// Who connected.
-    pub client: SocketAddr,
+    pub client: Client,
     /// What became of it.
     pub outcome: Outcome,
     /// How many sessions this line stands for; more than one only for folded failures.
@@ -45,7 +45,7 @@ impl fmt::Display for Record {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let o = &self.outcome;
         write!(f, "route={} client={} target=", self.route, self.client)?;
-        match o.target {
+        match &o.target {
             Some(address) => write!(f, "{address}")?,
             None => f.write_str(&self.target)?,
         }
@@ -104,8 +104,8 @@ impl Serialize for Record {
         let mut map = serializer.serialize_map(None)?;
         map.serialize_entry("route", &*self.route)?;
         map.serialize_entry("client", &self.client)?;
-        match o.target {
-            Some(address) => map.serialize_entry("target", &address)?,
+        match &o.target {
+            Some(address) => map.serialize_entry("target", &Printed(address))?,
             None => map.serialize_entry("target", &*self.target)?,
         }
         map.serialize_entry("end", o.end.code())?;
@@ -138,12 +138,21 @@ impl Serialize for Record {
     }
 }
 
+/// An address as the text form has it.
+struct Printed<'a>(&'a Address);
+
+impl Serialize for Printed<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self.0)
+    }
+}
+
 struct Dialled<'a>(&'a Attempt);
 
 impl Serialize for Dialled<'_> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         let mut map = serializer.serialize_map(Some(3))?;
-        map.serialize_entry("address", &self.0.address)?;
+        map.serialize_entry("address", &Printed(&self.0.address))?;
         map.serialize_entry("us", &micros(self.0.took))?;
         map.serialize_entry("cause", &self.0.cause.map(|cause| cause.code()))?;
         map.end()

@@ -3,12 +3,14 @@
 //! Plain values: nothing here waits, logs or knows a socket.
 
 mod cause;
+mod client;
 mod holder;
 
-use std::net::SocketAddr;
 use std::time::Duration;
 
+use crate::address::Address;
 pub use cause::Cause;
+pub use client::Client;
 pub use holder::{Ancestor, Container, Engine, HeldSocket, Holder, Unit};
 
 /// What became of a session. A connection cannot fail; it ends.
@@ -21,7 +23,7 @@ pub struct Outcome {
     /// Who sent FIN first; `None` where nobody did.
     pub closed_by: Option<Side>,
     /// The address dialled last, or the one that answered.
-    pub target: Option<SocketAddr>,
+    pub target: Option<Address>,
     /// Every dial, in order.
     pub attempts: Vec<Attempt>,
     /// Bytes both ways.
@@ -181,10 +183,10 @@ impl Way {
 }
 
 /// One dial.
-#[derive(Clone, Copy, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Attempt {
     /// The address dialled.
-    pub address: SocketAddr,
+    pub address: Address,
     /// How long it took.
     pub took: Duration,
     /// Why it failed; `None` where it did not.

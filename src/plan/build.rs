@@ -131,7 +131,7 @@ fn source(draft: &Draft, defaults: &Settings, problems: &mut Vec<Problem>) -> Op
     let own = draft.settings.source.as_ref();
     let Some(written) = own.or(defaults.source.as_ref()) else { return Some(Vec::new()) };
     let ips = written.iter().map(|source| source.value.0);
-    let Some(Written { value: TargetAddress { host: Host::Ip(target), .. }, place }) = &draft.target else {
+    let Some(Written { value: TargetAddress::Net(Host::Ip(target), _), place }) = &draft.target else {
         return Some(ips.collect());
     };
     let reaching: Vec<IpAddr> = ips.filter(|source| source.is_ipv4() == target.is_ipv4()).collect();

@@ -41,7 +41,7 @@ fn steps(drafts: &[Draft]) -> Vec<Vec<Step>> {
     }
     let reached = |draft: &Draft| {
         let Some(target) = &draft.target else { return Vec::new() };
-        let port = target.value.port;
+        let TargetAddress::Net(host, port) = &target.value else { return Vec::new() };
         let covering = |ip: IpAddr| {
             let mut by = vec![ip];
             if ip.is_loopback() {
@@ -50,16 +50,16 @@ fn steps(drafts: &[Draft]) -> Vec<Vec<Step>> {
                     IpAddr::V6(_) => Ipv6Addr::UNSPECIFIED.into(),
                 });
             }
-            by.into_iter().find_map(|ip| listeners.get(&(ip, port)).copied())
+            by.into_iter().find_map(|ip| listeners.get(&(ip, *port)).copied())
         };
-        addresses(&target.value).into_iter().filter_map(covering).collect()
+        addresses(host).into_iter().filter_map(covering).collect()
     };
     drafts.iter().map(reached).collect()
 }
 
-/// The addresses of a target that are known without asking.
-fn addresses(target: &TargetAddress) -> Vec<IpAddr> {
-    match &target.host {
+/// The addresses of a host that are known without asking.
+fn addresses(host: &Host) -> Vec<IpAddr> {
+    match host {
         Host::Ip(ip) => vec![ip.to_canonical()],
         Host::Name(name) if name.trim_end_matches('.').eq_ignore_ascii_case("localhost") => {
             vec![Ipv4Addr::LOCALHOST.into(), Ipv6Addr::LOCALHOST.into()]

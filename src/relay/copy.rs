@@ -7,11 +7,10 @@ use std::cell::RefCell;
 use std::io;
 use std::task::{Context, Poll, ready};
 
-use tokio::net::TcpStream;
-
 use super::direction::{At, Fault, Step};
 use super::socket::{self, Moved};
 use crate::ledger::FlowMeter;
+use crate::transport::Stream;
 
 /// Bytes of the buffer. A read that fills it is a sign of a stream.
 pub(super) const BUFFER: usize = 64 << 10;
@@ -37,7 +36,7 @@ impl Held {
 pub(super) fn flush(
     held: &mut Option<Box<Held>>,
     cx: &mut Context<'_>,
-    sink: &TcpStream,
+    sink: &Stream,
     flow: &FlowMeter,
 ) -> Poll<Result<(), Fault>> {
     while let Some(rest) = held {
@@ -57,8 +56,8 @@ pub(super) fn flush(
 pub(super) fn step(
     held: &mut Option<Box<Held>>,
     cx: &mut Context<'_>,
-    source: &TcpStream,
-    sink: &TcpStream,
+    source: &Stream,
+    sink: &Stream,
     flow: &FlowMeter,
 ) -> Poll<Result<Step, Fault>> {
     ready!(source.poll_read_ready(cx)).map_err(At::Source.fault())?;
@@ -78,7 +77,7 @@ pub(super) fn step(
     })
 }
 
-fn write(sink: &TcpStream, bytes: &[u8]) -> io::Result<usize> {
+fn write(sink: &Stream, bytes: &[u8]) -> io::Result<usize> {
     match socket::write(sink, bytes)? {
         Moved::Bytes(n) => Ok(n),
         Moved::NotReady => Ok(0),

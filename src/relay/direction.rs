@@ -3,11 +3,10 @@
 use std::io;
 use std::task::{Context, Poll, ready};
 
-use tokio::net::TcpStream;
-
 use super::copy::{self, Held};
 use super::splice::{self, Pipe};
 use crate::ledger::FlowMeter;
+use crate::transport::Stream;
 
 /// Full reads in a row after which a direction counts as a stream.
 const FULL_READS: u8 = 2;
@@ -93,8 +92,8 @@ impl Direction {
     pub(super) fn poll(
         &mut self,
         cx: &mut Context<'_>,
-        source: &TcpStream,
-        sink: &TcpStream,
+        source: &Stream,
+        sink: &Stream,
         flow: &FlowMeter,
     ) -> Poll<Result<(), Fault>> {
         for _ in 0..MOST_STEPS {
@@ -178,7 +177,7 @@ impl Direction {
         Ok(())
     }
 
-    fn flush(&mut self, cx: &mut Context<'_>, sink: &TcpStream, flow: &FlowMeter) -> Poll<Result<(), Fault>> {
+    fn flush(&mut self, cx: &mut Context<'_>, sink: &Stream, flow: &FlowMeter) -> Poll<Result<(), Fault>> {
         ready!(copy::flush(&mut self.held, cx, sink, flow))?;
         if let Some(pipe) = &mut self.pipe {
             ready!(splice::flush(pipe, cx, sink, flow))?;

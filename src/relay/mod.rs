@@ -13,10 +13,9 @@ mod splice;
 
 use std::time::{Duration, Instant};
 
-use tokio::net::TcpStream;
-
 use crate::ledger::Meter;
 use crate::outcome::{End, Side};
+use crate::transport::Stream;
 pub use pump::Relayed;
 pub use reset::abort;
 pub use splice::prepare_thread;
@@ -28,7 +27,7 @@ pub use splice::prepare_thread;
 /// On return the sockets only need to be dropped.
 ///
 /// Not cancel safe: what was read but not delivered is lost with the future, as is meant when [`abort`] follows.
-pub async fn relay(client: &TcpStream, target: &TcpStream, meter: &Meter, reset_linger: Duration) -> Relayed {
+pub async fn relay(client: &Stream, target: &Stream, meter: &Meter, reset_linger: Duration) -> Relayed {
     let mut pump = pump::Pump::new(client, target, meter);
     let end = match pump.run().await {
         Ok(()) => End::Done,

@@ -6,14 +6,13 @@ use std::pin::Pin;
 use std::task::{Context, Poll};
 use std::time::Instant;
 
-use rustix::net::Shutdown;
 use tokio::io::Interest;
-use tokio::net::TcpStream;
 
 use super::direction::{At, Direction, Fault};
 use super::now;
 use crate::ledger::Meter;
 use crate::outcome::{End, Side};
+use crate::transport::Stream;
 
 /// What a relay came to.
 #[derive(Clone, Copy, Debug)]
@@ -48,8 +47,8 @@ type Watch<'a> = Pin<Box<dyn Future<Output = Side> + Send + 'a>>;
 
 /// Two sockets and what moves between them.
 pub(super) struct Pump<'a> {
-    pub(super) client: &'a TcpStream,
-    pub(super) target: &'a TcpStream,
+    pub(super) client: &'a Stream,
+    pub(super) target: &'a Stream,
     pub(super) meter: &'a Meter,
     pub(super) up: Direction,
     pub(super) down: Direction,
@@ -61,7 +60,7 @@ pub(super) struct Pump<'a> {
 }
 
 impl<'a> Pump<'a> {
-    pub(super) fn new(client: &'a TcpStream, target: &'a TcpStream, meter: &'a Meter) -> Self {
+    pub(super) fn new(client: &'a Stream, target: &'a Stream, meter: &'a Meter) -> Self {
         Pump {
             client,
             target,
@@ -159,15 +158,14 @@ impl<'a> Pump<'a> {
 }
 
 /// Says FIN to a sink. The last FIN is left to close(2), which follows at once and saves the call.
-fn pass_fin(sink: &TcpStream, is_last: bool) {
+fn pass_fin(sink: &Stream, is_last: bool) {
     if !is_last {
-        // ENOTCONN: the sink's connection broke in the meantime; its own direction will say how.
-        let _ = rustix::net::shutdown(sink, Shutdown::Write);
+        sink.shut_write();
     }
 }
 
 /// Cancel safe.
-async fn error_of(client: &TcpStream, target: &TcpStream) -> Side {
+async fn error_of(client: &Stream, target: &Stream) -> Side {
     tokio::select! {
         _ = client.ready(Interest::ERROR) => Side::Client,
         _ = target.ready(Interest::ERROR) => Side::Target,

@@ -4,14 +4,12 @@ use std::future::poll_fn;
 use std::task::Poll;
 use std::time::Duration;
 
-use rustix::net::sockopt::set_socket_linger;
-use tokio::net::TcpStream;
 use tokio::time::{Instant, sleep, timeout_at};
 
 use super::pump::Pump;
 use crate::ledger::{FlowMeter, Meter};
 use crate::outcome::Side;
-use crate::sys;
+use crate::transport::Stream;
 
 /// The first and the longest pause between two looks at a send queue. The kernel has no event for "acknowledged".
 const FIRST_LOOK: Duration = Duration::from_millis(1);
@@ -34,20 +32,18 @@ pub(super) async fn pass_on(pump: &mut Pump<'_>, by: Side, linger: Duration) {
     abort(pump.client, pump.target, pump.meter);
 }
 
-/// Makes both sockets answer their close with RST, and takes back from the counts what that destroys.
-///
-/// (socket(7), SO_LINGER with zero seconds.)
-pub fn abort(client: &TcpStream, target: &TcpStream, meter: &Meter) {
+/// Makes the close of both sockets a reset, and takes back from the counts what that destroys.
+pub fn abort(client: &Stream, target: &Stream, meter: &Meter) {
     abort_one(target, &meter.up);
     abort_one(client, &meter.down);
 }
 
-fn abort_one(sink: &TcpStream, flow: &FlowMeter) {
-    // Both calls fail only on a socket that is dead already, and then there is nothing to reset.
-    if let Ok(bytes) = sys::unsent(sink) {
+fn abort_one(sink: &Stream, flow: &FlowMeter) {
+    // It fails only on a socket that is dead already, and then there is nothing to reset.
+    if let Ok(bytes) = sink.unsent() {
         flow.destroyed(bytes);
     }
-    let _ = set_socket_linger(sink, Some(Duration::ZERO));
+    sink.reset_on_close();
 }
 
 /// Reads `by`'s socket to its end and hands everything on. The end is not passed on: a FIN before the RST would make a
@@ -71,9 +67,9 @@ async fn deliver_rest(pump: &mut Pump<'_>, by: Side) {
 }
 
 /// Cancel safe.
-async fn acknowledged(sink: &TcpStream) {
+async fn acknowledged(sink: &Stream) {
     let mut pause = FIRST_LOOK;
-    while sys::unsent(sink).is_ok_and(|bytes| bytes > 0) {
+    while sink.unsent().is_ok_and(|bytes| bytes > 0) {
         sleep(pause).await;
         pause = (pause * 2).min(LONGEST_LOOK);
     }

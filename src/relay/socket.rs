@@ -1,15 +1,17 @@
 //! Reads and writes that leave tokio's readiness right, on shared references.
 //!
 //! With edge-triggered epoll, a short read or write means that the socket is drained or full (epoll(7), question 9).
-//! `TcpStream::try_read` does not use that, so every message would pay one more call that ends in EAGAIN. Here a short
-//! transfer clears the readiness at once. Two system calls per message are the floor, and this reaches it.
+//! tokio's `try_read` does not use that, so every message would pay one more call that ends in EAGAIN. Here a short
+//! transfer clears the readiness at once, where the kind of socket allows it. Two system calls per message are the
+//! floor, and this reaches it over TCP.
 
 use std::io;
 
 use rustix::io::Errno;
 use rustix::net::{RecvFlags, SendFlags, recv, send};
 use tokio::io::Interest;
-use tokio::net::TcpStream;
+
+use crate::transport::Stream;
 
 /// What one transfer did.
 pub(super) enum Moved {
@@ -20,20 +22,21 @@ pub(super) enum Moved {
 }
 
 /// Reads once.
-pub(super) fn read(socket: &TcpStream, buffer: &mut [u8]) -> io::Result<Moved> {
-    let length = buffer.len();
+pub(super) fn read(socket: &Stream, buffer: &mut [u8]) -> io::Result<Moved> {
+    // Where falling short says nothing, nothing is short.
+    let length = if socket.short_read_empties() { buffer.len() } else { 0 };
     transfer(socket, Interest::READABLE, length, || {
         recv(socket, &mut *buffer, RecvFlags::empty()).map(|(_, n)| n)
     })
 }
 
 /// Writes once, without SIGPIPE.
-pub(super) fn write(socket: &TcpStream, bytes: &[u8]) -> io::Result<Moved> {
+pub(super) fn write(socket: &Stream, bytes: &[u8]) -> io::Result<Moved> {
     transfer(socket, Interest::WRITABLE, bytes.len(), || send(socket, bytes, SendFlags::NOSIGNAL))
 }
 
 fn transfer(
-    socket: &TcpStream,
+    socket: &Stream,
     interest: Interest,
     length: usize,
     mut call: impl FnMut() -> Result<usize, Errno>,
@@ -41,7 +44,7 @@ fn transfer(
     let mut short = 0;
     let answer = socket.try_io(interest, || {
         let moved = retry_on_intr(&mut call)?;
-        if moved == 0 || moved == length {
+        if moved == 0 || moved >= length {
             return Ok(moved);
         }
         short = moved;

@@ -13,11 +13,11 @@ use std::task::{Context, Poll, ready};
 use rustix::io::Errno;
 use rustix::pipe::{PipeFlags, SpliceFlags, fcntl_setpipe_size, pipe_with, splice};
 use tokio::io::Interest;
-use tokio::net::TcpStream;
 
 use super::direction::{At, Fault, Step};
 use super::socket::retry_on_intr;
 use crate::ledger::FlowMeter;
+use crate::transport::Stream;
 
 /// Bytes asked of the kernel for a pipe's size.
 const PIPE_SIZE: usize = 512 << 10;
@@ -94,7 +94,7 @@ impl Pipe {
     }
 
     /// Takes bytes from the source: what was there, or why nothing was.
-    fn fill(&mut self, source: &TcpStream) -> io::Result<Fill> {
+    fn fill(&mut self, source: &Stream) -> io::Result<Fill> {
         let answer = source.try_io(Interest::READABLE, || {
             let moved = retry_on_intr(|| splice(source, None, &self.write, None, MOST_AT_ONCE, FLAGS));
             match moved {
@@ -116,7 +116,7 @@ impl Pipe {
     }
 
     /// Hands bytes to the sink; zero where it takes none now, and its readiness is cleared.
-    fn drain(&mut self, sink: &TcpStream) -> io::Result<usize> {
+    fn drain(&mut self, sink: &Stream) -> io::Result<usize> {
         let answer = sink.try_io(Interest::WRITABLE, || {
             retry_on_intr(|| splice(&self.read, None, sink, None, self.pending, FLAGS))
         });
@@ -149,7 +149,7 @@ pub(super) fn is_unsupported(error: &io::Error) -> bool {
 pub(super) fn flush(
     pipe: &mut Pipe,
     cx: &mut Context<'_>,
-    sink: &TcpStream,
+    sink: &Stream,
     flow: &FlowMeter,
 ) -> Poll<Result<(), Fault>> {
     while pipe.pending > 0 {
@@ -163,8 +163,8 @@ pub(super) fn flush(
 pub(super) fn step(
     pipe: &mut Pipe,
     cx: &mut Context<'_>,
-    source: &TcpStream,
-    sink: &TcpStream,
+    source: &Stream,
+    sink: &Stream,
     flow: &FlowMeter,
 ) -> Poll<Result<Step, Fault>> {
     let filled = match source.poll_read_ready(cx) {

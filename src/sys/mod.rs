@@ -8,5 +8,5 @@ mod sockopt;
 mod tcp_info;
 
 pub(crate) use readiness::readable;
-pub(crate) use sockopt::{bind_address_no_port, unsent};
+pub(crate) use sockopt::{bind_address_no_port, peer_credentials, unsent};
 pub(crate) use tcp_info::tcp_info;

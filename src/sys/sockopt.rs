@@ -30,3 +30,26 @@ pub(crate) fn unsent(socket: impl AsFd) -> io::Result<u32> {
     let answer = unsafe { libc::ioctl(socket.as_fd().as_raw_fd(), libc::TIOCOUTQ, &raw mut bytes) };
     if answer == 0 { Ok(bytes.max(0) as u32) } else { Err(io::Error::last_os_error()) }
 }
+
+/// The process id and the effective user of whoever connected to a Unix socket, at the moment it did (unix(7),
+/// SO_PEERCRED). A process outside our PID namespace has the id 0, which `rustix`'s type cannot hold.
+pub(crate) fn peer_credentials(socket: impl AsFd) -> io::Result<(u32, u32)> {
+    let mut peer = libc::ucred { pid: 0, uid: 0, gid: 0 };
+    let mut length = size_of::<libc::ucred>() as libc::socklen_t;
+    // SAFETY: the kernel writes at most `length` bytes to the structure, which is plain integers and live for the call;
+    // the descriptor is borrowed for the call.
+    let answer = unsafe {
+        libc::getsockopt(
+            socket.as_fd().as_raw_fd(),
+            libc::SOL_SOCKET,
+            libc::SO_PEERCRED,
+            (&raw mut peer).cast(),
+            &raw mut length,
+        )
+    };
+    if answer == 0 {
+        Ok((peer.pid.max(0).cast_unsigned(), peer.uid))
+    } else {
+        Err(io::Error::last_os_error())
+    }
+}

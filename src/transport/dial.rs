@@ -9,16 +9,25 @@ use rustix::net::sockopt::{set_socket_oobinline, set_tcp_nodelay};
 use rustix::net::{AddressFamily, SocketFlags, SocketType, bind, connect, socket_with};
 use tokio::net::TcpStream;
 
+use super::{Stream, unix};
+use crate::address::Address;
 use crate::sys;
 
-/// Connects to `address`, from each of `sources` of its family in turn while the one before has no port left; from
+/// Connects to `address`. One of the network is dialled from each of `sources` of its family in turn while the one before has no port left; from
 /// wherever the kernel chooses where there is none.
 ///
 /// # Errors
 /// The errno of connect(2); EADDRNOTAVAIL once every source is used up.
 ///
 /// Cancel safe: an attempt that is dropped is closed. It has no deadline of its own.
-pub async fn dial(address: SocketAddr, sources: &[IpAddr]) -> io::Result<TcpStream> {
+pub async fn dial(address: &Address, sources: &[IpAddr]) -> io::Result<Stream> {
+    match address {
+        Address::Net(address) => dial_net(*address, sources).await.map(Stream::Tcp),
+        Address::Unix(name) => unix::dial(name).map(Stream::Unix),
+    }
+}
+
+async fn dial_net(address: SocketAddr, sources: &[IpAddr]) -> io::Result<TcpStream> {
     let mut exhausted = None;
     for &source in sources {
         if source.is_ipv4() != address.is_ipv4() {

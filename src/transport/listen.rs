@@ -1,13 +1,18 @@
 //! Listening sockets, and the connections they give.
 
 use std::io;
-use std::net::{SocketAddr, TcpStream};
+use std::net::SocketAddr;
 use std::os::fd::{AsFd, OwnedFd};
 
 use rustix::net::sockopt::{
     set_ipv6_v6only, set_socket_oobinline, set_socket_reuseaddr, set_socket_reuseport, set_tcp_nodelay,
 };
 use rustix::net::{AddressFamily, SocketAddrAny, SocketFlags, SocketType, acceptfrom_with, socket_with};
+use tokio::net::{TcpStream, UnixStream};
+
+use super::Stream;
+use crate::outcome::Client;
+use crate::sys;
 
 /// The kernel cuts this to net.core.somaxconn (listen(2)), which is the administrator's word on it.
 const LONGEST_BACKLOG: i32 = i32::MAX;
@@ -16,10 +21,23 @@ const FLAGS: SocketFlags = SocketFlags::NONBLOCK.union(SocketFlags::CLOEXEC);
 
 /// A connection as it left the accept queue, not yet known to any runtime.
 pub struct Accepted {
-    /// The socket: non-blocking, close-on-exec.
-    pub socket: TcpStream,
+    /// Non-blocking, close-on-exec.
+    socket: OwnedFd,
     /// Who connected.
-    pub client: SocketAddr,
+    pub client: Client,
+}
+
+impl Accepted {
+    /// Puts the connection into the poller of the current runtime.
+    ///
+    /// # Errors
+    /// Where the poller does not take it.
+    pub fn open(self) -> io::Result<Stream> {
+        match self.client {
+            Client::Net(_) => TcpStream::from_std(self.socket.into()).map(Stream::Tcp),
+            Client::Unix { .. } => UnixStream::from_std(self.socket.into()).map(Stream::Unix),
+        }
+    }
 }
 
 /// Binds `address` without listening yet: clients are still refused. An IPv6 socket takes IPv6 alone, so `[::]` never takes 0.0.0.0 by surprise.
@@ -76,7 +94,22 @@ pub fn local_address(socket: impl AsFd) -> io::Result<SocketAddr> {
 /// `WouldBlock` where the queue is empty; otherwise the errno of accept4(2), which says nothing about the listener.
 pub fn accept(listener: impl AsFd) -> io::Result<Accepted> {
     let (socket, client) = acceptfrom_with(listener, FLAGS)?;
+    let client = match client {
+        Some(any) if any.address_family() == AddressFamily::UNIX => unix_client(&socket)?,
+        any => net_client(any),
+    };
+    Ok(Accepted { socket, client })
+}
+
+fn net_client(any: Option<SocketAddrAny>) -> Client {
     // A client that is gone already leaves no address with some kernels; its socket is still worth an honest end.
-    let client = client.and_then(|any: SocketAddrAny| any.try_into().ok());
-    Ok(Accepted { socket: socket.into(), client: client.unwrap_or(([0, 0, 0, 0], 0).into()) })
+    let client = any.and_then(|any: SocketAddrAny| any.try_into().ok());
+    Client::Net(client.unwrap_or(([0, 0, 0, 0], 0).into()))
+}
+
+fn unix_client(socket: &OwnedFd) -> io::Result<Client> {
+    // Urgent data stays in the stream: out of line, its byte would be lost. (It is not inherited here.)
+    set_socket_oobinline(socket, true)?;
+    let (pid, uid) = sys::peer_credentials(socket)?;
+    Ok(Client::Unix { pid, uid })
 }

@@ -5,6 +5,8 @@
 mod dial;
 mod listen;
 mod resolve;
+mod stream;
+mod unix;
 
 use std::net::IpAddr;
 use std::time::Duration;
@@ -15,6 +17,7 @@ use crate::address::TargetAddress;
 pub use dial::dial;
 pub use listen::{Accepted, accept, bind, listen, local_address, share_port};
 pub use resolve::resolve;
+pub use stream::Stream;
 
 /// How a route reaches its target.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -3,29 +3,30 @@
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
-use crate::address::{Host, TargetAddress};
+use crate::address::{Address, Host, TargetAddress};
 
 /// The most addresses of one name that are tried.
 const MOST_ADDRESSES: usize = 16;
 
-/// The addresses of a target, in the order to try them: of a literal itself, of `localhost` both loopback addresses
-/// whatever the resolver says, of a name what the system's resolver answers.
+/// The addresses of a target, in the order to try them: of a literal or a Unix socket itself, of `localhost` both
+/// loopback addresses whatever the resolver says, of a name what the system's resolver answers.
 ///
 /// # Errors
 /// `NotFound` where a name has no address or the look-up fails.
 ///
 /// Cancel safe; a look-up that has begun goes on in its own thread.
-pub async fn resolve(target: &TargetAddress) -> io::Result<Vec<SocketAddr>> {
-    let name = match &target.host {
-        Host::Ip(ip) => return Ok(vec![SocketAddr::new(*ip, target.port)]),
-        Host::Name(name) => name,
+pub async fn resolve(target: &TargetAddress) -> io::Result<Vec<Address>> {
+    let (name, port) = match target {
+        TargetAddress::Unix(name) => return Ok(vec![Address::Unix(name.clone())]),
+        TargetAddress::Net(Host::Ip(ip), port) => return Ok(vec![SocketAddr::new(*ip, *port).into()]),
+        TargetAddress::Net(Host::Name(name), port) => (name, *port),
     };
-    let found = tokio::net::lookup_host((&**name, target.port)).await;
+    let found = tokio::net::lookup_host((&**name, port)).await;
     let mut addresses: Vec<_> = found.into_iter().flatten().take(MOST_ADDRESSES).collect();
     if is_localhost(name) {
         // A hosts file often knows `localhost` in one family only, and the service listens in the other.
         for ip in [IpAddr::from(Ipv4Addr::LOCALHOST), IpAddr::from(Ipv6Addr::LOCALHOST)] {
-            addresses.push(SocketAddr::new(ip, target.port));
+            addresses.push(SocketAddr::new(ip, port));
         }
     }
     let mut seen = Vec::new();
@@ -37,7 +38,7 @@ pub async fn resolve(target: &TargetAddress) -> io::Result<Vec<SocketAddr>> {
     });
     match addresses.is_empty() {
         true => Err(io::Error::new(io::ErrorKind::NotFound, format!("`{name}` has no address"))),
-        false => Ok(addresses),
+        false => Ok(addresses.into_iter().map(Address::Net).collect()),
     }
 }
 

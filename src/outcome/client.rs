@@ -1,0 +1,42 @@
+//! Who connected to us, as the kernel says it.
+
+use std::fmt;
+use std::net::SocketAddr;
+
+use serde::{Serialize, Serializer};
+
+/// The client of a session.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Client {
+    /// The address it connected from.
+    Net(SocketAddr),
+    /// The process that connected to a Unix socket, at the moment it did (unix(7), SO_PEERCRED).
+    Unix {
+        /// Its process id; 0 where it has none in our PID namespace.
+        pid: u32,
+        /// Its effective user.
+        uid: u32,
+    },
+}
+
+impl From<SocketAddr> for Client {
+    fn from(address: SocketAddr) -> Self {
+        Client::Net(address)
+    }
+}
+
+impl fmt::Display for Client {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Client::Net(address) => address.fmt(f),
+            Client::Unix { pid, uid } => write!(f, "unix:pid={pid},uid={uid}"),
+        }
+    }
+}
+
+/// The text of the record.
+impl Serialize for Client {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
+    }
+}

@@ -4,6 +4,7 @@
 //! synchronous and meant for the moment after an error, never for the data path. What may not be read is said, not
 //! guessed.
 
+pub mod counters;
 pub mod holders;
 pub mod limits;
 mod masking;
@@ -13,6 +14,8 @@ pub mod process;
 pub mod program;
 mod residence;
 pub mod rights;
+pub mod routing;
+pub mod settings;
 pub mod sockets;
 
 use std::fs::File;

@@ -2,7 +2,9 @@
 //!
 //! Everything `rustix` already does safely is called where it is needed; it is not repeated here.
 
+pub(crate) mod netlink;
 mod readiness;
+pub(crate) mod rtnetlink;
 pub(crate) mod sock_diag;
 mod sockopt;
 mod tcp_info;

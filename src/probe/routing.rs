@@ -1,0 +1,252 @@
+//! Links, addresses, routes, rules, neighbours and queues of this network namespace.
+//!
+//! Everything comes over rtnetlink and is readable for everybody. Names are escaped here. Nothing is sent on the network:
+//! a route is the kernel's own choice for a connection of this user, not a packet.
+
+use std::io;
+use std::net::{IpAddr, SocketAddr};
+
+use serde::Serialize;
+
+use super::masking::printable;
+use crate::sys::rtnetlink;
+
+pub use crate::sys::rtnetlink::{Address, Filter, Link, Neighbour, Path, PolicyRule, Qdisc, RouteKind};
+
+/// How a connection would leave.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub enum Route {
+    /// There is a way.
+    Way(Path),
+    /// The kernel refuses, with the errno a connect(2) would meet: ENETUNREACH without a route (or by an unreachable
+    /// rule), EHOSTUNREACH by an unreachable route, EACCES by a prohibiting one, EINVAL by a black hole.
+    Refused(i32),
+    /// It could not be asked; why.
+    NotReadable(String),
+}
+
+/// Everything below the firewall that a packet to an address meets.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Routing {
+    /// Where it would go.
+    pub route: Route,
+    /// Every link.
+    pub links: Vec<Link>,
+    /// Every address.
+    pub addresses: Vec<Address>,
+    /// The queues of every link.
+    pub qdiscs: Vec<Qdisc>,
+    /// The filters of the loopback link and of the link the route takes.
+    pub filters: Vec<Filter>,
+    /// Where the kernel refuses: the routes and rules that forbid and cover the address.
+    pub forbidding: Vec<Forbidding>,
+    /// What is known about the next hop, where there is one to ask for.
+    pub neighbour: Option<Neighbour>,
+    /// What could not be read and why, in words.
+    pub not_readable: Vec<String>,
+}
+
+/// A row that forbids.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[allow(missing_docs)] // A route, a rule.
+pub enum Forbidding {
+    Route(Path),
+    Rule(PolicyRule),
+}
+
+const IFNAMSIZ: usize = 16;
+
+/// Every link of this namespace, its name escaped.
+pub fn links() -> io::Result<Vec<Link>> {
+    let links = rtnetlink::links()?.rows.into_iter();
+    Ok(links.map(|link| Link { name: printable(&link.name, IFNAMSIZ), ..link }).collect())
+}
+
+/// Every address of this namespace.
+pub fn addresses() -> io::Result<Vec<Address>> {
+    Ok(rtnetlink::addresses()?.rows)
+}
+
+/// Every queue of this namespace.
+pub fn qdiscs() -> io::Result<Vec<Qdisc>> {
+    let qdiscs = rtnetlink::qdiscs()?.rows.into_iter();
+    Ok(qdiscs.map(|qdisc| Qdisc { kind: printable(&qdisc.kind, IFNAMSIZ), ..qdisc }).collect())
+}
+
+/// How a TCP connection of this user to an address would leave; a port of 0 is none in particular.
+pub fn route_to(to: SocketAddr, from: Option<IpAddr>) -> Route {
+    let link = if let SocketAddr::V6(v6) = to { v6.scope_id() } else { 0 };
+    match rtnetlink::path_to(SocketAddr::new(to.ip().to_canonical(), to.port()), from, link) {
+        Ok(path) => Route::Way(path),
+        Err(error) => match error.raw_os_error() {
+            Some(errno @ (libc::ENETUNREACH | libc::EHOSTUNREACH | libc::EACCES | libc::EINVAL)) => {
+                Route::Refused(errno)
+            }
+            _ => Route::NotReadable(error.to_string()),
+        },
+    }
+}
+
+/// What is known about a neighbour on a link.
+pub fn neighbour(ip: IpAddr, link: u32) -> io::Result<Neighbour> {
+    rtnetlink::neighbour(ip, link)
+}
+
+impl Routing {
+    /// Reads it all for one address; about a millisecond.
+    pub fn read(to: SocketAddr) -> Routing {
+        let mut not_readable = Vec::new();
+        let route = route_to(to, None);
+        let links = noted(links(), "links", &mut not_readable);
+        let addresses = noted(addresses(), "addresses", &mut not_readable);
+        let qdiscs = noted(qdiscs(), "queues", &mut not_readable);
+        let mut routing = Routing {
+            route,
+            links,
+            addresses,
+            qdiscs,
+            filters: Vec::new(),
+            forbidding: Vec::new(),
+            neighbour: None,
+            not_readable,
+        };
+        routing.add_filters();
+        match &routing.route {
+            Route::Refused(_) => routing.add_forbidding(to.ip().to_canonical()),
+            Route::Way(path) if path.kind == RouteKind::Unicast => {
+                routing.neighbour = neighbour(path.gateway.unwrap_or(to.ip()), path.link).ok();
+            }
+            _ => {}
+        }
+        routing
+    }
+
+    /// The link with this number.
+    pub fn link(&self, index: u32) -> Option<&Link> {
+        self.links.iter().find(|link| link.index == index)
+    }
+
+    /// The loopback link, of which every namespace has one.
+    pub fn loopback(&self) -> Option<&Link> {
+        self.links.iter().find(|link| link.loopback)
+    }
+
+    /// The link by which packets to the address leave: the loopback one for every address of this machine.
+    pub fn way_out(&self) -> Option<&Link> {
+        match &self.route {
+            Route::Way(path) if path.kind == RouteKind::Local => self.loopback(),
+            Route::Way(path) => self.link(path.link),
+            _ => None,
+        }
+    }
+
+    fn add_filters(&mut self) {
+        let mut wanted: Vec<u32> =
+            [self.loopback(), self.way_out()].into_iter().flatten().map(|link| link.index).collect();
+        wanted.dedup();
+        for index in wanted {
+            let root = self.qdiscs.iter().find(|qdisc| qdisc.link == index && qdisc.root);
+            let root = root.map(|qdisc| qdisc.handle).filter(|handle| *handle != 0);
+            match rtnetlink::filters(index, root) {
+                Ok(found) => self.filters.extend(found.rows.into_iter().map(escaped)),
+                Err(error) => self.not_readable.push(format!("packet filters of tc ({error})")),
+            }
+        }
+    }
+
+    fn add_forbidding(&mut self, ip: IpAddr) {
+        let ipv6 = ip.is_ipv6();
+        match rtnetlink::routes(ipv6) {
+            Ok(table) => {
+                let rows =
+                    table.rows.into_iter().filter(|path| forbids(path.kind) && covers(path.network, ip));
+                self.forbidding.extend(rows.map(Forbidding::Route));
+                if table.cut {
+                    self.not_readable.push("the whole routing table (it is too long)".to_owned());
+                }
+            }
+            Err(error) => self.not_readable.push(format!("routing tables ({error})")),
+        }
+        match rtnetlink::policy_rules(ipv6) {
+            Ok(rules) => {
+                let rows = rules.rows.into_iter().filter(|rule| {
+                    rule.forbids.is_some() && (rule.to.is_none() || covers(rule.to, ip) != rule.inverted)
+                });
+                self.forbidding.extend(rows.map(|rule| Forbidding::Rule(escaped_rule(rule))));
+            }
+            Err(error) => self.not_readable.push(format!("routing rules ({error})")),
+        }
+    }
+}
+
+fn noted<T>(read: io::Result<Vec<T>>, what: &str, not_readable: &mut Vec<String>) -> Vec<T> {
+    read.unwrap_or_else(|error| {
+        not_readable.push(format!("{what} ({error})"));
+        Vec::new()
+    })
+}
+
+fn escaped(filter: Filter) -> Filter {
+    let actions = filter.actions.iter().map(|action| printable(action, 40)).collect();
+    Filter { kind: printable(&filter.kind, IFNAMSIZ), actions, ..filter }
+}
+
+fn escaped_rule(rule: PolicyRule) -> PolicyRule {
+    let interfaces = rule.interfaces.iter().map(|name| printable(name, IFNAMSIZ)).collect();
+    PolicyRule { interfaces, ..rule }
+}
+
+fn forbids(kind: RouteKind) -> bool {
+    matches!(kind, RouteKind::Blackhole | RouteKind::Unreachable | RouteKind::Prohibit)
+}
+
+/// Whether a network has an address; no network has them all.
+pub fn covers(network: Option<(IpAddr, u8)>, ip: IpAddr) -> bool {
+    match (network, ip) {
+        (None, _) => true,
+        (Some((IpAddr::V4(first), length)), IpAddr::V4(ip)) => {
+            let mask = u32::MAX.checked_shl(32 - u32::from(length.min(32))).unwrap_or(0);
+            first.to_bits() & mask == ip.to_bits() & mask
+        }
+        (Some((IpAddr::V6(first), length)), IpAddr::V6(ip)) => {
+            let mask = u128::MAX.checked_shl(128 - u32::from(length.min(128))).unwrap_or(0);
+            first.to_bits() & mask == ip.to_bits() & mask
+        }
+        _ => false,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_network_has_its_own_addresses_and_no_others() {
+        let network = |text: &str, length| Some((text.parse().unwrap(), length));
+        let ip = |text: &str| text.parse::<IpAddr>().unwrap();
+
+        assert!(covers(network("10.200.6.0", 24), ip("10.200.6.255")));
+        assert!(!covers(network("10.200.6.0", 24), ip("10.200.7.0")));
+        assert!(covers(network("0.0.0.0", 0), ip("203.0.113.9")) && covers(None, ip("::1")));
+        assert!(covers(network("fd00::", 8), ip("fd12::1")) && !covers(network("fd00::", 8), ip("10.0.0.1")));
+    }
+
+    #[test]
+    fn a_loopback_address_leaves_by_the_loopback_link() {
+        let routing = Routing::read(([127, 0, 0, 1], 80).into());
+
+        assert!(matches!(&routing.route, Route::Way(path) if path.kind == RouteKind::Local), "{routing:?}");
+        assert_eq!(routing.way_out().unwrap().name, "lo");
+        assert!(routing.not_readable.is_empty(), "{:?}", routing.not_readable);
+    }
+
+    /// TEST-NET-1 (RFC 5737) is nobody's: the way is the default one, or none at all.
+    #[test]
+    fn an_address_elsewhere_is_no_local_one() {
+        match route_to(([192, 0, 2, 7], 0).into(), None) {
+            Route::Way(path) => assert_ne!(path.kind, RouteKind::Local),
+            Route::Refused(errno) => assert_eq!(errno, libc::ENETUNREACH),
+            Route::NotReadable(why) => panic!("{why}"),
+        }
+    }
+}

@@ -31,6 +31,20 @@ pub enum Cause {
 }
 
 impl Cause {
+    /// One of each code, in the order of the README's table. (The errno stands for any.)
+    pub const ALL: [Cause; 10] = [
+        Cause::Refused,
+        Cause::TimedOut,
+        Cause::Unreachable,
+        Cause::Reset,
+        Cause::NoAddress,
+        Cause::NoSourcePort,
+        Cause::NoDescriptor,
+        Cause::NoMemory,
+        Cause::Denied,
+        Cause::Other(0),
+    ];
+
     /// The cause of a failed dial.
     pub fn of_dial(error: &io::Error) -> Cause {
         let Some(code) = error.raw_os_error() else {

@@ -120,7 +120,7 @@ impl End {
         if self == End::Done { "fin" } else { "rst" }
     }
 
-    /// The first letter of HAProxy's termination state that tells the same (HAProxy manual, 8.5); for `Done` it is `-`.
+    /// HAProxy's termination state that tells the same (HAProxy manual, 8.5).
     pub fn haproxy(self) -> &'static str {
         match self {
             End::Done => "--",

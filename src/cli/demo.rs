@@ -34,6 +34,7 @@ code{background:#8883;padding:.1em .3em;border-radius:.2em}</style>
 <h1>It works</h1>
 <p>Loopgate accepted your connection, carried it to this little service and brought the answer back. The record of your
 visit stands in its terminal: <code>end=done</code> says that both sides closed in order and every byte was delivered.
+(Browsers open spare connections, too, and close them unused: <code>up=0 down=0</code>.)
 <p>Now fetch <a href=/large>64 MiB</a>: the record will say <code>way=splice</code>, for the bytes never left the kernel.
 <p>Your own service, say on port 3000: <code>loopgate 8080:3000</code>.
 ";
@@ -60,7 +61,7 @@ fn invite(declared: &Declared) {
     for listening in &declared.listening {
         let address = listening.address;
         tracing::info!("open http://{address}/ or run: curl http://{address}/");
-        tracing::info!("each visit becomes one record below; Ctrl-C stops");
+        tracing::info!("each connection becomes one record below; Ctrl-C stops");
     }
 }
 

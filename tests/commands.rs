@@ -1,0 +1,119 @@
+//! What a person sees who types a command: the demo from its first line to its exit, and wrong command lines.
+
+#![allow(
+    clippy::unwrap_used,
+    reason = "clippy.toml frees functions marked #[test], not the helpers beside them"
+)]
+
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::TcpStream;
+use std::process::{Child, Command, Stdio};
+use std::sync::mpsc::{Receiver, channel};
+use std::thread;
+use std::time::Duration;
+
+use rustix::process::{Pid, Signal, kill_process};
+
+/// Far longer than anything here takes: a test that waits this long has failed.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+fn loopgate(arguments: &[&str]) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_loopgate"));
+    command.args(arguments).stdin(Stdio::null());
+    command
+}
+
+/// A running `loopgate`, ended with the test.
+struct Running {
+    child: Child,
+    lines: Receiver<String>,
+}
+
+impl Running {
+    fn start(arguments: &[&str]) -> Running {
+        let mut child = loopgate(arguments).stderr(Stdio::piped()).spawn().unwrap();
+        let told = BufReader::new(child.stderr.take().unwrap());
+        let (sender, lines) = channel();
+        thread::spawn(move || told.lines().map_while(Result::ok).try_for_each(|line| sender.send(line)));
+        Running { child, lines }
+    }
+
+    /// The next line that has `words` in it.
+    fn line_with(&self, words: &str) -> String {
+        loop {
+            let line = self.lines.recv_timeout(PATIENCE).unwrap_or_else(|e| panic!("no line {words:?}: {e}"));
+            if line.contains(words) {
+                return line;
+            }
+        }
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// What is told about a wrong command line, and the exit code.
+fn refused(arguments: &[&str]) -> (String, Option<i32>) {
+    let output = loopgate(arguments).output().unwrap();
+    (String::from_utf8(output.stderr).unwrap(), output.status.code())
+}
+
+#[test]
+fn the_demo_says_what_to_open_and_shows_the_visit() {
+    let mut demo = Running::start(&["demo", "127.0.0.1:0"]);
+    let invitation = demo.line_with("open http://");
+    let address = invitation.split("http://").nth(1).unwrap().split('/').next().unwrap();
+
+    let mut visit = TcpStream::connect(address).unwrap();
+    visit.write_all(b"GET / HTTP/1.1\r\nHost: demo\r\n\r\n").unwrap();
+    let mut page = String::new();
+    visit.read_to_string(&mut page).unwrap();
+    drop(visit);
+
+    assert!(page.starts_with("HTTP/1.1 200 OK\r\n") && page.contains("It works"), "{page}");
+    assert!(demo.line_with("route=demo").contains("end=done"));
+    kill_process(Pid::from_child(&demo.child), Signal::TERM).unwrap();
+    demo.line_with("stopped");
+    assert_eq!(demo.child.wait().unwrap().code(), Some(0));
+}
+
+#[test]
+fn a_wrong_command_line_is_told_what_to_write() {
+    let cases: [(&[&str], &str); 8] = [
+        (&["8080"], "write 8080:3000 to forward to port 3000"),
+        (&["8080:3000:x"], r#"argument "8080:3000:x": "x" is not a port"#),
+        (&["serve"], "the commands are run, validate"),
+        (&["8080:3000", "run"], "write loopgate run and then the rest"),
+        (&["-c", "loopgate.toml"], "loopgate run -c FILE"),
+        (&["run", "loopgate.toml"], "loopgate run -c loopgate.toml"),
+        (&["run", "-c", "/no/such/file.toml"], "/no/such/file.toml: there is no such file"),
+        (&["8080:3000", "--frobnicate"], "unexpected argument '--frobnicate'"),
+    ];
+
+    for (arguments, words) in cases {
+        let (told, code) = refused(arguments);
+        assert!(told.contains(words), "{arguments:?}: {told}");
+        assert_eq!(code, Some(2), "{arguments:?}");
+    }
+}
+
+#[test]
+fn without_a_configuration_it_says_where_it_looked() {
+    let empty = tempfile::tempdir().unwrap();
+    let mut run = loopgate(&["run"]);
+    run.current_dir(&empty).env("HOME", empty.path());
+    run.env_remove("LOOPGATE_CONFIG").env_remove("XDG_CONFIG_HOME");
+
+    // Where /etc has one it would be run, and this test has nothing to say.
+    if std::path::Path::new("/etc/loopgate/loopgate.toml").exists() {
+        return;
+    }
+    let told = String::from_utf8(run.output().unwrap().stderr).unwrap();
+
+    assert!(told.starts_with("error: no configuration: $LOOPGATE_CONFIG is not set"), "{told}");
+    assert!(told.contains("./loopgate.toml") && told.contains("/.config/loopgate/loopgate.toml"), "{told}");
+}

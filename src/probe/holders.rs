@@ -1,10 +1,12 @@
 //! Which processes hold a socket: inode → /proc/PID/fd.
 //!
 //! All holders are found, not the first: a socket may be shared by a master and its workers. The processes of the
-//! socket's user are looked into first, the youngest first, because what took a port is usually young. The search has a
-//! budget, since a machine can have hundreds of thousands of descriptors (some 5 µs each), and it counts the processes
-//! it was not allowed to look into, so that nobody concludes "free" from "not seen".
+//! socket's control group are looked into first, then those of its user, then the rest; among them the youngest first,
+//! because what took a port is usually young. The search has a budget, since a machine can have hundreds of thousands of
+//! descriptors (some 5 µs each), and it counts the processes it was not allowed to look into, so that nobody concludes
+//! "free" from "not seen".
 
+use std::cmp::Reverse;
 use std::collections::BTreeSet;
 use std::fs;
 use std::os::unix::fs::MetadataExt;
@@ -13,19 +15,22 @@ use std::time::{Duration, Instant};
 use rustix::fs::{CWD, Dir, Mode, OFlags, openat, readlinkat};
 use rustix::io::Errno;
 
-use super::process;
 use super::sockets::Socket;
+use super::{cgroups, process};
 use crate::outcome::Holder;
 
 /// How long a search may take before it stops and says that there may be others.
 pub const BUDGET: Duration = Duration::from_millis(300);
+
+/// How long it may take once a holder is known and only those are left who are less likely to have it.
+const ENOUGH: Duration = Duration::from_millis(50);
 
 /// What a search found.
 #[derive(Clone, Debug, Default)]
 pub struct Search {
     /// Every descriptor found, at most one per process and socket.
     pub found: Vec<Held>,
-    /// How many processes could not be looked into for want of rights.
+    /// How many processes could not be looked into for want of rights, or of a descriptor to do it with.
     pub closed: usize,
     /// Whether the budget ran out first.
     pub cut_short: bool,
@@ -46,31 +51,40 @@ pub struct Held {
 pub fn of(sockets: &[Socket]) -> Search {
     let inodes: BTreeSet<u32> =
         sockets.iter().map(|socket| socket.inode).filter(|inode| *inode != 0).collect();
-    let users: BTreeSet<u32> = sockets.iter().map(|socket| socket.uid).collect();
     let mut search = Search::default();
     if inodes.is_empty() {
         return search;
     }
-    let deadline = Instant::now() + BUDGET;
-    for pid in in_order(&users) {
-        if Instant::now() >= deadline {
-            search.cut_short = true;
-            break;
-        }
-        match descriptors(pid, &inodes, deadline) {
-            Ok(Looked { held, cut_short }) => {
-                search.cut_short |= cut_short;
-                search.note(pid, held);
-            }
-            Err(Errno::ACCESS | Errno::PERM) => search.closed += 1,
-            // It ended meanwhile; a process that ended holds nothing.
-            Err(_) => {}
-        }
+    let start = Instant::now();
+    let mut looked_into = BTreeSet::new();
+    for circle in [in_groups(sockets, start + ENOUGH), of_users(sockets), pids()] {
+        let budget = if search.found.is_empty() { BUDGET } else { ENOUGH };
+        let mut left: Vec<u32> = circle.into_iter().filter(|pid| looked_into.insert(*pid)).collect();
+        left.sort_unstable_by_key(|pid| Reverse(*pid));
+        search.look_into(&left, &inodes, start + budget);
     }
     search
 }
 
 impl Search {
+    fn look_into(&mut self, pids: &[u32], inodes: &BTreeSet<u32>, deadline: Instant) {
+        for pid in pids {
+            if Instant::now() >= deadline {
+                self.cut_short = true;
+                return;
+            }
+            match descriptors(*pid, inodes, deadline) {
+                Ok(Looked { held, cut_short, .. }) => {
+                    self.cut_short |= cut_short;
+                    self.note(*pid, held);
+                }
+                Err(Errno::ACCESS | Errno::PERM | Errno::MFILE | Errno::NFILE) => self.closed += 1,
+                // It ended meanwhile; a process that ended holds nothing.
+                Err(_) => {}
+            }
+        }
+    }
+
     fn note(&mut self, pid: u32, held: Vec<(u32, u32)>) {
         if held.is_empty() {
             return;
@@ -87,14 +101,19 @@ impl Search {
 /// The processes that fit what everybody may know of a socket: its user, and its cgroup where that tells them apart.
 /// They are no proof: `Holder::proven` is false.
 pub fn candidates(socket: &Socket) -> Vec<Holder> {
-    let of_user: Vec<u32> =
-        pids().into_iter().filter(|pid| process::effective_user(*pid).ok() == Some(socket.uid)).collect();
-    let of_cgroup: Vec<u32> = of_user
-        .iter()
-        .copied()
-        .filter(|pid| socket.cgroup.is_some() && process::cgroup(*pid) == socket.cgroup)
-        .collect();
-    let fitting = if of_cgroup.is_empty() { of_user } else { of_cgroup };
+    let deadline = Instant::now() + BUDGET;
+    let fits =
+        |pid: &u32| Instant::now() < deadline && process::effective_user(*pid).ok() == Some(socket.uid);
+    let in_group = in_groups(std::slice::from_ref(socket), deadline).into_iter().filter(fits);
+    let mut fitting: Vec<u32> = in_group.collect();
+    if fitting.is_empty() {
+        let of_user: Vec<u32> = pids().into_iter().filter(fits).collect();
+        let of_group = |pid: &u32| socket.cgroup.is_some() && cgroups::of(*pid) == socket.cgroup;
+        fitting = of_user.iter().copied().filter(of_group).collect();
+        if fitting.is_empty() {
+            fitting = of_user;
+        }
+    }
     fitting
         .into_iter()
         .filter_map(|pid| process::identify(pid).ok())
@@ -107,18 +126,20 @@ pub fn candidates(socket: &Socket) -> Vec<Holder> {
 
 /// More than this fit so badly that naming them helps nobody.
 const MAX_CANDIDATES: usize = 16;
+/// Sockets of more groups than this are no one service's.
+const MAX_GROUPS: usize = 4;
 
-/// Every process id, those of the wanted users first, the youngest first.
-fn in_order(users: &BTreeSet<u32>) -> Vec<u32> {
-    let mut order: Vec<(bool, u32)> = pids()
-        .into_iter()
-        .map(|pid| {
-            let owner = fs::metadata(format!("/proc/{pid}")).map(|metadata| metadata.uid());
-            (owner.is_ok_and(|owner| users.contains(&owner)), pid)
-        })
-        .collect();
-    order.sort_unstable_by(|a, b| b.cmp(a));
-    order.into_iter().map(|(_, pid)| pid).collect()
+/// The processes of the sockets' control groups; none where a group tells nothing.
+fn in_groups(sockets: &[Socket], deadline: Instant) -> Vec<u32> {
+    let groups: BTreeSet<u64> = sockets.iter().filter_map(|socket| socket.cgroup).collect();
+    groups.into_iter().take(MAX_GROUPS).filter_map(|id| cgroups::members(id, deadline)).flatten().collect()
+}
+
+/// The processes of the sockets' users, by the owner of /proc/PID; what is not dumpable is root's there.
+fn of_users(sockets: &[Socket]) -> Vec<u32> {
+    let users: BTreeSet<u32> = sockets.iter().map(|socket| socket.uid).collect();
+    let owner = |pid: &u32| fs::metadata(format!("/proc/{pid}")).map(|metadata| metadata.uid());
+    pids().into_iter().filter(|pid| owner(pid).is_ok_and(|owner| users.contains(&owner))).collect()
 }
 
 fn pids() -> Vec<u32> {
@@ -129,25 +150,46 @@ fn pids() -> Vec<u32> {
 struct Looked {
     /// (inode, descriptor)
     held: Vec<(u32, u32)>,
+    /// How many descriptors it has, or had until all were found.
+    count: u32,
     cut_short: bool,
 }
 
-/// Looks through the descriptors of one process, one readlinkat(2) each.
+/// Looks through the descriptors of one process. Where its first thread has ended and others go on, that thread has no
+/// descriptors any more and the others have them all.
 fn descriptors(pid: u32, inodes: &BTreeSet<u32>, deadline: Instant) -> Result<Looked, Errno> {
+    let looked = descriptors_in(&format!("/proc/{pid}/fd"), inodes, deadline)?;
+    if looked.count > 0 {
+        return Ok(looked);
+    }
+    let threads = fs::read_dir(format!("/proc/{pid}/task")).into_iter().flatten().filter_map(Result::ok);
+    for thread in threads.take(MAX_THREADS) {
+        let folder = format!("/proc/{pid}/task/{}/fd", thread.file_name().to_string_lossy());
+        match descriptors_in(&folder, inodes, deadline) {
+            Ok(found) if found.count > 0 => return Ok(found),
+            _ => {}
+        }
+    }
+    Ok(looked)
+}
+
+const MAX_THREADS: usize = 64;
+
+/// One readlinkat(2) for each descriptor.
+fn descriptors_in(folder: &str, inodes: &BTreeSet<u32>, deadline: Instant) -> Result<Looked, Errno> {
     let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
-    let mut directory = Dir::new(openat(CWD, format!("/proc/{pid}/fd"), flags, Mode::empty())?)?;
-    let mut looked = Looked { held: Vec::new(), cut_short: false };
+    let mut directory = Dir::new(openat(CWD, folder, flags, Mode::empty())?)?;
+    let mut looked = Looked { held: Vec::new(), count: 0, cut_short: false };
     let mut missing = inodes.clone();
     let mut link = Vec::with_capacity(64);
-    let mut count = 0u32;
     while let Some(entry) = directory.read() {
         let entry = entry?;
         let Some(descriptor) = entry.file_name().to_str().ok().and_then(|name| name.parse().ok()) else {
             continue;
         };
-        count += 1;
+        looked.count += 1;
         // One process alone can have a million descriptors.
-        if count.is_multiple_of(256) && Instant::now() >= deadline {
+        if looked.count.is_multiple_of(256) && Instant::now() >= deadline {
             looked.cut_short = true;
             break;
         }
@@ -206,9 +248,7 @@ mod tests {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let rows = sockets::on_port(listener.local_addr().unwrap().port()).rows;
 
-        let order = in_order(&BTreeSet::from([rows[0].uid]));
-
-        assert!(order.contains(&std::process::id()));
+        assert!(of_users(&rows).contains(&std::process::id()));
         assert!(candidates(&rows[0]).iter().all(|holder| !holder.proven && holder.uid == rows[0].uid));
     }
 

@@ -4,6 +4,7 @@
 //! synchronous and meant for the moment after an error, never for the data path. What may not be read is said, not
 //! guessed.
 
+mod cgroups;
 pub mod counters;
 pub mod holders;
 pub mod limits;

@@ -7,7 +7,6 @@ use std::fs;
 use std::io;
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::MetadataExt;
-use std::path::Path;
 use std::time::{Duration, SystemTime};
 
 use rustix::param::clock_ticks_per_second;
@@ -198,13 +197,6 @@ impl Stat {
             started_ticks: field(22)?.parse().ok()?,
         })
     }
-}
-
-/// The inode of a process's cgroup directory, which the kernel calls the id of the cgroup (cgroups(7), version 2).
-pub fn cgroup(pid: u32) -> Option<u64> {
-    let lines = read_text(format!("/proc/{pid}/cgroup"), MAX_SMALL_FILE).ok()?;
-    let path = lines.lines().find_map(|line| line.strip_prefix("0::/"))?;
-    Some(fs::metadata(Path::new("/sys/fs/cgroup").join(path)).ok()?.ino())
 }
 
 #[cfg(test)]

@@ -237,7 +237,7 @@ impl Serialize for Subject {
 }
 
 /// `EADDRINUSE`; a number where errno(3) names none that we meet.
-pub(super) fn errno_name(errno: i32) -> Cow<'static, str> {
+pub(crate) fn errno_name(errno: i32) -> Cow<'static, str> {
     Cow::Borrowed(match errno {
         libc::EADDRINUSE => "EADDRINUSE",
         libc::EADDRNOTAVAIL => "EADDRNOTAVAIL",

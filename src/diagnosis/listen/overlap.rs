@@ -53,7 +53,7 @@ fn same_link(wanted: SocketAddr, socket: &Socket) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::diagnosis::facts::samples::listener;
+    use crate::diagnosis::listen::facts::samples::listener;
 
     #[test]
     fn addresses_overlap_as_the_kernel_has_it() {

@@ -5,9 +5,9 @@
 use std::fmt::Write as _;
 
 use super::bind::BindFinding;
-use super::finding::errno_name;
-use super::verdict::Verdict;
 use super::wording::{details, names, pids, summary};
+use crate::diagnosis::finding::errno_name;
+use crate::diagnosis::verdict::Verdict;
 use crate::outcome::Holder;
 
 /// More failures than this are listed with one line each, and the second limit ends that list.

@@ -1,5 +1,5 @@
 use super::*;
-use crate::diagnosis::facts::samples::{failure, holder, listener, socket, taken};
+use crate::diagnosis::listen::facts::samples::{failure, holder, listener, socket, taken};
 use crate::probe::network::Ipv6Address;
 
 fn verdict(facts: BindFacts) -> &'static str {

@@ -9,7 +9,7 @@ use serde::Serialize;
 
 use super::facts::{BindFacts, Blocker, gather};
 use super::overlap::Overlap;
-use super::verdict::{Certainty, Verdict};
+use crate::diagnosis::verdict::{Certainty, Verdict};
 use crate::outcome::Holder;
 use crate::probe::sockets::TcpState;
 

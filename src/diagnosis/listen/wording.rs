@@ -9,7 +9,7 @@ use std::time::Duration;
 use super::bind::{BindFinding, decisive};
 use super::facts::{BindFacts, Blocker};
 use super::overlap::Overlap;
-use super::verdict::Verdict;
+use crate::diagnosis::verdict::Verdict;
 use crate::outcome::Holder;
 use crate::probe::sockets::TcpState;
 

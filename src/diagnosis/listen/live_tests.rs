@@ -9,7 +9,8 @@ use std::time::{Duration, Instant};
 use rustix::net::{AddressFamily, SocketFlags, SocketType, socket_with};
 use rustix::process::{Pid, Signal, WaitOptions, kill_process, waitpid};
 
-use super::{BindFinding, Verdict, bind_failure, bind_report, exit_code};
+use super::{BindFinding, bind_failure, bind_report, exit_code};
+use crate::diagnosis::Verdict;
 use crate::probe::sockets::{self, TcpState};
 
 /// A child that is ended with the test.
@@ -105,7 +106,7 @@ fn a_stopped_child_is_named_as_suspended() {
 fn a_second_copy_of_this_program_is_already_running() {
     let (listener, address) = listen("127.0.0.1:0");
     let mut copy = Command::new(std::env::current_exe().unwrap());
-    copy.args(["--exact", "diagnosis::live_tests::as_a_second_copy_it_keeps_the_listener"]);
+    copy.args(["--exact", "diagnosis::listen::live_tests::as_a_second_copy_it_keeps_the_listener"]);
     let _child = hold(
         {
             copy.env(SECOND_COPY, "1");

@@ -1,5 +1,5 @@
 use super::*;
-use crate::diagnosis::facts::samples::{failure, holder, listener, taken};
+use crate::diagnosis::listen::facts::samples::{failure, holder, listener, taken};
 
 #[test]
 fn a_report_names_route_holder_overlap_proof_and_the_way_out() {

@@ -8,6 +8,7 @@ mod json;
 mod listen;
 mod text;
 mod verdict;
+mod who;
 
 pub use finding::{Check, Detail, Diagnosis, Evidence, Fix, NotReadable, Question, Status, Subject, Warning};
 pub use json::{SCHEMA, json};

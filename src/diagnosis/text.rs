@@ -50,12 +50,17 @@ pub fn screen(diagnosis: &Diagnosis, heading: &str) -> String {
     text
 }
 
-fn headline(diagnosis: &Diagnosis) -> String {
+/// The first line of a block.
+pub(super) fn headline(diagnosis: &Diagnosis) -> String {
     let severity = match diagnosis.severity() {
         Severity::Error | Severity::Unclear => "error",
         Severity::Warning => "warning",
         Severity::Fine => "ok",
     };
+    // Its summary is the whole sentence, with every address the other instance holds.
+    if diagnosis.verdict == Verdict::AlreadyRunning {
+        return format!("{severity}: {}\n", diagnosis.summary);
+    }
     let verb = match diagnosis.question {
         Question::Listen => "cannot listen on ",
         Question::Reach | Question::Session => "",

@@ -12,9 +12,12 @@ use std::fs;
 use std::os::unix::fs::MetadataExt;
 use std::time::{Duration, Instant};
 
-use rustix::fs::{CWD, Dir, Mode, OFlags, openat, readlinkat};
+use rustix::fs::{CWD, Dir, Mode, OFlags, fstat, openat, readlinkat};
 use rustix::io::Errno;
+use rustix::net::sockopt::socket_reuseport;
+use rustix::process::{Pid, PidfdFlags, PidfdGetfdFlags, pidfd_getfd, pidfd_open};
 
+use super::read_text;
 use super::sockets::Socket;
 use super::{cgroups, process};
 use crate::outcome::Holder;
@@ -34,6 +37,8 @@ pub struct Search {
     pub closed: usize,
     /// Whether the budget ran out first.
     pub cut_short: bool,
+    /// Whether /proc hides the processes of other users, so that not even their number is known (proc(5), hidepid).
+    pub hidepid: bool,
 }
 
 /// A socket in the hands of a process.
@@ -63,7 +68,30 @@ pub fn of(sockets: &[Socket]) -> Search {
         left.sort_unstable_by_key(|pid| Reverse(*pid));
         search.look_into(&left, &inodes, start + budget);
     }
+    search.hidepid = search.found.is_empty() && hidepid();
     search
+}
+
+/// Whether a socket has SO_REUSEPORT set, which no table tells: asked of a duplicate of the holder's descriptor, which
+/// needs the right to trace the holder (pidfd_getfd(2)). The duplicate is closed at once.
+pub fn shares_port(held: &Held) -> Option<bool> {
+    let pid = Pid::from_raw(held.holder.pid.try_into().ok()?)?;
+    let process = pidfd_open(pid, PidfdFlags::empty()).ok()?;
+    let descriptor = held.descriptor.try_into().ok()?;
+    let socket = pidfd_getfd(&process, descriptor, PidfdGetfdFlags::empty()).ok()?;
+    // The number may mean something else by now.
+    let same = fstat(&socket).is_ok_and(|stat| stat.st_ino == u64::from(held.inode));
+    if same { socket_reuseport(&socket).ok() } else { None }
+}
+
+const MAX_MOUNTS: u64 = 1 << 20;
+
+fn hidepid() -> bool {
+    let mounts = read_text("/proc/self/mounts", MAX_MOUNTS).unwrap_or_default();
+    let proc = mounts.lines().rfind(|line| line.split(' ').nth(1) == Some("/proc"));
+    proc.is_some_and(|line| {
+        line.contains("hidepid=") && !line.contains("hidepid=0") && !line.contains("hidepid=off")
+    })
 }
 
 impl Search {

@@ -18,6 +18,7 @@ pub mod rights;
 pub mod routing;
 pub mod settings;
 pub mod sockets;
+pub mod units;
 
 use std::fs::File;
 use std::io::{self, Read};

@@ -67,6 +67,15 @@ impl Network {
     }
 }
 
+/// Whether IPv6 is switched off for a link or for all of them (disable_ipv6); "no" where that cannot be read.
+pub fn ipv6_is_off(link: &str) -> bool {
+    let off = |name: &str| {
+        let path = format!("/proc/sys/net/ipv6/conf/{}/disable_ipv6", name.replace('/', "."));
+        read_text(path, 16).is_ok_and(|text| text.trim() == "1")
+    };
+    off("all") || off(link)
+}
+
 fn within(ip: Ipv4Addr, (first, length): (Ipv4Addr, u8)) -> bool {
     let mask = u32::MAX.checked_shl(32 - u32::from(length)).unwrap_or(0);
     ip.to_bits() & mask == first.to_bits() & mask

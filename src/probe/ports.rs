@@ -1,8 +1,9 @@
-//! Ports by number: which the kernel gives to outgoing connections, which are reserved, which is free.
+//! Ports by number: which the kernel gives to outgoing connections, which are reserved, which is free; and the try.
 //!
 //! "Free" means free at this moment, by trying. Nothing is kept and nothing listens, not even for an instant: a
 //! listening try could swallow a stranger's connection.
 
+use std::io;
 use std::net::SocketAddr;
 use std::ops::RangeInclusive;
 
@@ -10,6 +11,15 @@ use rustix::net::{self, SocketFlags, SocketType, sockopt};
 use serde::Serialize;
 
 use super::read_text;
+
+/// What is to listen: the two number their ports apart.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
+#[serde(rename_all = "snake_case")]
+#[allow(missing_docs)] // tcp(7), udp(7)
+pub enum Transport {
+    Tcp,
+    Udp,
+}
 
 /// What the kernel does with port numbers (ip(7), ip_sysctl).
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -58,10 +68,21 @@ const REACH: u16 = 64;
 
 /// A port that every one of these addresses (their own port is ignored) could be bound to right now, near `wanted` and
 /// not one of `avoid`. Ports that outgoing connections draw come last: such a port may be taken at the next start.
-pub fn next_free(wanted: u16, addresses: &[SocketAddr], avoid: &[u16], rules: &PortRules) -> Option<u16> {
-    candidates(wanted, rules)
-        .filter(|port| !avoid.contains(port) && !rules.is_reserved(*port))
-        .find(|port| addresses.iter().all(|address| can_bind(SocketAddr::new(address.ip(), *port), address)))
+pub fn next_free(
+    wanted: u16,
+    addresses: &[(SocketAddr, Transport)],
+    avoid: &[u16],
+    rules: &PortRules,
+) -> Option<u16> {
+    let on = |mut address: SocketAddr, port| {
+        address.set_port(port);
+        address
+    };
+    candidates(wanted, rules).filter(|port| !avoid.contains(port) && !rules.is_reserved(*port)).find(|port| {
+        addresses
+            .iter()
+            .all(|(address, transport)| try_bind(on(*address, *port), *transport, Sharing::No).is_ok())
+    })
 }
 
 /// Above the wanted port; where that is the outgoing range, below the range (below 32768 on most machines).
@@ -84,17 +105,35 @@ fn candidates(wanted: u16, rules: &PortRules) -> impl Iterator<Item = u16> {
         .filter(move |port| *port != wanted)
 }
 
-/// Tries bind(2) as a listener of ours would, with SO_REUSEADDR, and lets go at once. `like` gives an IPv6 scope.
-fn can_bind(address: SocketAddr, like: &SocketAddr) -> bool {
-    let mut address = address;
-    if let (SocketAddr::V6(address), SocketAddr::V6(like)) = (&mut address, like) {
-        address.set_scope_id(like.scope_id());
-    }
+/// Whether a try shares its port.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Sharing {
+    /// As our listeners are.
+    No,
+    /// With SO_REUSEPORT set.
+    Yes,
+}
+
+/// Tries socket(2) and bind(2) with the options a listener of ours has, and lets go at once. It never listens.
+///
+/// # Errors
+/// The errno of the call that failed.
+pub fn try_bind(address: SocketAddr, transport: Transport, sharing: Sharing) -> io::Result<()> {
     let family = if address.is_ipv4() { net::AddressFamily::INET } else { net::AddressFamily::INET6 };
-    let Ok(socket) = net::socket_with(family, SocketType::STREAM, SocketFlags::CLOEXEC, None) else {
-        return false;
+    let kind = match transport {
+        Transport::Tcp => SocketType::STREAM,
+        Transport::Udp => SocketType::DGRAM,
     };
-    sockopt::set_socket_reuseaddr(&socket, true).is_ok() && net::bind(&socket, &address).is_ok()
+    let socket = net::socket_with(family, kind, SocketFlags::CLOEXEC, None)?;
+    // With it, two UDP sockets would share a port and one of them get nothing.
+    if transport == Transport::Tcp {
+        sockopt::set_socket_reuseaddr(&socket, true)?;
+    }
+    if address.is_ipv6() {
+        sockopt::set_ipv6_v6only(&socket, true)?;
+    }
+    sockopt::set_socket_reuseport(&socket, sharing == Sharing::Yes)?;
+    Ok(net::bind(&socket, &address)?)
 }
 
 fn setting(name: &str) -> Option<String> {
@@ -144,7 +183,7 @@ mod tests {
     fn a_free_port_is_free_on_every_wanted_address_and_never_the_one_to_avoid() {
         let taken = TcpListener::bind("127.0.0.2:0").unwrap();
         let port = taken.local_addr().unwrap().port();
-        let addresses = ["127.0.0.1:0".parse().unwrap(), "127.0.0.2:0".parse().unwrap()];
+        let addresses = ["127.0.0.1:0", "127.0.0.2:0"].map(|it| (it.parse().unwrap(), Transport::Tcp));
         let rules = PortRules { outgoing: (1, 1), ..PortRules::default() };
 
         let free = next_free(port - 1, &addresses, &[], &rules).unwrap();
@@ -159,7 +198,10 @@ mod tests {
         let rules = PortRules { reserved: ranges("8081-8083,9000\n"), ..PortRules::default() };
 
         assert_eq!(rules.reserved, [(8081, 8083), (9000, 9000)]);
-        assert!(next_free(8080, &["127.0.0.1:0".parse().unwrap()], &[], &rules).unwrap() >= 8084);
+        assert!(
+            next_free(8080, &[("127.0.0.1:0".parse().unwrap(), Transport::Tcp)], &[], &rules).unwrap()
+                >= 8084
+        );
         assert!(!PortRules { reserved: vec![(40000, 40000)], ..rules }.may_be_drawn(40000));
     }
 

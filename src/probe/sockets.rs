@@ -27,9 +27,17 @@ pub struct Sockets {
 pub fn on_port(port: u16) -> Sockets {
     match sock_diag::on_port(port) {
         Ok(dump) => Sockets { rows: dump.sockets, truncated: dump.truncated, not_readable: Vec::new() },
-        Err(error) => from_files(port, format!("sock_diag ({error})")),
+        Err(error) => from_files(&TCP_FILES, port, format!("sock_diag ({error})")),
     }
 }
+
+/// Every UDP socket of this network namespace whose local port is `port`.
+pub fn udp_on_port(port: u16) -> Sockets {
+    Sockets { not_readable: Vec::new(), ..from_files(&UDP_FILES, port, String::new()) }
+}
+
+const TCP_FILES: [&str; 2] = ["/proc/net/tcp", "/proc/net/tcp6"];
+const UDP_FILES: [&str; 2] = ["/proc/net/udp", "/proc/net/udp6"];
 
 /// Whether a connection to `address` would meet a listener, asked without connecting.
 pub fn listening(address: SocketAddr) -> io::Result<bool> {
@@ -38,9 +46,9 @@ pub fn listening(address: SocketAddr) -> io::Result<bool> {
 
 const MAX_FILE: u64 = 16 << 20;
 
-fn from_files(port: u16, refused: String) -> Sockets {
+fn from_files(paths: &[&str], port: u16, refused: String) -> Sockets {
     let mut sockets = Sockets { not_readable: vec![refused], ..Sockets::default() };
-    for path in ["/proc/net/tcp", "/proc/net/tcp6"] {
+    for path in paths {
         match read_text(path, MAX_FILE) {
             Ok(table) => {
                 sockets.truncated |= table.len() as u64 == MAX_FILE;
@@ -112,7 +120,7 @@ mod tests {
             let port = listener.local_addr().unwrap().port();
 
             let by_netlink = on_port(port).rows;
-            let by_files = from_files(port, String::new()).rows;
+            let by_files = from_files(&TCP_FILES, port, String::new()).rows;
 
             let facts = |row: &Socket| (row.state, row.local, row.inode, row.uid, row.receive_queue);
             assert_eq!(by_files.iter().map(facts).collect::<Vec<_>>(), [facts(&by_netlink[0])], "{any}");

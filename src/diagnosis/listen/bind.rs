@@ -7,10 +7,11 @@ use std::net::SocketAddr;
 
 use serde::Serialize;
 
-use super::facts::{BindFacts, Blocker, gather};
+use super::facts::{BindFacts, Blocker, Failed, gather};
 use super::overlap::Overlap;
 use crate::diagnosis::verdict::{Certainty, Verdict};
 use crate::outcome::Holder;
+use crate::probe::ports::Transport;
 use crate::probe::sockets::TcpState;
 
 /// What was found about one failed bind.
@@ -22,6 +23,8 @@ pub struct BindFinding {
     pub verdict: Verdict,
     /// How sure that is.
     pub certainty: Certainty,
+    /// The command that starts the program with the next free port instead; empty where nobody knows it.
+    pub instead: Vec<String>,
     /// What it rests on.
     pub facts: BindFacts,
 }
@@ -30,12 +33,18 @@ impl BindFinding {
     /// The verdict over these facts.
     pub fn of(facts: BindFacts) -> BindFinding {
         let (verdict, certainty) = judge(&facts);
-        BindFinding { routes: Vec::new(), verdict, certainty, facts }
+        BindFinding { routes: Vec::new(), verdict, certainty, instead: Vec::new(), facts }
     }
 
     /// Names a route the address was for.
     pub fn for_route(mut self, name: impl Into<String>) -> BindFinding {
         self.routes.push(name.into());
+        self
+    }
+
+    /// Says how the program is started with the next free port.
+    pub fn or_else(mut self, command: Vec<String>) -> BindFinding {
+        self.instead = command;
         self
     }
 
@@ -51,17 +60,22 @@ impl BindFinding {
     }
 }
 
-/// Finds out why a bind (or the listen after it) failed. It looks into /proc for at most 300 ms; call it at once, while
-/// the reason is still there.
+/// Finds out why a bind (or the listen after it) of a TCP listener failed. It looks into /proc for at most 300 ms; call
+/// it at once, while the reason is still there.
 pub fn bind_failure(address: SocketAddr, error: &io::Error) -> BindFinding {
-    let [finding] =
-        bind_failures(&[(address, error)]).try_into().unwrap_or_else(|_| unreachable!("one in, one out"));
-    finding
+    failure(Failed { address, transport: Transport::Tcp, error })
 }
 
 /// The same for several at once, in the same order and with one search for all.
 pub fn bind_failures(failures: &[(SocketAddr, &io::Error)]) -> Vec<BindFinding> {
-    gather(failures).into_iter().map(BindFinding::of).collect()
+    let failed = |&(address, error)| Failed { address, transport: Transport::Tcp, error };
+    gather(&failures.iter().map(failed).collect::<Vec<_>>()).into_iter().map(BindFinding::of).collect()
+}
+
+/// The same for one of either transport.
+pub(crate) fn failure(failed: Failed<'_>) -> BindFinding {
+    let [facts] = gather(&[failed]).try_into().unwrap_or_else(|_| unreachable!("one in, one out"));
+    BindFinding::of(facts)
 }
 
 /// The exit code of a start that failed on these: 4 held by another, 5 already running (all of them), 6 denied,
@@ -78,6 +92,8 @@ fn code(finding: &BindFinding) -> u8 {
         Verdict::PortPrivileged | Verdict::BindDeniedBySandbox => 6,
         Verdict::AddressNotLocal
         | Verdict::AddressTentative
+        | Verdict::LoopbackDown
+        | Verdict::LoopbackRouteLost
         | Verdict::Ipv6Disabled
         | Verdict::MissingScope => 7,
         Verdict::OwnFdLimit | Verdict::SystemFileLimit | Verdict::EphemeralPortsExhausted => 8,
@@ -104,7 +120,14 @@ fn judge(facts: &BindFacts) -> (Verdict, Certainty) {
         libc::EINVAL if lacks_scope(facts.address) => (Verdict::MissingScope, Certainty::Proven),
         // The interface of a scope does not exist.
         libc::ENODEV => (Verdict::AddressNotLocal, Certainty::Proven),
+        // Where addresses of the family exist, the kernel knows it, and a filter of system calls says otherwise.
+        libc::EAFNOSUPPORT
+            if facts.rights.seccomp && !(v6 && facts.network.ipv6.as_ref().is_some_and(Vec::is_empty)) =>
+        {
+            (Verdict::BindDeniedBySandbox, Certainty::Likely)
+        }
         libc::EAFNOSUPPORT if v6 => (Verdict::Ipv6Disabled, Certainty::Proven),
+        libc::ENOSYS if facts.rights.seccomp => (Verdict::BindDeniedBySandbox, Certainty::Likely),
         libc::EMFILE => (Verdict::OwnFdLimit, Certainty::Proven),
         libc::ENFILE => (Verdict::SystemFileLimit, Certainty::Proven),
         _ => (Verdict::Unknown, Certainty::Unknown),
@@ -129,6 +152,9 @@ fn judge_taken(facts: &BindFacts) -> (Verdict, Certainty) {
     let Some(first) = blockers.first() else { return (Verdict::Unknown, Certainty::Unknown) };
     match first.socket.state {
         TcpState::Listen => (judge_listeners(facts, &blockers), Certainty::Proven),
+        TcpState::Close if facts.transport == Transport::Udp => {
+            (judge_listeners(facts, &blockers), Certainty::Proven)
+        }
         // It is in the way unless it has SO_REUSEADDR set, which the kernel does not show.
         TcpState::Close | TcpState::BoundInactive => (judge_listeners(facts, &blockers), Certainty::Likely),
         _ if first.socket.inode == 0 => (Verdict::PortInTimeWait, Certainty::Proven),
@@ -154,6 +180,12 @@ fn judge_listeners(facts: &BindFacts, blockers: &[&Blocker]) -> Verdict {
         return Verdict::PortHeldBySuspended;
     }
     let pids: BTreeSet<u32> = holders.iter().map(|holder| holder.pid).collect();
+    if pids.iter().all(|pid| facts.idle.contains(pid)) {
+        return Verdict::PortHeldByLeftoverChild;
+    }
+    if facts.shares == Some(true) && blockers.iter().all(|blocker| blocker.socket.uid != facts.rights.uid) {
+        return Verdict::ReuseportOtherUser;
+    }
     match blockers.iter().map(|blocker| blocker.overlap).min() {
         Some(Overlap::Wildcard) => Verdict::PortHeldByWildcard,
         Some(Overlap::DualStack) => Verdict::PortHeldByDualStack,
@@ -195,19 +227,34 @@ fn judge_denied(facts: &BindFacts) -> (Verdict, Certainty) {
 
 fn judge_absent(facts: &BindFacts) -> (Verdict, Certainty) {
     let ip = facts.address.ip();
+    let down = facts.own_link().is_some_and(|link| !link.up);
     if let (true, Some(ipv6)) = (ip.is_ipv6(), &facts.network.ipv6) {
-        // ::1 is there whenever IPv6 is on for lo.
-        if ipv6.is_empty() || ip.is_loopback() && facts.network.has(ip) == Some(false) {
+        if facts.ipv6_off || ipv6.is_empty() && !down {
             return (Verdict::Ipv6Disabled, Certainty::Proven);
         }
-        if ipv6.iter().any(|own| own.ip == ip && (own.tentative || own.duplicate)) {
+        // ::1 is there whenever IPv6 is on and lo is up.
+        if ip.is_loopback() && facts.network.has(ip) == Some(false) {
+            let verdict = if down { Verdict::LoopbackDown } else { Verdict::LoopbackRouteLost };
+            return (verdict, Certainty::Proven);
+        }
+        // While its link is down, an address waits to be checked without end.
+        if !down && ipv6.iter().any(|own| own.ip == ip && (own.tentative || own.duplicate)) {
             return (Verdict::AddressTentative, Certainty::Proven);
         }
     }
     match facts.network.has(ip) {
         Some(false) => (Verdict::AddressNotLocal, Certainty::Proven),
+        Some(true) if down || on_another_link(facts) => (Verdict::AddressNotLocal, Certainty::Proven),
         None => (Verdict::AddressNotLocal, Certainty::Likely),
         Some(true) => (Verdict::Unknown, Certainty::Unknown),
+    }
+}
+
+/// A link-local address with the scope of a link that does not have it.
+pub(super) fn on_another_link(facts: &BindFacts) -> bool {
+    match facts.address {
+        SocketAddr::V6(v6) => v6.scope_id() != 0 && facts.link.is_some_and(|link| link != v6.scope_id()),
+        SocketAddr::V4(_) => false,
     }
 }
 

@@ -13,11 +13,12 @@ use super::overlap::{Overlap, overlap};
 use crate::outcome::Holder;
 use crate::probe::holders::{self, Held};
 use crate::probe::limits::{self, Descriptors};
-use crate::probe::network::Network;
-use crate::probe::ports::{self, PortRules};
-use crate::probe::process;
+use crate::probe::network::{self, Network};
+use crate::probe::ports::{self, PortRules, Transport};
 use crate::probe::rights::Rights;
+use crate::probe::routing::{self, Link};
 use crate::probe::sockets::{self, Socket, Sockets, TcpState};
+use crate::probe::{process, program, units};
 
 /// A socket that overlaps the wanted address.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -28,6 +29,8 @@ pub struct Blocker {
     pub overlap: Overlap,
     /// Whether the other end of its connection is a listener of this machine: then this end dialled.
     pub remote_listens: bool,
+    /// The name of the interface it is bound to (SO_BINDTODEVICE).
+    pub device: Option<String>,
 }
 
 /// Everything that is known about one failed bind.
@@ -35,6 +38,8 @@ pub struct Blocker {
 pub struct BindFacts {
     /// The wanted address.
     pub address: SocketAddr,
+    /// What was to be made there.
+    pub transport: Transport,
     /// What the kernel answered; 0 where it was no errno.
     pub errno: i32,
     /// The same in the system's words.
@@ -45,10 +50,18 @@ pub struct BindFacts {
     pub held: Vec<Held>,
     /// Who might hold them, where nobody was seen.
     pub candidates: Vec<Holder>,
+    /// Holders whose program can accept no connection at all.
+    pub idle: Vec<u32>,
+    /// Whether the first blocker shares its port by SO_REUSEPORT, where that could be asked.
+    pub shares: Option<bool>,
+    /// The socket unit of systemd that listens on the port, where systemd holds it.
+    pub socket_unit: Option<String>,
     /// The name of the first blocker's user.
     pub owner: Option<String>,
     /// How many processes could not be looked into.
     pub closed: usize,
+    /// Whether /proc hides the processes of other users (hidepid).
+    pub hidepid: bool,
     /// Whether there may be more sockets or holders than are listed.
     pub maybe_others: bool,
     /// What could not be read and why.
@@ -63,42 +76,48 @@ pub struct BindFacts {
     pub descriptors: Descriptors,
     /// The addresses of this machine.
     pub network: Network,
+    /// The links of this machine; empty where they could not be read.
+    pub links: Vec<Link>,
+    /// The link that has the wanted address, by its number.
+    pub link: Option<u32>,
+    /// Whether IPv6 is switched off for the link that should have the address (disable_ipv6).
+    pub ipv6_off: bool,
+}
+
+/// An address that could not be listened on.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Failed<'a> {
+    /// The address.
+    pub(crate) address: SocketAddr,
+    /// What was to be made there.
+    pub(crate) transport: Transport,
+    /// The error of bind(2) or listen(2).
+    pub(crate) error: &'a io::Error,
 }
 
 /// A report shows three; more than this would only fill memory.
 const MAX_BLOCKERS: usize = 64;
 
 /// Gathers the facts of several failed binds.
-pub(crate) fn gather(failures: &[(SocketAddr, &io::Error)]) -> Vec<BindFacts> {
+pub(crate) fn gather(failures: &[Failed<'_>]) -> Vec<BindFacts> {
     // Counted before this function opens anything itself.
-    let descriptors = limits::descriptors();
-    let ports = PortRules::read();
-    let rights = Rights::read();
-    let network = Network::read();
-    let mut tables: BTreeMap<u16, Sockets> = BTreeMap::new();
+    let blank = BindFacts::of_machine();
+    let mut tables: BTreeMap<(u16, Transport), Sockets> = BTreeMap::new();
     let mut all: Vec<BindFacts> = Vec::with_capacity(failures.len());
-    for (address, error) in failures {
+    for Failed { address, transport, error } in failures {
         let mut facts = BindFacts {
             address: *address,
+            transport: *transport,
             errno: error.raw_os_error().unwrap_or(0),
             os_message: os_message(error),
-            blockers: Vec::new(),
-            held: Vec::new(),
-            candidates: Vec::new(),
-            owner: None,
-            closed: 0,
-            maybe_others: false,
-            not_readable: Vec::new(),
-            next_free: None,
-            ports: ports.clone(),
-            rights: rights.clone(),
-            descriptors,
-            network: network.clone(),
+            ..blank.clone()
         };
         if facts.errno == libc::EADDRINUSE && address.port() != 0 {
-            let table = tables.entry(address.port()).or_insert_with(|| sockets::on_port(address.port()));
+            let key = (address.port(), *transport);
+            let table = tables.entry(key).or_insert_with(|| on_port(address.port(), *transport));
             facts.take_blockers(table);
         }
+        facts.find_link();
         all.push(facts);
     }
     add_holders(&mut all);
@@ -106,8 +125,62 @@ pub(crate) fn gather(failures: &[(SocketAddr, &io::Error)]) -> Vec<BindFacts> {
     all
 }
 
+/// The sockets of a transport on a port.
+pub(crate) fn on_port(port: u16, transport: Transport) -> Sockets {
+    match transport {
+        Transport::Tcp => sockets::on_port(port),
+        Transport::Udp => sockets::udp_on_port(port),
+    }
+}
+
 impl BindFacts {
-    fn take_blockers(&mut self, table: &Sockets) {
+    /// What is the same for every address of this machine.
+    pub(crate) fn of_machine() -> BindFacts {
+        let descriptors = limits::descriptors();
+        BindFacts {
+            address: SocketAddr::from(([0, 0, 0, 0], 0)),
+            transport: Transport::Tcp,
+            errno: 0,
+            os_message: String::new(),
+            blockers: Vec::new(),
+            held: Vec::new(),
+            candidates: Vec::new(),
+            idle: Vec::new(),
+            shares: None,
+            socket_unit: None,
+            owner: None,
+            closed: 0,
+            hidepid: false,
+            maybe_others: false,
+            not_readable: Vec::new(),
+            next_free: None,
+            ports: PortRules::read(),
+            rights: Rights::read(),
+            descriptors,
+            network: Network::read(),
+            links: routing::links().unwrap_or_default(),
+            link: None,
+            ipv6_off: false,
+        }
+    }
+
+    /// Which link the wanted address belongs to, and whether IPv6 is off there.
+    pub(crate) fn find_link(&mut self) {
+        let ip = self.address.ip();
+        let own = routing::addresses().unwrap_or_default().into_iter().find(|own| own.ip == ip);
+        let loopback = self.links.iter().find(|link| link.loopback).map(|link| link.index);
+        self.link = own.map(|own| own.link).or(loopback.filter(|_| ip.is_loopback()));
+        let name = self.link.and_then(|index| self.links.iter().find(|link| link.index == index));
+        self.ipv6_off = ip.is_ipv6() && network::ipv6_is_off(name.map_or("all", |link| &link.name));
+    }
+
+    /// The link the wanted address belongs to.
+    pub fn own_link(&self) -> Option<&Link> {
+        self.links.iter().find(|link| Some(link.index) == self.link)
+    }
+
+    /// Takes the sockets that overlap the wanted address.
+    pub(crate) fn take_blockers(&mut self, table: &Sockets) {
         let overlapping =
             table.rows.iter().filter_map(|socket| Some((overlap(self.address, socket)?, socket)));
         let mut blockers: Vec<(Overlap, &Socket)> = overlapping.collect();
@@ -119,6 +192,7 @@ impl BindFacts {
             .take(MAX_BLOCKERS)
             .map(|(overlap, socket)| Blocker {
                 remote_listens: remote_listens(socket),
+                device: device(&self.links, socket.interface),
                 socket: socket.clone(),
                 overlap,
             })
@@ -135,6 +209,11 @@ fn rank(socket: &Socket) -> u8 {
         _ if socket.inode != 0 => 2,
         _ => 3,
     }
+}
+
+/// A link-local address names its link as well, without being bound to it.
+fn device(links: &[Link], index: u32) -> Option<String> {
+    links.iter().find(|link| link.index == index).map(|link| link.name.clone())
 }
 
 /// Only asked about an end on this machine: a wildcard listener would answer for any other address as well.
@@ -159,12 +238,37 @@ fn add_holders(all: &mut [BindFacts]) {
         let Some(first) = facts.blockers.first() else { continue };
         facts.owner = process::user_name(first.socket.uid);
         facts.closed = search.closed;
+        facts.hidepid = search.hidepid;
         facts.maybe_others |= search.cut_short;
         if facts.held.is_empty() && first.socket.inode != 0 {
             let key = (first.socket.uid, first.socket.cgroup);
             facts.candidates =
                 candidates.entry(key).or_insert_with(|| holders::candidates(&first.socket)).clone();
         }
+        facts.add_habits();
+    }
+}
+
+/// A program is looked into for so many holders of one socket; a larger group is a server's.
+const MAX_IDLE: usize = 4;
+
+impl BindFacts {
+    /// What the first blocker's holders are: programs that cannot serve, systemd for another, one that shares.
+    fn add_habits(&mut self) {
+        let Some(first) = self.blockers.first() else { return };
+        let inode = first.socket.inode;
+        let held: Vec<&Held> = self.held.iter().filter(|held| held.inode == inode).collect();
+        let Some(one) = held.first() else { return };
+        if first.socket.state == TcpState::Listen && held.len() <= MAX_IDLE {
+            let idle =
+                held.iter().map(|held| held.holder.pid).filter(|pid| program::can_serve(*pid) == Some(false));
+            self.idle = idle.collect();
+        }
+        if first.socket.uid != self.rights.uid {
+            self.shares = holders::shares_port(one);
+        }
+        let systemd = held.iter().any(|held| held.holder.pid == 1 && held.holder.comm == "systemd");
+        self.socket_unit = systemd.then(|| units::listening_on(self.address.port())).flatten();
     }
 }
 
@@ -174,8 +278,8 @@ fn add_free_ports(all: &mut [BindFacts]) {
     for facts in all {
         let port_is_the_trouble = matches!(facts.errno, libc::EADDRINUSE | libc::EACCES);
         if port_is_the_trouble && facts.address.port() != 0 {
-            facts.next_free =
-                ports::next_free(facts.address.port(), &[facts.address], &offered, &facts.ports);
+            let wanted = [(facts.address, facts.transport)];
+            facts.next_free = ports::next_free(facts.address.port(), &wanted, &offered, &facts.ports);
             offered.extend(facts.next_free);
         }
     }

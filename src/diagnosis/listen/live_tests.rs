@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use rustix::net::{AddressFamily, SocketFlags, SocketType, socket_with};
 use rustix::process::{Pid, Signal, WaitOptions, kill_process, waitpid};
 
-use super::{BindFinding, bind_failure, bind_report, exit_code};
+use super::{BindFinding, Overlap, bind_failure, bind_report, exit_code};
 use crate::diagnosis::Verdict;
 use crate::probe::sockets::{self, TcpState};
 
@@ -63,6 +63,10 @@ fn in_use(address: SocketAddr) -> BindFinding {
     bind_failure(address, &io::Error::from_raw_os_error(libc::EADDRINUSE))
 }
 
+fn overlap(finding: &BindFinding) -> Overlap {
+    finding.facts.blockers[0].overlap
+}
+
 #[test]
 fn our_own_listener_is_named_as_ours_and_is_no_second_instance() {
     let (_listener, address) = listen("127.0.0.1:0");
@@ -83,8 +87,9 @@ fn a_child_that_inherited_the_listener_is_named() {
     let finding = refused(address);
     let report = bind_report(std::slice::from_ref(&finding));
 
-    assert_eq!(finding.verdict, Verdict::PortHeld);
-    let line = format!("error: cannot listen on {address}: taken by sleep (pid {})\n", child.0.id());
+    // Some systems link sleep statically, which says nothing about what it can do.
+    assert!(matches!(finding.verdict, Verdict::PortHeldByLeftoverChild | Verdict::PortHeld), "{finding:?}");
+    let line = format!("error: cannot listen on {address}: taken by sleep (pid {})", child.0.id());
     assert!(report.starts_with(&line), "{report}");
     assert!(report.contains("sleep 600") && report.contains("/fd/0"), "{report}");
     assert_eq!(exit_code(&[finding]), 4);
@@ -142,8 +147,8 @@ fn a_wildcard_blocks_a_specific_address_and_the_other_way_round() {
     let specific = refused(SocketAddr::from(([127, 0, 0, 1], address.port())));
     let wildcard = refused(SocketAddr::from(([0, 0, 0, 0], other.port())));
 
-    assert_eq!(specific.verdict, Verdict::PortHeldByWildcard);
-    assert_eq!(wildcard.verdict, Verdict::WildcardBlockedBySpecific);
+    assert_eq!(overlap(&specific), Overlap::Wildcard);
+    assert_eq!(overlap(&wildcard), Overlap::Specific);
 }
 
 #[test]
@@ -160,7 +165,7 @@ fn a_dual_stack_listener_is_named_where_ipv4_fails() {
 
     let finding = refused(SocketAddr::from(([127, 0, 0, 1], port)));
 
-    assert_eq!(finding.verdict, Verdict::PortHeldByDualStack);
+    assert_eq!(overlap(&finding), Overlap::DualStack);
 }
 
 #[test]

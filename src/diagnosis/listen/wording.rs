@@ -1,31 +1,41 @@
-//! The words for a failed bind: a summary, the lines of detail, what to do. Pure.
+//! The words for a failed bind: a summary and the lines of detail. Pure.
 //!
-//! Every fact a line names was read; what was not read is said in the line `hidden`. A fix names only commands that
-//! exist.
+//! Every fact a line names was read; what was not read is said in the line `hidden`.
 
 use std::net::IpAddr;
-use std::time::Duration;
 
-use super::bind::{BindFinding, decisive};
+use super::bind::{BindFinding, decisive, on_another_link};
 use super::facts::{BindFacts, Blocker};
 use super::overlap::Overlap;
 use crate::diagnosis::verdict::Verdict;
+use crate::diagnosis::who::{describe, home, names, parentage, pids, rough, since};
 use crate::outcome::Holder;
+use crate::probe::ports::Transport;
 use crate::probe::sockets::TcpState;
 
-/// What follows "cannot listen on ADDRESS: ".
+/// What follows "cannot listen on ADDRESS: "; of a program that already runs, the whole sentence.
 pub(super) fn summary(finding: &BindFinding) -> String {
     let facts = &finding.facts;
     let port = facts.address.port();
     let who = names(&finding.holders());
     match finding.verdict {
         Verdict::PortHeld | Verdict::PortHeldByGroup => format!("taken by {who}"),
-        Verdict::AlreadyRunning => format!("already running: {who}"),
+        Verdict::AlreadyRunning => already_running(finding),
+        Verdict::PortHeldByLeftoverChild => {
+            format!("taken by {who}, which inherited the socket from a server that ended")
+        }
+        Verdict::ReuseportOtherUser => format!(
+            "taken by {who}, which shares it by SO_REUSEPORT with its own user {} alone",
+            owner(facts)
+        ),
         Verdict::PortHeldByWildcard => format!("taken by {who}, which has every {} address", family(facts)),
         Verdict::PortHeldByDualStack => {
             format!("taken by {who}, whose IPv6 socket [::]:{port} takes IPv4 too")
         }
         Verdict::WildcardBlockedBySpecific => format!("only {} is taken, by {who}", blocked_addresses(facts)),
+        Verdict::PortHeldBySuspended if in_debugger(finding).is_some() => {
+            format!("taken by {who}, which stands in a debugger")
+        }
         Verdict::PortHeldBySuspended => format!("taken by {who}, which is suspended"),
         Verdict::PortHeldHidden => format!("taken by a process of user {}", owner(facts)),
         Verdict::PortHeldByOutgoing => "in use as source port of an outgoing connection".to_owned(),
@@ -34,8 +44,18 @@ pub(super) fn summary(finding: &BindFinding) -> String {
             format!("closed connections still have it, for {} at most", time_wait(facts))
         }
         Verdict::PortPrivileged => format!("ports below {} need a privilege", facts.ports.first_unprivileged),
+        Verdict::AddressNotLocal if facts.errno == libc::ENODEV => {
+            "the interface it names does not exist".to_owned()
+        }
+        Verdict::AddressNotLocal if facts.own_link().is_some_and(|link| !link.up) => {
+            "the interface that has this address is down".to_owned()
+        }
+        Verdict::AddressNotLocal if on_another_link(facts) => "another interface has this address".to_owned(),
         Verdict::AddressNotLocal => "no interface of this machine has this address".to_owned(),
+        Verdict::AddressTentative if is_double(facts) => "another machine has this address".to_owned(),
         Verdict::AddressTentative => "the address is still being checked for a double".to_owned(),
+        Verdict::LoopbackDown => "the loopback interface is down".to_owned(),
+        Verdict::LoopbackRouteLost => "it was removed from the loopback interface".to_owned(),
         Verdict::Ipv6Disabled => "IPv6 is off on this machine".to_owned(),
         Verdict::MissingScope => "a link-local address needs its interface".to_owned(),
         Verdict::OwnFdLimit => "this process has no descriptor left".to_owned(),
@@ -47,9 +67,32 @@ pub(super) fn summary(finding: &BindFinding) -> String {
     }
 }
 
+fn already_running(finding: &BindFinding) -> String {
+    let holders = finding.holders();
+    let Some(first) = holders.first() else { return "already running".to_owned() };
+    let since = since(first).map(|since| format!(", {since}")).unwrap_or_default();
+    format!(
+        "{} is already running (pid {}{since}) and holds {}",
+        first.comm, first.pid, finding.facts.address
+    )
+}
+
+/// The debugger that keeps the holders from going on.
+pub(super) fn in_debugger(finding: &BindFinding) -> Option<u32> {
+    finding.holders().iter().find(|holder| holder.state == 't').and_then(|holder| holder.tracer)
+}
+
+fn is_double(facts: &BindFacts) -> bool {
+    facts.network.ipv6.iter().flatten().any(|own| own.ip == facts.address.ip() && own.duplicate)
+}
+
 /// `who`, `how`, `proof` and their like, in the order of a report.
 pub(super) fn details(finding: &BindFinding) -> Vec<(&'static str, String)> {
     let mut lines: Vec<(&str, String)> = who(finding);
+    if let [only] = finding.holders()[..] {
+        lines.extend(home(only).map(|text| ("lives", text)));
+        lines.extend(parentage(only).map(|text| ("parent", text)));
+    }
     lines.extend(how(finding).map(|text| ("how", text)));
     lines.extend(proof(finding).map(|text| ("proof", text)));
     lines.extend(hidden(finding).map(|text| ("hidden", text)));
@@ -66,43 +109,13 @@ fn who(finding: &BindFinding) -> Vec<(&'static str, String)> {
         let rest = &holders[SHOWN_HOLDERS..];
         lines.push(("", format!("and {} more: {}", rest.len(), pids(rest).join(", "))));
     }
-    if let [only] = &finding.facts.candidates[..] {
+    let candidates: Vec<&Holder> = finding.facts.candidates.iter().collect();
+    if let [only] = candidates[..] {
         lines.push(("who", format!("probably {}: the only process that fits", describe(only))));
-    } else if !finding.facts.candidates.is_empty() {
-        let candidates: Vec<&Holder> = finding.facts.candidates.iter().collect();
+    } else if !candidates.is_empty() {
         lines.push(("who", format!("one of {}, or another", names(&candidates))));
     }
     lines
-}
-
-/// `python3 -m http.server (pid 4711), user ana, for 42 min`
-fn describe(holder: &Holder) -> String {
-    let command = holder.command();
-    let user = holder.user.clone().unwrap_or_else(|| format!("uid {}", holder.uid));
-    let mut text = format!("{command} (pid {}), user {user}", holder.pid);
-    text.extend(holder.age.map(|age| format!(", for {}", rough(age))));
-    if holder.this_process {
-        text.push_str(", this very process");
-    } else if holder.same_program {
-        text.push_str(", this same program");
-    }
-    if holder.suspended() {
-        text.push_str(", suspended");
-    }
-    text
-}
-
-/// `python3 (pid 7)`, `nginx (pid 7) and 4 more processes`
-pub(super) fn names(holders: &[&Holder]) -> String {
-    match holders {
-        [] => "a process that could not be named".to_owned(),
-        [one] if one.this_process => format!("this very process (pid {})", one.pid),
-        [one] => format!("{} (pid {})", one.comm, one.pid),
-        [first, rest @ ..] => {
-            let plural = if rest.len() == 1 { "" } else { "es" };
-            format!("{} (pid {}) and {} more process{plural}", first.comm, first.pid, rest.len())
-        }
-    }
 }
 
 fn how(finding: &BindFinding) -> Option<String> {
@@ -123,27 +136,57 @@ fn how(finding: &BindFinding) -> Option<String> {
         Verdict::PortPrivileged => {
             format!("user {} lacks CAP_NET_BIND_SERVICE here; {port} is low", facts.rights.uid)
         }
+        Verdict::AddressNotLocal if facts.link.is_some() => on_link(facts)?,
         Verdict::AddressNotLocal => format!("this machine has {}", own_addresses(facts)),
         Verdict::Ipv6Disabled => format!("{} does not exist while disable_ipv6 is 1", facts.address.ip()),
         Verdict::MissingScope => format!("{} may be on every link; see `fix`", facts.address.ip()),
         Verdict::OwnFdLimit => descriptors(facts),
         Verdict::BindDeniedBySandbox => restraints(facts),
+        Verdict::LoopbackDown => "::1 is there only while lo is up".to_owned(),
+        Verdict::LoopbackRouteLost => "lo is up and IPv6 is on, so ::1 was there once".to_owned(),
+        Verdict::AddressTentative => on_link(facts)?,
+        Verdict::PortHeldBySuspended if let Some(debugger) = in_debugger(finding) => {
+            format!("{}; pid {debugger} traces it", overlap_in_words(decisive(facts).first()?, facts))
+        }
+        Verdict::PortHeldByLeftoverChild => format!(
+            "{}, but its program accepts nothing: it imports neither listen nor accept",
+            overlap_in_words(decisive(facts).first()?, facts)
+        ),
+        Verdict::PortHeldByGroup => format!(
+            "{}; {} processes share it, and ending one does not free it",
+            overlap_in_words(decisive(facts).first()?, facts),
+            finding.holders().len()
+        ),
+        Verdict::ReuseportOtherUser => {
+            format!("you are uid {}; the kernel shares a port within one user alone", facts.rights.uid)
+        }
         _ => overlap_in_words(decisive(facts).first()?, facts),
     })
 }
 
+/// `on eth0`, and whether that is up.
+fn on_link(facts: &BindFacts) -> Option<String> {
+    let link = facts.own_link()?;
+    Some(format!("it is on {}, which is {}", link.name, if link.up { "up" } else { "down" }))
+}
+
 fn overlap_in_words(blocker: &Blocker, facts: &BindFacts) -> String {
-    let verb =
-        if blocker.socket.state == TcpState::Listen { "listens" } else { "is bound, not yet listening," };
+    let verb = match (facts.transport, blocker.socket.state) {
+        (Transport::Udp, _) => "receives",
+        (_, TcpState::Listen) => "listens",
+        _ => "is bound, not yet listening,",
+    };
     let local = blocker.socket.local;
-    match blocker.overlap {
-        Overlap::Exact => format!("{verb} on exactly this address"),
-        Overlap::Wildcard => {
-            format!("{verb} on {local}: no other {} address of the port is free", family(facts))
-        }
-        Overlap::DualStack => format!("{verb} on {local} without IPV6_V6ONLY: IPv4 tables do not show it"),
-        Overlap::Specific => format!("{verb} on {local} alone, which {} would cover", facts.address),
-    }
+    let device = blocker.device.as_ref().map(|name| format!(", on interface {name}")).unwrap_or_default();
+    let place = match blocker.overlap {
+        // The same address in the other notation.
+        Overlap::Exact if local.ip() != facts.address.ip() => format!("on {local}, which is this address"),
+        Overlap::Exact => "on exactly this address".to_owned(),
+        Overlap::Wildcard => format!("on {local}: no other {} address of the port is free", family(facts)),
+        Overlap::DualStack => format!("on {local} without IPV6_V6ONLY: IPv4 tables do not show it"),
+        Overlap::Specific => format!("on {local} alone, which {} would cover", facts.address),
+    };
+    format!("{verb} {place}{device}")
 }
 
 fn proof(finding: &BindFinding) -> Option<String> {
@@ -151,9 +194,13 @@ fn proof(finding: &BindFinding) -> Option<String> {
     let blockers = decisive(facts);
     let Some(Blocker { socket, .. }) = blockers.first() else {
         let looked = facts.errno == libc::EADDRINUSE && facts.address.port() != 0;
-        return looked.then(|| "no TCP socket of this network namespace shows this port".to_owned());
+        return looked.then(|| {
+            let kind = if facts.transport == Transport::Udp { "UDP" } else { "TCP" };
+            format!("no {kind} socket of this network namespace shows this port")
+        });
     };
-    let mut text = format!("{} {}", socket.state.name(), socket.local);
+    let state = if facts.transport == Transport::Udp { "UDP" } else { socket.state.name() };
+    let mut text = format!("{state} {}", socket.local);
     if socket.remote.port() != 0 {
         text.push_str(&format!(" -> {}", socket.remote));
     }
@@ -180,6 +227,8 @@ fn hidden(finding: &BindFinding) -> Option<String> {
         finding.holders().is_empty() && decisive(facts).first().is_some_and(|b| b.socket.inode != 0);
     if unnamed && facts.closed > 0 {
         gaps.push(format!("descriptors of {} processes, open to their users and root only", facts.closed));
+    } else if unnamed && facts.hidepid {
+        gaps.push("the processes of other users: /proc is mounted with hidepid".to_owned());
     } else if unnamed && !facts.maybe_others {
         gaps.push(
             "no process visible here has it: another PID namespace (a container) or the kernel".to_owned(),
@@ -250,19 +299,4 @@ pub(super) fn owner(facts: &BindFacts) -> String {
 
 fn family(facts: &BindFacts) -> &'static str {
     if facts.address.is_ipv4() { "IPv4" } else { "IPv6" }
-}
-
-pub(super) fn pids(holders: &[&Holder]) -> Vec<String> {
-    const SHOWN: usize = 8;
-    holders.iter().take(SHOWN).map(|holder| holder.pid.to_string()).collect()
-}
-
-/// Two digits are enough for a person.
-fn rough(time: Duration) -> String {
-    match time.as_secs() {
-        seconds @ 0..120 => format!("{seconds} s"),
-        seconds @ 120..7200 => format!("{} min", seconds / 60),
-        seconds @ 7200..172_800 => format!("{} h", seconds / 3600),
-        seconds => format!("{} days", seconds / 86_400),
-    }
 }

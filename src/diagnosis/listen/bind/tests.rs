@@ -1,6 +1,7 @@
 use super::*;
 use crate::diagnosis::listen::facts::samples::{failure, holder, listener, socket, taken};
 use crate::probe::network::Ipv6Address;
+use crate::probe::routing::Link;
 
 fn verdict(facts: BindFacts) -> &'static str {
     BindFinding::of(facts).verdict.id()
@@ -93,6 +94,7 @@ fn every_other_errno_has_its_verdict() {
         ("127.0.0.1:80", libc::EPERM, "bind-denied-by-sandbox"),
         ("10.200.0.7:80", libc::EADDRNOTAVAIL, "address-not-local"),
         ("[::1]:80", libc::EADDRNOTAVAIL, "ipv6-disabled"),
+        ("127.0.0.1:8080", libc::ENOSYS, "unknown"),
         ("[::1]:80", libc::EAFNOSUPPORT, "ipv6-disabled"),
         ("[fe80::1]:80", libc::EINVAL, "missing-scope"),
         ("[fe80::1%9]:80", libc::ENODEV, "address-not-local"),
@@ -108,15 +110,67 @@ fn every_other_errno_has_its_verdict() {
 #[test]
 fn an_address_under_check_is_told_from_one_that_is_not_here() {
     let mut facts = failure("[fd00::5]:80", libc::EADDRNOTAVAIL);
-    let own = Ipv6Address {
-        ip: "fd00::5".parse().unwrap(),
-        interface: "eth0".to_owned(),
-        tentative: true,
-        duplicate: false,
-    };
-    facts.network.ipv6 = Some(vec![own]);
+    facts.network.ipv6 = Some(vec![own("fd00::5", true)]);
 
     assert_eq!(verdict(facts), "address-tentative");
+}
+
+#[test]
+fn a_child_that_cannot_serve_is_told_from_a_server() {
+    let mut facts = taken("127.0.0.1:80", vec![(listener("127.0.0.1:80", 9), vec![holder(7, "sleep")])]);
+    facts.idle = vec![7];
+
+    assert_eq!(verdict(facts), "port-held-by-leftover-child");
+}
+
+#[test]
+fn sharing_with_another_user_is_refused_by_the_kernel() {
+    let mut facts = taken("127.0.0.1:80", vec![(listener("127.0.0.1:80", 9), vec![holder(7, "nginx")])]);
+    facts.shares = Some(true);
+
+    assert_eq!(verdict(facts.clone()), "port-held", "of the same user it is a port that is held");
+    facts.rights.uid = 0;
+    assert_eq!(verdict(facts), "reuseport-other-user");
+}
+
+#[test]
+fn a_missing_loopback_address_is_told_from_ipv6_that_is_off() {
+    let link = |up| Link { index: 1, name: "lo".to_owned(), up, loopback: true, ..Link::default() };
+    let mut facts = failure("[::1]:80", libc::EADDRNOTAVAIL);
+    facts.link = Some(1);
+    facts.links = vec![link(false)];
+
+    assert_eq!(verdict(facts.clone()), "loopback-down");
+    facts.ipv6_off = true;
+    assert_eq!(verdict(facts.clone()), "ipv6-disabled");
+    facts.ipv6_off = false;
+    facts.links = vec![link(true)];
+    facts.network.ipv6 = Some(vec![own("fe80::1", false)]);
+    assert_eq!(verdict(facts), "loopback-route-lost");
+}
+
+#[test]
+fn an_address_on_a_link_that_is_down_is_not_waited_for() {
+    let mut facts = failure("[fd00::5]:80", libc::EADDRNOTAVAIL);
+    facts.network.ipv6 = Some(vec![own("fd00::5", true)]);
+    facts.link = Some(2);
+    facts.links = vec![Link { index: 2, name: "eth0".to_owned(), ..Link::default() }];
+
+    assert_eq!(verdict(facts), "address-not-local");
+}
+
+fn own(ip: &str, tentative: bool) -> Ipv6Address {
+    Ipv6Address { ip: ip.parse().unwrap(), interface: "eth0".to_owned(), tentative, duplicate: false }
+}
+
+#[test]
+fn a_filter_of_system_calls_is_told_from_a_kernel_without_ipv6() {
+    let mut facts = failure("[::1]:8080", libc::EAFNOSUPPORT);
+    facts.rights.seccomp = true;
+
+    assert_eq!(verdict(facts.clone()), "ipv6-disabled");
+    facts.network.ipv6 = Some(vec![own("::1", false)]);
+    assert_eq!(verdict(facts), "bind-denied-by-sandbox");
 }
 
 #[test]

@@ -53,13 +53,18 @@ pub(crate) fn holder(pid: u32, comm: &str) -> Holder {
 pub(crate) fn failure(address: &str, errno: i32) -> BindFacts {
     BindFacts {
         address: address.parse().unwrap(),
+        transport: Transport::Tcp,
         errno,
         os_message: os_message(&io::Error::from_raw_os_error(errno)),
         blockers: Vec::new(),
         held: Vec::new(),
         candidates: Vec::new(),
+        idle: Vec::new(),
+        shares: None,
+        socket_unit: None,
         owner: Some("ana".to_owned()),
         closed: 0,
+        hidepid: false,
         maybe_others: false,
         not_readable: Vec::new(),
         next_free: Some(8081),
@@ -67,6 +72,9 @@ pub(crate) fn failure(address: &str, errno: i32) -> BindFacts {
         rights: Rights { uid: 1000, ..Rights::default() },
         descriptors: Descriptors { soft: Some(64), hard: Some(1024), used: Some(64) },
         network: Network { ipv4: Some(vec![("127.0.0.0".parse().unwrap(), 8)]), ipv6: Some(Vec::new()) },
+        links: Vec::new(),
+        link: None,
+        ipv6_off: false,
     }
 }
 
@@ -77,7 +85,7 @@ pub(crate) fn taken(address: &str, blockers: Vec<(Socket, Vec<Holder>)>) -> Bind
         let inode = socket.inode;
         facts.held.extend(holders.into_iter().map(|holder| Held { inode, descriptor: 3, holder }));
         let overlap = overlap(facts.address, &socket).unwrap();
-        facts.blockers.push(Blocker { socket, overlap, remote_listens: false });
+        facts.blockers.push(Blocker { socket, overlap, remote_listens: false, device: None });
     }
     facts
 }

@@ -10,7 +10,7 @@ fn a_report_names_route_holder_overlap_proof_and_the_way_out() {
     assert_eq!(
         report,
         "error: cannot listen on 127.0.0.1:8080 (route web): taken by nginx (pid 7), which has every IPv4 address\n  \
-         who     nginx --serve (pid 7), user ana, for 42 min\n  \
+         who     nginx --serve (pid 7), user ana, for 42 min, in /home/ana/shop\n  \
          how     listens on 0.0.0.0:8080: no other IPv4 address of the port is free\n  \
          proof   LISTEN 0.0.0.0:8080, inode 9 = /proc/7/fd/3, 0 waiting\n  \
          fix     kill 7; or listen on 127.0.0.1:8081, which is free now\n  \
@@ -28,7 +28,10 @@ fn one_other_instance_behind_many_failures_is_told_once() {
     let report = bind_report(&[finding("127.0.0.1:80", 8), finding("127.0.0.1:443", 9)]);
 
     assert!(
-        report.starts_with("error: already running: loopgate (pid 7) holds 127.0.0.1:80, 127.0.0.1:443\n")
+        report.starts_with(
+            "error: loopgate is already running (pid 7, for 42 min) and holds 127.0.0.1:80, 127.0.0.1:443\n"
+        ),
+        "{report}"
     );
     assert_eq!(report.matches("error:").count(), 1);
 }

@@ -1,0 +1,197 @@
+//! What to do about a failed bind. Pure; it names only commands that exist.
+
+use super::bind::BindFinding;
+use super::facts::BindFacts;
+use super::wording::in_debugger;
+use crate::diagnosis::finding::Fix;
+use crate::diagnosis::verdict::Verdict;
+use crate::diagnosis::who::{names, pids, shell, stop_home};
+use crate::outcome::Holder;
+
+/// The proposals, the best first. The first one's text names the second where that is another port.
+pub(super) fn fixes(finding: &BindFinding) -> Vec<Fix> {
+    let other = other_port(finding);
+    let Some(mut first) = first(finding) else { return other.into_iter().collect() };
+    let Some(other) = other.filter(|_| is_about_the_port(finding)) else { return vec![first] };
+    if other_port_is_better(finding.verdict) {
+        let text = format!("{}; or {}", other.text, first.text);
+        return vec![Fix { text, ..other }, first];
+    }
+    first.text = format!("{}; or {}", first.text, other.text);
+    vec![first, other]
+}
+
+/// Never another port before the instance that already runs.
+fn is_about_the_port(finding: &BindFinding) -> bool {
+    finding.verdict != Verdict::AlreadyRunning && finding.verdict != Verdict::PortHeldByOutgoing
+}
+
+/// A right is granted by somebody else, a policy changed by somebody else.
+fn other_port_is_better(verdict: Verdict) -> bool {
+    matches!(verdict, Verdict::PortPrivileged)
+}
+
+fn first(finding: &BindFinding) -> Option<Fix> {
+    let facts = &finding.facts;
+    let port = facts.address.port();
+    let address = |ip: &str| format!("listen on {ip}:{port}");
+    match finding.verdict {
+        Verdict::AlreadyRunning => {
+            let stop = stop(finding)?;
+            Some(Fix { text: format!("nothing to do; to stop it: {}", stop.text), ..stop })
+        }
+        Verdict::PortHeldBySuspended => Some(resume_or_end(finding)),
+        Verdict::PortHeldHidden => Some(advice("run this again as root to see which process it is")),
+        Verdict::PortHeldByOutgoing if facts.ports.may_be_drawn(port) => Some(reserve(finding)),
+        Verdict::PortInTimeWait => Some(advice("wait")),
+        Verdict::AddressTentative => {
+            Some(advice("wait two seconds; if it stays, another machine has the address"))
+        }
+        Verdict::Ipv6Disabled => Some(advice(address("127.0.0.1"))),
+        Verdict::AddressNotLocal if facts.errno == libc::ENODEV => {
+            Some(advice("name an interface that exists, as `ip -brief address` lists them"))
+        }
+        Verdict::AddressNotLocal | Verdict::LoopbackDown if facts.own_link().is_some_and(|link| !link.up) => {
+            link_up(facts)
+        }
+        Verdict::AddressNotLocal => {
+            let every = if facts.address.is_ipv4() { "0.0.0.0" } else { "[::]" };
+            Some(advice(format!("listen on one of those, or on {every}:{port} for all of them")))
+        }
+        Verdict::LoopbackRouteLost => Some(root(&["ip", "address", "add", "::1/128", "dev", "lo"], "none")),
+        Verdict::MissingScope => Some(advice(with_scope(finding))),
+        Verdict::OwnFdLimit => Some(advice("raise the limit: ulimit -n, or LimitNOFILE= in a systemd unit")),
+        Verdict::SystemFileLimit => Some(advice("raise it: sysctl -w fs.file-max=NUMBER")),
+        Verdict::EphemeralPortsExhausted => {
+            Some(advice("name a port, or widen net.ipv4.ip_local_port_range"))
+        }
+        Verdict::PortPrivileged => Some(advice(
+            "grant it: setcap cap_net_bind_service=+ep FILE, or AmbientCapabilities= in a systemd unit",
+        )),
+        Verdict::BindDeniedBySandbox => Some(advice("allow the port in that policy; root does not help")),
+        Verdict::Unknown
+            if facts.errno == libc::EINVAL && facts.address.ip().to_canonical() != facts.address.ip() =>
+        {
+            Some(advice(address(&facts.address.ip().to_canonical().to_string())))
+        }
+        _ => stop(finding),
+    }
+}
+
+fn advice(text: impl Into<String>) -> Fix {
+    Fix { text: text.into(), command: Vec::new(), root: false, risk: "none".to_owned() }
+}
+
+fn root(command: &[&str], risk: &str) -> Fix {
+    let command: Vec<String> = command.iter().map(|word| (*word).to_owned()).collect();
+    Fix { text: shell(&command), command, root: true, risk: risk.to_owned() }
+}
+
+/// Stops the service or the container around the holders where one is, else the holders; `None` where that would end
+/// this process or the init of the system.
+fn stop(finding: &BindFinding) -> Option<Fix> {
+    let holders = finding.holders();
+    let first = holders.first()?;
+    if let Some(unit) = &finding.facts.socket_unit {
+        let risk = format!("nothing starts what {unit} starts at a connection");
+        return Some(root(&["systemctl", "stop", unit], &risk));
+    }
+    if first.comm == "docker-proxy" {
+        let filter = format!("publish={}", finding.facts.address.port());
+        let command = ["docker", "ps", "--filter", &filter].map(String::from).to_vec();
+        let text = format!("{}   names the container; then docker stop NAME", shell(&command));
+        return Some(Fix { text, command, root: false, risk: "none".to_owned() });
+    }
+    if let Some(command) =
+        holders.iter().all(|holder| stop_home(holder) == stop_home(first)).then(|| stop_home(first))?
+    {
+        let of_user = first.unit.as_ref().is_some_and(|unit| unit.of_user);
+        let risk = format!("ends {}", names(&holders));
+        return Some(Fix { text: shell(&command), command, root: !of_user, risk });
+    }
+    let unfit = |holder: &&Holder| holder.this_process || holder.pid == 1;
+    (!holders.iter().any(unfit)).then(|| kill(finding))
+}
+
+fn kill(finding: &BindFinding) -> Fix {
+    let holders = finding.holders();
+    let command: Vec<String> = std::iter::once("kill".to_owned()).chain(ids(&holders)).collect();
+    Fix {
+        text: shell(&command),
+        command,
+        root: needs_root(finding),
+        risk: format!("ends {}", names(&holders)),
+    }
+}
+
+/// Where they are many, the one that started the others.
+fn ids(holders: &[&Holder]) -> Vec<String> {
+    const ONE_BY_ONE: usize = 8;
+    let master =
+        holders.first().filter(|first| holders.iter().skip(1).all(|holder| holder.parent == first.pid));
+    match master {
+        Some(master) if holders.len() > ONE_BY_ONE => vec![master.pid.to_string()],
+        _ => pids(holders),
+    }
+}
+
+fn needs_root(finding: &BindFinding) -> bool {
+    let own = finding.facts.rights.uid;
+    own != 0 && finding.holders().iter().any(|holder| holder.uid != own)
+}
+
+/// A stopped process acts on a signal only once it goes on (signal(7)); one in a debugger once that lets it.
+fn resume_or_end(finding: &BindFinding) -> Fix {
+    let all = ids(&finding.holders()).join(" ");
+    if let Some(debugger) = in_debugger(finding) {
+        let kill = kill(finding);
+        let text =
+            format!("let it go on in its debugger (pid {debugger}), or end both: kill {debugger} {all}");
+        return Fix { text, ..kill };
+    }
+    let command: Vec<String> =
+        ["kill", "-CONT"].map(String::from).into_iter().chain(ids(&finding.holders())).collect();
+    let terminal = finding.holders().first().and_then(|holder| holder.terminal.clone());
+    let foreground = terminal.map(|terminal| format!(" or `fg` in {terminal}")).unwrap_or_default();
+    Fix {
+        text: format!("end it: kill {all}; kill -CONT {all}, or resume it: kill -CONT {all}{foreground}"),
+        command,
+        root: needs_root(finding),
+        risk: "it goes on where it stopped".to_owned(),
+    }
+}
+
+/// The setting replaces the whole list, so what it holds already is repeated.
+fn reserve(finding: &BindFinding) -> Fix {
+    let mut ranges: Vec<String> = Vec::new();
+    for (first, last) in &finding.facts.ports.reserved {
+        ranges.push(if first == last { first.to_string() } else { format!("{first}-{last}") });
+    }
+    ranges.push(finding.facts.address.port().to_string());
+    let setting = format!("net.ipv4.ip_local_reserved_ports={}", ranges.join(","));
+    let fix = root(&["sysctl", "-w", &setting], "none");
+    let now = stop(finding).map_or("wait".to_owned(), |stop| format!("wait, or {}", stop.text));
+    Fix { text: format!("{now}; for good: {}", fix.text), ..fix }
+}
+
+fn link_up(facts: &BindFacts) -> Option<Fix> {
+    Some(root(&["ip", "link", "set", &facts.own_link()?.name, "up"], "none"))
+}
+
+fn with_scope(finding: &BindFinding) -> String {
+    let address = finding.facts.address;
+    let own = finding.facts.network.ipv6.iter().flatten().find(|own| own.ip == address.ip());
+    let interface = own.map_or("INTERFACE", |own| own.interface.as_str());
+    format!("write [{}%{interface}]:{}", address.ip(), address.port())
+}
+
+/// The port beside, with the command that takes it where one is known.
+fn other_port(finding: &BindFinding) -> Option<Fix> {
+    let mut address = finding.facts.address;
+    address.set_port(finding.facts.next_free?);
+    let text = match &finding.instead[..] {
+        [] => format!("listen on {address}, which is free now"),
+        command => format!("{}   ({} is free now)", shell(command), address.port()),
+    };
+    Some(Fix { text, command: finding.instead.clone(), root: false, risk: "none".to_owned() })
+}

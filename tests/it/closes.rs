@@ -1,0 +1,174 @@
+//! Closes that are not in the matrix: one after the other, both at one time, and those of a gate that stops.
+
+use std::io::ErrorKind;
+use std::thread;
+use std::time::Duration;
+
+use loopgate::outcome::{Cause, End, Side};
+use loopgate::probe::sockets::listening;
+
+use crate::harness::{Ending, Gate, Target, Wire, until};
+
+/// A gate, and both ends of one session through it that has begun to relay.
+fn one_session(gate: &Gate, target: &Target) -> (Wire, Wire) {
+    let mut client = gate.connect();
+    let mut served = target.accept();
+    client.say(b"?");
+    assert_eq!(served.hear(1), b"?");
+    (client, served)
+}
+
+#[test]
+fn a_reset_that_follows_a_fin_is_still_passed_on() {
+    for who in [Side::Client, Side::Target] {
+        let target = Target::by_hand();
+        let gate = Gate::to(target.address);
+        let (client, served) = one_session(&gate, &target);
+        let (ender, mut other) = if who == Side::Client { (client, served) } else { (served, client) };
+
+        ender.finish();
+        assert_eq!(other.hear_end(), Ending::Fin);
+        ender.reset();
+
+        // It has read to the end and finds the reset when it speaks.
+        let error = until("the reset arrives", || other.try_say(b"x").err());
+        assert!(matches!(error.kind(), ErrorKind::ConnectionReset | ErrorKind::BrokenPipe), "{error}");
+        let outcome = gate.record().outcome;
+        let end = if who == Side::Client { End::ClientReset } else { End::TargetReset };
+        assert_eq!((outcome.end, outcome.closed_by), (end, Some(who)));
+    }
+}
+
+#[test]
+fn a_reset_of_both_sides_at_one_time_ends_the_session_at_once() {
+    let target = Target::by_hand();
+    let patient = "routes.test = {listen = '127.0.0.1:0', reset_linger = '1h', target = '";
+    let gate = Gate::builder().with(&format!("{patient}{}'}}", target.address));
+    let (client, mut served) = one_session(&gate, &target);
+    let session = gate.only_session();
+
+    // So much that the client, which does not read, has not acknowledged all of it when it resets.
+    thread::scope(|scope| {
+        scope.spawn(|| while served.try_say(&[7; 1 << 16]).is_ok() {});
+        until("the client takes no more", || {
+            let flow = session.meter.traffic().down;
+            (flow.read > flow.delivered).then_some(())
+        });
+        client.reset();
+    });
+    drop(served);
+
+    assert_eq!(gate.record().outcome.end, End::ClientReset);
+}
+
+#[test]
+fn a_reset_waits_for_a_reader_that_is_slow() {
+    let target = Target::by_hand();
+    let gate = Gate::to(target.address);
+    let mut client = Wire::narrow_to(gate.address);
+    let mut served = target.accept();
+    let session = gate.only_session();
+
+    served.say_stream(1, 200_000);
+    until("the gate has read it", || (session.meter.traffic().down.read == 200_000).then_some(()));
+    served.reset();
+
+    client.hear_stream(1, 200_000);
+    assert_eq!(client.hear_end(), Ending::Reset);
+    let outcome = gate.record().outcome;
+    assert_eq!((outcome.end, outcome.traffic.down.lost()), (End::TargetReset, 0));
+}
+
+#[test]
+fn what_a_reset_destroys_after_its_patience_is_told_as_lost() {
+    let target = Target::by_hand();
+    let hasty = "routes.test = {listen = '127.0.0.1:0', reset_linger = '1ms', target = '";
+    let gate = Gate::builder().with(&format!("{hasty}{}'}}", target.address));
+    let client = Wire::narrow_to(gate.address);
+    let mut served = target.accept();
+    let session = gate.only_session();
+
+    served.say_stream(1, 200_000);
+    until("the gate has read it", || (session.meter.traffic().down.read == 200_000).then_some(()));
+    served.reset();
+
+    let record = gate.record();
+    assert_eq!(record.outcome.end, End::TargetReset);
+    let lost = record.outcome.traffic.down.lost();
+    assert!(lost > 0 && record.to_string().contains(&format!(" down_lost={lost}")), "{record}");
+    drop(client);
+}
+
+#[test]
+fn a_target_that_resets_at_once_is_a_reset_for_the_client() {
+    let target = Target::resetting();
+    let gate = Gate::to(target.address);
+
+    for _ in 0..50 {
+        assert_eq!(gate.connect().hear_end(), Ending::Reset);
+    }
+
+    // Reset before the dial was over, it counts as not reached.
+    let end = gate.record().outcome.end;
+    assert!(matches!(end, End::TargetReset | End::NoTarget(Cause::Reset)), "{end:?}");
+}
+
+#[test]
+fn an_answer_that_is_cut_never_looks_whole() {
+    // HAProxy turns the target's reset into a FIN, and a client takes the half of an answer for all of it.
+    let target = Target::by_hand();
+    let gate = Gate::to(target.address);
+    let (mut client, mut served) = one_session(&gate, &target);
+
+    served.say(b"HTTP/1.0 200 OK\r\n\r\nhalf of the ans");
+    served.reset();
+
+    assert_eq!(client.hear_all().1, Ending::Reset);
+}
+
+#[test]
+fn an_answer_that_comes_after_the_clients_fin_arrives() {
+    // nginx and socat as they are set, realm and rinetd always: they lose it.
+    let target = Target::answering_after_fin();
+    let gate = Gate::to(target.address);
+    let mut client = gate.connect();
+
+    client.say_stream(1, 300_000);
+    client.finish();
+
+    client.hear_stream(1, 300_000);
+    assert_eq!(client.hear_end(), Ending::Fin);
+    let outcome = gate.record().outcome;
+    assert_eq!((outcome.end, outcome.closed_by), (End::Done, Some(Side::Client)));
+}
+
+#[test]
+fn a_stop_resets_whoever_is_left_after_its_patience() {
+    let target = Target::by_hand();
+    let gate = Gate::to(target.address);
+    let (mut client, mut served) = one_session(&gate, &target);
+
+    assert_eq!(gate.stop(Duration::from_millis(1)), 1);
+
+    assert_eq!((client.hear_end(), served.hear_end()), (Ending::Reset, Ending::Reset));
+    assert_eq!(gate.record().outcome.end, End::Drained);
+}
+
+#[test]
+fn a_stop_waits_for_a_session_that_still_has_to_say_something() {
+    let target = Target::by_hand();
+    let gate = Gate::to(target.address);
+    let (mut client, mut served) = one_session(&gate, &target);
+
+    thread::scope(|scope| {
+        let stopping = scope.spawn(|| gate.stop(Duration::from_secs(3600)));
+        until("nobody is let in", || (!listening(gate.address).unwrap()).then_some(()));
+        served.say(b"the rest");
+        drop(served);
+        assert_eq!(client.hear_all(), (b"the rest".to_vec(), Ending::Fin));
+        drop(client);
+        assert_eq!(stopping.join().unwrap(), 0);
+    });
+
+    assert_eq!(gate.record().outcome.end, End::Done);
+}

@@ -1,0 +1,168 @@
+//! Loopgate as a library in this process: a port the kernel chose, ready on return, stopped when dropped.
+
+use std::collections::VecDeque;
+use std::net::SocketAddr;
+use std::sync::{Arc, Condvar, Mutex, mpsc};
+use std::thread::{self, JoinHandle};
+use std::time::{Duration, Instant};
+
+use loopgate::engine::{self, Declared, Refused, Settings, Source};
+use loopgate::ledger::{Ledger, Live, Record, Sink};
+use loopgate::limits::Budget;
+use loopgate::plan;
+use tokio::runtime::{Builder, Handle};
+use tokio_util::sync::CancellationToken;
+
+use super::{PATIENCE, Wire, until};
+
+/// A running engine with one route or more.
+pub(crate) struct Gate {
+    /// Where the first route listens.
+    pub(crate) address: SocketAddr,
+    pub(crate) declared: Declared,
+    engine: engine::Handle,
+    ledger: Arc<Ledger>,
+    book: Arc<Book>,
+    runtime: Handle,
+    stopped: CancellationToken,
+    thread: Option<JoinHandle<()>>,
+}
+
+/// How a gate is made.
+#[derive(Clone, Copy)]
+pub(crate) struct GateBuilder {
+    settings: Settings,
+}
+
+impl Gate {
+    /// One route to `target`, with nothing out of the ordinary.
+    pub(crate) fn to(target: SocketAddr) -> Gate {
+        Gate::builder().to(target)
+    }
+
+    pub(crate) fn builder() -> GateBuilder {
+        let budget = Budget { connections: 5000, pipes: 64 };
+        GateBuilder { settings: Settings { workers: 1, budget } }
+    }
+
+    pub(crate) fn connect(&self) -> Wire {
+        Wire::to(self.address)
+    }
+
+    /// Declares the routes of a configuration.
+    pub(crate) fn declare(&self, config: &str) -> Result<Declared, Refused> {
+        let plan = plan::parse("test", config, &[]).unwrap_or_else(|problems| panic!("{problems}"));
+        self.runtime.block_on(self.engine.declare(Source::Config, plan.routes))
+    }
+
+    /// The next record, in the order they were written.
+    pub(crate) fn record(&self) -> Record {
+        self.book.next()
+    }
+
+    /// The only session there is.
+    pub(crate) fn only_session(&self) -> Arc<Live> {
+        until("one session lives", || match &self.ledger.live()[..] {
+            [only] => Some(only.clone()),
+            _ => None,
+        })
+    }
+
+    pub(crate) fn wait_until_empty(&self) {
+        until("every session has ended", || self.ledger.live().is_empty().then_some(()));
+    }
+
+    /// Stops the engine as a signal would; says how many sessions had to be reset.
+    pub(crate) fn stop(&self, patience: Duration) -> usize {
+        self.runtime.block_on(self.engine.stop(patience))
+    }
+}
+
+impl GateBuilder {
+    pub(crate) fn workers(mut self, workers: usize) -> GateBuilder {
+        self.settings.workers = workers;
+        self
+    }
+
+    /// Pipes at one time; without any, bytes are copied only.
+    pub(crate) fn pipes(mut self, pipes: usize) -> GateBuilder {
+        self.settings.budget.pipes = pipes;
+        self
+    }
+
+    pub(crate) fn connections(mut self, connections: usize) -> GateBuilder {
+        self.settings.budget.connections = connections;
+        self
+    }
+
+    pub(crate) fn to(self, target: SocketAddr) -> Gate {
+        self.with(&format!("routes.test = {{listen = '127.0.0.1:0', target = '{target}'}}"))
+    }
+
+    /// The routes of a configuration; at least one listens.
+    pub(crate) fn with(self, config: &str) -> Gate {
+        let plan = plan::parse("test", config, &[]).unwrap_or_else(|problems| panic!("{problems}"));
+        let book = Arc::new(Book::default());
+        let ledger = Ledger::new(Box::new(Pen(book.clone())));
+        let stopped = CancellationToken::new();
+        let (runtime, thread) = runtime_until(stopped.clone());
+        let (engine, declared) = runtime.block_on(async {
+            let engine = engine::start(self.settings, ledger.clone()).unwrap();
+            let declared = engine.declare(Source::Config, plan.routes).await;
+            (engine, declared.unwrap_or_else(|refused| panic!("{refused}")))
+        });
+        let address = declared.listening[0].address;
+        Gate { address, declared, engine, ledger, book, runtime, stopped, thread: Some(thread) }
+    }
+}
+
+fn runtime_until(stopped: CancellationToken) -> (Handle, JoinHandle<()>) {
+    let (sender, handle) = mpsc::channel();
+    let thread = thread::spawn(move || {
+        let runtime = Builder::new_current_thread().enable_all().build().unwrap();
+        sender.send(runtime.handle().clone()).unwrap();
+        runtime.block_on(stopped.cancelled());
+    });
+    (handle.recv().unwrap(), thread)
+}
+
+impl Drop for Gate {
+    fn drop(&mut self) {
+        self.stop(Duration::ZERO);
+        self.stopped.cancel();
+        if let Some(thread) = self.thread.take() {
+            let _ = thread.join();
+        }
+    }
+}
+
+/// Records as they come.
+#[derive(Default)]
+struct Book {
+    records: Mutex<VecDeque<Record>>,
+    written: Condvar,
+}
+
+struct Pen(Arc<Book>);
+
+impl Sink for Pen {
+    fn record(&self, record: &Record) {
+        self.0.records.lock().unwrap().push_back(record.clone());
+        self.0.written.notify_all();
+    }
+}
+
+impl Book {
+    fn next(&self) -> Record {
+        let deadline = Instant::now() + PATIENCE;
+        let mut records = self.records.lock().unwrap();
+        loop {
+            if let Some(record) = records.pop_front() {
+                return record;
+            }
+            let left = deadline.saturating_duration_since(Instant::now());
+            assert!(!left.is_zero(), "no record came");
+            records = self.written.wait_timeout(records, left).unwrap().0;
+        }
+    }
+}

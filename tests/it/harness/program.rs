@@ -1,0 +1,178 @@
+//! Loopgate as a process of its own: its lines, its signals, its descriptors, its exit code. Killed when dropped.
+
+use std::fs;
+use std::io::{BufRead, BufReader};
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::process::{Child, ChildStderr, Command, Stdio};
+use std::sync::mpsc::{Receiver, channel};
+use std::thread;
+use std::time::Instant;
+
+use rustix::process::{Pid, Signal, kill_process};
+
+use super::{PATIENCE, until};
+
+/// The program under test.
+pub(crate) const LOOPGATE: &str = env!("CARGO_BIN_EXE_loopgate");
+
+/// A running program.
+pub(crate) struct Program {
+    child: Child,
+    stderr: Option<ChildStderr>,
+    lines: Option<Receiver<String>>,
+    heard: Vec<String>,
+}
+
+impl Program {
+    /// `loopgate ARGUMENTS`, not waited for.
+    pub(crate) fn start<A: AsRef<str>>(arguments: impl IntoIterator<Item = A>) -> Program {
+        Program::start_under(&[], arguments)
+    }
+
+    /// The same, behind a command that executes it in its own place, as `nice`.
+    pub(crate) fn start_under<A: AsRef<str>>(
+        before: &[&str],
+        arguments: impl IntoIterator<Item = A>,
+    ) -> Program {
+        let mut program = Program::start_unread(before, arguments);
+        program.read_on();
+        program
+    }
+
+    /// The same, with nobody reading its log until [`Program::read_on`].
+    pub(crate) fn start_unread<A: AsRef<str>>(
+        before: &[&str],
+        arguments: impl IntoIterator<Item = A>,
+    ) -> Program {
+        let arguments = arguments.into_iter().map(|it| it.as_ref().to_owned());
+        let words: Vec<String> =
+            before.iter().map(|it| (*it).to_owned()).chain([LOOPGATE.to_owned()]).chain(arguments).collect();
+        let mut child = Command::new(&words[0])
+            .args(&words[1..])
+            .env_remove("LOOPGATE_CONFIG")
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap_or_else(|e| panic!("cannot start {words:?}: {e}"));
+        let stderr = child.stderr.take();
+        Program { child, stderr, lines: None, heard: Vec::new() }
+    }
+
+    /// Runs a configuration file, and returns once everything listens.
+    pub(crate) fn run(config: &Path) -> Program {
+        let mut program = Program::start(["run", "-c", config.to_str().unwrap()]);
+        program.wait_for("Forwarding ");
+        program
+    }
+
+    /// Begins to read the log.
+    pub(crate) fn read_on(&mut self) {
+        let Some(stderr) = self.stderr.take() else { return };
+        let (sender, lines) = channel();
+        thread::spawn(move || {
+            for line in BufReader::new(stderr).lines().map_while(Result::ok) {
+                let _ = sender.send(line);
+            }
+        });
+        self.lines = Some(lines);
+    }
+
+    /// The next line that holds `words`; those before it are kept for [`Program::heard`].
+    pub(crate) fn wait_for(&mut self, words: &str) -> String {
+        let deadline = Instant::now() + PATIENCE;
+        loop {
+            let lines = self.lines.as_ref().expect("its log is read");
+            match lines.recv_timeout(deadline.saturating_duration_since(Instant::now())) {
+                Ok(line) => {
+                    self.heard.push(line.clone());
+                    if line.contains(words) {
+                        return line;
+                    }
+                }
+                Err(_) => panic!("it never said {words:?}, only:\n{}", self.heard.join("\n")),
+            }
+        }
+    }
+
+    /// Where the next route it tells of listens.
+    pub(crate) fn address(&mut self) -> SocketAddr {
+        address_in(&self.wait_for("Forwarding "))
+    }
+
+    /// Every line so far, and to the end where it has ended.
+    pub(crate) fn heard(&mut self) -> &[String] {
+        let is_over = matches!(self.child.try_wait(), Ok(Some(_)));
+        if let Some(lines) = &self.lines {
+            while let Some(line) = if is_over { lines.recv().ok() } else { lines.try_recv().ok() } {
+                self.heard.push(line);
+            }
+        }
+        &self.heard
+    }
+
+    pub(crate) fn pid(&self) -> u32 {
+        self.child.id()
+    }
+
+    pub(crate) fn signal(&self, signal: Signal) {
+        kill_process(Pid::from_raw(self.child.id() as i32).unwrap(), signal).unwrap();
+    }
+
+    /// Waits for its end; a death by a signal is no code.
+    pub(crate) fn exit_code(&mut self) -> Option<i32> {
+        until("it has ended", || self.child.try_wait().unwrap()).code()
+    }
+
+    pub(crate) fn is_running(&mut self) -> bool {
+        self.child.try_wait().unwrap().is_none()
+    }
+
+    /// What it printed on standard output, once it has ended.
+    pub(crate) fn printed(&mut self) -> String {
+        std::io::read_to_string(self.child.stdout.take().unwrap()).unwrap()
+    }
+
+    pub(crate) fn descriptors(&self) -> usize {
+        fs::read_dir(self.proc("fd")).unwrap().count()
+    }
+
+    /// How many of its descriptors are pipes of its own making: not the three it was born with.
+    pub(crate) fn pipes(&self) -> usize {
+        let links = fs::read_dir(self.proc("fd")).unwrap().flatten();
+        links
+            .filter(|link| link.file_name().to_str().and_then(|it| it.parse::<u32>().ok()) > Some(2))
+            .filter_map(|link| fs::read_link(link.path()).ok())
+            .filter(|link| link.to_string_lossy().starts_with("pipe:"))
+            .count()
+    }
+
+    /// Anonymous memory, in bytes.
+    pub(crate) fn anonymous_memory(&self) -> usize {
+        let status = fs::read_to_string(self.proc("status")).unwrap();
+        let line = status.lines().find_map(|line| line.strip_prefix("RssAnon:")).unwrap();
+        line.trim().trim_end_matches(" kB").parse::<usize>().unwrap() * 1024
+    }
+
+    fn proc(&self, file: &str) -> PathBuf {
+        format!("/proc/{}/{file}", self.child.id()).into()
+    }
+}
+
+impl Drop for Program {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+        if thread::panicking() {
+            let log = self.heard().join("\n");
+            println!("--- the program's log:\n{log}\n---");
+        }
+    }
+}
+
+/// The address in `Forwarding ADDRESS -> …`.
+pub(crate) fn address_in(line: &str) -> SocketAddr {
+    let (_, rest) = line.split_once("Forwarding ").unwrap();
+    rest.split(' ').next().unwrap().parse().unwrap()
+}

@@ -1,0 +1,17 @@
+//! What Loopgate does, seen from a socket. Read the modules in this order; each is a chapter.
+//!
+//! Ignored tests need root or another program; `.ci/run` runs them too.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::print_stdout,
+    reason = "clippy.toml frees functions marked #[test], not the helpers beside them"
+)]
+
+#[allow(dead_code, reason = "it offers each chapter what the others needed")]
+mod harness;
+
+// Bytes and closes.
+mod closes;
+mod matrix;
+mod streams;

@@ -23,7 +23,7 @@ pub(super) enum Step {
     Again,
     /// As much as one step can move.
     Full,
-    /// The source has nothing now, and nothing is kept for the sink.
+    /// Nothing could be taken from the source, and nothing is kept for the sink.
     Dry,
     /// The source said FIN.
     End,
@@ -69,6 +69,8 @@ pub(super) struct Direction {
     burst_began: u64,
     full_reads: u8,
     pace: Pace,
+    /// The pipe ran dry: a read must tell whether the source is empty, has ended, or has what a pipe cannot take.
+    ran_dry: bool,
     /// The source said FIN.
     ended: bool,
 }
@@ -101,7 +103,7 @@ impl Direction {
                 return self.flush(cx, sink, flow);
             }
             ready!(copy::flush(&mut self.held, cx, sink, flow))?;
-            if self.pace == Pace::Stream && self.pipe.is_none() {
+            if self.pace == Pace::Stream && self.pipe.is_none() && !self.ran_dry {
                 // Only with something to read, so that a silent stream holds no pipe.
                 ready!(source.poll_read_ready(cx)).map_err(At::Source.fault())?;
                 self.pipe = Pipe::take();
@@ -146,6 +148,7 @@ impl Direction {
     }
 
     fn after_copy(&mut self, step: Step) {
+        self.ran_dry = false;
         match step {
             Step::End => self.ended = true,
             Step::Full => self.full_reads = self.full_reads.saturating_add(1),
@@ -158,15 +161,15 @@ impl Direction {
 
     fn after_splice(&mut self, step: Result<Step, Fault>, flow: &FlowMeter) -> Result<(), Fault> {
         match step {
-            Ok(Step::End) => self.ended = true,
             Ok(Step::Dry) => {
                 self.give_pipe_back();
+                self.ran_dry = true;
                 if flow.flow().read - self.burst_began < SMALL_BURST {
                     self.pace = Pace::Exchange;
                     self.full_reads = 0;
                 }
             }
-            Ok(Step::Again | Step::Full) => {}
+            Ok(Step::Again | Step::Full | Step::End) => {}
             // Nothing has been piped yet, so nothing is lost by going back to the buffer.
             Err(fault) if splice::is_unsupported(&fault.error) && self.kept() == 0 => {
                 self.give_pipe_back();

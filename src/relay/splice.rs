@@ -1,8 +1,9 @@
 //! Moves bytes inside the kernel, socket → pipe → socket (splice(2)): the way of streams.
 //!
-//! Three facts rule this file. EAGAIN from a fill means "the source is empty" or "the pipe is full", so with bytes in the
-//! pipe the source still counts as ready. A pipe is full by slots, not by bytes, so its capacity is never compared with
-//! what it holds. A pipe goes back to the pool only when it is proven empty; any other is closed.
+//! Three facts rule this file. A fill that takes nothing does not say why: the source is empty, has ended or stands before
+//! an urgent byte, or the pipe is full; so the source still counts as ready, and a read through the buffer has the last
+//! word. A pipe is full by slots, not by bytes, so its capacity is never compared with what it holds. A pipe goes back to
+//! the pool only when it is proven empty; any other is closed.
 //! SPLICE_F_MORE is not set: it delays the tail of a message by up to 200 ms.
 
 use std::cell::RefCell;
@@ -93,25 +94,23 @@ impl Pipe {
         self.pending
     }
 
-    /// Takes bytes from the source: what was there, or why nothing was.
-    fn fill(&mut self, source: &Stream) -> io::Result<Fill> {
+    /// Takes bytes from the source; zero where there is nothing to take or no room, which cannot be told apart. The
+    /// source stays ready.
+    fn fill(&mut self, source: &Stream) -> io::Result<usize> {
         let answer = source.try_io(Interest::READABLE, || {
-            let moved = retry_on_intr(|| splice(source, None, &self.write, None, MOST_AT_ONCE, FLAGS));
-            match moved {
-                // Empty source or full pipe, and no way to tell: the readiness stays, the pipe is drained first.
-                Err(e) if e.kind() == io::ErrorKind::WouldBlock && self.pending > 0 => Ok(Fill::Unknown),
-                Err(e) => Err(e),
-                Ok(0) => Ok(Fill::End),
-                Ok(n) => Ok(Fill::Bytes(n)),
+            match retry_on_intr(|| splice(source, None, &self.write, None, MOST_AT_ONCE, FLAGS)) {
+                Err(e) if e.kind() == io::ErrorKind::WouldBlock => Ok(0),
+                answer => answer,
             }
         });
         match answer {
-            Err(e) if e.kind() == io::ErrorKind::WouldBlock => Ok(Fill::Dry),
-            Ok(Fill::Bytes(n)) => {
+            // Not ready to begin with.
+            Err(e) if e.kind() == io::ErrorKind::WouldBlock => Ok(0),
+            Ok(n) => {
                 self.pending += n;
-                Ok(Fill::Bytes(n))
+                Ok(n)
             }
-            other => other,
+            Err(e) => Err(e),
         }
     }
 
@@ -129,15 +128,6 @@ impl Pipe {
             Err(e) => Err(e),
         }
     }
-}
-
-enum Fill {
-    Bytes(usize),
-    End,
-    /// The source is empty, and its readiness is cleared.
-    Dry,
-    /// The source is empty or the pipe is full.
-    Unknown,
 }
 
 /// Whether splice(2) refused these sockets, rather than the connection ending; then a copy does the work.
@@ -167,21 +157,13 @@ pub(super) fn step(
     sink: &Stream,
     flow: &FlowMeter,
 ) -> Poll<Result<Step, Fault>> {
-    let filled = match source.poll_read_ready(cx) {
-        Poll::Pending => Fill::Dry,
-        Poll::Ready(ready) => ready.and_then(|()| pipe.fill(source)).map_err(At::Source.fault())?,
-    };
-    if let Fill::Bytes(n) = filled {
-        flow.read(n);
+    if let Poll::Ready(ready) = source.poll_read_ready(cx) {
+        flow.read(ready.and_then(|()| pipe.fill(source)).map_err(At::Source.fault())?);
     }
-    if let Fill::End = filled {
-        // What is still inside is flushed by the caller before the end is passed on.
-        return Poll::Ready(Ok(Step::End));
+    if pipe.pending == 0 {
+        return Poll::Ready(Ok(Step::Dry));
     }
-    if pipe.pending > 0 {
-        ready!(sink.poll_write_ready(cx)).map_err(At::Sink.fault())?;
-        flow.delivered(pipe.drain(sink).map_err(At::Sink.fault())?);
-        return Poll::Ready(Ok(Step::Full));
-    }
-    Poll::Ready(Ok(if let Fill::Dry = filled { Step::Dry } else { Step::Again }))
+    ready!(sink.poll_write_ready(cx)).map_err(At::Sink.fault())?;
+    flow.delivered(pipe.drain(sink).map_err(At::Sink.fault())?);
+    Poll::Ready(Ok(Step::Full))
 }

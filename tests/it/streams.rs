@@ -119,6 +119,37 @@ fn an_urgent_byte_among_others_is_not_lost() {
 }
 
 #[test]
+fn an_urgent_byte_in_a_stream_neither_stops_nor_cuts_it() {
+    // splice(2) stops before an urgent byte: it says "nothing there", and after the FIN even "the end".
+    for followed_by_fin in [false, true] {
+        let target = Target::by_hand();
+        let gate = Gate::to(target.address);
+        let mut client = gate.connect();
+        let mut served = target.accept();
+
+        thread::scope(|scope| {
+            scope.spawn(|| {
+                client.say_stream(1, TO_BE_A_STREAM);
+                client.say_urgently(pattern::at(1, TO_BE_A_STREAM, 1)[0]);
+                client.say_stream_from(1, TO_BE_A_STREAM + 1, 5000);
+                if followed_by_fin {
+                    client.finish();
+                }
+            });
+            served.hear_stream(1, TO_BE_A_STREAM + 5001);
+        });
+
+        client.finish();
+        assert_eq!(served.hear_end(), Ending::Fin);
+        drop(served);
+        let outcome = gate.record().outcome;
+        assert_eq!((outcome.end, outcome.traffic.up.delivered), (End::Done, (TO_BE_A_STREAM + 5001) as u64));
+        assert_eq!(outcome.way, Way::Splice);
+        drop(client);
+    }
+}
+
+#[test]
 fn byte_counts_can_be_read_while_a_session_lives() {
     for (pipes, way) in [(0, Way::Copy), (4, Way::Splice)] {
         let target = Target::by_hand();

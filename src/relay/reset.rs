@@ -4,6 +4,7 @@ use std::future::poll_fn;
 use std::task::Poll;
 use std::time::Duration;
 
+use rustix::net::getpeername;
 use tokio::time::{Instant, sleep, timeout_at};
 
 use super::pump::Pump;
@@ -69,7 +70,8 @@ async fn deliver_rest(pump: &mut Pump<'_>, by: Side) {
 /// Cancel safe.
 async fn acknowledged(sink: &Stream) {
     let mut pause = FIRST_LOOK;
-    while sink.unsent().is_ok_and(|bytes| bytes > 0) {
+    // A connection that is gone acknowledges nothing more, and has no other end (ENOTCONN).
+    while sink.unsent().is_ok_and(|bytes| bytes > 0) && getpeername(sink).is_ok() {
         sleep(pause).await;
         pause = (pause * 2).min(LONGEST_LOOK);
     }

@@ -62,6 +62,31 @@ fn a_reset_of_both_sides_at_one_time_ends_the_session_at_once() {
 }
 
 #[test]
+fn a_client_that_resets_while_a_reset_waits_for_it_does_not_hold_the_session() {
+    let target = Target::by_hand();
+    let patient = "routes.test = {listen = '127.0.0.1:0', reset_linger = '1h', target = '";
+    let gate = Gate::builder().with(&format!("{patient}{}'}}", target.address));
+    let client = Wire::narrow_to(gate.address);
+    let mut served = target.accept();
+    let session = gate.only_session();
+
+    // The target fills every buffer on the way, then resets: the gate waits for the client to take what was read.
+    served.stream().set_nonblocking(true).unwrap();
+    until("the way is full", || {
+        while served.try_say(&[7; 1 << 16]).is_ok() {}
+        let flow = session.meter.traffic().down;
+        (flow.read > flow.delivered).then_some(())
+    });
+    served.reset();
+    client.wait_for_something();
+    client.reset();
+
+    let outcome = gate.record().outcome;
+    assert_eq!(outcome.end, End::TargetReset);
+    assert!(outcome.traffic.down.lost() > 0, "what was destroyed is not told");
+}
+
+#[test]
 fn a_reset_waits_for_a_reader_that_is_slow() {
     let target = Target::by_hand();
     let gate = Gate::to(target.address);

@@ -170,7 +170,7 @@ fn byte_counts_can_be_read_while_a_session_lives() {
             (traffic.up.delivered == 5 && traffic.down.delivered == 4 << 20).then_some(traffic)
         });
         assert_eq!((traffic.up.lost(), traffic.down.lost(), session.meter.way()), (0, 0, way));
-        assert_eq!(session.client, client.local());
+        assert_eq!(session.client, client.local().into());
     }
 }
 

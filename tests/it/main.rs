@@ -15,3 +15,6 @@ mod harness;
 mod closes;
 mod matrix;
 mod streams;
+
+// The program.
+mod start;

@@ -2,6 +2,7 @@
 
 use std::thread;
 
+use loopgate::address::Address;
 use loopgate::outcome::{Client, End, Flow, Phase, Side, Way};
 
 use crate::harness::{Ending, Gate, Target, Wire, until};
@@ -72,7 +73,7 @@ fn one(pipes: usize, who: Side, size: usize, play: Play) {
     assert_eq!(record.outcome.traffic.down, flow(down), "{it}");
     assert_eq!(record.outcome.way, way(pipes, told.sent.max(told.received)), "{it}");
     assert_eq!(record.client, Client::Net(address), "{it}");
-    assert_eq!(record.outcome.target, Some(target.address), "{it}");
+    assert_eq!(record.outcome.target, Some(Address::from(target.address)), "{it}");
 }
 
 fn way(pipes: usize, bytes: usize) -> Way {

@@ -9,8 +9,8 @@ mod wire;
 
 use std::time::{Duration, Instant};
 
-pub(crate) use gate::{Gate, GateBuilder};
-pub(crate) use program::Program;
+pub(crate) use gate::Gate;
+pub(crate) use program::{Program, address_in};
 pub(crate) use target::Target;
 pub(crate) use wire::{Ending, Wire};
 

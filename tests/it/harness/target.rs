@@ -127,7 +127,7 @@ impl Drop for Target {
     }
 }
 
-/// A port that nobody listens on, and that nobody else gets as long as this lives.
+/// A port that nobody listens on, and that the kernel gives to nobody as long as this lives; a [`Target`] may take it.
 pub(crate) struct Closed {
     pub(crate) address: SocketAddr,
     socket: OwnedFd,
@@ -152,11 +152,6 @@ impl Closed {
         listen(&self.socket, 0).unwrap();
         let waiting = TcpStream::connect(self.address).unwrap();
         Full { _waiting: waiting, _listener: self.socket }
-    }
-
-    /// Frees the port.
-    pub(crate) fn open(self) -> SocketAddr {
-        self.address
     }
 }
 

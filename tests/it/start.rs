@@ -1,0 +1,220 @@
+//! The program starts, or says why not: its forms, what it promises and when, and its exit codes.
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::net::TcpListener;
+
+use rustix::process::Signal;
+
+use crate::harness::{Ending, Program, Target, Wire, address_in, namespace, until};
+
+/// A route to `target` on a port the kernel chooses, as `-L` takes it.
+fn forward(target: &Target) -> String {
+    format!("127.0.0.1:0:{}", target.address)
+}
+
+#[test]
+fn forwarding_is_said_when_a_client_can_connect() {
+    let target = Target::echo();
+    let mut program = Program::start([forward(&target)]);
+
+    let mut client = Wire::to(program.address());
+
+    client.say(b"ping");
+    assert_eq!(client.hear(4), b"ping");
+}
+
+#[test]
+fn several_routes_of_the_command_line_each_reach_their_own_target() {
+    let (one, two, three) = (Target::greeting(b"one"), Target::greeting(b"two"), Target::greeting(b"3 "));
+    let (first, second, third) = (forward(&one), forward(&two), forward(&three));
+    let mut program = Program::start(["run", "-L", &first, "-L", &second, "-L", &third]);
+
+    let lines: Vec<String> = (0..3).map(|_| program.wait_for("Forwarding ")).collect();
+
+    let mut heard = BTreeSet::new();
+    for line in &lines {
+        let (_, target) = line.split_once(" -> ").unwrap();
+        let words = Wire::to(address_in(line)).hear(2);
+        let expected = [(&one, b"on"), (&two, b"tw"), (&three, b"3 ")];
+        let (_, right) = expected.iter().find(|(it, _)| target.contains(&it.address.to_string())).unwrap();
+        assert_eq!(words, *right, "{line}");
+        heard.insert(words);
+    }
+    assert_eq!(heard.len(), 3);
+}
+
+#[test]
+fn a_file_and_the_command_line_run_together() {
+    let target = Target::echo();
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("loopgate.toml");
+    fs::write(&file, format!("[routes.web]\nlisten = '127.0.0.1:0'\ntarget = '{}'\n", target.address))
+        .unwrap();
+
+    let mut program = Program::start(["run", "-c", file.to_str().unwrap(), "-L", &forward(&target)]);
+
+    for _ in 0..2 {
+        let mut client = Wire::to(program.address());
+        client.say(b"x");
+        assert_eq!(client.hear(1), b"x");
+    }
+}
+
+#[test]
+fn a_wrong_configuration_is_exit_2_with_every_problem_and_its_place() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("loopgate.toml");
+    fs::write(&file, "[routes.web]\nlistn = '127.0.0.1:0'\ntarget = '127.0.0.1'\n").unwrap();
+
+    let mut program = Program::start(["run", "-c", file.to_str().unwrap()]);
+
+    assert_eq!(program.exit_code(), Some(2));
+    let said = program.heard().join("\n");
+    for place in ["loopgate.toml:2:1: ", "loopgate.toml:3:10: ", "did you mean listen?"] {
+        assert!(said.contains(place), "no {place} in:\n{said}");
+    }
+}
+
+#[test]
+fn a_wrong_use_is_exit_2() {
+    for arguments in [vec!["run", "--nonsense"], vec!["8080"], vec!["run", "-c", "/nowhere/loopgate.toml"]] {
+        assert_eq!(Program::start(&arguments).exit_code(), Some(2), "{arguments:?}");
+    }
+}
+
+#[test]
+fn taken_addresses_are_exit_4_and_told_together_with_their_holder() {
+    let target = Target::echo();
+    let (one, two) = (TcpListener::bind("127.0.0.1:0").unwrap(), TcpListener::bind("[::1]:0").unwrap());
+    let taken = [one.local_addr().unwrap(), two.local_addr().unwrap()];
+    let routes = taken.map(|address| format!("{address}:{}", target.address));
+
+    let mut program = Program::start(["run", "-L", &forward(&target), "-L", &routes[0], "-L", &routes[1]]);
+
+    assert_eq!(program.exit_code(), Some(4));
+    let said = program.heard().join("\n");
+    for address in taken {
+        assert!(said.contains(&address.to_string()), "{address} is not told in:\n{said}");
+    }
+    assert!(said.contains(&format!("pid {}", std::process::id())), "the holder is not named in:\n{said}");
+    assert!(!said.contains("Forwarding"), "nothing may run half:\n{said}");
+}
+
+#[test]
+fn a_second_copy_is_exit_5() {
+    let target = Target::echo();
+    let mut first = Program::start([forward(&target)]);
+    let address = first.address();
+
+    let mut second = Program::start([format!("{address}:{}", target.address)]);
+
+    assert_eq!(second.exit_code(), Some(5));
+    let said = second.heard().join("\n");
+    assert!(said.contains(&format!("pid {}", first.pid())), "{said}");
+    assert!(first.is_running());
+}
+
+#[test]
+fn an_address_of_another_machine_is_exit_7() {
+    let target = Target::echo();
+
+    let mut program = Program::start([format!("192.0.2.1:8080:{}", target.address)]);
+
+    assert_eq!(program.exit_code(), Some(7));
+    assert!(program.heard().join("\n").contains("192.0.2.1"));
+}
+
+#[test]
+fn without_descriptors_it_is_exit_8() {
+    let target = Target::echo();
+
+    let before = ["sh", "-c", r#"ulimit -n 8; exec "$0" "$@""#];
+    let mut program = Program::start_under(&before, [forward(&target)]);
+
+    assert_eq!(program.exit_code(), Some(8), "{:?}", program.heard());
+}
+
+#[test]
+#[ignore = "needs root"]
+fn a_low_port_without_the_right_is_exit_6() {
+    let target = Target::echo();
+    let before = ["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups", "--bounding-set=-all", "--"];
+    namespace::alone("start::a_low_port_without_the_right_is_exit_6", || {
+        let mut program = Program::start_under(&before, [format!("80:{}", target.address)]);
+
+        assert_eq!(program.exit_code(), Some(6));
+        assert!(program.heard().join("\n").contains("127.0.0.1:80"));
+    });
+}
+
+#[test]
+fn a_route_that_retries_says_it_does_not_listen_and_begins_when_the_port_is_free() {
+    let target = Target::echo();
+    let taken = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = taken.local_addr().unwrap();
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("loopgate.toml");
+    let route = |name, listen: &dyn std::fmt::Display| {
+        format!("[routes.{name}]\nlisten = '{listen}'\ntarget = '{}'\nbind = 'retry'\n", target.address)
+    };
+    let any = "127.0.0.1:0";
+    fs::write(&file, route("free", &any) + &route("taken", &address)).unwrap();
+
+    let mut program = Program::start(["run", "-c", file.to_str().unwrap()]);
+
+    let free = program.address();
+    program.wait_for(&format!("route taken does NOT listen on {address}"));
+    drop(taken);
+    program.wait_for(&format!("route taken listens on {address}"));
+    for address in [free, address] {
+        let mut client = Wire::to(address);
+        client.say(b"x");
+        assert_eq!(client.hear(1), b"x");
+    }
+    assert!(
+        !program
+            .heard()
+            .iter()
+            .any(|line| line.contains("Forwarding") && line.contains(&address.to_string()))
+    );
+}
+
+#[test]
+#[ignore = "needs root"]
+fn the_demo_answers_on_its_port_and_shows_the_visit() {
+    namespace::alone("start::the_demo_answers_on_its_port_and_shows_the_visit", || {
+        let mut program = Program::start(["demo"]);
+        assert_eq!(program.address().to_string(), "127.0.0.1:62893");
+
+        let mut visitor = Wire::to("127.0.0.1:62893".parse().unwrap());
+        visitor.say(b"GET / HTTP/1.1\r\nHost: demo\r\n\r\n");
+        let (page, ending) = visitor.hear_all();
+        drop(visitor);
+
+        assert_eq!(ending, Ending::Fin);
+        assert!(String::from_utf8(page).unwrap().contains("It works"));
+        program.wait_for("end=done");
+
+        let mut visitor = Wire::to("127.0.0.1:62893".parse().unwrap());
+        visitor.say(b"GET /large HTTP/1.1\r\n\r\n");
+        assert!(visitor.hear_all().0.len() > 64 << 20);
+        drop(visitor);
+        assert!(program.wait_for("end=done").contains("way=splice"));
+        program.signal(Signal::INT);
+        assert_eq!(program.exit_code(), Some(0));
+    });
+}
+
+#[test]
+fn limits_are_told_at_the_start() {
+    let target = Target::echo();
+    let before = ["sh", "-c", r#"ulimit -n 64; exec "$0" "$@""#];
+    let mut program = Program::start_under(&before, [forward(&target)]);
+
+    let line = program.wait_for("sessions at one time");
+
+    assert!(line.contains("64 descriptors"), "{line}");
+    program.wait_for("Forwarding ");
+    until("it is counted", || (program.descriptors() < 64).then_some(()));
+}

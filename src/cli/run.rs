@@ -16,6 +16,9 @@ use crate::{diagnosis, probe};
 /// How long the last lines may take to be written.
 const LAST_LINES: Duration = Duration::from_secs(2);
 
+/// Descriptors of the main runtime (its poller twice, its wake-up, its end of the signals) and of the signals' pair.
+const OWN: usize = 6;
+
 /// Where routes with more listeners than this are summed up in one line.
 const MOST_FORWARDING_LINES: usize = 50;
 
@@ -43,6 +46,11 @@ pub(super) fn serve(
     else {
         return code::INTERNAL;
     };
+    // Without the right to raise it, the limit stays what it is.
+    let _ = probe::limits::raise_descriptors();
+    if let Err(why) = enough_descriptors(&plan) {
+        return out_of_resources(&why);
+    }
     let runtime = match Builder::new_current_thread().enable_all().build() {
         Ok(runtime) => runtime,
         Err(e) => return out_of_resources(&format!("error: cannot start: {e}")),
@@ -112,10 +120,21 @@ async fn until_stopped(signals: Signals, mut reloader: Reloader, handle: &Handle
     }
 }
 
+/// Whether there are enough to start at all. Asked first, as the runtime panics where it gets none for its signals.
+fn enough_descriptors(plan: &Plan) -> Result<(), String> {
+    let descriptors = probe::limits::descriptors();
+    let Some(limit) = descriptors.soft else { return Ok(()) };
+    // Where they cannot be counted there is none left.
+    let used = descriptors.used.unwrap_or(limit);
+    let needed = used + (OWN + Settings::least_descriptors(plan)) as u64;
+    if needed <= limit {
+        return Ok(());
+    }
+    Err(format!("error: {limit} descriptors are too few: at least {needed} are needed; raise `ulimit -n`"))
+}
+
 /// Shares the descriptors out, and says so.
 fn settings(plan: &Plan) -> Settings {
-    // Without the right to raise it, the limit stays what it is.
-    let _ = probe::limits::raise_descriptors();
     let settings = Settings::fitting(plan);
     let most = settings.budget.connections;
     let limit =

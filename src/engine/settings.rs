@@ -13,20 +13,35 @@ pub struct Settings {
     pub budget: Budget,
 }
 
-/// Descriptors of our own that come after the count: pollers and wake-ups of the runtimes, signals, files.
+/// Descriptors that come after the count: a reload's file and what its check of /proc opens.
 const OWN: usize = 4;
-const OWN_PER_WORKER: usize = 3;
+
+/// Of each worker's runtime: its poller twice, its wake-up, its end of the signals.
+const OWN_PER_WORKER: usize = 4;
 
 impl Settings {
     /// One worker for each core this process may use, and as many sessions as the descriptors allow that are free now,
     /// at most `limits.connections` of `plan`. It changes no limit of the process.
     pub fn fitting(plan: &Plan) -> Settings {
-        let workers = std::thread::available_parallelism().map_or(1, usize::from);
+        let workers = workers();
         let descriptors = probe::limits::descriptors();
         // Without a limit, a quarter of what can be counted leaves room for every sum.
         let limit = descriptors.soft.and_then(|limit| limit.try_into().ok()).unwrap_or(usize::MAX / 4);
-        let listeners: usize = plan.routes.values().map(|route| route.listen.len()).sum();
-        let used = descriptors.used.unwrap_or(0) as usize + listeners + OWN + OWN_PER_WORKER * workers;
+        let used = descriptors.used.unwrap_or(0) as usize + OWN + of_engine(plan, workers);
         Settings { workers, budget: limits::budget(limit, used, plan.limits.connections) }
     }
+
+    /// The fewest descriptors with which an engine as [`Settings::fitting`] makes it can carry one session.
+    pub fn least_descriptors(plan: &Plan) -> usize {
+        of_engine(plan, workers()) + 2
+    }
+}
+
+fn workers() -> usize {
+    std::thread::available_parallelism().map_or(1, usize::from)
+}
+
+fn of_engine(plan: &Plan, workers: usize) -> usize {
+    let listeners: usize = plan.routes.values().map(|route| route.listen.len()).sum();
+    listeners + OWN_PER_WORKER * workers
 }

@@ -96,6 +96,19 @@ impl Program {
         }
     }
 
+    /// Where it listens, if it comes to that before its end.
+    pub(crate) fn address_or_end(&mut self) -> Option<SocketAddr> {
+        let deadline = Instant::now() + PATIENCE;
+        let lines = self.lines.as_ref().expect("its log is read");
+        while let Ok(line) = lines.recv_timeout(deadline.saturating_duration_since(Instant::now())) {
+            self.heard.push(line.clone());
+            if line.contains("Forwarding ") {
+                return Some(address_in(&line));
+            }
+        }
+        None
+    }
+
     /// Where the next route it tells of listens.
     pub(crate) fn address(&mut self) -> SocketAddr {
         address_in(&self.wait_for("Forwarding "))

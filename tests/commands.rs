@@ -82,6 +82,42 @@ fn the_demo_says_what_to_open_and_shows_the_visit() {
 }
 
 #[test]
+fn a_stop_that_arrives_twice_is_one_stop() {
+    let mut demo = Running::start(&["demo", "127.0.0.1:0"]);
+    let address = demo.line_with("open http://").split(['/']).nth(2).unwrap().to_owned();
+    let mut visit = TcpStream::connect(&address).unwrap();
+    // A page has come back: the session is there and waits for us to close it.
+    visit.write_all(b"HEAD / HTTP/1.1\r\n\r\n").unwrap();
+    visit.read_exact(&mut [0; 12]).unwrap();
+
+    // Two of one kind may become one on their way; these never do.
+    let pid = Pid::from_child(&demo.child);
+    kill_process(pid, Signal::TERM).unwrap();
+    kill_process(pid, Signal::INT).unwrap();
+    demo.line_with("stopping: waiting up to 30s for 1 session");
+    drop(visit);
+
+    assert_eq!(demo.child.wait().unwrap().code(), Some(0));
+}
+
+#[test]
+fn a_second_stop_ends_it_at_once() {
+    let mut demo = Running::start(&["demo", "127.0.0.1:0"]);
+    let address = demo.line_with("open http://").split(['/']).nth(2).unwrap().to_owned();
+    let mut visit = TcpStream::connect(&address).unwrap();
+    visit.write_all(b"HEAD / HTTP/1.1\r\n\r\n").unwrap();
+    visit.read_exact(&mut [0; 12]).unwrap();
+
+    let pid = Pid::from_child(&demo.child);
+    kill_process(pid, Signal::TERM).unwrap();
+    demo.line_with("stopping: waiting");
+    kill_process(pid, Signal::TERM).unwrap();
+
+    demo.line_with("stopped at once by a second signal");
+    assert_eq!(demo.child.wait().unwrap().code(), Some(128 + 15));
+}
+
+#[test]
 fn a_wrong_command_line_is_told_what_to_write() {
     let cases: [(&[&str], &str); 8] = [
         (&["8080"], "write 8080:3000 to forward to port 3000"),

@@ -107,6 +107,7 @@ async fn until_stopped(signals: Signals, mut reloader: Reloader, handle: &Handle
         _ = Signals::stop(&mut terminate, &mut interrupt) => {}
         () = reloading => {}
     }
+    Signals::settle(&mut terminate, &mut interrupt).await;
     let patience = reloader.plan().limits.drain_timeout;
     tokio::select! {
         _ = handle.stop(patience) => {

@@ -14,6 +14,7 @@ use super::listener::Listener;
 use super::ports::{self, Bound, Port, Unbound};
 use super::targets::Seconds;
 use super::{BindFailure, Declared, Listening, Refused, Source, drain};
+use crate::diagnosis::{self, BindFinding};
 use crate::plan::{Route, Routes, diff};
 
 /// How often counts are settled and failed binds of `bind = "retry"` are tried again.
@@ -156,8 +157,7 @@ impl Supervisor {
     fn postpone(&mut self, unbound: Vec<Unbound>, wanted: &BTreeMap<Port, Arc<Route>>) {
         self.retries.retain(|port, _| wanted.contains_key(port) && !self.listeners.contains_key(port));
         let now = Instant::now();
-        for Unbound { port, route, error } in unbound {
-            let why = error.to_string();
+        for (Unbound { port, route, .. }, why) in explained(unbound) {
             let retry = self.retries.entry(port).or_insert(Retry {
                 route: route.clone(),
                 why: String::new(),
@@ -193,16 +193,13 @@ impl Supervisor {
         self.remind(unbound);
     }
 
-    fn remind(&mut self, unbound: Vec<Unbound>) {
-        for Unbound { port, error, .. } in unbound {
+    fn remind(&mut self, mut unbound: Vec<Unbound>) {
+        unbound.retain(|it| self.retries.get(&it.port).is_some_and(|retry| retry.told.elapsed() >= REMIND));
+        for (Unbound { port, .. }, why) in explained(unbound) {
             let Some(retry) = self.retries.get_mut(&port) else { continue };
-            retry.why = error.to_string();
-            if retry.told.elapsed() >= REMIND {
-                retry.told = Instant::now();
-                let (name, address, for_) =
-                    (&retry.route.name, port.address(), Seconds(retry.since.elapsed()));
-                tracing::warn!("route {name} does NOT listen on {address}, for {for_} now: {error}");
-            }
+            let (name, address, for_) = (&retry.route.name, port.address(), Seconds(retry.since.elapsed()));
+            tracing::warn!("route {name} does NOT listen on {address}, for {for_} now: {why}");
+            (retry.told, retry.why) = (Instant::now(), why);
         }
     }
 
@@ -225,4 +222,12 @@ impl Supervisor {
         };
         self.retries.iter().map(one).collect()
     }
+}
+
+/// Each with the reason it could not be bound, in words. That looks into /proc, so it is asked once a telling and not
+/// once a try.
+fn explained(unbound: Vec<Unbound>) -> Vec<(Unbound, String)> {
+    let errors: Vec<_> = unbound.iter().map(|it| (it.port.address(), &it.error)).collect();
+    let why: Vec<String> = diagnosis::bind_failures(&errors).iter().map(BindFinding::summary).collect();
+    unbound.into_iter().zip(why).collect()
 }

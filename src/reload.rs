@@ -4,15 +4,16 @@
 //! symlink swapped at any hop, as Kubernetes mounts do it) and on every file system. Watching with inotify was refused:
 //! it needs a watch on the directory of each hop, misses network file systems, and so needs the poll all the same.
 
-use std::fs;
+use std::fs::{self, File};
 use std::future::Future;
-use std::io;
+use std::io::Read;
 use std::os::unix::fs::MetadataExt;
-use std::path::{Path, PathBuf};
-use std::time::Duration;
+use std::path::Path;
+use std::time::{Duration, Instant};
 
 use tokio::time::sleep;
 
+use crate::config::{MAX_BYTES, Problems};
 use crate::diagnosis;
 use crate::engine::{BindFailure, Declared, Handle, Refused, Source};
 use crate::ledger::LogFormat;
@@ -24,21 +25,17 @@ const LOOK: Duration = Duration::from_millis(250);
 /// Two reads this far apart must be equal: a half-saved file can be valid TOML.
 const SETTLE: Duration = Duration::from_millis(100);
 
-/// What asks for a reload.
-enum Trigger {
-    /// SIGHUP: the file is taken as it is.
-    Hangup,
-    /// The file has changed; it is awaited until it stays as it is.
-    File,
-}
+/// How often a file that is never left alone is told.
+const REMIND: Duration = Duration::from_secs(10);
 
 /// Keeps an engine at what the configuration says.
 pub struct Reloader {
     sources: Sources,
     handle: Handle,
     plan: Plan,
-    /// What the file was when it was last taken, and whether it was taken over.
+    /// What the file was when it was last taken.
     seen: Option<Stamp>,
+    /// What was in it then, if that was taken over.
     content: Option<Vec<u8>>,
     log_format: Option<LogFormat>,
 }
@@ -54,7 +51,8 @@ struct Stamp {
 
 impl Stamp {
     fn of(path: &Path) -> Option<Stamp> {
-        let meta = fs::metadata(path).ok()?;
+        // A pipe can be read once and not again; what is in it is no state to watch.
+        let meta = fs::metadata(path).ok().filter(fs::Metadata::is_file)?;
         Some(Stamp {
             file: (meta.dev(), meta.ino()),
             size: meta.size(),
@@ -68,7 +66,7 @@ impl Reloader {
     /// For an engine that runs `plan`, which came from `sources`.
     pub fn new(sources: Sources, plan: Plan, handle: Handle) -> Reloader {
         let seen = sources.file.as_deref().and_then(Stamp::of);
-        let content = sources.file.as_deref().and_then(|path| fs::read(path).ok());
+        let content = seen.and(sources.file.as_deref()).and_then(read);
         Reloader { sources, handle, plan, seen, content, log_format: None }
     }
 
@@ -89,19 +87,17 @@ impl Reloader {
     ///
     /// Cancel safe until it begins to reload; a reload that has begun is carried out by the engine.
     pub async fn turn(&mut self, hangup: impl Future<Output = ()>) {
-        let trigger = tokio::select! {
-            () = hangup => Trigger::Hangup,
-            () = changed(self.sources.file.clone(), self.seen) => Trigger::File,
+        let changed = settled_change(self.sources.file.as_deref(), self.seen, self.content.as_deref());
+        let (seen, content) = tokio::select! {
+            // Taken as it is, at once.
+            () = hangup => {
+                let file = self.sources.file.as_deref();
+                let seen = file.and_then(Stamp::of);
+                (seen, seen.and(file).and_then(read))
+            }
+            (seen, content) = changed => (Some(seen), Some(content)),
         };
-        self.seen = self.sources.file.as_deref().and_then(Stamp::of);
-        let content = match (&self.sources.file, &trigger) {
-            (None, _) => None,
-            (Some(path), Trigger::Hangup) => fs::read(path).ok(),
-            (Some(path), Trigger::File) => settled(path).await,
-        };
-        if matches!(trigger, Trigger::File) && (content.is_none() || content == self.content) {
-            return;
-        }
+        self.seen = seen;
         self.reload(content).await;
     }
 
@@ -120,7 +116,10 @@ impl Reloader {
     }
 
     async fn try_reload(&mut self, content: Option<&[u8]>) -> Result<Declared, String> {
-        let mut plan = self.read(content).map_err(|problems| problems.render(false))?;
+        if let Some(path) = self.sources.file.as_deref().filter(|path| is_no_file(path)) {
+            return Err(format!("{} is not a regular file, so it cannot be read again", path.display()));
+        }
+        let mut plan = self.parse(content).map_err(|problems| problems.render(false))?;
         plan.log.format = self.log_format.unwrap_or(plan.log.format);
         let unchangeable = plan::unchangeable(&self.plan, &plan);
         if !unchangeable.is_empty() {
@@ -136,9 +135,9 @@ impl Reloader {
         }
     }
 
-    fn read(&self, content: Option<&[u8]>) -> Result<Plan, crate::config::Problems> {
+    fn parse(&self, content: Option<&[u8]>) -> Result<Plan, Problems> {
         match (&self.sources.file, content.map(std::str::from_utf8)) {
-            (Some(path), Some(Ok(text))) => {
+            (Some(path), Some(Ok(text))) if text.len() as u64 <= MAX_BYTES => {
                 plan::parse(&path.display().to_string(), text, &self.sources.forwards)
             }
             // Whatever keeps it from being read as a text is told as at the start.
@@ -164,30 +163,55 @@ fn tell(declared: &Declared) {
     }
 }
 
-/// Resolves once the file is there and is not what it was. A missing moment in between is no change.
+/// Resolves once the file is there, holds something other than `content`, and stays so. A missing moment in between is no
+/// change.
 ///
 /// Cancel safe.
-async fn changed(file: Option<PathBuf>, seen: Option<Stamp>) {
+async fn settled_change(
+    file: Option<&Path>,
+    mut seen: Option<Stamp>,
+    content: Option<&[u8]>,
+) -> (Stamp, Vec<u8>) {
     let Some(path) = file else { return std::future::pending().await };
     loop {
         sleep(LOOK).await;
-        let now = Stamp::of(&path);
-        if now.is_some() && now != seen {
-            return;
+        let Some(now) = Stamp::of(path).filter(|now| Some(*now) != seen) else { continue };
+        let Some(settled) = settled(path).await else { continue };
+        if content != Some(&settled[..]) {
+            return (now, settled);
         }
+        seen = Some(now);
     }
 }
 
 /// The file once two reads are equal; `None` if it went away meanwhile.
 async fn settled(path: &Path) -> Option<Vec<u8>> {
-    let mut first = fs::read(path).ok()?;
+    let mut first = read(path)?;
+    let mut told = Instant::now();
     loop {
         sleep(SETTLE).await;
-        match fs::read(path) {
-            Ok(second) if second == first => return Some(second),
-            Ok(second) => first = second,
-            Err(e) if e.kind() == io::ErrorKind::NotFound => return None,
-            Err(_) => return Some(first),
+        let second = read(path)?;
+        if second == first {
+            return Some(second);
+        }
+        first = second;
+        if told.elapsed() >= REMIND {
+            told = Instant::now();
+            tracing::warn!(
+                "{} keeps changing, so it is not taken over yet; SIGHUP takes it as it is",
+                path.display()
+            );
         }
     }
+}
+
+/// The file's bytes, or as many of them as show that it is no configuration; `None` where it cannot be read.
+fn read(path: &Path) -> Option<Vec<u8>> {
+    let mut bytes = Vec::new();
+    File::open(path).ok()?.take(MAX_BYTES + 1).read_to_end(&mut bytes).ok()?;
+    Some(bytes)
+}
+
+fn is_no_file(path: &Path) -> bool {
+    fs::metadata(path).is_ok_and(|meta| !meta.is_file() && !meta.is_dir())
 }

@@ -9,7 +9,7 @@ use std::path::Path;
 use super::problem::{Place, Problem};
 
 /// The largest file that is read. 1,000 routes take about a tenth of it.
-const MAX_BYTES: u64 = 1024 * 1024;
+pub(crate) const MAX_BYTES: u64 = 1024 * 1024;
 
 /// The whole text of the file at `path`.
 pub(crate) fn read_file(path: &Path) -> Result<String, Box<Problem>> {

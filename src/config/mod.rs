@@ -15,7 +15,7 @@ mod table;
 pub use keys::keys;
 pub use problem::{Place, Problem, Problems};
 
-pub(crate) use file::read_file;
+pub(crate) use file::{MAX_BYTES, read_file};
 pub(crate) use problem::bare_or_quoted;
 
 use toml::de::DeTable;

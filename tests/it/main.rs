@@ -17,4 +17,6 @@ mod matrix;
 mod streams;
 
 // The program.
+
+mod reload;
 mod start;

@@ -1,5 +1,6 @@
 //! What the tests stand on: a gate in this process, the program in its own, targets of every temper, and wires between.
 
+mod config;
 mod gate;
 pub(crate) mod namespace;
 pub(crate) mod pattern;
@@ -7,11 +8,15 @@ mod program;
 mod target;
 mod wire;
 
+use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
+use loopgate::probe::sockets::{self, TcpState};
+
+pub(crate) use config::{Config, Save};
 pub(crate) use gate::Gate;
 pub(crate) use program::{Program, address_in};
-pub(crate) use target::Target;
+pub(crate) use target::{Closed, Target};
 pub(crate) use wire::{Ending, Wire};
 
 /// How long anything may take that is waited for. Long, for a loaded machine; no test takes as long when it passes.
@@ -27,4 +32,11 @@ pub(crate) fn until<T>(what: &str, mut ask: impl FnMut() -> Option<T>) -> T {
         assert!(Instant::now() < deadline, "still not: {what}");
         std::thread::sleep(Duration::from_millis(2));
     }
+}
+
+/// The inode of the socket that listens on `address`; as long as it stays the same, no client can have been refused.
+pub(crate) fn listening_inode(address: SocketAddr) -> Option<u32> {
+    let rows = sockets::on_port(address.port()).rows;
+    let listens = |row: &sockets::Socket| row.state == TcpState::Listen && row.local == address;
+    rows.into_iter().find(listens).map(|row| row.inode)
 }

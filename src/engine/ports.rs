@@ -57,17 +57,17 @@ pub(super) struct Unbound {
     pub(super) error: io::Error,
 }
 
-/// Binds all of `new`, then opens all of them to clients. While an old socket of ours overlaps with a new one, both share
-/// the port; `holders` are the old ones.
+/// Binds all of `new`, then opens all of them to clients. Where a new one overlaps with one of ours that goes, both share
+/// the port for the moment; `leaving` are those. One that stays is in the way like any other.
 ///
 /// Nobody can connect before every bind is done, so a refusal has cost no client anything.
 pub(super) fn bind_all(
     new: Vec<(Port, Arc<Route>)>,
-    holders: &[(SocketAddr, &OwnedFd)],
+    leaving: &[(SocketAddr, &OwnedFd)],
 ) -> Result<(Vec<Bound>, Vec<Unbound>), Vec<BindFailure>> {
     let (mut bound, mut unbound, mut failures) = (Vec::<Bound>::new(), Vec::new(), Vec::new());
     for (port, route) in new {
-        let overlapping: Vec<_> = overlaps(port.address(), holders.iter().copied()).collect();
+        let overlapping: Vec<_> = overlaps(port.address(), leaving.iter().copied()).collect();
         match bind_shared(port.address(), &overlapping) {
             Ok(socket) => bound.push(Bound { port, route, socket }),
             Err(error) => refuse(port, route, error, &mut unbound, &mut failures),
@@ -81,7 +81,7 @@ pub(super) fn bind_all(
             Err(error) => refuse(it.port, it.route, error, &mut unbound, &mut failures),
         }
     }
-    for (_, holder) in holders {
+    for (_, holder) in leaving {
         // Clearing an option of a live socket does not fail; were it left on, only a second instance could share.
         let _ = transport::share_port(holder, false);
     }

@@ -95,7 +95,7 @@ impl Supervisor {
 
         let new = wanted.iter().filter(|(port, _)| !self.listeners.contains_key(port));
         let new = new.map(|(port, route)| (port.clone(), route.clone())).collect();
-        let (bound, unbound) = ports::bind_all(new, &self.holders()).map_err(Refused::Bind)?;
+        let (bound, unbound) = ports::bind_all(new, &self.leaving(&wanted)).map_err(Refused::Bind)?;
         let mut opened = self.open(bound).map_err(|failure| Refused::Bind(vec![failure]))?;
 
         // From here on nothing can fail.
@@ -111,9 +111,10 @@ impl Supervisor {
         })
     }
 
-    /// Every socket we hold, with its address.
-    fn holders(&self) -> Vec<(SocketAddr, &OwnedFd)> {
-        self.listeners.values().map(|it| (it.address, it.socket())).collect()
+    /// Every socket we hold that nobody wants any more, with its address.
+    fn leaving(&self, wanted: &BTreeMap<Port, Arc<Route>>) -> Vec<(SocketAddr, &OwnedFd)> {
+        let unwanted = self.listeners.iter().filter(|(port, _)| !wanted.contains_key(port));
+        unwanted.map(|(_, it)| (it.address, it.socket())).collect()
     }
 
     fn open(&mut self, bound: Vec<Bound>) -> Result<BTreeMap<Port, Listener>, BindFailure> {
@@ -175,7 +176,7 @@ impl Supervisor {
             return;
         }
         // All of these routes have the policy Retry, so none of them can be a failure.
-        let Ok((bound, unbound)) = ports::bind_all(due, &self.holders()) else { return };
+        let Ok((bound, unbound)) = ports::bind_all(due, &[]) else { return };
         for it in bound {
             let (port, route) = (it.port.clone(), it.route.clone());
             let since = self.retries.remove(&port).map_or_else(Instant::now, |retry| retry.since);

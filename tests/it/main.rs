@@ -18,5 +18,6 @@ mod streams;
 
 // The program.
 
+mod declare;
 mod reload;
 mod start;

@@ -76,6 +76,25 @@ pub struct Diagnosis {
     pub elapsed: Duration,
 }
 
+/// What one rule found: the pieces that make a diagnosis together with what is known about the address.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Finding {
+    /// What is the case.
+    pub verdict: Verdict,
+    /// How sure that is.
+    pub certainty: Certainty,
+    /// One clause that follows the address, as `a firewall rule rejects it; the service itself listens`.
+    pub summary: String,
+    /// The words for a person, in order.
+    pub details: Vec<Detail>,
+    /// What it rests on.
+    pub evidence: Vec<Evidence>,
+    /// What to do, the best first.
+    pub fixes: Vec<Fix>,
+    /// What could not be read and would have told more.
+    pub not_readable: Vec<NotReadable>,
+}
+
 /// A labelled line of a report.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Detail {
@@ -158,6 +177,53 @@ pub struct Warning {
     pub fix: Option<Fix>,
 }
 
+impl Finding {
+    /// A finding with its clause and nothing else yet.
+    pub fn new(verdict: Verdict, certainty: Certainty, summary: impl Into<String>) -> Finding {
+        Finding {
+            verdict,
+            certainty,
+            summary: summary.into(),
+            details: Vec::new(),
+            evidence: Vec::new(),
+            fixes: Vec::new(),
+            not_readable: Vec::new(),
+        }
+    }
+
+    /// The same with a line for a person.
+    pub fn detail(mut self, label: &'static str, text: impl Into<String>) -> Finding {
+        self.details.push(Detail { label, text: text.into() });
+        self
+    }
+
+    /// The same with a fact.
+    pub fn fact(
+        mut self,
+        source: &'static str,
+        fact: impl Into<String>,
+        value: impl Into<serde_json::Value>,
+    ) -> Finding {
+        self.evidence.push(Evidence { source, fact: fact.into(), value: value.into() });
+        self
+    }
+
+    /// The same with a command as its proposal.
+    pub fn fix(mut self, command: &[&str], root: bool, risk: &str) -> Finding {
+        let text = command.join(" ");
+        let command = command.iter().map(|&word| word.to_owned()).collect();
+        self.fixes.push(Fix { text, command, root, risk: risk.to_owned() });
+        self
+    }
+
+    /// The same with a proposal in words.
+    pub fn advice(mut self, text: impl Into<String>) -> Finding {
+        let fix = Fix { text: text.into(), command: Vec::new(), root: false, risk: "none".to_owned() };
+        self.fixes.push(fix);
+        self
+    }
+}
+
 impl Diagnosis {
     /// A diagnosis that says nothing yet.
     pub fn new(question: Question, subject: Subject, verdict: Verdict, certainty: Certainty) -> Diagnosis {
@@ -186,6 +252,17 @@ impl Diagnosis {
     pub fn severity(&self) -> Severity {
         let warned = self.warnings.iter().map(|warning| warning.verdict.severity()).max();
         self.verdict.severity().max(warned.unwrap_or(Severity::Fine))
+    }
+
+    /// Takes over what a rule found.
+    pub fn take(&mut self, finding: Finding) {
+        self.verdict = finding.verdict;
+        self.certainty = finding.certainty;
+        self.summary = finding.summary;
+        self.details.extend(finding.details);
+        self.evidence.extend(finding.evidence);
+        self.fixes.extend(finding.fixes);
+        self.not_readable.extend(finding.not_readable);
     }
 
     /// Adds a line for a person.

@@ -3,6 +3,7 @@
 //! The rules are pure: facts are arguments, and only the functions named `bind_failure…` ask `probe` for them. Nothing
 //! is printed and nothing is repaired here. So far it judges failed binds alone.
 
+pub mod filter;
 mod finding;
 mod json;
 mod listen;
@@ -10,7 +11,7 @@ mod text;
 mod verdict;
 mod who;
 
-pub use finding::{Check, Detail, Diagnosis, Evidence, Fix, NotReadable, Question, Status, Subject, Warning};
+pub use finding::{Check, Detail, Diagnosis, Evidence, Finding, Fix, NotReadable, Question, Status, Subject, Warning};
 pub use json::{SCHEMA, json};
 pub use listen::{
     BindFacts, BindFinding, Blocker, Overlap, bind_failure, bind_failures, bind_report, exit_code,

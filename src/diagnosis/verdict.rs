@@ -124,12 +124,24 @@ verdicts! {
     FirewallDrop = "firewall-drop", Error;
     /// A packet filter allows so many connections and no more.
     FirewallConnlimit = "firewall-connlimit", Error;
+    /// A packet filter leads the connection to another address.
+    FirewallRedirect = "firewall-redirect", Error;
     /// The table of tracked connections is full, and new ones are dropped.
     ConntrackFull = "conntrack-full", Error;
     /// The loopback interface is down.
     LoopbackDown = "loopback-down", Error;
     /// The loopback address or its local route is gone.
     LoopbackRouteLost = "loopback-route-lost", Error;
+    /// No route leads to the address.
+    NoRoute = "no-route", Error;
+    /// A route or a routing rule forbids the address.
+    RouteForbids = "route-forbids", Error;
+    /// The interface that leads to the address is down or has no carrier.
+    LinkDown = "link-down", Error;
+    /// No machine on the link answers for the address.
+    NeighbourSilent = "neighbour-silent", Error;
+    /// The memory that all TCP sockets share is used up.
+    TcpMemoryFull = "tcp-memory-full", Error;
     /// A redirection to a loopback address is dropped, because route_localnet is off.
     MartianLoopbackDnat = "martian-loopback-dnat", Error;
     /// The queue of connections that wait to be accepted is full.

@@ -1,0 +1,428 @@
+//! Which rules of a packet filter take a packet, in the order of the hooks, and what they do with it. Pure.
+//!
+//! Every test is run as the kernel runs it, over the bytes of the packet that are known; a test of an unknown byte, a limit
+//! or a match that is not known here says "maybe". What counters say about it is `network.rs`'s.
+
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+
+use crate::probe::firewall::{Base, Chain, Judgement, RejectKind, Rule, Ruleset};
+
+mod extension;
+mod machine;
+mod packet;
+#[cfg(test)]
+mod tests;
+
+use machine::{Act, Match, Ran, run};
+use packet::Place;
+pub use packet::{Device, Packet, Protocol, Role};
+
+/// The way of a packet through this machine.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Way {
+    /// From a socket here to a socket here, by the loopback interface: out, then in.
+    Loopback(Device),
+    /// From a socket here out by an interface.
+    Out(Device),
+    /// In by an interface to a socket here.
+    In(Device),
+}
+
+/// What stops a packet, or sends it elsewhere.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Effect {
+    /// It is dropped without a word.
+    Drop,
+    /// The sender is told.
+    Reject(Answer),
+    /// It goes to another address.
+    Redirect(SocketAddr),
+    /// A program decides, by this queue; without such a program it is dropped, unless the queue is bypassed then.
+    Queue {
+        /// Its number.
+        number: u64,
+        /// Whether it passes where no program listens.
+        bypass: bool,
+    },
+    /// Something else takes it, by the kernel's name.
+    Taken(String),
+}
+
+/// How a rejection answers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Answer {
+    /// A TCP reset.
+    Reset,
+    /// An ICMP or ICMPv6 message that becomes this errno; 0 is not known.
+    Icmp(i32),
+}
+
+/// A rule, or a chain's policy, that stops the packet.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Hit {
+    /// Its place in the rule set; `None` is the policy.
+    pub rule: Option<usize>,
+    /// The chain it stands in, or whose policy it is.
+    pub chain: usize,
+    /// What it does.
+    pub effect: Effect,
+    /// Whether it takes this packet for certain, as far as the rules say.
+    pub certain: bool,
+    /// Whether that depends on how many or how often: its own limit, or that of a rule before it that lets so many pass.
+    pub limited: bool,
+    /// The rule that has the limit, where it is another one.
+    pub limit: Option<usize>,
+    /// Which packet it takes.
+    pub role: Role,
+}
+
+/// What becomes of a packet.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Passage {
+    /// What stops it or may stop it, in order; after one that is certain nothing more is asked.
+    pub hits: Vec<Hit>,
+    /// How many rules were asked that match or may match.
+    pub matching: usize,
+    /// Whether it was cut short: too many steps.
+    pub cut: bool,
+}
+
+/// Rules and jumps a packet may meet; the kernel's own limit of nested jumps is 16.
+const MAX_STEPS: usize = 100_000;
+const MAX_DEPTH: usize = 16;
+
+const INET: u8 = 1;
+const IPV4: u8 = 2;
+const NETDEV: u8 = 5;
+const IPV6: u8 = 10;
+
+/// A hook and the interfaces a rule sees there.
+struct Stop<'a> {
+    netdev: bool,
+    hook: u32,
+    incoming: Option<&'a Device>,
+    outgoing: Option<&'a Device>,
+}
+
+/// What becomes of the first packet of a connection and of the answer to it.
+pub fn connection(ruleset: &Ruleset, first: &Packet, way: &Way) -> Passage {
+    let mut walk = Walk::new(ruleset, first.clone(), way);
+    walk.run();
+    let mut passage = walk.passage;
+    if passage.hits.iter().any(|hit| hit.certain && !matches!(hit.effect, Effect::Redirect(_))) {
+        return passage;
+    }
+    let back = match way {
+        Way::Loopback(device) => Way::Loopback(device.clone()),
+        Way::Out(device) => Way::In(device.clone()),
+        Way::In(device) => Way::Out(device.clone()),
+    };
+    let answered = one(ruleset, &walk.packet.answer(), &back);
+    passage.hits.extend(answered.hits);
+    passage.matching += answered.matching;
+    passage.cut |= answered.cut;
+    passage
+}
+
+/// What becomes of one packet.
+pub fn one(ruleset: &Ruleset, packet: &Packet, way: &Way) -> Passage {
+    let mut walk = Walk::new(ruleset, packet.clone(), way);
+    walk.run();
+    walk.passage
+}
+
+struct Walk<'a> {
+    ruleset: &'a Ruleset,
+    way: &'a Way,
+    packet: Packet,
+    mark: Option<u32>,
+    untracked: bool,
+    plain_marks: bool,
+    steps: usize,
+    /// A rule before this one that may have let the packet pass, by a limit.
+    limit: Option<usize>,
+    passage: Passage,
+}
+
+/// How a chain was left.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Left {
+    /// Through its end or by `return`.
+    End,
+    /// Accepted: this base chain is done.
+    Accepted,
+    /// Stopped for certain.
+    Stopped,
+}
+
+impl<'a> Walk<'a> {
+    fn new(ruleset: &'a Ruleset, packet: Packet, way: &'a Way) -> Walk<'a> {
+        let sets_marks = ruleset.rules.iter().flat_map(|rule| &rule.expressions).any(|expression| {
+            matches!(expression, crate::probe::firewall::Expression::Store { what, .. } if what == "ct")
+                || matches!(expression, crate::probe::firewall::Expression::Target { name, .. } if name == "CONNMARK")
+        });
+        Walk {
+            ruleset,
+            way,
+            packet,
+            mark: Some(0),
+            untracked: false,
+            plain_marks: !sets_marks,
+            steps: 0,
+            limit: None,
+            passage: Passage::default(),
+        }
+    }
+
+    /// Every base chain on the way, hook after hook and by priority within one.
+    fn run(&mut self) {
+        for stop in stops(self.way) {
+            for chain in self.chains_at(&stop) {
+                self.limit = None;
+                let left = self.base_chain(chain, &stop);
+                if left == Left::Stopped || self.passage.cut {
+                    return;
+                }
+            }
+        }
+    }
+
+    fn chains_at(&self, stop: &Stop<'_>) -> Vec<usize> {
+        let family = if self.packet.to.is_ipv4() { IPV4 } else { IPV6 };
+        let device = stop.incoming.or(stop.outgoing);
+        let hangs = |chain: &Chain, base: &Base| {
+            let here = match chain.family {
+                NETDEV => stop.netdev && base.hook == stop.hook,
+                // NF_INET_INGRESS of an inet table lies where netdev's ingress does.
+                INET if base.hook == 5 => stop.netdev && stop.hook == 0,
+                INET => !stop.netdev && base.hook == stop.hook,
+                other => !stop.netdev && other == family && base.hook == stop.hook,
+            };
+            let by_device = base.devices.is_empty() || device.is_some_and(|d| base.devices.contains(&d.name));
+            // Translations are decided by the first packet of a connection.
+            here && by_device && (base.kind != "nat" || (self.packet.role == Role::First && !self.untracked))
+        };
+        let mut found: Vec<(i32, usize)> = self
+            .ruleset
+            .chains
+            .iter()
+            .enumerate()
+            .filter_map(|(at, chain)| {
+                chain.base.as_ref().filter(|base| hangs(chain, base)).map(|base| (base.priority, at))
+            })
+            .collect();
+        found.sort();
+        found.into_iter().map(|(_, at)| at).collect()
+    }
+
+    fn base_chain(&mut self, chain: usize, stop: &Stop<'_>) -> Left {
+        let hits = self.passage.hits.len();
+        let (left, certain) = self.chain(chain, stop, true, 0);
+        let drops = self.ruleset.chains[chain].base.as_ref().is_some_and(|base| base.drops);
+        if left != Left::End || !drops {
+            return left;
+        }
+        // Rules before it that may have stopped the packet do not make the policy less certain: either does.
+        let _ = hits;
+        self.hit(None, chain, Effect::Drop, certain, self.limit.is_some());
+        if certain { Left::Stopped } else { Left::End }
+    }
+
+    /// The rules of one chain; with them whether its end was reached for certain.
+    fn chain(&mut self, chain: usize, stop: &Stop<'_>, mut certain: bool, depth: usize) -> (Left, bool) {
+        let ruleset = self.ruleset;
+        let here = &ruleset.chains[chain];
+        for (at, rule) in ruleset.rules.iter().enumerate().filter(|(_, rule)| belongs(rule, here)) {
+            self.steps += 1;
+            if self.steps > MAX_STEPS || depth > MAX_DEPTH {
+                self.passage.cut = true;
+                return (Left::Stopped, certain);
+            }
+            let place = Place {
+                incoming: stop.incoming,
+                outgoing: stop.outgoing,
+                mark: self.mark,
+                untracked: self.untracked,
+                plain_marks: self.plain_marks,
+            };
+            let ran = run(rule, &ruleset.sets, &self.packet, &place);
+            if ran.matched == Match::No {
+                continue;
+            }
+            self.passage.matching += 1;
+            self.note(&ran);
+            let sure = certain && ran.matched == Match::Yes;
+            match self.act(&ran, (at, chain), stop, sure, depth) {
+                (Some(left), _) if sure => return (left, true),
+                (Some(Left::Accepted), _) => {
+                    certain = false;
+                    self.limit = self.limit.or(ran.limited.then_some(at));
+                }
+                (None, reached) => certain &= reached || ran.matched != Match::Yes || reached,
+                _ => {}
+            }
+        }
+        (Left::End, certain)
+    }
+
+    /// Marks and tracking, which later rules ask for.
+    fn note(&mut self, ran: &Ran) {
+        if let Some(mark) = ran.mark {
+            self.mark = mark.filter(|_| ran.matched == Match::Yes);
+        }
+        self.untracked |= ran.untracks && ran.matched == Match::Yes;
+    }
+
+    /// What a rule that matched does; `None` goes on with the next one, and then whether that is certain.
+    fn act(
+        &mut self,
+        ran: &Ran,
+        (at, chain): (usize, usize),
+        stop: &Stop<'_>,
+        sure: bool,
+        depth: usize,
+    ) -> (Option<Left>, bool) {
+        let limited = ran.limited || self.limit.is_some();
+        let effect = match &ran.act {
+            Act::Continue | Act::Judge(Judgement::Continue | Judgement::Other) => return (None, true),
+            Act::Judge(Judgement::Accept) => return (Some(Left::Accepted), true),
+            Act::Judge(Judgement::Return) => return (Some(Left::End), true),
+            Act::Judge(Judgement::Jump(name)) => return self.jump(name, chain, stop, sure, depth, false),
+            Act::Judge(Judgement::Goto(name)) => return self.jump(name, chain, stop, sure, depth, true),
+            Act::Judge(Judgement::Drop) => Effect::Drop,
+            Act::Reject { kind, code } => Effect::Reject(self.rejection(*kind, *code)),
+            Act::RejectTarget(with) => Effect::Reject(self.target_rejection(*with)),
+            Act::Queue { number, bypass } => Effect::Queue { number: *number, bypass: *bypass },
+            Act::Taken(name) => Effect::Taken(name.clone()),
+            Act::Redirect { address, port } => {
+                let to = self.translated(address.as_deref(), *port);
+                self.hit(Some(at), chain, Effect::Redirect(to), sure, limited);
+                if sure {
+                    self.packet.to = to;
+                }
+                return (Some(Left::Accepted), true);
+            }
+        };
+        // A program decides about what it is handed.
+        let decided = sure && !matches!(effect, Effect::Queue { .. });
+        self.hit(Some(at), chain, effect, decided, limited);
+        (Some(Left::Stopped), true)
+    }
+
+    fn jump(
+        &mut self,
+        name: &str,
+        from: usize,
+        stop: &Stop<'_>,
+        sure: bool,
+        depth: usize,
+        goto: bool,
+    ) -> (Option<Left>, bool) {
+        let home = &self.ruleset.chains[from];
+        let found = self.ruleset.chains.iter().position(|chain| {
+            (chain.family, &chain.table, &chain.name[..], chain.legacy)
+                == (home.family, &home.table, name, home.legacy)
+        });
+        let Some(chain) = found else { return (None, false) };
+        match self.chain(chain, stop, sure, depth + 1) {
+            (Left::End, reached) if goto => (Some(Left::End), reached),
+            (Left::End, reached) => (None, reached || !sure),
+            (left, _) => (Some(left), true),
+        }
+    }
+
+    fn hit(&mut self, rule: Option<usize>, chain: usize, effect: Effect, certain: bool, limited: bool) {
+        let limit = self.limit.filter(|_| limited);
+        self.passage.hits.push(Hit { rule, chain, effect, certain, limited, limit, role: self.packet.role });
+    }
+
+    /// `redirect` without an address leads to this machine: to its loopback address for its own packets.
+    fn translated(&self, address: Option<&[u8]>, port: Option<u16>) -> SocketAddr {
+        let here = match (self.way, self.packet.to.ip()) {
+            (Way::In(_), ip) => ip,
+            (_, IpAddr::V4(_)) => Ipv4Addr::LOCALHOST.into(),
+            (_, IpAddr::V6(_)) => Ipv6Addr::LOCALHOST.into(),
+        };
+        let ipv4 = self.packet.to.is_ipv4();
+        let given = address.and_then(|bytes| match bytes.len() {
+            4.. if ipv4 => Some(IpAddr::from(<[u8; 4]>::try_from(&bytes[..4]).ok()?)),
+            16 => Some(IpAddr::from(<[u8; 16]>::try_from(bytes).ok()?)),
+            _ => None,
+        });
+        SocketAddr::new(given.unwrap_or(here), port.unwrap_or(self.packet.to.port()))
+    }
+
+    /// NFT_REJECT_ICMPX_ codes are nf_tables' own: 0 no route, 1 port, 2 host, 3 prohibited.
+    fn rejection(&self, kind: RejectKind, code: u8) -> Answer {
+        let ipv4 = self.packet.to.is_ipv4();
+        match (kind, code) {
+            (RejectKind::Reset, _) => Answer::Reset,
+            (RejectKind::IcmpAny, 0) => Answer::Icmp(libc::ENETUNREACH),
+            (RejectKind::IcmpAny, 1) => Answer::Icmp(libc::ECONNREFUSED),
+            (RejectKind::IcmpAny, 3) if !ipv4 => Answer::Icmp(libc::EACCES),
+            (RejectKind::IcmpAny, _) => Answer::Icmp(libc::EHOSTUNREACH),
+            (RejectKind::Icmp, code) => Answer::Icmp(icmp_errno(code, ipv4)),
+        }
+    }
+
+    /// enum ipt_reject_with and ip6t_reject_with.
+    fn target_rejection(&self, with: u32) -> Answer {
+        if self.packet.to.is_ipv4() {
+            let codes = [0, 1, 2, 3, 255, 9, 10, 255, 13];
+            return match with {
+                7 => Answer::Reset,
+                other => Answer::Icmp(codes.get(other as usize).map_or(0, |code| icmp_errno(*code, true))),
+            };
+        }
+        let codes = [0, 1, 2, 3, 4, 255, 255, 5, 6];
+        match with {
+            6 => Answer::Reset,
+            other => Answer::Icmp(codes.get(other as usize).map_or(0, |code| icmp_errno(*code, false))),
+        }
+    }
+}
+
+/// icmp_err_convert of net/ipv4/icmp.c and tab_unreach of net/ipv6/icmp.c.
+fn icmp_errno(code: u8, ipv4: bool) -> i32 {
+    match (ipv4, code) {
+        (true, 0 | 6 | 9 | 11) => libc::ENETUNREACH,
+        (true, 1 | 7 | 8 | 10 | 12 | 13) => libc::EHOSTUNREACH,
+        (true, 2) => libc::ENOPROTOOPT,
+        (true, 3) => libc::ECONNREFUSED,
+        (false, 0) => libc::ENETUNREACH,
+        (false, 1 | 5 | 6) => libc::EACCES,
+        (false, 2 | 3) => libc::EHOSTUNREACH,
+        (false, 4) => libc::ECONNREFUSED,
+        _ => 0,
+    }
+}
+
+fn belongs(rule: &Rule, chain: &Chain) -> bool {
+    (rule.family, &rule.table, &rule.chain, rule.legacy)
+        == (chain.family, &chain.table, &chain.name, chain.legacy)
+}
+
+/// NF_INET_ numbers: 0 prerouting, 1 input, 3 output, 4 postrouting; of netdev 0 ingress, 1 egress.
+fn stops(way: &Way) -> Vec<Stop<'_>> {
+    let out = |device| {
+        [(false, 3), (false, 4), (true, 1)].map(|(netdev, hook)| Stop {
+            netdev,
+            hook,
+            incoming: None,
+            outgoing: Some(device),
+        })
+    };
+    let inward = |device| {
+        [(true, 0), (false, 0), (false, 1)].map(|(netdev, hook)| Stop {
+            netdev,
+            hook,
+            incoming: Some(device),
+            outgoing: None,
+        })
+    };
+    match way {
+        Way::Loopback(device) => out(device).into_iter().chain(inward(device)).collect(),
+        Way::Out(device) => out(device).into(),
+        Way::In(device) => inward(device).into(),
+    }
+}

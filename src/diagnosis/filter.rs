@@ -5,14 +5,16 @@
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
-use crate::probe::firewall::{Base, Chain, Judgement, RejectKind, Rule, Ruleset};
+use crate::probe::firewall::{Base, Chain, Judgement, Rule, Ruleset};
 
+mod answer;
 mod extension;
 mod machine;
 mod packet;
 #[cfg(test)]
 mod tests;
 
+pub use answer::Answer;
 use machine::{Act, Match, Ran, run};
 use packet::Place;
 pub use packet::{Device, Packet, Protocol, Role};
@@ -46,15 +48,6 @@ pub enum Effect {
     },
     /// Something else takes it, by the kernel's name.
     Taken(String),
-}
-
-/// How a rejection answers.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Answer {
-    /// A TCP reset.
-    Reset,
-    /// An ICMP or ICMPv6 message that becomes this errno; 0 is not known.
-    Icmp(i32),
 }
 
 /// A rule, or a chain's policy, that stops the packet.
@@ -139,6 +132,8 @@ struct Walk<'a> {
     untracked: bool,
     plain_marks: bool,
     steps: usize,
+    /// How often a chain may have been left without that being certain.
+    doubts: usize,
     /// A rule before this one that may have let the packet pass, by a limit.
     limit: Option<usize>,
     passage: Passage,
@@ -169,6 +164,7 @@ impl<'a> Walk<'a> {
             untracked: false,
             plain_marks: !sets_marks,
             steps: 0,
+            doubts: 0,
             limit: None,
             passage: Passage::default(),
         }
@@ -216,14 +212,12 @@ impl<'a> Walk<'a> {
     }
 
     fn base_chain(&mut self, chain: usize, stop: &Stop<'_>) -> Left {
-        let hits = self.passage.hits.len();
         let (left, certain) = self.chain(chain, stop, true, 0);
         let drops = self.ruleset.chains[chain].base.as_ref().is_some_and(|base| base.drops);
         if left != Left::End || !drops {
             return left;
         }
         // Rules before it that may have stopped the packet do not make the policy less certain: either does.
-        let _ = hits;
         self.hit(None, chain, Effect::Drop, certain, self.limit.is_some());
         if certain { Left::Stopped } else { Left::End }
     }
@@ -252,15 +246,16 @@ impl<'a> Walk<'a> {
             self.passage.matching += 1;
             self.note(&ran);
             let sure = certain && ran.matched == Match::Yes;
+            let doubts = self.doubts;
             match self.act(&ran, (at, chain), stop, sure, depth) {
-                (Some(left), _) if sure => return (left, true),
-                (Some(Left::Accepted), _) => {
-                    certain = false;
+                Some(left) if sure => return (left, true),
+                Some(Left::Accepted | Left::End) => {
+                    self.doubts += 1;
                     self.limit = self.limit.or(ran.limited.then_some(at));
                 }
-                (None, reached) => certain &= reached || ran.matched != Match::Yes || reached,
                 _ => {}
             }
+            certain &= self.doubts == doubts;
         }
         (Left::End, certain)
     }
@@ -273,7 +268,7 @@ impl<'a> Walk<'a> {
         self.untracked |= ran.untracks && ran.matched == Match::Yes;
     }
 
-    /// What a rule that matched does; `None` goes on with the next one, and then whether that is certain.
+    /// What a rule that matched does; `None` goes on with the next one.
     fn act(
         &mut self,
         ran: &Ran,
@@ -281,17 +276,19 @@ impl<'a> Walk<'a> {
         stop: &Stop<'_>,
         sure: bool,
         depth: usize,
-    ) -> (Option<Left>, bool) {
+    ) -> Option<Left> {
         let limited = ran.limited || self.limit.is_some();
         let effect = match &ran.act {
-            Act::Continue | Act::Judge(Judgement::Continue | Judgement::Other) => return (None, true),
-            Act::Judge(Judgement::Accept) => return (Some(Left::Accepted), true),
-            Act::Judge(Judgement::Return) => return (Some(Left::End), true),
+            Act::Continue | Act::Judge(Judgement::Continue | Judgement::Other) => return None,
+            Act::Judge(Judgement::Accept) => return Some(Left::Accepted),
+            Act::Judge(Judgement::Return) => return Some(Left::End),
             Act::Judge(Judgement::Jump(name)) => return self.jump(name, chain, stop, sure, depth, false),
             Act::Judge(Judgement::Goto(name)) => return self.jump(name, chain, stop, sure, depth, true),
             Act::Judge(Judgement::Drop) => Effect::Drop,
-            Act::Reject { kind, code } => Effect::Reject(self.rejection(*kind, *code)),
-            Act::RejectTarget(with) => Effect::Reject(self.target_rejection(*with)),
+            Act::Reject { kind, code } => {
+                Effect::Reject(Answer::of_nftables(*kind, *code, self.packet.to.is_ipv4()))
+            }
+            Act::RejectTarget(with) => Effect::Reject(Answer::of_iptables(*with, self.packet.to.is_ipv4())),
             Act::Queue { number, bypass } => Effect::Queue { number: *number, bypass: *bypass },
             Act::Taken(name) => Effect::Taken(name.clone()),
             Act::Redirect { address, port } => {
@@ -300,13 +297,13 @@ impl<'a> Walk<'a> {
                 if sure {
                     self.packet.to = to;
                 }
-                return (Some(Left::Accepted), true);
+                return Some(Left::Accepted);
             }
         };
         // A program decides about what it is handed.
         let decided = sure && !matches!(effect, Effect::Queue { .. });
         self.hit(Some(at), chain, effect, decided, limited);
-        (Some(Left::Stopped), true)
+        Some(Left::Stopped)
     }
 
     fn jump(
@@ -317,17 +314,15 @@ impl<'a> Walk<'a> {
         sure: bool,
         depth: usize,
         goto: bool,
-    ) -> (Option<Left>, bool) {
+    ) -> Option<Left> {
         let home = &self.ruleset.chains[from];
         let found = self.ruleset.chains.iter().position(|chain| {
             (chain.family, &chain.table, &chain.name[..], chain.legacy)
                 == (home.family, &home.table, name, home.legacy)
         });
-        let Some(chain) = found else { return (None, false) };
-        match self.chain(chain, stop, sure, depth + 1) {
-            (Left::End, reached) if goto => (Some(Left::End), reached),
-            (Left::End, reached) => (None, reached || !sure),
-            (left, _) => (Some(left), true),
+        match self.chain(found?, stop, sure, depth + 1).0 {
+            Left::End if !goto => None,
+            left => Some(left),
         }
     }
 
@@ -350,50 +345,6 @@ impl<'a> Walk<'a> {
             _ => None,
         });
         SocketAddr::new(given.unwrap_or(here), port.unwrap_or(self.packet.to.port()))
-    }
-
-    /// NFT_REJECT_ICMPX_ codes are nf_tables' own: 0 no route, 1 port, 2 host, 3 prohibited.
-    fn rejection(&self, kind: RejectKind, code: u8) -> Answer {
-        let ipv4 = self.packet.to.is_ipv4();
-        match (kind, code) {
-            (RejectKind::Reset, _) => Answer::Reset,
-            (RejectKind::IcmpAny, 0) => Answer::Icmp(libc::ENETUNREACH),
-            (RejectKind::IcmpAny, 1) => Answer::Icmp(libc::ECONNREFUSED),
-            (RejectKind::IcmpAny, 3) if !ipv4 => Answer::Icmp(libc::EACCES),
-            (RejectKind::IcmpAny, _) => Answer::Icmp(libc::EHOSTUNREACH),
-            (RejectKind::Icmp, code) => Answer::Icmp(icmp_errno(code, ipv4)),
-        }
-    }
-
-    /// enum ipt_reject_with and ip6t_reject_with.
-    fn target_rejection(&self, with: u32) -> Answer {
-        if self.packet.to.is_ipv4() {
-            let codes = [0, 1, 2, 3, 255, 9, 10, 255, 13];
-            return match with {
-                7 => Answer::Reset,
-                other => Answer::Icmp(codes.get(other as usize).map_or(0, |code| icmp_errno(*code, true))),
-            };
-        }
-        let codes = [0, 1, 2, 3, 4, 255, 255, 5, 6];
-        match with {
-            6 => Answer::Reset,
-            other => Answer::Icmp(codes.get(other as usize).map_or(0, |code| icmp_errno(*code, false))),
-        }
-    }
-}
-
-/// icmp_err_convert of net/ipv4/icmp.c and tab_unreach of net/ipv6/icmp.c.
-fn icmp_errno(code: u8, ipv4: bool) -> i32 {
-    match (ipv4, code) {
-        (true, 0 | 6 | 9 | 11) => libc::ENETUNREACH,
-        (true, 1 | 7 | 8 | 10 | 12 | 13) => libc::EHOSTUNREACH,
-        (true, 2) => libc::ENOPROTOOPT,
-        (true, 3) => libc::ECONNREFUSED,
-        (false, 0) => libc::ENETUNREACH,
-        (false, 1 | 5 | 6) => libc::EACCES,
-        (false, 2 | 3) => libc::EHOSTUNREACH,
-        (false, 4) => libc::ECONNREFUSED,
-        _ => 0,
     }
 }
 

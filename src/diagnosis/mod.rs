@@ -11,7 +11,9 @@ mod text;
 mod verdict;
 mod who;
 
-pub use finding::{Check, Detail, Diagnosis, Evidence, Finding, Fix, NotReadable, Question, Status, Subject, Warning};
+pub use finding::{
+    Check, Detail, Diagnosis, Evidence, Finding, Fix, NotReadable, Question, Status, Subject, Warning,
+};
 pub use json::{SCHEMA, json};
 pub use listen::{
     BindFacts, BindFinding, Blocker, Overlap, bind_failure, bind_failures, bind_report, exit_code,

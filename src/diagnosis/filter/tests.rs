@@ -1,5 +1,5 @@
 use super::*;
-use crate::probe::firewall::{Element, Expression, Load, Operator, Set};
+use crate::probe::firewall::{Element, Expression, Load, Operator, RejectKind, Set};
 
 fn lo() -> Way {
     Way::Loopback(Device { index: 1, name: "lo".to_owned() })
@@ -85,11 +85,11 @@ fn a_policy_drops_what_no_rule_accepts() {
     let rules = table(vec![("in", base(1, 0, "filter", true), vec![with(dport(22), ACCEPT)])]);
 
     assert_eq!(first_effect(&rules, 80), Some((Effect::Drop, true)));
-    // The port 22 connection's answer comes in with another destination port, and no rule lets it.
+    // The answer to a connection comes in with another destination port, and no rule lets it.
     let passage = connection(&rules, &packet(22), &lo());
     assert_eq!(
         (passage.hits[0].role, passage.hits[0].rule, passage.hits[0].certain),
-        (Role::Answer, None, false)
+        (Role::Answer, None, true)
     );
 }
 
@@ -153,6 +153,19 @@ fn the_sender_is_known_on_its_way_out_and_forgotten_on_its_way_in() {
 
     assert_eq!(first_effect(&user(3), 80), Some((Effect::Drop, true)));
     assert_eq!(first_effect(&user(1), 80), None);
+}
+
+#[test]
+fn what_may_have_been_accepted_in_another_chain_is_dropped_for_certain_by_none() {
+    let unknown = Expression::Match { name: "geoip".to_owned(), revision: 1, info: vec![1] };
+    let jump = Expression::Judge(Judgement::Jump("sub".to_owned()));
+    for (way_in, inside) in [(vec![], vec![unknown.clone()]), (vec![unknown], vec![])] {
+        let rules = table(vec![
+            ("in", base(1, 0, "filter", true), vec![with(way_in, jump.clone())]),
+            ("sub", None, vec![with(inside, ACCEPT)]),
+        ]);
+        assert_eq!(first_effect(&rules, 80), Some((Effect::Drop, false)));
+    }
 }
 
 #[test]

@@ -3,6 +3,7 @@
 //! The rules are pure: facts are arguments, and only the functions named `bind_failure…` ask `probe` for them. Nothing
 //! is printed and nothing is repaired here. So far it judges failed binds alone.
 
+mod absence;
 pub mod filter;
 mod finding;
 mod json;
@@ -11,6 +12,7 @@ mod text;
 mod verdict;
 mod who;
 
+pub use absence::refusal;
 pub use finding::{
     Check, Detail, Diagnosis, Evidence, Finding, Fix, NotReadable, Question, Status, Subject, Warning,
 };

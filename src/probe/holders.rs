@@ -72,6 +72,12 @@ pub fn of(sockets: &[Socket]) -> Search {
     search
 }
 
+/// Whether a process holds a socket, by one look through its descriptors.
+pub fn holds(pid: u32, inode: u32) -> bool {
+    let deadline = Instant::now() + BUDGET;
+    descriptors(pid, &BTreeSet::from([inode]), deadline).is_ok_and(|looked| !looked.held.is_empty())
+}
+
 /// Whether a socket has SO_REUSEPORT set, which no table tells: asked of a duplicate of the holder's descriptor, which
 /// needs the right to trace the holder (pidfd_getfd(2)). The duplicate is closed at once.
 pub fn shares_port(held: &Held) -> Option<bool> {

@@ -6,6 +6,7 @@
 
 mod cgroups;
 pub mod counters;
+pub mod ending;
 pub mod firewall;
 pub mod holders;
 pub mod limits;

@@ -44,6 +44,11 @@ pub fn listening(address: SocketAddr) -> io::Result<bool> {
     sock_diag::listens(address)
 }
 
+/// The listener a connection to `address` would meet, asked without connecting.
+pub fn listener(address: SocketAddr) -> io::Result<Option<Socket>> {
+    sock_diag::listener(address)
+}
+
 const MAX_FILE: u64 = 16 << 20;
 
 fn from_files(paths: &[&str], port: u16, refused: String) -> Sockets {

@@ -131,9 +131,9 @@ const INET_DIAG_MSG: usize = 72;
 const TIMER_TIME_WAIT: u8 = 3;
 const SEQUENCE: u32 = 1;
 
-/// Whether a connection to `address` would meet a listener: the kernel's own look-up, wildcard, dual-stack and
-/// SO_REUSEPORT included, without connecting.
-pub(crate) fn listens(address: SocketAddr) -> io::Result<bool> {
+/// The listener a connection to `address` would meet: the kernel's own look-up, wildcard, dual-stack and SO_REUSEPORT
+/// included, without connecting.
+pub(crate) fn listener(address: SocketAddr) -> io::Result<Option<Socket>> {
     let address = as_dialled(address);
     let socket = open()?;
     // A peer with port 1 cannot be a live connection's, so the answer is the listener (inet_diag_find_one_icsk).
@@ -141,10 +141,15 @@ pub(crate) fn listens(address: SocketAddr) -> io::Result<bool> {
     net::send(&socket, &request(NLM_F_REQUEST, address, Some(peer)), SendFlags::empty())?;
     let mut answer = Dump::default();
     match receive(&socket, &mut answer) {
-        Ok(_) => Ok(answer.sockets.first().is_some_and(|found| found.state == TcpState::Listen)),
-        Err(error) if error.raw_os_error() == Some(libc::ENOENT) => Ok(false),
+        Ok(_) => Ok(answer.sockets.into_iter().next().filter(|found| found.state == TcpState::Listen)),
+        Err(error) if error.raw_os_error() == Some(libc::ENOENT) => Ok(None),
         Err(error) => Err(error),
     }
+}
+
+/// Whether a connection to `address` would meet a listener.
+pub(crate) fn listens(address: SocketAddr) -> io::Result<bool> {
+    Ok(listener(address)?.is_some())
 }
 
 /// Every TCP socket whose local port is `port`, in any state, of both families.

@@ -26,6 +26,8 @@ pub struct Budget {
     pub connections: usize,
     /// Pipes at one time, two descriptors each; zero means that nothing is spliced.
     pub pipes: usize,
+    /// Processes whose end is waited for at one time, a descriptor each.
+    pub watches: usize,
 }
 
 /// Descriptors kept free for what is not a session: a reload's new listeners, name look-ups, the files of /proc.
@@ -35,6 +37,9 @@ const MOST_RESERVE: usize = 256;
 /// More pipes at one time than this only cost memory: a stream holds one only while it has bytes to move.
 const MOST_PIPES: usize = 256;
 
+/// A machine with more services than this behind one proxy is looked after by the other means as well.
+const MOST_WATCHES: usize = 128;
+
 /// Shares `limit` descriptors out, of which `used` are open already, listeners included. `wanted` is what the
 /// configuration asks for; it is cut to what fits.
 pub fn budget(limit: usize, used: usize, wanted: Option<usize>) -> Budget {
@@ -43,8 +48,9 @@ pub fn budget(limit: usize, used: usize, wanted: Option<usize>) -> Budget {
     let free = free.saturating_sub(reserve);
     // A tenth of the sessions may be streams at one moment.
     let pipes = (free / 20).min(MOST_PIPES);
-    let fits = (free.saturating_sub(2 * pipes) / 2).max(1);
-    Budget { connections: wanted.map_or(fits, |wanted| wanted.min(fits)).max(1), pipes }
+    let watches = (free / 50).min(MOST_WATCHES);
+    let fits = (free.saturating_sub(2 * pipes + watches) / 2).max(1);
+    Budget { connections: wanted.map_or(fits, |wanted| wanted.min(fits)).max(1), pipes, watches }
 }
 
 #[cfg(test)]
@@ -52,12 +58,12 @@ mod tests {
     use super::*;
 
     #[test]
-    fn sessions_pipes_and_reserve_never_exceed_the_limit() {
+    fn sessions_pipes_watches_and_reserve_never_exceed_the_limit() {
         for limit in [40, 64, 100, 256, 1024, 20_000, 1_048_576] {
-            let Budget { connections, pipes } = budget(limit, 20, None);
+            let Budget { connections, pipes, watches } = budget(limit, 20, None);
             assert!(
-                20 + 2 * connections + 2 * pipes + LEAST_RESERVE <= limit,
-                "of {limit}: {connections} and {pipes}"
+                20 + 2 * connections + 2 * pipes + watches + LEAST_RESERVE <= limit,
+                "of {limit}: {connections}, {pipes} and {watches}"
             );
         }
     }
@@ -70,6 +76,6 @@ mod tests {
 
     #[test]
     fn even_a_hopeless_limit_leaves_one_session() {
-        assert_eq!(budget(16, 20, None), Budget { connections: 1, pipes: 0 });
+        assert_eq!(budget(16, 20, None), Budget { connections: 1, pipes: 0, watches: 0 });
     }
 }

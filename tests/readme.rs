@@ -64,6 +64,7 @@ fn full(end: End) -> Record {
             timing: Timing { connect: Some(second), first_byte: Some(second), total: second },
             way: Way::Splice,
             kernel: Some(Kernel::default()),
+            hint: None,
         },
         count: 2,
     }

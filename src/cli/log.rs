@@ -58,11 +58,6 @@ struct JsonLine<T> {
     what: T,
 }
 
-#[derive(Serialize)]
-struct Message {
-    message: String,
-}
-
 struct Records {
     queue: LineQueue,
     form: Form,
@@ -100,17 +95,17 @@ where
     N: for<'a> FormatFields<'a> + 'static,
 {
     fn format_event(&self, _: &FmtContext<'_, S, N>, mut out: Writer<'_>, event: &Event<'_>) -> fmt::Result {
-        let mut message = Text(String::new());
-        event.record(&mut message);
+        let mut told = Told::default();
+        event.record(&mut told);
         let level = *event.metadata().level();
         if self.format == LogFormat::Json {
-            let line = JsonLine { time: now(), level: severity(level), what: Message { message: message.0 } };
+            let line = JsonLine { time: now(), level: severity(level), what: told };
             return writeln!(out, "{}", serde_json::to_string(&line).map_err(|_| fmt::Error)?);
         }
         match (self.colour, level) {
-            (true, Level::ERROR) => writeln!(out, "{} \x1b[31mERROR\x1b[0m {}", now(), message.0),
-            (true, Level::WARN) => writeln!(out, "{} \x1b[33mWARN\x1b[0m {}", now(), message.0),
-            _ => writeln!(out, "{} {level} {}", now(), message.0),
+            (true, Level::ERROR) => writeln!(out, "{} \x1b[31mERROR\x1b[0m {}", now(), told.message),
+            (true, Level::WARN) => writeln!(out, "{} \x1b[33mWARN\x1b[0m {}", now(), told.message),
+            _ => writeln!(out, "{} {level} {}", now(), told.message),
         }
     }
 }
@@ -124,14 +119,30 @@ fn severity(level: Level) -> &'static str {
     }
 }
 
-/// The message of an event; our lines have no other fields.
-struct Text(String);
+/// The message of an event, and its other fields, which only a program wants: the message says them already.
+#[derive(Default, Serialize)]
+struct Told {
+    message: String,
+    #[serde(flatten)]
+    fields: serde_json::Map<String, serde_json::Value>,
+}
 
-impl Visit for Text {
+impl Visit for Told {
+    fn record_str(&mut self, field: &Field, value: &str) {
+        self.fields.insert(field.name().into(), value.into());
+    }
+
+    fn record_u64(&mut self, field: &Field, value: u64) {
+        self.fields.insert(field.name().into(), value.into());
+    }
+
     fn record_debug(&mut self, field: &Field, value: &dyn fmt::Debug) {
-        use fmt::Write;
-        if field.name() == "message" {
-            let _ = write!(self.0, "{value:?}");
+        let text = format!("{value:?}");
+        match field.name() {
+            "message" => self.message = text,
+            name => {
+                self.fields.insert(name.into(), text.into());
+            }
         }
     }
 }

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 
+use super::lookout::Lookout;
 use super::targets::{Target, Targets};
 use super::workers::Workers;
 use crate::ledger::Ledger;
@@ -20,7 +21,9 @@ pub(super) struct Context {
     /// Cancelled when a stop has waited long enough.
     pub(super) cut: CancellationToken,
     pub(super) workers: Workers,
-    pub(super) targets: Targets,
+    pub(super) targets: Arc<Targets>,
+    /// Dropped with the engine.
+    pub(super) _lookout: Lookout,
 }
 
 /// A route at run time. Sessions keep the one they were born with.

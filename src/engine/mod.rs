@@ -3,15 +3,22 @@
 //! There is one door, [`Handle::declare`]: each source states the whole set of routes it wants, and the supervisor works
 //! out the difference. Nothing here reads a file or a clock on the wall.
 
+mod clerk;
 mod context;
 mod drain;
+mod health;
 mod listener;
+mod lookout;
+mod looks;
 mod ports;
 mod session;
 mod settings;
+mod spells;
+mod standing;
 mod supervisor;
 mod targets;
-mod watcher;
+mod tell;
+mod troubles;
 mod workers;
 
 use std::fmt;
@@ -20,14 +27,18 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::sync::{Semaphore, mpsc, oneshot};
+use tokio::sync::{Notify, Semaphore, mpsc, oneshot};
 use tokio_util::sync::CancellationToken;
 
 use crate::ledger::Ledger;
 use crate::plan::{Change, RouteName, Routes};
+use clerk::Vigils;
 use context::Context;
+use lookout::Lookout;
 pub use settings::Settings;
+use standing::Post;
 use supervisor::{Order, Supervisor};
+use targets::Targets;
 
 /// Who declares routes. Each source speaks for its own routes only.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -100,18 +111,30 @@ pub struct Declared {
 /// Outside a tokio runtime.
 pub fn start(settings: Settings, ledger: Arc<Ledger>) -> io::Result<Handle> {
     let most = settings.budget.connections.clamp(1, u32::MAX as usize / 2).min(Semaphore::MAX_PERMITS);
+    let (targets, lookout) = watch_targets(settings.budget.watches)?;
     let cx = Arc::new(Context {
         ledger,
         slots: Arc::new(Semaphore::new(most)),
         most_sessions: most as u32,
         cut: CancellationToken::new(),
         workers: workers::Workers::start(settings.workers, settings.budget.pipes)?,
-        targets: targets::Targets::default(),
+        targets,
+        _lookout: lookout,
     });
     let (orders, inbox) = mpsc::channel(16);
     let supervisor = Supervisor::new(cx);
     tokio::runtime::Handle::current().spawn(supervisor.run(inbox));
     Ok(Handle { orders })
+}
+
+/// The targets, and the two threads that keep an eye on them and waiting for `watches` processes to end.
+fn watch_targets(watches: usize) -> io::Result<(Arc<Targets>, Lookout)> {
+    let (sender, vigils) = mpsc::channel(watches.max(1));
+    let desk = clerk::start(Vigils { sender, places: Arc::new(Semaphore::new(watches)) })?;
+    let wake = Arc::new(Notify::new());
+    let targets = Arc::new(Targets::new(Post { desk, wake: wake.clone() }));
+    let lookout = lookout::start(targets.clone(), wake, vigils)?;
+    Ok((targets, lookout))
 }
 
 /// The way to speak to a running engine. The engine stops, without a drain, when the last handle is dropped.

@@ -10,7 +10,7 @@ use tokio::io::Interest;
 use tokio::time::{sleep_until, timeout_at};
 
 use super::context::{Context, Serving};
-use super::targets::{Unreached, breathe};
+use super::targets::{Target, Unreached, breathe};
 use crate::ledger::Entry;
 use crate::outcome::{Attempt, End, Kernel, Outcome, Phase, Side, Timing};
 use crate::relay::{abort, relay};
@@ -29,6 +29,7 @@ pub(super) async fn carry(accepted: Accepted, serving: Arc<Serving>, cx: Arc<Con
         client.reset_on_close();
     }
     drop(client);
+    trip.hint = hint(&serving.target, end, trip.closed_by);
     let outcome = trip.outcome(end, &entry);
     entry.close(outcome);
 }
@@ -88,6 +89,7 @@ async fn wait_for_target(
     deadline: Instant,
     failed: Unreached,
 ) -> Result<(), End> {
+    let _waits = serving.target.client_waits();
     let back = async {
         breathe().await;
         serving.target.up().await;
@@ -110,6 +112,16 @@ fn kernel(client: &Stream, target: &Stream) -> Option<Kernel> {
     })
 }
 
+/// What is known by now about why a session ended as it did.
+fn hint(target: &Target, end: End, closed_by: Option<Side>) -> Option<Arc<str>> {
+    match end {
+        End::NoTarget(cause) => target.hint(cause),
+        End::TargetReset | End::TargetLost => target.cut_by_death(Instant::now()),
+        _ if closed_by == Some(Side::Target) && target.has_died() => target.cut_by_death(Instant::now()),
+        _ => None,
+    }
+}
+
 /// What is noted on the way.
 #[derive(Default)]
 struct Trip {
@@ -119,6 +131,7 @@ struct Trip {
     first_byte: Option<Instant>,
     closed_by: Option<Side>,
     kernel: Option<Kernel>,
+    hint: Option<Arc<str>>,
 }
 
 /// The attempts of one session that its record keeps.
@@ -146,6 +159,7 @@ impl Trip {
             },
             way: entry.meter().way(),
             kernel: self.kernel,
+            hint: self.hint,
         }
     }
 }

@@ -1,29 +1,35 @@
-//! The targets at run time: where each was last reached, whether it is up, and how long it has been down.
+//! The targets at run time: one state per target, shared by the routes that dial it; and the dial itself.
 //!
-//! One state per target, shared by the routes that dial it. A change of state is one line; a failure of our own (no source
-//! port, no descriptor) changes nothing.
+//! What a dial says about a target is noted; a failure of our own (no source port, no descriptor) says nothing about it and
+//! is told as our own.
 
 use std::collections::HashMap;
 use std::fmt;
-use std::net::SocketAddr;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::{Duration, Instant};
 
-use tokio::sync::watch;
 use tokio::time::{sleep, timeout};
 
-use super::watcher;
+use super::health::Event;
+use super::standing::{Post, Standing};
+use super::troubles::Troubles;
 use crate::address::{Address, Host, TargetAddress};
 use crate::outcome::{Attempt, Cause};
 use crate::transport::{self, Dial, Stream};
 
 /// Every target that a route dials.
-#[derive(Default)]
 pub(super) struct Targets {
     known: Mutex<HashMap<TargetAddress, Weak<Target>>>,
+    troubles: Arc<Troubles>,
+    post: Post,
 }
 
 impl Targets {
+    pub(super) fn new(post: Post) -> Targets {
+        Targets { known: Mutex::default(), troubles: Arc::default(), post }
+    }
+
     /// The state of a target; a new one where no route dials it yet.
     pub(super) fn get(&self, address: &TargetAddress) -> Arc<Target> {
         let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
@@ -31,43 +37,49 @@ impl Targets {
         if let Some(target) = known.get(address).and_then(Weak::upgrade) {
             return target;
         }
-        let target = Arc::new(Target::new(address.clone()));
+        let target = Arc::new(Target {
+            address: address.clone(),
+            name: address.to_string().into(),
+            resolved: Mutex::default(),
+            troubles: self.troubles.clone(),
+            standing: Standing::new(self.post.clone()),
+        });
         known.insert(address.clone(), Arc::downgrade(&target));
+        // So that whether it is there is known before the first client comes.
+        self.post.wake.notify_one();
         target
+    }
+
+    /// All of them.
+    pub(super) fn all(&self) -> Vec<Arc<Target>> {
+        let known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
+        known.values().filter_map(Weak::upgrade).collect()
+    }
+
+    /// Tells which of our own troubles are over.
+    pub(super) fn settle_troubles(&self, now: Instant) {
+        self.troubles.settle(now);
     }
 }
 
-/// One target's state.
+/// One target.
 pub(super) struct Target {
     address: TargetAddress,
+    /// The address as written.
+    name: Arc<str>,
     /// The addresses of its name, the one that answered last in front. Empty until the first look-up.
     resolved: Mutex<Vec<Address>>,
-    health: watch::Sender<Health>,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq)]
-enum Health {
-    /// Nothing said otherwise yet.
-    Up,
-    Down {
-        since: Instant,
-        failures: u64,
-    },
+    troubles: Arc<Troubles>,
+    pub(super) standing: Standing,
 }
 
 /// A dial that failed.
 pub(super) struct Unreached {
     /// Why; of several addresses, the last one's.
     pub(super) cause: Cause,
-    /// The address dialled last.
-    pub(super) address: Option<Address>,
 }
 
 impl Target {
-    fn new(address: TargetAddress) -> Target {
-        Target { address, resolved: Mutex::default(), health: watch::Sender::new(Health::Up) }
-    }
-
     /// Dials the target, every address of its name in turn, and notes what that says about it. Each dial is added to
     /// `attempts`.
     ///
@@ -90,55 +102,44 @@ impl Target {
         match &answer {
             Ok((_, address)) => {
                 self.remember(address);
-                self.note_up();
+                self.note(Event::Reached);
             }
             Err(failed) if failed.cause.blames_target() => {
                 self.forget();
-                self.note_down(failed);
+                self.note(Event::Failed(failed.cause));
             }
-            Err(_) => {}
+            Err(failed) => self.troubles.meet(&self.name, failed.cause, Instant::now()),
         }
         answer
     }
 
-    /// Resolves once the target is up, as far as is known.
-    pub(super) async fn up(&self) {
-        // The sender is ours, so this cannot fail while we are borrowed.
-        let _ = self.health.subscribe().wait_for(|health| *health == Health::Up).await;
+    /// The target as written.
+    pub(super) fn name(&self) -> &Arc<str> {
+        &self.name
     }
 
-    /// Whether the target is known to be down.
-    pub(super) fn is_down(&self) -> bool {
-        *self.health.borrow() != Health::Up
-    }
-
-    /// Notes that the target accepts again.
-    pub(super) fn note_up(&self) {
-        // Asked first without changing anything: this is on every session's path.
-        if !self.is_down() {
-            return;
-        }
-        let was = self.health.send_replace(Health::Up);
-        if let Health::Down { since, failures } = was {
-            let (after, dials) = (Seconds(since.elapsed()), if failures == 1 { "dial" } else { "dials" });
-            tracing::info!("target {} UP after {after}, {failures} {dials} failed meanwhile", self.address);
-        }
-    }
-
-    fn note_down(self: &Arc<Self>, failed: &Unreached) {
-        let mut is_news = false;
-        self.health.send_modify(|health| match health {
-            Health::Down { failures, .. } => *failures += 1,
-            Health::Up => {
-                is_news = true;
-                *health = Health::Down { since: Instant::now(), failures: 1 };
+    /// Where a look can look for it, as far as is known without asking anybody; nowhere for a Unix socket.
+    pub(super) fn addresses(&self) -> Vec<SocketAddr> {
+        let net = |address| match address {
+            Address::Net(address) => Some(address),
+            Address::Unix(_) => None,
+        };
+        let known: Vec<_> = self.remembered().into_iter().filter_map(net).collect();
+        match &self.address {
+            TargetAddress::Net(Host::Name(name), port)
+                if known.is_empty() && transport::is_localhost(name) =>
+            {
+                let both = [IpAddr::from(Ipv4Addr::LOCALHOST), IpAddr::from(Ipv6Addr::LOCALHOST)];
+                both.map(|ip| SocketAddr::new(ip, *port)).into()
             }
-        });
-        if is_news {
-            let cause = failed.cause;
-            tracing::warn!("target {} DOWN {cause}: {}", self.address, cause.remedy());
-            watcher::watch(Arc::downgrade(self), failed.address.clone(), cause);
+            _ => known,
         }
+    }
+
+    /// Where it can be dialled; asks for the addresses of a name.
+    pub(super) async fn dialable(&self) -> Vec<Address> {
+        let known = self.remembered();
+        if known.is_empty() { transport::resolve(&self.address).await.unwrap_or_default() } else { known }
     }
 
     async fn resolve_and_dial(
@@ -146,7 +147,7 @@ impl Target {
         dial: &Dial,
         attempts: &mut Vec<Attempt>,
     ) -> Result<(Stream, Address), Unreached> {
-        let none = || Unreached { cause: Cause::NoAddress, address: None };
+        let none = || Unreached { cause: Cause::NoAddress };
         let found = timeout(dial.connect_timeout, transport::resolve(&self.address)).await;
         let addresses = found.map_err(|_| none())?.map_err(|_| none())?;
         *self.resolved() = addresses.clone();
@@ -217,12 +218,12 @@ async fn dial_each(
             Ok(stream) => return Ok((stream, address.clone())),
             Err(cause) => {
                 if told.as_ref().is_none_or(|told| cause.blames_target() || !told.cause.blames_target()) {
-                    told = Some(Unreached { cause, address: Some(address.clone()) });
+                    told = Some(Unreached { cause });
                 }
             }
         }
     }
-    Err(told.unwrap_or(Unreached { cause: Cause::NoAddress, address: None }))
+    Err(told.unwrap_or(Unreached { cause: Cause::NoAddress }))
 }
 
 /// "3.1s", "30s", "250ms": a length of time in a line for people.

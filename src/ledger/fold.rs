@@ -88,6 +88,7 @@ mod tests {
             timing: Timing::default(),
             way: Way::None,
             kernel: None,
+            hint: None,
         };
         let client = Client::Net(([127, 0, 0, 1], 40000).into());
         Record { route: "web".into(), target: "127.0.0.1:3000".into(), client, outcome, count: 1 }

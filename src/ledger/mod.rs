@@ -175,5 +175,6 @@ fn internal(meter: &Meter, total: Duration) -> Outcome {
         timing: Timing { total, ..Timing::default() },
         way: meter.way(),
         kernel: None,
+        hint: None,
     }
 }

@@ -31,10 +31,11 @@ impl Record {
         Record { route, target, client: live.client, outcome, count: 1 }
     }
 
-    /// What to do about it, where something can be done.
-    pub fn hint(&self) -> Option<&'static str> {
-        match self.outcome.end {
-            End::NoTarget(cause) => Some(cause.remedy()),
+    /// What a diagnosis had found by then, else what to do about the cause.
+    pub fn hint(&self) -> Option<&str> {
+        match (&self.outcome.hint, self.outcome.end) {
+            (Some(found), _) => Some(found),
+            (None, End::NoTarget(cause)) => Some(cause.remedy()),
             _ => None,
         }
     }
@@ -70,7 +71,8 @@ impl fmt::Display for Record {
         pair(f, "down_lost", Some(down.lost()).filter(|&bytes| bytes > 0))?;
         pair(f, "count", Some(self.count).filter(|&count| count > 1))?;
         match self.hint() {
-            Some(hint) => write!(f, " hint=\"{hint}\""),
+            // A process may be called anything; a quote in its name must not end ours.
+            Some(hint) => write!(f, " hint=\"{}\"", hint.replace('"', "'")),
             None => Ok(()),
         }
     }

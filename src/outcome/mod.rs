@@ -6,6 +6,7 @@ mod cause;
 mod client;
 mod holder;
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use crate::address::Address;
@@ -34,6 +35,8 @@ pub struct Outcome {
     pub way: Way,
     /// What the kernel measured on the two connections; read only where the record shows it.
     pub kernel: Option<Kernel>,
+    /// What a diagnosis had found by then, in words; a session never waits for one.
+    pub hint: Option<Arc<str>>,
 }
 
 /// The two ends of a session.

@@ -16,7 +16,7 @@ use serde::Deserialize;
 use crate::address::TargetAddress;
 pub use dial::dial;
 pub use listen::{Accepted, accept, bind, listen, local_address, share_port};
-pub use resolve::resolve;
+pub use resolve::{is_localhost, resolve};
 pub use stream::Stream;
 
 /// How a route reaches its target.

@@ -42,7 +42,8 @@ pub async fn resolve(target: &TargetAddress) -> io::Result<Vec<Address>> {
     }
 }
 
-fn is_localhost(name: &str) -> bool {
+/// Whether a name is the loopback, whatever a resolver says.
+pub fn is_localhost(name: &str) -> bool {
     // RFC 6761, section 6.3: the name and every name under it are the loopback.
     let name = name.trim_end_matches('.').to_ascii_lowercase();
     name == "localhost" || name.ends_with(".localhost")

@@ -41,7 +41,7 @@ impl Gate {
     }
 
     pub(crate) fn builder() -> GateBuilder {
-        let budget = Budget { connections: 5000, pipes: 64 };
+        let budget = Budget { connections: 5000, pipes: 64, watches: 16 };
         GateBuilder { settings: Settings { workers: 1, budget } }
     }
 

@@ -1,0 +1,221 @@
+//! The state of one target: unknown, up, stalled or down, and whether it changes too often to tell each change.
+//!
+//! Pure: what somebody saw and when are arguments; what comes out is what is to be told. Who looks, dials and tells is
+//! `lookout`'s.
+
+use std::collections::VecDeque;
+use std::time::{Duration, Instant};
+
+use crate::outcome::Cause;
+
+/// This many changes within [`FLAPPING_WINDOW`] are told as one thing.
+pub(super) const FLAPPING_CHANGES: usize = 3;
+
+/// How long changes count together, and how long a flapping target must hold still to count as settled.
+pub(super) const FLAPPING_WINDOW: Duration = Duration::from_secs(30);
+
+/// How often a target that flaps is summed up.
+pub(super) const SUMMARY: Duration = Duration::from_secs(10);
+
+/// What a target is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Stage {
+    /// Nobody has looked yet.
+    Unknown,
+    /// It takes connections.
+    Up,
+    /// The kernel takes its connections, the program does not.
+    Stalled,
+    /// It takes none.
+    Down(Cause),
+}
+
+/// What somebody saw.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[cfg_attr(not(test), expect(dead_code, reason = "nobody looks at accept queues yet"))]
+pub(super) enum Event {
+    /// A dial was answered, by the kernel at least.
+    Reached,
+    /// A dial failed.
+    Failed(Cause),
+    /// By the kernel's look-up, a connection would meet a listener.
+    Listens,
+    /// By the kernel's look-up, it would meet none.
+    Absent,
+    /// Connections wait to be accepted, and none is.
+    Stuck,
+    /// Connections are accepted.
+    Accepts,
+}
+
+/// What is to be told.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum News {
+    /// It has become another.
+    Became {
+        /// What it is now.
+        stage: Stage,
+        /// What it was.
+        was: Stage,
+        /// How long it was that.
+        after: Duration,
+        /// How many dials failed meanwhile.
+        failures: u64,
+    },
+    /// It changes so often that only the sum is told.
+    Flaps {
+        /// How often it has changed since it began to flap.
+        changes: u64,
+        /// In how long.
+        within: Duration,
+    },
+    /// It flaps no more.
+    Settled {
+        /// What it is now.
+        stage: Stage,
+        /// How often it changed while it flapped.
+        changes: u64,
+    },
+}
+
+/// One target's state.
+#[derive(Clone, Debug)]
+pub(super) struct Health {
+    stage: Stage,
+    since: Instant,
+    failures: u64,
+    /// Whether a look has found nobody since it went down: only then can a look find it back.
+    seen_absent: bool,
+    /// The times of the last changes, at most [`FLAPPING_CHANGES`].
+    changes: VecDeque<Instant>,
+    flapping: Option<Flapping>,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Flapping {
+    began: Instant,
+    changed: Instant,
+    told: Instant,
+    changes: u64,
+    changes_told: u64,
+}
+
+impl Health {
+    /// A target nobody has looked at.
+    pub(super) fn new(now: Instant) -> Health {
+        Health {
+            stage: Stage::Unknown,
+            since: now,
+            failures: 0,
+            seen_absent: false,
+            changes: VecDeque::new(),
+            flapping: None,
+        }
+    }
+
+    /// What it is.
+    pub(super) fn stage(&self) -> Stage {
+        self.stage
+    }
+
+    /// Whether it changes too often to tell each change.
+    pub(super) fn flaps(&self) -> bool {
+        self.flapping.is_some()
+    }
+
+    /// Whether a look can find it back: it is down, and a look has found nobody there.
+    pub(super) fn can_be_seen_back(&self) -> bool {
+        self.stage == Stage::Down(Cause::Refused) && self.seen_absent
+    }
+
+    /// Takes what was seen, and gives what is to be told of it.
+    pub(super) fn on(&mut self, event: Event, now: Instant) -> Option<News> {
+        if let Event::Failed(cause) = event
+            && cause.blames_target()
+        {
+            self.failures += 1;
+        }
+        let next = self.next(event);
+        self.seen_absent = matches!(next, Stage::Down(_)) && (self.seen_absent || event == Event::Absent);
+        if next == self.stage {
+            return None;
+        }
+        self.become_stage(next, now)
+    }
+
+    /// What is due by time alone; asked about once a second while it flaps.
+    pub(super) fn tick(&mut self, now: Instant) -> Option<News> {
+        let flapping = self.flapping.as_mut()?;
+        let changes = flapping.changes;
+        if now.duration_since(flapping.changed) >= FLAPPING_WINDOW {
+            self.flapping = None;
+            self.changes.clear();
+            return Some(News::Settled { stage: self.stage, changes });
+        }
+        if changes == flapping.changes_told || now.duration_since(flapping.told) < SUMMARY {
+            return None;
+        }
+        (flapping.told, flapping.changes_told) = (now, changes);
+        Some(News::Flaps { changes, within: now.duration_since(flapping.began) })
+    }
+
+    fn next(&self, event: Event) -> Stage {
+        match (event, self.stage) {
+            // That the kernel takes one more connection says nothing about the program.
+            (Event::Reached, Stage::Stalled) => Stage::Stalled,
+            (Event::Reached, _) => Stage::Up,
+            // Its queue is full by now: the same trouble, grown.
+            (Event::Failed(Cause::TimedOut | Cause::Reset), Stage::Stalled) => Stage::Stalled,
+            (Event::Failed(cause), _) if cause.blames_target() => Stage::Down(cause),
+            (Event::Listens, Stage::Unknown) => Stage::Up,
+            // Refused in spite of a listener is a firewall's doing, and only a dial can tell when that ends.
+            (Event::Listens, Stage::Down(_)) if self.can_be_seen_back() => Stage::Up,
+            (Event::Absent, _) => Stage::Down(Cause::Refused),
+            (Event::Stuck, Stage::Unknown | Stage::Up) => Stage::Stalled,
+            (Event::Accepts, Stage::Unknown | Stage::Stalled) => Stage::Up,
+            (_, stage) => stage,
+        }
+    }
+
+    fn become_stage(&mut self, stage: Stage, now: Instant) -> Option<News> {
+        let was = std::mem::replace(&mut self.stage, stage);
+        let after = now.duration_since(std::mem::replace(&mut self.since, now));
+        let failures = std::mem::take(&mut self.failures);
+        match (was, stage) {
+            (Stage::Unknown, Stage::Up) => return None,
+            // The first look finds how things are; nothing has changed.
+            (Stage::Unknown, _) => return Some(News::Became { stage, was, after, failures }),
+            _ => self.note_change(now),
+        }
+        match &mut self.flapping {
+            None => Some(News::Became { stage, was, after, failures }),
+            Some(flapping) if flapping.changes_told == 0 => {
+                flapping.changes_told = flapping.changes;
+                Some(News::Flaps { changes: flapping.changes, within: now.duration_since(flapping.began) })
+            }
+            Some(_) => None,
+        }
+    }
+
+    fn note_change(&mut self, now: Instant) {
+        if let Some(flapping) = &mut self.flapping {
+            flapping.changes += 1;
+            flapping.changed = now;
+            return;
+        }
+        self.changes.retain(|change| now.duration_since(*change) < FLAPPING_WINDOW);
+        self.changes.push_back(now);
+        if self.changes.len() >= FLAPPING_CHANGES {
+            self.flapping = Some(Flapping {
+                began: self.changes[0],
+                changed: now,
+                told: now,
+                changes: self.changes.len() as u64,
+                changes_told: 0,
+            });
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

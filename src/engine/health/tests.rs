@@ -1,0 +1,198 @@
+use super::*;
+
+const SECOND: Duration = Duration::from_secs(1);
+
+/// Splitmix64: the same seed gives the same run.
+struct Dice(u64);
+
+impl Dice {
+    fn roll(&mut self, sides: u64) -> u64 {
+        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let mut z = self.0;
+        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        (z ^ (z >> 31)) % sides
+    }
+
+    fn event(&mut self) -> Event {
+        match self.roll(8) {
+            0 => Event::Reached,
+            1 => Event::Failed(Cause::Refused),
+            2 => Event::Failed(Cause::TimedOut),
+            3 => Event::Listens,
+            4 => Event::Absent,
+            5 => Event::Stuck,
+            6 => Event::Accepts,
+            _ => Event::Failed(
+                [Cause::NoDescriptor, Cause::NoSourcePort, Cause::Denied][self.roll(3) as usize],
+            ),
+        }
+    }
+
+    /// Mostly short, sometimes longer than any window.
+    fn pause(&mut self) -> Duration {
+        let most = [10, 500, 5_000, 45_000][self.roll(4) as usize];
+        Duration::from_millis(self.roll(most))
+    }
+}
+
+/// What a run told, and when.
+fn run(seed: u64) -> (Health, Vec<(Instant, News)>, Instant) {
+    let (mut dice, mut now) = (Dice(seed), Instant::now());
+    let mut health = Health::new(now);
+    let mut told = Vec::new();
+    for _ in 0..400 {
+        let event = dice.event();
+        let before = health.stage();
+        told.extend(health.on(event, now).map(|news| (now, news)));
+        check_step(before, event, &health, seed);
+        let mut pause = dice.pause();
+        while pause >= SECOND {
+            (now, pause) = (now + SECOND, pause - SECOND);
+            told.extend(health.tick(now).map(|news| (now, news)));
+        }
+        now += pause;
+    }
+    (health, told, now)
+}
+
+fn check_step(before: Stage, event: Event, health: &Health, seed: u64) {
+    let after = health.stage();
+    match event {
+        Event::Failed(cause) if !cause.blames_target() => {
+            assert_eq!(after, before, "seed {seed}: our own trouble was booked as the target's")
+        }
+        Event::Absent => assert_eq!(after, Stage::Down(Cause::Refused), "seed {seed}: nobody listens"),
+        Event::Reached if before != Stage::Stalled => assert_eq!(after, Stage::Up, "seed {seed}"),
+        Event::Reached => {
+            assert_eq!(after, Stage::Stalled, "seed {seed}: the kernel answered, not the program")
+        }
+        Event::Failed(_) => assert!(!matches!(after, Stage::Up | Stage::Unknown), "seed {seed}"),
+        Event::Stuck => assert!(!matches!(after, Stage::Up | Stage::Unknown), "seed {seed}"),
+        Event::Accepts => assert_ne!(after, Stage::Stalled, "seed {seed}"),
+        Event::Listens => assert_ne!(after, Stage::Unknown, "seed {seed}"),
+    }
+    assert!(health.changes.len() <= FLAPPING_CHANGES, "seed {seed}: it remembers without a bound");
+}
+
+fn stage_told(news: News) -> Option<Stage> {
+    match news {
+        News::Became { stage, .. } | News::Settled { stage, .. } => Some(stage),
+        News::Flaps { .. } => None,
+    }
+}
+
+#[test]
+fn a_line_is_never_told_twice_and_never_contradicts_the_state() {
+    for seed in 0..3_000 {
+        let (mut health, mut told, end) = run(seed);
+        // Left alone, it tells at last what it is.
+        for second in 1..=40 {
+            let now = end + second * SECOND;
+            told.extend(health.tick(now).map(|news| (now, news)));
+        }
+
+        let stages: Vec<Stage> = told.iter().filter_map(|(_, news)| stage_told(*news)).collect();
+        assert!(!health.flaps(), "seed {seed}");
+        assert!(stages.last().is_none_or(|last| *last == health.stage()), "seed {seed}");
+        for pair in told.windows(2) {
+            if let [(_, News::Became { stage, .. }), (_, News::Became { stage: next, was, .. })] = pair {
+                assert!(next != stage && was == stage, "seed {seed}: {stage:?} then {was:?} -> {next:?}");
+            }
+        }
+    }
+}
+
+#[test]
+fn however_wild_it_is_few_lines_are_told() {
+    for seed in 0..3_000 {
+        let (_, told, _) = run(seed);
+
+        for (n, (at, _)) in told.iter().enumerate() {
+            let lines = told[n..].iter().take_while(|(then, _)| *then < *at + SUMMARY).count();
+            // That it settled, two changes more, that it flaps again.
+            assert!(lines <= FLAPPING_CHANGES + 1, "seed {seed}: {lines} lines within 10 s from {at:?}");
+        }
+    }
+}
+
+#[test]
+fn a_target_that_was_never_looked_at_comes_up_without_a_word() {
+    let now = Instant::now();
+    for event in [Event::Reached, Event::Listens] {
+        let mut health = Health::new(now);
+
+        assert_eq!(health.on(event, now), None);
+        assert_eq!(health.stage(), Stage::Up);
+    }
+}
+
+#[test]
+fn the_way_down_and_back_is_two_lines_with_their_times() {
+    let start = Instant::now();
+    let mut health = Health::new(start);
+    health.on(Event::Reached, start);
+
+    let down = health.on(Event::Absent, start + 60 * SECOND);
+    health.on(Event::Failed(Cause::Refused), start + 61 * SECOND);
+    let up = health.on(Event::Listens, start + 63 * SECOND);
+
+    let refused = Stage::Down(Cause::Refused);
+    assert_eq!(down, Some(News::Became { stage: refused, was: Stage::Up, after: 60 * SECOND, failures: 0 }));
+    assert_eq!(up, Some(News::Became { stage: Stage::Up, was: refused, after: 3 * SECOND, failures: 1 }));
+}
+
+#[test]
+fn a_listener_behind_a_firewall_is_not_taken_for_a_return() {
+    let now = Instant::now();
+    let mut health = Health::new(now);
+
+    health.on(Event::Failed(Cause::Refused), now);
+    health.on(Event::Listens, now);
+
+    assert_eq!(health.stage(), Stage::Down(Cause::Refused));
+    assert!(health.on(Event::Reached, now).is_some());
+}
+
+#[test]
+fn the_third_change_within_half_a_minute_is_told_as_flapping_then_every_ten_seconds() {
+    let start = Instant::now();
+    let mut health = Health::new(start);
+    health.on(Event::Reached, start);
+    let mut told = Vec::new();
+
+    for second in 1..=24 {
+        let now = start + second * SECOND;
+        let event = if second % 2 == 1 { Event::Absent } else { Event::Listens };
+        told.extend(health.on(event, now).map(|news| (second, news)));
+        told.extend(health.tick(now).map(|news| (second, news)));
+    }
+
+    let flaps = |changes, seconds: u32| News::Flaps { changes, within: seconds * SECOND };
+    let summaries: Vec<_> = told.split_off(2);
+    assert_eq!(summaries, [(3, flaps(3, 2)), (13, flaps(13, 12)), (23, flaps(23, 22))]);
+}
+
+#[test]
+fn a_crash_loop_that_ends_is_told_once_it_holds_still() {
+    let start = Instant::now();
+    let mut health = Health::new(start);
+    for event in [Event::Reached, Event::Absent, Event::Listens, Event::Absent, Event::Listens] {
+        health.on(event, start);
+    }
+
+    assert_eq!(health.tick(start + 29 * SECOND).and_then(stage_told), None);
+    assert_eq!(health.tick(start + 30 * SECOND).and_then(stage_told), Some(Stage::Up));
+    assert!(matches!(health.on(Event::Absent, start + 31 * SECOND), Some(News::Became { .. })));
+}
+
+#[test]
+fn a_full_queue_of_a_stalled_target_is_the_same_trouble() {
+    let now = Instant::now();
+    let mut health = Health::new(now);
+    health.on(Event::Stuck, now);
+
+    assert_eq!(health.on(Event::Failed(Cause::TimedOut), now), None);
+    assert_eq!(health.stage(), Stage::Stalled);
+    assert!(health.on(Event::Accepts, now).is_some());
+}

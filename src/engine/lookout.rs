@@ -1,0 +1,261 @@
+//! Keeps an eye on every target beside the data path: asks the kernel who listens, waits for a holder's end, dials where
+//! neither helps.
+//!
+//! A look is one netlink question of some 15 µs and disturbs nobody; all looks together are rationed (`looks`), the
+//! target that has waited longest first. A target that is up and whose holder's end is waited for is not looked at. An
+//! end only prompts a look: a child may hold the listener on. One thread of its own, so that the looks wait for nobody.
+
+use std::io;
+use std::sync::Arc;
+use std::thread;
+use std::time::{Duration, Instant};
+
+use tokio::runtime::Builder;
+use tokio::sync::{Notify, Semaphore, mpsc};
+use tokio::task::JoinSet;
+use tokio::time::{sleep, timeout};
+use tokio_util::sync::CancellationToken;
+
+use super::clerk::{Matter, Vigil};
+use super::health::{Event, Stage};
+use super::looks::Looks;
+use super::standing::Search;
+use super::targets::{Target, Targets};
+use crate::probe::network::Network;
+use crate::{probe, sys, transport};
+
+/// Between two looks at a target that is down: a client that is held waits no longer than that for a service that is
+/// back.
+const WHILE_DOWN: Duration = Duration::from_millis(100);
+
+/// Between two looks at one that is up and whose holder's end nobody waits for.
+const WHILE_UP: Duration = Duration::from_millis(900);
+
+/// Between two dials of one target, which the target sees; and how long each may take.
+const DIAL: Duration = Duration::from_secs(1);
+
+/// Dials at one time, over all targets.
+const MOST_DIALS: usize = 8;
+
+/// The longest sleep.
+const IDLE: Duration = Duration::from_secs(1);
+
+/// How long the addresses of this machine are taken for known.
+const NETWORK_AGE: Duration = Duration::from_secs(5);
+
+/// The running thread. Dropped, it ends.
+pub(super) struct Lookout {
+    stop: CancellationToken,
+    thread: Option<thread::JoinHandle<()>>,
+}
+
+impl Drop for Lookout {
+    fn drop(&mut self) {
+        self.stop.cancel();
+        if let Some(thread) = self.thread.take().filter(|it| it.thread().id() != thread::current().id()) {
+            let _ = thread.join();
+        }
+    }
+}
+
+/// Starts to look at `targets`.
+pub(super) fn start(
+    targets: Arc<Targets>,
+    wake: Arc<Notify>,
+    vigils: mpsc::Receiver<Vigil>,
+) -> io::Result<Lookout> {
+    let runtime = Builder::new_current_thread().enable_io().enable_time().max_blocking_threads(1).build()?;
+    let stop = CancellationToken::new();
+    let until = stop.clone();
+    let rounds = Rounds {
+        targets,
+        looks: Looks::new(Instant::now()),
+        dials: Arc::new(Semaphore::new(MOST_DIALS)),
+        tasks: JoinSet::new(),
+        network: None,
+    };
+    let thread = thread::Builder::new().name("lookout".into()).spawn(move || {
+        runtime.block_on(until.run_until_cancelled(rounds.walk(wake, vigils)));
+        // A look-up that hangs in the system's resolver must not hold up the end.
+        runtime.shutdown_background();
+    })?;
+    Ok(Lookout { stop, thread: Some(thread) })
+}
+
+struct Rounds {
+    targets: Arc<Targets>,
+    looks: Looks,
+    dials: Arc<Semaphore>,
+    /// Dials under way, and the waits for a holder's end.
+    tasks: JoinSet<()>,
+    /// The addresses of this machine, and when they were read.
+    network: Option<(Instant, Network)>,
+}
+
+/// What a target needs now.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Step {
+    Look,
+    Dial,
+}
+
+impl Rounds {
+    async fn walk(mut self, wake: Arc<Notify>, mut vigils: mpsc::Receiver<Vigil>) {
+        loop {
+            let pause = self.round(Instant::now());
+            tokio::select! {
+                () = sleep(pause) => {}
+                () = wake.notified() => {}
+                Some(vigil) = vigils.recv() => self.keep(vigil),
+            }
+            while self.tasks.try_join_next().is_some() {}
+        }
+    }
+
+    /// One look at all that is due; gives how long nothing else will be.
+    fn round(&mut self, now: Instant) -> Duration {
+        let mut pause = IDLE;
+        let mut due: Vec<(Option<Instant>, Step, Arc<Target>)> = Vec::new();
+        for target in self.targets.all() {
+            if target.health().flaps() {
+                target.tick(now);
+            }
+            let is_here = self.is_here(&target, now);
+            let (step, last, rest) = plan(&target, is_here);
+            let wait = last.map_or(Duration::ZERO, |last| (last + rest).saturating_duration_since(now));
+            match step {
+                Some(step) if wait.is_zero() => due.push((last, step, target)),
+                _ => {}
+            }
+            pause = pause.min(wait.max(rest / 10));
+        }
+        due.sort_by_key(|(last, ..)| *last);
+        for (_, step, target) in due {
+            match step {
+                Step::Look => self.look(&target, now),
+                Step::Dial => self.dial(&target, now),
+            }
+        }
+        self.targets.settle_troubles(now);
+        pause
+    }
+
+    fn look(&mut self, target: &Arc<Target>, now: Instant) {
+        let addresses = target.addresses();
+        if !self.looks.take(addresses.len() as u32, now) {
+            return;
+        }
+        {
+            let mut dossier = target.dossier();
+            (dossier.looked, dossier.urgent) = (Some(now), false);
+        }
+        match listens(&addresses) {
+            Ok(true) => target.note(Event::Listens),
+            Ok(false) => {
+                target.lose_holder(now);
+                target.note(Event::Absent);
+            }
+            // No netlink here, as in some sandboxes: then dials alone can tell.
+            Err(_) => target.dossier().blind = true,
+        }
+        if target.stage() == Stage::Up && target.dossier().search == Search::Wanted {
+            let asked = target.ask(Matter::Who, now);
+            let mut dossier = target.dossier();
+            if asked && dossier.search == Search::Wanted {
+                dossier.search = Search::Asked;
+            }
+        }
+    }
+
+    fn dial(&mut self, target: &Arc<Target>, now: Instant) {
+        // Without a place it stays due, and those that have waited longest come first.
+        let Ok(place) = self.dials.clone().try_acquire_owned() else { return };
+        {
+            let mut dossier = target.dossier();
+            (dossier.dialled, dossier.dialling) = (Some(now), true);
+        }
+        let target = target.clone();
+        self.tasks.spawn(async move {
+            let answers = timeout(DIAL, answers(&target)).await;
+            target.dossier().dialling = false;
+            if answers == Ok(true) {
+                target.note(Event::Reached);
+            }
+            drop(place);
+        });
+    }
+
+    /// Waits for a holder's end on a task of its own. It ends with the holder, or when the target forgets it.
+    fn keep(&mut self, vigil: Vigil) {
+        let Vigil { target, pid, pidfd, permit } = vigil;
+        let Some(watched) = target.upgrade() else { return };
+        let mut dossier = watched.dossier();
+        let Some(held) = dossier.holder.as_mut().filter(|held| held.holder.pid == pid) else { return };
+        let task = self.tasks.spawn(async move {
+            let Ok(pidfd) = sys::readable(Arc::new(pidfd)) else { return };
+            let _ = pidfd.readable().await;
+            drop(permit);
+            if let Some(target) = target.upgrade() {
+                target.lose_holder(Instant::now());
+                target.look_at_once();
+            }
+        });
+        held.watch = Some(task);
+    }
+
+    /// Whether the kernel's table can tell about the target: it has addresses, and all are this machine's.
+    fn is_here(&mut self, target: &Target, now: Instant) -> bool {
+        let addresses = target.addresses();
+        if addresses.iter().all(|address| address.ip().to_canonical().is_loopback()) {
+            return !addresses.is_empty();
+        }
+        let fresh = self.network.take().filter(|(read, _)| now.duration_since(*read) < NETWORK_AGE);
+        let (_, network) = self.network.insert(fresh.unwrap_or_else(|| (now, Network::read())));
+        addresses.iter().all(|address| network.has(address.ip().to_canonical()) == Some(true))
+    }
+}
+
+/// What a target needs, when it had that last, and how long it may rest in between.
+fn plan(target: &Target, is_here: bool) -> (Option<Step>, Option<Instant>, Duration) {
+    let health = target.health();
+    let dossier = target.dossier();
+    let can_see = is_here && !dossier.blind;
+    if dossier.urgent && can_see {
+        return (Some(Step::Look), None, WHILE_DOWN);
+    }
+    let is_held = dossier.holder.as_ref().is_some_and(|held| held.watch.is_some());
+    match health.stage() {
+        Stage::Down(_) if can_see && (health.can_be_seen_back() || dossier.looked.is_none()) => {
+            (Some(Step::Look), dossier.looked, WHILE_DOWN)
+        }
+        Stage::Down(_) if dossier.dialling => (None, dossier.dialled, DIAL),
+        // Every other time a look: whoever is blocked by a firewall now may be gone altogether.
+        Stage::Down(_) if can_see && dossier.looked <= dossier.dialled => {
+            (Some(Step::Look), dossier.dialled.or(dossier.looked), DIAL / 2)
+        }
+        Stage::Down(_) => (Some(Step::Dial), dossier.dialled, DIAL),
+        Stage::Unknown | Stage::Up | Stage::Stalled if can_see && !is_held => {
+            (Some(Step::Look), dossier.looked, WHILE_UP)
+        }
+        Stage::Unknown | Stage::Up | Stage::Stalled => (None, None, IDLE),
+    }
+}
+
+fn listens(addresses: &[std::net::SocketAddr]) -> io::Result<bool> {
+    for address in addresses {
+        if probe::sockets::listening(*address)? {
+            return Ok(true);
+        }
+    }
+    Ok(false)
+}
+
+/// Whether a connection can be made. Not cancel safe: what it resolved is lost.
+async fn answers(target: &Target) -> bool {
+    for address in target.dialable().await {
+        if transport::dial(&address, &[]).await.is_ok() {
+            return true;
+        }
+    }
+    false
+}

@@ -46,6 +46,8 @@ struct Gate {
     process: Process,
     lines: Receiver<Value>,
     seen: Vec<Value>,
+    /// How many of them were waited for.
+    read: usize,
     _folder: tempfile::TempDir,
 }
 
@@ -71,9 +73,11 @@ impl Gate {
                 let _ = sender.send(serde_json::from_str(&line).unwrap_or(Value::String(line)));
             }
         });
-        let mut gate = Gate { process: Process(child), lines, seen: Vec::new(), _folder: folder };
+        let mut gate = Gate { process: Process(child), lines, seen: Vec::new(), read: 0, _folder: folder };
         let line = gate.wait_for(|line| message(line).starts_with("Forwarding "));
         let address = message(&line).split(' ').nth(1).unwrap().parse().unwrap();
+        // A target may be told to be down even before.
+        gate.read = 0;
         (gate, address)
     }
 
@@ -81,13 +85,16 @@ impl Gate {
     fn wait_for(&mut self, fits: impl Fn(&Value) -> bool) -> Value {
         let deadline = Instant::now() + PATIENCE;
         loop {
-            let left = deadline.saturating_duration_since(Instant::now());
-            let Ok(line) = self.lines.recv_timeout(left) else {
-                panic!("no such line among {:#?}", self.seen);
-            };
-            self.seen.push(line.clone());
-            if fits(&line) {
-                return line;
+            while self.read == self.seen.len() {
+                let left = deadline.saturating_duration_since(Instant::now());
+                let Ok(line) = self.lines.recv_timeout(left) else {
+                    panic!("no such line among {:#?}", self.seen);
+                };
+                self.seen.push(line);
+            }
+            self.read += 1;
+            if fits(&self.seen[self.read - 1]) {
+                return self.seen[self.read - 1].clone();
             }
         }
     }

@@ -3,18 +3,16 @@
 //!
 //! A look is one netlink question of some 15 µs and disturbs nobody; all looks together are rationed (`looks`), the
 //! target that has waited longest first. A target that is up and whose holder's end is waited for is not looked at. An
-//! end only prompts a look: a child may hold the listener on. One thread of its own, so that the looks wait for nobody.
+//! end only prompts a look: a child may hold the listener on. Whatever takes longer than a look is `clerk`'s.
 
 use std::io;
 use std::sync::Arc;
-use std::thread;
 use std::time::{Duration, Instant};
 
-use tokio::runtime::Builder;
+use tokio::runtime::Handle;
 use tokio::sync::{Notify, Semaphore, mpsc};
-use tokio::task::JoinSet;
+use tokio::task::{AbortHandle, JoinSet};
 use tokio::time::{sleep, timeout};
-use tokio_util::sync::CancellationToken;
 
 use super::clerk::{Matter, Vigil};
 use super::health::{Event, Stage};
@@ -43,30 +41,19 @@ const IDLE: Duration = Duration::from_secs(1);
 /// How long the addresses of this machine are taken for known.
 const NETWORK_AGE: Duration = Duration::from_secs(5);
 
-/// The running thread. Dropped, it ends.
+/// The running task. Dropped, it ends.
 pub(super) struct Lookout {
-    stop: CancellationToken,
-    thread: Option<thread::JoinHandle<()>>,
+    walk: AbortHandle,
 }
 
 impl Drop for Lookout {
     fn drop(&mut self) {
-        self.stop.cancel();
-        if let Some(thread) = self.thread.take().filter(|it| it.thread().id() != thread::current().id()) {
-            let _ = thread.join();
-        }
+        self.walk.abort();
     }
 }
 
-/// Starts to look at `targets`.
-pub(super) fn start(
-    targets: Arc<Targets>,
-    wake: Arc<Notify>,
-    vigils: mpsc::Receiver<Vigil>,
-) -> io::Result<Lookout> {
-    let runtime = Builder::new_current_thread().enable_io().enable_time().max_blocking_threads(1).build()?;
-    let stop = CancellationToken::new();
-    let until = stop.clone();
+/// Starts to look at `targets`, on the current tokio runtime, which carries no session.
+pub(super) fn start(targets: Arc<Targets>, wake: Arc<Notify>, vigils: mpsc::Receiver<Vigil>) -> Lookout {
     let rounds = Rounds {
         targets,
         looks: Looks::new(Instant::now()),
@@ -74,12 +61,7 @@ pub(super) fn start(
         tasks: JoinSet::new(),
         network: None,
     };
-    let thread = thread::Builder::new().name("lookout".into()).spawn(move || {
-        runtime.block_on(until.run_until_cancelled(rounds.walk(wake, vigils)));
-        // A look-up that hangs in the system's resolver must not hold up the end.
-        runtime.shutdown_background();
-    })?;
-    Ok(Lookout { stop, thread: Some(thread) })
+    Lookout { walk: Handle::current().spawn(rounds.walk(wake, vigils)).abort_handle() }
 }
 
 struct Rounds {
@@ -155,6 +137,7 @@ impl Rounds {
                 target.lose_holder(now);
                 target.note(Event::Absent);
             }
+            Err(error) if is_passing(&error) => {}
             // No netlink here, as in some sandboxes: then dials alone can tell.
             Err(_) => target.dossier().blind = true,
         }
@@ -239,6 +222,14 @@ fn plan(target: &Target, is_here: bool) -> (Option<Step>, Option<Instant>, Durat
         }
         Stage::Unknown | Stage::Up | Stage::Stalled => (None, None, IDLE),
     }
+}
+
+/// Whether a look may work the next time: it wanted for a descriptor or for memory.
+fn is_passing(error: &io::Error) -> bool {
+    matches!(
+        error.raw_os_error(),
+        Some(libc::EMFILE | libc::ENFILE | libc::ENOMEM | libc::ENOBUFS | libc::EINTR)
+    )
 }
 
 fn listens(addresses: &[std::net::SocketAddr]) -> io::Result<bool> {

@@ -127,13 +127,13 @@ pub fn start(settings: Settings, ledger: Arc<Ledger>) -> io::Result<Handle> {
     Ok(Handle { orders })
 }
 
-/// The targets, and the two threads that keep an eye on them and waiting for `watches` processes to end.
+/// The targets, and the task and the thread that keep an eye on them, waiting for `watches` processes to end.
 fn watch_targets(watches: usize) -> io::Result<(Arc<Targets>, Lookout)> {
     let (sender, vigils) = mpsc::channel(watches.max(1));
     let desk = clerk::start(Vigils { sender, places: Arc::new(Semaphore::new(watches)) })?;
     let wake = Arc::new(Notify::new());
     let targets = Arc::new(Targets::new(Post { desk, wake: wake.clone() }));
-    let lookout = lookout::start(targets.clone(), wake, vigils)?;
+    let lookout = lookout::start(targets.clone(), wake, vigils);
     Ok((targets, lookout))
 }
 

@@ -13,9 +13,8 @@ pub struct Settings {
     pub budget: Budget,
 }
 
-/// Descriptors that come after the count: a reload's file and what its check of /proc opens; the poller of the lookout twice
-/// and its wake-up, its question to the kernel.
-const OWN: usize = 8;
+/// Descriptors that come after the count: a reload's file and what its check of /proc opens, a question to the kernel.
+const OWN: usize = 5;
 
 /// Of each worker's runtime: its poller twice, its wake-up, its end of the signals.
 const OWN_PER_WORKER: usize = 4;

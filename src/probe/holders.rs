@@ -100,6 +100,17 @@ fn hidepid() -> bool {
     })
 }
 
+/// The same, of sockets of which nothing but their inode is known.
+pub fn of_inodes(inodes: &BTreeSet<u32>) -> Search {
+    let mut search = Search::default();
+    if !inodes.is_empty() {
+        let mut all = pids();
+        all.sort_unstable_by_key(|pid| Reverse(*pid));
+        search.look_into(&all, inodes, Instant::now() + BUDGET);
+    }
+    search
+}
+
 impl Search {
     fn look_into(&mut self, pids: &[u32], inodes: &BTreeSet<u32>, deadline: Instant) {
         for pid in pids {
@@ -176,7 +187,8 @@ fn of_users(sockets: &[Socket]) -> Vec<u32> {
     pids().into_iter().filter(|pid| owner(pid).is_ok_and(|owner| users.contains(&owner))).collect()
 }
 
-fn pids() -> Vec<u32> {
+/// Every process of this PID namespace.
+pub(super) fn pids() -> Vec<u32> {
     let Ok(entries) = fs::read_dir("/proc") else { return Vec::new() };
     entries.filter_map(|entry| entry.ok()?.file_name().to_str()?.parse().ok()).collect()
 }

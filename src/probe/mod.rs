@@ -7,20 +7,31 @@
 mod cgroups;
 pub mod counters;
 pub mod ending;
+pub mod environment;
 pub mod firewall;
+pub mod freshness;
+mod group_files;
 pub mod holders;
 pub mod limits;
 mod masking;
+pub mod memory;
+pub mod namespaces;
 pub mod network;
 pub mod ports;
 pub mod process;
 pub mod program;
 mod residence;
+pub mod resolver;
 pub mod rights;
 pub mod routing;
+pub mod services;
 pub mod settings;
 pub mod sockets;
+pub mod trace;
+pub mod udp;
 pub mod units;
+pub mod unix;
+pub mod vitals;
 
 use std::fs::File;
 use std::io::{self, Read};
@@ -36,4 +47,9 @@ fn read_start(path: impl AsRef<Path>, limit: u64) -> io::Result<Vec<u8>> {
 /// The same, as text; what is not UTF-8 is replaced.
 fn read_text(path: impl AsRef<Path>, limit: u64) -> io::Result<String> {
     Ok(String::from_utf8_lossy(&read_start(path, limit)?).into_owned())
+}
+
+/// A path, fit for a terminal.
+pub fn printable_path(path: &Path) -> String {
+    masking::printable(&path.to_string_lossy(), 200)
 }

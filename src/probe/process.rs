@@ -105,6 +105,18 @@ fn terminal(device: u32) -> Option<String> {
     }
 }
 
+/// The processes that started within the last `time`, with their parents; threads of the kernel are none.
+pub fn young(time: Duration) -> Vec<(u32, u32)> {
+    let of = |pid: u32| {
+        let stat = Stat::of(pid).ok().filter(|stat| stat.flags & PF_KTHREAD == 0)?;
+        (age(stat.started_ticks)? < time).then_some((pid, stat.parent))
+    };
+    super::holders::pids().into_iter().filter_map(of).collect()
+}
+
+/// include/linux/sched.h
+const PF_KTHREAD: u32 = 0x0020_0000;
+
 /// The ancestors of a process, the first one first, and itself.
 fn chain(pid: u32, stat: &Stat) -> Vec<Ancestor> {
     let ancestor = |pid, stat: &Stat| Ancestor { pid, comm: printable(&stat.comm, MAX_NAME_CHARS) };
@@ -121,9 +133,19 @@ fn chain(pid: u32, stat: &Stat) -> Vec<Ancestor> {
 
 /// The name of a user in /etc/passwd. Other name services are not asked: they may be the network that is in trouble.
 pub fn user_name(uid: u32) -> Option<String> {
-    let passwd = read_text("/etc/passwd", MAX_PASSWD).ok()?;
-    let wanted = uid.to_string();
-    let name = passwd.lines().find_map(|line| {
+    name_in("/etc/passwd", uid)
+}
+
+/// The name of a group in /etc/group.
+pub fn group_name(gid: u32) -> Option<String> {
+    name_in("/etc/group", gid)
+}
+
+/// Both files have the name first and the number third: passwd(5), group(5).
+fn name_in(file: &str, id: u32) -> Option<String> {
+    let table = read_text(file, MAX_PASSWD).ok()?;
+    let wanted = id.to_string();
+    let name = table.lines().find_map(|line| {
         let mut fields = line.split(':');
         let name = fields.next()?;
         (fields.nth(1)? == wanted).then_some(name)
@@ -170,6 +192,7 @@ struct Stat {
     state: char,
     parent: u32,
     terminal: u32,
+    flags: u32,
     started_ticks: u64,
 }
 
@@ -194,6 +217,7 @@ impl Stat {
             parent: field(4)?.parse().ok()?,
             // The device number is printed with its sign.
             terminal: field(7)?.parse::<i32>().ok()? as u32,
+            flags: field(9)?.parse().ok()?,
             started_ticks: field(22)?.parse().ok()?,
         })
     }

@@ -44,9 +44,55 @@ pub fn listening(address: SocketAddr) -> io::Result<bool> {
     sock_diag::listens(address)
 }
 
-/// The listener a connection to `address` would meet, asked without connecting.
+/// The listener a connection from this machine to `address` would meet: the kernel's own look-up, or where it may not be
+/// asked, the best fit of its files.
 pub fn listener(address: SocketAddr) -> io::Result<Option<Socket>> {
-    sock_diag::listener(address)
+    sock_diag::listener(address).or_else(|error| {
+        let rows = from_files(&TCP_FILES, address.port(), String::new()).rows;
+        if rows.is_empty() { Err(error) } else { Ok(best_listener(address.ip().to_canonical(), rows)) }
+    })
+}
+
+/// The kernel prefers the exact address to the wildcard, and IPv4 to a socket of both families.
+fn best_listener(ip: IpAddr, rows: Vec<Socket>) -> Option<Socket> {
+    let fit = |row: &Socket| {
+        let local = row.local.ip().to_canonical();
+        match row.state {
+            TcpState::Listen if local == ip => Some(3),
+            TcpState::Listen if local.is_unspecified() && local.is_ipv4() == ip.is_ipv4() => Some(2),
+            // The files do not say whether it takes IPv4 as well; most do.
+            TcpState::Listen if local.is_unspecified() && ip.is_ipv4() => Some(1),
+            _ => None,
+        }
+    };
+    rows.into_iter().filter_map(|row| Some((fit(&row)?, row))).max_by_key(|(fit, _)| *fit).map(|(_, row)| row)
+}
+
+/// The socket at `local` of a TCP connection whose other end is `remote`.
+pub fn connection(local: SocketAddr, remote: SocketAddr) -> io::Result<Option<Socket>> {
+    sock_diag::connection(local, remote)
+}
+
+/// Every TCP listener; true where there are more.
+pub fn listeners() -> io::Result<(Vec<Socket>, bool)> {
+    sock_diag::listeners().map(|dump| (dump.sockets, dump.truncated))
+}
+
+/// Every TCP connection whose other end has port `port`; true where there are more.
+pub fn towards_port(port: u16) -> io::Result<(Vec<Socket>, bool)> {
+    sock_diag::towards_port(port).map(|dump| (dump.sockets, dump.truncated))
+}
+
+/// Every TCP connection that stands; true where there are more.
+pub fn connections() -> io::Result<(Vec<Socket>, bool)> {
+    sock_diag::connections().map(|dump| (dump.sockets, dump.truncated))
+}
+
+/// The listeners on a port in the network namespace of another process, by its files.
+pub fn listeners_beside(pid: u32, port: u16) -> Vec<Socket> {
+    let tables = ["tcp", "tcp6"].map(|table| read_text(format!("/proc/{pid}/net/{table}"), MAX_FILE));
+    let rows = tables.iter().flatten().flat_map(|table| table.lines().filter_map(row));
+    rows.filter(|row| row.state == TcpState::Listen && row.local.port() == port).collect()
 }
 
 const MAX_FILE: u64 = 16 << 20;

@@ -27,6 +27,8 @@ pub(crate) struct Answer {
     pub(crate) truncated: bool,
     /// Whether the kernel's table changed under the dump: then rows may be missing or double.
     pub(crate) interrupted: bool,
+    /// How many bytes of them there are.
+    bytes: usize,
 }
 
 /// A question: a header, the structure of its family, attributes.
@@ -137,8 +139,8 @@ pub(crate) fn read_datagram(mut rest: &[u8], answer: &mut Answer) -> io::Result<
         if kind == NLMSG_DONE || kind == NLMSG_ERROR {
             return end_of_answer(kind, body);
         }
-        let held: usize = answer.messages.iter().map(|message| message.body.len()).sum();
-        if held + body.len() > MAX_ANSWER {
+        answer.bytes += body.len();
+        if answer.bytes > MAX_ANSWER {
             answer.truncated = true;
             return Ok(true);
         }

@@ -1,15 +1,8 @@
 use std::net::{TcpListener, TcpStream};
 
-use super::*;
+use proptest::prelude::*;
 
-fn message(kind: u16, flags: u16, body: &[u8]) -> Vec<u8> {
-    let mut bytes = ((HEADER + body.len()) as u32).to_ne_bytes().to_vec();
-    bytes.extend(kind.to_ne_bytes());
-    bytes.extend(flags.to_ne_bytes());
-    bytes.extend([0; 8]);
-    bytes.extend(body);
-    bytes
-}
+use super::*;
 
 #[test]
 fn a_listener_is_found_without_connecting_and_missed_once_it_is_gone() {
@@ -50,50 +43,65 @@ fn a_dump_shows_the_listener_and_the_server_side_of_its_connection() {
 }
 
 #[test]
-fn an_errno_in_the_answer_is_the_error() {
-    let answer = message(NLMSG_ERROR, 0, &(-libc::EPERM).to_ne_bytes());
+fn the_server_side_of_a_connection_gets_its_inode_when_it_is_accepted() {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let client = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+    let (server, ours) = (client.peer_addr().unwrap(), client.local_addr().unwrap());
 
-    let error = read_datagram(&answer, &mut Dump::default()).unwrap_err();
+    let waiting = connection(server, ours).unwrap().unwrap();
+    let accepted = listener.accept().unwrap();
+    let taken = connection(server, ours).unwrap().unwrap();
+    drop(accepted);
 
-    assert_eq!(error.raw_os_error(), Some(libc::EPERM));
+    assert_eq!((waiting.inode, waiting.state), (0, TcpState::Established));
+    assert_ne!(taken.inode, 0);
 }
 
 #[test]
-fn a_dump_of_several_messages_ends_at_done_alone() {
-    let mut socket = [0; INET_DIAG_MSG];
-    socket[0] = libc::AF_INET as u8;
-    socket[1] = 10;
-    let row = message(SOCK_DIAG_BY_FAMILY, NLM_F_MULTI, &socket);
-    let done = message(NLMSG_DONE, NLM_F_MULTI, &0u32.to_ne_bytes());
-    let mut dump = Dump::default();
+fn a_connection_is_found_by_its_other_end() {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap();
+    let client = TcpStream::connect(address).unwrap();
+    let ours = client.local_addr().unwrap();
 
-    let after_rows = read_datagram(&[row.clone(), row].concat(), &mut dump).unwrap();
-    let after_done = read_datagram(&done, &mut dump).unwrap();
-
-    assert_eq!((after_rows, after_done, dump.sockets.len()), (false, true, 2));
+    assert!(towards_port(address.port()).unwrap().sockets.iter().any(|row| row.local == ours));
+    assert!(connections().unwrap().sockets.iter().any(|row| row.local == ours));
+    assert!(listeners().unwrap().sockets.iter().any(|row| row.local == address));
 }
 
 #[test]
-fn every_truncation_of_an_answer_is_an_error_or_a_shorter_answer_and_never_a_panic() {
-    let mut body = vec![0; INET_DIAG_MSG];
+fn a_udp_receiver_is_found_by_the_address_a_datagram_goes_to() {
+    let socket = std::net::UdpSocket::bind("0.0.0.0:0").unwrap();
+    let port = socket.local_addr().unwrap().port();
+    let address = SocketAddr::from(([127, 0, 0, 1], port));
+
+    let found = receiver(address).unwrap().unwrap();
+    let rows = udp_on_port(port).unwrap();
+    drop(socket);
+
+    assert_eq!(found.local.port(), port);
+    assert_eq!((rows.len(), rows[0].1), (1, Some(0)));
+    assert_eq!(receiver(address).unwrap(), None);
+}
+
+#[test]
+fn a_row_cut_short_is_an_error_and_a_state_of_a_later_kernel_none_of_ours() {
+    let mut body = vec![0; row::INET_DIAG_MSG];
     body[0] = libc::AF_INET6 as u8;
     body[1] = 10;
     body.extend([5, 0, 11, 0, 1, 0, 0, 0]);
-    let whole = message(SOCK_DIAG_BY_FAMILY, NLM_F_MULTI, &body);
 
-    for length in 1..whole.len() {
-        let mut dump = Dump::default();
-        assert!(read_datagram(&whole[..length], &mut dump).is_err(), "cut at {length}");
-        assert!(dump.sockets.is_empty());
-    }
-    let mut dump = Dump::default();
-    read_datagram(&whole, &mut dump).unwrap();
-    assert_eq!(dump.sockets[0].v6only, Some(true));
+    assert_eq!(row::read_socket(&body).unwrap().unwrap().v6only, Some(true));
+    assert!(row::read_socket(&body[..71]).is_err());
+    body[1] = 99;
+    assert_eq!(row::read_socket(&body).unwrap(), None);
 }
 
-#[test]
-fn a_message_that_claims_no_length_ends_the_reading() {
-    let answer = [0; HEADER];
-
-    assert!(read_datagram(&answer, &mut Dump::default()).is_err());
+proptest! {
+    #[test]
+    fn no_row_panics(body: Vec<u8>, tail: Vec<u8>) {
+        let _ = row::read_socket(&body);
+        let whole = [&[2, 10][..], &[0; 70], &tail].concat();
+        let _ = (row::read_socket(&whole), row::drops(&whole));
+    }
 }

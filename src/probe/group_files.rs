@@ -1,0 +1,93 @@
+//! What the cgroups of a process say, by their files: in version 2, in version 1, or in a machine that has both (cgroups(7)).
+
+use std::path::{Path, PathBuf};
+
+use super::read_text;
+
+const ROOT: &str = "/sys/fs/cgroup";
+/// Where version 2 is mounted beside version 1.
+const UNIFIED: &str = "/sys/fs/cgroup/unified";
+const MAX_FILE: u64 = 16 * 1024;
+
+/// The directories of one process, as /proc/PID/cgroup names them.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(super) struct GroupFiles {
+    /// (controllers, path): no controllers is version 2.
+    lines: Vec<(String, String)>,
+}
+
+impl GroupFiles {
+    /// Those of a process; none where they cannot be read.
+    pub(super) fn of(pid: u32) -> GroupFiles {
+        GroupFiles::read(&read_text(format!("/proc/{pid}/cgroup"), MAX_FILE).unwrap_or_default())
+    }
+
+    fn read(text: &str) -> GroupFiles {
+        let line = |line: &str| {
+            let mut parts = line.splitn(3, ':').skip(1);
+            Some((parts.next()?.to_owned(), parts.next()?.to_owned()))
+        };
+        // A directory that was removed under its last process is written so, and has no files.
+        let lines = text.lines().filter(|line| !line.ends_with(" (deleted)")).filter_map(line);
+        GroupFiles { lines: lines.filter(|(_, path)| !path.split('/').any(|part| part == "..")).collect() }
+    }
+
+    /// The value of a file that version 2 calls `unified`, and version 1, in the hierarchy of `controller`, `legacy`.
+    pub(super) fn file(&self, controller: &str, unified: &str, legacy: &str) -> Option<String> {
+        self.legacy(controller)
+            .and_then(|directory| read_text(directory.join(legacy), MAX_FILE).ok())
+            .or_else(|| read_text(self.unified()?.join(unified), MAX_FILE).ok())
+    }
+
+    /// Whether the processes in it are frozen: they run no further and take no signal.
+    pub(super) fn frozen(&self) -> bool {
+        let legacy = self.legacy("freezer").and_then(|at| read_text(at.join("freezer.state"), 64).ok());
+        let unified = self.unified().and_then(|at| read_text(at.join("cgroup.events"), MAX_FILE).ok());
+        legacy.is_some_and(|state| state.trim() == "FROZEN")
+            || unified.is_some_and(|events| number(&events, "frozen") == Some(1))
+    }
+
+    fn legacy(&self, controller: &str) -> Option<PathBuf> {
+        let (_, path) =
+            self.lines.iter().find(|(names, _)| names.split(',').any(|name| name == controller))?;
+        Some(Path::new(ROOT).join(controller).join(path.trim_start_matches('/')))
+    }
+
+    fn unified(&self) -> Option<PathBuf> {
+        let (_, path) = self.lines.iter().find(|(names, _)| names.is_empty())?;
+        let root = if Path::new(UNIFIED).is_dir() { UNIFIED } else { ROOT };
+        Some(Path::new(root).join(path.trim_start_matches('/')))
+    }
+}
+
+/// `name 7` among lines of this kind.
+pub(super) fn number(text: &str, name: &str) -> Option<u64> {
+    text.lines().find_map(|line| line.strip_prefix(name)?.trim().parse().ok())
+}
+
+/// The folders in which version 2 and the memory hierarchy of version 1 keep their groups.
+pub(super) fn memory_roots() -> [PathBuf; 2] {
+    let unified = if Path::new(UNIFIED).is_dir() { UNIFIED } else { ROOT };
+    [PathBuf::from(unified), Path::new(ROOT).join("memory")]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn both_versions_are_told_apart_and_a_path_cannot_climb() {
+        let cgroups =
+            GroupFiles::read("6:freezer:/box\n4:cpu,cpuacct:/a\n1:name=systemd:/../../etc\n0::/user.slice\n");
+
+        assert_eq!(cgroups.legacy("freezer").unwrap(), Path::new("/sys/fs/cgroup/freezer/box"));
+        assert_eq!(cgroups.legacy("cpuacct").unwrap(), Path::new("/sys/fs/cgroup/cpuacct/a"));
+        assert_eq!(cgroups.legacy("name=systemd"), None);
+        assert!(cgroups.unified().unwrap().ends_with("user.slice"));
+    }
+
+    #[test]
+    fn this_process_is_not_frozen() {
+        assert!(!GroupFiles::of(std::process::id()).frozen());
+    }
+}

@@ -1,0 +1,127 @@
+//! What names mean on this machine: the hosts file line by line, and the system's resolver with its time.
+
+use std::io;
+use std::net::{IpAddr, ToSocketAddrs};
+use std::sync::mpsc;
+use std::thread;
+use std::time::{Duration, Instant};
+
+use super::masking::printable;
+use super::read_text;
+
+/// A line of the hosts file that names `localhost`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct HostsLine {
+    /// Its number, from 1.
+    pub number: usize,
+    /// The address.
+    pub ip: IpAddr,
+}
+
+/// What the system's resolver said.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Answer {
+    /// The addresses in its order; the error in its words.
+    pub addresses: Result<Vec<IpAddr>, String>,
+    /// How long it took.
+    pub took: Duration,
+}
+
+/// What `localhost` means.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Localhost {
+    /// The lines of /etc/hosts that name it, in order; `None` where that cannot be read.
+    pub lines: Option<Vec<HostsLine>>,
+    /// What the resolver answers; `None` where it was not asked.
+    pub answer: Option<Answer>,
+}
+
+impl Localhost {
+    /// Reads the hosts file alone.
+    pub fn read() -> Localhost {
+        Localhost {
+            lines: read_text("/etc/hosts", MAX_FILE).ok().map(|hosts| localhost_lines(&hosts)),
+            answer: None,
+        }
+    }
+
+    /// The addresses it stands for: what the resolver said, or else the hosts file.
+    pub fn addresses(&self) -> Vec<IpAddr> {
+        match &self.answer {
+            Some(Answer { addresses: Ok(addresses), .. }) => addresses.clone(),
+            _ => self.lines.iter().flatten().map(|line| line.ip).collect(),
+        }
+    }
+}
+
+const MAX_FILE: u64 = 1 << 20;
+/// As many addresses of one name as are looked at.
+const MAX_ADDRESSES: usize = 16;
+
+/// Asks the system's resolver, at most so long; a look-up that has begun ends in its own thread.
+pub fn look_up(name: &str, patience: Duration) -> Answer {
+    let begun = Instant::now();
+    let (sender, receiver) = mpsc::channel();
+    let wanted = name.to_owned();
+    let started = thread::Builder::new().spawn(move || {
+        let found = (wanted.as_str(), 0).to_socket_addrs();
+        let _ = sender.send(found.map(|found| found.map(|address| address.ip()).collect::<Vec<_>>()));
+    });
+    let said = match started {
+        Ok(_) => receiver.recv_timeout(patience).unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into())),
+        Err(error) => Err(error),
+    };
+    let took = begun.elapsed();
+    let addresses = said.map(distinct).map_err(|error| printable(&error.to_string(), 120));
+    Answer { addresses, took }
+}
+
+fn distinct(all: Vec<IpAddr>) -> Vec<IpAddr> {
+    let mut addresses = Vec::new();
+    for ip in all {
+        if addresses.len() < MAX_ADDRESSES && !addresses.contains(&ip) {
+            addresses.push(ip);
+        }
+    }
+    addresses
+}
+
+/// hosts(5): an address, then names; `#` begins a comment.
+fn localhost_lines(hosts: &str) -> Vec<HostsLine> {
+    let line = |(index, line): (usize, &str)| {
+        let mut words = line.split('#').next()?.split_ascii_whitespace();
+        let ip = words.next()?.parse().ok()?;
+        words
+            .any(|name| name.eq_ignore_ascii_case("localhost"))
+            .then_some(HostsLine { number: index + 1, ip })
+    };
+    hosts.lines().enumerate().filter_map(line).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    #[test]
+    fn only_lines_that_name_localhost_itself_count() {
+        let hosts = "# 127.0.0.9 localhost\n127.0.0.7\tLOCALHOST # mine\n::1 ip6-localhost\n127.0.1.1 box localhost.localdomain\n";
+
+        assert_eq!(localhost_lines(hosts), [HostsLine { number: 2, ip: "127.0.0.7".parse().unwrap() }]);
+    }
+
+    #[test]
+    fn a_literal_needs_no_resolver() {
+        let answer = look_up("127.0.0.5", Duration::from_secs(10));
+
+        assert_eq!(answer.addresses, Ok(vec!["127.0.0.5".parse().unwrap()]));
+    }
+
+    proptest! {
+        #[test]
+        fn no_hosts_file_panics(text in "(?s).*") {
+            let _ = localhost_lines(&text);
+        }
+    }
+}

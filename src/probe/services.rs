@@ -1,0 +1,95 @@
+//! What a port number usually means: its class by IANA and the name in /etc/services.
+
+use super::masking::printable;
+use super::read_text;
+
+/// The class of a port (RFC 6335, section 6).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum PortClass {
+    /// 0 to 1023: only root may listen there on most machines.
+    System,
+    /// 1024 to 49151.
+    User,
+    /// 49152 to 65535: nobody's, by definition.
+    Dynamic,
+}
+
+impl PortClass {
+    /// The class of `port`.
+    pub fn of(port: u16) -> PortClass {
+        match port {
+            0..1024 => PortClass::System,
+            1024..49152 => PortClass::User,
+            49152.. => PortClass::Dynamic,
+        }
+    }
+
+    /// Its name and range.
+    pub fn text(self) -> &'static str {
+        match self {
+            PortClass::System => "system (0-1023)",
+            PortClass::User => "registered (1024-49151)",
+            PortClass::Dynamic => "dynamic (49152-65535)",
+        }
+    }
+}
+
+/// What developers mean by a port, where /etc/services does not know it or means something else.
+const USUAL: [(u16, &str); 18] = [
+    (22, "ssh"),
+    (53, "domain"),
+    (80, "http"),
+    (443, "https"),
+    (3000, "development server"),
+    (3306, "mysql"),
+    (5173, "vite"),
+    (5432, "postgresql"),
+    (5672, "amqp"),
+    (6379, "redis"),
+    (8000, "development server"),
+    (8080, "http-alt"),
+    (8443, "https-alt"),
+    (9090, "prometheus"),
+    (9092, "kafka"),
+    (9200, "elasticsearch"),
+    (11211, "memcached"),
+    (27017, "mongodb"),
+];
+const MAX_FILE: u64 = 1 << 20;
+
+/// The usual service of a port; `protocol` is `tcp` or `udp`.
+pub fn name(port: u16, protocol: &str) -> Option<String> {
+    let usual = USUAL.iter().find(|(known, _)| *known == port).map(|(_, name)| (*name).to_owned());
+    usual.or_else(|| in_services(&read_text("/etc/services", MAX_FILE).ok()?, port, protocol))
+}
+
+/// `http 80/tcp www # comment`
+fn in_services(text: &str, port: u16, protocol: &str) -> Option<String> {
+    let wanted = format!("{port}/{protocol}");
+    text.lines().find_map(|line| {
+        let mut words = line.split('#').next()?.split_ascii_whitespace();
+        let name = words.next()?;
+        (words.next()? == wanted).then(|| printable(name, 32))
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_port_is_named_by_its_number_and_protocol() {
+        let services = "# c\ngopher 70/tcp\ngopher 70/udp x\n#finger 79/tcp\n";
+
+        assert_eq!(in_services(services, 70, "tcp").as_deref(), Some("gopher"));
+        assert_eq!(in_services(services, 79, "tcp"), None);
+        assert_eq!(name(5432, "tcp").as_deref(), Some("postgresql"));
+    }
+
+    #[test]
+    fn a_class_has_its_borders() {
+        let class = |port| PortClass::of(port);
+        assert_eq!([class(1023), class(1024)], [PortClass::System, PortClass::User]);
+        assert_eq!([class(49151), class(62893)], [PortClass::User, PortClass::Dynamic]);
+    }
+}

@@ -1,0 +1,163 @@
+//! Dials without waiting longer than it should, and hands the connection to `talk`.
+
+use std::io;
+use std::net::SocketAddr;
+use std::os::unix::ffi::OsStrExt;
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::fd::{AsFd, OwnedFd};
+use rustix::io::Errno;
+use rustix::net::{
+    self, AddressFamily, SocketAddrUnix, SocketFlags, SocketType, connect, getsockname, sockopt,
+};
+
+use super::request::Request;
+use super::talk::talk;
+use super::{Connection, Dial, ServerSide};
+use crate::sys::sock_diag::{self, TcpState};
+use crate::sys::{self};
+
+/// How long a trace waits for what.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Patience {
+    /// For the whole connection, from the dial on.
+    pub whole: Duration,
+    /// For the service to speak first, once it has accepted.
+    pub silence: Duration,
+}
+
+/// Server-first protocols greet within milliseconds of the accept; a service that does not is spoken to.
+const SILENCE: Duration = Duration::from_millis(200);
+/// How long a further connection is watched where one already waits to be accepted.
+const KNOCK: Duration = Duration::from_millis(100);
+
+impl Patience {
+    pub(super) fn new(whole: Duration) -> Patience {
+        Patience { whole, silence: SILENCE.min(whole / 2) }
+    }
+
+    pub(super) fn knock() -> Patience {
+        Patience { whole: KNOCK, silence: KNOCK }
+    }
+
+    /// For a connection after the first: the service has not greeted once, so it will not greet now.
+    pub(super) fn shorter(self) -> Patience {
+        Patience { whole: self.whole / 2, silence: Duration::from_millis(5) }
+    }
+}
+
+/// One TCP connection.
+pub(super) fn tcp(
+    address: SocketAddr,
+    request: &Request,
+    patience: Patience,
+    silent: &mut dyn FnMut(&Connection),
+) -> Connection {
+    let begun = Instant::now();
+    let family = if address.is_ipv4() { AddressFamily::INET } else { AddressFamily::INET6 };
+    let (socket, dial) = match dial(family, begun, patience, |socket| connect(socket, &address)) {
+        Ok(connected) => connected,
+        Err(errno) => return Connection::new(Dial::Failed(errno.raw_os_error(), begun.elapsed())),
+    };
+    let mut connection = Connection::new(dial);
+    connection.local = getsockname(&socket).ok().and_then(|ours| ours.try_into().ok());
+    if connection.connected() {
+        let local = connection.local;
+        talk(&mut connection, &socket, begun, request, patience, || server_side(address, local?));
+    }
+    if let Ok(info) = sys::tcp_info(&socket) {
+        connection.round_trip_us = info.round_trip_us;
+        connection.retransmits = info.retransmits;
+    }
+    finish(connection, begun, silent)
+}
+
+/// One connection to a Unix socket; a path that begins with `@` is an abstract name.
+pub(super) fn unix(
+    path: &Path,
+    request: &Request,
+    patience: Patience,
+    silent: &mut dyn FnMut(&Connection),
+) -> Connection {
+    let begun = Instant::now();
+    let address = match path.as_os_str().as_bytes().strip_prefix(b"@") {
+        Some(name) => SocketAddrUnix::new_abstract_name(name),
+        None => SocketAddrUnix::new(path),
+    };
+    let dialled = address
+        .and_then(|address| dial(AddressFamily::UNIX, begun, patience, |socket| connect(socket, &address)));
+    let (socket, dial) = match dialled {
+        Ok(connected) => connected,
+        Err(errno) => return Connection::new(Dial::Failed(errno.raw_os_error(), begun.elapsed())),
+    };
+    let mut connection = Connection::new(dial);
+    if connection.connected() {
+        talk(&mut connection, &socket, begun, request, patience, || unix_server_side(&socket));
+    }
+    finish(connection, begun, silent)
+}
+
+/// The last thing before the socket is closed: what is to be seen only while it is open.
+fn finish(mut connection: Connection, begun: Instant, silent: &mut dyn FnMut(&Connection)) -> Connection {
+    connection.watched = begun.elapsed();
+    if connection.is_silent() {
+        silent(&connection);
+    }
+    connection
+}
+
+/// A socket and how its dial went; the error is the errno of a dial that failed.
+fn dial(
+    family: AddressFamily,
+    begun: Instant,
+    patience: Patience,
+    mut connect: impl FnMut(&OwnedFd) -> rustix::io::Result<()>,
+) -> rustix::io::Result<(OwnedFd, Dial)> {
+    let flags = SocketFlags::CLOEXEC | SocketFlags::NONBLOCK;
+    let socket = net::socket_with(family, SocketType::STREAM, flags, None)?;
+    match connect(&socket) {
+        Ok(()) => return Ok((socket, Dial::Connected(begun.elapsed()))),
+        Err(Errno::INPROGRESS) => {}
+        Err(errno) => return Err(errno),
+    }
+    let left = patience.whole.saturating_sub(begun.elapsed());
+    if !wait(&socket, PollFlags::OUT, left)? {
+        return Ok((socket, Dial::TimedOut(begun.elapsed())));
+    }
+    sockopt::socket_error(&socket)??;
+    Ok((socket, Dial::Connected(begun.elapsed())))
+}
+
+/// Waits until a socket is ready, has failed, or the time is over; true where it is ready or has failed.
+pub(super) fn wait(socket: impl AsFd, flags: PollFlags, time: Duration) -> rustix::io::Result<bool> {
+    let time = Timespec { tv_sec: time.as_secs() as i64, tv_nsec: i64::from(time.subsec_nanos()) };
+    let mut polled = [PollFd::new(&socket, flags)];
+    match poll(&mut polled, Some(&time)) {
+        Ok(ready) => Ok(ready > 0),
+        Err(Errno::INTR) => Ok(false),
+        Err(errno) => Err(errno),
+    }
+}
+
+/// The service's end of our connection, by the kernel's tables.
+fn server_side(server: SocketAddr, ours: SocketAddr) -> Option<ServerSide> {
+    let row = sock_diag::connection(server, ours).ok()??;
+    let half_open = matches!(row.state, TcpState::SynReceived | TcpState::NewSynReceived);
+    // In a state without an owner (it closed) nobody waits to accept it.
+    let alive = matches!(row.state, TcpState::Established | TcpState::CloseWait) || half_open;
+    alive.then_some(ServerSide { inode: row.inode, unread: row.receive_queue, half_open })
+}
+
+/// The kernel tells a Unix socket's other end by its inode, and how much of what was sent is unread.
+fn unix_server_side(ours: &OwnedFd) -> Option<ServerSide> {
+    let inode = u32::try_from(rustix::fs::fstat(ours).ok()?.st_ino).ok()?;
+    let peer = sock_diag::unix::of_inode(inode).ok()?.peer?;
+    Some(ServerSide { inode: peer, unread: unread(ours).unwrap_or(0), half_open: false })
+}
+
+/// What the other end has not read, with the kernel's overhead: unix(7), SIOCOUTQ.
+fn unread(ours: &OwnedFd) -> io::Result<u32> {
+    sys::unsent(ours)
+}

@@ -1,0 +1,157 @@
+//! The conversation on a connection that stands: listen, say one thing, listen again, and watch the other end.
+
+use std::time::{Duration, Instant};
+
+use rustix::event::PollFlags;
+use rustix::fd::OwnedFd;
+use rustix::io::Errno;
+use rustix::net::{RecvFlags, SendFlags, recv, send};
+
+use super::connect::{Patience, wait};
+use super::request::Request;
+use super::{Connection, Ending, ServerSide};
+
+/// As much of an answer as is kept: a certificate chain or a page's beginning fits.
+const MOST_BYTES: usize = 16 * 1024;
+/// After the first bytes the rest of an answer comes at once or is not needed.
+const REST: Duration = Duration::from_millis(60);
+/// How often the other end is looked at while something is awaited: at first, and at most.
+const FIRST_LOOK: Duration = Duration::from_micros(500);
+const LAST_LOOK: Duration = Duration::from_millis(20);
+
+/// Holds the conversation and writes what happened into `connection`.
+pub(super) fn talk(
+    connection: &mut Connection,
+    socket: &OwnedFd,
+    begun: Instant,
+    request: &Request,
+    patience: Patience,
+    look: impl FnMut() -> Option<ServerSide>,
+) {
+    let mut watch = Watch { connection, socket, begun, look };
+    let deadline = begun + patience.whole;
+    if watch.until_spoken_or_silent(deadline, patience.silence) && watch.say(request) {
+        watch.until_answered(deadline);
+    }
+    watch.read_rest(begun + patience.whole + REST);
+    watch.look();
+}
+
+struct Watch<'a, L> {
+    connection: &'a mut Connection,
+    socket: &'a OwnedFd,
+    begun: Instant,
+    look: L,
+}
+
+impl<L: FnMut() -> Option<ServerSide>> Watch<'_, L> {
+    /// Waits for the service to accept and then for it to speak; true where it is our turn.
+    fn until_spoken_or_silent(&mut self, deadline: Instant, silence: Duration) -> bool {
+        let mut pause = FIRST_LOOK;
+        loop {
+            self.look();
+            let side = self.connection.server;
+            let now = Instant::now();
+            let since = match side {
+                // The kernel hands it over only once there is something to read.
+                Some(side) if side.half_open => {
+                    self.connection.deferred = true;
+                    Some(self.begun)
+                }
+                Some(side) if side.inode == 0 => None,
+                Some(_) => self.connection.accepted.map(|after| self.begun + after),
+                None => Some(self.begun),
+            };
+            let until = since.map_or(deadline, |since| (since + silence).min(deadline));
+            if now >= until {
+                return since.is_some();
+            }
+            if self.readable((until - now).min(pause)) {
+                self.connection.spoke_first = self.read();
+                return false;
+            }
+            pause = (pause * 2).min(LAST_LOOK);
+        }
+    }
+
+    fn say(&mut self, request: &Request) -> bool {
+        self.connection.sent = Some(request.clone());
+        match send(self.socket, &request.bytes, SendFlags::NOSIGNAL) {
+            Ok(_) => true,
+            Err(errno) => {
+                self.end(errno);
+                false
+            }
+        }
+    }
+
+    fn until_answered(&mut self, deadline: Instant) {
+        let mut pause = FIRST_LOOK;
+        loop {
+            self.look();
+            let left = deadline.saturating_duration_since(Instant::now());
+            if left.is_zero() {
+                return;
+            }
+            if self.readable(left.min(pause)) {
+                self.read();
+                return;
+            }
+            pause = (pause * 2).min(LAST_LOOK);
+        }
+    }
+
+    /// Reads on until the service is done, the answer is long enough, or a moment has passed.
+    fn read_rest(&mut self, deadline: Instant) {
+        while !self.connection.received.is_empty()
+            && self.connection.ending == Ending::Open
+            && self.connection.received.len() < MOST_BYTES
+        {
+            let left = deadline.saturating_duration_since(Instant::now()).min(REST);
+            if left.is_zero() || !self.readable(left) || !self.read() {
+                return;
+            }
+        }
+    }
+
+    fn readable(&self, time: Duration) -> bool {
+        wait(self.socket, PollFlags::IN, time).unwrap_or(true)
+    }
+
+    /// Reads once; true where bytes came.
+    fn read(&mut self) -> bool {
+        let mut buffer = vec![0; MOST_BYTES];
+        match recv(self.socket, &mut buffer[..], RecvFlags::empty()) {
+            Ok((0, _)) => {
+                self.connection.ending = Ending::Closed(self.begun.elapsed());
+                false
+            }
+            Ok((length, _)) => {
+                self.connection.first_byte.get_or_insert(self.begun.elapsed());
+                let room = MOST_BYTES.saturating_sub(self.connection.received.len());
+                self.connection.received.extend(&buffer[..length.min(room)]);
+                true
+            }
+            Err(Errno::AGAIN | Errno::INTR) => false,
+            Err(errno) => {
+                self.end(errno);
+                false
+            }
+        }
+    }
+
+    fn end(&mut self, errno: Errno) {
+        // EPIPE is the same news by another road: the reset came before our bytes went.
+        if matches!(errno, Errno::CONNRESET | Errno::PIPE | Errno::CONNABORTED) {
+            self.connection.ending = Ending::Reset(self.begun.elapsed());
+        }
+    }
+
+    fn look(&mut self) {
+        let Some(side) = (self.look)() else { return };
+        if side.inode != 0 {
+            self.connection.accepted.get_or_insert(self.begun.elapsed());
+        }
+        self.connection.server = Some(side);
+    }
+}

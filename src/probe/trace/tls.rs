@@ -1,0 +1,156 @@
+//! A TLS ClientHello, and as much of the answer as is in the clear.
+//!
+//! The hello offers TLS 1.2 at most, because a TLS 1.3 server sends its certificate encrypted: one that can do 1.2 shows
+//! it, one that cannot says so in an alert, and either has proven that it speaks TLS. Nothing is verified and no key is
+//! made; the handshake ends here (RFC 5246).
+
+use std::fmt;
+
+use super::certificate::{Certificate, read_certificate};
+
+const HANDSHAKE: u8 = 22;
+const ALERT: u8 = 21;
+const SERVER_HELLO: u8 = 2;
+const CERTIFICATE: u8 = 11;
+const PROTOCOL_VERSION: u8 = 70;
+
+/// What a TLS server said.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Answer {
+    /// An alert, by its number.
+    Alert(u8),
+    /// It would go on; the certificate where it could be read.
+    Hello(Option<Certificate>),
+}
+
+impl fmt::Display for Answer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Answer::Alert(PROTOCOL_VERSION) => write!(f, "TLS 1.3 alone, which hides its certificate"),
+            Answer::Alert(number) => write!(f, "TLS, alert {number}"),
+            Answer::Hello(None) => write!(f, "a TLS ServerHello"),
+            Answer::Hello(Some(certificate)) => write!(f, "TLS, {certificate}"),
+        }
+    }
+}
+
+/// A ClientHello for `host`, which is named in it where it is a name.
+pub fn client_hello(host: &str) -> Vec<u8> {
+    let name = host.rsplit_once(':').map_or(host, |(name, port)| match port.parse::<u16>() {
+        Ok(_) => name,
+        Err(_) => host,
+    });
+    let mut extensions = Vec::new();
+    let is_name = name.bytes().any(|byte| byte.is_ascii_alphabetic()) && !name.contains([':', '[']);
+    if is_name && name.len() <= 253 {
+        // server_name: a list of one entry, of type host_name.
+        let entry = [&[0][..], &sized(name.as_bytes())].concat();
+        extension(&mut extensions, 0, &sized(&entry));
+    }
+    // supported_groups: x25519, secp256r1, secp384r1; ec_point_formats: uncompressed.
+    extension(&mut extensions, 10, &sized(&[0, 29, 0, 23, 0, 24]));
+    extension(&mut extensions, 11, &[1, 0]);
+    // signature_algorithms: ECDSA, RSA-PSS and PKCS#1 with SHA-256, -384, -512.
+    let algorithms = [4, 3, 5, 3, 6, 3, 8, 4, 8, 5, 8, 6, 4, 1, 5, 1, 6, 1];
+    extension(&mut extensions, 13, &sized(&algorithms));
+
+    // ECDHE with AES-GCM and ChaCha20, then plain RSA for the old; the last is TLS_EMPTY_RENEGOTIATION_INFO_SCSV.
+    let suites: [u16; 10] = [0xc02b, 0xc02f, 0xc02c, 0xc030, 0xcca9, 0xcca8, 0xc013, 0xc014, 0x009c, 0x00ff];
+    let suites: Vec<u8> = suites.iter().flat_map(|suite| suite.to_be_bytes()).collect();
+    let mut hello = vec![3, 3];
+    // No secret comes of this handshake, so the random need not be one.
+    hello.extend(b"loopgate asks who answers here ?");
+    hello.push(0);
+    hello.extend(sized(&suites));
+    hello.extend([1, 0]);
+    hello.extend(sized(&extensions));
+
+    let mut message = vec![1, 0];
+    message.extend(sized(&hello));
+    [&[HANDSHAKE, 3, 1][..], &sized(&message)].concat()
+}
+
+fn extension(extensions: &mut Vec<u8>, kind: u16, payload: &[u8]) {
+    extensions.extend(kind.to_be_bytes());
+    extensions.extend(sized(payload));
+}
+
+/// The bytes behind their length in two bytes.
+fn sized(bytes: &[u8]) -> Vec<u8> {
+    let length = u16::try_from(bytes.len()).unwrap_or(u16::MAX).to_be_bytes();
+    [&length[..], bytes].concat()
+}
+
+/// Reads the beginning of what a server sent; `None` where it is not TLS.
+pub fn read_answer(mut rest: &[u8]) -> Option<Answer> {
+    let mut handshake = Vec::new();
+    let mut alert = None;
+    while let [kind @ (HANDSHAKE | ALERT), 3, 0..=4, high, low, body @ ..] = rest {
+        let length = usize::from(u16::from_be_bytes([*high, *low]));
+        let payload = body.get(..length).unwrap_or(body);
+        match kind {
+            &ALERT => alert = alert.or(payload.get(1).copied()),
+            _ => handshake.extend(payload),
+        }
+        rest = body.get(length..).unwrap_or_default();
+    }
+    if handshake.first() == Some(&SERVER_HELLO) {
+        return Some(Answer::Hello(certificate(&handshake)));
+    }
+    alert.map(Answer::Alert)
+}
+
+/// The first certificate of the handshake messages: each has a type and a length of three bytes.
+fn certificate(mut rest: &[u8]) -> Option<Certificate> {
+    while let [kind, a, b, c, body @ ..] = rest {
+        let length = three(*a, *b, *c);
+        if *kind == CERTIFICATE {
+            let [_, _, _, a, b, c, certificate @ ..] = body else { return None };
+            return read_certificate(certificate.get(..three(*a, *b, *c))?);
+        }
+        rest = body.get(length..)?;
+    }
+    None
+}
+
+fn three(a: u8, b: u8, c: u8) -> usize {
+    usize::from(a) << 16 | usize::from(b) << 8 | usize::from(c)
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    #[test]
+    fn the_lengths_in_a_hello_add_up() {
+        for host in ["localhost:443", "127.0.0.1:443", "[::1]:443", ""] {
+            let hello = client_hello(host);
+
+            let record = usize::from(u16::from_be_bytes([hello[3], hello[4]]));
+            assert_eq!(record, hello.len() - 5, "{host}");
+            assert_eq!(three(hello[6], hello[7], hello[8]), record - 4, "{host}");
+            let named = hello.windows(9).any(|window| window == b"localhost");
+            assert_eq!(named, host.starts_with("localhost"));
+        }
+    }
+
+    #[test]
+    fn an_alert_about_the_version_means_that_the_certificate_is_hidden() {
+        let answer = read_answer(&[21, 3, 3, 0, 2, 2, 70]).unwrap();
+
+        assert_eq!(answer.to_string(), "TLS 1.3 alone, which hides its certificate");
+        assert_eq!(read_answer(b"HTTP/1.1"), None);
+        assert_eq!(read_answer(&[22, 3, 3, 0, 4, 2, 0, 0, 0]), Some(Answer::Hello(None)));
+    }
+
+    proptest! {
+        #[test]
+        fn no_answer_panics(bytes: Vec<u8>, length: u16) {
+            let _ = read_answer(&bytes);
+            let record = [&[22, 3, 3][..], &length.to_be_bytes(), &[2, 0, 0, 0, 11], &bytes].concat();
+            let _ = read_answer(&record);
+        }
+    }
+}

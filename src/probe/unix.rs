@@ -1,0 +1,178 @@
+//! Unix sockets: who listens on one, and which part of a path is closed.
+
+use std::fs;
+use std::io;
+use std::os::unix::ffi::OsStrExt;
+use std::os::unix::fs::{FileTypeExt, MetadataExt};
+use std::path::{Path, PathBuf};
+
+use rustix::fs::{Access, AtFlags, CWD, accessat};
+
+use super::masking::printable;
+use super::process::user_name;
+use crate::sys::sock_diag::unix::{self, UnixSocket};
+
+/// A Unix socket that listens.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Listening {
+    /// The inode behind `/proc/PID/fd/N -> socket:[inode]`.
+    pub inode: u32,
+    /// The name it was bound to, fit for a terminal; an abstract one begins with `@`.
+    pub name: String,
+    /// Connections that wait to be accepted.
+    pub waiting: u32,
+    /// How many may wait.
+    pub limit: u32,
+    /// The user who made it.
+    pub uid: Option<u32>,
+    /// 1 stream, 2 datagram, 5 packets in sequence (include/linux/net.h).
+    pub kind: u8,
+}
+
+/// The way to a socket file, as far as it goes.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Walk {
+    /// The first part that is not there; `None` where all are.
+    pub missing: Option<PathBuf>,
+    /// The first part that this user may not pass or, of the socket itself, not write to.
+    pub closed: Option<Closed>,
+    /// Whether the last part is a socket; `None` where it cannot be seen.
+    pub is_socket: Option<bool>,
+}
+
+/// A part of a path that is closed to this user.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Closed {
+    /// The part.
+    pub path: PathBuf,
+    /// Its mode, as `0660`.
+    pub mode: u32,
+    /// Who owns it, `root:docker`.
+    pub owner: String,
+    /// The name of its group.
+    pub group: String,
+}
+
+const MAX_NAME: usize = 160;
+
+/// The listener behind a path or an abstract name (which begins with `@`); `None` where nobody of this network
+/// namespace listens on it.
+///
+/// # Errors
+/// The kernel's answer, as without unix_diag; and that of stat(2) where the file is not there.
+pub fn listener(path: &Path) -> io::Result<Option<Listening>> {
+    let all = unix::listeners()?;
+    if let Some(name) = path.as_os_str().as_bytes().strip_prefix(b"@") {
+        let wanted = [&[0], name].concat();
+        return Ok(all.iter().find(|socket| socket.name == wanted).map(listening));
+    }
+    let file = fs::metadata(path)?;
+    let device = (rustix::fs::major(file.dev()), rustix::fs::minor(file.dev()));
+    let is_it = |socket: &&UnixSocket| {
+        socket
+            .file
+            .is_some_and(|(inode, major, minor)| u64::from(inode) == file.ino() && (major, minor) == device)
+    };
+    // A file system with inodes of 64 bits is known by its path.
+    let by_name =
+        |socket: &&UnixSocket| file.ino() > u64::from(u32::MAX) && socket.name == path.as_os_str().as_bytes();
+    Ok(all.iter().find(is_it).or_else(|| all.iter().find(by_name)).map(listening))
+}
+
+/// Listeners whose name has this number in it as a whole word, as `.s.PGSQL.5432`.
+///
+/// # Errors
+/// The kernel's answer, as without unix_diag.
+pub fn listeners_named(number: u16) -> io::Result<Vec<Listening>> {
+    let wanted = number.to_string();
+    let named = |socket: &UnixSocket| {
+        let text = String::from_utf8_lossy(&socket.name).into_owned();
+        text.split(|c: char| !c.is_ascii_digit()).any(|digits| digits == wanted)
+    };
+    Ok(unix::listeners()?.iter().filter(|socket| named(socket)).map(listening).collect())
+}
+
+fn listening(socket: &UnixSocket) -> Listening {
+    let text = String::from_utf8_lossy(&socket.name).replace('\0', "@");
+    let (waiting, limit) = socket.queue.unwrap_or((0, 0));
+    Listening {
+        inode: socket.inode,
+        name: printable(&text, MAX_NAME),
+        waiting,
+        limit,
+        uid: socket.uid,
+        kind: socket.kind,
+    }
+}
+
+/// Walks the path as connect(2) does, with this process's effective rights.
+pub fn walk(path: &Path) -> Walk {
+    let mut walk = Walk::default();
+    let mut parts: Vec<&Path> = path.ancestors().filter(|part| !part.as_os_str().is_empty()).collect();
+    parts.reverse();
+    for part in parts {
+        let Ok(file) = fs::metadata(part) else {
+            // A folder that cannot be searched was found before; what remains is not there.
+            walk.missing.get_or_insert(part.to_owned());
+            return walk;
+        };
+        let last = part == path;
+        let needed = if last { Access::WRITE_OK } else { Access::EXEC_OK };
+        if last {
+            walk.is_socket = Some(file.file_type().is_socket());
+        }
+        if accessat(CWD, part, needed, AtFlags::EACCESS).is_err() {
+            walk.closed = Some(closed(part, &file));
+            return walk;
+        }
+    }
+    walk
+}
+
+fn closed(part: &Path, file: &fs::Metadata) -> Closed {
+    let user = user_name(file.uid()).unwrap_or_else(|| file.uid().to_string());
+    let group = super::process::group_name(file.gid()).unwrap_or_else(|| file.gid().to_string());
+    Closed { path: part.to_owned(), mode: file.mode() & 0o7777, owner: format!("{user}:{group}"), group }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::net::{UnixListener, UnixStream};
+
+    use super::*;
+
+    #[test]
+    fn a_listener_is_found_by_its_path_and_its_number() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join(".s.PGSQL.54329");
+        let _listener = UnixListener::bind(&path).unwrap();
+        let _client = UnixStream::connect(&path).unwrap();
+
+        let found = listener(&path).unwrap().unwrap();
+
+        assert_eq!(found.waiting, 1);
+        assert!(listeners_named(54329).unwrap().iter().any(|other| other.inode == found.inode));
+        assert!(listeners_named(5432).unwrap().iter().all(|other| other.inode != found.inode));
+    }
+
+    #[test]
+    fn a_file_without_a_listener_has_none() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("s");
+        drop(UnixListener::bind(&path).unwrap());
+
+        assert_eq!(listener(&path).unwrap(), None);
+        assert_eq!(walk(&path).is_socket, Some(true));
+    }
+
+    #[test]
+    fn a_walk_stops_at_the_first_part_that_is_missing() {
+        let folder = tempfile::tempdir().unwrap();
+        let missing = folder.path().join("a");
+
+        let walk = walk(&missing.join("b/s"));
+
+        assert_eq!(walk.missing, Some(missing));
+        assert_eq!(walk.is_socket, None);
+    }
+}

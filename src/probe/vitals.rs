@@ -1,0 +1,293 @@
+//! Signs of life of a process: does it run, wait or stand still, and does it meet a limit.
+//!
+//! State, limits and processor time may be read by everybody, what a thread waits for and how many descriptors are open
+//! only by its user or root: those are `None` then.
+
+use std::fs;
+use std::io;
+use std::time::{Duration, Instant};
+
+use rustix::param::clock_ticks_per_second;
+
+use super::group_files::{GroupFiles, number};
+use super::masking::printable;
+use super::{read_start, read_text};
+
+/// What a process looked like at one moment.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Vitals {
+    /// The process.
+    pub pid: u32,
+    /// Its short name.
+    pub comm: String,
+    /// The letter of its state: `R`, `S`, `D`, `T`, `t`, `Z` (proc_pid_stat(5)).
+    pub state: char,
+    /// Its threads, at most 256.
+    pub threads: Vec<Thread>,
+    /// Processor time it has used, of all its threads.
+    pub used: Duration,
+    /// Descriptors it has open.
+    pub descriptors: Option<u64>,
+    /// How many it may have; `None` is no limit.
+    pub descriptor_limit: Option<u64>,
+    /// The debugger that holds it: pid and name.
+    pub tracer: Option<(u32, String)>,
+    /// Whether its cgroup is frozen.
+    pub frozen: bool,
+    /// When this was read.
+    pub at: Instant,
+}
+
+/// What one thread does.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Thread {
+    /// The letter of its state.
+    pub state: char,
+    /// The kernel function it waits in.
+    pub waits_in: Option<String>,
+    /// The descriptor it blocks on in a call that reads: `read`, `recv…`, `accept…`.
+    pub reads: Option<u32>,
+}
+
+/// A limit on processes that is used up or nearly.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ProcessRoom {
+    /// How many there are.
+    pub used: u64,
+    /// How many there may be.
+    pub limit: u64,
+    /// Whose limit it is, as `user 43210`.
+    pub of: String,
+}
+
+const MAX_SMALL_FILE: u64 = 16 * 1024;
+const MAX_THREADS: usize = 256;
+const MAX_NAME_CHARS: usize = 32;
+
+impl Vitals {
+    /// Those of a process now.
+    ///
+    /// # Errors
+    /// It is gone, or /proc hides it.
+    pub fn read(pid: u32) -> io::Result<Vitals> {
+        let stat = read_start(format!("/proc/{pid}/stat"), MAX_SMALL_FILE)?;
+        let Stat { comm, state, used } = Stat::read(&stat).ok_or(io::ErrorKind::InvalidData)?;
+        let status = read_text(format!("/proc/{pid}/status"), MAX_SMALL_FILE).unwrap_or_default();
+        let tracer =
+            number(&status, "TracerPid:").and_then(|pid| u32::try_from(pid).ok()).filter(|pid| *pid != 0);
+        Ok(Vitals {
+            pid,
+            comm,
+            state,
+            threads: threads(pid),
+            used,
+            descriptors: fs::read_dir(format!("/proc/{pid}/fd")).ok().map(|entries| entries.count() as u64),
+            descriptor_limit: limit(pid, "Max open files"),
+            tracer: tracer.map(|pid| (pid, name_of(pid))),
+            frozen: GroupFiles::of(pid).frozen(),
+            at: Instant::now(),
+        })
+    }
+
+    /// The share of one processor it used since an earlier look, 0.0 to the number of processors.
+    pub fn load_since(&self, earlier: &Vitals) -> f64 {
+        let passed = self.at.saturating_duration_since(earlier.at).as_secs_f64();
+        if passed <= 0.0 { 0.0 } else { self.used.saturating_sub(earlier.used).as_secs_f64() / passed }
+    }
+
+    /// Whether it has no descriptor left, or one at most: accept(2) needs one.
+    pub fn out_of_descriptors(&self) -> bool {
+        matches!((self.descriptors, self.descriptor_limit), (Some(used), Some(limit)) if used >= limit)
+    }
+
+    /// How many threads wait in a function whose name begins so; `None` where nothing could be read.
+    pub fn waiting_in(&self, prefix: &str) -> Option<usize> {
+        let readable = self.threads.iter().any(|thread| thread.waits_in.is_some());
+        let waits = |thread: &&Thread| thread.waits_in.as_ref().is_some_and(|name| name.starts_with(prefix));
+        readable.then(|| self.threads.iter().filter(waits).count())
+    }
+}
+
+fn threads(pid: u32) -> Vec<Thread> {
+    let Ok(entries) = fs::read_dir(format!("/proc/{pid}/task")) else { return Vec::new() };
+    let ids = entries.filter_map(|entry| entry.ok()?.file_name().into_string().ok());
+    ids.take(MAX_THREADS).map(|id| thread(&format!("/proc/{pid}/task/{id}"))).collect()
+}
+
+fn thread(at: &str) -> Thread {
+    let stat = read_start(format!("{at}/stat"), MAX_SMALL_FILE).ok();
+    let state = stat.and_then(|stat| Stat::read(&stat)).map_or('?', |stat| stat.state);
+    // "0" is a thread that runs, or one that may not be looked at.
+    let waits_in = read_text(format!("{at}/wchan"), 256).ok().filter(|name| name != "0" && !name.is_empty());
+    let call = read_text(format!("{at}/syscall"), 256).ok();
+    Thread {
+        state,
+        waits_in: waits_in.map(|name| printable(&name, MAX_NAME_CHARS)),
+        reads: call.and_then(|call| read_call(&call)),
+    }
+}
+
+/// `45 0x7 …`: the number of a system call and its arguments; the descriptor where it is one that reads.
+fn read_call(call: &str) -> Option<u32> {
+    let mut fields = call.split_ascii_whitespace();
+    let number: i64 = fields.next()?.parse().ok()?;
+    let reads = [
+        libc::SYS_read,
+        libc::SYS_readv,
+        libc::SYS_recvfrom,
+        libc::SYS_recvmsg,
+        libc::SYS_accept,
+        libc::SYS_accept4,
+    ];
+    let descriptor = u32::from_str_radix(fields.next()?.strip_prefix("0x")?, 16).ok()?;
+    reads.contains(&number).then_some(descriptor)
+}
+
+/// Whether a process may start others; `None` where no limit is near.
+pub fn process_room(pid: u32) -> Option<ProcessRoom> {
+    let group = GroupFiles::of(pid);
+    let current =
+        group.file("pids", "pids.current", "pids.current").and_then(|text| text.trim().parse().ok());
+    let most = group.file("pids", "pids.max", "pids.max").and_then(|text| text.trim().parse().ok());
+    if let (Some(used), Some(limit)) = (current, most)
+        && used >= limit
+    {
+        return Some(ProcessRoom { used, limit, of: "its cgroup".to_owned() });
+    }
+    let limit = limit(pid, "Max processes")?;
+    let user = real_user(pid)?;
+    // RLIMIT_NPROC does not bind root (setrlimit(2)).
+    if user == 0 {
+        return None;
+    }
+    let used = tasks_of(user);
+    (used >= limit).then(|| ProcessRoom { used, limit, of: format!("user {user}") })
+}
+
+fn real_user(pid: u32) -> Option<u32> {
+    let status = read_text(format!("/proc/{pid}/status"), MAX_SMALL_FILE).ok()?;
+    let ids = status.lines().find_map(|line| line.strip_prefix("Uid:"))?;
+    ids.split_ascii_whitespace().next()?.parse().ok()
+}
+
+/// Threads of a user over the whole machine, as the limit counts them.
+fn tasks_of(user: u32) -> u64 {
+    let of = |pid: u32| {
+        let status = read_text(format!("/proc/{pid}/status"), MAX_SMALL_FILE).ok()?;
+        let ids = status.lines().find_map(|line| line.strip_prefix("Uid:"))?;
+        let theirs: u32 = ids.split_ascii_whitespace().next()?.parse().ok()?;
+        (theirs == user).then(|| number(&status, "Threads:"))?
+    };
+    super::holders::pids().into_iter().filter_map(of).sum()
+}
+
+/// A soft limit of /proc/PID/limits; `None` where it is unlimited or not readable.
+fn limit(pid: u32, name: &str) -> Option<u64> {
+    let limits = read_text(format!("/proc/{pid}/limits"), MAX_SMALL_FILE).ok()?;
+    limits.lines().find_map(|line| line.strip_prefix(name))?.split_ascii_whitespace().next()?.parse().ok()
+}
+
+/// The short name of a process, fit for a terminal; empty where it is gone.
+pub fn name_of(pid: u32) -> String {
+    printable(read_text(format!("/proc/{pid}/comm"), 64).unwrap_or_default().trim_end(), MAX_NAME_CHARS)
+}
+
+/// Endings of host names that stand in command lines; other words with dots are code and files.
+const HOST_ENDINGS: [&str; 16] = [
+    "test",
+    "localhost",
+    "local",
+    "lan",
+    "internal",
+    "intranet",
+    "example",
+    "home",
+    "corp",
+    "dev",
+    "app",
+    "com",
+    "net",
+    "org",
+    "io",
+    "invalid",
+];
+const MAX_HOST_NAMES: usize = 4;
+
+/// Host names in the arguments of a process.
+pub fn host_names(pid: u32) -> Vec<String> {
+    let arguments = read_text(format!("/proc/{pid}/cmdline"), MAX_SMALL_FILE).unwrap_or_default();
+    let words = arguments.split(|c: char| !(c.is_ascii_alphanumeric() || matches!(c, '.' | '-')));
+    let is_host = |word: &&str| {
+        word.rsplit_once('.').is_some_and(|(front, last)| front.len() > 1 && HOST_ENDINGS.contains(&last))
+    };
+    let mut names: Vec<String> =
+        words.map(|word| word.trim_matches(['.', '-'])).filter(is_host).map(str::to_owned).collect();
+    names.dedup();
+    names.truncate(MAX_HOST_NAMES);
+    names
+}
+
+struct Stat {
+    comm: String,
+    state: char,
+    used: Duration,
+}
+
+impl Stat {
+    /// proc_pid_stat(5): the name stands in brackets and may hold brackets itself; the last one ends it.
+    fn read(stat: &[u8]) -> Option<Stat> {
+        let opening = stat.iter().position(|byte| *byte == b'(')?;
+        let closing = stat.iter().rposition(|byte| *byte == b')')?;
+        let comm = String::from_utf8_lossy(stat.get(opening + 1..closing)?);
+        let mut fields = std::str::from_utf8(&stat[closing + 1..]).ok()?.split_ascii_whitespace();
+        let state = fields.next()?.chars().next()?;
+        let user: u64 = fields.nth(10)?.parse().ok()?;
+        let system: u64 = fields.next()?.parse().ok()?;
+        let used = user.saturating_add(system).saturating_mul(1000) / clock_ticks_per_second().max(1);
+        Some(Stat { comm: printable(&comm, MAX_NAME_CHARS), state, used: Duration::from_millis(used) })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    #[test]
+    fn this_process_lives() {
+        let vitals = Vitals::read(std::process::id()).unwrap();
+
+        assert!(!vitals.threads.is_empty() && !vitals.frozen && vitals.tracer.is_none());
+        assert!(vitals.descriptors.unwrap() >= 3 && !vitals.out_of_descriptors());
+        assert!(Vitals::read(u32::MAX).is_err());
+    }
+
+    #[test]
+    fn a_thread_that_blocks_in_a_read_is_seen_on_its_descriptor() {
+        let reading = format!("{} 0x7 0x55 0x10 0x0 0x0 0x0 0x7ffc 0x7f", libc::SYS_recvfrom);
+        let polling = format!("{} 0x7 0x55", libc::SYS_epoll_pwait);
+
+        assert_eq!(read_call(&reading), Some(7));
+        assert_eq!(read_call(&polling), None);
+        assert_eq!(read_call("running"), None);
+    }
+
+    #[test]
+    fn processor_time_is_read_from_behind_a_hostile_name() {
+        let stat = b"7 (a) R 1 9 9) S 41 7 7 0 -1 0 0 0 0 0 150 50 0 0 20 0 1 0 12345 0 0";
+
+        let stat = Stat::read(stat).unwrap();
+
+        assert_eq!((stat.comm.as_str(), stat.state), ("a) R 1 9 9", 'S'));
+        assert_eq!(stat.used, Duration::from_millis(200_000 / clock_ticks_per_second()));
+    }
+
+    proptest! {
+        #[test]
+        fn no_file_of_a_process_panics(bytes: Vec<u8>, text in ".*") {
+            let _ = Stat::read(&bytes);
+            let _ = read_call(&text);
+        }
+    }
+}

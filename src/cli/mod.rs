@@ -1,6 +1,7 @@
 //! The commands: one file each. Here alone something is printed.
 
 mod demo;
+mod explain;
 mod log;
 mod run;
 mod signals;
@@ -27,6 +28,7 @@ Examples:
   loopgate 8080:3000               listen on 127.0.0.1:8080, forward to 127.0.0.1:3000
   loopgate 0.0.0.0:8080:db:5432    listen on every IPv4 address, forward to db:5432
   loopgate run -c loopgate.toml    run the routes of a file; edit it and they change
+  loopgate explain 127.0.0.1:3000  why it does not answer, or how well it does
   loopgate demo                    see it work, nothing else needed")]
 struct Cli {
     #[command(subcommand)]
@@ -74,6 +76,11 @@ enum Command {
         /// Answer in JSON
         #[arg(long)]
         json: bool,
+    },
+    /// Why an address cannot be reached, or how well it can
+    Explain {
+        #[command(flatten)]
+        args: explain::ExplainArgs,
     },
     /// See it work: run a small built-in web page behind a route, nothing else needed
     Demo {
@@ -182,6 +189,7 @@ pub fn main() -> u8 {
             Ok(sources) => answer(|out| validate(&sources, json, colour(&std::io::stdout()), out)),
             Err(problems) => refuse(&problems),
         },
+        Some(Command::Explain { args }) => explain::explain(&args),
         Some(Command::Demo { listen, log }) => demo::demo(&listen, log.log_format),
     }
 }

@@ -8,6 +8,7 @@ pub mod filter;
 mod finding;
 mod json;
 mod listen;
+pub mod reach;
 mod text;
 mod verdict;
 mod who;

@@ -1,0 +1,219 @@
+//! The lines of the screen: one part of the way each. Pure.
+
+use std::net::SocketAddr;
+
+use super::connected::protocol;
+use super::facts::{Lookup, ReachFacts};
+use super::judge::sessions;
+use super::lines::{self, short};
+use super::wording::who;
+use crate::diagnosis::finding::{Check, Status, Subject};
+use crate::diagnosis::verdict::{Severity, Verdict};
+use crate::diagnosis::who::describe;
+use crate::probe::ports::PortRules;
+use crate::probe::services::{self, PortClass};
+use crate::probe::trace::{Connection, Dial, Ending};
+
+/// What kind of address it is.
+pub(super) fn heading(subject: &Subject) -> String {
+    match subject {
+        Subject::Tcp(address) => net_heading(*address, "tcp"),
+        Subject::Udp(address) => net_heading(*address, "udp"),
+        Subject::Unix(_) => "Unix socket".to_owned(),
+    }
+}
+
+fn net_heading(address: SocketAddr, protocol: &str) -> String {
+    let ip = address.ip().to_canonical();
+    let kind = if ip.is_loopback() { "loopback " } else { "" };
+    let family = if ip.is_ipv4() { "IPv4" } else { "IPv6" };
+    let class = PortClass::of(address.port()).text();
+    let name = services::name(address.port(), protocol).map_or(String::new(), |name| format!(" ({name})"));
+    let rules = PortRules::read();
+    let (first, last) = rules.outgoing;
+    let place = if rules.may_be_drawn(address.port()) { "inside" } else { "outside" };
+    format!("{kind}{family}, port class {class}{name}, {place} this machine's {first}-{last}")
+}
+
+/// The checks, in the order of the screen.
+pub(super) fn checks(facts: &ReachFacts, verdict: Verdict) -> Vec<Check> {
+    let mut checks = vec![listener(facts, verdict)];
+    if !super::wording::is_unix(facts) {
+        checks.push(conflict(facts));
+        checks.push(network(facts, verdict));
+        checks.push(localhost(facts, verdict));
+    }
+    checks.push(path(facts, verdict));
+    checks.push(limits(facts, verdict));
+    checks
+}
+
+fn check(id: &'static str, status: Status, text: impl Into<String>) -> Check {
+    Check { id, status, text: text.into(), ms: 0.0 }
+}
+
+fn listener(facts: &ReachFacts, verdict: Verdict) -> Check {
+    let told = |socket: String| match facts.holders().first() {
+        Some(holder) => format!("{} on {socket}", describe(holder)),
+        None => format!("{} on {socket}", who(facts)),
+    };
+    match &facts.subject {
+        Subject::Tcp(_) => match (&facts.after, facts.local) {
+            (Lookup::Found(socket), _) => check("listener", Status::Ok, told(socket.local.to_string())),
+            (_, false) => {
+                check("listener", Status::Skip, "not this machine's address: its sockets cannot be seen")
+            }
+            (Lookup::Nobody, _) => check("listener", Status::Fail, "nobody listens at this address"),
+            (Lookup::Unknown, _) => {
+                check("listener", Status::Skip, "the kernel's socket table cannot be read")
+            }
+        },
+        Subject::Udp(_) => match facts.udp.as_ref().and_then(|udp| udp.receiver.as_ref()) {
+            Some(socket) => check("listener", Status::Ok, told(socket.local.to_string())),
+            None => check("listener", Status::Fail, "nobody receives at this address"),
+        },
+        Subject::Unix(_) => match facts.unix.as_ref().and_then(|unix| unix.after.as_ref()) {
+            Some(listening) => check("listener", Status::Ok, told(listening.name.clone())),
+            None if verdict.severity() == Severity::Fine => {
+                check("listener", Status::Skip, "it answers from outside this network namespace")
+            }
+            None => check("listener", Status::Fail, "nobody listens on it"),
+        },
+    }
+}
+
+fn conflict(facts: &ReachFacts) -> Check {
+    let answering = facts.listener().map(|socket| socket.inode);
+    let others: Vec<String> = facts
+        .listening()
+        .filter(|row| Some(row.inode) != answering)
+        .map(|row| row.local.to_string())
+        .collect();
+    match &others[..] {
+        [] => check("conflict", Status::Ok, "no other socket listens on the port"),
+        others => {
+            check("conflict", Status::Ok, format!("the port is listened on at {} too", others.join(", ")))
+        }
+    }
+}
+
+fn network(facts: &ReachFacts, verdict: Verdict) -> Check {
+    let broken =
+        matches!(verdict, Verdict::LoopbackDown | Verdict::LoopbackRouteLost | Verdict::Ipv6Disabled);
+    let Some(routing) = &facts.routing else {
+        return check("network", Status::Skip, "not asked");
+    };
+    let status = if broken { Status::Fail } else { Status::Ok };
+    let way = routing.way_out().or_else(|| routing.loopback());
+    match way {
+        Some(link) => {
+            let state = if link.up { "up" } else { "down" };
+            let place = if facts.local { "an address of this machine" } else { "not of this machine" };
+            check("network", status, format!("{} {state}, MTU {}, {place}", link.name, link.mtu))
+        }
+        None => check("network", status, "no way to this address"),
+    }
+}
+
+fn localhost(facts: &ReachFacts, verdict: Verdict) -> Check {
+    let addresses: Vec<String> = facts.localhost.addresses().iter().map(ToString::to_string).collect();
+    let took = facts
+        .localhost
+        .answer
+        .as_ref()
+        .map_or(String::new(), |answer| format!(", in {}", short(answer.took)));
+    if matches!(verdict, Verdict::LocalhostRemapped) {
+        return check("localhost", Status::Fail, lines::remapped(facts));
+    }
+    if addresses.is_empty() {
+        let text = match facts.localhost.lines {
+            None => "/etc/hosts cannot be read".to_owned(),
+            Some(_) => format!("not in /etc/hosts{took}; 127.0.0.1 and ::1 are used all the same"),
+        };
+        let failed = verdict == Verdict::LocalhostUnresolvable;
+        return check("localhost", if failed { Status::Fail } else { Status::Warn }, text);
+    }
+    let usual = addresses.iter().all(|ip| ip == "127.0.0.1" || ip == "::1");
+    if !usual {
+        return check("localhost", Status::Warn, lines::remapped(facts));
+    }
+    check("localhost", Status::Ok, format!("means {}{took}", addresses.join(", ")))
+}
+
+fn path(facts: &ReachFacts, verdict: Verdict) -> Check {
+    if let Some(udp) = &facts.udp {
+        let answer = udp.sending.answer.as_ref();
+        let came =
+            answer.map_or("no answer".to_owned(), |(text, after)| format!("{text} after {}", short(*after)));
+        let failed = verdict.severity() == Severity::Error;
+        return check(
+            "path",
+            if failed { Status::Fail } else { Status::Ok },
+            format!("sent {}; {came}", udp.sending.sent),
+        );
+    }
+    let Some(first) = facts.first() else {
+        return check("path", Status::Skip, "no descriptor is left to connect with");
+    };
+    let failed = verdict.severity() >= Severity::Unclear && verdict != Verdict::OwnFdLimit;
+    check("path", if failed { Status::Fail } else { Status::Ok }, steps(facts, first))
+}
+
+/// `connect 41 us, accepted 55 us, first byte 2.1 ms, HTTP/1.1 200 OK`
+fn steps(facts: &ReachFacts, first: &Connection) -> String {
+    let mut steps = Vec::new();
+    match first.dial {
+        Dial::Connected(after) => steps.push(format!("connect {}", short(after))),
+        Dial::Failed(errno, after) => {
+            let error = std::io::Error::from_raw_os_error(errno).to_string();
+            let text = error.split(" (os error").next().unwrap_or_default().to_lowercase();
+            steps.push(format!("{text} after {}", short(after)));
+        }
+        Dial::TimedOut(after) => steps.push(format!("no answer within {}", short(after))),
+    }
+    steps.extend(first.accepted.map(|after| format!("accepted {}", short(after))));
+    if first.is_waiting() {
+        steps.push("not accepted".to_owned());
+    }
+    steps.extend(first.first_byte.map(|after| format!("first byte {}", short(after))));
+    match first.ending {
+        Ending::Closed(after) if first.received.is_empty() => {
+            steps.push(format!("closed after {}", short(after)))
+        }
+        Ending::Reset(after) if first.received.is_empty() => {
+            steps.push(format!("reset after {}", short(after)))
+        }
+        _ if first.is_silent() => steps.push(format!("no byte within {}", short(first.watched))),
+        _ => {}
+    }
+    match protocol(facts) {
+        Some(found) => steps.push(found.text),
+        None if !first.received.is_empty() => {
+            steps.push(format!("{} bytes of a protocol that is not known here", first.received.len()));
+        }
+        None => {}
+    }
+    steps.join(", ")
+}
+
+fn limits(facts: &ReachFacts, verdict: Verdict) -> Check {
+    let number = |limit: Option<u64>| limit.map_or("no limit".to_owned(), |limit| limit.to_string());
+    let own = match facts.descriptors.used {
+        Some(used) => format!("this process {used} of {}", number(facts.descriptors.hard)),
+        None => format!("this process has used up its {}", number(facts.descriptors.hard)),
+    };
+    let theirs = facts.life.first().and_then(|life| {
+        let used = life.after.descriptors?;
+        Some(format!("{} {used} of {} descriptors; ", life.after.comm, number(life.after.descriptor_limit)))
+    });
+    let status = match verdict {
+        Verdict::OwnFdLimit
+        | Verdict::TargetOutOfFds
+        | Verdict::TargetCannotFork
+        | Verdict::SystemFileLimit => Status::Fail,
+        _ => Status::Ok,
+    };
+    let room = sessions(facts).filter(|_| verdict == Verdict::OwnFdLimit);
+    let room = room.map_or(String::new(), |sessions| format!(", room for {sessions} sessions"));
+    check("limits", status, format!("{}{own}{room}", theirs.unwrap_or_default()))
+}

@@ -1,0 +1,183 @@
+//! C4, connected: the kernel answers for a program that may not. Pure.
+
+use super::facts::{Life, Lookup, ReachFacts};
+use super::judge::Judged;
+use super::timeout;
+use crate::diagnosis::verdict::{Certainty, Verdict};
+use crate::probe::trace::protocol::Protocol;
+use crate::probe::trace::recognise::Recognised;
+use crate::probe::trace::{Connection, Ending};
+
+/// From this share of a processor on a process computes without a pause.
+const BUSY: f64 = 0.8;
+/// On a loaded machine it gets less, and is still never seen to wait.
+const BUSY_UNDER_LOAD: f64 = 0.05;
+
+/// What a connection that stands says.
+pub(super) fn judge(facts: &ReachFacts) -> Judged {
+    let Some(first) = facts.first() else { return (Verdict::Unknown, Certainty::Unknown) };
+    let answered = answers(facts).next().is_some();
+    if !answered && !facts.ring.is_empty() {
+        return (Verdict::ForwardLoop, Certainty::Proven);
+    }
+    if answered {
+        return spoken(facts);
+    }
+    let waits = facts.trace.connections.iter().find(|connection| connection.is_waiting());
+    if waits.is_some() {
+        return not_accepted(facts);
+    }
+    if first.is_silent() {
+        return silent(facts, first);
+    }
+    ended(facts, first)
+}
+
+/// The connections on which something came back.
+fn answers(facts: &ReachFacts) -> impl Iterator<Item = &Connection> {
+    facts.trace.connections.iter().filter(|connection| !connection.received.is_empty())
+}
+
+/// What the service speaks, by the last answer that could be read.
+pub(super) fn protocol(facts: &ReachFacts) -> Option<Recognised> {
+    facts.trace.connections.iter().rev().find_map(Connection::recognised)
+}
+
+/// Something came back: is it what was expected?
+fn spoken(facts: &ReachFacts) -> Judged {
+    let Some(found) = protocol(facts) else {
+        return match facts.expect {
+            Some(_) => (Verdict::UnexpectedProtocol, Certainty::Likely),
+            None => (Verdict::Healthy, Certainty::Likely),
+        };
+    };
+    let waited = facts.first().is_some_and(|first| first.deferred && !first.spoke_first);
+    if waited && found.protocol.server_speaks_first() {
+        return (Verdict::TargetWaitsForClient, Certainty::Proven);
+    }
+    match facts.expect {
+        Some(wanted) if !wanted.is_met_by(found.protocol) => {
+            (mismatch(wanted, found.protocol), Certainty::Proven)
+        }
+        _ if other_host(facts).is_some() => (Verdict::HttpHostRejected, Certainty::Proven),
+        _ => (Verdict::Healthy, Certainty::Proven),
+    }
+}
+
+fn mismatch(wanted: Protocol, found: Protocol) -> Verdict {
+    match (wanted, found) {
+        (Protocol::Http | Protocol::Http2, Protocol::Tls) => Verdict::TlsExpected,
+        (Protocol::Tls, Protocol::Http | Protocol::Http2) => Verdict::PlainExpected,
+        _ => Verdict::UnexpectedProtocol,
+    }
+}
+
+/// The status for our host, the host that is served, and its status.
+pub(super) fn other_host(facts: &ReachFacts) -> Option<(u16, String, u16)> {
+    let told = |connection: &Connection| {
+        let found = connection.recognised()?;
+        Some((found.turns_host_away(), found.status?, connection.sent.as_ref()?.host.clone()?))
+    };
+    let mut answers = facts.trace.connections.iter().filter_map(told);
+    let (true, ours, _) = answers.next()? else { return None };
+    let (_, status, host) = answers.find(|(turned_away, status, _)| !turned_away && *status < 500)?;
+    Some((ours, host, status))
+}
+
+/// The kernel took the connection and the program does not: in what state is the program?
+pub(super) fn not_accepted(facts: &ReachFacts) -> Judged {
+    if let Some(judged) = standstill(&facts.life) {
+        return judged;
+    }
+    if facts.life.iter().any(|life| life.after.out_of_descriptors()) {
+        return (Verdict::TargetOutOfFds, Certainty::Proven);
+    }
+    if facts.life.iter().any(computes) {
+        return (Verdict::TargetBusyLoop, Certainty::Proven);
+    }
+    if timeout::queue_is_full(facts) {
+        return (Verdict::AcceptQueueFull, Certainty::Proven);
+    }
+    (Verdict::TargetNotAccepting, Certainty::Proven)
+}
+
+/// A process that cannot run, whatever it was about to do.
+fn standstill(lives: &[Life]) -> Option<Judged> {
+    let any = |test: fn(&Life) -> bool| lives.iter().any(test);
+    if any(|life| life.after.state == 't') {
+        return Some((Verdict::TargetInDebugger, Certainty::Proven));
+    }
+    if any(|life| life.after.state == 'T' || life.after.frozen) {
+        return Some((Verdict::TargetSuspended, Certainty::Proven));
+    }
+    if any(|life| life.before.state == 'D' && life.after.state == 'D') {
+        return Some((Verdict::TargetUninterruptible, Certainty::Proven));
+    }
+    None
+}
+
+pub(super) fn computes(life: &Life) -> bool {
+    let load = life.after.load_since(&life.before);
+    load >= BUSY || load >= BUSY_UNDER_LOAD && life.before.state == 'R' && life.after.state == 'R'
+}
+
+/// The lives of the processes that serve the silent connection; where they cannot be told, all of them.
+pub(super) fn serving(facts: &ReachFacts) -> Vec<&Life> {
+    let serves = |life: &&Life| facts.served_by.iter().any(|held| held.holder.pid == life.after.pid);
+    let serving: Vec<&Life> = facts.life.iter().filter(serves).collect();
+    if serving.is_empty() { facts.life.iter().collect() } else { serving }
+}
+
+/// It was accepted, as far as that can be seen, and nothing came back.
+fn silent(facts: &ReachFacts, first: &Connection) -> Judged {
+    let lives: Vec<Life> = serving(facts).into_iter().cloned().collect();
+    let Some(server) = first.server else {
+        // Neither end of it is in sight.
+        return (Verdict::Unknown, Certainty::Unknown);
+    };
+    if let Some(judged) = standstill(&lives) {
+        return judged;
+    }
+    if server.unread > 0 {
+        return match lives.iter().any(computes) {
+            true => (Verdict::TargetBusyLoop, Certainty::Proven),
+            false => (Verdict::TargetHung, hung_for_certain(&lives)),
+        };
+    }
+    // It has read what was sent and reads on: it waits for more, as a service may.
+    if reads_on(facts) {
+        return match facts.expect {
+            None => (Verdict::Healthy, Certainty::Likely),
+            Some(_) => (Verdict::UnexpectedProtocol, Certainty::Likely),
+        };
+    }
+    (Verdict::TargetSlow, Certainty::Likely)
+}
+
+fn hung_for_certain(lives: &[Life]) -> Certainty {
+    let locked = lives.iter().any(|life| life.after.waiting_in("futex") > Some(0));
+    if locked { Certainty::Proven } else { Certainty::Likely }
+}
+
+/// Whether a thread blocks in a call that reads from the very connection.
+pub(super) fn reads_on(facts: &ReachFacts) -> bool {
+    facts.served_by.iter().any(|held| {
+        let life = facts.life.iter().find(|life| life.after.pid == held.holder.pid);
+        life.is_some_and(|life| life.after.threads.iter().any(|thread| thread.reads == Some(held.descriptor)))
+    })
+}
+
+/// The service ended it without a byte.
+fn ended(facts: &ReachFacts, first: &Connection) -> Judged {
+    if facts.process_room.is_some() {
+        return (Verdict::TargetCannotFork, Certainty::Likely);
+    }
+    if facts.local && facts.after == Lookup::Nobody {
+        // It was there for the dial and is no more: it ended, perhaps of this very connection.
+        return (Verdict::TargetFlapping, Certainty::Likely);
+    }
+    match first.ending {
+        Ending::Reset(_) => (Verdict::TargetResets, Certainty::Proven),
+        _ => (Verdict::TargetClosesEmpty, Certainty::Proven),
+    }
+}

@@ -1,0 +1,146 @@
+//! Which rules apply, and those for what is neither refused nor timed out nor connected. Pure.
+
+use super::facts::{Lookup, ReachFacts};
+use super::{connected, refused, timeout, udp, unix};
+use crate::diagnosis::finding::Subject;
+use crate::diagnosis::verdict::{Certainty, Verdict};
+use crate::limits;
+use crate::probe::resolver::Answer;
+use crate::probe::routing::Route;
+use crate::probe::trace::Dial;
+
+pub(super) type Judged = (Verdict, Certainty);
+
+/// With room for fewer sessions than this, the limit of descriptors is the first thing to mend.
+const LEAST_SESSIONS: usize = 16;
+/// Descriptors the program needs for itself: its runtimes' pollers and wake-ups, signals, a listener.
+const OWN_DESCRIPTORS: usize = 9;
+
+/// The verdict over these facts.
+pub(super) fn judge(facts: &ReachFacts) -> Judged {
+    if sessions(facts).is_some_and(|sessions| sessions < LEAST_SESSIONS) {
+        return (Verdict::OwnFdLimit, Certainty::Proven);
+    }
+    match facts.subject {
+        Subject::Tcp(_) => name(facts).unwrap_or_else(|| tcp(facts)),
+        Subject::Udp(_) => name(facts).unwrap_or_else(|| udp::judge(facts)),
+        Subject::Unix(_) => unix::judge(facts),
+    }
+}
+
+/// How many sessions a `run` of this user could carry; it raises its soft limit to the hard one.
+pub(super) fn sessions(facts: &ReachFacts) -> Option<usize> {
+    let limit = usize::try_from(facts.descriptors.hard?).ok()?;
+    let used = facts.descriptors.used.map_or(limit, |used| used.try_into().unwrap_or(limit));
+    if used + OWN_DESCRIPTORS >= limit {
+        return Some(0);
+    }
+    Some(limits::budget(limit, used + OWN_DESCRIPTORS, None).connections)
+}
+
+/// What is wrong with the name itself. A `localhost` that leads elsewhere is no fault where the service is there.
+fn name(facts: &ReachFacts) -> Option<Judged> {
+    let asked = facts.name.as_deref()?;
+    if !is_localhost(asked) {
+        return None;
+    }
+    let Some(Answer { addresses, .. }) = &facts.localhost.answer else { return None };
+    match addresses {
+        Err(_) => Some((Verdict::LocalhostUnresolvable, Certainty::Proven)),
+        Ok(addresses) if addresses.is_empty() => Some((Verdict::LocalhostUnresolvable, Certainty::Proven)),
+        Ok(addresses) => {
+            let usual = ["127.0.0.1", "::1"].map(|ip| ip.parse().ok());
+            let strange = addresses.iter().any(|ip| !usual.contains(&Some(*ip)));
+            let fails = !facts.trace.connections.iter().any(|connection| connection.connected());
+            (strange && fails).then_some((Verdict::LocalhostRemapped, Certainty::Proven))
+        }
+    }
+}
+
+/// The name and every name under it (RFC 6761, section 6.3).
+pub fn is_localhost(name: &str) -> bool {
+    let name = name.trim_end_matches('.').to_ascii_lowercase();
+    name == "localhost" || name.ends_with(".localhost")
+}
+
+fn tcp(facts: &ReachFacts) -> Judged {
+    let Some(first) = facts.first() else { return (Verdict::Unknown, Certainty::Unknown) };
+    let judged = match first.dial {
+        Dial::Connected(_) => connected::judge(facts),
+        Dial::TimedOut(_) | Dial::Failed(libc::ETIMEDOUT, _) => timeout::judge(facts),
+        Dial::Failed(libc::ECONNREFUSED, _) => refused::judge(facts),
+        Dial::Failed(errno, _) => failed(facts, errno),
+    };
+    // Who listens and is gone a moment later is no service that can be relied on.
+    let flaps = facts.watch.as_ref().is_some_and(|watch| watch.went > 0);
+    let excused = !matches!(
+        judged.0,
+        Verdict::Healthy
+            | Verdict::TargetNotRunning
+            | Verdict::TargetClosesEmpty
+            | Verdict::TargetResets
+            | Verdict::TargetOnOtherPort
+            | Verdict::Unknown
+    );
+    if flaps && !excused { (Verdict::TargetFlapping, Certainty::Proven) } else { judged }
+}
+
+/// Another errno: the way, the machine's limits, or a policy.
+fn failed(facts: &ReachFacts, errno: i32) -> Judged {
+    let v6 = facts.ip().is_some_and(|ip| ip.is_ipv6());
+    match errno {
+        libc::EMFILE => (Verdict::OwnFdLimit, Certainty::Proven),
+        libc::ENFILE => (Verdict::SystemFileLimit, Certainty::Proven),
+        libc::EAFNOSUPPORT if v6 => (Verdict::Ipv6Disabled, Certainty::Proven),
+        libc::EADDRNOTAVAIL => address_not_available(facts),
+        libc::ENETUNREACH | libc::EHOSTUNREACH | libc::ENETDOWN => unreachable(facts),
+        libc::EINVAL if lacks_scope(facts) => (Verdict::MissingScope, Certainty::Proven),
+        // The kernel's own filters answer EPERM, Landlock and the security modules EACCES.
+        libc::EPERM => timeout::blocked(facts).unwrap_or((Verdict::BindDeniedBySandbox, Certainty::Likely)),
+        libc::EACCES => (Verdict::BindDeniedBySandbox, Certainty::Likely),
+        libc::ECONNRESET => (Verdict::TargetResets, Certainty::Likely),
+        _ => (Verdict::Unknown, Certainty::Unknown),
+    }
+}
+
+fn lacks_scope(facts: &ReachFacts) -> bool {
+    matches!(facts.address(), Some(std::net::SocketAddr::V6(v6)) if v6.ip().is_unicast_link_local() && v6.scope_id() == 0)
+}
+
+/// connect(2) says the same of a source address that does not exist and of source ports that are used up.
+fn address_not_available(facts: &ReachFacts) -> Judged {
+    let v6 = facts.ip().is_some_and(|ip| ip.is_ipv6());
+    if v6 && !facts.network.ipv6.as_ref().is_some_and(|own| own.iter().any(|own| own.ip.is_loopback())) {
+        return if timeout::loopback_is_down(facts) {
+            (Verdict::LoopbackDown, Certainty::Proven)
+        } else {
+            (Verdict::Ipv6Disabled, Certainty::Proven)
+        };
+    }
+    (
+        Verdict::EphemeralPortsExhausted,
+        if facts.source_ports.is_exhausted() { Certainty::Proven } else { Certainty::Likely },
+    )
+}
+
+fn unreachable(facts: &ReachFacts) -> Judged {
+    let has_way = facts.routing.as_ref().is_some_and(|routing| matches!(routing.route, Route::Way(_)));
+    if timeout::loopback_is_down(facts) {
+        return (Verdict::LoopbackDown, Certainty::Proven);
+    }
+    if has_way && facts.local {
+        return timeout::blocked(facts).unwrap_or((Verdict::FirewallReject, Certainty::Likely));
+    }
+    if facts.ip().is_some_and(|ip| ip.is_loopback()) {
+        return (Verdict::LoopbackRouteLost, Certainty::Proven);
+    }
+    (Verdict::Unknown, Certainty::Unknown)
+}
+
+/// Whether the kernel names a listener now and named the same one before.
+pub(super) fn listens_throughout(facts: &ReachFacts) -> bool {
+    match (&facts.before, &facts.after) {
+        (Lookup::Found(before), Lookup::Found(after)) => before.inode == after.inode,
+        _ => false,
+    }
+}

@@ -1,0 +1,404 @@
+//! The lines of a report about an address, one fact each. Pure.
+
+use super::connected::{other_host, protocol};
+use super::facts::{Lookup, ReachFacts};
+use super::refused::{killed, near, other_address, other_family};
+use super::wording::{waits_for_more, what_they_do, who};
+use crate::diagnosis::finding::Diagnosis;
+use crate::diagnosis::verdict::{Certainty, Verdict};
+use crate::diagnosis::who::{describe, home, names, parentage, rough};
+use crate::probe::process;
+use crate::probe::sockets::Socket;
+use crate::probe::trace::recognise::line;
+use crate::probe::trace::{Connection, Dial, Ending};
+
+const SHOWN_HOLDERS: usize = 2;
+
+/// Adds who, what they do, the proof, what was sent and what was hidden.
+pub(super) fn add(facts: &ReachFacts, diagnosis: &mut Diagnosis) {
+    let verdict = diagnosis.verdict;
+    for holder in facts.holders().into_iter().take(SHOWN_HOLDERS) {
+        diagnosis.detail("who", describe(holder));
+    }
+    if let Some(holder) = facts.holders().first() {
+        let home = home(holder).into_iter().chain(parentage(holder)).collect::<Vec<_>>();
+        if !home.is_empty() {
+            diagnosis.detail("of", home.join(", started by "));
+        }
+    }
+    if let [only] = &facts.candidates[..] {
+        diagnosis.detail("who", format!("probably {}", describe(only)));
+    }
+    match verdict {
+        Verdict::TargetOnOtherPort => near_ports(facts, diagnosis),
+        Verdict::TargetKilledOom => kill_line(facts, diagnosis),
+        Verdict::TargetFlapping => flapping_lines(facts, diagnosis),
+        _ => {}
+    }
+    let silent = facts.first().is_some_and(Connection::is_silent);
+    if silent && verdict != Verdict::Healthy {
+        for text in what_they_do(facts) {
+            diagnosis.detail("does", text);
+        }
+    }
+    let proof = proof(facts);
+    if !proof.is_empty() && !matches!(verdict, Verdict::Healthy) {
+        diagnosis.detail("proof", proof);
+    }
+    sent(facts, diagnosis);
+    evidence(facts, diagnosis);
+    if let Some(hidden) = hidden(facts, diagnosis.certainty, verdict) {
+        diagnosis.detail("hidden", hidden);
+    }
+}
+
+/// `LISTEN 127.0.0.1:80, inode 9, 0 of 64 waiting`
+pub(super) fn row(socket: &Socket) -> String {
+    let mut text = format!("{} {}", socket.state.name(), socket.local);
+    if socket.interface != 0 {
+        text.push_str(&format!(" on interface {}", socket.interface));
+    }
+    text.push_str(&format!(", inode {}", socket.inode));
+    if socket.state == crate::probe::sockets::TcpState::Listen {
+        text.push_str(&format!(", {} of {} waiting", socket.receive_queue, socket.send_queue));
+    }
+    text
+}
+
+fn proof(facts: &ReachFacts) -> String {
+    let mut parts = Vec::new();
+    match &facts.after {
+        Lookup::Found(socket) => parts.push(row(socket)),
+        Lookup::Nobody => parts.push("the kernel's look-up finds no listener for this address".to_owned()),
+        Lookup::Unknown => {}
+    }
+    parts.extend(facts.first().and_then(|first| connection(facts, first)));
+    let changes = &facts.changes;
+    for (count, name) in [
+        (changes.syn_retransmits, "SYN retransmits"),
+        (changes.listen_overflows, "ListenOverflows"),
+        (changes.icmp_unreachable, "ICMP unreachable"),
+        (changes.md5_not_found, "TCPMD5NotFound"),
+    ] {
+        if count > 0 {
+            parts.push(format!("{name} +{count}"));
+        }
+    }
+    parts.join("; ")
+}
+
+/// What one connection showed.
+fn connection(facts: &ReachFacts, first: &Connection) -> Option<String> {
+    match (first.dial, first.server, first.ending) {
+        (Dial::Failed(..), ..) => None,
+        (Dial::TimedOut(after), ..) => Some(format!("no answer in {}", short(after))),
+        (Dial::Connected(_), Some(side), Ending::Open) if side.inode == 0 => Some(format!(
+            "connected, and the service's end has no owner after {}{}",
+            short(first.watched),
+            if side.half_open { " (SYN_RECV)" } else { " (inode 0)" }
+        )),
+        (Dial::Connected(_), Some(side), Ending::Open) if first.is_silent() => Some(format!(
+            "accepted (inode {}), {} bytes unread after {}",
+            side.inode,
+            side.unread,
+            short(first.watched)
+        )),
+        (Dial::Connected(_), _, Ending::Closed(after)) if first.received.is_empty() => {
+            Some(format!("connected, and closed after {} without a byte", short(after)))
+        }
+        (Dial::Connected(_), _, Ending::Reset(after)) if first.received.is_empty() => {
+            Some(format!("connected, and reset after {} without a byte", short(after)))
+        }
+        _ => {
+            let found = protocol(facts).map(|found| found.text)?;
+            Some(found)
+        }
+    }
+}
+
+/// What was sent over all connections, so that nobody wonders at his log.
+fn sent(facts: &ReachFacts, diagnosis: &mut Diagnosis) {
+    let all = &facts.trace.connections;
+    if all.len() < 2 && all.iter().all(|connection| connection.sent.is_none()) {
+        return;
+    }
+    let told: Vec<String> = all
+        .iter()
+        .map(|connection| connection.sent.as_ref().map_or("nothing".to_owned(), |sent| sent.name()))
+        .collect();
+    if diagnosis.verdict != Verdict::Healthy {
+        let plural = if all.len() == 1 { "" } else { "s" };
+        diagnosis.detail("sent", format!("{} connection{plural}: {}", all.len(), told.join("; ")));
+    }
+    diagnosis.fact("trace", format!("sent {}", told.join("; ")), told);
+}
+
+/// The facts for a program.
+fn evidence(facts: &ReachFacts, diagnosis: &mut Diagnosis) {
+    for (name, lookup) in [("before", &facts.before), ("after", &facts.after)] {
+        if let Lookup::Found(socket) = lookup {
+            let value = serde_json::to_value(socket).unwrap_or_default();
+            diagnosis.fact("sock_diag", format!("listener {name} the trace: {}", row(socket)), value);
+        } else if *lookup == Lookup::Nobody {
+            diagnosis.fact("sock_diag", format!("no listener {name} the trace"), serde_json::Value::Null);
+        }
+    }
+    for connection in &facts.trace.connections {
+        let mut value = serde_json::to_value(connection).unwrap_or_default();
+        value["received"] = line(&connection.received).into();
+        value["received_bytes"] = connection.received.len().into();
+        diagnosis.fact("trace", "a connection", value);
+    }
+    for text in what_they_do(facts) {
+        diagnosis.fact("/proc", text, serde_json::Value::Null);
+    }
+}
+
+fn hidden(facts: &ReachFacts, certainty: Certainty, verdict: Verdict) -> Option<String> {
+    if verdict == Verdict::Healthy {
+        return None;
+    }
+    let mut gaps = Vec::new();
+    let nameless = facts.listener().is_some() && facts.holders().is_empty();
+    if nameless && facts.closed > 0 {
+        gaps.push(format!("descriptors of {} processes, open to their users and root only", facts.closed));
+    }
+    if facts.maybe_others {
+        gaps.push("the search for holders was cut short: maybe others have it too".to_owned());
+    }
+    if certainty != Certainty::Proven && facts.absent.looked && !facts.absent.kills.log_readable {
+        gaps.push("the kernel's log (root)".to_owned());
+    }
+    for gap in &facts.not_readable {
+        gaps.push(format!("{} ({})", gap.what, gap.why));
+    }
+    (!gaps.is_empty()).then(|| gaps.join("; "))
+}
+
+/// `www-data (uid 33)`
+pub(super) fn user(uid: u32) -> String {
+    process::user_name(uid).map_or_else(|| format!("uid {uid}"), |name| format!("{name} (uid {uid})"))
+}
+
+/// Who listens, or that nobody does, as the beginning of a sentence.
+pub(super) fn listens(facts: &ReachFacts) -> String {
+    match (&facts.after, facts.local) {
+        (Lookup::Found(_), _) => format!("{} listens", who(facts)),
+        (Lookup::Nobody, _) => "nobody listens".to_owned(),
+        _ => "whether somebody listens cannot be seen".to_owned(),
+    }
+}
+
+pub(super) fn remapped(facts: &ReachFacts) -> String {
+    let addresses: Vec<String> = facts.localhost.addresses().iter().map(ToString::to_string).collect();
+    let lines: Vec<String> = facts
+        .localhost
+        .lines
+        .iter()
+        .flatten()
+        .filter(|line| {
+            !line.ip.is_loopback() || line.ip.to_string() != "127.0.0.1" && line.ip.to_string() != "::1"
+        })
+        .map(|line| line.number.to_string())
+        .collect();
+    let place =
+        if lines.is_empty() { String::new() } else { format!(" (/etc/hosts, line {})", lines.join(", ")) };
+    format!("localhost means {} here{place}", addresses.join(", "))
+}
+
+pub(super) fn elsewhere(facts: &ReachFacts, verdict: Verdict) -> String {
+    let found =
+        if verdict == Verdict::TargetOnOtherAddress { other_address(facts) } else { other_family(facts) };
+    let Some(socket) = found else { return String::new() };
+    let holders = facts.holders_of(socket.inode);
+    let who = if holders.is_empty() { format!("a process of {}", user(socket.uid)) } else { names(&holders) };
+    let dialled = facts.ip().map_or(String::new(), |ip| ip.to_string());
+    let local = socket.local;
+    if socket.interface != 0 {
+        let link = facts.routing.as_ref().and_then(|routing| routing.link(socket.interface));
+        let name = link.map_or(format!("{}", socket.interface), |link| link.name.clone());
+        return format!("{who} listens on {local} for the interface {name} only, not for {dialled}");
+    }
+    if local.ip().is_unspecified() && local.is_ipv6() {
+        return format!("{who} listens on {local}, which is IPv6-only (v6only), not on {dialled}");
+    }
+    format!("{who} listens on {local} only, not on {dialled}")
+}
+
+pub(super) fn is_udp(facts: &ReachFacts) -> String {
+    let Some(receiver) = facts.absent.udp.first() else { return String::new() };
+    let holders = facts.holders_of(receiver.socket.inode);
+    let who = if holders.is_empty() { user(receiver.socket.uid) } else { names(&holders) };
+    format!("the port is open for UDP ({who} on {}), not for TCP", receiver.socket.local)
+}
+
+pub(super) fn other_namespace(facts: &ReachFacts) -> String {
+    let Some((pid, socket)) = facts.absent.elsewhere.listeners.first() else { return String::new() };
+    let holders = facts.holders_of(socket.inode);
+    let home =
+        holders.first().and_then(|holder| home(holder)).map_or(String::new(), |home| format!(" ({home})"));
+    let who = match holders.is_empty() {
+        true => format!("a process in the namespace of {} (pid {pid})", crate::probe::vitals::name_of(*pid)),
+        false => names(&holders),
+    };
+    format!("{who} listens on {} inside another network namespace{home}", socket.local)
+}
+
+pub(super) fn is_unix(facts: &ReachFacts) -> String {
+    let Some(listening) = facts.absent.unix.first() else { return String::new() };
+    let holders = facts.holders_of(listening.inode);
+    let who = if holders.is_empty() { "a process".to_owned() } else { names(&holders) };
+    format!("{who} listens on the Unix socket {} only", listening.name)
+}
+
+pub(super) fn other_port(facts: &ReachFacts) -> String {
+    let Some(socket) = near(facts) else { return String::new() };
+    let holders = facts.holders_of(socket.inode);
+    let who = if holders.is_empty() { format!("a process of {}", user(socket.uid)) } else { names(&holders) };
+    let age = holders
+        .first()
+        .and_then(|holder| holder.age)
+        .map_or(String::new(), |age| format!(" since {}", rough(age)));
+    let (port, other) = (facts.port(), socket.local.port());
+    format!("nothing listens on {port}, but {who} listens on {other}{age}: did you mean that?")
+}
+
+fn near_ports(facts: &ReachFacts, diagnosis: &mut Diagnosis) {
+    for socket in facts.absent.near.iter().take(SHOWN_HOLDERS) {
+        if let Some(holder) = facts.holders_of(socket.inode).first() {
+            diagnosis.detail("near", format!("{} on {}", describe(holder), socket.local));
+        }
+    }
+}
+
+fn kill_line(facts: &ReachFacts, diagnosis: &mut Diagnosis) {
+    let Some(kill) = killed(facts) else { return };
+    let name = match kill.pid {
+        Some(pid) => format!("{} (pid {pid})", kill.comm),
+        None => "a process".to_owned(),
+    };
+    let limit = kill.limit.map_or(String::new(), |limit| format!(", limit {} MB", limit >> 20));
+    let group =
+        if kill.cgroup.is_empty() { String::new() } else { format!(", cgroup {}{limit}", kill.cgroup) };
+    diagnosis.detail("last", format!("{name}, killed within the last {}{group}", rough(kill.ago)));
+    diagnosis.fact("kernel", format!("{name} was killed: out of memory"), kill.pid);
+}
+
+pub(super) fn flapping(facts: &ReachFacts) -> String {
+    match &facts.watch {
+        Some(watch) if watch.went > 0 => format!(
+            "restarting: it came {} and went {} in {}",
+            times(watch.came),
+            times(watch.went),
+            short(watch.lasted)
+        ),
+        _ => "it was there for the dial, and nobody listens a moment later".to_owned(),
+    }
+}
+
+fn times(count: u32) -> String {
+    match count {
+        1 => "once".to_owned(),
+        2 => "twice".to_owned(),
+        count => format!("{count} times"),
+    }
+}
+
+fn flapping_lines(facts: &ReachFacts, diagnosis: &mut Diagnosis) {
+    let Some(watch) = &facts.watch else { return };
+    let pids: Vec<String> =
+        watch.holders.iter().map(|holder| format!("{} (pid {})", holder.comm, holder.pid)).collect();
+    if !pids.is_empty() {
+        diagnosis.detail("seen", pids.join(", then "));
+    }
+    diagnosis.fact("sock_diag", format!("watched for {}", short(watch.lasted)), watch.inodes.clone());
+}
+
+/// `3 wait, limit 2`
+pub(super) fn queue(facts: &ReachFacts) -> String {
+    let (waiting, limit) = match (&facts.unix, facts.after.socket()) {
+        (Some(unix), _) => {
+            unix.after.as_ref().map_or((0, 0), |listening| (listening.waiting, listening.limit))
+        }
+        (None, Some(socket)) => (socket.receive_queue, socket.send_queue),
+        _ => (0, 0),
+    };
+    format!("its queue is full: {waiting} waiting, limit {limit}")
+}
+
+pub(super) fn suspended(facts: &ReachFacts) -> String {
+    let Some(life) = facts.life.iter().find(|life| life.after.state == 'T' || life.after.frozen) else {
+        return String::new();
+    };
+    let who = format!("{} (pid {})", life.after.comm, life.after.pid);
+    if life.after.state != 'T' {
+        return format!("{who} is frozen with its cgroup");
+    }
+    let terminal = facts.holders().iter().find_map(|holder| holder.terminal.clone());
+    let terminal = terminal.map_or(String::new(), |terminal| format!(", terminal {terminal}"));
+    format!("{who} is suspended (state T{terminal})")
+}
+
+pub(super) fn traced(facts: &ReachFacts) -> String {
+    let Some(life) = facts.life.iter().find(|life| life.after.state == 't') else { return String::new() };
+    let debugger = life.after.tracer.as_ref();
+    let debugger = debugger.map_or("a debugger".to_owned(), |(pid, name)| format!("{name} (pid {pid})"));
+    format!("{} (pid {}) stands in a debugger: {debugger}", life.after.comm, life.after.pid)
+}
+
+pub(super) fn out_of_descriptors(facts: &ReachFacts) -> String {
+    let Some(life) = facts.life.iter().find(|life| life.after.out_of_descriptors()) else {
+        return String::new();
+    };
+    let limit = life.after.descriptor_limit.unwrap_or(0);
+    let used = life.after.descriptors.unwrap_or(limit).min(limit);
+    format!("{} (pid {}) is at its descriptor limit ({used} of {limit})", life.after.comm, life.after.pid)
+}
+
+pub(super) fn denied(facts: &ReachFacts) -> String {
+    let Some(walk) = facts.unix.as_ref().map(|unix| &unix.walk) else { return String::new() };
+    if let Some(missing) = &walk.missing {
+        return format!("there is no {}", printable(missing));
+    }
+    match &walk.closed {
+        Some(closed) => format!(
+            "{} has mode {:04o} and belongs to {}; you are {}",
+            printable(&closed.path),
+            closed.mode,
+            closed.owner,
+            user(rustix::process::geteuid().as_raw())
+        ),
+        None => "the system denies it, by a policy that the path does not show".to_owned(),
+    }
+}
+
+fn printable(path: &std::path::Path) -> String {
+    crate::probe::printable_path(path)
+}
+
+pub(super) fn ring(facts: &ReachFacts) -> String {
+    let way: Vec<String> =
+        facts.ring.iter().map(|hop| format!("{} ({} pid {})", hop.port, hop.comm, hop.pid)).collect();
+    format!("forwards lead back to themselves: {} -> {}", way.join(" -> "), facts.port())
+}
+
+pub(super) fn spoken_text(facts: &ReachFacts) -> String {
+    protocol(facts).map_or(String::new(), |found| format!(" ({})", found.text))
+}
+
+pub(super) fn healthy(facts: &ReachFacts) -> String {
+    if waits_for_more(facts) {
+        return format!("{} accepted the connection, read what was sent and waits for more", who(facts));
+    }
+    let host = other_host(facts).map_or(String::new(), |(_, host, _)| format!(" for Host {host}"));
+    protocol(facts).map_or("it answers".to_owned(), |found| format!("it speaks {}{host}", found.protocol))
+}
+
+/// `41 us`, `2.1 ms`, `1.5 s`
+pub(super) fn short(time: std::time::Duration) -> String {
+    match time.as_micros() {
+        micros @ 0..1000 => format!("{micros} us"),
+        micros @ 1000..1_000_000 => format!("{:.1} ms", micros as f64 / 1e3),
+        micros => format!("{:.1} s", micros as f64 / 1e6),
+    }
+}

@@ -1,0 +1,112 @@
+//! Whether an address can be reached, and if not, why: everything between a client and the program behind the port.
+//!
+//! Facts are gathered by `gather` and its helpers; the rules over them are pure. Which rules apply is decided by how the
+//! dial went: refused (`refused`), timed out (`timeout`), failed otherwise (`judge`), connected (`connected`).
+
+mod absent;
+mod checks;
+mod connected;
+mod facts;
+mod fixes;
+mod gather;
+mod judge;
+mod lines;
+mod refused;
+mod ring;
+mod timeout;
+mod udp;
+mod unix;
+mod warnings;
+mod watch;
+mod wording;
+
+use std::io;
+use std::net::SocketAddr;
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+use super::finding::{Diagnosis, Question, Subject};
+use super::verdict::{Certainty, Verdict};
+use crate::probe::resolver::Localhost;
+use crate::probe::trace::protocol::Protocol;
+pub use judge::is_localhost;
+
+pub use facts::{Absent, Hop, Life, Lookup, Outdated, ReachFacts, UdpFacts, UnixFacts, Watch};
+
+/// What is asked, beside the address.
+#[derive(Clone, Debug)]
+pub struct Options {
+    /// The name it was asked by, where it was one.
+    pub name: Option<String>,
+    /// What `localhost` means, where that was found out already.
+    pub localhost: Option<Localhost>,
+    /// What the service should speak; `None` is content with anything it can name.
+    pub expect: Option<Protocol>,
+    /// How long the service may take to answer.
+    pub timeout: Duration,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Options { name: None, localhost: None, expect: None, timeout: Duration::from_secs(2) }
+    }
+}
+
+/// Finds out whether a TCP service can be reached. It makes at most three connections and takes at most some four
+/// time-outs.
+pub fn reach_tcp(address: SocketAddr, options: &Options) -> Diagnosis {
+    told(|| gather::tcp(address, options))
+}
+
+/// The same of a UDP service: one datagram.
+pub fn reach_udp(address: SocketAddr, options: &Options) -> Diagnosis {
+    told(|| udp::gather(address, options))
+}
+
+/// The same of a service on a Unix socket; a path that begins with `@` is an abstract name.
+pub fn reach_unix(path: &Path, options: &Options) -> Diagnosis {
+    told(|| unix::gather(path, options))
+}
+
+/// Why a dial to a TCP address failed. Nothing is connected to: the kernel's tables are asked.
+pub fn dial_failure(address: SocketAddr, error: &io::Error, options: &Options) -> Diagnosis {
+    let errno = match error.kind() {
+        io::ErrorKind::TimedOut => libc::ETIMEDOUT,
+        _ => error.raw_os_error().unwrap_or(0),
+    };
+    told(|| gather::failed(address, errno, options))
+}
+
+fn told(gather: impl FnOnce() -> ReachFacts) -> Diagnosis {
+    let begun = Instant::now();
+    let facts = gather();
+    let mut diagnosis = diagnose(&facts);
+    diagnosis.elapsed = begun.elapsed();
+    diagnosis
+}
+
+/// What the facts say. Pure.
+pub fn diagnose(facts: &ReachFacts) -> Diagnosis {
+    let (verdict, certainty) = judge::judge(facts);
+    let mut diagnosis = Diagnosis::new(Question::Reach, facts.subject.clone(), verdict, certainty);
+    wording::tell(facts, &mut diagnosis);
+    diagnosis.fixes = fixes::fixes(facts, verdict);
+    diagnosis.checks = checks::checks(facts, verdict);
+    warnings::add(facts, &mut diagnosis);
+    diagnosis
+}
+
+/// A name that stands for no address.
+pub fn unresolved(name: &str, port: u16) -> Diagnosis {
+    let nobody = SocketAddr::from(([0, 0, 0, 0], port));
+    let mut diagnosis =
+        Diagnosis::new(Question::Reach, Subject::Tcp(nobody), Verdict::Unknown, Certainty::Unknown);
+    diagnosis.summary = format!("the name {} has no address here", crate::units::quoted(name));
+    diagnosis.fixes = vec![fixes::advice("write the address, or look at /etc/hosts and /etc/resolv.conf")];
+    diagnosis
+}
+
+/// The head of the screen: what kind of address it is.
+pub fn heading(subject: &Subject) -> String {
+    checks::heading(subject)
+}

@@ -1,0 +1,68 @@
+//! A longer look at a listener that has just come, or that may be about to: does it stay?
+
+use std::collections::BTreeSet;
+use std::net::SocketAddr;
+use std::thread::sleep;
+use std::time::{Duration, Instant};
+
+use super::facts::Watch;
+use crate::probe::{holders, process, sockets};
+
+/// A process younger than this may be one of a crash loop; one that is older has stayed.
+pub(super) const YOUNG: Duration = Duration::from_secs(2);
+/// How often the kernel is asked.
+const PAUSE: Duration = Duration::from_millis(20);
+
+/// Asks for the listener again and again until it has gone once, or `patience` is over.
+pub(super) fn watch(address: SocketAddr, patience: Duration) -> Watch {
+    let begun = Instant::now();
+    let mut seen = Watch::default();
+    let mut up = look(address);
+    seen.note(up);
+    loop {
+        sleep(PAUSE);
+        let now = look(address);
+        match (up, now) {
+            (None, Some(_)) => seen.came += 1,
+            (Some(_), None) => seen.went += 1,
+            (Some(before), Some(now)) if before != now => {
+                seen.went += 1;
+                seen.came += 1;
+            }
+            _ => {}
+        }
+        seen.note(now);
+        up = now;
+        seen.lasted = begun.elapsed();
+        // It is a loop once one has gone; a second one to name makes the proof better.
+        if seen.lasted >= patience || seen.went > 0 && seen.inodes.len() > 1 {
+            seen.up = up.is_some();
+            return seen;
+        }
+    }
+}
+
+impl Watch {
+    /// Remembers a socket that listens, and who has it.
+    fn note(&mut self, inode: Option<u32>) {
+        let Some(inode) = inode.filter(|inode| !self.inodes.contains(inode)) else { return };
+        self.inodes.push(inode);
+        let held = holders::of_inodes(&BTreeSet::from([inode])).found;
+        self.holders.extend(held.into_iter().take(1).map(|held| held.holder));
+    }
+}
+
+fn look(address: SocketAddr) -> Option<u32> {
+    sockets::listener(address).ok().flatten().map(|socket| socket.inode)
+}
+
+/// Whether something has started on this machine in the last two seconds that is not of this very command: only then
+/// can a service that is not there be about to come back.
+pub(super) fn something_started() -> bool {
+    let Ok(me) = process::identify(std::process::id()) else { return false };
+    let ours: BTreeSet<u32> = me.chain.iter().map(|ancestor| ancestor.pid).chain([me.pid]).collect();
+    process::young(YOUNG).into_iter().any(|(pid, parent)| {
+        // What the same shell started beside it, as the other end of a pipe, is of the same command.
+        !ours.contains(&pid) && parent != me.parent
+    })
+}

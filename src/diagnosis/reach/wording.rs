@@ -1,0 +1,252 @@
+//! The words for what was found about an address: a summary, lines of detail, the evidence. Pure.
+//!
+//! Every fact a line names was read; what was not read is said in the line `hidden`.
+
+use super::connected::{computes, other_host, protocol, serving};
+use super::facts::ReachFacts;
+use super::judge::sessions;
+use super::refused::{killed, near, other_address, other_family};
+use super::{connected, lines};
+use crate::diagnosis::finding::{Diagnosis, Subject, errno_name};
+use crate::diagnosis::verdict::Verdict;
+use crate::diagnosis::who::{names, rough};
+use crate::probe::sockets::Socket;
+use crate::probe::trace::Dial;
+use crate::probe::vitals::Vitals;
+
+/// Fills in everything that is words.
+pub(super) fn tell(facts: &ReachFacts, diagnosis: &mut Diagnosis) {
+    if let Some(errno) = errno(facts) {
+        diagnosis.failed_with(&std::io::Error::from_raw_os_error(errno));
+        diagnosis.errno = Some(errno_name(errno));
+    }
+    diagnosis.summary = summary(facts, diagnosis.verdict);
+    lines::add(facts, diagnosis);
+    diagnosis.holders = facts.holders().into_iter().cloned().collect();
+    if diagnosis.holders.is_empty() {
+        diagnosis.holders = subjects(facts, diagnosis.verdict);
+    }
+    diagnosis.not_readable.clone_from(&facts.not_readable);
+}
+
+/// The errno of the dial, or of what came after it.
+fn errno(facts: &ReachFacts) -> Option<i32> {
+    if let Some(udp) = &facts.udp {
+        return udp.sending.errno;
+    }
+    match facts.first()?.dial {
+        Dial::Failed(errno, _) => Some(errno),
+        Dial::TimedOut(_) => Some(libc::ETIMEDOUT),
+        Dial::Connected(_) => None,
+    }
+}
+
+/// The processes of a verdict that is not about the listener at the address.
+fn subjects(facts: &ReachFacts, verdict: Verdict) -> Vec<crate::outcome::Holder> {
+    let of = |socket: Option<&Socket>| {
+        socket.map_or(Vec::new(), |socket| facts.holders_of(socket.inode).into_iter().cloned().collect())
+    };
+    match verdict {
+        Verdict::TargetOnOtherAddress => of(other_address(facts)),
+        Verdict::TargetOnOtherFamily => of(other_family(facts)),
+        Verdict::TargetOnOtherPort => of(near(facts)),
+        Verdict::TargetFlapping => facts.watch.iter().flat_map(|watch| watch.holders.clone()).collect(),
+        Verdict::TargetIsUdp | Verdict::TargetInOtherNetns | Verdict::TargetIsUnixSocket => {
+            facts.absent.held.iter().map(|held| held.holder.clone()).collect()
+        }
+        _ => facts.candidates.clone(),
+    }
+}
+
+/// Who it is about: the holders of the listener, by name; where they are hidden, what is known of them.
+pub(super) fn who(facts: &ReachFacts) -> String {
+    let holders = facts.holders();
+    if !holders.is_empty() {
+        return names(&holders);
+    }
+    match (&facts.candidates[..], facts.listener()) {
+        ([only], _) => format!("probably {} (pid {})", only.comm, only.pid),
+        (_, Some(socket)) => format!("a process of {}", lines::user(socket.uid)),
+        _ => "the service".to_owned(),
+    }
+}
+
+/// What follows the address.
+pub(super) fn summary(facts: &ReachFacts, verdict: Verdict) -> String {
+    let port = facts.port();
+    match verdict {
+        Verdict::OwnFdLimit => own_limit(facts),
+        Verdict::SystemFileLimit => "the machine has no file left: its file table is full".to_owned(),
+        Verdict::LocalhostUnresolvable => "localhost cannot be resolved here".to_owned(),
+        Verdict::LocalhostRemapped => lines::remapped(facts),
+        Verdict::TargetNotRunning if !facts.local => {
+            "the other machine refuses: nothing listens there".to_owned()
+        }
+        Verdict::TargetNotRunning => format!("nothing listens on port {port}, TCP or UDP, IPv4 or IPv6"),
+        Verdict::TargetOnOtherAddress | Verdict::TargetOnOtherFamily => lines::elsewhere(facts, verdict),
+        Verdict::TargetIsUdp => lines::is_udp(facts),
+        Verdict::TargetInOtherNetns => lines::other_namespace(facts),
+        Verdict::TargetIsUnixSocket => lines::is_unix(facts),
+        Verdict::TargetOnOtherPort => lines::other_port(facts),
+        Verdict::TargetFlapping => lines::flapping(facts),
+        Verdict::TargetKilledOom => match killed(facts) {
+            Some(kill) if !kill.comm.is_empty() => {
+                format!("nothing listens; {} was killed {} ago: out of memory", kill.comm, rough(kill.ago))
+            }
+            _ => "nothing listens; a process of an empty cgroup was killed: out of memory".to_owned(),
+        },
+        Verdict::EphemeralPortsExhausted => {
+            let ports = &facts.source_ports;
+            format!("not the service: {} of {} source ports towards it are in use", ports.used(), ports.range)
+        }
+        Verdict::Ipv6Disabled => "IPv6 is off on this machine".to_owned(),
+        Verdict::MissingScope => "a link-local address needs its interface".to_owned(),
+        Verdict::LoopbackDown => "the loopback interface is down".to_owned(),
+        Verdict::LoopbackRouteLost => "the loopback address is not assigned to lo".to_owned(),
+        Verdict::ConntrackFull => "the table of tracked connections is full".to_owned(),
+        Verdict::ListenerIgnoresSyn => {
+            format!("{} listens and ignores connections without a signature (TCP-MD5 or TCP-AO)", who(facts))
+        }
+        Verdict::FirewallReject => {
+            format!("{}, yet a packet filter rejects the connection", lines::listens(facts))
+        }
+        Verdict::FirewallConnlimit => {
+            format!("{}, yet a packet filter allows no more connections", lines::listens(facts))
+        }
+        Verdict::FirewallDrop => {
+            format!("{}; a packet filter drops the connection silently", lines::listens(facts))
+        }
+        Verdict::BindDeniedBySandbox => "a sandbox or security policy forbids the connection".to_owned(),
+        Verdict::UdpTargetNotRunning => "nobody receives UDP there".to_owned(),
+        Verdict::UdpReceiverDrops => format!("{} reads too slowly, and datagrams are dropped", who(facts)),
+        Verdict::UnixSocketDenied => lines::denied(facts),
+        Verdict::UnixSocketStale => "the socket file is left over: nobody listens on it".to_owned(),
+        Verdict::Unknown => unknown(facts),
+        other => connected_summary(facts, other),
+    }
+}
+
+/// The same where the connection stands.
+fn connected_summary(facts: &ReachFacts, verdict: Verdict) -> String {
+    let who = who(facts);
+    match verdict {
+        Verdict::AcceptQueueFull => format!("{who} does not accept, and {}", lines::queue(facts)),
+        Verdict::TargetNotAccepting => format!("the kernel took the connection, {who} does not accept it"),
+        Verdict::TargetSuspended => lines::suspended(facts),
+        Verdict::TargetInDebugger => lines::traced(facts),
+        Verdict::TargetUninterruptible => {
+            let at = |vitals: &Vitals| vitals.threads.first().and_then(|thread| thread.waits_in.clone());
+            let place =
+                facts.life.iter().find(|life| life.after.state == 'D').and_then(|life| at(&life.after));
+            let place = place.map_or(String::new(), |place| format!(", {place}"));
+            format!("{who} is stuck in the kernel (state D{place})")
+        }
+        Verdict::TargetOutOfFds => lines::out_of_descriptors(facts),
+        Verdict::TargetBusyLoop => {
+            let life = facts.life.iter().find(|life| computes(life));
+            let load = life.map_or(0.0, |life| life.after.load_since(&life.before) * 100.0);
+            format!("{who} computes without end ({load:.0} % of a processor) and serves nobody")
+        }
+        Verdict::TargetHung => {
+            let unread = facts.first().and_then(|first| first.server).map_or(0, |server| server.unread);
+            format!("{who} accepted the connection and reads nothing: {unread} bytes unread")
+        }
+        Verdict::TargetSlow => {
+            format!(
+                "{who} is alive and slow: it read the request and has not answered within {:?}",
+                facts.timeout
+            )
+        }
+        Verdict::TargetCannotFork => {
+            let room = facts.process_room.as_ref();
+            let room = room
+                .map_or(String::new(), |room| format!(": {} of {} for {}", room.used, room.limit, room.of));
+            format!("{who} can start no more processes{room}, and closes what it accepts")
+        }
+        Verdict::TargetResets => format!("{who} itself resets the connection, without a byte"),
+        Verdict::TargetClosesEmpty => format!("{who} itself closes the connection without a byte"),
+        Verdict::TargetWaitsForClient => {
+            "the greeting comes only after the client has sent something (deferred accept)".to_owned()
+        }
+        Verdict::TlsExpected => format!("{who} speaks TLS, not plain HTTP{}", lines::spoken_text(facts)),
+        Verdict::PlainExpected => format!("{who} speaks plain HTTP, not TLS"),
+        Verdict::HttpHostRejected => other_host(facts).map_or(String::new(), |(ours, host, status)| {
+            format!("answers {ours} for our Host, {status} for {host}")
+        }),
+        Verdict::UnexpectedProtocol => {
+            let wanted = facts.expect.map_or("another protocol", |wanted| wanted.name());
+            match protocol(facts) {
+                Some(found) => format!("{who} speaks {}, not {wanted}", found.protocol),
+                None => format!("{who} does not speak {wanted}"),
+            }
+        }
+        Verdict::ForwardLoop => lines::ring(facts),
+        Verdict::Healthy => lines::healthy(facts),
+        _ => verdict.meaning().trim_end_matches('.').to_owned(),
+    }
+}
+
+fn own_limit(facts: &ReachFacts) -> String {
+    let limit = facts.descriptors.hard.map_or("no".to_owned(), |limit| limit.to_string());
+    let sessions = sessions(facts).unwrap_or(0);
+    match facts.descriptors.used {
+        Some(used) => format!(
+            "not the service: {used} of our {limit} descriptors are in use, room for {sessions} sessions"
+        ),
+        None => format!("not the service: our {limit} descriptors are used up"),
+    }
+}
+
+fn unknown(facts: &ReachFacts) -> String {
+    match facts.first().map(|first| first.dial) {
+        None => "there was no descriptor to connect with".to_owned(),
+        Some(Dial::TimedOut(after)) => {
+            format!("no answer within {after:.1?}, and no cause that can be seen from here")
+        }
+        Some(Dial::Failed(errno, _)) => {
+            let message = std::io::Error::from_raw_os_error(errno).to_string();
+            let message = message.split(" (os error").next().unwrap_or_default().to_owned();
+            format!("{message}; no cause that can be seen from here")
+        }
+        Some(Dial::Connected(_)) => {
+            "it stands, and nothing came back; the other end cannot be seen from here".to_owned()
+        }
+    }
+}
+
+/// The processes that serve a connection that stays silent, in words; empty where nothing is known.
+pub(super) fn what_they_do(facts: &ReachFacts) -> Vec<String> {
+    serving(facts)
+        .into_iter()
+        .take(3)
+        .map(|life| does(&life.after, life.after.load_since(&life.before)))
+        .collect()
+}
+
+/// `node (pid 7) in state S, 2 threads in futex_do_wait, 0 % of a processor`
+fn does(vitals: &Vitals, load: f64) -> String {
+    let mut text = format!("{} (pid {}) in state {}", vitals.comm, vitals.pid, vitals.state);
+    let mut places: Vec<(String, usize)> = Vec::new();
+    for place in vitals.threads.iter().filter_map(|thread| thread.waits_in.clone()) {
+        match places.iter_mut().find(|(known, _)| *known == place) {
+            Some((_, count)) => *count += 1,
+            None => places.push((place, 1)),
+        }
+    }
+    for (place, count) in places.iter().take(3) {
+        let plural = if *count == 1 { "" } else { "s" };
+        text.push_str(&format!(", {count} thread{plural} in {place}"));
+    }
+    text.push_str(&format!(", {:.0} % of a processor", load * 100.0));
+    text
+}
+
+/// Whether the subject is a Unix socket.
+pub(super) fn is_unix(facts: &ReachFacts) -> bool {
+    matches!(facts.subject, Subject::Unix(_))
+}
+
+/// Whether a service that is healthy said nothing that is known.
+pub(super) fn waits_for_more(facts: &ReachFacts) -> bool {
+    facts.first().is_some_and(|first| first.is_silent()) && connected::reads_on(facts)
+}

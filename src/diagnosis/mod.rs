@@ -1,7 +1,7 @@
 //! Judges the facts: a verdict of a closed list, how sure it is, its proof, what to do.
 //!
-//! The rules are pure: facts are arguments, and only the functions named `bind_failure…` ask `probe` for them. Nothing
-//! is printed and nothing is repaired here. So far it judges failed binds alone.
+//! The rules are pure: facts are arguments, and only the functions named `bind_failure…` and `reach_…` ask `probe` for
+//! them. Nothing is printed and nothing is repaired here.
 
 mod absence;
 pub mod filter;

@@ -17,7 +17,7 @@ mod matrix;
 mod streams;
 
 // The program.
-
 mod declare;
 mod reload;
 mod start;
+mod stop;

@@ -19,9 +19,12 @@ use crate::ledger::{Ledger, LineQueue, LogFormat, LogLevel, LogSettings, Record,
 /// # Errors
 /// Where the writer thread cannot be started.
 pub(super) fn start(settings: &LogSettings) -> io::Result<(LineQueue, Arc<Ledger>)> {
-    let queue = LineQueue::start(io::stderr())?;
-    let lines = queue.clone();
     let form = Form { format: settings.format, colour: super::colour(&io::stderr()) };
+    let queue = LineQueue::start(io::stderr(), move |dropped| {
+        let message = format!("{dropped} lines dropped: whatever reads this log is too slow");
+        form.line(Level::WARN, Told { message, ..Told::default() })
+    })?;
+    let lines = queue.clone();
     let subscriber = tracing_subscriber::fmt()
         .with_max_level(level(settings.level))
         .with_writer(move || lines.writer())
@@ -97,16 +100,24 @@ where
     fn format_event(&self, _: &FmtContext<'_, S, N>, mut out: Writer<'_>, event: &Event<'_>) -> fmt::Result {
         let mut told = Told::default();
         event.record(&mut told);
-        let level = *event.metadata().level();
-        if self.format == LogFormat::Json {
-            let line = JsonLine { time: now(), level: severity(level), what: told };
-            return writeln!(out, "{}", serde_json::to_string(&line).map_err(|_| fmt::Error)?);
-        }
-        match (self.colour, level) {
-            (true, Level::ERROR) => writeln!(out, "{} \x1b[31mERROR\x1b[0m {}", now(), told.message),
-            (true, Level::WARN) => writeln!(out, "{} \x1b[33mWARN\x1b[0m {}", now(), told.message),
-            _ => writeln!(out, "{} {level} {}", now(), told.message),
-        }
+        out.write_str(&self.line(*event.metadata().level(), told))
+    }
+}
+
+impl Form {
+    /// A whole line that is no record.
+    fn line(self, level: Level, told: Told) -> String {
+        let line = match (self.format, self.colour, level) {
+            (LogFormat::Json, ..) => {
+                let line = JsonLine { time: now(), level: severity(level), what: told };
+                // Texts and numbers are always JSON.
+                serde_json::to_string(&line).unwrap_or_default()
+            }
+            (_, true, Level::ERROR) => format!("{} \x1b[31mERROR\x1b[0m {}", now(), told.message),
+            (_, true, Level::WARN) => format!("{} \x1b[33mWARN\x1b[0m {}", now(), told.message),
+            _ => format!("{} {level} {}", now(), told.message),
+        };
+        line + "\n"
     }
 }
 

@@ -36,14 +36,18 @@ struct Waiting {
 }
 
 impl LineQueue {
-    /// Starts the writer thread over `out`. An error of `out` is nobody's to tell: the lines are lost.
+    /// Starts the writer thread over `out`. An error of `out` is nobody's to tell: the lines are lost. `note` makes the
+    /// line that says how many were dropped, in the form of the others.
     ///
     /// # Errors
     /// Where the thread cannot be started.
-    pub fn start(out: impl Write + Send + 'static) -> std::io::Result<LineQueue> {
+    pub fn start(
+        out: impl Write + Send + 'static,
+        note: impl Fn(u64) -> String + Send + 'static,
+    ) -> std::io::Result<LineQueue> {
         let shared = Arc::new(Shared { waiting: Mutex::default(), changed: Condvar::new() });
         let queue = LineQueue { shared: shared.clone() };
-        thread::Builder::new().name("log".into()).spawn(move || shared.write_all(out))?;
+        thread::Builder::new().name("log".into()).spawn(move || shared.write_all(out, note))?;
         Ok(queue)
     }
 
@@ -84,13 +88,12 @@ impl Shared {
         self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn write_all(&self, mut out: impl Write) {
+    fn write_all(&self, mut out: impl Write, note: impl Fn(u64) -> String) {
         let mut lines = Vec::new();
         loop {
             let (closed, dropped) = self.take(&mut lines);
             if dropped > 0 {
-                let note = format!("({dropped} lines dropped: whatever reads this log is too slow)\n");
-                lines.extend_from_slice(note.as_bytes());
+                lines.extend_from_slice(note(dropped).as_bytes());
             }
             let _ = out.write_all(&lines).and_then(|()| out.flush());
             lines.clear();
@@ -175,7 +178,7 @@ mod tests {
     #[test]
     fn what_was_appended_before_the_close_is_written() {
         let (sender, written) = mpsc::sync_channel(16);
-        let queue = LineQueue::start(Slow(sender)).unwrap();
+        let queue = LineQueue::start(Slow(sender), |dropped| format!("{dropped} lines dropped\n")).unwrap();
 
         queue.append(|bytes| bytes.extend_from_slice(b"one\n"));
         queue.append(|bytes| bytes.extend_from_slice(b"two\n"));
@@ -187,7 +190,7 @@ mod tests {
     #[test]
     fn a_full_queue_drops_counts_and_says_so() {
         let (sender, written) = mpsc::sync_channel(0);
-        let queue = LineQueue::start(Slow(sender)).unwrap();
+        let queue = LineQueue::start(Slow(sender), |dropped| format!("{dropped} lines dropped\n")).unwrap();
 
         // Nobody reads yet: the first lot blocks the writer, two more fill the queue, the last two are dropped.
         for _ in 0..5 {

@@ -18,6 +18,7 @@ mod streams;
 
 // The program.
 mod declare;
+mod log;
 mod reload;
 mod start;
 mod stop;

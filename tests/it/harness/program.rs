@@ -178,8 +178,9 @@ impl Drop for Program {
         let _ = self.child.kill();
         let _ = self.child.wait();
         if thread::panicking() {
-            let log = self.heard().join("\n");
-            println!("--- the program's log:\n{log}\n---");
+            let log = self.heard();
+            let last = log[log.len().saturating_sub(30)..].join("\n");
+            println!("--- the end of the program's log:\n{last}\n---");
         }
     }
 }

@@ -30,6 +30,9 @@ const LEAST_PIPE_SIZE: usize = 64 << 10;
 /// The most bytes one call may move; the pipe's slots are the real bound. HAProxy met EINVAL with lengths near 2^31.
 const MOST_AT_ONCE: usize = 1 << 20;
 
+/// Spare pipes that a thread keeps for the next stream when there is none.
+const LEAST_SPARE: usize = 4;
+
 const FLAGS: SpliceFlags = SpliceFlags::MOVE.union(SpliceFlags::NONBLOCK);
 
 thread_local! {
@@ -86,6 +89,9 @@ impl Pipe {
             if self.pending == 0 {
                 pool.spare.push(self);
             }
+            // As many again as are in use: what a crowd held goes with it.
+            let most = pool.lent.max(LEAST_SPARE);
+            pool.spare.truncate(most);
         });
     }
 

@@ -17,6 +17,7 @@ mod matrix;
 mod streams;
 
 // The program.
+mod crowds;
 mod declare;
 mod log;
 mod reload;

@@ -1,0 +1,137 @@
+//! Many at one time: a storm against few descriptors, what an idle session holds, and what is left when all have gone.
+
+use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
+use std::thread;
+
+use rustix::process::Signal;
+
+use crate::harness::{Ending, Program, Target, Wire, until};
+
+fn start(target: &Target) -> Program {
+    Program::start([format!("127.0.0.1:0:{}", target.address)])
+}
+
+#[test]
+fn two_hundred_clients_and_64_descriptors_are_all_served_and_nothing_breaks() {
+    let target = Target::echo();
+    let before = ["sh", "-c", r#"ulimit -n 64; exec "$0" "$@""#];
+    let mut program = Program::start_under(&before, [format!("127.0.0.1:0:{}", target.address)]);
+    let address = program.address();
+
+    thread::scope(|scope| {
+        for seed in 0..200 {
+            scope.spawn(move || {
+                let mut client = Wire::to(address);
+                client.say_stream(seed, 10_000);
+                client.finish();
+                client.hear_stream(seed, 10_000);
+                assert_eq!(client.hear_end(), Ending::Fin);
+            });
+        }
+    });
+
+    // At once, and not a second later.
+    let mut client = Wire::to(address);
+    client.say(b"still there?");
+    assert_eq!(client.hear(12), b"still there?");
+    drop(client);
+    program.signal(Signal::TERM);
+    assert_eq!(program.exit_code(), Some(0));
+    let log = program.heard();
+    assert_eq!(log.iter().filter(|line| line.contains("end=done")).count(), 201);
+    assert!(!log.iter().any(|line| line.contains("no_descriptor")), "{}", log.join("\n"));
+}
+
+#[test]
+fn clients_that_only_hold_on_do_not_take_the_last_descriptor() {
+    let target = Target::echo();
+    let before = ["sh", "-c", r#"ulimit -n 64; exec "$0" "$@""#];
+    let mut program = Program::start_under(&before, [format!("127.0.0.1:0:{}", target.address)]);
+    let address = program.address();
+
+    let crowd: Vec<Wire> = (0..200).map(|_| Wire::to(address)).collect();
+    program.wait_for("as many as may be");
+    assert!(program.descriptors() < 64);
+    program.signal(Signal::HUP);
+    program.wait_for("reload added=0");
+    drop(crowd);
+
+    let mut client = Wire::to(address);
+    client.say(b"x");
+    assert_eq!(client.hear(1), b"x");
+}
+
+#[test]
+fn an_idle_session_holds_two_descriptors_and_no_pipe() {
+    const SESSIONS: usize = 50;
+    let target = Target::echo();
+    let mut program = start(&target);
+    let address = program.address();
+    drop(Wire::to(address));
+    program.wait_for("end=done");
+    let (before, born_with) = (program.descriptors(), program.pipes());
+
+    let crowd: Vec<Wire> = (0..SESSIONS)
+        .map(|seed| {
+            let mut client = Wire::to(address);
+            // A stream each, so that each has had a pipe.
+            let mut listening = Wire::from(client.stream().try_clone().unwrap());
+            thread::scope(|scope| {
+                scope.spawn(|| client.say_stream(seed as u64, 1 << 20));
+                listening.hear_stream(seed as u64, 1 << 20);
+            });
+            client
+        })
+        .collect();
+
+    let pipes = || program.pipes() - born_with;
+    until("the pipes are given back", || (pipes() <= SPARE).then_some(()));
+    let held = program.descriptors() - before - pipes();
+    assert_eq!(held, 2 * SESSIONS);
+    drop(crowd);
+}
+
+/// Descriptors of pipes that may be kept for the next stream.
+const SPARE: usize = 16;
+
+#[test]
+fn what_a_crowd_held_is_given_back_when_it_leaves() {
+    let target = Target::echo();
+    let mut program = start(&target);
+    let address = program.address();
+    let visit = |count: usize| {
+        let is_over = AtomicBool::new(false);
+        thread::scope(|scope| {
+            let crowd: Vec<_> = (0..count)
+                .map(|seed| {
+                    let is_over = &is_over;
+                    scope.spawn(move || {
+                        let mut client = Wire::to(address);
+                        let mut listening = Wire::from(client.stream().try_clone().unwrap());
+                        thread::scope(|scope| {
+                            scope.spawn(|| client.say_stream(seed as u64, 300_000));
+                            listening.hear_stream(seed as u64, 300_000);
+                        });
+                        until("all are there", || is_over.load(SeqCst).then_some(()));
+                    })
+                })
+                .collect();
+            until("all are there", || (program.descriptors() > 2 * count).then_some(()));
+            is_over.store(true, SeqCst);
+            crowd.into_iter().for_each(|visitor| visitor.join().unwrap());
+        });
+    };
+
+    let before = program.descriptors();
+    // The first crowd finds out what the allocator keeps for good.
+    visit(200);
+    until("descriptors are back", || (program.descriptors() <= before + SPARE).then_some(()));
+    let memory = program.anonymous_memory();
+    for _ in 0..3 {
+        visit(200);
+    }
+
+    until("descriptors are back", || (program.descriptors() <= before + SPARE).then_some(()));
+    let grown = program.anonymous_memory().saturating_sub(memory);
+    assert!(grown < 2 << 20, "{grown} bytes more than after the first crowd");
+}

@@ -205,6 +205,12 @@ fn per_processor(text: &str, group: &str) -> Vec<(String, u64)> {
     names.iter().map(|name| format!("{group}.{name}")).zip(sums).collect()
 }
 
+/// The sum of one column of such a table; 0 where it has none.
+pub(super) fn column(text: &str, name: &str) -> u64 {
+    let wanted = format!(".{name}");
+    per_processor(text, "").into_iter().find(|(found, _)| *found == wanted).map_or(0, |(_, sum)| sum)
+}
+
 /// A line per processor: processed, dropped, …, hexadecimal.
 fn softnet(text: &str) -> Vec<(String, u64)> {
     let dropped = text.lines().filter_map(|line| line.split_ascii_whitespace().nth(1));

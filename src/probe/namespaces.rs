@@ -4,10 +4,13 @@
 
 use std::collections::BTreeMap;
 use std::fs;
+use std::net::{IpAddr, SocketAddr};
 use std::os::unix::fs::MetadataExt;
 
-use super::holders;
+use super::masking::printable;
+use super::network::Network;
 use super::sockets::{self, Socket};
+use super::{counters, holders, read_text};
 
 /// What was found in other namespaces.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -48,9 +51,73 @@ pub fn others() -> BTreeMap<u64, u32> {
     others
 }
 
+/// Another network namespace of this machine that has an address: a container's host, or a container.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Beyond {
+    /// A process that lives there.
+    pub pid: u32,
+    /// The interface whose network the address is in, where that could be told.
+    pub interface: Option<String>,
+    /// What it listens on, on the port in question.
+    pub listeners: Vec<Socket>,
+    /// Packets it has dropped because they came from outside for a loopback address.
+    pub martians: u64,
+}
+
+/// The namespace that has `address`, seen from one that has not.
+pub fn beyond(address: SocketAddr) -> Option<Beyond> {
+    let ip = address.ip().to_canonical();
+    let pid = others()
+        .into_values()
+        .take(MAX_NAMESPACES)
+        .find(|pid| Network::beside(*pid).has(ip) == Some(true))?;
+    let table = read_text(format!("/proc/{pid}/net/route"), MAX_FILE).unwrap_or_default();
+    Some(Beyond {
+        pid,
+        interface: interface_to(&table, ip),
+        listeners: sockets::listeners_beside(pid, address.port()),
+        martians: martians(pid),
+    })
+}
+
+/// The count of a namespace, again.
+pub fn martians(pid: u32) -> u64 {
+    read_text(format!("/proc/{pid}/net/stat/rt_cache"), MAX_FILE)
+        .map_or(0, |table| counters::column(&table, "in_martian_dst"))
+}
+
+const MAX_FILE: u64 = 1 << 20;
+
+/// `h0 0003C80A 00000000 0001 0 0 0 00FFFFFF …`: interface, network, gateway, flags, …, mask, all in hexadecimal.
+fn interface_to(table: &str, ip: IpAddr) -> Option<String> {
+    let IpAddr::V4(ip) = ip else { return None };
+    let wanted = u32::from_ne_bytes(ip.octets());
+    table.lines().skip(1).find_map(|line| {
+        let fields: Vec<&str> = line.split_ascii_whitespace().collect();
+        let number = |at: usize| u32::from_str_radix(fields.get(at)?, 16).ok();
+        let (network, mask) = (number(1)?, number(7)?);
+        (mask != 0 && wanted & mask == network).then(|| printable(fields[0], 16))
+    })
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_interface_of_a_network_is_found_in_the_table_of_routes() {
+        let table = "Iface Destination Gateway Flags RefCnt Use Metric Mask MTU Window IRTT\n\
+                     eth0 00000000 0100000A 0003 0 0 0 00000000 0 0 0\n\
+                     h0 0003C80A 00000000 0001 0 0 0 00FFFFFF 0 0 0\n";
+        let ip = |text: &str| text.parse().unwrap();
+
+        // The table is in the machine's byte order, and this one was read on a little-endian machine.
+        if cfg!(target_endian = "little") {
+            assert_eq!(interface_to(table, ip("10.200.3.1")).as_deref(), Some("h0"));
+        }
+        assert_eq!(interface_to(table, ip("192.0.2.1")), None);
+        assert_eq!(interface_to("", ip("::1")), None);
+    }
 
     #[test]
     fn our_own_listener_is_not_elsewhere() {

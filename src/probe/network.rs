@@ -41,13 +41,23 @@ const MAX_FILE: u64 = 1 << 20;
 impl Network {
     /// Reads the addresses of this network namespace.
     pub fn read() -> Network {
-        let ipv6 = match read_text("/proc/net/if_inet6", MAX_FILE) {
+        Network::at("/proc/net")
+    }
+
+    /// Reads those of the network namespace of another process.
+    pub fn beside(pid: u32) -> Network {
+        Network::at(&format!("/proc/{pid}/net"))
+    }
+
+    fn at(folder: &str) -> Network {
+        let ipv6 = match read_text(format!("{folder}/if_inet6"), MAX_FILE) {
             Ok(table) => Some(table.lines().filter_map(ipv6_address).collect()),
             // The file is absent where the kernel has no IPv6.
             Err(error) if error.kind() == io::ErrorKind::NotFound => Some(Vec::new()),
             Err(_) => None,
         };
-        Network { ipv4: read_text("/proc/net/fib_trie", MAX_FILE).ok().map(|trie| local_blocks(&trie)), ipv6 }
+        let trie = read_text(format!("{folder}/fib_trie"), MAX_FILE);
+        Network { ipv4: trie.ok().map(|trie| local_blocks(&trie)), ipv6 }
     }
 
     /// Whether an address is one of this machine's; `None` where that could not be read.

@@ -175,7 +175,8 @@ fn steps(facts: &ReachFacts, first: &Connection) -> String {
     if first.is_waiting() {
         steps.push("not accepted".to_owned());
     }
-    steps.extend(first.first_byte.map(|after| format!("first byte {}", short(after))));
+    let asked = if first.said.is_some() { " after our request" } else { "" };
+    steps.extend(first.answer_time().map(|after| format!("first byte {}{asked}", short(after))));
     match first.ending {
         Ending::Closed(after) if first.received.is_empty() => {
             steps.push(format!("closed after {}", short(after)))

@@ -10,7 +10,7 @@ use crate::probe::environment::Proxies;
 use crate::probe::holders::Held;
 use crate::probe::limits::Descriptors;
 use crate::probe::memory::Kills;
-use crate::probe::namespaces::Elsewhere;
+use crate::probe::namespaces::{Beyond, Elsewhere};
 use crate::probe::network::Network;
 use crate::probe::ports::PortRules;
 use crate::probe::resolver::Localhost;
@@ -62,6 +62,9 @@ pub struct ReachFacts {
     pub left_open: usize,
     /// The source ports towards the address, looked at where none could be had.
     pub source_ports: SourcePorts,
+    /// Of an address that is not this namespace's: the namespace of this machine that has it, and its martians after the
+    /// trace.
+    pub beyond: Option<(Beyond, u64)>,
     /// A way on which forwards lead back to this address: the ports, this one first.
     pub ring: Vec<Hop>,
     /// Where else the service may be; looked for where nobody listens.

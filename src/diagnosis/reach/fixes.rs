@@ -76,6 +76,17 @@ pub(super) fn fixes(facts: &ReachFacts, verdict: Verdict) -> Vec<Fix> {
         Verdict::ForwardLoop => one(facts.ring.last().map(|hop| {
             act("end one of the forwards", &["kill", &hop.pid.to_string()], "its connections end")
         })),
+        Verdict::MartianLoopbackDnat => {
+            let name = facts.beyond.as_ref().and_then(|(beyond, _)| beyond.interface.clone());
+            let setting = format!("net.ipv4.conf.{}.route_localnet=1", name.as_deref().unwrap_or("all"));
+            vec![
+                advice("listen on the outer address there, as a forward of loopgate does"),
+                Fix {
+                    risk: "opens 127.0.0.0/8 to that network".to_owned(),
+                    ..root("allow it", &["sysctl", "-w", &setting])
+                },
+            ]
+        }
         Verdict::UnixSocketDenied => denied(facts),
         _ => Vec::new(),
     }

@@ -9,7 +9,6 @@ use crate::diagnosis::finding::{NotReadable, Subject};
 use crate::outcome::Holder;
 use crate::probe::counters::{Changes, Counters};
 use crate::probe::environment::Proxies;
-use crate::probe::freshness;
 use crate::probe::holders::{self, Search};
 use crate::probe::limits::{self, Descriptors};
 use crate::probe::network::Network;
@@ -21,6 +20,7 @@ use crate::probe::sockets::{self, Socket, TcpState};
 use crate::probe::trace::protocol::Protocol;
 use crate::probe::trace::{self, Connection, Dial, Trace, Wish};
 use crate::probe::vitals::{self, Vitals};
+use crate::probe::{freshness, namespaces};
 
 /// More processes than this are not examined; a service of more workers is alike in all of them.
 const MAX_EXAMINED: usize = 8;
@@ -46,6 +46,7 @@ pub(super) fn blank(subject: Subject, options: &Options) -> ReachFacts {
         process_room: None,
         left_open: 0,
         source_ports: SourcePorts::default(),
+        beyond: None,
         ring: Vec::new(),
         absent: Absent::default(),
         watch: None,
@@ -162,10 +163,14 @@ impl ReachFacts {
     fn trace_it(&mut self, address: SocketAddr, options: &Options) {
         let wish = self.wish(address, options);
         let leaving = self.left_open_by_others();
+        self.beyond = if self.local { None } else { namespaces::beyond(address).map(|beyond| (beyond, 0)) };
         let counters = Counters::read();
         let mut silent = Silence::default();
         self.trace = trace::tcp(address, &wish, &mut |connection| silent.look(self, address, connection));
         self.changes = Counters::read().since(&counters);
+        if let Some((beyond, martians)) = &mut self.beyond {
+            *martians = namespaces::martians(beyond.pid);
+        }
         self.read_after(address);
         let Silence { search, lives, ring } = silent;
         self.served_by = search.found;

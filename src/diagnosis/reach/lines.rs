@@ -79,6 +79,7 @@ fn proof(facts: &ReachFacts) -> String {
         (changes.listen_overflows, "ListenOverflows"),
         (changes.icmp_unreachable, "ICMP unreachable"),
         (changes.md5_not_found, "TCPMD5NotFound"),
+        (super::timeout::martians(facts), "in_martian_dst"),
     ] {
         if count > 0 {
             parts.push(format!("{name} +{count}"));
@@ -206,7 +207,62 @@ pub(super) fn remapped(facts: &ReachFacts) -> String {
     format!("localhost means {} here{place}", addresses.join(", "))
 }
 
+/// Where it was looked for, as the end of a sentence.
+pub(super) fn looked_at(facts: &ReachFacts) -> String {
+    let others = match facts.absent.elsewhere.looked {
+        0 => "this network namespace".to_owned(),
+        1 => "this or the one other network namespace".to_owned(),
+        more => format!("this or {more} other network namespaces"),
+    };
+    format!(": TCP or UDP, IPv4 or IPv6, in {others}")
+}
+
+/// `, by leaky-app (pid 13)`, `, in TIME_WAIT`
+pub(super) fn port_holders(facts: &ReachFacts) -> String {
+    let ports = &facts.source_ports;
+    if let [(name, pid, count), ..] = &ports.owners[..]
+        && *count * 2 >= ports.used()
+    {
+        return format!(", by {name} (pid {pid})");
+    }
+    let most = ports.states.iter().max_by_key(|(_, count)| *count);
+    most.map_or(String::new(), |(state, count)| format!(", {count} of them in {}", state.name()))
+}
+
+/// What the resolver said of localhost.
+pub(super) fn unresolvable(facts: &ReachFacts) -> String {
+    let missing = facts.localhost.lines.as_ref().is_some_and(Vec::is_empty);
+    let place = if missing { "localhost is not in /etc/hosts, and " } else { "" };
+    let took =
+        facts.localhost.answer.as_ref().map_or(String::new(), |answer| format!(" in {}", short(answer.took)));
+    let works = facts.trace.connections.iter().any(Connection::connected);
+    let works = if works { "; the service itself answers on 127.0.0.1" } else { "" };
+    format!("{place}the resolver finds no address for it{took}{works}")
+}
+
+/// What a namespace does with packets that it leads to its loopback address.
+pub(super) fn martian(facts: &ReachFacts) -> String {
+    let interface = facts.beyond.as_ref().and_then(|(beyond, _)| beyond.interface.clone());
+    let interface = interface.map_or(String::new(), |name| format!(" on {name}"));
+    format!(
+        "a redirection to 127.0.0.1 needs route_localnet{interface}; {} martian packets dropped",
+        super::timeout::martians(facts)
+    )
+}
+
+/// Whether our request had gone out before the end came.
+pub(super) fn after_request(facts: &ReachFacts) -> &'static str {
+    if facts.first().is_some_and(|first| first.sent.is_some()) { ", after our request" } else { "" }
+}
+
 pub(super) fn elsewhere(facts: &ReachFacts, verdict: Verdict) -> String {
+    if let Some(socket) = super::refused::loopback_beyond(facts) {
+        let port = facts.port();
+        return format!(
+            "the other network namespace listens on {} only, and not on its port {port} for others",
+            socket.local
+        );
+    }
     let found =
         if verdict == Verdict::TargetOnOtherAddress { other_address(facts) } else { other_family(facts) };
     let Some(socket) = found else { return String::new() };

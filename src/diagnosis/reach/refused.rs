@@ -10,6 +10,9 @@ use crate::probe::sockets::Socket;
 /// Why the dial was refused.
 pub(super) fn judge(facts: &ReachFacts) -> Judged {
     if !facts.local {
+        if loopback_beyond(facts).is_some() {
+            return (Verdict::TargetOnOtherAddress, Certainty::Proven);
+        }
         // What the other machine has cannot be seen from here.
         return timeout::blocked(facts).unwrap_or((Verdict::TargetNotRunning, Certainty::Likely));
     }
@@ -55,6 +58,13 @@ fn nobody(facts: &ReachFacts, sure: Certainty) -> Judged {
 pub(super) fn other_address(facts: &ReachFacts) -> Option<&Socket> {
     let ip = facts.ip()?;
     facts.listening().find(|row| row.local.ip().to_canonical().is_ipv4() == ip.is_ipv4())
+}
+
+/// A listener on the port that the namespace which has the address keeps to itself.
+pub(super) fn loopback_beyond(facts: &ReachFacts) -> Option<&Socket> {
+    let (beyond, _) = facts.beyond.as_ref()?;
+    let alone = beyond.listeners.iter().all(|row| row.local.ip().to_canonical().is_loopback());
+    beyond.listeners.first().filter(|_| alone)
 }
 
 /// A listener of the other family on the port.

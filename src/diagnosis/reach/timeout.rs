@@ -16,6 +16,9 @@ pub(super) fn judge(facts: &ReachFacts) -> Judged {
     if queue_is_full(facts) {
         return connected::not_accepted(facts);
     }
+    if martians(facts) > 0 {
+        return (Verdict::MartianLoopbackDnat, Certainty::Proven);
+    }
     if let Some(judged) = blocked(facts) {
         return judged;
     }
@@ -27,9 +30,18 @@ pub(super) fn judge(facts: &ReachFacts) -> Judged {
 
 /// Whether the kernel had to turn connections away for want of room in the listener's queue.
 pub(super) fn queue_is_full(facts: &ReachFacts) -> bool {
+    if let Some(unix) = &facts.unix {
+        return unix.after.as_ref().is_some_and(|listening| listening.waiting > listening.limit);
+    }
     let full = |socket: &crate::probe::sockets::Socket| socket.receive_queue > socket.send_queue;
     facts.after.socket().is_some_and(full)
         || facts.after.socket().is_some() && facts.changes.listen_overflows > 0
+}
+
+/// How many packets the namespace that has the address dropped during the trace because they were led to a loopback
+/// address from outside.
+pub(super) fn martians(facts: &ReachFacts) -> u64 {
+    facts.beyond.as_ref().map_or(0, |(beyond, after)| after.saturating_sub(beyond.martians))
 }
 
 /// Whether the address is reached by a loopback interface that is not up.

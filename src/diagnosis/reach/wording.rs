@@ -77,12 +77,13 @@ pub(super) fn summary(facts: &ReachFacts, verdict: Verdict) -> String {
     match verdict {
         Verdict::OwnFdLimit => own_limit(facts),
         Verdict::SystemFileLimit => "the machine has no file left: its file table is full".to_owned(),
-        Verdict::LocalhostUnresolvable => "localhost cannot be resolved here".to_owned(),
+        Verdict::LocalhostUnresolvable => lines::unresolvable(facts),
         Verdict::LocalhostRemapped => lines::remapped(facts),
         Verdict::TargetNotRunning if !facts.local => {
             "the other machine refuses: nothing listens there".to_owned()
         }
-        Verdict::TargetNotRunning => format!("nothing listens on port {port}, TCP or UDP, IPv4 or IPv6"),
+        Verdict::TargetNotRunning if is_unix(facts) => "there is no such socket".to_owned(),
+        Verdict::TargetNotRunning => format!("nothing listens on port {port}{}", lines::looked_at(facts)),
         Verdict::TargetOnOtherAddress | Verdict::TargetOnOtherFamily => lines::elsewhere(facts, verdict),
         Verdict::TargetIsUdp => lines::is_udp(facts),
         Verdict::TargetInOtherNetns => lines::other_namespace(facts),
@@ -97,11 +98,17 @@ pub(super) fn summary(facts: &ReachFacts, verdict: Verdict) -> String {
         },
         Verdict::EphemeralPortsExhausted => {
             let ports = &facts.source_ports;
-            format!("not the service: {} of {} source ports towards it are in use", ports.used(), ports.range)
+            let by = lines::port_holders(facts);
+            format!(
+                "not the service: {} of {} source ports towards it are in use{by}",
+                ports.used(),
+                ports.range
+            )
         }
         Verdict::Ipv6Disabled => "IPv6 is off on this machine".to_owned(),
         Verdict::MissingScope => "a link-local address needs its interface".to_owned(),
         Verdict::LoopbackDown => "the loopback interface is down".to_owned(),
+        Verdict::MartianLoopbackDnat => lines::martian(facts),
         Verdict::LoopbackRouteLost => "the loopback address is not assigned to lo".to_owned(),
         Verdict::ConntrackFull => "the table of tracked connections is full".to_owned(),
         Verdict::ListenerIgnoresSyn => {
@@ -153,7 +160,7 @@ fn connected_summary(facts: &ReachFacts, verdict: Verdict) -> String {
         }
         Verdict::TargetSlow => {
             format!(
-                "{who} is alive and slow: it read the request and has not answered within {:?}",
+                "{who} is alive and slow: it read the request, no answer within your limit of {:?}",
                 facts.timeout
             )
         }
@@ -163,13 +170,17 @@ fn connected_summary(facts: &ReachFacts, verdict: Verdict) -> String {
                 .map_or(String::new(), |room| format!(": {} of {} for {}", room.used, room.limit, room.of));
             format!("{who} can start no more processes{room}, and closes what it accepts")
         }
-        Verdict::TargetResets => format!("{who} itself resets the connection, without a byte"),
-        Verdict::TargetClosesEmpty => format!("{who} itself closes the connection without a byte"),
+        Verdict::TargetResets => format!("{who} itself accepts the connection and resets it after 0 bytes"),
+        Verdict::TargetClosesEmpty => {
+            format!("{who} itself closes the connection without a byte{}", lines::after_request(facts))
+        }
         Verdict::TargetWaitsForClient => {
             "the greeting comes only after the client has sent something (deferred accept)".to_owned()
         }
-        Verdict::TlsExpected => format!("{who} speaks TLS, not plain HTTP{}", lines::spoken_text(facts)),
-        Verdict::PlainExpected => format!("{who} speaks plain HTTP, not TLS"),
+        Verdict::TlsExpected => {
+            format!("{who} speaks TLS{}; plain HTTP was expected", lines::spoken_text(facts))
+        }
+        Verdict::PlainExpected => format!("{who} speaks plain HTTP; TLS was expected"),
         Verdict::HttpHostRejected => other_host(facts).map_or(String::new(), |(ours, host, status)| {
             format!("answers {ours} for our Host, {status} for {host}")
         }),

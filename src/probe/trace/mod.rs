@@ -76,6 +76,8 @@ pub struct Connection {
     pub deferred: bool,
     /// What was sent.
     pub sent: Option<Request>,
+    /// When it was sent, after the dial began.
+    pub said: Option<Duration>,
     /// The first bytes that came back.
     pub received: Vec<u8>,
     /// When the first of them came, after the dial began.
@@ -130,6 +132,7 @@ impl Connection {
             server: None,
             deferred: false,
             sent: None,
+            said: None,
             received: Vec::new(),
             first_byte: None,
             spoke_first: false,
@@ -138,6 +141,11 @@ impl Connection {
             round_trip_us: 0,
             retransmits: 0,
         }
+    }
+
+    /// How long the service took for its first byte: from our request on, or where it spoke first from the dial on.
+    pub fn answer_time(&self) -> Option<Duration> {
+        Some(self.first_byte?.saturating_sub(self.said.unwrap_or_default()))
     }
 
     /// Whether the dial succeeded.

@@ -76,6 +76,7 @@ impl<L: FnMut() -> Option<ServerSide>> Watch<'_, L> {
 
     fn say(&mut self, request: &Request) -> bool {
         self.connection.sent = Some(request.clone());
+        self.connection.said = Some(self.begun.elapsed());
         match send(self.socket, &request.bytes, SendFlags::NOSIGNAL) {
             Ok(_) => true,
             Err(errno) => {
@@ -128,6 +129,7 @@ impl<L: FnMut() -> Option<ServerSide>> Watch<'_, L> {
             }
             Ok((length, _)) => {
                 self.connection.first_byte.get_or_insert(self.begun.elapsed());
+                self.look();
                 let room = MOST_BYTES.saturating_sub(self.connection.received.len());
                 self.connection.received.extend(&buffer[..length.min(room)]);
                 true

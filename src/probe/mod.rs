@@ -6,6 +6,7 @@
 
 mod cgroups;
 pub mod counters;
+pub mod datagrams;
 pub mod ending;
 pub mod environment;
 pub mod firewall;

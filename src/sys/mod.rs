@@ -2,6 +2,7 @@
 //!
 //! Everything `rustix` already does safely is called where it is needed; it is not repeated here.
 
+pub(crate) mod datagrams;
 pub(crate) mod netlink;
 pub(crate) mod nftables;
 mod readiness;
@@ -9,6 +10,7 @@ pub(crate) mod rtnetlink;
 pub(crate) mod sock_diag;
 mod sockopt;
 mod tcp_info;
+pub(crate) mod udp_diag;
 
 pub(crate) use readiness::readable;
 pub(crate) use sockopt::{bind_address_no_port, peer_credentials, unsent};

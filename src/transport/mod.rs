@@ -2,6 +2,7 @@
 //!
 //! No patience and no memory here: which address is tried next, and what a failure means, is decided in `engine`.
 
+mod datagrams;
 mod dial;
 mod listen;
 mod resolve;
@@ -14,6 +15,7 @@ use std::time::Duration;
 use serde::Deserialize;
 
 use crate::address::TargetAddress;
+pub use datagrams::{bind_datagrams, dial_datagrams, receive_buffer};
 pub use dial::dial;
 pub use listen::{Accepted, accept, bind, listen, local_address, share_port};
 pub use resolve::{is_localhost, resolve};

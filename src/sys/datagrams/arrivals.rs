@@ -1,0 +1,136 @@
+//! Datagrams that have come: one buffer for many, filled by one recvmmsg(2).
+
+use std::io;
+use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, SocketAddrV6};
+use std::os::fd::{AsFd, AsRawFd};
+use std::ptr;
+
+use super::Asked;
+use super::control::Control;
+
+/// No datagram and no train is longer: its length is a 16-bit number in both headers.
+const LONGEST: usize = 65_535;
+
+/// From one place to the next. Not a power of two, so that the beginnings of all places, which is where small datagrams
+/// lie, do not share one set of the processor's cache.
+const STRIDE: usize = LONGEST + 1 + 9 * 64;
+
+/// Places for datagrams. Memory that was never written to is not resident, so small datagrams keep it small.
+pub(crate) struct Arrivals {
+    memory: Box<[u8]>,
+    parts: Box<[libc::iovec]>,
+    names: Box<[libc::sockaddr_in6]>,
+    controls: Box<[Control]>,
+    headers: Box<[libc::mmsghdr]>,
+}
+
+/// One datagram, or a train of them.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Arrival<'a> {
+    pub(crate) bytes: &'a [u8],
+    /// The length of each datagram of a train, the last of which may be shorter; 0 for one that came alone.
+    pub(crate) segment: usize,
+    /// Who sent it; `None` where the kernel does not say.
+    pub(crate) from: Option<SocketAddr>,
+    /// The address it was sent to, where the socket was asked to tell ([`super::tell_local_address`]).
+    pub(crate) asked: Option<Asked>,
+    /// Whether the kernel had to cut it.
+    pub(crate) cut: bool,
+}
+
+impl Arrival<'_> {
+    /// How many datagrams it is.
+    pub(crate) fn count(&self) -> u64 {
+        match self.segment {
+            0 => 1,
+            segment => self.bytes.len().div_ceil(segment).max(1) as u64,
+        }
+    }
+}
+
+impl Arrivals {
+    /// Room for `places` datagrams or trains.
+    pub(crate) fn new(places: usize) -> Arrivals {
+        // SAFETY: all three are plain structures of integers and pointers, for which zeroes are a valid value.
+        let (part, name, header) = unsafe { (std::mem::zeroed(), std::mem::zeroed(), std::mem::zeroed()) };
+        Arrivals {
+            memory: vec![0; places * STRIDE].into(),
+            parts: vec![part; places].into(),
+            names: vec![name; places].into(),
+            controls: vec![Control::EMPTY; places].into(),
+            headers: vec![header; places].into(),
+        }
+    }
+
+    /// How many datagrams or trains there is room for.
+    pub(crate) fn places(&self) -> usize {
+        self.headers.len()
+    }
+
+    /// Takes what waits in the socket into the places from `first` on, at most `most`; says how many places are filled.
+    ///
+    /// # Errors
+    /// `WouldBlock` where nothing waits. Of a connected socket also what an ICMP message said, once.
+    pub(crate) fn receive(&mut self, socket: impl AsFd, first: usize, most: usize) -> io::Result<usize> {
+        let end = first.saturating_add(most).min(self.places());
+        let first = first.min(end);
+        for place in first..end {
+            self.prepare(place);
+        }
+        // SAFETY: each of the headers from `first` on, of which there are `end - first`, was just prepared: its pointers
+        // lead into boxes of this structure, which is borrowed mutably for the call, and its lengths are theirs.
+        let count = unsafe {
+            libc::recvmmsg(
+                socket.as_fd().as_raw_fd(),
+                self.headers[first..end].as_mut_ptr(),
+                (end - first) as libc::c_uint,
+                libc::MSG_DONTWAIT,
+                ptr::null_mut(),
+            )
+        };
+        usize::try_from(count).map_err(|_| io::Error::last_os_error())
+    }
+
+    fn prepare(&mut self, place: usize) {
+        let memory = &mut self.memory[place * STRIDE..][..LONGEST];
+        self.parts[place] = libc::iovec { iov_base: memory.as_mut_ptr().cast(), iov_len: LONGEST };
+        let header = &mut self.headers[place].msg_hdr;
+        header.msg_name = (&raw mut self.names[place]).cast();
+        header.msg_namelen = size_of::<libc::sockaddr_in6>() as libc::socklen_t;
+        header.msg_iov = &raw mut self.parts[place];
+        header.msg_iovlen = 1;
+        header.msg_control = (&raw mut self.controls[place]).cast();
+        header.msg_controllen = Control::SIZE;
+    }
+
+    /// What the last `receive` put in this place.
+    pub(crate) fn get(&self, place: usize) -> Arrival<'_> {
+        let header = &self.headers[place];
+        let length = (header.msg_len as usize).min(LONGEST);
+        let told = self.controls[place].read(header.msg_hdr.msg_controllen);
+        Arrival {
+            bytes: &self.memory[place * STRIDE..][..length],
+            // A lone datagram of a socket that joins trains has no segment, and one as long as its segment is alone.
+            segment: if told.segment < length { told.segment } else { 0 },
+            from: address(&self.names[place], header.msg_hdr.msg_namelen),
+            asked: told.asked,
+            cut: header.msg_hdr.msg_flags & libc::MSG_TRUNC != 0,
+        }
+    }
+}
+
+/// An address as the kernel writes it. Port and address stand at the same places in sockaddr_in and sockaddr_in6, and
+/// the octets of IPv4 where IPv6 has its flow label.
+fn address(name: &libc::sockaddr_in6, length: libc::socklen_t) -> Option<SocketAddr> {
+    let port = u16::from_be(name.sin6_port);
+    match libc::c_int::from(name.sin6_family) {
+        libc::AF_INET if length as usize >= size_of::<libc::sockaddr_in>() => {
+            Some((Ipv4Addr::from(name.sin6_flowinfo.to_ne_bytes()), port).into())
+        }
+        libc::AF_INET6 if length as usize >= size_of::<libc::sockaddr_in6>() => {
+            let ip = Ipv6Addr::from(name.sin6_addr.s6_addr);
+            Some(SocketAddrV6::new(ip, port, 0, name.sin6_scope_id).into())
+        }
+        _ => None,
+    }
+}

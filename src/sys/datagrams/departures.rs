@@ -1,0 +1,112 @@
+//! Datagrams that go: many in one sendmmsg(2), each to its own address.
+
+use std::io;
+use std::net::SocketAddr;
+use std::os::fd::{AsFd, AsRawFd};
+
+use super::Asked;
+use super::control::Control;
+
+/// One datagram, or a train of them.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Departure<'a> {
+    pub(crate) bytes: &'a [u8],
+    /// The length of each datagram of a train; 0 for one that goes alone.
+    pub(crate) segment: usize,
+    /// Where to; `None` for what the socket is connected to.
+    pub(crate) to: Option<SocketAddr>,
+    /// The address it leaves from, where the socket has several.
+    pub(crate) from: Option<Asked>,
+}
+
+/// What sendmmsg(2) reads, kept between calls.
+pub(crate) struct Departures {
+    parts: Box<[libc::iovec]>,
+    names: Box<[libc::sockaddr_in6]>,
+    controls: Box<[Control]>,
+    headers: Box<[libc::mmsghdr]>,
+}
+
+impl Departures {
+    /// For at most `most` in one call.
+    pub(crate) fn new(most: usize) -> Departures {
+        // SAFETY: all three are plain structures of integers and pointers, for which zeroes are a valid value.
+        let (part, name, header) = unsafe { (std::mem::zeroed(), std::mem::zeroed(), std::mem::zeroed()) };
+        Departures {
+            parts: vec![part; most].into(),
+            names: vec![name; most].into(),
+            controls: vec![Control::EMPTY; most].into(),
+            headers: vec![header; most].into(),
+        }
+    }
+
+    /// Sends `count` datagrams in order, the n-th as `departure(n)` says; at most as many as there is room for. Says how
+    /// many went.
+    ///
+    /// # Errors
+    /// What hindered the very first. What hinders a later one is the error of the next call, which begins with it.
+    pub(crate) fn send<'a>(
+        &mut self,
+        socket: impl AsFd,
+        count: usize,
+        departure: impl Fn(usize) -> Departure<'a>,
+    ) -> io::Result<usize> {
+        let count = count.min(self.headers.len());
+        for place in 0..count {
+            self.prepare(place, &departure(place));
+        }
+        // SAFETY: each of the first `count` headers was just prepared: its pointers lead into boxes of this structure or
+        // into the bytes of a departure, whose lifetime 'a outlives this call; the kernel only reads them.
+        let sent = unsafe {
+            libc::sendmmsg(
+                socket.as_fd().as_raw_fd(),
+                self.headers[..count].as_mut_ptr(),
+                count as libc::c_uint,
+                libc::MSG_DONTWAIT | libc::MSG_NOSIGNAL,
+            )
+        };
+        usize::try_from(sent).map_err(|_| io::Error::last_os_error())
+    }
+
+    fn prepare(&mut self, place: usize, departure: &Departure<'_>) {
+        let Departure { bytes, segment, to, from } = *departure;
+        self.parts[place] = libc::iovec { iov_base: bytes.as_ptr().cast_mut().cast(), iov_len: bytes.len() };
+        let header = &mut self.headers[place].msg_hdr;
+        header.msg_namelen = match to {
+            None => 0,
+            Some(to) => write_address(&mut self.names[place], to),
+        };
+        header.msg_name =
+            if to.is_some() { (&raw mut self.names[place]).cast() } else { std::ptr::null_mut() };
+        header.msg_iov = &raw mut self.parts[place];
+        header.msg_iovlen = 1;
+        // A segment longer than 16 bits is no train: the whole is at most that long.
+        let segment = u16::try_from(segment).unwrap_or(0);
+        header.msg_controllen =
+            if segment > 0 || from.is_some() { self.controls[place].write(segment, from) } else { 0 };
+        header.msg_control = match header.msg_controllen {
+            0 => std::ptr::null_mut(),
+            _ => (&raw mut self.controls[place]).cast(),
+        };
+    }
+}
+
+/// Writes an address as the kernel reads it, and returns its length. sockaddr_in has its octets where sockaddr_in6 has
+/// the flow label.
+fn write_address(name: &mut libc::sockaddr_in6, address: SocketAddr) -> libc::socklen_t {
+    name.sin6_port = address.port().to_be();
+    match address {
+        SocketAddr::V4(v4) => {
+            name.sin6_family = libc::AF_INET as libc::sa_family_t;
+            name.sin6_flowinfo = u32::from_ne_bytes(v4.ip().octets());
+            size_of::<libc::sockaddr_in>() as libc::socklen_t
+        }
+        SocketAddr::V6(v6) => {
+            name.sin6_family = libc::AF_INET6 as libc::sa_family_t;
+            name.sin6_flowinfo = 0;
+            name.sin6_addr.s6_addr = v6.ip().octets();
+            name.sin6_scope_id = v6.scope_id();
+            size_of::<libc::sockaddr_in6>() as libc::socklen_t
+        }
+    }
+}

@@ -1,21 +1,81 @@
-//! How many and how long: the limits of the whole process.
+//! How many and how long: the limits of the whole process, and those of one route's flows.
 //!
 //! Pure arithmetic. What the system grants is an argument; `probe` asks for it.
 
 use std::time::Duration;
+
+use serde::Deserialize;
 
 /// `[limits]`: bounds that hold for the whole process.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Limits {
     /// Sessions at one time over all routes, at least 1; `None` takes what the descriptor limit allows.
     pub connections: Option<usize>,
+    /// Flows of UDP routes at one time, at least 1; `None` takes what the descriptor limit allows.
+    pub flows: Option<usize>,
     /// How long a stop waits for the sessions that are left before it resets them. Zero resets at once.
     pub drain_timeout: Duration,
 }
 
 impl Default for Limits {
     fn default() -> Self {
-        Limits { connections: None, drain_timeout: Duration::from_secs(30) }
+        Limits { connections: None, flows: None, drain_timeout: Duration::from_secs(30) }
+    }
+}
+
+/// How many flows a UDP route may have, how long each lives, and what an answer may do.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct FlowLimits {
+    /// Flows at one time, at least 1.
+    pub most: usize,
+    /// What becomes of a new client while there are that many.
+    pub full: FlowsFull,
+    /// How long a flow lives without a datagram either way; more than zero.
+    pub idle: Duration,
+    /// Answers to each datagram of the client, after which the flow is done; `None` where only time can tell.
+    pub answers: Option<u32>,
+    /// How many times the bytes of a client it may be sent before it has shown, by a datagram after an answer, that it
+    /// is where it says it is (RFC 9000, section 8.1, has 3); `None` is no bound.
+    pub amplification: Option<u32>,
+}
+
+/// What becomes of a new client of a route whose flows are all in use.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum FlowsFull {
+    /// It takes the place of the flow that was idle longest.
+    #[default]
+    Evict,
+    /// Its datagrams are dropped.
+    Refuse,
+}
+
+/// Settings that fit what a UDP route carries. Each gives way to a key that is written out.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum FlowPreset {
+    /// Nothing is known of it. Two minutes without a datagram are what RFC 4787, REQ-5, asks for at the least.
+    #[default]
+    Any,
+    /// Questions with one answer each.
+    Dns,
+}
+
+impl FlowPreset {
+    /// The limits this preset stands for.
+    pub fn limits(self) -> FlowLimits {
+        let any = FlowLimits {
+            most: 10_000,
+            full: FlowsFull::Evict,
+            idle: Duration::from_secs(120),
+            answers: None,
+            amplification: None,
+        };
+        match self {
+            FlowPreset::Any => any,
+            // A resolver asks again after five seconds (resolv.conf(5)), and from another port.
+            FlowPreset::Dns => FlowLimits { idle: Duration::from_secs(10), answers: Some(1), ..any },
+        }
     }
 }
 
@@ -24,6 +84,8 @@ impl Default for Limits {
 pub struct Budget {
     /// Sessions at one time, two descriptors each; at least 1.
     pub connections: usize,
+    /// Flows at one time, one descriptor each; at least 1.
+    pub flows: usize,
     /// Pipes at one time, two descriptors each; zero means that nothing is spliced.
     pub pipes: usize,
     /// Processes whose end is waited for at one time, a descriptor each.
@@ -40,17 +102,32 @@ const MOST_PIPES: usize = 256;
 /// A machine with more services than this behind one proxy is looked after by the other means as well.
 const MOST_WATCHES: usize = 128;
 
-/// Shares `limit` descriptors out, of which `used` are open already, listeners included. `wanted` is what the
-/// configuration asks for; it is cut to what fits.
-pub fn budget(limit: usize, used: usize, wanted: Option<usize>) -> Budget {
+/// What a configuration asks for.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Wanted {
+    /// `limits.connections`
+    pub connections: Option<usize>,
+    /// `limits.flows`
+    pub flows: Option<usize>,
+    /// Whether a route carries UDP. Without one, flows keep a small share, for a reload may bring one.
+    pub udp: bool,
+}
+
+/// Shares `limit` descriptors out, of which `used` are open already, listeners included. What is wanted is cut to what
+/// fits.
+pub fn budget(limit: usize, used: usize, wanted: Wanted) -> Budget {
     let free = limit.saturating_sub(used);
     let reserve = (free / 8).clamp(LEAST_RESERVE, MOST_RESERVE);
     let free = free.saturating_sub(reserve);
+    let flows = (free / if wanted.udp { 4 } else { 16 }).max(1);
+    let flows = wanted.flows.map_or(flows, |wanted| wanted.min(free / 2)).max(1);
+    let free = free.saturating_sub(flows);
     // A tenth of the sessions may be streams at one moment.
     let pipes = (free / 20).min(MOST_PIPES);
     let watches = (free / 50).min(MOST_WATCHES);
     let fits = (free.saturating_sub(2 * pipes + watches) / 2).max(1);
-    Budget { connections: wanted.map_or(fits, |wanted| wanted.min(fits)).max(1), pipes, watches }
+    let connections = wanted.connections.map_or(fits, |wanted| wanted.min(fits)).max(1);
+    Budget { connections, flows, pipes, watches }
 }
 
 #[cfg(test)]
@@ -58,24 +135,30 @@ mod tests {
     use super::*;
 
     #[test]
-    fn sessions_pipes_watches_and_reserve_never_exceed_the_limit() {
+    fn all_together_never_exceed_the_limit() {
         for limit in [40, 64, 100, 256, 1024, 20_000, 1_048_576] {
-            let Budget { connections, pipes, watches } = budget(limit, 20, None);
-            assert!(
-                20 + 2 * connections + 2 * pipes + watches + LEAST_RESERVE <= limit,
-                "of {limit}: {connections}, {pipes} and {watches}"
-            );
+            for udp in [false, true] {
+                let it = budget(limit, 20, Wanted { udp, ..Wanted::default() });
+                let all = 2 * it.connections + it.flows + 2 * it.pipes + it.watches;
+                assert!(20 + all + LEAST_RESERVE <= limit, "of {limit}: {it:?}");
+            }
         }
     }
 
     #[test]
     fn what_the_configuration_asks_for_is_cut_to_what_fits() {
-        assert_eq!(budget(1024, 24, Some(10)).connections, 10);
-        assert!(budget(1024, 24, Some(10_000)).connections < 500);
+        let wanted = |count| Wanted { connections: Some(count), flows: Some(count), udp: true };
+        let Budget { connections, flows, .. } = budget(1024, 24, wanted(10));
+        assert_eq!((connections, flows), (10, 10));
+        let Budget { connections, flows, .. } = budget(1024, 24, wanted(10_000));
+        assert!(connections < 500 && flows < 500, "{connections} and {flows}");
     }
 
     #[test]
-    fn even_a_hopeless_limit_leaves_one_session() {
-        assert_eq!(budget(16, 20, None), Budget { connections: 1, pipes: 0, watches: 0 });
+    fn even_a_hopeless_limit_leaves_one_of_each() {
+        assert_eq!(
+            budget(16, 20, Wanted::default()),
+            Budget { connections: 1, flows: 1, pipes: 0, watches: 0 }
+        );
     }
 }

@@ -148,7 +148,7 @@ impl Reloader {
 
 /// Why each address could not be bound, with the holder named.
 pub fn diagnose(failures: &[BindFailure]) -> Vec<diagnosis::BindFinding> {
-    let errors: Vec<_> = failures.iter().map(|it| (it.address, &it.error)).collect();
+    let errors: Vec<_> = failures.iter().map(|it| (it.address, it.protocol.into(), &it.error)).collect();
     let findings = diagnosis::bind_failures(&errors);
     findings.into_iter().zip(failures).map(|(finding, it)| finding.for_route(it.route.to_string())).collect()
 }

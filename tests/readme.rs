@@ -13,7 +13,10 @@ use std::process::Command;
 use std::time::Duration;
 
 use loopgate::ledger::Record;
-use loopgate::outcome::{Attempt, Cause, End, Flow, Kernel, Outcome, Phase, Side, Timing, Traffic, Way};
+use loopgate::outcome::{
+    Attempt, Cause, Datagrams, DropReason, Drops, End, Flow, Kernel, Outcome, Phase, Side, Timing, Traffic,
+    Way,
+};
 use loopgate::plan;
 
 fn root() -> &'static Path {
@@ -50,6 +53,8 @@ fn full(end: End) -> Record {
     let second = Duration::from_secs(1);
     let [client, target] = [51324, 3000].map(|port| SocketAddr::from(([127, 0, 0, 1], port)));
     let lossy = Flow { read: 2, delivered: 1 };
+    let mut drops = Drops::default();
+    drops.add(DropReason::TooBig, 1);
     Record {
         route: "web".into(),
         target: "localhost:3000".into(),
@@ -63,6 +68,12 @@ fn full(end: End) -> Record {
             traffic: Traffic { up: lossy, down: lossy },
             timing: Timing { connect: Some(second), first_byte: Some(second), total: second },
             way: Way::Splice,
+            datagrams: Some(Box::new(Datagrams {
+                up_dropped: drops,
+                down_dropped: drops,
+                target_dropped: 1,
+                ..Datagrams::default()
+            })),
             kernel: Some(Kernel::default()),
             hint: None,
         },
@@ -117,6 +128,15 @@ fn the_table_of_causes_says_whose_trouble_each_is() {
 
     assert_eq!(told, wanted);
     assert!(rows.iter().all(|row| !row[4].is_empty()), "each has a remedy");
+}
+
+#[test]
+fn the_table_of_dropped_datagrams_names_every_reason() {
+    let wanted = DropReason::ALL.map(|why| why.code().to_owned()).to_vec();
+
+    let rows = table("dropped");
+
+    assert_eq!(rows.iter().map(|row| words(&row[0]).concat()).collect::<Vec<_>>(), wanted);
 }
 
 #[test]

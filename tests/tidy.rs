@@ -143,7 +143,10 @@ fn the_example_shows_every_key_and_no_other() {
     let mut shown = BTreeSet::new();
     for line in example().lines() {
         if let Some(header) = line.strip_prefix('[') {
-            table = header.trim_end_matches(']').replace("routes.web", "routes.NAME");
+            table = header
+                .trim_end_matches(']')
+                .replace("routes.web", "routes.NAME")
+                .replace("routes.dns", "routes.NAME");
         } else if let Some(key) = key_of(line) {
             shown.insert(format!("{table}.{key}"));
         }
@@ -155,7 +158,8 @@ fn the_example_shows_every_key_and_no_other() {
 
 #[test]
 fn what_the_example_shows_is_the_default() {
-    let least = "[routes.web]\nlisten = \"127.0.0.1:62893\"\ntarget = \"127.0.0.1:3000\"\n";
+    let least = "[routes.web]\nlisten = \"127.0.0.1:62893\"\ntarget = \"127.0.0.1:3000\"\n\
+                 [routes.dns]\nlisten = \"127.0.0.1:5353\"\ntarget = \"127.0.0.1:53\"\nprotocol = \"udp\"\n";
 
     let shown =
         plan::parse("config.example.toml", &example(), &[]).unwrap_or_else(|problems| panic!("{problems}"));

@@ -1,6 +1,6 @@
 //! Where something listens and where it is dialled, as a user writes it ⇄ as a type.
 //!
-//! No name is resolved here: that is `transport`'s, at the time of the dial. Port ranges, Unix sockets, UDP and IPv6
+//! No name is resolved here: that is `transport`'s, at the time of the dial. Port ranges, Unix sockets and IPv6
 //! zones are not here yet and are answered as such.
 
 mod listen;
@@ -17,6 +17,28 @@ pub use unix::UnixName;
 
 use std::fmt;
 use std::net::{IpAddr, SocketAddr};
+
+use serde::Deserialize;
+
+/// What a route carries.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Protocol {
+    /// Connections, each a stream of bytes both ways.
+    #[default]
+    Tcp,
+    /// Datagrams, each whole and alone.
+    Udp,
+}
+
+impl fmt::Display for Protocol {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Protocol::Tcp => "tcp",
+            Protocol::Udp => "udp",
+        })
+    }
+}
 
 /// A host as the user wrote it: a literal address, or a name that is looked up at each dial that needs it.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]

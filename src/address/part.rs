@@ -76,7 +76,10 @@ pub(super) fn refuse_other_forms(text: &str) -> Result<(), Misread> {
         return Err(Misread::new("the address is empty", r#"write a host and a port, as "127.0.0.1:3000""#));
     }
     if text.ends_with("/udp") || text.starts_with("udp://") {
-        return Err(Misread::not_yet("udp routes", "leave udp out to forward tcp"));
+        let what = format!("{} has the protocol in it", quoted(text));
+        let instead =
+            "leave it out, and write protocol = \"udp\" in the route; on the command line, as 5353:53/udp";
+        return Err(Misread::new(what, instead));
     }
     if let Some((_, rest)) = text.split_once("://") {
         let authority = rest.split(['/', '?', '#']).next().unwrap_or(rest);

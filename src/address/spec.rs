@@ -1,4 +1,4 @@
-//! A route as the command line writes it, `[bind:]port:[host:]port`, as `ssh -L` spells it.
+//! A route as the command line writes it, `[bind:]port:[host:]port`, as `ssh -L` spells it; `/udp` behind it for UDP.
 //!
 //! One difference, on purpose: an empty or `*` bind is refused, because in ssh it opens the port to the world and here
 //! that is written out. Settings have no short form; they are the configuration's.
@@ -7,7 +7,7 @@ use std::fmt;
 use std::str::FromStr;
 
 use super::part::{is_number, refuse_other_forms};
-use super::{ListenAddress, TargetAddress};
+use super::{ListenAddress, Protocol, TargetAddress};
 use crate::units::{Misread, quoted};
 
 /// A route from the command line: where it listens and what it dials. It prints in full, with all four parts.
@@ -17,6 +17,8 @@ pub struct Spec {
     pub listen: ListenAddress,
     /// What is dialled; 127.0.0.1 where no host was written.
     pub target: TargetAddress,
+    /// What it carries; TCP where nothing was written.
+    pub protocol: Protocol,
 }
 
 impl FromStr for Spec {
@@ -29,6 +31,11 @@ impl FromStr for Spec {
             let what = format!("{} is a file, not a route", quoted(text));
             return Err(Misread::new(what, format!("name it with -c: loopgate run -c {}", bare(text))));
         }
+        let (text, protocol) = match text.rsplit_once('/') {
+            Some((rest, "udp")) => (rest, Protocol::Udp),
+            Some((rest, "tcp")) => (rest, Protocol::Tcp),
+            _ => (text, Protocol::Tcp),
+        };
         refuse_other_forms(text)?;
         if text.contains('/') {
             return Err(Misread::not_yet("unix sockets", "write ports, as 8080:3000"));
@@ -53,13 +60,17 @@ impl FromStr for Spec {
                 format!("write 0.0.0.0:{rest} for every address, {rest} for this machine"),
             ));
         }
-        Ok(Spec { listen: end(bind, listen_port)?, target: end(host, target_port)? })
+        Ok(Spec { listen: end(bind, listen_port)?, target: end(host, target_port)?, protocol })
     }
 }
 
 impl fmt::Display for Spec {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}:{}", self.listen, self.target)
+        write!(f, "{}:{}", self.listen, self.target)?;
+        match self.protocol {
+            Protocol::Tcp => Ok(()),
+            Protocol::Udp => f.write_str("/udp"),
+        }
     }
 }
 
@@ -143,6 +154,15 @@ mod tests {
     }
 
     #[test]
+    fn udp_is_written_behind_the_route() {
+        assert_eq!(read("5353:53/udp"), "127.0.0.1:5353:127.0.0.1:53/udp");
+        assert_eq!(read("[::1]:5353:[::1]:53/udp"), "[::1]:5353:[::1]:53/udp");
+        assert_eq!(read("8080:3000/tcp"), "127.0.0.1:8080:127.0.0.1:3000");
+        assert!(told("53/udp").starts_with(r#""53" names no target"#));
+        assert!(told("8080:3000/sctp").contains("unix sockets"));
+    }
+
+    #[test]
     fn an_open_bind_is_written_out() {
         assert_eq!(
             told(":8080:3000"),
@@ -167,7 +187,6 @@ mod tests {
         assert!(told("localhost:3000").starts_with(r#""localhost" is not a port"#));
         assert!(told("8080:db:99999").starts_with(r#""99999" is not a port"#));
         assert!(told("8080::3000").starts_with(r#""8080::3000" has an empty host; leave it out: 8080:3000"#));
-        assert!(told("8080:3000/udp").starts_with("not supported yet: udp routes"));
         assert!(told("8000-8010:3000").starts_with("not supported yet: port ranges"));
         assert!(told("8080:/run/x.sock").starts_with("not supported yet: unix sockets"));
         assert!(told("8080:0").starts_with("port 0 cannot be dialled"));

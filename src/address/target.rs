@@ -105,7 +105,7 @@ mod tests {
     fn what_is_no_address_is_told_what_it_is() {
         assert!(told("http://localhost:3000/x").ends_with(r#"write host and port alone: "localhost:3000""#));
         assert!(told("unix:/run/x.sock").starts_with("not supported yet: unix sockets"));
-        assert!(told("53/udp").starts_with("not supported yet: udp routes"));
+        assert!(told("53/udp").starts_with(r#""53/udp" has the protocol in it"#));
         assert!(told("h:8000-8010").starts_with("not supported yet: port ranges"));
         assert!(told("127.0.0.256:80").contains("is not an IPv4 address"));
         assert!(told("0.0.0.0:80").ends_with(r#"write "127.0.0.1:80" for this machine"#));

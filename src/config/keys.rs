@@ -20,16 +20,33 @@ pub(super) enum Section {
 }
 
 /// A route's own keys first, then its settings, which `[defaults]` takes as well.
-const ROUTE: [&str; 8] =
-    ["listen", "target", "protocol", "connect_timeout", "wait_for_target", "source", "bind", "reset_linger"];
+const ROUTE: [&str; 14] = [
+    "listen",
+    "target",
+    "protocol",
+    "connect_timeout",
+    "wait_for_target",
+    "source",
+    "bind",
+    "reset_linger",
+    "preset",
+    "max_flows",
+    "flows_full",
+    "idle_timeout",
+    "answers",
+    "max_amplification",
+];
 const DEFAULTS: &[&str] = ROUTE.split_at(2).1;
 
 /// The words of other programs for a key of ours.
-const ALIASES: [(&[&str], &str); 4] = [
+const ALIASES: [(&[&str], &str); 7] = [
     (&["remote", "upstream", "backend", "server", "to", "forward", "dest", "destination"], "target"),
     (&["local", "from", "address", "listen_addr", "port"], "listen"),
     (&["timeout", "dial_timeout"], "connect_timeout"),
     (&["maxconn", "max_connections"], "connections"),
+    (&["udp_timeout", "proxy_timeout", "session_timeout", "ttl"], "idle_timeout"),
+    (&["max_sessions", "udp_max_connections"], "max_flows"),
+    (&["proxy_responses", "responses"], "answers"),
 ];
 
 impl Section {
@@ -40,7 +57,7 @@ impl Section {
             Section::Top => &["defaults", "routes", "limits", "log"],
             Section::Defaults => DEFAULTS,
             Section::Route => &ROUTE,
-            Section::Limits => &["connections", "drain_timeout"],
+            Section::Limits => &["connections", "flows", "drain_timeout"],
             Section::Log => &["format", "level"],
         }
     }

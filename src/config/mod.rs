@@ -20,8 +20,9 @@ pub(crate) use problem::bare_or_quoted;
 
 use toml::de::DeTable;
 
-use crate::address::{ListenAddress, SourceAddress, TargetAddress};
+use crate::address::{ListenAddress, Protocol, SourceAddress, TargetAddress};
 use crate::ledger::{LogFormat, LogLevel};
+use crate::limits::{FlowPreset, FlowsFull};
 use crate::transport::BindPolicy;
 use crate::units::TimeSpan;
 use keys::Section;
@@ -46,11 +47,18 @@ pub(crate) struct Config {
 /// The settings of a route, or of `[defaults]`.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Settings {
+    pub(crate) protocol: Option<Written<Protocol>>,
     pub(crate) connect_timeout: Option<Written<TimeSpan>>,
     pub(crate) wait_for_target: Option<Written<TimeSpan>>,
     pub(crate) source: Option<Vec<Written<SourceAddress>>>,
     pub(crate) bind: Option<Written<BindPolicy>>,
     pub(crate) reset_linger: Option<Written<TimeSpan>>,
+    pub(crate) preset: Option<Written<FlowPreset>>,
+    pub(crate) max_flows: Option<Written<usize>>,
+    pub(crate) flows_full: Option<Written<FlowsFull>>,
+    pub(crate) idle_timeout: Option<Written<TimeSpan>>,
+    pub(crate) answers: Option<Written<usize>>,
+    pub(crate) max_amplification: Option<Written<usize>>,
 }
 
 /// `[routes.NAME]`
@@ -66,6 +74,7 @@ pub(crate) struct WrittenRoute {
 #[derive(Debug, Default)]
 pub(crate) struct WrittenLimits {
     pub(crate) connections: Option<Written<usize>>,
+    pub(crate) flows: Option<Written<usize>>,
     pub(crate) drain_timeout: Option<Written<TimeSpan>>,
 }
 
@@ -100,9 +109,9 @@ pub(crate) fn read(text: &str, problems: &mut Vec<Problem>) -> Option<Config> {
 }
 
 fn read_limits(table: &mut Table<'_, '_>) -> WrittenLimits {
-    let count = table.value::<leaf::Count>("connections");
     WrittenLimits {
-        connections: count.map(|count| Written { value: count.value.0, place: count.place }),
+        connections: table.count("connections"),
+        flows: table.count("flows"),
         drain_timeout: table.time("drain_timeout", table::AtLeast::Zero, "24h"),
     }
 }

@@ -2,8 +2,6 @@
 //!
 //! One route at a time: what two routes mean together is the plan's.
 
-use serde::Deserialize;
-use serde::de::{Deserializer, Error};
 use toml::Spanned;
 use toml::de::DeValue;
 
@@ -11,7 +9,6 @@ use super::keys::Section;
 use super::problem::{Place, Problem, bare_or_quoted};
 use super::table::{AtLeast, Table};
 use super::{Settings, WrittenRoute};
-use crate::units::Misread;
 
 /// The longest name of a route, in characters.
 const MAX_NAME: usize = 64;
@@ -63,13 +60,19 @@ fn route<'t>(
 
 /// The settings of a route or of `[defaults]`.
 pub(super) fn settings(table: &mut Table<'_, '_>) -> Settings {
-    table.word::<Protocol>("protocol");
     Settings {
+        protocol: table.word("protocol"),
         connect_timeout: table.time("connect_timeout", AtLeast::MoreThanZero, "1h"),
         wait_for_target: table.time("wait_for_target", AtLeast::Zero, "1h"),
         source: table.list("source"),
         bind: table.word("bind"),
         reset_linger: table.time("reset_linger", AtLeast::Zero, "1h"),
+        preset: table.word("preset"),
+        max_flows: table.count("max_flows"),
+        flows_full: table.word("flows_full"),
+        idle_timeout: table.time("idle_timeout", AtLeast::MoreThanZero, "24h"),
+        answers: table.count("answers"),
+        max_amplification: table.count("max_amplification"),
     }
 }
 
@@ -94,21 +97,4 @@ fn wrong_name(name: &str) -> Option<String> {
         return Some(format!("a name cannot have {wrong:?} in it"));
     }
     (name.len() > MAX_NAME).then(|| format!("this name has {} characters", name.len()))
-}
-
-/// What a route carries. There is one answer yet, so nothing keeps it.
-enum Protocol {
-    Tcp,
-}
-
-impl<'de> Deserialize<'de> for Protocol {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        match String::deserialize(deserializer)?.as_str() {
-            "tcp" => Ok(Protocol::Tcp),
-            "udp" => {
-                Err(D::Error::custom(Misread::not_yet("udp routes", "write \"tcp\", or leave protocol out")))
-            }
-            other => Err(D::Error::unknown_variant(other, &["tcp"])),
-        }
-    }
 }

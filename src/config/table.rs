@@ -10,7 +10,7 @@ use toml::de::{DeTable, DeValue};
 
 use super::Written;
 use super::keys::{self, Section};
-use super::leaf::{Wrong, decode, decode_word, kind};
+use super::leaf::{Count, Wrong, decode, decode_word, kind};
 use super::problem::{Place, Problem, bare_or_quoted};
 use crate::units::TimeSpan;
 
@@ -88,6 +88,12 @@ impl<'t> Table<'t, '_> {
     pub(super) fn word<T: for<'de> Deserialize<'de>>(&mut self, key: &'static str) -> Option<Written<T>> {
         let value = self.get(key)?;
         self.written(key, value, decode_word)
+    }
+
+    /// A whole number of 1 or more.
+    pub(super) fn count(&mut self, key: &'static str) -> Option<Written<usize>> {
+        let count = self.value::<Count>(key)?;
+        Some(Written { value: count.value.0, place: count.place })
     }
 
     /// A time within bounds; `most` is spelt as in the answer to a longer one.

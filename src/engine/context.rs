@@ -7,6 +7,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::lookout::Lookout;
 use super::targets::{Target, Targets};
+use super::udp::Udp;
 use super::workers::Workers;
 use crate::ledger::Ledger;
 use crate::plan::Route;
@@ -22,6 +23,7 @@ pub(super) struct Context {
     pub(super) cut: CancellationToken,
     pub(super) workers: Workers,
     pub(super) targets: Arc<Targets>,
+    pub(super) udp: Udp,
     /// Dropped with the engine.
     pub(super) _lookout: Lookout,
 }

@@ -16,6 +16,7 @@ const LAST_WORDS: Duration = Duration::from_secs(2);
 
 /// Waits up to `patience` until nobody is left, then cuts. Says how many were cut.
 pub(super) async fn drain(cx: &Arc<Context>, patience: Duration) -> usize {
+    cx.udp.drain();
     let left = sessions(cx);
     if left > 0 {
         tracing::info!("stopping: waiting up to {} for {}", Seconds(patience), counted(left));
@@ -45,10 +46,11 @@ pub(super) async fn drain(cx: &Arc<Context>, patience: Duration) -> usize {
 /// Resets every session that is left.
 pub(super) fn cut(cx: &Context) {
     cx.cut.cancel();
+    cx.udp.cut();
 }
 
 fn sessions(cx: &Context) -> usize {
-    cx.most_sessions as usize - cx.slots.available_permits()
+    cx.most_sessions as usize - cx.slots.available_permits() + cx.udp.flows()
 }
 
 fn counted(sessions: usize) -> String {
@@ -59,4 +61,5 @@ fn counted(sessions: usize) -> String {
 async fn all_gone(cx: &Context) {
     // It fails only on a closed semaphore, which this one never is.
     let _ = cx.slots.acquire_many(cx.most_sessions).await;
+    cx.udp.all_gone().await;
 }

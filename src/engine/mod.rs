@@ -6,10 +6,12 @@
 mod clerk;
 mod context;
 mod drain;
+mod flow;
 mod health;
 mod listener;
 mod lookout;
 mod looks;
+mod opened;
 mod ports;
 mod session;
 mod settings;
@@ -19,6 +21,7 @@ mod supervisor;
 mod targets;
 mod tell;
 mod troubles;
+mod udp;
 mod workers;
 
 use std::fmt;
@@ -30,6 +33,7 @@ use std::time::Duration;
 use tokio::sync::{Notify, Semaphore, mpsc, oneshot};
 use tokio_util::sync::CancellationToken;
 
+use crate::address::Protocol;
 use crate::ledger::Ledger;
 use crate::plan::{Change, RouteName, Routes};
 use clerk::Vigils;
@@ -52,6 +56,8 @@ pub enum Source {
 pub struct BindFailure {
     /// The route that wants it.
     pub route: RouteName,
+    /// What it carries.
+    pub protocol: Protocol,
     /// The address as written.
     pub address: SocketAddr,
     /// What bind(2) or listen(2) said.
@@ -112,7 +118,9 @@ pub struct Declared {
 pub fn start(settings: Settings, ledger: Arc<Ledger>) -> io::Result<Handle> {
     let most = settings.budget.connections.clamp(1, u32::MAX as usize / 2).min(Semaphore::MAX_PERMITS);
     let (targets, lookout) = watch_targets(settings.budget.watches)?;
+    let beside = tokio::runtime::Handle::current();
     let cx = Arc::new(Context {
+        udp: udp::Udp::new(settings.workers, settings.budget.flows, ledger.clone(), beside),
         ledger,
         slots: Arc::new(Semaphore::new(most)),
         most_sessions: most as u32,

@@ -6,25 +6,33 @@ use std::os::fd::OwnedFd;
 use std::sync::Arc;
 
 use super::BindFailure;
+use crate::address::Protocol;
 use crate::plan::{Route, RouteName, Routes};
 use crate::transport::{self, BindPolicy};
 
-/// What identifies a listener over reloads: its address. With port 0 there are as many sockets as places that say so.
+/// What identifies a listener over reloads: its protocol and address. With port 0 there are as many sockets as places
+/// that say so.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub(super) enum Port {
-    /// An address that was written out.
-    Fixed(SocketAddr),
-    /// The n-th address of a route, whose port the kernel chooses.
-    Chosen(SocketAddr, RouteName, usize),
+pub(super) struct Port {
+    pub(super) protocol: Protocol,
+    address: SocketAddr,
+    /// Where the kernel chooses the port: the route, and which of its addresses.
+    chosen: Option<(RouteName, usize)>,
 }
 
 impl Port {
     /// The address to bind.
     pub(super) fn address(&self) -> SocketAddr {
-        match self {
-            Port::Fixed(address) | Port::Chosen(address, ..) => *address,
-        }
+        self.address
     }
+}
+
+/// A socket we hold, with its address.
+#[derive(Clone, Copy)]
+pub(super) struct Holder<'a> {
+    pub(super) protocol: Protocol,
+    pub(super) address: SocketAddr,
+    pub(super) socket: &'a OwnedFd,
 }
 
 /// Every port that `routes` want, with its route.
@@ -33,11 +41,8 @@ pub(super) fn wanted(routes: &Routes) -> Vec<(Port, Arc<Route>)> {
         let route = route.clone();
         let listen = route.listen.clone();
         listen.into_iter().enumerate().map(move |(n, address)| {
-            let port = match address.port() {
-                0 => Port::Chosen(address, route.name.clone(), n),
-                _ => Port::Fixed(address),
-            };
-            (port, route.clone())
+            let chosen = (address.port() == 0).then(|| (route.name.clone(), n));
+            (Port { protocol: route.carries.protocol(), address, chosen }, route.clone())
         })
     };
     routes.values().flat_map(ports).collect()
@@ -63,27 +68,32 @@ pub(super) struct Unbound {
 /// Nobody can connect before every bind is done, so a refusal has cost no client anything.
 pub(super) fn bind_all(
     new: Vec<(Port, Arc<Route>)>,
-    leaving: &[(SocketAddr, &OwnedFd)],
+    leaving: &[Holder<'_>],
 ) -> Result<(Vec<Bound>, Vec<Unbound>), Vec<BindFailure>> {
     let (mut bound, mut unbound, mut failures) = (Vec::<Bound>::new(), Vec::new(), Vec::new());
     for (port, route) in new {
-        let overlapping: Vec<_> = overlaps(port.address(), leaving.iter().copied()).collect();
-        match bind_shared(port.address(), &overlapping) {
+        let overlapping: Vec<_> = overlaps(&port, leaving).collect();
+        match bind_shared(&port, &overlapping) {
             Ok(socket) => bound.push(Bound { port, route, socket }),
             Err(error) => refuse(port, route, error, &mut unbound, &mut failures),
         }
     }
     let mut open = Vec::new();
     for it in bound {
-        let answer = transport::listen(&it.socket).and_then(|()| transport::share_port(&it.socket, false));
+        let listens = match it.port.protocol {
+            Protocol::Tcp => transport::listen(&it.socket),
+            // A datagram needs nobody's consent: it has been listening since it was bound.
+            Protocol::Udp => Ok(()),
+        };
+        let answer = listens.and_then(|()| transport::share_port(&it.socket, false));
         match answer {
             Ok(()) => open.push(it),
             Err(error) => refuse(it.port, it.route, error, &mut unbound, &mut failures),
         }
     }
-    for (_, holder) in leaving {
+    for holder in leaving {
         // Clearing an option of a live socket does not fail; were it left on, only a second instance could share.
-        let _ = transport::share_port(holder, false);
+        let _ = transport::share_port(holder.socket, false);
     }
     if failures.is_empty() { Ok((open, unbound)) } else { Err(failures) }
 }
@@ -98,29 +108,31 @@ fn refuse(
     match route.bind {
         BindPolicy::Retry => unbound.push(Unbound { port, route, error }),
         BindPolicy::Strict => {
-            failures.push(BindFailure { route: route.name.clone(), address: port.address(), error });
+            let Port { protocol, address, .. } = port;
+            failures.push(BindFailure { route: route.name.clone(), protocol, address, error });
         }
     }
 }
 
-fn bind_shared(address: SocketAddr, overlapping: &[&OwnedFd]) -> io::Result<OwnedFd> {
+fn bind_shared(port: &Port, overlapping: &[&OwnedFd]) -> io::Result<OwnedFd> {
     for holder in overlapping {
         transport::share_port(holder, true)?;
     }
-    transport::bind(address, !overlapping.is_empty())
+    match port.protocol {
+        Protocol::Tcp => transport::bind(port.address, !overlapping.is_empty()),
+        Protocol::Udp => transport::bind_datagrams(port.address, !overlapping.is_empty()),
+    }
 }
 
-/// Sockets whose address covers `address` or is covered by it. Ours are v6only, so the families never meet.
-fn overlaps<'a>(
-    address: SocketAddr,
-    holders: impl Iterator<Item = (SocketAddr, &'a OwnedFd)>,
-) -> impl Iterator<Item = &'a OwnedFd> {
+/// Sockets whose address covers that of `port` or is covered by it. Ours are v6only, so the families never meet.
+fn overlaps<'a>(port: &Port, holders: &[Holder<'a>]) -> impl Iterator<Item = &'a OwnedFd> {
     let covers = |a: IpAddr, b: IpAddr| a.is_unspecified() || b.is_unspecified() || a == b;
-    holders
-        .filter(move |(held, _)| {
-            held.port() == address.port()
-                && held.is_ipv4() == address.is_ipv4()
-                && covers(held.ip(), address.ip())
-        })
-        .map(|(_, socket)| socket)
+    let (protocol, address) = (port.protocol, port.address);
+    let meets = move |held: &&Holder<'a>| {
+        held.protocol == protocol
+            && held.address.port() == address.port()
+            && held.address.is_ipv4() == address.is_ipv4()
+            && covers(held.address.ip(), address.ip())
+    };
+    holders.iter().filter(meets).map(|held| held.socket)
 }

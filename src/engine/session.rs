@@ -158,6 +158,7 @@ impl Trip {
                 total: started.elapsed(),
             },
             way: entry.meter().way(),
+            datagrams: None,
             kernel: self.kernel,
             hint: self.hint,
         }

@@ -1,6 +1,7 @@
 //! How an engine is made: its threads and its share of the descriptors.
 
-use crate::limits::{self, Budget};
+use crate::address::Protocol;
+use crate::limits::{self, Budget, Limits, Wanted};
 use crate::plan::Plan;
 use crate::probe;
 
@@ -19,6 +20,9 @@ const OWN: usize = 5;
 /// Of each worker's runtime: its poller twice, its wake-up, its end of the signals.
 const OWN_PER_WORKER: usize = 4;
 
+/// Of each worker's loop for datagrams, where a route carries UDP: its poller and its wake-up.
+const OWN_PER_LOOP: usize = 2;
+
 impl Settings {
     /// One worker for each core this process may use, and as many sessions as the descriptors allow that are free now,
     /// at most `limits.connections` of `plan`. It changes no limit of the process.
@@ -28,7 +32,9 @@ impl Settings {
         // Without a limit, a quarter of what can be counted leaves room for every sum.
         let limit = descriptors.soft.and_then(|limit| limit.try_into().ok()).unwrap_or(usize::MAX / 4);
         let used = descriptors.used.unwrap_or(0) as usize + OWN + of_engine(plan, workers);
-        Settings { workers, budget: limits::budget(limit, used, plan.limits.connections) }
+        let Limits { connections, flows, .. } = plan.limits;
+        let wanted = Wanted { connections, flows, udp: has_udp(plan) };
+        Settings { workers, budget: limits::budget(limit, used, wanted) }
     }
 
     /// The fewest descriptors with which an engine as [`Settings::fitting`] makes it can carry one session.
@@ -43,5 +49,10 @@ fn workers() -> usize {
 
 fn of_engine(plan: &Plan, workers: usize) -> usize {
     let listeners: usize = plan.routes.values().map(|route| route.listen.len()).sum();
-    listeners + OWN_PER_WORKER * workers
+    let per_loop = if has_udp(plan) { OWN_PER_LOOP } else { 0 };
+    listeners + (OWN_PER_WORKER + per_loop) * workers
+}
+
+fn has_udp(plan: &Plan) -> bool {
+    plan.routes.values().any(|route| route.carries.protocol() == Protocol::Udp)
 }

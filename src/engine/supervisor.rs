@@ -1,19 +1,19 @@
 //! Owns every listener. A declaration is a transaction: bind what is new, then swap, then retire.
 
 use std::collections::BTreeMap;
-use std::net::SocketAddr;
-use std::os::fd::OwnedFd;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::{MissedTickBehavior, interval};
 
-use super::context::{Context, Serving};
-use super::listener::Listener;
-use super::ports::{self, Bound, Port, Unbound};
+use super::context::Context;
+use super::opened::Opened;
+use super::ports::{self, Bound, Holder, Port, Unbound};
 use super::targets::Seconds;
+use super::udp::UdpListener;
 use super::{BindFailure, Declared, Listening, Refused, Source, drain};
+use crate::address::Protocol;
 use crate::diagnosis::{self, BindFinding};
 use crate::plan::{Route, Routes, diff};
 
@@ -33,7 +33,9 @@ pub(super) enum Order {
 pub(super) struct Supervisor {
     cx: Arc<Context>,
     sources: BTreeMap<Source, Routes>,
-    listeners: BTreeMap<Port, Listener>,
+    listeners: BTreeMap<Port, Opened>,
+    /// Listeners that are retired and that flows still answer through.
+    lingering: BTreeMap<Port, UdpListener>,
     retries: BTreeMap<Port, Retry>,
     /// The worker whose turn it is to take a listener.
     turn: usize,
@@ -53,6 +55,7 @@ impl Supervisor {
             cx,
             sources: BTreeMap::new(),
             listeners: BTreeMap::new(),
+            lingering: BTreeMap::new(),
             retries: BTreeMap::new(),
             turn: 0,
         }
@@ -67,6 +70,7 @@ impl Supervisor {
                 _ = tick.tick() => {
                     self.cx.ledger.settle(Instant::now());
                     self.retry();
+                    self.close_what_lingered().await;
                     continue;
                 }
             };
@@ -93,13 +97,15 @@ impl Supervisor {
         let before = sources.insert(source, routes.clone()).unwrap_or_default();
         let wanted: BTreeMap<Port, Arc<Route>> = sources.values().flat_map(ports::wanted).collect();
 
-        let new = wanted.iter().filter(|(port, _)| !self.listeners.contains_key(port));
+        let is_held = |port: &Port| self.listeners.contains_key(port) || self.lingering.contains_key(port);
+        let new = wanted.iter().filter(|(port, _)| !is_held(port));
         let new = new.map(|(port, route)| (port.clone(), route.clone())).collect();
         let (bound, unbound) = ports::bind_all(new, &self.leaving(&wanted)).map_err(Refused::Bind)?;
         let mut opened = self.open(bound).map_err(|failure| Refused::Bind(vec![failure]))?;
 
         // From here on nothing can fail.
         self.sources = sources;
+        self.revive(&wanted);
         self.swap(&wanted);
         self.listeners.append(&mut opened);
         self.postpone(unbound, &wanted);
@@ -111,29 +117,61 @@ impl Supervisor {
         })
     }
 
-    /// Every socket we hold that nobody wants any more, with its address.
-    fn leaving(&self, wanted: &BTreeMap<Port, Arc<Route>>) -> Vec<(SocketAddr, &OwnedFd)> {
-        let unwanted = self.listeners.iter().filter(|(port, _)| !wanted.contains_key(port));
-        unwanted.map(|(_, it)| (it.address, it.socket())).collect()
+    /// Every socket we hold that nobody wants any more.
+    fn leaving(&self, wanted: &BTreeMap<Port, Arc<Route>>) -> Vec<Holder<'_>> {
+        let is_unwanted = |port: &Port| !wanted.contains_key(port);
+        let unwanted = self.listeners.iter().filter(|(port, _)| is_unwanted(port)).map(|(_, it)| it.holder());
+        let lingering = self.lingering.iter().filter(|(port, _)| is_unwanted(port));
+        unwanted.chain(lingering.map(|(_, it)| it.holder())).collect()
     }
 
-    fn open(&mut self, bound: Vec<Bound>) -> Result<BTreeMap<Port, Listener>, BindFailure> {
+    fn open(&mut self, bound: Vec<Bound>) -> Result<BTreeMap<Port, Opened>, BindFailure> {
         let mut opened = BTreeMap::new();
-        for Bound { port, route, socket } in bound {
-            let serving = Serving::new(&route, &self.cx.targets);
-            self.turn = (self.turn + 1) % self.cx.workers.count();
-            let listener = Listener::start(socket, serving, &self.cx, self.turn)
-                .map_err(|error| BindFailure { route: route.name.clone(), address: port.address(), error })?;
+        let mut route_before = None;
+        for it in bound {
+            let (port, route) = (it.port.clone(), it.route.name.clone());
+            // All listeners of a UDP route belong to one loop, so that they share one table of flows.
+            if port.protocol == Protocol::Tcp || route_before.as_ref() != Some(&route) {
+                self.turn = (self.turn + 1) % self.cx.workers.count();
+            }
+            route_before = Some(route.clone());
+            let listener = Opened::start(it, &self.cx, self.turn).map_err(|error| BindFailure {
+                route,
+                protocol: port.protocol,
+                address: port.address(),
+                error,
+            })?;
             opened.insert(port, listener);
         }
         Ok(opened)
+    }
+
+    /// A retired listener that is wanted again was never gone.
+    fn revive(&mut self, wanted: &BTreeMap<Port, Arc<Route>>) {
+        let back: Vec<Port> =
+            self.lingering.keys().filter(|port| wanted.contains_key(port)).cloned().collect();
+        for port in back {
+            if let Some(listener) = self.lingering.remove(&port) {
+                self.listeners.insert(port, Opened::Udp(listener));
+            }
+        }
+    }
+
+    async fn close_what_lingered(&mut self) {
+        let over = |(_, listener): &(&Port, &UdpListener)| !listener.has_flows();
+        let over: Vec<Port> = self.lingering.iter().filter(over).map(|(port, _)| port.clone()).collect();
+        for port in over {
+            if let Some(listener) = self.lingering.remove(&port) {
+                listener.close().await;
+            }
+        }
     }
 
     /// Hands the listeners that stay to the routes that want them now.
     fn swap(&self, wanted: &BTreeMap<Port, Arc<Route>>) {
         for (port, listener) in &self.listeners {
             if let Some(route) = wanted.get(port) {
-                listener.serve(Serving::new(route, &self.cx.targets));
+                listener.serve(route, &self.cx);
             }
         }
     }
@@ -143,15 +181,15 @@ impl Supervisor {
             self.listeners.keys().filter(|port| !wanted.contains_key(port)).cloned().collect();
         for port in unwanted {
             if let Some(listener) = self.listeners.remove(&port) {
-                listener.retire().await;
+                self.lingering.extend(listener.retire().await.map(|lingering| (port, lingering)));
             }
         }
     }
 
     async fn retire_all(&mut self) {
         self.retries.clear();
-        while let Some((_, listener)) = self.listeners.pop_first() {
-            listener.retire().await;
+        while let Some((port, listener)) = self.listeners.pop_first() {
+            self.lingering.extend(listener.retire().await.map(|lingering| (port, lingering)));
         }
     }
 
@@ -209,7 +247,7 @@ impl Supervisor {
         for (port, listener) in &self.listeners {
             if let Some(route) = wanted.get(port) {
                 let place = route.listen.iter().position(|address| *address == port.address());
-                let listening = Listening { route: route.name.clone(), address: listener.address };
+                let listening = Listening { route: route.name.clone(), address: listener.address() };
                 all.push((place.unwrap_or(0), listening));
             }
         }
@@ -228,7 +266,8 @@ impl Supervisor {
 /// Each with the reason it could not be bound, in words. That looks into /proc, so it is asked once a telling and not
 /// once a try.
 fn explained(unbound: Vec<Unbound>) -> Vec<(Unbound, String)> {
-    let errors: Vec<_> = unbound.iter().map(|it| (it.port.address(), &it.error)).collect();
+    let errors: Vec<_> =
+        unbound.iter().map(|it| (it.port.address(), it.port.protocol.into(), &it.error)).collect();
     let why: Vec<String> = diagnosis::bind_failures(&errors).iter().map(BindFinding::summary).collect();
     unbound.into_iter().zip(why).collect()
 }

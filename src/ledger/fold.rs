@@ -87,6 +87,7 @@ mod tests {
             traffic: Traffic::default(),
             timing: Timing::default(),
             way: Way::None,
+            datagrams: None,
             kernel: None,
             hint: None,
         };

@@ -174,6 +174,7 @@ fn internal(meter: &Meter, total: Duration) -> Outcome {
         traffic: meter.traffic(),
         timing: Timing { total, ..Timing::default() },
         way: meter.way(),
+        datagrams: None,
         kernel: None,
         hint: None,
     }

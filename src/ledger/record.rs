@@ -8,7 +8,7 @@ use serde::ser::{Serialize, SerializeMap, Serializer};
 
 use super::live::Live;
 use crate::address::Address;
-use crate::outcome::{Attempt, Client, End, Outcome};
+use crate::outcome::{Attempt, Client, Datagrams, Drops, End, Outcome};
 
 /// A session that has ended, ready to be written.
 #[derive(Clone, Debug)]
@@ -25,6 +25,10 @@ pub struct Record {
     pub count: u64,
 }
 
+/// Ends with the verdict of the diagnosis that says the same.
+const RECEIVER_DROPS: &str = "the target reads more slowly than datagrams come: give its socket a larger receive buffer \
+    (SO_RCVBUF, net.core.rmem_max) [udp-receiver-drops]";
+
 impl Record {
     pub(super) fn new(live: &Live, outcome: Outcome) -> Record {
         let (route, target) = (live.route.clone(), live.target.clone());
@@ -33,9 +37,11 @@ impl Record {
 
     /// What a diagnosis had found by then, else what to do about the cause.
     pub fn hint(&self) -> Option<&str> {
+        let datagrams = self.outcome.datagrams.as_ref();
         match (&self.outcome.hint, self.outcome.end) {
             (Some(found), _) => Some(found),
             (None, End::NoTarget(cause)) => Some(cause.remedy()),
+            _ if datagrams.is_some_and(|datagrams| datagrams.target_dropped > 0) => Some(RECEIVER_DROPS),
             _ => None,
         }
     }
@@ -69,6 +75,9 @@ impl fmt::Display for Record {
         pair(f, "closed_by", o.closed_by.map(|side| side.code()))?;
         pair(f, "up_lost", Some(up.lost()).filter(|&bytes| bytes > 0))?;
         pair(f, "down_lost", Some(down.lost()).filter(|&bytes| bytes > 0))?;
+        if let Some(datagrams) = &o.datagrams {
+            write_datagrams(f, datagrams)?;
+        }
         pair(f, "count", Some(self.count).filter(|&count| count > 1))?;
         match self.hint() {
             // A process may be called anything; a quote in its name must not end ours.
@@ -76,6 +85,17 @@ impl fmt::Display for Record {
             None => Ok(()),
         }
     }
+}
+
+fn write_datagrams(f: &mut fmt::Formatter<'_>, datagrams: &Datagrams) -> fmt::Result {
+    write!(f, " up_datagrams={} down_datagrams={}", datagrams.up, datagrams.down)?;
+    for (side, drops) in [("up", &datagrams.up_dropped), ("down", &datagrams.down_dropped)] {
+        for (n, (why, count)) in drops.each().enumerate() {
+            let before = if n == 0 { format_args!(" {side}_dropped=") } else { format_args!(",") };
+            write!(f, "{before}{}:{count}", why.code())?;
+        }
+    }
+    pair(f, "target_dropped", Some(datagrams.target_dropped).filter(|&count| count > 0))
 }
 
 fn pair(f: &mut fmt::Formatter<'_>, key: &str, value: Option<impl fmt::Display>) -> fmt::Result {
@@ -111,7 +131,8 @@ impl Serialize for Record {
             None => map.serialize_entry("target", &*self.target)?,
         }
         map.serialize_entry("end", o.end.code())?;
-        map.serialize_entry("how", o.end.how())?;
+        // Nothing ends on the wire of a flow.
+        map.serialize_entry("how", if o.datagrams.is_some() { "none" } else { o.end.how() })?;
         if let End::NoTarget(cause) = o.end {
             map.serialize_entry("cause", cause.code())?;
         }
@@ -131,6 +152,13 @@ impl Serialize for Record {
             map.serialize_entry("client_retransmits", &kernel.client_retransmits)?;
             map.serialize_entry("target_retransmits", &kernel.target_retransmits)?;
         }
+        if let Some(datagrams) = &o.datagrams {
+            map.serialize_entry("up_datagrams", &datagrams.up)?;
+            map.serialize_entry("down_datagrams", &datagrams.down)?;
+            map.serialize_entry("up_dropped", &Dropped(&datagrams.up_dropped))?;
+            map.serialize_entry("down_dropped", &Dropped(&datagrams.down_dropped))?;
+            map.serialize_entry("target_dropped", &datagrams.target_dropped)?;
+        }
         map.serialize_entry("attempts", &o.attempts.iter().map(Dialled).collect::<Vec<_>>())?;
         map.serialize_entry("count", &self.count)?;
         if let Some(hint) = self.hint() {
@@ -146,6 +174,15 @@ struct Printed<'a>(&'a Address);
 impl Serialize for Printed<'_> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         serializer.collect_str(self.0)
+    }
+}
+
+/// Each reason there was with its count.
+struct Dropped<'a>(&'a Drops);
+
+impl Serialize for Dropped<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_map(self.0.each().map(|(why, count)| (why.code(), count)))
     }
 }
 

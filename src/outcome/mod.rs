@@ -4,6 +4,7 @@
 
 mod cause;
 mod client;
+mod datagrams;
 mod holder;
 
 use std::sync::Arc;
@@ -12,6 +13,7 @@ use std::time::Duration;
 use crate::address::Address;
 pub use cause::Cause;
 pub use client::Client;
+pub use datagrams::{Datagrams, DropReason, Drops};
 pub use holder::{Ancestor, Container, Engine, HeldSocket, Holder, Unit};
 
 /// What became of a session. A connection cannot fail; it ends.
@@ -33,6 +35,8 @@ pub struct Outcome {
     pub timing: Timing,
     /// How the bytes moved.
     pub way: Way,
+    /// The datagrams of a flow; `None` for a session of a stream.
+    pub datagrams: Option<Box<Datagrams>>,
     /// What the kernel measured on the two connections; read only where the record shows it.
     pub kernel: Option<Kernel>,
     /// What a diagnosis had found by then, in words; a session never waits for one.
@@ -83,7 +87,11 @@ pub enum End {
     NoTarget(Cause),
     /// The client went away before the target answered.
     ClientGone,
-    /// The stop's `drain_timeout` was over; both sides got a reset.
+    /// A flow had no datagram either way for its `idle_timeout`.
+    Idle,
+    /// A flow was idle longest when a new client needed its place.
+    Evicted,
+    /// The stop's `drain_timeout` was over, and both sides got a reset; or a flow was quiet while the stop waited.
     Drained,
     /// A bug of ours ended it; both sides got a reset.
     Internal,
@@ -91,7 +99,7 @@ pub enum End {
 
 impl End {
     /// One of each code, in the order of the README's table. (The cause stands for any.)
-    pub const ALL: [End; 9] = [
+    pub const ALL: [End; 11] = [
         End::Done,
         End::ClientReset,
         End::TargetReset,
@@ -99,6 +107,8 @@ impl End {
         End::TargetLost,
         End::NoTarget(Cause::Refused),
         End::ClientGone,
+        End::Idle,
+        End::Evicted,
         End::Drained,
         End::Internal,
     ];
@@ -113,6 +123,8 @@ impl End {
             End::TargetLost => "target_lost",
             End::NoTarget(_) => "no_target",
             End::ClientGone => "client_gone",
+            End::Idle => "idle",
+            End::Evicted => "evicted",
             End::Drained => "drained",
             End::Internal => "internal",
         }
@@ -135,6 +147,8 @@ impl End {
             End::NoTarget(Cause::NoSourcePort | Cause::NoDescriptor | Cause::NoMemory) => "RC",
             End::NoTarget(_) => "SC",
             End::ClientGone => "CC",
+            End::Idle => "cD",
+            End::Evicted => "RD",
             End::Drained => "KD",
             End::Internal => "ID",
         }

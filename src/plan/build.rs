@@ -7,11 +7,11 @@ use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::{Plan, Route, RouteName, Routes, loops, overlap};
-use crate::address::{Host, ListenAddress, SourceAddress, Spec, TargetAddress};
+use super::{Carries, Plan, Route, RouteName, Routes, loops, overlap};
+use crate::address::{Host, ListenAddress, Protocol, SourceAddress, Spec, TargetAddress};
 use crate::config::{Config, Place, Problem, Settings, Written, WrittenRoute, bare_or_quoted};
 use crate::ledger::LogSettings;
-use crate::limits::Limits;
+use crate::limits::{FlowLimits, Limits};
 use crate::transport::Dial;
 use crate::units::{Misread, TimeSpan};
 
@@ -26,6 +26,7 @@ pub(super) struct Draft {
     pub(super) path: String,
     pub(super) listen: Vec<Written<ListenAddress>>,
     pub(super) target: Option<Written<TargetAddress>>,
+    pub(super) protocol: Protocol,
     settings: Settings,
 }
 
@@ -38,7 +39,8 @@ impl Draft {
 
 /// Makes the plan; what hinders it is added to `problems`.
 pub(super) fn build(config: Config, forwards: &[String], problems: &mut Vec<Problem>) -> Option<Plan> {
-    let mut drafts: Vec<Draft> = config.routes.into_iter().map(from_file).collect();
+    let mut drafts: Vec<Draft> =
+        config.routes.into_iter().map(|route| from_file(route, &config.defaults)).collect();
     from_command_line(forwards, &mut drafts, problems);
     overlap::check(&drafts, problems);
     loops::check(&drafts, problems);
@@ -49,6 +51,7 @@ pub(super) fn build(config: Config, forwards: &[String], problems: &mut Vec<Prob
     let defaults = Limits::default();
     let limits = Limits {
         connections: config.limits.connections.map(|count| count.value).or(defaults.connections),
+        flows: config.limits.flows.map(|count| count.value).or(defaults.flows),
         drain_timeout: time(config.limits.drain_timeout, None, defaults.drain_timeout),
     };
     let log = LogSettings {
@@ -58,10 +61,12 @@ pub(super) fn build(config: Config, forwards: &[String], problems: &mut Vec<Prob
     Some(Plan { routes: routes?, limits, log })
 }
 
-fn from_file(route: WrittenRoute) -> Draft {
+fn from_file(route: WrittenRoute, defaults: &Settings) -> Draft {
     let path = format!("routes.{}", bare_or_quoted(&route.name));
     let WrittenRoute { name, listen, target, settings } = route;
-    Draft { name: RouteName(name.into()), path, listen, target, settings }
+    let protocol = settings.protocol.as_ref().or(defaults.protocol.as_ref());
+    let protocol = protocol.map(|protocol| protocol.value).unwrap_or_default();
+    Draft { name: RouteName(name.into()), path, listen, target, protocol, settings }
 }
 
 fn from_command_line(forwards: &[String], drafts: &mut Vec<Draft>, problems: &mut Vec<Problem>) {
@@ -77,6 +82,7 @@ fn from_command_line(forwards: &[String], drafts: &mut Vec<Draft>, problems: &mu
                     path: String::new(),
                     listen: vec![Written { value: spec.listen, place: place.clone() }],
                     target: Some(Written { value: spec.target, place }),
+                    protocol: spec.protocol,
                     settings: Settings::default(),
                 });
             }
@@ -95,6 +101,11 @@ fn free_name(taken: &HashSet<Arc<str>>, listen: ListenAddress) -> Arc<str> {
 
 fn route(draft: Draft, defaults: &Settings, problems: &mut Vec<Problem>) -> Option<Route> {
     let source = source(&draft, defaults, problems);
+    misplaced(&draft, problems);
+    let carries = match draft.protocol {
+        Protocol::Tcp => Carries::Tcp,
+        Protocol::Udp => Carries::Udp(flow_limits(&draft.settings, defaults)),
+    };
     let Draft { name, listen, target, settings, .. } = draft;
     if listen.is_empty() {
         return None;
@@ -102,6 +113,7 @@ fn route(draft: Draft, defaults: &Settings, problems: &mut Vec<Problem>) -> Opti
     Some(Route {
         name,
         listen: listen.iter().map(|address| address.value.0).collect(),
+        carries,
         dial: Dial {
             target: target?.value,
             connect_timeout: time(
@@ -119,6 +131,51 @@ fn route(draft: Draft, defaults: &Settings, problems: &mut Vec<Problem>) -> Opti
         bind: settings.bind.or_else(|| defaults.bind.clone()).map(|bind| bind.value).unwrap_or_default(),
         reset_linger: time(settings.reset_linger, defaults.reset_linger.as_ref(), RESET_LINGER),
     })
+}
+
+/// What the route says of its flows, then what the defaults say, then what the preset stands for.
+fn flow_limits(own: &Settings, defaults: &Settings) -> FlowLimits {
+    fn pick<T: Copy>(own: &Option<Written<T>>, default: &Option<Written<T>>) -> Option<T> {
+        own.as_ref().or(default.as_ref()).map(|written| written.value)
+    }
+    let count = |count: usize| u32::try_from(count).unwrap_or(u32::MAX);
+    let preset = pick(&own.preset, &defaults.preset).unwrap_or_default().limits();
+    FlowLimits {
+        most: pick(&own.max_flows, &defaults.max_flows).unwrap_or(preset.most),
+        full: pick(&own.flows_full, &defaults.flows_full).unwrap_or(preset.full),
+        idle: pick(&own.idle_timeout, &defaults.idle_timeout).map_or(preset.idle, |time| time.0),
+        answers: pick(&own.answers, &defaults.answers).map(count).or(preset.answers),
+        amplification: pick(&own.max_amplification, &defaults.max_amplification)
+            .map(count)
+            .or(preset.amplification),
+    }
+}
+
+/// A problem for each key of a route that says something about the other protocol. (In the defaults it may stand: they
+/// are for every route it fits.)
+fn misplaced(draft: &Draft, problems: &mut Vec<Problem>) {
+    let s = &draft.settings;
+    fn place<T>(written: &Option<Written<T>>) -> Option<&Place> {
+        written.as_ref().map(|written| &written.place)
+    }
+    let keys = [
+        ("wait_for_target", Protocol::Tcp, place(&s.wait_for_target)),
+        ("reset_linger", Protocol::Tcp, place(&s.reset_linger)),
+        ("preset", Protocol::Udp, place(&s.preset)),
+        ("max_flows", Protocol::Udp, place(&s.max_flows)),
+        ("flows_full", Protocol::Udp, place(&s.flows_full)),
+        ("idle_timeout", Protocol::Udp, place(&s.idle_timeout)),
+        ("answers", Protocol::Udp, place(&s.answers)),
+        ("max_amplification", Protocol::Udp, place(&s.max_amplification)),
+    ];
+    for (key, of, place) in keys {
+        if let Some(place) = place.filter(|_| of != draft.protocol) {
+            let message = format!("this key is for {of}, and the route carries {}", draft.protocol);
+            let problem = Problem::new(place.clone(), draft.key(key), message);
+            let help = format!("leave it out, or write protocol = \"{of}\"");
+            problems.push(problem.help(help));
+        }
+    }
 }
 
 fn time(own: Option<Written<TimeSpan>>, default: Option<&Written<TimeSpan>>, built_in: Duration) -> Duration {

@@ -39,6 +39,7 @@ pub fn unchangeable(old: &Plan, new: &Plan) -> Vec<String> {
     let keys = [
         ("log.format", old.log.format != new.log.format),
         ("log.level", old.log.level != new.log.level),
+        ("limits.flows", old.limits.flows != new.limits.flows),
         ("limits.connections", old.limits.connections != new.limits.connections),
     ];
     let changed = keys.into_iter().filter(|(_, changed)| *changed);

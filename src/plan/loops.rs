@@ -7,7 +7,7 @@ use std::collections::HashMap;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use super::build::Draft;
-use crate::address::{Host, TargetAddress};
+use crate::address::{Host, Protocol, TargetAddress};
 use crate::config::Problem;
 
 /// One step: the route that is reached, and the listener it is reached by, as an index into its list.
@@ -30,12 +30,12 @@ pub(super) fn check(drafts: &[Draft], problems: &mut Vec<Problem>) {
 
 /// For each route, the routes its target reaches: two at most, as localhost has two addresses.
 fn steps(drafts: &[Draft]) -> Vec<Vec<Step>> {
-    let mut listeners: HashMap<(IpAddr, u16), Step> = HashMap::new();
+    let mut listeners: HashMap<(Protocol, IpAddr, u16), Step> = HashMap::new();
     for (route, draft) in drafts.iter().enumerate() {
         for (listener, written) in draft.listen.iter().enumerate() {
             let address = written.value.0;
             listeners
-                .entry((address.ip().to_canonical(), address.port()))
+                .entry((draft.protocol, address.ip().to_canonical(), address.port()))
                 .or_insert(Step { route, listener });
         }
     }
@@ -50,7 +50,7 @@ fn steps(drafts: &[Draft]) -> Vec<Vec<Step>> {
                     IpAddr::V6(_) => Ipv6Addr::UNSPECIFIED.into(),
                 });
             }
-            by.into_iter().find_map(|ip| listeners.get(&(ip, *port)).copied())
+            by.into_iter().find_map(|ip| listeners.get(&(draft.protocol, ip, *port)).copied())
         };
         addresses(host).into_iter().filter_map(covering).collect()
     };

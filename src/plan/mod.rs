@@ -18,9 +18,10 @@ use std::time::Duration;
 pub use diff::{Change, diff, unchangeable};
 pub use find::{default_file, find_file};
 
+use crate::address::Protocol;
 use crate::config::{Place, Problem, Problems, read, read_file};
 use crate::ledger::LogSettings;
-use crate::limits::Limits;
+use crate::limits::{FlowLimits, Limits};
 use crate::transport::{BindPolicy, Dial};
 
 /// The name of a route, unique in its file by TOML's own syntax.
@@ -40,12 +41,33 @@ pub struct Route {
     pub name: RouteName,
     /// The addresses it listens on, in the order written; port 0 lets the kernel choose.
     pub listen: Vec<SocketAddr>,
+    /// What it carries.
+    pub carries: Carries,
     /// What it dials, and with which patience.
     pub dial: Dial,
     /// What a failed bind means.
     pub bind: BindPolicy,
     /// How long a reset waits for what the other side has not acknowledged yet.
     pub reset_linger: Duration,
+}
+
+/// What a route carries, with what only that has.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Carries {
+    /// Connections.
+    Tcp,
+    /// Datagrams, in flows.
+    Udp(FlowLimits),
+}
+
+impl Carries {
+    /// The protocol alone.
+    pub fn protocol(&self) -> Protocol {
+        match self {
+            Carries::Tcp => Protocol::Tcp,
+            Carries::Udp(_) => Protocol::Udp,
+        }
+    }
 }
 
 /// Every route by its name.

@@ -6,7 +6,7 @@ use std::collections::HashMap;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use super::build::Draft;
-use crate::address::ListenAddress;
+use crate::address::{ListenAddress, Protocol};
 use crate::config::{Problem, Written};
 
 /// One listener written somewhere.
@@ -27,12 +27,12 @@ struct PortBook<'d> {
 
 /// Adds a problem for each listener that meets one before it, in the order of the file.
 pub(super) fn check(drafts: &[Draft], problems: &mut Vec<Problem>) {
-    let mut ports: HashMap<u16, PortBook<'_>> = HashMap::new();
+    let mut ports: HashMap<(Protocol, u16), PortBook<'_>> = HashMap::new();
     let listeners =
         drafts.iter().flat_map(|draft| draft.listen.iter().map(move |written| Listener { draft, written }));
     // Port 0 is a different port each time.
     for listener in listeners.filter(|listener| listener.written.value.0.port() != 0) {
-        let book = ports.entry(listener.written.value.0.port()).or_default();
+        let book = ports.entry((listener.draft.protocol, listener.written.value.0.port())).or_default();
         if let Some(earlier) = book.meets(listener.ip()) {
             problems.push(problem(earlier, listener));
         }
@@ -116,5 +116,16 @@ mod tests {
         ] {
             assert_eq!(told(a, b), None, "{a} {b}");
         }
+    }
+
+    #[test]
+    fn tcp_and_udp_share_an_address() {
+        let routes = |protocol: &str| {
+            let b = format!("routes.b = {{listen='53', target='1', protocol='{protocol}'}}");
+            parse("f", &format!("routes.a = {{listen='53', target='1'}}\n{b}"), &[])
+        };
+
+        assert!(routes("udp").is_ok());
+        assert!(routes("tcp").is_err());
     }
 }

@@ -10,6 +10,8 @@ use std::ops::RangeInclusive;
 use rustix::net::{self, SocketFlags, SocketType, sockopt};
 use serde::Serialize;
 
+use crate::address::Protocol;
+
 use super::read_text;
 
 /// What is to listen: the two number their ports apart.
@@ -19,6 +21,15 @@ use super::read_text;
 pub enum Transport {
     Tcp,
     Udp,
+}
+
+impl From<Protocol> for Transport {
+    fn from(protocol: Protocol) -> Self {
+        match protocol {
+            Protocol::Tcp => Transport::Tcp,
+            Protocol::Udp => Transport::Udp,
+        }
+    }
 }
 
 /// What the kernel does with port numbers (ip(7), ip_sysctl).

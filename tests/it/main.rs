@@ -16,6 +16,10 @@ mod closes;
 mod matrix;
 mod streams;
 
+// Datagrams.
+mod datagrams;
+mod flows;
+
 // The program.
 mod crowds;
 mod declare;

@@ -72,9 +72,9 @@ pub fn bind_failure(address: SocketAddr, error: &io::Error) -> BindFinding {
     failure(Failed { address, transport: Transport::Tcp, error })
 }
 
-/// The same for several at once, in the same order and with one search for all.
-pub fn bind_failures(failures: &[(SocketAddr, &io::Error)]) -> Vec<BindFinding> {
-    let failed = |&(address, error)| Failed { address, transport: Transport::Tcp, error };
+/// The same for several at once, of either transport, in the same order and with one search for all.
+pub fn bind_failures(failures: &[(SocketAddr, Transport, &io::Error)]) -> Vec<BindFinding> {
+    let failed = |&(address, transport, error)| Failed { address, transport, error };
     gather(&failures.iter().map(failed).collect::<Vec<_>>()).into_iter().map(BindFinding::of).collect()
 }
 

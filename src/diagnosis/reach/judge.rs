@@ -4,7 +4,7 @@ use super::facts::{Lookup, ReachFacts};
 use super::{connected, refused, timeout, udp, unix};
 use crate::diagnosis::finding::Subject;
 use crate::diagnosis::verdict::{Certainty, Verdict};
-use crate::limits;
+use crate::limits::{self, Wanted};
 use crate::probe::resolver::Answer;
 use crate::probe::routing::Route;
 use crate::probe::trace::Dial;
@@ -35,7 +35,7 @@ pub(super) fn sessions(facts: &ReachFacts) -> Option<usize> {
     if used + OWN_DESCRIPTORS >= limit {
         return Some(0);
     }
-    Some(limits::budget(limit, used + OWN_DESCRIPTORS, None).connections)
+    Some(limits::budget(limit, used + OWN_DESCRIPTORS, Wanted::default()).connections)
 }
 
 /// What is wrong with the name itself. A `localhost` that leads elsewhere is no fault where the service is there.

@@ -41,7 +41,7 @@ impl Gate {
     }
 
     pub(crate) fn builder() -> GateBuilder {
-        let budget = Budget { connections: 5000, pipes: 64, watches: 16 };
+        let budget = Budget { connections: 5000, flows: 1000, pipes: 64, watches: 16 };
         GateBuilder { settings: Settings { workers: 1, budget } }
     }
 
@@ -58,6 +58,11 @@ impl Gate {
     /// The next record, in the order they were written.
     pub(crate) fn record(&self) -> Record {
         self.book.next()
+    }
+
+    /// Every session and flow that lives.
+    pub(crate) fn live(&self) -> Vec<Arc<Live>> {
+        self.ledger.live()
     }
 
     /// The only session there is.
@@ -92,6 +97,12 @@ impl GateBuilder {
 
     pub(crate) fn connections(mut self, connections: usize) -> GateBuilder {
         self.settings.budget.connections = connections;
+        self
+    }
+
+    /// Flows of UDP routes at one time.
+    pub(crate) fn flows(mut self, flows: usize) -> GateBuilder {
+        self.settings.budget.flows = flows;
         self
     }
 

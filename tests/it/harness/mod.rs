@@ -1,6 +1,7 @@
 //! What the tests stand on: a gate in this process, the program in its own, targets of every temper, and wires between.
 
 mod config;
+pub(crate) mod datagrams;
 mod gate;
 pub(crate) mod namespace;
 pub(crate) mod pattern;

@@ -1,0 +1,240 @@
+//! The flows of one loop: which client has which, how many there may be, and when each ends.
+//!
+//! Pure: the clock, addresses and what came are arguments, and nothing here knows a socket. `simulation` runs it through
+//! thousands of lives.
+
+mod account;
+mod list;
+#[cfg(test)]
+mod simulation;
+
+use std::collections::HashMap;
+use std::collections::hash_map::Entry;
+use std::net::SocketAddr;
+use std::time::{Duration, Instant};
+
+use slab::Slab;
+
+pub(super) use account::Account;
+use list::{Ends, Link};
+
+use crate::limits::FlowsFull;
+use crate::sys::datagrams::Asked;
+
+/// Who a flow belongs to. The same client on two listeners, or on two addresses of one, has two flows: each answer
+/// leaves from the address that was asked.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(super) struct ClientKey {
+    pub(super) listener: u32,
+    pub(super) from: SocketAddr,
+    /// `None` where the listener has one address only.
+    pub(super) asked: Option<Asked>,
+}
+
+/// The number of a flow while it lives; later another may have it.
+pub(super) type FlowId = u32;
+
+/// The number of a route's flows.
+pub(super) type GroupId = usize;
+
+/// What a route allows.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Rules {
+    pub(super) most: usize,
+    pub(super) full: FlowsFull,
+    pub(super) idle: Duration,
+}
+
+/// Whether a route has room for one more flow.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Room {
+    Free,
+    /// Once this flow is gone, which was idle longest.
+    InPlaceOf(FlowId),
+    None,
+}
+
+/// Every flow of a loop. `T` is what a flow carries.
+#[derive(Debug)]
+pub(super) struct FlowTable<T> {
+    slots: Slab<Slot<T>>,
+    by_client: HashMap<ClientKey, FlowId>,
+    groups: Slab<Group>,
+    /// All flows, the one idle longest first.
+    by_age: Ends,
+}
+
+#[derive(Debug)]
+struct Slot<T> {
+    client: ClientKey,
+    group: GroupId,
+    last: Instant,
+    in_all: Link,
+    in_group: Link,
+    flow: T,
+}
+
+/// The flows of one route. They have one time limit, so the one idle longest is the first to end.
+#[derive(Debug)]
+struct Group {
+    rules: Rules,
+    count: usize,
+    by_age: Ends,
+}
+
+/// A table that has emptied keeps room for this many flows.
+const KEPT: usize = 64;
+
+impl<T> Default for FlowTable<T> {
+    fn default() -> Self {
+        FlowTable {
+            slots: Slab::new(),
+            by_client: HashMap::new(),
+            groups: Slab::new(),
+            by_age: Ends::default(),
+        }
+    }
+}
+
+impl<T> FlowTable<T> {
+    /// Makes a place for the flows of a route.
+    pub(super) fn add_group(&mut self, rules: Rules) -> GroupId {
+        self.groups.insert(Group { rules, count: 0, by_age: Ends::default() })
+    }
+
+    /// Forgets a route, if it has no flow left; says whether it has.
+    pub(super) fn remove_group(&mut self, group: GroupId) -> bool {
+        let is_empty = self.groups.get(group).is_some_and(|group| group.count == 0);
+        if is_empty {
+            self.groups.remove(group);
+        }
+        is_empty
+    }
+
+    /// Whether the route may have one more flow.
+    pub(super) fn room(&self, group: GroupId) -> Room {
+        let Group { rules, count, by_age } = &self.groups[group];
+        match (rules.full, by_age.oldest()) {
+            _ if *count < rules.most => Room::Free,
+            (FlowsFull::Evict, Some(oldest)) => Room::InPlaceOf(oldest),
+            _ => Room::None,
+        }
+    }
+
+    /// The flow of a client.
+    pub(super) fn find(&self, client: &ClientKey) -> Option<FlowId> {
+        self.by_client.get(client).copied()
+    }
+
+    /// Adds a client's flow, which it must not have yet.
+    pub(super) fn insert(&mut self, client: ClientKey, group: GroupId, flow: T, now: Instant) -> FlowId {
+        let Entry::Vacant(entry) = self.by_client.entry(client) else {
+            unreachable!("a client has one flow, and it is looked for before one is made")
+        };
+        let (in_all, in_group) = (Link::default(), Link::default());
+        let id = self.slots.insert(Slot { client, group, last: now, in_all, in_group, flow }) as FlowId;
+        entry.insert(id);
+        self.groups[group].count += 1;
+        self.append(id);
+        id
+    }
+
+    /// Takes a flow out.
+    pub(super) fn remove(&mut self, id: FlowId) -> Option<T> {
+        if !self.slots.contains(id as usize) {
+            return None;
+        }
+        self.unlink(id);
+        let slot = self.slots.remove(id as usize);
+        self.by_client.remove(&slot.client);
+        self.groups[slot.group].count -= 1;
+        self.give_back();
+        Some(slot.flow)
+    }
+
+    /// Notes that a datagram came, from either side.
+    pub(super) fn touch(&mut self, id: FlowId, now: Instant) {
+        let Some(slot) = self.slots.get_mut(id as usize) else { return };
+        // Several in a row are one moment.
+        if slot.last < now {
+            slot.last = now;
+            self.unlink(id);
+            self.append(id);
+        }
+    }
+
+    pub(super) fn get(&self, id: FlowId) -> Option<&T> {
+        self.slots.get(id as usize).map(|slot| &slot.flow)
+    }
+
+    pub(super) fn get_mut(&mut self, id: FlowId) -> Option<&mut T> {
+        self.slots.get_mut(id as usize).map(|slot| &mut slot.flow)
+    }
+
+    /// Who a flow belongs to.
+    pub(super) fn client(&self, id: FlowId) -> Option<&ClientKey> {
+        self.slots.get(id as usize).map(|slot| &slot.client)
+    }
+
+    /// The route of a flow.
+    pub(super) fn group(&self, id: FlowId) -> Option<GroupId> {
+        self.slots.get(id as usize).map(|slot| slot.group)
+    }
+
+    #[cfg(test)]
+    fn len(&self) -> usize {
+        self.slots.len()
+    }
+
+    /// Every flow, in no order.
+    pub(super) fn ids(&self) -> Vec<FlowId> {
+        self.slots.iter().map(|(id, _)| id as FlowId).collect()
+    }
+
+    /// Of all flows, the one idle longest.
+    pub(super) fn oldest(&self) -> Option<FlowId> {
+        self.by_age.oldest()
+    }
+
+    /// A flow that has been idle for its route's limit, or for `at_most` where that is shorter.
+    pub(super) fn expired(&self, now: Instant, at_most: Option<Duration>) -> Option<FlowId> {
+        self.ends(at_most).find(|(end, _)| *end <= now).map(|(_, id)| id)
+    }
+
+    /// When the next flow will have been idle long enough, if nothing comes for it.
+    pub(super) fn next_end(&self, at_most: Option<Duration>) -> Option<Instant> {
+        self.ends(at_most).map(|(end, _)| end).min()
+    }
+
+    /// Of each route, the flow that ends first, and when.
+    fn ends(&self, at_most: Option<Duration>) -> impl Iterator<Item = (Instant, FlowId)> + '_ {
+        self.groups.iter().filter_map(move |(_, group)| {
+            let id = group.by_age.oldest()?;
+            let idle = at_most.map_or(group.rules.idle, |most| most.min(group.rules.idle));
+            Some((self.slots[id as usize].last + idle, id))
+        })
+    }
+
+    fn append(&mut self, id: FlowId) {
+        let group = self.slots[id as usize].group;
+        self.by_age.append(&mut self.slots, |slot| &mut slot.in_all, id);
+        self.groups[group].by_age.append(&mut self.slots, |slot| &mut slot.in_group, id);
+    }
+
+    fn unlink(&mut self, id: FlowId) {
+        let group = self.slots[id as usize].group;
+        self.by_age.unlink(&mut self.slots, |slot| &mut slot.in_all, id);
+        self.groups[group].by_age.unlink(&mut self.slots, |slot| &mut slot.in_group, id);
+    }
+
+    /// A crowd that has left gives its room back.
+    fn give_back(&mut self) {
+        if self.slots.is_empty() && self.slots.capacity() > KEPT {
+            self.slots = Slab::new();
+        }
+        let (len, capacity) = (self.by_client.len(), self.by_client.capacity());
+        if capacity > 4 * KEPT && len < capacity / 8 {
+            self.by_client.shrink_to(2 * len);
+        }
+    }
+}

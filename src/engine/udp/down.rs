@@ -1,0 +1,131 @@
+//! From targets to their clients.
+
+use std::time::Instant;
+
+use super::flow::Flow;
+use super::turn::Loop;
+use super::up::Hindrance;
+use crate::engine::flow::FlowId;
+use crate::outcome::{Cause, DropReason, End};
+use crate::sys::datagrams::{Arrivals, Departure};
+
+/// Answers of one flow taken in a turn, before the others get theirs.
+const MOST_IN_A_ROW: usize = 16;
+
+/// An answer that has come and waits to be sent.
+#[derive(Clone, Copy)]
+pub(super) struct Answer {
+    door: u32,
+    place: usize,
+    flow: FlowId,
+}
+
+impl Loop {
+    /// Takes a flow's answers. They are sent with those of other flows, in one call; a refusal ends the flow.
+    pub(super) fn take_from_target(&mut self, id: FlowId, arrivals: &mut Arrivals, now: Instant) {
+        if self.used_places + MOST_IN_A_ROW > arrivals.places() {
+            self.send_answers(arrivals, now);
+        }
+        // The flow may have ended meanwhile, or another may have its number: then nothing waits.
+        let Some(flow) = self.flows.get_mut(id) else { return };
+        match arrivals.receive(&flow.socket, self.used_places, MOST_IN_A_ROW) {
+            Ok(count) => self.take_answers(id, count, arrivals, now),
+            Err(error) if error.kind() == std::io::ErrorKind::WouldBlock => {}
+            Err(error) => {
+                // What came before the refusal is delivered before the flow ends.
+                self.send_answers(arrivals, now);
+                self.end_refused(id, Cause::of_dial(&error), now);
+            }
+        }
+    }
+
+    fn take_answers(&mut self, id: FlowId, count: usize, arrivals: &Arrivals, now: Instant) {
+        let Some(door) = self.flows.client(id).map(|client| client.listener) else { return };
+        let Some(flow) = self.flows.get_mut(id) else { return };
+        flow.first_answer.get_or_insert(now);
+        flow.serving.target.note_answer();
+        for place in self.used_places..self.used_places + count {
+            let arrival = arrivals.get(place);
+            flow.meter().down.read(arrival.bytes.len());
+            if arrival.cut {
+                flow.account.dropped_down(DropReason::Truncated, arrival.count());
+            } else if flow.account.admits(arrival.from, arrival.count(), arrival.bytes.len()) {
+                self.answers.push(Answer { door, place, flow: id });
+            }
+        }
+        self.used_places += count;
+        self.flows.touch(id, now);
+    }
+
+    /// Sends the answers that wait, each from the address its client asked.
+    pub(super) fn send_answers(&mut self, arrivals: &Arrivals, now: Instant) {
+        let mut answers = std::mem::take(&mut self.answers);
+        self.used_places = 0;
+        // Stable: within a flow the order stays.
+        answers.sort_by_key(|answer| answer.door);
+        for of_door in answers.chunk_by(|a, b| a.door == b.door) {
+            self.send_through(of_door, arrivals);
+        }
+        for answer in &answers {
+            if self.flows.get(answer.flow).is_some_and(|flow| flow.account.is_done()) {
+                self.end(answer.flow, End::Done, now);
+            }
+        }
+        answers.clear();
+        self.answers = answers;
+    }
+
+    fn send_through(&mut self, mut answers: &[Answer], arrivals: &Arrivals) {
+        let Some(door) = answers.first().and_then(|answer| self.doors.get(&answer.door)) else { return };
+        let socket = door.socket.clone();
+        while !answers.is_empty() {
+            let departure = |n: usize| {
+                let Answer { place, flow, .. } = answers[n];
+                let arrival = arrivals.get(place);
+                let client = self.flows.client(flow);
+                let (to, from) = (client.map(|client| client.from), client.and_then(|client| client.asked));
+                Departure { bytes: arrival.bytes, segment: arrival.segment, to, from }
+            };
+            match self.departures.send(&socket, answers.len(), departure) {
+                Ok(sent) => {
+                    for answer in &answers[..sent] {
+                        let arrival = arrivals.get(answer.place);
+                        if let Some(flow) = self.flows.get_mut(answer.flow) {
+                            flow.delivered_down(arrival.count(), arrival.bytes.len());
+                        }
+                    }
+                    answers = &answers[sent..];
+                }
+                Err(error) => {
+                    self.answer_hindered(&socket, answers[0], &error, arrivals);
+                    answers = &answers[1..];
+                }
+            }
+        }
+    }
+
+    fn answer_hindered(
+        &mut self,
+        socket: &std::os::fd::OwnedFd,
+        answer: Answer,
+        error: &std::io::Error,
+        arrivals: &Arrivals,
+    ) {
+        let arrival = arrivals.get(answer.place);
+        let Some(client) = self.flows.client(answer.flow).copied() else { return };
+        let Some(flow) = self.flows.get_mut(answer.flow) else { return };
+        let Hindrance::Train = Hindrance::of(error, arrival.segment) else {
+            let why = Hindrance::of(error, arrival.segment).drop_reason();
+            return flow.account.dropped_down(why, arrival.count());
+        };
+        for bytes in arrival.bytes.chunks(arrival.segment) {
+            let single = |_| Departure { bytes, segment: 0, to: Some(client.from), from: client.asked };
+            match self.departures.send(socket, 1, single) {
+                Ok(_) => Flow::delivered_down(flow, 1, bytes.len()),
+                Err(error) => {
+                    flow.account.dropped_down(Hindrance::of(&error, 0).drop_reason(), 1);
+                }
+            }
+        }
+    }
+}

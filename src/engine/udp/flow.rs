@@ -1,0 +1,97 @@
+//! One flow at run time, and its outcome.
+
+use std::net::SocketAddr;
+use std::os::fd::OwnedFd;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use super::UdpServing;
+use crate::engine::flow::Account;
+use crate::ledger::{Entry, Meter};
+use crate::outcome::{Attempt, Cause, Datagrams, DropReason, End, Outcome, Phase, Timing};
+
+/// A client's datagrams to one target and back.
+pub(super) struct Flow {
+    /// Connected to the target.
+    pub(super) socket: OwnedFd,
+    pub(super) entry: Entry,
+    pub(super) serving: Arc<UdpServing>,
+    pub(super) account: Account,
+    pub(super) first_answer: Option<Instant>,
+    /// What the target's own socket had dropped when the flow began.
+    pub(super) target_dropped_before: u64,
+    /// The batch it last had a part of, and how much.
+    pub(super) batch: (u32, u32),
+}
+
+impl Flow {
+    pub(super) fn meter(&self) -> &Meter {
+        self.entry.meter()
+    }
+
+    /// How much of this batch it has had.
+    pub(super) fn taken(&self, batch: u32) -> u32 {
+        if self.batch.0 == batch { self.batch.1 } else { 0 }
+    }
+
+    pub(super) fn take(&mut self, batch: u32) {
+        self.batch = (batch, self.taken(batch) + 1);
+    }
+
+    /// Books what the target's kernel took.
+    pub(super) fn delivered_up(&mut self, datagrams: u64, bytes: usize) {
+        self.account.asks(datagrams, bytes);
+        self.account.delivered_up(datagrams);
+        self.meter().up.read(bytes);
+        self.meter().up.delivered(bytes);
+    }
+
+    /// Books what came from the client and went nowhere.
+    pub(super) fn dropped_up(&mut self, why: DropReason, datagrams: u64, bytes: usize) {
+        self.account.asks(datagrams, bytes);
+        self.account.dropped_up(why, datagrams);
+        self.meter().up.read(bytes);
+    }
+
+    /// Books what the client's kernel took.
+    pub(super) fn delivered_down(&mut self, datagrams: u64, bytes: usize) {
+        self.account.delivered_down(datagrams);
+        self.meter().down.delivered(bytes);
+    }
+
+    /// Closes the flow's socket and writes its record.
+    pub(super) fn end(self, end: End, now: Instant) {
+        let Flow { socket, entry, serving, account, first_answer, target_dropped_before, .. } = self;
+        drop(socket);
+        let cause = if let End::NoTarget(cause) = end { Some(cause) } else { None };
+        let target_dropped = serving.target.dropped().saturating_sub(target_dropped_before);
+        let datagrams = Datagrams { target_dropped, ..account.datagrams() };
+        let mut outcome = outcome(&entry, end, account.target(), cause, datagrams, now);
+        outcome.timing.first_byte = first_answer.map(|at| at.saturating_duration_since(entry.started()));
+        entry.close(outcome);
+    }
+}
+
+/// What a flow came to.
+pub(super) fn outcome(
+    entry: &Entry,
+    end: End,
+    target: SocketAddr,
+    cause: Option<Cause>,
+    datagrams: Datagrams,
+    now: Instant,
+) -> Outcome {
+    Outcome {
+        end,
+        phase: if datagrams.down == 0 && cause.is_some() { Phase::Connect } else { Phase::Relay },
+        closed_by: None,
+        target: Some(target.into()),
+        attempts: vec![Attempt { address: target.into(), took: Duration::ZERO, cause }],
+        traffic: entry.meter().traffic(),
+        timing: Timing { total: now.saturating_duration_since(entry.started()), ..Timing::default() },
+        way: entry.meter().way(),
+        datagrams: Some(Box::new(datagrams)),
+        kernel: None,
+        hint: None,
+    }
+}

@@ -1,0 +1,106 @@
+//! How the supervisor speaks to a loop that sleeps in its poller.
+
+use std::io;
+use std::net::SocketAddr;
+use std::os::fd::{AsFd, OwnedFd};
+use std::sync::atomic::AtomicUsize;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use rustix::event::epoll::{self, CreateFlags, EventData, EventFlags};
+use rustix::event::{EventfdFlags, eventfd};
+use tokio::sync::oneshot;
+
+use super::UdpServing;
+
+/// What a loop is told.
+pub(super) enum Order {
+    Listen {
+        number: u32,
+        socket: Arc<OwnedFd>,
+        address: SocketAddr,
+        flows: Arc<AtomicUsize>,
+        serving: Arc<UdpServing>,
+    },
+    Serve {
+        number: u32,
+        serving: Arc<UdpServing>,
+    },
+    Retire {
+        number: u32,
+        done: oneshot::Sender<()>,
+    },
+    Close {
+        number: u32,
+        done: oneshot::Sender<()>,
+    },
+    /// A name that datagrams wait for has been looked up.
+    Resolved,
+    Drain,
+    Cut,
+    Stop,
+}
+
+/// What an event of the poller is about.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Ready {
+    Mail,
+    Door(u32),
+    Flow(u32),
+}
+
+const MAIL: u64 = 1 << 63;
+const DOOR: u64 = 1 << 62;
+
+impl Ready {
+    fn data(self) -> EventData {
+        EventData::new_u64(match self {
+            Ready::Mail => MAIL,
+            Ready::Door(number) => DOOR | u64::from(number),
+            Ready::Flow(number) => number.into(),
+        })
+    }
+
+    pub(super) fn of(data: EventData) -> Ready {
+        match data.u64() {
+            MAIL => Ready::Mail,
+            word if word & DOOR != 0 => Ready::Door(word as u32),
+            word => Ready::Flow(word as u32),
+        }
+    }
+}
+
+/// A loop's poller, its wake-up and the orders that wait.
+pub(super) struct Mailbox {
+    pub(super) poller: OwnedFd,
+    bell: OwnedFd,
+    orders: Mutex<Vec<Order>>,
+}
+
+impl Mailbox {
+    pub(super) fn new() -> io::Result<Mailbox> {
+        let poller = epoll::create(CreateFlags::CLOEXEC)?;
+        let bell = eventfd(0, EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK)?;
+        epoll::add(&poller, &bell, Ready::Mail.data(), EventFlags::IN)?;
+        Ok(Mailbox { poller, bell, orders: Mutex::default() })
+    }
+
+    pub(super) fn send(&self, order: Order) {
+        self.orders.lock().unwrap_or_else(PoisonError::into_inner).push(order);
+        // It fails only where the counter is full, and then the loop is awake.
+        let _ = rustix::io::write(&self.bell, &1_u64.to_ne_bytes());
+    }
+
+    pub(super) fn take(&self) -> Vec<Order> {
+        let _ = rustix::io::read(&self.bell, &mut [0; 8]);
+        std::mem::take(&mut self.orders.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// Level-triggered, as everything here: what is left after a turn is told again, and nobody reads until EAGAIN.
+    pub(super) fn watch_door(&self, socket: impl AsFd, number: u32) -> io::Result<()> {
+        Ok(epoll::add(&self.poller, socket, Ready::Door(number).data(), EventFlags::IN)?)
+    }
+
+    pub(super) fn watch_flow(&self, socket: impl AsFd, number: u32) -> io::Result<()> {
+        Ok(epoll::add(&self.poller, socket, Ready::Flow(number).data(), EventFlags::IN)?)
+    }
+}

@@ -1,0 +1,209 @@
+//! A new client: a place, an address, a socket, an entry in the book.
+
+use std::io;
+use std::net::SocketAddr;
+use std::os::fd::OwnedFd;
+use std::sync::Arc;
+use std::sync::atomic::Ordering::Relaxed;
+use std::time::Instant;
+
+use super::door::Door;
+use super::flow::{self, Flow};
+use super::housekeeping::Loss;
+use super::mailbox::Order;
+use super::turn::Loop;
+use super::up::Piece;
+use super::{Shared, UdpServing};
+use crate::engine::flow::{Account, ClientKey, FlowId, Room};
+use crate::ledger::Entry;
+use crate::outcome::{Cause, Datagrams, End};
+use crate::plan::Carries;
+use crate::transport;
+
+/// What became of a new client.
+pub(super) enum Opened {
+    Flow(FlowId),
+    /// Its target's name is being looked up.
+    Later,
+    Refused(Loss),
+}
+
+/// Flows that may be evicted for one new client before it is given up: descriptors and ports that others took meanwhile.
+const MOST_EVICTED: usize = 4;
+
+impl Loop {
+    /// Opens a flow for a client that has none.
+    pub(super) fn open(&mut self, client: ClientKey, now: Instant) -> Opened {
+        let Some(door) = self.doors.get(&client.listener).filter(|door| door.is_open) else {
+            return Opened::Refused(Loss::Closed);
+        };
+        let (serving, group) = (door.serving.clone(), door.group);
+        let Some(target) = serving.target.address() else {
+            self.look_up(&serving);
+            return Opened::Later;
+        };
+        match self.flows.room(group) {
+            Room::Free => {}
+            Room::InPlaceOf(oldest) => self.evict(oldest, client.listener, now),
+            Room::None => return Opened::Refused(Loss::FlowsFull),
+        }
+        if !self.take_slot(client.listener, now) {
+            return Opened::Refused(Loss::FlowsFull);
+        }
+        let socket = match self.dial(target, &serving, client.listener, now) {
+            Ok(socket) => socket,
+            Err(error) => {
+                self.shared.slots.add_permits(1);
+                let cause = Cause::of_dial(&error);
+                serving.target.note_refused(target, cause, &self.shared.beside);
+                refuse(&self.shared, &serving, client, target, cause, now);
+                return Opened::Refused(Loss::NoTarget);
+            }
+        };
+        self.admit(client, serving, target, socket, now)
+    }
+
+    fn admit(
+        &mut self,
+        client: ClientKey,
+        serving: Arc<UdpServing>,
+        target: SocketAddr,
+        socket: OwnedFd,
+        now: Instant,
+    ) -> Opened {
+        let Carries::Udp(limits) = &serving.route.carries else {
+            unreachable!("only routes that carry UDP are given to a loop")
+        };
+        let Some(door) = self.doors.get(&client.listener) else { return Opened::Refused(Loss::Closed) };
+        let flow = Flow {
+            entry: entry(&self.shared, &serving, client, now),
+            account: Account::new(target, limits),
+            first_answer: None,
+            target_dropped_before: serving.target.enter(target, &self.shared.beside),
+            batch: (0, 0),
+            socket,
+            serving: serving.clone(),
+        };
+        let idle = limits.idle;
+        let group = door.group;
+        door.flows.fetch_add(1, Relaxed);
+        let id = self.flows.insert(client, group, flow, now);
+        let Some(flow) = self.flows.get(id) else { return Opened::Refused(Loss::NoTarget) };
+        if let Err(error) = self.mailbox.watch_flow(&flow.socket, id) {
+            self.end(id, End::NoTarget(Cause::of_dial(&error)), now);
+            return Opened::Refused(Loss::NoTarget);
+        }
+        let ends = now + idle;
+        self.next_end = Some(self.next_end.map_or(ends, |next| next.min(ends)));
+        Opened::Flow(id)
+    }
+
+    /// One of the process's flows; of those of this loop, the one idle longest makes place.
+    fn take_slot(&mut self, listener: u32, now: Instant) -> bool {
+        for _ in 0..MOST_EVICTED {
+            if let Ok(permit) = self.shared.slots.try_acquire() {
+                permit.forget();
+                return true;
+            }
+            match self.flows.oldest() {
+                Some(oldest) => self.evict(oldest, listener, now),
+                None => return false,
+            }
+        }
+        false
+    }
+
+    /// A socket towards the target. Where there is no descriptor or no source port left, the flow idle longest gives its
+    /// own up.
+    fn dial(
+        &mut self,
+        target: SocketAddr,
+        serving: &UdpServing,
+        listener: u32,
+        now: Instant,
+    ) -> io::Result<OwnedFd> {
+        let mut evicted = 0;
+        loop {
+            let error = match transport::dial_datagrams(target, &serving.route.dial.source) {
+                Ok(socket) => return Ok(socket),
+                Err(error) => error,
+            };
+            let is_used_up =
+                matches!(Cause::of_dial(&error), Cause::NoDescriptor | Cause::NoSourcePort | Cause::NoMemory);
+            let Some(oldest) = self.flows.oldest().filter(|_| is_used_up && evicted < MOST_EVICTED) else {
+                return Err(error);
+            };
+            self.evict(oldest, listener, now);
+            evicted += 1;
+        }
+    }
+
+    fn evict(&mut self, id: FlowId, listener: u32, now: Instant) {
+        self.end(id, End::Evicted, now);
+        self.lose(listener, Loss::Evicted, 1);
+    }
+
+    /// Keeps a datagram until its target's name is known.
+    pub(super) fn hold(&mut self, client: ClientKey, piece: Piece<'_>, now: Instant) {
+        let Some(door) = self.doors.get_mut(&client.listener) else { return };
+        if !door.hold(client, piece.bytes, piece.segment, now) {
+            self.lose(client.listener, Loss::NotHeld, piece.count());
+        }
+    }
+
+    fn look_up(&self, serving: &UdpServing) {
+        let mailbox = self.mailbox.clone();
+        let patience = serving.route.dial.connect_timeout;
+        serving.target.look_up(patience, &self.shared.beside, move || mailbox.send(Order::Resolved));
+    }
+
+    /// Passes on what was held for a name that is known now; what it was held for in vain ends as `no_address`.
+    pub(super) fn release_held(&mut self, now: Instant) {
+        let waits = |door: &Door| !door.held.is_empty() && !door.serving.target.is_looked_up();
+        let ready: Vec<u32> =
+            self.doors.iter().filter(|(_, door)| waits(door)).map(|(number, _)| *number).collect();
+        for number in ready {
+            let Some(door) = self.doors.get_mut(&number) else { continue };
+            let (held, serving) = (std::mem::take(&mut door.held), door.serving.clone());
+            for held in held {
+                let piece = Piece { bytes: &held.bytes, segment: held.segment };
+                let known = self.flows.find(&held.client);
+                if known.is_none() && serving.target.address().is_none() {
+                    let nowhere = SocketAddr::from(([0, 0, 0, 0], 0));
+                    refuse(&self.shared, &serving, held.client, nowhere, Cause::NoAddress, held.came);
+                    continue;
+                }
+                let opened = known.map_or_else(|| self.open(held.client, now), Opened::Flow);
+                match opened {
+                    Opened::Flow(id) => self.send_up(held.client, id, &[piece], now),
+                    Opened::Later => self.hold(held.client, piece, now),
+                    Opened::Refused(why) => self.lose(number, why, piece.count()),
+                }
+            }
+        }
+    }
+}
+
+fn entry(shared: &Shared, serving: &UdpServing, client: ClientKey, now: Instant) -> Entry {
+    let (name, target) = (serving.name.clone(), serving.written_target.clone());
+    shared.ledger.open(name, target, client.from.into(), now)
+}
+
+/// The record of a client that got no flow.
+fn refuse(
+    shared: &Shared,
+    serving: &UdpServing,
+    client: ClientKey,
+    target: SocketAddr,
+    cause: Cause,
+    now: Instant,
+) {
+    let entry = entry(shared, serving, client, now);
+    let end = End::NoTarget(cause);
+    let mut outcome = flow::outcome(&entry, end, target, Some(cause), Datagrams::default(), Instant::now());
+    if target.port() == 0 {
+        outcome.target = None;
+        outcome.attempts.clear();
+    }
+    entry.close(outcome);
+}

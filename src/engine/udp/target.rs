@@ -1,0 +1,272 @@
+//! A target of UDP routes: its addresses, whether it is up, and whether it reads what it is sent.
+//!
+//! A datagram is never acknowledged, so a target is up until it refuses, and up again once it answers or the kernel shows
+//! a socket there.
+
+use std::collections::HashMap;
+use std::net::SocketAddr;
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering::Relaxed};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::time::{Duration, Instant};
+
+use tokio::runtime::Handle;
+use tokio::time::{sleep, timeout};
+
+use crate::address::{Address, Host, TargetAddress};
+use crate::diagnosis::Verdict;
+use crate::engine::targets::Seconds;
+use crate::outcome::Cause;
+use crate::{probe, transport};
+
+/// Between two looks whether somebody is there again, and between two at what the target's socket dropped.
+const LOOK: Duration = Duration::from_millis(100);
+const LOOK_AT_DROPS: Duration = Duration::from_secs(1);
+
+/// Between two lines about a target that does not keep up.
+const REMIND: Duration = Duration::from_secs(10);
+
+/// How long a name's addresses are used without a new look-up.
+const FRESH: Duration = Duration::from_secs(30);
+
+/// Every target that a UDP route sends to.
+#[derive(Default)]
+pub(in crate::engine) struct UdpTargets {
+    known: Mutex<HashMap<TargetAddress, Weak<UdpTarget>>>,
+}
+
+impl UdpTargets {
+    /// The state of a target; a new one where no route sends to it yet.
+    pub(super) fn get(&self, address: &TargetAddress) -> Arc<UdpTarget> {
+        let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
+        known.retain(|_, target| target.strong_count() > 0);
+        if let Some(target) = known.get(address).and_then(Weak::upgrade) {
+            return target;
+        }
+        let target = Arc::new(UdpTarget::new(address.clone()));
+        known.insert(address.clone(), Arc::downgrade(&target));
+        target
+    }
+}
+
+/// One target's state.
+pub(super) struct UdpTarget {
+    written: TargetAddress,
+    names: Mutex<Names>,
+    is_down: AtomicBool,
+    down: Mutex<Option<Down>>,
+    /// Flows to it that live.
+    flows: AtomicUsize,
+    is_watched: AtomicBool,
+    /// What its own socket dropped while it was watched.
+    dropped: AtomicU64,
+}
+
+/// The addresses of a name.
+#[derive(Default)]
+struct Names {
+    found: Vec<SocketAddr>,
+    at: Option<Instant>,
+    is_looked_up: bool,
+}
+
+struct Down {
+    since: Instant,
+    refusals: u64,
+}
+
+impl UdpTarget {
+    fn new(written: TargetAddress) -> UdpTarget {
+        UdpTarget {
+            written,
+            names: Mutex::default(),
+            is_down: AtomicBool::new(false),
+            down: Mutex::new(None),
+            flows: AtomicUsize::new(0),
+            is_watched: AtomicBool::new(false),
+            dropped: AtomicU64::new(0),
+        }
+    }
+
+    /// Where a new flow goes; `None` until a name has been looked up.
+    pub(super) fn address(&self) -> Option<SocketAddr> {
+        match &self.written {
+            TargetAddress::Net(Host::Ip(ip), port) => Some(SocketAddr::new(*ip, *port)),
+            _ => self.names().found.first().copied(),
+        }
+    }
+
+    /// Whether a look-up is under way.
+    pub(super) fn is_looked_up(&self) -> bool {
+        self.names().is_looked_up
+    }
+
+    /// Looks the name up, beside the loop, and then calls `done`. One look-up at a time; who comes meanwhile shares it.
+    pub(super) fn look_up(
+        self: &Arc<Self>,
+        patience: Duration,
+        beside: &Handle,
+        done: impl FnOnce() + Send + 'static,
+    ) {
+        if std::mem::replace(&mut self.names().is_looked_up, true) {
+            return;
+        }
+        let target = self.clone();
+        beside.spawn(async move {
+            let found = timeout(patience, transport::resolve(&target.written)).await;
+            let found = found.ok().and_then(Result::ok).unwrap_or_default();
+            let mut found: Vec<SocketAddr> = found.into_iter().filter_map(net).collect();
+            // Of several addresses, as localhost has, the one where somebody listens; a stable sort, so else the first.
+            if found.len() > 1 {
+                found.sort_by_key(|address| !matches!(probe::datagrams::receiver(*address), Ok(Some(_))));
+            }
+            {
+                let mut names = target.names();
+                (names.found, names.at, names.is_looked_up) = (found, Some(Instant::now()), false);
+            }
+            done();
+        });
+    }
+
+    /// What the target said to a flow, or what the way there said.
+    pub(super) fn note_refused(self: &Arc<Self>, address: SocketAddr, cause: Cause, beside: &Handle) {
+        if !cause.blames_target() {
+            return;
+        }
+        // The name may have moved, or its other address may be meant.
+        self.names().found.clear();
+        let mut down = self.down.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(down) = &mut *down {
+            down.refusals += 1;
+            return;
+        }
+        *down = Some(Down { since: Instant::now(), refusals: 1 });
+        self.is_down.store(true, Relaxed);
+        tell_down(&self.written, cause);
+        let target = Arc::downgrade(self);
+        beside.spawn(watch_until_back(target, address));
+    }
+
+    /// Notes that it answered, which says that it is up.
+    pub(super) fn note_answer(&self) {
+        if self.is_down.load(Relaxed) {
+            self.note_up();
+        }
+    }
+
+    fn note_up(&self) {
+        let was = self.down.lock().unwrap_or_else(PoisonError::into_inner).take();
+        self.is_down.store(false, Relaxed);
+        if let Some(Down { since, refusals }) = was {
+            let after = Seconds(since.elapsed());
+            let name = &self.written;
+            let text = format!("target {name}/udp UP after {after}, {refusals} flows refused meanwhile");
+            tracing::info!("target" = %name, state = "up", "{text}");
+        }
+    }
+
+    /// Counts a flow in, and says what the target's own socket had dropped before.
+    pub(super) fn enter(self: &Arc<Self>, address: SocketAddr, beside: &Handle) -> u64 {
+        self.flows.fetch_add(1, Relaxed);
+        // The first look comes before the flow's first datagram, or that burst would not be seen to be lost.
+        if !self.is_watched.swap(true, Relaxed) {
+            let seen = drops(address);
+            beside.spawn(watch_drops(Arc::downgrade(self), address, seen));
+        }
+        self.dropped()
+    }
+
+    /// Counts a flow out.
+    pub(super) fn leave(&self) {
+        self.flows.fetch_sub(1, Relaxed);
+    }
+
+    /// What the target's own socket dropped while it was watched.
+    pub(super) fn dropped(&self) -> u64 {
+        self.dropped.load(Relaxed)
+    }
+
+    fn names(&self) -> MutexGuard<'_, Names> {
+        let mut names = self.names.lock().unwrap_or_else(PoisonError::into_inner);
+        if names.at.is_some_and(|at| at.elapsed() > FRESH) {
+            names.found.clear();
+        }
+        names
+    }
+}
+
+fn net(address: Address) -> Option<SocketAddr> {
+    match address {
+        Address::Net(address) => Some(address),
+        Address::Unix(_) => None,
+    }
+}
+
+/// Watches until the target is up again or no route sends to it any more.
+async fn watch_until_back(target: Weak<UdpTarget>, address: SocketAddr) {
+    loop {
+        sleep(LOOK).await;
+        let Some(target) = target.upgrade() else { return };
+        if !target.is_down.load(Relaxed) {
+            return;
+        }
+        // Elsewhere the kernel has nothing to show, and only an answer can tell.
+        if matches!(probe::datagrams::receiver(address), Ok(Some(_))) {
+            return target.note_up();
+        }
+    }
+}
+
+/// Watches, while flows live, whether the target's receive buffer drops what they send. One look a second.
+async fn watch_drops(target: Weak<UdpTarget>, address: SocketAddr, mut seen: Option<(u32, u32)>) {
+    let mut told: Option<Instant> = None;
+    let mut untold = 0;
+    loop {
+        sleep(LOOK_AT_DROPS).await;
+        let Some(target) = target.upgrade() else { return };
+        let now = drops(address);
+        if let (Some((before, dropped_before)), Some((inode, dropped))) = (seen, now)
+            && before == inode
+        {
+            untold += u64::from(dropped.wrapping_sub(dropped_before));
+            target.dropped.fetch_add(dropped.wrapping_sub(dropped_before).into(), Relaxed);
+        }
+        seen = now;
+        if untold > 0 && told.is_none_or(|told| told.elapsed() >= REMIND) {
+            tell_drops(&target.written, untold);
+            (told, untold) = (Some(Instant::now()), 0);
+        }
+        if target.flows.load(Relaxed) == 0 && untold == 0 {
+            target.is_watched.store(false, Relaxed);
+            return;
+        }
+    }
+}
+
+/// On this machine a refusal is ICMP's "port unreachable", which the kernel sends where no socket receives.
+fn tell_down(name: &TargetAddress, cause: Cause) {
+    let text = format!("target {name}/udp DOWN {cause}: {}", cause.remedy());
+    match cause {
+        Cause::Refused => {
+            let verdict = Verdict::UdpTargetNotRunning.id();
+            tracing::warn!("target" = %name, state = "down", verdict, "{text} [{verdict}]");
+        }
+        _ => tracing::warn!("target" = %name, state = "down", "{text}"),
+    }
+}
+
+fn tell_drops(name: &TargetAddress, datagrams: u64) {
+    let verdict = Verdict::UdpReceiverDrops.id();
+    tracing::warn!(
+        "target" = %name,
+        state = "up",
+        verdict,
+        "target {name}/udp drops: its receive buffer was full and {datagrams} datagrams were lost; give its socket a \
+         larger one (SO_RCVBUF, net.core.rmem_max), or let it read faster [{verdict}]"
+    );
+}
+
+/// The target's socket and what it has dropped; `None` where it is not on this machine or cannot be seen.
+fn drops(address: SocketAddr) -> Option<(u32, u32)> {
+    let receiver = probe::datagrams::receiver(address).ok()??;
+    Some((receiver.inode, receiver.dropped))
+}

@@ -1,0 +1,245 @@
+//! From clients to their targets.
+
+use std::ops::Range;
+use std::sync::atomic::Ordering::Relaxed;
+use std::time::Instant;
+
+use super::flow::Flow;
+use super::housekeeping::Loss;
+use super::open::Opened;
+use super::turn::{BATCH, Loop};
+use crate::engine::flow::{ClientKey, FlowId};
+use crate::outcome::{Cause, DropReason, End};
+use crate::sys::datagrams::{Arrivals, Departure, backlog};
+
+/// Batches taken from one listener before the others get their turn.
+const MOST_BATCHES: usize = 4;
+
+/// Batches a listener that retires still takes, so that a flood cannot keep it.
+const LAST_BATCHES: usize = 1024;
+
+/// Datagrams or trains of one client that are passed on per batch while others wait behind them.
+const SHARE: u32 = 8;
+
+/// One datagram or one train on its way to a target.
+#[derive(Clone, Copy)]
+pub(super) struct Piece<'a> {
+    pub(super) bytes: &'a [u8],
+    pub(super) segment: usize,
+}
+
+impl Piece<'_> {
+    pub(super) fn count(&self) -> u64 {
+        match self.segment {
+            0 => 1,
+            segment => self.bytes.len().div_ceil(segment).max(1) as u64,
+        }
+    }
+}
+
+impl Loop {
+    /// Takes what clients sent to a door and passes it on.
+    pub(super) fn take_from_clients(&mut self, number: u32, arrivals: &mut Arrivals, now: Instant) {
+        for _ in 0..MOST_BATCHES {
+            if self.batch(number, arrivals, now) < BATCH {
+                break;
+            }
+        }
+    }
+
+    /// A door that retires has clients whose datagrams are ours already.
+    pub(super) fn take_the_rest(&mut self, number: u32, arrivals: &mut Arrivals, now: Instant) {
+        for _ in 0..LAST_BATCHES {
+            if self.batch(number, arrivals, now) == 0 {
+                break;
+            }
+        }
+    }
+
+    fn batch(&mut self, number: u32, arrivals: &mut Arrivals, now: Instant) -> usize {
+        let Some(door) = self.doors.get_mut(&number) else { return 0 };
+        // Nothing but "nothing waits" comes of an unconnected socket that asks for no errors.
+        let count = arrivals.receive(&door.socket, 0, BATCH).unwrap_or(0);
+        if count == 0 {
+            return 0;
+        }
+        self.next_tell.get_or_insert(now + super::housekeeping::TELL);
+        self.share = if count == BATCH && self.is_crowded(number) { SHARE } else { u32::MAX };
+        self.batches = self.batches.wrapping_add(1);
+
+        let mut place = 0;
+        while place < count {
+            let first = arrivals.get(place);
+            let mut end = place + 1;
+            // Several in a row of one client go in one call.
+            while end < count && same_client(&first, &arrivals.get(end)) {
+                end += 1;
+            }
+            if let Some(from) = first.from {
+                let client = ClientKey { listener: number, from, asked: first.asked };
+                self.carry_up(client, place..end, arrivals, now);
+            }
+            place = end;
+        }
+        count
+    }
+
+    /// Whether more comes than is passed on, so that whoever sends much would crowd the others out of the queue. A client
+    /// that is alone crowds nobody out.
+    fn is_crowded(&self, number: u32) -> bool {
+        let Some(door) = self.doors.get(&number) else { return false };
+        door.flows.load(Relaxed) > 1 && backlog(&door.socket).is_ok_and(|it| it.used > it.most / 4)
+    }
+
+    fn carry_up(&mut self, client: ClientKey, places: Range<usize>, arrivals: &Arrivals, now: Instant) {
+        let piece = |place: usize| {
+            let arrival = arrivals.get(place);
+            (Piece { bytes: arrival.bytes, segment: arrival.segment }, arrival.cut)
+        };
+        let id = match self.flows.find(&client) {
+            Some(id) => id,
+            None => match self.open(client, now) {
+                Opened::Flow(id) => id,
+                Opened::Refused(why) => {
+                    let count = places.map(|place| piece(place).0.count()).sum();
+                    return self.lose(client.listener, why, count);
+                }
+                Opened::Later => {
+                    for place in places {
+                        self.hold(client, piece(place).0, now);
+                    }
+                    return;
+                }
+            },
+        };
+        let mut pieces = [Piece { bytes: &[], segment: 0 }; BATCH];
+        let mut count = 0;
+        let Some(flow) = self.flows.get_mut(id) else { return };
+        for place in places {
+            let (piece, is_cut) = piece(place);
+            if is_cut {
+                flow.dropped_up(DropReason::Truncated, piece.count(), piece.bytes.len());
+            } else if flow.taken(self.batches) >= self.share {
+                flow.dropped_up(DropReason::OverShare, piece.count(), piece.bytes.len());
+            } else {
+                flow.take(self.batches);
+                pieces[count] = piece;
+                count += 1;
+            }
+        }
+        self.send_up(client, id, &pieces[..count], now);
+    }
+
+    /// Passes a client's datagrams on. Where the target refused an earlier one, that flow ends and the rest gets a flow of
+    /// its own: the refusal is reported once, to whichever call comes next, and says nothing about what is sent now.
+    pub(super) fn send_up(
+        &mut self,
+        client: ClientKey,
+        mut id: FlowId,
+        mut pieces: &[Piece<'_>],
+        now: Instant,
+    ) {
+        let mut may_reopen = true;
+        self.flows.touch(id, now);
+        while !pieces.is_empty() {
+            let Some(flow) = self.flows.get_mut(id) else { return };
+            let departure = |n: usize| Departure {
+                bytes: pieces[n].bytes,
+                segment: pieces[n].segment,
+                to: None,
+                from: None,
+            };
+            match self.departures.send(&flow.socket, pieces.len(), departure) {
+                Ok(sent) => {
+                    for piece in &pieces[..sent] {
+                        flow.delivered_up(piece.count(), piece.bytes.len());
+                    }
+                    pieces = &pieces[sent..];
+                }
+                Err(error) => match Hindrance::of(&error, pieces[0].segment) {
+                    Hindrance::Train => {
+                        self.send_up_singly(id, pieces[0]);
+                        pieces = &pieces[1..];
+                    }
+                    Hindrance::Datagram(why) => {
+                        flow.dropped_up(why, pieces[0].count(), pieces[0].bytes.len());
+                        pieces = &pieces[1..];
+                    }
+                    Hindrance::Target(cause) => {
+                        self.end_refused(id, cause, now);
+                        match self.reopen(client, may_reopen && cause == Cause::Refused, now) {
+                            Some(fresh) => (id, may_reopen) = (fresh, false),
+                            None => {
+                                let count = pieces.iter().map(Piece::count).sum();
+                                return self.lose(client.listener, Loss::NoTarget, count);
+                            }
+                        }
+                    }
+                },
+            }
+        }
+    }
+
+    fn reopen(&mut self, client: ClientKey, is_worth_it: bool, now: Instant) -> Option<FlowId> {
+        match is_worth_it.then(|| self.open(client, now))? {
+            Opened::Flow(id) => Some(id),
+            Opened::Later | Opened::Refused(_) => None,
+        }
+    }
+
+    /// A train that the way to the target does not carry as one: a network card without the means, a segment longer than
+    /// the path's packets.
+    fn send_up_singly(&mut self, id: FlowId, train: Piece<'_>) {
+        let Some(flow) = self.flows.get_mut(id) else { return };
+        for bytes in train.bytes.chunks(train.segment) {
+            let single = |_| Departure { bytes, segment: 0, to: None, from: None };
+            match self.departures.send(&flow.socket, 1, single) {
+                Ok(_) => flow.delivered_up(1, bytes.len()),
+                Err(error) => flow.dropped_up(Hindrance::of(&error, 0).drop_reason(), 1, bytes.len()),
+            }
+        }
+    }
+
+    /// Ends a flow that its target, or the way there, turned away, and notes what that says about the target.
+    pub(super) fn end_refused(&mut self, id: FlowId, cause: Cause, now: Instant) {
+        if let Some(flow) = self.flows.get(id) {
+            let Flow { serving, account, .. } = flow;
+            serving.target.note_refused(account.target(), cause, &self.shared.beside);
+        }
+        self.end(id, End::NoTarget(cause), now);
+    }
+}
+
+fn same_client(a: &crate::sys::datagrams::Arrival<'_>, b: &crate::sys::datagrams::Arrival<'_>) -> bool {
+    a.from == b.from && a.asked == b.asked
+}
+
+/// What an error of sendmmsg(2) is about.
+pub(super) enum Hindrance {
+    /// That it is a train; alone, its datagrams may go.
+    Train,
+    /// This one datagram or train.
+    Datagram(DropReason),
+    /// The target or the way there.
+    Target(Cause),
+}
+
+impl Hindrance {
+    pub(super) fn of(error: &std::io::Error, segment: usize) -> Hindrance {
+        let Some(code) = error.raw_os_error() else { return Hindrance::Datagram(DropReason::Unsent) };
+        match code {
+            libc::EMSGSIZE | libc::EINVAL | libc::EIO | libc::EOPNOTSUPP if segment > 0 => Hindrance::Train,
+            libc::EMSGSIZE => Hindrance::Datagram(DropReason::TooBig),
+            libc::EAGAIN | libc::ENOBUFS | libc::ENOMEM => Hindrance::Datagram(DropReason::NoRoom),
+            libc::EINTR | libc::EINVAL => Hindrance::Datagram(DropReason::Unsent),
+            _ => Hindrance::Target(Cause::of_dial(error)),
+        }
+    }
+
+    pub(super) fn drop_reason(self) -> DropReason {
+        match self {
+            Hindrance::Datagram(why) => why,
+            Hindrance::Train | Hindrance::Target(_) => DropReason::Unsent,
+        }
+    }
+}

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use tokio::io::Interest;
-use tokio::time::{sleep_until, timeout_at};
+use tokio::time::timeout_at;
 
 use super::context::{Context, Serving};
 use super::targets::{Target, Unreached, breathe};
@@ -61,8 +61,19 @@ async fn steps(client: &Stream, serving: &Arc<Serving>, cx: &Context, entry: &En
     end
 }
 
-/// Reaches the target; where it is down and the route says so, waits for it.
+/// Reaches the target, unless the client goes first.
 async fn connect(client: &Stream, serving: &Arc<Serving>, trip: &mut Trip) -> Result<Stream, End> {
+    tokio::select! {
+        // A dial on this machine is over at the first look, and then the client is not watched at all.
+        biased;
+        reached = reach(serving, trip) => reached,
+        // A FIN is no reason to go: the client may have sent its whole request. A reset is.
+        _ = client.ready(Interest::ERROR) => Err(End::ClientGone),
+    }
+}
+
+/// Dials the target; where it is down and the route says so, waits for it.
+async fn reach(serving: &Arc<Serving>, trip: &mut Trip) -> Result<Stream, End> {
     let dial = &serving.route.dial;
     let began = Instant::now();
     let deadline = began + dial.wait_for_target;
@@ -77,29 +88,19 @@ async fn connect(client: &Stream, serving: &Arc<Serving>, trip: &mut Trip) -> Re
         if !failed.cause.blames_target() || Instant::now() >= deadline {
             return Err(End::NoTarget(failed.cause));
         }
-        wait_for_target(client, serving, deadline, failed).await?;
+        wait_for_target(serving, deadline, failed).await?;
         trip.forget_old_attempts();
     }
 }
 
-/// Holds the client until its target is back, the wait is over or the client is gone.
-async fn wait_for_target(
-    client: &Stream,
-    serving: &Serving,
-    deadline: Instant,
-    failed: Unreached,
-) -> Result<(), End> {
+/// Holds the client until its target is back or the wait is over.
+async fn wait_for_target(serving: &Serving, deadline: Instant, failed: Unreached) -> Result<(), End> {
     let _waits = serving.target.client_waits();
     let back = async {
         breathe().await;
         serving.target.up().await;
     };
-    tokio::select! {
-        // A FIN is no reason to go: the client may have sent its whole request. A reset is.
-        _ = client.ready(Interest::ERROR) => Err(End::ClientGone),
-        back = timeout_at(deadline.into(), back) => back.map_err(|_| End::NoTarget(failed.cause)),
-        () = sleep_until(deadline.into()) => Err(End::NoTarget(failed.cause)),
-    }
+    timeout_at(deadline.into(), back).await.map_err(|_| End::NoTarget(failed.cause))
 }
 
 fn kernel(client: &Stream, target: &Stream) -> Option<Kernel> {

@@ -27,3 +27,7 @@ mod log;
 mod reload;
 mod start;
 mod stop;
+
+// Targets.
+mod source_ports;
+mod target_down;

@@ -1,0 +1,77 @@
+//! Towards one target there are only so many source ports: the end of them is named, is nobody else's fault, and passes.
+
+use std::fs;
+use std::net::SocketAddr;
+
+use loopgate::outcome::{Cause, End};
+
+use crate::harness::{Ending, Gate, Target, Wire, namespace};
+
+/// How many source ports the namespace has left towards one address.
+const PORTS: usize = 20;
+
+/// Leaves few ports to the kernel's choice. The test's own connections come from an address of their own.
+fn leave_few_ports() {
+    fs::write("/proc/sys/net/ipv4/ip_local_port_range", format!("40000 {}", 40_000 + PORTS - 1)).unwrap();
+}
+
+/// Clients from 127.0.0.9, whose ports are counted apart, to a gate whose port is outside the range.
+fn client(gate: SocketAddr, n: u16) -> Wire {
+    use rustix::net::{AddressFamily, SocketType, bind, connect, socket};
+    let socket = socket(AddressFamily::INET, SocketType::STREAM, None).unwrap();
+    let from: SocketAddr = ([127, 0, 0, 9], 20_000 + n).into();
+    bind(&socket, &from).unwrap();
+    connect(&socket, &gate).unwrap();
+    std::net::TcpStream::from(socket).into()
+}
+
+fn gate(target: &Target, more: &str) -> Gate {
+    let listen: SocketAddr = ([127, 0, 0, 1], 10_080).into();
+    let route = format!("listen = '{listen}', target = '{}'{more}", target.address);
+    Gate::builder().with(&format!("routes.test = {{{route}}}"))
+}
+
+#[test]
+#[ignore = "needs root"]
+fn the_end_of_source_ports_is_named_and_passes() {
+    namespace::alone("source_ports::the_end_of_source_ports_is_named_and_passes", || {
+        leave_few_ports();
+        let target = Target::by_hand_on(([127, 0, 0, 1], 10_081).into());
+        let gate = gate(&target, "");
+        let mut held: Vec<(Wire, Wire)> =
+            (0..PORTS as u16).map(|n| (client(gate.address, n), target.accept())).collect();
+
+        assert_eq!(client(gate.address, 100).hear_end(), Ending::Reset);
+        let record = gate.record();
+        assert_eq!(record.outcome.end, End::NoTarget(Cause::NoSourcePort));
+        assert!(record.to_string().contains("source"), "{record}");
+
+        // The target is not to blame: it counts as up, and the first port that comes free is used.
+        let (client_end, served) = held.pop().unwrap();
+        served.reset();
+        drop(client_end);
+        gate.record();
+        let mut again = client(gate.address, 101);
+        target.accept().say(b"again");
+        assert_eq!(again.hear(5), b"again");
+    });
+}
+
+#[test]
+#[ignore = "needs root"]
+fn further_source_addresses_bring_their_own_ports() {
+    namespace::alone("source_ports::further_source_addresses_bring_their_own_ports", || {
+        leave_few_ports();
+        let target = Target::by_hand_on(([127, 0, 0, 1], 10_081).into());
+        let gate = gate(&target, ", source = ['127.0.0.2', '127.0.0.3', '127.0.0.4']");
+
+        let held: Vec<(Wire, Wire)> =
+            (0..3 * PORTS as u16).map(|n| (client(gate.address, n), target.accept())).collect();
+
+        for (_, served) in &held {
+            assert!(["127.0.0.2", "127.0.0.3", "127.0.0.4"].contains(&&*served.peer().ip().to_string()));
+        }
+        assert_eq!(client(gate.address, 200).hear_end(), Ending::Reset);
+        assert_eq!(gate.record().outcome.end, End::NoTarget(Cause::NoSourcePort));
+    });
+}

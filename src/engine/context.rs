@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use tokio::sync::Semaphore;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio_util::sync::CancellationToken;
 
 use super::lookout::Lookout;
@@ -26,6 +26,29 @@ pub(super) struct Context {
     pub(super) udp: Udp,
     /// Dropped with the engine.
     pub(super) _lookout: Lookout,
+}
+
+/// What a session holds as long as it lives: its place on a worker, and its permit to be one of so many.
+pub(super) struct Seat {
+    pub(super) cx: Arc<Context>,
+    worker: usize,
+}
+
+impl Seat {
+    /// A seat on this worker.
+    pub(super) fn take(cx: &Arc<Context>, worker: usize, permit: OwnedSemaphorePermit) -> Seat {
+        // Given back by hand: kept, it would hold the semaphore a second time.
+        permit.forget();
+        cx.workers.enter(worker);
+        Seat { cx: cx.clone(), worker }
+    }
+}
+
+impl Drop for Seat {
+    fn drop(&mut self) {
+        self.cx.workers.leave(self.worker);
+        self.cx.slots.add_permits(1);
+    }
 }
 
 /// A route at run time. Sessions keep the one they were born with.

@@ -14,8 +14,8 @@ use tokio::task::JoinHandle;
 use tokio::time::sleep;
 use tokio_util::sync::CancellationToken;
 
-use super::context::{Context, Serving};
-use super::session;
+use super::context::{Context, Seat, Serving};
+use super::session::{self, Session};
 use crate::sys;
 use crate::transport::{self, Accepted};
 
@@ -160,11 +160,11 @@ impl Door {
 
     fn hand_over(&self, accepted: Accepted, permit: OwnedSemaphorePermit) {
         let serving = self.serving.lock().unwrap_or_else(PoisonError::into_inner).clone();
-        let cx = self.cx.clone();
-        self.cx.workers.place(self.worker).spawn(async move {
-            session::carry(accepted, serving, cx).await;
-            drop(permit);
-        });
+        let (route, target) = (serving.name.clone(), serving.written_target.clone());
+        let entry = self.cx.ledger.open(route, target, accepted.client, Instant::now());
+        let worker = self.cx.workers.least_loaded(self.worker);
+        let seat = Seat::take(&self.cx, worker, permit);
+        self.cx.workers.spawn(worker, session::carry(accepted.socket, Session { serving, entry, seat }));
     }
 }
 

@@ -5,6 +5,7 @@
 
 mod clerk;
 mod context;
+mod crowd;
 mod drain;
 mod flow;
 mod health;

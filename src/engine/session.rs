@@ -3,62 +3,88 @@
 //! A session is carried in steps, and a record's `phase` names the step it ended in: *connect* reaches the target, *relay*
 //! moves the bytes. (Identify, admit and secure will stand before them, greet between them.)
 
+use std::future::poll_fn;
+use std::pin::{Pin, pin};
 use std::sync::Arc;
+use std::task::Poll;
 use std::time::{Duration, Instant};
 
 use tokio::io::Interest;
 use tokio::time::timeout_at;
 
-use super::context::{Context, Serving};
+use super::context::{Seat, Serving};
 use super::targets::{Target, Unreached, breathe};
 use crate::ledger::Entry;
 use crate::outcome::{Attempt, End, Kernel, Outcome, Phase, Side, Timing};
-use crate::relay::{abort, relay};
+use crate::relay::{Relayed, abort, relay};
 use crate::sys;
-use crate::transport::{Accepted, Stream};
+use crate::transport::{Arrived, Stream};
 
-/// Carries one accepted connection along its route to its end. The record is written when both sockets are closed.
-pub(super) async fn carry(accepted: Accepted, serving: Arc<Serving>, cx: Arc<Context>) {
-    let (route, target) = (serving.name.clone(), serving.written_target.clone());
-    let entry = cx.ledger.open(route, target, accepted.client, Instant::now());
-    // Dropped unclosed, the entry says `internal`: the poller would not take the socket.
-    let Ok(client) = accepted.open() else { return };
-    let mut trip = Trip::default();
-    let end = steps(&client, &serving, &cx, &entry, &mut trip).await;
-    if end != End::Done {
-        client.reset_on_close();
-    }
-    drop(client);
-    trip.hint = hint(&serving.target, end, trip.closed_by);
-    let outcome = trip.outcome(end, &entry);
-    entry.close(outcome);
+/// What a session holds from its accept to its record.
+pub(super) struct Session {
+    pub(super) serving: Arc<Serving>,
+    pub(super) entry: Entry,
+    pub(super) seat: Seat,
 }
 
-async fn steps(client: &Stream, serving: &Arc<Serving>, cx: &Context, entry: &Entry, trip: &mut Trip) -> End {
-    // Boxed: what a dial needs is given back before the bytes begin to move, and an idle session stays small.
-    let connecting = Box::pin(connect(client, serving, trip));
-    let target = match cx.cut.run_until_cancelled(connecting).await {
-        Some(Ok(target)) => target,
-        Some(Err(end)) => return end,
-        None => return End::Drained,
-    };
-    trip.phase = Some(Phase::Relay);
-    let relaying = relay(client, &target, entry.meter(), serving.route.reset_linger);
-    let end = match cx.cut.run_until_cancelled(relaying).await {
-        Some(relayed) => {
-            trip.closed_by = relayed.closed_by;
-            trip.first_byte = relayed.first_byte;
-            relayed.end
+// The futures below are blocks, not `async fn`s, and what they await is lent to them, not given: an async fn keeps its
+// arguments twice, and a future that was moved into another takes its room twice. Each idle session would pay.
+
+/// Carries one accepted connection along its route to its end. The record is written when both sockets are closed, and
+/// the seat is given back after that: who has all seats has all records.
+#[allow(clippy::manual_async_fn, reason = "an async fn keeps its arguments twice")]
+pub(super) fn carry(client: Arrived, session: Session) -> impl Future<Output = ()> + Send + 'static {
+    async move {
+        // Dropped unclosed, the entry says `internal`: the poller would not take the socket.
+        let Ok(client) = client.open() else { return };
+        let mut trip = Trip::default();
+        let finish = steps(&client, &session, &mut trip).await;
+        if finish.end != End::Done {
+            client.reset_on_close();
         }
-        None => {
-            abort(client, &target, entry.meter());
-            End::Drained
-        }
-    };
-    if cx.ledger.wants_kernel_facts() {
-        trip.kernel = kernel(client, &target);
+        drop(client);
+        let Session { serving, entry, seat } = session;
+        let outcome = trip.outcome(finish, &serving.target, &entry);
+        entry.close(outcome);
+        drop(seat);
     }
-    end
+}
+
+#[allow(clippy::manual_async_fn, reason = "an async fn keeps its arguments twice")]
+fn steps(client: &Stream, session: &Session, trip: &mut Trip) -> impl Future<Output = Finish> + Send {
+    async move {
+        let mut cut = pin!(session.seat.cx.cut.cancelled());
+        // Boxed: what a dial needs is given back before the bytes begin to move.
+        let target = {
+            let mut connecting = Box::pin(connect(client, &session.serving, trip));
+            match unless(cut.as_mut(), connecting.as_mut()).await {
+                Some(Ok(target)) => target,
+                Some(Err(end)) => return end.into(),
+                None => return End::Drained.into(),
+            }
+        };
+        let linger = &session.serving.route.reset_linger;
+        let relayed = unless(cut, pin!(relay(client, &target, session.entry.meter(), linger))).await;
+        if relayed.is_none() {
+            abort(client, &target, session.entry.meter());
+        }
+        let mut finish = relayed.map_or(End::Drained.into(), Finish::from);
+        if session.seat.cx.ledger.wants_kernel_facts() {
+            finish.kernel = kernel(client, &target);
+        }
+        finish
+    }
+}
+
+/// Does `work`, or gives it up with `None` once the stop has waited long enough.
+fn unless<T>(
+    mut cut: Pin<&mut impl Future<Output = ()>>,
+    mut work: Pin<&mut impl Future<Output = T>>,
+) -> impl Future<Output = Option<T>> {
+    poll_fn(move |task| match work.as_mut().poll(task) {
+        Poll::Ready(done) => Poll::Ready(Some(done)),
+        Poll::Pending => cut.as_mut().poll(task).map(|()| None),
+    })
 }
 
 /// Reaches the target, unless the client goes first.
@@ -126,13 +152,28 @@ fn hint(target: &Target, end: End, closed_by: Option<Side>) -> Option<Arc<str>> 
 /// What is noted on the way.
 #[derive(Default)]
 struct Trip {
-    phase: Option<Phase>,
     attempts: Vec<Attempt>,
     connect: Option<Duration>,
+}
+
+/// What the last step came to.
+struct Finish {
+    end: End,
     first_byte: Option<Instant>,
     closed_by: Option<Side>,
     kernel: Option<Kernel>,
-    hint: Option<Arc<str>>,
+}
+
+impl From<End> for Finish {
+    fn from(end: End) -> Finish {
+        Finish { end, first_byte: None, closed_by: None, kernel: None }
+    }
+}
+
+impl From<Relayed> for Finish {
+    fn from(it: Relayed) -> Finish {
+        Finish { end: it.end, first_byte: it.first_byte, closed_by: it.closed_by, kernel: None }
+    }
 }
 
 /// The attempts of one session that its record keeps.
@@ -144,24 +185,24 @@ impl Trip {
         self.attempts.drain(..excess);
     }
 
-    fn outcome(self, end: End, entry: &Entry) -> Outcome {
+    fn outcome(self, finish: Finish, target: &Target, entry: &Entry) -> Outcome {
         let started = entry.started();
         Outcome {
-            end,
-            phase: self.phase.unwrap_or(Phase::Connect),
-            closed_by: self.closed_by,
+            end: finish.end,
+            phase: if self.connect.is_some() { Phase::Relay } else { Phase::Connect },
+            closed_by: finish.closed_by,
             target: self.attempts.last().map(|attempt| attempt.address.clone()),
             attempts: self.attempts,
             traffic: entry.meter().traffic(),
             timing: Timing {
                 connect: self.connect,
-                first_byte: self.first_byte.map(|at| at.saturating_duration_since(started)),
+                first_byte: finish.first_byte.map(|at| at.saturating_duration_since(started)),
                 total: started.elapsed(),
             },
             way: entry.meter().way(),
             datagrams: None,
-            kernel: self.kernel,
-            hint: self.hint,
+            kernel: finish.kernel,
+            hint: hint(target, finish.end, finish.closed_by),
         }
     }
 }

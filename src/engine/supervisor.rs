@@ -8,6 +8,7 @@ use tokio::sync::{mpsc, oneshot};
 use tokio::time::{MissedTickBehavior, interval};
 
 use super::context::Context;
+use super::crowd::Crowd;
 use super::opened::Opened;
 use super::ports::{self, Bound, Holder, Port, Unbound};
 use super::targets::Seconds;
@@ -16,6 +17,7 @@ use super::{BindFailure, Declared, Listening, Refused, Source, drain};
 use crate::address::Protocol;
 use crate::diagnosis::{self, BindFinding};
 use crate::plan::{Route, Routes, diff};
+use crate::sys;
 
 /// How often counts are settled and failed binds of `bind = "retry"` are tried again.
 const TICK: Duration = Duration::from_secs(1);
@@ -37,6 +39,7 @@ pub(super) struct Supervisor {
     /// Listeners that are retired and that flows still answer through.
     lingering: BTreeMap<Port, UdpListener>,
     retries: BTreeMap<Port, Retry>,
+    crowd: Crowd,
     /// The worker whose turn it is to take a listener.
     turn: usize,
 }
@@ -57,6 +60,7 @@ impl Supervisor {
             listeners: BTreeMap::new(),
             lingering: BTreeMap::new(),
             retries: BTreeMap::new(),
+            crowd: Crowd::default(),
             turn: 0,
         }
     }
@@ -68,8 +72,7 @@ impl Supervisor {
             let order = tokio::select! {
                 order = inbox.recv() => order,
                 _ = tick.tick() => {
-                    self.cx.ledger.settle(Instant::now());
-                    self.retry();
+                    self.tick();
                     self.close_what_lingered().await;
                     continue;
                 }
@@ -90,6 +93,14 @@ impl Supervisor {
                 }
             }
         }
+    }
+
+    fn tick(&mut self) {
+        self.cx.ledger.settle(Instant::now());
+        if self.crowd.has_left(self.cx.workers.sessions()) {
+            sys::heap::give_back();
+        }
+        self.retry();
     }
 
     async fn declare(&mut self, source: Source, routes: Routes) -> Result<Declared, Refused> {

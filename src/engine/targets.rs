@@ -213,6 +213,8 @@ async fn dial_each(
             Err(_) => Err(Cause::TimedOut),
         };
         let cause = answer.as_ref().err().copied();
+        // Most sessions have one: room for four would outweigh the rest of what they note.
+        attempts.reserve_exact(1);
         attempts.push(Attempt { address: address.clone(), took: began.elapsed(), cause });
         match answer {
             Ok(stream) => return Ok((stream, address.clone())),

@@ -5,7 +5,6 @@
 
 use std::future::Future;
 use std::io;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 use std::thread;
 use std::time::Duration;
@@ -27,14 +26,8 @@ pub(super) struct Workers {
 
 struct Worker {
     handle: Handle,
-    sessions: Arc<AtomicUsize>,
+    sessions: AtomicUsize,
     thread: Option<thread::JoinHandle<()>>,
-}
-
-/// A place on a worker, held by a session as long as it lives.
-pub(super) struct Place {
-    handle: Handle,
-    sessions: Arc<AtomicUsize>,
 }
 
 impl Workers {
@@ -52,40 +45,35 @@ impl Workers {
         self.workers.len()
     }
 
-    /// Runs a listener's accept loop on worker `n`.
+    /// Runs a listener's accept loop, or a session, on worker `n`.
     pub(super) fn spawn(
         &self,
         n: usize,
-        accepting: impl Future<Output = ()> + Send + 'static,
+        work: impl Future<Output = ()> + Send + 'static,
     ) -> tokio::task::JoinHandle<()> {
-        self.workers[n % self.workers.len()].handle.spawn(accepting)
+        self.workers[n % self.workers.len()].handle.spawn(work)
     }
 
-    /// A place for a session on the worker that carries the fewest; on `here` where there is no better one.
-    pub(super) fn place(&self, here: usize) -> Place {
+    /// The worker that carries the fewest sessions; `here` where there is no better one.
+    pub(super) fn least_loaded(&self, here: usize) -> usize {
         let here = here % self.workers.len();
         let load = |n: &usize| (self.workers[*n].sessions.load(Relaxed), *n != here);
-        let n = (0..self.workers.len()).min_by_key(load).unwrap_or(here);
-        let Worker { handle, sessions, .. } = &self.workers[n];
-        sessions.fetch_add(1, Relaxed);
-        Place { handle: handle.clone(), sessions: sessions.clone() }
+        (0..self.workers.len()).min_by_key(load).unwrap_or(here)
     }
-}
 
-impl Place {
-    /// Runs a session here; the place is held until it is over.
-    pub(super) fn spawn(self, session: impl Future<Output = ()> + Send + 'static) {
-        let handle = self.handle.clone();
-        handle.spawn(async move {
-            let _place = self;
-            session.await;
-        });
+    /// How many sessions there are on all of them.
+    pub(super) fn sessions(&self) -> usize {
+        self.workers.iter().map(|worker| worker.sessions.load(Relaxed)).sum()
     }
-}
 
-impl Drop for Place {
-    fn drop(&mut self) {
-        self.sessions.fetch_sub(1, Relaxed);
+    /// Counts a session on worker `n`.
+    pub(super) fn enter(&self, n: usize) {
+        self.workers[n].sessions.fetch_add(1, Relaxed);
+    }
+
+    /// Counts it no more.
+    pub(super) fn leave(&self, n: usize) {
+        self.workers[n].sessions.fetch_sub(1, Relaxed);
     }
 }
 
@@ -116,5 +104,5 @@ fn start_one(n: usize, pipes: usize, stop: CancellationToken) -> io::Result<Work
         // A look-up that hangs in the system's resolver must not hold up the end.
         runtime.shutdown_background();
     })?;
-    Ok(Worker { handle, sessions: Arc::default(), thread: Some(thread) })
+    Ok(Worker { handle, sessions: AtomicUsize::new(0), thread: Some(thread) })
 }

@@ -27,21 +27,31 @@ pub use splice::prepare_thread;
 /// On return the sockets only need to be dropped.
 ///
 /// Not cancel safe: what was read but not delivered is lost with the future, as is meant when [`abort`] follows.
-pub async fn relay(client: &Stream, target: &Stream, meter: &Meter, reset_linger: Duration) -> Relayed {
+pub fn relay<'a>(
+    client: &'a Stream,
+    target: &'a Stream,
+    meter: &'a Meter,
+    reset_linger: &'a Duration,
+) -> impl Future<Output = Relayed> + Send + 'a {
+    // A block, not an `async fn`, which would keep its arguments twice in every session; the linger is borrowed for the
+    // same reason.
     let mut pump = pump::Pump::new(client, target, meter);
-    let end = match pump.run().await {
-        Ok(()) => End::Done,
-        Err(fault) => {
-            reset::pass_on(&mut pump, fault.side, reset_linger).await;
-            match (fault.side, fault.lost()) {
-                (Side::Client, false) => End::ClientReset,
-                (Side::Target, false) => End::TargetReset,
-                (Side::Client, true) => End::ClientLost,
-                (Side::Target, true) => End::TargetLost,
+    async move {
+        let end = match pump.run().await {
+            Ok(()) => End::Done,
+            Err(fault) => {
+                // Boxed: it is rare, and every session would carry its room.
+                Box::pin(reset::pass_on(&mut pump, fault.side, *reset_linger)).await;
+                match (fault.side, fault.lost()) {
+                    (Side::Client, false) => End::ClientReset,
+                    (Side::Target, false) => End::TargetReset,
+                    (Side::Client, true) => End::ClientLost,
+                    (Side::Target, true) => End::TargetLost,
+                }
             }
-        }
-    };
-    pump.relayed(end)
+        };
+        pump.relayed(end)
+    }
 }
 
 /// A clock read that only the first byte of a session pays for.

@@ -19,23 +19,31 @@ const LONGEST_BACKLOG: i32 = i32::MAX;
 
 const FLAGS: SocketFlags = SocketFlags::NONBLOCK.union(SocketFlags::CLOEXEC);
 
-/// A connection as it left the accept queue, not yet known to any runtime.
+/// A connection as it left the accept queue.
 pub struct Accepted {
-    /// Non-blocking, close-on-exec.
-    socket: OwnedFd,
+    /// The connection.
+    pub socket: Arrived,
     /// Who connected.
     pub client: Client,
 }
 
-impl Accepted {
+/// A connected socket that no runtime knows yet: non-blocking, close-on-exec.
+pub enum Arrived {
+    /// TCP.
+    Tcp(OwnedFd),
+    /// A Unix stream socket.
+    Unix(OwnedFd),
+}
+
+impl Arrived {
     /// Puts the connection into the poller of the current runtime.
     ///
     /// # Errors
     /// Where the poller does not take it.
     pub fn open(self) -> io::Result<Stream> {
-        match self.client {
-            Client::Net(_) => TcpStream::from_std(self.socket.into()).map(Stream::Tcp),
-            Client::Unix { .. } => UnixStream::from_std(self.socket.into()).map(Stream::Unix),
+        match self {
+            Arrived::Tcp(socket) => TcpStream::from_std(socket.into()).map(Stream::Tcp),
+            Arrived::Unix(socket) => UnixStream::from_std(socket.into()).map(Stream::Unix),
         }
     }
 }
@@ -94,11 +102,13 @@ pub fn local_address(socket: impl AsFd) -> io::Result<SocketAddr> {
 /// `WouldBlock` where the queue is empty; otherwise the errno of accept4(2), which says nothing about the listener.
 pub fn accept(listener: impl AsFd) -> io::Result<Accepted> {
     let (socket, client) = acceptfrom_with(listener, FLAGS)?;
-    let client = match client {
-        Some(any) if any.address_family() == AddressFamily::UNIX => unix_client(&socket)?,
-        any => net_client(any),
-    };
-    Ok(Accepted { socket, client })
+    Ok(match client {
+        Some(any) if any.address_family() == AddressFamily::UNIX => {
+            let client = unix_client(&socket)?;
+            Accepted { socket: Arrived::Unix(socket), client }
+        }
+        any => Accepted { socket: Arrived::Tcp(socket), client: net_client(any) },
+    })
 }
 
 fn net_client(any: Option<SocketAddrAny>) -> Client {

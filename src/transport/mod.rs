@@ -17,7 +17,7 @@ use serde::Deserialize;
 use crate::address::TargetAddress;
 pub use datagrams::{bind_datagrams, dial_datagrams, receive_buffer};
 pub use dial::dial;
-pub use listen::{Accepted, accept, bind, listen, local_address, share_port};
+pub use listen::{Accepted, Arrived, accept, bind, listen, local_address, share_port};
 pub use resolve::{is_localhost, resolve};
 pub use stream::Stream;
 

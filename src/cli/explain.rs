@@ -1,4 +1,6 @@
-//! `loopgate explain`: one page on reaching an address.
+//! `loopgate explain`: one page on reaching an address or on listening there, or what a code means.
+//!
+//! It needs no runtime.
 
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::path::PathBuf;
@@ -6,10 +8,12 @@ use std::time::{Duration, SystemTime};
 
 use clap::Args;
 
-use super::{answer, complain};
-use crate::address::{Host, TargetAddress, UnixName};
+use super::{answer, codes, complain};
+use crate::address::{Host, ListenAddress, TargetAddress, UnixName};
 use crate::diagnosis::reach::{self, Options};
-use crate::diagnosis::{Diagnosis, Severity, Verdict, json, screen};
+use crate::diagnosis::{Diagnosis, Severity, Verdict, block, could_listen, could_listen_unix, json, screen};
+use crate::probe::limits::raise_descriptors;
+use crate::probe::ports::Transport;
 use crate::probe::resolver::{self, Localhost};
 use crate::probe::trace::protocol::Protocol;
 use crate::units::{Misread, TimeSpan};
@@ -17,9 +21,14 @@ use crate::units::{Misread, TimeSpan};
 /// What to explain.
 #[derive(Args)]
 pub(super) struct ExplainArgs {
-    /// The address, as 127.0.0.1:3000, localhost:3000, [::1]:3000, 3000 or unix:/run/app.sock
-    #[arg(value_name = "ADDRESS")]
+    /// The address, as 127.0.0.1:3000, localhost:3000, [::1]:3000, 3000 or unix:/run/app.sock; or a code of a report
+    /// or a record, as port-held
+    #[arg(value_name = "ADDRESS|CODE")]
     address: String,
+
+    /// Could something listen there, and if not, exactly why not
+    #[arg(long, conflicts_with_all = ["expect", "timeout"])]
+    listen: bool,
 
     /// Ask for UDP
     #[arg(long)]
@@ -52,18 +61,23 @@ mod exit {
 
 /// Explains and says how it stands.
 pub(super) fn explain(args: &ExplainArgs) -> u8 {
-    let asked = match Asked::read(args) {
-        Ok(asked) => asked,
+    let meanings = codes::meanings(&args.address);
+    if !meanings.is_empty() {
+        return answer(|out| codes::tell(&meanings, args.json, out).map(|()| exit::HEALTHY));
+    }
+    let diagnosis = match Asked::read(args) {
+        Ok(asked) => asked.explain(args),
         Err(misread) => {
-            complain(&format!("error: {misread}"));
+            complain(&codes::nearest_words(&args.address).unwrap_or_else(|| format!("error: {misread}")));
             return exit::USAGE;
         }
     };
-    let diagnosis = asked.explain(args);
     let code = code(&diagnosis, args.strict);
     answer(|out| {
         if args.json {
             writeln!(out, "{:#}", json(&diagnosis, SystemTime::now())?)?;
+        } else if diagnosis.checks.is_empty() {
+            out.write_all(block(&diagnosis).as_bytes())?;
         } else {
             out.write_all(screen(&diagnosis, &reach::heading(&diagnosis.subject)).as_bytes())?;
         }
@@ -104,6 +118,10 @@ impl Asked {
             }
             return Ok(Asked::Unix(path.into()));
         }
+        if args.listen {
+            let ListenAddress(address) = args.address.parse()?;
+            return Ok(Asked::Ip(address));
+        }
         match args.address.parse()? {
             TargetAddress::Net(Host::Ip(ip), port) => Ok(Asked::Ip(SocketAddr::new(ip, port))),
             TargetAddress::Net(Host::Name(name), port) => Ok(Asked::Name(name.into(), port)),
@@ -115,11 +133,19 @@ impl Asked {
     fn explain(self, args: &ExplainArgs) -> Diagnosis {
         let options = Options { expect: args.expect, timeout: args.timeout, ..Options::default() };
         match self {
+            Asked::Ip(address) if args.listen => listening(address, args.udp),
+            Asked::Unix(path) if args.listen => could_listen_unix(&path),
             Asked::Ip(address) => one(address, args.udp, &options),
             Asked::Unix(path) => reach::reach_unix(&path, &options),
             Asked::Name(name, port) => named(&name, port, args.udp, options),
         }
     }
+}
+
+fn listening(address: SocketAddr, udp: bool) -> Diagnosis {
+    // As `run` does; without the right to, the limit stays what it is.
+    let _ = raise_descriptors();
+    could_listen(address, if udp { Transport::Udp } else { Transport::Tcp })
 }
 
 fn one(address: SocketAddr, udp: bool, options: &Options) -> Diagnosis {

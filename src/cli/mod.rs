@@ -1,5 +1,6 @@
 //! The commands: one file each. Here alone something is printed.
 
+mod codes;
 mod demo;
 mod explain;
 mod log;
@@ -77,7 +78,7 @@ enum Command {
         #[arg(long)]
         json: bool,
     },
-    /// Why an address cannot be reached, or how well it can
+    /// Why an address cannot be reached or listened on, or what a code means
     Explain {
         #[command(flatten)]
         args: explain::ExplainArgs,

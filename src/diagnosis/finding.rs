@@ -248,10 +248,25 @@ impl Diagnosis {
         }
     }
 
+    /// Where nothing is wrong, the first warning is the verdict.
+    pub fn settle(&mut self) {
+        if self.verdict == Verdict::Healthy && !self.warnings.is_empty() {
+            let first = self.warnings.remove(0);
+            self.verdict = first.verdict;
+            self.summary = first.summary;
+            self.fixes.extend(first.fix);
+        }
+    }
+
     /// How bad it is. Warnings beside a healthy verdict make it a warning.
     pub fn severity(&self) -> Severity {
         let warned = self.warnings.iter().map(|warning| warning.verdict.severity()).max();
-        self.verdict.severity().max(warned.unwrap_or(Severity::Fine))
+        let verdict = match self.verdict {
+            // A bind with SO_REUSEADDR succeeded all the same.
+            Verdict::PortInTimeWait if self.errno.is_none() => Severity::Warning,
+            verdict => verdict.severity(),
+        };
+        verdict.max(warned.unwrap_or(Severity::Fine))
     }
 
     /// Takes over what a rule found.

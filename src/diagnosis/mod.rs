@@ -1,25 +1,29 @@
 //! Judges the facts: a verdict of a closed list, how sure it is, its proof, what to do.
 //!
-//! The rules are pure: facts are arguments, and only the functions named `bind_failure…` and `reach_…` ask `probe` for
-//! them. Nothing is printed and nothing is repaired here.
+//! The rules are pure: facts are arguments, and only the functions that say so ask `probe` for them. Nothing is printed
+//! and nothing is repaired here.
 
 mod absence;
+mod advice;
 pub mod filter;
 mod finding;
 mod json;
 mod listen;
+mod own;
 pub mod reach;
 mod text;
 mod verdict;
 mod who;
 
 pub use absence::refusal;
+pub use advice::Advice;
 pub use finding::{
     Check, Detail, Diagnosis, Evidence, Finding, Fix, NotReadable, Question, Status, Subject, Warning,
 };
 pub use json::{SCHEMA, json};
 pub use listen::{
-    BindFacts, BindFinding, Blocker, Overlap, bind_failure, bind_failures, bind_report, exit_code,
+    BindFacts, BindFinding, Blocker, Overlap, bind_failure, bind_failures, bind_report, could_listen,
+    could_listen_unix, exit_code,
 };
 pub use text::{block, screen};
 pub use verdict::{Certainty, Severity, Verdict};

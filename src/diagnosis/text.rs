@@ -26,7 +26,8 @@ pub fn screen(diagnosis: &Diagnosis, heading: &str) -> String {
     for check in &diagnosis.checks {
         let _ = writeln!(text, "{} {:<10} {}", mark(check.status), check.id, check.text);
     }
-    for warning in &diagnosis.warnings {
+    // What the verdict tells is not told twice.
+    for warning in diagnosis.warnings.iter().filter(|warning| warning.verdict != diagnosis.verdict) {
         let _ = writeln!(text, "warning: {}", warning.summary);
         if let Some(fix) = &warning.fix {
             let _ = writeln!(text, "  fix     {}", fix.text);

@@ -7,7 +7,7 @@ use crate::outcome::{Container, Engine, Holder, Unit};
 /// `python3 -m http.server (pid 4711), user ana, since 09:58 UTC (42 min), in /home/ana/shop`
 pub(crate) fn describe(holder: &Holder) -> String {
     let user = holder.user.clone().unwrap_or_else(|| format!("uid {}", holder.uid));
-    let mut text = format!("{} (pid {}), user {user}", holder.command(), holder.pid);
+    let mut text = format!("{} (pid {}), user {user}", command(holder), holder.pid);
     text.extend(since(holder).map(|since| format!(", {since}")));
     text.extend(holder.cwd.as_ref().filter(|cwd| *cwd != "/").map(|cwd| format!(", in {cwd}")));
     if holder.this_process {
@@ -21,6 +21,14 @@ pub(crate) fn describe(holder: &Holder) -> String {
         _ => {}
     }
     text
+}
+
+/// The command line, after the short name where it does not begin with that, as of a script or a renamed worker.
+fn command(holder: &Holder) -> String {
+    let line = holder.command();
+    let program = line.split(' ').next().and_then(|path| path.rsplit('/').next()).unwrap_or_default();
+    // The kernel cuts the short name to 15 characters.
+    if program.starts_with(&holder.comm) { line } else { format!("{}: {line}", holder.comm) }
 }
 
 /// `since 09:58 UTC (42 min)`; a day and no hour where it is that long ago.
@@ -157,6 +165,9 @@ mod tests {
             "nginx --serve (pid 7), user ana, since 10:00 UTC (42 min), in /home/ana/shop"
         );
         assert_eq!(since(&long_ago).unwrap(), "since 1970-01-01 (3 days)");
+        let script =
+            Holder { cmdline: vec!["/usr/bin/python3".into(), "c.py".into()], ..holder(7, "db-client") };
+        assert!(describe(&script).starts_with("db-client: /usr/bin/python3 c.py (pid 7)"));
     }
 
     #[test]

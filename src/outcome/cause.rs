@@ -91,6 +91,48 @@ impl Cause {
         }
     }
 
+    /// What it means, one sentence.
+    pub fn meaning(self) -> &'static str {
+        match self {
+            Cause::Refused => "The target's machine answered the connection with a refusal (ECONNREFUSED).",
+            Cause::TimedOut => "The target's machine did not answer within `connect_timeout`.",
+            Cause::Unreachable => "There is no way to the target (EHOSTUNREACH, ENETUNREACH).",
+            Cause::Reset => "The connection was reset before it was made (ECONNRESET).",
+            Cause::NoAddress => "The target's name has no address, or the look-up failed.",
+            Cause::NoSourcePort => "Every source port towards the target is taken (EADDRNOTAVAIL).",
+            Cause::NoDescriptor => "This process, or the machine, has no descriptor left (EMFILE, ENFILE).",
+            Cause::NoMemory => "The kernel has no memory left for a socket (ENOBUFS, ENOMEM).",
+            Cause::Denied => "The connection is forbidden on this machine (EACCES, EPERM).",
+            Cause::Other(_) => "connect(2) failed with an errno that has no word of its own.",
+        }
+    }
+
+    /// How it comes about.
+    pub fn why(self) -> &'static str {
+        match self {
+            Cause::Refused => {
+                "Nothing listens on that address and port, or a firewall answers in the service's place."
+            }
+            Cause::TimedOut => {
+                "A firewall drops the packets, the service's queue is full, or the machine is off. On loopback it \
+                 is never the network."
+            }
+            Cause::Unreachable => "A route or an interface is missing, or a firewall says so in their place.",
+            Cause::Reset => "The service's queue of connections ran over, or a firewall resets.",
+            Cause::NoAddress => {
+                "The name is misspelt, /etc/hosts has no line for it, or no name server answers."
+            }
+            Cause::NoSourcePort => {
+                "Each connection to one address and port needs a source port of its own; ended ones keep theirs \
+                 for a minute."
+            }
+            Cause::NoDescriptor => "Each session takes two descriptors, and the limit is used up.",
+            Cause::NoMemory => "Sockets have used up what net.ipv4.tcp_mem allows.",
+            Cause::Denied => "A firewall rule for this user, a sandbox or a security policy says no.",
+            Cause::Other(_) => "The errno stands in the JSON record.",
+        }
+    }
+
     /// What to do about it, one sentence that follows the target's name.
     pub fn remedy(self) -> &'static str {
         match self {

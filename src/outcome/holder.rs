@@ -4,6 +4,7 @@
 
 use std::time::{Duration, SystemTime};
 
+use serde::ser::SerializeMap;
 use serde::{Serialize, Serializer};
 
 /// A process that holds a socket, or probably does. Its texts are fit for a terminal: control characters are escaped,
@@ -35,7 +36,8 @@ pub struct Holder {
     /// The process id of its parent; 0 where there is none here.
     #[serde(rename = "ppid")]
     pub parent: u32,
-    /// Who started it, the first ancestor first and itself last.
+    /// Who started it, the first ancestor first and itself last. JSON has two lists: `chain` of names, `chain_pids`.
+    #[serde(flatten, serialize_with = "chain")]
     pub chain: Vec<Ancestor>,
     /// The letter of its state, as proc_pid_stat(5) has it: `R`, `S`, `T` (stopped), `t` (in a debugger) …
     pub state: char,
@@ -57,7 +59,7 @@ pub struct Holder {
 }
 
 /// A process on the way from the first one to a holder.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Ancestor {
     /// Its process id.
     pub pid: u32,
@@ -126,6 +128,13 @@ impl Holder {
 
 fn rfc3339<S: Serializer>(time: &Option<SystemTime>, serializer: S) -> Result<S::Ok, S::Error> {
     time.map(|time| humantime::format_rfc3339_millis(time).to_string()).serialize(serializer)
+}
+
+fn chain<S: Serializer>(chain: &[Ancestor], serializer: S) -> Result<S::Ok, S::Error> {
+    let mut told = serializer.serialize_map(Some(2))?;
+    told.serialize_entry("chain", &chain.iter().map(|ancestor| &ancestor.comm).collect::<Vec<_>>())?;
+    told.serialize_entry("chain_pids", &chain.iter().map(|ancestor| ancestor.pid).collect::<Vec<_>>())?;
+    told.end()
 }
 
 fn certainty<S: Serializer>(proven: &bool, serializer: S) -> Result<S::Ok, S::Error> {

@@ -6,6 +6,7 @@ mod cause;
 mod client;
 mod datagrams;
 mod holder;
+mod meaning;
 
 use std::sync::Arc;
 use std::time::Duration;

@@ -33,7 +33,12 @@ pub fn on_port(port: u16) -> Sockets {
 
 /// Every UDP socket of this network namespace whose local port is `port`.
 pub fn udp_on_port(port: u16) -> Sockets {
-    Sockets { not_readable: Vec::new(), ..from_files(&UDP_FILES, port, String::new()) }
+    match sock_diag::udp_on_port(port) {
+        Ok(rows) => {
+            Sockets { rows: rows.into_iter().map(|(socket, _)| socket).collect(), ..Sockets::default() }
+        }
+        Err(error) => from_files(&UDP_FILES, port, format!("sock_diag ({error})")),
+    }
 }
 
 const TCP_FILES: [&str; 2] = ["/proc/net/tcp", "/proc/net/tcp6"];

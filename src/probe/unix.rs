@@ -7,6 +7,7 @@ use std::os::unix::fs::{FileTypeExt, MetadataExt};
 use std::path::{Path, PathBuf};
 
 use rustix::fs::{Access, AtFlags, CWD, accessat};
+use rustix::net::{self, AddressFamily, SocketAddrUnix, SocketFlags, SocketType};
 
 use super::masking::printable;
 use super::process::user_name;
@@ -127,6 +128,30 @@ pub fn walk(path: &Path) -> Walk {
         }
     }
     walk
+}
+
+/// Whether this user could make a socket file at a path that is not there. Nothing is made.
+///
+/// # Errors
+/// The errno that bind(2) would meet: EACCES, EROFS, ENAMETOOLONG.
+pub fn may_make(path: &Path) -> io::Result<()> {
+    if path.as_os_str().len() > LONGEST_PATH {
+        return Err(io::Error::from_raw_os_error(libc::ENAMETOOLONG));
+    }
+    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    Ok(accessat(CWD, folder, Access::WRITE_OK | Access::EXEC_OK, AtFlags::EACCESS)?)
+}
+
+/// `sun_path` has 108 bytes, and one is for the zero at the end (unix(7)).
+const LONGEST_PATH: usize = 107;
+
+/// Tries to bind a name of the abstract namespace and lets go at once. It never listens.
+///
+/// # Errors
+/// The errno of socket(2) or bind(2).
+pub fn try_abstract(name: &[u8]) -> io::Result<()> {
+    let socket = net::socket_with(AddressFamily::UNIX, SocketType::STREAM, SocketFlags::CLOEXEC, None)?;
+    Ok(net::bind(&socket, &SocketAddrUnix::new_abstract_name(name)?)?)
 }
 
 fn closed(part: &Path, file: &fs::Metadata) -> Closed {

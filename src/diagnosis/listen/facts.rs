@@ -3,9 +3,9 @@
 //! It judges nothing but which sockets lie on the wanted address. What several failures share is asked once: a start
 //! with a thousand routes searches the processes one time.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io;
-use std::net::SocketAddr;
+use std::net::{IpAddr, Ipv6Addr, SocketAddr};
 
 use serde::Serialize;
 
@@ -14,7 +14,7 @@ use crate::outcome::Holder;
 use crate::probe::holders::{self, Held};
 use crate::probe::limits::{self, Descriptors};
 use crate::probe::network::{self, Network};
-use crate::probe::ports::{self, PortRules, Transport};
+use crate::probe::ports::{self, PortRules, Sharing, Transport, try_bind};
 use crate::probe::rights::Rights;
 use crate::probe::routing::{self, Link};
 use crate::probe::sockets::{self, Socket, Sockets, TcpState};
@@ -68,6 +68,8 @@ pub struct BindFacts {
     pub not_readable: Vec<String>,
     /// A port that is free now.
     pub next_free: Option<u16>,
+    /// Other addresses of this machine on which the same port is free now.
+    pub free_beside: Vec<IpAddr>,
     /// What the kernel does with port numbers.
     pub ports: PortRules,
     /// What this process may do.
@@ -154,6 +156,7 @@ impl BindFacts {
             maybe_others: false,
             not_readable: Vec::new(),
             next_free: None,
+            free_beside: Vec::new(),
             ports: PortRules::read(),
             rights: Rights::read(),
             descriptors,
@@ -281,7 +284,28 @@ fn add_free_ports(all: &mut [BindFacts]) {
             let wanted = [(facts.address, facts.transport)];
             facts.next_free = ports::next_free(facts.address.port(), &wanted, &offered, &facts.ports);
             offered.extend(facts.next_free);
+            facts.try_beside();
         }
+    }
+}
+
+/// So many addresses beside the wanted one are tried.
+const MAX_BESIDE: usize = 8;
+
+impl BindFacts {
+    /// Tries the same port on the loopback addresses and those of this machine, where the port is taken.
+    fn try_beside(&mut self) {
+        if self.errno != libc::EADDRINUSE {
+            return;
+        }
+        let loopback = [[127, 0, 0, 1].into(), [127, 0, 0, 2].into(), IpAddr::V6(Ipv6Addr::LOCALHOST)];
+        let mut beside: Vec<IpAddr> = loopback.into_iter().chain(self.network.addresses()).collect();
+        let mut seen = BTreeSet::from([self.address.ip()]);
+        beside.retain(|ip| seen.insert(*ip));
+        let free = |ip: &IpAddr| {
+            try_bind(SocketAddr::new(*ip, self.address.port()), self.transport, Sharing::No).is_ok()
+        };
+        self.free_beside = beside.into_iter().take(MAX_BESIDE).filter(free).collect();
     }
 }
 

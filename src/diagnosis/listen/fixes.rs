@@ -1,12 +1,16 @@
 //! What to do about a failed bind. Pure; it names only commands that exist.
 
+use std::net::SocketAddr;
+
 use super::bind::BindFinding;
 use super::facts::BindFacts;
-use super::wording::in_debugger;
+use super::wording::{in_debugger, nearest_first};
+
 use crate::diagnosis::finding::Fix;
 use crate::diagnosis::verdict::Verdict;
 use crate::diagnosis::who::{names, pids, shell, stop_home};
 use crate::outcome::Holder;
+use crate::probe::ports::PortRules;
 
 /// The proposals, the best first. The first one's text names the second where that is another port.
 pub(super) fn fixes(finding: &BindFinding) -> Vec<Fix> {
@@ -56,7 +60,10 @@ fn first(finding: &BindFinding) -> Option<Fix> {
         }
         Verdict::AddressNotLocal => {
             let every = if facts.address.is_ipv4() { "0.0.0.0" } else { "[::]" };
-            Some(advice(format!("listen on one of those, or on {every}:{port} for all of them")))
+            let nearest = nearest_first(facts).first().map(|ip| SocketAddr::new(*ip, port));
+            let first = nearest
+                .map_or("listen".to_owned(), |nearest| format!("listen on {nearest}, the nearest, or"));
+            Some(advice(format!("{first} on {every}:{port} for every address")))
         }
         Verdict::LoopbackRouteLost => Some(root(&["ip", "address", "add", "::1/128", "dev", "lo"], "none")),
         Verdict::MissingScope => Some(advice(with_scope(finding))),
@@ -82,7 +89,7 @@ fn advice(text: impl Into<String>) -> Fix {
     Fix { text: text.into(), command: Vec::new(), root: false, risk: "none".to_owned() }
 }
 
-fn root(command: &[&str], risk: &str) -> Fix {
+pub(super) fn root(command: &[&str], risk: &str) -> Fix {
     let command: Vec<String> = command.iter().map(|word| (*word).to_owned()).collect();
     Fix { text: shell(&command), command, root: true, risk: risk.to_owned() }
 }
@@ -161,17 +168,21 @@ fn resume_or_end(finding: &BindFinding) -> Fix {
     }
 }
 
-/// The setting replaces the whole list, so what it holds already is repeated.
 fn reserve(finding: &BindFinding) -> Fix {
-    let mut ranges: Vec<String> = Vec::new();
-    for (first, last) in &finding.facts.ports.reserved {
-        ranges.push(if first == last { first.to_string() } else { format!("{first}-{last}") });
-    }
-    ranges.push(finding.facts.address.port().to_string());
-    let setting = format!("net.ipv4.ip_local_reserved_ports={}", ranges.join(","));
-    let fix = root(&["sysctl", "-w", &setting], "none");
+    let fix = reservation(&finding.facts.ports, finding.facts.address.port());
     let now = stop(finding).map_or("wait".to_owned(), |stop| format!("wait, or {}", stop.text));
     Fix { text: format!("{now}; for good: {}", fix.text), ..fix }
+}
+
+/// Keeps outgoing connections from a port. The setting replaces the whole list, so what it holds already is repeated.
+pub(super) fn reservation(rules: &PortRules, port: u16) -> Fix {
+    let mut ranges: Vec<String> = Vec::new();
+    for (first, last) in &rules.reserved {
+        ranges.push(if first == last { first.to_string() } else { format!("{first}-{last}") });
+    }
+    ranges.push(port.to_string());
+    let setting = format!("net.ipv4.ip_local_reserved_ports={}", ranges.join(","));
+    root(&["sysctl", "-w", &setting], "none")
 }
 
 fn link_up(facts: &BindFacts) -> Option<Fix> {

@@ -1,6 +1,6 @@
 //! Why an address could not be listened on.
 //!
-//! The rules are pure; only the functions named `bind_failure…` ask `probe` for facts.
+//! The rules are pure; only `could_listen…` and the functions named `bind_failure…` ask `probe` for facts.
 
 mod bind;
 mod facts;
@@ -8,14 +8,18 @@ mod fixes;
 #[cfg(test)]
 mod live_tests;
 mod overlap;
+mod question;
 mod report;
 mod telling;
+mod unix_question;
 mod wording;
 
 pub use bind::{BindFinding, bind_failure, bind_failures, exit_code};
 pub use facts::{BindFacts, Blocker};
 pub use overlap::Overlap;
+pub use question::could_listen;
 pub use report::bind_report;
+pub use unix_question::could_listen_unix;
 
 #[cfg(test)]
 pub(super) use facts::samples;

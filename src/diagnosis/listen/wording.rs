@@ -38,10 +38,15 @@ pub(super) fn summary(finding: &BindFinding) -> String {
         }
         Verdict::PortHeldBySuspended => format!("taken by {who}, which is suspended"),
         Verdict::PortHeldHidden => format!("taken by a process of user {}", owner(facts)),
-        Verdict::PortHeldByOutgoing => "in use as source port of an outgoing connection".to_owned(),
-        Verdict::PortHeldByOldConnections => "connections of a server that ended still have it".to_owned(),
+        Verdict::PortHeldByOutgoing => format!(
+            "nobody listens, but {who} has it as source port of a connection to {}",
+            decisive(facts).first().map_or("another address".to_owned(), |b| b.socket.remote.to_string())
+        ),
+        Verdict::PortHeldByOldConnections => {
+            format!("nobody listens, but {who} still serves a connection of a server that ended")
+        }
         Verdict::PortInTimeWait => {
-            format!("closed connections still have it, for {} at most", time_wait(facts))
+            format!("{} expires in {}", old_connections(facts), time_wait(facts))
         }
         Verdict::PortPrivileged => format!("ports below {} need a privilege", facts.ports.first_unprivileged),
         Verdict::AddressNotLocal if facts.errno == libc::ENODEV => {
@@ -94,6 +99,7 @@ pub(super) fn details(finding: &BindFinding) -> Vec<(&'static str, String)> {
         lines.extend(parentage(only).map(|text| ("parent", text)));
     }
     lines.extend(how(finding).map(|text| ("how", text)));
+    lines.extend(beside(&finding.facts).map(|text| ("beside", text)));
     lines.extend(proof(finding).map(|text| ("proof", text)));
     lines.extend(hidden(finding).map(|text| ("hidden", text)));
     lines
@@ -162,6 +168,18 @@ fn how(finding: &BindFinding) -> Option<String> {
         }
         _ => overlap_in_words(decisive(facts).first()?, facts),
     })
+}
+
+/// `[::1] and 127.0.0.2 are free`: the same port elsewhere on this machine.
+fn beside(facts: &BindFacts) -> Option<String> {
+    const SHOWN: usize = 3;
+    let written = |ip: &IpAddr| if ip.is_ipv6() { format!("[{ip}]") } else { ip.to_string() };
+    let free: Vec<String> = facts.free_beside.iter().take(SHOWN).map(written).collect();
+    match &free[..] {
+        [] => None,
+        [one] => Some(format!("{one} is free on this port")),
+        more => Some(format!("{} are free on this port", more.join(", "))),
+    }
 }
 
 /// `on eth0`, and whether that is up.
@@ -254,8 +272,23 @@ fn blocked_addresses(facts: &BindFacts) -> String {
     addresses.join(", ")
 }
 
+/// The addresses of this machine, the nearest to the wanted one first.
+pub(super) fn nearest_first(facts: &BindFacts) -> Vec<IpAddr> {
+    let mut own = facts.network.addresses();
+    own.sort_by_key(|ip| std::cmp::Reverse(common_bits(*ip, facts.address.ip())));
+    own
+}
+
+fn common_bits(a: IpAddr, b: IpAddr) -> u32 {
+    match (a, b) {
+        (IpAddr::V4(a), IpAddr::V4(b)) => 1 + (a.to_bits() ^ b.to_bits()).leading_zeros(),
+        (IpAddr::V6(a), IpAddr::V6(b)) => 1 + (a.to_bits() ^ b.to_bits()).leading_zeros(),
+        _ => 0,
+    }
+}
+
 fn own_addresses(facts: &BindFacts) -> String {
-    let own: Vec<String> = facts.network.addresses().iter().take(6).map(IpAddr::to_string).collect();
+    let own: Vec<String> = nearest_first(facts).iter().take(6).map(IpAddr::to_string).collect();
     if own.is_empty() {
         "no address at all: its loopback interface is down".to_owned()
     } else {
@@ -285,6 +318,13 @@ fn restraints(facts: &BindFacts) -> String {
         );
     }
     format!("this process may bind the port by its rights; {}", signs.join(", "))
+}
+
+fn old_connections(facts: &BindFacts) -> String {
+    match decisive(facts).len() {
+        1 => "1 old connection still has it and".to_owned(),
+        more => format!("{more} old connections still have it; the last"),
+    }
 }
 
 fn time_wait(facts: &BindFacts) -> String {

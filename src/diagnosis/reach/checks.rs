@@ -4,10 +4,10 @@ use std::net::SocketAddr;
 
 use super::connected::protocol;
 use super::facts::{Lookup, ReachFacts};
-use super::judge::sessions;
 use super::lines::{self, short};
 use super::wording::who;
 use crate::diagnosis::finding::{Check, Status, Subject};
+use crate::diagnosis::own::sessions;
 use crate::diagnosis::verdict::{Severity, Verdict};
 use crate::diagnosis::who::describe;
 use crate::probe::ports::PortRules;
@@ -214,7 +214,7 @@ fn limits(facts: &ReachFacts, verdict: Verdict) -> Check {
         | Verdict::SystemFileLimit => Status::Fail,
         _ => Status::Ok,
     };
-    let room = sessions(facts).filter(|_| verdict == Verdict::OwnFdLimit);
+    let room = sessions(&facts.descriptors).filter(|_| verdict == Verdict::OwnFdLimit);
     let room = room.map_or(String::new(), |sessions| format!(", room for {sessions} sessions"));
     check("limits", status, format!("{}{own}{room}", theirs.unwrap_or_default()))
 }

@@ -3,22 +3,17 @@
 use super::facts::{Lookup, ReachFacts};
 use super::{connected, refused, timeout, udp, unix};
 use crate::diagnosis::finding::Subject;
+use crate::diagnosis::own;
 use crate::diagnosis::verdict::{Certainty, Verdict};
-use crate::limits::{self, Wanted};
 use crate::probe::resolver::Answer;
 use crate::probe::routing::Route;
 use crate::probe::trace::Dial;
 
 pub(super) type Judged = (Verdict, Certainty);
 
-/// With room for fewer sessions than this, the limit of descriptors is the first thing to mend.
-const LEAST_SESSIONS: usize = 16;
-/// Descriptors the program needs for itself: its runtimes' pollers and wake-ups, signals, a listener.
-const OWN_DESCRIPTORS: usize = 9;
-
 /// The verdict over these facts.
 pub(super) fn judge(facts: &ReachFacts) -> Judged {
-    if sessions(facts).is_some_and(|sessions| sessions < LEAST_SESSIONS) {
+    if own::has_too_few(&facts.descriptors) {
         return (Verdict::OwnFdLimit, Certainty::Proven);
     }
     match facts.subject {
@@ -26,16 +21,6 @@ pub(super) fn judge(facts: &ReachFacts) -> Judged {
         Subject::Udp(_) => name(facts).unwrap_or_else(|| udp::judge(facts)),
         Subject::Unix(_) => unix::judge(facts),
     }
-}
-
-/// How many sessions a `run` of this user could carry; it raises its soft limit to the hard one.
-pub(super) fn sessions(facts: &ReachFacts) -> Option<usize> {
-    let limit = usize::try_from(facts.descriptors.hard?).ok()?;
-    let used = facts.descriptors.used.map_or(limit, |used| used.try_into().unwrap_or(limit));
-    if used + OWN_DESCRIPTORS >= limit {
-        return Some(0);
-    }
-    Some(limits::budget(limit, used + OWN_DESCRIPTORS, Wanted::default()).connections)
 }
 
 /// What is wrong with the name itself. A `localhost` that leads elsewhere is no fault where the service is there.

@@ -4,10 +4,10 @@
 
 use super::connected::{computes, other_host, protocol, serving};
 use super::facts::ReachFacts;
-use super::judge::sessions;
 use super::refused::{killed, near, other_address, other_family};
 use super::{connected, lines};
 use crate::diagnosis::finding::{Diagnosis, Subject, errno_name};
+use crate::diagnosis::own::sessions;
 use crate::diagnosis::verdict::Verdict;
 use crate::diagnosis::who::{names, rough};
 use crate::probe::sockets::Socket;
@@ -199,7 +199,7 @@ fn connected_summary(facts: &ReachFacts, verdict: Verdict) -> String {
 
 fn own_limit(facts: &ReachFacts) -> String {
     let limit = facts.descriptors.hard.map_or("no".to_owned(), |limit| limit.to_string());
-    let sessions = sessions(facts).unwrap_or(0);
+    let sessions = sessions(&facts.descriptors).unwrap_or(0);
     match facts.descriptors.used {
         Some(used) => format!(
             "not the service: {used} of our {limit} descriptors are in use, room for {sessions} sessions"

@@ -68,6 +68,7 @@ pub(crate) fn failure(address: &str, errno: i32) -> BindFacts {
         maybe_others: false,
         not_readable: Vec::new(),
         next_free: Some(8081),
+        free_beside: Vec::new(),
         ports: PortRules::default(),
         rights: Rights { uid: 1000, ..Rights::default() },
         descriptors: Descriptors { soft: Some(64), hard: Some(1024), used: Some(64) },

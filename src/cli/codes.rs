@@ -1,0 +1,139 @@
+//! `loopgate explain CODE`: what a verdict, a cause or an end means, why it happens, what to do.
+
+use std::io::{self, Write};
+
+use serde::Serialize;
+
+use crate::diagnosis::{Advice, Verdict};
+use crate::outcome::{Cause, End};
+
+/// The long text of a code.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+pub(super) struct Meaning {
+    code: &'static str,
+    kind: Kind,
+    meaning: &'static str,
+    why: &'static str,
+    remedy: &'static str,
+}
+
+/// Where the code stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+enum Kind {
+    /// A diagnosis.
+    Verdict,
+    /// `cause=` of a record and of a state line.
+    Cause,
+    /// `end=` of a record.
+    End,
+}
+
+/// Every code there is, verdicts first.
+fn all() -> impl Iterator<Item = Meaning> {
+    let verdicts = Verdict::ALL.iter().map(|verdict| {
+        let Advice { why, remedy } = verdict.advice();
+        Meaning { code: verdict.id(), kind: Kind::Verdict, meaning: verdict.meaning(), why, remedy }
+    });
+    let causes = Cause::ALL.iter().map(|cause| Meaning {
+        code: cause.code(),
+        kind: Kind::Cause,
+        meaning: cause.meaning(),
+        why: cause.why(),
+        remedy: cause.remedy(),
+    });
+    let ends = End::ALL.iter().map(|end| Meaning {
+        code: end.code(),
+        kind: Kind::End,
+        meaning: end.meaning(),
+        why: end.why(),
+        remedy: end.remedy(),
+    });
+    verdicts.chain(causes).chain(ends)
+}
+
+/// Everything a code means; one word may be a cause and something else as well. Case, and whether `-` or `_` joins
+/// its words, are no matter, nor is a field's name before it, as in `end=done`.
+pub(super) fn meanings(text: &str) -> Vec<Meaning> {
+    let wanted = plain(text);
+    all().filter(|meaning| plain(meaning.code) == wanted).collect()
+}
+
+/// The codes nearest to what was written, the nearest first; none where none is near.
+fn nearest(text: &str) -> Vec<&'static str> {
+    const NEAR: f64 = 0.82;
+    const SHOWN: usize = 3;
+    let wanted = plain(text);
+    let near = |code: &'static str| {
+        let code_plain = plain(code);
+        let score = strsim::jaro_winkler(&wanted, &code_plain);
+        // A part of a long code is near to it as well.
+        let part = wanted.len() >= 4 && code_plain.contains(&wanted);
+        (score >= NEAR || part).then_some((if part { 1.0 } else { score }, code))
+    };
+    let mut found: Vec<(f64, &str)> = all().filter_map(|meaning| near(meaning.code)).collect();
+    found.sort_by(|a, b| b.0.total_cmp(&a.0));
+    found.dedup_by_key(|(_, code)| *code);
+    found.into_iter().take(SHOWN).map(|(_, code)| code).collect()
+}
+
+/// What to say to a word that is nearly a code; `None` where it is none at all.
+pub(super) fn nearest_words(text: &str) -> Option<String> {
+    let near = nearest(text);
+    let is_word = !text.contains([':', '.', '/']);
+    (is_word && !near.is_empty())
+        .then(|| format!("error: {text} is no code; did you mean {}?", near.join(" or ")))
+}
+
+fn plain(text: &str) -> String {
+    let value = text.rsplit('=').next().unwrap_or(text);
+    value.trim().to_ascii_lowercase().replace('_', "-")
+}
+
+/// Writes what a code means.
+pub(super) fn tell(meanings: &[Meaning], json: bool, out: &mut dyn Write) -> io::Result<()> {
+    if json {
+        serde_json::to_writer(
+            &mut *out,
+            &serde_json::json!({"schema": "loopgate.codes/1", "codes": meanings}),
+        )?;
+        return writeln!(out);
+    }
+    for (place, Meaning { code, kind, meaning, why, remedy }) in meanings.iter().enumerate() {
+        if place > 0 {
+            writeln!(out)?;
+        }
+        let kind = match kind {
+            Kind::Verdict => "a verdict",
+            Kind::Cause => "cause= of a record",
+            Kind::End => "end= of a record",
+        };
+        writeln!(out, "{code}   {kind}")?;
+        for (label, text) in [("what", meaning), ("why", why), ("do", remedy)] {
+            writeln!(out, "  {label:<5} {text}")?;
+        }
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_code_is_found_as_it_is_written_and_as_people_write_it() {
+        for code in all().map(|meaning| meaning.code) {
+            assert!(!meanings(code).is_empty(), "{code}");
+        }
+        for text in ["Port_Held", "end=done", "NO_TARGET", "cause=refused"] {
+            assert_eq!(meanings(text).len(), 1, "{text}");
+        }
+    }
+
+    #[test]
+    fn a_near_miss_finds_what_was_meant() {
+        assert_eq!(nearest("port-hled").first(), Some(&"port-held"));
+        assert_eq!(nearest("reuseport").len(), 2);
+        assert!(nearest("xyzzy").is_empty());
+    }
+}

@@ -1,0 +1,193 @@
+//! Could something listen there? The answer before anybody tries in earnest.
+//!
+//! It binds as our listeners do and lets go at once. It never listens: a stranger's connection could be swallowed.
+
+use std::io;
+use std::net::SocketAddr;
+use std::time::{Duration, Instant};
+
+use super::bind::{BindFinding, decisive, failure};
+use super::facts::{BindFacts, Blocker, Failed, on_port};
+use crate::diagnosis::finding::{Check, Diagnosis, Fix, Question, Status, Warning};
+use crate::diagnosis::own;
+use crate::diagnosis::verdict::{Certainty, Verdict};
+use crate::diagnosis::who::{names, rough, shell};
+use crate::outcome::Holder;
+use crate::probe::limits;
+use crate::probe::ports::{Sharing, Transport, try_bind};
+use crate::probe::sockets::TcpState;
+
+/// Whether a listener (of UDP: a receiver) of ours could have this address now, and exactly why not.
+pub fn could_listen(address: SocketAddr, transport: Transport) -> Diagnosis {
+    let begun = Instant::now();
+    let descriptors = limits::descriptors();
+    let tried = try_bind(address, transport, Sharing::No);
+    if own::has_too_few(&descriptors) {
+        let mut told = own::too_few(Question::Listen, subject(address, transport), &descriptors);
+        if let Err(error) = &tried {
+            told.failed_with(error);
+        }
+        told.elapsed = begun.elapsed();
+        return told;
+    }
+    match tried {
+        Ok(()) => free(address, transport, begun),
+        Err(error) => refused(address, transport, &error, begun),
+    }
+}
+
+fn subject(address: SocketAddr, transport: Transport) -> crate::diagnosis::Subject {
+    match transport {
+        Transport::Tcp => crate::diagnosis::Subject::Tcp(address),
+        Transport::Udp => crate::diagnosis::Subject::Udp(address),
+    }
+}
+
+fn refused(address: SocketAddr, transport: Transport, error: &io::Error, begun: Instant) -> Diagnosis {
+    let finding = failure(Failed { address, transport, error });
+    // Where a socket with SO_REUSEPORT gets in, those that are there have it as well.
+    if are_strangers(&finding) && try_bind(address, transport, Sharing::Yes).is_ok() {
+        return shared(&finding, begun);
+    }
+    finding.diagnosis(begun)
+}
+
+/// Whether two listeners on one address belong to programs that know nothing of each other. The workers of one master
+/// share by design.
+fn are_strangers(finding: &BindFinding) -> bool {
+    let facts = &finding.facts;
+    let listeners: Vec<&Blocker> =
+        decisive(facts).into_iter().filter(|blocker| blocker.socket.state == TcpState::Listen).collect();
+    let holder = |blocker: &Blocker| {
+        facts.held.iter().find(|held| held.inode == blocker.socket.inode).map(|held| &held.holder)
+    };
+    let pairs = listeners.iter().zip(listeners.iter().skip(1));
+    pairs.filter(|(a, b)| a.socket.local == b.socket.local).any(|(a, b)| match (holder(a), holder(b)) {
+        (Some(a), Some(b)) => !are_family(a, b),
+        _ => false,
+    })
+}
+
+fn are_family(a: &Holder, b: &Holder) -> bool {
+    let parent = |of: &Holder| of.chain.iter().rev().nth(1).map(|parent| parent.comm.clone());
+    let one_master = a.parent == b.parent && parent(a).as_ref() == Some(&a.comm);
+    a.pid == b.pid || a.parent == b.pid || b.parent == a.pid || one_master
+}
+
+fn shared(finding: &BindFinding, begun: Instant) -> Diagnosis {
+    let mut told = finding.diagnosis(begun);
+    let holders = finding.holders();
+    told.verdict = Verdict::PortSharedByReuseport;
+    told.certainty = Certainty::Proven;
+    let sockets = decisive(&finding.facts).len();
+    told.summary = format!(
+        "{sockets} sockets share it by SO_REUSEPORT, of {}: each takes a part of the connections",
+        names(&holders)
+    );
+    told.details.retain(|detail| detail.label != "how");
+    told.detail("how", "another socket with SO_REUSEPORT would share it too; loopgate shares no port");
+    let oldest = holders.first().map(|holder| vec!["kill".to_owned(), holder.pid.to_string()]);
+    if let (Some(command), Some(holder)) = (oldest, holders.first()) {
+        let risk = format!("ends {} (pid {}), the oldest", holder.comm, holder.pid);
+        let text = format!("keep one of them; to end the oldest: {}", shell(&command));
+        told.fixes.insert(0, Fix { text, command, root: false, risk });
+    }
+    told
+}
+
+/// The bind succeeded: what should be known all the same.
+fn free(address: SocketAddr, transport: Transport, begun: Instant) -> Diagnosis {
+    let mut facts = BindFacts { address, transport, ..BindFacts::of_machine() };
+    facts.find_link();
+    let table = on_port(address.port(), transport);
+    if address.port() != 0 {
+        facts.take_blockers(&table);
+    }
+    let mut told = Diagnosis::new(Question::Listen, facts.subject(), Verdict::Healthy, Certainty::Proven);
+    told.summary = "could listen".to_owned();
+    let what = if transport == Transport::Udp { "receive" } else { "listen" };
+    check(&mut told, "bind", Status::Ok, format!("bind(2) succeeds: something could {what} here"), begun);
+    add_conflict(&mut told, &facts, begun);
+    add_range(&mut told, &facts, begun);
+    add_network(&mut told, &facts, begun);
+    let (soft, used) = (facts.descriptors.hard, facts.descriptors.used);
+    let limit = soft.map_or("no limit".to_owned(), |limit| limit.to_string());
+    let used = used.map_or("some".to_owned(), |used| used.to_string());
+    check(&mut told, "limits", Status::Ok, format!("{used} of {limit} descriptors in use"), begun);
+    told.settle();
+    told.elapsed = begun.elapsed();
+    told
+}
+
+fn check(told: &mut Diagnosis, id: &'static str, status: Status, text: String, begun: Instant) {
+    let ms = begun.elapsed().as_secs_f64() * 1e3;
+    told.checks.push(Check { id, status, text, ms });
+}
+
+/// What is on the port beside the free address: closed connections, sockets that are bound and do not listen yet.
+fn add_conflict(told: &mut Diagnosis, facts: &BindFacts, begun: Instant) {
+    let of = |wanted: fn(&Blocker) -> bool| facts.blockers.iter().filter(move |blocker| wanted(blocker));
+    let waiting = of(|blocker| blocker.socket.state == TcpState::TimeWait);
+    let bound =
+        of(|blocker| matches!(blocker.socket.state, TcpState::Close | TcpState::BoundInactive)).count();
+    let last: Option<Duration> = waiting.clone().filter_map(|blocker| blocker.socket.expires).max();
+    if let Some(last) = last {
+        let count = waiting.count();
+        let connections =
+            if count == 1 { "1 old connection expires" } else { &format!("{count} old connections expire") };
+        let text = format!("free; {connections} in {} (matters only without SO_REUSEADDR)", rough(last));
+        told.verdict = Verdict::PortInTimeWait;
+        told.summary.clone_from(&text);
+        told.fact("sock_diag", format!("{count} TIME_WAIT"), last.as_secs());
+        check(told, "conflict", Status::Warn, text, begun);
+    } else if bound > 0 {
+        let text = format!("free; {bound} sockets with SO_REUSEADDR are bound to it and do not listen yet");
+        check(told, "conflict", Status::Warn, text, begun);
+    } else {
+        check(told, "conflict", Status::Ok, "no other socket stands in the way".to_owned(), begun);
+    }
+}
+
+fn add_range(told: &mut Diagnosis, facts: &BindFacts, begun: Instant) {
+    let port = facts.address.port();
+    let (first, last) = facts.ports.outgoing;
+    if port == 0 {
+        check(told, "range", Status::Ok, "the kernel will choose a free port".to_owned(), begun);
+    } else if facts.ports.may_be_drawn(port) {
+        let text = format!(
+            "{port} lies in the range for outgoing connections, {first}-{last}: one may take it first"
+        );
+        told.fact("sysctl", "ip_local_port_range", serde_json::json!([first, last]));
+        told.warnings.push(Warning {
+            verdict: Verdict::PortInEphemeralRange,
+            summary: text.clone(),
+            fix: Some(super::fixes::reservation(&facts.ports, port)),
+        });
+        check(told, "range", Status::Warn, text, begun);
+    } else {
+        let text = format!("{port} is none of those that outgoing connections draw, {first}-{last}");
+        check(told, "range", Status::Ok, text, begun);
+    }
+}
+
+/// A bind to an IPv4 address succeeds while its link is down, and to any address with ip_nonlocal_bind.
+fn add_network(told: &mut Diagnosis, facts: &BindFacts, begun: Instant) {
+    let ip = facts.address.ip();
+    let lo_is_down = facts.links.iter().any(|link| link.loopback && !link.up);
+    if ip.is_loopback() && lo_is_down {
+        told.verdict = Verdict::LoopbackDown;
+        told.summary = "the bind succeeds, but lo is down: nothing could reach a listener here".to_owned();
+        told.fixes.push(super::fixes::root(&["ip", "link", "set", "lo", "up"], "none"));
+        return check(told, "network", Status::Fail, "lo is down: ip link set lo up".to_owned(), begun);
+    }
+    let (status, text) = match facts.own_link() {
+        _ if ip.is_unspecified() => (Status::Ok, "every address of the family".to_owned()),
+        Some(link) if !link.up => (Status::Warn, format!("the address is on {}, which is down", link.name)),
+        Some(link) => (Status::Ok, format!("the address is on {}", link.name)),
+        None if facts.network.has(ip) == Some(false) => {
+            (Status::Warn, "no interface has the address yet (ip_nonlocal_bind)".to_owned())
+        }
+        None => (Status::Ok, "the address is local".to_owned()),
+    };
+    check(told, "network", status, text, begun);
+}

@@ -1,0 +1,69 @@
+//! What the ends of sessions mean, how they come about and what to do: the long text behind `end=` in a record.
+
+use super::End;
+
+impl End {
+    /// What it means, one sentence.
+    pub fn meaning(self) -> &'static str {
+        match self {
+            End::Done => "Both sides closed in order (FIN), and everything that was read was delivered.",
+            End::ClientReset => {
+                "The client reset the connection (RST); the reset was passed on to the target."
+            }
+            End::TargetReset => {
+                "The target reset the connection (RST); the reset was passed on to the client."
+            }
+            End::ClientLost => "The kernel gave the client's connection up.",
+            End::TargetLost => "The kernel gave the target's connection up.",
+            End::NoTarget(_) => "The target could not be reached; the client was reset.",
+            End::ClientGone => "The client went away before the target answered.",
+            End::Drained => {
+                "The session was still open when the time for a stop was over; both sides were reset."
+            }
+            End::Idle => "A UDP flow had no datagram either way for its `idle_timeout`.",
+            End::Evicted => "A UDP flow was ended to make room for a new client's: it had been idle longest.",
+            End::Internal => "A bug of Loopgate ended the session; both sides were reset.",
+        }
+    }
+
+    /// How it comes about.
+    pub fn why(self) -> &'static str {
+        match self {
+            End::Done => "Nothing went wrong.",
+            End::ClientReset => {
+                "The client gave up, was killed, or closed with unread bytes before it. Browsers do it to \
+                 connections they no longer need."
+            }
+            End::TargetReset => {
+                "The service crashed, was restarted, refused what it read, or closed with unread bytes before it."
+            }
+            End::ClientLost | End::TargetLost => {
+                "No acknowledgement came for minutes, or the way there was lost: a machine or a link went away."
+            }
+            End::NoTarget(_) => "`cause` in the record says why, and `hint` what was found out about it.",
+            End::ClientGone => "The client's own time limit was shorter than the target needed.",
+            End::Drained => "`limits.drain_timeout` was over, or a second signal came.",
+            End::Idle => "UDP has no end of its own: silence is the only sign of one.",
+            End::Evicted => "The route has as many flows as its limit allows.",
+            End::Internal => "The line before the record says what broke.",
+        }
+    }
+
+    /// What to do about it.
+    pub fn remedy(self) -> &'static str {
+        match self {
+            End::Done => "Nothing.",
+            End::ClientReset => {
+                "Look at the client, if it was not meant. `up` and `down` say how far it came."
+            }
+            End::TargetReset => "Look at the service's log at that time.",
+            End::ClientLost | End::TargetLost => "See whether the machine and the link are up.",
+            End::NoTarget(_) => "`loopgate explain` with the target's address looks at it now.",
+            End::ClientGone => "See why the target is slow: `connect` and `first_byte` in the record.",
+            End::Drained => "Give a stop longer with `limits.drain_timeout`, if such sessions matter.",
+            End::Idle => "Nothing; where clients are silent for longer, raise `idle_timeout`.",
+            End::Evicted => "Raise the limit of flows, or lower `idle_timeout`.",
+            End::Internal => "Please report it, with that line.",
+        }
+    }
+}

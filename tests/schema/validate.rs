@@ -1,0 +1,93 @@
+//! As much of JSON Schema (2020-12) as `schema/diagnosis.schema.json` uses; an unknown keyword is a panic.
+//!
+//! The crates for it bring some forty others; these are sixty lines.
+
+use serde_json::{Map, Value};
+
+/// What keeps `told` from being a `loopgate.diagnosis/1`, each with its place; empty where nothing does.
+pub(crate) fn problems(told: &Value) -> Vec<String> {
+    let schema: Value = serde_json::from_str(include_str!("../../schema/diagnosis.schema.json")).unwrap();
+    let mut problems = Vec::new();
+    compare(told, &schema, &schema, "$", &mut problems);
+    problems
+}
+
+fn compare(told: &Value, rule: &Value, root: &Value, place: &str, problems: &mut Vec<String>) {
+    for (keyword, wanted) in rule.as_object().unwrap() {
+        match keyword.as_str() {
+            "$schema" | "$id" | "title" | "description" | "$defs" => {}
+            "$ref" => {
+                let pointer = wanted.as_str().unwrap().trim_start_matches('#');
+                compare(told, root.pointer(pointer).unwrap(), root, place, problems);
+            }
+            "type" => {
+                let known = wanted.as_array().map_or(vec![wanted], |kinds| kinds.iter().collect());
+                if !known.iter().any(|kind| is(told, kind.as_str().unwrap())) {
+                    problems.push(format!("{place} is {told}, not {wanted}"));
+                }
+            }
+            "const" if told != wanted => problems.push(format!("{place} is {told}, not {wanted}")),
+            "enum" if !wanted.as_array().unwrap().contains(told) => {
+                problems.push(format!("{place} is {told}, none of the list"));
+            }
+            "const" | "enum" => {}
+            "required" => {
+                for name in wanted.as_array().unwrap() {
+                    if told.is_object() && told.get(name.as_str().unwrap()).is_none() {
+                        problems.push(format!("{place} has no {name}"));
+                    }
+                }
+            }
+            "properties" => properties(told, wanted.as_object().unwrap(), rule, root, place, problems),
+            "additionalProperties" => assert_eq!(wanted, &Value::Bool(false)),
+            "items" => {
+                for (at, item) in told.as_array().into_iter().flatten().enumerate() {
+                    compare(item, wanted, root, &format!("{place}[{at}]"), problems);
+                }
+            }
+            "anyOf" => {
+                let fits = |rule: &Value| {
+                    let mut wrong = Vec::new();
+                    compare(told, rule, root, place, &mut wrong);
+                    wrong.is_empty()
+                };
+                if !wanted.as_array().unwrap().iter().any(fits) {
+                    problems.push(format!("{place} is {told}, none of the forms"));
+                }
+            }
+            other => panic!("the schema uses {other}, which is not known here"),
+        }
+    }
+}
+
+fn properties(
+    told: &Value,
+    known: &Map<String, Value>,
+    rule: &Value,
+    root: &Value,
+    place: &str,
+    problems: &mut Vec<String>,
+) {
+    for (name, value) in told.as_object().into_iter().flatten() {
+        match known.get(name) {
+            Some(rule) => compare(value, rule, root, &format!("{place}.{name}"), problems),
+            None if rule.get("additionalProperties").is_some() => {
+                problems.push(format!("{place} has {name}"))
+            }
+            None => {}
+        }
+    }
+}
+
+fn is(told: &Value, kind: &str) -> bool {
+    match kind {
+        "null" => told.is_null(),
+        "boolean" => told.is_boolean(),
+        "integer" => told.is_u64() || told.is_i64(),
+        "number" => told.is_number(),
+        "string" => told.is_string(),
+        "array" => told.is_array(),
+        "object" => told.is_object(),
+        other => panic!("the schema names a type {other}"),
+    }
+}

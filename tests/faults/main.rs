@@ -1,0 +1,202 @@
+//! Makes every fault of `index.json` in namespaces of its own and asks `loopgate explain` about it.
+//!
+//! Each fault is a test of its own, ignored unless asked for: it needs root and the programs that `lib.sh` names. Faults of
+//! a bind are asked with `--listen`. The verdict, its exit code, the words a person must be told and the shape of the JSON
+//! are compared.
+
+#![allow(clippy::unwrap_used, reason = "clippy.toml frees functions marked #[test], and here are none")]
+
+#[path = "../schema/validate.rs"]
+mod validate;
+
+use std::fs;
+use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
+use std::process::{Command, ExitCode, Output, Stdio};
+use std::sync::{Arc, RwLock};
+
+use libtest_mimic::{Arguments, Failed, Trial};
+use serde::Deserialize;
+use serde_json::Value;
+
+/// A row of the index.
+#[derive(Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Fault {
+    #[allow(dead_code, reason = "for people who look a fault up")]
+    n: u32,
+    script: String,
+    phase: Phase,
+    verdict: String,
+    /// What the service is expected to speak.
+    expect: Option<String>,
+    /// What a person is told, word for word.
+    #[serde(default)]
+    says: Vec<String>,
+    /// The verdict that an ordinary user gets in the same fault; absent where nobody asks.
+    as_nobody: Option<String>,
+    /// Whether it needs the machine for itself: it fills a table of the whole kernel, or measures.
+    #[serde(default)]
+    alone: bool,
+    /// Whether it can be asked but once.
+    #[serde(default)]
+    once: bool,
+    /// Whether it leaves no descriptor for a shell: the program alone is asked, about 127.0.0.1:62893.
+    #[serde(default)]
+    bare: bool,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+enum Phase {
+    Bind,
+    Connect,
+    Session,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum User {
+    Root,
+    Nobody,
+}
+
+/// Where the program under test lies for everybody to run.
+struct Bench {
+    folder: tempfile::TempDir,
+    turns: RwLock<()>,
+}
+
+fn main() -> ExitCode {
+    let arguments = Arguments::from_args();
+    let faults: Vec<Fault> = serde_json::from_str(include_str!("index.json")).unwrap();
+    let bench = Arc::new(Bench::new());
+    let mut trials = Vec::new();
+    for fault in faults.into_iter().filter(|fault| fault.phase != Phase::Session) {
+        let name = fault.script.trim_end_matches(".sh").to_owned();
+        let verdict = fault.verdict.clone();
+        trials.push(bench.trial(name.clone(), fault.clone(), User::Root, verdict));
+        if let Some(verdict) = fault.as_nobody.clone() {
+            trials.push(bench.trial(format!("{name}-as-nobody"), fault, User::Nobody, verdict));
+        }
+    }
+    libtest_mimic::run(&arguments, trials).exit_code()
+}
+
+impl Bench {
+    fn new() -> Bench {
+        let folder = tempfile::tempdir().unwrap();
+        fs::set_permissions(folder.path(), fs::Permissions::from_mode(0o755)).unwrap();
+        let program = folder.path().join("loopgate");
+        fs::copy(env!("CARGO_BIN_EXE_loopgate"), &program).unwrap();
+        fs::set_permissions(&program, fs::Permissions::from_mode(0o755)).unwrap();
+        Bench { folder, turns: RwLock::default() }
+    }
+
+    fn trial(self: &Arc<Bench>, name: String, fault: Fault, user: User, verdict: String) -> Trial {
+        let bench = self.clone();
+        let run = move || {
+            // A trial that failed has poisoned nothing.
+            let (_shared, _alone) = if fault.alone {
+                (None, Some(bench.turns.write().unwrap_or_else(|poisoned| poisoned.into_inner())))
+            } else {
+                (Some(bench.turns.read().unwrap_or_else(|poisoned| poisoned.into_inner())), None)
+            };
+            bench.ask(&fault, user, &verdict)
+        };
+        Trial::test(name, run).with_kind("needs root").with_ignored_flag(true)
+    }
+
+    fn ask(&self, fault: &Fault, user: User, verdict: &str) -> Result<(), Failed> {
+        let answers = tempfile::tempdir()?;
+        fs::set_permissions(answers.path(), fs::Permissions::from_mode(0o777))?;
+        let output = if fault.bare {
+            self.bare(fault, answers.path())?
+        } else {
+            self.inside(fault, user, answers.path())?
+        };
+        let read = |name: &str| fs::read_to_string(answers.path().join(name)).unwrap_or_default();
+        let (json, text, code) = (read("json"), read("text"), read("code"));
+        let why = || {
+            let said = String::from_utf8_lossy(&output.stderr);
+            format!("json: {json}\ntext: {text}\ncode: {code}\n{said}")
+        };
+        let told: Value = serde_json::from_str(&json).map_err(|e| format!("no answer: {e}\n{}", why()))?;
+        check(told["verdict"] == verdict, || {
+            format!("the verdict is {}, not {verdict}\n{}", told["verdict"], why())
+        })?;
+        let wanted = match told["severity"].as_str() {
+            Some("fine" | "warning") => "0",
+            Some("error") => "1",
+            _ => "3",
+        };
+        check(code.trim() == wanted, || format!("the exit code is {code}, not {wanted}\n{}", why()))?;
+        let wrong = validate::problems(&told);
+        check(wrong.is_empty(), || format!("not of the schema: {}\n{}", wrong.join("; "), why()))?;
+        check(told["question"] == if fault.phase == Phase::Bind { "listen" } else { "reach" }, why)?;
+        if user == User::Root && !fault.once {
+            for words in &fault.says {
+                check(text.contains(words.as_str()), || format!("it does not say {words:?}\n{}", why()))?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Asks twice, each time in a fault of its own.
+    fn bare(&self, fault: &Fault, answers: &Path) -> Result<Output, Failed> {
+        let ask = |more: &[&str]| {
+            let mut command = fault.made();
+            command.arg(self.folder.path().join("loopgate")).args(["explain", "127.0.0.1:62893"]);
+            command.args(fault.question()).args(more).output()
+        };
+        let (json, text) = (ask(&["--json"])?, ask(&[])?);
+        fs::write(answers.join("json"), &json.stdout)?;
+        fs::write(answers.join("text"), &text.stdout)?;
+        fs::write(answers.join("code"), json.status.code().unwrap_or(-1).to_string())?;
+        Ok(json)
+    }
+
+    /// Asks twice inside the fault: for a program, then for a person.
+    fn inside(&self, fault: &Fault, user: User, answers: &Path) -> Result<Output, Failed> {
+        let drop_rights = match user {
+            User::Root => "",
+            User::Nobody => "setpriv --reuid=65534 --regid=65534 --clear-groups",
+        };
+        let person = if fault.once { "" } else { r#"$DROP "$LOOPGATE" explain "$a" "$@" >text"# };
+        let ask = format!(
+            r#"cd "$ANSWERS"; case $FAULT_ADDR in unix:*) a=$FAULT_ADDR;; *:*) a="[$FAULT_ADDR]:$FAULT_PORT";;
+               *) a=$FAULT_ADDR:$FAULT_PORT;; esac
+               $DROP "$LOOPGATE" explain "$a" "$@" --json >json; echo $? >code; {person}"#
+        );
+        let mut command = fault.made();
+        command.args(["sh", "-c", &ask, "sh"]).args(fault.question());
+        command
+            .env("LOOPGATE", self.folder.path().join("loopgate"))
+            .env("DROP", drop_rights)
+            .env("ANSWERS", answers);
+        Ok(command.output()?)
+    }
+}
+
+impl Fault {
+    /// The command that makes the fault; what is to be run in it follows.
+    fn made(&self) -> Command {
+        let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/faults/scripts").join(&self.script);
+        // Whatever hangs is ended with its namespaces.
+        let mut command = Command::new("timeout");
+        command.args(["-k", "5", "120", "bash"]).arg(script).stdin(Stdio::null());
+        command
+    }
+
+    /// What `explain` is asked, without the address.
+    fn question(&self) -> Vec<String> {
+        let mut question = Vec::new();
+        question.extend((self.phase == Phase::Bind).then(|| "--listen".to_owned()));
+        question.extend(self.expect.iter().flat_map(|expect| ["--expect".to_owned(), expect.clone()]));
+        question.extend(self.verdict.starts_with("udp-").then(|| "--udp".to_owned()));
+        question
+    }
+}
+
+fn check(holds: bool, why: impl FnOnce() -> String) -> Result<(), Failed> {
+    if holds { Ok(()) } else { Err(why().into()) }
+}

@@ -31,3 +31,6 @@ mod stop;
 // Targets.
 mod source_ports;
 mod target_down;
+
+// Real programs.
+mod programs;

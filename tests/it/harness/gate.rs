@@ -60,6 +60,11 @@ impl Gate {
         self.book.next()
     }
 
+    /// Every record so far that was not taken yet.
+    pub(crate) fn records(&self) -> Vec<Record> {
+        self.book.records.lock().unwrap().drain(..).collect()
+    }
+
     /// Every session and flow that lives.
     pub(crate) fn live(&self) -> Vec<Arc<Live>> {
         self.ledger.live()

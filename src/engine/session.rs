@@ -38,10 +38,14 @@ pub(super) fn carry(client: Arrived, session: Session) -> impl Future<Output = (
         // Dropped unclosed, the entry says `internal`: the poller would not take the socket.
         let Ok(client) = client.open() else { return };
         let mut trip = Trip::default();
-        let finish = steps(&client, &session, &mut trip).await;
-        if finish.end != End::Done {
-            client.reset_on_close();
-        }
+        let finish = {
+            let unfinished = Unfinished(&client);
+            let finish = steps(&client, &session, &mut trip).await;
+            if finish.end == End::Done {
+                unfinished.disarm();
+            }
+            finish
+        };
         drop(client);
         let Session { serving, entry, seat } = session;
         let outcome = trip.outcome(finish, &serving.target, &entry);
@@ -63,11 +67,14 @@ fn steps(client: &Stream, session: &Session, trip: &mut Trip) -> impl Future<Out
                 None => return End::Drained.into(),
             }
         };
+        let unfinished = Unfinished(&target);
         let linger = &session.serving.route.reset_linger;
         let relayed = unless(cut, pin!(relay(client, &target, session.entry.meter(), linger))).await;
         if relayed.is_none() {
             abort(client, &target, session.entry.meter());
         }
+        // What its close is to be has been decided by now.
+        unfinished.disarm();
         let mut finish = relayed.map_or(End::Drained.into(), Finish::from);
         if session.seat.cx.ledger.wants_kernel_facts() {
             finish.kernel = kernel(client, &target);
@@ -146,6 +153,22 @@ fn hint(target: &Target, end: End, closed_by: Option<Side>) -> Option<Arc<str>> 
         End::TargetReset | End::TargetLost => target.cut_by_death(Instant::now()),
         _ if closed_by == Some(Side::Target) && target.has_died() => target.cut_by_death(Instant::now()),
         _ => None,
+    }
+}
+
+/// Makes the close of a connection a reset unless its session has come to its end, whatever keeps it from that: where a
+/// bug unwinds, too, a cut answer must not look whole.
+struct Unfinished<'s>(&'s Stream);
+
+impl Unfinished<'_> {
+    fn disarm(self) {
+        std::mem::forget(self);
+    }
+}
+
+impl Drop for Unfinished<'_> {
+    fn drop(&mut self) {
+        self.0.reset_on_close();
     }
 }
 

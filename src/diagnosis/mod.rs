@@ -9,6 +9,7 @@ pub mod filter;
 mod finding;
 mod json;
 mod listen;
+pub mod network;
 mod own;
 pub mod reach;
 mod text;

@@ -22,6 +22,8 @@ pub struct Firewall {
     pub ruleset: Ruleset,
     /// What could not be read and why, in words; empty where everything could be.
     pub not_readable: Vec<String>,
+    /// The programs that change rules and are installed.
+    pub programs: Vec<&'static str>,
 }
 
 /// The text of a rule that is shown.
@@ -31,7 +33,7 @@ const MAX_NAME: usize = 64;
 impl Firewall {
     /// Reads every rule of this network namespace; a few milliseconds for a thousand of them.
     pub fn read() -> Firewall {
-        let mut firewall = Firewall::default();
+        let mut firewall = Firewall { programs: programs(), ..Firewall::default() };
         match nftables::ruleset() {
             Ok(ruleset) => firewall.ruleset = ruleset,
             // A kernel without nf_tables has no rules of it.
@@ -55,6 +57,40 @@ impl Firewall {
     /// The rule in the words of nft(8), escaped and cut.
     pub fn words(&self, rule: &Rule) -> String {
         printable(&words::of(rule, &self.ruleset.sets), MAX_TEXT)
+    }
+
+    /// Whether a program that changes rules is installed.
+    pub fn has(&self, program: &str) -> bool {
+        self.programs.contains(&program)
+    }
+
+    /// The command that deletes a rule, where a program for it is installed.
+    pub fn deletion(&self, rule: &Rule) -> Option<Vec<String>> {
+        let name = |text: &str| printable(text, MAX_NAME);
+        let ipv6 = rule.family == 10;
+        let words = if rule.legacy {
+            let program = if ipv6 { "ip6tables-legacy" } else { "iptables-legacy" };
+            [program, "-t", &name(&rule.table), "-D", &name(&rule.chain), &rule.handle.to_string()]
+                .map(str::to_owned)
+                .into()
+        } else if self.has("nft") {
+            let place = [family(rule.family), &name(&rule.table), &name(&rule.chain)].map(str::to_owned);
+            let mut words: Vec<String> = ["nft", "delete", "rule"].map(str::to_owned).into();
+            words.extend(place);
+            words.extend(["handle".to_owned(), rule.handle.to_string()]);
+            words
+        } else {
+            return None;
+        };
+        Some(words)
+    }
+
+    /// The command that lets a port pass in front of a chain's other rules, where a program for it is installed.
+    pub fn exception(&self, chain: &Chain, port: u16) -> Option<Vec<String>> {
+        let (table, name) = (printable(&chain.table, MAX_NAME), printable(&chain.name, MAX_NAME));
+        let words =
+            format!("nft insert rule {} {table} {name} tcp dport {port} accept", family(chain.family));
+        (self.has("nft") && !chain.legacy).then(|| words.split(' ').map(str::to_owned).collect())
     }
 
     /// How many tables there are.
@@ -98,11 +134,39 @@ pub fn counter(rule: &Rule) -> Option<u64> {
     })
 }
 
+/// `inet site/in`, escaped.
+pub fn chain_place(chain: &Chain) -> String {
+    let name = |text: &str| printable(text, MAX_NAME);
+    let legacy = if chain.legacy { "tables-legacy" } else { "" };
+    format!("{}{legacy} {}/{}", family(chain.family), name(&chain.table), name(&chain.name))
+}
+
+/// Where a base chain hangs, as ` (input)`; empty of other chains.
+pub fn hook(chain: &Chain) -> &'static str {
+    match (&chain.base, chain.family) {
+        (None, _) => "",
+        (Some(Base { hook: 1, .. }), 5) => " (egress)",
+        (Some(_), 5) | (Some(Base { hook: 5, .. }), _) => " (ingress)",
+        (Some(base), _) => {
+            let names = [" (prerouting)", " (input)", " (forward)", " (output)", " (postrouting)"];
+            names.get(base.hook as usize).copied().unwrap_or_default()
+        }
+    }
+}
+
 /// The program that writes rules of this name and would write them again.
 pub fn owner(rule: &Rule) -> Option<&'static str> {
-    let has = |word: &str| {
-        rule.table.to_ascii_lowercase().contains(word) || rule.chain.to_ascii_lowercase().contains(word)
-    };
+    writer(&rule.table, &rule.chain)
+}
+
+/// The same of a chain.
+pub fn chain_owner(chain: &Chain) -> Option<&'static str> {
+    writer(&chain.table, &chain.name)
+}
+
+fn writer(table: &str, chain: &str) -> Option<&'static str> {
+    let (table, chain) = (table.to_ascii_lowercase(), chain.to_ascii_lowercase());
+    let has = |word: &str| table.contains(word) || chain.contains(word);
     const OWNERS: [(&str, &str); 10] = [
         ("firewalld", "firewalld"),
         ("ufw", "ufw"),
@@ -118,19 +182,6 @@ pub fn owner(rule: &Rule) -> Option<&'static str> {
     OWNERS.iter().find(|(word, _)| has(word)).map(|(_, owner)| *owner)
 }
 
-/// The command that deletes it.
-pub fn deletion(rule: &Rule) -> Vec<String> {
-    let words = if rule.legacy {
-        let program = if rule.family == 10 { "ip6tables-legacy" } else { "iptables-legacy" };
-        vec![program, "-t", &rule.table, "-D", &rule.chain]
-    } else {
-        vec!["nft", "delete", "rule", family(rule.family), &rule.table, &rule.chain, "handle"]
-    };
-    let mut command: Vec<String> = words.into_iter().map(|word| printable(word, MAX_NAME)).collect();
-    command.push(rule.handle.to_string());
-    command
-}
-
 /// NFPROTO_ numbers of include/uapi/linux/netfilter.h, as nft(8) writes them.
 pub fn family(number: u8) -> &'static str {
     match number {
@@ -142,6 +193,14 @@ pub fn family(number: u8) -> &'static str {
         10 => "ip6",
         _ => "unknown",
     }
+}
+
+/// Where Debian and others have what root runs.
+fn programs() -> Vec<&'static str> {
+    let folders = ["/usr/sbin", "/sbin", "/usr/bin", "/bin", "/usr/local/sbin"];
+    let installed =
+        |name: &&str| folders.iter().any(|folder| std::path::Path::new(folder).join(name).exists());
+    ["nft", "ufw", "firewall-cmd", "iptables"].into_iter().filter(installed).collect()
 }
 
 fn is_absent(error: &io::Error) -> bool {

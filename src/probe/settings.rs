@@ -20,6 +20,8 @@ pub struct Settings {
     pub syncookies: Option<u64>,
     /// Whether an IPv6 listener on every address leaves IPv4 alone unless it says otherwise (net.ipv6.bindv6only).
     pub bindv6only: Option<bool>,
+    /// Whether the loopback interface has no IPv6 (net.ipv6.conf.lo.disable_ipv6), or the kernel has none at all.
+    pub ipv6_disabled_on_loopback: Option<bool>,
     /// Whether packets of others are passed on (net.ipv4.ip_forward).
     pub forwards: Option<bool>,
     /// Per interface: its name, whether packets from outside may be for 127.0.0.0/8 (route_localnet), and how their
@@ -57,6 +59,10 @@ impl Settings {
             abort_on_overflow: flag("/proc/sys/net/ipv4/tcp_abort_on_overflow"),
             syncookies: number("/proc/sys/net/ipv4/tcp_syncookies"),
             bindv6only: flag("/proc/sys/net/ipv6/bindv6only"),
+            ipv6_disabled_on_loopback: match std::path::Path::new("/proc/sys/net/ipv6").exists() {
+                true => flag("/proc/sys/net/ipv6/conf/lo/disable_ipv6"),
+                false => Some(true),
+            },
             forwards: flag("/proc/sys/net/ipv4/ip_forward"),
             interfaces: ["all"]
                 .iter()

@@ -39,7 +39,9 @@ fn a_rule_reads_as_nft_writes_it() {
 
     assert_eq!(words, "tcp dport 62893 counter packets 1 reject with tcp reset");
     assert_eq!(place(&rule), "inet site/in handle 4");
-    assert_eq!(deletion(&rule).join(" "), "nft delete rule inet site in handle 4");
+    let installed = Firewall { programs: vec!["nft"], ..Firewall::default() };
+    assert_eq!(installed.deletion(&rule).unwrap().join(" "), "nft delete rule inet site in handle 4");
+    assert_eq!(Firewall::default().deletion(&rule), None);
     assert_eq!(counter(&rule), Some(1));
 }
 

@@ -1,0 +1,283 @@
+//! A packet filter between a client and a service that listens: which rule it is, or that it can only be one.
+
+use serde_json::json;
+
+use super::{Attempt, Listener, Surroundings, unread};
+use crate::diagnosis::filter::{self, Answer, Effect, Hit, Role};
+use crate::diagnosis::finding::{Finding, Fix};
+use crate::diagnosis::verdict::{Certainty, Verdict};
+use crate::probe::firewall::{self, Expression, Firewall, Load, Rule};
+
+/// The rule that takes the connection, of those that can be read: proven by its counter, or because every one of its
+/// tests is decided.
+pub(super) fn by_rule(attempt: &Attempt, around: &Surroundings<'_>) -> Option<Finding> {
+    // Where nobody listens a refusal needs no filter, and a time-out one rule or another.
+    let refused = attempt.errno == Some(libc::ECONNREFUSED);
+    if refused && matches!(attempt.listener, Listener::Nobody | Listener::Changing) {
+        return None;
+    }
+    let way = attempt.way(around.routing)?;
+    let passage = filter::connection(&around.before.ruleset, &attempt.first_packet(), &way);
+    let mut fitting: Vec<(&Hit, Option<u64>)> = passage
+        .hits
+        .iter()
+        .filter(|hit| fits(hit, attempt))
+        .map(|hit| (hit, counted(hit, around)))
+        .filter(|(_, counted)| *counted != Some(0))
+        .collect();
+    // A counter that rose is the best proof, a rule whose tests are all decided the next.
+    fitting.sort_by_key(|(hit, counted)| (counted.is_none(), !hit.certain));
+    let (hit, counted) = *fitting.first()?;
+    let alone = fitting.len() == 1 || hit.certain;
+    let certainty = match counted {
+        Some(_) => Certainty::Proven,
+        None if hit.certain && around.before.complete() => Certainty::Proven,
+        None if alone || hit.limited => Certainty::Likely,
+        None => Certainty::Likely,
+    };
+    Some(found(hit, counted, certainty, attempt, around))
+}
+
+/// Whether what the rule does looks like what was seen.
+fn fits(hit: &Hit, attempt: &Attempt) -> bool {
+    let errno = attempt.errno.unwrap_or_default();
+    match &hit.effect {
+        // The sender of a dropped segment is not told, only that of a datagram (EPERM).
+        Effect::Drop | Effect::Queue { .. } | Effect::Taken(_) => errno == libc::ETIMEDOUT,
+        // Whoever answers is told, and the client waits.
+        Effect::Reject(_) if hit.role == Role::Answer => errno == libc::ETIMEDOUT,
+        Effect::Reject(Answer::Reset) => matches!(errno, libc::ECONNREFUSED | libc::ECONNRESET),
+        // A message that arrives while the socket is in use is only noted, and the connection waits (tcp_v4_err).
+        Effect::Reject(Answer::Icmp(told)) => errno == *told || errno == libc::ETIMEDOUT || *told == 0,
+        Effect::Redirect(to) => hit.certain && *to != attempt.to,
+    }
+}
+
+/// The packets a rule, or a policy that counts, took during the attempt; `None` where it does not count, or where its
+/// counter was read once only.
+fn counted(hit: &Hit, around: &Surroundings<'_>) -> Option<u64> {
+    let (before, after) = (around.before, around.after);
+    if std::ptr::eq(before, after) {
+        return None;
+    }
+    let Some(rule) = hit.rule.map(|at| &before.ruleset.rules[at]) else {
+        let chain = &before.ruleset.chains[hit.chain];
+        let same = after.ruleset.chains.iter().find(|other| {
+            (other.family, &other.table, &other.name) == (chain.family, &chain.table, &chain.name)
+        })?;
+        let packets = |chain: &firewall::Chain| chain.base.as_ref().and_then(|base| base.policy_packets);
+        return Some(packets(same)?.saturating_sub(packets(chain)?));
+    };
+    // Only behind all of its tests does a counter count what the rule takes.
+    let behind = rule.expressions.iter().skip_while(|e| !matches!(e, Expression::Counter { .. })).skip(1);
+    let decisive = behind.filter(|e| is_test(e)).count() == 0;
+    let risen = firewall::counter(after.same(rule)?)?.saturating_sub(firewall::counter(rule)?);
+    // One in front of a test shows at least that the rule took nothing where it did not rise.
+    (decisive || risen == 0).then_some(risen)
+}
+
+fn is_test(expression: &Expression) -> bool {
+    matches!(
+        expression,
+        Expression::Compare { .. }
+            | Expression::Range { .. }
+            | Expression::Lookup { .. }
+            | Expression::Limit { .. }
+            | Expression::ConnectionLimit { .. }
+            | Expression::Quota { .. }
+            | Expression::Match { .. }
+            | Expression::Other(_)
+    )
+}
+
+fn found(
+    hit: &Hit,
+    counted: Option<u64>,
+    certainty: Certainty,
+    attempt: &Attempt,
+    around: &Surroundings<'_>,
+) -> Finding {
+    let firewall = around.before;
+    let verdict = verdict_of(hit);
+    let place = place(hit, firewall);
+    let mut finding = Finding::new(verdict, certainty, summary(hit, verdict, &place, attempt))
+        .detail("rule", rule_line(hit, firewall))
+        .fact("nf_tables", rule_line(hit, firewall), json!({"rule": place, "packets": counted}));
+    if let Some(limit) = hit.limit {
+        let rule = &firewall.ruleset.rules[limit];
+        finding = finding.detail("limit", format!("{}: {}", firewall::place(rule), firewall.words(rule)));
+    }
+    if hit.rule.is_some_and(|at| asks_who(&firewall.ruleset.rules[at])) {
+        finding = finding.detail(
+            "who",
+            format!("it is so for user {} (uid) alone: the rule asks who connects", attempt.uid),
+        );
+    }
+    finding = finding.detail("proof", proof(hit, counted, attempt));
+    finding.fixes.extend(fix(hit, attempt, firewall));
+    finding.not_readable = unread(attempt, firewall);
+    finding
+}
+
+fn verdict_of(hit: &Hit) -> Verdict {
+    match &hit.effect {
+        Effect::Redirect(_) => Verdict::FirewallRedirect,
+        _ if hit.limited => Verdict::FirewallConnlimit,
+        Effect::Reject(_) => Verdict::FirewallReject,
+        Effect::Drop | Effect::Queue { .. } | Effect::Taken(_) => Verdict::FirewallDrop,
+    }
+}
+
+fn summary(hit: &Hit, verdict: Verdict, place: &str, attempt: &Attempt) -> String {
+    let service = match attempt.listener {
+        Listener::Stable { .. } => "; the service itself listens",
+        _ => "",
+    };
+    let what = if hit.role == Role::Answer { "the service's answers" } else { "it" };
+    let who = if hit.rule.is_some() { "a firewall rule" } else { "the policy of a firewall chain" };
+    match (&hit.effect, verdict) {
+        (Effect::Redirect(to), _) => format!("a firewall rule leads it to {to} ({place})"),
+        (_, Verdict::FirewallConnlimit) => {
+            format!("a firewall rule allows so many connections and no more ({place}){service}")
+        }
+        (Effect::Reject(_), _) => format!("{who} rejects {what} ({place}){service}"),
+        (Effect::Queue { number, .. }, _) => {
+            format!(
+                "a firewall rule hands {what} to queue {number}, and nobody lets it pass ({place}){service}"
+            )
+        }
+        (Effect::Taken(by), _) => format!("a firewall rule hands {what} to {by} ({place}){service}"),
+        _ => format!("{who} drops {what} ({place}){service}"),
+    }
+}
+
+fn place(hit: &Hit, firewall: &Firewall) -> String {
+    match hit.rule {
+        Some(at) => firewall::place(&firewall.ruleset.rules[at]),
+        None => firewall::chain_place(&firewall.ruleset.chains[hit.chain]),
+    }
+}
+
+/// `inet site/in handle 4: tcp dport 62893 counter packets 0 drop   # corp policy`
+fn rule_line(hit: &Hit, firewall: &Firewall) -> String {
+    let hook = firewall::hook(&firewall.ruleset.chains[hit.chain]);
+    let Some(rule) = hit.rule.map(|at| &firewall.ruleset.rules[at]) else {
+        return format!("{}: policy drop{hook}", place(hit, firewall));
+    };
+    let comment = firewall::comment(rule).map_or(String::new(), |comment| format!("   # {comment}"));
+    format!("{}{hook}: {}{comment}", firewall::place(rule), firewall.words(rule))
+}
+
+/// Whether a rule asks for the user or group of the sender.
+fn asks_who(rule: &Rule) -> bool {
+    rule.expressions.iter().any(|expression| match expression {
+        Expression::Load { load: Load::Meta(key), .. } => matches!(key, 10 | 11),
+        Expression::Match { name, .. } => name == "owner",
+        _ => false,
+    })
+}
+
+fn proof(hit: &Hit, counted: Option<u64>, attempt: &Attempt) -> String {
+    let listens = match attempt.listener {
+        Listener::Stable { waiting, limit } => format!("a listener is there, {waiting} of {limit} waiting; "),
+        _ => String::new(),
+    };
+    match counted {
+        Some(packets) => format!("{listens}the rule's counter rose by {packets} during the attempt"),
+        None if hit.certain => format!("{listens}every test of the rule is met by this connection"),
+        None if hit.limited => format!("{listens}everything but its limit is met by this connection"),
+        None => format!("{listens}the rule fits, as far as its tests can be told from outside"),
+    }
+}
+
+/// Who writes such rules would write them again; else the rule can be deleted, or an exception put before a policy.
+fn fix(hit: &Hit, attempt: &Attempt, firewall: &Firewall) -> Option<Fix> {
+    let port = attempt.to.port().to_string();
+    let risk = "opens the port to everybody the rule was for".to_owned();
+    let command =
+        |words: Vec<String>, risk: String| Fix { text: words.join(" "), command: words, root: true, risk };
+    let words = |words: &[&str]| words.iter().map(|&word| word.to_owned()).collect::<Vec<_>>();
+    let owner = hit.rule.and_then(|at| firewall::owner(&firewall.ruleset.rules[at]));
+    match owner.or_else(|| firewall::chain_owner(&firewall.ruleset.chains[hit.chain])) {
+        Some("ufw") if firewall.has("ufw") => {
+            return Some(command(words(&["ufw", "allow", &format!("{port}/tcp")]), risk));
+        }
+        Some("firewalld") if firewall.has("firewall-cmd") => {
+            return Some(command(words(&["firewall-cmd", &format!("--add-port={port}/tcp")]), risk));
+        }
+        Some(owner) => {
+            let text = format!("{owner} wrote the rule: change it there");
+            return Some(Fix { text, command: Vec::new(), root: true, risk });
+        }
+        None => {}
+    }
+    match hit.rule.map(|at| &firewall.ruleset.rules[at]) {
+        Some(rule) => firewall.deletion(rule).map(|words| command(words, risk)),
+        None => firewall
+            .exception(&firewall.ruleset.chains[hit.chain], attempt.to.port())
+            .map(|words| command(words, risk)),
+    }
+}
+
+/// A listener is there and did not change, the way to it is open, its queue has room, and yet: something filters.
+pub(super) fn by_elimination(attempt: &Attempt, around: &Surroundings<'_>, errno: i32) -> Option<Finding> {
+    let Listener::Stable { waiting, limit } = attempt.listener else { return None };
+    if !attempt.is_local(around.routing) || waiting > limit {
+        return None;
+    }
+    let changes = around.changes;
+    let overflow = changes.listen_overflows + changes.request_queue_full + changes.backlog_drop;
+    let (verdict, did) = match errno {
+        libc::ECONNREFUSED if changes.icmp_unreachable > 0 => {
+            (Verdict::FirewallReject, "rejects it with an ICMP message")
+        }
+        libc::ECONNREFUSED => (Verdict::FirewallReject, "rejects it with a reset"),
+        libc::EHOSTUNREACH | libc::ENETUNREACH | libc::EACCES | libc::ENOPROTOOPT
+            if changes.icmp_unreachable > 0 =>
+        {
+            (Verdict::FirewallReject, "rejects it with an ICMP message, though the way is open")
+        }
+        libc::ETIMEDOUT if overflow > 0 => return None,
+        libc::ETIMEDOUT if changes.icmp_unreachable > 0 => {
+            (Verdict::FirewallReject, "rejects it with an ICMP message")
+        }
+        libc::ETIMEDOUT => (Verdict::FirewallDrop, "drops it"),
+        _ => return None,
+    };
+    // Rules that can all be read, none of which fits, leave only what nobody can read.
+    let readable = around.before.complete();
+    let (verdict, certainty, summary) = if readable {
+        let summary = format!("the service listens, yet something {did} that is no rule that can be read");
+        (Verdict::Unknown, Certainty::Unknown, summary)
+    } else {
+        (verdict, Certainty::Likely, format!("a packet filter {did}; the service itself listens"))
+    };
+    let mut finding = Finding::new(verdict, certainty, summary)
+        .detail(
+            "proof",
+            format!(
+                "the kernel finds the listener before and after, {waiting} of {limit} waiting; {}",
+                counts(around)
+            ),
+        )
+        .fact("sock_diag", "the listener is there", json!({"waiting": waiting, "limit": limit}))
+        .fact("/proc/net", "counters that rose", json!(changes.rose));
+    finding.not_readable = unread(attempt, around.before);
+    if readable {
+        let how = "a BPF program of a cgroup, of the socket or of a security module cannot be seen from here";
+        return Some(
+            finding.detail("how", how).advice("bpftool cgroup tree and bpftool net list such programs"),
+        );
+    }
+    let command = ["sudo", "loopgate", "explain", &attempt.to.to_string()].map(str::to_owned);
+    finding = finding.detail("rule", format!("not readable; {} names it", command.join(" ")));
+    Some(finding.fix(&command.each_ref().map(String::as_str), true, "none"))
+}
+
+fn counts(around: &Surroundings<'_>) -> String {
+    let changes = around.changes;
+    format!(
+        "{} first segments sent again, {} ICMP refusals, {} queue overflows",
+        changes.syn_retransmits, changes.icmp_unreachable, changes.listen_overflows
+    )
+}

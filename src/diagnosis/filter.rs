@@ -244,7 +244,7 @@ impl<'a> Walk<'a> {
                 continue;
             }
             self.passage.matching += 1;
-            self.note(&ran);
+            self.note(&ran, stop);
             let sure = certain && ran.matched == Match::Yes;
             let doubts = self.doubts;
             match self.act(&ran, (at, chain), stop, sure, depth) {
@@ -261,11 +261,13 @@ impl<'a> Walk<'a> {
     }
 
     /// Marks and tracking, which later rules ask for.
-    fn note(&mut self, ran: &Ran) {
+    fn note(&mut self, ran: &Ran, stop: &Stop<'_>) {
         if let Some(mark) = ran.mark {
             self.mark = mark.filter(|_| ran.matched == Match::Yes);
         }
-        self.untracked |= ran.untracks && ran.matched == Match::Yes;
+        // A packet that comes back in over the loopback interface was tracked on its way out (nft_notrack_eval).
+        let too_late = matches!(self.way, Way::Loopback(_)) && stop.outgoing.is_none();
+        self.untracked |= ran.untracks && ran.matched == Match::Yes && !too_late;
     }
 
     /// What a rule that matched does; `None` goes on with the next one.

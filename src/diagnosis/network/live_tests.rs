@@ -105,7 +105,7 @@ const CASES: &[Case] = &[
     ),
     (
         "another table lets it pass",
-        "nft add table inet t; nft 'add chain inet t c {type filter hook input priority 0;}'; nft add rule inet t c tcp dport 62892 drop; nft add rule inet t c tcp dport 62893 accept; nft add rule inet t c drop",
+        "nft add table inet t; nft 'add chain inet t c {type filter hook input priority 0;}'; nft add rule inet t c tcp dport 62892 drop; nft add rule inet t c tcp dport 62893 accept; nft add rule inet t c ct state established accept; nft add rule inet t c drop",
         V4,
         V4,
         Verdict::Healthy,
@@ -181,8 +181,8 @@ const CASES: &[Case] = &[
         Verdict::FirewallRedirect,
     ),
     (
-        "synproxy",
-        "nft add table ip t; nft 'add chain ip t r {type filter hook prerouting priority raw;}'; nft add rule ip t r tcp dport 62893 tcp flags syn notrack; nft 'add chain ip t c {type filter hook input priority 0;}'; nft add rule ip t c tcp dport 62893 ct state untracked drop",
+        "untracked",
+        "nft add table ip t; nft 'add chain ip t r {type filter hook output priority raw;}'; nft add rule ip t r tcp dport 62893 tcp flags syn notrack; nft 'add chain ip t c {type filter hook input priority 0;}'; nft add rule ip t c tcp dport 62893 ct state untracked drop",
         V4,
         V4,
         Verdict::FirewallDrop,
@@ -269,14 +269,14 @@ const CASES: &[Case] = &[
     ("no route", "true", "", "10.9.0.1:80", Verdict::NoRoute),
     (
         "no carrier",
-        "ip link add a type veth peer name b; ip addr add 10.9.0.1/24 dev a; ip link set a up",
+        "ip link add va type veth peer name vb; ip addr add 10.9.0.1/24 dev va; ip link set va up",
         "",
         "10.9.0.2:80",
         Verdict::LinkDown,
     ),
     (
         "no neighbour",
-        "ip link add a type veth peer name b; ip addr add 10.9.0.1/24 dev a; ip link set a up; ip link set b up; sysctl -qw net.ipv4.neigh.a.retrans_time_ms=100",
+        "ip link add va type veth peer name vb; ip addr add 10.9.0.1/24 dev va; ip link set va up; ip link set vb up; echo 100 >/proc/sys/net/ipv4/neigh/va/retrans_time_ms",
         "",
         "10.9.0.2:80",
         Verdict::NeighbourSilent,

@@ -225,6 +225,8 @@ fn memory(around: &Surroundings<'_>) -> Option<Finding> {
 fn unread(attempt: &Attempt, firewall: &Firewall) -> Vec<NotReadable> {
     let of = |what: &String| {
         let (what, why) = what.split_once(" (").unwrap_or((what, ""));
+        // "Operation not permitted", without the "(os error 1)" that std adds.
+        let why = why.split(" (os error").next().unwrap_or_default();
         NotReadable {
             what: what.to_owned(),
             why: why.trim_end_matches(')').to_owned(),

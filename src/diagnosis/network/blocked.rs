@@ -269,6 +269,10 @@ pub(super) fn by_elimination(attempt: &Attempt, around: &Surroundings<'_>, errno
             finding.detail("how", how).advice("bpftool cgroup tree and bpftool net list such programs"),
         );
     }
+    finding = finding.detail(
+        "how",
+        format!("tried as user {} (uid); a rule may ask who connects, and let root pass", attempt.uid),
+    );
     let command = ["sudo", "loopgate", "explain", &attempt.to.to_string()].map(str::to_owned);
     finding = finding.detail("rule", format!("not readable; {} names it", command.join(" ")));
     Some(finding.fix(&command.each_ref().map(String::as_str), true, "none"))

@@ -1,7 +1,7 @@
 //! The lines `firewall` and `network` of a report: what was looked at, in a clause each.
 
 use super::{Attempt, Surroundings, shaping};
-use crate::diagnosis::filter;
+use crate::diagnosis::filter::{self, Packet, Way};
 use crate::diagnosis::finding::{Check, Finding, Status};
 use crate::diagnosis::verdict::Verdict;
 use crate::probe::firewall;
@@ -50,7 +50,7 @@ fn firewall_line(attempt: &Attempt, around: &Surroundings<'_>, found: Option<&Fi
     };
     let passage = filter::connection(&rules.ruleset, &attempt.first_packet(), &way);
     match passage.hits.first() {
-        None => (Status::Ok, format!("no rule in {tables} stops it")),
+        None => (Status::Ok, format!("no rule in {tables} stops it{}", for_others(attempt, around, &way))),
         Some(hit) => {
             let place = hit.rule.map_or_else(
                 || format!("the policy of {}", firewall::chain_place(&rules.ruleset.chains[hit.chain])),
@@ -61,6 +61,16 @@ fn firewall_line(attempt: &Attempt, around: &Surroundings<'_>, found: Option<&Fi
             (status, format!("{passed}{place} may stop it, in {tables}"))
         }
     }
+}
+
+/// A rule that asks who connects may stop others than the one who tried.
+fn for_others(attempt: &Attempt, around: &Surroundings<'_>, way: &Way) -> String {
+    let somebody = Packet { uid: None, gid: None, ..attempt.first_packet() };
+    let ruleset = &around.before.ruleset;
+    let hit = filter::one(ruleset, &somebody, way).hits.into_iter().find_map(|hit| hit.rule);
+    hit.map_or(String::new(), |at| {
+        format!(" for user {} (uid); {} may for another", attempt.uid, firewall::place(&ruleset.rules[at]))
+    })
 }
 
 /// The line `network`.

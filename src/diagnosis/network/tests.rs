@@ -81,7 +81,7 @@ impl Facts {
     }
 
     fn unreadable(mut self) -> Facts {
-        self.before.not_readable.push("nf_tables rules (Operation not permitted)".to_owned());
+        self.before.not_readable.push("nf_tables rules (Operation not permitted (os error 1))".to_owned());
         self
     }
 }
@@ -382,4 +382,21 @@ fn the_lines_of_a_report_say_what_was_looked_at() {
     assert_eq!(network.text, "lo up, 127.0.0.1 local, MTU 65536, noqueue");
     assert_eq!(firewall.text, "no rules");
     assert_eq!(hidden.status, crate::diagnosis::finding::Status::Skip);
+}
+
+#[test]
+fn a_rule_for_another_user_is_mentioned_where_ours_passes() {
+    let mut rule = vec![
+        Expression::Load { load: Load::Meta(10), register: 1 },
+        Expression::Compare { register: 1, operator: Operator::Equal, bytes: 33u32.to_ne_bytes().to_vec() },
+    ];
+    rule.extend(dport(reset()));
+    let facts = facts().with_rule(3, rule, 0);
+
+    let line = firewall_check(&Attempt { errno: None, ..attempt(0) }, &facts.around(), None, 0.1);
+
+    assert_eq!(
+        line.text,
+        "no rule in 1 table stops it for user 1000 (uid); inet site/in handle 4 may for another"
+    );
 }

@@ -5,8 +5,9 @@ use std::net::SocketAddr;
 use super::connected::protocol;
 use super::facts::{Lookup, ReachFacts};
 use super::lines::{self, short};
+use super::surroundings;
 use super::wording::who;
-use crate::diagnosis::finding::{Check, Status, Subject};
+use crate::diagnosis::finding::{Check, Finding, Status, Subject};
 use crate::diagnosis::own::sessions;
 use crate::diagnosis::verdict::{Severity, Verdict};
 use crate::diagnosis::who::describe;
@@ -36,11 +37,14 @@ fn net_heading(address: SocketAddr, protocol: &str) -> String {
 }
 
 /// The checks, in the order of the screen.
-pub(super) fn checks(facts: &ReachFacts, verdict: Verdict) -> Vec<Check> {
+pub(super) fn checks(facts: &ReachFacts, verdict: Verdict, found: Option<&Finding>) -> Vec<Check> {
     let mut checks = vec![listener(facts, verdict)];
     if !super::wording::is_unix(facts) {
         checks.push(conflict(facts));
-        checks.push(network(facts, verdict));
+        match surroundings::checks(facts, found) {
+            lines if lines.is_empty() => checks.push(network(facts, verdict)),
+            lines => checks.extend(lines),
+        }
         checks.push(localhost(facts, verdict));
     }
     checks.push(path(facts, verdict));

@@ -7,6 +7,7 @@ use crate::diagnosis::finding::{NotReadable, Subject};
 use crate::outcome::Holder;
 use crate::probe::counters::Changes;
 use crate::probe::environment::Proxies;
+use crate::probe::firewall::Firewall;
 use crate::probe::holders::Held;
 use crate::probe::limits::Descriptors;
 use crate::probe::memory::Kills;
@@ -77,6 +78,12 @@ pub struct ReachFacts {
     pub changes: Changes,
     /// Settings of the network.
     pub settings: Settings,
+    /// The packet filter, before the trace.
+    pub filter: Firewall,
+    /// The same after a trace that failed.
+    pub filter_after: Option<Firewall>,
+    /// The user and group who try.
+    pub user: (u32, u32),
     /// Links, addresses, routes.
     pub routing: Option<Routing>,
     /// The addresses of this machine.

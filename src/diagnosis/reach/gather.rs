@@ -3,12 +3,15 @@
 use std::collections::BTreeSet;
 use std::net::SocketAddr;
 
+use rustix::process::{getegid, geteuid};
+
 use super::facts::{Absent, Life, Lookup, Outdated, ReachFacts, SourcePorts};
 use super::{Options, absent, ring, watch};
 use crate::diagnosis::finding::{NotReadable, Subject};
 use crate::outcome::Holder;
 use crate::probe::counters::{Changes, Counters};
 use crate::probe::environment::Proxies;
+use crate::probe::firewall::Firewall;
 use crate::probe::holders::{self, Search};
 use crate::probe::limits::{self, Descriptors};
 use crate::probe::network::Network;
@@ -53,6 +56,9 @@ pub(super) fn blank(subject: Subject, options: &Options) -> ReachFacts {
         outdated: Vec::new(),
         changes: Changes::default(),
         settings: Settings::default(),
+        filter: Firewall::default(),
+        filter_after: None,
+        user: (geteuid().as_raw(), getegid().as_raw()),
         routing: None,
         network: Network::default(),
         ports: PortRules::default(),
@@ -113,6 +119,7 @@ impl ReachFacts {
         let names: Vec<&str> = routing.links.iter().map(|link| link.name.as_str()).collect();
         self.settings = Settings::read(&names);
         self.routing = Some(routing);
+        self.filter = Firewall::read();
     }
 
     /// The listener, its holders and their signs of life, before anything is sent.
@@ -168,6 +175,7 @@ impl ReachFacts {
         let mut silent = Silence::default();
         self.trace = trace::tcp(address, &wish, &mut |connection| silent.look(self, address, connection));
         self.changes = Counters::read().since(&counters);
+        self.read_network_after(address);
         if let Some((beyond, martians)) = &mut self.beyond {
             *martians = namespaces::martians(beyond.pid);
         }
@@ -180,6 +188,17 @@ impl ReachFacts {
         self.left_open = leaving.intersection(&still).count();
         self.process_room = self.examined().into_iter().find_map(vitals::process_room);
         self.outdated = self.outdated();
+    }
+
+    /// What a failed trace left behind: counters of rules, a neighbour that did not answer.
+    fn read_network_after(&mut self, address: SocketAddr) {
+        if self.first().is_none_or(Connection::connected) {
+            return;
+        }
+        self.routing = Some(Routing::read(address));
+        if !self.filter.ruleset.chains.is_empty() {
+            self.filter_after = Some(Firewall::read());
+        }
     }
 
     /// Signs of life of the same processes, and of others, at a later moment.

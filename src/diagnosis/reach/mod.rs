@@ -13,6 +13,7 @@ mod judge;
 mod lines;
 mod refused;
 mod ring;
+mod surroundings;
 mod timeout;
 mod udp;
 mod unix;
@@ -87,11 +88,20 @@ fn told(gather: impl FnOnce() -> ReachFacts) -> Diagnosis {
 
 /// What the facts say. Pure.
 pub fn diagnose(facts: &ReachFacts) -> Diagnosis {
-    let (verdict, certainty) = judge::judge(facts);
+    let judged = judge::judge(facts);
+    let found = surroundings::found(facts, judged);
+    let (verdict, certainty) = found.as_ref().map_or(judged, |found| (found.verdict, found.certainty));
     let mut diagnosis = Diagnosis::new(Question::Reach, facts.subject.clone(), verdict, certainty);
     wording::tell(facts, &mut diagnosis);
     diagnosis.fixes = fixes::fixes(facts, verdict);
-    diagnosis.checks = checks::checks(facts, verdict);
+    diagnosis.checks = checks::checks(facts, verdict, found.as_ref());
+    if let Some(found) = found {
+        // The rule knows the proof and the way out better than what is said of its verdict in general.
+        let better = |label| found.details.iter().any(|detail| detail.label == label);
+        diagnosis.details.retain(|detail| !better(detail.label) || detail.label == "who");
+        diagnosis.fixes.clear();
+        diagnosis.take(found);
+    }
     warnings::add(facts, &mut diagnosis);
     diagnosis
 }

@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 
 use super::facts::ReachFacts;
 use super::fixes::advice;
+use super::surroundings::exposed;
 use crate::diagnosis::finding::{Diagnosis, Warning};
 use crate::diagnosis::verdict::{Certainty, Verdict};
 use crate::diagnosis::who::since;
@@ -16,7 +17,10 @@ const MANY_LEFT_OPEN: usize = 20;
 /// Adds the warnings, the weightiest first.
 pub(super) fn add(facts: &ReachFacts, diagnosis: &mut Diagnosis) {
     let mut warnings: Vec<Warning> =
-        [shared(facts), leaks(facts), outdated(facts), proxy(facts)].into_iter().flatten().collect();
+        [shared(facts), leaks(facts), outdated(facts), proxy(facts), exposed(facts)]
+            .into_iter()
+            .flatten()
+            .collect();
     if diagnosis.verdict == Verdict::Healthy && !warnings.is_empty() {
         let first = warnings.remove(0);
         diagnosis.verdict = first.verdict;

@@ -1,0 +1,94 @@
+//! The network's part in it: links, routes and the packet filter, by the rules of `diagnosis::network`. Pure.
+//!
+//! What the service itself does, and the limits of this process, come first; the network explains what they cannot.
+
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+
+use super::facts::{Lookup, ReachFacts};
+use super::judge::{Judged, listens_throughout};
+use crate::diagnosis::finding::{Check, Finding, Subject, Warning};
+use crate::diagnosis::network::{
+    Attempt, Listener, Surroundings, exposure, failure, firewall_check, large_packets, network_check, shaped,
+};
+use crate::diagnosis::verdict::{Certainty, Verdict};
+use crate::probe::routing::Routing;
+use crate::probe::trace::Dial;
+
+/// What the network has to do with a verdict; it takes its place.
+pub(super) fn found(facts: &ReachFacts, judged: Judged) -> Option<Finding> {
+    let (attempt, around) = (attempt(facts)?, around(facts)?);
+    if attempt.errno.is_none() {
+        let slowed = matches!(judged.0, Verdict::Healthy | Verdict::TargetSlow);
+        return slowed.then(|| shaped(around.routing).or_else(|| large_packets(&attempt, &around))).flatten();
+    }
+    if !is_open(judged) {
+        return None;
+    }
+    failure(&attempt, &around).filter(|found| {
+        // What is not known explains nothing that is; but a rejection that nobody can name is no proof of a filter.
+        found.certainty != Certainty::Unknown || judged.1 != Certainty::Proven
+    })
+}
+
+/// Verdicts that the network's rules know better, or that are no more than a guess.
+fn is_open((verdict, certainty): Judged) -> bool {
+    match verdict {
+        Verdict::FirewallReject
+        | Verdict::FirewallDrop
+        | Verdict::FirewallConnlimit
+        | Verdict::ConntrackFull
+        | Verdict::ListenerIgnoresSyn
+        | Verdict::LoopbackDown
+        | Verdict::LoopbackRouteLost
+        | Verdict::Unknown => true,
+        // EACCES is a policy's, a route's and an ICMPv6 message's.
+        Verdict::BindDeniedBySandbox | Verdict::TargetNotRunning => certainty != Certainty::Proven,
+        _ => false,
+    }
+}
+
+/// The lines `firewall` and `network` of the screen.
+pub(super) fn checks(facts: &ReachFacts, found: Option<&Finding>) -> Vec<Check> {
+    let Some((attempt, around)) = attempt(facts).zip(around(facts)) else { return Vec::new() };
+    vec![firewall_check(&attempt, &around, found, 0.0), network_check(&attempt, &around, found, 0.0)]
+}
+
+/// The warning about a listener that others can reach.
+pub(super) fn exposed(facts: &ReachFacts) -> Option<Warning> {
+    let (listener, routing) = (facts.listener()?, facts.routing.as_ref()?);
+    let v6only = listener.v6only.unwrap_or(false);
+    exposure(listener.local, v6only, &routing.links, &routing.addresses, &facts.filter).warning()
+}
+
+fn around(facts: &ReachFacts) -> Option<Surroundings<'_>> {
+    let routing: &Routing = facts.routing.as_ref()?;
+    let (settings, changes) = (&facts.settings, &facts.changes);
+    let (before, after) = (&facts.filter, facts.filter_after.as_ref().unwrap_or(&facts.filter));
+    Some(Surroundings { routing, settings, changes, before, after })
+}
+
+/// The attempt as the network's rules see it; `None` of anything but TCP.
+fn attempt(facts: &ReachFacts) -> Option<Attempt> {
+    let Subject::Tcp(to) = facts.subject else { return None };
+    let first = facts.first()?;
+    let nobody: IpAddr = match to.ip().to_canonical() {
+        IpAddr::V4(_) => Ipv4Addr::UNSPECIFIED.into(),
+        IpAddr::V6(_) => Ipv6Addr::UNSPECIFIED.into(),
+    };
+    let errno = match first.dial {
+        Dial::Connected(_) => None,
+        Dial::Failed(errno, _) => Some(errno),
+        Dial::TimedOut(_) => Some(libc::ETIMEDOUT),
+    };
+    let listener = match (&facts.before, &facts.after) {
+        (_, Lookup::Nobody) => Listener::Nobody,
+        (_, Lookup::Found(socket)) if listens_throughout(facts) => {
+            Listener::Stable { waiting: socket.receive_queue, limit: socket.send_queue }
+        }
+        (Lookup::Unknown, Lookup::Unknown) => Listener::Unknown,
+        _ => Listener::Changing,
+    };
+    let from = first.local.unwrap_or(SocketAddr::new(nobody, 0));
+    let (uid, gid) = facts.user;
+    Some(Attempt { to, from, errno, uid, gid, listener })
+}

@@ -144,6 +144,30 @@ fn service_at(address: SocketAddr) -> Process {
     }
 }
 
+/// A service that answers: the built-in one, on a free port.
+fn demo() -> (Process, SocketAddr) {
+    let mut demo = Process(
+        Command::new(env!("CARGO_BIN_EXE_loopgate"))
+            .args(["demo", "127.0.0.1:0"])
+            .stdout(Stdio::null())
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap(),
+    );
+    let mut said = BufReader::new(demo.0.stderr.take().unwrap()).lines().map_while(Result::ok);
+    let line = said.find(|line| line.contains("Forwarding ")).unwrap();
+    thread::spawn(move || said.for_each(drop));
+    let address: SocketAddr =
+        line.split("Forwarding ").nth(1).unwrap().split(' ').next().unwrap().parse().unwrap();
+    (demo, address)
+}
+
+/// Sends a process a signal by its name.
+fn signal(name: &str, process: &Process) {
+    let sent = Command::new("kill").args(["-s", name, &process.pid().to_string()]).status().unwrap();
+    assert!(sent.success());
+}
+
 #[test]
 fn a_service_that_is_killed_is_named_with_its_end_and_found_back_when_it_returns() {
     let (listener, address) = listener("127.0.0.1:0");
@@ -252,19 +276,7 @@ fn a_refusal_is_hinted_at_with_where_the_service_really_listens() {
 
 #[test]
 fn a_session_whose_service_was_killed_says_so() {
-    let mut demo = Process(
-        Command::new(env!("CARGO_BIN_EXE_loopgate"))
-            .args(["demo", "127.0.0.1:0"])
-            .stdout(Stdio::null())
-            .stderr(Stdio::piped())
-            .spawn()
-            .unwrap(),
-    );
-    let mut said = BufReader::new(demo.0.stderr.take().unwrap()).lines().map_while(Result::ok);
-    let line = said.find(|line| line.contains("Forwarding ")).unwrap();
-    thread::spawn(move || said.for_each(drop));
-    let address: SocketAddr =
-        line.split("Forwarding ").nth(1).unwrap().split(' ').next().unwrap().parse().unwrap();
+    let (demo, address) = demo();
     let (mut gate, front) = Gate::to(address, "");
     gate.wait_for_holder(demo.pid());
     let mut client = TcpStream::connect(front).unwrap();
@@ -283,4 +295,53 @@ fn a_session_whose_service_was_killed_says_so() {
         format!("loopgate (pid {pid}) ended while the connection was open [target-died-midstream]"),
         "{record}"
     );
+}
+
+#[test]
+fn a_suspended_service_is_told_as_stalled_and_as_accepting_again() {
+    let (demo, address) = demo();
+    let (mut gate, front) = Gate::to(address, "");
+    gate.wait_for_holder(demo.pid());
+
+    signal("STOP", &demo);
+    let mut client = TcpStream::connect(front).unwrap();
+    client.write_all(b"GET / HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n").unwrap();
+    let stalled = gate.wait_for_state("stalled");
+    signal("CONT", &demo);
+    let again = gate.wait_for_state("up");
+
+    assert_eq!(stalled["verdict"], "target-suspended", "{stalled}");
+    let text = message(&stalled);
+    assert!(text.contains(&format!("loopgate (pid {}) is suspended", demo.pid())), "{text}");
+    assert!(message(&again).contains("accepts again after "), "{again}");
+    let mut answer = Vec::new();
+    client.read_to_end(&mut answer).unwrap();
+    assert!(answer.starts_with(b"HTTP/1.1 200"));
+}
+
+#[test]
+fn a_service_that_only_takes_its_time_is_not_told_at_all() {
+    let (slow, slow_address) = listener("127.0.0.1:0");
+    let (stuck, stuck_address) = listener("127.0.0.1:0");
+    let _never_accepts = service(stuck);
+    let worse = format!("[routes.worse]\nlisten = \"127.0.0.1:0\"\ntarget = \"{stuck_address}\"");
+    let (mut gate, front) = Gate::to(slow_address, &worse);
+    let line = gate.wait_for(|line| message(line).ends_with("(route worse)"));
+    let worse: SocketAddr = message(&line).split(' ').nth(1).unwrap().parse().unwrap();
+    let mut client = TcpStream::connect(front).unwrap();
+    client.write_all(b"question").unwrap();
+    let (mut served, _) = slow.accept().unwrap();
+    served.read_exact(&mut [0; 8]).unwrap();
+
+    // Whoever tells of the one that came later has had the time for the first.
+    let _second = TcpStream::connect(worse).unwrap();
+    let stalled = gate.wait_for_state("stalled");
+
+    served.write_all(b"answer").unwrap();
+    client.read_exact(&mut [0; 6]).unwrap();
+    assert_eq!(stalled["target"], stuck_address.to_string());
+    assert_eq!(stalled["verdict"], "target-not-accepting");
+    let slow = slow_address.to_string();
+    let told = gate.seen.iter().filter(|line| line["target"] == slow && line["state"].is_string());
+    assert_eq!(told.count(), 0, "{:#?}", gate.seen);
 }

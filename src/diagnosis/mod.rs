@@ -12,6 +12,8 @@ mod listen;
 pub mod network;
 mod own;
 pub mod reach;
+pub mod session;
+pub mod stalled;
 mod text;
 mod verdict;
 mod who;

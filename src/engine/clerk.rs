@@ -4,20 +4,24 @@
 //! waits for them: whoever has a question leaves it at the desk and goes on. A full desk tells news without a diagnosis.
 
 use std::io;
-use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
+use std::net::SocketAddr;
+use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, TrySendError, sync_channel};
 use std::sync::{Arc, Weak};
 use std::thread;
-use std::time::{Duration, Instant, SystemTime};
+use std::time::{Duration, Instant};
 
 use rustix::fd::OwnedFd;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
 
 use super::health::{News, Stage};
+use super::inquiry;
+use super::spells::Spells;
 use super::targets::Target;
 use super::tell::{self, Judged};
-use crate::diagnosis::{self, Certainty, Diagnosis, Question as Asked, Subject, Verdict};
-use crate::outcome::Cause;
-use crate::probe::sockets::{self, Socket};
+use crate::diagnosis::Verdict;
+use crate::ledger::Ledger;
+use crate::outcome::{Cause, Side};
+use crate::probe::sockets::Socket;
 use crate::probe::{ending, holders};
 
 /// Questions that may wait.
@@ -46,6 +50,27 @@ pub(super) enum Matter {
     },
     /// It stays down, and something may have come up nearby.
     Again(Cause),
+    /// A session of it stands still with bytes under way.
+    Session(Case),
+    /// Whether it closes what its clients have closed.
+    Leaks,
+}
+
+/// A session that stands still.
+#[derive(Clone, Copy)]
+pub(super) struct Case {
+    /// Its number in the ledger.
+    pub(super) id: u64,
+    /// Where the bytes are under way to.
+    pub(super) side: Side,
+    /// Our end of that connection.
+    pub(super) local: SocketAddr,
+    /// The other end.
+    pub(super) remote: SocketAddr,
+    /// For how long, and how long at most.
+    pub(super) still: Duration,
+    /// See `still`.
+    pub(super) at_most: Duration,
 }
 
 /// The way to leave a question.
@@ -84,9 +109,9 @@ impl Desk {
 }
 
 /// Starts the thread; it ends with the last desk.
-pub(super) fn start(vigils: Vigils) -> io::Result<Desk> {
+pub(super) fn start(vigils: Vigils, ledger: Arc<Ledger>) -> io::Result<Desk> {
     let (questions, inbox) = sync_channel(MOST_WAITING);
-    let clerk = Clerk { inbox, vigils };
+    let clerk = Clerk { inbox, vigils, ledger, ailments: Spells::default() };
     thread::Builder::new().name("clerk".into()).spawn(move || clerk.work())?;
     Ok(Desk { questions })
 }
@@ -94,15 +119,30 @@ pub(super) fn start(vigils: Vigils) -> io::Result<Desk> {
 struct Clerk {
     inbox: Receiver<Question>,
     vigils: Vigils,
+    ledger: Arc<Ledger>,
+    /// What ails the sessions of which target.
+    ailments: Spells<(Arc<str>, &'static str)>,
 }
 
+/// How often it is looked whether an ailment is over.
+const SETTLE: Duration = Duration::from_secs(1);
+
 impl Clerk {
-    fn work(self) {
-        while let Ok(first) = self.inbox.recv() {
-            let mut questions = vec![first];
-            questions.extend(self.inbox.try_iter().take(BATCH - 1));
-            self.find_holders(&questions);
-            questions.into_iter().for_each(answer);
+    fn work(mut self) {
+        loop {
+            match self.inbox.recv_timeout(SETTLE) {
+                Ok(first) => {
+                    let mut questions = vec![first];
+                    questions.extend(self.inbox.try_iter().take(BATCH - 1));
+                    self.find_holders(&questions);
+                    questions.into_iter().for_each(|question| self.answer(question));
+                }
+                Err(RecvTimeoutError::Timeout) => {}
+                Err(RecvTimeoutError::Disconnected) => return,
+            }
+            for ((target, verdict), spell) in self.ailments.over(Instant::now()) {
+                tell::ailment_over(&target, verdict, spell);
+            }
         }
     }
 
@@ -115,11 +155,11 @@ impl Clerk {
                 Matter::News { news: News::Became { stage, .. } | News::Settled { stage, .. }, .. } => {
                     *stage != Stage::Unknown && !matches!(stage, Stage::Down(_))
                 }
-                Matter::News { .. } | Matter::Again(_) => false,
+                _ => false,
             };
             let is_new = wanted.iter().all(|(known, _)| !Arc::ptr_eq(known, target));
             if is_asked && is_new && target.dossier().holder.is_none() {
-                wanted.push((target.clone(), listeners(target)));
+                wanted.push((target.clone(), inquiry::listeners(target)));
             }
         }
         let sockets: Vec<Socket> = wanted.iter().flat_map(|(_, sockets)| sockets.clone()).collect();
@@ -148,37 +188,49 @@ impl Clerk {
             let _ = self.vigils.sender.try_send(vigil);
         }
     }
-}
 
-/// The listening sockets a dial to the target would meet.
-fn listeners(target: &Target) -> Vec<Socket> {
-    let addresses = target.addresses();
-    addresses.into_iter().filter_map(|address| sockets::listener(address).ok().flatten()).collect()
-}
-
-fn answer(question: Question) {
-    let Question { target, matter, at } = question;
-    match matter {
-        Matter::Who => {}
-        Matter::News { news, waiting } => {
-            let judged = match news {
-                News::Became { stage: Stage::Down(cause), .. } => Some(judge_down(&target, cause, at)),
-                News::Flaps { changes, within } => Some(tell::flapping(&target, changes, within)),
-                _ => None,
-            };
-            tell::news(&target, news, waiting, judged.as_ref());
-            if let (Some(judged), News::Became { .. } | News::Flaps { .. }) = (judged, news) {
-                target.judged(stage_of(news), judged.verdict, judged.to_string().into(), at);
+    fn answer(&mut self, Question { target, matter, at }: Question) {
+        match matter {
+            Matter::Who => {}
+            Matter::News { news, waiting } => answer_news(&target, news, waiting, at),
+            Matter::Again(cause) => judge_again(&target, cause, at),
+            Matter::Session(case) => {
+                if let Some(finding) = inquiry::session(&target, &case) {
+                    let judged = Judged::from(finding);
+                    self.ledger.note(case.id, judged.to_string().into());
+                    self.tell_ailment(&target, &judged, at);
+                }
+            }
+            Matter::Leaks => {
+                if let Some(finding) = inquiry::leaks(&target, at) {
+                    self.tell_ailment(&target, &Judged::from(finding), at);
+                }
             }
         }
-        Matter::Again(cause) => judge_again(&target, cause, at),
+    }
+
+    fn tell_ailment(&mut self, target: &Target, judged: &Judged, at: Instant) {
+        if self.ailments.meet(&(target.name().clone(), judged.verdict.id()), at) {
+            tell::ailment(target, judged);
+        }
     }
 }
 
-fn stage_of(news: News) -> Stage {
-    match news {
-        News::Became { stage, .. } | News::Settled { stage, .. } => stage,
-        News::Flaps { .. } => Stage::Unknown,
+fn answer_news(target: &Arc<Target>, news: News, waiting: usize, at: Instant) {
+    let judged = match news {
+        News::Became { stage: Stage::Down(cause), .. } => Some(inquiry::down(target, cause, at)),
+        News::Became { stage: Stage::Stalled, .. } => Some(inquiry::stalled(target)),
+        News::Flaps { changes, within } => Some(tell::flapping(target, changes, within)),
+        _ => None,
+    };
+    tell::news(target, news, waiting, judged.as_ref());
+    let stage = match news {
+        News::Became { stage, .. } => stage,
+        News::Flaps { .. } => target.stage(),
+        News::Settled { .. } => return,
+    };
+    if let Some(judged) = judged {
+        target.judged(stage, judged.verdict, judged.to_string().into(), at);
     }
 }
 
@@ -188,64 +240,9 @@ fn judge_again(target: &Arc<Target>, cause: Cause, at: Instant) {
     if target.stage() != Stage::Down(cause) || before == Some(Verdict::TargetFlapping) {
         return;
     }
-    let judged = judge_down(target, cause, at);
+    let judged = inquiry::down(target, cause, at);
     if before.is_some_and(|before| before != judged.verdict) {
         tell::still_down(target, cause, &judged);
     }
     target.judged(Stage::Down(cause), judged.verdict, judged.to_string().into(), at);
-}
-
-/// A holder that ended longer ago than this before the target went down has nothing to do with it.
-const RECENTLY: Duration = Duration::from_secs(5);
-
-fn judge_down(target: &Arc<Target>, cause: Cause, at: Instant) -> Judged {
-    let mut diagnosis = unreached(target, cause);
-    if cause == Cause::Refused && diagnosis.verdict != Verdict::FirewallReject {
-        // A session may have met the refusal before the holder's end was noticed.
-        target.lose_holder(at);
-    }
-    let mut text = String::new();
-    if cause == Cause::Refused {
-        text.extend(how_it_ended(target, at).map(|ended| format!("{ended}; ")));
-    }
-    text.push_str(&diagnosis.summary);
-    match target.take_cut() {
-        0 => {}
-        cut => {
-            diagnosis.verdict = Verdict::TargetDiedMidstream;
-            text.push_str(&format!("; {cut} connection{} cut", if cut == 1 { "" } else { "s" }));
-        }
-    }
-    Judged { verdict: diagnosis.verdict, text }
-}
-
-/// `node (pid 931) ended after 2.0h`
-fn how_it_ended(target: &Target, at: Instant) -> Option<String> {
-    let ended = target.dossier().ended.clone()?;
-    if at.saturating_duration_since(ended.at) > RECENTLY {
-        return None;
-    }
-    let who = tell::name(&ended.holder);
-    if !ending::is_ending(ended.holder.pid) {
-        return Some(format!("{who} runs on, but listens no more"));
-    }
-    let lived = ended.holder.started.and_then(|started| SystemTime::now().duration_since(started).ok());
-    Some(match lived {
-        Some(lived) => format!("{who} ended after {}", tell::Lived(lived)),
-        None => format!("{who} ended"),
-    })
-}
-
-/// Why it cannot be reached, without dialling it once more.
-fn unreached(target: &Target, cause: Cause) -> Diagnosis {
-    match target.addresses().first() {
-        Some(address) if cause == Cause::Refused => diagnosis::refusal(*address),
-        address => {
-            let address = address.copied().unwrap_or_else(|| ([0, 0, 0, 0], 0).into());
-            let subject = Subject::Tcp(address);
-            let mut unknown = Diagnosis::new(Asked::Reach, subject, Verdict::Unknown, Certainty::Unknown);
-            unknown.summary = cause.remedy().to_owned();
-            unknown
-        }
-    }
 }

@@ -32,7 +32,6 @@ pub(super) enum Stage {
 
 /// What somebody saw.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[cfg_attr(not(test), expect(dead_code, reason = "nobody looks at accept queues yet"))]
 pub(super) enum Event {
     /// A dial was answered, by the kernel at least.
     Reached,

@@ -17,8 +17,10 @@ use tokio::time::{sleep, timeout};
 use super::clerk::{Matter, Vigil};
 use super::health::{Event, Stage};
 use super::looks::Looks;
+use super::patrol::{PACE, Patrol};
 use super::standing::Search;
 use super::targets::{Target, Targets};
+use crate::ledger::Ledger;
 use crate::probe::network::Network;
 use crate::{probe, sys, transport};
 
@@ -34,6 +36,9 @@ const DIAL: Duration = Duration::from_secs(1);
 
 /// Dials at one time, over all targets.
 const MOST_DIALS: usize = 8;
+
+/// Between two looks for connections a target leaves open, where nothing else says when.
+const LEAKS: Duration = Duration::from_secs(10);
 
 /// The longest sleep.
 const IDLE: Duration = Duration::from_secs(1);
@@ -53,9 +58,17 @@ impl Drop for Lookout {
 }
 
 /// Starts to look at `targets`, on the current tokio runtime, which carries no session.
-pub(super) fn start(targets: Arc<Targets>, wake: Arc<Notify>, vigils: mpsc::Receiver<Vigil>) -> Lookout {
+pub(super) fn start(
+    targets: Arc<Targets>,
+    ledger: Arc<Ledger>,
+    wake: Arc<Notify>,
+    vigils: mpsc::Receiver<Vigil>,
+) -> Lookout {
     let rounds = Rounds {
         targets,
+        patrol: Patrol::new(ledger.clone(), Instant::now()),
+        ledger,
+        walks: Instant::now(),
         looks: Looks::new(Instant::now()),
         dials: Arc::new(Semaphore::new(MOST_DIALS)),
         tasks: JoinSet::new(),
@@ -66,6 +79,10 @@ pub(super) fn start(targets: Arc<Targets>, wake: Arc<Notify>, vigils: mpsc::Rece
 
 struct Rounds {
     targets: Arc<Targets>,
+    ledger: Arc<Ledger>,
+    patrol: Patrol,
+    /// When the patrol walks next.
+    walks: Instant,
     looks: Looks,
     dials: Arc<Semaphore>,
     /// Dials under way, and the waits for a holder's end.
@@ -119,7 +136,29 @@ impl Rounds {
             }
         }
         self.targets.settle_troubles(now);
-        pause
+        if now >= self.walks {
+            let soon = self.patrol.walk(&self.targets, &mut self.looks, now);
+            self.walks = now + if soon { PACE } else { IDLE };
+            self.look_for_leaks(now);
+        }
+        pause.min(self.walks.saturating_duration_since(now))
+    }
+
+    /// Has targets that were used lately looked at for connections they leave open.
+    fn look_for_leaks(&mut self, now: Instant) {
+        let opened = self.ledger.totals().opened;
+        for target in self.targets.all() {
+            if target.stage() != Stage::Up || !self.is_here(&target, now) {
+                continue;
+            }
+            let mut dossier = target.dossier();
+            let is_due = dossier.leaks_due.is_none_or(|due| now >= due) && dossier.leaks_opened != opened;
+            if is_due {
+                (dossier.leaks_due, dossier.leaks_opened) = (Some(now + LEAKS), opened);
+                drop(dossier);
+                target.ask(Matter::Leaks, now);
+            }
+        }
     }
 
     fn look(&mut self, target: &Arc<Target>, now: Instant) {

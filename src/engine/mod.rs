@@ -9,10 +9,12 @@ mod crowd;
 mod drain;
 mod flow;
 mod health;
+mod inquiry;
 mod listener;
 mod lookout;
 mod looks;
 mod opened;
+mod patrol;
 mod ports;
 mod session;
 mod settings;
@@ -118,7 +120,7 @@ pub struct Declared {
 /// Outside a tokio runtime.
 pub fn start(settings: Settings, ledger: Arc<Ledger>) -> io::Result<Handle> {
     let most = settings.budget.connections.clamp(1, u32::MAX as usize / 2).min(Semaphore::MAX_PERMITS);
-    let (targets, lookout) = watch_targets(settings.budget.watches)?;
+    let (targets, lookout) = watch_targets(settings.budget.watches, &ledger)?;
     let beside = tokio::runtime::Handle::current();
     let cx = Arc::new(Context {
         udp: udp::Udp::new(settings.workers, settings.budget.flows, ledger.clone(), beside),
@@ -137,12 +139,12 @@ pub fn start(settings: Settings, ledger: Arc<Ledger>) -> io::Result<Handle> {
 }
 
 /// The targets, and the task and the thread that keep an eye on them, waiting for `watches` processes to end.
-fn watch_targets(watches: usize) -> io::Result<(Arc<Targets>, Lookout)> {
+fn watch_targets(watches: usize, ledger: &Arc<Ledger>) -> io::Result<(Arc<Targets>, Lookout)> {
     let (sender, vigils) = mpsc::channel(watches.max(1));
-    let desk = clerk::start(Vigils { sender, places: Arc::new(Semaphore::new(watches)) })?;
+    let desk = clerk::start(Vigils { sender, places: Arc::new(Semaphore::new(watches)) }, ledger.clone())?;
     let wake = Arc::new(Notify::new());
     let targets = Arc::new(Targets::new(Post { desk, wake: wake.clone() }));
-    let lookout = lookout::start(targets.clone(), wake, vigils);
+    let lookout = lookout::start(targets.clone(), ledger.clone(), wake, vigils);
     Ok((targets, lookout))
 }
 

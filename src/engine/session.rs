@@ -68,6 +68,7 @@ fn steps(client: &Stream, session: &Session, trip: &mut Trip) -> impl Future<Out
             }
         };
         let unfinished = Unfinished(&target);
+        let _open = session.entry.meter().open(client, &target);
         let linger = &session.serving.route.reset_linger;
         let relayed = unless(cut, pin!(relay(client, &target, session.entry.meter(), linger))).await;
         if relayed.is_none() {

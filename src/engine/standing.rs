@@ -16,6 +16,7 @@ use super::health::{Event, Health, Stage};
 use super::targets::Target;
 use super::tell;
 use crate::diagnosis::Verdict;
+use crate::diagnosis::session::Fresh;
 use crate::outcome::{Cause, Holder};
 use crate::probe::ending;
 
@@ -77,6 +78,14 @@ pub(super) struct Dossier {
     pub(super) urgent: bool,
     /// When a session asked last whether the holder is on its way out.
     pub(super) asked: Option<Instant>,
+    /// When a new connection was tried last to judge an old one, and what it met.
+    pub(super) fresh: Option<(Instant, Fresh)>,
+    /// How many connections its clients had closed and it had not, at the last looks.
+    pub(super) left_open: Vec<usize>,
+    /// When that is looked at again, and how many sessions there had been by the last time.
+    pub(super) leaks_due: Option<Instant>,
+    /// See `leaks_due`.
+    pub(super) leaks_opened: u64,
     /// Whether the kernel would not say.
     pub(super) blind: bool,
 }
@@ -256,7 +265,7 @@ impl Target {
     /// The last verdict, for the record of a session that ended for this cause.
     pub(super) fn hint(&self, cause: Cause) -> Option<Arc<str>> {
         let fits = self.stage() == Stage::Down(cause) || self.health().flaps();
-        if fits { self.dossier().verdict.as_ref().map(|(_, words)| words.clone()) } else { None }
+        if fits { self.verdict() } else { None }
     }
 
     /// Whether a holder has ended and no other is known yet. Locks nothing.
@@ -289,6 +298,11 @@ impl Target {
             }
         }
         dossier.ended.as_ref().filter(|ended| recently(ended.at)).map(|ended| ended.holder.clone())
+    }
+
+    /// The last verdict on its present stage, in words.
+    pub(super) fn verdict(&self) -> Option<Arc<str>> {
+        self.dossier().verdict.as_ref().map(|(_, words)| words.clone())
     }
 
     /// Notes what was judged at `at`, if the target still is what it was judged to be.

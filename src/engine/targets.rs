@@ -50,6 +50,11 @@ impl Targets {
         target
     }
 
+    /// The target that is written so.
+    pub(super) fn find(&self, name: &str) -> Option<Arc<Target>> {
+        self.all().into_iter().find(|target| **target.name() == *name)
+    }
+
     /// All of them.
     pub(super) fn all(&self) -> Vec<Arc<Target>> {
         let known = self.known.lock().unwrap_or_else(PoisonError::into_inner);

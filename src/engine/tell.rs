@@ -6,8 +6,9 @@ use std::fmt;
 use std::time::Duration;
 
 use super::health::{News, Stage};
+use super::spells::Spell;
 use super::targets::{Seconds, Target};
-use crate::diagnosis::Verdict;
+use crate::diagnosis::{Finding, Verdict};
 use crate::outcome::{Cause, Holder};
 
 /// What was judged, in words that follow the target's state.
@@ -21,6 +22,23 @@ impl fmt::Display for Judged {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{} [{}]", self.text, self.verdict)
     }
+}
+
+impl From<Finding> for Judged {
+    fn from(finding: Finding) -> Judged {
+        Judged { verdict: finding.verdict, text: finding.summary }
+    }
+}
+
+/// Tells what ails sessions of a target that takes connections all the same.
+pub(super) fn ailment(target: &Target, judged: &Judged) {
+    bad(target, state(target.stage()), Some(judged), &judged.to_string());
+}
+
+/// Tells that nothing of the kind was met any more.
+pub(super) fn ailment_over(target: &str, verdict: &str, spell: Spell) {
+    let lasted = Seconds(spell.met.duration_since(spell.began));
+    tracing::info!("target" = %target, verdict, "target {target} no more of it for now, after {lasted} [{verdict}]");
 }
 
 /// Tells news of a target; without a judgement, as far as is known.

@@ -1,7 +1,8 @@
 //! Who is here now: one entry a session, its byte counts readable while it lives.
 
 use std::collections::HashMap;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
+use std::os::fd::{AsFd, AsRawFd, RawFd};
+use std::sync::atomic::{AtomicBool, AtomicI32, AtomicU16, AtomicU64, Ordering::Relaxed, Ordering::SeqCst};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Instant;
 
@@ -39,6 +40,13 @@ impl Meter {
         Traffic { up: self.up.flow(), down: self.down.flow() }
     }
 
+    /// Says which sockets the bytes go to, as long as what is returned lives; they must live longer.
+    pub fn open(&self, client: impl AsFd, target: impl AsFd) -> Open<'_> {
+        self.up.sink.store(target.as_fd().as_raw_fd(), SeqCst);
+        self.down.sink.store(client.as_fd().as_raw_fd(), SeqCst);
+        Open(self)
+    }
+
     /// How bytes have moved so far.
     pub fn way(&self) -> Way {
         match self.traffic() {
@@ -51,12 +59,43 @@ impl Meter {
 
 /// The byte counts of one direction.
 ///
-/// One writer, so a load and a store do where a locked add would cost more.
-#[derive(Debug, Default)]
+/// One writer, so a load and a store do where a locked add would cost more. What a patrol needs besides fits in what the
+/// alignment leaves over: an idle session is no larger for it.
+#[derive(Debug)]
 pub struct FlowMeter {
     read: AtomicU64,
     delivered: AtomicU64,
     spliced: AtomicBool,
+    /// A patrol's: whether it needs to look at this side no more.
+    settled: AtomicBool,
+    /// A patrol's: what had been read when it came by last, folded.
+    mark: AtomicU16,
+    /// The descriptor of the socket the bytes go to, while it is open; else negative.
+    sink: AtomicI32,
+}
+
+impl Default for FlowMeter {
+    fn default() -> Self {
+        FlowMeter {
+            read: AtomicU64::new(0),
+            delivered: AtomicU64::new(0),
+            spliced: AtomicBool::new(false),
+            settled: AtomicBool::new(false),
+            mark: AtomicU16::new(0),
+            sink: AtomicI32::new(-1),
+        }
+    }
+}
+
+/// Says that both sockets of a session are open. Dropped before they are closed, it says that they no longer are.
+#[must_use]
+pub struct Open<'a>(&'a Meter);
+
+impl Drop for Open<'_> {
+    fn drop(&mut self) {
+        self.0.up.sink.store(-1, SeqCst);
+        self.0.down.sink.store(-1, SeqCst);
+    }
 }
 
 impl FlowMeter {
@@ -80,6 +119,29 @@ impl FlowMeter {
         self.delivered.store(self.delivered.load(Relaxed).saturating_sub(bytes.into()), Relaxed);
     }
 
+    /// The descriptor of the socket the bytes go to, while it is open. Asked again after it was used, the same answer
+    /// means that it was open all the while: it is withdrawn before the socket is closed.
+    pub(crate) fn sink(&self) -> Option<RawFd> {
+        Some(self.sink.load(SeqCst)).filter(|descriptor| *descriptor >= 0)
+    }
+
+    /// Whether anything was read since this was asked last. One patrol alone may ask.
+    pub(crate) fn has_moved(&self) -> bool {
+        let read = self.read.load(Relaxed);
+        let folded = (read ^ (read >> 16) ^ (read >> 32) ^ (read >> 48)) as u16;
+        self.mark.swap(folded, Relaxed) != folded
+    }
+
+    /// Notes for the patrol that it needs to look at this side no more.
+    pub(crate) fn settle(&self) {
+        self.settled.store(true, Relaxed);
+    }
+
+    /// Whether that was noted.
+    pub(crate) fn is_settled(&self) -> bool {
+        self.settled.load(Relaxed)
+    }
+
     /// What has moved so far.
     pub fn flow(&self) -> Flow {
         Flow { read: self.read.load(Relaxed), delivered: self.delivered.load(Relaxed) }
@@ -90,34 +152,94 @@ impl FlowMeter {
 #[derive(Debug, Default)]
 pub(super) struct Lives {
     // Split, so that two workers seldom meet at one lock.
-    shards: [Mutex<HashMap<u64, Arc<Live>>>; 16],
+    shards: [Mutex<Shard>; SHARDS],
+}
+
+/// How many parts the live sessions are kept in.
+pub(super) const SHARDS: usize = 16;
+
+#[derive(Debug, Default)]
+struct Shard {
+    lives: HashMap<u64, Arc<Live>>,
+    /// What a diagnosis has found about a few of them.
+    notes: HashMap<u64, Arc<str>>,
 }
 
 impl Lives {
     pub(super) fn insert(&self, live: Arc<Live>) {
-        self.shard(live.id).insert(live.id, live);
+        self.shard(live.id).lives.insert(live.id, live);
     }
 
-    pub(super) fn remove(&self, id: u64) {
+    /// Takes a session out; gives what was noted about it.
+    pub(super) fn remove(&self, id: u64) -> Option<Arc<str>> {
         let mut shard = self.shard(id);
-        shard.remove(&id);
+        shard.lives.remove(&id);
         // A crowd that has left gives its room back.
-        if shard.capacity() > 64 && shard.len() < shard.capacity() / 8 {
-            shard.shrink_to_fit();
+        if shard.lives.capacity() > 64 && shard.lives.len() < shard.lives.capacity() / 8 {
+            shard.lives.shrink_to_fit();
+        }
+        if shard.notes.is_empty() { None } else { shard.notes.remove(&id) }
+    }
+
+    /// Notes something about a session, if it still lives.
+    pub(super) fn note(&self, id: u64, words: Arc<str>) {
+        let mut shard = self.shard(id);
+        if shard.lives.contains_key(&id) {
+            shard.notes.insert(id, words);
         }
     }
 
+    /// Shows every session of one part; the part is locked meanwhile.
+    pub(super) fn visit(&self, part: usize, mut visitor: impl FnMut(&Arc<Live>)) -> usize {
+        let shard = self.shard(part as u64);
+        shard.lives.values().for_each(&mut visitor);
+        shard.lives.len()
+    }
+
     pub(super) fn all(&self) -> Vec<Arc<Live>> {
-        let mut all: Vec<_> = (0..self.shards.len() as u64)
-            .flat_map(|shard| self.shard(shard).values().cloned().collect::<Vec<_>>())
+        let mut all: Vec<_> = (0..SHARDS as u64)
+            .flat_map(|part| self.shard(part).lives.values().cloned().collect::<Vec<_>>())
             .collect();
         all.sort_by_key(|live| live.id);
         all
     }
 
-    fn shard(&self, id: u64) -> std::sync::MutexGuard<'_, HashMap<u64, Arc<Live>>> {
-        let shard = &self.shards[id as usize % self.shards.len()];
+    fn shard(&self, id: u64) -> std::sync::MutexGuard<'_, Shard> {
+        let shard = &self.shards[id as usize % SHARDS];
         // A panic cannot leave a map half-changed here, so a poisoned lock is as good as a clean one.
         shard.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_a_patrol_needs_costs_an_idle_session_nothing() {
+        assert_eq!(size_of::<FlowMeter>(), 24);
+    }
+
+    #[test]
+    fn a_flow_has_moved_once_after_each_read() {
+        let flow = FlowMeter::default();
+        assert!(!flow.has_moved());
+
+        for bytes in [1, 65_536, 1 << 20] {
+            flow.read(bytes);
+            assert!(flow.has_moved() && !flow.has_moved(), "{bytes}");
+        }
+    }
+
+    #[test]
+    fn a_socket_is_known_only_while_it_is_open() {
+        let (meter, file) = (Meter::default(), std::fs::File::open("/dev/null").unwrap());
+
+        let open = meter.open(&file, &file);
+        let while_open = (meter.up.sink(), meter.down.sink());
+        drop(open);
+
+        assert_eq!(while_open, (Some(file.as_raw_fd()), Some(file.as_raw_fd())));
+        assert_eq!((meter.up.sink(), meter.down.sink()), (None, None));
     }
 }

@@ -15,7 +15,7 @@ use std::time::{Duration, Instant};
 use crate::outcome::{Attempt, Client, End, Outcome, Phase, Timing};
 use fold::Folds;
 use live::Lives;
-pub use live::{FlowMeter, Live, Meter};
+pub use live::{FlowMeter, Live, Meter, Open};
 pub use queue::{LineQueue, QueueWriter};
 pub use record::Record;
 pub use settings::{LogFormat, LogLevel, LogSettings};
@@ -111,8 +111,23 @@ impl Ledger {
         held.iter().for_each(|record| self.sink.record(record));
     }
 
-    fn close(&self, live: &Live, outcome: Outcome) {
-        self.lives.remove(live.id);
+    /// How many parts [`Ledger::visit`] knows.
+    pub(crate) const PARTS: usize = live::SHARDS;
+
+    /// Shows every live session of one part, and says how many there are. The visitor must be quick: meanwhile no session
+    /// of that part can begin or end.
+    pub(crate) fn visit(&self, part: usize, visitor: impl FnMut(&Arc<Live>)) -> usize {
+        self.lives.visit(part, visitor)
+    }
+
+    /// Notes what a diagnosis has found about a live session: the hint of its record, where its end has none of its own.
+    pub(crate) fn note(&self, id: u64, words: Arc<str>) {
+        self.lives.note(id, words);
+    }
+
+    fn close(&self, live: &Live, mut outcome: Outcome) {
+        let noted = self.lives.remove(live.id);
+        outcome.hint = outcome.hint.or(noted);
         self.closed.fetch_add(1, Relaxed);
         let now = live.started + outcome.timing.total;
         let record = Record::new(live, outcome);

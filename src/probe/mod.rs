@@ -5,6 +5,7 @@
 //! guessed.
 
 mod cgroups;
+pub mod connections;
 pub mod counters;
 pub mod datagrams;
 pub mod ending;

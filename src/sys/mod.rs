@@ -2,6 +2,7 @@
 //!
 //! Everything `rustix` already does safely is called where it is needed; it is not repeated here.
 
+pub(crate) mod connection;
 pub(crate) mod datagrams;
 pub(crate) mod heap;
 pub(crate) mod netlink;

@@ -161,6 +161,14 @@ impl Program {
             .count()
     }
 
+    /// Whether it waits for the end of a process: its target's, once that is known.
+    pub(crate) fn awaits_a_process(&self) -> bool {
+        let links = fs::read_dir(self.proc("fd")).unwrap().flatten();
+        links
+            .filter_map(|link| fs::read_link(link.path()).ok())
+            .any(|link| link.to_string_lossy().contains("pidfd"))
+    }
+
     /// Anonymous memory, in bytes.
     pub(crate) fn anonymous_memory(&self) -> usize {
         let status = fs::read_to_string(self.proc("status")).unwrap();

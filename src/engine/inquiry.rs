@@ -1,0 +1,181 @@
+//! What the clerk finds out about one target: the facts gathered, the rules of `diagnosis` asked.
+
+use std::net::{SocketAddr, TcpStream};
+use std::sync::Arc;
+use std::time::{Duration, Instant, SystemTime};
+
+use super::clerk::Case;
+use super::targets::Target;
+use super::tell::{self, Judged};
+use crate::diagnosis::session::{self, Fresh, Leak, SessionFacts};
+use crate::diagnosis::{self, Certainty, Diagnosis, Finding, Question, Subject, Verdict, stalled};
+use crate::outcome::{Cause, Holder, Side};
+use crate::probe::routing::Routing;
+use crate::probe::sockets::{self, Socket};
+use crate::probe::{connections, ending, holders, process};
+
+/// The listening sockets a dial to the target would meet.
+pub(super) fn listeners(target: &Target) -> Vec<Socket> {
+    let addresses = target.addresses();
+    addresses.into_iter().filter_map(|address| sockets::listener(address).ok().flatten()).collect()
+}
+
+/// A holder that ended longer ago than this before the target went down has nothing to do with it.
+const RECENTLY: Duration = Duration::from_secs(5);
+
+/// Why it is down.
+pub(super) fn down(target: &Arc<Target>, cause: Cause, at: Instant) -> Judged {
+    let mut diagnosis = unreached(target, cause);
+    if cause == Cause::Refused && diagnosis.verdict != Verdict::FirewallReject {
+        // A session may have met the refusal before the holder's end was noticed.
+        target.lose_holder(at);
+    }
+    let mut text = String::new();
+    if cause == Cause::Refused {
+        text.extend(how_it_ended(target, at).map(|ended| format!("{ended}; ")));
+    }
+    text.push_str(&diagnosis.summary);
+    match target.take_cut() {
+        0 => {}
+        cut => {
+            diagnosis.verdict = Verdict::TargetDiedMidstream;
+            text.push_str(&format!("; {cut} connection{} cut", if cut == 1 { "" } else { "s" }));
+        }
+    }
+    Judged { verdict: diagnosis.verdict, text }
+}
+
+/// `node (pid 931) ended after 2.0h`
+fn how_it_ended(target: &Target, at: Instant) -> Option<String> {
+    let ended = target.dossier().ended.clone()?;
+    if at.saturating_duration_since(ended.at) > RECENTLY {
+        return None;
+    }
+    let who = tell::name(&ended.holder);
+    if !ending::is_ending(ended.holder.pid) {
+        return Some(format!("{who} runs on, but listens no more"));
+    }
+    let lived = ended.holder.started.and_then(|started| SystemTime::now().duration_since(started).ok());
+    Some(match lived {
+        Some(lived) => format!("{who} ended after {}", tell::Lived(lived)),
+        None => format!("{who} ended"),
+    })
+}
+
+/// Why it cannot be reached, without dialling it once more.
+fn unreached(target: &Target, cause: Cause) -> Diagnosis {
+    match target.addresses().first() {
+        Some(address) if cause == Cause::Refused => diagnosis::refusal(*address),
+        address => {
+            let address = address.copied().unwrap_or_else(|| ([0, 0, 0, 0], 0).into());
+            let subject = Subject::Tcp(address);
+            let mut unknown = Diagnosis::new(Question::Reach, subject, Verdict::Unknown, Certainty::Unknown);
+            unknown.summary = cause.remedy().to_owned();
+            unknown
+        }
+    }
+}
+
+/// Why nothing is accepted.
+pub(super) fn stalled(target: &Target) -> Judged {
+    let waiting = listeners(target).iter().map(|listener| listener.receive_queue).sum();
+    let pid = target.dossier().holder.as_ref().map(|held| held.holder.pid);
+    let holder = pid.and_then(|pid| process::identify(pid).ok());
+    stalled::not_accepting(holder.as_ref(), waiting).into()
+}
+
+/// Why a session stands still; `None` where nothing is wrong.
+pub(super) fn session(target: &Target, case: &Case) -> Option<Finding> {
+    let routing = Routing::read(case.remote);
+    let link = routing.way_out().cloned();
+    let is_of_link =
+        |queue: &&_| session::shapes(queue) && link.as_ref().is_some_and(|link| link.index == queue.link);
+    let shaper = routing.qdiscs.iter().find(is_of_link).cloned();
+    if case.side == Side::Client {
+        return Some(session::shaped(&link?, &shaper?));
+    }
+    let theirs = connections::between(case.remote, case.local).ok().flatten();
+    let inode = theirs.as_ref().map_or(0, |theirs| theirs.inode);
+    let mut facts = SessionFacts {
+        still: case.still,
+        at_most: case.at_most,
+        ours: connections::between(case.local, case.remote).ok()??,
+        here: link.as_ref().is_some_and(|link| link.loopback),
+        holder: if inode == 0 { None } else { holder_of(target, case.remote.port(), inode) },
+        theirs,
+        link,
+        neighbour: routing.neighbour,
+        shaper,
+        fresh: None,
+    };
+    if session::wants_fresh(&facts) {
+        facts.fresh = Some(fresh(target, case.remote));
+    }
+    session::judge(&facts)
+}
+
+/// How long a new connection may take to be answered, and how long its answer is taken for true.
+const FRESH: Duration = Duration::from_millis(500);
+const FRESH_AGE: Duration = Duration::from_secs(10);
+
+/// Whether a new connection works. It is the one thing here that the target notices, so it is not done often.
+fn fresh(target: &Target, address: SocketAddr) -> Fresh {
+    let now = Instant::now();
+    if let Some((at, known)) = target.dossier().fresh
+        && now.duration_since(at) < FRESH_AGE
+    {
+        return known;
+    }
+    let met = match TcpStream::connect_timeout(&address, FRESH) {
+        Ok(_) => Fresh::Works,
+        Err(error) if error.kind() == std::io::ErrorKind::ConnectionRefused => Fresh::Refused,
+        Err(_) => Fresh::Silent,
+    };
+    target.dossier().fresh = Some((now, met));
+    met
+}
+
+/// Who has a connection: the holder of the listener, or a process it handed it to.
+fn holder_of(target: &Target, port: u16, inode: u32) -> Option<Holder> {
+    let known = target.dossier().holder.as_ref().map(|held| held.holder.clone());
+    if let Some(known) = known.filter(|known| holders::holds(known.pid, inode)) {
+        return Some(known);
+    }
+    let rows: Vec<Socket> =
+        sockets::on_port(port).rows.into_iter().filter(|socket| socket.inode == inode).collect();
+    holders::of(&rows).found.into_iter().map(|held| held.holder).next()
+}
+
+/// Between two looks for connections that were left open: usually, and while there are many.
+const LEAKS: Duration = Duration::from_secs(10);
+const LEAKS_SOON: Duration = Duration::from_secs(2);
+
+/// Looks that are remembered.
+const MOST_COUNTS: usize = 4;
+
+/// So many left open are worth a second look.
+const MANY: usize = 20;
+
+/// Whether it leaves connections open.
+pub(super) fn leaks(target: &Target, at: Instant) -> Option<Finding> {
+    let port = target.addresses().first()?.port();
+    let ages: Vec<Duration> = connections::left_open(port)
+        .ok()?
+        .iter()
+        .filter(|end| end.inode != 0)
+        .map(|end| end.info.since_ack)
+        .collect();
+    let mut dossier = target.dossier();
+    let count = ages.len();
+    let holder = dossier.holder.as_ref().map(|held| held.holder.clone());
+    let finding = session::leaks(&Leak { ages, before: dossier.left_open.clone(), holder });
+    if dossier.left_open.len() == MOST_COUNTS {
+        dossier.left_open.remove(0);
+    }
+    // The same number again says nothing new about whether it grows.
+    if dossier.left_open.last() != Some(&count) {
+        dossier.left_open.push(count);
+    }
+    dossier.leaks_due = Some(at + if count >= MANY { LEAKS_SOON } else { LEAKS });
+    finding
+}

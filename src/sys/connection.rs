@@ -1,0 +1,272 @@
+//! One TCP connection as the kernel sees it, whoever holds it: its queues, its timer, what TCP_INFO says.
+//!
+//! Asked over NETLINK_SOCK_DIAG by its two addresses, so both ends of a connection within this machine can be asked for, of
+//! either process. Offsets are those of include/uapi/linux/inet_diag.h and tcp.h.
+
+use std::io;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::os::fd::RawFd;
+use std::time::Duration;
+
+use rustix::net::netlink::SOCK_DIAG;
+use serde::Serialize;
+
+use super::netlink::{Request, ask, attribute, u32_at, u64_at};
+use super::sock_diag::TcpState;
+
+/// One end of a TCP connection.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Connection {
+    /// Its state.
+    pub state: TcpState,
+    /// The inode behind its descriptor; 0 while nobody has accepted it, and once nobody has it any more.
+    pub inode: u32,
+    /// Bytes that arrived and were not read.
+    pub receive_queue: u32,
+    /// Bytes that were written and not acknowledged.
+    pub send_queue: u32,
+    /// What it waits for.
+    pub timer: Timer,
+    /// What TCP_INFO says.
+    pub info: Info,
+}
+
+/// The timer that runs (idiag_timer).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Timer {
+    /// None.
+    None,
+    /// For an acknowledgement; then it sends again.
+    Retransmit,
+    /// For an answer to a keepalive.
+    Keepalive,
+    /// For a window: the other end's is closed, and it asks now and then.
+    Persist,
+    /// TIME_WAIT, or one of a later kernel.
+    Other,
+}
+
+/// What TCP_INFO says (tcp(7)); zero where the kernel is too old to say.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct Info {
+    /// Times in a row that the first unacknowledged segment was sent again.
+    pub retransmits: u8,
+    /// Times in a row that a closed window was asked for.
+    pub probes: u8,
+    /// Times in a row that the timer was doubled.
+    pub backoff: u8,
+    /// Segments sent and not acknowledged.
+    pub unacked: u32,
+    /// The largest segment it sends, in bytes.
+    pub segment: u32,
+    /// Since data came from the other end.
+    pub since_data: Duration,
+    /// Since an acknowledgement came from the other end.
+    pub since_ack: Duration,
+    /// Smoothed round-trip time.
+    pub round_trip: Duration,
+    /// Bytes written and not even sent once.
+    pub unsent: u32,
+    /// Bytes acknowledged since it began.
+    pub acked: u64,
+    /// How long it had something to send, and how much of that the other end's window was the limit.
+    pub busy: Duration,
+    /// See `busy`.
+    pub window_limited: Duration,
+}
+
+const SOCK_DIAG_BY_FAMILY: u16 = 20;
+const WITH_INFO: u8 = 1 << (INET_DIAG_INFO - 1);
+const INET_DIAG_INFO: u16 = 2;
+const INET_DIAG_MSG: usize = 72;
+const CLOSE_WAIT: u32 = 1 << 8;
+const ALL_STATES: u32 = u32::MAX;
+
+/// The end at `local` of the connection whose other end is `remote`; `None` where there is none.
+///
+/// # Errors
+/// EMFILE without a descriptor, EPERM or EPROTONOSUPPORT where the kernel may not be asked.
+pub(crate) fn connection(local: SocketAddr, remote: SocketAddr) -> io::Result<Option<Connection>> {
+    let fixed = request(ALL_STATES, canonical(local), canonical(remote));
+    match ask(Some(SOCK_DIAG), &Request::one(SOCK_DIAG_BY_FAMILY, &fixed)) {
+        Ok(answer) => {
+            let found = answer.messages.first().and_then(|message| read(&message.body));
+            Ok(found.filter(|found| found.state != TcpState::Listen))
+        }
+        Err(error) if error.raw_os_error() == Some(libc::ENOENT) => Ok(None),
+        Err(error) => Err(error),
+    }
+}
+
+/// Every connection to local port `port` whose other end has closed and which its holder has not (CLOSE_WAIT).
+pub(crate) fn left_open(port: u16) -> io::Result<Vec<Connection>> {
+    let mut found = Vec::new();
+    for any in [IpAddr::V4(Ipv4Addr::UNSPECIFIED), IpAddr::V6(Ipv6Addr::UNSPECIFIED)] {
+        let fixed = request(CLOSE_WAIT, SocketAddr::new(any, port), SocketAddr::new(any, 0));
+        let answer = ask(Some(SOCK_DIAG), &Request::dump(SOCK_DIAG_BY_FAMILY, &fixed))?;
+        found.extend(answer.messages.iter().filter_map(|message| read(&message.body)));
+    }
+    Ok(found)
+}
+
+/// The local and the remote address of the socket a descriptor of this process is, if it is one. The number may have been
+/// given to another file meanwhile; who asks must know.
+pub(crate) fn ends(descriptor: RawFd) -> Option<(SocketAddr, SocketAddr)> {
+    let local = name(descriptor, libc::getsockname)?;
+    Some((local, name(descriptor, libc::getpeername)?))
+}
+
+type Namer = unsafe extern "C" fn(libc::c_int, *mut libc::sockaddr, *mut libc::socklen_t) -> libc::c_int;
+
+fn name(descriptor: RawFd, namer: Namer) -> Option<SocketAddr> {
+    let mut bytes = [0u8; size_of::<libc::sockaddr_in6>()];
+    let mut length = bytes.len() as libc::socklen_t;
+    // SAFETY: the buffer is live and of the length given, and the kernel writes no more than that. The descriptor is only
+    // a number to the call: one that is closed answers EBADF, one that is no socket ENOTSOCK.
+    let answer = unsafe { namer(descriptor, bytes.as_mut_ptr().cast(), &raw mut length) };
+    if answer != 0 {
+        return None;
+    }
+    let port = u16::from_be_bytes([bytes[2], bytes[3]]);
+    match i32::from(u16::from_ne_bytes([bytes[0], bytes[1]])) {
+        libc::AF_INET => Some(([bytes[4], bytes[5], bytes[6], bytes[7]], port).into()),
+        libc::AF_INET6 => {
+            let octets: [u8; 16] = bytes[8..24].try_into().ok()?;
+            Some(canonical((octets, port).into()))
+        }
+        _ => None,
+    }
+}
+
+fn canonical(mut address: SocketAddr) -> SocketAddr {
+    let ip = address.ip().to_canonical();
+    if ip != address.ip() {
+        address.set_ip(ip);
+    }
+    address
+}
+
+/// inet_diag_req_v2.
+fn request(states: u32, local: SocketAddr, remote: SocketAddr) -> Vec<u8> {
+    let family = if local.is_ipv4() { libc::AF_INET } else { libc::AF_INET6 };
+    let mut bytes = vec![family as u8, libc::IPPROTO_TCP as u8, WITH_INFO, 0];
+    bytes.extend(states.to_ne_bytes());
+    bytes.extend(local.port().to_be_bytes());
+    bytes.extend(remote.port().to_be_bytes());
+    bytes.extend(sixteen(local.ip()));
+    bytes.extend(sixteen(remote.ip()));
+    let scope = if let SocketAddr::V6(v6) = local { v6.scope_id() } else { 0 };
+    bytes.extend(scope.to_ne_bytes());
+    bytes.extend([0xff; 8]); // INET_DIAG_NOCOOKIE twice
+    bytes
+}
+
+fn sixteen(ip: IpAddr) -> [u8; 16] {
+    match ip {
+        IpAddr::V6(ip) => ip.octets(),
+        IpAddr::V4(ip) => {
+            let mut bytes = [0; 16];
+            bytes[..4].copy_from_slice(&ip.octets());
+            bytes
+        }
+    }
+}
+
+/// inet_diag_msg and the attribute with struct tcp_info.
+fn read(body: &[u8]) -> Option<Connection> {
+    let word = |offset| u32_at(body, offset);
+    Some(Connection {
+        state: TcpState::from_number(*body.get(1)?)?,
+        timer: match body.get(2)? {
+            0 => Timer::None,
+            1 => Timer::Retransmit,
+            2 => Timer::Keepalive,
+            4 => Timer::Persist,
+            _ => Timer::Other,
+        },
+        receive_queue: word(56)?,
+        send_queue: word(60)?,
+        inode: word(68)?,
+        info: attribute(body.get(INET_DIAG_MSG..)?, INET_DIAG_INFO).map(info).unwrap_or_default(),
+    })
+}
+
+/// An older kernel gives a shorter structure: what is not there is zero.
+fn info(bytes: &[u8]) -> Info {
+    let byte = |offset: usize| bytes.get(offset).copied().unwrap_or_default();
+    let word = |offset| u32_at(bytes, offset).unwrap_or_default();
+    let long = |offset| u64_at(bytes, offset).unwrap_or_default();
+    let millis = |offset| Duration::from_millis(word(offset).into());
+    Info {
+        retransmits: byte(2),
+        probes: byte(3),
+        backoff: byte(4),
+        segment: word(16),
+        unacked: word(24),
+        since_data: millis(52),
+        since_ack: millis(56),
+        round_trip: Duration::from_micros(word(68).into()),
+        acked: long(120),
+        unsent: word(144),
+        busy: Duration::from_micros(long(168)),
+        window_limited: Duration::from_micros(long(176)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::Write;
+    use std::net::{TcpListener, TcpStream};
+    use std::os::fd::AsRawFd;
+
+    use super::*;
+
+    #[test]
+    fn both_ends_are_seen_and_the_other_one_is_nobodys_until_it_is_accepted() {
+        for any in ["127.0.0.1:0", "[::1]:0"] {
+            let Ok(listener) = TcpListener::bind(any) else { continue };
+            let mut client = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+            client.write_all(b"hello").unwrap();
+            let (local, remote) = ends(client.as_raw_fd()).unwrap();
+
+            let ours = connection(local, remote).unwrap().unwrap();
+            let waiting = connection(remote, local).unwrap().unwrap();
+            let accepted = listener.accept().unwrap();
+            let taken = connection(remote, local).unwrap().unwrap();
+
+            assert_eq!((ours.state, waiting.state), (TcpState::Established, TcpState::Established));
+            assert!(ours.inode != 0 && ours.info.segment > 0 && ours.info.acked > 0, "{ours:?}");
+            assert_eq!((waiting.inode, waiting.receive_queue), (0, 5), "{any}");
+            assert_ne!(taken.inode, 0);
+            drop(accepted);
+        }
+    }
+
+    #[test]
+    fn a_connection_that_is_not_there_is_none() {
+        let [local, remote] = ["127.0.0.1:1", "127.0.0.1:2"].map(|address| address.parse().unwrap());
+
+        assert_eq!(connection(local, remote).unwrap(), None);
+    }
+
+    #[test]
+    fn a_connection_its_holder_forgot_to_close_is_left_open() {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let client = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+        let _kept = listener.accept().unwrap();
+        let port = listener.local_addr().unwrap().port();
+        assert!(left_open(port).unwrap().is_empty());
+
+        drop(client);
+
+        while left_open(port).unwrap().len() != 1 {}
+    }
+
+    #[test]
+    fn what_is_no_socket_has_no_ends() {
+        let file = std::fs::File::open("/dev/null").unwrap();
+
+        assert_eq!((ends(file.as_raw_fd()), ends(-1)), (None, None));
+    }
+}

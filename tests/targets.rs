@@ -168,6 +168,19 @@ fn signal(name: &str, process: &Process) {
     assert!(sent.success());
 }
 
+/// Stops a process; none of its threads runs on.
+fn stop(process: &Process) {
+    signal("STOP", process);
+    let stat =
+        |task: std::io::Result<std::fs::DirEntry>| std::fs::read_to_string(task.unwrap().path().join("stat"));
+    let runs = |stat: String| !stat.rsplit(')').next().unwrap().starts_with(" T");
+    let tasks = || std::fs::read_dir(format!("/proc/{}/task", process.pid())).unwrap();
+    let deadline = Instant::now() + PATIENCE;
+    while tasks().map(stat).any(|stat| stat.is_ok_and(runs)) {
+        assert!(Instant::now() < deadline, "it does not stop");
+    }
+}
+
 #[test]
 fn a_service_that_is_killed_is_named_with_its_end_and_found_back_when_it_returns() {
     let (listener, address) = listener("127.0.0.1:0");
@@ -303,7 +316,7 @@ fn a_suspended_service_is_told_as_stalled_and_as_accepting_again() {
     let (mut gate, front) = Gate::to(address, "");
     gate.wait_for_holder(demo.pid());
 
-    signal("STOP", &demo);
+    stop(&demo);
     let mut client = TcpStream::connect(front).unwrap();
     client.write_all(b"GET / HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n").unwrap();
     let stalled = gate.wait_for_state("stalled");

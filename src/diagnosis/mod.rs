@@ -3,7 +3,6 @@
 //! The rules are pure: facts are arguments, and only the functions that say so ask `probe` for them. Nothing is printed
 //! and nothing is repaired here.
 
-mod absence;
 mod advice;
 pub mod filter;
 mod finding;
@@ -18,7 +17,6 @@ mod text;
 mod verdict;
 mod who;
 
-pub use absence::refusal;
 pub use advice::Advice;
 pub use finding::{
     Check, Detail, Diagnosis, Evidence, Finding, Fix, NotReadable, Question, Status, Subject, Warning,

@@ -1,9 +1,11 @@
 //! Whether a program has stopped accepting though its kernel goes on: the rule over its accept queue, and why. Pure.
 
+use std::slice;
+
 use super::finding::Finding;
+use super::reach::{Life, kept_from_accepting, standstill};
 use super::verdict::{Certainty, Verdict};
-use super::who::names;
-use crate::outcome::Holder;
+use crate::probe::vitals::Vitals;
 
 /// Looks at an accept queue that must agree.
 pub const SAMPLES: usize = 3;
@@ -17,32 +19,76 @@ pub fn is_stuck(queue: &[u32]) -> bool {
     })
 }
 
-/// Why `waiting` connections are not accepted, as far as the state of the program says.
-pub fn not_accepting(holder: Option<&Holder>, waiting: u32) -> Finding {
+/// Why `waiting` connections are not accepted, by the holder's signs of life at two moments.
+pub fn not_accepting(life: Option<&Life>, waiting: u32) -> Finding {
     let queue = match waiting {
         1 => "1 connection waits".to_owned(),
         more => format!("{more} connections wait"),
     };
-    let Some(holder) = holder else {
+    let Some(life) = life else {
         let text = format!("the kernel takes connections, the program accepts none: {queue}");
         return Finding::new(Verdict::TargetNotAccepting, Certainty::Likely, text);
     };
-    let who = names(&[holder]);
-    let (verdict, what) = match (holder.state, holder.tracer) {
-        ('T', _) => (Verdict::TargetSuspended, "is suspended and accepts nothing".to_owned()),
-        ('t', Some(tracer)) => {
-            (Verdict::TargetInDebugger, format!("stands in a debugger (pid {tracer}) and accepts nothing"))
+    let judged = kept_from_accepting(slice::from_ref(life));
+    let (verdict, certainty) = judged.unwrap_or((Verdict::TargetNotAccepting, Certainty::Proven));
+    let text = format!("{} and accepts nothing: {queue}", what_it_does(verdict, life));
+    Finding::new(verdict, certainty, text)
+}
+
+/// Why `unread` bytes of a connection that was accepted are not read; `None` where it may just take its time: a service
+/// that computes, or waits for another, leaves what was sent early unread as well.
+pub fn not_reading(life: &Life, unread: u32) -> Option<Finding> {
+    let (verdict, certainty) = standstill(slice::from_ref(life))?;
+    let text = format!("{}: {unread} bytes of a connection wait unread", what_it_does(verdict, life));
+    Some(Finding::new(verdict, certainty, text))
+}
+
+fn what_it_does(verdict: Verdict, life: &Life) -> String {
+    let Vitals { comm, pid, tracer, frozen, descriptors, descriptor_limit, .. } = &life.after;
+    let what = match verdict {
+        Verdict::TargetSuspended if *frozen => "is frozen with its cgroup".to_owned(),
+        Verdict::TargetSuspended => "is suspended".to_owned(),
+        Verdict::TargetInDebugger => match tracer {
+            Some((pid, name)) => format!("stands in a debugger, {name} (pid {pid}),"),
+            None => "stands in a debugger".to_owned(),
+        },
+        Verdict::TargetUninterruptible => "is stuck in the kernel".to_owned(),
+        Verdict::TargetOutOfFds => match (descriptors, descriptor_limit) {
+            (Some(used), Some(limit)) => format!("has {used} of {limit} descriptors open"),
+            _ => "has no descriptor left".to_owned(),
+        },
+        Verdict::TargetBusyLoop => {
+            format!("uses {:.0} % of a processor", life.after.load_since(&life.before) * 100.0)
         }
-        ('t', None) => (Verdict::TargetInDebugger, "stands in a debugger and accepts nothing".to_owned()),
-        ('D', _) => (Verdict::TargetUninterruptible, "is stuck in the kernel and accepts nothing".to_owned()),
-        _ => (Verdict::TargetNotAccepting, "accepts nothing, though its kernel does".to_owned()),
+        _ => "is alive".to_owned(),
     };
-    Finding::new(verdict, Certainty::Proven, format!("{who} {what}: {queue}"))
+    format!("{comm} (pid {pid}) {what}")
 }
 
 #[cfg(test)]
 mod tests {
+    use std::time::{Duration, Instant};
+
     use super::*;
+
+    fn vitals(state: char) -> Vitals {
+        Vitals {
+            pid: 7,
+            comm: "node".to_owned(),
+            state,
+            threads: Vec::new(),
+            used: Duration::ZERO,
+            descriptors: Some(12),
+            descriptor_limit: Some(1024),
+            tracer: None,
+            frozen: false,
+            at: Instant::now(),
+        }
+    }
+
+    fn verdict(before: &Vitals, after: &Vitals) -> Verdict {
+        not_accepting(Some(&Life { before: before.clone(), after: after.clone() }), 17).verdict
+    }
 
     #[test]
     fn a_queue_that_grows_or_stands_is_stuck_and_one_that_sinks_is_not() {
@@ -50,5 +96,38 @@ mod tests {
         assert!(
             !is_stuck(&[1, 1]) && !is_stuck(&[3, 3, 2]) && !is_stuck(&[0, 1, 2]) && !is_stuck(&[1, 0, 1])
         );
+    }
+
+    #[test]
+    fn the_signs_of_life_say_why_nothing_is_accepted() {
+        let asleep = vitals('S');
+        let later = |change: fn(&mut Vitals)| {
+            let mut after = Vitals { at: asleep.at + Duration::from_millis(200), ..vitals('S') };
+            change(&mut after);
+            verdict(&asleep, &after)
+        };
+
+        assert_eq!(later(|it| it.state = 'T'), Verdict::TargetSuspended);
+        assert_eq!(later(|it| it.frozen = true), Verdict::TargetSuspended);
+        assert_eq!(later(|it| it.state = 't'), Verdict::TargetInDebugger);
+        assert_eq!(later(|it| it.descriptors = Some(1024)), Verdict::TargetOutOfFds);
+        assert_eq!(later(|it| it.used = Duration::from_millis(190)), Verdict::TargetBusyLoop);
+        assert_eq!(later(|_| {}), Verdict::TargetNotAccepting);
+        assert_eq!(
+            later(|it| it.state = 'D'),
+            Verdict::TargetNotAccepting,
+            "a moment in the disk is no fault"
+        );
+        assert_eq!(verdict(&vitals('D'), &vitals('D')), Verdict::TargetUninterruptible);
+    }
+
+    #[test]
+    fn who_waits_and_who_makes_them_wait_are_named() {
+        let life = Life { before: vitals('S'), after: vitals('T') };
+
+        let told = not_accepting(Some(&life), 17);
+
+        assert_eq!(told.summary, "node (pid 7) is suspended and accepts nothing: 17 connections wait");
+        assert_eq!(not_accepting(None, 1).certainty, Certainty::Likely);
     }
 }

@@ -2,17 +2,20 @@
 
 use std::net::{SocketAddr, TcpStream};
 use std::sync::Arc;
+use std::thread;
 use std::time::{Duration, Instant, SystemTime};
 
 use super::clerk::Case;
 use super::targets::Target;
 use super::tell::{self, Judged};
+use crate::diagnosis::reach::{self, Life};
 use crate::diagnosis::session::{self, Fresh, Leak, SessionFacts};
-use crate::diagnosis::{self, Certainty, Diagnosis, Finding, Question, Subject, Verdict, stalled};
+use crate::diagnosis::{Diagnosis, Finding, Verdict, stalled};
 use crate::outcome::{Cause, Holder, Side};
 use crate::probe::routing::Routing;
 use crate::probe::sockets::{self, Socket};
-use crate::probe::{connections, ending, holders, process};
+use crate::probe::vitals::Vitals;
+use crate::probe::{connections, ending, holders};
 
 /// The listening sockets a dial to the target would meet.
 pub(super) fn listeners(target: &Target) -> Vec<Socket> {
@@ -25,8 +28,12 @@ const RECENTLY: Duration = Duration::from_secs(5);
 
 /// Why it is down.
 pub(super) fn down(target: &Arc<Target>, cause: Cause, at: Instant) -> Judged {
-    let mut diagnosis = unreached(target, cause);
-    if cause == Cause::Refused && diagnosis.verdict != Verdict::FirewallReject {
+    let diagnosis = unreached(target, cause);
+    let (mut verdict, why) = match diagnosis {
+        Some(diagnosis) if diagnosis.verdict != Verdict::Unknown => (diagnosis.verdict, diagnosis.summary),
+        _ => (Verdict::Unknown, cause.remedy().to_owned()),
+    };
+    if cause == Cause::Refused && listeners(target).is_empty() {
         // A session may have met the refusal before the holder's end was noticed.
         target.lose_holder(at);
     }
@@ -34,15 +41,15 @@ pub(super) fn down(target: &Arc<Target>, cause: Cause, at: Instant) -> Judged {
     if cause == Cause::Refused {
         text.extend(how_it_ended(target, at).map(|ended| format!("{ended}; ")));
     }
-    text.push_str(&diagnosis.summary);
+    text.push_str(&why);
     match target.take_cut() {
         0 => {}
         cut => {
-            diagnosis.verdict = Verdict::TargetDiedMidstream;
+            verdict = Verdict::TargetDiedMidstream;
             text.push_str(&format!("; {cut} connection{} cut", if cut == 1 { "" } else { "s" }));
         }
     }
-    Judged { verdict: diagnosis.verdict, text }
+    Judged { verdict, text }
 }
 
 /// `node (pid 931) ended after 2.0h`
@@ -62,26 +69,33 @@ fn how_it_ended(target: &Target, at: Instant) -> Option<String> {
     })
 }
 
-/// Why it cannot be reached, without dialling it once more.
-fn unreached(target: &Target, cause: Cause) -> Diagnosis {
-    match target.addresses().first() {
-        Some(address) if cause == Cause::Refused => diagnosis::refusal(*address),
-        address => {
-            let address = address.copied().unwrap_or_else(|| ([0, 0, 0, 0], 0).into());
-            let subject = Subject::Tcp(address);
-            let mut unknown = Diagnosis::new(Question::Reach, subject, Verdict::Unknown, Certainty::Unknown);
-            unknown.summary = cause.remedy().to_owned();
-            unknown
-        }
-    }
+/// Why it cannot be reached, without dialling it once more; nothing where it is no TCP or has no address.
+fn unreached(target: &Target, cause: Cause) -> Option<Diagnosis> {
+    let errno = match cause {
+        Cause::Refused => libc::ECONNREFUSED,
+        Cause::TimedOut => libc::ETIMEDOUT,
+        Cause::Unreachable => libc::EHOSTUNREACH,
+        Cause::Reset => libc::ECONNRESET,
+        _ => return None,
+    };
+    let error = std::io::Error::from_raw_os_error(errno);
+    Some(reach::dial_failure(*target.addresses().first()?, &error, &reach::Options::default()))
 }
+
+/// Between two looks at a program that does nothing for us, to see whether it computes.
+const LIFE: Duration = Duration::from_millis(200);
 
 /// Why nothing is accepted.
 pub(super) fn stalled(target: &Target) -> Judged {
     let waiting = listeners(target).iter().map(|listener| listener.receive_queue).sum();
     let pid = target.dossier().holder.as_ref().map(|held| held.holder.pid);
-    let holder = pid.and_then(|pid| process::identify(pid).ok());
-    stalled::not_accepting(holder.as_ref(), waiting).into()
+    stalled::not_accepting(pid.and_then(life).as_ref(), waiting).into()
+}
+
+fn life(pid: u32) -> Option<Life> {
+    let before = Vitals::read(pid).ok()?;
+    thread::sleep(LIFE);
+    Some(Life { before, after: Vitals::read(pid).ok()? })
 }
 
 /// Why a session stands still; `None` where nothing is wrong.
@@ -111,7 +125,13 @@ pub(super) fn session(target: &Target, case: &Case) -> Option<Finding> {
     if session::wants_fresh(&facts) {
         facts.fresh = Some(fresh(target, case.remote));
     }
-    session::judge(&facts)
+    session::judge(&facts).or_else(|| not_reading(&facts))
+}
+
+fn not_reading(facts: &SessionFacts) -> Option<Finding> {
+    let unread = facts.theirs.as_ref()?.receive_queue;
+    let holder = facts.holder.as_ref().filter(|_| unread > 0)?;
+    stalled::not_reading(&life(holder.pid)?, unread)
 }
 
 /// How long a new connection may take to be answered, and how long its answer is taken for true.

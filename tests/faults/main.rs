@@ -1,4 +1,5 @@
-//! Makes every fault of `index.json` in namespaces of its own and asks `loopgate explain` about it.
+//! Makes every fault of `index.json` in namespaces of its own and asks `loopgate explain` about it; faults of a session are
+//! told by a running `loopgate`, in a line or in the session's record.
 //!
 //! Each fault is a test of its own, ignored unless asked for: it needs root and the programs that `lib.sh` names. Faults of
 //! a bind are asked with `--listen`. The verdict, its exit code, the words a person must be told and the shape of the JSON
@@ -35,6 +36,8 @@ struct Fault {
     says: Vec<String>,
     /// The verdict that an ordinary user gets in the same fault; absent where nobody asks.
     as_nobody: Option<String>,
+    /// What a session does in it, and what befalls it then: a word of `session.py`.
+    session: Option<String>,
     /// Whether it needs the machine for itself: it fills a table of the whole kernel, or measures.
     #[serde(default)]
     alone: bool,
@@ -71,7 +74,7 @@ fn main() -> ExitCode {
     let faults: Vec<Fault> = serde_json::from_str(include_str!("index.json")).unwrap();
     let bench = Arc::new(Bench::new());
     let mut trials = Vec::new();
-    for fault in faults.into_iter().filter(|fault| fault.phase != Phase::Session) {
+    for fault in faults {
         let name = fault.script.trim_end_matches(".sh").to_owned();
         let verdict = fault.verdict.clone();
         trials.push(bench.trial(name.clone(), fault.clone(), User::Root, verdict));
@@ -101,7 +104,10 @@ impl Bench {
             } else {
                 (Some(bench.turns.read().unwrap_or_else(|poisoned| poisoned.into_inner())), None)
             };
-            bench.ask(&fault, user, &verdict)
+            match fault.session.as_deref() {
+                Some(scenario) => bench.carry(&fault, scenario),
+                None => bench.ask(&fault, user, &verdict),
+            }
         };
         Trial::test(name, run).with_kind("needs root").with_ignored_flag(true)
     }
@@ -137,6 +143,21 @@ impl Bench {
             for words in &fault.says {
                 check(text.contains(words.as_str()), || format!("it does not say {words:?}\n{}", why()))?;
             }
+        }
+        Ok(())
+    }
+
+    /// Carries sessions through a route inside the fault until the log has the verdict.
+    fn carry(&self, fault: &Fault, scenario: &str) -> Result<(), Failed> {
+        let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/faults/session.py");
+        let mut command = fault.made();
+        command.arg("python3").arg(script).arg(self.folder.path().join("loopgate"));
+        let output = command.args([scenario, &fault.verdict]).output()?;
+        let told = String::from_utf8_lossy(&output.stdout);
+        let said = String::from_utf8_lossy(&output.stderr);
+        check(output.status.success(), || format!("{told}{said}"))?;
+        for words in &fault.says {
+            check(told.contains(words.as_str()), || format!("it does not say {words:?}\n{told}"))?;
         }
         Ok(())
     }

@@ -4,7 +4,7 @@
 usage: NN-name.sh session.py LOOPGATE SCENARIO VERDICT [SECONDS]
 
 $FAULT_ADDR and $FAULT_PORT are the target. SCENARIO is what the sessions do and what befalls them once they are open:
-upload, leak, unplug, forget, kill, large, fetch, stop. Prints the log; 0 when the verdict stands in a state line or in a
+upload, leak, unplug, forget, kill, large, fetch, stop, flood. Prints the log; 0 when the verdict stands in a state line or in a
 record, else 1.
 """
 
@@ -25,7 +25,9 @@ target = f"[{address}]:{port}" if ":" in address else f"{address}:{port}"
 
 folder = tempfile.mkdtemp()
 with open(f"{folder}/loopgate.toml", "w") as file:
-    file.write(f'[routes.fault]\nlisten = "127.0.0.1:0"\ntarget = "{target}"\n[log]\nlevel = "debug"\n')
+    protocol = "udp" if scenario == "flood" else "tcp"
+    route = f'listen = "127.0.0.1:0"\ntarget = "{target}"\nprotocol = "{protocol}"\n'
+    file.write(f'[routes.fault]\n{route}[log]\nlevel = "debug"\n')
 gate = subprocess.Popen([loopgate, "run", "-c", f"{folder}/loopgate.toml"], stderr=subprocess.PIPE, text=True)
 lines, said = [], threading.Condition()
 
@@ -137,6 +139,14 @@ def stop():
     connection = session()
     connection.send(b"GET / HTTP/1.0\r\n\r\n")
     return connection
+
+
+def flood():
+    sender = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+    until = time.monotonic() + patience
+    while time.monotonic() < until and not wait_for(re.escape(f"[{verdict}]"), 0.1):
+        for _ in range(100):
+            sender.sendto(b"x" * 500, front)
 
 
 threading.Thread(target=read, daemon=True).start()

@@ -86,14 +86,8 @@ pub(super) fn other_host(facts: &ReachFacts) -> Option<(u16, String, u16)> {
 
 /// The kernel took the connection and the program does not: in what state is the program?
 pub(super) fn not_accepted(facts: &ReachFacts) -> Judged {
-    if let Some(judged) = standstill(&facts.life) {
+    if let Some(judged) = kept_from_accepting(&facts.life) {
         return judged;
-    }
-    if facts.life.iter().any(|life| life.after.out_of_descriptors()) {
-        return (Verdict::TargetOutOfFds, Certainty::Proven);
-    }
-    if facts.life.iter().any(computes) {
-        return (Verdict::TargetBusyLoop, Certainty::Proven);
     }
     if timeout::queue_is_full(facts) {
         return (Verdict::AcceptQueueFull, Certainty::Proven);
@@ -101,8 +95,19 @@ pub(super) fn not_accepted(facts: &ReachFacts) -> Judged {
     (Verdict::TargetNotAccepting, Certainty::Proven)
 }
 
+/// What keeps one of these processes from accepting, as far as its signs of life say.
+pub(crate) fn kept_from_accepting(lives: &[Life]) -> Option<Judged> {
+    if let Some(judged) = standstill(lives) {
+        return Some(judged);
+    }
+    if lives.iter().any(|life| life.after.out_of_descriptors()) {
+        return Some((Verdict::TargetOutOfFds, Certainty::Proven));
+    }
+    lives.iter().any(computes).then_some((Verdict::TargetBusyLoop, Certainty::Proven))
+}
+
 /// A process that cannot run, whatever it was about to do.
-fn standstill(lives: &[Life]) -> Option<Judged> {
+pub(crate) fn standstill(lives: &[Life]) -> Option<Judged> {
     let any = |test: fn(&Life) -> bool| lives.iter().any(test);
     if any(|life| life.after.state == 't') {
         return Some((Verdict::TargetInDebugger, Certainty::Proven));

@@ -30,6 +30,7 @@ use super::finding::{Diagnosis, Question, Subject};
 use super::verdict::{Certainty, Verdict};
 use crate::probe::resolver::Localhost;
 use crate::probe::trace::protocol::Protocol;
+pub(crate) use connected::{kept_from_accepting, standstill};
 pub use judge::is_localhost;
 
 pub use facts::{Absent, Hop, Life, Lookup, Outdated, ReachFacts, UdpFacts, UnixFacts, Watch};

@@ -30,6 +30,10 @@ const RECENTLY: Duration = Duration::from_secs(5);
 pub(super) fn down(target: &Arc<Target>, cause: Cause, at: Instant) -> Judged {
     let diagnosis = unreached(target, cause);
     let (mut verdict, why) = match diagnosis {
+        // The long answer is for who asks for it.
+        Some(Diagnosis { verdict: verdict @ Verdict::TargetNotRunning, subject, .. }) => {
+            (verdict, format!("nothing listens on {subject}"))
+        }
         Some(diagnosis) if diagnosis.verdict != Verdict::Unknown => (diagnosis.verdict, diagnosis.summary),
         _ => (Verdict::Unknown, cause.remedy().to_owned()),
     };

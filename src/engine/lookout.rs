@@ -5,7 +5,9 @@
 //! target that has waited longest first. A target that is up and whose holder's end is waited for is not looked at. An
 //! end only prompts a look: a child may hold the listener on. Whatever takes longer than a look is `clerk`'s.
 
+use std::collections::HashMap;
 use std::io;
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -22,7 +24,8 @@ use super::standing::Search;
 use super::targets::{Target, Targets};
 use crate::ledger::Ledger;
 use crate::probe::network::Network;
-use crate::{probe, sys, transport};
+use crate::probe::sockets::{self, Socket};
+use crate::{sys, transport};
 
 /// Between two looks at a target that is down: a client that is held waits no longer than that for a service that is
 /// back.
@@ -39,6 +42,9 @@ const MOST_DIALS: usize = 8;
 
 /// Between two looks for connections a target leaves open, where nothing else says when.
 const LEAKS: Duration = Duration::from_secs(10);
+
+/// More targets than these are looked at all together.
+const FEW: usize = 8;
 
 /// The longest sleep.
 const IDLE: Duration = Duration::from_secs(1);
@@ -129,10 +135,13 @@ impl Rounds {
             pause = pause.min(wait.max(rest / 10));
         }
         due.sort_by_key(|(last, ..)| *last);
+        let is_crowd = due.iter().filter(|(_, step, _)| *step == Step::Look).count() > FEW;
+        let table = if is_crowd { self.survey(now) } else { None };
         for (_, step, target) in due {
-            match step {
-                Step::Look => self.look(&target, now),
-                Step::Dial => self.dial(&target, now),
+            match (step, &table) {
+                (Step::Dial, _) => self.dial(&target, now),
+                (Step::Look, None) => self.look(&target, now),
+                (Step::Look, Some(table)) => self.compare(&target, table, now),
             }
         }
         self.targets.settle_troubles(now);
@@ -161,32 +170,44 @@ impl Rounds {
         }
     }
 
+    /// Every listener of this machine, for the price of two looks: where many targets are due, they would use up all there
+    /// are and each would have to wait its turn.
+    fn survey(&mut self, now: Instant) -> Option<HashMap<u16, Vec<Socket>>> {
+        if !self.looks.take(2, now) {
+            return None;
+        }
+        let (rows, is_cut) = sockets::listeners().ok()?;
+        let mut table: HashMap<u16, Vec<Socket>> = HashMap::new();
+        rows.into_iter().for_each(|row| table.entry(row.local.port()).or_default().push(row));
+        if is_cut { None } else { Some(table) }
+    }
+
+    /// Notes what the table says of a target. That nobody listens is certain; who a connection would meet is the kernel's
+    /// own look-up to say, where it makes a difference.
+    fn compare(&mut self, target: &Arc<Target>, table: &HashMap<u16, Vec<Socket>>, now: Instant) {
+        let may_answer = |address: &SocketAddr| {
+            let rows = table.get(&address.port()).into_iter().flatten();
+            rows.map(|row| row.local.ip().to_canonical())
+                .any(|ip| ip.is_unspecified() || ip == address.ip().to_canonical())
+        };
+        let is_there = target.addresses().iter().any(may_answer);
+        match (is_there, target.stage()) {
+            (true, Stage::Up | Stage::Stalled) => note_look(target, now),
+            (true, _) => self.look(target, now),
+            (false, _) => {
+                note_look(target, now);
+                found(target, Ok(false), now);
+            }
+        }
+    }
+
     fn look(&mut self, target: &Arc<Target>, now: Instant) {
         let addresses = target.addresses();
         if !self.looks.take(addresses.len() as u32, now) {
             return;
         }
-        {
-            let mut dossier = target.dossier();
-            (dossier.looked, dossier.urgent) = (Some(now), false);
-        }
-        match listens(&addresses) {
-            Ok(true) => target.note(Event::Listens),
-            Ok(false) => {
-                target.lose_holder(now);
-                target.note(Event::Absent);
-            }
-            Err(error) if is_passing(&error) => {}
-            // No netlink here, as in some sandboxes: then dials alone can tell.
-            Err(_) => target.dossier().blind = true,
-        }
-        if target.stage() == Stage::Up && target.dossier().search == Search::Wanted {
-            let asked = target.ask(Matter::Who, now);
-            let mut dossier = target.dossier();
-            if asked && dossier.search == Search::Wanted {
-                dossier.search = Search::Asked;
-            }
-        }
+        note_look(target, now);
+        found(target, listens(&addresses), now);
     }
 
     fn dial(&mut self, target: &Arc<Target>, now: Instant) {
@@ -263,6 +284,32 @@ fn plan(target: &Target, is_here: bool) -> (Option<Step>, Option<Instant>, Durat
     }
 }
 
+fn note_look(target: &Target, now: Instant) {
+    let mut dossier = target.dossier();
+    (dossier.looked, dossier.urgent) = (Some(now), false);
+}
+
+/// Notes whether somebody listens. Of a target that is up it is asked who.
+fn found(target: &Arc<Target>, listens: io::Result<bool>, now: Instant) {
+    match listens {
+        Ok(true) => target.note(Event::Listens),
+        Ok(false) => {
+            target.lose_holder(now);
+            target.note(Event::Absent);
+        }
+        Err(error) if is_passing(&error) => {}
+        // No netlink here, as in some sandboxes: then dials alone can tell.
+        Err(_) => target.dossier().blind = true,
+    }
+    if target.stage() == Stage::Up && target.dossier().search == Search::Wanted {
+        let asked = target.ask(Matter::Who, now);
+        let mut dossier = target.dossier();
+        if asked && dossier.search == Search::Wanted {
+            dossier.search = Search::Asked;
+        }
+    }
+}
+
 /// Whether a look may work the next time: it wanted for a descriptor or for memory.
 fn is_passing(error: &io::Error) -> bool {
     matches!(
@@ -271,9 +318,9 @@ fn is_passing(error: &io::Error) -> bool {
     )
 }
 
-fn listens(addresses: &[std::net::SocketAddr]) -> io::Result<bool> {
+fn listens(addresses: &[SocketAddr]) -> io::Result<bool> {
     for address in addresses {
-        if probe::sockets::listening(*address)? {
+        if sockets::listening(*address)? {
             return Ok(true);
         }
     }

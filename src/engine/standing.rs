@@ -27,7 +27,7 @@ const MOST_PIDS: usize = 6;
 const AFTERMATH: Duration = Duration::from_secs(1);
 
 /// How often a target that stays down is judged again, and only while clients ask for it.
-const JUDGE_AGAIN: Duration = Duration::from_secs(10);
+const JUDGE_AGAIN: Duration = Duration::from_secs(3);
 
 /// How often a session that was cut may ask whether the holder is on its way out: once in so long, per target.
 const ASK_AGAIN: Duration = Duration::from_millis(20);

@@ -92,6 +92,7 @@ pub(super) fn failed(address: SocketAddr, errno: i32, options: &Options) -> Reac
     let mut facts = blank(Subject::Tcp(address), options);
     facts.read_surroundings(address, options);
     facts.read_listener(address);
+    facts.forget_own_listeners();
     facts.trace.connections.push(Connection::failed(errno));
     facts.read_after(address);
     if facts.is_refused() && facts.after == Lookup::Nobody {
@@ -136,6 +137,12 @@ impl ReachFacts {
                 self.life.push(Life { after: before.clone(), before });
             }
         }
+    }
+
+    /// A proxy's own listeners are not what its target was meant to be, however near they lie.
+    fn forget_own_listeners(&mut self) {
+        let held = &self.held;
+        self.rows.retain(|row| !held.iter().any(|held| held.inode == row.inode && held.holder.this_process));
     }
 
     pub(super) fn take_holders(&mut self, search: Search) {

@@ -14,7 +14,7 @@ use rustix::fd::OwnedFd;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
 
 use super::health::{News, Stage};
-use super::inquiry;
+use super::inquiry::{self, Crowd};
 use super::spells::Spells;
 use super::targets::Target;
 use super::tell::{self, Judged};
@@ -29,6 +29,10 @@ const MOST_WAITING: usize = 1024;
 
 /// Questions answered together, so that one search through /proc serves them all.
 const BATCH: usize = 64;
+
+/// With more than these at once, a target nobody listens near is told so without a search of its own: each takes some
+/// hundredths of a second, and the last of a thousand would be told after half a minute.
+const FEW: usize = 4;
 
 /// Something to find out about a target.
 pub(super) struct Question {
@@ -135,7 +139,8 @@ impl Clerk {
                     let mut questions = vec![first];
                     questions.extend(self.inbox.try_iter().take(BATCH - 1));
                     self.find_holders(&questions);
-                    questions.into_iter().for_each(|question| self.answer(question));
+                    let crowd = (questions.len() > FEW).then(Crowd::look).flatten();
+                    questions.into_iter().for_each(|question| self.answer(question, crowd.as_ref()));
                 }
                 Err(RecvTimeoutError::Timeout) => {}
                 Err(RecvTimeoutError::Disconnected) => return,
@@ -189,11 +194,11 @@ impl Clerk {
         }
     }
 
-    fn answer(&mut self, Question { target, matter, at }: Question) {
+    fn answer(&mut self, Question { target, matter, at }: Question, crowd: Option<&Crowd>) {
         match matter {
             Matter::Who => {}
-            Matter::News { news, waiting } => answer_news(&target, news, waiting, at),
-            Matter::Again(cause) => judge_again(&target, cause, at),
+            Matter::News { news, waiting } => answer_news(&target, news, waiting, at, crowd),
+            Matter::Again(cause) => judge_again(&target, cause, at, crowd),
             Matter::Session(case) => {
                 if let Some(finding) = inquiry::session(&target, &case) {
                     let judged = Judged::from(finding);
@@ -216,9 +221,9 @@ impl Clerk {
     }
 }
 
-fn answer_news(target: &Arc<Target>, news: News, waiting: usize, at: Instant) {
+fn answer_news(target: &Arc<Target>, news: News, waiting: usize, at: Instant, crowd: Option<&Crowd>) {
     let judged = match news {
-        News::Became { stage: Stage::Down(cause), .. } => Some(inquiry::down(target, cause, at)),
+        News::Became { stage: Stage::Down(cause), .. } => Some(inquiry::down(target, cause, at, crowd)),
         News::Became { stage: Stage::Stalled, .. } => Some(inquiry::stalled(target)),
         News::Flaps { changes, within } => Some(tell::flapping(target, changes, within)),
         _ => None,
@@ -235,12 +240,12 @@ fn answer_news(target: &Arc<Target>, news: News, waiting: usize, at: Instant) {
 }
 
 /// Another verdict is told; the same in other words only becomes the hint.
-fn judge_again(target: &Arc<Target>, cause: Cause, at: Instant) {
+fn judge_again(target: &Arc<Target>, cause: Cause, at: Instant, crowd: Option<&Crowd>) {
     let before = target.dossier().verdict.as_ref().map(|(verdict, _)| *verdict);
     if target.stage() != Stage::Down(cause) || before == Some(Verdict::TargetFlapping) {
         return;
     }
-    let judged = inquiry::down(target, cause, at);
+    let judged = inquiry::down(target, cause, at, crowd);
     if before.is_some_and(|before| before != judged.verdict) {
         tell::still_down(target, cause, &judged);
     }

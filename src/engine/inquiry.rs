@@ -1,5 +1,6 @@
 //! What the clerk finds out about one target: the facts gathered, the rules of `diagnosis` asked.
 
+use std::collections::BTreeSet;
 use std::net::{SocketAddr, TcpStream};
 use std::sync::Arc;
 use std::thread;
@@ -26,10 +27,27 @@ pub(super) fn listeners(target: &Target) -> Vec<Socket> {
 /// A holder that ended longer ago than this before the target went down has nothing to do with it.
 const RECENTLY: Duration = Duration::from_secs(5);
 
-/// Why it is down.
-pub(super) fn down(target: &Arc<Target>, cause: Cause, at: Instant) -> Judged {
-    let diagnosis = unreached(target, cause);
+/// The ports somebody listens on, looked up once for many targets.
+pub(super) struct Crowd(BTreeSet<u16>);
+
+impl Crowd {
+    /// `None` where the kernel would not say, or not all of it.
+    pub(super) fn look() -> Option<Crowd> {
+        let (rows, is_cut) = sockets::listeners().ok()?;
+        (!is_cut).then(|| Crowd(rows.iter().map(|row| row.local.port()).collect()))
+    }
+
+    fn has_nobody_for(&self, target: &Target) -> bool {
+        target.addresses().iter().all(|address| !self.0.contains(&address.port()))
+    }
+}
+
+/// Why it is down; in a crowd, in short where there is not much to say.
+pub(super) fn down(target: &Arc<Target>, cause: Cause, at: Instant, crowd: Option<&Crowd>) -> Judged {
+    let in_short = cause == Cause::Refused && crowd.is_some_and(|crowd| crowd.has_nobody_for(target));
+    let diagnosis = if in_short { None } else { unreached(target, cause) };
     let (mut verdict, why) = match diagnosis {
+        None if in_short => (Verdict::TargetNotRunning, format!("nothing listens on {}", target.name())),
         // The long answer is for who asks for it.
         Some(Diagnosis { verdict: verdict @ Verdict::TargetNotRunning, subject, .. }) => {
             (verdict, format!("nothing listens on {subject}"))

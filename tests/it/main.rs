@@ -8,7 +8,6 @@
     reason = "clippy.toml frees functions marked #[test], not the helpers beside them"
 )]
 
-#[allow(dead_code, reason = "it offers each chapter what the others needed")]
 mod harness;
 
 // Bytes and closes.

@@ -100,11 +100,6 @@ impl GateBuilder {
         self
     }
 
-    pub(crate) fn connections(mut self, connections: usize) -> GateBuilder {
-        self.settings.budget.connections = connections;
-        self
-    }
-
     /// Flows of UDP routes at one time.
     pub(crate) fn flows(mut self, flows: usize) -> GateBuilder {
         self.settings.budget.flows = flows;

@@ -1,4 +1,4 @@
-//! A test that runs alone in a network namespace, or as another user: it starts itself again there.
+//! A test that runs alone in a network namespace: it starts itself again there.
 
 use std::env;
 use std::process::Command;
@@ -9,12 +9,6 @@ const INSIDE: &str = "LOOPGATE_TEST_INSIDE";
 pub(crate) fn alone(name: &str, test: impl FnOnce()) {
     let ready = r#"ip link set lo up && exec "$@""#;
     again(&["unshare", "--net", "--", "sh", "-c", ready, "sh"], name, test);
-}
-
-/// Runs `test`, whose path is `name`, as nobody: a user with no rights. Needs root.
-pub(crate) fn as_nobody(name: &str, test: impl FnOnce()) {
-    let to = ["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups", "--no-new-privs", "--"];
-    again(&to, name, test);
 }
 
 fn again(before: &[&str], name: &str, test: impl FnOnce()) {

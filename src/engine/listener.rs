@@ -26,7 +26,11 @@ const LONGEST_PAUSE: Duration = Duration::from_millis(100);
 /// Connections taken in a row before the sessions of this worker get their turn.
 const BURST: usize = 64;
 
-/// A listening socket and the task that accepts from it.
+/// Workers that accept from one listener. With one, every second session would change threads on its way in, which costs
+/// two wake-ups; each one more is woken by every connection, mostly for nothing.
+const MOST_DOORS: usize = 2;
+
+/// A listening socket and the tasks that accept from it.
 pub(super) struct Listener {
     /// The address it really has.
     pub(super) address: SocketAddr,
@@ -34,11 +38,11 @@ pub(super) struct Listener {
     /// The route it serves; replaced by a reload, read once per connection.
     serving: Arc<Mutex<Arc<Serving>>>,
     retire: CancellationToken,
-    accepting: JoinHandle<()>,
+    accepting: Vec<JoinHandle<()>>,
 }
 
 impl Listener {
-    /// Starts to accept from a listening socket, on worker `n`.
+    /// Starts to accept from a listening socket, on worker `n` and those that follow it.
     pub(super) fn start(
         socket: OwnedFd,
         serving: Arc<Serving>,
@@ -48,9 +52,16 @@ impl Listener {
         let address = transport::local_address(&socket)?;
         let (socket, serving) = (Arc::new(socket), Arc::new(Mutex::new(serving)));
         let retire = CancellationToken::new();
-        let door =
-            Door { socket: socket.clone(), serving: serving.clone(), cx: cx.clone(), worker: n, address };
-        let accepting = cx.workers.spawn(n, door.keep(retire.clone()));
+        let door = |nth: usize| Door {
+            socket: socket.clone(),
+            serving: serving.clone(),
+            cx: cx.clone(),
+            worker: (n + nth) % cx.workers.count(),
+            address,
+            speaks: nth == 0,
+        };
+        let doors = (0..cx.workers.count().min(MOST_DOORS)).map(door);
+        let accepting = doors.map(|door| cx.workers.spawn(door.worker, door.keep(retire.clone()))).collect();
         Ok(Listener { address, socket, serving, retire, accepting })
     }
 
@@ -67,8 +78,10 @@ impl Listener {
     /// Accepts what has already reached us, then closes the socket; done when it is closed.
     pub(super) async fn retire(self) {
         self.retire.cancel();
-        // An error means that the engine's workers are gone, and the socket with them.
-        let _ = self.accepting.await;
+        for accepting in self.accepting {
+            // An error means that the engine's workers are gone, and the socket with them.
+            let _ = accepting.await;
+        }
     }
 }
 
@@ -79,6 +92,8 @@ struct Door {
     cx: Arc<Context>,
     worker: usize,
     address: SocketAddr,
+    /// Whether it tells of trouble. One speaks for all: what keeps one from accepting keeps them all.
+    speaks: bool,
 }
 
 enum Next {
@@ -100,7 +115,7 @@ impl Door {
     }
 
     async fn accept_forever(&self, queue: &AsyncFd<Arc<OwnedFd>>) {
-        let mut trouble = Trouble::default();
+        let mut trouble = Trouble { speaks: self.speaks, ..Trouble::default() };
         loop {
             let Ok(mut ready) = queue.readable().await else { return };
             for _ in 0..BURST {
@@ -162,7 +177,7 @@ impl Door {
         let serving = self.serving.lock().unwrap_or_else(PoisonError::into_inner).clone();
         let (route, target) = (serving.name.clone(), serving.written_target.clone());
         let entry = self.cx.ledger.open(route, target, accepted.client, Instant::now());
-        let worker = self.cx.workers.least_loaded(self.worker);
+        let worker = self.cx.workers.place(self.worker);
         let seat = Seat::take(&self.cx, worker, permit);
         self.cx.workers.spawn(worker, session::carry(accepted.socket, Session { serving, entry, seat }));
     }
@@ -190,6 +205,7 @@ fn is_about_one_connection(error: &io::Error) -> bool {
 /// Times in which nobody can be taken in, each told once and not once per client.
 #[derive(Default)]
 struct Trouble {
+    speaks: bool,
     pause: Duration,
     full_told: Option<Instant>,
 }
@@ -199,7 +215,7 @@ const REMIND: Duration = Duration::from_secs(10);
 
 impl Trouble {
     fn note_full(&mut self, address: SocketAddr, most: u32) {
-        if self.full_told.is_none_or(|at| at.elapsed() >= REMIND) {
+        if self.speaks && self.full_told.is_none_or(|at| at.elapsed() >= REMIND) {
             self.full_told = Some(Instant::now());
             tracing::warn!(
                 "{most} sessions, as many as may be: new clients of {address} wait in the accept queue; \
@@ -209,7 +225,7 @@ impl Trouble {
     }
 
     async fn pause(&mut self, address: SocketAddr, error: &io::Error) {
-        if self.pause.is_zero() {
+        if self.speaks && self.pause.is_zero() {
             tracing::warn!("cannot accept on {address}: {error}; clients wait in the accept queue");
         }
         self.pause = (self.pause * 2).clamp(FIRST_PAUSE, LONGEST_PAUSE);
@@ -217,7 +233,7 @@ impl Trouble {
     }
 
     fn is_over(&mut self, address: SocketAddr) {
-        if !std::mem::take(&mut self.pause).is_zero() {
+        if !std::mem::take(&mut self.pause).is_zero() && self.speaks {
             tracing::info!("accepting on {address} again");
         }
     }

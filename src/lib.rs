@@ -28,6 +28,7 @@
 //! | [`plan`] | what we will do: total and resolved; and what a change changes |
 //! | [`engine`] | keeps it running: supervisor, listeners, sessions, targets, drain |
 //! | [`reload`] | a file change or SIGHUP → plan → the one door |
+//! | [`doctor`] | diagnosis over every route, the limits, the loops |
 //! | [`cli`] | one file per command; the only `println!` |
 //!
 //! # Invariants
@@ -51,6 +52,7 @@ pub mod address;
 pub mod cli;
 pub mod config;
 pub mod diagnosis;
+pub mod doctor;
 pub mod engine;
 pub mod ledger;
 pub mod limits;

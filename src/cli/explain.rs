@@ -2,20 +2,18 @@
 //!
 //! It needs no runtime.
 
-use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::{Duration, SystemTime};
 
 use clap::Args;
 
 use super::{answer, codes, complain};
-use crate::address::{Host, ListenAddress, TargetAddress, UnixName};
+use crate::address::{ListenAddress, Protocol, TargetAddress, UnixName};
 use crate::diagnosis::reach::{self, Options};
-use crate::diagnosis::{Diagnosis, Severity, Verdict, block, could_listen, could_listen_unix, json, screen};
+use crate::diagnosis::{Diagnosis, Severity, block, could_listen, could_listen_unix, json, screen};
 use crate::probe::limits::raise_descriptors;
-use crate::probe::ports::Transport;
-use crate::probe::resolver::{self, Localhost};
-use crate::probe::trace::protocol::Protocol;
+use crate::probe::trace::protocol::Protocol as Spoken;
 use crate::units::{Misread, TimeSpan};
 
 /// What to explain.
@@ -36,7 +34,7 @@ pub(super) struct ExplainArgs {
 
     /// What the service should speak, as http, tls or ssh
     #[arg(long, value_name = "PROTOCOL")]
-    expect: Option<Protocol>,
+    expect: Option<Spoken>,
 
     /// How long the service may take to answer
     #[arg(long, value_name = "TIME", default_value = "2s", value_parser = patience)]
@@ -72,7 +70,7 @@ pub(super) fn explain(args: &ExplainArgs) -> u8 {
             return exit::USAGE;
         }
     };
-    let code = code(&diagnosis, args.strict);
+    let code = code(diagnosis.severity(), args.strict);
     answer(|out| {
         if args.json {
             writeln!(out, "{:#}", json(&diagnosis, SystemTime::now())?)?;
@@ -85,8 +83,9 @@ pub(super) fn explain(args: &ExplainArgs) -> u8 {
     })
 }
 
-fn code(diagnosis: &Diagnosis, strict: bool) -> u8 {
-    match diagnosis.severity() {
+/// The exit code of what was found.
+pub(super) fn code(severity: Severity, strict: bool) -> u8 {
+    match severity {
         Severity::Fine => exit::HEALTHY,
         Severity::Warning if !strict => exit::HEALTHY,
         Severity::Warning | Severity::Error => exit::FAULT,
@@ -103,84 +102,52 @@ fn patience(text: &str) -> Result<Duration, String> {
     Ok(time)
 }
 
-/// An address as it was asked for.
+/// What was asked about.
 enum Asked {
-    Ip(SocketAddr),
-    Name(String, u16),
-    Unix(PathBuf),
+    Listen(SocketAddr),
+    ListenUnix(PathBuf),
+    Reach(TargetAddress),
 }
 
 impl Asked {
     fn read(args: &ExplainArgs) -> Result<Asked, Misread> {
-        if let Some(path) = args.address.strip_prefix("unix:") {
-            if path.is_empty() || args.udp {
-                return Err(Misread::new("unix: stands before a path", "write it as \"unix:/run/app.sock\""));
-            }
-            return Ok(Asked::Unix(path.into()));
+        if !args.listen {
+            return Ok(Asked::Reach(target(args)?));
         }
-        if args.listen {
-            let ListenAddress(address) = args.address.parse()?;
-            return Ok(Asked::Ip(address));
-        }
-        match args.address.parse()? {
-            TargetAddress::Net(Host::Ip(ip), port) => Ok(Asked::Ip(SocketAddr::new(ip, port))),
-            TargetAddress::Net(Host::Name(name), port) => Ok(Asked::Name(name.into(), port)),
-            TargetAddress::Unix(UnixName::Path(path)) => Ok(Asked::Unix((*path).into())),
-            TargetAddress::Unix(UnixName::Abstract(name)) => Ok(Asked::Unix(format!("@{name}").into())),
+        match args.address.strip_prefix("unix:") {
+            Some(path) if path.is_empty() || args.udp => Err(no_path()),
+            Some(path) => Ok(Asked::ListenUnix(path.into())),
+            None => args.address.parse().map(|ListenAddress(address)| Asked::Listen(address)),
         }
     }
 
     fn explain(self, args: &ExplainArgs) -> Diagnosis {
-        let options = Options { expect: args.expect, timeout: args.timeout, ..Options::default() };
+        let protocol = if args.udp { Protocol::Udp } else { Protocol::Tcp };
         match self {
-            Asked::Ip(address) if args.listen => listening(address, args.udp),
-            Asked::Unix(path) if args.listen => could_listen_unix(&path),
-            Asked::Ip(address) => one(address, args.udp, &options),
-            Asked::Unix(path) => reach::reach_unix(&path, &options),
-            Asked::Name(name, port) => named(&name, port, args.udp, options),
+            Asked::Listen(address) => {
+                // As `run` does; without the right to, the limit stays what it is.
+                let _ = raise_descriptors();
+                could_listen(address, protocol.into())
+            }
+            Asked::ListenUnix(path) => could_listen_unix(&path),
+            Asked::Reach(target) => {
+                let options = Options { expect: args.expect, timeout: args.timeout, ..Options::default() };
+                reach::reach_target(&target, protocol, options)
+            }
         }
     }
 }
 
-fn listening(address: SocketAddr, udp: bool) -> Diagnosis {
-    // As `run` does; without the right to, the limit stays what it is.
-    let _ = raise_descriptors();
-    could_listen(address, if udp { Transport::Udp } else { Transport::Tcp })
-}
-
-fn one(address: SocketAddr, udp: bool, options: &Options) -> Diagnosis {
-    if udp { reach::reach_udp(address, options) } else { reach::reach_tcp(address, options) }
-}
-
-/// A name stands for several addresses: the first that answers is told, or else the first.
-fn named(name: &str, port: u16, udp: bool, mut options: Options) -> Diagnosis {
-    let said = resolver::look_up(name, options.timeout);
-    let mut addresses = said.addresses.clone().unwrap_or_default();
-    options.name = Some(name.to_owned());
-    options.localhost = Some(Localhost { answer: Some(said), ..Localhost::read() });
-    if reach::is_localhost(name) && addresses.is_empty() {
-        addresses = vec![Ipv4Addr::LOCALHOST.into(), Ipv6Addr::LOCALHOST.into()];
+fn target(args: &ExplainArgs) -> Result<TargetAddress, Misread> {
+    match args.address.strip_prefix("unix:") {
+        Some(path) if path.is_empty() || args.udp => Err(no_path()),
+        // A path that no route could have is explained as well, as one that is too long.
+        Some(path) if !path.starts_with('@') => Ok(TargetAddress::Unix(UnixName::Path(path.into()))),
+        Some(name) => Ok(TargetAddress::Unix(UnixName::Abstract(name[1..].into()))),
+        None => args.address.parse(),
     }
-    let mut first = None;
-    for ip in addresses {
-        let diagnosis = one(SocketAddr::new(ip, port), udp, &options);
-        if !nobody_there(diagnosis.verdict) {
-            return diagnosis;
-        }
-        first.get_or_insert(diagnosis);
-    }
-    first.unwrap_or_else(|| reach::unresolved(name, port))
 }
 
-/// Verdicts after which the next address of a name is tried.
-fn nobody_there(verdict: Verdict) -> bool {
-    matches!(
-        verdict,
-        Verdict::TargetNotRunning
-            | Verdict::TargetOnOtherAddress
-            | Verdict::TargetOnOtherFamily
-            | Verdict::TargetOnOtherPort
-            | Verdict::UdpTargetNotRunning
-            | Verdict::Ipv6Disabled
-    )
+fn no_path() -> Misread {
+    Misread::new("unix: stands before a path", "write it as \"unix:/run/app.sock\"")
 }

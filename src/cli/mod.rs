@@ -2,6 +2,7 @@
 
 mod codes;
 mod demo;
+mod doctor;
 mod explain;
 mod log;
 mod run;
@@ -82,6 +83,17 @@ enum Command {
     Explain {
         #[command(flatten)]
         args: explain::ExplainArgs,
+    },
+    /// Look at every route at once: listeners, targets, loops, exposure, limits; change nothing
+    Doctor {
+        #[command(flatten)]
+        routes: RouteArgs,
+        /// Answer in JSON
+        #[arg(long)]
+        json: bool,
+        /// Let a warning be a fault: exit with 1
+        #[arg(long)]
+        strict: bool,
     },
     /// See it work: run a small built-in web page behind a route, nothing else needed
     Demo {
@@ -191,6 +203,10 @@ pub fn main() -> u8 {
             Err(problems) => refuse(&problems),
         },
         Some(Command::Explain { args }) => explain::explain(&args),
+        Some(Command::Doctor { routes, json, strict }) => match routes.sources() {
+            Ok(sources) => answer(|out| doctor::doctor(&sources, json, strict, out)),
+            Err(problems) => refuse(&problems),
+        },
         Some(Command::Demo { listen, log }) => demo::demo(&listen, log.log_format),
     }
 }

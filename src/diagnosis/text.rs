@@ -63,7 +63,11 @@ pub(super) fn headline(diagnosis: &Diagnosis) -> String {
         return format!("{severity}: {}\n", diagnosis.summary);
     }
     let verb = match diagnosis.question {
-        Question::Listen => "cannot listen on ",
+        // A warning stands beside a bind that succeeded.
+        Question::Listen if diagnosis.errno.is_some() || diagnosis.severity() > Severity::Warning => {
+            "cannot listen on "
+        }
+        Question::Listen => "",
         Question::Reach | Question::Session => "",
     };
     format!("{severity}: {verb}{}: {}\n", place(diagnosis), diagnosis.summary)

@@ -14,6 +14,7 @@ mod lines;
 mod refused;
 mod ring;
 mod surroundings;
+mod target;
 mod timeout;
 mod udp;
 mod unix;
@@ -32,6 +33,7 @@ use crate::probe::resolver::Localhost;
 use crate::probe::trace::protocol::Protocol;
 pub(crate) use connected::{kept_from_accepting, standstill};
 pub use judge::is_localhost;
+pub use target::reach_target;
 
 pub use facts::{Absent, Hop, Life, Lookup, Outdated, ReachFacts, UdpFacts, UnixFacts, Watch};
 

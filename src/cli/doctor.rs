@@ -1,0 +1,24 @@
+//! `loopgate doctor`: every route of a configuration and the machine around it, looked at once.
+
+use std::io::{self, Write};
+use std::time::SystemTime;
+
+use super::explain::code;
+use crate::doctor;
+use crate::plan::{self, Sources};
+
+/// Writes what was found; the exit code is 0 healthy, 1 a fault, 2 a problem of the configuration, 3 not found out.
+pub(super) fn doctor(sources: &Sources, json: bool, strict: bool, out: &mut dyn Write) -> io::Result<u8> {
+    let source = sources.file.as_ref().map_or("command line".to_owned(), |file| file.display().to_string());
+    let plan = plan::load(sources);
+    let report = match &plan {
+        Ok(plan) => doctor::examine(&source, plan),
+        Err(problems) => doctor::unreadable(&source, &problems.render(false)),
+    };
+    if json {
+        writeln!(out, "{:#}", report.json(SystemTime::now())?)?;
+    } else {
+        out.write_all(report.text().as_bytes())?;
+    }
+    Ok(if plan.is_ok() { code(report.severity(), strict) } else { 2 })
+}

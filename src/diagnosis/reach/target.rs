@@ -1,0 +1,59 @@
+//! A target as a route names it: an address, a name that stands for several, a Unix socket.
+
+use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::path::Path;
+
+use super::{Options, is_localhost, reach_tcp, reach_udp, reach_unix, unresolved};
+use crate::address::{Host, Protocol, TargetAddress, UnixName};
+use crate::diagnosis::{Diagnosis, Verdict};
+use crate::probe::resolver::{self, Localhost};
+
+/// Finds out whether a target can be reached. A name stands for several addresses: the first that answers is told, or
+/// else the first.
+pub fn reach_target(target: &TargetAddress, protocol: Protocol, options: Options) -> Diagnosis {
+    match target {
+        TargetAddress::Net(Host::Ip(ip), port) => one(SocketAddr::new(*ip, *port), protocol, &options),
+        TargetAddress::Net(Host::Name(name), port) => named(name, *port, protocol, options),
+        TargetAddress::Unix(UnixName::Path(path)) => reach_unix(Path::new(&**path), &options),
+        TargetAddress::Unix(UnixName::Abstract(name)) => reach_unix(Path::new(&format!("@{name}")), &options),
+    }
+}
+
+fn one(address: SocketAddr, protocol: Protocol, options: &Options) -> Diagnosis {
+    match protocol {
+        Protocol::Tcp => reach_tcp(address, options),
+        Protocol::Udp => reach_udp(address, options),
+    }
+}
+
+fn named(name: &str, port: u16, protocol: Protocol, mut options: Options) -> Diagnosis {
+    let said = resolver::look_up(name, options.timeout);
+    let mut addresses = said.addresses.clone().unwrap_or_default();
+    options.name = Some(name.to_owned());
+    options.localhost = Some(Localhost { answer: Some(said), ..Localhost::read() });
+    if is_localhost(name) && addresses.is_empty() {
+        addresses = vec![Ipv4Addr::LOCALHOST.into(), Ipv6Addr::LOCALHOST.into()];
+    }
+    let mut first = None;
+    for ip in addresses {
+        let diagnosis = one(SocketAddr::new(ip, port), protocol, &options);
+        if !nobody_there(diagnosis.verdict) {
+            return diagnosis;
+        }
+        first.get_or_insert(diagnosis);
+    }
+    first.unwrap_or_else(|| unresolved(name, port))
+}
+
+/// Verdicts after which the next address of a name is tried.
+fn nobody_there(verdict: Verdict) -> bool {
+    matches!(
+        verdict,
+        Verdict::TargetNotRunning
+            | Verdict::TargetOnOtherAddress
+            | Verdict::TargetOnOtherFamily
+            | Verdict::TargetOnOtherPort
+            | Verdict::UdpTargetNotRunning
+            | Verdict::Ipv6Disabled
+    )
+}

@@ -1,0 +1,211 @@
+//! The areas of a report, each a look over every route.
+
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::thread;
+
+use super::Area;
+use super::tell::counted;
+use crate::address::{Protocol, TargetAddress};
+use crate::diagnosis::reach::{self, Options};
+use crate::diagnosis::{Diagnosis, Severity, Status, Verdict, could_listen};
+use crate::limits::{Wanted, budget};
+use crate::plan::{Plan, Route};
+use crate::probe::limits::{descriptors, raise_descriptors};
+
+/// More targets than this are not dialled.
+const MOST_TARGETS: usize = 256;
+/// So many targets are dialled at one time: each may take seconds to time out.
+const AT_ONCE: usize = 8;
+/// With room for fewer sessions, nothing else is looked at.
+const LEAST_SESSIONS: usize = 16;
+
+/// Every area, in order.
+pub(super) fn all(plan: &Plan) -> Vec<Area> {
+    let (routes, addresses) = (plan.routes.len(), listeners(plan).count());
+    let text = format!("{}, {}", counted(routes, "route"), counted(addresses, "listener"));
+    let config = Area::new("config", Status::Ok, text);
+    // As `run` does; without the right to, the limit stays what it is.
+    let _ = raise_descriptors();
+    let limits = limits(Some(plan));
+    if limits.status == Status::Fail {
+        let rest = ["listeners", "targets", "loops", "exposure", "ports"];
+        let skipped = rest.map(|id| Area::new(id, Status::Skip, "not looked at: too few descriptors"));
+        return [config].into_iter().chain(skipped).chain([limits]).collect();
+    }
+    let mut tried = try_listeners(plan);
+    let ports = ports(&mut tried);
+    let targets = targets(plan);
+    let loops = loops(&targets);
+    vec![config, told_listeners(tried), targets, loops, exposure(plan), ports, limits]
+}
+
+/// Each address with its protocol and the routes that listen on it.
+fn listeners(plan: &Plan) -> impl Iterator<Item = (SocketAddr, Protocol, &Route)> {
+    plan.routes.values().flat_map(|route| {
+        route.listen.iter().map(move |address| (*address, route.carries.protocol(), &**route))
+    })
+}
+
+fn try_listeners(plan: &Plan) -> Vec<Diagnosis> {
+    let diagnosed = |(address, protocol, route): (SocketAddr, Protocol, &Route)| {
+        let mut told = could_listen(address, protocol.into());
+        told.routes.push(route.name.to_string());
+        told
+    };
+    listeners(plan).map(diagnosed).collect()
+}
+
+fn told_listeners(tried: Vec<Diagnosis>) -> Area {
+    let all = tried.len();
+    // A start found the addresses in the hands of a loopgate that runs: that is how it should be.
+    let (running, rest): (Vec<_>, Vec<_>) =
+        tried.into_iter().partition(|told| told.verdict == Verdict::AlreadyRunning);
+    let wrong: Vec<Diagnosis> = rest.into_iter().filter(|told| told.severity() > Severity::Fine).collect();
+    let mut area = match wrong.iter().map(Diagnosis::severity).max() {
+        None => Area::new("listeners", Status::Ok, format!("{all} of {all} could be listened on")),
+        Some(gravest) => {
+            let text = format!("{} of {all} could not be listened on, or not as meant", wrong.len());
+            Area::new("listeners", status(gravest), text)
+        }
+    };
+    if let Some(first) = running.first() {
+        let all_of_them = if running.len() == all { "all" } else { "some" };
+        area.notes.push(format!("{all_of_them} of them by a loopgate that runs: {}", first.summary));
+        if running.len() == all {
+            area.text = format!("{all} of {all} are listened on by a loopgate that runs");
+        }
+    }
+    area.diagnoses = wrong;
+    area
+}
+
+fn status(severity: Severity) -> Status {
+    match severity {
+        Severity::Fine => Status::Ok,
+        Severity::Warning => Status::Warn,
+        Severity::Unclear | Severity::Error => Status::Fail,
+    }
+}
+
+/// Takes the warnings about the range of outgoing connections out of the listeners' own.
+fn ports(tried: &mut [Diagnosis]) -> Area {
+    let mut area = Area::new("ports", Status::Ok, "none may be taken by an outgoing connection first");
+    for told in tried {
+        if told.verdict == Verdict::PortInEphemeralRange {
+            area.status = Status::Warn;
+            area.diagnoses.push(told.clone());
+            told.verdict = Verdict::Healthy;
+            told.warnings.clear();
+        }
+    }
+    if area.status == Status::Warn {
+        area.text = format!("{} may be taken by an outgoing connection first", area.diagnoses.len());
+    }
+    area
+}
+
+fn targets(plan: &Plan) -> Area {
+    let mut wanted: BTreeMap<String, (&TargetAddress, Protocol, Vec<String>)> = BTreeMap::new();
+    for route in plan.routes.values() {
+        let target = &route.dial.target;
+        let key = format!("{target} {:?}", route.carries.protocol());
+        wanted
+            .entry(key)
+            .or_insert((target, route.carries.protocol(), Vec::new()))
+            .2
+            .push(route.name.to_string());
+    }
+    let untried = wanted.len().saturating_sub(MOST_TARGETS);
+    let wanted: Vec<_> = wanted.into_values().take(MOST_TARGETS).collect();
+    let answers = reached(&wanted);
+    let all = answers.len();
+    let wrong: Vec<Diagnosis> = answers.into_iter().filter(|told| told.severity() > Severity::Fine).collect();
+    let mut area = match wrong.iter().map(Diagnosis::severity).max() {
+        None => Area::new("targets", Status::Ok, format!("{all} of {all} answer")),
+        Some(gravest) => {
+            let text = format!("{} of {all} do not answer, or not as they should", wrong.len());
+            Area::new("targets", status(gravest), text)
+        }
+    };
+    if untried > 0 {
+        area.notes.push(format!("{untried} more were not dialled"));
+    }
+    area.diagnoses = wrong;
+    area
+}
+
+/// Dials them, some at one time, and gives the answers in their order.
+fn reached(wanted: &[(&TargetAddress, Protocol, Vec<String>)]) -> Vec<Diagnosis> {
+    let (next, answers) = (AtomicUsize::new(0), Mutex::new(BTreeMap::new()));
+    let work = || {
+        while let Some((at, (target, protocol, routes))) = {
+            let at = next.fetch_add(1, Ordering::Relaxed);
+            wanted.get(at).map(|it| (at, it))
+        } {
+            let mut told = reach::reach_target(target, *protocol, Options::default());
+            told.routes.clone_from(routes);
+            answers.lock().unwrap_or_else(|poisoned| poisoned.into_inner()).insert(at, told);
+        }
+    };
+    thread::scope(|scope| {
+        for _ in 1..wanted.len().min(AT_ONCE) {
+            // Where no thread can be had, this one does the work.
+            let _ = thread::Builder::new().spawn_scoped(scope, work);
+        }
+        work();
+    });
+    answers.into_inner().unwrap_or_else(|poisoned| poisoned.into_inner()).into_values().collect()
+}
+
+/// Loops within the configuration are refused before there is a plan; others go through a program between.
+fn loops(targets: &Area) -> Area {
+    let found = targets.diagnoses.iter().filter(|told| told.verdict == Verdict::ForwardLoop).count();
+    if found > 0 {
+        Area::new("loops", Status::Fail, format!("{found} targets lead back; see targets"))
+    } else {
+        Area::new("loops", Status::Ok, "no route leads back to itself")
+    }
+}
+
+fn exposure(plan: &Plan) -> Area {
+    let open = listeners(plan).filter(|(address, ..)| !address.ip().to_canonical().is_loopback());
+    let notes: Vec<String> = open
+        .map(|(address, _, route)| {
+            format!("{address} (route {}) can be reached from other machines", route.name)
+        })
+        .collect();
+    let mut area = Area::new("exposure", Status::Ok, "every listener is for this machine alone");
+    if !notes.is_empty() {
+        area.status = Status::Warn;
+        area.text = format!("open to the network: {}", counted(notes.len(), "listener"));
+        area.notes = notes;
+    }
+    area
+}
+
+/// How many sessions the descriptors allow.
+pub(super) fn limits(plan: Option<&Plan>) -> Area {
+    let descriptors = descriptors();
+    let Some(limit) = descriptors.soft.and_then(|limit| usize::try_from(limit).ok()) else {
+        return Area::new("limits", Status::Ok, "there is no limit of descriptors");
+    };
+    let used = descriptors.used.map_or(limit, |used| used.try_into().unwrap_or(limit));
+    let wanted = plan.map_or(Wanted::default(), |plan| Wanted {
+        connections: plan.limits.connections,
+        ..Wanted::default()
+    });
+    let room = if used >= limit { 0 } else { budget(limit, used, Wanted::default()).connections };
+    let text = format!("room for {room} sessions: {limit} descriptors, {used} in use");
+    let mut area = Area::new("limits", Status::Ok, text);
+    if room < LEAST_SESSIONS {
+        area.status = Status::Fail;
+        area.notes.push("raise the limit: ulimit -n, or LimitNOFILE= in a systemd unit".to_owned());
+    } else if wanted.connections.is_some_and(|wanted| wanted > room) {
+        area.status = Status::Warn;
+        area.notes.push("limits.connections asks for more than that".to_owned());
+    }
+    area
+}

@@ -243,7 +243,9 @@ fn add_holders(all: &mut [BindFacts]) {
         facts.closed = search.closed;
         facts.hidepid = search.hidepid;
         facts.maybe_others |= search.cut_short;
-        if facts.held.is_empty() && first.socket.inode != 0 {
+        // A process that was looked into and does not have it is no candidate.
+        let unseen = search.closed > 0 || search.cut_short;
+        if facts.held.is_empty() && first.socket.inode != 0 && unseen {
             let key = (first.socket.uid, first.socket.cgroup);
             facts.candidates =
                 candidates.entry(key).or_insert_with(|| holders::candidates(&first.socket)).clone();

@@ -45,7 +45,13 @@ fn first(finding: &BindFinding) -> Option<Fix> {
             Some(Fix { text: format!("nothing to do; to stop it: {}", stop.text), ..stop })
         }
         Verdict::PortHeldBySuspended => Some(resume_or_end(finding)),
-        Verdict::PortHeldHidden => Some(advice("run this again as root to see which process it is")),
+        Verdict::PortHeldHidden if facts.closed > 0 || facts.hidepid => {
+            Some(advice("run this again as root to see which process it is"))
+        }
+        // Whoever it is, it is out of sight: another container's, or the kernel's own.
+        Verdict::PortHeldHidden => {
+            Some(advice("run this outside of the container, where its processes are to be seen"))
+        }
         Verdict::PortHeldByOutgoing if facts.ports.may_be_drawn(port) => Some(reserve(finding)),
         Verdict::PortInTimeWait => Some(advice("wait")),
         Verdict::AddressTentative => {

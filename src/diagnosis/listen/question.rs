@@ -141,7 +141,8 @@ fn add_conflict(told: &mut Diagnosis, facts: &BindFacts, begun: Instant) {
         told.fact("sock_diag", format!("{count} TIME_WAIT"), last.as_secs());
         check(told, "conflict", Status::Warn, text, begun);
     } else if bound > 0 {
-        let text = format!("free; {bound} sockets with SO_REUSEADDR are bound to it and do not listen yet");
+        let sockets = if bound == 1 { "a socket is" } else { "several sockets are" };
+        let text = format!("free, but {sockets} bound to it with SO_REUSEADDR and may listen first");
         check(told, "conflict", Status::Warn, text, begun);
     } else {
         check(told, "conflict", Status::Ok, "no other socket stands in the way".to_owned(), begun);

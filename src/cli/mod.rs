@@ -4,6 +4,7 @@ mod codes;
 mod demo;
 mod doctor;
 mod explain;
+mod instead;
 mod log;
 mod run;
 mod signals;

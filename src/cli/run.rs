@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use tokio::runtime::Builder;
 
+use super::instead::with_command;
 use super::signals::Signals;
 use super::{code, complain, log, refuse};
 use crate::engine::{self, Declared, Handle, Refused, Settings, Source};
@@ -82,7 +83,9 @@ async fn life(
             after(&declared);
         }
         Err(Refused::Bind(failures)) => {
-            let findings = diagnose(&failures);
+            let arguments: Vec<String> = std::env::args().skip(1).collect();
+            let findings: Vec<_> =
+                diagnose(&failures).into_iter().map(|it| with_command(it, &arguments)).collect();
             complain(&diagnosis::bind_report(&findings));
             return diagnosis::exit_code(&findings);
         }

@@ -1,0 +1,53 @@
+//! The command line that was given, with another port in place of one that is taken.
+
+use crate::address::Spec;
+use crate::diagnosis::BindFinding;
+
+/// The finding, with the command that starts the same with the free port; as it is, where the address is a file's.
+pub(super) fn with_command(finding: BindFinding, arguments: &[String]) -> BindFinding {
+    let address = finding.facts.address;
+    let command = finding.facts.next_free.and_then(|free| {
+        let mut found = false;
+        let mut words = vec!["loopgate".to_owned()];
+        for argument in arguments {
+            let moved = argument
+                .parse::<Spec>()
+                .ok()
+                .filter(|spec| spec.listen.to_string() == address.to_string())
+                .and_then(|_| with_port(argument, address.port(), free));
+            found |= moved.is_some();
+            words.push(moved.unwrap_or_else(|| argument.clone()));
+        }
+        found.then_some(words)
+    });
+    match command {
+        Some(command) => finding.or_else(command),
+        None => finding,
+    }
+}
+
+/// `62893:3000` → `62894:3000`, `[::1]:62893:db:5432` → `[::1]:62894:db:5432`
+fn with_port(forward: &str, port: u16, free: u16) -> Option<String> {
+    if let Some(rest) = forward.strip_prefix(&format!("{port}:")) {
+        return Some(format!("{free}:{rest}"));
+    }
+    let (bind, rest) = forward.split_once(&format!(":{port}:"))?;
+    Some(format!("{bind}:{free}:{rest}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_the_port_that_is_taken_changes() {
+        for (forward, want) in [
+            ("62893:3000", "62894:3000"),
+            ("62893:db:62893", "62894:db:62893"),
+            ("127.0.0.1:62893:3000", "127.0.0.1:62894:3000"),
+            ("[::1]:62893:db:5432", "[::1]:62894:db:5432"),
+        ] {
+            assert_eq!(with_port(forward, 62893, 62894).as_deref(), Some(want));
+        }
+    }
+}

@@ -36,10 +36,11 @@ pub(super) fn all(plan: &Plan) -> Vec<Area> {
         return [config].into_iter().chain(skipped).chain([limits]).collect();
     }
     let mut tried = try_listeners(plan);
+    let exposure = exposure(&mut tried);
     let ports = ports(&mut tried);
     let targets = targets(plan);
     let loops = loops(&targets);
-    vec![config, told_listeners(tried), targets, loops, exposure(plan), ports, limits]
+    vec![config, told_listeners(tried), targets, loops, exposure, ports, limits]
 }
 
 /// Each address with its protocol and the routes that listen on it.
@@ -90,21 +91,36 @@ fn status(severity: Severity) -> Status {
     }
 }
 
-/// Takes the warnings about the range of outgoing connections out of the listeners' own.
+/// Takes the listeners that are open to the network out of those that are to be told.
+fn exposure(tried: &mut [Diagnosis]) -> Area {
+    let open = taken_out(tried, Verdict::Exposed);
+    if open.is_empty() {
+        return Area::new("exposure", Status::Ok, "no listener is open to other machines");
+    }
+    let text = format!("open to other machines: {}", counted(open.len(), "listener"));
+    Area { diagnoses: open, ..Area::new("exposure", Status::Warn, text) }
+}
+
+/// The same of those whose port an outgoing connection may draw.
 fn ports(tried: &mut [Diagnosis]) -> Area {
-    let mut area = Area::new("ports", Status::Ok, "none may be taken by an outgoing connection first");
-    for told in tried {
-        if told.verdict == Verdict::PortInEphemeralRange {
-            area.status = Status::Warn;
-            area.diagnoses.push(told.clone());
-            told.verdict = Verdict::Healthy;
-            told.warnings.clear();
-        }
+    let drawn = taken_out(tried, Verdict::PortInEphemeralRange);
+    if drawn.is_empty() {
+        return Area::new("ports", Status::Ok, "none may be taken by an outgoing connection first");
     }
-    if area.status == Status::Warn {
-        area.text = format!("{} may be taken by an outgoing connection first", area.diagnoses.len());
+    let text = format!("outgoing connections may take them first: {}", counted(drawn.len(), "port"));
+    Area { diagnoses: drawn, ..Area::new("ports", Status::Warn, text) }
+}
+
+/// The warnings of one kind, each as a diagnosis of its own; what else there is of an address stays.
+fn taken_out(tried: &mut [Diagnosis], kind: Verdict) -> Vec<Diagnosis> {
+    let mut taken = Vec::new();
+    for told in tried.iter_mut().filter(|told| told.verdict == kind) {
+        taken.push(Diagnosis { warnings: Vec::new(), ..told.clone() });
+        told.verdict = Verdict::Healthy;
+        told.fixes.clear();
+        told.settle();
     }
-    area
+    taken
 }
 
 fn targets(plan: &Plan) -> Area {
@@ -168,22 +184,6 @@ fn loops(targets: &Area) -> Area {
     } else {
         Area::new("loops", Status::Ok, "no route leads back to itself")
     }
-}
-
-fn exposure(plan: &Plan) -> Area {
-    let open = listeners(plan).filter(|(address, ..)| !address.ip().to_canonical().is_loopback());
-    let notes: Vec<String> = open
-        .map(|(address, _, route)| {
-            format!("{address} (route {}) can be reached from other machines", route.name)
-        })
-        .collect();
-    let mut area = Area::new("exposure", Status::Ok, "every listener is for this machine alone");
-    if !notes.is_empty() {
-        area.status = Status::Warn;
-        area.text = format!("open to the network: {}", counted(notes.len(), "listener"));
-        area.notes = notes;
-    }
-    area
 }
 
 /// How many sessions the descriptors allow.

@@ -121,15 +121,6 @@ mod tests {
     }
 
     #[test]
-    fn what_is_open_to_the_network_is_a_warning() {
-        let udp = UdpSocket::bind("127.0.0.1:0").unwrap();
-        let text =
-            format!("[routes.web]\nlisten = \"0.0.0.0:0\"\ntarget = \"127.0.0.1:{}\"\n", nobodys(&udp));
-
-        assert_eq!(status(&examined(&text), "exposure"), Status::Warn);
-    }
-
-    #[test]
     fn without_a_configuration_the_rest_is_skipped_and_said_so() {
         let report = unreadable("x.toml", "x.toml:1:1: x: unknown table\n");
 

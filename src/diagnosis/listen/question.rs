@@ -2,8 +2,9 @@
 //!
 //! It binds as our listeners do and lets go at once. It never listens: a stranger's connection could be swallowed.
 
+use std::collections::BTreeSet;
 use std::io;
-use std::net::SocketAddr;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::time::{Duration, Instant};
 
 use super::bind::{BindFinding, decisive, failure};
@@ -15,6 +16,7 @@ use crate::diagnosis::who::{names, rough, shell};
 use crate::outcome::Holder;
 use crate::probe::limits;
 use crate::probe::ports::{Sharing, Transport, try_bind};
+use crate::probe::routing::{self, Address};
 use crate::probe::sockets::TcpState;
 
 /// Whether a listener (of UDP: a receiver) of ours could have this address now, and exactly why not.
@@ -108,6 +110,7 @@ fn free(address: SocketAddr, transport: Transport, begun: Instant) -> Diagnosis 
     let what = if transport == Transport::Udp { "receive" } else { "listen" };
     check(&mut told, "bind", Status::Ok, format!("bind(2) succeeds: something could {what} here"), begun);
     add_conflict(&mut told, &facts, begun);
+    add_exposure(&mut told, &facts, begun);
     add_range(&mut told, &facts, begun);
     add_network(&mut told, &facts, begun);
     let (soft, used) = (facts.descriptors.hard, facts.descriptors.used);
@@ -147,6 +150,51 @@ fn add_conflict(told: &mut Diagnosis, facts: &BindFacts, begun: Instant) {
     } else {
         check(told, "conflict", Status::Ok, "no other socket stands in the way".to_owned(), begun);
     }
+}
+
+/// The networks from which a listener could be reached; which rules a firewall has is not looked at.
+fn add_exposure(told: &mut Diagnosis, facts: &BindFacts, begun: Instant) {
+    let ip = facts.address.ip().to_canonical();
+    if ip.is_loopback() {
+        return check(told, "exposure", Status::Ok, "this machine alone could reach it".to_owned(), begun);
+    }
+    let is_up =
+        |link: u32| facts.links.iter().any(|known| known.index == link && known.up && !known.loopback);
+    let same = |own: &Address| own.ip == ip || ip.is_unspecified() && own.ip.is_ipv4() == ip.is_ipv4();
+    let reached =
+        routing::addresses().unwrap_or_default().into_iter().filter(|own| same(own) && is_up(own.link));
+    let networks: BTreeSet<String> = reached.map(|own| network_of(own.ip, own.prefix)).collect();
+    if networks.is_empty() {
+        let text = "no interface that is up leads here from another machine".to_owned();
+        return check(told, "exposure", Status::Ok, text, begun);
+    }
+    let from: Vec<String> = networks.into_iter().take(4).collect();
+    let text = format!("reachable from {} unless a firewall says no", from.join(", "));
+    told.fact("rtnetlink", "networks", from);
+    let local = SocketAddr::new([127, 0, 0, 1].into(), facts.address.port());
+    let fix = Fix {
+        text: format!("listen on {local}, unless that is meant"),
+        command: Vec::new(),
+        root: false,
+        risk: "none".to_owned(),
+    };
+    told.warnings.push(Warning { verdict: Verdict::Exposed, summary: text.clone(), fix: Some(fix) });
+    check(told, "exposure", Status::Warn, text, begun);
+}
+
+/// `10.200.6.1` of 24 bits → `10.200.6.0/24`
+fn network_of(ip: IpAddr, prefix: u8) -> String {
+    let first: IpAddr = match ip {
+        IpAddr::V4(ip) => {
+            let mask = u32::MAX.checked_shl(32 - u32::from(prefix.min(32))).unwrap_or(0);
+            Ipv4Addr::from_bits(ip.to_bits() & mask).into()
+        }
+        IpAddr::V6(ip) => {
+            let mask = u128::MAX.checked_shl(128 - u32::from(prefix.min(128))).unwrap_or(0);
+            Ipv6Addr::from_bits(ip.to_bits() & mask).into()
+        }
+    };
+    format!("{first}/{prefix}")
 }
 
 fn add_range(told: &mut Diagnosis, facts: &BindFacts, begun: Instant) {
@@ -191,4 +239,16 @@ fn add_network(told: &mut Diagnosis, facts: &BindFacts, begun: Instant) {
         None => (Status::Ok, "the address is local".to_owned()),
     };
     check(told, "network", status, text, begun);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_network_is_named_by_its_first_address() {
+        assert_eq!(network_of("10.200.6.1".parse().unwrap(), 24), "10.200.6.0/24");
+        assert_eq!(network_of("fd00:62::5".parse().unwrap(), 64), "fd00:62::/64");
+        assert_eq!(network_of("10.0.0.1".parse().unwrap(), 0), "0.0.0.0/0");
+    }
 }

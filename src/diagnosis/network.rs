@@ -227,11 +227,12 @@ fn unread(attempt: &Attempt, firewall: &Firewall) -> Vec<NotReadable> {
         let (what, why) = what.split_once(" (").unwrap_or((what, ""));
         // "Operation not permitted", without the "(os error 1)" that std adds.
         let why = why.split(" (os error").next().unwrap_or_default();
-        NotReadable {
-            what: what.to_owned(),
-            why: why.trim_end_matches(')').to_owned(),
-            how: format!("sudo loopgate explain {}", attempt.to),
-        }
+        // Root reads them with the program they are written by; anybody else has to become root first.
+        let how = match what.strip_suffix("-legacy rules") {
+            Some(program) => format!("sudo {program}-legacy -vnL"),
+            None => format!("sudo loopgate explain {}", attempt.to),
+        };
+        NotReadable { what: what.to_owned(), why: why.trim_end_matches(')').to_owned(), how }
     };
     firewall.not_readable.iter().map(of).collect()
 }

@@ -210,19 +210,22 @@ fn is_absent(error: &io::Error) -> bool {
     )
 }
 
-/// Tables of the older iptables that exist; only root may ask whether they do.
-fn legacy_tables() -> Option<String> {
+/// Tables of the older iptables that exist; only root may ask whether they do. Their rules are not read here.
+fn legacy_tables() -> Vec<String> {
     let mut found = Vec::new();
     for (path, program) in
-        [("/proc/net/ip_tables_names", "iptables"), ("/proc/net/ip6_tables_names", "ip6tables")]
+        [("/proc/net/ip_tables_names", "iptables-legacy"), ("/proc/net/ip6_tables_names", "ip6tables-legacy")]
     {
         let names = read_text(path, 4096).unwrap_or_default();
         let tables: Vec<String> = names.lines().map(|name| printable(name, MAX_NAME)).collect();
         if !tables.is_empty() {
-            found.push(format!("{program}-legacy ({})", tables.join(", ")));
+            found.push(format!(
+                "{program} rules (tables {} exist; {program} -vnL shows them)",
+                tables.join(", ")
+            ));
         }
     }
-    (!found.is_empty()).then(|| format!("rules of {}", found.join(" and ")))
+    found
 }
 
 #[cfg(test)]

@@ -273,9 +273,11 @@ pub(super) fn by_elimination(attempt: &Attempt, around: &Surroundings<'_>, errno
         "how",
         format!("tried as user {} (uid); a rule may ask who connects, and let root pass", attempt.uid),
     );
-    let command = ["sudo", "loopgate", "explain", &attempt.to.to_string()].map(str::to_owned);
-    finding = finding.detail("rule", format!("not readable; {} names it", command.join(" ")));
-    Some(finding.fix(&command.each_ref().map(String::as_str), true, "none"))
+    let Some(how) = finding.not_readable.first().map(|unread| unread.how.clone()) else {
+        return Some(finding);
+    };
+    finding = finding.detail("rule", format!("not readable; {how} shows it"));
+    Some(finding.fix(&how.split(' ').collect::<Vec<_>>(), true, "none"))
 }
 
 fn counts(around: &Surroundings<'_>) -> String {

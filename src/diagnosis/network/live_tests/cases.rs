@@ -267,6 +267,27 @@ pub(super) const CASES: &[Case] = &[
         "10.9.0.2:80",
         Verdict::NeighbourSilent,
     ),
+    (
+        "the older iptables",
+        "iptables-legacy -A INPUT -p tcp --dport 62893 -j REJECT --reject-with tcp-reset",
+        V4,
+        V4,
+        Verdict::FirewallReject,
+    ),
+    (
+        "the older iptables drops",
+        "iptables-legacy -A OUTPUT -p tcp --dport 62893 -j DROP",
+        V4,
+        V4,
+        Verdict::FirewallDrop,
+    ),
+    (
+        "a rule for the port",
+        "ip rule add to 10.9.0.0/16 ipproto tcp dport 80 unreachable priority 50; ip link add va type veth peer name vb; ip addr add 10.9.0.1/16 dev va; ip link set va up; ip link set vb up",
+        "",
+        "10.9.0.2:80",
+        Verdict::RouteForbids,
+    ),
 ];
 
 const V4: &str = "127.0.0.1:62893";

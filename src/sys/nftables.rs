@@ -78,7 +78,7 @@ pub struct Set {
     pub concatenated: bool,
     /// Whether each key has a value: a verdict or data.
     pub map: bool,
-    /// In the order of their keys where they are intervals.
+    /// In the order of their keys.
     pub elements: Vec<Element>,
     /// Whether all elements are here.
     pub complete: bool,
@@ -200,10 +200,8 @@ fn add_elements(set: &mut Set) -> io::Result<()> {
     for message in &answer.messages {
         set.elements.extend(read_elements(&message.body));
     }
-    if set.intervals {
-        // An interval that begins where another ends has the end first.
-        set.elements.sort_by(|a, b| (&a.key, !a.interval_end).cmp(&(&b.key, !b.interval_end)));
-    }
+    // An interval that begins where another ends has the end first.
+    set.elements.sort_by(|a, b| (&a.key, !a.interval_end).cmp(&(&b.key, !b.interval_end)));
     set.complete = !answer.truncated && !answer.interrupted;
     Ok(())
 }

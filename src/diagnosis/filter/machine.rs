@@ -192,7 +192,7 @@ impl Machine<'_> {
             .iter()
             .find(|set| (set.family, &set.table[..], &set.name[..]) == (rule.family, &rule.table[..], name));
         let Some(set) = found else { return Match::Maybe };
-        let width = set.elements.iter().map(|element| element.key.len()).max().unwrap_or(4);
+        let width = set.elements.last().map_or(4, |element| element.key.len());
         let key = self.read(register, width);
         let (matched, element) = find(set, &key);
         let matched = if inverted { opposite(matched) } else { matched };
@@ -296,35 +296,46 @@ fn range(bytes: &[Option<u8>], inside: bool, from: &[u8], to: &[u8]) -> Match {
 
 /// Whether a set has a key, and the element that says so where it is certain.
 fn find<'a>(set: &'a Set, key: &[Option<u8>]) -> (Match, Option<&'a Element>) {
+    let whole: Option<Vec<u8>> = key.iter().copied().collect();
+    let (best, found) = match whole {
+        Some(key) if !set.concatenated => known_key(set, &key),
+        _ if set.intervals => (if set.elements.is_empty() { Match::No } else { Match::Maybe }, None),
+        _ => any_key(set, key),
+    };
+    if best != Match::No {
+        return (best, found);
+    }
+    // The element for all other keys has none itself and so stands first.
+    match set.elements.first().filter(|element| element.catch_all) {
+        Some(rest) => (Match::Yes, Some(rest)),
+        None if !set.complete => (Match::Maybe, None),
+        None => (Match::No, None),
+    }
+}
+
+/// The elements are in the order of their keys, and the last one that is not above this key decides: it is this key, or
+/// it opens its interval, or closes the one before.
+fn known_key<'a>(set: &'a Set, key: &[u8]) -> (Match, Option<&'a Element>) {
+    let after = set.elements.partition_point(|element| &element.key[..] <= key);
+    let last = after.checked_sub(1).map(|at| &set.elements[at]).filter(|element| !element.catch_all);
+    let found = last.filter(|element| if set.intervals { !element.interval_end } else { element.key == key });
+    (answer(found.is_some()), found)
+}
+
+/// Each element, where the key is not known as a whole or has several parts.
+fn any_key<'a>(set: &'a Set, key: &[Option<u8>]) -> (Match, Option<&'a Element>) {
     let (mut best, mut found) = (Match::No, None);
-    if set.intervals {
-        if let Some(key) = key.iter().copied().collect::<Option<Vec<u8>>>() {
-            // The last bound that is not above the key opens its interval or closes the one before.
-            let below = set
-                .elements
-                .iter()
-                .filter(|e| !e.catch_all && e.key <= key)
-                .max_by(|a, b| (&a.key, !a.interval_end).cmp(&(&b.key, !b.interval_end)));
-            found = below.filter(|element| !element.interval_end);
-            best = answer(found.is_some());
-        } else if !set.elements.is_empty() {
-            best = Match::Maybe;
+    for element in set.elements.iter().filter(|element| !element.catch_all) {
+        let matched = holds(element, key);
+        if matched > best {
+            best = matched;
+            found = (matched == Match::Yes).then_some(element);
         }
-    } else {
-        for element in set.elements.iter().filter(|element| !element.catch_all) {
-            let matched = holds(element, key);
-            if matched > best {
-                best = matched;
-                found = (matched == Match::Yes).then_some(element);
-            }
+        if best == Match::Yes {
+            break;
         }
     }
-    if best == Match::No
-        && let Some(rest) = set.elements.iter().find(|element| element.catch_all)
-    {
-        return (Match::Yes, Some(rest));
-    }
-    if best == Match::No && !set.complete { (Match::Maybe, None) } else { (best, found) }
+    (best, found)
 }
 
 /// A concatenation of intervals is compared field by field; a field has whole words of four bytes.

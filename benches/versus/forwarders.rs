@@ -17,6 +17,8 @@ pub(crate) struct Forwarder {
     pub(crate) find: Find,
     pub(crate) version_argument: &'static str,
     pub(crate) routes: Routes,
+    /// Whether it carries UDP as well.
+    pub(crate) datagrams: bool,
     /// Writes its configuration and says how to start it, in the foreground.
     pub(crate) command: fn(&Path, &Job) -> io::Result<Command>,
 }
@@ -53,7 +55,24 @@ pub(crate) struct Route {
 pub(crate) enum Load {
     Streams,
     Messages,
+    Datagrams,
+    /// Flows that are held and then left to idle out.
+    IdleFlows,
 }
+
+impl Load {
+    pub(crate) fn is_udp(self) -> bool {
+        matches!(self, Load::Datagrams | Load::IdleFlows)
+    }
+
+    /// How long a flow may be idle, in seconds.
+    fn idle(self) -> u32 {
+        if self == Load::IdleFlows { IDLE_FLOW } else { 60 }
+    }
+}
+
+/// Seconds until a flow idles out, where a workload waits for that.
+pub(crate) const IDLE_FLOW: u32 = 5;
 
 pub(crate) const FORWARDERS: [Forwarder; 8] = [
     Forwarder {
@@ -61,6 +80,7 @@ pub(crate) const FORWARDERS: [Forwarder; 8] = [
         find: Find::Ours,
         version_argument: "--version",
         routes: Routes::Many,
+        datagrams: true,
         command: loopgate,
     },
     Forwarder {
@@ -68,6 +88,7 @@ pub(crate) const FORWARDERS: [Forwarder; 8] = [
         find: Find::OnPath("haproxy"),
         version_argument: "-v",
         routes: Routes::Many,
+        datagrams: false,
         command: haproxy,
     },
     Forwarder {
@@ -75,6 +96,7 @@ pub(crate) const FORWARDERS: [Forwarder; 8] = [
         find: Find::OnPath("nginx"),
         version_argument: "-v",
         routes: Routes::Many,
+        datagrams: true,
         command: nginx,
     },
     Forwarder {
@@ -82,6 +104,7 @@ pub(crate) const FORWARDERS: [Forwarder; 8] = [
         find: Find::OnPath("socat"),
         version_argument: "-V",
         routes: Routes::One,
+        datagrams: true,
         command: socat,
     },
     Forwarder {
@@ -89,6 +112,7 @@ pub(crate) const FORWARDERS: [Forwarder; 8] = [
         find: Find::OnPath("rinetd"),
         version_argument: "-v",
         routes: Routes::Many,
+        datagrams: false,
         command: rinetd,
     },
     Forwarder {
@@ -96,6 +120,7 @@ pub(crate) const FORWARDERS: [Forwarder; 8] = [
         find: Find::Variable("VERSUS_REALM"),
         version_argument: "--version",
         routes: Routes::Many,
+        datagrams: true,
         command: realm,
     },
     Forwarder {
@@ -103,6 +128,7 @@ pub(crate) const FORWARDERS: [Forwarder; 8] = [
         find: Find::Variable("VERSUS_PORTUNUS"),
         version_argument: "--version",
         routes: Routes::Many,
+        datagrams: true,
         command: portunus,
     },
     Forwarder {
@@ -110,6 +136,7 @@ pub(crate) const FORWARDERS: [Forwarder; 8] = [
         find: Find::Variable("VERSUS_ENVOY"),
         version_argument: "--version",
         routes: Routes::Many,
+        datagrams: true,
         command: envoy,
     },
 ];
@@ -130,7 +157,11 @@ pub(crate) fn loopgate_text(routes: &[Route]) -> String {
 
 fn loopgate(program: &Path, job: &Job) -> io::Result<Command> {
     let file = loopgate_file(job.folder);
-    fs::write(&file, loopgate_text(job.routes))?;
+    let mut text = loopgate_text(job.routes);
+    if job.load.is_udp() {
+        let _ = write!(text, "[defaults]\nprotocol = \"udp\"\nidle_timeout = \"{}s\"\n", job.load.idle());
+    }
+    fs::write(&file, text)?;
     let mut command = Command::new(program);
     command.arg("run").arg("-c").arg(file);
     Ok(command)
@@ -166,7 +197,12 @@ fn nginx(program: &Path, job: &Job) -> io::Result<Command> {
          proxy_half_close on;\n  proxy_buffer_size {buffer};\n"
     );
     for Route { listen, target } in job.routes {
-        let _ = writeln!(text, "  server {{ listen {listen} backlog=4096; proxy_pass {target}; }}");
+        // Without reuseport its workers would take each other's datagrams.
+        let (socket, more) = match job.load.is_udp() {
+            true => ("udp reuseport", format!("proxy_timeout {}s; ", job.load.idle())),
+            false => ("backlog=4096", String::new()),
+        };
+        let _ = writeln!(text, "  server {{ listen {listen} {socket}; {more}proxy_pass {target}; }}");
     }
     text.push_str("}\n");
     let prefix = job.folder.display().to_string();
@@ -176,6 +212,12 @@ fn nginx(program: &Path, job: &Job) -> io::Result<Command> {
 fn socat(program: &Path, job: &Job) -> io::Result<Command> {
     let Route { listen, target } = job.routes[0];
     let mut command = Command::new(program);
+    if job.load.is_udp() {
+        let (ip, port) = (listen.ip(), listen.port());
+        command.args(["-b", "65536", "-T", &job.load.idle().to_string()]);
+        command.arg(format!("UDP4-LISTEN:{port},bind={ip},reuseaddr,fork")).arg(format!("UDP4:{target}"));
+        return Ok(command);
+    }
     if job.load == Load::Streams {
         command.args(["-b", "65536"]);
     }
@@ -200,6 +242,10 @@ fn rinetd(program: &Path, job: &Job) -> io::Result<Command> {
 
 fn realm(program: &Path, job: &Job) -> io::Result<Command> {
     let mut text = String::from("[log]\nlevel = \"off\"\n\n");
+    if job.load.is_udp() {
+        let idle = job.load.idle();
+        let _ = write!(text, "[network]\nno_tcp = true\nuse_udp = true\nudp_timeout = {idle}\n\n");
+    }
     for Route { listen, target } in job.routes {
         let _ = write!(text, "[[endpoints]]\nlisten = \"{listen}\"\nremote = \"{target}\"\n\n");
     }
@@ -210,7 +256,8 @@ fn realm(program: &Path, job: &Job) -> io::Result<Command> {
 fn portunus(program: &Path, job: &Job) -> io::Result<Command> {
     let mut text = String::new();
     for (index, Route { listen, target }) in job.routes.iter().enumerate() {
-        let _ = write!(text, "[[rule]]\nname = \"bench-{index}\"\nprotocol = \"tcp\"\n");
+        let protocol = if job.load.is_udp() { "udp" } else { "tcp" };
+        let _ = write!(text, "[[rule]]\nname = \"bench-{index}\"\nprotocol = \"{protocol}\"\n");
         let _ = write!(text, "listen_port = {}\ntarget = \"{target}\"\n\n", listen.port());
     }
     with_file(program, job, &["--config"], "portunus.toml", &text)
@@ -218,18 +265,23 @@ fn portunus(program: &Path, job: &Job) -> io::Result<Command> {
 
 /// JSON is YAML, and easier to get right.
 fn envoy(program: &Path, job: &Job) -> io::Result<Command> {
+    let protocol = if job.load.is_udp() { "UDP" } else { "TCP" };
     let socket = |address: SocketAddr| {
         let (host, port) = (address.ip().to_string(), address.port());
-        serde_json::json!({ "socket_address": { "address": host, "port_value": port } })
+        serde_json::json!({ "socket_address": { "protocol": protocol, "address": host, "port_value": port } })
     };
     let proxy = "type.googleapis.com/envoy.extensions.filters.network.tcp_proxy.v3.TcpProxy";
     let (mut listeners, mut clusters) = (Vec::new(), Vec::new());
     for (index, Route { listen, target }) in job.routes.iter().enumerate() {
         let name = format!("bench{index}");
-        listeners.push(serde_json::json!({ "name": name, "address": socket(*listen), "filter_chains": [{ "filters": [{
+        if job.load.is_udp() {
+            listeners.push(envoy_udp(&name, socket(*listen), job.load.idle()));
+        } else {
+            listeners.push(serde_json::json!({ "name": name, "address": socket(*listen), "filter_chains": [{ "filters": [{
             "name": "envoy.filters.network.tcp_proxy",
             "typed_config": { "@type": proxy, "stat_prefix": name, "cluster": name, "idle_timeout": "0s" },
         }]}]}));
+        }
         clusters.push(serde_json::json!({ "name": name, "type": "STATIC", "connect_timeout": "5s",
             "circuit_breakers": { "thresholds": [{ "max_connections": 10_000, "max_pending_requests": 10_000 }] },
             "load_assignment": { "cluster_name": name, "endpoints": [{ "lb_endpoints": [
@@ -240,6 +292,17 @@ fn envoy(program: &Path, job: &Job) -> io::Result<Command> {
     let workers = cores().to_string();
     let arguments = ["--concurrency", &workers, "--disable-hot-restart", "-l", "error", "-c"];
     with_file(program, job, &arguments, "envoy.json", &text)
+}
+
+fn envoy_udp(name: &str, address: serde_json::Value, idle: u32) -> serde_json::Value {
+    let kind = |name: &str| format!("type.googleapis.com/envoy.extensions.filters.udp.udp_proxy.v3.{name}");
+    let route = serde_json::json!({ "@type": kind("Route"), "cluster": name });
+    let action = serde_json::json!({ "name": "route", "typed_config": route });
+    serde_json::json!({ "name": name, "address": address, "listener_filters": [{
+        "name": "envoy.filters.udp_listener.udp_proxy",
+        "typed_config": { "@type": kind("UdpProxyConfig"), "stat_prefix": name,
+            "idle_timeout": format!("{idle}s"), "matcher": { "no_match": { "action": action } } },
+    }]})
 }
 
 /// The program with its arguments, the last of which is the path of a file with this text.

@@ -14,11 +14,31 @@ use crate::group::Group;
 /// The state of a listening socket in `/proc/net/tcp`.
 const LISTEN: &str = "0A";
 
+/// Where the kernel lists sockets.
+#[derive(Clone, Copy)]
+pub(crate) enum Tables {
+    Tcp,
+    Udp,
+}
+
 /// Waits until `group` listens on every address, looking once in `every`.
 pub(crate) fn wait_for(group: &mut Group, addresses: &[SocketAddr], every: Duration) -> Fallible<()> {
+    wait_for_all(group, addresses, Tables::Tcp, every)
+}
+
+/// The same, for sockets of either protocol.
+pub(crate) fn wait_for_all(
+    group: &mut Group,
+    addresses: &[SocketAddr],
+    tables: Tables,
+    every: Duration,
+) -> Fallible<()> {
     let deadline = Instant::now() + Duration::from_secs(10);
     loop {
-        let ports = inodes();
+        let ports = match tables {
+            Tables::Tcp => inodes(),
+            Tables::Udp => bound(),
+        };
         if addresses.iter().all(|address| ports.contains_key(&address.port())) {
             return Ok(());
         }
@@ -41,14 +61,26 @@ pub(crate) fn inodes() -> BTreeMap<u16, u64> {
         .collect()
 }
 
+/// Every UDP port that is bound, with the inode of (one of) its sockets.
+fn bound() -> BTreeMap<u16, u64> {
+    let lines = ["/proc/net/udp", "/proc/net/udp6"].into_iter().filter_map(|table| File::open(table).ok());
+    let lines = lines.flat_map(|table| BufReader::new(table).lines().skip(1).map_while(Result::ok));
+    lines.filter_map(|line| numbers(&line).map(|(port, inode, _)| (port, inode))).collect()
+}
+
 /// The kernel lists listening sockets first; the rest, often a hundred thousand in TIME_WAIT, is never read.
 fn listed(table: File) -> impl Iterator<Item = (u16, u64)> {
     BufReader::new(table).lines().skip(1).map_while(|line| entry(&line.ok()?))
 }
 
 fn entry(line: &str) -> Option<(u16, u64)> {
+    let (port, inode, state) = numbers(line)?;
+    (state == LISTEN).then_some((port, inode))
+}
+
+/// Port, inode and state of a line of any of these tables.
+fn numbers(line: &str) -> Option<(u16, u64, &str)> {
     let fields: Vec<&str> = line.split_whitespace().collect();
     let port = u16::from_str_radix(fields.get(1)?.rsplit(':').next()?, 16).ok()?;
-    let inode = fields.get(9)?.parse().ok()?;
-    (fields[3] == LISTEN).then_some((port, inode))
+    Some((port, fields.get(9)?.parse().ok()?, fields[3]))
 }

@@ -9,7 +9,8 @@ use std::time::{Duration, Instant};
 use crate::contestant::Contestant;
 use crate::forwarders::{Job, Load, Route, Routes};
 use crate::group::Group;
-use crate::role::{Answer, Role};
+use crate::listening::Tables;
+use crate::role::{Answer, Player, Role, Traffic};
 use crate::{Fallible, listening, measure, ports};
 
 /// How often a start is looked at. Looking costs CPU that the starting program would have.
@@ -46,6 +47,19 @@ impl Turn {
         let mut player = Role::Target { listen, answer }.start(scratch)?;
         listening::wait_for(&mut player.group, &[listen], LOOK)?;
         Turn::before(contestant, load, listen, Box::new(player), scratch)
+    }
+
+    /// A turn in front of a target for datagrams, which also plays the clients.
+    pub(crate) fn with_datagrams(
+        contestant: &Contestant,
+        load: Load,
+        traffic: Traffic,
+        scratch: &Path,
+    ) -> Fallible<(Turn, Player)> {
+        let listen = ports::one()?;
+        let mut player = Role::Datagrams { listen, traffic }.start(scratch)?;
+        let _: String = player.hear()?;
+        Ok((Turn::before(contestant, load, listen, Box::new(()), scratch)?, player))
     }
 
     /// A turn in front of a real server, which `command` starts for the address it is given.
@@ -107,7 +121,8 @@ pub(crate) fn start(
     let began = Instant::now();
     let mut group = Group::start(&mut command, &errors(&folder))?;
     let listen: Vec<SocketAddr> = routes.iter().map(|route| route.listen).collect();
-    listening::wait_for(&mut group, &listen, LOOK)
+    let protocol = if load.is_udp() { Tables::Udp } else { Tables::Tcp };
+    listening::wait_for_all(&mut group, &listen, protocol, LOOK)
         .map_err(|error| with_last_words(&error.to_string(), &folder))?;
     Ok(Running { group, folder, took: began.elapsed() })
 }

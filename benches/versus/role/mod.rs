@@ -5,6 +5,7 @@
 //! bench.
 
 mod connects;
+mod datagrams;
 mod hold;
 mod poll;
 mod requests;
@@ -24,6 +25,7 @@ use serde::{Deserialize, Serialize};
 use crate::Fallible;
 use crate::group::Group;
 
+pub(crate) use datagrams::{Pace, Traffic};
 pub(crate) use hold::Held;
 pub(crate) use span::{Span, Tally};
 pub(crate) use target::Answer;
@@ -45,6 +47,8 @@ pub(crate) enum Role {
     Connects { to: SocketAddr, at_once: usize, at_most: u64, span: Span },
     /// Holds as many connections as each line of standard input says.
     Hold { to: SocketAddr },
+    /// Both ends of datagrams.
+    Datagrams { listen: SocketAddr, traffic: Traffic },
 }
 
 /// The role this process was started for, if it was.
@@ -59,7 +63,7 @@ pub(crate) fn asked_for() -> Option<Fallible<Role>> {
 
 impl Role {
     pub(crate) fn play(self) -> Fallible<()> {
-        if !matches!(self, Role::Hold { .. }) {
+        if !matches!(self, Role::Hold { .. } | Role::Datagrams { .. }) {
             end_with_standard_input();
         }
         match self {
@@ -73,6 +77,7 @@ impl Role {
                 say(&connects::load(to, at_once, at_most, span)?)
             }
             Role::Hold { to } => hold::obey(to),
+            Role::Datagrams { listen, traffic } => datagrams::play(listen, traffic),
         }
     }
 

@@ -1,5 +1,6 @@
 //! What is done to a forwarder, what is read off, and what we aim at.
 
+mod datagrams;
 mod idle;
 mod real;
 mod routes;
@@ -15,6 +16,7 @@ use crate::contestant::{Contestant, on_path};
 use crate::forwarders::Routes;
 use crate::options::Options;
 use crate::reading::Figures;
+use crate::role::Pace;
 
 pub(crate) struct Workload {
     pub(crate) name: &'static str,
@@ -33,6 +35,10 @@ enum Kind {
     Iperf3,
     Redis,
     Wrk,
+    UdpRequests,
+    UdpUp(Pace),
+    UdpDown(Pace),
+    UdpIdle,
 }
 
 /// One figure of a workload.
@@ -123,7 +129,44 @@ const CLIENTS: &[Column] = &[
     FAILED,
 ];
 
-static WORKLOADS: [Workload; 11] = [
+const UDP_REQUESTS: &[Column] = &[
+    higher("rate", "exchanges/s", Aim::Ratio(1.0)),
+    lower("p50", "p50 µs", Aim::None),
+    lower("p99", "p99 µs", Aim::Ratio(1.0)),
+    lower("cpu", "CPU µs/exchange", Aim::Ratio(0.9)),
+    FAILED,
+];
+
+const UDP_SMALL: &[Column] = &[
+    higher("rate", "datagrams/s", Aim::None),
+    lower("cpu", "CPU µs/datagram", Aim::Ratio(0.9)),
+    lower("lost", "lost %", Aim::AtMost(0.0)),
+];
+
+const UDP_LARGE: &[Column] = &[
+    higher("rate", "datagrams/s", Aim::None),
+    lower("cpu", "CPU µs/datagram", Aim::Ratio(0.75)),
+    lower("lost", "lost %", Aim::AtMost(0.0)),
+];
+
+const UDP_TRAINS: &[Column] = &[
+    higher("rate", "datagrams/s", Aim::None),
+    lower("cpu", "CPU µs/datagram", Aim::Ratio(0.25)),
+    lower("lost", "lost %", Aim::AtMost(0.0)),
+];
+
+const UDP_IDLE: &[Column] = &[
+    lower("memory", "KiB each", Aim::AtMost(1.0)),
+    lower("left", "MB kept after", Aim::AtMost(1.0)),
+    FAILED,
+];
+
+/// Slow enough that nobody loses for want of CPU on a machine of two cores.
+const ALONE: Pace = Pace { per_second: 100_000, bytes: 64, train: 1 };
+/// QUIC's datagrams, sixteen in one system call.
+const TRAINS: Pace = Pace { per_second: 400_000, bytes: 1_200, train: 16 };
+
+static WORKLOADS: [Workload; 17] = [
     Workload { name: "bulk-1", title: "bulk, 1 stream", columns: BULK, kind: Kind::Bulk { streams: 1 } },
     Workload { name: "bulk-8", title: "bulk, 8 streams", columns: BULK, kind: Kind::Bulk { streams: 8 } },
     Workload {
@@ -159,6 +202,37 @@ static WORKLOADS: [Workload; 11] = [
         columns: CLIENTS,
         kind: Kind::Redis,
     },
+    Workload {
+        name: "udp-request",
+        title: "UDP, question and answer 64 B, 64 flows",
+        columns: UDP_REQUESTS,
+        kind: Kind::UdpRequests,
+    },
+    Workload {
+        name: "udp-64",
+        title: "UDP, one way, 64 B, 64 flows, 100,000/s",
+        columns: UDP_SMALL,
+        kind: Kind::UdpUp(ALONE),
+    },
+    Workload {
+        name: "udp-1400",
+        title: "UDP, one way, 1,400 B, 64 flows, 100,000/s",
+        columns: UDP_LARGE,
+        kind: Kind::UdpUp(Pace { bytes: 1_400, ..ALONE }),
+    },
+    Workload {
+        name: "udp-trains",
+        title: "UDP, one way, trains of 16 × 1,200 B, 64 flows, 400,000/s",
+        columns: UDP_TRAINS,
+        kind: Kind::UdpUp(TRAINS),
+    },
+    Workload {
+        name: "udp-answers",
+        title: "UDP, answers, trains of 16 × 1,200 B, 64 flows, 400,000/s",
+        columns: UDP_TRAINS,
+        kind: Kind::UdpDown(TRAINS),
+    },
+    Workload { name: "udp-idle", title: "UDP, idle flows", columns: UDP_IDLE, kind: Kind::UdpIdle },
     Workload { name: "wrk", title: "wrk, 50 HTTP connections", columns: CLIENTS, kind: Kind::Wrk },
 ];
 
@@ -191,11 +265,18 @@ impl Workload {
             Kind::Iperf3 => real::iperf3(contestant, scene),
             Kind::Redis => real::redis(contestant, scene),
             Kind::Wrk => real::wrk(contestant, scene),
+            Kind::UdpRequests => datagrams::requests(contestant, scene),
+            Kind::UdpUp(pace) => datagrams::up(contestant, pace, scene),
+            Kind::UdpDown(pace) => datagrams::down(contestant, pace, scene),
+            Kind::UdpIdle => datagrams::idle(contestant, scene),
         }
     }
 
     pub(crate) fn takes(&self, contestant: &Contestant) -> bool {
+        let is_udp = self.name.starts_with("udp-");
         match (self.kind, &contestant.forwarder) {
+            (_, Some((forwarder, _))) if is_udp && !forwarder.datagrams => false,
+            (Kind::UdpIdle, None) => false,
             (Kind::Idle | Kind::Routes, None) => false,
             (Kind::Routes, Some((forwarder, _))) => forwarder.routes == Routes::Many,
             _ => true,
@@ -219,7 +300,7 @@ impl Workload {
     /// Of `rounds`, as many as this workload makes: memory hardly varies, and holding thousands of connections is slow.
     pub(crate) fn rounds(&self, rounds: usize) -> usize {
         match self.kind {
-            Kind::Idle => rounds.min(2),
+            Kind::Idle | Kind::UdpIdle => rounds.min(2),
             Kind::Iperf3 | Kind::Redis | Kind::Wrk => rounds.min(3),
             _ => rounds,
         }
@@ -237,6 +318,7 @@ impl Workload {
                 }
             }
             Kind::Routes => 1.0,
+            Kind::UdpIdle => 9.0,
             Kind::Iperf3 | Kind::Redis | Kind::Wrk => load.ceil() + 0.5,
             _ => load + 0.3,
         }

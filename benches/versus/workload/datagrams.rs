@@ -1,0 +1,98 @@
+//! UDP: questions and answers, one way alone and in trains, and flows that do nothing.
+
+use std::collections::BTreeMap;
+use std::thread::sleep;
+use std::time::Duration;
+
+use super::{Measured, Scene};
+use crate::Fallible;
+use crate::contestant::Contestant;
+use crate::forwarders::{IDLE_FLOW, Load};
+use crate::measure;
+use crate::reading::Figures;
+use crate::role::{Held, Pace, Span, Tally, Traffic};
+use crate::turn::Turn;
+
+/// How long a forwarder has to clear up after the last datagram; its CPU belongs to the turn.
+const CLEAR_UP: Duration = Duration::from_millis(60);
+
+const FLOWS: usize = 64;
+
+pub(super) fn requests(contestant: &Contestant, scene: &Scene) -> Fallible<Measured> {
+    let (tally, cpu) = load(contestant, Traffic::Requests { flows: FLOWS, span: span(scene) }, scene)?;
+    let mut figures = figures(&tally, cpu);
+    figures.extend(tally.p50_us.map(|p50| ("p50", p50)));
+    figures.extend(tally.p99_us.map(|p99| ("p99", p99)));
+    figures.insert("failed", tally.failed.values().sum::<u64>() as f64);
+    Ok(Measured { figures, failures: tally.failed })
+}
+
+pub(super) fn up(contestant: &Contestant, pace: Pace, scene: &Scene) -> Fallible<Measured> {
+    one_way(contestant, Traffic::Up { flows: FLOWS, pace, span: span(scene) }, scene)
+}
+
+pub(super) fn down(contestant: &Contestant, pace: Pace, scene: &Scene) -> Fallible<Measured> {
+    one_way(contestant, Traffic::Down { flows: FLOWS, pace, span: span(scene) }, scene)
+}
+
+fn one_way(contestant: &Contestant, traffic: Traffic, scene: &Scene) -> Fallible<Measured> {
+    let (mut tally, cpu) = load(contestant, traffic, scene)?;
+    let sent = tally.failed.remove("sent").unwrap_or_default();
+    let lost = tally.failed.get("lost").copied().unwrap_or_default();
+    let mut figures = figures(&tally, cpu);
+    figures.insert("lost", 100.0 * lost as f64 / sent.max(1) as f64);
+    Ok(Measured { figures, failures: BTreeMap::new() })
+}
+
+/// The target is bound, the forwarder stands before it, the load is told where to send.
+fn load(contestant: &Contestant, traffic: Traffic, scene: &Scene) -> Fallible<(Tally, Option<f64>)> {
+    let (turn, mut player) = Turn::with_datagrams(contestant, Load::Datagrams, traffic, scene.scratch)?;
+    let before = turn.cpu_seconds();
+    player.tell(&turn.address.to_string())?;
+    let tally: Tally = player.hear()?;
+    sleep(CLEAR_UP);
+    let cpu = turn.cpu_seconds().zip(before).map(|(after, before)| after - before);
+    if tally.measured == 0 {
+        return Err(format!("nothing came through: {:?}", tally.failed).into());
+    }
+    Ok((tally, cpu))
+}
+
+fn figures(tally: &Tally, cpu: Option<f64>) -> Figures {
+    let mut figures = Figures::from([("rate", tally.measured as f64 / tally.seconds)]);
+    figures.extend(cpu.map(|cpu| ("cpu", cpu * 1e6 / tally.all as f64)));
+    figures
+}
+
+/// The cost of one more flow is a slope, as with connections; afterwards all but one idle out.
+pub(super) fn idle(contestant: &Contestant, scene: &Scene) -> Fallible<Measured> {
+    let (few, many) = if scene.options.smoke { (20, 60) } else { (500, 3_000) };
+    let (turn, mut player) = Turn::with_datagrams(contestant, Load::IdleFlows, Traffic::Hold, scene.scratch)?;
+    let group = turn.forwarder().ok_or("direct holds no flows")?.id();
+    player.tell(&turn.address.to_string())?;
+    let mut failed = 0;
+    let mut hold = |count: usize| -> Fallible<(usize, f64)> {
+        player.tell(&count.to_string())?;
+        let held: Held = player.hear()?;
+        failed += held.failed;
+        sleep(Duration::from_millis(300));
+        Ok((held.open, measure::anonymous_bytes(group)))
+    };
+    let start = hold(1)?;
+    let (few, many) = (hold(few)?, hold(many)?);
+    sleep(Duration::from_secs(u64::from(IDLE_FLOW) + 2));
+    let after = measure::anonymous_bytes(group);
+    if many.0 <= few.0 {
+        return Err(format!("holds no more than {} flows", many.0).into());
+    }
+    let figures = Figures::from([
+        ("memory", (many.1 - few.1) / (many.0 - few.0) as f64 / 1024.0),
+        ("left", (after - start.1) / 1e6),
+        ("failed", failed as f64),
+    ]);
+    Ok(Measured { figures, failures: BTreeMap::new() })
+}
+
+fn span(scene: &Scene) -> Span {
+    Span { warm_up: scene.options.warm_up(), measured: scene.options.measured() }
+}

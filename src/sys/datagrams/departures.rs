@@ -4,6 +4,8 @@ use std::io;
 use std::net::SocketAddr;
 use std::os::fd::{AsFd, AsRawFd};
 
+use rustix::net::SendFlags;
+
 use super::Asked;
 use super::control::Control;
 
@@ -51,6 +53,11 @@ impl Departures {
         count: usize,
         departure: impl Fn(usize) -> Departure<'a>,
     ) -> io::Result<usize> {
+        if count == 1
+            && let Departure { bytes, segment: 0, to, from: None } = departure(0)
+        {
+            return send_alone(socket, bytes, to);
+        }
         let count = count.min(self.headers.len());
         for place in 0..count {
             self.prepare(place, &departure(place));
@@ -89,6 +96,16 @@ impl Departures {
             _ => (&raw mut self.controls[place]).cast(),
         };
     }
+}
+
+/// One that needs no control message goes without the headers, which the kernel copies and checks.
+fn send_alone(socket: impl AsFd, bytes: &[u8], to: Option<SocketAddr>) -> io::Result<usize> {
+    let flags = SendFlags::DONTWAIT | SendFlags::NOSIGNAL;
+    match to {
+        None => rustix::net::send(socket, bytes, flags)?,
+        Some(to) => rustix::net::sendto(socket, bytes, flags, &to)?,
+    };
+    Ok(1)
 }
 
 /// Writes an address as the kernel reads it, and returns its length. sockaddr_in has its octets where sockaddr_in6 has

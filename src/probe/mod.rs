@@ -7,7 +7,6 @@
 mod cgroups;
 pub mod connections;
 pub mod counters;
-pub mod datagrams;
 pub mod ending;
 pub mod environment;
 pub mod firewall;

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use super::sockets::Socket;
 use super::trace::recognise::line;
-use crate::sys::sock_diag;
+use crate::sys::{sock_diag, udp_diag};
 
 /// A UDP socket and how many datagrams it threw away for want of room.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -15,6 +15,19 @@ pub struct Receiver {
     pub socket: Socket,
     /// Datagrams dropped since it was made.
     pub drops: Option<u32>,
+}
+
+/// The receive buffer of a UDP socket, as the kernel shows it to everybody.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Buffer {
+    /// The inode behind `/proc/PID/fd/N -> socket:[inode]`: the socket's identity.
+    pub inode: u32,
+    /// Memory that its unread datagrams take, in bytes by the kernel's accounting.
+    pub used: u32,
+    /// How much they may take.
+    pub most: u32,
+    /// Datagrams dropped since the socket was made, because there was no room.
+    pub dropped: u32,
 }
 
 /// What was sent, and what became of it.
@@ -43,6 +56,18 @@ pub fn on_port(port: u16) -> std::io::Result<Vec<Receiver>> {
 /// The socket a datagram from this machine would reach.
 pub fn receiver(address: SocketAddr) -> std::io::Result<Option<Socket>> {
     sock_diag::receiver(address)
+}
+
+/// The buffer a datagram for `address` would come to, wildcards included; `None` where nobody receives.
+///
+/// # Errors
+/// Where the kernel cannot be asked: no udp_diag, or a sandbox.
+pub fn buffer(address: SocketAddr) -> std::io::Result<Option<Buffer>> {
+    let found = udp_diag::receiver(address)?;
+    Ok(found.map(|it| {
+        let udp_diag::Receiver { inode, used, most, dropped } = it;
+        Buffer { inode, used, most, dropped }
+    }))
 }
 
 /// The question of a DNS client for the root's name servers: 12 bytes of head, the root, NS, IN (RFC 1035).
@@ -121,10 +146,8 @@ fn dns_answer(bytes: &[u8]) -> String {
 
 /// The queue and the drops of the socket that a datagram would reach.
 fn state(address: SocketAddr) -> Option<(u32, u32)> {
-    let found = receiver(address).ok()??;
-    let rows = sock_diag::udp_on_port(address.port()).ok()?;
-    let (socket, drops) = rows.into_iter().find(|(socket, _)| socket.inode == found.inode)?;
-    Some((socket.receive_queue, drops.unwrap_or(0)))
+    let buffer = buffer(address).ok()??;
+    Some((buffer.used, buffer.dropped))
 }
 
 #[cfg(test)]

@@ -18,8 +18,6 @@ const INET_DIAG_SKMEMINFO: u16 = 7;
 pub(crate) struct Receiver {
     /// The inode behind `/proc/PID/fd/N -> socket:[inode]`.
     pub(crate) inode: u32,
-    /// The user who made it.
-    pub(crate) uid: u32,
     /// Memory its unread datagrams take by the kernel's accounting, and how much they may.
     pub(crate) used: u32,
     pub(crate) most: u32,
@@ -57,7 +55,7 @@ fn read(body: &[u8]) -> io::Result<Receiver> {
     let memory = attribute(body.get(INET_DIAG_MSG..).unwrap_or_default(), INET_DIAG_SKMEMINFO);
     // sk_meminfo: rmem_alloc, rcvbuf, six more, drops.
     let number = |n: usize| memory.and_then(|memory| u32_at(memory, 4 * n)).unwrap_or_default();
-    Ok(Receiver { inode: word(68)?, uid: word(64)?, used: number(0), most: number(1), dropped: number(8) })
+    Ok(Receiver { inode: word(68)?, used: number(0), most: number(1), dropped: number(8) })
 }
 
 /// 0.0.0.0 and [::] are this host.

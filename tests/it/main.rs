@@ -18,6 +18,7 @@ mod streams;
 // Datagrams.
 mod datagrams;
 mod flows;
+mod real_datagrams;
 
 // The program.
 mod crowds;

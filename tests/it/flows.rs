@@ -6,7 +6,12 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
+use loopgate::engine::{self, Settings, Source};
+use loopgate::ledger::{Ledger, Record, Sink};
+use loopgate::limits::Budget;
 use loopgate::outcome::End;
+use loopgate::plan;
+use tokio::runtime::Builder;
 
 use crate::harness::datagrams::{EchoDatagrams, ask, client, hear, hear_from, is_silent, socket};
 use crate::harness::{Gate, Program, Target, until};
@@ -370,4 +375,41 @@ fn a_target_that_reads_too_slowly_is_told_and_counted() {
     program.signal(rustix::process::Signal::TERM);
     let record = program.wait_for(" end=drained");
     assert!(record.contains(" target_dropped=") && record.contains("udp-receiver-drops"), "{record}");
+}
+
+/// The first record meets a bug.
+#[derive(Default)]
+struct Bug(AtomicBool);
+
+impl Sink for Bug {
+    fn record(&self, _: &Record) {
+        assert!(self.0.swap(true, Ordering::Relaxed), "a bug, on purpose");
+    }
+}
+
+#[test]
+fn a_bug_ends_flows_and_no_route() {
+    let echo = EchoDatagrams::start();
+    let plan = plan::parse("test", &route(echo.address, "preset = 'dns'"), &[]).unwrap();
+    let ledger = Ledger::new(Box::new(Bug::default()));
+    let runtime = Builder::new_current_thread().enable_all().build().unwrap();
+    let budget = Budget { connections: 5, flows: 5, pipes: 0, watches: 0 };
+    let (_engine, declared) = runtime.block_on(async {
+        let engine = engine::start(Settings { workers: 1, budget }, ledger.clone()).unwrap();
+        let declared = engine.declare(Source::Config, plan.routes).await.unwrap();
+        (engine, declared)
+    });
+    let address = declared.listening[0].address;
+
+    for _ in 0..10 {
+        let client = client(address);
+        client.set_read_timeout(Some(Duration::from_millis(100))).unwrap();
+        // A datagram that came with the bug may be gone with it.
+        until("an answer", || {
+            client.send(b"x").unwrap();
+            client.recv(&mut [0; 8]).ok()
+        });
+    }
+
+    assert!(ledger.totals().closed >= 1);
 }

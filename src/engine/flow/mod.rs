@@ -181,8 +181,8 @@ impl<T> FlowTable<T> {
         self.slots.get(id as usize).map(|slot| slot.group)
     }
 
-    #[cfg(test)]
-    fn len(&self) -> usize {
+    /// How many there are.
+    pub(super) fn len(&self) -> usize {
         self.slots.len()
     }
 

@@ -2,6 +2,7 @@
 
 use std::collections::{HashMap, HashSet};
 use std::io;
+use std::panic::{self, AssertUnwindSafe};
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 use std::thread::{self, JoinHandle};
@@ -80,17 +81,44 @@ impl Loop {
         }
     }
 
+    /// Runs until it is stopped. A bug that unwinds ends the flows of this loop, each with its record, and no route.
     fn run(mut self) {
+        while !self.is_stopped {
+            if panic::catch_unwind(AssertUnwindSafe(|| self.turns())).is_err() {
+                tracing::error!("a bug of ours has ended the flows of this loop; please report it");
+                self.begin_again();
+            }
+        }
+        self.end_all(End::Drained);
+    }
+
+    /// Drops every flow, whose entries close as `internal`, and gives each listener an empty table.
+    fn begin_again(&mut self) {
+        let flows = std::mem::take(&mut self.flows);
+        self.shared.slots.add_permits(flows.len());
+        drop(flows);
+        self.orphans.clear();
+        self.answers.clear();
+        let doors = std::mem::take(&mut self.doors);
+        for (number, mut door) in doors {
+            door.flows.store(0, Relaxed);
+            door.group = self.group(&door.serving);
+            self.doors.insert(number, door);
+        }
+    }
+
+    fn turns(&mut self) {
         let mut arrivals = Arrivals::new(BATCH);
         let mut events = Vec::with_capacity(MOST_EVENTS);
         while !self.is_stopped {
             events.clear();
             if let Err(error) = self.wait(&mut events) {
-                return tracing::error!("cannot wait for datagrams any more: {error}");
+                tracing::error!("cannot wait for datagrams any more: {error}");
+                self.is_stopped = true;
+                return;
             }
             self.turn(&events, &mut arrivals);
         }
-        self.end_all(End::Drained);
     }
 
     fn wait(&self, events: &mut Vec<Event>) -> io::Result<()> {

@@ -86,10 +86,11 @@ impl<'a> Pump<'a> {
     }
 
     fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Broken>> {
-        let up = self.poll_up(cx);
-        let down = self.poll_down(cx);
+        // A break of one direction ends the turn: the kernel tells a reset once, and to a read after it the reset looks
+        // like a FIN, which must not be passed on.
+        let broken = self.poll_up(cx).or_else(|| self.poll_down(cx));
         self.note_order();
-        if let Some(broken) = up.or(down) {
+        if let Some(broken) = broken {
             return Poll::Ready(Err(broken));
         }
         if self.up_done && self.down_done {

@@ -32,7 +32,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
     // All routes listen once this returns, or none does. Declare again, and only the difference is carried out.
     let declared = engine.declare(Source::Config, plan.routes.clone()).await?;
 
-    let mut client = TcpStream::connect(declared.listening[0].address).await?;
+    let mut client = TcpStream::connect(declared.listening[0].address.to_string()).await?;
     client.write_all(b"hello through the gate").await?;
     client.shutdown().await?;
     let mut answer = String::new();

@@ -14,8 +14,7 @@ use std::time::{Duration, Instant};
 use tokio::time::sleep;
 
 use crate::config::{MAX_BYTES, Problems};
-use crate::diagnosis;
-use crate::engine::{BindFailure, Declared, Handle, Refused, Source};
+use crate::engine::{self, Declared, Handle, NotListening, Refused, Source};
 use crate::ledger::LogFormat;
 use crate::plan::{self, Plan, Sources};
 
@@ -130,7 +129,7 @@ impl Reloader {
                 self.plan = plan;
                 Ok(declared)
             }
-            Err(Refused::Bind(failures)) => Err(diagnosis::bind_report(&diagnose(&failures))),
+            Err(Refused::Bind(failures)) => Err(engine::diagnose(&failures).report()),
             Err(refused @ Refused::Stopped) => Err(refused.to_string()),
         }
     }
@@ -146,20 +145,13 @@ impl Reloader {
     }
 }
 
-/// Why each address could not be bound, with the holder named.
-pub fn diagnose(failures: &[BindFailure]) -> Vec<diagnosis::BindFinding> {
-    let errors: Vec<_> = failures.iter().map(|it| (it.address, it.protocol.into(), &it.error)).collect();
-    let findings = diagnosis::bind_failures(&errors);
-    findings.into_iter().zip(failures).map(|(finding, it)| finding.for_route(it.route.to_string())).collect()
-}
-
 /// The line of a reload, and one for each address that is left for later.
 fn tell(declared: &Declared) {
     let change = &declared.change;
     let (added, replaced, removed) = (change.added.len(), change.replaced.len(), change.removed.len());
     tracing::info!("reload added={added} replaced={replaced} removed={removed}");
-    for (listening, why) in &declared.not_listening {
-        tracing::warn!("route {} does NOT listen on {}: {why}", listening.route, listening.address);
+    for NotListening { route, address, why } in &declared.not_listening {
+        tracing::warn!("route {route} does NOT listen on {address}: {why}");
     }
 }
 

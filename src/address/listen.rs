@@ -1,4 +1,4 @@
-//! A listen address as a user writes it ⇄ [`ListenAddress`].
+//! A listen address as a user writes it ⇄ a [`Run`] of [`ListenAddress`].
 //!
 //! Closed by default: an address without a host is loopback, and every other address is written out.
 
@@ -8,35 +8,120 @@ use std::str::FromStr;
 
 use serde::{Deserialize, Deserializer};
 
-use super::Host;
-use super::part::{Cut, cut, host, port};
+use super::part::{Cut, cut, host, ports};
+use super::{Host, Interface, Numbered, Run, UnixName};
 use crate::units::{Misread, from_text, quoted};
 
-/// An address to listen on: an IP address of this machine and a port, 0 to let the kernel choose.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub struct ListenAddress(pub SocketAddr);
+/// An address to listen on.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum ListenAddress {
+    /// An IP address of this machine and a port.
+    Net(NetListen),
+    /// A Unix socket.
+    Unix(UnixName),
+}
 
-impl FromStr for ListenAddress {
-    type Err = Misread;
+/// An IP address of this machine and a port.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct NetListen {
+    /// The address, or the one that means every address of its family.
+    pub ip: IpAddr,
+    /// The interface of a link-local address.
+    pub zone: Option<Interface>,
+    /// The port; 0 lets the kernel choose.
+    pub port: u16,
+    /// What `[::]` takes; not part of the address as written.
+    pub families: Families,
+}
 
-    /// Reads `"127.0.0.1:8080"`, `"[::1]:8080"`, and `"8080"`, `":8080"` or `"localhost:8080"` for 127.0.0.1. A name is
-    /// refused: what it means could change behind a running listener.
-    fn from_str(text: &str) -> Result<Self, Misread> {
-        let cut = cut(text)?;
-        let port = port(cut.port)?;
-        Ok(ListenAddress(SocketAddr::new(ip(&cut)?, port)))
+/// Which families a listener takes.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Families {
+    /// That of its address alone.
+    #[default]
+    Own,
+    /// As `[::]`, IPv4 as well (ipv6(7), IPV6_V6ONLY off).
+    Both,
+}
+
+impl NetListen {
+    /// The listener of an address, for its own family alone.
+    pub fn new(address: SocketAddr) -> NetListen {
+        NetListen { ip: address.ip(), zone: None, port: address.port(), families: Families::Own }
+    }
+
+    /// Whether it takes clients of `ip`, an address in its shortest form.
+    pub fn covers(&self, ip: IpAddr) -> bool {
+        let same_family = self.ip.is_ipv4() == ip.is_ipv4();
+        self.ip.to_canonical() == ip
+            || self.ip.is_unspecified() && (same_family || self.families == Families::Both)
     }
 }
 
-fn ip(cut: &Cut<'_>) -> Result<IpAddr, Misread> {
-    let Some(written) = cut.host else { return Ok(Ipv4Addr::LOCALHOST.into()) };
+impl ListenAddress {
+    /// The same address where `[::]` takes these families.
+    #[must_use]
+    pub fn taking(self, families: Families) -> ListenAddress {
+        match self {
+            ListenAddress::Net(net) if net.ip.is_ipv6() && net.ip.is_unspecified() => {
+                ListenAddress::Net(NetListen { families, ..net })
+            }
+            other => other,
+        }
+    }
+}
+
+impl From<SocketAddr> for ListenAddress {
+    fn from(address: SocketAddr) -> Self {
+        ListenAddress::Net(NetListen::new(address))
+    }
+}
+
+impl Numbered for ListenAddress {
+    fn nth(&self, n: u16) -> Self {
+        match self {
+            ListenAddress::Net(net) => ListenAddress::Net(NetListen { port: net.port + n, ..net.clone() }),
+            ListenAddress::Unix(_) => self.clone(),
+        }
+    }
+
+    fn port(&self) -> Option<u16> {
+        match self {
+            ListenAddress::Net(net) => Some(net.port),
+            ListenAddress::Unix(_) => None,
+        }
+    }
+}
+
+impl FromStr for Run<ListenAddress> {
+    type Err = Misread;
+
+    /// Reads `"127.0.0.1:8080"`, `"[::1]:8080"`, `"[fe80::1%eth0]:8080"`, and `"8080"`, `":8080"` or
+    /// `"localhost:8080"` for 127.0.0.1; `"8000-8010"` for the port is a range. `"unix:/run/x.sock"` is a Unix socket. A
+    /// name is refused: what it means could change behind a running listener.
+    fn from_str(text: &str) -> Result<Self, Misread> {
+        if let Some(name) = UnixName::read(text) {
+            return Ok(Run::from(ListenAddress::Unix(name?)));
+        }
+        let cut = cut(text)?;
+        let (port, count) = ports(cut.port)?;
+        let (ip, zone) = ip(&cut)?;
+        let first = NetListen { ip, zone, port, families: Families::Own };
+        Ok(Run::new(ListenAddress::Net(first), count))
+    }
+}
+
+fn ip(cut: &Cut<'_>) -> Result<(IpAddr, Option<Interface>), Misread> {
+    let loopback = || (Ipv4Addr::LOCALHOST.into(), None);
+    let Some(written) = cut.host else { return Ok(loopback()) };
     if written == "*" {
         let instead = format!(r#"write "0.0.0.0:{}" to listen on every address"#, cut.port);
         return Err(Misread::new(r#""*" is not an address"#, instead));
     }
     match host(written)? {
-        Host::Ip(ip) => Ok(ip),
-        Host::Name(name) if name.eq_ignore_ascii_case("localhost") => Ok(Ipv4Addr::LOCALHOST.into()),
+        Host::Ip(ip) => Ok((ip, None)),
+        Host::Zoned(ip, zone) => Ok((ip.into(), Some(zone))),
+        Host::Name(name) if name.eq_ignore_ascii_case("localhost") => Ok(loopback()),
         Host::Name(name) => Err(Misread::new(
             format!("{} is a name, and listening needs an IP address", quoted(&name)),
             format!(
@@ -49,11 +134,23 @@ fn ip(cut: &Cut<'_>) -> Result<IpAddr, Misread> {
 
 impl fmt::Display for ListenAddress {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.0.fmt(f)
+        match self {
+            ListenAddress::Net(net) => net.fmt(f),
+            ListenAddress::Unix(name) => name.fmt(f),
+        }
     }
 }
 
-impl<'de> Deserialize<'de> for ListenAddress {
+impl fmt::Display for NetListen {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match (self.ip, &self.zone) {
+            (ip, Some(zone)) => write!(f, "[{ip}%{zone}]:{}", self.port),
+            (ip, None) => SocketAddr::new(ip, self.port).fmt(f),
+        }
+    }
+}
+
+impl<'de> Deserialize<'de> for Run<ListenAddress> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         from_text(deserializer, "an address, as \"127.0.0.1:8080\"", |number| {
             Misread::new(
@@ -70,11 +167,11 @@ mod tests {
     use proptest::prelude::*;
 
     fn read(text: &str) -> String {
-        text.parse::<ListenAddress>().unwrap().to_string()
+        text.parse::<Run<ListenAddress>>().unwrap().to_string()
     }
 
     fn told(text: &str) -> String {
-        text.parse::<ListenAddress>().unwrap_err().to_string()
+        text.parse::<Run<ListenAddress>>().unwrap_err().to_string()
     }
 
     #[test]
@@ -96,28 +193,61 @@ mod tests {
     }
 
     #[test]
-    fn a_name_and_what_comes_later_are_refused() {
+    fn a_name_is_refused() {
         assert!(
             told("web.internal:80")
                 .starts_with(r#""web.internal" is a name, and listening needs an IP address"#)
         );
-        assert!(told("8000-8010").starts_with("not supported yet: port ranges"));
-        assert!(told("127.0.0.1:8000-8010").starts_with("not supported yet: port ranges"));
-        assert!(told("unix:/x").starts_with("not supported yet: unix sockets"));
         assert!(told("127.0.0.1").starts_with(r#""127.0.0.1" has no port"#));
+    }
+
+    #[test]
+    fn a_range_is_as_many_addresses_as_it_has_ports() {
+        let run: Run<ListenAddress> = "[::1]:8000-8002".parse().unwrap();
+
+        let each: Vec<String> = run.each().map(|address| address.to_string()).collect();
+        assert_eq!(each, ["[::1]:8000", "[::1]:8001", "[::1]:8002"]);
+        assert_eq!(read("8000-8010"), "127.0.0.1:8000-8010");
+        assert_eq!(read("1-65535"), "127.0.0.1:1-65535");
+        assert_eq!(read("80-80"), "127.0.0.1:80");
+        assert!(told("8010-8000").ends_with(r#"write "8000-8010""#));
+        assert!(told("0-10").contains("begins at port 0"));
+        assert!(told("8000-99999").starts_with(r#""99999" is not a port"#));
+        assert!(told("8000-8005-8010").contains("has no port"), "{}", told("8000-8005-8010"));
+    }
+
+    #[test]
+    fn a_zone_stands_with_a_link_local_address() {
+        assert_eq!(read("[fe80::1%eth0]:80"), "[fe80::1%eth0]:80");
+        assert_eq!(read("[fe80::1%2]:80-81"), "[fe80::1%2]:80-81");
+        assert!(told("[::1%lo]:80").starts_with("[::1] takes no zone"));
+        assert!(told("[fe80::1%a/b]:80").contains("is not the name of an interface"));
+    }
+
+    #[test]
+    fn a_unix_socket_is_a_path_or_a_name() {
+        assert_eq!(read("unix:/run/x.sock"), "unix:/run/x.sock");
+        assert_eq!(read("unix:@gate"), "unix:@gate");
     }
 
     proptest! {
         #[test]
-        fn a_listen_address_is_read_back(ip: IpAddr, port: u16) {
-            let listen = ListenAddress(SocketAddr::new(ip, port));
+        fn a_listen_address_is_read_back(ip: IpAddr, port: u16, count in 1_u16..) {
+            let count = if port == 0 { 1 } else { count };
+            let listen = Run::new(ListenAddress::from(SocketAddr::new(ip, port)), count);
 
-            prop_assert_eq!(listen.to_string().parse::<ListenAddress>(), Ok(listen));
+            prop_assert_eq!(listen.each().count(), listen.count());
+            prop_assert_eq!(listen.to_string().parse::<Run<ListenAddress>>(), Ok(listen));
+        }
+
+        #[test]
+        fn nothing_that_looks_like_an_address_panics(text in r"(unix:)?[\[\]:.%*@/0-9a-fu -]{0,24}") {
+            let _ = text.parse::<Run<ListenAddress>>();
         }
 
         #[test]
         fn no_text_panics(text in ".*") {
-            let _ = text.parse::<ListenAddress>();
+            let _ = text.parse::<Run<ListenAddress>>();
         }
     }
 }

@@ -1,22 +1,25 @@
 //! Where something listens and where it is dialled, as a user writes it ⇄ as a type.
 //!
-//! No name is resolved here: that is `transport`'s, at the time of the dial. Port ranges, Unix sockets and IPv6
-//! zones are not here yet and are answered as such.
+//! No name is resolved here, of a host or of an interface: that is `transport`'s, at the time of the dial or the bind.
 
+mod interface;
 mod listen;
 mod part;
+mod run;
 mod source;
 mod spec;
 mod target;
 mod unix;
 
-pub use listen::ListenAddress;
+pub use interface::Interface;
+pub use listen::{Families, ListenAddress, NetListen};
+pub use run::{Numbered, Run};
 pub use source::SourceAddress;
 pub use spec::Spec;
 pub use unix::UnixName;
 
 use std::fmt;
-use std::net::{IpAddr, SocketAddr};
+use std::net::{IpAddr, Ipv6Addr, SocketAddr};
 
 use serde::Deserialize;
 
@@ -45,8 +48,21 @@ impl fmt::Display for Protocol {
 pub enum Host {
     /// An IPv4 or IPv6 literal.
     Ip(IpAddr),
+    /// A link-local IPv6 literal and the interface it is reached by.
+    Zoned(Ipv6Addr, Interface),
     /// A name, `localhost` among them.
     Name(Box<str>),
+}
+
+impl fmt::Display for Host {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Host::Ip(IpAddr::V4(ip)) => ip.fmt(f),
+            Host::Ip(IpAddr::V6(ip)) => write!(f, "[{ip}]"),
+            Host::Zoned(ip, zone) => write!(f, "[{ip}%{zone}]"),
+            Host::Name(name) => name.fmt(f),
+        }
+    }
 }
 
 /// What a route dials, as the user wrote it. It prints as users write it, and that is its identity.
@@ -58,6 +74,22 @@ pub enum TargetAddress {
     Unix(UnixName),
 }
 
+impl Numbered for TargetAddress {
+    fn nth(&self, n: u16) -> Self {
+        match self {
+            TargetAddress::Net(host, port) => TargetAddress::Net(host.clone(), port + n),
+            TargetAddress::Unix(_) => self.clone(),
+        }
+    }
+
+    fn port(&self) -> Option<u16> {
+        match self {
+            TargetAddress::Net(_, port) => Some(*port),
+            TargetAddress::Unix(_) => None,
+        }
+    }
+}
+
 impl From<SocketAddr> for TargetAddress {
     fn from(address: SocketAddr) -> Self {
         TargetAddress::Net(Host::Ip(address.ip()), address.port())
@@ -67,8 +99,7 @@ impl From<SocketAddr> for TargetAddress {
 impl fmt::Display for TargetAddress {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            TargetAddress::Net(Host::Ip(ip), port) => SocketAddr::new(*ip, *port).fmt(f),
-            TargetAddress::Net(Host::Name(name), port) => write!(f, "{name}:{port}"),
+            TargetAddress::Net(host, port) => write!(f, "{host}:{port}"),
             TargetAddress::Unix(name) => name.fmt(f),
         }
     }
@@ -81,6 +112,16 @@ pub enum Address {
     Net(SocketAddr),
     /// A Unix socket.
     Unix(UnixName),
+}
+
+impl Address {
+    /// The address and port of the network, if it is one.
+    pub fn net(&self) -> Option<SocketAddr> {
+        match self {
+            Address::Net(address) => Some(*address),
+            Address::Unix(_) => None,
+        }
+    }
 }
 
 impl From<SocketAddr> for Address {

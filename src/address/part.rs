@@ -4,7 +4,7 @@
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
-use super::Host;
+use super::{Host, Interface};
 use crate::units::{Misread, quoted};
 
 /// The longest name DNS can carry, in bytes.
@@ -35,11 +35,25 @@ pub(super) fn cut(text: &str) -> Result<Cut<'_>, Misread> {
     }
 }
 
-/// A port from 0 to 65535, in plain digits.
-pub(super) fn port(text: &str) -> Result<u16, Misread> {
-    if is_range(text) {
-        return Err(Misread::not_yet("port ranges", "write each port on its own"));
+/// A port, or a range of them: the first and how many.
+pub(super) fn ports(text: &str) -> Result<(u16, u16), Misread> {
+    let Some((first, last)) = text.split_once('-').filter(|_| is_range(text)) else {
+        return port(text).map(|port| (port, 1));
+    };
+    let (first, last) = (port(first)?, port(last)?);
+    if first == 0 {
+        let what = format!("the range {} begins at port 0, which means any port", quoted(text));
+        return Err(Misread::new(what, r#"write its first and its last port, as "8000-8010""#));
     }
+    if last < first {
+        let what = format!("the range {} runs backwards", quoted(text));
+        return Err(Misread::new(what, format!(r#"write "{last}-{first}""#)));
+    }
+    Ok((first, last - first + 1))
+}
+
+/// A port from 0 to 65535, in plain digits.
+fn port(text: &str) -> Result<u16, Misread> {
     match text.parse() {
         // `parse` alone would take "+80".
         Ok(port) if is_number(text) => Ok(port),
@@ -53,7 +67,7 @@ pub(super) fn port(text: &str) -> Result<u16, Misread> {
 /// A host: an IPv4 literal, an IPv6 literal in brackets, or a name.
 pub(super) fn host(text: &str) -> Result<Host, Misread> {
     if let Some(inner) = text.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')) {
-        return bracketed(inner).map(|ip| Host::Ip(IpAddr::V6(ip)));
+        return bracketed(inner);
     }
     match text.parse::<Ipv4Addr>() {
         Ok(ip) => Ok(Host::Ip(IpAddr::V4(ip))),
@@ -66,7 +80,8 @@ pub(super) fn is_number(text: &str) -> bool {
     !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit())
 }
 
-fn is_range(text: &str) -> bool {
+/// Two numbers with a dash between.
+pub(super) fn is_range(text: &str) -> bool {
     text.split_once('-').is_some_and(|(first, last)| is_number(first) && is_number(last))
 }
 
@@ -88,8 +103,12 @@ pub(super) fn refuse_other_forms(text: &str) -> Result<(), Misread> {
             if authority.contains(':') { authority.into() } else { format!("{authority}:PORT") };
         return Err(Misread::new(what, format!("write host and port alone: {}", quoted(&host_and_port))));
     }
-    if text.starts_with("unix:") || text.starts_with('/') || text.starts_with("./") {
-        return Err(Misread::not_yet("unix sockets", r#"write a host and a port, as "127.0.0.1:3000""#));
+    if text.starts_with('/') || text.starts_with('@') {
+        let what = format!("{} is no host and port", quoted(text));
+        return Err(Misread::new(
+            what,
+            format!("for a Unix socket write {}", quoted(&format!("unix:{text}"))),
+        ));
     }
     if text.contains(char::is_whitespace) {
         let spaceless: String = text.chars().filter(|c| !c.is_whitespace()).collect();
@@ -127,10 +146,12 @@ fn unbracketed(text: &str) -> Misread {
     let with_port = text
         .rsplit_once(':')
         .filter(|(host, port)| host.parse::<Ipv6Addr>().is_ok() && port.parse::<u16>().is_ok());
-    let bare = text.split_once('%').map_or(text, |(ip, _)| ip);
+    let (bare, behind) = text.split_once('%').unwrap_or((text, ""));
+    let (zone, port) = behind.split_once(':').unwrap_or((behind, "PORT"));
     let instead = match with_port {
         Some((host, port)) => format!("[{host}]:{port}"),
-        None if bare.parse::<Ipv6Addr>().is_ok() => format!("[{bare}]:PORT"),
+        None if bare.parse::<Ipv6Addr>().is_ok() && zone.is_empty() => format!("[{bare}]:PORT"),
+        None if bare.parse::<Ipv6Addr>().is_ok() => format!("[{bare}%{zone}]:{port}"),
         None => {
             let what = format!("{} has too many colons", quoted(text));
             return Misread::new(what, r#"write one host and one port, as "127.0.0.1:3000" or "[::1]:3000""#);
@@ -140,11 +161,21 @@ fn unbracketed(text: &str) -> Misread {
     Misread::new(what, format!("write {}", quoted(&instead)))
 }
 
-fn bracketed(inner: &str) -> Result<Ipv6Addr, Misread> {
-    if let Some((ip, _)) = inner.split_once('%') {
-        let what = "IPv6 zones (the part after %)";
-        return Err(Misread::not_yet(what, format!("write an address that needs none; {} does", quoted(ip))));
+fn bracketed(inner: &str) -> Result<Host, Misread> {
+    if let Some((ip, zone)) = inner.split_once('%') {
+        let zone: Interface = zone.parse()?;
+        return match literal(ip)? {
+            ip if ip.is_unicast_link_local() => Ok(Host::Zoned(ip, zone)),
+            ip => {
+                let what = format!("[{ip}] takes no zone: only link-local addresses (fe80::) have one");
+                Err(Misread::new(what, format!(r#"write "[{ip}]" without %{zone}"#)))
+            }
+        };
     }
+    literal(inner).map(|ip| Host::Ip(ip.into()))
+}
+
+fn literal(inner: &str) -> Result<Ipv6Addr, Misread> {
     inner.parse().map_err(|_| match inner.parse::<Ipv4Addr>() {
         Ok(ip) => Misread::new("brackets are for IPv6 alone", format!(r#"write "{ip}" without them"#)),
         Err(_) => Misread::new(

@@ -1,4 +1,5 @@
-//! A route as the command line writes it, `[bind:]port:[host:]port`, as `ssh -L` spells it; `/udp` behind it for UDP.
+//! A route as the command line writes it, `[bind:]port:[host:]port`, as `ssh -L` spells it; `/udp` behind it for UDP. The
+//! path of a Unix socket may stand for either end.
 //!
 //! One difference, on purpose: an empty or `*` bind is refused, because in ssh it opens the port to the world and here
 //! that is written out. Settings have no short form; they are the configuration's.
@@ -6,17 +7,17 @@
 use std::fmt;
 use std::str::FromStr;
 
-use super::part::{is_number, refuse_other_forms};
-use super::{ListenAddress, Protocol, TargetAddress};
+use super::part::{is_number, is_range, refuse_other_forms};
+use super::{ListenAddress, Protocol, Run, TargetAddress, UnixName};
 use crate::units::{Misread, quoted};
 
 /// A route from the command line: where it listens and what it dials. It prints in full, with all four parts.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Spec {
     /// The address to listen on; 127.0.0.1 where no bind was written.
-    pub listen: ListenAddress,
+    pub listen: Run<ListenAddress>,
     /// What is dialled; 127.0.0.1 where no host was written.
-    pub target: TargetAddress,
+    pub target: Run<TargetAddress>,
     /// What it carries; TCP where nothing was written.
     pub protocol: Protocol,
 }
@@ -25,25 +26,27 @@ impl FromStr for Spec {
     type Err = Misread;
 
     /// Reads `8080:3000`, `8080:db:5432`, `0.0.0.0:8080:3000` and `0.0.0.0:8080:db:5432`. Of three parts a numeric first
-    /// is the port. IPv6 stands in brackets.
+    /// is the port. IPv6 stands in brackets, a port may be a range, and what has a `/` in it, or begins with `unix:`, is
+    /// a Unix socket: `8080:/run/x.sock`, `/run/x.sock:db:5432`, `unix:@name:3000`.
     fn from_str(text: &str) -> Result<Self, Misread> {
         if text.ends_with(".toml") {
             let what = format!("{} is a file, not a route", quoted(text));
             return Err(Misread::new(what, format!("name it with -c: loopgate run -c {}", bare(text))));
         }
+        // The path of a Unix socket may end in these words, and stays what it is.
         let (text, protocol) = match text.rsplit_once('/') {
-            Some((rest, "udp")) => (rest, Protocol::Udp),
-            Some((rest, "tcp")) => (rest, Protocol::Tcp),
+            Some((rest, "udp")) if !names_unix(rest) => (rest, Protocol::Udp),
+            Some((rest, "tcp")) if !names_unix(rest) => (rest, Protocol::Tcp),
             _ => (text, Protocol::Tcp),
         };
-        refuse_other_forms(text)?;
-        if text.contains('/') {
-            return Err(Misread::not_yet("unix sockets", "write ports, as 8080:3000"));
-        }
         let parts = split(text)?;
+        if names_unix(text) && !text.contains("://") {
+            return with_unix(text, &joined(text, &parts));
+        }
+        refuse_other_forms(text)?;
         let (bind, listen_port, host, target_port) = match parts[..] {
             [listen, target] => (None, listen, None, target),
-            [listen, host, target] if is_number(listen) => (None, listen, Some(host), target),
+            [listen, host, target] if is_ports(listen) => (None, listen, Some(host), target),
             [bind, listen, target] => (Some(bind), listen, None, target),
             [bind, listen, host, target] => (Some(bind), listen, Some(host), target),
             _ => return Err(form(text, &parts)),
@@ -52,13 +55,8 @@ impl FromStr for Spec {
             let what = format!("{} has an empty host", quoted(text));
             return Err(Misread::new(what, format!("leave it out: {listen_port}:{target_port}")));
         }
-        if let Some(bind @ ("" | "*")) = bind {
-            let what = if bind.is_empty() { "an empty bind is refused" } else { "a bind of * is refused" };
-            let rest = quoted_rest(text, bind);
-            return Err(Misread::new(
-                what,
-                format!("write 0.0.0.0:{rest} for every address, {rest} for this machine"),
-            ));
+        if let Some(bind) = bind {
+            refuse_open_bind(text, bind)?;
         }
         Ok(Spec { listen: end(bind, listen_port)?, target: end(host, target_port)?, protocol })
     }
@@ -74,16 +72,79 @@ impl fmt::Display for Spec {
     }
 }
 
+/// Whether one of the ends is a Unix socket.
+fn names_unix(text: &str) -> bool {
+    text.contains('/') || text.split(':').any(|part| part == "unix")
+}
+
+/// A route with a Unix socket at one end or both.
+fn with_unix(text: &str, parts: &[&str]) -> Result<Spec, Misread> {
+    let is_unix = |part: &str| part.contains('/') || part.starts_with("unix:");
+    let unix = |part: &str| UnixName::read(&format!("unix:{}", part.strip_prefix("unix:").unwrap_or(part)));
+    let listen = |part: &str| match unix(part) {
+        Some(name) => name.map(|name| Run::from(ListenAddress::Unix(name))),
+        None => end(None, part),
+    };
+    let target = |part: &str| match unix(part) {
+        Some(name) => name.map(|name| Run::from(TargetAddress::Unix(name))),
+        None => end(None, part),
+    };
+    let tcp = |listen, target| Spec { listen, target, protocol: Protocol::Tcp };
+    match parts[..] {
+        [a, b] if is_unix(a) && is_unix(b) => Ok(tcp(listen(a)?, target(b)?)),
+        [a, port] if is_unix(a) => Ok(tcp(listen(a)?, end(None, port)?)),
+        [a, host, port] if is_unix(a) => Ok(tcp(listen(a)?, end(Some(host), port)?)),
+        [port, b] if is_unix(b) => Ok(tcp(end(None, port)?, target(b)?)),
+        [bind, port, b] if is_unix(b) && !is_unix(bind) => {
+            refuse_open_bind(text, bind)?;
+            Ok(tcp(end(Some(bind), port)?, target(b)?))
+        }
+        _ => Err(Misread::new(
+            format!("{} is not a route", quoted(text)),
+            "write 8080:/run/x.sock, /run/x.sock:8080 or /run/x.sock:host:8080",
+        )),
+    }
+}
+
+/// Puts `unix` and what stands behind its colon together again.
+fn joined<'t>(text: &'t str, parts: &[&'t str]) -> Vec<&'t str> {
+    let (mut joined, mut at, mut parts) = (Vec::new(), 0, parts.iter().peekable());
+    while let Some(part) = parts.next() {
+        let behind = if *part == "unix" { parts.next().map_or(0, |next| next.len() + 1) } else { 0 };
+        joined.push(&text[at..at + part.len() + behind]);
+        at += part.len() + behind + 1;
+    }
+    joined
+}
+
+fn refuse_open_bind(text: &str, bind: &str) -> Result<(), Misread> {
+    let what = match bind {
+        "" => "an empty bind is refused",
+        "*" => "a bind of * is refused",
+        _ => return Ok(()),
+    };
+    let rest = quoted_rest(text, bind);
+    let instead = format!("write 0.0.0.0:{rest} for every address, {rest} for this machine");
+    Err(Misread::new(what, instead))
+}
+
 /// Reads one end as if it stood alone, so that both spellings answer alike.
-fn end<T: FromStr<Err = Misread>>(host: Option<&str>, port: &str) -> Result<T, Misread> {
+fn end<T>(host: Option<&str>, port: &str) -> Result<Run<T>, Misread>
+where
+    Run<T>: FromStr<Err = Misread>,
+{
     if !is_number(port) {
         // The port's own words: an end that is one word would be taken for a host without a port.
-        super::part::port(port)?;
+        super::part::ports(port)?;
     }
     match host {
         Some(host) => format!("{host}:{port}").parse(),
         None => port.parse(),
     }
+}
+
+fn is_ports(text: &str) -> bool {
+    is_number(text) || is_range(text)
 }
 
 /// Splits at the colons outside brackets.
@@ -159,7 +220,7 @@ mod tests {
         assert_eq!(read("[::1]:5353:[::1]:53/udp"), "[::1]:5353:[::1]:53/udp");
         assert_eq!(read("8080:3000/tcp"), "127.0.0.1:8080:127.0.0.1:3000");
         assert!(told("53/udp").starts_with(r#""53" names no target"#));
-        assert!(told("8080:3000/sctp").contains("unix sockets"));
+        assert!(told("8080:3000/sctp").contains("is not a whole path"));
     }
 
     #[test]
@@ -187,9 +248,25 @@ mod tests {
         assert!(told("localhost:3000").starts_with(r#""localhost" is not a port"#));
         assert!(told("8080:db:99999").starts_with(r#""99999" is not a port"#));
         assert!(told("8080::3000").starts_with(r#""8080::3000" has an empty host; leave it out: 8080:3000"#));
-        assert!(told("8000-8010:3000").starts_with("not supported yet: port ranges"));
-        assert!(told("8080:/run/x.sock").starts_with("not supported yet: unix sockets"));
         assert!(told("8080:0").starts_with("port 0 cannot be dialled"));
+    }
+
+    #[test]
+    fn ranges_and_unix_sockets_stand_for_either_end() {
+        assert_eq!(read("8000-8010:9000-9010"), "127.0.0.1:8000-8010:127.0.0.1:9000-9010");
+        assert_eq!(read("8000-8010:db:5432"), "127.0.0.1:8000-8010:db:5432");
+        assert_eq!(read("8080:/run/x.sock"), "127.0.0.1:8080:unix:/run/x.sock");
+        assert_eq!(read("0.0.0.0:8080:/run/x.sock"), "0.0.0.0:8080:unix:/run/x.sock");
+        assert_eq!(read("/run/x.sock:3000"), "unix:/run/x.sock:127.0.0.1:3000");
+        assert_eq!(read("/run/x.sock:[::1]:3000"), "unix:/run/x.sock:[::1]:3000");
+        assert_eq!(read("/run/x.sock:/run/y.sock"), "unix:/run/x.sock:unix:/run/y.sock");
+        assert_eq!(read("unix:@x:unix:@y"), "unix:@x:unix:@y");
+        assert_eq!(read("unix:/x:8080"), "unix:/x:127.0.0.1:8080");
+        assert!(told("./x.sock:8080").contains("is not a whole path"));
+        assert!(told("8080:/run/a:b.sock").contains("is not a route"));
+        assert!(told("*:8080:/run/x.sock").starts_with("a bind of * is refused"));
+        assert!(told("/run/x.sock").contains("is not a route"));
+        assert!(told("unix:").contains("is not a route"), "{}", told("unix:"));
     }
 
     proptest! {
@@ -201,12 +278,20 @@ mod tests {
         }
 
         #[test]
+        fn a_route_of_unix_sockets_is_read_back(a in "unix:[@/][a-z./]{0,9}[a-z]", b in "unix:[@/][a-z./]{0,9}[a-z]") {
+            let spec = format!("{a}:{b}").parse::<Spec>();
+            prop_assume!(spec.is_ok());
+
+            prop_assert_eq!(spec.unwrap().to_string(), format!("{a}:{b}"));
+        }
+
+        #[test]
         fn no_text_panics(text in ".*") {
             let _ = text.parse::<Spec>();
         }
 
         #[test]
-        fn nothing_that_looks_like_a_route_panics(text in r"[\[\]:.*/0-9a-f-]{0,24}") {
+        fn nothing_that_looks_like_a_route_panics(text in r"[\[\]:.*@/0-9a-funix-]{0,24}") {
             let _ = text.parse::<Spec>();
         }
     }

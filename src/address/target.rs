@@ -1,4 +1,4 @@
-//! A target as a user writes it ⇄ [`TargetAddress`].
+//! A target as a user writes it ⇄ a [`Run`] of [`TargetAddress`].
 //!
 //! Nothing is resolved: whether the name exists is found out at the dial.
 
@@ -7,18 +7,22 @@ use std::str::FromStr;
 
 use serde::{Deserialize, Deserializer};
 
-use super::part::{cut, host, port};
-use super::{Host, TargetAddress};
+use super::part::{cut, host, ports};
+use super::{Host, Run, TargetAddress, UnixName};
 use crate::units::{Misread, from_text};
 
-impl FromStr for TargetAddress {
+impl FromStr for Run<TargetAddress> {
     type Err = Misread;
 
-    /// Reads `"localhost:3000"`, `"[::1]:3000"`, and `"3000"` or `":3000"` for 127.0.0.1. The port is 1 to 65535, and
-    /// the host is not one of the addresses that mean "every".
+    /// Reads `"localhost:3000"`, `"[::1]:3000"`, `"[fe80::1%eth0]:3000"`, and `"3000"` or `":3000"` for 127.0.0.1;
+    /// `"9000-9010"` for the port is a range. `"unix:/run/x.sock"` is a Unix socket. The port is 1 to 65535, and the host
+    /// is not one of the addresses that mean "every".
     fn from_str(text: &str) -> Result<Self, Misread> {
+        if let Some(name) = UnixName::read(text) {
+            return Ok(Run::from(TargetAddress::Unix(name?)));
+        }
         let cut = cut(text)?;
-        let port = port(cut.port)?;
+        let (port, count) = ports(cut.port)?;
         let host = cut.host.map_or(Ok(Host::Ip(Ipv4Addr::LOCALHOST.into())), host)?;
         if let Host::Ip(ip) = host
             && ip.to_canonical().is_unspecified()
@@ -38,11 +42,11 @@ impl FromStr for TargetAddress {
                 "write the port the target listens on, 1 to 65535",
             ));
         }
-        Ok(TargetAddress::Net(host, port))
+        Ok(Run::new(TargetAddress::Net(host, port), count))
     }
 }
 
-impl<'de> Deserialize<'de> for TargetAddress {
+impl<'de> Deserialize<'de> for Run<TargetAddress> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         from_text(deserializer, "an address, as \"127.0.0.1:3000\"", |number| {
             Misread::new(
@@ -60,11 +64,11 @@ mod tests {
     use std::net::SocketAddr;
 
     fn read(text: &str) -> String {
-        text.parse::<TargetAddress>().unwrap().to_string()
+        text.parse::<Run<TargetAddress>>().unwrap().to_string()
     }
 
     fn told(text: &str) -> String {
-        text.parse::<TargetAddress>().unwrap_err().to_string()
+        text.parse::<Run<TargetAddress>>().unwrap_err().to_string()
     }
 
     #[test]
@@ -87,14 +91,14 @@ mod tests {
         assert_eq!(told("::1:3000"), r#""::1:3000" is an IPv6 address without brackets; write "[::1]:3000""#);
         assert_eq!(told("fe80::"), r#""fe80::" is an IPv6 address without brackets; write "[fe80::]:PORT""#);
         assert!(told("a:b:c").contains("too many colons"));
-        assert!(told("[fe80::1%eth0]:80").starts_with("not supported yet: IPv6 zones"));
+        assert_eq!(read("[fe80::1%eth0]:80"), "[fe80::1%eth0]:80");
         assert!(told("[127.0.0.1]:80").starts_with("brackets are for IPv6 alone"));
     }
 
     #[test]
     fn ports_that_are_none_are_refused() {
         for text in ["h:65536", "h:+80", "h:x", "h:8 0", "h:-1", "h:99999999999999999999"] {
-            assert!(text.parse::<TargetAddress>().is_err(), "{text}");
+            assert!(text.parse::<Run<TargetAddress>>().is_err(), "{text}");
         }
         assert_eq!(told("localhost"), r#""localhost" has no port; write "localhost:PORT""#);
         assert_eq!(told("[::1]"), r#""[::1]" has no port; write "[::1]:PORT""#);
@@ -104,9 +108,9 @@ mod tests {
     #[test]
     fn what_is_no_address_is_told_what_it_is() {
         assert!(told("http://localhost:3000/x").ends_with(r#"write host and port alone: "localhost:3000""#));
-        assert!(told("unix:/run/x.sock").starts_with("not supported yet: unix sockets"));
         assert!(told("53/udp").starts_with(r#""53/udp" has the protocol in it"#));
-        assert!(told("h:8000-8010").starts_with("not supported yet: port ranges"));
+        assert_eq!(read("h:8000-8010"), "h:8000-8010");
+        assert!(told("/run/x.sock").ends_with(r#"write "unix:/run/x.sock""#));
         assert!(told("127.0.0.256:80").contains("is not an IPv4 address"));
         assert!(told("0.0.0.0:80").ends_with(r#"write "127.0.0.1:80" for this machine"#));
         assert_eq!(
@@ -121,26 +125,26 @@ mod tests {
             prop_assume!(address.port() != 0 && !address.ip().to_canonical().is_unspecified());
             let target = TargetAddress::from(address);
 
-            prop_assert_eq!(target.to_string().parse::<TargetAddress>(), Ok(target));
+            prop_assert_eq!(target.to_string().parse::<Run<TargetAddress>>(), Ok(target.into()));
         }
 
         #[test]
         fn a_name_is_read_back(name in "[a-z_][a-z0-9_-]{0,20}(\\.[a-z][a-z0-9-]{0,5}){0,3}", port in 1_u16..) {
             let target = TargetAddress::Net(Host::Name(name.into()), port);
 
-            prop_assert_eq!(target.to_string().parse::<TargetAddress>(), Ok(target));
+            prop_assert_eq!(target.to_string().parse::<Run<TargetAddress>>(), Ok(target.into()));
         }
 
         #[test]
         fn no_text_panics_and_no_message_holds_a_control_character(text in ".*") {
-            if let Err(misread) = text.parse::<TargetAddress>() {
+            if let Err(misread) = text.parse::<Run<TargetAddress>>() {
                 prop_assert!(!misread.to_string().contains(char::is_control));
             }
         }
 
         #[test]
-        fn nothing_that_looks_like_an_address_panics(text in r"[\[\]:.%*/0-9a-fu -]{0,24}") {
-            let _ = text.parse::<TargetAddress>();
+        fn nothing_that_looks_like_an_address_panics(text in r"(unix:)?[\[\]:.%*@/0-9a-fu -]{0,24}") {
+            let _ = text.parse::<Run<TargetAddress>>();
         }
     }
 }

@@ -3,6 +3,8 @@
 use std::fmt;
 use std::sync::Arc;
 
+use crate::units::{Misread, quoted};
+
 /// Where a Unix socket is found. It prints as users write it, and that is its identity.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum UnixName {
@@ -18,11 +20,116 @@ impl UnixName {
     pub const LONGEST: usize = 107;
 }
 
+impl UnixName {
+    /// Reads `"unix:/run/x.sock"` and `"unix:@name"`; `None` for what is no Unix socket at all.
+    pub(super) fn read(text: &str) -> Option<Result<UnixName, Misread>> {
+        let rest = text.strip_prefix("unix:")?;
+        Some(UnixName::of(rest).map_err(|what| {
+            let shown = quoted(text);
+            match what {
+                Wrong::Relative if rest.is_empty() => Misread::new(
+                    format!("{shown} names no socket"),
+                    r#"write its path, as "unix:/run/x.sock""#,
+                ),
+                Wrong::Relative => Misread::new(
+                    format!("{shown} is not a whole path"),
+                    r#"write it from the root, as "unix:/run/x.sock", or "unix:@name" for an abstract name"#,
+                ),
+                Wrong::Url => {
+                    let path = format!("unix:/{}", rest.trim_start_matches('/'));
+                    Misread::new(format!("{shown} is a URL"), format!("write {}", quoted(&path)))
+                }
+                Wrong::Folder => Misread::new(
+                    format!("{shown} is a directory"),
+                    "write the path of the socket in it, without a / at the end",
+                ),
+                Wrong::Long => Misread::new(
+                    format!(
+                        "{shown} is too long: a socket's path or name has at most {} bytes",
+                        UnixName::LONGEST
+                    ),
+                    "write a shorter one; the kernel takes no longer",
+                ),
+                Wrong::Character(c) => Misread::new(
+                    format!("{shown} has {c:?} in it"),
+                    "write a path without spaces, quotes and control characters",
+                ),
+            }
+        }))
+    }
+
+    fn of(text: &str) -> Result<UnixName, Wrong> {
+        // These would make a record's `target=` ambiguous.
+        let unfit = |c: char| c.is_whitespace() || c.is_control() || c == '"' || c == '\\';
+        let name = text.strip_prefix('@');
+        let inside = name.unwrap_or(text);
+        if name == Some("") || name.is_none() && !text.starts_with('/') {
+            return Err(Wrong::Relative);
+        }
+        if text.starts_with("//") {
+            return Err(Wrong::Url);
+        }
+        if name.is_none() && text.ends_with('/') {
+            return Err(Wrong::Folder);
+        }
+        if inside.len() > UnixName::LONGEST {
+            return Err(Wrong::Long);
+        }
+        match inside.chars().find(|c| unfit(*c)) {
+            Some(c) => Err(Wrong::Character(c)),
+            None if name.is_some() => Ok(UnixName::Abstract(inside.into())),
+            None => Ok(UnixName::Path(inside.into())),
+        }
+    }
+}
+
+/// Why a text names no socket.
+enum Wrong {
+    Relative,
+    Url,
+    Folder,
+    Long,
+    Character(char),
+}
+
 impl fmt::Display for UnixName {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             UnixName::Path(path) => write!(f, "unix:{path}"),
             UnixName::Abstract(name) => write!(f, "unix:@{name}"),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn told(text: &str) -> String {
+        UnixName::read(text).unwrap().unwrap_err().to_string()
+    }
+
+    #[test]
+    fn what_names_no_socket_is_told_why() {
+        assert!(UnixName::read("/run/x.sock").is_none());
+        assert_eq!(told("unix:///run/x.sock"), r#""unix:///run/x.sock" is a URL; write "unix:/run/x.sock""#);
+        assert!(told("unix:x.sock").contains("is not a whole path"));
+        assert!(told("unix:").contains("names no socket"));
+        assert!(told("unix:@").contains("is not a whole path"));
+        assert!(told("unix:/run/").contains("is a directory"));
+        assert!(told("unix:/run/my sock").contains("has ' ' in it"));
+        assert!(told("unix:/run/\u{1b}[2J").contains(r"has '\u{1b}' in it"));
+        assert!(told(&format!("unix:/{}", "x".repeat(107))).contains("at most 107 bytes"));
+        assert!(UnixName::read(&format!("unix:/{}", "x".repeat(106))).unwrap().is_ok());
+    }
+
+    proptest! {
+        #[test]
+        fn a_name_that_is_read_is_printed_the_same(text in "unix:[@/]?.{0,20}") {
+            if let Some(Ok(name)) = UnixName::read(&text) {
+                prop_assert_eq!(name.to_string(), text);
+            }
         }
     }
 }

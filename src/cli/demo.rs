@@ -10,7 +10,7 @@ use tokio::runtime::Handle;
 use tokio::time::timeout;
 
 use super::run::serve;
-use crate::address::ListenAddress;
+use crate::address::{ListenAddress, Numbered, TargetAddress};
 use crate::engine::Declared;
 use crate::ledger::LogFormat;
 use crate::plan::{self, Plan, RouteName, Sources};
@@ -42,7 +42,7 @@ visit stands in its terminal: <code>end=done</code> says that both sides closed 
 /// Runs until a signal stops it.
 pub(super) fn demo(listen: &ListenAddress, format: Option<LogFormat>) -> u8 {
     // Stands for the target's port, which is known once it listens; another one than ours, or it would be a loop.
-    let unknown = if listen.0.port() == 1 { 2 } else { 1 };
+    let unknown = if listen.port() == Some(1) { 2 } else { 1 };
     let Ok(mut plan) = plan::parse("", "", &[format!("{listen}:127.0.0.1:{unknown}")]) else {
         unreachable!("the demo's own route is well formed")
     };
@@ -59,7 +59,7 @@ pub(super) fn demo(listen: &ListenAddress, format: Option<LogFormat>) -> u8 {
 /// Said last, so that it stands right above the records.
 fn invite(declared: &Declared) {
     for listening in &declared.listening {
-        let address = listening.address;
+        let address = &listening.address;
         tracing::info!("open http://{address}/ or run: curl http://{address}/");
         tracing::info!("each connection becomes one record below; Ctrl-C stops");
     }
@@ -70,7 +70,7 @@ fn point_at(plan: &mut Plan, target: SocketAddr) {
     for (_, route) in routes {
         let mut route = (*route).clone();
         route.name = RouteName(NAME.into());
-        route.dial.target = target.into();
+        route.dial.target = TargetAddress::from(target).into();
         plan.routes.insert(route.name.clone(), route.into());
     }
 }

@@ -2,6 +2,7 @@
 //!
 //! It needs no runtime.
 
+use std::fmt::Display;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::{Duration, SystemTime};
@@ -9,11 +10,12 @@ use std::time::{Duration, SystemTime};
 use clap::Args;
 
 use super::{answer, codes, complain};
-use crate::address::{ListenAddress, Protocol, TargetAddress, UnixName};
+use crate::address::{ListenAddress, Numbered, Protocol, Run, TargetAddress, UnixName};
 use crate::diagnosis::reach::{self, Options};
 use crate::diagnosis::{Diagnosis, Severity, block, could_listen, could_listen_unix, json, screen};
 use crate::probe::limits::raise_descriptors;
 use crate::probe::trace::protocol::Protocol as Spoken;
+use crate::transport;
 use crate::units::{Misread, TimeSpan};
 
 /// What to explain.
@@ -109,15 +111,30 @@ enum Asked {
     Reach(TargetAddress),
 }
 
+/// One address, not a range of ports.
+fn only<A: Numbered + Display>(run: Run<A>) -> Result<A, Misread> {
+    if run.count() > 1 {
+        let what = format!("{run} is more than one address");
+        return Err(Misread::new(what, format!("ask for one, as {}", run.first())));
+    }
+    Ok(run.at(0))
+}
+
 impl Asked {
     fn read(args: &ExplainArgs) -> Result<Asked, Misread> {
         if !args.listen {
             return Ok(Asked::Reach(target(args)?));
         }
-        match args.address.strip_prefix("unix:") {
-            Some(path) if path.is_empty() || args.udp => Err(no_path()),
-            Some(path) => Ok(Asked::ListenUnix(path.into())),
-            None => args.address.parse().map(|ListenAddress(address)| Asked::Listen(address)),
+        match only(args.address.parse::<Run<ListenAddress>>()?)? {
+            ListenAddress::Unix(_) if args.udp => Err(no_path()),
+            ListenAddress::Unix(UnixName::Path(path)) => Ok(Asked::ListenUnix((*path).into())),
+            ListenAddress::Unix(UnixName::Abstract(name)) => Ok(Asked::ListenUnix(format!("@{name}").into())),
+            ListenAddress::Net(listen) => {
+                transport::socket_address(&listen).map(Asked::Listen).map_err(|_| {
+                    let what = format!("{listen} names no interface of this machine");
+                    Misread::new(what, "write one that `ip link` shows")
+                })
+            }
         }
     }
 
@@ -144,7 +161,7 @@ fn target(args: &ExplainArgs) -> Result<TargetAddress, Misread> {
         // A path that no route could have is explained as well, as one that is too long.
         Some(path) if !path.starts_with('@') => Ok(TargetAddress::Unix(UnixName::Path(path.into()))),
         Some(name) => Ok(TargetAddress::Unix(UnixName::Abstract(name[1..].into()))),
-        None => args.address.parse(),
+        None => only(args.address.parse::<Run<TargetAddress>>()?),
     }
 }
 

@@ -16,7 +16,7 @@ use std::path::PathBuf;
 use clap::error::{ContextKind, ContextValue, ErrorKind};
 use clap::{Args, CommandFactory, Parser, Subcommand};
 
-use crate::address::ListenAddress;
+use crate::address::{ListenAddress, Run};
 use crate::config::Problems;
 use crate::ledger::LogFormat;
 use crate::plan::{self, Sources};
@@ -145,7 +145,13 @@ fn log_format(text: &str) -> Result<LogFormat, String> {
 }
 
 fn listen_address(text: &str) -> Result<ListenAddress, Misread> {
-    text.parse()
+    let run: Run<ListenAddress> = text.parse()?;
+    match run.first() {
+        ListenAddress::Net(_) if run.count() == 1 => Ok(run.at(0)),
+        _ => {
+            Err(Misread::new(format!("{run} is not one address with a port"), "write one, as 127.0.0.1:8080"))
+        }
+    }
 }
 
 impl ForwardArgs {

@@ -8,11 +8,11 @@ use tokio::runtime::Builder;
 use super::instead::with_command;
 use super::signals::Signals;
 use super::{code, complain, log, refuse};
-use crate::engine::{self, Declared, Handle, Refused, Settings, Source};
+use crate::engine::{self, Declared, Handle, Listening, NotListening, Refused, Settings, Source};
 use crate::ledger::{Ledger, LogFormat};
 use crate::plan::{self, Plan, Sources};
-use crate::reload::{Reloader, diagnose};
-use crate::{diagnosis, probe};
+use crate::probe;
+use crate::reload::Reloader;
 
 /// How long the last lines may take to be written.
 const LAST_LINES: Duration = Duration::from_secs(2);
@@ -79,15 +79,14 @@ async fn life(
     };
     match handle.declare(Source::Config, plan.routes.clone()).await {
         Ok(declared) => {
-            announce(&plan, &declared);
+            announce(&declared);
             after(&declared);
         }
         Err(Refused::Bind(failures)) => {
             let arguments: Vec<String> = std::env::args().skip(1).collect();
-            let findings: Vec<_> =
-                diagnose(&failures).into_iter().map(|it| with_command(it, &arguments)).collect();
-            complain(&diagnosis::bind_report(&findings));
-            return diagnosis::exit_code(&findings);
+            let trouble = engine::diagnose(&failures).with(|finding| with_command(finding, &arguments));
+            complain(&trouble.report());
+            return trouble.exit_code();
         }
         Err(refused @ Refused::Stopped) => {
             complain(&format!("error: {refused}"));
@@ -154,21 +153,17 @@ fn settings(plan: &Plan) -> Settings {
 }
 
 /// Said only now that every socket listens.
-fn announce(plan: &Plan, declared: &Declared) {
+fn announce(declared: &Declared) {
     for listening in declared.listening.iter().take(MOST_FORWARDING_LINES) {
-        let Some(route) = plan.routes.get(&listening.route) else { continue };
-        tracing::info!("Forwarding {} -> {} (route {})", listening.address, route.dial.target, route.name);
+        let Listening { route, address, target } = listening;
+        tracing::info!("Forwarding {address} -> {target} (route {route})");
     }
     let more = declared.listening.len().saturating_sub(MOST_FORWARDING_LINES);
     if more > 0 {
         tracing::info!("Forwarding {more} more listeners");
     }
-    for (listening, why) in &declared.not_listening {
-        tracing::warn!(
-            "route {} does NOT listen on {}: {why}; trying on",
-            listening.route,
-            listening.address
-        );
+    for NotListening { route, address, why } in &declared.not_listening {
+        tracing::warn!("route {route} does NOT listen on {address}: {why}; trying on");
     }
 }
 

@@ -20,14 +20,19 @@ pub(super) enum Section {
 }
 
 /// A route's own keys first, then its settings, which `[defaults]` takes as well.
-const ROUTE: [&str; 14] = [
+const ROUTE: [&str; 19] = [
     "listen",
     "target",
     "protocol",
     "connect_timeout",
     "wait_for_target",
     "source",
+    "interface",
     "bind",
+    "v6only",
+    "socket_mode",
+    "socket_owner",
+    "socket_group",
     "reset_linger",
     "preset",
     "max_flows",

@@ -82,6 +82,36 @@ impl<'de> Deserialize<'de> for Count {
     }
 }
 
+/// True or false.
+pub(super) struct Truth(pub(super) bool);
+
+impl<'de> Deserialize<'de> for Truth {
+    fn deserialize<D: de::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Either;
+        impl Visitor<'_> for Either {
+            type Value = Truth;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("true or false")
+            }
+
+            fn visit_bool<E: de::Error>(self, truth: bool) -> Result<Truth, E> {
+                Ok(Truth(truth))
+            }
+
+            fn visit_str<E: de::Error>(self, text: &str) -> Result<Truth, E> {
+                match text {
+                    "true" | "false" => Err(E::custom(format_args!(
+                        "must be true or false, not a string\nwrite {text} without quotes"
+                    ))),
+                    _ => Err(E::invalid_type(Unexpected::Str(text), &self)),
+                }
+            }
+        }
+        deserializer.deserialize_any(Either)
+    }
+}
+
 /// A table, a list or a date where a plain value belongs.
 struct Other(&'static str);
 

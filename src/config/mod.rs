@@ -20,10 +20,10 @@ pub(crate) use problem::bare_or_quoted;
 
 use toml::de::DeTable;
 
-use crate::address::{ListenAddress, Protocol, SourceAddress, TargetAddress};
+use crate::address::{Interface, ListenAddress, Protocol, Run, SourceAddress, TargetAddress};
 use crate::ledger::{LogFormat, LogLevel};
 use crate::limits::{FlowPreset, FlowsFull};
-use crate::transport::BindPolicy;
+use crate::transport::{Account, BindPolicy, FileMode};
 use crate::units::TimeSpan;
 use keys::Section;
 use table::Table;
@@ -51,7 +51,12 @@ pub(crate) struct Settings {
     pub(crate) connect_timeout: Option<Written<TimeSpan>>,
     pub(crate) wait_for_target: Option<Written<TimeSpan>>,
     pub(crate) source: Option<Vec<Written<SourceAddress>>>,
+    pub(crate) interface: Option<Written<Interface>>,
     pub(crate) bind: Option<Written<BindPolicy>>,
+    pub(crate) v6only: Option<Written<bool>>,
+    pub(crate) socket_mode: Option<Written<FileMode>>,
+    pub(crate) socket_owner: Option<Written<Account>>,
+    pub(crate) socket_group: Option<Written<Account>>,
     pub(crate) reset_linger: Option<Written<TimeSpan>>,
     pub(crate) preset: Option<Written<FlowPreset>>,
     pub(crate) max_flows: Option<Written<usize>>,
@@ -65,8 +70,8 @@ pub(crate) struct Settings {
 #[derive(Debug)]
 pub(crate) struct WrittenRoute {
     pub(crate) name: String,
-    pub(crate) listen: Vec<Written<ListenAddress>>,
-    pub(crate) target: Option<Written<TargetAddress>>,
+    pub(crate) listen: Vec<Written<Run<ListenAddress>>>,
+    pub(crate) target: Option<Written<Run<TargetAddress>>>,
     pub(crate) settings: Settings,
 }
 

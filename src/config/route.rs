@@ -8,7 +8,8 @@ use toml::de::DeValue;
 use super::keys::Section;
 use super::problem::{Place, Problem, bare_or_quoted};
 use super::table::{AtLeast, Table};
-use super::{Settings, WrittenRoute};
+use super::{Settings, Written, WrittenRoute};
+use crate::address::{Run, TargetAddress};
 
 /// The longest name of a route, in characters.
 const MAX_NAME: usize = 64;
@@ -65,7 +66,12 @@ pub(super) fn settings(table: &mut Table<'_, '_>) -> Settings {
         connect_timeout: table.time("connect_timeout", AtLeast::MoreThanZero, "1h"),
         wait_for_target: table.time("wait_for_target", AtLeast::Zero, "1h"),
         source: table.list("source"),
+        interface: table.value("interface"),
         bind: table.word("bind"),
+        v6only: table.truth("v6only"),
+        socket_mode: table.value("socket_mode"),
+        socket_owner: table.value("socket_owner"),
+        socket_group: table.value("socket_group"),
         reset_linger: table.time("reset_linger", AtLeast::Zero, "1h"),
         preset: table.word("preset"),
         max_flows: table.count("max_flows"),
@@ -76,7 +82,7 @@ pub(super) fn settings(table: &mut Table<'_, '_>) -> Settings {
     }
 }
 
-fn one_target(table: &mut Table<'_, '_>) -> Option<super::Written<crate::address::TargetAddress>> {
+fn one_target(table: &mut Table<'_, '_>) -> Option<Written<Run<TargetAddress>>> {
     match table.get("target") {
         None => table.missing("target", "127.0.0.1:3000"),
         Some(value) if value.get_ref().is_array() => {

@@ -10,7 +10,7 @@ use toml::de::{DeTable, DeValue};
 
 use super::Written;
 use super::keys::{self, Section};
-use super::leaf::{Count, Wrong, decode, decode_word, kind};
+use super::leaf::{Count, Truth, Wrong, decode, decode_word, kind};
 use super::problem::{Place, Problem, bare_or_quoted};
 use crate::units::TimeSpan;
 
@@ -94,6 +94,12 @@ impl<'t> Table<'t, '_> {
     pub(super) fn count(&mut self, key: &'static str) -> Option<Written<usize>> {
         let count = self.value::<Count>(key)?;
         Some(Written { value: count.value.0, place: count.place })
+    }
+
+    /// True or false.
+    pub(super) fn truth(&mut self, key: &'static str) -> Option<Written<bool>> {
+        let truth = self.value::<Truth>(key)?;
+        Some(Written { value: truth.value.0, place: truth.place })
     }
 
     /// A time within bounds; `most` is spelt as in the answer to a longer one.

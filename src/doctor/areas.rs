@@ -2,18 +2,20 @@
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
+use std::path::Path;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
 
 use super::Area;
 use super::tell::counted;
-use crate::address::{Protocol, TargetAddress};
+use crate::address::{ListenAddress, Protocol, TargetAddress, UnixName};
 use crate::diagnosis::reach::{self, Options};
-use crate::diagnosis::{Diagnosis, Severity, Status, Verdict, could_listen};
+use crate::diagnosis::{Diagnosis, Severity, Status, Verdict, could_listen, could_listen_unix};
 use crate::limits::{Wanted, budget};
 use crate::plan::{Plan, Route};
 use crate::probe::limits::{descriptors, raise_descriptors};
+use crate::transport;
 
 /// More targets than this are not dialled.
 const MOST_TARGETS: usize = 256;
@@ -44,19 +46,36 @@ pub(super) fn all(plan: &Plan) -> Vec<Area> {
 }
 
 /// Each address with its protocol and the routes that listen on it.
-fn listeners(plan: &Plan) -> impl Iterator<Item = (SocketAddr, Protocol, &Route)> {
+fn listeners(plan: &Plan) -> impl Iterator<Item = (&ListenAddress, Protocol, &Route)> {
     plan.routes.values().flat_map(|route| {
-        route.listen.iter().map(move |address| (*address, route.carries.protocol(), &**route))
+        route.listen.iter().map(move |address| (address, route.carries.protocol(), &**route))
     })
 }
 
 fn try_listeners(plan: &Plan) -> Vec<Diagnosis> {
-    let diagnosed = |(address, protocol, route): (SocketAddr, Protocol, &Route)| {
-        let mut told = could_listen(address, protocol.into());
+    let diagnosed = |(address, protocol, route): (&ListenAddress, Protocol, &Route)| {
+        let mut told = tried(address, protocol);
         told.routes.push(route.name.to_string());
         told
     };
     listeners(plan).map(diagnosed).collect()
+}
+
+fn tried(address: &ListenAddress, protocol: Protocol) -> Diagnosis {
+    let mut told = match address {
+        ListenAddress::Net(net) => {
+            // An interface that is not there has no number; the bind that is tried then says the rest.
+            let known = transport::socket_address(net).unwrap_or(SocketAddr::new(net.ip, net.port));
+            return could_listen(known, protocol.into());
+        }
+        ListenAddress::Unix(UnixName::Path(path)) => could_listen_unix(Path::new(&**path)),
+        ListenAddress::Unix(UnixName::Abstract(name)) => could_listen_unix(Path::new(&format!("@{name}"))),
+    };
+    // A left-over file gives way to us.
+    if told.verdict == Verdict::UnixSocketStale {
+        told.verdict = Verdict::Healthy;
+    }
+    told
 }
 
 fn told_listeners(tried: Vec<Diagnosis>) -> Area {
@@ -124,15 +143,16 @@ fn taken_out(tried: &mut [Diagnosis], kind: Verdict) -> Vec<Diagnosis> {
 }
 
 fn targets(plan: &Plan) -> Area {
-    let mut wanted: BTreeMap<String, (&TargetAddress, Protocol, Vec<String>)> = BTreeMap::new();
+    let mut wanted: BTreeMap<String, (TargetAddress, Protocol, Vec<String>)> = BTreeMap::new();
     for route in plan.routes.values() {
-        let target = &route.dial.target;
-        let key = format!("{target} {:?}", route.carries.protocol());
-        wanted
-            .entry(key)
-            .or_insert((target, route.carries.protocol(), Vec::new()))
-            .2
-            .push(route.name.to_string());
+        for target in route.dial.target.each() {
+            let key = format!("{target} {:?}", route.carries.protocol());
+            wanted
+                .entry(key)
+                .or_insert_with(|| (target, route.carries.protocol(), Vec::new()))
+                .2
+                .push(route.name.to_string());
+        }
     }
     let untried = wanted.len().saturating_sub(MOST_TARGETS);
     let wanted: Vec<_> = wanted.into_values().take(MOST_TARGETS).collect();
@@ -154,7 +174,7 @@ fn targets(plan: &Plan) -> Area {
 }
 
 /// Dials them, some at one time, and gives the answers in their order.
-fn reached(wanted: &[(&TargetAddress, Protocol, Vec<String>)]) -> Vec<Diagnosis> {
+fn reached(wanted: &[(TargetAddress, Protocol, Vec<String>)]) -> Vec<Diagnosis> {
     let (next, answers) = (AtomicUsize::new(0), Mutex::new(BTreeMap::new()));
     let work = || {
         while let Some((at, (target, protocol, routes))) = {

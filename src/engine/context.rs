@@ -51,7 +51,7 @@ impl Drop for Seat {
     }
 }
 
-/// A route at run time. Sessions keep the one they were born with.
+/// A route at run time, with the one target of its listeners' clients. Sessions keep the one they were born with.
 pub(super) struct Serving {
     pub(super) route: Arc<Route>,
     pub(super) target: Arc<Target>,
@@ -61,12 +61,14 @@ pub(super) struct Serving {
 }
 
 impl Serving {
-    pub(super) fn new(route: &Arc<Route>, targets: &Targets) -> Arc<Serving> {
+    /// A route as the clients of its n-th address meet it.
+    pub(super) fn new(route: &Arc<Route>, place: usize, targets: &Targets) -> Arc<Serving> {
+        let target = route.dial.target.at(place);
         Arc::new(Serving {
             route: route.clone(),
-            target: targets.get(&route.dial.target),
+            target: targets.get(&target),
             name: route.name.0.clone(),
-            written_target: route.dial.target.to_string().into(),
+            written_target: target.to_string().into(),
         })
     }
 }

@@ -41,6 +41,10 @@ pub(super) enum Event {
     Listens,
     /// By the kernel's look-up, it would meet none.
     Absent,
+    /// A look has found no such Unix socket.
+    Missing,
+    /// There is a Unix socket, and a look cannot tell whether somebody listens on it: only a dial can.
+    Hidden,
     /// Connections wait to be accepted, and none is.
     Stuck,
     /// Connections are accepted.
@@ -124,7 +128,7 @@ impl Health {
 
     /// Whether a look can find it back: it is down, and a look has found nobody there.
     pub(super) fn can_be_seen_back(&self) -> bool {
-        self.stage == Stage::Down(Cause::Refused) && self.seen_absent
+        matches!(self.stage, Stage::Down(Cause::Refused | Cause::NoSocket)) && self.seen_absent
     }
 
     /// Takes what was seen, and gives what is to be told of it.
@@ -135,7 +139,11 @@ impl Health {
             self.failures += 1;
         }
         let next = self.next(event);
-        self.seen_absent = matches!(next, Stage::Down(_)) && (self.seen_absent || event == Event::Absent);
+        self.seen_absent = match event {
+            Event::Absent | Event::Missing | Event::Failed(Cause::NoSocket) => true,
+            Event::Hidden => false,
+            _ => matches!(next, Stage::Down(_)) && self.seen_absent,
+        };
         if next == self.stage {
             return None;
         }
@@ -170,6 +178,7 @@ impl Health {
             // Refused in spite of a listener is a firewall's doing, and only a dial can tell when that ends.
             (Event::Listens, Stage::Down(_)) if self.can_be_seen_back() => Stage::Up,
             (Event::Absent, _) => Stage::Down(Cause::Refused),
+            (Event::Missing, _) => Stage::Down(Cause::NoSocket),
             (Event::Stuck, Stage::Unknown | Stage::Up) => Stage::Stalled,
             (Event::Accepts, Stage::Unknown | Stage::Stalled) => Stage::Up,
             (_, stage) => stage,

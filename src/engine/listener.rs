@@ -3,7 +3,6 @@
 //! No error of accept(2) ends a listener, and none makes it spin.
 
 use std::io;
-use std::net::SocketAddr;
 use std::os::fd::OwnedFd;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
@@ -16,8 +15,10 @@ use tokio_util::sync::CancellationToken;
 
 use super::context::{Context, Seat, Serving};
 use super::session::{self, Session};
+use crate::address::{Address, ListenAddress};
+use crate::plan::Route;
 use crate::sys;
-use crate::transport::{self, Accepted};
+use crate::transport::{self, Accepted, Bound, OwnFile, SocketFile};
 
 /// The first and the longest pause after an accept error that is about this machine, not about one connection.
 const FIRST_PAUSE: Duration = Duration::from_millis(5);
@@ -33,7 +34,9 @@ const MOST_DOORS: usize = 2;
 /// A listening socket and the tasks that accept from it.
 pub(super) struct Listener {
     /// The address it really has.
-    pub(super) address: SocketAddr,
+    pub(super) address: Address,
+    /// The file of a Unix socket. It stands before the socket, as it must not outlive it.
+    file: Option<OwnFile>,
     socket: Arc<OwnedFd>,
     /// The route it serves; replaced by a reload, read once per connection.
     serving: Arc<Mutex<Arc<Serving>>>,
@@ -44,12 +47,17 @@ pub(super) struct Listener {
 impl Listener {
     /// Starts to accept from a listening socket, on worker `n` and those that follow it.
     pub(super) fn start(
-        socket: OwnedFd,
+        bound: Bound,
+        address: &ListenAddress,
         serving: Arc<Serving>,
         cx: &Arc<Context>,
         n: usize,
     ) -> io::Result<Listener> {
-        let address = transport::local_address(&socket)?;
+        let Bound { file, socket } = bound;
+        let address = match address {
+            ListenAddress::Net(_) => Address::Net(transport::local_address(&socket)?),
+            ListenAddress::Unix(name) => Address::Unix(name.clone()),
+        };
         let (socket, serving) = (Arc::new(socket), Arc::new(Mutex::new(serving)));
         let retire = CancellationToken::new();
         let door = |nth: usize| Door {
@@ -57,17 +65,27 @@ impl Listener {
             serving: serving.clone(),
             cx: cx.clone(),
             worker: (n + nth) % cx.workers.count(),
-            address,
+            address: address.clone(),
             speaks: nth == 0,
         };
         let doors = (0..cx.workers.count().min(MOST_DOORS)).map(door);
         let accepting = doors.map(|door| cx.workers.spawn(door.worker, door.keep(retire.clone()))).collect();
-        Ok(Listener { address, socket, serving, retire, accepting })
+        Ok(Listener { address, file, socket, serving, retire, accepting })
     }
 
     /// Serves another route from the next connection on.
     pub(super) fn serve(&self, serving: Arc<Serving>) {
         *self.serving.lock().unwrap_or_else(PoisonError::into_inner) = serving;
+    }
+
+    /// What the file of its socket is given from now on, where it has one.
+    pub(super) fn change_file(&self, wanted: &SocketFile) -> io::Result<()> {
+        self.file.as_ref().map_or(Ok(()), |file| file.change(wanted))
+    }
+
+    /// The route it serves.
+    pub(super) fn route(&self) -> Arc<Route> {
+        self.serving.lock().unwrap_or_else(PoisonError::into_inner).route.clone()
     }
 
     /// The socket, for the options a reload sets on it.
@@ -77,6 +95,8 @@ impl Listener {
 
     /// Accepts what has already reached us, then closes the socket; done when it is closed.
     pub(super) async fn retire(self) {
+        // Nobody new finds the way to a file that is gone.
+        drop(self.file);
         self.retire.cancel();
         for accepting in self.accepting {
             // An error means that the engine's workers are gone, and the socket with them.
@@ -91,7 +111,7 @@ struct Door {
     serving: Arc<Mutex<Arc<Serving>>>,
     cx: Arc<Context>,
     worker: usize,
-    address: SocketAddr,
+    address: Address,
     /// Whether it tells of trouble. One speaks for all: what keeps one from accepting keeps them all.
     speaks: bool,
 }
@@ -122,14 +142,14 @@ impl Door {
                 let permit = self.permit(&mut trouble).await;
                 match self.accept() {
                     Next::Taken(accepted) => {
-                        trouble.is_over(self.address);
+                        trouble.is_over(&self.address);
                         self.hand_over(accepted, permit);
                     }
                     Next::Empty => {
                         ready.clear_ready();
                         break;
                     }
-                    Next::Failed(error) => trouble.pause(self.address, &error).await,
+                    Next::Failed(error) => trouble.pause(&self.address, &error).await,
                 }
             }
             tokio::task::yield_now().await;
@@ -143,7 +163,7 @@ impl Door {
             if let Ok(permit) = slots.clone().try_acquire_owned() {
                 return permit;
             }
-            trouble.note_full(self.address, self.cx.most_sessions);
+            trouble.note_full(&self.address, self.cx.most_sessions);
             // It fails only on a closed semaphore, and this one is never closed.
             if let Ok(permit) = slots.acquire_owned().await {
                 return permit;
@@ -214,7 +234,7 @@ struct Trouble {
 const REMIND: Duration = Duration::from_secs(10);
 
 impl Trouble {
-    fn note_full(&mut self, address: SocketAddr, most: u32) {
+    fn note_full(&mut self, address: &Address, most: u32) {
         if self.speaks && self.full_told.is_none_or(|at| at.elapsed() >= REMIND) {
             self.full_told = Some(Instant::now());
             tracing::warn!(
@@ -224,7 +244,7 @@ impl Trouble {
         }
     }
 
-    async fn pause(&mut self, address: SocketAddr, error: &io::Error) {
+    async fn pause(&mut self, address: &Address, error: &io::Error) {
         if self.speaks && self.pause.is_zero() {
             tracing::warn!("cannot accept on {address}: {error}; clients wait in the accept queue");
         }
@@ -232,7 +252,7 @@ impl Trouble {
         sleep(self.pause).await;
     }
 
-    fn is_over(&mut self, address: SocketAddr) {
+    fn is_over(&mut self, address: &Address) {
         if !std::mem::take(&mut self.pause).is_zero() && self.speaks {
             tracing::info!("accepting on {address} again");
         }

@@ -19,12 +19,15 @@ use tokio::time::{sleep, timeout};
 use super::clerk::{Matter, Vigil};
 use super::health::{Event, Stage};
 use super::looks::Looks;
+use super::paths::{self, Path};
 use super::patrol::{PACE, Patrol};
 use super::standing::Search;
 use super::targets::{Target, Targets};
+use crate::address::UnixName;
 use crate::ledger::Ledger;
 use crate::probe::network::Network;
 use crate::probe::sockets::{self, Socket};
+use crate::transport::Origin;
 use crate::{sys, transport};
 
 /// Between two looks at a target that is down: a client that is held waits no longer than that for a service that is
@@ -202,12 +205,34 @@ impl Rounds {
     }
 
     fn look(&mut self, target: &Arc<Target>, now: Instant) {
+        if let Some(name) = target.unix() {
+            return self.look_at_path(target, name, now);
+        }
         let addresses = target.addresses();
         if !self.looks.take(addresses.len() as u32, now) {
             return;
         }
         note_look(target, now);
         found(target, listens(&addresses), now);
+    }
+
+    fn look_at_path(&mut self, target: &Arc<Target>, name: &UnixName, now: Instant) {
+        if !self.looks.take(1, now) {
+            return;
+        }
+        {
+            let mut dossier = target.dossier();
+            (dossier.looked, dossier.urgent) = (Some(now), false);
+        }
+        match paths::look(name) {
+            Ok(Path::Listening) => target.note(Event::Listens),
+            Ok(Path::Missing) => target.note(Event::Missing),
+            Ok(Path::Fresh) => {}
+            // Left over, or another namespace's: a dial tells which.
+            Ok(Path::Quiet) => target.note(Event::Hidden),
+            Err(error) if is_passing(&error) => {}
+            Err(_) => target.dossier().blind = true,
+        }
     }
 
     fn dial(&mut self, target: &Arc<Target>, now: Instant) {
@@ -248,6 +273,9 @@ impl Rounds {
 
     /// Whether the kernel's table can tell about the target: it has addresses, and all are this machine's.
     fn is_here(&mut self, target: &Target, now: Instant) -> bool {
+        if target.unix().is_some() {
+            return true;
+        }
         let addresses = target.addresses();
         if addresses.iter().all(|address| address.ip().to_canonical().is_loopback()) {
             return !addresses.is_empty();
@@ -330,7 +358,7 @@ fn listens(addresses: &[SocketAddr]) -> io::Result<bool> {
 /// Whether a connection can be made. Not cancel safe: what it resolved is lost.
 async fn answers(target: &Target) -> bool {
     for address in target.dialable().await {
-        if transport::dial(&address, &[]).await.is_ok() {
+        if transport::dial(&address, &Origin::default()).await.is_ok() {
             return true;
         }
     }

@@ -7,6 +7,7 @@ mod clerk;
 mod context;
 mod crowd;
 mod drain;
+mod explain;
 mod flow;
 mod health;
 mod inquiry;
@@ -14,6 +15,7 @@ mod listener;
 mod lookout;
 mod looks;
 mod opened;
+mod paths;
 mod patrol;
 mod ports;
 mod session;
@@ -29,18 +31,18 @@ mod workers;
 
 use std::fmt;
 use std::io;
-use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::sync::{Notify, Semaphore, mpsc, oneshot};
 use tokio_util::sync::CancellationToken;
 
-use crate::address::Protocol;
+use crate::address::{Address, ListenAddress, Protocol, TargetAddress};
 use crate::ledger::Ledger;
 use crate::plan::{Change, RouteName, Routes};
 use clerk::Vigils;
 use context::Context;
+pub use explain::{BindTrouble, diagnose};
 use lookout::Lookout;
 pub use settings::Settings;
 use standing::Post;
@@ -62,7 +64,7 @@ pub struct BindFailure {
     /// What it carries.
     pub protocol: Protocol,
     /// The address as written.
-    pub address: SocketAddr,
+    pub address: ListenAddress,
     /// What bind(2) or listen(2) said.
     pub error: io::Error,
 }
@@ -97,7 +99,20 @@ pub struct Listening {
     /// The route.
     pub route: RouteName,
     /// The address, with the port the kernel chose where 0 was written.
-    pub address: SocketAddr,
+    pub address: Address,
+    /// What its clients are carried to.
+    pub target: TargetAddress,
+}
+
+/// An address of a route with `bind = "retry"` that is not bound yet.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct NotListening {
+    /// The route.
+    pub route: RouteName,
+    /// The address as written.
+    pub address: ListenAddress,
+    /// What bind(2) or listen(2) said last.
+    pub why: String,
 }
 
 /// What a declaration did.
@@ -107,8 +122,8 @@ pub struct Declared {
     pub change: Change,
     /// Where all routes listen now, by route and in the order written.
     pub listening: Vec<Listening>,
-    /// Addresses of routes with `bind = "retry"` that are not bound yet, and why.
-    pub not_listening: Vec<(Listening, String)>,
+    /// What is left for later.
+    pub not_listening: Vec<NotListening>,
 }
 
 /// Starts an engine with no routes, on the current tokio runtime and `settings.workers` threads of its own.

@@ -1,15 +1,15 @@
 //! A listener of either kind, as the supervisor keeps it.
 
 use std::io;
-use std::net::SocketAddr;
+use std::os::fd::OwnedFd;
 use std::sync::Arc;
 
-use super::context::{Context, Serving};
+use super::context::Context;
 use super::listener::Listener;
-use super::ports::{Bound, Holder};
+use super::ports::{Bound, Wanted};
+use super::supervisor::Servings;
 use super::udp::UdpListener;
-use crate::address::Protocol;
-use crate::plan::Route;
+use crate::address::{Address, Protocol};
 
 /// A socket that takes clients in.
 pub(super) enum Opened {
@@ -21,38 +21,43 @@ pub(super) enum Opened {
 
 impl Opened {
     /// Starts to take clients in from a bound socket, on worker `n`.
-    pub(super) fn start(bound: Bound, cx: &Arc<Context>, n: usize) -> io::Result<Opened> {
-        let Bound { port, route, socket } = bound;
+    pub(super) fn start(
+        bound: Bound,
+        servings: &mut Servings,
+        cx: &Arc<Context>,
+        n: usize,
+    ) -> io::Result<Opened> {
+        let Bound { port, by, bound } = bound;
         match port.protocol {
             Protocol::Tcp => {
-                let serving = Serving::new(&route, &cx.targets);
-                Listener::start(socket, serving, cx, n).map(Opened::Tcp)
+                let serving = servings.of(&by, cx);
+                Listener::start(bound, port.address(), serving, cx, n).map(Opened::Tcp)
             }
-            Protocol::Udp => cx.udp.listen(socket, &route, n).map(Opened::Udp),
+            Protocol::Udp => cx.udp.listen(bound.socket, &by, n).map(Opened::Udp),
         }
     }
 
     /// The address it really has.
-    pub(super) fn address(&self) -> SocketAddr {
+    pub(super) fn address(&self) -> Address {
         match self {
-            Opened::Tcp(listener) => listener.address,
-            Opened::Udp(listener) => listener.address,
+            Opened::Tcp(listener) => listener.address.clone(),
+            Opened::Udp(listener) => listener.address.into(),
         }
     }
 
     /// The socket, for the options a reload sets on it.
-    pub(super) fn holder(&self) -> Holder<'_> {
+    pub(super) fn socket(&self) -> &OwnedFd {
         match self {
-            Opened::Tcp(it) => Holder { protocol: Protocol::Tcp, address: it.address, socket: it.socket() },
-            Opened::Udp(it) => it.holder(),
+            Opened::Tcp(listener) => listener.socket(),
+            Opened::Udp(listener) => listener.socket(),
         }
     }
 
     /// Serves another route from the next client on.
-    pub(super) fn serve(&self, route: &Arc<Route>, cx: &Context) {
+    pub(super) fn serve(&self, by: &Wanted, servings: &mut Servings, cx: &Context) {
         match self {
-            Opened::Tcp(listener) => listener.serve(Serving::new(route, &cx.targets)),
-            Opened::Udp(listener) => listener.serve(&cx.udp, route),
+            Opened::Tcp(listener) => listener.serve(servings.of(by, cx)),
+            Opened::Udp(listener) => listener.serve(&cx.udp, by),
         }
     }
 

@@ -1,12 +1,12 @@
 //! Which sockets a set of routes needs, and binding those that are new: all of them, or none.
 
+use std::collections::HashMap;
 use std::io;
-use std::net::{IpAddr, SocketAddr};
 use std::os::fd::OwnedFd;
 use std::sync::Arc;
 
 use super::BindFailure;
-use crate::address::Protocol;
+use crate::address::{ListenAddress, NetListen, Numbered, Protocol};
 use crate::plan::{Route, RouteName, Routes};
 use crate::transport::{self, BindPolicy};
 
@@ -15,124 +15,132 @@ use crate::transport::{self, BindPolicy};
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub(super) struct Port {
     pub(super) protocol: Protocol,
-    address: SocketAddr,
+    address: ListenAddress,
     /// Where the kernel chooses the port: the route, and which of its addresses.
     chosen: Option<(RouteName, usize)>,
 }
 
 impl Port {
     /// The address to bind.
-    pub(super) fn address(&self) -> SocketAddr {
-        self.address
+    pub(super) fn address(&self) -> &ListenAddress {
+        &self.address
     }
 }
 
-/// A socket we hold, with its address.
-#[derive(Clone, Copy)]
-pub(super) struct Holder<'a> {
-    pub(super) protocol: Protocol,
-    pub(super) address: SocketAddr,
-    pub(super) socket: &'a OwnedFd,
+/// Who wants a port: a route, and the place of the address among its own.
+#[derive(Clone)]
+pub(super) struct Wanted {
+    pub(super) route: Arc<Route>,
+    pub(super) place: usize,
 }
 
-/// Every port that `routes` want, with its route.
-pub(super) fn wanted(routes: &Routes) -> Vec<(Port, Arc<Route>)> {
-    let ports = |route: &Arc<Route>| {
-        let route = route.clone();
-        let listen = route.listen.clone();
-        listen.into_iter().enumerate().map(move |(n, address)| {
-            let chosen = (address.port() == 0).then(|| (route.name.clone(), n));
-            (Port { protocol: route.carries.protocol(), address, chosen }, route.clone())
+/// Every port that `routes` want.
+pub(super) fn wanted(routes: &Routes) -> impl Iterator<Item = (Port, Wanted)> {
+    routes.values().flat_map(|route| {
+        route.listen.iter().enumerate().map(|(place, address)| {
+            let chosen = (address.port() == Some(0)).then(|| (route.name.clone(), place));
+            (
+                Port { protocol: route.carries.protocol(), address: address.clone(), chosen },
+                Wanted { route: route.clone(), place },
+            )
         })
-    };
-    routes.values().flat_map(ports).collect()
+    })
 }
 
 /// A socket that listens and is served by nobody yet.
 pub(super) struct Bound {
     pub(super) port: Port,
-    pub(super) route: Arc<Route>,
-    pub(super) socket: OwnedFd,
+    pub(super) by: Wanted,
+    pub(super) bound: transport::Bound,
 }
 
 /// A port that is left for later, as its route's policy says.
 pub(super) struct Unbound {
     pub(super) port: Port,
-    pub(super) route: Arc<Route>,
+    pub(super) by: Wanted,
     pub(super) error: io::Error,
 }
+
+/// Sockets of ours that go, by port.
+pub(super) type Leaving<'s> = HashMap<(Protocol, u16), Vec<(NetListen, &'s OwnedFd)>>;
 
 /// Binds all of `new`, then opens all of them to clients. Where a new one overlaps with one of ours that goes, both share
 /// the port for the moment; `leaving` are those. One that stays is in the way like any other.
 ///
 /// Nobody can connect before every bind is done, so a refusal has cost no client anything.
 pub(super) fn bind_all(
-    new: Vec<(Port, Arc<Route>)>,
-    leaving: &[Holder<'_>],
+    new: Vec<(Port, Wanted)>,
+    leaving: &Leaving<'_>,
 ) -> Result<(Vec<Bound>, Vec<Unbound>), Vec<BindFailure>> {
-    let (mut bound, mut unbound, mut failures) = (Vec::<Bound>::new(), Vec::new(), Vec::new());
-    for (port, route) in new {
-        let overlapping: Vec<_> = overlaps(&port, leaving).collect();
-        match bind_shared(&port, &overlapping) {
-            Ok(socket) => bound.push(Bound { port, route, socket }),
-            Err(error) => refuse(port, route, error, &mut unbound, &mut failures),
+    let (mut all, mut unbound, mut failures) = (Vec::<Bound>::new(), Vec::new(), Vec::new());
+    let mut sharing: Vec<&OwnedFd> = Vec::new();
+    for (port, by) in new {
+        let overlapping = overlaps(&port, leaving);
+        match bind_shared(&port, &by, &overlapping) {
+            Ok(bound) => all.push(Bound { port, by, bound }),
+            Err(error) => refuse(port, by, error, &mut unbound, &mut failures),
         }
+        sharing.extend(overlapping);
     }
-    let mut open = Vec::new();
-    for it in bound {
-        let listens = match it.port.protocol {
-            Protocol::Tcp => transport::listen(&it.socket),
-            // A datagram needs nobody's consent: it has been listening since it was bound.
-            Protocol::Udp => Ok(()),
-        };
-        let answer = listens.and_then(|()| transport::share_port(&it.socket, false));
-        match answer {
+    let mut open = Vec::with_capacity(all.len());
+    for it in all {
+        match open_to_clients(&it) {
             Ok(()) => open.push(it),
-            Err(error) => refuse(it.port, it.route, error, &mut unbound, &mut failures),
+            Err(error) => refuse(it.port, it.by, error, &mut unbound, &mut failures),
         }
     }
-    for holder in leaving {
+    for holder in sharing {
         // Clearing an option of a live socket does not fail; were it left on, only a second instance could share.
-        let _ = transport::share_port(holder.socket, false);
+        let _ = transport::share_port(holder, false);
     }
     if failures.is_empty() { Ok((open, unbound)) } else { Err(failures) }
 }
 
+fn open_to_clients(it: &Bound) -> io::Result<()> {
+    // A datagram needs nobody's consent: it has been listening since it was bound.
+    if it.port.protocol == Protocol::Tcp {
+        transport::listen(&it.bound.socket)?;
+    }
+    match it.port.address() {
+        ListenAddress::Net(_) => transport::share_port(&it.bound.socket, false),
+        ListenAddress::Unix(_) => Ok(()),
+    }
+}
+
 fn refuse(
     port: Port,
-    route: Arc<Route>,
+    by: Wanted,
     error: io::Error,
     unbound: &mut Vec<Unbound>,
     failures: &mut Vec<BindFailure>,
 ) {
-    match route.bind {
-        BindPolicy::Retry => unbound.push(Unbound { port, route, error }),
+    match by.route.bind {
+        BindPolicy::Retry => unbound.push(Unbound { port, by, error }),
         BindPolicy::Strict => {
             let Port { protocol, address, .. } = port;
-            failures.push(BindFailure { route: route.name.clone(), protocol, address, error });
+            failures.push(BindFailure { route: by.route.name.clone(), protocol, address, error });
         }
     }
 }
 
-fn bind_shared(port: &Port, overlapping: &[&OwnedFd]) -> io::Result<OwnedFd> {
+fn bind_shared(port: &Port, by: &Wanted, overlapping: &[&OwnedFd]) -> io::Result<transport::Bound> {
     for holder in overlapping {
         transport::share_port(holder, true)?;
     }
-    match port.protocol {
-        Protocol::Tcp => transport::bind(port.address, !overlapping.is_empty()),
-        Protocol::Udp => transport::bind_datagrams(port.address, !overlapping.is_empty()),
+    let share = !overlapping.is_empty();
+    match (port.protocol, port.address()) {
+        (Protocol::Udp, ListenAddress::Net(net)) => {
+            let socket = transport::bind_datagrams(transport::socket_address(net)?, share)?;
+            Ok(transport::Bound { file: None, socket })
+        }
+        (_, address) => transport::bind(address, &by.route.socket_file, share),
     }
 }
 
-/// Sockets whose address covers that of `port` or is covered by it. Ours are v6only, so the families never meet.
-fn overlaps<'a>(port: &Port, holders: &[Holder<'a>]) -> impl Iterator<Item = &'a OwnedFd> {
-    let covers = |a: IpAddr, b: IpAddr| a.is_unspecified() || b.is_unspecified() || a == b;
-    let (protocol, address) = (port.protocol, port.address);
-    let meets = move |held: &&Holder<'a>| {
-        held.protocol == protocol
-            && held.address.port() == address.port()
-            && held.address.is_ipv4() == address.is_ipv4()
-            && covers(held.address.ip(), address.ip())
-    };
-    holders.iter().filter(meets).map(|held| held.socket)
+/// Sockets whose address covers that of `port` or is covered by it.
+fn overlaps<'s>(port: &Port, leaving: &Leaving<'s>) -> Vec<&'s OwnedFd> {
+    let ListenAddress::Net(new) = port.address() else { return Vec::new() };
+    let on_port = leaving.get(&(port.protocol, new.port)).into_iter().flatten();
+    let covers = |a: &NetListen, b: &NetListen| a.covers(b.ip.to_canonical());
+    on_port.filter(|(held, _)| covers(held, new) || covers(new, held)).map(|(_, socket)| *socket).collect()
 }

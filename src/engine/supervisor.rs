@@ -1,22 +1,22 @@
 //! Owns every listener. A declaration is a transaction: bind what is new, then swap, then retire.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::{MissedTickBehavior, interval};
 
-use super::context::Context;
+use super::context::{Context, Serving};
 use super::crowd::Crowd;
+use super::listener::Listener;
 use super::opened::Opened;
-use super::ports::{self, Bound, Holder, Port, Unbound};
+use super::ports::{self, Bound, Leaving, Port, Unbound, Wanted};
 use super::targets::Seconds;
 use super::udp::UdpListener;
-use super::{BindFailure, Declared, Listening, Refused, Source, drain};
-use crate::address::Protocol;
-use crate::diagnosis::{self, BindFinding};
-use crate::plan::{Route, Routes, diff};
+use super::{BindFailure, Declared, Listening, NotListening, Refused, Source, drain, explain};
+use crate::address::{ListenAddress, NetListen, Protocol};
+use crate::plan::{Route, RouteName, Routes, diff};
 use crate::sys;
 
 /// How often counts are settled and failed binds of `bind = "retry"` are tried again.
@@ -46,7 +46,7 @@ pub(super) struct Supervisor {
 
 /// A port that its route's policy leaves for later.
 struct Retry {
-    route: Arc<Route>,
+    by: Wanted,
     why: String,
     since: Instant,
     told: Instant,
@@ -106,13 +106,14 @@ impl Supervisor {
     async fn declare(&mut self, source: Source, routes: Routes) -> Result<Declared, Refused> {
         let mut sources = self.sources.clone();
         let before = sources.insert(source, routes.clone()).unwrap_or_default();
-        let wanted: BTreeMap<Port, Arc<Route>> = sources.values().flat_map(ports::wanted).collect();
+        let wanted: BTreeMap<Port, Wanted> = sources.values().flat_map(ports::wanted).collect();
 
         let is_held = |port: &Port| self.listeners.contains_key(port) || self.lingering.contains_key(port);
         let new = wanted.iter().filter(|(port, _)| !is_held(port));
-        let new = new.map(|(port, route)| (port.clone(), route.clone())).collect();
+        let new = new.map(|(port, by)| (port.clone(), by.clone())).collect();
         let (bound, unbound) = ports::bind_all(new, &self.leaving(&wanted)).map_err(Refused::Bind)?;
         let mut opened = self.open(bound).map_err(|failure| Refused::Bind(vec![failure]))?;
+        self.change_files(&wanted).map_err(|failure| Refused::Bind(vec![failure]))?;
 
         // From here on nothing can fail.
         self.sources = sources;
@@ -128,37 +129,61 @@ impl Supervisor {
         })
     }
 
-    /// Every socket we hold that nobody wants any more.
-    fn leaving(&self, wanted: &BTreeMap<Port, Arc<Route>>) -> Vec<Holder<'_>> {
-        let is_unwanted = |port: &Port| !wanted.contains_key(port);
-        let unwanted = self.listeners.iter().filter(|(port, _)| is_unwanted(port)).map(|(_, it)| it.holder());
-        let lingering = self.lingering.iter().filter(|(port, _)| is_unwanted(port));
-        unwanted.chain(lingering.map(|(_, it)| it.holder())).collect()
+    /// Every socket with a port that we hold and that nobody wants any more.
+    fn leaving(&self, wanted: &BTreeMap<Port, Wanted>) -> Leaving<'_> {
+        let mut leaving = Leaving::new();
+        let listeners = self.listeners.iter().map(|(port, it)| (port, it.address().net(), it.socket()));
+        let lingering = self.lingering.iter().map(|(port, it)| (port, Some(it.address), it.socket()));
+        for (port, real, socket) in listeners.chain(lingering).filter(|(port, ..)| !wanted.contains_key(port))
+        {
+            if let (ListenAddress::Net(net), Some(real)) = (port.address(), real) {
+                let held = NetListen { port: real.port(), ..net.clone() };
+                leaving.entry((port.protocol, real.port())).or_default().push((held, socket));
+            }
+        }
+        leaving
+    }
+
+    /// Gives the files of Unix sockets that stay what their routes say now; all of them, or none.
+    fn change_files(&self, wanted: &BTreeMap<Port, Wanted>) -> Result<(), BindFailure> {
+        let mut changed: Vec<(&Listener, Arc<Route>)> = Vec::new();
+        for (port, listener) in &self.listeners {
+            let (Some(by), Opened::Tcp(listener)) = (wanted.get(port), listener) else { continue };
+            let old = listener.route();
+            if by.route.socket_file == old.socket_file {
+                continue;
+            }
+            changed.push((listener, old));
+            if let Err(error) = listener.change_file(&by.route.socket_file) {
+                for (listener, old) in changed {
+                    // What could be given a moment ago can be given again.
+                    let _ = listener.change_file(&old.socket_file);
+                }
+                return Err(failure(port, by, error));
+            }
+        }
+        Ok(())
     }
 
     fn open(&mut self, bound: Vec<Bound>) -> Result<BTreeMap<Port, Opened>, BindFailure> {
         let mut opened = BTreeMap::new();
+        let mut servings = Servings::default();
         let mut route_before = None;
         for it in bound {
-            let (port, route) = (it.port.clone(), it.route.name.clone());
+            let (port, by) = (it.port.clone(), it.by.clone());
             // All listeners of a UDP route belong to one loop, so that they share one table of flows.
-            if port.protocol == Protocol::Tcp || route_before.as_ref() != Some(&route) {
+            if port.protocol == Protocol::Tcp || route_before.as_ref() != Some(&by.route.name) {
                 self.turn = (self.turn + 1) % self.cx.workers.count();
             }
-            route_before = Some(route.clone());
-            let listener = Opened::start(it, &self.cx, self.turn).map_err(|error| BindFailure {
-                route,
-                protocol: port.protocol,
-                address: port.address(),
-                error,
-            })?;
-            opened.insert(port, listener);
+            route_before = Some(by.route.name.clone());
+            let listener = Opened::start(it, &mut servings, &self.cx, self.turn);
+            opened.insert(port.clone(), listener.map_err(|error| failure(&port, &by, error))?);
         }
         Ok(opened)
     }
 
     /// A retired listener that is wanted again was never gone.
-    fn revive(&mut self, wanted: &BTreeMap<Port, Arc<Route>>) {
+    fn revive(&mut self, wanted: &BTreeMap<Port, Wanted>) {
         let back: Vec<Port> =
             self.lingering.keys().filter(|port| wanted.contains_key(port)).cloned().collect();
         for port in back {
@@ -179,15 +204,16 @@ impl Supervisor {
     }
 
     /// Hands the listeners that stay to the routes that want them now.
-    fn swap(&self, wanted: &BTreeMap<Port, Arc<Route>>) {
+    fn swap(&self, wanted: &BTreeMap<Port, Wanted>) {
+        let mut servings = Servings::default();
         for (port, listener) in &self.listeners {
-            if let Some(route) = wanted.get(port) {
-                listener.serve(route, &self.cx);
+            if let Some(by) = wanted.get(port) {
+                listener.serve(by, &mut servings, &self.cx);
             }
         }
     }
 
-    async fn retire_unwanted(&mut self, wanted: &BTreeMap<Port, Arc<Route>>) {
+    async fn retire_unwanted(&mut self, wanted: &BTreeMap<Port, Wanted>) {
         let unwanted: Vec<Port> =
             self.listeners.keys().filter(|port| !wanted.contains_key(port)).cloned().collect();
         for port in unwanted {
@@ -204,30 +230,29 @@ impl Supervisor {
         }
     }
 
-    fn postpone(&mut self, unbound: Vec<Unbound>, wanted: &BTreeMap<Port, Arc<Route>>) {
+    fn postpone(&mut self, unbound: Vec<Unbound>, wanted: &BTreeMap<Port, Wanted>) {
         self.retries.retain(|port, _| wanted.contains_key(port) && !self.listeners.contains_key(port));
         let now = Instant::now();
-        for (Unbound { port, route, .. }, why) in explained(unbound) {
-            let retry = self.retries.entry(port).or_insert(Retry {
-                route: route.clone(),
+        for (Unbound { port, by, .. }, why) in explained(unbound) {
+            let retry = self.retries.entry(port).or_insert_with(|| Retry {
+                by: by.clone(),
                 why: String::new(),
                 since: now,
                 told: now,
             });
-            (retry.route, retry.why) = (route, why);
+            (retry.by, retry.why) = (by, why);
         }
     }
 
     fn retry(&mut self) {
-        let due: Vec<_> =
-            self.retries.iter().map(|(port, retry)| (port.clone(), retry.route.clone())).collect();
+        let due: Vec<_> = self.retries.iter().map(|(port, retry)| (port.clone(), retry.by.clone())).collect();
         if due.is_empty() {
             return;
         }
         // All of these routes have the policy Retry, so none of them can be a failure.
-        let Ok((bound, unbound)) = ports::bind_all(due, &[]) else { return };
+        let Ok((bound, unbound)) = ports::bind_all(due, &Leaving::new()) else { return };
         for it in bound {
-            let (port, route) = (it.port.clone(), it.route.clone());
+            let (port, route) = (it.port.clone(), it.by.route.clone());
             let since = self.retries.remove(&port).map_or_else(Instant::now, |retry| retry.since);
             match self.open(vec![it]) {
                 Ok(mut opened) => {
@@ -247,38 +272,58 @@ impl Supervisor {
         unbound.retain(|it| self.retries.get(&it.port).is_some_and(|retry| retry.told.elapsed() >= REMIND));
         for (Unbound { port, .. }, why) in explained(unbound) {
             let Some(retry) = self.retries.get_mut(&port) else { continue };
-            let (name, address, for_) = (&retry.route.name, port.address(), Seconds(retry.since.elapsed()));
+            let (name, address, for_) =
+                (&retry.by.route.name, port.address(), Seconds(retry.since.elapsed()));
             tracing::warn!("route {name} does NOT listen on {address}, for {for_} now: {why}");
             (retry.told, retry.why) = (Instant::now(), why);
         }
     }
 
-    fn listening(&self, wanted: &BTreeMap<Port, Arc<Route>>) -> Vec<Listening> {
+    fn listening(&self, wanted: &BTreeMap<Port, Wanted>) -> Vec<Listening> {
         let mut all: Vec<(usize, Listening)> = Vec::new();
         for (port, listener) in &self.listeners {
-            if let Some(route) = wanted.get(port) {
-                let place = route.listen.iter().position(|address| *address == port.address());
-                let listening = Listening { route: route.name.clone(), address: listener.address() };
-                all.push((place.unwrap_or(0), listening));
+            if let Some(Wanted { route, place }) = wanted.get(port) {
+                let (route, target) = (route.name.clone(), route.dial.target.at(*place));
+                all.push((*place, Listening { route, address: listener.address(), target }));
             }
         }
         all.sort_by(|a, b| (&a.1.route, a.0).cmp(&(&b.1.route, b.0)));
         all.into_iter().map(|(_, listening)| listening).collect()
     }
 
-    fn not_listening(&self) -> Vec<(Listening, String)> {
-        let one = |(port, retry): (&Port, &Retry)| {
-            (Listening { route: retry.route.name.clone(), address: port.address() }, retry.why.clone())
+    fn not_listening(&self) -> Vec<NotListening> {
+        let one = |(port, retry): (&Port, &Retry)| NotListening {
+            route: retry.by.route.name.clone(),
+            address: port.address().clone(),
+            why: retry.why.clone(),
         };
         self.retries.iter().map(one).collect()
     }
 }
 
+fn failure(port: &Port, by: &Wanted, error: std::io::Error) -> BindFailure {
+    let (route, address) = (by.route.name.clone(), port.address().clone());
+    BindFailure { route, protocol: port.protocol, address, error }
+}
+
 /// Each with the reason it could not be bound, in words. That looks into /proc, so it is asked once a telling and not
 /// once a try.
 fn explained(unbound: Vec<Unbound>) -> Vec<(Unbound, String)> {
-    let errors: Vec<_> =
-        unbound.iter().map(|it| (it.port.address(), it.port.protocol.into(), &it.error)).collect();
-    let why: Vec<String> = diagnosis::bind_failures(&errors).iter().map(BindFinding::summary).collect();
+    let errors: Vec<_> = unbound.iter().map(|it| (it.port.protocol, it.port.address(), &it.error)).collect();
+    let why = explain::summaries(&errors);
     unbound.into_iter().zip(why).collect()
+}
+
+/// What the listeners of one route and target share, made once: a range of ports towards one target has one.
+#[derive(Default)]
+pub(super) struct Servings {
+    made: HashMap<(RouteName, usize), Arc<Serving>>,
+}
+
+impl Servings {
+    pub(super) fn of(&mut self, by: &Wanted, cx: &Context) -> Arc<Serving> {
+        let place = by.place % by.route.dial.target.count();
+        let made = self.made.entry((by.route.name.clone(), place));
+        made.or_insert_with(|| Serving::new(&by.route, place, &cx.targets)).clone()
+    }
 }

@@ -5,6 +5,7 @@
 
 use std::collections::HashMap;
 use std::fmt;
+use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::{Duration, Instant};
@@ -14,7 +15,7 @@ use tokio::time::{sleep, timeout};
 use super::health::Event;
 use super::standing::{Post, Standing};
 use super::troubles::Troubles;
-use crate::address::{Address, Host, TargetAddress};
+use crate::address::{Address, Host, TargetAddress, UnixName};
 use crate::outcome::{Attempt, Cause};
 use crate::transport::{self, Dial, Stream};
 
@@ -123,6 +124,14 @@ impl Target {
         &self.name
     }
 
+    /// The Unix socket it is, if it is one.
+    pub(super) fn unix(&self) -> Option<&UnixName> {
+        match &self.address {
+            TargetAddress::Unix(name) => Some(name),
+            TargetAddress::Net(..) => None,
+        }
+    }
+
     /// Where a look can look for it, as far as is known without asking anybody; nowhere for a Unix socket.
     pub(super) fn addresses(&self) -> Vec<SocketAddr> {
         let net = |address| match address {
@@ -154,7 +163,8 @@ impl Target {
     ) -> Result<(Stream, Address), Unreached> {
         let none = || Unreached { cause: Cause::NoAddress };
         let found = timeout(dial.connect_timeout, transport::resolve(&self.address)).await;
-        let addresses = found.map_err(|_| none())?.map_err(|_| none())?;
+        let why = |error: io::Error| Unreached { cause: Cause::of_dial(&error) };
+        let addresses = found.map_err(|_| none())?.map_err(why)?;
         *self.resolved() = addresses.clone();
         dial_each(&addresses, dial, attempts).await
     }
@@ -176,13 +186,13 @@ impl Target {
     }
 
     fn has_name(&self) -> bool {
-        matches!(self.address, TargetAddress::Net(Host::Name(_), _))
+        matches!(self.address, TargetAddress::Net(Host::Name(_) | Host::Zoned(..), _))
     }
 
     fn remembered(&self) -> Vec<Address> {
         match &self.address {
             TargetAddress::Net(Host::Ip(ip), port) => vec![SocketAddr::new(*ip, *port).into()],
-            TargetAddress::Net(Host::Name(_), _) => self.resolved().clone(),
+            TargetAddress::Net(Host::Name(_) | Host::Zoned(..), _) => self.resolved().clone(),
             TargetAddress::Unix(name) => vec![Address::Unix(name.clone())],
         }
     }
@@ -213,8 +223,8 @@ async fn dial_each(
     let mut told: Option<Unreached> = None;
     for address in addresses {
         let began = Instant::now();
-        let answer = match timeout(dial.connect_timeout, transport::dial(address, &dial.source)).await {
-            Ok(answer) => answer.map_err(|error| Cause::of_dial(&error)),
+        let answer = match timeout(dial.connect_timeout, transport::dial(address, &dial.from)).await {
+            Ok(answer) => answer.map_err(|error| cause_of(address, &error)),
             Err(_) => Err(Cause::TimedOut),
         };
         let cause = answer.as_ref().err().copied();
@@ -231,6 +241,14 @@ async fn dial_each(
         }
     }
     Err(told.unwrap_or(Unreached { cause: Cause::NoAddress }))
+}
+
+/// What a failed dial to this address means.
+fn cause_of(address: &Address, error: &io::Error) -> Cause {
+    match address {
+        Address::Net(_) => Cause::of_dial(error),
+        Address::Unix(_) => Cause::of_unix_dial(error),
+    }
 }
 
 /// "3.1s", "30s", "250ms": a length of time in a line for people.

@@ -16,6 +16,16 @@ pub enum Cause {
     Unreachable,
     /// ECONNRESET while connecting.
     Reset,
+    /// EAGAIN of a Unix socket: its accept queue is full, and nobody accepts.
+    QueueFull,
+    /// ENOENT, ENOTDIR: there is no such Unix socket.
+    NoSocket,
+    /// EPROTOTYPE: the Unix socket is no stream socket.
+    WrongSocket,
+    /// EACCES of a Unix socket: its file, or a directory before it, is closed to us. Our own trouble.
+    NoPermission,
+    /// ENODEV: the interface to dial from, or that of the address, does not exist. Our own trouble.
+    NoInterface,
     /// The target's name has no address, or the look-up failed.
     NoAddress,
     /// EADDRNOTAVAIL: every source port towards this target is taken. Our own trouble.
@@ -32,11 +42,16 @@ pub enum Cause {
 
 impl Cause {
     /// One of each code, in the order of the README's table. (The errno stands for any.)
-    pub const ALL: [Cause; 10] = [
+    pub const ALL: [Cause; 15] = [
         Cause::Refused,
         Cause::TimedOut,
         Cause::Unreachable,
         Cause::Reset,
+        Cause::QueueFull,
+        Cause::NoSocket,
+        Cause::WrongSocket,
+        Cause::NoPermission,
+        Cause::NoInterface,
         Cause::NoAddress,
         Cause::NoSourcePort,
         Cause::NoDescriptor,
@@ -63,7 +78,19 @@ impl Cause {
             libc::EMFILE | libc::ENFILE => Cause::NoDescriptor,
             libc::ENOBUFS | libc::ENOMEM => Cause::NoMemory,
             libc::EACCES | libc::EPERM => Cause::Denied,
+            libc::ENODEV => Cause::NoInterface,
             other => Cause::Other(other),
+        }
+    }
+
+    /// The cause of a failed dial to a Unix socket, where some of the errnos mean something else (unix(7), connect(2)).
+    pub fn of_unix_dial(error: &io::Error) -> Cause {
+        match error.raw_os_error() {
+            Some(libc::EAGAIN) => Cause::QueueFull,
+            Some(libc::ENOENT | libc::ENOTDIR) => Cause::NoSocket,
+            Some(libc::EPROTOTYPE) => Cause::WrongSocket,
+            Some(libc::EACCES) => Cause::NoPermission,
+            _ => Cause::of_dial(error),
         }
     }
 
@@ -71,7 +98,14 @@ impl Cause {
     pub fn blames_target(self) -> bool {
         matches!(
             self,
-            Cause::Refused | Cause::TimedOut | Cause::Unreachable | Cause::Reset | Cause::NoAddress
+            Cause::Refused
+                | Cause::TimedOut
+                | Cause::Unreachable
+                | Cause::Reset
+                | Cause::QueueFull
+                | Cause::NoSocket
+                | Cause::WrongSocket
+                | Cause::NoAddress
         )
     }
 
@@ -82,6 +116,11 @@ impl Cause {
             Cause::TimedOut => "timed_out",
             Cause::Unreachable => "unreachable",
             Cause::Reset => "reset",
+            Cause::QueueFull => "queue_full",
+            Cause::NoSocket => "no_socket",
+            Cause::WrongSocket => "wrong_socket",
+            Cause::NoPermission => "no_permission",
+            Cause::NoInterface => "no_interface",
             Cause::NoAddress => "no_address",
             Cause::NoSourcePort => "no_source_port",
             Cause::NoDescriptor => "no_descriptor",
@@ -98,6 +137,15 @@ impl Cause {
             Cause::TimedOut => "The target's machine did not answer within `connect_timeout`.",
             Cause::Unreachable => "There is no way to the target (EHOSTUNREACH, ENETUNREACH).",
             Cause::Reset => "The connection was reset before it was made (ECONNRESET).",
+            Cause::QueueFull => "The Unix socket's queue of connections is full (EAGAIN).",
+            Cause::NoSocket => "There is no such Unix socket (ENOENT, ENOTDIR).",
+            Cause::WrongSocket => "The Unix socket is no stream socket (EPROTOTYPE).",
+            Cause::NoPermission => {
+                "The Unix socket's file, or a directory before it, is closed to us (EACCES)."
+            }
+            Cause::NoInterface => {
+                "The interface to dial by, or the one of the address, does not exist (ENODEV)."
+            }
             Cause::NoAddress => "The target's name has no address, or the look-up failed.",
             Cause::NoSourcePort => "Every source port towards the target is taken (EADDRNOTAVAIL).",
             Cause::NoDescriptor => "This process, or the machine, has no descriptor left (EMFILE, ENFILE).",
@@ -119,6 +167,19 @@ impl Cause {
             }
             Cause::Unreachable => "A route or an interface is missing, or a firewall says so in their place.",
             Cause::Reset => "The service's queue of connections ran over, or a firewall resets.",
+            Cause::QueueFull => {
+                "The service accepts more slowly than clients come, or not at all. The kernel holds nobody back there."
+            }
+            Cause::NoSocket => {
+                "The service was not started or has ended, or it puts its socket somewhere else."
+            }
+            Cause::WrongSocket => {
+                "A service may have several sockets, as one for its log beside the one for clients."
+            }
+            Cause::NoPermission => {
+                "Connecting needs the right to write to the file and to pass each directory."
+            }
+            Cause::NoInterface => "It has another name here, or comes up later, as a tunnel's does.",
             Cause::NoAddress => {
                 "The name is misspelt, /etc/hosts has no line for it, or no name server answers."
             }
@@ -142,6 +203,13 @@ impl Cause {
             Cause::Reset => {
                 "reset while connecting: the service's accept queue overflows, or a firewall resets"
             }
+            Cause::QueueFull => "its accept queue is full and nobody accepts: see whether the service hangs",
+            Cause::NoSocket => "no such socket: start the service, or correct the path in `target`",
+            Cause::WrongSocket => "the socket there is not a stream socket: correct the path in `target`",
+            Cause::NoPermission => {
+                "its file or a directory before it is closed to this user: see `namei -l` and the socket's mode"
+            }
+            Cause::NoInterface => "no such interface here: correct `interface` or the part after %",
             Cause::NoAddress => "the name has no address: check /etc/hosts and DNS, or write an address",
             Cause::NoSourcePort => {
                 "all source ports towards it are in use: add addresses to `source`, or widen ip_local_port_range"

@@ -3,16 +3,15 @@
 //! All problems at once: a route that lacks something is still compared with the rest.
 
 use std::collections::HashSet;
-use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::{Carries, Plan, Route, RouteName, Routes, loops, overlap};
-use crate::address::{Host, ListenAddress, Protocol, SourceAddress, Spec, TargetAddress};
+use super::{Carries, Plan, Route, RouteName, Routes, fit, loops, overlap};
+use crate::address::{Families, ListenAddress, Numbered, Protocol, Run, Spec, TargetAddress};
 use crate::config::{Config, Place, Problem, Settings, Written, WrittenRoute, bare_or_quoted};
 use crate::ledger::LogSettings;
 use crate::limits::{FlowLimits, Limits};
-use crate::transport::Dial;
+use crate::transport::{Dial, Origin, SocketFile};
 use crate::units::{Misread, TimeSpan};
 
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(2);
@@ -24,13 +23,21 @@ pub(super) struct Draft {
     pub(super) name: RouteName,
     /// Its path in the file, for the problems of its keys; empty for one of the command line.
     pub(super) path: String,
-    pub(super) listen: Vec<Written<ListenAddress>>,
-    pub(super) target: Option<Written<TargetAddress>>,
+    pub(super) listen: Vec<Written<Run<ListenAddress>>>,
+    pub(super) target: Option<Written<Run<TargetAddress>>>,
     pub(super) protocol: Protocol,
-    settings: Settings,
+    pub(super) settings: Settings,
 }
 
 impl Draft {
+    /// Which families its `[::]` takes; `v6only` is the default's word.
+    pub(super) fn families(&self, v6only: bool) -> Families {
+        match self.settings.v6only.as_ref().map_or(v6only, |written| written.value) {
+            false if self.protocol == Protocol::Tcp => Families::Both,
+            _ => Families::Own,
+        }
+    }
+
     /// The path of one of its keys; empty for a route of the command line, whose place says it all.
     pub(super) fn key(&self, key: &str) -> String {
         if self.path.is_empty() { String::new() } else { format!("{}.{key}", self.path) }
@@ -42,8 +49,11 @@ pub(super) fn build(config: Config, forwards: &[String], problems: &mut Vec<Prob
     let mut drafts: Vec<Draft> =
         config.routes.into_iter().map(|route| from_file(route, &config.defaults)).collect();
     from_command_line(forwards, &mut drafts, problems);
-    overlap::check(&drafts, problems);
-    loops::check(&drafts, problems);
+    let v6only = config.defaults.v6only.as_ref().is_none_or(|written| written.value);
+    if fit::few_enough(&drafts, problems) {
+        overlap::check(&drafts, v6only, problems);
+        loops::check(&drafts, v6only, problems);
+    }
 
     let routes: Vec<_> = drafts.into_iter().map(|draft| route(draft, &config.defaults, problems)).collect();
     let routes: Option<Routes> =
@@ -52,7 +62,7 @@ pub(super) fn build(config: Config, forwards: &[String], problems: &mut Vec<Prob
     let limits = Limits {
         connections: config.limits.connections.map(|count| count.value).or(defaults.connections),
         flows: config.limits.flows.map(|count| count.value).or(defaults.flows),
-        drain_timeout: time(config.limits.drain_timeout, None, defaults.drain_timeout),
+        drain_timeout: time(&config.limits.drain_timeout, &None, defaults.drain_timeout),
     };
     let log = LogSettings {
         format: config.log.format.map(|format| format.value).unwrap_or_default(),
@@ -75,7 +85,7 @@ fn from_command_line(forwards: &[String], drafts: &mut Vec<Draft>, problems: &mu
         let place = Place::Argument(argument.clone());
         match argument.parse::<Spec>() {
             Ok(spec) => {
-                let name = free_name(&taken, spec.listen);
+                let name = free_name(&taken, &spec.listen);
                 taken.insert(name.clone());
                 drafts.push(Draft {
                     name: RouteName(name),
@@ -91,53 +101,53 @@ fn from_command_line(forwards: &[String], drafts: &mut Vec<Draft>, problems: &mu
     }
 }
 
-/// `8080`, or `127.0.0.1:8080` where that is taken; several that leave their port to the kernel are numbered.
-fn free_name(taken: &HashSet<Arc<str>>, listen: ListenAddress) -> Arc<str> {
-    let numbered = (2..).map(|n: u32| format!("{listen}-{n}"));
-    let mut names = [listen.0.port().to_string(), listen.to_string()].into_iter().chain(numbered);
+/// `8080`, or `127.0.0.1:8080` where that is taken; several that leave their port to the kernel are numbered. A Unix
+/// socket gives its whole name.
+fn free_name(taken: &HashSet<Arc<str>>, listen: &Run<ListenAddress>) -> Arc<str> {
+    let whole = listen.to_string();
+    let ports = whole.rsplit(':').next().filter(|_| listen.first().port().is_some());
+    let numbered = (2..).map(|n: u32| format!("{whole}-{n}"));
+    let mut names = ports.into_iter().chain([&*whole]).map(str::to_owned).chain(numbered);
     let free = names.find(|name| !taken.contains(name.as_str()));
     free.expect("there are more numbers than arguments").into()
 }
 
 fn route(draft: Draft, defaults: &Settings, problems: &mut Vec<Problem>) -> Option<Route> {
-    let source = source(&draft, defaults, problems);
-    misplaced(&draft, problems);
+    fit::check(&draft, problems);
+    let source = fit::source(&draft, defaults, problems);
+    let families = draft.families(pick(&None, &defaults.v6only).unwrap_or(true));
     let carries = match draft.protocol {
         Protocol::Tcp => Carries::Tcp,
         Protocol::Udp => Carries::Udp(flow_limits(&draft.settings, defaults)),
     };
-    let Draft { name, listen, target, settings, .. } = draft;
+    let Draft { name, listen, target, settings: own, .. } = draft;
     if listen.is_empty() {
         return None;
     }
+    let is_unix = matches!(target.as_ref()?.value.first(), TargetAddress::Unix(_));
+    let interface = pick(&own.interface, &defaults.interface).filter(|_| !is_unix);
     Some(Route {
         name,
-        listen: listen.iter().map(|address| address.value.0).collect(),
+        listen: listen.iter().flat_map(|run| run.value.each()).map(|it| it.taking(families)).collect(),
         carries,
         dial: Dial {
             target: target?.value,
-            connect_timeout: time(
-                settings.connect_timeout,
-                defaults.connect_timeout.as_ref(),
-                CONNECT_TIMEOUT,
-            ),
-            wait_for_target: time(
-                settings.wait_for_target,
-                defaults.wait_for_target.as_ref(),
-                WAIT_FOR_TARGET,
-            ),
-            source: source?,
+            connect_timeout: time(&own.connect_timeout, &defaults.connect_timeout, CONNECT_TIMEOUT),
+            wait_for_target: time(&own.wait_for_target, &defaults.wait_for_target, WAIT_FOR_TARGET),
+            from: Origin { sources: source?, interface },
         },
-        bind: settings.bind.or_else(|| defaults.bind.clone()).map(|bind| bind.value).unwrap_or_default(),
-        reset_linger: time(settings.reset_linger, defaults.reset_linger.as_ref(), RESET_LINGER),
+        bind: pick(&own.bind, &defaults.bind).unwrap_or_default(),
+        socket_file: SocketFile {
+            mode: pick(&own.socket_mode, &defaults.socket_mode).unwrap_or_default(),
+            owner: pick(&own.socket_owner, &defaults.socket_owner),
+            group: pick(&own.socket_group, &defaults.socket_group),
+        },
+        reset_linger: time(&own.reset_linger, &defaults.reset_linger, RESET_LINGER),
     })
 }
 
 /// What the route says of its flows, then what the defaults say, then what the preset stands for.
 fn flow_limits(own: &Settings, defaults: &Settings) -> FlowLimits {
-    fn pick<T: Copy>(own: &Option<Written<T>>, default: &Option<Written<T>>) -> Option<T> {
-        own.as_ref().or(default.as_ref()).map(|written| written.value)
-    }
     let count = |count: usize| u32::try_from(count).unwrap_or(u32::MAX);
     let preset = pick(&own.preset, &defaults.preset).unwrap_or_default().limits();
     FlowLimits {
@@ -151,55 +161,15 @@ fn flow_limits(own: &Settings, defaults: &Settings) -> FlowLimits {
     }
 }
 
-/// A problem for each key of a route that says something about the other protocol. (In the defaults it may stand: they
-/// are for every route it fits.)
-fn misplaced(draft: &Draft, problems: &mut Vec<Problem>) {
-    let s = &draft.settings;
-    fn place<T>(written: &Option<Written<T>>) -> Option<&Place> {
-        written.as_ref().map(|written| &written.place)
-    }
-    let keys = [
-        ("wait_for_target", Protocol::Tcp, place(&s.wait_for_target)),
-        ("reset_linger", Protocol::Tcp, place(&s.reset_linger)),
-        ("preset", Protocol::Udp, place(&s.preset)),
-        ("max_flows", Protocol::Udp, place(&s.max_flows)),
-        ("flows_full", Protocol::Udp, place(&s.flows_full)),
-        ("idle_timeout", Protocol::Udp, place(&s.idle_timeout)),
-        ("answers", Protocol::Udp, place(&s.answers)),
-        ("max_amplification", Protocol::Udp, place(&s.max_amplification)),
-    ];
-    for (key, of, place) in keys {
-        if let Some(place) = place.filter(|_| of != draft.protocol) {
-            let message = format!("this key is for {of}, and the route carries {}", draft.protocol);
-            let problem = Problem::new(place.clone(), draft.key(key), message);
-            let help = format!("leave it out, or write protocol = \"{of}\"");
-            problems.push(problem.help(help));
-        }
-    }
+/// What the route says, or else what the defaults say.
+fn pick<T: Clone>(own: &Option<Written<T>>, default: &Option<Written<T>>) -> Option<T> {
+    own.as_ref().or(default.as_ref()).map(|written| written.value.clone())
 }
 
-fn time(own: Option<Written<TimeSpan>>, default: Option<&Written<TimeSpan>>, built_in: Duration) -> Duration {
-    own.as_ref().or(default).map_or(built_in, |written| written.value.0)
-}
-
-/// The sources that can reach the target: of a literal's own family, all of them for a name. A problem where there are
-/// some and none can.
-fn source(draft: &Draft, defaults: &Settings, problems: &mut Vec<Problem>) -> Option<Vec<IpAddr>> {
-    let own = draft.settings.source.as_ref();
-    let Some(written) = own.or(defaults.source.as_ref()) else { return Some(Vec::new()) };
-    let ips = written.iter().map(|source| source.value.0);
-    let Some(Written { value: TargetAddress::Net(Host::Ip(target), _), place }) = &draft.target else {
-        return Some(ips.collect());
-    };
-    let reaching: Vec<IpAddr> = ips.filter(|source| source.is_ipv4() == target.is_ipv4()).collect();
-    if !reaching.is_empty() {
-        return Some(reaching);
-    }
-    let first: &Written<SourceAddress> = written.first()?;
-    let key = if own.is_some() { draft.key("source") } else { "defaults.source".into() };
-    let (has, needs) = if target.is_ipv4() { ("IPv6", "IPv4") } else { ("IPv4", "IPv6") };
-    let message = format!("an {has} source cannot reach an {needs} target");
-    let problem = Problem::new(first.place.clone(), key, message).label(has).also(place.clone(), needs);
-    problems.push(problem.help(format!("add an {needs} address of this machine, or leave source out")));
-    None
+fn time(
+    own: &Option<Written<TimeSpan>>,
+    default: &Option<Written<TimeSpan>>,
+    built_in: Duration,
+) -> Duration {
+    pick(own, default).map_or(built_in, |time| time.0)
 }

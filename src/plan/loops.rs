@@ -3,58 +3,111 @@
 //! Only what is written is followed: a name other than localhost, and an address of this machine other than loopback,
 //! may still come back, and asking the system is not this room's.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use super::build::Draft;
-use crate::address::{Host, Protocol, TargetAddress};
+use crate::address::{Families, Host, Interface, ListenAddress, Protocol, TargetAddress, UnixName};
 use crate::config::Problem;
 
-/// One step: the route that is reached, and the listener it is reached by, as an index into its list.
-#[derive(Clone, Copy)]
+/// One step: what is reached, and the listener it is reached by.
+#[derive(Clone)]
 struct Step {
+    node: usize,
     route: usize,
-    listener: usize,
+    listener: ListenAddress,
 }
 
-/// Adds a problem for each loop.
-pub(super) fn check(drafts: &[Draft], problems: &mut Vec<Problem>) {
-    let steps = steps(drafts);
-    let mut seen = vec![false; drafts.len()];
-    for start in 0..drafts.len() {
+/// Where a listener is found by whoever dials.
+#[derive(PartialEq, Eq, Hash)]
+enum Door {
+    Net(Protocol, IpAddr, Option<Interface>, u16),
+    Unix(UnixName),
+}
+
+/// Adds a problem for each loop; for routes that lead back port by port, one. `v6only` is what the defaults say of
+/// `[::]`.
+pub(super) fn check(drafts: &[Draft], v6only: bool, problems: &mut Vec<Problem>) {
+    let steps = steps(drafts, v6only);
+    let mut seen = vec![false; steps.len()];
+    let mut told = HashSet::new();
+    for start in 0..steps.len() {
         for found in walk(start, &steps, &mut seen) {
-            problems.push(problem(drafts, &found));
+            let routes: Vec<usize> = found.iter().map(|step| step.route).collect();
+            if told.insert(routes) {
+                problems.push(problem(drafts, &found));
+            }
         }
     }
 }
 
-/// For each route, the routes its target reaches: two at most, as localhost has two addresses.
-fn steps(drafts: &[Draft]) -> Vec<Vec<Step>> {
-    let mut listeners: HashMap<(Protocol, IpAddr, u16), Step> = HashMap::new();
+/// A node is one target: a route has one, with a range one for each port. For each node, the nodes its target reaches:
+/// two at most, as localhost has two addresses.
+fn steps(drafts: &[Draft], v6only: bool) -> Vec<Vec<Step>> {
+    let targets = |draft: &Draft| draft.target.as_ref().map_or(1, |target| target.value.count());
+    let mut doors: HashMap<Door, Step> = HashMap::new();
+    let mut first_node = 0;
     for (route, draft) in drafts.iter().enumerate() {
-        for (listener, written) in draft.listen.iter().enumerate() {
-            let address = written.value.0;
-            listeners
-                .entry((draft.protocol, address.ip().to_canonical(), address.port()))
-                .or_insert(Step { route, listener });
+        for written in &draft.listen {
+            for (n, listener) in written.value.each().enumerate() {
+                let listener = listener.taking(draft.families(v6only));
+                let step = Step { node: first_node + n % targets(draft), route, listener };
+                for door in opened(draft.protocol, &step.listener) {
+                    doors.entry(door).or_insert_with(|| step.clone());
+                }
+            }
+        }
+        first_node += targets(draft);
+    }
+    let mut steps = Vec::with_capacity(first_node);
+    for draft in drafts {
+        match &draft.target {
+            Some(target) => {
+                steps.extend(target.value.each().map(|target| reached(draft.protocol, &target, &doors)))
+            }
+            None => steps.push(Vec::new()),
         }
     }
-    let reached = |draft: &Draft| {
-        let Some(target) = &draft.target else { return Vec::new() };
-        let TargetAddress::Net(host, port) = &target.value else { return Vec::new() };
-        let covering = |ip: IpAddr| {
-            let mut by = vec![ip];
-            if ip.is_loopback() {
-                by.push(match ip {
-                    IpAddr::V4(_) => Ipv4Addr::UNSPECIFIED.into(),
-                    IpAddr::V6(_) => Ipv6Addr::UNSPECIFIED.into(),
-                });
-            }
-            by.into_iter().find_map(|ip| listeners.get(&(draft.protocol, ip, *port)).copied())
-        };
-        addresses(host).into_iter().filter_map(covering).collect()
+    steps
+}
+
+/// The doors a listener opens.
+fn opened(protocol: Protocol, listener: &ListenAddress) -> Vec<Door> {
+    match listener {
+        ListenAddress::Net(net) => {
+            let own = Door::Net(protocol, net.ip.to_canonical(), net.zone.clone(), net.port);
+            let other = Door::Net(protocol, Ipv4Addr::UNSPECIFIED.into(), None, net.port);
+            [own].into_iter().chain((net.families == Families::Both).then_some(other)).collect()
+        }
+        ListenAddress::Unix(name) => vec![Door::Unix(name.clone())],
+    }
+}
+
+fn reached(protocol: Protocol, target: &TargetAddress, doors: &HashMap<Door, Step>) -> Vec<Step> {
+    let (host, port) = match target {
+        TargetAddress::Net(host, port) => (host, *port),
+        TargetAddress::Unix(name) => {
+            return doors.get(&Door::Unix(name.clone())).cloned().into_iter().collect();
+        }
     };
-    drafts.iter().map(reached).collect()
+    if let Host::Zoned(ip, zone) = host {
+        return doors
+            .get(&Door::Net(protocol, (*ip).into(), Some(zone.clone()), port))
+            .cloned()
+            .into_iter()
+            .collect();
+    }
+    let covering = |ip: IpAddr| {
+        let mut by = vec![ip];
+        if ip.is_loopback() {
+            by.push(match ip {
+                IpAddr::V4(_) => Ipv4Addr::UNSPECIFIED.into(),
+                IpAddr::V6(_) => Ipv6Addr::UNSPECIFIED.into(),
+            });
+        }
+        by.into_iter().find_map(|ip| doors.get(&Door::Net(protocol, ip, None, port)).cloned())
+    };
+    addresses(host).into_iter().filter_map(covering).collect()
 }
 
 /// The addresses of a host that are known without asking.
@@ -64,37 +117,37 @@ fn addresses(host: &Host) -> Vec<IpAddr> {
         Host::Name(name) if name.trim_end_matches('.').eq_ignore_ascii_case("localhost") => {
             vec![Ipv4Addr::LOCALHOST.into(), Ipv6Addr::LOCALHOST.into()]
         }
-        Host::Name(_) => Vec::new(),
+        Host::Name(_) | Host::Zoned(..) => Vec::new(),
     }
 }
 
-/// Follows every way from `start`, depth first and without recursion, as a file may chain thousands of routes. Each
+/// Follows every way from `start`, depth first and without recursion, as a file may chain thousands of them. Each
 /// loop is a list of steps, the last leading back to where the first began.
 fn walk(start: usize, steps: &[Vec<Step>], seen: &mut [bool]) -> Vec<Vec<Step>> {
     let mut loops = Vec::new();
     if std::mem::replace(&mut seen[start], true) {
         return loops;
     }
-    // Each entry: a route on the way, how many of its steps were taken, and the step that led here.
-    let mut way = vec![(start, 0, None)];
+    // Each entry: a node on the way, how many of its steps were taken, and the step that led here.
+    let mut way: Vec<(usize, usize, Option<Step>)> = vec![(start, 0, None)];
     let mut place_on_way = HashMap::from([(start, 0)]);
-    while let Some((route, taken, _)) = way.last_mut() {
-        let Some(step) = steps[*route].get(*taken).copied() else {
-            place_on_way.remove(route);
+    while let Some((node, taken, _)) = way.last_mut() {
+        let Some(step) = steps[*node].get(*taken).cloned() else {
+            place_on_way.remove(node);
             way.pop();
             continue;
         };
         *taken += 1;
-        if let Some(place) = place_on_way.get(&step.route) {
-            let inside = way[place + 1..].iter().filter_map(|(_, _, led)| *led);
+        if let Some(place) = place_on_way.get(&step.node) {
+            let inside = way[place + 1..].iter().filter_map(|(_, _, led)| led.clone());
             // One loop is enough where localhost reaches the same route twice.
-            let known = |found: &Vec<Step>| found.last().is_some_and(|last| last.route == step.route);
+            let known = |found: &Vec<Step>| found.last().is_some_and(|last| last.node == step.node);
             if !loops.iter().any(known) {
                 loops.push(inside.chain([step]).collect());
             }
-        } else if !std::mem::replace(&mut seen[step.route], true) {
-            place_on_way.insert(step.route, way.len());
-            way.push((step.route, 0, Some(step)));
+        } else if !std::mem::replace(&mut seen[step.node], true) {
+            place_on_way.insert(step.node, way.len());
+            way.push((step.node, 0, Some(step)));
         }
     }
     loops
@@ -102,13 +155,10 @@ fn walk(start: usize, steps: &[Vec<Step>], seen: &mut [bool]) -> Vec<Vec<Step>> 
 
 /// The problem is placed at the target of the route the loop ends in, and the other targets are shown with it.
 fn problem(drafts: &[Draft], found: &[Step]) -> Problem {
-    let back = found[found.len() - 1];
-    let named = |step: &Step| {
-        let draft = &drafts[step.route];
-        format!("{} ({})", draft.name, draft.listen[step.listener].value)
-    };
+    let back = &found[found.len() - 1];
+    let named = |step: &Step| format!("{} ({})", drafts[step.route].name, step.listener);
     let first = &drafts[back.route];
-    let way: Vec<String> = [&back].into_iter().chain(&found[..found.len() - 1]).map(named).collect();
+    let way: Vec<String> = [back].into_iter().chain(&found[..found.len() - 1]).map(named).collect();
     let place = first.target.as_ref().map(|target| target.place.clone());
     let place = place.expect("a route that reaches another has a target");
     let message = format!("this route leads back to itself: {} -> {}", way.join(" -> "), first.name);
@@ -189,6 +239,19 @@ mod tests {
             assert_eq!(told(&[(listen, target)]), Vec::<String>::new(), "{listen} {target}");
         }
         assert_eq!(told(&[("1", "2"), ("2", "4"), ("3", "2")]), Vec::<String>::new());
+    }
+
+    #[test]
+    fn ranges_and_unix_sockets_loop_too() {
+        assert_eq!(told(&[("8000-8009", "9000-9009"), ("9000-9009", "8000-8009")]).len(), 1);
+        assert_eq!(
+            told(&[("8000-8009", "8005-8014")]),
+            Vec::<String>::new(),
+            "each port is carried out of the range"
+        );
+        assert_eq!(told(&[("8000-8009", "8005")]).len(), 1);
+        assert_eq!(told(&[("unix:/a", "unix:/b"), ("unix:/b", "unix:/a")]).len(), 1);
+        assert_eq!(told(&[("unix:/a", "unix:@a")]), Vec::<String>::new());
     }
 
     #[test]

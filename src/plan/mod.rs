@@ -5,12 +5,12 @@
 mod build;
 mod diff;
 mod find;
+mod fit;
 mod loops;
 mod overlap;
 
 use std::collections::BTreeMap;
 use std::fmt;
-use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
@@ -18,11 +18,11 @@ use std::time::Duration;
 pub use diff::{Change, diff, unchangeable};
 pub use find::{default_file, find_file};
 
-use crate::address::Protocol;
+use crate::address::{ListenAddress, Protocol};
 use crate::config::{Place, Problem, Problems, read, read_file};
 use crate::ledger::LogSettings;
 use crate::limits::{FlowLimits, Limits};
-use crate::transport::{BindPolicy, Dial};
+use crate::transport::{BindPolicy, Dial, SocketFile};
 
 /// The name of a route, unique in its file by TOML's own syntax.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -39,14 +39,17 @@ impl fmt::Display for RouteName {
 pub struct Route {
     /// Its name.
     pub name: RouteName,
-    /// The addresses it listens on, in the order written; port 0 lets the kernel choose.
-    pub listen: Vec<SocketAddr>,
+    /// The addresses it listens on, in the order written, each port of a range on its own. The client of the n-th is
+    /// carried to `dial.target.at(n)`.
+    pub listen: Vec<ListenAddress>,
     /// What it carries.
     pub carries: Carries,
     /// What it dials, and with which patience.
     pub dial: Dial,
     /// What a failed bind means.
     pub bind: BindPolicy,
+    /// What the files of its Unix listeners are given.
+    pub socket_file: SocketFile,
     /// How long a reset waits for what the other side has not acknowledged yet.
     pub reset_linger: Duration,
 }

@@ -2,78 +2,144 @@
 //!
 //! Only what is written is compared; whether another process holds the address is the system's to say.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use super::build::Draft;
-use crate::address::{ListenAddress, Protocol};
+use crate::address::{Families, Interface, ListenAddress, NetListen, Protocol, Run, UnixName};
 use crate::config::{Problem, Written};
 
-/// One listener written somewhere.
-#[derive(Clone, Copy)]
-struct Listener<'d> {
+/// One listener written somewhere, of a range one of them.
+#[derive(Clone)]
+struct Listener<'d, A> {
     draft: &'d Draft,
-    written: &'d Written<ListenAddress>,
+    written: &'d Written<Run<ListenAddress>>,
+    address: A,
+}
+
+/// Every listener so far.
+#[derive(Default)]
+struct Book<'d> {
+    ports: HashMap<(Protocol, u16), PortBook<'d>>,
+    unix: HashMap<UnixName, Listener<'d, UnixName>>,
 }
 
 /// What holds one port so far. A few look-ups answer for any number of listeners, so that a hostile file costs no more
 /// than a large one.
 #[derive(Default)]
 struct PortBook<'d> {
-    by_address: HashMap<IpAddr, Listener<'d>>,
-    first_v4: Option<Listener<'d>>,
-    first_v6: Option<Listener<'d>>,
+    by_address: HashMap<(IpAddr, Option<Interface>), Listener<'d, NetListen>>,
+    first_v4: Option<Listener<'d, NetListen>>,
+    first_v6: Option<Listener<'d, NetListen>>,
+    first_of_both: Option<Listener<'d, NetListen>>,
 }
 
-/// Adds a problem for each listener that meets one before it, in the order of the file.
-pub(super) fn check(drafts: &[Draft], problems: &mut Vec<Problem>) {
-    let mut ports: HashMap<(Protocol, u16), PortBook<'_>> = HashMap::new();
-    let listeners =
-        drafts.iter().flat_map(|draft| draft.listen.iter().map(move |written| Listener { draft, written }));
-    // Port 0 is a different port each time.
-    for listener in listeners.filter(|listener| listener.written.value.0.port() != 0) {
-        let book = ports.entry((listener.draft.protocol, listener.written.value.0.port())).or_default();
-        if let Some(earlier) = book.meets(listener.ip()) {
-            problems.push(problem(earlier, listener));
+/// Adds a problem for each listener that meets one before it, in the order of the file; for two ranges, one. `v6only` is
+/// what the defaults say of `[::]`.
+pub(super) fn check(drafts: &[Draft], v6only: bool, problems: &mut Vec<Problem>) {
+    let mut book = Book::default();
+    let mut told = HashSet::new();
+    for draft in drafts {
+        let families = draft.families(v6only);
+        for written in &draft.listen {
+            for address in written.value.each() {
+                let Some((earlier, problem)) = book.add(draft, written, address.taking(families)) else {
+                    continue;
+                };
+                if told.insert((earlier, std::ptr::from_ref(written))) {
+                    problems.push(problem);
+                }
+            }
         }
-        book.note(listener);
     }
 }
 
-impl Listener<'_> {
-    fn ip(&self) -> IpAddr {
-        self.written.value.0.ip().to_canonical()
+type Place = *const Written<Run<ListenAddress>>;
+
+impl<'d> Book<'d> {
+    /// Notes a listener; where it meets an earlier one, says which and what to tell.
+    fn add(
+        &mut self,
+        draft: &'d Draft,
+        written: &'d Written<Run<ListenAddress>>,
+        address: ListenAddress,
+    ) -> Option<(Place, Problem)> {
+        match address {
+            // Port 0 is a different port each time.
+            ListenAddress::Net(net) if net.port == 0 => None,
+            ListenAddress::Net(address) => {
+                let listener = Listener { draft, written, address };
+                let book = self.ports.entry((draft.protocol, listener.address.port)).or_default();
+                let met = book.meets(&listener.address).map(|earlier| {
+                    let same = earlier.address.ip.to_canonical() == listener.address.ip.to_canonical();
+                    (std::ptr::from_ref(earlier.written), problem(&earlier, &listener, same))
+                });
+                book.note(listener);
+                met
+            }
+            ListenAddress::Unix(address) => {
+                let listener = Listener { draft, written, address: address.clone() };
+                let met = self
+                    .unix
+                    .get(&address)
+                    .map(|earlier| (std::ptr::from_ref(earlier.written), problem(earlier, &listener, true)));
+                self.unix.entry(address).or_insert(listener);
+                met
+            }
+        }
     }
 }
 
 impl<'d> PortBook<'d> {
-    /// A listener takes one family alone: `[::]` never takes IPv4 (see `transport::bind`).
-    fn meets(&self, ip: IpAddr) -> Option<Listener<'d>> {
-        let at = |ip: IpAddr| self.by_address.get(&ip).copied();
+    /// A listener takes one family alone, but for `[::]` where it is told otherwise (see `transport::bind`).
+    fn meets(&self, net: &NetListen) -> Option<Listener<'d, NetListen>> {
+        let ip = net.ip.to_canonical();
+        let at = |ip: IpAddr, zone: Option<Interface>| self.by_address.get(&(ip, zone)).cloned();
         let (every, first) = match ip {
-            IpAddr::V4(_) => (IpAddr::V4(Ipv4Addr::UNSPECIFIED), self.first_v4),
-            IpAddr::V6(_) => (IpAddr::V6(Ipv6Addr::UNSPECIFIED), self.first_v6),
+            IpAddr::V4(_) => (IpAddr::V4(Ipv4Addr::UNSPECIFIED), &self.first_v4),
+            IpAddr::V6(_) => (IpAddr::V6(Ipv6Addr::UNSPECIFIED), &self.first_v6),
         };
-        at(ip).or_else(|| at(every)).or(first.filter(|_| ip == every))
+        let other_family = match net.families {
+            Families::Both => self.first_v4.clone(),
+            Families::Own if ip.is_ipv4() => self.first_of_both.clone(),
+            Families::Own => None,
+        };
+        at(ip, net.zone.clone())
+            .or_else(|| at(every, None))
+            .or_else(|| first.clone().filter(|_| ip == every))
+            .or(other_family)
     }
 
-    fn note(&mut self, listener: Listener<'d>) {
-        self.by_address.entry(listener.ip()).or_insert(listener);
-        let first = if listener.ip().is_ipv4() { &mut self.first_v4 } else { &mut self.first_v6 };
-        first.get_or_insert(listener);
+    fn note(&mut self, listener: Listener<'d, NetListen>) {
+        let (ip, zone) = (listener.address.ip.to_canonical(), listener.address.zone.clone());
+        let first = if ip.is_ipv4() { &mut self.first_v4 } else { &mut self.first_v6 };
+        first.get_or_insert_with(|| listener.clone());
+        if listener.address.families == Families::Both {
+            self.first_of_both.get_or_insert_with(|| listener.clone());
+        }
+        self.by_address.entry((ip, zone)).or_insert(listener);
     }
 }
 
-fn problem(earlier: Listener<'_>, later: Listener<'_>) -> Problem {
-    let (first, second) = (earlier.written.value, later.written.value);
+fn problem<A: std::fmt::Display>(
+    earlier: &Listener<'_, A>,
+    later: &Listener<'_, A>,
+    same_address: bool,
+) -> Problem {
+    let (first, second) = (&earlier.address, &later.address);
     let same_route = std::ptr::eq(earlier.draft, later.draft);
-    let message = match (earlier.ip() == later.ip(), same_route) {
+    let message = match (same_address, same_route) {
         (true, true) => format!("{second} is listed twice"),
         (true, false) => format!("{second} is already listened on by route {}", earlier.draft.name),
         (false, true) => format!("{second} and {first} overlap"),
         (false, false) => format!("{second} overlaps with {first} of route {}", earlier.draft.name),
     };
-    let help = if same_route { "leave one of the two out" } else { "choose another port for one of the two" };
+    let is_unix = matches!(later.written.value.first(), ListenAddress::Unix(_));
+    let help = match (same_route, is_unix) {
+        (true, _) => "leave one of the two out",
+        (false, false) => "choose another port for one of the two",
+        (false, true) => "choose another path for one of the two",
+    };
     Problem::new(later.written.place.clone(), later.draft.key("listen"), message)
         .help(help)
         .label("again here")
@@ -102,6 +168,41 @@ mod tests {
         ] {
             assert!(told(a, b).is_some(), "{a} {b}");
         }
+    }
+
+    #[test]
+    fn ranges_meet_once_where_they_share_a_port() {
+        assert_eq!(
+            told("8000-8010", "8010-8020").unwrap(),
+            "routes.b.listen: 127.0.0.1:8010 is already listened on by route a"
+        );
+        assert_eq!(told("8000-8010", "8011-8020"), None);
+        assert_eq!(
+            told("unix:/a", "unix:/a").unwrap(),
+            "routes.b.listen: unix:/a is already listened on by route a"
+        );
+        assert_eq!(told("unix:/a", "unix:@a"), None);
+        assert_eq!(told("[fe80::1%a]:80", "[fe80::1%b]:80"), None);
+    }
+
+    #[test]
+    fn an_address_for_both_families_meets_both() {
+        let told = |a: &str, b: &str| {
+            let text = format!(
+                "defaults.v6only = false\nroutes.a = {{listen='{a}', target='1'}}\nroutes.b = {{listen='{b}', target='1'}}"
+            );
+            parse("f", &text, &[]).is_err()
+        };
+
+        for (a, b) in [
+            ("[::]:80", "0.0.0.0:80"),
+            ("0.0.0.0:80", "[::]:80"),
+            ("127.0.0.1:80", "[::]:80"),
+            ("[::]:80", "80"),
+        ] {
+            assert!(told(a, b), "{a} {b}");
+        }
+        assert!(!told("[::1]:80", "127.0.0.1:80"));
     }
 
     #[test]

@@ -4,6 +4,7 @@
 //! synchronous and meant for the moment after an error, never for the data path. What may not be read is said, not
 //! guessed.
 
+pub mod accounts;
 mod cgroups;
 pub mod connections;
 pub mod counters;
@@ -32,6 +33,7 @@ pub mod trace;
 pub mod udp;
 pub mod units;
 pub mod unix;
+pub mod unix_table;
 pub mod vitals;
 
 use std::fs::File;

@@ -4,9 +4,14 @@
 //! yet.
 
 use std::io;
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, SocketAddrV6};
 
+use rustix::io::Errno;
+use rustix::net::netdevice::name_to_index;
+use rustix::net::{AddressFamily, SocketFlags, SocketType, socket_with};
 use serde::Serialize;
+
+use crate::address::Interface;
 
 use super::masking::printable;
 use super::read_text;
@@ -84,6 +89,21 @@ pub fn ipv6_is_off(link: &str) -> bool {
         read_text(path, 16).is_ok_and(|text| text.trim() == "1")
     };
     off("all") || off(link)
+}
+
+/// A link-local address with the number its interface has now.
+///
+/// # Errors
+/// ENODEV where there is no such interface.
+pub fn scoped(ip: Ipv6Addr, zone: &Interface, port: u16) -> io::Result<SocketAddr> {
+    // Any socket will do to ask with (netdevice(7)).
+    let asking = socket_with(AddressFamily::INET6, SocketType::DGRAM, SocketFlags::CLOEXEC, None)?;
+    let index = match name_to_index(&asking, &zone.0) {
+        // A number is the interface's own, as RFC 4007, section 11.2, has it.
+        Err(Errno::NODEV) => zone.0.parse().map_err(|_| Errno::NODEV)?,
+        answer => answer?,
+    };
+    Ok(SocketAddrV6::new(ip, port, 0, index).into())
 }
 
 fn within(ip: Ipv4Addr, (first, length): (Ipv4Addr, u8)) -> bool {

@@ -15,5 +15,5 @@ mod tcp_info;
 pub(crate) mod udp_diag;
 
 pub(crate) use readiness::readable;
-pub(crate) use sockopt::{bind_address_no_port, peer_credentials, unsent};
+pub(crate) use sockopt::{bind_address_no_port, bind_to_device, peer_credentials, unsent};
 pub(crate) use tcp_info::tcp_info;

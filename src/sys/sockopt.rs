@@ -23,6 +23,22 @@ pub(crate) fn bind_address_no_port(socket: impl AsFd) -> io::Result<()> {
     if answer == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
 }
 
+/// Lets a socket send by this interface alone (socket(7), SO_BINDTODEVICE); since Linux 5.7 that needs no right.
+pub(crate) fn bind_to_device(socket: impl AsFd, name: &str) -> io::Result<()> {
+    // SAFETY: the option value is live text and its length is given (the kernel ends it itself); the descriptor is
+    // borrowed for the call.
+    let answer = unsafe {
+        libc::setsockopt(
+            socket.as_fd().as_raw_fd(),
+            libc::SOL_SOCKET,
+            libc::SO_BINDTODEVICE,
+            name.as_ptr().cast(),
+            name.len() as libc::socklen_t,
+        )
+    };
+    if answer == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
+}
+
 /// Bytes written to the socket that its other end has not acknowledged yet (tcp(7), SIOCOUTQ).
 pub(crate) fn unsent(socket: impl AsFd) -> io::Result<u32> {
     let mut bytes: c_int = 0;

@@ -10,7 +10,9 @@ use rustix::net::sockopt::{
 };
 use rustix::net::{AddressFamily, SocketFlags, SocketType, socket_with};
 
-use super::share_port;
+use super::{Origin, share_port};
+use crate::address::Interface;
+use crate::sys;
 use crate::sys::datagrams::{join_trains, tell_local_address};
 
 /// What a listening socket asks for: a burst of two thousand small datagrams overflows the usual 208 KiB.
@@ -55,21 +57,21 @@ pub fn receive_buffer(socket: impl AsFd) -> io::Result<(usize, usize)> {
 }
 
 /// A socket for one flow, connected to its target: the kernel gives it answers of that address alone, and tells it alone
-/// when the target refuses. From each of `sources` of its family in turn while the one before has no port left; from
+/// when the target refuses. From each source of its family in turn while the one before has no port left; from
 /// wherever the kernel chooses where there is none.
 ///
 /// SO_REUSEADDR stays off, because with it the kernel gives one port to several flows, and each meets the others' answers.
 ///
 /// # Errors
 /// The errno of connect(2); EADDRNOTAVAIL once every source is used up; ECONNREFUSED where the socket met itself.
-pub fn dial_datagrams(address: SocketAddr, sources: &[IpAddr]) -> io::Result<OwnedFd> {
-    let mut reaching = sources.iter().filter(|source| source.is_ipv4() == address.is_ipv4()).peekable();
+pub fn dial_datagrams(address: SocketAddr, from: &Origin) -> io::Result<OwnedFd> {
+    let mut reaching = from.sources.iter().filter(|source| source.is_ipv4() == address.is_ipv4()).peekable();
     if reaching.peek().is_none() {
-        return dial_from(address, None);
+        return dial_from(address, None, from.interface.as_ref());
     }
     let mut last = Errno::ADDRNOTAVAIL.into();
     for &source in reaching {
-        match dial_from(address, Some(source)) {
+        match dial_from(address, Some(source), from.interface.as_ref()) {
             Err(e) if e.raw_os_error() == Some(Errno::ADDRNOTAVAIL.raw_os_error()) => last = e,
             answer => return answer,
         }
@@ -77,8 +79,15 @@ pub fn dial_datagrams(address: SocketAddr, sources: &[IpAddr]) -> io::Result<Own
     Err(last)
 }
 
-fn dial_from(address: SocketAddr, source: Option<IpAddr>) -> io::Result<OwnedFd> {
+fn dial_from(
+    address: SocketAddr,
+    source: Option<IpAddr>,
+    interface: Option<&Interface>,
+) -> io::Result<OwnedFd> {
     let socket = socket_with(family(address), SocketType::DGRAM, FLAGS, None)?;
+    if let Some(interface) = interface {
+        sys::bind_to_device(&socket, &interface.0)?;
+    }
     enlarge(&socket, FLOW_BUFFER)?;
     let _ = join_trains(&socket);
     let connected = match source {

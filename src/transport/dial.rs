@@ -10,42 +10,55 @@ use rustix::net::{AddressFamily, SocketFlags, SocketType, bind, connect, socket_
 use tokio::net::TcpStream;
 
 use super::{Stream, unix};
-use crate::address::Address;
+use crate::address::{Address, Interface};
 use crate::sys;
 
-/// Connects to `address`. One of the network is dialled from each of `sources` of its family in turn while the one before has no port left; from
-/// wherever the kernel chooses where there is none.
+/// Where a dial over the network starts.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Origin {
+    /// Local addresses to dial from, each tried when the one before has no port left. Empty: the kernel chooses.
+    pub sources: Vec<IpAddr>,
+    /// The interface to leave by, whatever the routing says (socket(7), SO_BINDTODEVICE).
+    pub interface: Option<Interface>,
+}
+
+/// Connects to `address`. One of the network is dialled from each source of its family in turn while the one before has
+/// no port left; from wherever the kernel chooses where there is none.
 ///
 /// # Errors
 /// The errno of connect(2); EADDRNOTAVAIL once every source is used up.
 ///
 /// Cancel safe: an attempt that is dropped is closed. It has no deadline of its own.
-pub async fn dial(address: &Address, sources: &[IpAddr]) -> io::Result<Stream> {
+pub async fn dial(address: &Address, from: &Origin) -> io::Result<Stream> {
     match address {
-        Address::Net(address) => dial_net(*address, sources).await.map(Stream::Tcp),
+        Address::Net(address) => dial_net(*address, from).await.map(Stream::Tcp),
         Address::Unix(name) => unix::dial(name).map(Stream::Unix),
     }
 }
 
-async fn dial_net(address: SocketAddr, sources: &[IpAddr]) -> io::Result<TcpStream> {
+async fn dial_net(address: SocketAddr, from: &Origin) -> io::Result<TcpStream> {
     let mut exhausted = None;
-    for &source in sources {
+    for &source in &from.sources {
         if source.is_ipv4() != address.is_ipv4() {
             continue;
         }
-        match dial_from(address, Some(source)).await {
+        match dial_from(address, Some(source), from.interface.as_ref()).await {
             Err(e) if e.raw_os_error() == Some(Errno::ADDRNOTAVAIL.raw_os_error()) => exhausted = Some(e),
             answer => return answer,
         }
     }
     match exhausted {
         Some(error) => Err(error),
-        None => dial_from(address, None).await,
+        None => dial_from(address, None, from.interface.as_ref()).await,
     }
 }
 
-async fn dial_from(address: SocketAddr, source: Option<IpAddr>) -> io::Result<TcpStream> {
-    let socket = prepare(address, source)?;
+async fn dial_from(
+    address: SocketAddr,
+    source: Option<IpAddr>,
+    interface: Option<&Interface>,
+) -> io::Result<TcpStream> {
+    let socket = prepare(address, source, interface)?;
     // Towards this machine the handshake is over when connect(2) returns, though it says EINPROGRESS: the answer was
     // processed on its way out of the call. A second connect(2) then says 0 (net/ipv4/af_inet.c), and a trip through the
     // poller and SO_ERROR are saved.
@@ -67,13 +80,20 @@ async fn dial_from(address: SocketAddr, source: Option<IpAddr>) -> io::Result<Tc
     Ok(stream)
 }
 
-fn prepare(address: SocketAddr, source: Option<IpAddr>) -> io::Result<OwnedFd> {
+fn prepare(
+    address: SocketAddr,
+    source: Option<IpAddr>,
+    interface: Option<&Interface>,
+) -> io::Result<OwnedFd> {
     let family = if address.is_ipv4() { AddressFamily::INET } else { AddressFamily::INET6 };
     let flags = SocketFlags::NONBLOCK | SocketFlags::CLOEXEC;
     let socket = socket_with(family, SocketType::STREAM, flags, None)?;
     set_tcp_nodelay(&socket, true)?;
     // Urgent data stays in the stream: out of line, its byte would be lost.
     set_socket_oobinline(&socket, true)?;
+    if let Some(interface) = interface {
+        sys::bind_to_device(&socket, &interface.0)?;
+    }
     if let Some(source) = source {
         sys::bind_address_no_port(&socket)?;
         bind(&socket, &SocketAddr::new(source, 0))?;

@@ -1,7 +1,7 @@
 //! Listening sockets, and the connections they give.
 
 use std::io;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::os::fd::{AsFd, OwnedFd};
 
 use rustix::net::sockopt::{
@@ -10,8 +10,10 @@ use rustix::net::sockopt::{
 use rustix::net::{AddressFamily, SocketAddrAny, SocketFlags, SocketType, acceptfrom_with, socket_with};
 use tokio::net::{TcpStream, UnixStream};
 
-use super::Stream;
+use super::{OwnFile, SocketFile, Stream, unix};
+use crate::address::{Families, ListenAddress, NetListen};
 use crate::outcome::Client;
+use crate::probe::network::scoped;
 use crate::sys;
 
 /// The kernel cuts this to net.core.somaxconn (listen(2)), which is the administrator's word on it.
@@ -48,19 +50,37 @@ impl Arrived {
     }
 }
 
-/// Binds `address` without listening yet: clients are still refused. An IPv6 socket takes IPv6 alone, so `[::]` never takes 0.0.0.0 by surprise.
+/// A socket that is bound.
+pub struct Bound {
+    /// The file of a Unix socket. It stands before the socket, as it must not outlive it.
+    pub file: Option<OwnFile>,
+    /// The socket.
+    pub socket: OwnedFd,
+}
+
+/// Binds `address` without listening yet: clients are still refused. `file` is what the file of a Unix socket is given.
 ///
-/// `share` sets SO_REUSEPORT for the bind; [`share_port`] takes it away again.
+/// `share` sets SO_REUSEPORT for the bind, where there are ports; [`share_port`] takes it away again.
 ///
 /// # Errors
-/// The errno of socket(2) or bind(2), as it came.
-pub fn bind(address: SocketAddr, share: bool) -> io::Result<OwnedFd> {
+/// The errno of socket(2) or bind(2), as it came; ENODEV where the interface of a zone does not exist. Of a Unix socket
+/// see there.
+pub fn bind(address: &ListenAddress, file: &SocketFile, share: bool) -> io::Result<Bound> {
+    match address {
+        ListenAddress::Net(net) => Ok(Bound { file: None, socket: bind_net(net, share)? }),
+        ListenAddress::Unix(name) => unix::bind(name, file),
+    }
+}
+
+/// An IPv6 socket takes IPv6 alone unless it is told otherwise, so that `[::]` never takes 0.0.0.0 by surprise.
+fn bind_net(net: &NetListen, share: bool) -> io::Result<OwnedFd> {
+    let address = socket_address(net)?;
     let family = if address.is_ipv4() { AddressFamily::INET } else { AddressFamily::INET6 };
     let socket = socket_with(family, SocketType::STREAM, FLAGS, None)?;
     // Connections in TIME_WAIT from an earlier run must not keep us from our own port.
     set_socket_reuseaddr(&socket, true)?;
     if address.is_ipv6() {
-        set_ipv6_v6only(&socket, true)?;
+        set_ipv6_v6only(&socket, net.families == Families::Own)?;
     }
     share_port(&socket, share)?;
     // Accepted sockets inherit both (net/ipv4/inet_connection_sock.c), which saves two calls per connection. Urgent data
@@ -69,6 +89,17 @@ pub fn bind(address: SocketAddr, share: bool) -> io::Result<OwnedFd> {
     set_socket_oobinline(&socket, true)?;
     rustix::net::bind(&socket, &address)?;
     Ok(socket)
+}
+
+/// An address with the number that the interface of its zone has now.
+///
+/// # Errors
+/// ENODEV where there is no such interface.
+pub fn socket_address(net: &NetListen) -> io::Result<SocketAddr> {
+    match (net.ip, &net.zone) {
+        (IpAddr::V6(ip), Some(zone)) => scoped(ip, zone, net.port),
+        (ip, _) => Ok(SocketAddr::new(ip, net.port)),
+    }
 }
 
 /// Opens a bound socket to clients.
@@ -88,7 +119,7 @@ pub fn share_port(socket: impl AsFd, share: bool) -> io::Result<()> {
     Ok(set_socket_reuseport(socket, share)?)
 }
 
-/// The address a listening socket really has: of port 0, what the kernel chose.
+/// The address a socket of the network really has: of port 0, what the kernel chose.
 ///
 /// # Errors
 /// The errno of getsockname(2).
@@ -113,8 +144,11 @@ pub fn accept(listener: impl AsFd) -> io::Result<Accepted> {
 
 fn net_client(any: Option<SocketAddrAny>) -> Client {
     // A client that is gone already leaves no address with some kernels; its socket is still worth an honest end.
-    let client = any.and_then(|any: SocketAddrAny| any.try_into().ok());
-    Client::Net(client.unwrap_or(([0, 0, 0, 0], 0).into()))
+    let client = any.and_then(|any: SocketAddrAny| SocketAddr::try_from(any).ok());
+    let mut client = client.unwrap_or(([0, 0, 0, 0], 0).into());
+    // A listener for both families has its IPv4 clients as ::ffff:a.b.c.d, which is nobody's address.
+    client.set_ip(client.ip().to_canonical());
+    Client::Net(client)
 }
 
 fn unix_client(socket: &OwnedFd) -> io::Result<Client> {

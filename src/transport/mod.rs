@@ -4,34 +4,36 @@
 
 mod datagrams;
 mod dial;
+mod file;
 mod listen;
 mod resolve;
 mod stream;
 mod unix;
 
-use std::net::IpAddr;
 use std::time::Duration;
 
 use serde::Deserialize;
 
-use crate::address::TargetAddress;
+use crate::address::{Run, TargetAddress};
 pub use datagrams::{bind_datagrams, dial_datagrams, receive_buffer};
-pub use dial::dial;
-pub use listen::{Accepted, Arrived, accept, bind, listen, local_address, share_port};
+pub use dial::{Origin, dial};
+pub use file::{Account, FileMode, SocketFile};
+pub use listen::{Accepted, Arrived, Bound, accept, bind, listen, local_address, share_port, socket_address};
 pub use resolve::{is_localhost, resolve};
 pub use stream::Stream;
+pub use unix::{Look, OwnFile, look};
 
 /// How a route reaches its target.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Dial {
-    /// What is dialled.
-    pub target: TargetAddress,
+    /// What is dialled; of a range, each for its own listeners.
+    pub target: Run<TargetAddress>,
     /// How long one attempt may take, over all addresses of a name; more than zero.
     pub connect_timeout: Duration,
     /// How long a client is held while its target is down; zero resets it at once.
     pub wait_for_target: Duration,
-    /// Local addresses to dial from, each tried when the one before has no port left. Empty: the kernel chooses.
-    pub source: Vec<IpAddr>,
+    /// Where the dial starts.
+    pub from: Origin,
 }
 
 /// What a failed bind means for the process.

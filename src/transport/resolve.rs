@@ -4,6 +4,7 @@ use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
 use crate::address::{Address, Host, TargetAddress};
+use crate::probe::network::scoped;
 
 /// The most addresses of one name that are tried.
 const MOST_ADDRESSES: usize = 16;
@@ -12,13 +13,14 @@ const MOST_ADDRESSES: usize = 16;
 /// loopback addresses whatever the resolver says, of a name what the system's resolver answers.
 ///
 /// # Errors
-/// `NotFound` where a name has no address or the look-up fails.
+/// `NotFound` where a name has no address or the look-up fails; ENODEV where the interface of a zone does not exist.
 ///
 /// Cancel safe; a look-up that has begun goes on in its own thread.
 pub async fn resolve(target: &TargetAddress) -> io::Result<Vec<Address>> {
     let (name, port) = match target {
         TargetAddress::Unix(name) => return Ok(vec![Address::Unix(name.clone())]),
         TargetAddress::Net(Host::Ip(ip), port) => return Ok(vec![SocketAddr::new(*ip, *port).into()]),
+        TargetAddress::Net(Host::Zoned(ip, zone), port) => return Ok(vec![scoped(*ip, zone, *port)?.into()]),
         TargetAddress::Net(Host::Name(name), port) => (name, *port),
     };
     let found = tokio::net::lookup_host((&**name, port)).await;

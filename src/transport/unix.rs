@@ -1,12 +1,29 @@
-//! The dial to a Unix socket.
+//! Unix sockets: the dial, the bind, and the file that a path needs.
+//!
+//! The file is made without any permission, given to its owner, and only then opened to whom the mode says: it is never
+//! wider than it will be. (fchmod(2) on a socket not yet bound sets the mode its file is made with, less the umask:
+//! net/unix/af_unix.c, unix_bind_bsd. Refused: setting the umask, which is the whole process's, and binding in a private
+//! directory to rename the file after, because the kernel would then show everybody the private path.)
 
 use std::io;
+use std::os::fd::{AsRawFd, OwnedFd};
+use std::sync::Arc;
+use std::thread::sleep;
+use std::time::Duration;
 
+use rustix::fs::{
+    AtFlags, FileType, FlockOperation, Gid, Mode, OFlags, Stat, Uid, chmod, chownat, fchmod, flock, fstat,
+    lstat, open, unlink,
+};
+use rustix::io::Errno;
 use rustix::net::sockopt::set_socket_oobinline;
 use rustix::net::{AddressFamily, SocketAddrUnix, SocketFlags, SocketType, connect, socket_with};
 use tokio::net::UnixStream;
 
+use super::listen::Bound;
+use super::{Account, SocketFile};
 use crate::address::UnixName;
+use crate::probe::{accounts, unix_table};
 
 const FLAGS: SocketFlags = SocketFlags::NONBLOCK.union(SocketFlags::CLOEXEC);
 
@@ -16,11 +33,42 @@ const FLAGS: SocketFlags = SocketFlags::NONBLOCK.union(SocketFlags::CLOEXEC);
 /// The errno of connect(2). EAGAIN means that the accept queue over there is full: the kernel tells nobody when it no
 /// longer is (unix(7)).
 pub(super) fn dial(name: &UnixName) -> io::Result<UnixStream> {
-    let socket = socket_with(AddressFamily::UNIX, SocketType::STREAM, FLAGS, None)?;
+    let socket = socket()?;
     // Urgent data stays in the stream: out of line, its byte would be lost.
     set_socket_oobinline(&socket, true)?;
     connect(&socket, &sockaddr(name)?)?;
     UnixStream::from_std(socket.into())
+}
+
+/// Binds a Unix socket without listening yet. A file that somebody left over gives way, and nothing else does.
+///
+/// # Errors
+/// EADDRINUSE where a socket is bound there, EEXIST where the path is something else, otherwise the errno of bind(2),
+/// chown(2) or chmod(2); `InvalidInput` for an owner or a group that does not exist.
+pub(super) fn bind(name: &UnixName, wanted: &SocketFile) -> io::Result<Bound> {
+    let (socket, address) = (socket()?, sockaddr(name)?);
+    let UnixName::Path(path) = name else {
+        rustix::net::bind(&socket, &address)?;
+        return Ok(Bound { file: None, socket });
+    };
+    let owner = Owner::find(wanted)?;
+    fchmod(&socket, Mode::empty())?;
+    let alone = alone_in(path);
+    match rustix::net::bind(&socket, &address) {
+        Err(Errno::ADDRINUSE) => {
+            remove_left_over(path)?;
+            rustix::net::bind(&socket, &address)?;
+        }
+        answer => answer?,
+    }
+    let file = OwnFile::of(path)?;
+    drop(alone);
+    file.give(&owner, wanted)?;
+    Ok(Bound { file: Some(file), socket })
+}
+
+fn socket() -> io::Result<OwnedFd> {
+    Ok(socket_with(AddressFamily::UNIX, SocketType::STREAM, FLAGS, None)?)
 }
 
 fn sockaddr(name: &UnixName) -> io::Result<SocketAddrUnix> {
@@ -28,4 +76,149 @@ fn sockaddr(name: &UnixName) -> io::Result<SocketAddrUnix> {
         UnixName::Path(path) => SocketAddrUnix::new(&**path)?,
         UnixName::Abstract(name) => SocketAddrUnix::new_abstract_name(name.as_bytes())?,
     })
+}
+
+/// The file of a listener of ours. Dropped, it is removed, if it is still ours.
+///
+/// Its socket must outlive it: as long as the socket is open, no other file can have the same inode.
+#[derive(Debug)]
+pub struct OwnFile {
+    path: Arc<str>,
+    identity: (u64, u64),
+}
+
+impl OwnFile {
+    fn of(path: &Arc<str>) -> io::Result<OwnFile> {
+        Ok(OwnFile { path: path.clone(), identity: identity(&lstat(&**path)?) })
+    }
+
+    /// Gives the file another mode and owner. Between the two it has no mode at all.
+    ///
+    /// # Errors
+    /// ENOENT where the file is no longer ours; the errno of chown(2) or chmod(2); `InvalidInput` for an account that
+    /// does not exist.
+    pub fn change(&self, wanted: &SocketFile) -> io::Result<()> {
+        self.give(&Owner::find(wanted)?, wanted)
+    }
+
+    fn give(&self, owner: &Owner, wanted: &SocketFile) -> io::Result<()> {
+        // Held by descriptor, so that a file put in its place meanwhile is never given away.
+        let file = open(&*self.path, OFlags::PATH | OFlags::NOFOLLOW | OFlags::CLOEXEC, Mode::empty())?;
+        if identity(&fstat(&file)?) != self.identity {
+            return Err(Errno::NOENT.into());
+        }
+        let by_descriptor = format!("/proc/self/fd/{}", file.as_raw_fd());
+        if owner.user.is_some() || owner.group.is_some() {
+            chmod(&*by_descriptor, Mode::empty())?;
+            chownat(&file, "", owner.user, owner.group, AtFlags::EMPTY_PATH)?;
+        }
+        Ok(chmod(&*by_descriptor, Mode::from_raw_mode(wanted.mode.0))?)
+    }
+}
+
+impl Drop for OwnFile {
+    fn drop(&mut self) {
+        if lstat(&*self.path).is_ok_and(|stat| identity(&stat) == self.identity) {
+            // A file we may no longer remove stays, and the next start finds it left over.
+            let _ = unlink(&*self.path);
+        }
+    }
+}
+
+fn identity(stat: &Stat) -> (u64, u64) {
+    (stat.st_dev, stat.st_ino)
+}
+
+/// Who owns the file, by number.
+struct Owner {
+    user: Option<Uid>,
+    group: Option<Gid>,
+}
+
+impl Owner {
+    fn find(wanted: &SocketFile) -> io::Result<Owner> {
+        let user = wanted.owner.as_ref().map(|it| number(it, "user", accounts::user)).transpose()?;
+        let group = wanted.group.as_ref().map(|it| number(it, "group", accounts::group)).transpose()?;
+        Ok(Owner { user: user.map(Uid::from_raw), group: group.map(Gid::from_raw) })
+    }
+}
+
+fn number(account: &Account, kind: &str, find: fn(&str) -> Option<u32>) -> io::Result<u32> {
+    match account {
+        Account::Number(number) => Ok(*number),
+        Account::Name(name) => find(name).ok_or_else(|| {
+            let table = if kind == "user" { "passwd" } else { "group" };
+            io::Error::new(io::ErrorKind::InvalidInput, format!("no {kind} {name} in /etc/{table}"))
+        }),
+    }
+}
+
+/// How a file at a path stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Look {
+    /// There is none.
+    Absent,
+    /// It is something else: a file, a directory, a link.
+    NoSocket,
+    /// A socket is bound to it.
+    Held,
+    /// Whoever was bound to it is gone.
+    LeftOver,
+}
+
+/// Looks at a path. The kernel's table is asked first; only where that knows nothing is a connection tried, which shows
+/// sockets of other network namespaces too.
+///
+/// # Errors
+/// The errno of lstat(2), or of a connect(2) that proves neither.
+pub fn look(path: &Arc<str>) -> io::Result<Look> {
+    match lstat(&**path) {
+        Err(Errno::NOENT) => return Ok(Look::Absent),
+        Err(errno) => return Err(errno.into()),
+        Ok(stat) if FileType::from_raw_mode(stat.st_mode) != FileType::Socket => return Ok(Look::NoSocket),
+        Ok(_) => {}
+    }
+    let name = UnixName::Path(path.clone());
+    // A table that cannot be read proves nothing; the connection may.
+    if !matches!(unix_table::known(&name), Ok(unix_table::Known::Nothing) | Err(_)) {
+        return Ok(Look::Held);
+    }
+    match connect(&socket()?, &sockaddr(&name)?) {
+        Ok(()) | Err(Errno::AGAIN | Errno::PROTOTYPE) => Ok(Look::Held),
+        Err(Errno::CONNREFUSED) => Ok(Look::LeftOver),
+        Err(errno) => Err(errno.into()),
+    }
+}
+
+/// Removes a file that is proven to be left over.
+fn remove_left_over(path: &Arc<str>) -> io::Result<()> {
+    let seen = lstat(&**path).map(|stat| identity(&stat));
+    match look(path)? {
+        Look::Absent => Ok(()),
+        Look::NoSocket => Err(Errno::EXIST.into()),
+        Look::Held => Err(Errno::ADDRINUSE.into()),
+        Look::LeftOver if lstat(&**path).map(|stat| identity(&stat)) == seen => Ok(unlink(&**path)?),
+        Look::LeftOver => Err(Errno::ADDRINUSE.into()),
+    }
+}
+
+/// How often and how long between that the directory's lock is tried; another holds it for the time of one bind.
+const TRIES: u32 = 50;
+const BETWEEN_TRIES: Duration = Duration::from_millis(10);
+
+/// Keeps other instances of this program from judging a file in the same directory at the same time: of two starts, the
+/// second must not take the first one's new socket for the old file. Without the right to read the directory there is no
+/// lock, and the chance is taken.
+fn alone_in(path: &str) -> Option<OwnedFd> {
+    let (folder, _) = path.rsplit_once('/')?;
+    let folder = if folder.is_empty() { "/" } else { folder };
+    let folder = open(folder, OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty()).ok()?;
+    for _ in 0..TRIES {
+        match flock(&folder, FlockOperation::NonBlockingLockExclusive) {
+            Ok(()) => return Some(folder),
+            Err(Errno::WOULDBLOCK) => sleep(BETWEEN_TRIES),
+            Err(_) => return None,
+        }
+    }
+    None
 }

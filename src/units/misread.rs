@@ -27,10 +27,6 @@ impl Misread {
     pub(crate) fn new(what: impl Into<String>, instead: impl Into<String>) -> Self {
         Misread { what: what.into(), instead: instead.into() }
     }
-
-    pub(crate) fn not_yet(what: &str, instead: impl Into<String>) -> Self {
-        Misread::new(format!("not supported yet: {what}"), instead)
-    }
 }
 
 impl fmt::Display for Misread {

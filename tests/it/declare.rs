@@ -3,6 +3,7 @@
 use std::net::SocketAddr;
 use std::thread;
 
+use loopgate::address::ListenAddress;
 use loopgate::engine::Refused;
 use loopgate::outcome::End;
 use loopgate::probe::sockets::listening;
@@ -72,7 +73,10 @@ fn a_port_that_the_kernel_chose_is_not_given_to_a_second_route() {
     let both = route("one", any, &one) + &route("two", gate.address, &two);
     let refused = gate.declare(&both).unwrap_err();
 
-    assert!(matches!(&refused, Refused::Bind(failures) if failures[0].address == gate.address), "{refused}");
+    assert!(
+        matches!(&refused, Refused::Bind(failures) if failures[0].address == gate.address.into()),
+        "{refused}"
+    );
     for _ in 0..20 {
         assert_eq!(Wire::to(gate.address).hear(1), b"1");
     }
@@ -92,8 +96,8 @@ fn one_address_that_is_taken_refuses_the_whole_declaration() {
     let Refused::Bind(mut failures) = refused else { panic!("{refused}") };
     failures.sort_by_key(|it| it.route.to_string());
     assert_eq!(
-        failures.iter().map(|it| it.address).collect::<Vec<_>>(),
-        taken.each_ref().map(|it| it.address)
+        failures.iter().map(|it| it.address.clone()).collect::<Vec<_>>(),
+        taken.each_ref().map(|it| ListenAddress::from(it.address))
     );
     assert!(!listening(new.address).unwrap(), "it runs half");
     assert_eq!(gate.connect().hear(1), b"1");

@@ -132,7 +132,7 @@ fn the_bound_of_the_process_holds_over_all_routes() {
     let echo = EchoDatagrams::start();
     let two = route(echo.address, "") + &route(echo.address, "").replace("routes.test", "routes.more");
     let gate = Gate::builder().flows(4).with(&two);
-    let ports: Vec<SocketAddr> = gate.declared.listening.iter().map(|it| it.address).collect();
+    let ports: Vec<SocketAddr> = gate.declared.listening.iter().map(|it| it.address.net().unwrap()).collect();
 
     for n in 0..20 {
         let client = client(ports[n % 2]);
@@ -347,7 +347,8 @@ fn a_flood_of_datagrams_does_not_starve_connections() {
     let (sink, echo) = (socket("127.0.0.1:0"), Target::echo());
     let tcp = format!("[routes.a]\nlisten = '127.0.0.1:0'\ntarget = '{}'\n", echo.address);
     let gate = Gate::builder().with(&(tcp + &route(sink.local_addr().unwrap(), "")));
-    let udp = gate.declared.listening.iter().find(|it| &*it.route.0 == "test").unwrap().address;
+    let udp =
+        gate.declared.listening.iter().find(|it| &*it.route.0 == "test").unwrap().address.net().unwrap();
     let _floods = [Flood::of(udp), Flood::of(udp)];
 
     let mut wire = gate.connect();
@@ -399,7 +400,7 @@ fn a_bug_ends_flows_and_no_route() {
         let declared = engine.declare(Source::Config, plan.routes).await.unwrap();
         (engine, declared)
     });
-    let address = declared.listening[0].address;
+    let address = declared.listening[0].address.net().unwrap();
 
     for _ in 0..10 {
         let client = client(address);

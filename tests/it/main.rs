@@ -20,6 +20,11 @@ mod datagrams;
 mod flows;
 mod real_datagrams;
 
+// Every way in and every way out.
+mod addresses;
+mod sockets;
+mod unix;
+
 // The program.
 mod crowds;
 mod declare;

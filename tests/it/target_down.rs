@@ -217,7 +217,7 @@ fn ipv6_is_carried_like_ipv4() {
     let gate = Gate::builder()
         .with(&format!("routes.test = {{listen = ['[::1]:0', '[::]:0'], target = '{}'}}", target.address));
 
-    for address in gate.declared.listening.iter().map(|it| it.address) {
+    for address in gate.declared.listening.iter().map(|it| it.address.net().unwrap()) {
         let mut client = Wire::to(std::net::SocketAddr::new("::1".parse().unwrap(), address.port()));
         client.say_stream(1, 1 << 16);
         client.finish();

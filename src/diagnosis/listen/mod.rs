@@ -11,6 +11,7 @@ mod overlap;
 mod question;
 mod report;
 mod telling;
+mod unix;
 mod unix_question;
 mod wording;
 
@@ -19,6 +20,7 @@ pub use facts::{BindFacts, Blocker};
 pub use overlap::Overlap;
 pub use question::could_listen;
 pub use report::bind_report;
+pub use unix::{unix_bind_failure, unix_exit_code};
 pub use unix_question::could_listen_unix;
 
 #[cfg(test)]

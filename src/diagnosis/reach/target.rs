@@ -6,6 +6,7 @@ use std::path::Path;
 use super::{Options, is_localhost, reach_tcp, reach_udp, reach_unix, unresolved};
 use crate::address::{Host, Protocol, TargetAddress, UnixName};
 use crate::diagnosis::{Diagnosis, Verdict};
+use crate::probe::network::scoped;
 use crate::probe::resolver::{self, Localhost};
 
 /// Finds out whether a target can be reached. A name stands for several addresses: the first that answers is told, or
@@ -13,6 +14,15 @@ use crate::probe::resolver::{self, Localhost};
 pub fn reach_target(target: &TargetAddress, protocol: Protocol, options: Options) -> Diagnosis {
     match target {
         TargetAddress::Net(Host::Ip(ip), port) => one(SocketAddr::new(*ip, *port), protocol, &options),
+        TargetAddress::Net(Host::Zoned(ip, zone), port) => match scoped(*ip, zone, *port) {
+            Ok(address) => one(address, protocol, &options),
+            Err(error) => {
+                let mut told = one(SocketAddr::new((*ip).into(), *port), protocol, &options);
+                told.failed_with(&error);
+                told.summary = format!("there is no interface {zone} here");
+                told
+            }
+        },
         TargetAddress::Net(Host::Name(name), port) => named(name, *port, protocol, options),
         TargetAddress::Unix(UnixName::Path(path)) => reach_unix(Path::new(&**path), &options),
         TargetAddress::Unix(UnixName::Abstract(name)) => reach_unix(Path::new(&format!("@{name}")), &options),

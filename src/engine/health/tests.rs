@@ -15,7 +15,7 @@ impl Dice {
     }
 
     fn event(&mut self) -> Event {
-        match self.roll(8) {
+        match self.roll(10) {
             0 => Event::Reached,
             1 => Event::Failed(Cause::Refused),
             2 => Event::Failed(Cause::TimedOut),
@@ -23,6 +23,8 @@ impl Dice {
             4 => Event::Absent,
             5 => Event::Stuck,
             6 => Event::Accepts,
+            7 => Event::Missing,
+            8 => Event::Hidden,
             _ => Event::Failed(
                 [Cause::NoDescriptor, Cause::NoSourcePort, Cause::Denied][self.roll(3) as usize],
             ),
@@ -63,6 +65,8 @@ fn check_step(before: Stage, event: Event, health: &Health, seed: u64) {
             assert_eq!(after, before, "seed {seed}: our own trouble was booked as the target's")
         }
         Event::Absent => assert_eq!(after, Stage::Down(Cause::Refused), "seed {seed}: nobody listens"),
+        Event::Missing => assert_eq!(after, Stage::Down(Cause::NoSocket), "seed {seed}: there is nothing"),
+        Event::Hidden => assert_eq!(after, before, "seed {seed}: what cannot be seen says nothing"),
         Event::Reached if before != Stage::Stalled => assert_eq!(after, Stage::Up, "seed {seed}"),
         Event::Reached => {
             assert_eq!(after, Stage::Stalled, "seed {seed}: the kernel answered, not the program")
@@ -140,6 +144,22 @@ fn the_way_down_and_back_is_two_lines_with_their_times() {
     let refused = Stage::Down(Cause::Refused);
     assert_eq!(down, Some(News::Became { stage: refused, was: Stage::Up, after: 60 * SECOND, failures: 0 }));
     assert_eq!(up, Some(News::Became { stage: Stage::Up, was: refused, after: 3 * SECOND, failures: 1 }));
+}
+
+#[test]
+fn a_unix_socket_that_was_missing_is_seen_back_unless_it_hides() {
+    let now = Instant::now();
+    for (event, back) in
+        [(Event::Missing, true), (Event::Failed(Cause::NoSocket), true), (Event::Hidden, false)]
+    {
+        let mut health = Health::new(now);
+        health.on(Event::Missing, now);
+        health.on(event, now);
+
+        health.on(Event::Listens, now);
+
+        assert_eq!(health.stage() == Stage::Up, back, "{event:?}");
+    }
 }
 
 #[test]

@@ -27,8 +27,7 @@ use std::thread::JoinHandle;
 use tokio::runtime::Handle;
 use tokio::sync::{Semaphore, oneshot};
 
-use super::ports::Holder;
-use crate::address::Protocol;
+use super::ports::Wanted;
 use crate::ledger::Ledger;
 use crate::plan::Route;
 use crate::transport;
@@ -96,7 +95,7 @@ impl Udp {
     ///
     /// # Errors
     /// Where the loop cannot be started or does not take the socket.
-    pub(super) fn listen(&self, socket: OwnedFd, route: &Arc<Route>, n: usize) -> io::Result<UdpListener> {
+    pub(super) fn listen(&self, socket: OwnedFd, by: &Wanted, n: usize) -> io::Result<UdpListener> {
         let address = transport::local_address(&socket)?;
         let mailbox = self.mailbox(n)?;
         let (socket, flows) = (Arc::new(socket), Arc::new(AtomicUsize::new(0)));
@@ -108,17 +107,19 @@ impl Udp {
             socket: socket.clone(),
             address,
             flows: flows.clone(),
-            serving: self.serving(route),
+            serving: self.serving(by),
         });
         Ok(UdpListener { address, socket, number, mailbox, flows })
     }
 
-    fn serving(&self, route: &Arc<Route>) -> Arc<UdpServing> {
+    fn serving(&self, by: &Wanted) -> Arc<UdpServing> {
+        let Wanted { route, place } = by;
+        let target = route.dial.target.at(*place);
         Arc::new(UdpServing {
             route: route.clone(),
-            target: self.targets.get(&route.dial.target),
+            target: self.targets.get(&target),
             name: route.name.0.clone(),
-            written_target: route.dial.target.to_string().into(),
+            written_target: target.to_string().into(),
         })
     }
 
@@ -187,13 +188,13 @@ impl Drop for Udp {
 
 impl UdpListener {
     /// Serves another route from the next new client on; flows keep theirs. A retired listener is back in service.
-    pub(super) fn serve(&self, udp: &Udp, route: &Arc<Route>) {
-        self.mailbox.send(Order::Serve { number: self.number, serving: udp.serving(route) });
+    pub(super) fn serve(&self, udp: &Udp, by: &Wanted) {
+        self.mailbox.send(Order::Serve { number: self.number, serving: udp.serving(by) });
     }
 
     /// As one of the sockets we hold.
-    pub(super) fn holder(&self) -> Holder<'_> {
-        Holder { protocol: Protocol::Udp, address: self.address, socket: &self.socket }
+    pub(super) fn socket(&self) -> &OwnedFd {
+        &self.socket
     }
 
     /// Takes what has already reached us and then no new client any more. Its flows live on, so the socket stays open.

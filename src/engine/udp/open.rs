@@ -124,7 +124,7 @@ impl Loop {
     ) -> io::Result<OwnedFd> {
         let mut evicted = 0;
         loop {
-            let error = match transport::dial_datagrams(target, &serving.route.dial.source) {
+            let error = match transport::dial_datagrams(target, &serving.route.dial.from) {
                 Ok(socket) => return Ok(socket),
                 Err(error) => error,
             };

@@ -15,9 +15,11 @@ use tokio_util::sync::CancellationToken;
 
 use super::{PATIENCE, Wire, until};
 
+const NOWHERE: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(std::net::Ipv4Addr::UNSPECIFIED), 0);
+
 /// A running engine with one route or more.
 pub(crate) struct Gate {
-    /// Where the first route listens.
+    /// Where the first route with a port listens; [`NOWHERE`] where none has one.
     pub(crate) address: SocketAddr,
     pub(crate) declared: Declared,
     engine: engine::Handle,
@@ -122,7 +124,7 @@ impl GateBuilder {
             let declared = engine.declare(Source::Config, plan.routes).await;
             (engine, declared.unwrap_or_else(|refused| panic!("{refused}")))
         });
-        let address = declared.listening[0].address;
+        let address = declared.listening.iter().find_map(|it| it.address.net()).unwrap_or(NOWHERE);
         Gate { address, declared, engine, ledger, book, runtime, stopped, thread: Some(thread) }
     }
 }

@@ -1,0 +1,158 @@
+//! Whether the parts of one route fit together, and whether all of them are few enough.
+//!
+//! What two routes mean together is for `overlap` and `loops`.
+
+use std::net::IpAddr;
+
+use super::build::Draft;
+use crate::address::{Host, ListenAddress, Protocol, SourceAddress, TargetAddress, UnixName};
+use crate::config::{Place, Problem, Settings, Written};
+
+/// The most listeners of one plan: as many as one address has ports.
+const MOST_LISTENERS: usize = 65_535;
+
+/// Whether the listeners are few enough to look at each; a problem at the route that is one too many, if not.
+pub(super) fn few_enough(drafts: &[Draft], problems: &mut Vec<Problem>) -> bool {
+    let mut count = 0;
+    for draft in drafts {
+        for written in &draft.listen {
+            count += written.value.count();
+            if count > MOST_LISTENERS {
+                let message =
+                    format!("up to here these are {count} listeners, and at most {MOST_LISTENERS} are taken");
+                let problem = Problem::new(written.place.clone(), draft.key("listen"), message);
+                problems.push(problem.help("write a smaller range of ports"));
+                return false;
+            }
+        }
+    }
+    true
+}
+
+/// Adds a problem for each part of a route that does not fit the others.
+pub(super) fn check(draft: &Draft, problems: &mut Vec<Problem>) {
+    ranges(draft, problems);
+    datagrams(draft, problems);
+    misplaced(draft, problems);
+    idle_keys(draft, problems);
+}
+
+/// A range of targets needs as many listeners, so that each port has its own.
+fn ranges(draft: &Draft, problems: &mut Vec<Problem>) {
+    let Some(target) = &draft.target else { return };
+    let wanted = target.value.count();
+    for written in draft.listen.iter().filter(|_| wanted > 1) {
+        let count = written.value.count();
+        if count != wanted {
+            let ports =
+                |count: usize| if count == 1 { "1 port".to_owned() } else { format!("{count} ports") };
+            let message = format!("{} cannot be carried to {wanted} ports one to one", ports(count));
+            let problem = Problem::new(written.place.clone(), draft.key("listen"), message);
+            let problem = problem.label(ports(count)).also(target.place.clone(), ports(wanted));
+            problems.push(problem.help("write ranges of the same length, or one port as the target of all"));
+        }
+    }
+}
+
+/// Unix sockets carry connections alone.
+fn datagrams(draft: &Draft, problems: &mut Vec<Problem>) {
+    if draft.protocol != Protocol::Udp {
+        return;
+    }
+    let is_unix = |listen: &ListenAddress| matches!(listen, ListenAddress::Unix(_));
+    let listens = draft.listen.iter().filter(|it| is_unix(it.value.first())).map(|it| ("listen", &it.place));
+    let dials = draft.target.iter().filter(|it| matches!(it.value.first(), TargetAddress::Unix(_)));
+    for (key, place) in listens.chain(dials.map(|it| ("target", &it.place))) {
+        let problem = Problem::new(place.clone(), draft.key(key), "a Unix socket carries no datagrams here");
+        problems.push(problem.help("write protocol = \"tcp\", or a host and a port"));
+    }
+}
+
+/// A problem for each key of a route that says something about the other protocol. (In the defaults it may stand: they
+/// are for every route it fits.)
+fn misplaced(draft: &Draft, problems: &mut Vec<Problem>) {
+    let s = &draft.settings;
+    fn place<T>(written: &Option<Written<T>>) -> Option<&Place> {
+        written.as_ref().map(|written| &written.place)
+    }
+    let keys = [
+        ("wait_for_target", Protocol::Tcp, place(&s.wait_for_target)),
+        ("reset_linger", Protocol::Tcp, place(&s.reset_linger)),
+        ("v6only", Protocol::Tcp, place(&s.v6only)),
+        ("preset", Protocol::Udp, place(&s.preset)),
+        ("max_flows", Protocol::Udp, place(&s.max_flows)),
+        ("flows_full", Protocol::Udp, place(&s.flows_full)),
+        ("idle_timeout", Protocol::Udp, place(&s.idle_timeout)),
+        ("answers", Protocol::Udp, place(&s.answers)),
+        ("max_amplification", Protocol::Udp, place(&s.max_amplification)),
+    ];
+    for (key, of, place) in keys {
+        if let Some(place) = place.filter(|_| of != draft.protocol) {
+            let message = format!("this key is for {of}, and the route carries {}", draft.protocol);
+            let problem = Problem::new(place.clone(), draft.key(key), message);
+            let help = format!("leave it out, or write protocol = \"{of}\"");
+            problems.push(problem.help(help));
+        }
+    }
+}
+
+/// A key of the route that nothing in it listens to. (In the defaults it may stand: they are for every route it fits.)
+fn idle_keys(draft: &Draft, problems: &mut Vec<Problem>) {
+    let listens_on = |what: fn(&ListenAddress) -> bool| draft.listen.iter().any(|it| what(it.value.first()));
+    let on_every_v6 =
+        listens_on(|it| matches!(it, ListenAddress::Net(net) if net.ip.is_ipv6() && net.ip.is_unspecified()));
+    let on_a_file = listens_on(|it| matches!(it, ListenAddress::Unix(UnixName::Path(_))));
+    let dials_unix = matches!(draft.target.as_ref().map(|it| it.value.first()), Some(TargetAddress::Unix(_)));
+    fn place<T>(written: &Option<Written<T>>) -> Option<Place> {
+        written.as_ref().map(|written| written.place.clone())
+    }
+    let is_udp = draft.protocol == Protocol::Udp;
+    let s = &draft.settings;
+    let source = s.source.as_ref().and_then(|list| list.first()).map(|first| first.place.clone());
+    let no_file = "this key is for the file of a Unix socket, and the route listens on none";
+    let no_way = "a Unix socket is not dialled from an address or an interface";
+    let keys = [
+        (
+            "v6only",
+            place(&s.v6only),
+            on_every_v6 || is_udp,
+            "this key is for [::], and the route does not listen on it",
+        ),
+        ("socket_mode", place(&s.socket_mode), on_a_file, no_file),
+        ("socket_owner", place(&s.socket_owner), on_a_file, no_file),
+        ("socket_group", place(&s.socket_group), on_a_file, no_file),
+        ("source", source, !dials_unix, no_way),
+        ("interface", place(&s.interface), !dials_unix, no_way),
+    ];
+    for (key, place, fits, message) in keys {
+        if let Some(place) = place.filter(|_| !fits && !draft.listen.is_empty()) {
+            problems.push(Problem::new(place, draft.key(key), message).help("leave it out"));
+        }
+    }
+}
+
+/// The sources that can reach the target: of a literal's own family, all of them for a name, none for a Unix socket. A
+/// problem where there are some and none can.
+pub(super) fn source(draft: &Draft, defaults: &Settings, problems: &mut Vec<Problem>) -> Option<Vec<IpAddr>> {
+    let own = draft.settings.source.as_ref();
+    let Some(written) = own.or(defaults.source.as_ref()) else { return Some(Vec::new()) };
+    let ips = written.iter().map(|source| source.value.0);
+    let Some(Written { value: target, place }) = &draft.target else { return Some(ips.collect()) };
+    let target = match target.first() {
+        TargetAddress::Net(Host::Ip(ip), _) => *ip,
+        TargetAddress::Net(Host::Zoned(ip, _), _) => (*ip).into(),
+        TargetAddress::Net(Host::Name(_), _) => return Some(ips.collect()),
+        TargetAddress::Unix(_) => return Some(Vec::new()),
+    };
+    let reaching: Vec<IpAddr> = ips.filter(|source| source.is_ipv4() == target.is_ipv4()).collect();
+    if !reaching.is_empty() {
+        return Some(reaching);
+    }
+    let first: &Written<SourceAddress> = written.first()?;
+    let key = if own.is_some() { draft.key("source") } else { "defaults.source".into() };
+    let (has, needs) = if target.is_ipv4() { ("IPv6", "IPv4") } else { ("IPv4", "IPv6") };
+    let message = format!("an {has} source cannot reach an {needs} target");
+    let problem = Problem::new(first.place.clone(), key, message).label(has).also(place.clone(), needs);
+    problems.push(problem.help(format!("add an {needs} address of this machine, or leave source out")));
+    None
+}

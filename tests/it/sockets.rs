@@ -1,0 +1,236 @@
+//! The file of a Unix listener: whom it lets in, when it gives way, and that it goes at the end.
+
+use std::fs;
+use std::io::Read;
+use std::os::unix::fs::{FileTypeExt, MetadataExt, PermissionsExt};
+use std::os::unix::net::{UnixListener, UnixStream};
+use std::path::{Path, PathBuf};
+
+use loopgate::engine::Refused;
+use rustix::process::Signal;
+
+use crate::harness::{Gate, Program, Target, until};
+
+struct Folder(tempfile::TempDir);
+
+impl Folder {
+    fn new() -> Folder {
+        Folder(tempfile::tempdir().unwrap())
+    }
+
+    fn path(&self) -> PathBuf {
+        self.0.path().join("gate")
+    }
+
+    fn config(&self, target: &Target, more: &str) -> String {
+        format!(
+            "[routes.test]\nlisten = 'unix:{}'\ntarget = '{}'\n{more}",
+            self.path().display(),
+            target.address
+        )
+    }
+}
+
+fn inode(path: &Path) -> u64 {
+    fs::symlink_metadata(path).unwrap().ino()
+}
+
+fn mode(path: &Path) -> u32 {
+    fs::symlink_metadata(path).unwrap().permissions().mode() & 0o7777
+}
+
+fn greeted(path: &Path) -> bool {
+    let mut words = String::new();
+    UnixStream::connect(path).and_then(|mut client| client.read_to_string(&mut words)).is_ok()
+        && words == "hello"
+}
+
+#[test]
+fn the_file_is_the_owners_alone_unless_the_mode_says_otherwise() {
+    let (target, folder) = (Target::greeting(b"hello"), Folder::new());
+
+    let closed = Gate::builder().with(&folder.config(&target, ""));
+    assert_eq!(mode(&folder.path()), 0o600);
+    drop(closed);
+    let _open = Gate::builder().with(&folder.config(&target, "socket_mode = '0666'\n"));
+
+    assert_eq!(mode(&folder.path()), 0o666, "whatever the umask");
+}
+
+#[test]
+fn the_file_goes_with_its_listener_and_with_the_program() {
+    let (target, folder) = (Target::greeting(b"hello"), Folder::new());
+    let gate = Gate::builder().with(&folder.config(&target, ""));
+    assert!(fs::symlink_metadata(folder.path()).unwrap().file_type().is_socket());
+
+    gate.declare(&format!("routes.b = {{listen='127.0.0.1:0', target='{}'}}", target.address)).unwrap();
+    assert!(!folder.path().exists(), "its route is gone");
+
+    let spec = format!("{}:{}", folder.path().display(), target.address);
+    let mut program = Program::start([&spec]);
+    program.wait_for("Forwarding unix:");
+    assert!(greeted(&folder.path()));
+    program.signal(Signal::TERM);
+    assert_eq!(program.exit_code(), Some(0));
+    assert!(!folder.path().exists(), "the program has ended");
+}
+
+#[test]
+fn a_file_that_is_no_longer_ours_stays() {
+    let (target, folder) = (Target::greeting(b"hello"), Folder::new());
+    let gate = Gate::builder().with(&folder.config(&target, ""));
+
+    fs::remove_file(folder.path()).unwrap();
+    let other = UnixListener::bind(folder.path()).unwrap();
+    drop(gate);
+
+    assert!(folder.path().exists());
+    drop(other);
+}
+
+#[test]
+fn a_left_over_file_gives_way() {
+    let (target, folder) = (Target::greeting(b"hello"), Folder::new());
+    let mut killed = Program::start([format!("{}:{}", folder.path().display(), target.address)]);
+    killed.wait_for("Forwarding unix:");
+    killed.signal(Signal::KILL);
+    killed.exit_code();
+    assert!(folder.path().exists(), "nobody could remove it");
+
+    let _gate = Gate::builder().with(&folder.config(&target, ""));
+
+    assert!(greeted(&folder.path()));
+}
+
+#[test]
+fn a_socket_that_somebody_holds_does_not_give_way() {
+    let (target, folder) = (Target::greeting(b"hello"), Folder::new());
+    let holder = UnixListener::bind(folder.path()).unwrap();
+    let before = inode(&folder.path());
+
+    let mut program = Program::start([format!("{}:{}", folder.path().display(), target.address)]);
+
+    assert_eq!(program.exit_code(), Some(4));
+    let said = program.heard().join("\n");
+    let pid = std::process::id();
+    assert!(said.contains(&format!("(pid {pid})")), "{said}");
+    assert!(said.contains("[port-held, EADDRINUSE"), "{said}");
+    assert_eq!(inode(&folder.path()), before);
+    holder.set_nonblocking(true).unwrap();
+    assert!(holder.accept().is_err(), "nobody has knocked");
+}
+
+#[test]
+fn what_is_no_socket_is_never_removed() {
+    let (target, folder) = (Target::greeting(b"hello"), Folder::new());
+    for make in [|path: &Path| fs::write(path, "data").unwrap(), |path: &Path| fs::create_dir(path).unwrap()]
+    {
+        make(&folder.path());
+        let gate = Gate::to(target.address);
+
+        let refused = gate.declare(&folder.config(&target, "")).unwrap_err();
+
+        assert!(
+            matches!(&refused, Refused::Bind(failures) if failures[0].error.raw_os_error() == Some(libc::EEXIST)),
+            "{refused}"
+        );
+        assert!(folder.path().exists());
+        let _ = fs::remove_file(folder.path());
+    }
+}
+
+#[test]
+fn a_reload_keeps_the_same_socket_and_changes_its_mode() {
+    let (target, folder) = (Target::greeting(b"hello"), Folder::new());
+    let gate = Gate::builder().with(&folder.config(&target, ""));
+    let before = inode(&folder.path());
+
+    gate.declare(&folder.config(&target, "socket_mode = '0660'\nconnect_timeout = '1s'\n")).unwrap();
+
+    assert_eq!((inode(&folder.path()), mode(&folder.path())), (before, 0o660));
+    assert!(UnixStream::connect(folder.path()).is_ok());
+}
+
+#[test]
+fn a_refused_reload_leaves_no_file_behind_and_no_mode_changed() {
+    let (target, folder) = (Target::greeting(b"hello"), Folder::new());
+    let gate = Gate::builder().with(&folder.config(&target, ""));
+    let other = folder.0.path().join("other");
+
+    let refused = gate.declare(&format!(
+        "{}\n[routes.other]\nlisten = ['unix:{}', 'unix:/nowhere/at/all']\ntarget = '1'\n",
+        folder.config(&target, "socket_mode = '0666'"),
+        other.display()
+    ));
+    let unknown =
+        gate.declare(&folder.config(&target, "socket_mode = '0666'\nsocket_group = 'no-such-group'\n"));
+
+    assert!(refused.is_err() && unknown.is_err());
+    assert!(!other.exists());
+    assert_eq!(mode(&folder.path()), 0o600);
+}
+
+#[test]
+fn retry_waits_for_the_directory_to_come() {
+    let (target, folder) = (Target::greeting(b"hello"), Folder::new());
+    let late = folder.0.path().join("late");
+    let config = format!(
+        "[routes.test]\nlisten = 'unix:{}/gate'\ntarget = '{}'\nbind = 'retry'\n",
+        late.display(),
+        target.address
+    );
+    let _gate = Gate::builder().with(&config);
+
+    fs::create_dir(&late).unwrap();
+
+    until("it listens", || UnixStream::connect(late.join("gate")).ok());
+}
+
+#[test]
+#[ignore = "needs root"]
+fn owner_and_group_decide_who_may_connect() {
+    let (target, folder) = (Target::greeting(b"hello"), Folder::new());
+    fs::set_permissions(folder.0.path(), fs::Permissions::from_mode(0o755)).unwrap();
+    let _gate = Gate::builder().with(
+        &folder.config(&target, "socket_mode = '0600'\nsocket_owner = 'nobody'\nsocket_group = '65534'\n"),
+    );
+    let meta = fs::symlink_metadata(folder.path()).unwrap();
+
+    assert_eq!((meta.uid(), meta.gid(), mode(&folder.path())), (65534, 65534, 0o600));
+}
+
+#[test]
+#[ignore = "needs root"]
+fn a_user_without_rights_is_told_what_it_lacks() {
+    let folder = Folder::new();
+    let before = ["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups", "--bounding-set=-all", "--"];
+
+    let mut program = Program::start_under(&before, [format!("{}:1", folder.path().display())]);
+
+    assert_eq!(program.exit_code(), Some(6));
+    let said = program.heard().join("\n");
+    assert!(said.contains("[unix-socket-denied, EACCES"), "{said}");
+}
+
+#[test]
+fn two_starts_at_once_never_take_a_live_socket_for_an_old_file() {
+    let (target, folder) = (Target::greeting(b"hello"), Folder::new());
+    let spec = format!("{}:{}", folder.path().display(), target.address);
+    for _ in 0..5 {
+        drop(UnixListener::bind(folder.path()).unwrap());
+        let mut both = [Program::start([&spec]), Program::start([&spec])];
+
+        let ended = until("one has given up", || {
+            let running: Vec<bool> = both.iter_mut().map(Program::is_running).collect();
+            running.iter().position(|runs| !runs)
+        });
+
+        assert!(matches!(both[ended].exit_code(), Some(4 | 5)));
+        let stays = &mut both[1 - ended];
+        stays.wait_for("Forwarding unix:");
+        until("it is the one at the path", || UnixStream::connect(folder.path()).ok());
+        stays.signal(Signal::TERM);
+        assert_eq!(stays.exit_code(), Some(0));
+        assert!(!folder.path().exists());
+    }
+}

@@ -10,7 +10,7 @@ use loopgate::probe::sockets::listening;
 use rustix::process::{Pid, Signal, kill_process};
 use tempfile::TempDir;
 
-use crate::harness::{Closed, Gate, pattern, until};
+use crate::harness::{Closed, Gate, Target, pattern, until};
 
 /// A service of another program, ended when dropped.
 struct Service {
@@ -72,6 +72,7 @@ fn redis() -> Service {
     Service::start(|port, folder| {
         let mut redis = Command::new("redis-server");
         redis.args(["--bind", "127.0.0.1", "--save", "", "--port", &port.to_string()]).current_dir(folder);
+        redis.args(["--unixsocket", "redis.sock"]);
         redis
     })
 }
@@ -92,6 +93,52 @@ fn redis_answers_its_own_clients() {
 
     assert!(table.lines().count() >= 5, "{table}");
     all_ended_in_order(&gate);
+}
+
+#[test]
+#[ignore = "needs redis"]
+fn redis_answers_over_unix_sockets_on_both_sides() {
+    let redis = redis();
+    let path = |name: &str| redis.folder.path().join(name).display().to_string();
+    let gate = Gate::builder().workers(2).with(&format!(
+        "routes.redis = {{listen = 'unix:{}', target = 'unix:{}'}}",
+        path("gate.sock"),
+        path("redis.sock")
+    ));
+
+    assert_eq!(printed("redis-cli", &["-s", &path("gate.sock"), "ping"]).trim(), "PONG");
+    let bench = [
+        "-s",
+        &path("gate.sock"),
+        "-n",
+        "5000",
+        "-c",
+        "20",
+        "-P",
+        "16",
+        "-t",
+        "ping,set,get,lrange_100",
+        "--csv",
+    ];
+    let table = printed("redis-benchmark", &bench);
+
+    assert!(table.lines().count() >= 5, "{table}");
+    all_ended_in_order(&gate);
+}
+
+#[test]
+#[ignore = "needs curl"]
+fn curl_speaks_to_a_unix_socket() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("gate.sock").display().to_string();
+    let target = Target::greeting(b"HTTP/1.0 200 OK\r\nContent-Length: 5\r\n\r\nhello");
+    let gate = Gate::builder()
+        .with(&format!("routes.web = {{listen = 'unix:{path}', target = '{}'}}", target.address));
+
+    let told = printed("curl", &["--silent", "--show-error", "--unix-socket", &path, "http://localhost/"]);
+
+    assert_eq!(told, "hello");
+    assert!(gate.record().to_string().contains(" client=unix:pid="));
 }
 
 #[test]
@@ -166,19 +213,30 @@ fn postgresql_keeps_its_accounts() {
         postgres.args(["-h", "127.0.0.1", "-k", folder.to_str().unwrap(), "-F"]);
         postgres
     });
-    let gate = Gate::builder().workers(2).to(postgres.address);
+    let folder = postgres.folder.path().display();
+    let sockets = tempfile::tempdir().unwrap();
+    let gate = Gate::builder().workers(2).with(&format!(
+        "routes.port = {{listen = '127.0.0.1:0', target = '{}'}}\n\
+         routes.socket = {{listen = 'unix:{}/.s.PGSQL.5432', target = 'unix:{folder}/.s.PGSQL.{}'}}\n",
+        postgres.address,
+        sockets.path().display(),
+        postgres.address.port()
+    ));
     let port = gate.address.port().to_string();
     let at = ["-h", "127.0.0.1", "-p", &port, "-U", "postgres"];
+    let by_socket = ["-h", sockets.path().to_str().unwrap(), "-p", "5432", "-U", "postgres"];
 
     until("it answers", || {
         let ready = Command::new(program("pg_isready")).args(at).stdout(Stdio::null()).status().unwrap();
         ready.success().then_some(())
     });
     run(&program("pgbench"), &[&at[..], &["-i", "-q", "postgres"]].concat());
-    run(&program("pgbench"), &[&at[..], &["-c", "8", "-t", "50", "postgres"]].concat());
+    for way in [at, by_socket] {
+        run(&program("pgbench"), &[&way[..], &["-n", "-c", "8", "-t", "25", "postgres"]].concat());
+    }
     let sums = "select (select sum(abalance) from pgbench_accounts) = (select sum(delta) from pgbench_history), \
                 (select count(*) from pgbench_history)";
-    let told = printed(&program("psql"), &[&at[..], &["-A", "-t", "-c", sums, "postgres"]].concat());
+    let told = printed(&program("psql"), &[&by_socket[..], &["-A", "-t", "-c", sums, "postgres"]].concat());
 
     assert_eq!(told.trim(), "t|400");
     all_ended_in_order(&gate);

@@ -56,6 +56,13 @@ pub fn identify(pid: u32) -> io::Result<Holder> {
     })
 }
 
+/// Whether the arguments of a process have this number in them as a whole word.
+pub fn names_number(pid: u32, number: u16) -> bool {
+    let command = read_start(format!("/proc/{pid}/cmdline"), MAX_COMMAND_BYTES).unwrap_or_default();
+    let wanted = number.to_string();
+    command.split(|byte| !byte.is_ascii_digit()).any(|digits| digits == wanted.as_bytes())
+}
+
 /// The effective user of a process. The owner of /proc/PID would not do: it is root where the process is not dumpable.
 pub fn effective_user(pid: u32) -> io::Result<u32> {
     effective_user_in(&read_text(format!("/proc/{pid}/status"), MAX_SMALL_FILE)?)

@@ -31,6 +31,18 @@ pub fn on_port(port: u16) -> Sockets {
     }
 }
 
+/// Those of them that listen.
+pub fn listeners_on_port(port: u16) -> Sockets {
+    match sock_diag::listeners_on_port(port) {
+        Ok(dump) => Sockets { rows: dump.sockets, truncated: dump.truncated, not_readable: Vec::new() },
+        Err(_) => {
+            let mut all = on_port(port);
+            all.rows.retain(|row| row.state == TcpState::Listen);
+            all
+        }
+    }
+}
+
 /// Every UDP socket of this network namespace whose local port is `port`.
 pub fn udp_on_port(port: u16) -> Sockets {
     match sock_diag::udp_on_port(port) {

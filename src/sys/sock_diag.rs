@@ -32,6 +32,8 @@ const MAX_SOCKETS: usize = 4096;
 const LOOPBACK_INDEX: u32 = 1;
 const SOCK_DIAG_BY_FAMILY: u16 = 20;
 const ALL_STATES: u32 = u32::MAX;
+/// The bit of TCP_LISTEN.
+const LISTENING: u32 = 1 << 10;
 /// The extension that carries a UDP socket's drops: bit INET_DIAG_SKMEMINFO - 1.
 const WITH_MEMORY: u8 = 1 << 6;
 
@@ -84,6 +86,11 @@ pub(crate) fn on_port(port: u16) -> io::Result<Dump> {
     dump(Protocol::Tcp, ALL_STATES, port, 0)
 }
 
+/// Every TCP listener on `port`, of both families; quick, because connections are not looked through.
+pub(crate) fn listeners_on_port(port: u16) -> io::Result<Dump> {
+    dump(Protocol::Tcp, LISTENING, port, 0)
+}
+
 /// Every TCP connection and attempt whose other end has port `port`.
 pub(crate) fn towards_port(port: u16) -> io::Result<Dump> {
     dump(Protocol::Tcp, ALL_STATES, 0, port)
@@ -91,7 +98,7 @@ pub(crate) fn towards_port(port: u16) -> io::Result<Dump> {
 
 /// Every TCP listener.
 pub(crate) fn listeners() -> io::Result<Dump> {
-    dump(Protocol::Tcp, 1 << 10, 0, 0)
+    dump(Protocol::Tcp, LISTENING, 0, 0)
 }
 
 /// Every established TCP connection, and those whose other end has closed.

@@ -4,9 +4,9 @@ use std::net::SocketAddr;
 
 use super::connected::protocol;
 use super::facts::{Lookup, ReachFacts};
-use super::lines::{self, short};
-use super::surroundings;
+use super::lines::short;
 use super::wording::who;
+use super::{sentences, surroundings};
 use crate::diagnosis::finding::{Check, Finding, Status, Subject};
 use crate::diagnosis::own::sessions;
 use crate::diagnosis::verdict::{Severity, Verdict};
@@ -88,6 +88,11 @@ fn listener(facts: &ReachFacts, verdict: Verdict) -> Check {
 
 fn conflict(facts: &ReachFacts) -> Check {
     let answering = facts.listener().map(|socket| socket.inode);
+    let alike =
+        facts.listener().map_or(0, |one| facts.listening().filter(|row| row.local == one.local).count());
+    if alike > 1 {
+        return check("conflict", Status::Ok, format!("{alike} sockets share the port by SO_REUSEPORT"));
+    }
     let others: Vec<String> = facts
         .listening()
         .filter(|row| Some(row.inode) != answering)
@@ -127,7 +132,7 @@ fn localhost(facts: &ReachFacts, verdict: Verdict) -> Check {
         .as_ref()
         .map_or(String::new(), |answer| format!(", in {}", short(answer.took)));
     if matches!(verdict, Verdict::LocalhostRemapped) {
-        return check("localhost", Status::Fail, lines::remapped(facts));
+        return check("localhost", Status::Fail, sentences::remapped(facts));
     }
     if addresses.is_empty() {
         let text = match facts.localhost.lines {
@@ -139,7 +144,7 @@ fn localhost(facts: &ReachFacts, verdict: Verdict) -> Check {
     }
     let usual = addresses.iter().all(|ip| ip == "127.0.0.1" || ip == "::1");
     if !usual {
-        return check("localhost", Status::Warn, lines::remapped(facts));
+        return check("localhost", Status::Warn, sentences::remapped(facts));
     }
     check("localhost", Status::Ok, format!("means {}{took}", addresses.join(", ")))
 }

@@ -86,8 +86,12 @@ pub(super) fn other_host(facts: &ReachFacts) -> Option<(u16, String, u16)> {
 
 /// The kernel took the connection and the program does not: in what state is the program?
 pub(super) fn not_accepted(facts: &ReachFacts) -> Judged {
-    if let Some(judged) = kept_from_accepting(&facts.life) {
-        return judged;
+    if let Some((verdict, sure)) = kept_from_accepting(&facts.life) {
+        // Of processes that only fit, their state explains it and proves nothing.
+        return (verdict, if facts.holders().is_empty() { Certainty::Likely } else { sure });
+    }
+    if facts.life.iter().any(|life| has_room_for_no_more(facts, life)) {
+        return (Verdict::TargetOutOfFds, Certainty::Likely);
     }
     if timeout::queue_is_full(facts) {
         return (Verdict::AcceptQueueFull, Certainty::Proven);
@@ -104,6 +108,16 @@ pub(crate) fn kept_from_accepting(lives: &[Life]) -> Option<Judged> {
         return Some((Verdict::TargetOutOfFds, Certainty::Proven));
     }
     lives.iter().any(computes).then_some((Verdict::TargetBusyLoop, Certainty::Proven))
+}
+
+/// Standard input, output and error, and a file or two.
+const OTHER_DESCRIPTORS: u64 = 5;
+
+/// Whether the sockets that everybody sees fill the limit of a process whose descriptors may not be counted.
+fn has_room_for_no_more(facts: &ReachFacts, life: &Life) -> bool {
+    let sockets = facts.rows.iter().filter(|row| row.inode != 0).count() as u64;
+    let limit = life.after.descriptor_limit;
+    life.after.descriptors.is_none() && limit.is_some_and(|limit| sockets + OTHER_DESCRIPTORS >= limit)
 }
 
 /// A process that cannot run, whatever it was about to do.
@@ -140,8 +154,8 @@ fn silent(facts: &ReachFacts, first: &Connection) -> Judged {
         // Neither end of it is in sight.
         return (Verdict::Unknown, Certainty::Unknown);
     };
-    if let Some(judged) = standstill(&lives) {
-        return judged;
+    if let Some((verdict, sure)) = standstill(&lives) {
+        return (verdict, if facts.served_by.is_empty() { Certainty::Likely } else { sure });
     }
     if server.unread > 0 {
         return match lives.iter().any(computes) {

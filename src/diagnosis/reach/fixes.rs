@@ -27,6 +27,9 @@ pub(super) fn fixes(facts: &ReachFacts, verdict: Verdict) -> Vec<Fix> {
                 format!("publish the port of the container, as docker run -p 127.0.0.1:{port}:{port} does");
             vec![advice(text)]
         }
+        Verdict::TargetSuspended if stopped(facts).is_none() => {
+            vec![advice("thaw its cgroup: write 0 to cgroup.freeze, or THAWED to freezer.state")]
+        }
         Verdict::TargetSuspended => one(stopped(facts).map(|pid| {
             act("let it go on", &["kill", "-CONT", &pid.to_string()], "it resumes where it stopped")
         })),
@@ -34,6 +37,25 @@ pub(super) fn fixes(facts: &ReachFacts, verdict: Verdict) -> Vec<Fix> {
         Verdict::TargetUninterruptible => {
             vec![advice("repair the disk or mount it waits for; kill does not help, not even -KILL")]
         }
+        Verdict::AcceptQueueFull | Verdict::TargetNotAccepting => {
+            vec![advice("look at its log for why it does not accept; a longer queue would only hide it")]
+        }
+        Verdict::TargetHung => {
+            vec![advice("look where its threads stand, with the debugger of its language")]
+        }
+        Verdict::TargetBusyLoop => vec![advice("look where it computes, with a profiler")],
+        Verdict::TargetResets | Verdict::TargetClosesEmpty => {
+            vec![advice(
+                "look at its log; it may allow other clients only, or speak a protocol that was not tried",
+            )]
+        }
+        Verdict::ListenerIgnoresSyn => {
+            vec![advice("give the client the same key, or take it off the listener")]
+        }
+        Verdict::UnexpectedProtocol => {
+            vec![advice("speak that to it, or dial the port of the service you mean")]
+        }
+        Verdict::UnixSocketStale => one(stale(facts)),
         Verdict::TargetOutOfFds => {
             vec![advice("raise its limit (ulimit -n, LimitNOFILE= of its unit), or find its leak")]
         }
@@ -94,6 +116,12 @@ pub(super) fn fixes(facts: &ReachFacts, verdict: Verdict) -> Vec<Fix> {
 
 fn one(fix: Option<Fix>) -> Vec<Fix> {
     fix.into_iter().collect()
+}
+
+/// Nobody listens on it, in this network namespace, and a connection was refused: then the file is good for nothing.
+fn stale(facts: &ReachFacts) -> Option<Fix> {
+    let crate::diagnosis::finding::Subject::Unix(path) = &facts.subject else { return None };
+    Some(act("then start the service again", &["rm", path.to_str()?], "none"))
 }
 
 fn stopped(facts: &ReachFacts) -> Option<u32> {

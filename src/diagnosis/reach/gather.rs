@@ -6,7 +6,9 @@ use std::net::SocketAddr;
 use rustix::process::{getegid, geteuid};
 
 use super::facts::{Absent, Life, Lookup, Outdated, ReachFacts, SourcePorts};
-use super::{Options, absent, ring, watch};
+use super::silence::Silence;
+use super::source_ports::source_ports;
+use super::{Options, absent, watch};
 use crate::diagnosis::finding::{NotReadable, Subject};
 use crate::outcome::Holder;
 use crate::probe::counters::{Changes, Counters};
@@ -23,10 +25,13 @@ use crate::probe::sockets::{self, Socket, TcpState};
 use crate::probe::trace::protocol::Protocol;
 use crate::probe::trace::{self, Connection, Dial, Trace, Wish};
 use crate::probe::vitals::{self, Vitals};
-use crate::probe::{freshness, namespaces};
+use crate::probe::{freshness, namespaces, process};
 
 /// More processes than this are not examined; a service of more workers is alike in all of them.
-const MAX_EXAMINED: usize = 8;
+pub(super) const MAX_EXAMINED: usize = 8;
+
+/// Of more candidates than this nothing can be said.
+const FEW_CANDIDATES: usize = 3;
 
 /// What nothing has been asked about yet.
 pub(super) fn blank(subject: Subject, options: &Options) -> ReachFacts {
@@ -126,11 +131,11 @@ impl ReachFacts {
     /// The listener, its holders and their signs of life, before anything is sent.
     fn read_listener(&mut self, address: SocketAddr) {
         self.before = self.look_up(address);
-        self.rows = sockets::on_port(address.port()).rows;
+        self.rows = self.read_rows(address.port());
         let listening: Vec<Socket> = self.listening().cloned().collect();
         self.take_holders(holders::of(&listening));
         if let (Some(listener), true) = (self.listener().cloned(), self.holders().is_empty()) {
-            self.candidates = holders::candidates(&listener);
+            self.candidates = likeliest(holders::candidates(&listener), address.port());
         }
         for pid in self.examined() {
             if let Ok(before) = Vitals::read(pid) {
@@ -145,6 +150,13 @@ impl ReachFacts {
         self.rows.retain(|row| !held.iter().any(|held| held.inode == row.inode && held.holder.this_process));
     }
 
+    /// Connections matter only where somebody listens, and looking through them takes milliseconds.
+    fn read_rows(&self, port: u16) -> Vec<Socket> {
+        let nobody = self.before == Lookup::Nobody && matches!(self.after, Lookup::Nobody | Lookup::Unknown);
+        let sockets = if nobody { sockets::listeners_on_port(port) } else { sockets::on_port(port) };
+        sockets.rows
+    }
+
     pub(super) fn take_holders(&mut self, search: Search) {
         self.closed = self.closed.max(search.closed);
         self.maybe_others |= search.cut_short;
@@ -152,9 +164,10 @@ impl ReachFacts {
     }
 
     /// The holders of the listener, or those who probably are, by pid.
-    fn examined(&self) -> Vec<u32> {
+    pub(super) fn examined(&self) -> Vec<u32> {
         let holders = self.holders();
-        let candidates = if self.candidates.len() == 1 { &self.candidates[..] } else { &[] };
+        let few = self.candidates.len() <= FEW_CANDIDATES;
+        let candidates = if few { &self.candidates[..] } else { &[] };
         let all = if holders.is_empty() { candidates.iter().collect() } else { holders };
         all.iter().take(MAX_EXAMINED).map(|holder| holder.pid).collect()
     }
@@ -233,7 +246,7 @@ impl ReachFacts {
 
     fn read_after(&mut self, address: SocketAddr) {
         self.after = self.look_up(address);
-        self.rows = sockets::on_port(address.port()).rows;
+        self.rows = self.read_rows(address.port());
         // A listener that came or changed meanwhile has other holders.
         let unknown = self.listener().filter(|socket| self.holders_of(socket.inode).is_empty()).cloned();
         if self.before != self.after
@@ -315,60 +328,19 @@ impl ReachFacts {
     }
 }
 
+/// Of the processes that fit what everybody may know of a socket those that name its port, or else all but the ones that
+/// started this very command.
+fn likeliest(mut candidates: Vec<Holder>, port: u16) -> Vec<Holder> {
+    let ours: Vec<u32> = process::identify(std::process::id())
+        .map(|me| me.chain.iter().map(|ancestor| ancestor.pid).collect())
+        .unwrap_or_default();
+    candidates.retain(|holder| !ours.contains(&holder.pid));
+    let naming: Vec<Holder> =
+        candidates.iter().filter(|holder| process::names_number(holder.pid, port)).cloned().collect();
+    if naming.is_empty() { candidates } else { naming }
+}
+
 /// The listeners of the port that do not answer at the address.
 fn others(facts: &ReachFacts) -> Vec<Socket> {
     facts.listening().cloned().collect()
-}
-
-/// Who has the source ports towards an address.
-fn source_ports(address: SocketAddr, rules: &PortRules) -> SourcePorts {
-    let (first, last) = rules.outgoing;
-    let mut found = SourcePorts {
-        range: (first..=last).filter(|port| rules.may_be_drawn(*port)).count(),
-        ..SourcePorts::default()
-    };
-    let (rows, _) = sockets::towards_port(address.port()).unwrap_or_default();
-    let ours: Vec<Socket> = rows
-        .into_iter()
-        .filter(|row| row.remote.ip().to_canonical() == address.ip().to_canonical())
-        .collect();
-    for row in &ours {
-        match found.states.iter_mut().find(|(state, _)| *state == row.state) {
-            Some((_, count)) => *count += 1,
-            None => found.states.push((row.state, 1)),
-        }
-    }
-    for held in holders::of(&ours).found {
-        match found.owners.iter_mut().find(|(_, pid, _)| *pid == held.holder.pid) {
-            Some((_, _, count)) => *count += 1,
-            None => found.owners.push((held.holder.comm.clone(), held.holder.pid, 1)),
-        }
-    }
-    found.owners.sort_by_key(|(_, _, count)| std::cmp::Reverse(*count));
-    found
-}
-
-/// What is seen while a connection stands and nothing comes back.
-#[derive(Default)]
-struct Silence {
-    search: Search,
-    lives: Vec<Vitals>,
-    ring: Vec<super::facts::Hop>,
-}
-
-impl Silence {
-    fn look(&mut self, facts: &ReachFacts, address: SocketAddr, connection: &Connection) {
-        if !self.lives.is_empty() {
-            return;
-        }
-        let inode = connection.server.map_or(0, |side| side.inode);
-        if inode != 0 {
-            self.search = holders::of_inodes(&BTreeSet::from([inode]));
-        }
-        self.ring = ring::find(address.port());
-        let serving = self.search.found.iter().map(|held| held.holder.pid);
-        let pids: BTreeSet<u32> = facts.examined().into_iter().chain(serving).collect();
-        self.lives =
-            pids.into_iter().take(2 * MAX_EXAMINED).filter_map(|pid| Vitals::read(pid).ok()).collect();
-    }
 }

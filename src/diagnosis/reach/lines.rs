@@ -2,11 +2,11 @@
 
 use super::connected::{other_host, protocol};
 use super::facts::{Lookup, ReachFacts};
-use super::refused::{killed, near, other_address, other_family};
+use super::refused::killed;
 use super::wording::{waits_for_more, what_they_do, who};
 use crate::diagnosis::finding::Diagnosis;
 use crate::diagnosis::verdict::{Certainty, Verdict};
-use crate::diagnosis::who::{describe, home, names, parentage, rough};
+use crate::diagnosis::who::{describe, home, parentage, rough};
 use crate::probe::process;
 use crate::probe::sockets::Socket;
 use crate::probe::trace::recognise::line;
@@ -190,133 +190,9 @@ pub(super) fn listens(facts: &ReachFacts) -> String {
     }
 }
 
-pub(super) fn remapped(facts: &ReachFacts) -> String {
-    let addresses: Vec<String> = facts.localhost.addresses().iter().map(ToString::to_string).collect();
-    let lines: Vec<String> = facts
-        .localhost
-        .lines
-        .iter()
-        .flatten()
-        .filter(|line| {
-            !line.ip.is_loopback() || line.ip.to_string() != "127.0.0.1" && line.ip.to_string() != "::1"
-        })
-        .map(|line| line.number.to_string())
-        .collect();
-    let place =
-        if lines.is_empty() { String::new() } else { format!(" (/etc/hosts, line {})", lines.join(", ")) };
-    format!("localhost means {} here{place}", addresses.join(", "))
-}
-
-/// Where it was looked for, as the end of a sentence.
-pub(super) fn looked_at(facts: &ReachFacts) -> String {
-    let others = match facts.absent.elsewhere.looked {
-        0 => "this network namespace".to_owned(),
-        1 => "this or the one other network namespace".to_owned(),
-        more => format!("this or {more} other network namespaces"),
-    };
-    format!(": TCP or UDP, IPv4 or IPv6, in {others}")
-}
-
-/// `, by leaky-app (pid 13)`, `, in TIME_WAIT`
-pub(super) fn port_holders(facts: &ReachFacts) -> String {
-    let ports = &facts.source_ports;
-    if let [(name, pid, count), ..] = &ports.owners[..]
-        && *count * 2 >= ports.used()
-    {
-        return format!(", by {name} (pid {pid})");
-    }
-    let most = ports.states.iter().max_by_key(|(_, count)| *count);
-    most.map_or(String::new(), |(state, count)| format!(", {count} of them in {}", state.name()))
-}
-
-/// What the resolver said of localhost.
-pub(super) fn unresolvable(facts: &ReachFacts) -> String {
-    let missing = facts.localhost.lines.as_ref().is_some_and(Vec::is_empty);
-    let place = if missing { "localhost is not in /etc/hosts, and " } else { "" };
-    let took =
-        facts.localhost.answer.as_ref().map_or(String::new(), |answer| format!(" in {}", short(answer.took)));
-    let works = facts.trace.connections.iter().any(Connection::connected);
-    let works = if works { "; the service itself answers on 127.0.0.1" } else { "" };
-    format!("{place}the resolver finds no address for it{took}{works}")
-}
-
-/// What a namespace does with packets that it leads to its loopback address.
-pub(super) fn martian(facts: &ReachFacts) -> String {
-    let interface = facts.beyond.as_ref().and_then(|(beyond, _)| beyond.interface.clone());
-    let interface = interface.map_or(String::new(), |name| format!(" on {name}"));
-    format!(
-        "a redirection to 127.0.0.1 needs route_localnet{interface}; {} martian packets dropped",
-        super::timeout::martians(facts)
-    )
-}
-
 /// Whether our request had gone out before the end came.
 pub(super) fn after_request(facts: &ReachFacts) -> &'static str {
     if facts.first().is_some_and(|first| first.sent.is_some()) { ", after our request" } else { "" }
-}
-
-pub(super) fn elsewhere(facts: &ReachFacts, verdict: Verdict) -> String {
-    if let Some(socket) = super::refused::loopback_beyond(facts) {
-        let port = facts.port();
-        return format!(
-            "the other network namespace listens on {} only, and not on its port {port} for others",
-            socket.local
-        );
-    }
-    let found =
-        if verdict == Verdict::TargetOnOtherAddress { other_address(facts) } else { other_family(facts) };
-    let Some(socket) = found else { return String::new() };
-    let holders = facts.holders_of(socket.inode);
-    let who = if holders.is_empty() { format!("a process of {}", user(socket.uid)) } else { names(&holders) };
-    let dialled = facts.ip().map_or(String::new(), |ip| ip.to_string());
-    let local = socket.local;
-    if socket.interface != 0 {
-        let link = facts.routing.as_ref().and_then(|routing| routing.link(socket.interface));
-        let name = link.map_or(format!("{}", socket.interface), |link| link.name.clone());
-        return format!("{who} listens on {local} for the interface {name} only, not for {dialled}");
-    }
-    if local.ip().is_unspecified() && local.is_ipv6() {
-        return format!("{who} listens on {local}, which is IPv6-only (v6only), not on {dialled}");
-    }
-    format!("{who} listens on {local} only, not on {dialled}")
-}
-
-pub(super) fn is_udp(facts: &ReachFacts) -> String {
-    let Some(receiver) = facts.absent.udp.first() else { return String::new() };
-    let holders = facts.holders_of(receiver.socket.inode);
-    let who = if holders.is_empty() { user(receiver.socket.uid) } else { names(&holders) };
-    format!("the port is open for UDP ({who} on {}), not for TCP", receiver.socket.local)
-}
-
-pub(super) fn other_namespace(facts: &ReachFacts) -> String {
-    let Some((pid, socket)) = facts.absent.elsewhere.listeners.first() else { return String::new() };
-    let holders = facts.holders_of(socket.inode);
-    let home =
-        holders.first().and_then(|holder| home(holder)).map_or(String::new(), |home| format!(" ({home})"));
-    let who = match holders.is_empty() {
-        true => format!("a process in the namespace of {} (pid {pid})", crate::probe::vitals::name_of(*pid)),
-        false => names(&holders),
-    };
-    format!("{who} listens on {} inside another network namespace{home}", socket.local)
-}
-
-pub(super) fn is_unix(facts: &ReachFacts) -> String {
-    let Some(listening) = facts.absent.unix.first() else { return String::new() };
-    let holders = facts.holders_of(listening.inode);
-    let who = if holders.is_empty() { "a process".to_owned() } else { names(&holders) };
-    format!("{who} listens on the Unix socket {} only", listening.name)
-}
-
-pub(super) fn other_port(facts: &ReachFacts) -> String {
-    let Some(socket) = near(facts) else { return String::new() };
-    let holders = facts.holders_of(socket.inode);
-    let who = if holders.is_empty() { format!("a process of {}", user(socket.uid)) } else { names(&holders) };
-    let age = holders
-        .first()
-        .and_then(|holder| holder.age)
-        .map_or(String::new(), |age| format!(" since {}", rough(age)));
-    let (port, other) = (facts.port(), socket.local.port());
-    format!("nothing listens on {port}, but {who} listens on {other}{age}: did you mean that?")
 }
 
 fn near_ports(facts: &ReachFacts, diagnosis: &mut Diagnosis) {
@@ -340,26 +216,6 @@ fn kill_line(facts: &ReachFacts, diagnosis: &mut Diagnosis) {
     diagnosis.fact("kernel", format!("{name} was killed: out of memory"), kill.pid);
 }
 
-pub(super) fn flapping(facts: &ReachFacts) -> String {
-    match &facts.watch {
-        Some(watch) if watch.went > 0 => format!(
-            "restarting: it came {} and went {} in {}",
-            times(watch.came),
-            times(watch.went),
-            short(watch.lasted)
-        ),
-        _ => "it was there for the dial, and nobody listens a moment later".to_owned(),
-    }
-}
-
-fn times(count: u32) -> String {
-    match count {
-        1 => "once".to_owned(),
-        2 => "twice".to_owned(),
-        count => format!("{count} times"),
-    }
-}
-
 fn flapping_lines(facts: &ReachFacts, diagnosis: &mut Diagnosis) {
     let Some(watch) = &facts.watch else { return };
     let pids: Vec<String> =
@@ -368,74 +224,6 @@ fn flapping_lines(facts: &ReachFacts, diagnosis: &mut Diagnosis) {
         diagnosis.detail("seen", pids.join(", then "));
     }
     diagnosis.fact("sock_diag", format!("watched for {}", short(watch.lasted)), watch.inodes.clone());
-}
-
-/// `3 wait, limit 2`
-pub(super) fn queue(facts: &ReachFacts) -> String {
-    let (waiting, limit) = match (&facts.unix, facts.after.socket()) {
-        (Some(unix), _) => {
-            unix.after.as_ref().map_or((0, 0), |listening| (listening.waiting, listening.limit))
-        }
-        (None, Some(socket)) => (socket.receive_queue, socket.send_queue),
-        _ => (0, 0),
-    };
-    format!("its queue is full: {waiting} waiting, limit {limit}")
-}
-
-pub(super) fn suspended(facts: &ReachFacts) -> String {
-    let Some(life) = facts.life.iter().find(|life| life.after.state == 'T' || life.after.frozen) else {
-        return String::new();
-    };
-    let who = format!("{} (pid {})", life.after.comm, life.after.pid);
-    if life.after.state != 'T' {
-        return format!("{who} is frozen with its cgroup");
-    }
-    let terminal = facts.holders().iter().find_map(|holder| holder.terminal.clone());
-    let terminal = terminal.map_or(String::new(), |terminal| format!(", terminal {terminal}"));
-    format!("{who} is suspended (state T{terminal})")
-}
-
-pub(super) fn traced(facts: &ReachFacts) -> String {
-    let Some(life) = facts.life.iter().find(|life| life.after.state == 't') else { return String::new() };
-    let debugger = life.after.tracer.as_ref();
-    let debugger = debugger.map_or("a debugger".to_owned(), |(pid, name)| format!("{name} (pid {pid})"));
-    format!("{} (pid {}) stands in a debugger: {debugger}", life.after.comm, life.after.pid)
-}
-
-pub(super) fn out_of_descriptors(facts: &ReachFacts) -> String {
-    let Some(life) = facts.life.iter().find(|life| life.after.out_of_descriptors()) else {
-        return String::new();
-    };
-    let limit = life.after.descriptor_limit.unwrap_or(0);
-    let used = life.after.descriptors.unwrap_or(limit).min(limit);
-    format!("{} (pid {}) is at its descriptor limit ({used} of {limit})", life.after.comm, life.after.pid)
-}
-
-pub(super) fn denied(facts: &ReachFacts) -> String {
-    let Some(walk) = facts.unix.as_ref().map(|unix| &unix.walk) else { return String::new() };
-    if let Some(missing) = &walk.missing {
-        return format!("there is no {}", printable(missing));
-    }
-    match &walk.closed {
-        Some(closed) => format!(
-            "{} has mode {:04o} and belongs to {}; you are {}",
-            printable(&closed.path),
-            closed.mode,
-            closed.owner,
-            user(rustix::process::geteuid().as_raw())
-        ),
-        None => "the system denies it, by a policy that the path does not show".to_owned(),
-    }
-}
-
-fn printable(path: &std::path::Path) -> String {
-    crate::probe::printable_path(path)
-}
-
-pub(super) fn ring(facts: &ReachFacts) -> String {
-    let way: Vec<String> =
-        facts.ring.iter().map(|hop| format!("{} ({} pid {})", hop.port, hop.comm, hop.pid)).collect();
-    format!("forwards lead back to themselves: {} -> {}", way.join(" -> "), facts.port())
 }
 
 pub(super) fn spoken_text(facts: &ReachFacts) -> String {

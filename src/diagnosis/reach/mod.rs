@@ -4,6 +4,8 @@
 //! dial went: refused (`refused`), timed out (`timeout`), failed otherwise (`judge`), connected (`connected`).
 
 mod absent;
+#[cfg(test)]
+mod answer_tests;
 mod checks;
 mod connected;
 mod facts;
@@ -13,8 +15,15 @@ mod judge;
 mod lines;
 mod refused;
 mod ring;
+#[cfg(test)]
+mod samples;
+mod sentences;
+mod silence;
+mod source_ports;
 mod surroundings;
 mod target;
+#[cfg(test)]
+mod tests;
 mod timeout;
 mod udp;
 mod unix;

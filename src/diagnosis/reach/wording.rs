@@ -5,7 +5,7 @@
 use super::connected::{computes, other_host, protocol, serving};
 use super::facts::ReachFacts;
 use super::refused::{killed, near, other_address, other_family};
-use super::{connected, lines};
+use super::{connected, lines, sentences};
 use crate::diagnosis::finding::{Diagnosis, Subject, errno_name};
 use crate::diagnosis::own::sessions;
 use crate::diagnosis::verdict::Verdict;
@@ -77,19 +77,19 @@ pub(super) fn summary(facts: &ReachFacts, verdict: Verdict) -> String {
     match verdict {
         Verdict::OwnFdLimit => own_limit(facts),
         Verdict::SystemFileLimit => "the machine has no file left: its file table is full".to_owned(),
-        Verdict::LocalhostUnresolvable => lines::unresolvable(facts),
-        Verdict::LocalhostRemapped => lines::remapped(facts),
+        Verdict::LocalhostUnresolvable => sentences::unresolvable(facts),
+        Verdict::LocalhostRemapped => sentences::remapped(facts),
         Verdict::TargetNotRunning if !facts.local => {
             "the other machine refuses: nothing listens there".to_owned()
         }
         Verdict::TargetNotRunning if is_unix(facts) => "there is no such socket".to_owned(),
-        Verdict::TargetNotRunning => format!("nothing listens on port {port}{}", lines::looked_at(facts)),
-        Verdict::TargetOnOtherAddress | Verdict::TargetOnOtherFamily => lines::elsewhere(facts, verdict),
-        Verdict::TargetIsUdp => lines::is_udp(facts),
-        Verdict::TargetInOtherNetns => lines::other_namespace(facts),
-        Verdict::TargetIsUnixSocket => lines::is_unix(facts),
-        Verdict::TargetOnOtherPort => lines::other_port(facts),
-        Verdict::TargetFlapping => lines::flapping(facts),
+        Verdict::TargetNotRunning => format!("nothing listens on port {port}{}", sentences::looked_at(facts)),
+        Verdict::TargetOnOtherAddress | Verdict::TargetOnOtherFamily => sentences::elsewhere(facts, verdict),
+        Verdict::TargetIsUdp => sentences::is_udp(facts),
+        Verdict::TargetInOtherNetns => sentences::other_namespace(facts),
+        Verdict::TargetIsUnixSocket => sentences::is_unix(facts),
+        Verdict::TargetOnOtherPort => sentences::other_port(facts),
+        Verdict::TargetFlapping => sentences::flapping(facts),
         Verdict::TargetKilledOom => match killed(facts) {
             Some(kill) if !kill.comm.is_empty() => {
                 format!("nothing listens; {} was killed {} ago: out of memory", kill.comm, rough(kill.ago))
@@ -98,7 +98,7 @@ pub(super) fn summary(facts: &ReachFacts, verdict: Verdict) -> String {
         },
         Verdict::EphemeralPortsExhausted => {
             let ports = &facts.source_ports;
-            let by = lines::port_holders(facts);
+            let by = sentences::port_holders(facts);
             format!(
                 "not the service: {} of {} source ports towards it are in use{by}",
                 ports.used(),
@@ -108,7 +108,7 @@ pub(super) fn summary(facts: &ReachFacts, verdict: Verdict) -> String {
         Verdict::Ipv6Disabled => "IPv6 is off on this machine".to_owned(),
         Verdict::MissingScope => "a link-local address needs its interface".to_owned(),
         Verdict::LoopbackDown => "the loopback interface is down".to_owned(),
-        Verdict::MartianLoopbackDnat => lines::martian(facts),
+        Verdict::MartianLoopbackDnat => sentences::martian(facts),
         Verdict::LoopbackRouteLost => "the loopback address is not assigned to lo".to_owned(),
         Verdict::ConntrackFull => "the table of tracked connections is full".to_owned(),
         Verdict::ListenerIgnoresSyn => {
@@ -126,7 +126,7 @@ pub(super) fn summary(facts: &ReachFacts, verdict: Verdict) -> String {
         Verdict::BindDeniedBySandbox => "a sandbox or security policy forbids the connection".to_owned(),
         Verdict::UdpTargetNotRunning => "nobody receives UDP there".to_owned(),
         Verdict::UdpReceiverDrops => format!("{} reads too slowly, and datagrams are dropped", who(facts)),
-        Verdict::UnixSocketDenied => lines::denied(facts),
+        Verdict::UnixSocketDenied => sentences::denied(facts),
         Verdict::UnixSocketStale => "the socket file is left over: nobody listens on it".to_owned(),
         Verdict::Unknown => unknown(facts),
         other => connected_summary(facts, other),
@@ -137,10 +137,10 @@ pub(super) fn summary(facts: &ReachFacts, verdict: Verdict) -> String {
 fn connected_summary(facts: &ReachFacts, verdict: Verdict) -> String {
     let who = who(facts);
     match verdict {
-        Verdict::AcceptQueueFull => format!("{who} does not accept, and {}", lines::queue(facts)),
+        Verdict::AcceptQueueFull => format!("{who} does not accept, and {}", sentences::queue(facts)),
         Verdict::TargetNotAccepting => format!("the kernel took the connection, {who} does not accept it"),
-        Verdict::TargetSuspended => lines::suspended(facts),
-        Verdict::TargetInDebugger => lines::traced(facts),
+        Verdict::TargetSuspended => sentences::suspended(facts),
+        Verdict::TargetInDebugger => sentences::traced(facts),
         Verdict::TargetUninterruptible => {
             let at = |vitals: &Vitals| vitals.threads.first().and_then(|thread| thread.waits_in.clone());
             let place =
@@ -148,7 +148,7 @@ fn connected_summary(facts: &ReachFacts, verdict: Verdict) -> String {
             let place = place.map_or(String::new(), |place| format!(", {place}"));
             format!("{who} is stuck in the kernel (state D{place})")
         }
-        Verdict::TargetOutOfFds => lines::out_of_descriptors(facts),
+        Verdict::TargetOutOfFds => sentences::out_of_descriptors(facts),
         Verdict::TargetBusyLoop => {
             let life = facts.life.iter().find(|life| computes(life));
             let load = life.map_or(0.0, |life| life.after.load_since(&life.before) * 100.0);
@@ -191,7 +191,7 @@ fn connected_summary(facts: &ReachFacts, verdict: Verdict) -> String {
                 None => format!("{who} does not speak {wanted}"),
             }
         }
-        Verdict::ForwardLoop => lines::ring(facts),
+        Verdict::ForwardLoop => sentences::ring(facts),
         Verdict::Healthy => lines::healthy(facts),
         _ => verdict.meaning().trim_end_matches('.').to_owned(),
     }

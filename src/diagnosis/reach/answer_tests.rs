@@ -1,0 +1,167 @@
+//! The rules over recorded facts, where somebody accepts, and what stands above them.
+
+use std::time::Duration;
+
+use super::diagnose;
+use super::facts::{Hop, Lookup};
+use super::samples::*;
+use crate::diagnosis::verdict::{Certainty, Verdict};
+use crate::diagnosis::{json, screen};
+use crate::probe::holders::Held;
+use crate::probe::trace::protocol::Protocol;
+use crate::probe::trace::{Connection, Dial, Ending, request};
+use crate::probe::vitals::ProcessRoom;
+
+#[test]
+fn accepted_and_unread_is_hung_and_read_without_an_answer_is_slow() {
+    assert_eq!(of_connection(silent(18)), Verdict::TargetHung);
+    assert_eq!(of_connection(silent(0)), Verdict::TargetSlow);
+}
+
+#[test]
+fn a_service_that_reads_on_waits_for_its_client_and_is_healthy() {
+    let told = |expect| {
+        verdict(|facts| {
+            facts.expect = expect;
+            facts.trace.connections = vec![silent(0)];
+            facts.served_by = vec![Held { descriptor: 4, ..held(11) }];
+            facts.life = living(|vitals| vitals.threads[0].reads = Some(4));
+        })
+    };
+
+    assert_eq!(told(None), Verdict::Healthy);
+    assert_eq!(told(Some(Protocol::Http)), Verdict::UnexpectedProtocol);
+}
+
+#[test]
+fn an_end_without_a_byte_is_the_services_own_and_its_limit_explains_it() {
+    let closed = Connection { ending: Ending::Closed(Duration::from_millis(1)), ..silent(0) };
+    let reset = Connection { ending: Ending::Reset(Duration::from_millis(1)), ..silent(0) };
+    let room = ProcessRoom { used: 1, limit: 1, of: "user 43210".to_owned() };
+
+    assert_eq!(of_connection(closed.clone()), Verdict::TargetClosesEmpty);
+    assert_eq!(of_connection(reset), Verdict::TargetResets);
+    let with_room = verdict(|facts| {
+        facts.trace.connections = vec![closed.clone()];
+        facts.process_room = Some(room.clone());
+    });
+    assert_eq!(with_room, Verdict::TargetCannotFork);
+}
+
+#[test]
+fn what_a_service_speaks_is_a_fault_only_against_what_was_expected() {
+    let hello = [22, 3, 3, 0, 4, 2, 0, 0, 0];
+    let of = |received: &[u8], expect: Option<Protocol>| {
+        verdict(|facts| {
+            facts.expect = expect;
+            facts.trace.connections = vec![answered(received)];
+        })
+    };
+
+    assert_eq!(of(&hello, None), Verdict::Healthy);
+    assert_eq!(of(&hello, Some(Protocol::Http)), Verdict::TlsExpected);
+    assert_eq!(of(b"HTTP/1.1 200 OK\r\n\r\n", Some(Protocol::Tls)), Verdict::PlainExpected);
+    assert_eq!(of(b"SSH-2.0-x\r\n", Some(Protocol::Http)), Verdict::UnexpectedProtocol);
+    assert_eq!(of(b"SSH-2.0-x\r\n", Some(Protocol::Ssh)), Verdict::Healthy);
+    assert_eq!(of(b"what?", None), Verdict::Healthy);
+}
+
+#[test]
+fn a_greeting_that_was_held_back_is_a_fault_and_a_deferred_web_server_is_none() {
+    let of = |received: &[u8]| of_connection(Connection { deferred: true, ..answered(received) });
+
+    assert_eq!(of(b"220 hello\r\n"), Verdict::TargetWaitsForClient);
+    assert_eq!(of(b"HTTP/1.1 200 OK\r\n\r\n"), Verdict::Healthy);
+}
+
+#[test]
+fn a_host_is_rejected_only_where_another_is_served() {
+    let with =
+        |host: &str, received: &[u8]| Connection { sent: Some(request::http(host)), ..answered(received) };
+    let of = |second: &[u8]| {
+        verdict(|facts| {
+            let forbidden = b"HTTP/1.1 403 Forbidden\r\n\r\n";
+            facts.trace.connections = vec![with(ADDRESS, forbidden), with("app.test", second)];
+        })
+    };
+
+    assert_eq!(of(b"HTTP/1.1 200 OK\r\n\r\n"), Verdict::HttpHostRejected);
+    assert_eq!(of(b"HTTP/1.1 403 Forbidden\r\n\r\n"), Verdict::Healthy);
+}
+
+#[test]
+fn a_ring_is_told_where_nothing_answers() {
+    let ring = vec![Hop { comm: "socat".to_owned(), pid: 7, port: 62893 }];
+    let of = |connection: Connection| {
+        verdict(|facts| {
+            facts.ring.clone_from(&ring);
+            facts.trace.connections = vec![connection.clone()];
+        })
+    };
+
+    assert_eq!(of(silent(0)), Verdict::ForwardLoop);
+    assert_eq!(of(answered(b"HTTP/1.1 200 OK\r\n\r\n")), Verdict::Healthy);
+}
+
+#[test]
+fn our_own_limit_stands_above_whatever_else_is_found() {
+    let mut facts = refused();
+    facts.descriptors.hard = Some(24);
+
+    assert_eq!(diagnose(&facts).verdict, Verdict::OwnFdLimit);
+}
+
+#[test]
+fn a_machine_without_files_or_source_ports_is_not_the_service() {
+    let of = |errno| verdict(|facts| facts.trace.connections = vec![Connection::failed(errno)]);
+
+    assert_eq!(of(libc::ENFILE), Verdict::SystemFileLimit);
+    assert_eq!(of(libc::EADDRNOTAVAIL), Verdict::EphemeralPortsExhausted);
+}
+
+#[test]
+fn what_nobody_can_see_is_unknown_and_says_so() {
+    let told = told(|facts| {
+        facts.local = false;
+        facts.before = Lookup::Unknown;
+        facts.after = Lookup::Unknown;
+        facts.trace.connections = vec![dialled(Dial::TimedOut(Duration::from_secs(2)))];
+    });
+
+    assert_eq!((told.verdict, told.certainty), (Verdict::Unknown, Certainty::Unknown));
+}
+
+#[test]
+fn connections_that_are_never_closed_are_a_warning_only_where_nothing_fails() {
+    let leaking = |connection: Connection| {
+        told(|facts| {
+            facts.left_open = 40;
+            facts.trace.connections = vec![connection.clone()];
+        })
+    };
+
+    assert_eq!(leaking(answered(b"hi")).verdict, Verdict::TargetLeaksCloseWait);
+    let hung = leaking(silent(7));
+    assert_eq!((hung.verdict, hung.warnings.len()), (Verdict::TargetHung, 1));
+}
+
+#[test]
+fn every_verdict_over_these_facts_has_words_and_a_document() {
+    let connections = [
+        answered(b"hi"),
+        silent(0),
+        silent(7),
+        waiting(),
+        Connection::failed(libc::ECONNREFUSED),
+        Connection::failed(libc::EHOSTUNREACH),
+        dialled(Dial::TimedOut(Duration::from_secs(2))),
+    ];
+    for connection in connections {
+        let told = told(|facts| facts.trace.connections = vec![connection.clone()]);
+
+        assert!(!told.summary.is_empty(), "{}", told.verdict);
+        let document = json(&told, std::time::SystemTime::UNIX_EPOCH).unwrap();
+        assert_eq!(document["question"], "reach");
+        assert!(!screen(&told, "").contains("\n\n"));
+    }
+}

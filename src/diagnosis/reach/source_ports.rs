@@ -1,0 +1,36 @@
+//! Who has the source ports towards an address, asked where none could be had.
+
+use std::net::SocketAddr;
+
+use super::facts::SourcePorts;
+use crate::probe::ports::PortRules;
+use crate::probe::sockets::Socket;
+use crate::probe::{holders, sockets};
+
+/// Who has the source ports towards an address.
+pub(super) fn source_ports(address: SocketAddr, rules: &PortRules) -> SourcePorts {
+    let (first, last) = rules.outgoing;
+    let mut found = SourcePorts {
+        range: (first..=last).filter(|port| rules.may_be_drawn(*port)).count(),
+        ..SourcePorts::default()
+    };
+    let (rows, _) = sockets::towards_port(address.port()).unwrap_or_default();
+    let ours: Vec<Socket> = rows
+        .into_iter()
+        .filter(|row| row.remote.ip().to_canonical() == address.ip().to_canonical())
+        .collect();
+    for row in &ours {
+        match found.states.iter_mut().find(|(state, _)| *state == row.state) {
+            Some((_, count)) => *count += 1,
+            None => found.states.push((row.state, 1)),
+        }
+    }
+    for held in holders::of(&ours).found {
+        match found.owners.iter_mut().find(|(_, pid, _)| *pid == held.holder.pid) {
+            Some((_, _, count)) => *count += 1,
+            None => found.owners.push((held.holder.comm.clone(), held.holder.pid, 1)),
+        }
+    }
+    found.owners.sort_by_key(|(_, _, count)| std::cmp::Reverse(*count));
+    found
+}

@@ -1,0 +1,140 @@
+//! The rules over recorded facts, where nobody accepts: one set that is healthy, changed in the one place that each case
+//! is about.
+
+use std::time::Duration;
+
+use super::facts::{Life, Lookup, UnixFacts, Watch};
+use super::samples::*;
+use crate::diagnosis::finding::Subject;
+use crate::diagnosis::screen;
+use crate::diagnosis::verdict::{Certainty, Verdict};
+use crate::probe::memory::Kill;
+use crate::probe::sockets::Socket;
+use crate::probe::trace::{Connection, Dial};
+use crate::probe::unix::Listening;
+use crate::probe::vitals::Vitals;
+
+#[test]
+fn a_service_that_answers_is_healthy() {
+    let told = told(|_| {});
+
+    assert_eq!((told.verdict, told.certainty), (Verdict::Healthy, Certainty::Proven));
+    assert!(screen(&told, "").ends_with("verdict: healthy\n"));
+}
+
+#[test]
+fn nobody_anywhere_is_not_running() {
+    assert_eq!(of_refused(|_| {}), Verdict::TargetNotRunning);
+}
+
+#[test]
+fn a_listener_that_was_there_all_the_time_and_refuses_is_guarded_by_a_filter() {
+    let verdict = verdict(|facts| facts.trace.connections = vec![Connection::failed(libc::ECONNREFUSED)]);
+
+    assert_eq!(verdict, Verdict::FirewallReject);
+}
+
+#[test]
+fn a_listener_that_came_after_the_dial_proves_nothing() {
+    assert_eq!(of_refused(|facts| facts.after = Lookup::Found(listening(ADDRESS))), Verdict::Unknown);
+}
+
+#[test]
+fn a_service_that_is_not_at_its_address_is_found_where_it_is() {
+    let at = |local: &'static str| of_refused(|facts| facts.rows = vec![listening(local)]);
+
+    assert_eq!(at("10.200.1.1:62893"), Verdict::TargetOnOtherAddress);
+    assert_eq!(at("[::1]:62893"), Verdict::TargetOnOtherFamily);
+    assert_eq!(
+        of_refused(|facts| facts.absent.elsewhere.listeners = vec![(40, listening(ADDRESS))]),
+        Verdict::TargetInOtherNetns
+    );
+    assert_eq!(
+        of_refused(|facts| facts.absent.near = vec![listening("127.0.0.1:62894")]),
+        Verdict::TargetOnOtherPort
+    );
+}
+
+#[test]
+fn a_kill_explains_an_absence_only_where_its_cgroup_died_with_it_or_it_was_a_moment_ago() {
+    let kill = |ago: u64, group_empty| Kill {
+        pid: Some(4),
+        comm: "web".to_owned(),
+        ago: Duration::from_secs(ago),
+        cgroup: "/box".to_owned(),
+        limit: None,
+        group_empty,
+    };
+    let of = |kill: Kill| of_refused(|facts| facts.absent.kills.kills = vec![kill.clone()]);
+
+    assert_eq!(of(kill(300, Some(true))), Verdict::TargetKilledOom);
+    assert_eq!(of(kill(30, None)), Verdict::TargetKilledOom);
+    assert_eq!(of(kill(300, None)), Verdict::TargetNotRunning);
+    assert_eq!(of(kill(3, Some(false))), Verdict::TargetNotRunning);
+}
+
+#[test]
+fn a_listener_that_comes_and_goes_flaps_whatever_the_dial_met() {
+    let watch = Watch { came: 1, went: 1, lasted: Duration::from_secs(1), ..Watch::default() };
+
+    assert_eq!(of_refused(|facts| facts.watch = Some(watch.clone())), Verdict::TargetFlapping);
+    assert_eq!(verdict(|facts| facts.watch = Some(watch.clone())), Verdict::TargetFlapping);
+}
+
+#[test]
+fn what_is_not_accepted_is_told_by_the_state_of_the_program() {
+    let of = |change: &dyn Fn(&mut Vitals)| {
+        verdict(|facts| {
+            facts.trace.connections = vec![waiting()];
+            facts.life = living(change);
+        })
+    };
+
+    assert_eq!(of(&|_| {}), Verdict::TargetNotAccepting);
+    assert_eq!(of(&|vitals| vitals.state = 'T'), Verdict::TargetSuspended);
+    assert_eq!(of(&|vitals| vitals.frozen = true), Verdict::TargetSuspended);
+    assert_eq!(of(&|vitals| vitals.state = 't'), Verdict::TargetInDebugger);
+    assert_eq!(of(&|vitals| vitals.state = 'D'), Verdict::TargetUninterruptible);
+    assert_eq!(of(&|vitals| vitals.descriptors = Some(1024)), Verdict::TargetOutOfFds);
+}
+
+#[test]
+fn a_program_that_computes_all_the_time_is_told_from_one_that_waits() {
+    let of = |used: Duration| {
+        verdict(|facts| {
+            facts.trace.connections = vec![waiting()];
+            let before = vitals();
+            let after = Vitals { used, at: before.at + Duration::from_secs(2), ..vitals() };
+            facts.life = vec![Life { before, after }];
+        })
+    };
+
+    assert_eq!(of(Duration::from_millis(1900)), Verdict::TargetBusyLoop);
+    assert_eq!(of(Duration::from_millis(20)), Verdict::TargetNotAccepting);
+}
+
+#[test]
+fn a_full_queue_is_told_whether_the_dial_stood_or_not() {
+    let full = |connection: Connection| {
+        verdict(|facts| {
+            let socket = Socket { receive_queue: 3, send_queue: 2, ..listening(ADDRESS) };
+            facts.after = Lookup::Found(socket);
+            facts.trace.connections = vec![connection.clone()];
+        })
+    };
+
+    assert_eq!(full(waiting()), Verdict::AcceptQueueFull);
+    assert_eq!(full(dialled(Dial::TimedOut(Duration::from_secs(2)))), Verdict::AcceptQueueFull);
+}
+
+#[test]
+fn a_full_unix_queue_answers_eagain() {
+    let listening = Listening { inode: 9, name: "/s".to_owned(), waiting: 2, limit: 1, uid: None, kind: 1 };
+    let verdict = verdict(|facts| {
+        facts.subject = Subject::Unix("/s".into());
+        facts.unix = Some(UnixFacts { after: Some(listening.clone()), ..UnixFacts::default() });
+        facts.trace.connections = vec![Connection::failed(libc::EAGAIN)];
+    });
+
+    assert_eq!(verdict, Verdict::AcceptQueueFull);
+}

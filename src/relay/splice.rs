@@ -55,8 +55,9 @@ pub fn prepare_thread(pipes: usize) {
 pub(super) struct Pipe {
     read: OwnedFd,
     write: OwnedFd,
-    /// Bytes inside, as counted by what went in and out.
-    pending: usize,
+    /// Bytes inside, as counted by what went in and out. Never near 4 GiB: a slot holds at most 64 KiB or so, and a pipe has
+    /// 128 slots. Each session has room for two of these.
+    pending: u32,
 }
 
 impl Pipe {
@@ -97,7 +98,7 @@ impl Pipe {
 
     /// Bytes inside.
     pub(super) fn pending(&self) -> usize {
-        self.pending
+        self.pending as usize
     }
 
     /// Takes bytes from the source; zero where there is nothing to take or no room, which cannot be told apart. The
@@ -113,7 +114,7 @@ impl Pipe {
             // Not ready to begin with.
             Err(e) if e.kind() == io::ErrorKind::WouldBlock => Ok(0),
             Ok(n) => {
-                self.pending += n;
+                self.pending += n as u32;
                 Ok(n)
             }
             Err(e) => Err(e),
@@ -123,11 +124,11 @@ impl Pipe {
     /// Hands bytes to the sink; zero where it takes none now, and its readiness is cleared.
     fn drain(&mut self, sink: &Stream) -> io::Result<usize> {
         let answer = sink.try_io(Interest::WRITABLE, || {
-            retry_on_intr(|| splice(&self.read, None, sink, None, self.pending, FLAGS))
+            retry_on_intr(|| splice(&self.read, None, sink, None, self.pending(), FLAGS))
         });
         match answer {
             Ok(n) => {
-                self.pending -= n;
+                self.pending -= n as u32;
                 Ok(n)
             }
             Err(e) if e.kind() == io::ErrorKind::WouldBlock => Ok(0),

@@ -10,7 +10,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::{Duration, Instant};
 
-use tokio::time::{sleep, timeout};
+use tokio::time::{sleep, timeout_at};
 
 use super::health::Event;
 use super::standing::{Post, Standing};
@@ -87,7 +87,7 @@ pub(super) struct Unreached {
 
 impl Target {
     /// Dials the target, every address of its name in turn, and notes what that says about it. Each dial is added to
-    /// `attempts`.
+    /// `attempts`. Look-ups and dials together take no longer than `connect_timeout`.
     ///
     /// Cancel safe.
     pub(super) async fn reach(
@@ -95,13 +95,15 @@ impl Target {
         dial: &Dial,
         attempts: &mut Vec<Attempt>,
     ) -> Result<(Stream, Address), Unreached> {
+        let deadline = Instant::now() + dial.connect_timeout;
         let answer = match self.remembered() {
-            addresses if addresses.is_empty() => self.resolve_and_dial(dial, attempts).await,
-            addresses => match dial_each(&addresses, dial, attempts).await {
+            addresses if addresses.is_empty() => self.resolve_and_dial(dial, deadline, attempts).await,
+            addresses => match dial_each(&addresses, dial, deadline, attempts).await {
                 // A name may have moved since it was looked up.
-                Err(failed) if failed.cause.blames_target() && self.has_name() => {
-                    self.resolve_and_dial_others(&addresses, dial, attempts).await.unwrap_or(Err(failed))
-                }
+                Err(failed) if failed.cause.blames_target() && self.has_name() => self
+                    .resolve_and_dial_others(&addresses, dial, deadline, attempts)
+                    .await
+                    .unwrap_or(Err(failed)),
                 answer => answer,
             },
         };
@@ -159,14 +161,15 @@ impl Target {
     async fn resolve_and_dial(
         &self,
         dial: &Dial,
+        deadline: Instant,
         attempts: &mut Vec<Attempt>,
     ) -> Result<(Stream, Address), Unreached> {
         let none = || Unreached { cause: Cause::NoAddress };
-        let found = timeout(dial.connect_timeout, transport::resolve(&self.address)).await;
+        let found = timeout_at(deadline.into(), transport::resolve(&self.address)).await;
         let why = |error: io::Error| Unreached { cause: Cause::of_dial(&error) };
         let addresses = found.map_err(|_| none())?.map_err(why)?;
         *self.resolved() = addresses.clone();
-        dial_each(&addresses, dial, attempts).await
+        dial_each(&addresses, dial, deadline, attempts).await
     }
 
     /// Looks the name up again and dials only what was not among `tried`; `None` where there is nothing new.
@@ -174,15 +177,16 @@ impl Target {
         &self,
         tried: &[Address],
         dial: &Dial,
+        deadline: Instant,
         attempts: &mut Vec<Attempt>,
     ) -> Option<Result<(Stream, Address), Unreached>> {
-        let found = timeout(dial.connect_timeout, transport::resolve(&self.address)).await.ok()?.ok()?;
+        let found = timeout_at(deadline.into(), transport::resolve(&self.address)).await.ok()?.ok()?;
         let others: Vec<_> = found.into_iter().filter(|address| !tried.contains(address)).collect();
         if others.is_empty() {
             return None;
         }
         *self.resolved() = others.clone();
-        Some(dial_each(&others, dial, attempts).await)
+        Some(dial_each(&others, dial, deadline, attempts).await)
     }
 
     fn has_name(&self) -> bool {
@@ -218,12 +222,14 @@ impl Target {
 async fn dial_each(
     addresses: &[Address],
     dial: &Dial,
+    deadline: Instant,
     attempts: &mut Vec<Attempt>,
 ) -> Result<(Stream, Address), Unreached> {
     let mut told: Option<Unreached> = None;
-    for address in addresses {
+    for (n, address) in addresses.iter().enumerate() {
         let began = Instant::now();
-        let answer = match timeout(dial.connect_timeout, transport::dial(address, &dial.from)).await {
+        let until = began + share(deadline.saturating_duration_since(began), addresses.len() - n);
+        let answer = match timeout_at(until.into(), transport::dial(address, &dial.from)).await {
             Ok(answer) => answer.map_err(|error| cause_of(address, &error)),
             Err(_) => Err(Cause::TimedOut),
         };
@@ -251,6 +257,12 @@ fn cause_of(address: &Address, error: &io::Error) -> Cause {
     }
 }
 
+/// What the next of `addresses` gets of the time that is `left`: an equal share, so that one which swallows every packet
+/// leaves time for the others. What it does not use falls to them.
+fn share(left: Duration, addresses: usize) -> Duration {
+    left / addresses.clamp(1, u32::MAX as usize) as u32
+}
+
 /// "3.1s", "30s", "250ms": a length of time in a line for people.
 pub(super) struct Seconds(pub(super) Duration);
 
@@ -267,4 +279,18 @@ impl fmt::Display for Seconds {
 /// The pause between two dials of one waiting client, so that a target which flaps is not stormed.
 pub(super) async fn breathe() {
     sleep(Duration::from_millis(50)).await;
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_addresses_of_a_name_share_one_connect_timeout() {
+        let mut left = Duration::from_secs(2);
+        for addresses in (1..=4).rev() {
+            left -= share(left, addresses);
+        }
+        assert_eq!((left, share(Duration::from_secs(2), 4)), (Duration::ZERO, Duration::from_millis(500)));
+    }
 }

@@ -49,6 +49,28 @@ fn a_target_that_does_not_answer_is_a_reset_after_its_time() {
 }
 
 #[test]
+fn a_name_with_a_silent_address_and_a_service_on_the_other_is_reached_in_one_attempts_time() {
+    for (silent, serves) in [("127.0.0.1", "::1"), ("::1", "127.0.0.1")] {
+        let closed = Closed::port_of(std::net::SocketAddr::new(silent.parse().unwrap(), 0));
+        let port = closed.address.port();
+        let _full = closed.fill_up();
+        let _target = Target::echo_on(std::net::SocketAddr::new(serves.parse().unwrap(), port));
+        let gate = Gate::builder().with(&format!(
+            "routes.test = {{listen = '127.0.0.1:0', target = 'localhost:{port}', connect_timeout = '4s'}}"
+        ));
+
+        let mut client = gate.connect();
+        client.say(b"x");
+        assert_eq!(client.hear(1), b"x");
+        drop(client);
+
+        // A part of the time is kept for the address that comes last.
+        let attempts = gate.record().outcome.attempts;
+        assert!(attempts[0].took < Duration::from_secs(4), "{attempts:?}");
+    }
+}
+
+#[test]
 #[ignore = "needs root"]
 fn a_target_without_a_way_there_is_unreachable() {
     // A namespace with nothing but its loopback has no way to anywhere else.

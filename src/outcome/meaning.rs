@@ -35,7 +35,8 @@ impl End {
                  connections they no longer need."
             }
             End::TargetReset => {
-                "The service crashed, was restarted, refused what it read, or closed with unread bytes before it."
+                "The service crashed, was restarted, refused what it read, or closed with unread bytes before it. At \
+                 once, and with nothing said: its accept queue may have run over (net.ipv4.tcp_abort_on_overflow)."
             }
             End::ClientLost | End::TargetLost => {
                 "No acknowledgement came for minutes, or the way there was lost: a machine or a link went away."

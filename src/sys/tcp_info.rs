@@ -11,6 +11,11 @@ pub(crate) struct TcpInfo {
     pub(crate) round_trip_us: u32,
     /// Segments sent again over the connection's life.
     pub(crate) retransmits: u32,
+    /// Whether the connection has ever been made: the other end has acknowledged our SYN (tcp_ack in
+    /// net/ipv4/tcp_input.c counts it as a byte). Before Linux 4.1 it cannot be told, and is never so.
+    pub(crate) was_made: bool,
+    /// Of a listening socket: connections that nobody has accepted yet (tcp_get_info in net/ipv4/tcp.c).
+    pub(crate) waiting: u32,
 }
 
 /// Reads TCP_INFO.
@@ -33,5 +38,13 @@ pub(crate) fn tcp_info(socket: impl AsFd) -> io::Result<TcpInfo> {
     }
     // SAFETY: zeroed above, and every field is a plain integer, so any content is a valid tcp_info.
     let info = unsafe { info.assume_init() };
-    Ok(TcpInfo { round_trip_us: info.tcpi_rtt, retransmits: info.tcpi_total_retrans })
+    Ok(TcpInfo {
+        round_trip_us: info.tcpi_rtt,
+        retransmits: info.tcpi_total_retrans,
+        was_made: info.tcpi_bytes_acked > 0,
+        waiting: if info.tcpi_state == LISTEN { info.tcpi_unacked } else { 0 },
+    })
 }
+
+/// TCP_LISTEN of include/net/tcp_states.h.
+const LISTEN: u8 = 10;

@@ -2,11 +2,11 @@
 
 use std::io;
 use std::net::{IpAddr, SocketAddr};
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::OwnedFd;
 
 use rustix::io::Errno;
 use rustix::net::sockopt::{set_socket_oobinline, set_tcp_nodelay};
-use rustix::net::{AddressFamily, SocketFlags, SocketType, bind, connect, socket_with};
+use rustix::net::{AddressFamily, SocketFlags, SocketType, bind, connect, getpeername, socket_with};
 use tokio::net::TcpStream;
 
 use super::{Stream, unix};
@@ -26,7 +26,8 @@ pub struct Origin {
 /// no port left; from wherever the kernel chooses where there is none.
 ///
 /// # Errors
-/// The errno of connect(2); EADDRNOTAVAIL once every source is used up.
+/// The errno of connect(2); EADDRNOTAVAIL once every source is used up. A target that accepts and resets at once is no
+/// error here: the first read meets the reset.
 ///
 /// Cancel safe: an attempt that is dropped is closed. It has no deadline of its own.
 pub async fn dial(address: &Address, from: &Origin) -> io::Result<Stream> {
@@ -59,22 +60,19 @@ async fn dial_from(
     interface: Option<&Interface>,
 ) -> io::Result<TcpStream> {
     let socket = prepare(address, source, interface)?;
+    match connect(&socket, &address) {
+        Ok(()) | Err(Errno::INPROGRESS) => {}
+        Err(error) => return Err(error.into()),
+    }
     // Towards this machine the handshake is over when connect(2) returns, though it says EINPROGRESS: the answer was
-    // processed on its way out of the call. A second connect(2) then says 0 (net/ipv4/af_inet.c), and a trip through the
-    // poller and SO_ERROR are saved.
-    let established = match attempt(&socket, address) {
-        Err(Errno::INPROGRESS) => match attempt(&socket, address) {
-            Err(Errno::ALREADY | Errno::INPROGRESS) => false,
-            answer => answer.map(|()| true)?,
-        },
-        answer => answer.map(|()| true)?,
-    };
+    // processed on its way out of the call. Then there is an other end, and a trip through the poller and SO_ERROR are
+    // saved. A second connect(2) would say so too, but where the target has reset by now it throws away what it sent
+    // before (net/ipv4/af_inet.c, tcp_disconnect).
+    let established = getpeername(&socket).is_ok();
     let stream = TcpStream::from_std(socket.into())?;
     if !established {
         stream.writable().await?;
-        if let Some(error) = stream.take_error()? {
-            return Err(error);
-        }
+        refuse_unmade(&stream)?;
     }
     refuse_itself(&stream, address)?;
     Ok(stream)
@@ -101,8 +99,13 @@ fn prepare(
     Ok(socket)
 }
 
-fn attempt(socket: impl AsFd, address: SocketAddr) -> Result<(), Errno> {
-    connect(socket, &address)
+/// Why a connection was not made. One that was made and reset at once is a connection all the same: what the target
+/// sent is still there to be read, and its error is left for the read after that.
+fn refuse_unmade(stream: &TcpStream) -> io::Result<()> {
+    if sys::tcp_info(stream).is_ok_and(|it| it.was_made) {
+        return Ok(());
+    }
+    stream.take_error()?.map_or(Ok(()), Err)
 }
 
 /// A dial to a port of the ephemeral range that nobody listens on can meet itself (simultaneous open, RFC 9293, 3.5) and

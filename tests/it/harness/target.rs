@@ -60,6 +60,14 @@ impl Target {
         Target::serving_anywhere(Wire::reset)
     }
 
+    /// Speaks first, and resets at once.
+    pub(crate) fn insulting(words: &'static [u8]) -> Target {
+        Target::serving_anywhere(move |mut wire| {
+            wire.say(words);
+            wire.reset();
+        })
+    }
+
     /// Speaks first, then closes once the client has.
     pub(crate) fn greeting(words: &'static [u8]) -> Target {
         Target::serving_anywhere(move |mut wire| {

@@ -40,7 +40,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
     println!("answer: {answer}");
 
     // Sessions that are left get this long to end by themselves; their records are written before this returns.
-    engine.stop(plan.limits.drain_timeout).await;
+    engine.stop(plan.limits.drain_timeout).await?;
     Ok(())
 }
 

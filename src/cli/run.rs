@@ -112,10 +112,16 @@ async fn until_stopped(signals: Signals, mut reloader: Reloader, handle: &Handle
     Signals::settle(&mut terminate, &mut interrupt).await;
     let patience = reloader.plan().limits.drain_timeout;
     tokio::select! {
-        _ = handle.stop(patience) => {
-            tracing::info!("stopped");
-            code::OK
-        }
+        stopped = handle.stop(patience) => match stopped {
+            Ok(_) => {
+                tracing::info!("stopped");
+                code::OK
+            }
+            Err(e) => {
+                tracing::error!("stopped without a drain: {e} by a bug of ours; please report it");
+                code::INTERNAL
+            }
+        },
         number = Signals::stop(&mut terminate, &mut interrupt) => {
             tracing::warn!("stopped at once by a second signal");
             128 + number

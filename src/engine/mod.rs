@@ -186,11 +186,31 @@ impl Handle {
 
     /// Stops accepting, waits up to `patience` for the sessions that are left, resets those that stay, and ends. Says how
     /// many had to be reset.
-    pub async fn stop(&self, patience: Duration) -> usize {
+    ///
+    /// # Errors
+    /// [`Refused::Stopped`] where the engine has stopped before, whether it was told to or by a bug of ours; then nobody
+    /// was waited for.
+    pub async fn stop(&self, patience: Duration) -> Result<usize, Refused> {
         let (reply, answer) = oneshot::channel();
-        if self.orders.send(Order::Stop { patience, reply }).await.is_err() {
-            return 0;
-        }
-        answer.await.unwrap_or(0)
+        self.orders.send(Order::Stop { patience, reply }).await.map_err(|_| Refused::Stopped)?;
+        answer.await.map_err(|_| Refused::Stopped)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_stop_that_nobody_carries_out_is_told() {
+        let (orders, mut inbox) = mpsc::channel(1);
+        let handle = Handle { orders };
+        // A supervisor that breaks drops the order it had, and then its inbox.
+        let broken = async { drop(inbox.recv().await) };
+
+        let (stopped, ()) = tokio::join!(handle.stop(Duration::ZERO), broken);
+        assert!(matches!(stopped, Err(Refused::Stopped)));
+        drop(inbox);
+        assert!(matches!(handle.stop(Duration::ZERO).await, Err(Refused::Stopped)));
     }
 }

@@ -86,7 +86,7 @@ impl Gate {
 
     /// Stops the engine as a signal would; says how many sessions had to be reset.
     pub(crate) fn stop(&self, patience: Duration) -> usize {
-        self.runtime.block_on(self.engine.stop(patience))
+        self.runtime.block_on(self.engine.stop(patience)).unwrap()
     }
 }
 
@@ -141,7 +141,8 @@ fn runtime_until(stopped: CancellationToken) -> (Handle, JoinHandle<()>) {
 
 impl Drop for Gate {
     fn drop(&mut self) {
-        self.stop(Duration::ZERO);
+        // A test may have stopped it already.
+        let _ = self.runtime.block_on(self.engine.stop(Duration::ZERO));
         self.stopped.cancel();
         if let Some(thread) = self.thread.take() {
             let _ = thread.join();

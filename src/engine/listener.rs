@@ -93,7 +93,8 @@ impl Listener {
         &self.socket
     }
 
-    /// Accepts what has already reached us, then closes the socket; done when it is closed.
+    /// Accepts what has already reached us, as far as there are places for it, then closes the socket and says how many
+    /// that resets; done when it is closed.
     pub(super) async fn retire(self) {
         // Nobody new finds the way to a file that is gone.
         drop(self.file);
@@ -101,6 +102,16 @@ impl Listener {
         for accepting in self.accepting {
             // An error means that the engine's workers are gone, and the socket with them.
             let _ = accepting.await;
+        }
+        let waiting = sys::tcp_info(&self.socket).map_or(0, |it| it.waiting);
+        if waiting > 0 {
+            // To hold the socket for them until a session ends would keep a reload, or a stop, from its end.
+            tracing::warn!(
+                "{waiting} client{} in the accept queue of {} reset: it listens no more, and there is no place for \
+                 another session; see limits.connections and `ulimit -n`",
+                if waiting == 1 { "" } else { "s" },
+                self.address
+            );
         }
     }
 }

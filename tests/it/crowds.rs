@@ -5,7 +5,7 @@ use std::thread;
 
 use rustix::process::Signal;
 
-use crate::harness::{Ending, Program, Target, Wire, until};
+use crate::harness::{Config, Ending, Program, Target, Wire, until};
 
 fn start(target: &Target) -> Program {
     Program::start([format!("127.0.0.1:0:{}", target.address)])
@@ -40,6 +40,33 @@ fn two_hundred_clients_and_64_descriptors_are_all_served_and_nothing_breaks() {
     let log = program.heard();
     assert_eq!(log.iter().filter(|line| line.contains("end=done")).count(), 201);
     assert!(!log.iter().any(|line| line.contains("no_descriptor")), "{}", log.join("\n"));
+}
+
+#[test]
+fn who_waits_for_a_place_while_the_stop_closes_the_port_is_counted() {
+    let target = Target::by_hand();
+    let text = format!(
+        "[limits]\nconnections = 1\n[routes.web]\nlisten = '127.0.0.1:0'\ntarget = '{}'\n",
+        target.address
+    );
+    let config = Config::new(&text);
+    let mut program = Program::start(["run", "-c", config.path.to_str().unwrap()]);
+    let address = program.address();
+    let mut seated = Wire::to(address);
+    let served = target.accept();
+    let waiting: Vec<Wire> = (0..3).map(|_| Wire::to(address)).collect();
+    program.wait_for("as many as may be");
+
+    program.signal(Signal::TERM);
+
+    program.wait_for(&format!("3 clients in the accept queue of {address} reset"));
+    for mut client in waiting {
+        assert_eq!(client.hear_end(), Ending::Reset);
+    }
+    drop(served);
+    assert_eq!(seated.hear_end(), Ending::Fin);
+    drop(seated);
+    assert_eq!(program.exit_code(), Some(0));
 }
 
 #[test]

@@ -78,7 +78,8 @@ fn a_flow_keeps_its_order_and_its_source_port() {
 fn each_of_many_clients_hears_its_own_answers_and_no_others() {
     let target = socket("127.0.0.1:0");
     let gate = gate(target.local_addr().unwrap(), "");
-    let clients: Vec<UdpSocket> = (0..300).map(|_| client(gate.address)).collect();
+    // What so many send fits the receive buffer of a target that reads later.
+    let clients: Vec<UdpSocket> = (0..100).map(|_| client(gate.address)).collect();
 
     for (n, client) in clients.iter().enumerate() {
         client.send(&n.to_be_bytes()).unwrap();

@@ -225,7 +225,14 @@ fn answer_news(target: &Arc<Target>, news: News, waiting: usize, at: Instant, cr
     let judged = match news {
         News::Became { stage: Stage::Down(cause), .. } => Some(inquiry::down(target, cause, at, crowd)),
         News::Became { stage: Stage::Stalled, .. } => Some(inquiry::stalled(target)),
-        News::Flaps { changes, within } => Some(tell::flapping(target, changes, within)),
+        News::Flaps { changes, within } => {
+            let now = match target.stage() {
+                Stage::Down(cause) => Some(inquiry::down(target, cause, at, crowd)),
+                Stage::Stalled => Some(inquiry::stalled(target)),
+                Stage::Unknown | Stage::Up => None,
+            };
+            Some(tell::flapping(target, changes, within, now))
+        }
         _ => None,
     };
     tell::news(target, news, waiting, judged.as_ref());

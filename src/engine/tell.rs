@@ -58,8 +58,13 @@ pub(super) fn news(target: &Target, news: News, waiting: usize, judged: Option<&
             good(target, &text);
         }
         News::Flaps { changes, within } => {
-            let judged = flapping(target, changes, within);
-            bad(target, "flapping", Some(&judged), &format!("FLAPPING {judged}"));
+            let plain = || flapping(target, changes, within, None).to_string();
+            bad(
+                target,
+                "flapping",
+                judged,
+                &format!("FLAPPING {}", judged.map_or_else(plain, Judged::to_string)),
+            );
         }
         News::Settled { stage, changes } => {
             let word = match stage {
@@ -77,9 +82,10 @@ pub(super) fn still_down(target: &Target, cause: Cause, judged: &Judged) {
     bad(target, "down", Some(judged), &format!("still DOWN {cause}: {judged}"));
 }
 
-/// `4 changes in 20s (pids 17, 36, 54)`
-pub(super) fn flapping(target: &Target, changes: u64, within: Duration) -> Judged {
-    let text = format!("{changes} changes in {}{}", Seconds(within), pids(target));
+/// `4 changes in 20s (pids 17, 36, 54), now down: nothing listens on 127.0.0.1:3000`
+pub(super) fn flapping(target: &Target, changes: u64, within: Duration, now: Option<Judged>) -> Judged {
+    let mut text = format!("{changes} changes in {}{}", Seconds(within), pids(target));
+    text.extend(now.map(|now| format!(", now {}: {}", state(target.stage()), now.text)));
     Judged { verdict: Verdict::TargetFlapping, text }
 }
 

@@ -129,7 +129,13 @@ fn dump(protocol: Protocol, states: u32, local_port: u16, remote_port: u16) -> i
         let answer = ask(Some(SOCK_DIAG), &Request::dump(SOCK_DIAG_BY_FAMILY, &wanted))?;
         dump.truncated |= answer.truncated;
         for message in &answer.messages {
-            dump.sockets.extend(row::read_socket(&message.body)?);
+            // Sockets that are bound and no more are shown whatever ports were asked for (Linux 6.8,
+            // inet_diag_dump_icsk).
+            let is_asked_for = |socket: &Socket| {
+                (local_port == 0 || socket.local.port() == local_port)
+                    && (remote_port == 0 || socket.remote.port() == remote_port)
+            };
+            dump.sockets.extend(row::read_socket(&message.body)?.filter(is_asked_for));
         }
     }
     dump.truncated |= dump.sockets.len() > MAX_SOCKETS;

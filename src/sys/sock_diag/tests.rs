@@ -2,6 +2,8 @@ use std::net::{TcpListener, TcpStream};
 
 use proptest::prelude::*;
 
+use rustix::net::{AddressFamily, SocketFlags, SocketType, socket_with};
+
 use super::*;
 
 #[test]
@@ -104,4 +106,16 @@ proptest! {
         let whole = [&[2, 10][..], &[0; 70], &tail].concat();
         let _ = (row::read_socket(&whole), row::drops(&whole));
     }
+}
+
+#[test]
+fn a_socket_bound_to_another_port_is_not_on_this_one() {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let bound = socket_with(AddressFamily::INET, SocketType::STREAM, SocketFlags::CLOEXEC, None).unwrap();
+    rustix::net::bind(&bound, &SocketAddr::from(([127, 0, 0, 1], 0))).unwrap();
+    let port = listener.local_addr().unwrap().port();
+
+    let dump = on_port(port).unwrap();
+
+    assert!(dump.sockets.iter().all(|socket| socket.local.port() == port), "{:?}", dump.sockets);
 }

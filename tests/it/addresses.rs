@@ -8,11 +8,12 @@ use loopgate::outcome::{Cause, Client, End};
 
 use crate::harness::{Ending, Gate, Program, Target, Wire, namespace, until};
 
-/// The first of `count` ports in a row that nobody has, outside the range that outgoing connections draw from.
-fn free_ports(count: u16) -> u16 {
+/// The first of `count` ports in a row that nobody has, outside the range that outgoing connections draw from. Each test
+/// looks in a `room` of its own: they run at one time.
+fn free_ports(room: u16, count: u16) -> u16 {
     let range = fs::read_to_string("/proc/sys/net/ipv4/ip_local_port_range").unwrap();
     let bottom: u16 = range.split_whitespace().next().unwrap().parse().unwrap();
-    let start = 1024 + (std::process::id() % 97) as u16 * 16;
+    let start = 1024 + room * 8000 + (std::process::id() % 97) as u16 * 16;
     let free = |port: u16| TcpListener::bind((Ipv4Addr::LOCALHOST, port)).is_ok();
     (start..bottom - count).find(|first| (*first..first + count).all(free)).unwrap()
 }
@@ -35,7 +36,7 @@ fn each_port_of_a_range_reaches_its_own_target() {
             break (one, Target::echo_on(next));
         }
     };
-    let first = free_ports(2);
+    let first = free_ports(0, 2);
     let gate = Gate::builder().with(&format!(
         "routes.r = {{listen = '{first}-{}', target = '{}-{}'}}",
         first + 1,
@@ -58,7 +59,7 @@ fn each_port_of_a_range_reaches_its_own_target() {
 #[test]
 fn a_thousand_ports_start_stay_over_a_reload_and_end() {
     let target = Target::echo();
-    let first = free_ports(1000);
+    let first = free_ports(1, 1000);
     let config = |more: &str| {
         format!("routes.r = {{listen = '{first}-{}', target = '{}'{more}}}", first + 999, target.address)
     };
@@ -88,7 +89,7 @@ fn a_thousand_ports_start_stay_over_a_reload_and_end() {
 #[test]
 fn one_address_for_both_families_names_ipv4_clients_by_their_own_address() {
     let target = Target::echo();
-    let port = free_ports(1);
+    let port = free_ports(2, 1);
     let config = |v6only: bool| {
         format!("routes.r = {{listen = '[::]:{port}', target = '{}', v6only = {v6only}}}", target.address)
     };

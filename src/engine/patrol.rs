@@ -20,11 +20,8 @@ use crate::probe::connections::{self, Connection};
 use crate::probe::sockets::{self, TcpState};
 use crate::sys;
 
-/// Between two walks past sessions of which none is known to stand still,
-const STROLL: Duration = Duration::from_secs(1);
-
-/// and while a queue is watched or bytes are under way.
-const PACE: Duration = Duration::from_millis(250);
+/// Between two walks while there is somebody to walk past.
+pub(super) const PACE: Duration = Duration::from_millis(250);
 
 /// Sessions glanced at in one walk, by whole parts of the ledger; the next walk goes on from there.
 const MOST_GLANCES: usize = 8192;
@@ -83,13 +80,12 @@ impl Patrol {
         Patrol { ledger, part: 0, seen, reviewed: now, suspects: HashMap::new(), queues: HashMap::new() }
     }
 
-    /// One walk. Says when the next should follow; `None` where there is nobody to walk past.
-    pub(super) fn walk(&mut self, targets: &Targets, looks: &mut Looks, now: Instant) -> Option<Duration> {
+    /// One walk. Says whether the next should follow soon.
+    pub(super) fn walk(&mut self, targets: &Targets, looks: &mut Looks, now: Instant) -> bool {
         let seen = self.glance(now);
         self.review(targets, looks, now);
         self.watch_queues(targets, looks, now);
-        let is_urgent = !self.queues.is_empty() || self.suspects.values().any(|it| it.looked.is_some());
-        if is_urgent { Some(PACE) } else { (seen > 0).then_some(STROLL) }
+        seen > 0 || !self.queues.is_empty()
     }
 
     fn glance(&mut self, now: Instant) -> usize {

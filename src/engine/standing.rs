@@ -82,10 +82,10 @@ pub(super) struct Dossier {
     pub(super) fresh: Option<(Instant, Fresh)>,
     /// How many connections its clients had closed and it had not, at the last looks.
     pub(super) left_open: Vec<usize>,
-    /// When that is looked at again, and how many sessions had ended by the last time.
+    /// When that is looked at again, and how many sessions there had been by the last time.
     pub(super) leaks_due: Option<Instant>,
     /// See `leaks_due`.
-    pub(super) leaks_closed: u64,
+    pub(super) leaks_opened: u64,
     /// Whether the kernel would not say.
     pub(super) blind: bool,
 }

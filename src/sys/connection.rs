@@ -11,7 +11,7 @@ use std::time::Duration;
 use rustix::net::netlink::SOCK_DIAG;
 use serde::Serialize;
 
-use super::netlink::{Request, ask, attribute, u32_at, u64_at};
+use super::netlink::{Request, ask, attribute, sixteen, u32_at, u64_at};
 use super::sock_diag::TcpState;
 
 /// One end of a TCP connection.
@@ -160,17 +160,6 @@ fn request(states: u32, local: SocketAddr, remote: SocketAddr) -> Vec<u8> {
     bytes.extend(scope.to_ne_bytes());
     bytes.extend([0xff; 8]); // INET_DIAG_NOCOOKIE twice
     bytes
-}
-
-fn sixteen(ip: IpAddr) -> [u8; 16] {
-    match ip {
-        IpAddr::V6(ip) => ip.octets(),
-        IpAddr::V4(ip) => {
-            let mut bytes = [0; 16];
-            bytes[..4].copy_from_slice(&ip.octets());
-            bytes
-        }
-    }
 }
 
 /// inet_diag_msg and the attribute with struct tcp_info.

@@ -4,6 +4,7 @@
 //! answer, so that one at a time is enough. Nothing is asked that changes anything.
 
 use std::io;
+use std::net::IpAddr;
 use std::time::Duration;
 
 use rustix::fd::OwnedFd;
@@ -200,6 +201,18 @@ pub(crate) fn u64_at(bytes: &[u8], offset: usize) -> Option<u64> {
 
 pub(crate) fn malformed(what: &str) -> io::Error {
     io::Error::new(io::ErrorKind::InvalidData, format!("netlink: {what}"))
+}
+
+/// An address as inet_diag and its like have it: sixteen bytes, of which IPv4 fills the first four.
+pub(super) fn sixteen(ip: IpAddr) -> [u8; 16] {
+    match ip {
+        IpAddr::V6(ip) => ip.octets(),
+        IpAddr::V4(ip) => {
+            let mut bytes = [0; 16];
+            bytes[..4].copy_from_slice(&ip.octets());
+            bytes
+        }
+    }
 }
 
 #[cfg(test)]

@@ -13,7 +13,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 pub use row::{Socket, TcpState};
 use rustix::net::netlink::SOCK_DIAG;
 
-use super::netlink::{Request, ask};
+use super::netlink::{Request, ask, sixteen};
 
 /// What a dump gave.
 #[derive(Clone, Debug, Default)]
@@ -179,17 +179,6 @@ fn request(protocol: Protocol, states: u32, local: SocketAddr, peer: Option<Sock
     bytes.extend(interface.to_ne_bytes());
     bytes.extend([0xff; 8]); // INET_DIAG_NOCOOKIE twice
     bytes
-}
-
-fn sixteen(ip: IpAddr) -> [u8; 16] {
-    match ip {
-        IpAddr::V6(ip) => ip.octets(),
-        IpAddr::V4(ip) => {
-            let mut bytes = [0; 16];
-            bytes[..4].copy_from_slice(&ip.octets());
-            bytes
-        }
-    }
 }
 
 #[cfg(test)]

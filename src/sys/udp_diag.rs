@@ -7,7 +7,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
 use rustix::net::netlink::SOCK_DIAG;
 
-use super::netlink::{Request, ask, attribute, malformed, u32_at};
+use super::netlink::{Request, ask, attribute, malformed, sixteen, u32_at};
 
 const SOCK_DIAG_BY_FAMILY: u16 = 20;
 const INET_DIAG_MSG: usize = 72;
@@ -64,17 +64,6 @@ fn as_sent_to(address: SocketAddr) -> SocketAddr {
         IpAddr::V4(ip) if ip.is_unspecified() => (Ipv4Addr::LOCALHOST, address.port()).into(),
         IpAddr::V6(ip) if ip.is_unspecified() => (Ipv6Addr::LOCALHOST, address.port()).into(),
         _ => address,
-    }
-}
-
-fn sixteen(ip: IpAddr) -> [u8; 16] {
-    match ip {
-        IpAddr::V6(ip) => ip.octets(),
-        IpAddr::V4(ip) => {
-            let mut bytes = [0; 16];
-            bytes[..4].copy_from_slice(&ip.octets());
-            bytes
-        }
     }
 }
 

@@ -1,23 +1,24 @@
-//! Repeated identical failures, told once with a count.
+//! Repeated identical refusals, told once with a count.
 //!
-//! The first of its kind is written at once. Those that follow within [`WINDOW`] are counted, and written as one record
-//! (the last of them, with `count=`) when the window is over. Time is an argument.
+//! Clients that are turned away come by the thousand, and must not flood the log. The first of its kind is written at
+//! once. Those that follow within [`WINDOW`] are counted, and written as one record (the last of them, with `count=`)
+//! when the window is over. Time is an argument.
 
 use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use super::record::Record;
-use crate::outcome::{Cause, End};
+use crate::outcome::End;
 
-/// How long failures are gathered into one line.
+/// How long refusals are gathered into one line.
 const WINDOW: Duration = Duration::from_secs(1);
 
 /// How many kinds are gathered at one time; a kind beyond that is written as it comes.
 const MOST_KINDS: usize = 1024;
 
-/// What makes two failures identical.
-type Kind = (Arc<str>, Arc<str>, Cause);
+/// What makes two refusals identical: route, target and end, with what the end carries.
+type Kind = (Arc<str>, Arc<str>, End);
 
 #[derive(Debug, Default)]
 pub(super) struct Folds {
@@ -31,10 +32,9 @@ struct Fold {
 }
 
 impl Folds {
-    /// Takes a failure and gives back what is to be written now.
+    /// Takes a refusal and gives back what is to be written now.
     pub(super) fn fold(&mut self, record: Record, now: Instant) -> Vec<Record> {
-        let End::NoTarget(cause) = record.outcome.end else { return vec![record] };
-        let kind = (record.route.clone(), record.target.clone(), cause);
+        let kind = (record.route.clone(), record.target.clone(), record.outcome.end);
         let Some(fold) = self.open.get_mut(&kind) else {
             if self.open.len() < MOST_KINDS {
                 self.open.insert(kind, Fold { until: now + WINDOW, held: None });
@@ -75,7 +75,7 @@ impl Folds {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::outcome::{Client, Outcome, Phase, Timing, Traffic, Way};
+    use crate::outcome::{Cause, Client, Outcome, Phase, Timing, Traffic, Way};
 
     fn failure(cause: Cause) -> Record {
         let outcome = Outcome {

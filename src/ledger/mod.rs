@@ -99,7 +99,7 @@ impl Ledger {
         self.sink.wants_kernel_facts()
     }
 
-    /// Writes the counts of folded failures whose time is over at `now`; called about once a second.
+    /// Writes the counts of folded refusals whose time is over at `now`; called about once a second.
     pub fn settle(&self, now: Instant) {
         let due = self.folds().due(now);
         due.iter().for_each(|record| self.sink.record(record));
@@ -131,13 +131,11 @@ impl Ledger {
         self.closed.fetch_add(1, Relaxed);
         let now = live.started + outcome.timing.total;
         let record = Record::new(live, outcome);
-        match record.outcome.end {
-            End::NoTarget(_) => {
-                let told = self.folds().fold(record, now);
-                told.iter().for_each(|record| self.sink.record(record));
-            }
-            _ => self.sink.record(&record),
+        if !record.outcome.end.is_refusal() {
+            return self.sink.record(&record);
         }
+        let told = self.folds().fold(record, now);
+        told.iter().for_each(|record| self.sink.record(record));
     }
 
     fn folds(&self) -> std::sync::MutexGuard<'_, Folds> {

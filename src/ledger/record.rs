@@ -21,7 +21,7 @@ pub struct Record {
     pub client: Client,
     /// What became of it.
     pub outcome: Outcome,
-    /// How many sessions this line stands for; more than one only for folded failures.
+    /// How many sessions this line stands for; more than one only for folded refusals.
     pub count: u64,
 }
 

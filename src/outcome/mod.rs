@@ -131,6 +131,12 @@ impl End {
         }
     }
 
+    /// Whether the client was turned away before it was served. Such ends come by the thousand, so identical ones are told
+    /// in one line with a count.
+    pub fn is_refusal(self) -> bool {
+        matches!(self, End::NoTarget(_))
+    }
+
     /// How the close was seen on the wire by the side that did not ask for it.
     pub fn how(self) -> &'static str {
         if self == End::Done { "fin" } else { "rst" }

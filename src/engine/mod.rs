@@ -4,6 +4,7 @@
 //! out the difference. Nothing here reads a file or a clock on the wall.
 
 mod clerk;
+mod connect;
 mod context;
 mod crowd;
 mod drain;
@@ -25,6 +26,7 @@ mod standing;
 mod supervisor;
 mod targets;
 mod tell;
+mod trip;
 mod troubles;
 mod udp;
 mod workers;

@@ -1,23 +1,19 @@
 //! One connection's life, from accept to Outcome. This file is the heart: read it first.
 //!
-//! A session is carried in steps, and a record's `phase` names the step it ended in: *connect* reaches the target, *relay*
-//! moves the bytes. (Identify, admit and secure will stand before them, greet between them.)
+//! A session is carried in steps, and a record's `phase` names the step it ended in: *identify* → *admit* → *secure* →
+//! *connect* → *greet* → *relay*. A route that asks for nothing special has but the last and *connect*.
 
 use std::future::poll_fn;
 use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::task::Poll;
-use std::time::{Duration, Instant};
 
-use tokio::io::Interest;
-use tokio::time::timeout_at;
-
+use super::connect::connect;
 use super::context::{Seat, Serving};
-use super::targets::{Target, Unreached, breathe};
+use super::trip::{Finish, Trip, kernel};
 use crate::ledger::Entry;
-use crate::outcome::{Attempt, End, Kernel, Outcome, Phase, Side, Timing};
-use crate::relay::{Relayed, abort, relay};
-use crate::sys;
+use crate::outcome::{End, Phase};
+use crate::relay::{abort, relay};
 use crate::transport::{Arrived, Stream};
 
 /// What a session holds from its accept to its record.
@@ -58,15 +54,16 @@ pub(super) fn carry(client: Arrived, session: Session) -> impl Future<Output = (
 fn steps(client: &Stream, session: &Session, trip: &mut Trip) -> impl Future<Output = Finish> + Send {
     async move {
         let mut cut = pin!(session.seat.cx.cut.cancelled());
-        // Boxed: what a dial needs is given back before the bytes begin to move.
+        // Boxed: what the way there needs is given back before the bytes begin to move.
         let target = {
-            let mut connecting = Box::pin(connect(client, &session.serving, trip));
-            match unless(cut.as_mut(), connecting.as_mut()).await {
+            let mut arriving = Box::pin(arrive(client, session, trip));
+            match unless(cut.as_mut(), arriving.as_mut()).await {
                 Some(Ok(target)) => target,
                 Some(Err(end)) => return end.into(),
                 None => return End::Drained.into(),
             }
         };
+        trip.phase = Phase::Relay;
         let unfinished = Unfinished(&target);
         let _open = session.entry.meter().open(client, &target);
         let linger = &session.serving.route.reset_linger;
@@ -84,6 +81,12 @@ fn steps(client: &Stream, session: &Session, trip: &mut Trip) -> impl Future<Out
     }
 }
 
+/// Every step before the bytes move; each says its name before it begins.
+async fn arrive(client: &Stream, session: &Session, trip: &mut Trip) -> Result<Stream, End> {
+    trip.phase = Phase::Connect;
+    connect(client, &session.serving, trip).await
+}
+
 /// Does `work`, or gives it up with `None` once the stop has waited long enough.
 fn unless<T>(
     mut cut: Pin<&mut impl Future<Output = ()>>,
@@ -93,68 +96,6 @@ fn unless<T>(
         Poll::Ready(done) => Poll::Ready(Some(done)),
         Poll::Pending => cut.as_mut().poll(task).map(|()| None),
     })
-}
-
-/// Reaches the target, unless the client goes first.
-async fn connect(client: &Stream, serving: &Arc<Serving>, trip: &mut Trip) -> Result<Stream, End> {
-    tokio::select! {
-        // A dial on this machine is over at the first look, and then the client is not watched at all.
-        biased;
-        reached = reach(serving, trip) => reached,
-        // A FIN is no reason to go: the client may have sent its whole request. A reset is.
-        _ = client.ready(Interest::ERROR) => Err(End::ClientGone),
-    }
-}
-
-/// Dials the target; where it is down and the route says so, waits for it.
-async fn reach(serving: &Arc<Serving>, trip: &mut Trip) -> Result<Stream, End> {
-    let dial = &serving.route.dial;
-    let began = Instant::now();
-    let deadline = began + dial.wait_for_target;
-    loop {
-        let failed = match serving.target.reach(dial, &mut trip.attempts).await {
-            Ok((target, _)) => {
-                trip.connect = Some(began.elapsed());
-                return Ok(target);
-            }
-            Err(failed) => failed,
-        };
-        if !failed.cause.blames_target() || Instant::now() >= deadline {
-            return Err(End::NoTarget(failed.cause));
-        }
-        wait_for_target(serving, deadline, failed).await?;
-        trip.forget_old_attempts();
-    }
-}
-
-/// Holds the client until its target is back or the wait is over.
-async fn wait_for_target(serving: &Serving, deadline: Instant, failed: Unreached) -> Result<(), End> {
-    let _waits = serving.target.client_waits();
-    let back = async {
-        breathe().await;
-        serving.target.up().await;
-    };
-    timeout_at(deadline.into(), back).await.map_err(|_| End::NoTarget(failed.cause))
-}
-
-fn kernel(client: &Stream, target: &Stream) -> Option<Kernel> {
-    let (client, target) = (sys::tcp_info(client).ok()?, sys::tcp_info(target).ok()?);
-    Some(Kernel {
-        client_rtt_us: client.round_trip_us,
-        target_rtt_us: target.round_trip_us,
-        client_retransmits: client.retransmits,
-        target_retransmits: target.retransmits,
-    })
-}
-
-/// What is known by now about why a session ended as it did.
-fn hint(target: &Target, end: End, closed_by: Option<Side>) -> Option<Arc<str>> {
-    match end {
-        End::NoTarget(cause) => target.hint(cause),
-        End::TargetReset | End::TargetLost => target.cut_by_death(Instant::now()),
-        _ if closed_by == Some(Side::Target) && target.has_died() => target.cut_by_death(Instant::now()),
-        _ => None,
-    }
 }
 
 /// Makes the close of a connection a reset unless its session has come to its end, whatever keeps it from that: where a
@@ -173,60 +114,17 @@ impl Drop for Unfinished<'_> {
     }
 }
 
-/// What is noted on the way.
-#[derive(Default)]
-struct Trip {
-    attempts: Vec<Attempt>,
-    connect: Option<Duration>,
-}
+#[cfg(test)]
+mod tests {
+    use super::*;
 
-/// What the last step came to.
-struct Finish {
-    end: End,
-    first_byte: Option<Instant>,
-    closed_by: Option<Side>,
-    kernel: Option<Kernel>,
-}
-
-impl From<End> for Finish {
-    fn from(end: End) -> Finish {
-        Finish { end, first_byte: None, closed_by: None, kernel: None }
-    }
-}
-
-impl From<Relayed> for Finish {
-    fn from(it: Relayed) -> Finish {
-        Finish { end: it.end, first_byte: it.first_byte, closed_by: it.closed_by, kernel: None }
-    }
-}
-
-/// The attempts of one session that its record keeps.
-const MOST_ATTEMPTS: usize = 32;
-
-impl Trip {
-    fn forget_old_attempts(&mut self) {
-        let excess = self.attempts.len().saturating_sub(MOST_ATTEMPTS);
-        self.attempts.drain(..excess);
+    fn size_of_answer<A, B, F>(_: fn(A, B) -> F) -> usize {
+        size_of::<F>()
     }
 
-    fn outcome(self, finish: Finish, target: &Target, entry: &Entry) -> Outcome {
-        let started = entry.started();
-        Outcome {
-            end: finish.end,
-            phase: if self.connect.is_some() { Phase::Relay } else { Phase::Connect },
-            closed_by: finish.closed_by,
-            target: self.attempts.last().map(|attempt| attempt.address.clone()),
-            attempts: self.attempts,
-            traffic: entry.meter().traffic(),
-            timing: Timing {
-                connect: self.connect,
-                first_byte: finish.first_byte.map(|at| at.saturating_duration_since(started)),
-                total: started.elapsed(),
-            },
-            way: entry.meter().way(),
-            datagrams: None,
-            kernel: finish.kernel,
-            hint: hint(target, finish.end, finish.closed_by),
-        }
+    /// With what tokio adds it is a task of 640 bytes, and as tasks are aligned to 128, one byte more costs as many.
+    #[test]
+    fn an_idle_session_is_a_small_future() {
+        assert!(size_of_answer(carry) <= 528, "{}", size_of_answer(carry));
     }
 }

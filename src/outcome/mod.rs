@@ -162,13 +162,20 @@ impl End {
     }
 }
 
-/// The steps of a session, in order; the same words as the functions of `engine/session.rs`.
-///
-/// Identify, admit, secure and greet are the names of steps that a later room brings.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+/// The steps of a session, in order: the path of `engine/session.rs`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Phase {
+    /// Learning who the client is.
+    #[default]
+    Identify,
+    /// Deciding whether it may come in, and when.
+    Admit,
+    /// Agreeing with it on encryption, or learning whom it asks for.
+    Secure,
     /// Reaching the target.
     Connect,
+    /// Telling the target what it must know first.
+    Greet,
     /// Moving bytes.
     Relay,
 }
@@ -177,7 +184,11 @@ impl Phase {
     /// The word in records.
     pub fn code(self) -> &'static str {
         match self {
+            Phase::Identify => "identify",
+            Phase::Admit => "admit",
+            Phase::Secure => "secure",
             Phase::Connect => "connect",
+            Phase::Greet => "greet",
             Phase::Relay => "relay",
         }
     }

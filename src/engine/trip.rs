@@ -1,0 +1,91 @@
+//! What a session notes on its way, and what its record is made of at the end.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use super::targets::Target;
+use crate::ledger::Entry;
+use crate::outcome::{Attempt, End, Kernel, Outcome, Phase, Side, Timing};
+use crate::relay::Relayed;
+use crate::sys;
+use crate::transport::Stream;
+
+/// What is noted on the way.
+#[derive(Default)]
+pub(super) struct Trip {
+    /// The step it is in.
+    pub(super) phase: Phase,
+    pub(super) attempts: Vec<Attempt>,
+    pub(super) connect: Option<Duration>,
+}
+
+/// What the last step came to.
+pub(super) struct Finish {
+    pub(super) end: End,
+    first_byte: Option<Instant>,
+    closed_by: Option<Side>,
+    pub(super) kernel: Option<Kernel>,
+}
+
+impl From<End> for Finish {
+    fn from(end: End) -> Finish {
+        Finish { end, first_byte: None, closed_by: None, kernel: None }
+    }
+}
+
+impl From<Relayed> for Finish {
+    fn from(it: Relayed) -> Finish {
+        Finish { end: it.end, first_byte: it.first_byte, closed_by: it.closed_by, kernel: None }
+    }
+}
+
+/// The attempts of one session that its record keeps.
+const MOST_ATTEMPTS: usize = 32;
+
+impl Trip {
+    pub(super) fn forget_old_attempts(&mut self) {
+        let excess = self.attempts.len().saturating_sub(MOST_ATTEMPTS);
+        self.attempts.drain(..excess);
+    }
+
+    pub(super) fn outcome(self, finish: Finish, target: &Target, entry: &Entry) -> Outcome {
+        let started = entry.started();
+        Outcome {
+            end: finish.end,
+            phase: self.phase,
+            closed_by: finish.closed_by,
+            target: self.attempts.last().map(|attempt| attempt.address.clone()),
+            attempts: self.attempts,
+            traffic: entry.meter().traffic(),
+            timing: Timing {
+                connect: self.connect,
+                first_byte: finish.first_byte.map(|at| at.saturating_duration_since(started)),
+                total: started.elapsed(),
+            },
+            way: entry.meter().way(),
+            datagrams: None,
+            kernel: finish.kernel,
+            hint: hint(target, finish.end, finish.closed_by),
+        }
+    }
+}
+
+pub(super) fn kernel(client: &Stream, target: &Stream) -> Option<Kernel> {
+    let (client, target) = (sys::tcp_info(client).ok()?, sys::tcp_info(target).ok()?);
+    Some(Kernel {
+        client_rtt_us: client.round_trip_us,
+        target_rtt_us: target.round_trip_us,
+        client_retransmits: client.retransmits,
+        target_retransmits: target.retransmits,
+    })
+}
+
+/// What is known by now about why a session ended as it did.
+fn hint(target: &Target, end: End, closed_by: Option<Side>) -> Option<Arc<str>> {
+    match end {
+        End::NoTarget(cause) => target.hint(cause),
+        End::TargetReset | End::TargetLost => target.cut_by_death(Instant::now()),
+        _ if closed_by == Some(Side::Target) && target.has_died() => target.cut_by_death(Instant::now()),
+        _ => None,
+    }
+}

@@ -20,6 +20,7 @@
 //! | [`outcome`] | how a session ends: End × Phase, traffic, timing; why the system said no |
 //! | [`ledger`] | the book of sessions: opens, counts, closes, writes the record |
 //! | [`limits`] | how many, how long |
+//! | [`balance`] | which target: what counts as healthy |
 //! | [`probe`] | asks the system: sockets, holders, limits; facts only |
 //! | [`diagnosis`] | judges the facts: a verdict, its proof, what to do |
 //! | [`transport`] | where bytes come from and go to: listen, dial |
@@ -49,6 +50,7 @@
 //!    transition, never once per connection.
 
 pub mod address;
+pub mod balance;
 pub mod cli;
 pub mod config;
 pub mod diagnosis;

@@ -148,7 +148,11 @@ fn the_example_shows_every_key_and_no_other() {
     let mut shown = BTreeSet::new();
     for line in example().lines() {
         if let Some(header) = header_of(line) {
-            table = if header.starts_with("routes.") { "routes.NAME".to_owned() } else { header.to_owned() };
+            table = match header.strip_prefix("routes.").map(|inside| inside.split_once('.')) {
+                Some(Some((_, group))) => format!("routes.NAME.{group}"),
+                Some(None) => "routes.NAME".to_owned(),
+                None => header.to_owned(),
+            };
         } else if let Some(key) = key_of(line) {
             shown.insert(format!("{table}.{key}"));
         }

@@ -17,10 +17,28 @@ pub(super) enum Section {
     Limits,
     /// `[log]`
     Log,
+    /// `[routes.NAME.health]`, `[defaults.health]` and the like: settings that stand in a table of their own.
+    Under(Owner, Group),
 }
 
-/// A route's own keys first, then its settings, which `[defaults]` takes as well.
-const ROUTE: [&str; 19] = [
+/// Whose table it stands under.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Owner {
+    /// `[defaults]`
+    Defaults,
+    /// `[routes.NAME]`
+    Route,
+}
+
+/// Settings of a route that belong together. The word of each stands among the keys of the tables that take it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Group {
+    /// `health`
+    Health,
+}
+
+/// A route's own keys first, then its settings, which `[defaults]` takes as well; tables come last of each.
+const ROUTE: [&str; 20] = [
     "listen",
     "target",
     "protocol",
@@ -40,6 +58,7 @@ const ROUTE: [&str; 19] = [
     "idle_timeout",
     "answers",
     "max_amplification",
+    "health",
 ];
 const DEFAULTS: &[&str] = ROUTE.split_at(2).1;
 
@@ -54,8 +73,43 @@ const ALIASES: [(&[&str], &str); 7] = [
     (&["proxy_responses", "responses"], "answers"),
 ];
 
+impl Owner {
+    fn section(self) -> Section {
+        match self {
+            Owner::Defaults => Section::Defaults,
+            Owner::Route => Section::Route,
+        }
+    }
+}
+
+impl Group {
+    const ALL: [Group; 1] = [Group::Health];
+
+    /// The key it stands under.
+    pub(super) const fn key(self) -> &'static str {
+        match self {
+            Group::Health => "health",
+        }
+    }
+
+    const fn keys(self) -> &'static [&'static str] {
+        match self {
+            Group::Health => &["interval", "timeout"],
+        }
+    }
+}
+
 impl Section {
-    const TABLES: [Section; 4] = [Section::Defaults, Section::Route, Section::Limits, Section::Log];
+    /// Every table whose keys are leaves, those of a route before the defaults'.
+    fn tables() -> impl Iterator<Item = Section> {
+        let flat = [Section::Route, Section::Defaults, Section::Limits, Section::Log];
+        let of = |owner: Owner| {
+            let taken =
+                Group::ALL.into_iter().filter(move |group| owner.section().keys().contains(&group.key()));
+            taken.map(move |group| Section::Under(owner, group))
+        };
+        flat.into_iter().chain(of(Owner::Route)).chain(of(Owner::Defaults))
+    }
 
     pub(super) const fn keys(self) -> &'static [&'static str] {
         match self {
@@ -64,36 +118,58 @@ impl Section {
             Section::Route => &ROUTE,
             Section::Limits => &["connections", "flows", "drain_timeout"],
             Section::Log => &["format", "level"],
+            Section::Under(_, group) => group.keys(),
         }
     }
 
-    pub(super) const fn path(self) -> &'static str {
+    pub(super) fn path(self) -> String {
         match self {
-            Section::Top => "",
-            Section::Defaults => "defaults",
-            Section::Route => "routes.NAME",
-            Section::Limits => "limits",
-            Section::Log => "log",
+            Section::Top => String::new(),
+            Section::Defaults => "defaults".into(),
+            Section::Route => "routes.NAME".into(),
+            Section::Limits => "limits".into(),
+            Section::Log => "log".into(),
+            Section::Under(owner, group) => format!("{}.{}", owner.section().path(), group.key()),
         }
+    }
+
+    /// Whether both stand under the defaults, or neither does.
+    fn is_akin(self, other: Section) -> bool {
+        let of_defaults = |section| matches!(section, Section::Defaults | Section::Under(Owner::Defaults, _));
+        of_defaults(self) == of_defaults(other)
     }
 }
 
 /// Every key there is by its path, as `routes.NAME.listen`.
 pub fn keys() -> Vec<String> {
-    let of = |section: Section| section.keys().iter().map(move |key| format!("{}.{key}", section.path()));
-    Section::TABLES.into_iter().flat_map(of).collect()
+    let is_table = |key: &str| Group::ALL.iter().any(|group| group.key() == key);
+    let of = |section: Section| {
+        let leaves = section.keys().iter().filter(move |key| !is_table(key));
+        leaves.map(move |key| format!("{}.{key}", section.path()))
+    };
+    Section::tables().flat_map(of).collect()
 }
 
 /// The key of `section` that `wrong` was meant to be, if that can be told.
 pub(super) fn meant(section: Section, wrong: &str) -> Option<&'static str> {
-    let alias = ALIASES.iter().find(|(words, ours)| words.contains(&wrong) && section.keys().contains(ours));
-    alias.map(|(_, ours)| *ours).or_else(|| nearest(wrong, section.keys()))
+    alias(section, wrong).or_else(|| nearest(wrong, section.keys()))
+}
+
+/// The key of `section` that another program calls `word`.
+fn alias(section: Section, word: &str) -> Option<&'static str> {
+    let found = ALIASES.iter().find(|(words, ours)| words.contains(&word) && section.keys().contains(ours));
+    found.map(|(_, ours)| *ours)
 }
 
 /// The problem of a key that `section` does not have; `path` names the key from the top of the file.
 pub(super) fn unknown(section: Section, place: Place, path: String, key: &str) -> Problem {
-    let elsewhere = Section::TABLES.into_iter().find(|table| table.keys().contains(&key));
-    if let Some(table) = elsewhere {
+    let elsewhere = || {
+        let mut tables: Vec<_> = Section::tables().filter(|table| table.keys().contains(&key)).collect();
+        tables.sort_by_key(|table| !table.is_akin(section));
+        tables.first().copied()
+    };
+    // What another program calls so is meant before what another table of ours has.
+    if let (None, Some(table)) = (alias(section, key), elsewhere()) {
         let message = match section {
             Section::Top => "a key cannot stand outside a table".into(),
             _ => format!("this is not a key of [{}]", section.path()),

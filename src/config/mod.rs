@@ -25,7 +25,7 @@ use crate::ledger::{LogFormat, LogLevel};
 use crate::limits::{FlowPreset, FlowsFull};
 use crate::transport::{Account, BindPolicy, FileMode};
 use crate::units::TimeSpan;
-use keys::Section;
+use keys::{Owner, Section};
 use table::Table;
 
 /// A value and where it was written.
@@ -64,6 +64,16 @@ pub(crate) struct Settings {
     pub(crate) idle_timeout: Option<Written<TimeSpan>>,
     pub(crate) answers: Option<Written<usize>>,
     pub(crate) max_amplification: Option<Written<usize>>,
+    pub(crate) health: WrittenHealth,
+}
+
+/// `[routes.NAME.health]` or `[defaults.health]`
+#[derive(Clone, Debug, Default)]
+pub(crate) struct WrittenHealth {
+    /// Where the table stands; `None` where there is none.
+    pub(crate) place: Option<Place>,
+    pub(crate) interval: Option<Written<TimeSpan>>,
+    pub(crate) timeout: Option<Written<TimeSpan>>,
 }
 
 /// `[routes.NAME]`
@@ -101,7 +111,7 @@ pub(crate) fn read(text: &str, problems: &mut Vec<Problem>) -> Option<Config> {
     let mut top = Table::top(root.get_ref(), problems);
     let mut config = Config::default();
     if let Some(mut defaults) = top.table("defaults", Section::Defaults) {
-        config.defaults = route::settings(&mut defaults);
+        config.defaults = route::settings(&mut defaults, Owner::Defaults);
     }
     config.routes = route::routes(&mut top);
     if let Some(mut limits) = top.table("limits", Section::Limits) {

@@ -5,10 +5,10 @@
 use toml::Spanned;
 use toml::de::DeValue;
 
-use super::keys::Section;
+use super::keys::{Group, Owner, Section};
 use super::problem::{Place, Problem, bare_or_quoted};
 use super::table::{AtLeast, Table};
-use super::{Settings, Written, WrittenRoute};
+use super::{Settings, Written, WrittenHealth, WrittenRoute};
 use crate::address::{Run, TargetAddress};
 
 /// The longest name of a route, in characters.
@@ -56,11 +56,11 @@ fn route<'t>(
         table.missing("listen", "127.0.0.1:8080");
     }
     let target = one_target(&mut table);
-    Some(WrittenRoute { name: name.to_owned(), listen, target, settings: settings(&mut table) })
+    Some(WrittenRoute { name: name.to_owned(), listen, target, settings: settings(&mut table, Owner::Route) })
 }
 
 /// The settings of a route or of `[defaults]`.
-pub(super) fn settings(table: &mut Table<'_, '_>) -> Settings {
+pub(super) fn settings(table: &mut Table<'_, '_>, owner: Owner) -> Settings {
     Settings {
         protocol: table.word("protocol"),
         connect_timeout: table.time("connect_timeout", AtLeast::MoreThanZero, "1h"),
@@ -79,6 +79,15 @@ pub(super) fn settings(table: &mut Table<'_, '_>) -> Settings {
         idle_timeout: table.time("idle_timeout", AtLeast::MoreThanZero, "24h"),
         answers: table.count("answers"),
         max_amplification: table.count("max_amplification"),
+        health: table.group(owner, Group::Health).map(health).unwrap_or_default(),
+    }
+}
+
+fn health(mut table: Table<'_, '_>) -> WrittenHealth {
+    WrittenHealth {
+        place: Some(table.place().clone()),
+        interval: table.time("interval", AtLeast::MoreThanZero, "1h"),
+        timeout: table.time("timeout", AtLeast::MoreThanZero, "1h"),
     }
 }
 

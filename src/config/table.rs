@@ -9,7 +9,7 @@ use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
 use super::Written;
-use super::keys::{self, Section};
+use super::keys::{self, Group, Owner, Section};
 use super::leaf::{Count, Truth, Wrong, decode, decode_word, kind};
 use super::problem::{Place, Problem, bare_or_quoted};
 use crate::units::TimeSpan;
@@ -41,7 +41,12 @@ impl<'t> Table<'t, '_> {
     /// The table under `key`, if there is one.
     pub(super) fn table(&mut self, key: &'static str, section: Section) -> Option<Table<'t, '_>> {
         let value = self.get(key)?;
-        self.open_value(key.to_owned(), value, section)
+        self.open_value(self.key(key), value, section)
+    }
+
+    /// The table of settings that stands under this one, if there is one.
+    pub(super) fn group(&mut self, owner: Owner, group: Group) -> Option<Table<'t, '_>> {
+        self.table(group.key(), Section::Under(owner, group))
     }
 
     /// The value as a table of the kind `section`; a problem where it is something else.
@@ -70,6 +75,11 @@ impl<'t> Table<'t, '_> {
             }
         }
         self
+    }
+
+    /// Where it stands.
+    pub(super) fn place(&self) -> &Place {
+        &self.place
     }
 
     /// The value as written.

@@ -66,7 +66,7 @@ impl Serving {
         let target = route.dial.target.at(place);
         Arc::new(Serving {
             route: route.clone(),
-            target: targets.get(&target),
+            target: targets.get(&target, &route.health),
             name: route.name.0.clone(),
             written_target: target.to_string().into(),
         })

@@ -37,9 +37,6 @@ const WHILE_DOWN: Duration = Duration::from_millis(100);
 /// Between two looks at one that is up and whose holder's end nobody waits for.
 const WHILE_UP: Duration = Duration::from_millis(900);
 
-/// Between two dials of one target, which the target sees; and how long each may take.
-const DIAL: Duration = Duration::from_secs(1);
-
 /// Dials at one time, over all targets.
 const MOST_DIALS: usize = 8;
 
@@ -244,7 +241,7 @@ impl Rounds {
         }
         let target = target.clone();
         self.tasks.spawn(async move {
-            let answers = timeout(DIAL, answers(&target)).await;
+            let answers = timeout(target.rules().timeout, answers(&target)).await;
             target.dossier().dialling = false;
             if answers == Ok(true) {
                 target.note(Event::Reached);
@@ -294,17 +291,18 @@ fn plan(target: &Target, is_here: bool) -> (Option<Step>, Option<Instant>, Durat
     if dossier.urgent && can_see {
         return (Some(Step::Look), None, WHILE_DOWN);
     }
+    let interval = target.rules().interval;
     let is_held = dossier.holder.as_ref().is_some_and(|held| held.watch.is_some());
     match health.stage() {
         Stage::Down(_) if can_see && (health.can_be_seen_back() || dossier.looked.is_none()) => {
             (Some(Step::Look), dossier.looked, WHILE_DOWN)
         }
-        Stage::Down(_) if dossier.dialling => (None, dossier.dialled, DIAL),
+        Stage::Down(_) if dossier.dialling => (None, dossier.dialled, interval),
         // Every other time a look: whoever is blocked by a firewall now may be gone altogether.
         Stage::Down(_) if can_see && dossier.looked <= dossier.dialled => {
-            (Some(Step::Look), dossier.dialled.or(dossier.looked), DIAL / 2)
+            (Some(Step::Look), dossier.dialled.or(dossier.looked), interval / 2)
         }
-        Stage::Down(_) => (Some(Step::Dial), dossier.dialled, DIAL),
+        Stage::Down(_) => (Some(Step::Dial), dossier.dialled, interval),
         Stage::Unknown | Stage::Up | Stage::Stalled if can_see && !is_held => {
             (Some(Step::Look), dossier.looked, WHILE_UP)
         }

@@ -16,12 +16,13 @@ use super::health::Event;
 use super::standing::{Post, Standing};
 use super::troubles::Troubles;
 use crate::address::{Address, Host, TargetAddress, UnixName};
+use crate::balance::HealthRules;
 use crate::outcome::{Attempt, Cause};
 use crate::transport::{self, Dial, Stream};
 
-/// Every target that a route dials.
+/// Every target that a route dials. Routes share the state of one where they look after it alike.
 pub(super) struct Targets {
-    known: Mutex<HashMap<TargetAddress, Weak<Target>>>,
+    known: Mutex<HashMap<(TargetAddress, HealthRules), Weak<Target>>>,
     troubles: Arc<Troubles>,
     post: Post,
 }
@@ -32,20 +33,22 @@ impl Targets {
     }
 
     /// The state of a target; a new one where no route dials it yet.
-    pub(super) fn get(&self, address: &TargetAddress) -> Arc<Target> {
+    pub(super) fn get(&self, address: &TargetAddress, rules: &HealthRules) -> Arc<Target> {
+        let key = (address.clone(), rules.clone());
         let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
         known.retain(|_, target| target.strong_count() > 0);
-        if let Some(target) = known.get(address).and_then(Weak::upgrade) {
+        if let Some(target) = known.get(&key).and_then(Weak::upgrade) {
             return target;
         }
         let target = Arc::new(Target {
             address: address.clone(),
             name: address.to_string().into(),
+            rules: rules.clone(),
             resolved: Mutex::default(),
             troubles: self.troubles.clone(),
             standing: Standing::new(self.post.clone()),
         });
-        known.insert(address.clone(), Arc::downgrade(&target));
+        known.insert(key, Arc::downgrade(&target));
         // So that whether it is there is known before the first client comes.
         self.post.wake.notify_one();
         target
@@ -73,6 +76,7 @@ pub(super) struct Target {
     address: TargetAddress,
     /// The address as written.
     name: Arc<str>,
+    rules: HealthRules,
     /// The addresses of its name, the one that answered last in front. Empty until the first look-up.
     resolved: Mutex<Vec<Address>>,
     troubles: Arc<Troubles>,
@@ -124,6 +128,11 @@ impl Target {
     /// The target as written.
     pub(super) fn name(&self) -> &Arc<str> {
         &self.name
+    }
+
+    /// How its health is found out.
+    pub(super) fn rules(&self) -> &HealthRules {
+        &self.rules
     }
 
     /// The Unix socket it is, if it is one.

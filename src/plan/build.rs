@@ -8,7 +8,8 @@ use std::time::Duration;
 
 use super::{Carries, Plan, Route, RouteName, Routes, fit, loops, overlap};
 use crate::address::{Families, ListenAddress, Numbered, Protocol, Run, Spec, TargetAddress};
-use crate::config::{Config, Place, Problem, Settings, Written, WrittenRoute, bare_or_quoted};
+use crate::balance::HealthRules;
+use crate::config::{Config, Place, Problem, Settings, Written, WrittenHealth, WrittenRoute, bare_or_quoted};
 use crate::ledger::LogSettings;
 use crate::limits::{FlowLimits, Limits};
 use crate::transport::{Dial, Origin, SocketFile};
@@ -143,7 +144,17 @@ fn route(draft: Draft, defaults: &Settings, problems: &mut Vec<Problem>) -> Opti
             group: pick(&own.socket_group, &defaults.socket_group),
         },
         reset_linger: time(&own.reset_linger, &defaults.reset_linger, RESET_LINGER),
+        health: health(&own.health, &defaults.health),
     })
+}
+
+/// Key by key: what the route says of the health of its targets, then what the defaults say.
+fn health(own: &WrittenHealth, defaults: &WrittenHealth) -> HealthRules {
+    let built_in = HealthRules::default();
+    HealthRules {
+        interval: time(&own.interval, &defaults.interval, built_in.interval),
+        timeout: time(&own.timeout, &defaults.timeout, built_in.timeout),
+    }
 }
 
 /// What the route says of its flows, then what the defaults say, then what the preset stands for.
@@ -172,4 +183,22 @@ fn time(
     built_in: Duration,
 ) -> Duration {
     pick(own, default).map_or(built_in, |time| time.0)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use crate::plan::parse;
+
+    #[test]
+    fn a_table_under_a_route_goes_before_that_of_the_defaults_key_by_key() {
+        let text = "defaults.health = {interval='7s', timeout='3s'}\n\
+                    routes.a = {listen='1', target='2', health={timeout='9s'}}";
+
+        let plan = parse("f", text, &[]).unwrap();
+
+        let health = &plan.routes.values().next().unwrap().health;
+        assert_eq!((health.interval, health.timeout), (Duration::from_secs(7), Duration::from_secs(9)));
+    }
 }

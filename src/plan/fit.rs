@@ -85,6 +85,7 @@ fn misplaced(draft: &Draft, problems: &mut Vec<Problem>) {
         ("idle_timeout", Protocol::Udp, place(&s.idle_timeout)),
         ("answers", Protocol::Udp, place(&s.answers)),
         ("max_amplification", Protocol::Udp, place(&s.max_amplification)),
+        ("health", Protocol::Tcp, s.health.place.as_ref()),
     ];
     for (key, of, place) in keys {
         if let Some(place) = place.filter(|_| of != draft.protocol) {

@@ -19,6 +19,7 @@ pub use diff::{Change, diff, unchangeable};
 pub use find::{default_file, find_file};
 
 use crate::address::{ListenAddress, Protocol};
+use crate::balance::HealthRules;
 use crate::config::{Place, Problem, Problems, read, read_file};
 use crate::ledger::LogSettings;
 use crate::limits::{FlowLimits, Limits};
@@ -52,6 +53,8 @@ pub struct Route {
     pub socket_file: SocketFile,
     /// How long a reset waits for what the other side has not acknowledged yet.
     pub reset_linger: Duration,
+    /// How it is found out whether a target takes connections.
+    pub health: HealthRules,
 }
 
 /// What a route carries, with what only that has.

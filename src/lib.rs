@@ -19,6 +19,7 @@
 //! | `sys` | the only `unsafe`: small safe functions over the kernel |
 //! | [`outcome`] | how a session ends: End × Phase, traffic, timing; why the system said no |
 //! | [`ledger`] | the book of sessions: opens, counts, closes, writes the record |
+//! | [`acl`] | who may connect |
 //! | [`limits`] | how many, how long |
 //! | [`balance`] | which target: what counts as healthy |
 //! | [`probe`] | asks the system: sockets, holders, limits; facts only |
@@ -40,7 +41,7 @@
 //!    `engine::Handle::declare`: a source states the whole set of routes it wants and the supervisor works out the
 //!    difference. (A try-bind in [`probe`] and the demo's target are not such sockets.)
 //! 4. A [`plan::Route`] never changes. A session keeps the `Arc<Route>` it was born with.
-//! 5. No clock, randomness or socket in the deciding rooms (limits, plan/diff, the diagnosis rules): time and facts are
+//! 5. No clock, randomness or socket in the deciding rooms (acl, limits, plan/diff, the diagnosis rules): time and facts are
 //!    arguments.
 //! 6. No global state but relay's per-thread scratch buffer (never borrowed across an await) and the log subscriber set
 //!    in main.
@@ -49,6 +50,7 @@
 //! 9. Nothing slow on the data path: no lock, no allocation and no log per chunk; diagnosis runs beside it, once per
 //!    transition, never once per connection.
 
+pub mod acl;
 pub mod address;
 pub mod balance;
 pub mod cli;

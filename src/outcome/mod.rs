@@ -7,6 +7,7 @@ mod client;
 mod datagrams;
 mod holder;
 mod meaning;
+mod refusal;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -16,6 +17,7 @@ pub use cause::Cause;
 pub use client::Client;
 pub use datagrams::{Datagrams, DropReason, Drops};
 pub use holder::{Ancestor, Container, Engine, HeldSocket, Holder, Unit};
+pub use refusal::Denial;
 
 /// What became of a session. A connection cannot fail; it ends.
 #[derive(Clone, Debug, PartialEq)]

@@ -1,0 +1,79 @@
+//! Who may connect: sets of addresses, and what `allow` and `deny` mean together.
+//!
+//! Pure: an address in, an answer out. Files with lists are read by the plan.
+
+mod listed;
+mod networks;
+
+use std::net::IpAddr;
+use std::sync::Arc;
+
+pub use listed::{Listed, MOST_LINE, listed_in};
+pub use networks::Networks;
+
+use crate::outcome::Denial;
+
+/// Who may connect to a route.
+///
+/// `deny` goes first: whom it names is denied, whatever `allow` says. Where there is an `allow`, everybody else is denied
+/// too; where there is none, everybody else may come. (As rinetd has it, and as people write it for nginx and HAProxy.)
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Access {
+    /// Who may; `None` is everybody.
+    pub allow: Option<Sets>,
+    /// Who may not.
+    pub deny: Sets,
+}
+
+/// Several sets taken together. One that comes from a file is shared by every route that names the file.
+pub type Sets = Vec<Arc<Networks>>;
+
+impl Access {
+    /// Whether it says nothing: everybody may connect.
+    pub fn is_open(&self) -> bool {
+        self.allow.is_none() && self.deny.is_empty()
+    }
+
+    /// Why this client may not connect; `None` where it may. An IPv4 address in an IPv6 one counts as what it is.
+    pub fn denies(&self, ip: IpAddr) -> Option<Denial> {
+        let ip = ip.to_canonical();
+        let is_in = |sets: &Sets| sets.iter().any(|set| set.contains(ip));
+        if is_in(&self.deny) {
+            return Some(Denial::Listed);
+        }
+        self.allow.as_ref().is_some_and(|allow| !is_in(allow)).then_some(Denial::Unlisted)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn sets(networks: &[&str]) -> Sets {
+        let networks = networks.iter().map(|network| network.parse::<ipnet::IpNet>().unwrap());
+        vec![Arc::new(networks.collect())]
+    }
+
+    fn answers(access: &Access, clients: [&str; 4]) -> [Option<Denial>; 4] {
+        clients.map(|client| access.denies(client.parse().unwrap()))
+    }
+
+    const CLIENTS: [&str; 4] = ["10.1.2.3", "::ffff:10.9.9.9", "192.168.0.1", "2001:db8::1"];
+
+    #[test]
+    fn deny_goes_first_and_allow_leaves_nobody_else_in() {
+        let access = Access { allow: Some(sets(&["10.0.0.0/8"])), deny: sets(&["10.9.0.0/16"]) };
+
+        let unlisted = Some(Denial::Unlisted);
+        assert_eq!(answers(&access, CLIENTS), [None, Some(Denial::Listed), unlisted, unlisted]);
+    }
+
+    #[test]
+    fn without_allow_everybody_comes_whom_deny_does_not_name() {
+        let access = Access { allow: None, deny: sets(&["192.168.0.0/24", "2001:db8::/32"]) };
+
+        let listed = Some(Denial::Listed);
+        assert_eq!(answers(&access, CLIENTS), [None, None, listed, listed]);
+        assert_eq!(answers(&Access::default(), CLIENTS), [None; 4]);
+    }
+}

@@ -22,6 +22,7 @@
 //! | [`acl`] | who may connect |
 //! | [`limits`] | how many, how long |
 //! | [`balance`] | which target: what counts as healthy |
+//! | [`client_hello`] | whom a TLS client asks for: its first bytes ⇄ a name and protocols |
 //! | [`probe`] | asks the system: sockets, holders, limits; facts only |
 //! | [`diagnosis`] | judges the facts: a verdict, its proof, what to do |
 //! | [`transport`] | where bytes come from and go to: listen, dial |
@@ -41,8 +42,8 @@
 //!    `engine::Handle::declare`: a source states the whole set of routes it wants and the supervisor works out the
 //!    difference. (A try-bind in [`probe`] and the demo's target are not such sockets.)
 //! 4. A [`plan::Route`] never changes. A session keeps the `Arc<Route>` it was born with.
-//! 5. No clock, randomness or socket in the deciding rooms (acl, limits, plan/diff, the diagnosis rules): time and facts are
-//!    arguments.
+//! 5. No clock, randomness or socket in the deciding rooms (acl, limits, client_hello, plan/diff, the diagnosis rules):
+//!    time and facts are arguments.
 //! 6. No global state but relay's per-thread scratch buffer (never borrowed across an await) and the log subscriber set
 //!    in main.
 //! 7. `unsafe` only in `sys`, each block with its `// SAFETY:`.
@@ -54,6 +55,7 @@ pub mod acl;
 pub mod address;
 pub mod balance;
 pub mod cli;
+pub mod client_hello;
 pub mod config;
 pub mod diagnosis;
 pub mod doctor;

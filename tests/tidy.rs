@@ -18,7 +18,7 @@ const LAYERS: &[&[&str]] = &[
     &["sys"],
     &["outcome"],
     &["ledger"],
-    &["acl", "limits", "balance", "impair", "proxy_protocol"],
+    &["acl", "limits", "balance", "impair", "proxy_protocol", "client_hello"],
     &["probe"],
     &["diagnosis"],
     &["transport"],

@@ -1,0 +1,139 @@
+//! Whom a TLS client asks for: its ClientHello, read from the first bytes of a connection without taking part in TLS.
+//!
+//! Pure: bytes in, an answer out. Nothing here waits, and no byte is taken from anybody. What the hello offers besides the
+//! server's name and the protocols is the target's to judge. A name hidden by ECH stays hidden: its outer name is read, as
+//! that is the one meant for whoever routes.
+
+mod message;
+mod read;
+
+use std::borrow::Cow;
+use std::fmt;
+use std::ops::Range;
+
+pub use read::Reader;
+
+/// The most bytes of a connection that are looked at for its hello, the headers of records among them. A hello with
+/// post-quantum keys has about 2 KiB, one with a large session ticket up to 16 KiB.
+pub const MOST_BYTES: usize = 64 << 10;
+
+/// What the first bytes of a connection are.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Seen<'w> {
+    /// The beginning of a hello. No more can be said before there are so many bytes, counted from the first; never more
+    /// than [`MOST_BYTES`].
+    Part(usize),
+    /// A whole hello.
+    Hello(Hello<'w>),
+    /// No TLS.
+    Other,
+    /// TLS, but no hello that anybody could answer.
+    Broken(Fault),
+}
+
+/// A whole ClientHello (RFC 8446, section 4.1.2).
+#[derive(Debug, PartialEq, Eq)]
+pub struct Hello<'w> {
+    /// The message without its header. It is borrowed where it came in one record, as most do.
+    message: Cow<'w, [u8]>,
+    name: Option<Range<usize>>,
+    protocols: Range<usize>,
+}
+
+impl Hello<'_> {
+    /// The name of the server that is asked for (SNI; RFC 6066, section 3), as sent: any bytes but none.
+    pub fn server_name(&self) -> Option<&[u8]> {
+        self.name.clone().map(|name| &self.message[name])
+    }
+
+    /// The protocols the client offers to speak inside (ALPN; RFC 7301, section 3.1), the one it likes best first.
+    pub fn protocols(&self) -> impl Iterator<Item = &[u8]> {
+        let mut rest = &self.message[self.protocols.clone()];
+        std::iter::from_fn(move || {
+            let (length, after) = rest.split_first()?;
+            let (protocol, after) = after.split_at_checked(usize::from(*length))?;
+            rest = after;
+            Some(protocol)
+        })
+    }
+}
+
+/// Why bytes that began as TLS are no hello.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Fault {
+    /// A record of the handshake has no bytes, which RFC 8446, section 5.1, forbids.
+    EmptyRecord,
+    /// A record is longer than the 2^14 bytes of RFC 8446, section 5.1.
+    LongRecord,
+    /// Another kind of record stands between those of the hello.
+    Interleaved,
+    /// The first message is another one.
+    OtherMessage,
+    /// More than [`MOST_BYTES`].
+    TooLong,
+    /// Its parts do not add up to it.
+    Lengths,
+    /// It has an extension twice, so that two readers might understand it in two ways.
+    TwiceExtended,
+    /// It asks for two names at once.
+    TwoNames,
+}
+
+impl Fault {
+    /// The alert it deserves (RFC 8446, section 6.2).
+    pub fn alert(self) -> Alert {
+        match self {
+            Fault::LongRecord => Alert::RecordOverflow,
+            Fault::EmptyRecord | Fault::Interleaved | Fault::OtherMessage => Alert::UnexpectedMessage,
+            Fault::TooLong | Fault::Lengths => Alert::DecodeError,
+            Fault::TwiceExtended | Fault::TwoNames => Alert::IllegalParameter,
+        }
+    }
+}
+
+impl fmt::Display for Fault {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Fault::EmptyRecord => "a TLS record of the hello is empty",
+            Fault::LongRecord => "a TLS record is longer than 16 KiB",
+            Fault::Interleaved => "another record stands inside the TLS hello",
+            Fault::OtherMessage => "the first TLS message is no hello of a client",
+            Fault::TooLong => "the TLS hello is longer than 64 KiB",
+            Fault::Lengths => "the parts of the TLS hello do not add up to its length",
+            Fault::TwiceExtended => "the TLS hello has an extension twice",
+            Fault::TwoNames => "the TLS hello asks for two names",
+        })
+    }
+}
+
+/// A fatal alert, told to a client before its connection is closed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u8)]
+pub enum Alert {
+    /// A message that has no business here.
+    UnexpectedMessage = 10,
+    /// A record that is too long.
+    RecordOverflow = 22,
+    /// A value that cannot be.
+    IllegalParameter = 47,
+    /// A message that cannot be read.
+    DecodeError = 50,
+    /// No server here has the name that was asked for (RFC 6066, section 3).
+    UnrecognizedName = 112,
+    /// No protocol that was offered is spoken here (RFC 7301, section 3.2).
+    NoApplicationProtocol = 120,
+}
+
+impl Alert {
+    /// Its record, in plain as all that comes before a handshake. Every version since TLS 1.0 reads it.
+    pub fn record(self) -> [u8; 7] {
+        const ALERT: u8 = 21;
+        const FATAL: u8 = 2;
+        [ALERT, 3, 3, 0, 2, FATAL, self as u8]
+    }
+}
+
+#[cfg(test)]
+mod samples;
+#[cfg(test)]
+mod tests;

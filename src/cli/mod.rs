@@ -7,6 +7,7 @@ mod explain;
 mod instead;
 mod log;
 mod run;
+mod schema;
 mod signals;
 mod validate;
 
@@ -104,6 +105,8 @@ enum Command {
         #[command(flatten)]
         log: LogArgs,
     },
+    /// Print the JSON Schema of the configuration, from which editors complete and check it
+    Schema,
 }
 
 #[derive(Args)]
@@ -215,6 +218,7 @@ pub fn main() -> u8 {
             Err(problems) => refuse(&problems),
         },
         Some(Command::Demo { listen, log }) => demo::demo(&listen, log.log_format),
+        Some(Command::Schema) => answer(|out| schema::schema(out)),
     }
 }
 

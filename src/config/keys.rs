@@ -133,6 +133,16 @@ impl Section {
         }
     }
 
+    /// The table that stands under one of its keys, where that is no leaf.
+    pub(super) fn under(self, key: &str) -> Option<Section> {
+        let owner = match self {
+            Section::Defaults => Owner::Defaults,
+            Section::Route => Owner::Route,
+            _ => return None,
+        };
+        Group::ALL.into_iter().find(|group| group.key() == key).map(|group| Section::Under(owner, group))
+    }
+
     /// Whether both stand under the defaults, or neither does.
     fn is_akin(self, other: Section) -> bool {
         let of_defaults = |section| matches!(section, Section::Defaults | Section::Under(Owner::Defaults, _));

@@ -9,11 +9,13 @@ mod leaf;
 mod problem;
 mod render;
 mod route;
+mod schema;
 mod syntax;
 mod table;
 
 pub use keys::keys;
 pub use problem::{Place, Problem, Problems};
+pub use schema::schema;
 
 pub(crate) use file::{MAX_BYTES, read_file};
 pub(crate) use problem::bare_or_quoted;

@@ -69,6 +69,10 @@ struct Bench {
     turns: RwLock<()>,
 }
 
+fn schema() -> Value {
+    serde_json::from_str(include_str!("../../schema/diagnosis.schema.json")).unwrap()
+}
+
 fn main() -> ExitCode {
     let arguments = Arguments::from_args();
     let faults: Vec<Fault> = serde_json::from_str(include_str!("index.json")).unwrap();
@@ -136,7 +140,7 @@ impl Bench {
             _ => "3",
         };
         check(code.trim() == wanted, || format!("the exit code is {code}, not {wanted}\n{}", why()))?;
-        let wrong = validate::problems(&told);
+        let wrong = validate::problems(&told, &schema());
         check(wrong.is_empty(), || format!("not of the schema: {}\n{}", wrong.join("; "), why()))?;
         check(told["question"] == if fault.phase == Phase::Bind { "listen" } else { "reach" }, why)?;
         if user == User::Root && !fault.once {

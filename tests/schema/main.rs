@@ -1,10 +1,12 @@
-//! What `--json` tells is what `schema/diagnosis.schema.json` says it is.
+//! What `--json` tells is what `schema/diagnosis.schema.json` says it is, and what a configuration may hold is what
+//! `schema/config.schema.json` says.
 
 #![allow(
     clippy::unwrap_used,
     reason = "clippy.toml frees functions marked #[test], not the helpers beside them"
 )]
 
+mod config;
 mod validate;
 
 use std::net::{TcpListener, UdpSocket};
@@ -23,6 +25,10 @@ fn explain(arguments: &[&str]) -> Value {
     serde_json::from_slice(&output.stdout).unwrap_or_else(|e| panic!("{e}: {output:?}"))
 }
 
+fn diagnosis_schema() -> Value {
+    serde_json::from_str(include_str!("../../schema/diagnosis.schema.json")).unwrap()
+}
+
 #[test]
 fn a_taken_a_free_and_a_foreign_address_are_told_in_the_schema() {
     let tcp = TcpListener::bind("127.0.0.1:0").unwrap();
@@ -39,7 +45,11 @@ fn a_taken_a_free_and_a_foreign_address_are_told_in_the_schema() {
         &["[fe80::1]:8080", "--listen"],
     ] {
         let told = explain(question);
-        assert_eq!(validate::problems(&told), Vec::<String>::new(), "{question:?}: {told}");
+        assert_eq!(
+            validate::problems(&told, &diagnosis_schema()),
+            Vec::<String>::new(),
+            "{question:?}: {told}"
+        );
         verdicts.push(told["verdict"].as_str().unwrap().to_owned());
     }
 
@@ -72,7 +82,7 @@ fn what_is_not_in_the_schema_is_found() {
     told["holders"] = Value::Null;
     told.as_object_mut().unwrap().remove("summary");
 
-    let wrong = validate::problems(&told);
+    let wrong = validate::problems(&told, &diagnosis_schema());
 
     assert_eq!(wrong.len(), 3, "{wrong:?}");
 }

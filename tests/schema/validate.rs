@@ -1,21 +1,21 @@
-//! As much of JSON Schema (2020-12) as `schema/diagnosis.schema.json` uses; an unknown keyword is a panic.
+//! As much of JSON Schema as the files of `schema/` use; an unknown keyword is a panic.
 //!
-//! The crates for it bring some forty others; these are sixty lines.
+//! The crates for it bring some forty others; these are a hundred lines.
 
+use regex_lite::Regex;
 use serde_json::{Map, Value};
 
-/// What keeps `told` from being a `loopgate.diagnosis/1`, each with its place; empty where nothing does.
-pub(crate) fn problems(told: &Value) -> Vec<String> {
-    let schema: Value = serde_json::from_str(include_str!("../../schema/diagnosis.schema.json")).unwrap();
+/// What keeps `told` from being what `schema` says, each with its place; empty where nothing does.
+pub(crate) fn problems(told: &Value, schema: &Value) -> Vec<String> {
     let mut problems = Vec::new();
-    compare(told, &schema, &schema, "$", &mut problems);
+    compare(told, schema, schema, "$", &mut problems);
     problems
 }
 
 fn compare(told: &Value, rule: &Value, root: &Value, place: &str, problems: &mut Vec<String>) {
     for (keyword, wanted) in rule.as_object().unwrap() {
         match keyword.as_str() {
-            "$schema" | "$id" | "title" | "description" | "$defs" => {}
+            "$schema" | "$id" | "title" | "description" | "default" | "$defs" => {}
             "$ref" => {
                 let pointer = wanted.as_str().unwrap().trim_start_matches('#');
                 compare(told, root.pointer(pointer).unwrap(), root, place, problems);
@@ -39,7 +39,31 @@ fn compare(told: &Value, rule: &Value, root: &Value, place: &str, problems: &mut
                 }
             }
             "properties" => properties(told, wanted.as_object().unwrap(), rule, root, place, problems),
-            "additionalProperties" => assert_eq!(wanted, &Value::Bool(false)),
+            "additionalProperties" => further(told, wanted, rule, root, place, problems),
+            "propertyNames" => {
+                for name in told.as_object().into_iter().flat_map(Map::keys) {
+                    compare(&Value::from(name.as_str()), wanted, root, place, problems);
+                }
+            }
+            "pattern" => {
+                if let Some(text) = told.as_str()
+                    && !Regex::new(wanted.as_str().unwrap()).unwrap().is_match(text)
+                {
+                    problems.push(format!("{place} is {told}, which {wanted} does not match"));
+                }
+            }
+            "minimum" | "maximum" | "minLength" | "minItems" => {
+                let size = match keyword.as_str() {
+                    "minLength" => told.as_str().map(|text| text.chars().count() as f64),
+                    "minItems" => told.as_array().map(|list| list.len() as f64),
+                    _ => told.as_f64(),
+                };
+                let bound = wanted.as_f64().unwrap();
+                let outside = |size: f64| if keyword == "maximum" { size > bound } else { size < bound };
+                if size.is_some_and(outside) {
+                    problems.push(format!("{place} is {told}, beyond its {keyword} of {wanted}"));
+                }
+            }
             "items" => {
                 for (at, item) in told.as_array().into_iter().flatten().enumerate() {
                     compare(item, wanted, root, &format!("{place}[{at}]"), problems);
@@ -71,10 +95,30 @@ fn properties(
     for (name, value) in told.as_object().into_iter().flatten() {
         match known.get(name) {
             Some(rule) => compare(value, rule, root, &format!("{place}.{name}"), problems),
-            None if rule.get("additionalProperties").is_some() => {
+            None if rule.get("additionalProperties") == Some(&Value::Bool(false)) => {
                 problems.push(format!("{place} has {name}"))
             }
             None => {}
+        }
+    }
+}
+
+/// What `properties` does not name: a schema of its own, or `false`, which `properties` looks after.
+fn further(
+    told: &Value,
+    wanted: &Value,
+    rule: &Value,
+    root: &Value,
+    place: &str,
+    problems: &mut Vec<String>,
+) {
+    if wanted.is_boolean() {
+        return;
+    }
+    let known = rule.get("properties").and_then(Value::as_object);
+    for (name, value) in told.as_object().into_iter().flatten() {
+        if known.is_none_or(|known| !known.contains_key(name)) {
+            compare(value, wanted, root, &format!("{place}.{name}"), problems);
         }
     }
 }

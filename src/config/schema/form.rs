@@ -1,0 +1,87 @@
+//! The form of each key's value, as JSON Schema.
+//!
+//! It may allow more than the key does, as a range of ports where none fits, and never less: an editor that marks what
+//! works is worse than one that misses a slip.
+
+use serde::Deserialize;
+use serde::de::value::StrDeserializer;
+use serde_json::{Value, json};
+
+use crate::address::Protocol;
+use crate::ledger::{LogFormat, LogLevel};
+use crate::limits::{FlowPreset, FlowsFull};
+use crate::transport::BindPolicy;
+
+/// The form of a key's value; `None` for a key this file has no line for.
+pub(super) fn of(key: &str) -> Option<Value> {
+    Some(match key {
+        "listen" | "source" => one_or_more(text()),
+        "target" | "interface" | "socket_owner" | "socket_group" => text(),
+        "protocol" => words::<Protocol>(),
+        "bind" => words::<BindPolicy>(),
+        "preset" => words::<FlowPreset>(),
+        "flows_full" => words::<FlowsFull>(),
+        "format" => words::<LogFormat>(),
+        "level" => words::<LogLevel>(),
+        "connect_timeout" | "wait_for_target" | "reset_linger" | "idle_timeout" | "drain_timeout"
+        | "interval" | "timeout" => time(),
+        "max_flows" | "answers" | "max_amplification" | "connections" | "flows" => count(),
+        "v6only" => json!({"type": "boolean"}),
+        "socket_mode" => matching("^0?[0-7]{3}$"),
+        _ => return None,
+    })
+}
+
+/// Any string: an address, a name, a path.
+fn text() -> Value {
+    json!({"type": "string", "minLength": 1})
+}
+
+fn matching(pattern: &str) -> Value {
+    json!({"type": "string", "pattern": pattern})
+}
+
+/// `"250ms"`, `"2s"`.
+fn time() -> Value {
+    matching("^([0-9]+(us|ms|s|m|h)|0)$")
+}
+
+/// A whole number of 1 or more.
+fn count() -> Value {
+    json!({"type": "integer", "minimum": 1})
+}
+
+/// One of them, or a list of them that is not empty.
+fn one_or_more(one: Value) -> Value {
+    json!({"anyOf": [one, {"type": "array", "items": one, "minItems": 1}]})
+}
+
+/// The words a type reads, asked of the type itself: it tells them when it meets one it does not know.
+fn words<T: for<'de> Deserialize<'de>>() -> Value {
+    match T::deserialize(StrDeserializer::<Known>::new("")) {
+        Err(Known(words)) => json!({"enum": words}),
+        Ok(_) => text(),
+    }
+}
+
+/// The words an unknown one could have been.
+#[derive(Debug)]
+struct Known(&'static [&'static str]);
+
+impl serde::de::Error for Known {
+    fn custom<T: std::fmt::Display>(_: T) -> Self {
+        Known(&[])
+    }
+
+    fn unknown_variant(_: &str, known: &'static [&'static str]) -> Self {
+        Known(known)
+    }
+}
+
+impl std::fmt::Display for Known {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "one of {:?}", self.0)
+    }
+}
+
+impl std::error::Error for Known {}

@@ -22,8 +22,12 @@ cleanup(){ :; }; wrap(){ "$@"; }; evidence(){ :; }
 ip link set lo up
 say(){ printf '%s\n' "$*"; }
 show(){ printf '$ %s\n' "$*"; "$@" 2>&1 | sed 's/^/    /' | tee -a "$D/out"; }   # run, print, remember
-wait_for(){ local i; for i in $(seq 160); do "$@" >/dev/null 2>&1 && return 0; sleep .05; done; say "SETUP FAILED: $*"; exit 70; }
+not_made(){ say "SETUP FAILED: $*"; exit 70; }   # nothing was asked; the caller may make the fault again
+wait_for(){ local end=$((SECONDS+30)); until "$@" >/dev/null 2>&1; do [ $SECONDS -lt $end ] || not_made "$@"; sleep .05; done; }
 listening(){ ss -Htln "sport = :${1:-$P}" | grep -q .; }
+queued(){ [ "$(ss -Htln "sport = :$P" | awk '{print $2}')" -ge "$1" ]; }   # so many wait to be accepted
+named(){ [ "$(cat /proc/[0-9]*/comm 2>/dev/null | grep -cx "$1")" -ge "${2:-1}" ]; }   # so many processes have the name
+in_state(){ [ "$(sed 's/.*) //; s/ .*//' "/proc/$1/stat")" = "$2" ]; }
 expect(){ if grep -Eq -- "$1" "$D/out"; then say "REPRODUCED: saw /$1/"; else say "NOT REPRODUCED: no /$1/"; exit 1; fi; }
 # probe ADDR PORT [TIMEOUT_S [TEXT]]: connect, send TEXT, read once; prints the errno or the bytes, and the time
 probe(){ $PY - "$@" <<'PY'
@@ -69,7 +73,9 @@ PY
 serve(){ $PY "$D/serve.py" "$@" & SRV=$!; wait_for listening "$2"; }
 
 fault(){
+  set -E; trap 'not_made "$BASH_COMMAND"' ERR
   setup
+  set +E; trap - ERR
   if [ $# -gt 0 ]; then
     if declare -F trigger >/dev/null; then export D P PY; export -f trigger; fi
     wrap "$@"; exit

@@ -19,7 +19,7 @@ import threading
 import time
 
 loopgate, scenario, verdict = sys.argv[1:4]
-patience = float(sys.argv[4]) if len(sys.argv) > 4 else 30
+patience = float(sys.argv[4]) if len(sys.argv) > 4 else 60
 address, port = os.environ["FAULT_ADDR"], int(os.environ["FAULT_PORT"])
 target = f"[{address}]:{port}" if ":" in address else f"{address}:{port}"
 
@@ -52,7 +52,7 @@ def wait_for(pattern, seconds):
 
 def session():
     connection = socket.create_connection(front)
-    connection.settimeout(1)
+    connection.settimeout(20)
     return connection
 
 
@@ -73,6 +73,7 @@ def answers():
 
 def upload():
     connection = session()
+    connection.settimeout(1)
     try:
         while True:
             connection.send(b"x" * 65536)
@@ -109,7 +110,7 @@ def forget():
 
 
 def kill():
-    wait_for("is held by", 10)
+    wait_for("is held by", 30)
     connection = session()
     connection.send(b"GET / HTTP/1.0\r\n\r\n")
     connection.recv(99)
@@ -127,14 +128,13 @@ def fetch():
     until = time.monotonic() + patience
     while time.monotonic() < until and not wait_for(re.escape(f"[{verdict}]"), 0.1):
         connection = session()
-        connection.settimeout(20)
         connection.send(b"x")
         while connection.recv(65536):
             pass
 
 
 def stop():
-    wait_for("is held by", 10)
+    wait_for("is held by", 30)
     os.kill(holder(), signal.SIGSTOP)
     connection = session()
     connection.send(b"GET / HTTP/1.0\r\n\r\n")
@@ -150,7 +150,7 @@ def flood():
 
 
 threading.Thread(target=read, daemon=True).start()
-listening = wait_for(r"Forwarding ([0-9.]+):(\d+) ", 10)
+listening = wait_for(r"Forwarding ([0-9.]+):(\d+) ", 30)
 front = (listening[1], int(listening[2]))
 kept = globals()[scenario]()
 found = wait_for(re.escape(f"[{verdict}]"), patience)

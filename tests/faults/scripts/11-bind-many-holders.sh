@@ -12,7 +12,7 @@ for i in range(3):
         while True: c,_=s.accept(); c.close()
 open("/proc/self/comm","w").write("master"); time.sleep(600)
 PY
-$PY "$D/p.py" & SRV=$!; wait_for listening; sleep .3; }
+$PY "$D/p.py" & SRV=$!; wait_for listening; wait_for named master; for i in 0 1 2; do wait_for named worker$i; done; }
 symptom(){ say "kill the first holder, then bind:"; kill $SRV; sleep .3; show trybind 127.0.0.1 $P; }
 evidence(){ show ss -tlnpe "sport = :$P"; }
 

@@ -3,7 +3,7 @@
 . "$(dirname "$0")/../lib.sh"
 
 SEEN='EADDRINUSE'
-setup(){ serve 127.0.0.1 $P; kill -STOP $SRV; sleep .2; }
+setup(){ serve 127.0.0.1 $P; kill -STOP $SRV; wait_for in_state $SRV T; }
 symptom(){ show trybind 127.0.0.1 $P; }
 evidence(){ show grep -E '^(State|Name|PPid)' /proc/$SRV/status; show ss -tlnp "sport = :$P"; }
 

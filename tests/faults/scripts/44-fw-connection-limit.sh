@@ -13,7 +13,7 @@ k=[]
 for i in range(1,5):
     try: k.append(socket.create_connection(("127.0.0.1",62893),2)); print("connection",i,"-> OK",flush=True)
     except OSError as e: print("connection",i,"->","ECONNREFUSED" if e.errno==111 else e,flush=True)
-time.sleep(600)' >"$D/o" & sleep .6; }
+time.sleep(600)' >"$D/o" & wait_for grep -q '4 -> ' "$D/o"; }
 symptom(){ show cat "$D/o"; show probe 127.0.0.1 $P; }
 evidence(){ show nft list ruleset; show ss -tnH "sport = :$P"; }
 

@@ -9,7 +9,7 @@ table ip natp { chain pre { type nat hook prerouting priority -100; ip daddr 10.
  }
 }
 N
-export FAULT_ADDR=10.200.3.1; sleep .3; }
+export FAULT_ADDR=10.200.3.1; wait_for sh -c "ip -br link show h0 | grep -q ' UP '"; }
 wrap(){ ip netns exec far "$@"; }
 symptom(){ export -f probe; export PY; say "from the other host:"; show ip netns exec far bash -c "probe 10.200.3.1 $P 2.5"; }
 evidence(){ show ss -tlnp "sport = :$P"; show nft list ruleset; show sysctl net.ipv4.conf.h0.route_localnet net.ipv4.conf.all.rp_filter; show $PY -c 'r=[l.split() for l in open("/proc/net/stat/rt_cache")]

@@ -11,7 +11,7 @@ for i in range(6):
     s=socket.socket(); s.settimeout(.25); k.append(s)
     try: s.connect(("127.0.0.1",62893))
     except OSError: pass
-time.sleep(600)' & sleep 2; }
+time.sleep(600)' & wait_for queued 3; }
 symptom(){ show probe 127.0.0.1 $P 2.5; }
 evidence(){ show ss -tlnp "sport = :$P"; say "(LISTEN: Recv-Q = waiting in the accept queue, Send-Q = its limit)"; show nstat -az TcpExtListenOverflows TcpExtListenDrops; show cat /proc/sys/net/core/somaxconn; show cat /proc/sys/net/ipv4/tcp_abort_on_overflow; }
 

@@ -9,7 +9,7 @@ while True:
     try: k.append(s.accept()[0])
     except OSError: time.sleep(.2)'" & SRV=$!; wait_for listening
 $PY -c 'import socket,time
-k=[socket.create_connection(("127.0.0.1",62893)) for i in range(14)]; time.sleep(600)' & sleep .6; }
+k=[socket.create_connection(("127.0.0.1",62893)) for i in range(14)]; time.sleep(600)' & wait_for queued 5; }
 symptom(){ show probe 127.0.0.1 $P 2; }
 evidence(){ show ss -tlnp "sport = :$P"; show sh -c "ls /proc/$SRV/fd | wc -l"; show grep 'open files' /proc/$SRV/limits; }
 

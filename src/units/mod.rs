@@ -1,11 +1,15 @@
 //! Quantities as a user writes them, `"250ms"`, ⇄ typed values.
 //!
-//! A quantity always carries its unit, and a wrong unit is answered with the right one. Sizes and rates are not here:
-//! no key takes one.
+//! A quantity always carries its unit, and a wrong unit is answered with the right one. Sizes are not here: no key takes
+//! one.
 
 mod misread;
+mod quantity;
+mod rate;
 mod time_span;
 
 pub use misread::Misread;
 pub(crate) use misread::{from_text, quoted};
+pub use quantity::OrOff;
+pub use rate::Rate;
 pub use time_span::TimeSpan;

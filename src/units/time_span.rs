@@ -10,6 +10,7 @@ use std::time::Duration;
 use serde::{Deserialize, Deserializer};
 
 use super::misread::{Misread, from_text, quoted};
+use super::quantity::{Quantity, scaled};
 
 /// A span of time as a configuration writes it: a whole number and one of `us`, `ms`, `s`, `m`, `h`. A plain `0` is
 /// zero; any other number without a unit is refused.
@@ -80,24 +81,29 @@ impl fmt::Display for TimeSpan {
 
 impl<'de> Deserialize<'de> for TimeSpan {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        from_text(deserializer, "a time, as \"2s\"", |number| match number {
+        from_text(deserializer, TimeSpan::EXPECTED, |number| match number {
             "0" => Misread::new("0 is not in quotes", r#"write "0s""#),
-            _ => no_unit(number),
+            _ => TimeSpan::without_unit(number),
         })
+    }
+}
+
+impl Quantity for TimeSpan {
+    const EXPECTED: &'static str = "a time, as \"2s\"";
+    const EXPECTED_OR_OFF: &'static str = "a time, as \"2s\", or \"off\"";
+
+    fn without_unit(number: &str) -> Misread {
+        let instead = match number.parse::<u64>() {
+            Ok(_) => format!(r#"write a unit: "{number}ms" or "{number}s""#),
+            Err(_) => r#"write a unit: "250ms" or "2s""#.into(),
+        };
+        Misread::new(format!("{number} has no unit"), instead)
     }
 }
 
 /// `"250ms"` → (`"250"`, `"ms"`); either may be empty.
 fn split_number(text: &str) -> (&str, &str) {
     text.split_at(text.bytes().take_while(u8::is_ascii_digit).count())
-}
-
-fn no_unit(number: &str) -> Misread {
-    let instead = match number.parse::<u64>() {
-        Ok(_) => format!(r#"write a unit: "{number}ms" or "{number}s""#),
-        Err(_) => r#"write a unit: "250ms" or "2s""#.into(),
-    };
-    Misread::new(format!("{number} has no unit"), instead)
 }
 
 /// Judges what was meant. The text is known not to be readable as it stands.
@@ -112,7 +118,7 @@ fn misread(text: &str) -> Misread {
         return Misread::new(format!("{shown} is negative"), r#"write a time of 0 or more, as "2s""#);
     }
     if !number.is_empty() && unit.is_empty() {
-        return if number == text { no_unit(number) } else { no_unit(trimmed) };
+        return if number == text { TimeSpan::without_unit(number) } else { TimeSpan::without_unit(trimmed) };
     }
     if unit == "M" && !number.is_empty() {
         let what = format!("{shown} could be minutes, months or a size");
@@ -159,15 +165,6 @@ fn unit_micros(unit: &str) -> Option<u64> {
     let read = UNITS.into_iter().find(|(name, _)| *name == unit).map(|(_, micros)| micros);
     let otherwise = || SPELT_OTHERWISE.into_iter().find(|(names, _)| names.contains(&unit.as_str()));
     read.or_else(|| otherwise().map(|(_, micros)| micros))
-}
-
-/// `"1.5"` × 1,000,000 = 1,500,000, in whole numbers so that nothing is rounded.
-fn scaled(number: &str, by: u64) -> Option<u64> {
-    let (whole, fraction) = number.split_once('.').unwrap_or((number, "0"));
-    let parts = 10_u64.checked_pow(u32::try_from(fraction.len()).ok()?)?;
-    let fraction = fraction.parse::<u64>().ok()?.checked_mul(by)?;
-    let whole = whole.parse::<u64>().ok()?.checked_mul(by)?;
-    fraction.is_multiple_of(parts).then(|| whole.checked_add(fraction / parts))?
 }
 
 #[cfg(test)]

@@ -26,7 +26,7 @@ use crate::address::{Interface, ListenAddress, Protocol, Run, SourceAddress, Tar
 use crate::ledger::{LogFormat, LogLevel};
 use crate::limits::{FlowPreset, FlowsFull};
 use crate::transport::{Account, BindPolicy, FileMode};
-use crate::units::TimeSpan;
+use crate::units::{OrOff, TimeSpan};
 use keys::{Owner, Section};
 use table::Table;
 
@@ -63,7 +63,7 @@ pub(crate) struct Settings {
     pub(crate) preset: Option<Written<FlowPreset>>,
     pub(crate) max_flows: Option<Written<usize>>,
     pub(crate) flows_full: Option<Written<FlowsFull>>,
-    pub(crate) idle_timeout: Option<Written<TimeSpan>>,
+    pub(crate) idle_timeout: Option<Written<OrOff<TimeSpan>>>,
     pub(crate) answers: Option<Written<usize>>,
     pub(crate) max_amplification: Option<Written<usize>>,
     pub(crate) health: WrittenHealth,

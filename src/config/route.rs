@@ -76,7 +76,7 @@ pub(super) fn settings(table: &mut Table<'_, '_>, owner: Owner) -> Settings {
         preset: table.word("preset"),
         max_flows: table.count("max_flows"),
         flows_full: table.word("flows_full"),
-        idle_timeout: table.time("idle_timeout", AtLeast::MoreThanZero, "24h"),
+        idle_timeout: table.time_or_off("idle_timeout", "1ms", "24h"),
         answers: table.count("answers"),
         max_amplification: table.count("max_amplification"),
         health: table.group(owner, Group::Health).map(health).unwrap_or_default(),

@@ -12,7 +12,7 @@ use super::Written;
 use super::keys::{self, Group, Owner, Section};
 use super::leaf::{Count, Truth, Wrong, decode, decode_word, kind};
 use super::problem::{Place, Problem, bare_or_quoted};
-use crate::units::TimeSpan;
+use crate::units::{OrOff, TimeSpan};
 
 /// The shortest time a key takes.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -129,6 +129,27 @@ impl<'t> Table<'t, '_> {
         };
         let (what, help) = wrong;
         let problem = Problem::new(time.place, self.key(key), format!("{} {what}", time.value));
+        self.problems.push(problem.help(help));
+        None
+    }
+
+    /// A time of at least `least` and at most `most`, or "off".
+    pub(super) fn time_or_off(
+        &mut self,
+        key: &'static str,
+        least: &str,
+        most: &str,
+    ) -> Option<Written<OrOff<TimeSpan>>> {
+        let written = self.value::<OrOff<TimeSpan>>(key)?;
+        let OrOff(Some(time)) = written.value else { return Some(written) };
+        let (what, help) = if least.parse().is_ok_and(|least| time < least) {
+            ("is too short", format!("write \"{least}\" or more, or \"off\""))
+        } else if most.parse().is_ok_and(|most| time > most) {
+            ("is too long", format!("write \"{most}\" or less, or \"off\""))
+        } else {
+            return Some(written);
+        };
+        let problem = Problem::new(written.place, self.key(key), format!("{time} {what}"));
         self.problems.push(problem.help(help));
         None
     }

@@ -10,7 +10,8 @@ use super::targets::{Target, Targets};
 use super::udp::Udp;
 use super::workers::Workers;
 use crate::ledger::Ledger;
-use crate::plan::Route;
+use crate::limits::SessionLimits;
+use crate::plan::{Carries, Route};
 
 /// Shared by all sessions.
 pub(super) struct Context {
@@ -58,17 +59,24 @@ pub(super) struct Serving {
     /// The route's name and target as records show them, made once.
     pub(super) name: Arc<str>,
     pub(super) written_target: Arc<str>,
+    /// What bounds its sessions.
+    pub(super) limits: SessionLimits,
 }
 
 impl Serving {
     /// A route as the clients of its n-th address meet it.
     pub(super) fn new(route: &Arc<Route>, place: usize, targets: &Targets) -> Arc<Serving> {
         let target = route.dial.target.at(place);
+        let limits = match route.carries {
+            Carries::Tcp(limits) => limits,
+            Carries::Udp(_) => SessionLimits::default(),
+        };
         Arc::new(Serving {
             route: route.clone(),
             target: targets.get(&target, &route.health),
             name: route.name.0.clone(),
             written_target: target.to_string().into(),
+            limits,
         })
     }
 }

@@ -19,6 +19,7 @@ mod opened;
 mod paths;
 mod patrol;
 mod ports;
+mod relaying;
 mod session;
 mod settings;
 mod spells;

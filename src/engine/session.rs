@@ -10,6 +10,7 @@ use std::task::Poll;
 
 use super::connect::connect;
 use super::context::{Seat, Serving};
+use super::relaying::{carefully, is_plain};
 use super::trip::{Finish, Trip, kernel};
 use crate::ledger::Entry;
 use crate::outcome::{End, Phase};
@@ -67,7 +68,12 @@ fn steps(client: &Stream, session: &Session, trip: &mut Trip) -> impl Future<Out
         let unfinished = Unfinished(&target);
         let _open = session.entry.meter().open(client, &target);
         let linger = &session.serving.route.reset_linger;
-        let relayed = unless(cut, pin!(relay(client, &target, session.entry.meter(), linger))).await;
+        // Each in a scope of its own: who is carried plainly has no room for more.
+        let relayed = if is_plain(session) {
+            unless(cut, pin!(relay(client, &target, session.entry.meter(), linger))).await
+        } else {
+            unless(cut, carefully(client, &target, session).as_mut()).await
+        };
         if relayed.is_none() {
             abort(client, &target, session.entry.meter());
         }
@@ -90,7 +96,7 @@ async fn arrive(client: &Stream, session: &Session, trip: &mut Trip) -> Result<S
 /// Does `work`, or gives it up with `None` once the stop has waited long enough.
 fn unless<T>(
     mut cut: Pin<&mut impl Future<Output = ()>>,
-    mut work: Pin<&mut impl Future<Output = T>>,
+    mut work: Pin<&mut (impl Future<Output = T> + ?Sized)>,
 ) -> impl Future<Output = Option<T>> {
     poll_fn(move |task| match work.as_mut().poll(task) {
         Poll::Ready(done) => Poll::Ready(Some(done)),

@@ -1,10 +1,14 @@
-//! How many and how long: the limits of the whole process, and those of one route's flows.
+//! How many, how fast and how long: the limits of the whole process, of a route's sessions and of its flows.
 //!
-//! Pure arithmetic. What the system grants is an argument; `probe` asks for it.
+//! Pure arithmetic. What the system grants is an argument; `probe` asks for it. So is the time.
+
+mod silence;
 
 use std::time::Duration;
 
 use serde::Deserialize;
+
+pub use silence::Silence;
 
 /// `[limits]`: bounds that hold for the whole process.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -21,6 +25,13 @@ impl Default for Limits {
     fn default() -> Self {
         Limits { connections: None, flows: None, drain_timeout: Duration::from_secs(30) }
     }
+}
+
+/// What bounds a session of a TCP route.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct SessionLimits {
+    /// How long it lives without a byte either way, more than zero; `None` as long as both its ends do.
+    pub idle: Option<Duration>,
 }
 
 /// How many flows a UDP route may have, how long each lives, and what an answer may do.

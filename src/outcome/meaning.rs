@@ -20,7 +20,9 @@ impl End {
             End::Drained => {
                 "The session was still open when the time for a stop was over; both sides were reset."
             }
-            End::Idle => "A UDP flow had no datagram either way for its `idle_timeout`.",
+            End::Idle => {
+                "Nothing had moved either way for the route's `idle_timeout`; both sides of a connection were reset."
+            }
             End::Evicted => "A UDP flow was ended to make room for a new client's: it had been idle longest.",
             End::Internal => "A bug of Loopgate ended the session; both sides were reset.",
         }
@@ -44,7 +46,10 @@ impl End {
             End::NoTarget(_) => "`cause` in the record says why, and `hint` what was found out about it.",
             End::ClientGone => "The client's own time limit was shorter than the target needed.",
             End::Drained => "`limits.drain_timeout` was over, or a second signal came.",
-            End::Idle => "UDP has no end of its own: silence is the only sign of one.",
+            End::Idle => {
+                "A flow has no end of its own: silence is the only sign of one. A connection ends so only where the \
+                 route says `idle_timeout`."
+            }
             End::Evicted => "The route has as many flows as its limit allows.",
             End::Internal => "The line before the record says what broke.",
         }

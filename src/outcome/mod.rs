@@ -90,7 +90,7 @@ pub enum End {
     NoTarget(Cause),
     /// The client went away before the target answered.
     ClientGone,
-    /// A flow had no datagram either way for its `idle_timeout`.
+    /// Nothing had moved either way for the route's `idle_timeout`.
     Idle,
     /// A flow was idle longest when a new client needed its place.
     Evicted,

@@ -6,14 +6,14 @@ use std::collections::HashSet;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::{Carries, Plan, Route, RouteName, Routes, fit, loops, overlap};
+use super::{Carries, Plan, Route, RouteName, Routes, bounds, fit, loops, overlap};
 use crate::address::{Families, ListenAddress, Numbered, Protocol, Run, Spec, TargetAddress};
 use crate::balance::HealthRules;
 use crate::config::{Config, Place, Problem, Settings, Written, WrittenHealth, WrittenRoute, bare_or_quoted};
 use crate::ledger::LogSettings;
 use crate::limits::{FlowLimits, Limits};
 use crate::transport::{Dial, Origin, SocketFile};
-use crate::units::{Misread, TimeSpan};
+use crate::units::{Misread, OrOff, TimeSpan};
 
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(2);
 const WAIT_FOR_TARGET: Duration = Duration::ZERO;
@@ -118,7 +118,7 @@ fn route(draft: Draft, defaults: &Settings, problems: &mut Vec<Problem>) -> Opti
     let source = fit::source(&draft, defaults, problems);
     let families = draft.families(pick(&None, &defaults.v6only).unwrap_or(true));
     let carries = match draft.protocol {
-        Protocol::Tcp => Carries::Tcp,
+        Protocol::Tcp => Carries::Tcp(bounds::session(&draft.settings, defaults)),
         Protocol::Udp => Carries::Udp(flow_limits(&draft.settings, defaults)),
     };
     let Draft { name, listen, target, settings: own, .. } = draft;
@@ -164,7 +164,7 @@ fn flow_limits(own: &Settings, defaults: &Settings) -> FlowLimits {
     FlowLimits {
         most: pick(&own.max_flows, &defaults.max_flows).unwrap_or(preset.most),
         full: pick(&own.flows_full, &defaults.flows_full).unwrap_or(preset.full),
-        idle: pick(&own.idle_timeout, &defaults.idle_timeout).map_or(preset.idle, |time| time.0),
+        idle: off_or(&own.idle_timeout, &defaults.idle_timeout).map_or(preset.idle, |time| time.0),
         answers: pick(&own.answers, &defaults.answers).map(count).or(preset.answers),
         amplification: pick(&own.max_amplification, &defaults.max_amplification)
             .map(count)
@@ -175,6 +175,14 @@ fn flow_limits(own: &Settings, defaults: &Settings) -> FlowLimits {
 /// What the route says, or else what the defaults say.
 fn pick<T: Clone>(own: &Option<Written<T>>, default: &Option<Written<T>>) -> Option<T> {
     own.as_ref().or(default.as_ref()).map(|written| written.value.clone())
+}
+
+/// The same of what may be switched off, which it is where nobody says anything.
+pub(super) fn off_or<T: Copy>(
+    own: &Option<Written<OrOff<T>>>,
+    default: &Option<Written<OrOff<T>>>,
+) -> Option<T> {
+    pick(own, default).and_then(|OrOff(value)| value)
 }
 
 fn time(

@@ -7,6 +7,7 @@ use std::net::IpAddr;
 use super::build::Draft;
 use crate::address::{Host, ListenAddress, Protocol, SourceAddress, TargetAddress, UnixName};
 use crate::config::{Place, Problem, Settings, Written};
+use crate::units::OrOff;
 
 /// The most listeners of one plan: as many as one address has ports.
 const MOST_LISTENERS: usize = 65_535;
@@ -33,6 +34,7 @@ pub(super) fn few_enough(drafts: &[Draft], problems: &mut Vec<Problem>) -> bool 
 pub(super) fn check(draft: &Draft, problems: &mut Vec<Problem>) {
     ranges(draft, problems);
     datagrams(draft, problems);
+    endless(draft, problems);
     misplaced(draft, problems);
     idle_keys(draft, problems);
 }
@@ -68,6 +70,16 @@ fn datagrams(draft: &Draft, problems: &mut Vec<Problem>) {
     }
 }
 
+/// Nothing but time ends a flow for certain.
+fn endless(draft: &Draft, problems: &mut Vec<Problem>) {
+    let Some(Written { value: OrOff(None), place }) = &draft.settings.idle_timeout else { return };
+    if draft.protocol == Protocol::Udp {
+        let message = "a flow of datagrams has no other end, so this cannot be off";
+        let problem = Problem::new(place.clone(), draft.key("idle_timeout"), message);
+        problems.push(problem.help("write a time, as \"2m\", or leave it out"));
+    }
+}
+
 /// A problem for each key of a route that says something about the other protocol. (In the defaults it may stand: they
 /// are for every route it fits.)
 fn misplaced(draft: &Draft, problems: &mut Vec<Problem>) {
@@ -82,7 +94,6 @@ fn misplaced(draft: &Draft, problems: &mut Vec<Problem>) {
         ("preset", Protocol::Udp, place(&s.preset)),
         ("max_flows", Protocol::Udp, place(&s.max_flows)),
         ("flows_full", Protocol::Udp, place(&s.flows_full)),
-        ("idle_timeout", Protocol::Udp, place(&s.idle_timeout)),
         ("answers", Protocol::Udp, place(&s.answers)),
         ("max_amplification", Protocol::Udp, place(&s.max_amplification)),
         ("health", Protocol::Tcp, s.health.place.as_ref()),

@@ -2,6 +2,7 @@
 //!
 //! A plan holds no socket and no clock. It is compared with the one before it to find out what a reload changes.
 
+mod bounds;
 mod build;
 mod diff;
 mod find;
@@ -22,7 +23,7 @@ use crate::address::{ListenAddress, Protocol};
 use crate::balance::HealthRules;
 use crate::config::{Place, Problem, Problems, read, read_file};
 use crate::ledger::LogSettings;
-use crate::limits::{FlowLimits, Limits};
+use crate::limits::{FlowLimits, Limits, SessionLimits};
 use crate::transport::{BindPolicy, Dial, SocketFile};
 
 /// The name of a route, unique in its file by TOML's own syntax.
@@ -61,7 +62,7 @@ pub struct Route {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Carries {
     /// Connections.
-    Tcp,
+    Tcp(SessionLimits),
     /// Datagrams, in flows.
     Udp(FlowLimits),
 }
@@ -70,7 +71,7 @@ impl Carries {
     /// The protocol alone.
     pub fn protocol(&self) -> Protocol {
         match self {
-            Carries::Tcp => Protocol::Tcp,
+            Carries::Tcp(_) => Protocol::Tcp,
             Carries::Udp(_) => Protocol::Udp,
         }
     }

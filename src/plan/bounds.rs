@@ -1,0 +1,33 @@
+//! What bounds the sessions of a route, of what it and the defaults say.
+
+use super::build::off_or;
+use crate::config::Settings;
+use crate::limits::SessionLimits;
+
+/// What the route says of its sessions, then what the defaults say.
+pub(super) fn session(own: &Settings, defaults: &Settings) -> SessionLimits {
+    SessionLimits { idle: off_or(&own.idle_timeout, &defaults.idle_timeout).map(|time| time.0) }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use crate::plan::{Carries, parse};
+
+    #[test]
+    fn a_route_can_switch_off_what_the_defaults_switch_on() {
+        let text = "defaults.idle_timeout = '30s'\n[routes.a]\nlisten = '1'\ntarget = '2'\n\
+                    [routes.b]\nlisten = '3'\ntarget = '4'\nidle_timeout = 'off'\n\
+                    [routes.c]\nlisten = '5'\ntarget = '6'\nprotocol = 'udp'\n";
+        let plan = parse("f.toml", text, &[]).unwrap();
+
+        let idle = plan.routes.values().map(|route| match &route.carries {
+            Carries::Tcp(limits) => limits.idle,
+            Carries::Udp(limits) => Some(limits.idle),
+        });
+
+        let half = Some(Duration::from_secs(30));
+        assert_eq!(idle.collect::<Vec<_>>(), [half, None, half]);
+    }
+}

@@ -23,6 +23,7 @@
 //! | [`limits`] | how many, how long |
 //! | [`balance`] | which target: what counts as healthy |
 //! | [`client_hello`] | whom a TLS client asks for: its first bytes ⇄ a name and protocols |
+//! | [`proxy_protocol`] | who is really calling: the header a proxy puts before a connection's bytes |
 //! | [`probe`] | asks the system: sockets, holders, limits; facts only |
 //! | [`diagnosis`] | judges the facts: a verdict, its proof, what to do |
 //! | [`transport`] | where bytes come from and go to: listen, dial |
@@ -65,6 +66,7 @@ pub mod limits;
 pub mod outcome;
 pub mod plan;
 pub mod probe;
+pub mod proxy_protocol;
 pub mod relay;
 pub mod reload;
 #[allow(unsafe_code)]

@@ -1,0 +1,108 @@
+//! Who is really calling: the header that a proxy puts before a connection's bytes, bytes ⇄ [`Header`].
+//!
+//! Versions 1 and 2 of the PROXY protocol (haproxy, doc/proxy-protocol.txt; the sections named here are its). Pure: bytes
+//! in, an answer out, and never a byte beyond the header. Whether one is to be expected is configured and never guessed
+//! (section 2). Its TLVs are checked and kept, to be passed on; nothing here acts on what they say.
+
+mod malformed;
+mod senders;
+mod tlv;
+mod v1;
+mod v2;
+
+use std::net::SocketAddr;
+
+use serde::Deserialize;
+
+pub use malformed::Malformed;
+pub use senders::{Sender, Senders};
+pub use tlv::Tlvs;
+
+/// The most bytes of a header that is read; longer ones are refused. (Version 1 has 107 at most, version 2 could have
+/// 65,551; with every registered TLV it has about a thousand.)
+pub const LONGEST: usize = 4096;
+
+/// What a header says.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Header {
+    /// Whose connection it is.
+    pub ends: Ends,
+    /// What else the sender says of it.
+    pub tlvs: Tlvs,
+}
+
+/// The two ends of the connection that a header announces.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Ends {
+    /// Those of the very connection it came on: the sender connected for itself (LOCAL), does not know for whom (UNKNOWN,
+    /// UNSPEC), or connected for a datagram socket, whose addresses mean nothing here.
+    Own,
+    /// A TCP connection. IPv4 addresses that came as IPv6 ones (`::ffff:a.b.c.d`) are what they carry, so that a list of
+    /// networks holds for both.
+    Net {
+        /// Who connected.
+        client: SocketAddr,
+        /// What it connected to.
+        destination: SocketAddr,
+    },
+    /// A connection to a Unix socket: both names as they came, 108 bytes each. They say nothing of who the client is.
+    Unix(Box<[u8; UNIX_ENDS]>),
+}
+
+/// Bytes of two `sun_path`s.
+pub const UNIX_ENDS: usize = 2 * 108;
+
+/// Reads the header at the beginning of `bytes`, and gives it with its length. `None` where more bytes must tell.
+///
+/// What cannot become a header is refused at its first wrong byte. (Addresses are looked at once all of it is there, as
+/// sections 2.1 and 2.2 ask for.) It never asks for more than [`LONGEST`] bytes.
+pub fn read(bytes: &[u8]) -> Option<Result<(Header, usize), Malformed>> {
+    match bytes.first()? {
+        b'P' => v1::read(bytes),
+        b'\r' => v2::read(bytes),
+        _ => Some(Err(Malformed::Absent)),
+    }
+}
+
+/// The form of a header that is sent.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum SendProxy {
+    /// A line of text; without TLVs.
+    V1,
+    /// Binary.
+    V2,
+    /// Binary, with a checksum that the receiver verifies.
+    V2Crc32c,
+}
+
+impl SendProxy {
+    /// The bytes that announce a connection made on behalf of these ends; version 2 passes `tlvs` on.
+    pub fn announce(self, ends: &Ends, tlvs: &Tlvs) -> Vec<u8> {
+        match self {
+            SendProxy::V1 => v1::write(ends),
+            SendProxy::V2 => v2::write(ends, tlvs, v2::Checksum::Without),
+            SendProxy::V2Crc32c => v2::write(ends, tlvs, v2::Checksum::With),
+        }
+    }
+
+    /// The bytes that announce a connection of our own between these addresses, as a check makes one. Version 1 has no
+    /// other word for it than a client at our own address (section 2.1).
+    pub fn announce_own(self, ends: Ends) -> Vec<u8> {
+        match self {
+            SendProxy::V1 => v1::write(&ends),
+            SendProxy::V2 | SendProxy::V2Crc32c => self.announce(&Ends::Own, &Tlvs::default()),
+        }
+    }
+}
+
+/// An IPv4 address in an IPv6 one is what it carries.
+fn canonical(address: SocketAddr) -> SocketAddr {
+    match address.ip().to_canonical() {
+        ip if ip == address.ip() => address,
+        ip => SocketAddr::new(ip, address.port()),
+    }
+}
+
+#[cfg(test)]
+mod tests;

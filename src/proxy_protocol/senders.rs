@@ -1,0 +1,82 @@
+//! Whose connections must begin with a header: an entry as a user writes it, and the set of them.
+
+use std::fmt;
+use std::str::FromStr;
+
+use serde::{Deserialize, Deserializer};
+
+use crate::acl::{Listed, Sets};
+use crate::outcome::Client;
+use crate::units::{Misread, from_text};
+
+/// One entry of `accept_proxy`.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub enum Sender {
+    /// Clients at these addresses.
+    Listed(Listed),
+    /// `unix`: every client of the route's Unix sockets; who may connect to those, their mode says.
+    Unix,
+}
+
+impl FromStr for Sender {
+    type Err = Misread;
+
+    /// Reads what a list of clients takes, and `"unix"`.
+    fn from_str(text: &str) -> Result<Self, Misread> {
+        if text == "unix" {
+            return Ok(Sender::Unix);
+        }
+        if text.starts_with("unix:") {
+            return Err(Misread::new(
+                "clients of a Unix socket have no address",
+                r#"write "unix" for all clients of the route's Unix sockets"#,
+            ));
+        }
+        text.parse().map(Sender::Listed)
+    }
+}
+
+impl fmt::Display for Sender {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Sender::Listed(listed) => listed.fmt(f),
+            Sender::Unix => f.write_str("unix"),
+        }
+    }
+}
+
+impl<'de> Deserialize<'de> for Sender {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        from_text(deserializer, "a network, as \"192.168.0.0/16\"", |other| {
+            let instead = r#"list the proxies whose header is to be believed, as ["127.0.0.1/32"]"#;
+            Misread::new(format!("{other} says not from whom"), instead)
+        })
+    }
+}
+
+/// The clients that must send a header. All others are what they seem: their bytes are never looked at.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Senders {
+    /// Those at these addresses.
+    pub networks: Sets,
+    /// Those of Unix sockets.
+    pub unix: bool,
+}
+
+impl Senders {
+    /// Whether there are none.
+    pub fn is_empty(&self) -> bool {
+        self.networks.is_empty() && !self.unix
+    }
+
+    /// Whether this client must send one.
+    pub fn contains(&self, client: &Client) -> bool {
+        match client {
+            Client::Net(address) => {
+                let ip = address.ip().to_canonical();
+                self.networks.iter().any(|set| set.contains(ip))
+            }
+            Client::Unix { .. } => self.unix,
+        }
+    }
+}

@@ -1,0 +1,180 @@
+//! The text's rules, each vector whole and in every two pieces; and what is written is read back.
+
+use std::net::{IpAddr, SocketAddr};
+
+use proptest::prelude::*;
+
+use super::*;
+
+#[path = "../../tests/vectors/proxy_protocol.rs"]
+#[allow(unreachable_pub, missing_docs, reason = "it is read by other tests as well")]
+mod vectors;
+
+use vectors::{Answer, Vector, tlv, v2 as header_v2, version_1, version_2};
+
+fn answer(read: &Result<(Header, usize), Malformed>) -> (Answer, String) {
+    match read {
+        Ok((Header { ends: Ends::Own, .. }, _)) => (Answer::Own, String::new()),
+        Ok((Header { ends: Ends::Unix(_), .. }, _)) => (Answer::Unix, String::new()),
+        Ok((Header { ends: Ends::Net { client, destination }, .. }, _)) => {
+            (Answer::Between("", ""), format!("{client} {destination}"))
+        }
+        Err(_) => (Answer::Refused, String::new()),
+    }
+}
+
+fn wanted(vector: &Vector) -> (Answer, String) {
+    match vector.answer {
+        Answer::Between(client, destination) => (Answer::Between("", ""), format!("{client} {destination}")),
+        other => (other, String::new()),
+    }
+}
+
+fn each() -> impl Iterator<Item = Vector> {
+    version_1().into_iter().chain(version_2())
+}
+
+#[test]
+fn every_rule_of_the_text_is_kept() {
+    let mut wrong = Vec::new();
+    for vector in each() {
+        // What comes after a header must not change what it says, nor its length.
+        for behind in [&b""[..], b"\r\nPROXY TCP4 "] {
+            let bytes = [&vector.bytes[..], behind].concat();
+            let Some(read) = read(&bytes) else {
+                wrong.push(format!("{}: undecided", vector.rule));
+                continue;
+            };
+            if answer(&read) != wanted(&vector) {
+                wrong.push(format!("{}: {read:?}", vector.rule));
+            }
+            if let Ok((_, length)) = read {
+                assert_eq!(length, vector.bytes.len(), "{}", vector.rule);
+            }
+        }
+    }
+
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+    assert!(each().count() > 100, "only {} vectors", each().count());
+}
+
+#[test]
+fn a_beginning_says_nothing_or_what_the_whole_says() {
+    for vector in each() {
+        let whole = read(&vector.bytes);
+        for split in 0..vector.bytes.len() {
+            if let Some(early) = read(&vector.bytes[..split]) {
+                // Only a refusal can be early, and the rest does not take it back.
+                assert!(early.is_err(), "{}: {split} bytes give {early:?}", vector.rule);
+                assert!(matches!(whole, Some(Err(_))), "{}: {split} bytes give {early:?}", vector.rule);
+            }
+        }
+    }
+}
+
+#[test]
+fn what_cannot_become_a_header_is_refused_at_once() {
+    let first_wrong = |bytes: &[u8]| (0..=bytes.len()).find(|&n| read(&bytes[..n]).is_some()).unwrap();
+
+    assert_eq!(first_wrong(b"GET / HTTP/1.1\r\n"), 1);
+    assert_eq!(first_wrong(b"PROXYxTCP4"), 6);
+    assert_eq!(first_wrong(b"PROXY TCP5 "), 10);
+    assert_eq!(first_wrong(b"PROXY UNKNOWNx"), 14);
+    assert_eq!(first_wrong(b"PROXY TCP4 192.0.2.1\n"), 21);
+    assert_eq!(first_wrong(&[b'x'; 9]), 1);
+    assert_eq!(first_wrong(&header_v2(0x31, 0x11, &[0; 12])), 13);
+    assert_eq!(first_wrong(&header_v2(0x21, 0x41, &[0; 12])), 14);
+    assert_eq!(first_wrong(&header_v2(0x21, 0x11, &[0; 11])), 16);
+    assert_eq!(first_wrong(&header_v2(0x21, 0x11, &[0; 60_000])), 16);
+}
+
+#[test]
+fn no_more_is_asked_for_than_the_bound() {
+    let endless = [
+        [&b"PROXY UNKNOWN "[..], &[b'x'; LONGEST]].concat(),
+        header_v2(0x21, 0x11, &[0; LONGEST - 16])[..LONGEST].to_vec(),
+        header_v2(0x20, 0, &[0; u16::MAX as usize]),
+    ];
+
+    for bytes in endless {
+        assert!(read(&bytes[..LONGEST]).is_some(), "{}", bytes[..20].escape_ascii());
+    }
+}
+
+#[test]
+fn tlvs_are_kept_but_for_the_checksum_and_padding() {
+    let kept = [tlv(1, b"h2"), tlv(5, b"id"), tlv(0xea, b"vpce")];
+    let block = [vectors::V4, &kept[0], &tlv(4, b"..."), &kept[1], &kept[2]].concat();
+
+    let (header, _) = read(&header_v2(0x21, 0x11, &block)).unwrap().unwrap();
+    let sent = SendProxy::V2Crc32c.announce(&header.ends, &header.tlvs);
+    let (again, length) = read(&sent).unwrap().unwrap();
+
+    assert_eq!(header.tlvs.bytes(), kept.concat());
+    assert_eq!((&again, length), (&header, sent.len()));
+}
+
+#[test]
+fn a_turned_bit_breaks_the_checksum() {
+    let ends =
+        Ends::Net { client: "192.0.2.1:1".parse().unwrap(), destination: "192.0.2.2:2".parse().unwrap() };
+    let sent = SendProxy::V2Crc32c.announce(&ends, &Tlvs::default());
+    // Turned over, the checksum's own type makes it another TLV.
+    let kind = sent.len() - 7;
+    for bit in (0..8 * sent.len()).filter(|bit| bit / 8 != kind) {
+        let mut turned = sent.clone();
+        turned[bit / 8] ^= 1 << (bit % 8);
+
+        // A length that grew leaves it undecided, one that shrank cuts the checksum off.
+        let accepted = read(&turned).and_then(Result::ok).filter(|(header, _)| header.ends != Ends::Own);
+        assert!(accepted.is_none(), "bit {bit}: {accepted:?}");
+    }
+}
+
+#[test]
+fn lines_are_written_as_the_text_wants_them() {
+    let line = |client: &str, destination: &str| {
+        let [client, destination] = [client, destination].map(|it| it.parse().unwrap());
+        let bytes = SendProxy::V1.announce(&Ends::Net { client, destination }, &Tlvs::default());
+        String::from_utf8(bytes).unwrap()
+    };
+
+    assert_eq!(line("192.0.2.1:56324", "192.0.2.2:443"), "PROXY TCP4 192.0.2.1 192.0.2.2 56324 443\r\n");
+    assert_eq!(line("[::1]:1", "[2001:db8::2]:2"), "PROXY TCP6 ::1 2001:db8::2 1 2\r\n");
+    assert_eq!(line("[::ffff:192.0.2.1]:1", "192.0.2.2:2"), "PROXY TCP4 192.0.2.1 192.0.2.2 1 2\r\n");
+    assert_eq!(line("192.0.2.1:1", "[::1]:2"), "PROXY TCP6 ::ffff:c000:201 ::1 1 2\r\n");
+    assert_eq!(
+        SendProxy::V1.announce(&Ends::Unix(Box::new([0; 216])), &Tlvs::default()),
+        b"PROXY UNKNOWN\r\n"
+    );
+}
+
+#[test]
+fn a_connection_of_our_own_is_local_or_a_client_at_our_address() {
+    let ends =
+        Ends::Net { client: "127.0.0.1:1".parse().unwrap(), destination: "127.0.0.1:2".parse().unwrap() };
+
+    assert_eq!(SendProxy::V1.announce_own(ends.clone()), b"PROXY TCP4 127.0.0.1 127.0.0.1 1 2\r\n");
+    assert_eq!(SendProxy::V2.announce_own(ends.clone()), header_v2(0x20, 0, b""));
+    let (own, _) = read(&SendProxy::V2Crc32c.announce_own(ends)).unwrap().unwrap();
+    assert_eq!(own.ends, Ends::Own);
+}
+
+fn address() -> impl Strategy<Value = SocketAddr> {
+    (any::<IpAddr>(), any::<u16>()).prop_map(|(ip, port)| SocketAddr::new(ip.to_canonical(), port))
+}
+
+proptest! {
+    #[test]
+    fn what_is_sent_is_read_back(client in address(), destination in address(), unix: bool) {
+        let ends = if unix { Ends::Unix(Box::new([7; 216])) } else { Ends::Net { client, destination } };
+        for form in [SendProxy::V1, SendProxy::V2, SendProxy::V2Crc32c] {
+            let sent = form.announce(&ends, &Tlvs::default());
+
+            let (header, length) = read(&sent).unwrap().unwrap();
+
+            let named = if unix && form == SendProxy::V1 { &Ends::Own } else { &ends };
+            prop_assert_eq!((&header.ends, length), (named, sent.len()));
+        }
+    }
+}

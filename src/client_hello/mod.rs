@@ -4,13 +4,18 @@
 //! server's name and the protocols is the target's to judge. A name hidden by ECH stays hidden: its outer name is read, as
 //! that is the one meant for whoever routes.
 
+mod choice;
 mod message;
+mod name;
+mod punycode;
 mod read;
 
 use std::borrow::Cow;
 use std::fmt;
 use std::ops::Range;
 
+pub use choice::Choice;
+pub use name::Name;
 pub use read::Reader;
 
 /// The most bytes of a connection that are looked at for its hello, the headers of records among them. A hello with

@@ -9,6 +9,7 @@ mod message;
 mod name;
 mod punycode;
 mod read;
+mod stranger;
 
 use std::borrow::Cow;
 use std::fmt;
@@ -17,6 +18,7 @@ use std::ops::Range;
 pub use choice::Choice;
 pub use name::Name;
 pub use read::Reader;
+pub use stranger::looks_like;
 
 /// The most bytes of a connection that are looked at for its hello, the headers of records among them. A hello with
 /// post-quantum keys has about 2 KiB, one with a large session ticket up to 16 KiB.

@@ -161,8 +161,17 @@ pub(super) const SHARDS: usize = 16;
 #[derive(Debug, Default)]
 struct Shard {
     lives: HashMap<u64, Arc<Live>>,
-    /// What a diagnosis has found about a few of them.
-    notes: HashMap<u64, Arc<str>>,
+    /// What was noted about a few of them.
+    notes: HashMap<u64, Notes>,
+}
+
+/// What is noted about a session besides its counts, where there is something: for its record.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Notes {
+    /// Why it ended as it did, in words.
+    pub(super) hint: Option<Arc<str>>,
+    /// The name of the server that the client asks for.
+    pub(super) name: Option<Arc<str>>,
 }
 
 impl Lives {
@@ -171,21 +180,21 @@ impl Lives {
     }
 
     /// Takes a session out; gives what was noted about it.
-    pub(super) fn remove(&self, id: u64) -> Option<Arc<str>> {
+    pub(super) fn remove(&self, id: u64) -> Notes {
         let mut shard = self.shard(id);
         shard.lives.remove(&id);
         // A crowd that has left gives its room back.
         if shard.lives.capacity() > 64 && shard.lives.len() < shard.lives.capacity() / 8 {
             shard.lives.shrink_to_fit();
         }
-        if shard.notes.is_empty() { None } else { shard.notes.remove(&id) }
+        if shard.notes.is_empty() { Notes::default() } else { shard.notes.remove(&id).unwrap_or_default() }
     }
 
     /// Notes something about a session, if it still lives.
-    pub(super) fn note(&self, id: u64, words: Arc<str>) {
+    pub(super) fn note(&self, id: u64, change: impl FnOnce(&mut Notes)) {
         let mut shard = self.shard(id);
         if shard.lives.contains_key(&id) {
-            shard.notes.insert(id, words);
+            change(shard.notes.entry(id).or_default());
         }
     }
 

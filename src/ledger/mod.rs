@@ -122,15 +122,15 @@ impl Ledger {
 
     /// Notes what a diagnosis has found about a live session: the hint of its record, where its end has none of its own.
     pub(crate) fn note(&self, id: u64, words: Arc<str>) {
-        self.lives.note(id, words);
+        self.lives.note(id, |notes| notes.hint = Some(words));
     }
 
     fn close(&self, live: &Live, mut outcome: Outcome) {
         let noted = self.lives.remove(live.id);
-        outcome.hint = outcome.hint.or(noted);
+        outcome.hint = outcome.hint.or(noted.hint);
         self.closed.fetch_add(1, Relaxed);
         let now = live.started + outcome.timing.total;
-        let record = Record::new(live, outcome);
+        let record = Record::new(live, outcome, noted.name);
         if !record.outcome.end.is_refusal() {
             return self.sink.record(&record);
         }
@@ -159,6 +159,16 @@ impl Entry {
     /// When the session was accepted.
     pub fn started(&self) -> Instant {
         self.live.started
+    }
+
+    /// Notes why it ends as it does: the hint of its record, where its end has none of its own.
+    pub fn hint(&self, words: impl Into<Arc<str>>) {
+        self.ledger.note(self.live.id, words.into());
+    }
+
+    /// Notes the name of the server that the client asks for, fit to be shown.
+    pub fn name(&self, name: impl Into<Arc<str>>) {
+        self.ledger.lives.note(self.live.id, |notes| notes.name = Some(name.into()));
     }
 
     /// Closes the entry; its record is written.

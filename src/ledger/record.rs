@@ -19,6 +19,8 @@ pub struct Record {
     pub target: Arc<str>,
     /// Who connected.
     pub client: Client,
+    /// The name of the server that the client asks for, where a hello was looked at and has one; fit to be shown.
+    pub name: Option<Arc<str>>,
     /// What became of it.
     pub outcome: Outcome,
     /// How many sessions this line stands for; more than one only for folded refusals.
@@ -30,9 +32,9 @@ const RECEIVER_DROPS: &str = "the target reads more slowly than datagrams come: 
     (SO_RCVBUF, net.core.rmem_max) [udp-receiver-drops]";
 
 impl Record {
-    pub(super) fn new(live: &Live, outcome: Outcome) -> Record {
+    pub(super) fn new(live: &Live, outcome: Outcome, name: Option<Arc<str>>) -> Record {
         let (route, target) = (live.route.clone(), live.target.clone());
-        Record { route, target, client: live.client, outcome, count: 1 }
+        Record { route, target, client: live.client, name, outcome, count: 1 }
     }
 
     /// What a diagnosis had found by then, else what to do about the cause.
@@ -51,7 +53,9 @@ impl Record {
 impl fmt::Display for Record {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let o = &self.outcome;
-        write!(f, "route={} client={} target=", self.route, self.client)?;
+        write!(f, "route={} client={}", self.route, self.client)?;
+        pair(f, "name", self.name.as_deref().map(Word))?;
+        f.write_str(" target=")?;
         match &o.target {
             Some(address) => write!(f, "{address}")?,
             None => f.write_str(&self.target)?,
@@ -105,6 +109,18 @@ fn pair(f: &mut fmt::Formatter<'_>, key: &str, value: Option<impl fmt::Display>)
     }
 }
 
+/// A stranger's word: in quotes where it would not be read as one.
+struct Word<'a>(&'a str);
+
+impl fmt::Display for Word<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.0.bytes().all(|byte| byte.is_ascii_graphic() && !matches!(byte, b'"' | b'=')) {
+            true if !self.0.is_empty() => f.write_str(self.0),
+            _ => write!(f, "\"{}\"", self.0.replace('"', "'")),
+        }
+    }
+}
+
 /// A duration in milliseconds with two or three figures that mean something.
 struct Millis(Duration);
 
@@ -126,6 +142,9 @@ impl Serialize for Record {
         let mut map = serializer.serialize_map(None)?;
         map.serialize_entry("route", &*self.route)?;
         map.serialize_entry("client", &self.client)?;
+        if let Some(name) = &self.name {
+            map.serialize_entry("name", &**name)?;
+        }
         match &o.target {
             Some(address) => map.serialize_entry("target", &Printed(address))?,
             None => map.serialize_entry("target", &*self.target)?,
@@ -200,4 +219,18 @@ impl Serialize for Dialled<'_> {
 
 fn micros(duration: Duration) -> u64 {
     duration.as_micros().try_into().unwrap_or(u64::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_strangers_word_cannot_pass_for_another_field() {
+        for (word, shown) in
+            [("a.example", "a.example"), ("a end=done", "\"a end=done\""), ("x=\"y", "\"x='y\"")]
+        {
+            assert_eq!(Word(word).to_string(), shown);
+        }
+    }
 }

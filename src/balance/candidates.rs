@@ -1,0 +1,117 @@
+//! Who may be chosen: health, backups and drain in one place, so that no rule need know of them.
+
+use std::time::Duration;
+
+/// The part a target has in a route.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Part {
+    /// Its share of the clients beside the others'; at least 1, at most [`Part::MOST_WEIGHT`].
+    pub weight: u32,
+    /// When it is chosen.
+    pub role: Role,
+}
+
+impl Part {
+    /// The greatest weight.
+    pub const MOST_WEIGHT: u32 = 1000;
+}
+
+impl Default for Part {
+    fn default() -> Self {
+        Part { weight: 1, role: Role::Primary }
+    }
+}
+
+/// When a target is chosen.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Role {
+    /// Whenever it is well.
+    Primary,
+    /// While no primary is well.
+    Backup,
+    /// Never: it keeps the sessions it has.
+    Drained,
+}
+
+/// Whether a target is known to take connections.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Fitness {
+    /// It takes them, or nobody has looked yet.
+    Well {
+        /// For how long it has been back, where it was down before.
+        back: Option<Duration>,
+    },
+    /// It is down, or takes connections and does not answer as it should.
+    Ill,
+}
+
+/// What is known of one target when a client comes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Facts {
+    /// Its part in the route.
+    pub part: Part,
+    /// How it is.
+    pub fitness: Fitness,
+    /// Whether it has failed this client already.
+    pub is_tried: bool,
+    /// Sessions it has now.
+    pub load: usize,
+}
+
+/// A target as a rule sees it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Candidate {
+    /// Its weight; zero where it may not be chosen now.
+    pub weight: u32,
+    /// Its weight in hundredths, less while it starts slowly; zero where it may not be chosen now.
+    pub share: u32,
+    /// Sessions it has now.
+    pub load: usize,
+}
+
+impl Candidate {
+    /// Whether it may be chosen.
+    pub(super) fn is_open(&self) -> bool {
+        self.weight > 0
+    }
+}
+
+/// Hundredths, so that a target of weight 1 can start slowly.
+const PARTS: u32 = 100;
+
+/// The targets as a rule is to see them, in their order: open are those of the best rank somebody has who has not failed
+/// this client yet. Primaries that are well come first, then backups that are well, then primaries and backups that are
+/// not: what is known of a target may be old by now, and a client that is refused anyway loses nothing by a try. One
+/// that drains is never open. `slow_start` is how long the share of one that is back takes to grow to its whole.
+pub fn candidates(targets: &[Facts], slow_start: Duration, into: &mut Vec<Candidate>) {
+    let best = targets.iter().filter_map(rank).min();
+    into.clear();
+    into.extend(targets.iter().map(|target| match rank(target) {
+        Some(rank) if Some(rank) == best => {
+            Candidate { weight: target.part.weight, share: share(target, slow_start), load: target.load }
+        }
+        _ => Candidate { load: target.load, ..Candidate::default() },
+    }));
+}
+
+fn rank(target: &Facts) -> Option<u8> {
+    let is_ill = target.fitness == Fitness::Ill;
+    match target.part.role {
+        _ if target.is_tried => None,
+        Role::Drained => None,
+        Role::Primary => Some(if is_ill { 2 } else { 0 }),
+        Role::Backup => Some(if is_ill { 3 } else { 1 }),
+    }
+}
+
+/// In hundredths of a weight of 1; never nothing, or a target that starts slowly would not start.
+fn share(target: &Facts, slow_start: Duration) -> u32 {
+    let whole = target.part.weight * PARTS;
+    match target.fitness {
+        Fitness::Well { back: Some(back) } if back < slow_start => {
+            let grown = f64::from(whole) * back.as_secs_f64() / slow_start.as_secs_f64();
+            (grown as u32).max(1)
+        }
+        _ => whole,
+    }
+}

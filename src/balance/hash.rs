@@ -1,0 +1,48 @@
+//! Numbers that stand for names and addresses, the same in every process and every release.
+
+use std::net::IpAddr;
+
+use crate::outcome::Client;
+
+/// A client or a target, as a number.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Key(u64);
+
+impl Key {
+    /// Of any bytes. (FNV-1a, whose weak upper bits [`mix`] makes good.)
+    pub fn of(bytes: &[u8]) -> Key {
+        let step = |hash: u64, byte: &u8| (hash ^ u64::from(*byte)).wrapping_mul(0x0100_0000_01b3);
+        Key(mix(bytes.iter().fold(0xcbf2_9ce4_8422_2325, step)))
+    }
+
+    /// Of an address, whatever its port: each connection of a client has another. An IPv4 address in IPv6's clothes is
+    /// what it is.
+    pub fn of_ip(ip: IpAddr) -> Key {
+        match ip.to_canonical() {
+            IpAddr::V4(ip) => Key::of(&ip.octets()),
+            IpAddr::V6(ip) => Key::of(&ip.octets()),
+        }
+    }
+
+    /// Of a client: its address, or the user that its process runs as.
+    pub fn of_client(client: Client) -> Key {
+        match client {
+            Client::Net(address) => Key::of_ip(address.ip()),
+            Client::Unix { uid, .. } => Key::of(&uid.to_be_bytes()),
+        }
+    }
+
+    /// Another number for each pair.
+    pub(super) fn with(self, other: Key) -> u64 {
+        mix(self.0.wrapping_add(other.0.rotate_left(32)))
+    }
+}
+
+/// Spreads every bit over all: the last step of SplitMix64 (Steele, Lea and Flood, "Fast splittable pseudorandom number
+/// generators", 2014).
+pub(super) fn mix(seed: u64) -> u64 {
+    let z = seed.wrapping_add(0x9e37_79b9_7f4a_7c15);
+    let z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+    let z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+    z ^ (z >> 31)
+}

@@ -131,9 +131,10 @@ fn example() -> String {
     fs::read_to_string(root().join("config.example.toml")).unwrap()
 }
 
-/// `[table]`, shown or left out.
+/// `[table]` or `[[table]]`, shown or left out.
 fn header_of(line: &str) -> Option<&str> {
-    line.strip_prefix("# ").unwrap_or(line).strip_prefix('[')?.strip_suffix(']')
+    let inside = line.strip_prefix("# ").unwrap_or(line).strip_prefix('[')?.strip_suffix(']')?;
+    Some(inside.strip_prefix('[').and_then(|inside| inside.strip_suffix(']')).unwrap_or(inside))
 }
 
 /// `key = value`, shown or left out, and nothing that is prose.

@@ -70,7 +70,7 @@ fn point_at(plan: &mut Plan, target: SocketAddr) {
     for (_, route) in routes {
         let mut route = (*route).clone();
         route.name = RouteName(NAME.into());
-        route.dial.target = TargetAddress::from(target).into();
+        route.targets = vec![TargetAddress::from(target).into()];
         plan.routes.insert(route.name.clone(), route.into());
     }
 }

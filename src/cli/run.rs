@@ -161,8 +161,9 @@ fn settings(plan: &Plan) -> Settings {
 /// Said only now that every socket listens.
 fn announce(declared: &Declared) {
     for listening in declared.listening.iter().take(MOST_FORWARDING_LINES) {
-        let Listening { route, address, target } = listening;
-        tracing::info!("Forwarding {address} -> {target} (route {route})");
+        let Listening { route, address, targets } = listening;
+        let targets: Vec<String> = targets.iter().map(ToString::to_string).collect();
+        tracing::info!("Forwarding {address} -> {} (route {route})", targets.join(", "));
     }
     let more = declared.listening.len().saturating_sub(MOST_FORWARDING_LINES);
     if more > 0 {

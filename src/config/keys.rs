@@ -17,6 +17,8 @@ pub(super) enum Section {
     Limits,
     /// `[log]`
     Log,
+    /// `[[routes.NAME.target]]`, one of several targets, mostly written in one line.
+    Target,
     /// `[routes.NAME.health]`, `[defaults.health]` and the like: settings that stand in a table of their own.
     Under(Owner, Group),
 }
@@ -38,7 +40,7 @@ pub(super) enum Group {
 }
 
 /// A route's own keys first, then its settings, which `[defaults]` takes as well; tables come last of each.
-const ROUTE: [&str; 20] = [
+const ROUTE: [&str; 21] = [
     "listen",
     "target",
     "protocol",
@@ -58,14 +60,17 @@ const ROUTE: [&str; 20] = [
     "idle_timeout",
     "answers",
     "max_amplification",
+    "balance",
     "health",
 ];
 const DEFAULTS: &[&str] = ROUTE.split_at(2).1;
 
 /// The words of other programs for a key of ours.
-const ALIASES: [(&[&str], &str); 7] = [
+const ALIASES: [(&[&str], &str); 9] = [
     (&["remote", "upstream", "backend", "server", "to", "forward", "dest", "destination"], "target"),
     (&["local", "from", "address", "listen_addr", "port"], "listen"),
+    (&["host", "server", "addr", "url", "target"], "address"),
+    (&["algorithm", "lb_algorithm", "strategy", "policy", "load_balancing"], "balance"),
     (&["timeout", "dial_timeout"], "connect_timeout"),
     (&["maxconn", "max_connections"], "connections"),
     (&["udp_timeout", "proxy_timeout", "session_timeout", "ttl"], "idle_timeout"),
@@ -102,7 +107,7 @@ impl Group {
 impl Section {
     /// Every table whose keys are leaves, those of a route before the defaults'.
     fn tables() -> impl Iterator<Item = Section> {
-        let flat = [Section::Route, Section::Defaults, Section::Limits, Section::Log];
+        let flat = [Section::Route, Section::Defaults, Section::Limits, Section::Log, Section::Target];
         let of = |owner: Owner| {
             let taken =
                 Group::ALL.into_iter().filter(move |group| owner.section().keys().contains(&group.key()));
@@ -118,6 +123,7 @@ impl Section {
             Section::Route => &ROUTE,
             Section::Limits => &["connections", "flows", "drain_timeout"],
             Section::Log => &["format", "level"],
+            Section::Target => &["address", "weight", "backup", "drain"],
             Section::Under(_, group) => group.keys(),
         }
     }
@@ -129,6 +135,7 @@ impl Section {
             Section::Route => "routes.NAME".into(),
             Section::Limits => "limits".into(),
             Section::Log => "log".into(),
+            Section::Target => "routes.NAME.target".into(),
             Section::Under(owner, group) => format!("{}.{}", owner.section().path(), group.key()),
         }
     }
@@ -137,6 +144,7 @@ impl Section {
     pub(super) fn under(self, key: &str) -> Option<Section> {
         let owner = match self {
             Section::Defaults => Owner::Defaults,
+            Section::Route if key == "target" => return Some(Section::Target),
             Section::Route => Owner::Route,
             _ => return None,
         };

@@ -12,6 +12,7 @@ mod route;
 mod schema;
 mod syntax;
 mod table;
+mod target;
 
 pub use keys::keys;
 pub use problem::{Place, Problem, Problems};
@@ -23,6 +24,7 @@ pub(crate) use problem::bare_or_quoted;
 use toml::de::DeTable;
 
 use crate::address::{Interface, ListenAddress, Protocol, Run, SourceAddress, TargetAddress};
+use crate::balance::Balance;
 use crate::ledger::{LogFormat, LogLevel};
 use crate::limits::{FlowPreset, FlowsFull};
 use crate::transport::{Account, BindPolicy, FileMode};
@@ -66,6 +68,7 @@ pub(crate) struct Settings {
     pub(crate) idle_timeout: Option<Written<OrOff<TimeSpan>>>,
     pub(crate) answers: Option<Written<usize>>,
     pub(crate) max_amplification: Option<Written<usize>>,
+    pub(crate) balance: Option<Written<Balance>>,
     pub(crate) health: WrittenHealth,
 }
 
@@ -83,8 +86,23 @@ pub(crate) struct WrittenHealth {
 pub(crate) struct WrittenRoute {
     pub(crate) name: String,
     pub(crate) listen: Vec<Written<Run<ListenAddress>>>,
-    pub(crate) target: Option<Written<Run<TargetAddress>>>,
+    pub(crate) targets: Vec<WrittenTarget>,
     pub(crate) settings: Settings,
+}
+
+/// One of a route's targets.
+#[derive(Clone, Debug)]
+pub(crate) struct WrittenTarget {
+    pub(crate) address: Written<Run<TargetAddress>>,
+    pub(crate) weight: Option<Written<u32>>,
+    pub(crate) backup: Option<Written<bool>>,
+    pub(crate) drain: Option<Written<bool>>,
+}
+
+impl From<Written<Run<TargetAddress>>> for WrittenTarget {
+    fn from(address: Written<Run<TargetAddress>>) -> Self {
+        WrittenTarget { address, weight: None, backup: None, drain: None }
+    }
 }
 
 /// `[limits]`

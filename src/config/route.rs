@@ -8,8 +8,7 @@ use toml::de::DeValue;
 use super::keys::{Group, Owner, Section};
 use super::problem::{Place, Problem, bare_or_quoted};
 use super::table::{AtLeast, Table};
-use super::{Settings, Written, WrittenHealth, WrittenRoute};
-use crate::address::{Run, TargetAddress};
+use super::{Settings, WrittenHealth, WrittenRoute, target};
 
 /// The longest name of a route, in characters.
 const MAX_NAME: usize = 64;
@@ -55,8 +54,13 @@ fn route<'t>(
     if table.get("listen").is_none() {
         table.missing("listen", "127.0.0.1:8080");
     }
-    let target = one_target(&mut table);
-    Some(WrittenRoute { name: name.to_owned(), listen, target, settings: settings(&mut table, Owner::Route) })
+    let targets = target::targets(&mut table);
+    Some(WrittenRoute {
+        name: name.to_owned(),
+        listen,
+        targets,
+        settings: settings(&mut table, Owner::Route),
+    })
 }
 
 /// The settings of a route or of `[defaults]`.
@@ -79,6 +83,7 @@ pub(super) fn settings(table: &mut Table<'_, '_>, owner: Owner) -> Settings {
         idle_timeout: table.time_or_off("idle_timeout", "1ms", "24h"),
         answers: table.count("answers"),
         max_amplification: table.count("max_amplification"),
+        balance: table.word("balance"),
         health: table.group(owner, Group::Health).map(health).unwrap_or_default(),
     }
 }
@@ -89,18 +94,6 @@ fn health(mut table: Table<'_, '_>) -> WrittenHealth {
         interval: table.time("interval", AtLeast::MoreThanZero, "1h"),
         timeout: table.time("timeout", AtLeast::MoreThanZero, "1h"),
     }
-}
-
-fn one_target(table: &mut Table<'_, '_>) -> Option<Written<Run<TargetAddress>>> {
-    match table.get("target") {
-        None => table.missing("target", "127.0.0.1:3000"),
-        Some(value) if value.get_ref().is_array() => {
-            let help = "write one, without brackets: target = \"127.0.0.1:3000\"";
-            table.problem("target", value, "not supported yet: several targets", Some(help));
-        }
-        Some(_) => return table.value("target"),
-    }
-    None
 }
 
 fn wrong_name(name: &str) -> Option<String> {

@@ -94,6 +94,15 @@ impl<'t> Table<'t, '_> {
         self.written(key, value, decode)
     }
 
+    /// A value that stands in the list under `key`, read by its type.
+    pub(super) fn read<T: for<'de> Deserialize<'de>>(
+        &mut self,
+        key: &'static str,
+        value: &Spanned<DeValue<'_>>,
+    ) -> Option<Written<T>> {
+        self.written(key, value, decode)
+    }
+
     /// The word under `key`, one of its type's.
     pub(super) fn word<T: for<'de> Deserialize<'de>>(&mut self, key: &'static str) -> Option<Written<T>> {
         let value = self.get(key)?;
@@ -200,7 +209,7 @@ impl<'t> Table<'t, '_> {
         }
     }
 
-    fn key(&self, key: &str) -> String {
+    pub(super) fn key(&self, key: &str) -> String {
         match self.path.as_str() {
             "" => bare_or_quoted(key),
             path => format!("{path}.{}", bare_or_quoted(key)),

@@ -145,7 +145,7 @@ fn taken_out(tried: &mut [Diagnosis], kind: Verdict) -> Vec<Diagnosis> {
 fn targets(plan: &Plan) -> Area {
     let mut wanted: BTreeMap<String, (TargetAddress, Protocol, Vec<String>)> = BTreeMap::new();
     for route in plan.routes.values() {
-        for target in route.dial.target.each() {
+        for target in route.every_target() {
             let key = format!("{target} {:?}", route.carries.protocol());
             wanted
                 .entry(key)

@@ -1,36 +1,51 @@
-//! The step *connect*: reaches the target of a session, and waits for one that is down where its route says so.
+//! The step *connect*: chooses a target for a session and reaches it, or the next one; and waits where all are down and
+//! the route says so.
 
-use std::sync::Arc;
-use std::time::Instant;
+use std::future::poll_fn;
+use std::pin::Pin;
+use std::task::Poll;
+use std::time::{Duration, Instant};
 
 use tokio::io::Interest;
 use tokio::time::timeout_at;
 
 use super::context::Serving;
+use super::pool::Tried;
+use super::session::Session;
 use super::targets::{Unreached, breathe};
-use super::trip::Trip;
-use crate::outcome::End;
+use super::trip::{Aim, Trip};
+use crate::balance::Key;
+use crate::outcome::{Cause, End};
 use crate::transport::Stream;
 
-/// Reaches the target, unless the client goes first.
-pub(super) async fn connect(client: &Stream, serving: &Arc<Serving>, trip: &mut Trip) -> Result<Stream, End> {
+/// A client is tried to be carried to one target after another for as many times `connect_timeout`, however many there
+/// are: those that refuse cost nothing, those that swallow every packet a whole timeout each.
+const MOST_TIMEOUTS: u32 = 3;
+
+/// Reaches a target, unless the client goes first.
+pub(super) async fn connect(client: &Stream, session: &Session, trip: &mut Trip) -> Result<Stream, End> {
     tokio::select! {
         // A dial on this machine is over at the first look, and then the client is not watched at all.
         biased;
-        reached = reach(serving, trip) => reached,
+        reached = reach(session, trip) => reached,
         // A FIN is no reason to go: the client may have sent its whole request. A reset is.
         _ = client.ready(Interest::ERROR) => Err(End::ClientGone),
     }
 }
 
-/// Dials the target; where it is down and the route says so, waits for it.
-async fn reach(serving: &Arc<Serving>, trip: &mut Trip) -> Result<Stream, End> {
-    let dial = &serving.route.dial;
+/// Reaches a target; where none can be and the route says so, waits for one.
+async fn reach(session: &Session, trip: &mut Trip) -> Result<Stream, End> {
+    let serving = &session.serving;
     let began = Instant::now();
-    let deadline = began + dial.wait_for_target;
+    let deadline = began + serving.route.dial.wait_for_target;
     loop {
-        let failed = match serving.target.reach(dial, &mut trip.attempts).await {
-            Ok((target, _)) => {
+        let reached = match serving.pool.only() {
+            Some(_) => dial(session, 0, serving.route.dial.connect_timeout, trip).await,
+            // Boxed, so that a route with one target has no room for what this needs.
+            None => Box::pin(dial_one_of(session, trip)).await,
+        };
+        let failed = match reached {
+            Ok(target) => {
                 trip.connect = Some(began.elapsed());
                 return Ok(target);
             }
@@ -40,16 +55,76 @@ async fn reach(serving: &Arc<Serving>, trip: &mut Trip) -> Result<Stream, End> {
             return Err(End::NoTarget(failed.cause));
         }
         wait_for_target(serving, deadline, failed).await?;
-        trip.forget_old_attempts();
+        trip.attempts.forget_old();
     }
 }
 
-/// Holds the client until its target is back or the wait is over.
+/// Dials the target at this place.
+async fn dial(
+    session: &Session,
+    place: usize,
+    patience: Duration,
+    trip: &mut Trip,
+) -> Result<Stream, Unreached> {
+    let target = session.serving.pool.at(place);
+    trip.aim = Some(Aim::at(target));
+    session.entry.aim(place);
+    let reached = target.reach(&session.serving.route.dial, patience, &mut trip.attempts).await;
+    reached.map(|(target, _)| target)
+}
+
+/// Dials one target after another, each chosen by the route's rule among those that have not failed this client, until
+/// one answers. Of several failures one that blames a target is told before any other, and else the last.
+async fn dial_one_of(session: &Session, trip: &mut Trip) -> Result<Stream, Unreached> {
+    let Serving { route, pool, .. } = &*session.serving;
+    let client = Key::of_client(session.entry.client());
+    let until = Instant::now() + route.dial.connect_timeout * MOST_TIMEOUTS;
+    let mut tried = Tried::default();
+    let mut told: Option<Unreached> = None;
+    loop {
+        let now = Instant::now();
+        let patience = until.saturating_duration_since(now).min(route.dial.connect_timeout);
+        let place = pool.pick(client, &tried, now).filter(|_| !patience.is_zero());
+        let Some(place) = place else {
+            return Err(told.unwrap_or(Unreached { cause: Cause::NoAddress }));
+        };
+        tried.add(place);
+        match dial(session, place, patience, trip).await {
+            Ok(target) => return Ok(target),
+            // Without a descriptor no other can be dialled either.
+            Err(failed) if matches!(failed.cause, Cause::NoDescriptor | Cause::NoMemory) => {
+                return Err(failed);
+            }
+            Err(failed) => {
+                if told
+                    .as_ref()
+                    .is_none_or(|told| failed.cause.blames_target() || !told.cause.blames_target())
+                {
+                    told = Some(failed);
+                }
+            }
+        }
+        trip.attempts.forget_old();
+    }
+}
+
+/// Holds the client until a target is back or the wait is over.
 async fn wait_for_target(serving: &Serving, deadline: Instant, failed: Unreached) -> Result<(), End> {
-    let _waits = serving.target.client_waits();
+    let _waits: Vec<_> = serving.pool.open().map(|target| target.client_waits()).collect();
     let back = async {
         breathe().await;
-        serving.target.up().await;
+        any_up(serving).await;
     };
     timeout_at(deadline.into(), back).await.map_err(|_| End::NoTarget(failed.cause))
+}
+
+/// Resolves once one of the targets is not down, as far as is known. Cancel safe.
+async fn any_up(serving: &Serving) {
+    type Up<'s> = Pin<Box<dyn Future<Output = ()> + Send + 's>>;
+    let mut ups: Vec<Up<'_>> = serving.pool.open().map(|target| Box::pin(target.up()) as Up<'_>).collect();
+    poll_fn(|task| {
+        let is_up = ups.iter_mut().any(|up| up.as_mut().poll(task).is_ready());
+        if is_up { Poll::Ready(()) } else { Poll::Pending }
+    })
+    .await;
 }

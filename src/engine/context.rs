@@ -6,6 +6,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio_util::sync::CancellationToken;
 
 use super::lookout::Lookout;
+use super::pool::Pool;
 use super::targets::{Target, Targets};
 use super::udp::Udp;
 use super::workers::Workers;
@@ -52,13 +53,12 @@ impl Drop for Seat {
     }
 }
 
-/// A route at run time, with the one target of its listeners' clients. Sessions keep the one they were born with.
+/// A route at run time, with the targets of its listeners' clients. Sessions keep the one they were born with.
 pub(super) struct Serving {
     pub(super) route: Arc<Route>,
-    pub(super) target: Arc<Target>,
-    /// The route's name and target as records show them, made once.
+    pub(super) pool: Pool<Target>,
+    /// The route's name as records show it, made once.
     pub(super) name: Arc<str>,
-    pub(super) written_target: Arc<str>,
     /// What bounds its sessions.
     pub(super) limits: SessionLimits,
 }
@@ -66,16 +66,14 @@ pub(super) struct Serving {
 impl Serving {
     /// A route as the clients of its n-th address meet it.
     pub(super) fn new(route: &Arc<Route>, place: usize, targets: &Targets) -> Arc<Serving> {
-        let target = route.dial.target.at(place);
         let limits = match route.carries {
             Carries::Tcp(limits) => limits,
             Carries::Udp(_) => SessionLimits::default(),
         };
         Arc::new(Serving {
             route: route.clone(),
-            target: targets.get(&target, &route.health),
+            pool: Pool::new(route, place, |address| targets.get(address, &route.health)),
             name: route.name.0.clone(),
-            written_target: target.to_string().into(),
             limits,
         })
     }

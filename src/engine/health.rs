@@ -86,6 +86,8 @@ pub(super) enum News {
 pub(super) struct Health {
     stage: Stage,
     since: Instant,
+    /// Since when it has been up, where it was down before.
+    back: Option<Instant>,
     failures: u64,
     /// Whether a look has found nobody since it went down: only then can a look find it back.
     seen_absent: bool,
@@ -109,6 +111,7 @@ impl Health {
         Health {
             stage: Stage::Unknown,
             since: now,
+            back: None,
             failures: 0,
             seen_absent: false,
             changes: VecDeque::new(),
@@ -119,6 +122,11 @@ impl Health {
     /// What it is.
     pub(super) fn stage(&self) -> Stage {
         self.stage
+    }
+
+    /// For how long it has been up, where it was down before.
+    pub(super) fn back(&self, now: Instant) -> Option<Duration> {
+        self.back.map(|at| now.saturating_duration_since(at))
     }
 
     /// Whether it changes too often to tell each change.
@@ -189,6 +197,11 @@ impl Health {
         let was = std::mem::replace(&mut self.stage, stage);
         let after = now.duration_since(std::mem::replace(&mut self.since, now));
         let failures = std::mem::take(&mut self.failures);
+        self.back = match (was, stage) {
+            (Stage::Down(_), Stage::Up) => Some(now),
+            (_, Stage::Down(_)) => None,
+            _ => self.back,
+        };
         match (was, stage) {
             (Stage::Unknown, Stage::Up) => return None,
             // The first look finds how things are; nothing has changed.

@@ -206,8 +206,8 @@ impl Door {
 
     fn hand_over(&self, accepted: Accepted, permit: OwnedSemaphorePermit) {
         let serving = self.serving.lock().unwrap_or_else(PoisonError::into_inner).clone();
-        let (route, target) = (serving.name.clone(), serving.written_target.clone());
-        let entry = self.cx.ledger.open(route, target, accepted.client, Instant::now());
+        let (route, targets) = (serving.name.clone(), serving.pool.names().clone());
+        let entry = self.cx.ledger.open(route, targets, accepted.client, Instant::now());
         let worker = self.cx.workers.place(self.worker);
         let seat = Seat::take(&self.cx, worker, permit);
         self.cx.workers.spawn(worker, session::carry(accepted.socket, Session { serving, entry, seat }));

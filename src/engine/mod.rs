@@ -3,6 +3,7 @@
 //! There is one door, [`Handle::declare`]: each source states the whole set of routes it wants, and the supervisor works
 //! out the difference. Nothing here reads a file or a clock on the wall.
 
+mod attempts;
 mod clerk;
 mod connect;
 mod context;
@@ -18,6 +19,7 @@ mod looks;
 mod opened;
 mod paths;
 mod patrol;
+mod pool;
 mod ports;
 mod relaying;
 mod session;
@@ -103,8 +105,8 @@ pub struct Listening {
     pub route: RouteName,
     /// The address, with the port the kernel chose where 0 was written.
     pub address: Address,
-    /// What its clients are carried to.
-    pub target: TargetAddress,
+    /// What its clients are carried to, in the order written.
+    pub targets: Vec<TargetAddress>,
 }
 
 /// An address of a route with `bind = "retry"` that is not bound yet.

@@ -136,7 +136,7 @@ impl Patrol {
             }
             let Some(suspect) = self.suspects.get_mut(&id) else { continue };
             suspect.looked = Some(now);
-            let target = targets.find(&suspect.live.target);
+            let target = targets.find(suspect.live.target());
             match look(suspect) {
                 Found::Nothing => {
                     self.suspects.remove(&id);

@@ -44,8 +44,8 @@ pub(super) fn carry(client: Arrived, session: Session) -> impl Future<Output = (
             finish
         };
         drop(client);
-        let Session { serving, entry, seat } = session;
-        let outcome = trip.outcome(finish, &serving.target, &entry);
+        let Session { entry, seat, .. } = session;
+        let outcome = trip.outcome(finish, &entry);
         entry.close(outcome);
         drop(seat);
     }
@@ -90,7 +90,7 @@ fn steps(client: &Stream, session: &Session, trip: &mut Trip) -> impl Future<Out
 /// Every step before the bytes move; each says its name before it begins.
 async fn arrive(client: &Stream, session: &Session, trip: &mut Trip) -> Result<Stream, End> {
     trip.phase = Phase::Connect;
-    connect(client, &session.serving, trip).await
+    connect(client, session, trip).await
 }
 
 /// Does `work`, or gives it up with `None` once the stop has waited long enough.

@@ -13,8 +13,10 @@ use tokio::task::AbortHandle;
 
 use super::clerk::{Desk, Matter, Question};
 use super::health::{Event, Health, Stage};
+use super::pool::Member;
 use super::targets::Target;
 use super::tell;
+use crate::balance::Fitness;
 use crate::diagnosis::Verdict;
 use crate::diagnosis::session::Fresh;
 use crate::outcome::{Cause, Holder};
@@ -35,6 +37,8 @@ const ASK_AGAIN: Duration = Duration::from_millis(20);
 /// What is known about a target.
 pub(super) struct Standing {
     health: watch::Sender<Health>,
+    /// Sessions on their way to it, or with it.
+    pub(super) sessions: AtomicUsize,
     /// Clients held until it is back.
     waiting: AtomicUsize,
     /// Sessions that its holder's death has cut and that no line has told yet.
@@ -125,12 +129,27 @@ impl Standing {
     pub(super) fn new(post: Post) -> Standing {
         Standing {
             health: watch::Sender::new(Health::new(Instant::now())),
+            sessions: AtomicUsize::new(0),
             waiting: AtomicUsize::new(0),
             cut: AtomicU32::new(0),
             died: AtomicBool::new(false),
             dossier: Mutex::default(),
             post,
         }
+    }
+}
+
+impl Member for Target {
+    fn fitness(&self, now: Instant) -> Fitness {
+        let health = self.standing.health.borrow();
+        match health.stage() {
+            Stage::Unknown | Stage::Up => Fitness::Well { back: health.back(now) },
+            Stage::Stalled | Stage::Down(_) => Fitness::Ill,
+        }
+    }
+
+    fn load(&self) -> usize {
+        self.standing.sessions.load(Relaxed)
     }
 }
 

@@ -283,8 +283,9 @@ impl Supervisor {
         let mut all: Vec<(usize, Listening)> = Vec::new();
         for (port, listener) in &self.listeners {
             if let Some(Wanted { route, place }) = wanted.get(port) {
-                let (route, target) = (route.name.clone(), route.dial.target.at(*place));
-                all.push((*place, Listening { route, address: listener.address(), target }));
+                let targets = route.targets_at(*place).map(|(target, _)| target).collect();
+                let route = route.name.clone();
+                all.push((*place, Listening { route, address: listener.address(), targets }));
             }
         }
         all.sort_by(|a, b| (&a.1.route, a.0).cmp(&(&b.1.route, b.0)));
@@ -314,7 +315,7 @@ fn explained(unbound: Vec<Unbound>) -> Vec<(Unbound, String)> {
     unbound.into_iter().zip(why).collect()
 }
 
-/// What the listeners of one route and target share, made once: a range of ports towards one target has one.
+/// What the listeners of one route and its targets share, made once: a range of ports towards one target has one.
 #[derive(Default)]
 pub(super) struct Servings {
     made: HashMap<(RouteName, usize), Arc<Serving>>,
@@ -322,7 +323,7 @@ pub(super) struct Servings {
 
 impl Servings {
     pub(super) fn of(&mut self, by: &Wanted, cx: &Context) -> Arc<Serving> {
-        let place = by.place % by.route.dial.target.count();
+        let place = by.place % by.route.places();
         let made = self.made.entry((by.route.name.clone(), place));
         made.or_insert_with(|| Serving::new(&by.route, place, &cx.targets)).clone()
     }

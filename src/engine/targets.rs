@@ -12,6 +12,7 @@ use std::time::{Duration, Instant};
 
 use tokio::time::{sleep, timeout_at};
 
+use super::attempts::Attempts;
 use super::health::Event;
 use super::standing::{Post, Standing};
 use super::troubles::Troubles;
@@ -91,15 +92,16 @@ pub(super) struct Unreached {
 
 impl Target {
     /// Dials the target, every address of its name in turn, and notes what that says about it. Each dial is added to
-    /// `attempts`. Look-ups and dials together take no longer than `connect_timeout`.
+    /// `attempts`. Look-ups and dials together take no longer than `patience`.
     ///
     /// Cancel safe.
     pub(super) async fn reach(
         self: &Arc<Self>,
         dial: &Dial,
-        attempts: &mut Vec<Attempt>,
+        patience: Duration,
+        attempts: &mut Attempts,
     ) -> Result<(Stream, Address), Unreached> {
-        let deadline = Instant::now() + dial.connect_timeout;
+        let deadline = Instant::now() + patience;
         let answer = match self.remembered() {
             addresses if addresses.is_empty() => self.resolve_and_dial(dial, deadline, attempts).await,
             addresses => match dial_each(&addresses, dial, deadline, attempts).await {
@@ -171,7 +173,7 @@ impl Target {
         &self,
         dial: &Dial,
         deadline: Instant,
-        attempts: &mut Vec<Attempt>,
+        attempts: &mut Attempts,
     ) -> Result<(Stream, Address), Unreached> {
         let none = || Unreached { cause: Cause::NoAddress };
         let found = timeout_at(deadline.into(), transport::resolve(&self.address)).await;
@@ -187,7 +189,7 @@ impl Target {
         tried: &[Address],
         dial: &Dial,
         deadline: Instant,
-        attempts: &mut Vec<Attempt>,
+        attempts: &mut Attempts,
     ) -> Option<Result<(Stream, Address), Unreached>> {
         let found = timeout_at(deadline.into(), transport::resolve(&self.address)).await.ok()?.ok()?;
         let others: Vec<_> = found.into_iter().filter(|address| !tried.contains(address)).collect();
@@ -232,7 +234,7 @@ async fn dial_each(
     addresses: &[Address],
     dial: &Dial,
     deadline: Instant,
-    attempts: &mut Vec<Attempt>,
+    attempts: &mut Attempts,
 ) -> Result<(Stream, Address), Unreached> {
     let mut told: Option<Unreached> = None;
     for (n, address) in addresses.iter().enumerate() {
@@ -243,8 +245,6 @@ async fn dial_each(
             Err(_) => Err(Cause::TimedOut),
         };
         let cause = answer.as_ref().err().copied();
-        // Most sessions have one: room for four would outweigh the rest of what they note.
-        attempts.reserve_exact(1);
         attempts.push(Attempt { address: address.clone(), took: began.elapsed(), cause });
         match answer {
             Ok(stream) => return Ok((stream, address.clone())),

@@ -1,11 +1,13 @@
 //! What a session notes on its way, and what its record is made of at the end.
 
 use std::sync::Arc;
+use std::sync::atomic::Ordering::Relaxed;
 use std::time::{Duration, Instant};
 
+use super::attempts::Attempts;
 use super::targets::Target;
 use crate::ledger::Entry;
-use crate::outcome::{Attempt, End, Kernel, Outcome, Phase, Side, Timing};
+use crate::outcome::{End, Kernel, Outcome, Phase, Side, Timing};
 use crate::relay::Relayed;
 use crate::sys;
 use crate::transport::Stream;
@@ -15,8 +17,26 @@ use crate::transport::Stream;
 pub(super) struct Trip {
     /// The step it is in.
     pub(super) phase: Phase,
-    pub(super) attempts: Vec<Attempt>,
+    /// The target it goes to.
+    pub(super) aim: Option<Aim>,
+    pub(super) attempts: Attempts,
     pub(super) connect: Option<Duration>,
+}
+
+/// A session on its way to a target, or with it: as long as it lives, the target has one session more.
+pub(super) struct Aim(Arc<Target>);
+
+impl Aim {
+    pub(super) fn at(target: &Arc<Target>) -> Aim {
+        target.standing.sessions.fetch_add(1, Relaxed);
+        Aim(target.clone())
+    }
+}
+
+impl Drop for Aim {
+    fn drop(&mut self) {
+        self.0.standing.sessions.fetch_sub(1, Relaxed);
+    }
 }
 
 /// What the last step came to.
@@ -39,23 +59,16 @@ impl From<Relayed> for Finish {
     }
 }
 
-/// The attempts of one session that its record keeps.
-const MOST_ATTEMPTS: usize = 32;
-
 impl Trip {
-    pub(super) fn forget_old_attempts(&mut self) {
-        let excess = self.attempts.len().saturating_sub(MOST_ATTEMPTS);
-        self.attempts.drain(..excess);
-    }
-
-    pub(super) fn outcome(self, finish: Finish, target: &Target, entry: &Entry) -> Outcome {
+    pub(super) fn outcome(self, finish: Finish, entry: &Entry) -> Outcome {
         let started = entry.started();
+        let attempts = self.attempts.into_vec();
         Outcome {
             end: finish.end,
             phase: self.phase,
             closed_by: finish.closed_by,
-            target: self.attempts.last().map(|attempt| attempt.address.clone()),
-            attempts: self.attempts,
+            target: attempts.last().map(|attempt| attempt.address.clone()),
+            attempts,
             traffic: entry.meter().traffic(),
             timing: Timing {
                 connect: self.connect,
@@ -65,7 +78,7 @@ impl Trip {
             way: entry.meter().way(),
             datagrams: None,
             kernel: finish.kernel,
-            hint: hint(target, finish.end, finish.closed_by),
+            hint: self.aim.and_then(|aim| hint(&aim.0, finish.end, finish.closed_by)),
         }
     }
 }

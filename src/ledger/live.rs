@@ -15,14 +15,24 @@ pub struct Live {
     pub id: u64,
     /// The route it was born with.
     pub route: Arc<str>,
-    /// What the route dials, as written.
-    pub target: Arc<str>,
+    /// What the route dials, each target as written; after several, all of them in one.
+    pub(super) targets: Arc<[Arc<str>]>,
+    /// Which of them it goes to: a place among them.
+    pub(super) aim: AtomicU16,
     /// Who connected.
     pub client: Client,
     /// When it was accepted.
     pub started: Instant,
     /// Its byte counts, live.
     pub meter: Meter,
+}
+
+impl Live {
+    /// What it goes to, as written; all its route dials, while that is not known.
+    pub fn target(&self) -> &Arc<str> {
+        let last = self.targets.len() - 1;
+        &self.targets[usize::from(self.aim.load(Relaxed)).min(last)]
+    }
 }
 
 /// The byte counts of one session. Only its own task writes them, anybody may read them.

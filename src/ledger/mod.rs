@@ -8,7 +8,7 @@ mod queue;
 mod record;
 mod settings;
 
-use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::sync::atomic::{AtomicU16, AtomicU64, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -68,16 +68,18 @@ impl Ledger {
         })
     }
 
-    /// Opens the entry of a session that was accepted at `started`. `target` is what the route says, as written.
+    /// Opens the entry of a session that was accepted at `started`. `targets` is what the route says, each target as
+    /// written, and after several all of them in one; there is at least one.
     pub fn open(
         self: &Arc<Self>,
         route: Arc<str>,
-        target: Arc<str>,
+        targets: Arc<[Arc<str>]>,
         client: Client,
         started: Instant,
     ) -> Entry {
         let id = self.opened.fetch_add(1, Relaxed) + 1;
-        let live = Arc::new(Live { id, route, target, client, started, meter: Meter::default() });
+        let aim = AtomicU16::new(u16::MAX);
+        let live = Arc::new(Live { id, route, targets, aim, client, started, meter: Meter::default() });
         self.lives.insert(live.clone());
         Entry { ledger: self.clone(), live, closed: false }
     }
@@ -154,6 +156,16 @@ impl Entry {
     /// The live counts.
     pub fn meter(&self) -> &Meter {
         &self.live.meter
+    }
+
+    /// Notes which of its route's targets the session goes to: the place among them.
+    pub fn aim(&self, place: usize) {
+        self.live.aim.store(place.try_into().unwrap_or(u16::MAX), Relaxed);
+    }
+
+    /// Who connected.
+    pub fn client(&self) -> Client {
+        self.live.client
     }
 
     /// When the session was accepted.

@@ -33,7 +33,7 @@ const RECEIVER_DROPS: &str = "the target reads more slowly than datagrams come: 
 
 impl Record {
     pub(super) fn new(live: &Live, outcome: Outcome, name: Option<Arc<str>>) -> Record {
-        let (route, target) = (live.route.clone(), live.target.clone());
+        let (route, target) = (live.route.clone(), live.target().clone());
         Record { route, target, client: live.client, name, outcome, count: 1 }
     }
 

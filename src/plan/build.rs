@@ -6,10 +6,12 @@ use std::collections::HashSet;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::{Carries, Plan, Route, RouteName, Routes, bounds, fit, loops, overlap};
+use super::{Carries, Plan, Route, RouteName, Routes, bounds, fit, loops, overlap, targets};
 use crate::address::{Families, ListenAddress, Numbered, Protocol, Run, Spec, TargetAddress};
 use crate::balance::HealthRules;
-use crate::config::{Config, Place, Problem, Settings, Written, WrittenHealth, WrittenRoute, bare_or_quoted};
+use crate::config::{
+    Config, Place, Problem, Settings, Written, WrittenHealth, WrittenRoute, WrittenTarget, bare_or_quoted,
+};
 use crate::ledger::LogSettings;
 use crate::limits::{FlowLimits, Limits};
 use crate::transport::{Dial, Origin, SocketFile};
@@ -25,7 +27,8 @@ pub(super) struct Draft {
     /// Its path in the file, for the problems of its keys; empty for one of the command line.
     pub(super) path: String,
     pub(super) listen: Vec<Written<Run<ListenAddress>>>,
-    pub(super) target: Option<Written<Run<TargetAddress>>>,
+    /// Empty where none could be read.
+    pub(super) targets: Vec<WrittenTarget>,
     pub(super) protocol: Protocol,
     pub(super) settings: Settings,
 }
@@ -37,6 +40,17 @@ impl Draft {
             false if self.protocol == Protocol::Tcp => Families::Both,
             _ => Families::Own,
         }
+    }
+
+    /// How many listeners have targets of their own, at least 1: the length of its ranges of targets.
+    pub(super) fn places(&self) -> usize {
+        self.targets.iter().map(|target| target.address.value.count()).max().unwrap_or(1)
+    }
+
+    /// Whether all it dials is Unix sockets.
+    pub(super) fn dials_unix(&self) -> bool {
+        let is_unix = |it: &WrittenTarget| matches!(it.address.value.first(), TargetAddress::Unix(_));
+        !self.targets.is_empty() && self.targets.iter().all(is_unix)
     }
 
     /// The path of one of its keys; empty for a route of the command line, whose place says it all.
@@ -74,10 +88,10 @@ pub(super) fn build(config: Config, forwards: &[String], problems: &mut Vec<Prob
 
 fn from_file(route: WrittenRoute, defaults: &Settings) -> Draft {
     let path = format!("routes.{}", bare_or_quoted(&route.name));
-    let WrittenRoute { name, listen, target, settings } = route;
+    let WrittenRoute { name, listen, targets, settings } = route;
     let protocol = settings.protocol.as_ref().or(defaults.protocol.as_ref());
     let protocol = protocol.map(|protocol| protocol.value).unwrap_or_default();
-    Draft { name: RouteName(name.into()), path, listen, target, protocol, settings }
+    Draft { name: RouteName(name.into()), path, listen, targets, protocol, settings }
 }
 
 fn from_command_line(forwards: &[String], drafts: &mut Vec<Draft>, problems: &mut Vec<Problem>) {
@@ -92,7 +106,7 @@ fn from_command_line(forwards: &[String], drafts: &mut Vec<Draft>, problems: &mu
                     name: RouteName(name),
                     path: String::new(),
                     listen: vec![Written { value: spec.listen, place: place.clone() }],
-                    target: Some(Written { value: spec.target, place }),
+                    targets: vec![Written { value: spec.target, place }.into()],
                     protocol: spec.protocol,
                     settings: Settings::default(),
                 });
@@ -121,18 +135,19 @@ fn route(draft: Draft, defaults: &Settings, problems: &mut Vec<Problem>) -> Opti
         Protocol::Tcp => Carries::Tcp(bounds::session(&draft.settings, defaults)),
         Protocol::Udp => Carries::Udp(flow_limits(&draft.settings, defaults)),
     };
-    let Draft { name, listen, target, settings: own, .. } = draft;
-    if listen.is_empty() {
+    let dials_unix = draft.dials_unix();
+    let Draft { name, listen, targets, settings: own, .. } = draft;
+    if listen.is_empty() || targets.is_empty() {
         return None;
     }
-    let is_unix = matches!(target.as_ref()?.value.first(), TargetAddress::Unix(_));
-    let interface = pick(&own.interface, &defaults.interface).filter(|_| !is_unix);
+    let interface = pick(&own.interface, &defaults.interface).filter(|_| !dials_unix);
     Some(Route {
         name,
         listen: listen.iter().flat_map(|run| run.value.each()).map(|it| it.taking(families)).collect(),
         carries,
+        targets: targets.into_iter().map(targets::resolved).collect(),
+        balance: pick(&own.balance, &defaults.balance).unwrap_or_default(),
         dial: Dial {
-            target: target?.value,
             connect_timeout: time(&own.connect_timeout, &defaults.connect_timeout, CONNECT_TIMEOUT),
             wait_for_target: time(&own.wait_for_target, &defaults.wait_for_target, WAIT_FOR_TARGET),
             from: Origin { sources: source?, interface },

@@ -5,14 +5,19 @@
 use std::net::IpAddr;
 
 use super::build::Draft;
+use super::targets;
 use crate::address::{Host, ListenAddress, Protocol, SourceAddress, TargetAddress, UnixName};
-use crate::config::{Place, Problem, Settings, Written};
+use crate::config::{Place, Problem, Settings, Written, WrittenTarget};
 use crate::units::OrOff;
 
 /// The most listeners of one plan: as many as one address has ports.
 const MOST_LISTENERS: usize = 65_535;
 
-/// Whether the listeners are few enough to look at each; a problem at the route that is one too many, if not.
+/// The most targets of one plan, those of ranges counted for each listener; and the most of one route.
+const MOST_TARGETS: usize = 65_535;
+const MOST_OF_ONE_ROUTE: usize = 1000;
+
+/// Whether the listeners and targets are few enough to look at each; a problem at the route that is one too many, if not.
 pub(super) fn few_enough(drafts: &[Draft], problems: &mut Vec<Problem>) -> bool {
     let mut count = 0;
     for draft in drafts {
@@ -27,11 +32,33 @@ pub(super) fn few_enough(drafts: &[Draft], problems: &mut Vec<Problem>) -> bool 
             }
         }
     }
+    few_targets(drafts, problems)
+}
+
+fn few_targets(drafts: &[Draft], problems: &mut Vec<Problem>) -> bool {
+    let mut count = 0;
+    for draft in drafts {
+        let own = draft.targets.len();
+        count += own * draft.places();
+        let too_many = if own > MOST_OF_ONE_ROUTE {
+            format!("these are {own} targets, and a route takes {MOST_OF_ONE_ROUTE} at most")
+        } else if count > MOST_TARGETS {
+            format!("up to here these are {count} targets, and at most {MOST_TARGETS} are taken")
+        } else {
+            continue;
+        };
+        if let Some(first) = draft.targets.first() {
+            let problem = Problem::new(first.address.place.clone(), draft.key("target"), too_many);
+            problems.push(problem.help("write fewer of them, or smaller ranges"));
+        }
+        return false;
+    }
     true
 }
 
 /// Adds a problem for each part of a route that does not fit the others.
 pub(super) fn check(draft: &Draft, problems: &mut Vec<Problem>) {
+    targets::check(draft, problems);
     ranges(draft, problems);
     datagrams(draft, problems);
     endless(draft, problems);
@@ -41,17 +68,18 @@ pub(super) fn check(draft: &Draft, problems: &mut Vec<Problem>) {
 
 /// A range of targets needs as many listeners, so that each port has its own.
 fn ranges(draft: &Draft, problems: &mut Vec<Problem>) {
-    let Some(target) = &draft.target else { return };
-    let wanted = target.value.count();
-    for written in draft.listen.iter().filter(|_| wanted > 1) {
-        let count = written.value.count();
-        if count != wanted {
-            let ports =
-                |count: usize| if count == 1 { "1 port".to_owned() } else { format!("{count} ports") };
-            let message = format!("{} cannot be carried to {wanted} ports one to one", ports(count));
-            let problem = Problem::new(written.place.clone(), draft.key("listen"), message);
-            let problem = problem.label(ports(count)).also(target.place.clone(), ports(wanted));
-            problems.push(problem.help("write ranges of the same length, or one port as the target of all"));
+    let ports = |count: usize| if count == 1 { "1 port".to_owned() } else { format!("{count} ports") };
+    for WrittenTarget { address: target, .. } in &draft.targets {
+        let wanted = target.value.count();
+        for written in draft.listen.iter().filter(|_| wanted > 1) {
+            let count = written.value.count();
+            if count != wanted {
+                let message = format!("{} cannot be carried to {wanted} ports one to one", ports(count));
+                let problem = Problem::new(written.place.clone(), draft.key("listen"), message);
+                let problem = problem.label(ports(count)).also(target.place.clone(), ports(wanted));
+                problems
+                    .push(problem.help("write ranges of the same length, or one port as the target of all"));
+            }
         }
     }
 }
@@ -63,7 +91,8 @@ fn datagrams(draft: &Draft, problems: &mut Vec<Problem>) {
     }
     let is_unix = |listen: &ListenAddress| matches!(listen, ListenAddress::Unix(_));
     let listens = draft.listen.iter().filter(|it| is_unix(it.value.first())).map(|it| ("listen", &it.place));
-    let dials = draft.target.iter().filter(|it| matches!(it.value.first(), TargetAddress::Unix(_)));
+    let dials = draft.targets.iter().map(|it| &it.address);
+    let dials = dials.filter(|it| matches!(it.value.first(), TargetAddress::Unix(_)));
     for (key, place) in listens.chain(dials.map(|it| ("target", &it.place))) {
         let problem = Problem::new(place.clone(), draft.key(key), "a Unix socket carries no datagrams here");
         problems.push(problem.help("write protocol = \"tcp\", or a host and a port"));
@@ -114,7 +143,7 @@ fn idle_keys(draft: &Draft, problems: &mut Vec<Problem>) {
     let on_every_v6 =
         listens_on(|it| matches!(it, ListenAddress::Net(net) if net.ip.is_ipv6() && net.ip.is_unspecified()));
     let on_a_file = listens_on(|it| matches!(it, ListenAddress::Unix(UnixName::Path(_))));
-    let dials_unix = matches!(draft.target.as_ref().map(|it| it.value.first()), Some(TargetAddress::Unix(_)));
+    let dials_unix = draft.dials_unix();
     fn place<T>(written: &Option<Written<T>>) -> Option<Place> {
         written.as_ref().map(|written| written.place.clone())
     }
@@ -143,28 +172,32 @@ fn idle_keys(draft: &Draft, problems: &mut Vec<Problem>) {
     }
 }
 
-/// The sources that can reach the target: of a literal's own family, all of them for a name, none for a Unix socket. A
-/// problem where there are some and none can.
+/// The sources to dial from; none where all targets are Unix sockets. A problem for each target that none of them can
+/// reach: a literal has a family, a name may have both.
 pub(super) fn source(draft: &Draft, defaults: &Settings, problems: &mut Vec<Problem>) -> Option<Vec<IpAddr>> {
     let own = draft.settings.source.as_ref();
-    let Some(written) = own.or(defaults.source.as_ref()) else { return Some(Vec::new()) };
-    let ips = written.iter().map(|source| source.value.0);
-    let Some(Written { value: target, place }) = &draft.target else { return Some(ips.collect()) };
-    let target = match target.first() {
-        TargetAddress::Net(Host::Ip(ip), _) => *ip,
-        TargetAddress::Net(Host::Zoned(ip, _), _) => (*ip).into(),
-        TargetAddress::Net(Host::Name(_), _) => return Some(ips.collect()),
-        TargetAddress::Unix(_) => return Some(Vec::new()),
+    let Some(written) = own.or(defaults.source.as_ref()).filter(|_| !draft.dials_unix()) else {
+        return Some(Vec::new());
     };
-    let reaching: Vec<IpAddr> = ips.filter(|source| source.is_ipv4() == target.is_ipv4()).collect();
-    if !reaching.is_empty() {
-        return Some(reaching);
+    let reaches = |ip: IpAddr| written.iter().any(|source| source.value.0.is_ipv4() == ip.is_ipv4());
+    let mut all_can_be = true;
+    for WrittenTarget { address, .. } in &draft.targets {
+        let ip = match address.value.first() {
+            TargetAddress::Net(Host::Ip(ip), _) => *ip,
+            TargetAddress::Net(Host::Zoned(ip, _), _) => (*ip).into(),
+            TargetAddress::Net(Host::Name(_), _) | TargetAddress::Unix(_) => continue,
+        };
+        if !reaches(ip) {
+            all_can_be = false;
+            let first: &Written<SourceAddress> = written.first()?;
+            let key = if own.is_some() { draft.key("source") } else { "defaults.source".into() };
+            let (has, needs) = if ip.is_ipv4() { ("IPv6", "IPv4") } else { ("IPv4", "IPv6") };
+            let message = format!("an {has} source cannot reach an {needs} target");
+            let problem = Problem::new(first.place.clone(), key, message).label(has);
+            let problem = problem.also(address.place.clone(), needs);
+            problems
+                .push(problem.help(format!("add an {needs} address of this machine, or leave source out")));
+        }
     }
-    let first: &Written<SourceAddress> = written.first()?;
-    let key = if own.is_some() { draft.key("source") } else { "defaults.source".into() };
-    let (has, needs) = if target.is_ipv4() { ("IPv6", "IPv4") } else { ("IPv4", "IPv6") };
-    let message = format!("an {has} source cannot reach an {needs} target");
-    let problem = Problem::new(first.place.clone(), key, message).label(has).also(place.clone(), needs);
-    problems.push(problem.help(format!("add an {needs} address of this machine, or leave source out")));
-    None
+    all_can_be.then(|| written.iter().map(|source| source.value.0).collect())
 }

@@ -8,14 +8,15 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use super::build::Draft;
 use crate::address::{Families, Host, Interface, ListenAddress, Protocol, TargetAddress, UnixName};
-use crate::config::Problem;
+use crate::config::{Place, Problem, WrittenTarget};
 
-/// One step: what is reached, and the listener it is reached by.
+/// One step: what is reached, the listener it is reached by, and which target of the route before leads there.
 #[derive(Clone)]
 struct Step {
     node: usize,
     route: usize,
     listener: ListenAddress,
+    by: usize,
 }
 
 /// Where a listener is found by whoever dials.
@@ -41,31 +42,31 @@ pub(super) fn check(drafts: &[Draft], v6only: bool, problems: &mut Vec<Problem>)
     }
 }
 
-/// A node is one target: a route has one, with a range one for each port. For each node, the nodes its target reaches:
-/// two at most, as localhost has two addresses.
+/// A node is what stands behind one listener: a route has one, with a range of targets one for each port. For each node,
+/// the nodes its targets reach: two for each at most, as localhost has two addresses.
 fn steps(drafts: &[Draft], v6only: bool) -> Vec<Vec<Step>> {
-    let targets = |draft: &Draft| draft.target.as_ref().map_or(1, |target| target.value.count());
     let mut doors: HashMap<Door, Step> = HashMap::new();
     let mut first_node = 0;
     for (route, draft) in drafts.iter().enumerate() {
         for written in &draft.listen {
             for (n, listener) in written.value.each().enumerate() {
                 let listener = listener.taking(draft.families(v6only));
-                let step = Step { node: first_node + n % targets(draft), route, listener };
+                let step = Step { node: first_node + n % draft.places(), route, listener, by: 0 };
                 for door in opened(draft.protocol, &step.listener) {
                     doors.entry(door).or_insert_with(|| step.clone());
                 }
             }
         }
-        first_node += targets(draft);
+        first_node += draft.places();
     }
     let mut steps = Vec::with_capacity(first_node);
     for draft in drafts {
-        match &draft.target {
-            Some(target) => {
-                steps.extend(target.value.each().map(|target| reached(draft.protocol, &target, &doors)))
-            }
-            None => steps.push(Vec::new()),
+        for place in 0..draft.places() {
+            let of_target = |(by, target): (usize, &WrittenTarget)| {
+                let found = reached(draft.protocol, &target.address.value.at(place), &doors);
+                found.into_iter().map(move |step| Step { by, ..step })
+            };
+            steps.push(draft.targets.iter().enumerate().flat_map(of_target).collect());
         }
     }
     steps
@@ -153,14 +154,18 @@ fn walk(start: usize, steps: &[Vec<Step>], seen: &mut [bool]) -> Vec<Vec<Step>> 
     loops
 }
 
+/// The target of this route that leads to that step.
+fn place_of(from: &Draft, to: &Step) -> Place {
+    from.targets[to.by].address.place.clone()
+}
+
 /// The problem is placed at the target of the route the loop ends in, and the other targets are shown with it.
 fn problem(drafts: &[Draft], found: &[Step]) -> Problem {
     let back = &found[found.len() - 1];
     let named = |step: &Step| format!("{} ({})", drafts[step.route].name, step.listener);
     let first = &drafts[back.route];
     let way: Vec<String> = [back].into_iter().chain(&found[..found.len() - 1]).map(named).collect();
-    let place = first.target.as_ref().map(|target| target.place.clone());
-    let place = place.expect("a route that reaches another has a target");
+    let place = place_of(first, &found[0]);
     let message = format!("this route leads back to itself: {} -> {}", way.join(" -> "), first.name);
     let problem = Problem::new(place, first.key("target"), message);
     let [first_step, .., _] = found else {
@@ -171,9 +176,7 @@ fn problem(drafts: &[Draft], found: &[Step]) -> Problem {
         .label(format!("{} to {}", first.name, drafts[first_step.route].name));
     for pair in found.windows(2) {
         let (from, to) = (&drafts[pair[0].route], &drafts[pair[1].route]);
-        if let Some(target) = &from.target {
-            problem = problem.also(target.place.clone(), format!("{} to {}", from.name, to.name));
-        }
+        problem = problem.also(place_of(from, &pair[1]), format!("{} to {}", from.name, to.name));
     }
     problem
 }

@@ -9,6 +9,7 @@ mod find;
 mod fit;
 mod loops;
 mod overlap;
+mod targets;
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -19,8 +20,8 @@ use std::time::Duration;
 pub use diff::{Change, diff, unchangeable};
 pub use find::{default_file, find_file};
 
-use crate::address::{ListenAddress, Protocol};
-use crate::balance::HealthRules;
+use crate::address::{ListenAddress, Protocol, Run, TargetAddress};
+use crate::balance::{Balance, HealthRules, Part};
 use crate::config::{Place, Problem, Problems, read, read_file};
 use crate::ledger::LogSettings;
 use crate::limits::{FlowLimits, Limits, SessionLimits};
@@ -42,11 +43,15 @@ pub struct Route {
     /// Its name.
     pub name: RouteName,
     /// The addresses it listens on, in the order written, each port of a range on its own. The client of the n-th is
-    /// carried to `dial.target.at(n)`.
+    /// carried to one of `targets_at(n)`.
     pub listen: Vec<ListenAddress>,
     /// What it carries.
     pub carries: Carries,
-    /// What it dials, and with which patience.
+    /// What it dials, at least one, in the order written.
+    pub targets: Vec<Target>,
+    /// The rule by which one of several is chosen.
+    pub balance: Balance,
+    /// With which patience it dials, and from where.
     pub dial: Dial,
     /// What a failed bind means.
     pub bind: BindPolicy,
@@ -56,6 +61,38 @@ pub struct Route {
     pub reset_linger: Duration,
     /// How it is found out whether a target takes connections.
     pub health: HealthRules,
+}
+
+impl Route {
+    /// What the client of the n-th listener is carried to, each with its part.
+    pub fn targets_at(&self, n: usize) -> impl Iterator<Item = (TargetAddress, Part)> {
+        self.targets.iter().map(move |target| (target.address.at(n), target.part))
+    }
+
+    /// After how many listeners the targets come round again, at least 1: the length of their ranges.
+    pub fn places(&self) -> usize {
+        self.targets.iter().map(|target| target.address.count()).max().unwrap_or(1)
+    }
+
+    /// Every address it dials, of ranges each.
+    pub fn every_target(&self) -> impl Iterator<Item = TargetAddress> {
+        self.targets.iter().flat_map(|target| target.address.each())
+    }
+}
+
+/// One of a route's targets.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Target {
+    /// What is dialled; of a range, each for its own listener.
+    pub address: Run<TargetAddress>,
+    /// The part it has beside the others.
+    pub part: Part,
+}
+
+impl From<TargetAddress> for Target {
+    fn from(address: TargetAddress) -> Self {
+        Target { address: address.into(), part: Part::default() }
+    }
 }
 
 /// What a route carries, with what only that has.

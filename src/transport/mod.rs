@@ -15,7 +15,6 @@ use std::time::Duration;
 
 use serde::Deserialize;
 
-use crate::address::{Run, TargetAddress};
 pub use datagrams::{bind_datagrams, dial_datagrams, receive_buffer};
 pub use dial::{Origin, dial};
 pub use file::{Account, FileMode, SocketFile};
@@ -25,14 +24,12 @@ pub use resolve::{is_localhost, resolve};
 pub use stream::Stream;
 pub use unix::{Look, OwnFile, look};
 
-/// How a route reaches its target.
+/// How a route reaches its targets.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Dial {
-    /// What is dialled; of a range, each for its own listeners.
-    pub target: Run<TargetAddress>,
-    /// How long one attempt may take, over all addresses of a name; more than zero.
+    /// How long one attempt at one target may take, over all addresses of a name; more than zero.
     pub connect_timeout: Duration,
-    /// How long a client is held while its target is down; zero resets it at once.
+    /// How long a client is held while its targets are down; zero resets it at once.
     pub wait_for_target: Duration,
     /// Where the dial starts.
     pub from: Origin,

@@ -52,7 +52,7 @@ fn each_port_of_a_range_reaches_its_own_target() {
     let mut client = Wire::to((Ipv4Addr::LOCALHOST, first + 1).into());
     client.say(b"two");
     assert_eq!(client.hear(3), b"two");
-    let told: Vec<String> = gate.declared.listening.iter().map(|it| it.target.to_string()).collect();
+    let told: Vec<String> = gate.declared.listening.iter().map(|it| it.targets[0].to_string()).collect();
     assert_eq!(told, [one.address.to_string(), two.address.to_string()]);
 }
 

@@ -22,6 +22,7 @@ mod real_datagrams;
 
 // Every way in and every way out.
 mod addresses;
+mod balance;
 mod bounds;
 mod sockets;
 mod unix;

@@ -132,7 +132,8 @@ fn what_the_reader_takes_fits_and_what_is_of_a_wrong_kind_does_not() {
     let schema = config::schema();
     let mut compared = 0;
 
-    for path in config::keys() {
+    // Where a value may have several forms, the schema does not say which part of which it does not fit.
+    for path in config::keys().into_iter().filter(|path| !path.contains(".target.")) {
         let (table, key) = path.rsplit_once('.').unwrap();
         let table = table.replace("NAME", "a");
         for value in VALUES {

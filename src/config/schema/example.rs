@@ -25,7 +25,8 @@ pub(super) fn read() -> Shown {
     for line in EXAMPLE.lines() {
         let bare = line.strip_prefix("# ").unwrap_or(line);
         if let Some(header) = bare.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')) {
-            table = path(header);
+            // `[[table]]` is one of several.
+            table = path(header.trim_matches(['[', ']']));
             shown.tables.entry(table.clone()).or_insert_with(|| std::mem::take(&mut above));
             key = None;
         } else if let Some((name, rest)) = assignment(bare) {

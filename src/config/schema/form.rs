@@ -8,6 +8,7 @@ use serde::de::value::StrDeserializer;
 use serde_json::{Value, json};
 
 use crate::address::Protocol;
+use crate::balance::{Balance, Part};
 use crate::ledger::{LogFormat, LogLevel};
 use crate::limits::{FlowPreset, FlowsFull};
 use crate::transport::BindPolicy;
@@ -16,20 +17,29 @@ use crate::transport::BindPolicy;
 pub(super) fn of(key: &str) -> Option<Value> {
     Some(match key {
         "listen" | "source" => one_or_more(text()),
-        "target" | "interface" | "socket_owner" | "socket_group" => text(),
+        "address" | "interface" | "socket_owner" | "socket_group" => text(),
         "protocol" => words::<Protocol>(),
         "bind" => words::<BindPolicy>(),
         "preset" => words::<FlowPreset>(),
         "flows_full" => words::<FlowsFull>(),
+        "balance" => words::<Balance>(),
         "format" => words::<LogFormat>(),
         "level" => words::<LogLevel>(),
-        "connect_timeout" | "wait_for_target" | "reset_linger" | "idle_timeout" | "drain_timeout"
-        | "interval" | "timeout" => time(),
+        "connect_timeout" | "wait_for_target" | "reset_linger" | "drain_timeout" | "interval" | "timeout" => {
+            time()
+        }
+        "idle_timeout" => matching("^([0-9]+(us|ms|s|m|h)|0|off)$"),
         "max_flows" | "answers" | "max_amplification" | "connections" | "flows" => count(),
-        "v6only" => json!({"type": "boolean"}),
+        "weight" => json!({"type": "integer", "minimum": 1, "maximum": Part::MOST_WEIGHT}),
+        "v6only" | "backup" | "drain" => json!({"type": "boolean"}),
         "socket_mode" => matching("^0?[0-7]{3}$"),
         _ => return None,
     })
+}
+
+/// `target`: an address or a table, or a list of them.
+pub(super) fn target(table: Value) -> Value {
+    one_or_more(json!({"anyOf": [text(), table]}))
 }
 
 /// Any string: an address, a name, a path.

@@ -42,6 +42,10 @@ fn table(section: Section, shown: &Shown) -> Value {
     let mut properties = Map::new();
     for key in section.keys() {
         let value = match section.under(key) {
+            Some(Section::Target) => {
+                let target = form::target(table(Section::Target, shown));
+                Some(shown.described(&section.path(), key, target))
+            }
             Some(under) => Some(table(under, shown)),
             None => form::of(key).map(|form| shown.described(&section.path(), key, form)),
         };
@@ -49,8 +53,10 @@ fn table(section: Section, shown: &Shown) -> Value {
         properties.insert((*key).to_owned(), value);
     }
     let mut table = json!({"type": "object", "properties": properties, "additionalProperties": false});
-    if section == Section::Route {
-        table["required"] = json!(["listen", "target"]);
+    match section {
+        Section::Route => table["required"] = json!(["listen", "target"]),
+        Section::Target => table["required"] = json!(["address"]),
+        _ => {}
     }
     if let Some(text) = shown.table(&section.path()) {
         table["description"] = json!(text);
@@ -67,6 +73,8 @@ mod tests {
     fn of(path: &str, schema: &Value) -> Option<Value> {
         let pointer: String = path.split('.').fold(String::new(), |pointer, part| match part {
             "NAME" => pointer + "/additionalProperties",
+            // As one of a list, a target is a table.
+            "target" if path.contains(".target.") => pointer + "/properties/target/anyOf/0/anyOf/1",
             part => pointer + "/properties/" + part,
         });
         schema.pointer(&pointer).cloned()

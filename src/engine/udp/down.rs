@@ -43,7 +43,7 @@ impl Loop {
         let Some(door) = self.flows.client(id).map(|client| client.listener) else { return };
         let Some(flow) = self.flows.get_mut(id) else { return };
         flow.first_answer.get_or_insert(now);
-        flow.serving.target.note_answer();
+        flow.target.note_answer();
         for place in self.used_places..self.used_places + count {
             let arrival = arrivals.get(place);
             flow.meter().down.read(arrival.bytes.len());

@@ -5,7 +5,7 @@ use std::os::fd::OwnedFd;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use super::UdpServing;
+use super::target::UdpTarget;
 use crate::engine::flow::Account;
 use crate::ledger::{Entry, Meter};
 use crate::outcome::{Attempt, Cause, Datagrams, DropReason, End, Outcome, Phase, Timing};
@@ -15,7 +15,7 @@ pub(super) struct Flow {
     /// Connected to the target.
     pub(super) socket: OwnedFd,
     pub(super) entry: Entry,
-    pub(super) serving: Arc<UdpServing>,
+    pub(super) target: Arc<UdpTarget>,
     pub(super) account: Account,
     pub(super) first_answer: Option<Instant>,
     /// What the target's own socket had dropped when the flow began.
@@ -61,10 +61,10 @@ impl Flow {
 
     /// Closes the flow's socket and writes its record.
     pub(super) fn end(self, end: End, now: Instant) {
-        let Flow { socket, entry, serving, account, first_answer, target_dropped_before, .. } = self;
+        let Flow { socket, entry, target, account, first_answer, target_dropped_before, .. } = self;
         drop(socket);
         let cause = if let End::NoTarget(cause) = end { Some(cause) } else { None };
-        let target_dropped = serving.target.dropped().saturating_sub(target_dropped_before);
+        let target_dropped = target.dropped().saturating_sub(target_dropped_before);
         let datagrams = Datagrams { target_dropped, ..account.datagrams() };
         let mut outcome = outcome(&entry, end, account.target(), cause, datagrams, now);
         outcome.timing.first_byte = first_answer.map(|at| at.saturating_duration_since(entry.started()));

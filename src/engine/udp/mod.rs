@@ -27,6 +27,7 @@ use std::thread::JoinHandle;
 use tokio::runtime::Handle;
 use tokio::sync::{Semaphore, oneshot};
 
+use super::pool::Pool;
 use super::ports::Wanted;
 use crate::ledger::Ledger;
 use crate::plan::Route;
@@ -59,12 +60,11 @@ struct Running {
     thread: Option<JoinHandle<()>>,
 }
 
-/// A UDP route at run time. Flows keep the one they were born with.
+/// A UDP route at run time. Flows keep the one they were born with, and the target that was chosen then.
 pub(super) struct UdpServing {
     route: Arc<Route>,
-    target: Arc<UdpTarget>,
+    pool: Pool<UdpTarget>,
     name: Arc<str>,
-    written_target: Arc<str>,
 }
 
 /// A bound socket and the loop that receives from it.
@@ -114,12 +114,10 @@ impl Udp {
 
     fn serving(&self, by: &Wanted) -> Arc<UdpServing> {
         let Wanted { route, place } = by;
-        let target = route.dial.target.at(*place);
         Arc::new(UdpServing {
             route: route.clone(),
-            target: self.targets.get(&target),
+            pool: Pool::new(route, *place, |address| self.targets.get(address)),
             name: route.name.0.clone(),
-            written_target: target.to_string().into(),
         })
     }
 

@@ -14,7 +14,9 @@ use super::mailbox::Order;
 use super::turn::Loop;
 use super::up::Piece;
 use super::{Shared, UdpServing};
+use crate::balance::Key;
 use crate::engine::flow::{Account, ClientKey, FlowId, Room};
+use crate::engine::pool::Tried;
 use crate::ledger::Entry;
 use crate::outcome::{Cause, Datagrams, End};
 use crate::plan::Carries;
@@ -31,16 +33,36 @@ pub(super) enum Opened {
 /// Flows that may be evicted for one new client before it is given up: descriptors and ports that others took meanwhile.
 const MOST_EVICTED: usize = 4;
 
+/// Where a new client goes.
+enum Chosen {
+    /// To the target at this place.
+    At(usize, SocketAddr),
+    /// The name of the target at this place has to be looked up first.
+    LookUp(usize),
+    /// No target has an address.
+    Nowhere,
+}
+
 impl Loop {
-    /// Opens a flow for a client that has none.
-    pub(super) fn open(&mut self, client: ClientKey, now: Instant) -> Opened {
+    /// Opens a flow for a client that has none, whose first datagram came at `came`. Where the way to a target is closed,
+    /// the next one is tried.
+    pub(super) fn open(&mut self, client: ClientKey, came: Instant, now: Instant) -> Opened {
         let Some(door) = self.doors.get(&client.listener).filter(|door| door.is_open) else {
             return Opened::Refused(Loss::Closed);
         };
         let (serving, group) = (door.serving.clone(), door.group);
-        let Some(target) = serving.target.address() else {
-            self.look_up(&serving);
-            return Opened::Later;
+        let mut tried = Tried::default();
+        let (mut place, mut address) = match choose(&serving, &client, came, now, &mut tried) {
+            Chosen::At(place, address) => (place, address),
+            Chosen::LookUp(place) => {
+                self.look_up(&serving, place);
+                return Opened::Later;
+            }
+            Chosen::Nowhere => {
+                let nowhere = SocketAddr::from(([0, 0, 0, 0], 0));
+                refuse(&self.shared, &serving, client, nowhere, Cause::NoAddress, came);
+                return Opened::Refused(Loss::NoTarget);
+            }
         };
         match self.flows.room(group) {
             Room::Free => {}
@@ -50,24 +72,30 @@ impl Loop {
         if !self.take_slot(client.listener, now) {
             return Opened::Refused(Loss::FlowsFull);
         }
-        let socket = match self.dial(target, &serving, client.listener, now) {
-            Ok(socket) => socket,
-            Err(error) => {
-                self.shared.slots.add_permits(1);
-                let cause = Cause::of_dial(&error);
-                serving.target.note_refused(target, cause, &self.shared.beside);
-                refuse(&self.shared, &serving, client, target, cause, now);
-                return Opened::Refused(Loss::NoTarget);
+        loop {
+            let error = match self.dial(address, &serving, client.listener, now) {
+                Ok(socket) => return self.admit(client, serving, (place, address), socket, now),
+                Err(error) => error,
+            };
+            let cause = Cause::of_dial(&error);
+            serving.pool.at(place).note_refused(address, cause, &self.shared.beside);
+            tried.add(place);
+            match choose(&serving, &client, came, now, &mut tried) {
+                Chosen::At(next, its) if cause.blames_target() => (place, address) = (next, its),
+                _ => {
+                    self.shared.slots.add_permits(1);
+                    refuse(&self.shared, &serving, client, address, cause, now);
+                    return Opened::Refused(Loss::NoTarget);
+                }
             }
-        };
-        self.admit(client, serving, target, socket, now)
+        }
     }
 
     fn admit(
         &mut self,
         client: ClientKey,
         serving: Arc<UdpServing>,
-        target: SocketAddr,
+        (place, address): (usize, SocketAddr),
         socket: OwnedFd,
         now: Instant,
     ) -> Opened {
@@ -75,15 +103,17 @@ impl Loop {
             unreachable!("only routes that carry UDP are given to a loop")
         };
         let Some(door) = self.doors.get(&client.listener) else { return Opened::Refused(Loss::Closed) };
+        let target = serving.pool.at(place).clone();
         let flow = Flow {
             entry: entry(&self.shared, &serving, client, now),
-            account: Account::new(target, limits),
+            account: Account::new(address, limits),
             first_answer: None,
-            target_dropped_before: serving.target.enter(target, &self.shared.beside),
+            target_dropped_before: target.enter(address, &self.shared.beside),
             batch: (0, 0),
             socket,
-            serving: serving.clone(),
+            target,
         };
+        flow.entry.aim(place);
         let idle = limits.idle;
         let group = door.group;
         door.flows.fetch_add(1, Relaxed);
@@ -151,32 +181,26 @@ impl Loop {
         }
     }
 
-    fn look_up(&self, serving: &UdpServing) {
+    fn look_up(&self, serving: &UdpServing, place: usize) {
         let mailbox = self.mailbox.clone();
         let patience = serving.route.dial.connect_timeout;
-        serving.target.look_up(patience, &self.shared.beside, move || mailbox.send(Order::Resolved));
+        serving.pool.at(place).look_up(patience, &self.shared.beside, move || mailbox.send(Order::Resolved));
     }
 
     /// Passes on what was held for a name that is known now; what it was held for in vain ends as `no_address`.
     pub(super) fn release_held(&mut self, now: Instant) {
-        let waits = |door: &Door| !door.held.is_empty() && !door.serving.target.is_looked_up();
+        let waits = |door: &Door| !door.held.is_empty();
         let ready: Vec<u32> =
             self.doors.iter().filter(|(_, door)| waits(door)).map(|(number, _)| *number).collect();
         for number in ready {
             let Some(door) = self.doors.get_mut(&number) else { continue };
-            let (held, serving) = (std::mem::take(&mut door.held), door.serving.clone());
-            for held in held {
+            for held in std::mem::take(&mut door.held) {
                 let piece = Piece { bytes: &held.bytes, segment: held.segment };
                 let known = self.flows.find(&held.client);
-                if known.is_none() && serving.target.address().is_none() {
-                    let nowhere = SocketAddr::from(([0, 0, 0, 0], 0));
-                    refuse(&self.shared, &serving, held.client, nowhere, Cause::NoAddress, held.came);
-                    continue;
-                }
-                let opened = known.map_or_else(|| self.open(held.client, now), Opened::Flow);
+                let opened = known.map_or_else(|| self.open(held.client, held.came, now), Opened::Flow);
                 match opened {
                     Opened::Flow(id) => self.send_up(held.client, id, &[piece], now),
-                    Opened::Later => self.hold(held.client, piece, now),
+                    Opened::Later => self.hold(held.client, piece, held.came),
                     Opened::Refused(why) => self.lose(number, why, piece.count()),
                 }
             }
@@ -184,9 +208,30 @@ impl Loop {
     }
 }
 
+/// Chooses by the route's rule among the targets that were not tried, and skips those whose names have none since the
+/// client came.
+fn choose(
+    serving: &UdpServing,
+    client: &ClientKey,
+    came: Instant,
+    now: Instant,
+    tried: &mut Tried,
+) -> Chosen {
+    let key = Key::of_ip(client.from.ip());
+    while let Some(place) = serving.pool.pick(key, tried, now) {
+        let target = serving.pool.at(place);
+        match target.address() {
+            Some(address) => return Chosen::At(place, address),
+            None if target.has_no_address_since(came) => tried.add(place),
+            None => return Chosen::LookUp(place),
+        }
+    }
+    Chosen::Nowhere
+}
+
 fn entry(shared: &Shared, serving: &UdpServing, client: ClientKey, now: Instant) -> Entry {
-    let (name, target) = (serving.name.clone(), serving.written_target.clone());
-    shared.ledger.open(name, target, client.from.into(), now)
+    let (name, targets) = (serving.name.clone(), serving.pool.names().clone());
+    shared.ledger.open(name, targets, client.from.into(), now)
 }
 
 /// The record of a client that got no flow.

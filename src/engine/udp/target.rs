@@ -13,7 +13,9 @@ use tokio::runtime::Handle;
 use tokio::time::{sleep, timeout};
 
 use crate::address::{Address, Host, TargetAddress};
+use crate::balance::Fitness;
 use crate::diagnosis::Verdict;
+use crate::engine::pool::Member;
 use crate::engine::targets::Seconds;
 use crate::outcome::Cause;
 use crate::{probe, transport};
@@ -74,6 +76,16 @@ struct Down {
     refusals: u64,
 }
 
+impl Member for UdpTarget {
+    fn fitness(&self, _: Instant) -> Fitness {
+        if self.is_down.load(Relaxed) { Fitness::Ill } else { Fitness::Well { back: None } }
+    }
+
+    fn load(&self) -> usize {
+        self.flows.load(Relaxed)
+    }
+}
+
 impl UdpTarget {
     fn new(written: TargetAddress) -> UdpTarget {
         UdpTarget {
@@ -95,9 +107,10 @@ impl UdpTarget {
         }
     }
 
-    /// Whether a look-up is under way.
-    pub(super) fn is_looked_up(&self) -> bool {
-        self.names().is_looked_up
+    /// Whether a look-up since then has found nothing.
+    pub(super) fn has_no_address_since(&self, then: Instant) -> bool {
+        let names = self.names();
+        names.found.is_empty() && !names.is_looked_up && names.at.is_some_and(|at| at >= then)
     }
 
     /// Looks the name up, beside the loop, and then calls `done`. One look-up at a time; who comes meanwhile shares it.

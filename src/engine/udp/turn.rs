@@ -228,7 +228,7 @@ impl Loop {
             return;
         };
         let Some(flow) = self.flows.remove(id) else { return };
-        flow.serving.target.leave();
+        flow.target.leave();
         flow.end(end, now);
         self.shared.slots.add_permits(1);
         if let Some(door) = self.doors.get(&client.listener) {

@@ -4,7 +4,6 @@ use std::ops::Range;
 use std::sync::atomic::Ordering::Relaxed;
 use std::time::Instant;
 
-use super::flow::Flow;
 use super::housekeeping::Loss;
 use super::open::Opened;
 use super::turn::{BATCH, Loop};
@@ -98,7 +97,7 @@ impl Loop {
         };
         let id = match self.flows.find(&client) {
             Some(id) => id,
-            None => match self.open(client, now) {
+            None => match self.open(client, now, now) {
                 Opened::Flow(id) => id,
                 Opened::Refused(why) => {
                     let count = places.map(|place| piece(place).0.count()).sum();
@@ -181,7 +180,7 @@ impl Loop {
     }
 
     fn reopen(&mut self, client: ClientKey, is_worth_it: bool, now: Instant) -> Option<FlowId> {
-        match is_worth_it.then(|| self.open(client, now))? {
+        match is_worth_it.then(|| self.open(client, now, now))? {
             Opened::Flow(id) => Some(id),
             Opened::Later | Opened::Refused(_) => None,
         }
@@ -203,8 +202,7 @@ impl Loop {
     /// Ends a flow that its target, or the way there, turned away, and notes what that says about the target.
     pub(super) fn end_refused(&mut self, id: FlowId, cause: Cause, now: Instant) {
         if let Some(flow) = self.flows.get(id) {
-            let Flow { serving, account, .. } = flow;
-            serving.target.note_refused(account.target(), cause, &self.shared.beside);
+            flow.target.note_refused(flow.account.target(), cause, &self.shared.beside);
         }
         self.end(id, End::NoTarget(cause), now);
     }

@@ -1,0 +1,56 @@
+//! `target`: one, or a list of them, each a string or a table of its own.
+
+use toml::Spanned;
+use toml::de::DeValue;
+
+use super::keys::Section;
+use super::problem::Problem;
+use super::table::Table;
+use super::{Written, WrittenTarget};
+use crate::balance::Part;
+
+/// Every target that could be read, in the order written. One that could not is a problem and not in it.
+pub(super) fn targets(table: &mut Table<'_, '_>) -> Vec<WrittenTarget> {
+    let Some(value) = table.get("target") else {
+        table.missing("target", "127.0.0.1:3000");
+        return Vec::new();
+    };
+    let Some(list) = value.get_ref().as_array() else {
+        return one(table, value).into_iter().collect();
+    };
+    if list.is_empty() {
+        table.problem("target", value, "the list is empty", Some("write at least one target"));
+    }
+    list.iter().filter_map(|value| one(table, value)).collect()
+}
+
+fn one<'t>(table: &mut Table<'t, '_>, value: &'t Spanned<DeValue<'t>>) -> Option<WrittenTarget> {
+    if !value.get_ref().is_table() {
+        return table.read("target", value).map(WrittenTarget::from);
+    }
+    let mut table = table.open_value(table.key("target"), value, Section::Target)?;
+    if table.get("address").is_none() {
+        table.missing("address", "127.0.0.1:3000");
+    }
+    let (weight, backup, drain) = (weight(&mut table), table.truth("backup"), table.truth("drain"));
+    Some(WrittenTarget { address: table.value("address")?, weight, backup, drain })
+}
+
+fn weight(table: &mut Table<'_, '_>) -> Option<Written<u32>> {
+    let written = table.get("weight")?;
+    if written.get_ref().as_integer().is_some_and(|it| it.as_str() == "0") {
+        // What other programs mean by it.
+        let help = "write drain = true, which keeps new clients away and lets sessions live on";
+        table.problem("weight", written, "a weight of 0 is no share at all", Some(help));
+        return None;
+    }
+    let Written { value, place } = table.count("weight")?;
+    match u32::try_from(value) {
+        Ok(value @ ..=Part::MOST_WEIGHT) => Some(Written { value, place }),
+        _ => {
+            let problem = Problem::new(place, table.key("weight"), format!("{value} is too large"));
+            table.problems.push(problem.help(format!("write {} or less", Part::MOST_WEIGHT)));
+            None
+        }
+    }
+}

@@ -1,0 +1,33 @@
+//! The dials of one session, in as little room as an idle session can have for them.
+
+use crate::outcome::Attempt;
+
+/// The attempts of one session that its record keeps.
+const MOST: usize = 32;
+
+/// Dials, the last one at the end. A slice, which is a word less than a vector, as every idle session pays for it.
+#[derive(Default)]
+pub(super) struct Attempts(Box<[Attempt]>);
+
+impl Attempts {
+    pub(super) fn push(&mut self, attempt: Attempt) {
+        let mut all = std::mem::take(&mut self.0).into_vec();
+        // Exactly one more, so that it is a slice again without being moved.
+        all.reserve_exact(1);
+        all.push(attempt);
+        self.0 = all.into_boxed_slice();
+    }
+
+    /// Keeps the last ones.
+    pub(super) fn forget_old(&mut self) {
+        let excess = self.0.len().saturating_sub(MOST);
+        if excess > 0 {
+            self.0 = self.0[excess..].into();
+        }
+    }
+
+    /// All that are kept.
+    pub(super) fn into_vec(self) -> Vec<Attempt> {
+        self.0.into_vec()
+    }
+}

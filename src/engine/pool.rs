@@ -1,0 +1,130 @@
+//! The targets of a listener's clients at run time, and the choice among them.
+//!
+//! Where there is one, nothing is chosen and nothing locked. Where there are several, a client's choice is a glance at
+//! each and one short lock, never held while anybody waits.
+
+use std::collections::hash_map::RandomState;
+use std::hash::BuildHasher;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use crate::address::TargetAddress;
+use crate::balance::{Candidate, Facts, Fitness, Key, Part, Pick, Role, candidates};
+use crate::plan::Route;
+
+/// A target that may be one of several.
+pub(super) trait Member {
+    /// How it is.
+    fn fitness(&self, now: Instant) -> Fitness;
+
+    /// Sessions it has now.
+    fn load(&self) -> usize;
+}
+
+/// The targets of a route at one place of its ranges.
+pub(super) struct Pool<T> {
+    members: Box<[(Arc<T>, Part)]>,
+    /// `None` where there is nothing to choose.
+    choice: Option<Mutex<Choice>>,
+    /// Their names as written, in their order; after several, all of them in one.
+    names: Arc<[Arc<str>]>,
+}
+
+struct Choice {
+    rule: Box<dyn Pick>,
+    /// Another with each choice.
+    seed: u64,
+    /// Room for what is known of each, kept from one choice to the next.
+    facts: Vec<Facts>,
+    candidates: Vec<Candidate>,
+}
+
+/// Which of a pool's targets have failed a client.
+#[derive(Default)]
+pub(super) struct Tried(Vec<usize>);
+
+impl Tried {
+    pub(super) fn add(&mut self, place: usize) {
+        self.0.push(place);
+    }
+
+    fn has(&self, place: usize) -> bool {
+        self.0.contains(&place)
+    }
+}
+
+/// The names of more targets than these are not all told together.
+const MOST_NAMED: usize = 4;
+
+impl<T: Member> Pool<T> {
+    /// The targets for clients of the route's n-th listener; `get` gives the state of each.
+    pub(super) fn new(route: &Route, place: usize, get: impl Fn(&TargetAddress) -> Arc<T>) -> Pool<T> {
+        let written: Vec<(TargetAddress, Part)> = route.targets_at(place).collect();
+        let mut names: Vec<Arc<str>> =
+            written.iter().map(|(address, _)| address.to_string().into()).collect();
+        let choice = (written.len() > 1).then(|| {
+            let keys: Vec<Key> = names.iter().map(|name| Key::of(name.as_bytes())).collect();
+            Mutex::new(Choice {
+                rule: route.balance.rule(&keys),
+                seed: RandomState::new().hash_one(place),
+                facts: Vec::new(),
+                candidates: Vec::new(),
+            })
+        });
+        if written.len() > 1 {
+            names.push(together(&names));
+        }
+        let members = written.into_iter().map(|(address, part)| (get(&address), part)).collect();
+        Pool { members, choice, names: names.into() }
+    }
+
+    /// The target, where there is but one.
+    pub(super) fn only(&self) -> Option<&Arc<T>> {
+        match &*self.members {
+            [(only, _)] => Some(only),
+            _ => None,
+        }
+    }
+
+    /// The target at this place.
+    pub(super) fn at(&self, place: usize) -> &Arc<T> {
+        &self.members[place].0
+    }
+
+    /// Those that clients may be carried to.
+    pub(super) fn open(&self) -> impl Iterator<Item = &Arc<T>> {
+        self.members.iter().filter(|(_, part)| part.role != Role::Drained).map(|(target, _)| target)
+    }
+
+    /// Chooses for a client, never one of `tried`; `None` where no other is left.
+    pub(super) fn pick(&self, client: Key, tried: &Tried, now: Instant) -> Option<usize> {
+        let Some(choice) = &self.choice else { return (!tried.has(0)).then_some(0) };
+        // Nothing in it is half-changed by a panic, so a poisoned lock is as good as a clean one.
+        let mut choice = choice.lock().unwrap_or_else(PoisonError::into_inner);
+        let Choice { rule, seed, facts, candidates: seen } = &mut *choice;
+        facts.clear();
+        facts.extend(self.members.iter().enumerate().map(|(place, (target, part))| Facts {
+            part: *part,
+            fitness: target.fitness(now),
+            is_tried: tried.has(place),
+            load: target.load(),
+        }));
+        candidates(facts, Duration::ZERO, seen);
+        *seed = seed.wrapping_add(1);
+        rule.pick(seen, client, *seed)
+    }
+
+    /// Their names as written, one for each place; the last stands for all of them.
+    pub(super) fn names(&self) -> &Arc<[Arc<str>]> {
+        &self.names
+    }
+}
+
+/// `a,b,c`
+fn together(names: &[Arc<str>]) -> Arc<str> {
+    let some = names.iter().take(MOST_NAMED).map(|name| &**name).collect::<Vec<_>>().join(",");
+    match names.len().saturating_sub(MOST_NAMED) {
+        0 => some.into(),
+        more => format!("{some},+{more}").into(),
+    }
+}

@@ -1,0 +1,66 @@
+//! Whether the targets of one route fit together.
+//!
+//! That one target is left of several is no problem: whoever takes one out for a while must not have to take out
+//! `balance`, too.
+
+use std::collections::HashMap;
+
+use super::Target;
+use super::build::Draft;
+use crate::address::TargetAddress;
+use crate::balance::{Part, Role};
+use crate::config::{Place, Problem, WrittenTarget};
+
+/// A target with its part filled in.
+pub(super) fn resolved(written: WrittenTarget) -> Target {
+    let part =
+        Part { weight: written.weight.as_ref().map_or(1, |weight| weight.value), role: role(&written) };
+    Target { address: written.address.value, part }
+}
+
+fn role(written: &WrittenTarget) -> Role {
+    let says = |key: &Option<crate::config::Written<bool>>| key.as_ref().is_some_and(|it| it.value);
+    match (says(&written.drain), says(&written.backup)) {
+        (true, _) => Role::Drained,
+        (false, true) => Role::Backup,
+        (false, false) => Role::Primary,
+    }
+}
+
+/// Adds a problem for each target that stands there twice, and for a list in which nobody would be chosen.
+pub(super) fn check(draft: &Draft, problems: &mut Vec<Problem>) {
+    twice(draft, problems);
+    let Some(first) = draft.targets.first() else { return };
+    let all = |wanted: Role| draft.targets.iter().all(|target| role(target) == wanted);
+    let key = |key: &str| draft.key(&format!("target.{key}"));
+    if all(Role::Drained) {
+        let place = first.drain.as_ref().map_or(&first.address.place, |drain| &drain.place);
+        let message = "no target is left for new clients: every one of them drains";
+        let problem = Problem::new(place.clone(), key("drain"), message);
+        problems
+            .push(problem.help("leave drain out of one, or take the whole route out: its sessions live on"));
+    } else if all(Role::Backup) {
+        let place = first.backup.as_ref().map_or(&first.address.place, |backup| &backup.place);
+        let message = "a backup stands in for another target, and here is no other";
+        let problem = Problem::new(place.clone(), key("backup"), message);
+        problems.push(problem.help("leave backup out of one"));
+    }
+}
+
+fn twice(draft: &Draft, problems: &mut Vec<Problem>) {
+    let mut seen: HashMap<TargetAddress, &Place> = HashMap::new();
+    for WrittenTarget { address, .. } in &draft.targets {
+        // Of two ranges that overlap, each listener still meets two different targets.
+        match seen.get(address.value.first()) {
+            Some(earlier) => {
+                let message = format!("{} is listed twice", address.value);
+                let problem = Problem::new(address.place.clone(), draft.key("target"), message);
+                let problem = problem.label("again here").also((*earlier).clone(), "first here");
+                problems.push(
+                    problem.help("leave one out; { address = \"…\", weight = 2 } gives it more clients"),
+                );
+            }
+            None => drop(seen.insert(address.value.first().clone(), &address.place)),
+        }
+    }
+}

@@ -2,12 +2,14 @@
 //!
 //! Pure arithmetic. What the system grants is an argument; `probe` asks for it. So is the time.
 
+mod bucket;
 mod silence;
 
 use std::time::Duration;
 
 use serde::Deserialize;
 
+pub use bucket::{Bandwidth, Bucket};
 pub use silence::Silence;
 
 /// `[limits]`: bounds that hold for the whole process.

@@ -1,0 +1,179 @@
+//! Sessions of every temper at one bucket, each life from a seed, with a clock that only the test moves.
+
+use std::cmp::Reverse;
+use std::collections::BinaryHeap;
+
+use super::*;
+
+/// A small random generator (Vigna's splitmix64): the same seed is the same life.
+struct Random(u64);
+
+impl Random {
+    fn below(&mut self, bound: u64) -> u64 {
+        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let mut z = self.0;
+        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        (z ^ (z >> 31)) % bound
+    }
+}
+
+/// What a session does with its turns.
+#[derive(Clone, Copy)]
+enum Temper {
+    /// Uses each to the end and wants the next at once.
+    Greedy,
+    /// Uses a part of each, and the next at once.
+    Partly,
+    /// Says a little, then nothing for a while.
+    Chatty,
+}
+
+/// What moved: when, whose, how much.
+struct Moved {
+    at: Duration,
+    who: usize,
+    bytes: u64,
+}
+
+/// Plays `tempers` at one bucket until `end`. Each is woken up to 3 ms late, as by a timer of a busy machine.
+fn play(rate: Rate, tempers: &[Temper], end: Duration, seed: u64) -> (Bucket, Vec<Moved>) {
+    let born = Instant::now();
+    let bucket = Bucket::new(rate, born);
+    let mut random = Random(seed);
+    let mut moved = Vec::new();
+    // Who acts next, and whether it is its turn or it only begins to want one.
+    let mut events: BinaryHeap<_> =
+        (0..tempers.len()).map(|who| Reverse((Duration::ZERO, who, false))).collect();
+    while let Some(Reverse((now, who, has_turn))) = events.pop().filter(|Reverse((now, ..))| *now < end) {
+        if !has_turn {
+            let turn = bucket.take(bucket.turn(), born + now).saturating_duration_since(born);
+            let late = if turn > now { Duration::from_micros(random.below(3000)) } else { Duration::ZERO };
+            events.push(Reverse((turn.max(now) + late, who, true)));
+            continue;
+        }
+        let turn = bucket.turn();
+        let (bytes, pause) = match tempers[who] {
+            Temper::Greedy => (turn, Duration::ZERO),
+            Temper::Partly => (1 + random.below(turn as u64) as usize, Duration::ZERO),
+            Temper::Chatty => (1 + random.below(100) as usize, Duration::from_millis(random.below(50))),
+        };
+        bucket.give_back(turn, bytes);
+        moved.push(Moved { at: now, who, bytes: bytes as u64 });
+        events.push(Reverse((now + pause + Duration::from_nanos(1), who, false)));
+    }
+    (bucket, moved)
+}
+
+/// The most bytes by which any span of time had more than the rate allows in it.
+fn largest_burst(moved: &[Moved], rate: Rate) -> u64 {
+    let (mut level, mut last, mut most) = (0.0_f64, Duration::ZERO, 0.0_f64);
+    for it in moved {
+        level = (level - (it.at - last).as_secs_f64() * rate.bytes() as f64).max(0.0) + it.bytes as f64;
+        (last, most) = (it.at, most.max(level));
+    }
+    most as u64
+}
+
+fn total(moved: &[Moved]) -> u64 {
+    moved.iter().map(|it| it.bytes).sum()
+}
+
+const RATES: [Rate; 5] =
+    [Rate(64_000), Rate(1_000_000), Rate(10_000_000), Rate(1_000_000_000), Rate(40_000_000_000)];
+
+/// Long enough that the first burst is no tenth of a percent of it.
+fn long(rate: Rate) -> Duration {
+    if rate.0 >= 1_000_000_000 { Duration::from_secs(3) } else { Duration::from_secs(300) }
+}
+
+#[test]
+fn in_the_long_run_as_much_moves_as_the_rate_says() {
+    use Temper::{Chatty, Greedy, Partly};
+    for rate in RATES {
+        for tempers in [&[Greedy][..], &[Greedy; 50], &[Greedy, Partly, Chatty, Greedy, Chatty], &[Partly; 7]]
+        {
+            let end = long(rate);
+            let (bucket, moved) = play(rate, tempers, end, rate.0);
+
+            let allowed = rate.bytes() as f64 * end.as_secs_f64();
+            // What a machine cannot do in that time is no fault of the bucket: one step takes a nanosecond here.
+            let ratio = (total(&moved) as f64 - bucket.burst() as f64) / allowed;
+            assert!((0.99..=1.001).contains(&ratio), "{rate}, {} sessions: {ratio}", tempers.len());
+        }
+    }
+}
+
+#[test]
+fn no_span_of_time_has_more_than_the_rate_and_one_burst_in_it() {
+    use Temper::{Chatty, Greedy, Partly};
+    for rate in RATES {
+        for seed in 0..20 {
+            let tempers = [Greedy, Partly, Chatty, Chatty, Partly, Greedy, Chatty];
+            let (bucket, moved) = play(rate, &tempers[..1 + seed as usize % 7], Duration::from_secs(5), seed);
+
+            let burst = largest_burst(&moved, rate);
+            assert!(burst <= bucket.burst(), "{rate}, seed {seed}: {burst}");
+        }
+    }
+}
+
+#[test]
+fn whoever_always_wants_more_gets_the_same_share() {
+    for rate in [Rate(1_000_000), Rate(10_000_000), Rate(1_000_000_000)] {
+        let (bucket, moved) = play(rate, &[Temper::Greedy; 25], Duration::from_secs(60), 7);
+
+        let mut shares = [0; 25];
+        moved.iter().for_each(|it| shares[it.who] += it.bytes);
+        let (least, most) = (shares.iter().min().unwrap(), shares.iter().max().unwrap());
+        assert!(most - least <= 2 * bucket.turn() as u64, "{rate}: {least} to {most}");
+    }
+}
+
+#[test]
+fn whoever_says_little_waits_for_one_turn_of_each_other_and_no_longer() {
+    let rate = Rate(10_000_000);
+    let mut tempers = [Temper::Greedy; 20];
+    tempers[7] = Temper::Chatty;
+
+    let (bucket, moved) = play(rate, &tempers, Duration::from_secs(60), 3);
+
+    let said: Vec<Duration> = moved.iter().filter(|it| it.who == 7).map(|it| it.at).collect();
+    let one_turn = Duration::from_secs_f64(bucket.turn() as f64 / rate.bytes() as f64);
+    // Its own pause, and the lateness of its wake-up.
+    let most = one_turn * 20 + Duration::from_millis(50 + 3 + 1);
+    assert!(said.windows(2).all(|pair| pair[1] - pair[0] <= most), "more than {most:?}");
+    assert!(said.len() > 100, "it spoke {} times", said.len());
+}
+
+#[test]
+fn a_pause_saves_up_one_burst_and_no_more() {
+    let (rate, born) = (Rate(10_000_000), Instant::now());
+    let bucket = Bucket::new(rate, born);
+
+    let mut now = born;
+    for pause in [0, 1, 3600] {
+        now += Duration::from_secs(pause);
+        let mut at_once = 0;
+        while bucket.take(1000, now) <= now {
+            at_once += 1000;
+        }
+        assert_eq!(at_once, 125_000, "after {pause} s");
+        bucket.give_back(1000, 0);
+    }
+}
+
+#[test]
+fn what_is_taken_at_one_moment_by_many_threads_is_taken_once() {
+    let now = Instant::now();
+    let bucket = Bucket::new(Rate(8_000_000), now);
+
+    std::thread::scope(|scope| {
+        for _ in 0..4 {
+            scope.spawn(|| (0..1000).map(|_| bucket.take(1000, now)).max());
+        }
+    });
+
+    // 4,000,000 bytes at 1,000,000 a second, less the 100,000 that were there.
+    assert_eq!(bucket.take(0, now) - now, Duration::from_millis(3900));
+}

@@ -40,7 +40,7 @@ pub(super) enum Group {
 }
 
 /// A route's own keys first, then its settings, which `[defaults]` takes as well; tables come last of each.
-const ROUTE: [&str; 21] = [
+const ROUTE: &[&str] = &[
     "listen",
     "target",
     "protocol",
@@ -54,6 +54,8 @@ const ROUTE: [&str; 21] = [
     "socket_owner",
     "socket_group",
     "reset_linger",
+    "bandwidth",
+    "bandwidth_per_connection",
     "preset",
     "max_flows",
     "flows_full",
@@ -66,7 +68,7 @@ const ROUTE: [&str; 21] = [
 const DEFAULTS: &[&str] = ROUTE.split_at(2).1;
 
 /// The words of other programs for a key of ours.
-const ALIASES: [(&[&str], &str); 9] = [
+const ALIASES: &[(&[&str], &str)] = &[
     (&["remote", "upstream", "backend", "server", "to", "forward", "dest", "destination"], "target"),
     (&["local", "from", "address", "listen_addr", "port"], "listen"),
     (&["host", "server", "addr", "url", "target"], "address"),
@@ -74,6 +76,8 @@ const ALIASES: [(&[&str], &str); 9] = [
     (&["timeout", "dial_timeout"], "connect_timeout"),
     (&["maxconn", "max_connections"], "connections"),
     (&["udp_timeout", "proxy_timeout", "session_timeout", "ttl"], "idle_timeout"),
+    (&["rate", "rate_limit", "limit_rate", "bwlim", "speed", "throughput"], "bandwidth"),
+    (&["proxy_upload_rate", "proxy_download_rate", "rate_per_connection"], "bandwidth_per_connection"),
     (&["max_sessions", "udp_max_connections"], "max_flows"),
     (&["proxy_responses", "responses"], "answers"),
 ];
@@ -120,7 +124,7 @@ impl Section {
         match self {
             Section::Top => &["defaults", "routes", "limits", "log"],
             Section::Defaults => DEFAULTS,
-            Section::Route => &ROUTE,
+            Section::Route => ROUTE,
             Section::Limits => &["connections", "flows", "drain_timeout"],
             Section::Log => &["format", "level"],
             Section::Target => &["address", "weight", "backup", "drain"],
@@ -242,12 +246,12 @@ mod tests {
 
     #[test]
     fn a_slip_is_near_and_another_word_is_not() {
-        assert_eq!(nearest("listn", &ROUTE), Some("listen"));
-        assert_eq!(nearest("conect_timout", &ROUTE), Some("connect_timeout"));
-        assert_eq!(nearest("Target", &ROUTE), Some("target"));
-        assert_eq!(nearest("connect", &ROUTE), Some("connect_timeout"));
-        assert_eq!(nearest("targets", &ROUTE), Some("target"));
-        assert_eq!(nearest("colour", &ROUTE), None);
-        assert_eq!(nearest(&"listen".repeat(100_000), &ROUTE), None);
+        assert_eq!(nearest("listn", ROUTE), Some("listen"));
+        assert_eq!(nearest("conect_timout", ROUTE), Some("connect_timeout"));
+        assert_eq!(nearest("Target", ROUTE), Some("target"));
+        assert_eq!(nearest("connect", ROUTE), Some("connect_timeout"));
+        assert_eq!(nearest("targets", ROUTE), Some("target"));
+        assert_eq!(nearest("colour", ROUTE), None);
+        assert_eq!(nearest(&"listen".repeat(100_000), ROUTE), None);
     }
 }

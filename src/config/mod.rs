@@ -28,7 +28,7 @@ use crate::balance::Balance;
 use crate::ledger::{LogFormat, LogLevel};
 use crate::limits::{FlowPreset, FlowsFull};
 use crate::transport::{Account, BindPolicy, FileMode};
-use crate::units::{OrOff, TimeSpan};
+use crate::units::{OrOff, Rate, TimeSpan};
 use keys::{Owner, Section};
 use table::Table;
 
@@ -62,6 +62,8 @@ pub(crate) struct Settings {
     pub(crate) socket_owner: Option<Written<Account>>,
     pub(crate) socket_group: Option<Written<Account>>,
     pub(crate) reset_linger: Option<Written<TimeSpan>>,
+    pub(crate) bandwidth: Option<Written<OrOff<Rate>>>,
+    pub(crate) bandwidth_per_connection: Option<Written<OrOff<Rate>>>,
     pub(crate) preset: Option<Written<FlowPreset>>,
     pub(crate) max_flows: Option<Written<usize>>,
     pub(crate) flows_full: Option<Written<FlowsFull>>,

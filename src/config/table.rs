@@ -12,7 +12,7 @@ use super::Written;
 use super::keys::{self, Group, Owner, Section};
 use super::leaf::{Count, Truth, Wrong, decode, decode_word, kind};
 use super::problem::{Place, Problem, bare_or_quoted};
-use crate::units::{OrOff, TimeSpan};
+use crate::units::{OrOff, Rate, TimeSpan};
 
 /// The shortest time a key takes.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -22,6 +22,10 @@ pub(super) enum AtLeast {
     /// Zero would never work.
     MoreThanZero,
 }
+
+/// A kilobyte a second, and what no machine of today reaches.
+const LEAST_RATE: Rate = Rate(8_000);
+const MOST_RATE: Rate = Rate(1_000_000_000_000);
 
 /// A table whose keys are known.
 pub(super) struct Table<'t, 'p> {
@@ -159,6 +163,24 @@ impl<'t> Table<'t, '_> {
             return Some(written);
         };
         let problem = Problem::new(written.place, self.key(key), format!("{time} {what}"));
+        self.problems.push(problem.help(help));
+        None
+    }
+
+    /// A rate that is neither nothing nor more than a machine has, or "off".
+    pub(super) fn rate_or_off(&mut self, key: &'static str) -> Option<Written<OrOff<Rate>>> {
+        let written = self.value::<OrOff<Rate>>(key)?;
+        let OrOff(Some(rate)) = written.value else { return Some(written) };
+        let (what, help) = match rate {
+            _ if rate < LEAST_RATE => {
+                ("is too slow for anything", format!("write \"{LEAST_RATE}\" or more, or \"off\""))
+            }
+            _ if rate > MOST_RATE => {
+                ("is more than there is", format!("write \"{MOST_RATE}\" or less, or \"off\""))
+            }
+            _ => return Some(written),
+        };
+        let problem = Problem::new(written.place, self.key(key), format!("{rate} {what}"));
         self.problems.push(problem.help(help));
         None
     }

@@ -5,13 +5,14 @@ use std::sync::Arc;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio_util::sync::CancellationToken;
 
+use super::bandwidths::Bandwidths;
 use super::lookout::Lookout;
 use super::pool::Pool;
 use super::targets::{Target, Targets};
 use super::udp::Udp;
 use super::workers::Workers;
 use crate::ledger::Ledger;
-use crate::limits::SessionLimits;
+use crate::limits::{Bandwidth, SessionLimits};
 use crate::plan::{Carries, Route};
 
 /// Shared by all sessions.
@@ -25,6 +26,7 @@ pub(super) struct Context {
     pub(super) cut: CancellationToken,
     pub(super) workers: Workers,
     pub(super) targets: Arc<Targets>,
+    pub(super) bandwidths: Bandwidths,
     pub(super) udp: Udp,
     /// Dropped with the engine.
     pub(super) _lookout: Lookout,
@@ -61,20 +63,23 @@ pub(super) struct Serving {
     pub(super) name: Arc<str>,
     /// What bounds its sessions.
     pub(super) limits: SessionLimits,
+    /// What they share of its `bandwidth`.
+    pub(super) bandwidth: Option<Arc<Bandwidth>>,
 }
 
 impl Serving {
     /// A route as the clients of its n-th address meet it.
-    pub(super) fn new(route: &Arc<Route>, place: usize, targets: &Targets) -> Arc<Serving> {
+    pub(super) fn new(route: &Arc<Route>, place: usize, cx: &Context) -> Arc<Serving> {
         let limits = match route.carries {
             Carries::Tcp(limits) => limits,
             Carries::Udp(_) => SessionLimits::default(),
         };
         Arc::new(Serving {
             route: route.clone(),
-            pool: Pool::new(route, place, |address| targets.get(address, &route.health)),
+            pool: Pool::new(route, place, |address| cx.targets.get(address, &route.health)),
             name: route.name.0.clone(),
             limits,
+            bandwidth: limits.bandwidth.map(|rate| cx.bandwidths.of(&route.name, rate)),
         })
     }
 }

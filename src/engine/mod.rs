@@ -4,6 +4,7 @@
 //! out the difference. Nothing here reads a file or a clock on the wall.
 
 mod attempts;
+mod bandwidths;
 mod clerk;
 mod connect;
 mod context;
@@ -45,6 +46,7 @@ use tokio_util::sync::CancellationToken;
 use crate::address::{Address, ListenAddress, Protocol, TargetAddress};
 use crate::ledger::Ledger;
 use crate::plan::{Change, RouteName, Routes};
+use bandwidths::Bandwidths;
 use clerk::Vigils;
 use context::Context;
 pub use explain::{BindTrouble, diagnose};
@@ -150,6 +152,7 @@ pub fn start(settings: Settings, ledger: Arc<Ledger>) -> io::Result<Handle> {
         cut: CancellationToken::new(),
         workers: workers::Workers::start(settings.workers, settings.budget.pipes)?,
         targets,
+        bandwidths: Bandwidths::default(),
         _lookout: lookout,
     });
     let (orders, inbox) = mpsc::channel(16);

@@ -1,4 +1,4 @@
-//! The step *relay* where a route asks for more than that its bytes move: what else may end a session.
+//! The step *relay* where a route asks for more than that its bytes move: at which rate, and what else may end a session.
 //!
 //! All of it stands in boxes of its own, so that a plain session has no room for it.
 
@@ -9,9 +9,9 @@ use tokio::time::sleep;
 
 use super::session::Session;
 use crate::ledger::Meter;
-use crate::limits::{SessionLimits, Silence};
+use crate::limits::{Bandwidth, SessionLimits, Silence};
 use crate::outcome::End;
-use crate::relay::{Relayed, abort, relay};
+use crate::relay::{Pace, Relayed, abort, relay, relay_paced};
 use crate::transport::Stream;
 
 /// Bytes that move, in a way of their own.
@@ -27,11 +27,17 @@ pub(super) fn is_plain(session: &Session) -> bool {
 
 /// Moves the bytes as the route wants it.
 pub(super) fn carefully<'s>(client: &'s Stream, target: &'s Stream, session: &'s Session) -> Relaying<'s> {
-    let ender = ender(session);
-    let (meter, linger) = (session.entry.meter(), &session.serving.route.reset_linger);
-    let relaying: Relaying<'s> = Box::pin(relay(client, target, meter, linger));
-    let Some(ender) = ender else { return relaying };
+    let (meter, serving) = (session.entry.meter(), &session.serving);
+    let linger = &serving.route.reset_linger;
     Box::pin(async move {
+        let own = serving.limits.bandwidth_per_connection.map(|rate| Bandwidth::new(rate, Instant::now()));
+        let pace = Pace::new(own, serving.bandwidth.as_deref());
+        let relaying: Relaying<'_> = if pace.is_bound() {
+            Box::pin(relay_paced(client, target, meter, linger, &pace))
+        } else {
+            Box::pin(relay(client, target, meter, linger))
+        };
+        let Some(ender) = ender(session, &pace) else { return relaying.await };
         tokio::select! {
             // Who has come to the end is not ended by anybody else.
             biased;
@@ -44,19 +50,20 @@ pub(super) fn carefully<'s>(client: &'s Stream, target: &'s Stream, session: &'s
     })
 }
 
-/// What may end this session; `None` on a route that bounds nothing.
-fn ender(session: &Session) -> Option<Ender<'_>> {
-    let limits = &session.serving.limits;
-    let patience = limits.idle?;
-    Some(Box::pin(idle(session.entry.meter(), patience)))
+/// What may end this session; `None` where nothing may.
+fn ender<'s>(session: &'s Session, pace: &'s Pace<'_>) -> Option<Ender<'s>> {
+    let patience = session.serving.limits.idle?;
+    Some(Box::pin(idle(session.entry.meter(), pace, patience)))
 }
 
-/// Resolves when nothing has moved either way for as long as `patience`.
-async fn idle(meter: &Meter, patience: Duration) -> End {
+/// Resolves when nothing has moved either way for as long as `patience`, though it might have.
+async fn idle(meter: &Meter, pace: &Pace<'_>, patience: Duration) -> End {
     let mut silence = Silence::new(patience, meter.traffic(), Instant::now());
     loop {
         sleep(silence.pause()).await;
-        if silence.is_too_long(meter.traffic(), Instant::now()) {
+        if pace.holds_up() {
+            silence.is_ours(Instant::now());
+        } else if silence.is_too_long(meter.traffic(), Instant::now()) {
             return End::Idle;
         }
     }

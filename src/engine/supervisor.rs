@@ -325,6 +325,6 @@ impl Servings {
     pub(super) fn of(&mut self, by: &Wanted, cx: &Context) -> Arc<Serving> {
         let place = by.place % by.route.places();
         let made = self.made.entry((by.route.name.clone(), place));
-        made.or_insert_with(|| Serving::new(&by.route, place, &cx.targets)).clone()
+        made.or_insert_with(|| Serving::new(&by.route, place, cx)).clone()
     }
 }

@@ -9,6 +9,8 @@ use std::time::Duration;
 
 use serde::Deserialize;
 
+use crate::units::Rate;
+
 pub use bucket::{Bandwidth, Bucket};
 pub use silence::Silence;
 
@@ -32,6 +34,10 @@ impl Default for Limits {
 /// What bounds a session of a TCP route.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct SessionLimits {
+    /// What all sessions of the route together may move, each direction on its own.
+    pub bandwidth: Option<Rate>,
+    /// What each of them may.
+    pub bandwidth_per_connection: Option<Rate>,
     /// How long it lives without a byte either way, more than zero; `None` as long as both its ends do.
     pub idle: Option<Duration>,
 }

@@ -32,6 +32,11 @@ impl Silence {
         (self.patience / LOOKS).max(LEAST_PAUSE)
     }
 
+    /// Notes that it is us who keep it silent.
+    pub fn is_ours(&mut self, now: Instant) {
+        self.since = now;
+    }
+
     /// Looks at the counts; whether nothing has moved for as long as there was patience, by now.
     pub fn is_too_long(&mut self, traffic: Traffic, now: Instant) -> bool {
         if traffic != self.traffic {

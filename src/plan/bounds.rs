@@ -6,7 +6,11 @@ use crate::limits::SessionLimits;
 
 /// What the route says of its sessions, then what the defaults say.
 pub(super) fn session(own: &Settings, defaults: &Settings) -> SessionLimits {
-    SessionLimits { idle: off_or(&own.idle_timeout, &defaults.idle_timeout).map(|time| time.0) }
+    SessionLimits {
+        bandwidth: off_or(&own.bandwidth, &defaults.bandwidth),
+        bandwidth_per_connection: off_or(&own.bandwidth_per_connection, &defaults.bandwidth_per_connection),
+        idle: off_or(&own.idle_timeout, &defaults.idle_timeout).map(|time| time.0),
+    }
 }
 
 #[cfg(test)]

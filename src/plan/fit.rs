@@ -120,6 +120,8 @@ fn misplaced(draft: &Draft, problems: &mut Vec<Problem>) {
         ("wait_for_target", Protocol::Tcp, place(&s.wait_for_target)),
         ("reset_linger", Protocol::Tcp, place(&s.reset_linger)),
         ("v6only", Protocol::Tcp, place(&s.v6only)),
+        ("bandwidth", Protocol::Tcp, place(&s.bandwidth)),
+        ("bandwidth_per_connection", Protocol::Tcp, place(&s.bandwidth_per_connection)),
         ("preset", Protocol::Udp, place(&s.preset)),
         ("max_flows", Protocol::Udp, place(&s.max_flows)),
         ("flows_full", Protocol::Udp, place(&s.flows_full)),

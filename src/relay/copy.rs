@@ -52,16 +52,18 @@ pub(super) fn flush(
     Poll::Ready(Ok(()))
 }
 
-/// Reads once and writes once. Nothing is held before; afterwards `held` is what the sink did not take.
+/// Reads `most` bytes once and writes once. Nothing is held before; afterwards `held` is what the sink did not take.
 pub(super) fn step(
     held: &mut Option<Box<Held>>,
     cx: &mut Context<'_>,
     source: &Stream,
     sink: &Stream,
     flow: &FlowMeter,
+    most: usize,
 ) -> Poll<Result<Step, Fault>> {
     ready!(source.poll_read_ready(cx)).map_err(At::Source.fault())?;
     SCRATCH.with_borrow_mut(|buffer| {
+        let buffer = &mut buffer[..most.min(BUFFER)];
         let read = match socket::read(source, buffer).map_err(At::Source.fault())? {
             Moved::NotReady => return Poll::Ready(Ok(Step::Again)),
             Moved::Bytes(0) => return Poll::Ready(Ok(Step::End)),
@@ -73,7 +75,7 @@ pub(super) fn step(
         if written < read {
             *held = Some(Box::new(Held { bytes: buffer[written..read].into(), written: 0 }));
         }
-        Poll::Ready(Ok(if read == BUFFER { Step::Full } else { Step::Again }))
+        Poll::Ready(Ok(if read == buffer.len() { Step::Full } else { Step::Again }))
     })
 }
 

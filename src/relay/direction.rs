@@ -3,6 +3,7 @@
 use std::io;
 use std::task::{Context, Poll, ready};
 
+use super::allowance::Allowance;
 use super::copy::{self, Held};
 use super::splice::{self, Pipe};
 use crate::ledger::FlowMeter;
@@ -97,31 +98,56 @@ impl Direction {
         source: &Stream,
         sink: &Stream,
         flow: &FlowMeter,
+        allowance: &mut impl Allowance,
+    ) -> Poll<Result<(), Fault>> {
+        let answer = self.steps(cx, source, sink, flow, allowance);
+        allowance.book(flow);
+        allowance.rest();
+        answer
+    }
+
+    #[inline]
+    fn steps(
+        &mut self,
+        cx: &mut Context<'_>,
+        source: &Stream,
+        sink: &Stream,
+        flow: &FlowMeter,
+        allowance: &mut impl Allowance,
     ) -> Poll<Result<(), Fault>> {
         for _ in 0..MOST_STEPS {
             if self.ended {
                 return self.flush(cx, sink, flow);
             }
             ready!(copy::flush(&mut self.held, cx, sink, flow))?;
+            let Poll::Ready(most) = allowance.poll(cx, source, self.kept()) else {
+                // Whoever waits for a turn holds no pipe.
+                self.give_pipe_back();
+                return Poll::Pending;
+            };
+            let most = most?;
             if self.pace == Pace::Stream && self.pipe.is_none() && !self.ran_dry {
                 // Only with something to read, so that a silent stream holds no pipe.
                 ready!(source.poll_read_ready(cx)).map_err(At::Source.fault())?;
                 self.pipe = Pipe::take();
-                self.burst_began = flow.flow().read;
+                if !allowance.has_held_up() {
+                    self.burst_began = flow.flow().read;
+                }
                 if self.pipe.is_some() {
                     flow.splices();
                 }
             }
             match &mut self.pipe {
                 Some(pipe) => {
-                    let step = ready!(splice::step(pipe, cx, source, sink, flow));
+                    let step = ready!(splice::step(pipe, cx, source, sink, flow, most));
                     self.after_splice(step, flow)?;
                 }
                 None => {
-                    let step = ready!(copy::step(&mut self.held, cx, source, sink, flow))?;
+                    let step = ready!(copy::step(&mut self.held, cx, source, sink, flow, most))?;
                     self.after_copy(step);
                 }
             }
+            allowance.book(flow);
         }
         cx.waker().wake_by_ref();
         Poll::Pending

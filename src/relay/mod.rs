@@ -4,10 +4,12 @@
 //! turns out to be a stream; an idle one holds neither buffer nor pipe. Nothing is timed here but a reset that waits for
 //! its bytes to arrive; nothing is logged.
 
+mod allowance;
 mod copy;
 mod direction;
 mod pump;
 mod reset;
+mod shaped;
 mod socket;
 mod splice;
 
@@ -16,8 +18,11 @@ use std::time::{Duration, Instant};
 use crate::ledger::Meter;
 use crate::outcome::{End, Side};
 use crate::transport::Stream;
+use allowance::{Allowance, Unlimited};
+use pump::Pump;
 pub use pump::Relayed;
 pub use reset::abort;
+pub use shaped::{Pace, relay_paced};
 pub use splice::prepare_thread;
 
 /// Carries bytes both ways until both sides have said FIN or one has said RST, and passes that on.
@@ -33,9 +38,17 @@ pub fn relay<'a>(
     meter: &'a Meter,
     reset_linger: &'a Duration,
 ) -> impl Future<Output = Relayed> + Send + 'a {
+    run(Pump::new(client, target, meter, Unlimited, Unlimited), reset_linger)
+}
+
+/// Runs a pump to its end, and passes on what broke it.
+#[allow(clippy::manual_async_fn, reason = "an async fn keeps its arguments twice")]
+fn run<'a, A: Allowance + Send + 'a>(
+    mut pump: Pump<'a, A>,
+    reset_linger: &'a Duration,
+) -> impl Future<Output = Relayed> + Send + 'a {
     // A block, not an `async fn`, which would keep its arguments twice in every session; the linger is borrowed for the
     // same reason.
-    let mut pump = pump::Pump::new(client, target, meter);
     async move {
         let end = match pump.run().await {
             Ok(()) => End::Done,

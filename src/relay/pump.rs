@@ -8,6 +8,7 @@ use std::time::Instant;
 
 use tokio::io::Interest;
 
+use super::allowance::{Allowance, Unlimited};
 use super::direction::{At, Direction, Fault};
 use super::now;
 use crate::ledger::Meter;
@@ -45,13 +46,15 @@ impl Broken {
 /// Resolves when one of the sockets reports an error that no read or write would meet.
 type Watch<'a> = Pin<Box<dyn Future<Output = Side> + Send + 'a>>;
 
-/// Two sockets and what moves between them.
-pub(super) struct Pump<'a> {
+/// Two sockets and what moves between them, each direction as far as it is allowed to.
+pub(super) struct Pump<'a, A = Unlimited> {
     pub(super) client: &'a Stream,
     pub(super) target: &'a Stream,
     pub(super) meter: &'a Meter,
     pub(super) up: Direction,
     pub(super) down: Direction,
+    pub(super) up_allowance: A,
+    pub(super) down_allowance: A,
     up_done: bool,
     down_done: bool,
     closed_by: Option<Side>,
@@ -59,14 +62,22 @@ pub(super) struct Pump<'a> {
     watch: Option<Watch<'a>>,
 }
 
-impl<'a> Pump<'a> {
-    pub(super) fn new(client: &'a Stream, target: &'a Stream, meter: &'a Meter) -> Self {
+impl<'a, A: Allowance> Pump<'a, A> {
+    pub(super) fn new(
+        client: &'a Stream,
+        target: &'a Stream,
+        meter: &'a Meter,
+        up_allowance: A,
+        down_allowance: A,
+    ) -> Self {
         Pump {
             client,
             target,
             meter,
             up: Direction::default(),
             down: Direction::default(),
+            up_allowance,
+            down_allowance,
             up_done: false,
             down_done: false,
             closed_by: None,
@@ -103,7 +114,7 @@ impl<'a> Pump<'a> {
         if self.up_done {
             return None;
         }
-        match self.up.poll(cx, self.client, self.target, &self.meter.up) {
+        match self.up.poll(cx, self.client, self.target, &self.meter.up, &mut self.up_allowance) {
             Poll::Pending => None,
             Poll::Ready(Err(fault)) => Some(broken(fault, Side::Client)),
             Poll::Ready(Ok(())) => {
@@ -118,7 +129,7 @@ impl<'a> Pump<'a> {
         if self.down_done {
             return None;
         }
-        let answer = self.down.poll(cx, self.target, self.client, &self.meter.down);
+        let answer = self.down.poll(cx, self.target, self.client, &self.meter.down, &mut self.down_allowance);
         if self.first_byte.is_none() && self.meter.down.flow().read > 0 {
             self.first_byte = Some(now());
         }
@@ -143,9 +154,11 @@ impl<'a> Pump<'a> {
         }
     }
 
-    /// After a FIN, or while a sink takes nothing, a reset of the source comes as EPOLLERR alone: nobody reads there.
+    /// After a FIN, while a sink takes nothing or a turn is waited for, a reset of the source comes as EPOLLERR alone: nobody reads there.
     fn poll_watch(&mut self, cx: &mut Context<'_>) -> Poll<Broken> {
-        if self.watch.is_none() && !self.up.is_deaf() && !self.down.is_deaf() {
+        let is_deaf = self.up.is_deaf() || self.down.is_deaf();
+        let waits = self.up_allowance.holds_up() || self.down_allowance.holds_up();
+        if self.watch.is_none() && !is_deaf && !waits {
             return Poll::Pending;
         }
         let (client, target) = (self.client, self.target);

@@ -7,6 +7,7 @@ use std::time::Duration;
 use rustix::net::getpeername;
 use tokio::time::{Instant, sleep, timeout_at};
 
+use super::allowance::{Allowance, Unlimited};
 use super::pump::Pump;
 use crate::ledger::{FlowMeter, Meter};
 use crate::outcome::Side;
@@ -18,7 +19,7 @@ const LONGEST_LOOK: Duration = Duration::from_millis(50);
 
 /// Delivers to the other side what `by` sent before its reset, waits until that is acknowledged, then resets both.
 /// After `linger` it resets all the same, and what that destroys is booked as lost.
-pub(super) async fn pass_on(pump: &mut Pump<'_>, by: Side, linger: Duration) {
+pub(super) async fn pass_on<A: Allowance>(pump: &mut Pump<'_, A>, by: Side, linger: Duration) {
     let deadline = Instant::now() + linger;
     let delivered = async {
         deliver_rest(pump, by).await;
@@ -30,6 +31,8 @@ pub(super) async fn pass_on(pump: &mut Pump<'_>, by: Side, linger: Duration) {
     };
     // A time-out is not told apart: abort looks at what is left.
     let _ = timeout_at(deadline, delivered).await;
+    pump.up_allowance.book(&pump.meter.up);
+    pump.down_allowance.book(&pump.meter.down);
     abort(pump.client, pump.target, pump.meter);
 }
 
@@ -49,12 +52,12 @@ fn abort_one(sink: &Stream, flow: &FlowMeter) {
 
 /// Reads `by`'s socket to its end and hands everything on. The end is not passed on: a FIN before the RST would make a
 /// cut answer look whole.
-async fn deliver_rest(pump: &mut Pump<'_>, by: Side) {
+async fn deliver_rest<A: Allowance>(pump: &mut Pump<'_, A>, by: Side) {
     let (source, sink, direction, flow) = match by {
         Side::Client => (pump.client, pump.target, &mut pump.up, &pump.meter.up),
         Side::Target => (pump.target, pump.client, &mut pump.down, &pump.meter.down),
     };
-    poll_fn(|cx| match direction.poll(cx, source, sink, flow) {
+    poll_fn(|cx| match direction.poll(cx, source, sink, flow, &mut Unlimited) {
         // The source's error is the reset itself; with it, only what is kept is left to hand on.
         Poll::Ready(Err(fault)) if fault.is_of_source() && direction.kept() > 0 => {
             direction.end();

@@ -103,9 +103,9 @@ impl Pipe {
 
     /// Takes bytes from the source; zero where there is nothing to take or no room, which cannot be told apart. The
     /// source stays ready.
-    fn fill(&mut self, source: &Stream) -> io::Result<usize> {
+    fn fill(&mut self, source: &Stream, most: usize) -> io::Result<usize> {
         let answer = source.try_io(Interest::READABLE, || {
-            match retry_on_intr(|| splice(source, None, &self.write, None, MOST_AT_ONCE, FLAGS)) {
+            match retry_on_intr(|| splice(source, None, &self.write, None, most.min(MOST_AT_ONCE), FLAGS)) {
                 Err(e) if e.kind() == io::ErrorKind::WouldBlock => Ok(0),
                 answer => answer,
             }
@@ -156,16 +156,19 @@ pub(super) fn flush(
     Poll::Ready(Ok(()))
 }
 
-/// Fills the pipe once and hands on what it can. [`Step::Dry`] comes only with an empty pipe.
+/// Fills the pipe once, with `most` bytes, and hands on what it can. [`Step::Dry`] comes only with an empty pipe.
 pub(super) fn step(
     pipe: &mut Pipe,
     cx: &mut Context<'_>,
     source: &Stream,
     sink: &Stream,
     flow: &FlowMeter,
+    most: usize,
 ) -> Poll<Result<Step, Fault>> {
-    if let Poll::Ready(ready) = source.poll_read_ready(cx) {
-        flow.read(ready.and_then(|()| pipe.fill(source)).map_err(At::Source.fault())?);
+    if most > 0
+        && let Poll::Ready(ready) = source.poll_read_ready(cx)
+    {
+        flow.read(ready.and_then(|()| pipe.fill(source, most)).map_err(At::Source.fault())?);
     }
     if pipe.pending == 0 {
         return Poll::Ready(Ok(Step::Dry));

@@ -13,7 +13,7 @@ use super::quantity::{Quantity, scaled};
 /// steps of a thousand as tc(8) has them.
 ///
 /// It prints with the largest unit that divides it, and what it prints it reads.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Rate(pub u64);
 
 impl Rate {

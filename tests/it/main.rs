@@ -23,6 +23,7 @@ mod real_datagrams;
 // Every way in and every way out.
 mod addresses;
 mod balance;
+mod bandwidth;
 mod bounds;
 mod sockets;
 mod unix;

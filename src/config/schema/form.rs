@@ -28,7 +28,8 @@ pub(super) fn of(key: &str) -> Option<Value> {
         "connect_timeout" | "wait_for_target" | "reset_linger" | "drain_timeout" | "interval" | "timeout" => {
             time()
         }
-        "idle_timeout" => matching("^([0-9]+(us|ms|s|m|h)|0|off)$"),
+        "idle_timeout" => time_or_off(),
+        "bandwidth" | "bandwidth_per_connection" => matching("^([0-9]+[kmg]?bit|off)$"),
         "max_flows" | "answers" | "max_amplification" | "connections" | "flows" => count(),
         "weight" => json!({"type": "integer", "minimum": 1, "maximum": Part::MOST_WEIGHT}),
         "v6only" | "backup" | "drain" => json!({"type": "boolean"}),
@@ -54,6 +55,11 @@ fn matching(pattern: &str) -> Value {
 /// `"250ms"`, `"2s"`.
 fn time() -> Value {
     matching("^([0-9]+(us|ms|s|m|h)|0)$")
+}
+
+/// The same, or `"off"`.
+fn time_or_off() -> Value {
+    matching("^([0-9]+(us|ms|s|m|h)|0|off)$")
 }
 
 /// A whole number of 1 or more.

@@ -1,0 +1,201 @@
+//! Bytes that move at a rate, in lengths that the rate allows.
+//!
+//! The ways are the same, copy and splice; each step asks the kernel for no more than its turn at the bucket allows, so that
+//! neither a buffer nor a pipe holds more. Between two turns a direction sleeps, its pipe given back, and the kernel's
+//! windows hold up whoever sends.
+
+use std::pin::Pin;
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
+use std::task::{Context, Poll, ready};
+use std::time::{Duration, Instant};
+
+use tokio::time::{Sleep, sleep_until};
+
+use super::allowance::Allowance;
+use super::direction::{At, Fault};
+use super::pump::Pump;
+use super::{Relayed, run};
+use crate::ledger::{FlowMeter, Meter};
+use crate::limits::{Bandwidth, Bucket};
+use crate::transport::Stream;
+
+/// The rates that one session is bound by.
+pub struct Pace<'a> {
+    /// Its own.
+    own: Option<Bandwidth>,
+    /// The one it shares with its neighbours.
+    shared: Option<&'a Bandwidth>,
+    up_waits: AtomicBool,
+    down_waits: AtomicBool,
+}
+
+impl<'a> Pace<'a> {
+    /// Bound by either or both.
+    pub fn new(own: Option<Bandwidth>, shared: Option<&'a Bandwidth>) -> Pace<'a> {
+        Pace { own, shared, up_waits: AtomicBool::new(false), down_waits: AtomicBool::new(false) }
+    }
+
+    /// Whether anything bounds it.
+    pub fn is_bound(&self) -> bool {
+        self.own.is_some() || self.shared.is_some()
+    }
+
+    /// Whether bytes wait for their turn now: then the silence of the session is not its sides'.
+    pub fn holds_up(&self) -> bool {
+        self.up_waits.load(Relaxed) || self.down_waits.load(Relaxed)
+    }
+}
+
+/// Carries bytes as [`super::relay`] does, each direction at the rates of its pace. What was sent before a reset goes at
+/// once, since a reset that waits for its turn would be late, and is paid for by what follows.
+pub fn relay_paced<'a>(
+    client: &'a Stream,
+    target: &'a Stream,
+    meter: &'a Meter,
+    reset_linger: &'a Duration,
+    pace: &'a Pace<'a>,
+) -> impl Future<Output = Relayed> + Send + 'a {
+    let (own, shared) = (pace.own.as_ref(), pace.shared);
+    let up = Paced::new([own.map(|it| &it.up), shared.map(|it| &it.up)], &pace.up_waits);
+    let down = Paced::new([own.map(|it| &it.down), shared.map(|it| &it.down)], &pace.down_waits);
+    run(Pump::new(client, target, meter, up, down), reset_linger)
+}
+
+/// The buckets of one direction. Its own goes first: a turn at the shared one is not to be kept waiting.
+struct Paced<'a> {
+    buckets: [Option<&'a Bucket>; 2],
+    /// Bytes of one turn: the smallest of the buckets'.
+    turn: usize,
+    stage: Stage,
+    timer: Option<Pin<Box<Sleep>>>,
+    /// What of the flow is booked.
+    booked: u64,
+    has_held_up: bool,
+    waits: &'a AtomicBool,
+}
+
+/// How far a turn has come.
+#[derive(Clone, Copy)]
+enum Stage {
+    /// Nothing is taken.
+    None,
+    /// Taken from the buckets up to this one, whose turn comes then.
+    Waits(usize, Instant),
+    /// This much of the turn is left.
+    Granted(usize),
+}
+
+impl<'a> Paced<'a> {
+    fn new(buckets: [Option<&'a Bucket>; 2], waits: &'a AtomicBool) -> Paced<'a> {
+        let turn = buckets.iter().flatten().map(|bucket| bucket.turn()).min().unwrap_or(usize::MAX);
+        Paced { buckets, turn, stage: Stage::None, timer: None, booked: 0, has_held_up: false, waits }
+    }
+
+    /// Takes from the first bucket from the n-th on; where there is none any more, the turn has come.
+    fn take_from(&self, n: usize) -> Stage {
+        let rest = self.buckets.iter().enumerate().skip(n);
+        match rest.flat_map(|(n, bucket)| Some((n, (*bucket)?))).next() {
+            Some((n, bucket)) => Stage::Waits(n, bucket.take(self.turn, Instant::now())),
+            None => Stage::Granted(self.turn),
+        }
+    }
+
+    fn poll_turn(&mut self, cx: &mut Context<'_>) -> Poll<usize> {
+        loop {
+            match self.stage {
+                Stage::Granted(left) => {
+                    self.waits.store(false, Relaxed);
+                    return Poll::Ready(left);
+                }
+                Stage::None => self.stage = self.take_from(0),
+                Stage::Waits(n, at) => {
+                    if at > Instant::now() {
+                        self.has_held_up = true;
+                        self.waits.store(true, Relaxed);
+                        ready!(self.poll_timer(cx, at));
+                    }
+                    self.stage = self.take_from(n + 1);
+                }
+            }
+        }
+    }
+
+    fn poll_timer(&mut self, cx: &mut Context<'_>, at: Instant) -> Poll<()> {
+        let at = at.into();
+        let timer = self.timer.get_or_insert_with(|| Box::pin(sleep_until(at)));
+        if timer.deadline() != at {
+            timer.as_mut().reset(at);
+        }
+        timer.as_mut().poll(cx)
+    }
+
+    /// Gives back what was taken and not used.
+    fn give_back(&mut self) {
+        let (taken_from, left) = match std::mem::replace(&mut self.stage, Stage::None) {
+            Stage::None => return,
+            Stage::Waits(n, _) => (n + 1, self.turn),
+            Stage::Granted(left) => (self.buckets.len(), left),
+        };
+        for bucket in self.buckets.iter().take(taken_from).flatten() {
+            bucket.give_back(self.turn, self.turn - left);
+        }
+        self.waits.store(false, Relaxed);
+    }
+}
+
+impl Allowance for Paced<'_> {
+    fn poll(&mut self, cx: &mut Context<'_>, source: &Stream, kept: usize) -> Poll<Result<usize, Fault>> {
+        if kept > 0 {
+            return Poll::Ready(Ok(0));
+        }
+        // Nobody takes a turn for nothing.
+        ready!(source.poll_read_ready(cx)).map_err(At::Source.fault())?;
+        self.poll_turn(cx).map(Ok)
+    }
+
+    fn book(&mut self, flow: &FlowMeter) {
+        let read = flow.flow().read;
+        let bytes = (read - self.booked) as usize;
+        self.booked = read;
+        match self.stage {
+            Stage::Granted(left) if bytes < left => self.stage = Stage::Granted(left - bytes),
+            Stage::Granted(left) => {
+                self.stage = Stage::None;
+                self.owe(bytes - left);
+            }
+            Stage::None | Stage::Waits(..) => self.owe(bytes),
+        }
+    }
+
+    fn rest(&mut self) {
+        if let Stage::Granted(_) = self.stage {
+            self.give_back();
+        }
+    }
+
+    fn holds_up(&self) -> bool {
+        matches!(self.stage, Stage::Waits(..))
+    }
+
+    fn has_held_up(&mut self) -> bool {
+        std::mem::take(&mut self.has_held_up)
+    }
+}
+
+impl Paced<'_> {
+    /// What moved without a turn is paid for afterwards.
+    fn owe(&self, bytes: usize) {
+        if bytes > 0 {
+            let now = Instant::now();
+            self.buckets.iter().flatten().for_each(|bucket| {
+                bucket.take(bytes, now);
+            });
+        }
+    }
+}
+
+impl Drop for Paced<'_> {
+    fn drop(&mut self) {
+        self.give_back();
+    }
+}

@@ -1,0 +1,204 @@
+//! Routes with a bandwidth: every byte arrives, and none before its time.
+
+use std::thread;
+use std::time::{Duration, Instant};
+
+use loopgate::outcome::{End, Way};
+use loopgate::probe::connections;
+
+use crate::harness::{Ending, Gate, Target, Wire, until};
+
+/// Of the slowest rates: what may move at once, however long nothing did.
+const BURST: u64 = 16 << 10;
+
+fn gate_with(settings: &str, target: &Target) -> Gate {
+    Gate::builder().with(&route_with(settings, target))
+}
+
+fn route_with(settings: &str, target: &Target) -> String {
+    format!("routes.test = {{listen = '127.0.0.1:0', target = '{}', {settings}}}", target.address)
+}
+
+/// Both ends of a session.
+fn one_session(gate: &Gate, target: &Target) -> (Wire, Wire) {
+    (gate.connect(), target.accept())
+}
+
+/// What may have moved since `began` at so many thousand bytes a second.
+fn allowed_since(began: Instant, rate: u64) -> u64 {
+    BURST + rate * began.elapsed().as_millis() as u64
+}
+
+#[test]
+fn streams_arrive_whole_both_ways_and_inside_the_kernel() {
+    const ALL: usize = 3 << 20;
+    for settings in ["bandwidth = '100mbit'", "bandwidth_per_connection = '100mbit'"] {
+        let target = Target::by_hand();
+        let gate = gate_with(settings, &target);
+        let (mut client, mut served) = one_session(&gate, &target);
+        let mut talking = Wire::from(client.stream().try_clone().unwrap());
+        let mut answering = Wire::from(served.stream().try_clone().unwrap());
+
+        thread::scope(|scope| {
+            scope.spawn(|| talking.say_stream(1, ALL));
+            scope.spawn(|| answering.say_stream(2, ALL));
+            scope.spawn(|| client.hear_stream(2, ALL));
+            served.hear_stream(1, ALL);
+        });
+
+        client.finish();
+        assert_eq!(served.hear_end(), Ending::Fin);
+        served.finish();
+        assert_eq!(client.hear_end(), Ending::Fin);
+        let outcome = gate.record().outcome;
+        assert_eq!((outcome.end, outcome.way), (End::Done, Way::Splice));
+        assert_eq!((outcome.traffic.up.delivered, outcome.traffic.down.delivered), (ALL as u64, ALL as u64));
+    }
+}
+
+#[test]
+fn without_pipes_a_limited_stream_arrives_as_well() {
+    let target = Target::sending(1, 2 << 20);
+    let gate = Gate::builder().pipes(0).with(&route_with("bandwidth = '100mbit'", &target));
+    let mut client = gate.connect();
+
+    client.hear_stream(1, 2 << 20);
+
+    assert_eq!(client.hear_end(), Ending::Fin);
+    drop(client);
+    assert_eq!(gate.record().outcome.way, Way::Copy);
+}
+
+#[test]
+fn an_answer_that_comes_after_the_clients_fin_arrives_at_its_rate() {
+    let target = Target::answering_after_fin();
+    let gate = gate_with("bandwidth_per_connection = '40mbit'", &target);
+    let mut client = gate.connect();
+
+    client.say_stream(1, 1 << 20);
+    client.finish();
+
+    client.hear_stream(1, 1 << 20);
+    assert_eq!(client.hear_end(), Ending::Fin);
+    assert_eq!(gate.record().outcome.end, End::Done);
+}
+
+#[test]
+fn no_more_moves_than_burst_and_rate_allow() {
+    for settings in ["bandwidth = '80kbit'", "bandwidth_per_connection = '80kbit'"] {
+        let target = Target::sending(1, 1 << 20);
+        let gate = gate_with(settings, &target);
+        let began = Instant::now();
+        let mut client = gate.connect();
+        let session = gate.only_session();
+
+        until("the burst is over", || {
+            let read = session.meter.traffic().down.read;
+            assert!(read <= allowed_since(began, 10), "{read} bytes");
+            (read > BURST - 2048).then_some(())
+        });
+        // It goes on, and no faster.
+        client.hear_stream(1, BURST as usize + 4096);
+        let read = session.meter.traffic().down.read;
+        assert!(read <= allowed_since(began, 10), "{read} bytes");
+    }
+}
+
+#[test]
+fn sessions_of_one_route_share_its_bandwidth_and_each_gets_some() {
+    let target = Target::sending(1, 1 << 20);
+    let gate = Gate::builder().workers(2).with(&route_with("bandwidth = '800kbit'", &target));
+    let began = Instant::now();
+    let mut clients: Vec<Wire> = (0..4).map(|_| gate.connect()).collect();
+
+    // As much as the burst of all of them, for each.
+    clients.iter_mut().for_each(|client| client.hear_stream(1, BURST as usize));
+
+    let read: u64 = gate.live().iter().map(|live| live.meter.traffic().down.read).sum();
+    let allowed = allowed_since(began, 100);
+    assert!(read <= allowed, "{read} of {allowed} bytes");
+}
+
+#[test]
+fn what_was_sent_before_a_reset_arrives_whatever_the_rate() {
+    let target = Target::by_hand();
+    let gate = gate_with("bandwidth = '8kbit'", &target);
+    let (mut client, mut served) = one_session(&gate, &target);
+
+    client.say_stream(1, 50_000);
+    until("all of it is in the gate's kernel", || {
+        let ours = connections::between(client.local(), client.peer()).unwrap()?;
+        (ours.send_queue == 0).then_some(())
+    });
+    client.reset();
+
+    served.hear_stream(1, 50_000);
+    assert_eq!(served.hear_end(), Ending::Reset);
+    let outcome = gate.record().outcome;
+    assert_eq!((outcome.end, outcome.traffic.up.lost()), (End::ClientReset, 0));
+}
+
+#[test]
+fn a_reset_is_noticed_while_both_directions_wait_for_their_turn() {
+    let target = Target::by_hand();
+    let gate = gate_with("bandwidth_per_connection = '8kbit', reset_linger = '1ms'", &target);
+    let (mut client, mut served) = one_session(&gate, &target);
+    let session = gate.only_session();
+    client.stream().set_nonblocking(true).unwrap();
+    served.stream().set_nonblocking(true).unwrap();
+    until("both wait", || {
+        while client.try_say(&[1; 4096]).is_ok() {}
+        while served.try_say(&[2; 4096]).is_ok() {}
+        let traffic = session.meter.traffic();
+        (traffic.up.read > BURST - 2048 && traffic.down.read > BURST - 2048).then_some(())
+    });
+
+    client.reset();
+
+    // A megabyte and more lies in the gate's kernel: at its rate it would take a quarter of an hour.
+    assert_eq!(gate.record().outcome.end, End::ClientReset);
+}
+
+#[test]
+fn a_session_that_waits_for_its_turn_is_not_idle() {
+    let target = Target::sending(1, 1 << 20);
+    let gate = gate_with("bandwidth = '8kbit', idle_timeout = '100ms'", &target);
+    let mut client = gate.connect();
+
+    // Beyond the burst, each turn is two seconds away.
+    client.hear_stream(1, BURST as usize + 1024);
+
+    assert_eq!(gate.live().len(), 1);
+}
+
+#[test]
+fn a_changed_bandwidth_holds_for_sessions_that_begin_after() {
+    let target = Target::sending(1, 1 << 20);
+    let gate = gate_with("bandwidth = '8kbit'", &target);
+    let began = Instant::now();
+    let mut before = gate.connect();
+    let session = gate.only_session();
+    before.hear_stream(1, 1000);
+
+    let listen = format!("listen = '{}'", gate.address);
+    let config = route_with("bandwidth = 'off'", &target).replace("listen = '127.0.0.1:0'", &listen);
+    gate.declare(&config).unwrap_or_else(|refused| panic!("{refused}"));
+    let mut after = gate.connect();
+
+    after.hear_stream(1, 1 << 20);
+    let read = session.meter.traffic().down.read;
+    assert!(read <= allowed_since(began, 1), "{read} bytes");
+}
+
+#[test]
+fn a_stop_does_not_wait_for_the_turns_of_a_limited_session() {
+    let target = Target::sending(1, 1 << 20);
+    let gate = gate_with("bandwidth = '8kbit'", &target);
+    let mut client = gate.connect();
+    client.hear_stream(1, 1000);
+
+    assert_eq!(gate.stop(Duration::from_millis(1)), 1);
+
+    assert_eq!(client.hear_all().1, Ending::Reset);
+    assert_eq!(gate.record().outcome.end, End::Drained);
+}

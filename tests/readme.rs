@@ -59,6 +59,7 @@ fn full(end: End) -> Record {
         route: "web".into(),
         target: "localhost:3000".into(),
         client: client.into(),
+        via: Some(client.into()),
         name: Some("a.example".into()),
         outcome: Outcome {
             end,

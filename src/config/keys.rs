@@ -63,6 +63,9 @@ const ROUTE: &[&str] = &[
     "answers",
     "max_amplification",
     "balance",
+    "accept_proxy",
+    "accept_proxy_timeout",
+    "send_proxy",
     "health",
 ];
 const DEFAULTS: &[&str] = ROUTE.split_at(2).1;
@@ -80,6 +83,9 @@ const ALIASES: &[(&[&str], &str)] = &[
     (&["proxy_upload_rate", "proxy_download_rate", "rate_per_connection"], "bandwidth_per_connection"),
     (&["max_sessions", "udp_max_connections"], "max_flows"),
     (&["proxy_responses", "responses"], "answers"),
+    (&["set_real_ip_from", "expect_proxy", "trusted_proxies"], "accept_proxy"),
+    (&["proxy_protocol_timeout"], "accept_proxy_timeout"),
+    (&["proxy_protocol", "send_proxy_v2", "send_proxy_protocol"], "send_proxy"),
 ];
 
 impl Owner {

@@ -27,6 +27,7 @@ use crate::address::{Interface, ListenAddress, Protocol, Run, SourceAddress, Tar
 use crate::balance::Balance;
 use crate::ledger::{LogFormat, LogLevel};
 use crate::limits::{FlowPreset, FlowsFull};
+use crate::proxy_protocol::{SendProxy, Sender};
 use crate::transport::{Account, BindPolicy, FileMode};
 use crate::units::{OrOff, Rate, TimeSpan};
 use keys::{Owner, Section};
@@ -71,6 +72,9 @@ pub(crate) struct Settings {
     pub(crate) answers: Option<Written<usize>>,
     pub(crate) max_amplification: Option<Written<usize>>,
     pub(crate) balance: Option<Written<Balance>>,
+    pub(crate) accept_proxy: Option<Vec<Written<Sender>>>,
+    pub(crate) accept_proxy_timeout: Option<Written<TimeSpan>>,
+    pub(crate) send_proxy: Option<Written<SendProxy>>,
     pub(crate) health: WrittenHealth,
 }
 

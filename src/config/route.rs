@@ -86,6 +86,9 @@ pub(super) fn settings(table: &mut Table<'_, '_>, owner: Owner) -> Settings {
         answers: table.count("answers"),
         max_amplification: table.count("max_amplification"),
         balance: table.word("balance"),
+        accept_proxy: table.list_or_none("accept_proxy"),
+        accept_proxy_timeout: table.time("accept_proxy_timeout", AtLeast::MoreThanZero, "1h"),
+        send_proxy: table.word("send_proxy"),
         health: table.group(owner, Group::Health).map(health).unwrap_or_default(),
     }
 }

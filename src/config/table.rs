@@ -201,6 +201,17 @@ impl<'t> Table<'t, '_> {
         (!read.is_empty()).then_some(read)
     }
 
+    /// One value, or a list of any number of them.
+    pub(super) fn list_or_none<T: for<'de> Deserialize<'de>>(
+        &mut self,
+        key: &'static str,
+    ) -> Option<Vec<Written<T>>> {
+        match self.get(key)?.get_ref().as_array() {
+            Some(list) if list.is_empty() => Some(Vec::new()),
+            _ => self.list(key),
+        }
+    }
+
     /// The key is not there, and nothing goes without it. A misspelt key was told already.
     pub(super) fn missing(&mut self, key: &'static str, example: &str) {
         if self.entries.keys().any(|other| keys::meant(self.section, other.get_ref()) == Some(key)) {

@@ -10,6 +10,8 @@ use std::task::Poll;
 
 use super::connect::connect;
 use super::context::{Seat, Serving};
+use super::greet::greet;
+use super::identify::identify;
 use super::relaying::{carefully, is_plain};
 use super::trip::{Finish, Trip, kernel};
 use crate::ledger::Entry;
@@ -89,8 +91,20 @@ fn steps(client: &Stream, session: &Session, trip: &mut Trip) -> impl Future<Out
 
 /// Every step before the bytes move; each says its name before it begins.
 async fn arrive(client: &Stream, session: &Session, trip: &mut Trip) -> Result<Stream, End> {
+    let route = &session.serving.route;
+    // Boxed, as whatever few routes have: the way of the others needs no room for it.
+    let mut header = None;
+    if route.proxy.accept.contains(&session.entry.client()) {
+        trip.phase = Phase::Identify;
+        header = Some(Box::pin(identify(client, session)).await?);
+    }
     trip.phase = Phase::Connect;
-    connect(client, session, trip).await
+    let target = connect(client, session, trip).await?;
+    if let Some(form) = route.proxy.send {
+        trip.phase = Phase::Greet;
+        Box::pin(greet(&target, form, client, header.as_ref(), session)).await?;
+    }
+    Ok(target)
 }
 
 /// Does `work`, or gives it up with `None` once the stop has waited long enough.
@@ -106,10 +120,10 @@ fn unless<T>(
 
 /// Makes the close of a connection a reset unless its session has come to its end, whatever keeps it from that: where a
 /// bug unwinds, too, a cut answer must not look whole.
-struct Unfinished<'s>(&'s Stream);
+pub(super) struct Unfinished<'s>(pub(super) &'s Stream);
 
 impl Unfinished<'_> {
-    fn disarm(self) {
+    pub(super) fn disarm(self) {
         std::mem::forget(self);
     }
 }

@@ -92,7 +92,15 @@ mod tests {
             hint: None,
         };
         let client = Client::Net(([127, 0, 0, 1], 40000).into());
-        Record { route: "web".into(), target: "127.0.0.1:3000".into(), client, name: None, outcome, count: 1 }
+        Record {
+            route: "web".into(),
+            target: "127.0.0.1:3000".into(),
+            client,
+            via: None,
+            name: None,
+            outcome,
+            count: 1,
+        }
     }
 
     #[test]

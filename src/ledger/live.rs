@@ -19,7 +19,7 @@ pub struct Live {
     pub(super) targets: Arc<[Arc<str>]>,
     /// Which of them it goes to: a place among them.
     pub(super) aim: AtomicU16,
-    /// Who connected.
+    /// Who connected; the record may name who is behind it.
     pub client: Client,
     /// When it was accepted.
     pub started: Instant,
@@ -182,6 +182,8 @@ pub(super) struct Notes {
     pub(super) hint: Option<Arc<str>>,
     /// The name of the server that the client asks for.
     pub(super) name: Option<Arc<str>>,
+    /// Who is behind the client that connected.
+    pub(super) behind: Option<Client>,
 }
 
 impl Lives {

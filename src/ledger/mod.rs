@@ -129,10 +129,10 @@ impl Ledger {
 
     fn close(&self, live: &Live, mut outcome: Outcome) {
         let noted = self.lives.remove(live.id);
-        outcome.hint = outcome.hint.or(noted.hint);
+        outcome.hint = outcome.hint.or_else(|| noted.hint.clone());
         self.closed.fetch_add(1, Relaxed);
         let now = live.started + outcome.timing.total;
-        let record = Record::new(live, outcome, noted.name);
+        let record = Record::new(live, outcome, noted);
         if !record.outcome.end.is_refusal() {
             return self.sink.record(&record);
         }
@@ -171,6 +171,11 @@ impl Entry {
     /// When the session was accepted.
     pub fn started(&self) -> Instant {
         self.live.started
+    }
+
+    /// Notes who is behind the client that connected: the record names it, and the other as what it came by.
+    pub fn identify(&self, behind: Client) {
+        self.ledger.lives.note(self.live.id, |notes| notes.behind = Some(behind));
     }
 
     /// Notes why it ends as it does: the hint of its record, where its end has none of its own.

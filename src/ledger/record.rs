@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use serde::ser::{Serialize, SerializeMap, Serializer};
 
-use super::live::Live;
+use super::live::{Live, Notes};
 use crate::address::Address;
 use crate::outcome::{Attempt, Client, Datagrams, Drops, End, Outcome};
 
@@ -17,8 +17,10 @@ pub struct Record {
     pub route: Arc<str>,
     /// What the route dials, as written.
     pub target: Arc<str>,
-    /// Who connected.
+    /// Who connected, or who is behind it, where the route takes a proxy's word for it.
     pub client: Client,
+    /// The proxy that connected and named the client.
+    pub via: Option<Client>,
     /// The name of the server that the client asks for, where a hello was looked at and has one; fit to be shown.
     pub name: Option<Arc<str>>,
     /// What became of it.
@@ -32,9 +34,10 @@ const RECEIVER_DROPS: &str = "the target reads more slowly than datagrams come: 
     (SO_RCVBUF, net.core.rmem_max) [udp-receiver-drops]";
 
 impl Record {
-    pub(super) fn new(live: &Live, outcome: Outcome, name: Option<Arc<str>>) -> Record {
+    pub(super) fn new(live: &Live, outcome: Outcome, noted: Notes) -> Record {
         let (route, target) = (live.route.clone(), live.target().clone());
-        Record { route, target, client: live.client, name, outcome, count: 1 }
+        let (client, via) = noted.behind.map_or((live.client, None), |client| (client, Some(live.client)));
+        Record { route, target, client, via, name: noted.name, outcome, count: 1 }
     }
 
     /// What a diagnosis had found by then, else what to do about the cause.
@@ -54,6 +57,7 @@ impl fmt::Display for Record {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let o = &self.outcome;
         write!(f, "route={} client={}", self.route, self.client)?;
+        pair(f, "via", self.via)?;
         pair(f, "name", self.name.as_deref().map(Word))?;
         f.write_str(" target=")?;
         match &o.target {
@@ -142,6 +146,9 @@ impl Serialize for Record {
         let mut map = serializer.serialize_map(None)?;
         map.serialize_entry("route", &*self.route)?;
         map.serialize_entry("client", &self.client)?;
+        if let Some(via) = self.via {
+            map.serialize_entry("via", &via)?;
+        }
         if let Some(name) = &self.name {
             map.serialize_entry("name", &**name)?;
         }

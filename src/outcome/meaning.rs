@@ -17,6 +17,7 @@ impl End {
             End::TargetLost => "The kernel gave the target's connection up.",
             End::NoTarget(_) => "The target could not be reached; the client was reset.",
             End::ClientGone => "The client went away before the target answered.",
+            End::BadHeader => "A client of `accept_proxy` did not begin with a PROXY header; it was reset.",
             End::Drained => {
                 "The session was still open when the time for a stop was over; both sides were reset."
             }
@@ -45,6 +46,10 @@ impl End {
             }
             End::NoTarget(_) => "`cause` in the record says why, and `hint` what was found out about it.",
             End::ClientGone => "The client's own time limit was shorter than the target needed.",
+            End::BadHeader => {
+                "It is no proxy, does not send the header (HAProxy: `send-proxy-v2`; nginx: `proxy_protocol on`), \
+                 connected only to see whether somebody listens, or took longer than `accept_proxy_timeout`."
+            }
             End::Drained => "`limits.drain_timeout` was over, or a second signal came.",
             End::Idle => {
                 "A flow has no end of its own: silence is the only sign of one. A connection ends so only where the \
@@ -66,6 +71,9 @@ impl End {
             End::ClientLost | End::TargetLost => "See whether the machine and the link are up.",
             End::NoTarget(_) => "`loopgate explain` with the target's address looks at it now.",
             End::ClientGone => "See why the target is slow: `connect` and `first_byte` in the record.",
+            End::BadHeader => {
+                "`hint` in the record quotes what it said. Make it send the header, or list it no more."
+            }
             End::Drained => "Give a stop longer with `limits.drain_timeout`, if such sessions matter.",
             End::Idle => "Nothing; where clients are silent for longer, raise `idle_timeout`.",
             End::Evicted => "Raise the limit of flows, or lower `idle_timeout`.",

@@ -90,6 +90,8 @@ pub enum End {
     NoTarget(Cause),
     /// The client went away before the target answered.
     ClientGone,
+    /// A client that must begin with a PROXY header did not, or not in time; it got a reset.
+    BadHeader,
     /// Nothing had moved either way for the route's `idle_timeout`.
     Idle,
     /// A flow was idle longest when a new client needed its place.
@@ -102,7 +104,7 @@ pub enum End {
 
 impl End {
     /// One of each code, in the order of the README's table. (The cause stands for any.)
-    pub const ALL: [End; 11] = [
+    pub const ALL: [End; 12] = [
         End::Done,
         End::ClientReset,
         End::TargetReset,
@@ -110,6 +112,7 @@ impl End {
         End::TargetLost,
         End::NoTarget(Cause::Refused),
         End::ClientGone,
+        End::BadHeader,
         End::Idle,
         End::Evicted,
         End::Drained,
@@ -126,6 +129,7 @@ impl End {
             End::TargetLost => "target_lost",
             End::NoTarget(_) => "no_target",
             End::ClientGone => "client_gone",
+            End::BadHeader => "bad_header",
             End::Idle => "idle",
             End::Evicted => "evicted",
             End::Drained => "drained",
@@ -136,7 +140,7 @@ impl End {
     /// Whether the client was turned away before it was served. Such ends come by the thousand, so identical ones are told
     /// in one line with a count.
     pub fn is_refusal(self) -> bool {
-        matches!(self, End::NoTarget(_))
+        matches!(self, End::NoTarget(_) | End::BadHeader)
     }
 
     /// How the close was seen on the wire by the side that did not ask for it.
@@ -156,6 +160,7 @@ impl End {
             End::NoTarget(Cause::NoSourcePort | Cause::NoDescriptor | Cause::NoMemory) => "RC",
             End::NoTarget(_) => "SC",
             End::ClientGone => "CC",
+            End::BadHeader => "PR",
             End::Idle => "cD",
             End::Evicted => "RD",
             End::Drained => "KD",

@@ -6,7 +6,7 @@ use std::collections::HashSet;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::{Carries, Plan, Route, RouteName, Routes, bounds, fit, loops, overlap, targets};
+use super::{Carries, Plan, Route, RouteName, Routes, bounds, fit, headers, loops, overlap, targets};
 use crate::address::{Families, ListenAddress, Numbered, Protocol, Run, Spec, TargetAddress};
 use crate::balance::HealthRules;
 use crate::config::{
@@ -129,6 +129,7 @@ fn free_name(taken: &HashSet<Arc<str>>, listen: &Run<ListenAddress>) -> Arc<str>
 
 fn route(draft: Draft, defaults: &Settings, problems: &mut Vec<Problem>) -> Option<Route> {
     fit::check(&draft, problems);
+    headers::check(&draft, defaults, problems);
     let source = fit::source(&draft, defaults, problems);
     let families = draft.families(pick(&None, &defaults.v6only).unwrap_or(true));
     let carries = match draft.protocol {
@@ -159,6 +160,7 @@ fn route(draft: Draft, defaults: &Settings, problems: &mut Vec<Problem>) -> Opti
             group: pick(&own.socket_group, &defaults.socket_group),
         },
         reset_linger: time(&own.reset_linger, &defaults.reset_linger, RESET_LINGER),
+        proxy: headers::rules(&own, defaults),
         health: health(&own.health, &defaults.health),
     })
 }
@@ -188,7 +190,7 @@ fn flow_limits(own: &Settings, defaults: &Settings) -> FlowLimits {
 }
 
 /// What the route says, or else what the defaults say.
-fn pick<T: Clone>(own: &Option<Written<T>>, default: &Option<Written<T>>) -> Option<T> {
+pub(super) fn pick<T: Clone>(own: &Option<Written<T>>, default: &Option<Written<T>>) -> Option<T> {
     own.as_ref().or(default.as_ref()).map(|written| written.value.clone())
 }
 
@@ -200,7 +202,7 @@ pub(super) fn off_or<T: Copy>(
     pick(own, default).and_then(|OrOff(value)| value)
 }
 
-fn time(
+pub(super) fn time(
     own: &Option<Written<TimeSpan>>,
     default: &Option<Written<TimeSpan>>,
     built_in: Duration,

@@ -127,6 +127,13 @@ fn misplaced(draft: &Draft, problems: &mut Vec<Problem>) {
         ("flows_full", Protocol::Udp, place(&s.flows_full)),
         ("answers", Protocol::Udp, place(&s.answers)),
         ("max_amplification", Protocol::Udp, place(&s.max_amplification)),
+        (
+            "accept_proxy",
+            Protocol::Tcp,
+            s.accept_proxy.as_ref().and_then(|list| list.first()).map(|it| &it.place),
+        ),
+        ("accept_proxy_timeout", Protocol::Tcp, place(&s.accept_proxy_timeout)),
+        ("send_proxy", Protocol::Tcp, place(&s.send_proxy)),
         ("health", Protocol::Tcp, s.health.place.as_ref()),
     ];
     for (key, of, place) in keys {

@@ -7,6 +7,7 @@ mod build;
 mod diff;
 mod find;
 mod fit;
+mod headers;
 mod loops;
 mod overlap;
 mod targets;
@@ -25,6 +26,7 @@ use crate::balance::{Balance, HealthRules, Part};
 use crate::config::{Place, Problem, Problems, read, read_file};
 use crate::ledger::LogSettings;
 use crate::limits::{FlowLimits, Limits, SessionLimits};
+use crate::proxy_protocol::HeaderRules;
 use crate::transport::{BindPolicy, Dial, SocketFile};
 
 /// The name of a route, unique in its file by TOML's own syntax.
@@ -59,6 +61,8 @@ pub struct Route {
     pub socket_file: SocketFile,
     /// How long a reset waits for what the other side has not acknowledged yet.
     pub reset_linger: Duration,
+    /// What it does with PROXY headers.
+    pub proxy: HeaderRules,
     /// How it is found out whether a target takes connections.
     pub health: HealthRules,
 }

@@ -11,6 +11,7 @@ mod v1;
 mod v2;
 
 use std::net::SocketAddr;
+use std::time::Duration;
 
 use serde::Deserialize;
 
@@ -64,10 +65,47 @@ pub fn read(bytes: &[u8]) -> Option<Result<(Header, usize), Malformed>> {
     }
 }
 
-/// The form of a header that is sent.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Deserialize)]
+/// What a route does with headers.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct HeaderRules {
+    /// Whose connections must begin with one.
+    pub accept: Senders,
+    /// How long after its connection a client may take for that; more than zero.
+    pub patience: Duration,
+    /// What the target is sent, if anything.
+    pub send: Option<Form>,
+}
+
+/// Whether a header is sent to the target, as a user writes it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum SendProxy {
+    /// None is.
+    #[default]
+    Off,
+    /// A line of text.
+    V1,
+    /// The binary form.
+    V2,
+    /// The binary form with a checksum.
+    V2Crc32c,
+}
+
+impl SendProxy {
+    /// The form that is sent.
+    pub fn form(self) -> Option<Form> {
+        match self {
+            SendProxy::Off => None,
+            SendProxy::V1 => Some(Form::V1),
+            SendProxy::V2 => Some(Form::V2),
+            SendProxy::V2Crc32c => Some(Form::V2Crc32c),
+        }
+    }
+}
+
+/// The form of a header that is sent.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Form {
     /// A line of text; without TLVs.
     V1,
     /// Binary.
@@ -76,13 +114,13 @@ pub enum SendProxy {
     V2Crc32c,
 }
 
-impl SendProxy {
+impl Form {
     /// The bytes that announce a connection made on behalf of these ends; version 2 passes `tlvs` on.
     pub fn announce(self, ends: &Ends, tlvs: &Tlvs) -> Vec<u8> {
         match self {
-            SendProxy::V1 => v1::write(ends),
-            SendProxy::V2 => v2::write(ends, tlvs, v2::Checksum::Without),
-            SendProxy::V2Crc32c => v2::write(ends, tlvs, v2::Checksum::With),
+            Form::V1 => v1::write(ends),
+            Form::V2 => v2::write(ends, tlvs, v2::Checksum::Without),
+            Form::V2Crc32c => v2::write(ends, tlvs, v2::Checksum::With),
         }
     }
 
@@ -90,8 +128,8 @@ impl SendProxy {
     /// other word for it than a client at our own address (section 2.1).
     pub fn announce_own(self, ends: Ends) -> Vec<u8> {
         match self {
-            SendProxy::V1 => v1::write(&ends),
-            SendProxy::V2 | SendProxy::V2Crc32c => self.announce(&Ends::Own, &Tlvs::default()),
+            Form::V1 => v1::write(&ends),
+            Form::V2 | Form::V2Crc32c => self.announce(&Ends::Own, &Tlvs::default()),
         }
     }
 }

@@ -107,7 +107,7 @@ fn tlvs_are_kept_but_for_the_checksum_and_padding() {
     let block = [vectors::V4, &kept[0], &tlv(4, b"..."), &kept[1], &kept[2]].concat();
 
     let (header, _) = read(&header_v2(0x21, 0x11, &block)).unwrap().unwrap();
-    let sent = SendProxy::V2Crc32c.announce(&header.ends, &header.tlvs);
+    let sent = Form::V2Crc32c.announce(&header.ends, &header.tlvs);
     let (again, length) = read(&sent).unwrap().unwrap();
 
     assert_eq!(header.tlvs.bytes(), kept.concat());
@@ -118,7 +118,7 @@ fn tlvs_are_kept_but_for_the_checksum_and_padding() {
 fn a_turned_bit_breaks_the_checksum() {
     let ends =
         Ends::Net { client: "192.0.2.1:1".parse().unwrap(), destination: "192.0.2.2:2".parse().unwrap() };
-    let sent = SendProxy::V2Crc32c.announce(&ends, &Tlvs::default());
+    let sent = Form::V2Crc32c.announce(&ends, &Tlvs::default());
     // Turned over, the checksum's own type makes it another TLV.
     let kind = sent.len() - 7;
     for bit in (0..8 * sent.len()).filter(|bit| bit / 8 != kind) {
@@ -135,7 +135,7 @@ fn a_turned_bit_breaks_the_checksum() {
 fn lines_are_written_as_the_text_wants_them() {
     let line = |client: &str, destination: &str| {
         let [client, destination] = [client, destination].map(|it| it.parse().unwrap());
-        let bytes = SendProxy::V1.announce(&Ends::Net { client, destination }, &Tlvs::default());
+        let bytes = Form::V1.announce(&Ends::Net { client, destination }, &Tlvs::default());
         String::from_utf8(bytes).unwrap()
     };
 
@@ -143,10 +143,7 @@ fn lines_are_written_as_the_text_wants_them() {
     assert_eq!(line("[::1]:1", "[2001:db8::2]:2"), "PROXY TCP6 ::1 2001:db8::2 1 2\r\n");
     assert_eq!(line("[::ffff:192.0.2.1]:1", "192.0.2.2:2"), "PROXY TCP4 192.0.2.1 192.0.2.2 1 2\r\n");
     assert_eq!(line("192.0.2.1:1", "[::1]:2"), "PROXY TCP6 ::ffff:c000:201 ::1 1 2\r\n");
-    assert_eq!(
-        SendProxy::V1.announce(&Ends::Unix(Box::new([0; 216])), &Tlvs::default()),
-        b"PROXY UNKNOWN\r\n"
-    );
+    assert_eq!(Form::V1.announce(&Ends::Unix(Box::new([0; 216])), &Tlvs::default()), b"PROXY UNKNOWN\r\n");
 }
 
 #[test]
@@ -154,9 +151,9 @@ fn a_connection_of_our_own_is_local_or_a_client_at_our_address() {
     let ends =
         Ends::Net { client: "127.0.0.1:1".parse().unwrap(), destination: "127.0.0.1:2".parse().unwrap() };
 
-    assert_eq!(SendProxy::V1.announce_own(ends.clone()), b"PROXY TCP4 127.0.0.1 127.0.0.1 1 2\r\n");
-    assert_eq!(SendProxy::V2.announce_own(ends.clone()), header_v2(0x20, 0, b""));
-    let (own, _) = read(&SendProxy::V2Crc32c.announce_own(ends)).unwrap().unwrap();
+    assert_eq!(Form::V1.announce_own(ends.clone()), b"PROXY TCP4 127.0.0.1 127.0.0.1 1 2\r\n");
+    assert_eq!(Form::V2.announce_own(ends.clone()), header_v2(0x20, 0, b""));
+    let (own, _) = read(&Form::V2Crc32c.announce_own(ends)).unwrap().unwrap();
     assert_eq!(own.ends, Ends::Own);
 }
 
@@ -168,12 +165,12 @@ proptest! {
     #[test]
     fn what_is_sent_is_read_back(client in address(), destination in address(), unix: bool) {
         let ends = if unix { Ends::Unix(Box::new([7; 216])) } else { Ends::Net { client, destination } };
-        for form in [SendProxy::V1, SendProxy::V2, SendProxy::V2Crc32c] {
+        for form in [Form::V1, Form::V2, Form::V2Crc32c] {
             let sent = form.announce(&ends, &Tlvs::default());
 
             let (header, length) = read(&sent).unwrap().unwrap();
 
-            let named = if unix && form == SendProxy::V1 { &Ends::Own } else { &ends };
+            let named = if unix && form == Form::V1 { &Ends::Own } else { &ends };
             prop_assert_eq!((&header.ends, length), (named, sent.len()));
         }
     }

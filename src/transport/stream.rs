@@ -8,8 +8,8 @@ use std::os::fd::{AsFd, BorrowedFd};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
-use rustix::net::Shutdown;
 use rustix::net::sockopt::set_socket_linger;
+use rustix::net::{SendFlags, Shutdown, send};
 use tokio::io::{Interest, Ready};
 use tokio::net::{TcpStream, UnixStream};
 
@@ -55,6 +55,23 @@ impl Stream {
     /// Waits for one of these states. Cancel safe.
     pub async fn ready(&self, interest: Interest) -> io::Result<Ready> {
         either!(self, it => it.ready(interest).await)
+    }
+
+    /// Writes all of it. Not cancel safe: given up, it has written some.
+    ///
+    /// # Errors
+    /// The errno of send(2): EPIPE and ECONNRESET where the other end is gone.
+    pub async fn send_all(&self, mut bytes: &[u8]) -> io::Result<()> {
+        while !bytes.is_empty() {
+            self.ready(Interest::WRITABLE).await?;
+            let write = || Ok(rustix::io::retry_on_intr(|| send(self, bytes, SendFlags::NOSIGNAL))?);
+            match self.try_io(Interest::WRITABLE, write) {
+                Ok(sent) => bytes = &bytes[sent..],
+                Err(e) if e.kind() == io::ErrorKind::WouldBlock => {}
+                Err(e) => return Err(e),
+            }
+        }
+        Ok(())
     }
 
     /// The error the socket has met and not told yet (SO_ERROR).

@@ -25,6 +25,7 @@ mod addresses;
 mod balance;
 mod bandwidth;
 mod bounds;
+mod proxy_protocol;
 mod sockets;
 mod unix;
 

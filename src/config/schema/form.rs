@@ -11,25 +11,32 @@ use crate::address::Protocol;
 use crate::balance::{Balance, Part};
 use crate::ledger::{LogFormat, LogLevel};
 use crate::limits::{FlowPreset, FlowsFull};
+use crate::proxy_protocol::SendProxy;
 use crate::transport::BindPolicy;
 
 /// The form of a key's value; `None` for a key this file has no line for.
 pub(super) fn of(key: &str) -> Option<Value> {
     Some(match key {
         "listen" | "source" => one_or_more(text()),
+        "accept_proxy" => one_or_any(text()),
         "address" | "interface" | "socket_owner" | "socket_group" => text(),
         "protocol" => words::<Protocol>(),
         "bind" => words::<BindPolicy>(),
         "preset" => words::<FlowPreset>(),
+        "send_proxy" => words::<SendProxy>(),
         "flows_full" => words::<FlowsFull>(),
         "balance" => words::<Balance>(),
         "format" => words::<LogFormat>(),
         "level" => words::<LogLevel>(),
-        "connect_timeout" | "wait_for_target" | "reset_linger" | "drain_timeout" | "interval" | "timeout" => {
-            time()
-        }
         "idle_timeout" => time_or_off(),
         "bandwidth" | "bandwidth_per_connection" => matching("^([0-9]+[kmg]?bit|off)$"),
+        "connect_timeout"
+        | "wait_for_target"
+        | "reset_linger"
+        | "drain_timeout"
+        | "interval"
+        | "timeout"
+        | "accept_proxy_timeout" => time(),
         "max_flows" | "answers" | "max_amplification" | "connections" | "flows" => count(),
         "weight" => json!({"type": "integer", "minimum": 1, "maximum": Part::MOST_WEIGHT}),
         "v6only" | "backup" | "drain" => json!({"type": "boolean"}),
@@ -70,6 +77,11 @@ fn count() -> Value {
 /// One of them, or a list of them that is not empty.
 fn one_or_more(one: Value) -> Value {
     json!({"anyOf": [one, {"type": "array", "items": one, "minItems": 1}]})
+}
+
+/// One of them, or a list of any number.
+fn one_or_any(one: Value) -> Value {
+    json!({"anyOf": [one, {"type": "array", "items": one}]})
 }
 
 /// The words a type reads, asked of the type itself: it tells them when it meets one it does not know.

@@ -33,6 +33,7 @@
 //! | [`engine`] | keeps it running: supervisor, listeners, sessions, targets, drain |
 //! | [`reload`] | a file change or SIGHUP → plan → the one door |
 //! | [`doctor`] | diagnosis over every route, the limits, the loops |
+//! | [`import`] | files of other forwarders → our configuration, and what could not be carried over |
 //! | [`cli`] | one file per command; the only `println!` |
 //!
 //! # Invariants
@@ -61,6 +62,7 @@ pub mod config;
 pub mod diagnosis;
 pub mod doctor;
 pub mod engine;
+pub mod import;
 pub mod ledger;
 pub mod limits;
 pub mod outcome;

@@ -27,7 +27,7 @@ const LAYERS: &[&[&str]] = &[
     &["config"],
     &["plan"],
     &["engine"],
-    &["reload", "tunnel", "doctor"],
+    &["reload", "tunnel", "doctor", "import"],
     &["admin"],
     &["cli"],
 ];

@@ -4,6 +4,7 @@ mod codes;
 mod demo;
 mod doctor;
 mod explain;
+mod import;
 mod instead;
 mod log;
 mod run;
@@ -104,6 +105,12 @@ enum Command {
         listen: ListenAddress,
         #[command(flatten)]
         log: LogArgs,
+    },
+    /// Turn another forwarder's file or command line into a configuration, and tell what could not be carried over
+    #[command(after_help = import::HELP)]
+    Import {
+        #[command(flatten)]
+        args: import::ImportArgs,
     },
     /// Print the JSON Schema of the configuration, from which editors complete and check it
     Schema,
@@ -218,6 +225,7 @@ pub fn main() -> u8 {
             Err(problems) => refuse(&problems),
         },
         Some(Command::Demo { listen, log }) => demo::demo(&listen, log.log_format),
+        Some(Command::Import { args }) => import::import(&args),
         Some(Command::Schema) => answer(|out| schema::schema(out)),
     }
 }

@@ -63,6 +63,22 @@ pub fn name(port: u16, protocol: &str) -> Option<String> {
     usual.or_else(|| in_services(&read_text("/etc/services", MAX_FILE).ok()?, port, protocol))
 }
 
+/// The port of a service by its name or one of its other names; `protocol` is `tcp` or `udp`.
+pub fn port(name: &str, protocol: &str) -> Option<u16> {
+    let usual = USUAL.iter().find(|(_, known)| *known == name).map(|(port, _)| *port);
+    usual.or_else(|| port_in_services(&read_text("/etc/services", MAX_FILE).ok()?, name, protocol))
+}
+
+fn port_in_services(text: &str, wanted: &str, protocol: &str) -> Option<u16> {
+    text.lines().find_map(|line| {
+        let mut words = line.split('#').next()?.split_ascii_whitespace();
+        let name = words.next()?;
+        let (port, of) = words.next()?.split_once('/')?;
+        let is_it = of == protocol && (name == wanted || words.any(|other| other == wanted));
+        if is_it { port.parse().ok() } else { None }
+    })
+}
+
 /// `http 80/tcp www # comment`
 fn in_services(text: &str, port: u16, protocol: &str) -> Option<String> {
     let wanted = format!("{port}/{protocol}");
@@ -84,6 +100,9 @@ mod tests {
         assert_eq!(in_services(services, 70, "tcp").as_deref(), Some("gopher"));
         assert_eq!(in_services(services, 79, "tcp"), None);
         assert_eq!(name(5432, "tcp").as_deref(), Some("postgresql"));
+        assert_eq!(port_in_services(services, "x", "udp"), Some(70));
+        assert_eq!(port_in_services(services, "x", "tcp"), None);
+        assert_eq!(port("https", "tcp"), Some(443));
     }
 
     #[test]

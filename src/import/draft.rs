@@ -1,0 +1,189 @@
+//! The configuration an import builds up: routes, settings of the process, and what there is to say.
+//!
+//! A setting is taken only where the configuration has its key, and is told where it has not.
+
+use std::collections::BTreeSet;
+
+use super::note::{At, Fate, Note};
+use crate::config;
+
+/// A value as the configuration writes it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Toml {
+    Text(String),
+    Number(u64),
+    Truth(bool),
+    List(Vec<String>),
+}
+
+impl Toml {
+    pub(super) fn text(text: impl ToString) -> Toml {
+        Toml::Text(text.to_string())
+    }
+}
+
+/// One key with its value, and the words it comes from.
+#[derive(Clone, Debug)]
+pub(super) struct Setting {
+    /// The key within its table, `connect_timeout` or `health.interval`.
+    pub(super) key: &'static str,
+    pub(super) value: Toml,
+    pub(super) at: At,
+}
+
+/// One target of a route.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Target {
+    pub(super) address: String,
+    pub(super) weight: Option<u64>,
+    pub(super) backup: bool,
+    pub(super) drain: bool,
+    pub(super) at: Option<At>,
+}
+
+/// A route as it is drawn.
+#[derive(Clone, Debug)]
+pub(super) struct Route {
+    pub(super) name: String,
+    pub(super) at: At,
+    pub(super) listen: Vec<String>,
+    pub(super) targets: Vec<Target>,
+    pub(super) settings: Vec<Setting>,
+    /// What of it was not carried over, for a comment beside it.
+    pub(super) lacks: Vec<String>,
+}
+
+/// Whether a route without this setting would be open to more clients, or show its bytes to more people, than it was.
+pub(super) fn guards(key: &str) -> bool {
+    matches!(key, "allow" | "deny" | "accept_proxy")
+        || key.starts_with("tls.")
+        || key.starts_with("target_tls.")
+}
+
+/// The place of a route among the others.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct RouteId(usize);
+
+/// What an import has gathered.
+#[derive(Debug)]
+pub(super) struct Draft {
+    known: BTreeSet<String>,
+    routes: Vec<Option<Route>>,
+    /// Settings of `[limits]` and `[log]`, with the table in the key.
+    pub(super) process: Vec<Setting>,
+    pub(super) notes: Vec<Note>,
+}
+
+impl Draft {
+    pub(super) fn new() -> Draft {
+        let known = config::keys().into_iter().collect();
+        Draft { known, routes: Vec::new(), process: Vec::new(), notes: Vec::new() }
+    }
+
+    /// A new route; its name is made one the configuration takes and no other route has.
+    pub(super) fn open(&mut self, name: &str, at: At) -> RouteId {
+        let name = self.free_name(name);
+        let (listen, targets, settings, lacks) = Default::default();
+        self.routes.push(Some(Route { name, at, listen, targets, settings, lacks }));
+        RouteId(self.routes.len() - 1)
+    }
+
+    /// The routes that are left.
+    pub(super) fn routes(&self) -> impl Iterator<Item = &Route> {
+        self.routes.iter().flatten()
+    }
+
+    pub(super) fn ids(&self) -> Vec<RouteId> {
+        (0..self.routes.len()).filter(|id| self.routes[*id].is_some()).map(RouteId).collect()
+    }
+
+    /// The route, unless it was left out.
+    pub(super) fn route(&mut self, id: RouteId) -> Option<&mut Route> {
+        self.routes[id.0].as_mut()
+    }
+
+    pub(super) fn listen(&mut self, id: RouteId, address: impl Into<String>) {
+        let address = address.into();
+        if let Some(route) = self.route(id) {
+            route.listen.push(address);
+        }
+    }
+
+    pub(super) fn target(&mut self, id: RouteId, target: Target) {
+        if let Some(route) = self.route(id) {
+            route.targets.push(target);
+        }
+    }
+
+    /// One setting of a route. A second value of the same key takes the place of the first.
+    pub(super) fn set(&mut self, id: RouteId, at: &At, key: &'static str, value: Toml) {
+        if !self.knows(key) {
+            let why = format!("there is no {key} in this version of Loopgate");
+            return if guards(key) { self.leave_out(id, at, why) } else { self.lost(Some(id), at, why) };
+        }
+        if let Some(route) = self.route(id) {
+            route.settings.retain(|setting| setting.key != key);
+            route.settings.push(Setting { key, value, at: at.clone() });
+        }
+    }
+
+    /// One setting of the process, `limits.connections`.
+    pub(super) fn set_process(&mut self, at: &At, key: &'static str, value: Toml) {
+        if self.known.contains(key) {
+            self.process.retain(|setting| setting.key != key);
+            self.process.push(Setting { key, value, at: at.clone() });
+        } else {
+            self.lost(None, at, format!("there is no {key} in this version of Loopgate"));
+        }
+    }
+
+    /// Whether a route has such a key.
+    pub(super) fn knows(&self, key: &str) -> bool {
+        self.known.contains(&format!("routes.NAME.{key}"))
+    }
+
+    /// Tells what is not carried over; `why` says what to write instead where there is something.
+    pub(super) fn lost(&mut self, id: Option<RouteId>, at: &At, why: impl AsRef<str>) {
+        let note = Note::new(at, Fate::NotCarried, why);
+        if let Some(route) = id.and_then(|id| self.route(id)) {
+            let lack = format!("{}: {}", note.words, note.why);
+            if !route.lacks.contains(&lack) {
+                route.lacks.push(lack);
+            }
+        }
+        self.notes.push(note);
+    }
+
+    /// Tells what means something a little different here.
+    pub(super) fn differs(&mut self, at: &At, why: impl AsRef<str>) {
+        self.notes.push(Note::new(at, Fate::Differs, why));
+    }
+
+    /// Tells what needs no counterpart.
+    pub(super) fn idle(&mut self, at: &At, why: impl AsRef<str>) {
+        self.notes.push(Note::new(at, Fate::NoEffect, why));
+    }
+
+    /// Leaves a route out, and says why.
+    pub(super) fn leave_out(&mut self, id: RouteId, at: &At, why: impl AsRef<str>) {
+        if let Some(route) = self.routes[id.0].take() {
+            let why = format!("{}; the route from line {} is left out", why.as_ref(), route.at.line);
+            let why = why.replace("the route from line 0", "the route");
+            self.notes.push(Note::new(at, Fate::NotCarried, why));
+        }
+    }
+
+    fn free_name(&self, wanted: &str) -> String {
+        let legal = |c: char| if c.is_ascii_alphanumeric() || c == '-' || c == '_' { c } else { '-' };
+        let mut base: String = wanted.chars().map(legal).take(48).collect();
+        if base.is_empty() {
+            base.push_str("route");
+        }
+        let taken = |name: &str| self.routes().any(|route| route.name == name);
+        if !taken(&base) {
+            return base;
+        }
+        let numbered = (2_usize..).map(|n| format!("{base}-{n}"));
+        numbered.into_iter().find(|name| !taken(name)).unwrap_or(base)
+    }
+}

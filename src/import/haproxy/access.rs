@@ -1,0 +1,139 @@
+//! `acl … src` and `tcp-request connection accept|reject` → who may connect (configuration.txt, sections 4.2 and 7.1).
+//!
+//! Rules are taken where `allow` and `deny` say the same. Where they do not, the route is left out: without a rule it
+//! would be open to more clients.
+
+use super::lines::Line;
+use super::proxy::Proxy;
+use crate::import::draft::{Draft, RouteId, Toml};
+use crate::import::networks::network;
+use crate::import::note::At;
+
+/// Applies the rules of a proxy to its route.
+pub(super) fn apply(id: RouteId, proxy: &Proxy, draft: &mut Draft) {
+    let mut used = Vec::new();
+    let mut allow: Option<(Vec<String>, At)> = None;
+    let mut deny: Vec<String> = Vec::new();
+    let mut accepted: Vec<String> = Vec::new();
+    let mut last = None;
+    for rule in &proxy.rules {
+        let read = one(rule, proxy, &mut used);
+        let fits = match read {
+            Some(Rule::Accept(clients)) if deny.is_empty() => {
+                accepted.extend(clients);
+                true
+            }
+            Some(Rule::Reject(clients)) if accepted.is_empty() => {
+                deny.extend(clients);
+                true
+            }
+            Some(Rule::RejectAllBut(clients)) if allow.is_none() && accepted.is_empty() => {
+                allow = Some((clients, rule.at.clone()));
+                true
+            }
+            Some(Rule::RejectAll) if !accepted.is_empty() && allow.is_none() => {
+                allow = Some((std::mem::take(&mut accepted), rule.at.clone()));
+                true
+            }
+            _ => false,
+        };
+        if !fits {
+            let why = "the rule is not one of allow and deny alone; write who may connect in those; without it more clients could";
+            return draft.leave_out(id, &rule.at, why);
+        }
+        last = Some(&rule.at);
+    }
+    if let (Some(at), false) = (last, draft.knows("allow")) {
+        return draft.leave_out(id, at, "this version of Loopgate has no list of clients");
+    }
+    if let Some((clients, at)) = allow {
+        draft.set(id, &at, "allow", Toml::List(clients));
+    }
+    if let (Some(at), false) = (last, deny.is_empty()) {
+        draft.set(id, at, "deny", Toml::List(deny));
+    }
+    if let (Some(at), false) = (last, accepted.is_empty()) {
+        draft.idle(at, "nothing is rejected behind it");
+    }
+    for acl in proxy.acls.iter().filter(|acl| !used.contains(&acl.words[1])) {
+        draft.idle(&acl.at, "no rule that is carried over uses it");
+    }
+}
+
+/// What one rule says.
+enum Rule {
+    Accept(Vec<String>),
+    Reject(Vec<String>),
+    RejectAllBut(Vec<String>),
+    RejectAll,
+}
+
+/// `tcp-request connection reject if !good`
+fn one(line: &Line, proxy: &Proxy, used: &mut Vec<String>) -> Option<Rule> {
+    let words: Vec<&str> = line.words.iter().skip(2).map(String::as_str).collect();
+    let (verb, condition) = words.split_first()?;
+    let (negated, clients) = match condition {
+        [] => (false, None),
+        ["if", rest @ ..] => condition_of(rest, proxy, used).map(|(not, clients)| (not, Some(clients)))?,
+        ["unless", rest @ ..] => {
+            condition_of(rest, proxy, used).map(|(not, clients)| (!not, Some(clients)))?
+        }
+        _ => return None,
+    };
+    match (*verb, negated, clients) {
+        ("accept", false, Some(clients)) => Some(Rule::Accept(clients)),
+        ("reject", false, Some(clients)) => Some(Rule::Reject(clients)),
+        ("reject", true, Some(clients)) => Some(Rule::RejectAllBut(clients)),
+        ("reject", _, None) => Some(Rule::RejectAll),
+        _ => None,
+    }
+}
+
+/// `!good`, `{ src 10.0.0.0/8 }`, `bad1 or bad2`: whether it is negated, and which clients.
+fn condition_of(words: &[&str], proxy: &Proxy, used: &mut Vec<String>) -> Option<(bool, Vec<String>)> {
+    match words {
+        ["!", rest @ ..] => condition_of(rest, proxy, used).map(|(not, clients)| (!not, clients)),
+        ["{", inside @ .., "}"] | ["!{", inside @ .., "}"] if !inside.contains(&"}") => {
+            Some((words[0] == "!{", clients(inside)?))
+        }
+        [name] => {
+            let (negated, name) = name.strip_prefix('!').map_or((false, *name), |name| (true, name));
+            Some((negated, of_acl(name, proxy, used)?))
+        }
+        names => {
+            let mut all = Vec::new();
+            for part in names.split(|word| matches!(*word, "or" | "||")) {
+                let [name] = part else { return None };
+                all.extend(of_acl(name, proxy, used)?);
+            }
+            Some((false, all))
+        }
+    }
+}
+
+/// The clients of every `acl` line of that name.
+fn of_acl(name: &str, proxy: &Proxy, used: &mut Vec<String>) -> Option<Vec<String>> {
+    let lines = proxy.acls.iter().filter(|acl| acl.words[1] == name);
+    let mut all = Vec::new();
+    for line in lines {
+        let words: Vec<&str> = line.words.iter().skip(2).map(String::as_str).collect();
+        all.extend(clients(&words)?);
+    }
+    used.push(name.to_owned());
+    (!all.is_empty()).then_some(all)
+}
+
+/// `src 10.0.0.0/8 192.168.0.1 -f FILE`
+fn clients(words: &[&str]) -> Option<Vec<String>> {
+    let ["src", rest @ ..] = words else { return None };
+    let mut found = Vec::new();
+    let mut rest = rest.iter();
+    while let Some(word) = rest.next() {
+        match *word {
+            "-n" | "--" => {}
+            "-f" => found.push(format!("file:{}", rest.next()?)),
+            word => found.extend(crate::import::networks::written(&[network(word)?])),
+        }
+    }
+    (!found.is_empty()).then_some(found)
+}

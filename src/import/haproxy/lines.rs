@@ -1,0 +1,127 @@
+//! The text → sections of lines of words (configuration.txt, section 2.2: quoting and escaping).
+
+use crate::import::draft::Draft;
+use crate::import::note::At;
+
+/// One line of a section.
+#[derive(Clone, Debug)]
+pub(super) struct Line {
+    pub(super) at: At,
+    pub(super) words: Vec<String>,
+}
+
+/// A section with its lines.
+#[derive(Clone, Debug)]
+pub(super) struct Section {
+    pub(super) kind: String,
+    pub(super) name: String,
+    /// The defaults it takes by name.
+    pub(super) from: Option<String>,
+    /// Words behind the name: an address to listen on, as it was written of old.
+    pub(super) rest: Vec<String>,
+    pub(super) at: At,
+    pub(super) lines: Vec<Line>,
+}
+
+const SECTIONS: [&str; 20] = [
+    "global",
+    "defaults",
+    "listen",
+    "frontend",
+    "backend",
+    "peers",
+    "resolvers",
+    "mailers",
+    "userlist",
+    "cache",
+    "program",
+    "ring",
+    "http-errors",
+    "fcgi-app",
+    "log-forward",
+    "crt-store",
+    "traces",
+    "ruleset",
+    "log-profile",
+    "acme",
+];
+
+/// Every section; what stands before the first, and lines that cannot be split, are told.
+pub(super) fn sections(text: &str, draft: &mut Draft) -> Vec<Section> {
+    let mut sections: Vec<Section> = Vec::new();
+    for (number, line) in super::super::words::joined_lines(text) {
+        let at = At::new(number, line.trim());
+        let words = match split(&line) {
+            Ok(words) if words.is_empty() => continue,
+            Ok(words) => words,
+            Err(why) => {
+                draft.lost(None, &at, why);
+                continue;
+            }
+        };
+        let at = at.with(words.join(" "));
+        if SECTIONS.contains(&words[0].as_str()) {
+            sections.push(begun(at, words));
+        } else if let Some(section) = sections.last_mut() {
+            section.lines.push(Line { at, words });
+        } else {
+            draft.lost(None, &at, "it stands in no section");
+        }
+    }
+    sections
+}
+
+fn begun(at: At, words: Vec<String>) -> Section {
+    let mut words = words.into_iter();
+    let kind = words.next().unwrap_or_default();
+    let mut rest: Vec<String> = words.collect();
+    let from = rest.iter().position(|word| word == "from");
+    let named = from.and_then(|at| rest.get(at + 1).cloned());
+    if let Some(from) = from {
+        rest.drain(from..rest.len().min(from + 2));
+    }
+    let name = if rest.is_empty() { String::new() } else { rest.remove(0) };
+    Section { kind, name, from: named, rest, at, lines: Vec::new() }
+}
+
+/// Words between spaces; quotes, backslashes and comments as HAProxy has them. A variable of the environment cannot be
+/// known here.
+fn split(line: &str) -> Result<Vec<String>, &'static str> {
+    let mut words = Vec::new();
+    let mut word: Option<String> = None;
+    let mut characters = line.chars();
+    while let Some(c) = characters.next() {
+        match c {
+            c if c.is_whitespace() => words.extend(word.take()),
+            '#' => break,
+            '\\' => word.get_or_insert_default().extend(characters.next()),
+            '\'' => {
+                let into = word.get_or_insert_default();
+                loop {
+                    match characters.next() {
+                        None => return Err("a quote is never closed"),
+                        Some('\'') => break,
+                        Some(inside) => into.push(inside),
+                    }
+                }
+            }
+            '"' => {
+                let into = word.get_or_insert_default();
+                loop {
+                    match characters.next() {
+                        None => return Err("a quote is never closed"),
+                        Some('"') => break,
+                        Some('$') => {
+                            return Err("a variable of the environment stands here; write its value");
+                        }
+                        Some('\\') => into.extend(characters.next()),
+                        Some(inside) => into.push(inside),
+                    }
+                }
+            }
+            c => word.get_or_insert_default().push(c),
+        }
+    }
+    words.extend(word);
+    Ok(words)
+}

@@ -1,0 +1,62 @@
+//! HAProxy (configuration.txt of 2.6 to 3.0): what `listen`, `frontend` and `backend` forward in `mode tcp` → routes.
+
+mod access;
+mod bind;
+mod global;
+mod join;
+mod lines;
+mod option;
+mod proxy;
+mod server;
+
+use std::collections::BTreeMap;
+
+use super::draft::Draft;
+use super::note::At;
+use lines::{Section, sections};
+use proxy::Proxy;
+
+/// Whether a line begins a `listen` section; rinetd and prose have no such line.
+pub(super) fn is_listen(line: &str) -> bool {
+    line.strip_prefix("listen ")
+        .is_some_and(|rest| rest.split_whitespace().count() <= 2 && !rest.contains('='))
+}
+
+/// Reads the file.
+pub(super) fn read(text: &str, draft: &mut Draft) {
+    let mut defaults: BTreeMap<String, Proxy> = BTreeMap::new();
+    let mut latest = Proxy::default();
+    let mut proxies: Vec<Proxy> = Vec::new();
+    for section in sections(text, draft) {
+        match section.kind.as_str() {
+            "global" => global::read(&section, draft),
+            "defaults" => {
+                let mut proxy = Proxy::begun(&section, &inherited(&section, &defaults, &Proxy::default()));
+                proxy.read(&section, draft);
+                defaults.insert(section.name.clone(), proxy.clone());
+                latest = proxy;
+            }
+            "listen" | "frontend" | "backend" => {
+                let mut proxy = Proxy::begun(&section, &inherited(&section, &defaults, &latest));
+                proxy.read(&section, draft);
+                proxies.push(proxy);
+            }
+            _ => whole_section(&section, draft),
+        }
+    }
+    join::routes(&proxies, draft);
+}
+
+/// What the section begins with: the defaults it names with `from`, or those above it.
+fn inherited(section: &Section, named: &BTreeMap<String, Proxy>, latest: &Proxy) -> Proxy {
+    match &section.from {
+        Some(name) => named.get(name).cloned().unwrap_or_default(),
+        None => latest.clone(),
+    }
+}
+
+fn whole_section(section: &Section, draft: &mut Draft) {
+    let at = At::new(section.at.line, format!("{} {}", section.kind, section.name));
+    let last = section.lines.last().map_or(section.at.line, |line| line.at.line);
+    draft.lost(None, &at, format!("a section of this kind has no counterpart, down to line {last}"));
+}

@@ -1,0 +1,146 @@
+//! What the lines of `defaults`, `listen`, `frontend` and `backend` say, gathered; nothing is made of it yet.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use super::bind::Bind;
+use super::lines::{Line, Section};
+use super::option;
+use super::server::Server;
+use crate::import::draft::Draft;
+use crate::import::note::At;
+
+/// A section, with what it inherits.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Proxy {
+    pub(super) kind: String,
+    pub(super) name: String,
+    pub(super) at: At0,
+    pub(super) mode: Option<String>,
+    pub(super) timeouts: BTreeMap<String, (Duration, At)>,
+    pub(super) balance: Option<(String, At)>,
+    pub(super) maxconn: Option<(u64, At)>,
+    pub(super) rate: Option<(u64, At)>,
+    pub(super) source: Vec<(String, At)>,
+    pub(super) keepalive: Option<At>,
+    pub(super) default_backend: Option<(String, At)>,
+    pub(super) uses: Vec<Line>,
+    pub(super) binds: Vec<Bind>,
+    pub(super) servers: Vec<Server>,
+    pub(super) default_server: Vec<String>,
+    pub(super) acls: Vec<Line>,
+    pub(super) rules: Vec<Line>,
+    pub(super) checks: Vec<Line>,
+    pub(super) disabled: Option<At>,
+}
+
+/// Where a section begins; line 0 for none.
+pub(super) type At0 = Option<At>;
+
+impl Proxy {
+    /// A section before its lines are read: what it inherits, and its own name.
+    pub(super) fn begun(section: &Section, inherited: &Proxy) -> Proxy {
+        let (kind, name) = (section.kind.clone(), section.name.clone());
+        Proxy { kind, name, at: Some(section.at.clone()), ..inherited.clone() }
+    }
+
+    /// Where it begins.
+    pub(super) fn place(&self) -> At {
+        self.at.clone().unwrap_or_else(|| At::new(0, ""))
+    }
+
+    /// Whether it listens.
+    pub(super) fn is_front(&self) -> bool {
+        self.kind != "backend"
+    }
+
+    /// Reads the lines. Of a section that speaks HTTP nothing is read: it is told as a whole later.
+    pub(super) fn read(&mut self, section: &Section, draft: &mut Draft) {
+        let own = section.lines.iter().rev().find(|line| line.words[0] == "mode");
+        if let Some(mode) = own.and_then(|line| line.words.get(1)) {
+            self.mode = Some(mode.clone());
+        }
+        if self.kind != "defaults" && !self.is_tcp() {
+            return;
+        }
+        for address in &section.rest {
+            self.binds.push(Bind::read(std::slice::from_ref(address), &section.at));
+        }
+        for line in &section.lines {
+            self.line(line, draft);
+        }
+    }
+
+    /// `mode tcp`, which is the default.
+    pub(super) fn is_tcp(&self) -> bool {
+        self.mode.as_deref().is_none_or(|mode| mode == "tcp")
+    }
+
+    fn line(&mut self, line: &Line, draft: &mut Draft) {
+        let words: Vec<&str> = line.words.iter().map(String::as_str).collect();
+        let at = &line.at;
+        match words[..] {
+            ["mode", "tcp" | "http" | "log" | "health"] => {}
+            ["bind", _, ..] => self.binds.push(Bind::read(&line.words[1..], at)),
+            ["server", _, address, ..] => {
+                let options = [&self.default_server[..], &line.words[3..]].concat();
+                self.servers.push(Server::new(address, options, at));
+            }
+            ["default-server", ..] => self.default_server.extend_from_slice(&line.words[1..]),
+            ["dispatch", address] => self.servers.push(Server::new(address, Vec::new(), at)),
+            ["timeout", which, time] => match duration(time) {
+                Some(time) => {
+                    self.timeouts.insert(which.to_owned(), (time, at.clone()));
+                }
+                None => draft.lost(
+                    None,
+                    at,
+                    "this is no time; HAProxy counts milliseconds where there is no unit",
+                ),
+            },
+            ["balance", algorithm, ..] => {
+                self.balance = Some((algorithm.to_owned(), at.clone()));
+                if words.len() > 2 {
+                    draft.lost(None, at, "the words behind the algorithm have no counterpart");
+                }
+            }
+            ["maxconn", count] => match count.parse() {
+                Ok(count) => self.maxconn = Some((count, at.clone())),
+                Err(_) => draft.lost(None, at, "this is no number"),
+            },
+            ["rate-limit", "sessions", count] => match count.parse() {
+                Ok(count) => self.rate = Some((count, at.clone())),
+                Err(_) => draft.lost(None, at, "this is no number"),
+            },
+            ["source", _, ..] => {
+                self.source = line.words[1..].iter().map(|word| (word.clone(), at.clone())).collect();
+            }
+            ["default_backend", name] => self.default_backend = Some((name.to_owned(), at.clone())),
+            ["use_backend", ..] => self.uses.push(line.clone()),
+            ["acl", _, ..] => self.acls.push(line.clone()),
+            ["tcp-request", "connection", ..] => self.rules.push(line.clone()),
+            ["tcp-check", ..] => self.checks.push(line.clone()),
+            ["option", "tcp-check"] => self.checks.push(line.clone()),
+            ["option", "tcpka" | "clitcpka" | "srvtcpka"] => self.keepalive = Some(at.clone()),
+            ["disabled"] => self.disabled = Some(at.clone()),
+            ["enabled"] => self.disabled = None,
+            _ => option::tell(&words, at, draft),
+        }
+    }
+}
+
+/// A time as HAProxy writes it: milliseconds, or a unit behind the number (configuration.txt, section 2.5).
+pub(super) fn duration(text: &str) -> Option<Duration> {
+    let digits = text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len());
+    let number: u64 = text[..digits].parse().ok()?;
+    let micros = match &text[digits..] {
+        "us" => 1,
+        "" | "ms" => 1_000,
+        "s" => 1_000_000,
+        "m" => 60_000_000,
+        "h" => 3_600_000_000,
+        "d" => 86_400_000_000,
+        _ => return None,
+    };
+    Some(Duration::from_micros(number.checked_mul(micros)?))
+}

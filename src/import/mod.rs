@@ -1,0 +1,250 @@
+//! Files and command lines of other forwarders → our configuration, and a word about everything that is not simply the
+//! same.
+//!
+//! One file for each program. Whatever a line says is carried over, told to be without effect, or told not to be carried:
+//! a reader takes words away one by one, and tells those that are left. What is printed was loaded before.
+//! It reads no file and resolves no name.
+
+mod draft;
+mod haproxy;
+mod networks;
+mod node;
+mod note;
+mod portunus;
+mod print;
+mod realm;
+mod rinetd;
+mod settle;
+mod socat;
+mod ssh;
+mod words;
+
+pub use note::{Fate, Note};
+
+use std::collections::BTreeSet;
+
+use draft::Draft;
+use note::plain;
+use words::first_word;
+
+/// A program whose files or command lines can be read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Program {
+    /// realm, TOML or JSON.
+    Realm,
+    /// rinetd.conf.
+    Rinetd,
+    /// Portunus, standalone.
+    Portunus,
+    /// HAProxy, what it forwards in `mode tcp`.
+    Haproxy,
+    /// Command lines of socat.
+    Socat,
+    /// Command lines of ssh, and `LocalForward` of its configuration.
+    Ssh,
+}
+
+impl Program {
+    /// Every program there is.
+    pub const ALL: [Program; 6] =
+        [Program::Realm, Program::Rinetd, Program::Portunus, Program::Haproxy, Program::Socat, Program::Ssh];
+
+    /// Its name as the command line has it.
+    pub fn name(self) -> &'static str {
+        match self {
+            Program::Realm => "realm",
+            Program::Rinetd => "rinetd",
+            Program::Portunus => "portunus",
+            Program::Haproxy => "haproxy",
+            Program::Socat => "socat",
+            Program::Ssh => "ssh",
+        }
+    }
+
+    /// The program a file is of, by its text alone; `None` where it looks like none of them.
+    pub fn guess(text: &str) -> Option<Program> {
+        if let Some(program) = node::read(text).ok().and_then(|file| of_tree(&file)) {
+            return Some(program);
+        }
+        let lines = || text.lines().map(str::trim).filter(|line| !line.is_empty() && !line.starts_with('#'));
+        let words: Vec<&str> = lines().filter_map(first_word).collect();
+        let any = |names: &[&str]| words.iter().any(|word| names.contains(word));
+        if any(&["frontend", "backend", "defaults", "global"]) || lines().any(haproxy::is_listen) {
+            Some(Program::Haproxy)
+        } else if any(&["socat"]) {
+            Some(Program::Socat)
+        } else if any(&["ssh", "autossh", "LocalForward"]) {
+            Some(Program::Ssh)
+        } else if lines().any(rinetd::is_rule) {
+            Some(Program::Rinetd)
+        } else {
+            None
+        }
+    }
+}
+
+fn of_tree(file: &node::Node) -> Option<Program> {
+    let node::Value::Table(entries) = &file.value else { return None };
+    let has = |key: &str| entries.iter().any(|(name, _)| name == key);
+    if has("endpoints") || has("listening_ports") {
+        Some(Program::Realm)
+    } else if has("rule") {
+        Some(Program::Portunus)
+    } else {
+        None
+    }
+}
+
+/// What an import gives.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Imported {
+    /// The configuration, which loads; `None` where no route could be carried over.
+    pub toml: Option<String>,
+    /// What there is to say, in the order of the file.
+    pub notes: Vec<Note>,
+}
+
+impl Imported {
+    /// Whether everything was carried over, or has no effect.
+    pub fn is_whole(&self) -> bool {
+        self.toml.is_some() && self.notes.iter().all(|note| note.fate != Fate::NotCarried)
+    }
+}
+
+/// Reads `text` as a file of `program`; `file` is what it is called in comments. The error says why it cannot be read at
+/// all.
+pub fn import(program: Program, file: &str, text: &str) -> Result<Imported, String> {
+    let mut draft = Draft::new();
+    match program {
+        Program::Realm => realm::read(text, &mut draft)?,
+        Program::Rinetd => rinetd::read(text, &mut draft),
+        Program::Portunus => portunus::read(text, &mut draft)?,
+        Program::Haproxy => haproxy::read(text, &mut draft),
+        Program::Socat => socat::read(text, &mut draft),
+        Program::Ssh => ssh::read(text, &mut draft),
+    }
+    Ok(finish(draft, program, file))
+}
+
+/// Reads one command line of socat or ssh, each word as the shell gave it.
+pub fn import_words(program: Program, words: &[String]) -> Result<Imported, String> {
+    let mut draft = Draft::new();
+    match program {
+        Program::Socat => socat::read_words(0, words, &mut draft),
+        Program::Ssh => ssh::read_words(0, words, &mut draft),
+        other => return Err(format!("{} is told by a file, not by a command line", other.name())),
+    }
+    Ok(finish(draft, program, "command line"))
+}
+
+fn finish(mut draft: Draft, program: Program, file: &str) -> Imported {
+    let toml = settle::settle(&mut draft, &plain(file, 200), program.name());
+    let mut notes = draft.notes;
+    // A line of a section that several routes share is told once.
+    let mut told = BTreeSet::new();
+    notes.retain(|note| told.insert((note.line, note.words.clone(), note.why.clone())));
+    notes.sort_by_key(|note| note.line);
+    Imported { toml, notes }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    /// Lines that look like what the programs read, cut and mixed.
+    const PIECES: &[&str] = &[
+        "listen web 0.0.0.0:80",
+        "frontend f",
+        "backend b",
+        "defaults",
+        "global",
+        "mode tcp",
+        "bind *:80,:::81 ssl crt x",
+        "bind unix@/run/x mode 660",
+        "server s 10.0.0.1:80 check weight 3 backup",
+        "server s [::1] send-proxy",
+        "timeout client 5m",
+        "balance source",
+        "acl a src 10.0.0.0/8",
+        "tcp-request connection reject if !a",
+        "default_backend b",
+        "use_backend b if a",
+        "0.0.0.0 80 10.0.0.1 80 [timeout=5,src=1.2.3.4]",
+        "allow 10.*",
+        "deny 1.2.3.?",
+        "logfile /x",
+        "0.0.0.0 80/udp h 9/udp",
+        "socat TCP-LISTEN:80,fork,range=10.0.0.0/8 TCP:h:80",
+        "socat -T5 UDP-L:53 UDP:h:53",
+        "socat - TCP:h:1",
+        "socat 'a",
+        "ssh -L 8080:db:5432 host",
+        "ssh -NfL [::1]:1:[::2]:3 -D 1080 h",
+        "LocalForward 80 h:80",
+        "[[endpoints]]",
+        "listen = \"0.0.0.0:1\"",
+        "remote = \"h:1\"",
+        "balance = \"iphash: 1\"",
+        "[endpoints.network]",
+        "use_udp = true",
+        "[[rule]]",
+        "name = \"x\"",
+        "listen_ports = \"1-3\"",
+        "target = \"h:1-3\"",
+        "{\"endpoints\": [{\"listen\": 1}]}",
+        "\\",
+        "\"",
+        "'",
+        "-L",
+        ":",
+        ",",
+    ];
+
+    proptest! {
+        #[test]
+        fn no_text_panics(text in "(?s).{0,200}") {
+            Program::guess(&text);
+            for program in Program::ALL {
+                let _ = import(program, "f", &text);
+            }
+        }
+
+        #[test]
+        fn nothing_that_looks_like_a_file_panics_and_what_is_printed_loads(
+            lines in proptest::collection::vec((0..PIECES.len(), 0..PIECES.len(), 0_usize..60), 0..12)
+        ) {
+            let line = |(a, b, cut): &(usize, usize, usize)| {
+                let cut = PIECES[*a].char_indices().nth(*cut).map_or(PIECES[*a].len(), |(at, _)| at);
+                format!("{} {}\n", &PIECES[*a][..cut], if cut == PIECES[*a].len() { "" } else { PIECES[*b] })
+            };
+            let text: String = lines.iter().map(line).collect();
+            for program in Program::ALL {
+                let Ok(imported) = import(program, "f", &text) else { continue };
+                if let Some(toml) = &imported.toml {
+                    prop_assert!(crate::plan::parse("f", toml, &[]).is_ok(), "{toml}");
+                }
+                for note in &imported.notes {
+                    prop_assert!(!note.told("f").contains(char::is_control));
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn a_program_is_guessed_from_its_own_words() {
+        for (text, program) in [
+            ("[[endpoints]]\nlisten = \"a\"", Some(Program::Realm)),
+            ("{\"endpoints\": []}", Some(Program::Realm)),
+            ("[[rule]]\nname = \"a\"", Some(Program::Portunus)),
+            ("# c\n0.0.0.0 80 10.0.0.1 80\n", Some(Program::Rinetd)),
+            ("listen web\n  bind :80\n", Some(Program::Haproxy)),
+            ("sudo socat TCP-LISTEN:80 TCP:h:80", Some(Program::Socat)),
+            ("ssh -N -L 80:h:80 me@host", Some(Program::Ssh)),
+            ("Host x\n  LocalForward 80 h:80", Some(Program::Ssh)),
+            ("hello world", None),
+        ] {
+            assert_eq!(Program::guess(text), program, "{text}");
+        }
+    }
+}

@@ -1,0 +1,146 @@
+//! A draft → TOML, commented: where each route comes from, and what of it was not carried over.
+
+use std::fmt::Write;
+
+use super::draft::{Draft, Route, Setting, Target, Toml};
+
+/// Keys every route has with the same value, which then stand in `[defaults]`: from how many routes on.
+const SHARED_BY: usize = 2;
+
+/// The text of the configuration.
+pub(super) fn print(draft: &Draft, file: &str, program: &str) -> String {
+    let shared = shared(draft);
+    let mut out = format!("# Imported from {file} ({program}) by loopgate import.\n");
+    if !shared.is_empty() {
+        out.push_str("\n[defaults]\n");
+        for setting in &shared {
+            line(&mut out, setting.key, &setting.value);
+        }
+    }
+    for route in draft.routes() {
+        print_route(&mut out, route, file, &shared);
+    }
+    for table in ["limits", "log"] {
+        let of = |setting: &&Setting| setting.key.split('.').next() == Some(table);
+        for (n, setting) in draft.process.iter().filter(of).enumerate() {
+            if n == 0 {
+                let _ = writeln!(out, "\n[{table}]");
+            }
+            line(&mut out, &setting.key[table.len() + 1..], &setting.value);
+        }
+    }
+    out
+}
+
+/// The plain settings that are the same in every route.
+fn shared(draft: &Draft) -> Vec<Setting> {
+    let routes: Vec<&Route> = draft.routes().collect();
+    let Some((first, rest)) = routes.split_first().filter(|(_, rest)| rest.len() + 1 >= SHARED_BY) else {
+        return Vec::new();
+    };
+    let in_all = |setting: &&Setting| {
+        let same = |route: &&Route| {
+            route.settings.iter().any(|other| other.key == setting.key && other.value == setting.value)
+        };
+        !setting.key.contains('.') && rest.iter().all(same)
+    };
+    first.settings.iter().filter(in_all).cloned().collect()
+}
+
+fn print_route(out: &mut String, route: &Route, file: &str, shared: &[Setting]) {
+    let place = if route.at.line == 0 { file.to_owned() } else { format!("{file}:{}", route.at.line) };
+    let _ = writeln!(out, "\n# {place}");
+    for lack in &route.lacks {
+        let _ = writeln!(out, "# not carried: {lack}");
+    }
+    let _ = writeln!(out, "[routes.{}]", route.name);
+    let listen = match &route.listen[..] {
+        [only] => Toml::text(only),
+        several => Toml::List(several.to_vec()),
+    };
+    line(out, "listen", &listen);
+    let _ = writeln!(out, "target = {}", targets(&route.targets));
+    let own: Vec<&Setting> = route
+        .settings
+        .iter()
+        .filter(|setting| !shared.iter().any(|other| other.key == setting.key))
+        .collect();
+    for setting in own.iter().filter(|setting| !setting.key.contains('.')) {
+        line(out, setting.key, &setting.value);
+    }
+    let mut tables: Vec<&str> =
+        own.iter().filter_map(|it| it.key.split_once('.')).map(|(table, _)| table).collect();
+    tables.sort_unstable();
+    tables.dedup();
+    for table in tables {
+        let _ = writeln!(out, "\n[routes.{}.{table}]", route.name);
+        for setting in &own {
+            if let Some((of, key)) = setting.key.split_once('.')
+                && of == table
+            {
+                line(out, key, &setting.value);
+            }
+        }
+    }
+}
+
+fn line(out: &mut String, key: &str, value: &Toml) {
+    let _ = writeln!(out, "{key} = {}", written(value));
+}
+
+fn targets(targets: &[Target]) -> String {
+    let is_plain = |target: &Target| target.weight.is_none() && !target.backup && !target.drain;
+    match targets {
+        [only] if is_plain(only) => quoted(&only.address),
+        all if all.iter().all(is_plain) => {
+            written(&Toml::List(all.iter().map(|target| target.address.clone()).collect()))
+        }
+        all => {
+            let lines: Vec<String> =
+                all.iter().map(|target| format!("    {},\n", one_target(target))).collect();
+            format!("[\n{}]", lines.concat())
+        }
+    }
+}
+
+fn one_target(target: &Target) -> String {
+    let mut fields = vec![format!("address = {}", quoted(&target.address))];
+    fields.extend(target.weight.map(|weight| format!("weight = {weight}")));
+    if target.backup {
+        fields.push("backup = true".to_owned());
+    }
+    if target.drain {
+        fields.push("drain = true".to_owned());
+    }
+    format!("{{ {} }}", fields.join(", "))
+}
+
+fn written(value: &Toml) -> String {
+    match value {
+        Toml::Text(text) => quoted(text),
+        Toml::Number(number) => number.to_string(),
+        Toml::Truth(truth) => truth.to_string(),
+        Toml::List(items) => {
+            let items: Vec<String> = items.iter().map(|item| quoted(item)).collect();
+            let flat = format!("[{}]", items.join(", "));
+            if flat.len() <= 90 { flat } else { format!("[\n    {},\n]", items.join(",\n    ")) }
+        }
+    }
+}
+
+/// A basic string of TOML: what is special or invisible is escaped.
+fn quoted(text: &str) -> String {
+    let mut out = String::from('"');
+    for c in text.chars() {
+        match c {
+            '"' | '\\' => out.extend(['\\', c]),
+            ' '..='~' => out.push(c),
+            c if c.is_alphanumeric() => out.push(c),
+            c => {
+                let _ = write!(out, "\\U{:08X}", u32::from(c));
+            }
+        }
+    }
+    out.push('"');
+    out
+}

@@ -1,0 +1,141 @@
+//! Words of a command line, ports by the name of their service, times.
+
+use std::time::Duration;
+
+use super::draft::{Draft, Toml};
+use super::note::At;
+use crate::probe::services;
+use crate::units::TimeSpan;
+
+/// The most words of one command line.
+const MAX_WORDS: usize = 10_000;
+
+/// The first word that says which program it is: what only starts another one is passed over, and so is a path before it.
+pub(super) fn first_word(line: &str) -> Option<&str> {
+    let is_setting =
+        |word: &&str| word.split_once('=').is_some_and(|(name, _)| !name.is_empty() && !name.contains('/'));
+    let starts_others = ["sudo", "nohup", "exec", "setsid", "daemonize", "$", "ExecStart="];
+    let line = line.strip_prefix("ExecStart=").unwrap_or(line);
+    let mut words = line.split_whitespace();
+    let word = words.find(|word| !starts_others.contains(word) && !is_setting(word))?;
+    word.rsplit('/').next()
+}
+
+/// Splits a line as a shell does: quotes, backslashes, a comment at the end. The error says what is open at the end.
+pub(super) fn split(line: &str) -> Result<Vec<String>, &'static str> {
+    let mut words = Vec::new();
+    let mut word: Option<String> = None;
+    let mut characters = line.chars().peekable();
+    while let Some(c) = characters.next() {
+        match c {
+            c if c.is_whitespace() => words.extend(word.take()),
+            '#' if word.is_none() => break,
+            '\\' => word.get_or_insert_default().extend(characters.next()),
+            '\'' | '"' => {
+                let into = word.get_or_insert_default();
+                loop {
+                    match characters.next() {
+                        None => return Err("a quote is never closed"),
+                        Some(end) if end == c => break,
+                        Some('\\') if c == '"' => into.extend(characters.next()),
+                        Some(inside) => into.push(inside),
+                    }
+                }
+            }
+            c => word.get_or_insert_default().push(c),
+        }
+        if words.len() > MAX_WORDS {
+            return Err("the line has too many words");
+        }
+    }
+    words.extend(word);
+    Ok(words)
+}
+
+/// Lines of a script, each with its number; one that ends in a backslash goes on in the next.
+pub(super) fn joined_lines(text: &str) -> Vec<(usize, String)> {
+    let mut lines = Vec::new();
+    let mut open: Option<(usize, String)> = None;
+    for (at, line) in text.lines().enumerate() {
+        let (number, mut whole) = open.take().unwrap_or((at + 1, String::new()));
+        match line.strip_suffix('\\') {
+            Some(part) => {
+                whole.push_str(part);
+                open = Some((number, whole));
+            }
+            None => {
+                whole.push_str(line);
+                lines.push((number, whole));
+            }
+        }
+    }
+    lines.extend(open);
+    lines
+}
+
+/// What of a line is the command, and what is the shell's: redirections and whatever follows `&`, `;` or `|`.
+pub(super) fn of_command(words: &[String]) -> (&[String], &[String]) {
+    let is_redirection = |word: &str| {
+        let behind = word.trim_start_matches(|c: char| c.is_ascii_digit() || c == '&');
+        behind.starts_with('>') || word.starts_with('<')
+    };
+    let is_shell =
+        |word: &String| matches!(word.as_str(), "&" | "&&" | ";" | "|" | "||") || is_redirection(word);
+    words.split_at(words.iter().position(is_shell).unwrap_or(words.len()))
+}
+
+/// Tells what the shell does around a command.
+pub(super) fn tell_shell(words: &[String], at: &At, draft: &mut Draft) {
+    match words {
+        [] => {}
+        [only] if only == "&" => {}
+        words => draft.idle(&at.with(words.join(" ")), "it is the shell's"),
+    }
+}
+
+/// A port as a number, or by the name of its service.
+pub(super) fn port(text: &str, protocol: &str) -> Option<u16> {
+    match text.parse() {
+        Ok(port) if text.bytes().all(|byte| byte.is_ascii_digit()) => Some(port),
+        _ => services::port(text, protocol),
+    }
+}
+
+/// A host as our addresses have it: IPv6 in brackets.
+pub(super) fn bracketed(host: &str) -> String {
+    let bare = host.trim_start_matches('[').trim_end_matches(']');
+    if bare.contains(':') { format!("[{bare}]") } else { bare.to_owned() }
+}
+
+/// A time in seconds, `2` or `0.5`.
+pub(super) fn seconds(text: &str) -> Option<Duration> {
+    let seconds: f64 = text.parse().ok()?;
+    Duration::try_from_secs_f64(seconds).ok()
+}
+
+/// A time as the configuration writes it.
+pub(super) fn time(duration: Duration) -> Toml {
+    Toml::text(TimeSpan(duration))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_line_is_split_as_a_shell_splits_it() {
+        assert_eq!(
+            split("a 'b c' \"d\\\"e\" f\\ g # h"),
+            Ok(vec!["a".into(), "b c".into(), "d\"e".into(), "f g".into()])
+        );
+        assert_eq!(split("a 'b"), Err("a quote is never closed"));
+        assert_eq!(split("a '' #"), Ok(vec!["a".into(), String::new()]));
+        assert_eq!(joined_lines("a \\\n b\nc\n"), [(1, "a  b".to_owned()), (3, "c".to_owned())]);
+    }
+
+    #[test]
+    fn the_program_stands_behind_what_starts_it() {
+        assert_eq!(first_word("sudo FOO=1 /usr/bin/socat TCP:a"), Some("socat"));
+        assert_eq!(first_word("ExecStart=/usr/bin/ssh -N"), Some("ssh"));
+    }
+}

@@ -1,0 +1,130 @@
+//! `tests/import`: files of other forwarders, and for each what is printed and what is told.
+//!
+//! `UPDATE=1 cargo test --test import` rewrites what is wanted; the change is then a visible diff.
+
+#![allow(
+    clippy::unwrap_used,
+    reason = "clippy.toml frees functions marked #[test], not the helpers beside them"
+)]
+
+mod alike;
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+
+use loopgate::plan;
+
+fn folder() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/import")
+}
+
+fn samples() -> Vec<PathBuf> {
+    let is_sample = |path: &PathBuf| path.extension().is_some_and(|end| end != "rs" && end != "want");
+    let mut files: Vec<_> =
+        fs::read_dir(folder()).unwrap().map(|entry| entry.unwrap().path()).filter(is_sample).collect();
+    files.sort();
+    files
+}
+
+/// What the command says to a file: exit code, standard error, standard output.
+fn import(arguments: &[&str]) -> (i32, String, String) {
+    let output = Command::new(env!("CARGO_BIN_EXE_loopgate"))
+        .arg("import")
+        .args(arguments)
+        .current_dir(folder())
+        .stdin(Stdio::null())
+        .output()
+        .unwrap();
+    let text = |bytes: Vec<u8>| String::from_utf8(bytes).unwrap();
+    (output.status.code().unwrap(), text(output.stderr), text(output.stdout))
+}
+
+#[test]
+fn every_sample_is_carried_over_and_told_in_the_wanted_words() {
+    let update = std::env::var_os("UPDATE").is_some();
+    let mut wrong = Vec::new();
+
+    for path in samples() {
+        let name = path.file_name().unwrap().to_str().unwrap();
+        let (code, told, printed) = import(&[name]);
+        if code != 2 {
+            plan::parse(name, &printed, &[]).unwrap_or_else(|problems| panic!("{problems}"));
+        }
+        let all = format!("exit {code}\n--- told\n{told}--- printed\n{printed}");
+        let want = folder().join(format!("{name}.want"));
+        if update {
+            fs::write(&want, &all).unwrap();
+        }
+        let wanted = fs::read_to_string(&want).unwrap_or_default();
+        if all != wanted {
+            wrong.push(format!("--- {name}: wanted\n{wanted}\n--- got\n{all}"));
+        }
+    }
+
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+    assert!(samples().len() >= 10);
+}
+
+/// Whether a line has a note of its own, a route, or a route that was left out for another line's sake.
+fn is_told(line: usize, told: &str, printed: &str, name: &str) -> bool {
+    told.lines().any(|note| note.starts_with(&format!("{name}:{line}:")))
+        || told.contains(&format!("the route from line {line} is left out"))
+        || printed.lines().any(|comment| comment == format!("# {name}:{line}"))
+}
+
+#[test]
+fn no_rule_of_rinetd_is_dropped_silently() {
+    let (_, told, printed) = import(&["rinetd.conf"]);
+    let text = fs::read_to_string(folder().join("rinetd.conf")).unwrap();
+    let mut seen = 0;
+
+    for (at, line) in text.lines().enumerate() {
+        let is_rule = !line.trim().is_empty() && !line.starts_with(['#', 'a', 'd']);
+        if is_rule {
+            assert!(is_told(at + 1, &told, &printed, "rinetd.conf"), "line {}: {line}", at + 1);
+            seen += 1;
+        }
+    }
+
+    assert!(seen > 10);
+}
+
+#[test]
+fn a_command_line_stands_in_place_of_a_file() {
+    let (code, told, printed) = import(&["--", "ssh", "-N", "-L", "8080:db:5432", "gate"]);
+
+    assert_eq!(code, 1, "the tunnel to the gate is not carried");
+    assert!(told.contains("gate: not carried: the host the tunnel leads to"), "{told}");
+    assert!(printed.contains("target = \"db:5432\""), "{printed}");
+}
+
+#[test]
+fn what_cannot_be_read_is_told() {
+    let folder = tempfile::tempdir().unwrap();
+    let prose = folder.path().join("prose.txt");
+    fs::write(&prose, "dear diary\n").unwrap();
+    let broken = folder.path().join("broken.toml");
+    fs::write(&broken, "[[endpoints]\n").unwrap();
+
+    for (arguments, words) in [
+        (&["/no/such/file"][..], "there is no such file"),
+        (&[prose.to_str().unwrap()], "say which it is with --from realm|rinetd"),
+        (&["--from", "realm", broken.to_str().unwrap()], "line 1 is not TOML"),
+        (&["--from", "nginx", "x"], "write one of realm, rinetd"),
+        (&["--from", "rinetd", prose.to_str().unwrap()], "no route could be carried over"),
+        (&[], "required"),
+    ] {
+        let (code, told, printed) = import(arguments);
+        assert!(told.contains(words), "{arguments:?}: {told}");
+        assert_eq!((code, printed.as_str()), (2, ""), "{arguments:?}");
+    }
+}
+
+#[test]
+fn all_of_a_plain_file_is_carried() {
+    let (code, told, printed) = import(&["rinetd-plain.conf"]);
+
+    assert_eq!((code, told.as_str()), (0, "rinetd-plain.conf: read as a file of rinetd\n"));
+    assert!(printed.contains("listen = \"0.0.0.0:8080\"\ntarget = \"127.0.0.1:3000\"\n"), "{printed}");
+}

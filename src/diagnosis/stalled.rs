@@ -78,6 +78,7 @@ mod tests {
             state,
             threads: Vec::new(),
             used: Duration::ZERO,
+            queued: Duration::ZERO,
             descriptors: Some(12),
             descriptor_limit: Some(1024),
             tracer: None,

@@ -26,6 +26,8 @@ pub struct Vitals {
     pub threads: Vec<Thread>,
     /// Processor time it has used, of all its threads.
     pub used: Duration,
+    /// How long its threads could have run while others had the processor; zero where the kernel keeps no account.
+    pub queued: Duration,
     /// Descriptors it has open.
     pub descriptors: Option<u64>,
     /// How many it may have; `None` is no limit.
@@ -81,6 +83,7 @@ impl Vitals {
             state,
             threads: threads(pid),
             used,
+            queued: queued(pid),
             descriptors: fs::read_dir(format!("/proc/{pid}/fd")).ok().map(|entries| entries.count() as u64),
             descriptor_limit: limit(pid, "Max open files"),
             tracer: tracer.map(|pid| (pid, name_of(pid))),
@@ -95,6 +98,14 @@ impl Vitals {
         if passed <= 0.0 { 0.0 } else { self.used.saturating_sub(earlier.used).as_secs_f64() / passed }
     }
 
+    /// The same of the time it used or would have used: on a loaded machine a program that never waits gets a small share
+    /// of a processor and queues for the rest.
+    pub fn demand_since(&self, earlier: &Vitals) -> f64 {
+        let passed = self.at.saturating_duration_since(earlier.at).as_secs_f64();
+        let queued = self.queued.saturating_sub(earlier.queued).as_secs_f64();
+        if passed <= 0.0 { 0.0 } else { self.load_since(earlier) + queued / passed }
+    }
+
     /// Whether it has no descriptor left, or one at most: accept(2) needs one.
     pub fn out_of_descriptors(&self) -> bool {
         matches!((self.descriptors, self.descriptor_limit), (Some(used), Some(limit)) if used >= limit)
@@ -106,6 +117,17 @@ impl Vitals {
         let waits = |thread: &&Thread| thread.waits_in.as_ref().is_some_and(|name| name.starts_with(prefix));
         readable.then(|| self.threads.iter().filter(waits).count())
     }
+}
+
+/// The second number of schedstat: nanoseconds spent runnable and not running (Documentation/scheduler/sched-stats.rst).
+fn queued(pid: u32) -> Duration {
+    let Ok(entries) = fs::read_dir(format!("/proc/{pid}/task")) else { return Duration::ZERO };
+    let of = |entry: fs::DirEntry| -> Option<u64> {
+        let text = read_text(entry.path().join("schedstat"), 256).ok()?;
+        text.split_ascii_whitespace().nth(1)?.parse().ok()
+    };
+    let nanoseconds = entries.take(MAX_THREADS).filter_map(|entry| of(entry.ok()?));
+    Duration::from_nanos(nanoseconds.fold(0, u64::saturating_add))
 }
 
 fn threads(pid: u32) -> Vec<Thread> {

@@ -12,6 +12,8 @@ use crate::probe::trace::{Connection, Ending};
 const BUSY: f64 = 0.8;
 /// On a loaded machine it gets less, and is still never seen to wait.
 const BUSY_UNDER_LOAD: f64 = 0.05;
+/// Where the kernel keeps account of who queues for a processor, it gets this at least and wants [`BUSY`].
+const BUSY_IN_THE_QUEUE: f64 = 0.005;
 
 /// What a connection that stands says.
 pub(super) fn judge(facts: &ReachFacts) -> Judged {
@@ -136,8 +138,10 @@ pub(crate) fn standstill(lives: &[Life]) -> Option<Judged> {
 }
 
 pub(super) fn computes(life: &Life) -> bool {
-    let load = life.after.load_since(&life.before);
-    load >= BUSY || load >= BUSY_UNDER_LOAD && life.before.state == 'R' && life.after.state == 'R'
+    let (load, demand) = (life.after.load_since(&life.before), life.after.demand_since(&life.before));
+    let runs_on = life.before.state == 'R' && life.after.state == 'R';
+    let queues = load >= BUSY_IN_THE_QUEUE && demand >= BUSY;
+    load >= BUSY || runs_on && (load >= BUSY_UNDER_LOAD || queues)
 }
 
 /// The lives of the processes that serve the silent connection; where they cannot be told, all of them.

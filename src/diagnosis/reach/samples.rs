@@ -43,6 +43,7 @@ pub(super) fn vitals() -> Vitals {
         state: 'S',
         threads: vec![Thread { state: 'S', waits_in: Some("ep_poll".to_owned()), reads: None }],
         used: Duration::ZERO,
+        queued: Duration::ZERO,
         descriptors: Some(10),
         descriptor_limit: Some(1024),
         tracer: None,

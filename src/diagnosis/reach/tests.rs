@@ -100,17 +100,22 @@ fn what_is_not_accepted_is_told_by_the_state_of_the_program() {
 
 #[test]
 fn a_program_that_computes_all_the_time_is_told_from_one_that_waits() {
-    let of = |used: Duration| {
+    let of = |state: char, used: u64, queued: u64| {
         verdict(|facts| {
             facts.trace.connections = vec![waiting()];
-            let before = vitals();
-            let after = Vitals { used, at: before.at + Duration::from_secs(2), ..vitals() };
-            facts.life = vec![Life { before, after }];
+            let before = Vitals { state, ..vitals() };
+            let at = before.at + Duration::from_secs(2);
+            let (used, queued) = (Duration::from_millis(used), Duration::from_millis(queued));
+            facts.life = vec![Life { after: Vitals { used, queued, at, ..before.clone() }, before }];
         })
     };
 
-    assert_eq!(of(Duration::from_millis(1900)), Verdict::TargetBusyLoop);
-    assert_eq!(of(Duration::from_millis(20)), Verdict::TargetNotAccepting);
+    assert_eq!(of('S', 1900, 0), Verdict::TargetBusyLoop);
+    assert_eq!(of('S', 20, 0), Verdict::TargetNotAccepting);
+    assert_eq!(of('R', 20, 1900), Verdict::TargetBusyLoop, "others have the processor");
+    assert_eq!(of('R', 20, 500), Verdict::TargetNotAccepting);
+    assert_eq!(of('S', 20, 1900), Verdict::TargetNotAccepting, "many threads in a queue, and it sleeps");
+    assert_eq!(of('R', 0, 1900), Verdict::TargetNotAccepting, "it has not had its turn to accept");
 }
 
 #[test]

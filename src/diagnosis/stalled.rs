@@ -78,7 +78,7 @@ mod tests {
             state,
             threads: Vec::new(),
             used: Duration::ZERO,
-            queued: Duration::ZERO,
+            queued: Default::default(),
             descriptors: Some(12),
             descriptor_limit: Some(1024),
             tracer: None,

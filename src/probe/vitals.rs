@@ -26,8 +26,9 @@ pub struct Vitals {
     pub threads: Vec<Thread>,
     /// Processor time it has used, of all its threads.
     pub used: Duration,
-    /// How long its threads could have run while others had the processor; zero where the kernel keeps no account.
-    pub queued: Duration,
+    /// How long its threads could have run while others had the processor, and how often they had their turn; zero where
+    /// the kernel keeps no account.
+    pub queued: Queued,
     /// Descriptors it has open.
     pub descriptors: Option<u64>,
     /// How many it may have; `None` is no limit.
@@ -49,6 +50,15 @@ pub struct Thread {
     pub waits_in: Option<String>,
     /// The descriptor it blocks on in a call that reads: `read`, `recv…`, `accept…`.
     pub reads: Option<u32>,
+}
+
+/// What the kernel's account says about waiting for a processor.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Queued {
+    /// How long, of all threads together.
+    pub time: Duration,
+    /// How often one of them was given a processor.
+    pub turns: u64,
 }
 
 /// A limit on processes that is used up or nearly.
@@ -102,7 +112,7 @@ impl Vitals {
     /// of a processor and queues for the rest.
     pub fn demand_since(&self, earlier: &Vitals) -> f64 {
         let passed = self.at.saturating_duration_since(earlier.at).as_secs_f64();
-        let queued = self.queued.saturating_sub(earlier.queued).as_secs_f64();
+        let queued = self.queued.time.saturating_sub(earlier.queued.time).as_secs_f64();
         if passed <= 0.0 { 0.0 } else { self.load_since(earlier) + queued / passed }
     }
 
@@ -119,15 +129,20 @@ impl Vitals {
     }
 }
 
-/// The second number of schedstat: nanoseconds spent runnable and not running (Documentation/scheduler/sched-stats.rst).
-fn queued(pid: u32) -> Duration {
-    let Ok(entries) = fs::read_dir(format!("/proc/{pid}/task")) else { return Duration::ZERO };
-    let of = |entry: fs::DirEntry| -> Option<u64> {
+/// Nanoseconds spent runnable and not running, and the turns, of each thread: numbers two and three of its schedstat
+/// (Documentation/scheduler/sched-stats.rst).
+fn queued(pid: u32) -> Queued {
+    let Ok(entries) = fs::read_dir(format!("/proc/{pid}/task")) else { return Queued::default() };
+    let of = |entry: fs::DirEntry| -> Option<(u64, u64)> {
         let text = read_text(entry.path().join("schedstat"), 256).ok()?;
-        text.split_ascii_whitespace().nth(1)?.parse().ok()
+        let mut fields = text.split_ascii_whitespace().skip(1).map(str::parse);
+        Some((fields.next()?.ok()?, fields.next()?.ok()?))
     };
-    let nanoseconds = entries.take(MAX_THREADS).filter_map(|entry| of(entry.ok()?));
-    Duration::from_nanos(nanoseconds.fold(0, u64::saturating_add))
+    let threads = entries.take(MAX_THREADS).filter_map(|entry| of(entry.ok()?));
+    threads.fold(Queued::default(), |sum, (nanoseconds, turns)| Queued {
+        time: sum.time.saturating_add(Duration::from_nanos(nanoseconds)),
+        turns: sum.turns.saturating_add(turns),
+    })
 }
 
 fn threads(pid: u32) -> Vec<Thread> {

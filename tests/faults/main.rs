@@ -216,7 +216,7 @@ impl Fault {
         let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/faults/scripts").join(&self.script);
         // Whatever hangs is ended with its namespaces.
         let mut command = Command::new("timeout");
-        command.args(["-k", "5", "120", "bash"]).arg(script).stdin(Stdio::null());
+        command.args(["-k", "5", "300", "bash"]).arg(script).stdin(Stdio::null());
         command
     }
 

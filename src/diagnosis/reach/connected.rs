@@ -7,13 +7,14 @@ use crate::diagnosis::verdict::{Certainty, Verdict};
 use crate::probe::trace::protocol::Protocol;
 use crate::probe::trace::recognise::Recognised;
 use crate::probe::trace::{Connection, Ending};
+use crate::probe::vitals::Vitals;
 
 /// From this share of a processor on a process computes without a pause.
 const BUSY: f64 = 0.8;
 /// On a loaded machine it gets less, and is still never seen to wait.
 const BUSY_UNDER_LOAD: f64 = 0.05;
-/// Where the kernel keeps account of who queues for a processor, it gets this at least and wants [`BUSY`].
-const BUSY_IN_THE_QUEUE: f64 = 0.005;
+/// Or it gets next to nothing, queues for a processor all the time, and has used so many turns without coming to wait.
+const TURNS: u64 = 3;
 
 /// What a connection that stands says.
 pub(super) fn judge(facts: &ReachFacts) -> Judged {
@@ -139,9 +140,19 @@ pub(crate) fn standstill(lives: &[Life]) -> Option<Judged> {
 
 pub(super) fn computes(life: &Life) -> bool {
     let (load, demand) = (life.after.load_since(&life.before), life.after.demand_since(&life.before));
-    let runs_on = life.before.state == 'R' && life.after.state == 'R';
-    let queues = load >= BUSY_IN_THE_QUEUE && demand >= BUSY;
-    load >= BUSY || runs_on && (load >= BUSY_UNDER_LOAD || queues)
+    let queues = demand >= BUSY && has_had_its_turn(&life.before, &life.after);
+    load >= BUSY || runs_on(&life.before, &life.after) && (load >= BUSY_UNDER_LOAD || queues)
+}
+
+/// Whether it could run at both moments.
+pub(super) fn runs_on(before: &Vitals, after: &Vitals) -> bool {
+    before.state == 'R' && after.state == 'R'
+}
+
+/// Whether it has run between the two moments; where the kernel keeps no account of it, it has.
+pub(super) fn has_had_its_turn(before: &Vitals, after: &Vitals) -> bool {
+    let account = after.queued.turns;
+    account == 0 || account.saturating_sub(before.queued.turns) >= TURNS
 }
 
 /// The lives of the processes that serve the silent connection; where they cannot be told, all of them.

@@ -12,7 +12,7 @@ use crate::diagnosis::verdict::Verdict;
 use crate::probe::holders::Held;
 use crate::probe::sockets::{Socket, TcpState};
 use crate::probe::trace::{Connection, Dial, ServerSide, request};
-use crate::probe::vitals::{Thread, Vitals};
+use crate::probe::vitals::{Queued, Thread, Vitals};
 
 pub(super) const ADDRESS: &str = "127.0.0.1:62893";
 
@@ -43,7 +43,7 @@ pub(super) fn vitals() -> Vitals {
         state: 'S',
         threads: vec![Thread { state: 'S', waits_in: Some("ep_poll".to_owned()), reads: None }],
         used: Duration::ZERO,
-        queued: Duration::ZERO,
+        queued: Queued::default(),
         descriptors: Some(10),
         descriptor_limit: Some(1024),
         tracer: None,

@@ -12,7 +12,7 @@ use crate::probe::memory::Kill;
 use crate::probe::sockets::Socket;
 use crate::probe::trace::{Connection, Dial};
 use crate::probe::unix::Listening;
-use crate::probe::vitals::Vitals;
+use crate::probe::vitals::{Queued, Vitals};
 
 #[test]
 fn a_service_that_answers_is_healthy() {
@@ -100,22 +100,23 @@ fn what_is_not_accepted_is_told_by_the_state_of_the_program() {
 
 #[test]
 fn a_program_that_computes_all_the_time_is_told_from_one_that_waits() {
-    let of = |state: char, used: u64, queued: u64| {
+    let of = |state: char, used: u64, queued: u64, turns: u64| {
         verdict(|facts| {
             facts.trace.connections = vec![waiting()];
             let before = Vitals { state, ..vitals() };
             let at = before.at + Duration::from_secs(2);
-            let (used, queued) = (Duration::from_millis(used), Duration::from_millis(queued));
+            let queued = Queued { time: Duration::from_millis(queued), turns };
+            let used = Duration::from_millis(used);
             facts.life = vec![Life { after: Vitals { used, queued, at, ..before.clone() }, before }];
         })
     };
 
-    assert_eq!(of('S', 1900, 0), Verdict::TargetBusyLoop);
-    assert_eq!(of('S', 20, 0), Verdict::TargetNotAccepting);
-    assert_eq!(of('R', 20, 1900), Verdict::TargetBusyLoop, "others have the processor");
-    assert_eq!(of('R', 20, 500), Verdict::TargetNotAccepting);
-    assert_eq!(of('S', 20, 1900), Verdict::TargetNotAccepting, "many threads in a queue, and it sleeps");
-    assert_eq!(of('R', 0, 1900), Verdict::TargetNotAccepting, "it has not had its turn to accept");
+    assert_eq!(of('S', 1900, 0, 9), Verdict::TargetBusyLoop);
+    assert_eq!(of('S', 20, 0, 9), Verdict::TargetNotAccepting);
+    assert_eq!(of('R', 0, 1900, 9), Verdict::TargetBusyLoop, "others have the processor");
+    assert_eq!(of('R', 20, 500, 9), Verdict::TargetNotAccepting);
+    assert_eq!(of('S', 20, 1900, 9), Verdict::TargetNotAccepting, "many threads in a queue, and it sleeps");
+    assert_eq!(of('R', 0, 1900, 1), Verdict::TargetNotAccepting, "it has not had its turn to accept");
 }
 
 #[test]

@@ -3,7 +3,7 @@
 //! Every fact a line names was read; what was not read is said in the line `hidden`.
 
 use super::connected::{computes, other_host, protocol, serving};
-use super::facts::ReachFacts;
+use super::facts::{Life, ReachFacts};
 use super::refused::{killed, near, other_address, other_family};
 use super::{connected, lines, sentences};
 use crate::diagnosis::finding::{Diagnosis, Subject, errno_name};
@@ -151,8 +151,8 @@ fn connected_summary(facts: &ReachFacts, verdict: Verdict) -> String {
         Verdict::TargetOutOfFds => sentences::out_of_descriptors(facts),
         Verdict::TargetBusyLoop => {
             let life = facts.life.iter().find(|life| computes(life));
-            let load = life.map_or(0.0, |life| life.after.load_since(&life.before) * 100.0);
-            format!("{who} computes without end ({load:.0} % of a processor) and serves nobody")
+            let share = life.map_or(String::new(), |life| format!(" ({})", share(life)));
+            format!("{who} computes without end{share} and serves nobody")
         }
         Verdict::TargetHung => {
             let unread = facts.first().and_then(|first| first.server).map_or(0, |server| server.unread);
@@ -227,15 +227,18 @@ fn unknown(facts: &ReachFacts) -> String {
 
 /// The processes that serve a connection that stays silent, in words; empty where nothing is known.
 pub(super) fn what_they_do(facts: &ReachFacts) -> Vec<String> {
-    serving(facts)
-        .into_iter()
-        .take(3)
-        .map(|life| does(&life.after, life.after.load_since(&life.before)))
-        .collect()
+    serving(facts).into_iter().take(3).map(|life| does(&life.after, &share(life))).collect()
+}
+
+/// `98 % of a processor`; `2 % of a processor, others have the rest`
+fn share(life: &Life) -> String {
+    let (load, demand) = (life.after.load_since(&life.before), life.after.demand_since(&life.before));
+    let others = if demand > load + 0.5 { ", others have the rest" } else { "" };
+    format!("{:.0} % of a processor{others}", load * 100.0)
 }
 
 /// `node (pid 7) in state S, 2 threads in futex_do_wait, 0 % of a processor`
-fn does(vitals: &Vitals, load: f64) -> String {
+fn does(vitals: &Vitals, share: &str) -> String {
     let mut text = format!("{} (pid {}) in state {}", vitals.comm, vitals.pid, vitals.state);
     let mut places: Vec<(String, usize)> = Vec::new();
     for place in vitals.threads.iter().filter_map(|thread| thread.waits_in.clone()) {
@@ -248,8 +251,7 @@ fn does(vitals: &Vitals, load: f64) -> String {
         let plural = if *count == 1 { "" } else { "s" };
         text.push_str(&format!(", {count} thread{plural} in {place}"));
     }
-    text.push_str(&format!(", {:.0} % of a processor", load * 100.0));
-    text
+    format!("{text}, {share}")
 }
 
 /// Whether the subject is a Unix socket.

@@ -17,7 +17,7 @@ for a in range(256):
         if i>=n: raise SystemExit
         print(f"-A -t 900 -u SEEN_REPLY,ASSURED -s 10.9.{a}.1 -d 10.9.{a}.2 -p tcp --sport {p} --dport 9 --state ESTABLISHED"); i+=1
 PY
-nice conntrack -R "$D/ct" >/dev/null 2>&1 || :   # it ends where the table is full
+nice -n -10 conntrack -R "$D/ct" >/dev/null 2>&1 || :   # it ends where the table is full
 [ "$(cat /proc/sys/net/netfilter/nf_conntrack_count)" -ge "$M" ]; rm -f "$D/ct"; }
 symptom(){ show probe 127.0.0.1 $P 2.5; }
 evidence(){ show sysctl net.netfilter.nf_conntrack_count net.netfilter.nf_conntrack_max; show conntrack -S; show sh -c 'dmesg 2>/dev/null | grep -a "table full" | tail -1'; }

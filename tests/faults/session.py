@@ -115,6 +115,7 @@ def kill():
     connection.send(b"GET / HTTP/1.0\r\n\r\n")
     connection.recv(99)
     os.kill(holder(), signal.SIGKILL)
+    wait_for("DOWN refused", patience)  # A state line, which may come after the session's record.
     return connection
 
 

@@ -14,6 +14,7 @@ use super::pool::Tried;
 use super::session::Session;
 use super::targets::{Unreached, breathe};
 use super::trip::{Aim, Trip};
+use crate::address::Address;
 use crate::balance::Key;
 use crate::outcome::{Cause, End};
 use crate::transport::Stream;
@@ -70,7 +71,12 @@ async fn dial(
     trip.aim = Some(Aim::at(target));
     session.entry.aim(place);
     let reached = target.reach(&session.serving.route.dial, patience, &mut trip.attempts).await;
-    reached.map(|(target, _)| target)
+    let (stream, address) = reached?;
+    if let Address::Net(address) = address {
+        // It fails only on a connection that is dead already, which the first read will say better.
+        let _ = session.serving.route.upkeep.set_up(&stream, address.ip());
+    }
+    Ok(stream)
 }
 
 /// Dials one target after another, each chosen by the route's rule among those that have not failed this client, until

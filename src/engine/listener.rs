@@ -4,7 +4,7 @@
 
 use std::io;
 use std::os::fd::OwnedFd;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use tokio::io::unix::AsyncFd;
@@ -75,7 +75,18 @@ impl Listener {
 
     /// Serves another route from the next connection on.
     pub(super) fn serve(&self, serving: Arc<Serving>) {
-        *self.serving.lock().unwrap_or_else(PoisonError::into_inner) = serving;
+        let upkeep = serving.route.upkeep;
+        let old = std::mem::replace(&mut *self.lock(), serving);
+        if let Address::Net(address) = &self.address
+            && upkeep != old.route.upkeep
+        {
+            // These options of a listening socket take every value that a plan has.
+            let _ = upkeep.set_up_again(&self.socket, address.ip());
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Arc<Serving>> {
+        self.serving.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// What the file of its socket is given from now on, where it has one.
@@ -85,7 +96,7 @@ impl Listener {
 
     /// The route it serves.
     pub(super) fn route(&self) -> Arc<Route> {
-        self.serving.lock().unwrap_or_else(PoisonError::into_inner).route.clone()
+        self.lock().route.clone()
     }
 
     /// The socket, for the options a reload sets on it.

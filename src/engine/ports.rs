@@ -133,7 +133,13 @@ fn bind_shared(port: &Port, by: &Wanted, overlapping: &[&OwnedFd]) -> io::Result
             let socket = transport::bind_datagrams(transport::socket_address(net)?, share)?;
             Ok(transport::Bound { file: None, socket })
         }
-        (_, address) => transport::bind(address, &by.route.socket_file, share),
+        (_, address) => {
+            let bound = transport::bind(address, &by.route.socket_file, share)?;
+            if let ListenAddress::Net(net) = address {
+                by.route.upkeep.set_up(&bound.socket, net.ip)?;
+            }
+            Ok(bound)
+        }
     }
 }
 

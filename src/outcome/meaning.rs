@@ -42,7 +42,8 @@ impl End {
                  once, and with nothing said: its accept queue may have run over (net.ipv4.tcp_abort_on_overflow)."
             }
             End::ClientLost | End::TargetLost => {
-                "No acknowledgement came for minutes, or the way there was lost: a machine or a link went away."
+                "It acknowledged nothing, or took nothing, for the route's `user_timeout`, or answered no probe of `keepalive`: \
+                 a machine or a link went away, or a program stopped reading."
             }
             End::NoTarget(_) => "`cause` in the record says why, and `hint` what was found out about it.",
             End::ClientGone => "The client's own time limit was shorter than the target needed.",
@@ -68,7 +69,9 @@ impl End {
                 "Look at the client, if it was not meant. `up` and `down` say how far it came."
             }
             End::TargetReset => "Look at the service's log at that time.",
-            End::ClientLost | End::TargetLost => "See whether the machine and the link are up.",
+            End::ClientLost | End::TargetLost => {
+                "See whether the machine and the link are up. Where it only paused, raise `user_timeout`."
+            }
             End::NoTarget(_) => "`loopgate explain` with the target's address looks at it now.",
             End::ClientGone => "See why the target is slow: `connect` and `first_byte` in the record.",
             End::BadHeader => {

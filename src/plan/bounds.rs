@@ -1,8 +1,10 @@
 //! What bounds the sessions of a route, of what it and the defaults say.
 
-use super::build::off_or;
+use super::build::{off_or, pick};
 use crate::config::Settings;
 use crate::limits::SessionLimits;
+use crate::transport::Upkeep;
+use crate::units::{OrOff, TimeSpan};
 
 /// What the route says of its sessions, then what the defaults say.
 pub(super) fn session(own: &Settings, defaults: &Settings) -> SessionLimits {
@@ -11,6 +13,19 @@ pub(super) fn session(own: &Settings, defaults: &Settings) -> SessionLimits {
         bandwidth_per_connection: off_or(&own.bandwidth_per_connection, &defaults.bandwidth_per_connection),
         idle: off_or(&own.idle_timeout, &defaults.idle_timeout).map(|time| time.0),
     }
+}
+
+/// When connections are given up: what is written holds everywhere, what is not where it is needed.
+pub(super) fn upkeep(own: &Settings, defaults: &Settings) -> Upkeep {
+    let mut upkeep = Upkeep::default();
+    for watch in [&mut upkeep.beyond, &mut upkeep.loopback] {
+        let OrOff(keepalive) =
+            pick(&own.keepalive, &defaults.keepalive).unwrap_or(OrOff(watch.keepalive.map(TimeSpan)));
+        let OrOff(timeout) = pick(&own.user_timeout, &defaults.user_timeout)
+            .unwrap_or(OrOff(watch.user_timeout.map(TimeSpan)));
+        (watch.keepalive, watch.user_timeout) = (keepalive.map(|time| time.0), timeout.map(|time| time.0));
+    }
+    upkeep
 }
 
 #[cfg(test)]

@@ -159,6 +159,7 @@ fn route(draft: Draft, defaults: &Settings, problems: &mut Vec<Problem>) -> Opti
             owner: pick(&own.socket_owner, &defaults.socket_owner),
             group: pick(&own.socket_group, &defaults.socket_group),
         },
+        upkeep: bounds::upkeep(&own, defaults),
         reset_linger: time(&own.reset_linger, &defaults.reset_linger, RESET_LINGER),
         proxy: headers::rules(&own, defaults),
         health: health(&own.health, &defaults.health),

@@ -120,6 +120,8 @@ fn misplaced(draft: &Draft, problems: &mut Vec<Problem>) {
         ("wait_for_target", Protocol::Tcp, place(&s.wait_for_target)),
         ("reset_linger", Protocol::Tcp, place(&s.reset_linger)),
         ("v6only", Protocol::Tcp, place(&s.v6only)),
+        ("keepalive", Protocol::Tcp, place(&s.keepalive)),
+        ("user_timeout", Protocol::Tcp, place(&s.user_timeout)),
         ("bandwidth", Protocol::Tcp, place(&s.bandwidth)),
         ("bandwidth_per_connection", Protocol::Tcp, place(&s.bandwidth_per_connection)),
         ("preset", Protocol::Udp, place(&s.preset)),
@@ -156,6 +158,8 @@ fn idle_keys(draft: &Draft, problems: &mut Vec<Problem>) {
     fn place<T>(written: &Option<Written<T>>) -> Option<Place> {
         written.as_ref().map(|written| written.place.clone())
     }
+    let has_network = listens_on(|it| matches!(it, ListenAddress::Net(_))) || !dials_unix;
+    let no_network = "a Unix socket is never lost without a word, and the route has no other";
     let is_udp = draft.protocol == Protocol::Udp;
     let s = &draft.settings;
     let source = s.source.as_ref().and_then(|list| list.first()).map(|first| first.place.clone());
@@ -171,6 +175,8 @@ fn idle_keys(draft: &Draft, problems: &mut Vec<Problem>) {
         ("socket_mode", place(&s.socket_mode), on_a_file, no_file),
         ("socket_owner", place(&s.socket_owner), on_a_file, no_file),
         ("socket_group", place(&s.socket_group), on_a_file, no_file),
+        ("keepalive", place(&s.keepalive), has_network, no_network),
+        ("user_timeout", place(&s.user_timeout), has_network, no_network),
         ("source", source, !dials_unix, no_way),
         ("interface", place(&s.interface), !dials_unix, no_way),
     ];

@@ -27,7 +27,7 @@ use crate::config::{Place, Problem, Problems, read, read_file};
 use crate::ledger::LogSettings;
 use crate::limits::{FlowLimits, Limits, SessionLimits};
 use crate::proxy_protocol::HeaderRules;
-use crate::transport::{BindPolicy, Dial, SocketFile};
+use crate::transport::{BindPolicy, Dial, SocketFile, Upkeep};
 
 /// The name of a route, unique in its file by TOML's own syntax.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -59,6 +59,8 @@ pub struct Route {
     pub bind: BindPolicy,
     /// What the files of its Unix listeners are given.
     pub socket_file: SocketFile,
+    /// When the kernel gives up a connection whose other end is gone.
+    pub upkeep: Upkeep,
     /// How long a reset waits for what the other side has not acknowledged yet.
     pub reset_linger: Duration,
     /// What it does with PROXY headers.

@@ -10,6 +10,7 @@ mod peek;
 mod resolve;
 mod stream;
 mod unix;
+mod upkeep;
 
 use std::time::Duration;
 
@@ -23,6 +24,7 @@ pub use peek::{Undecided, peek, take_seen};
 pub use resolve::{is_localhost, resolve};
 pub use stream::Stream;
 pub use unix::{Look, OwnFile, look, unix_names};
+pub use upkeep::{Upkeep, Watch};
 
 /// How a route reaches its targets.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -28,6 +28,7 @@ mod bounds;
 mod proxy_protocol;
 mod sockets;
 mod unix;
+mod upkeep;
 
 // The program.
 mod crowds;

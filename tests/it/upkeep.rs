@@ -1,0 +1,152 @@
+//! Connections whose other end is gone without a word: when the kernel asks, and when it gives them up.
+
+use std::fs;
+use std::net::SocketAddr;
+use std::process::Command;
+
+use loopgate::outcome::{End, Side};
+
+use crate::harness::namespace::alone;
+use crate::harness::{Ending, Gate, Target, Wire};
+
+fn gate_with(settings: &str, target: &Target) -> Gate {
+    let (address, ip) = (target.address, target.address.ip());
+    let route = format!("routes.test = {{listen = '{ip}:0', target = '{address}', {settings}}}");
+    Gate::builder().with(&route)
+}
+
+/// Whether the kernel will ask the other end of this connection of IPv4 if it is there (proc(5), /proc/net/tcp: `tr`).
+fn is_watched(local: SocketAddr, remote: SocketAddr) -> bool {
+    const KEEPALIVE: &str = "02";
+    let written = |address: SocketAddr| match address {
+        SocketAddr::V4(it) => format!("{:08X}:{:04X}", u32::from_ne_bytes(it.ip().octets()), it.port()),
+        SocketAddr::V6(_) => panic!("{address}"),
+    };
+    let ends = format!(" {} {} ", written(local), written(remote));
+    let table = fs::read_to_string("/proc/self/net/tcp").unwrap();
+    let row = table.lines().find(|row| row.contains(&ends)).unwrap_or_else(|| panic!("{ends} in {table}"));
+    row.split_whitespace().nth(5).unwrap().starts_with(KEEPALIVE)
+}
+
+/// Whether the gate's connections with its client and its target are watched.
+fn both_watched(gate: &Gate, target: &Target) -> (bool, bool) {
+    let client = gate.connect();
+    let served = target.accept();
+    (is_watched(client.peer(), client.local()), is_watched(served.peer(), served.local()))
+}
+
+#[test]
+fn on_loopback_nobody_is_asked_without_a_reason() {
+    let target = Target::by_hand();
+    let gate = gate_with("", &target);
+
+    assert_eq!(both_watched(&gate, &target), (false, false));
+}
+
+#[test]
+fn a_keepalive_that_is_written_out_holds_on_both_sides() {
+    let target = Target::by_hand();
+    let gate = gate_with("keepalive = '1m'", &target);
+
+    assert_eq!(both_watched(&gate, &target), (true, true));
+}
+
+#[test]
+fn a_reload_changes_the_keepalive_of_a_socket_that_stays() {
+    let target = Target::by_hand();
+    let gate = gate_with("keepalive = '1m'", &target);
+
+    for (keepalive, watched) in [("off", false), ("2m", true)] {
+        let (listen, address) = (gate.address, target.address);
+        let route = format!("listen = '{listen}', target = '{address}', keepalive = '{keepalive}'");
+        gate.declare(&format!("routes.test = {{{route}}}")).unwrap_or_else(|refused| panic!("{refused}"));
+
+        assert_eq!(both_watched(&gate, &target), (watched, watched), "{keepalive}");
+    }
+}
+
+#[test]
+#[ignore = "needs root"]
+fn beyond_loopback_both_sides_are_asked() {
+    alone("upkeep::beyond_loopback_both_sides_are_asked", || {
+        run("ip", &["address", "add", "192.0.2.1/32", "dev", "lo"]);
+        let target = Target::by_hand_on("192.0.2.1:0".parse().unwrap());
+        let gate = gate_with("", &target);
+        assert_eq!(both_watched(&gate, &target), (true, true));
+
+        let gate = gate_with("keepalive = 'off'", &target);
+        assert_eq!(both_watched(&gate, &target), (false, false));
+    });
+}
+
+#[test]
+#[ignore = "needs root"]
+fn a_side_that_acknowledges_nothing_is_given_up() {
+    alone("upkeep::a_side_that_acknowledges_nothing_is_given_up", || {
+        for gone in [Side::Client, Side::Target] {
+            let target = Target::by_hand();
+            let gate = gate_with("user_timeout = '1s'", &target);
+            let (client, served) = one_session(&gate, &target);
+            let (lost, mut other) = if gone == Side::Client { (client, served) } else { (served, client) };
+            cut_off(gone, &lost);
+
+            other.say(b"is there anybody?");
+
+            assert_eq!(other.hear_end(), Ending::Reset);
+            assert_eq!(gate.record().outcome.end, lost_end(gone));
+        }
+    });
+}
+
+#[test]
+#[ignore = "needs root"]
+fn a_side_that_is_silent_and_answers_no_probe_is_given_up() {
+    alone("upkeep::a_side_that_is_silent_and_answers_no_probe_is_given_up", || {
+        // With a user_timeout the kernel does not count the probes.
+        for timeout in ["off", "2s"] {
+            for gone in [Side::Client, Side::Target] {
+                let target = Target::by_hand();
+                let gate = gate_with(&format!("keepalive = '1s', user_timeout = '{timeout}'"), &target);
+                let (client, served) = one_session(&gate, &target);
+                let (lost, mut other) =
+                    if gone == Side::Client { (client, served) } else { (served, client) };
+                cut_off(gone, &lost);
+
+                assert_eq!(other.hear_end(), Ending::Reset);
+                assert_eq!(gate.record().outcome.end, lost_end(gone));
+            }
+        }
+    });
+}
+
+/// Both ends of a session that relays.
+fn one_session(gate: &Gate, target: &Target) -> (Wire, Wire) {
+    let mut client = gate.connect();
+    let mut served = target.accept();
+    client.say(b"?");
+    assert_eq!(served.hear(1), b"?");
+    (client, served)
+}
+
+fn lost_end(side: Side) -> End {
+    match side {
+        Side::Client => End::ClientLost,
+        Side::Target => End::TargetLost,
+    }
+}
+
+/// From now on no packet of the connection with the gate that this side has arrives.
+fn cut_off(side: Side, lost: &Wire) {
+    // The end that the kernel chose a port for: nobody else has it.
+    let port = if side == Side::Client { lost.local() } else { lost.peer() }.port();
+    let hook = "type filter hook input priority 0;";
+    let rules = format!(
+        "table inet gone {{ chain gone {{ {hook} tcp sport {port} drop; tcp dport {port} drop; }}; }}"
+    );
+    run("nft", &[&rules]);
+}
+
+fn run(program: &str, arguments: &[&str]) {
+    let output = Command::new(program).args(arguments).output().unwrap_or_else(|e| panic!("{program}: {e}"));
+    assert!(output.status.success(), "{program}: {}", String::from_utf8_lossy(&output.stderr));
+}

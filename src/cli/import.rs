@@ -2,7 +2,8 @@
 
 use std::io::{self, Read, Write};
 
-use clap::Args;
+use clap::builder::{PossibleValuesParser, TypedValueParser};
+use clap::{Args, ValueHint};
 
 use super::{answer, code, complain};
 use crate::config;
@@ -32,11 +33,11 @@ const NOT_WHOLE: u8 = 1;
 #[derive(Args)]
 pub(super) struct ImportArgs {
     /// The file to read; - is standard input
-    #[arg(value_name = "FILE", required_unless_present = "command")]
+    #[arg(value_name = "FILE", required_unless_present = "command", value_hint = ValueHint::FilePath)]
     file: Option<String>,
 
     /// The program it is of [default: guessed from the text, and told]
-    #[arg(long, value_name = "PROGRAM", value_parser = program)]
+    #[arg(long, value_name = "PROGRAM", value_parser = program(), hide_possible_values = true)]
     from: Option<Program>,
 
     /// A command line of ssh or socat, in place of a file
@@ -44,12 +45,9 @@ pub(super) struct ImportArgs {
     command: Vec<String>,
 }
 
-fn program(name: &str) -> Result<Program, String> {
-    let known = || Program::ALL.map(Program::name).join(", ");
-    Program::ALL
-        .into_iter()
-        .find(|program| program.name() == name)
-        .ok_or_else(|| format!("write one of {}", known()))
+fn program() -> impl TypedValueParser<Value = Option<Program>> {
+    let of = |name: String| Program::ALL.into_iter().find(|program| program.name() == name);
+    PossibleValuesParser::new(Program::ALL.map(Program::name)).map(of)
 }
 
 /// Prints the configuration on standard output and what there is to say on standard error. The exit code is 0 where all

@@ -1,12 +1,14 @@
 //! The commands: one file each. Here alone something is printed.
 
 mod codes;
+mod completions;
 mod demo;
 mod doctor;
 mod explain;
 mod import;
 mod instead;
 mod log;
+mod manual;
 mod run;
 mod schema;
 mod signals;
@@ -15,8 +17,9 @@ mod validate;
 use std::io::{IsTerminal, Write};
 use std::path::PathBuf;
 
+use clap::builder::{PossibleValuesParser, TypedValueParser};
 use clap::error::{ContextKind, ContextValue, ErrorKind};
-use clap::{Args, CommandFactory, Parser, Subcommand};
+use clap::{Args, CommandFactory, Parser, Subcommand, ValueHint};
 
 use crate::address::{ListenAddress, Run};
 use crate::config::Problems;
@@ -43,17 +46,6 @@ struct Cli {
     short: Short,
 }
 
-const RUN_HELP: &str = "\
-Signals:
-  SIGHUP             reload the file (a saved file is reloaded by itself)
-  SIGTERM, SIGINT    stop accepting, wait for the sessions, stop; a second one stops at once
-
-Exit codes:
-  0  stopped by a signal               5  already running: another loopgate holds the addresses
-  1  a bug                             6  an address needs a permission
-  2  the configuration or the usage    7  an address is not of this machine
-  4  an address is taken               8  out of descriptors, memory or ports";
-
 /// `loopgate 8080:3000`: short for `run -L 8080:3000`.
 #[derive(Args)]
 struct Short {
@@ -67,7 +59,7 @@ struct Short {
 #[derive(Subcommand)]
 enum Command {
     /// Run the routes of a file, of the command line, or of both
-    #[command(after_help = RUN_HELP)]
+    #[command(after_help = manual::run_help())]
     Run {
         #[command(flatten)]
         routes: RouteArgs,
@@ -75,6 +67,7 @@ enum Command {
         log: LogArgs,
     },
     /// Tell every problem of a configuration at once; start nothing
+    #[command(after_help = manual::validate_help())]
     Validate {
         #[command(flatten)]
         routes: RouteArgs,
@@ -83,11 +76,13 @@ enum Command {
         json: bool,
     },
     /// Why an address cannot be reached or listened on, or what a code means
+    #[command(after_help = manual::explain_help())]
     Explain {
         #[command(flatten)]
         args: explain::ExplainArgs,
     },
-    /// Look at every route at once: listeners, targets, loops, exposure, limits; change nothing
+    /// Look at every route and the machine at once; change nothing
+    #[command(after_help = manual::doctor_help())]
     Doctor {
         #[command(flatten)]
         routes: RouteArgs,
@@ -106,21 +101,30 @@ enum Command {
         #[command(flatten)]
         log: LogArgs,
     },
-    /// Turn another forwarder's file or command line into a configuration, and tell what could not be carried over
+    /// Make a configuration of another forwarder's file or command line
     #[command(after_help = import::HELP)]
     Import {
         #[command(flatten)]
         args: import::ImportArgs,
     },
-    /// Print the JSON Schema of the configuration, from which editors complete and check it
+    /// Print the JSON Schema of the configuration, for editors
     Schema,
+    /// Print the completions of a shell
+    #[command(after_help = manual::COMPLETIONS_HELP)]
+    Completions {
+        /// The shell
+        #[arg(value_name = "SHELL", value_parser = PossibleValuesParser::new(completions::SHELLS))]
+        shell: String,
+    },
+    /// Print the manual page; read it with: loopgate man | man -l -
+    Man,
 }
 
 #[derive(Args)]
 struct RouteArgs {
     /// The configuration file [default: $LOOPGATE_CONFIG, ./loopgate.toml,
     /// $XDG_CONFIG_HOME/loopgate/loopgate.toml, /etc/loopgate/loopgate.toml, in that order]
-    #[arg(short, long, value_name = "FILE")]
+    #[arg(short, long, value_name = "FILE", value_hint = ValueHint::FilePath)]
     config: Option<PathBuf>,
 
     #[command(flatten)]
@@ -142,16 +146,15 @@ struct ForwardArgs {
 #[derive(Args)]
 struct LogArgs {
     /// The form of records and lines [default: text, or what the file says]
-    #[arg(long, value_name = "text|json", value_parser = log_format)]
+    #[arg(long, value_name = "text|json", value_parser = log_format(), hide_possible_values = true)]
     log_format: Option<LogFormat>,
 }
 
-fn log_format(text: &str) -> Result<LogFormat, String> {
-    match text {
-        "text" => Ok(LogFormat::Text),
-        "json" => Ok(LogFormat::Json),
-        _ => Err("write text or json".into()),
-    }
+fn log_format() -> impl TypedValueParser<Value = LogFormat> {
+    PossibleValuesParser::new(["text", "json"]).map(|word| match word.as_str() {
+        "json" => LogFormat::Json,
+        _ => LogFormat::Text,
+    })
 }
 
 fn listen_address(text: &str) -> Result<ListenAddress, Misread> {
@@ -227,6 +230,10 @@ pub fn main() -> u8 {
         Some(Command::Demo { listen, log }) => demo::demo(&listen, log.log_format),
         Some(Command::Import { args }) => import::import(&args),
         Some(Command::Schema) => answer(|out| schema::schema(out)),
+        Some(Command::Completions { shell }) => {
+            answer(|out| completions::completions(completions::shell(&shell), out))
+        }
+        Some(Command::Man) => answer(|out| manual::manual(out)),
     }
 }
 

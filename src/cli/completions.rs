@@ -1,0 +1,28 @@
+//! `loopgate completions SHELL`: what a shell needs to complete our commands and options.
+
+use std::io::{self, Write};
+
+use clap::CommandFactory;
+use clap_complete::{Shell, generate};
+
+use super::Cli;
+
+/// The shells there are completions for.
+pub(super) const SHELLS: [&str; 3] = ["bash", "zsh", "fish"];
+
+/// The shell by its name, one of [`SHELLS`].
+pub(super) fn shell(name: &str) -> Shell {
+    match name {
+        "zsh" => Shell::Zsh,
+        "fish" => Shell::Fish,
+        _ => Shell::Bash,
+    }
+}
+
+/// Writes the script; the exit code is 0.
+pub(super) fn completions(shell: Shell, out: &mut dyn Write) -> io::Result<u8> {
+    let mut script = Vec::new();
+    generate(shell, &mut Cli::command(), "loopgate", &mut script);
+    out.write_all(&script)?;
+    Ok(0)
+}

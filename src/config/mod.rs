@@ -63,6 +63,7 @@ pub(crate) struct Settings {
     pub(crate) socket_owner: Option<Written<Account>>,
     pub(crate) socket_group: Option<Written<Account>>,
     pub(crate) reset_linger: Option<Written<TimeSpan>>,
+    pub(crate) client_timeout: Option<Written<OrOff<TimeSpan>>>,
     pub(crate) keepalive: Option<Written<OrOff<TimeSpan>>>,
     pub(crate) user_timeout: Option<Written<OrOff<TimeSpan>>>,
     pub(crate) bandwidth: Option<Written<OrOff<Rate>>>,

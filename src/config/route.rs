@@ -77,6 +77,7 @@ pub(super) fn settings(table: &mut Table<'_, '_>, owner: Owner) -> Settings {
         socket_owner: table.value("socket_owner"),
         socket_group: table.value("socket_group"),
         reset_linger: table.time("reset_linger", AtLeast::Zero, "1h"),
+        client_timeout: table.time_or_off("client_timeout", "1ms", "1h"),
         keepalive: table.time_or_off("keepalive", "1s", "2h"),
         user_timeout: table.time_or_off("user_timeout", "1s", "24h"),
         bandwidth: table.rate_or_off("bandwidth"),

@@ -11,6 +11,7 @@ mod context;
 mod crowd;
 mod drain;
 mod explain;
+mod first_byte;
 mod flow;
 mod greet;
 mod health;

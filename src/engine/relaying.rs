@@ -9,7 +9,7 @@ use tokio::time::sleep;
 
 use super::session::Session;
 use crate::ledger::Meter;
-use crate::limits::{Bandwidth, SessionLimits, Silence};
+use crate::limits::{Bandwidth, Silence};
 use crate::outcome::End;
 use crate::relay::{Pace, Relayed, abort, relay, relay_paced};
 use crate::transport::Stream;
@@ -22,7 +22,7 @@ type Ender<'s> = Pin<Box<dyn Future<Output = End> + Send + 's>>;
 
 /// Whether the route wants nothing special: then [`relay`] alone carries its sessions.
 pub(super) fn is_plain(session: &Session) -> bool {
-    session.serving.limits == SessionLimits::default()
+    !session.serving.limits.bound_bytes()
 }
 
 /// Moves the bytes as the route wants it.

@@ -10,6 +10,7 @@ use std::task::Poll;
 
 use super::connect::connect;
 use super::context::{Seat, Serving};
+use super::first_byte::first_byte;
 use super::greet::greet;
 use super::identify::identify;
 use super::relaying::{carefully, is_plain};
@@ -97,6 +98,10 @@ async fn arrive(client: &Stream, session: &Session, trip: &mut Trip) -> Result<S
     if route.proxy.accept.contains(&session.entry.client()) {
         trip.phase = Phase::Identify;
         header = Some(Box::pin(identify(client, session)).await?);
+    }
+    if let Some(patience) = session.serving.limits.first_byte {
+        trip.phase = Phase::Admit;
+        Box::pin(first_byte(client, session, patience)).await?;
     }
     trip.phase = Phase::Connect;
     let target = connect(client, session, trip).await?;

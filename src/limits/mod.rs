@@ -40,6 +40,15 @@ pub struct SessionLimits {
     pub bandwidth_per_connection: Option<Rate>,
     /// How long it lives without a byte either way, more than zero; `None` as long as both its ends do.
     pub idle: Option<Duration>,
+    /// How long the client may take to send its first byte, more than zero; `None` where it need not speak first.
+    pub first_byte: Option<Duration>,
+}
+
+impl SessionLimits {
+    /// Whether anything is bounded once bytes move.
+    pub fn bound_bytes(&self) -> bool {
+        self.bandwidth.is_some() || self.bandwidth_per_connection.is_some() || self.idle.is_some()
+    }
 }
 
 /// How many flows a UDP route may have, how long each lives, and what an answer may do.

@@ -21,6 +21,9 @@ impl End {
             End::Drained => {
                 "The session was still open when the time for a stop was over; both sides were reset."
             }
+            End::SlowClient => {
+                "The client had said nothing within the route's `client_timeout` and was reset; the target was not dialled."
+            }
             End::Idle => {
                 "Nothing had moved either way for the route's `idle_timeout`; both sides of a connection were reset."
             }
@@ -52,6 +55,10 @@ impl End {
                  connected only to see whether somebody listens, or took longer than `accept_proxy_timeout`."
             }
             End::Drained => "`limits.drain_timeout` was over, or a second signal came.",
+            End::SlowClient => {
+                "It is slow, only looks whether the port is open, holds connections ready, or means to use them all \
+                 up. Or its protocol has the service speak first, as SSH, SMTP, FTP and MySQL do."
+            }
             End::Idle => {
                 "A flow has no end of its own: silence is the only sign of one. A connection ends so only where the \
                  route says `idle_timeout`."
@@ -78,6 +85,7 @@ impl End {
                 "`hint` in the record quotes what it said. Make it send the header, or list it no more."
             }
             End::Drained => "Give a stop longer with `limits.drain_timeout`, if such sessions matter.",
+            End::SlowClient => "Leave `client_timeout` out where the service speaks first; else nothing.",
             End::Idle => "Nothing; where clients are silent for longer, raise `idle_timeout`.",
             End::Evicted => "Raise the limit of flows, or lower `idle_timeout`.",
             End::Internal => "Please report it, with that line.",

@@ -92,6 +92,8 @@ pub enum End {
     ClientGone,
     /// A client that must begin with a PROXY header did not, or not in time; it got a reset.
     BadHeader,
+    /// The client had said nothing when its `client_timeout` was over; the target was not dialled.
+    SlowClient,
     /// Nothing had moved either way for the route's `idle_timeout`.
     Idle,
     /// A flow was idle longest when a new client needed its place.
@@ -104,7 +106,7 @@ pub enum End {
 
 impl End {
     /// One of each code, in the order of the README's table. (The cause stands for any.)
-    pub const ALL: [End; 12] = [
+    pub const ALL: [End; 13] = [
         End::Done,
         End::ClientReset,
         End::TargetReset,
@@ -113,6 +115,7 @@ impl End {
         End::NoTarget(Cause::Refused),
         End::ClientGone,
         End::BadHeader,
+        End::SlowClient,
         End::Idle,
         End::Evicted,
         End::Drained,
@@ -130,6 +133,7 @@ impl End {
             End::NoTarget(_) => "no_target",
             End::ClientGone => "client_gone",
             End::BadHeader => "bad_header",
+            End::SlowClient => "slow_client",
             End::Idle => "idle",
             End::Evicted => "evicted",
             End::Drained => "drained",
@@ -140,7 +144,7 @@ impl End {
     /// Whether the client was turned away before it was served. Such ends come by the thousand, so identical ones are told
     /// in one line with a count.
     pub fn is_refusal(self) -> bool {
-        matches!(self, End::NoTarget(_) | End::BadHeader)
+        matches!(self, End::NoTarget(_) | End::BadHeader | End::SlowClient)
     }
 
     /// How the close was seen on the wire by the side that did not ask for it.
@@ -161,6 +165,7 @@ impl End {
             End::NoTarget(_) => "SC",
             End::ClientGone => "CC",
             End::BadHeader => "PR",
+            End::SlowClient => "cR",
             End::Idle => "cD",
             End::Evicted => "RD",
             End::Drained => "KD",

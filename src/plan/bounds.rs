@@ -12,6 +12,7 @@ pub(super) fn session(own: &Settings, defaults: &Settings) -> SessionLimits {
         bandwidth: off_or(&own.bandwidth, &defaults.bandwidth),
         bandwidth_per_connection: off_or(&own.bandwidth_per_connection, &defaults.bandwidth_per_connection),
         idle: off_or(&own.idle_timeout, &defaults.idle_timeout).map(|time| time.0),
+        first_byte: off_or(&own.client_timeout, &defaults.client_timeout).map(|time| time.0),
     }
 }
 

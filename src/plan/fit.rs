@@ -120,6 +120,7 @@ fn misplaced(draft: &Draft, problems: &mut Vec<Problem>) {
         ("wait_for_target", Protocol::Tcp, place(&s.wait_for_target)),
         ("reset_linger", Protocol::Tcp, place(&s.reset_linger)),
         ("v6only", Protocol::Tcp, place(&s.v6only)),
+        ("client_timeout", Protocol::Tcp, place(&s.client_timeout)),
         ("keepalive", Protocol::Tcp, place(&s.keepalive)),
         ("user_timeout", Protocol::Tcp, place(&s.user_timeout)),
         ("bandwidth", Protocol::Tcp, place(&s.bandwidth)),

@@ -1,8 +1,10 @@
-//! What a route's sessions are bound by: silence.
+//! What a route's sessions are bound by: silence, before the first byte and after it.
+
+use std::time::Duration;
 
 use loopgate::outcome::{End, Phase};
 
-use crate::harness::{Ending, Gate, Target};
+use crate::harness::{Ending, Gate, Target, Wire};
 
 fn gate_with(settings: &str, target: &Target) -> Gate {
     let route =
@@ -49,4 +51,76 @@ fn a_session_that_ends_by_itself_is_not_called_idle() {
 
     assert_eq!(client.hear_end(), Ending::Fin);
     assert_eq!(gate.record().outcome.end, End::Done);
+}
+
+#[test]
+fn a_client_that_says_nothing_is_reset_and_its_target_never_dialled() {
+    let target = Target::by_hand();
+    let gate = gate_with("client_timeout = '100ms'", &target);
+
+    let mut silent: Vec<Wire> = (0..50).map(|_| gate.connect()).collect();
+
+    silent.iter_mut().for_each(|client| assert_eq!(client.hear_end(), Ending::Reset));
+    gate.wait_until_empty();
+    let outcome = gate.record().outcome;
+    assert_eq!((outcome.end, outcome.phase, outcome.attempts.len()), (End::SlowClient, Phase::Admit, 0));
+}
+
+#[test]
+fn a_client_that_speaks_gets_through_beside_those_that_do_not() {
+    let target = Target::echo();
+    let gate = gate_with("client_timeout = '1h'", &target);
+    let silent: Vec<Wire> = (0..50).map(|_| gate.connect()).collect();
+    let mut client = gate.connect();
+
+    client.say_stream(1, 300_000);
+    client.finish();
+
+    client.hear_stream(1, 300_000);
+    assert_eq!(client.hear_end(), Ending::Fin);
+    let outcome = gate.record().outcome;
+    assert_eq!((outcome.end, outcome.phase, outcome.attempts.len()), (End::Done, Phase::Relay, 1));
+    drop(silent);
+}
+
+#[test]
+fn a_client_that_closes_without_a_word_is_passed_on() {
+    let target = Target::by_hand();
+    let gate = gate_with("client_timeout = '1h'", &target);
+    let mut client = gate.connect();
+
+    client.finish();
+
+    let mut served = target.accept();
+    assert_eq!(served.hear_end(), Ending::Fin);
+    served.say(b"still here");
+    drop(served);
+    assert_eq!(client.hear_all(), (b"still here".to_vec(), Ending::Fin));
+    assert_eq!(gate.record().outcome.end, End::Done);
+}
+
+#[test]
+fn a_client_that_resets_before_its_first_byte_is_gone() {
+    let target = Target::by_hand();
+    let gate = gate_with("client_timeout = '1h'", &target);
+    let client = gate.connect();
+    gate.only_session();
+
+    client.reset();
+
+    let outcome = gate.record().outcome;
+    assert_eq!((outcome.end, outcome.phase), (End::ClientGone, Phase::Admit));
+}
+
+#[test]
+fn a_stop_does_not_wait_for_a_client_that_says_nothing() {
+    let target = Target::by_hand();
+    let gate = gate_with("client_timeout = '1h'", &target);
+    let mut client = gate.connect();
+    gate.only_session();
+
+    assert_eq!(gate.stop(Duration::from_millis(1)), 1);
+
+    assert_eq!(client.hear_end(), Ending::Reset);
+    assert_eq!(gate.record().outcome.end, End::Drained);
 }

@@ -28,7 +28,7 @@ pub(super) fn of(key: &str) -> Option<Value> {
         "balance" => words::<Balance>(),
         "format" => words::<LogFormat>(),
         "level" => words::<LogLevel>(),
-        "idle_timeout" | "keepalive" | "user_timeout" => time_or_off(),
+        "idle_timeout" | "client_timeout" | "keepalive" | "user_timeout" => time_or_off(),
         "bandwidth" | "bandwidth_per_connection" => matching("^([0-9]+[kmg]?bit|off)$"),
         "connect_timeout"
         | "wait_for_target"

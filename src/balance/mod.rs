@@ -18,7 +18,7 @@ use serde::Deserialize;
 
 pub use candidates::{Candidate, Facts, Fitness, Part, Role, candidates};
 pub use hash::Key;
-pub use health::HealthRules;
+pub use health::{Check, HealthRules, Talk};
 
 /// `balance`: the rule by which a route with several targets chooses one for each client.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]

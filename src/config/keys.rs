@@ -79,6 +79,9 @@ const ALIASES: &[(&[&str], &str)] = &[
     (&["local", "from", "address", "listen_addr", "port"], "listen"),
     (&["host", "server", "addr", "url", "target"], "address"),
     (&["algorithm", "lb_algorithm", "strategy", "policy", "load_balancing"], "balance"),
+    (&["inter", "period", "every"], "interval"),
+    (&["fails", "max_fails", "failures", "unhealthy_threshold"], "fall"),
+    (&["passes", "successes", "healthy_threshold"], "rise"),
     (&["timeout", "dial_timeout"], "connect_timeout"),
     (&["maxconn", "max_connections"], "connections"),
     (&["udp_timeout", "proxy_timeout", "session_timeout", "ttl"], "idle_timeout"),
@@ -115,7 +118,9 @@ impl Group {
 
     const fn keys(self) -> &'static [&'static str] {
         match self {
-            Group::Health => &["interval", "timeout"],
+            Group::Health => {
+                &["check", "send", "expect", "interval", "timeout", "rise", "fall", "slow_start"]
+            }
         }
     }
 }

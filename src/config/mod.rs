@@ -24,7 +24,7 @@ pub(crate) use problem::bare_or_quoted;
 use toml::de::DeTable;
 
 use crate::address::{Interface, ListenAddress, Protocol, Run, SourceAddress, TargetAddress};
-use crate::balance::Balance;
+use crate::balance::{Balance, Check};
 use crate::ledger::{LogFormat, LogLevel};
 use crate::limits::{FlowPreset, FlowsFull};
 use crate::proxy_protocol::{SendProxy, Sender};
@@ -86,8 +86,14 @@ pub(crate) struct Settings {
 pub(crate) struct WrittenHealth {
     /// Where the table stands; `None` where there is none.
     pub(crate) place: Option<Place>,
+    pub(crate) check: Option<Written<Check>>,
+    pub(crate) send: Option<Written<String>>,
+    pub(crate) expect: Option<Written<String>>,
     pub(crate) interval: Option<Written<TimeSpan>>,
     pub(crate) timeout: Option<Written<TimeSpan>>,
+    pub(crate) rise: Option<Written<usize>>,
+    pub(crate) fall: Option<Written<usize>>,
+    pub(crate) slow_start: Option<Written<TimeSpan>>,
 }
 
 /// `[routes.NAME]`

@@ -99,8 +99,14 @@ pub(super) fn settings(table: &mut Table<'_, '_>, owner: Owner) -> Settings {
 fn health(mut table: Table<'_, '_>) -> WrittenHealth {
     WrittenHealth {
         place: Some(table.place().clone()),
+        check: table.word("check"),
+        send: table.value("send"),
+        expect: table.value("expect"),
         interval: table.time("interval", AtLeast::MoreThanZero, "1h"),
         timeout: table.time("timeout", AtLeast::MoreThanZero, "1h"),
+        rise: table.count("rise"),
+        fall: table.count("fall"),
+        slow_start: table.time("slow_start", AtLeast::Zero, "1h"),
     }
 }
 

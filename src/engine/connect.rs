@@ -7,7 +7,7 @@ use std::task::Poll;
 use std::time::{Duration, Instant};
 
 use tokio::io::Interest;
-use tokio::time::timeout_at;
+use tokio::time::{timeout, timeout_at};
 
 use super::context::Serving;
 use super::pool::Tried;
@@ -15,7 +15,7 @@ use super::session::Session;
 use super::targets::{Unreached, breathe};
 use super::trip::{Aim, Trip};
 use crate::address::Address;
-use crate::balance::Key;
+use crate::balance::{Check, Key};
 use crate::outcome::{Cause, End};
 use crate::transport::Stream;
 
@@ -90,7 +90,8 @@ async fn dial_one_of(session: &Session, trip: &mut Trip) -> Result<Stream, Unrea
     loop {
         let now = Instant::now();
         let patience = until.saturating_duration_since(now).min(route.dial.connect_timeout);
-        let place = pool.pick(client, &tried, now).filter(|_| !patience.is_zero());
+        let trial = if tried.is_empty() { pool.trial(now) } else { None };
+        let place = trial.or_else(|| pool.pick(client, &tried, now)).filter(|_| !patience.is_zero());
         let Some(place) = place else {
             return Err(told.unwrap_or(Unreached { cause: Cause::NoAddress }));
         };
@@ -114,12 +115,17 @@ async fn dial_one_of(session: &Session, trip: &mut Trip) -> Result<Stream, Unrea
     }
 }
 
-/// Holds the client until a target is back or the wait is over.
+/// Holds the client until a target may be back or the wait is over.
 async fn wait_for_target(serving: &Serving, deadline: Instant, failed: Unreached) -> Result<(), End> {
     let _waits: Vec<_> = serving.pool.open().map(|target| target.client_waits()).collect();
+    let health = &serving.route.health;
     let back = async {
         breathe().await;
-        any_up(serving).await;
+        match health.check {
+            // Nobody looks: only another dial can tell.
+            Check::None => drop(timeout(health.interval, any_up(serving)).await),
+            Check::Connect | Check::Listen => any_up(serving).await,
+        }
     };
     timeout_at(deadline.into(), back).await.map_err(|_| End::NoTarget(failed.cause))
 }

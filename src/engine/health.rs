@@ -6,6 +6,7 @@
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 
+use crate::balance::{Check, HealthRules};
 use crate::outcome::Cause;
 
 /// This many changes within [`FLAPPING_WINDOW`] are told as one thing.
@@ -35,8 +36,10 @@ pub(super) enum Stage {
 pub(super) enum Event {
     /// A dial was answered, by the kernel at least.
     Reached,
-    /// A dial failed.
+    /// A dial failed, or a check.
     Failed(Cause),
+    /// A check that connects found all as it should be.
+    Passed,
     /// By the kernel's look-up, a connection would meet a listener.
     Listens,
     /// By the kernel's look-up, it would meet none.
@@ -91,9 +94,24 @@ pub(super) struct Health {
     failures: u64,
     /// Whether a look has found nobody since it went down: only then can a look find it back.
     seen_absent: bool,
+    /// What has to come together for a change.
+    rules: Thresholds,
+    /// Signs in a row against what it is.
+    against: u32,
     /// The times of the last changes, at most [`FLAPPING_CHANGES`].
     changes: VecDeque<Instant>,
     flapping: Option<Flapping>,
+}
+
+/// How many signs in a row make a change, and who may give them.
+#[derive(Clone, Copy, Debug)]
+struct Thresholds {
+    rise: u32,
+    fall: u32,
+    /// Whether only a check brings it back.
+    is_checked: bool,
+    /// Whether a check that passes is an answer of the program.
+    is_answered: bool,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -107,8 +125,16 @@ struct Flapping {
 
 impl Health {
     /// A target nobody has looked at.
-    pub(super) fn new(now: Instant) -> Health {
+    pub(super) fn new(rules: &HealthRules, now: Instant) -> Health {
+        let rules = Thresholds {
+            rise: rules.rise,
+            fall: rules.fall,
+            is_checked: rules.check == Check::Connect,
+            is_answered: rules.talk.is_some(),
+        };
         Health {
+            rules,
+            against: 0,
             stage: Stage::Unknown,
             since: now,
             back: None,
@@ -127,6 +153,22 @@ impl Health {
     /// For how long it has been up, where it was down before.
     pub(super) fn back(&self, now: Instant) -> Option<Duration> {
         self.back.map(|at| now.saturating_duration_since(at))
+    }
+
+    /// Whether one more dial that was answered changes nothing.
+    pub(super) fn is_sure(&self) -> bool {
+        let takes_clients = matches!(self.stage, Stage::Up | Stage::Stalled);
+        takes_clients && (self.against == 0 || self.rules.is_checked)
+    }
+
+    /// Whether this says nothing for or against what it is. Where it is checked, that a client could be carried there is no
+    /// sign that it would pass.
+    fn is_no_sign(&self, event: Event) -> bool {
+        match event {
+            Event::Hidden => true,
+            Event::Reached | Event::Listens => self.rules.is_checked && self.stage != Stage::Unknown,
+            _ => false,
+        }
     }
 
     /// Whether it changes too often to tell each change.
@@ -152,6 +194,7 @@ impl Health {
             Event::Hidden => false,
             _ => matches!(next, Stage::Down(_)) && self.seen_absent,
         };
+        let next = if self.is_no_sign(event) { self.stage } else { self.weigh(next) };
         if next == self.stage {
             return None;
         }
@@ -174,8 +217,31 @@ impl Health {
         Some(News::Flaps { changes, within: now.duration_since(flapping.began) })
     }
 
+    /// What it is after one more sign that it is `next`: down after enough in a row, and no longer down after enough.
+    fn weigh(&mut self, next: Stage) -> Stage {
+        let is_down = |stage: Stage| matches!(stage, Stage::Down(_));
+        let wanted = match (is_down(self.stage), is_down(next)) {
+            // The first look finds how things are.
+            _ if self.stage == Stage::Unknown => 1,
+            (false, true) => self.rules.fall,
+            (true, false) => self.rules.rise,
+            _ => {
+                self.against = 0;
+                return next;
+            }
+        };
+        self.against += 1;
+        if self.against < wanted {
+            return self.stage;
+        }
+        self.against = 0;
+        next
+    }
+
     fn next(&self, event: Event) -> Stage {
         match (event, self.stage) {
+            (Event::Passed, Stage::Stalled) if !self.rules.is_answered => Stage::Stalled,
+            (Event::Passed, _) => Stage::Up,
             // That the kernel takes one more connection says nothing about the program.
             (Event::Reached, Stage::Stalled) => Stage::Stalled,
             (Event::Reached, _) => Stage::Up,

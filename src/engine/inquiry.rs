@@ -13,6 +13,7 @@ use crate::diagnosis::reach::{self, Life};
 use crate::diagnosis::session::{self, Fresh, Leak, SessionFacts};
 use crate::diagnosis::{Diagnosis, Finding, Verdict, stalled};
 use crate::outcome::{Cause, Holder, Side};
+use crate::probe::masking::printable;
 use crate::probe::routing::Routing;
 use crate::probe::sockets::{self, Socket};
 use crate::probe::vitals::Vitals;
@@ -53,6 +54,7 @@ pub(super) fn down(target: &Arc<Target>, cause: Cause, at: Instant, crowd: Optio
             (verdict, format!("nothing listens on {subject}"))
         }
         Some(diagnosis) if diagnosis.verdict != Verdict::Unknown => (diagnosis.verdict, diagnosis.summary),
+        None if cause == Cause::BadAnswer => (Verdict::Unknown, bad_answer(target)),
         _ => (Verdict::Unknown, cause.remedy().to_owned()),
     };
     if cause == Cause::Refused && listeners(target).is_empty() {
@@ -73,6 +75,19 @@ pub(super) fn down(target: &Arc<Target>, cause: Cause, at: Instant, crowd: Optio
     }
     Judged { verdict, text }
 }
+
+/// `it answered '-LOADING'; '+PONG' was expected`
+fn bad_answer(target: &Target) -> String {
+    let answer = target.dossier().answer.clone();
+    let expected = target.rules().talk.as_ref().map(|talk| printable(&talk.expect, MOST_EXPECTED));
+    match (answer, expected) {
+        (Some(answer), Some(expected)) => format!("{answer}; '{expected}' was expected"),
+        _ => Cause::BadAnswer.remedy().to_owned(),
+    }
+}
+
+/// How much of what was expected is told.
+const MOST_EXPECTED: usize = 60;
 
 /// `node (pid 931) ended after 2.0h`
 fn how_it_ended(target: &Target, at: Instant) -> Option<String> {

@@ -14,9 +14,11 @@ use std::time::{Duration, Instant};
 use tokio::runtime::Handle;
 use tokio::sync::{Notify, Semaphore, mpsc};
 use tokio::task::{AbortHandle, JoinSet};
-use tokio::time::{sleep, timeout};
+use tokio::time::sleep;
 
+use super::check::{Failed, check};
 use super::clerk::{Matter, Vigil};
+use super::due::{IDLE, Step, due_of};
 use super::health::{Event, Stage};
 use super::looks::Looks;
 use super::paths::{self, Path};
@@ -24,18 +26,11 @@ use super::patrol::{PACE, Patrol};
 use super::standing::Search;
 use super::targets::{Target, Targets};
 use crate::address::UnixName;
+use crate::balance::Check;
 use crate::ledger::Ledger;
 use crate::probe::network::Network;
 use crate::probe::sockets::{self, Socket};
-use crate::transport::Origin;
-use crate::{sys, transport};
-
-/// Between two looks at a target that is down: a client that is held waits no longer than that for a service that is
-/// back.
-const WHILE_DOWN: Duration = Duration::from_millis(100);
-
-/// Between two looks at one that is up and whose holder's end nobody waits for.
-const WHILE_UP: Duration = Duration::from_millis(900);
+use crate::sys;
 
 /// Dials at one time, over all targets.
 const MOST_DIALS: usize = 8;
@@ -45,9 +40,6 @@ const LEAKS: Duration = Duration::from_secs(10);
 
 /// More targets than these are looked at all together.
 const FEW: usize = 8;
-
-/// The longest sleep.
-const IDLE: Duration = Duration::from_secs(1);
 
 /// How long the addresses of this machine are taken for known.
 const NETWORK_AGE: Duration = Duration::from_secs(5);
@@ -97,13 +89,6 @@ struct Rounds {
     network: Option<(Instant, Network)>,
 }
 
-/// What a target needs now.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Step {
-    Look,
-    Dial,
-}
-
 impl Rounds {
     async fn walk(mut self, wake: Arc<Notify>, mut vigils: mpsc::Receiver<Vigil>) {
         loop {
@@ -126,13 +111,14 @@ impl Rounds {
                 target.tick(now);
             }
             let is_here = self.is_here(&target, now);
-            let (step, last, rest) = plan(&target, is_here);
-            let wait = last.map_or(Duration::ZERO, |last| (last + rest).saturating_duration_since(now));
-            match step {
-                Some(step) if wait.is_zero() => due.push((last, step, target)),
-                _ => {}
+            for (step, last, rest) in due_of(&target, is_here) {
+                let wait = last.map_or(Duration::ZERO, |last| (last + rest).saturating_duration_since(now));
+                match step {
+                    Some(step) if wait.is_zero() => due.push((last, step, target.clone())),
+                    _ => {}
+                }
+                pause = pause.min(wait.max(rest / 10));
             }
-            pause = pause.min(wait.max(rest / 10));
         }
         due.sort_by_key(|(last, ..)| *last);
         let is_crowd = due.iter().filter(|(_, step, _)| *step == Step::Look).count() > FEW;
@@ -241,11 +227,9 @@ impl Rounds {
         }
         let target = target.clone();
         self.tasks.spawn(async move {
-            let answers = timeout(target.rules().timeout, answers(&target)).await;
+            let found = check(&target).await;
             target.dossier().dialling = false;
-            if answers == Ok(true) {
-                target.note(Event::Reached);
-            }
+            checked(&target, found);
             drop(place);
         });
     }
@@ -283,30 +267,16 @@ impl Rounds {
     }
 }
 
-/// What a target needs, when it had that last, and how long it may rest in between.
-fn plan(target: &Target, is_here: bool) -> (Option<Step>, Option<Instant>, Duration) {
-    let health = target.health();
-    let dossier = target.dossier();
-    let can_see = is_here && !dossier.blind;
-    if dossier.urgent && can_see {
-        return (Some(Step::Look), None, WHILE_DOWN);
-    }
-    let interval = target.rules().interval;
-    let is_held = dossier.holder.as_ref().is_some_and(|held| held.watch.is_some());
-    match health.stage() {
-        Stage::Down(_) if can_see && (health.can_be_seen_back() || dossier.looked.is_none()) => {
-            (Some(Step::Look), dossier.looked, WHILE_DOWN)
+/// Notes what a check has found. Where looks tell how a target is, only that it can be dialled again is news.
+fn checked(target: &Arc<Target>, found: Result<(), Failed>) {
+    match (target.rules().check, found) {
+        (Check::Connect, Ok(())) => target.note(Event::Passed),
+        (Check::Connect, Err(failed)) if failed.cause.blames_target() => {
+            target.dossier().answer = failed.answer;
+            target.note(Event::Failed(failed.cause));
         }
-        Stage::Down(_) if dossier.dialling => (None, dossier.dialled, interval),
-        // Every other time a look: whoever is blocked by a firewall now may be gone altogether.
-        Stage::Down(_) if can_see && dossier.looked <= dossier.dialled => {
-            (Some(Step::Look), dossier.dialled.or(dossier.looked), interval / 2)
-        }
-        Stage::Down(_) => (Some(Step::Dial), dossier.dialled, interval),
-        Stage::Unknown | Stage::Up | Stage::Stalled if can_see && !is_held => {
-            (Some(Step::Look), dossier.looked, WHILE_UP)
-        }
-        Stage::Unknown | Stage::Up | Stage::Stalled => (None, None, IDLE),
+        (_, Ok(())) => target.note(Event::Reached),
+        (_, Err(_)) => {}
     }
 }
 
@@ -351,14 +321,4 @@ fn listens(addresses: &[SocketAddr]) -> io::Result<bool> {
         }
     }
     Ok(false)
-}
-
-/// Whether a connection can be made. Not cancel safe: what it resolved is lost.
-async fn answers(target: &Target) -> bool {
-    for address in target.dialable().await {
-        if transport::dial(&address, &Origin::default()).await.is_ok() {
-            return true;
-        }
-    }
-    false
 }

@@ -5,11 +5,13 @@
 
 mod attempts;
 mod bandwidths;
+mod check;
 mod clerk;
 mod connect;
 mod context;
 mod crowd;
 mod drain;
+mod due;
 mod explain;
 mod first_byte;
 mod flow;

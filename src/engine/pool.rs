@@ -19,6 +19,9 @@ pub(super) trait Member {
 
     /// Sessions it has now.
     fn load(&self) -> usize;
+
+    /// Whether a client is to be sent to it to see whether it is back; true to one who asks.
+    fn take_trial(&self, now: Instant) -> bool;
 }
 
 /// The targets of a route at one place of its ranges.
@@ -26,6 +29,7 @@ pub(super) struct Pool<T> {
     members: Box<[(Arc<T>, Part)]>,
     /// `None` where there is nothing to choose.
     choice: Option<Mutex<Choice>>,
+    slow_start: Duration,
     /// Their names as written, in their order; after several, all of them in one.
     names: Arc<[Arc<str>]>,
 }
@@ -46,6 +50,10 @@ pub(super) struct Tried(Vec<usize>);
 impl Tried {
     pub(super) fn add(&mut self, place: usize) {
         self.0.push(place);
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        self.0.is_empty()
     }
 
     fn has(&self, place: usize) -> bool {
@@ -75,7 +83,7 @@ impl<T: Member> Pool<T> {
             names.push(together(&names));
         }
         let members = written.into_iter().map(|(address, part)| (get(&address), part)).collect();
-        Pool { members, choice, names: names.into() }
+        Pool { members, choice, slow_start: route.health.slow_start, names: names.into() }
     }
 
     /// The target, where there is but one.
@@ -109,9 +117,15 @@ impl<T: Member> Pool<T> {
             is_tried: tried.has(place),
             load: target.load(),
         }));
-        candidates(facts, Duration::ZERO, seen);
+        candidates(facts, self.slow_start, seen);
         *seed = seed.wrapping_add(1);
         rule.pick(seen, client, *seed)
+    }
+
+    /// One that a client is to be sent to, to see whether it is back.
+    pub(super) fn trial(&self, now: Instant) -> Option<usize> {
+        let is_due = |(target, part): &(Arc<T>, Part)| part.role != Role::Drained && target.take_trial(now);
+        self.members.iter().position(is_due)
     }
 
     /// Their names as written, one for each place; the last stands for all of them.

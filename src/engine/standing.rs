@@ -16,7 +16,7 @@ use super::health::{Event, Health, Stage};
 use super::pool::Member;
 use super::targets::Target;
 use super::tell;
-use crate::balance::Fitness;
+use crate::balance::{Check, Fitness, HealthRules};
 use crate::diagnosis::Verdict;
 use crate::diagnosis::session::Fresh;
 use crate::outcome::{Cause, Holder};
@@ -78,6 +78,8 @@ pub(super) struct Dossier {
     pub(super) dialled: Option<Instant>,
     /// Whether such a dial is under way.
     pub(super) dialling: bool,
+    /// What was wrong with the last answer to a check.
+    pub(super) answer: Option<String>,
     /// Whether a look is wanted at once.
     pub(super) urgent: bool,
     /// When a session asked last whether the holder is on its way out.
@@ -126,9 +128,9 @@ pub(super) enum Search {
 }
 
 impl Standing {
-    pub(super) fn new(post: Post) -> Standing {
+    pub(super) fn new(rules: &HealthRules, post: Post) -> Standing {
         Standing {
-            health: watch::Sender::new(Health::new(Instant::now())),
+            health: watch::Sender::new(Health::new(rules, Instant::now())),
             sessions: AtomicUsize::new(0),
             waiting: AtomicUsize::new(0),
             cut: AtomicU32::new(0),
@@ -150,6 +152,22 @@ impl Member for Target {
 
     fn load(&self) -> usize {
         self.standing.sessions.load(Relaxed)
+    }
+
+    /// Whether it is time to see with a client whether it is back, where nothing else would tell: once in each
+    /// `interval`, and to whoever asks first.
+    fn take_trial(&self, now: Instant) -> bool {
+        let rules = self.rules();
+        if rules.check != Check::None || !matches!(self.stage(), Stage::Down(_)) {
+            return false;
+        }
+        let mut dossier = self.dossier();
+        let since = *dossier.dialled.get_or_insert(now);
+        let is_due = now.saturating_duration_since(since) >= rules.interval;
+        if is_due {
+            dossier.dialled = Some(now);
+        }
+        is_due
     }
 }
 
@@ -180,7 +198,7 @@ impl Target {
     /// Notes what was seen. What is to be told of it is left at the desk.
     pub(super) fn note(self: &Arc<Self>, event: Event) {
         // Asked first without changing anything: this is on every session's path.
-        if event == Event::Reached && matches!(self.stage(), Stage::Up | Stage::Stalled) {
+        if event == Event::Reached && self.standing.health.borrow().is_sure() {
             return;
         }
         let now = Instant::now();

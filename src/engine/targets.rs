@@ -47,7 +47,7 @@ impl Targets {
             rules: rules.clone(),
             resolved: Mutex::default(),
             troubles: self.troubles.clone(),
-            standing: Standing::new(self.post.clone()),
+            standing: Standing::new(rules, self.post.clone()),
         });
         known.insert(key, Arc::downgrade(&target));
         // So that whether it is there is known before the first client comes.
@@ -259,7 +259,7 @@ async fn dial_each(
 }
 
 /// What a failed dial to this address means.
-fn cause_of(address: &Address, error: &io::Error) -> Cause {
+pub(super) fn cause_of(address: &Address, error: &io::Error) -> Cause {
     match address {
         Address::Net(_) => Cause::of_dial(error),
         Address::Unix(_) => Cause::of_unix_dial(error),

@@ -26,6 +26,8 @@ pub enum Cause {
     NoPermission,
     /// ENODEV: the interface to dial from, or that of the address, does not exist. Our own trouble.
     NoInterface,
+    /// It took the health check's connection and did not answer as `expect` wants it.
+    BadAnswer,
     /// The target's name has no address, or the look-up failed.
     NoAddress,
     /// EADDRNOTAVAIL: every source port towards this target is taken. Our own trouble.
@@ -42,7 +44,7 @@ pub enum Cause {
 
 impl Cause {
     /// One of each code, in the order of the README's table. (The errno stands for any.)
-    pub const ALL: [Cause; 15] = [
+    pub const ALL: [Cause; 16] = [
         Cause::Refused,
         Cause::TimedOut,
         Cause::Unreachable,
@@ -50,6 +52,7 @@ impl Cause {
         Cause::QueueFull,
         Cause::NoSocket,
         Cause::WrongSocket,
+        Cause::BadAnswer,
         Cause::NoPermission,
         Cause::NoInterface,
         Cause::NoAddress,
@@ -105,6 +108,7 @@ impl Cause {
                 | Cause::QueueFull
                 | Cause::NoSocket
                 | Cause::WrongSocket
+                | Cause::BadAnswer
                 | Cause::NoAddress
         )
     }
@@ -119,6 +123,7 @@ impl Cause {
             Cause::QueueFull => "queue_full",
             Cause::NoSocket => "no_socket",
             Cause::WrongSocket => "wrong_socket",
+            Cause::BadAnswer => "bad_answer",
             Cause::NoPermission => "no_permission",
             Cause::NoInterface => "no_interface",
             Cause::NoAddress => "no_address",
@@ -140,6 +145,9 @@ impl Cause {
             Cause::QueueFull => "The Unix socket's queue of connections is full (EAGAIN).",
             Cause::NoSocket => "There is no such Unix socket (ENOENT, ENOTDIR).",
             Cause::WrongSocket => "The Unix socket is no stream socket (EPROTOTYPE).",
+            Cause::BadAnswer => {
+                "The service took the health check's connection and did not answer as expected."
+            }
             Cause::NoPermission => {
                 "The Unix socket's file, or a directory before it, is closed to us (EACCES)."
             }
@@ -176,6 +184,10 @@ impl Cause {
             Cause::WrongSocket => {
                 "A service may have several sockets, as one for its log beside the one for clients."
             }
+            Cause::BadAnswer => {
+                "It is starting up, overloaded or broken; or `expect` asks for something it never says. Only a health \
+                 check finds this, so it stands in lines about a target and not in records."
+            }
             Cause::NoPermission => {
                 "Connecting needs the right to write to the file and to pass each directory."
             }
@@ -206,6 +218,9 @@ impl Cause {
             Cause::QueueFull => "its accept queue is full and nobody accepts: see whether the service hangs",
             Cause::NoSocket => "no such socket: start the service, or correct the path in `target`",
             Cause::WrongSocket => "the socket there is not a stream socket: correct the path in `target`",
+            Cause::BadAnswer => {
+                "it does not answer as it should: see the service's own log, or correct `expect`"
+            }
             Cause::NoPermission => {
                 "its file or a directory before it is closed to this user: see `namei -l` and the socket's mode"
             }

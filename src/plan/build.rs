@@ -6,12 +6,9 @@ use std::collections::HashSet;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::{Carries, Plan, Route, RouteName, Routes, bounds, fit, headers, loops, overlap, targets};
+use super::{Carries, Plan, Route, RouteName, Routes, bounds, fit, headers, health, loops, overlap, targets};
 use crate::address::{Families, ListenAddress, Numbered, Protocol, Run, Spec, TargetAddress};
-use crate::balance::HealthRules;
-use crate::config::{
-    Config, Place, Problem, Settings, Written, WrittenHealth, WrittenRoute, WrittenTarget, bare_or_quoted,
-};
+use crate::config::{Config, Place, Problem, Settings, Written, WrittenRoute, WrittenTarget, bare_or_quoted};
 use crate::ledger::LogSettings;
 use crate::limits::{FlowLimits, Limits};
 use crate::transport::{Dial, Origin, SocketFile};
@@ -131,6 +128,7 @@ fn route(draft: Draft, defaults: &Settings, problems: &mut Vec<Problem>) -> Opti
     fit::check(&draft, problems);
     headers::check(&draft, defaults, problems);
     let source = fit::source(&draft, defaults, problems);
+    let health = health::rules(&draft, defaults, problems);
     let families = draft.families(pick(&None, &defaults.v6only).unwrap_or(true));
     let carries = match draft.protocol {
         Protocol::Tcp => Carries::Tcp(bounds::session(&draft.settings, defaults)),
@@ -162,17 +160,8 @@ fn route(draft: Draft, defaults: &Settings, problems: &mut Vec<Problem>) -> Opti
         upkeep: bounds::upkeep(&own, defaults),
         reset_linger: time(&own.reset_linger, &defaults.reset_linger, RESET_LINGER),
         proxy: headers::rules(&own, defaults),
-        health: health(&own.health, &defaults.health),
+        health,
     })
-}
-
-/// Key by key: what the route says of the health of its targets, then what the defaults say.
-fn health(own: &WrittenHealth, defaults: &WrittenHealth) -> HealthRules {
-    let built_in = HealthRules::default();
-    HealthRules {
-        interval: time(&own.interval, &defaults.interval, built_in.interval),
-        timeout: time(&own.timeout, &defaults.timeout, built_in.timeout),
-    }
 }
 
 /// What the route says of its flows, then what the defaults say, then what the preset stands for.

@@ -8,6 +8,7 @@ mod diff;
 mod find;
 mod fit;
 mod headers;
+mod health;
 mod loops;
 mod overlap;
 mod targets;

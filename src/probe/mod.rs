@@ -15,7 +15,7 @@ pub mod freshness;
 mod group_files;
 pub mod holders;
 pub mod limits;
-mod masking;
+pub(crate) mod masking;
 pub mod memory;
 pub mod namespaces;
 pub mod network;

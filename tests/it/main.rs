@@ -18,6 +18,7 @@ mod streams;
 // Datagrams.
 mod datagrams;
 mod flows;
+mod health;
 mod real_datagrams;
 
 // Every way in and every way out.

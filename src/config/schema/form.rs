@@ -8,7 +8,7 @@ use serde::de::value::StrDeserializer;
 use serde_json::{Value, json};
 
 use crate::address::Protocol;
-use crate::balance::{Balance, Part};
+use crate::balance::{Balance, Check, Part};
 use crate::ledger::{LogFormat, LogLevel};
 use crate::limits::{FlowPreset, FlowsFull};
 use crate::proxy_protocol::SendProxy;
@@ -25,6 +25,9 @@ pub(super) fn of(key: &str) -> Option<Value> {
         "preset" => words::<FlowPreset>(),
         "send_proxy" => words::<SendProxy>(),
         "flows_full" => words::<FlowsFull>(),
+        "check" => words::<Check>(),
+        "send" => json!({"type": "string"}),
+        "expect" => json!({"type": "string", "minLength": 1}),
         "balance" => words::<Balance>(),
         "format" => words::<LogFormat>(),
         "level" => words::<LogLevel>(),
@@ -36,8 +39,9 @@ pub(super) fn of(key: &str) -> Option<Value> {
         | "drain_timeout"
         | "interval"
         | "timeout"
+        | "slow_start"
         | "accept_proxy_timeout" => time(),
-        "max_flows" | "answers" | "max_amplification" | "connections" | "flows" => count(),
+        "rise" | "fall" | "max_flows" | "answers" | "max_amplification" | "connections" | "flows" => count(),
         "weight" => json!({"type": "integer", "minimum": 1, "maximum": Part::MOST_WEIGHT}),
         "v6only" | "backup" | "drain" => json!({"type": "boolean"}),
         "socket_mode" => matching("^0?[0-7]{3}$"),

@@ -15,7 +15,7 @@ impl Dice {
     }
 
     fn event(&mut self) -> Event {
-        match self.roll(10) {
+        match self.roll(11) {
             0 => Event::Reached,
             1 => Event::Failed(Cause::Refused),
             2 => Event::Failed(Cause::TimedOut),
@@ -25,6 +25,7 @@ impl Dice {
             6 => Event::Accepts,
             7 => Event::Missing,
             8 => Event::Hidden,
+            9 => Event::Passed,
             _ => Event::Failed(
                 [Cause::NoDescriptor, Cause::NoSourcePort, Cause::Denied][self.roll(3) as usize],
             ),
@@ -41,7 +42,7 @@ impl Dice {
 /// What a run told, and when.
 fn run(seed: u64) -> (Health, Vec<(Instant, News)>, Instant) {
     let (mut dice, mut now) = (Dice(seed), Instant::now());
-    let mut health = Health::new(now);
+    let mut health = Health::new(&HealthRules::default(), now);
     let mut told = Vec::new();
     for _ in 0..400 {
         let event = dice.event();
@@ -67,6 +68,8 @@ fn check_step(before: Stage, event: Event, health: &Health, seed: u64) {
         Event::Absent => assert_eq!(after, Stage::Down(Cause::Refused), "seed {seed}: nobody listens"),
         Event::Missing => assert_eq!(after, Stage::Down(Cause::NoSocket), "seed {seed}: there is nothing"),
         Event::Hidden => assert_eq!(after, before, "seed {seed}: what cannot be seen says nothing"),
+        Event::Passed if before == Stage::Stalled => assert_eq!(after, Stage::Stalled, "seed {seed}"),
+        Event::Passed => assert_eq!(after, Stage::Up, "seed {seed}"),
         Event::Reached if before != Stage::Stalled => assert_eq!(after, Stage::Up, "seed {seed}"),
         Event::Reached => {
             assert_eq!(after, Stage::Stalled, "seed {seed}: the kernel answered, not the program")
@@ -124,7 +127,7 @@ fn however_wild_it_is_few_lines_are_told() {
 fn a_target_that_was_never_looked_at_comes_up_without_a_word() {
     let now = Instant::now();
     for event in [Event::Reached, Event::Listens] {
-        let mut health = Health::new(now);
+        let mut health = Health::new(&HealthRules::default(), now);
 
         assert_eq!(health.on(event, now), None);
         assert_eq!(health.stage(), Stage::Up);
@@ -134,7 +137,7 @@ fn a_target_that_was_never_looked_at_comes_up_without_a_word() {
 #[test]
 fn the_way_down_and_back_is_two_lines_with_their_times() {
     let start = Instant::now();
-    let mut health = Health::new(start);
+    let mut health = Health::new(&HealthRules::default(), start);
     health.on(Event::Reached, start);
 
     let down = health.on(Event::Absent, start + 60 * SECOND);
@@ -152,7 +155,7 @@ fn a_unix_socket_that_was_missing_is_seen_back_unless_it_hides() {
     for (event, back) in
         [(Event::Missing, true), (Event::Failed(Cause::NoSocket), true), (Event::Hidden, false)]
     {
-        let mut health = Health::new(now);
+        let mut health = Health::new(&HealthRules::default(), now);
         health.on(Event::Missing, now);
         health.on(event, now);
 
@@ -165,7 +168,7 @@ fn a_unix_socket_that_was_missing_is_seen_back_unless_it_hides() {
 #[test]
 fn a_listener_behind_a_firewall_is_not_taken_for_a_return() {
     let now = Instant::now();
-    let mut health = Health::new(now);
+    let mut health = Health::new(&HealthRules::default(), now);
 
     health.on(Event::Failed(Cause::Refused), now);
     health.on(Event::Listens, now);
@@ -177,7 +180,7 @@ fn a_listener_behind_a_firewall_is_not_taken_for_a_return() {
 #[test]
 fn the_third_change_within_half_a_minute_is_told_as_flapping_then_every_ten_seconds() {
     let start = Instant::now();
-    let mut health = Health::new(start);
+    let mut health = Health::new(&HealthRules::default(), start);
     health.on(Event::Reached, start);
     let mut told = Vec::new();
 
@@ -196,7 +199,7 @@ fn the_third_change_within_half_a_minute_is_told_as_flapping_then_every_ten_seco
 #[test]
 fn a_crash_loop_that_ends_is_told_once_it_holds_still() {
     let start = Instant::now();
-    let mut health = Health::new(start);
+    let mut health = Health::new(&HealthRules::default(), start);
     for event in [Event::Reached, Event::Absent, Event::Listens, Event::Absent, Event::Listens] {
         health.on(event, start);
     }
@@ -209,10 +212,70 @@ fn a_crash_loop_that_ends_is_told_once_it_holds_still() {
 #[test]
 fn a_full_queue_of_a_stalled_target_is_the_same_trouble() {
     let now = Instant::now();
-    let mut health = Health::new(now);
+    let mut health = Health::new(&HealthRules::default(), now);
     health.on(Event::Stuck, now);
 
     assert_eq!(health.on(Event::Failed(Cause::TimedOut), now), None);
     assert_eq!(health.stage(), Stage::Stalled);
     assert!(health.on(Event::Accepts, now).is_some());
+}
+
+/// A run of signs, and what the target is after each.
+fn stages(rules: &HealthRules, events: &[Event]) -> Vec<Stage> {
+    let now = Instant::now();
+    let mut health = Health::new(rules, now);
+    let after = |event: &Event| {
+        health.on(*event, now);
+        health.stage()
+    };
+    events.iter().map(after).collect()
+}
+
+#[test]
+fn it_falls_and_rises_after_so_many_signs_in_a_row() {
+    let rules = HealthRules { rise: 2, fall: 3, ..HealthRules::default() };
+    let (up, down) = (Stage::Up, Stage::Down(Cause::Refused));
+    let (bad, good) = (Event::Failed(Cause::Refused), Event::Reached);
+
+    let told = stages(&rules, &[good, bad, bad, good, bad, bad, bad, good, bad, good, good, bad]);
+
+    assert_eq!(told, [up, up, up, up, up, up, down, down, down, down, up, up]);
+}
+
+#[test]
+fn the_first_sign_tells_how_things_are() {
+    let rules = HealthRules { rise: 5, fall: 5, ..HealthRules::default() };
+
+    assert_eq!(stages(&rules, &[Event::Absent]), [Stage::Down(Cause::Refused)]);
+    assert_eq!(stages(&rules, &[Event::Listens]), [Stage::Up]);
+}
+
+#[test]
+fn a_client_that_gets_through_says_nothing_of_what_a_check_asks_for() {
+    let rules = HealthRules { check: Check::Connect, fall: 2, ..HealthRules::default() };
+    let bad = Event::Failed(Cause::BadAnswer);
+    let (up, down) = (Stage::Up, Stage::Down(Cause::BadAnswer));
+
+    let told = stages(
+        &rules,
+        &[Event::Passed, bad, Event::Reached, bad, Event::Reached, Event::Listens, Event::Passed],
+    );
+
+    assert_eq!(told, [up, up, up, down, down, down, up]);
+}
+
+#[test]
+fn how_long_it_is_back_counts_from_its_return() {
+    let start = Instant::now();
+    let mut health = Health::new(&HealthRules::default(), start);
+    let at = |seconds: u32| start + seconds * SECOND;
+
+    health.on(Event::Reached, at(0));
+    assert_eq!(health.back(at(1)), None, "it was never away");
+    health.on(Event::Absent, at(2));
+    health.on(Event::Listens, at(3));
+    health.on(Event::Stuck, at(4));
+    health.on(Event::Accepts, at(5));
+
+    assert_eq!(health.back(at(10)), Some(7 * SECOND));
 }

@@ -218,7 +218,8 @@ fn choose(
     tried: &mut Tried,
 ) -> Chosen {
     let key = Key::of_ip(client.from.ip());
-    while let Some(place) = serving.pool.pick(key, tried, now) {
+    let mut trial = if tried.is_empty() { serving.pool.trial(now) } else { None };
+    while let Some(place) = trial.take().or_else(|| serving.pool.pick(key, tried, now)) {
         let target = serving.pool.at(place);
         match target.address() {
             Some(address) => return Chosen::At(place, address),

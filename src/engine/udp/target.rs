@@ -24,6 +24,9 @@ use crate::{probe, transport};
 const LOOK: Duration = Duration::from_millis(100);
 const LOOK_AT_DROPS: Duration = Duration::from_secs(1);
 
+/// Between two clients that are sent to a target which is down and elsewhere, where another would take them.
+const TRY_AGAIN: Duration = Duration::from_secs(10);
+
 /// Between two lines about a target that does not keep up.
 const REMIND: Duration = Duration::from_secs(10);
 
@@ -74,6 +77,10 @@ struct Names {
 struct Down {
     since: Instant,
     refusals: u64,
+    /// Whether its address is certainly this machine's.
+    is_here: bool,
+    /// When a client was sent to it last.
+    tried: Instant,
 }
 
 impl Member for UdpTarget {
@@ -83,6 +90,20 @@ impl Member for UdpTarget {
 
     fn load(&self) -> usize {
         self.flows.load(Relaxed)
+    }
+
+    /// On this machine the kernel shows when somebody is there again; elsewhere only an answer can.
+    fn take_trial(&self, now: Instant) -> bool {
+        if !self.is_down.load(Relaxed) {
+            return false;
+        }
+        let mut down = self.down.lock().unwrap_or_else(PoisonError::into_inner);
+        let Some(down) = down.as_mut().filter(|down| !down.is_here) else { return false };
+        let is_due = now.saturating_duration_since(down.tried) >= TRY_AGAIN;
+        if is_due {
+            down.tried = now;
+        }
+        is_due
     }
 }
 
@@ -152,7 +173,8 @@ impl UdpTarget {
             down.refusals += 1;
             return;
         }
-        *down = Some(Down { since: Instant::now(), refusals: 1 });
+        let (now, is_here) = (Instant::now(), address.ip().to_canonical().is_loopback());
+        *down = Some(Down { since: now, refusals: 1, is_here, tried: now });
         self.is_down.store(true, Relaxed);
         tell_down(&self.written, cause);
         let target = Arc::downgrade(self);
@@ -169,7 +191,7 @@ impl UdpTarget {
     fn note_up(&self) {
         let was = self.down.lock().unwrap_or_else(PoisonError::into_inner).take();
         self.is_down.store(false, Relaxed);
-        if let Some(Down { since, refusals }) = was {
+        if let Some(Down { since, refusals, .. }) = was {
             let after = Seconds(since.elapsed());
             let name = &self.written;
             let text = format!("target {name}/udp UP after {after}, {refusals} flows refused meanwhile");

@@ -45,8 +45,11 @@ pub(super) struct ImportArgs {
     command: Vec<String>,
 }
 
-fn program() -> impl TypedValueParser<Value = Option<Program>> {
-    let of = |name: String| Program::ALL.into_iter().find(|program| program.name() == name);
+fn program() -> impl TypedValueParser<Value = Program> {
+    let of = |name: String| {
+        let known = Program::ALL.into_iter().find(|program| program.name() == name);
+        known.expect("no other word is possible")
+    };
     PossibleValuesParser::new(Program::ALL.map(Program::name)).map(of)
 }
 

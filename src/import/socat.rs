@@ -326,11 +326,9 @@ fn tls(id: RouteId, table: &str, address: &mut Address, at: &At, draft: &mut Dra
             "socat asks clients for a certificate here; write whose in tls.client_ca, or verify=0",
         ),
         (_, true, Some(ca)) => draft.set(id, &at.with(format!("cafile={ca}")), key("ca"), Toml::text(ca)),
-        (_, false, _) if table == "target_tls" => draft.lost(
-            Some(id),
-            &at.with("verify=0"),
-            "the target's certificate is always checked; write the one it has in target_tls.ca",
-        ),
+        (_, false, _) if table == "target_tls" => {
+            draft.set(id, &at.with("verify=0"), "target_tls.verify", Toml::text("none"));
+        }
         _ => {}
     }
     if let Some(name) = address.takes(&["commonname", "snihost", "openssl-commonname", "openssl-snihost"])

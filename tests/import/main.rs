@@ -111,7 +111,7 @@ fn what_cannot_be_read_is_told() {
         (&["/no/such/file"][..], "there is no such file"),
         (&[prose.to_str().unwrap()], "say which it is with --from realm|rinetd"),
         (&["--from", "realm", broken.to_str().unwrap()], "line 1 is not TOML"),
-        (&["--from", "nginx", "x"], "write one of realm, rinetd"),
+        (&["--from", "nginx", "x"], "possible values: realm, rinetd"),
         (&["--from", "rinetd", prose.to_str().unwrap()], "no route could be carried over"),
         (&[], "required"),
     ] {

@@ -204,11 +204,8 @@ impl Server {
             (None, Some((host, _))) if host.parse::<std::net::IpAddr>().is_err() && !host.is_empty() => {
                 draft.set(id, &self.at.with(host), "target_tls.name", Toml::text(host));
             }
-            _ => draft.lost(
-                Some(id),
-                &self.at.with("ssl"),
-                "write the name its certificate has in target_tls.name",
-            ),
+            // The table has to stand there, be it with what is the default anyway.
+            _ => draft.set(id, &self.at.with("ssl"), "target_tls.verify", Toml::text("full")),
         }
         for (option, key) in
             [("ca-file", "target_tls.ca"), ("crt", "target_tls.certificate"), ("crt", "target_tls.key")]
@@ -221,9 +218,10 @@ impl Server {
             let names = alpn.split(',').map(str::to_owned).collect();
             draft.set(id, &self.at.with(format!("alpn {alpn}")), "target_tls.alpn", Toml::List(names));
         }
-        if self.value("verify") == Some("none") {
-            let why = "the target's certificate is always checked; write the one it has in target_tls.ca";
-            draft.lost(Some(id), &self.at.with("verify none"), why);
+        // HAProxy believes whoever answers, unless it is told to look.
+        let verify = self.value("verify").unwrap_or("required");
+        if verify == "none" {
+            draft.set(id, &self.at.with("verify none"), "target_tls.verify", Toml::text("none"));
         }
     }
 }

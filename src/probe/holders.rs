@@ -295,7 +295,7 @@ fn descriptors_in(folder: &str, inodes: &BTreeSet<u32>, deadline: Instant) -> Re
 }
 
 /// `socket:[58037]`
-fn socket_inode(link: &[u8]) -> Option<u32> {
+pub(super) fn socket_inode(link: &[u8]) -> Option<u32> {
     std::str::from_utf8(link.strip_prefix(b"socket:[")?.strip_suffix(b"]")?).ok()?.parse().ok()
 }
 

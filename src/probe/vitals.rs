@@ -11,6 +11,7 @@ use rustix::param::clock_ticks_per_second;
 
 use super::group_files::{GroupFiles, number};
 use super::masking::printable;
+use super::threads::{self, Thread};
 use super::{read_start, read_text};
 
 /// What a process looked like at one moment.
@@ -41,17 +42,6 @@ pub struct Vitals {
     pub at: Instant,
 }
 
-/// What one thread does.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Thread {
-    /// The letter of its state.
-    pub state: char,
-    /// The kernel function it waits in.
-    pub waits_in: Option<String>,
-    /// The descriptor it blocks on in a call that reads: `read`, `recv…`, `accept…`.
-    pub reads: Option<u32>,
-}
-
 /// What the kernel's account says about waiting for a processor.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Queued {
@@ -72,8 +62,7 @@ pub struct ProcessRoom {
     pub of: String,
 }
 
-const MAX_SMALL_FILE: u64 = 16 * 1024;
-const MAX_THREADS: usize = 256;
+pub(super) const MAX_SMALL_FILE: u64 = 16 * 1024;
 const MAX_NAME_CHARS: usize = 32;
 
 impl Vitals {
@@ -91,7 +80,7 @@ impl Vitals {
             pid,
             comm,
             state,
-            threads: threads(pid),
+            threads: threads::of(pid),
             used,
             queued: queued(pid),
             descriptors: fs::read_dir(format!("/proc/{pid}/fd")).ok().map(|entries| entries.count() as u64),
@@ -138,46 +127,11 @@ fn queued(pid: u32) -> Queued {
         let mut fields = text.split_ascii_whitespace().skip(1).map(str::parse);
         Some((fields.next()?.ok()?, fields.next()?.ok()?))
     };
-    let threads = entries.take(MAX_THREADS).filter_map(|entry| of(entry.ok()?));
+    let threads = entries.take(threads::MAX_THREADS).filter_map(|entry| of(entry.ok()?));
     threads.fold(Queued::default(), |sum, (nanoseconds, turns)| Queued {
         time: sum.time.saturating_add(Duration::from_nanos(nanoseconds)),
         turns: sum.turns.saturating_add(turns),
     })
-}
-
-fn threads(pid: u32) -> Vec<Thread> {
-    let Ok(entries) = fs::read_dir(format!("/proc/{pid}/task")) else { return Vec::new() };
-    let ids = entries.filter_map(|entry| entry.ok()?.file_name().into_string().ok());
-    ids.take(MAX_THREADS).map(|id| thread(&format!("/proc/{pid}/task/{id}"))).collect()
-}
-
-fn thread(at: &str) -> Thread {
-    let stat = read_start(format!("{at}/stat"), MAX_SMALL_FILE).ok();
-    let state = stat.and_then(|stat| Stat::read(&stat)).map_or('?', |stat| stat.state);
-    // "0" is a thread that runs, or one that may not be looked at.
-    let waits_in = read_text(format!("{at}/wchan"), 256).ok().filter(|name| name != "0" && !name.is_empty());
-    let call = read_text(format!("{at}/syscall"), 256).ok();
-    Thread {
-        state,
-        waits_in: waits_in.map(|name| printable(&name, MAX_NAME_CHARS)),
-        reads: call.and_then(|call| read_call(&call)),
-    }
-}
-
-/// `45 0x7 …`: the number of a system call and its arguments; the descriptor where it is one that reads.
-fn read_call(call: &str) -> Option<u32> {
-    let mut fields = call.split_ascii_whitespace();
-    let number: i64 = fields.next()?.parse().ok()?;
-    let reads = [
-        libc::SYS_read,
-        libc::SYS_readv,
-        libc::SYS_recvfrom,
-        libc::SYS_recvmsg,
-        libc::SYS_accept,
-        libc::SYS_accept4,
-    ];
-    let descriptor = u32::from_str_radix(fields.next()?.strip_prefix("0x")?, 16).ok()?;
-    reads.contains(&number).then_some(descriptor)
 }
 
 /// Whether a process may start others; `None` where no limit is near.
@@ -264,15 +218,15 @@ pub fn host_names(pid: u32) -> Vec<String> {
     names
 }
 
-struct Stat {
+pub(super) struct Stat {
     comm: String,
-    state: char,
+    pub(super) state: char,
     used: Duration,
 }
 
 impl Stat {
     /// proc_pid_stat(5): the name stands in brackets and may hold brackets itself; the last one ends it.
-    fn read(stat: &[u8]) -> Option<Stat> {
+    pub(super) fn read(stat: &[u8]) -> Option<Stat> {
         let opening = stat.iter().position(|byte| *byte == b'(')?;
         let closing = stat.iter().rposition(|byte| *byte == b')')?;
         let comm = String::from_utf8_lossy(stat.get(opening + 1..closing)?);
@@ -301,16 +255,6 @@ mod tests {
     }
 
     #[test]
-    fn a_thread_that_blocks_in_a_read_is_seen_on_its_descriptor() {
-        let reading = format!("{} 0x7 0x55 0x10 0x0 0x0 0x0 0x7ffc 0x7f", libc::SYS_recvfrom);
-        let polling = format!("{} 0x7 0x55", libc::SYS_epoll_pwait);
-
-        assert_eq!(read_call(&reading), Some(7));
-        assert_eq!(read_call(&polling), None);
-        assert_eq!(read_call("running"), None);
-    }
-
-    #[test]
     fn processor_time_is_read_from_behind_a_hostile_name() {
         let stat = b"7 (a) R 1 9 9) S 41 7 7 0 -1 0 0 0 0 0 150 50 0 0 20 0 1 0 12345 0 0";
 
@@ -322,9 +266,8 @@ mod tests {
 
     proptest! {
         #[test]
-        fn no_file_of_a_process_panics(bytes: Vec<u8>, text in ".*") {
+        fn no_file_of_a_process_panics(bytes: Vec<u8>) {
             let _ = Stat::read(&bytes);
-            let _ = read_call(&text);
         }
     }
 }

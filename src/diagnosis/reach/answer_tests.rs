@@ -8,14 +8,42 @@ use super::samples::*;
 use crate::diagnosis::verdict::{Certainty, Verdict};
 use crate::diagnosis::{json, screen};
 use crate::probe::holders::Held;
+use crate::probe::threads::{Call, Thread};
 use crate::probe::trace::protocol::Protocol;
 use crate::probe::trace::{Connection, Dial, Ending, request};
 use crate::probe::vitals::ProcessRoom;
 
 #[test]
-fn accepted_and_unread_is_hung_and_read_without_an_answer_is_slow() {
+fn accepted_and_unread_is_hung_and_an_answer_that_comes_late_is_slow() {
+    let late = Connection { late: Some(Duration::from_secs(4)), ..silent(0) };
+
     assert_eq!(of_connection(silent(18)), Verdict::TargetHung);
-    assert_eq!(of_connection(silent(0)), Verdict::TargetSlow);
+    assert_eq!(of_connection(late), Verdict::TargetSlow);
+}
+
+/// The verdict where one thread of the only process that serves a silent connection stands like this.
+fn doing(call: Call, place: &str, talks_elsewhere: Option<bool>) -> Verdict {
+    verdict(|facts| {
+        facts.trace.connections = vec![silent(0)];
+        facts.served_by = vec![Held { descriptor: 4, ..held(11) }];
+        facts.talks_elsewhere = talks_elsewhere;
+        facts.life = living(|vitals| {
+            let waits_in = (!place.is_empty()).then(|| place.to_owned());
+            vitals.threads = vec![Thread { state: 'S', waits_in, call }];
+        });
+    })
+}
+
+#[test]
+fn what_a_program_does_instead_of_answering_says_whether_it_is_slow() {
+    let (endless, timed) = (Call::Events { endless: true }, Call::Events { endless: false });
+
+    assert_eq!(doing(Call::Other, "hrtimer_nanosleep", None), Verdict::TargetSlow);
+    assert_eq!(doing(endless, "ep_poll", Some(false)), Verdict::Healthy, "only a socket can wake it");
+    assert_eq!(doing(endless, "ep_poll", Some(true)), Verdict::Unknown, "perhaps another's socket");
+    assert_eq!(doing(timed, "ep_poll", Some(false)), Verdict::Unknown, "perhaps its own timer");
+    assert_eq!(doing(Call::Reads(3), "inet_csk_accept", Some(false)), Verdict::Unknown, "it is forgotten");
+    assert_eq!(doing(Call::Hidden, "", None), Verdict::Unknown, "it belongs to another user");
 }
 
 #[test]
@@ -25,7 +53,7 @@ fn a_service_that_reads_on_waits_for_its_client_and_is_healthy() {
             facts.expect = expect;
             facts.trace.connections = vec![silent(0)];
             facts.served_by = vec![Held { descriptor: 4, ..held(11) }];
-            facts.life = living(|vitals| vitals.threads[0].reads = Some(4));
+            facts.life = living(|vitals| vitals.threads[0].call = Call::Reads(4));
         })
     };
 
@@ -100,6 +128,11 @@ fn a_ring_is_told_where_nothing_answers() {
     };
 
     assert_eq!(of(silent(0)), Verdict::ForwardLoop);
+    let multiplied = told(|facts| {
+        facts.multiplied = 20;
+        facts.trace.connections = vec![silent(0)];
+    });
+    assert_eq!((multiplied.verdict, multiplied.certainty), (Verdict::ForwardLoop, Certainty::Likely));
     assert_eq!(of(answered(b"HTTP/1.1 200 OK\r\n\r\n")), Verdict::Healthy);
 }
 

@@ -2,7 +2,7 @@
 
 use super::facts::{Life, Lookup, ReachFacts};
 use super::judge::Judged;
-use super::timeout;
+use super::{ring, timeout, unanswered};
 use crate::diagnosis::verdict::{Certainty, Verdict};
 use crate::probe::trace::protocol::Protocol;
 use crate::probe::trace::recognise::Recognised;
@@ -23,6 +23,9 @@ pub(super) fn judge(facts: &ReachFacts) -> Judged {
     if !answered && !facts.ring.is_empty() {
         return (Verdict::ForwardLoop, Certainty::Proven);
     }
+    if !answered && facts.multiplied >= ring::LEAST_CONNECTIONS {
+        return (Verdict::ForwardLoop, Certainty::Likely);
+    }
     if answered {
         return spoken(facts);
     }
@@ -31,7 +34,7 @@ pub(super) fn judge(facts: &ReachFacts) -> Judged {
         return not_accepted(facts);
     }
     if first.is_silent() {
-        return silent(facts, first);
+        return unanswered::judge(facts, first);
     }
     ended(facts, first)
 }
@@ -160,45 +163,6 @@ pub(super) fn serving(facts: &ReachFacts) -> Vec<&Life> {
     let serves = |life: &&Life| facts.served_by.iter().any(|held| held.holder.pid == life.after.pid);
     let serving: Vec<&Life> = facts.life.iter().filter(serves).collect();
     if serving.is_empty() { facts.life.iter().collect() } else { serving }
-}
-
-/// It was accepted, as far as that can be seen, and nothing came back.
-fn silent(facts: &ReachFacts, first: &Connection) -> Judged {
-    let lives: Vec<Life> = serving(facts).into_iter().cloned().collect();
-    let Some(server) = first.server else {
-        // Neither end of it is in sight.
-        return (Verdict::Unknown, Certainty::Unknown);
-    };
-    if let Some((verdict, sure)) = standstill(&lives) {
-        return (verdict, if facts.served_by.is_empty() { Certainty::Likely } else { sure });
-    }
-    if server.unread > 0 {
-        return match lives.iter().any(computes) {
-            true => (Verdict::TargetBusyLoop, Certainty::Proven),
-            false => (Verdict::TargetHung, hung_for_certain(&lives)),
-        };
-    }
-    // It has read what was sent and reads on: it waits for more, as a service may.
-    if reads_on(facts) {
-        return match facts.expect {
-            None => (Verdict::Healthy, Certainty::Likely),
-            Some(_) => (Verdict::UnexpectedProtocol, Certainty::Likely),
-        };
-    }
-    (Verdict::TargetSlow, Certainty::Likely)
-}
-
-fn hung_for_certain(lives: &[Life]) -> Certainty {
-    let locked = lives.iter().any(|life| life.after.waiting_in("futex") > Some(0));
-    if locked { Certainty::Proven } else { Certainty::Likely }
-}
-
-/// Whether a thread blocks in a call that reads from the very connection.
-pub(super) fn reads_on(facts: &ReachFacts) -> bool {
-    facts.served_by.iter().any(|held| {
-        let life = facts.life.iter().find(|life| life.after.pid == held.holder.pid);
-        life.is_some_and(|life| life.after.threads.iter().any(|thread| thread.reads == Some(held.descriptor)))
-    })
 }
 
 /// The service ended it without a byte.

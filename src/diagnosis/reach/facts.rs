@@ -68,6 +68,10 @@ pub struct ReachFacts {
     pub beyond: Option<(Beyond, u64)>,
     /// A way on which forwards lead back to this address: the ports, this one first.
     pub ring: Vec<Hop>,
+    /// How many more connections to the port its own user had made by the time a traced one had stayed silent.
+    pub multiplied: usize,
+    /// Whether who serves a silent connection talks to others too; `None` where that cannot be seen.
+    pub talks_elsewhere: Option<bool>,
     /// Where else the service may be; looked for where nobody listens.
     pub absent: Absent,
     /// What a longer look at the listener saw.

@@ -95,6 +95,11 @@ pub(super) fn fixes(facts: &ReachFacts, verdict: Verdict) -> Vec<Fix> {
             let setting = format!("net.netfilter.nf_conntrack_max={double}");
             vec![root("make room for more", &["sysctl", "-w", &setting])]
         }
+        Verdict::ForwardLoop if facts.ring.is_empty() => {
+            vec![advice(
+                "find the forward whose target is this port, directly or through another: ask as root",
+            )]
+        }
         Verdict::ForwardLoop => one(facts.ring.last().map(|hop| {
             act("end one of the forwards", &["kill", &hop.pid.to_string()], "its connections end")
         })),

@@ -56,6 +56,8 @@ pub(super) fn blank(subject: Subject, options: &Options) -> ReachFacts {
         source_ports: SourcePorts::default(),
         beyond: None,
         ring: Vec::new(),
+        multiplied: 0,
+        talks_elsewhere: None,
         absent: Absent::default(),
         watch: None,
         outdated: Vec::new(),
@@ -193,21 +195,25 @@ impl ReachFacts {
         self.beyond = if self.local { None } else { namespaces::beyond(address).map(|beyond| (beyond, 0)) };
         let counters = Counters::read();
         let mut silent = Silence::default();
-        self.trace = trace::tcp(address, &wish, &mut |connection| silent.look(self, address, connection));
+        self.trace = trace::tcp(address, &wish, &mut |connection| silent.look(self, connection));
         self.changes = Counters::read().since(&counters);
         self.read_network_after(address);
         if let Some((beyond, martians)) = &mut self.beyond {
             *martians = namespaces::martians(beyond.pid);
         }
         self.read_after(address);
-        let Silence { search, lives, ring } = silent;
-        self.served_by = search.found;
-        self.lived_on(lives);
-        self.ring = ring;
+        self.take_silence(silent);
         let still = self.left_open_by_others();
         self.left_open = leaving.intersection(&still).count();
         self.process_room = self.examined().into_iter().find_map(vitals::process_room);
         self.outdated = self.outdated();
+    }
+
+    pub(super) fn take_silence(&mut self, silent: Silence) {
+        let Silence { search, lives, ring, multiplied, talks_elsewhere } = silent;
+        self.served_by = search.found;
+        self.lived_on(lives);
+        (self.ring, self.multiplied, self.talks_elsewhere) = (ring, multiplied, talks_elsewhere);
     }
 
     /// What a failed trace left behind: counters of rules, a neighbour that did not answer.

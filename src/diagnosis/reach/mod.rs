@@ -26,6 +26,7 @@ mod target;
 mod tests;
 mod timeout;
 mod udp;
+mod unanswered;
 mod unix;
 mod warnings;
 mod watch;
@@ -66,7 +67,7 @@ impl Default for Options {
 }
 
 /// Finds out whether a TCP service can be reached. It makes at most three connections and takes at most some four
-/// time-outs.
+/// time-outs, and six seconds more where an answer may still come.
 pub fn reach_tcp(address: SocketAddr, options: &Options) -> Diagnosis {
     told(|| gather::tcp(address, options))
 }

@@ -12,7 +12,7 @@ use crate::probe::sockets::{self, Socket, TcpState};
 /// Longer rings than this are not followed.
 const MAX_HOPS: usize = 16;
 /// A ring makes connections until something runs out; fewer than these are some program calling itself.
-const LEAST_CONNECTIONS: usize = 4;
+pub(super) const LEAST_CONNECTIONS: usize = 4;
 /// More sockets than this are not searched for their holders.
 const MAX_SEARCHED: usize = 1024;
 
@@ -32,6 +32,21 @@ pub(super) fn find(port: u16) -> Vec<Hop> {
     let rows: Vec<Socket> = connections.iter().filter(inner).take(MAX_SEARCHED).cloned().collect();
     let held = holders::of_inodes(&rows.iter().map(|row| row.inode).collect()).found;
     follow(port, &rows, &listening, &held)
+}
+
+/// How many connections the user of `listener`, in its control group, has made to it since `earlier`: all that can be seen
+/// of a ring whose processes belong to somebody else.
+pub(super) fn multiplied(listener: Option<&Socket>, earlier: &[Socket]) -> usize {
+    let Some(listener) = listener else { return 0 };
+    let Ok((clients, _)) = sockets::towards_port(listener.local.port()) else { return 0 };
+    let known: BTreeSet<u16> = earlier.iter().map(|row| row.remote.port()).collect();
+    let its_own = |row: &&Socket| {
+        row.inode != 0
+            && row.uid == listener.uid
+            && row.cgroup == listener.cgroup
+            && !known.contains(&row.local.port())
+    };
+    clients.iter().filter(its_own).count()
 }
 
 /// From a port to those that the processes serving it dial, by whom.

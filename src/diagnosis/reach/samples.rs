@@ -11,8 +11,9 @@ use crate::diagnosis::finding::{Diagnosis, Subject};
 use crate::diagnosis::verdict::Verdict;
 use crate::probe::holders::Held;
 use crate::probe::sockets::{Socket, TcpState};
+use crate::probe::threads::{Call, Thread};
 use crate::probe::trace::{Connection, Dial, ServerSide, request};
-use crate::probe::vitals::{Queued, Thread, Vitals};
+use crate::probe::vitals::{Queued, Vitals};
 
 pub(super) const ADDRESS: &str = "127.0.0.1:62893";
 
@@ -41,7 +42,11 @@ pub(super) fn vitals() -> Vitals {
         pid: 7,
         comm: "web".to_owned(),
         state: 'S',
-        threads: vec![Thread { state: 'S', waits_in: Some("ep_poll".to_owned()), reads: None }],
+        threads: vec![Thread {
+            state: 'S',
+            waits_in: Some("ep_poll".to_owned()),
+            call: Call::Events { endless: false },
+        }],
         used: Duration::ZERO,
         queued: Queued::default(),
         descriptors: Some(10),

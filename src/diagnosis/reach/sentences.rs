@@ -3,6 +3,7 @@
 use super::facts::ReachFacts;
 use super::lines::{short, user};
 use super::refused::{near, other_address, other_family};
+use super::unanswered::{Pastime, pastime};
 use crate::diagnosis::verdict::Verdict;
 use crate::diagnosis::who::{home, names, rough};
 use crate::probe::trace::Connection;
@@ -213,7 +214,37 @@ fn printable(path: &std::path::Path) -> String {
     crate::probe::printable_path(path)
 }
 
+/// An answer that came too late is told with its time.
+pub(super) fn slow(facts: &ReachFacts, who: &str) -> String {
+    let limit = facts.timeout;
+    let late = facts.first().and_then(|first| Some(first.late?.saturating_sub(first.said?)));
+    match late {
+        Some(late) => {
+            format!("{who} is alive and slow: first byte after {}, your limit is {limit:?}", short(late))
+        }
+        None => {
+            format!("{who} is alive and slow: it read the request, no answer within your limit of {limit:?}")
+        }
+    }
+}
+
+/// A connection that stands and says nothing, of which the cause cannot be told.
+pub(super) fn silent(facts: &ReachFacts, who: &str) -> String {
+    if facts.first().is_none_or(|first| first.server.is_none()) {
+        return "it stands, and nothing came back; the other end cannot be seen from here".to_owned();
+    }
+    let why = match pastime(facts) {
+        Pastime::Hidden => "what it does is open to its user and root only",
+        _ => "it waits for input, and whether from the client or from another cannot be seen",
+    };
+    format!("{who} read the request and sent nothing: {why}")
+}
+
 pub(super) fn ring(facts: &ReachFacts) -> String {
+    if facts.ring.is_empty() {
+        let made = facts.multiplied;
+        return format!("forwards lead back to themselves: one connection became {}", made + 1);
+    }
     let way: Vec<String> =
         facts.ring.iter().map(|hop| format!("{} ({} pid {})", hop.port, hop.comm, hop.pid)).collect();
     format!("forwards lead back to themselves: {} -> {}", way.join(" -> "), facts.port())

@@ -1,14 +1,13 @@
 //! What can be seen only while a connection stands and nothing comes back on it.
 
 use std::collections::BTreeSet;
-use std::net::SocketAddr;
 use std::thread::sleep;
 use std::time::Duration;
 
-use super::connected;
 use super::facts::{Hop, ReachFacts};
 use super::gather::MAX_EXAMINED;
-use super::ring;
+use super::{connected, ring, unanswered};
+use crate::probe::dialogues;
 use crate::probe::holders::{self, Search};
 use crate::probe::trace::Connection;
 use crate::probe::vitals::Vitals;
@@ -17,27 +16,38 @@ use crate::probe::vitals::Vitals;
 const TURN: Duration = Duration::from_secs(4);
 const PAUSE: Duration = Duration::from_millis(200);
 
+/// How much longer than the limit an answer is waited for, as a share of it and at most: one that comes is slow, and
+/// nothing else proves that.
+const LATE: u32 = 2;
+const LATEST: Duration = Duration::from_secs(6);
+
 /// What is seen while a connection stands and nothing comes back.
 #[derive(Default)]
 pub(super) struct Silence {
     pub(super) search: Search,
     pub(super) lives: Vec<Vitals>,
     pub(super) ring: Vec<Hop>,
+    pub(super) multiplied: usize,
+    pub(super) talks_elsewhere: Option<bool>,
 }
 
 impl Silence {
-    pub(super) fn look(&mut self, facts: &ReachFacts, address: SocketAddr, connection: &Connection) {
+    /// Looks around, and says how much longer an answer is worth waiting for.
+    pub(super) fn look(&mut self, facts: &ReachFacts, connection: &Connection) -> Duration {
         if !self.lives.is_empty() {
-            return;
+            return Duration::ZERO;
         }
         let inode = connection.server.map_or(0, |side| side.inode);
         if inode != 0 {
             self.search = holders::of_inodes(&BTreeSet::from([inode]));
         }
-        self.ring = ring::find(address.port());
-        let serving = self.search.found.iter().map(|held| held.holder.pid);
-        let pids: BTreeSet<u32> =
-            facts.examined().into_iter().chain(serving).take(2 * MAX_EXAMINED).collect();
+        if let Some(address) = facts.address() {
+            self.ring = ring::find(address.port());
+            self.multiplied = ring::multiplied(facts.listener(), &facts.rows);
+        }
+        let serving: BTreeSet<u32> = self.search.found.iter().map(|held| held.holder.pid).collect();
+        let examined = facts.examined().into_iter().chain(serving.iter().copied());
+        let pids: BTreeSet<u32> = examined.take(2 * MAX_EXAMINED).collect();
         self.lives = lives(&pids);
         let mut patience = TURN;
         while !patience.is_zero() && self.lives.iter().any(|life| awaits_its_turn(facts, life)) {
@@ -45,6 +55,19 @@ impl Silence {
             patience = patience.saturating_sub(PAUSE);
             self.lives = lives(&pids);
         }
+        let talks = serving.into_iter().map(|pid| dialogues::elsewhere(pid, facts.port(), inode));
+        // One that cannot be seen may talk.
+        self.talks_elsewhere = talks.reduce(|a, b| Some(a? || b?)).flatten();
+        if self.may_answer_yet(connection) { LATEST.min(facts.timeout * LATE) } else { Duration::ZERO }
+    }
+
+    /// Whether the request was read, and nothing is known to keep the answer back.
+    fn may_answer_yet(&self, connection: &Connection) -> bool {
+        let read = connection.server.is_some_and(|side| side.inode != 0 && side.unread == 0);
+        let stands = self.lives.iter().any(|life| matches!(life.state, 'T' | 't') || life.frozen);
+        let circles = !self.ring.is_empty() || self.multiplied >= ring::LEAST_CONNECTIONS;
+        let reads_on = unanswered::reads(&self.search.found, self.lives.iter());
+        connection.sent.is_some() && read && !stands && !circles && !reads_on
     }
 }
 

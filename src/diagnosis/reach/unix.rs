@@ -6,6 +6,7 @@ use std::path::Path;
 use super::facts::{Life, ReachFacts, UnixFacts};
 use super::gather::blank;
 use super::judge::Judged;
+use super::silence::Silence;
 use super::{Options, connected};
 use crate::diagnosis::finding::Subject;
 use crate::diagnosis::verdict::{Certainty, Verdict};
@@ -37,15 +38,9 @@ pub(super) fn gather(path: &Path, options: &Options) -> ReachFacts {
         host: "localhost".to_owned(),
         other_hosts: Vec::new(),
     };
-    let mut seen = (Default::default(), Vec::new());
-    facts.trace = trace::unix(path, &wish, &mut |connection| {
-        let inode = connection.server.map_or(0, |side| side.inode);
-        seen.0 = holders::of_inodes(&BTreeSet::from_iter((inode != 0).then_some(inode)));
-        let serving: Vec<u32> = seen.0.found.iter().map(|held| held.holder.pid).collect();
-        seen.1 = pids.iter().copied().chain(serving).filter_map(|pid| Vitals::read(pid).ok()).collect();
-    });
-    facts.served_by = seen.0.found;
-    facts.lived_on(seen.1);
+    let mut silent = Silence::default();
+    facts.trace = trace::unix(path, &wish, &mut |connection| silent.look(&facts, connection));
+    facts.take_silence(silent);
     facts.process_room = pids.into_iter().find_map(vitals::process_room);
     let mut unreadable = None;
     let after = look(path, &mut unreadable);

@@ -5,7 +5,8 @@
 use super::connected::{computes, other_host, protocol, serving};
 use super::facts::{Life, ReachFacts};
 use super::refused::{killed, near, other_address, other_family};
-use super::{connected, lines, sentences};
+use super::unanswered::{self, Pastime};
+use super::{lines, sentences};
 use crate::diagnosis::finding::{Diagnosis, Subject, errno_name};
 use crate::diagnosis::own::sessions;
 use crate::diagnosis::verdict::Verdict;
@@ -158,12 +159,7 @@ fn connected_summary(facts: &ReachFacts, verdict: Verdict) -> String {
             let unread = facts.first().and_then(|first| first.server).map_or(0, |server| server.unread);
             format!("{who} accepted the connection and reads nothing: {unread} bytes unread")
         }
-        Verdict::TargetSlow => {
-            format!(
-                "{who} is alive and slow: it read the request, no answer within your limit of {:?}",
-                facts.timeout
-            )
-        }
+        Verdict::TargetSlow => sentences::slow(facts, &who),
         Verdict::TargetCannotFork => {
             let room = facts.process_room.as_ref();
             let room = room
@@ -219,9 +215,7 @@ fn unknown(facts: &ReachFacts) -> String {
             let message = message.split(" (os error").next().unwrap_or_default().to_owned();
             format!("{message}; no cause that can be seen from here")
         }
-        Some(Dial::Connected(_)) => {
-            "it stands, and nothing came back; the other end cannot be seen from here".to_owned()
-        }
+        Some(Dial::Connected(_)) => sentences::silent(facts, &who(facts)),
     }
 }
 
@@ -261,5 +255,6 @@ pub(super) fn is_unix(facts: &ReachFacts) -> bool {
 
 /// Whether a service that is healthy said nothing that is known.
 pub(super) fn waits_for_more(facts: &ReachFacts) -> bool {
-    facts.first().is_some_and(|first| first.is_silent()) && connected::reads_on(facts)
+    facts.first().is_some_and(|first| first.is_silent())
+        && unanswered::pastime(facts) == Pastime::WaitsForMore
 }

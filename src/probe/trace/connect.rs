@@ -10,12 +10,12 @@ use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::fd::{AsFd, OwnedFd};
 use rustix::io::Errno;
 use rustix::net::{
-    self, AddressFamily, SocketAddrUnix, SocketFlags, SocketType, connect, getsockname, sockopt,
+    self, AddressFamily, RecvFlags, SocketAddrUnix, SocketFlags, SocketType, connect, getsockname, sockopt,
 };
 
 use super::request::Request;
 use super::talk::talk;
-use super::{Connection, Dial, ServerSide};
+use super::{Connection, Dial, ServerSide, Silent};
 use crate::sys::sock_diag::{self, TcpState};
 use crate::sys::{self};
 
@@ -53,7 +53,7 @@ pub(super) fn tcp(
     address: SocketAddr,
     request: &Request,
     patience: Patience,
-    silent: &mut dyn FnMut(&Connection),
+    silent: &mut Silent<'_>,
 ) -> Connection {
     let begun = Instant::now();
     let family = if address.is_ipv4() { AddressFamily::INET } else { AddressFamily::INET6 };
@@ -71,7 +71,7 @@ pub(super) fn tcp(
         connection.round_trip_us = info.round_trip_us;
         connection.retransmits = info.retransmits;
     }
-    finish(connection, begun, silent)
+    finish(connection, &socket, begun, silent)
 }
 
 /// One connection to a Unix socket; a path that begins with `@` is an abstract name.
@@ -79,7 +79,7 @@ pub(super) fn unix(
     path: &Path,
     request: &Request,
     patience: Patience,
-    silent: &mut dyn FnMut(&Connection),
+    silent: &mut Silent<'_>,
 ) -> Connection {
     let begun = Instant::now();
     let address = match path.as_os_str().as_bytes().strip_prefix(b"@") {
@@ -96,14 +96,24 @@ pub(super) fn unix(
     if connection.connected() {
         talk(&mut connection, &socket, begun, request, patience, || unix_server_side(&socket));
     }
-    finish(connection, begun, silent)
+    finish(connection, &socket, begun, silent)
 }
 
-/// The last thing before the socket is closed: what is to be seen only while it is open.
-fn finish(mut connection: Connection, begun: Instant, silent: &mut dyn FnMut(&Connection)) -> Connection {
+/// The last thing before the socket is closed: what is to be seen only while it is open, and an answer that comes late.
+fn finish(
+    mut connection: Connection,
+    socket: &OwnedFd,
+    begun: Instant,
+    silent: &mut Silent<'_>,
+) -> Connection {
     connection.watched = begun.elapsed();
     if connection.is_silent() {
-        silent(&connection);
+        let more = silent(&connection);
+        let came = !more.is_zero() && wait(socket, PollFlags::IN, more).unwrap_or(false);
+        let bytes = came.then(|| net::recv(socket, &mut [0; 1][..], RecvFlags::PEEK));
+        if matches!(bytes, Some(Ok((1.., _)))) {
+            connection.late = Some(begun.elapsed());
+        }
     }
     connection
 }

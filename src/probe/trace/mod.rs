@@ -82,6 +82,8 @@ pub struct Connection {
     pub received: Vec<u8>,
     /// When the first of them came, after the dial began.
     pub first_byte: Option<Duration>,
+    /// When the first byte came that was waited for beyond the wish's time-out, after the dial began.
+    pub late: Option<Duration>,
     /// Whether the service spoke before anything was sent.
     pub spoke_first: bool,
     /// How it stood at the end.
@@ -135,6 +137,7 @@ impl Connection {
             said: None,
             received: Vec::new(),
             first_byte: None,
+            late: None,
             spoke_first: false,
             ending: Ending::Open,
             watched: Duration::ZERO,
@@ -169,14 +172,17 @@ impl Connection {
     }
 }
 
-/// Traces a TCP service. It takes at most twice the wish's time-out, and one descriptor beside the kernel's answers.
-/// `silent` is called while a connection that stands and has got no answer is still open.
-pub fn tcp(address: SocketAddr, wish: &Wish, silent: &mut dyn FnMut(&Connection)) -> Trace {
+/// Called while a connection that stands and has got no answer is still open; says how much longer one is worth waiting for.
+pub type Silent<'a> = dyn FnMut(&Connection) -> Duration + 'a;
+
+/// Traces a TCP service. It takes at most twice the wish's time-out and what `silent` asks for, and one descriptor beside
+/// the kernel's answers.
+pub fn tcp(address: SocketAddr, wish: &Wish, silent: &mut Silent<'_>) -> Trace {
     traced(wish, |request, patience| connect::tcp(address, request, patience, silent))
 }
 
 /// The same of a service on a Unix socket.
-pub fn unix(path: &Path, wish: &Wish, silent: &mut dyn FnMut(&Connection)) -> Trace {
+pub fn unix(path: &Path, wish: &Wish, silent: &mut Silent<'_>) -> Trace {
     traced(wish, |request, patience| connect::unix(path, request, patience, silent))
 }
 

@@ -7,7 +7,7 @@ use tokio::time::timeout;
 use super::session::{Session, Unfinished};
 use crate::outcome::{Cause, Client, End};
 use crate::proxy_protocol::{Ends, Form, Header, Tlvs};
-use crate::transport::{Stream, local_address, unix_names};
+use crate::transport::{Stream, local_address};
 
 /// Sends the header that announces the client to the target, within the time that reaching the target may take. What an
 /// accepted header says is passed on: a chain of proxies names the first one's client.
@@ -43,13 +43,14 @@ fn end_of(error: &io::Error) -> End {
     }
 }
 
-/// The ends of the client's connection as the kernel has them. A socket that can no longer say has lost its client, which
-/// the relay will find out.
+/// The ends of the client's connection as the kernel has them. A client of a Unix socket has none that would tell who it
+/// is, and HAProxy refuses headers of that family: it is told as a connection of our own, as HAProxy itself tells it. A
+/// socket that can no longer say has lost its client, which the relay will find out.
 fn ends(stream: &Stream, client: Client) -> Ends {
     match client {
         Client::Net(client) => {
             local_address(stream).map_or(Ends::Own, |destination| Ends::Net { client, destination })
         }
-        Client::Unix { .. } => unix_names(stream).map_or(Ends::Own, |names| Ends::Unix(Box::new(names))),
+        Client::Unix { .. } => Ends::Own,
     }
 }

@@ -23,7 +23,7 @@ pub use listen::{Accepted, Arrived, Bound, accept, bind, listen, local_address, 
 pub use peek::{Undecided, peek, take_seen};
 pub use resolve::{is_localhost, resolve};
 pub use stream::Stream;
-pub use unix::{Look, OwnFile, look, unix_names};
+pub use unix::{Look, OwnFile, look};
 pub use upkeep::{Upkeep, Watch};
 
 /// How a route reaches its targets.

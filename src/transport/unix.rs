@@ -6,7 +6,7 @@
 //! directory to rename the file after, because the kernel would then show everybody the private path.)
 
 use std::io;
-use std::os::fd::{AsFd, AsRawFd, OwnedFd};
+use std::os::fd::{AsRawFd, OwnedFd};
 use std::sync::Arc;
 use std::thread::sleep;
 use std::time::Duration;
@@ -17,9 +17,7 @@ use rustix::fs::{
 };
 use rustix::io::Errno;
 use rustix::net::sockopt::set_socket_oobinline;
-use rustix::net::{
-    AddressFamily, SocketAddrUnix, SocketFlags, SocketType, connect, getpeername, getsockname, socket_with,
-};
+use rustix::net::{AddressFamily, SocketAddrUnix, SocketFlags, SocketType, connect, socket_with};
 use tokio::net::UnixStream;
 
 use super::listen::Bound;
@@ -79,29 +77,6 @@ fn sockaddr(name: &UnixName) -> io::Result<SocketAddrUnix> {
         UnixName::Abstract(name) => SocketAddrUnix::new_abstract_name(name.as_bytes())?,
     })
 }
-
-/// The names that a connection's other end and our own have, as `sun_path` holds them: 108 bytes each, zeros where there
-/// is none. A client has one only if it bound its socket.
-///
-/// # Errors
-/// The errno of getpeername(2) or getsockname(2).
-pub fn unix_names(stream: impl AsFd) -> io::Result<[u8; 2 * SUN_PATH]> {
-    let mut names = [0; 2 * SUN_PATH];
-    let ends = [getpeername(&stream)?, Some(getsockname(&stream)?)];
-    for (place, end) in names.chunks_exact_mut(SUN_PATH).zip(ends) {
-        let Some(end) = end.and_then(|any| SocketAddrUnix::try_from(any).ok()) else { continue };
-        let (at, name) = match (end.path_bytes(), end.abstract_name()) {
-            (Some(path), _) => (0, path),
-            (_, Some(name)) => (1, name),
-            (None, None) => continue,
-        };
-        place[at..at + name.len()].copy_from_slice(name);
-    }
-    Ok(names)
-}
-
-/// Bytes of `sun_path` (unix(7)).
-const SUN_PATH: usize = 108;
 
 /// The file of a listener of ours. Dropped, it is removed, if it is still ours.
 ///

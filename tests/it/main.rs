@@ -45,3 +45,4 @@ mod target_down;
 
 // Real programs.
 mod programs;
+mod real_proxies;

@@ -13,16 +13,16 @@ use tempfile::TempDir;
 use crate::harness::{Closed, Gate, Target, pattern, until};
 
 /// A service of another program, ended when dropped.
-struct Service {
+pub(crate) struct Service {
     child: Child,
-    address: SocketAddr,
+    pub(crate) address: SocketAddr,
     _port: Closed,
     folder: TempDir,
 }
 
 impl Service {
     /// Starts what `command` makes of a port and a folder of its own, and returns once it listens.
-    fn start(command: impl FnOnce(u16, &Path) -> Command) -> Service {
+    pub(crate) fn start(command: impl FnOnce(u16, &Path) -> Command) -> Service {
         let (port, folder) = (Closed::port(), tempfile::tempdir().unwrap());
         let address = port.address;
         let child = command(address.port(), folder.path())
@@ -52,7 +52,7 @@ fn run(program: &str, arguments: &[&str]) -> Output {
     output
 }
 
-fn printed(program: &str, arguments: &[&str]) -> String {
+pub(crate) fn printed(program: &str, arguments: &[&str]) -> String {
     String::from_utf8(run(program, arguments).stdout).unwrap()
 }
 

@@ -5,6 +5,11 @@ use std::net::{IpAddr, SocketAddr};
 use proptest::prelude::*;
 
 use super::*;
+use crate::proxy_protocol;
+
+#[path = "../../tests/vectors/proxy_protocol_holds.rs"]
+#[allow(unreachable_pub, reason = "it is read by the fuzz target as well")]
+mod holds;
 
 #[path = "../../tests/vectors/proxy_protocol.rs"]
 #[allow(unreachable_pub, missing_docs, reason = "it is read by other tests as well")]
@@ -161,7 +166,36 @@ fn address() -> impl Strategy<Value = SocketAddr> {
     (any::<IpAddr>(), any::<u16>()).prop_map(|(ip, port)| SocketAddr::new(ip.to_canonical(), port))
 }
 
+/// A vector with some slips: bytes changed, cut out or put in.
+fn nearly_a_header() -> impl Strategy<Value = Vec<u8>> {
+    let vectors: Vec<Vec<u8>> = each().map(|vector| vector.bytes).filter(|it| it.len() < 600).collect();
+    let slip = (any::<proptest::sample::Index>(), any::<u8>(), 0_u8..3);
+    (proptest::sample::select(vectors), proptest::collection::vec(slip, 0..4)).prop_map(
+        |(mut bytes, slips)| {
+            for (at, byte, how) in slips {
+                let at = at.index(bytes.len());
+                match how {
+                    0 => bytes[at] = byte,
+                    1 if bytes.len() > 1 => drop(bytes.remove(at)),
+                    _ => bytes.insert(at, byte),
+                }
+            }
+            bytes
+        },
+    )
+}
+
 proptest! {
+    #[test]
+    fn what_holds_of_headers_holds_of_any_bytes(bytes in proptest::collection::vec(any::<u8>(), 0..300)) {
+        holds::of(&bytes);
+    }
+
+    #[test]
+    fn what_holds_of_headers_holds_of_what_is_nearly_one(bytes in nearly_a_header()) {
+        holds::of(&bytes);
+    }
+
     #[test]
     fn what_is_sent_is_read_back(client in address(), destination in address(), unix: bool) {
         let ends = if unix { Ends::Unix(Box::new([7; 216])) } else { Ends::Net { client, destination } };

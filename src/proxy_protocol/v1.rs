@@ -19,7 +19,8 @@ pub(super) fn read(bytes: &[u8]) -> Option<Result<(Header, usize), Malformed>> {
         let wrong = wrong_beginning(window).or((window.len() == LONGEST_LINE).then_some(Malformed::LineEnd));
         return wrong.map(Err);
     };
-    let ends = ends(&window[..end]);
+    // With the CR, so that it says no other than its beginning has said before.
+    let ends = wrong_beginning(&window[..=end]).map_or_else(|| ends(&window[..end]), Err);
     Some(ends.map(|ends| (Header { ends, tlvs: Tlvs::default() }, end + 2)))
 }
 
@@ -47,11 +48,8 @@ fn wrong_beginning(begun: &[u8]) -> Option<Malformed> {
     wrong.map(|byte| if matches!(byte, b'\r' | b'\n') { Malformed::LineEnd } else { Malformed::Line })
 }
 
-/// Reads a line without its end.
+/// Reads a line without its end, whose beginning is not wrong.
 fn ends(line: &[u8]) -> Result<Ends, Malformed> {
-    if let Some(wrong) = wrong_beginning(line) {
-        return Err(wrong);
-    }
     if let Some(ignored) = line.strip_prefix(UNKNOWN) {
         return if matches!(ignored.first(), None | Some(b' ')) {
             Ok(Ends::Own)

@@ -26,7 +26,7 @@ fn one_session(gate: &Gate, target: &Target) -> (Wire, Wire) {
 
 /// What may have moved since `began` at so many thousand bytes a second.
 fn allowed_since(began: Instant, rate: u64) -> u64 {
-    BURST + rate * began.elapsed().as_millis() as u64
+    BURST + rate * began.elapsed().as_micros() as u64 / 1000
 }
 
 #[test]
@@ -160,15 +160,18 @@ fn a_reset_is_noticed_while_both_directions_wait_for_their_turn() {
 }
 
 #[test]
-fn a_session_that_waits_for_its_turn_is_not_idle() {
+fn sessions_that_wait_for_their_turn_are_not_idle() {
     let target = Target::sending(1, 1 << 20);
-    let gate = gate_with("bandwidth = '8kbit', idle_timeout = '100ms'", &target);
-    let mut client = gate.connect();
+    let gate = gate_with("bandwidth = '8kbit', idle_timeout = '4s'", &target);
+    let clients: Vec<Wire> = (0..5).map(|_| gate.connect()).collect();
 
-    // Beyond the burst, each turn is two seconds away.
-    client.hear_stream(1, BURST as usize + 1024);
+    // Beyond the burst a turn takes two seconds: after three of them, two sessions have been silent for six.
+    until("three turns have come", || {
+        let read: u64 = gate.live().iter().map(|live| live.meter.traffic().down.read).sum();
+        (read >= BURST + 3 * 2048).then_some(())
+    });
 
-    assert_eq!(gate.live().len(), 1);
+    assert_eq!(gate.live().len(), clients.len());
 }
 
 #[test]

@@ -28,7 +28,7 @@ fn a_session_that_is_silent_for_too_long_is_reset_on_both_sides() {
 #[test]
 fn a_half_closed_session_can_be_silent_for_too_long_as_well() {
     let target = Target::by_hand();
-    let gate = gate_with("idle_timeout = '200ms'", &target);
+    let gate = gate_with("idle_timeout = '3s'", &target);
     let mut client = gate.connect();
     let mut served = target.accept();
 

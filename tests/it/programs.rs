@@ -4,8 +4,9 @@ use std::fs;
 use std::net::SocketAddr;
 use std::path::Path;
 use std::process::{Child, Command, Output, Stdio};
+use std::thread;
 
-use loopgate::outcome::End;
+use loopgate::outcome::{End, Way};
 use loopgate::probe::sockets::listening;
 use rustix::process::{Pid, Signal, kill_process};
 use tempfile::TempDir;
@@ -93,6 +94,41 @@ fn redis_answers_its_own_clients() {
 
     assert!(table.lines().count() >= 5, "{table}");
     all_ended_in_order(&gate);
+}
+
+#[test]
+#[ignore = "needs redis"]
+fn redis_keeps_and_gives_whole_values_at_a_limited_rate() {
+    const LENGTH: usize = 5 << 20;
+    let redis = redis();
+    let gate = Gate::builder().workers(2).with(&format!(
+        "routes.redis = {{listen = '127.0.0.1:0', target = '{}', bandwidth = '600mbit', \
+         bandwidth_per_connection = '200mbit'}}",
+        redis.address
+    ));
+
+    thread::scope(|scope| {
+        for seed in 0..4 {
+            let mut client = gate.connect();
+            scope.spawn(move || {
+                client.say(format!("*3\r\n$3\r\nSET\r\n$1\r\n{seed}\r\n${LENGTH}\r\n").as_bytes());
+                client.say_stream(seed, LENGTH);
+                client.say(format!("\r\n*2\r\n$3\r\nGET\r\n$1\r\n{seed}\r\n").as_bytes());
+                let answer = format!("+OK\r\n${LENGTH}\r\n");
+                assert_eq!(client.hear(answer.len()), answer.as_bytes());
+                client.hear_stream(seed, LENGTH);
+                assert_eq!(client.hear(2), b"\r\n");
+            });
+        }
+    });
+    let port = gate.address.port().to_string();
+    let bench = ["-p", &port, "-n", "5000", "-c", "20", "-P", "16", "-t", "ping,set,get,lrange_100", "--csv"];
+    let table = printed("redis-benchmark", &bench);
+
+    assert!(table.lines().count() >= 5, "{table}");
+    gate.wait_until_empty();
+    let spliced = gate.records().into_iter().filter(|record| record.outcome.way == Way::Splice);
+    assert!(spliced.count() >= 4);
 }
 
 #[test]

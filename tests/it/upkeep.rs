@@ -7,7 +7,7 @@ use std::process::Command;
 use loopgate::outcome::{End, Side};
 
 use crate::harness::namespace::alone;
-use crate::harness::{Ending, Gate, Target, Wire};
+use crate::harness::{Ending, Gate, Target, Wire, until};
 
 fn gate_with(settings: &str, target: &Target) -> Gate {
     let (address, ip) = (target.address, target.address.ip());
@@ -15,9 +15,8 @@ fn gate_with(settings: &str, target: &Target) -> Gate {
     Gate::builder().with(&route)
 }
 
-/// Whether the kernel will ask the other end of this connection of IPv4 if it is there (proc(5), /proc/net/tcp: `tr`).
-fn is_watched(local: SocketAddr, remote: SocketAddr) -> bool {
-    const KEEPALIVE: &str = "02";
+/// The timer of this connection of IPv4 that runs (proc(5), /proc/net/tcp: `tr`).
+fn timer(local: SocketAddr, remote: SocketAddr) -> String {
     let written = |address: SocketAddr| match address {
         SocketAddr::V4(it) => format!("{:08X}:{:04X}", u32::from_ne_bytes(it.ip().octets()), it.port()),
         SocketAddr::V6(_) => panic!("{address}"),
@@ -25,14 +24,21 @@ fn is_watched(local: SocketAddr, remote: SocketAddr) -> bool {
     let ends = format!(" {} {} ", written(local), written(remote));
     let table = fs::read_to_string("/proc/self/net/tcp").unwrap();
     let row = table.lines().find(|row| row.contains(&ends)).unwrap_or_else(|| panic!("{ends} in {table}"));
-    row.split_whitespace().nth(5).unwrap().starts_with(KEEPALIVE)
+    let (timer, _) = row.split_whitespace().nth(5).unwrap().split_once(':').unwrap();
+    timer.to_owned()
 }
 
-/// Whether the gate's connections with its client and its target are watched.
-fn both_watched(gate: &Gate, target: &Target) -> (bool, bool) {
-    let client = gate.connect();
-    let served = target.accept();
-    (is_watched(client.peer(), client.local()), is_watched(served.peer(), served.local()))
+/// Timers of a connection that has nothing under way.
+const NONE: &str = "00";
+const KEEPALIVE: &str = "02";
+
+/// Waits until this timer, and no other, runs for the gate's connections with a new client and its target.
+fn both_have(wanted: &str, gate: &Gate, target: &Target) {
+    let (client, served) = one_session(gate, target);
+    until("both are acknowledged, and their timers as wanted", || {
+        let timers = [timer(client.peer(), client.local()), timer(served.peer(), served.local())];
+        timers.iter().all(|timer| timer == wanted).then_some(())
+    });
 }
 
 #[test]
@@ -40,7 +46,7 @@ fn on_loopback_nobody_is_asked_without_a_reason() {
     let target = Target::by_hand();
     let gate = gate_with("", &target);
 
-    assert_eq!(both_watched(&gate, &target), (false, false));
+    both_have(NONE, &gate, &target);
 }
 
 #[test]
@@ -48,7 +54,7 @@ fn a_keepalive_that_is_written_out_holds_on_both_sides() {
     let target = Target::by_hand();
     let gate = gate_with("keepalive = '1m'", &target);
 
-    assert_eq!(both_watched(&gate, &target), (true, true));
+    both_have(KEEPALIVE, &gate, &target);
 }
 
 #[test]
@@ -56,12 +62,12 @@ fn a_reload_changes_the_keepalive_of_a_socket_that_stays() {
     let target = Target::by_hand();
     let gate = gate_with("keepalive = '1m'", &target);
 
-    for (keepalive, watched) in [("off", false), ("2m", true)] {
+    for (keepalive, timer) in [("off", NONE), ("2m", KEEPALIVE)] {
         let (listen, address) = (gate.address, target.address);
         let route = format!("listen = '{listen}', target = '{address}', keepalive = '{keepalive}'");
         gate.declare(&format!("routes.test = {{{route}}}")).unwrap_or_else(|refused| panic!("{refused}"));
 
-        assert_eq!(both_watched(&gate, &target), (watched, watched), "{keepalive}");
+        both_have(timer, &gate, &target);
     }
 }
 
@@ -72,10 +78,10 @@ fn beyond_loopback_both_sides_are_asked() {
         run("ip", &["address", "add", "192.0.2.1/32", "dev", "lo"]);
         let target = Target::by_hand_on("192.0.2.1:0".parse().unwrap());
         let gate = gate_with("", &target);
-        assert_eq!(both_watched(&gate, &target), (true, true));
+        both_have(KEEPALIVE, &gate, &target);
 
         let gate = gate_with("keepalive = 'off'", &target);
-        assert_eq!(both_watched(&gate, &target), (false, false));
+        both_have(NONE, &gate, &target);
     });
 }
 

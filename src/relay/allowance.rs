@@ -10,8 +10,9 @@ use crate::transport::Stream;
 
 /// What bounds the reads of one direction.
 pub(super) trait Allowance {
-    /// How many bytes the next step may read; pending while it is none and something is there to be read. `kept` is what
-    /// was read and not yet handed on.
+    /// How many bytes the next step may read; none where `kept`, which was read before, can be handed on meanwhile.
+    ///
+    /// Pending means that the task will be woken by the source or when it may read.
     fn poll(&mut self, cx: &mut Context<'_>, source: &Stream, kept: usize) -> Poll<Result<usize, Fault>>;
 
     /// Books what was read since this was told last.

@@ -92,29 +92,31 @@ impl<'a> Paced<'a> {
     }
 
     /// Takes from the first bucket from the n-th on; where there is none any more, the turn has come.
-    fn take_from(&self, n: usize) -> Stage {
+    fn take_from(&self, n: usize, now: Instant) -> Stage {
         let rest = self.buckets.iter().enumerate().skip(n);
         match rest.flat_map(|(n, bucket)| Some((n, (*bucket)?))).next() {
-            Some((n, bucket)) => Stage::Waits(n, bucket.take(self.turn, Instant::now())),
+            Some((n, bucket)) => Stage::Waits(n, bucket.take(self.turn, now)),
             None => Stage::Granted(self.turn),
         }
     }
 
     fn poll_turn(&mut self, cx: &mut Context<'_>) -> Poll<usize> {
+        let mut now = Instant::now();
         loop {
             match self.stage {
                 Stage::Granted(left) => {
                     self.waits.store(false, Relaxed);
                     return Poll::Ready(left);
                 }
-                Stage::None => self.stage = self.take_from(0),
+                Stage::None => self.stage = self.take_from(0, now),
                 Stage::Waits(n, at) => {
-                    if at > Instant::now() {
+                    if at > now {
                         self.has_held_up = true;
                         self.waits.store(true, Relaxed);
                         ready!(self.poll_timer(cx, at));
+                        now = Instant::now();
                     }
-                    self.stage = self.take_from(n + 1);
+                    self.stage = self.take_from(n + 1, now);
                 }
             }
         }
@@ -145,12 +147,19 @@ impl<'a> Paced<'a> {
 
 impl Allowance for Paced<'_> {
     fn poll(&mut self, cx: &mut Context<'_>, source: &Stream, kept: usize) -> Poll<Result<usize, Fault>> {
-        if kept > 0 {
-            return Poll::Ready(Ok(0));
-        }
         // Nobody takes a turn for nothing.
-        ready!(source.poll_read_ready(cx)).map_err(At::Source.fault())?;
-        self.poll_turn(cx).map(Ok)
+        let turn = match source.poll_read_ready(cx) {
+            Poll::Ready(ready) => {
+                ready.map_err(At::Source.fault())?;
+                self.poll_turn(cx)
+            }
+            Poll::Pending => Poll::Pending,
+        };
+        match turn {
+            // What is kept is paid for, and handed on meanwhile.
+            Poll::Pending if kept > 0 => Poll::Ready(Ok(0)),
+            turn => turn.map(Ok),
+        }
     }
 
     fn book(&mut self, flow: &FlowMeter) {

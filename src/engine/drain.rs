@@ -50,7 +50,8 @@ pub(super) fn cut(cx: &Context) {
 }
 
 fn sessions(cx: &Context) -> usize {
-    cx.most_sessions as usize - cx.slots.available_permits() + cx.udp.flows()
+    // Not by the permits: whoever waits for all of them holds those that are back.
+    cx.workers.sessions() + cx.udp.flows()
 }
 
 fn counted(sessions: usize) -> String {

@@ -3,11 +3,13 @@
 //! A quantity always carries its unit, and a wrong unit is answered with the right one. Sizes are not here: no key takes
 //! one.
 
+mod frequency;
 mod misread;
 mod quantity;
 mod rate;
 mod time_span;
 
+pub use frequency::{Frequency, Unit};
 pub use misread::Misread;
 pub(crate) use misread::{from_text, quoted};
 pub use quantity::OrOff;

@@ -1,9 +1,16 @@
 //! How many, how fast and how long: the limits of the whole process, of a route's sessions and of its flows.
 //!
-//! Pure arithmetic. What the system grants is an argument; `probe` asks for it. So is the time.
+//! Pure. What the system grants, the clock and the clients are arguments.
 
+mod admission;
 mod bucket;
+mod clients;
+mod entry;
+mod idle;
+mod pace;
 mod silence;
+#[cfg(test)]
+mod simulation;
 
 use std::time::Duration;
 
@@ -11,7 +18,11 @@ use serde::Deserialize;
 
 use crate::units::Rate;
 
+pub use admission::{Admission, Answer, Number};
 pub use bucket::{Bandwidth, Bucket};
+pub use clients::ClientNet;
+pub use entry::{EntryLimits, WhenFull};
+pub use pace::Pace;
 pub use silence::Silence;
 
 /// `[limits]`: bounds that hold for the whole process.

@@ -17,7 +17,7 @@ pub use cause::Cause;
 pub use client::Client;
 pub use datagrams::{Datagrams, DropReason, Drops};
 pub use holder::{Ancestor, Container, Engine, HeldSocket, Holder, Unit};
-pub use refusal::Denial;
+pub use refusal::{Denial, Limit};
 
 /// What became of a session. A connection cannot fail; it ends.
 #[derive(Clone, Debug, PartialEq)]

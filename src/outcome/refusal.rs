@@ -1,4 +1,4 @@
-//! Why a client was not let in.
+//! Why a client was not let in: whom the lists deny, and the limit that was reached.
 
 /// Why a client may not connect at all.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -15,6 +15,53 @@ impl Denial {
         match self {
             Denial::Listed => "its address is in deny",
             Denial::Unlisted => "its address is not in allow",
+        }
+    }
+}
+
+/// A limit that keeps a client out for now.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Limit {
+    /// `max_connections`
+    Connections,
+    /// `max_connections_per_client`
+    PerClient,
+    /// `connection_rate`
+    Rate,
+    /// `connection_rate_per_client`
+    RatePerClient,
+    /// `queue`
+    Queue,
+    /// `queue_timeout`
+    QueueTimeout,
+    /// `when_full = "evict_idle"`, and none of the sessions can be ended.
+    NobodyIdle,
+}
+
+impl Limit {
+    /// One of each.
+    pub const ALL: [Limit; 7] = [
+        Limit::Connections,
+        Limit::PerClient,
+        Limit::Rate,
+        Limit::RatePerClient,
+        Limit::Queue,
+        Limit::QueueTimeout,
+        Limit::NobodyIdle,
+    ];
+
+    /// Which limit it was and what to know about it: the hint of the record. It begins with the name of the key.
+    pub fn hint(self) -> &'static str {
+        match self {
+            Limit::Connections => "max_connections: the route has as many sessions as it may",
+            Limit::PerClient => "max_connections_per_client: this client has as many sessions as one may",
+            Limit::Rate => "connection_rate: new connections come faster than the route takes them",
+            Limit::RatePerClient => {
+                "connection_rate_per_client: this client connects more often than one may"
+            }
+            Limit::Queue => "queue: the route is full, and so is the queue before it",
+            Limit::QueueTimeout => "queue_timeout: no place became free in time",
+            Limit::NobodyIdle => "max_connections: the route is full, and no session of it can be evicted",
         }
     }
 }

@@ -1,0 +1,187 @@
+//! What each client address has: its sessions, and how fast they came.
+//!
+//! Pure: the clock is an argument. Nothing is kept of a client that has left and whose tokens are all back.
+
+use std::collections::hash_map::Entry;
+use std::collections::{HashMap, VecDeque};
+use std::net::{IpAddr, Ipv6Addr};
+use std::time::Instant;
+
+use super::EntryLimits;
+use super::pace::Pace;
+use crate::outcome::Limit;
+
+/// Clients without a session whose pace is remembered. One more, and the one that left first of them is forgotten, which
+/// gives it a full bucket: a crowd of so many addresses is held by `connection_rate`, if at all.
+const MOST_REMEMBERED: usize = 65_536;
+
+/// A table that has emptied keeps room for this many.
+const KEPT: usize = 64;
+
+/// One client to the limits: an IPv4 address, or the /64 of an IPv6 one, of which every machine has as many as it likes
+/// (RFC 4291, section 2.5.4; RFC 8981).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct ClientNet(IpAddr);
+
+impl From<IpAddr> for ClientNet {
+    fn from(ip: IpAddr) -> Self {
+        ClientNet(match ip.to_canonical() {
+            IpAddr::V6(ip) => Ipv6Addr::from_bits(ip.to_bits() & (u128::MAX << 64)).into(),
+            ip => ip,
+        })
+    }
+}
+
+/// Every client that has a session, and some that had one.
+#[derive(Debug, Default)]
+pub(super) struct Clients {
+    known: HashMap<ClientNet, Known>,
+    /// Those that may have no session any more, in the order in which they left.
+    left: VecDeque<ClientNet>,
+}
+
+#[derive(Debug, Default)]
+struct Known {
+    here: usize,
+    pace: Pace,
+    /// Whether it stands in `left`.
+    has_left: bool,
+}
+
+impl Clients {
+    /// Which limit keeps this client out; `None` where none does.
+    pub(super) fn refuses(&self, client: ClientNet, now: Instant, limits: &EntryLimits) -> Option<Limit> {
+        let known = self.known.get(&client)?;
+        if limits.most_per_client.is_some_and(|most| known.here >= most) {
+            return Some(Limit::PerClient);
+        }
+        let too_fast = limits.rate_per_client.is_some_and(|most| !known.pace.admits(now, most));
+        too_fast.then_some(Limit::RatePerClient)
+    }
+
+    /// Counts one more session of a client.
+    pub(super) fn enter(&mut self, client: ClientNet, now: Instant, limits: &EntryLimits) {
+        let known = self.known.entry(client).or_default();
+        known.here += 1;
+        if let Some(most) = limits.rate_per_client {
+            known.pace.take(now, most);
+        }
+    }
+
+    /// Counts one less.
+    pub(super) fn leave(&mut self, client: ClientNet, now: Instant) {
+        let Entry::Occupied(mut entry) = self.known.entry(client) else { return };
+        let known = entry.get_mut();
+        known.here = known.here.saturating_sub(1);
+        if known.here == 0 && !known.has_left {
+            if known.pace.is_full(now) {
+                entry.remove();
+            } else {
+                known.has_left = true;
+                self.left.push_back(client);
+            }
+        }
+        self.settle(now);
+    }
+
+    /// Forgets those of which nothing has to be remembered any more, and gives their room back.
+    pub(super) fn settle(&mut self, now: Instant) {
+        while let Some(client) = self.left.front().copied() {
+            if let Some(known) = self.known.get_mut(&client) {
+                if known.here > 0 {
+                    known.has_left = false;
+                } else if known.pace.is_full(now) || self.left.len() > MOST_REMEMBERED {
+                    self.known.remove(&client);
+                } else {
+                    break;
+                }
+            }
+            self.left.pop_front();
+        }
+        if self.known.capacity() > 4 * KEPT && self.known.len() < self.known.capacity() / 8 {
+            self.known.shrink_to(2 * self.known.len());
+            self.left.shrink_to(2 * self.left.len());
+        }
+    }
+
+    /// Goes on under other limits.
+    pub(super) fn adopt(&mut self, now: Instant, limits: &EntryLimits) {
+        for known in self.known.values_mut() {
+            match limits.rate_per_client {
+                Some(most) => known.pace.adopt(now, most),
+                None => known.pace = Pace::default(),
+            }
+        }
+        self.settle(now);
+    }
+
+    /// How many are remembered.
+    #[cfg(test)]
+    pub(super) fn count(&self) -> usize {
+        self.known.len()
+    }
+
+    /// The sessions of a client.
+    #[cfg(test)]
+    pub(super) fn here(&self, client: ClientNet) -> usize {
+        self.known.get(&client).map_or(0, |known| known.here)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+
+    fn client(n: u32) -> ClientNet {
+        IpAddr::from(n.to_be_bytes()).into()
+    }
+
+    #[test]
+    fn one_64_of_ipv6_is_one_client_and_an_ipv4_address_is_one_in_either_spelling() {
+        let net = |text: &str| ClientNet::from(text.parse::<IpAddr>().unwrap());
+
+        assert_eq!(net("2001:db8:0:1::1"), net("2001:db8:0:1:ffff::9"));
+        assert_ne!(net("2001:db8:0:1::1"), net("2001:db8:0:2::1"));
+        assert_eq!(net("::ffff:10.0.0.1"), net("10.0.0.1"));
+        assert_ne!(net("10.0.0.1"), net("10.0.0.2"));
+    }
+
+    #[test]
+    fn a_client_that_left_is_remembered_until_its_tokens_are_back() {
+        let (mut clients, start) = (Clients::default(), Instant::now());
+        let limits = EntryLimits { rate_per_client: Some("2/s".parse().unwrap()), ..EntryLimits::default() };
+
+        for _ in 0..2 {
+            clients.enter(client(1), start, &limits);
+            clients.leave(client(1), start);
+        }
+
+        assert_eq!(clients.refuses(client(1), start, &limits), Some(Limit::RatePerClient));
+        assert_eq!(clients.refuses(client(2), start, &limits), None);
+        clients.settle(start + Duration::from_millis(999));
+        assert_eq!(clients.count(), 1);
+        clients.settle(start + Duration::from_secs(1));
+        assert_eq!(clients.count(), 0);
+    }
+
+    #[test]
+    fn a_crowd_of_addresses_is_bounded_and_gives_its_memory_back() {
+        let (mut clients, start) = (Clients::default(), Instant::now());
+        let limits = EntryLimits { rate_per_client: Some("1/h".parse().unwrap()), ..EntryLimits::default() };
+
+        clients.enter(client(0), start, &limits);
+        for n in 1..200_000 {
+            clients.enter(client(n), start, &limits);
+            clients.leave(client(n), start);
+        }
+
+        assert_eq!(clients.count(), MOST_REMEMBERED + 1);
+        assert_eq!(clients.refuses(client(199_999), start, &limits), Some(Limit::RatePerClient));
+        assert_eq!(clients.here(client(0)), 1, "who is here is never forgotten");
+        clients.settle(start + Duration::from_secs(3600));
+        assert_eq!(clients.count(), 1);
+        assert!(clients.known.capacity() <= 4 * KEPT && clients.left.capacity() <= 4 * KEPT);
+    }
+}

@@ -1,0 +1,68 @@
+//! What a route lets in, as its configuration says.
+
+use std::time::Duration;
+
+use serde::Deserialize;
+
+use crate::units::Frequency;
+
+/// How many sessions a route may have, how fast new ones may come, and what becomes of one too many.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct EntryLimits {
+    /// Sessions at one time, at least 1; `None` is any number.
+    pub most: Option<usize>,
+    /// Sessions of one client at one time, at least 1, those that wait included.
+    pub most_per_client: Option<usize>,
+    /// New sessions.
+    pub rate: Option<Frequency>,
+    /// New sessions of one client.
+    pub rate_per_client: Option<Frequency>,
+    /// What becomes of a new client while there are `most`.
+    pub full: WhenFull,
+    /// How many may wait, at least 1.
+    pub queue: usize,
+    /// How long one may wait; more than zero.
+    pub queue_timeout: Duration,
+}
+
+/// What becomes of a new client of a route that has as many sessions as it may.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum WhenFull {
+    /// It is reset.
+    #[default]
+    Refuse,
+    /// It waits for a place, first come, first served.
+    Queue,
+    /// It takes the place of the session that was idle longest.
+    EvictIdle,
+}
+
+impl Default for EntryLimits {
+    fn default() -> Self {
+        EntryLimits {
+            most: None,
+            most_per_client: None,
+            rate: None,
+            rate_per_client: None,
+            full: WhenFull::default(),
+            queue: 100,
+            queue_timeout: Duration::from_secs(5),
+        }
+    }
+}
+
+impl EntryLimits {
+    /// Whether there is no limit at all, so that nobody has to be counted.
+    pub fn is_none(&self) -> bool {
+        self.most.is_none()
+            && self.most_per_client.is_none()
+            && self.rate.is_none()
+            && self.rate_per_client.is_none()
+    }
+
+    /// Whether clients are told apart.
+    pub fn knows_clients(&self) -> bool {
+        self.most_per_client.is_some() || self.rate_per_client.is_some()
+    }
+}

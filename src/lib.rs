@@ -20,7 +20,7 @@
 //! | [`outcome`] | how a session ends: End × Phase, traffic, timing; why the system said no |
 //! | [`ledger`] | the book of sessions: opens, counts, closes, writes the record |
 //! | [`acl`] | who may connect |
-//! | [`limits`] | how many, how long |
+//! | [`limits`] | how many, how fast, how long |
 //! | [`balance`] | which target a client is carried to: who may be chosen, and by which rule |
 //! | [`client_hello`] | whom a TLS client asks for: its first bytes ⇄ a name and protocols |
 //! | [`proxy_protocol`] | who is really calling: the header a proxy puts before a connection's bytes |

@@ -8,7 +8,8 @@ use std::fs::{self, File};
 use std::future::Future;
 use std::io::Read;
 use std::os::unix::fs::MetadataExt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use tokio::time::sleep;
@@ -16,7 +17,7 @@ use tokio::time::sleep;
 use crate::config::{MAX_BYTES, Problems};
 use crate::engine::{self, Declared, Handle, NotListening, Refused, Source};
 use crate::ledger::LogFormat;
-use crate::plan::{self, Plan, Sources};
+use crate::plan::{self, Plan, Route, Sources};
 
 /// Between two looks at the file.
 const LOOK: Duration = Duration::from_millis(250);
@@ -36,6 +37,8 @@ pub struct Reloader {
     seen: Option<Stamp>,
     /// What was in it then, if that was taken over.
     content: Option<Vec<u8>>,
+    /// The files it names, and what they were.
+    named: Named,
     log_format: Option<LogFormat>,
 }
 
@@ -61,12 +64,20 @@ impl Stamp {
     }
 }
 
+/// Each with what it was when it was last taken; `None` where it could not be looked at.
+type Named = Vec<(PathBuf, Option<Stamp>)>;
+
+fn look_at(files: &[PathBuf]) -> Named {
+    files.iter().map(|file| (file.clone(), Stamp::of(file))).collect()
+}
+
 impl Reloader {
     /// For an engine that runs `plan`, which came from `sources`.
     pub fn new(sources: Sources, plan: Plan, handle: Handle) -> Reloader {
         let seen = sources.file.as_deref().and_then(Stamp::of);
         let content = seen.and(sources.file.as_deref()).and_then(read);
-        Reloader { sources, handle, plan, seen, content, log_format: None }
+        let named = look_at(&plan.files);
+        Reloader { sources, handle, plan, seen, content, named, log_format: None }
     }
 
     /// Keeps the log's form at what the command line says, whatever the file does.
@@ -88,16 +99,23 @@ impl Reloader {
     pub async fn turn(&mut self, hangup: impl Future<Output = ()>) {
         let changed = settled_change(self.sources.file.as_deref(), self.seen, self.content.as_deref());
         let (seen, content) = tokio::select! {
-            // Taken as it is, at once.
-            () = hangup => {
-                let file = self.sources.file.as_deref();
-                let seen = file.and_then(Stamp::of);
-                (seen, seen.and(file).and_then(read))
-            }
             (seen, content) = changed => (Some(seen), Some(content)),
+            // Taken as it is, at once.
+            () = hangup => self.as_it_is(),
+            () = settled_change_of(&self.named) => self.as_it_is(),
         };
+        // Before they are read: what changes while they are is a change after it.
+        let files: Vec<PathBuf> = self.named.iter().map(|(file, _)| file.clone()).collect();
+        self.named = look_at(&files);
         self.seen = seen;
         self.reload(content).await;
+    }
+
+    /// The file at this moment.
+    fn as_it_is(&self) -> (Option<Stamp>, Option<Vec<u8>>) {
+        let file = self.sources.file.as_deref();
+        let seen = file.and_then(Stamp::of);
+        (seen, seen.and(file).and_then(read))
     }
 
     async fn reload(&mut self, content: Option<Vec<u8>>) {
@@ -105,6 +123,8 @@ impl Reloader {
             Ok(declared) => {
                 self.content = content;
                 tell(&declared);
+                let changed = [declared.change.added, declared.change.replaced].concat();
+                warn_of_open_routes(changed.iter().filter_map(|name| self.plan.routes.get(name)));
             }
             Err(why) => {
                 // Not remembered as taken over, so that saving it again tries again.
@@ -127,6 +147,12 @@ impl Reloader {
         match self.handle.declare(Source::Config, plan.routes.clone()).await {
             Ok(declared) => {
                 self.plan = plan;
+                let files = std::mem::take(&mut self.plan.files);
+                let known =
+                    |file: &PathBuf| self.named.iter().find(|(known, _)| known == file).map(|(_, it)| *it);
+                let named = |file: &PathBuf| (file.clone(), known(file).unwrap_or_else(|| Stamp::of(file)));
+                self.named = files.iter().map(named).collect();
+                self.plan.files = files;
                 Ok(declared)
             }
             Err(Refused::Bind(failures)) => Err(engine::diagnose(&failures).report()),
@@ -142,6 +168,17 @@ impl Reloader {
             // Whatever keeps it from being read as a text is told as at the start.
             _ => plan::load(&self.sources),
         }
+    }
+}
+
+/// Warns of each of these routes that lets in whoever can reach it.
+pub(crate) fn warn_of_open_routes<'r>(routes: impl Iterator<Item = &'r Arc<Route>>) {
+    for route in routes.filter(|route| route.is_exposed() && !route.is_guarded()) {
+        tracing::warn!(
+            "route {} listens beyond this machine, and whoever can reach it may connect: say who may, as \
+             allow = [\"192.168.0.0/16\"], or that everybody may, as allow = [\"0.0.0.0/0\", \"::/0\"]",
+            route.name
+        );
     }
 }
 
@@ -173,6 +210,38 @@ async fn settled_change(
             return (now, settled);
         }
         seen = Some(now);
+    }
+}
+
+/// Resolves once one of these files is there, is another than it was, and stays so.
+///
+/// Cancel safe.
+async fn settled_change_of(named: &Named) {
+    if named.is_empty() {
+        return std::future::pending().await;
+    }
+    let stamps = || named.iter().map(|(file, _)| Stamp::of(file)).collect::<Vec<_>>();
+    let changed = |now: &[Option<Stamp>]| {
+        let both = named.iter().zip(now);
+        both.filter(|((_, seen), now)| now.is_some() && seen != *now).count() > 0
+    };
+    loop {
+        sleep(LOOK).await;
+        let mut first = stamps();
+        if !changed(&first) {
+            continue;
+        }
+        loop {
+            sleep(SETTLE).await;
+            let second = stamps();
+            if second == first {
+                break;
+            }
+            first = second;
+        }
+        if changed(&first) {
+            return;
+        }
     }
 }
 

@@ -14,8 +14,8 @@ use std::time::Duration;
 
 use loopgate::ledger::Record;
 use loopgate::outcome::{
-    Attempt, Cause, Datagrams, DropReason, Drops, End, Flow, Kernel, Outcome, Phase, Side, Timing, Traffic,
-    Way,
+    Attempt, Cause, Datagrams, DropReason, Drops, End, Flow, Kernel, Limit, Outcome, Phase, Side, Timing,
+    Traffic, Way,
 };
 use loopgate::plan;
 
@@ -105,6 +105,7 @@ fn the_table_of_ends_names_every_code_and_what_haproxy_calls_it() {
     let haproxy = |end: End| -> BTreeSet<String> {
         match end {
             End::NoTarget(_) => Cause::ALL.map(|cause| End::NoTarget(cause).haproxy().to_owned()).into(),
+            End::Limited(_) => Limit::ALL.map(|limit| End::Limited(limit).haproxy().to_owned()).into(),
             end => [end.haproxy().to_owned()].into(),
         }
     };

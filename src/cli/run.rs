@@ -12,7 +12,7 @@ use crate::engine::{self, Declared, Handle, Listening, NotListening, Refused, Se
 use crate::ledger::{Ledger, LogFormat};
 use crate::plan::{self, Plan, Sources};
 use crate::probe;
-use crate::reload::Reloader;
+use crate::reload::{Reloader, warn_of_open_routes};
 
 /// How long the last lines may take to be written.
 const LAST_LINES: Duration = Duration::from_secs(2);
@@ -80,6 +80,7 @@ async fn life(
     match handle.declare(Source::Config, plan.routes.clone()).await {
         Ok(declared) => {
             announce(&declared);
+            warn_of_open_routes(plan.routes.values());
             after(&declared);
         }
         Err(Refused::Bind(failures)) => {

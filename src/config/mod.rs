@@ -23,13 +23,14 @@ pub(crate) use problem::bare_or_quoted;
 
 use toml::de::DeTable;
 
+use crate::acl::Listed;
 use crate::address::{Interface, ListenAddress, Protocol, Run, SourceAddress, TargetAddress};
 use crate::balance::{Balance, Check};
 use crate::ledger::{LogFormat, LogLevel};
-use crate::limits::{FlowPreset, FlowsFull};
+use crate::limits::{FlowPreset, FlowsFull, WhenFull};
 use crate::proxy_protocol::{SendProxy, Sender};
 use crate::transport::{Account, BindPolicy, FileMode};
-use crate::units::{OrOff, Rate, TimeSpan};
+use crate::units::{Frequency, OrOff, Rate, TimeSpan};
 use keys::{Owner, Section};
 use table::Table;
 
@@ -63,6 +64,15 @@ pub(crate) struct Settings {
     pub(crate) socket_owner: Option<Written<Account>>,
     pub(crate) socket_group: Option<Written<Account>>,
     pub(crate) reset_linger: Option<Written<TimeSpan>>,
+    pub(crate) allow: Option<Vec<Written<Listed>>>,
+    pub(crate) deny: Option<Vec<Written<Listed>>>,
+    pub(crate) max_connections: Option<Written<usize>>,
+    pub(crate) max_connections_per_client: Option<Written<usize>>,
+    pub(crate) connection_rate: Option<Written<Frequency>>,
+    pub(crate) connection_rate_per_client: Option<Written<Frequency>>,
+    pub(crate) when_full: Option<Written<WhenFull>>,
+    pub(crate) queue: Option<Written<usize>>,
+    pub(crate) queue_timeout: Option<Written<TimeSpan>>,
     pub(crate) client_timeout: Option<Written<OrOff<TimeSpan>>>,
     pub(crate) keepalive: Option<Written<OrOff<TimeSpan>>>,
     pub(crate) user_timeout: Option<Written<OrOff<TimeSpan>>>,

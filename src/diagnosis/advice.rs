@@ -302,7 +302,7 @@ advice! {
          the others.";
     Exposed:
         "A listener on 0.0.0.0, [::] or an address of the network can be reached by other machines.",
-        "Listen on 127.0.0.1, unless that is meant.";
+        "Listen on 127.0.0.1, or say in the route who may connect, with `allow`.";
     Healthy:
         "Everything that was looked at is as it should be.",
         "Nothing.";

@@ -38,7 +38,7 @@ pub(super) fn all(plan: &Plan) -> Vec<Area> {
         return [config].into_iter().chain(skipped).chain([limits]).collect();
     }
     let mut tried = try_listeners(plan);
-    let exposure = exposure(&mut tried);
+    let exposure = exposure(plan, &mut tried);
     let ports = ports(&mut tried);
     let targets = targets(plan);
     let loops = loops(&targets);
@@ -110,14 +110,25 @@ fn status(severity: Severity) -> Status {
     }
 }
 
-/// Takes the listeners that are open to the network out of those that are to be told.
-fn exposure(tried: &mut [Diagnosis]) -> Area {
-    let open = taken_out(tried, Verdict::Exposed);
-    if open.is_empty() {
-        return Area::new("exposure", Status::Ok, "no listener is open to other machines");
+/// Takes the listeners that are open to the network out of those that are to be told. Where the route says who may
+/// connect, that is as it should be.
+fn exposure(plan: &Plan, tried: &mut [Diagnosis]) -> Area {
+    let says_to_whom = |told: &Diagnosis| {
+        let mut routes = plan.routes.values().filter(|route| told.routes.contains(&route.name.to_string()));
+        routes.any(|route| route.is_guarded())
+    };
+    let (guarded, open): (Vec<_>, Vec<_>) =
+        taken_out(tried, Verdict::Exposed).into_iter().partition(says_to_whom);
+    let mut area = if open.is_empty() {
+        Area::new("exposure", Status::Ok, "no listener is open to everybody on other machines")
+    } else {
+        let text = format!("open to other machines: {}", counted(open.len(), "listener"));
+        Area { diagnoses: open, ..Area::new("exposure", Status::Warn, text) }
+    };
+    if !guarded.is_empty() {
+        area.notes.push(format!("open to those whom allow names: {}", counted(guarded.len(), "listener")));
     }
-    let text = format!("open to other machines: {}", counted(open.len(), "listener"));
-    Area { diagnoses: open, ..Area::new("exposure", Status::Warn, text) }
+    area
 }
 
 /// The same of those whose port an outgoing connection may draw.

@@ -1,6 +1,6 @@
 //! What every session of an engine shares, and what those of one route share.
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio_util::sync::CancellationToken;
@@ -9,6 +9,7 @@ use super::bandwidths::Bandwidths;
 use super::lookout::Lookout;
 use super::pool::Pool;
 use super::targets::{Target, Targets};
+use super::turnstile::{Pass, Turnstile, Turnstiles};
 use super::udp::Udp;
 use super::workers::Workers;
 use crate::ledger::Ledger;
@@ -27,30 +28,58 @@ pub(super) struct Context {
     pub(super) workers: Workers,
     pub(super) targets: Arc<Targets>,
     pub(super) bandwidths: Bandwidths,
+    pub(super) turnstiles: Arc<Turnstiles>,
     pub(super) udp: Udp,
     /// Dropped with the engine.
     pub(super) _lookout: Lookout,
 }
 
+/// Room for a pass, in a box of its own: few routes need it. Empty until it is known who the client is.
+pub(super) type Place = OnceLock<Pass>;
+
 /// What a session holds as long as it lives: its place on a worker, and its permit to be one of so many.
 pub(super) struct Seat {
     pub(super) cx: Arc<Context>,
-    worker: usize,
+    worker: u32,
+    /// Its place on a route that limits them.
+    place: Option<Box<Place>>,
 }
 
 impl Seat {
     /// A seat on this worker.
-    pub(super) fn take(cx: &Arc<Context>, worker: usize, permit: OwnedSemaphorePermit) -> Seat {
+    pub(super) fn take(
+        cx: &Arc<Context>,
+        worker: usize,
+        permit: OwnedSemaphorePermit,
+        place: Option<Box<Place>>,
+    ) -> Seat {
         // Given back by hand: kept, it would hold the semaphore a second time.
         permit.forget();
         cx.workers.enter(worker);
-        Seat { cx: cx.clone(), worker }
+        Seat { cx: cx.clone(), worker: worker as u32, place }
+    }
+
+    /// Its place on a route that limits them.
+    pub(super) fn pass(&self) -> Option<&Pass> {
+        self.place.as_ref().and_then(|place| place.get())
+    }
+
+    /// Gives it its place, where its client was not known before; it has none yet.
+    pub(super) fn sit(&self, pass: Pass) {
+        if let Some(place) = &self.place {
+            let _ = place.set(pass);
+        }
+    }
+
+    /// Whether it has to wait for its place.
+    pub(super) fn waits(&self) -> bool {
+        self.pass().is_some_and(Pass::waits)
     }
 }
 
 impl Drop for Seat {
     fn drop(&mut self) {
-        self.cx.workers.leave(self.worker);
+        self.cx.workers.leave(self.worker as usize);
         self.cx.slots.add_permits(1);
     }
 }
@@ -59,6 +88,8 @@ impl Drop for Seat {
 pub(super) struct Serving {
     pub(super) route: Arc<Route>,
     pub(super) pool: Pool<Target>,
+    /// What its clients pass, where it limits them.
+    pub(super) turnstile: Option<Arc<Turnstile>>,
     /// The route's name as records show it, made once.
     pub(super) name: Arc<str>,
     /// What bounds its sessions.
@@ -77,6 +108,7 @@ impl Serving {
         Arc::new(Serving {
             route: route.clone(),
             pool: Pool::new(route, place, |address| cx.targets.get(address, &route.health)),
+            turnstile: cx.turnstiles.of(route),
             name: route.name.0.clone(),
             limits,
             bandwidth: limits.bandwidth.map(|rate| cx.bandwidths.of(&route.name, rate)),

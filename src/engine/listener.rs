@@ -13,6 +13,7 @@ use tokio::task::JoinHandle;
 use tokio::time::sleep;
 use tokio_util::sync::CancellationToken;
 
+use super::admit;
 use super::context::{Context, Seat, Serving};
 use super::session::{self, Session};
 use crate::address::{Address, ListenAddress};
@@ -219,8 +220,12 @@ impl Door {
         let serving = self.serving.lock().unwrap_or_else(PoisonError::into_inner).clone();
         let (route, targets) = (serving.name.clone(), serving.pool.names().clone());
         let entry = self.cx.ledger.open(route, targets, accepted.client, Instant::now());
+        let place = match admit::at_the_door(&serving, &accepted.client) {
+            Ok(place) => place,
+            Err(end) => return admit::turn_away(accepted.socket, entry, end),
+        };
         let worker = self.cx.workers.place(self.worker);
-        let seat = Seat::take(&self.cx, worker, permit);
+        let seat = Seat::take(&self.cx, worker, permit, place);
         self.cx.workers.spawn(worker, session::carry(accepted.socket, Session { serving, entry, seat }));
     }
 }

@@ -3,6 +3,7 @@
 //! There is one door, [`Handle::declare`]: each source states the whole set of routes it wants, and the supervisor works
 //! out the difference. Nothing here reads a file or a clock on the wall.
 
+mod admit;
 mod attempts;
 mod bandwidths;
 mod check;
@@ -37,6 +38,7 @@ mod targets;
 mod tell;
 mod trip;
 mod troubles;
+mod turnstile;
 mod udp;
 mod workers;
 
@@ -60,6 +62,7 @@ pub use settings::Settings;
 use standing::Post;
 use supervisor::{Order, Supervisor};
 use targets::Targets;
+use turnstile::Turnstiles;
 
 /// Who declares routes. Each source speaks for its own routes only.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -149,8 +152,11 @@ pub fn start(settings: Settings, ledger: Arc<Ledger>) -> io::Result<Handle> {
     let most = settings.budget.connections.clamp(1, u32::MAX as usize / 2).min(Semaphore::MAX_PERMITS);
     let (targets, lookout) = watch_targets(settings.budget.watches, &ledger)?;
     let beside = tokio::runtime::Handle::current();
+    let turnstiles = Arc::new(Turnstiles::default());
+    let shared = udp::Shared::new(ledger.clone(), turnstiles.clone(), settings.budget.flows, beside);
     let cx = Arc::new(Context {
-        udp: udp::Udp::new(settings.workers, settings.budget.flows, ledger.clone(), beside),
+        udp: udp::Udp::new(settings.workers, shared),
+        turnstiles,
         ledger,
         slots: Arc::new(Semaphore::new(most)),
         most_sessions: most as u32,

@@ -9,7 +9,7 @@ use tokio::time::sleep;
 
 use super::session::Session;
 use crate::ledger::Meter;
-use crate::limits::{Bandwidth, Silence};
+use crate::limits::{Bandwidth, Silence, WhenFull};
 use crate::outcome::End;
 use crate::relay::{Pace, Relayed, abort, relay, relay_paced};
 use crate::transport::Stream;
@@ -22,7 +22,9 @@ type Ender<'s> = Pin<Box<dyn Future<Output = End> + Send + 's>>;
 
 /// Whether the route wants nothing special: then [`relay`] alone carries its sessions.
 pub(super) fn is_plain(session: &Session) -> bool {
-    !session.serving.limits.bound_bytes()
+    let may_be_evicted =
+        session.seat.pass().is_some() && session.serving.route.entry.full == WhenFull::EvictIdle;
+    !session.serving.limits.bound_bytes() && !may_be_evicted
 }
 
 /// Moves the bytes as the route wants it.
@@ -52,8 +54,24 @@ pub(super) fn carefully<'s>(client: &'s Stream, target: &'s Stream, session: &'s
 
 /// What may end this session; `None` where nothing may.
 fn ender<'s>(session: &'s Session, pace: &'s Pace<'_>) -> Option<Ender<'s>> {
-    let patience = session.serving.limits.idle?;
-    Some(Box::pin(idle(session.entry.meter(), pace, patience)))
+    let patience = session.serving.limits.idle;
+    let idle = patience.map(|patience| idle(session.entry.meter(), pace, patience));
+    let bell = session.seat.pass().and_then(|pass| pass.moves(session.entry.live()));
+    let evicted = bell.map(async |bell| bell.notified().await);
+    match (idle, evicted) {
+        (None, None) => None,
+        (Some(idle), None) => Some(Box::pin(idle)),
+        (None, Some(evicted)) => Some(Box::pin(async move {
+            evicted.await;
+            End::Evicted
+        })),
+        (Some(idle), Some(evicted)) => Some(Box::pin(async move {
+            tokio::select! {
+                end = idle => end,
+                () = evicted => End::Evicted,
+            }
+        })),
+    }
 }
 
 /// Resolves when nothing has moved either way for as long as `patience`, though it might have.

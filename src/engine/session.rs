@@ -8,6 +8,7 @@ use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::task::Poll;
 
+use super::admit::{admit, decide_again};
 use super::connect::connect;
 use super::context::{Seat, Serving};
 use super::first_byte::first_byte;
@@ -97,7 +98,13 @@ async fn arrive(client: &Stream, session: &Session, trip: &mut Trip) -> Result<S
     let mut header = None;
     if route.proxy.accept.contains(&session.entry.client()) {
         trip.phase = Phase::Identify;
-        header = Some(Box::pin(identify(client, session)).await?);
+        let said = header.insert(Box::pin(identify(client, session)).await?);
+        trip.phase = Phase::Admit;
+        decide_again(session, said)?;
+    }
+    if session.seat.waits() {
+        trip.phase = Phase::Admit;
+        admit(client, session).await?;
     }
     if let Some(patience) = session.serving.limits.first_byte {
         trip.phase = Phase::Admit;

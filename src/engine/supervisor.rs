@@ -97,6 +97,7 @@ impl Supervisor {
 
     fn tick(&mut self) {
         self.cx.ledger.settle(Instant::now());
+        self.cx.turnstiles.settle(Instant::now());
         if self.crowd.has_left(self.cx.workers.sessions()) {
             sys::heap::give_back();
         }
@@ -117,6 +118,7 @@ impl Supervisor {
 
         // From here on nothing can fail.
         self.sources = sources;
+        self.sources.values().for_each(|routes| self.cx.turnstiles.adopt(routes));
         self.revive(&wanted);
         self.swap(&wanted);
         self.listeners.append(&mut opened);

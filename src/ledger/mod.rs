@@ -81,7 +81,7 @@ impl Ledger {
         let aim = AtomicU16::new(u16::MAX);
         let live = Arc::new(Live { id, route, targets, aim, client, started, meter: Meter::default() });
         self.lives.insert(live.clone());
-        Entry { ledger: self.clone(), live, closed: false }
+        Entry { ledger: Some(self.clone()), live }
     }
 
     /// Every session that has not ended, oldest first.
@@ -147,9 +147,9 @@ impl Ledger {
 
 /// The open entry of one session. Dropped without [`Entry::close`], as when a bug unwinds, it closes as `internal`.
 pub struct Entry {
-    ledger: Arc<Ledger>,
+    /// Gone once it is closed.
+    ledger: Option<Arc<Ledger>>,
     live: Arc<Live>,
-    closed: bool,
 }
 
 impl Entry {
@@ -168,6 +168,11 @@ impl Entry {
         self.live.client
     }
 
+    /// The session as others see it.
+    pub(crate) fn live(&self) -> &Arc<Live> {
+        &self.live
+    }
+
     /// When the session was accepted.
     pub fn started(&self) -> Instant {
         self.live.started
@@ -175,31 +180,38 @@ impl Entry {
 
     /// Notes who is behind the client that connected: the record names it, and the other as what it came by.
     pub fn identify(&self, behind: Client) {
-        self.ledger.lives.note(self.live.id, |notes| notes.behind = Some(behind));
+        if let Some(ledger) = &self.ledger {
+            ledger.lives.note(self.live.id, |notes| notes.behind = Some(behind));
+        }
     }
 
     /// Notes why it ends as it does: the hint of its record, where its end has none of its own.
     pub fn hint(&self, words: impl Into<Arc<str>>) {
-        self.ledger.note(self.live.id, words.into());
+        if let Some(ledger) = &self.ledger {
+            ledger.note(self.live.id, words.into());
+        }
     }
 
     /// Notes the name of the server that the client asks for, fit to be shown.
     pub fn name(&self, name: impl Into<Arc<str>>) {
-        self.ledger.lives.note(self.live.id, |notes| notes.name = Some(name.into()));
+        if let Some(ledger) = &self.ledger {
+            ledger.lives.note(self.live.id, |notes| notes.name = Some(name.into()));
+        }
     }
 
     /// Closes the entry; its record is written.
     pub fn close(mut self, outcome: Outcome) {
-        self.closed = true;
-        self.ledger.close(&self.live, outcome);
+        if let Some(ledger) = self.ledger.take() {
+            ledger.close(&self.live, outcome);
+        }
     }
 }
 
 impl Drop for Entry {
     fn drop(&mut self) {
-        if !self.closed {
+        if let Some(ledger) = self.ledger.take() {
             let total = self.live.started.elapsed();
-            self.ledger.close(&self.live, internal(&self.live.meter, total));
+            ledger.close(&self.live, internal(&self.live.meter, total));
         }
     }
 }

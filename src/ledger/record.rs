@@ -46,6 +46,8 @@ impl Record {
         match (&self.outcome.hint, self.outcome.end) {
             (Some(found), _) => Some(found),
             (None, End::NoTarget(cause)) => Some(cause.remedy()),
+            (None, End::Denied(denial)) => Some(denial.hint()),
+            (None, End::Limited(limit)) => Some(limit.hint()),
             _ if datagrams.is_some_and(|datagrams| datagrams.target_dropped > 0) => Some(RECEIVER_DROPS),
             _ => None,
         }

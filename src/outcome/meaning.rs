@@ -16,6 +16,8 @@ impl End {
             End::ClientLost => "The kernel gave the client's connection up.",
             End::TargetLost => "The kernel gave the target's connection up.",
             End::NoTarget(_) => "The target could not be reached; the client was reset.",
+            End::Denied(_) => "The client's address may not connect to the route; it was reset.",
+            End::Limited(_) => "A limit of the route kept the client out for now; it was reset.",
             End::ClientGone => "The client went away before the target answered.",
             End::BadHeader => "A client of `accept_proxy` did not begin with a PROXY header; it was reset.",
             End::Drained => {
@@ -27,7 +29,9 @@ impl End {
             End::Idle => {
                 "Nothing had moved either way for the route's `idle_timeout`; both sides of a connection were reset."
             }
-            End::Evicted => "A UDP flow was ended to make room for a new client's: it had been idle longest.",
+            End::Evicted => {
+                "A session or a UDP flow was ended to make room for a new client's: it had been idle longest."
+            }
             End::Internal => "A bug of Loopgate ended the session; both sides were reset.",
         }
     }
@@ -49,7 +53,14 @@ impl End {
                  a machine or a link went away, or a program stopped reading."
             }
             End::NoTarget(_) => "`cause` in the record says why, and `hint` what was found out about it.",
-            End::ClientGone => "The client's own time limit was shorter than the target needed.",
+            End::Denied(_) => "Its address is in `deny`, or the route has an `allow` and it is not in it.",
+            End::Limited(_) => {
+                "As many sessions as may be, of the route or of this client; or they come too fast. `hint` begins with \
+                 the key of the limit."
+            }
+            End::ClientGone => {
+                "The client's own time limit was shorter than the target, or a place for it, needed."
+            }
             End::BadHeader => {
                 "It is no proxy, does not send the header (HAProxy: `send-proxy-v2`; nginx: `proxy_protocol on`), \
                  connected only to see whether somebody listens, or took longer than `accept_proxy_timeout`."
@@ -63,7 +74,7 @@ impl End {
                 "A flow has no end of its own: silence is the only sign of one. A connection ends so only where the \
                  route says `idle_timeout`."
             }
-            End::Evicted => "The route has as many flows as its limit allows.",
+            End::Evicted => "The route has as many as its limit allows, and its policy is to evict.",
             End::Internal => "The line before the record says what broke.",
         }
     }
@@ -80,6 +91,10 @@ impl End {
                 "See whether the machine and the link are up. Where it only paused, raise `user_timeout`."
             }
             End::NoTarget(_) => "`loopgate explain` with the target's address looks at it now.",
+            End::Denied(_) => "Add it to `allow`, or take it out of `deny`, if it is to come in.",
+            End::Limited(_) => {
+                "Raise the limit, if the service can carry more; `when_full = \"queue\"` lets clients wait."
+            }
             End::ClientGone => "See why the target is slow: `connect` and `first_byte` in the record.",
             End::BadHeader => {
                 "`hint` in the record quotes what it said. Make it send the header, or list it no more."
@@ -87,7 +102,7 @@ impl End {
             End::Drained => "Give a stop longer with `limits.drain_timeout`, if such sessions matter.",
             End::SlowClient => "Leave `client_timeout` out where the service speaks first; else nothing.",
             End::Idle => "Nothing; where clients are silent for longer, raise `idle_timeout`.",
-            End::Evicted => "Raise the limit of flows, or lower `idle_timeout`.",
+            End::Evicted => "Raise the limit (`max_connections`, `max_flows`), or lower `idle_timeout`.",
             End::Internal => "Please report it, with that line.",
         }
     }

@@ -88,6 +88,10 @@ pub enum End {
     TargetLost,
     /// The target could not be reached; the client got a reset.
     NoTarget(Cause),
+    /// The client's address may not connect; it got a reset.
+    Denied(Denial),
+    /// A limit of the route kept the client out; it got a reset.
+    Limited(Limit),
     /// The client went away before the target answered.
     ClientGone,
     /// A client that must begin with a PROXY header did not, or not in time; it got a reset.
@@ -96,7 +100,7 @@ pub enum End {
     SlowClient,
     /// Nothing had moved either way for the route's `idle_timeout`.
     Idle,
-    /// A flow was idle longest when a new client needed its place.
+    /// It was idle longest when a new client needed its place.
     Evicted,
     /// The stop's `drain_timeout` was over, and both sides got a reset; or a flow was quiet while the stop waited.
     Drained,
@@ -105,14 +109,16 @@ pub enum End {
 }
 
 impl End {
-    /// One of each code, in the order of the README's table. (The cause stands for any.)
-    pub const ALL: [End; 13] = [
+    /// One of each code, in the order of the README's table. (What some of them carry stands for any.)
+    pub const ALL: [End; 15] = [
         End::Done,
         End::ClientReset,
         End::TargetReset,
         End::ClientLost,
         End::TargetLost,
         End::NoTarget(Cause::Refused),
+        End::Denied(Denial::Listed),
+        End::Limited(Limit::Connections),
         End::ClientGone,
         End::BadHeader,
         End::SlowClient,
@@ -131,6 +137,8 @@ impl End {
             End::ClientLost => "client_lost",
             End::TargetLost => "target_lost",
             End::NoTarget(_) => "no_target",
+            End::Denied(_) => "denied",
+            End::Limited(_) => "limited",
             End::ClientGone => "client_gone",
             End::BadHeader => "bad_header",
             End::SlowClient => "slow_client",
@@ -144,7 +152,7 @@ impl End {
     /// Whether the client was turned away before it was served. Such ends come by the thousand, so identical ones are told
     /// in one line with a count.
     pub fn is_refusal(self) -> bool {
-        matches!(self, End::NoTarget(_) | End::BadHeader | End::SlowClient)
+        matches!(self, End::NoTarget(_) | End::Denied(_) | End::Limited(_) | End::BadHeader | End::SlowClient)
     }
 
     /// How the close was seen on the wire by the side that did not ask for it.
@@ -163,6 +171,9 @@ impl End {
             End::NoTarget(Cause::TimedOut) => "sC",
             End::NoTarget(Cause::NoSourcePort | Cause::NoDescriptor | Cause::NoMemory) => "RC",
             End::NoTarget(_) => "SC",
+            End::Denied(_) => "PR",
+            End::Limited(Limit::Queue | Limit::QueueTimeout) => "sQ",
+            End::Limited(_) => "PR",
             End::ClientGone => "CC",
             End::BadHeader => "PR",
             End::SlowClient => "cR",

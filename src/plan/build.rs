@@ -3,10 +3,14 @@
 //! All problems at once: a route that lacks something is still compared with the rest.
 
 use std::collections::HashSet;
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::{Carries, Plan, Route, RouteName, Routes, bounds, fit, headers, health, loops, overlap, targets};
+use super::lists::Lists;
+use super::{
+    Carries, Plan, Route, RouteName, Routes, bounds, entry, fit, headers, health, loops, overlap, targets,
+};
 use crate::address::{Families, ListenAddress, Numbered, Protocol, Run, Spec, TargetAddress};
 use crate::config::{Config, Place, Problem, Settings, Written, WrittenRoute, WrittenTarget, bare_or_quoted};
 use crate::ledger::LogSettings;
@@ -57,7 +61,12 @@ impl Draft {
 }
 
 /// Makes the plan; what hinders it is added to `problems`.
-pub(super) fn build(config: Config, forwards: &[String], problems: &mut Vec<Problem>) -> Option<Plan> {
+pub(super) fn build(
+    config: Config,
+    forwards: &[String],
+    folder: &Path,
+    problems: &mut Vec<Problem>,
+) -> Option<Plan> {
     let mut drafts: Vec<Draft> =
         config.routes.into_iter().map(|route| from_file(route, &config.defaults)).collect();
     from_command_line(forwards, &mut drafts, problems);
@@ -67,7 +76,9 @@ pub(super) fn build(config: Config, forwards: &[String], problems: &mut Vec<Prob
         loops::check(&drafts, v6only, problems);
     }
 
-    let routes: Vec<_> = drafts.into_iter().map(|draft| route(draft, &config.defaults, problems)).collect();
+    let mut lists = Lists::of(&config.defaults, folder, problems);
+    let routes: Vec<_> =
+        drafts.into_iter().map(|draft| route(draft, &config.defaults, &mut lists, problems)).collect();
     let routes: Option<Routes> =
         routes.into_iter().map(|route| route.map(|route| (route.name.clone(), Arc::new(route)))).collect();
     let defaults = Limits::default();
@@ -80,7 +91,7 @@ pub(super) fn build(config: Config, forwards: &[String], problems: &mut Vec<Prob
         format: config.log.format.map(|format| format.value).unwrap_or_default(),
         level: config.log.level.map(|level| level.value).unwrap_or_default(),
     };
-    Some(Plan { routes: routes?, limits, log })
+    Some(Plan { routes: routes?, limits, log, files: lists.files() })
 }
 
 fn from_file(route: WrittenRoute, defaults: &Settings) -> Draft {
@@ -124,16 +135,24 @@ fn free_name(taken: &HashSet<Arc<str>>, listen: &Run<ListenAddress>) -> Arc<str>
     free.expect("there are more numbers than arguments").into()
 }
 
-fn route(draft: Draft, defaults: &Settings, problems: &mut Vec<Problem>) -> Option<Route> {
+fn route(
+    draft: Draft,
+    defaults: &Settings,
+    lists: &mut Lists<'_>,
+    problems: &mut Vec<Problem>,
+) -> Option<Route> {
     fit::check(&draft, problems);
     headers::check(&draft, defaults, problems);
     let source = fit::source(&draft, defaults, problems);
     let health = health::rules(&draft, defaults, problems);
+    let access = lists.access(&draft, problems);
     let families = draft.families(pick(&None, &defaults.v6only).unwrap_or(true));
     let carries = match draft.protocol {
         Protocol::Tcp => Carries::Tcp(bounds::session(&draft.settings, defaults)),
         Protocol::Udp => Carries::Udp(flow_limits(&draft.settings, defaults)),
     };
+    let entry = entry::limits(&draft, defaults);
+    entry::check(&draft, &entry, problems);
     let dials_unix = draft.dials_unix();
     let Draft { name, listen, targets, settings: own, .. } = draft;
     if listen.is_empty() || targets.is_empty() {
@@ -159,6 +178,8 @@ fn route(draft: Draft, defaults: &Settings, problems: &mut Vec<Problem>) -> Opti
         },
         upkeep: bounds::upkeep(&own, defaults),
         reset_linger: time(&own.reset_linger, &defaults.reset_linger, RESET_LINGER),
+        access,
+        entry,
         proxy: headers::rules(&own, defaults),
         health,
     })

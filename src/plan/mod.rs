@@ -5,28 +5,32 @@
 mod bounds;
 mod build;
 mod diff;
+mod entry;
+mod exposure;
 mod find;
 mod fit;
 mod headers;
 mod health;
+mod lists;
 mod loops;
 mod overlap;
 mod targets;
 
 use std::collections::BTreeMap;
 use std::fmt;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
 pub use diff::{Change, diff, unchangeable};
 pub use find::{default_file, find_file};
 
+use crate::acl::Access;
 use crate::address::{ListenAddress, Protocol, Run, TargetAddress};
 use crate::balance::{Balance, HealthRules, Part};
 use crate::config::{Place, Problem, Problems, read, read_file};
 use crate::ledger::LogSettings;
-use crate::limits::{FlowLimits, Limits, SessionLimits};
+use crate::limits::{EntryLimits, FlowLimits, Limits, SessionLimits};
 use crate::proxy_protocol::HeaderRules;
 use crate::transport::{BindPolicy, Dial, SocketFile, Upkeep};
 
@@ -64,6 +68,10 @@ pub struct Route {
     pub upkeep: Upkeep,
     /// How long a reset waits for what the other side has not acknowledged yet.
     pub reset_linger: Duration,
+    /// Who may connect.
+    pub access: Access,
+    /// How many may, and how fast.
+    pub entry: EntryLimits,
     /// What it does with PROXY headers.
     pub proxy: HeaderRules,
     /// How it is found out whether a target takes connections.
@@ -133,6 +141,8 @@ pub struct Plan {
     pub limits: Limits,
     /// How records and lines are written.
     pub log: LogSettings,
+    /// Files that the configuration names and that have been read for it: a change of one is a change of it. Sorted.
+    pub files: Vec<PathBuf>,
 }
 
 /// Where a plan comes from; at least one of the two gives a route.
@@ -155,12 +165,13 @@ pub fn load(sources: &Sources) -> Result<Plan, Problems> {
 }
 
 /// Makes a plan of a text and the routes of the command line, or tells every problem of both. `file_name` is what
-/// problems call the text; empty, if there is none.
+/// problems call the text; empty, if there is none. Files that the text names are read, from its folder on.
 pub fn parse(file_name: &str, text: &str, forwards: &[String]) -> Result<Plan, Problems> {
     let mut problems = Vec::new();
     // A broken text leaves the command line to be checked.
     let config = read(text, &mut problems).unwrap_or_default();
-    let plan = build::build(config, forwards, &mut problems);
+    let folder = Path::new(file_name).parent().unwrap_or(Path::new(""));
+    let plan = build::build(config, forwards, folder, &mut problems);
     match plan {
         Some(plan) if problems.is_empty() => {
             if !plan.routes.is_empty() {

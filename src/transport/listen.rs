@@ -3,9 +3,11 @@
 use std::io;
 use std::net::{IpAddr, SocketAddr};
 use std::os::fd::{AsFd, OwnedFd};
+use std::time::Duration;
 
 use rustix::net::sockopt::{
-    set_ipv6_v6only, set_socket_oobinline, set_socket_reuseaddr, set_socket_reuseport, set_tcp_nodelay,
+    set_ipv6_v6only, set_socket_linger, set_socket_oobinline, set_socket_reuseaddr, set_socket_reuseport,
+    set_tcp_nodelay,
 };
 use rustix::net::{AddressFamily, SocketAddrAny, SocketFlags, SocketType, acceptfrom_with, socket_with};
 use tokio::net::{TcpStream, UnixStream};
@@ -46,6 +48,14 @@ impl Arrived {
         match self {
             Arrived::Tcp(socket) => TcpStream::from_std(socket.into()).map(Stream::Tcp),
             Arrived::Unix(socket) => UnixStream::from_std(socket.into()).map(Stream::Unix),
+        }
+    }
+
+    /// Turns the connection away: a reset, as far as the kernel has one. (See `Stream::reset_on_close`.)
+    pub fn reset(self) {
+        if let Arrived::Tcp(socket) = &self {
+            // It fails only on a dead socket, and then there is nobody to reset.
+            let _ = set_socket_linger(socket, Some(Duration::ZERO));
         }
     }
 }

@@ -22,7 +22,9 @@ mod health;
 mod real_datagrams;
 
 // Every way in and every way out.
+mod access;
 mod addresses;
+mod admission;
 mod balance;
 mod bandwidth;
 mod bounds;

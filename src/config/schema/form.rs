@@ -10,14 +10,14 @@ use serde_json::{Value, json};
 use crate::address::Protocol;
 use crate::balance::{Balance, Check, Part};
 use crate::ledger::{LogFormat, LogLevel};
-use crate::limits::{FlowPreset, FlowsFull};
+use crate::limits::{FlowPreset, FlowsFull, WhenFull};
 use crate::proxy_protocol::SendProxy;
 use crate::transport::BindPolicy;
 
 /// The form of a key's value; `None` for a key this file has no line for.
 pub(super) fn of(key: &str) -> Option<Value> {
     Some(match key {
-        "listen" | "source" => one_or_more(text()),
+        "listen" | "source" | "allow" | "deny" => one_or_more(text()),
         "accept_proxy" => one_or_any(text()),
         "address" | "interface" | "socket_owner" | "socket_group" => text(),
         "protocol" => words::<Protocol>(),
@@ -28,6 +28,7 @@ pub(super) fn of(key: &str) -> Option<Value> {
         "check" => words::<Check>(),
         "send" => json!({"type": "string"}),
         "expect" => json!({"type": "string", "minLength": 1}),
+        "when_full" => words::<WhenFull>(),
         "balance" => words::<Balance>(),
         "format" => words::<LogFormat>(),
         "level" => words::<LogLevel>(),
@@ -40,8 +41,19 @@ pub(super) fn of(key: &str) -> Option<Value> {
         | "interval"
         | "timeout"
         | "slow_start"
+        | "queue_timeout"
         | "accept_proxy_timeout" => time(),
-        "rise" | "fall" | "max_flows" | "answers" | "max_amplification" | "connections" | "flows" => count(),
+        "rise"
+        | "fall"
+        | "max_flows"
+        | "answers"
+        | "max_amplification"
+        | "connections"
+        | "flows"
+        | "max_connections"
+        | "max_connections_per_client"
+        | "queue" => count(),
+        "connection_rate" | "connection_rate_per_client" => matching("^[1-9][0-9]{0,6}/[smh]$"),
         "weight" => json!({"type": "integer", "minimum": 1, "maximum": Part::MOST_WEIGHT}),
         "v6only" | "backup" | "drain" => json!({"type": "boolean"}),
         "socket_mode" => matching("^0?[0-7]{3}$"),

@@ -7,7 +7,7 @@ use std::sync::atomic::AtomicUsize;
 use std::time::Instant;
 
 use super::UdpServing;
-use super::housekeeping::Lost;
+use super::housekeeping::{Lost, TurnedAway};
 use crate::engine::flow::{ClientKey, GroupId};
 
 /// Datagrams of new clients that may wait for their target's name to be looked up, and their bytes.
@@ -27,6 +27,7 @@ pub(super) struct Door {
     pub(super) held: Vec<Held>,
     /// What was lost before it had a flow.
     pub(super) lost: Lost,
+    pub(super) turned_away: TurnedAway,
 }
 
 pub(super) struct Held {

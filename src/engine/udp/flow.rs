@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 
 use super::target::UdpTarget;
 use crate::engine::flow::Account;
+use crate::engine::turnstile::Pass;
 use crate::ledger::{Entry, Meter};
 use crate::outcome::{Attempt, Cause, Datagrams, DropReason, End, Outcome, Phase, Timing};
 
@@ -22,6 +23,8 @@ pub(super) struct Flow {
     pub(super) target_dropped_before: u64,
     /// The batch it last had a part of, and how much.
     pub(super) batch: (u32, u32),
+    /// Its place on a route that limits them.
+    pub(super) pass: Option<Pass>,
 }
 
 impl Flow {
@@ -61,7 +64,7 @@ impl Flow {
 
     /// Closes the flow's socket and writes its record.
     pub(super) fn end(self, end: End, now: Instant) {
-        let Flow { socket, entry, target, account, first_answer, target_dropped_before, .. } = self;
+        let Flow { socket, entry, target, account, first_answer, target_dropped_before, pass, .. } = self;
         drop(socket);
         let cause = if let End::NoTarget(cause) = end { Some(cause) } else { None };
         let target_dropped = target.dropped().saturating_sub(target_dropped_before);
@@ -69,6 +72,7 @@ impl Flow {
         let mut outcome = outcome(&entry, end, account.target(), cause, datagrams, now);
         outcome.timing.first_byte = first_answer.map(|at| at.saturating_duration_since(entry.started()));
         entry.close(outcome);
+        drop(pass);
     }
 }
 

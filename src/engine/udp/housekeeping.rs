@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 
 use super::door::Door;
 use super::turn::Loop;
+use crate::outcome::End;
 use crate::sys::datagrams::backlog;
 
 /// Between two looks at what was lost, while datagrams come.
@@ -27,21 +28,52 @@ pub(super) enum Loss {
     NotHeld,
     /// The listener is retired and takes no new client.
     Closed,
+    /// Its client may not connect.
+    Denied,
+    /// A limit of the route kept its client out.
+    Limited,
     /// Not a datagram: a flow that made place for a new client. It has a record; here it is only counted.
     Evicted,
 }
 
-const LOSSES: [(Loss, &str); 5] = [
+const LOSSES: [(Loss, &str); 7] = [
     (Loss::ReceiveBuffer, "receive_buffer"),
     (Loss::FlowsFull, "flows_full"),
     (Loss::NoTarget, "no_target"),
     (Loss::NotHeld, "not_held"),
     (Loss::Closed, "closed"),
+    (Loss::Denied, "denied"),
+    (Loss::Limited, "limited"),
 ];
+
+/// Every kind of [`Loss`].
+const KINDS: usize = LOSSES.len() + 1;
+
+/// Who was turned away when, so that a flood of them is no flood of records.
+#[derive(Default)]
+pub(super) struct TurnedAway {
+    /// As many as there are ends of this kind, which are few.
+    last: Vec<(End, Instant)>,
+}
+
+impl TurnedAway {
+    /// Whether a client that ends so is to be recorded: one in each [`TELL`] is.
+    pub(super) fn is_due(&mut self, end: End, now: Instant) -> bool {
+        let Some((_, last)) = self.last.iter_mut().find(|(of, _)| *of == end) else {
+            self.last.push((end, now));
+            return true;
+        };
+        let is_due = now.saturating_duration_since(*last) >= TELL;
+        if is_due {
+            *last = now;
+        }
+        is_due
+    }
+}
 
 /// What a listener has lost since it was last told.
 pub(super) struct Lost {
-    counts: [u64; 6],
+    counts: [u64; KINDS],
     /// What the kernel had dropped when it was last asked.
     kernel: u32,
     told: Option<Instant>,
@@ -50,7 +82,7 @@ pub(super) struct Lost {
 impl Lost {
     pub(super) fn since(socket: impl AsFd) -> Lost {
         let kernel = backlog(socket).map(|backlog| backlog.dropped).unwrap_or_default();
-        Lost { counts: [0; 6], kernel, told: None }
+        Lost { counts: [0; KINDS], kernel, told: None }
     }
 
     fn add(&mut self, why: Loss, count: u64) {
@@ -124,7 +156,7 @@ impl Loop {
                 continue;
             }
             door.lost.tell(door);
-            (door.lost.counts, door.lost.told) = ([0; 6], Some(now));
+            (door.lost.counts, door.lost.told) = ([0; KINDS], Some(now));
         }
         self.next_tell = is_left.then_some(now + TELL);
     }

@@ -29,6 +29,7 @@ use tokio::sync::{Semaphore, oneshot};
 
 use super::pool::Pool;
 use super::ports::Wanted;
+use super::turnstile::{Turnstile, Turnstiles};
 use crate::ledger::Ledger;
 use crate::plan::Route;
 use crate::transport;
@@ -46,13 +47,27 @@ pub(super) struct Udp {
 }
 
 /// What every loop needs from outside.
-struct Shared {
+pub(super) struct Shared {
     ledger: Arc<Ledger>,
+    turnstiles: Arc<Turnstiles>,
     /// One permit per flow that may live at one time, over all loops. All of them back means that none is left.
     slots: Semaphore,
     most: usize,
     /// Where names are looked up and targets are watched.
     beside: Handle,
+}
+
+impl Shared {
+    /// For at most `most` flows; `beside` is a runtime for what may wait.
+    pub(super) fn new(
+        ledger: Arc<Ledger>,
+        turnstiles: Arc<Turnstiles>,
+        most: usize,
+        beside: Handle,
+    ) -> Shared {
+        let most = most.clamp(1, Semaphore::MAX_PERMITS.min(u32::MAX as usize));
+        Shared { ledger, turnstiles, slots: Semaphore::new(most), most, beside }
+    }
 }
 
 struct Running {
@@ -64,6 +79,7 @@ struct Running {
 pub(super) struct UdpServing {
     route: Arc<Route>,
     pool: Pool<UdpTarget>,
+    turnstile: Option<Arc<Turnstile>>,
     name: Arc<str>,
 }
 
@@ -79,11 +95,10 @@ pub(super) struct UdpListener {
 }
 
 impl Udp {
-    /// `count` loops for at most `most` flows; `beside` is a runtime for what may wait. Nothing is started yet.
-    pub(super) fn new(count: usize, most: usize, ledger: Arc<Ledger>, beside: Handle) -> Udp {
-        let most = most.clamp(1, Semaphore::MAX_PERMITS.min(u32::MAX as usize));
+    /// `count` loops. Nothing is started yet.
+    pub(super) fn new(count: usize, shared: Shared) -> Udp {
         Udp {
-            shared: Arc::new(Shared { ledger, slots: Semaphore::new(most), most, beside }),
+            shared: Arc::new(shared),
             targets: UdpTargets::default(),
             loops: Mutex::default(),
             count: count.max(1),
@@ -117,6 +132,7 @@ impl Udp {
         Arc::new(UdpServing {
             route: route.clone(),
             pool: Pool::new(route, *place, |address| self.targets.get(address)),
+            turnstile: self.shared.turnstiles.of(route),
             name: route.name.0.clone(),
         })
     }

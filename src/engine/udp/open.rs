@@ -17,8 +17,9 @@ use super::{Shared, UdpServing};
 use crate::balance::Key;
 use crate::engine::flow::{Account, ClientKey, FlowId, Room};
 use crate::engine::pool::Tried;
+use crate::engine::turnstile::Pass;
 use crate::ledger::Entry;
-use crate::outcome::{Cause, Datagrams, End};
+use crate::outcome::{Cause, Datagrams, End, Phase};
 use crate::plan::Carries;
 use crate::transport;
 
@@ -51,6 +52,9 @@ impl Loop {
             return Opened::Refused(Loss::Closed);
         };
         let (serving, group) = (door.serving.clone(), door.group);
+        if let Some(denial) = serving.route.access.denies(client.from.ip()) {
+            return self.turn_away(client, &serving, End::Denied(denial), now);
+        }
         let mut tried = Tried::default();
         let (mut place, mut address) = match choose(&serving, &client, came, now, &mut tried) {
             Chosen::At(place, address) => (place, address),
@@ -64,6 +68,12 @@ impl Loop {
                 return Opened::Refused(Loss::NoTarget);
             }
         };
+        // Before anybody is evicted for it.
+        let turnstile = serving.turnstile.as_ref();
+        let pass = match turnstile.map(|it| it.ask(Some(client.from.ip()), now)).transpose() {
+            Ok(pass) => pass,
+            Err(limit) => return self.turn_away(client, &serving, End::Limited(limit), now),
+        };
         match self.flows.room(group) {
             Room::Free => {}
             Room::InPlaceOf(oldest) => self.evict(oldest, client.listener, now),
@@ -74,7 +84,7 @@ impl Loop {
         }
         loop {
             let error = match self.dial(address, &serving, client.listener, now) {
-                Ok(socket) => return self.admit(client, serving, (place, address), socket, now),
+                Ok(socket) => return self.admit(client, serving, (place, address), socket, pass, now),
                 Err(error) => error,
             };
             let cause = Cause::of_dial(&error);
@@ -91,12 +101,27 @@ impl Loop {
         }
     }
 
+    /// A client that may not come in: its datagrams are counted, and it is recorded once in a while.
+    fn turn_away(&mut self, client: ClientKey, serving: &UdpServing, end: End, now: Instant) -> Opened {
+        let door = self.doors.get_mut(&client.listener);
+        if door.is_some_and(|door| door.turned_away.is_due(end, now)) {
+            let entry = entry(&self.shared, serving, client, now);
+            let mut outcome =
+                flow::outcome(&entry, end, client.from, None, Datagrams::default(), Instant::now());
+            (outcome.phase, outcome.target) = (Phase::Admit, None);
+            outcome.attempts.clear();
+            entry.close(outcome);
+        }
+        Opened::Refused(if matches!(end, End::Denied(_)) { Loss::Denied } else { Loss::Limited })
+    }
+
     fn admit(
         &mut self,
         client: ClientKey,
         serving: Arc<UdpServing>,
         (place, address): (usize, SocketAddr),
         socket: OwnedFd,
+        pass: Option<Pass>,
         now: Instant,
     ) -> Opened {
         let Carries::Udp(limits) = &serving.route.carries else {
@@ -112,6 +137,7 @@ impl Loop {
             batch: (0, 0),
             socket,
             target,
+            pass,
         };
         flow.entry.aim(place);
         let idle = limits.idle;

@@ -15,6 +15,7 @@ use rustix::event::epoll::{self, Event};
 use super::door::Door;
 use super::down::Answer;
 use super::flow::Flow;
+use super::housekeeping::{Lost, TurnedAway};
 use super::mailbox::{Mailbox, Order, Ready};
 use super::{Shared, UdpServing};
 use crate::engine::flow::{FlowId, FlowTable, GroupId, Rules};
@@ -157,8 +158,19 @@ impl Loop {
             match order {
                 Order::Listen { number, socket, address, flows, serving } => {
                     let group = self.group(&serving);
-                    let (held, lost) = (Vec::new(), super::housekeeping::Lost::since(&socket));
-                    let door = Door { socket, address, serving, group, flows, is_open: true, held, lost };
+                    let (held, lost) = (Vec::new(), Lost::since(&socket));
+                    let turned_away = TurnedAway::default();
+                    let door = Door {
+                        socket,
+                        address,
+                        serving,
+                        group,
+                        flows,
+                        is_open: true,
+                        held,
+                        lost,
+                        turned_away,
+                    };
                     self.doors.insert(number, door);
                 }
                 Order::Serve { number, serving } => {

@@ -31,6 +31,29 @@ impl Wire {
         TcpStream::connect_timeout(&address, PATIENCE).map(Wire::from)
     }
 
+    /// Connects from one of this machine's addresses, of which all of 127.0.0.0/8 are.
+    pub(crate) fn from_to(source: &str, address: SocketAddr) -> Wire {
+        Wire::try_from_to(source, address).unwrap_or_else(|e| panic!("cannot connect to {address}: {e}"))
+    }
+
+    pub(crate) fn try_from_to(source: &str, address: SocketAddr) -> io::Result<Wire> {
+        use rustix::net::{AddressFamily, SocketType, bind, connect, socket};
+        let source: SocketAddr = format!("{source}:0").parse().unwrap();
+        let family = if source.is_ipv4() { AddressFamily::INET } else { AddressFamily::INET6 };
+        let socket = socket(family, SocketType::STREAM, None)?;
+        bind(&socket, &source)?;
+        connect(&socket, &address)?;
+        Ok(TcpStream::from(socket).into())
+    }
+
+    /// Whether a client from there is reset before it hears anything: as soon as it is connected, or a moment later.
+    pub(crate) fn is_turned_away(source: &str, address: SocketAddr) -> bool {
+        match Wire::try_from_to(source, address) {
+            Ok(mut wire) => wire.hear_end() == Ending::Reset,
+            Err(e) => e.kind() == ErrorKind::ConnectionReset,
+        }
+    }
+
     /// Connects with a receive buffer of a few kilobytes, so that an end which does not read holds up its writer soon.
     pub(crate) fn narrow_to(address: SocketAddr) -> Wire {
         use rustix::net::{AddressFamily, SocketType, connect, socket};

@@ -1,0 +1,77 @@
+//! Who may come into a route, how many and how fast: defaults filled in, and keys that nothing listens to told.
+
+use super::build::{Draft, pick, time};
+use crate::address::{ListenAddress, Protocol};
+use crate::config::{Place, Problem, Settings, Written};
+use crate::limits::{EntryLimits, WhenFull};
+
+/// What the route says, then what the defaults say. Flows have a number and a policy of their own.
+pub(super) fn limits(draft: &Draft, defaults: &Settings) -> EntryLimits {
+    let (own, built_in) = (&draft.settings, EntryLimits::default());
+    let is_tcp = draft.protocol == Protocol::Tcp;
+    EntryLimits {
+        most: pick(&own.max_connections, &defaults.max_connections).filter(|_| is_tcp),
+        most_per_client: pick(&own.max_connections_per_client, &defaults.max_connections_per_client),
+        rate: pick(&own.connection_rate, &defaults.connection_rate),
+        rate_per_client: pick(&own.connection_rate_per_client, &defaults.connection_rate_per_client),
+        full: pick(&own.when_full, &defaults.when_full).unwrap_or(built_in.full),
+        queue: pick(&own.queue, &defaults.queue).unwrap_or(built_in.queue),
+        queue_timeout: time(&own.queue_timeout, &defaults.queue_timeout, built_in.queue_timeout),
+    }
+}
+
+/// Adds a problem for each key of the route that can have no effect. (In the defaults it may stand: they are for every
+/// route it fits.)
+pub(super) fn check(draft: &Draft, limits: &EntryLimits, problems: &mut Vec<Problem>) {
+    let s = &draft.settings;
+    let mut idle = |key: &str, place: Option<&Place>, what: &str, help: &str| {
+        if let Some(place) = place {
+            problems.push(Problem::new(place.clone(), draft.key(key), what).help(help));
+        }
+    };
+    if draft.protocol == Protocol::Udp {
+        let what = "this key is for tcp, and the route carries udp";
+        idle("max_connections", place(&s.max_connections), what, "write max_flows, which is for flows");
+        idle("when_full", place(&s.when_full), what, "write flows_full, which is for flows");
+        idle("queue", place(&s.queue), what, "leave it out: a datagram does not wait");
+        idle("queue_timeout", place(&s.queue_timeout), what, "leave it out: a datagram does not wait");
+        return;
+    }
+    let is_unix = |listen: &ListenAddress| matches!(listen, ListenAddress::Unix(_));
+    if !draft.listen.is_empty() && draft.listen.iter().all(|it| is_unix(it.value.first())) {
+        let what = "the route listens on Unix sockets alone, and their clients have no address";
+        let help = "leave it out; socket_mode and the directory say who may connect";
+        idle("allow", first(&s.allow), what, help);
+        idle("deny", first(&s.deny), what, help);
+        let help = "leave it out; max_connections and connection_rate hold for all clients together";
+        idle("max_connections_per_client", place(&s.max_connections_per_client), what, help);
+        idle("connection_rate_per_client", place(&s.connection_rate_per_client), what, help);
+    }
+    if limits.most.is_none() {
+        let what = "this key says what happens at max_connections, and the route has none";
+        for (key, place) in [
+            ("when_full", place(&s.when_full)),
+            ("queue", place(&s.queue)),
+            ("queue_timeout", place(&s.queue_timeout)),
+        ] {
+            idle(key, place, what, "add max_connections = 100, or leave it out");
+        }
+        return;
+    }
+    if limits.full != WhenFull::Queue {
+        let what = "nobody waits in a queue here";
+        idle("queue", place(&s.queue), what, "add when_full = \"queue\", or leave it out");
+    }
+    if limits.full == WhenFull::Refuse {
+        let what = "nobody waits for a place here";
+        idle("queue_timeout", place(&s.queue_timeout), what, "add when_full = \"queue\", or leave it out");
+    }
+}
+
+fn place<T>(written: &Option<Written<T>>) -> Option<&Place> {
+    written.as_ref().map(|written| &written.place)
+}
+
+fn first<T>(list: &Option<Vec<Written<T>>>) -> Option<&Place> {
+    list.as_ref().and_then(|list| list.first()).map(|first| &first.place)
+}

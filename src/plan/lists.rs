@@ -1,0 +1,204 @@
+//! `allow` and `deny` → sets: files are read, each once, and one set of it is shared by all routes that name it.
+
+use std::collections::HashMap;
+use std::fs::{self, File};
+use std::io::{self, ErrorKind, Read};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use super::build::Draft;
+use crate::acl::{Access, Listed, Networks, Sets, listed_in};
+use crate::config::{Problem, Settings, Written};
+
+/// The largest list that is read, in bytes; a million networks or so.
+const MOST_BYTES: u64 = 16 << 20;
+
+/// Lines of one file that are told; a file of another kind altogether has thousands.
+const MOST_TOLD: usize = 10;
+
+/// The lists of a plan as they are built.
+pub(super) struct Lists<'f> {
+    /// Where a path that is not absolute begins.
+    folder: &'f Path,
+    read: HashMap<PathBuf, Arc<Networks>>,
+    /// What a route takes that says nothing itself.
+    allow: Option<Sets>,
+    deny: Option<Sets>,
+}
+
+impl<'f> Lists<'f> {
+    /// Reads the lists of the defaults.
+    pub(super) fn of(defaults: &Settings, folder: &'f Path, problems: &mut Vec<Problem>) -> Lists<'f> {
+        let mut lists = Lists { folder, read: HashMap::new(), allow: None, deny: None };
+        lists.allow = lists.sets(&defaults.allow, "defaults.allow", problems);
+        lists.deny = lists.sets(&defaults.deny, "defaults.deny", problems);
+        lists
+    }
+
+    /// Who may connect to a route.
+    pub(super) fn access(&mut self, draft: &Draft, problems: &mut Vec<Problem>) -> Access {
+        let own = &draft.settings;
+        let allow = self.sets(&own.allow, &draft.key("allow"), problems).or_else(|| self.allow.clone());
+        let deny = self.sets(&own.deny, &draft.key("deny"), problems).or_else(|| self.deny.clone());
+        Access { allow, deny: deny.unwrap_or_default() }
+    }
+
+    /// Every file that was read.
+    pub(super) fn files(self) -> Vec<PathBuf> {
+        let mut files: Vec<_> = self.read.into_keys().collect();
+        files.sort_unstable();
+        files
+    }
+
+    fn sets(
+        &mut self,
+        list: &Option<Vec<Written<Listed>>>,
+        key: &str,
+        problems: &mut Vec<Problem>,
+    ) -> Option<Sets> {
+        let list = list.as_ref()?;
+        let own: Networks = list.iter().flat_map(|entry| entry.value.networks()).collect();
+        let mut sets: Sets = (own.count() > 0).then(|| Arc::new(own)).into_iter().collect();
+        for entry in list {
+            if let Listed::File(path) = &entry.value {
+                sets.push(self.file(path, entry, key, problems));
+            }
+        }
+        Some(sets)
+    }
+
+    /// The set of a file. Its problems stand at the entry that names it first.
+    fn file(
+        &mut self,
+        path: &Path,
+        entry: &Written<Listed>,
+        key: &str,
+        problems: &mut Vec<Problem>,
+    ) -> Arc<Networks> {
+        let path = self.folder.join(path);
+        if let Some(read) = self.read.get(&path) {
+            return read.clone();
+        }
+        let mut problem = |what: String, help: &str| {
+            problems.push(Problem::new(entry.place.clone(), key, what).help(help));
+        };
+        let networks = match read(&path) {
+            Ok(text) => {
+                let (networks, misread) = listed_in(&text);
+                for (line, why) in misread.iter().take(MOST_TOLD) {
+                    problem(format!("{}:{line}: {}", path.display(), why.what), &why.instead);
+                }
+                if let Some(more @ 1..) = misread.len().checked_sub(MOST_TOLD) {
+                    problem(
+                        format!("{}: {more} more lines cannot be read", path.display()),
+                        "is this the right file?",
+                    );
+                }
+                networks
+            }
+            Err((what, help)) => {
+                problem(format!("{}: {what}", path.display()), help);
+                Vec::new()
+            }
+        };
+        let networks: Arc<Networks> = Arc::new(networks.into_iter().collect());
+        self.read.insert(path, networks.clone());
+        networks
+    }
+}
+
+/// The text of a file, or what is wrong with it and what to do.
+fn read(path: &Path) -> Result<String, (String, &'static str)> {
+    let bytes = read_bytes(path).map_err(|error| match error.kind() {
+        ErrorKind::NotFound => (
+            "there is no such file".to_owned(),
+            "a path that is not absolute begins at the configuration's folder",
+        ),
+        ErrorKind::PermissionDenied => {
+            ("this user may not read the file".to_owned(), "change its permissions, or run as a user who may")
+        }
+        ErrorKind::InvalidInput => {
+            ("this is not a regular file".to_owned(), "name a file with one network a line")
+        }
+        _ => (format!("the file cannot be read: {error}"), "check the path"),
+    })?;
+    if bytes.len() as u64 > MOST_BYTES {
+        return Err(("the file is larger than 16 MiB".to_owned(), "is this the right file?"));
+    }
+    String::from_utf8(bytes).map_err(|error| {
+        let good = error.utf8_error().valid_up_to();
+        let line = error.as_bytes()[..good].iter().filter(|byte| **byte == b'\n').count() + 1;
+        (format!("line {line} is not UTF-8 text"), "is this the right file?")
+    })
+}
+
+fn read_bytes(path: &Path) -> io::Result<Vec<u8>> {
+    // Looked at first: to open a pipe would wait for whoever writes to it.
+    if !fs::metadata(path)?.is_file() {
+        return Err(ErrorKind::InvalidInput.into());
+    }
+    let mut bytes = Vec::new();
+    File::open(path)?.take(MOST_BYTES + 1).read_to_end(&mut bytes)?;
+    Ok(bytes)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::net::IpAddr;
+
+    use super::*;
+    use crate::plan::{Plan, parse};
+
+    /// A configuration beside two lists.
+    fn planned(list: &str, text: &str) -> Result<Plan, String> {
+        let folder = tempfile::tempdir().unwrap();
+        fs::write(folder.path().join("list"), list).unwrap();
+        let name = folder.path().join("loopgate.toml").display().to_string();
+        parse(&name, text, &[]).map_err(|problems| {
+            let told: Vec<_> = problems.list.iter().map(Problem::told).collect();
+            told.join("\n").replace(&folder.path().display().to_string(), "DIR")
+        })
+    }
+
+    fn denied(plan: &Plan, route: &str, client: &str) -> bool {
+        let route = plan.routes.values().find(|it| &*it.name.0 == route).unwrap();
+        route.access.denies(client.parse::<IpAddr>().unwrap()).is_some()
+    }
+
+    #[test]
+    fn a_list_stands_beside_the_configuration_and_is_read_once_for_all() {
+        let text = "defaults.deny = 'file:list'\n\
+                    routes.a = {listen='1', target='9', allow=['10.0.0.0/8', 'file:list']}\n\
+                    routes.b = {listen='2', target='9', deny='192.0.2.0/24'}\n\
+                    routes.c = {listen='3', target='9'}";
+
+        let plan = planned("10.9.0.0/16\n2001:db8::/32 # documentation\n", text).unwrap();
+
+        assert_eq!(plan.files.len(), 1);
+        assert!(denied(&plan, "a", "10.9.0.1") && !denied(&plan, "a", "10.8.0.1"));
+        assert!(denied(&plan, "a", "11.0.0.1"), "it is in no list of allow");
+        assert!(!denied(&plan, "b", "10.9.0.1"), "a route's own deny stands for that of the defaults");
+        assert!(denied(&plan, "c", "2001:db8::1") && !denied(&plan, "c", "127.0.0.1"));
+        let sets: Vec<_> = plan.routes.values().flat_map(|route| &route.access.deny).collect();
+        assert!(Arc::ptr_eq(sets[0], sets[2]));
+    }
+
+    #[test]
+    fn what_is_wrong_with_a_list_is_told_with_its_line() {
+        let route = "routes.a = {listen='1', target='9', deny='file:list'}";
+
+        assert_eq!(
+            planned("10.0.0.0/8\n\n10.0.0.1/8 # oops\n", route).unwrap_err(),
+            "routes.a.deny: DIR/list:3: \"10.0.0.1/8\" has bits beyond its first 8"
+        );
+        let many = "no\n".repeat(15);
+        assert_eq!(
+            planned(&many, route).unwrap_err().lines().last().unwrap(),
+            "routes.a.deny: DIR/list: 5 more lines cannot be read"
+        );
+        assert_eq!(
+            planned("", "routes.a = {listen='1', target='9', allow=['file:none', 'file:.']}").unwrap_err(),
+            "routes.a.allow: DIR/none: there is no such file\nroutes.a.allow: DIR/.: this is not a regular file"
+        );
+    }
+}

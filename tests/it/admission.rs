@@ -1,0 +1,336 @@
+//! How many may come in, and how fast: caps, rates, the queue, who is evicted, and what a reload does to all of them.
+
+use std::net::SocketAddr;
+use std::thread;
+use std::time::Duration;
+
+use loopgate::outcome::{End, Limit, Phase};
+
+use crate::harness::datagrams::{EchoDatagrams, ask, client, is_silent, socket};
+use crate::harness::{Closed, Ending, Gate, Target, Wire, until};
+
+fn config(target: SocketAddr, more: &str) -> String {
+    format!("[routes.test]\nlisten = '127.0.0.1:0'\ntarget = '{target}'\n{more}\n")
+}
+
+fn gate(target: SocketAddr, more: &str) -> Gate {
+    Gate::builder().with(&config(target, more))
+}
+
+/// One exchange with an echo.
+fn talk(client: &mut Wire) {
+    client.say(b"here");
+    assert_eq!(client.hear(4), b"here");
+}
+
+fn seated(gate: &Gate) -> Wire {
+    let mut client = gate.connect();
+    talk(&mut client);
+    client
+}
+
+/// A client that waits, which is known from its session and from nothing that it hears.
+fn waiting(gate: &Gate) -> Wire {
+    let before = gate.live().len();
+    let client = gate.connect();
+    until("it waits", || (gate.live().len() == before + 1).then_some(()));
+    client
+}
+
+fn is_turned_away(gate: &Gate) -> bool {
+    Wire::is_turned_away("127.0.0.1", gate.address)
+}
+
+/// Comes in as soon as it may.
+fn comes_in(gate: &Gate) -> Wire {
+    until("a place is free", || {
+        let mut client = Wire::try_to(gate.address).ok()?;
+        let mut heard = [0; 4];
+        let is_in = matches!(client.try_say(b"here"), Ok(4)) && matches!(client.try_hear(&mut heard), Ok(4));
+        is_in.then_some(client)
+    })
+}
+
+/// The next record of this end, and the phase it ended in.
+fn phase_of(gate: &Gate, end: End) -> Phase {
+    loop {
+        let record = gate.record();
+        if record.outcome.end == end {
+            return record.outcome.phase;
+        }
+    }
+}
+
+#[test]
+fn one_more_than_max_connections_is_reset_until_one_has_gone() {
+    let target = Target::echo();
+    let gate = gate(target.address, "max_connections = 2");
+    let (first, mut second) = (seated(&gate), seated(&gate));
+
+    assert!(is_turned_away(&gate));
+    let record = gate.record();
+    assert_eq!((record.outcome.end, record.outcome.phase), (End::Limited(Limit::Connections), Phase::Admit));
+    assert!(record.hint().unwrap().starts_with("max_connections: "));
+    talk(&mut second);
+
+    drop(first);
+    talk(&mut comes_in(&gate));
+}
+
+#[test]
+fn each_client_has_places_of_its_own() {
+    let target = Target::echo();
+    let gate = gate(target.address, "max_connections_per_client = 1");
+    let mut one = seated(&gate);
+
+    assert!(is_turned_away(&gate));
+    talk(&mut Wire::from_to("127.0.0.2", gate.address));
+    talk(&mut one);
+
+    assert_eq!(phase_of(&gate, End::Limited(Limit::PerClient)), Phase::Admit);
+    drop(one);
+    comes_in(&gate);
+}
+
+#[test]
+fn who_connects_faster_than_the_rate_is_reset() {
+    let target = Target::echo();
+    let gate = gate(target.address, "connection_rate = '3/h'");
+
+    for _ in 0..3 {
+        drop(seated(&gate));
+    }
+
+    assert!(is_turned_away(&gate));
+    assert_eq!(phase_of(&gate, End::Limited(Limit::Rate)), Phase::Admit);
+}
+
+#[test]
+fn a_flood_from_one_address_keeps_nobody_else_out() {
+    const FLOOD: usize = 5_000;
+    let target = Target::echo();
+    let limits =
+        "max_connections_per_client = 20\nconnection_rate_per_client = '200/h'\nmax_connections = 100";
+    let gate = gate(target.address, limits);
+    let address = gate.address;
+
+    thread::scope(|scope| {
+        for _ in 0..2 {
+            scope.spawn(|| (0..FLOOD / 2).for_each(|_| drop(Wire::try_from_to("127.0.0.2", address))));
+        }
+        for last in 3..103 {
+            talk(&mut Wire::from_to(&format!("127.0.0.{last}"), address));
+        }
+    });
+
+    gate.wait_until_empty();
+    assert!(Wire::is_turned_away("127.0.0.2", address), "its 200 of this hour are over");
+    talk(&mut Wire::to(address));
+}
+
+#[test]
+fn who_comes_while_it_is_full_waits_its_turn_in_the_order_of_coming() {
+    let target = Target::by_hand();
+    let gate = gate(target.address, "max_connections = 1\nwhen_full = 'queue'\nqueue_timeout = '1h'");
+    let mut first = waiting(&gate);
+    let mut served = target.accept();
+    let mut others: Vec<Wire> = (0..3).map(|_| waiting(&gate)).collect();
+    others.iter_mut().zip(b"abc").for_each(|(client, name)| client.say(&[*name]));
+
+    first.say(b"x");
+    assert_eq!(served.hear(1), b"x");
+    drop((first, served));
+    for (client, name) in others.into_iter().zip(b"abc") {
+        let mut served = target.accept();
+        assert_eq!(served.hear(1), [*name]);
+        drop((client, served));
+    }
+}
+
+#[test]
+fn a_full_queue_and_a_wait_too_long_are_told_apart() {
+    let target = Target::echo();
+    let limits = "max_connections = 1\nwhen_full = 'queue'\nqueue = 1\nqueue_timeout = '300ms'";
+    let gate = gate(target.address, limits);
+    let mut first = seated(&gate);
+
+    // Either may be the one that waits.
+    thread::scope(|scope| {
+        let both = [(); 2].map(|()| scope.spawn(|| is_turned_away(&gate)));
+        both.into_iter().for_each(|it| assert!(it.join().unwrap()));
+    });
+
+    let mut ends =
+        [gate.record(), gate.record()].map(|record| (record.outcome.end, record.outcome.timing.total));
+    ends.sort_by_key(|(_, total)| *total);
+    assert_eq!(ends.map(|(end, _)| end), [End::Limited(Limit::Queue), End::Limited(Limit::QueueTimeout)]);
+    assert!(ends[1].1 >= Duration::from_millis(300));
+    talk(&mut first);
+}
+
+#[test]
+fn a_client_that_leaves_the_queue_frees_its_place_in_it() {
+    let target = Target::echo();
+    let limits = "max_connections = 1\nwhen_full = 'queue'\nqueue = 1\nqueue_timeout = '1h'";
+    let gate = gate(target.address, limits);
+    let first = seated(&gate);
+
+    waiting(&gate).reset();
+    assert_eq!(phase_of(&gate, End::ClientGone), Phase::Admit);
+
+    // Its place is given back a moment after its record.
+    let mut next = until("there is room in the queue", || {
+        let client = gate.connect();
+        until("it waits or is turned away", || match gate.live().len() {
+            2 => Some(Some(())),
+            _ => gate.records().iter().any(|it| it.outcome.end == End::Limited(Limit::Queue)).then_some(None),
+        })
+        .map(|()| client)
+    });
+    drop(first);
+    talk(&mut next);
+}
+
+#[test]
+fn the_session_idle_longest_makes_place() {
+    let target = Target::echo();
+    let gate = gate(target.address, "max_connections = 2\nwhen_full = 'evict_idle'");
+    let (mut first, mut second) = (seated(&gate), seated(&gate));
+    talk(&mut first);
+
+    let mut third = gate.connect();
+    third.say(b"here");
+
+    assert_eq!(third.hear(4), b"here");
+    assert_eq!(phase_of(&gate, End::Evicted), Phase::Relay);
+    // Which of the two it was, only one has gone.
+    let survives = |client: &mut Wire| {
+        matches!(client.try_say(b"here"), Ok(4)) && matches!(client.try_hear(&mut [0; 4]), Ok(4))
+    };
+    assert_eq!([survives(&mut first), survives(&mut second)].iter().filter(|it| **it).count(), 1);
+}
+
+#[test]
+fn a_crowd_that_evicts_itself_leaves_every_place_free() {
+    let target = Target::echo();
+    let gate = gate(target.address, "max_connections = 10\nwhen_full = 'evict_idle'");
+    let address = gate.address;
+
+    thread::scope(|scope| {
+        for _ in 0..4 {
+            scope.spawn(|| {
+                for _ in 0..200 {
+                    // Evicted before, while or after it speaks: whatever it hears is its own.
+                    let mut client = Wire::to(address);
+                    let _ = client.try_say(b"here");
+                    let _ = client.try_hear(&mut [0; 4]);
+                }
+            });
+        }
+    });
+
+    gate.wait_until_empty();
+    let mut all: Vec<Wire> = (0..10).map(|_| comes_in(&gate)).collect();
+    all.iter_mut().for_each(talk);
+}
+
+#[test]
+fn a_smaller_cap_ends_nobody_and_what_is_counted_outlives_a_reload() {
+    let target = Target::echo();
+    let listen = Closed::port();
+    let text = |most: usize, linger: &str| {
+        format!(
+            "[routes.test]\nlisten = '{}'\ntarget = '{}'\nmax_connections = {most}\nreset_linger = '{linger}'\n",
+            listen.address, target.address
+        )
+    };
+    let gate = Gate::builder().with(&text(3, "1s"));
+    let mut all: Vec<Wire> = (0..3).map(|_| seated(&gate)).collect();
+
+    gate.declare(&text(3, "2s")).unwrap();
+    assert!(is_turned_away(&gate), "the three of before count");
+    gate.declare(&text(2, "2s")).unwrap();
+    all.iter_mut().for_each(talk);
+    drop(all.pop());
+    until("it has ended", || (gate.live().len() == 2).then_some(()));
+    assert!(is_turned_away(&gate), "two are as many as may be now");
+
+    drop(all.pop());
+    comes_in(&gate);
+    talk(&mut all[0]);
+}
+
+#[test]
+fn who_waits_comes_in_when_a_reload_makes_room() {
+    let target = Target::echo();
+    let listen = Closed::port();
+    let text = |limits: &str| {
+        format!("[routes.test]\nlisten = '{}'\ntarget = '{}'\n{limits}\n", listen.address, target.address)
+    };
+    let queue = "when_full = 'queue'\nqueue_timeout = '1h'";
+    let gate = Gate::builder().with(&text(&format!("max_connections = 1\n{queue}")));
+    let _first = seated(&gate);
+    let (mut second, mut third) = (waiting(&gate), waiting(&gate));
+
+    gate.declare(&text(&format!("max_connections = 2\n{queue}"))).unwrap();
+    talk(&mut second);
+    gate.declare(&text("")).unwrap();
+
+    talk(&mut third);
+}
+
+#[test]
+fn a_stop_resets_who_still_waits() {
+    let target = Target::echo();
+    let gate = gate(target.address, "max_connections = 1\nwhen_full = 'queue'\nqueue_timeout = '1h'");
+    let _first = seated(&gate);
+    let mut second = waiting(&gate);
+
+    assert_eq!(gate.stop(Duration::ZERO), 2);
+
+    assert_eq!(second.hear_end(), Ending::Reset);
+    assert_eq!([gate.record(), gate.record()].map(|record| record.outcome.end), [End::Drained; 2]);
+}
+
+#[test]
+fn a_crowd_in_a_queue_is_served_to_the_last_and_every_place_is_free_again() {
+    let target = Target::echo();
+    let limits = "max_connections = 5\nwhen_full = 'queue'\nqueue = 200\nqueue_timeout = '1h'";
+    let gate = Gate::builder().workers(2).with(&config(target.address, limits));
+    let address = gate.address;
+
+    thread::scope(|scope| {
+        for seed in 0..100 {
+            scope.spawn(move || {
+                let mut client = Wire::to(address);
+                client.say_stream(seed, 10_000);
+                client.finish();
+                client.hear_stream(seed, 10_000);
+                assert_eq!(client.hear_end(), Ending::Fin);
+            });
+        }
+    });
+
+    gate.wait_until_empty();
+    let mut all: Vec<Wire> = (0..5).map(|_| seated(&gate)).collect();
+    all.iter_mut().for_each(talk);
+    assert!(gate.records().iter().all(|record| record.outcome.end == End::Done));
+}
+
+#[test]
+fn flows_are_counted_for_each_client_address_too() {
+    let echo = EchoDatagrams::start();
+    let limits = "protocol = 'udp'\nmax_connections_per_client = 2\nconnection_rate = '100/h'";
+    let gate = gate(echo.address, limits);
+    let (one, two, three) = (client(gate.address), client(gate.address), client(gate.address));
+    assert_eq!((ask(&one, b"1"), ask(&two, b"2")), (b"1".to_vec(), b"2".to_vec()));
+
+    three.send(b"3").unwrap();
+    let elsewhere = socket("127.0.0.2:0");
+    elsewhere.connect(gate.address).unwrap();
+
+    assert_eq!(ask(&elsewhere, b"4"), b"4");
+    assert!(is_silent(&three));
+    assert_eq!(phase_of(&gate, End::Limited(Limit::PerClient)), Phase::Admit);
+    assert_eq!(ask(&one, b"5"), b"5");
+}

@@ -183,7 +183,8 @@ fn what_the_example_leaves_out_loads_too() {
     };
     let all: String = example().lines().map(uncommented).collect();
 
-    let plan = plan::parse("config.example.toml", &all, &[]).unwrap_or_else(|problems| panic!("{problems}"));
+    let plan = plan::parse("tests/configs/files/config.example.toml", &all, &[])
+        .unwrap_or_else(|problems| panic!("{problems}"));
 
     assert_eq!(plan.limits.connections, Some(10_000));
 }

@@ -44,7 +44,8 @@ fn read_bytes(path: &Path) -> io::Result<Vec<u8>> {
     Ok(bytes)
 }
 
-fn unreadable(error: &io::Error) -> (String, &'static str) {
+/// Why a file cannot be read, and what to do.
+pub(crate) fn unreadable(error: &io::Error) -> (String, &'static str) {
     match error.kind() {
         ErrorKind::NotFound => ("there is no such file".into(), "check the path, or write the file"),
         ErrorKind::IsADirectory => ("this is a directory".into(), "name the file in it"),

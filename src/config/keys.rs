@@ -37,6 +37,10 @@ pub(super) enum Owner {
 pub(super) enum Group {
     /// `health`
     Health,
+    /// `tls`: with the clients
+    Tls,
+    /// `target_tls`
+    TargetTls,
 }
 
 /// A route's own keys first, then its settings, which `[defaults]` takes as well; tables come last of each.
@@ -79,6 +83,8 @@ const ROUTE: &[&str] = &[
     "accept_proxy_timeout",
     "send_proxy",
     "health",
+    "tls",
+    "target_tls",
 ];
 const DEFAULTS: &[&str] = ROUTE.split_at(2).1;
 
@@ -111,6 +117,12 @@ const ALIASES: &[(&[&str], &str)] = &[
     (&["set_real_ip_from", "expect_proxy", "trusted_proxies"], "accept_proxy"),
     (&["proxy_protocol_timeout"], "accept_proxy_timeout"),
     (&["proxy_protocol", "send_proxy_v2", "send_proxy_protocol"], "send_proxy"),
+    (&["cert", "crt", "ssl_certificate", "certfile", "chain", "pem"], "certificate"),
+    (&["private_key", "ssl_certificate_key", "keyfile"], "key"),
+    (&["ca_file", "cafile", "client_ca_file", "ssl_client_certificate", "verify_client"], "client_ca"),
+    (&["ca_file", "cafile", "trusted_root", "ssl_trusted_certificate", "roots"], "ca"),
+    (&["sni", "server_name", "hostname", "verifyhost", "check_host"], "name"),
+    (&["ssl_min_ver", "ssl_protocols", "tls_min", "version"], "min_version"),
 ];
 
 impl Owner {
@@ -123,12 +135,14 @@ impl Owner {
 }
 
 impl Group {
-    const ALL: [Group; 1] = [Group::Health];
+    const ALL: [Group; 3] = [Group::Health, Group::Tls, Group::TargetTls];
 
     /// The key it stands under.
     pub(super) const fn key(self) -> &'static str {
         match self {
             Group::Health => "health",
+            Group::Tls => "tls",
+            Group::TargetTls => "target_tls",
         }
     }
 
@@ -136,6 +150,18 @@ impl Group {
         match self {
             Group::Health => {
                 &["check", "send", "expect", "interval", "timeout", "rise", "fall", "slow_start"]
+            }
+            Group::Tls => &[
+                "certificate",
+                "key",
+                "client_ca",
+                "client_names",
+                "alpn",
+                "min_version",
+                "handshake_timeout",
+            ],
+            Group::TargetTls => {
+                &["name", "ca", "verify", "certificate", "key", "alpn", "min_version", "handshake_timeout"]
             }
         }
     }

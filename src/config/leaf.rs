@@ -3,6 +3,7 @@
 //! serde's errors are caught as parts, not as prose: what is wrong, and what to write instead. It knows no place.
 
 use std::fmt;
+use std::path::PathBuf;
 
 use serde::de::value::{BoolDeserializer, F64Deserializer, I64Deserializer, StrDeserializer};
 use serde::de::{self, Deserialize, IntoDeserializer, Unexpected, Visitor};
@@ -109,6 +110,20 @@ impl<'de> Deserialize<'de> for Truth {
             }
         }
         deserializer.deserialize_any(Either)
+    }
+}
+
+/// The path of a file.
+#[derive(Clone, Debug)]
+pub(crate) struct FileName(pub(crate) PathBuf);
+
+impl<'de> Deserialize<'de> for FileName {
+    fn deserialize<D: de::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let path = String::deserialize(deserializer)?;
+        if path.is_empty() {
+            return Err(de::Error::custom("the path is empty\nname a file, or leave the key out"));
+        }
+        Ok(FileName(path.into()))
     }
 }
 

@@ -18,7 +18,8 @@ pub use keys::keys;
 pub use problem::{Place, Problem, Problems};
 pub use schema::schema;
 
-pub(crate) use file::{MAX_BYTES, read_file};
+pub(crate) use file::{MAX_BYTES, read_file, unreadable};
+pub(crate) use leaf::FileName;
 pub(crate) use problem::bare_or_quoted;
 
 use toml::de::DeTable;
@@ -29,6 +30,7 @@ use crate::balance::{Balance, Check};
 use crate::ledger::{LogFormat, LogLevel};
 use crate::limits::{FlowPreset, FlowsFull, WhenFull};
 use crate::proxy_protocol::{SendProxy, Sender};
+use crate::transport::tls::{Alpn, ClientName, MinVersion, TargetName, Verify};
 use crate::transport::{Account, BindPolicy, FileMode};
 use crate::units::{Frequency, OrOff, Rate, TimeSpan};
 use keys::{Owner, Section};
@@ -89,6 +91,8 @@ pub(crate) struct Settings {
     pub(crate) accept_proxy_timeout: Option<Written<TimeSpan>>,
     pub(crate) send_proxy: Option<Written<SendProxy>>,
     pub(crate) health: WrittenHealth,
+    pub(crate) tls: WrittenTls,
+    pub(crate) target_tls: WrittenTargetTls,
 }
 
 /// `[routes.NAME.health]` or `[defaults.health]`
@@ -104,6 +108,35 @@ pub(crate) struct WrittenHealth {
     pub(crate) rise: Option<Written<usize>>,
     pub(crate) fall: Option<Written<usize>>,
     pub(crate) slow_start: Option<Written<TimeSpan>>,
+}
+
+/// `[routes.NAME.tls]` or `[defaults.tls]`
+#[derive(Clone, Debug, Default)]
+pub(crate) struct WrittenTls {
+    /// Where the table stands; `None` where there is none.
+    pub(crate) place: Option<Place>,
+    pub(crate) certificate: Option<Vec<Written<FileName>>>,
+    pub(crate) key: Option<Vec<Written<FileName>>>,
+    pub(crate) client_ca: Option<Written<FileName>>,
+    pub(crate) client_names: Option<Vec<Written<ClientName>>>,
+    pub(crate) alpn: Option<Vec<Written<Alpn>>>,
+    pub(crate) min_version: Option<Written<MinVersion>>,
+    pub(crate) handshake_timeout: Option<Written<TimeSpan>>,
+}
+
+/// `[routes.NAME.target_tls]` or `[defaults.target_tls]`
+#[derive(Clone, Debug, Default)]
+pub(crate) struct WrittenTargetTls {
+    /// Where the table stands; `None` where there is none.
+    pub(crate) place: Option<Place>,
+    pub(crate) name: Option<Written<TargetName>>,
+    pub(crate) ca: Option<Written<FileName>>,
+    pub(crate) verify: Option<Written<Verify>>,
+    pub(crate) certificate: Option<Vec<Written<FileName>>>,
+    pub(crate) key: Option<Vec<Written<FileName>>>,
+    pub(crate) alpn: Option<Vec<Written<Alpn>>>,
+    pub(crate) min_version: Option<Written<MinVersion>>,
+    pub(crate) handshake_timeout: Option<Written<TimeSpan>>,
 }
 
 /// `[routes.NAME]`

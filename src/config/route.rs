@@ -8,7 +8,7 @@ use toml::de::DeValue;
 use super::keys::{Group, Owner, Section};
 use super::problem::{Place, Problem, bare_or_quoted};
 use super::table::{AtLeast, Table};
-use super::{Settings, WrittenHealth, WrittenRoute, target};
+use super::{Settings, WrittenHealth, WrittenRoute, WrittenTargetTls, WrittenTls, target};
 
 /// The longest name of a route, in characters.
 const MAX_NAME: usize = 64;
@@ -102,6 +102,8 @@ pub(super) fn settings(table: &mut Table<'_, '_>, owner: Owner) -> Settings {
         accept_proxy_timeout: table.time("accept_proxy_timeout", AtLeast::MoreThanZero, "1h"),
         send_proxy: table.word("send_proxy"),
         health: table.group(owner, Group::Health).map(health).unwrap_or_default(),
+        tls: table.group(owner, Group::Tls).map(tls).unwrap_or_default(),
+        target_tls: table.group(owner, Group::TargetTls).map(target_tls).unwrap_or_default(),
     }
 }
 
@@ -116,6 +118,33 @@ fn health(mut table: Table<'_, '_>) -> WrittenHealth {
         rise: table.count("rise"),
         fall: table.count("fall"),
         slow_start: table.time("slow_start", AtLeast::Zero, "1h"),
+    }
+}
+
+fn tls(mut table: Table<'_, '_>) -> WrittenTls {
+    WrittenTls {
+        place: Some(table.place().clone()),
+        certificate: table.list("certificate"),
+        key: table.list("key"),
+        client_ca: table.value("client_ca"),
+        client_names: table.list("client_names"),
+        alpn: table.list("alpn"),
+        min_version: table.word("min_version"),
+        handshake_timeout: table.time("handshake_timeout", AtLeast::MoreThanZero, "1h"),
+    }
+}
+
+fn target_tls(mut table: Table<'_, '_>) -> WrittenTargetTls {
+    WrittenTargetTls {
+        place: Some(table.place().clone()),
+        name: table.value("name"),
+        ca: table.value("ca"),
+        verify: table.word("verify"),
+        certificate: table.list("certificate"),
+        key: table.list("key"),
+        alpn: table.list("alpn"),
+        min_version: table.word("min_version"),
+        handshake_timeout: table.time("handshake_timeout", AtLeast::MoreThanZero, "1h"),
     }
 }
 

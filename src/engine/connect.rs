@@ -47,7 +47,7 @@ async fn reach(session: &Session, trip: &mut Trip) -> Result<Stream, End> {
         };
         let failed = match reached {
             Ok(target) => {
-                trip.connect = Some(began.elapsed());
+                trip.reached(began.elapsed());
                 return Ok(target);
             }
             Err(failed) => failed,

@@ -23,6 +23,8 @@ pub(super) struct Context {
     pub(super) slots: Arc<Semaphore>,
     /// How many permits there are.
     pub(super) most_sessions: u32,
+    /// One permit per handshake with a client that may be under way at one time, given in order.
+    pub(super) handshakes: Semaphore,
     /// Cancelled when a stop has waited long enough.
     pub(super) cut: CancellationToken,
     pub(super) workers: Workers,

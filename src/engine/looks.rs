@@ -56,7 +56,7 @@ mod tests {
         }
 
         for from in &granted {
-            let second = granted.iter().filter(|at| (*from..*from + Duration::from_secs(1)).contains(at));
+            let second = granted.iter().filter(|at| (*from..*from + Duration::from_secs(1)).contains(*at));
             assert!(second.count() <= MOST_PER_SECOND as usize);
         }
         assert!(granted.len() >= 5 * PER_SECOND as usize);

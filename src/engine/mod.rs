@@ -29,6 +29,7 @@ mod patrol;
 mod pool;
 mod ports;
 mod relaying;
+mod secure;
 mod session;
 mod settings;
 mod spells;
@@ -160,6 +161,7 @@ pub fn start(settings: Settings, ledger: Arc<Ledger>) -> io::Result<Handle> {
         ledger,
         slots: Arc::new(Semaphore::new(most)),
         most_sessions: most as u32,
+        handshakes: Semaphore::new(secure::MOST_HANDSHAKES),
         cut: CancellationToken::new(),
         workers: workers::Workers::start(settings.workers, settings.budget.pipes)?,
         targets,

@@ -11,7 +11,7 @@ use super::session::Session;
 use crate::ledger::Meter;
 use crate::limits::{Bandwidth, Silence, WhenFull};
 use crate::outcome::End;
-use crate::relay::{Pace, Relayed, abort, relay, relay_paced};
+use crate::relay::{Pace, Relayed, Seals, abort, relay, relay_paced, relay_sealed};
 use crate::transport::Stream;
 
 /// Bytes that move, in a way of their own.
@@ -21,23 +21,34 @@ pub(super) type Relaying<'s> = Pin<Box<dyn Future<Output = Relayed> + Send + 's>
 type Ender<'s> = Pin<Box<dyn Future<Output = End> + Send + 's>>;
 
 /// Whether the route wants nothing special: then [`relay`] alone carries its sessions.
-pub(super) fn is_plain(session: &Session) -> bool {
+pub(super) fn is_plain(session: &Session, seals: &Option<Box<Seals>>) -> bool {
     let may_be_evicted =
         session.seat.pass().is_some() && session.serving.route.entry.full == WhenFull::EvictIdle;
-    !session.serving.limits.bound_bytes() && !may_be_evicted
+    seals.is_none() && !session.serving.limits.bound_bytes() && !may_be_evicted
 }
 
 /// Moves the bytes as the route wants it.
-pub(super) fn carefully<'s>(client: &'s Stream, target: &'s Stream, session: &'s Session) -> Relaying<'s> {
+pub(super) fn carefully<'s>(
+    client: &'s Stream,
+    target: &'s Stream,
+    session: &'s Session,
+    seals: Option<Box<Seals>>,
+) -> Relaying<'s> {
     let (meter, serving) = (session.entry.meter(), &session.serving);
     let linger = &serving.route.reset_linger;
     Box::pin(async move {
         let own = serving.limits.bandwidth_per_connection.map(|rate| Bandwidth::new(rate, Instant::now()));
         let pace = Pace::new(own, serving.bandwidth.as_deref());
-        let relaying: Relaying<'_> = if pace.is_bound() {
-            Box::pin(relay_paced(client, target, meter, linger, &pace))
-        } else {
-            Box::pin(relay(client, target, meter, linger))
+        let relaying: Relaying<'_> = match seals {
+            Some(seals) => Box::pin(async {
+                let (relayed, hint) = relay_sealed(client, target, *seals, meter, *linger, &pace).await;
+                if let Some(hint) = hint {
+                    session.entry.hint(hint);
+                }
+                relayed
+            }),
+            None if pace.is_bound() => Box::pin(relay_paced(client, target, meter, linger, &pace)),
+            None => Box::pin(relay(client, target, meter, linger)),
         };
         let Some(ender) = ender(session, &pace) else { return relaying.await };
         tokio::select! {

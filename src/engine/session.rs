@@ -15,10 +15,11 @@ use super::first_byte::first_byte;
 use super::greet::greet;
 use super::identify::identify;
 use super::relaying::{carefully, is_plain};
+use super::secure::{secure, secure_target};
 use super::trip::{Finish, Trip, kernel};
 use crate::ledger::Entry;
 use crate::outcome::{End, Phase};
-use crate::relay::{abort, relay};
+use crate::relay::{Seals, abort, relay};
 use crate::transport::{Arrived, Stream};
 
 /// What a session holds from its accept to its record.
@@ -60,10 +61,10 @@ fn steps(client: &Stream, session: &Session, trip: &mut Trip) -> impl Future<Out
     async move {
         let mut cut = pin!(session.seat.cx.cut.cancelled());
         // Boxed: what the way there needs is given back before the bytes begin to move.
-        let target = {
+        let (target, seals) = {
             let mut arriving = Box::pin(arrive(client, session, trip));
             match unless(cut.as_mut(), arriving.as_mut()).await {
-                Some(Ok(target)) => target,
+                Some(Ok(arrived)) => arrived,
                 Some(Err(end)) => return end.into(),
                 None => return End::Drained.into(),
             }
@@ -73,10 +74,10 @@ fn steps(client: &Stream, session: &Session, trip: &mut Trip) -> impl Future<Out
         let _open = session.entry.meter().open(client, &target);
         let linger = &session.serving.route.reset_linger;
         // Each in a scope of its own: who is carried plainly has no room for more.
-        let relayed = if is_plain(session) {
+        let relayed = if is_plain(session, &seals) {
             unless(cut, pin!(relay(client, &target, session.entry.meter(), linger))).await
         } else {
-            unless(cut, carefully(client, &target, session).as_mut()).await
+            unless(cut, carefully(client, &target, session, seals).as_mut()).await
         };
         if relayed.is_none() {
             abort(client, &target, session.entry.meter());
@@ -91,9 +92,15 @@ fn steps(client: &Stream, session: &Session, trip: &mut Trip) -> impl Future<Out
     }
 }
 
-/// Every step before the bytes move; each says its name before it begins.
-async fn arrive(client: &Stream, session: &Session, trip: &mut Trip) -> Result<Stream, End> {
+/// Every step before the bytes move; each says its name before it begins. Gives the target, and which of the two
+/// connections are secured.
+async fn arrive(
+    client: &Stream,
+    session: &Session,
+    trip: &mut Trip,
+) -> Result<(Stream, Option<Box<Seals>>), End> {
     let route = &session.serving.route;
+    let mut seals = Seals::default();
     // Boxed, as whatever few routes have: the way of the others needs no room for it.
     let mut header = None;
     if route.proxy.accept.contains(&session.entry.client()) {
@@ -110,13 +117,22 @@ async fn arrive(client: &Stream, session: &Session, trip: &mut Trip) -> Result<S
         trip.phase = Phase::Admit;
         Box::pin(first_byte(client, session, patience)).await?;
     }
+    if let Some(tls) = &route.tls {
+        trip.phase = Phase::Secure;
+        seals.client = Some(Box::pin(secure(client, session, tls)).await?);
+    }
     trip.phase = Phase::Connect;
     let target = connect(client, session, trip).await?;
     if let Some(form) = route.proxy.send {
         trip.phase = Phase::Greet;
         Box::pin(greet(&target, form, client, header.as_ref(), session)).await?;
     }
-    Ok(target)
+    if let Some(tls) = &route.target_tls {
+        trip.phase = Phase::Greet;
+        let written = trip.aim.as_ref().map(|aim| aim.target().address());
+        seals.target = Some(Box::pin(secure_target(client, &target, written, session, tls)).await?);
+    }
+    Ok((target, (!seals.is_empty()).then(|| Box::new(seals))))
 }
 
 /// Does `work`, or gives it up with `None` once the stop has waited long enough.

@@ -16,7 +16,7 @@ use super::targets::Seconds;
 use super::udp::UdpListener;
 use super::{BindFailure, Declared, Listening, NotListening, Refused, Source, drain, explain};
 use crate::address::{ListenAddress, NetListen, Protocol};
-use crate::plan::{Route, RouteName, Routes, diff};
+use crate::plan::{Route, RouteName, Routes, diff, keep_equal};
 use crate::sys;
 
 /// How often counts are settled and failed binds of `bind = "retry"` are tried again.
@@ -106,6 +106,10 @@ impl Supervisor {
 
     async fn declare(&mut self, source: Source, routes: Routes) -> Result<Declared, Refused> {
         let mut sources = self.sources.clone();
+        let routes = match sources.get(&source) {
+            Some(before) => keep_equal(before, routes),
+            None => routes,
+        };
         let before = sources.insert(source, routes.clone()).unwrap_or_default();
         let wanted: BTreeMap<Port, Wanted> = sources.values().flat_map(ports::wanted).collect();
 

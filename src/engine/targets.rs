@@ -137,6 +137,11 @@ impl Target {
         &self.rules
     }
 
+    /// The address as written, taken apart.
+    pub(super) fn address(&self) -> &TargetAddress {
+        &self.address
+    }
+
     /// The Unix socket it is, if it is one.
     pub(super) fn unix(&self) -> Option<&UnixName> {
         match &self.address {

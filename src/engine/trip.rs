@@ -1,5 +1,6 @@
 //! What a session notes on its way, and what its record is made of at the end.
 
+use std::num::NonZeroU64;
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 use std::time::{Duration, Instant};
@@ -20,8 +21,11 @@ pub(super) struct Trip {
     /// The target it goes to.
     pub(super) aim: Option<Aim>,
     pub(super) attempts: Attempts,
-    pub(super) connect: Option<Duration>,
+    pub(super) connect: Option<Nanos>,
 }
+
+/// A time of no more than 584 years, in half the room of a [`Duration`]: every idle session has one.
+pub(super) struct Nanos(NonZeroU64);
 
 /// A session on its way to a target, or with it: as long as it lives, the target has one session more.
 pub(super) struct Aim(Arc<Target>);
@@ -30,6 +34,11 @@ impl Aim {
     pub(super) fn at(target: &Arc<Target>) -> Aim {
         target.standing.sessions.fetch_add(1, Relaxed);
         Aim(target.clone())
+    }
+
+    /// Where it goes.
+    pub(super) fn target(&self) -> &Target {
+        &self.0
     }
 }
 
@@ -60,6 +69,12 @@ impl From<Relayed> for Finish {
 }
 
 impl Trip {
+    /// Notes that the target was reached, and how long that took.
+    pub(super) fn reached(&mut self, took: Duration) {
+        let nanos = u64::try_from(took.as_nanos()).unwrap_or(u64::MAX);
+        self.connect = Some(Nanos(NonZeroU64::new(nanos).unwrap_or(NonZeroU64::MIN)));
+    }
+
     pub(super) fn outcome(self, finish: Finish, entry: &Entry) -> Outcome {
         let started = entry.started();
         let attempts = self.attempts.into_vec();
@@ -71,7 +86,7 @@ impl Trip {
             attempts,
             traffic: entry.meter().traffic(),
             timing: Timing {
-                connect: self.connect,
+                connect: self.connect.map(|it| Duration::from_nanos(it.0.get())),
                 first_byte: finish.first_byte.map(|at| at.saturating_duration_since(started)),
                 total: started.elapsed(),
             },

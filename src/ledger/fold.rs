@@ -17,8 +17,9 @@ const WINDOW: Duration = Duration::from_secs(1);
 /// How many kinds are gathered at one time; a kind beyond that is written as it comes.
 const MOST_KINDS: usize = 1024;
 
-/// What makes two refusals identical: route, target and end, with what the end carries.
-type Kind = (Arc<str>, Arc<str>, End);
+/// What makes two refusals identical: route, target and end, with what the end carries; of a failed handshake its hint,
+/// which alone says what was wrong.
+type Kind = (Arc<str>, Arc<str>, End, Option<Arc<str>>);
 
 #[derive(Debug, Default)]
 pub(super) struct Folds {
@@ -34,7 +35,9 @@ struct Fold {
 impl Folds {
     /// Takes a refusal and gives back what is to be written now.
     pub(super) fn fold(&mut self, record: Record, now: Instant) -> Vec<Record> {
-        let kind = (record.route.clone(), record.target.clone(), record.outcome.end);
+        let end = record.outcome.end;
+        let hint = record.outcome.hint.clone().filter(|_| end == End::TlsFailed);
+        let kind = (record.route.clone(), record.target.clone(), end, hint);
         let Some(fold) = self.open.get_mut(&kind) else {
             if self.open.len() < MOST_KINDS {
                 self.open.insert(kind, Fold { until: now + WINDOW, held: None });

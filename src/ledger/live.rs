@@ -2,7 +2,9 @@
 
 use std::collections::HashMap;
 use std::os::fd::{AsFd, AsRawFd, RawFd};
-use std::sync::atomic::{AtomicBool, AtomicI32, AtomicU16, AtomicU64, Ordering::Relaxed, Ordering::SeqCst};
+use std::sync::atomic::{
+    AtomicBool, AtomicI32, AtomicU8, AtomicU16, AtomicU64, Ordering::Relaxed, Ordering::SeqCst,
+};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Instant;
 
@@ -57,15 +59,26 @@ impl Meter {
         Open(self)
     }
 
+    /// Notes that one of the connections is secured: what moves is opened and sealed on its way.
+    pub fn seals(&self) {
+        self.up.way.store(SEALS, Relaxed);
+    }
+
     /// How bytes have moved so far.
     pub fn way(&self) -> Way {
         match self.traffic() {
-            _ if self.up.spliced.load(Relaxed) || self.down.spliced.load(Relaxed) => Way::Splice,
+            _ if [self.up.way.load(Relaxed), self.down.way.load(Relaxed)].contains(&SPLICES) => Way::Splice,
             Traffic { up: Flow { read: 0, .. }, down: Flow { read: 0, .. } } => Way::None,
+            _ if self.up.way.load(Relaxed) == SEALS => Way::Tls,
             _ => Way::Copy,
         }
     }
 }
+
+/// The values of a [`FlowMeter`]'s way.
+const COPIES: u8 = 0;
+const SPLICES: u8 = 1;
+const SEALS: u8 = 2;
 
 /// The byte counts of one direction.
 ///
@@ -75,7 +88,8 @@ impl Meter {
 pub struct FlowMeter {
     read: AtomicU64,
     delivered: AtomicU64,
-    spliced: AtomicBool,
+    /// How its bytes move, as far as that cannot be told from their count: [`COPIES`], [`SPLICES`] or [`SEALS`].
+    way: AtomicU8,
     /// A patrol's: whether it needs to look at this side no more.
     settled: AtomicBool,
     /// A patrol's: what had been read when it came by last, folded.
@@ -89,7 +103,7 @@ impl Default for FlowMeter {
         FlowMeter {
             read: AtomicU64::new(0),
             delivered: AtomicU64::new(0),
-            spliced: AtomicBool::new(false),
+            way: AtomicU8::new(COPIES),
             settled: AtomicBool::new(false),
             mark: AtomicU16::new(0),
             sink: AtomicI32::new(-1),
@@ -116,7 +130,7 @@ impl FlowMeter {
 
     /// Notes that bytes move inside the kernel from here on.
     pub fn splices(&self) {
-        self.spliced.store(true, Relaxed);
+        self.way.store(SPLICES, Relaxed);
     }
 
     /// Books bytes the destination accepted.

@@ -38,13 +38,19 @@ pub enum Cause {
     NoMemory,
     /// EACCES, EPERM: a local policy forbids it. Our own trouble.
     Denied,
+    /// The target answered, but not in TLS.
+    NoTls,
+    /// The target's certificate does not prove that it is whom we want.
+    TlsUntrusted,
+    /// The handshake with the target failed otherwise, or took too long.
+    TlsRefused,
     /// Any other errno.
     Other(i32),
 }
 
 impl Cause {
     /// One of each code, in the order of the README's table. (The errno stands for any.)
-    pub const ALL: [Cause; 16] = [
+    pub const ALL: [Cause; 19] = [
         Cause::Refused,
         Cause::TimedOut,
         Cause::Unreachable,
@@ -60,6 +66,9 @@ impl Cause {
         Cause::NoDescriptor,
         Cause::NoMemory,
         Cause::Denied,
+        Cause::NoTls,
+        Cause::TlsUntrusted,
+        Cause::TlsRefused,
         Cause::Other(0),
     ];
 
@@ -110,6 +119,9 @@ impl Cause {
                 | Cause::WrongSocket
                 | Cause::BadAnswer
                 | Cause::NoAddress
+                | Cause::NoTls
+                | Cause::TlsUntrusted
+                | Cause::TlsRefused
         )
     }
 
@@ -131,6 +143,9 @@ impl Cause {
             Cause::NoDescriptor => "no_descriptor",
             Cause::NoMemory => "no_memory",
             Cause::Denied => "denied",
+            Cause::NoTls => "no_tls",
+            Cause::TlsUntrusted => "tls_untrusted",
+            Cause::TlsRefused => "tls_refused",
             Cause::Other(_) => "other",
         }
     }
@@ -159,6 +174,13 @@ impl Cause {
             Cause::NoDescriptor => "This process, or the machine, has no descriptor left (EMFILE, ENFILE).",
             Cause::NoMemory => "The kernel has no memory left for a socket (ENOBUFS, ENOMEM).",
             Cause::Denied => "The connection is forbidden on this machine (EACCES, EPERM).",
+            Cause::NoTls => "The target was reached and answered in something other than TLS.",
+            Cause::TlsUntrusted => {
+                "The target was reached, and its certificate does not prove that it is whom we want."
+            }
+            Cause::TlsRefused => {
+                "The target was reached, and the TLS handshake with it failed or took too long."
+            }
             Cause::Other(_) => "connect(2) failed with an errno that has no word of its own.",
         }
     }
@@ -202,6 +224,16 @@ impl Cause {
             Cause::NoDescriptor => "Each session takes two descriptors, and the limit is used up.",
             Cause::NoMemory => "Sockets have used up what net.ipv4.tcp_mem allows.",
             Cause::Denied => "A firewall rule for this user, a sandbox or a security policy says no.",
+            Cause::NoTls => {
+                "The route has `target_tls`, and the port speaks plain text; the service's TLS port is often another."
+            }
+            Cause::TlsUntrusted => {
+                "It has expired, is for another name than `target_tls.name`, or is signed by nobody in `target_tls.ca`."
+            }
+            Cause::TlsRefused => {
+                "The target asks for a certificate of ours, shares no version, cipher or protocol with us, or closed in \
+                 the middle. `hint` in the record says which."
+            }
             Cause::Other(_) => "The errno stands in the JSON record.",
         }
     }
@@ -233,6 +265,13 @@ impl Cause {
             Cause::NoMemory => "the kernel has no socket memory left: see net.ipv4.tcp_mem",
             Cause::Denied => {
                 "a local policy forbids the connection: check firewall owner rules and sandboxing"
+            }
+            Cause::NoTls => "it does not speak TLS: leave `target_tls` out, or name its TLS port",
+            Cause::TlsUntrusted => {
+                "its certificate does not prove who it is: see `target_tls.name`, `target_tls.ca` and its dates"
+            }
+            Cause::TlsRefused => {
+                "the TLS handshake with it failed: see its log, `certificate` and `min_version`"
             }
             Cause::Other(_) => "an unexpected error of connect(2)",
         }

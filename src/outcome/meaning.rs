@@ -20,6 +20,9 @@ impl End {
             End::Limited(_) => "A limit of the route kept the client out for now; it was reset.",
             End::ClientGone => "The client went away before the target answered.",
             End::BadHeader => "A client of `accept_proxy` did not begin with a PROXY header; it was reset.",
+            End::TlsFailed => {
+                "TLS with the client failed, in the handshake or later; it was told so by an alert, then reset."
+            }
             End::Drained => {
                 "The session was still open when the time for a stop was over; both sides were reset."
             }
@@ -65,6 +68,10 @@ impl End {
                 "It is no proxy, does not send the header (HAProxy: `send-proxy-v2`; nginx: `proxy_protocol on`), \
                  connected only to see whether somebody listens, or took longer than `accept_proxy_timeout`."
             }
+            End::TlsFailed => {
+                "The client spoke something else, does not trust our certificate, shares no version with us, showed no \
+                 certificate that may connect, or was slower than `handshake_timeout`. `hint` in the record says which."
+            }
             End::Drained => "`limits.drain_timeout` was over, or a second signal came.",
             End::SlowClient => {
                 "It is slow, only looks whether the port is open, holds connections ready, or means to use them all \
@@ -98,6 +105,9 @@ impl End {
             End::ClientGone => "See why the target is slow: `connect` and `first_byte` in the record.",
             End::BadHeader => {
                 "`hint` in the record quotes what it said. Make it send the header, or list it no more."
+            }
+            End::TlsFailed => {
+                "Read `hint`. `openssl s_client -connect ADDRESS -servername NAME` shows the same from the client's side."
             }
             End::Drained => "Give a stop longer with `limits.drain_timeout`, if such sessions matter.",
             End::SlowClient => "Leave `client_timeout` out where the service speaks first; else nothing.",

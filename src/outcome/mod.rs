@@ -98,6 +98,8 @@ pub enum End {
     BadHeader,
     /// The client had said nothing when its `client_timeout` was over; the target was not dialled.
     SlowClient,
+    /// TLS with the client failed or came too late, or what it sent later was no TLS; the client got an alert, then a reset.
+    TlsFailed,
     /// Nothing had moved either way for the route's `idle_timeout`.
     Idle,
     /// It was idle longest when a new client needed its place.
@@ -110,7 +112,7 @@ pub enum End {
 
 impl End {
     /// One of each code, in the order of the README's table. (What some of them carry stands for any.)
-    pub const ALL: [End; 15] = [
+    pub const ALL: [End; 16] = [
         End::Done,
         End::ClientReset,
         End::TargetReset,
@@ -122,6 +124,7 @@ impl End {
         End::ClientGone,
         End::BadHeader,
         End::SlowClient,
+        End::TlsFailed,
         End::Idle,
         End::Evicted,
         End::Drained,
@@ -142,6 +145,7 @@ impl End {
             End::ClientGone => "client_gone",
             End::BadHeader => "bad_header",
             End::SlowClient => "slow_client",
+            End::TlsFailed => "tls_failed",
             End::Idle => "idle",
             End::Evicted => "evicted",
             End::Drained => "drained",
@@ -152,7 +156,15 @@ impl End {
     /// Whether the client was turned away before it was served. Such ends come by the thousand, so identical ones are told
     /// in one line with a count.
     pub fn is_refusal(self) -> bool {
-        matches!(self, End::NoTarget(_) | End::Denied(_) | End::Limited(_) | End::BadHeader | End::SlowClient)
+        matches!(
+            self,
+            End::NoTarget(_)
+                | End::Denied(_)
+                | End::Limited(_)
+                | End::BadHeader
+                | End::SlowClient
+                | End::TlsFailed
+        )
     }
 
     /// How the close was seen on the wire by the side that did not ask for it.
@@ -177,6 +189,7 @@ impl End {
             End::ClientGone => "CC",
             End::BadHeader => "PR",
             End::SlowClient => "cR",
+            End::TlsFailed => "PR",
             End::Idle => "cD",
             End::Evicted => "RD",
             End::Drained => "KD",
@@ -227,6 +240,8 @@ pub enum Way {
     Copy,
     /// At least in part inside the kernel, through a pipe.
     Splice,
+    /// Opened and sealed on its way, as one connection or both are secured.
+    Tls,
 }
 
 impl Way {
@@ -236,6 +251,7 @@ impl Way {
             Way::None => "none",
             Way::Copy => "copy",
             Way::Splice => "splice",
+            Way::Tls => "tls",
         }
     }
 }

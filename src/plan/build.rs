@@ -7,9 +7,11 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::files::Files;
 use super::lists::Lists;
 use super::{
     Carries, Plan, Route, RouteName, Routes, bounds, entry, fit, headers, health, loops, overlap, targets,
+    tls,
 };
 use crate::address::{Families, ListenAddress, Numbered, Protocol, Run, Spec, TargetAddress};
 use crate::config::{Config, Place, Problem, Settings, Written, WrittenRoute, WrittenTarget, bare_or_quoted};
@@ -76,9 +78,12 @@ pub(super) fn build(
         loops::check(&drafts, v6only, problems);
     }
 
+    let mut files = Files::in_folder(folder);
     let mut lists = Lists::of(&config.defaults, folder, problems);
-    let routes: Vec<_> =
-        drafts.into_iter().map(|draft| route(draft, &config.defaults, &mut lists, problems)).collect();
+    let routes: Vec<_> = drafts
+        .into_iter()
+        .map(|draft| route(draft, &config.defaults, &mut lists, &mut files, problems))
+        .collect();
     let routes: Option<Routes> =
         routes.into_iter().map(|route| route.map(|route| (route.name.clone(), Arc::new(route)))).collect();
     let defaults = Limits::default();
@@ -91,7 +96,7 @@ pub(super) fn build(
         format: config.log.format.map(|format| format.value).unwrap_or_default(),
         level: config.log.level.map(|level| level.value).unwrap_or_default(),
     };
-    Some(Plan { routes: routes?, limits, log, files: lists.files() })
+    Some(Plan { routes: routes?, limits, log, files: files.and(lists.files()) })
 }
 
 fn from_file(route: WrittenRoute, defaults: &Settings) -> Draft {
@@ -139,10 +144,13 @@ fn route(
     draft: Draft,
     defaults: &Settings,
     lists: &mut Lists<'_>,
+    files: &mut Files,
     problems: &mut Vec<Problem>,
 ) -> Option<Route> {
     fit::check(&draft, problems);
     headers::check(&draft, defaults, problems);
+    let tls = tls::with_clients(&draft, &defaults.tls, files, problems);
+    let target_tls = tls::with_targets(&draft, &defaults.target_tls, files, problems);
     let source = fit::source(&draft, defaults, problems);
     let health = health::rules(&draft, defaults, problems);
     let access = lists.access(&draft, problems);
@@ -182,6 +190,8 @@ fn route(
         entry,
         proxy: headers::rules(&own, defaults),
         health,
+        tls: tls?,
+        target_tls: target_tls?,
     })
 }
 

@@ -34,6 +34,16 @@ pub fn diff(old: &Routes, new: &Routes) -> Change {
     }
 }
 
+/// The new routes, with the old ones in the place of their equals: what a route holds beside its settings, as the keys that
+/// its TLS sessions are resumed by, lives on.
+pub fn keep_equal(old: &Routes, new: Routes) -> Routes {
+    let kept = |name: &RouteName, route| match old.get(name) {
+        Some(old) if *old == route => old.clone(),
+        _ => route,
+    };
+    new.into_iter().map(|(name, route)| (name.clone(), kept(&name, route))).collect()
+}
+
 /// A message for each key that differs and cannot change while running; empty if there is none.
 pub fn unchangeable(old: &Plan, new: &Plan) -> Vec<String> {
     let keys = [

@@ -1,7 +1,10 @@
 //! Which routes let in whoever can reach them.
 
+use std::sync::Arc;
+
 use super::Route;
 use crate::address::ListenAddress;
+use crate::transport::tls::ClientTls;
 
 impl Route {
     /// Whether it listens beyond this machine.
@@ -12,9 +15,11 @@ impl Route {
         })
     }
 
-    /// Whether it says who may connect. (`allow = ["0.0.0.0/0", "::/0"]` says so, too.)
+    /// Whether it says who may connect. (`allow = ["0.0.0.0/0", "::/0"]` says so, too; so does
+    /// `client_ca`.)
     pub fn is_guarded(&self) -> bool {
-        self.access.allow.is_some()
+        let asks_who = |tls: &Arc<ClientTls>| tls.parts().who.is_some();
+        self.access.allow.is_some() || self.tls.as_ref().is_some_and(asks_who)
     }
 }
 

@@ -138,6 +138,8 @@ fn misplaced(draft: &Draft, problems: &mut Vec<Problem>) {
         ("accept_proxy_timeout", Protocol::Tcp, place(&s.accept_proxy_timeout)),
         ("send_proxy", Protocol::Tcp, place(&s.send_proxy)),
         ("health", Protocol::Tcp, s.health.place.as_ref()),
+        ("tls", Protocol::Tcp, s.tls.place.as_ref()),
+        ("target_tls", Protocol::Tcp, s.target_tls.place.as_ref()),
     ];
     for (key, of, place) in keys {
         if let Some(place) = place.filter(|_| of != draft.protocol) {

@@ -7,6 +7,7 @@ mod build;
 mod diff;
 mod entry;
 mod exposure;
+mod files;
 mod find;
 mod fit;
 mod headers;
@@ -15,6 +16,7 @@ mod lists;
 mod loops;
 mod overlap;
 mod targets;
+mod tls;
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -22,7 +24,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-pub use diff::{Change, diff, unchangeable};
+pub use diff::{Change, diff, keep_equal, unchangeable};
 pub use find::{default_file, find_file};
 
 use crate::acl::Access;
@@ -32,6 +34,7 @@ use crate::config::{Place, Problem, Problems, read, read_file};
 use crate::ledger::LogSettings;
 use crate::limits::{EntryLimits, FlowLimits, Limits, SessionLimits};
 use crate::proxy_protocol::HeaderRules;
+use crate::transport::tls::{ClientTls, TargetTls};
 use crate::transport::{BindPolicy, Dial, SocketFile, Upkeep};
 
 /// The name of a route, unique in its file by TOML's own syntax.
@@ -76,6 +79,10 @@ pub struct Route {
     pub proxy: HeaderRules,
     /// How it is found out whether a target takes connections.
     pub health: HealthRules,
+    /// TLS with its clients, where they speak it.
+    pub tls: Option<Arc<ClientTls>>,
+    /// TLS with its targets, where they speak it.
+    pub target_tls: Option<Arc<TargetTls>>,
 }
 
 impl Route {

@@ -9,19 +9,20 @@ mod copy;
 mod direction;
 mod pump;
 mod reset;
+mod sealed;
 mod shaped;
-mod socket;
 mod splice;
 
 use std::time::{Duration, Instant};
 
 use crate::ledger::Meter;
-use crate::outcome::{End, Side};
+use crate::outcome::End;
 use crate::transport::Stream;
 use allowance::{Allowance, Unlimited};
 use pump::Pump;
 pub use pump::Relayed;
 pub use reset::abort;
+pub use sealed::{Seals, relay_sealed};
 pub use shaped::{Pace, relay_paced};
 pub use splice::prepare_thread;
 
@@ -55,12 +56,7 @@ fn run<'a, A: Allowance + Send + 'a>(
             Err(fault) => {
                 // Boxed: it is rare, and every session would carry its room.
                 Box::pin(reset::pass_on(&mut pump, fault.side, *reset_linger)).await;
-                match (fault.side, fault.lost()) {
-                    (Side::Client, false) => End::ClientReset,
-                    (Side::Target, false) => End::TargetReset,
-                    (Side::Client, true) => End::ClientLost,
-                    (Side::Target, true) => End::TargetLost,
-                }
+                fault.end()
             }
         };
         pump.relayed(end)

@@ -34,17 +34,28 @@ pub(super) struct Broken {
 }
 
 impl Broken {
-    /// Whether the kernel gave it up, rather than the other end resetting it.
-    pub(super) fn lost(&self) -> bool {
-        matches!(
-            self.error.raw_os_error(),
-            Some(libc::ETIMEDOUT | libc::EHOSTUNREACH | libc::ENETUNREACH | libc::ENETDOWN)
-        )
+    /// How that ends the session.
+    pub(super) fn end(&self) -> End {
+        end_of(self.side, &self.error)
+    }
+}
+
+/// The end that an error of `side`'s socket means: the kernel gave it up, or its other end reset it.
+pub(super) fn end_of(side: Side, error: &io::Error) -> End {
+    let lost = matches!(
+        error.raw_os_error(),
+        Some(libc::ETIMEDOUT | libc::EHOSTUNREACH | libc::ENETUNREACH | libc::ENETDOWN)
+    );
+    match (side, lost) {
+        (Side::Client, false) => End::ClientReset,
+        (Side::Target, false) => End::TargetReset,
+        (Side::Client, true) => End::ClientLost,
+        (Side::Target, true) => End::TargetLost,
     }
 }
 
 /// Resolves when one of the sockets reports an error that no read or write would meet.
-type Watch<'a> = Pin<Box<dyn Future<Output = Side> + Send + 'a>>;
+pub(super) type Watch<'a> = Pin<Box<dyn Future<Output = Side> + Send + 'a>>;
 
 /// Two sockets and what moves between them, each direction as far as it is allowed to.
 pub(super) struct Pump<'a, A = Unlimited> {
@@ -179,7 +190,7 @@ fn pass_fin(sink: &Stream, is_last: bool) {
 }
 
 /// Cancel safe.
-async fn error_of(client: &Stream, target: &Stream) -> Side {
+pub(super) async fn error_of(client: &Stream, target: &Stream) -> Side {
     tokio::select! {
         _ = client.ready(Interest::ERROR) => Side::Client,
         _ = target.ready(Interest::ERROR) => Side::Target,

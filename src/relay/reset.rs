@@ -71,7 +71,7 @@ async fn deliver_rest<A: Allowance>(pump: &mut Pump<'_, A>, by: Side) {
 }
 
 /// Cancel safe.
-async fn acknowledged(sink: &Stream) {
+pub(super) async fn acknowledged(sink: &Stream) {
     let mut pause = FIRST_LOOK;
     // A connection that is gone acknowledges nothing more, and has no other end (ENOTCONN).
     while sink.unsent().is_ok_and(|bytes| bytes > 0) && getpeername(sink).is_ok() {

@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 
 use tokio::time::{Sleep, sleep_until};
 
-use super::allowance::Allowance;
+use super::allowance::{Allowance, Unlimited};
 use super::direction::{At, Fault};
 use super::pump::Pump;
 use super::{Relayed, run};
@@ -46,6 +46,24 @@ impl<'a> Pace<'a> {
     }
 }
 
+impl<'a> Pace<'a> {
+    /// What the two directions may read, up first, for ways that are not compiled for each kind.
+    pub(super) fn allowances(&'a self) -> [Box<dyn Allowance + Send + 'a>; 2] {
+        if !self.is_bound() {
+            return [Box::new(Unlimited), Box::new(Unlimited)];
+        }
+        let [up, down] = self.paced();
+        [Box::new(up), Box::new(down)]
+    }
+
+    fn paced(&'a self) -> [Paced<'a>; 2] {
+        let (own, shared) = (self.own.as_ref(), self.shared);
+        let up = Paced::new([own.map(|it| &it.up), shared.map(|it| &it.up)], &self.up_waits);
+        let down = Paced::new([own.map(|it| &it.down), shared.map(|it| &it.down)], &self.down_waits);
+        [up, down]
+    }
+}
+
 /// Carries bytes as [`super::relay`] does, each direction at the rates of its pace. What was sent before a reset goes at
 /// once, since a reset that waits for its turn would be late, and is paid for by what follows.
 pub fn relay_paced<'a>(
@@ -55,9 +73,7 @@ pub fn relay_paced<'a>(
     reset_linger: &'a Duration,
     pace: &'a Pace<'a>,
 ) -> impl Future<Output = Relayed> + Send + 'a {
-    let (own, shared) = (pace.own.as_ref(), pace.shared);
-    let up = Paced::new([own.map(|it| &it.up), shared.map(|it| &it.up)], &pace.up_waits);
-    let down = Paced::new([own.map(|it| &it.down), shared.map(|it| &it.down)], &pace.down_waits);
+    let [up, down] = pace.paced();
     run(Pump::new(client, target, meter, up, down), reset_linger)
 }
 

@@ -16,9 +16,9 @@ use rustix::pipe::{PipeFlags, SpliceFlags, fcntl_setpipe_size, pipe_with, splice
 use tokio::io::Interest;
 
 use super::direction::{At, Fault, Step};
-use super::socket::retry_on_intr;
 use crate::ledger::FlowMeter;
 use crate::transport::Stream;
+use crate::transport::transfer::retry_on_intr;
 
 /// Bytes asked of the kernel for a pipe's size.
 const PIPE_SIZE: usize = 512 << 10;

@@ -9,6 +9,8 @@ mod listen;
 mod peek;
 mod resolve;
 mod stream;
+pub mod tls;
+pub(crate) mod transfer;
 mod unix;
 mod upkeep;
 

@@ -30,6 +30,7 @@ mod bandwidth;
 mod bounds;
 mod proxy_protocol;
 mod sockets;
+mod tls;
 mod unix;
 mod upkeep;
 

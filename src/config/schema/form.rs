@@ -13,6 +13,7 @@ use crate::ledger::{LogFormat, LogLevel};
 use crate::limits::{FlowPreset, FlowsFull, WhenFull};
 use crate::proxy_protocol::SendProxy;
 use crate::transport::BindPolicy;
+use crate::transport::tls::{MinVersion, Verify};
 
 /// The form of a key's value; `None` for a key this file has no line for.
 pub(super) fn of(key: &str) -> Option<Value> {
@@ -42,7 +43,8 @@ pub(super) fn of(key: &str) -> Option<Value> {
         | "timeout"
         | "slow_start"
         | "queue_timeout"
-        | "accept_proxy_timeout" => time(),
+        | "accept_proxy_timeout"
+        | "handshake_timeout" => time(),
         "rise"
         | "fall"
         | "max_flows"
@@ -56,6 +58,10 @@ pub(super) fn of(key: &str) -> Option<Value> {
         "connection_rate" | "connection_rate_per_client" => matching("^[1-9][0-9]{0,6}/[smh]$"),
         "weight" => json!({"type": "integer", "minimum": 1, "maximum": Part::MOST_WEIGHT}),
         "v6only" | "backup" | "drain" => json!({"type": "boolean"}),
+        "certificate" | "key" | "alpn" | "client_names" => one_or_more(text()),
+        "client_ca" | "ca" | "name" => text(),
+        "min_version" => words::<MinVersion>(),
+        "verify" => words::<Verify>(),
         "socket_mode" => matching("^0?[0-7]{3}$"),
         _ => return None,
     })

@@ -6,6 +6,7 @@ mod gate;
 pub(crate) mod namespace;
 pub(crate) mod pattern;
 mod program;
+pub(crate) mod secret;
 mod target;
 mod wire;
 

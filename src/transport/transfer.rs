@@ -11,10 +11,10 @@ use rustix::io::Errno;
 use rustix::net::{RecvFlags, SendFlags, recv, send};
 use tokio::io::Interest;
 
-use crate::transport::Stream;
+use super::Stream;
 
 /// What one transfer did.
-pub(super) enum Moved {
+pub(crate) enum Moved {
     /// Bytes; zero from a read is the end of the stream.
     Bytes(usize),
     /// The socket was not ready after all, and its readiness is cleared.
@@ -22,7 +22,7 @@ pub(super) enum Moved {
 }
 
 /// Reads once.
-pub(super) fn read(socket: &Stream, buffer: &mut [u8]) -> io::Result<Moved> {
+pub(crate) fn read(socket: &Stream, buffer: &mut [u8]) -> io::Result<Moved> {
     // Where falling short says nothing, nothing is short.
     let length = if socket.short_read_empties() { buffer.len() } else { 0 };
     transfer(socket, Interest::READABLE, length, || {
@@ -31,7 +31,7 @@ pub(super) fn read(socket: &Stream, buffer: &mut [u8]) -> io::Result<Moved> {
 }
 
 /// Writes once, without SIGPIPE.
-pub(super) fn write(socket: &Stream, bytes: &[u8]) -> io::Result<Moved> {
+pub(crate) fn write(socket: &Stream, bytes: &[u8]) -> io::Result<Moved> {
     transfer(socket, Interest::WRITABLE, bytes.len(), || send(socket, bytes, SendFlags::NOSIGNAL))
 }
 
@@ -59,6 +59,6 @@ fn transfer(
 }
 
 /// Repeats a call that a signal interrupted.
-pub(super) fn retry_on_intr(mut call: impl FnMut() -> Result<usize, Errno>) -> io::Result<usize> {
+pub(crate) fn retry_on_intr(mut call: impl FnMut() -> Result<usize, Errno>) -> io::Result<usize> {
     Ok(rustix::io::retry_on_intr(&mut call)?)
 }

@@ -1,0 +1,93 @@
+//! The files a configuration names beside itself, as certificates: each is read once, and watched by whoever reloads.
+//!
+//! A relative path starts at the folder of the configuration, wherever the process was started.
+
+use std::cell::OnceCell;
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs::File;
+use std::io::Read;
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
+
+use rustls::pki_types::CertificateDer;
+
+use crate::config::unreadable;
+
+/// The largest file that is read. The certificates of every authority there is take a quarter of it.
+const MAX_BYTES: u64 = 1024 * 1024;
+
+/// What is in a file, and who may read it.
+#[derive(Clone, Debug)]
+pub(super) struct Content {
+    pub(super) bytes: Vec<u8>,
+    /// The permission bits.
+    pub(super) mode: u32,
+}
+
+/// Why there is nothing: what is wrong, to follow the file's name, and what to do.
+#[derive(Clone, Debug)]
+pub(super) struct Unreadable {
+    pub(super) what: String,
+    pub(super) help: &'static str,
+}
+
+/// Every file that was asked for.
+pub(super) struct Files {
+    folder: PathBuf,
+    read: BTreeMap<PathBuf, Result<Content, Unreadable>>,
+    authorities: OnceCell<Vec<CertificateDer<'static>>>,
+}
+
+impl Files {
+    /// Files named by a configuration in this folder.
+    pub(super) fn in_folder(folder: &Path) -> Files {
+        Files { folder: folder.to_owned(), read: BTreeMap::new(), authorities: OnceCell::new() }
+    }
+
+    /// The path as it is opened.
+    pub(super) fn path(&self, named: &Path) -> PathBuf {
+        self.folder.join(named)
+    }
+
+    /// What is in the file.
+    pub(super) fn read(&mut self, named: &Path) -> Result<&Content, &Unreadable> {
+        let path = self.path(named);
+        self.read.entry(path).or_insert_with_key(|path| read(path)).as_ref()
+    }
+
+    /// The certificate authorities this machine trusts; empty where it knows none.
+    pub(super) fn authorities(&self) -> &[CertificateDer<'static>] {
+        // What cannot be read of them is no worse than what is not there: a certificate that needs it is refused.
+        self.authorities.get_or_init(|| rustls_native_certs::load_native_certs().certs)
+    }
+
+    /// Every path that was asked for, and these. Sorted.
+    pub(super) fn and(self, others: Vec<PathBuf>) -> Vec<PathBuf> {
+        let all: BTreeSet<PathBuf> = self.read.into_keys().chain(others).collect();
+        all.into_iter().collect()
+    }
+}
+
+fn read(path: &Path) -> Result<Content, Unreadable> {
+    let failed = |error: std::io::Error| {
+        let (what, help) = unreadable(&error);
+        Unreadable { what, help }
+    };
+    let file = File::open(path).map_err(failed)?;
+    let meta = file.metadata().map_err(failed)?;
+    if meta.is_dir() {
+        return Err(failed(std::io::ErrorKind::IsADirectory.into()));
+    }
+    if !meta.is_file() {
+        let help = "name a regular file, which can be read again when it changes";
+        return Err(Unreadable { what: "this is no regular file".into(), help });
+    }
+    let mut bytes = Vec::new();
+    // One byte more than allowed tells a file that is too large from one that just fits.
+    file.take(MAX_BYTES + 1).read_to_end(&mut bytes).map_err(failed)?;
+    if bytes.len() as u64 > MAX_BYTES {
+        let what = "the file is larger than 1 MiB, and no certificate is".to_owned();
+        return Err(Unreadable { what, help: "is this the right file?" });
+    }
+    Ok(Content { bytes, mode: meta.mode() & 0o777 })
+}

@@ -1,0 +1,228 @@
+//! What a route says about TLS, with its files read: ready for handshakes, or a problem for each thing that is wrong.
+//!
+//! A route speaks TLS where it has a table of its own for it; what that leaves out, the defaults' table says.
+
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::build::{Draft, pick, time};
+use super::files::Files;
+use crate::address::Protocol;
+use crate::config::{FileName, Place, Problem, Written, WrittenTargetTls, WrittenTls};
+use crate::transport::tls::{
+    Alpn, ClientTls, ClientTlsParts, Pair, PairFile, TargetTls, TargetTlsParts, Trust, Verify, WhoMayConnect,
+    read_certificates, read_pair, server_name,
+};
+
+const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// Where problems of one table go.
+struct Desk<'a> {
+    /// The path of the table, as `routes.web.tls`.
+    table: String,
+    place: &'a Place,
+    files: &'a mut Files,
+    problems: &'a mut Vec<Problem>,
+}
+
+/// TLS with the clients of a route. `None` where something is wrong with it, which has been told.
+pub(super) fn with_clients(
+    draft: &Draft,
+    defaults: &WrittenTls,
+    files: &mut Files,
+    problems: &mut Vec<Problem>,
+) -> Option<Option<Arc<ClientTls>>> {
+    let own = &draft.settings.tls;
+    let Some(place) = own.place.as_ref().filter(|_| draft.protocol == Protocol::Tcp) else {
+        return Some(None);
+    };
+    let mut desk = Desk { table: draft.key("tls"), place, files, problems };
+    // A certificate and its key are one thing: they come from one table.
+    let of = if own.certificate.is_some() { own } else { defaults };
+    let pairs = desk.pairs(of.certificate.as_deref(), of.key.as_deref());
+    let who = desk.who(own, defaults);
+    let parts = ClientTlsParts {
+        pairs: pairs?,
+        who: who?,
+        alpn: alpn(&own.alpn, &defaults.alpn),
+        min_version: pick(&own.min_version, &defaults.min_version).unwrap_or_default(),
+        handshake_timeout: time(&own.handshake_timeout, &defaults.handshake_timeout, HANDSHAKE_TIMEOUT),
+    };
+    match ClientTls::new(parts) {
+        Ok(tls) => Some(Some(Arc::new(tls))),
+        Err(why) => desk.wrong(place, "", format!("TLS cannot be set up: {why}"), "see the files it names"),
+    }
+}
+
+/// TLS with the targets of a route.
+pub(super) fn with_targets(
+    draft: &Draft,
+    defaults: &WrittenTargetTls,
+    files: &mut Files,
+    problems: &mut Vec<Problem>,
+) -> Option<Option<Arc<TargetTls>>> {
+    let own = &draft.settings.target_tls;
+    let Some(place) = own.place.as_ref().filter(|_| draft.protocol == Protocol::Tcp) else {
+        return Some(None);
+    };
+    let mut desk = Desk { table: draft.key("target_tls"), place, files, problems };
+    let name = own.name.as_ref().or(defaults.name.as_ref()).map(|name| name.value.0.clone());
+    let verify = pick(&own.verify, &defaults.verify).unwrap_or_default();
+    if name.is_none() && verify == Verify::Full {
+        desk.target_has_name(draft)?;
+    }
+    let of = if own.certificate.is_some() { own } else { defaults };
+    let pair = match of.certificate.as_deref() {
+        Some([_, second, ..]) => {
+            let message = "a target is shown one certificate".into();
+            return desk.wrong(&second.place, "certificate", message, "write one certificate and one key");
+        }
+        Some(only) => desk.pairs(Some(only), of.key.as_deref())?.pop(),
+        None => None,
+    };
+    let parts = TargetTlsParts {
+        name,
+        trust: desk.trust(own.ca.as_ref().or(defaults.ca.as_ref()), verify)?,
+        pair,
+        alpn: alpn(&own.alpn, &defaults.alpn),
+        min_version: pick(&own.min_version, &defaults.min_version).unwrap_or_default(),
+        handshake_timeout: time(&own.handshake_timeout, &defaults.handshake_timeout, HANDSHAKE_TIMEOUT),
+    };
+    match TargetTls::new(parts) {
+        Ok(tls) => Some(Some(Arc::new(tls))),
+        Err(why) => desk.wrong(place, "", format!("TLS cannot be set up: {why}"), "see the files it names"),
+    }
+}
+
+fn alpn(own: &Option<Vec<Written<Alpn>>>, defaults: &Option<Vec<Written<Alpn>>>) -> Vec<String> {
+    let list = own.as_ref().or(defaults.as_ref());
+    list.into_iter().flatten().map(|written| written.value.0.clone()).collect()
+}
+
+impl Desk<'_> {
+    fn wrong<T>(&mut self, place: &Place, key: &str, message: String, help: impl Into<String>) -> Option<T> {
+        let path = if key.is_empty() { self.table.clone() } else { format!("{}.{key}", self.table) };
+        self.problems.push(Problem::new(place.clone(), path, message).help(help));
+        None
+    }
+
+    fn pairs(
+        &mut self,
+        certificates: Option<&[Written<FileName>]>,
+        keys: Option<&[Written<FileName>]>,
+    ) -> Option<Vec<Pair>> {
+        let Some(certificates) = certificates else {
+            let help = "write certificate = \"FILE\" and key = \"FILE\"";
+            return self.wrong(self.place, "certificate", "TLS needs a certificate".into(), help);
+        };
+        // One file may hold both.
+        let keys = keys.unwrap_or(certificates);
+        if keys.len() != certificates.len() {
+            let message = format!(
+                "{} cannot go with {}",
+                count(keys.len(), "key"),
+                count(certificates.len(), "certificate")
+            );
+            let help = "write as many keys as certificates, in the same order";
+            return self.wrong(&keys[0].place, "key", message, help);
+        }
+        let pairs: Vec<_> =
+            certificates.iter().zip(keys).map(|(certificate, key)| self.pair(certificate, key)).collect();
+        pairs.into_iter().collect()
+    }
+
+    fn pair(&mut self, certificate: &Written<FileName>, key: &Written<FileName>) -> Option<Pair> {
+        let certificate_text = self.read(certificate, "certificate").map(|(bytes, _)| bytes);
+        let (key_text, mode) = self.read(key, "key")?;
+        match read_pair(&certificate_text?, &key_text) {
+            Ok(pair) => Some(pair.with_key_of(self.files.path(&key.value.0), mode)),
+            Err(fault) => {
+                let (written, name) = match fault.file {
+                    PairFile::Certificate => (certificate, "certificate"),
+                    PairFile::Key => (key, "key"),
+                };
+                let message = format!("{}: {}", self.shown(&written.value.0), fault.what);
+                self.wrong(&written.place, name, message, fault.help)
+            }
+        }
+    }
+
+    fn who(&mut self, own: &WrittenTls, defaults: &WrittenTls) -> Option<Option<WhoMayConnect>> {
+        let ca = own.client_ca.as_ref().or(defaults.client_ca.as_ref());
+        let names = own.client_names.as_ref().or(defaults.client_names.as_ref());
+        let Some(ca) = ca else {
+            let Some(first) = own.client_names.as_ref().and_then(|names| names.first()) else {
+                return Some(None);
+            };
+            let message = "without client_ca no client is asked for a certificate".into();
+            return self.wrong(&first.place, "client_names", message, "write client_ca = \"FILE\" beside it");
+        };
+        let ca = self.certificates(ca, "client_ca")?;
+        let names = names.into_iter().flatten().map(|written| written.value.clone()).collect();
+        Some(Some(WhoMayConnect { ca, names }))
+    }
+
+    fn trust(&mut self, ca: Option<&Written<FileName>>, verify: Verify) -> Option<Trust> {
+        if verify == Verify::None {
+            return Some(Trust::Anybody);
+        }
+        if let Some(ca) = ca {
+            return self.certificates(ca, "ca").map(Trust::Given);
+        }
+        let authorities = self.files.authorities().to_vec();
+        if authorities.is_empty() {
+            let help = "install the package ca-certificates, or name the authority's certificate under ca";
+            return self.wrong(self.place, "ca", "this system knows no certificate authority".into(), help);
+        }
+        Some(Trust::Given(authorities))
+    }
+
+    fn target_has_name(&mut self, draft: &Draft) -> Option<()> {
+        if draft.targets.iter().all(|target| server_name(target.address.value.first()).is_some()) {
+            return Some(());
+        }
+        let message = "it is not known which name the target's certificate must have".into();
+        self.wrong(self.place, "name", message, "write name = \"HOST\", as it stands in the certificate")
+    }
+
+    fn certificates(
+        &mut self,
+        written: &Written<FileName>,
+        key: &str,
+    ) -> Option<Vec<rustls::pki_types::CertificateDer<'static>>> {
+        let (bytes, _) = self.read(written, key)?;
+        match read_certificates(&bytes) {
+            Ok(certificates) => Some(certificates),
+            Err(what) => {
+                let message = format!("{}: {what}", self.shown(&written.value.0));
+                self.wrong(
+                    &written.place,
+                    key,
+                    message,
+                    "write the certificates of the authorities in PEM, one after another",
+                )
+            }
+        }
+    }
+
+    fn read(&mut self, written: &Written<FileName>, key: &str) -> Option<(Vec<u8>, u32)> {
+        match self.files.read(&written.value.0) {
+            Ok(content) => Some((content.bytes.clone(), content.mode)),
+            Err(why) => {
+                let why = why.clone();
+                let message = format!("{}: {}", self.shown(&written.value.0), why.what);
+                self.wrong(&written.place, key, message, why.help)
+            }
+        }
+    }
+
+    /// A file as people should look for it.
+    fn shown(&self, named: &Path) -> String {
+        format!("{:?}", self.files.path(named)).trim_matches('"').to_owned()
+    }
+}
+
+fn count(number: usize, what: &str) -> String {
+    if number == 1 { format!("1 {what}") } else { format!("{number} {what}s") }
+}

@@ -1,0 +1,81 @@
+//! Carries a session one or both of whose connections are secured: records are opened and sealed in the worker's buffers.
+//!
+//! A close is mirrored as over plain connections: close_notify and FIN become each other, and the other direction stays
+//! open. A FIN without close_notify before it is no end (RFC 8446, 6.1: what came may have been cut): it is passed on as a
+//! reset, once everything read before it is delivered.
+
+mod direction;
+mod end;
+mod pump;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::reset::abort;
+use super::{Pace, Relayed};
+use crate::ledger::Meter;
+use crate::outcome::{End, Side};
+use crate::transport::Stream;
+use crate::transport::tls::{self, Sealed};
+use direction::Trouble;
+
+/// Which of the two connections are secured, and how.
+#[derive(Default)]
+pub struct Seals {
+    /// The client's.
+    pub client: Option<Box<Sealed>>,
+    /// The target's.
+    pub target: Option<Box<Sealed>>,
+}
+
+impl Seals {
+    /// Neither.
+    pub fn is_empty(&self) -> bool {
+        self.client.is_none() && self.target.is_none()
+    }
+}
+
+/// Carries plain bytes both ways as [`super::relay`] does, through the seals and at
+/// the rates of `pace`. Says also what broke, in words, where the end
+/// alone does not.
+///
+/// Not cancel safe: what was read but not delivered is lost with the future, as is meant when [`abort`] follows.
+pub async fn relay_sealed(
+    client: &Stream,
+    target: &Stream,
+    seals: Seals,
+    meter: &Meter,
+    reset_linger: Duration,
+    pace: &Pace<'_>,
+) -> (Relayed, Option<Arc<str>>) {
+    meter.seals();
+    let mut pump = pump::Pump::new(client, target, seals, meter, pace);
+    let Err((side, trouble)) = pump.run().await else { return (pump.relayed(End::Done), None) };
+    pump.pass_on(side, reset_linger).await;
+    abort(client, target, meter);
+    let (end, hint) = match trouble {
+        Trouble::Socket(error) => (super::pump::end_of(side, &error), None),
+        Trouble::Cut => (reset_by(side), Some(cut(side))),
+        Trouble::Tls(error) => {
+            let (words, said) = tls::broken(&error, side);
+            let end = if side == Side::Client && !said { End::TlsFailed } else { reset_by(side) };
+            (end, Some(words.into()))
+        }
+    };
+    (pump.relayed(end), hint)
+}
+
+fn reset_by(side: Side) -> End {
+    match side {
+        Side::Client => End::ClientReset,
+        Side::Target => End::TargetReset,
+    }
+}
+
+fn cut(side: Side) -> Arc<str> {
+    match side {
+        Side::Client => "the client closed without close_notify, so what it sent may have been cut",
+        Side::Target => "the target closed without close_notify, so what it sent may have been cut",
+    }
+    .into()
+}

@@ -1,0 +1,87 @@
+//! What a person wants to know of a certificate: whose it is and how long it is good for (RFC 5280).
+//!
+//! Nothing is verified here.
+
+use rustls::pki_types::CertificateDer;
+use rustls::pki_types::pem::PemObject;
+use x509_parser::extensions::GeneralName;
+use x509_parser::prelude::{FromDer, X509Certificate};
+
+/// Names and dates of a certificate.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Certificate {
+    /// The common name of its subject; empty where it has none.
+    pub common_name: String,
+    /// The DNS names it is for, in lower case.
+    pub dns: Vec<String>,
+    /// The URIs it is for, as `spiffe://…`.
+    pub uris: Vec<String>,
+    /// The mail addresses it is for.
+    pub emails: Vec<String>,
+    /// The second of the Unix epoch it becomes good in.
+    pub from: i64,
+    /// The last second of the Unix epoch it is good in.
+    pub until: i64,
+}
+
+impl Certificate {
+    /// Reads a certificate; `None` where it is not one.
+    pub fn read(der: &[u8]) -> Option<Certificate> {
+        let (_, read) = X509Certificate::from_der(der).ok()?;
+        let common_name = read.subject().iter_common_name().next().and_then(|it| it.as_str().ok());
+        let mut certificate = Certificate {
+            common_name: common_name.unwrap_or_default().to_owned(),
+            dns: Vec::new(),
+            uris: Vec::new(),
+            emails: Vec::new(),
+            from: read.validity().not_before.timestamp(),
+            until: read.validity().not_after.timestamp(),
+        };
+        let names = read.subject_alternative_name().ok().flatten();
+        for name in names.iter().flat_map(|names| &names.value.general_names) {
+            match name {
+                GeneralName::DNSName(name) => certificate.dns.push(name.to_ascii_lowercase()),
+                GeneralName::URI(name) => certificate.uris.push((*name).to_owned()),
+                GeneralName::RFC822Name(name) => certificate.emails.push((*name).to_owned()),
+                _ => {}
+            }
+        }
+        Some(certificate)
+    }
+
+    /// Every name it is for; the common name only where there is no other (RFC 9525, section 6.3: it is out of use).
+    pub fn names(&self) -> impl Iterator<Item = &str> {
+        let rest = self.dns.iter().chain(&self.uris).chain(&self.emails);
+        let has_other = !(self.dns.is_empty() && self.uris.is_empty() && self.emails.is_empty());
+        let common = Some(&self.common_name).filter(|name| !has_other && !name.is_empty());
+        rest.chain(common).map(String::as_str)
+    }
+}
+
+/// The certificates of a text in PEM, in order; what is wrong with it where there is none.
+pub fn read_certificates(text: &[u8]) -> Result<Vec<CertificateDer<'static>>, &'static str> {
+    let read: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(text).collect();
+    let certificates = read.map_err(|_| "the certificates in it are damaged")?;
+    if certificates.is_empty() {
+        return Err(instead_of_certificates(text));
+    }
+    if certificates.iter().any(|it| Certificate::read(it).is_none()) {
+        return Err("the certificates in it are damaged");
+    }
+    Ok(certificates)
+}
+
+fn instead_of_certificates(text: &[u8]) -> &'static str {
+    let has = |words: &[u8]| text.windows(words.len()).any(|window| window == words);
+    if text.starts_with(&[0x30, 0x82]) || text.starts_with(&[0x30, 0x83]) {
+        return "it is in DER, and PEM is needed";
+    }
+    if has(b"CERTIFICATE REQUEST-----") {
+        return "it holds a request for a certificate, and no certificate";
+    }
+    if has(b"PRIVATE KEY-----") {
+        "it holds a key, and no certificate"
+    } else {
+        "there is no certificate in it"
+    }
+}

@@ -1,0 +1,193 @@
+//! What a route says about TLS with its clients: our certificates, and whose we ask for.
+
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use rustls::RootCertStore;
+use rustls::client::danger::HandshakeSignatureValid;
+use rustls::crypto::aws_lc_rs;
+use rustls::pki_types::{CertificateDer, UnixTime};
+use rustls::server::danger::{ClientCertVerified, ClientCertVerifier};
+use rustls::server::{ClientHello, NoServerSessionStorage, ResolvesServerCert, WebPkiClientVerifier};
+use rustls::sign::CertifiedKey;
+use rustls::{
+    CertificateError, DigitallySignedStruct, DistinguishedName, Error, OtherError, ServerConfig,
+    SignatureScheme,
+};
+
+use super::{Certificate, ClientName, MinVersion, Pair, provider};
+
+/// What [`ClientTls`] is made of.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ClientTlsParts {
+    /// Our certificates, at least one; a client that asks for a name gets the one that has it, else the first.
+    pub pairs: Vec<Pair>,
+    /// Whose certificate a client must show; `None` where none is asked for.
+    pub who: Option<WhoMayConnect>,
+    /// The protocols offered (ALPN, RFC 7301), the liked ones first; empty: whatever the client asks for is not answered.
+    pub alpn: Vec<String>,
+    /// The oldest version.
+    pub min_version: MinVersion,
+    /// How long the handshake may take; more than zero.
+    pub handshake_timeout: Duration,
+}
+
+/// Which clients are let in by their certificate.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct WhoMayConnect {
+    /// Who must have signed it.
+    pub ca: Vec<CertificateDer<'static>>,
+    /// The names one of which it must have; empty: any.
+    pub names: Vec<ClientName>,
+}
+
+/// TLS with the clients of a route, ready for handshakes.
+pub struct ClientTls {
+    parts: ClientTlsParts,
+    pub(super) config: Arc<ServerConfig>,
+}
+
+impl ClientTls {
+    /// Makes it ready.
+    ///
+    /// # Errors
+    /// A sentence, where the authorities of clients cannot be used or the system has no random numbers.
+    pub fn new(parts: ClientTlsParts) -> Result<ClientTls, String> {
+        let builder = ServerConfig::builder_with_provider(provider())
+            .with_protocol_versions(parts.min_version.versions())
+            .map_err(|error| error.to_string())?;
+        let builder = match &parts.who {
+            None => builder.with_no_client_auth(),
+            Some(who) => builder.with_client_cert_verifier(Arc::new(Doorman::new(who)?)),
+        };
+        let mut config = builder.with_cert_resolver(Arc::new(Shelf::new(&parts.pairs)));
+        config.alpn_protocols = parts.alpn.iter().map(|name| name.as_bytes().to_vec()).collect();
+        // Sessions are resumed by tickets alone, whose keys change every few hours: nothing is kept for who went away.
+        config.session_storage = Arc::new(NoServerSessionStorage {});
+        config.ticketer = aws_lc_rs::Ticketer::new().map_err(|error| error.to_string())?;
+        Ok(ClientTls { parts, config: Arc::new(config) })
+    }
+
+    /// What it was made of.
+    pub fn parts(&self) -> &ClientTlsParts {
+        &self.parts
+    }
+}
+
+impl PartialEq for ClientTls {
+    fn eq(&self, other: &ClientTls) -> bool {
+        self.parts == other.parts
+    }
+}
+
+impl Eq for ClientTls {}
+
+impl fmt::Debug for ClientTls {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.parts.fmt(f)
+    }
+}
+
+/// Finds the certificate a client asks for.
+#[derive(Debug)]
+struct Shelf {
+    pairs: Vec<Pair>,
+}
+
+impl Shelf {
+    fn new(pairs: &[Pair]) -> Shelf {
+        Shelf { pairs: pairs.to_vec() }
+    }
+}
+
+impl ResolvesServerCert for Shelf {
+    fn resolve(&self, hello: ClientHello<'_>) -> Option<Arc<CertifiedKey>> {
+        // Of one name there may be a certificate with an RSA key and one with another: who cannot verify one takes the other.
+        let usable = |pair: &&Pair| pair.certified.key.choose_scheme(hello.signature_schemes()).is_some();
+        let named = |pair: &&Pair| hello.server_name().is_some_and(|name| is_for(&pair.certificate, name));
+        let mut usable_ones = self.pairs.iter().filter(usable);
+        let found = usable_ones.clone().find(named).or_else(|| usable_ones.next());
+        found.map(|pair| pair.certified.clone())
+    }
+}
+
+fn is_for(certificate: &Certificate, name: &str) -> bool {
+    certificate.dns.iter().any(|own| match own.strip_prefix("*.") {
+        Some(domain) => name.split_once('.').is_some_and(|(_, rest)| rest.eq_ignore_ascii_case(domain)),
+        None => name.eq_ignore_ascii_case(own),
+    })
+}
+
+/// Asks clients for a certificate, and looks at who signed it and at the names in it.
+#[derive(Debug)]
+struct Doorman {
+    signed: Arc<dyn ClientCertVerifier>,
+    names: Vec<ClientName>,
+}
+
+impl Doorman {
+    fn new(who: &WhoMayConnect) -> Result<Doorman, String> {
+        let mut roots = RootCertStore::empty();
+        for certificate in &who.ca {
+            roots.add(certificate.clone()).map_err(|error| error.to_string())?;
+        }
+        let signed = WebPkiClientVerifier::builder_with_provider(Arc::new(roots), provider()).build();
+        Ok(Doorman { signed: signed.map_err(|error| error.to_string())?, names: who.names.clone() })
+    }
+}
+
+/// A client whose certificate is good and has none of the names in `client_names`.
+#[derive(Debug)]
+pub(super) struct NotOnTheList(pub(super) Vec<String>);
+
+impl fmt::Display for NotOnTheList {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("the names of the client's certificate are not in client_names")
+    }
+}
+
+impl std::error::Error for NotOnTheList {}
+
+impl ClientCertVerifier for Doorman {
+    fn root_hint_subjects(&self) -> &[DistinguishedName] {
+        self.signed.root_hint_subjects()
+    }
+
+    fn verify_client_cert(
+        &self,
+        own: &CertificateDer<'_>,
+        rest: &[CertificateDer<'_>],
+        now: UnixTime,
+    ) -> Result<ClientCertVerified, Error> {
+        let verified = self.signed.verify_client_cert(own, rest, now)?;
+        let certificate = Certificate::read(own).ok_or(CertificateError::BadEncoding)?;
+        if self.names.is_empty() || self.names.iter().any(|name| name.fits(&certificate)) {
+            return Ok(verified);
+        }
+        let names = certificate.names().map(str::to_owned).collect();
+        Err(CertificateError::Other(OtherError(Arc::new(NotOnTheList(names)))).into())
+    }
+
+    fn verify_tls12_signature(
+        &self,
+        message: &[u8],
+        own: &CertificateDer<'_>,
+        signed: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, Error> {
+        self.signed.verify_tls12_signature(message, own, signed)
+    }
+
+    fn verify_tls13_signature(
+        &self,
+        message: &[u8],
+        own: &CertificateDer<'_>,
+        signed: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, Error> {
+        self.signed.verify_tls13_signature(message, own, signed)
+    }
+
+    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
+        self.signed.supported_verify_schemes()
+    }
+}

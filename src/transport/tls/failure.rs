@@ -1,0 +1,253 @@
+//! Why a handshake, or a secured connection, failed; in words for who has to mend it.
+
+use std::io;
+
+use rustls::{AlertDescription, CertificateError, Error, InvalidMessage, PeerIncompatible};
+
+use super::client::NotOnTheList;
+use crate::outcome::Side;
+use crate::probe::masking::printable;
+
+/// The first byte of a handshake record (RFC 8446, 5.1).
+pub(super) const HANDSHAKE: u8 = 22;
+
+/// How many of the first bytes show what was spoken instead.
+pub(super) const TELLING: usize = 16;
+
+/// A connection that was not secured.
+#[derive(Debug)]
+pub enum Unsecured {
+    /// The other end closed before the handshake was over, having sent so many bytes (or more).
+    Gone {
+        /// Bytes it had sent.
+        said: usize,
+    },
+    /// The socket broke.
+    Broken(io::Error),
+    /// What the other end spoke is not TLS.
+    NoTls(&'static str),
+    /// Its certificate, or the lack of one.
+    Untrusted(String),
+    /// Anything else; the other end may have said why.
+    Refused(String),
+}
+
+impl From<io::Error> for Unsecured {
+    fn from(error: io::Error) -> Self {
+        Unsecured::Broken(error)
+    }
+}
+
+/// What an error of rustls means, in a handshake with `with`; `first` is what that side sent first.
+pub(super) fn unsecured(error: &Error, with: Side, first: &[u8]) -> Unsecured {
+    match error {
+        Error::InvalidMessage(
+            InvalidMessage::InvalidContentType | InvalidMessage::UnknownProtocolVersion,
+        )
+        | Error::InappropriateMessage { .. }
+            if !first.is_empty() && first[0] != HANDSHAKE && first[0] != ALERT =>
+        {
+            Unsecured::NoTls(instead(first, with))
+        }
+        Error::InvalidMessage(_) if !first.is_empty() && first[0] != HANDSHAKE && first[0] != ALERT => {
+            Unsecured::NoTls(instead(first, with))
+        }
+        Error::InvalidCertificate(why) => Unsecured::Untrusted(untrusted(why, with)),
+        Error::NoCertificatesPresented => {
+            Unsecured::Untrusted("the client showed no certificate, and client_ca asks for one".into())
+        }
+        other => Unsecured::Refused(words(other, with)),
+    }
+}
+
+const ALERT: u8 = 21;
+
+/// What was spoken in the place of TLS.
+fn instead(first: &[u8], with: Side) -> &'static str {
+    let begins = |words: &[&[u8]]| words.iter().any(|word| first.starts_with(word));
+    let is_request = begins(&[
+        b"GET ",
+        b"POST ",
+        b"HEAD ",
+        b"PUT ",
+        b"OPTIONS ",
+        b"DELETE ",
+        b"PATCH ",
+        b"CONNECT ",
+        b"PRI * ",
+    ]);
+    match with {
+        Side::Client if is_request => "the client spoke plain HTTP: it should use https",
+        Side::Client if begins(&[b"PROXY ", b"\r\n\r\n\0\r\nQUIT\n"]) => {
+            "the client sent a PROXY header: list it in accept_proxy, or switch the header off there"
+        }
+        Side::Client => "what the client sent is not TLS",
+        Side::Target if begins(&[b"HTTP/"]) => {
+            "the target speaks plain HTTP and no TLS: leave target_tls out, or name its TLS port"
+        }
+        Side::Target => "the target does not speak TLS: leave target_tls out, or name its TLS port",
+    }
+}
+
+/// What is wrong with the certificate of `with`.
+fn untrusted(why: &CertificateError, with: Side) -> String {
+    let (whose, key) = match with {
+        Side::Client => ("the client's certificate", "client_ca"),
+        Side::Target => ("the target's certificate", "target_tls.ca"),
+    };
+    match why {
+        CertificateError::Expired | CertificateError::ExpiredContext { .. } => format!("{whose} has expired"),
+        CertificateError::NotValidYet | CertificateError::NotValidYetContext { .. } => {
+            format!("{whose} is not good yet; is a clock wrong?")
+        }
+        CertificateError::UnknownIssuer => format!("{whose} is signed by nobody in {key}"),
+        CertificateError::NotValidForName => format!("{whose} is for another name: see target_tls.name"),
+        CertificateError::NotValidForNameContext { expected, presented } => {
+            let presented: Vec<&str> =
+                presented.iter().map(|name| bare_name(name)).take(MOST_NAMES).collect();
+            let names = if presented.is_empty() { "no name".into() } else { presented.join(", ") };
+            format!("{whose} is for {names}, not for {}: see target_tls.name", expected.to_str())
+        }
+        CertificateError::BadSignature => {
+            format!("{whose} is signed by nobody in {key}, though by one of the same name")
+        }
+        CertificateError::InvalidPurpose | CertificateError::InvalidPurposeContext { .. } => {
+            format!("{whose} was not made for this purpose (extended key usage)")
+        }
+        CertificateError::Other(other) => match other.0.downcast_ref::<NotOnTheList>() {
+            Some(NotOnTheList(names)) if names.is_empty() => {
+                format!("{whose} has no name, and client_names asks for one")
+            }
+            Some(NotOnTheList(names)) => {
+                let names: Vec<_> = names.iter().take(MOST_NAMES).map(|name| shown(name)).collect();
+                format!("{whose} is for {}, which is not in client_names", names.join(", "))
+            }
+            // An authority's certificate in the place of a server's own has no variant of its own.
+            None if other.to_string().contains("CaUsedAsEndEntity") => {
+                format!("{whose} is an authority's; put it into {key} itself, or make one for a server")
+            }
+            None => format!("{whose} is not accepted: {other}"),
+        },
+        other => format!("{whose} is not accepted: {other}"),
+    }
+}
+
+/// Names of a certificate that are told, and how much of each.
+const MOST_NAMES: usize = 5;
+const MOST_CHARS: usize = 100;
+
+/// A stranger's word, fit for a terminal.
+fn shown(name: &str) -> String {
+    printable(name, MOST_CHARS)
+}
+
+/// `DnsName("a.example")` as `a.example`.
+fn bare_name(name: &str) -> &str {
+    name.split_once('"').and_then(|(_, rest)| rest.rsplit_once('"')).map_or(name, |(bare, _)| bare)
+}
+
+/// What an error means that broke a secured connection with `with`, in words; and whether it was the other end that gave
+/// it up, by an alert.
+pub fn broken(error: &Error, with: Side) -> (String, bool) {
+    (words(error, with), matches!(error, Error::AlertReceived(_)))
+}
+
+/// What else went wrong with `with`.
+fn words(error: &Error, with: Side) -> String {
+    let who = match with {
+        Side::Client => "the client",
+        Side::Target => "the target",
+    };
+    match error {
+        Error::AlertReceived(alert) => said(*alert, with),
+        Error::PeerIncompatible(why) => match why {
+            PeerIncompatible::Tls12NotOffered
+            | PeerIncompatible::Tls12NotOfferedOrEnabled
+            | PeerIncompatible::ServerDoesNotSupportTls12Or13
+            | PeerIncompatible::SupportedVersionsExtensionRequired
+            | PeerIncompatible::ServerTlsVersionIsDisabledByOurConfig => {
+                format!("no version of TLS in common: {who} speaks only older ones than min_version allows")
+            }
+            PeerIncompatible::NoCipherSuitesInCommon
+            | PeerIncompatible::NoKxGroupsInCommon
+            | PeerIncompatible::NamedGroupsExtensionRequired
+            | PeerIncompatible::NoSignatureSchemesInCommon => {
+                format!("no cipher in common: {who} offers only such as are no longer safe")
+            }
+            other => format!("{who} speaks a TLS that does not fit: {other:?}"),
+        },
+        Error::NoApplicationProtocol => {
+            format!("no protocol in common: {who} offers none of those in alpn")
+        }
+        Error::DecryptError => {
+            format!("what {who} sent does not decrypt: it was changed on the way, or is damaged")
+        }
+        Error::InvalidMessage(InvalidMessage::HandshakePayloadTooLarge | InvalidMessage::MessageTooLarge) => {
+            format!("{who} sent a message larger than any of TLS")
+        }
+        Error::EncryptError => format!("the keys of the connection with {who} are used up"),
+        other => format!("{who} broke the rules of TLS: {other}"),
+    }
+}
+
+/// What an alert of the other end means (RFC 8446, 6.2).
+fn said(alert: AlertDescription, with: Side) -> String {
+    let (who, ours) = match with {
+        Side::Client => ("the client", "our certificate"),
+        Side::Target => ("the target", "our certificate"),
+    };
+    let refused = |why: &str| format!("{who} does not accept {ours}: {why}");
+    match alert {
+        AlertDescription::UnknownCA => refused("it does not know who signed it (unknown_ca)"),
+        AlertDescription::CertificateExpired => refused("it has expired (certificate_expired)"),
+        AlertDescription::BadCertificate => {
+            refused("bad_certificate; is it for the name that was asked for?")
+        }
+        AlertDescription::CertificateUnknown => refused("certificate_unknown"),
+        AlertDescription::CertificateRevoked => refused("it was revoked (certificate_revoked)"),
+        AlertDescription::UnsupportedCertificate => refused("it is of a kind that is not known there"),
+        AlertDescription::CertificateRequired => {
+            format!("{who} asks for a certificate: name one under target_tls.certificate")
+        }
+        AlertDescription::AccessDenied => {
+            format!("{who} says that our certificate may not connect (access_denied)")
+        }
+        AlertDescription::ProtocolVersion => {
+            format!("no version of TLS in common: {who} says so (protocol_version)")
+        }
+        AlertDescription::HandshakeFailure | AlertDescription::InsufficientSecurity => {
+            format!("{who} finds nothing in common: version, cipher or certificate (handshake_failure)")
+        }
+        AlertDescription::UnrecognisedName => {
+            format!("{who} does not serve the name it was asked for (unrecognized_name): see target_tls.name")
+        }
+        AlertDescription::NoApplicationProtocol => {
+            format!("{who} speaks none of the protocols in alpn (no_application_protocol)")
+        }
+        other => format!("{who} ended it with the alert {other:?}"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn plain_text_is_told_by_what_it_is() {
+        let error = Error::InvalidMessage(InvalidMessage::InvalidContentType);
+        let told = |first: &[u8], with| match unsecured(&error, with, first) {
+            Unsecured::NoTls(what) => what,
+            other => panic!("{other:?}"),
+        };
+
+        assert!(told(b"GET / HTTP/1.1\r\n", Side::Client).contains("plain HTTP"));
+        assert!(told(b"PROXY TCP4 1.2.3", Side::Client).contains("accept_proxy"));
+        assert!(told(b"-ERR unknown", Side::Target).contains("does not speak TLS"));
+    }
+
+    #[test]
+    fn a_name_is_told_without_its_wrapping() {
+        assert_eq!(bare_name("DnsName(\"a.example\")"), "a.example");
+        assert_eq!(bare_name("IpAddress(127.0.0.1)"), "IpAddress(127.0.0.1)");
+    }
+}

@@ -1,0 +1,135 @@
+//! Drives a handshake over a socket, from either end.
+//!
+//! No deadline here: who waits sets one. What the other end can make us keep is bounded by rustls' own limit for a
+//! message (64 KiB) and by [`MOST_UNREAD`].
+
+use std::future::poll_fn;
+use std::io;
+
+use rustls::client::UnbufferedClientConnection;
+use rustls::server::UnbufferedServerConnection;
+
+use super::failure::{self, Unsecured};
+use super::sealed::{Came, LONGEST_RECORD, Ours, Step, add_alert, either, step};
+use super::{ClientTls, Sealed, TargetTls};
+use crate::address::TargetAddress;
+use crate::outcome::Side;
+use crate::transport::Stream;
+use crate::transport::transfer::{self, Moved};
+
+/// Bytes of a handshake that are kept while a message is not whole: the largest message, in as many records as it takes.
+pub const MOST_UNREAD: usize = 80 << 10;
+
+/// Bytes read at once: a client's first flight, and of most targets too.
+const CHUNK: usize = 4 << 10;
+
+/// The first record a client sent, or as much of what it sent as shows that it is none.
+pub struct Hello(Vec<u8>);
+
+/// Waits for the first record of a client, whole. Nothing is computed for one that says nothing, or too little.
+///
+/// Cancel safe in the sense that nothing but the connection is lost.
+pub async fn hello(socket: &Stream) -> Result<Hello, Unsecured> {
+    let mut bytes = Vec::new();
+    loop {
+        if read(socket, &mut bytes).await? == 0 {
+            return Err(Unsecured::Gone { said: bytes.len() });
+        }
+        match bytes[..] {
+            [failure::HANDSHAKE, 3, _, high, low, ref rest @ ..] => {
+                let length = usize::from(u16::from_be_bytes([high, low]));
+                if rest.len() >= length || length > LONGEST_RECORD {
+                    return Ok(Hello(bytes));
+                }
+            }
+            // Of a header, only so much.
+            [failure::HANDSHAKE]
+            | [failure::HANDSHAKE, 3]
+            | [failure::HANDSHAKE, 3, _]
+            | [failure::HANDSHAKE, 3, _, _] => {}
+            _ => return Ok(Hello(bytes)),
+        }
+    }
+}
+
+/// The handshake with a client that has said hello.
+pub async fn accept(socket: &Stream, tls: &ClientTls, hello: Hello) -> Result<Sealed, Unsecured> {
+    let ours = UnbufferedServerConnection::new(tls.config.clone());
+    let ours = ours.map_err(|error| failure::unsecured(&error, Side::Client, &[]))?;
+    shake(socket, Ours::Server(Box::new(ours)), hello.0, Side::Client).await
+}
+
+/// The handshake with the target that is written so.
+pub async fn greet(
+    socket: &Stream,
+    tls: &TargetTls,
+    target: Option<&TargetAddress>,
+) -> Result<Sealed, Unsecured> {
+    let ours = UnbufferedClientConnection::new(tls.config.clone(), tls.name_of(target));
+    let ours = ours.map_err(|error| failure::unsecured(&error, Side::Target, &[]))?;
+    shake(socket, Ours::Client(Box::new(ours)), Vec::new(), Side::Target).await
+}
+
+async fn shake(
+    socket: &Stream,
+    mut ours: Ours,
+    mut unread: Vec<u8>,
+    with: Side,
+) -> Result<Sealed, Unsecured> {
+    let (mut plain, mut unsent, mut closed) = (Vec::new(), Vec::new(), false);
+    let mut first = unread.get(..failure::TELLING.min(unread.len())).unwrap_or_default().to_vec();
+    loop {
+        let Step { used, came } =
+            either!(&mut ours, it => step(it.process_tls_records(&mut unread), &mut plain, &mut unsent));
+        unread.drain(..used);
+        match came {
+            Came::More => continue,
+            Came::Closed => {
+                closed = true;
+                continue;
+            }
+            Came::Error(error) => {
+                either!(&mut ours, it => add_alert(it.process_tls_records(&mut unread), &mut unsent));
+                // Who does not take it has gone, or would not have read it.
+                let _ = transfer::write(socket, &unsent);
+                return Err(failure::unsecured(&error, with, &first));
+            }
+            Came::Idle => {}
+        }
+        write(socket, &mut unsent).await?;
+        if !either!(&ours, it => it.is_handshaking()) {
+            return Ok(Sealed::new(ours, unread, plain, closed));
+        }
+        if unread.len() >= MOST_UNREAD || read(socket, &mut unread).await? == 0 {
+            return Err(Unsecured::Gone { said: first.len() });
+        }
+        if first.is_empty() {
+            first = unread[..failure::TELLING.min(unread.len())].to_vec();
+        }
+    }
+}
+
+/// Adds what has arrived, at least one byte; zero at the end of the stream.
+async fn read(socket: &Stream, bytes: &mut Vec<u8>) -> io::Result<usize> {
+    loop {
+        poll_fn(|cx| socket.poll_read_ready(cx)).await?;
+        let filled = bytes.len();
+        bytes.resize(filled + CHUNK, 0);
+        let moved = transfer::read(socket, &mut bytes[filled..]);
+        let read = if let Ok(Moved::Bytes(n)) = moved { n } else { 0 };
+        bytes.truncate(filled + read);
+        if let Moved::Bytes(n) = moved? {
+            return Ok(n);
+        }
+    }
+}
+
+async fn write(socket: &Stream, bytes: &mut Vec<u8>) -> io::Result<()> {
+    while !bytes.is_empty() {
+        poll_fn(|cx| socket.poll_write_ready(cx)).await?;
+        if let Moved::Bytes(n) = transfer::write(socket, bytes)? {
+            bytes.drain(..n);
+        }
+    }
+    Ok(())
+}

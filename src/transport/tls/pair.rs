@@ -1,0 +1,108 @@
+//! A certificate and its key, as their files hold them; what is wrong with them is told in words.
+//!
+//! The key's bytes live in the signer alone and are shown nowhere.
+
+use std::fmt;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use rustls::Error;
+use rustls::pki_types::PrivateKeyDer;
+use rustls::pki_types::pem::{Error as PemError, PemObject};
+use rustls::sign::CertifiedKey;
+
+use super::{Certificate, provider, read_certificates};
+
+/// A certificate with what stands behind it, and the key that goes with it.
+#[derive(Clone)]
+pub struct Pair {
+    pub(super) certified: Arc<CertifiedKey>,
+    /// Names and dates of the first certificate.
+    pub certificate: Certificate,
+    /// The key's file and its permission bits.
+    pub key_file: (PathBuf, u32),
+}
+
+impl Pair {
+    /// The same, with what is known of the key's file.
+    #[must_use]
+    pub fn with_key_of(mut self, path: PathBuf, mode: u32) -> Pair {
+        self.key_file = (path, mode);
+        self
+    }
+}
+
+/// Which of the two files something is about.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum PairFile {
+    /// The certificate's.
+    Certificate,
+    /// The key's.
+    Key,
+}
+
+/// What is wrong with a pair.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PairFault {
+    /// The file to look at.
+    pub file: PairFile,
+    /// What is wrong, to follow the file's name.
+    pub what: &'static str,
+    /// What to do.
+    pub help: &'static str,
+}
+
+/// Makes a pair of the texts of its files, which may be one and the same.
+pub fn read_pair(certificate: &[u8], key: &[u8]) -> Result<Pair, PairFault> {
+    let of_certificate = |what| PairFault { file: PairFile::Certificate, what, help: CERTIFICATE_HELP };
+    let chain = read_certificates(certificate).map_err(of_certificate)?;
+    let facts = Certificate::read(&chain[0]).ok_or(of_certificate("the certificate in it is damaged"))?;
+    let key = read_key(key)?;
+    let certified = CertifiedKey::from_der(chain, key, &provider()).map_err(|error| match error {
+        Error::InconsistentKeys(_) => PairFault {
+            file: PairFile::Key,
+            what: "the key does not belong to the certificate",
+            help: "name the key the certificate was made for; the server's own certificate stands first in its file",
+        },
+        _ => PairFault {
+            file: PairFile::Key,
+            what: "the key is of a kind that TLS does not use, or damaged",
+            help: "use an RSA key of 2048 bits or more, or an ECDSA key on P-256, P-384 or P-521, or Ed25519",
+        },
+    })?;
+    Ok(Pair { certified: Arc::new(certified), certificate: facts, key_file: (PathBuf::new(), 0) })
+}
+
+const CERTIFICATE_HELP: &str =
+    "write it in PEM: the server's own certificate first, then those that signed it";
+
+fn read_key(text: &[u8]) -> Result<PrivateKeyDer<'static>, PairFault> {
+    let fault = |what, help| PairFault { file: PairFile::Key, what, help };
+    let has = |words: &[u8]| text.windows(words.len()).any(|window| window == words);
+    if has(b"BEGIN ENCRYPTED PRIVATE KEY") || has(b"Proc-Type: 4,ENCRYPTED") {
+        let help = "take the passphrase off with `openssl pkey -in KEY -out NEW`, and keep the new file to yourself (0600)";
+        return Err(fault("the key is encrypted, and nobody is there to be asked for its passphrase", help));
+    }
+    PrivateKeyDer::from_pem_slice(text).map_err(|error| match error {
+        PemError::NoItemsFound if has(b"BEGIN CERTIFICATE") => {
+            fault("it holds a certificate, and no key", "name the key's file under key")
+        }
+        PemError::NoItemsFound => fault("there is no key in it", "write the key in PEM (BEGIN PRIVATE KEY)"),
+        _ => fault("the key in it is damaged", "write the key in PEM (BEGIN PRIVATE KEY)"),
+    })
+}
+
+/// Two pairs are equal when their certificates are: a key that did not belong to them would have been refused.
+impl PartialEq for Pair {
+    fn eq(&self, other: &Pair) -> bool {
+        self.certified.cert == other.certified.cert
+    }
+}
+
+impl Eq for Pair {}
+
+impl fmt::Debug for Pair {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Pair({:?})", self.certificate)
+    }
+}

@@ -1,0 +1,275 @@
+//! A connection whose handshake is over: records ⇄ plain bytes, in buffers of the caller.
+//!
+//! It touches no socket. Idle, it keeps neither plain bytes nor records, only the keys and the beginning of a record that
+//! has not arrived whole.
+
+use std::sync::Arc;
+
+use rustls::{Error, InvalidMessage};
+
+use super::handshake::MOST_UNREAD;
+use rustls::client::UnbufferedClientConnection;
+use rustls::server::UnbufferedServerConnection;
+use rustls::unbuffered::{ConnectionState, EncodeError, EncryptError, UnbufferedStatus, WriteTraffic};
+
+/// The most a record holds beside its plain bytes: a header, and what TLS 1.2 or 1.3 adds (RFC 5246, 6.2.3; RFC 8446, 5.2).
+const OVERHEAD: usize = 64;
+
+/// Plain bytes in a full record.
+const RECORD: usize = 16 << 10;
+
+/// The longest a record is on the wire (RFC 5246, 6.2.3).
+pub(super) const LONGEST_RECORD: usize = 5 + RECORD + 2048;
+
+/// Room for so many plain bytes when they are sealed, with some for a change of keys before them.
+pub const fn sealed_room(plain: usize) -> usize {
+    plain + (plain / RECORD + 2) * OVERHEAD
+}
+
+/// Which end of the handshake is ours.
+pub(super) enum Ours {
+    /// The client connected to us.
+    Server(Box<UnbufferedServerConnection>),
+    /// We connected to the target.
+    Client(Box<UnbufferedClientConnection>),
+}
+
+/// Does the same with either.
+macro_rules! either {
+    ($ours:expr, $it:ident => $what:expr) => {
+        match $ours {
+            Ours::Server($it) => $what,
+            Ours::Client($it) => $what,
+        }
+    };
+}
+pub(super) use either;
+
+/// A connection that has been secured.
+pub struct Sealed {
+    ours: Ours,
+    /// The beginning of a record that has not arrived whole.
+    partial: Vec<u8>,
+    /// Plain bytes that came with the end of the handshake.
+    early: Vec<u8>,
+    /// The other end said close_notify: it sends no more.
+    pub closed: bool,
+}
+
+impl Sealed {
+    pub(super) fn new(ours: Ours, partial: Vec<u8>, early: Vec<u8>, closed: bool) -> Sealed {
+        Sealed { ours, partial, early, closed }
+    }
+
+    /// The beginning of a record that was kept; it stands before whatever is read next.
+    pub fn take_partial(&mut self) -> Vec<u8> {
+        std::mem::take(&mut self.partial)
+    }
+
+    /// Keeps the beginning of a record, or of a message in several of them; in a box of just that size.
+    ///
+    /// # Errors
+    /// Where it is longer than [`MOST_UNREAD`].
+    pub fn keep_partial(&mut self, bytes: &[u8]) -> Result<(), Error> {
+        if bytes.len() > MOST_UNREAD {
+            return Err(InvalidMessage::MessageTooLarge.into());
+        }
+        self.partial = bytes.to_vec();
+        Ok(())
+    }
+
+    /// Plain bytes that came with the end of the handshake, before any other.
+    pub fn take_early(&mut self) -> Vec<u8> {
+        std::mem::take(&mut self.early)
+    }
+
+    /// Opens every whole record in `wire`, in place; adds the plain bytes to `plain`, and to `answer` what goes back.
+    /// Returns how many bytes of `wire` are used up.
+    ///
+    /// # Errors
+    /// A record that does not open, or an alert of the other end. `answer` may hold an alert of ours; what was opened
+    /// before is in `plain`.
+    pub fn open(
+        &mut self,
+        wire: &mut [u8],
+        plain: &mut Vec<u8>,
+        answer: &mut Vec<u8>,
+    ) -> Result<usize, Error> {
+        let mut used = 0;
+        loop {
+            let step =
+                either!(&mut self.ours, it => step(it.process_tls_records(&mut wire[used..]), plain, answer));
+            used += step.used;
+            match step.came {
+                Came::More => {}
+                Came::Closed => self.closed = true,
+                Came::Idle => return Ok(used),
+                Came::Error(error) => {
+                    let rest = &mut wire[used..];
+                    either!(&mut self.ours, it => add_alert(it.process_tls_records(rest), answer));
+                    return Err(error);
+                }
+            }
+        }
+    }
+
+    /// Seals `plain` in as few records as hold it, into `wire`, which has [`sealed_room`] for them; says how many bytes it
+    /// took.
+    ///
+    /// # Errors
+    /// Where the keys are used up (TLS 1.2 alone; after 2^24 records) or the connection is broken.
+    pub fn seal(&mut self, plain: &[u8], wire: &mut [u8]) -> Result<usize, Error> {
+        self.write(wire, |traffic, room| traffic.encrypt(plain, room))
+    }
+
+    /// Says that nothing more comes from us (close_notify); `wire` has room for one record.
+    ///
+    /// # Errors
+    /// On a connection that is broken, which has nothing to say.
+    pub fn seal_end(&mut self, wire: &mut [u8]) -> Result<usize, Error> {
+        self.write(wire, |traffic, room| traffic.queue_close_notify(room))
+    }
+
+    fn write(
+        &mut self,
+        wire: &mut [u8],
+        what: impl FnOnce(&mut dyn Traffic, &mut [u8]) -> Result<usize, EncryptError>,
+    ) -> Result<usize, Error> {
+        let (mut written, closed) = (0, &mut self.closed);
+        // What is kept stands in for what was read: rustls remembers how far into it a message reaches that has not come
+        // whole, and trips over a buffer without it.
+        let kept = &mut self.partial;
+        either!(&mut self.ours, it => loop {
+            match it.process_tls_records(kept).state? {
+                // A change of keys that is due stands before the bytes.
+                ConnectionState::EncodeTlsData(mut data) => {
+                    written += data.encode(&mut wire[written..]).map_err(|_| Error::EncryptError)?;
+                }
+                ConnectionState::TransmitTlsData(sent) => sent.done(),
+                ConnectionState::PeerClosed => *closed = true,
+                ConnectionState::WriteTraffic(mut traffic) => {
+                    let sealed = what(&mut traffic, &mut wire[written..]).map_err(|_| Error::EncryptError)?;
+                    return Ok(written + sealed);
+                }
+                _ => return Err(Error::EncryptError),
+            }
+        })
+    }
+
+    /// What was agreed on, for the record.
+    pub fn agreed(&self) -> Agreed {
+        either!(&self.ours, it => Agreed {
+            version: it.protocol_version().and_then(|version| version.as_str()),
+            cipher: it.negotiated_cipher_suite().and_then(|suite| suite.suite().as_str()),
+            exchange: it.negotiated_key_exchange_group().and_then(|group| group.name().as_str()),
+            alpn: it.alpn_protocol().map(|name| String::from_utf8_lossy(name).into()),
+            resumed: it.handshake_kind() == Some(rustls::HandshakeKind::Resumed),
+        })
+    }
+}
+
+/// What the two ends of a connection agreed on.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Agreed {
+    /// `TLSv1_3` or `TLSv1_2`.
+    pub version: Option<&'static str>,
+    /// As IANA names it.
+    pub cipher: Option<&'static str>,
+    /// The key exchange, as `X25519MLKEM768`; `None` where a session was resumed without one.
+    pub exchange: Option<&'static str>,
+    /// The protocol both speak (ALPN).
+    pub alpn: Option<Arc<str>>,
+    /// Whether an earlier session was resumed.
+    pub resumed: bool,
+}
+
+/// What one call of rustls came to.
+pub(super) struct Step {
+    pub(super) used: usize,
+    pub(super) came: Came,
+}
+
+pub(super) enum Came {
+    /// There may be more in what was given.
+    More,
+    /// close_notify.
+    Closed,
+    /// Nothing whole is left in what was given.
+    Idle,
+    Error(Error),
+}
+
+/// Takes what one call gave: plain bytes to `plain`, what is to be sent to `answer`.
+pub(super) fn step<Data>(
+    status: UnbufferedStatus<'_, '_, Data>,
+    plain: &mut Vec<u8>,
+    answer: &mut Vec<u8>,
+) -> Step {
+    let mut used = status.discard;
+    let came = match status.state {
+        Err(error) => Came::Error(error),
+        Ok(ConnectionState::ReadTraffic(mut traffic)) => {
+            let mut came = Came::More;
+            while let Some(record) = traffic.next_record() {
+                match record {
+                    Ok(record) => {
+                        plain.extend_from_slice(record.payload);
+                        used += record.discard;
+                    }
+                    Err(error) => came = Came::Error(error),
+                }
+            }
+            came
+        }
+        Ok(ConnectionState::EncodeTlsData(mut data)) => {
+            encode(|room| data.encode(room), answer);
+            Came::More
+        }
+        // The caller sends it; rustls only wants to know that somebody will.
+        Ok(ConnectionState::TransmitTlsData(sent)) => {
+            sent.done();
+            Came::More
+        }
+        Ok(ConnectionState::PeerClosed) => Came::Closed,
+        // Early data is not asked for, so it does not come.
+        Ok(_) => Came::Idle,
+    };
+    Step { used, came }
+}
+
+/// Adds the alert that follows an error, if there is one.
+pub(super) fn add_alert<Data>(asked: UnbufferedStatus<'_, '_, Data>, answer: &mut Vec<u8>) {
+    if let Ok(ConnectionState::EncodeTlsData(mut data)) = asked.state {
+        encode(|room| data.encode(room), answer);
+    }
+}
+
+fn encode(mut data: impl FnMut(&mut [u8]) -> Result<usize, EncodeError>, wire: &mut Vec<u8>) {
+    let mut room = OVERHEAD;
+    loop {
+        let filled = wire.len();
+        wire.resize(filled + room, 0);
+        let written = data(&mut wire[filled..]);
+        wire.truncate(filled + written.as_ref().copied().unwrap_or(0));
+        match written {
+            Err(EncodeError::InsufficientSize(wanted)) => room = wanted.required_size,
+            _ => return,
+        }
+    }
+}
+
+/// Writing, whichever end is ours.
+trait Traffic {
+    fn encrypt(&mut self, plain: &[u8], room: &mut [u8]) -> Result<usize, EncryptError>;
+    fn queue_close_notify(&mut self, room: &mut [u8]) -> Result<usize, EncryptError>;
+}
+
+impl<Data> Traffic for WriteTraffic<'_, Data> {
+    fn encrypt(&mut self, plain: &[u8], room: &mut [u8]) -> Result<usize, EncryptError> {
+        WriteTraffic::encrypt(self, plain, room)
+    }
+
+    fn queue_close_notify(&mut self, room: &mut [u8]) -> Result<usize, EncryptError> {
+        WriteTraffic::queue_close_notify(self, room)
+    }
+}

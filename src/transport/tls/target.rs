@@ -1,0 +1,193 @@
+//! What a route says about TLS with its target: which name it must prove, and whom we believe.
+
+use std::fmt;
+use std::net::{IpAddr, Ipv4Addr};
+use std::sync::Arc;
+use std::time::Duration;
+
+use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
+use rustls::client::{Resumption, WebPkiServerVerifier, verify_server_name};
+use rustls::crypto::{WebPkiSupportedAlgorithms, verify_tls12_signature, verify_tls13_signature};
+use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
+use rustls::server::ParsedCertificate;
+use rustls::{CertificateError, ClientConfig, DigitallySignedStruct, Error, RootCertStore, SignatureScheme};
+
+use super::{Certificate, MinVersion, Pair, provider};
+use crate::address::{Host, TargetAddress};
+
+/// Sessions to resume that are remembered per route.
+const MOST_TICKETS: usize = 32;
+
+/// What [`TargetTls`] is made of.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TargetTlsParts {
+    /// The name, or the address, the target's certificate must have; a name is also sent to it (SNI). `None`: the host of
+    /// the target as written.
+    pub name: Option<ServerName<'static>>,
+    /// Whom its certificate must come from.
+    pub trust: Trust,
+    /// Our own certificate, where it asks for one.
+    pub pair: Option<Pair>,
+    /// The protocols we offer (ALPN).
+    pub alpn: Vec<String>,
+    /// The oldest version.
+    pub min_version: MinVersion,
+    /// How long the handshake may take; more than zero.
+    pub handshake_timeout: Duration,
+}
+
+/// Whose word is taken for it that a target is who it says.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Trust {
+    /// One of these authorities'; or the target's own certificate, where it is among them.
+    Given(Vec<CertificateDer<'static>>),
+    /// Nobody's: whoever answers is believed. Only where the configuration says so.
+    Anybody,
+}
+
+/// TLS with the target of a route, ready for handshakes.
+pub struct TargetTls {
+    parts: TargetTlsParts,
+    pub(super) config: Arc<ClientConfig>,
+}
+
+impl TargetTls {
+    /// Makes it ready.
+    ///
+    /// # Errors
+    /// A sentence, where an authority or our own certificate cannot be used.
+    pub fn new(parts: TargetTlsParts) -> Result<TargetTls, String> {
+        let builder = ClientConfig::builder_with_provider(provider())
+            .with_protocol_versions(parts.min_version.versions())
+            .map_err(|error| error.to_string())?
+            .dangerous()
+            .with_custom_certificate_verifier(Arc::new(Judge::new(&parts.trust)?));
+        let mut config = match &parts.pair {
+            None => builder.with_no_client_auth(),
+            Some(pair) => builder.with_client_cert_resolver(Arc::new(rustls::sign::SingleCertAndKey::from(
+                (*pair.certified).clone(),
+            ))),
+        };
+        config.alpn_protocols = parts.alpn.iter().map(|name| name.as_bytes().to_vec()).collect();
+        config.resumption = Resumption::in_memory_sessions(MOST_TICKETS);
+        Ok(TargetTls { parts, config: Arc::new(config) })
+    }
+
+    /// The name that the certificate of `target` must have. Where nothing is verified a made-up one does: it is not sent.
+    pub fn name_of(&self, target: Option<&TargetAddress>) -> ServerName<'static> {
+        let name = self.parts.name.clone().or_else(|| target.and_then(server_name));
+        name.unwrap_or(ServerName::IpAddress(Ipv4Addr::LOCALHOST.into()))
+    }
+
+    /// What it was made of.
+    pub fn parts(&self) -> &TargetTlsParts {
+        &self.parts
+    }
+}
+
+impl PartialEq for TargetTls {
+    fn eq(&self, other: &TargetTls) -> bool {
+        self.parts == other.parts
+    }
+}
+
+impl Eq for TargetTls {}
+
+impl fmt::Debug for TargetTls {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.parts.fmt(f)
+    }
+}
+
+/// The name that the certificate of a target must have where none is written; a Unix socket has none.
+pub fn server_name(target: &TargetAddress) -> Option<ServerName<'static>> {
+    match target {
+        TargetAddress::Net(Host::Ip(ip), _) => Some(ServerName::from(*ip)),
+        TargetAddress::Net(Host::Zoned(ip, _), _) => Some(ServerName::from(IpAddr::from(*ip))),
+        TargetAddress::Net(Host::Name(name), _) => ServerName::try_from(name.to_string()).ok(),
+        TargetAddress::Unix(_) => None,
+    }
+}
+
+/// Decides whether a target is who it should be.
+#[derive(Debug)]
+struct Judge {
+    /// Who signs for targets; `None` where nobody does.
+    authorities: Option<Arc<WebPkiServerVerifier>>,
+    /// The certificates that are believed as they are.
+    known: Vec<CertificateDer<'static>>,
+    anybody: bool,
+    algorithms: WebPkiSupportedAlgorithms,
+}
+
+impl Judge {
+    fn new(trust: &Trust) -> Result<Judge, String> {
+        let algorithms = provider().signature_verification_algorithms;
+        let Trust::Given(certificates) = trust else {
+            return Ok(Judge { authorities: None, known: Vec::new(), anybody: true, algorithms });
+        };
+        let mut roots = RootCertStore::empty();
+        // One that is no authority's still counts as it is.
+        roots.add_parsable_certificates(certificates.iter().cloned());
+        let authorities = WebPkiServerVerifier::builder_with_provider(Arc::new(roots), provider()).build();
+        let authorities = authorities.map_err(|error| error.to_string())?;
+        Ok(Judge { authorities: Some(authorities), known: certificates.clone(), anybody: false, algorithms })
+    }
+}
+
+impl ServerCertVerifier for Judge {
+    fn verify_server_cert(
+        &self,
+        own: &CertificateDer<'_>,
+        rest: &[CertificateDer<'_>],
+        name: &ServerName<'_>,
+        ocsp: &[u8],
+        now: UnixTime,
+    ) -> Result<ServerCertVerified, Error> {
+        if self.anybody {
+            return Ok(ServerCertVerified::assertion());
+        }
+        // `openssl req -x509` makes every certificate an authority's, and an authority may not vouch for itself as a server
+        // (RFC 5280, 4.2.1.9). One that was given to us whole needs no voucher; its name and its dates count all the same.
+        if self.known.iter().any(|known| known == own) {
+            return is_good_now(own, now)
+                .and_then(|()| verify_server_name(&ParsedCertificate::try_from(own)?, name))
+                .map(|()| ServerCertVerified::assertion());
+        }
+        match &self.authorities {
+            Some(authorities) => authorities.verify_server_cert(own, rest, name, ocsp, now),
+            None => Err(CertificateError::UnknownIssuer.into()),
+        }
+    }
+
+    fn verify_tls12_signature(
+        &self,
+        message: &[u8],
+        own: &CertificateDer<'_>,
+        signed: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, Error> {
+        verify_tls12_signature(message, own, signed, &self.algorithms)
+    }
+
+    fn verify_tls13_signature(
+        &self,
+        message: &[u8],
+        own: &CertificateDer<'_>,
+        signed: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, Error> {
+        verify_tls13_signature(message, own, signed, &self.algorithms)
+    }
+
+    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
+        self.algorithms.supported_schemes()
+    }
+}
+
+fn is_good_now(own: &CertificateDer<'_>, now: UnixTime) -> Result<(), Error> {
+    let certificate = Certificate::read(own).ok_or(CertificateError::BadEncoding)?;
+    let now = i64::try_from(now.as_secs()).unwrap_or(i64::MAX);
+    if now < certificate.from {
+        return Err(CertificateError::NotValidYet.into());
+    }
+    if now > certificate.until { Err(CertificateError::Expired.into()) } else { Ok(()) }
+}

@@ -1,0 +1,214 @@
+//! TLS at the two outer ends: an authority and what it signs, a client and a target that speak it (by rustls' other
+//! interface, so that one does not hide the faults of the other).
+
+use std::io::{Read, Write};
+use std::net::{Shutdown, SocketAddr, TcpStream};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair, SanType};
+use rustls::pki_types::pem::PemObject;
+use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
+use rustls::{ClientConfig, ClientConnection, RootCertStore, ServerConfig, ServerConnection, StreamOwned};
+use tempfile::TempDir;
+
+use super::{Ending, PATIENCE, Target, Wire, pattern};
+
+/// Signs certificates and keeps them in a directory of its own, where its own is `ca.pem`.
+pub(crate) struct Authority {
+    issuer: CertifiedIssuer<'static, KeyPair>,
+    folder: TempDir,
+}
+
+impl Authority {
+    pub(crate) fn new() -> Authority {
+        Authority::called("the tests' authority")
+    }
+
+    pub(crate) fn called(name: &str) -> Authority {
+        let mut params = CertificateParams::new(Vec::new()).unwrap();
+        params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+        params.distinguished_name.push(rcgen::DnType::CommonName, name);
+        let issuer = CertifiedIssuer::self_signed(params, KeyPair::generate().unwrap()).unwrap();
+        let folder = tempfile::tempdir().unwrap();
+        std::fs::write(folder.path().join("ca.pem"), issuer.pem()).unwrap();
+        Authority { issuer, folder }
+    }
+
+    pub(crate) fn file(&self, name: &str) -> PathBuf {
+        self.folder.path().join(name)
+    }
+
+    /// Writes `NAME.pem` and `NAME.key` for these names, which may be addresses and URIs.
+    pub(crate) fn issue(&self, file: &str, names: &[&str]) {
+        let mut params = CertificateParams::new(Vec::new()).unwrap();
+        params.subject_alt_names = names
+            .iter()
+            .map(|name| match name.parse() {
+                Ok(ip) => SanType::IpAddress(ip),
+                Err(_) if name.contains("://") => SanType::URI((*name).try_into().unwrap()),
+                Err(_) => SanType::DnsName((*name).try_into().unwrap()),
+            })
+            .collect();
+        let key = KeyPair::generate().unwrap();
+        let certificate = params.signed_by(&key, &self.issuer).unwrap();
+        std::fs::write(self.file(&format!("{file}.pem")), certificate.pem()).unwrap();
+        std::fs::write(self.file(&format!("{file}.key")), key.serialize_pem()).unwrap();
+    }
+
+    /// A client's configuration that trusts this authority alone, and shows the certificate of `own` where it is given.
+    pub(crate) fn client(&self, own: Option<&str>) -> Arc<ClientConfig> {
+        self.client_of(own, &[&rustls::version::TLS13, &rustls::version::TLS12])
+    }
+
+    pub(crate) fn client_of(
+        &self,
+        own: Option<&str>,
+        versions: &[&'static rustls::SupportedProtocolVersion],
+    ) -> Arc<ClientConfig> {
+        let mut roots = RootCertStore::empty();
+        roots.add(self.issuer.der().clone()).unwrap();
+        let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+        let builder = ClientConfig::builder_with_provider(provider).with_protocol_versions(versions).unwrap();
+        let builder = builder.with_root_certificates(roots);
+        Arc::new(match own {
+            None => builder.with_no_client_auth(),
+            Some(own) => {
+                let (chain, key) = self.pair(own);
+                builder.with_client_auth_cert(chain, key).unwrap()
+            }
+        })
+    }
+
+    /// A server's configuration with the certificate of `own`; it asks clients for one where `asks`.
+    pub(crate) fn server(&self, own: &str, asks: bool) -> Arc<ServerConfig> {
+        let mut roots = RootCertStore::empty();
+        roots.add(self.issuer.der().clone()).unwrap();
+        let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+        let builder = ServerConfig::builder_with_provider(provider.clone())
+            .with_safe_default_protocol_versions()
+            .unwrap();
+        let builder = if asks {
+            let verifier =
+                rustls::server::WebPkiClientVerifier::builder_with_provider(Arc::new(roots), provider);
+            builder.with_client_cert_verifier(verifier.build().unwrap())
+        } else {
+            builder.with_no_client_auth()
+        };
+        let (chain, key) = self.pair(own);
+        Arc::new(builder.with_single_cert(chain, key).unwrap())
+    }
+
+    fn pair(&self, own: &str) -> (Vec<CertificateDer<'static>>, PrivateKeyDer<'static>) {
+        let chain = CertificateDer::pem_file_iter(self.file(&format!("{own}.pem"))).unwrap();
+        let key = PrivateKeyDer::from_pem_file(self.file(&format!("{own}.key"))).unwrap();
+        (chain.map(Result::unwrap).collect(), key)
+    }
+
+    /// `tls = {…}` with the certificate of `own`.
+    pub(crate) fn tls(&self, own: &str) -> String {
+        let file = |name: String| self.file(&name).display().to_string();
+        format!("certificate = '{}', key = '{}'", file(format!("{own}.pem")), file(format!("{own}.key")))
+    }
+
+    pub(crate) fn folder(&self) -> &Path {
+        self.folder.path()
+    }
+}
+
+/// The client's end of a secured connection.
+pub(crate) struct SecretWire {
+    pub(crate) tls: StreamOwned<ClientConnection, TcpStream>,
+}
+
+impl SecretWire {
+    /// Connects and speaks TLS for `localhost` from the first byte on.
+    pub(crate) fn to(address: SocketAddr, config: &Arc<ClientConfig>) -> SecretWire {
+        SecretWire::naming("localhost", address, config)
+    }
+
+    pub(crate) fn naming(name: &str, address: SocketAddr, config: &Arc<ClientConfig>) -> SecretWire {
+        let stream = TcpStream::connect_timeout(&address, PATIENCE).unwrap();
+        stream.set_read_timeout(Some(PATIENCE)).unwrap();
+        stream.set_write_timeout(Some(PATIENCE)).unwrap();
+        let name = ServerName::try_from(name.to_owned()).unwrap();
+        let connection = ClientConnection::new(config.clone(), name).unwrap();
+        SecretWire { tls: StreamOwned::new(connection, stream) }
+    }
+
+    /// Finishes the handshake; what went wrong, where it did.
+    pub(crate) fn shake(&mut self) -> std::io::Result<()> {
+        while self.tls.conn.is_handshaking() {
+            self.tls.conn.complete_io(&mut self.tls.sock)?;
+        }
+        Ok(())
+    }
+
+    pub(crate) fn say(&mut self, bytes: &[u8]) {
+        self.tls.write_all(bytes).unwrap();
+        self.tls.flush().unwrap();
+    }
+
+    pub(crate) fn say_stream(&mut self, seed: u64, length: usize) {
+        let mut said = 0;
+        while said < length {
+            let piece = pattern::at(seed, said, pattern::MOST.min(length - said));
+            self.say(piece);
+            said += piece.len();
+        }
+    }
+
+    pub(crate) fn hear(&mut self, length: usize) -> Vec<u8> {
+        let mut heard = vec![0; length];
+        self.tls.read_exact(&mut heard).unwrap();
+        heard
+    }
+
+    pub(crate) fn hear_stream(&mut self, seed: u64, length: usize) {
+        let mut heard = 0;
+        while heard < length {
+            let piece = self.hear((64 << 10).min(length - heard));
+            assert!(
+                piece[..] == *pattern::at(seed, heard, piece.len()),
+                "stream {seed} is wrong after {heard}"
+            );
+            heard += piece.len();
+        }
+    }
+
+    /// Reads whatever comes; `Fin` is close_notify alone.
+    pub(crate) fn hear_all(&mut self) -> (Vec<u8>, Ending) {
+        let mut heard = Vec::new();
+        // A FIN without close_notify is an error of rustls', as a reset is.
+        let ending = self.tls.read_to_end(&mut heard).map_or(Ending::Reset, |_| Ending::Fin);
+        (heard, ending)
+    }
+
+    /// Says close_notify and FIN; the other direction stays open.
+    pub(crate) fn finish(&mut self) {
+        self.tls.conn.send_close_notify();
+        self.tls.flush().unwrap();
+        self.tls.sock.shutdown(Shutdown::Write).unwrap();
+    }
+
+    /// Says FIN and not close_notify.
+    pub(crate) fn cut(&mut self) {
+        self.tls.sock.shutdown(Shutdown::Write).unwrap();
+    }
+}
+
+/// A target that speaks TLS and says back what it hears, close_notify at close_notify.
+pub(crate) fn secret_echo(config: Arc<ServerConfig>) -> Target {
+    Target::serving_anywhere(move |wire: Wire| {
+        let connection = ServerConnection::new(config.clone()).unwrap();
+        let mut tls = StreamOwned::new(connection, wire.stream().try_clone().unwrap());
+        let mut buffer = vec![0; 64 << 10];
+        while let Ok(n @ 1..) = tls.read(&mut buffer) {
+            if tls.write_all(&buffer[..n]).and_then(|()| tls.flush()).is_err() {
+                return;
+            }
+        }
+        tls.conn.send_close_notify();
+        let _ = tls.flush();
+    })
+}

@@ -49,6 +49,8 @@ pub(super) struct Route {
     pub(super) listen: Vec<String>,
     pub(super) targets: Vec<Target>,
     pub(super) settings: Vec<Setting>,
+    /// Targets by the name a TLS client asks for, each one or a list.
+    pub(super) names: Vec<(String, Toml)>,
     /// What of it was not carried over, for a comment beside it.
     pub(super) lacks: Vec<String>,
 }
@@ -83,8 +85,8 @@ impl Draft {
     /// A new route; its name is made one the configuration takes and no other route has.
     pub(super) fn open(&mut self, name: &str, at: At) -> RouteId {
         let name = self.free_name(name);
-        let (listen, targets, settings, lacks) = Default::default();
-        self.routes.push(Some(Route { name, at, listen, targets, settings, lacks }));
+        let (listen, targets, settings, names, lacks) = Default::default();
+        self.routes.push(Some(Route { name, at, listen, targets, settings, names, lacks }));
         RouteId(self.routes.len() - 1)
     }
 

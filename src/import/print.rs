@@ -59,7 +59,9 @@ fn print_route(out: &mut String, route: &Route, file: &str, shared: &[Setting]) 
         several => Toml::List(several.to_vec()),
     };
     line(out, "listen", &listen);
-    let _ = writeln!(out, "target = {}", targets(&route.targets));
+    if !route.targets.is_empty() {
+        let _ = writeln!(out, "target = {}", targets(&route.targets));
+    }
     let own: Vec<&Setting> = route
         .settings
         .iter()
@@ -67,6 +69,12 @@ fn print_route(out: &mut String, route: &Route, file: &str, shared: &[Setting]) 
         .collect();
     for setting in own.iter().filter(|setting| !setting.key.contains('.')) {
         line(out, setting.key, &setting.value);
+    }
+    if !route.names.is_empty() {
+        let _ = writeln!(out, "\n[routes.{}.names]", route.name);
+        for (name, value) in &route.names {
+            let _ = writeln!(out, "{} = {}", quoted(name), written(value));
+        }
     }
     let mut tables: Vec<&str> =
         own.iter().filter_map(|it| it.key.split_once('.')).map(|(table, _)| table).collect();

@@ -9,9 +9,8 @@ use crate::import::draft::{Draft, RouteId, Toml};
 use crate::import::networks::network;
 use crate::import::note::At;
 
-/// Applies the rules of a proxy to its route.
-pub(super) fn apply(id: RouteId, proxy: &Proxy, draft: &mut Draft) {
-    let mut used = Vec::new();
+/// Applies the rules of a proxy to its route; `used` are the names of `acl` that something else was made of.
+pub(super) fn apply(id: RouteId, proxy: &Proxy, mut used: Vec<String>, draft: &mut Draft) {
     let mut allow: Option<(Vec<String>, At)> = None;
     let mut deny: Vec<String> = Vec::new();
     let mut accepted: Vec<String> = Vec::new();
@@ -89,12 +88,26 @@ fn one(line: &Line, proxy: &Proxy, used: &mut Vec<String>) -> Option<Rule> {
     }
 }
 
-/// `!good`, `{ src 10.0.0.0/8 }`, `bad1 or bad2`: whether it is negated, and which clients.
+/// Whether a condition is negated, and which clients it names.
 fn condition_of(words: &[&str], proxy: &Proxy, used: &mut Vec<String>) -> Option<(bool, Vec<String>)> {
+    let (negated, expressions) = condition(words, proxy, used)?;
+    let mut all = Vec::new();
+    for words in &expressions {
+        all.extend(clients(&words.iter().map(String::as_str).collect::<Vec<_>>())?);
+    }
+    Some((negated, all))
+}
+
+/// `!good`, `{ src 10.0.0.0/8 }`, `bad1 or bad2`: whether it is negated, and the expressions of which one must hold.
+pub(super) fn condition(
+    words: &[&str],
+    proxy: &Proxy,
+    used: &mut Vec<String>,
+) -> Option<(bool, Vec<Vec<String>>)> {
     match words {
-        ["!", rest @ ..] => condition_of(rest, proxy, used).map(|(not, clients)| (!not, clients)),
+        ["!", rest @ ..] => condition(rest, proxy, used).map(|(not, all)| (!not, all)),
         ["{", inside @ .., "}"] | ["!{", inside @ .., "}"] if !inside.contains(&"}") => {
-            Some((words[0] == "!{", clients(inside)?))
+            Some((words[0] == "!{", vec![inside.iter().map(|word| (*word).to_owned()).collect()]))
         }
         [name] => {
             let (negated, name) = name.strip_prefix('!').map_or((false, *name), |name| (true, name));
@@ -111,14 +124,10 @@ fn condition_of(words: &[&str], proxy: &Proxy, used: &mut Vec<String>) -> Option
     }
 }
 
-/// The clients of every `acl` line of that name.
-fn of_acl(name: &str, proxy: &Proxy, used: &mut Vec<String>) -> Option<Vec<String>> {
+/// The expressions of every `acl` line of that name.
+fn of_acl(name: &str, proxy: &Proxy, used: &mut Vec<String>) -> Option<Vec<Vec<String>>> {
     let lines = proxy.acls.iter().filter(|acl| acl.words[1] == name);
-    let mut all = Vec::new();
-    for line in lines {
-        let words: Vec<&str> = line.words.iter().skip(2).map(String::as_str).collect();
-        all.extend(clients(&words)?);
-    }
+    let all: Vec<Vec<String>> = lines.map(|line| line.words[2..].to_vec()).collect();
     used.push(name.to_owned());
     (!all.is_empty()).then_some(all)
 }

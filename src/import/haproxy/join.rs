@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use super::access;
 use super::bind::queued;
+use super::names;
 use super::proxy::Proxy;
 use super::server::source;
 use crate::import::draft::{Draft, RouteId, Toml};
@@ -36,43 +37,56 @@ pub(super) fn routes(proxies: &[Proxy], draft: &mut Draft) {
     }
 }
 
-/// One route; the name of the backend it leads to.
-fn route<'p>(front: &'p Proxy, proxies: &'p [Proxy], draft: &mut Draft) -> Option<&'p str> {
+/// One route; the names of the backends it leads to.
+fn route<'p>(front: &'p Proxy, proxies: &'p [Proxy], draft: &mut Draft) -> Vec<&'p str> {
     let id = draft.open(&front.name, front.place());
     for bind in &front.binds {
         bind.apply(id, front.binds.len() == 1 && bind.addresses.len() == 1, draft);
     }
-    for line in &front.uses {
-        let why = "a backend is not chosen by conditions; these clients go to the default one";
-        draft.lost(Some(id), &line.at, why);
-    }
-    let led_to = front.default_backend.as_ref();
-    let back = match led_to {
+    let (mut all, used) = names::apply(id, front, proxies, draft);
+    all.extend(front.default_backend.iter().map(|(name, _)| name.as_str()));
+    let back = match &front.default_backend {
         None => front,
         Some((name, at)) => {
             match proxies.iter().find(|proxy| proxy.kind != "frontend" && &proxy.name == name) {
                 Some(back) if back.is_tcp() => back,
                 Some(_) => {
                     draft.leave_out(id, at, "the backend speaks HTTP");
-                    return Some(name);
+                    return all;
                 }
                 None => {
                     draft.leave_out(id, at, "there is no such backend");
-                    return None;
+                    return all;
                 }
             }
         }
     };
+    if !std::ptr::eq(front, back) {
+        unused(id, front, back, draft);
+    }
     targets(id, back, draft);
     limits(id, front, draft);
     timeouts(id, front, back, draft);
     checks(id, back, draft);
     dialling(id, back, draft);
-    access::apply(id, front, draft);
+    access::apply(id, front, used, draft);
     if let Some(at) = front.keepalive.as_ref().or(back.keepalive.as_ref()) {
         draft.idle(at, "keepalive is on unless keepalive says otherwise");
     }
-    led_to.map(|(name, _)| name.as_str())
+    all
+}
+
+/// What would stand in the other of the two sections.
+fn unused(id: RouteId, front: &Proxy, back: &Proxy, draft: &mut Draft) {
+    for server in &front.servers {
+        draft.lost(Some(id), server.at(), "default_backend goes before it");
+    }
+    for line in back.rules.iter().chain(&back.contents) {
+        draft.lost(Some(id), &line.at, "a rule of a backend has no counterpart");
+    }
+    for line in &back.acls {
+        draft.idle(&line.at, "no rule that is carried over uses it");
+    }
 }
 
 fn targets(id: RouteId, back: &Proxy, draft: &mut Draft) {

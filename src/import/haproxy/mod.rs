@@ -5,6 +5,7 @@ mod bind;
 mod global;
 mod join;
 mod lines;
+mod names;
 mod option;
 mod proxy;
 mod server;

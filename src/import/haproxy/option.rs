@@ -20,9 +20,6 @@ pub(super) fn tell(words: &[&str], at: &At, draft: &mut Draft) {
             draft.idle(at, "a target that does not answer is passed over for the next one at once")
         }
         ["option", name, ..] => option(name, at, draft),
-        ["tcp-request", "inspect-delay", ..] => {
-            draft.idle(at, "it is how long a content rule may wait, and has no meaning without one");
-        }
         ["tcp-request" | "tcp-response", ..] => {
             draft.lost(None, at, "rules over the bytes of a connection have no counterpart");
         }

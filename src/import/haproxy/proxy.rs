@@ -30,6 +30,8 @@ pub(super) struct Proxy {
     pub(super) default_server: Vec<String>,
     pub(super) acls: Vec<Line>,
     pub(super) rules: Vec<Line>,
+    /// Rules over the bytes of a connection, and how long they may wait.
+    pub(super) contents: Vec<Line>,
     pub(super) checks: Vec<Line>,
     pub(super) disabled: Option<At>,
 }
@@ -119,6 +121,7 @@ impl Proxy {
             ["use_backend", ..] => self.uses.push(line.clone()),
             ["acl", _, ..] => self.acls.push(line.clone()),
             ["tcp-request", "connection", ..] => self.rules.push(line.clone()),
+            ["tcp-request", "content" | "inspect-delay", ..] => self.contents.push(line.clone()),
             ["tcp-check", ..] => self.checks.push(line.clone()),
             ["option", "tcp-check"] => self.checks.push(line.clone()),
             ["option", "tcpka" | "clitcpka" | "srvtcpka"] => self.keepalive = Some(at.clone()),

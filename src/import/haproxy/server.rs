@@ -104,7 +104,7 @@ impl Server {
     }
 
     /// `10.0.0.1:80`, `db:+1000` (so much above the client's port), `db` (the client's port), `unix@/run/x`.
-    fn dialled(&self, listen: &[String]) -> Result<String, &'static str> {
+    pub(super) fn dialled(&self, listen: &[String]) -> Result<String, &'static str> {
         let (family, rest) = match self.address.split_once('@') {
             Some((family, rest)) => (family, rest),
             None if self.address.starts_with('/') => ("unix", self.address.as_str()),
@@ -129,6 +129,16 @@ impl Server {
                 None => Err("no port stands behind the address"),
             },
         }
+    }
+
+    /// Whether anything stands behind its address.
+    pub(super) fn has_options(&self) -> bool {
+        !self.options.is_empty()
+    }
+
+    /// Its line.
+    pub(super) fn at(&self) -> &At {
+        &self.at
     }
 
     fn option(&self, id: RouteId, name: &str, value: Option<&str>, target: &mut Target, draft: &mut Draft) {

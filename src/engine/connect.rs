@@ -83,7 +83,7 @@ async fn dial(
 /// one answers. Of several failures one that blames a target is told before any other, and else the last.
 async fn dial_one_of(session: &Session, trip: &mut Trip) -> Result<Stream, Unreached> {
     let Serving { route, pool, .. } = &*session.serving;
-    let client = Key::of_client(session.entry.client());
+    let client = Key::of_client(session.entry.behind());
     let until = Instant::now() + route.dial.connect_timeout * MOST_TIMEOUTS;
     let mut tried = Tried::default();
     let mut told: Option<Unreached> = None;

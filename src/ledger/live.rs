@@ -224,6 +224,11 @@ impl Lives {
         }
     }
 
+    /// What was noted about a session.
+    pub(super) fn noted<T>(&self, id: u64, what: impl FnOnce(&Notes) -> Option<T>) -> Option<T> {
+        self.shard(id).notes.get(&id).and_then(what)
+    }
+
     /// Shows every session of one part; the part is locked meanwhile.
     pub(super) fn visit(&self, part: usize, mut visitor: impl FnMut(&Arc<Live>)) -> usize {
         let shard = self.shard(part as u64);

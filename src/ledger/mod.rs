@@ -185,6 +185,13 @@ impl Entry {
         }
     }
 
+    /// Who is behind the client that connected, where that was noted; else that client.
+    pub(crate) fn behind(&self) -> Client {
+        let ledger = self.ledger.as_ref();
+        let noted = ledger.and_then(|ledger| ledger.lives.noted(self.live.id, |notes| notes.behind));
+        noted.unwrap_or(self.live.client)
+    }
+
     /// Notes why it ends as it does: the hint of its record, where its end has none of its own.
     pub fn hint(&self, words: impl Into<Arc<str>>) {
         if let Some(ledger) = &self.ledger {

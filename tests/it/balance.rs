@@ -225,6 +225,25 @@ fn a_target_that_comes_with_a_reload_moves_few_clients_and_no_session() {
 }
 
 #[test]
+fn behind_a_proxy_the_address_it_names_decides() {
+    let targets = [Target::echo(), Target::echo(), Target::echo()];
+    let plain = targets.each_ref().map(|target| plain(target.address));
+    let gate = gate(&plain, "balance = 'source_hash'\naccept_proxy = '127.0.0.1'");
+    let carried = |n: u8| {
+        let mut client = gate.connect();
+        client.say(format!("PROXY TCP4 192.0.2.{n} 192.0.2.200 4000 80\r\n").as_bytes());
+        visit(client);
+        reached(&gate)
+    };
+
+    let first: Vec<SocketAddr> = (0..16).map(carried).collect();
+    let again: Vec<SocketAddr> = (0..16).map(carried).collect();
+
+    assert_eq!(first, again);
+    assert!(first.iter().any(|target| *target != first[0]), "all of sixteen at one of three");
+}
+
+#[test]
 fn clients_are_held_until_one_of_several_targets_is_back() {
     let (down, back) = (Closed::port(), Closed::port());
     let gate = gate(&[plain(down.address), plain(back.address)], "wait_for_target = '1h'");

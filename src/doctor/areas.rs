@@ -126,7 +126,10 @@ fn exposure(plan: &Plan, tried: &mut [Diagnosis]) -> Area {
         Area { diagnoses: open, ..Area::new("exposure", Status::Warn, text) }
     };
     if !guarded.is_empty() {
-        area.notes.push(format!("open to those whom allow names: {}", counted(guarded.len(), "listener")));
+        area.notes.push(format!(
+            "open to those alone whom allow or client_ca lets in: {}",
+            counted(guarded.len(), "listener")
+        ));
     }
     area
 }

@@ -139,4 +139,23 @@ mod tests {
         assert_eq!(told["areas"].as_array().unwrap().len(), report.areas.len());
         assert_eq!((&told["healthy"], &told["areas"][0]["status"]), (&false.into(), &"fail".into()));
     }
+
+    #[test]
+    fn a_listener_whose_route_says_who_may_connect_is_no_warning() {
+        let udp = UdpSocket::bind("127.0.0.1:0").unwrap();
+        let text = |allow: &str| {
+            let target = nobodys(&udp);
+            format!("[routes.web]\nlisten = '0.0.0.0:0'\ntarget = '127.0.0.1:{target}'\n{allow}\n")
+        };
+
+        let (open, guarded) = (examined(&text("")), examined(&text("allow = '192.0.2.0/24'")));
+
+        assert_eq!(status(&guarded, "exposure"), Status::Ok);
+        // Where the machine has no network, nothing is open anyway.
+        let told = guarded.text();
+        assert_eq!(
+            status(&open, "exposure") == Status::Warn,
+            told.contains("whom allow or client_ca lets in")
+        );
+    }
 }

@@ -5,11 +5,11 @@ use std::net::SocketAddr;
 use std::os::unix::net::UnixStream;
 use std::thread;
 
-use loopgate::outcome::{Denial, End, Phase};
+use loopgate::outcome::{Denial, End, Limit, Phase, Way};
 use rustix::process::Signal;
 
 use crate::harness::datagrams::{EchoDatagrams, ask, client, is_silent, socket};
-use crate::harness::{Config, Gate, Program, Target, Wire, until};
+use crate::harness::{Config, Ending, Gate, Program, Target, Wire, until};
 
 fn gate(target: SocketAddr, more: &str) -> Gate {
     Gate::builder().with(&format!("[routes.test]\nlisten = '127.0.0.1:0'\ntarget = '{target}'\n{more}\n"))
@@ -131,6 +131,49 @@ fn denied_datagrams_are_counted_and_recorded_once_in_a_while() {
     assert_eq!((record.outcome.end, record.outcome.phase), (End::Denied(Denial::Listed), Phase::Admit));
     assert!(is_silent(&denied));
     assert!(gate.records().len() < 10);
+}
+
+#[test]
+fn whom_a_proxy_names_is_asked_about_and_counted_as_if_he_had_come_himself() {
+    let target = Target::echo();
+    let rules = "accept_proxy = '127.0.0.1'\ndeny = '192.0.2.9'\nmax_connections_per_client = 1";
+    let gate = gate(target.address, rules);
+    let named = |client: &str| {
+        let mut wire = gate.connect();
+        wire.say(format!("PROXY TCP4 {client} 127.0.0.1 1000 80\r\nhere").as_bytes());
+        wire
+    };
+    let mut first = named("192.0.2.1");
+    assert_eq!(first.hear(4), b"here");
+
+    assert_eq!(named("192.0.2.9").hear_end(), Ending::Reset);
+    let denied = gate.record();
+    assert_eq!((denied.outcome.end, denied.outcome.phase), (End::Denied(Denial::Listed), Phase::Admit));
+    assert!(denied.client.to_string().starts_with("192.0.2.9:"));
+    assert_eq!(named("192.0.2.1").hear_end(), Ending::Reset);
+    assert_eq!(gate.record().outcome.end, End::Limited(Limit::PerClient));
+
+    let mut other = named("192.0.2.2");
+    assert_eq!(other.hear(4), b"here");
+    first.say(b"still");
+    assert_eq!(first.hear(5), b"still");
+}
+
+#[test]
+fn streams_are_spliced_whatever_lists_and_limits_there_are() {
+    const LENGTH: usize = 4 << 20;
+    let target = Target::sending(1, LENGTH);
+    let limits = "allow = 'localhost'\nmax_connections = 5\nconnection_rate_per_client = '100/s'";
+    for full in ["refuse", "queue", "evict_idle"] {
+        let gate = gate(target.address, &format!("{limits}\nwhen_full = '{full}'"));
+
+        let mut client = gate.connect();
+        client.hear_stream(1, LENGTH);
+        client.finish();
+
+        assert_eq!(client.hear_end(), Ending::Fin);
+        assert_eq!(gate.record().outcome.way, Way::Splice, "{full}");
+    }
 }
 
 #[test]

@@ -318,6 +318,20 @@ fn a_crowd_in_a_queue_is_served_to_the_last_and_every_place_is_free_again() {
 }
 
 #[test]
+fn new_flows_have_a_rate_as_well() {
+    let echo = EchoDatagrams::start();
+    let gate = gate(echo.address, "protocol = 'udp'\nconnection_rate = '2/h'");
+    let (one, two, three) = (client(gate.address), client(gate.address), client(gate.address));
+    assert_eq!((ask(&one, b"1"), ask(&two, b"2")), (b"1".to_vec(), b"2".to_vec()));
+
+    three.send(b"3").unwrap();
+
+    assert_eq!(ask(&one, b"4"), b"4");
+    assert_eq!(phase_of(&gate, End::Limited(Limit::Rate)), Phase::Admit);
+    assert!(is_silent(&three));
+}
+
+#[test]
 fn flows_are_counted_for_each_client_address_too() {
     let echo = EchoDatagrams::start();
     let limits = "protocol = 'udp'\nmax_connections_per_client = 2\nconnection_rate = '100/h'";

@@ -331,7 +331,7 @@ fn apply(id: RouteId, is_udp: bool, network: &Network, listen: &str, whole: &At,
         }
     }
     if let Some(probes) = &network.probes {
-        draft.lost(Some(id), &probes.at, "how often a probe is repeated is net.ipv4.tcp_keepalive_probes; user_timeout ends a connection nobody acknowledges");
+        draft.lost(Some(id), &probes.at, "a probe is repeated four times, or until user_timeout, which ends a connection nobody acknowledges");
     }
     for mptcp in [&network.send_mptcp, &network.accept_mptcp].into_iter().flatten() {
         match mptcp.value {

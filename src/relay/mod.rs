@@ -2,7 +2,7 @@
 //!
 //! One task carries both directions. Each begins by copying through the worker's buffer and changes to splice(2) when it
 //! turns out to be a stream; an idle one holds neither buffer nor pipe. Nothing is timed here but a reset that waits for
-//! its bytes to arrive; nothing is logged.
+//! its bytes to arrive, and the turns of a direction that has a rate; nothing is logged.
 
 mod allowance;
 mod copy;

@@ -10,7 +10,7 @@ use std::io::Read;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 
 use tokio::time::sleep;
 
@@ -124,7 +124,9 @@ impl Reloader {
                 self.content = content;
                 tell(&declared);
                 let changed = [declared.change.added, declared.change.replaced].concat();
-                warn_of_open_routes(changed.iter().filter_map(|name| self.plan.routes.get(name)));
+                let changed = || changed.iter().filter_map(|name| self.plan.routes.get(name));
+                warn_of_open_routes(changed());
+                warn_of_cautions(changed());
             }
             Err(why) => {
                 // Not remembered as taken over, so that saving it again tries again.
@@ -179,6 +181,13 @@ pub(crate) fn warn_of_open_routes<'r>(routes: impl Iterator<Item = &'r Arc<Route
              allow = [\"192.168.0.0/16\"], or that everybody may, as allow = [\"0.0.0.0/0\", \"::/0\"]",
             route.name
         );
+    }
+}
+
+/// Warns of what works in these routes and should be known all the same.
+pub(crate) fn warn_of_cautions<'r>(routes: impl Iterator<Item = &'r Arc<Route>>) {
+    for caution in routes.flat_map(|route| route.cautions(SystemTime::now())) {
+        tracing::warn!("route {}: {}", caution.route, caution.text);
     }
 }
 

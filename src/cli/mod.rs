@@ -1,5 +1,6 @@
 //! The commands: one file each. Here alone something is printed.
 
+mod certificate;
 mod codes;
 mod completions;
 mod demo;
@@ -106,6 +107,12 @@ enum Command {
     Import {
         #[command(flatten)]
         args: import::ImportArgs,
+    },
+    /// Make a self-signed certificate and its key, to try TLS with
+    #[command(after_help = certificate::HELP)]
+    Certificate {
+        #[command(flatten)]
+        args: certificate::CertificateArgs,
     },
     /// Print the JSON Schema of the configuration, for editors
     Schema,
@@ -229,6 +236,7 @@ pub fn main() -> u8 {
         },
         Some(Command::Demo { listen, log }) => demo::demo(&listen, log.log_format),
         Some(Command::Import { args }) => import::import(&args),
+        Some(Command::Certificate { args }) => certificate::certificate(&args),
         Some(Command::Schema) => answer(|out| schema::schema(out)),
         Some(Command::Completions { shell }) => {
             answer(|out| completions::completions(completions::shell(&shell), out))

@@ -12,7 +12,7 @@ use crate::engine::{self, Declared, Handle, Listening, NotListening, Refused, Se
 use crate::ledger::{Ledger, LogFormat};
 use crate::plan::{self, Plan, Sources};
 use crate::probe;
-use crate::reload::{Reloader, warn_of_open_routes};
+use crate::reload::{Reloader, warn_of_cautions, warn_of_open_routes};
 
 /// How long the last lines may take to be written.
 const LAST_LINES: Duration = Duration::from_secs(2);
@@ -81,6 +81,7 @@ async fn life(
         Ok(declared) => {
             announce(&declared);
             warn_of_open_routes(plan.routes.values());
+            warn_of_cautions(plan.routes.values());
             after(&declared);
         }
         Err(Refused::Bind(failures)) => {

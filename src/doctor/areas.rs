@@ -6,6 +6,7 @@ use std::path::Path;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
+use std::time::{Duration, SystemTime};
 
 use super::Area;
 use super::tell::counted;
@@ -13,7 +14,7 @@ use crate::address::{ListenAddress, Protocol, TargetAddress, UnixName};
 use crate::diagnosis::reach::{self, Options};
 use crate::diagnosis::{Diagnosis, Severity, Status, Verdict, could_listen, could_listen_unix};
 use crate::limits::{Wanted, budget};
-use crate::plan::{Plan, Route};
+use crate::plan::{self, Plan, Route};
 use crate::probe::limits::{descriptors, raise_descriptors};
 use crate::transport;
 
@@ -42,7 +43,31 @@ pub(super) fn all(plan: &Plan) -> Vec<Area> {
     let ports = ports(&mut tried);
     let targets = targets(plan);
     let loops = loops(&targets);
-    vec![config, told_listeners(tried), targets, loops, exposure, ports, limits]
+    let rest = [Some(limits), tls(plan)].into_iter().flatten();
+    [config, told_listeners(tried), targets, loops, exposure, ports].into_iter().chain(rest).collect()
+}
+
+/// The certificates of the routes; `None` where none speaks TLS.
+fn tls(plan: &Plan) -> Option<Area> {
+    plan.routes.values().find(|route| route.tls.is_some() || route.target_tls.is_some())?;
+    let cautions = plan::cautions(plan, SystemTime::now());
+    let (count, first_end) = plan::certificates(plan);
+    let day = |end: i64| {
+        let at = SystemTime::UNIX_EPOCH + Duration::from_secs(end.max(0) as u64);
+        humantime::format_rfc3339_seconds(at).to_string().chars().take(10).collect::<String>()
+    };
+    let text = match first_end {
+        Some(end) => format!("{}, the first of them good until {}", counted(count, "certificate"), day(end)),
+        None => "no certificate of ours".into(),
+    };
+    let status = match cautions.iter().map(|caution| caution.is_fault).max() {
+        None => Status::Ok,
+        Some(false) => Status::Warn,
+        Some(true) => Status::Fail,
+    };
+    let mut area = Area::new("tls", status, text);
+    area.notes = cautions.into_iter().map(|it| format!("route {}: {}", it.route, it.text)).collect();
+    Some(area)
 }
 
 /// Each address with its protocol and the routes that listen on it.

@@ -25,7 +25,7 @@ pub struct Report {
 /// One thing that was looked at, over every route.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Area {
-    /// `config`, `listeners`, `targets`, `loops`, `exposure`, `ports`, `limits`; never changes its meaning.
+    /// `config`, `listeners`, `targets`, `loops`, `exposure`, `ports`, `limits`, and `tls` where a route speaks it; never changes its meaning.
     pub id: &'static str,
     /// The gravest of what was found.
     pub status: Status,

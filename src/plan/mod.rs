@@ -4,6 +4,7 @@
 
 mod bounds;
 mod build;
+mod cautions;
 mod diff;
 mod entry;
 mod exposure;
@@ -22,8 +23,9 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
+pub use cautions::{Caution, cautions, certificates};
 pub use diff::{Change, diff, keep_equal, unchangeable};
 pub use find::{default_file, find_file};
 
@@ -86,6 +88,11 @@ pub struct Route {
 }
 
 impl Route {
+    /// What works in it and should be known all the same.
+    pub fn cautions(&self, now: SystemTime) -> Vec<Caution> {
+        cautions::of(self, now)
+    }
+
     /// What the client of the n-th listener is carried to, each with its part.
     pub fn targets_at(&self, n: usize) -> impl Iterator<Item = (TargetAddress, Part)> {
         self.targets.iter().map(move |target| (target.address.at(n), target.part))

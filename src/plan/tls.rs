@@ -113,7 +113,7 @@ impl Desk<'_> {
         keys: Option<&[Written<FileName>]>,
     ) -> Option<Vec<Pair>> {
         let Some(certificates) = certificates else {
-            let help = "write certificate = \"FILE\" and key = \"FILE\"";
+            let help = "write certificate = \"FILE\" and key = \"FILE\"; `loopgate certificate localhost` makes a pair to try with";
             return self.wrong(self.place, "certificate", "TLS needs a certificate".into(), help);
         };
         // One file may hold both.

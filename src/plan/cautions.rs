@@ -1,0 +1,143 @@
+//! What works in a route's TLS, and should be known all the same: dates, keys that others may read, targets not verified.
+
+use std::time::SystemTime;
+
+use super::{Plan, Route};
+use crate::transport::tls::{Pair, Trust};
+
+/// A certificate that is good for less than this is told of: time enough for whoever has to ask somebody for the next.
+const SOON_DAYS: i64 = 14;
+
+const DAY: i64 = 86_400;
+
+/// What should be known of a route.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Caution {
+    /// The route's name.
+    pub route: String,
+    /// Whether clients or targets will refuse it, and not only might.
+    pub is_fault: bool,
+    /// What it is, and what to do.
+    pub text: String,
+}
+
+/// The cautions of all routes, in the order of their names.
+pub fn cautions(plan: &Plan, now: SystemTime) -> Vec<Caution> {
+    plan.routes.values().flat_map(|route| of(route, now)).collect()
+}
+
+/// Those of one route.
+pub(super) fn of(route: &Route, now: SystemTime) -> Vec<Caution> {
+    let now = now.duration_since(SystemTime::UNIX_EPOCH).map_or(0, |it| it.as_secs() as i64);
+    let caution = |(is_fault, text)| Caution { route: route.name.to_string(), is_fault, text };
+    let own = route.tls.iter().flat_map(|tls| &tls.parts().pairs);
+    let shown = route.target_tls.iter().filter_map(|tls| tls.parts().pair.as_ref());
+    let pairs: Vec<&Pair> = own.chain(shown).collect();
+    let mut found: Vec<Caution> = pairs.iter().filter_map(|pair| dates(pair, now)).map(caution).collect();
+    let mut open: Vec<String> = pairs.iter().filter_map(|pair| open_key(pair)).collect();
+    open.dedup();
+    found.extend(open.into_iter().map(|text| caution((false, text))));
+    if route.target_tls.as_ref().is_some_and(|tls| tls.parts().trust == Trust::Anybody) {
+        let text = "target_tls.verify = \"none\": whoever answers in the target's place is believed; name its \
+                    certificate under ca instead";
+        found.push(caution((false, text.to_owned())));
+    }
+    found
+}
+
+/// How many certificates the routes show, and the second of the Unix epoch the first of them ends in.
+pub fn certificates(plan: &Plan) -> (usize, Option<i64>) {
+    let own = plan.routes.values().flat_map(|route| route.tls.iter().flat_map(|tls| &tls.parts().pairs));
+    let shown =
+        plan.routes.values().flat_map(|route| &route.target_tls).filter_map(|tls| tls.parts().pair.as_ref());
+    let ends: Vec<i64> = own.chain(shown).map(|pair| pair.certificate.until).collect();
+    (ends.len(), ends.into_iter().min())
+}
+
+fn dates(pair: &Pair, now: i64) -> Option<(bool, String)> {
+    let certificate = &pair.certificate;
+    let name = certificate.names().next().unwrap_or("without a name");
+    let days = (certificate.until - now).div_euclid(DAY);
+    if now > certificate.until {
+        let ago = match -days - 1 {
+            0 => "today".to_owned(),
+            1 => "yesterday".to_owned(),
+            ago => format!("{ago} days ago"),
+        };
+        return Some((true, format!("the certificate for {name} expired {ago}: put a new one in its place")));
+    }
+    if now < certificate.from {
+        return Some((
+            true,
+            format!("the certificate for {name} is not good yet: is this machine's clock right?"),
+        ));
+    }
+    (days < SOON_DAYS).then(|| {
+        let left = match days {
+            0 => "today".to_owned(),
+            1 => "tomorrow".to_owned(),
+            days => format!("in {days} days"),
+        };
+        (false, format!("the certificate for {name} expires {left}: put a new one in its place, it is taken over by itself"))
+    })
+}
+
+fn open_key(pair: &Pair) -> Option<String> {
+    let (path, mode) = &pair.key_file;
+    let path = path.display();
+    (mode & 0o077 != 0).then(|| format!("others may read the key {path} (mode {mode:04o}): chmod 600 {path}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+    use std::os::unix::fs::PermissionsExt;
+    use std::time::Duration;
+
+    use super::*;
+    use crate::plan::parse;
+
+    /// Cautions of a route with a certificate that is good for 100 days from now, in so many days.
+    fn told(days: u64, mode: u32, more: &str) -> Vec<(bool, String)> {
+        let folder = tempfile::tempdir().unwrap();
+        let mut params = rcgen::CertificateParams::new(vec!["a.example".to_owned()]).unwrap();
+        let now = SystemTime::now();
+        let since = now.duration_since(SystemTime::UNIX_EPOCH).unwrap();
+        let epoch = rcgen::date_time_ymd(1970, 1, 1);
+        params.not_before = epoch + (since - Duration::from_secs(3600));
+        params.not_after = epoch + (since + Duration::from_secs(100 * 86_400 + 3600));
+        let key = rcgen::KeyPair::generate().unwrap();
+        fs::write(folder.path().join("a.pem"), params.self_signed(&key).unwrap().pem()).unwrap();
+        fs::write(folder.path().join("a.key"), key.serialize_pem()).unwrap();
+        fs::set_permissions(folder.path().join("a.key"), fs::Permissions::from_mode(mode)).unwrap();
+        let name = folder.path().join("f.toml").display().to_string();
+        let text =
+            format!("routes.a = {{listen='1', target='2', tls={{certificate='a.pem', key='a.key'}}{more}}}");
+        let plan = parse(&name, &text, &[]).unwrap_or_else(|problems| panic!("{problems}"));
+        let then = now + Duration::from_secs(days * 86_400);
+        cautions(&plan, then)
+            .into_iter()
+            .map(|it| (it.is_fault, it.text.replace(&folder.path().display().to_string(), "DIR")))
+            .collect()
+    }
+
+    #[test]
+    fn a_certificate_is_told_of_before_and_after_its_end() {
+        let only = |days| told(days, 0o600, "");
+
+        assert_eq!(only(80), []);
+        assert!(only(90)[0].1.contains("a.example expires in 10 days") && !only(90)[0].0);
+        assert!(only(99)[0].1.contains("expires tomorrow") && only(100)[0].1.contains("expires today"));
+        assert!(only(101)[0].0 && only(101)[0].1.contains("expired today"), "{:?}", only(101));
+        assert!(only(103)[0].1.contains("expired 2 days ago"));
+    }
+
+    #[test]
+    fn an_open_key_and_a_target_that_is_not_verified_are_told_of() {
+        assert_eq!(
+            told(0, 0o640, ""),
+            [(false, "others may read the key DIR/a.key (mode 0640): chmod 600 DIR/a.key".into())]
+        );
+        assert!(told(0, 0o600, ", target_tls={verify='none'}")[0].1.contains("whoever answers"));
+    }
+}

@@ -49,3 +49,4 @@ mod target_down;
 // Real programs.
 mod programs;
 mod real_proxies;
+mod tls_programs;

@@ -1,0 +1,152 @@
+//! TLS with programs that have their own: openssl, curl, redis.
+
+use std::io::Write;
+use std::process::{Command, Stdio};
+
+use loopgate::outcome::{End, Way};
+
+use crate::harness::secret::Authority;
+use crate::harness::{Gate, Target};
+use crate::programs::{Service, printed};
+
+fn gate(authority: &Authority, target: &Target, more: &str) -> Gate {
+    let tls = authority.tls("web");
+    Gate::builder().with(&format!(
+        "routes.test = {{listen = '127.0.0.1:0', target = '{}', tls = {{{tls}{more}}}}}",
+        target.address
+    ))
+}
+
+fn authority() -> Authority {
+    let authority = Authority::new();
+    authority.issue("web", &["localhost", "127.0.0.1"]);
+    authority
+}
+
+/// What `openssl s_client` tells of a connection it says `words` on; it ends with its input.
+fn s_client(gate: &Gate, authority: &Authority, words: &str, arguments: &[&str]) -> String {
+    let mut child = Command::new("openssl")
+        .args([
+            "s_client",
+            "-connect",
+            &gate.address.to_string(),
+            "-servername",
+            "localhost",
+            "-verify_return_error",
+        ])
+        .args(["-CAfile", authority.file("ca.pem").to_str().unwrap()])
+        .args(arguments)
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    child.stdin.take().unwrap().write_all(words.as_bytes()).unwrap();
+    let output = child.wait_with_output().unwrap();
+    String::from_utf8_lossy(&[output.stdout, output.stderr].concat()).into_owned()
+}
+
+#[test]
+#[ignore = "needs openssl"]
+fn openssl_agrees_on_either_version_and_on_a_protocol() {
+    let (authority, target) = (authority(), Target::answering_after_fin());
+    let gate = gate(&authority, &target, ", alpn = ['h2', 'http/1.1']");
+
+    for (version, word) in [("-tls1_3", "TLSv1.3"), ("-tls1_2", "TLSv1.2")] {
+        let told = s_client(&gate, &authority, "x", &[version, "-alpn", "http/1.1"]);
+
+        assert!(told.contains(word) && told.contains("Verify return code: 0 (ok)"), "{told}");
+        assert!(told.contains("ALPN protocol: http/1.1"), "{told}");
+        let outcome = gate.record().outcome;
+        assert_eq!((outcome.end, outcome.way, outcome.traffic.up.delivered), (End::Done, Way::Tls, 1));
+    }
+}
+
+#[test]
+#[ignore = "needs openssl"]
+fn openssl_resumes_its_sessions() {
+    let (authority, target) = (authority(), Target::answering_after_fin());
+    let gate = gate(&authority, &target, "");
+
+    let told = s_client(&gate, &authority, "", &["-tls1_2", "-reconnect"]);
+
+    assert_eq!(told.matches("Reused, TLSv1.2").count(), 5, "{told}");
+}
+
+#[test]
+#[ignore = "needs openssl"]
+fn openssl_is_let_in_by_its_certificate_alone() {
+    let (authority, target) = (authority(), Target::answering_after_fin());
+    authority.issue("guest", &["guest.example.com"]);
+    let ca = authority.file("ca.pem").display().to_string();
+    let gate = gate(&authority, &target, &format!(", client_ca = '{ca}', client_names = '*.example.com'"));
+    let (certificate, key) = (authority.file("guest.pem"), authority.file("guest.key"));
+
+    let own = ["-cert", certificate.to_str().unwrap(), "-key", key.to_str().unwrap(), "-tls1_2"];
+    let told = s_client(&gate, &authority, "x", &own);
+    assert!(told.contains("Verify return code: 0 (ok)"), "{told}");
+    assert_eq!(gate.record().outcome.end, End::Done);
+
+    let told = s_client(&gate, &authority, "x", &["-tls1_2"]);
+    assert!(told.contains("alert"), "{told}");
+    assert_eq!(gate.record().outcome.end, End::TlsFailed);
+}
+
+#[test]
+#[ignore = "needs curl"]
+fn curl_fetches_a_page_over_https() {
+    const LENGTH: usize = 3_000_000;
+    let target = Target::serving_anywhere(|mut wire| {
+        let mut request = [0; 1024];
+        while !request.windows(4).any(|end| end == b"\r\n\r\n") {
+            let filled = request.iter().position(|byte| *byte == 0).unwrap();
+            if wire.try_hear(&mut request[filled..]).unwrap() == 0 {
+                return;
+            }
+        }
+        wire.say(
+            format!("HTTP/1.1 200 OK\r\nContent-Length: {LENGTH}\r\nConnection: close\r\n\r\n").as_bytes(),
+        );
+        wire.say(&vec![b'x'; LENGTH]);
+    });
+    let authority = authority();
+    let gate = gate(&authority, &target, "");
+    let url = format!("https://localhost:{}/", gate.address.port());
+    let ca = authority.file("ca.pem").display().to_string();
+
+    let page = printed("curl", &["--silent", "--show-error", "--ipv4", "--cacert", &ca, &url]);
+
+    assert_eq!(page.len(), LENGTH);
+    assert_eq!(gate.record().outcome.way, Way::Tls);
+}
+
+#[test]
+#[ignore = "needs redis"]
+fn redis_is_reached_over_tls_by_clients_that_have_none() {
+    let authority = authority();
+    authority.issue("us", &["us.example"]);
+    let file = |name: &str| authority.file(name).display().to_string();
+    let redis = Service::start(|port, folder| {
+        let mut redis = Command::new("redis-server");
+        redis.args(["--bind", "127.0.0.1", "--save", "", "--port", "0", "--tls-port", &port.to_string()]);
+        redis.args(["--tls-cert-file", &file("web.pem"), "--tls-key-file", &file("web.key")]);
+        redis.args(["--tls-ca-cert-file", &file("ca.pem"), "--tls-auth-clients", "yes"]).current_dir(folder);
+        redis
+    });
+    let gate = Gate::builder().workers(2).with(&format!(
+        "routes.redis = {{listen = '127.0.0.1:0', target = '{}', target_tls = {{ca = '{}', {}}}}}",
+        redis.address,
+        file("ca.pem"),
+        authority.tls("us")
+    ));
+    let port = gate.address.port().to_string();
+
+    assert_eq!(printed("redis-cli", &["-p", &port, "ping"]).trim(), "PONG");
+    let long = "x".repeat(100_000);
+    printed("redis-cli", &["-p", &port, "set", "long", &long]);
+    assert_eq!(printed("redis-cli", &["-p", &port, "get", "long"]).trim(), long);
+    let bench = ["-p", &port, "-n", "5000", "-c", "20", "-P", "16", "-t", "ping,set,get,lrange_100", "--csv"];
+    assert!(printed("redis-benchmark", &bench).lines().count() >= 5);
+    gate.wait_until_empty();
+    assert!(gate.records().iter().all(|record| record.outcome.way == Way::Tls));
+}

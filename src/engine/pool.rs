@@ -10,6 +10,7 @@ use std::time::{Duration, Instant};
 
 use crate::address::TargetAddress;
 use crate::balance::{Candidate, Facts, Fitness, Key, Part, Pick, Role, candidates};
+use crate::ledger::TargetNames;
 use crate::plan::Route;
 
 /// A target that may be one of several.
@@ -30,8 +31,7 @@ pub(super) struct Pool<T> {
     /// `None` where there is nothing to choose.
     choice: Option<Mutex<Choice>>,
     slow_start: Duration,
-    /// Their names as written, in their order; after several, all of them in one.
-    names: Arc<[Arc<str>]>,
+    names: Arc<TargetNames>,
 }
 
 struct Choice {
@@ -61,15 +61,11 @@ impl Tried {
     }
 }
 
-/// The names of more targets than these are not all told together.
-const MOST_NAMED: usize = 4;
-
 impl<T: Member> Pool<T> {
     /// The targets for clients of the route's n-th listener; `get` gives the state of each.
     pub(super) fn new(route: &Route, place: usize, get: impl Fn(&TargetAddress) -> Arc<T>) -> Pool<T> {
         let written: Vec<(TargetAddress, Part)> = route.targets_at(place).collect();
-        let mut names: Vec<Arc<str>> =
-            written.iter().map(|(address, _)| address.to_string().into()).collect();
+        let names: Vec<Arc<str>> = written.iter().map(|(address, _)| address.to_string().into()).collect();
         let choice = (written.len() > 1).then(|| {
             let keys: Vec<Key> = names.iter().map(|name| Key::of(name.as_bytes())).collect();
             Mutex::new(Choice {
@@ -79,11 +75,8 @@ impl<T: Member> Pool<T> {
                 candidates: Vec::new(),
             })
         });
-        if written.len() > 1 {
-            names.push(together(&names));
-        }
         let members = written.into_iter().map(|(address, part)| (get(&address), part)).collect();
-        Pool { members, choice, slow_start: route.health.slow_start, names: names.into() }
+        Pool { members, choice, slow_start: route.health.slow_start, names: TargetNames::new(names).into() }
     }
 
     /// The target, where there is but one.
@@ -128,17 +121,8 @@ impl<T: Member> Pool<T> {
         self.members.iter().position(is_due)
     }
 
-    /// Their names as written, one for each place; the last stands for all of them.
-    pub(super) fn names(&self) -> &Arc<[Arc<str>]> {
+    /// Their names.
+    pub(super) fn names(&self) -> &Arc<TargetNames> {
         &self.names
-    }
-}
-
-/// `a,b,c`
-fn together(names: &[Arc<str>]) -> Arc<str> {
-    let some = names.iter().take(MOST_NAMED).map(|name| &**name).collect::<Vec<_>>().join(",");
-    match names.len().saturating_sub(MOST_NAMED) {
-        0 => some.into(),
-        more => format!("{some},+{more}").into(),
     }
 }

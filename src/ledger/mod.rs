@@ -15,7 +15,7 @@ use std::time::{Duration, Instant};
 use crate::outcome::{Attempt, Client, End, Outcome, Phase, Timing};
 use fold::Folds;
 use live::Lives;
-pub use live::{FlowMeter, Live, Meter, Open};
+pub use live::{FlowMeter, Live, Meter, Open, TargetNames};
 pub use queue::{LineQueue, QueueWriter};
 pub use record::Record;
 pub use settings::{LogFormat, LogLevel, LogSettings};
@@ -68,12 +68,11 @@ impl Ledger {
         })
     }
 
-    /// Opens the entry of a session that was accepted at `started`. `targets` is what the route says, each target as
-    /// written, and after several all of them in one; there is at least one.
+    /// Opens the entry of a session that was accepted at `started`. `targets` is what the route dials.
     pub fn open(
         self: &Arc<Self>,
         route: Arc<str>,
-        targets: Arc<[Arc<str>]>,
+        targets: Arc<TargetNames>,
         client: Client,
         started: Instant,
     ) -> Entry {

@@ -31,7 +31,7 @@ pub use find::{default_file, find_file};
 
 use crate::acl::Access;
 use crate::address::{ListenAddress, Protocol, Run, TargetAddress};
-use crate::balance::{Balance, HealthRules, Part};
+use crate::balance::{Balance, HealthRules, Part, Role};
 use crate::config::{Place, Problem, Problems, read, read_file};
 use crate::ledger::LogSettings;
 use crate::limits::{EntryLimits, FlowLimits, Limits, SessionLimits};
@@ -103,9 +103,10 @@ impl Route {
         self.targets.iter().map(|target| target.address.count()).max().unwrap_or(1)
     }
 
-    /// Every address it dials, of ranges each.
+    /// Every address that new clients may be carried to, of ranges each.
     pub fn every_target(&self) -> impl Iterator<Item = TargetAddress> {
-        self.targets.iter().flat_map(|target| target.address.each())
+        let open = self.targets.iter().filter(|target| target.part.role != Role::Drained);
+        open.flat_map(|target| target.address.each())
     }
 }
 

@@ -2,14 +2,16 @@
 
 use std::io::{self, ErrorKind};
 
-use rustix::net::{RecvFlags, SendFlags, recv, send};
+use rustix::net::{RecvFlags, recv};
 use tokio::io::Interest;
 use tokio::time::timeout;
 
 use super::targets::{Seconds, Target, cause_of};
+use crate::address::Address;
 use crate::balance::Talk;
 use crate::outcome::Cause;
 use crate::probe::masking::printable;
+use crate::proxy_protocol::{Ends, Form};
 use crate::transport::{self, Origin, Stream};
 
 /// How much of a wrong answer is told.
@@ -47,17 +49,31 @@ async fn connect(target: &Target) -> Result<Stream, Failed> {
     let mut told = Failed { cause: Cause::NoAddress, answer: None };
     for address in target.dialable().await {
         match transport::dial(&address, &Origin::default()).await {
-            Ok(stream) => return Ok(stream),
+            Ok(stream) => {
+                greet(&stream, &address, target.header()).await?;
+                return Ok(stream);
+            }
             Err(error) => told.cause = cause_of(&address, &error),
         }
     }
     Err(told)
 }
 
+/// Tells a target that expects a PROXY header that this is no client's connection: it would take one that closes without a
+/// word for a broken one.
+async fn greet(stream: &Stream, address: &Address, header: Option<Form>) -> Result<(), Failed> {
+    let Some(form) = header else { return Ok(()) };
+    let ends = match (address, transport::local_address(stream)) {
+        (Address::Net(destination), Ok(client)) => Ends::Net { client, destination: *destination },
+        _ => Ends::Own,
+    };
+    let greeting = stream.send_all(&form.announce_own(ends)).await;
+    greeting.map_err(|error| wrong(format!("it took no header: {error}")))
+}
+
 async fn ask(stream: &Stream, talk: &Talk, heard: &mut Vec<u8>) -> Result<(), Failed> {
-    say(stream, talk.send.as_bytes())
-        .await
-        .map_err(|error| wrong(format!("it took no question: {error}")))?;
+    let question = stream.send_all(talk.send.as_bytes()).await;
+    question.map_err(|error| wrong(format!("it took no question: {error}")))?;
     loop {
         match hear(stream, heard).await {
             Ok(_) if has(heard, talk.expect.as_bytes()) => return Ok(()),
@@ -69,18 +85,6 @@ async fn ask(stream: &Stream, talk: &Talk, heard: &mut Vec<u8>) -> Result<(), Fa
             Err(error) => return Err(wrong(format!("{}, and then: {error}", answered(heard)))),
         }
     }
-}
-
-async fn say(stream: &Stream, mut bytes: &[u8]) -> io::Result<()> {
-    while !bytes.is_empty() {
-        stream.ready(Interest::WRITABLE).await?;
-        match stream.try_io(Interest::WRITABLE, || Ok(send(stream, bytes, SendFlags::NOSIGNAL)?)) {
-            Ok(sent) => bytes = &bytes[sent..],
-            Err(error) if error.kind() == ErrorKind::WouldBlock => {}
-            Err(error) => return Err(error),
-        }
-    }
-    Ok(())
 }
 
 /// Appends what comes next, and says how much that is; zero at the end.

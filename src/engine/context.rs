@@ -109,7 +109,7 @@ impl Serving {
         };
         Arc::new(Serving {
             route: route.clone(),
-            pool: Pool::new(route, place, |address| cx.targets.get(address, &route.health)),
+            pool: Pool::new(route, place, |address| cx.targets.get(address, &route.health, route.proxy.send)),
             turnstile: cx.turnstiles.of(route),
             name: route.name.0.clone(),
             limits,

@@ -19,14 +19,18 @@ use super::troubles::Troubles;
 use crate::address::{Address, Host, TargetAddress, UnixName};
 use crate::balance::HealthRules;
 use crate::outcome::{Attempt, Cause};
+use crate::proxy_protocol::Form;
 use crate::transport::{self, Dial, Stream};
 
 /// Every target that a route dials. Routes share the state of one where they look after it alike.
 pub(super) struct Targets {
-    known: Mutex<HashMap<(TargetAddress, HealthRules), Weak<Target>>>,
+    known: Mutex<HashMap<Key, Weak<Target>>>,
     troubles: Arc<Troubles>,
     post: Post,
 }
+
+/// What routes that share the state of a target agree in.
+type Key = (TargetAddress, HealthRules, Option<Form>);
 
 impl Targets {
     pub(super) fn new(post: Post) -> Targets {
@@ -34,8 +38,13 @@ impl Targets {
     }
 
     /// The state of a target; a new one where no route dials it yet.
-    pub(super) fn get(&self, address: &TargetAddress, rules: &HealthRules) -> Arc<Target> {
-        let key = (address.clone(), rules.clone());
+    pub(super) fn get(
+        &self,
+        address: &TargetAddress,
+        rules: &HealthRules,
+        header: Option<Form>,
+    ) -> Arc<Target> {
+        let key = (address.clone(), rules.clone(), header);
         let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
         known.retain(|_, target| target.strong_count() > 0);
         if let Some(target) = known.get(&key).and_then(Weak::upgrade) {
@@ -45,6 +54,7 @@ impl Targets {
             address: address.clone(),
             name: address.to_string().into(),
             rules: rules.clone(),
+            header,
             resolved: Mutex::default(),
             troubles: self.troubles.clone(),
             standing: Standing::new(rules, self.post.clone()),
@@ -78,6 +88,8 @@ pub(super) struct Target {
     /// The address as written.
     name: Arc<str>,
     rules: HealthRules,
+    /// The header it expects first, also of a check.
+    header: Option<Form>,
     /// The addresses of its name, the one that answered last in front. Empty until the first look-up.
     resolved: Mutex<Vec<Address>>,
     troubles: Arc<Troubles>,
@@ -130,6 +142,11 @@ impl Target {
     /// The target as written.
     pub(super) fn name(&self) -> &Arc<str> {
         &self.name
+    }
+
+    /// The form of the PROXY header that it expects before anything else.
+    pub(super) fn header(&self) -> Option<Form> {
+        self.header
     }
 
     /// How its health is found out.

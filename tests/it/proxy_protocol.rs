@@ -423,3 +423,26 @@ fn a_target_that_resets_at_once_is_told_as_one() {
     // It depends on who is faster.
     assert!(matches!(outcome.phase, Phase::Greet | Phase::Relay), "{:?}", outcome.phase);
 }
+
+#[test]
+fn a_check_tells_the_target_that_it_is_no_client() {
+    for (form, health) in
+        [("v2", "check = 'connect'"), ("v1", "check = 'connect', send = 'PING', expect = 'PONG'")]
+    {
+        let target = Target::by_hand();
+        let settings =
+            format!("send_proxy = '{form}', health = {{{health}, interval = '20ms', timeout = '10s'}}");
+        let _gate = gate_with(&settings, target.address);
+
+        let mut checked = target.accept();
+        let header = header_on(&mut checked);
+
+        if form == "v2" {
+            assert_eq!(header.ends, Ends::Own);
+            assert_eq!(checked.hear_end(), Ending::Fin);
+        } else {
+            assert_eq!(net(&header), (checked.peer(), target.address));
+            assert_eq!(checked.hear(4), b"PING");
+        }
+    }
+}

@@ -13,7 +13,7 @@ use super::context::{Place, Serving};
 use super::session::Session;
 use super::trip::Trip;
 use crate::ledger::Entry;
-use crate::outcome::{Client, End, Limit, Phase};
+use crate::outcome::{Client, Denial, End, Limit, Phase};
 use crate::proxy_protocol::{Ends, Header};
 use crate::transport::{Arrived, Stream};
 
@@ -21,11 +21,12 @@ use crate::transport::{Arrived, Stream};
 /// where a proxy before us has yet to say who it is, and `None` on a route that limits nothing.
 pub(super) fn at_the_door(serving: &Serving, client: &Client) -> Result<Option<Box<Place>>, End> {
     let ip = address(client);
+    if !serving.route.proxy.accept.is_empty() {
+        may_speak_for_others(serving, client, ip)?;
+        return Ok(serving.turnstile.as_ref().map(|_| Box::new(Place::new())));
+    }
     may_connect(serving, ip)?;
     let Some(turnstile) = &serving.turnstile else { return Ok(None) };
-    if serving.route.proxy.accept.contains(client) {
-        return Ok(Some(Box::new(Place::new())));
-    }
     let pass = turnstile.ask(ip, Instant::now()).map_err(End::Limited)?;
     Ok(Some(Box::new(pass.into())))
 }
@@ -50,6 +51,17 @@ pub(super) fn decide_again(session: &Session, header: &Header) -> Result<(), End
 fn may_connect(serving: &Serving, ip: Option<IpAddr>) -> Result<(), End> {
     let denial = ip.and_then(|ip| serving.route.access.denies(ip));
     denial.map_or(Ok(()), |denial| Err(End::Denied(denial)))
+}
+
+/// Whether this is a proxy that the route takes connections from. Nobody else may come there: whether a header is to be
+/// expected must not be guessed, and whoever could come without one would share the port with those who cannot
+/// (proxy-protocol.txt, section 2). `allow` is about the clients it speaks for, `deny` about it as well.
+fn may_speak_for_others(serving: &Serving, client: &Client, ip: Option<IpAddr>) -> Result<(), End> {
+    if !serving.route.proxy.accept.contains(client) {
+        return Err(End::Denied(Denial::NoProxy));
+    }
+    let denial = ip.and_then(|ip| serving.route.access.denies(ip));
+    if denial == Some(Denial::Listed) { Err(End::Denied(Denial::Listed)) } else { Ok(()) }
 }
 
 /// Ends a connection that no worker has seen.

@@ -103,7 +103,7 @@ async fn arrive(
     let mut seals = Seals::default();
     // Boxed, as whatever few routes have: the way of the others needs no room for it.
     let mut header = None;
-    if route.proxy.accept.contains(&session.entry.client()) {
+    if !route.proxy.accept.is_empty() {
         trip.phase = Phase::Identify;
         let said = header.insert(Box::pin(identify(client, session)).await?);
         trip.phase = Phase::Admit;

@@ -19,7 +19,9 @@ impl End {
             End::Denied(_) => "The client's address may not connect to the route; it was reset.",
             End::Limited(_) => "A limit of the route kept the client out for now; it was reset.",
             End::ClientGone => "The client went away before the target answered.",
-            End::BadHeader => "A client of `accept_proxy` did not begin with a PROXY header; it was reset.",
+            End::BadHeader => {
+                "A proxy that `accept_proxy` lists did not begin with a PROXY header; it was reset."
+            }
             End::TlsFailed => {
                 "TLS with the client failed, in the handshake or later; it was told so by an alert, then reset."
             }
@@ -56,7 +58,9 @@ impl End {
                  a machine or a link went away, or a program stopped reading."
             }
             End::NoTarget(_) => "`cause` in the record says why, and `hint` what was found out about it.",
-            End::Denied(_) => "Its address is in `deny`, or the route has an `allow` and it is not in it.",
+            End::Denied(_) => {
+                "Its address is in `deny`, or the route has an `allow` or an `accept_proxy` and it is not in it."
+            }
             End::Limited(_) => {
                 "As many sessions as may be, of the route or of this client; or they come too fast. `hint` begins with \
                  the key of the limit."

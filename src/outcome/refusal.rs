@@ -7,6 +7,8 @@ pub enum Denial {
     Listed,
     /// There is an `allow`, and its address is not in it.
     Unlisted,
+    /// There is an `accept_proxy`, and it is not in it.
+    NoProxy,
 }
 
 impl Denial {
@@ -15,6 +17,9 @@ impl Denial {
         match self {
             Denial::Listed => "its address is in deny",
             Denial::Unlisted => "its address is not in allow",
+            Denial::NoProxy => {
+                "it is not in accept_proxy, and the route takes connections of those proxies alone"
+            }
         }
     }
 }

@@ -19,7 +19,9 @@ impl Route {
     /// `client_ca`.)
     pub fn is_guarded(&self) -> bool {
         let asks_who = |tls: &Arc<ClientTls>| tls.parts().who.is_some();
-        self.access.allow.is_some() || self.tls.as_ref().is_some_and(asks_who)
+        self.access.allow.is_some()
+            || !self.proxy.accept.is_empty()
+            || self.tls.as_ref().is_some_and(asks_who)
     }
 }
 
@@ -42,6 +44,7 @@ mod tests {
             (false, false)
         );
         assert_eq!(route("['8080', '[::]:8081']", "deny = '10.0.0.0/8'"), (true, false));
+        assert_eq!(route("'192.0.2.1:8080'", "accept_proxy = '192.0.2.7'"), (true, true));
         assert_eq!(route("'192.0.2.1:8080'", "allow = '192.0.2.0/24'"), (true, true));
     }
 }

@@ -68,7 +68,7 @@ pub fn read(bytes: &[u8]) -> Option<Result<(Header, usize), Malformed>> {
 /// What a route does with headers.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct HeaderRules {
-    /// Whose connections must begin with one.
+    /// Whose connections it takes, each beginning with one; none where it is no route for proxies.
     pub accept: Senders,
     /// How long after its connection a client may take for that; more than zero.
     pub patience: Duration,

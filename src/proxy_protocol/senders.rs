@@ -54,7 +54,7 @@ impl<'de> Deserialize<'de> for Sender {
     }
 }
 
-/// The clients that must send a header. All others are what they seem: their bytes are never looked at.
+/// Whose connections a route takes, each with a header; where there are none, everybody's, and no header is looked for.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Senders {
     /// Those at these addresses.
@@ -64,12 +64,12 @@ pub struct Senders {
 }
 
 impl Senders {
-    /// Whether there are none.
+    /// Whether there are none, and no header is looked for.
     pub fn is_empty(&self) -> bool {
         self.networks.is_empty() && !self.unix
     }
 
-    /// Whether this client must send one.
+    /// Whether this client is one of them.
     pub fn contains(&self, client: &Client) -> bool {
         match client {
             Client::Net(address) => {

@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::time::Duration;
 
-use loopgate::outcome::{Client, End, Outcome, Phase, Way};
+use loopgate::outcome::{Client, Denial, End, Limit, Outcome, Phase, Way};
 use loopgate::proxy_protocol::{self, Ends, Header};
 
 use crate::harness::{Ending, Gate, PATIENCE, Target, Wire};
@@ -131,18 +131,113 @@ fn the_record_names_the_client_and_the_proxy_it_came_by() {
 }
 
 #[test]
-fn whoever_is_not_listed_is_a_plain_client_and_its_header_is_none() {
+fn whoever_is_not_listed_is_denied_whatever_it_says() {
     let target = Target::echo();
     let gate = gate_with("accept_proxy = ['192.0.2.0/24', '::1']", target.address);
     let mut client = gate.connect();
     let local = client.local();
 
+    // It may have been reset by now.
+    let _ = client.try_say(LINE);
+
+    assert!(!matches!(client.try_hear(&mut [0]), Ok(1)));
+    let record = gate.record();
+    assert_eq!((record.client, record.via), (local.into(), None));
+    assert_eq!(record.outcome.end, End::Denied(Denial::NoProxy));
+}
+
+#[test]
+fn without_a_list_a_header_is_what_a_client_says() {
+    let target = Target::echo();
+    let gate = Gate::to(target.address);
+    let mut client = gate.connect();
+
     client.say(LINE);
     client.finish();
 
     assert_eq!(client.hear_all(), (LINE.to_vec(), Ending::Fin));
+    assert_eq!(gate.record().via, None);
+}
+
+fn line_of(ip: &str) -> Vec<u8> {
+    format!("PROXY TCP4 {ip} 198.51.100.2 56324 443\r\n").into_bytes()
+}
+
+/// A client that was named and is served.
+fn served(gate: &Gate, ip: &str) -> Wire {
+    let mut client = gate.connect();
+    client.say(&line_of(ip));
+    client.say(b"ping");
+    assert_eq!(client.hear(4), b"ping");
+    client
+}
+
+/// Why a client that was named was turned away.
+fn refused(gate: &Gate, ip: &str) -> End {
+    let mut client = gate.connect();
+    client.say(&line_of(ip));
+    assert_eq!(client.hear_end(), Ending::Reset);
     let record = gate.record();
-    assert_eq!((record.client, record.via), (local.into(), None));
+    assert_eq!(record.client.to_string(), format!("{ip}:56324"));
+    assert_eq!((record.via, record.outcome.phase), (Some(client.local().into()), Phase::Admit));
+    record.outcome.end
+}
+
+#[test]
+fn lists_are_about_the_client_that_is_named() {
+    let target = Target::echo();
+    let lists = "allow = '203.0.113.0/24', deny = '203.0.113.9'";
+    let gate = gate_with(&format!("accept_proxy = 'localhost', {lists}"), target.address);
+
+    let _client = served(&gate, "203.0.113.5");
+
+    assert_eq!(refused(&gate, "192.0.2.1"), End::Denied(Denial::Unlisted));
+    assert_eq!(refused(&gate, "203.0.113.9"), End::Denied(Denial::Listed));
+}
+
+#[test]
+fn a_proxy_that_is_denied_speaks_for_nobody() {
+    let target = Target::echo();
+    let gate = gate_with("accept_proxy = 'localhost', deny = '127.0.0.1'", target.address);
+    let mut client = gate.connect();
+
+    let _ = client.try_say(LINE);
+
+    assert!(!matches!(client.try_hear(&mut [0]), Ok(1)));
+    assert_eq!(gate.record().outcome.end, End::Denied(Denial::Listed));
+}
+
+#[test]
+fn the_limits_of_one_client_are_those_of_the_one_that_is_named() {
+    let target = Target::echo();
+    let gate = gate_with("accept_proxy = 'localhost', max_connections_per_client = 1", target.address);
+
+    let _first = served(&gate, "192.0.2.1");
+    let _second = served(&gate, "192.0.2.2");
+
+    assert_eq!(refused(&gate, "192.0.2.1"), End::Limited(Limit::PerClient));
+}
+
+#[test]
+fn a_client_that_is_named_keeps_its_target() {
+    let targets = [Target::by_hand(), Target::by_hand()];
+    let [one, other] = [0, 1].map(|n: usize| targets[n].address);
+    let gate = Gate::builder().with(&format!(
+        "routes.test = {{listen = '127.0.0.1:0', target = ['{one}', '{other}'], balance = 'source_hash', \
+         accept_proxy = 'localhost'}}"
+    ));
+    let target_of = |ip: &str| {
+        let mut client = gate.connect();
+        client.say(&line_of(ip));
+        client.reset();
+        gate.record().outcome.target.unwrap()
+    };
+
+    let clients: Vec<String> = (1..=32).map(|n| format!("192.0.2.{n}")).collect();
+    let chosen: Vec<_> = clients.iter().map(|ip| target_of(ip)).collect();
+
+    assert!(clients.iter().map(|ip| target_of(ip)).eq(chosen.iter().cloned()));
+    assert!(chosen.iter().any(|target| *target != chosen[0]), "all go to {}", chosen[0]);
 }
 
 #[test]

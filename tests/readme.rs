@@ -158,6 +158,34 @@ fn the_readme_and_the_help_agree_on_the_exit_codes() {
 }
 
 #[test]
+fn the_contents_name_every_section_and_lead_to_it() {
+    let readme = readme();
+    let (_, rest) = readme.split_once("\n## Contents\n").unwrap();
+    let (contents, _) = rest.split_once("\n## ").unwrap();
+    let contents = contents.split_whitespace().collect::<Vec<_>>().join(" ");
+    // What stands between fences is no heading, whatever it begins with.
+    let text: String = readme.split("\n```").step_by(2).collect();
+    let link = |heading: &str| {
+        let legal = |c: &char| c.is_alphanumeric() || *c == ' ' || *c == '-';
+        let anchor: String = heading.to_lowercase().chars().filter(legal).collect();
+        format!("[{heading}](#{})", anchor.replace(' ', "-"))
+    };
+    let headings = |mark: &str| -> Vec<String> {
+        text.lines().filter_map(|line| line.strip_prefix(mark)).map(link).collect()
+    };
+    let (sections, tasks) = (headings("## "), headings("### "));
+
+    for section in sections.iter().filter(|section| !section.starts_with("[Contents]")) {
+        assert!(contents.contains(section), "add {section} to the contents of the README");
+    }
+    let known = |part: &str| sections.iter().chain(&tasks).any(|link| link.contains(&format!("](#{part})")));
+    for part in contents.split("](#").skip(1).map(|part| part.split(')').next().unwrap()) {
+        assert!(known(part), "the contents of the README lead to #{part}, which is no section");
+    }
+    assert!(sections.len() > 10 && tasks.len() > 10);
+}
+
+#[test]
 fn every_configuration_of_the_readme_loads() {
     let blocks = blocks("toml");
 

@@ -94,6 +94,7 @@ fn targets(id: RouteId, back: &Proxy, draft: &mut Draft) {
     for server in &back.servers {
         server.apply(id, &listen, draft);
     }
+    same_for_all(id, back, draft);
     let count = draft.route(id).map_or(0, |route| route.targets.len());
     let place = back.place();
     let (algorithm, at) = back.balance.as_ref().map_or(("roundrobin", &place), |(word, at)| (word, at));
@@ -118,6 +119,32 @@ fn targets(id: RouteId, back: &Proxy, draft: &mut Draft) {
     };
     if draft.knows("balance") {
         draft.set(id, at, "balance", Toml::text(rule));
+    }
+}
+
+/// A route does the same to all its targets: what only some servers say, or say otherwise, has no place in it.
+fn same_for_all(id: RouteId, back: &Proxy, draft: &mut Draft) {
+    const SAME: [&str; 13] = [
+        "send-proxy",
+        "send-proxy-v2",
+        "send-proxy-v2-ssl",
+        "ssl",
+        "verify",
+        "ca-file",
+        "sni",
+        "verifyhost",
+        "crt",
+        "alpn",
+        "source",
+        "interface",
+        "tcp-ut",
+    ];
+    let Some((first, rest)) = back.servers.split_first() else { return };
+    for name in SAME {
+        if let Some(other) = rest.iter().find(|other| other.says(name) != first.says(name)) {
+            let why = "the servers differ in it, and a route does the same to all its targets; write a route for each";
+            return draft.leave_out(id, &other.at().with(name), why);
+        }
     }
 }
 

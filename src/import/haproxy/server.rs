@@ -131,6 +131,11 @@ impl Server {
         }
     }
 
+    /// What it says of an option; `None` where it does not have it.
+    pub(super) fn says(&self, name: &str) -> Option<Option<&str>> {
+        self.options.iter().rev().find(|(option, _)| option == name).map(|(_, value)| value.as_deref())
+    }
+
     /// Whether anything stands behind its address.
     pub(super) fn has_options(&self) -> bool {
         !self.options.is_empty()

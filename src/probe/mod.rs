@@ -19,6 +19,7 @@ pub mod limits;
 pub(crate) mod masking;
 pub mod memory;
 pub mod namespaces;
+pub mod naming;
 pub mod network;
 pub mod ports;
 pub mod process;

@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 
 use super::facts::Absent;
 use crate::probe::sockets::{self, Socket};
-use crate::probe::{holders, memory, namespaces, udp, unix};
+use crate::probe::{holders, memory, namespaces, services, udp, unix};
 
 /// Ports farther away than this are not what was meant.
 const NEAR: u16 = 10;
@@ -25,6 +25,7 @@ pub(super) fn look(address: SocketAddr, others: &[Socket]) -> Absent {
         absent.unix = unix::listeners_named(port).unwrap_or_default();
         let (all, _) = sockets::listeners().unwrap_or_default();
         absent.near = near(address, all);
+        absent.usual = services::name(port, "tcp");
         absent.kills = memory::recent_kills();
     }
     absent.held = holders::of_inodes(&inodes(&absent)).found;

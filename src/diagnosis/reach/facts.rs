@@ -186,6 +186,8 @@ pub struct Absent {
     pub unix: Vec<Listening>,
     /// Listeners on ports that may have been meant, the best first.
     pub near: Vec<Socket>,
+    /// The service that the port is known for.
+    pub usual: Option<String>,
     /// Processes killed for memory.
     pub kills: Kills,
     /// Who holds the sockets above.

@@ -286,7 +286,7 @@ impl ReachFacts {
         self.first().is_some_and(|first| matches!(first.dial, Dial::Failed(libc::EADDRNOTAVAIL, _)))
     }
 
-    /// Nobody listens: where is it? Where something has only just started, it may be about to listen.
+    /// Nobody listens: where is it? Where something has only just started that has to do with the port, it may be about to listen.
     fn look_elsewhere(&mut self, address: SocketAddr, options: &Options) {
         if !self.local {
             return;
@@ -297,7 +297,7 @@ impl ReachFacts {
         }
         let hopeless = self.after == Lookup::Nobody && !self.found_elsewhere();
         let went = matches!(self.before, Lookup::Found(_)) && self.after == Lookup::Nobody;
-        if came || went || hopeless && watch::something_started() {
+        if came || went || hopeless && watch::may_come(address.port()) {
             let seen = watch::watch(address, watch::YOUNG);
             let stays = seen.up && seen.went == 0;
             self.watch = Some(seen);

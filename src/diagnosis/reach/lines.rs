@@ -1,12 +1,15 @@
 //! The lines of a report about an address, one fact each. Pure.
 
+use std::time::Duration;
+
 use super::connected::{other_host, protocol};
 use super::facts::{Lookup, ReachFacts};
-use super::refused::killed;
+use super::refused::{killed, perhaps_killed};
 use super::wording::{waits_for_more, what_they_do, who};
 use crate::diagnosis::finding::Diagnosis;
 use crate::diagnosis::verdict::{Certainty, Verdict};
 use crate::diagnosis::who::{describe, home, parentage, rough};
+use crate::probe::memory::Kill;
 use crate::probe::process;
 use crate::probe::sockets::Socket;
 use crate::probe::trace::recognise::line;
@@ -31,7 +34,8 @@ pub(super) fn add(facts: &ReachFacts, diagnosis: &mut Diagnosis) {
     }
     match verdict {
         Verdict::TargetOnOtherPort => near_ports(facts, diagnosis),
-        Verdict::TargetKilledOom => kill_line(facts, diagnosis),
+        Verdict::TargetKilledOom => kill_line("last", killed(facts), diagnosis),
+        Verdict::TargetNotRunning => kill_line("perhaps", perhaps_killed(facts), diagnosis),
         Verdict::TargetFlapping => flapping_lines(facts, diagnosis),
         _ => {}
     }
@@ -203,8 +207,8 @@ fn near_ports(facts: &ReachFacts, diagnosis: &mut Diagnosis) {
     }
 }
 
-fn kill_line(facts: &ReachFacts, diagnosis: &mut Diagnosis) {
-    let Some(kill) = killed(facts) else { return };
+fn kill_line(label: &'static str, kill: Option<&Kill>, diagnosis: &mut Diagnosis) {
+    let Some(kill) = kill else { return };
     let name = match kill.pid {
         Some(pid) => format!("{} (pid {pid})", kill.comm),
         None => "a process".to_owned(),
@@ -212,7 +216,13 @@ fn kill_line(facts: &ReachFacts, diagnosis: &mut Diagnosis) {
     let limit = kill.limit.map_or(String::new(), |limit| format!(", limit {} MB", limit >> 20));
     let group =
         if kill.cgroup.is_empty() { String::new() } else { format!(", cgroup {}{limit}", kill.cgroup) };
-    diagnosis.detail("last", format!("{name}, killed within the last {}{group}", rough(kill.ago)));
+    diagnosis.detail(
+        label,
+        format!(
+            "{name}, killed for memory within the last {}{group}",
+            rough(kill.ago.max(Duration::from_secs(1)))
+        ),
+    );
     diagnosis.fact("kernel", format!("{name} was killed: out of memory"), kill.pid);
 }
 

@@ -56,7 +56,7 @@ fn a_service_that_is_not_at_its_address_is_found_where_it_is() {
 }
 
 #[test]
-fn a_kill_explains_an_absence_only_where_its_cgroup_died_with_it_or_it_was_a_moment_ago() {
+fn a_kill_explains_an_absence_only_where_its_service_died_of_it_and_nothing_else_does() {
     let kill = |ago: u64, group_empty| Kill {
         pid: Some(4),
         comm: "web".to_owned(),
@@ -66,11 +66,26 @@ fn a_kill_explains_an_absence_only_where_its_cgroup_died_with_it_or_it_was_a_mom
         group_empty,
     };
     let of = |kill: Kill| of_refused(|facts| facts.absent.kills.kills = vec![kill.clone()]);
+    let beside = |kill: Kill| {
+        of_refused(|facts| {
+            facts.absent.near = vec![listening("127.0.0.1:62894")];
+            facts.absent.usual = Some("webserver".to_owned());
+            facts.absent.kills.kills = vec![kill.clone()];
+        })
+    };
 
-    assert_eq!(of(kill(300, Some(true))), Verdict::TargetKilledOom);
-    assert_eq!(of(kill(30, None)), Verdict::TargetKilledOom);
-    assert_eq!(of(kill(300, None)), Verdict::TargetNotRunning);
-    assert_eq!(of(kill(3, Some(false))), Verdict::TargetNotRunning);
+    assert_eq!(of(kill(30, Some(true))), Verdict::TargetKilledOom);
+    assert_eq!(of(kill(300, Some(true))), Verdict::TargetNotRunning, "too long ago");
+    assert_eq!(of(kill(30, None)), Verdict::TargetNotRunning, "a build, a container of another");
+    assert_eq!(of(kill(3, Some(false))), Verdict::TargetNotRunning, "its service lives");
+    assert_eq!(beside(kill(30, Some(true))), Verdict::TargetOnOtherPort);
+    let named = Kill { comm: "webserve".to_owned(), ..kill(300, None) };
+    assert_eq!(beside(named.clone()), Verdict::TargetKilledOom, "the port is known for it");
+    let two = of_refused(|facts| {
+        let other = Kill { cgroup: "/other".to_owned(), ..kill(9, Some(true)) };
+        facts.absent.kills.kills = vec![kill(3, Some(true)), other];
+    });
+    assert_eq!(two, Verdict::TargetNotRunning, "which of the two?");
 }
 
 #[test]

@@ -6,7 +6,7 @@ use std::thread::sleep;
 use std::time::{Duration, Instant};
 
 use super::facts::Watch;
-use crate::probe::{holders, process, sockets};
+use crate::probe::{holders, naming, process, sockets};
 
 /// A process younger than this may be one of a crash loop; one that is older has stayed.
 pub(super) const YOUNG: Duration = Duration::from_secs(2);
@@ -56,13 +56,46 @@ fn look(address: SocketAddr) -> Option<u32> {
     sockets::listener(address).ok().flatten().map(|socket| socket.inode)
 }
 
-/// Whether something has started on this machine in the last two seconds that is not of this very command: only then
-/// can a service that is not there be about to come back.
-pub(super) fn something_started() -> bool {
+/// Who starts a service again that has ended.
+const SUPERVISORS: [&str; 18] = [
+    "systemd",
+    "supervisord",
+    "runsv",
+    "s6-supervise",
+    "openrc-run",
+    "supervise-daemo",
+    "monit",
+    "pm2",
+    "nodemon",
+    "forever",
+    "foreman",
+    "overmind",
+    "honcho",
+    "watchexec",
+    "entr",
+    "air",
+    "containerd-shim",
+    "conmon",
+];
+
+/// Whether something has started in the last two seconds that may be about to listen on `port`: it names the port, or
+/// somebody started it who starts services again. What is of this very command does not count.
+pub(super) fn may_come(port: u16) -> bool {
     let Ok(me) = process::identify(std::process::id()) else { return false };
     let ours: BTreeSet<u32> = me.chain.iter().map(|ancestor| ancestor.pid).chain([me.pid]).collect();
     process::young(YOUNG).into_iter().any(|(pid, parent)| {
         // What the same shell started beside it, as the other end of a pipe, is of the same command.
-        !ours.contains(&pid) && parent != me.parent
+        if ours.contains(&pid) || parent == me.parent {
+            return false;
+        }
+        let Ok(young) = process::identify(pid) else { return false };
+        let line = young.chain.iter().rev().filter(|ancestor| !ours.contains(&ancestor.pid));
+        let line: Vec<_> = line.filter(|ancestor| ancestor.pid > 1).collect();
+        let supervised = line
+            .iter()
+            .skip(1)
+            .take(1)
+            .any(|parent| SUPERVISORS.iter().any(|name| parent.comm.starts_with(name)));
+        supervised || naming::name_number(line.iter().map(|ancestor| ancestor.pid), port)
     })
 }

@@ -93,9 +93,11 @@ pub(super) fn summary(facts: &ReachFacts, verdict: Verdict) -> String {
         Verdict::TargetFlapping => sentences::flapping(facts),
         Verdict::TargetKilledOom => match killed(facts) {
             Some(kill) if !kill.comm.is_empty() => {
-                format!("nothing listens; {} was killed {} ago: out of memory", kill.comm, rough(kill.ago))
+                let (name, ago) = (&kill.comm, rough(kill.ago.max(std::time::Duration::from_secs(1))));
+                format!("nothing listens; probably it was {name}, killed {ago} ago: out of memory")
             }
-            _ => "nothing listens; a process of an empty cgroup was killed: out of memory".to_owned(),
+            _ => "nothing listens; probably it was in a cgroup that lost its last process: out of memory"
+                .to_owned(),
         },
         Verdict::EphemeralPortsExhausted => {
             let ports = &facts.source_ports;

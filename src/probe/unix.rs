@@ -37,6 +37,8 @@ pub struct Walk {
     pub missing: Option<PathBuf>,
     /// The first part that this user may not pass or, of the socket itself, not write to.
     pub closed: Option<Closed>,
+    /// Where a link leads that is the missing part: to nothing.
+    pub leads_to: Option<PathBuf>,
     /// Whether the last part is a socket; `None` where it cannot be seen.
     pub is_socket: Option<bool>,
 }
@@ -114,7 +116,8 @@ pub fn walk(path: &Path) -> Walk {
     for part in parts {
         let Ok(file) = fs::metadata(part) else {
             // A folder that cannot be searched was found before; what remains is not there.
-            walk.missing.get_or_insert(part.to_owned());
+            walk.missing = Some(part.to_owned());
+            walk.leads_to = fs::read_link(part).ok();
             return walk;
         };
         let last = part == path;
@@ -198,6 +201,17 @@ mod tests {
         let walk = walk(&missing.join("b/s"));
 
         assert_eq!(walk.missing, Some(missing));
-        assert_eq!(walk.is_socket, None);
+        assert_eq!((walk.is_socket, walk.leads_to), (None, None));
+    }
+
+    #[test]
+    fn a_link_to_nothing_is_missing_and_says_where_it_leads() {
+        let folder = tempfile::tempdir().unwrap();
+        let link = folder.path().join("s");
+        std::os::unix::fs::symlink("/gone/s", &link).unwrap();
+
+        let walk = walk(&link);
+
+        assert_eq!((walk.missing, walk.leads_to), (Some(link), Some(PathBuf::from("/gone/s"))));
     }
 }

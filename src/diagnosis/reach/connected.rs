@@ -92,6 +92,9 @@ pub(super) fn other_host(facts: &ReachFacts) -> Option<(u16, String, u16)> {
 
 /// The kernel took the connection and the program does not: in what state is the program?
 pub(super) fn not_accepted(facts: &ReachFacts) -> Judged {
+    if accepts_others(facts) {
+        return (Verdict::TargetSlow, Certainty::Proven);
+    }
     if let Some((verdict, sure)) = kept_from_accepting(&facts.life) {
         // Of processes that only fit, their state explains it and proves nothing.
         return (verdict, if facts.holders().is_empty() { Certainty::Likely } else { sure });
@@ -103,6 +106,16 @@ pub(super) fn not_accepted(facts: &ReachFacts) -> Judged {
         return (Verdict::AcceptQueueFull, Certainty::Proven);
     }
     (Verdict::TargetNotAccepting, Certainty::Proven)
+}
+
+/// Whether connections left the queue during the trace that had waited before: it accepts, one after another, and had not
+/// come to ours. Those that came meanwhile are not known and would make the queue longer.
+pub(super) fn accepts_others(facts: &ReachFacts) -> bool {
+    let (Lookup::Found(before), Lookup::Found(after)) = (&facts.before, &facts.after) else { return false };
+    let waiting = |connection: &&Connection| connection.is_waiting();
+    let ours = facts.trace.connections.iter().filter(waiting).count() as u32;
+    let same = before.inode == after.inode && before.receive_queue > 0;
+    same && after.receive_queue < before.receive_queue + ours && after.receive_queue <= after.send_queue
 }
 
 /// What keeps one of these processes from accepting, as far as its signs of life say.

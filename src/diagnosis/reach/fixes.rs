@@ -3,7 +3,8 @@
 use super::connected::other_host;
 use super::facts::ReachFacts;
 use super::refused::{near, other_address, other_family};
-use crate::diagnosis::finding::Fix;
+use super::sentences::no_stream;
+use crate::diagnosis::finding::{Fix, Subject};
 use crate::diagnosis::verdict::Verdict;
 use crate::diagnosis::who::shell;
 
@@ -13,6 +14,9 @@ pub(super) fn fixes(facts: &ReachFacts, verdict: Verdict) -> Vec<Fix> {
     match verdict {
         Verdict::TargetOnOtherPort => {
             one(near(facts).map(|socket| explain(&socket.local.to_string(), "use that port")))
+        }
+        Verdict::TargetOnOtherAddress if other_address(facts).is_some_and(|socket| socket.interface != 0) => {
+            vec![advice("take SO_BINDTODEVICE off the service: local connections come by the interface lo")]
         }
         Verdict::TargetOnOtherAddress => one(other_address(facts).map(|socket| dial(socket.local))),
         Verdict::TargetOnOtherFamily => one(other_family(facts).map(|socket| dial(socket.local))),
@@ -51,6 +55,9 @@ pub(super) fn fixes(facts: &ReachFacts, verdict: Verdict) -> Vec<Fix> {
         }
         Verdict::ListenerIgnoresSyn => {
             vec![advice("give the client the same key, or take it off the listener")]
+        }
+        Verdict::UnexpectedProtocol if no_stream(facts).is_some() => {
+            vec![advice("only a program made for it can talk to it; look for a stream socket of the service")]
         }
         Verdict::UnexpectedProtocol => {
             vec![advice("speak that to it, or dial the port of the service you mean")]
@@ -172,6 +179,13 @@ fn dial(local: std::net::SocketAddr) -> Fix {
 fn denied(facts: &ReachFacts) -> Vec<Fix> {
     let closed = facts.unix.as_ref().and_then(|unix| unix.walk.closed.as_ref());
     one(closed.map(|closed| {
+        let is_folder = !matches!(&facts.subject, Subject::Unix(path) if *path == closed.path);
+        if is_folder {
+            return advice(format!(
+                "let others pass: chmod o+x {}",
+                crate::probe::printable_path(&closed.path)
+            ));
+        }
         let open_to_group = closed.mode & 0o060 != 0 && closed.group != "root";
         if open_to_group {
             advice(format!("join its group: usermod -aG {} USER, and log in again", closed.group))

@@ -1,12 +1,14 @@
 //! The sentences about where a service is instead, and about what its program does. Pure.
 
+use super::connected::accepts_others;
 use super::facts::ReachFacts;
 use super::lines::{short, user};
 use super::refused::{near, other_address, other_family};
 use super::unanswered::{Pastime, pastime};
+use crate::diagnosis::finding::Subject;
 use crate::diagnosis::verdict::Verdict;
 use crate::diagnosis::who::{home, names, rough};
-use crate::probe::trace::Connection;
+use crate::probe::trace::{Connection, Dial};
 
 pub(super) fn remapped(facts: &ReachFacts) -> String {
     let addresses: Vec<String> = facts.localhost.addresses().iter().map(ToString::to_string).collect();
@@ -210,6 +212,38 @@ pub(super) fn denied(facts: &ReachFacts) -> String {
     }
 }
 
+/// Why a name stands for no socket.
+pub(super) fn no_socket(facts: &ReachFacts) -> String {
+    let Subject::Unix(path) = &facts.subject else { return String::new() };
+    let walk = facts.unix.as_ref().map(|unix| unix.walk.clone()).unwrap_or_default();
+    let too_long = matches!(facts.first().map(|first| first.dial), Some(Dial::Failed(libc::ENAMETOOLONG, _)));
+    match (&walk.missing, &walk.leads_to) {
+        _ if too_long => {
+            let length = path.as_os_str().len();
+            format!("no socket has such a name: {length} bytes, and unix(7) allows {LONGEST_PATH}")
+        }
+        _ if walk.is_socket == Some(false) => format!("{} is a file, but no socket", printable(path)),
+        (Some(link), Some(to)) => {
+            format!("{} leads to {}, and that is not there", printable(link), printable(to))
+        }
+        (Some(missing), None) => format!("there is no {}", printable(missing)),
+        _ => "nobody listens on a socket of this name".to_owned(),
+    }
+}
+
+/// sun_path without its closing zero byte.
+const LONGEST_PATH: usize = 107;
+
+/// What the socket behind a path is that is no stream.
+pub(super) fn no_stream(facts: &ReachFacts) -> Option<&'static str> {
+    let wrong = matches!(facts.first()?.dial, Dial::Failed(libc::EPROTOTYPE, _));
+    let listening = facts.unix.as_ref()?.after.as_ref();
+    wrong.then(|| match listening.map(|listening| listening.kind) {
+        Some(5) => "the socket passes packets in sequence (SOCK_SEQPACKET), no stream",
+        _ => "the socket takes datagrams (SOCK_DGRAM), no stream",
+    })
+}
+
 fn printable(path: &std::path::Path) -> String {
     crate::probe::printable_path(path)
 }
@@ -217,6 +251,12 @@ fn printable(path: &std::path::Path) -> String {
 /// An answer that came too late is told with its time.
 pub(super) fn slow(facts: &ReachFacts, who: &str) -> String {
     let limit = facts.timeout;
+    if accepts_others(facts) {
+        let waiting = facts.before.socket().map_or(0, |socket| socket.receive_queue);
+        return format!(
+            "{who} is slow: it accepts one connection after another, {waiting} waited before this one"
+        );
+    }
     let late = facts.first().and_then(|first| Some(first.late?.saturating_sub(first.said?)));
     match late {
         Some(late) => {

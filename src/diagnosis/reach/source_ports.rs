@@ -15,10 +15,12 @@ pub(super) fn source_ports(address: SocketAddr, rules: &PortRules) -> SourcePort
         ..SourcePorts::default()
     };
     let (rows, _) = sockets::towards_port(address.port()).unwrap_or_default();
-    let ours: Vec<Socket> = rows
-        .into_iter()
-        .filter(|row| row.remote.ip().to_canonical() == address.ip().to_canonical())
-        .collect();
+    let towards = |row: &Socket| row.remote.ip().to_canonical() == address.ip().to_canonical();
+    // A port that somebody listens on is no source port either.
+    let (listeners, _) = sockets::listeners().unwrap_or_default();
+    let taken = |row: &Socket| rules.may_be_drawn(row.local.port());
+    let ours: Vec<Socket> =
+        rows.into_iter().filter(towards).chain(listeners.into_iter().filter(taken)).collect();
     for row in &ours {
         match found.states.iter_mut().find(|(state, _)| *state == row.state) {
             Some((_, count)) => *count += 1,

@@ -135,6 +135,23 @@ fn a_program_that_computes_all_the_time_is_told_from_one_that_waits() {
 }
 
 #[test]
+fn a_queue_that_moves_is_slow_and_one_that_only_grows_is_not_accepted() {
+    let of = |before: u32, after: u32| {
+        verdict(|facts| {
+            let queue = |waiting| Socket { receive_queue: waiting, ..listening(ADDRESS) };
+            facts.before = Lookup::Found(queue(before));
+            facts.after = Lookup::Found(queue(after));
+            facts.trace.connections = vec![waiting(), waiting(), waiting()];
+        })
+    };
+
+    assert_eq!(of(9, 10), Verdict::TargetSlow, "two of those that waited are gone");
+    assert_eq!(of(9, 12), Verdict::TargetNotAccepting);
+    assert_eq!(of(9, 15), Verdict::TargetNotAccepting, "others came");
+    assert_eq!(of(0, 3), Verdict::TargetNotAccepting);
+}
+
+#[test]
 fn a_full_queue_is_told_whether_the_dial_stood_or_not() {
     let full = |connection: Connection| {
         verdict(|facts| {

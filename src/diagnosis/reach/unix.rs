@@ -64,15 +64,17 @@ pub(super) fn judge(facts: &ReachFacts) -> Judged {
     let Some(unix) = &facts.unix else { return (Verdict::Unknown, Certainty::Unknown) };
     match first.dial {
         Dial::Connected(_) => connected::judge(facts),
+        // A file of another kind is refused by its mode before its kind is looked at.
+        Dial::Failed(..) if unix.walk.is_socket == Some(false) => {
+            (Verdict::TargetNotRunning, Certainty::Proven)
+        }
+        Dial::Failed(libc::ENAMETOOLONG, _) => (Verdict::TargetNotRunning, Certainty::Proven),
         Dial::Failed(libc::EAGAIN, _) | Dial::TimedOut(_) => connected::not_accepted(facts),
         Dial::Failed(libc::EACCES | libc::EPERM, _) => {
             let sure = if unix.walk.closed.is_some() { Certainty::Proven } else { Certainty::Likely };
             (Verdict::UnixSocketDenied, sure)
         }
         Dial::Failed(libc::ENOENT | libc::ENOTDIR, _) => (Verdict::TargetNotRunning, Certainty::Proven),
-        Dial::Failed(libc::ECONNREFUSED, _) if unix.walk.is_socket == Some(false) => {
-            (Verdict::TargetNotRunning, Certainty::Proven)
-        }
         Dial::Failed(libc::ECONNREFUSED, _) => match (&unix.after, is_abstract(facts)) {
             (_, true) => (Verdict::TargetNotRunning, Certainty::Proven),
             (None, false) => (Verdict::UnixSocketStale, Certainty::Proven),

@@ -83,7 +83,7 @@ pub(super) fn summary(facts: &ReachFacts, verdict: Verdict) -> String {
         Verdict::TargetNotRunning if !facts.local => {
             "the other machine refuses: nothing listens there".to_owned()
         }
-        Verdict::TargetNotRunning if is_unix(facts) => "there is no such socket".to_owned(),
+        Verdict::TargetNotRunning if is_unix(facts) => sentences::no_socket(facts),
         Verdict::TargetNotRunning => format!("nothing listens on port {port}{}", sentences::looked_at(facts)),
         Verdict::TargetOnOtherAddress | Verdict::TargetOnOtherFamily => sentences::elsewhere(facts, verdict),
         Verdict::TargetIsUdp => sentences::is_udp(facts),
@@ -182,6 +182,9 @@ fn connected_summary(facts: &ReachFacts, verdict: Verdict) -> String {
         Verdict::HttpHostRejected => other_host(facts).map_or(String::new(), |(ours, host, status)| {
             format!("answers {ours} for our Host, {status} for {host}")
         }),
+        Verdict::UnexpectedProtocol if sentences::no_stream(facts).is_some() => {
+            sentences::no_stream(facts).unwrap_or_default().to_owned()
+        }
         Verdict::UnexpectedProtocol => {
             let wanted = facts.expect.map_or("another protocol", |wanted| wanted.name());
             match protocol(facts) {

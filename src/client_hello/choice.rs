@@ -11,13 +11,13 @@ use super::name::{LONGEST, Name, is_letter};
 
 /// What each name and each protocol stands for.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Choice<T: Eq> {
+pub struct Choice<T> {
     exact: HashMap<Box<str>, T>,
     below: HashMap<Box<str>, T>,
     protocols: HashMap<Box<[u8]>, T>,
 }
 
-impl<T: Eq> Choice<T> {
+impl<T> Choice<T> {
     /// Of several with the same name or protocol, the last.
     pub fn new(
         names: impl IntoIterator<Item = (Name, T)>,
@@ -52,7 +52,7 @@ impl<T: Eq> Choice<T> {
     }
 
     /// The same choice among other things.
-    pub fn map<U: Eq>(&self, each: impl Fn(&T) -> U) -> Choice<U> {
+    pub fn map<U>(&self, each: impl Fn(&T) -> U) -> Choice<U> {
         fn values<K: Clone + Eq + Hash, T, U>(from: &HashMap<K, T>, each: impl Fn(&T) -> U) -> HashMap<K, U> {
             from.iter().map(|(key, it)| (key.clone(), each(it))).collect()
         }

@@ -19,6 +19,8 @@ pub(super) enum Section {
     Log,
     /// `[[routes.NAME.target]]`, one of several targets, mostly written in one line.
     Target,
+    /// `[routes.NAME.names]` and `[routes.NAME.alpn]`, whose keys are the user's own words.
+    Words,
     /// `[routes.NAME.health]`, `[defaults.health]` and the like: settings that stand in a table of their own.
     Under(Owner, Group),
 }
@@ -47,6 +49,9 @@ pub(super) enum Group {
 const ROUTE: &[&str] = &[
     "listen",
     "target",
+    "names",
+    "alpn",
+    "not_tls",
     "protocol",
     "connect_timeout",
     "wait_for_target",
@@ -82,15 +87,30 @@ const ROUTE: &[&str] = &[
     "accept_proxy",
     "accept_proxy_timeout",
     "send_proxy",
+    "hello_timeout",
     "health",
     "tls",
     "target_tls",
 ];
-const DEFAULTS: &[&str] = ROUTE.split_at(2).1;
+const DEFAULTS: &[&str] = ROUTE.split_at(5).1;
 
 /// The words of other programs for a key of ours.
 const ALIASES: &[(&[&str], &str)] = &[
-    (&["remote", "upstream", "backend", "server", "to", "forward", "dest", "destination"], "target"),
+    (
+        &[
+            "remote",
+            "upstream",
+            "backend",
+            "server",
+            "to",
+            "forward",
+            "dest",
+            "destination",
+            "default",
+            "default_backend",
+        ],
+        "target",
+    ),
     (&["local", "from", "address", "listen_addr", "port"], "listen"),
     (&["host", "server", "addr", "url", "target"], "address"),
     (&["algorithm", "lb_algorithm", "strategy", "policy", "load_balancing"], "balance"),
@@ -123,6 +143,10 @@ const ALIASES: &[(&[&str], &str)] = &[
     (&["ca_file", "cafile", "trusted_root", "ssl_trusted_certificate", "roots"], "ca"),
     (&["sni", "server_name", "hostname", "verifyhost", "check_host"], "name"),
     (&["ssl_min_ver", "ssl_protocols", "tls_min", "version"], "min_version"),
+    (&["sni", "server_name", "server_names", "hosts", "hostnames", "domains"], "names"),
+    (&["protocols", "alpn_protocols"], "alpn"),
+    (&["plain", "no_tls", "non_tls", "fallback", "ssh"], "not_tls"),
+    (&["inspect_delay", "preread_timeout", "sni_timeout"], "hello_timeout"),
 ];
 
 impl Owner {
@@ -187,6 +211,7 @@ impl Section {
             Section::Limits => &["connections", "flows", "drain_timeout"],
             Section::Log => &["format", "level"],
             Section::Target => &["address", "weight", "backup", "drain"],
+            Section::Words => &[],
             Section::Under(_, group) => group.keys(),
         }
     }
@@ -199,15 +224,17 @@ impl Section {
             Section::Limits => "limits".into(),
             Section::Log => "log".into(),
             Section::Target => "routes.NAME.target".into(),
+            Section::Words => "routes.NAME.names".into(),
             Section::Under(owner, group) => format!("{}.{}", owner.section().path(), group.key()),
         }
     }
 
-    /// The table that stands under one of its keys, where that is no leaf.
+    /// The table that stands under one of its keys, or may.
     pub(super) fn under(self, key: &str) -> Option<Section> {
         let owner = match self {
             Section::Defaults => Owner::Defaults,
-            Section::Route if key == "target" => return Some(Section::Target),
+            Section::Route if matches!(key, "target" | "not_tls") => return Some(Section::Target),
+            Section::Route if matches!(key, "names" | "alpn") => return Some(Section::Words),
             Section::Route => Owner::Route,
             _ => return None,
         };

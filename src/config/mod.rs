@@ -4,6 +4,7 @@
 //! default is filled in and no route is compared with another: that is the plan's.
 
 mod file;
+mod hello;
 mod keys;
 mod leaf;
 mod problem;
@@ -27,6 +28,7 @@ use toml::de::DeTable;
 use crate::acl::Listed;
 use crate::address::{Interface, ListenAddress, Protocol, Run, SourceAddress, TargetAddress};
 use crate::balance::{Balance, Check};
+use crate::client_hello::Name;
 use crate::ledger::{LogFormat, LogLevel};
 use crate::limits::{FlowPreset, FlowsFull, WhenFull};
 use crate::proxy_protocol::{SendProxy, Sender};
@@ -90,6 +92,7 @@ pub(crate) struct Settings {
     pub(crate) accept_proxy: Option<Vec<Written<Sender>>>,
     pub(crate) accept_proxy_timeout: Option<Written<TimeSpan>>,
     pub(crate) send_proxy: Option<Written<SendProxy>>,
+    pub(crate) hello_timeout: Option<Written<TimeSpan>>,
     pub(crate) health: WrittenHealth,
     pub(crate) tls: WrittenTls,
     pub(crate) target_tls: WrittenTargetTls,
@@ -145,12 +148,28 @@ pub(crate) struct WrittenRoute {
     pub(crate) name: String,
     pub(crate) listen: Vec<Written<Run<ListenAddress>>>,
     pub(crate) targets: Vec<WrittenTarget>,
+    pub(crate) hello: WrittenHello,
     pub(crate) settings: Settings,
 }
+
+/// What a route says of TLS clients that name whom they want, and of those that are none: `names`, `alpn`, `not_tls`.
+#[derive(Debug, Default)]
+pub(crate) struct WrittenHello {
+    pub(crate) names: Vec<Named<Name>>,
+    pub(crate) alpn: Vec<Named<Box<[u8]>>>,
+    pub(crate) not_tls: Vec<WrittenTarget>,
+    /// Where each of the three keys stands that there are.
+    pub(crate) keys: Vec<(&'static str, Place)>,
+}
+
+/// A word and the targets it stands for.
+pub(crate) type Named<K> = (K, Vec<WrittenTarget>);
 
 /// One of a route's targets.
 #[derive(Clone, Debug)]
 pub(crate) struct WrittenTarget {
+    /// The path of its key in the file; empty for one of the command line.
+    pub(crate) path: String,
     pub(crate) address: Written<Run<TargetAddress>>,
     pub(crate) weight: Option<Written<u32>>,
     pub(crate) backup: Option<Written<bool>>,
@@ -159,7 +178,7 @@ pub(crate) struct WrittenTarget {
 
 impl From<Written<Run<TargetAddress>>> for WrittenTarget {
     fn from(address: Written<Run<TargetAddress>>) -> Self {
-        WrittenTarget { address, weight: None, backup: None, drain: None }
+        WrittenTarget { path: String::new(), address, weight: None, backup: None, drain: None }
     }
 }
 

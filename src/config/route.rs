@@ -8,7 +8,7 @@ use toml::de::DeValue;
 use super::keys::{Group, Owner, Section};
 use super::problem::{Place, Problem, bare_or_quoted};
 use super::table::{AtLeast, Table};
-use super::{Settings, WrittenHealth, WrittenRoute, WrittenTargetTls, WrittenTls, target};
+use super::{Settings, WrittenHealth, WrittenRoute, WrittenTargetTls, WrittenTls, hello, target};
 
 /// The longest name of a route, in characters.
 const MAX_NAME: usize = 64;
@@ -54,11 +54,22 @@ fn route<'t>(
     if table.get("listen").is_none() {
         table.missing("listen", "127.0.0.1:8080");
     }
-    let targets = target::targets(&mut table);
+    let hello = hello::hello(&mut table);
+    let targets = match table.get("target") {
+        Some(value) => target::targets(&mut table, "target", value),
+        None => {
+            // By names alone, whom no name is for has no target.
+            if table.get("names").is_none() && table.get("alpn").is_none() {
+                table.missing("target", "127.0.0.1:3000");
+            }
+            Vec::new()
+        }
+    };
     Some(WrittenRoute {
         name: name.to_owned(),
         listen,
         targets,
+        hello,
         settings: settings(&mut table, Owner::Route),
     })
 }
@@ -101,6 +112,7 @@ pub(super) fn settings(table: &mut Table<'_, '_>, owner: Owner) -> Settings {
         accept_proxy: table.list_or_none("accept_proxy"),
         accept_proxy_timeout: table.time("accept_proxy_timeout", AtLeast::MoreThanZero, "1h"),
         send_proxy: table.word("send_proxy"),
+        hello_timeout: table.time("hello_timeout", AtLeast::MoreThanZero, "1h"),
         health: table.group(owner, Group::Health).map(health).unwrap_or_default(),
         tls: table.group(owner, Group::Tls).map(tls).unwrap_or_default(),
         target_tls: table.group(owner, Group::TargetTls).map(target_tls).unwrap_or_default(),

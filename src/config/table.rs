@@ -73,12 +73,24 @@ impl<'t> Table<'t, '_> {
     fn open(self) -> Self {
         for (key, _) in self.entries.iter() {
             let name: &str = key.get_ref();
-            if !self.section.keys().contains(&name) {
+            if self.section != Section::Words && !self.section.keys().contains(&name) {
                 let place = Place::Text(key.span());
                 self.problems.push(keys::unknown(self.section, place, self.key(name), name));
             }
         }
         self
+    }
+
+    /// Every key and its value, in the order of the file.
+    pub(super) fn entries(&self) -> Vec<(&'t str, Place, &'t Spanned<DeValue<'t>>)> {
+        let mut entries: Vec<_> = self.entries.iter().collect();
+        entries.sort_by_key(|(key, _)| key.span().start);
+        entries.into_iter().map(|(key, value)| (&**key.get_ref(), Place::Text(key.span()), value)).collect()
+    }
+
+    /// Its path from the top of the file.
+    pub(super) fn path(&self) -> String {
+        self.path.clone()
     }
 
     /// Where it stands.
@@ -101,7 +113,7 @@ impl<'t> Table<'t, '_> {
     /// A value that stands in the list under `key`, read by its type.
     pub(super) fn read<T: for<'de> Deserialize<'de>>(
         &mut self,
-        key: &'static str,
+        key: &str,
         value: &Spanned<DeValue<'_>>,
     ) -> Option<Written<T>> {
         self.written(key, value, decode)

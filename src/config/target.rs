@@ -1,4 +1,4 @@
-//! `target`: one, or a list of them, each a string or a table of its own.
+//! `target`, and what takes the same: one target, or a list of them, each a string or a table of its own.
 
 use toml::Spanned;
 use toml::de::DeValue;
@@ -10,30 +10,32 @@ use super::{Written, WrittenTarget};
 use crate::balance::Part;
 
 /// Every target that could be read, in the order written. One that could not is a problem and not in it.
-pub(super) fn targets(table: &mut Table<'_, '_>) -> Vec<WrittenTarget> {
-    let Some(value) = table.get("target") else {
-        table.missing("target", "127.0.0.1:3000");
-        return Vec::new();
-    };
+pub(super) fn targets<'t>(
+    table: &mut Table<'t, '_>,
+    key: &str,
+    value: &'t Spanned<DeValue<'t>>,
+) -> Vec<WrittenTarget> {
     let Some(list) = value.get_ref().as_array() else {
-        return one(table, value).into_iter().collect();
+        return one(table, key, value).into_iter().collect();
     };
     if list.is_empty() {
-        table.problem("target", value, "the list is empty", Some("write at least one target"));
+        table.problem(key, value, "the list is empty", Some("write at least one target"));
     }
-    list.iter().filter_map(|value| one(table, value)).collect()
+    list.iter().filter_map(|value| one(table, key, value)).collect()
 }
 
-fn one<'t>(table: &mut Table<'t, '_>, value: &'t Spanned<DeValue<'t>>) -> Option<WrittenTarget> {
+fn one<'t>(table: &mut Table<'t, '_>, key: &str, value: &'t Spanned<DeValue<'t>>) -> Option<WrittenTarget> {
+    let path = table.key(key);
     if !value.get_ref().is_table() {
-        return table.read("target", value).map(WrittenTarget::from);
+        let address = table.read(key, value)?;
+        return Some(WrittenTarget { path, ..address.into() });
     }
-    let mut table = table.open_value(table.key("target"), value, Section::Target)?;
+    let mut table = table.open_value(path.clone(), value, Section::Target)?;
     if table.get("address").is_none() {
         table.missing("address", "127.0.0.1:3000");
     }
     let (weight, backup, drain) = (weight(&mut table), table.truth("backup"), table.truth("drain"));
-    Some(WrittenTarget { address: table.value("address")?, weight, backup, drain })
+    Some(WrittenTarget { path, address: table.value("address")?, weight, backup, drain })
 }
 
 fn weight(table: &mut Table<'_, '_>) -> Option<Written<u32>> {

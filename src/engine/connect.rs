@@ -11,11 +11,11 @@ use tokio::time::{timeout, timeout_at};
 
 use super::context::Serving;
 use super::pool::Tried;
-use super::session::Session;
 use super::targets::{Unreached, breathe};
 use super::trip::{Aim, Trip};
 use crate::address::Address;
 use crate::balance::{Check, Key};
+use crate::ledger::Entry;
 use crate::outcome::{Cause, End};
 use crate::transport::Stream;
 
@@ -24,26 +24,30 @@ use crate::transport::Stream;
 const MOST_TIMEOUTS: u32 = 3;
 
 /// Reaches a target, unless the client goes first.
-pub(super) async fn connect(client: &Stream, session: &Session, trip: &mut Trip) -> Result<Stream, End> {
+pub(super) async fn connect(
+    client: &Stream,
+    serving: &Serving,
+    entry: &Entry,
+    trip: &mut Trip,
+) -> Result<Stream, End> {
     tokio::select! {
         // A dial on this machine is over at the first look, and then the client is not watched at all.
         biased;
-        reached = reach(session, trip) => reached,
+        reached = reach(serving, entry, trip) => reached,
         // A FIN is no reason to go: the client may have sent its whole request. A reset is.
         _ = client.ready(Interest::ERROR) => Err(End::ClientGone),
     }
 }
 
 /// Reaches a target; where none can be and the route says so, waits for one.
-async fn reach(session: &Session, trip: &mut Trip) -> Result<Stream, End> {
-    let serving = &session.serving;
+async fn reach(serving: &Serving, entry: &Entry, trip: &mut Trip) -> Result<Stream, End> {
     let began = Instant::now();
     let deadline = began + serving.route.dial.wait_for_target;
     loop {
         let reached = match serving.pool.only() {
-            Some(_) => dial(session, 0, serving.route.dial.connect_timeout, trip).await,
+            Some(_) => dial(serving, entry, 0, serving.route.dial.connect_timeout, trip).await,
             // Boxed, so that a route with one target has no room for what this needs.
-            None => Box::pin(dial_one_of(session, trip)).await,
+            None => Box::pin(dial_one_of(serving, entry, trip)).await,
         };
         let failed = match reached {
             Ok(target) => {
@@ -62,28 +66,29 @@ async fn reach(session: &Session, trip: &mut Trip) -> Result<Stream, End> {
 
 /// Dials the target at this place.
 async fn dial(
-    session: &Session,
+    serving: &Serving,
+    entry: &Entry,
     place: usize,
     patience: Duration,
     trip: &mut Trip,
 ) -> Result<Stream, Unreached> {
-    let target = session.serving.pool.at(place);
+    let target = serving.pool.at(place);
     trip.aim = Some(Aim::at(target));
-    session.entry.aim(place);
-    let reached = target.reach(&session.serving.route.dial, patience, &mut trip.attempts).await;
+    entry.aim(serving.pool.number(place));
+    let reached = target.reach(&serving.route.dial, patience, &mut trip.attempts).await;
     let (stream, address) = reached?;
     if let Address::Net(address) = address {
         // It fails only on a connection that is dead already, which the first read will say better.
-        let _ = session.serving.route.upkeep.set_up(&stream, address.ip());
+        let _ = serving.route.upkeep.set_up(&stream, address.ip());
     }
     Ok(stream)
 }
 
 /// Dials one target after another, each chosen by the route's rule among those that have not failed this client, until
 /// one answers. Of several failures one that blames a target is told before any other, and else the last.
-async fn dial_one_of(session: &Session, trip: &mut Trip) -> Result<Stream, Unreached> {
-    let Serving { route, pool, .. } = &*session.serving;
-    let client = Key::of_client(session.entry.behind());
+async fn dial_one_of(serving: &Serving, entry: &Entry, trip: &mut Trip) -> Result<Stream, Unreached> {
+    let Serving { route, pool, .. } = serving;
+    let client = Key::of_client(entry.behind());
     let until = Instant::now() + route.dial.connect_timeout * MOST_TIMEOUTS;
     let mut tried = Tried::default();
     let mut told: Option<Unreached> = None;
@@ -96,7 +101,7 @@ async fn dial_one_of(session: &Session, trip: &mut Trip) -> Result<Stream, Unrea
             return Err(told.unwrap_or(Unreached { cause: Cause::NoAddress }));
         };
         tried.add(place);
-        match dial(session, place, patience, trip).await {
+        match dial(serving, entry, place, patience, trip).await {
             Ok(target) => return Ok(target),
             // Without a descriptor no other can be dialled either.
             Err(failed) if matches!(failed.cause, Cause::NoDescriptor | Cause::NoMemory) => {

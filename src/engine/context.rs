@@ -6,15 +6,16 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio_util::sync::CancellationToken;
 
 use super::bandwidths::Bandwidths;
+use super::hello::ByHello;
 use super::lookout::Lookout;
-use super::pool::Pool;
+use super::pool::{self, Pool};
 use super::targets::{Target, Targets};
 use super::turnstile::{Pass, Turnstile, Turnstiles};
 use super::udp::Udp;
 use super::workers::Workers;
-use crate::ledger::Ledger;
+use crate::ledger::{Ledger, TargetNames};
 use crate::limits::{Bandwidth, SessionLimits};
-use crate::plan::{Carries, Route};
+use crate::plan::{Among, Carries, Route};
 
 /// Shared by all sessions.
 pub(super) struct Context {
@@ -86,7 +87,8 @@ impl Drop for Seat {
     }
 }
 
-/// A route at run time, with the targets of its listeners' clients. Sessions keep the one they were born with.
+/// A route at run time, with the targets of its listeners' clients. Sessions keep the one they were born with, or that
+/// their hello has chosen.
 pub(super) struct Serving {
     pub(super) route: Arc<Route>,
     pub(super) pool: Pool<Target>,
@@ -98,22 +100,42 @@ pub(super) struct Serving {
     pub(super) limits: SessionLimits,
     /// What they share of its `bandwidth`.
     pub(super) bandwidth: Option<Arc<Bandwidth>>,
+    /// What a client's hello chooses; `None` where none is looked at.
+    pub(super) by_hello: Option<Box<ByHello>>,
 }
 
 impl Serving {
     /// A route as the clients of its n-th address meet it.
     pub(super) fn new(route: &Arc<Route>, place: usize, cx: &Context) -> Arc<Serving> {
+        let names = pool::names(route, place);
+        let of = |among: &Among| Serving::among(route, among.clone(), names.clone(), place, cx, None);
+        let by_hello = route.hello.as_ref().map(|rules| Box::new(ByHello::new(rules, of)));
+        Serving::among(route, 0..route.targets.len(), names.clone(), place, cx, by_hello)
+    }
+
+    /// The same with some of its targets; `names` are those of all.
+    fn among(
+        route: &Arc<Route>,
+        among: Among,
+        names: Arc<TargetNames>,
+        place: usize,
+        cx: &Context,
+        by_hello: Option<Box<ByHello>>,
+    ) -> Arc<Serving> {
         let limits = match route.carries {
             Carries::Tcp(limits) => limits,
             Carries::Udp(_) => SessionLimits::default(),
         };
         Arc::new(Serving {
             route: route.clone(),
-            pool: Pool::new(route, place, |address| cx.targets.get(address, &route.health, route.proxy.send)),
+            pool: Pool::among(route, among, names, place, |address| {
+                cx.targets.get(address, &route.health, route.proxy.send)
+            }),
             turnstile: cx.turnstiles.of(route),
             name: route.name.0.clone(),
             limits,
             bandwidth: limits.bandwidth.map(|rate| cx.bandwidths.of(&route.name, rate)),
+            by_hello,
         })
     }
 }

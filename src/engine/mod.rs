@@ -18,6 +18,7 @@ mod first_byte;
 mod flow;
 mod greet;
 mod health;
+mod hello;
 mod identify;
 mod inquiry;
 mod listener;

@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 use crate::address::TargetAddress;
 use crate::balance::{Candidate, Facts, Fitness, Key, Part, Pick, Role, candidates};
 use crate::ledger::TargetNames;
-use crate::plan::Route;
+use crate::plan::{Among, Route};
 
 /// A target that may be one of several.
 pub(super) trait Member {
@@ -31,6 +31,9 @@ pub(super) struct Pool<T> {
     /// `None` where there is nothing to choose.
     choice: Option<Mutex<Choice>>,
     slow_start: Duration,
+    /// Where they begin among all targets of the route.
+    first: usize,
+    /// The names of all those.
     names: Arc<TargetNames>,
 }
 
@@ -64,10 +67,23 @@ impl Tried {
 impl<T: Member> Pool<T> {
     /// The targets for clients of the route's n-th listener; `get` gives the state of each.
     pub(super) fn new(route: &Route, place: usize, get: impl Fn(&TargetAddress) -> Arc<T>) -> Pool<T> {
-        let written: Vec<(TargetAddress, Part)> = route.targets_at(place).collect();
-        let names: Vec<Arc<str>> = written.iter().map(|(address, _)| address.to_string().into()).collect();
-        let choice = (written.len() > 1).then(|| {
-            let keys: Vec<Key> = names.iter().map(|name| Key::of(name.as_bytes())).collect();
+        let all = 0..route.targets.len();
+        Pool::among(route, all, names(route, place), place, get)
+    }
+
+    /// The same of some of the targets; `names` are those of all.
+    pub(super) fn among(
+        route: &Route,
+        among: Among,
+        names: Arc<TargetNames>,
+        place: usize,
+        get: impl Fn(&TargetAddress) -> Arc<T>,
+    ) -> Pool<T> {
+        let written = || route.targets_at(place).skip(among.start).take(among.len());
+        let members: Box<[_]> = written().map(|(address, part)| (get(&address), part)).collect();
+        let choice = (members.len() > 1).then(|| {
+            let keys: Vec<Key> =
+                written().map(|(address, _)| Key::of(address.to_string().as_bytes())).collect();
             Mutex::new(Choice {
                 rule: route.balance.rule(&keys),
                 seed: RandomState::new().hash_one(place),
@@ -75,8 +91,7 @@ impl<T: Member> Pool<T> {
                 candidates: Vec::new(),
             })
         });
-        let members = written.into_iter().map(|(address, part)| (get(&address), part)).collect();
-        Pool { members, choice, slow_start: route.health.slow_start, names: TargetNames::new(names).into() }
+        Pool { members, choice, slow_start: route.health.slow_start, first: among.start, names }
     }
 
     /// The target, where there is but one.
@@ -90,6 +105,11 @@ impl<T: Member> Pool<T> {
     /// The target at this place.
     pub(super) fn at(&self, place: usize) -> &Arc<T> {
         &self.members[place].0
+    }
+
+    /// Which of all targets of the route is the one at this place.
+    pub(super) fn number(&self, place: usize) -> usize {
+        self.first + place
     }
 
     /// Those that clients may be carried to.
@@ -121,8 +141,14 @@ impl<T: Member> Pool<T> {
         self.members.iter().position(is_due)
     }
 
-    /// Their names.
+    /// The names of all targets of the route.
     pub(super) fn names(&self) -> &Arc<TargetNames> {
         &self.names
     }
+}
+
+/// The names of a route's targets at one place of its ranges.
+pub(super) fn names(route: &Route, place: usize) -> Arc<TargetNames> {
+    let names = route.targets_at(place).map(|(address, _)| address.to_string().into());
+    TargetNames::new(names.collect::<Vec<Arc<str>>>()).into()
 }

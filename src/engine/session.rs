@@ -13,6 +13,7 @@ use super::connect::connect;
 use super::context::{Seat, Serving};
 use super::first_byte::first_byte;
 use super::greet::greet;
+use super::hello::choose;
 use super::identify::identify;
 use super::relaying::{carefully, is_plain};
 use super::secure::{secure, secure_target};
@@ -117,17 +118,24 @@ async fn arrive(
         trip.phase = Phase::Admit;
         Box::pin(first_byte(client, session, patience)).await?;
     }
-    if let Some(tls) = &route.tls {
+    let chosen;
+    let (mut serving, mut speaks_tls) = (&session.serving, true);
+    if let Some(by_hello) = &serving.by_hello {
+        trip.phase = Phase::Secure;
+        (chosen, speaks_tls) = Box::pin(choose(client, session, by_hello)).await?;
+        serving = &chosen;
+    }
+    if let Some(tls) = route.tls.as_ref().filter(|_| speaks_tls) {
         trip.phase = Phase::Secure;
         seals.client = Some(Box::pin(secure(client, session, tls)).await?);
     }
     trip.phase = Phase::Connect;
-    let target = connect(client, session, trip).await?;
+    let target = connect(client, serving, &session.entry, trip).await?;
     if let Some(form) = route.proxy.send {
         trip.phase = Phase::Greet;
         Box::pin(greet(&target, form, client, header.as_ref(), session)).await?;
     }
-    if let Some(tls) = &route.target_tls {
+    if let Some(tls) = route.target_tls.as_ref().filter(|_| speaks_tls) {
         trip.phase = Phase::Greet;
         let written = trip.aim.as_ref().map(|aim| aim.target().address());
         seals.target = Some(Box::pin(secure_target(client, &target, written, session, tls)).await?);

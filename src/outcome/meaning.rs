@@ -25,11 +25,15 @@ impl End {
             End::TlsFailed => {
                 "TLS with the client failed, in the handshake or later; it was told so by an alert, then reset."
             }
+            End::NoName => {
+                "A TLS client asked for a name that the route has no target for; it was told so by an alert, then reset."
+            }
             End::Drained => {
                 "The session was still open when the time for a stop was over; both sides were reset."
             }
             End::SlowClient => {
-                "The client had said nothing within the route's `client_timeout` and was reset; the target was not dialled."
+                "The client had not said what the route waits for within its `client_timeout` or `hello_timeout`, and was \
+                 reset; the target was not dialled."
             }
             End::Idle => {
                 "Nothing had moved either way for the route's `idle_timeout`; both sides of a connection were reset."
@@ -76,6 +80,10 @@ impl End {
                 "The client spoke something else, does not trust our certificate, shares no version with us, showed no \
                  certificate that may connect, or was slower than `handshake_timeout`. `hint` in the record says which."
             }
+            End::NoName => {
+                "`name` in the record is the one it asked for; without it, it asked for none, as clients do that connect to \
+                 an address. The route has neither it, nor a name with `*` that covers it, nor a `target` for all others."
+            }
             End::Drained => "`limits.drain_timeout` was over, or a second signal came.",
             End::SlowClient => {
                 "It is slow, only looks whether the port is open, holds connections ready, or means to use them all \
@@ -113,8 +121,14 @@ impl End {
             End::TlsFailed => {
                 "Read `hint`. `openssl s_client -connect ADDRESS -servername NAME` shows the same from the client's side."
             }
+            End::NoName => {
+                "Add the name to the route's `names`, or write its `target` for all others. `openssl s_client -connect \
+                 ADDRESS -servername NAME` asks for a name."
+            }
             End::Drained => "Give a stop longer with `limits.drain_timeout`, if such sessions matter.",
-            End::SlowClient => "Leave `client_timeout` out where the service speaks first; else nothing.",
+            End::SlowClient => {
+                "Leave `client_timeout` out where the service speaks first, or name that service in `not_tls`; else nothing."
+            }
             End::Idle => "Nothing; where clients are silent for longer, raise `idle_timeout`.",
             End::Evicted => "Raise the limit (`max_connections`, `max_flows`), or lower `idle_timeout`.",
             End::Internal => "Please report it, with that line.",

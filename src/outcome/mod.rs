@@ -96,10 +96,13 @@ pub enum End {
     ClientGone,
     /// A client that must begin with a PROXY header did not, or not in time; it got a reset.
     BadHeader,
-    /// The client had said nothing when its `client_timeout` was over; the target was not dialled.
+    /// The client had not said in its time what the route waits for: anything (`client_timeout`), or a whole hello
+    /// (`hello_timeout`); the target was not dialled.
     SlowClient,
     /// TLS with the client failed or came too late, or what it sent later was no TLS; the client got an alert, then a reset.
     TlsFailed,
+    /// A TLS client asked for a name that the route has no target for; it got an alert, then a reset.
+    NoName,
     /// Nothing had moved either way for the route's `idle_timeout`.
     Idle,
     /// It was idle longest when a new client needed its place.
@@ -112,7 +115,7 @@ pub enum End {
 
 impl End {
     /// One of each code, in the order of the README's table. (What some of them carry stands for any.)
-    pub const ALL: [End; 16] = [
+    pub const ALL: [End; 17] = [
         End::Done,
         End::ClientReset,
         End::TargetReset,
@@ -125,6 +128,7 @@ impl End {
         End::BadHeader,
         End::SlowClient,
         End::TlsFailed,
+        End::NoName,
         End::Idle,
         End::Evicted,
         End::Drained,
@@ -146,6 +150,7 @@ impl End {
             End::BadHeader => "bad_header",
             End::SlowClient => "slow_client",
             End::TlsFailed => "tls_failed",
+            End::NoName => "no_name",
             End::Idle => "idle",
             End::Evicted => "evicted",
             End::Drained => "drained",
@@ -164,6 +169,7 @@ impl End {
                 | End::BadHeader
                 | End::SlowClient
                 | End::TlsFailed
+                | End::NoName
         )
     }
 
@@ -190,6 +196,7 @@ impl End {
             End::BadHeader => "PR",
             End::SlowClient => "cR",
             End::TlsFailed => "PR",
+            End::NoName => "PR",
             End::Idle => "cD",
             End::Evicted => "RD",
             End::Drained => "KD",

@@ -10,8 +10,8 @@ use std::time::Duration;
 use super::files::Files;
 use super::lists::Lists;
 use super::{
-    Carries, Plan, Route, RouteName, Routes, bounds, entry, fit, headers, health, loops, overlap, targets,
-    tls,
+    Carries, Plan, Route, RouteName, Routes, bounds, entry, fit, headers, health, hello, loops, overlap,
+    targets, tls,
 };
 use crate::address::{Families, ListenAddress, Numbered, Protocol, Run, Spec, TargetAddress};
 use crate::config::{Config, Place, Problem, Settings, Written, WrittenRoute, WrittenTarget, bare_or_quoted};
@@ -30,8 +30,10 @@ pub(super) struct Draft {
     /// Its path in the file, for the problems of its keys; empty for one of the command line.
     pub(super) path: String,
     pub(super) listen: Vec<Written<Run<ListenAddress>>>,
-    /// Empty where none could be read.
+    /// Those of `target` first; none where none could be read.
     pub(super) targets: Vec<WrittenTarget>,
+    /// What a hello chooses of them; `None` where none is looked at.
+    pub(super) hello: Option<hello::Draft>,
     pub(super) protocol: Protocol,
     pub(super) settings: Settings,
 }
@@ -48,6 +50,14 @@ impl Draft {
     /// How many listeners have targets of their own, at least 1: the length of its ranges of targets.
     pub(super) fn places(&self) -> usize {
         self.targets.iter().map(|target| target.address.value.count()).max().unwrap_or(1)
+    }
+
+    /// Each list of targets among which one is chosen.
+    pub(super) fn lists(&self) -> Vec<&[WrittenTarget]> {
+        match &self.hello {
+            Some(hello) => hello.lists().map(|among| &self.targets[among]).collect(),
+            None => vec![&self.targets],
+        }
     }
 
     /// Whether all it dials is Unix sockets.
@@ -101,10 +111,11 @@ pub(super) fn build(
 
 fn from_file(route: WrittenRoute, defaults: &Settings) -> Draft {
     let path = format!("routes.{}", bare_or_quoted(&route.name));
-    let WrittenRoute { name, listen, targets, settings } = route;
+    let WrittenRoute { name, listen, mut targets, hello, settings } = route;
+    let hello = hello::draft(hello, &mut targets);
     let protocol = settings.protocol.as_ref().or(defaults.protocol.as_ref());
     let protocol = protocol.map(|protocol| protocol.value).unwrap_or_default();
-    Draft { name: RouteName(name.into()), path, listen, targets, protocol, settings }
+    Draft { name: RouteName(name.into()), path, listen, targets, hello, protocol, settings }
 }
 
 fn from_command_line(forwards: &[String], drafts: &mut Vec<Draft>, problems: &mut Vec<Problem>) {
@@ -120,6 +131,7 @@ fn from_command_line(forwards: &[String], drafts: &mut Vec<Draft>, problems: &mu
                     path: String::new(),
                     listen: vec![Written { value: spec.listen, place: place.clone() }],
                     targets: vec![Written { value: spec.target, place }.into()],
+                    hello: None,
                     protocol: spec.protocol,
                     settings: Settings::default(),
                 });
@@ -162,7 +174,7 @@ fn route(
     let entry = entry::limits(&draft, defaults);
     entry::check(&draft, &entry, problems);
     let dials_unix = draft.dials_unix();
-    let Draft { name, listen, targets, settings: own, .. } = draft;
+    let Draft { name, listen, targets, hello, settings: own, .. } = draft;
     if listen.is_empty() || targets.is_empty() {
         return None;
     }
@@ -172,6 +184,7 @@ fn route(
         listen: listen.iter().flat_map(|run| run.value.each()).map(|it| it.taking(families)).collect(),
         carries,
         targets: targets.into_iter().map(targets::resolved).collect(),
+        hello: hello.map(|hello| hello::rules(hello, &own, defaults)),
         balance: pick(&own.balance, &defaults.balance).unwrap_or_default(),
         dial: Dial {
             connect_timeout: time(&own.connect_timeout, &defaults.connect_timeout, CONNECT_TIMEOUT),

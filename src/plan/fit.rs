@@ -5,7 +5,7 @@
 use std::net::IpAddr;
 
 use super::build::Draft;
-use super::targets;
+use super::{hello, targets};
 use crate::address::{Host, ListenAddress, Protocol, SourceAddress, TargetAddress, UnixName};
 use crate::config::{Place, Problem, Settings, Written, WrittenTarget};
 use crate::units::OrOff;
@@ -48,7 +48,7 @@ fn few_targets(drafts: &[Draft], problems: &mut Vec<Problem>) -> bool {
             continue;
         };
         if let Some(first) = draft.targets.first() {
-            let problem = Problem::new(first.address.place.clone(), draft.key("target"), too_many);
+            let problem = Problem::new(first.address.place.clone(), first.path.clone(), too_many);
             problems.push(problem.help("write fewer of them, or smaller ranges"));
         }
         return false;
@@ -58,7 +58,8 @@ fn few_targets(drafts: &[Draft], problems: &mut Vec<Problem>) -> bool {
 
 /// Adds a problem for each part of a route that does not fit the others.
 pub(super) fn check(draft: &Draft, problems: &mut Vec<Problem>) {
-    targets::check(draft, problems);
+    draft.lists().into_iter().for_each(|list| targets::check(list, problems));
+    hello::check(draft, problems);
     ranges(draft, problems);
     datagrams(draft, problems);
     endless(draft, problems);
@@ -90,11 +91,12 @@ fn datagrams(draft: &Draft, problems: &mut Vec<Problem>) {
         return;
     }
     let is_unix = |listen: &ListenAddress| matches!(listen, ListenAddress::Unix(_));
-    let listens = draft.listen.iter().filter(|it| is_unix(it.value.first())).map(|it| ("listen", &it.place));
-    let dials = draft.targets.iter().map(|it| &it.address);
-    let dials = dials.filter(|it| matches!(it.value.first(), TargetAddress::Unix(_)));
-    for (key, place) in listens.chain(dials.map(|it| ("target", &it.place))) {
-        let problem = Problem::new(place.clone(), draft.key(key), "a Unix socket carries no datagrams here");
+    let listens = draft.listen.iter().filter(|it| is_unix(it.value.first()));
+    let listens = listens.map(|it| (draft.key("listen"), &it.place));
+    let dials_unix = |it: &&WrittenTarget| matches!(it.address.value.first(), TargetAddress::Unix(_));
+    let dials = draft.targets.iter().filter(dials_unix).map(|it| (it.path.clone(), &it.address.place));
+    for (key, place) in listens.chain(dials) {
+        let problem = Problem::new(place.clone(), key, "a Unix socket carries no datagrams here");
         problems.push(problem.help("write protocol = \"tcp\", or a host and a port"));
     }
 }

@@ -8,7 +8,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use super::build::Draft;
 use crate::address::{Families, Host, Interface, ListenAddress, Protocol, TargetAddress, UnixName};
-use crate::config::{Place, Problem, WrittenTarget};
+use crate::config::{Problem, WrittenTarget};
 
 /// One step: what is reached, the listener it is reached by, and which target of the route before leads there.
 #[derive(Clone)]
@@ -155,8 +155,8 @@ fn walk(start: usize, steps: &[Vec<Step>], seen: &mut [bool]) -> Vec<Vec<Step>> 
 }
 
 /// The target of this route that leads to that step.
-fn place_of(from: &Draft, to: &Step) -> Place {
-    from.targets[to.by].address.place.clone()
+fn leading<'d>(from: &'d Draft, to: &Step) -> &'d WrittenTarget {
+    &from.targets[to.by]
 }
 
 /// The problem is placed at the target of the route the loop ends in, and the other targets are shown with it.
@@ -165,9 +165,9 @@ fn problem(drafts: &[Draft], found: &[Step]) -> Problem {
     let named = |step: &Step| format!("{} ({})", drafts[step.route].name, step.listener);
     let first = &drafts[back.route];
     let way: Vec<String> = [back].into_iter().chain(&found[..found.len() - 1]).map(named).collect();
-    let place = place_of(first, &found[0]);
+    let target = leading(first, &found[0]);
     let message = format!("this route leads back to itself: {} -> {}", way.join(" -> "), first.name);
-    let problem = Problem::new(place, first.key("target"), message);
+    let problem = Problem::new(target.address.place.clone(), target.path.clone(), message);
     let [first_step, .., _] = found else {
         return problem.help("forward to the service itself, or listen on another port");
     };
@@ -176,7 +176,8 @@ fn problem(drafts: &[Draft], found: &[Step]) -> Problem {
         .label(format!("{} to {}", first.name, drafts[first_step.route].name));
     for pair in found.windows(2) {
         let (from, to) = (&drafts[pair[0].route], &drafts[pair[1].route]);
-        problem = problem.also(place_of(from, &pair[1]), format!("{} to {}", from.name, to.name));
+        let place = leading(from, &pair[1]).address.place.clone();
+        problem = problem.also(place, format!("{} to {}", from.name, to.name));
     }
     problem
 }

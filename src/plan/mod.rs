@@ -13,6 +13,7 @@ mod find;
 mod fit;
 mod headers;
 mod health;
+mod hello;
 mod lists;
 mod loops;
 mod overlap;
@@ -28,6 +29,7 @@ use std::time::{Duration, SystemTime};
 pub use cautions::{Caution, cautions, certificates};
 pub use diff::{Change, diff, keep_equal, unchangeable};
 pub use find::{default_file, find_file};
+pub use hello::{Among, HelloRules};
 
 use crate::acl::Access;
 use crate::address::{ListenAddress, Protocol, Run, TargetAddress};
@@ -59,8 +61,10 @@ pub struct Route {
     pub listen: Vec<ListenAddress>,
     /// What it carries.
     pub carries: Carries,
-    /// What it dials, at least one, in the order written.
+    /// What it dials, at least one, in the order written; those that a hello chooses come last.
     pub targets: Vec<Target>,
+    /// What a hello chooses of them; `None` where none is looked at.
+    pub hello: Option<HelloRules>,
     /// The rule by which one of several is chosen.
     pub balance: Balance,
     /// With which patience it dials, and from where.

@@ -1,4 +1,4 @@
-//! Whether the targets of one route fit together.
+//! Whether targets among which one is chosen fit together.
 //!
 //! That one target is left of several is no problem: whoever takes one out for a while must not have to take out
 //! `balance`, too.
@@ -6,7 +6,6 @@
 use std::collections::HashMap;
 
 use super::Target;
-use super::build::Draft;
 use crate::address::TargetAddress;
 use crate::balance::{Part, Role};
 use crate::config::{Place, Problem, WrittenTarget};
@@ -28,11 +27,11 @@ fn role(written: &WrittenTarget) -> Role {
 }
 
 /// Adds a problem for each target that stands there twice, and for a list in which nobody would be chosen.
-pub(super) fn check(draft: &Draft, problems: &mut Vec<Problem>) {
-    twice(draft, problems);
-    let Some(first) = draft.targets.first() else { return };
-    let all = |wanted: Role| draft.targets.iter().all(|target| role(target) == wanted);
-    let key = |key: &str| draft.key(&format!("target.{key}"));
+pub(super) fn check(list: &[WrittenTarget], problems: &mut Vec<Problem>) {
+    twice(list, problems);
+    let Some(first) = list.first() else { return };
+    let all = |wanted: Role| list.iter().all(|target| role(target) == wanted);
+    let key = |key: &str| format!("{}.{key}", first.path);
     if all(Role::Drained) {
         let place = first.drain.as_ref().map_or(&first.address.place, |drain| &drain.place);
         let message = "no target is left for new clients: every one of them drains";
@@ -47,14 +46,14 @@ pub(super) fn check(draft: &Draft, problems: &mut Vec<Problem>) {
     }
 }
 
-fn twice(draft: &Draft, problems: &mut Vec<Problem>) {
+fn twice(list: &[WrittenTarget], problems: &mut Vec<Problem>) {
     let mut seen: HashMap<TargetAddress, &Place> = HashMap::new();
-    for WrittenTarget { address, .. } in &draft.targets {
+    for WrittenTarget { path, address, .. } in list {
         // Of two ranges that overlap, each listener still meets two different targets.
         match seen.get(address.value.first()) {
             Some(earlier) => {
                 let message = format!("{} is listed twice", address.value);
-                let problem = Problem::new(address.place.clone(), draft.key("target"), message);
+                let problem = Problem::new(address.place.clone(), path.clone(), message);
                 let problem = problem.label("again here").also((*earlier).clone(), "first here");
                 problems.push(
                     problem.help("leave one out; { address = \"…\", weight = 2 } gives it more clients"),

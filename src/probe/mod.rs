@@ -39,6 +39,8 @@ pub mod unix;
 pub mod unix_table;
 pub mod vitals;
 
+pub(crate) use masking::printable;
+
 use std::fs::File;
 use std::io::{self, Read};
 use std::path::Path;

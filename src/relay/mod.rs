@@ -21,7 +21,7 @@ use crate::transport::Stream;
 use allowance::{Allowance, Unlimited};
 use pump::Pump;
 pub use pump::Relayed;
-pub use reset::abort;
+pub use reset::{abort, last_words};
 pub use sealed::{Seals, relay_sealed};
 pub use shaped::{Pace, relay_paced};
 pub use splice::prepare_thread;

@@ -1,10 +1,12 @@
 //! Passing a reset on, without destroying what was read before it.
 
 use std::future::poll_fn;
+use std::io;
 use std::task::Poll;
 use std::time::Duration;
 
-use rustix::net::getpeername;
+use rustix::net::{SendFlags, getpeername, send};
+use tokio::io::Interest;
 use tokio::time::{Instant, sleep, timeout_at};
 
 use super::allowance::{Allowance, Unlimited};
@@ -68,6 +70,21 @@ async fn deliver_rest<A: Allowance>(pump: &mut Pump<'_, A>, by: Side) {
         Poll::Pending => Poll::Pending,
     })
     .await;
+}
+
+/// Tells a client something before its connection is reset, and waits until it has that or `linger` is over: a reset
+/// overtakes what it has not.
+///
+/// The bytes are few, and the first that it gets: a socket that takes less than all of them has no room for a word.
+pub async fn last_words(client: &Stream, words: &[u8], linger: Duration) {
+    let said = async {
+        client.ready(Interest::WRITABLE).await?;
+        client.try_io(Interest::WRITABLE, || Ok(send(client, words, SendFlags::NOSIGNAL)?))?;
+        acknowledged(client).await;
+        io::Result::Ok(())
+    };
+    // Who is gone is told nothing, and the reset follows all the same.
+    let _ = timeout_at(Instant::now() + linger, said).await;
 }
 
 /// Cancel safe.

@@ -28,6 +28,7 @@ mod admission;
 mod balance;
 mod bandwidth;
 mod bounds;
+mod names;
 mod proxy_protocol;
 mod sockets;
 mod tls;

@@ -44,7 +44,8 @@ pub(super) fn of(key: &str) -> Option<Value> {
         | "slow_start"
         | "queue_timeout"
         | "accept_proxy_timeout"
-        | "handshake_timeout" => time(),
+        | "handshake_timeout"
+        | "hello_timeout" => time(),
         "rise"
         | "fall"
         | "max_flows"
@@ -70,6 +71,11 @@ pub(super) fn of(key: &str) -> Option<Value> {
 /// `target`: an address or a table, or a list of them.
 pub(super) fn target(table: Value) -> Value {
     one_or_more(json!({"anyOf": [text(), table]}))
+}
+
+/// `names` and `alpn`: words of the user's, each with its target.
+pub(super) fn by_word(target: Value) -> Value {
+    json!({"type": "object", "propertyNames": {"minLength": 1}, "additionalProperties": target})
 }
 
 /// Any string: an address, a name, a path.

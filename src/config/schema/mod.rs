@@ -46,6 +46,10 @@ fn table(section: Section, shown: &Shown) -> Value {
                 let target = form::target(table(Section::Target, shown));
                 Some(shown.described(&section.path(), key, target))
             }
+            Some(Section::Words) => {
+                let target = form::target(table(Section::Target, shown));
+                Some(shown.described(&section.path(), key, form::by_word(target)))
+            }
             Some(under) => Some(table(under, shown)),
             None => form::of(key).map(|form| shown.described(&section.path(), key, form)),
         };
@@ -54,7 +58,11 @@ fn table(section: Section, shown: &Shown) -> Value {
     }
     let mut table = json!({"type": "object", "properties": properties, "additionalProperties": false});
     match section {
-        Section::Route => table["required"] = json!(["listen", "target"]),
+        Section::Route => {
+            table["required"] = json!(["listen"]);
+            // By names alone, whom no name is for has no target.
+            table["anyOf"] = ["target", "names", "alpn"].map(|key| json!({"required": [key]})).into();
+        }
         Section::Target => table["required"] = json!(["address"]),
         _ => {}
     }

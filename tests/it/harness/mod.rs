@@ -3,6 +3,7 @@
 mod config;
 pub(crate) mod datagrams;
 mod gate;
+mod hello;
 pub(crate) mod namespace;
 pub(crate) mod pattern;
 mod program;
@@ -17,6 +18,7 @@ use loopgate::probe::sockets::{self, TcpState};
 
 pub(crate) use config::{Config, Save};
 pub(crate) use gate::Gate;
+pub(crate) use hello::Hello;
 pub(crate) use program::{Program, address_in};
 pub(crate) use target::{Closed, Target};
 pub(crate) use wire::{Ending, Wire};

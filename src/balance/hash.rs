@@ -9,7 +9,7 @@ use crate::outcome::Client;
 pub struct Key(u64);
 
 impl Key {
-    /// Of any bytes. (FNV-1a, whose weak upper bits [`mix`] makes good.)
+    /// Of any bytes. (FNV-1a, whose weak upper bits `mix` makes good.)
     pub fn of(bytes: &[u8]) -> Key {
         let step = |hash: u64, byte: &u8| (hash ^ u64::from(*byte)).wrapping_mul(0x0100_0000_01b3);
         Key(mix(bytes.iter().fold(0xcbf2_9ce4_8422_2325, step)))

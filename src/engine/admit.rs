@@ -79,7 +79,8 @@ pub(super) async fn admit(client: &Stream, session: &Session) -> Result<(), End>
     let deadline = Instant::now() + session.serving.route.entry.queue_timeout;
     tokio::select! {
         biased;
-        () = pass.turn() => Ok(()),
+        // Whoever is cut gives a place to the next, whom a cut concerns as well: no target is dialled for it.
+        () = pass.turn() => if session.seat.cx.cut.is_cancelled() { Err(End::Drained) } else { Ok(()) },
         _ = client.ready(Interest::ERROR) => Err(End::ClientGone),
         () = sleep_until(deadline.into()) => Err(End::Limited(Limit::QueueTimeout)),
     }

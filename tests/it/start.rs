@@ -2,7 +2,8 @@
 
 use std::collections::BTreeSet;
 use std::fs;
-use std::net::TcpListener;
+use std::io::{Read, Write};
+use std::net::{TcpListener, TcpStream};
 
 use rustix::process::Signal;
 
@@ -133,10 +134,15 @@ fn without_descriptors_it_is_exit_8_and_never_a_panic() {
         let before = ["sh", "-c", r#"ulimit -n "$0"; exec "$@""#, &limit.to_string()];
         let mut program = Program::start_under(&before, [forward(&target)]);
         if let Some(address) = program.address_or_end() {
-            let mut client = Wire::to(address);
-            client.say(b"x");
-            assert_eq!(client.hear(1), b"x");
-            break;
+            // With so few, what looks after the target may hold the last one at that moment: then it is a reset.
+            let mut client = TcpStream::connect(address).unwrap();
+            let mut answer = [0];
+            let _ = client.write_all(b"x");
+            if client.read_exact(&mut answer).is_ok() {
+                assert_eq!(&answer, b"x");
+                break;
+            }
+            continue;
         }
 
         assert_eq!(program.exit_code(), Some(8), "of {limit}");

@@ -1,5 +1,6 @@
 //! What is done to a forwarder, what is read off, and what we aim at.
 
+mod columns;
 mod datagrams;
 mod idle;
 mod real;
@@ -17,6 +18,10 @@ use crate::forwarders::Routes;
 use crate::options::Options;
 use crate::reading::Figures;
 use crate::role::Pace;
+use columns::{
+    BULK, CLIENTS, CONNECTS, IDLE, IPERF3, REQUESTS, ROUTES, UDP_IDLE, UDP_LARGE, UDP_REQUESTS, UDP_SMALL,
+    UDP_TRAINS,
+};
 
 pub(crate) struct Workload {
     pub(crate) name: &'static str,
@@ -74,92 +79,6 @@ pub(crate) struct Measured {
     pub(crate) figures: Figures,
     pub(crate) failures: BTreeMap<String, u64>,
 }
-
-const fn higher(key: &'static str, title: &'static str, aim: Aim) -> Column {
-    Column { key, title, better: Better::Higher, aim }
-}
-
-const fn lower(key: &'static str, title: &'static str, aim: Aim) -> Column {
-    Column { key, title, better: Better::Lower, aim }
-}
-
-const FAILED: Column = lower("failed", "failed", Aim::None);
-
-const BULK: &[Column] =
-    &[higher("rate", "GB/s", Aim::Ratio(1.0)), lower("cpu", "CPU s/GB", Aim::Ratio(0.85)), FAILED];
-
-const REQUESTS: &[Column] = &[
-    higher("rate", "requests/s", Aim::Ratio(1.0)),
-    lower("p50", "p50 µs", Aim::None),
-    lower("p99", "p99 µs", Aim::Ratio(1.0)),
-    lower("cpu", "CPU µs/request", Aim::Ratio(0.9)),
-    FAILED,
-];
-
-const CONNECTS: &[Column] = &[
-    higher("rate", "connections/s", Aim::Ratio(1.0)),
-    lower("p50", "p50 µs", Aim::None),
-    lower("p99", "p99 µs", Aim::None),
-    lower("cpu", "CPU µs/connection", Aim::Ratio(0.9)),
-    FAILED,
-    lower("time_wait", "TIME_WAIT before", Aim::None),
-];
-
-const IDLE: &[Column] = &[
-    lower("memory", "kB each", Aim::AtMost(1.5)),
-    lower("descriptors", "descriptors each", Aim::AtMost(2.0)),
-    lower("cpu", "CPU ms/s", Aim::AtMost(1.0)),
-    lower("left", "MB kept after", Aim::AtMost(1.0)),
-    FAILED,
-];
-
-const ROUTES: &[Column] = &[
-    lower("start", "start ms", Aim::AtMost(100.0)),
-    lower("reload", "reload ms", Aim::AtMost(50.0)),
-    lower("lost", "listeners lost", Aim::AtMost(0.0)),
-];
-
-const IPERF3: &[Column] = &[higher("rate", "GB/s", Aim::None), lower("cpu", "CPU s/GB", Aim::None)];
-
-const CLIENTS: &[Column] = &[
-    higher("rate", "requests/s", Aim::None),
-    lower("p50", "p50 µs", Aim::None),
-    lower("p99", "p99 µs", Aim::None),
-    lower("cpu", "CPU µs/request", Aim::None),
-    FAILED,
-];
-
-const UDP_REQUESTS: &[Column] = &[
-    higher("rate", "exchanges/s", Aim::Ratio(1.0)),
-    lower("p50", "p50 µs", Aim::None),
-    lower("p99", "p99 µs", Aim::Ratio(1.0)),
-    lower("cpu", "CPU µs/exchange", Aim::Ratio(0.9)),
-    FAILED,
-];
-
-const UDP_SMALL: &[Column] = &[
-    higher("rate", "datagrams/s", Aim::None),
-    lower("cpu", "CPU µs/datagram", Aim::Ratio(0.9)),
-    lower("lost", "lost %", Aim::AtMost(0.0)),
-];
-
-const UDP_LARGE: &[Column] = &[
-    higher("rate", "datagrams/s", Aim::None),
-    lower("cpu", "CPU µs/datagram", Aim::Ratio(0.75)),
-    lower("lost", "lost %", Aim::AtMost(0.0)),
-];
-
-const UDP_TRAINS: &[Column] = &[
-    higher("rate", "datagrams/s", Aim::None),
-    lower("cpu", "CPU µs/datagram", Aim::Ratio(0.25)),
-    lower("lost", "lost %", Aim::AtMost(0.0)),
-];
-
-const UDP_IDLE: &[Column] = &[
-    lower("memory", "KiB each", Aim::AtMost(1.0)),
-    lower("left", "MB kept after", Aim::AtMost(1.0)),
-    FAILED,
-];
 
 /// Slow enough that nobody loses for want of CPU on a machine of two cores.
 const ALONE: Pace = Pace { per_second: 100_000, bytes: 64, train: 1 };

@@ -7,8 +7,9 @@ use std::process::{Command, Stdio};
 use std::time::Duration;
 
 use crate::Fallible;
-use crate::forwarders::{FORWARDERS, Find, Forwarder, Load};
+use crate::forwarders::{FORWARDERS, Find, Forwarder, Load, Tls};
 use crate::options::Options;
+use crate::role::{tls_config, tls_connect};
 use crate::turn::Turn;
 
 pub(crate) const OURS: &str = "loopgate";
@@ -61,8 +62,13 @@ fn admit(forwarder: &'static Forwarder, scratch: &Path) -> Fallible<Contestant> 
     let program = find(forwarder.find)?;
     let version = version(&program, forwarder.version_argument);
     let contestant = Contestant { name: forwarder.name, version, forwarder: Some((forwarder, program)) };
-    let turn = Turn::with_echo(&contestant, Load::Messages, scratch)?;
-    exchange(turn.address)?;
+    if forwarder.tls == Tls::Always {
+        let turn = Turn::with_echo(&contestant, Load::TlsMessages, scratch)?;
+        echoed(tls_connect(turn.address, &tls_config()?)?)?;
+    } else {
+        let turn = Turn::with_echo(&contestant, Load::Messages, scratch)?;
+        exchange(turn.address)?;
+    }
     Ok(contestant)
 }
 
@@ -100,8 +106,13 @@ fn version(program: &Path, argument: &str) -> String {
 /// Sends some bytes through and wants the same back.
 pub(crate) fn exchange(address: SocketAddr) -> Fallible<()> {
     let patience = Duration::from_secs(2);
-    let mut stream = TcpStream::connect_timeout(&address, patience)?;
+    let stream = TcpStream::connect_timeout(&address, patience)?;
     stream.set_read_timeout(Some(patience))?;
+    echoed(stream)
+}
+
+/// The same over a connection that stands, or is about to.
+fn echoed(mut stream: impl Read + Write) -> Fallible<()> {
     let message: Vec<u8> = (0..=255).cycle().take(32 * 1024).collect();
     let mut answer = vec![0; message.len()];
     stream.write_all(&message).map_err(|error| format!("takes no bytes: {error}"))?;

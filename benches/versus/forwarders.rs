@@ -21,6 +21,7 @@ pub(crate) struct Forwarder {
     pub(crate) routes: Routes,
     /// Whether it carries UDP as well.
     pub(crate) datagrams: bool,
+    pub(crate) tls: Tls,
     /// Writes its configuration and says how to start it, in the foreground.
     pub(crate) command: fn(&Path, &Job) -> io::Result<Command>,
 }
@@ -39,9 +40,20 @@ pub(crate) enum Routes {
     One,
 }
 
+/// Whether it ends the TLS of its clients here. What some others could do, too, is not measured.
+#[derive(Clone, Copy, PartialEq)]
+pub(crate) enum Tls {
+    Never,
+    Also,
+    /// It carries nothing else.
+    Always,
+}
+
 pub(crate) struct Job<'a> {
     pub(crate) routes: &'a [Route],
     pub(crate) load: Load,
+    /// A certificate and its key, in one file.
+    pub(crate) pair: &'a Path,
     /// The forwarder's own directory.
     pub(crate) folder: &'a Path,
 }
@@ -57,6 +69,9 @@ pub(crate) struct Route {
 pub(crate) enum Load {
     Streams,
     Messages,
+    /// The same two with TLS between client and forwarder.
+    TlsStreams,
+    TlsMessages,
     Datagrams,
     /// Flows that are held and then left to idle out.
     IdleFlows,
@@ -65,6 +80,14 @@ pub(crate) enum Load {
 impl Load {
     pub(crate) fn is_udp(self) -> bool {
         matches!(self, Load::Datagrams | Load::IdleFlows)
+    }
+
+    fn is_tls(self) -> bool {
+        matches!(self, Load::TlsStreams | Load::TlsMessages)
+    }
+
+    fn is_streams(self) -> bool {
+        matches!(self, Load::Streams | Load::TlsStreams)
     }
 
     /// How long a flow may be idle, in seconds.
@@ -76,13 +99,14 @@ impl Load {
 /// Seconds until a flow idles out, where a workload waits for that.
 pub(crate) const IDLE_FLOW: u32 = 5;
 
-pub(crate) const FORWARDERS: [Forwarder; 8] = [
+pub(crate) const FORWARDERS: [Forwarder; 9] = [
     Forwarder {
         name: crate::contestant::OURS,
         find: Find::Ours,
         version_argument: "--version",
         routes: Routes::Many,
         datagrams: true,
+        tls: Tls::Also,
         command: loopgate,
     },
     Forwarder {
@@ -91,6 +115,7 @@ pub(crate) const FORWARDERS: [Forwarder; 8] = [
         version_argument: "-v",
         routes: Routes::Many,
         datagrams: false,
+        tls: Tls::Also,
         command: haproxy,
     },
     Forwarder {
@@ -99,6 +124,7 @@ pub(crate) const FORWARDERS: [Forwarder; 8] = [
         version_argument: "-v",
         routes: Routes::Many,
         datagrams: true,
+        tls: Tls::Also,
         command: nginx,
     },
     Forwarder {
@@ -107,6 +133,7 @@ pub(crate) const FORWARDERS: [Forwarder; 8] = [
         version_argument: "-V",
         routes: Routes::One,
         datagrams: true,
+        tls: Tls::Never,
         command: socat,
     },
     Forwarder {
@@ -115,7 +142,17 @@ pub(crate) const FORWARDERS: [Forwarder; 8] = [
         version_argument: "-v",
         routes: Routes::Many,
         datagrams: false,
+        tls: Tls::Never,
         command: rinetd,
+    },
+    Forwarder {
+        name: "stunnel",
+        find: Find::OnPath("stunnel"),
+        version_argument: "-version",
+        routes: Routes::Many,
+        datagrams: false,
+        tls: Tls::Always,
+        command: stunnel,
     },
     Forwarder {
         name: "realm",
@@ -123,6 +160,7 @@ pub(crate) const FORWARDERS: [Forwarder; 8] = [
         version_argument: "--version",
         routes: Routes::Many,
         datagrams: true,
+        tls: Tls::Never,
         command: realm,
     },
     Forwarder {
@@ -131,6 +169,7 @@ pub(crate) const FORWARDERS: [Forwarder; 8] = [
         version_argument: "--version",
         routes: Routes::Many,
         datagrams: true,
+        tls: Tls::Never,
         command: portunus,
     },
     Forwarder {
@@ -139,6 +178,7 @@ pub(crate) const FORWARDERS: [Forwarder; 8] = [
         version_argument: "--version",
         routes: Routes::Many,
         datagrams: true,
+        tls: Tls::Never,
         command: envoy::command,
     },
 ];
@@ -163,6 +203,9 @@ fn loopgate(program: &Path, job: &Job) -> io::Result<Command> {
     if job.load.is_udp() {
         let _ = write!(text, "[defaults]\nprotocol = \"udp\"\nidle_timeout = \"{}s\"\n", job.load.idle());
     }
+    if job.load.is_tls() {
+        let _ = write!(text, "[routes.bench.tls]\ncertificate = \"{}\"\n", job.pair.display());
+    }
     fs::write(&file, text)?;
     let mut command = Command::new(program);
     command.arg("run").arg("-c").arg(file);
@@ -175,8 +218,12 @@ fn haproxy(program: &Path, job: &Job) -> io::Result<Command> {
          timeout connect 5s\n  timeout client 1h\n  timeout server 1h\n",
         cores()
     );
+    let ssl = if job.load.is_tls() { format!(" ssl crt {}", job.pair.display()) } else { String::new() };
     for (index, Route { listen, target }) in job.routes.iter().enumerate() {
-        let _ = write!(text, "listen bench{index}\n  bind {listen} backlog 4096\n  server target {target}\n");
+        let _ = write!(
+            text,
+            "listen bench{index}\n  bind {listen} backlog 4096{ssl}\n  server target {target}\n"
+        );
     }
     with_file(program, job, &["-db", "-f"], "haproxy.cfg", &text)
 }
@@ -192,16 +239,23 @@ fn nginx(program: &Path, job: &Job) -> io::Result<Command> {
     if rustix::process::geteuid().is_root() {
         text.push_str("user root;\n");
     }
-    let buffer = if job.load == Load::Streams { "64k" } else { "16k" };
+    let buffer = if job.load.is_streams() { "64k" } else { "16k" };
     let _ = write!(
         text,
         "events {{ worker_connections 9000; }}\nstream {{\n  access_log off;\n  proxy_timeout 1h;\n  \
          proxy_half_close on;\n  proxy_buffer_size {buffer};\n"
     );
+    if job.load.is_tls() {
+        let pair = job.pair.display();
+        // Of versions before 1.23.4, TLS 1.3 has to be asked for.
+        let _ =
+            writeln!(text, "  ssl_protocols TLSv1.3; ssl_certificate {pair}; ssl_certificate_key {pair};");
+    }
     for Route { listen, target } in job.routes {
         // Without reuseport its workers would take each other's datagrams.
         let (socket, more) = match job.load.is_udp() {
             true => ("udp reuseport", format!("proxy_timeout {}s; ", job.load.idle())),
+            false if job.load.is_tls() => ("ssl backlog=4096", String::new()),
             false => ("backlog=4096", String::new()),
         };
         let _ = writeln!(text, "  server {{ listen {listen} {socket}; {more}proxy_pass {target}; }}");
@@ -240,6 +294,17 @@ fn rinetd(program: &Path, job: &Job) -> io::Result<Command> {
         let _ = writeln!(text, "{from} {} {to} {}", listen.port(), target.port());
     }
     with_file(program, job, &["-f", "-c"], "rinetd.conf", &text)
+}
+
+/// A thread for each connection is all it has.
+fn stunnel(program: &Path, job: &Job) -> io::Result<Command> {
+    let mut text = String::from("foreground = yes\npid =\ndebug = err\nsyslog = no\n");
+    text.push_str("socket = l:TCP_NODELAY=1\nsocket = r:TCP_NODELAY=1\n");
+    for (index, Route { listen, target }) in job.routes.iter().enumerate() {
+        let _ = write!(text, "[bench{index}]\naccept = {listen}\nconnect = {target}\n");
+        let _ = writeln!(text, "cert = {}", job.pair.display());
+    }
+    with_file(program, job, &[], "stunnel.conf", &text)
 }
 
 fn realm(program: &Path, job: &Job) -> io::Result<Command> {

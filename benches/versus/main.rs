@@ -11,6 +11,7 @@
 #![allow(clippy::print_stdout, clippy::print_stderr, reason = "a bench answers on its terminal")]
 #![allow(clippy::disallowed_methods, reason = "the roles and the watchdog of a bench decide when they end")]
 
+mod certificate;
 mod contestant;
 mod forwarders;
 mod group;

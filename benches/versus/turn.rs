@@ -11,7 +11,7 @@ use crate::forwarders::{Job, Load, Route, Routes};
 use crate::group::Group;
 use crate::listening::Tables;
 use crate::role::{Answer, Player, Role, Traffic};
-use crate::{Fallible, listening, measure, ports};
+use crate::{Fallible, certificate, listening, measure, ports};
 
 /// How often a start is looked at. Looking costs CPU that the starting program would have.
 const LOOK: Duration = Duration::from_millis(1);
@@ -116,7 +116,8 @@ pub(crate) fn start(
     let folder = scratch.join(forwarder.name);
     let _ = fs::remove_dir_all(&folder);
     fs::create_dir_all(&folder)?;
-    let mut command = (forwarder.command)(program, &Job { routes, load, folder: &folder })?;
+    let pair = certificate::pair(scratch)?;
+    let mut command = (forwarder.command)(program, &Job { routes, load, pair: &pair, folder: &folder })?;
     command.stdin(Stdio::null()).stdout(Stdio::null());
     let began = Instant::now();
     let mut group = Group::start(&mut command, &errors(&folder))?;

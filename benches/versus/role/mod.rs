@@ -12,6 +12,7 @@ mod requests;
 mod span;
 mod streams;
 mod target;
+mod tls;
 
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::SocketAddr;
@@ -29,6 +30,7 @@ pub(crate) use datagrams::{Pace, Traffic};
 pub(crate) use hold::Held;
 pub(crate) use span::{Span, Tally};
 pub(crate) use target::Answer;
+pub(crate) use tls::{config as tls_config, connect as tls_connect};
 
 /// The size of a request and of its answer.
 pub(crate) const MESSAGE: usize = 64;
@@ -45,6 +47,10 @@ pub(crate) enum Role {
     Requests { to: SocketAddr, connections: usize, pipeline: usize, span: Span },
     /// Connects, exchanges one message, closes; `at_once` at a time, `at_most` in all.
     Connects { to: SocketAddr, at_once: usize, at_most: u64, span: Span },
+    /// The same with TLS: a full handshake before the message.
+    Handshakes { to: SocketAddr, at_once: usize, at_most: u64, span: Span },
+    /// Reads and deciphers from `streams` connections as much as comes.
+    TlsStreams { to: SocketAddr, streams: usize, span: Span },
     /// Holds as many connections as each line of standard input says.
     Hold { to: SocketAddr },
     /// Both ends of datagrams.
@@ -68,7 +74,7 @@ impl Role {
         }
         match self {
             Role::Target { listen, answer } => target::serve(listen, answer),
-            Role::Streams { to, streams, span } => say(&streams::load(to, streams, span)?),
+            Role::Streams { to, streams, span } => say(&streams::load(to, streams, span, streams::take)?),
             Role::Requests { to, connections: 1, pipeline: 1, span } => say(&requests::ping_pong(to, span)?),
             Role::Requests { to, connections, pipeline, span } => {
                 say(&requests::load(to, connections, pipeline, span)?)
@@ -76,6 +82,10 @@ impl Role {
             Role::Connects { to, at_once, at_most, span } => {
                 say(&connects::load(to, at_once, at_most, span)?)
             }
+            Role::Handshakes { to, at_once, at_most, span } => {
+                say(&tls::handshakes(to, at_once, at_most, span)?)
+            }
+            Role::TlsStreams { to, streams, span } => say(&streams::load(to, streams, span, tls::take)?),
             Role::Hold { to } => hold::obey(to),
             Role::Datagrams { listen, traffic } => datagrams::play(listen, traffic),
         }

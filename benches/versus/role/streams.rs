@@ -12,8 +12,11 @@ use crate::Fallible;
 
 const CHUNK: usize = 1024 * 1024;
 
-pub(super) fn load(to: SocketAddr, streams: usize, span: Span) -> Fallible<Tally> {
-    let threads: Vec<_> = (0..streams).map(|_| thread::spawn(move || stream(to, span))).collect();
+/// Connects, and counts what comes until the time is over.
+pub(super) type Take = fn(SocketAddr, &mut Count) -> std::io::Result<()>;
+
+pub(super) fn load(to: SocketAddr, streams: usize, span: Span, take: Take) -> Fallible<Tally> {
+    let threads: Vec<_> = (0..streams).map(|_| thread::spawn(move || stream(to, span, take))).collect();
     let mut whole = Tally::default();
     for thread in threads {
         let part = thread.join().expect("a stream's thread does not panic");
@@ -27,7 +30,7 @@ pub(super) fn load(to: SocketAddr, streams: usize, span: Span) -> Fallible<Tally
     Ok(whole)
 }
 
-fn stream(to: SocketAddr, span: Span) -> Tally {
+fn stream(to: SocketAddr, span: Span, take: Take) -> Tally {
     let mut count = Count::start(span);
     if let Err(cause) = take(to, &mut count) {
         count.failed(cause, 1);
@@ -38,7 +41,7 @@ fn stream(to: SocketAddr, span: Span) -> Tally {
 /// MSG_TRUNC has the kernel drop the bytes instead of copying them to us: a second of copying in the load generator
 /// would be a second the forwarder does not get on a small machine. (iperf3 calls this --skip-rx-copy; the workload
 /// `iperf3` is the one in which the client copies.)
-fn take(to: SocketAddr, count: &mut Count) -> std::io::Result<()> {
+pub(super) fn take(to: SocketAddr, count: &mut Count) -> std::io::Result<()> {
     let stream = TcpStream::connect_timeout(&to, PATIENCE)?;
     stream.set_read_timeout(Some(PATIENCE))?;
     let mut buffer = vec![0; CHUNK];

@@ -32,6 +32,18 @@ pub(super) const CONNECTS: &[Column] = &[
     lower("time_wait", "TIME_WAIT before", Aim::None),
 ];
 
+pub(super) const HANDSHAKES: &[Column] = &[
+    higher("rate", "handshakes/s", Aim::None),
+    lower("p50", "p50 µs", Aim::None),
+    lower("p99", "p99 µs", Aim::None),
+    lower("cpu", "CPU µs/handshake", Aim::Ratio(1.0)),
+    FAILED,
+    lower("time_wait", "TIME_WAIT before", Aim::None),
+];
+
+pub(super) const TLS_BULK: &[Column] =
+    &[higher("rate", "GB/s", Aim::None), lower("cpu", "CPU s/GB", Aim::Ratio(1.0)), FAILED];
+
 pub(super) const IDLE: &[Column] = &[
     lower("memory", "kB each", Aim::AtMost(1.5)),
     lower("descriptors", "descriptors each", Aim::AtMost(2.0)),

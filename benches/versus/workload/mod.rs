@@ -5,6 +5,7 @@ mod datagrams;
 mod idle;
 mod real;
 mod routes;
+mod tls;
 mod traffic;
 
 use std::collections::BTreeMap;
@@ -14,13 +15,13 @@ use serde::Serialize;
 
 use crate::Fallible;
 use crate::contestant::{Contestant, on_path};
-use crate::forwarders::Routes;
+use crate::forwarders::{Routes, Tls};
 use crate::options::Options;
 use crate::reading::Figures;
 use crate::role::Pace;
 use columns::{
-    BULK, CLIENTS, CONNECTS, IDLE, IPERF3, REQUESTS, ROUTES, UDP_IDLE, UDP_LARGE, UDP_REQUESTS, UDP_SMALL,
-    UDP_TRAINS,
+    BULK, CLIENTS, CONNECTS, HANDSHAKES, IDLE, IPERF3, REQUESTS, ROUTES, TLS_BULK, UDP_IDLE, UDP_LARGE,
+    UDP_REQUESTS, UDP_SMALL, UDP_TRAINS,
 };
 
 pub(crate) struct Workload {
@@ -35,6 +36,8 @@ enum Kind {
     Bulk { streams: usize },
     Requests { connections: usize, pipeline: usize },
     Connects,
+    Handshakes,
+    TlsBulk { streams: usize },
     Idle,
     Routes,
     Iperf3,
@@ -85,7 +88,7 @@ const ALONE: Pace = Pace { per_second: 100_000, bytes: 64, train: 1 };
 /// QUIC's datagrams, sixteen in one system call.
 const TRAINS: Pace = Pace { per_second: 400_000, bytes: 1_200, train: 16 };
 
-static WORKLOADS: [Workload; 17] = [
+static WORKLOADS: [Workload; 19] = [
     Workload { name: "bulk-1", title: "bulk, 1 stream", columns: BULK, kind: Kind::Bulk { streams: 1 } },
     Workload { name: "bulk-8", title: "bulk, 8 streams", columns: BULK, kind: Kind::Bulk { streams: 8 } },
     Workload {
@@ -111,6 +114,18 @@ static WORKLOADS: [Workload; 17] = [
         title: "connect, one exchange, close; 50 at a time",
         columns: CONNECTS,
         kind: Kind::Connects,
+    },
+    Workload {
+        name: "tls-handshake",
+        title: "connect, full TLS 1.3 handshake, one exchange, close; 16 at a time",
+        columns: HANDSHAKES,
+        kind: Kind::Handshakes,
+    },
+    Workload {
+        name: "tls-bulk",
+        title: "bulk, enciphered for the client, 8 streams",
+        columns: TLS_BULK,
+        kind: Kind::TlsBulk { streams: 8 },
     },
     Workload { name: "idle", title: "idle connections", columns: IDLE, kind: Kind::Idle },
     Workload { name: "routes", title: "many routes: start and reload", columns: ROUTES, kind: Kind::Routes },
@@ -179,6 +194,8 @@ impl Workload {
                 traffic::requests(contestant, connections, pipeline, scene)
             }
             Kind::Connects => traffic::connects(contestant, scene),
+            Kind::Handshakes => tls::handshakes(contestant, scene),
+            Kind::TlsBulk { streams } => tls::bulk(contestant, streams, scene),
             Kind::Idle => idle::turn(contestant, scene),
             Kind::Routes => routes::turn(contestant, scene),
             Kind::Iperf3 => real::iperf3(contestant, scene),
@@ -193,7 +210,11 @@ impl Workload {
 
     pub(crate) fn takes(&self, contestant: &Contestant) -> bool {
         let is_udp = self.name.starts_with("udp-");
+        let is_tls = matches!(self.kind, Kind::Handshakes | Kind::TlsBulk { .. });
         match (self.kind, &contestant.forwarder) {
+            (_, Some((forwarder, _))) if is_tls => forwarder.tls != Tls::Never,
+            (_, None) if is_tls => false,
+            (_, Some((forwarder, _))) if forwarder.tls == Tls::Always => false,
             (_, Some((forwarder, _))) if is_udp && !forwarder.datagrams => false,
             (Kind::UdpIdle, None) => false,
             (Kind::Idle | Kind::Routes, None) => false,

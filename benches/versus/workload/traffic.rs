@@ -16,15 +16,13 @@ const CLEAR_UP: Duration = Duration::from_millis(60);
 /// Connections per turn: fewer than half of the usual range of source ports (28,232). With more, turns fell to a third
 /// of their rate, with a p99 of 200 ms, as long as every closed connection still found a place in TIME_WAIT; only who is
 /// fast would have met it. Presumably the kernel, which gives out every second port first, then searches a used-up half.
-const FEW_ENOUGH: u64 = 12_000;
+pub(super) const FEW_ENOUGH: u64 = 12_000;
 
 pub(super) fn bulk(contestant: &Contestant, streams: usize, scene: &Scene) -> Fallible<Measured> {
     let turn = Turn::with_answer(contestant, Load::Streams, Answer::Bytes, scene.scratch)?;
     let role = Role::Streams { to: turn.address, streams, span: span(scene) };
     let (tally, cpu) = load(&turn, &role, scene)?;
-    let mut figures = Figures::from([("rate", tally.measured as f64 / 1e9 / tally.seconds)]);
-    figures.extend(cpu.map(|cpu| ("cpu", cpu / (tally.all as f64 / 1e9))));
-    Ok(measured(figures, tally))
+    Ok(measured(per_gigabyte(&tally, cpu), tally))
 }
 
 pub(super) fn requests(
@@ -55,7 +53,7 @@ pub(super) fn connects(contestant: &Contestant, scene: &Scene) -> Fallible<Measu
 }
 
 /// Lets the role load the turn; returns its tally and the CPU seconds the forwarder took for it.
-fn load(turn: &Turn, role: &Role, scene: &Scene) -> Fallible<(Tally, Option<f64>)> {
+pub(super) fn load(turn: &Turn, role: &Role, scene: &Scene) -> Fallible<(Tally, Option<f64>)> {
     let before = turn.cpu_seconds();
     let tally: Tally = role.start(scene.scratch)?.hear()?;
     std::thread::sleep(CLEAR_UP);
@@ -66,7 +64,13 @@ fn load(turn: &Turn, role: &Role, scene: &Scene) -> Fallible<(Tally, Option<f64>
     Ok((tally, cpu))
 }
 
-fn per_unit(tally: &Tally, cpu: Option<f64>) -> Figures {
+pub(super) fn per_gigabyte(tally: &Tally, cpu: Option<f64>) -> Figures {
+    let mut figures = Figures::from([("rate", tally.measured as f64 / 1e9 / tally.seconds)]);
+    figures.extend(cpu.map(|cpu| ("cpu", cpu / (tally.all as f64 / 1e9))));
+    figures
+}
+
+pub(super) fn per_unit(tally: &Tally, cpu: Option<f64>) -> Figures {
     let mut figures = Figures::from([("rate", tally.measured as f64 / tally.seconds)]);
     figures.extend(tally.p50_us.map(|p50| ("p50", p50)));
     figures.extend(tally.p99_us.map(|p99| ("p99", p99)));
@@ -74,11 +78,11 @@ fn per_unit(tally: &Tally, cpu: Option<f64>) -> Figures {
     figures
 }
 
-fn measured(mut figures: Figures, tally: Tally) -> Measured {
+pub(super) fn measured(mut figures: Figures, tally: Tally) -> Measured {
     figures.insert("failed", tally.failed.values().sum::<u64>() as f64);
     Measured { figures, failures: tally.failed }
 }
 
-fn span(scene: &Scene) -> Span {
+pub(super) fn span(scene: &Scene) -> Span {
     Span { warm_up: scene.options.warm_up(), measured: scene.options.measured() }
 }

@@ -30,7 +30,8 @@ pub struct Relayed {
 pub(super) struct Broken {
     /// Whose it was.
     pub(super) side: Side,
-    error: io::Error,
+    /// What it said.
+    pub(super) error: io::Error,
 }
 
 impl Broken {
@@ -165,32 +166,42 @@ impl<'a, A: Allowance> Pump<'a, A> {
         }
     }
 
-    /// After a FIN, while a sink takes nothing or a turn is waited for, a reset of the source comes as EPOLLERR alone: nobody reads there.
+    /// After a FIN, while a sink takes nothing or a turn is waited for, a reset of the source comes as EPOLLERR alone:
+    /// nobody reads there.
     fn poll_watch(&mut self, cx: &mut Context<'_>) -> Poll<Broken> {
         let is_deaf = self.up.is_deaf() || self.down.is_deaf();
         let waits = self.up_allowance.holds_up() || self.down_allowance.holds_up();
         if self.watch.is_none() && !is_deaf && !waits {
             return Poll::Pending;
         }
-        let (client, target) = (self.client, self.target);
-        let watch = self.watch.get_or_insert_with(|| Box::pin(error_of(client, target)));
-        watch.as_mut().poll(cx).map(|side| {
-            let socket = if side == Side::Client { client } else { target };
-            let reset = || io::Error::from_raw_os_error(libc::ECONNRESET);
-            Broken { side, error: socket.take_error().ok().flatten().unwrap_or_else(reset) }
-        })
+        poll_error(&mut self.watch, cx, self.client, self.target)
     }
 }
 
 /// Says FIN to a sink. The last FIN is left to close(2), which follows at once and saves the call.
-fn pass_fin(sink: &Stream, is_last: bool) {
+pub(super) fn pass_fin(sink: &Stream, is_last: bool) {
     if !is_last {
         sink.shut_write();
     }
 }
 
+/// Ready with the first of the two connections that breaks.
+pub(super) fn poll_error<'a>(
+    watch: &mut Option<Watch<'a>>,
+    cx: &mut Context<'_>,
+    client: &'a Stream,
+    target: &'a Stream,
+) -> Poll<Broken> {
+    let watch = watch.get_or_insert_with(|| Box::pin(error_of(client, target)));
+    watch.as_mut().poll(cx).map(|side| {
+        let socket = if side == Side::Client { client } else { target };
+        let reset = || io::Error::from_raw_os_error(libc::ECONNRESET);
+        Broken { side, error: socket.take_error().ok().flatten().unwrap_or_else(reset) }
+    })
+}
+
 /// Cancel safe.
-pub(super) async fn error_of(client: &Stream, target: &Stream) -> Side {
+async fn error_of(client: &Stream, target: &Stream) -> Side {
     tokio::select! {
         _ = client.ready(Interest::ERROR) => Side::Client,
         _ = target.ready(Interest::ERROR) => Side::Target,

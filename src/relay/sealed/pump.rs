@@ -1,7 +1,6 @@
 //! Both directions of a session with a seal, polled together by its one task.
 
 use std::future::poll_fn;
-use std::io;
 use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
@@ -12,7 +11,7 @@ use super::direction::{Direction, Fault, Trouble};
 use super::end::End;
 use crate::ledger::Meter;
 use crate::outcome::{self, Side};
-use crate::relay::pump::{Relayed, Watch, error_of};
+use crate::relay::pump::{Relayed, Watch, pass_fin, poll_error};
 use crate::relay::{Pace, now, reset};
 use crate::transport::Stream;
 
@@ -85,10 +84,7 @@ impl<'a> Pump<'a> {
             Poll::Ready(Err(fault)) => Some(broken(fault, Side::Client)),
             Poll::Ready(Ok(())) => {
                 self.up_done = true;
-                // The last FIN is left to close(2).
-                if !self.down_done {
-                    self.target.socket.shut_write();
-                }
+                pass_fin(self.target.socket, self.down_done);
                 None
             }
         }
@@ -107,9 +103,7 @@ impl<'a> Pump<'a> {
             Poll::Ready(Err(fault)) => Some(broken(fault, Side::Target)),
             Poll::Ready(Ok(())) => {
                 self.down_done = true;
-                if !self.up_done {
-                    self.client.socket.shut_write();
-                }
+                pass_fin(self.client.socket, self.up_done);
                 None
             }
         }
@@ -139,13 +133,8 @@ impl<'a> Pump<'a> {
         if self.watch.is_none() && !is_deaf {
             return Poll::Pending;
         }
-        let (client, target) = (self.client.socket, self.target.socket);
-        let watch = self.watch.get_or_insert_with(|| Box::pin(error_of(client, target)));
-        watch.as_mut().poll(cx).map(|side| {
-            let socket = if side == Side::Client { client } else { target };
-            let reset = || io::Error::from_raw_os_error(libc::ECONNRESET);
-            (side, Trouble::Socket(socket.take_error().ok().flatten().unwrap_or_else(reset)))
-        })
+        let broken = poll_error(&mut self.watch, cx, self.client.socket, self.target.socket);
+        broken.map(|broken| (broken.side, Trouble::Socket(broken.error)))
     }
 
     /// Delivers to the other side what `by` sent before it broke, and waits until that is acknowledged, no longer than

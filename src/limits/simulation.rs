@@ -6,22 +6,12 @@ use std::time::{Duration, Instant};
 
 use super::*;
 use crate::outcome::Limit;
+use crate::units::seeded::Random;
 
 const SEEDS: u64 = 2_000;
 const STEPS: usize = 200;
 
-/// A small random generator (Vigna's splitmix64): the same seed is the same life.
-struct Random(u64);
-
 impl Random {
-    fn below(&mut self, bound: u64) -> u64 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut z = self.0;
-        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        (z ^ (z >> 31)) % bound
-    }
-
     fn maybe(&mut self, most: u64) -> Option<usize> {
         (self.below(3) > 0).then(|| 1 + self.below(most) as usize)
     }

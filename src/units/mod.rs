@@ -7,6 +7,8 @@ mod frequency;
 mod misread;
 mod quantity;
 mod rate;
+#[cfg(test)]
+pub(crate) mod seeded;
 mod time_span;
 
 pub use frequency::{Frequency, Unit};

@@ -1,21 +1,11 @@
 use super::*;
+use crate::units::seeded::Random;
 
 const SECOND: Duration = Duration::from_secs(1);
 
-/// Splitmix64: the same seed gives the same run.
-struct Dice(u64);
-
-impl Dice {
-    fn roll(&mut self, sides: u64) -> u64 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut z = self.0;
-        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        (z ^ (z >> 31)) % sides
-    }
-
+impl Random {
     fn event(&mut self) -> Event {
-        match self.roll(11) {
+        match self.below(11) {
             0 => Event::Reached,
             1 => Event::Failed(Cause::Refused),
             2 => Event::Failed(Cause::TimedOut),
@@ -27,29 +17,29 @@ impl Dice {
             8 => Event::Hidden,
             9 => Event::Passed,
             _ => Event::Failed(
-                [Cause::NoDescriptor, Cause::NoSourcePort, Cause::Denied][self.roll(3) as usize],
+                [Cause::NoDescriptor, Cause::NoSourcePort, Cause::Denied][self.below(3) as usize],
             ),
         }
     }
 
     /// Mostly short, sometimes longer than any window.
     fn pause(&mut self) -> Duration {
-        let most = [10, 500, 5_000, 45_000][self.roll(4) as usize];
-        Duration::from_millis(self.roll(most))
+        let most = [10, 500, 5_000, 45_000][self.below(4) as usize];
+        Duration::from_millis(self.below(most))
     }
 }
 
 /// What a run told, and when.
 fn run(seed: u64) -> (Health, Vec<(Instant, News)>, Instant) {
-    let (mut dice, mut now) = (Dice(seed), Instant::now());
+    let (mut random, mut now) = (Random(seed), Instant::now());
     let mut health = Health::new(&HealthRules::default(), now);
     let mut told = Vec::new();
     for _ in 0..400 {
-        let event = dice.event();
+        let event = random.event();
         let before = health.stage();
         told.extend(health.on(event, now).map(|news| (now, news)));
         check_step(before, event, &health, seed);
-        let mut pause = dice.pause();
+        let mut pause = random.pause();
         while pause >= SECOND {
             (now, pause) = (now + SECOND, pause - SECOND);
             told.extend(health.tick(now).map(|news| (now, news)));

@@ -1,0 +1,15 @@
+//! Numbers from a seed, for the simulations of tests: the same seed is the same life.
+
+/// A small random generator (Vigna's splitmix64).
+pub(crate) struct Random(pub(crate) u64);
+
+impl Random {
+    /// A number from zero to less than `bound`.
+    pub(crate) fn below(&mut self, bound: u64) -> u64 {
+        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let mut z = self.0;
+        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        (z ^ (z >> 31)) % bound
+    }
+}

@@ -107,14 +107,7 @@ async fn dial_one_of(serving: &Serving, entry: &Entry, trip: &mut Trip) -> Resul
             Err(failed) if matches!(failed.cause, Cause::NoDescriptor | Cause::NoMemory) => {
                 return Err(failed);
             }
-            Err(failed) => {
-                if told
-                    .as_ref()
-                    .is_none_or(|told| failed.cause.blames_target() || !told.cause.blames_target())
-                {
-                    told = Some(failed);
-                }
-            }
+            Err(failed) => told = Some(failed.after(told)),
         }
         trip.attempts.forget_old();
     }

@@ -102,6 +102,16 @@ pub(super) struct Unreached {
     pub(super) cause: Cause,
 }
 
+impl Unreached {
+    /// Which of two failures is told: the later one, but one that blames the target before any other.
+    pub(super) fn after(self, earlier: Option<Unreached>) -> Unreached {
+        match earlier {
+            Some(earlier) if earlier.cause.blames_target() && !self.cause.blames_target() => earlier,
+            _ => self,
+        }
+    }
+}
+
 impl Target {
     /// Dials the target, every address of its name in turn, and notes what that says about it. Each dial is added to
     /// `attempts`. Look-ups and dials together take no longer than `patience`.
@@ -270,11 +280,7 @@ async fn dial_each(
         attempts.push(Attempt { address: address.clone(), took: began.elapsed(), cause });
         match answer {
             Ok(stream) => return Ok((stream, address.clone())),
-            Err(cause) => {
-                if told.as_ref().is_none_or(|told| cause.blames_target() || !told.cause.blames_target()) {
-                    told = Some(Unreached { cause });
-                }
-            }
+            Err(cause) => told = Some(Unreached { cause }.after(told)),
         }
     }
     Err(told.unwrap_or(Unreached { cause: Cause::NoAddress }))

@@ -304,13 +304,7 @@ fn a_crowd_in_a_queue_is_served_to_the_last_and_every_place_is_free_again() {
 
     thread::scope(|scope| {
         for seed in 0..100 {
-            scope.spawn(move || {
-                let mut client = Wire::to(address);
-                client.say_stream(seed, 10_000);
-                client.finish();
-                client.hear_stream(seed, 10_000);
-                assert_eq!(client.hear_end(), Ending::Fin);
-            });
+            scope.spawn(move || Wire::to(address).expect_whole_echo(seed, 10_000));
         }
     });
 

@@ -20,13 +20,7 @@ fn two_hundred_clients_and_64_descriptors_are_all_served_and_nothing_breaks() {
 
     thread::scope(|scope| {
         for seed in 0..200 {
-            scope.spawn(move || {
-                let mut client = Wire::to(address);
-                client.say_stream(seed, 10_000);
-                client.finish();
-                client.hear_stream(seed, 10_000);
-                assert_eq!(client.hear_end(), Ending::Fin);
-            });
+            scope.spawn(move || Wire::to(address).expect_whole_echo(seed, 10_000));
         }
     });
 

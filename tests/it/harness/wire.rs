@@ -115,6 +115,14 @@ impl Wire {
         self.hear_stream_from(seed, 0, length);
     }
 
+    /// Says all of stream `seed` to an echo, hears it again and then the FIN.
+    pub(crate) fn expect_whole_echo(mut self, seed: u64, length: usize) {
+        self.say_stream(seed, length);
+        self.finish();
+        self.hear_stream(seed, length);
+        assert_eq!(self.hear_end(), Ending::Fin);
+    }
+
     pub(crate) fn hear_stream_from(&mut self, seed: u64, start: usize, length: usize) {
         let mut buffer = vec![0; length.min(64 << 10)];
         let mut heard = 0;

@@ -6,6 +6,7 @@ mod completions;
 mod demo;
 mod doctor;
 mod explain;
+mod habits;
 mod import;
 mod instead;
 mod log;
@@ -253,9 +254,8 @@ fn advised(mut told: clap::Error) -> clap::Error {
     }
     let flag = told.get(ContextKind::InvalidArg).map(ToString::to_string).unwrap_or_default();
     told.remove(ContextKind::Suggested);
-    if flag == "-c" || flag == "--config" {
-        let tip = "a file is run with: loopgate run -c FILE".into();
-        told.insert(ContextKind::Suggested, ContextValue::StyledStrs(vec![tip]));
+    if let Some(tip) = habits::instead_of_flag(&flag) {
+        told.insert(ContextKind::Suggested, ContextValue::StyledStrs(vec![tip.into()]));
     }
     told
 }
@@ -271,6 +271,9 @@ fn stray_word(forwards: &[String]) -> Option<String> {
         return Some(format!("{told}\n = help: write loopgate {word} and then the rest"));
     }
     let told = format!("error: {} is neither a command nor a route", quoted(word));
+    if let Some(command) = habits::instead_of_word(word) {
+        return Some(format!("{told}\n = help: here it is called {command}"));
+    }
     let commands = commands.join(", ");
     Some(format!(
         "{told}\n = help: the commands are {commands}; a route is [bind:]port:[host:]port, as 8080:3000"
@@ -319,14 +322,23 @@ mod tests {
     #[test]
     fn an_unknown_flag_gets_no_proposal_that_does_not_help() {
         assert!(!told(&["8080:3000", "--frobnicate"]).contains("tip"));
-        assert!(told(&["-c", "loopgate.toml"]).contains("tip: a file is run with: loopgate run -c FILE"));
+    }
+
+    #[test]
+    fn who_writes_what_another_forwarder_takes_is_told_what_to_write() {
+        assert!(
+            told(&["-c", "loopgate.toml"]).contains("tip: a file is named with -c: loopgate run -c FILE")
+        );
+        assert!(told(&["-t"]).contains("tip: a file is checked with: loopgate validate -c FILE"));
+        assert!(told(&["-D", "1080"]).contains("tip: no SOCKS is spoken"));
+        assert!(stray_word(&["check".into()]).unwrap().ends_with("here it is called validate"));
     }
 
     #[test]
     fn a_word_is_taken_for_a_command() {
         let word = |text: &str| stray_word(&["1:2".into(), text.into()]);
 
-        assert!(word("serve").unwrap().contains("the commands are run, validate"));
+        assert!(word("proxy").unwrap().contains("the commands are run, validate"));
         assert!(word("run").unwrap().starts_with("error: the command run must come first"));
         assert_eq!((word("8080"), word("db:1")), (None, None));
     }

@@ -11,6 +11,7 @@ mod problem;
 mod render;
 mod route;
 mod schema;
+mod stamp;
 mod syntax;
 mod table;
 mod target;
@@ -18,6 +19,7 @@ mod target;
 pub use keys::keys;
 pub use problem::{Place, Problem, Problems};
 pub use schema::schema;
+pub use stamp::{NamedFile, Stamp};
 
 pub(crate) use file::{MAX_BYTES, read_file, unreadable};
 pub(crate) use leaf::FileName;

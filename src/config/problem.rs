@@ -5,6 +5,7 @@
 use std::fmt;
 use std::ops::Range;
 
+use super::stamp::NamedFile;
 use crate::units::quoted;
 
 /// Where something was written.
@@ -78,6 +79,8 @@ pub struct Problems {
     pub list: Vec<Problem>,
     /// How many there are beyond those.
     pub more: usize,
+    /// The files that the text names, as far as it could be read: a change of one may put things right.
+    pub files: Vec<NamedFile>,
 }
 
 impl Problems {
@@ -90,7 +93,12 @@ impl Problems {
         });
         let more = list.len().saturating_sub(MAX_TOLD);
         list.truncate(MAX_TOLD);
-        Problems { file: file.to_owned(), text: text.to_owned(), list, more }
+        Problems { file: file.to_owned(), text: text.to_owned(), list, more, files: Vec::new() }
+    }
+
+    pub(crate) fn naming(mut self, files: Vec<NamedFile>) -> Self {
+        self.files = files;
+        self
     }
 
     /// The line and the column, in characters and both from 1, of a place in the text.

@@ -7,7 +7,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::files::Files;
+use super::files::{self, Files};
 use super::lists::Lists;
 use super::{
     Carries, Plan, Route, RouteName, Routes, bounds, entry, fit, headers, health, hello, loops, overlap,
@@ -72,13 +72,8 @@ impl Draft {
     }
 }
 
-/// Makes the plan; what hinders it is added to `problems`.
-pub(super) fn build(
-    config: Config,
-    forwards: &[String],
-    folder: &Path,
-    problems: &mut Vec<Problem>,
-) -> Option<Plan> {
+/// Makes the plan; what hinders it is added to `problems`, and a route that it hinders is not in the plan.
+pub(super) fn build(config: Config, forwards: &[String], folder: &Path, problems: &mut Vec<Problem>) -> Plan {
     let mut drafts: Vec<Draft> =
         config.routes.into_iter().map(|route| from_file(route, &config.defaults)).collect();
     from_command_line(forwards, &mut drafts, problems);
@@ -90,12 +85,14 @@ pub(super) fn build(
 
     let mut files = Files::in_folder(folder);
     let mut lists = Lists::of(&config.defaults, folder, problems);
-    let routes: Vec<_> = drafts
+    let wanted = drafts.len();
+    let routes = drafts
         .into_iter()
-        .map(|draft| route(draft, &config.defaults, &mut lists, &mut files, problems))
-        .collect();
-    let routes: Option<Routes> =
-        routes.into_iter().map(|route| route.map(|route| (route.name.clone(), Arc::new(route)))).collect();
+        .filter_map(|draft| route(draft, &config.defaults, &mut lists, &mut files, problems));
+    let routes: Routes = routes.map(|route| (route.name.clone(), Arc::new(route))).collect();
+    debug_assert!(routes.len() == wanted || !problems.is_empty(), "a route is left out and nobody is told");
+    let files = files.and(lists.files());
+    files::few_enough(&files, problems);
     let defaults = Limits::default();
     let limits = Limits {
         connections: config.limits.connections.map(|count| count.value).or(defaults.connections),
@@ -106,7 +103,7 @@ pub(super) fn build(
         format: config.log.format.map(|format| format.value).unwrap_or_default(),
         level: config.log.level.map(|level| level.value).unwrap_or_default(),
     };
-    Some(Plan { routes: routes?, limits, log, files: files.and(lists.files()) })
+    Plan { routes, limits, log, stamp: None, files }
 }
 
 fn from_file(route: WrittenRoute, defaults: &Settings) -> Draft {

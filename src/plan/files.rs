@@ -3,18 +3,21 @@
 //! A relative path starts at the folder of the configuration, wherever the process was started.
 
 use std::cell::OnceCell;
-use std::collections::{BTreeMap, BTreeSet};
-use std::fs::File;
+use std::collections::BTreeMap;
+use std::fs::{self, File};
 use std::io::Read;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
 use rustls::pki_types::CertificateDer;
 
-use crate::config::unreadable;
+use crate::config::{NamedFile, Place, Problem, Stamp, unreadable};
 
 /// The largest file that is read. The certificates of every authority there is take a quarter of it.
 const MAX_BYTES: u64 = 1024 * 1024;
+
+/// The most files that one configuration names: each is looked at four times a second.
+const MOST_FILES: usize = 4096;
 
 /// What is in a file, and who may read it.
 #[derive(Clone, Debug)]
@@ -34,7 +37,7 @@ pub(super) struct Unreadable {
 /// Every file that was asked for.
 pub(super) struct Files {
     folder: PathBuf,
-    read: BTreeMap<PathBuf, Result<Content, Unreadable>>,
+    read: BTreeMap<PathBuf, (Option<Stamp>, Result<Content, Unreadable>)>,
     authorities: OnceCell<Vec<CertificateDer<'static>>>,
 }
 
@@ -52,7 +55,7 @@ impl Files {
     /// What is in the file.
     pub(super) fn read(&mut self, named: &Path) -> Result<&Content, &Unreadable> {
         let path = self.path(named);
-        self.read.entry(path).or_insert_with_key(|path| read(path)).as_ref()
+        self.read.entry(path).or_insert_with_key(|path| (Stamp::of(path), read(path))).1.as_ref()
     }
 
     /// The certificate authorities this machine trusts; empty where it knows none.
@@ -61,10 +64,20 @@ impl Files {
         self.authorities.get_or_init(|| rustls_native_certs::load_native_certs().certs)
     }
 
-    /// Every path that was asked for, and these. Sorted.
-    pub(super) fn and(self, others: Vec<PathBuf>) -> Vec<PathBuf> {
-        let all: BTreeSet<PathBuf> = self.read.into_keys().chain(others).collect();
-        all.into_iter().collect()
+    /// Every file that was asked for, and these. Sorted.
+    pub(super) fn and(self, others: impl Iterator<Item = NamedFile>) -> Vec<NamedFile> {
+        let own = self.read.into_iter().map(|(path, (stamp, _))| NamedFile { path, stamp });
+        let all: BTreeMap<_, _> = own.chain(others).map(|it| (it.path, it.stamp)).collect();
+        all.into_iter().map(|(path, stamp)| NamedFile { path, stamp }).collect()
+    }
+}
+
+/// Adds a problem where they are too many to be watched.
+pub(super) fn few_enough(files: &[NamedFile], problems: &mut Vec<Problem>) {
+    if files.len() > MOST_FILES {
+        let message = format!("it names {} files, and at most {MOST_FILES} can be watched", files.len());
+        let help = "put what belongs together into one file: lists have many lines, and one of PEM any number of authorities";
+        problems.push(Problem::new(Place::File, "", message).help(help));
     }
 }
 
@@ -73,8 +86,8 @@ fn read(path: &Path) -> Result<Content, Unreadable> {
         let (what, help) = unreadable(&error);
         Unreadable { what, help }
     };
-    let file = File::open(path).map_err(failed)?;
-    let meta = file.metadata().map_err(failed)?;
+    // Looked at first: to open a pipe would wait for whoever writes to it.
+    let meta = fs::metadata(path).map_err(failed)?;
     if meta.is_dir() {
         return Err(failed(std::io::ErrorKind::IsADirectory.into()));
     }
@@ -82,6 +95,7 @@ fn read(path: &Path) -> Result<Content, Unreadable> {
         let help = "name a regular file, which can be read again when it changes";
         return Err(Unreadable { what: "this is no regular file".into(), help });
     }
+    let file = File::open(path).map_err(failed)?;
     let mut bytes = Vec::new();
     // One byte more than allowed tells a file that is too large from one that just fits.
     file.take(MAX_BYTES + 1).read_to_end(&mut bytes).map_err(failed)?;

@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use super::build::Draft;
 use crate::acl::{Access, Listed, Networks, Sets, listed_in};
-use crate::config::{Problem, Settings, Written};
+use crate::config::{NamedFile, Problem, Settings, Stamp, Written};
 
 /// The largest list that is read, in bytes; a million networks or so.
 const MOST_BYTES: u64 = 16 << 20;
@@ -20,7 +20,7 @@ const MOST_TOLD: usize = 10;
 pub(super) struct Lists<'f> {
     /// Where a path that is not absolute begins.
     folder: &'f Path,
-    read: HashMap<PathBuf, Arc<Networks>>,
+    read: HashMap<PathBuf, (Option<Stamp>, Arc<Networks>)>,
     /// What a route takes that says nothing itself.
     allow: Option<Sets>,
     deny: Option<Sets>,
@@ -44,10 +44,8 @@ impl<'f> Lists<'f> {
     }
 
     /// Every file that was read.
-    pub(super) fn files(self) -> Vec<PathBuf> {
-        let mut files: Vec<_> = self.read.into_keys().collect();
-        files.sort_unstable();
-        files
+    pub(super) fn files(self) -> impl Iterator<Item = NamedFile> {
+        self.read.into_iter().map(|(path, (stamp, _))| NamedFile { path, stamp })
     }
 
     fn sets(
@@ -76,12 +74,13 @@ impl<'f> Lists<'f> {
         problems: &mut Vec<Problem>,
     ) -> Arc<Networks> {
         let path = self.folder.join(path);
-        if let Some(read) = self.read.get(&path) {
+        if let Some((_, read)) = self.read.get(&path) {
             return read.clone();
         }
         let mut problem = |what: String, help: &str| {
             problems.push(Problem::new(entry.place.clone(), key, what).help(help));
         };
+        let stamp = Stamp::of(&path);
         let networks = match read(&path) {
             Ok(text) => {
                 let (networks, misread) = listed_in(&text);
@@ -102,7 +101,7 @@ impl<'f> Lists<'f> {
             }
         };
         let networks: Arc<Networks> = Arc::new(networks.into_iter().collect());
-        self.read.insert(path, networks.clone());
+        self.read.insert(path, (stamp, networks.clone()));
         networks
     }
 }

@@ -34,7 +34,7 @@ pub use hello::{Among, HelloRules};
 use crate::acl::Access;
 use crate::address::{ListenAddress, Protocol, Run, TargetAddress};
 use crate::balance::{Balance, HealthRules, Part, Role};
-use crate::config::{Place, Problem, Problems, read, read_file};
+use crate::config::{NamedFile, Place, Problem, Problems, Stamp, read, read_file};
 use crate::ledger::LogSettings;
 use crate::limits::{EntryLimits, FlowLimits, Limits, SessionLimits};
 use crate::proxy_protocol::HeaderRules;
@@ -160,8 +160,10 @@ pub struct Plan {
     pub limits: Limits,
     /// How records and lines are written.
     pub log: LogSettings,
+    /// What its own file was just before it was read, where it was read from one.
+    pub stamp: Option<Stamp>,
     /// Files that the configuration names and that have been read for it: a change of one is a change of it. Sorted.
-    pub files: Vec<PathBuf>,
+    pub files: Vec<NamedFile>,
 }
 
 /// Where a plan comes from; at least one of the two gives a route.
@@ -177,8 +179,9 @@ pub struct Sources {
 pub fn load(sources: &Sources) -> Result<Plan, Problems> {
     let Some(path) = &sources.file else { return parse("", "", &sources.forwards) };
     let name = path.display().to_string();
+    let stamp = Stamp::of(path);
     match read_file(path) {
-        Ok(text) => parse(&name, &text, &sources.forwards),
+        Ok(text) => Ok(Plan { stamp, ..parse(&name, &text, &sources.forwards)? }),
         Err(problem) => Err(Problems::new(&name, "", vec![*problem])),
     }
 }
@@ -191,16 +194,13 @@ pub fn parse(file_name: &str, text: &str, forwards: &[String]) -> Result<Plan, P
     let config = read(text, &mut problems).unwrap_or_default();
     let folder = Path::new(file_name).parent().unwrap_or(Path::new(""));
     let plan = build::build(config, forwards, folder, &mut problems);
-    match plan {
-        Some(plan) if problems.is_empty() => {
-            if !plan.routes.is_empty() {
-                return Ok(plan);
-            }
-            problems.push(no_routes(file_name));
-        }
-        _ => {}
+    if problems.is_empty() && plan.routes.is_empty() {
+        problems.push(no_routes(file_name));
     }
-    Err(Problems::new(file_name, text, problems))
+    if problems.is_empty() {
+        return Ok(plan);
+    }
+    Err(Problems::new(file_name, text, problems).naming(plan.files))
 }
 
 fn no_routes(file_name: &str) -> Problem {

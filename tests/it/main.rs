@@ -40,6 +40,7 @@ mod crowds;
 mod declare;
 mod log;
 mod reload;
+mod reload_files;
 mod start;
 mod stop;
 

@@ -1,0 +1,155 @@
+//! A file change or SIGHUP → plan → the one door. A reload is a transaction: any problem, and nothing changes.
+//!
+//! `watch` says when: it looks at the configuration and at every file that it names.
+
+mod watch;
+
+use std::fs;
+use std::future::Future;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::SystemTime;
+
+use crate::config::{MAX_BYTES, NamedFile, Problems};
+use crate::engine::{self, Declared, Handle, NotListening, Refused, Source};
+use crate::ledger::LogFormat;
+use crate::plan::{self, Plan, Route, Sources};
+use watch::{Taken, Watch};
+
+/// Keeps an engine at what the configuration says.
+pub struct Reloader {
+    sources: Sources,
+    handle: Handle,
+    plan: Plan,
+    watch: Watch,
+    log_format: Option<LogFormat>,
+}
+
+/// Why nothing has changed.
+struct Refusal {
+    why: String,
+    /// The files that the configuration names which was refused.
+    files: Vec<NamedFile>,
+}
+
+impl Reloader {
+    /// For an engine that runs `plan`, which came from `sources`.
+    pub fn new(sources: Sources, plan: Plan, handle: Handle) -> Reloader {
+        let watch = Watch::new(sources.file.as_deref(), &plan);
+        Reloader { sources, handle, plan, watch, log_format: None }
+    }
+
+    /// Keeps the log's form at what the command line says, whatever the file does.
+    #[must_use]
+    pub fn with_log_format(mut self, format: Option<LogFormat>) -> Reloader {
+        self.log_format = format;
+        self
+    }
+
+    /// The plan that runs now.
+    pub fn plan(&self) -> &Plan {
+        &self.plan
+    }
+
+    /// Waits for one trigger and carries it out. Triggers during a reload become exactly one more: hang-ups by the nature
+    /// of `hangup`, which tells that there was one and not how many, and changes because only the latest state counts.
+    ///
+    /// Cancel safe until it begins to reload; a reload that has begun is carried out by the engine.
+    pub async fn turn(&mut self, hangup: impl Future<Output = ()>) {
+        let taken = tokio::select! {
+            taken = self.watch.change() => Some(taken),
+            () = hangup => None,
+        };
+        // A signal takes it as it is, at once.
+        let taken = taken.unwrap_or_else(|| self.watch.as_it_is());
+        self.reload(taken).await;
+    }
+
+    async fn reload(&mut self, taken: Taken) {
+        match self.try_reload(taken.content.as_deref()).await {
+            Ok(declared) => {
+                self.watch.takes_over(taken, &self.plan.files);
+                tell(&declared);
+                let changed = [declared.change.added, declared.change.replaced].concat();
+                let changed = || changed.iter().filter_map(|name| self.plan.routes.get(name));
+                warn_of_open_routes(changed());
+                warn_of_cautions(changed());
+            }
+            Err(Refusal { why, files }) => {
+                self.watch.refuses(taken, &files);
+                let missing = self.watch.missing();
+                let awaited =
+                    missing.map_or(String::new(), |it| format!("\n(tried again when this is there: {it})"));
+                tracing::error!("reload refused, nothing has changed:\n{}{awaited}", why.trim_end());
+            }
+        }
+    }
+
+    async fn try_reload(&mut self, content: Option<&[u8]>) -> Result<Declared, Refusal> {
+        if let Some(path) = self.sources.file.as_deref().filter(|path| is_no_file(path)) {
+            let why = format!("{} is not a regular file, so it cannot be read again", path.display());
+            return Err(Refusal { why, files: Vec::new() });
+        }
+        let mut plan = self.parse(content).map_err(|problems| {
+            let why = problems.render(false);
+            Refusal { why, files: problems.files }
+        })?;
+        plan.log.format = self.log_format.unwrap_or(plan.log.format);
+        let unchangeable = plan::unchangeable(&self.plan, &plan);
+        let why = if unchangeable.is_empty() {
+            match self.handle.declare(Source::Config, plan.routes.clone()).await {
+                Ok(declared) => {
+                    self.plan = plan;
+                    return Ok(declared);
+                }
+                Err(Refused::Bind(failures)) => engine::diagnose(&failures).report(),
+                Err(refused @ Refused::Stopped) => refused.to_string(),
+            }
+        } else {
+            unchangeable.join("\n")
+        };
+        Err(Refusal { why, files: plan.files })
+    }
+
+    fn parse(&self, content: Option<&[u8]>) -> Result<Plan, Problems> {
+        match (&self.sources.file, content.map(std::str::from_utf8)) {
+            (Some(path), Some(Ok(text))) if text.len() as u64 <= MAX_BYTES => {
+                plan::parse(&path.display().to_string(), text, &self.sources.forwards)
+            }
+            // Whatever keeps it from being read as a text is told as at the start.
+            _ => plan::load(&self.sources),
+        }
+    }
+}
+
+/// Warns of each of these routes that lets in whoever can reach it.
+pub(crate) fn warn_of_open_routes<'r>(routes: impl Iterator<Item = &'r Arc<Route>>) {
+    for route in routes.filter(|route| route.is_exposed() && !route.is_guarded()) {
+        tracing::warn!(
+            "route {} listens beyond this machine, and whoever can reach it may connect: say who may, as \
+             allow = [\"192.168.0.0/16\"], or that everybody may, as allow = [\"0.0.0.0/0\", \"::/0\"]",
+            route.name
+        );
+    }
+}
+
+/// Warns of what works in these routes and should be known all the same.
+pub(crate) fn warn_of_cautions<'r>(routes: impl Iterator<Item = &'r Arc<Route>>) {
+    for caution in routes.flat_map(|route| route.cautions(SystemTime::now())) {
+        tracing::warn!("route {}: {}", caution.route, caution.text);
+    }
+}
+
+/// The line of a reload, and one for each address that is left for later.
+fn tell(declared: &Declared) {
+    let change = &declared.change;
+    let (added, replaced, removed) = (change.added.len(), change.replaced.len(), change.removed.len());
+    tracing::info!("reload added={added} replaced={replaced} removed={removed}");
+    for NotListening { route, address, why } in &declared.not_listening {
+        tracing::warn!("route {route} does NOT listen on {address}: {why}");
+    }
+}
+
+fn is_no_file(path: &Path) -> bool {
+    fs::metadata(path).is_ok_and(|meta| !meta.is_file() && !meta.is_dir())
+}

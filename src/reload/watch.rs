@@ -1,0 +1,293 @@
+//! The files a configuration lives in: whether they have changed and are left alone again, have gone, or are back.
+//!
+//! Each is looked at by stat(2), four times a second. That sees every way of saving alike (in place, by rename, a symlink
+//! swapped at any hop, as Kubernetes mounts do it, in a directory that was not there before) and on every file system.
+//! Watching with inotify was refused: it needs a watch on the directory of each hop, misses network file systems, and so
+//! needs the poll all the same.
+
+use std::collections::BTreeMap;
+use std::fs::File;
+use std::io::Read;
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+use tokio::time::sleep;
+
+use crate::config::{MAX_BYTES, NamedFile, Stamp};
+use crate::plan::Plan;
+
+/// Between two looks at the files.
+const LOOK: Duration = Duration::from_millis(250);
+
+/// Two reads this far apart must be equal: a half-saved file can be valid TOML.
+const SETTLE: Duration = Duration::from_millis(100);
+
+/// How often a file that is never left alone is told.
+const REMIND: Duration = Duration::from_secs(10);
+
+/// How long a file may be missing before that is told: some programs remove one to save it anew.
+const MISSING_MOMENT: Duration = Duration::from_secs(1);
+
+/// The names of files that one line tells.
+const MOST_TOLD: usize = 3;
+
+/// The files, and what each was when it was last read for a plan.
+pub(super) struct Watch {
+    /// The configuration itself; `None` where all is said on the command line, which names no files.
+    config: Option<(PathBuf, Watched)>,
+    /// What was in it, if that was taken over.
+    content: Option<Vec<u8>>,
+    /// Those that the plan in force names, and those of the last one that was refused.
+    named: BTreeMap<PathBuf, Watched>,
+}
+
+struct Watched {
+    seen: Option<Stamp>,
+    /// Whether what runs was made of it.
+    is_in_force: bool,
+    presence: Presence,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Presence {
+    There,
+    MissingSince(Instant),
+    /// Missing, and that was told.
+    Gone,
+}
+
+/// The configuration at one moment.
+pub(super) struct Taken {
+    /// What it was just before it was read.
+    seen: Option<Stamp>,
+    /// What was in it; `None` where it cannot be read.
+    pub(super) content: Option<Vec<u8>>,
+}
+
+impl Watched {
+    fn new(seen: Option<Stamp>, is_in_force: bool) -> Watched {
+        Watched { seen, is_in_force, presence: Presence::There }
+    }
+
+    /// Notes whether it is there now. True where that is to be told.
+    fn note(&mut self, is_there: bool, now: Instant) -> bool {
+        let before = self.presence;
+        self.presence = match before {
+            _ if is_there => Presence::There,
+            Presence::There if self.is_in_force && self.seen.is_some() => Presence::MissingSince(now),
+            Presence::MissingSince(since) if now.saturating_duration_since(since) >= MISSING_MOMENT => {
+                Presence::Gone
+            }
+            before => before,
+        };
+        (before == Presence::Gone) != (self.presence == Presence::Gone)
+    }
+}
+
+impl Watch {
+    /// Of the configuration of a plan that is in force. What was saved since that was read is a change.
+    pub(super) fn new(config: Option<&Path>, plan: &Plan) -> Watch {
+        let taken = Taken::from(config);
+        let content = taken.content.filter(|_| taken.seen == plan.stamp);
+        let taken = Taken { seen: plan.stamp, content };
+        let config = config.map(|path| (path.to_owned(), Watched::new(None, true)));
+        let mut watch = Watch { config, content: None, named: BTreeMap::new() };
+        watch.takes_over(taken, &plan.files);
+        watch
+    }
+
+    /// Notes that this is in force, and which files it names.
+    pub(super) fn takes_over(&mut self, taken: Taken, named: &[NamedFile]) {
+        if let Some((_, config)) = &mut self.config {
+            config.seen = taken.seen;
+        }
+        self.content = taken.content;
+        self.named = named.iter().map(|it| (it.path.clone(), Watched::new(it.stamp, true))).collect();
+    }
+
+    /// Notes that this was refused, and which files it names. Its content is not remembered, so that saving it again tries
+    /// again, as does a change of one of its files.
+    pub(super) fn refuses(&mut self, taken: Taken, named: &[NamedFile]) {
+        if let Some((_, config)) = &mut self.config {
+            config.seen = taken.seen;
+        }
+        self.content = None;
+        self.named.retain(|_, it| it.is_in_force);
+        for NamedFile { path, stamp } in named {
+            let watched = self.named.entry(path.clone()).or_insert(Watched::new(None, false));
+            watched.seen = *stamp;
+        }
+    }
+
+    /// Those that were not there when they were last read, in words; `None` where all were.
+    pub(super) fn missing(&self) -> Option<String> {
+        names(self.all().filter(|(path, it)| it.seen.is_none() && !path.exists()).map(|(path, _)| path))
+    }
+
+    /// The configuration at this moment.
+    pub(super) fn as_it_is(&mut self) -> Taken {
+        self.look();
+        Taken::from(self.config.as_ref().map(|(path, _)| &**path))
+    }
+
+    /// Resolves once the configuration, or a file that it names, is there, is another than it was, and stays so. A missing
+    /// moment in between is no change; one that lasts is told. While the configuration itself is gone nothing can be made
+    /// of a change of the others.
+    ///
+    /// Cancel safe.
+    pub(super) async fn change(&mut self) -> Taken {
+        loop {
+            sleep(LOOK).await;
+            let named = self.look();
+            let Some((path, config)) = &self.config else { return std::future::pending().await };
+            let is_other = Stamp::of(path).is_some_and(|now| config.seen != Some(now));
+            if !is_other && !self.is_changed(&named) {
+                continue;
+            }
+            let Some((taken, named)) = self.settled().await else { continue };
+            if self.is_changed(&named) || taken.content != self.content {
+                return taken;
+            }
+            if let Some((_, config)) = &mut self.config {
+                config.seen = taken.seen;
+            }
+        }
+    }
+
+    /// The configuration and what the named files are, once two looks are equal; `None` if the configuration went away
+    /// meanwhile.
+    async fn settled(&self) -> Option<(Taken, Vec<Option<Stamp>>)> {
+        let path = self.config.as_ref().map(|(path, _)| &**path);
+        let look = || {
+            let taken = Taken::from(path);
+            taken.seen.is_some().then(|| (taken, self.stamps()))
+        };
+        let (mut taken, mut named) = look()?;
+        let mut told = Instant::now();
+        loop {
+            sleep(SETTLE).await;
+            let (taken_now, named_now) = look()?;
+            let restless = self.named.keys().zip(named.iter().zip(&named_now)).find(|(_, (a, b))| a != b);
+            let restless = match restless {
+                Some((path, _)) => Some(&**path),
+                None => path.filter(|_| taken.content != taken_now.content),
+            };
+            let Some(restless) = restless else { return Some((taken_now, named_now)) };
+            if told.elapsed() >= REMIND {
+                told = Instant::now();
+                let path = name(restless);
+                tracing::warn!(
+                    "{path} keeps changing, so it is not taken over yet; SIGHUP takes it as it is"
+                );
+            }
+            (taken, named) = (taken_now, named_now);
+        }
+    }
+
+    /// What the named files are now. Tells of those that have gone or are back.
+    fn look(&mut self) -> Vec<Option<Stamp>> {
+        let (now, stamps) = (Instant::now(), self.stamps());
+        let config = self.config.as_mut().map(|(path, it)| (&*path, it, path.exists()));
+        let named = self.named.iter_mut().zip(&stamps).map(|((path, it), stamp)| (path, it, stamp.is_some()));
+        let (mut gone, mut back) = (Vec::new(), Vec::new());
+        for (path, watched, is_there) in config.into_iter().chain(named) {
+            if watched.note(is_there, now) {
+                if is_there { &mut back } else { &mut gone }.push(path);
+            }
+        }
+        if let Some(gone) = names(gone.into_iter()) {
+            tracing::warn!(
+                "no longer there: {gone}; what was in force stays so, and it is read again when it is back"
+            );
+        }
+        if let Some(back) = names(back.into_iter()) {
+            tracing::info!("there again: {back}");
+        }
+        stamps
+    }
+
+    fn stamps(&self) -> Vec<Option<Stamp>> {
+        self.named.keys().map(|path| Stamp::of(path)).collect()
+    }
+
+    /// Whether one of the named files is there and another than it was.
+    fn is_changed(&self, named: &[Option<Stamp>]) -> bool {
+        self.named.values().zip(named).any(|(watched, now)| now.is_some() && watched.seen != *now)
+    }
+
+    fn all(&self) -> impl Iterator<Item = (&PathBuf, &Watched)> {
+        self.config.iter().map(|(path, it)| (path, it)).chain(&self.named)
+    }
+}
+
+impl Taken {
+    fn from(config: Option<&Path>) -> Taken {
+        // Before it is read: what changes while it is read is a change after it.
+        let seen = config.and_then(Stamp::of);
+        Taken { seen, content: seen.and(config).and_then(read) }
+    }
+}
+
+/// The file's bytes, or as many of them as show that it is no configuration; `None` where it cannot be read.
+fn read(path: &Path) -> Option<Vec<u8>> {
+    let mut bytes = Vec::new();
+    File::open(path).ok()?.take(MAX_BYTES + 1).read_to_end(&mut bytes).ok()?;
+    Some(bytes)
+}
+
+/// The first of these by name, and how many more there are; `None` where there is none.
+fn names<'p>(mut paths: impl Iterator<Item = &'p PathBuf>) -> Option<String> {
+    let told: Vec<String> = paths.by_ref().take(MOST_TOLD).map(|path| name(path)).collect();
+    let more = match paths.count() {
+        0 => String::new(),
+        more => format!(" and {more} more"),
+    };
+    (!told.is_empty()).then(|| told.join(", ") + &more)
+}
+
+/// A path for one line of a log, whatever is in it.
+fn name(path: &Path) -> String {
+    format!("{path:?}").trim_matches('"').to_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_missing_moment_is_not_told_and_a_lasting_one_once() {
+        let file = tempfile::NamedTempFile::new().unwrap();
+        let start = Instant::now();
+        let mut watched = Watched::new(Stamp::of(file.path()), true);
+        let looks = [
+            (0, false),
+            (900, false),
+            (950, true),
+            (1000, false),
+            (2000, false),
+            (3000, false),
+            (4000, true),
+        ];
+
+        let told = looks.map(|(ms, is_there)| watched.note(is_there, start + Duration::from_millis(ms)));
+
+        assert_eq!(told, [false, false, false, false, true, false, true]);
+    }
+
+    #[test]
+    fn what_nothing_was_made_of_is_not_missed() {
+        let (now, later) = (Instant::now(), Instant::now() + Duration::from_secs(9));
+        let mut awaited = Watched::new(None, false);
+
+        assert!(![now, later].map(|at| awaited.note(false, at)).contains(&true));
+    }
+
+    #[test]
+    fn of_many_files_the_first_are_told_and_the_rest_counted() {
+        let paths: Vec<PathBuf> = ["a", "b", "c\n", "d", "e"].map(PathBuf::from).into();
+
+        assert_eq!(names(paths[..1].iter()).unwrap(), "a");
+        assert_eq!(names(paths.iter()).unwrap(), r"a, b, c\n and 2 more");
+        assert_eq!(names([].iter()), None);
+    }
+}

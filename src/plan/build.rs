@@ -2,6 +2,7 @@
 //!
 //! All problems at once: a route that lacks something is still compared with the rest.
 
+use std::cell::LazyCell;
 use std::collections::HashSet;
 use std::path::Path;
 use std::sync::Arc;
@@ -17,6 +18,7 @@ use crate::address::{Families, ListenAddress, Numbered, Protocol, Run, Spec, Tar
 use crate::config::{Config, Place, Problem, Settings, Written, WrittenRoute, WrittenTarget, bare_or_quoted};
 use crate::ledger::LogSettings;
 use crate::limits::{FlowLimits, Limits};
+use crate::probe::routing::addresses;
 use crate::transport::{Dial, Origin, SocketFile};
 use crate::units::{Misread, OrOff, TimeSpan};
 
@@ -80,7 +82,10 @@ pub(super) fn build(config: Config, forwards: &[String], folder: &Path, problems
     let v6only = config.defaults.v6only.as_ref().is_none_or(|written| written.value);
     if fit::few_enough(&drafts, problems) {
         overlap::check(&drafts, v6only, problems);
-        loops::check(&drafts, v6only, problems);
+        // Asked for once, and only where a target may be one of them.
+        let own = LazyCell::new(|| addresses().unwrap_or_default());
+        let is_here = |ip| own.iter().any(|address| address.ip == ip);
+        loops::check(&drafts, v6only, &is_here, problems);
     }
 
     let mut files = Files::in_folder(folder);

@@ -1,7 +1,6 @@
 //! No route leads back to itself, at once or through others.
 //!
-//! Only what is written is followed: a name other than localhost, and an address of this machine other than loopback,
-//! may still come back, and asking the system is not this room's.
+//! Names other than localhost are not followed: they may come back, and who they are may change at any time.
 
 use std::collections::{HashMap, HashSet};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
@@ -26,10 +25,13 @@ enum Door {
     Unix(UnixName),
 }
 
+/// Whether an address other than loopback is one of this machine's. Asked only where the answer decides.
+pub(super) type IsHere<'f> = &'f dyn Fn(IpAddr) -> bool;
+
 /// Adds a problem for each loop; for routes that lead back port by port, one. `v6only` is what the defaults say of
 /// `[::]`.
-pub(super) fn check(drafts: &[Draft], v6only: bool, problems: &mut Vec<Problem>) {
-    let steps = steps(drafts, v6only);
+pub(super) fn check(drafts: &[Draft], v6only: bool, is_here: IsHere<'_>, problems: &mut Vec<Problem>) {
+    let steps = steps(drafts, v6only, is_here);
     let mut seen = vec![false; steps.len()];
     let mut told = HashSet::new();
     for start in 0..steps.len() {
@@ -44,7 +46,7 @@ pub(super) fn check(drafts: &[Draft], v6only: bool, problems: &mut Vec<Problem>)
 
 /// A node is what stands behind one listener: a route has one, with a range of targets one for each port. For each node,
 /// the nodes its targets reach: two for each at most, as localhost has two addresses.
-fn steps(drafts: &[Draft], v6only: bool) -> Vec<Vec<Step>> {
+fn steps(drafts: &[Draft], v6only: bool, is_here: IsHere<'_>) -> Vec<Vec<Step>> {
     let mut doors: HashMap<Door, Step> = HashMap::new();
     let mut first_node = 0;
     for (route, draft) in drafts.iter().enumerate() {
@@ -63,7 +65,7 @@ fn steps(drafts: &[Draft], v6only: bool) -> Vec<Vec<Step>> {
     for draft in drafts {
         for place in 0..draft.places() {
             let of_target = |(by, target): (usize, &WrittenTarget)| {
-                let found = reached(draft.protocol, &target.address.value.at(place), &doors);
+                let found = reached(draft.protocol, &target.address.value.at(place), &doors, is_here);
                 found.into_iter().map(move |step| Step { by, ..step })
             };
             steps.push(draft.targets.iter().enumerate().flat_map(of_target).collect());
@@ -84,7 +86,12 @@ fn opened(protocol: Protocol, listener: &ListenAddress) -> Vec<Door> {
     }
 }
 
-fn reached(protocol: Protocol, target: &TargetAddress, doors: &HashMap<Door, Step>) -> Vec<Step> {
+fn reached(
+    protocol: Protocol,
+    target: &TargetAddress,
+    doors: &HashMap<Door, Step>,
+    is_here: IsHere<'_>,
+) -> Vec<Step> {
     let (host, port) = match target {
         TargetAddress::Net(host, port) => (host, *port),
         TargetAddress::Unix(name) => {
@@ -98,15 +105,13 @@ fn reached(protocol: Protocol, target: &TargetAddress, doors: &HashMap<Door, Ste
             .into_iter()
             .collect();
     }
+    let door = |ip| doors.get(&Door::Net(protocol, ip, None, port)).cloned();
     let covering = |ip: IpAddr| {
-        let mut by = vec![ip];
-        if ip.is_loopback() {
-            by.push(match ip {
-                IpAddr::V4(_) => Ipv4Addr::UNSPECIFIED.into(),
-                IpAddr::V6(_) => Ipv6Addr::UNSPECIFIED.into(),
-            });
-        }
-        by.into_iter().find_map(|ip| doors.get(&Door::Net(protocol, ip, None, port)).cloned())
+        let any = match ip {
+            IpAddr::V4(_) => Ipv4Addr::UNSPECIFIED.into(),
+            IpAddr::V6(_) => Ipv6Addr::UNSPECIFIED.into(),
+        };
+        door(ip).or_else(|| door(any).filter(|_| ip.is_loopback() || is_here(ip)))
     };
     addresses(host).into_iter().filter_map(covering).collect()
 }
@@ -188,6 +193,8 @@ mod tests {
 
     use proptest::prelude::*;
 
+    use super::*;
+    use crate::address::Run;
     use crate::plan::parse;
 
     fn told(routes: &[(&str, &str)]) -> Vec<String> {
@@ -229,6 +236,22 @@ mod tests {
         ] {
             assert_eq!(told(&[(listen, target)]).len(), 1, "{listen} {target}");
         }
+    }
+
+    /// 192.0.2.0/24 is no machine's but in books (RFC 5737).
+    #[test]
+    fn every_listener_of_a_port_is_reached_by_this_machines_own_addresses() {
+        let to = |target: &str, here: bool| {
+            let listener: ListenAddress = "0.0.0.0:1".parse::<Run<ListenAddress>>().unwrap().at(0);
+            let step = Step { node: 0, route: 0, listener, by: 0 };
+            let doors = opened(Protocol::Tcp, &step.listener).into_iter().map(|door| (door, step.clone()));
+            let target = target.parse::<Run<TargetAddress>>().unwrap().at(0);
+            reached(Protocol::Tcp, &target, &doors.collect(), &|_| here).len()
+        };
+
+        assert_eq!((to("192.0.2.1:1", true), to("192.0.2.1:1", false)), (1, 0));
+        assert_eq!((to("192.0.2.1:2", true), to("[2001:db8::1]:1", true)), (0, 0));
+        assert_eq!((to("127.0.0.1:1", false), to("[::1]:1", false)), (1, 0));
     }
 
     #[test]

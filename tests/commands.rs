@@ -119,10 +119,11 @@ fn a_second_stop_ends_it_at_once() {
 
 #[test]
 fn a_wrong_command_line_is_told_what_to_write() {
-    let cases: [(&[&str], &str); 8] = [
+    let cases: [(&[&str], &str); 9] = [
         (&["8080"], "write 8080:3000 to forward to port 3000"),
         (&["8080:3000:x"], r#"argument "8080:3000:x": "x" is not a port"#),
-        (&["serve"], "the commands are run, validate"),
+        (&["proxy"], "the commands are run, validate"),
+        (&["serve"], "here it is called run"),
         (&["8080:3000", "run"], "write loopgate run and then the rest"),
         (&["-c", "loopgate.toml"], "loopgate run -c FILE"),
         (&["run", "loopgate.toml"], "loopgate run -c loopgate.toml"),

@@ -27,7 +27,7 @@ impl FromStr for SourceAddress {
         match ip {
             Ok(ip) if ip.is_unspecified() => Err(Misread::new(
                 format!("{ip} means any address, and a source is one of this machine's"),
-                "leave source out to let the kernel choose",
+                r#"write "off" to let the kernel choose"#,
             )),
             Ok(ip) => Ok(SourceAddress(ip)),
             Err(_) => Err(Misread::new(

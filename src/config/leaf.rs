@@ -68,7 +68,10 @@ impl<'de> Deserialize<'de> for Count {
                     Ok(number) => Err(E::custom(format_args!(
                         "must be a number, not a string\nwrite {number} without quotes"
                     ))),
-                    Err(_) => Err(E::invalid_type(Unexpected::Str(text), &self)),
+                    Err(_) => Err(E::custom(format_args!(
+                        "must be a whole number, not {}\nwrite 1 or more, without quotes",
+                        quoted(text)
+                    ))),
                 }
             }
 

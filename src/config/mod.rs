@@ -7,6 +7,7 @@ mod file;
 mod hello;
 mod keys;
 mod leaf;
+mod off;
 mod problem;
 mod render;
 mod route;
@@ -56,14 +57,14 @@ pub(crate) struct Config {
     pub(crate) log: WrittenLog,
 }
 
-/// The settings of a route, or of `[defaults]`.
+/// The settings of a route, or of `[defaults]`. A list that is there and empty is switched off.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Settings {
     pub(crate) protocol: Option<Written<Protocol>>,
     pub(crate) connect_timeout: Option<Written<TimeSpan>>,
     pub(crate) wait_for_target: Option<Written<TimeSpan>>,
     pub(crate) source: Option<Vec<Written<SourceAddress>>>,
-    pub(crate) interface: Option<Written<Interface>>,
+    pub(crate) interface: Option<Written<OrOff<Interface>>>,
     pub(crate) bind: Option<Written<BindPolicy>>,
     pub(crate) v6only: Option<Written<bool>>,
     pub(crate) socket_mode: Option<Written<FileMode>>,
@@ -72,10 +73,10 @@ pub(crate) struct Settings {
     pub(crate) reset_linger: Option<Written<TimeSpan>>,
     pub(crate) allow: Option<Vec<Written<Listed>>>,
     pub(crate) deny: Option<Vec<Written<Listed>>>,
-    pub(crate) max_connections: Option<Written<usize>>,
-    pub(crate) max_connections_per_client: Option<Written<usize>>,
-    pub(crate) connection_rate: Option<Written<Frequency>>,
-    pub(crate) connection_rate_per_client: Option<Written<Frequency>>,
+    pub(crate) max_connections: Option<Written<OrOff<usize>>>,
+    pub(crate) max_connections_per_client: Option<Written<OrOff<usize>>>,
+    pub(crate) connection_rate: Option<Written<OrOff<Frequency>>>,
+    pub(crate) connection_rate_per_client: Option<Written<OrOff<Frequency>>>,
     pub(crate) when_full: Option<Written<WhenFull>>,
     pub(crate) queue: Option<Written<usize>>,
     pub(crate) queue_timeout: Option<Written<TimeSpan>>,
@@ -88,8 +89,8 @@ pub(crate) struct Settings {
     pub(crate) max_flows: Option<Written<usize>>,
     pub(crate) flows_full: Option<Written<FlowsFull>>,
     pub(crate) idle_timeout: Option<Written<OrOff<TimeSpan>>>,
-    pub(crate) answers: Option<Written<usize>>,
-    pub(crate) max_amplification: Option<Written<usize>>,
+    pub(crate) answers: Option<Written<OrOff<usize>>>,
+    pub(crate) max_amplification: Option<Written<OrOff<usize>>>,
     pub(crate) balance: Option<Written<Balance>>,
     pub(crate) accept_proxy: Option<Vec<Written<Sender>>>,
     pub(crate) accept_proxy_timeout: Option<Written<TimeSpan>>,
@@ -122,7 +123,7 @@ pub(crate) struct WrittenTls {
     pub(crate) place: Option<Place>,
     pub(crate) certificate: Option<Vec<Written<FileName>>>,
     pub(crate) key: Option<Vec<Written<FileName>>>,
-    pub(crate) client_ca: Option<Written<FileName>>,
+    pub(crate) client_ca: Option<Written<OrOff<FileName>>>,
     pub(crate) client_names: Option<Vec<Written<ClientName>>>,
     pub(crate) alpn: Option<Vec<Written<Alpn>>>,
     pub(crate) min_version: Option<Written<MinVersion>>,

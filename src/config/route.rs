@@ -10,6 +10,13 @@ use super::problem::{Place, Problem, bare_or_quoted};
 use super::table::{AtLeast, Table};
 use super::{Settings, WrittenHealth, WrittenRoute, WrittenTargetTls, WrittenTls, hello, target};
 
+/// What to write for a list of none.
+const OFF: &str = "write \"off\"";
+
+/// The same of `allow`, where it could also mean that nobody may come.
+const EVERYBODY: &str =
+    "write \"off\" to let in everybody whom deny does not name; a route that lets nobody in is left out";
+
 /// The longest name of a route, in characters.
 const MAX_NAME: usize = 64;
 
@@ -80,20 +87,21 @@ pub(super) fn settings(table: &mut Table<'_, '_>, owner: Owner) -> Settings {
         protocol: table.word("protocol"),
         connect_timeout: table.time("connect_timeout", AtLeast::MoreThanZero, "1h"),
         wait_for_target: table.time("wait_for_target", AtLeast::Zero, "1h"),
-        source: table.list("source"),
-        interface: table.value("interface"),
+        source: table.list_or_off("source", OFF),
+        interface: table.or_off("interface", |table| table.value("interface")),
         bind: table.word("bind"),
         v6only: table.truth("v6only"),
         socket_mode: table.value("socket_mode"),
         socket_owner: table.value("socket_owner"),
         socket_group: table.value("socket_group"),
         reset_linger: table.time("reset_linger", AtLeast::Zero, "1h"),
-        allow: table.list("allow"),
-        deny: table.list("deny"),
-        max_connections: table.count("max_connections"),
-        max_connections_per_client: table.count("max_connections_per_client"),
-        connection_rate: table.value("connection_rate"),
-        connection_rate_per_client: table.value("connection_rate_per_client"),
+        allow: table.list_or_off("allow", EVERYBODY),
+        deny: table.list_or_off("deny", OFF),
+        max_connections: table.count_or_off("max_connections"),
+        max_connections_per_client: table.count_or_off("max_connections_per_client"),
+        connection_rate: table.or_off("connection_rate", |table| table.value("connection_rate")),
+        connection_rate_per_client: table
+            .or_off("connection_rate_per_client", |table| table.value("connection_rate_per_client")),
         when_full: table.word("when_full"),
         queue: table.count("queue"),
         queue_timeout: table.time("queue_timeout", AtLeast::MoreThanZero, "1h"),
@@ -106,10 +114,10 @@ pub(super) fn settings(table: &mut Table<'_, '_>, owner: Owner) -> Settings {
         max_flows: table.count("max_flows"),
         flows_full: table.word("flows_full"),
         idle_timeout: table.time_or_off("idle_timeout", "1ms", "24h"),
-        answers: table.count("answers"),
-        max_amplification: table.count("max_amplification"),
+        answers: table.count_or_off("answers"),
+        max_amplification: table.count_or_off("max_amplification"),
         balance: table.word("balance"),
-        accept_proxy: table.list_or_none("accept_proxy"),
+        accept_proxy: table.list_or_off("accept_proxy", OFF),
         accept_proxy_timeout: table.time("accept_proxy_timeout", AtLeast::MoreThanZero, "1h"),
         send_proxy: table.word("send_proxy"),
         hello_timeout: table.time("hello_timeout", AtLeast::MoreThanZero, "1h"),
@@ -138,9 +146,9 @@ fn tls(mut table: Table<'_, '_>) -> WrittenTls {
         place: Some(table.place().clone()),
         certificate: table.list("certificate"),
         key: table.list("key"),
-        client_ca: table.value("client_ca"),
-        client_names: table.list("client_names"),
-        alpn: table.list("alpn"),
+        client_ca: table.or_off("client_ca", |table| table.value("client_ca")),
+        client_names: table.list_or_off("client_names", OFF),
+        alpn: table.list_or_off("alpn", OFF),
         min_version: table.word("min_version"),
         handshake_timeout: table.time("handshake_timeout", AtLeast::MoreThanZero, "1h"),
     }
@@ -152,9 +160,9 @@ fn target_tls(mut table: Table<'_, '_>) -> WrittenTargetTls {
         name: table.value("name"),
         ca: table.value("ca"),
         verify: table.word("verify"),
-        certificate: table.list("certificate"),
+        certificate: table.list_or_off("certificate", OFF),
         key: table.list("key"),
-        alpn: table.list("alpn"),
+        alpn: table.list_or_off("alpn", OFF),
         min_version: table.word("min_version"),
         handshake_timeout: table.time("handshake_timeout", AtLeast::MoreThanZero, "1h"),
     }

@@ -11,6 +11,7 @@ use toml::de::{DeTable, DeValue};
 use super::Written;
 use super::keys::{self, Group, Owner, Section};
 use super::leaf::{Count, Truth, Wrong, decode, decode_word, kind};
+use super::off::{Said, said_by_list, said_by_value};
 use super::problem::{Place, Problem, bare_or_quoted};
 use crate::units::{OrOff, Rate, TimeSpan};
 
@@ -144,6 +145,13 @@ impl<'t> Table<'t, '_> {
         least: AtLeast,
         most: &str,
     ) -> Option<Written<TimeSpan>> {
+        let value = self.get(key)?;
+        if least == AtLeast::Zero
+            && let Said::Off(words) | Said::InOtherWords(words) = said_by_list(value.get_ref())
+        {
+            self.problem(key, value, &format!("{words} is not a time"), Some("write \"0s\""));
+            return None;
+        }
         let time = self.value::<TimeSpan>(key)?;
         let wrong = if least == AtLeast::MoreThanZero && time.value.0 == Duration::ZERO {
             ("is no time at all", "write more than zero, as \"2s\"".into())
@@ -165,7 +173,7 @@ impl<'t> Table<'t, '_> {
         least: &str,
         most: &str,
     ) -> Option<Written<OrOff<TimeSpan>>> {
-        let written = self.value::<OrOff<TimeSpan>>(key)?;
+        let written = self.or_off(key, |table| table.value::<TimeSpan>(key))?;
         let OrOff(Some(time)) = written.value else { return Some(written) };
         let (what, help) = if least.parse().is_ok_and(|least| time < least) {
             ("is too short", format!("write \"{least}\" or more, or \"off\""))
@@ -181,7 +189,7 @@ impl<'t> Table<'t, '_> {
 
     /// A rate that is neither nothing nor more than a machine has, or "off".
     pub(super) fn rate_or_off(&mut self, key: &'static str) -> Option<Written<OrOff<Rate>>> {
-        let written = self.value::<OrOff<Rate>>(key)?;
+        let written = self.or_off(key, |table| table.value::<Rate>(key))?;
         let OrOff(Some(rate)) = written.value else { return Some(written) };
         let (what, help) = match rate {
             _ if rate < LEAST_RATE => {
@@ -194,6 +202,53 @@ impl<'t> Table<'t, '_> {
         };
         let problem = Problem::new(written.place, self.key(key), format!("{rate} {what}"));
         self.problems.push(problem.help(help));
+        None
+    }
+
+    /// What `read` makes of the value under `key`, or "off".
+    pub(super) fn or_off<T>(
+        &mut self,
+        key: &'static str,
+        read: impl FnOnce(&mut Self) -> Option<Written<T>>,
+    ) -> Option<Written<OrOff<T>>> {
+        let value = self.get(key)?;
+        match said_by_value(value.get_ref()) {
+            Said::Off(_) => Some(Written { value: OrOff(None), place: Place::Text(value.span()) }),
+            Said::InOtherWords(words) => self.nearly_off(key, value, &words, "write \"off\""),
+            Said::Nothing => {
+                let Written { value, place } = read(self)?;
+                Some(Written { value: OrOff(Some(value)), place })
+            }
+        }
+    }
+
+    /// A whole number of 1 or more, or "off".
+    pub(super) fn count_or_off(&mut self, key: &'static str) -> Option<Written<OrOff<usize>>> {
+        self.or_off(key, |table| table.count(key))
+    }
+
+    /// One value, a list of them, or "off", which is a list of none; `help` is for who writes it in other words.
+    pub(super) fn list_or_off<T: for<'de> Deserialize<'de>>(
+        &mut self,
+        key: &'static str,
+        help: &str,
+    ) -> Option<Vec<Written<T>>> {
+        let value = self.get(key)?;
+        match said_by_list(value.get_ref()) {
+            Said::Off(_) => Some(Vec::new()),
+            Said::InOtherWords(words) => self.nearly_off(key, value, &words, help),
+            Said::Nothing => self.list(key),
+        }
+    }
+
+    fn nearly_off<T>(
+        &mut self,
+        key: &str,
+        value: &Spanned<DeValue<'_>>,
+        words: &str,
+        help: &str,
+    ) -> Option<T> {
+        self.problem(key, value, &format!("{words} is not how it is switched off"), Some(help));
         None
     }
 
@@ -211,17 +266,6 @@ impl<'t> Table<'t, '_> {
         }
         let read: Vec<_> = list.iter().filter_map(|value| self.written(key, value, decode)).collect();
         (!read.is_empty()).then_some(read)
-    }
-
-    /// One value, or a list of any number of them.
-    pub(super) fn list_or_none<T: for<'de> Deserialize<'de>>(
-        &mut self,
-        key: &'static str,
-    ) -> Option<Vec<Written<T>>> {
-        match self.get(key)?.get_ref().as_array() {
-            Some(list) if list.is_empty() => Some(Vec::new()),
-            _ => self.list(key),
-        }
     }
 
     /// The key is not there, and nothing goes without it. A misspelt key was told already.

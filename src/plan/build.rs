@@ -180,7 +180,7 @@ fn route(
     if listen.is_empty() || targets.is_empty() {
         return None;
     }
-    let interface = pick(&own.interface, &defaults.interface).filter(|_| !dials_unix);
+    let interface = off_or(&own.interface, &defaults.interface).filter(|_| !dials_unix);
     Some(Route {
         name,
         listen: listen.iter().flat_map(|run| run.value.each()).map(|it| it.taking(families)).collect(),
@@ -213,15 +213,14 @@ fn route(
 /// What the route says of its flows, then what the defaults say, then what the preset stands for.
 fn flow_limits(own: &Settings, defaults: &Settings) -> FlowLimits {
     let count = |count: usize| u32::try_from(count).unwrap_or(u32::MAX);
+    let over = |said: Option<OrOff<usize>>, preset| said.map_or(preset, |OrOff(said)| said.map(count));
     let preset = pick(&own.preset, &defaults.preset).unwrap_or_default().limits();
     FlowLimits {
         most: pick(&own.max_flows, &defaults.max_flows).unwrap_or(preset.most),
         full: pick(&own.flows_full, &defaults.flows_full).unwrap_or(preset.full),
         idle: off_or(&own.idle_timeout, &defaults.idle_timeout).map_or(preset.idle, |time| time.0),
-        answers: pick(&own.answers, &defaults.answers).map(count).or(preset.answers),
-        amplification: pick(&own.max_amplification, &defaults.max_amplification)
-            .map(count)
-            .or(preset.amplification),
+        answers: over(pick(&own.answers, &defaults.answers), preset.answers),
+        amplification: over(pick(&own.max_amplification, &defaults.max_amplification), preset.amplification),
     }
 }
 
@@ -231,7 +230,7 @@ pub(super) fn pick<T: Clone>(own: &Option<Written<T>>, default: &Option<Written<
 }
 
 /// The same of what may be switched off, which it is where nobody says anything.
-pub(super) fn off_or<T: Copy>(
+pub(super) fn off_or<T: Clone>(
     own: &Option<Written<OrOff<T>>>,
     default: &Option<Written<OrOff<T>>>,
 ) -> Option<T> {

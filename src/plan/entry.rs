@@ -1,6 +1,6 @@
 //! Who may come into a route, how many and how fast: defaults filled in, and keys that nothing listens to told.
 
-use super::build::{Draft, pick, time};
+use super::build::{Draft, off_or, pick, time};
 use crate::address::{ListenAddress, Protocol};
 use crate::config::{Place, Problem, Settings, Written};
 use crate::limits::{EntryLimits, WhenFull};
@@ -10,10 +10,10 @@ pub(super) fn limits(draft: &Draft, defaults: &Settings) -> EntryLimits {
     let (own, built_in) = (&draft.settings, EntryLimits::default());
     let is_tcp = draft.protocol == Protocol::Tcp;
     EntryLimits {
-        most: pick(&own.max_connections, &defaults.max_connections).filter(|_| is_tcp),
-        most_per_client: pick(&own.max_connections_per_client, &defaults.max_connections_per_client),
-        rate: pick(&own.connection_rate, &defaults.connection_rate),
-        rate_per_client: pick(&own.connection_rate_per_client, &defaults.connection_rate_per_client),
+        most: off_or(&own.max_connections, &defaults.max_connections).filter(|_| is_tcp),
+        most_per_client: off_or(&own.max_connections_per_client, &defaults.max_connections_per_client),
+        rate: off_or(&own.connection_rate, &defaults.connection_rate),
+        rate_per_client: off_or(&own.connection_rate_per_client, &defaults.connection_rate_per_client),
         full: pick(&own.when_full, &defaults.when_full).unwrap_or(built_in.full),
         queue: pick(&own.queue, &defaults.queue).unwrap_or(built_in.queue),
         queue_timeout: time(&own.queue_timeout, &defaults.queue_timeout, built_in.queue_timeout),
@@ -74,4 +74,46 @@ fn place<T>(written: &Option<Written<T>>) -> Option<&Place> {
 
 fn first<T>(list: &Option<Vec<Written<T>>>) -> Option<&Place> {
     list.as_ref().and_then(|list| list.first()).map(|first| &first.place)
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::plan::{Carries, parse};
+
+    #[test]
+    fn a_route_can_do_without_everything_that_the_defaults_say_of_who_comes_and_how() {
+        let keys = [
+            ("max_connections", "7"),
+            ("max_connections_per_client", "7"),
+            ("connection_rate", "'7/s'"),
+            ("connection_rate_per_client", "'7/s'"),
+            ("allow", "'10.0.0.0/8'"),
+            ("deny", "'10.0.0.0/8'"),
+            ("source", "'127.0.0.2'"),
+            ("interface", "'lo'"),
+            ("accept_proxy", "'127.0.0.1'"),
+        ];
+        let plan = |defaults: &str, own: &str| {
+            let text = format!("[defaults]\n{defaults}[routes.a]\nlisten = '1'\ntarget = '2'\n{own}");
+            parse("f", &text, &[]).unwrap().routes
+        };
+        let lines = |value: &dyn Fn(&'static str) -> String| {
+            keys.iter().map(|(key, said)| format!("{key} = {}\n", value(said))).collect::<String>()
+        };
+        let (said, off) = (lines(&str::to_owned), lines(&|_| "'off'".to_owned()));
+
+        assert_ne!(plan(&said, ""), plan("", ""));
+        assert_eq!(plan(&said, &off), plan("", ""));
+        assert_eq!(plan("", &off), plan("", ""));
+    }
+
+    #[test]
+    fn a_route_can_do_without_the_answers_that_its_preset_counts() {
+        let text = "defaults.answers = 5\ndefaults.preset = 'dns'\n\
+                    routes.a = {listen='1', target='2', protocol='udp', answers='off', max_amplification='off'}";
+        let plan = parse("f", text, &[]).unwrap();
+
+        let Carries::Udp(limits) = &plan.routes.values().next().unwrap().carries else { panic!("it is UDP") };
+        assert_eq!((limits.answers, limits.amplification), (None, None));
+    }
 }

@@ -196,7 +196,8 @@ fn idle_keys(draft: &Draft, problems: &mut Vec<Problem>) {
 /// reach: a literal has a family, a name may have both.
 pub(super) fn source(draft: &Draft, defaults: &Settings, problems: &mut Vec<Problem>) -> Option<Vec<IpAddr>> {
     let own = draft.settings.source.as_ref();
-    let Some(written) = own.or(defaults.source.as_ref()).filter(|_| !draft.dials_unix()) else {
+    let wanted = own.or(defaults.source.as_ref()).filter(|list| !list.is_empty() && !draft.dials_unix());
+    let Some(written) = wanted else {
         return Some(Vec::new());
     };
     let reaches = |ip: IpAddr| written.iter().any(|source| source.value.0.is_ipv4() == ip.is_ipv4());

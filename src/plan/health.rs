@@ -16,7 +16,9 @@ pub(super) fn rules(draft: &Draft, defaults: &Settings, problems: &mut Vec<Probl
             problems.push(problem);
         }
     }
-    let talk = pick(&own.expect, &defaults.expect).map(|expect| Talk {
+    // An empty text is in every answer: to connect is enough.
+    let expect = pick(&own.expect, &defaults.expect).filter(|expect| !expect.is_empty());
+    let talk = expect.map(|expect| Talk {
         send: pick(&own.send, &defaults.send).unwrap_or_default().into(),
         expect: expect.into(),
     });
@@ -45,11 +47,10 @@ fn unheard(draft: &Draft, defaults: &WrittenHealth) -> Option<Problem> {
         }
     }
     match (send, expect) {
-        (_, Some(Written { value, place })) if value.is_empty() => {
-            let problem = Problem::new(place.clone(), expect_key, "every answer has this in it");
-            Some(problem.help("write a part of the answer, or leave expect out: connecting is enough then"))
-        }
-        (Some(Written { place, .. }), None) => {
+        // What the defaults send is not meant for a route that expects nothing.
+        (Some(Written { place, .. }), _)
+            if is_nothing(expect) && (own.send.is_some() || own.expect.is_none()) =>
+        {
             let problem = Problem::new(place.clone(), send_key, "nobody listens to the answer");
             Some(problem.help("add expect = \"…\", a part of the answer of a service that is well"))
         }
@@ -61,13 +62,17 @@ fn unheard(draft: &Draft, defaults: &WrittenHealth) -> Option<Problem> {
 fn idle_talk(draft: &Draft, check: Check) -> Option<Problem> {
     let own = &draft.settings.health;
     let (key, written) = match (&own.expect, &own.send) {
-        (Some(expect), _) => ("health.expect", expect),
-        (None, Some(send)) => ("health.send", send),
-        (None, None) => return None,
+        (Some(expect), _) if !expect.value.is_empty() => ("health.expect", expect),
+        (_, Some(send)) => ("health.send", send),
+        (_, None) => return None,
     };
     let message = "only a check that connects can talk with the service";
     let problem = Problem::new(written.place.clone(), draft.key(key), message);
     (check != Check::Connect).then(|| problem.help("write check = \"connect\" beside it"))
+}
+
+fn is_nothing(expect: Option<&Written<String>>) -> bool {
+    expect.is_none_or(|expect| expect.value.is_empty())
 }
 
 /// What is written, in the route or else in the defaults, and the key it is.

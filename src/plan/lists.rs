@@ -39,6 +39,8 @@ impl<'f> Lists<'f> {
     pub(super) fn access(&mut self, draft: &Draft, problems: &mut Vec<Problem>) -> Access {
         let own = &draft.settings;
         let allow = self.sets(&own.allow, &draft.key("allow"), problems).or_else(|| self.allow.clone());
+        // Switched off is everybody, and not nobody.
+        let allow = allow.filter(|sets| !sets.is_empty());
         let deny = self.sets(&own.deny, &draft.key("deny"), problems).or_else(|| self.deny.clone());
         Access { allow, deny: deny.unwrap_or_default() }
     }

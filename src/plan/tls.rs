@@ -14,6 +14,7 @@ use crate::transport::tls::{
     Alpn, ClientTls, ClientTlsParts, Pair, PairFile, TargetTls, TargetTlsParts, Trust, Verify, WhoMayConnect,
     read_certificates, read_pair, server_name,
 };
+use crate::units::OrOff;
 
 const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(10);
 
@@ -73,7 +74,7 @@ pub(super) fn with_targets(
         desk.target_has_name(draft)?;
     }
     let of = if own.certificate.is_some() { own } else { defaults };
-    let pair = match of.certificate.as_deref() {
+    let pair = match of.certificate.as_deref().filter(|list| !list.is_empty()) {
         Some([_, second, ..]) => {
             let message = "a target is shown one certificate".into();
             return desk.wrong(&second.place, "certificate", message, "write one certificate and one key");
@@ -150,6 +151,10 @@ impl Desk<'_> {
 
     fn who(&mut self, own: &WrittenTls, defaults: &WrittenTls) -> Option<Option<WhoMayConnect>> {
         let ca = own.client_ca.as_ref().or(defaults.client_ca.as_ref());
+        let ca = ca.and_then(|written| {
+            let OrOff(file) = &written.value;
+            Some(Written { value: file.clone()?, place: written.place.clone() })
+        });
         let names = own.client_names.as_ref().or(defaults.client_names.as_ref());
         let Some(ca) = ca else {
             let Some(first) = own.client_names.as_ref().and_then(|names| names.first()) else {
@@ -158,7 +163,7 @@ impl Desk<'_> {
             let message = "without client_ca no client is asked for a certificate".into();
             return self.wrong(&first.place, "client_names", message, "write client_ca = \"FILE\" beside it");
         };
-        let ca = self.certificates(ca, "client_ca")?;
+        let ca = self.certificates(&ca, "client_ca")?;
         let names = names.into_iter().flatten().map(|written| written.value.clone()).collect();
         Some(Some(WhoMayConnect { ca, names }))
     }

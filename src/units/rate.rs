@@ -6,8 +6,10 @@
 use std::fmt;
 use std::str::FromStr;
 
-use super::misread::{Misread, quoted};
-use super::quantity::{Quantity, scaled};
+use serde::{Deserialize, Deserializer};
+
+use super::misread::{Misread, from_text, quoted};
+use super::quantity::scaled;
 
 /// A rate as a configuration writes it, in bits a second: a whole number and one of `bit`, `kbit`, `mbit`, `gbit`, in
 /// steps of a thousand as tc(8) has them.
@@ -49,10 +51,14 @@ impl fmt::Display for Rate {
     }
 }
 
-impl Quantity for Rate {
-    const EXPECTED: &'static str = "a rate, as \"10mbit\"";
-    const EXPECTED_OR_OFF: &'static str = "a rate, as \"10mbit\", or \"off\"";
+impl<'de> Deserialize<'de> for Rate {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        from_text(deserializer, "a rate, as \"10mbit\"", Rate::without_unit)
+    }
+}
 
+impl Rate {
+    /// The answer to a number alone.
     fn without_unit(number: &str) -> Misread {
         let instead = match number.parse::<u64>() {
             Ok(_) => format!(r#"write a unit: "{number}kbit" or "{number}mbit""#),

@@ -10,7 +10,7 @@ use std::time::Duration;
 use serde::{Deserialize, Deserializer};
 
 use super::misread::{Misread, from_text, quoted};
-use super::quantity::{Quantity, scaled};
+use super::quantity::scaled;
 
 /// A span of time as a configuration writes it: a whole number and one of `us`, `ms`, `s`, `m`, `h`. A plain `0` is
 /// zero; any other number without a unit is refused.
@@ -81,17 +81,15 @@ impl fmt::Display for TimeSpan {
 
 impl<'de> Deserialize<'de> for TimeSpan {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        from_text(deserializer, TimeSpan::EXPECTED, |number| match number {
+        from_text(deserializer, "a time, as \"2s\"", |number| match number {
             "0" => Misread::new("0 is not in quotes", r#"write "0s""#),
             _ => TimeSpan::without_unit(number),
         })
     }
 }
 
-impl Quantity for TimeSpan {
-    const EXPECTED: &'static str = "a time, as \"2s\"";
-    const EXPECTED_OR_OFF: &'static str = "a time, as \"2s\", or \"off\"";
-
+impl TimeSpan {
+    /// The answer to a number alone.
     fn without_unit(number: &str) -> Misread {
         let instead = match number.parse::<u64>() {
             Ok(_) => format!(r#"write a unit: "{number}ms" or "{number}s""#),

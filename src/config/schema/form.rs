@@ -18,8 +18,7 @@ use crate::transport::tls::{MinVersion, Verify};
 /// The form of a key's value; `None` for a key this file has no line for.
 pub(super) fn of(key: &str) -> Option<Value> {
     Some(match key {
-        "listen" | "source" | "allow" | "deny" => one_or_more(text()),
-        "accept_proxy" => one_or_any(text()),
+        "listen" | "source" | "allow" | "deny" | "accept_proxy" => one_or_more(text()),
         "address" | "interface" | "socket_owner" | "socket_group" => text(),
         "protocol" => words::<Protocol>(),
         "bind" => words::<BindPolicy>(),
@@ -27,8 +26,7 @@ pub(super) fn of(key: &str) -> Option<Value> {
         "send_proxy" => words::<SendProxy>(),
         "flows_full" => words::<FlowsFull>(),
         "check" => words::<Check>(),
-        "send" => json!({"type": "string"}),
-        "expect" => json!({"type": "string", "minLength": 1}),
+        "send" | "expect" => json!({"type": "string"}),
         "when_full" => words::<WhenFull>(),
         "balance" => words::<Balance>(),
         "format" => words::<LogFormat>(),
@@ -46,17 +44,9 @@ pub(super) fn of(key: &str) -> Option<Value> {
         | "accept_proxy_timeout"
         | "handshake_timeout"
         | "hello_timeout" => time(),
-        "rise"
-        | "fall"
-        | "max_flows"
-        | "answers"
-        | "max_amplification"
-        | "connections"
-        | "flows"
-        | "max_connections"
-        | "max_connections_per_client"
-        | "queue" => count(),
-        "connection_rate" | "connection_rate_per_client" => matching("^[1-9][0-9]{0,6}/[smh]$"),
+        "rise" | "fall" | "max_flows" | "connections" | "flows" | "queue" => count(),
+        "answers" | "max_amplification" | "max_connections" | "max_connections_per_client" => count_or_off(),
+        "connection_rate" | "connection_rate_per_client" => matching("^([1-9][0-9]{0,6}/[smh]|off)$"),
         "weight" => json!({"type": "integer", "minimum": 1, "maximum": Part::MOST_WEIGHT}),
         "v6only" | "backup" | "drain" => json!({"type": "boolean"}),
         "certificate" | "key" | "alpn" | "client_names" => one_or_more(text()),
@@ -102,14 +92,14 @@ fn count() -> Value {
     json!({"type": "integer", "minimum": 1})
 }
 
+/// The same, or `"off"`.
+fn count_or_off() -> Value {
+    json!({"anyOf": [count(), {"const": "off"}]})
+}
+
 /// One of them, or a list of them that is not empty.
 fn one_or_more(one: Value) -> Value {
     json!({"anyOf": [one, {"type": "array", "items": one, "minItems": 1}]})
-}
-
-/// One of them, or a list of any number.
-fn one_or_any(one: Value) -> Value {
-    json!({"anyOf": [one, {"type": "array", "items": one}]})
 }
 
 /// The words a type reads, asked of the type itself: it tells them when it meets one it does not know.

@@ -36,7 +36,7 @@ fn an_address_that_moves_to_another_route_keeps_its_socket() {
 fn a_specific_address_and_every_address_replace_each_other() {
     let (one, two) = (Target::greeting(b"1"), Target::greeting(b"2"));
     for (specific, every) in [("127.0.0.1", "0.0.0.0"), ("::1", "::")] {
-        let port = Closed::port_of(SocketAddr::new(specific.parse().unwrap(), 0));
+        let port = Closed::port_of_every_address(specific);
         let gate = Gate::builder().with(&route("one", port.address, &one));
         for (ip, target, words) in [(every, &two, b"2"), (specific, &one, b"1"), (every, &two, b"2")] {
             let address = on(ip, port.address);
@@ -53,7 +53,7 @@ fn a_specific_address_and_every_address_replace_each_other() {
 
 #[test]
 fn after_an_overlap_the_port_is_as_taken_as_before() {
-    let (one, port) = (Target::greeting(b"1"), Closed::port());
+    let (one, port) = (Target::greeting(b"1"), Closed::port_of_every_address("127.0.0.1"));
     let gate = Gate::builder().with(&route("one", port.address, &one));
     let every = on("0.0.0.0", port.address);
 

@@ -1,8 +1,8 @@
 //! Targets of every temper. Each has a port of its own, which it frees when it is dropped.
 
-use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::net::{IpAddr, SocketAddr, TcpListener, TcpStream};
 use std::os::fd::OwnedFd;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, mpsc};
 use std::thread::{self, JoinHandle};
 
@@ -144,6 +144,20 @@ pub(crate) struct Closed {
 impl Closed {
     pub(crate) fn port() -> Closed {
         Closed::port_of("127.0.0.1:0".parse().unwrap())
+    }
+
+    /// A port that every address can be listened on with, too. It is below those that the kernel gives to outgoing
+    /// connections: one of another test, from another address of loopback, would be in the way of every address.
+    pub(crate) fn port_of_every_address(ip: &str) -> Closed {
+        let ip: IpAddr = ip.parse().unwrap();
+        let every: IpAddr = if ip.is_ipv4() { [0; 4].into() } else { [0; 16].into() };
+        // Each is proposed once, and the number of the process keeps those that run at the same time apart.
+        static PROPOSED: AtomicU32 = AtomicU32::new(0);
+        let next = |_| std::process::id().wrapping_add(PROPOSED.fetch_add(1, Ordering::Relaxed));
+        let ports = (0..10_000).map(next).map(|n| 20_000 + (n % 10_000) as u16);
+        let is_free = |port: &u16| TcpListener::bind(SocketAddr::new(every, *port)).is_ok();
+        let port = ports.into_iter().find(is_free).expect("one of so many is free");
+        Closed::port_of(SocketAddr::new(ip, port))
     }
 
     pub(crate) fn port_of(any: SocketAddr) -> Closed {

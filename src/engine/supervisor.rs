@@ -117,6 +117,7 @@ impl Supervisor {
         let new = wanted.iter().filter(|(port, _)| !is_held(port));
         let new = new.map(|(port, by)| (port.clone(), by.clone())).collect();
         let (bound, unbound) = ports::bind_all(new, &self.leaving(&wanted)).map_err(Refused::Bind)?;
+        let _turnstiles = self.cx.turnstiles.open(&routes, &self.cx.ledger);
         let mut opened = self.open(bound).map_err(|failure| Refused::Bind(vec![failure]))?;
         self.change_files(&wanted).map_err(|failure| Refused::Bind(vec![failure]))?;
 

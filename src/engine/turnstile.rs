@@ -10,9 +10,9 @@ use std::time::Instant;
 
 use tokio::sync::Notify;
 
-use crate::ledger::Live;
+use crate::ledger::{Ledger, Live};
 use crate::limits::{Admission, Answer, ClientNet, EntryLimits, Number, WhenFull};
-use crate::outcome::Limit;
+use crate::outcome::{Client, Limit};
 use crate::plan::{Route, RouteName, Routes};
 
 /// The clients of one route, over all of its listeners and over reloads.
@@ -26,6 +26,24 @@ struct State {
     /// Rung when it is their turn.
     waiting: HashMap<Number, Arc<Notify>>,
     moving: HashMap<Number, Moving>,
+    uncounted: Uncounted,
+    earlier: Vec<Earlier>,
+}
+
+/// Which sessions of the route have passed no turnstile and are not among the [`Earlier`] either.
+#[derive(Clone, Copy)]
+enum Uncounted {
+    Nobody,
+    Everybody,
+    /// Those that began then or later: the route has had no limits since.
+    Since(Instant),
+}
+
+/// A session that began before its route had limits. It has no pass to give back, so that its end is seen at a look.
+struct Earlier {
+    live: Weak<Live>,
+    number: Number,
+    client: Option<ClientNet>,
 }
 
 /// A session that may be evicted.
@@ -38,7 +56,7 @@ struct Moving {
 pub(super) struct Pass {
     turnstile: Arc<Turnstile>,
     number: Number,
-    /// Under whom it is counted, where clients are told apart.
+    /// Under whom it is counted, whatever the limits are now: a reload may add one of clients. `None` without an address.
     client: Option<ClientNet>,
     /// Rung when its turn has come, where it has to wait.
     turn: Option<Arc<Notify>>,
@@ -47,14 +65,15 @@ pub(super) struct Pass {
 impl Turnstile {
     fn new(limits: EntryLimits) -> Turnstile {
         let (admission, waiting, moving) = (Admission::default(), HashMap::new(), HashMap::new());
-        Turnstile { state: Mutex::new(State { limits, admission, waiting, moving }) }
+        let (uncounted, earlier) = (Uncounted::Everybody, Vec::new());
+        Turnstile { state: Mutex::new(State { limits, admission, waiting, moving, uncounted, earlier }) }
     }
 
     /// Decides about a client that comes at `now`; one that may come in, at once or later, gets a pass.
     pub(super) fn ask(self: &Arc<Self>, client: Option<IpAddr>, now: Instant) -> Result<Pass, Limit> {
         let mut state = self.lock();
-        let State { limits, admission, waiting, moving } = &mut *state;
-        let client = client.filter(|_| limits.knows_clients()).map(ClientNet::from);
+        let State { limits, admission, waiting, moving, .. } = &mut *state;
+        let client = client.map(ClientNet::from);
         let moved = |number: Number| moved(moving, number);
         let (number, turn) = match admission.ask(client, now, limits, &moved) {
             Answer::Out(limit) => return Err(limit),
@@ -78,10 +97,38 @@ impl Turnstile {
             state.admission.adopt(Instant::now(), limits);
             state.let_in();
         }
+        state.uncounted = match state.uncounted {
+            _ if !limits.is_none() => Uncounted::Nobody,
+            Uncounted::Nobody => Uncounted::Since(Instant::now()),
+            uncounted => uncounted,
+        };
+    }
+
+    /// Whether there may be sessions of the route that it does not know.
+    fn is_complete(&self) -> bool {
+        matches!(self.lock().uncounted, Uncounted::Nobody)
+    }
+
+    /// Counts a session that lives at `now`, if it does not know it yet.
+    fn count_in(&self, live: &Arc<Live>, client: Client) {
+        let state = &mut *self.lock();
+        match state.uncounted {
+            Uncounted::Nobody => return,
+            Uncounted::Since(moment) if live.started < moment => return,
+            Uncounted::Since(_) | Uncounted::Everybody => {}
+        }
+        let client = match client {
+            Client::Net(address) => Some(address.ip().into()),
+            Client::Unix { .. } => None,
+        };
+        let number = state.admission.count_in(client);
+        state.earlier.push(Earlier { live: Arc::downgrade(live), number, client });
     }
 
     fn settle(&self, now: Instant) {
-        let State { admission, moving, .. } = &mut *self.lock();
+        let mut state = self.lock();
+        state.forget_earlier(now);
+        let State { admission, moving, .. } = &mut *state;
         admission.settle(now, &|number| moved(moving, number));
     }
 
@@ -100,6 +147,23 @@ fn moved(moving: &HashMap<Number, Moving>, number: Number) -> u64 {
 }
 
 impl State {
+    /// Lets whoever waits have the places of those that began before the limits and have ended.
+    fn forget_earlier(&mut self, now: Instant) {
+        let mut has_left = false;
+        let admission = &mut self.admission;
+        self.earlier.retain(|it| {
+            let is_here = it.live.strong_count() > 0;
+            if !is_here {
+                has_left |= admission.leave(it.number, it.client, now);
+            }
+            is_here
+        });
+        if has_left {
+            self.earlier.shrink_to(2 * self.earlier.len());
+            self.let_in();
+        }
+    }
+
     fn let_in(&mut self) {
         while let Some(number) = self.admission.next(&self.limits) {
             if let Some(turn) = self.waiting.remove(&number) {
@@ -169,6 +233,25 @@ impl Turnstiles {
             known.insert(route.name.clone(), Arc::downgrade(&new));
             new
         }))
+    }
+
+    /// Makes the turnstiles of routes that have limits now and had none, and counts the sessions they have. Whatever
+    /// begins before the listeners serve under them is missed: those are few, and end. Dropped before that, what is
+    /// returned undoes it.
+    pub(super) fn open(&self, routes: &Routes, ledger: &Ledger) -> Vec<Arc<Turnstile>> {
+        let mut incomplete: HashMap<Arc<str>, Arc<Turnstile>> = HashMap::new();
+        for route in routes.values() {
+            let turnstile = self.of(route).filter(|turnstile| !turnstile.is_complete());
+            incomplete.extend(turnstile.map(|turnstile| (route.name.0.clone(), turnstile)));
+        }
+        if !incomplete.is_empty() {
+            let now = Instant::now();
+            for (live, client) in ledger.of_routes(|name| incomplete.contains_key(name)) {
+                incomplete[&live.route].count_in(&live, client);
+            }
+            incomplete.values().for_each(|turnstile| turnstile.lock().uncounted = Uncounted::Since(now));
+        }
+        incomplete.into_values().collect()
     }
 
     /// Has every turnstile go on under what its route says now: who is here stays, and who waits goes on waiting.

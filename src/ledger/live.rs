@@ -267,6 +267,19 @@ impl Lives {
         shard.lives.len()
     }
 
+    /// Every session whose route's name is wanted, and who is behind its client.
+    pub(super) fn of_routes(&self, is_wanted: impl Fn(&str) -> bool) -> Vec<(Arc<Live>, Client)> {
+        let mut found = Vec::new();
+        for part in 0..SHARDS as u64 {
+            let shard = self.shard(part);
+            for live in shard.lives.values().filter(|live| is_wanted(&live.route)) {
+                let behind = shard.notes.get(&live.id).and_then(|notes| notes.behind);
+                found.push((live.clone(), behind.unwrap_or(live.client)));
+            }
+        }
+        found
+    }
+
     pub(super) fn all(&self) -> Vec<Arc<Live>> {
         let mut all: Vec<_> = (0..SHARDS as u64)
             .flat_map(|part| self.shard(part).lives.values().cloned().collect::<Vec<_>>())

@@ -121,6 +121,11 @@ impl Ledger {
         self.lives.visit(part, visitor)
     }
 
+    /// Every live session whose route's name is wanted, and who is behind its client.
+    pub(crate) fn of_routes(&self, is_wanted: impl Fn(&str) -> bool) -> Vec<(Arc<Live>, Client)> {
+        self.lives.of_routes(is_wanted)
+    }
+
     /// Notes what a diagnosis has found about a live session: the hint of its record, where its end has none of its own.
     pub(crate) fn note(&self, id: u64, words: Arc<str>) {
         self.lives.note(id, |notes| notes.hint = Some(words));

@@ -81,6 +81,17 @@ impl Admission {
         answer
     }
 
+    /// Counts a session that began before there were limits, whatever they say: it is here.
+    pub fn count_in(&mut self, client: Option<ClientNet>) -> Number {
+        let number = self.next;
+        self.next += 1;
+        self.here += 1;
+        if let Some(client) = client {
+            self.clients.count_in(client);
+        }
+        number
+    }
+
     /// Whether one more may wait, and who is ended for it.
     fn wait(
         &mut self,

@@ -41,7 +41,7 @@ pub(super) struct Clients {
 }
 
 #[derive(Debug, Default)]
-struct Known {
+pub(super) struct Known {
     here: usize,
     pace: Pace,
     /// Whether it stands in `left`.
@@ -61,11 +61,17 @@ impl Clients {
 
     /// Counts one more session of a client.
     pub(super) fn enter(&mut self, client: ClientNet, now: Instant, limits: &EntryLimits) {
-        let known = self.known.entry(client).or_default();
-        known.here += 1;
+        let known = self.count_in(client);
         if let Some(most) = limits.rate_per_client {
             known.pace.take(now, most);
         }
+    }
+
+    /// Counts one more that came at no pace: it was here before.
+    pub(super) fn count_in(&mut self, client: ClientNet) -> &mut Known {
+        let known = self.known.entry(client).or_default();
+        known.here += 1;
+        known
     }
 
     /// Counts one less.

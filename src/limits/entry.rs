@@ -60,9 +60,4 @@ impl EntryLimits {
             && self.rate.is_none()
             && self.rate_per_client.is_none()
     }
-
-    /// Whether clients are told apart.
-    pub fn knows_clients(&self) -> bool {
-        self.most_per_client.is_some() || self.rate_per_client.is_some()
-    }
 }

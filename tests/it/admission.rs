@@ -264,6 +264,55 @@ fn a_smaller_cap_ends_nobody_and_what_is_counted_outlives_a_reload() {
 }
 
 #[test]
+fn sessions_that_began_before_there_were_limits_count_under_them() {
+    let target = Target::echo();
+    let listen = Closed::port();
+    let text = |limits: &str| {
+        format!("[routes.test]\nlisten = '{}'\ntarget = '{}'\n{limits}\n", listen.address, target.address)
+    };
+    let gate = Gate::builder().with(&text(""));
+    let mut all: Vec<Wire> = (0..3).map(|_| seated(&gate)).collect();
+
+    gate.declare(&text("max_connections = 3")).unwrap();
+    assert!(is_turned_away(&gate), "three are here");
+    gate.declare(&text("max_connections_per_client = 3")).unwrap();
+    assert!(is_turned_away(&gate), "all three are of this client");
+
+    // Without limits nobody is counted, and afterwards all are.
+    gate.declare(&text("")).unwrap();
+    all.push(seated(&gate));
+    gate.declare(&text("max_connections = 4")).unwrap();
+    assert!(is_turned_away(&gate), "four are here");
+    drop(all.pop());
+    all.push(comes_in(&gate));
+    assert!(is_turned_away(&gate), "one came for one that left");
+
+    all.iter_mut().for_each(talk);
+    all.clear();
+    gate.wait_until_empty();
+    let mut all: Vec<Wire> = (0..4).map(|_| comes_in(&gate)).collect();
+    all.iter_mut().for_each(talk);
+    assert!(is_turned_away(&gate), "nobody is counted who is gone, and all who are here");
+}
+
+#[test]
+fn who_waits_behind_a_session_of_before_the_limits_comes_in_when_that_ends() {
+    let target = Target::echo();
+    let listen = Closed::port();
+    let text = |limits: &str| {
+        format!("[routes.test]\nlisten = '{}'\ntarget = '{}'\n{limits}\n", listen.address, target.address)
+    };
+    let gate = Gate::builder().with(&text(""));
+    let first = seated(&gate);
+    gate.declare(&text("max_connections = 1\nwhen_full = 'queue'\nqueue_timeout = '1h'")).unwrap();
+    let mut second = waiting(&gate);
+
+    drop(first);
+
+    talk(&mut second);
+}
+
+#[test]
 fn who_waits_comes_in_when_a_reload_makes_room() {
     let target = Target::echo();
     let listen = Closed::port();

@@ -53,6 +53,10 @@ pub(super) fn down(target: &Arc<Target>, cause: Cause, at: Instant, crowd: Optio
         Some(Diagnosis { verdict: verdict @ Verdict::TargetNotRunning, subject, .. }) => {
             (verdict, format!("nothing listens on {subject}"))
         }
+        // Somebody has held it, so that the port is right, and who listens on the next may be the next target.
+        Some(Diagnosis { verdict: Verdict::TargetOnOtherPort, subject, .. }) if was_held(target) => {
+            (Verdict::TargetNotRunning, format!("nothing listens on {subject}"))
+        }
         Some(diagnosis) if diagnosis.verdict != Verdict::Unknown => (diagnosis.verdict, diagnosis.summary),
         None if cause == Cause::BadAnswer => (Verdict::Unknown, bad_answer(target)),
         _ => (Verdict::Unknown, cause.remedy().to_owned()),
@@ -74,6 +78,10 @@ pub(super) fn down(target: &Arc<Target>, cause: Cause, at: Instant, crowd: Optio
         }
     }
     Judged { verdict, text }
+}
+
+fn was_held(target: &Target) -> bool {
+    !target.dossier().pids.is_empty()
 }
 
 /// `it answered '-LOADING'; '+PONG' was expected`

@@ -51,4 +51,5 @@ mod target_down;
 // Real programs.
 mod programs;
 mod real_proxies;
+mod real_targets;
 mod tls_programs;

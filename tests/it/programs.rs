@@ -17,14 +17,19 @@ use crate::harness::{Closed, Gate, Target, pattern, until};
 pub(crate) struct Service {
     child: Child,
     pub(crate) address: SocketAddr,
-    _port: Closed,
+    port: Option<Closed>,
     folder: TempDir,
 }
 
 impl Service {
     /// Starts what `command` makes of a port and a folder of its own, and returns once it listens.
     pub(crate) fn start(command: impl FnOnce(u16, &Path) -> Command) -> Service {
-        let (port, folder) = (Closed::port(), tempfile::tempdir().unwrap());
+        Service::start_on(Closed::port(), command)
+    }
+
+    /// The same on a port that was chosen before.
+    pub(crate) fn start_on(port: Closed, command: impl FnOnce(u16, &Path) -> Command) -> Service {
+        let folder = tempfile::tempdir().unwrap();
         let address = port.address;
         let child = command(address.port(), folder.path())
             .stdin(Stdio::null())
@@ -32,9 +37,16 @@ impl Service {
             .stderr(Stdio::null())
             .spawn()
             .unwrap();
-        let service = Service { child, address, _port: port, folder };
+        let service = Service { child, address, port: Some(port), folder };
         until("the service listens", || listening(address).unwrap().then_some(()));
         service
+    }
+
+    /// Kills it without a word; gives its port.
+    pub(crate) fn kill(mut self) -> Closed {
+        self.child.kill().unwrap();
+        self.child.wait().unwrap();
+        self.port.take().expect("it is taken once")
     }
 }
 

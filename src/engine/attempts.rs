@@ -1,6 +1,8 @@
 //! The dials of one session, in as little room as an idle session can have for them.
 
-use crate::outcome::Attempt;
+use std::time::Duration;
+
+use crate::outcome::{Attempt, Cause};
 
 /// The attempts of one session that its record keeps.
 const MOST: usize = 32;
@@ -16,6 +18,13 @@ impl Attempts {
         all.reserve_exact(1);
         all.push(attempt);
         self.0 = all.into_boxed_slice();
+    }
+
+    /// Notes that the last one came to nothing after all, and how much longer it took.
+    pub(super) fn fail_last(&mut self, cause: Cause, longer: Duration) {
+        if let Some(last) = self.0.last_mut() {
+            (last.cause, last.took) = (Some(cause), last.took + longer);
+        }
     }
 
     /// Keeps the last ones.

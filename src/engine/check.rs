@@ -1,17 +1,15 @@
 //! A check that connects: one connection, and what the service says on it.
 
-use std::io::{self, ErrorKind};
-
-use rustix::net::{RecvFlags, recv};
-use tokio::io::Interest;
 use tokio::time::timeout;
 
+use super::greet::{Greeting, shake_hands};
+use super::line::Line;
 use super::targets::{Seconds, Target, cause_of};
 use crate::address::Address;
 use crate::balance::Talk;
 use crate::outcome::Cause;
 use crate::probe::masking::printable;
-use crate::proxy_protocol::{Ends, Form};
+use crate::proxy_protocol::Ends;
 use crate::transport::{self, Origin, Stream};
 
 /// How much of a wrong answer is told.
@@ -31,10 +29,10 @@ pub(super) async fn check(target: &Target) -> Result<(), Failed> {
     let rules = target.rules();
     let mut heard: Option<Vec<u8>> = None;
     let talk = async {
-        let stream = connect(target).await?;
+        let mut line = connect(target).await?;
         let heard = heard.insert(Vec::new());
         match &rules.talk {
-            Some(talk) => ask(&stream, talk, heard).await,
+            Some(talk) => ask(&mut line, talk, heard).await,
             None => Ok(()),
         }
     };
@@ -45,14 +43,11 @@ pub(super) async fn check(target: &Target) -> Result<(), Failed> {
     }
 }
 
-async fn connect(target: &Target) -> Result<Stream, Failed> {
+async fn connect(target: &Target) -> Result<Line, Failed> {
     let mut told = Failed { cause: Cause::NoAddress, answer: None };
     for address in target.dialable().await {
         match transport::dial(&address, &Origin::default()).await {
-            Ok(stream) => {
-                greet(&stream, &address, target.header()).await?;
-                return Ok(stream);
-            }
+            Ok(stream) => return greet(stream, &address, target).await,
             Err(error) => told.cause = cause_of(&address, &error),
         }
     }
@@ -60,22 +55,32 @@ async fn connect(target: &Target) -> Result<Stream, Failed> {
 }
 
 /// Tells a target that expects a PROXY header that this is no client's connection: it would take one that closes without a
-/// word for a broken one.
-async fn greet(stream: &Stream, address: &Address, header: Option<Form>) -> Result<(), Failed> {
-    let Some(form) = header else { return Ok(()) };
-    let ends = match (address, transport::local_address(stream)) {
-        (Address::Net(destination), Ok(client)) => Ends::Net { client, destination: *destination },
-        _ => Ends::Own,
+/// word for a broken one. With one that speaks TLS, that is agreed on.
+async fn greet(stream: Stream, address: &Address, target: &Target) -> Result<Line, Failed> {
+    let Greeting { header, tls } = target.greeting();
+    if let Some(form) = header {
+        let ends = match (address, transport::local_address(&stream)) {
+            (Address::Net(destination), Ok(client)) => Ends::Net { client, destination: *destination },
+            _ => Ends::Own,
+        };
+        let greeting = stream.send_all(&form.announce_own(ends)).await;
+        greeting.map_err(|error| wrong(format!("it took no header: {error}")))?;
+    }
+    let seal = match tls {
+        Some(tls) => Some(shake_hands(&stream, tls, target).await),
+        None => None,
     };
-    let greeting = stream.send_all(&form.announce_own(ends)).await;
-    greeting.map_err(|error| wrong(format!("it took no header: {error}")))
+    match seal.transpose() {
+        Ok(seal) => Ok(Line::new(stream, seal)),
+        Err((cause, words)) => Err(Failed { cause, answer: Some(words) }),
+    }
 }
 
-async fn ask(stream: &Stream, talk: &Talk, heard: &mut Vec<u8>) -> Result<(), Failed> {
-    let question = stream.send_all(talk.send.as_bytes()).await;
+async fn ask(line: &mut Line, talk: &Talk, heard: &mut Vec<u8>) -> Result<(), Failed> {
+    let question = line.say(talk.send.as_bytes()).await;
     question.map_err(|error| wrong(format!("it took no question: {error}")))?;
     loop {
-        match hear(stream, heard).await {
+        match line.hear(heard, Talk::MOST).await {
             Ok(_) if has(heard, talk.expect.as_bytes()) => return Ok(()),
             Ok(0) if heard.len() < Talk::MOST => {
                 return Err(wrong(format!("{}, and closed", answered(heard))));
@@ -83,25 +88,6 @@ async fn ask(stream: &Stream, talk: &Talk, heard: &mut Vec<u8>) -> Result<(), Fa
             Ok(_) if heard.len() < Talk::MOST => {}
             Ok(_) => return Err(wrong(answered(heard))),
             Err(error) => return Err(wrong(format!("{}, and then: {error}", answered(heard)))),
-        }
-    }
-}
-
-/// Appends what comes next, and says how much that is; zero at the end.
-async fn hear(stream: &Stream, heard: &mut Vec<u8>) -> io::Result<usize> {
-    let mut buffer = [0; 512];
-    let room = buffer.len().min(Talk::MOST - heard.len());
-    loop {
-        stream.ready(Interest::READABLE).await?;
-        match stream
-            .try_io(Interest::READABLE, || Ok(recv(stream, &mut buffer[..room], RecvFlags::empty())?.0))
-        {
-            Ok(length) => {
-                heard.extend_from_slice(&buffer[..length]);
-                return Ok(length);
-            }
-            Err(error) if error.kind() == ErrorKind::WouldBlock => {}
-            Err(error) => return Err(error),
         }
     }
 }

@@ -6,7 +6,8 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio_util::sync::CancellationToken;
 
 use super::bandwidths::Bandwidths;
-use super::hello::ByHello;
+use super::greet::Greeting;
+use super::hello::{ByHello, Speaks};
 use super::lookout::Lookout;
 use super::pool::{self, Pool};
 use super::targets::{Target, Targets};
@@ -108,9 +109,15 @@ impl Serving {
     /// A route as the clients of its n-th address meet it.
     pub(super) fn new(route: &Arc<Route>, place: usize, cx: &Context) -> Arc<Serving> {
         let names = pool::names(route, place);
-        let of = |among: &Among| Serving::among(route, among.clone(), names.clone(), place, cx, None);
+        let greeting = Greeting { header: route.proxy.send, tls: route.target_tls.clone() };
+        // What does not speak TLS is not carried by it either.
+        let bare = Greeting { tls: None, ..greeting.clone() };
+        let of = |among: &Among, speaks: Speaks| {
+            let greeting = if speaks == Speaks::Tls { &greeting } else { &bare };
+            Serving::among(route, among.clone(), names.clone(), greeting, place, cx, None)
+        };
         let by_hello = route.hello.as_ref().map(|rules| Box::new(ByHello::new(rules, of)));
-        Serving::among(route, 0..route.targets.len(), names.clone(), place, cx, by_hello)
+        Serving::among(route, 0..route.targets.len(), names.clone(), &greeting, place, cx, by_hello)
     }
 
     /// The same with some of its targets; `names` are those of all.
@@ -118,6 +125,7 @@ impl Serving {
         route: &Arc<Route>,
         among: Among,
         names: Arc<TargetNames>,
+        greeting: &Greeting,
         place: usize,
         cx: &Context,
         by_hello: Option<Box<ByHello>>,
@@ -129,7 +137,7 @@ impl Serving {
         Arc::new(Serving {
             route: route.clone(),
             pool: Pool::among(route, among, names, place, |address| {
-                cx.targets.get(address, &route.health, route.proxy.send)
+                cx.targets.get(address, &route.health, greeting)
             }),
             turnstile: cx.turnstiles.of(route),
             name: route.name.0.clone(),

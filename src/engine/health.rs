@@ -246,7 +246,9 @@ impl Health {
             (Event::Reached, Stage::Stalled) => Stage::Stalled,
             (Event::Reached, _) => Stage::Up,
             // Its queue is full by now: the same trouble, grown.
-            (Event::Failed(Cause::TimedOut | Cause::Reset), Stage::Stalled) => Stage::Stalled,
+            (Event::Failed(Cause::TimedOut | Cause::Reset | Cause::TlsRefused), Stage::Stalled) => {
+                Stage::Stalled
+            }
             (Event::Failed(cause), _) if cause.blames_target() => Stage::Down(cause),
             (Event::Listens, Stage::Unknown) => Stage::Up,
             // Refused in spite of a listener is a firewall's doing, and only a dial can tell when that ends.

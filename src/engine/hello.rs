@@ -28,6 +28,14 @@ pub(super) struct ByHello {
     patience: Duration,
 }
 
+/// What a client and its target speak.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Speaks {
+    Tls,
+    /// Something else, which is left as it is.
+    Other,
+}
+
 /// What a client was found to be.
 enum Heard {
     /// It asks for a name, maybe, which is fit to be shown.
@@ -39,14 +47,14 @@ enum Heard {
     Broken(Fault),
 }
 
-/// Chooses by the client's hello; says as well whether it speaks TLS. A client that is turned away was told why by then, in the one way TLS has for it.
+/// Chooses by the client's hello; says as well what it speaks. A client that is turned away was told why by then, in the one way TLS has for it.
 ///
 /// Cancel safe: the bytes stay in the socket.
 pub(super) async fn choose(
     client: &Stream,
     session: &Session,
     by: &ByHello,
-) -> Result<(Arc<Serving>, bool), End> {
+) -> Result<(Arc<Serving>, Speaks), End> {
     let (mut reader, mut seen) = (Reader::default(), Vec::new());
     let looking = peek(client, &mut seen, MOST_BYTES, |bytes| by.hear(reader.read(bytes)));
     let heard = match timeout(by.patience, looking).await {
@@ -70,14 +78,14 @@ pub(super) async fn choose(
             let hint = nobody(name.as_deref());
             name.into_iter().for_each(|name| session.entry.name(name));
             if let Some(chosen) = chosen {
-                return Ok((chosen, true));
+                return Ok((chosen, Speaks::Tls));
             }
             session.entry.hint(hint);
             (End::NoName, Alert::UnrecognizedName)
         }
         Heard::NotTls => {
             if let Some(not_tls) = &by.not_tls {
-                return Ok((not_tls.clone(), false));
+                return Ok((not_tls.clone(), Speaks::Other));
             }
             session.entry.hint(not_tls(&seen));
             return Err(End::TlsFailed);
@@ -93,11 +101,11 @@ pub(super) async fn choose(
 
 impl ByHello {
     /// What the rules of a route choose; `of` gives some of its targets.
-    pub(super) fn new(rules: &HelloRules, of: impl Fn(&Among) -> Arc<Serving>) -> ByHello {
+    pub(super) fn new(rules: &HelloRules, of: impl Fn(&Among, Speaks) -> Arc<Serving>) -> ByHello {
         ByHello {
-            choice: rules.choice.map(&of),
-            others: rules.others.as_ref().map(&of),
-            not_tls: rules.not_tls.as_ref().map(&of),
+            choice: rules.choice.map(|among| of(among, Speaks::Tls)),
+            others: rules.others.as_ref().map(|among| of(among, Speaks::Tls)),
+            not_tls: rules.not_tls.as_ref().map(|among| of(among, Speaks::Other)),
             patience: rules.timeout,
         }
     }

@@ -59,6 +59,7 @@ pub(super) fn down(target: &Arc<Target>, cause: Cause, at: Instant, crowd: Optio
         }
         Some(diagnosis) if diagnosis.verdict != Verdict::Unknown => (diagnosis.verdict, diagnosis.summary),
         None if cause == Cause::BadAnswer => (Verdict::Unknown, bad_answer(target)),
+        None if let Some(words) = handshake(target, cause) => (Verdict::Unknown, words),
         _ => (Verdict::Unknown, cause.remedy().to_owned()),
     };
     if cause == Cause::Refused && listeners(target).is_empty() {
@@ -91,6 +92,14 @@ fn bad_answer(target: &Target) -> String {
     match (answer, expected) {
         (Some(answer), Some(expected)) => format!("{answer}; '{expected}' was expected"),
         _ => Cause::BadAnswer.remedy().to_owned(),
+    }
+}
+
+/// What the last handshake with it came to.
+fn handshake(target: &Target, cause: Cause) -> Option<String> {
+    match cause {
+        Cause::NoTls | Cause::TlsUntrusted | Cause::TlsRefused => target.dossier().answer.clone(),
+        _ => None,
     }
 }
 

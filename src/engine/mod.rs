@@ -21,6 +21,7 @@ mod health;
 mod hello;
 mod identify;
 mod inquiry;
+mod line;
 mod listener;
 mod lookout;
 mod looks;

@@ -1,15 +1,13 @@
-//! The step *secure*, and what is left of *greet*, where a route speaks TLS: the handshakes with client and target.
+//! The step *secure* of a route that speaks TLS with its clients: the handshake.
 
 use std::sync::Arc;
 
-use tokio::io::Interest;
 use tokio::time::timeout;
 
 use super::session::Session;
-use crate::address::TargetAddress;
-use crate::outcome::{Cause, End};
+use crate::outcome::End;
 use crate::transport::Stream;
-use crate::transport::tls::{self, ClientTls, Sealed, TargetTls, Unsecured};
+use crate::transport::tls::{self, ClientTls, Sealed, Unsecured};
 
 /// Handshakes with clients that are under way at one time, over all routes. Each may hold some 100 KiB; who has not sent
 /// its first record whole is not among them. A client beyond waits its turn, as long as its `handshake_timeout` lasts.
@@ -40,40 +38,4 @@ pub(super) async fn secure(client: &Stream, session: &Session, tls: &ClientTls) 
     };
     session.entry.hint(words);
     Err(End::TlsFailed)
-}
-
-/// The handshake with the target that is `written` so, unless the client goes first. What goes wrong is noted in words.
-pub(super) async fn secure_target(
-    client: &Stream,
-    target: &Stream,
-    written: Option<&TargetAddress>,
-    session: &Session,
-    tls: &TargetTls,
-) -> Result<Box<Sealed>, End> {
-    let handshake = timeout(tls.parts().handshake_timeout, tls::greet(target, tls, written));
-    let why = tokio::select! {
-        biased;
-        answer = handshake => match answer {
-            Ok(Ok(sealed)) => return Ok(Box::new(sealed)),
-            Ok(Err(why)) => why,
-            Err(_) => Unsecured::Refused("the target did not finish the handshake within handshake_timeout".into()),
-        },
-        // A FIN is no reason to go: the client may have sent its whole request. A reset is.
-        _ = client.ready(Interest::ERROR) => return Err(End::ClientGone),
-    };
-    let (cause, words): (Cause, Arc<str>) = match why {
-        Unsecured::Gone { .. } => (
-            Cause::TlsRefused,
-            "the target closed in the handshake: does that port speak TLS? see its log".into(),
-        ),
-        Unsecured::Broken(_) => (
-            Cause::TlsRefused,
-            "the target reset the connection in the handshake: does that port speak TLS?".into(),
-        ),
-        Unsecured::NoTls(words) => (Cause::NoTls, words.into()),
-        Unsecured::Untrusted(words) => (Cause::TlsUntrusted, words.into()),
-        Unsecured::Refused(words) => (Cause::TlsRefused, words.into()),
-    };
-    session.entry.hint(words);
-    Err(End::NoTarget(cause))
 }

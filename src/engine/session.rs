@@ -9,14 +9,13 @@ use std::sync::Arc;
 use std::task::Poll;
 
 use super::admit::{admit, decide_again};
-use super::connect::connect;
+use super::connect::{Caller, connect};
 use super::context::{Seat, Serving};
 use super::first_byte::first_byte;
-use super::greet::greet;
-use super::hello::choose;
+use super::hello::{Speaks, choose};
 use super::identify::identify;
 use super::relaying::{carefully, is_plain};
-use super::secure::{secure, secure_target};
+use super::secure::secure;
 use super::trip::{Finish, Trip, kernel};
 use crate::ledger::Entry;
 use crate::outcome::{End, Phase};
@@ -119,27 +118,20 @@ async fn arrive(
         Box::pin(first_byte(client, session, patience)).await?;
     }
     let chosen;
-    let (mut serving, mut speaks_tls) = (&session.serving, true);
+    let (mut serving, mut speaks) = (&session.serving, Speaks::Tls);
     if let Some(by_hello) = &serving.by_hello {
         trip.phase = Phase::Secure;
-        (chosen, speaks_tls) = Box::pin(choose(client, session, by_hello)).await?;
+        (chosen, speaks) = Box::pin(choose(client, session, by_hello)).await?;
         serving = &chosen;
     }
-    if let Some(tls) = route.tls.as_ref().filter(|_| speaks_tls) {
+    if let Some(tls) = route.tls.as_ref().filter(|_| speaks == Speaks::Tls) {
         trip.phase = Phase::Secure;
         seals.client = Some(Box::pin(secure(client, session, tls)).await?);
     }
-    trip.phase = Phase::Connect;
-    let target = connect(client, serving, &session.entry, trip).await?;
-    if let Some(form) = route.proxy.send {
-        trip.phase = Phase::Greet;
-        Box::pin(greet(&target, form, client, header.as_ref(), session)).await?;
-    }
-    if let Some(tls) = route.target_tls.as_ref().filter(|_| speaks_tls) {
-        trip.phase = Phase::Greet;
-        let written = trip.aim.as_ref().map(|aim| aim.target().address());
-        seals.target = Some(Box::pin(secure_target(client, &target, written, session, tls)).await?);
-    }
+    // To each target in turn, as long as there is one: it has heard nothing of the client's until it is greeted.
+    let caller = Caller { client, header: header.as_ref(), session, serving };
+    let (target, seal) = connect(&caller, trip).await?;
+    seals.target = seal;
     Ok((target, (!seals.is_empty()).then(|| Box::new(seals))))
 }
 

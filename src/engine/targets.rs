@@ -13,13 +13,13 @@ use std::time::{Duration, Instant};
 use tokio::time::{sleep, timeout_at};
 
 use super::attempts::Attempts;
+use super::greet::Greeting;
 use super::health::Event;
 use super::standing::{Post, Standing};
 use super::troubles::Troubles;
 use crate::address::{Address, Host, TargetAddress, UnixName};
 use crate::balance::HealthRules;
 use crate::outcome::{Attempt, Cause};
-use crate::proxy_protocol::Form;
 use crate::transport::{self, Dial, Stream};
 
 /// Every target that a route dials. Routes share the state of one where they look after it alike.
@@ -30,7 +30,7 @@ pub(super) struct Targets {
 }
 
 /// What routes that share the state of a target agree in.
-type Key = (TargetAddress, HealthRules, Option<Form>);
+type Key = (TargetAddress, HealthRules, Greeting);
 
 impl Targets {
     pub(super) fn new(post: Post) -> Targets {
@@ -42,9 +42,9 @@ impl Targets {
         &self,
         address: &TargetAddress,
         rules: &HealthRules,
-        header: Option<Form>,
+        greeting: &Greeting,
     ) -> Arc<Target> {
-        let key = (address.clone(), rules.clone(), header);
+        let key = (address.clone(), rules.clone(), greeting.clone());
         let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
         known.retain(|_, target| target.strong_count() > 0);
         if let Some(target) = known.get(&key).and_then(Weak::upgrade) {
@@ -54,7 +54,7 @@ impl Targets {
             address: address.clone(),
             name: address.to_string().into(),
             rules: rules.clone(),
-            header,
+            greeting: greeting.clone(),
             resolved: Mutex::default(),
             troubles: self.troubles.clone(),
             standing: Standing::new(rules, self.post.clone()),
@@ -88,18 +88,28 @@ pub(super) struct Target {
     /// The address as written.
     name: Arc<str>,
     rules: HealthRules,
-    /// The header it expects first, also of a check.
-    header: Option<Form>,
+    /// What it expects first, also of a check.
+    greeting: Greeting,
     /// The addresses of its name, the one that answered last in front. Empty until the first look-up.
     resolved: Mutex<Vec<Address>>,
     troubles: Arc<Troubles>,
     pub(super) standing: Standing,
 }
 
-/// A dial that failed.
+/// A target that could not be dialled, or not be greeted.
 pub(super) struct Unreached {
     /// Why; of several addresses, the last one's.
     pub(super) cause: Cause,
+    /// The same in words, where there are better ones than the cause's own.
+    pub(super) words: Option<Arc<str>>,
+    /// How long a handshake had taken by then.
+    pub(super) handshake: Duration,
+}
+
+impl From<Cause> for Unreached {
+    fn from(cause: Cause) -> Unreached {
+        Unreached { cause, words: None, handshake: Duration::ZERO }
+    }
 }
 
 impl Unreached {
@@ -113,8 +123,8 @@ impl Unreached {
 }
 
 impl Target {
-    /// Dials the target, every address of its name in turn, and notes what that says about it. Each dial is added to
-    /// `attempts`. Look-ups and dials together take no longer than `patience`.
+    /// Dials the target, every address of its name in turn, and notes a failure; that it was reached is for the caller to
+    /// note, once it is greeted. Each dial is added to `attempts`. Look-ups and dials together take no longer than `patience`.
     ///
     /// Cancel safe.
     pub(super) async fn reach(
@@ -136,10 +146,7 @@ impl Target {
             },
         };
         match &answer {
-            Ok((_, address)) => {
-                self.remember(address);
-                self.note(Event::Reached);
-            }
+            Ok((_, address)) => self.remember(address),
             Err(failed) if failed.cause.blames_target() => {
                 self.forget();
                 self.note(Event::Failed(failed.cause));
@@ -154,9 +161,9 @@ impl Target {
         &self.name
     }
 
-    /// The form of the PROXY header that it expects before anything else.
-    pub(super) fn header(&self) -> Option<Form> {
-        self.header
+    /// What it expects before anything else.
+    pub(super) fn greeting(&self) -> &Greeting {
+        &self.greeting
     }
 
     /// How its health is found out.
@@ -207,9 +214,9 @@ impl Target {
         deadline: Instant,
         attempts: &mut Attempts,
     ) -> Result<(Stream, Address), Unreached> {
-        let none = || Unreached { cause: Cause::NoAddress };
+        let none = || Unreached::from(Cause::NoAddress);
         let found = timeout_at(deadline.into(), transport::resolve(&self.address)).await;
-        let why = |error: io::Error| Unreached { cause: Cause::of_dial(&error) };
+        let why = |error: io::Error| Unreached::from(Cause::of_dial(&error));
         let addresses = found.map_err(|_| none())?.map_err(why)?;
         *self.resolved() = addresses.clone();
         dial_each(&addresses, dial, deadline, attempts).await
@@ -280,10 +287,10 @@ async fn dial_each(
         attempts.push(Attempt { address: address.clone(), took: began.elapsed(), cause });
         match answer {
             Ok(stream) => return Ok((stream, address.clone())),
-            Err(cause) => told = Some(Unreached { cause }.after(told)),
+            Err(cause) => told = Some(Unreached::from(cause).after(told)),
         }
     }
-    Err(told.unwrap_or(Unreached { cause: Cause::NoAddress }))
+    Err(told.unwrap_or(Unreached::from(Cause::NoAddress)))
 }
 
 /// What a failed dial to this address means.

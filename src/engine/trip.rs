@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use super::attempts::Attempts;
 use super::targets::Target;
 use crate::ledger::Entry;
-use crate::outcome::{End, Kernel, Outcome, Phase, Side, Timing};
+use crate::outcome::{Cause, End, Kernel, Outcome, Phase, Side, Timing};
 use crate::relay::Relayed;
 use crate::sys;
 use crate::transport::Stream;
@@ -34,11 +34,6 @@ impl Aim {
     pub(super) fn at(target: &Arc<Target>) -> Aim {
         target.standing.sessions.fetch_add(1, Relaxed);
         Aim(target.clone())
-    }
-
-    /// Where it goes.
-    pub(super) fn target(&self) -> &Target {
-        &self.0
     }
 }
 
@@ -111,6 +106,8 @@ pub(super) fn kernel(client: &Stream, target: &Stream) -> Option<Kernel> {
 /// What is known by now about why a session ended as it did.
 fn hint(target: &Target, end: End, closed_by: Option<Side>) -> Option<Arc<str>> {
     match end {
+        // The session has met the particulars itself, and noted them.
+        End::NoTarget(Cause::NoTls | Cause::TlsUntrusted | Cause::TlsRefused) => None,
         End::NoTarget(cause) => target.hint(cause),
         End::TargetReset | End::TargetLost => target.cut_by_death(Instant::now()),
         _ if closed_by == Some(Side::Target) && target.has_died() => target.cut_by_death(Instant::now()),

@@ -53,3 +53,4 @@ mod programs;
 mod real_proxies;
 mod real_targets;
 mod tls_programs;
+mod tls_targets;

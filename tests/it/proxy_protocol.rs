@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::time::Duration;
 
-use loopgate::outcome::{Client, Denial, End, Limit, Outcome, Phase, Way};
+use loopgate::outcome::{Cause, Client, Denial, End, Limit, Outcome, Phase, Way};
 use loopgate::proxy_protocol::{self, Ends, Header};
 
 use crate::harness::{Ending, Gate, PATIENCE, Target, Wire};
@@ -514,9 +514,10 @@ fn a_target_that_resets_at_once_is_told_as_one() {
     say_and_hear_nothing(&gate, b"");
 
     let outcome = gate.record().outcome;
-    assert_eq!(outcome.end, End::TargetReset);
-    // It depends on who is faster.
-    assert!(matches!(outcome.phase, Phase::Greet | Phase::Relay), "{:?}", outcome.phase);
+    // It depends on who is faster: a target that has not taken the header was not reached.
+    let told = (outcome.end, outcome.phase);
+    let possible = [(End::NoTarget(Cause::Reset), Phase::Greet), (End::TargetReset, Phase::Relay)];
+    assert!(possible.contains(&told), "{told:?}");
 }
 
 #[test]

@@ -1,6 +1,7 @@
 //! What a route says about TLS with its target: which name it must prove, and whom we believe.
 
 use std::fmt;
+use std::hash::{Hash, Hasher};
 use std::net::{IpAddr, Ipv4Addr};
 use std::sync::Arc;
 use std::time::Duration;
@@ -92,6 +93,13 @@ impl PartialEq for TargetTls {
 }
 
 impl Eq for TargetTls {}
+
+/// By what tells most of them apart.
+impl Hash for TargetTls {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        (&self.parts.name, &self.parts.alpn, self.parts.handshake_timeout).hash(state);
+    }
+}
 
 impl fmt::Debug for TargetTls {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

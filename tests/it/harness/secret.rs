@@ -197,18 +197,36 @@ impl SecretWire {
     }
 }
 
+/// The target's end of a secured connection; the handshake is done by whoever reads or writes first.
+pub(crate) type SecretServed = StreamOwned<ServerConnection, TcpStream>;
+
+/// A target that speaks TLS; `serve` has each connection in a thread of its own.
+pub(crate) fn secret_target(
+    config: Arc<ServerConfig>,
+    serve: impl Fn(SecretServed) + Clone + Send + 'static,
+) -> Target {
+    Target::serving_anywhere(move |wire: Wire| serve(secret_served(&wire, &config)))
+}
+
+/// Speaks TLS on a connection of a target from here on.
+pub(crate) fn secret_served(wire: &Wire, config: &Arc<ServerConfig>) -> SecretServed {
+    let connection = ServerConnection::new(config.clone()).unwrap();
+    StreamOwned::new(connection, wire.stream().try_clone().unwrap())
+}
+
 /// A target that speaks TLS and says back what it hears, close_notify at close_notify.
 pub(crate) fn secret_echo(config: Arc<ServerConfig>) -> Target {
-    Target::serving_anywhere(move |wire: Wire| {
-        let connection = ServerConnection::new(config.clone()).unwrap();
-        let mut tls = StreamOwned::new(connection, wire.stream().try_clone().unwrap());
-        let mut buffer = vec![0; 64 << 10];
-        while let Ok(n @ 1..) = tls.read(&mut buffer) {
-            if tls.write_all(&buffer[..n]).and_then(|()| tls.flush()).is_err() {
-                return;
-            }
+    secret_target(config, echo)
+}
+
+/// Says back what it hears, close_notify at close_notify.
+pub(crate) fn echo(mut tls: SecretServed) {
+    let mut buffer = vec![0; 64 << 10];
+    while let Ok(n @ 1..) = tls.read(&mut buffer) {
+        if tls.write_all(&buffer[..n]).and_then(|()| tls.flush()).is_err() {
+            return;
         }
-        tls.conn.send_close_notify();
-        let _ = tls.flush();
-    })
+    }
+    tls.conn.send_close_notify();
+    let _ = tls.flush();
 }

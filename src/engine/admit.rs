@@ -80,7 +80,10 @@ pub(super) async fn admit(client: &Stream, session: &Session) -> Result<(), End>
     tokio::select! {
         biased;
         // Whoever is cut gives a place to the next, whom a cut concerns as well: no target is dialled for it.
-        () = pass.turn() => if session.seat.cx.cut.is_cancelled() { Err(End::Drained) } else { Ok(()) },
+        turn = pass.turn() => match turn {
+            _ if session.seat.cx.cut.is_cancelled() => Err(End::Drained),
+            turn => turn.map_err(End::Denied),
+        },
         _ = client.ready(Interest::ERROR) => Err(End::ClientGone),
         () = sleep_until(deadline.into()) => Err(End::Limited(Limit::QueueTimeout)),
     }

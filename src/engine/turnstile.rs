@@ -10,9 +10,10 @@ use std::time::Instant;
 
 use tokio::sync::Notify;
 
+use crate::acl::Access;
 use crate::ledger::{Ledger, Live};
 use crate::limits::{Admission, Answer, ClientNet, EntryLimits, Number, WhenFull};
-use crate::outcome::{Client, Limit};
+use crate::outcome::{Client, Denial, Limit};
 use crate::plan::{Route, RouteName, Routes};
 
 /// The clients of one route, over all of its listeners and over reloads.
@@ -21,10 +22,11 @@ pub(super) struct Turnstile {
 }
 
 struct State {
+    /// Who may come in now, for those that wait: a reload may have decided otherwise about them.
+    access: Access,
     limits: EntryLimits,
     admission: Admission,
-    /// Rung when it is their turn.
-    waiting: HashMap<Number, Arc<Notify>>,
+    waiting: HashMap<Number, Waiting>,
     moving: HashMap<Number, Moving>,
     uncounted: Uncounted,
     earlier: Vec<Earlier>,
@@ -46,6 +48,13 @@ struct Earlier {
     client: Option<ClientNet>,
 }
 
+/// A client that waits.
+struct Waiting {
+    ip: Option<IpAddr>,
+    /// Rung when it is its turn, or when it may not come in any more.
+    turn: Arc<Notify>,
+}
+
 /// A session that may be evicted.
 struct Moving {
     live: Arc<Live>,
@@ -56,42 +65,48 @@ struct Moving {
 pub(super) struct Pass {
     turnstile: Arc<Turnstile>,
     number: Number,
-    /// Under whom it is counted, whatever the limits are now: a reload may add one of clients. `None` without an address.
-    client: Option<ClientNet>,
-    /// Rung when its turn has come, where it has to wait.
+    /// Whose it is. It is counted under it whatever the limits are now: a reload may add one of clients.
+    ip: Option<IpAddr>,
+    /// Rung when its turn has come, where it has to wait; see [`Waiting`].
     turn: Option<Arc<Notify>>,
 }
 
 impl Turnstile {
-    fn new(limits: EntryLimits) -> Turnstile {
+    fn new(route: &Route) -> Turnstile {
+        let (access, limits) = (route.access.clone(), route.entry.clone());
         let (admission, waiting, moving) = (Admission::default(), HashMap::new(), HashMap::new());
         let (uncounted, earlier) = (Uncounted::Everybody, Vec::new());
-        Turnstile { state: Mutex::new(State { limits, admission, waiting, moving, uncounted, earlier }) }
+        Turnstile {
+            state: Mutex::new(State { access, limits, admission, waiting, moving, uncounted, earlier }),
+        }
     }
 
     /// Decides about a client that comes at `now`; one that may come in, at once or later, gets a pass.
-    pub(super) fn ask(self: &Arc<Self>, client: Option<IpAddr>, now: Instant) -> Result<Pass, Limit> {
+    pub(super) fn ask(self: &Arc<Self>, ip: Option<IpAddr>, now: Instant) -> Result<Pass, Limit> {
         let mut state = self.lock();
         let State { limits, admission, waiting, moving, .. } = &mut *state;
-        let client = client.map(ClientNet::from);
         let moved = |number: Number| moved(moving, number);
-        let (number, turn) = match admission.ask(client, now, limits, &moved) {
+        let (number, turn) = match admission.ask(ip.map(ClientNet::from), now, limits, &moved) {
             Answer::Out(limit) => return Err(limit),
             Answer::In(number) => (number, None),
             Answer::Wait(number, evicted) => {
                 let turn = Arc::new(Notify::new());
-                waiting.insert(number, turn.clone());
+                waiting.insert(number, Waiting { ip, turn: turn.clone() });
                 let evicted = evicted.iter().filter_map(|number| moving.remove(number));
                 evicted.for_each(|it| it.bell.notify_one());
                 (number, Some(turn))
             }
         };
-        Ok(Pass { turnstile: self.clone(), number, client, turn })
+        Ok(Pass { turnstile: self.clone(), number, ip, turn })
     }
 
     /// Goes on under what a reload says.
-    fn adopt(&self, limits: &EntryLimits) {
-        let mut state = self.lock();
+    fn adopt(&self, route: &Route) {
+        let (mut state, limits) = (self.lock(), &route.entry);
+        state.access = route.access.clone();
+        let State { access, waiting, .. } = &*state;
+        let denied = waiting.values().filter(|it| it.ip.is_some_and(|ip| access.denies(ip).is_some()));
+        denied.for_each(|it| it.turn.notify_one());
         if state.limits != *limits {
             state.limits = limits.clone();
             state.admission.adopt(Instant::now(), limits);
@@ -166,8 +181,8 @@ impl State {
 
     fn let_in(&mut self) {
         while let Some(number) = self.admission.next(&self.limits) {
-            if let Some(turn) = self.waiting.remove(&number) {
-                turn.notify_one();
+            if let Some(it) = self.waiting.remove(&number) {
+                it.turn.notify_one();
             }
         }
         if self.waiting.is_empty() {
@@ -182,10 +197,20 @@ impl Pass {
         self.turn.is_some()
     }
 
-    /// Resolves when its turn has come; at once where it never had to wait. Cancel safe.
-    pub(super) async fn turn(&self) {
-        if let Some(turn) = &self.turn {
+    /// Resolves when its turn has come, or it may not come in any more, as a reload may have decided meanwhile; at once
+    /// where it never had to wait. Cancel safe.
+    pub(super) async fn turn(&self) -> Result<(), Denial> {
+        let Some(turn) = &self.turn else { return Ok(()) };
+        loop {
             turn.notified().await;
+            let state = self.turnstile.lock();
+            if let Some(denial) = self.ip.and_then(|ip| state.access.denies(ip)) {
+                return Err(denial);
+            }
+            // Another reload may have let it stay before it woke.
+            if !state.waiting.contains_key(&self.number) {
+                return Ok(());
+            }
         }
     }
 
@@ -208,7 +233,7 @@ impl Drop for Pass {
         let mut state = self.turnstile.lock();
         state.moving.remove(&self.number);
         state.waiting.remove(&self.number);
-        if state.admission.leave(self.number, self.client, Instant::now()) {
+        if state.admission.leave(self.number, self.ip.map(ClientNet::from), Instant::now()) {
             state.let_in();
         }
     }
@@ -229,7 +254,7 @@ impl Turnstiles {
         let mut known = self.known();
         let kept = known.get(&route.name).and_then(Weak::upgrade);
         Some(kept.unwrap_or_else(|| {
-            let new = Arc::new(Turnstile::new(route.entry.clone()));
+            let new = Arc::new(Turnstile::new(route));
             known.insert(route.name.clone(), Arc::downgrade(&new));
             new
         }))
@@ -258,7 +283,7 @@ impl Turnstiles {
     pub(super) fn adopt(&self, routes: &Routes) {
         for (name, turnstile) in self.known().iter() {
             if let (Some(turnstile), Some(route)) = (turnstile.upgrade(), routes.get(name)) {
-                turnstile.adopt(&route.entry);
+                turnstile.adopt(route);
             }
         }
     }

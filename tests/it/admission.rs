@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 use std::thread;
 use std::time::Duration;
 
-use loopgate::outcome::{Client, End, Limit, Phase};
+use loopgate::outcome::{Client, Denial, End, Limit, Phase};
 
 use crate::harness::datagrams::{EchoDatagrams, ask, client, is_silent, socket};
 use crate::harness::{Closed, Ending, Gate, Target, Wire, until};
@@ -329,6 +329,32 @@ fn who_waits_comes_in_when_a_reload_makes_room() {
     gate.declare(&text("")).unwrap();
 
     talk(&mut third);
+}
+
+#[test]
+fn who_waits_is_turned_away_when_a_reload_denies_it_and_the_next_comes_in() {
+    let target = Target::echo();
+    let listen = Closed::port();
+    let text = |deny: &str| {
+        format!(
+            "[routes.test]\nlisten = '{}'\ntarget = '{}'\nmax_connections = 1\nwhen_full = 'queue'\n\
+             queue_timeout = '1h'\ndeny = '{deny}'\n",
+            listen.address, target.address
+        )
+    };
+    let gate = Gate::builder().with(&text("off"));
+    let first = seated(&gate);
+    let mut denied = Wire::from_to("127.0.0.2", gate.address);
+    until("it waits", || (gate.live().len() == 2).then_some(()));
+    let mut next = Wire::from_to("127.0.0.3", gate.address);
+    until("it waits", || (gate.live().len() == 3).then_some(()));
+
+    gate.declare(&text("127.0.0.2")).unwrap();
+
+    assert_eq!(denied.hear_end(), Ending::Reset);
+    assert_eq!(phase_of(&gate, End::Denied(Denial::Listed)), Phase::Admit);
+    drop(first);
+    talk(&mut next);
 }
 
 #[test]

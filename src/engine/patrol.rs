@@ -43,6 +43,10 @@ const STILL: Duration = Duration::from_secs(2);
 const LOOK_AGAIN: Duration = Duration::from_secs(1);
 const JUDGE_AGAIN: Duration = Duration::from_secs(4);
 
+/// How often those who do not read are looked for, of each part: twice in the shortest `user_timeout` under which they are
+/// waited for.
+const FORGIVE: Duration = Duration::from_secs(15);
+
 /// How long a queue is watched after the last session was found in it.
 const WATCH_QUEUE: Duration = Duration::from_secs(3);
 
@@ -52,6 +56,8 @@ pub(super) struct Patrol {
     part: usize,
     /// When each part was walked past last.
     seen: [Instant; Ledger::PARTS],
+    /// When those of it who do not read were looked for last.
+    forgiven: [Instant; Ledger::PARTS],
     /// When the suspects were.
     reviewed: Instant,
     suspects: HashMap<u64, Suspect>,
@@ -76,8 +82,16 @@ struct Queue {
 
 impl Patrol {
     pub(super) fn new(ledger: Arc<Ledger>, now: Instant) -> Patrol {
-        let seen = [now; Ledger::PARTS];
-        Patrol { ledger, part: 0, seen, reviewed: now, suspects: HashMap::new(), queues: HashMap::new() }
+        let (seen, forgiven) = ([now; Ledger::PARTS], [now; Ledger::PARTS]);
+        Patrol {
+            ledger,
+            part: 0,
+            seen,
+            forgiven,
+            reviewed: now,
+            suspects: HashMap::new(),
+            queues: HashMap::new(),
+        }
     }
 
     /// One walk. Says whether the next should follow soon.
@@ -107,12 +121,29 @@ impl Patrol {
                 }
             });
             self.seen[self.part] = now;
+            self.forgive(now);
             self.part = (self.part + 1) % Ledger::PARTS;
             if seen >= MOST_GLANCES {
                 break;
             }
         }
         seen
+    }
+
+    /// Keeps the kernel from giving up whoever is there and only does not read: `user_timeout` is about those who do not
+    /// answer, and `idle_timeout` about these.
+    fn forgive(&mut self, now: Instant) {
+        if now.saturating_duration_since(self.forgiven[self.part]) < FORGIVE {
+            return;
+        }
+        self.forgiven[self.part] = now;
+        let mut open = Vec::new();
+        self.ledger.visit(self.part, |live| open.extend(live.meter.up.sink().and(Some(live.clone()))));
+        for live in open {
+            [&live.meter.up, &live.meter.down].into_iter().filter_map(FlowMeter::sink).for_each(|sink| {
+                sys::forgive(sink);
+            });
+        }
     }
 
     fn review(&mut self, targets: &Targets, looks: &mut Looks, now: Instant) {

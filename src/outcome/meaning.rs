@@ -58,8 +58,8 @@ impl End {
                  once, and with nothing said: its accept queue may have run over (net.ipv4.tcp_abort_on_overflow)."
             }
             End::ClientLost | End::TargetLost => {
-                "It acknowledged nothing, or took nothing, for the route's `user_timeout`, or answered no probe of `keepalive`: \
-                 a machine or a link went away, or a program stopped reading."
+                "It acknowledged nothing for the route's `user_timeout` (below 30s: or took nothing), or answered no probe of \
+                 `keepalive`: a machine or a link went away."
             }
             End::NoTarget(_) => "`cause` in the record says why, and `hint` what was found out about it.",
             End::Denied(_) => {
@@ -107,7 +107,7 @@ impl End {
             }
             End::TargetReset => "Look at the service's log at that time.",
             End::ClientLost | End::TargetLost => {
-                "See whether the machine and the link are up. Where it only paused, raise `user_timeout`."
+                "See whether the machine and the link are up. Where that lasts, raise `user_timeout`."
             }
             End::NoTarget(_) => "`loopgate explain` with the target's address looks at it now.",
             End::Denied(_) => "Add it to `allow`, or take it out of `deny`, if it is to come in.",

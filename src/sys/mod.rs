@@ -13,7 +13,9 @@ pub(crate) mod sock_diag;
 mod sockopt;
 mod tcp_info;
 pub(crate) mod udp_diag;
+mod user_timeout;
 
 pub(crate) use readiness::readable;
 pub(crate) use sockopt::{bind_address_no_port, bind_to_device, peer_credentials, unsent};
 pub(crate) use tcp_info::tcp_info;
+pub(crate) use user_timeout::forgive;

@@ -2,15 +2,21 @@
 
 use std::io;
 use std::mem::MaybeUninit;
-use std::os::fd::{AsFd, AsRawFd};
+use std::os::fd::{AsFd, AsRawFd, RawFd};
 
-/// The two facts a record shows.
+/// What is asked for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct TcpInfo {
+    /// As include/net/tcp_states.h counts it.
+    pub(super) state: u8,
     /// Smoothed round-trip time, in microseconds.
     pub(crate) round_trip_us: u32,
     /// Segments sent again over the connection's life.
     pub(crate) retransmits: u32,
+    /// Segments that are under way.
+    pub(super) unacked: u32,
+    /// Probes in a row of a closed window that were not answered.
+    pub(super) probes: u8,
     /// Whether the connection has ever been made: the other end has acknowledged our SYN (tcp_ack in
     /// net/ipv4/tcp_input.c counts it as a byte). Before Linux 4.1 it cannot be told, and is never so.
     pub(crate) was_made: bool,
@@ -20,13 +26,19 @@ pub(crate) struct TcpInfo {
 
 /// Reads TCP_INFO.
 pub(crate) fn tcp_info(socket: impl AsFd) -> io::Result<TcpInfo> {
+    tcp_info_of(socket.as_fd().as_raw_fd())
+}
+
+/// The same of a descriptor that may be closed, or another's, by now.
+pub(super) fn tcp_info_of(descriptor: RawFd) -> io::Result<TcpInfo> {
     // An older kernel writes a shorter structure: what it does not write stays zero.
     let mut info = MaybeUninit::<libc::tcp_info>::zeroed();
     let mut length = size_of::<libc::tcp_info>() as libc::socklen_t;
-    // SAFETY: the buffer is live and of the length given; the kernel writes at most that much.
+    // SAFETY: the buffer is live and of the length given; the kernel writes at most that much. The
+    // descriptor is only a number to the call: one that is closed answers EBADF.
     let answer = unsafe {
         libc::getsockopt(
-            socket.as_fd().as_raw_fd(),
+            descriptor,
             libc::IPPROTO_TCP,
             libc::TCP_INFO,
             info.as_mut_ptr().cast(),
@@ -39,6 +51,9 @@ pub(crate) fn tcp_info(socket: impl AsFd) -> io::Result<TcpInfo> {
     // SAFETY: zeroed above, and every field is a plain integer, so any content is a valid tcp_info.
     let info = unsafe { info.assume_init() };
     Ok(TcpInfo {
+        state: info.tcpi_state,
+        unacked: info.tcpi_unacked,
+        probes: info.tcpi_probes,
         round_trip_us: info.tcpi_rtt,
         retransmits: info.tcpi_total_retrans,
         was_made: info.tcpi_bytes_acked > 0,

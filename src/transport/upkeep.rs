@@ -24,8 +24,9 @@ const LONGEST_PAUSE: Duration = Duration::from_secs(75);
 pub struct Watch {
     /// Silence after which the other end is asked whether it is there; 1 s to 9 h. `None` asks never.
     pub keepalive: Option<Duration>,
-    /// How long what was sent, data or a probe, may stay unacknowledged or find no room; `None` leaves it to the kernel,
-    /// which gives up on silence after a quarter of an hour, and on an end that answers and takes nothing never.
+    /// How long what was sent, data or a probe, may stay unacknowledged; `None` leaves it to the kernel, which gives up on
+    /// silence after a quarter of an hour. The kernel counts an end that answers and takes nothing alike; the engine has it
+    /// wait for that one, unless the time is below 30 s.
     pub user_timeout: Option<Duration>,
 }
 

@@ -2,6 +2,8 @@
 //!
 //! Every fact a line names was read; what was not read is said in the line `hidden`.
 
+use std::time::Duration;
+
 use super::connected::{computes, other_host, protocol, serving};
 use super::facts::{Life, ReachFacts};
 use super::refused::{killed, near, other_address, other_family};
@@ -91,23 +93,8 @@ pub(super) fn summary(facts: &ReachFacts, verdict: Verdict) -> String {
         Verdict::TargetIsUnixSocket => sentences::is_unix(facts),
         Verdict::TargetOnOtherPort => sentences::other_port(facts),
         Verdict::TargetFlapping => sentences::flapping(facts),
-        Verdict::TargetKilledOom => match killed(facts) {
-            Some(kill) if !kill.comm.is_empty() => {
-                let (name, ago) = (&kill.comm, rough(kill.ago.max(std::time::Duration::from_secs(1))));
-                format!("nothing listens; probably it was {name}, killed {ago} ago: out of memory")
-            }
-            _ => "nothing listens; probably it was in a cgroup that lost its last process: out of memory"
-                .to_owned(),
-        },
-        Verdict::EphemeralPortsExhausted => {
-            let ports = &facts.source_ports;
-            let by = sentences::port_holders(facts);
-            format!(
-                "not the service: {} of {} source ports towards it are in use{by}",
-                ports.used(),
-                ports.range
-            )
-        }
+        Verdict::TargetKilledOom => killed_for_memory(facts),
+        Verdict::EphemeralPortsExhausted => no_source_port(facts),
         Verdict::Ipv6Disabled => "IPv6 is off on this machine".to_owned(),
         Verdict::MissingScope => "a link-local address needs its interface".to_owned(),
         Verdict::LoopbackDown => "the loopback interface is down".to_owned(),
@@ -144,13 +131,7 @@ fn connected_summary(facts: &ReachFacts, verdict: Verdict) -> String {
         Verdict::TargetNotAccepting => format!("the kernel took the connection, {who} does not accept it"),
         Verdict::TargetSuspended => sentences::suspended(facts),
         Verdict::TargetInDebugger => sentences::traced(facts),
-        Verdict::TargetUninterruptible => {
-            let at = |vitals: &Vitals| vitals.threads.first().and_then(|thread| thread.waits_in.clone());
-            let place =
-                facts.life.iter().find(|life| life.after.state == 'D').and_then(|life| at(&life.after));
-            let place = place.map_or(String::new(), |place| format!(", {place}"));
-            format!("{who} is stuck in the kernel (state D{place})")
-        }
+        Verdict::TargetUninterruptible => stuck(facts, &who),
         Verdict::TargetOutOfFds => sentences::out_of_descriptors(facts),
         Verdict::TargetBusyLoop => {
             let life = facts.life.iter().find(|life| computes(life));
@@ -162,12 +143,7 @@ fn connected_summary(facts: &ReachFacts, verdict: Verdict) -> String {
             format!("{who} accepted the connection and reads nothing: {unread} bytes unread")
         }
         Verdict::TargetSlow => sentences::slow(facts, &who),
-        Verdict::TargetCannotFork => {
-            let room = facts.process_room.as_ref();
-            let room = room
-                .map_or(String::new(), |room| format!(": {} of {} for {}", room.used, room.limit, room.of));
-            format!("{who} can start no more processes{room}, and closes what it accepts")
-        }
+        Verdict::TargetCannotFork => cannot_fork(facts, &who),
         Verdict::TargetResets => format!("{who} itself accepts the connection and resets it after 0 bytes"),
         Verdict::TargetClosesEmpty => {
             format!("{who} itself closes the connection without a byte{}", lines::after_request(facts))
@@ -182,16 +158,7 @@ fn connected_summary(facts: &ReachFacts, verdict: Verdict) -> String {
         Verdict::HttpHostRejected => other_host(facts).map_or(String::new(), |(ours, host, status)| {
             format!("answers {ours} for our Host, {status} for {host}")
         }),
-        Verdict::UnexpectedProtocol if sentences::no_stream(facts).is_some() => {
-            sentences::no_stream(facts).unwrap_or_default().to_owned()
-        }
-        Verdict::UnexpectedProtocol => {
-            let wanted = facts.expect.map_or("another protocol", |wanted| wanted.name());
-            match protocol(facts) {
-                Some(found) => format!("{who} speaks {}, not {wanted}", found.protocol),
-                None => format!("{who} does not speak {wanted}"),
-            }
-        }
+        Verdict::UnexpectedProtocol => other_protocol(facts, &who),
         Verdict::ForwardLoop => sentences::ring(facts),
         Verdict::Healthy => lines::healthy(facts),
         _ => verdict.meaning().trim_end_matches('.').to_owned(),
@@ -206,6 +173,47 @@ fn own_limit(facts: &ReachFacts) -> String {
             "not the service: {used} of our {limit} descriptors are in use, room for {sessions} sessions"
         ),
         None => format!("not the service: our {limit} descriptors are used up"),
+    }
+}
+
+fn no_source_port(facts: &ReachFacts) -> String {
+    let (ports, by) = (&facts.source_ports, sentences::port_holders(facts));
+    format!("not the service: {} of {} source ports towards it are in use{by}", ports.used(), ports.range)
+}
+
+fn killed_for_memory(facts: &ReachFacts) -> String {
+    match killed(facts) {
+        Some(kill) if !kill.comm.is_empty() => {
+            let (name, ago) = (&kill.comm, rough(kill.ago.max(Duration::from_secs(1))));
+            format!("nothing listens; probably it was {name}, killed {ago} ago: out of memory")
+        }
+        _ => "nothing listens; probably it was in a cgroup that lost its last process: out of memory"
+            .to_owned(),
+    }
+}
+
+fn stuck(facts: &ReachFacts, who: &str) -> String {
+    let at = |vitals: &Vitals| vitals.threads.first().and_then(|thread| thread.waits_in.clone());
+    let place = facts.life.iter().find(|life| life.after.state == 'D').and_then(|life| at(&life.after));
+    let place = place.map_or(String::new(), |place| format!(", {place}"));
+    format!("{who} is stuck in the kernel (state D{place})")
+}
+
+fn cannot_fork(facts: &ReachFacts, who: &str) -> String {
+    let room = facts.process_room.as_ref();
+    let room =
+        room.map_or(String::new(), |room| format!(": {} of {} for {}", room.used, room.limit, room.of));
+    format!("{who} can start no more processes{room}, and closes what it accepts")
+}
+
+fn other_protocol(facts: &ReachFacts, who: &str) -> String {
+    if let Some(no_stream) = sentences::no_stream(facts) {
+        return no_stream.to_owned();
+    }
+    let wanted = facts.expect.map_or("another protocol", |wanted| wanted.name());
+    match protocol(facts) {
+        Some(found) => format!("{who} speaks {}, not {wanted}", found.protocol),
+        None => format!("{who} does not speak {wanted}"),
     }
 }
 

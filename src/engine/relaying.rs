@@ -57,7 +57,7 @@ pub(super) fn carefully<'s>(
             relayed = relaying => relayed,
             end = ender => {
                 abort(client, target, meter);
-                Relayed { end, closed_by: None, first_byte: None }
+                Relayed::at(meter, end)
             }
         }
     })

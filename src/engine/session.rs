@@ -19,7 +19,7 @@ use super::secure::secure;
 use super::trip::{Finish, Trip, kernel};
 use crate::ledger::Entry;
 use crate::outcome::{End, Phase};
-use crate::relay::{Seals, abort, relay};
+use crate::relay::{Relayed, Seals, abort, relay};
 use crate::transport::{Arrived, Stream};
 
 /// What a session holds from its accept to its record.
@@ -79,12 +79,14 @@ fn steps(client: &Stream, session: &Session, trip: &mut Trip) -> impl Future<Out
         } else {
             unless(cut, carefully(client, &target, session, seals).as_mut()).await
         };
-        if relayed.is_none() {
-            abort(client, &target, session.entry.meter());
-        }
+        let meter = session.entry.meter();
+        let relayed = relayed.unwrap_or_else(|| {
+            abort(client, &target, meter);
+            Relayed::at(meter, End::Drained)
+        });
         // What its close is to be has been decided by now.
         unfinished.disarm();
-        let mut finish = relayed.map_or(End::Drained.into(), Finish::from);
+        let mut finish = Finish::from(relayed);
         if session.seat.cx.ledger.wants_kernel_facts() {
             finish.kernel = kernel(client, &target);
         }

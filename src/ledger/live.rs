@@ -5,10 +5,10 @@ use std::os::fd::{AsFd, AsRawFd, RawFd};
 use std::sync::atomic::{
     AtomicBool, AtomicI32, AtomicU8, AtomicU16, AtomicU64, Ordering::Relaxed, Ordering::SeqCst,
 };
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::Instant;
 
-use crate::outcome::{Client, Flow, Traffic, Way};
+use crate::outcome::{Client, Flow, Side, Traffic, Way};
 
 /// A session that has not ended yet.
 #[derive(Debug)]
@@ -75,6 +75,10 @@ pub struct Meter {
     pub up: FlowMeter,
     /// Target → client.
     pub down: FlowMeter,
+    /// When the target's first byte was read. It stands here because who cuts a session must know it, too.
+    pub first_byte: OnceLock<Instant>,
+    /// Who said FIN first.
+    pub closed_by: OnceLock<Side>,
 }
 
 impl Meter {

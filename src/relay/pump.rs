@@ -26,6 +26,17 @@ pub struct Relayed {
     pub first_byte: Option<Instant>,
 }
 
+impl Relayed {
+    /// A relay that ended so, whether by itself or because it was cut.
+    pub fn at(meter: &Meter, end: End) -> Relayed {
+        Relayed {
+            end,
+            closed_by: meter.closed_by.get().copied(),
+            first_byte: meter.first_byte.get().copied(),
+        }
+    }
+}
+
 /// A connection that broke.
 pub(super) struct Broken {
     /// Whose it was.
@@ -69,8 +80,6 @@ pub(super) struct Pump<'a, A = Unlimited> {
     pub(super) down_allowance: A,
     up_done: bool,
     down_done: bool,
-    closed_by: Option<Side>,
-    first_byte: Option<Instant>,
     watch: Option<Watch<'a>>,
 }
 
@@ -92,8 +101,6 @@ impl<'a, A: Allowance> Pump<'a, A> {
             down_allowance,
             up_done: false,
             down_done: false,
-            closed_by: None,
-            first_byte: None,
             watch: None,
         }
     }
@@ -105,7 +112,7 @@ impl<'a, A: Allowance> Pump<'a, A> {
 
     /// What it came to.
     pub(super) fn relayed(&self, end: End) -> Relayed {
-        Relayed { end, closed_by: self.closed_by, first_byte: self.first_byte }
+        Relayed::at(self.meter, end)
     }
 
     fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Broken>> {
@@ -142,8 +149,8 @@ impl<'a, A: Allowance> Pump<'a, A> {
             return None;
         }
         let answer = self.down.poll(cx, self.target, self.client, &self.meter.down, &mut self.down_allowance);
-        if self.first_byte.is_none() && self.meter.down.flow().read > 0 {
-            self.first_byte = Some(now());
+        if self.meter.down.flow().read > 0 {
+            self.meter.first_byte.get_or_init(now);
         }
         match answer {
             Poll::Pending => None,
@@ -157,13 +164,12 @@ impl<'a, A: Allowance> Pump<'a, A> {
     }
 
     fn note_order(&mut self) {
-        if self.closed_by.is_none() {
-            self.closed_by = match (self.up.has_ended(), self.down.has_ended()) {
-                (true, _) => Some(Side::Client),
-                (_, true) => Some(Side::Target),
-                _ => None,
-            };
-        }
+        let first = match (self.up.has_ended(), self.down.has_ended()) {
+            (true, _) => Side::Client,
+            (_, true) => Side::Target,
+            _ => return,
+        };
+        self.meter.closed_by.get_or_init(|| first);
     }
 
     /// After a FIN, while a sink takes nothing or a turn is waited for, a reset of the source comes as EPOLLERR alone:

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use loopgate::outcome::{End, Phase};
+use loopgate::outcome::{End, Phase, Side};
 
 use crate::harness::{Ending, Gate, Target, Wire};
 
@@ -37,6 +37,33 @@ fn a_half_closed_session_can_be_silent_for_too_long_as_well() {
     assert_eq!(served.hear_end(), Ending::Fin);
     assert_eq!(client.hear_end(), Ending::Reset);
     assert_eq!(gate.record().outcome.end, End::Idle);
+}
+
+#[test]
+fn a_session_that_is_cut_keeps_what_was_seen_of_it_in_its_record() {
+    let seen = |gate: &Gate, target: &Target| {
+        let mut client = gate.connect();
+        let mut served = target.accept();
+        served.say(b"hello");
+        client.hear(5);
+        client.finish();
+        assert_eq!(served.hear_end(), Ending::Fin);
+        (client, served)
+    };
+    let target = Target::by_hand();
+    let idle = gate_with("idle_timeout = '3s'", &target);
+    let stopped = gate_with("", &target);
+
+    let (mut client, _served) = seen(&idle, &target);
+    assert_eq!(client.hear_end(), Ending::Reset);
+    let _open = seen(&stopped, &target);
+    stopped.stop(Duration::ZERO);
+
+    for (gate, end) in [(idle, End::Idle), (stopped, End::Drained)] {
+        let outcome = gate.record().outcome;
+        assert_eq!((outcome.end, outcome.closed_by), (end, Some(Side::Client)));
+        assert!(outcome.timing.first_byte.is_some(), "{end:?}");
+    }
 }
 
 #[test]

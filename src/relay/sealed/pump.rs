@@ -2,7 +2,7 @@
 
 use std::future::poll_fn;
 use std::task::{Context, Poll};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use tokio::time::timeout;
 
@@ -24,8 +24,6 @@ pub(super) struct Pump<'a> {
     down: Direction<'a>,
     up_done: bool,
     down_done: bool,
-    closed_by: Option<Side>,
-    first_byte: Option<Instant>,
     watch: Option<Watch<'a>>,
 }
 
@@ -46,8 +44,6 @@ impl<'a> Pump<'a> {
             down: Direction::new(down),
             up_done: false,
             down_done: false,
-            closed_by: None,
-            first_byte: None,
             watch: None,
         }
     }
@@ -59,7 +55,7 @@ impl<'a> Pump<'a> {
 
     /// What it came to.
     pub(super) fn relayed(&self, end: outcome::End) -> Relayed {
-        Relayed { end, closed_by: self.closed_by, first_byte: self.first_byte }
+        Relayed::at(self.meter, end)
     }
 
     fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), (Side, Trouble)>> {
@@ -95,8 +91,8 @@ impl<'a> Pump<'a> {
             return None;
         }
         let answer = self.down.poll(cx, &mut self.target, &mut self.client, &self.meter.down);
-        if self.first_byte.is_none() && self.meter.down.flow().read > 0 {
-            self.first_byte = Some(now());
+        if self.meter.down.flow().read > 0 {
+            self.meter.first_byte.get_or_init(now);
         }
         match answer {
             Poll::Pending => None,
@@ -110,16 +106,14 @@ impl<'a> Pump<'a> {
     }
 
     fn note_order(&mut self, broken: Option<&(Side, Trouble)>) {
-        if self.closed_by.is_some() {
-            return;
-        }
-        self.closed_by = match (self.up.has_ended(), self.down.has_ended(), broken) {
-            (true, ..) => Some(Side::Client),
-            (_, true, _) => Some(Side::Target),
+        let first = match (self.up.has_ended(), self.down.has_ended(), broken) {
+            (true, ..) => Side::Client,
+            (_, true, _) => Side::Target,
             // A FIN all the same.
-            (.., Some((side, Trouble::Cut))) => Some(*side),
-            _ => None,
+            (.., Some((side, Trouble::Cut))) => *side,
+            _ => return,
         };
+        self.meter.closed_by.get_or_init(|| first);
     }
 
     /// After an end, or while a sink takes nothing, a reset of the source comes as EPOLLERR alone: nobody reads there.

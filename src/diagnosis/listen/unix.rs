@@ -36,3 +36,22 @@ pub fn unix_exit_code(told: &Diagnosis) -> u8 {
         _ => 1,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_reason_of_a_path_exits_as_a_bug_of_ours() {
+        let code = |path: &str, errno: i32| {
+            let name = UnixName::Path(path.into());
+            unix_exit_code(&unix_bind_failure(&name, &io::Error::from_raw_os_error(errno)))
+        };
+
+        assert_eq!(code("/dev/null", libc::EEXIST), 4);
+        assert_eq!(code("/nowhere/at/all", libc::ENOENT), 7);
+        assert_eq!(code("/dev/null/x", libc::ENOTDIR), 7);
+        assert_eq!(code("/proc/x", libc::EROFS), 6);
+        assert_eq!(code("/tmp", libc::ENOSPC), 8);
+    }
+}

@@ -90,6 +90,7 @@ fn file(path: &Path, told: &mut Diagnosis) {
             told.verdict = Verdict::Unknown;
             told.certainty = Certainty::Proven;
             told.summary = "another kind of file is in its place; it is left alone".to_owned();
+            told.fixes.push(command(&["ls", "-ld", &path.to_string_lossy()], "none"));
         }
         (_, Ok(None)) => stale(path, told),
         (_, Err(error)) => {

@@ -110,13 +110,14 @@ impl Lost {
         let evicted = self.count(Loss::Evicted);
         if evicted > 0 {
             tracing::warn!(
-                "route {route}: as many flows as may be: {evicted} that were idle longest made place for new clients; \
+                "route {route}: as many flows as may be: {evicted} that had been idle longest made place for new clients; \
                  see max_flows, limits.flows and `ulimit -n`"
             );
         }
         let lost: u64 = LOSSES.iter().map(|(why, _)| self.count(*why)).sum();
         if lost > 0 {
-            tracing::warn!("route {route}: {lost} datagrams lost on {address}: {self}");
+            let what = if lost == 1 { "datagram" } else { "datagrams" };
+            tracing::warn!("route {route}: {lost} {what} lost on {address}: {self}");
         }
     }
 }

@@ -154,3 +154,20 @@ fn without_a_configuration_it_says_where_it_looked() {
     assert!(told.starts_with("error: no configuration: $LOOPGATE_CONFIG is not set"), "{told}");
     assert!(told.contains("./loopgate.toml") && told.contains("/.config/loopgate/loopgate.toml"), "{told}");
 }
+
+#[test]
+fn a_target_that_is_down_is_not_said_to_be_the_proxy_before_it() {
+    // An address of its own: whatever else listens nearby is on another.
+    let proxy = Running::start(&["127.94.7.3:0:127.94.7.4:1"]);
+    let forwarding = proxy.line_with("Forwarding ");
+    let port: u16 =
+        forwarding.split("127.94.7.3:").nth(1).unwrap().split(' ').next().unwrap().parse().unwrap();
+    let near = if port == u16::MAX { port - 1 } else { port + 1 };
+
+    let output =
+        loopgate(&["doctor", &format!("127.94.7.3:0:127.94.7.4:{near}"), "--json"]).output().unwrap();
+
+    let told = String::from_utf8(output.stdout).unwrap();
+    assert!(!told.contains(&format!("127.94.7.3:{port}")), "{told}");
+    assert_eq!(output.status.code(), Some(1), "{told}");
+}

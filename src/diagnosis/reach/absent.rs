@@ -29,9 +29,9 @@ pub(super) fn look(address: SocketAddr, others: &[Socket]) -> Absent {
         absent.kills = memory::recent_kills();
     }
     absent.held = holders::of_inodes(&inodes(&absent)).found;
-    // Our own listener, when a proxy asks, is not the service that was meant.
+    // A listener of this proxy, or of the one that runs while doctor asks, is not the service that was meant.
     let held = &absent.held;
-    absent.near.retain(|near| !held.iter().any(|held| held.inode == near.inode && held.holder.this_process));
+    absent.near.retain(|near| !held.iter().any(|held| held.inode == near.inode && held.holder.same_program));
     absent
 }
 

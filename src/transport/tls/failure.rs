@@ -108,7 +108,8 @@ fn untrusted(why: &CertificateError, with: Side) -> String {
             let names = if presented.is_empty() { "no name".into() } else { presented.join(", ") };
             format!("{whose} is for {names}, not for {}: see target_tls.name", expected.to_str())
         }
-        CertificateError::BadSignature => {
+        CertificateError::BadSignature
+        | CertificateError::UnsupportedSignatureAlgorithmForPublicKeyContext { .. } => {
             format!("{whose} is signed by nobody in {key}, though by one of the same name")
         }
         CertificateError::InvalidPurpose | CertificateError::InvalidPurposeContext { .. } => {

@@ -81,7 +81,7 @@ pub(super) async fn admit(client: &Stream, session: &Session) -> Result<(), End>
         biased;
         // Whoever is cut gives a place to the next, whom a cut concerns as well: no target is dialled for it.
         turn = pass.turn() => match turn {
-            _ if session.seat.cx.cut.is_cancelled() => Err(End::Drained),
+            _ if session.seat.cx.cut.is_said() => Err(End::Drained),
             turn => turn.map_err(End::Denied),
         },
         _ = client.ready(Interest::ERROR) => Err(End::ClientGone),

@@ -3,9 +3,9 @@
 use std::sync::{Arc, OnceLock};
 
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
-use tokio_util::sync::CancellationToken;
 
 use super::bandwidths::Bandwidths;
+use super::cut::Cut;
 use super::greet::Greeting;
 use super::hello::{ByHello, Speaks};
 use super::lookout::Lookout;
@@ -27,8 +27,8 @@ pub(super) struct Context {
     pub(super) most_sessions: u32,
     /// One permit per handshake with a client that may be under way at one time, given in order.
     pub(super) handshakes: Semaphore,
-    /// Cancelled when a stop has waited long enough.
-    pub(super) cut: CancellationToken,
+    /// Said when a stop has waited long enough.
+    pub(super) cut: Cut,
     pub(super) workers: Workers,
     pub(super) targets: Arc<Targets>,
     pub(super) bandwidths: Bandwidths,

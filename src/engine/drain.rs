@@ -45,7 +45,7 @@ pub(super) async fn drain(cx: &Arc<Context>, patience: Duration) -> usize {
 
 /// Resets every session that is left.
 pub(super) fn cut(cx: &Context) {
-    cx.cut.cancel();
+    cx.cut.say();
     cx.udp.cut();
 }
 

@@ -11,6 +11,7 @@ mod clerk;
 mod connect;
 mod context;
 mod crowd;
+mod cut;
 mod drain;
 mod due;
 mod explain;
@@ -51,7 +52,6 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::sync::{Notify, Semaphore, mpsc, oneshot};
-use tokio_util::sync::CancellationToken;
 
 use crate::address::{Address, ListenAddress, Protocol, TargetAddress};
 use crate::ledger::Ledger;
@@ -59,6 +59,7 @@ use crate::plan::{Change, RouteName, Routes};
 use bandwidths::Bandwidths;
 use clerk::Vigils;
 use context::Context;
+use cut::Cut;
 pub use explain::{BindTrouble, diagnose};
 use lookout::Lookout;
 pub use settings::Settings;
@@ -164,7 +165,7 @@ pub fn start(settings: Settings, ledger: Arc<Ledger>) -> io::Result<Handle> {
         slots: Arc::new(Semaphore::new(most)),
         most_sessions: most as u32,
         handshakes: Semaphore::new(secure::MOST_HANDSHAKES),
-        cut: CancellationToken::new(),
+        cut: Cut::default(),
         workers: workers::Workers::start(settings.workers, settings.budget.pipes)?,
         targets,
         bandwidths: Bandwidths::default(),

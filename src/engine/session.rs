@@ -3,10 +3,8 @@
 //! A session is carried in steps, and a record's `phase` names the step it ended in: *identify* → *admit* → *secure* →
 //! *connect* → *greet* → *relay*. A route that asks for nothing special has but the last and *connect*.
 
-use std::future::poll_fn;
-use std::pin::{Pin, pin};
+use std::pin::pin;
 use std::sync::Arc;
-use std::task::Poll;
 
 use super::admit::{admit, decide_again};
 use super::connect::{Caller, connect};
@@ -59,11 +57,11 @@ pub(super) fn carry(client: Arrived, session: Session) -> impl Future<Output = (
 #[allow(clippy::manual_async_fn, reason = "an async fn keeps its arguments twice")]
 fn steps(client: &Stream, session: &Session, trip: &mut Trip) -> impl Future<Output = Finish> + Send {
     async move {
-        let mut cut = pin!(session.seat.cx.cut.cancelled());
+        let mut place = pin!(session.seat.cx.cut.place());
         // Boxed: what the way there needs is given back before the bytes begin to move.
         let (target, seals) = {
             let mut arriving = Box::pin(arrive(client, session, trip));
-            match unless(cut.as_mut(), arriving.as_mut()).await {
+            match session.seat.cx.cut.unless(place.as_mut(), arriving.as_mut()).await {
                 Some(Ok(arrived)) => arrived,
                 Some(Err(end)) => return end.into(),
                 None => return End::Drained.into(),
@@ -75,9 +73,14 @@ fn steps(client: &Stream, session: &Session, trip: &mut Trip) -> impl Future<Out
         let linger = &session.serving.route.reset_linger;
         // Each in a scope of its own: who is carried plainly has no room for more.
         let relayed = if is_plain(session, &seals) {
-            unless(cut, pin!(relay(client, &target, session.entry.meter(), linger))).await
+            session
+                .seat
+                .cx
+                .cut
+                .unless(place, pin!(relay(client, &target, session.entry.meter(), linger)))
+                .await
         } else {
-            unless(cut, carefully(client, &target, session, seals).as_mut()).await
+            session.seat.cx.cut.unless(place, carefully(client, &target, session, seals).as_mut()).await
         };
         let meter = session.entry.meter();
         let relayed = relayed.unwrap_or_else(|| {
@@ -135,17 +138,6 @@ async fn arrive(
     let (target, seal) = connect(&caller, trip).await?;
     seals.target = seal;
     Ok((target, (!seals.is_empty()).then(|| Box::new(seals))))
-}
-
-/// Does `work`, or gives it up with `None` once the stop has waited long enough.
-fn unless<T>(
-    mut cut: Pin<&mut impl Future<Output = ()>>,
-    mut work: Pin<&mut (impl Future<Output = T> + ?Sized)>,
-) -> impl Future<Output = Option<T>> {
-    poll_fn(move |task| match work.as_mut().poll(task) {
-        Poll::Ready(done) => Poll::Ready(Some(done)),
-        Poll::Pending => cut.as_mut().poll(task).map(|()| None),
-    })
 }
 
 /// Makes the close of a connection a reset unless its session has come to its end, whatever keeps it from that: where a

@@ -77,7 +77,16 @@ async fn announce(caller: &Caller<'_>, target: &Stream, form: Form) -> Result<()
     };
     // Half a header must not end like a whole one.
     let unfinished = Unfinished(target);
-    match timeout(session.serving.route.dial.connect_timeout, target.send_all(&bytes)).await {
+    let send = async {
+        // What the client has said goes with it in one segment, which wakes the target once. Ciphertext may not be enough
+        // to say anything.
+        if session.serving.route.tls.is_none() && client.has_unread() {
+            target.send_all_before_others(&bytes).await
+        } else {
+            target.send_all(&bytes).await
+        }
+    };
+    match timeout(session.serving.route.dial.connect_timeout, send).await {
         Ok(Ok(())) => {
             unfinished.disarm();
             Ok(())

@@ -8,6 +8,7 @@ use std::os::fd::{AsFd, BorrowedFd};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
+use rustix::io::ioctl_fionread;
 use rustix::net::sockopt::set_socket_linger;
 use rustix::net::{SendFlags, Shutdown, send};
 use tokio::io::{Interest, Ready};
@@ -61,10 +62,23 @@ impl Stream {
     ///
     /// # Errors
     /// The errno of send(2): EPIPE and ECONNRESET where the other end is gone.
-    pub async fn send_all(&self, mut bytes: &[u8]) -> io::Result<()> {
+    pub async fn send_all(&self, bytes: &[u8]) -> io::Result<()> {
+        self.send_all_with(bytes, SendFlags::NOSIGNAL).await
+    }
+
+    /// The same with bytes that others follow at once: TCP may wait for them, a fifth of a second at most, and send them
+    /// in the same segment (send(2), MSG_MORE).
+    ///
+    /// # Errors
+    /// As of [`Stream::send_all`].
+    pub async fn send_all_before_others(&self, bytes: &[u8]) -> io::Result<()> {
+        self.send_all_with(bytes, SendFlags::NOSIGNAL | SendFlags::MORE).await
+    }
+
+    async fn send_all_with(&self, mut bytes: &[u8], flags: SendFlags) -> io::Result<()> {
         while !bytes.is_empty() {
             self.ready(Interest::WRITABLE).await?;
-            let write = || Ok(rustix::io::retry_on_intr(|| send(self, bytes, SendFlags::NOSIGNAL))?);
+            let write = || Ok(rustix::io::retry_on_intr(|| send(self, bytes, flags))?);
             match self.try_io(Interest::WRITABLE, write) {
                 Ok(sent) => bytes = &bytes[sent..],
                 Err(e) if e.kind() == io::ErrorKind::WouldBlock => {}
@@ -72,6 +86,12 @@ impl Stream {
             }
         }
         Ok(())
+    }
+
+    /// Whether bytes have arrived that were not read yet.
+    pub fn has_unread(&self) -> bool {
+        // It fails only on a socket that is no stream.
+        ioctl_fionread(self).is_ok_and(|unread| unread > 0)
     }
 
     /// The error the socket has met and not told yet (SO_ERROR).

@@ -7,7 +7,7 @@ use std::process::{Command, Stdio};
 use std::time::Duration;
 
 use crate::Fallible;
-use crate::forwarders::{FORWARDERS, Find, Forwarder, Load, Tls};
+use crate::forwarders::{FORWARDERS, Find, Forwarder, Front, Load};
 use crate::options::Options;
 use crate::role::{tls_config, tls_connect};
 use crate::turn::Turn;
@@ -20,6 +20,13 @@ pub(crate) struct Contestant {
     pub(crate) version: String,
     /// None for `direct`: the client meets the target itself.
     pub(crate) forwarder: Option<(&'static Forwarder, PathBuf)>,
+}
+
+impl Contestant {
+    /// Whether it does this with connections; `direct` does nothing to them.
+    pub(crate) fn can(&self, front: Front) -> bool {
+        self.forwarder.as_ref().map_or(front == Front::Plain, |(it, _)| it.fronts.contains(&front))
+    }
 }
 
 pub(crate) struct Lineup {
@@ -62,12 +69,12 @@ fn admit(forwarder: &'static Forwarder, scratch: &Path) -> Fallible<Contestant> 
     let program = find(forwarder.find)?;
     let version = version(&program, forwarder.version_argument);
     let contestant = Contestant { name: forwarder.name, version, forwarder: Some((forwarder, program)) };
-    if forwarder.tls == Tls::Always {
-        let turn = Turn::with_echo(&contestant, Load::TlsMessages, scratch)?;
-        echoed(tls_connect(turn.address, &tls_config()?)?)?;
-    } else {
-        let turn = Turn::with_echo(&contestant, Load::Messages, scratch)?;
+    if contestant.can(Front::Plain) {
+        let turn = Turn::with_echo(&contestant, Load::Messages(Front::Plain), scratch)?;
         exchange(turn.address)?;
+    } else {
+        let turn = Turn::with_echo(&contestant, Load::Messages(Front::EndsTls), scratch)?;
+        echoed(tls_connect(turn.address, &tls_config()?)?)?;
     }
     Ok(contestant)
 }

@@ -4,6 +4,8 @@
 //! of the way, no log. (Loopgate keeps its records, which are on by default.)
 
 mod envoy;
+mod haproxy;
+mod nginx;
 
 use std::fmt::Write;
 use std::fs;
@@ -12,8 +14,6 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use crate::machine::cores;
-
 pub(crate) struct Forwarder {
     pub(crate) name: &'static str,
     pub(crate) find: Find,
@@ -21,7 +21,8 @@ pub(crate) struct Forwarder {
     pub(crate) routes: Routes,
     /// Whether it carries UDP as well.
     pub(crate) datagrams: bool,
-    pub(crate) tls: Tls,
+    /// What it can do with connections, as far as it is measured.
+    pub(crate) fronts: &'static [Front],
     /// Writes its configuration and says how to start it, in the foreground.
     pub(crate) command: fn(&Path, &Job) -> io::Result<Command>,
 }
@@ -40,14 +41,25 @@ pub(crate) enum Routes {
     One,
 }
 
-/// Whether it ends the TLS of its clients here. What some others could do, too, is not measured.
+/// What a forwarder has to do with a connection besides carrying it. What some others could do, too, is not measured.
 #[derive(Clone, Copy, PartialEq)]
-pub(crate) enum Tls {
-    Never,
-    Also,
-    /// It carries nothing else.
-    Always,
+pub(crate) enum Front {
+    Plain,
+    /// To end the TLS of the client.
+    EndsTls,
+    /// To send a PROXY header of version 1 to the target.
+    SendsHeader,
+    /// To take one from the client.
+    TakesHeader,
+    /// To find the target by the name in the client's TLS hello, which it passes on.
+    ByName,
 }
+
+const ONLY_PLAIN: &[Front] = &[Front::Plain];
+const ALL: &[Front] = &[Front::Plain, Front::EndsTls, Front::SendsHeader, Front::TakesHeader, Front::ByName];
+
+/// The name a client's hello asks for, where that chooses the target.
+pub(crate) const NAME: &str = "bench.example";
 
 pub(crate) struct Job<'a> {
     pub(crate) routes: &'a [Route],
@@ -67,11 +79,8 @@ pub(crate) struct Route {
 /// What will be forwarded: some want larger buffers for streams, which would cost them memory when idle.
 #[derive(Clone, Copy, PartialEq)]
 pub(crate) enum Load {
-    Streams,
-    Messages,
-    /// The same two with TLS between client and forwarder.
-    TlsStreams,
-    TlsMessages,
+    Streams(Front),
+    Messages(Front),
     Datagrams,
     /// Flows that are held and then left to idle out.
     IdleFlows,
@@ -82,12 +91,15 @@ impl Load {
         matches!(self, Load::Datagrams | Load::IdleFlows)
     }
 
-    fn is_tls(self) -> bool {
-        matches!(self, Load::TlsStreams | Load::TlsMessages)
+    fn front(self) -> Front {
+        match self {
+            Load::Streams(front) | Load::Messages(front) => front,
+            Load::Datagrams | Load::IdleFlows => Front::Plain,
+        }
     }
 
     fn is_streams(self) -> bool {
-        matches!(self, Load::Streams | Load::TlsStreams)
+        matches!(self, Load::Streams(_))
     }
 
     /// How long a flow may be idle, in seconds.
@@ -106,7 +118,7 @@ pub(crate) const FORWARDERS: [Forwarder; 9] = [
         version_argument: "--version",
         routes: Routes::Many,
         datagrams: true,
-        tls: Tls::Also,
+        fronts: ALL,
         command: loopgate,
     },
     Forwarder {
@@ -115,8 +127,8 @@ pub(crate) const FORWARDERS: [Forwarder; 9] = [
         version_argument: "-v",
         routes: Routes::Many,
         datagrams: false,
-        tls: Tls::Also,
-        command: haproxy,
+        fronts: ALL,
+        command: haproxy::command,
     },
     Forwarder {
         name: "nginx",
@@ -124,8 +136,8 @@ pub(crate) const FORWARDERS: [Forwarder; 9] = [
         version_argument: "-v",
         routes: Routes::Many,
         datagrams: true,
-        tls: Tls::Also,
-        command: nginx,
+        fronts: ALL,
+        command: nginx::command,
     },
     Forwarder {
         name: "socat",
@@ -133,7 +145,7 @@ pub(crate) const FORWARDERS: [Forwarder; 9] = [
         version_argument: "-V",
         routes: Routes::One,
         datagrams: true,
-        tls: Tls::Never,
+        fronts: ONLY_PLAIN,
         command: socat,
     },
     Forwarder {
@@ -142,7 +154,7 @@ pub(crate) const FORWARDERS: [Forwarder; 9] = [
         version_argument: "-v",
         routes: Routes::Many,
         datagrams: false,
-        tls: Tls::Never,
+        fronts: ONLY_PLAIN,
         command: rinetd,
     },
     Forwarder {
@@ -151,7 +163,7 @@ pub(crate) const FORWARDERS: [Forwarder; 9] = [
         version_argument: "-version",
         routes: Routes::Many,
         datagrams: false,
-        tls: Tls::Always,
+        fronts: &[Front::EndsTls],
         command: stunnel,
     },
     Forwarder {
@@ -160,7 +172,7 @@ pub(crate) const FORWARDERS: [Forwarder; 9] = [
         version_argument: "--version",
         routes: Routes::Many,
         datagrams: true,
-        tls: Tls::Never,
+        fronts: ONLY_PLAIN,
         command: realm,
     },
     Forwarder {
@@ -169,7 +181,7 @@ pub(crate) const FORWARDERS: [Forwarder; 9] = [
         version_argument: "--version",
         routes: Routes::Many,
         datagrams: true,
-        tls: Tls::Never,
+        fronts: ONLY_PLAIN,
         command: portunus,
     },
     Forwarder {
@@ -178,7 +190,7 @@ pub(crate) const FORWARDERS: [Forwarder; 9] = [
         version_argument: "--version",
         routes: Routes::Many,
         datagrams: true,
-        tls: Tls::Never,
+        fronts: ONLY_PLAIN,
         command: envoy::command,
     },
 ];
@@ -203,66 +215,17 @@ fn loopgate(program: &Path, job: &Job) -> io::Result<Command> {
     if job.load.is_udp() {
         let _ = write!(text, "[defaults]\nprotocol = \"udp\"\nidle_timeout = \"{}s\"\n", job.load.idle());
     }
-    if job.load.is_tls() {
-        let _ = write!(text, "[routes.bench.tls]\ncertificate = \"{}\"\n", job.pair.display());
-    }
+    text.push_str(&match job.load.front() {
+        Front::Plain => String::new(),
+        Front::EndsTls => format!("[routes.bench.tls]\ncertificate = \"{}\"\n", job.pair.display()),
+        Front::SendsHeader => "[defaults]\nsend_proxy = \"v1\"\n".to_owned(),
+        Front::TakesHeader => "[defaults]\naccept_proxy = [\"127.0.0.1\"]\n".to_owned(),
+        Front::ByName => format!("[routes.bench.names]\n\"{NAME}\" = \"{}\"\n", job.routes[0].target),
+    });
     fs::write(&file, text)?;
     let mut command = Command::new(program);
     command.arg("run").arg("-c").arg(file);
     Ok(command)
-}
-
-fn haproxy(program: &Path, job: &Job) -> io::Result<Command> {
-    let mut text = format!(
-        "global\n  nbthread {}\n  maxconn 6000\ndefaults\n  mode tcp\n  option splice-auto\n  maxconn 6000\n  \
-         timeout connect 5s\n  timeout client 1h\n  timeout server 1h\n",
-        cores()
-    );
-    let ssl = if job.load.is_tls() { format!(" ssl crt {}", job.pair.display()) } else { String::new() };
-    for (index, Route { listen, target }) in job.routes.iter().enumerate() {
-        let _ = write!(
-            text,
-            "listen bench{index}\n  bind {listen} backlog 4096{ssl}\n  server target {target}\n"
-        );
-    }
-    with_file(program, job, &["-db", "-f"], "haproxy.cfg", &text)
-}
-
-fn nginx(program: &Path, job: &Job) -> io::Result<Command> {
-    // Debian ships the stream module apart; elsewhere it is often built in.
-    let module = Path::new("/usr/lib/nginx/modules/ngx_stream_module.so");
-    let mut text =
-        String::from("daemon off;\npid nginx.pid;\nworker_processes auto;\nworker_rlimit_nofile 20000;\n");
-    if module.exists() {
-        let _ = writeln!(text, "load_module {};", module.display());
-    }
-    if rustix::process::geteuid().is_root() {
-        text.push_str("user root;\n");
-    }
-    let buffer = if job.load.is_streams() { "64k" } else { "16k" };
-    let _ = write!(
-        text,
-        "events {{ worker_connections 9000; }}\nstream {{\n  access_log off;\n  proxy_timeout 1h;\n  \
-         proxy_half_close on;\n  proxy_buffer_size {buffer};\n"
-    );
-    if job.load.is_tls() {
-        let pair = job.pair.display();
-        // Of versions before 1.23.4, TLS 1.3 has to be asked for.
-        let _ =
-            writeln!(text, "  ssl_protocols TLSv1.3; ssl_certificate {pair}; ssl_certificate_key {pair};");
-    }
-    for Route { listen, target } in job.routes {
-        // Without reuseport its workers would take each other's datagrams.
-        let (socket, more) = match job.load.is_udp() {
-            true => ("udp reuseport", format!("proxy_timeout {}s; ", job.load.idle())),
-            false if job.load.is_tls() => ("ssl backlog=4096", String::new()),
-            false => ("backlog=4096", String::new()),
-        };
-        let _ = writeln!(text, "  server {{ listen {listen} {socket}; {more}proxy_pass {target}; }}");
-    }
-    text.push_str("}\n");
-    let prefix = job.folder.display().to_string();
-    with_file(program, job, &["-e", "stderr", "-p", &prefix, "-c"], "nginx.conf", &text)
 }
 
 fn socat(program: &Path, job: &Job) -> io::Result<Command> {
@@ -274,7 +237,7 @@ fn socat(program: &Path, job: &Job) -> io::Result<Command> {
         command.arg(format!("UDP4-LISTEN:{port},bind={ip},reuseaddr,fork")).arg(format!("UDP4:{target}"));
         return Ok(command);
     }
-    if job.load == Load::Streams {
+    if job.load.is_streams() {
         command.args(["-b", "65536"]);
     }
     command.args(["-t", "3600"]);

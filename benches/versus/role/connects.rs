@@ -11,8 +11,18 @@ use rustix::net::{AddressFamily, RecvFlags, SendFlags, SocketFlags, SocketType};
 
 use super::poll::Poll;
 use super::span::{Count, Span, Tally};
-use super::{MESSAGE, PATIENCE};
+use super::{PATIENCE, Says};
 use crate::Fallible;
+
+/// Where all go, what they say there, and how long the answer is.
+struct Errand {
+    to: SocketAddr,
+    first: Vec<u8>,
+    answer: usize,
+}
+
+/// More than the longest answer.
+const ROOM: usize = 1024;
 
 /// One connection under way.
 struct Visit {
@@ -28,13 +38,15 @@ enum Step {
     Asked,
 }
 
-pub(super) fn load(to: SocketAddr, at_once: usize, at_most: u64, span: Span) -> Fallible<Tally> {
+pub(super) fn load(to: SocketAddr, says: Says, at_once: usize, at_most: u64, span: Span) -> Fallible<Tally> {
+    let (first, answer) = says.first()?;
+    let errand = Errand { to, first, answer };
     let mut poll = Poll::new()?;
     let mut count = Count::start(span);
     let mut visits: Vec<Option<Visit>> = (0..at_once).map(|_| None).collect();
     let mut begun = 0;
     for (key, place) in visits.iter_mut().enumerate() {
-        begin_next(place, key, &poll, to, &mut count, &mut begun, at_most);
+        begin_next(place, key, &poll, &errand, &mut count, &mut begun, at_most);
     }
     while visits.iter().any(Option::is_some) {
         let mut silent = true;
@@ -42,13 +54,13 @@ pub(super) fn load(to: SocketAddr, at_once: usize, at_most: u64, span: Span) -> 
             silent = false;
             let place = &mut visits[key];
             let Some(visit) = place else { continue };
-            match visit.go_on(key, &poll) {
+            match visit.go_on(&errand, key, &poll) {
                 Ok(false) => continue,
                 Ok(true) => count.answered(1, visit.began, Instant::now()),
                 Err(error) => count.failed(error, 1),
             }
             *place = None;
-            begin_next(place, key, &poll, to, &mut count, &mut begun, at_most);
+            begin_next(place, key, &poll, &errand, &mut count, &mut begun, at_most);
         }
         if silent {
             count.failed("no answer for 3 s", visits.iter().flatten().count() as u64);
@@ -64,14 +76,14 @@ fn begin_next(
     place: &mut Option<Visit>,
     key: usize,
     poll: &Poll,
-    to: SocketAddr,
+    errand: &Errand,
     count: &mut Count,
     begun: &mut u64,
     at_most: u64,
 ) {
     while place.is_none() && *begun < at_most && !count.over(Instant::now()) {
         *begun += 1;
-        match Visit::begin(to, key, poll) {
+        match Visit::begin(errand, key, poll) {
             Ok(visit) => *place = Some(visit),
             Err(error) => count.failed(error, 1),
         }
@@ -80,32 +92,32 @@ fn begin_next(
 
 impl Visit {
     /// On loopback the handshake is over when `connect` returns, so the request mostly goes out at once.
-    fn begin(to: SocketAddr, key: usize, poll: &Poll) -> io::Result<Visit> {
+    fn begin(errand: &Errand, key: usize, poll: &Poll) -> io::Result<Visit> {
         let began = Instant::now();
         let flags = SocketFlags::NONBLOCK | SocketFlags::CLOEXEC;
         let socket = rustix::net::socket_with(AddressFamily::INET, SocketType::STREAM, flags, None)?;
-        match rustix::net::connect(&socket, &to) {
+        match rustix::net::connect(&socket, &errand.to) {
             Ok(()) | Err(Errno::INPROGRESS) => {}
             Err(error) => return Err(error.into()),
         }
-        let step = ask(&socket)?;
+        let step = ask(&socket, &errand.first)?;
         poll.add(&socket, key, awaited(step))?;
         Ok(Visit { socket, began, got: 0, step })
     }
 
     /// True when the whole answer is here.
-    fn go_on(&mut self, key: usize, poll: &Poll) -> io::Result<bool> {
+    fn go_on(&mut self, errand: &Errand, key: usize, poll: &Poll) -> io::Result<bool> {
         if self.step == Step::Connecting {
-            self.step = ask(&self.socket)?;
+            self.step = ask(&self.socket, &errand.first)?;
             poll.change(&self.socket, key, awaited(self.step))?;
             return Ok(false);
         }
-        let mut answer = [0; MESSAGE];
+        let mut answer = [0; ROOM];
         match rustix::net::recv(&self.socket, answer.as_mut_slice(), RecvFlags::empty()) {
             Ok((_, 0)) => Err(io::Error::other("closed without an answer")),
             Ok((_, length)) => {
                 self.got += length;
-                Ok(self.got >= MESSAGE)
+                Ok(self.got >= errand.answer)
             }
             Err(Errno::AGAIN) => Ok(false),
             Err(error) => Err(error.into()),
@@ -113,8 +125,8 @@ impl Visit {
     }
 }
 
-fn ask(socket: &OwnedFd) -> io::Result<Step> {
-    match rustix::net::send(socket, &[b'?'; MESSAGE], SendFlags::NOSIGNAL) {
+fn ask(socket: &OwnedFd, first: &[u8]) -> io::Result<Step> {
+    match rustix::net::send(socket, first, SendFlags::NOSIGNAL) {
         Ok(_) => Ok(Step::Asked),
         Err(Errno::AGAIN) => Ok(Step::Connecting),
         Err(error) => Err(error.into()),

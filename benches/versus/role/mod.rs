@@ -9,6 +9,7 @@ mod datagrams;
 mod hold;
 mod poll;
 mod requests;
+mod says;
 mod span;
 mod streams;
 mod target;
@@ -28,6 +29,7 @@ use crate::group::Group;
 
 pub(crate) use datagrams::{Pace, Traffic};
 pub(crate) use hold::Held;
+pub(crate) use says::Says;
 pub(crate) use span::{Span, Tally};
 pub(crate) use target::Answer;
 pub(crate) use tls::{config as tls_config, connect as tls_connect};
@@ -41,12 +43,12 @@ const ARGUMENT: &str = "--role";
 pub(crate) enum Role {
     /// A target that answers.
     Target { listen: SocketAddr, answer: Answer },
-    /// Reads from `streams` connections as much as comes.
-    Streams { to: SocketAddr, streams: usize, span: Span },
+    /// Reads from `streams` connections as much as comes, after a hello if there is to be one.
+    Streams { to: SocketAddr, hello: bool, streams: usize, span: Span },
     /// Keeps `pipeline` requests under way on each connection.
     Requests { to: SocketAddr, connections: usize, pipeline: usize, span: Span },
     /// Connects, exchanges one message, closes; `at_once` at a time, `at_most` in all.
-    Connects { to: SocketAddr, at_once: usize, at_most: u64, span: Span },
+    Connects { to: SocketAddr, says: Says, at_once: usize, at_most: u64, span: Span },
     /// The same with TLS: a full handshake before the message.
     Handshakes { to: SocketAddr, at_once: usize, at_most: u64, span: Span },
     /// Reads and deciphers from `streams` connections as much as comes.
@@ -74,18 +76,23 @@ impl Role {
         }
         match self {
             Role::Target { listen, answer } => target::serve(listen, answer),
-            Role::Streams { to, streams, span } => say(&streams::load(to, streams, span, streams::take)?),
+            Role::Streams { to, hello, streams, span } => {
+                let first = if hello { Says::Hello.first()?.0 } else { Vec::new() };
+                say(&streams::load(streams, span, |count| streams::take(to, &first, count))?)
+            }
             Role::Requests { to, connections: 1, pipeline: 1, span } => say(&requests::ping_pong(to, span)?),
             Role::Requests { to, connections, pipeline, span } => {
                 say(&requests::load(to, connections, pipeline, span)?)
             }
-            Role::Connects { to, at_once, at_most, span } => {
-                say(&connects::load(to, at_once, at_most, span)?)
+            Role::Connects { to, says, at_once, at_most, span } => {
+                say(&connects::load(to, says, at_once, at_most, span)?)
             }
             Role::Handshakes { to, at_once, at_most, span } => {
                 say(&tls::handshakes(to, at_once, at_most, span)?)
             }
-            Role::TlsStreams { to, streams, span } => say(&streams::load(to, streams, span, tls::take)?),
+            Role::TlsStreams { to, streams, span } => {
+                say(&streams::load(streams, span, |count| tls::take(to, count))?)
+            }
             Role::Hold { to } => hold::obey(to),
             Role::Datagrams { listen, traffic } => datagrams::play(listen, traffic),
         }

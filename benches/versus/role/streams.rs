@@ -1,5 +1,6 @@
 //! Bulk: takes from each connection whatever comes, as fast as it comes.
 
+use std::io::Write;
 use std::net::{SocketAddr, TcpStream};
 use std::thread;
 use std::time::Instant;
@@ -12,14 +13,18 @@ use crate::Fallible;
 
 const CHUNK: usize = 1024 * 1024;
 
-/// Connects, and counts what comes until the time is over.
-pub(super) type Take = fn(SocketAddr, &mut Count) -> std::io::Result<()>;
-
-pub(super) fn load(to: SocketAddr, streams: usize, span: Span, take: Take) -> Fallible<Tally> {
-    let threads: Vec<_> = (0..streams).map(|_| thread::spawn(move || stream(to, span, take))).collect();
+/// `take` connects, and counts what comes until the time is over.
+pub(super) fn load(
+    streams: usize,
+    span: Span,
+    take: impl Fn(&mut Count) -> std::io::Result<()> + Sync,
+) -> Fallible<Tally> {
+    let parts: Vec<_> = thread::scope(|scope| {
+        let threads: Vec<_> = (0..streams).map(|_| scope.spawn(|| stream(span, &take))).collect();
+        threads.into_iter().map(|it| it.join().expect("a stream's thread does not panic")).collect()
+    });
     let mut whole = Tally::default();
-    for thread in threads {
-        let part = thread.join().expect("a stream's thread does not panic");
+    for part in parts {
         whole.all += part.all;
         whole.measured += part.measured;
         whole.seconds = part.seconds;
@@ -30,9 +35,9 @@ pub(super) fn load(to: SocketAddr, streams: usize, span: Span, take: Take) -> Fa
     Ok(whole)
 }
 
-fn stream(to: SocketAddr, span: Span, take: Take) -> Tally {
+fn stream(span: Span, take: impl Fn(&mut Count) -> std::io::Result<()>) -> Tally {
     let mut count = Count::start(span);
-    if let Err(cause) = take(to, &mut count) {
+    if let Err(cause) = take(&mut count) {
         count.failed(cause, 1);
     }
     count.tally()
@@ -41,9 +46,12 @@ fn stream(to: SocketAddr, span: Span, take: Take) -> Tally {
 /// MSG_TRUNC has the kernel drop the bytes instead of copying them to us: a second of copying in the load generator
 /// would be a second the forwarder does not get on a small machine. (iperf3 calls this --skip-rx-copy; the workload
 /// `iperf3` is the one in which the client copies.)
-pub(super) fn take(to: SocketAddr, count: &mut Count) -> std::io::Result<()> {
-    let stream = TcpStream::connect_timeout(&to, PATIENCE)?;
+///
+/// `first` is what it says before: the source of the bytes does not listen to it.
+pub(super) fn take(to: SocketAddr, first: &[u8], count: &mut Count) -> std::io::Result<()> {
+    let mut stream = TcpStream::connect_timeout(&to, PATIENCE)?;
     stream.set_read_timeout(Some(PATIENCE))?;
+    stream.write_all(first)?;
     let mut buffer = vec![0; CHUNK];
     loop {
         let (_, length) = rustix::net::recv(&stream, buffer.as_mut_slice(), RecvFlags::TRUNC)?;

@@ -16,7 +16,9 @@ use crate::Fallible;
 pub(crate) enum Answer {
     /// Sends back what it gets; one thread waits for all connections.
     Echo,
-    /// The same, a thread per connection: for a single connection two system calls per message instead of three.
+    /// The same, of what comes after a PROXY header of version 1.
+    EchoAfterHeader,
+    /// The first again, a thread per connection: for a single connection two system calls per message instead of three.
     EchoInThread,
     /// A short page for each request.
     Http,
@@ -35,6 +37,7 @@ pub(super) fn serve(listen: SocketAddr, answer: Answer) -> Fallible<()> {
     let listener = listener(listen)?;
     match answer {
         Answer::Echo => serve_all(&listener, |request, answer| answer.extend_from_slice(request)),
+        Answer::EchoAfterHeader => serve_all(&listener, after_header),
         Answer::Http => serve_all(&listener, pages),
         Answer::EchoInThread => serve_each(&listener, echo),
         Answer::Bytes => serve_each(&listener, bytes),
@@ -76,6 +79,13 @@ fn bytes(mut stream: TcpStream) -> io::Result<()> {
     loop {
         stream.write_all(&buffer)?;
     }
+}
+
+/// A header is sent in one piece, and here arrives so; it comes with the request or alone.
+fn after_header(request: &[u8], answer: &mut Vec<u8>) {
+    let is_header = request.starts_with(b"PROXY ");
+    let end = request.iter().position(|byte| *byte == b'\n').filter(|_| is_header).map_or(0, |at| at + 1);
+    answer.extend_from_slice(&request[end..]);
 }
 
 /// One page for each request that ends in `request`. The clients we know send small requests whole.

@@ -8,7 +8,7 @@ use rustix::process::Pid;
 
 use super::{Measured, Scene};
 use crate::contestant::Contestant;
-use crate::forwarders::Load;
+use crate::forwarders::{Front, Load};
 use crate::reading::Figures;
 use crate::role::{Answer, Held, Role};
 use crate::turn::Turn;
@@ -27,7 +27,7 @@ struct Scale {
 /// "Start" is with one connection held, after its first exchange; that one stays until the end.
 pub(super) fn turn(contestant: &Contestant, scene: &Scene) -> Fallible<Measured> {
     let scale = Scale::for_options(scene.options.smoke);
-    let turn = Turn::with_answer(contestant, Load::Messages, Answer::Echo, scene.scratch)?;
+    let turn = Turn::with_answer(contestant, Load::Messages(Front::Plain), Answer::Echo, scene.scratch)?;
     let group = turn.forwarder().ok_or("direct holds no connections")?.id();
     let mut holder = Role::Hold { to: turn.address }.start(scene.scratch)?;
     let mut failed = 0;

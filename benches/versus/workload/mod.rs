@@ -15,7 +15,7 @@ use serde::Serialize;
 
 use crate::Fallible;
 use crate::contestant::{Contestant, on_path};
-use crate::forwarders::{Routes, Tls};
+use crate::forwarders::{Front, Routes};
 use crate::options::Options;
 use crate::reading::Figures;
 use crate::role::Pace;
@@ -33,9 +33,9 @@ pub(crate) struct Workload {
 
 #[derive(Clone, Copy)]
 enum Kind {
-    Bulk { streams: usize },
+    Bulk { front: Front, streams: usize },
     Requests { connections: usize, pipeline: usize },
-    Connects,
+    Connects(Front),
     Handshakes,
     TlsBulk { streams: usize },
     Idle,
@@ -88,9 +88,19 @@ const ALONE: Pace = Pace { per_second: 100_000, bytes: 64, train: 1 };
 /// QUIC's datagrams, sixteen in one system call.
 const TRAINS: Pace = Pace { per_second: 400_000, bytes: 1_200, train: 16 };
 
-static WORKLOADS: [Workload; 19] = [
-    Workload { name: "bulk-1", title: "bulk, 1 stream", columns: BULK, kind: Kind::Bulk { streams: 1 } },
-    Workload { name: "bulk-8", title: "bulk, 8 streams", columns: BULK, kind: Kind::Bulk { streams: 8 } },
+static WORKLOADS: [Workload; 24] = [
+    Workload {
+        name: "bulk-1",
+        title: "bulk, 1 stream",
+        columns: BULK,
+        kind: Kind::Bulk { front: Front::Plain, streams: 1 },
+    },
+    Workload {
+        name: "bulk-8",
+        title: "bulk, 8 streams",
+        columns: BULK,
+        kind: Kind::Bulk { front: Front::Plain, streams: 8 },
+    },
     Workload {
         name: "request-1",
         title: "request/response 64 B, 1 connection",
@@ -113,7 +123,37 @@ static WORKLOADS: [Workload; 19] = [
         name: "connect",
         title: "connect, one exchange, close; 50 at a time",
         columns: CONNECTS,
-        kind: Kind::Connects,
+        kind: Kind::Connects(Front::Plain),
+    },
+    Workload {
+        name: "proxy-send",
+        title: "connect, PROXY header v1 to the target, one exchange, close; 50 at a time",
+        columns: CONNECTS,
+        kind: Kind::Connects(Front::SendsHeader),
+    },
+    Workload {
+        name: "proxy-accept",
+        title: "connect, PROXY header v1 from the client, one exchange, close; 50 at a time",
+        columns: CONNECTS,
+        kind: Kind::Connects(Front::TakesHeader),
+    },
+    Workload {
+        name: "proxy-bulk",
+        title: "bulk, 8 streams, PROXY header v1 to the target",
+        columns: BULK,
+        kind: Kind::Bulk { front: Front::SendsHeader, streams: 8 },
+    },
+    Workload {
+        name: "name-connect",
+        title: "connect, target by the name in the TLS hello, one exchange, close; 50 at a time",
+        columns: CONNECTS,
+        kind: Kind::Connects(Front::ByName),
+    },
+    Workload {
+        name: "name-bulk",
+        title: "bulk, 8 streams, target by the name in the TLS hello",
+        columns: BULK,
+        kind: Kind::Bulk { front: Front::ByName, streams: 8 },
     },
     Workload {
         name: "tls-handshake",
@@ -189,11 +229,11 @@ pub(crate) fn chosen(options: &Options) -> Fallible<Vec<&'static Workload>> {
 impl Workload {
     pub(crate) fn turn(&self, contestant: &Contestant, scene: &Scene) -> Fallible<Measured> {
         match self.kind {
-            Kind::Bulk { streams } => traffic::bulk(contestant, streams, scene),
+            Kind::Bulk { front, streams } => traffic::bulk(contestant, front, streams, scene),
             Kind::Requests { connections, pipeline } => {
                 traffic::requests(contestant, connections, pipeline, scene)
             }
-            Kind::Connects => traffic::connects(contestant, scene),
+            Kind::Connects(front) => traffic::connects(contestant, front, scene),
             Kind::Handshakes => tls::handshakes(contestant, scene),
             Kind::TlsBulk { streams } => tls::bulk(contestant, streams, scene),
             Kind::Idle => idle::turn(contestant, scene),
@@ -210,11 +250,13 @@ impl Workload {
 
     pub(crate) fn takes(&self, contestant: &Contestant) -> bool {
         let is_udp = self.name.starts_with("udp-");
-        let is_tls = matches!(self.kind, Kind::Handshakes | Kind::TlsBulk { .. });
+        let front = match self.kind {
+            Kind::Bulk { front, .. } | Kind::Connects(front) => front,
+            Kind::Handshakes | Kind::TlsBulk { .. } => Front::EndsTls,
+            _ => Front::Plain,
+        };
         match (self.kind, &contestant.forwarder) {
-            (_, Some((forwarder, _))) if is_tls => forwarder.tls != Tls::Never,
-            (_, None) if is_tls => false,
-            (_, Some((forwarder, _))) if forwarder.tls == Tls::Always => false,
+            _ if !contestant.can(front) => false,
             (_, Some((forwarder, _))) if is_udp && !forwarder.datagrams => false,
             (Kind::UdpIdle, None) => false,
             (Kind::Idle | Kind::Routes, None) => false,

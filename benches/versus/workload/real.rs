@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use super::{Measured, Scene};
 use crate::Fallible;
 use crate::contestant::{Contestant, on_path};
-use crate::forwarders::Load;
+use crate::forwarders::{Front, Load};
 use crate::group::Group;
 use crate::reading::Figures;
 use crate::role::Answer;
@@ -19,7 +19,7 @@ use crate::turn::Turn;
 pub(super) fn iperf3(contestant: &Contestant, scene: &Scene) -> Fallible<Measured> {
     let server =
         |listen: SocketAddr| command("iperf3", &["-s", "-B", "127.0.0.1", "-p", &listen.port().to_string()]);
-    let turn = Turn::with_server(contestant, Load::Streams, server, scene.scratch)?;
+    let turn = Turn::with_server(contestant, Load::Streams(Front::Plain), server, scene.scratch)?;
     let (port, seconds) = (turn.address.port().to_string(), whole_seconds(scene));
     let client = command("iperf3", &["-c", "127.0.0.1", "-p", &port, "-t", &seconds, "-J"]);
     let (text, cpu) = finish(client, &turn, scene)?;
@@ -38,7 +38,7 @@ pub(super) fn redis(contestant: &Contestant, scene: &Scene) -> Fallible<Measured
         let port = listen.port().to_string();
         command("redis-server", &["--bind", "127.0.0.1", "--port", &port, "--save", "", "--appendonly", "no"])
     };
-    let turn = Turn::with_server(contestant, Load::Messages, server, scene.scratch)?;
+    let turn = Turn::with_server(contestant, Load::Messages(Front::Plain), server, scene.scratch)?;
     let count = if scene.options.smoke { 2_000.0 } else { 50_000.0 * scene.options.measured().as_secs_f64() };
     let (port, requests) = (turn.address.port().to_string(), (count as u64).to_string());
     let arguments =
@@ -59,7 +59,7 @@ pub(super) fn redis(contestant: &Contestant, scene: &Scene) -> Fallible<Measured
 }
 
 pub(super) fn wrk(contestant: &Contestant, scene: &Scene) -> Fallible<Measured> {
-    let turn = Turn::with_answer(contestant, Load::Messages, Answer::Http, scene.scratch)?;
+    let turn = Turn::with_answer(contestant, Load::Messages(Front::Plain), Answer::Http, scene.scratch)?;
     let (url, duration) = (format!("http://{}/", turn.address), format!("{}s", whole_seconds(scene)));
     let (text, cpu) =
         finish(command("wrk", &["-t1", "-c50", "-d", &duration, "--latency", &url]), &turn, scene)?;

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use super::{Measured, Scene};
 use crate::contestant::{Contestant, OURS, exchange};
-use crate::forwarders::{Load, Route, loopgate_file, loopgate_text};
+use crate::forwarders::{Front, Load, Route, loopgate_file, loopgate_text};
 use crate::group::Group;
 use crate::reading::Figures;
 use crate::role::{Answer, Role};
@@ -27,7 +27,7 @@ pub(super) fn turn(contestant: &Contestant, scene: &Scene) -> Fallible<Measured>
     let mut routes: Vec<Route> = addresses.iter().map(|listen| Route { listen: *listen, target }).collect();
 
     // A start is over when every port is listened on and the route written last has carried its first bytes.
-    let running = start(contestant, Load::Messages, &routes, scene.scratch)?;
+    let running = start(contestant, Load::Messages(Front::Plain), &routes, scene.scratch)?;
     let listened = Instant::now();
     exchange(routes[count - 1].listen)?;
     let took = running.took + listened.elapsed();

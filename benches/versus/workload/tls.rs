@@ -3,13 +3,13 @@
 use super::traffic::{FEW_ENOUGH, load, measured, per_gigabyte, per_unit, span};
 use super::{Measured, Scene};
 use crate::contestant::Contestant;
-use crate::forwarders::Load;
+use crate::forwarders::{Front, Load};
 use crate::role::{Answer, Role};
 use crate::turn::Turn;
 use crate::{Fallible, measure};
 
 pub(super) fn handshakes(contestant: &Contestant, scene: &Scene) -> Fallible<Measured> {
-    let turn = Turn::with_answer(contestant, Load::TlsMessages, Answer::Echo, scene.scratch)?;
+    let turn = Turn::with_answer(contestant, Load::Messages(Front::EndsTls), Answer::Echo, scene.scratch)?;
     let role = Role::Handshakes { to: turn.address, at_once: 16, at_most: FEW_ENOUGH, span: span(scene) };
     let time_wait = measure::time_wait();
     let (tally, cpu) = load(&turn, &role, scene)?;
@@ -19,7 +19,7 @@ pub(super) fn handshakes(contestant: &Contestant, scene: &Scene) -> Fallible<Mea
 }
 
 pub(super) fn bulk(contestant: &Contestant, streams: usize, scene: &Scene) -> Fallible<Measured> {
-    let turn = Turn::with_answer(contestant, Load::TlsStreams, Answer::Bytes, scene.scratch)?;
+    let turn = Turn::with_answer(contestant, Load::Streams(Front::EndsTls), Answer::Bytes, scene.scratch)?;
     let role = Role::TlsStreams { to: turn.address, streams, span: span(scene) };
     let (tally, cpu) = load(&turn, &role, scene)?;
     Ok(measured(per_gigabyte(&tally, cpu), tally))

@@ -4,9 +4,9 @@ use std::time::Duration;
 
 use super::{Measured, Scene};
 use crate::contestant::Contestant;
-use crate::forwarders::Load;
+use crate::forwarders::{Front, Load};
 use crate::reading::Figures;
-use crate::role::{Answer, Role, Span, Tally};
+use crate::role::{Answer, Role, Says, Span, Tally};
 use crate::turn::Turn;
 use crate::{Fallible, measure};
 
@@ -18,9 +18,15 @@ const CLEAR_UP: Duration = Duration::from_millis(60);
 /// fast would have met it. Presumably the kernel, which gives out every second port first, then searches a used-up half.
 pub(super) const FEW_ENOUGH: u64 = 12_000;
 
-pub(super) fn bulk(contestant: &Contestant, streams: usize, scene: &Scene) -> Fallible<Measured> {
-    let turn = Turn::with_answer(contestant, Load::Streams, Answer::Bytes, scene.scratch)?;
-    let role = Role::Streams { to: turn.address, streams, span: span(scene) };
+pub(super) fn bulk(
+    contestant: &Contestant,
+    front: Front,
+    streams: usize,
+    scene: &Scene,
+) -> Fallible<Measured> {
+    let turn = Turn::with_answer(contestant, Load::Streams(front), Answer::Bytes, scene.scratch)?;
+    let hello = front == Front::ByName;
+    let role = Role::Streams { to: turn.address, hello, streams, span: span(scene) };
     let (tally, cpu) = load(&turn, &role, scene)?;
     Ok(measured(per_gigabyte(&tally, cpu), tally))
 }
@@ -32,7 +38,7 @@ pub(super) fn requests(
     scene: &Scene,
 ) -> Fallible<Measured> {
     let answer = if connections == 1 { Answer::EchoInThread } else { Answer::Echo };
-    let turn = Turn::with_answer(contestant, Load::Messages, answer, scene.scratch)?;
+    let turn = Turn::with_answer(contestant, Load::Messages(Front::Plain), answer, scene.scratch)?;
     let role = Role::Requests { to: turn.address, connections, pipeline, span: span(scene) };
     let (tally, cpu) = load(&turn, &role, scene)?;
     Ok(measured(per_unit(&tally, cpu), tally))
@@ -41,10 +47,16 @@ pub(super) fn requests(
 /// The client closes first, so the client's side of each connection stays in TIME_WAIT, and so does the forwarder's
 /// towards its target. Both count from zero in each turn, as no port is listened on twice; the number on the whole
 /// machine is told with the reading.
-pub(super) fn connects(contestant: &Contestant, scene: &Scene) -> Fallible<Measured> {
-    let turn = Turn::with_answer(contestant, Load::Messages, Answer::Echo, scene.scratch)?;
+pub(super) fn connects(contestant: &Contestant, front: Front, scene: &Scene) -> Fallible<Measured> {
+    let (says, answer) = match front {
+        Front::SendsHeader => (Says::Message, Answer::EchoAfterHeader),
+        Front::TakesHeader => (Says::Header, Answer::Echo),
+        Front::ByName => (Says::Hello, Answer::Echo),
+        Front::Plain | Front::EndsTls => (Says::Message, Answer::Echo),
+    };
+    let turn = Turn::with_answer(contestant, Load::Messages(front), answer, scene.scratch)?;
     let at_most = if scene.options.smoke { 3_000 } else { FEW_ENOUGH };
-    let role = Role::Connects { to: turn.address, at_once: 50, at_most, span: span(scene) };
+    let role = Role::Connects { to: turn.address, says, at_once: 50, at_most, span: span(scene) };
     let time_wait = measure::time_wait();
     let (tally, cpu) = load(&turn, &role, scene)?;
     let mut figures = per_unit(&tally, cpu);

@@ -10,6 +10,7 @@ use rustix::net::netlink;
 use super::netlink::{Answer, Request, ask, attribute, attributes, malformed, text};
 
 mod expression;
+mod reading;
 pub use expression::{BitOperation, Expression, Judgement, Load, Operator, RejectKind};
 
 /// A chain; a base chain hangs on a hook.
@@ -278,7 +279,7 @@ fn read_rule(body: &[u8]) -> io::Result<Rule> {
         table: name(rest, NFTA_RULE_TABLE),
         chain: name(rest, NFTA_RULE_CHAIN),
         handle: number(rest, NFTA_RULE_HANDLE).unwrap_or_default(),
-        expressions: attributes(list).map(|(_, element)| expression::read(element)).collect(),
+        expressions: attributes(list).map(|(_, element)| reading::read(element)).collect(),
         comment: attribute(rest, NFTA_RULE_USERDATA).and_then(comment),
         legacy: false,
     })
@@ -325,13 +326,13 @@ fn read_elements(body: &[u8]) -> Vec<Element> {
     let list = body.get(NFGENMSG..).and_then(|rest| attribute(rest, NFTA_SET_ELEM_LIST_ELEMENTS));
     let elements = attributes(list.unwrap_or_default()).map(|(_, element)| {
         let flags = number(element, NFTA_SET_ELEM_FLAGS).unwrap_or_default();
-        let bytes = |kind| attribute(element, kind).and_then(expression::value).map(<[u8]>::to_vec);
+        let bytes = |kind| attribute(element, kind).and_then(reading::value).map(<[u8]>::to_vec);
         Element {
             key: bytes(NFTA_SET_ELEM_KEY).unwrap_or_default(),
             key_end: bytes(NFTA_SET_ELEM_KEY_END),
             interval_end: flags & NFT_SET_ELEM_INTERVAL_END != 0,
             catch_all: flags & NFT_SET_ELEM_CATCHALL != 0,
-            judgement: attribute(element, NFTA_SET_ELEM_DATA).and_then(expression::judgement),
+            judgement: attribute(element, NFTA_SET_ELEM_DATA).and_then(reading::judgement),
             data: bytes(NFTA_SET_ELEM_DATA),
         }
     });

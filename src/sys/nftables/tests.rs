@@ -76,9 +76,9 @@ fn every_truncation_of_a_rule_is_an_error_or_a_rule_and_never_a_crash() {
 fn what_is_not_known_is_kept_by_its_name() {
     let unknown = expression("newthing", &[(1, &be(1))]);
 
-    assert_eq!(super::expression::read(&unknown), Expression::Other("newthing".to_owned()));
+    assert_eq!(super::reading::read(&unknown), Expression::Other("newthing".to_owned()));
     let broken = expression("cmp", &[(1, &be(1))]);
-    assert_eq!(super::expression::read(&broken), Expression::Other("cmp".to_owned()));
+    assert_eq!(super::reading::read(&broken), Expression::Other("cmp".to_owned()));
 }
 
 #[test]

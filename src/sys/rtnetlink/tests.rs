@@ -1,4 +1,4 @@
-use std::net::{Ipv4Addr, Ipv6Addr};
+use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
 
 use super::*;
 use crate::sys::netlink::Message;
@@ -57,10 +57,10 @@ fn every_truncation_of_a_row_is_an_error_or_a_row_and_never_a_crash() {
     let mut ipv4 = [0; RTMSG];
     ipv4[0] = libc::AF_INET as u8;
 
-    cut(&Request::dump(RTM_GETLINK, &[0; IFINFOMSG]), read_link, IFINFOMSG);
+    cut(&Request::dump(link::RTM_GETLINK, &[0; link::IFINFOMSG]), link::read, link::IFINFOMSG);
     cut(&Request::dump(RTM_GETADDR, &[0; IFADDRMSG]), read_address, IFADDRMSG);
-    cut(&Request::dump(RTM_GETROUTE, &ipv4), read_path, RTMSG);
-    cut(&Request::dump(RTM_GETRULE, &ipv4), read_policy_rule, RTMSG);
+    cut(&Request::dump(route::RTM_GETROUTE, &ipv4), route::read, RTMSG);
+    cut(&Request::dump(policy::RTM_GETRULE, &ipv4), policy::read, RTMSG);
     cut(&Request::dump(38, &[0; 20]), traffic::read_qdisc, 20);
 }
 

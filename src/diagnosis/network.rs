@@ -19,6 +19,8 @@ mod exposure;
 mod links;
 #[cfg(test)]
 mod live_tests;
+#[cfg(test)]
+mod samples;
 mod shaping;
 #[cfg(test)]
 mod tests;

@@ -1,5 +1,10 @@
+use std::net::Ipv4Addr;
+
+use super::walk::INET;
 use super::*;
-use crate::probe::firewall::{Element, Expression, Load, Operator, RejectKind, Set};
+use crate::probe::firewall::{
+    Base, Chain, Element, Expression, Judgement, Load, Operator, RejectKind, Rule, Set,
+};
 
 fn lo() -> Way {
     Way::Loopback(Device { index: 1, name: "lo".to_owned() })

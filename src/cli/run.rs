@@ -77,6 +77,7 @@ async fn life(
         Ok(started) => started,
         Err(e) => return out_of_resources(&format!("error: cannot start: {e}")),
     };
+    handle.limit_handshakes(plan.limits.handshakes);
     match handle.declare(Source::Config, plan.routes.clone()).await {
         Ok(declared) => {
             announce(&declared);

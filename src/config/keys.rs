@@ -208,7 +208,7 @@ impl Section {
             Section::Top => &["defaults", "routes", "limits", "log"],
             Section::Defaults => DEFAULTS,
             Section::Route => ROUTE,
-            Section::Limits => &["connections", "flows", "drain_timeout"],
+            Section::Limits => &["connections", "flows", "handshakes", "drain_timeout"],
             Section::Log => &["format", "level"],
             Section::Target => &["address", "weight", "backup", "drain"],
             Section::Words => &[],

@@ -190,6 +190,7 @@ impl From<Written<Run<TargetAddress>>> for WrittenTarget {
 pub(crate) struct WrittenLimits {
     pub(crate) connections: Option<Written<usize>>,
     pub(crate) flows: Option<Written<usize>>,
+    pub(crate) handshakes: Option<Written<usize>>,
     pub(crate) drain_timeout: Option<Written<TimeSpan>>,
 }
 
@@ -227,6 +228,7 @@ fn read_limits(table: &mut Table<'_, '_>) -> WrittenLimits {
     WrittenLimits {
         connections: table.count("connections"),
         flows: table.count("flows"),
+        handshakes: table.count("handshakes"),
         drain_timeout: table.time("drain_timeout", table::AtLeast::Zero, "24h"),
     }
 }

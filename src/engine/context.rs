@@ -7,6 +7,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use super::bandwidths::Bandwidths;
 use super::cut::Cut;
 use super::greet::Greeting;
+use super::handshakes::Handshakes;
 use super::hello::{ByHello, Speaks};
 use super::lookout::Lookout;
 use super::pool::{self, Pool};
@@ -25,8 +26,7 @@ pub(super) struct Context {
     pub(super) slots: Arc<Semaphore>,
     /// How many permits there are.
     pub(super) most_sessions: u32,
-    /// One permit per handshake with a client that may be under way at one time, given in order.
-    pub(super) handshakes: Semaphore,
+    pub(super) handshakes: Arc<Handshakes>,
     /// Said when a stop has waited long enough.
     pub(super) cut: Cut,
     pub(super) workers: Workers,
@@ -61,6 +61,11 @@ impl Seat {
         permit.forget();
         cx.workers.enter(worker);
         Seat { cx: cx.clone(), worker: worker as u32, place }
+    }
+
+    /// The worker that carries it.
+    pub(super) fn worker(&self) -> usize {
+        self.worker as usize
     }
 
     /// Its place on a route that limits them.

@@ -18,6 +18,7 @@ mod explain;
 mod first_byte;
 mod flow;
 mod greet;
+mod handshakes;
 mod health;
 mod hello;
 mod identify;
@@ -55,12 +56,14 @@ use tokio::sync::{Notify, Semaphore, mpsc, oneshot};
 
 use crate::address::{Address, ListenAddress, Protocol, TargetAddress};
 use crate::ledger::Ledger;
+use crate::limits::Limits;
 use crate::plan::{Change, RouteName, Routes};
 use bandwidths::Bandwidths;
 use clerk::Vigils;
 use context::Context;
 use cut::Cut;
 pub use explain::{BindTrouble, diagnose};
+use handshakes::Handshakes;
 use lookout::Lookout;
 pub use settings::Settings;
 use standing::Post;
@@ -155,6 +158,7 @@ pub struct Declared {
 pub fn start(settings: Settings, ledger: Arc<Ledger>) -> io::Result<Handle> {
     let most = settings.budget.connections.clamp(1, u32::MAX as usize / 2).min(Semaphore::MAX_PERMITS);
     let (targets, lookout) = watch_targets(settings.budget.watches, &ledger)?;
+    let handshakes = Handshakes::new(settings.workers, Limits::default().handshakes);
     let beside = tokio::runtime::Handle::current();
     let turnstiles = Arc::new(Turnstiles::default());
     let shared = udp::Shared::new(ledger.clone(), turnstiles.clone(), settings.budget.flows, beside);
@@ -164,7 +168,7 @@ pub fn start(settings: Settings, ledger: Arc<Ledger>) -> io::Result<Handle> {
         ledger,
         slots: Arc::new(Semaphore::new(most)),
         most_sessions: most as u32,
-        handshakes: Semaphore::new(secure::MOST_HANDSHAKES),
+        handshakes: handshakes.clone(),
         cut: Cut::default(),
         workers: workers::Workers::start(settings.workers, settings.budget.pipes)?,
         targets,
@@ -174,7 +178,7 @@ pub fn start(settings: Settings, ledger: Arc<Ledger>) -> io::Result<Handle> {
     let (orders, inbox) = mpsc::channel(16);
     let supervisor = Supervisor::new(cx);
     tokio::runtime::Handle::current().spawn(supervisor.run(inbox));
-    Ok(Handle { orders })
+    Ok(Handle { orders, handshakes })
 }
 
 /// The targets, and the task and the thread that keep an eye on them, waiting for `watches` processes to end.
@@ -191,6 +195,7 @@ fn watch_targets(watches: usize, ledger: &Arc<Ledger>) -> io::Result<(Arc<Target
 #[derive(Clone)]
 pub struct Handle {
     orders: mpsc::Sender<Order>,
+    handshakes: Arc<Handshakes>,
 }
 
 impl Handle {
@@ -206,6 +211,12 @@ impl Handle {
         let order = Order::Declare { source, routes, reply };
         self.orders.send(order).await.map_err(|_| Refused::Stopped)?;
         answer.await.map_err(|_| Refused::Stopped)?
+    }
+
+    /// Changes how many TLS handshakes with clients may be under way at one time, over all routes; at least one. Those
+    /// under way stay.
+    pub fn limit_handshakes(&self, most: usize) {
+        self.handshakes.limit(most.max(1));
     }
 
     /// Stops accepting, waits up to `patience` for the sessions that are left, resets those that stay, and ends. Says how
@@ -228,7 +239,7 @@ mod tests {
     #[tokio::test]
     async fn a_stop_that_nobody_carries_out_is_told() {
         let (orders, mut inbox) = mpsc::channel(1);
-        let handle = Handle { orders };
+        let handle = Handle { orders, handshakes: Handshakes::new(1, 1) };
         // A supervisor that breaks drops the order it had, and then its inbox.
         let broken = async { drop(inbox.recv().await) };
 

@@ -2,31 +2,38 @@
 
 use std::sync::Arc;
 
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout_at};
 
+use super::context::Seat;
 use super::session::Session;
-use crate::outcome::End;
+use crate::outcome::{End, Limit};
 use crate::transport::Stream;
 use crate::transport::tls::{self, ClientTls, Sealed, Unsecured};
 
-/// Handshakes with clients that are under way at one time, over all routes. Each may hold some 100 KiB; who has not sent
-/// its first record whole is not among them. A client beyond waits its turn, as long as its `handshake_timeout` lasts.
-pub(super) const MOST_HANDSHAKES: usize = 1024;
-
 /// The handshake with a client. What goes wrong is noted in words.
 pub(super) async fn secure(client: &Stream, session: &Session, tls: &ClientTls) -> Result<Box<Sealed>, End> {
-    let handshake = async {
-        let hello = tls::hello(client).await?;
-        // It fails only on a closed semaphore, and this one is never closed.
-        let _turn = session.seat.cx.handshakes.acquire().await.ok();
-        tls::accept(client, tls, hello).await
-    };
-    let why = match timeout(tls.parts().handshake_timeout, handshake).await {
-        Ok(Ok(sealed)) => return Ok(Box::new(sealed)),
-        Ok(Err(why)) => why,
-        Err(_) => {
-            Unsecured::Refused("the client did not finish the handshake within handshake_timeout".into())
+    let deadline = Instant::now() + tls.parts().handshake_timeout;
+    let Seat { cx, .. } = &session.seat;
+    let why = match timeout_at(deadline, tls::hello(client)).await {
+        Ok(Ok(hello)) => {
+            let place = timeout_at(deadline, cx.handshakes.enter()).await;
+            let place = place.map_err(|_| End::Limited(Limit::Handshakes))?;
+            let handshake = async {
+                let answer = || tls::answer(tls, hello);
+                cx.handshakes.compute(session.seat.worker(), answer).await?.finish(client).await
+            };
+            tokio::select! {
+                biased;
+                sealed = timeout_at(deadline, handshake) => match sealed {
+                    Ok(Ok(sealed)) => return Ok(Box::new(sealed)),
+                    Ok(Err(why)) => why,
+                    Err(_) => late(),
+                },
+                () = place.lost() => return Err(End::Limited(Limit::Handshakes)),
+            }
         }
+        Ok(Err(why)) => why,
+        Err(_) => late(),
     };
     let words: Arc<str> = match why {
         // A look whether somebody listens, as monitors and port scanners do it.
@@ -38,4 +45,8 @@ pub(super) async fn secure(client: &Stream, session: &Session, tls: &ClientTls) 
     };
     session.entry.hint(words);
     Err(End::TlsFailed)
+}
+
+fn late() -> Unsecured {
+    Unsecured::Refused("the client did not finish the handshake within handshake_timeout".into())
 }

@@ -32,13 +32,15 @@ pub struct Limits {
     pub connections: Option<usize>,
     /// Flows of UDP routes at one time, at least 1; `None` takes what the descriptor limit allows.
     pub flows: Option<usize>,
+    /// TLS handshakes with clients under way at one time over all routes, at least 1. Each may hold some 100 KiB.
+    pub handshakes: usize,
     /// How long a stop waits for the sessions that are left before it resets them. Zero resets at once.
     pub drain_timeout: Duration,
 }
 
 impl Default for Limits {
     fn default() -> Self {
-        Limits { connections: None, flows: None, drain_timeout: Duration::from_secs(30) }
+        Limits { connections: None, flows: None, handshakes: 1024, drain_timeout: Duration::from_secs(30) }
     }
 }
 

@@ -41,11 +41,13 @@ pub enum Limit {
     QueueTimeout,
     /// `when_full = "evict_idle"`, and none of the sessions can be ended.
     NobodyIdle,
+    /// `limits.handshakes`
+    Handshakes,
 }
 
 impl Limit {
     /// One of each.
-    pub const ALL: [Limit; 7] = [
+    pub const ALL: [Limit; 8] = [
         Limit::Connections,
         Limit::PerClient,
         Limit::Rate,
@@ -53,6 +55,7 @@ impl Limit {
         Limit::Queue,
         Limit::QueueTimeout,
         Limit::NobodyIdle,
+        Limit::Handshakes,
     ];
 
     /// Which limit it was and what to know about it: the hint of the record. It begins with the name of the key.
@@ -67,6 +70,9 @@ impl Limit {
             Limit::Queue => "queue: the route is full, and so is the queue before it",
             Limit::QueueTimeout => "queue_timeout: no place became free in time",
             Limit::NobodyIdle => "max_connections: the route is full, and no session of it can be evicted",
+            Limit::Handshakes => {
+                "limits.handshakes: as many clients are in the TLS handshake as may be, and it took or waited too long"
+            }
         }
     }
 }

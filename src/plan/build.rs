@@ -102,6 +102,7 @@ pub(super) fn build(config: Config, forwards: &[String], folder: &Path, problems
     let limits = Limits {
         connections: config.limits.connections.map(|count| count.value).or(defaults.connections),
         flows: config.limits.flows.map(|count| count.value).or(defaults.flows),
+        handshakes: config.limits.handshakes.map_or(defaults.handshakes, |count| count.value),
         drain_timeout: time(&config.limits.drain_timeout, &None, defaults.drain_timeout),
     };
     let log = LogSettings {

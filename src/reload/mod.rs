@@ -99,6 +99,7 @@ impl Reloader {
         let why = if unchangeable.is_empty() {
             match self.handle.declare(Source::Config, plan.routes.clone()).await {
                 Ok(declared) => {
+                    self.handle.limit_handshakes(plan.limits.handshakes);
                     self.plan = plan;
                     return Ok(declared);
                 }

@@ -52,5 +52,6 @@ mod target_down;
 mod programs;
 mod real_proxies;
 mod real_targets;
+mod tls_crowds;
 mod tls_programs;
 mod tls_targets;

@@ -44,7 +44,7 @@ pub(super) fn of(key: &str) -> Option<Value> {
         | "accept_proxy_timeout"
         | "handshake_timeout"
         | "hello_timeout" => time(),
-        "rise" | "fall" | "max_flows" | "connections" | "flows" | "queue" => count(),
+        "rise" | "fall" | "max_flows" | "connections" | "flows" | "handshakes" | "queue" => count(),
         "answers" | "max_amplification" | "max_connections" | "max_connections_per_client" => count_or_off(),
         "connection_rate" | "connection_rate_per_client" => matching("^([1-9][0-9]{0,6}/[smh]|off)$"),
         "weight" => json!({"type": "integer", "minimum": 1, "maximum": Part::MOST_WEIGHT}),

@@ -6,6 +6,7 @@
 use std::future::poll_fn;
 use std::io;
 
+use rustls::Error;
 use rustls::client::UnbufferedClientConnection;
 use rustls::server::UnbufferedServerConnection;
 
@@ -52,11 +53,23 @@ pub async fn hello(socket: &Stream) -> Result<Hello, Unsecured> {
     }
 }
 
-/// The handshake with a client that has said hello.
-pub async fn accept(socket: &Stream, tls: &ClientTls, hello: Hello) -> Result<Sealed, Unsecured> {
+/// A client's hello is answered, as far as what it sent goes; the answer is still to be sent.
+pub struct Answered(Shaking);
+
+/// Answers a client's hello: the keys are computed here, some hundred microseconds, and nothing is waited for.
+pub fn answer(tls: &ClientTls, hello: Hello) -> Result<Answered, Unsecured> {
     let ours = UnbufferedServerConnection::new(tls.config.clone());
     let ours = ours.map_err(|error| failure::unsecured(&error, Side::Client, &[]))?;
-    shake(socket, Ours::Server(Box::new(ours)), hello.0, Side::Client).await
+    let mut shaking = Shaking::new(Ours::Server(Box::new(ours)), hello.0, Side::Client);
+    shaking.step();
+    Ok(Answered(shaking))
+}
+
+impl Answered {
+    /// The rest of the handshake.
+    pub async fn finish(self, socket: &Stream) -> Result<Sealed, Unsecured> {
+        self.0.drive(socket).await
+    }
 }
 
 /// The handshake with the target that is written so.
@@ -67,44 +80,66 @@ pub async fn greet(
 ) -> Result<Sealed, Unsecured> {
     let ours = UnbufferedClientConnection::new(tls.config.clone(), tls.name_of(target));
     let ours = ours.map_err(|error| failure::unsecured(&error, Side::Target, &[]))?;
-    shake(socket, Ours::Client(Box::new(ours)), Vec::new(), Side::Target).await
+    Shaking::new(Ours::Client(Box::new(ours)), Vec::new(), Side::Target).drive(socket).await
 }
 
-async fn shake(
-    socket: &Stream,
-    mut ours: Ours,
-    mut unread: Vec<u8>,
+/// A handshake under way.
+struct Shaking {
+    ours: Ours,
     with: Side,
-) -> Result<Sealed, Unsecured> {
-    let (mut plain, mut unsent, mut closed) = (Vec::new(), Vec::new(), false);
-    let mut first = unread.get(..failure::TELLING.min(unread.len())).unwrap_or_default().to_vec();
-    loop {
-        let Step { used, came } =
-            either!(&mut ours, it => step(it.process_tls_records(&mut unread), &mut plain, &mut unsent));
-        unread.drain(..used);
-        match came {
-            Came::More => continue,
-            Came::Closed => {
-                closed = true;
-                continue;
+    /// The first bytes of the other end, which show what it speaks.
+    first: Vec<u8>,
+    unread: Vec<u8>,
+    unsent: Vec<u8>,
+    plain: Vec<u8>,
+    closed: bool,
+    error: Option<Error>,
+}
+
+impl Shaking {
+    fn new(ours: Ours, unread: Vec<u8>, with: Side) -> Shaking {
+        let first = unread[..failure::TELLING.min(unread.len())].to_vec();
+        let (unsent, plain) = (Vec::new(), Vec::new());
+        Shaking { ours, with, first, unread, unsent, plain, closed: false, error: None }
+    }
+
+    /// Does what can be done with what has arrived.
+    fn step(&mut self) {
+        while self.error.is_none() {
+            let Step { used, came } = either!(&mut self.ours, it =>
+                step(it.process_tls_records(&mut self.unread), &mut self.plain, &mut self.unsent));
+            self.unread.drain(..used);
+            match came {
+                Came::More => {}
+                Came::Closed => self.closed = true,
+                Came::Error(error) => {
+                    either!(&mut self.ours, it =>
+                        add_alert(it.process_tls_records(&mut self.unread), &mut self.unsent));
+                    self.error = Some(error);
+                }
+                Came::Idle => return,
             }
-            Came::Error(error) => {
-                either!(&mut ours, it => add_alert(it.process_tls_records(&mut unread), &mut unsent));
+        }
+    }
+
+    async fn drive(mut self, socket: &Stream) -> Result<Sealed, Unsecured> {
+        loop {
+            self.step();
+            if let Some(error) = &self.error {
                 // Who does not take it has gone, or would not have read it.
-                let _ = transfer::write(socket, &unsent);
-                return Err(failure::unsecured(&error, with, &first));
+                let _ = transfer::write(socket, &self.unsent);
+                return Err(failure::unsecured(error, self.with, &self.first));
             }
-            Came::Idle => {}
-        }
-        write(socket, &mut unsent).await?;
-        if !either!(&ours, it => it.is_handshaking()) {
-            return Ok(Sealed::new(ours, unread, plain, closed));
-        }
-        if unread.len() >= MOST_UNREAD || read(socket, &mut unread).await? == 0 {
-            return Err(Unsecured::Gone { said: first.len() });
-        }
-        if first.is_empty() {
-            first = unread[..failure::TELLING.min(unread.len())].to_vec();
+            write(socket, &mut self.unsent).await?;
+            if !either!(&self.ours, it => it.is_handshaking()) {
+                return Ok(Sealed::new(self.ours, self.unread, self.plain, self.closed));
+            }
+            if self.unread.len() >= MOST_UNREAD || read(socket, &mut self.unread).await? == 0 {
+                return Err(Unsecured::Gone { said: self.first.len() });
+            }
+            if self.first.is_empty() {
+                self.first = self.unread[..failure::TELLING.min(self.unread.len())].to_vec();
+            }
         }
     }
 }

@@ -22,7 +22,7 @@ use serde::Deserialize;
 pub use certificate::{Certificate, read_certificates};
 pub use client::{ClientTls, ClientTlsParts, WhoMayConnect};
 pub use failure::{Unsecured, broken};
-pub use handshake::{Hello, MOST_UNREAD, accept, greet, hello};
+pub use handshake::{Answered, Hello, MOST_UNREAD, answer, greet, hello};
 pub use names::{Alpn, ClientName, TargetName};
 pub use pair::{Pair, PairFault, PairFile, read_pair};
 pub use sealed::{Agreed, Sealed, sealed_room};

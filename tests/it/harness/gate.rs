@@ -121,6 +121,7 @@ impl GateBuilder {
         let (runtime, thread) = runtime_until(stopped.clone());
         let (engine, declared) = runtime.block_on(async {
             let engine = engine::start(self.settings, ledger.clone()).unwrap();
+            engine.limit_handshakes(plan.limits.handshakes);
             let declared = engine.declare(Source::Config, plan.routes).await;
             (engine, declared.unwrap_or_else(|refused| panic!("{refused}")))
         });

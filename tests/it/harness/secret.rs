@@ -144,6 +144,13 @@ impl SecretWire {
         Ok(())
     }
 
+    /// Says hello and no more.
+    pub(crate) fn say_hello(&mut self) {
+        while self.tls.conn.wants_write() {
+            self.tls.conn.write_tls(&mut self.tls.sock).unwrap();
+        }
+    }
+
     pub(crate) fn say(&mut self, bytes: &[u8]) {
         self.tls.write_all(bytes).unwrap();
         self.tls.flush().unwrap();

@@ -1,0 +1,32 @@
+//! Many handshakes at one time: who gets in, and how those end who do not.
+
+use loopgate::outcome::{End, Limit, Phase};
+
+use crate::harness::secret::{Authority, SecretWire};
+use crate::harness::{Gate, Target};
+
+fn authority() -> Authority {
+    let authority = Authority::new();
+    authority.issue("web", &["localhost"]);
+    authority
+}
+
+#[test]
+fn strangers_who_begin_handshakes_and_never_end_them_keep_nobody_out() {
+    let (authority, target) = (authority(), Target::echo());
+    let gate = Gate::builder().with(&format!(
+        "limits.handshakes = 2\n[routes.test]\nlisten = '127.0.0.1:0'\ntarget = '{}'\ntls = {{{}, handshake_timeout = '1h'}}",
+        target.address,
+        authority.tls("web")
+    ));
+    let config = authority.client(None);
+    let mut strangers: Vec<_> = (0..3).map(|_| SecretWire::to(gate.address, &config)).collect();
+    strangers.iter_mut().for_each(SecretWire::say_hello);
+
+    let mut client = SecretWire::to(gate.address, &config);
+    client.say(b"hello");
+    assert_eq!(client.hear(5), b"hello");
+
+    let outcome = gate.record().outcome;
+    assert_eq!((outcome.end, outcome.phase), (End::Limited(Limit::Handshakes), Phase::Secure));
+}

@@ -44,10 +44,10 @@
 //!    `engine::Handle::declare`: a source states the whole set of routes it wants and the supervisor works out the
 //!    difference. (A try-bind in [`probe`] and the demo's target are not such sockets.)
 //! 4. A [`plan::Route`] never changes. A session keeps the `Arc<Route>` it was born with.
-//! 5. No clock, randomness or socket in the deciding rooms (acl, limits, client_hello, plan/diff, the diagnosis rules):
-//!    time and facts are arguments.
-//! 6. No global state but relay's per-thread scratch buffer (never borrowed across an await) and the log subscriber set
-//!    in main.
+//! 5. No clock, randomness or socket in the deciding rooms (acl, limits, balance, client_hello, proxy_protocol,
+//!    engine/flow, plan/diff, the diagnosis rules): time, seed and facts are arguments.
+//! 6. No global state but what relay keeps for each thread (scratch buffers and spare pipes, never borrowed across an
+//!    await) and the log subscriber set in main.
 //! 7. `unsafe` only in `sys`, each block with its `// SAFETY:`.
 //! 8. Nothing unbounded: every queue, table and wait has a limit with a name.
 //! 9. Nothing slow on the data path: no lock, no allocation and no log per chunk; diagnosis runs beside it, once per

@@ -18,7 +18,7 @@ const LAYERS: &[&[&str]] = &[
     &["sys"],
     &["outcome"],
     &["ledger"],
-    &["acl", "limits", "balance", "impair", "client_hello"],
+    &["acl", "limits", "balance", "client_hello"],
     &["proxy_protocol"],
     &["probe"],
     &["diagnosis"],
@@ -27,8 +27,7 @@ const LAYERS: &[&[&str]] = &[
     &["config"],
     &["plan"],
     &["engine"],
-    &["reload", "tunnel", "doctor", "import"],
-    &["admin"],
+    &["reload", "doctor", "import"],
     &["cli"],
 ];
 
@@ -118,6 +117,18 @@ fn a_room_uses_only_what_stands_before_it() {
 
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
     assert!(edges >= 10, "only {edges} edges found");
+}
+
+#[test]
+fn the_map_names_every_room_from_the_lowest_to_the_highest() {
+    let map = fs::read_to_string(root().join("src/lib.rs")).unwrap();
+    let rows = map.lines().filter_map(|line| line.strip_prefix("//! | ")?.split(" | ").next());
+    let names = rows.flat_map(|cell| cell.split(", ")).map(|name| name.trim_matches(['[', ']', '`']));
+    let named: Vec<&str> = names.filter(|name| *name != "room").collect();
+
+    let all: BTreeSet<&str> = LAYERS.iter().copied().flatten().copied().collect();
+    assert_eq!(named.iter().copied().collect::<BTreeSet<_>>(), all);
+    assert!(named.is_sorted_by_key(|room| layer(room)), "{named:?}");
 }
 
 #[test]

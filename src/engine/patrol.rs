@@ -279,7 +279,7 @@ fn look(suspect: &Suspect) -> Found {
 /// Our end of the connection a flow goes to; `None` where it is no TCP, or no more.
 fn our_end(flow: &FlowMeter) -> Option<(SocketAddr, SocketAddr, Connection)> {
     let descriptor = flow.sink()?;
-    let (local, remote) = sys::connection::ends(descriptor)?;
+    let (local, remote) = sys::ends(descriptor)?;
     // Open still, so it was open when its ends were asked for.
     if flow.sink() != Some(descriptor) {
         return None;

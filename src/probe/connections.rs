@@ -3,9 +3,9 @@
 use std::io;
 use std::net::SocketAddr;
 
-use crate::sys::connection;
+use crate::sys::sock_diag::connection;
 
-pub use crate::sys::connection::{Connection, Info, Timer};
+pub use crate::sys::sock_diag::connection::{Connection, Info, Timer};
 
 /// The end at `local` of the connection whose other end is `remote`; `None` where there is none here. With the addresses
 /// exchanged it is the other end, where that is on this machine too.

@@ -6,7 +6,9 @@ use std::time::{Duration, Instant};
 
 use super::sockets::Socket;
 use super::trace::recognise::line;
-use crate::sys::{sock_diag, udp_diag};
+use crate::sys::sock_diag;
+
+pub use crate::sys::sock_diag::buffer::Buffer;
 
 /// A UDP socket and how many datagrams it threw away for want of room.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -15,19 +17,6 @@ pub struct Receiver {
     pub socket: Socket,
     /// Datagrams dropped since it was made.
     pub drops: Option<u32>,
-}
-
-/// The receive buffer of a UDP socket, as the kernel shows it to everybody.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Buffer {
-    /// The inode behind `/proc/PID/fd/N -> socket:[inode]`: the socket's identity.
-    pub inode: u32,
-    /// Memory that its unread datagrams take, in bytes by the kernel's accounting.
-    pub used: u32,
-    /// How much they may take.
-    pub most: u32,
-    /// Datagrams dropped since the socket was made, because there was no room.
-    pub dropped: u32,
 }
 
 /// What was sent, and what became of it.
@@ -61,13 +50,9 @@ pub fn receiver(address: SocketAddr) -> std::io::Result<Option<Socket>> {
 /// The buffer a datagram for `address` would come to, wildcards included; `None` where nobody receives.
 ///
 /// # Errors
-/// Where the kernel cannot be asked: no udp_diag, or a sandbox.
+/// Where the kernel cannot be asked: no UDP in sock_diag, or a sandbox.
 pub fn buffer(address: SocketAddr) -> std::io::Result<Option<Buffer>> {
-    let found = udp_diag::receiver(address)?;
-    Ok(found.map(|it| {
-        let udp_diag::Receiver { inode, used, most, dropped } = it;
-        Buffer { inode, used, most, dropped }
-    }))
+    sock_diag::buffer::buffer(address)
 }
 
 /// The question of a DNS client for the root's name servers: 12 bytes of head, the root, NS, IN (RFC 1035).

@@ -2,8 +2,8 @@
 //!
 //! Everything `rustix` already does safely is called where it is needed; it is not repeated here.
 
-pub(crate) mod connection;
 pub(crate) mod datagrams;
+mod ends;
 pub(crate) mod heap;
 pub(crate) mod netlink;
 pub(crate) mod nftables;
@@ -12,9 +12,9 @@ pub(crate) mod rtnetlink;
 pub(crate) mod sock_diag;
 mod sockopt;
 mod tcp_info;
-pub(crate) mod udp_diag;
 mod user_timeout;
 
+pub(crate) use ends::ends;
 pub(crate) use readiness::readable;
 pub(crate) use sockopt::{bind_address_no_port, bind_to_device, peer_credentials, unsent};
 pub(crate) use tcp_info::tcp_info;

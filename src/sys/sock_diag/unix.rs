@@ -4,7 +4,7 @@ use std::io;
 
 use rustix::net::netlink::SOCK_DIAG;
 
-use super::SOCK_DIAG_BY_FAMILY;
+use super::question::SOCK_DIAG_BY_FAMILY;
 use crate::sys::netlink::{Request, ask, attribute, malformed, u32_at};
 
 const UDIAG_SHOW_NAME: u32 = 0x01;

@@ -4,15 +4,14 @@
 //! either process. Offsets are those of include/uapi/linux/inet_diag.h and tcp.h.
 
 use std::io;
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
-use std::os::fd::RawFd;
+use std::net::SocketAddr;
 use std::time::Duration;
 
-use rustix::net::netlink::SOCK_DIAG;
 use serde::Serialize;
 
-use super::netlink::{Request, ask, attribute, sixteen, u32_at, u64_at};
-use super::sock_diag::TcpState;
+use super::TcpState;
+use super::question::{ALL_STATES, ANY, INET_DIAG_MSG, Protocol, Question, canonical};
+use crate::sys::netlink::{attribute, u32_at, u64_at};
 
 /// One end of a TCP connection.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -76,90 +75,30 @@ pub struct Info {
     pub window_limited: Duration,
 }
 
-const SOCK_DIAG_BY_FAMILY: u16 = 20;
-const WITH_INFO: u8 = 1 << (INET_DIAG_INFO - 1);
 const INET_DIAG_INFO: u16 = 2;
-const INET_DIAG_MSG: usize = 72;
 const CLOSE_WAIT: u32 = 1 << 8;
-const ALL_STATES: u32 = u32::MAX;
 
 /// The end at `local` of the connection whose other end is `remote`; `None` where there is none.
 ///
 /// # Errors
 /// EMFILE without a descriptor, EPERM or EPROTONOSUPPORT where the kernel may not be asked.
 pub(crate) fn connection(local: SocketAddr, remote: SocketAddr) -> io::Result<Option<Connection>> {
-    let fixed = request(ALL_STATES, canonical(local), canonical(remote));
-    match ask(Some(SOCK_DIAG), &Request::one(SOCK_DIAG_BY_FAMILY, &fixed)) {
-        Ok(answer) => {
-            let found = answer.messages.first().and_then(|message| read(&message.body));
-            Ok(found.filter(|found| found.state != TcpState::Listen))
-        }
-        Err(error) if error.raw_os_error() == Some(libc::ENOENT) => Ok(None),
-        Err(error) => Err(error),
-    }
+    let found = question(ALL_STATES, canonical(local), canonical(remote)).one(|body| Ok(read(body)))?;
+    Ok(found.filter(|found| found.state != TcpState::Listen))
 }
 
 /// Every connection to local port `port` whose other end has closed and which its holder has not (CLOSE_WAIT).
 pub(crate) fn left_open(port: u16) -> io::Result<Vec<Connection>> {
     let mut found = Vec::new();
-    for any in [IpAddr::V4(Ipv4Addr::UNSPECIFIED), IpAddr::V6(Ipv6Addr::UNSPECIFIED)] {
-        let fixed = request(CLOSE_WAIT, SocketAddr::new(any, port), SocketAddr::new(any, 0));
-        let answer = ask(Some(SOCK_DIAG), &Request::dump(SOCK_DIAG_BY_FAMILY, &fixed))?;
+    for any in ANY {
+        let answer = question(CLOSE_WAIT, SocketAddr::new(any, port), SocketAddr::new(any, 0)).all()?;
         found.extend(answer.messages.iter().filter_map(|message| read(&message.body)));
     }
     Ok(found)
 }
 
-/// The local and the remote address of the socket a descriptor of this process is, if it is one. The number may have been
-/// given to another file meanwhile; who asks must know.
-pub(crate) fn ends(descriptor: RawFd) -> Option<(SocketAddr, SocketAddr)> {
-    let local = name(descriptor, libc::getsockname)?;
-    Some((local, name(descriptor, libc::getpeername)?))
-}
-
-type Namer = unsafe extern "C" fn(libc::c_int, *mut libc::sockaddr, *mut libc::socklen_t) -> libc::c_int;
-
-fn name(descriptor: RawFd, namer: Namer) -> Option<SocketAddr> {
-    let mut bytes = [0u8; size_of::<libc::sockaddr_in6>()];
-    let mut length = bytes.len() as libc::socklen_t;
-    // SAFETY: the buffer is live and of the length given, and the kernel writes no more than that. The descriptor is only
-    // a number to the call: one that is closed answers EBADF, one that is no socket ENOTSOCK.
-    let answer = unsafe { namer(descriptor, bytes.as_mut_ptr().cast(), &raw mut length) };
-    if answer != 0 {
-        return None;
-    }
-    let port = u16::from_be_bytes([bytes[2], bytes[3]]);
-    match i32::from(u16::from_ne_bytes([bytes[0], bytes[1]])) {
-        libc::AF_INET => Some(([bytes[4], bytes[5], bytes[6], bytes[7]], port).into()),
-        libc::AF_INET6 => {
-            let octets: [u8; 16] = bytes[8..24].try_into().ok()?;
-            Some(canonical((octets, port).into()))
-        }
-        _ => None,
-    }
-}
-
-fn canonical(mut address: SocketAddr) -> SocketAddr {
-    let ip = address.ip().to_canonical();
-    if ip != address.ip() {
-        address.set_ip(ip);
-    }
-    address
-}
-
-/// inet_diag_req_v2.
-fn request(states: u32, local: SocketAddr, remote: SocketAddr) -> Vec<u8> {
-    let family = if local.is_ipv4() { libc::AF_INET } else { libc::AF_INET6 };
-    let mut bytes = vec![family as u8, libc::IPPROTO_TCP as u8, WITH_INFO, 0];
-    bytes.extend(states.to_ne_bytes());
-    bytes.extend(local.port().to_be_bytes());
-    bytes.extend(remote.port().to_be_bytes());
-    bytes.extend(sixteen(local.ip()));
-    bytes.extend(sixteen(remote.ip()));
-    let scope = if let SocketAddr::V6(v6) = local { v6.scope_id() } else { 0 };
-    bytes.extend(scope.to_ne_bytes());
-    bytes.extend([0xff; 8]); // INET_DIAG_NOCOOKIE twice
-    bytes
+fn question(states: u32, local: SocketAddr, remote: SocketAddr) -> Question {
+    Question { protocol: Protocol::Tcp, attribute: INET_DIAG_INFO, states, local, remote, interface: 0 }
 }
 
 /// inet_diag_msg and the attribute with struct tcp_info.
@@ -210,6 +149,7 @@ mod tests {
     use std::os::fd::AsRawFd;
 
     use super::*;
+    use crate::sys::ends;
 
     #[test]
     fn both_ends_are_seen_and_the_other_one_is_nobodys_until_it_is_accepted() {
@@ -250,12 +190,5 @@ mod tests {
         drop(client);
 
         while left_open(port).unwrap().len() != 1 {}
-    }
-
-    #[test]
-    fn what_is_no_socket_has_no_ends() {
-        let file = std::fs::File::open("/dev/null").unwrap();
-
-        assert_eq!((ends(file.as_raw_fd()), ends(-1)), (None, None));
     }
 }

@@ -13,7 +13,7 @@ use crate::outcome::Cause;
 pub(super) const FLAPPING_CHANGES: usize = 3;
 
 /// How long changes count together, and how long a flapping target must hold still to count as settled.
-pub(super) const FLAPPING_WINDOW: Duration = Duration::from_secs(30);
+const FLAPPING_WINDOW: Duration = Duration::from_secs(30);
 
 /// How often a target that flaps is summed up.
 pub(super) const SUMMARY: Duration = Duration::from_secs(10);

@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 /// Look-ups in any one second, whatever happens and however many targets there are.
-pub(super) const MOST_PER_SECOND: u32 = 100;
+const MOST_PER_SECOND: u32 = 100;
 
 /// How many of these may come at once. The rest flows in evenly: so no second, wherever it begins, sees more.
 const BURST: u32 = 30;

@@ -24,7 +24,7 @@ use super::{cgroups, process};
 use crate::outcome::Holder;
 
 /// How long a search may take before it stops and says that there may be others.
-pub const BUDGET: Duration = Duration::from_millis(300);
+const BUDGET: Duration = Duration::from_millis(300);
 
 /// How long it may take once a holder is known and only those are left who are less likely to have it.
 const ENOUGH: Duration = Duration::from_millis(50);

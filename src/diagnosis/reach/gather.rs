@@ -278,7 +278,7 @@ impl ReachFacts {
     }
 
     /// Whether the first dial was refused.
-    pub(super) fn is_refused(&self) -> bool {
+    fn is_refused(&self) -> bool {
         self.first().is_some_and(|first| matches!(first.dial, Dial::Failed(libc::ECONNREFUSED, _)))
     }
 

@@ -251,7 +251,7 @@ impl Loop {
         }
     }
 
-    pub(super) fn end_all(&mut self, end: End) {
+    fn end_all(&mut self, end: End) {
         let now = Instant::now();
         self.flows.ids().into_iter().for_each(|id| self.end(id, end, now));
     }

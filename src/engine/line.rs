@@ -58,19 +58,47 @@ impl Line {
 }
 
 /// Adds what comes next, and says how much that is; zero at the end.
+///
+/// Cancel safe: nothing is added before it is there.
 async fn read(stream: &Stream, bytes: &mut Vec<u8>, most: usize) -> io::Result<usize> {
     let filled = bytes.len();
-    bytes.resize(filled + most, 0);
-    let answer = loop {
-        if let Err(error) = stream.ready(Interest::READABLE).await {
-            break Err(error);
-        }
+    loop {
+        stream.ready(Interest::READABLE).await?;
+        bytes.resize(filled + most, 0);
         let room = &mut bytes[filled..];
-        match stream.try_io(Interest::READABLE, || Ok(recv(stream, &mut *room, RecvFlags::empty())?.0)) {
+        let answer =
+            stream.try_io(Interest::READABLE, || Ok(recv(stream, &mut *room, RecvFlags::empty())?.0));
+        bytes.truncate(filled + answer.as_ref().copied().unwrap_or(0));
+        match answer {
             Err(error) if error.kind() == ErrorKind::WouldBlock => {}
-            answer => break answer,
+            answer => return answer,
         }
-    };
-    bytes.truncate(filled + answer.as_ref().copied().unwrap_or(0));
-    answer
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::address::Address;
+    use crate::transport::{self, Origin};
+
+    #[tokio::test]
+    async fn a_check_that_is_given_up_has_heard_what_was_said_and_no_more() {
+        use tokio::io::AsyncWriteExt;
+        let service = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = Address::Net(service.local_addr().unwrap());
+        let stream = transport::dial(&address, &Origin::default()).await.unwrap();
+        let (mut served, _) = service.accept().await.unwrap();
+        let (mut line, mut heard) = (Line::new(stream, None), Vec::new());
+
+        served.write_all(b"-LOADING").await.unwrap();
+        assert_eq!(line.hear(&mut heard, 100).await.unwrap(), 8);
+        tokio::select! {
+            biased;
+            heard = line.hear(&mut heard, 100) => panic!("{heard:?} came from nowhere"),
+            () = std::future::ready(()) => {}
+        }
+
+        assert_eq!(heard, b"-LOADING");
+    }
 }

@@ -101,6 +101,8 @@ pub(super) struct Health {
     /// The times of the last changes, at most [`FLAPPING_CHANGES`].
     changes: VecDeque<Instant>,
     flapping: Option<Flapping>,
+    /// What was told of the target last, under other rules, and since when it was so; until the first look.
+    told: Option<(Stage, Instant)>,
 }
 
 /// How many signs in a row make a change, and who may give them.
@@ -142,7 +144,19 @@ impl Health {
             seen_absent: false,
             changes: VecDeque::new(),
             flapping: None,
+            told: None,
         }
+    }
+
+    /// The same of a target that was looked after by other rules before: where it was told to be down, it is told as well
+    /// that it is up by these.
+    #[must_use]
+    pub(super) fn after(mut self, earlier: &Health) -> Health {
+        self.told = match earlier.stage {
+            Stage::Unknown => earlier.told,
+            stage => Some((stage, earlier.since)),
+        };
+        self
     }
 
     /// What it is.
@@ -271,7 +285,10 @@ impl Health {
             _ => self.back,
         };
         match (was, stage) {
-            (Stage::Unknown, Stage::Up) => return None,
+            (Stage::Unknown, Stage::Up) => {
+                let (was, since) = self.told.take().filter(|(was, _)| *was != Stage::Up)?;
+                return Some(News::Became { stage, was, after: now.duration_since(since), failures });
+            }
             // The first look finds how things are; nothing has changed.
             (Stage::Unknown, _) => return Some(News::Became { stage, was, after, failures }),
             _ => self.note_change(now),

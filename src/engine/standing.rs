@@ -128,9 +128,12 @@ pub(super) enum Search {
 }
 
 impl Standing {
-    pub(super) fn new(rules: &HealthRules, post: Post) -> Standing {
+    /// Of a target that nobody has looked at by these rules; `earlier` is what it is by others, where there were any.
+    pub(super) fn new(rules: &HealthRules, earlier: Option<&Health>, post: Post) -> Standing {
+        let health = Health::new(rules, Instant::now());
+        let health = earlier.into_iter().fold(health, Health::after);
         Standing {
-            health: watch::Sender::new(Health::new(rules, Instant::now())),
+            health: watch::Sender::new(health),
             sessions: AtomicUsize::new(0),
             waiting: AtomicUsize::new(0),
             cut: AtomicU32::new(0),

@@ -46,10 +46,17 @@ impl Targets {
     ) -> Arc<Target> {
         let key = (address.clone(), rules.clone(), greeting.clone());
         let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
-        known.retain(|_, target| target.strong_count() > 0);
+        let mut earlier = None;
+        known.retain(|(known, ..), target| {
+            if known == address {
+                earlier = target.upgrade().or(earlier.take());
+            }
+            target.strong_count() > 0
+        });
         if let Some(target) = known.get(&key).and_then(Weak::upgrade) {
             return target;
         }
+        let earlier = earlier.map(|target| target.health());
         let target = Arc::new(Target {
             address: address.clone(),
             name: address.to_string().into(),
@@ -57,7 +64,7 @@ impl Targets {
             greeting: greeting.clone(),
             resolved: Mutex::default(),
             troubles: self.troubles.clone(),
-            standing: Standing::new(rules, self.post.clone()),
+            standing: Standing::new(rules, earlier.as_ref(), self.post.clone()),
         });
         known.insert(key, Arc::downgrade(&target));
         // So that whether it is there is known before the first client comes.

@@ -269,3 +269,20 @@ fn how_long_it_is_back_counts_from_its_return() {
 
     assert_eq!(health.back(at(10)), Some(7 * SECOND));
 }
+
+#[test]
+fn what_was_told_to_be_down_is_told_to_be_up_by_other_rules_too() {
+    let start = Instant::now();
+    let at = |seconds: u32| start + seconds * SECOND;
+    let bad = Stage::Down(Cause::BadAnswer);
+    let mut old = Health::new(&HealthRules::default(), start);
+    old.on(Event::Failed(Cause::BadAnswer), at(1));
+
+    let unseen = Health::new(&HealthRules::default(), at(5)).after(&old);
+    let mut new = Health::new(&HealthRules::default(), at(6)).after(&unseen);
+    let told = new.on(Event::Passed, at(7));
+    let later = Health::new(&HealthRules::default(), at(8)).after(&new).on(Event::Passed, at(9));
+
+    assert_eq!(told, Some(News::Became { stage: Stage::Up, was: bad, after: 6 * SECOND, failures: 0 }));
+    assert_eq!(later, None, "it was up");
+}

@@ -14,8 +14,8 @@ use std::time::Duration;
 
 use loopgate::ledger::Record;
 use loopgate::outcome::{
-    Attempt, Cause, Datagrams, DropReason, Drops, End, Flow, Kernel, Limit, Outcome, Phase, Side, Timing,
-    Traffic, Way,
+    Agreed, Attempt, Cause, Datagrams, DropReason, Drops, End, Flow, Kernel, Limit, Outcome, Phase, Side,
+    Timing, Traffic, Way,
 };
 use loopgate::plan;
 
@@ -55,12 +55,16 @@ fn full(end: End) -> Record {
     let lossy = Flow { read: 2, delivered: 1 };
     let mut drops = Drops::default();
     drops.add(DropReason::TooBig, 1);
+    let (version, cipher) = ("TLSv1.3".into(), "TLS_AES_128_GCM_SHA256".into());
+    let agreed = Box::new(Agreed { version, cipher, group: None, alpn: None, resumed: false });
     Record {
         route: "web".into(),
         target: "localhost:3000".into(),
         client: client.into(),
         via: Some(client.into()),
         name: Some("a.example".into()),
+        client_tls: Some(agreed.clone()),
+        target_tls: Some(agreed),
         outcome: Outcome {
             end,
             phase: Phase::Relay,

@@ -11,7 +11,7 @@ use super::health::Event;
 use super::session::Unfinished;
 use super::targets::{Target, Unreached};
 use super::trip::Trip;
-use crate::outcome::{Cause, Client};
+use crate::outcome::{Cause, Client, Side};
 use crate::proxy_protocol::{Ends, Form, Header, Tlvs};
 use crate::transport::tls::{self, Sealed, TargetTls, Unsecured};
 use crate::transport::{Stream, local_address};
@@ -43,6 +43,9 @@ pub(super) async fn greet(
 ) -> Result<Option<Box<Sealed>>, Unreached> {
     let began = Instant::now();
     let greeted = say(caller, stream, target).await;
+    if let Ok(Some(seal)) = &greeted {
+        caller.session.entry.agree(Side::Target, seal.agreed());
+    }
     if let Err(failed) = &greeted {
         trip.attempts.fail_last(failed.cause, began.elapsed());
         target.dossier().answer = failed.words.as_deref().map(str::to_owned);

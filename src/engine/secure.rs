@@ -6,7 +6,7 @@ use tokio::time::{Instant, timeout_at};
 
 use super::context::Seat;
 use super::session::Session;
-use crate::outcome::{End, Limit};
+use crate::outcome::{End, Limit, Side};
 use crate::transport::Stream;
 use crate::transport::tls::{self, ClientTls, Sealed, Unsecured};
 
@@ -25,7 +25,10 @@ pub(super) async fn secure(client: &Stream, session: &Session, tls: &ClientTls) 
             tokio::select! {
                 biased;
                 sealed = timeout_at(deadline, handshake) => match sealed {
-                    Ok(Ok(sealed)) => return Ok(Box::new(sealed)),
+                    Ok(Ok(sealed)) => {
+                        session.entry.agree(Side::Client, sealed.agreed());
+                        return Ok(Box::new(sealed));
+                    }
                     Ok(Err(why)) => why,
                     Err(_) => late(),
                 },

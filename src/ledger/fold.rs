@@ -101,6 +101,8 @@ mod tests {
             client,
             via: None,
             name: None,
+            client_tls: None,
+            target_tls: None,
             outcome,
             count: 1,
         }

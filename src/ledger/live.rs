@@ -8,7 +8,7 @@ use std::sync::atomic::{
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::Instant;
 
-use crate::outcome::{Client, Flow, Side, Traffic, Way};
+use crate::outcome::{Agreed, Client, Flow, Side, Traffic, Way};
 
 /// A session that has not ended yet.
 #[derive(Debug)]
@@ -233,6 +233,10 @@ pub(super) struct Notes {
     pub(super) name: Option<Arc<str>>,
     /// Who is behind the client that connected.
     pub(super) behind: Option<Client>,
+    /// What was agreed on with the client, where that connection is secured.
+    pub(super) client_tls: Option<Box<Agreed>>,
+    /// The same with the target.
+    pub(super) target_tls: Option<Box<Agreed>>,
 }
 
 impl Lives {

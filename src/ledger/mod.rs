@@ -12,7 +12,7 @@ use std::sync::atomic::{AtomicU16, AtomicU64, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use crate::outcome::{Attempt, Client, End, Outcome, Phase, Timing};
+use crate::outcome::{Agreed, Attempt, Client, End, Outcome, Phase, Side, Timing};
 use fold::Folds;
 use live::Lives;
 pub use live::{FlowMeter, Live, Meter, Open, TargetNames};
@@ -208,6 +208,15 @@ impl Entry {
         if let Some(ledger) = &self.ledger {
             ledger.lives.note(self.live.id, |notes| notes.name = Some(name.into()));
         }
+    }
+
+    /// Notes what was agreed on with this side of a secured connection.
+    pub fn agree(&self, side: Side, on: Agreed) {
+        let Some(ledger) = &self.ledger else { return };
+        ledger.lives.note(self.live.id, |notes| match side {
+            Side::Client => notes.client_tls = Some(on.into()),
+            Side::Target => notes.target_tls = Some(on.into()),
+        });
     }
 
     /// Closes the entry; its record is written.

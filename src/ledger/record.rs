@@ -8,7 +8,7 @@ use serde::ser::{Serialize, SerializeMap, Serializer};
 
 use super::live::{Live, Notes};
 use crate::address::Address;
-use crate::outcome::{Attempt, Client, Datagrams, Drops, End, Outcome};
+use crate::outcome::{Agreed, Attempt, Client, Datagrams, Drops, End, Outcome};
 
 /// A session that has ended, ready to be written.
 #[derive(Clone, Debug)]
@@ -23,6 +23,10 @@ pub struct Record {
     pub via: Option<Client>,
     /// The name of the server that the client asks for, where a hello was looked at and has one; fit to be shown.
     pub name: Option<Arc<str>>,
+    /// What was agreed on with the client, where that connection was secured by us.
+    pub client_tls: Option<Box<Agreed>>,
+    /// The same with the target.
+    pub target_tls: Option<Box<Agreed>>,
     /// What became of it.
     pub outcome: Outcome,
     /// How many sessions this line stands for; more than one only for folded refusals.
@@ -37,7 +41,8 @@ impl Record {
     pub(super) fn new(live: &Live, outcome: Outcome, noted: Notes) -> Record {
         let (route, target) = (live.route.clone(), live.target().clone());
         let (client, via) = noted.behind.map_or((live.client, None), |client| (client, Some(live.client)));
-        Record { route, target, client, via, name: noted.name, outcome, count: 1 }
+        let Notes { name, client_tls, target_tls, .. } = noted;
+        Record { route, target, client, via, name, client_tls, target_tls, outcome, count: 1 }
     }
 
     /// What a diagnosis had found by then, else what to do about the cause.
@@ -187,6 +192,11 @@ impl Serialize for Record {
             map.serialize_entry("down_dropped", &Dropped(&datagrams.down_dropped))?;
             map.serialize_entry("target_dropped", &datagrams.target_dropped)?;
         }
+        for (key, agreed) in [("client_tls", &self.client_tls), ("target_tls", &self.target_tls)] {
+            if let Some(agreed) = agreed {
+                map.serialize_entry(key, &Tls(agreed))?;
+            }
+        }
         map.serialize_entry("attempts", &o.attempts.iter().map(Dialled).collect::<Vec<_>>())?;
         map.serialize_entry("count", &self.count)?;
         if let Some(hint) = self.hint() {
@@ -211,6 +221,20 @@ struct Dropped<'a>(&'a Drops);
 impl Serialize for Dropped<'_> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         serializer.collect_map(self.0.each().map(|(why, count)| (why.code(), count)))
+    }
+}
+
+struct Tls<'a>(&'a Agreed);
+
+impl Serialize for Tls<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let mut map = serializer.serialize_map(Some(5))?;
+        map.serialize_entry("version", &self.0.version)?;
+        map.serialize_entry("cipher", &self.0.cipher)?;
+        map.serialize_entry("group", &self.0.group)?;
+        map.serialize_entry("alpn", &self.0.alpn.as_deref())?;
+        map.serialize_entry("resumed", &self.0.resumed)?;
+        map.end()
     }
 }
 

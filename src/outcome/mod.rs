@@ -2,6 +2,7 @@
 //!
 //! Plain values: nothing here waits, logs or knows a socket.
 
+mod agreed;
 mod cause;
 mod client;
 mod datagrams;
@@ -13,6 +14,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::address::Address;
+pub use agreed::Agreed;
 pub use cause::Cause;
 pub use client::Client;
 pub use datagrams::{Datagrams, DropReason, Drops};

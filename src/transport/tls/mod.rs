@@ -25,7 +25,7 @@ pub use failure::{Unsecured, broken};
 pub use handshake::{Answered, Hello, MOST_UNREAD, answer, greet, hello};
 pub use names::{Alpn, ClientName, TargetName};
 pub use pair::{Pair, PairFault, PairFile, read_pair};
-pub use sealed::{Agreed, Sealed, sealed_room};
+pub use sealed::{Sealed, sealed_room};
 pub use target::{TargetTls, TargetTlsParts, Trust, server_name};
 
 /// The oldest version of TLS that is spoken. Older ones than 1.2 are not (RFC 8996).

@@ -3,11 +3,11 @@
 //! It touches no socket. Idle, it keeps neither plain bytes nor records, only the keys and the beginning of a record that
 //! has not arrived whole.
 
-use std::sync::Arc;
-
 use rustls::{Error, InvalidMessage};
 
 use super::handshake::MOST_UNREAD;
+use crate::outcome::Agreed;
+use crate::probe::masking::printable;
 use rustls::client::UnbufferedClientConnection;
 use rustls::server::UnbufferedServerConnection;
 use rustls::unbuffered::{ConnectionState, EncodeError, EncryptError, UnbufferedStatus, WriteTraffic};
@@ -156,31 +156,21 @@ impl Sealed {
         })
     }
 
-    /// What was agreed on, for the record.
+    /// What was agreed on.
     pub fn agreed(&self) -> Agreed {
         either!(&self.ours, it => Agreed {
-            version: it.protocol_version().and_then(|version| version.as_str()),
-            cipher: it.negotiated_cipher_suite().and_then(|suite| suite.suite().as_str()),
-            exchange: it.negotiated_key_exchange_group().and_then(|group| group.name().as_str()),
-            alpn: it.alpn_protocol().map(|name| String::from_utf8_lossy(name).into()),
+            // rustls' own names have no dot, and tell the ciphers of TLS 1.3 apart by their beginning.
+            version: it.protocol_version().and_then(|it| it.as_str()).unwrap_or_default().replace('_', "."),
+            cipher: it
+                .negotiated_cipher_suite()
+                .and_then(|it| it.suite().as_str())
+                .unwrap_or_default()
+                .replace("TLS13_", "TLS_"),
+            group: it.negotiated_key_exchange_group().and_then(|it| it.name().as_str()),
+            alpn: it.alpn_protocol().map(|name| printable(&String::from_utf8_lossy(name), 255).into()),
             resumed: it.handshake_kind() == Some(rustls::HandshakeKind::Resumed),
         })
     }
-}
-
-/// What the two ends of a connection agreed on.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Agreed {
-    /// `TLSv1_3` or `TLSv1_2`.
-    pub version: Option<&'static str>,
-    /// As IANA names it.
-    pub cipher: Option<&'static str>,
-    /// The key exchange, as `X25519MLKEM768`; `None` where a session was resumed without one.
-    pub exchange: Option<&'static str>,
-    /// The protocol both speak (ALPN).
-    pub alpn: Option<Arc<str>>,
-    /// Whether an earlier session was resumed.
-    pub resumed: bool,
 }
 
 /// What one call of rustls came to.

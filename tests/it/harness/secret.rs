@@ -41,6 +41,11 @@ impl Authority {
 
     /// Writes `NAME.pem` and `NAME.key` for these names, which may be addresses and URIs.
     pub(crate) fn issue(&self, file: &str, names: &[&str]) {
+        self.issue_for(file, names, |_| {});
+    }
+
+    /// The same with something changed.
+    pub(crate) fn issue_for(&self, file: &str, names: &[&str], change: impl FnOnce(&mut CertificateParams)) {
         let mut params = CertificateParams::new(Vec::new()).unwrap();
         params.subject_alt_names = names
             .iter()
@@ -50,6 +55,7 @@ impl Authority {
                 Err(_) => SanType::DnsName((*name).try_into().unwrap()),
             })
             .collect();
+        change(&mut params);
         let key = KeyPair::generate().unwrap();
         let certificate = params.signed_by(&key, &self.issuer).unwrap();
         std::fs::write(self.file(&format!("{file}.pem")), certificate.pem()).unwrap();

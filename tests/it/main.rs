@@ -54,4 +54,5 @@ mod real_proxies;
 mod real_targets;
 mod tls_crowds;
 mod tls_programs;
+mod tls_resumption;
 mod tls_targets;

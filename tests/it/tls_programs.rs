@@ -76,6 +76,65 @@ fn openssl_resumes_its_sessions() {
 
 #[test]
 #[ignore = "needs openssl"]
+fn openssl_resumes_what_it_kept_in_a_file() {
+    let (authority, target) = (authority(), Target::sending(1, 10));
+    let gate = gate(&authority, &target, "");
+
+    for version in ["-tls1_3", "-tls1_2"] {
+        let kept = authority.file(version).display().to_string();
+        // It ends when the target does: the tickets of TLS 1.3 come before.
+        let first = s_client(&gate, &authority, "", &[version, "-ign_eof", "-sess_out", &kept]);
+        assert!(first.contains("New, TLSv1."), "{first}");
+        let second = s_client(&gate, &authority, "", &[version, "-ign_eof", "-sess_in", &kept]);
+        assert!(second.contains("Reused, TLSv1."), "{second}");
+
+        let resumed = [gate.record(), gate.record()].map(|record| record.client_tls.unwrap().resumed);
+        assert_eq!(resumed, [false, true], "{version}");
+    }
+}
+
+#[test]
+#[ignore = "needs nginx"]
+fn nginx_is_spoken_to_by_tls_and_its_sessions_are_resumed() {
+    let authority = authority();
+    let file = |name: &str| authority.file(name).display().to_string();
+    let nginx = Service::start(|port, folder| {
+        let at = folder.display();
+        let config = format!(
+            "daemon off; pid {at}/pid; error_log {at}/error; user root; events {{}}\n\
+             http {{ access_log off; client_body_temp_path {at}; proxy_temp_path {at};\n\
+             fastcgi_temp_path {at}; uwsgi_temp_path {at}; scgi_temp_path {at};\n\
+             server {{ listen 127.0.0.1:{port} ssl; ssl_protocols TLSv1.2 TLSv1.3;\n\
+             ssl_certificate {}; ssl_certificate_key {}; ssl_session_cache shared:s:1m;\n\
+             location / {{ return 200 '$ssl_protocol $ssl_cipher $ssl_session_reused'; }} }} }}\n",
+            file("web.pem"),
+            file("web.key")
+        );
+        std::fs::write(folder.join("nginx.conf"), config).unwrap();
+        let mut nginx = Command::new("nginx");
+        nginx.args(["-c", &format!("{at}/nginx.conf"), "-e", &format!("{at}/error")]);
+        nginx
+    });
+    let gate = Gate::builder().with(&format!(
+        "routes.nginx = {{listen = '127.0.0.1:0', target = '{}', target_tls = {{ca = '{}'}}}}",
+        nginx.address,
+        file("ca.pem")
+    ));
+
+    for resumed in [false, true] {
+        let mut client = gate.connect();
+        client.say(b"GET / HTTP/1.0\r\n\r\n");
+        let (heard, _) = client.hear_all();
+        client.finish();
+        let heard = String::from_utf8_lossy(&heard).into_owned();
+        let agreed = gate.record().target_tls.unwrap();
+        let theirs = format!("{} {} {}", agreed.version, agreed.cipher, if resumed { "r" } else { "." });
+        assert!(heard.ends_with(&theirs) && agreed.resumed == resumed, "{heard}: {agreed:?}");
+    }
+}
+
+#[test]
+#[ignore = "needs openssl"]
 fn openssl_is_let_in_by_its_certificate_alone() {
     let (authority, target) = (authority(), Target::answering_after_fin());
     authority.issue("guest", &["guest.example.com"]);

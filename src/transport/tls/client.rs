@@ -46,6 +46,7 @@ pub struct WhoMayConnect {
 pub struct ClientTls {
     parts: ClientTlsParts,
     pub(super) config: Arc<ServerConfig>,
+    doorman: Option<Arc<Doorman>>,
 }
 
 impl ClientTls {
@@ -57,16 +58,25 @@ impl ClientTls {
         let builder = ServerConfig::builder_with_provider(provider())
             .with_protocol_versions(parts.min_version.versions())
             .map_err(|error| error.to_string())?;
-        let builder = match &parts.who {
+        let doorman = parts.who.as_ref().map(Doorman::new).transpose()?.map(Arc::new);
+        let builder = match doorman.clone() {
             None => builder.with_no_client_auth(),
-            Some(who) => builder.with_client_cert_verifier(Arc::new(Doorman::new(who)?)),
+            Some(doorman) => builder.with_client_cert_verifier(doorman),
         };
         let mut config = builder.with_cert_resolver(Arc::new(Shelf::new(&parts.pairs)));
         config.alpn_protocols = parts.alpn.iter().map(|name| name.as_bytes().to_vec()).collect();
         // Sessions are resumed by tickets alone, whose keys change every few hours: nothing is kept for who went away.
         config.session_storage = Arc::new(NoServerSessionStorage {});
         config.ticketer = aws_lc_rs::Ticketer::new().map_err(|error| error.to_string())?;
-        Ok(ClientTls { parts, config: Arc::new(config) })
+        Ok(ClientTls { parts, config: Arc::new(config), doorman })
+    }
+
+    /// Looks once more at what a client showed when the session began that it resumes: a certificate may have expired
+    /// since. (When `client_ca` or `client_names` change, the keys of the tickets are others, and nothing is resumed.)
+    pub(super) fn let_in_again(&self, shown: Option<&[CertificateDer<'static>]>) -> Result<(), Error> {
+        let Some(doorman) = &self.doorman else { return Ok(()) };
+        let (own, rest) = shown.and_then(<[_]>::split_first).ok_or(Error::NoCertificatesPresented)?;
+        doorman.verify_client_cert(own, rest, UnixTime::now()).map(drop)
     }
 
     /// What it was made of.

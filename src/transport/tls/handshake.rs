@@ -6,9 +6,9 @@
 use std::future::poll_fn;
 use std::io;
 
-use rustls::Error;
 use rustls::client::UnbufferedClientConnection;
 use rustls::server::UnbufferedServerConnection;
+use rustls::{Error, HandshakeKind};
 
 use super::failure::{self, Unsecured};
 use super::sealed::{Came, LONGEST_RECORD, Ours, Step, add_alert, either, step};
@@ -62,6 +62,12 @@ pub fn answer(tls: &ClientTls, hello: Hello) -> Result<Answered, Unsecured> {
     let ours = ours.map_err(|error| failure::unsecured(&error, Side::Client, &[]))?;
     let mut shaking = Shaking::new(Ours::Server(Box::new(ours)), hello.0, Side::Client);
     shaking.step();
+    if let Ours::Server(ours) = &shaking.ours
+        && ours.handshake_kind() == Some(HandshakeKind::Resumed)
+        && let Err(error) = tls.let_in_again(ours.peer_certificates())
+    {
+        return Err(failure::unsecured(&error, Side::Client, &[]));
+    }
     Ok(Answered(shaking))
 }
 

@@ -171,3 +171,30 @@ fn a_target_that_is_down_is_not_said_to_be_the_proxy_before_it() {
     assert!(!told.contains(&format!("127.94.7.3:{port}")), "{told}");
     assert_eq!(output.status.code(), Some(1), "{told}");
 }
+
+#[test]
+fn a_file_of_another_program_is_sent_to_import() {
+    let folder = tempfile::tempdir().unwrap();
+    let cases = [
+        ("haproxy.cfg", "frontend a\n bind :80\n default_backend b\nbackend b\n server s 127.0.0.1:3000\n"),
+        ("rinetd.conf", "0.0.0.0 8080 127.0.0.1 3000\n"),
+        ("realm.toml", "[[endpoints]]\nlisten = \"0.0.0.0:80\"\nremote = \"127.0.0.1:3000\"\n"),
+    ];
+
+    for (name, text) in cases {
+        let file = folder.path().join(name);
+        std::fs::write(&file, text).unwrap();
+        let file = file.to_str().unwrap();
+        let instead = format!("  loopgate import {file} > loopgate.toml\n");
+
+        let (told, code) = refused(&["run", "-c", file]);
+        assert!(told.ends_with(&instead), "{told}");
+        assert_eq!(code, Some(2));
+        let validated =
+            String::from_utf8(loopgate(&["validate", "-c", file]).output().unwrap().stdout).unwrap();
+        assert!(validated.ends_with(&instead), "{validated}");
+        assert_ne!(loopgate(&["import", file]).output().unwrap().status.code(), Some(2));
+    }
+    let (told, _) = refused(&["TCP-LISTEN:8080,fork", "TCP:127.0.0.1:3000"]);
+    assert!(told.contains("loopgate import -- socat TCP-LISTEN:8080,fork TCP:127.0.0.1:3000"), "{told}");
+}

@@ -29,6 +29,10 @@ pub(super) fn cut(text: &str) -> Result<Cut<'_>, Misread> {
         return Err(unbracketed(text));
     }
     match text.rsplit_once(':') {
+        Some((host, port)) if is_number(host) && is_number(port) => Err(Misread::new(
+            format!("{} has two ports", quoted(text)),
+            format!("write one here: listen = \"{host}\" and target = \"{port}\" are two keys"),
+        )),
         Some((host, port)) if !port.is_empty() => Ok(Cut { host: (!host.is_empty()).then_some(host), port }),
         Some((host, _)) => Err(no_port(text, host)),
         None => Err(no_port(text, text)),
@@ -90,6 +94,15 @@ pub(super) fn refuse_other_forms(text: &str) -> Result<(), Misread> {
     if text.trim().is_empty() {
         return Err(Misread::new("the address is empty", r#"write a host and a port, as "127.0.0.1:3000""#));
     }
+    if text.contains(',') {
+        let each: Vec<String> = text.split(',').map(|one| quoted(one.trim())).collect();
+        let what = format!("{} is more than one address", quoted(text));
+        return Err(Misread::new(what, format!("write a list: [{}]", each.join(", "))));
+    }
+    if let Some(bare) = text.strip_suffix("/tcp") {
+        let what = format!("{} has the protocol in it", quoted(text));
+        return Err(Misread::new(what, format!("tcp is the default: {}", quoted(bare))));
+    }
     if text.ends_with("/udp") || text.starts_with("udp://") {
         let what = format!("{} has the protocol in it", quoted(text));
         let instead =
@@ -111,9 +124,15 @@ pub(super) fn refuse_other_forms(text: &str) -> Result<(), Misread> {
         ));
     }
     if text.contains(char::is_whitespace) {
-        let spaceless: String = text.chars().filter(|c| !c.is_whitespace()).collect();
         let what = format!("{} has a space in it", quoted(text));
-        return Err(Misread::new(what, format!("write it without: {}", quoted(&spaceless))));
+        let parts: Vec<&str> = text.split_whitespace().collect();
+        let instead = match parts[..] {
+            [host, port] if is_number(port) && !host.ends_with(':') => {
+                format!("write a colon there: {}", quoted(&format!("{host}:{port}")))
+            }
+            _ => format!("write it without: {}", quoted(&parts.concat())),
+        };
+        return Err(Misread::new(what, instead));
     }
     Ok(())
 }
@@ -143,6 +162,13 @@ fn no_port(text: &str, host: &str) -> Misread {
 
 /// Two colons or more outside brackets: IPv6, with or without a port, or one colon too many.
 fn unbracketed(text: &str) -> Misread {
+    if let Some(port) = text.strip_prefix("::").filter(|rest| rest.len() > 1 && is_number(rest)) {
+        let what = format!("{} is an IPv6 address without brackets", quoted(text));
+        let instead = format!(
+            "write \"[::1]:{port}\" for this machine, or, to listen on every IPv6 address, \"[::]:{port}\""
+        );
+        return Misread::new(what, instead);
+    }
     let with_port = text
         .rsplit_once(':')
         .filter(|(host, port)| host.parse::<Ipv6Addr>().is_ok() && port.parse::<u16>().is_ok());

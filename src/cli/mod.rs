@@ -214,7 +214,7 @@ pub fn main() -> u8 {
     match cli.command {
         None => {
             let forwards = cli.short.forwards.all();
-            match stray_word(&forwards) {
+            match habits::command_of_another_program(&forwards).or_else(|| stray_word(&forwards)) {
                 Some(told) => {
                     complain(&told);
                     code::CONFIG
@@ -286,7 +286,11 @@ fn answer(write: impl FnOnce(&mut dyn Write) -> std::io::Result<u8>) -> u8 {
 }
 
 fn refuse(problems: &Problems) -> u8 {
-    complain(&problems.render(colour(&std::io::stderr())));
+    complain(&format!(
+        "{}{}",
+        problems.render(colour(&std::io::stderr())),
+        habits::of_another_program(problems)
+    ));
     code::CONFIG
 }
 

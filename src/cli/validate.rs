@@ -4,6 +4,7 @@ use std::io::{self, Write};
 
 use serde::Serialize;
 
+use super::habits::of_another_program;
 use crate::config::Problems;
 use crate::plan::{self, Plan, Sources};
 
@@ -28,7 +29,10 @@ pub fn validate(sources: &Sources, json: bool, colour: bool, out: &mut dyn Write
     } else {
         match &plan {
             Ok(plan) => writeln!(out, "{}: ok, {}", name(sources), counted(plan))?,
-            Err(problems) => out.write_all(problems.render(colour).as_bytes())?,
+            Err(problems) => {
+                out.write_all(problems.render(colour).as_bytes())?;
+                out.write_all(of_another_program(problems).as_bytes())?;
+            }
         }
     }
     Ok(if plan.is_ok() { 0 } else { 2 })

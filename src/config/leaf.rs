@@ -104,11 +104,23 @@ impl<'de> Deserialize<'de> for Truth {
             }
 
             fn visit_str<E: de::Error>(self, text: &str) -> Result<Truth, E> {
+                let wrong = |truth: &str| {
+                    E::custom(format_args!(
+                        "must be true or false, not a string\nwrite {truth} without quotes"
+                    ))
+                };
                 match text {
-                    "true" | "false" => Err(E::custom(format_args!(
-                        "must be true or false, not a string\nwrite {text} without quotes"
-                    ))),
+                    "true" | "True" | "TRUE" | "yes" | "on" | "1" => Err(wrong("true")),
+                    "false" | "False" | "FALSE" | "no" | "off" | "0" => Err(wrong("false")),
                     _ => Err(E::invalid_type(Unexpected::Str(text), &self)),
+                }
+            }
+
+            fn visit_i64<E: de::Error>(self, number: i64) -> Result<Truth, E> {
+                match number {
+                    0 => Err(E::custom("must be true or false, not a number\nwrite false")),
+                    1 => Err(E::custom("must be true or false, not a number\nwrite true")),
+                    _ => Err(E::invalid_type(Unexpected::Signed(number), &self)),
                 }
             }
         }
@@ -129,6 +141,19 @@ impl<'de> Deserialize<'de> for FileName {
         Ok(FileName(path.into()))
     }
 }
+
+/// The words of other programs for a word of ours.
+const WORDS: &[(&[&str], &str)] = &[
+    (&["roundrobin", "rr", "static-rr", "weighted"], "round_robin"),
+    (&["leastconn", "least_conn", "lc", "leastconnections"], "least_connections"),
+    (&["ip_hash", "iphash", "hash", "source", "sticky", "consistent_hash", "maglev"], "source_hash"),
+    (&["failover", "priority", "active_passive"], "first"),
+    (&["tcp", "http", "active"], "connect"),
+    (&["passive"], "none"),
+    (&["wait"], "queue"),
+    (&["reject", "drop", "close"], "refuse"),
+    (&["optional", "ignore"], "retry"),
+];
 
 /// A table, a list or a date where a plain value belongs.
 struct Other(&'static str);
@@ -186,7 +211,8 @@ impl de::Error for Wrong {
     fn unknown_variant(word: &str, known: &'static [&'static str]) -> Self {
         let words: Vec<String> = known.iter().map(|word| format!("{word:?}")).collect();
         let words: Vec<&str> = words.iter().map(String::as_str).collect();
-        let instead = match nearest(word, known) {
+        let elsewhere = WORDS.iter().find(|(theirs, ours)| theirs.contains(&word) && known.contains(ours));
+        let instead = match elsewhere.map(|(_, ours)| *ours).or_else(|| nearest(word, known)) {
             Some(near) => format!("did you mean {near:?}?"),
             None => format!("write {}", listed(&words, "or")),
         };

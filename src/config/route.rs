@@ -8,7 +8,8 @@ use toml::de::DeValue;
 use super::keys::{Group, Owner, Section};
 use super::problem::{Place, Problem, bare_or_quoted};
 use super::table::{AtLeast, Table};
-use super::{Settings, WrittenHealth, WrittenRoute, WrittenTargetTls, WrittenTls, hello, target};
+use super::{Settings, Written, WrittenHealth, WrittenRoute, WrittenTargetTls, WrittenTls, hello, target};
+use crate::transport::BindPolicy;
 
 /// What to write for a list of none.
 const OFF: &str = "write \"off\"";
@@ -58,7 +59,7 @@ fn route<'t>(
     }
     let mut table = top.open_value(path, value, Section::Route)?;
     let listen = table.list("listen").unwrap_or_default();
-    if table.get("listen").is_none() {
+    if table.get("listen").is_none() && !has_address_in_bind(&table) {
         table.missing("listen", "127.0.0.1:8080");
     }
     let hello = hello::hello(&mut table);
@@ -81,6 +82,25 @@ fn route<'t>(
     })
 }
 
+/// The key by which HAProxy and others say where they listen is another thing here.
+fn bind(table: &mut Table<'_, '_>) -> Option<Written<BindPolicy>> {
+    if has_address_in_bind(table) {
+        let value = table.get("bind")?;
+        let what = "where a route listens stands in listen";
+        table.problem("bind", value, what, Some("write listen instead of bind"));
+        return None;
+    }
+    table.word("bind")
+}
+
+fn has_address_in_bind(table: &Table<'_, '_>) -> bool {
+    table.get("bind").is_some_and(|value| match value.get_ref() {
+        DeValue::String(text) => text.contains([':', '.', '/']) || text.parse::<u16>().is_ok(),
+        DeValue::Integer(_) | DeValue::Array(_) => true,
+        _ => false,
+    })
+}
+
 /// The settings of a route or of `[defaults]`.
 pub(super) fn settings(table: &mut Table<'_, '_>, owner: Owner) -> Settings {
     Settings {
@@ -89,7 +109,7 @@ pub(super) fn settings(table: &mut Table<'_, '_>, owner: Owner) -> Settings {
         wait_for_target: table.time("wait_for_target", AtLeast::Zero, "1h"),
         source: table.list_or_off("source", OFF),
         interface: table.or_off("interface", |table| table.value("interface")),
-        bind: table.word("bind"),
+        bind: bind(table),
         v6only: table.truth("v6only"),
         socket_mode: table.value("socket_mode"),
         socket_owner: table.value("socket_owner"),

@@ -30,6 +30,12 @@ pub(super) fn problems(text: &str, errors: &[Error]) -> Vec<Problem> {
     errors.sort_by_key(|(span, _)| span.start);
     errors.truncate(MAX_ERRORS);
 
+    if let Some(start) = text.find(|c: char| !c.is_whitespace()).filter(|at| text[*at..].starts_with('{')) {
+        let problem =
+            Problem::new(Place::Text(start..start + 1), "", "this is JSON, and a configuration is TOML");
+        let help = "write [routes.NAME], and below it listen = \"…\" and target = \"…\"";
+        return vec![problem.help(help)];
+    }
     let mut problems = Vec::new();
     let mut told_line = None;
     let mut repeated_table = None;
@@ -56,20 +62,10 @@ fn problem(text: &str, line: Line<'_>, span: Range<usize>, message: &str) -> Pro
     }
     let place = Place::Text(span.clone());
     if let Some((key, value)) = unquoted(line, span.start) {
-        if value.is_empty() {
-            return Problem::new(place, "", format!("{key} has no value"))
-                .help(format!("write {key} = \"…\""));
-        }
-        let at = line.start + line.text.find(value).unwrap_or(0);
-        let place = Place::Text(at..at + value.len());
-        return Problem::new(place, "", "this value needs quotes")
-            .help(format!("write {key} = {}", quoted(value)));
+        return bare_value(line, place, key, value);
     }
-    if let Some((key, _)) = line.text.split_once(':').filter(|(key, _)| is_key(key.trim())) {
-        let at = line.start + key.len();
-        let key = key.trim();
-        return Problem::new(Place::Text(at..at + 1), "", "a key and its value have = between them")
-            .help(format!("write {key} = …"));
+    if let Some(problem) = other_language(line, span.start) {
+        return problem;
     }
     let (what, expected) = match message.split_once(", expected ") {
         Some((what, expected)) => (what, Some(expected).filter(|expected| *expected != "nothing")),
@@ -81,6 +77,77 @@ fn problem(text: &str, line: Line<'_>, span: Range<usize>, message: &str) -> Pro
     };
     problem.help = expected.map(|expected| format!("expected {expected}"));
     problem
+}
+
+/// A value that stands without quotes, or none.
+fn bare_value(line: Line<'_>, place: Place, key: &str, value: &str) -> Problem {
+    if value.is_empty() {
+        return Problem::new(place, "", format!("{key} has no value")).help(format!("write {key} = \"…\""));
+    }
+    let at = line.start + line.text.find(value).unwrap_or(0);
+    let place = Place::Text(at..at + value.len());
+    let straight = value.trim_matches(CURLY);
+    let (what, instead) = match value {
+        "True" | "TRUE" | "yes" | "on" => ("this is not how TOML says yes", "true".to_owned()),
+        "False" | "FALSE" | "no" => ("this is not how TOML says no", "false".to_owned()),
+        _ if straight != value => ("these quotes are not straight", quoted(straight)),
+        _ => ("this value needs quotes", quoted(value)),
+    };
+    Problem::new(place, "", what).help(format!("write {key} = {instead}"))
+}
+
+/// Quotes as word processors and web pages have them.
+const CURLY: [char; 7] = ['“', '”', '„', '‘', '’', '«', '»'];
+
+/// What is written as YAML, nginx, HAProxy or C have it.
+fn other_language(line: Line<'_>, position: usize) -> Option<Problem> {
+    let text = line.text.trim();
+    let at = |start: usize, length: usize| {
+        let start = line.start + start;
+        Place::Text(start..start + length)
+    };
+    let indent = line.text.len() - line.text.trim_start().len();
+    if text.starts_with("//") || text.starts_with("/*") || text.starts_with("--") {
+        return Some(Problem::new(at(indent, 2), "", "a comment begins with #").help("write # before it"));
+    }
+    let behind = position.checked_sub(line.start)?;
+    if line.text.get(behind..)?.starts_with(';') {
+        return Some(Problem::new(at(behind, 1), "", "a line ends without a ;").help("leave it out"));
+    }
+    if let Some(name) = text.strip_prefix('[').and_then(|rest| rest.strip_suffix(']'))
+        && name.contains(' ')
+    {
+        let joined = name.split_whitespace().collect::<Vec<_>>().join("-");
+        let place = at(indent, text.len());
+        return Some(Problem::new(place, "", "a name has no spaces").help(format!("write [{joined}]")));
+    }
+    if let Some((key, list)) = text.split_once('=')
+        && let Some(inner) = list.trim().strip_prefix('[').and_then(|rest| rest.strip_suffix(']'))
+        && !inner.contains(['"', '\'', '[', '{'])
+        && is_key(key.trim())
+    {
+        let each: Vec<String> = inner.split(',').map(|one| quoted(one.trim())).collect();
+        let place = at(line.text.find('[').unwrap_or(0), inner.len() + 2);
+        let help = format!("write {} = [{}]", key.trim(), each.join(", "));
+        return Some(Problem::new(place, "", "the values of this list need quotes").help(help));
+    }
+    let between = || "a key and its value have = between them";
+    if let Some((key, _)) = line.text.split_once(':').filter(|(key, _)| is_key(key.trim())) {
+        return Some(Problem::new(at(key.len(), 1), "", between()).help(format!("write {} = …", key.trim())));
+    }
+    let (key, value) = text.split_once(' ').filter(|(key, value)| is_word(key) && !value.contains('='))?;
+    let place = at(indent, text.len());
+    if value.contains('{') {
+        let problem = Problem::new(place, "", "a table has its name in brackets, and no braces");
+        return Some(problem.help("write [routes.NAME] above the keys of a route"));
+    }
+    let value = value.trim().trim_matches(['"', '\'', ';']);
+    let one = !value.is_empty() && !value.contains(char::is_whitespace);
+    one.then(|| Problem::new(place, "", between()).help(format!("write {key} = {}", quoted(value))))
+}
+
+fn is_word(text: &str) -> bool {
+    is_key(text) && text.starts_with(|first: char| first.is_ascii_alphabetic())
 }
 
 fn duplicate(text: &str, line: Line<'_>, span: Range<usize>) -> Problem {

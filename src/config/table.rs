@@ -28,6 +28,11 @@ pub(super) enum AtLeast {
 const LEAST_RATE: Rate = Rate(8_000);
 const MOST_RATE: Rate = Rate(1_000_000_000_000);
 
+/// Whether it is a table that says what a route does.
+fn has_a_route(value: &DeValue<'_>) -> bool {
+    value.as_table().is_some_and(|table| table.contains_key("listen") && table.contains_key("target"))
+}
+
 /// A table whose keys are known.
 pub(super) struct Table<'t, 'p> {
     section: Section,
@@ -72,11 +77,16 @@ impl<'t> Table<'t, '_> {
     }
 
     fn open(self) -> Self {
-        for (key, _) in self.entries.iter() {
+        for (key, value) in self.entries.iter() {
             let name: &str = key.get_ref();
             if self.section != Section::Words && !self.section.keys().contains(&name) {
                 let place = Place::Text(key.span());
-                self.problems.push(keys::unknown(self.section, place, self.key(name), name));
+                let mut problem = keys::unknown(self.section, place, self.key(name), name);
+                if self.section == Section::Top && has_a_route(value.get_ref()) {
+                    problem.help =
+                        Some(format!("routes stand under routes: write [routes.{}]", bare_or_quoted(name)));
+                }
+                self.problems.push(problem);
             }
         }
         self

@@ -28,3 +28,4 @@ pub use listen::{
 };
 pub use text::{block, screen};
 pub use verdict::{Certainty, Severity, Verdict};
+pub(crate) use who::shell;

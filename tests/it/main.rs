@@ -52,6 +52,7 @@ mod target_down;
 mod programs;
 mod real_proxies;
 mod real_targets;
+mod tls_breaks;
 mod tls_crowds;
 mod tls_programs;
 mod tls_resumption;

@@ -134,6 +134,11 @@ impl<'a> Direction<'a> {
         (self.ended, self.mute) = (true, true);
     }
 
+    /// Takes it that the source has come to its end, though it has not said so.
+    pub(super) fn end(&mut self) {
+        self.ended = true;
+    }
+
     /// Keeps the end to itself when it comes.
     pub(super) fn mute(&mut self) {
         self.mute = true;

@@ -2,7 +2,7 @@
 //!
 //! A close is mirrored as over plain connections: close_notify and FIN become each other, and the other direction stays
 //! open. A FIN without close_notify before it is no end (RFC 8446, 6.1: what came may have been cut): it is passed on as a
-//! reset, once everything read before it is delivered.
+//! reset, once everything read before it is delivered; but from a client whose target had ended before, it is taken for one.
 
 mod direction;
 mod end;

@@ -75,7 +75,15 @@ impl<'a> Pump<'a> {
         if self.up_done {
             return None;
         }
-        match self.up.poll(cx, &mut self.client, &mut self.target, &self.meter.up) {
+        let mut answer = self.up.poll(cx, &mut self.client, &mut self.target, &self.meter.up);
+        // Many clients close so once they have been told that nothing more comes: then nothing they wanted was cut.
+        if let Poll::Ready(Err(Fault { of_source: true, trouble: Trouble::Cut })) = &answer
+            && self.down_done
+        {
+            self.up.end();
+            answer = self.up.poll(cx, &mut self.client, &mut self.target, &self.meter.up);
+        }
+        match answer {
             Poll::Pending => None,
             Poll::Ready(Err(fault)) => Some(broken(fault, Side::Client)),
             Poll::Ready(Ok(())) => {

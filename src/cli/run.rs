@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::runtime::Builder;
+use tokio::time::timeout;
 
 use super::instead::with_command;
 use super::signals::Signals;
@@ -13,6 +14,9 @@ use crate::ledger::{Ledger, LogFormat};
 use crate::plan::{self, Plan, Sources};
 use crate::probe;
 use crate::reload::{Reloader, warn_of_cautions, warn_of_open_routes};
+
+/// How long a stop at once may take to reset the sessions that are left.
+const LAST_RESETS: Duration = Duration::from_secs(1);
 
 /// How long the last lines may take to be written.
 const LAST_LINES: Duration = Duration::from_secs(2);
@@ -126,6 +130,8 @@ async fn until_stopped(signals: Signals, mut reloader: Reloader, handle: &Handle
             }
         },
         number = Signals::stop(&mut terminate, &mut interrupt) => {
+            // The stop that was dropped resets who is left: the end of a process alone would look like a whole answer.
+            let _ = timeout(LAST_RESETS, handle.stop(Duration::ZERO)).await;
             tracing::warn!("stopped at once by a second signal");
             128 + number
         }

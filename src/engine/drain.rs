@@ -1,7 +1,7 @@
 //! The end of an engine: wait for the sessions that are left, then insist.
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use tokio::time::{interval, timeout};
 
@@ -14,8 +14,10 @@ const TELL: Duration = Duration::from_secs(5);
 /// How long sessions that were cut may take to write their records.
 const LAST_WORDS: Duration = Duration::from_secs(2);
 
-/// Waits up to `patience` until nobody is left, then cuts. Says how many were cut.
-pub(super) async fn drain(cx: &Arc<Context>, patience: Duration) -> usize {
+/// Waits up to `patience` until nobody is left, but no longer than until `hurry` resolves, then cuts. Says how many were
+/// cut.
+pub(super) async fn drain(cx: &Arc<Context>, patience: Duration, hurry: impl Future<Output = ()>) -> usize {
+    let begun = Instant::now();
     cx.udp.drain();
     let left = sessions(cx);
     if left > 0 {
@@ -29,15 +31,16 @@ pub(super) async fn drain(cx: &Arc<Context>, patience: Duration) -> usize {
             tracing::info!("stopping: still {}", counted(sessions(cx)));
         }
     };
-    let cut_off = tokio::select! {
-        gone = timeout(patience, all_gone(cx)) => if gone.is_ok() { 0 } else { sessions(cx) },
-        () = tell => 0,
+    let (cut_off, waited) = tokio::select! {
+        gone = timeout(patience, all_gone(cx)) => (if gone.is_ok() { 0 } else { sessions(cx) }, patience),
+        () = hurry => (sessions(cx), begun.elapsed()),
+        () = tell => (0, patience),
     };
     cut(cx);
     // Their records are part of the drain; a session that cannot even end is not waited for.
     let _ = timeout(LAST_WORDS, all_gone(cx)).await;
     if cut_off > 0 {
-        tracing::warn!("{} reset after {}", counted(cut_off), Seconds(patience));
+        tracing::warn!("{} reset after {}", counted(cut_off), Seconds(waited));
     }
     cx.ledger.settle_all();
     cut_off

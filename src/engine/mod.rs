@@ -225,6 +225,8 @@ impl Handle {
     /// # Errors
     /// [`Refused::Stopped`] where the engine has stopped before, whether it was told to or by a bug of ours; then nobody
     /// was waited for.
+    ///
+    /// Dropped before it is done, it waits no longer: those that are left are reset at once.
     pub async fn stop(&self, patience: Duration) -> Result<usize, Refused> {
         let (reply, answer) = oneshot::channel();
         self.orders.send(Order::Stop { patience, reply }).await.map_err(|_| Refused::Stopped)?;

@@ -82,9 +82,11 @@ impl Supervisor {
                     // Nobody waiting for the answer is no reason to undo it.
                     let _ = reply.send(self.declare(source, routes).await);
                 }
-                Some(Order::Stop { patience, reply }) => {
+                Some(Order::Stop { patience, mut reply }) => {
                     self.retire_all().await;
-                    let _ = reply.send(drain::drain(&self.cx, patience).await);
+                    // Whoever asked and waits for it no more is in a hurry.
+                    let cut_off = drain::drain(&self.cx, patience, reply.closed()).await;
+                    let _ = reply.send(cut_off);
                     return;
                 }
                 None => {

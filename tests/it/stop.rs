@@ -66,7 +66,7 @@ fn a_stop_insists_when_its_time_is_over() {
 fn a_second_signal_ends_at_once() {
     for (signal, code) in [(Signal::TERM, 143), (Signal::INT, 130)] {
         let target = Target::by_hand();
-        let (mut program, _client, _served) = with_one_session("drain_timeout = '1h'", &target);
+        let (mut program, mut client, mut served) = with_one_session("drain_timeout = '1h'", &target);
 
         program.signal(signal);
         program.wait_for("stopping: waiting");
@@ -77,6 +77,9 @@ fn a_second_signal_ends_at_once() {
         });
 
         assert_eq!(program.exit_code(), Some(code));
+        // An end that looks whole would be a lie.
+        assert_eq!((client.hear_end(), served.hear_end()), (Ending::Reset, Ending::Reset));
+        assert!(program.heard().join("\n").contains("end=drained"));
     }
 }
 

@@ -1,6 +1,6 @@
 //! Records and lines on standard error, in one form, through one queue.
 
-use std::fmt;
+use std::fmt::{self, Write};
 use std::io;
 use std::sync::Arc;
 
@@ -61,6 +61,9 @@ struct JsonLine<T> {
     what: T,
 }
 
+/// Bytes of a record that has nothing unusual to tell, and some.
+const USUAL_LINE: usize = 256;
+
 struct Records {
     queue: LineQueue,
     form: Form,
@@ -72,24 +75,30 @@ impl Sink for Records {
         if !self.is_written {
             return;
         }
-        self.queue.append(|bytes| {
-            use io::Write;
-            // Writing into memory does not fail.
-            let _ = match self.form.format {
-                LogFormat::Text => writeln!(bytes, "{} INFO {record}", now()),
-                LogFormat::Json => {
-                    let line = JsonLine { time: now(), level: "info", what: record };
-                    serde_json::to_writer(&mut *bytes, &line)
-                        .map_err(io::Error::from)
-                        .and_then(|()| writeln!(bytes))
-                }
-            };
-        });
+        // Made before the queue is locked: all workers write there.
+        let line = match self.form.format {
+            LogFormat::Text => text_line(record),
+            LogFormat::Json => json_line(JsonLine { time: now(), level: "info", what: record }),
+        };
+        self.queue.append(|bytes| bytes.extend_from_slice(line.as_bytes()));
     }
 
     fn wants_kernel_facts(&self) -> bool {
         self.is_written && self.form.format == LogFormat::Json
     }
+}
+
+fn text_line(record: &Record) -> String {
+    let mut line = String::with_capacity(USUAL_LINE);
+    write_now(&mut line);
+    // Writing into memory does not fail.
+    let _ = writeln!(line, " INFO {record}");
+    line
+}
+
+fn json_line(line: JsonLine<impl Serialize>) -> String {
+    // Texts and numbers are always JSON.
+    serde_json::to_string(&line).unwrap_or_default() + "\n"
 }
 
 impl<S, N> FormatEvent<S, N> for Form
@@ -109,9 +118,7 @@ impl Form {
     fn line(self, level: Level, told: Told) -> String {
         let line = match (self.format, self.colour, level) {
             (LogFormat::Json, ..) => {
-                let line = JsonLine { time: now(), level: severity(level), what: told };
-                // Texts and numbers are always JSON.
-                serde_json::to_string(&line).unwrap_or_default()
+                return json_line(JsonLine { time: now(), level: severity(level), what: told });
             }
             (_, true, Level::ERROR) => format!("{} \x1b[31mERROR\x1b[0m {}", now(), told.message),
             (_, true, Level::WARN) => format!("{} \x1b[33mWARN\x1b[0m {}", now(), told.message),
@@ -161,7 +168,11 @@ impl Visit for Told {
 /// RFC 3339, UTC, microseconds.
 fn now() -> String {
     let mut text = String::with_capacity(32);
-    // Writing into memory does not fail.
-    let _ = SystemTime.format_time(&mut Writer::new(&mut text));
+    write_now(&mut text);
     text
+}
+
+fn write_now(text: &mut String) {
+    // Writing into memory does not fail.
+    let _ = SystemTime.format_time(&mut Writer::new(text));
 }

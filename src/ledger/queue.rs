@@ -13,7 +13,7 @@ use std::time::{Duration, Instant};
 const MOST_BYTES: usize = 2 << 20;
 
 /// How long the writer waits for more once it has been woken.
-const GATHER: Duration = Duration::from_millis(2);
+const GATHER: Duration = Duration::from_millis(10);
 
 /// A bounded queue of lines in front of a writer thread.
 #[derive(Clone)]

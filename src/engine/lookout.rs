@@ -112,7 +112,13 @@ impl Rounds {
             }
             let is_here = self.is_here(&target, now);
             for (step, last, rest) in due_of(&target, is_here) {
-                let wait = last.map_or(Duration::ZERO, |last| (last + rest).saturating_duration_since(now));
+                let wait = match (step, last) {
+                    // Whatever changes that wakes us.
+                    (None, None) => rest,
+                    (_, last) => {
+                        last.map_or(Duration::ZERO, |last| (last + rest).saturating_duration_since(now))
+                    }
+                };
                 match step {
                     Some(step) if wait.is_zero() => due.push((last, step, target.clone())),
                     _ => {}

@@ -28,13 +28,19 @@ struct Room {
     most: usize,
     /// Places that are to go when they are given back.
     excess: usize,
+    /// Calls that were answered by one who has not handed its place on yet. Below zero for a moment, where the caller is
+    /// quicker than the count.
+    answered: isize,
 }
 
 /// A place of a handshake.
 pub(super) struct Place<'h>(&'h Handshakes);
 
-/// A wish for a place, withdrawn when it is dropped.
-struct Call<'h>(&'h Semaphore);
+/// A wish for a place, over when it is dropped. There are as many as calls that stand and calls that were answered.
+struct Call<'h> {
+    to: &'h Handshakes,
+    has_place: bool,
+}
 
 impl Handshakes {
     /// For so many workers, with room for so many handshakes.
@@ -42,7 +48,7 @@ impl Handshakes {
         Arc::new(Handshakes {
             places: Semaphore::new(most),
             calls: Semaphore::new(0),
-            room: Mutex::new(Room { most, excess: 0 }),
+            room: Mutex::new(Room { most, excess: 0, answered: 0 }),
             computing: (0..workers.max(1)).map(|_| Semaphore::new(1)).collect(),
         })
     }
@@ -69,9 +75,11 @@ impl Handshakes {
             Ok(permit) => Some(permit),
             Err(_) => {
                 self.calls.add_permits(1);
-                let _call = Call(&self.calls);
+                let mut call = Call { to: self, has_place: false };
                 // It fails only on a closed semaphore, and this one is never closed.
-                self.places.acquire().await.ok()
+                let permit = self.places.acquire().await.ok();
+                call.has_place = true;
+                permit
             }
         };
         // Given back by hand, as there may be one too many by then.
@@ -105,6 +113,7 @@ impl Place<'_> {
     async fn called(&self) {
         let call = self.0.calls.acquire().await;
         call.into_iter().for_each(SemaphorePermit::forget);
+        self.0.room().answered += 1;
     }
 }
 
@@ -120,9 +129,13 @@ impl Drop for Place<'_> {
 
 impl Drop for Call<'_> {
     fn drop(&mut self) {
-        // Whoever has answered it has given its place up, and there is nothing to withdraw.
-        if let Ok(call) = self.0.try_acquire() {
-            call.forget();
+        let mut room = self.to.room();
+        let was_answered = self.has_place && room.answered > 0;
+        match self.to.calls.try_acquire() {
+            // Its own, which a place that came by itself left standing, or which nobody has answered.
+            Ok(call) if !was_answered => call.forget(),
+            // A call of somebody else, who still waits, goes back.
+            _ => room.answered -= 1,
         }
     }
 }
@@ -153,6 +166,20 @@ mod tests {
         drop(first_called);
         drop(first);
         assert!(is_ready(third.as_mut()).await);
+    }
+
+    #[tokio::test]
+    async fn each_of_those_who_wait_has_a_slow_one_give_its_place_up() {
+        let handshakes = Handshakes::new(1, 2);
+        let (first, second) = (handshakes.enter().await, handshakes.enter().await);
+        let (mut third, mut fourth) = (Box::pin(handshakes.enter()), Box::pin(handshakes.enter()));
+        assert!(!is_ready(third.as_mut()).await && !is_ready(fourth.as_mut()).await);
+
+        assert!(is_ready(Box::pin(first.called()).as_mut()).await);
+        drop(first);
+        assert!(is_ready(third.as_mut()).await);
+
+        assert!(is_ready(Box::pin(second.called()).as_mut()).await, "the fourth waits still");
     }
 
     #[tokio::test]

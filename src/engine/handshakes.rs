@@ -4,10 +4,11 @@
 //! served. So that a stranger who begins handshakes and never ends them keeps nobody out, one who has had a place for
 //! [`ENOUGH`] gives it up as soon as somebody waits, the oldest first.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use tokio::sync::{Semaphore, SemaphorePermit};
+use tokio::sync::{Notify, Semaphore};
 use tokio::task::yield_now;
 use tokio::time::sleep;
 
@@ -16,126 +17,142 @@ const ENOUGH: Duration = Duration::from_millis(1500);
 
 /// All handshakes of an engine.
 pub(super) struct Handshakes {
-    places: Semaphore,
-    /// A permit for each place that is wanted and not free: who has had one for long enough takes it, and gives its own up.
-    calls: Semaphore,
     room: Mutex<Room>,
+    /// Rung for one who has had a place for long enough, the oldest first, when another waits.
+    called: Notify,
     /// One for each worker: a handshake computes for some hundred microseconds, and sessions of the same worker wait.
     computing: Box<[Semaphore]>,
 }
 
 struct Room {
     most: usize,
-    /// Places that are to go when they are given back.
-    excess: usize,
-    /// Calls that were answered by one who has not handed its place on yet. Below zero for a moment, where the caller is
-    /// quicker than the count.
-    answered: isize,
+    under_way: usize,
+    /// Who waits, by number and so in order; rung when its place is there.
+    waiting: BTreeMap<u64, Arc<Notify>>,
+    next: u64,
+    /// Places that are about to be given up to those who wait.
+    promised: usize,
 }
 
 /// A place of a handshake.
-pub(super) struct Place<'h>(&'h Handshakes);
+pub(super) struct Place<'h> {
+    of: &'h Handshakes,
+    is_promised: bool,
+}
 
-/// A wish for a place, over when it is dropped. There are as many as calls that stand and calls that were answered.
-struct Call<'h> {
-    to: &'h Handshakes,
-    has_place: bool,
+/// A wish for a place. Dropped, it is withdrawn, and a place that was given to it meanwhile goes on to the next.
+struct Wish<'h> {
+    of: &'h Handshakes,
+    number: u64,
 }
 
 impl Handshakes {
     /// For so many workers, with room for so many handshakes.
     pub(super) fn new(workers: usize, most: usize) -> Arc<Handshakes> {
-        Arc::new(Handshakes {
-            places: Semaphore::new(most),
-            calls: Semaphore::new(0),
-            room: Mutex::new(Room { most, excess: 0, answered: 0 }),
-            computing: (0..workers.max(1)).map(|_| Semaphore::new(1)).collect(),
-        })
+        let room = Room { most, under_way: 0, waiting: BTreeMap::new(), next: 0, promised: 0 };
+        let computing = (0..workers.max(1)).map(|_| Semaphore::new(1)).collect();
+        Arc::new(Handshakes { room: Mutex::new(room), called: Notify::new(), computing })
     }
 
     /// Changes how many there may be. Those under way stay.
     pub(super) fn limit(&self, most: usize) {
         let mut room = self.room();
-        let wanted = most.min(Semaphore::MAX_PERMITS / 2);
-        if wanted >= room.most {
-            let more = wanted - room.most;
-            let kept = room.excess.min(more);
-            room.excess -= kept;
-            self.places.add_permits(more - kept);
-        } else {
-            let fewer = room.most - wanted;
-            room.excess += fewer - self.places.forget_permits(fewer);
-        }
-        room.most = wanted;
+        room.most = most;
+        room.fill();
     }
 
     /// Takes a place, or waits for one. Cancel safe.
     pub(super) async fn enter(&self) -> Place<'_> {
-        let permit = match self.places.try_acquire() {
-            Ok(permit) => Some(permit),
-            Err(_) => {
-                self.calls.add_permits(1);
-                let mut call = Call { to: self, has_place: false };
-                // It fails only on a closed semaphore, and this one is never closed.
-                let permit = self.places.acquire().await.ok();
-                call.has_place = true;
-                permit
-            }
-        };
-        // Given back by hand, as there may be one too many by then.
-        permit.into_iter().for_each(SemaphorePermit::forget);
-        Place(self)
+        if let Some((wish, bell)) = self.wish() {
+            bell.notified().await;
+            std::mem::forget(wish);
+        }
+        Place { of: self, is_promised: false }
+    }
+
+    /// A wish for a place; `None` where one was free and is taken.
+    fn wish(&self) -> Option<(Wish<'_>, Arc<Notify>)> {
+        let mut room = self.room();
+        if room.under_way < room.most {
+            room.under_way += 1;
+            return None;
+        }
+        let (number, bell) = (room.next, Arc::new(Notify::new()));
+        room.next += 1;
+        room.waiting.insert(number, bell.clone());
+        self.called.notify_one();
+        Some((Wish { of: self, number }, bell))
     }
 
     /// Does what is computed in one go, one handshake of a worker at a time: between two of them its sessions have their
     /// turn.
     pub(super) async fn compute<T>(&self, worker: usize, work: impl FnOnce() -> T) -> T {
+        // It fails only on a closed semaphore, and this one is never closed.
         let _turn = self.computing[worker % self.computing.len()].acquire().await.ok();
         let done = work();
         yield_now().await;
         done
     }
 
-    fn room(&self) -> std::sync::MutexGuard<'_, Room> {
+    fn room(&self) -> MutexGuard<'_, Room> {
         // Nothing in it is half-changed by a panic, so a poisoned lock is as good as a clean one.
         self.room.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
+impl Room {
+    /// Gives free places to those who wait.
+    fn fill(&mut self) {
+        while self.under_way < self.most
+            && let Some((_, bell)) = self.waiting.pop_first()
+        {
+            self.under_way += 1;
+            bell.notify_one();
+        }
+    }
+
+    fn leave(&mut self) {
+        self.under_way -= 1;
+        self.fill();
+    }
+}
+
 impl Place<'_> {
     /// Resolves when it has to be given up.
-    pub(super) async fn lost(&self) {
+    pub(super) async fn lost(&mut self) {
         sleep(ENOUGH).await;
         self.called().await;
     }
 
-    /// Resolves when somebody waits for a place, and this is the one to go: the first that asked.
-    async fn called(&self) {
-        let call = self.0.calls.acquire().await;
-        call.into_iter().for_each(SemaphorePermit::forget);
-        self.0.room().answered += 1;
+    /// Resolves when somebody waits to whom no other place is promised, and this one is.
+    async fn called(&mut self) {
+        loop {
+            {
+                let mut room = self.of.room();
+                if room.waiting.len() > room.promised {
+                    room.promised += 1;
+                    self.is_promised = true;
+                    return;
+                }
+            }
+            self.of.called.notified().await;
+        }
     }
 }
 
 impl Drop for Place<'_> {
     fn drop(&mut self) {
-        let mut room = self.0.room();
-        match room.excess {
-            0 => self.0.places.add_permits(1),
-            _ => room.excess -= 1,
-        }
+        let mut room = self.of.room();
+        room.promised -= usize::from(self.is_promised);
+        room.leave();
     }
 }
 
-impl Drop for Call<'_> {
+impl Drop for Wish<'_> {
     fn drop(&mut self) {
-        let mut room = self.to.room();
-        let was_answered = self.has_place && room.answered > 0;
-        match self.to.calls.try_acquire() {
-            // Its own, which a place that came by itself left standing, or which nobody has answered.
-            Ok(call) if !was_answered => call.forget(),
-            // A call of somebody else, who still waits, goes back.
-            _ => room.answered -= 1,
+        let mut room = self.of.room();
+        if room.waiting.remove(&self.number).is_none() {
+            room.leave();
         }
     }
 }
@@ -153,7 +170,7 @@ mod tests {
     #[tokio::test]
     async fn whoever_is_slow_gives_its_place_to_who_waits_the_oldest_first() {
         let handshakes = Handshakes::new(1, 2);
-        let (first, second) = (handshakes.enter().await, handshakes.enter().await);
+        let (mut first, mut second) = (handshakes.enter().await, handshakes.enter().await);
         let (mut first_called, mut second_called) = (Box::pin(first.called()), Box::pin(second.called()));
         assert!(!is_ready(first_called.as_mut()).await, "nobody waits");
         assert!(!is_ready(second_called.as_mut()).await, "nobody waits");
@@ -169,23 +186,25 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn each_of_those_who_wait_has_a_slow_one_give_its_place_up() {
+    async fn each_who_waits_is_given_a_place_of_its_own() {
         let handshakes = Handshakes::new(1, 2);
-        let (first, second) = (handshakes.enter().await, handshakes.enter().await);
+        let (mut first, mut second) = (handshakes.enter().await, handshakes.enter().await);
         let (mut third, mut fourth) = (Box::pin(handshakes.enter()), Box::pin(handshakes.enter()));
         assert!(!is_ready(third.as_mut()).await && !is_ready(fourth.as_mut()).await);
 
         assert!(is_ready(Box::pin(first.called()).as_mut()).await);
         drop(first);
-        assert!(is_ready(third.as_mut()).await);
-
-        assert!(is_ready(Box::pin(second.called()).as_mut()).await, "the fourth waits still");
+        let _third = third.await;
+        // That the third has its place must not cost the fourth its own.
+        assert!(is_ready(Box::pin(second.called()).as_mut()).await);
+        drop(second);
+        assert!(is_ready(fourth.as_mut()).await);
     }
 
     #[tokio::test]
     async fn who_waits_no_more_costs_nobody_a_place() {
         let handshakes = Handshakes::new(1, 1);
-        let only = handshakes.enter().await;
+        let mut only = handshakes.enter().await;
         let mut waits = Box::pin(handshakes.enter());
         assert!(!is_ready(waits.as_mut()).await);
         drop(waits);

@@ -17,7 +17,7 @@ pub(super) async fn secure(client: &Stream, session: &Session, tls: &ClientTls) 
     let why = match timeout_at(deadline, tls::hello(client)).await {
         Ok(Ok(hello)) => {
             let place = timeout_at(deadline, cx.handshakes.enter()).await;
-            let place = place.map_err(|_| End::Limited(Limit::Handshakes))?;
+            let mut place = place.map_err(|_| End::Limited(Limit::Handshakes))?;
             let handshake = async {
                 let answer = || tls::answer(tls, hello);
                 cx.handshakes.compute(session.seat.worker(), answer).await?.finish(client).await

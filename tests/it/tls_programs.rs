@@ -135,6 +135,25 @@ fn nginx_is_spoken_to_by_tls_and_its_sessions_are_resumed() {
 
 #[test]
 #[ignore = "needs openssl"]
+fn openssl_is_told_what_is_not_done_and_the_log_as_well() {
+    let (authority, target) = (authority(), Target::echo());
+    let gate = gate(&authority, &target, "");
+
+    let old = ["-tls1_1", "-cipher", "ALL:@SECLEVEL=0"];
+    assert!(s_client(&gate, &authority, "", &old).contains("alert"));
+    let record = gate.record();
+    assert_eq!(record.outcome.end, End::TlsFailed);
+    assert!(record.hint().unwrap().contains("only older ones"), "{record}");
+
+    // Its command for a new handshake; it is read once the first is done.
+    s_client(&gate, &authority, "R\n", &["-tls1_2"]);
+    let record = gate.record();
+    assert_eq!(record.outcome.end, End::ClientReset);
+    assert!(record.hint().unwrap().contains("renegotiate"), "{record}");
+}
+
+#[test]
+#[ignore = "needs openssl"]
 fn openssl_is_let_in_by_its_certificate_alone() {
     let (authority, target) = (authority(), Target::answering_after_fin());
     authority.issue("guest", &["guest.example.com"]);

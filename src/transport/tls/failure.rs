@@ -150,7 +150,15 @@ fn bare_name(name: &str) -> &str {
 /// What an error means that broke a secured connection with `with`, in words; and whether it was the other end that gave
 /// it up, by an alert.
 pub fn broken(error: &Error, with: Side) -> (String, bool) {
-    (words(error, with), matches!(error, Error::AlertReceived(_)))
+    let words = match error {
+        // rustls turns the wish down with a warning (RFC 5246, 7.2.2), and most who had it give up with this.
+        Error::AlertReceived(AlertDescription::HandshakeFailure) => {
+            let who = with.code();
+            format!("the {who} gave up (handshake_failure): it wanted to renegotiate, which is not done")
+        }
+        error => words(error, with),
+    };
+    (words, matches!(error, Error::AlertReceived(_)))
 }
 
 /// What else went wrong with `with`.
@@ -166,6 +174,8 @@ fn words(error: &Error, with: Side) -> String {
             | PeerIncompatible::Tls12NotOfferedOrEnabled
             | PeerIncompatible::ServerDoesNotSupportTls12Or13
             | PeerIncompatible::SupportedVersionsExtensionRequired
+            // Every hello of TLS 1.2 that a client of today sends has it (RFC 5246, 7.4.1.4.1).
+            | PeerIncompatible::SignatureAlgorithmsExtensionRequired
             | PeerIncompatible::ServerTlsVersionIsDisabledByOurConfig => {
                 format!("no version of TLS in common: {who} speaks only older ones than min_version allows")
             }

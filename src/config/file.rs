@@ -17,7 +17,10 @@ pub(crate) fn read_file(path: &Path) -> Result<String, Box<Problem>> {
     let bytes = match read_bytes(path) {
         Ok(bytes) => bytes,
         Err(error) => {
-            let (what, help) = unreadable(&error);
+            let (what, mut help) = unreadable(&error);
+            if path == Path::new("-") {
+                help = "write /dev/stdin for what comes from a pipe";
+            }
             return Err(Box::new(problem(what).help(help)));
         }
     };
@@ -83,5 +86,7 @@ mod tests {
 
         assert_eq!(message(folder.path()), "this is a directory");
         assert_eq!(message(&folder.path().join("x.toml")), "there is no such file");
+        let help = read_file(Path::new("-")).unwrap_err().help;
+        assert_eq!(help.as_deref(), Some("write /dev/stdin for what comes from a pipe"));
     }
 }

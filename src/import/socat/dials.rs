@@ -1,0 +1,81 @@
+//! The address that dials → the target of a route.
+
+use std::time::Duration;
+
+use super::address::{Address, Kind};
+use super::common::{common_option, unix};
+use super::tls::tls;
+use crate::import::draft::{Draft, RouteId, Target, Toml};
+use crate::import::note::At;
+use crate::import::words::{bracketed, port, seconds, time};
+
+/// What is dialled.
+pub(super) fn dials(id: RouteId, mut target: Address, kind: Kind, at: &At, draft: &mut Draft) {
+    let first = target.first().to_owned();
+    let address = match kind {
+        Kind::Unix => unix(&first),
+        Kind::Abstract => format!("unix:@{first}"),
+        Kind::Tcp | Kind::Udp | Kind::Tls => {
+            let protocol = if kind == Kind::Udp { "udp" } else { "tcp" };
+            let named = target.parts.get(1).cloned().unwrap_or_default();
+            let Some(port) = port(&named, protocol) else {
+                return draft.leave_out(
+                    id,
+                    &at.with(named),
+                    "this machine does not know a port by that name",
+                );
+            };
+            format!("{}:{port}", bracketed(&first))
+        }
+    };
+    draft.target(id, Target { address, at: Some(at.clone()), ..Target::default() });
+    if kind == Kind::Tls {
+        tls(id, "target_tls", &mut target, at, draft);
+        if !first.contains(':')
+            && first.parse::<std::net::IpAddr>().is_err()
+            && draft.knows("target_tls.name")
+        {
+            draft.set(id, at, "target_tls.name", Toml::text(first));
+        }
+    }
+    retries(id, &mut target, at, draft);
+    for (option, value) in std::mem::take(&mut target.options) {
+        let at = at.with(value.as_ref().map_or(option.clone(), |value| format!("{option}={value}")));
+        match (option.as_str(), value.as_deref()) {
+            ("bind", Some(bind)) => {
+                let host =
+                    bind.rsplit_once(':').filter(|(host, _)| !host.contains(':') || host.ends_with(']'));
+                let host = host.map_or(bind, |(host, _)| host).trim_matches(['[', ']']);
+                draft.set(id, &at, "source", Toml::text(host));
+            }
+            ("sourceport" | "sp" | "lowport", _) => {
+                draft.lost(Some(id), &at, "the source port is the kernel's choice")
+            }
+            ("connect-timeout", Some(limit)) => match seconds(limit).filter(|limit| !limit.is_zero()) {
+                Some(limit) => draft.set(id, &at, "connect_timeout", time(limit)),
+                None => draft.lost(Some(id), &at, "this is no time in seconds"),
+            },
+            ("interface" | "so-bindtodevice" | "if", Some(name)) => {
+                draft.set(id, &at, "interface", Toml::text(name))
+            }
+            ("fork", _) => draft.idle(&at, "every client has a connection of its own"),
+            (option, value) => common_option(id, option, value, &at, draft),
+        }
+    }
+}
+
+/// `retry=N,interval=S` and `forever` hold the client while the target is away.
+fn retries(id: RouteId, target: &mut Address, at: &At, draft: &mut Draft) {
+    let every = target
+        .takes(&["interval", "intervall"])
+        .and_then(|text| seconds(&text))
+        .unwrap_or(Duration::from_secs(1));
+    let hour = Duration::from_secs(3600);
+    if target.flag("forever") {
+        draft.set(id, &at.with("forever"), "wait_for_target", time(hour));
+        draft.differs(&at.with("forever"), "a client is held for at most an hour");
+    } else if let Some(count) = target.takes(&["retry"]).and_then(|count| count.parse::<u32>().ok()) {
+        let whole = every.checked_mul(count).unwrap_or(hour).min(hour);
+        draft.set(id, &at.with(format!("retry={count}")), "wait_for_target", time(whole));
+    }
+}

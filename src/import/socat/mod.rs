@@ -1,0 +1,130 @@
+//! Command lines of socat (socat(1) 1.7.4) → routes.
+
+mod address;
+mod common;
+mod dials;
+mod listens;
+mod tls;
+
+use super::draft::{Draft, RouteId, Toml};
+use super::note::At;
+use super::words::{first_word, joined_lines, of_command, seconds, split, tell_shell, time};
+use address::{Address, Kind, Role};
+use dials::dials;
+use listens::listens;
+
+/// Options of socat itself that take a word of their own.
+const WITH_WORD: [&str; 9] = ["-b", "-t", "-T", "-lp", "-lf", "-lm", "-L", "-W", "-r"];
+
+/// Reads a file of command lines.
+pub(super) fn read(text: &str, draft: &mut Draft) {
+    for (number, line) in joined_lines(text) {
+        let line = line.trim();
+        let at = At::new(number, line);
+        if line.is_empty() || line.starts_with('#') {
+            continue;
+        }
+        if first_word(line) != Some("socat") {
+            draft.lost(None, &at, "this is no command line of socat");
+            continue;
+        }
+        match split(line) {
+            Ok(words) => read_words(number, &words, draft),
+            Err(why) => draft.lost(None, &at, why),
+        }
+    }
+}
+
+/// Reads one command line, what starts socat included.
+pub(super) fn read_words(line: usize, words: &[String], draft: &mut Draft) {
+    let begin = words.iter().position(|word| word.rsplit('/').next() == Some("socat")).map_or(0, |at| at + 1);
+    let at = At::new(line, words.join(" "));
+    let (words, shell) = of_command(&words[begin..]);
+    tell_shell(shell, &at, draft);
+    let mut words = words.iter();
+    let mut addresses = Vec::new();
+    let mut own = Vec::new();
+    while let Some(word) = words.next() {
+        match word.as_str() {
+            option if option.starts_with('-') && option.len() > 1 && addresses.is_empty() => {
+                let value = if WITH_WORD.contains(&option) { words.next().cloned() } else { None };
+                own.push((option.to_owned(), value));
+            }
+            address => addresses.push(Address::read(address)),
+        }
+    }
+    let addresses: [Address; 2] = match addresses.try_into() {
+        Ok(two) => two,
+        Err(_) => return draft.lost(None, &at, "socat joins two addresses, and these are not two"),
+    };
+    join(addresses, own, &at, draft);
+}
+
+/// A listener and what it is joined with, in either order.
+fn join(addresses: [Address; 2], own: Vec<(String, Option<String>)>, at: &At, draft: &mut Draft) {
+    let kinds = [addresses[0].kind(), addresses[1].kind()];
+    let [first, second] = addresses;
+    let ((listener, from), (target, to)) = match kinds {
+        [Some((Role::Listens, from)), Some((Role::Dials, to))] => ((first, from), (second, to)),
+        [Some((Role::Dials, to)), Some((Role::Listens, from))] => ((second, from), (first, to)),
+        [a, b] => {
+            let other = if a.is_none() { &first } else { &second };
+            let why = match (a, b) {
+                (None, _) | (_, None) => {
+                    format!("{} is no socket that a route listens on or dials", other.keyword)
+                }
+                _ => "one address must listen and the other dial".to_owned(),
+            };
+            return draft.lost(None, at, why);
+        }
+    };
+    if (from == Kind::Udp) != (to == Kind::Udp) {
+        return draft.lost(
+            None,
+            at,
+            "a route carries datagrams or connections, and does not turn one into the other",
+        );
+    }
+    let name = match from {
+        Kind::Udp => format!("port-{}-udp", listener.first()),
+        Kind::Unix | Kind::Abstract => listener.first().rsplit('/').next().unwrap_or("unix").to_owned(),
+        Kind::Tcp | Kind::Tls => format!("port-{}", listener.first()),
+    };
+    let id = draft.open(&name, at.clone());
+    if from == Kind::Udp {
+        draft.set(id, at, "protocol", Toml::text("udp"));
+    }
+    listens(id, listener, from, at, draft);
+    dials(id, target, to, at, draft);
+    for (option, value) in own {
+        option_of_socat(id, &option, value.as_deref(), at, draft);
+    }
+}
+
+fn option_of_socat(id: RouteId, option: &str, value: Option<&str>, at: &At, draft: &mut Draft) {
+    let words = value.map_or(option.to_owned(), |value| format!("{option} {value}"));
+    let at = at.with(words);
+    // -T5 and -T 5 are the same.
+    let (name, inside) = match option.get(..2) {
+        Some(name @ ("-T" | "-t" | "-b")) if option.len() > 2 => (name, Some(&option[2..])),
+        _ => (option, value),
+    };
+    match (name, inside.and_then(seconds)) {
+        ("-T", Some(idle)) => draft.set(id, &at, "idle_timeout", time(idle)),
+        ("-T", None) => draft.lost(Some(id), &at, "this is no time in seconds"),
+        ("-t", _) => draft.differs(&at, "a half-closed connection stays open until its other half ends"),
+        ("-u" | "-U", _) => draft.lost(Some(id), &at, "bytes are carried both ways"),
+        ("-v" | "-x" | "-r" | "-R", _) => {
+            draft.lost(Some(id), &at, "the bytes themselves are not shown; see tcpdump")
+        }
+        ("-L" | "-W", _) => draft.idle(&at, "a second start finds the address taken, and says so"),
+        (_, _)
+            if name.starts_with("-d")
+                || name.starts_with("-l")
+                || matches!(name, "-b" | "-s" | "-g" | "-4" | "-6" | "-D" | "-h") =>
+        {
+            draft.idle(&at, "it concerns socat itself");
+        }
+        _ => draft.lost(Some(id), &at, "this option of socat has no counterpart"),
+    }
+}

@@ -1,0 +1,54 @@
+//! The JSON of old, four lists that belong together → a route for each port.
+
+use super::network::{Network, apply};
+use crate::import::draft::{Draft, Target};
+use crate::import::node::{Fields, Taken};
+use crate::import::note::At;
+use crate::import::words::bracketed;
+
+/// The most listeners a list of old becomes.
+const MAX_LEGACY: usize = 1024;
+
+/// The JSON of old: `listening_addresses`, `listening_ports`, `remote_addresses`, `remote_ports`. A list that is too short
+/// goes on with its first.
+pub(super) fn legacy(top: &mut Fields, draft: &mut Draft) {
+    let keys = ["listening_addresses", "listening_ports", "remote_addresses", "remote_ports"];
+    let lists: Vec<Taken<Vec<String>>> = keys.iter().filter_map(|key| top.texts(key, draft)).collect();
+    let [addresses, ports, remotes, remote_ports] = &lists[..] else {
+        for list in lists {
+            draft.lost(None, &list.at, "the four lists of old belong together");
+        }
+        return;
+    };
+    let (listen, dial) = (flat(ports, draft), flat(remote_ports, draft));
+    let at = |n: usize, list: &[String]| list.get(n).or_else(|| list.first()).cloned().unwrap_or_default();
+    for (n, port) in listen.iter().enumerate() {
+        let id =
+            draft.open(&format!("port-{port}"), At::new(ports.at.line, format!("listening_ports {port}")));
+        draft.listen(id, format!("{}:{port}", bracketed(&at(n, &addresses.value))));
+        let remote = dial.get(n).or_else(|| dial.first()).copied().unwrap_or_default();
+        let address = format!("{}:{remote}", bracketed(&at(n, &remotes.value)));
+        draft.target(id, Target { at: Some(remotes.at.clone()), address, ..Target::default() });
+        apply(id, false, &Network::default(), "", &ports.at, draft);
+    }
+}
+
+/// Every port of `["8080-8088", "90"]`.
+fn flat(ports: &Taken<Vec<String>>, draft: &mut Draft) -> Vec<u16> {
+    let mut all = Vec::new();
+    for text in &ports.value {
+        let (first, last) = text.split_once('-').unwrap_or((text, text));
+        match (first.trim().parse::<u16>(), last.trim().parse::<u16>()) {
+            (Ok(first), Ok(last)) if first <= last && all.len() + usize::from(last - first) < MAX_LEGACY => {
+                all.extend(first..=last);
+            }
+            (Ok(_), Ok(_)) => draft.lost(
+                None,
+                &ports.at.with(text),
+                "write such a range as one route, listen = \"8000-8010\"",
+            ),
+            _ => draft.lost(None, &ports.at.with(text), "this is no port"),
+        }
+    }
+    all
+}

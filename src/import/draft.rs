@@ -49,8 +49,10 @@ pub(super) struct Route {
     pub(super) listen: Vec<String>,
     pub(super) targets: Vec<Target>,
     pub(super) settings: Vec<Setting>,
-    /// Targets by the name a TLS client asks for, each one or a list.
-    pub(super) names: Vec<(String, Toml)>,
+    /// Targets by the name a TLS client asks for.
+    pub(super) names: Vec<(String, Vec<Target>)>,
+    /// Targets by a protocol it offers.
+    pub(super) alpn: Vec<(String, Vec<Target>)>,
     /// What of it was not carried over, for a comment beside it.
     pub(super) lacks: Vec<String>,
 }
@@ -85,8 +87,8 @@ impl Draft {
     /// A new route; its name is made one the configuration takes and no other route has.
     pub(super) fn open(&mut self, name: &str, at: At) -> RouteId {
         let name = self.free_name(name);
-        let (listen, targets, settings, names, lacks) = Default::default();
-        self.routes.push(Some(Route { name, at, listen, targets, settings, names, lacks }));
+        let (listen, targets, settings, names, alpn, lacks) = Default::default();
+        self.routes.push(Some(Route { name, at, listen, targets, settings, names, alpn, lacks }));
         RouteId(self.routes.len() - 1)
     }
 
@@ -117,15 +119,19 @@ impl Draft {
         }
     }
 
-    /// One setting of a route. A second value of the same key takes the place of the first.
+    /// One setting of a route. A second value of the same key takes the place of the first, which is told.
     pub(super) fn set(&mut self, id: RouteId, at: &At, key: &'static str, value: Toml) {
         if !self.knows(key) {
             let why = format!("there is no {key} in this version of Loopgate");
             return if guards(key) { self.leave_out(id, at, why) } else { self.lost(Some(id), at, why) };
         }
-        if let Some(route) = self.route(id) {
-            route.settings.retain(|setting| setting.key != key);
-            route.settings.push(Setting { key, value, at: at.clone() });
+        let Some(route) = self.route(id) else { return };
+        let earlier = route.settings.iter().position(|setting| setting.key == key);
+        let earlier = earlier.map(|earlier| route.settings.remove(earlier));
+        let other = earlier.filter(|earlier| earlier.value != value && earlier.at != *at);
+        route.settings.push(Setting { key, value, at: at.clone() });
+        if let Some(other) = other {
+            self.idle(&other.at, format!("what says another {key} behind it goes before it"));
         }
     }
 

@@ -70,10 +70,12 @@ fn print_route(out: &mut String, route: &Route, file: &str, shared: &[Setting]) 
     for setting in own.iter().filter(|setting| !setting.key.contains('.')) {
         line(out, setting.key, &setting.value);
     }
-    if !route.names.is_empty() {
-        let _ = writeln!(out, "\n[routes.{}.names]", route.name);
-        for (name, value) in &route.names {
-            let _ = writeln!(out, "{} = {}", quoted(name), written(value));
+    for (table, named) in [("names", &route.names), ("alpn", &route.alpn)] {
+        if !named.is_empty() {
+            let _ = writeln!(out, "\n[routes.{}.{table}]", route.name);
+        }
+        for (name, all) in named {
+            let _ = writeln!(out, "{} = {}", quoted(name), targets(all));
         }
     }
     let mut tables: Vec<&str> =
@@ -142,6 +144,9 @@ fn quoted(text: &str) -> String {
     for c in text.chars() {
         match c {
             '"' | '\\' => out.extend(['\\', c]),
+            '\n' => out.push_str("\\n"),
+            '\r' => out.push_str("\\r"),
+            '\t' => out.push_str("\\t"),
             ' '..='~' => out.push(c),
             c if c.is_alphanumeric() => out.push(c),
             c => {

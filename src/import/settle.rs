@@ -18,7 +18,7 @@ pub(super) fn settle(draft: &mut Draft, file: &str, program: &str) -> Option<Str
         let at = route.at.clone();
         if route.listen.is_empty() {
             draft.leave_out(id, &at, "nothing to listen on is left");
-        } else if route.targets.is_empty() && route.names.is_empty() {
+        } else if route.targets.is_empty() && route.names.is_empty() && route.alpn.is_empty() {
             draft.leave_out(id, &at, "no target is left");
         }
     }

@@ -49,7 +49,8 @@ fn every_sample_is_carried_over_and_told_in_the_wanted_words() {
         let name = path.file_name().unwrap().to_str().unwrap();
         let (code, told, printed) = import(&[name]);
         if code != 2 {
-            plan::parse(name, &printed, &[]).unwrap_or_else(|problems| panic!("{problems}"));
+            plan::parse(path.to_str().unwrap(), &printed, &[])
+                .unwrap_or_else(|problems| panic!("{problems}"));
         }
         let all = format!("exit {code}\n--- told\n{told}--- printed\n{printed}");
         let want = folder().join(format!("{name}.want"));

@@ -1,10 +1,12 @@
 //! `acl … src` and `tcp-request connection accept|reject` → who may connect (configuration.txt, sections 4.2 and 7.1).
+//! Those of `session` and `content` are taken the same way: they only come later.
 //!
 //! Rules are taken where `allow` and `deny` say the same. Where they do not, the route is left out: without a rule it
 //! would be open to more clients.
 
 use super::lines::Line;
 use super::proxy::Proxy;
+use super::rates::{self, PerClient};
 use crate::import::draft::{Draft, RouteId, Toml};
 use crate::import::networks::network;
 use crate::import::note::At;
@@ -14,10 +16,19 @@ pub(super) fn apply(id: RouteId, proxy: &Proxy, mut used: Vec<String>, draft: &m
     let mut allow: Option<(Vec<String>, At)> = None;
     let mut deny: Vec<String> = Vec::new();
     let mut accepted: Vec<String> = Vec::new();
-    let mut last = None;
+    let (mut last, mut is_tracked, mut counts) = (None, false, false);
     for rule in &proxy.rules {
-        let read = one(rule, proxy, &mut used);
+        let read = one(rule, proxy, is_tracked, &mut used);
         let fits = match read {
+            Some(Rule::Tracks) => {
+                is_tracked = true;
+                continue;
+            }
+            Some(Rule::PerClient(limit)) if accepted.is_empty() => {
+                counts = true;
+                rates::apply(id, limit, rule, draft);
+                continue;
+            }
             Some(Rule::Accept(clients)) if deny.is_empty() => {
                 accepted.extend(clients);
                 true
@@ -48,11 +59,27 @@ pub(super) fn apply(id: RouteId, proxy: &Proxy, mut used: Vec<String>, draft: &m
     if let Some((clients, at)) = allow {
         draft.set(id, &at, "allow", Toml::List(clients));
     }
+    deny = deny
+        .iter()
+        .enumerate()
+        .filter(|(n, one)| !deny[..*n].contains(one))
+        .map(|(_, one)| one.clone())
+        .collect();
     if let (Some(at), false) = (last, deny.is_empty()) {
         draft.set(id, at, "deny", Toml::List(deny));
     }
     if let (Some(at), false) = (last, accepted.is_empty()) {
         draft.idle(at, "nothing is rejected behind it");
+    }
+    if let Some(table) = &proxy.table {
+        match counts {
+            true => draft.idle(&table.at, "what the rules read of it is carried"),
+            false => draft.lost(
+                None,
+                &table.at,
+                "there is no table of clients; balance = \"source_hash\" keeps a client with its target",
+            ),
+        }
     }
     for acl in proxy.acls.iter().filter(|acl| !used.contains(&acl.words[1])) {
         draft.idle(&acl.at, "no rule that is carried over uses it");
@@ -65,12 +92,27 @@ enum Rule {
     Reject(Vec<String>),
     RejectAllBut(Vec<String>),
     RejectAll,
+    /// A limit of each client.
+    PerClient(PerClient),
+    /// From here on a client's own connection counts.
+    Tracks,
 }
 
 /// `tcp-request connection reject if !good`
-fn one(line: &Line, proxy: &Proxy, used: &mut Vec<String>) -> Option<Rule> {
+fn one(line: &Line, proxy: &Proxy, is_tracked: bool, used: &mut Vec<String>) -> Option<Rule> {
     let words: Vec<&str> = line.words.iter().skip(2).map(String::as_str).collect();
     let (verb, condition) = words.split_first()?;
+    if verb.starts_with("track-sc") && matches!(condition, ["src", ..]) && !condition.contains(&"if") {
+        return Some(Rule::Tracks);
+    }
+    if let ("reject" | "silent-drop", ["if", rest @ ..]) = (*verb, condition)
+        && let Some((false, expressions)) = self::condition(rest, proxy, &mut Vec::new())
+        && let [expression] = &expressions[..]
+        && let Some(limit) = rates::read(expression, proxy.table.as_ref(), is_tracked)
+    {
+        used.extend(rest.iter().map(|word| (*word).to_owned()));
+        return Some(Rule::PerClient(limit));
+    }
     let (negated, clients) = match condition {
         [] => (false, None),
         ["if", rest @ ..] => condition_of(rest, proxy, used).map(|(not, clients)| (not, Some(clients)))?,
@@ -79,7 +121,8 @@ fn one(line: &Line, proxy: &Proxy, used: &mut Vec<String>) -> Option<Rule> {
         }
         _ => return None,
     };
-    match (*verb, negated, clients) {
+    let verb = if *verb == "silent-drop" { "reject" } else { verb };
+    match (verb, negated, clients) {
         ("accept", false, Some(clients)) => Some(Rule::Accept(clients)),
         ("reject", false, Some(clients)) => Some(Rule::Reject(clients)),
         ("reject", true, Some(clients)) => Some(Rule::RejectAllBut(clients)),

@@ -1,5 +1,7 @@
 //! `bind`: where a proxy listens, and how (configuration.txt, section 5.1).
 
+use super::bind_tls;
+use super::limits::queued;
 use super::proxy::duration;
 use crate::import::draft::{Draft, RouteId, Toml};
 use crate::import::note::At;
@@ -47,13 +49,58 @@ const WITH_WORD: [&str; 37] = [
     "guid-prefix",
 ];
 
+/// Options that change who may connect, or what is said to whom: a route has the same for all its addresses.
+const SAME: [&str; 9] =
+    ["ssl", "crt", "crt-list", "ca-file", "verify", "alpn", "ssl-min-ver", "accept-proxy", "tcp-ut"];
+
+/// Gives a route its addresses, and what their options say.
+pub(super) fn apply(id: RouteId, binds: &[Bind], draft: &mut Draft) {
+    for bind in binds {
+        for address in &bind.addresses {
+            match address {
+                Ok(address) => draft.listen(id, address),
+                Err((word, why)) => draft.lost(Some(id), &bind.at.with(word), why),
+            }
+        }
+    }
+    let Some((first, rest)) = binds.split_first() else { return };
+    for name in SAME {
+        let of = |bind: &Bind| (bind.has(name), bind.values(name));
+        if let Some(other) = rest.iter().find(|other| of(other) != of(first)) {
+            let why = "the addresses differ in it, and a route does the same on all of them; write a route for each";
+            return draft.leave_out(id, &other.at.with(name), why);
+        }
+    }
+    for bind in binds {
+        bind.apply(id, binds.len() == 1 && bind.addresses.len() == 1, draft);
+    }
+    families(id, binds, draft);
+}
+
+/// HAProxy's `:::80` takes IPv4 as well, unless it is told not to or another listener has it.
+fn families(id: RouteId, binds: &[Bind], draft: &mut Draft) {
+    let mut of_six = binds.iter().filter(|bind| bind.is_every_six());
+    let Some(first) = of_six.next() else { return };
+    let only = |bind: &Bind| bind.has("v6only");
+    for other in of_six.filter(|other| only(other) != only(first)) {
+        let why = "v6only holds for all addresses of a route, and the first that is every IPv6 one says it";
+        draft.lost(Some(id), &other.at, why);
+    }
+    let has_four = draft
+        .route(id)
+        .is_some_and(|route| route.listen.iter().any(|address| address.starts_with("0.0.0.0:")));
+    if only(first) || !has_four {
+        draft.set(id, &first.at, "v6only", Toml::Truth(only(first)));
+    }
+}
+
 /// One line of `bind`.
 #[derive(Clone, Debug)]
 pub(super) struct Bind {
     /// What our `listen` takes, or the word and why there is no such thing.
     pub(super) addresses: Vec<Result<String, (String, &'static str)>>,
-    options: Vec<(String, Option<String>)>,
-    at: At,
+    pub(super) options: Vec<(String, Option<String>)>,
+    pub(super) at: At,
 }
 
 impl Bind {
@@ -69,59 +116,35 @@ impl Bind {
         Bind { addresses, options, at: at.clone() }
     }
 
-    /// Adds its addresses and what its options say to a route.
-    pub(super) fn apply(&self, id: RouteId, is_only: bool, draft: &mut Draft) {
-        for address in &self.addresses {
-            match address {
-                Ok(address) => draft.listen(id, address),
-                Err((word, why)) => draft.lost(Some(id), &self.at.with(word), why),
-            }
-        }
-        let has = |name: &str| self.options.iter().any(|(option, _)| option == name);
-        if !has("ssl") {
-            for (name, value) in &self.options {
-                self.option(id, name, value.as_deref(), is_only, draft);
-            }
-            return;
-        }
-        let is_of_tls = |name: &str| matches!(name, "ssl" | "crt" | "ca-file" | "verify" | "alpn");
-        for (name, value) in self.options.iter().filter(|(name, _)| !is_of_tls(name)) {
-            self.option(id, name, value.as_deref(), is_only, draft);
-        }
-        self.tls(id, draft);
+    pub(super) fn has(&self, name: &str) -> bool {
+        self.options.iter().any(|(option, _)| option == name)
     }
 
-    fn value(&self, name: &str) -> Option<&str> {
+    pub(super) fn value(&self, name: &str) -> Option<&str> {
         self.options.iter().find(|(option, _)| option == name).and_then(|(_, value)| value.as_deref())
     }
 
-    fn tls(&self, id: RouteId, draft: &mut Draft) {
-        let Some(certificate) = self.value("crt").filter(|_| draft.knows("tls.certificate")) else {
-            let why = "TLS is not ended without a certificate; write [routes.NAME.tls]";
-            return draft.leave_out(id, &self.at.with("ssl"), why);
-        };
-        let at = self.at.with(format!("crt {certificate}"));
-        draft.set(id, &at, "tls.certificate", Toml::text(certificate));
-        draft.set(id, &at, "tls.key", Toml::text(certificate));
-        if self.options.iter().filter(|(name, _)| name == "crt").count() > 1 {
-            draft.lost(Some(id), &self.at.with("crt"), "there is one certificate to a route");
+    pub(super) fn values(&self, name: &str) -> Vec<String> {
+        self.options
+            .iter()
+            .filter(|(option, _)| option == name)
+            .filter_map(|(_, value)| value.clone())
+            .collect()
+    }
+
+    /// Whether it has an address that is every IPv6 one.
+    fn is_every_six(&self) -> bool {
+        self.addresses.iter().flatten().any(|address| address.starts_with("[::]:"))
+    }
+
+    fn apply(&self, id: RouteId, is_only: bool, draft: &mut Draft) {
+        for (name, value) in &self.options {
+            if !(self.has("ssl") && bind_tls::is_of_it(name)) {
+                self.option(id, name, value.as_deref(), is_only, draft);
+            }
         }
-        match (self.value("verify"), self.value("ca-file")) {
-            (Some("required"), Some(ca)) => {
-                draft.set(id, &self.at.with(format!("ca-file {ca}")), "tls.client_ca", Toml::text(ca));
-            }
-            (Some("required" | "optional"), _) => {
-                let at = self.at.with(format!("verify {}", self.value("verify").unwrap_or_default()));
-                draft.leave_out(id, &at, "clients are asked for a certificate of tls.client_ca, or for none");
-            }
-            (_, Some(ca)) => {
-                draft.idle(&self.at.with(format!("ca-file {ca}")), "clients are not asked for a certificate")
-            }
-            (_, None) => {}
-        }
-        if let Some(alpn) = self.value("alpn") {
-            let names = alpn.split(',').map(str::to_owned).collect();
-            draft.set(id, &self.at.with(format!("alpn {alpn}")), "tls.alpn", Toml::List(names));
+        if self.has("ssl") {
+            bind_tls::apply(id, self, draft);
         }
     }
 
@@ -130,8 +153,8 @@ impl Bind {
         let at = &self.at.with(words);
         let text = || Toml::text(value.unwrap_or_default());
         match (name, value) {
-            ("v4v6", _) => draft.set(id, at, "v6only", Toml::Truth(false)),
-            ("v6only", _) => draft.set(id, at, "v6only", Toml::Truth(true)),
+            ("v4v6" | "v6only", _) if self.is_every_six() => {}
+            ("v4v6" | "v6only", _) => draft.idle(at, "it concerns a listener on [::] alone"),
             ("mode", Some(mode)) => draft.set(id, at, "socket_mode", Toml::text(format!("{mode:0>4}"))),
             ("user" | "uid", Some(_)) => draft.set(id, at, "socket_owner", text()),
             ("group" | "gid", Some(_)) => draft.set(id, at, "socket_group", text()),
@@ -151,12 +174,12 @@ impl Bind {
                 let why = "a listener is bound to an address, not to an interface; write the interface's address in listen";
                 draft.leave_out(id, at, format!("{why}; without it more clients could connect"));
             }
-            (
-                "ssl" | "crt-list" | "strict-sni" | "ssl-min-ver" | "ssl-max-ver" | "ciphers"
-                | "ciphersuites" | "curves" | "ecdhe",
-                _,
-            ) => {
-                draft.lost(Some(id), at, "TLS 1.2 and 1.3 with safe ciphers are what there is");
+            ("namespace", _) => {
+                let why = "a route listens in the network namespace Loopgate runs in; start it there";
+                draft.leave_out(id, at, format!("{why}; without it other clients could connect"));
+            }
+            ("crt" | "ca-file" | "verify" | "alpn" | "strict-sni", _) => {
+                draft.idle(at, "without the word ssl HAProxy speaks no TLS");
             }
             (
                 "name" | "id" | "nice" | "process" | "thread" | "shards" | "backlog" | "tfo" | "level"
@@ -166,18 +189,6 @@ impl Bind {
             (name, _) if name.starts_with("no-") => draft.idle(at, "it switches off what there is not"),
             _ => draft.lost(Some(id), at, "this option has no counterpart"),
         }
-    }
-}
-
-/// So many connections, and whoever comes when they are taken waits, as HAProxy leaves them in the accept queue.
-pub(super) fn queued(id: RouteId, at: &At, count: u64, draft: &mut Draft) {
-    draft.set(id, at, "max_connections", Toml::Number(count));
-    if draft.knows("when_full") {
-        draft.set(id, at, "when_full", Toml::text("queue"));
-        draft.differs(
-            at,
-            "clients beyond it wait in a queue of their own, as long as queue and queue_timeout say",
-        );
     }
 }
 

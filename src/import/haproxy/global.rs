@@ -1,6 +1,6 @@
 //! `global`: what concerns the process.
 
-use super::lines::Section;
+use super::lines::{Line, Section};
 use super::proxy::duration;
 use crate::import::draft::{Draft, Toml};
 use crate::import::words::time;
@@ -42,10 +42,71 @@ pub(super) fn read(section: &Section, draft: &mut Draft) {
                 "there is no statistics socket; a record is written for every connection",
             ),
             ["ca-base" | "crt-base", ..] => draft.lost(None, &line.at, "write whole paths"),
+            ["ssl-server-verify", ..] => {
+                draft.lost(None, &line.at, "targets are verified; where they are not to be, write verify in [routes.NAME.target_tls]");
+            }
+            ["ssl-default-bind-options" | "ssl-default-server-options", ref options @ ..] => {
+                tls_options(options, line, draft);
+            }
+            ["maxconnrate" | "maxsessrate", ..] => {
+                draft.lost(None, &line.at, "a route has a rate of its own; write connection_rate");
+            }
+            [
+                "zero-warning"
+                | "set-dumpable"
+                | "strict-limits"
+                | "busy-polling"
+                | "localpeer"
+                | "default-path"
+                | "resetenv"
+                | "unsetenv"
+                | "thread-groups"
+                | "thread-group"
+                | "server-state-file"
+                | "server-state-base"
+                | "grace"
+                | "close-spread-time"
+                | "insecure-fork-wanted"
+                | "insecure-setuid-wanted"
+                | "expose-experimental-directives"
+                | "expose-deprecated-directives"
+                | "maxpipes"
+                | "maxsslconn"
+                | "maxsslrate"
+                | "numa-cpu-mapping"
+                | "profiling.tasks",
+                ..,
+            ] => draft.idle(&line.at, "it concerns how HAProxy itself runs"),
             [word, ..] if word.starts_with("ssl-") => {
                 draft.lost(None, &line.at, "TLS 1.2 and 1.3 with safe ciphers are what there is");
             }
             _ => draft.lost(None, &line.at, "it has no counterpart"),
         }
+    }
+}
+
+/// What all listeners or servers with TLS have in common.
+fn tls_options(options: &[&str], line: &Line, draft: &mut Draft) {
+    let is_so_anyway = |option: &&str| {
+        matches!(
+            *option,
+            "ssl-min-ver"
+                | "TLSv1.0"
+                | "TLSv1.1"
+                | "TLSv1.2"
+                | "no-sslv3"
+                | "no-tlsv10"
+                | "no-tlsv11"
+                | "prefer-client-ciphers"
+                | "no-tls-tickets"
+        )
+    };
+    match options.iter().all(is_so_anyway) {
+        true => draft.idle(&line.at, "TLS 1.2 and 1.3 with safe ciphers are what there is"),
+        false => draft.lost(
+            None,
+            &line.at,
+            "TLS 1.2 and 1.3 with safe ciphers are what there is; for 1.3 alone write min_version",
+        ),
     }
 }

@@ -2,11 +2,9 @@
 
 use std::time::Duration;
 
-use super::access;
-use super::bind::queued;
-use super::names;
 use super::proxy::Proxy;
-use super::server::source;
+use super::server::{Server, source};
+use super::{access, alike, bind, health, limits, names};
 use crate::import::draft::{Draft, RouteId, Toml};
 use crate::import::note::At;
 use crate::import::words::time;
@@ -40,12 +38,11 @@ pub(super) fn routes(proxies: &[Proxy], draft: &mut Draft) {
 /// One route; the names of the backends it leads to.
 fn route<'p>(front: &'p Proxy, proxies: &'p [Proxy], draft: &mut Draft) -> Vec<&'p str> {
     let id = draft.open(&front.name, front.place());
-    for bind in &front.binds {
-        bind.apply(id, front.binds.len() == 1 && bind.addresses.len() == 1, draft);
-    }
-    let (mut all, used) = names::apply(id, front, proxies, draft);
+    bind::apply(id, &front.binds, draft);
+    let named = names::apply(id, front, proxies, draft);
+    let mut all: Vec<&str> = named.backs.iter().map(|back| back.name.as_str()).collect();
     all.extend(front.default_backend.iter().map(|(name, _)| name.as_str()));
-    let back = match &front.default_backend {
+    let default = match &front.default_backend {
         None => front,
         Some((name, at)) => {
             match proxies.iter().find(|proxy| proxy.kind != "frontend" && &proxy.name == name) {
@@ -61,48 +58,57 @@ fn route<'p>(front: &'p Proxy, proxies: &'p [Proxy], draft: &mut Draft) -> Vec<&
             }
         }
     };
-    if !std::ptr::eq(front, back) {
-        unused(id, front, back, draft);
-    }
-    targets(id, back, draft);
-    limits(id, front, draft);
+    // By names alone, the first of their backends says what holds for the route.
+    let back = match named.backs.first() {
+        Some(first) if default.servers.is_empty() => first,
+        _ => default,
+    };
+    let others: Vec<&Proxy> =
+        named.backs.iter().copied().filter(|other| !std::ptr::eq(*other, back)).collect();
+    let servers: Vec<&Server> =
+        std::iter::once(back).chain(others.iter().copied()).flat_map(|back| &back.servers).collect();
+    targets(id, default, draft);
+    names::others(id, &named, front, draft);
+    alike::apply(id, front, back, &others, &servers, draft);
+    balanced(id, back, draft);
+    limits::apply(id, front, back, &servers, draft);
     timeouts(id, front, back, draft);
+    health::apply(id, &servers, back, draft);
     checks(id, back, draft);
     dialling(id, back, draft);
-    access::apply(id, front, used, draft);
+    access::apply(id, front, named.used, draft);
     if let Some(at) = front.keepalive.as_ref().or(back.keepalive.as_ref()) {
         draft.idle(at, "keepalive is on unless keepalive says otherwise");
     }
     all
 }
 
-/// What would stand in the other of the two sections.
-fn unused(id: RouteId, front: &Proxy, back: &Proxy, draft: &mut Draft) {
-    for server in &front.servers {
-        draft.lost(Some(id), server.at(), "default_backend goes before it");
-    }
-    for line in back.rules.iter().chain(&back.contents) {
-        draft.lost(Some(id), &line.at, "a rule of a backend has no counterpart");
-    }
-    for line in &back.acls {
-        draft.idle(&line.at, "no rule that is carried over uses it");
-    }
-}
-
 fn targets(id: RouteId, back: &Proxy, draft: &mut Draft) {
     let listen = draft.route(id).map(|route| route.listen.clone()).unwrap_or_default();
     for server in &back.servers {
-        server.apply(id, &listen, draft);
+        if let Some(target) = server.target(id, &listen, draft) {
+            draft.target(id, target);
+        }
     }
-    same_for_all(id, back, draft);
-    let count = draft.route(id).map_or(0, |route| route.targets.len());
+}
+
+/// Which of several targets a client is carried to.
+fn balanced(id: RouteId, back: &Proxy, draft: &mut Draft) {
     let place = back.place();
     let (algorithm, at) = back.balance.as_ref().map_or(("roundrobin", &place), |(word, at)| (word, at));
-    if count < 2 {
+    if back.servers.len() < 2 {
         if let Some((_, at)) = &back.balance {
             draft.idle(at, "there is one target");
         }
         return;
+    }
+    if let Some(second) = back.servers.iter().filter(|server| server.says("backup").is_some()).nth(1)
+        && !back.all_backups
+    {
+        draft.differs(
+            second.at(),
+            "all backups share the clients, where HAProxy takes the first of them alone",
+        );
     }
     let rule = match algorithm.split('(').next().unwrap_or(algorithm) {
         "roundrobin" | "static-rr" => "round_robin",
@@ -117,59 +123,12 @@ fn targets(id: RouteId, back: &Proxy, draft: &mut Draft) {
             return draft.lost(Some(id), at, "it chooses by what HTTP says; round_robin stands in its place");
         }
     };
-    if draft.knows("balance") {
-        draft.set(id, at, "balance", Toml::text(rule));
-    }
-}
-
-/// A route does the same to all its targets: what only some servers say, or say otherwise, has no place in it.
-fn same_for_all(id: RouteId, back: &Proxy, draft: &mut Draft) {
-    const SAME: [&str; 13] = [
-        "send-proxy",
-        "send-proxy-v2",
-        "send-proxy-v2-ssl",
-        "ssl",
-        "verify",
-        "ca-file",
-        "sni",
-        "verifyhost",
-        "crt",
-        "alpn",
-        "source",
-        "interface",
-        "tcp-ut",
-    ];
-    let Some((first, rest)) = back.servers.split_first() else { return };
-    for name in SAME {
-        if let Some(other) = rest.iter().find(|other| other.says(name) != first.says(name)) {
-            let why = "the servers differ in it, and a route does the same to all its targets; write a route for each";
-            return draft.leave_out(id, &other.at().with(name), why);
-        }
-    }
-}
-
-fn limits(id: RouteId, front: &Proxy, draft: &mut Draft) {
-    if let Some((count, at)) = &front.maxconn {
-        queued(id, at, *count, draft);
-    }
-    if let Some((rate, at)) = &front.rate {
-        draft.set(id, at, "connection_rate", Toml::text(format!("{rate}/s")));
-        draft.differs(at, "clients beyond it are refused, where HAProxy lets them wait");
-    }
+    draft.set(id, at, "balance", Toml::text(rule));
 }
 
 fn timeouts(id: RouteId, front: &Proxy, back: &Proxy, draft: &mut Draft) {
     if let Some((limit, at)) = back.timeouts.get("connect") {
         draft.set(id, at, "connect_timeout", time(*limit));
-    }
-    if let Some((limit, at)) = back.timeouts.get("check") {
-        draft.set(id, at, "health.timeout", time(*limit));
-    }
-    if let Some((limit, at)) = back.timeouts.get("queue") {
-        match draft.route(id).is_some_and(|route| route.settings.iter().any(|it| it.key == "when_full")) {
-            true => draft.set(id, at, "queue_timeout", time(*limit)),
-            false => draft.idle(at, format!("in {} nothing waits in a queue", front.name)),
-        }
     }
     idle(id, front, back, draft);
     for (name, (_, at)) in front.timeouts.iter().chain(&back.timeouts) {
@@ -208,17 +167,25 @@ fn idle(id: RouteId, front: &Proxy, back: &Proxy, draft: &mut Draft) {
     }
 }
 
-/// `tcp-check`: to connect is enough here, or one text is sent and one expected.
+/// `tcp-check`: to connect is enough here, or one text is sent and one expected; of several the first of each.
 fn checks(id: RouteId, back: &Proxy, draft: &mut Draft) {
+    let (mut sends, mut expects) = (0, 0);
     for line in &back.checks {
         let words: Vec<&str> = line.words.iter().map(String::as_str).collect();
         match words[..] {
-            ["option", ..] | ["tcp-check", "connect"] => draft.idle(&line.at, "a check connects"),
-            ["tcp-check", "send", text] => {
-                draft.set(id, &line.at, "health.send", Toml::text(unescaped(text)))
+            ["option", "redis-check"] => {
+                draft.set(id, &line.at, "health.send", Toml::text("PING\r\n"));
+                draft.set(id, &line.at, "health.expect", Toml::text("+PONG"));
             }
-            ["tcp-check", "expect", "string", text] => {
-                draft.set(id, &line.at, "health.expect", Toml::text(unescaped(text)));
+            ["option", ..] | ["tcp-check", "connect"] => draft.idle(&line.at, "a check connects"),
+            ["tcp-check", "comment", ..] => draft.idle(&line.at, "it is a word for people"),
+            ["tcp-check", "send", text] if sends == 0 && expects == 0 && text.is_ascii() => {
+                sends += 1;
+                draft.set(id, &line.at, "health.send", Toml::text(text));
+            }
+            ["tcp-check", "expect", "string", text] if expects == 0 && text.is_ascii() => {
+                expects += 1;
+                draft.set(id, &line.at, "health.expect", Toml::text(text));
             }
             _ => draft.lost(
                 Some(id),
@@ -227,11 +194,6 @@ fn checks(id: RouteId, back: &Proxy, draft: &mut Draft) {
             ),
         }
     }
-}
-
-/// `PING\r\n`
-fn unescaped(text: &str) -> String {
-    text.replace("\\r", "\r").replace("\\n", "\n")
 }
 
 fn dialling(id: RouteId, back: &Proxy, draft: &mut Draft) {

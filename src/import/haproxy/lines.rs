@@ -2,6 +2,7 @@
 
 use crate::import::draft::Draft;
 use crate::import::note::At;
+use crate::import::words::joined_lines;
 
 /// One line of a section.
 #[derive(Clone, Debug)]
@@ -49,17 +50,22 @@ const SECTIONS: [&str; 20] = [
 /// Every section; what stands before the first, and lines that cannot be split, are told.
 pub(super) fn sections(text: &str, draft: &mut Draft) -> Vec<Section> {
     let mut sections: Vec<Section> = Vec::new();
-    for (number, line) in super::super::words::joined_lines(text) {
+    for (number, line) in joined_lines(text) {
         let at = At::new(number, line.trim());
         let words = match split(&line) {
             Ok(words) if words.is_empty() => continue,
             Ok(words) => words,
             Err(why) => {
                 draft.lost(None, &at, why);
+                unread(at, &mut sections);
                 continue;
             }
         };
         let at = at.with(words.join(" "));
+        if words[0].starts_with('.') {
+            draft.lost(None, &at, "conditions are not looked at: the lines of every branch are read");
+            continue;
+        }
         if SECTIONS.contains(&words[0].as_str()) {
             sections.push(begun(at, words));
         } else if let Some(section) = sections.last_mut() {
@@ -69,6 +75,16 @@ pub(super) fn sections(text: &str, draft: &mut Draft) -> Vec<Section> {
         }
     }
     sections
+}
+
+/// A rule that cannot be split is a rule still: it stands there as one that nobody understands, so that the route does
+/// without it only where somebody says so.
+fn unread(at: At, sections: &mut [Section]) {
+    let is_rule = at.words.split_whitespace().next() == Some("tcp-request");
+    if let Some(section) = sections.last_mut().filter(|_| is_rule) {
+        let words = ["tcp-request", "connection", "unread"].map(str::to_owned).to_vec();
+        section.lines.push(Line { at, words });
+    }
 }
 
 fn begun(at: At, words: Vec<String>) -> Section {
@@ -94,7 +110,7 @@ fn split(line: &str) -> Result<Vec<String>, &'static str> {
         match c {
             c if c.is_whitespace() => words.extend(word.take()),
             '#' => break,
-            '\\' => word.get_or_insert_default().extend(characters.next()),
+            '\\' => word.get_or_insert_default().extend(escaped(&mut characters)),
             '\'' => {
                 let into = word.get_or_insert_default();
                 loop {
@@ -114,7 +130,7 @@ fn split(line: &str) -> Result<Vec<String>, &'static str> {
                         Some('$') => {
                             return Err("a variable of the environment stands here; write its value");
                         }
-                        Some('\\') => into.extend(characters.next()),
+                        Some('\\') => into.extend(escaped(&mut characters)),
                         Some(inside) => into.push(inside),
                     }
                 }
@@ -124,4 +140,18 @@ fn split(line: &str) -> Result<Vec<String>, &'static str> {
     }
     words.extend(word);
     Ok(words)
+}
+
+/// What stands for the characters behind a backslash, `\r` and `\x0d` among them.
+fn escaped(characters: &mut std::str::Chars<'_>) -> Option<char> {
+    Some(match characters.next()? {
+        'n' => '\n',
+        'r' => '\r',
+        't' => '\t',
+        'x' => {
+            let digits: String = characters.by_ref().take(2).collect();
+            char::from(u8::from_str_radix(&digits, 16).unwrap_or(b'?'))
+        }
+        other => other,
+    })
 }

@@ -1,14 +1,20 @@
 //! HAProxy (configuration.txt of 2.6 to 3.0): what `listen`, `frontend` and `backend` forward in `mode tcp` → routes.
 
 mod access;
+mod alike;
 mod bind;
+mod bind_tls;
 mod global;
+mod health;
 mod join;
+mod limits;
 mod lines;
 mod names;
 mod option;
 mod proxy;
+mod rates;
 mod server;
+mod server_tls;
 
 use std::collections::BTreeMap;
 

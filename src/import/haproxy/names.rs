@@ -1,108 +1,194 @@
-//! `use_backend … if { req.ssl_sni -i NAME }` → the targets of a name that TLS clients ask for.
+//! `use_backend … if { req.ssl_sni -i NAME }` → the targets of a name, or of a protocol, that TLS clients ask for.
 
 use super::access::condition;
 use super::lines::Line;
-use super::proxy::Proxy;
+use super::proxy::{Proxy, duration};
 use crate::import::draft::{Draft, RouteId, Toml};
+use crate::import::note::At;
 use crate::import::words::time;
 
-/// Gives each name its targets. What it gives back are the backends that are led to, and the `acl` names it used.
-pub(super) fn apply<'p>(
-    id: RouteId,
-    front: &'p Proxy,
-    proxies: &'p [Proxy],
-    draft: &mut Draft,
-) -> (Vec<&'p str>, Vec<String>) {
-    let (mut led_to, mut used) = (Vec::new(), Vec::new());
+/// What the lines of a frontend lead to.
+pub(super) struct Named<'p> {
+    /// The backends, each once.
+    pub(super) backs: Vec<&'p Proxy>,
+    /// Names of `acl` that were used.
+    pub(super) used: Vec<String>,
+    /// Whether who speaks no TLS is refused.
+    refuses: bool,
+}
+
+/// What TLS clients say first, and what of it a line asks for.
+enum Asked {
+    Names(Vec<String>),
+    Protocols(Vec<String>),
+}
+
+/// Gives each name its targets.
+pub(super) fn apply<'p>(id: RouteId, front: &'p Proxy, proxies: &'p [Proxy], draft: &mut Draft) -> Named<'p> {
+    let mut named = Named { backs: Vec::new(), used: Vec::new(), refuses: false };
     for line in &front.uses {
-        let names = asked_for(line, front, &mut used);
-        let named = line.words.get(1);
-        let back = proxies.iter().find(|proxy| proxy.kind != "frontend" && Some(&proxy.name) == named);
-        match (names, back) {
-            (Some(names), Some(back)) if draft.knows("names") && back.is_tcp() => {
-                led_to.push(back.name.as_str());
-                targets(id, &names, back, line, draft);
+        let asked = asked_for(line, front, &mut named.used, draft);
+        let name = line.words.get(1);
+        let back = proxies.iter().find(|proxy| proxy.kind != "frontend" && Some(&proxy.name) == name);
+        match (asked, back) {
+            (Some(asked), Some(back)) if draft.knows("names") && back.is_tcp() => {
+                if !named.backs.iter().any(|other| std::ptr::eq(*other, back)) {
+                    named.backs.push(back);
+                }
+                targets(id, &asked, back, &line.at, draft);
+            }
+            (_, None) if name.is_some_and(|name| name.contains("%[")) => {
+                let why = "which backend it is comes out while it runs; write each name and its target in [routes.NAME.names]";
+                draft.lost(Some(id), &line.at, why);
             }
             (_, None) => draft.lost(Some(id), &line.at, "there is no such backend"),
             _ => {
-                let why = "a backend is chosen by the name a TLS client asks for, or not at all; these clients go to the default one";
+                let why = "a backend is chosen by the name or the protocol a TLS client asks for, or not at all; these clients go to the default one";
                 draft.lost(Some(id), &line.at, why);
             }
         }
     }
     for line in &front.contents {
-        let wait = line.words.get(1).filter(|word| *word == "inspect-delay").and(line.words.get(2));
-        match (led_to.is_empty(), wait.and_then(|wait| super::proxy::duration(wait))) {
-            (false, Some(limit)) => draft.set(id, &line.at, "hello_timeout", time(limit)),
-            (false, None) if is_hello(line) => {
-                draft.idle(&line.at, "names are looked for in a TLS hello anyway")
-            }
-            (true, Some(_)) => {
-                draft.idle(&line.at, "it is how long a content rule may wait, and has no meaning without one")
-            }
-            _ => draft.lost(Some(id), &line.at, "rules over the bytes of a connection have no counterpart"),
-        }
+        named.refuses |= line.words.get(2).is_some_and(|verb| verb == "reject");
+        content(id, line, !named.backs.is_empty(), draft);
     }
-    (led_to, used)
+    named
 }
 
-fn targets(id: RouteId, names: &[String], back: &Proxy, line: &Line, draft: &mut Draft) {
+/// Who speaks no TLS goes to the default backend, unless a rule refuses it; here it would be reset.
+pub(super) fn others(id: RouteId, named: &Named<'_>, front: &Proxy, draft: &mut Draft) {
+    if named.backs.is_empty() || named.refuses {
+        return;
+    }
+    let Some(route) = draft.route(id) else { return };
+    let addresses: Vec<String> = route.targets.iter().map(|target| target.address.clone()).collect();
+    match &addresses[..] {
+        [] => {}
+        [only] => draft.set(id, &front.place(), "not_tls", Toml::text(only)),
+        _ => draft.set(id, &front.place(), "not_tls", Toml::List(addresses)),
+    }
+}
+
+/// A rule over what a client says first, or how long it may wait for that.
+fn content(id: RouteId, line: &Line, has_names: bool, draft: &mut Draft) {
+    let words: Vec<&str> = line.words.iter().map(String::as_str).collect();
+    let wait = match words[..] {
+        [_, "inspect-delay", wait] => duration(wait),
+        _ => None,
+    };
+    match (has_names, wait) {
+        (true, Some(limit)) => draft.set(id, &line.at, "hello_timeout", time(limit)),
+        (false, Some(_)) => {
+            draft.idle(&line.at, "it is how long a content rule may wait, and has no meaning without one")
+        }
+        (true, None) if is_of_hello(&words) => {
+            draft.idle(&line.at, "names are looked for in a TLS hello anyway");
+        }
+        (false, None) if words.get(2) == Some(&"accept") => {
+            draft.idle(&line.at, "it waits for a TLS hello, and nothing is rejected without one");
+        }
+        (false, None) if words.get(2) == Some(&"reject") => {
+            let why = "a route that looks at no name takes whoever connects; write [routes.NAME.names] to reset who speaks no TLS";
+            draft.leave_out(id, &line.at, why);
+        }
+        _ => draft.lost(Some(id), &line.at, "rules over the bytes of a connection have no counterpart"),
+    }
+}
+
+/// `accept if { req.ssl_hello_type 1 }`, `reject if !{ req.ssl_hello_type 1 }`, and `reject` for all that are left.
+fn is_of_hello(words: &[&str]) -> bool {
+    let is_hello = words.iter().any(|word| word.contains("ssl_hello_type")) && words.contains(&"1");
+    match words.get(2) {
+        Some(&"accept") => {
+            is_hello && words.get(3) == Some(&"if") && !words[4..].iter().any(|word| word.starts_with('!'))
+        }
+        Some(&"reject") => {
+            let negated =
+                words.get(3) == Some(&"unless") || words.get(4).is_some_and(|word| word.starts_with('!'));
+            words.len() == 3 || (is_hello && negated)
+        }
+        _ => false,
+    }
+}
+
+fn targets(id: RouteId, asked: &Asked, back: &Proxy, at: &At, draft: &mut Draft) {
     let listen = draft.route(id).map(|route| route.listen.clone()).unwrap_or_default();
-    let mut addresses = Vec::new();
+    let mut targets = Vec::new();
     for server in &back.servers {
-        match server.dialled(&listen) {
-            Ok(address) => addresses.push(address),
-            Err(why) => draft.lost(Some(id), &line.at, why),
-        }
-        if server.has_options() {
-            let why = "what else stands behind a server holds for every target of the route; see what the default backend says";
-            draft.lost(Some(id), server.at(), why);
+        targets.extend(server.target(id, &listen, draft));
+    }
+    if targets.is_empty() {
+        return draft.lost(Some(id), at, "the backend has no server that is carried over");
+    }
+    let Some(route) = draft.route(id) else { return };
+    let (into, words) = match asked {
+        Asked::Names(names) => (&mut route.names, names),
+        Asked::Protocols(protocols) => (&mut route.alpn, protocols),
+    };
+    let mut again = Vec::new();
+    for word in words {
+        match into.iter().any(|(other, _)| other == word) {
+            true => again.push(word.clone()),
+            false => into.push((word.clone(), targets.clone())),
         }
     }
-    if let Some(route) = draft.route(id).filter(|_| !addresses.is_empty()) {
-        let value = match &addresses[..] {
-            [only] => Toml::text(only),
-            several => Toml::List(several.to_vec()),
-        };
-        route.names.extend(names.iter().map(|name| (name.clone(), value.clone())));
+    for word in again {
+        draft.idle(&at.with(word), "a line before it leads the same clients elsewhere");
     }
 }
 
-/// The names of a line; `None` where it asks for anything else.
-fn asked_for(line: &Line, front: &Proxy, used: &mut Vec<String>) -> Option<Vec<String>> {
+/// What a line asks for; `None` where that is anything but a name or a protocol.
+fn asked_for(line: &Line, front: &Proxy, used: &mut Vec<String>, draft: &mut Draft) -> Option<Asked> {
     let words: Vec<&str> = line.words.iter().skip(2).map(String::as_str).collect();
     let ["if", rest @ ..] = &words[..] else { return None };
     let (false, expressions) = condition(rest, front, used)? else { return None };
-    let mut names = Vec::new();
+    let (mut names, mut protocols) = (Vec::new(), Vec::new());
     for words in &expressions {
-        names.extend(of_expression(&words.iter().map(String::as_str).collect::<Vec<_>>())?);
+        let words: Vec<&str> = words.iter().map(String::as_str).collect();
+        match words[..] {
+            ["req.ssl_alpn", ref rest @ ..] => protocols.extend(plain_words(rest)?),
+            _ => names.extend(names_of(&words, &line.at, draft)?),
+        }
     }
-    Some(names)
+    match (names.is_empty(), protocols.is_empty()) {
+        (false, true) => Some(Asked::Names(names)),
+        (true, false) => Some(Asked::Protocols(protocols)),
+        _ => None,
+    }
+}
+
+/// Words behind `-i` or nothing.
+fn plain_words(words: &[&str]) -> Option<Vec<String>> {
+    let words: Vec<&str> = words.iter().copied().filter(|word| !matches!(*word, "-i" | "--")).collect();
+    let all_plain = words.iter().all(|word| !word.starts_with('-'));
+    all_plain.then(|| words.into_iter().map(str::to_owned).collect())
 }
 
 /// `req.ssl_sni -i a.example b.example`, `req_ssl_sni -m end .example`.
-fn of_expression(words: &[&str]) -> Option<Vec<String>> {
+fn names_of(words: &[&str], at: &At, draft: &mut Draft) -> Option<Vec<String>> {
     let (fetch, rest) = words.split_first()?;
     let by_end = *fetch == "req.ssl_sni_end" || rest.windows(2).any(|pair| pair == ["-m", "end"]);
-    if !matches!(*fetch, "req.ssl_sni" | "req_ssl_sni" | "req.ssl_sni_end") {
+    let fetch = fetch.split(',').next().unwrap_or(fetch);
+    if !matches!(fetch, "req.ssl_sni" | "req_ssl_sni" | "req.ssl_sni_end") {
         return None;
     }
     let mut names = Vec::new();
     let mut rest = rest.iter();
     while let Some(word) = rest.next() {
-        match *word {
-            "-i" => {}
-            "-m" if matches!(rest.next(), Some(&("str" | "end"))) => {}
-            word if word.starts_with('-') => return None,
-            word if by_end => names.push(format!("*.{}", word.strip_prefix('.')?)),
-            word => names.push(word.to_owned()),
+        match (*word, word.strip_prefix('.')) {
+            ("-i" | "--", _) => {}
+            ("-m", _) if matches!(rest.next(), Some(&("str" | "end"))) => {}
+            (word, _) if word.starts_with('-') => return None,
+            (_, Some(domain)) if by_end => names.push(format!("*.{domain}")),
+            (word, None) if by_end => {
+                draft.differs(
+                    &at.with(word),
+                    "it is the name itself and those below it, none that only ends alike",
+                );
+                names.extend([word.to_owned(), format!("*.{word}")]);
+            }
+            (word, _) => names.push(word.to_owned()),
         }
     }
     (!names.is_empty()).then_some(names)
-}
-
-/// `tcp-request content accept if { req_ssl_hello_type 1 }`
-fn is_hello(line: &Line) -> bool {
-    let text = line.words.join(" ");
-    text.contains("content accept") && text.contains("ssl_hello_type 1")
 }

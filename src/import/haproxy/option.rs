@@ -13,7 +13,19 @@ pub(super) fn tell(words: &[&str], at: &At, draft: &mut Draft) {
         ] => {
             draft.idle(at, "a record for every connection is written to standard error");
         }
-        ["description" | "id" | "bind-process" | "hash-type" | "fullconn" | "max-keep-alive-queue", ..] => {
+        [
+            "description"
+            | "id"
+            | "bind-process"
+            | "hash-type"
+            | "fullconn"
+            | "max-keep-alive-queue"
+            | "backlog"
+            | "load-server-state-from-file"
+            | "server-state-file-name"
+            | "guid",
+            ..,
+        ] => {
             draft.idle(at, "it concerns how HAProxy itself runs");
         }
         ["retries", ..] => {
@@ -23,13 +35,21 @@ pub(super) fn tell(words: &[&str], at: &At, draft: &mut Draft) {
         ["tcp-request" | "tcp-response", ..] => {
             draft.lost(None, at, "rules over the bytes of a connection have no counterpart");
         }
-        ["stick-table" | "stick" | "stick-store" | "cookie", ..] => {
+        ["stick" | "stick-store" | "cookie", ..] => {
             draft.lost(
                 None,
                 at,
                 "there is no table of clients; balance = \"source_hash\" keeps a client with its target",
             );
         }
+        ["filter", ..] => {
+            draft.lost(
+                None,
+                at,
+                "there are no filters; for bwlim write bandwidth or bandwidth_per_connection",
+            );
+        }
+        ["use-server", ..] => draft.lost(None, at, "a target is chosen by balance alone"),
         ["stats" | "monitor-uri" | "monitor", ..] => draft.lost(None, at, "there is no statistics page"),
         ["email-alert" | "external-check", ..] => draft.lost(None, at, "no other program is told or run"),
         [word, ..] if is_http(word) => draft.idle(at, "it concerns HTTP, which is carried as bytes"),

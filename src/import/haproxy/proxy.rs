@@ -27,13 +27,16 @@ pub(super) struct Proxy {
     pub(super) uses: Vec<Line>,
     pub(super) binds: Vec<Bind>,
     pub(super) servers: Vec<Server>,
-    pub(super) default_server: Vec<String>,
+    pub(super) default_server: Vec<(String, At)>,
     pub(super) acls: Vec<Line>,
     pub(super) rules: Vec<Line>,
     /// Rules over the bytes of a connection, and how long they may wait.
     pub(super) contents: Vec<Line>,
     pub(super) checks: Vec<Line>,
+    pub(super) all_backups: bool,
     pub(super) disabled: Option<At>,
+    /// What it counts of each client.
+    pub(super) table: Option<Line>,
 }
 
 /// Where a section begins; line 0 for none.
@@ -85,11 +88,16 @@ impl Proxy {
             ["mode", "tcp" | "http" | "log" | "health"] => {}
             ["bind", _, ..] => self.binds.push(Bind::read(&line.words[1..], at)),
             ["server", _, address, ..] => {
-                let options = [&self.default_server[..], &line.words[3..]].concat();
-                self.servers.push(Server::new(address, options, at));
+                self.servers.push(Server::new(address, &self.default_server, &line.words[3..], at));
             }
-            ["default-server", ..] => self.default_server.extend_from_slice(&line.words[1..]),
-            ["dispatch", address] => self.servers.push(Server::new(address, Vec::new(), at)),
+            ["server-template", _, _, address, ..] => {
+                draft.differs(at, "it is one target; the addresses of its name are dialled one after the other until one answers");
+                self.servers.push(Server::new(address, &self.default_server, &line.words[4..], at));
+            }
+            ["default-server", ..] => {
+                self.default_server.extend(line.words[1..].iter().map(|word| (word.clone(), at.clone())));
+            }
+            ["dispatch", address] => self.servers.push(Server::new(address, &[], &[], at)),
             ["timeout", which, time] => match duration(time) {
                 Some(time) => {
                     self.timeouts.insert(which.to_owned(), (time, at.clone()));
@@ -119,17 +127,28 @@ impl Proxy {
             }
             ["default_backend", name] => self.default_backend = Some((name.to_owned(), at.clone())),
             ["use_backend", ..] => self.uses.push(line.clone()),
+            ["stick-table", ..] => self.table = Some(line.clone()),
             ["acl", _, ..] => self.acls.push(line.clone()),
-            ["tcp-request", "connection", ..] => self.rules.push(line.clone()),
+            ["tcp-request", "connection" | "session", ..] => self.rules.push(line.clone()),
+            // What is rejected later than by its address is rejected all the same.
+            ["tcp-request", "content", "reject" | "silent-drop", ..] if !is_of_hello(&line.words) => {
+                self.rules.push(line.clone());
+            }
             ["tcp-request", "content" | "inspect-delay", ..] => self.contents.push(line.clone()),
             ["tcp-check", ..] => self.checks.push(line.clone()),
-            ["option", "tcp-check"] => self.checks.push(line.clone()),
+            ["option", "tcp-check" | "redis-check"] => self.checks.push(line.clone()),
             ["option", "tcpka" | "clitcpka" | "srvtcpka"] => self.keepalive = Some(at.clone()),
+            ["option", "allbackups"] => self.all_backups = true,
             ["disabled"] => self.disabled = Some(at.clone()),
             ["enabled"] => self.disabled = None,
             _ => option::tell(&words, at, draft),
         }
     }
+}
+
+/// Whether a rule is about TLS clients alone, or about whoever is none of them.
+fn is_of_hello(words: &[String]) -> bool {
+    words.len() == 3 || words.iter().any(|word| word.contains("ssl_hello_type"))
 }
 
 /// A time as HAProxy writes it: milliseconds, or a unit behind the number (configuration.txt, section 2.5).

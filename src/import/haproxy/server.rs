@@ -7,7 +7,7 @@ use crate::import::note::At;
 use crate::import::words::{bracketed, time};
 
 /// Options that take a word.
-const WITH_WORD: [&str; 52] = [
+const WITH_WORD: [&str; 54] = [
     "weight",
     "maxconn",
     "minconn",
@@ -60,51 +60,80 @@ const WITH_WORD: [&str; 52] = [
     "max-reuse",
     "pool-max-conn",
     "set-proxy-v2-tlv-fmt",
+    "usesrc",
+    "cc",
 ];
+
+/// An option, what stands behind it, and where.
+#[derive(Clone, Debug)]
+struct Choice {
+    name: String,
+    value: Option<String>,
+    at: At,
+}
 
 /// One server.
 #[derive(Clone, Debug)]
 pub(super) struct Server {
     address: String,
-    options: Vec<(String, Option<String>)>,
+    choices: Vec<Choice>,
     at: At,
 }
 
 impl Server {
-    /// A server with its options, those of `default-server` before its own.
-    pub(super) fn new(address: &str, words: Vec<String>, at: &At) -> Server {
-        let mut options = Vec::new();
-        let mut words = words.into_iter();
-        while let Some(word) = words.next() {
-            let value = if WITH_WORD.contains(&word.as_str()) { words.next() } else { None };
-            options.push((word, value));
+    /// A server with its options: those of `default-server`, and its own, which go before them.
+    pub(super) fn new(address: &str, defaults: &[(String, At)], own: &[String], at: &At) -> Server {
+        let own = own.iter().map(|word| (word.clone(), at.clone()));
+        let mut words = defaults.iter().cloned().chain(own);
+        let mut choices: Vec<Choice> = Vec::new();
+        while let Some((name, at)) = words.next() {
+            let value =
+                if WITH_WORD.contains(&name.as_str()) { words.next().map(|(word, _)| word) } else { None };
+            let count = choices.len();
+            choices.retain(|other| !goes_before(&name, &other.name));
+            // `no-check` that took a `check` away has done all it does.
+            if choices.len() == count || !name.starts_with("no-") {
+                let at = at.with(value.as_ref().map_or(name.clone(), |value| format!("{name} {value}")));
+                choices.push(Choice { name, value, at });
+            }
         }
-        Server { address: address.to_owned(), options, at: at.clone() }
+        Server { address: address.to_owned(), choices, at: at.clone() }
     }
 
-    /// Adds it to the targets of a route; `listen` are the route's addresses, whose port it may take over.
-    pub(super) fn apply(&self, id: RouteId, listen: &[String], draft: &mut Draft) {
+    /// The target it is; `listen` are the route's addresses, whose port it may take over. The error is told.
+    pub(super) fn target(&self, id: RouteId, listen: &[String], draft: &mut Draft) -> Option<Target> {
         let address = match self.dialled(listen) {
             Ok(address) => address,
-            Err(why) => return draft.lost(Some(id), &self.at, why),
-        };
-        let mut target = Target { address, at: Some(self.at.clone()), ..Target::default() };
-        for (name, value) in &self.options {
-            if name == "ssl"
-                || matches!(name.as_str(), "verify" | "ca-file" | "crt" | "sni" | "verifyhost" | "alpn")
-            {
-                continue;
+            Err(why) => {
+                draft.lost(Some(id), &self.at, why);
+                return None;
             }
-            self.option(id, name, value.as_deref(), &mut target, draft);
+        };
+        let weight = self.value("weight").and_then(|weight| weight.parse().ok());
+        if let Some(disabled) = self.choice("disabled") {
+            draft.differs(&disabled.at, "the target takes no new connections, as one that is drained");
         }
-        if self.options.iter().any(|(name, _)| name == "ssl") {
-            self.tls(id, draft);
+        Some(Target {
+            address,
+            weight: weight.filter(|weight| *weight > 0),
+            backup: self.choice("backup").is_some(),
+            drain: weight == Some(0) || self.choice("disabled").is_some(),
+            at: Some(self.at.clone()),
+        })
+    }
+
+    /// Gives a route what the server's options say of how it is dialled.
+    pub(super) fn apply(&self, id: RouteId, draft: &mut Draft) {
+        for choice in &self.choices {
+            self.option(id, choice, draft);
         }
-        draft.target(id, target);
+        if self.choice("ssl").is_some() {
+            super::server_tls::apply(id, self, draft);
+        }
     }
 
     /// `10.0.0.1:80`, `db:+1000` (so much above the client's port), `db` (the client's port), `unix@/run/x`.
-    pub(super) fn dialled(&self, listen: &[String]) -> Result<String, &'static str> {
+    fn dialled(&self, listen: &[String]) -> Result<String, &'static str> {
         let (family, rest) = match self.address.split_once('@') {
             Some((family, rest)) => (family, rest),
             None if self.address.starts_with('/') => ("unix", self.address.as_str()),
@@ -131,14 +160,18 @@ impl Server {
         }
     }
 
-    /// What it says of an option; `None` where it does not have it.
-    pub(super) fn says(&self, name: &str) -> Option<Option<&str>> {
-        self.options.iter().rev().find(|(option, _)| option == name).map(|(_, value)| value.as_deref())
+    /// What it says of an option, the words and where; `None` where it does not have it.
+    pub(super) fn says(&self, name: &str) -> Option<(Option<&str>, &At)> {
+        self.choice(name).map(|choice| (choice.value.as_deref(), &choice.at))
     }
 
-    /// Whether anything stands behind its address.
-    pub(super) fn has_options(&self) -> bool {
-        !self.options.is_empty()
+    /// What stands behind an option.
+    pub(super) fn value(&self, name: &str) -> Option<&str> {
+        self.choice(name).and_then(|choice| choice.value.as_deref())
+    }
+
+    fn choice(&self, name: &str) -> Option<&Choice> {
+        self.choices.iter().find(|choice| choice.name == name)
     }
 
     /// Its line.
@@ -146,108 +179,82 @@ impl Server {
         &self.at
     }
 
-    fn option(&self, id: RouteId, name: &str, value: Option<&str>, target: &mut Target, draft: &mut Draft) {
-        let words = value.map_or(name.to_owned(), |value| format!("{name} {value}"));
-        let at = &self.at.with(words);
-        let number = value.and_then(|value| value.parse::<u64>().ok());
-        let span = value.and_then(duration);
-        match (name, number, span) {
-            ("weight", Some(0), _) => target.drain = true,
-            ("weight", Some(weight), _) => target.weight = Some(weight),
-            ("backup", ..) => target.backup = true,
-            ("disabled", ..) => {
-                target.drain = true;
-                draft.differs(at, "the target takes no new connections, as one that is drained");
+    /// The host of its address.
+    pub(super) fn host(&self) -> &str {
+        let rest = self.address.split_once('@').map_or(self.address.as_str(), |(_, rest)| rest);
+        rest.rsplit_once(':').map_or(rest, |(host, _)| host)
+    }
+
+    fn option(&self, id: RouteId, choice: &Choice, draft: &mut Draft) {
+        let Choice { name, value, at } = choice;
+        let text = || Toml::text(value.as_deref().unwrap_or_default());
+        match (name.as_str(), value.as_deref().and_then(duration)) {
+            ("weight", _) if value.as_deref().is_none_or(|weight| weight.parse::<u64>().is_err()) => {
+                draft.lost(Some(id), at, "this is no number");
             }
-            ("check", ..) if draft.knows("health.check") => {
-                draft.set(id, at, "health.check", Toml::text("connect"))
-            }
-            ("inter", _, Some(span)) => draft.set(id, at, "health.interval", time(span)),
-            ("rise", Some(count), _) => draft.set(id, at, "health.rise", Toml::Number(count)),
-            ("fall", Some(count), _) => draft.set(id, at, "health.fall", Toml::Number(count)),
-            ("slowstart", _, Some(span)) => draft.set(id, at, "health.slow_start", time(span)),
-            ("tcp-ut", _, Some(span)) => draft.set(id, at, "user_timeout", time(span)),
-            ("send-proxy", ..) => draft.set(id, at, "send_proxy", Toml::text("v1")),
-            ("send-proxy-v2", ..) => draft.set(id, at, "send_proxy", Toml::text("v2")),
-            ("send-proxy-v2-ssl" | "send-proxy-v2-ssl-cn", ..) => {
+            ("weight" | "backup" | "disabled", _) => {}
+            (name, _) if super::health::is_of_it(name) || super::server_tls::is_of_it(name) => {}
+            ("tcp-ut", Some(span)) => draft.set(id, at, "user_timeout", time(span)),
+            ("send-proxy", _) => draft.set(id, at, "send_proxy", Toml::text("v1")),
+            ("send-proxy-v2", _) => draft.set(id, at, "send_proxy", Toml::text("v2")),
+            ("send-proxy-v2-ssl" | "send-proxy-v2-ssl-cn", _) => {
                 draft.set(id, at, "send_proxy", Toml::text("v2"));
                 draft.differs(at, "the header says nothing of TLS");
             }
-            ("source", ..) => source(id, value.unwrap_or_default(), at, draft),
-            ("interface", ..) => draft.set(id, at, "interface", Toml::text(value.unwrap_or_default())),
-            (
-                "no-check" | "no-backup" | "no-ssl" | "no-send-proxy" | "enabled" | "id" | "init-addr"
-                | "resolve-prefer" | "stick" | "non-stick" | "max-reuse" | "pool-max-conn" | "proto" | "tfo",
-                ..,
-            ) => {
-                draft.idle(at, "it concerns how HAProxy itself runs");
+            ("proxy-v2-options", _) if value.as_deref() == Some("crc32c") => {
+                draft.set(id, at, "send_proxy", Toml::text("v2_crc32c"));
             }
-            ("resolvers" | "resolve-net" | "resolve-opts", ..) => {
+            ("source", _) => source(id, value.as_deref().unwrap_or_default(), at, draft),
+            ("usesrc", _) => {
+                draft.lost(Some(id), at, "a target is not dialled from the client's address; write send_proxy, or source with one of this machine");
+            }
+            ("interface", _) => draft.set(id, at, "interface", text()),
+            (name, _) if name.starts_with("no-") => draft.idle(at, "it switches off what there is not"),
+            (
+                "enabled" | "id" | "init-addr" | "resolve-prefer" | "stick" | "non-stick" | "max-reuse"
+                | "pool-max-conn" | "proto" | "tfo" | "cookie" | "redir",
+                _,
+            ) => draft.idle(at, "it concerns how HAProxy itself runs"),
+            ("resolvers" | "resolve-net" | "resolve-opts", _) => {
                 draft.differs(at, "a name is looked up at each dial, as this machine looks names up");
             }
-            ("maxconn" | "minconn" | "maxqueue", ..) => {
+            // What a server takes is told where the limits are.
+            ("maxconn" | "minconn" | "maxqueue", _) => {}
+            ("observe", _) => draft.idle(at, "dials for clients count anyway"),
+            ("namespace", _) => {
                 draft.lost(
                     Some(id),
                     at,
-                    "a route has limits, its single targets have none; write max_connections",
+                    "targets are dialled from the network namespace Loopgate runs in; start it there",
                 );
             }
             _ => draft.lost(Some(id), at, "this option has no counterpart"),
         }
     }
-
-    fn value(&self, name: &str) -> Option<&str> {
-        self.options.iter().rev().find(|(option, _)| option == name).and_then(|(_, value)| value.as_deref())
-    }
-
-    fn tls(&self, id: RouteId, draft: &mut Draft) {
-        if !draft.knows("target_tls.name") {
-            return draft.leave_out(id, &self.at.with("ssl"), "this version of Loopgate dials without TLS");
-        }
-        let name = self
-            .value("verifyhost")
-            .or_else(|| self.value("sni").and_then(|sni| sni.strip_prefix("str(")?.strip_suffix(')')));
-        if let Some(sni) = self.value("sni").filter(|_| name.is_none()) {
-            draft.lost(
-                Some(id),
-                &self.at.with(format!("sni {sni}")),
-                "the name is one for all; write it in target_tls.name",
-            );
-        }
-        match (name, self.address.rsplit_once(':')) {
-            (Some(name), _) => draft.set(id, &self.at.with(name), "target_tls.name", Toml::text(name)),
-            (None, Some((host, _))) if host.parse::<std::net::IpAddr>().is_err() && !host.is_empty() => {
-                draft.set(id, &self.at.with(host), "target_tls.name", Toml::text(host));
-            }
-            // The table has to stand there, be it with what is the default anyway.
-            _ => draft.set(id, &self.at.with("ssl"), "target_tls.verify", Toml::text("full")),
-        }
-        for (option, key) in
-            [("ca-file", "target_tls.ca"), ("crt", "target_tls.certificate"), ("crt", "target_tls.key")]
-        {
-            if let Some(file) = self.value(option) {
-                draft.set(id, &self.at.with(format!("{option} {file}")), key, Toml::text(file));
-            }
-        }
-        if let Some(alpn) = self.value("alpn") {
-            let names = alpn.split(',').map(str::to_owned).collect();
-            draft.set(id, &self.at.with(format!("alpn {alpn}")), "target_tls.alpn", Toml::List(names));
-        }
-        // HAProxy believes whoever answers, unless it is told to look.
-        let verify = self.value("verify").unwrap_or("required");
-        if verify == "none" {
-            draft.set(id, &self.at.with("verify none"), "target_tls.verify", Toml::text("none"));
-        }
-    }
 }
 
-/// `source 10.0.0.1[:port]`
+/// Whether an option takes the place of an earlier one.
+fn goes_before(name: &str, earlier: &str) -> bool {
+    let is_header = |name: &str| name.starts_with("send-proxy");
+    name == earlier
+        || name.strip_prefix("no-") == Some(earlier)
+        || (name == "enabled" && earlier == "disabled")
+        || (is_header(name) && is_header(earlier))
+}
+
+/// `source 10.0.0.1[:port[-port]]`
 pub(super) fn source(id: RouteId, value: &str, at: &At, draft: &mut Draft) {
-    let host = value.parse::<std::net::SocketAddr>().map_or_else(
-        |_| value.strip_suffix(":0").unwrap_or(value).trim_matches(['[', ']']).to_owned(),
-        |address| address.ip().to_string(),
-    );
-    match host.as_str() {
+    // What stands behind an IPv4 address, or a bracket, is a port or a range of them.
+    let host = match value.rsplit_once(':') {
+        Some((host, ports)) if !host.contains(':') || host.ends_with(']') => {
+            if !matches!(ports, "" | "0") {
+                draft.differs(at, "the source port is the kernel's choice");
+            }
+            host
+        }
+        _ => value,
+    };
+    match host.trim_matches(['[', ']']) {
         "0.0.0.0" | "::" | "*" | "" => draft.idle(at, "any address is what the kernel chooses from anyway"),
         host => draft.set(id, at, "source", Toml::text(host)),
     }

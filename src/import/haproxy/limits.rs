@@ -1,0 +1,98 @@
+//! `maxconn`, `maxqueue`, `rate-limit`: how many connections a route takes, and who waits.
+
+use super::proxy::Proxy;
+use super::server::Server;
+use crate::import::draft::{Draft, RouteId, Toml};
+use crate::import::note::At;
+use crate::import::words::time;
+
+/// Gives the route its limits; `servers` are all it may dial.
+pub(super) fn apply(id: RouteId, front: &Proxy, back: &Proxy, servers: &[&Server], draft: &mut Draft) {
+    let own = match servers {
+        [only] => of_the_only(id, only, draft),
+        several => {
+            for server in several {
+                without_counterpart(id, server, &["maxconn", "minconn", "maxqueue"], draft);
+            }
+            None
+        }
+    };
+    match (&front.maxconn, own) {
+        (Some((count, at)), Some((own, own_at))) if own < *count => {
+            draft.idle(at, "maxconn of its server is smaller");
+            behind_server(id, &own_at, own, back, draft);
+        }
+        (Some((count, at)), own) => {
+            if let Some((_, own_at)) = own {
+                draft.idle(&own_at, format!("maxconn of {} is not larger", front.name));
+            }
+            queued(id, at, *count, draft);
+        }
+        (None, Some((own, at))) => behind_server(id, &at, own, back, draft),
+        (None, None) => {}
+    }
+    if let Some((rate, at)) = &front.rate {
+        draft.set(id, at, "connection_rate", Toml::text(format!("{rate}/s")));
+        draft.differs(at, "clients beyond it are refused, where HAProxy lets them wait");
+    }
+    waiting(id, front, back, draft);
+}
+
+/// The limit of the only server there is, which is as good as the route's.
+fn of_the_only(id: RouteId, server: &Server, draft: &mut Draft) -> Option<(u64, At)> {
+    let Some((value, at)) = server.says("maxconn") else {
+        without_counterpart(id, server, &["minconn", "maxqueue"], draft);
+        return None;
+    };
+    without_counterpart(id, server, &["minconn"], draft);
+    match value.and_then(|value| value.parse().ok()) {
+        Some(0) => None,
+        Some(count) => {
+            if let Some((Some(length), at)) = server.says("maxqueue")
+                && let Some(length) = length.parse::<u64>().ok().filter(|length| *length > 0)
+            {
+                draft.set(id, at, "queue", Toml::Number(length));
+            }
+            Some((count, at.clone()))
+        }
+        None => {
+            draft.lost(Some(id), at, "this is no number");
+            None
+        }
+    }
+}
+
+fn without_counterpart(id: RouteId, server: &Server, words: &[&str], draft: &mut Draft) {
+    for (_, at) in words.iter().filter_map(|word| server.says(word)) {
+        let why = "a route has limits, its single targets have none; write max_connections";
+        draft.lost(Some(id), at, why);
+    }
+}
+
+/// Who waits for a server waits as long as `timeout queue` says, else as long as `timeout connect`.
+fn behind_server(id: RouteId, at: &At, count: u64, back: &Proxy, draft: &mut Draft) {
+    queued(id, at, count, draft);
+    if let (None, Some((limit, at))) = (back.timeouts.get("queue"), back.timeouts.get("connect")) {
+        draft.set(id, at, "queue_timeout", time(*limit));
+    }
+}
+
+/// So many connections, and whoever comes when they are taken waits, as HAProxy leaves them in the accept queue.
+pub(super) fn queued(id: RouteId, at: &At, count: u64, draft: &mut Draft) {
+    draft.set(id, at, "max_connections", Toml::Number(count));
+    if draft.knows("when_full") {
+        draft.set(id, at, "when_full", Toml::text("queue"));
+        draft.differs(
+            at,
+            "clients beyond it wait in a queue of their own, as long as queue and queue_timeout say",
+        );
+    }
+}
+
+fn waiting(id: RouteId, front: &Proxy, back: &Proxy, draft: &mut Draft) {
+    let Some((limit, at)) = back.timeouts.get("queue") else { return };
+    match draft.route(id).is_some_and(|route| route.settings.iter().any(|it| it.key == "when_full")) {
+        true => draft.set(id, at, "queue_timeout", time(*limit)),
+        false => draft.idle(at, format!("in {} nothing waits in a queue", front.name)),
+    }
+}

@@ -52,13 +52,15 @@ pub struct Sealed {
     partial: Vec<u8>,
     /// Plain bytes that came with the end of the handshake.
     early: Vec<u8>,
+    /// What broke it; after its alert rustls must not be asked again.
+    broken: Option<Error>,
     /// The other end said close_notify: it sends no more.
     pub closed: bool,
 }
 
 impl Sealed {
     pub(super) fn new(ours: Ours, partial: Vec<u8>, early: Vec<u8>, closed: bool) -> Sealed {
-        Sealed { ours, partial, early, closed }
+        Sealed { ours, partial, early, broken: None, closed }
     }
 
     /// The beginning of a record that was kept; it stands before whatever is read next.
@@ -95,6 +97,9 @@ impl Sealed {
         plain: &mut Vec<u8>,
         answer: &mut Vec<u8>,
     ) -> Result<usize, Error> {
+        if let Some(error) = &self.broken {
+            return Err(error.clone());
+        }
         let mut used = 0;
         loop {
             let step =
@@ -107,7 +112,7 @@ impl Sealed {
                 Came::Error(error) => {
                     let rest = &mut wire[used..];
                     either!(&mut self.ours, it => add_alert(it.process_tls_records(rest), answer));
-                    return Err(error);
+                    return Err(self.broken.insert(error).clone());
                 }
             }
         }
@@ -135,6 +140,9 @@ impl Sealed {
         wire: &mut [u8],
         what: impl FnOnce(&mut dyn Traffic, &mut [u8]) -> Result<usize, EncryptError>,
     ) -> Result<usize, Error> {
+        if let Some(error) = &self.broken {
+            return Err(error.clone());
+        }
         let (mut written, closed) = (0, &mut self.closed);
         // What is kept stands in for what was read: rustls remembers how far into it a message reaches that has not come
         // whole, and trips over a buffer without it.

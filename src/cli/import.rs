@@ -2,12 +2,12 @@
 
 use std::io::{self, Read, Write};
 
-use clap::builder::{PossibleValuesParser, TypedValueParser};
+use clap::builder::{PossibleValue, PossibleValuesParser, TypedValueParser};
 use clap::{Args, ValueHint};
 
 use super::{answer, code, complain};
 use crate::config;
-use crate::import::{self, Imported, Program};
+use crate::import::{self, Imported, Program, unread};
 use crate::units::quoted;
 
 pub(super) const HELP: &str = "\
@@ -38,27 +38,53 @@ pub(super) struct ImportArgs {
 
     /// The program it is of [default: guessed from the text, and told]
     #[arg(long, value_name = "PROGRAM", value_parser = program(), hide_possible_values = true)]
-    from: Option<Program>,
+    from: Option<Named>,
 
     /// A command line of ssh or socat, in place of a file
     #[arg(last = true, value_name = "COMMAND", conflicts_with = "file")]
     command: Vec<String>,
 }
 
-fn program() -> impl TypedValueParser<Value = Program> {
+/// A program as it is named on the command line.
+#[derive(Clone, Copy, Debug)]
+enum Named {
+    Read(Program),
+    /// One whose files are not read, which is told.
+    Unread(&'static str),
+}
+
+fn program() -> impl TypedValueParser<Value = Named> {
     let of = |name: String| {
-        let known = Program::ALL.into_iter().find(|program| program.name() == name);
-        known.expect("no other word is possible")
+        let known = Program::ALL.into_iter().find(|program| program.name() == name).map(Named::Read);
+        let other = unread::NAMES.into_iter().find(|other| *other == name).map(Named::Unread);
+        known.or(other).expect("no other word is possible")
     };
-    PossibleValuesParser::new(Program::ALL.map(Program::name)).map(of)
+    let read = Program::ALL.map(|program| PossibleValue::new(program.name()));
+    let unread = unread::NAMES.map(|name| PossibleValue::new(name).hide(true));
+    PossibleValuesParser::new(read.into_iter().chain(unread)).map(of)
+}
+
+impl Named {
+    fn read(self) -> Option<Program> {
+        match self {
+            Named::Read(program) => Some(program),
+            Named::Unread(_) => None,
+        }
+    }
+}
+
+fn not_read(name: &str) -> String {
+    let instead = unread::instead(name).unwrap_or_default();
+    format!("files of {name} are not read\n = help: {instead}")
 }
 
 /// Prints the configuration on standard output and what there is to say on standard error. The exit code is 0 where all
 /// was carried over, 1 where something was not, 2 where nothing could be read.
 pub(super) fn import(args: &ImportArgs) -> u8 {
-    let read = match &args.file {
-        Some(file) => from_file(file, args.from),
-        None => from_words(&args.command, args.from),
+    let read = match (args.from, &args.file) {
+        (Some(Named::Unread(name)), _) => Err(not_read(name)),
+        (from, Some(file)) => from_file(file, from.and_then(Named::read)),
+        (from, None) => from_words(&args.command, from.and_then(Named::read)),
     };
     match read {
         Ok((name, imported)) => tell(&name, &imported),
@@ -79,8 +105,11 @@ fn from_file(file: &str, from: Option<Program>) -> Result<(String, Imported), St
         None => {
             let guess = Program::guess(&text);
             let known = Program::ALL.map(Program::name).join("|");
-            let program = guess.ok_or_else(|| {
-                format!("{name} looks like no file of another forwarder\n = help: say which it is with --from {known}")
+            let program = guess.ok_or_else(|| match unread::guess(&text) {
+                Some(other) => format!("{name}: {}", not_read(other)),
+                None => format!(
+                    "{name} looks like no file of another forwarder\n = help: say which it is with --from {known}"
+                ),
             })?;
             complain(&format!("{name}: read as a file of {}", program.name()));
             program
@@ -107,6 +136,9 @@ fn standard_input() -> Result<String, String> {
 
 fn from_words(words: &[String], from: Option<Program>) -> Result<(String, Imported), String> {
     let first = words.first().and_then(|word| word.rsplit('/').next());
+    if let (None, Some(other)) = (from, unread::NAMES.into_iter().find(|name| Some(*name) == first)) {
+        return Err(not_read(other));
+    }
     let program = from.or(match first {
         Some("socat") => Some(Program::Socat),
         Some("ssh" | "autossh") => Some(Program::Ssh),

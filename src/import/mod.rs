@@ -17,6 +17,7 @@ mod rinetd;
 mod settle;
 mod socat;
 mod ssh;
+pub mod unread;
 mod words;
 
 pub use note::{Fate, Note};

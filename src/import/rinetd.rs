@@ -5,7 +5,7 @@ use ipnet::IpNet;
 use super::draft::{Draft, RouteId, Target, Toml};
 use super::networks::{both, pattern, written};
 use super::note::At;
-use super::words::{bracketed, port, seconds, time};
+use super::words::{bracketed, port, seconds, time, why_no_port};
 
 /// How long rinetd keeps a UDP flow nobody uses: 72 s.
 const UDP_TIMEOUT: &str = "72";
@@ -125,11 +125,8 @@ fn forward(at: &At, draft: &mut Draft) -> Option<RouteId> {
         return None;
     }
     let (Some(listen), Some(target)) = (port(bind_port, from), port(connect_port, to)) else {
-        draft.lost(
-            None,
-            at,
-            "this machine does not know the service by that name; write the number of its port",
-        );
+        let wrong = if port(bind_port, from).is_none() { bind_port } else { connect_port };
+        draft.lost(None, at, why_no_port(wrong));
         return None;
     };
     let suffix = if from == "udp" { "-udp" } else { "" };

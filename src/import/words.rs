@@ -30,6 +30,10 @@ pub(super) fn split(line: &str) -> Result<Vec<String>, &'static str> {
         match c {
             c if c.is_whitespace() => words.extend(word.take()),
             '#' if word.is_none() => break,
+            ';' => {
+                words.extend(word.take());
+                words.push(c.to_string());
+            }
             '\\' => word.get_or_insert_default().extend(characters.next()),
             '\'' | '"' => {
                 let into = word.get_or_insert_default();
@@ -73,14 +77,22 @@ pub(super) fn joined_lines(text: &str) -> Vec<(usize, String)> {
     lines
 }
 
+/// The commands of a line: what `&`, `;` and `|` stand between.
+pub(super) fn commands(words: &[String]) -> impl Iterator<Item = &[String]> {
+    words.split(|word| is_between(word)).filter(|command| !command.is_empty())
+}
+
+fn is_between(word: &str) -> bool {
+    matches!(word, "&" | "&&" | ";" | "|" | "||")
+}
+
 /// What of a line is the command, and what is the shell's: redirections and whatever follows `&`, `;` or `|`.
 pub(super) fn of_command(words: &[String]) -> (&[String], &[String]) {
     let is_redirection = |word: &str| {
         let behind = word.trim_start_matches(|c: char| c.is_ascii_digit() || c == '&');
         behind.starts_with('>') || word.starts_with('<')
     };
-    let is_shell =
-        |word: &String| matches!(word.as_str(), "&" | "&&" | ";" | "|" | "||") || is_redirection(word);
+    let is_shell = |word: &String| is_between(word) || is_redirection(word);
     words.split_at(words.iter().position(is_shell).unwrap_or(words.len()))
 }
 
@@ -90,6 +102,19 @@ pub(super) fn tell_shell(words: &[String], at: &At, draft: &mut Draft) {
         [] => {}
         [only] if only == "&" => {}
         words => draft.idle(&at.with(words.join(" ")), "it is the shell's"),
+    }
+}
+
+/// A number that is more than any port.
+pub(super) fn is_beyond_ports(text: &str) -> bool {
+    !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit()) && text.parse::<u16>().is_err()
+}
+
+/// Why [`port`] reads none.
+pub(super) fn why_no_port(text: &str) -> &'static str {
+    match is_beyond_ports(text) {
+        true => "ports go to 65535",
+        false => "this machine does not know the service by that name; write the number of its port",
     }
 }
 

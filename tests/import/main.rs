@@ -108,11 +108,17 @@ fn what_cannot_be_read_is_told() {
     let broken = folder.path().join("broken.toml");
     fs::write(&broken, "[[endpoints]\n").unwrap();
 
+    let nginx = folder.path().join("nginx.conf");
+    fs::write(&nginx, "stream {\n  server {\n    listen 80;\n    proxy_pass db:80;\n  }\n}\n").unwrap();
+
     for (arguments, words) in [
         (&["/no/such/file"][..], "there is no such file"),
         (&[prose.to_str().unwrap()], "say which it is with --from realm|rinetd"),
         (&["--from", "realm", broken.to_str().unwrap()], "line 1 is not TOML"),
-        (&["--from", "nginx", "x"], "possible values: realm, rinetd"),
+        (&["--from", "pound", "x"], "possible values: realm, rinetd"),
+        (&["--from", "nginx", "x"], "files of nginx are not read\n = help: write a route for each server"),
+        (&[nginx.to_str().unwrap()], "nginx.conf: files of nginx are not read"),
+        (&["--", "docker-proxy", "-host-port", "80"], "write -host-ip and -host-port as listen"),
         (&["--from", "rinetd", prose.to_str().unwrap()], "no route could be carried over"),
         (&[], "required"),
     ] {
@@ -128,4 +134,34 @@ fn all_of_a_plain_file_is_carried() {
 
     assert_eq!((code, told.as_str()), (0, "rinetd-plain.conf: read as a file of rinetd\n"));
     assert!(printed.contains("listen = \"0.0.0.0:8080\"\ntarget = \"127.0.0.1:3000\"\n"), "{printed}");
+}
+
+#[test]
+fn a_port_that_is_none_is_told_so() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("rinetd.conf");
+    fs::write(&file, "0.0.0.0 99999 127.0.0.1 80\n0.0.0.0 81 127.0.0.1 82\n").unwrap();
+
+    let (_, told, _) = import(&["--from", "rinetd", file.to_str().unwrap()]);
+
+    assert!(told.contains("ports go to 65535"), "{told}");
+}
+
+#[test]
+fn every_forward_of_a_line_is_read_whatever_starts_it() {
+    let folder = tempfile::tempdir().unwrap();
+    let (socat, ssh) = (folder.path().join("socat.sh"), folder.path().join("ssh.sh"));
+    fs::write(&socat, "socat TCP-L:81,fork TCP:a:1 & timeout 9 socat TCP-L:82,fork TCP:b:2; sleep 1\n")
+        .unwrap();
+    fs::write(&ssh, "sshpass -p x ssh -NL 83:c:3 gate\nLocalForward=84 d:4\n").unwrap();
+
+    let (_, _, of_socat) = import(&["--from", "socat", socat.to_str().unwrap()]);
+    let (_, _, of_ssh) = import(&["--from", "ssh", ssh.to_str().unwrap()]);
+
+    for target in ["a:1", "b:2"] {
+        assert!(of_socat.contains(&format!("target = \"{target}\"")), "{of_socat}");
+    }
+    for target in ["c:3", "d:4"] {
+        assert!(of_ssh.contains(&format!("target = \"{target}\"")), "{of_ssh}");
+    }
 }

@@ -23,10 +23,10 @@ use super::note::At;
 use lines::{Section, sections};
 use proxy::Proxy;
 
-/// Whether a line begins a `listen` section; rinetd and prose have no such line.
+/// Whether a line begins a `listen` section; rinetd, nginx and prose have no such line.
 pub(super) fn is_listen(line: &str) -> bool {
     line.strip_prefix("listen ")
-        .is_some_and(|rest| rest.split_whitespace().count() <= 2 && !rest.contains('='))
+        .is_some_and(|rest| rest.split_whitespace().count() <= 2 && !rest.contains(['=', ';']))
 }
 
 /// Reads the file.

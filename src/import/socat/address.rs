@@ -68,6 +68,41 @@ impl Address {
         })
     }
 
+    /// Why nothing is made of it.
+    pub(super) fn why_not(&self) -> String {
+        let keyword = &self.keyword;
+        match keyword.as_str() {
+            "EXEC" | "SYSTEM" | "SHELL" => {
+                format!("{keyword}: no program is run; let it listen itself, and dial that")
+            }
+            "PROXY" | "PROXY-CONNECT" | "SOCKS" | "SOCKS4" | "SOCKS4A" | "SOCKS5" | "SOCKS5-CONNECT" => {
+                format!("{keyword}: a target is dialled itself, through no other proxy")
+            }
+            "-" | "STDIO" | "STDIN" | "STDOUT" => {
+                "standard input and output are not carried; see nc or socat".to_owned()
+            }
+            _ => format!("{} is no socket that a route listens on or dials", keyword.to_lowercase()),
+        }
+    }
+
+    /// `-6`: what says nothing of its family is IPv6.
+    pub(super) fn prefer_six(&mut self) {
+        let says_nothing = matches!(
+            self.keyword.as_str(),
+            "TCP-LISTEN"
+                | "TCP-L"
+                | "UDP-LISTEN"
+                | "UDP-L"
+                | "UDP-RECVFROM"
+                | "OPENSSL-LISTEN"
+                | "SSL-LISTEN"
+                | "SSL-L"
+        );
+        if says_nothing && !self.options.iter().any(|(name, _)| name == "pf" || name == "protocol-family") {
+            self.options.push(("pf".to_owned(), Some("ip6".to_owned())));
+        }
+    }
+
     /// The value of an option by any of its names, which is then gone.
     pub(super) fn takes(&mut self, names: &[&str]) -> Option<String> {
         let found = self.options.iter().position(|(name, _)| names.contains(&name.as_str()))?;

@@ -34,3 +34,9 @@ pub(super) fn common_option(id: RouteId, option: &str, value: Option<&str>, at: 
 pub(super) fn unix(path: &str) -> String {
     format!("unix:{path}")
 }
+
+/// The host of `bind`, and whether a port stands behind it.
+pub(super) fn bound(bind: &str) -> (&str, bool) {
+    let split = bind.rsplit_once(':').filter(|(host, _)| !host.contains(':') || host.ends_with(']'));
+    (split.map_or(bind, |(host, _)| host).trim_matches(['[', ']']), split.is_some())
+}

@@ -3,11 +3,11 @@
 use std::time::Duration;
 
 use super::address::{Address, Kind};
-use super::common::{common_option, unix};
+use super::common::{bound, common_option, unix};
 use super::tls::tls;
 use crate::import::draft::{Draft, RouteId, Target, Toml};
 use crate::import::note::At;
-use crate::import::words::{bracketed, port, seconds, time};
+use crate::import::words::{bracketed, port, seconds, time, why_no_port};
 
 /// What is dialled.
 pub(super) fn dials(id: RouteId, mut target: Address, kind: Kind, at: &At, draft: &mut Draft) {
@@ -19,11 +19,7 @@ pub(super) fn dials(id: RouteId, mut target: Address, kind: Kind, at: &At, draft
             let protocol = if kind == Kind::Udp { "udp" } else { "tcp" };
             let named = target.parts.get(1).cloned().unwrap_or_default();
             let Some(port) = port(&named, protocol) else {
-                return draft.leave_out(
-                    id,
-                    &at.with(named),
-                    "this machine does not know a port by that name",
-                );
+                return draft.leave_out(id, &at.with(&named), why_no_port(&named));
             };
             format!("{}:{port}", bracketed(&first))
         }
@@ -43,10 +39,13 @@ pub(super) fn dials(id: RouteId, mut target: Address, kind: Kind, at: &At, draft
         let at = at.with(value.as_ref().map_or(option.clone(), |value| format!("{option}={value}")));
         match (option.as_str(), value.as_deref()) {
             ("bind", Some(bind)) => {
-                let host =
-                    bind.rsplit_once(':').filter(|(host, _)| !host.contains(':') || host.ends_with(']'));
-                let host = host.map_or(bind, |(host, _)| host).trim_matches(['[', ']']);
-                draft.set(id, &at, "source", Toml::text(host));
+                let (host, has_port) = bound(bind);
+                if has_port {
+                    draft.lost(Some(id), &at, "the source port is the kernel's choice");
+                }
+                if !host.is_empty() {
+                    draft.set(id, &at, "source", Toml::text(host));
+                }
             }
             ("sourceport" | "sp" | "lowport", _) => {
                 draft.lost(Some(id), &at, "the source port is the kernel's choice")

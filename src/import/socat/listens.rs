@@ -1,12 +1,12 @@
 //! The address that listens → where a route listens, and who may come.
 
 use super::address::{Address, Kind};
-use super::common::{common_option, unix};
+use super::common::{bound, common_option, unix};
 use super::tls::tls;
 use crate::import::draft::{Draft, RouteId, Toml};
 use crate::import::networks::{network, written};
 use crate::import::note::At;
-use crate::import::words::{bracketed, port};
+use crate::import::words::{bracketed, port, why_no_port};
 
 /// Where it listens. Without `bind` socat takes every address; without `fork` one connection alone.
 pub(super) fn listens(id: RouteId, mut listener: Address, kind: Kind, at: &At, draft: &mut Draft) {
@@ -20,14 +20,10 @@ pub(super) fn listens(id: RouteId, mut listener: Address, kind: Kind, at: &At, d
         Kind::Tcp | Kind::Udp | Kind::Tls => {
             let protocol = if kind == Kind::Udp { "udp" } else { "tcp" };
             let Some(port) = port(&first, protocol) else {
-                return draft.leave_out(
-                    id,
-                    &at.with(&first),
-                    "this machine does not know a port by that name",
-                );
+                return draft.leave_out(id, &at.with(&first), why_no_port(&first));
             };
             let every = if six { "[::]" } else { "0.0.0.0" };
-            format!("{}:{port}", bind.map_or(every.to_owned(), |bind| bracketed(&bind)))
+            format!("{}:{port}", bind.map_or(every.to_owned(), |bind| bracketed(bound(&bind).0)))
         }
     };
     draft.listen(id, address);

@@ -8,7 +8,7 @@ mod tls;
 
 use super::draft::{Draft, RouteId, Toml};
 use super::note::At;
-use super::words::{first_word, joined_lines, of_command, seconds, split, tell_shell, time};
+use super::words::{commands, joined_lines, of_command, seconds, split, tell_shell, time};
 use address::{Address, Kind, Role};
 use dials::dials;
 use listens::listens;
@@ -24,20 +24,31 @@ pub(super) fn read(text: &str, draft: &mut Draft) {
         if line.is_empty() || line.starts_with('#') {
             continue;
         }
-        if first_word(line) != Some("socat") {
-            draft.lost(None, &at, "this is no command line of socat");
-            continue;
+        let words = match split(line) {
+            Ok(words) => words,
+            Err(why) => {
+                draft.lost(None, &at, why);
+                continue;
+            }
+        };
+        let mut is_known = false;
+        for command in commands(&words).filter(|command| command.iter().any(|word| is_socat(word))) {
+            is_known = true;
+            read_words(number, command, draft);
         }
-        match split(line) {
-            Ok(words) => read_words(number, &words, draft),
-            Err(why) => draft.lost(None, &at, why),
+        if !is_known {
+            draft.lost(None, &at, "this is no command line of socat");
         }
     }
 }
 
+fn is_socat(word: &str) -> bool {
+    word.rsplit('/').next() == Some("socat")
+}
+
 /// Reads one command line, what starts socat included.
 pub(super) fn read_words(line: usize, words: &[String], draft: &mut Draft) {
-    let begin = words.iter().position(|word| word.rsplit('/').next() == Some("socat")).map_or(0, |at| at + 1);
+    let begin = words.iter().position(|word| is_socat(word)).map_or(0, |at| at + 1);
     let at = At::new(line, words.join(" "));
     let (words, shell) = of_command(&words[begin..]);
     tell_shell(shell, &at, draft);
@@ -63,16 +74,19 @@ pub(super) fn read_words(line: usize, words: &[String], draft: &mut Draft) {
 /// A listener and what it is joined with, in either order.
 fn join(addresses: [Address; 2], own: Vec<(String, Option<String>)>, at: &At, draft: &mut Draft) {
     let kinds = [addresses[0].kind(), addresses[1].kind()];
-    let [first, second] = addresses;
+    let [mut first, mut second] = addresses;
+    if own.iter().any(|(option, _)| option == "-6") {
+        for address in [&mut first, &mut second] {
+            address.prefer_six();
+        }
+    }
     let ((listener, from), (target, to)) = match kinds {
         [Some((Role::Listens, from)), Some((Role::Dials, to))] => ((first, from), (second, to)),
         [Some((Role::Dials, to)), Some((Role::Listens, from))] => ((second, from), (first, to)),
         [a, b] => {
             let other = if a.is_none() { &first } else { &second };
             let why = match (a, b) {
-                (None, _) | (_, None) => {
-                    format!("{} is no socket that a route listens on or dials", other.keyword)
-                }
+                (None, _) | (_, None) => other.why_not(),
                 _ => "one address must listen and the other dial".to_owned(),
             };
             return draft.lost(None, at, why);

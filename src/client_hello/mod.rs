@@ -141,6 +141,8 @@ impl Alert {
 }
 
 #[cfg(test)]
+mod captured;
+#[cfg(test)]
 mod samples;
 #[cfg(test)]
 mod tests;

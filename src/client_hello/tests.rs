@@ -9,7 +9,7 @@ use super::*;
 
 /// What was understood, in values that outlive the bytes.
 #[derive(Clone, Debug, PartialEq, Eq)]
-enum Told {
+pub(super) enum Told {
     Part(usize),
     Hello { name: Option<String>, protocols: Vec<String> },
     Other,
@@ -29,17 +29,17 @@ fn told(seen: &Seen<'_>) -> Told {
     }
 }
 
-fn read(wire: &[u8]) -> Told {
+pub(super) fn read(wire: &[u8]) -> Told {
     told(&Reader::default().read(wire))
 }
 
-fn asks(name: Option<&str>, protocols: &[&str]) -> Told {
+pub(super) fn asks(name: Option<&str>, protocols: &[&str]) -> Told {
     let protocols = protocols.iter().map(|protocol| (*protocol).to_owned()).collect();
     Told::Hello { name: name.map(str::to_owned), protocols }
 }
 
 /// One byte more at a time, as the slowest client would send it.
-fn trickled(wire: &[u8]) -> Told {
+pub(super) fn trickled(wire: &[u8]) -> Told {
     let mut reader = Reader::default();
     let answers = (0..=wire.len()).map(|so_far| told(&reader.read(&wire[..so_far])));
     let mut last = Told::Part(0);

@@ -29,6 +29,7 @@ mod balance;
 mod bandwidth;
 mod bounds;
 mod names;
+mod names_beside;
 mod proxy_protocol;
 mod sockets;
 mod tls;
@@ -50,6 +51,7 @@ mod target_down;
 
 // Real programs.
 mod programs;
+mod real_names;
 mod real_proxies;
 mod real_targets;
 mod tls_breaks;

@@ -92,6 +92,24 @@ fn a_hello_arrives_whole_wherever_it_was_cut() {
 }
 
 #[test]
+fn the_hello_of_curl_arrives_whole_over_two_segments() {
+    let hello = include_bytes!("../vectors/hellos/curl.bin");
+    let (a, others) = (telling("a"), telling("others"));
+    let gate = gate(&format!("target = '{}'\nnames = {{ 'a.example' = '{}' }}", others.address, a.address));
+
+    // All first pieces are there before any second one is sent.
+    let mut clients: Vec<(usize, Wire)> =
+        (1..hello.len()).step_by(3).map(|cut| (cut, gate.connect())).collect();
+    clients.iter_mut().for_each(|(cut, client)| client.say(&hello[..*cut]));
+    clients.iter_mut().for_each(|(cut, client)| client.say(&hello[*cut..]));
+
+    for (cut, mut client) in clients {
+        client.finish();
+        assert!(client.hear_all() == ([b"a", &hello[..]].concat(), Ending::Fin), "cut at {cut}");
+    }
+}
+
+#[test]
 fn the_longest_hello_is_read_and_a_longer_one_told_that_it_is_none() {
     let a = telling("a");
     let gate = gate(&format!("names = {{ 'a.example' = '{}' }}", a.address));

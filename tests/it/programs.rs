@@ -42,6 +42,11 @@ impl Service {
         service
     }
 
+    /// What it was given as its own; gone with it.
+    pub(crate) fn folder(&self) -> &Path {
+        self.folder.path()
+    }
+
     /// Kills it without a word; gives its port.
     pub(crate) fn kill(mut self) -> Closed {
         self.child.kill().unwrap();

@@ -51,7 +51,7 @@ impl Hello {
         message.chunks(most).flat_map(|part| [&[22, 3, 1][..], &long(part)].concat()).collect()
     }
 
-    fn extension(mut self, kind: u16, content: &[u8]) -> Hello {
+    pub(crate) fn extension(mut self, kind: u16, content: &[u8]) -> Hello {
         self.extensions.extend([&kind.to_be_bytes()[..], &long(content)].concat());
         self
     }

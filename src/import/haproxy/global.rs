@@ -5,6 +5,41 @@ use super::proxy::duration;
 use crate::import::draft::{Draft, Toml};
 use crate::import::words::time;
 
+/// What concerns how HAProxy itself runs, and nothing that it carries.
+const OF_ITSELF: [&str; 31] = [
+    "daemon",
+    "master-worker",
+    "nbproc",
+    "nbthread",
+    "cpu-map",
+    "pidfile",
+    "node",
+    "description",
+    "zero-warning",
+    "set-dumpable",
+    "strict-limits",
+    "busy-polling",
+    "localpeer",
+    "default-path",
+    "resetenv",
+    "unsetenv",
+    "thread-groups",
+    "thread-group",
+    "server-state-file",
+    "server-state-base",
+    "grace",
+    "close-spread-time",
+    "insecure-fork-wanted",
+    "insecure-setuid-wanted",
+    "expose-experimental-directives",
+    "expose-deprecated-directives",
+    "maxpipes",
+    "maxsslconn",
+    "maxsslrate",
+    "numa-cpu-mapping",
+    "profiling.tasks",
+];
+
 /// Reads the section.
 pub(super) fn read(section: &Section, draft: &mut Draft) {
     for line in &section.lines {
@@ -21,11 +56,7 @@ pub(super) fn read(section: &Section, draft: &mut Draft) {
             ["log" | "log-tag" | "log-send-hostname" | "quiet" | "debug", ..] => {
                 draft.idle(&line.at, "a record for every connection is written to standard error");
             }
-            [
-                "daemon" | "master-worker" | "nbproc" | "nbthread" | "cpu-map" | "pidfile" | "node"
-                | "description",
-                ..,
-            ] => {
+            [word, ..] if OF_ITSELF.contains(&word) => {
                 draft.idle(&line.at, "it concerns how HAProxy itself runs");
             }
             ["user" | "group" | "uid" | "gid" | "chroot" | "ulimit-n" | "setenv" | "presetenv", ..] => {
@@ -51,32 +82,6 @@ pub(super) fn read(section: &Section, draft: &mut Draft) {
             ["maxconnrate" | "maxsessrate", ..] => {
                 draft.lost(None, &line.at, "a route has a rate of its own; write connection_rate");
             }
-            [
-                "zero-warning"
-                | "set-dumpable"
-                | "strict-limits"
-                | "busy-polling"
-                | "localpeer"
-                | "default-path"
-                | "resetenv"
-                | "unsetenv"
-                | "thread-groups"
-                | "thread-group"
-                | "server-state-file"
-                | "server-state-base"
-                | "grace"
-                | "close-spread-time"
-                | "insecure-fork-wanted"
-                | "insecure-setuid-wanted"
-                | "expose-experimental-directives"
-                | "expose-deprecated-directives"
-                | "maxpipes"
-                | "maxsslconn"
-                | "maxsslrate"
-                | "numa-cpu-mapping"
-                | "profiling.tasks",
-                ..,
-            ] => draft.idle(&line.at, "it concerns how HAProxy itself runs"),
             [word, ..] if word.starts_with("ssl-") => {
                 draft.lost(None, &line.at, "TLS 1.2 and 1.3 with safe ciphers are what there is");
             }

@@ -13,7 +13,7 @@ use super::{answer, codes, complain};
 use crate::address::{ListenAddress, Numbered, Protocol, Run, TargetAddress, UnixName};
 use crate::diagnosis::reach::{self, Options};
 use crate::diagnosis::{Diagnosis, Severity, block, could_listen, could_listen_unix, json, screen};
-use crate::probe::limits::raise_descriptors;
+use crate::probe::system::limits::raise_descriptors;
 use crate::probe::trace::protocol::Protocol as Spoken;
 use crate::transport;
 use crate::units::{Misread, TimeSpan};

@@ -52,7 +52,7 @@ pub(super) fn serve(
         return code::INTERNAL;
     };
     // Without the right to raise it, the limit stays what it is.
-    let _ = probe::limits::raise_descriptors();
+    let _ = probe::system::limits::raise_descriptors();
     if let Err(why) = enough_descriptors(&plan) {
         return out_of_resources(&why);
     }
@@ -140,7 +140,7 @@ async fn until_stopped(signals: Signals, mut reloader: Reloader, handle: &Handle
 
 /// Whether there are enough to start at all. Asked first, as the runtime panics where it gets none for its signals.
 fn enough_descriptors(plan: &Plan) -> Result<(), String> {
-    let descriptors = probe::limits::descriptors();
+    let descriptors = probe::system::limits::descriptors();
     let Some(limit) = descriptors.soft else { return Ok(()) };
     // Where they cannot be counted there is none left.
     let used = descriptors.used.unwrap_or(limit);
@@ -155,8 +155,9 @@ fn enough_descriptors(plan: &Plan) -> Result<(), String> {
 fn settings(plan: &Plan) -> Settings {
     let settings = Settings::fitting(plan);
     let most = settings.budget.connections;
-    let limit =
-        probe::limits::descriptors().soft.map_or("any number of".to_owned(), |limit| limit.to_string());
+    let limit = probe::system::limits::descriptors()
+        .soft
+        .map_or("any number of".to_owned(), |limit| limit.to_string());
     match plan.limits.connections {
         Some(wanted) if wanted > most => tracing::warn!(
             "limits.connections = {wanted} needs more than the {limit} descriptors there may be: at most {most} \

@@ -3,7 +3,7 @@
 use super::finding::{Diagnosis, Fix, Question, Subject};
 use super::verdict::{Certainty, Verdict};
 use crate::limits::{Wanted, budget};
-use crate::probe::limits::Descriptors;
+use crate::probe::system::limits::Descriptors;
 
 /// A process with room for fewer sessions than this is in trouble before anything else is.
 pub(crate) const LEAST_SESSIONS: usize = 16;

@@ -5,7 +5,7 @@ use std::slice;
 use super::finding::Finding;
 use super::reach::{Life, kept_from_accepting, standstill};
 use super::verdict::{Certainty, Verdict};
-use crate::probe::vitals::Vitals;
+use crate::probe::process::process_stats::Vitals;
 
 /// Looks at an accept queue that must agree.
 pub const SAMPLES: usize = 3;

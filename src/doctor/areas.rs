@@ -15,7 +15,7 @@ use crate::diagnosis::reach::{self, Options};
 use crate::diagnosis::{Diagnosis, Severity, Status, Verdict, could_listen, could_listen_unix};
 use crate::limits::{Wanted, budget};
 use crate::plan::{self, Plan, Route};
-use crate::probe::limits::{descriptors, raise_descriptors};
+use crate::probe::system::limits::{descriptors, raise_descriptors};
 use crate::transport;
 
 /// More targets than this are not dialled.

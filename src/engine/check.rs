@@ -8,7 +8,7 @@ use super::targets::{Seconds, Target, cause_of};
 use crate::address::Address;
 use crate::balance::Talk;
 use crate::outcome::Cause;
-use crate::probe::masking::printable;
+use crate::probe::system::redact::printable;
 use crate::proxy_protocol::Ends;
 use crate::transport::{self, Origin, Stream};
 

@@ -21,8 +21,8 @@ use super::tell::{self, Judged};
 use crate::diagnosis::Verdict;
 use crate::ledger::Ledger;
 use crate::outcome::{Cause, Side};
+use crate::probe::process::{holders, process_exit};
 use crate::probe::sockets::Socket;
-use crate::probe::{ending, holders};
 
 /// Questions that may wait.
 const MOST_WAITING: usize = 1024;
@@ -186,7 +186,7 @@ impl Clerk {
         let Ok(permit) = self.vigils.places.clone().try_acquire_owned() else { return };
         let pid = held.holder.pid;
         // Looked at once more with the descriptor open: then it cannot be another process with the same number.
-        let Ok(pidfd) = ending::until_end(pid) else { return };
+        let Ok(pidfd) = process_exit::until_end(pid) else { return };
         if holders::holds(pid, held.inode) {
             let vigil = Vigil { target: Arc::downgrade(target), pid, pidfd, permit };
             // Full, or the engine is at its end: then it is looked at now and then.

@@ -13,11 +13,12 @@ use crate::diagnosis::reach::{self, Life};
 use crate::diagnosis::session::{self, Fresh, Leak, SessionFacts};
 use crate::diagnosis::{Diagnosis, Finding, Verdict, stalled};
 use crate::outcome::{Cause, Holder, Side};
-use crate::probe::masking::printable;
-use crate::probe::routing::Routing;
+use crate::probe::network::routing::Routing;
+use crate::probe::process::process_stats::Vitals;
+use crate::probe::process::{holders, process_exit};
+use crate::probe::sockets::connections;
 use crate::probe::sockets::{self, Socket};
-use crate::probe::vitals::Vitals;
-use crate::probe::{connections, ending, holders};
+use crate::probe::system::redact::printable;
 
 /// The listening sockets a dial to the target would meet.
 pub(super) fn listeners(target: &Target) -> Vec<Socket> {
@@ -113,7 +114,7 @@ fn how_it_ended(target: &Target, at: Instant) -> Option<String> {
         return None;
     }
     let who = tell::name(&ended.holder);
-    if !ending::is_ending(ended.holder.pid) {
+    if !process_exit::is_ending(ended.holder.pid) {
         return Some(format!("{who} runs on, but listens no more"));
     }
     let lived = ended.holder.started.and_then(|started| SystemTime::now().duration_since(started).ok());

@@ -9,7 +9,7 @@ use std::path::Path as FilePath;
 use std::time::Duration;
 
 use crate::address::UnixName;
-use crate::probe::unix;
+use crate::probe::sockets::unix;
 
 /// How young a file may be for its maker to be still on the way from bind(2) to listen(2).
 const FRESH: Duration = Duration::from_secs(1);

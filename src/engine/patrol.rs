@@ -16,7 +16,7 @@ use super::targets::{Target, Targets};
 use crate::diagnosis::stalled;
 use crate::ledger::{FlowMeter, Ledger, Live};
 use crate::outcome::{Side, Traffic};
-use crate::probe::connections::{self, Connection};
+use crate::probe::sockets::connections::{self, Connection};
 use crate::probe::sockets::{self, TcpState};
 use crate::sys;
 

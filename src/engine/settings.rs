@@ -28,7 +28,7 @@ impl Settings {
     /// at most `limits.connections` of `plan`. It changes no limit of the process.
     pub fn fitting(plan: &Plan) -> Settings {
         let workers = workers();
-        let descriptors = probe::limits::descriptors();
+        let descriptors = probe::system::limits::descriptors();
         // Without a limit, a quarter of what can be counted leaves room for every sum.
         let limit = descriptors.soft.and_then(|limit| limit.try_into().ok()).unwrap_or(usize::MAX / 4);
         let used = descriptors.used.unwrap_or(0) as usize + OWN + of_engine(plan, workers);

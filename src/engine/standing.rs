@@ -20,7 +20,7 @@ use crate::balance::{Check, Fitness, HealthRules};
 use crate::diagnosis::Verdict;
 use crate::diagnosis::session::Fresh;
 use crate::outcome::{Cause, Holder};
-use crate::probe::ending;
+use crate::probe::process::process_exit;
 
 /// The process ids of former holders that are remembered.
 const MOST_PIDS: usize = 6;
@@ -330,7 +330,7 @@ impl Target {
         let asked_just_now = dossier.asked.is_some_and(|at| now.saturating_duration_since(at) < ASK_AGAIN);
         if let Some(pid) = pid.filter(|_| !asked_just_now) {
             dossier.asked = Some(now);
-            if ending::is_ending(pid) {
+            if process_exit::is_ending(pid) {
                 drop(dossier);
                 self.lose_holder(now);
                 self.look_at_once();

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::draft::{Draft, Toml};
 use super::note::At;
-use crate::probe::services;
+use crate::probe::system::services;
 use crate::units::TimeSpan;
 
 /// The most words of one command line.

@@ -18,7 +18,7 @@ use crate::address::{Families, ListenAddress, Numbered, Protocol, Run, Spec, Tar
 use crate::config::{Config, Place, Problem, Settings, Written, WrittenRoute, WrittenTarget, bare_or_quoted};
 use crate::ledger::LogSettings;
 use crate::limits::{FlowLimits, Limits};
-use crate::probe::routing::addresses;
+use crate::probe::network::routing::addresses;
 use crate::transport::{Dial, Origin, SocketFile};
 use crate::units::{Misread, OrOff, TimeSpan};
 

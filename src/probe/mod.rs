@@ -4,42 +4,14 @@
 //! synchronous and meant for the moment after an error, never for the data path. What may not be read is said, not
 //! guessed.
 
-pub mod accounts;
-mod cgroups;
-pub mod connections;
-pub mod counters;
-pub mod dialogues;
-pub mod ending;
-pub mod environment;
 pub mod firewall;
-pub mod freshness;
-mod group_files;
-pub mod holders;
-pub mod limits;
-pub(crate) mod masking;
-pub mod memory;
-pub mod namespaces;
-pub mod naming;
 pub mod network;
-pub mod ports;
 pub mod process;
-pub mod program;
-mod residence;
-pub mod resolver;
-pub mod rights;
-pub mod routing;
-pub mod services;
-pub mod settings;
 pub mod sockets;
-pub mod threads;
+pub mod system;
 pub mod trace;
-pub mod udp;
-pub mod units;
-pub mod unix;
-pub mod unix_table;
-pub mod vitals;
 
-pub(crate) use masking::printable;
+pub(crate) use system::redact::printable;
 
 use std::fs::File;
 use std::io::{self, Read};
@@ -59,5 +31,5 @@ fn read_text(path: impl AsRef<Path>, limit: u64) -> io::Result<String> {
 
 /// A path, fit for a terminal.
 pub fn printable_path(path: &Path) -> String {
-    masking::printable(&path.to_string_lossy(), 200)
+    system::redact::printable(&path.to_string_lossy(), 200)
 }

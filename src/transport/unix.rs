@@ -23,7 +23,8 @@ use tokio::net::UnixStream;
 use super::listen::Bound;
 use super::{Account, SocketFile};
 use crate::address::UnixName;
-use crate::probe::{accounts, unix_table};
+use crate::probe::sockets::unix_table;
+use crate::probe::system::users;
 
 const FLAGS: SocketFlags = SocketFlags::NONBLOCK.union(SocketFlags::CLOEXEC);
 
@@ -137,8 +138,8 @@ struct Owner {
 
 impl Owner {
     fn find(wanted: &SocketFile) -> io::Result<Owner> {
-        let user = wanted.owner.as_ref().map(|it| number(it, "user", accounts::user)).transpose()?;
-        let group = wanted.group.as_ref().map(|it| number(it, "group", accounts::group)).transpose()?;
+        let user = wanted.owner.as_ref().map(|it| number(it, "user", users::user)).transpose()?;
+        let group = wanted.group.as_ref().map(|it| number(it, "group", users::group)).transpose()?;
         Ok(Owner { user: user.map(Uid::from_raw), group: group.map(Gid::from_raw) })
     }
 }

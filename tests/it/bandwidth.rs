@@ -4,7 +4,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use loopgate::outcome::{End, Way};
-use loopgate::probe::connections;
+use loopgate::probe::sockets::connections;
 
 use crate::harness::{Ending, Gate, Target, Wire, until};
 

@@ -10,7 +10,7 @@ use crate::diagnosis::finding::Fix;
 use crate::diagnosis::verdict::Verdict;
 use crate::diagnosis::who::{names, pids, shell, stop_home};
 use crate::outcome::Holder;
-use crate::probe::ports::PortRules;
+use crate::probe::sockets::ports::PortRules;
 
 /// The proposals, the best first. The first one's text names the second where that is another port.
 pub(super) fn fixes(finding: &BindFinding) -> Vec<Fix> {

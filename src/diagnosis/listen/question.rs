@@ -14,10 +14,10 @@ use crate::diagnosis::own;
 use crate::diagnosis::verdict::{Certainty, Verdict};
 use crate::diagnosis::who::{names, rough, shell};
 use crate::outcome::Holder;
-use crate::probe::limits;
-use crate::probe::ports::{Sharing, Transport, try_bind};
-use crate::probe::routing::{self, Address};
+use crate::probe::network::routing::{self, Address};
 use crate::probe::sockets::TcpState;
+use crate::probe::sockets::ports::{Sharing, Transport, try_bind};
+use crate::probe::system::limits;
 
 /// Whether a listener (of UDP: a receiver) of ours could have this address now, and exactly why not.
 pub fn could_listen(address: SocketAddr, transport: Transport) -> Diagnosis {

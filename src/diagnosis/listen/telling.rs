@@ -12,7 +12,7 @@ use super::wording::{details, summary};
 use crate::diagnosis::finding::{Diagnosis, NotReadable, Question, Subject, errno_name};
 use crate::diagnosis::verdict::Verdict;
 use crate::outcome::{HeldSocket, Holder};
-use crate::probe::ports::Transport;
+use crate::probe::sockets::ports::Transport;
 
 impl BindFinding {
     /// The finding as a diagnosis; `since` is when it was begun.

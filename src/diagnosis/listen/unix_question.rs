@@ -13,8 +13,9 @@ use crate::diagnosis::own;
 use crate::diagnosis::verdict::{Certainty, Verdict};
 use crate::diagnosis::who::{describe, home, names, parentage, shell, stop_home};
 use crate::outcome::{HeldSocket, Holder};
-use crate::probe::unix::{Listening, Walk, listener, may_make, try_abstract, walk};
-use crate::probe::{holders, limits};
+use crate::probe::process::holders;
+use crate::probe::sockets::unix::{Listening, Walk, listener, may_make, try_abstract, walk};
+use crate::probe::system::limits;
 
 /// Whether a listener of ours could have this path now (or, where it begins with `@`, this abstract name), and exactly
 /// why not.

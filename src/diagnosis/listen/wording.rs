@@ -10,8 +10,8 @@ use super::overlap::Overlap;
 use crate::diagnosis::verdict::Verdict;
 use crate::diagnosis::who::{describe, home, names, parentage, pids, rough, since};
 use crate::outcome::Holder;
-use crate::probe::ports::Transport;
 use crate::probe::sockets::TcpState;
+use crate::probe::sockets::ports::Transport;
 
 /// What follows "cannot listen on ADDRESS: "; of a program that already runs, the whole sentence.
 pub(super) fn summary(finding: &BindFinding) -> String {

@@ -5,7 +5,7 @@ use crate::diagnosis::filter::{self, Packet, Way};
 use crate::diagnosis::finding::{Check, Finding, Status};
 use crate::diagnosis::verdict::Verdict;
 use crate::probe::firewall;
-use crate::probe::routing::{Link, Route, RouteKind};
+use crate::probe::network::routing::{Link, Route, RouteKind};
 
 /// The line `firewall`. `found` is what was found out about the address, if anything; `ms` how long the rules took.
 pub fn firewall_check(

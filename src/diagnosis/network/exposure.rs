@@ -6,7 +6,7 @@ use crate::diagnosis::filter::{self, Device, Effect, Packet, Way};
 use crate::diagnosis::finding::Warning;
 use crate::diagnosis::verdict::Verdict;
 use crate::probe::firewall::Firewall;
-use crate::probe::routing::{Address, Link};
+use crate::probe::network::routing::{Address, Link};
 
 /// From where a listener can be reached.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]

@@ -5,7 +5,9 @@ use std::net::IpAddr;
 use super::{Attempt, Surroundings};
 use crate::diagnosis::finding::Finding;
 use crate::diagnosis::verdict::{Certainty, Verdict};
-use crate::probe::routing::{Forbidding, Link, Neighbour, Path, PolicyRule, Route, RouteKind, Routing};
+use crate::probe::network::routing::{
+    Forbidding, Link, Neighbour, Path, PolicyRule, Route, RouteKind, Routing,
+};
 
 pub(super) fn failure(attempt: &Attempt, around: &Surroundings<'_>) -> Option<Finding> {
     let routing = around.routing;

@@ -8,10 +8,10 @@ use std::net::{IpAddr, SocketAddr};
 use super::filter::{Device, Packet, Way};
 use super::finding::{Finding, NotReadable};
 use super::verdict::{Certainty, Verdict};
-use crate::probe::counters::Changes;
 use crate::probe::firewall::Firewall;
-use crate::probe::routing::{Route, RouteKind, Routing};
-use crate::probe::settings::Settings;
+use crate::probe::network::counters::Changes;
+use crate::probe::network::routing::{Route, RouteKind, Routing};
+use crate::probe::system::sysctl::Settings;
 
 mod blocked;
 mod checks;
@@ -115,8 +115,10 @@ impl Attempt {
     }
 
     fn way(&self, routing: &Routing) -> Option<Way> {
-        let device =
-            |link: &crate::probe::routing::Link| Device { index: link.index, name: link.name.clone() };
+        let device = |link: &crate::probe::network::routing::Link| Device {
+            index: link.index,
+            name: link.name.clone(),
+        };
         if self.is_local(routing) {
             return routing.loopback().map(|link| Way::Loopback(device(link)));
         }

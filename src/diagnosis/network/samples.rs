@@ -4,7 +4,7 @@ use std::net::Ipv4Addr;
 
 use super::*;
 use crate::probe::firewall::{Base, Chain, Expression, Judgement, Load, Operator, RejectKind, Rule};
-use crate::probe::routing::{Address, Link, Path, Qdisc, RouteKind};
+use crate::probe::network::routing::{Address, Link, Path, Qdisc, RouteKind};
 
 /// Facts of a machine where everything is as it should be.
 pub(super) struct Facts {

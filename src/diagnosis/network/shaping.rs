@@ -7,7 +7,7 @@ use crate::diagnosis::filter::{self, Effect};
 use crate::diagnosis::finding::Finding;
 use crate::diagnosis::verdict::{Certainty, Verdict};
 use crate::probe::firewall;
-use crate::probe::routing::{Qdisc, Routing};
+use crate::probe::network::routing::{Qdisc, Routing};
 
 /// A connection whose first packet a queue or a filter of tc may have lost.
 pub(super) fn lost(attempt: &Attempt, around: &Surroundings<'_>) -> Option<Finding> {
@@ -26,7 +26,7 @@ pub(super) fn lost(attempt: &Attempt, around: &Surroundings<'_>) -> Option<Findi
 /// Filters of tc, and XDP programs, see a packet before any rule of the packet filter.
 fn tc_filter(attempt: &Attempt, routing: &Routing) -> Option<Finding> {
     let link = routing.way_out()?;
-    let drops = |filter: &&crate::probe::routing::Filter| {
+    let drops = |filter: &&crate::probe::network::routing::Filter| {
         filter.link == link.index
             && (filter.dropped > 0 || filter.actions.iter().any(|action| action == "drop"))
     };

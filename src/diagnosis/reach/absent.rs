@@ -4,8 +4,10 @@ use std::collections::BTreeSet;
 use std::net::SocketAddr;
 
 use super::facts::Absent;
+use crate::probe::process::{holders, memory};
 use crate::probe::sockets::{self, Socket};
-use crate::probe::{holders, memory, namespaces, services, udp, unix};
+use crate::probe::sockets::{namespaces, udp, unix};
+use crate::probe::system::services;
 
 /// Ports farther away than this are not what was meant.
 const NEAR: u16 = 10;

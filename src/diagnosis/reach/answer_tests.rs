@@ -7,11 +7,11 @@ use super::facts::{Hop, Lookup};
 use super::samples::*;
 use crate::diagnosis::verdict::{Certainty, Verdict};
 use crate::diagnosis::{json, screen};
-use crate::probe::holders::Held;
-use crate::probe::threads::{Call, Thread};
+use crate::probe::process::holders::Held;
+use crate::probe::process::process_stats::ProcessRoom;
+use crate::probe::process::threads::{Call, Thread};
 use crate::probe::trace::protocol::Protocol;
 use crate::probe::trace::{Connection, Dial, Ending, request};
-use crate::probe::vitals::ProcessRoom;
 
 #[test]
 fn accepted_and_unread_is_hung_and_an_answer_that_comes_late_is_slow() {

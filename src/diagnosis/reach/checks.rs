@@ -11,8 +11,8 @@ use crate::diagnosis::finding::{Check, Finding, Status, Subject};
 use crate::diagnosis::own::sessions;
 use crate::diagnosis::verdict::{Severity, Verdict};
 use crate::diagnosis::who::describe;
-use crate::probe::ports::PortRules;
-use crate::probe::services::{self, PortClass};
+use crate::probe::sockets::ports::PortRules;
+use crate::probe::system::services::{self, PortClass};
 use crate::probe::trace::{Connection, Dial, Ending};
 
 /// What kind of address it is.

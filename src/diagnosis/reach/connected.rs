@@ -4,10 +4,10 @@ use super::facts::{Life, Lookup, ReachFacts};
 use super::judge::Judged;
 use super::{ring, timeout, unanswered};
 use crate::diagnosis::verdict::{Certainty, Verdict};
+use crate::probe::process::process_stats::Vitals;
 use crate::probe::trace::protocol::Protocol;
 use crate::probe::trace::recognise::Recognised;
 use crate::probe::trace::{Connection, Ending};
-use crate::probe::vitals::Vitals;
 
 /// From this share of a processor on a process computes without a pause.
 const BUSY: f64 = 0.8;

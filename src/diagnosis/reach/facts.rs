@@ -5,24 +5,24 @@ use std::time::Duration;
 
 use crate::diagnosis::finding::{NotReadable, Subject};
 use crate::outcome::Holder;
-use crate::probe::counters::Changes;
-use crate::probe::environment::Proxies;
 use crate::probe::firewall::Firewall;
-use crate::probe::holders::Held;
-use crate::probe::limits::Descriptors;
-use crate::probe::memory::Kills;
-use crate::probe::namespaces::{Beyond, Elsewhere};
 use crate::probe::network::Network;
-use crate::probe::ports::PortRules;
-use crate::probe::resolver::Localhost;
-use crate::probe::routing::Routing;
-use crate::probe::settings::Settings;
+use crate::probe::network::counters::Changes;
+use crate::probe::network::resolver::Localhost;
+use crate::probe::network::routing::Routing;
+use crate::probe::process::holders::Held;
+use crate::probe::process::memory::Kills;
+use crate::probe::process::process_stats::{ProcessRoom, Vitals};
+use crate::probe::sockets::namespaces::{Beyond, Elsewhere};
+use crate::probe::sockets::ports::PortRules;
+use crate::probe::sockets::udp::{Receiver, Sending};
+use crate::probe::sockets::unix::{Listening, Walk};
 use crate::probe::sockets::{Socket, TcpState};
+use crate::probe::system::environment::Proxies;
+use crate::probe::system::limits::Descriptors;
+use crate::probe::system::sysctl::Settings;
 use crate::probe::trace::protocol::Protocol;
 use crate::probe::trace::{Connection, Trace};
-use crate::probe::udp::{Receiver, Sending};
-use crate::probe::unix::{Listening, Walk};
-use crate::probe::vitals::{ProcessRoom, Vitals};
 
 /// Everything that is known about one address and the way to it.
 #[derive(Clone, Debug)]

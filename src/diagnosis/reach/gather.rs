@@ -11,21 +11,22 @@ use super::source_ports::source_ports;
 use super::{Options, absent, watch};
 use crate::diagnosis::finding::{NotReadable, Subject};
 use crate::outcome::Holder;
-use crate::probe::counters::{Changes, Counters};
-use crate::probe::environment::Proxies;
 use crate::probe::firewall::Firewall;
-use crate::probe::holders::{self, Search};
-use crate::probe::limits::{self, Descriptors};
 use crate::probe::network::Network;
-use crate::probe::ports::PortRules;
-use crate::probe::resolver::Localhost;
-use crate::probe::routing::{Route, RouteKind, Routing};
-use crate::probe::settings::Settings;
+use crate::probe::network::counters::{Changes, Counters};
+use crate::probe::network::resolver::Localhost;
+use crate::probe::network::routing::{Route, RouteKind, Routing};
+use crate::probe::process::holders::{self, Search};
+use crate::probe::process::process_stats::{self, Vitals};
+use crate::probe::process::{self, stale_files};
+use crate::probe::sockets::namespaces;
+use crate::probe::sockets::ports::PortRules;
 use crate::probe::sockets::{self, Socket, TcpState};
+use crate::probe::system::environment::Proxies;
+use crate::probe::system::limits::{self, Descriptors};
+use crate::probe::system::sysctl::Settings;
 use crate::probe::trace::protocol::Protocol;
 use crate::probe::trace::{self, Connection, Dial, Trace, Wish};
-use crate::probe::vitals::{self, Vitals};
-use crate::probe::{freshness, namespaces, process};
 
 /// More processes than this are not examined; a service of more workers is alike in all of them.
 pub(super) const MAX_EXAMINED: usize = 8;
@@ -205,7 +206,7 @@ impl ReachFacts {
         self.take_silence(silent);
         let still = self.left_open_by_others();
         self.left_open = leaving.intersection(&still).count();
-        self.process_room = self.examined().into_iter().find_map(vitals::process_room);
+        self.process_room = self.examined().into_iter().find_map(process_stats::process_room);
         self.outdated = self.outdated();
     }
 
@@ -242,7 +243,7 @@ impl ReachFacts {
         Wish {
             timeout: options.timeout,
             first: options.expect.unwrap_or_else(|| Protocol::suggested(program.as_deref(), address.port())),
-            other_hosts: self.examined().into_iter().flat_map(vitals::host_names).collect(),
+            other_hosts: self.examined().into_iter().flat_map(process_stats::host_names).collect(),
             host: options
                 .name
                 .as_ref()
@@ -270,7 +271,7 @@ impl ReachFacts {
 
     fn outdated(&self) -> Vec<Outdated> {
         let of = |holder: &&Holder| {
-            let changed = freshness::changed(holder)?;
+            let changed = stale_files::changed(holder)?;
             let (pid, comm) = (holder.pid, holder.comm.clone());
             Some(Outdated { pid, comm, file: changed.file, deleted: changed.deleted })
         };

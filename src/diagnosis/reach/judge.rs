@@ -5,8 +5,8 @@ use super::{connected, refused, timeout, udp, unix};
 use crate::diagnosis::finding::Subject;
 use crate::diagnosis::own;
 use crate::diagnosis::verdict::{Certainty, Verdict};
-use crate::probe::resolver::Answer;
-use crate::probe::routing::Route;
+use crate::probe::network::resolver::Answer;
+use crate::probe::network::routing::Route;
 use crate::probe::trace::Dial;
 
 pub(super) type Judged = (Verdict, Certainty);

@@ -39,7 +39,7 @@ use std::time::{Duration, Instant};
 
 use super::finding::{Diagnosis, Question, Subject};
 use super::verdict::{Certainty, Verdict};
-use crate::probe::resolver::Localhost;
+use crate::probe::network::resolver::Localhost;
 use crate::probe::trace::protocol::Protocol;
 pub(crate) use connected::{kept_from_accepting, standstill};
 pub use judge::is_localhost;

@@ -6,7 +6,7 @@ use super::facts::{Lookup, ReachFacts};
 use super::judge::{Judged, listens_throughout};
 use super::timeout;
 use crate::diagnosis::verdict::{Certainty, Verdict};
-use crate::probe::memory::Kill;
+use crate::probe::process::memory::Kill;
 use crate::probe::sockets::Socket;
 
 /// Why the dial was refused.

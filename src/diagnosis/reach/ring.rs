@@ -6,7 +6,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::facts::Hop;
-use crate::probe::holders::{self, Held};
+use crate::probe::process::holders::{self, Held};
 use crate::probe::sockets::{self, Socket, TcpState};
 
 /// Longer rings than this are not followed.

@@ -9,11 +9,11 @@ use super::facts::{Life, Lookup, ReachFacts};
 use super::gather::blank;
 use crate::diagnosis::finding::{Diagnosis, Subject};
 use crate::diagnosis::verdict::Verdict;
-use crate::probe::holders::Held;
+use crate::probe::process::holders::Held;
+use crate::probe::process::process_stats::{Queued, Vitals};
+use crate::probe::process::threads::{Call, Thread};
 use crate::probe::sockets::{Socket, TcpState};
-use crate::probe::threads::{Call, Thread};
 use crate::probe::trace::{Connection, Dial, ServerSide, request};
-use crate::probe::vitals::{Queued, Vitals};
 
 pub(super) const ADDRESS: &str = "127.0.0.1:62893";
 

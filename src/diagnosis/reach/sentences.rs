@@ -109,7 +109,10 @@ pub(super) fn other_namespace(facts: &ReachFacts) -> String {
     let home =
         holders.first().and_then(|holder| home(holder)).map_or(String::new(), |home| format!(" ({home})"));
     let who = match holders.is_empty() {
-        true => format!("a process in the namespace of {} (pid {pid})", crate::probe::vitals::name_of(*pid)),
+        true => format!(
+            "a process in the namespace of {} (pid {pid})",
+            crate::probe::process::process_stats::name_of(*pid)
+        ),
         false => names(&holders),
     };
     format!("{who} listens on {} inside another network namespace{home}", socket.local)

@@ -7,10 +7,10 @@ use std::time::Duration;
 use super::facts::{Hop, ReachFacts};
 use super::gather::MAX_EXAMINED;
 use super::{connected, ring, unanswered};
-use crate::probe::dialogues;
-use crate::probe::holders::{self, Search};
+use crate::probe::process::holders::{self, Search};
+use crate::probe::process::other_connections;
+use crate::probe::process::process_stats::Vitals;
 use crate::probe::trace::Connection;
-use crate::probe::vitals::Vitals;
 
 /// How long a process is given on a loaded machine to run at all, and how often it is looked at meanwhile.
 const TURN: Duration = Duration::from_secs(4);
@@ -55,7 +55,7 @@ impl Silence {
             patience = patience.saturating_sub(PAUSE);
             self.lives = lives(&pids);
         }
-        let talks = serving.into_iter().map(|pid| dialogues::elsewhere(pid, facts.port(), inode));
+        let talks = serving.into_iter().map(|pid| other_connections::elsewhere(pid, facts.port(), inode));
         // One that cannot be seen may talk.
         self.talks_elsewhere = talks.reduce(|a, b| Some(a? || b?)).flatten();
         if self.may_answer_yet(connection) { LATEST.min(facts.timeout * LATE) } else { Duration::ZERO }

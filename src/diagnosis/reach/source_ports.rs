@@ -3,9 +3,10 @@
 use std::net::SocketAddr;
 
 use super::facts::SourcePorts;
-use crate::probe::ports::PortRules;
+use crate::probe::process::holders;
+use crate::probe::sockets;
 use crate::probe::sockets::Socket;
-use crate::probe::{holders, sockets};
+use crate::probe::sockets::ports::PortRules;
 
 /// Who has the source ports towards an address.
 pub(super) fn source_ports(address: SocketAddr, rules: &PortRules) -> SourcePorts {

@@ -11,7 +11,7 @@ use crate::diagnosis::network::{
     Attempt, Listener, Surroundings, exposure, failure, firewall_check, large_packets, network_check, shaped,
 };
 use crate::diagnosis::verdict::{Certainty, Verdict};
-use crate::probe::routing::Routing;
+use crate::probe::network::routing::Routing;
 use crate::probe::trace::Dial;
 
 /// What the network has to do with a verdict; it takes its place.

@@ -6,8 +6,8 @@ use std::path::Path;
 use super::{Options, is_localhost, reach_tcp, reach_udp, reach_unix, unresolved};
 use crate::address::{Host, Protocol, TargetAddress, UnixName};
 use crate::diagnosis::{Diagnosis, Verdict};
+use crate::probe::network::resolver::{self, Localhost};
 use crate::probe::network::scoped;
-use crate::probe::resolver::{self, Localhost};
 
 /// Finds out whether a target can be reached. A name stands for several addresses: the first that answers is told, or
 /// else the first.

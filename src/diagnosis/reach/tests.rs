@@ -8,11 +8,11 @@ use super::samples::*;
 use crate::diagnosis::finding::Subject;
 use crate::diagnosis::screen;
 use crate::diagnosis::verdict::{Certainty, Verdict};
-use crate::probe::memory::Kill;
+use crate::probe::process::memory::Kill;
+use crate::probe::process::process_stats::{Queued, Vitals};
 use crate::probe::sockets::Socket;
+use crate::probe::sockets::unix::Listening;
 use crate::probe::trace::{Connection, Dial};
-use crate::probe::unix::Listening;
-use crate::probe::vitals::{Queued, Vitals};
 
 #[test]
 fn a_service_that_answers_is_healthy() {

@@ -9,9 +9,10 @@ use super::judge::Judged;
 use super::{Options, connected, timeout};
 use crate::diagnosis::finding::Subject;
 use crate::diagnosis::verdict::{Certainty, Verdict};
-use crate::probe::counters::Counters;
-use crate::probe::vitals::Vitals;
-use crate::probe::{holders, sockets, udp};
+use crate::probe::network::counters::Counters;
+use crate::probe::process::holders;
+use crate::probe::process::process_stats::Vitals;
+use crate::probe::sockets::{self, udp};
 
 /// How long a receiver is given to read.
 const PATIENCE: Duration = Duration::from_millis(500);

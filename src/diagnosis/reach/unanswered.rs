@@ -4,10 +4,10 @@ use super::connected::{computes, serving, standstill};
 use super::facts::{Life, ReachFacts};
 use super::judge::Judged;
 use crate::diagnosis::verdict::{Certainty, Verdict};
-use crate::probe::holders::Held;
-use crate::probe::threads::Call;
+use crate::probe::process::holders::Held;
+use crate::probe::process::process_stats::Vitals;
+use crate::probe::process::threads::Call;
 use crate::probe::trace::Connection;
-use crate::probe::vitals::Vitals;
 
 /// What a connection says that was accepted, as far as that can be seen, and on which nothing came back.
 pub(super) fn judge(facts: &ReachFacts, first: &Connection) -> Judged {

@@ -10,11 +10,12 @@ use super::silence::Silence;
 use super::{Options, connected};
 use crate::diagnosis::finding::Subject;
 use crate::diagnosis::verdict::{Certainty, Verdict};
+use crate::probe::process::holders;
+use crate::probe::process::process_stats::{self, Vitals};
+use crate::probe::sockets::unix::{Listening, listener, walk};
+use crate::probe::system::limits;
 use crate::probe::trace::protocol::Protocol;
 use crate::probe::trace::{self, Dial, Wish};
-use crate::probe::unix::{Listening, listener, walk};
-use crate::probe::vitals::{self, Vitals};
-use crate::probe::{holders, limits};
 
 /// Everything about a Unix socket.
 pub(super) fn gather(path: &Path, options: &Options) -> ReachFacts {
@@ -41,7 +42,7 @@ pub(super) fn gather(path: &Path, options: &Options) -> ReachFacts {
     let mut silent = Silence::default();
     facts.trace = trace::unix(path, &wish, &mut |connection| silent.look(&facts, connection));
     facts.take_silence(silent);
-    facts.process_room = pids.into_iter().find_map(vitals::process_room);
+    facts.process_room = pids.into_iter().find_map(process_stats::process_room);
     let mut unreadable = None;
     let after = look(path, &mut unreadable);
     if let Some(unix) = &mut facts.unix {

@@ -6,7 +6,8 @@ use std::thread::sleep;
 use std::time::{Duration, Instant};
 
 use super::facts::Watch;
-use crate::probe::{holders, naming, process, sockets};
+use crate::probe::process::{self, holders, port_mentions};
+use crate::probe::sockets;
 
 /// A process younger than this may be one of a crash loop; one that is older has stayed.
 pub(super) const YOUNG: Duration = Duration::from_secs(2);
@@ -96,6 +97,6 @@ pub(super) fn may_come(port: u16) -> bool {
             .skip(1)
             .take(1)
             .any(|parent| SUPERVISORS.iter().any(|name| parent.comm.starts_with(name)));
-        supervised || naming::name_number(line.iter().map(|ancestor| ancestor.pid), port)
+        supervised || port_mentions::name_number(line.iter().map(|ancestor| ancestor.pid), port)
     })
 }

@@ -13,9 +13,9 @@ use crate::diagnosis::finding::{Diagnosis, Subject, errno_name};
 use crate::diagnosis::own::sessions;
 use crate::diagnosis::verdict::Verdict;
 use crate::diagnosis::who::{names, rough};
+use crate::probe::process::process_stats::Vitals;
 use crate::probe::sockets::Socket;
 use crate::probe::trace::Dial;
-use crate::probe::vitals::Vitals;
 
 /// Fills in everything that is words.
 pub(super) fn tell(facts: &ReachFacts, diagnosis: &mut Diagnosis) {

@@ -6,8 +6,8 @@ use super::finding::Finding;
 use super::verdict::{Certainty, Verdict};
 use super::who::names;
 use crate::outcome::Holder;
-use crate::probe::connections::{Connection, Timer};
-use crate::probe::routing::{Link, Neighbour, Qdisc};
+use crate::probe::network::routing::{Link, Neighbour, Qdisc};
+use crate::probe::sockets::connections::{Connection, Timer};
 
 /// What is known about a connection that stands still while bytes are under way to the target.
 #[derive(Clone, Debug, PartialEq, Eq)]

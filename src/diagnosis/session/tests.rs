@@ -1,7 +1,7 @@
 //! Facts as they were read in the faults, on Linux 6.18.
 
 use super::*;
-use crate::probe::connections::Info;
+use crate::probe::sockets::connections::Info;
 use crate::sys::sock_diag::TcpState;
 
 const SECOND: Duration = Duration::from_secs(1);

@@ -151,7 +151,7 @@ impl UdpTarget {
             let mut found: Vec<SocketAddr> = found.into_iter().filter_map(net).collect();
             // Of several addresses, as localhost has, the one where somebody listens; a stable sort, so else the first.
             if found.len() > 1 {
-                found.sort_by_key(|address| !matches!(probe::udp::buffer(*address), Ok(Some(_))));
+                found.sort_by_key(|address| !matches!(probe::sockets::udp::buffer(*address), Ok(Some(_))));
             }
             {
                 let mut names = target.names();
@@ -245,7 +245,7 @@ async fn watch_until_back(target: Weak<UdpTarget>, address: SocketAddr) {
             return;
         }
         // Elsewhere the kernel has nothing to show, and only an answer can tell.
-        if matches!(probe::udp::buffer(address), Ok(Some(_))) {
+        if matches!(probe::sockets::udp::buffer(address), Ok(Some(_))) {
             return target.note_up();
         }
     }
@@ -302,6 +302,6 @@ fn tell_drops(name: &TargetAddress, datagrams: u64) {
 
 /// The target's socket and what it has dropped; `None` where it is not on this machine or cannot be seen.
 fn drops(address: SocketAddr) -> Option<(u32, u32)> {
-    let receiver = probe::udp::buffer(address).ok()??;
+    let receiver = probe::sockets::udp::buffer(address).ok()??;
     Some((receiver.inode, receiver.dropped))
 }

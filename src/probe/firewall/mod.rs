@@ -5,8 +5,8 @@
 
 use std::io;
 
-use super::masking::printable;
 use super::read_text;
+use super::system::redact::printable;
 use crate::sys::nftables;
 
 mod words;

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use crate::probe::masking::printable;
+use crate::probe::system::redact::printable;
 
 /// What a person wants to know of a certificate.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -5,7 +5,7 @@ use serde::Serialize;
 use super::protocol::Protocol;
 use super::request::Request;
 use super::tls;
-use crate::probe::masking::printable;
+use crate::probe::system::redact::printable;
 
 /// What was recognised.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]

@@ -1,6 +1,6 @@
 //! Asks the kernel about its sockets over NETLINK_SOCK_DIAG, the road `ss` takes (sock_diag(7)).
 //!
-//! It changes nothing, needs no right and finds no process: a socket's owner is `probe/holders.rs`'s. It needs no
+//! It changes nothing, needs no right and finds no process: a socket's owner is `probe/process/holders.rs`'s. It needs no
 //! `unsafe` either, but the layout it reads is the kernel's, so it lives here. Offsets are those of
 //! include/uapi/linux/inet_diag.h. Each question opens one descriptor and closes it.
 

@@ -6,7 +6,7 @@ use rustls::{AlertDescription, CertificateError, Error, InvalidMessage, PeerInco
 
 use super::client::NotOnTheList;
 use crate::outcome::Side;
-use crate::probe::masking::printable;
+use crate::probe::system::redact::printable;
 
 /// The first byte of a handshake record (RFC 8446, 5.1).
 pub(super) const HANDSHAKE: u8 = 22;

@@ -7,7 +7,7 @@ use rustls::{Error, InvalidMessage};
 
 use super::handshake::MOST_UNREAD;
 use crate::outcome::Agreed;
-use crate::probe::masking::printable;
+use crate::probe::system::redact::printable;
 use rustls::client::UnbufferedClientConnection;
 use rustls::server::UnbufferedServerConnection;
 use rustls::unbuffered::{ConnectionState, EncodeError, EncryptError, UnbufferedStatus, WriteTraffic};

@@ -12,8 +12,8 @@ use super::overlap::Overlap;
 use super::wording::summary;
 use crate::diagnosis::verdict::{Certainty, Verdict};
 use crate::outcome::Holder;
-use crate::probe::ports::Transport;
 use crate::probe::sockets::TcpState;
+use crate::probe::sockets::ports::Transport;
 
 /// What was found about one failed bind.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]

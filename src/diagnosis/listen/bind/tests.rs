@@ -1,7 +1,7 @@
 use super::*;
 use crate::diagnosis::listen::facts::samples::{failure, holder, listener, socket, taken};
 use crate::probe::network::Ipv6Address;
-use crate::probe::routing::Link;
+use crate::probe::network::routing::Link;
 
 fn verdict(facts: BindFacts) -> &'static str {
     BindFinding::of(facts).verdict.id()

@@ -11,14 +11,15 @@ use serde::Serialize;
 
 use super::overlap::{Overlap, overlap};
 use crate::outcome::Holder;
-use crate::probe::holders::{self, Held};
-use crate::probe::limits::{self, Descriptors};
+use crate::probe::network::routing::{self, Link};
 use crate::probe::network::{self, Network};
-use crate::probe::ports::{self, PortRules, Sharing, Transport, try_bind};
-use crate::probe::rights::Rights;
-use crate::probe::routing::{self, Link};
+use crate::probe::process::holders::{self, Held};
+use crate::probe::process::{self, program};
+use crate::probe::sockets::ports::{self, PortRules, Sharing, Transport, try_bind};
 use crate::probe::sockets::{self, Socket, Sockets, TcpState};
-use crate::probe::{process, program, units};
+use crate::probe::system::limits::{self, Descriptors};
+use crate::probe::system::rights::Rights;
+use crate::probe::system::systemd;
 
 /// A socket that overlaps the wanted address.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -273,7 +274,7 @@ impl BindFacts {
             self.shares = holders::shares_port(one);
         }
         let systemd = held.iter().any(|held| held.holder.pid == 1 && held.holder.comm == "systemd");
-        self.socket_unit = systemd.then(|| units::listening_on(self.address.port())).flatten();
+        self.socket_unit = systemd.then(|| systemd::listening_on(self.address.port())).flatten();
     }
 }
 

@@ -12,7 +12,7 @@ use std::time::Duration;
 use rustix::process::{getegid, geteuid};
 
 use super::*;
-use crate::probe::counters::Counters;
+use crate::probe::network::counters::Counters;
 use crate::probe::sockets;
 use cases::{CASES, Case};
 

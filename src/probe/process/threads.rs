@@ -5,9 +5,9 @@
 
 use std::fs;
 
-use super::masking::printable;
-use super::vitals::{MAX_SMALL_FILE, Stat};
-use super::{read_start, read_text};
+use super::process_stats::{MAX_SMALL_FILE, Stat};
+use crate::probe::system::redact::printable;
+use crate::probe::{read_start, read_text};
 
 /// What one thread does.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]

@@ -5,7 +5,7 @@ use std::io;
 use rustix::fd::OwnedFd;
 use rustix::process::{Pid, PidfdFlags, pidfd_open};
 
-use super::read_text;
+use crate::probe::read_text;
 
 /// A descriptor that becomes readable when the process ends (pidfd_open(2)), whoever its user is. It stays with this
 /// process even if its number is used again.

@@ -9,8 +9,8 @@ use std::path::{Path, PathBuf};
 use rustix::fs::{Access, AtFlags, CWD, accessat};
 use rustix::net::{self, AddressFamily, SocketAddrUnix, SocketFlags, SocketType};
 
-use super::masking::printable;
-use super::process::user_name;
+use crate::probe::process::user_name;
+use crate::probe::system::redact::printable;
 use crate::sys::sock_diag::unix::{self, UnixSocket};
 
 /// A Unix socket that listens.
@@ -159,7 +159,7 @@ pub fn try_abstract(name: &[u8]) -> io::Result<()> {
 
 fn closed(part: &Path, file: &fs::Metadata) -> Closed {
     let user = user_name(file.uid()).unwrap_or_else(|| file.uid().to_string());
-    let group = super::process::group_name(file.gid()).unwrap_or_else(|| file.gid().to_string());
+    let group = crate::probe::process::group_name(file.gid()).unwrap_or_else(|| file.gid().to_string());
     Closed { path: part.to_owned(), mode: file.mode() & 0o7777, owner: format!("{user}:{group}"), group }
 }
 

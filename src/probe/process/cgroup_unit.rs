@@ -5,9 +5,9 @@
 
 use std::path::Path;
 
-use super::masking::printable;
-use super::read_text;
 use crate::outcome::{Container, Engine, Unit};
+use crate::probe::read_text;
+use crate::probe::system::redact::printable;
 
 const MAX_FILE: u64 = 8 * 1024;
 const MAX_NAME: usize = 64;

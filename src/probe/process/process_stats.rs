@@ -9,10 +9,10 @@ use std::time::{Duration, Instant};
 
 use rustix::param::clock_ticks_per_second;
 
-use super::group_files::{GroupFiles, number};
-use super::masking::printable;
+use super::cgroup_files::{GroupFiles, number};
 use super::threads::{self, Thread};
-use super::{read_start, read_text};
+use crate::probe::system::redact::printable;
+use crate::probe::{read_start, read_text};
 
 /// What a process looked like at one moment.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -62,7 +62,7 @@ pub struct ProcessRoom {
     pub of: String,
 }
 
-pub(super) const MAX_SMALL_FILE: u64 = 16 * 1024;
+pub(crate) const MAX_SMALL_FILE: u64 = 16 * 1024;
 const MAX_NAME_CHARS: usize = 32;
 
 impl Vitals {
@@ -218,15 +218,15 @@ pub fn host_names(pid: u32) -> Vec<String> {
     names
 }
 
-pub(super) struct Stat {
+pub(crate) struct Stat {
     comm: String,
-    pub(super) state: char,
+    pub(crate) state: char,
     used: Duration,
 }
 
 impl Stat {
     /// proc_pid_stat(5): the name stands in brackets and may hold brackets itself; the last one ends it.
-    pub(super) fn read(stat: &[u8]) -> Option<Stat> {
+    pub(crate) fn read(stat: &[u8]) -> Option<Stat> {
         let opening = stat.iter().position(|byte| *byte == b'(')?;
         let closing = stat.iter().rposition(|byte| *byte == b')')?;
         let comm = String::from_utf8_lossy(stat.get(opening + 1..closing)?);

@@ -3,6 +3,19 @@
 //! Only what every user may read is needed; without the right to read `exe` a process is simply not known to be the
 //! same program.
 
+mod cgroup_files;
+mod cgroup_unit;
+mod cgroups;
+pub mod holders;
+pub mod memory;
+pub mod other_connections;
+pub mod port_mentions;
+pub mod process_exit;
+pub mod process_stats;
+pub mod program;
+pub mod stale_files;
+pub mod threads;
+
 use std::fs;
 use std::io;
 use std::os::unix::ffi::OsStrExt;
@@ -12,8 +25,8 @@ use std::time::{Duration, SystemTime};
 use rustix::param::clock_ticks_per_second;
 use rustix::time::{ClockId, clock_gettime};
 
-use super::masking::{mask_secrets, printable};
-use super::{read_start, read_text, residence};
+use super::system::redact::{mask_secrets, printable};
+use super::{read_start, read_text};
 use crate::outcome::{Ancestor, Holder};
 
 const MAX_COMMAND_BYTES: u64 = 16 * 1024;
@@ -31,7 +44,7 @@ pub fn identify(pid: u32) -> io::Result<Holder> {
     let uid = effective_user_in(&status)?;
     let command = read_start(format!("/proc/{pid}/cmdline"), MAX_COMMAND_BYTES).unwrap_or_default();
     let age = age(stat.started_ticks);
-    let (unit, container) = residence::of(pid);
+    let (unit, container) = cgroup_unit::of(pid);
     Ok(Holder {
         pid,
         comm: printable(&stat.comm, MAX_NAME_CHARS),
@@ -118,7 +131,7 @@ pub fn young(time: Duration) -> Vec<(u32, u32)> {
         let stat = Stat::of(pid).ok().filter(|stat| stat.flags & PF_KTHREAD == 0)?;
         (age(stat.started_ticks)? < time).then_some((pid, stat.parent))
     };
-    super::holders::pids().into_iter().filter_map(of).collect()
+    holders::pids().into_iter().filter_map(of).collect()
 }
 
 /// include/linux/sched.h

@@ -2,7 +2,7 @@
 //!
 //! Other name services are not asked: they may be the network that is in trouble, and a number needs none.
 
-use super::read_text;
+use crate::probe::read_text;
 
 /// The most bytes read of either file.
 const MAX_FILE: u64 = 1 << 20;

@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use super::read_text;
+use crate::probe::read_text;
 
 const ROOT: &str = "/sys/fs/cgroup";
 /// Where version 2 is mounted beside version 1.
@@ -11,14 +11,14 @@ const MAX_FILE: u64 = 16 * 1024;
 
 /// The directories of one process, as /proc/PID/cgroup names them.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(super) struct GroupFiles {
+pub(crate) struct GroupFiles {
     /// (controllers, path): no controllers is version 2.
     lines: Vec<(String, String)>,
 }
 
 impl GroupFiles {
     /// Those of a process; none where they cannot be read.
-    pub(super) fn of(pid: u32) -> GroupFiles {
+    pub(crate) fn of(pid: u32) -> GroupFiles {
         GroupFiles::read(&read_text(format!("/proc/{pid}/cgroup"), MAX_FILE).unwrap_or_default())
     }
 
@@ -33,14 +33,14 @@ impl GroupFiles {
     }
 
     /// The value of a file that version 2 calls `unified`, and version 1, in the hierarchy of `controller`, `legacy`.
-    pub(super) fn file(&self, controller: &str, unified: &str, legacy: &str) -> Option<String> {
+    pub(crate) fn file(&self, controller: &str, unified: &str, legacy: &str) -> Option<String> {
         self.legacy(controller)
             .and_then(|directory| read_text(directory.join(legacy), MAX_FILE).ok())
             .or_else(|| read_text(self.unified()?.join(unified), MAX_FILE).ok())
     }
 
     /// Whether the processes in it are frozen: they run no further and take no signal.
-    pub(super) fn frozen(&self) -> bool {
+    pub(crate) fn frozen(&self) -> bool {
         let legacy = self.legacy("freezer").and_then(|at| read_text(at.join("freezer.state"), 64).ok());
         let unified = self.unified().and_then(|at| read_text(at.join("cgroup.events"), MAX_FILE).ok());
         legacy.is_some_and(|state| state.trim() == "FROZEN")
@@ -61,12 +61,12 @@ impl GroupFiles {
 }
 
 /// `name 7` among lines of this kind.
-pub(super) fn number(text: &str, name: &str) -> Option<u64> {
+pub(crate) fn number(text: &str, name: &str) -> Option<u64> {
     text.lines().find_map(|line| line.strip_prefix(name)?.trim().parse().ok())
 }
 
 /// The folders in which version 2 and the memory hierarchy of version 1 keep their groups.
-pub(super) fn memory_roots() -> [PathBuf; 2] {
+pub(crate) fn memory_roots() -> [PathBuf; 2] {
     let unified = if Path::new(UNIFIED).is_dir() { UNIFIED } else { ROOT };
     [PathBuf::from(unified), Path::new(ROOT).join("memory")]
 }

@@ -45,7 +45,7 @@ impl Proxies {
 fn within(network: &str, ip: IpAddr) -> bool {
     let Some((first, length)) = network.split_once('/') else { return false };
     match (first.parse(), length.parse::<u8>()) {
-        (Ok(first), Ok(length)) => super::routing::covers(Some((first, length)), ip),
+        (Ok(first), Ok(length)) => crate::probe::network::routing::covers(Some((first, length)), ip),
         _ => false,
     }
 }

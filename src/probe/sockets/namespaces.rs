@@ -7,10 +7,13 @@ use std::fs;
 use std::net::{IpAddr, SocketAddr};
 use std::os::unix::fs::MetadataExt;
 
-use super::masking::printable;
-use super::network::Network;
-use super::sockets::{self, Socket};
-use super::{counters, holders, read_text};
+use super::Socket;
+use crate::probe::network::Network;
+use crate::probe::network::counters;
+use crate::probe::process::holders;
+use crate::probe::read_text;
+use crate::probe::sockets;
+use crate::probe::system::redact::printable;
 
 /// What was found in other namespaces.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]

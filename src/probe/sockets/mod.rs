@@ -3,6 +3,13 @@
 //! It asks the kernel over netlink and reads /proc/net/tcp and tcp6 where netlink is refused (gVisor, some sandboxes).
 //! The files know neither `v6only` nor cgroups and take milliseconds where netlink takes microseconds.
 
+pub mod connections;
+pub mod namespaces;
+pub mod ports;
+pub mod udp;
+pub mod unix;
+pub mod unix_table;
+
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::time::Duration;

@@ -8,7 +8,7 @@ use std::os::unix::fs::{DirEntryExt, MetadataExt};
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 
-use super::read_text;
+use crate::probe::read_text;
 
 const MAX_MOUNTS: u64 = 1 << 20;
 const MAX_MEMBERS: u64 = 1 << 20;

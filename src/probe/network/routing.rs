@@ -8,7 +8,7 @@ use std::net::{IpAddr, SocketAddr};
 
 use serde::Serialize;
 
-use super::masking::printable;
+use crate::probe::system::redact::printable;
 use crate::sys::rtnetlink;
 
 pub use crate::sys::rtnetlink::{Address, Filter, Link, Neighbour, Path, PolicyRule, Qdisc, RouteKind};

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::fs;
 
 use super::holders::socket_inode;
-use super::sockets::{self, TcpState};
+use crate::probe::sockets::{self, TcpState};
 use crate::sys::sock_diag;
 
 /// Of a process with more sockets than this it is assumed.

@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 
 use serde::Serialize;
 
-use super::read_text;
+use crate::probe::read_text;
 
 /// Every counter at one moment, by group and name as the kernel writes them: `TcpExt.ListenOverflows`.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -206,7 +206,7 @@ fn per_processor(text: &str, group: &str) -> Vec<(String, u64)> {
 }
 
 /// The sum of one column of such a table; 0 where it has none.
-pub(super) fn column(text: &str, name: &str) -> u64 {
+pub(crate) fn column(text: &str, name: &str) -> u64 {
     let wanted = format!(".{name}");
     per_processor(text, "").into_iter().find(|(found, _)| *found == wanted).map_or(0, |(_, sum)| sum)
 }

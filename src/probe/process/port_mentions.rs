@@ -5,8 +5,8 @@
 
 use std::path::{Path, PathBuf};
 
-use super::process::names_number;
-use super::read_start;
+use super::names_number;
+use crate::probe::read_start;
 
 const MAX_ENVIRONMENT: u64 = 64 * 1024;
 const MAX_TEXT: u64 = 64 * 1024;

@@ -4,8 +4,8 @@
 
 use serde::Serialize;
 
-use super::masking::printable;
-use super::read_text;
+use super::redact::printable;
+use crate::probe::read_text;
 
 /// The settings of this network namespace.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]

@@ -12,7 +12,7 @@ use serde::Serialize;
 
 use crate::address::Protocol;
 
-use super::read_text;
+use crate::probe::read_text;
 
 /// What is to listen: the two number their ports apart.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]

@@ -3,8 +3,8 @@
 use rustix::process::geteuid;
 use serde::Serialize;
 
-use super::masking::printable;
-use super::read_text;
+use super::redact::printable;
+use crate::probe::read_text;
 
 /// The rights of this process, as far as they matter for listening.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]

@@ -4,8 +4,8 @@ use std::net::{SocketAddr, UdpSocket};
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
-use super::sockets::Socket;
-use super::trace::recognise::line;
+use super::Socket;
+use crate::probe::trace::recognise::line;
 use crate::sys::sock_diag;
 
 pub use crate::sys::sock_diag::buffer::Buffer;

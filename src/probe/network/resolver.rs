@@ -6,8 +6,8 @@ use std::sync::mpsc;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use super::masking::printable;
-use super::read_text;
+use crate::probe::read_text;
+use crate::probe::system::redact::printable;
 
 /// A line of the hosts file that names `localhost`.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -18,10 +18,11 @@ use rustix::io::Errno;
 use rustix::net::sockopt::socket_reuseport;
 use rustix::process::{Pid, PidfdFlags, PidfdGetfdFlags, pidfd_getfd, pidfd_open};
 
-use super::read_text;
-use super::sockets::Socket;
-use super::{cgroups, process};
+use super::cgroups;
 use crate::outcome::Holder;
+use crate::probe::process;
+use crate::probe::read_text;
+use crate::probe::sockets::Socket;
 
 /// How long a search may take before it stops and says that there may be others.
 const BUDGET: Duration = Duration::from_millis(300);
@@ -226,7 +227,7 @@ fn of_users(sockets: &[Socket]) -> Vec<u32> {
 }
 
 /// Every process of this PID namespace.
-pub(super) fn pids() -> Vec<u32> {
+pub(crate) fn pids() -> Vec<u32> {
     let Ok(entries) = fs::read_dir("/proc") else { return Vec::new() };
     entries.filter_map(|entry| entry.ok()?.file_name().to_str()?.parse().ok()).collect()
 }
@@ -295,7 +296,7 @@ fn descriptors_in(folder: &str, inodes: &BTreeSet<u32>, deadline: Instant) -> Re
 }
 
 /// `socket:[58037]`
-pub(super) fn socket_inode(link: &[u8]) -> Option<u32> {
+pub(crate) fn socket_inode(link: &[u8]) -> Option<u32> {
     std::str::from_utf8(link.strip_prefix(b"socket:[")?.strip_suffix(b"]")?).ok()?.parse().ok()
 }
 

@@ -9,9 +9,9 @@ use std::time::{Duration, SystemTime};
 
 use rustix::time::{ClockId, clock_gettime};
 
-use super::group_files::{memory_roots, number};
-use super::masking::printable;
-use super::read_text;
+use super::cgroup_files::{memory_roots, number};
+use crate::probe::read_text;
+use crate::probe::system::redact::printable;
 
 /// A process the kernel killed for memory.
 #[derive(Clone, Debug, PartialEq, Eq)]

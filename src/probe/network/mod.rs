@@ -3,6 +3,10 @@
 //! From /proc/net/fib_trie and /proc/net/if_inet6, which everybody may read. Links, routes and firewalls are not here
 //! yet.
 
+pub mod counters;
+pub mod resolver;
+pub mod routing;
+
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, SocketAddrV6};
 
@@ -13,8 +17,8 @@ use serde::Serialize;
 
 use crate::address::Interface;
 
-use super::masking::printable;
 use super::read_text;
+use super::system::redact::printable;
 
 /// The addresses of this network namespace.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]

@@ -6,7 +6,7 @@
 use std::collections::BTreeSet;
 use std::path::Path;
 
-use super::{read_start, read_text};
+use crate::probe::{read_start, read_text};
 
 const MAX_MAPS: u64 = 256 * 1024;
 /// A larger file is some application's and taken for a server's.

@@ -6,7 +6,7 @@ use std::io;
 
 use crate::address::UnixName;
 
-use super::read_start;
+use crate::probe::read_start;
 
 /// Bytes of the table that are read; a hundred thousand sockets.
 const MAX_TABLE: u64 = 16 << 20;

@@ -4,8 +4,8 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
-use super::masking::printable;
 use crate::outcome::Holder;
+use crate::probe::system::redact::printable;
 
 /// A file that changed under a process that runs it.
 #[derive(Clone, Debug, PartialEq, Eq)]

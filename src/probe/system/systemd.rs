@@ -6,8 +6,8 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use super::masking::printable;
-use super::read_text;
+use super::redact::printable;
+use crate::probe::read_text;
 
 /// Where unit files lie; a file in an earlier folder stands for one of the same name in a later one.
 const FOLDERS: [&str; 4] = [

@@ -1,7 +1,7 @@
 //! What a port number usually means: its class by IANA and the name in /etc/services.
 
-use super::masking::printable;
-use super::read_text;
+use super::redact::printable;
+use crate::probe::read_text;
 
 /// The class of a port (RFC 6335, section 6).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

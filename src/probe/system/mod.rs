@@ -1,0 +1,10 @@
+//! The machine as a whole: users, limits, rights, kernel settings, service names; and text made safe to show.
+
+pub mod environment;
+pub mod limits;
+pub(crate) mod redact;
+pub mod rights;
+pub mod services;
+pub mod sysctl;
+pub mod systemd;
+pub mod users;

@@ -40,12 +40,12 @@
 //!
 //! 1. A session returns an `outcome::Outcome`, never a `Result`. A connection cannot fail; it ends.
 //! 2. Nothing outside [`ledger`] logs or counts a session.
-//! 3. Sockets that accept clients are opened and closed in `engine/supervisor.rs` alone, through one door,
+//! 3. Sockets that accept clients are opened and closed in `engine/listeners/supervisor.rs` alone, through one door,
 //!    `engine::Handle::declare`: a source states the whole set of routes it wants and the supervisor works out the
 //!    difference. (A try-bind in [`probe`] and the demo's target are not such sockets.)
 //! 4. A [`plan::Route`] never changes. A session keeps the `Arc<Route>` it was born with.
 //! 5. No clock, randomness or socket in the deciding rooms (acl, limits, balance, client_hello, proxy_protocol,
-//!    engine/flow, plan/diff, the diagnosis rules): time, seed and facts are arguments.
+//!    engine/udp/flow_table, plan/diff, the diagnosis rules): time, seed and facts are arguments.
 //! 6. No global state but what relay keeps for each thread (scratch buffers and spare pipes, never borrowed across an
 //!    await) and the log subscriber set in main.
 //! 7. `unsafe` only in `sys`, each block with its `// SAFETY:`.

@@ -3,49 +3,13 @@
 //! There is one door, [`Handle::declare`]: each source states the whole set of routes it wants, and the supervisor works
 //! out the difference. Nothing here reads a file or a clock on the wall.
 
-mod admit;
-mod attempts;
-mod bandwidths;
-mod check;
-mod clerk;
-mod connect;
-mod context;
-mod crowd;
-mod cut;
-mod drain;
-mod due;
-mod explain;
-mod first_byte;
-mod flow;
-mod greet;
-mod handshakes;
-mod health;
-mod hello;
-mod identify;
-mod inquiry;
-mod line;
-mod listener;
-mod lookout;
-mod looks;
-mod opened;
-mod paths;
-mod patrol;
-mod pool;
-mod ports;
-mod relaying;
-mod secure;
+mod admission;
+mod listeners;
+mod monitor;
+mod runtime;
 mod session;
-mod settings;
-mod spells;
-mod standing;
-mod supervisor;
 mod targets;
-mod tell;
-mod trip;
-mod troubles;
-mod turnstile;
 mod udp;
-mod workers;
 
 use std::fmt;
 use std::io;
@@ -58,18 +22,18 @@ use crate::address::{Address, ListenAddress, Protocol, TargetAddress};
 use crate::ledger::Ledger;
 use crate::limits::Limits;
 use crate::plan::{Change, RouteName, Routes};
-use bandwidths::Bandwidths;
-use clerk::Vigils;
-use context::Context;
-use cut::Cut;
-pub use explain::{BindTrouble, diagnose};
-use handshakes::Handshakes;
-use lookout::Lookout;
-pub use settings::Settings;
-use standing::Post;
-use supervisor::{Order, Supervisor};
-use targets::Targets;
-use turnstile::Turnstiles;
+use admission::bandwidth::Bandwidths;
+use admission::handshakes::Handshakes;
+use admission::queue::Turnstiles;
+pub use listeners::bind_error::{BindTrouble, diagnose};
+use listeners::supervisor::{Order, Supervisor};
+use monitor::checker::Lookout;
+use monitor::diagnosis_worker::Vigils;
+use runtime::abort::Cut;
+use runtime::context::Context;
+pub use runtime::settings::Settings;
+use targets::registry::Targets;
+use targets::state::Post;
 
 /// Who declares routes. Each source speaks for its own routes only.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -170,7 +134,7 @@ pub fn start(settings: Settings, ledger: Arc<Ledger>) -> io::Result<Handle> {
         most_sessions: most as u32,
         handshakes: handshakes.clone(),
         cut: Cut::default(),
-        workers: workers::Workers::start(settings.workers, settings.budget.pipes)?,
+        workers: runtime::workers::Workers::start(settings.workers, settings.budget.pipes)?,
         targets,
         bandwidths: Bandwidths::default(),
         _lookout: lookout,
@@ -184,10 +148,13 @@ pub fn start(settings: Settings, ledger: Arc<Ledger>) -> io::Result<Handle> {
 /// The targets, and the task and the thread that keep an eye on them, waiting for `watches` processes to end.
 fn watch_targets(watches: usize, ledger: &Arc<Ledger>) -> io::Result<(Arc<Targets>, Lookout)> {
     let (sender, vigils) = mpsc::channel(watches.max(1));
-    let desk = clerk::start(Vigils { sender, places: Arc::new(Semaphore::new(watches)) }, ledger.clone())?;
+    let desk = monitor::diagnosis_worker::start(
+        Vigils { sender, places: Arc::new(Semaphore::new(watches)) },
+        ledger.clone(),
+    )?;
     let wake = Arc::new(Notify::new());
     let targets = Arc::new(Targets::new(Post { desk, wake: wake.clone() }));
-    let lookout = lookout::start(targets.clone(), ledger.clone(), wake, vigils);
+    let lookout = monitor::checker::start(targets.clone(), ledger.clone(), wake, vigils);
     Ok((targets, lookout))
 }
 

@@ -1,6 +1,6 @@
 //! Who comes in, who waits and who is turned away, when a route has as many sessions as it may or they come too fast.
 //!
-//! Pure: the clock, the client and what sessions have moved are arguments. `engine/turnstile.rs` gives it those, wakes who
+//! Pure: the clock, the client and what sessions have moved are arguments. `engine/admission/queue.rs` gives it those, wakes who
 //! may come in, and ends who is evicted.
 
 use std::collections::{HashSet, VecDeque};

@@ -207,7 +207,7 @@ impl End {
     }
 }
 
-/// The steps of a session, in order: the path of `engine/session.rs`.
+/// The steps of a session, in order: the path of `engine/session/carry.rs`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Phase {
     /// Learning who the client is.

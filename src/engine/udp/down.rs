@@ -2,10 +2,10 @@
 
 use std::time::Instant;
 
+use super::event_loop::Loop;
 use super::flow::Flow;
-use super::turn::Loop;
+use super::flow_table::FlowId;
 use super::up::Hindrance;
-use crate::engine::flow::FlowId;
 use crate::outcome::{Cause, DropReason, End};
 use crate::sys::datagrams::{Arrivals, Departure};
 

@@ -5,9 +5,9 @@ use std::os::fd::OwnedFd;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use super::flow_table::Account;
 use super::target::UdpTarget;
-use crate::engine::flow::Account;
-use crate::engine::turnstile::Pass;
+use crate::engine::admission::queue::Pass;
 use crate::ledger::{Entry, Meter};
 use crate::outcome::{Attempt, Cause, Datagrams, DropReason, End, Outcome, Phase, Timing};
 

@@ -7,14 +7,15 @@
 //! costs a system call more per wake-up, and beside the runtime's thread the system's scheduler keeps a flood of
 //! datagrams from starving the sessions of streams.
 
-mod door;
+mod control;
 mod down;
+mod drop_log;
+mod event_loop;
 mod flow;
-mod housekeeping;
-mod mailbox;
-mod open;
+mod flow_table;
+mod listener;
+mod new_flow;
 mod target;
-mod turn;
 mod up;
 
 use std::io;
@@ -27,13 +28,13 @@ use std::thread::JoinHandle;
 use tokio::runtime::Handle;
 use tokio::sync::{Semaphore, oneshot};
 
-use super::pool::Pool;
-use super::ports::Wanted;
-use super::turnstile::{Turnstile, Turnstiles};
+use super::admission::queue::{Turnstile, Turnstiles};
+use super::listeners::bind::Wanted;
+use super::targets::pool::Pool;
 use crate::ledger::Ledger;
 use crate::plan::Route;
 use crate::transport;
-use mailbox::{Mailbox, Order};
+use control::{Mailbox, Order};
 use target::UdpTarget;
 pub(super) use target::UdpTargets;
 
@@ -141,7 +142,7 @@ impl Udp {
         let mut loops = self.loops();
         while loops.len() < self.count {
             let mailbox = Arc::new(Mailbox::new()?);
-            let thread = turn::start(loops.len(), mailbox.clone(), self.shared.clone())?;
+            let thread = event_loop::start(loops.len(), mailbox.clone(), self.shared.clone())?;
             loops.push(Running { mailbox, thread: Some(thread) });
         }
         Ok(loops[n % self.count].mailbox.clone())

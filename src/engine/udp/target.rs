@@ -15,8 +15,8 @@ use tokio::time::{sleep, timeout};
 use crate::address::{Address, Host, TargetAddress};
 use crate::balance::Fitness;
 use crate::diagnosis::Verdict;
-use crate::engine::pool::Member;
-use crate::engine::targets::Seconds;
+use crate::engine::targets::pool::Member;
+use crate::engine::targets::registry::Seconds;
 use crate::outcome::Cause;
 use crate::{probe, transport};
 

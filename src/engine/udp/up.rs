@@ -4,10 +4,10 @@ use std::ops::Range;
 use std::sync::atomic::Ordering::Relaxed;
 use std::time::Instant;
 
-use super::housekeeping::Loss;
-use super::open::Opened;
-use super::turn::{BATCH, Loop};
-use crate::engine::flow::{ClientKey, FlowId};
+use super::drop_log::Loss;
+use super::event_loop::{BATCH, Loop};
+use super::flow_table::{ClientKey, FlowId};
+use super::new_flow::Opened;
 use crate::outcome::{Cause, DropReason, End};
 use crate::sys::datagrams::{Arrivals, Departure, backlog};
 
@@ -62,7 +62,7 @@ impl Loop {
         if count == 0 {
             return 0;
         }
-        self.next_tell.get_or_insert(now + super::housekeeping::TELL);
+        self.next_tell.get_or_insert(now + super::drop_log::TELL);
         self.share = if count == BATCH && self.is_crowded(number) { SHARE } else { u32::MAX };
         self.batches = self.batches.wrapping_add(1);
 

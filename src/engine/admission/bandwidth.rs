@@ -1,0 +1,46 @@
+//! The bandwidth that the sessions of a route share, kept over reloads.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, PoisonError, Weak};
+use std::time::Instant;
+
+use crate::limits::Bandwidth;
+use crate::plan::RouteName;
+use crate::units::Rate;
+
+/// The buckets of every route with a `bandwidth`.
+#[derive(Default)]
+pub(crate) struct Bandwidths {
+    known: Mutex<HashMap<(RouteName, Rate), Weak<Bandwidth>>>,
+}
+
+impl Bandwidths {
+    /// The buckets of a route. As long as its rate stays what it is, they are the same through every reload; with another
+    /// rate they are new, and sessions that began before go on with the old ones.
+    pub(crate) fn of(&self, route: &RouteName, rate: Rate) -> Arc<Bandwidth> {
+        let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
+        known.retain(|_, bandwidth| bandwidth.strong_count() > 0);
+        let key = (route.clone(), rate);
+        if let Some(bandwidth) = known.get(&key).and_then(Weak::upgrade) {
+            return bandwidth;
+        }
+        let bandwidth = Arc::new(Bandwidth::new(rate, Instant::now()));
+        known.insert(key, Arc::downgrade(&bandwidth));
+        bandwidth
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_buckets_of_a_route_stay_while_its_rate_does() {
+        let (bandwidths, a, b) = (Bandwidths::default(), RouteName("a".into()), RouteName("b".into()));
+        let first = bandwidths.of(&a, Rate(8000));
+
+        assert!(Arc::ptr_eq(&first, &bandwidths.of(&a, Rate(8000))));
+        assert!(!Arc::ptr_eq(&first, &bandwidths.of(&a, Rate(9000))));
+        assert!(!Arc::ptr_eq(&first, &bandwidths.of(&b, Rate(8000))));
+    }
+}

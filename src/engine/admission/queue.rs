@@ -1,0 +1,305 @@
+//! Who has a place on a route now, who waits for one, and who has to give one up: the engine's side of
+//! [`crate::limits::Admission`], which decides.
+//!
+//! A route without limits has none. It is locked when a client comes and when one goes, never while bytes move.
+
+use std::collections::HashMap;
+use std::net::IpAddr;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::time::Instant;
+
+use tokio::sync::Notify;
+
+use crate::acl::Access;
+use crate::ledger::{Ledger, Live};
+use crate::limits::{Admission, Answer, ClientNet, EntryLimits, Number, WhenFull};
+use crate::outcome::{Client, Denial, Limit};
+use crate::plan::{Route, RouteName, Routes};
+
+/// The clients of one route, over all of its listeners and over reloads.
+pub(crate) struct Turnstile {
+    state: Mutex<State>,
+}
+
+struct State {
+    /// Who may come in now, for those that wait: a reload may have decided otherwise about them.
+    access: Access,
+    limits: EntryLimits,
+    admission: Admission,
+    waiting: HashMap<Number, Waiting>,
+    moving: HashMap<Number, Moving>,
+    uncounted: Uncounted,
+    earlier: Vec<Earlier>,
+}
+
+/// Which sessions of the route have passed no turnstile and are not among the [`Earlier`] either.
+#[derive(Clone, Copy)]
+enum Uncounted {
+    Nobody,
+    Everybody,
+    /// Those that began then or later: the route has had no limits since.
+    Since(Instant),
+}
+
+/// A session that began before its route had limits. It has no pass to give back, so that its end is seen at a look.
+struct Earlier {
+    live: Weak<Live>,
+    number: Number,
+    client: Option<ClientNet>,
+}
+
+/// A client that waits.
+struct Waiting {
+    ip: Option<IpAddr>,
+    /// Rung when it is its turn, or when it may not come in any more.
+    turn: Arc<Notify>,
+}
+
+/// A session that may be evicted.
+struct Moving {
+    live: Arc<Live>,
+    bell: Arc<Notify>,
+}
+
+/// What lets one client in. Dropped, it lets in whoever waits next.
+pub(crate) struct Pass {
+    turnstile: Arc<Turnstile>,
+    number: Number,
+    /// Whose it is. It is counted under it whatever the limits are now: a reload may add one of clients.
+    ip: Option<IpAddr>,
+    /// Rung when its turn has come, where it has to wait; see [`Waiting`].
+    turn: Option<Arc<Notify>>,
+}
+
+impl Turnstile {
+    fn new(route: &Route) -> Turnstile {
+        let (access, limits) = (route.access.clone(), route.entry.clone());
+        let (admission, waiting, moving) = (Admission::default(), HashMap::new(), HashMap::new());
+        let (uncounted, earlier) = (Uncounted::Everybody, Vec::new());
+        Turnstile {
+            state: Mutex::new(State { access, limits, admission, waiting, moving, uncounted, earlier }),
+        }
+    }
+
+    /// Decides about a client that comes at `now`; one that may come in, at once or later, gets a pass.
+    pub(crate) fn ask(self: &Arc<Self>, ip: Option<IpAddr>, now: Instant) -> Result<Pass, Limit> {
+        let mut state = self.lock();
+        let State { limits, admission, waiting, moving, .. } = &mut *state;
+        let moved = |number: Number| moved(moving, number);
+        let (number, turn) = match admission.ask(ip.map(ClientNet::from), now, limits, &moved) {
+            Answer::Out(limit) => return Err(limit),
+            Answer::In(number) => (number, None),
+            Answer::Wait(number, evicted) => {
+                let turn = Arc::new(Notify::new());
+                waiting.insert(number, Waiting { ip, turn: turn.clone() });
+                let evicted = evicted.iter().filter_map(|number| moving.remove(number));
+                evicted.for_each(|it| it.bell.notify_one());
+                (number, Some(turn))
+            }
+        };
+        Ok(Pass { turnstile: self.clone(), number, ip, turn })
+    }
+
+    /// Goes on under what a reload says.
+    fn adopt(&self, route: &Route) {
+        let (mut state, limits) = (self.lock(), &route.entry);
+        state.access = route.access.clone();
+        let State { access, waiting, .. } = &*state;
+        let denied = waiting.values().filter(|it| it.ip.is_some_and(|ip| access.denies(ip).is_some()));
+        denied.for_each(|it| it.turn.notify_one());
+        if state.limits != *limits {
+            state.limits = limits.clone();
+            state.admission.adopt(Instant::now(), limits);
+            state.let_in();
+        }
+        state.uncounted = match state.uncounted {
+            _ if !limits.is_none() => Uncounted::Nobody,
+            Uncounted::Nobody => Uncounted::Since(Instant::now()),
+            uncounted => uncounted,
+        };
+    }
+
+    /// Whether there may be sessions of the route that it does not know.
+    fn is_complete(&self) -> bool {
+        matches!(self.lock().uncounted, Uncounted::Nobody)
+    }
+
+    /// Counts a session that lives at `now`, if it does not know it yet.
+    fn count_in(&self, live: &Arc<Live>, client: Client) {
+        let state = &mut *self.lock();
+        match state.uncounted {
+            Uncounted::Nobody => return,
+            Uncounted::Since(moment) if live.started < moment => return,
+            Uncounted::Since(_) | Uncounted::Everybody => {}
+        }
+        let client = match client {
+            Client::Net(address) => Some(address.ip().into()),
+            Client::Unix { .. } => None,
+        };
+        let number = state.admission.count_in(client);
+        state.earlier.push(Earlier { live: Arc::downgrade(live), number, client });
+    }
+
+    fn settle(&self, now: Instant) {
+        let mut state = self.lock();
+        state.forget_earlier(now);
+        let State { admission, moving, .. } = &mut *state;
+        admission.settle(now, &|number| moved(moving, number));
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        // A panic cannot leave it half-changed, so a poisoned lock is as good as a clean one.
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Bytes that a session has moved by now.
+fn moved(moving: &HashMap<Number, Moving>, number: Number) -> u64 {
+    moving.get(&number).map_or(0, |it| {
+        let traffic = it.live.meter.traffic();
+        traffic.up.read + traffic.down.read
+    })
+}
+
+impl State {
+    /// Lets whoever waits have the places of those that began before the limits and have ended.
+    fn forget_earlier(&mut self, now: Instant) {
+        let mut has_left = false;
+        let admission = &mut self.admission;
+        self.earlier.retain(|it| {
+            let is_here = it.live.strong_count() > 0;
+            if !is_here {
+                has_left |= admission.leave(it.number, it.client, now);
+            }
+            is_here
+        });
+        if has_left {
+            self.earlier.shrink_to(2 * self.earlier.len());
+            self.let_in();
+        }
+    }
+
+    fn let_in(&mut self) {
+        while let Some(number) = self.admission.next(&self.limits) {
+            if let Some(it) = self.waiting.remove(&number) {
+                it.turn.notify_one();
+            }
+        }
+        if self.waiting.is_empty() {
+            self.waiting.shrink_to_fit();
+        }
+    }
+}
+
+impl Pass {
+    /// Whether it has to wait for its turn.
+    pub(crate) fn waits(&self) -> bool {
+        self.turn.is_some()
+    }
+
+    /// Resolves when its turn has come, or it may not come in any more, as a reload may have decided meanwhile; at once
+    /// where it never had to wait. Cancel safe.
+    pub(crate) async fn turn(&self) -> Result<(), Denial> {
+        let Some(turn) = &self.turn else { return Ok(()) };
+        loop {
+            turn.notified().await;
+            let state = self.turnstile.lock();
+            if let Some(denial) = self.ip.and_then(|ip| state.access.denies(ip)) {
+                return Err(denial);
+            }
+            // Another reload may have let it stay before it woke.
+            if !state.waiting.contains_key(&self.number) {
+                return Ok(());
+            }
+        }
+    }
+
+    /// Says that the session moves bytes from here on. Where it may be evicted for that, what is returned is rung when it
+    /// has to end.
+    pub(crate) fn moves(&self, live: &Arc<Live>) -> Option<Arc<Notify>> {
+        let mut state = self.turnstile.lock();
+        if state.limits.full != WhenFull::EvictIdle {
+            return None;
+        }
+        let bell = Arc::new(Notify::new());
+        state.moving.insert(self.number, Moving { live: live.clone(), bell: bell.clone() });
+        state.admission.moves(self.number, Instant::now());
+        Some(bell)
+    }
+}
+
+impl Drop for Pass {
+    fn drop(&mut self) {
+        let mut state = self.turnstile.lock();
+        state.moving.remove(&self.number);
+        state.waiting.remove(&self.number);
+        if state.admission.leave(self.number, self.ip.map(ClientNet::from), Instant::now()) {
+            state.let_in();
+        }
+    }
+}
+
+/// The turnstile of each route that has limits, as long as somebody needs it.
+#[derive(Default)]
+pub(crate) struct Turnstiles {
+    known: Mutex<HashMap<RouteName, Weak<Turnstile>>>,
+}
+
+impl Turnstiles {
+    /// That of a route; `None` where it limits nothing.
+    pub(crate) fn of(&self, route: &Route) -> Option<Arc<Turnstile>> {
+        if route.entry.is_none() {
+            return None;
+        }
+        let mut known = self.known();
+        let kept = known.get(&route.name).and_then(Weak::upgrade);
+        Some(kept.unwrap_or_else(|| {
+            let new = Arc::new(Turnstile::new(route));
+            known.insert(route.name.clone(), Arc::downgrade(&new));
+            new
+        }))
+    }
+
+    /// Makes the turnstiles of routes that have limits now and had none, and counts the sessions they have. Whatever
+    /// begins before the listeners serve under them is missed: those are few, and end. Dropped before that, what is
+    /// returned undoes it.
+    pub(crate) fn open(&self, routes: &Routes, ledger: &Ledger) -> Vec<Arc<Turnstile>> {
+        let mut incomplete: HashMap<Arc<str>, Arc<Turnstile>> = HashMap::new();
+        for route in routes.values() {
+            let turnstile = self.of(route).filter(|turnstile| !turnstile.is_complete());
+            incomplete.extend(turnstile.map(|turnstile| (route.name.0.clone(), turnstile)));
+        }
+        if !incomplete.is_empty() {
+            let now = Instant::now();
+            for (live, client) in ledger.of_routes(|name| incomplete.contains_key(name)) {
+                incomplete[&live.route].count_in(&live, client);
+            }
+            incomplete.values().for_each(|turnstile| turnstile.lock().uncounted = Uncounted::Since(now));
+        }
+        incomplete.into_values().collect()
+    }
+
+    /// Has every turnstile go on under what its route says now: who is here stays, and who waits goes on waiting.
+    pub(crate) fn adopt(&self, routes: &Routes) {
+        for (name, turnstile) in self.known().iter() {
+            if let (Some(turnstile), Some(route)) = (turnstile.upgrade(), routes.get(name)) {
+                turnstile.adopt(route);
+            }
+        }
+    }
+
+    /// Has each look at who is idle and forget what nobody needs any more; about once a second.
+    pub(crate) fn settle(&self, now: Instant) {
+        self.known().retain(|_, turnstile| match turnstile.upgrade() {
+            Some(turnstile) => {
+                turnstile.settle(now);
+                true
+            }
+            None => false,
+        });
+    }
+
+    fn known(&self) -> MutexGuard<'_, HashMap<RouteName, Weak<Turnstile>>> {
+        self.known.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}

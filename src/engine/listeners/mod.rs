@@ -1,0 +1,7 @@
+//! Sockets that accept: the supervisor opens and closes them, in one transaction for each declaration.
+
+mod any;
+pub(super) mod bind;
+pub(super) mod bind_error;
+pub(super) mod supervisor;
+mod tcp;

@@ -1,0 +1,341 @@
+//! Owns every listener. A declaration is a transaction: bind what is new, then swap, then retire.
+
+use std::collections::{BTreeMap, HashMap};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use tokio::sync::{mpsc, oneshot};
+use tokio::time::{MissedTickBehavior, interval};
+
+use super::any::Opened;
+use super::bind::{self, Bound, Leaving, Port, Unbound, Wanted};
+use super::bind_error;
+use super::tcp::Listener;
+use crate::address::{ListenAddress, NetListen, Protocol};
+use crate::engine::runtime::context::{Context, Serving};
+use crate::engine::runtime::drain;
+use crate::engine::runtime::heap_trim::Crowd;
+use crate::engine::targets::registry::Seconds;
+use crate::engine::udp::UdpListener;
+use crate::engine::{BindFailure, Declared, Listening, NotListening, Refused, Source};
+use crate::plan::{Route, RouteName, Routes, diff, keep_equal};
+use crate::sys;
+
+/// How often counts are settled and failed binds of `bind = "retry"` are tried again.
+const TICK: Duration = Duration::from_secs(1);
+
+/// How often a route that still does not listen says so.
+const REMIND: Duration = Duration::from_secs(60);
+
+/// What a [`crate::engine::Handle`] asks for.
+pub(crate) enum Order {
+    Declare { source: Source, routes: Routes, reply: oneshot::Sender<Result<Declared, Refused>> },
+    Stop { patience: Duration, reply: oneshot::Sender<usize> },
+}
+
+/// One task that owns its state; nobody else opens or closes a listener.
+pub(crate) struct Supervisor {
+    cx: Arc<Context>,
+    sources: BTreeMap<Source, Routes>,
+    listeners: BTreeMap<Port, Opened>,
+    /// Listeners that are retired and that flows still answer through.
+    lingering: BTreeMap<Port, UdpListener>,
+    retries: BTreeMap<Port, Retry>,
+    crowd: Crowd,
+    /// The worker whose turn it is to take a listener.
+    turn: usize,
+}
+
+/// A port that its route's policy leaves for later.
+struct Retry {
+    by: Wanted,
+    why: String,
+    since: Instant,
+    told: Instant,
+}
+
+impl Supervisor {
+    pub(crate) fn new(cx: Arc<Context>) -> Supervisor {
+        Supervisor {
+            cx,
+            sources: BTreeMap::new(),
+            listeners: BTreeMap::new(),
+            lingering: BTreeMap::new(),
+            retries: BTreeMap::new(),
+            crowd: Crowd::default(),
+            turn: 0,
+        }
+    }
+
+    pub(crate) async fn run(mut self, mut inbox: mpsc::Receiver<Order>) {
+        let mut tick = interval(TICK);
+        tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        loop {
+            let order = tokio::select! {
+                order = inbox.recv() => order,
+                _ = tick.tick() => {
+                    self.tick();
+                    self.close_what_lingered().await;
+                    continue;
+                }
+            };
+            match order {
+                Some(Order::Declare { source, routes, reply }) => {
+                    // Nobody waiting for the answer is no reason to undo it.
+                    let _ = reply.send(self.declare(source, routes).await);
+                }
+                Some(Order::Stop { patience, mut reply }) => {
+                    self.retire_all().await;
+                    // Whoever asked and waits for it no more is in a hurry.
+                    let cut_off = drain::drain(&self.cx, patience, reply.closed()).await;
+                    let _ = reply.send(cut_off);
+                    return;
+                }
+                None => {
+                    self.retire_all().await;
+                    return drain::cut(&self.cx);
+                }
+            }
+        }
+    }
+
+    fn tick(&mut self) {
+        self.cx.ledger.settle(Instant::now());
+        self.cx.turnstiles.settle(Instant::now());
+        if self.crowd.has_left(self.cx.workers.sessions()) {
+            sys::heap::give_back();
+        }
+        self.retry();
+    }
+
+    async fn declare(&mut self, source: Source, routes: Routes) -> Result<Declared, Refused> {
+        let mut sources = self.sources.clone();
+        let routes = match sources.get(&source) {
+            Some(before) => keep_equal(before, routes),
+            None => routes,
+        };
+        let before = sources.insert(source, routes.clone()).unwrap_or_default();
+        let wanted: BTreeMap<Port, Wanted> = sources.values().flat_map(bind::wanted).collect();
+
+        let is_held = |port: &Port| self.listeners.contains_key(port) || self.lingering.contains_key(port);
+        let new = wanted.iter().filter(|(port, _)| !is_held(port));
+        let new = new.map(|(port, by)| (port.clone(), by.clone())).collect();
+        let (bound, unbound) = bind::bind_all(new, &self.leaving(&wanted)).map_err(Refused::Bind)?;
+        let _turnstiles = self.cx.turnstiles.open(&routes, &self.cx.ledger);
+        let mut opened = self.open(bound).map_err(|failure| Refused::Bind(vec![failure]))?;
+        self.change_files(&wanted).map_err(|failure| Refused::Bind(vec![failure]))?;
+
+        // From here on nothing can fail.
+        self.sources = sources;
+        self.sources.values().for_each(|routes| self.cx.turnstiles.adopt(routes));
+        self.revive(&wanted);
+        self.swap(&wanted);
+        self.listeners.append(&mut opened);
+        self.postpone(unbound, &wanted);
+        self.retire_unwanted(&wanted).await;
+        Ok(Declared {
+            change: diff(&before, &routes),
+            listening: self.listening(&wanted),
+            not_listening: self.not_listening(),
+        })
+    }
+
+    /// Every socket with a port that we hold and that nobody wants any more.
+    fn leaving(&self, wanted: &BTreeMap<Port, Wanted>) -> Leaving<'_> {
+        let mut leaving = Leaving::new();
+        let listeners = self.listeners.iter().map(|(port, it)| (port, it.address().net(), it.socket()));
+        let lingering = self.lingering.iter().map(|(port, it)| (port, Some(it.address), it.socket()));
+        for (port, real, socket) in listeners.chain(lingering).filter(|(port, ..)| !wanted.contains_key(port))
+        {
+            if let (ListenAddress::Net(net), Some(real)) = (port.address(), real) {
+                let held = NetListen { port: real.port(), ..net.clone() };
+                leaving.entry((port.protocol, real.port())).or_default().push((held, socket));
+            }
+        }
+        leaving
+    }
+
+    /// Gives the files of Unix sockets that stay what their routes say now; all of them, or none.
+    fn change_files(&self, wanted: &BTreeMap<Port, Wanted>) -> Result<(), BindFailure> {
+        let mut changed: Vec<(&Listener, Arc<Route>)> = Vec::new();
+        for (port, listener) in &self.listeners {
+            let (Some(by), Opened::Tcp(listener)) = (wanted.get(port), listener) else { continue };
+            let old = listener.route();
+            if by.route.socket_file == old.socket_file {
+                continue;
+            }
+            changed.push((listener, old));
+            if let Err(error) = listener.change_file(&by.route.socket_file) {
+                for (listener, old) in changed {
+                    // What could be given a moment ago can be given again.
+                    let _ = listener.change_file(&old.socket_file);
+                }
+                return Err(failure(port, by, error));
+            }
+        }
+        Ok(())
+    }
+
+    fn open(&mut self, bound: Vec<Bound>) -> Result<BTreeMap<Port, Opened>, BindFailure> {
+        let mut opened = BTreeMap::new();
+        let mut servings = Servings::default();
+        let mut route_before = None;
+        for it in bound {
+            let (port, by) = (it.port.clone(), it.by.clone());
+            // All listeners of a UDP route belong to one loop, so that they share one table of flows.
+            if port.protocol == Protocol::Tcp || route_before.as_ref() != Some(&by.route.name) {
+                self.turn = (self.turn + 1) % self.cx.workers.count();
+            }
+            route_before = Some(by.route.name.clone());
+            let listener = Opened::start(it, &mut servings, &self.cx, self.turn);
+            opened.insert(port.clone(), listener.map_err(|error| failure(&port, &by, error))?);
+        }
+        Ok(opened)
+    }
+
+    /// A retired listener that is wanted again was never gone.
+    fn revive(&mut self, wanted: &BTreeMap<Port, Wanted>) {
+        let back: Vec<Port> =
+            self.lingering.keys().filter(|port| wanted.contains_key(port)).cloned().collect();
+        for port in back {
+            if let Some(listener) = self.lingering.remove(&port) {
+                self.listeners.insert(port, Opened::Udp(listener));
+            }
+        }
+    }
+
+    async fn close_what_lingered(&mut self) {
+        let over = |(_, listener): &(&Port, &UdpListener)| !listener.has_flows();
+        let over: Vec<Port> = self.lingering.iter().filter(over).map(|(port, _)| port.clone()).collect();
+        for port in over {
+            if let Some(listener) = self.lingering.remove(&port) {
+                listener.close().await;
+            }
+        }
+    }
+
+    /// Hands the listeners that stay to the routes that want them now.
+    fn swap(&self, wanted: &BTreeMap<Port, Wanted>) {
+        let mut servings = Servings::default();
+        for (port, listener) in &self.listeners {
+            if let Some(by) = wanted.get(port) {
+                listener.serve(by, &mut servings, &self.cx);
+            }
+        }
+    }
+
+    async fn retire_unwanted(&mut self, wanted: &BTreeMap<Port, Wanted>) {
+        let unwanted: Vec<Port> =
+            self.listeners.keys().filter(|port| !wanted.contains_key(port)).cloned().collect();
+        for port in unwanted {
+            if let Some(listener) = self.listeners.remove(&port) {
+                self.lingering.extend(listener.retire().await.map(|lingering| (port, lingering)));
+            }
+        }
+    }
+
+    async fn retire_all(&mut self) {
+        self.retries.clear();
+        while let Some((port, listener)) = self.listeners.pop_first() {
+            self.lingering.extend(listener.retire().await.map(|lingering| (port, lingering)));
+        }
+    }
+
+    fn postpone(&mut self, unbound: Vec<Unbound>, wanted: &BTreeMap<Port, Wanted>) {
+        self.retries.retain(|port, _| wanted.contains_key(port) && !self.listeners.contains_key(port));
+        let now = Instant::now();
+        for (Unbound { port, by, .. }, why) in explained(unbound) {
+            let retry = self.retries.entry(port).or_insert_with(|| Retry {
+                by: by.clone(),
+                why: String::new(),
+                since: now,
+                told: now,
+            });
+            (retry.by, retry.why) = (by, why);
+        }
+    }
+
+    fn retry(&mut self) {
+        let due: Vec<_> = self.retries.iter().map(|(port, retry)| (port.clone(), retry.by.clone())).collect();
+        if due.is_empty() {
+            return;
+        }
+        // All of these routes have the policy Retry, so none of them can be a failure.
+        let Ok((bound, unbound)) = bind::bind_all(due, &Leaving::new()) else { return };
+        for it in bound {
+            let (port, route) = (it.port.clone(), it.by.route.clone());
+            let since = self.retries.remove(&port).map_or_else(Instant::now, |retry| retry.since);
+            match self.open(vec![it]) {
+                Ok(mut opened) => {
+                    let after = Seconds(since.elapsed());
+                    tracing::info!("route {} listens on {} after {after}", route.name, port.address());
+                    self.listeners.append(&mut opened);
+                }
+                Err(e) => {
+                    tracing::error!("route {}: cannot serve {}: {}", route.name, port.address(), e.error)
+                }
+            }
+        }
+        self.remind(unbound);
+    }
+
+    fn remind(&mut self, mut unbound: Vec<Unbound>) {
+        unbound.retain(|it| self.retries.get(&it.port).is_some_and(|retry| retry.told.elapsed() >= REMIND));
+        for (Unbound { port, .. }, why) in explained(unbound) {
+            let Some(retry) = self.retries.get_mut(&port) else { continue };
+            let (name, address, for_) =
+                (&retry.by.route.name, port.address(), Seconds(retry.since.elapsed()));
+            tracing::warn!("route {name} does NOT listen on {address}, for {for_} now: {why}");
+            (retry.told, retry.why) = (Instant::now(), why);
+        }
+    }
+
+    fn listening(&self, wanted: &BTreeMap<Port, Wanted>) -> Vec<Listening> {
+        let mut all: Vec<(usize, Listening)> = Vec::new();
+        for (port, listener) in &self.listeners {
+            if let Some(Wanted { route, place }) = wanted.get(port) {
+                let targets = route.targets_at(*place).map(|(target, _)| target).collect();
+                let route = route.name.clone();
+                all.push((*place, Listening { route, address: listener.address(), targets }));
+            }
+        }
+        all.sort_by(|a, b| (&a.1.route, a.0).cmp(&(&b.1.route, b.0)));
+        all.into_iter().map(|(_, listening)| listening).collect()
+    }
+
+    fn not_listening(&self) -> Vec<NotListening> {
+        let one = |(port, retry): (&Port, &Retry)| NotListening {
+            route: retry.by.route.name.clone(),
+            address: port.address().clone(),
+            why: retry.why.clone(),
+        };
+        self.retries.iter().map(one).collect()
+    }
+}
+
+fn failure(port: &Port, by: &Wanted, error: std::io::Error) -> BindFailure {
+    let (route, address) = (by.route.name.clone(), port.address().clone());
+    BindFailure { route, protocol: port.protocol, address, error }
+}
+
+/// Each with the reason it could not be bound, in words. That looks into /proc, so it is asked once a telling and not
+/// once a try.
+fn explained(unbound: Vec<Unbound>) -> Vec<(Unbound, String)> {
+    let errors: Vec<_> = unbound.iter().map(|it| (it.port.protocol, it.port.address(), &it.error)).collect();
+    let why = bind_error::summaries(&errors);
+    unbound.into_iter().zip(why).collect()
+}
+
+/// What the listeners of one route and its targets share, made once: a range of ports towards one target has one.
+#[derive(Default)]
+pub(crate) struct Servings {
+    made: HashMap<(RouteName, usize), Arc<Serving>>,
+}
+
+impl Servings {
+    pub(crate) fn of(&mut self, by: &Wanted, cx: &Context) -> Arc<Serving> {
+        let place = by.place % by.route.places();
+        let made = self.made.entry((by.route.name.clone(), place));
+        made.or_insert_with(|| Serving::new(&by.route, place, cx)).clone()
+    }
+}

@@ -1,0 +1,287 @@
+//! One bound address of a route: accepts, and hands each connection to a worker.
+//!
+//! No error of accept(2) ends a listener, and none makes it spin.
+
+use std::io;
+use std::os::fd::OwnedFd;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use tokio::io::unix::AsyncFd;
+use tokio::sync::OwnedSemaphorePermit;
+use tokio::task::JoinHandle;
+use tokio::time::sleep;
+use tokio_util::sync::CancellationToken;
+
+use crate::address::{Address, ListenAddress};
+use crate::engine::runtime::context::{Context, Seat, Serving};
+use crate::engine::session::admit;
+use crate::engine::session::carry::{self, Session};
+use crate::plan::Route;
+use crate::sys;
+use crate::transport::{self, Accepted, Bound, OwnFile, SocketFile};
+
+/// The first and the longest pause after an accept error that is about this machine, not about one connection.
+const FIRST_PAUSE: Duration = Duration::from_millis(5);
+const LONGEST_PAUSE: Duration = Duration::from_millis(100);
+
+/// Connections taken in a row before the sessions of this worker get their turn.
+const BURST: usize = 64;
+
+/// Workers that accept from one listener. With one, every second session would change threads on its way in, which costs
+/// two wake-ups; each one more is woken by every connection, mostly for nothing.
+const MOST_DOORS: usize = 2;
+
+/// A listening socket and the tasks that accept from it.
+pub(crate) struct Listener {
+    /// The address it really has.
+    pub(crate) address: Address,
+    /// The file of a Unix socket. It stands before the socket, as it must not outlive it.
+    file: Option<OwnFile>,
+    socket: Arc<OwnedFd>,
+    /// The route it serves; replaced by a reload, read once per connection.
+    serving: Arc<Mutex<Arc<Serving>>>,
+    retire: CancellationToken,
+    accepting: Vec<JoinHandle<()>>,
+}
+
+impl Listener {
+    /// Starts to accept from a listening socket, on worker `n` and those that follow it.
+    pub(crate) fn start(
+        bound: Bound,
+        address: &ListenAddress,
+        serving: Arc<Serving>,
+        cx: &Arc<Context>,
+        n: usize,
+    ) -> io::Result<Listener> {
+        let Bound { file, socket } = bound;
+        let address = match address {
+            ListenAddress::Net(_) => Address::Net(transport::local_address(&socket)?),
+            ListenAddress::Unix(name) => Address::Unix(name.clone()),
+        };
+        let (socket, serving) = (Arc::new(socket), Arc::new(Mutex::new(serving)));
+        let retire = CancellationToken::new();
+        let door = |nth: usize| Door {
+            socket: socket.clone(),
+            serving: serving.clone(),
+            cx: cx.clone(),
+            worker: (n + nth) % cx.workers.count(),
+            address: address.clone(),
+            speaks: nth == 0,
+        };
+        let doors = (0..cx.workers.count().min(MOST_DOORS)).map(door);
+        let accepting = doors.map(|door| cx.workers.spawn(door.worker, door.keep(retire.clone()))).collect();
+        Ok(Listener { address, file, socket, serving, retire, accepting })
+    }
+
+    /// Serves another route from the next connection on.
+    pub(crate) fn serve(&self, serving: Arc<Serving>) {
+        let upkeep = serving.route.upkeep;
+        let old = std::mem::replace(&mut *self.lock(), serving);
+        if let Address::Net(address) = &self.address
+            && upkeep != old.route.upkeep
+        {
+            // These options of a listening socket take every value that a plan has.
+            let _ = upkeep.set_up_again(&self.socket, address.ip());
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Arc<Serving>> {
+        self.serving.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// What the file of its socket is given from now on, where it has one.
+    pub(crate) fn change_file(&self, wanted: &SocketFile) -> io::Result<()> {
+        self.file.as_ref().map_or(Ok(()), |file| file.change(wanted))
+    }
+
+    /// The route it serves.
+    pub(crate) fn route(&self) -> Arc<Route> {
+        self.lock().route.clone()
+    }
+
+    /// The socket, for the options a reload sets on it.
+    pub(crate) fn socket(&self) -> &OwnedFd {
+        &self.socket
+    }
+
+    /// Accepts what has already reached us, as far as there are places for it, then closes the socket and says how many
+    /// that resets; done when it is closed.
+    pub(crate) async fn retire(self) {
+        // Nobody new finds the way to a file that is gone.
+        drop(self.file);
+        self.retire.cancel();
+        for accepting in self.accepting {
+            // An error means that the engine's workers are gone, and the socket with them.
+            let _ = accepting.await;
+        }
+        let waiting = sys::tcp_info(&self.socket).map_or(0, |it| it.waiting);
+        if waiting > 0 {
+            // To hold the socket for them until a session ends would keep a reload, or a stop, from its end.
+            tracing::warn!(
+                "{waiting} client{} in the accept queue of {} reset: it listens no more, and there is no place for \
+                 another session; see limits.connections and `ulimit -n`",
+                if waiting == 1 { "" } else { "s" },
+                self.address
+            );
+        }
+    }
+}
+
+/// The accept loop's side of a listener.
+struct Door {
+    socket: Arc<OwnedFd>,
+    serving: Arc<Mutex<Arc<Serving>>>,
+    cx: Arc<Context>,
+    worker: usize,
+    address: Address,
+    /// Whether it tells of trouble. One speaks for all: what keeps one from accepting keeps them all.
+    speaks: bool,
+}
+
+enum Next {
+    Taken(Accepted),
+    Empty,
+    Failed(io::Error),
+}
+
+impl Door {
+    async fn keep(self, retire: CancellationToken) {
+        let queue = match sys::readable(self.socket.clone()) {
+            Ok(queue) => queue,
+            Err(e) => return tracing::error!("cannot wait for connections on {}: {e}", self.address),
+        };
+        // Whatever happens inside, the loop ends only when it is told to.
+        if retire.run_until_cancelled(self.accept_forever(&queue)).await.is_none() {
+            self.accept_the_rest();
+        }
+    }
+
+    async fn accept_forever(&self, queue: &AsyncFd<Arc<OwnedFd>>) {
+        let mut trouble = Trouble { speaks: self.speaks, ..Trouble::default() };
+        loop {
+            let Ok(mut ready) = queue.readable().await else { return };
+            for _ in 0..BURST {
+                let permit = self.permit(&mut trouble).await;
+                match self.accept() {
+                    Next::Taken(accepted) => {
+                        trouble.is_over(&self.address);
+                        self.hand_over(accepted, permit);
+                    }
+                    Next::Empty => {
+                        ready.clear_ready();
+                        break;
+                    }
+                    Next::Failed(error) => trouble.pause(&self.address, &error).await,
+                }
+            }
+            tokio::task::yield_now().await;
+        }
+    }
+
+    /// A place among the sessions that may live at one time. While there is none, clients wait in the accept queue.
+    async fn permit(&self, trouble: &mut Trouble) -> OwnedSemaphorePermit {
+        loop {
+            let slots = self.cx.slots.clone();
+            if let Ok(permit) = slots.clone().try_acquire_owned() {
+                return permit;
+            }
+            trouble.note_full(&self.address, self.cx.most_sessions);
+            // It fails only on a closed semaphore, and this one is never closed.
+            if let Ok(permit) = slots.acquire_owned().await {
+                return permit;
+            }
+        }
+    }
+
+    /// After the last readiness: connections whose handshake is over are ours, and closing would reset them.
+    fn accept_the_rest(&self) {
+        while let Ok(permit) = self.cx.slots.clone().try_acquire_owned() {
+            match self.accept() {
+                Next::Taken(accepted) => self.hand_over(accepted, permit),
+                Next::Empty | Next::Failed(_) => return,
+            }
+        }
+    }
+
+    fn accept(&self) -> Next {
+        loop {
+            match transport::accept(&self.socket) {
+                Ok(accepted) => return Next::Taken(accepted),
+                Err(e) if e.kind() == io::ErrorKind::WouldBlock => return Next::Empty,
+                // accept(2): errors of the one connection that was about to be taken; the next is not concerned.
+                Err(e) if is_about_one_connection(&e) => {}
+                Err(e) => return Next::Failed(e),
+            }
+        }
+    }
+
+    fn hand_over(&self, accepted: Accepted, permit: OwnedSemaphorePermit) {
+        let serving = self.serving.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        let (route, targets) = (serving.name.clone(), serving.pool.names().clone());
+        let entry = self.cx.ledger.open(route, targets, accepted.client, Instant::now());
+        let place = match admit::at_the_door(&serving, &accepted.client) {
+            Ok(place) => place,
+            Err(end) => return admit::turn_away(accepted.socket, entry, end),
+        };
+        let worker = self.cx.workers.place(self.worker);
+        let seat = Seat::take(&self.cx, worker, permit, place);
+        self.cx.workers.spawn(worker, carry::carry(accepted.socket, Session { serving, entry, seat }));
+    }
+}
+
+fn is_about_one_connection(error: &io::Error) -> bool {
+    matches!(
+        error.raw_os_error(),
+        Some(
+            libc::EINTR
+                | libc::ECONNABORTED
+                | libc::ENETDOWN
+                | libc::EPROTO
+                | libc::ENOPROTOOPT
+                | libc::EHOSTDOWN
+                | libc::ENONET
+                | libc::EHOSTUNREACH
+                | libc::EOPNOTSUPP
+                | libc::ENETUNREACH
+                | libc::EPERM
+        )
+    )
+}
+
+/// Times in which nobody can be taken in, each told once and not once per client.
+#[derive(Default)]
+struct Trouble {
+    speaks: bool,
+    pause: Duration,
+    full_told: Option<Instant>,
+}
+
+/// How often a limit that stays reached is told again.
+const REMIND: Duration = Duration::from_secs(10);
+
+impl Trouble {
+    fn note_full(&mut self, address: &Address, most: u32) {
+        if self.speaks && self.full_told.is_none_or(|at| at.elapsed() >= REMIND) {
+            self.full_told = Some(Instant::now());
+            tracing::warn!(
+                "{most} sessions, as many as may be: new clients of {address} wait in the accept queue; \
+                 see limits.connections and `ulimit -n`"
+            );
+        }
+    }
+
+    async fn pause(&mut self, address: &Address, error: &io::Error) {
+        if self.speaks && self.pause.is_zero() {
+            tracing::warn!("cannot accept on {address}: {error}; clients wait in the accept queue");
+        }
+        self.pause = (self.pause * 2).clamp(FIRST_PAUSE, LONGEST_PAUSE);
+        sleep(self.pause).await;
+    }
+
+    fn is_over(&mut self, address: &Address) {
+        if !std::mem::take(&mut self.pause).is_zero() && self.speaks {
+            tracing::info!("accepting on {address} again");
+        }
+    }
+}

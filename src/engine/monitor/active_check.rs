@@ -1,0 +1,108 @@
+//! A check that connects: one connection, and what the service says on it.
+
+use tokio::time::timeout;
+
+use super::check_connection::Line;
+use crate::address::Address;
+use crate::balance::Talk;
+use crate::engine::session::greet::{Greeting, shake_hands};
+use crate::engine::targets::registry::{Seconds, Target, cause_of};
+use crate::outcome::Cause;
+use crate::probe::system::redact::printable;
+use crate::proxy_protocol::Ends;
+use crate::transport::{self, Origin, Stream};
+
+/// How much of a wrong answer is told.
+const MOST_TOLD: usize = 60;
+
+/// Why a check failed.
+pub(crate) struct Failed {
+    pub(crate) cause: Cause,
+    /// What was wrong with the answer, where there was a connection.
+    pub(crate) answer: Option<String>,
+}
+
+/// Connects to the target, and talks with it where its rules say so. It takes no longer than their `timeout`.
+///
+/// Cancel safe: the connection is closed.
+pub(crate) async fn check(target: &Target) -> Result<(), Failed> {
+    let rules = target.rules();
+    let mut heard: Option<Vec<u8>> = None;
+    let talk = async {
+        let mut line = connect(target).await?;
+        let heard = heard.insert(Vec::new());
+        match &rules.talk {
+            Some(talk) => ask(&mut line, talk, heard).await,
+            None => Ok(()),
+        }
+    };
+    match (timeout(rules.timeout, talk).await, heard) {
+        (Ok(answer), _) => answer,
+        (Err(_), Some(heard)) => Err(wrong(format!("{} in {}", answered(&heard), Seconds(rules.timeout)))),
+        (Err(_), None) => Err(Failed { cause: Cause::TimedOut, answer: None }),
+    }
+}
+
+async fn connect(target: &Target) -> Result<Line, Failed> {
+    let mut told = Failed { cause: Cause::NoAddress, answer: None };
+    for address in target.dialable().await {
+        match transport::dial(&address, &Origin::default()).await {
+            Ok(stream) => return greet(stream, &address, target).await,
+            Err(error) => told.cause = cause_of(&address, &error),
+        }
+    }
+    Err(told)
+}
+
+/// Tells a target that expects a PROXY header that this is no client's connection: it would take one that closes without a
+/// word for a broken one. With one that speaks TLS, that is agreed on.
+async fn greet(stream: Stream, address: &Address, target: &Target) -> Result<Line, Failed> {
+    let Greeting { header, tls } = target.greeting();
+    if let Some(form) = header {
+        let ends = match (address, transport::local_address(&stream)) {
+            (Address::Net(destination), Ok(client)) => Ends::Net { client, destination: *destination },
+            _ => Ends::Own,
+        };
+        let greeting = stream.send_all(&form.announce_own(ends)).await;
+        greeting.map_err(|error| wrong(format!("it took no header: {error}")))?;
+    }
+    let seal = match tls {
+        Some(tls) => Some(shake_hands(&stream, tls, target).await),
+        None => None,
+    };
+    match seal.transpose() {
+        Ok(seal) => Ok(Line::new(stream, seal)),
+        Err((cause, words)) => Err(Failed { cause, answer: Some(words) }),
+    }
+}
+
+async fn ask(line: &mut Line, talk: &Talk, heard: &mut Vec<u8>) -> Result<(), Failed> {
+    let question = line.say(talk.send.as_bytes()).await;
+    question.map_err(|error| wrong(format!("it took no question: {error}")))?;
+    loop {
+        match line.hear(heard, Talk::MOST).await {
+            Ok(_) if has(heard, talk.expect.as_bytes()) => return Ok(()),
+            Ok(0) if heard.len() < Talk::MOST => {
+                return Err(wrong(format!("{}, and closed", answered(heard))));
+            }
+            Ok(_) if heard.len() < Talk::MOST => {}
+            Ok(_) => return Err(wrong(answered(heard))),
+            Err(error) => return Err(wrong(format!("{}, and then: {error}", answered(heard)))),
+        }
+    }
+}
+
+fn has(heard: &[u8], wanted: &[u8]) -> bool {
+    heard.windows(wanted.len()).any(|part| part == wanted)
+}
+
+fn wrong(answer: String) -> Failed {
+    Failed { cause: Cause::BadAnswer, answer: Some(answer) }
+}
+
+fn answered(heard: &[u8]) -> String {
+    if heard.is_empty() {
+        return "it said nothing".to_owned();
+    }
+    format!("it answered '{}'", printable(&String::from_utf8_lossy(heard), MOST_TOLD))
+}

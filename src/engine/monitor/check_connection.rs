@@ -1,0 +1,104 @@
+//! A connection of a check: it says and hears plain bytes, sealed on the way where the target speaks TLS.
+
+use std::io::{self, ErrorKind};
+
+use rustix::net::{RecvFlags, recv};
+use tokio::io::Interest;
+
+use crate::transport::Stream;
+use crate::transport::tls::{MOST_UNREAD, Sealed, sealed_room};
+
+/// Bytes read at once.
+const CHUNK: usize = 4 << 10;
+
+/// A connection and its seal.
+pub(crate) struct Line {
+    stream: Stream,
+    seal: Option<Sealed>,
+    /// Of TLS, what was not opened yet: the beginning of a record.
+    unopened: Vec<u8>,
+}
+
+impl Line {
+    pub(crate) fn new(stream: Stream, mut seal: Option<Sealed>) -> Line {
+        let unopened = seal.as_mut().map(Sealed::take_partial).unwrap_or_default();
+        Line { stream, seal, unopened }
+    }
+
+    /// Says it all.
+    pub(crate) async fn say(&mut self, bytes: &[u8]) -> io::Result<()> {
+        let Some(seal) = &mut self.seal else { return self.stream.send_all(bytes).await };
+        let mut wire = vec![0; sealed_room(bytes.len())];
+        let sealed = seal.seal(bytes, &mut wire).map_err(io::Error::other)?;
+        self.stream.send_all(&wire[..sealed]).await
+    }
+
+    /// Adds what comes next to `heard`, no more than `most` bytes in all, and says how much that is; zero at the end.
+    pub(crate) async fn hear(&mut self, heard: &mut Vec<u8>, most: usize) -> io::Result<usize> {
+        let before = heard.len();
+        let Some(seal) = &mut self.seal else {
+            return read(&self.stream, heard, CHUNK.min(most - before)).await;
+        };
+        heard.append(&mut seal.take_early());
+        while heard.len() == before && !seal.closed {
+            if self.unopened.len() > MOST_UNREAD {
+                return Err(ErrorKind::FileTooLarge.into());
+            }
+            if read(&self.stream, &mut self.unopened, CHUNK).await? == 0 {
+                break;
+            }
+            let mut answer = Vec::new();
+            let opened = seal.open(&mut self.unopened, heard, &mut answer).map_err(io::Error::other)?;
+            self.unopened.drain(..opened);
+            self.stream.send_all(&answer).await?;
+        }
+        heard.truncate(most);
+        Ok(heard.len() - before)
+    }
+}
+
+/// Adds what comes next, and says how much that is; zero at the end.
+///
+/// Cancel safe: nothing is added before it is there.
+async fn read(stream: &Stream, bytes: &mut Vec<u8>, most: usize) -> io::Result<usize> {
+    let filled = bytes.len();
+    loop {
+        stream.ready(Interest::READABLE).await?;
+        bytes.resize(filled + most, 0);
+        let room = &mut bytes[filled..];
+        let answer =
+            stream.try_io(Interest::READABLE, || Ok(recv(stream, &mut *room, RecvFlags::empty())?.0));
+        bytes.truncate(filled + answer.as_ref().copied().unwrap_or(0));
+        match answer {
+            Err(error) if error.kind() == ErrorKind::WouldBlock => {}
+            answer => return answer,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::address::Address;
+    use crate::transport::{self, Origin};
+
+    #[tokio::test]
+    async fn a_check_that_is_given_up_has_heard_what_was_said_and_no_more() {
+        use tokio::io::AsyncWriteExt;
+        let service = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = Address::Net(service.local_addr().unwrap());
+        let stream = transport::dial(&address, &Origin::default()).await.unwrap();
+        let (mut served, _) = service.accept().await.unwrap();
+        let (mut line, mut heard) = (Line::new(stream, None), Vec::new());
+
+        served.write_all(b"-LOADING").await.unwrap();
+        assert_eq!(line.hear(&mut heard, 100).await.unwrap(), 8);
+        tokio::select! {
+            biased;
+            heard = line.hear(&mut heard, 100) => panic!("{heard:?} came from nowhere"),
+            () = std::future::ready(()) => {}
+        }
+
+        assert_eq!(heard, b"-LOADING");
+    }
+}

@@ -1,0 +1,256 @@
+//! What the clerk finds out about one target: the facts gathered, the rules of `diagnosis` asked.
+
+use std::collections::BTreeSet;
+use std::net::{SocketAddr, TcpStream};
+use std::sync::Arc;
+use std::thread;
+use std::time::{Duration, Instant, SystemTime};
+
+use super::diagnosis_worker::Case;
+use crate::diagnosis::reach::{self, Life};
+use crate::diagnosis::session::{self, Fresh, Leak, SessionFacts};
+use crate::diagnosis::{Diagnosis, Finding, Verdict, stalled};
+use crate::engine::targets::registry::Target;
+use crate::engine::targets::state_log::{self, Judged};
+use crate::outcome::{Cause, Holder, Side};
+use crate::probe::network::routing::Routing;
+use crate::probe::process::process_stats::Vitals;
+use crate::probe::process::{holders, process_exit};
+use crate::probe::sockets::connections;
+use crate::probe::sockets::{self, Socket};
+use crate::probe::system::redact::printable;
+
+/// The listening sockets a dial to the target would meet.
+pub(crate) fn listeners(target: &Target) -> Vec<Socket> {
+    let addresses = target.addresses();
+    addresses.into_iter().filter_map(|address| sockets::listener(address).ok().flatten()).collect()
+}
+
+/// A holder that ended longer ago than this before the target went down has nothing to do with it.
+const RECENTLY: Duration = Duration::from_secs(5);
+
+/// The ports somebody listens on, looked up once for many targets.
+pub(crate) struct Crowd(BTreeSet<u16>);
+
+impl Crowd {
+    /// `None` where the kernel would not say, or not all of it.
+    pub(crate) fn look() -> Option<Crowd> {
+        let (rows, is_cut) = sockets::listeners().ok()?;
+        (!is_cut).then(|| Crowd(rows.iter().map(|row| row.local.port()).collect()))
+    }
+
+    fn has_nobody_for(&self, target: &Target) -> bool {
+        target.addresses().iter().all(|address| !self.0.contains(&address.port()))
+    }
+}
+
+/// Why it is down; in a crowd, in short where there is not much to say.
+pub(crate) fn down(target: &Arc<Target>, cause: Cause, at: Instant, crowd: Option<&Crowd>) -> Judged {
+    let in_short = cause == Cause::Refused && crowd.is_some_and(|crowd| crowd.has_nobody_for(target));
+    let diagnosis = if in_short { None } else { unreached(target, cause) };
+    let (mut verdict, why) = match diagnosis {
+        None if in_short => (Verdict::TargetNotRunning, format!("nothing listens on {}", target.name())),
+        // The long answer is for who asks for it.
+        Some(Diagnosis { verdict: verdict @ Verdict::TargetNotRunning, subject, .. }) => {
+            (verdict, format!("nothing listens on {subject}"))
+        }
+        // Somebody has held it, so that the port is right, and who listens on the next may be the next target.
+        Some(Diagnosis { verdict: Verdict::TargetOnOtherPort, subject, .. }) if was_held(target) => {
+            (Verdict::TargetNotRunning, format!("nothing listens on {subject}"))
+        }
+        Some(diagnosis) if diagnosis.verdict != Verdict::Unknown => (diagnosis.verdict, diagnosis.summary),
+        None if cause == Cause::BadAnswer => (Verdict::Unknown, bad_answer(target)),
+        None if let Some(words) = handshake(target, cause) => (Verdict::Unknown, words),
+        _ => (Verdict::Unknown, cause.remedy().to_owned()),
+    };
+    if cause == Cause::Refused && listeners(target).is_empty() {
+        // A session may have met the refusal before the holder's end was noticed.
+        target.lose_holder(at);
+    }
+    let mut text = String::new();
+    if cause == Cause::Refused {
+        text.extend(how_it_ended(target, at).map(|ended| format!("{ended}; ")));
+    }
+    text.push_str(&why);
+    match target.take_cut() {
+        0 => {}
+        cut => {
+            verdict = Verdict::TargetDiedMidstream;
+            text.push_str(&format!("; {cut} connection{} cut", if cut == 1 { "" } else { "s" }));
+        }
+    }
+    Judged { verdict, text }
+}
+
+fn was_held(target: &Target) -> bool {
+    !target.dossier().pids.is_empty()
+}
+
+/// `it answered '-LOADING'; '+PONG' was expected`
+fn bad_answer(target: &Target) -> String {
+    let answer = target.dossier().answer.clone();
+    let expected = target.rules().talk.as_ref().map(|talk| printable(&talk.expect, MOST_EXPECTED));
+    match (answer, expected) {
+        (Some(answer), Some(expected)) => format!("{answer}; '{expected}' was expected"),
+        _ => Cause::BadAnswer.remedy().to_owned(),
+    }
+}
+
+/// What the last handshake with it came to.
+fn handshake(target: &Target, cause: Cause) -> Option<String> {
+    match cause {
+        Cause::NoTls | Cause::TlsUntrusted | Cause::TlsRefused => target.dossier().answer.clone(),
+        _ => None,
+    }
+}
+
+/// How much of what was expected is told.
+const MOST_EXPECTED: usize = 60;
+
+/// `node (pid 931) ended after 2.0h`
+fn how_it_ended(target: &Target, at: Instant) -> Option<String> {
+    let ended = target.dossier().ended.clone()?;
+    if at.saturating_duration_since(ended.at) > RECENTLY {
+        return None;
+    }
+    let who = state_log::name(&ended.holder);
+    if !process_exit::is_ending(ended.holder.pid) {
+        return Some(format!("{who} runs on, but listens no more"));
+    }
+    let lived = ended.holder.started.and_then(|started| SystemTime::now().duration_since(started).ok());
+    Some(match lived {
+        Some(lived) => format!("{who} ended after {}", state_log::Lived(lived)),
+        None => format!("{who} ended"),
+    })
+}
+
+/// Why it cannot be reached, without dialling it once more; nothing where it is no TCP or has no address.
+fn unreached(target: &Target, cause: Cause) -> Option<Diagnosis> {
+    let errno = match cause {
+        Cause::Refused => libc::ECONNREFUSED,
+        Cause::TimedOut => libc::ETIMEDOUT,
+        Cause::Unreachable => libc::EHOSTUNREACH,
+        Cause::Reset => libc::ECONNRESET,
+        _ => return None,
+    };
+    let error = std::io::Error::from_raw_os_error(errno);
+    Some(reach::dial_failure(*target.addresses().first()?, &error, &reach::Options::default()))
+}
+
+/// Between two looks at a program that does nothing for us, to see whether it computes.
+const LIFE: Duration = Duration::from_millis(200);
+
+/// Why nothing is accepted.
+pub(crate) fn stalled(target: &Target) -> Judged {
+    let waiting = listeners(target).iter().map(|listener| listener.receive_queue).sum();
+    let pid = target.dossier().holder.as_ref().map(|held| held.holder.pid);
+    stalled::not_accepting(pid.and_then(life).as_ref(), waiting).into()
+}
+
+fn life(pid: u32) -> Option<Life> {
+    let before = Vitals::read(pid).ok()?;
+    thread::sleep(LIFE);
+    Some(Life { before, after: Vitals::read(pid).ok()? })
+}
+
+/// Why a session stands still; `None` where nothing is wrong.
+pub(crate) fn session(target: &Target, case: &Case) -> Option<Finding> {
+    let routing = Routing::read(case.remote);
+    let link = routing.way_out().cloned();
+    let is_of_link =
+        |queue: &&_| session::shapes(queue) && link.as_ref().is_some_and(|link| link.index == queue.link);
+    let shaper = routing.qdiscs.iter().find(is_of_link).cloned();
+    if case.side == Side::Client {
+        return Some(session::shaped(&link?, &shaper?));
+    }
+    let theirs = connections::between(case.remote, case.local).ok().flatten();
+    let inode = theirs.as_ref().map_or(0, |theirs| theirs.inode);
+    let mut facts = SessionFacts {
+        still: case.still,
+        at_most: case.at_most,
+        ours: connections::between(case.local, case.remote).ok()??,
+        here: link.as_ref().is_some_and(|link| link.loopback),
+        holder: if inode == 0 { None } else { holder_of(target, case.remote.port(), inode) },
+        theirs,
+        link,
+        neighbour: routing.neighbour,
+        shaper,
+        fresh: None,
+    };
+    if session::wants_fresh(&facts) {
+        facts.fresh = Some(fresh(target, case.remote));
+    }
+    session::judge(&facts).or_else(|| not_reading(&facts))
+}
+
+fn not_reading(facts: &SessionFacts) -> Option<Finding> {
+    let unread = facts.theirs.as_ref()?.receive_queue;
+    let holder = facts.holder.as_ref().filter(|_| unread > 0)?;
+    stalled::not_reading(&life(holder.pid)?, unread)
+}
+
+/// How long a new connection may take to be answered, and how long its answer is taken for true.
+const FRESH: Duration = Duration::from_millis(500);
+const FRESH_AGE: Duration = Duration::from_secs(10);
+
+/// Whether a new connection works. It is the one thing here that the target notices, so it is not done often.
+fn fresh(target: &Target, address: SocketAddr) -> Fresh {
+    let now = Instant::now();
+    if let Some((at, known)) = target.dossier().fresh
+        && now.duration_since(at) < FRESH_AGE
+    {
+        return known;
+    }
+    let met = match TcpStream::connect_timeout(&address, FRESH) {
+        Ok(_) => Fresh::Works,
+        Err(error) if error.kind() == std::io::ErrorKind::ConnectionRefused => Fresh::Refused,
+        Err(_) => Fresh::Silent,
+    };
+    target.dossier().fresh = Some((now, met));
+    met
+}
+
+/// Who has a connection: the holder of the listener, or a process it handed it to.
+fn holder_of(target: &Target, port: u16, inode: u32) -> Option<Holder> {
+    let known = target.dossier().holder.as_ref().map(|held| held.holder.clone());
+    if let Some(known) = known.filter(|known| holders::holds(known.pid, inode)) {
+        return Some(known);
+    }
+    let rows: Vec<Socket> =
+        sockets::on_port(port).rows.into_iter().filter(|socket| socket.inode == inode).collect();
+    holders::of(&rows).found.into_iter().map(|held| held.holder).next()
+}
+
+/// Between two looks for connections that were left open: usually, and while there are many.
+const LEAKS: Duration = Duration::from_secs(10);
+const LEAKS_SOON: Duration = Duration::from_secs(2);
+
+/// Looks that are remembered.
+const MOST_COUNTS: usize = 4;
+
+/// So many left open are worth a second look.
+const MANY: usize = 20;
+
+/// Whether it leaves connections open.
+pub(crate) fn leaks(target: &Target, at: Instant) -> Option<Finding> {
+    let port = target.addresses().first()?.port();
+    let ages: Vec<Duration> = connections::left_open(port)
+        .ok()?
+        .iter()
+        .filter(|end| end.inode != 0)
+        .map(|end| end.info.since_ack)
+        .collect();
+    let mut dossier = target.dossier();
+    let count = ages.len();
+    let holder = dossier.holder.as_ref().map(|held| held.holder.clone());
+    let finding = session::leaks(&Leak { ages, before: dossier.left_open.clone(), holder });
+    if dossier.left_open.len() == MOST_COUNTS {
+        dossier.left_open.remove(0);
+    }
+    // The same number again says nothing new about whether it grows.
+    if dossier.left_open.last() != Some(&count) {
+        dossier.left_open.push(count);
+    }
+    dossier.leaks_due = Some(at + if count >= MANY { LEAKS_SOON } else { LEAKS });
+    finding
+}

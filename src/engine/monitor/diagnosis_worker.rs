@@ -1,0 +1,262 @@
+//! The one thread that searches and judges for the engine: what takes longer than a look waits here, in a bounded queue.
+//!
+//! A search through /proc can take a third of a second, a diagnosis longer. Neither a look of the lookout nor a session
+//! waits for them: whoever has a question leaves it at the desk and goes on. A full desk tells news without a diagnosis.
+
+use std::io;
+use std::net::SocketAddr;
+use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, TrySendError, sync_channel};
+use std::sync::{Arc, Weak};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use rustix::fd::OwnedFd;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
+
+use super::diagnose_target::{self, Crowd};
+use crate::diagnosis::Verdict;
+use crate::engine::targets::health::{News, Stage};
+use crate::engine::targets::incidents::Spells;
+use crate::engine::targets::registry::Target;
+use crate::engine::targets::state_log::{self, Judged};
+use crate::ledger::Ledger;
+use crate::outcome::{Cause, Side};
+use crate::probe::process::{holders, process_exit};
+use crate::probe::sockets::Socket;
+
+/// Questions that may wait.
+const MOST_WAITING: usize = 1024;
+
+/// Questions answered together, so that one search through /proc serves them all.
+const BATCH: usize = 64;
+
+/// With more than these at once, a target nobody listens near is told so without a search of its own: each takes some
+/// hundredths of a second, and the last of a thousand would be told after half a minute.
+const FEW: usize = 4;
+
+/// Something to find out about a target.
+pub(crate) struct Question {
+    pub(crate) target: Arc<Target>,
+    pub(crate) matter: Matter,
+    /// When it came up.
+    pub(crate) at: Instant,
+}
+
+/// Why it is asked.
+pub(crate) enum Matter {
+    /// It is up, and nobody knows who holds it.
+    Who,
+    /// There is something to tell.
+    News {
+        news: News,
+        /// Clients that were held at that moment.
+        waiting: usize,
+    },
+    /// It stays down, and something may have come up nearby.
+    Again(Cause),
+    /// A session of it stands still with bytes under way.
+    Session(Case),
+    /// Whether it closes what its clients have closed.
+    Leaks,
+}
+
+/// A session that stands still.
+#[derive(Clone, Copy)]
+pub(crate) struct Case {
+    /// Its number in the ledger.
+    pub(crate) id: u64,
+    /// Where the bytes are under way to.
+    pub(crate) side: Side,
+    /// Our end of that connection.
+    pub(crate) local: SocketAddr,
+    /// The other end.
+    pub(crate) remote: SocketAddr,
+    /// For how long, and how long at most.
+    pub(crate) still: Duration,
+    /// See `still`.
+    pub(crate) at_most: Duration,
+}
+
+/// The way to leave a question.
+#[derive(Clone)]
+pub(crate) struct Desk {
+    questions: SyncSender<Question>,
+}
+
+/// A holder whose end is to be waited for.
+pub(crate) struct Vigil {
+    pub(crate) target: Weak<Target>,
+    pub(crate) pid: u32,
+    pub(crate) pidfd: OwnedFd,
+    pub(crate) permit: OwnedSemaphorePermit,
+}
+
+/// Where vigils go, and how many there may be at one time.
+pub(crate) struct Vigils {
+    pub(crate) sender: mpsc::Sender<Vigil>,
+    pub(crate) places: Arc<Semaphore>,
+}
+
+impl Desk {
+    /// Leaves a question; never waits. False where it was not taken.
+    pub(crate) fn ask(&self, question: Question) -> bool {
+        match self.questions.try_send(question) {
+            Ok(()) => true,
+            Err(TrySendError::Full(untaken) | TrySendError::Disconnected(untaken)) => {
+                if let Matter::News { news, waiting } = untaken.matter {
+                    state_log::news(&untaken.target, news, waiting, None);
+                }
+                false
+            }
+        }
+    }
+}
+
+/// Starts the thread; it ends with the last desk.
+pub(crate) fn start(vigils: Vigils, ledger: Arc<Ledger>) -> io::Result<Desk> {
+    let (questions, inbox) = sync_channel(MOST_WAITING);
+    let clerk = Clerk { inbox, vigils, ledger, ailments: Spells::default() };
+    thread::Builder::new().name("clerk".into()).spawn(move || clerk.work())?;
+    Ok(Desk { questions })
+}
+
+struct Clerk {
+    inbox: Receiver<Question>,
+    vigils: Vigils,
+    ledger: Arc<Ledger>,
+    /// What ails the sessions of which target.
+    ailments: Spells<(Arc<str>, &'static str)>,
+}
+
+/// How often it is looked whether an ailment is over.
+const SETTLE: Duration = Duration::from_secs(1);
+
+impl Clerk {
+    fn work(mut self) {
+        loop {
+            match self.inbox.recv_timeout(SETTLE) {
+                Ok(first) => {
+                    let mut questions = vec![first];
+                    questions.extend(self.inbox.try_iter().take(BATCH - 1));
+                    self.find_holders(&questions);
+                    let crowd = (questions.len() > FEW).then(Crowd::look).flatten();
+                    questions.into_iter().for_each(|question| self.answer(question, crowd.as_ref()));
+                }
+                Err(RecvTimeoutError::Timeout) => {}
+                Err(RecvTimeoutError::Disconnected) => return,
+            }
+            for ((target, verdict), spell) in self.ailments.over(Instant::now()) {
+                state_log::ailment_over(&target, verdict, spell);
+            }
+        }
+    }
+
+    /// One search for all that are up and whose holder is not known.
+    fn find_holders(&self, questions: &[Question]) {
+        let mut wanted: Vec<(Arc<Target>, Vec<Socket>)> = Vec::new();
+        for Question { target, matter, .. } in questions {
+            let is_asked = match matter {
+                Matter::Who => true,
+                Matter::News { news: News::Became { stage, .. } | News::Settled { stage, .. }, .. } => {
+                    *stage != Stage::Unknown && !matches!(stage, Stage::Down(_))
+                }
+                _ => false,
+            };
+            let is_new = wanted.iter().all(|(known, _)| !Arc::ptr_eq(known, target));
+            if is_asked && is_new && target.dossier().holder.is_none() {
+                wanted.push((target.clone(), diagnose_target::listeners(target)));
+            }
+        }
+        let sockets: Vec<Socket> = wanted.iter().flat_map(|(_, sockets)| sockets.clone()).collect();
+        let found = if sockets.is_empty() { Vec::new() } else { holders::of(&sockets).found };
+        for (target, sockets) in wanted {
+            let is_theirs = |held: &&holders::Held| sockets.iter().any(|socket| socket.inode == held.inode);
+            // Of a master and its workers, the oldest; it is the one that ends last.
+            let holder = found.iter().filter(is_theirs).max_by_key(|held| held.holder.age);
+            target.found_holder(holder.map(|held| held.holder.clone()));
+            if let Some(held) = holder {
+                self.keep_vigil(&target, held);
+                state_log::holder(&target, &held.holder);
+            }
+        }
+    }
+
+    /// Has the lookout wait for the holder's end, where there is a place left and the process can be waited for.
+    fn keep_vigil(&self, target: &Arc<Target>, held: &holders::Held) {
+        let Ok(permit) = self.vigils.places.clone().try_acquire_owned() else { return };
+        let pid = held.holder.pid;
+        // Looked at once more with the descriptor open: then it cannot be another process with the same number.
+        let Ok(pidfd) = process_exit::until_end(pid) else { return };
+        if holders::holds(pid, held.inode) {
+            let vigil = Vigil { target: Arc::downgrade(target), pid, pidfd, permit };
+            // Full, or the engine is at its end: then it is looked at now and then.
+            let _ = self.vigils.sender.try_send(vigil);
+        }
+    }
+
+    fn answer(&mut self, Question { target, matter, at }: Question, crowd: Option<&Crowd>) {
+        match matter {
+            Matter::Who => {}
+            Matter::News { news, waiting } => answer_news(&target, news, waiting, at, crowd),
+            Matter::Again(cause) => judge_again(&target, cause, at, crowd),
+            Matter::Session(case) => {
+                if let Some(finding) = diagnose_target::session(&target, &case) {
+                    let judged = Judged::from(finding);
+                    self.ledger.note(case.id, judged.to_string().into());
+                    self.tell_ailment(&target, &judged, at);
+                }
+            }
+            Matter::Leaks => {
+                if let Some(finding) = diagnose_target::leaks(&target, at) {
+                    self.tell_ailment(&target, &Judged::from(finding), at);
+                }
+            }
+        }
+    }
+
+    fn tell_ailment(&mut self, target: &Target, judged: &Judged, at: Instant) {
+        if self.ailments.meet(&(target.name().clone(), judged.verdict.id()), at) {
+            state_log::ailment(target, judged);
+        }
+    }
+}
+
+fn answer_news(target: &Arc<Target>, news: News, waiting: usize, at: Instant, crowd: Option<&Crowd>) {
+    let judged = match news {
+        News::Became { stage: Stage::Down(cause), .. } => {
+            Some(diagnose_target::down(target, cause, at, crowd))
+        }
+        News::Became { stage: Stage::Stalled, .. } => Some(diagnose_target::stalled(target)),
+        News::Flaps { changes, within } => {
+            let now = match target.stage() {
+                Stage::Down(cause) => Some(diagnose_target::down(target, cause, at, crowd)),
+                Stage::Stalled => Some(diagnose_target::stalled(target)),
+                Stage::Unknown | Stage::Up => None,
+            };
+            Some(state_log::flapping(target, changes, within, now))
+        }
+        _ => None,
+    };
+    state_log::news(target, news, waiting, judged.as_ref());
+    let stage = match news {
+        News::Became { stage, .. } => stage,
+        News::Flaps { .. } => target.stage(),
+        News::Settled { .. } => return,
+    };
+    if let Some(judged) = judged {
+        target.judged(stage, judged.verdict, judged.to_string().into(), at);
+    }
+}
+
+/// Another verdict is told; the same in other words only becomes the hint.
+fn judge_again(target: &Arc<Target>, cause: Cause, at: Instant, crowd: Option<&Crowd>) {
+    let before = target.dossier().verdict.as_ref().map(|(verdict, _)| *verdict);
+    if target.stage() != Stage::Down(cause) || before == Some(Verdict::TargetFlapping) {
+        return;
+    }
+    let judged = diagnose_target::down(target, cause, at, crowd);
+    if before.is_some_and(|before| before != judged.verdict) {
+        state_log::still_down(target, cause, &judged);
+    }
+    target.judged(Stage::Down(cause), judged.verdict, judged.to_string().into(), at);
+}

@@ -1,0 +1,11 @@
+//! Watches targets beside the sessions: health checks, stalled targets, and the diagnosis of those that are down.
+
+mod active_check;
+mod check_connection;
+pub(super) mod checker;
+mod diagnose_target;
+pub(super) mod diagnosis_worker;
+mod query_limit;
+mod schedule;
+mod stall_detector;
+mod unix;

@@ -1,0 +1,69 @@
+//! The end of an engine: wait for the sessions that are left, then insist.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use tokio::time::{interval, timeout};
+
+use super::context::Context;
+use crate::engine::targets::registry::Seconds;
+
+/// How often a drain says how many it still waits for.
+const TELL: Duration = Duration::from_secs(5);
+
+/// How long sessions that were cut may take to write their records.
+const LAST_WORDS: Duration = Duration::from_secs(2);
+
+/// Waits up to `patience` until nobody is left, but no longer than until `hurry` resolves, then cuts. Says how many were
+/// cut.
+pub(crate) async fn drain(cx: &Arc<Context>, patience: Duration, hurry: impl Future<Output = ()>) -> usize {
+    let begun = Instant::now();
+    cx.udp.drain();
+    let left = sessions(cx);
+    if left > 0 {
+        tracing::info!("stopping: waiting up to {} for {}", Seconds(patience), counted(left));
+    }
+    let tell = async {
+        let mut often = interval(TELL);
+        often.tick().await;
+        loop {
+            often.tick().await;
+            tracing::info!("stopping: still {}", counted(sessions(cx)));
+        }
+    };
+    let (cut_off, waited) = tokio::select! {
+        gone = timeout(patience, all_gone(cx)) => (if gone.is_ok() { 0 } else { sessions(cx) }, patience),
+        () = hurry => (sessions(cx), begun.elapsed()),
+        () = tell => (0, patience),
+    };
+    cut(cx);
+    // Their records are part of the drain; a session that cannot even end is not waited for.
+    let _ = timeout(LAST_WORDS, all_gone(cx)).await;
+    if cut_off > 0 {
+        tracing::warn!("{} reset after {}", counted(cut_off), Seconds(waited));
+    }
+    cx.ledger.settle_all();
+    cut_off
+}
+
+/// Resets every session that is left.
+pub(crate) fn cut(cx: &Context) {
+    cx.cut.say();
+    cx.udp.cut();
+}
+
+fn sessions(cx: &Context) -> usize {
+    // Not by the permits: whoever waits for all of them holds those that are back.
+    cx.workers.sessions() + cx.udp.flows()
+}
+
+fn counted(sessions: usize) -> String {
+    format!("{sessions} session{}", if sessions == 1 { "" } else { "s" })
+}
+
+/// Cancel safe.
+async fn all_gone(cx: &Context) {
+    // It fails only on a closed semaphore, which this one never is.
+    let _ = cx.slots.acquire_many(cx.most_sessions).await;
+    cx.udp.all_gone().await;
+}

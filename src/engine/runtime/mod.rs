@@ -1,0 +1,8 @@
+//! What all sessions stand on: shared state, worker threads, abort and drain.
+
+pub(super) mod abort;
+pub(super) mod context;
+pub(super) mod drain;
+pub(super) mod heap_trim;
+pub(super) mod settings;
+pub(super) mod workers;

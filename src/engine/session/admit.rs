@@ -1,0 +1,97 @@
+//! The step *admit*: whether a client may come in, and when.
+//!
+//! What its address alone decides is decided right after accept(2), before a worker is woken: who is denied costs an
+//! accept, a look into two sets and a close.
+
+use std::net::IpAddr;
+use std::time::Instant;
+
+use tokio::io::Interest;
+use tokio::time::sleep_until;
+
+use super::carry::Session;
+use super::progress::Trip;
+use crate::engine::runtime::context::{Place, Serving};
+use crate::ledger::Entry;
+use crate::outcome::{Client, Denial, End, Limit, Phase};
+use crate::proxy_protocol::{Ends, Header};
+use crate::transport::{Arrived, Stream};
+
+/// Decides about a connection by the address of its socket: the place of its client, now or in its turn; an empty one
+/// where a proxy before us has yet to say who it is, and `None` on a route that limits nothing.
+pub(crate) fn at_the_door(serving: &Serving, client: &Client) -> Result<Option<Box<Place>>, End> {
+    let ip = address(client);
+    if !serving.route.proxy.accept.is_empty() {
+        may_speak_for_others(serving, client, ip)?;
+        return Ok(serving.turnstile.as_ref().map(|_| Box::new(Place::new())));
+    }
+    may_connect(serving, ip)?;
+    let Some(turnstile) = &serving.turnstile else { return Ok(None) };
+    let pass = turnstile.ask(ip, Instant::now()).map_err(End::Limited)?;
+    Ok(Some(Box::new(pass.into())))
+}
+
+/// Decides about the client that a proxy before us has named, as if it had come itself; a proxy that speaks for itself is
+/// the client.
+pub(crate) fn decide_again(session: &Session, header: &Header) -> Result<(), End> {
+    let ip = match header.ends {
+        Ends::Net { client, .. } => Some(client.ip()),
+        Ends::Unix(_) => None,
+        Ends::Own => address(&session.entry.client()),
+    };
+    may_connect(&session.serving, ip)?;
+    if let Some(turnstile) = &session.serving.turnstile {
+        session.seat.sit(turnstile.ask(ip, Instant::now()).map_err(End::Limited)?);
+    }
+    Ok(())
+}
+
+/// Whether a client with this address may connect at all. To a client of a Unix socket the lists say nothing, as it has
+/// none; the socket's file decides about it.
+fn may_connect(serving: &Serving, ip: Option<IpAddr>) -> Result<(), End> {
+    let denial = ip.and_then(|ip| serving.route.access.denies(ip));
+    denial.map_or(Ok(()), |denial| Err(End::Denied(denial)))
+}
+
+/// Whether this is a proxy that the route takes connections from. Nobody else may come there: whether a header is to be
+/// expected must not be guessed, and whoever could come without one would share the port with those who cannot
+/// (proxy-protocol.txt, section 2). `allow` is about the clients it speaks for, `deny` about it as well.
+fn may_speak_for_others(serving: &Serving, client: &Client, ip: Option<IpAddr>) -> Result<(), End> {
+    if !serving.route.proxy.accept.contains(client) {
+        return Err(End::Denied(Denial::NoProxy));
+    }
+    let denial = ip.and_then(|ip| serving.route.access.denies(ip));
+    if denial == Some(Denial::Listed) { Err(End::Denied(Denial::Listed)) } else { Ok(()) }
+}
+
+/// Ends a connection that no worker has seen.
+pub(crate) fn turn_away(client: Arrived, entry: Entry, end: End) {
+    client.reset();
+    let trip = Trip { phase: Phase::Admit, ..Trip::default() };
+    let outcome = trip.outcome(end.into(), &entry);
+    entry.close(outcome);
+}
+
+/// Waits until the client has its place, for at most `queue_timeout`; a client that goes first frees the place in
+/// the queue. A FIN is no reason to go: it may have sent its whole request.
+pub(crate) async fn admit(client: &Stream, session: &Session) -> Result<(), End> {
+    let Some(pass) = session.seat.pass() else { return Ok(()) };
+    let deadline = Instant::now() + session.serving.route.entry.queue_timeout;
+    tokio::select! {
+        biased;
+        // Whoever is cut gives a place to the next, whom a cut concerns as well: no target is dialled for it.
+        turn = pass.turn() => match turn {
+            _ if session.seat.cx.cut.is_said() => Err(End::Drained),
+            turn => turn.map_err(End::Denied),
+        },
+        _ = client.ready(Interest::ERROR) => Err(End::ClientGone),
+        () = sleep_until(deadline.into()) => Err(End::Limited(Limit::QueueTimeout)),
+    }
+}
+
+fn address(client: &Client) -> Option<IpAddr> {
+    match client {
+        Client::Net(address) => Some(address.ip()),
+        Client::Unix { .. } => None,
+    }
+}

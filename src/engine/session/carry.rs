@@ -1,0 +1,172 @@
+//! One connection's life, from accept to Outcome. This file is the heart: read it first.
+//!
+//! A session is carried in steps, and a record's `phase` names the step it ended in: *identify* → *admit* → *secure* →
+//! *connect* → *greet* → *relay*. A route that asks for nothing special has but the last and *connect*.
+
+use std::pin::pin;
+use std::sync::Arc;
+
+use super::admit::{admit, decide_again};
+use super::connect::{Caller, connect};
+use super::first_byte::first_byte;
+use super::identify::identify;
+use super::progress::{Finish, Trip, kernel};
+use super::relay::{carefully, is_plain};
+use super::secure::secure;
+use super::sni::{Speaks, choose};
+use crate::engine::runtime::context::{Seat, Serving};
+use crate::ledger::Entry;
+use crate::outcome::{End, Phase};
+use crate::relay::{Relayed, Seals, abort, relay};
+use crate::transport::{Arrived, Stream};
+
+/// What a session holds from its accept to its record.
+pub(crate) struct Session {
+    pub(crate) serving: Arc<Serving>,
+    pub(crate) entry: Entry,
+    pub(crate) seat: Seat,
+}
+
+// The futures below are blocks, not `async fn`s, and what they await is lent to them, not given: an async fn keeps its
+// arguments twice, and a future that was moved into another takes its room twice. Each idle session would pay.
+
+/// Carries one accepted connection along its route to its end. The record is written when both sockets are closed, and
+/// the seat is given back after that: who has all seats has all records.
+#[allow(clippy::manual_async_fn, reason = "an async fn keeps its arguments twice")]
+pub(crate) fn carry(client: Arrived, session: Session) -> impl Future<Output = ()> + Send + 'static {
+    async move {
+        // Dropped unclosed, the entry says `internal`: the poller would not take the socket.
+        let Ok(client) = client.open() else { return };
+        let mut trip = Trip::default();
+        let finish = {
+            let unfinished = Unfinished(&client);
+            let finish = steps(&client, &session, &mut trip).await;
+            if finish.end == End::Done {
+                unfinished.disarm();
+            }
+            finish
+        };
+        drop(client);
+        let Session { entry, seat, .. } = session;
+        let outcome = trip.outcome(finish, &entry);
+        entry.close(outcome);
+        drop(seat);
+    }
+}
+
+#[allow(clippy::manual_async_fn, reason = "an async fn keeps its arguments twice")]
+fn steps(client: &Stream, session: &Session, trip: &mut Trip) -> impl Future<Output = Finish> + Send {
+    async move {
+        let mut place = pin!(session.seat.cx.cut.place());
+        // Boxed: what the way there needs is given back before the bytes begin to move.
+        let (target, seals) = {
+            let mut arriving = Box::pin(arrive(client, session, trip));
+            match session.seat.cx.cut.unless(place.as_mut(), arriving.as_mut()).await {
+                Some(Ok(arrived)) => arrived,
+                Some(Err(end)) => return end.into(),
+                None => return End::Drained.into(),
+            }
+        };
+        trip.phase = Phase::Relay;
+        let unfinished = Unfinished(&target);
+        let _open = session.entry.meter().open(client, &target);
+        let linger = &session.serving.route.reset_linger;
+        // Each in a scope of its own: who is carried plainly has no room for more.
+        let relayed = if is_plain(session, &seals) {
+            session
+                .seat
+                .cx
+                .cut
+                .unless(place, pin!(relay(client, &target, session.entry.meter(), linger)))
+                .await
+        } else {
+            session.seat.cx.cut.unless(place, carefully(client, &target, session, seals).as_mut()).await
+        };
+        let meter = session.entry.meter();
+        let relayed = relayed.unwrap_or_else(|| {
+            abort(client, &target, meter);
+            Relayed::at(meter, End::Drained)
+        });
+        // What its close is to be has been decided by now.
+        unfinished.disarm();
+        let mut finish = Finish::from(relayed);
+        if session.seat.cx.ledger.wants_kernel_facts() {
+            finish.kernel = kernel(client, &target);
+        }
+        finish
+    }
+}
+
+/// Every step before the bytes move; each says its name before it begins. Gives the target, and which of the two
+/// connections are secured.
+async fn arrive(
+    client: &Stream,
+    session: &Session,
+    trip: &mut Trip,
+) -> Result<(Stream, Option<Box<Seals>>), End> {
+    let route = &session.serving.route;
+    let mut seals = Seals::default();
+    // Boxed, as whatever few routes have: the way of the others needs no room for it.
+    let mut header = None;
+    if !route.proxy.accept.is_empty() {
+        trip.phase = Phase::Identify;
+        let said = header.insert(Box::pin(identify(client, session)).await?);
+        trip.phase = Phase::Admit;
+        decide_again(session, said)?;
+    }
+    if session.seat.waits() {
+        trip.phase = Phase::Admit;
+        admit(client, session).await?;
+    }
+    if let Some(patience) = session.serving.limits.first_byte {
+        trip.phase = Phase::Admit;
+        Box::pin(first_byte(client, session, patience)).await?;
+    }
+    let chosen;
+    let (mut serving, mut speaks) = (&session.serving, Speaks::Tls);
+    if let Some(by_hello) = &serving.by_hello {
+        trip.phase = Phase::Secure;
+        (chosen, speaks) = Box::pin(choose(client, session, by_hello)).await?;
+        serving = &chosen;
+    }
+    if let Some(tls) = route.tls.as_ref().filter(|_| speaks == Speaks::Tls) {
+        trip.phase = Phase::Secure;
+        seals.client = Some(Box::pin(secure(client, session, tls)).await?);
+    }
+    // To each target in turn, as long as there is one: it has heard nothing of the client's until it is greeted.
+    let caller = Caller { client, header: header.as_ref(), session, serving };
+    let (target, seal) = connect(&caller, trip).await?;
+    seals.target = seal;
+    Ok((target, (!seals.is_empty()).then(|| Box::new(seals))))
+}
+
+/// Makes the close of a connection a reset unless its session has come to its end, whatever keeps it from that: where a
+/// bug unwinds, too, a cut answer must not look whole.
+pub(crate) struct Unfinished<'s>(pub(crate) &'s Stream);
+
+impl Unfinished<'_> {
+    pub(crate) fn disarm(self) {
+        std::mem::forget(self);
+    }
+}
+
+impl Drop for Unfinished<'_> {
+    fn drop(&mut self) {
+        self.0.reset_on_close();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn size_of_answer<A, B, F>(_: fn(A, B) -> F) -> usize {
+        size_of::<F>()
+    }
+
+    /// With what tokio adds it is a task of 640 bytes, and as tasks are aligned to 128, one byte more costs as many.
+    #[test]
+    fn an_idle_session_is_a_small_future() {
+        assert!(size_of_answer(carry) <= 528, "{}", size_of_answer(carry));
+    }
+}

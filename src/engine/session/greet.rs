@@ -1,0 +1,157 @@
+//! The step *greet*: what a target has to be told, and to prove, before anything else.
+
+use std::io;
+use std::sync::Arc;
+use std::time::Instant;
+
+use tokio::time::timeout;
+
+use super::carry::Unfinished;
+use super::connect::Caller;
+use super::progress::Trip;
+use crate::engine::targets::health::Event;
+use crate::engine::targets::registry::{Target, Unreached};
+use crate::outcome::{Cause, Client, Side};
+use crate::proxy_protocol::{Ends, Form, Header, Tlvs};
+use crate::transport::tls::{self, Sealed, TargetTls, Unsecured};
+use crate::transport::{Stream, local_address};
+
+/// What stands before the bytes of a connection with a target. Nothing of it is the client's, so it can be said again to
+/// the next target.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
+pub(crate) struct Greeting {
+    /// The PROXY header, which comes first.
+    pub(crate) header: Option<Form>,
+    /// The TLS handshake.
+    pub(crate) tls: Option<Arc<TargetTls>>,
+}
+
+impl Greeting {
+    /// Whether there is nothing to be said.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.header.is_none() && self.tls.is_none()
+    }
+}
+
+/// Greets a target that was reached; gives the seal, where it speaks TLS. One that cannot be greeted counts like one that
+/// cannot be dialled: its attempt and its health have the cause.
+pub(crate) async fn greet(
+    caller: &Caller<'_>,
+    stream: &Stream,
+    target: &Arc<Target>,
+    trip: &mut Trip,
+) -> Result<Option<Box<Sealed>>, Unreached> {
+    let began = Instant::now();
+    let greeted = say(caller, stream, target).await;
+    if let Ok(Some(seal)) = &greeted {
+        caller.session.entry.agree(Side::Target, seal.agreed());
+    }
+    if let Err(failed) = &greeted {
+        trip.attempts.fail_last(failed.cause, began.elapsed());
+        target.dossier().answer = failed.words.as_deref().map(str::to_owned);
+        target.note(Event::Failed(failed.cause));
+    }
+    greeted
+}
+
+async fn say(
+    caller: &Caller<'_>,
+    stream: &Stream,
+    target: &Target,
+) -> Result<Option<Box<Sealed>>, Unreached> {
+    let Greeting { header, tls } = target.greeting();
+    if let Some(form) = header {
+        announce(caller, stream, *form).await?;
+    }
+    match tls {
+        Some(tls) => Ok(Some(Box::new(secure(stream, tls, target).await?))),
+        None => Ok(None),
+    }
+}
+
+/// Sends the header that announces the client to the target, within the time that reaching the target may take. What an
+/// accepted header says is passed on: a chain of proxies names the first one's client.
+async fn announce(caller: &Caller<'_>, target: &Stream, form: Form) -> Result<(), Unreached> {
+    let Caller { client, session, header, .. } = *caller;
+    let bytes = match header {
+        Some(Header { ends: Ends::Own, tlvs }) => form.announce(&ends(client, session.entry.client()), tlvs),
+        Some(Header { ends, tlvs }) => form.announce(ends, tlvs),
+        None => form.announce(&ends(client, session.entry.client()), &Tlvs::default()),
+    };
+    // Half a header must not end like a whole one.
+    let unfinished = Unfinished(target);
+    let send = async {
+        // What the client has said goes with it in one segment, which wakes the target once. Ciphertext may not be enough
+        // to say anything.
+        if session.serving.route.tls.is_none() && client.has_unread() {
+            target.send_all_before_others(&bytes).await
+        } else {
+            target.send_all(&bytes).await
+        }
+    };
+    match timeout(session.serving.route.dial.connect_timeout, send).await {
+        Ok(Ok(())) => {
+            unfinished.disarm();
+            Ok(())
+        }
+        Ok(Err(error)) => Err(cause_of(&error).into()),
+        Err(_) => Err(Cause::TimedOut.into()),
+    }
+}
+
+/// A target that closes at once meets the header with a reset.
+fn cause_of(error: &io::Error) -> Cause {
+    match error.kind() {
+        io::ErrorKind::BrokenPipe => Cause::Reset,
+        _ => Cause::of_dial(error),
+    }
+}
+
+/// The ends of the client's connection as the kernel has them. A client of a Unix socket has none that would tell who it
+/// is, and HAProxy refuses headers of that family: it is told as a connection of our own, as HAProxy itself tells it. A
+/// socket that can no longer say has lost its client, which the relay will find out.
+fn ends(stream: &Stream, client: Client) -> Ends {
+    match client {
+        Client::Net(client) => {
+            local_address(stream).map_or(Ends::Own, |destination| Ends::Net { client, destination })
+        }
+        Client::Unix { .. } => Ends::Own,
+    }
+}
+
+/// The TLS handshake with a target, no longer than its `handshake_timeout`.
+///
+/// Cancel safe in the sense that nothing but the connection is lost.
+async fn secure(stream: &Stream, tls: &TargetTls, target: &Target) -> Result<Sealed, Unreached> {
+    let (patience, began) = (tls.parts().handshake_timeout, Instant::now());
+    let secured = timeout(patience, shake_hands(stream, tls, target)).await;
+    let (cause, words) = match secured {
+        Ok(Ok(sealed)) => return Ok(sealed),
+        Ok(Err(failed)) => failed,
+        Err(_) => (Cause::TlsRefused, LATE.into()),
+    };
+    Err(Unreached { cause, words: Some(words.into()), handshake: began.elapsed() })
+}
+
+const LATE: &str = "the target did not finish the handshake within handshake_timeout";
+
+/// The same without a deadline; what went wrong, in words.
+pub(crate) async fn shake_hands(
+    stream: &Stream,
+    tls: &TargetTls,
+    target: &Target,
+) -> Result<Sealed, (Cause, String)> {
+    tls::greet(stream, tls, Some(target.address())).await.map_err(|why| match why {
+        Unsecured::Gone { .. } => (
+            Cause::TlsRefused,
+            "the target closed in the handshake: does that port speak TLS? see its log".into(),
+        ),
+        Unsecured::Broken(_) => (
+            Cause::TlsRefused,
+            "the target reset the connection in the handshake: does that port speak TLS?".into(),
+        ),
+        Unsecured::NoTls(words) => (Cause::NoTls, words.into()),
+        Unsecured::Untrusted(words) => (Cause::TlsUntrusted, words),
+        Unsecured::Refused(words) => (Cause::TlsRefused, words),
+    })
+}

@@ -1,0 +1,89 @@
+//! The step *identify*: who the client is, where a proxy before us has to say so.
+
+use std::time::Duration;
+
+use tokio::time::timeout_at;
+
+use super::carry::Session;
+use crate::engine::targets::registry::Seconds;
+use crate::outcome::{Client, End};
+use crate::proxy_protocol::{self, Ends, Header, LONGEST};
+use crate::transport::{Stream, Undecided, peek, take_seen};
+
+/// How much of what a client said instead is quoted, in bytes.
+const MOST_QUOTED: usize = 40;
+
+/// Reads the header that this client's connection must begin with, to its last byte and no further, and notes whom it
+/// names.
+pub(crate) async fn identify(client: &Stream, session: &Session) -> Result<Header, End> {
+    let patience = session.serving.route.proxy.patience;
+    let mut seen = Vec::new();
+    let header = match read(client, session, patience, &mut seen).await {
+        Ok(header) => header,
+        Err(Wrong::Gone) => return Err(End::ClientGone),
+        Err(Wrong::Header(why)) => {
+            session.entry.hint(told(session.entry.client(), &why, &seen));
+            return Err(End::BadHeader);
+        }
+    };
+    if let Ends::Net { client, .. } = header.ends {
+        session.entry.identify(Client::Net(client));
+    }
+    Ok(header)
+}
+
+enum Wrong {
+    /// The connection broke.
+    Gone,
+    /// There is no header, for this reason.
+    Header(String),
+}
+
+async fn read(
+    client: &Stream,
+    session: &Session,
+    patience: Duration,
+    seen: &mut Vec<u8>,
+) -> Result<Header, Wrong> {
+    let deadline = session.entry.started() + patience;
+    let looked = timeout_at(deadline.into(), peek(client, seen, LONGEST, proxy_protocol::read)).await;
+    let decided = match looked {
+        Ok(Ok(decided)) => decided,
+        Ok(Err(Undecided::Broken(_))) => return Err(Wrong::Gone),
+        Ok(Err(Undecided::Ended)) => return Err(Wrong::Header("it ended before".to_owned())),
+        Ok(Err(Undecided::Full)) => return Err(Wrong::Header(format!("it is longer than {LONGEST} bytes"))),
+        Err(_) => {
+            let why = format!("it was not there after {} (accept_proxy_timeout)", Seconds(patience));
+            return Err(Wrong::Header(why));
+        }
+    };
+    let (header, length) = decided.map_err(|malformed| Wrong::Header(malformed.to_string()))?;
+    take_seen(client, length).map_err(|_| Wrong::Gone)?;
+    Ok(header)
+}
+
+fn told(client: Client, why: &str, seen: &[u8]) -> String {
+    let quoted = seen[..seen.len().min(MOST_QUOTED)].escape_ascii();
+    let cut = if seen.len() > MOST_QUOTED { "…" } else { "" };
+    let said = if seen.is_empty() { "nothing".to_owned() } else { format!("\"{quoted}{cut}\"") };
+    format!("{client} is in accept_proxy and must send a PROXY header first: {why}; it said {said}")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_a_client_said_instead_cannot_disturb_a_terminal() {
+        let client = Client::Net(([127, 0, 0, 1], 7).into());
+
+        let hint = told(client, "it is none", b"GET /\r\n\x1b[2J\xff\"");
+        let long = told(client, "it is none", &[b'x'; 300]);
+
+        assert_eq!(
+            hint,
+            r#"127.0.0.1:7 is in accept_proxy and must send a PROXY header first: it is none; it said "GET /\r\n\x1b[2J\xff\"""#
+        );
+        assert!(long.ends_with("xxx…\"") && long.len() < 200, "{long}");
+    }
+}

@@ -1,0 +1,116 @@
+//! What a session notes on its way, and what its record is made of at the end.
+
+use std::num::NonZeroU64;
+use std::sync::Arc;
+use std::sync::atomic::Ordering::Relaxed;
+use std::time::{Duration, Instant};
+
+use crate::engine::targets::attempts::Attempts;
+use crate::engine::targets::registry::Target;
+use crate::ledger::Entry;
+use crate::outcome::{Cause, End, Kernel, Outcome, Phase, Side, Timing};
+use crate::relay::Relayed;
+use crate::sys;
+use crate::transport::Stream;
+
+/// What is noted on the way.
+#[derive(Default)]
+pub(crate) struct Trip {
+    /// The step it is in.
+    pub(crate) phase: Phase,
+    /// The target it goes to.
+    pub(crate) aim: Option<Aim>,
+    pub(crate) attempts: Attempts,
+    pub(crate) connect: Option<Nanos>,
+}
+
+/// A time of no more than 584 years, in half the room of a [`Duration`]: every idle session has one.
+pub(crate) struct Nanos(NonZeroU64);
+
+/// A session on its way to a target, or with it: as long as it lives, the target has one session more.
+pub(crate) struct Aim(Arc<Target>);
+
+impl Aim {
+    pub(crate) fn at(target: &Arc<Target>) -> Aim {
+        target.standing.sessions.fetch_add(1, Relaxed);
+        Aim(target.clone())
+    }
+}
+
+impl Drop for Aim {
+    fn drop(&mut self) {
+        self.0.standing.sessions.fetch_sub(1, Relaxed);
+    }
+}
+
+/// What the last step came to.
+pub(crate) struct Finish {
+    pub(crate) end: End,
+    first_byte: Option<Instant>,
+    closed_by: Option<Side>,
+    pub(crate) kernel: Option<Kernel>,
+}
+
+impl From<End> for Finish {
+    fn from(end: End) -> Finish {
+        Finish { end, first_byte: None, closed_by: None, kernel: None }
+    }
+}
+
+impl From<Relayed> for Finish {
+    fn from(it: Relayed) -> Finish {
+        Finish { end: it.end, first_byte: it.first_byte, closed_by: it.closed_by, kernel: None }
+    }
+}
+
+impl Trip {
+    /// Notes that the target was reached, and how long that took.
+    pub(crate) fn reached(&mut self, took: Duration) {
+        let nanos = u64::try_from(took.as_nanos()).unwrap_or(u64::MAX);
+        self.connect = Some(Nanos(NonZeroU64::new(nanos).unwrap_or(NonZeroU64::MIN)));
+    }
+
+    pub(crate) fn outcome(self, finish: Finish, entry: &Entry) -> Outcome {
+        let started = entry.started();
+        let attempts = self.attempts.into_vec();
+        Outcome {
+            end: finish.end,
+            phase: self.phase,
+            closed_by: finish.closed_by,
+            target: attempts.last().map(|attempt| attempt.address.clone()),
+            attempts,
+            traffic: entry.meter().traffic(),
+            timing: Timing {
+                connect: self.connect.map(|it| Duration::from_nanos(it.0.get())),
+                first_byte: finish.first_byte.map(|at| at.saturating_duration_since(started)),
+                total: started.elapsed(),
+            },
+            way: entry.meter().way(),
+            datagrams: None,
+            kernel: finish.kernel,
+            hint: self.aim.and_then(|aim| hint(&aim.0, finish.end, finish.closed_by)),
+        }
+    }
+}
+
+pub(crate) fn kernel(client: &Stream, target: &Stream) -> Option<Kernel> {
+    let (client, target) = (sys::tcp_info(client).ok()?, sys::tcp_info(target).ok()?);
+    Some(Kernel {
+        client_rtt_us: client.round_trip_us,
+        target_rtt_us: target.round_trip_us,
+        client_retransmits: client.retransmits,
+        target_retransmits: target.retransmits,
+    })
+}
+
+/// What is known by now about why a session ended as it did.
+fn hint(target: &Target, end: End, closed_by: Option<Side>) -> Option<Arc<str>> {
+    match end {
+        // The session has met the particulars itself, and noted them.
+        End::NoTarget(Cause::NoTls | Cause::TlsUntrusted | Cause::TlsRefused) => None,
+        End::NoTarget(cause) => target.hint(cause),
+        End::TargetReset | End::TargetLost => target.cut_by_death(Instant::now()),
+        _ if closed_by == Some(Side::Target) && target.has_died() => target.cut_by_death(Instant::now()),
+        _ => None,
+    }
+}

@@ -1,0 +1,99 @@
+//! The step *relay* where a route asks for more than that its bytes move: at which rate, and what else may end a session.
+//!
+//! All of it stands in boxes of its own, so that a plain session has no room for it.
+
+use std::pin::Pin;
+use std::time::{Duration, Instant};
+
+use tokio::time::sleep;
+
+use super::carry::Session;
+use crate::ledger::Meter;
+use crate::limits::{Bandwidth, Silence, WhenFull};
+use crate::outcome::End;
+use crate::relay::{Pace, Relayed, Seals, abort, relay, relay_paced, relay_sealed};
+use crate::transport::Stream;
+
+/// Bytes that move, in a way of their own.
+pub(crate) type Relaying<'s> = Pin<Box<dyn Future<Output = Relayed> + Send + 's>>;
+
+/// What ends a session besides its two sides and the stop.
+type Ender<'s> = Pin<Box<dyn Future<Output = End> + Send + 's>>;
+
+/// Whether the route wants nothing special: then [`relay`] alone carries its sessions.
+pub(crate) fn is_plain(session: &Session, seals: &Option<Box<Seals>>) -> bool {
+    let may_be_evicted =
+        session.seat.pass().is_some() && session.serving.route.entry.full == WhenFull::EvictIdle;
+    seals.is_none() && !session.serving.limits.bound_bytes() && !may_be_evicted
+}
+
+/// Moves the bytes as the route wants it.
+pub(crate) fn carefully<'s>(
+    client: &'s Stream,
+    target: &'s Stream,
+    session: &'s Session,
+    seals: Option<Box<Seals>>,
+) -> Relaying<'s> {
+    let (meter, serving) = (session.entry.meter(), &session.serving);
+    let linger = &serving.route.reset_linger;
+    Box::pin(async move {
+        let own = serving.limits.bandwidth_per_connection.map(|rate| Bandwidth::new(rate, Instant::now()));
+        let pace = Pace::new(own, serving.bandwidth.as_deref());
+        let relaying: Relaying<'_> = match seals {
+            Some(seals) => Box::pin(async {
+                let (relayed, hint) = relay_sealed(client, target, *seals, meter, *linger, &pace).await;
+                if let Some(hint) = hint {
+                    session.entry.hint(hint);
+                }
+                relayed
+            }),
+            None if pace.is_bound() => Box::pin(relay_paced(client, target, meter, linger, &pace)),
+            None => Box::pin(relay(client, target, meter, linger)),
+        };
+        let Some(ender) = ender(session, &pace) else { return relaying.await };
+        tokio::select! {
+            // Who has come to the end is not ended by anybody else.
+            biased;
+            relayed = relaying => relayed,
+            end = ender => {
+                abort(client, target, meter);
+                Relayed::at(meter, end)
+            }
+        }
+    })
+}
+
+/// What may end this session; `None` where nothing may.
+fn ender<'s>(session: &'s Session, pace: &'s Pace<'_>) -> Option<Ender<'s>> {
+    let patience = session.serving.limits.idle;
+    let idle = patience.map(|patience| idle(session.entry.meter(), pace, patience));
+    let bell = session.seat.pass().and_then(|pass| pass.moves(session.entry.live()));
+    let evicted = bell.map(async |bell| bell.notified().await);
+    match (idle, evicted) {
+        (None, None) => None,
+        (Some(idle), None) => Some(Box::pin(idle)),
+        (None, Some(evicted)) => Some(Box::pin(async move {
+            evicted.await;
+            End::Evicted
+        })),
+        (Some(idle), Some(evicted)) => Some(Box::pin(async move {
+            tokio::select! {
+                end = idle => end,
+                () = evicted => End::Evicted,
+            }
+        })),
+    }
+}
+
+/// Resolves when nothing has moved either way for as long as `patience`, though it might have.
+async fn idle(meter: &Meter, pace: &Pace<'_>, patience: Duration) -> End {
+    let mut silence = Silence::new(patience, meter.traffic(), Instant::now());
+    loop {
+        sleep(silence.pause()).await;
+        if pace.holds_up() {
+            silence.is_ours(Instant::now());
+        } else if silence.is_too_long(meter.traffic(), Instant::now()) {
+            return End::Idle;
+        }
+    }
+}

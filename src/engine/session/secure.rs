@@ -1,0 +1,55 @@
+//! The step *secure* of a route that speaks TLS with its clients: the handshake.
+
+use std::sync::Arc;
+
+use tokio::time::{Instant, timeout_at};
+
+use super::carry::Session;
+use crate::engine::runtime::context::Seat;
+use crate::outcome::{End, Limit, Side};
+use crate::transport::Stream;
+use crate::transport::tls::{self, ClientTls, Sealed, Unsecured};
+
+/// The handshake with a client. What goes wrong is noted in words.
+pub(crate) async fn secure(client: &Stream, session: &Session, tls: &ClientTls) -> Result<Box<Sealed>, End> {
+    let deadline = Instant::now() + tls.parts().handshake_timeout;
+    let Seat { cx, .. } = &session.seat;
+    let why = match timeout_at(deadline, tls::hello(client)).await {
+        Ok(Ok(hello)) => {
+            let place = timeout_at(deadline, cx.handshakes.enter()).await;
+            let mut place = place.map_err(|_| End::Limited(Limit::Handshakes))?;
+            let handshake = async {
+                let answer = || tls::answer(tls, hello);
+                cx.handshakes.compute(session.seat.worker(), answer).await?.finish(client).await
+            };
+            tokio::select! {
+                biased;
+                sealed = timeout_at(deadline, handshake) => match sealed {
+                    Ok(Ok(sealed)) => {
+                        session.entry.agree(Side::Client, sealed.agreed());
+                        return Ok(Box::new(sealed));
+                    }
+                    Ok(Err(why)) => why,
+                    Err(_) => late(),
+                },
+                () = place.lost() => return Err(End::Limited(Limit::Handshakes)),
+            }
+        }
+        Ok(Err(why)) => why,
+        Err(_) => late(),
+    };
+    let words: Arc<str> = match why {
+        // A look whether somebody listens, as monitors and port scanners do it.
+        Unsecured::Gone { said: 0 } => return Err(End::ClientGone),
+        Unsecured::Gone { .. } => "the client closed in the middle of the handshake".into(),
+        Unsecured::Broken(_) => "the client reset the connection in the handshake".into(),
+        Unsecured::NoTls(words) => words.into(),
+        Unsecured::Untrusted(words) | Unsecured::Refused(words) => words.into(),
+    };
+    session.entry.hint(words);
+    Err(End::TlsFailed)
+}
+
+fn late() -> Unsecured {
+    Unsecured::Refused("the client did not finish the handshake within handshake_timeout".into())
+}

@@ -1,0 +1,165 @@
+//! The step *secure* of a route that looks at hellos: learns whom a TLS client asks for, and so which targets it goes to.
+//!
+//! Nothing is taken from the client: its hello is the first that its target reads, and the kernel may move it there.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::time::timeout;
+
+use super::carry::Session;
+use crate::client_hello::{Alert, Choice, Fault, Hello, MOST_BYTES, Reader, Seen, looks_like};
+use crate::engine::runtime::context::Serving;
+use crate::engine::targets::registry::Seconds;
+use crate::outcome::End;
+use crate::plan::{Among, HelloRules};
+use crate::probe::printable;
+use crate::relay::last_words;
+use crate::transport::{Stream, Undecided, peek};
+
+/// Whom a route serves by what hellos say. Each has the targets it goes to; `None` where such clients are turned away.
+pub(crate) struct ByHello {
+    choice: Choice<Arc<Serving>>,
+    /// Whom nobody of `choice` is for.
+    others: Option<Arc<Serving>>,
+    /// Who does not speak TLS, or says nothing in time.
+    not_tls: Option<Arc<Serving>>,
+    /// How long a client may take for its hello.
+    patience: Duration,
+}
+
+/// What a client and its target speak.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Speaks {
+    Tls,
+    /// Something else, which is left as it is.
+    Other,
+}
+
+/// What a client was found to be.
+enum Heard {
+    /// It asks for a name, maybe, which is fit to be shown.
+    Hello {
+        name: Option<String>,
+        chosen: Option<Arc<Serving>>,
+    },
+    NotTls,
+    Broken(Fault),
+}
+
+/// Chooses by the client's hello; says as well what it speaks. A client that is turned away was told why by then, in the one way TLS has for it.
+///
+/// Cancel safe: the bytes stay in the socket.
+pub(crate) async fn choose(
+    client: &Stream,
+    session: &Session,
+    by: &ByHello,
+) -> Result<(Arc<Serving>, Speaks), End> {
+    let (mut reader, mut seen) = (Reader::default(), Vec::new());
+    let looking = peek(client, &mut seen, MOST_BYTES, |bytes| by.hear(reader.read(bytes)));
+    let heard = match timeout(by.patience, looking).await {
+        Ok(Ok(heard)) => heard,
+        Ok(Err(Undecided::Full)) => Heard::Broken(Fault::TooLong),
+        Ok(Err(Undecided::Broken(_))) => return Err(End::ClientGone),
+        Ok(Err(Undecided::Ended)) if seen.is_empty() => return Err(End::ClientGone),
+        Ok(Err(Undecided::Ended)) => {
+            session.entry.hint(format!("it closed after {} bytes of its hello", seen.len()));
+            return Err(End::TlsFailed);
+        }
+        // Who waits for the other side to speak first speaks no TLS.
+        Err(_) if seen.is_empty() && by.not_tls.is_some() => Heard::NotTls,
+        Err(_) => {
+            session.entry.hint(too_slow(seen.len(), by.patience));
+            return Err(End::SlowClient);
+        }
+    };
+    let (end, alert) = match heard {
+        Heard::Hello { name, chosen } => {
+            let hint = nobody(name.as_deref());
+            name.into_iter().for_each(|name| session.entry.name(name));
+            if let Some(chosen) = chosen {
+                return Ok((chosen, Speaks::Tls));
+            }
+            session.entry.hint(hint);
+            (End::NoName, Alert::UnrecognizedName)
+        }
+        Heard::NotTls => {
+            if let Some(not_tls) = &by.not_tls {
+                return Ok((not_tls.clone(), Speaks::Other));
+            }
+            session.entry.hint(not_tls(&seen));
+            return Err(End::TlsFailed);
+        }
+        Heard::Broken(fault) => {
+            session.entry.hint(fault.to_string());
+            (End::TlsFailed, fault.alert())
+        }
+    };
+    last_words(client, &alert.record(), session.serving.route.reset_linger).await;
+    Err(end)
+}
+
+impl ByHello {
+    /// What the rules of a route choose; `of` gives some of its targets.
+    pub(crate) fn new(rules: &HelloRules, of: impl Fn(&Among, Speaks) -> Arc<Serving>) -> ByHello {
+        ByHello {
+            choice: rules.choice.map(|among| of(among, Speaks::Tls)),
+            others: rules.others.as_ref().map(|among| of(among, Speaks::Tls)),
+            not_tls: rules.not_tls.as_ref().map(|among| of(among, Speaks::Other)),
+            patience: rules.timeout,
+        }
+    }
+
+    fn hear(&self, seen: Seen<'_>) -> Option<Heard> {
+        Some(match seen {
+            Seen::Part(_) => return None,
+            Seen::Other => Heard::NotTls,
+            Seen::Broken(fault) => Heard::Broken(fault),
+            Seen::Hello(hello) => {
+                Heard::Hello { name: hello.server_name().map(shown), chosen: self.of(&hello).cloned() }
+            }
+        })
+    }
+
+    fn of(&self, hello: &Hello<'_>) -> Option<&Arc<Serving>> {
+        self.choice.of(hello).or(self.others.as_ref())
+    }
+}
+
+/// The longest name that is shown whole, in characters; DNS carries none that is longer.
+const MOST_SHOWN: usize = 255;
+
+/// A name as it is shown: a stranger chose its bytes.
+fn shown(name: &[u8]) -> String {
+    printable(&String::from_utf8_lossy(name), MOST_SHOWN).to_ascii_lowercase()
+}
+
+fn nobody(name: Option<&str>) -> String {
+    match name {
+        Some(_) => "no target for this name: add it to names, or write target for all others".into(),
+        None => "it asks for no name: write target for such clients".into(),
+    }
+}
+
+/// Bytes of a stranger that are shown where nothing better is known.
+const MOST_BYTES_SHOWN: usize = 8;
+
+fn not_tls(seen: &[u8]) -> String {
+    match looks_like(seen) {
+        Some(protocol) => format!("it speaks no TLS but {protocol}: write not_tls for such clients"),
+        None => {
+            let first = &seen[..seen.len().min(MOST_BYTES_SHOWN)];
+            format!(
+                "it speaks no TLS, but began with \"{}\": write not_tls for such clients",
+                first.escape_ascii()
+            )
+        }
+    }
+}
+
+fn too_slow(seen: usize, patience: Duration) -> String {
+    match seen {
+        0 => format!("it said nothing for {}: see hello_timeout", Seconds(patience)),
+        _ => format!("it sent {seen} bytes of a hello in {}: see hello_timeout", Seconds(patience)),
+    }
+}

@@ -1,0 +1,270 @@
+//! The loop itself: wait, take what came, pass it on, end what is over.
+
+use std::collections::{HashMap, HashSet};
+use std::io;
+use std::panic::{self, AssertUnwindSafe};
+use std::sync::Arc;
+use std::sync::atomic::Ordering::Relaxed;
+use std::thread::{self, JoinHandle};
+use std::time::{Duration, Instant};
+
+use rustix::buffer::spare_capacity;
+use rustix::event::Timespec;
+use rustix::event::epoll::{self, Event};
+
+use super::control::{Mailbox, Order, Ready};
+use super::down::Answer;
+use super::drop_log::{Lost, TurnedAway};
+use super::flow::Flow;
+use super::flow_table::{FlowId, FlowTable, GroupId, Rules};
+use super::listener::Door;
+use super::{Shared, UdpServing};
+use crate::outcome::End;
+use crate::plan::Carries;
+use crate::sys::datagrams::{Arrivals, Departures};
+
+/// Datagrams or trains taken in one call, and answers sent in one.
+pub(super) const BATCH: usize = 64;
+
+/// Sockets looked at in one turn.
+const MOST_EVENTS: usize = 256;
+
+/// How long a flow may be quiet while the engine stops.
+const DRAIN_IDLE: Duration = Duration::from_secs(1);
+
+/// A look at what is over at most this often, however many flows end.
+const LEAST_PAUSE: Duration = Duration::from_millis(5);
+
+pub(super) struct Loop {
+    pub(super) mailbox: Arc<Mailbox>,
+    pub(super) shared: Arc<Shared>,
+    pub(super) doors: HashMap<u32, Door>,
+    pub(super) flows: FlowTable<Flow>,
+    /// Routes that no door serves any more, whose last flows still live.
+    pub(super) orphans: HashSet<GroupId>,
+    pub(super) departures: Departures,
+    /// Answers in the first places, to be sent.
+    pub(super) answers: Vec<Answer>,
+    /// Places that the last answers take.
+    pub(super) used_places: usize,
+    /// Counts the batches taken from clients, and how much of one a client may have.
+    pub(super) batches: u32,
+    pub(super) share: u32,
+    /// No flow is over before this.
+    pub(super) next_end: Option<Instant>,
+    pub(super) next_tell: Option<Instant>,
+    is_draining: bool,
+    is_stopped: bool,
+}
+
+/// Starts a loop in a thread of its own.
+pub(super) fn start(n: usize, mailbox: Arc<Mailbox>, shared: Arc<Shared>) -> io::Result<JoinHandle<()>> {
+    thread::Builder::new().name(format!("udp-{n}")).spawn(move || Loop::new(mailbox, shared).run())
+}
+
+impl Loop {
+    fn new(mailbox: Arc<Mailbox>, shared: Arc<Shared>) -> Loop {
+        Loop {
+            mailbox,
+            shared,
+            doors: HashMap::new(),
+            flows: FlowTable::default(),
+            orphans: HashSet::new(),
+            departures: Departures::new(BATCH),
+            answers: Vec::with_capacity(BATCH),
+            used_places: 0,
+            batches: 0,
+            share: u32::MAX,
+            next_end: None,
+            next_tell: None,
+            is_draining: false,
+            is_stopped: false,
+        }
+    }
+
+    /// Runs until it is stopped. A bug that unwinds ends the flows of this loop, each with its record, and no route.
+    fn run(mut self) {
+        while !self.is_stopped {
+            if panic::catch_unwind(AssertUnwindSafe(|| self.turns())).is_err() {
+                tracing::error!("a bug of ours has ended the flows of this loop; please report it");
+                self.begin_again();
+            }
+        }
+        self.end_all(End::Drained);
+    }
+
+    /// Drops every flow, whose entries close as `internal`, and gives each listener an empty table.
+    fn begin_again(&mut self) {
+        let flows = std::mem::take(&mut self.flows);
+        self.shared.slots.add_permits(flows.len());
+        drop(flows);
+        self.orphans.clear();
+        self.answers.clear();
+        let doors = std::mem::take(&mut self.doors);
+        for (number, mut door) in doors {
+            door.flows.store(0, Relaxed);
+            door.group = self.group(&door.serving);
+            self.doors.insert(number, door);
+        }
+    }
+
+    fn turns(&mut self) {
+        let mut arrivals = Arrivals::new(BATCH);
+        let mut events = Vec::with_capacity(MOST_EVENTS);
+        while !self.is_stopped {
+            events.clear();
+            if let Err(error) = self.wait(&mut events) {
+                tracing::error!("cannot wait for datagrams any more: {error}");
+                self.is_stopped = true;
+                return;
+            }
+            self.turn(&events, &mut arrivals);
+        }
+    }
+
+    fn wait(&self, events: &mut Vec<Event>) -> io::Result<()> {
+        let next = self.next_end.into_iter().chain(self.next_tell).min();
+        let timeout = next.map(|next| next.saturating_duration_since(Instant::now()).max(LEAST_PAUSE));
+        let timeout = timeout.and_then(|timeout| Timespec::try_from(timeout).ok());
+        match epoll::wait(&self.mailbox.poller, spare_capacity(events), timeout.as_ref()) {
+            Ok(_) | Err(rustix::io::Errno::INTR) => Ok(()),
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    /// Answers first: they are what somebody waits for, and a flow that has ended frees its place for a new client.
+    fn turn(&mut self, events: &[Event], arrivals: &mut Arrivals) {
+        let now = Instant::now();
+        let ready = || events.iter().map(|event| Ready::of(event.data));
+        for ready in ready() {
+            if let Ready::Flow(id) = ready {
+                self.take_from_target(id, arrivals, now);
+            }
+        }
+        self.send_answers(arrivals, now);
+        for ready in ready() {
+            match ready {
+                Ready::Door(number) => self.take_from_clients(number, arrivals, now),
+                Ready::Mail => self.obey(arrivals, now),
+                Ready::Flow(_) => {}
+            }
+        }
+        self.end_what_is_over(now);
+        self.tell(now);
+    }
+
+    fn obey(&mut self, arrivals: &mut Arrivals, now: Instant) {
+        for order in self.mailbox.clone().take() {
+            match order {
+                Order::Listen { number, socket, address, flows, serving } => {
+                    let group = self.group(&serving);
+                    let (held, lost) = (Vec::new(), Lost::since(&socket));
+                    let turned_away = TurnedAway::default();
+                    let door = Door {
+                        socket,
+                        address,
+                        serving,
+                        group,
+                        flows,
+                        is_open: true,
+                        held,
+                        lost,
+                        turned_away,
+                    };
+                    self.doors.insert(number, door);
+                }
+                Order::Serve { number, serving } => {
+                    let group = self.group(&serving);
+                    let Some(door) = self.doors.get_mut(&number) else { continue };
+                    let before = std::mem::replace(&mut door.group, group);
+                    (door.serving, door.is_open) = (serving, true);
+                    self.forget_group(before);
+                }
+                Order::Retire { number, done } => {
+                    self.take_the_rest(number, arrivals, now);
+                    if let Some(door) = self.doors.get_mut(&number) {
+                        door.is_open = false;
+                    }
+                    let _ = done.send(());
+                }
+                Order::Close { number, done } => {
+                    self.close(number, now);
+                    let _ = done.send(());
+                }
+                Order::Resolved => self.release_held(now),
+                Order::Drain => {
+                    self.is_draining = true;
+                    self.next_end = Some(now);
+                }
+                Order::Cut => self.end_all(End::Drained),
+                Order::Stop => self.is_stopped = true,
+            }
+        }
+    }
+
+    /// The group of a route: one for all its doors.
+    fn group(&mut self, serving: &Arc<UdpServing>) -> GroupId {
+        let same = |door: &&Door| Arc::ptr_eq(&door.serving.route, &serving.route);
+        if let Some(door) = self.doors.values().find(same) {
+            return door.group;
+        }
+        let Carries::Udp(limits) = &serving.route.carries else {
+            unreachable!("only routes that carry UDP are given to a loop")
+        };
+        self.flows.add_group(Rules { most: limits.most, full: limits.full, idle: limits.idle })
+    }
+
+    /// Forgets the group of a route that no door serves any more, now or with its last flow.
+    fn forget_group(&mut self, group: GroupId) {
+        let is_served = self.doors.values().any(|door| door.group == group);
+        if !is_served && !self.flows.remove_group(group) {
+            self.orphans.insert(group);
+        }
+    }
+
+    fn close(&mut self, number: u32, now: Instant) {
+        let of_door = |id: &FlowId| self.flows.client(*id).is_some_and(|client| client.listener == number);
+        let left: Vec<_> = self.flows.ids().into_iter().filter(of_door).collect();
+        left.into_iter().for_each(|id| self.end(id, End::Drained, now));
+        if let Some(door) = self.doors.remove(&number) {
+            door.lost.tell(&door);
+            self.forget_group(door.group);
+            // Closing the descriptor would do, were nobody else's copy of it open at this moment.
+            let _ = epoll::delete(&self.mailbox.poller, &door.socket);
+        }
+    }
+
+    /// Takes a flow out and writes its record.
+    pub(super) fn end(&mut self, id: FlowId, end: End, now: Instant) {
+        let (Some(client), Some(group)) = (self.flows.client(id).copied(), self.flows.group(id)) else {
+            return;
+        };
+        let Some(flow) = self.flows.remove(id) else { return };
+        flow.target.leave();
+        flow.end(end, now);
+        self.shared.slots.add_permits(1);
+        if let Some(door) = self.doors.get(&client.listener) {
+            door.flows.fetch_sub(1, Relaxed);
+        }
+        if self.orphans.contains(&group) && self.flows.remove_group(group) {
+            self.orphans.remove(&group);
+        }
+    }
+
+    fn end_all(&mut self, end: End) {
+        let now = Instant::now();
+        self.flows.ids().into_iter().for_each(|id| self.end(id, end, now));
+    }
+
+    fn end_what_is_over(&mut self, now: Instant) {
+        if self.next_end.is_none_or(|next| next > now) {
+            return;
+        }
+        let (at_most, end) =
+            if self.is_draining { (Some(DRAIN_IDLE), End::Drained) } else { (None, End::Idle) };
+        while let Some(id) = self.flows.expired(now, at_most) {
+            self.end(id, end, now);
+        }
+        self.next_end = self.flows.next_end(at_most);
+    }
+}

@@ -1,0 +1,154 @@
+//! What one flow has carried, what it may carry still, and whether it is done.
+
+use std::net::SocketAddr;
+
+use crate::limits::FlowLimits;
+use crate::outcome::{Datagrams, DropReason};
+
+/// The books of one flow.
+#[derive(Clone, Copy, Debug)]
+pub(in crate::engine::udp) struct Account {
+    target: SocketAddr,
+    /// Answers to each datagram of the client; `None` where only time ends the flow.
+    answers: Option<u32>,
+    /// Bytes per byte of a client that has not proved itself; `None` is no bound.
+    amplification: Option<u32>,
+    /// Datagrams and bytes taken from the client.
+    asked: u64,
+    asked_bytes: u64,
+    /// Bytes sent to the client.
+    answered_bytes: u64,
+    is_proved: bool,
+    datagrams: Datagrams,
+}
+
+impl Account {
+    /// An empty account of a flow towards `target`.
+    pub(in crate::engine::udp) fn new(target: SocketAddr, limits: &FlowLimits) -> Account {
+        Account {
+            target,
+            answers: limits.answers,
+            amplification: limits.amplification,
+            asked: 0,
+            asked_bytes: 0,
+            answered_bytes: 0,
+            is_proved: false,
+            datagrams: Datagrams::default(),
+        }
+    }
+
+    /// Where this flow goes. It never changes.
+    pub(in crate::engine::udp) fn target(&self) -> SocketAddr {
+        self.target
+    }
+
+    pub(in crate::engine::udp) fn datagrams(&self) -> Datagrams {
+        self.datagrams
+    }
+
+    /// Whether the target has said anything.
+    pub(in crate::engine::udp) fn is_answered(&self) -> bool {
+        self.datagrams.down > 0
+    }
+
+    /// Books what came from the client.
+    pub(in crate::engine::udp) fn asks(&mut self, datagrams: u64, bytes: usize) {
+        self.asked += datagrams;
+        self.asked_bytes += bytes as u64;
+        // Whoever goes on after an answer has had it: a forged address would not.
+        self.is_proved |= self.is_answered();
+    }
+
+    /// Books what the target's kernel took.
+    pub(in crate::engine::udp) fn delivered_up(&mut self, datagrams: u64) {
+        self.datagrams.up += datagrams;
+    }
+
+    /// Books what did not get to the target.
+    pub(in crate::engine::udp) fn dropped_up(&mut self, why: DropReason, datagrams: u64) {
+        self.datagrams.up_dropped.add(why, datagrams);
+    }
+
+    /// Whether an answer may go to the client. One that may is booked as its bytes, one that may not as dropped.
+    pub(in crate::engine::udp) fn admits(
+        &mut self,
+        from: Option<SocketAddr>,
+        datagrams: u64,
+        bytes: usize,
+    ) -> bool {
+        let bytes = self.answered_bytes + bytes as u64;
+        let refused = match self.amplification {
+            _ if from.is_some_and(|from| from != self.target) => Some(DropReason::Stranger),
+            Some(times) if !self.is_proved => {
+                (bytes > self.asked_bytes.saturating_mul(times.into())).then_some(DropReason::Amplified)
+            }
+            _ => None,
+        };
+        match refused {
+            Some(why) => self.datagrams.down_dropped.add(why, datagrams),
+            None => self.answered_bytes = bytes,
+        }
+        refused.is_none()
+    }
+
+    /// Books what the client's kernel took.
+    pub(in crate::engine::udp) fn delivered_down(&mut self, datagrams: u64) {
+        self.datagrams.down += datagrams;
+    }
+
+    /// Books an answer that did not get to the client.
+    pub(in crate::engine::udp) fn dropped_down(&mut self, why: DropReason, datagrams: u64) {
+        self.datagrams.down_dropped.add(why, datagrams);
+    }
+
+    /// Whether every datagram of the client has had its answers.
+    pub(in crate::engine::udp) fn is_done(&self) -> bool {
+        self.answers.is_some_and(|answers| self.datagrams.down >= self.asked.saturating_mul(answers.into()))
+            && self.asked > 0
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::limits::FlowPreset;
+
+    fn account(answers: Option<u32>, amplification: Option<u32>) -> Account {
+        let limits = FlowLimits { answers, amplification, ..FlowPreset::Any.limits() };
+        Account::new(([127, 0, 0, 1], 53).into(), &limits)
+    }
+
+    #[test]
+    fn a_flow_of_two_questions_is_done_after_two_answers() {
+        let mut account = account(Some(1), None);
+
+        account.asks(2, 60);
+        account.delivered_down(1);
+        assert!(!account.is_done());
+        account.delivered_down(1);
+
+        assert!(account.is_done());
+    }
+
+    #[test]
+    fn a_client_that_has_proved_nothing_gets_three_times_its_bytes() {
+        let mut account = account(None, Some(3));
+
+        account.asks(1, 100);
+        assert!(account.admits(None, 1, 300));
+        account.delivered_down(1);
+        assert!(!account.admits(None, 1, 1));
+
+        account.asks(1, 1);
+        assert!(account.admits(None, 1, 60_000), "it went on after an answer");
+        assert_eq!(account.datagrams().down_dropped.count(DropReason::Amplified), 1);
+    }
+
+    #[test]
+    fn an_answer_of_a_stranger_is_none() {
+        let mut account = account(None, None);
+
+        assert!(!account.admits(Some(([127, 0, 0, 1], 54).into()), 1, 10));
+        assert!(account.admits(Some(([127, 0, 0, 1], 53).into()), 1, 10));
+    }
+}

@@ -1,0 +1,50 @@
+//! A listener as its loop knows it.
+
+use std::net::SocketAddr;
+use std::os::fd::OwnedFd;
+use std::sync::Arc;
+use std::sync::atomic::AtomicUsize;
+use std::time::Instant;
+
+use super::UdpServing;
+use super::drop_log::{Lost, TurnedAway};
+use super::flow_table::{ClientKey, GroupId};
+
+/// Datagrams of new clients that may wait for their target's name to be looked up, and their bytes.
+const MOST_HELD: usize = 64;
+const MOST_HELD_BYTES: usize = 256 << 10;
+
+pub(super) struct Door {
+    pub(super) socket: Arc<OwnedFd>,
+    pub(super) address: SocketAddr,
+    pub(super) serving: Arc<UdpServing>,
+    pub(super) group: GroupId,
+    /// How many flows answer through it.
+    pub(super) flows: Arc<AtomicUsize>,
+    /// Whether new clients are taken.
+    pub(super) is_open: bool,
+    /// The first datagrams of clients whose target's name is being looked up.
+    pub(super) held: Vec<Held>,
+    /// What was lost before it had a flow.
+    pub(super) lost: Lost,
+    pub(super) turned_away: TurnedAway,
+}
+
+pub(super) struct Held {
+    pub(super) client: ClientKey,
+    pub(super) bytes: Box<[u8]>,
+    pub(super) segment: usize,
+    pub(super) came: Instant,
+}
+
+impl Door {
+    /// Keeps a datagram until the name is known; false where too many wait already.
+    pub(super) fn hold(&mut self, client: ClientKey, bytes: &[u8], segment: usize, now: Instant) -> bool {
+        let held: usize = self.held.iter().map(|held| held.bytes.len()).sum();
+        if self.held.len() >= MOST_HELD || held + bytes.len() > MOST_HELD_BYTES {
+            return false;
+        }
+        self.held.push(Held { client, bytes: bytes.into(), segment, came: now });
+        true
+    }
+}

@@ -1,0 +1,281 @@
+//! A new client: a place, an address, a socket, an entry in the book.
+
+use std::io;
+use std::net::SocketAddr;
+use std::os::fd::OwnedFd;
+use std::sync::Arc;
+use std::sync::atomic::Ordering::Relaxed;
+use std::time::Instant;
+
+use super::control::Order;
+use super::drop_log::Loss;
+use super::event_loop::Loop;
+use super::flow::{self, Flow};
+use super::flow_table::{Account, ClientKey, FlowId, Room};
+use super::listener::Door;
+use super::up::Piece;
+use super::{Shared, UdpServing};
+use crate::balance::Key;
+use crate::engine::admission::queue::Pass;
+use crate::engine::targets::pool::Tried;
+use crate::ledger::Entry;
+use crate::outcome::{Cause, Datagrams, End, Phase};
+use crate::plan::Carries;
+use crate::transport;
+
+/// What became of a new client.
+pub(super) enum Opened {
+    Flow(FlowId),
+    /// Its target's name is being looked up.
+    Later,
+    Refused(Loss),
+}
+
+/// Flows that may be evicted for one new client before it is given up: descriptors and ports that others took meanwhile.
+const MOST_EVICTED: usize = 4;
+
+/// Where a new client goes.
+enum Chosen {
+    /// To the target at this place.
+    At(usize, SocketAddr),
+    /// The name of the target at this place has to be looked up first.
+    LookUp(usize),
+    /// No target has an address.
+    Nowhere,
+}
+
+impl Loop {
+    /// Opens a flow for a client that has none, whose first datagram came at `came`. Where the way to a target is closed,
+    /// the next one is tried.
+    pub(super) fn open(&mut self, client: ClientKey, came: Instant, now: Instant) -> Opened {
+        let Some(door) = self.doors.get(&client.listener).filter(|door| door.is_open) else {
+            return Opened::Refused(Loss::Closed);
+        };
+        let (serving, group) = (door.serving.clone(), door.group);
+        if let Some(denial) = serving.route.access.denies(client.from.ip()) {
+            return self.turn_away(client, &serving, End::Denied(denial), now);
+        }
+        let mut tried = Tried::default();
+        let (mut place, mut address) = match choose(&serving, &client, came, now, &mut tried) {
+            Chosen::At(place, address) => (place, address),
+            Chosen::LookUp(place) => {
+                self.look_up(&serving, place);
+                return Opened::Later;
+            }
+            Chosen::Nowhere => {
+                let nowhere = SocketAddr::from(([0, 0, 0, 0], 0));
+                refuse(&self.shared, &serving, client, nowhere, Cause::NoAddress, came);
+                return Opened::Refused(Loss::NoTarget);
+            }
+        };
+        // Before anybody is evicted for it.
+        let turnstile = serving.turnstile.as_ref();
+        let pass = match turnstile.map(|it| it.ask(Some(client.from.ip()), now)).transpose() {
+            Ok(pass) => pass,
+            Err(limit) => return self.turn_away(client, &serving, End::Limited(limit), now),
+        };
+        match self.flows.room(group) {
+            Room::Free => {}
+            Room::InPlaceOf(oldest) => self.evict(oldest, client.listener, now),
+            Room::None => return Opened::Refused(Loss::FlowsFull),
+        }
+        if !self.take_slot(client.listener, now) {
+            return Opened::Refused(Loss::FlowsFull);
+        }
+        loop {
+            let error = match self.dial(address, &serving, client.listener, now) {
+                Ok(socket) => return self.admit(client, serving, (place, address), socket, pass, now),
+                Err(error) => error,
+            };
+            let cause = Cause::of_dial(&error);
+            serving.pool.at(place).note_refused(address, cause, &self.shared.beside);
+            tried.add(place);
+            match choose(&serving, &client, came, now, &mut tried) {
+                Chosen::At(next, its) if cause.blames_target() => (place, address) = (next, its),
+                _ => {
+                    self.shared.slots.add_permits(1);
+                    refuse(&self.shared, &serving, client, address, cause, now);
+                    return Opened::Refused(Loss::NoTarget);
+                }
+            }
+        }
+    }
+
+    /// A client that may not come in: its datagrams are counted, and it is recorded once in a while.
+    fn turn_away(&mut self, client: ClientKey, serving: &UdpServing, end: End, now: Instant) -> Opened {
+        let door = self.doors.get_mut(&client.listener);
+        if door.is_some_and(|door| door.turned_away.is_due(end, now)) {
+            let entry = entry(&self.shared, serving, client, now);
+            let mut outcome =
+                flow::outcome(&entry, end, client.from, None, Datagrams::default(), Instant::now());
+            (outcome.phase, outcome.target) = (Phase::Admit, None);
+            outcome.attempts.clear();
+            entry.close(outcome);
+        }
+        Opened::Refused(if matches!(end, End::Denied(_)) { Loss::Denied } else { Loss::Limited })
+    }
+
+    fn admit(
+        &mut self,
+        client: ClientKey,
+        serving: Arc<UdpServing>,
+        (place, address): (usize, SocketAddr),
+        socket: OwnedFd,
+        pass: Option<Pass>,
+        now: Instant,
+    ) -> Opened {
+        let Carries::Udp(limits) = &serving.route.carries else {
+            unreachable!("only routes that carry UDP are given to a loop")
+        };
+        let Some(door) = self.doors.get(&client.listener) else { return Opened::Refused(Loss::Closed) };
+        let target = serving.pool.at(place).clone();
+        let flow = Flow {
+            entry: entry(&self.shared, &serving, client, now),
+            account: Account::new(address, limits),
+            first_answer: None,
+            target_dropped_before: target.enter(address, &self.shared.beside),
+            batch: (0, 0),
+            socket,
+            target,
+            pass,
+        };
+        flow.entry.aim(place);
+        let idle = limits.idle;
+        let group = door.group;
+        door.flows.fetch_add(1, Relaxed);
+        let id = self.flows.insert(client, group, flow, now);
+        let Some(flow) = self.flows.get(id) else { return Opened::Refused(Loss::NoTarget) };
+        if let Err(error) = self.mailbox.watch_flow(&flow.socket, id) {
+            self.end(id, End::NoTarget(Cause::of_dial(&error)), now);
+            return Opened::Refused(Loss::NoTarget);
+        }
+        let ends = now + idle;
+        self.next_end = Some(self.next_end.map_or(ends, |next| next.min(ends)));
+        Opened::Flow(id)
+    }
+
+    /// One of the process's flows; of those of this loop, the one idle longest makes place.
+    fn take_slot(&mut self, listener: u32, now: Instant) -> bool {
+        for _ in 0..MOST_EVICTED {
+            if let Ok(permit) = self.shared.slots.try_acquire() {
+                permit.forget();
+                return true;
+            }
+            match self.flows.oldest() {
+                Some(oldest) => self.evict(oldest, listener, now),
+                None => return false,
+            }
+        }
+        false
+    }
+
+    /// A socket towards the target. Where there is no descriptor or no source port left, the flow idle longest gives its
+    /// own up.
+    fn dial(
+        &mut self,
+        target: SocketAddr,
+        serving: &UdpServing,
+        listener: u32,
+        now: Instant,
+    ) -> io::Result<OwnedFd> {
+        let mut evicted = 0;
+        loop {
+            let error = match transport::dial_datagrams(target, &serving.route.dial.from) {
+                Ok(socket) => return Ok(socket),
+                Err(error) => error,
+            };
+            let is_used_up =
+                matches!(Cause::of_dial(&error), Cause::NoDescriptor | Cause::NoSourcePort | Cause::NoMemory);
+            let Some(oldest) = self.flows.oldest().filter(|_| is_used_up && evicted < MOST_EVICTED) else {
+                return Err(error);
+            };
+            self.evict(oldest, listener, now);
+            evicted += 1;
+        }
+    }
+
+    fn evict(&mut self, id: FlowId, listener: u32, now: Instant) {
+        self.end(id, End::Evicted, now);
+        self.lose(listener, Loss::Evicted, 1);
+    }
+
+    /// Keeps a datagram until its target's name is known.
+    pub(super) fn hold(&mut self, client: ClientKey, piece: Piece<'_>, now: Instant) {
+        let Some(door) = self.doors.get_mut(&client.listener) else { return };
+        if !door.hold(client, piece.bytes, piece.segment, now) {
+            self.lose(client.listener, Loss::NotHeld, piece.count());
+        }
+    }
+
+    fn look_up(&self, serving: &UdpServing, place: usize) {
+        let mailbox = self.mailbox.clone();
+        let patience = serving.route.dial.connect_timeout;
+        serving.pool.at(place).look_up(patience, &self.shared.beside, move || mailbox.send(Order::Resolved));
+    }
+
+    /// Passes on what was held for a name that is known now; what it was held for in vain ends as `no_address`.
+    pub(super) fn release_held(&mut self, now: Instant) {
+        let waits = |door: &Door| !door.held.is_empty();
+        let ready: Vec<u32> =
+            self.doors.iter().filter(|(_, door)| waits(door)).map(|(number, _)| *number).collect();
+        for number in ready {
+            let Some(door) = self.doors.get_mut(&number) else { continue };
+            for held in std::mem::take(&mut door.held) {
+                let piece = Piece { bytes: &held.bytes, segment: held.segment };
+                let known = self.flows.find(&held.client);
+                let opened = known.map_or_else(|| self.open(held.client, held.came, now), Opened::Flow);
+                match opened {
+                    Opened::Flow(id) => self.send_up(held.client, id, &[piece], now),
+                    Opened::Later => self.hold(held.client, piece, held.came),
+                    Opened::Refused(why) => self.lose(number, why, piece.count()),
+                }
+            }
+        }
+    }
+}
+
+/// Chooses by the route's rule among the targets that were not tried, and skips those whose names have none since the
+/// client came.
+fn choose(
+    serving: &UdpServing,
+    client: &ClientKey,
+    came: Instant,
+    now: Instant,
+    tried: &mut Tried,
+) -> Chosen {
+    let key = Key::of_ip(client.from.ip());
+    let mut trial = if tried.is_empty() { serving.pool.trial(now) } else { None };
+    while let Some(place) = trial.take().or_else(|| serving.pool.pick(key, tried, now)) {
+        let target = serving.pool.at(place);
+        match target.address() {
+            Some(address) => return Chosen::At(place, address),
+            None if target.has_no_address_since(came) => tried.add(place),
+            None => return Chosen::LookUp(place),
+        }
+    }
+    Chosen::Nowhere
+}
+
+fn entry(shared: &Shared, serving: &UdpServing, client: ClientKey, now: Instant) -> Entry {
+    let (name, targets) = (serving.name.clone(), serving.pool.names().clone());
+    shared.ledger.open(name, targets, client.from.into(), now)
+}
+
+/// The record of a client that got no flow.
+fn refuse(
+    shared: &Shared,
+    serving: &UdpServing,
+    client: ClientKey,
+    target: SocketAddr,
+    cause: Cause,
+    now: Instant,
+) {
+    let entry = entry(shared, serving, client, now);
+    let end = End::NoTarget(cause);
+    let mut outcome = flow::outcome(&entry, end, target, Some(cause), Datagrams::default(), Instant::now());
+    if target.port() == 0 {
+        outcome.target = None;
+        outcome.attempts.clear();
+    }
+    entry.close(outcome);
+}

@@ -31,7 +31,7 @@
 //! | [`config`] | what the user wrote, every problem with its place |
 //! | [`plan`] | what we will do: total and resolved; and what a change changes |
 //! | [`engine`] | keeps it running: supervisor, listeners, sessions, targets, drain |
-//! | [`reload`] | a file change or SIGHUP → plan → the one door |
+//! | [`sources`] | who declares routes: the file, watched and applied while running |
 //! | [`doctor`] | diagnosis over every route, the limits, the loops |
 //! | [`import`] | files of other forwarders → our configuration, and what could not be carried over |
 //! | [`cli`] | one file per command; the only `println!` |
@@ -70,7 +70,7 @@ pub mod plan;
 pub mod probe;
 pub mod proxy_protocol;
 pub mod relay;
-pub mod reload;
+pub mod sources;
 #[allow(unsafe_code)]
 pub(crate) mod sys;
 pub mod transport;

@@ -27,7 +27,7 @@ const LAYERS: &[&[&str]] = &[
     &["config"],
     &["plan"],
     &["engine"],
-    &["reload", "doctor", "import"],
+    &["sources", "doctor", "import"],
     &["cli"],
 ];
 

@@ -9,7 +9,7 @@ use std::time::{Duration, SystemTime};
 
 use clap::Args;
 
-use super::{answer, codes, complain};
+use super::{answer, complain, explain_code};
 use crate::address::{ListenAddress, Numbered, Protocol, Run, TargetAddress, UnixName};
 use crate::diagnosis::reach::{self, Options};
 use crate::diagnosis::{Diagnosis, Severity, block, could_listen, could_listen_unix, json, screen};
@@ -61,14 +61,16 @@ mod exit {
 
 /// Explains and says how it stands.
 pub(super) fn explain(args: &ExplainArgs) -> u8 {
-    let meanings = codes::meanings(&args.address);
+    let meanings = explain_code::meanings(&args.address);
     if !meanings.is_empty() {
-        return answer(|out| codes::tell(&meanings, args.json, out).map(|()| exit::HEALTHY));
+        return answer(|out| explain_code::tell(&meanings, args.json, out).map(|()| exit::HEALTHY));
     }
     let diagnosis = match Asked::read(args) {
         Ok(asked) => asked.explain(args),
         Err(misread) => {
-            complain(&codes::nearest_words(&args.address).unwrap_or_else(|| format!("error: {misread}")));
+            complain(
+                &explain_code::nearest_words(&args.address).unwrap_or_else(|| format!("error: {misread}")),
+            );
             return exit::USAGE;
         }
     };

@@ -7,7 +7,7 @@ use clap::{Args, ValueHint};
 
 use super::{answer, code, complain};
 use crate::config;
-use crate::import::{self, Imported, Program, unread};
+use crate::import::{self, Imported, Program, unsupported};
 use crate::units::quoted;
 
 pub(super) const HELP: &str = "\
@@ -56,11 +56,11 @@ enum Named {
 fn program() -> impl TypedValueParser<Value = Named> {
     let of = |name: String| {
         let known = Program::ALL.into_iter().find(|program| program.name() == name).map(Named::Read);
-        let other = unread::NAMES.into_iter().find(|other| *other == name).map(Named::Unread);
+        let other = unsupported::NAMES.into_iter().find(|other| *other == name).map(Named::Unread);
         known.or(other).expect("no other word is possible")
     };
     let read = Program::ALL.map(|program| PossibleValue::new(program.name()));
-    let unread = unread::NAMES.map(|name| PossibleValue::new(name).hide(true));
+    let unread = unsupported::NAMES.map(|name| PossibleValue::new(name).hide(true));
     PossibleValuesParser::new(read.into_iter().chain(unread)).map(of)
 }
 
@@ -74,7 +74,7 @@ impl Named {
 }
 
 fn not_read(name: &str) -> String {
-    let instead = unread::instead(name).unwrap_or_default();
+    let instead = unsupported::instead(name).unwrap_or_default();
     format!("files of {name} are not read\n = help: {instead}")
 }
 
@@ -105,7 +105,7 @@ fn from_file(file: &str, from: Option<Program>) -> Result<(String, Imported), St
         None => {
             let guess = Program::guess(&text);
             let known = Program::ALL.map(Program::name).join("|");
-            let program = guess.ok_or_else(|| match unread::guess(&text) {
+            let program = guess.ok_or_else(|| match unsupported::guess(&text) {
                 Some(other) => format!("{name}: {}", not_read(other)),
                 None => format!(
                     "{name} looks like no file of another forwarder\n = help: say which it is with --from {known}"
@@ -136,7 +136,7 @@ fn standard_input() -> Result<String, String> {
 
 fn from_words(words: &[String], from: Option<Program>) -> Result<(String, Imported), String> {
     let first = words.first().and_then(|word| word.rsplit('/').next());
-    if let (None, Some(other)) = (from, unread::NAMES.into_iter().find(|name| Some(*name) == first)) {
+    if let (None, Some(other)) = (from, unsupported::NAMES.into_iter().find(|name| Some(*name) == first)) {
         return Err(not_read(other));
     }
     let program = from.or(match first {

@@ -1,19 +1,19 @@
 //! The commands: one file each. Here alone something is printed.
 
 mod certificate;
-mod codes;
 mod completions;
 mod demo;
 mod doctor;
 mod explain;
-mod habits;
+mod explain_code;
+mod foreign_flags;
 mod import;
-mod instead;
 mod log;
-mod manual;
+mod man;
 mod run;
 mod schema;
 mod signals;
+mod suggest_port;
 mod validate;
 
 use std::io::{IsTerminal, Write};
@@ -61,7 +61,7 @@ struct Short {
 #[derive(Subcommand)]
 enum Command {
     /// Run the routes of a file, of the command line, or of both
-    #[command(after_help = manual::run_help())]
+    #[command(after_help = man::run_help())]
     Run {
         #[command(flatten)]
         routes: RouteArgs,
@@ -69,7 +69,7 @@ enum Command {
         log: LogArgs,
     },
     /// Tell every problem of a configuration at once; start nothing
-    #[command(after_help = manual::validate_help())]
+    #[command(after_help = man::validate_help())]
     Validate {
         #[command(flatten)]
         routes: RouteArgs,
@@ -78,13 +78,13 @@ enum Command {
         json: bool,
     },
     /// Why an address cannot be reached or listened on, or what a code means
-    #[command(after_help = manual::explain_help())]
+    #[command(after_help = man::explain_help())]
     Explain {
         #[command(flatten)]
         args: explain::ExplainArgs,
     },
     /// Look at every route and the machine at once; change nothing
-    #[command(after_help = manual::doctor_help())]
+    #[command(after_help = man::doctor_help())]
     Doctor {
         #[command(flatten)]
         routes: RouteArgs,
@@ -118,7 +118,7 @@ enum Command {
     /// Print the JSON Schema of the configuration, for editors
     Schema,
     /// Print the completions of a shell
-    #[command(after_help = manual::COMPLETIONS_HELP)]
+    #[command(after_help = man::COMPLETIONS_HELP)]
     Completions {
         /// The shell
         #[arg(value_name = "SHELL", value_parser = PossibleValuesParser::new(completions::SHELLS))]
@@ -214,7 +214,7 @@ pub fn main() -> u8 {
     match cli.command {
         None => {
             let forwards = cli.short.forwards.all();
-            match habits::command_of_another_program(&forwards).or_else(|| stray_word(&forwards)) {
+            match foreign_flags::command_of_another_program(&forwards).or_else(|| stray_word(&forwards)) {
                 Some(told) => {
                     complain(&told);
                     code::CONFIG
@@ -242,7 +242,7 @@ pub fn main() -> u8 {
         Some(Command::Completions { shell }) => {
             answer(|out| completions::completions(completions::shell(&shell), out))
         }
-        Some(Command::Man) => answer(|out| manual::manual(out)),
+        Some(Command::Man) => answer(|out| man::manual(out)),
     }
 }
 
@@ -254,7 +254,7 @@ fn advised(mut told: clap::Error) -> clap::Error {
     }
     let flag = told.get(ContextKind::InvalidArg).map(ToString::to_string).unwrap_or_default();
     told.remove(ContextKind::Suggested);
-    if let Some(tip) = habits::instead_of_flag(&flag) {
+    if let Some(tip) = foreign_flags::instead_of_flag(&flag) {
         told.insert(ContextKind::Suggested, ContextValue::StyledStrs(vec![tip.into()]));
     }
     told
@@ -271,7 +271,7 @@ fn stray_word(forwards: &[String]) -> Option<String> {
         return Some(format!("{told}\n = help: write loopgate {word} and then the rest"));
     }
     let told = format!("error: {} is neither a command nor a route", quoted(word));
-    if let Some(command) = habits::instead_of_word(word) {
+    if let Some(command) = foreign_flags::instead_of_word(word) {
         return Some(format!("{told}\n = help: here it is called {command}"));
     }
     let commands = commands.join(", ");
@@ -289,7 +289,7 @@ fn refuse(problems: &Problems) -> u8 {
     complain(&format!(
         "{}{}",
         problems.render(colour(&std::io::stderr())),
-        habits::of_another_program(problems)
+        foreign_flags::of_another_program(problems)
     ));
     code::CONFIG
 }

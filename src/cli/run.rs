@@ -6,14 +6,14 @@ use std::time::Duration;
 use tokio::runtime::Builder;
 use tokio::time::timeout;
 
-use super::instead::with_command;
 use super::signals::Signals;
+use super::suggest_port::with_command;
 use super::{code, complain, log, refuse};
 use crate::engine::{self, Declared, Handle, Listening, NotListening, Refused, Settings, Source};
 use crate::ledger::{Ledger, LogFormat};
 use crate::plan::{self, Plan, Sources};
 use crate::probe;
-use crate::reload::{Reloader, warn_of_cautions, warn_of_open_routes};
+use crate::sources::apply::{Reloader, warn_of_cautions, warn_of_open_routes};
 
 /// How long a stop at once may take to reset the sessions that are left.
 const LAST_RESETS: Duration = Duration::from_secs(1);

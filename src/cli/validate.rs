@@ -4,7 +4,7 @@ use std::io::{self, Write};
 
 use serde::Serialize;
 
-use super::habits::of_another_program;
+use super::foreign_flags::of_another_program;
 use crate::config::Problems;
 use crate::plan::{self, Plan, Sources};
 

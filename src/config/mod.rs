@@ -3,27 +3,27 @@
 //! Each value is read by its own type; this room only knows which key stands in which table. Nothing is merged, no
 //! default is filled in and no route is compared with another: that is the plan's.
 
+mod decode;
 mod file;
+mod file_id;
 mod hello;
 mod keys;
-mod leaf;
 mod off;
 mod problem;
 mod render;
 mod route;
 mod schema;
-mod stamp;
 mod syntax;
 mod table;
 mod target;
 
+pub use file_id::{NamedFile, Stamp};
 pub use keys::keys;
 pub use problem::{Place, Problem, Problems};
 pub use schema::schema;
-pub use stamp::{NamedFile, Stamp};
 
+pub(crate) use decode::FileName;
 pub(crate) use file::{MAX_BYTES, read_file, unreadable};
-pub(crate) use leaf::FileName;
 pub(crate) use problem::bare_or_quoted;
 
 use toml::de::DeTable;

@@ -5,7 +5,7 @@
 use std::fmt;
 use std::ops::Range;
 
-use super::stamp::NamedFile;
+use super::file_id::NamedFile;
 use crate::units::quoted;
 
 /// Where something was written.

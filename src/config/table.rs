@@ -9,8 +9,8 @@ use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
 use super::Written;
+use super::decode::{Count, Truth, Wrong, decode, decode_word, kind};
 use super::keys::{self, Group, Owner, Section};
-use super::leaf::{Count, Truth, Wrong, decode, decode_word, kind};
 use super::off::{Said, said_by_list, said_by_value};
 use super::problem::{Place, Problem, bare_or_quoted};
 use crate::units::{OrOff, Rate, TimeSpan};

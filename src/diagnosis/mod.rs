@@ -9,13 +9,13 @@ mod finding;
 mod json;
 mod listen;
 pub mod network;
-mod own;
+mod own_limits;
+mod process_text;
 pub mod reach;
 pub mod session;
 pub mod stalled;
 mod text;
 mod verdict;
-mod who;
 
 pub use advice::Advice;
 pub use finding::{
@@ -26,6 +26,6 @@ pub use listen::{
     BindFacts, BindFinding, Blocker, Overlap, bind_failure, bind_failures, bind_report, could_listen,
     could_listen_unix, exit_code, unix_bind_failure, unix_exit_code,
 };
+pub(crate) use process_text::shell;
 pub use text::{block, screen};
 pub use verdict::{Certainty, Severity, Verdict};
-pub(crate) use who::shell;

@@ -4,7 +4,7 @@
 
 use std::collections::BTreeSet;
 
-use super::note::{At, Fate, Note};
+use super::message::{At, Fate, Note};
 use crate::config;
 
 /// A value as the configuration writes it.

@@ -7,26 +7,26 @@
 
 mod draft;
 mod haproxy;
+mod message;
 mod networks;
-mod node;
-mod note;
 mod portunus;
 mod print;
+mod prune;
 mod realm;
 mod rinetd;
-mod settle;
+mod shell;
 mod socat;
 mod ssh;
-pub mod unread;
-mod words;
+pub mod unsupported;
+mod value;
 
-pub use note::{Fate, Note};
+pub use message::{Fate, Note};
 
 use std::collections::BTreeSet;
 
 use draft::Draft;
-use note::plain;
-use words::first_word;
+use message::plain;
+use shell::first_word;
 
 /// A program whose files or command lines can be read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -64,7 +64,7 @@ impl Program {
 
     /// The program a file is of, by its text alone; `None` where it looks like none of them.
     pub fn guess(text: &str) -> Option<Program> {
-        if let Some(program) = node::read(text).ok().and_then(|file| of_tree(&file)) {
+        if let Some(program) = value::read(text).ok().and_then(|file| of_tree(&file)) {
             return Some(program);
         }
         let lines = || text.lines().map(str::trim).filter(|line| !line.is_empty() && !line.starts_with('#'));
@@ -84,8 +84,8 @@ impl Program {
     }
 }
 
-fn of_tree(file: &node::Node) -> Option<Program> {
-    let node::Value::Table(entries) = &file.value else { return None };
+fn of_tree(file: &value::Node) -> Option<Program> {
+    let value::Value::Table(entries) = &file.value else { return None };
     let has = |key: &str| entries.iter().any(|(name, _)| name == key);
     if has("endpoints") || has("listening_ports") {
         Some(Program::Realm)
@@ -139,7 +139,7 @@ pub fn import_words(program: Program, words: &[String]) -> Result<Imported, Stri
 }
 
 fn finish(mut draft: Draft, program: Program, file: &str) -> Imported {
-    let toml = settle::settle(&mut draft, &plain(file, 200), program.name());
+    let toml = prune::settle(&mut draft, &plain(file, 200), program.name());
     let mut notes = draft.notes;
     // A line of a section that several routes share is told once.
     let mut told = BTreeSet::new();

@@ -1,9 +1,9 @@
 //! Portunus, standalone (docs/content/docs/standalone/configuration.mdx of version 3.1) → routes.
 
 use super::draft::{Draft, RouteId, Target, Toml};
-use super::node::{self, Fields, Taken};
-use super::note::At;
-use super::words::{bracketed, time};
+use super::message::At;
+use super::shell::{bracketed, time};
+use super::value::{self, Fields, Taken};
 use std::time::Duration;
 
 /// What Portunus takes where a rule says nothing.
@@ -20,7 +20,7 @@ struct Defaults {
 
 /// Reads the file.
 pub(super) fn read(text: &str, draft: &mut Draft) -> Result<(), String> {
-    let root = node::read(text)?;
+    let root = value::read(text)?;
     let Some(mut top) = Fields::of(root, "the file", draft) else { return Ok(()) };
     if let Some(global) = top.node("global").and_then(|node| Fields::of(node, "global", draft)) {
         read_global(global, draft);

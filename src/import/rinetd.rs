@@ -3,9 +3,9 @@
 use ipnet::IpNet;
 
 use super::draft::{Draft, RouteId, Target, Toml};
+use super::message::At;
 use super::networks::{both, pattern, written};
-use super::note::At;
-use super::words::{bracketed, port, seconds, time, why_no_port};
+use super::shell::{bracketed, port, seconds, time, why_no_port};
 
 /// How long rinetd keeps a UDP flow nobody uses: 72 s.
 const UDP_TIMEOUT: &str = "72";

@@ -1,8 +1,8 @@
 //! Command lines of ssh (ssh(1)) with `-L`, and `LocalForward` lines of its configuration (ssh_config(5)) → routes.
 
 use super::draft::{Draft, Target};
-use super::note::At;
-use super::words::{bracketed, commands, joined_lines, of_command, port, split, tell_shell};
+use super::message::At;
+use super::shell::{bracketed, commands, joined_lines, of_command, port, split, tell_shell};
 
 /// Options that take a word.
 const WITH_WORD: &str = "BbcDEeFIiJLlmOopQRSWwP";

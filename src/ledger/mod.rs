@@ -2,7 +2,7 @@
 //!
 //! Nothing else in the program logs or counts a session. What becomes of a record is the [`Sink`]'s business.
 
-mod fold;
+mod dedup;
 mod live;
 mod queue;
 mod record;
@@ -13,7 +13,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use crate::outcome::{Agreed, Attempt, Client, End, Outcome, Phase, Side, Timing};
-use fold::Folds;
+use dedup::Folds;
 use live::Lives;
 pub use live::{FlowMeter, Live, Meter, Open, TargetNames};
 pub use queue::{LineQueue, QueueWriter};

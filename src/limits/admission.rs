@@ -7,8 +7,8 @@ use std::collections::{HashSet, VecDeque};
 use std::time::Instant;
 
 use super::clients::{ClientNet, Clients};
-use super::idle::Idle;
-use super::pace::Pace;
+use super::gcra::Pace;
+use super::lru::Idle;
 use super::{EntryLimits, WhenFull};
 use crate::outcome::Limit;
 

@@ -8,7 +8,7 @@ use std::net::{IpAddr, Ipv6Addr};
 use std::time::Instant;
 
 use super::EntryLimits;
-use super::pace::Pace;
+use super::gcra::Pace;
 use crate::outcome::Limit;
 
 /// Clients without a session whose pace is remembered. One more, and the one that left first of them is forgotten, which

@@ -3,12 +3,12 @@
 //! Pure. What the system grants, the clock and the clients are arguments.
 
 mod admission;
+mod admission_settings;
 mod bucket;
 mod clients;
-mod entry;
-mod idle;
-mod pace;
-mod silence;
+mod gcra;
+mod idle_timeout;
+mod lru;
 #[cfg(test)]
 mod simulation;
 
@@ -19,11 +19,11 @@ use serde::Deserialize;
 use crate::units::Rate;
 
 pub use admission::{Admission, Answer, Number};
+pub use admission_settings::{EntryLimits, WhenFull};
 pub use bucket::{Bandwidth, Bucket};
 pub use clients::ClientNet;
-pub use entry::{EntryLimits, WhenFull};
-pub use pace::Pace;
-pub use silence::Silence;
+pub use gcra::Pace;
+pub use idle_timeout::Silence;
 
 /// `[limits]`: bounds that hold for the whole process.
 #[derive(Clone, Debug, PartialEq, Eq)]

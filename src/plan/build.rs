@@ -11,8 +11,8 @@ use std::time::Duration;
 use super::files::{self, Files};
 use super::lists::Lists;
 use super::{
-    Carries, Plan, Route, RouteName, Routes, bounds, entry, fit, headers, health, hello, loops, overlap,
-    targets, tls,
+    Carries, Plan, Route, RouteName, Routes, entry, headers, health, hello, loops, overlap, session_limits,
+    targets, tls, validate,
 };
 use crate::address::{Families, ListenAddress, Numbered, Protocol, Run, Spec, TargetAddress};
 use crate::config::{Config, Place, Problem, Settings, Written, WrittenRoute, WrittenTarget, bare_or_quoted};
@@ -80,7 +80,7 @@ pub(super) fn build(config: Config, forwards: &[String], folder: &Path, problems
         config.routes.into_iter().map(|route| from_file(route, &config.defaults)).collect();
     from_command_line(forwards, &mut drafts, problems);
     let v6only = config.defaults.v6only.as_ref().is_none_or(|written| written.value);
-    if fit::few_enough(&drafts, problems) {
+    if validate::few_enough(&drafts, problems) {
         overlap::check(&drafts, v6only, problems);
         // Asked for once, and only where a target may be one of them.
         let own = LazyCell::new(|| addresses().unwrap_or_default());
@@ -162,16 +162,16 @@ fn route(
     files: &mut Files,
     problems: &mut Vec<Problem>,
 ) -> Option<Route> {
-    fit::check(&draft, problems);
+    validate::check(&draft, problems);
     headers::check(&draft, defaults, problems);
     let tls = tls::with_clients(&draft, &defaults.tls, files, problems);
     let target_tls = tls::with_targets(&draft, &defaults.target_tls, files, problems);
-    let source = fit::source(&draft, defaults, problems);
+    let source = validate::source(&draft, defaults, problems);
     let health = health::rules(&draft, defaults, problems);
     let access = lists.access(&draft, problems);
     let families = draft.families(pick(&None, &defaults.v6only).unwrap_or(true));
     let carries = match draft.protocol {
-        Protocol::Tcp => Carries::Tcp(bounds::session(&draft.settings, defaults)),
+        Protocol::Tcp => Carries::Tcp(session_limits::session(&draft.settings, defaults)),
         Protocol::Udp => Carries::Udp(flow_limits(&draft.settings, defaults)),
     };
     let entry = entry::limits(&draft, defaults);
@@ -200,7 +200,7 @@ fn route(
             owner: pick(&own.socket_owner, &defaults.socket_owner),
             group: pick(&own.socket_group, &defaults.socket_group),
         },
-        upkeep: bounds::upkeep(&own, defaults),
+        upkeep: session_limits::upkeep(&own, defaults),
         reset_linger: time(&own.reset_linger, &defaults.reset_linger, RESET_LINGER),
         access,
         entry,

@@ -2,23 +2,23 @@
 //!
 //! A plan holds no socket and no clock. It is compared with the one before it to find out what a reload changes.
 
-mod bounds;
 mod build;
-mod cautions;
 mod diff;
 mod entry;
 mod exposure;
 mod files;
 mod find;
-mod fit;
 mod headers;
 mod health;
 mod hello;
 mod lists;
 mod loops;
 mod overlap;
+mod session_limits;
 mod targets;
 mod tls;
+mod validate;
+mod warnings;
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -26,10 +26,10 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
-pub use cautions::{Caution, cautions, certificates};
 pub use diff::{Change, diff, keep_equal, unchangeable};
 pub use find::{default_file, find_file};
 pub use hello::{Among, HelloRules};
+pub use warnings::{Caution, cautions, certificates};
 
 use crate::acl::Access;
 use crate::address::{ListenAddress, Protocol, Run, TargetAddress};
@@ -94,7 +94,7 @@ pub struct Route {
 impl Route {
     /// What works in it and should be known all the same.
     pub fn cautions(&self, now: SystemTime) -> Vec<Caution> {
-        cautions::of(self, now)
+        warnings::of(self, now)
     }
 
     /// What the client of the n-th listener is carried to, each with its part.

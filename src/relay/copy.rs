@@ -10,7 +10,7 @@ use std::task::{Context, Poll, ready};
 use super::direction::{At, Fault, Step};
 use crate::ledger::FlowMeter;
 use crate::transport::Stream;
-use crate::transport::transfer::{self, Moved};
+use crate::transport::try_io::{self, Moved};
 
 /// Bytes of the buffer. A read that fills it is a sign of a stream.
 pub(super) const BUFFER: usize = 64 << 10;
@@ -41,9 +41,7 @@ pub(super) fn flush(
 ) -> Poll<Result<(), Fault>> {
     while let Some(rest) = held {
         ready!(sink.poll_write_ready(cx)).map_err(At::Sink.fault())?;
-        if let Moved::Bytes(n) =
-            transfer::write(sink, &rest.bytes[rest.written..]).map_err(At::Sink.fault())?
-        {
+        if let Moved::Bytes(n) = try_io::write(sink, &rest.bytes[rest.written..]).map_err(At::Sink.fault())? {
             flow.delivered(n);
             rest.written += n;
             if rest.len() == 0 {
@@ -66,7 +64,7 @@ pub(super) fn step(
     ready!(source.poll_read_ready(cx)).map_err(At::Source.fault())?;
     SCRATCH.with_borrow_mut(|buffer| {
         let buffer = &mut buffer[..most.min(BUFFER)];
-        let read = match transfer::read(source, buffer).map_err(At::Source.fault())? {
+        let read = match try_io::read(source, buffer).map_err(At::Source.fault())? {
             Moved::NotReady => return Poll::Ready(Ok(Step::Again)),
             Moved::Bytes(0) => return Poll::Ready(Ok(Step::End)),
             Moved::Bytes(n) => n,
@@ -82,7 +80,7 @@ pub(super) fn step(
 }
 
 fn write(sink: &Stream, bytes: &[u8]) -> io::Result<usize> {
-    match transfer::write(sink, bytes)? {
+    match try_io::write(sink, bytes)? {
         Moved::Bytes(n) => Ok(n),
         Moved::NotReady => Ok(0),
     }

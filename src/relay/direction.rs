@@ -3,9 +3,9 @@
 use std::io;
 use std::task::{Context, Poll, ready};
 
-use super::allowance::Allowance;
 use super::copy::{self, Held};
 use super::splice::{self, Pipe};
+use super::throttle::Allowance;
 use crate::ledger::FlowMeter;
 use crate::transport::Stream;
 

@@ -4,27 +4,27 @@
 //! turns out to be a stream; an idle one holds neither buffer nor pipe. Nothing is timed here but a reset that waits for
 //! its bytes to arrive, and the turns of a direction that has a rate; nothing is logged.
 
-mod allowance;
 mod copy;
 mod direction;
+mod paced;
 mod pump;
 mod reset;
-mod sealed;
-mod shaped;
 mod splice;
+mod throttle;
+mod tls;
 
 use std::time::{Duration, Instant};
 
 use crate::ledger::Meter;
 use crate::outcome::End;
 use crate::transport::Stream;
-use allowance::{Allowance, Unlimited};
+pub use paced::{Pace, relay_paced};
 use pump::Pump;
 pub use pump::Relayed;
 pub use reset::{abort, last_words};
-pub use sealed::{Seals, relay_sealed};
-pub use shaped::{Pace, relay_paced};
 pub use splice::prepare_thread;
+use throttle::{Allowance, Unlimited};
+pub use tls::{Seals, relay_sealed};
 
 /// Carries bytes both ways until both sides have said FIN or one has said RST, and passes that on.
 ///

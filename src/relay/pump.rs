@@ -8,9 +8,9 @@ use std::time::Instant;
 
 use tokio::io::Interest;
 
-use super::allowance::{Allowance, Unlimited};
 use super::direction::{At, Direction, Fault};
 use super::now;
+use super::throttle::{Allowance, Unlimited};
 use crate::ledger::Meter;
 use crate::outcome::{End, Side};
 use crate::transport::Stream;

@@ -9,8 +9,8 @@ use rustix::net::{SendFlags, getpeername, send};
 use tokio::io::Interest;
 use tokio::time::{Instant, sleep, timeout_at};
 
-use super::allowance::{Allowance, Unlimited};
 use super::pump::Pump;
+use super::throttle::{Allowance, Unlimited};
 use crate::ledger::{FlowMeter, Meter};
 use crate::outcome::Side;
 use crate::transport::Stream;

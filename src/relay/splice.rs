@@ -18,7 +18,7 @@ use tokio::io::Interest;
 use super::direction::{At, Fault, Step};
 use crate::ledger::FlowMeter;
 use crate::transport::Stream;
-use crate::transport::transfer::retry_on_intr;
+use crate::transport::try_io::retry_on_intr;
 
 /// Bytes asked of the kernel for a pipe's size.
 const PIPE_SIZE: usize = 512 << 10;

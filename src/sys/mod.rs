@@ -2,20 +2,20 @@
 //!
 //! Everything `rustix` already does safely is called where it is needed; it is not repeated here.
 
+mod async_fd;
 pub(crate) mod datagrams;
-mod ends;
 pub(crate) mod heap;
 pub(crate) mod netlink;
 pub(crate) mod nftables;
-mod readiness;
 pub(crate) mod rtnetlink;
 pub(crate) mod sock_diag;
+mod socket_names;
 mod sockopt;
 mod tcp_info;
 mod user_timeout;
 
-pub(crate) use ends::ends;
-pub(crate) use readiness::readable;
+pub(crate) use async_fd::readable;
+pub(crate) use socket_names::ends;
 pub(crate) use sockopt::{bind_address_no_port, bind_to_device, peer_credentials, unsent};
 pub(crate) use tcp_info::tcp_info;
 pub(crate) use user_timeout::forgive;

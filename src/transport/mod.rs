@@ -5,14 +5,14 @@
 mod datagrams;
 mod dial;
 mod file;
+mod keepalive;
 mod listen;
 mod peek;
 mod resolve;
 mod stream;
 pub mod tls;
-pub(crate) mod transfer;
+pub(crate) mod try_io;
 mod unix;
-mod upkeep;
 
 use std::time::Duration;
 
@@ -21,12 +21,12 @@ use serde::Deserialize;
 pub use datagrams::{bind_datagrams, dial_datagrams, receive_buffer};
 pub use dial::{Origin, dial};
 pub use file::{Account, FileMode, SocketFile};
+pub use keepalive::{Upkeep, Watch};
 pub use listen::{Accepted, Arrived, Bound, accept, bind, listen, local_address, share_port, socket_address};
 pub use peek::{Undecided, peek, take_seen};
 pub use resolve::{is_localhost, resolve};
 pub use stream::Stream;
 pub use unix::{Look, OwnFile, look};
-pub use upkeep::{Upkeep, Watch};
 
 /// How a route reaches its targets.
 #[derive(Clone, Debug, PartialEq, Eq)]

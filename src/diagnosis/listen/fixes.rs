@@ -7,8 +7,8 @@ use super::facts::BindFacts;
 use super::wording::{in_debugger, nearest_first};
 
 use crate::diagnosis::finding::Fix;
+use crate::diagnosis::process_text::{names, pids, shell, stop_home};
 use crate::diagnosis::verdict::Verdict;
-use crate::diagnosis::who::{names, pids, shell, stop_home};
 use crate::outcome::Holder;
 use crate::probe::sockets::ports::PortRules;
 

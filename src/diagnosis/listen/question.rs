@@ -10,9 +10,9 @@ use std::time::{Duration, Instant};
 use super::bind::{BindFinding, decisive, failure};
 use super::facts::{BindFacts, Blocker, Failed, on_port};
 use crate::diagnosis::finding::{Check, Diagnosis, Fix, Question, Status, Warning};
-use crate::diagnosis::own;
+use crate::diagnosis::own_limits;
+use crate::diagnosis::process_text::{names, rough, shell};
 use crate::diagnosis::verdict::{Certainty, Verdict};
-use crate::diagnosis::who::{names, rough, shell};
 use crate::outcome::Holder;
 use crate::probe::network::routing::{self, Address};
 use crate::probe::sockets::TcpState;
@@ -24,8 +24,8 @@ pub fn could_listen(address: SocketAddr, transport: Transport) -> Diagnosis {
     let begun = Instant::now();
     let descriptors = limits::descriptors();
     let tried = try_bind(address, transport, Sharing::No);
-    if own::has_too_few(&descriptors) {
-        let mut told = own::too_few(Question::Listen, subject(address, transport), &descriptors);
+    if own_limits::has_too_few(&descriptors) {
+        let mut told = own_limits::too_few(Question::Listen, subject(address, transport), &descriptors);
         if let Err(error) = &tried {
             told.failed_with(error);
         }

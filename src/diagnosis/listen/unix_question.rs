@@ -9,9 +9,9 @@ use std::time::Instant;
 use serde_json::json;
 
 use crate::diagnosis::finding::{Check, Diagnosis, Fix, Question, Status, Subject};
-use crate::diagnosis::own;
+use crate::diagnosis::own_limits;
+use crate::diagnosis::process_text::{describe, home, names, parentage, shell, stop_home};
 use crate::diagnosis::verdict::{Certainty, Verdict};
-use crate::diagnosis::who::{describe, home, names, parentage, shell, stop_home};
 use crate::outcome::{HeldSocket, Holder};
 use crate::probe::process::holders;
 use crate::probe::sockets::unix::{Listening, Walk, listener, may_make, try_abstract, walk};
@@ -23,8 +23,8 @@ pub fn could_listen_unix(path: &Path) -> Diagnosis {
     let begun = Instant::now();
     let descriptors = limits::descriptors();
     let subject = Subject::Unix(path.to_owned());
-    let mut told = if own::has_too_few(&descriptors) {
-        own::too_few(Question::Listen, subject, &descriptors)
+    let mut told = if own_limits::has_too_few(&descriptors) {
+        own_limits::too_few(Question::Listen, subject, &descriptors)
     } else {
         let mut told = Diagnosis::new(Question::Listen, subject, Verdict::Healthy, Certainty::Proven);
         match path.as_os_str().as_bytes().strip_prefix(b"@") {
@@ -178,7 +178,7 @@ fn held(listening: &Listening, told: &mut Diagnosis) {
         overlap: "exact",
     };
     if let Some(first) = people.first() {
-        let kill = || [&["kill".to_owned()][..], &crate::diagnosis::who::pids(&all)].concat();
+        let kill = || [&["kill".to_owned()][..], &crate::diagnosis::process_text::pids(&all)].concat();
         let stop = stop_home(first).unwrap_or_else(kill);
         told.fixes.push(Fix {
             text: shell(&stop),

@@ -6,11 +6,11 @@ use super::connected::protocol;
 use super::facts::{Lookup, ReachFacts};
 use super::lines::short;
 use super::wording::who;
-use super::{sentences, surroundings};
+use super::{network, sentences};
 use crate::diagnosis::finding::{Check, Finding, Status, Subject};
-use crate::diagnosis::own::sessions;
+use crate::diagnosis::own_limits::sessions;
+use crate::diagnosis::process_text::describe;
 use crate::diagnosis::verdict::{Severity, Verdict};
-use crate::diagnosis::who::describe;
 use crate::probe::sockets::ports::PortRules;
 use crate::probe::system::services::{self, PortClass};
 use crate::probe::trace::{Connection, Dial, Ending};
@@ -41,7 +41,7 @@ pub(super) fn checks(facts: &ReachFacts, verdict: Verdict, found: Option<&Findin
     let mut checks = vec![listener(facts, verdict)];
     if !super::wording::is_unix(facts) {
         checks.push(conflict(facts));
-        match surroundings::checks(facts, found) {
+        match network::checks(facts, found) {
             lines if lines.is_empty() => checks.push(network(facts, verdict)),
             lines => checks.extend(lines),
         }

@@ -2,7 +2,7 @@
 
 use super::facts::{Life, Lookup, ReachFacts};
 use super::judge::Judged;
-use super::{ring, timeout, unanswered};
+use super::{loops, timeout, unanswered};
 use crate::diagnosis::verdict::{Certainty, Verdict};
 use crate::probe::process::process_stats::Vitals;
 use crate::probe::trace::protocol::Protocol;
@@ -23,7 +23,7 @@ pub(super) fn judge(facts: &ReachFacts) -> Judged {
     if !answered && !facts.ring.is_empty() {
         return (Verdict::ForwardLoop, Certainty::Proven);
     }
-    if !answered && facts.multiplied >= ring::LEAST_CONNECTIONS {
+    if !answered && facts.multiplied >= loops::LEAST_CONNECTIONS {
         return (Verdict::ForwardLoop, Certainty::Likely);
     }
     if answered {

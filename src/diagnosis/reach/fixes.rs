@@ -7,8 +7,8 @@ use super::facts::ReachFacts;
 use super::refused::{near, other_address, other_family};
 use super::sentences::no_stream;
 use crate::diagnosis::finding::{Fix, Subject};
+use crate::diagnosis::process_text::shell;
 use crate::diagnosis::verdict::Verdict;
-use crate::diagnosis::who::shell;
 use crate::probe::printable_path;
 
 /// The proposals for a verdict.

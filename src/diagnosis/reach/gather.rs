@@ -6,9 +6,9 @@ use std::net::SocketAddr;
 use rustix::process::{getegid, geteuid};
 
 use super::facts::{Absent, Life, Lookup, Outdated, ReachFacts, SourcePorts};
-use super::silence::Silence;
+use super::no_answer::Silence;
 use super::source_ports::source_ports;
-use super::{Options, absent, watch};
+use super::{Options, elsewhere, watch};
 use crate::diagnosis::finding::{NotReadable, Subject};
 use crate::outcome::Holder;
 use crate::probe::firewall::Firewall;
@@ -104,7 +104,7 @@ pub(super) fn failed(address: SocketAddr, errno: i32, options: &Options) -> Reac
     facts.trace.connections.push(Connection::failed(errno));
     facts.read_after(address);
     if facts.is_refused() && facts.after == Lookup::Nobody {
-        facts.absent = absent::look(address, &others(&facts));
+        facts.absent = elsewhere::look(address, &others(&facts));
     }
     facts
 }
@@ -294,7 +294,7 @@ impl ReachFacts {
         }
         let came = self.before == Lookup::Nobody && matches!(self.after, Lookup::Found(_));
         if self.after == Lookup::Nobody {
-            self.absent = absent::look(address, &others(self));
+            self.absent = elsewhere::look(address, &others(self));
         }
         let hopeless = self.after == Lookup::Nobody && !self.found_elsewhere();
         let went = matches!(self.before, Lookup::Found(_)) && self.after == Lookup::Nobody;

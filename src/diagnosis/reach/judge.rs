@@ -3,7 +3,7 @@
 use super::facts::{Lookup, ReachFacts};
 use super::{connected, refused, timeout, udp, unix};
 use crate::diagnosis::finding::Subject;
-use crate::diagnosis::own;
+use crate::diagnosis::own_limits;
 use crate::diagnosis::verdict::{Certainty, Verdict};
 use crate::probe::network::resolver::Answer;
 use crate::probe::network::routing::Route;
@@ -13,7 +13,7 @@ pub(super) type Judged = (Verdict, Certainty);
 
 /// The verdict over these facts.
 pub(super) fn judge(facts: &ReachFacts) -> Judged {
-    if own::has_too_few(&facts.descriptors) {
+    if own_limits::has_too_few(&facts.descriptors) {
         return (Verdict::OwnFdLimit, Certainty::Proven);
     }
     match facts.subject {

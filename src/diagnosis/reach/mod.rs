@@ -3,24 +3,24 @@
 //! Facts are gathered by `gather` and its helpers; the rules over them are pure. Which rules apply is decided by how the
 //! dial went: refused (`refused`), timed out (`timeout`), failed otherwise (`judge`), connected (`connected`).
 
-mod absent;
 #[cfg(test)]
 mod answer_tests;
 mod checks;
 mod connected;
+mod elsewhere;
 mod facts;
 mod fixes;
 mod gather;
 mod judge;
 mod lines;
+mod loops;
+mod network;
+mod no_answer;
 mod refused;
-mod ring;
 #[cfg(test)]
 mod samples;
 mod sentences;
-mod silence;
 mod source_ports;
-mod surroundings;
 mod target;
 #[cfg(test)]
 mod tests;
@@ -102,7 +102,7 @@ fn told(gather: impl FnOnce() -> ReachFacts) -> Diagnosis {
 /// What the facts say. Pure.
 pub fn diagnose(facts: &ReachFacts) -> Diagnosis {
     let judged = judge::judge(facts);
-    let found = surroundings::found(facts, judged);
+    let found = network::found(facts, judged);
     let (verdict, certainty) = found.as_ref().map_or(judged, |found| (found.verdict, found.certainty));
     let mut diagnosis = Diagnosis::new(Question::Reach, facts.subject.clone(), verdict, certainty);
     wording::tell(facts, &mut diagnosis);

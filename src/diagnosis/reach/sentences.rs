@@ -6,8 +6,8 @@ use super::lines::{short, user};
 use super::refused::{near, other_address, other_family};
 use super::unanswered::{Pastime, pastime};
 use crate::diagnosis::finding::Subject;
+use crate::diagnosis::process_text::{home, names, rough};
 use crate::diagnosis::verdict::Verdict;
-use crate::diagnosis::who::{home, names, rough};
 use crate::probe::trace::{Connection, Dial};
 
 pub(super) fn remapped(facts: &ReachFacts) -> String {

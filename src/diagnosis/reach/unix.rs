@@ -6,7 +6,7 @@ use std::path::Path;
 use super::facts::{Life, ReachFacts, UnixFacts};
 use super::gather::blank;
 use super::judge::Judged;
-use super::silence::Silence;
+use super::no_answer::Silence;
 use super::{Options, connected};
 use crate::diagnosis::finding::Subject;
 use crate::diagnosis::verdict::{Certainty, Verdict};

@@ -4,10 +4,10 @@ use std::collections::BTreeSet;
 
 use super::facts::ReachFacts;
 use super::fixes::advice;
-use super::surroundings::exposed;
+use super::network::exposed;
 use crate::diagnosis::finding::{Diagnosis, Warning};
+use crate::diagnosis::process_text::since;
 use crate::diagnosis::verdict::{Certainty, Verdict};
-use crate::diagnosis::who::since;
 use crate::outcome::Holder;
 use crate::probe::sockets::Socket;
 

@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use super::finding::Finding;
+use super::process_text::names;
 use super::verdict::{Certainty, Verdict};
-use super::who::names;
 use crate::outcome::Holder;
 use crate::probe::network::routing::{Link, Neighbour, Qdisc};
 use crate::probe::sockets::connections::{Connection, Timer};

@@ -8,8 +8,8 @@ use super::lines::Line;
 use super::proxy::Proxy;
 use super::rates::{self, PerClient};
 use crate::import::draft::{Draft, RouteId, Toml};
+use crate::import::message::At;
 use crate::import::networks::network;
-use crate::import::note::At;
 
 /// Applies the rules of a proxy to its route; `used` are the names of `acl` that something else was made of.
 pub(super) fn apply(id: RouteId, proxy: &Proxy, mut used: Vec<String>, draft: &mut Draft) {

@@ -4,9 +4,9 @@ use super::bind_tls;
 use super::limits::queued;
 use super::proxy::duration;
 use crate::import::draft::{Draft, RouteId, Toml};
-use crate::import::note::At;
+use crate::import::message::At;
 use crate::import::realm::accept_all;
-use crate::import::words::{bracketed, time};
+use crate::import::shell::{bracketed, time};
 
 /// Options that take a word.
 const WITH_WORD: [&str; 37] = [

@@ -3,7 +3,7 @@
 use super::lines::{Line, Section};
 use super::proxy::duration;
 use crate::import::draft::{Draft, Toml};
-use crate::import::words::time;
+use crate::import::shell::time;
 
 /// What concerns how HAProxy itself runs, and nothing that it carries.
 const OF_ITSELF: [&str; 31] = [

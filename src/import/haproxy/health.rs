@@ -8,8 +8,8 @@ use std::time::Duration;
 use super::proxy::{Proxy, duration};
 use super::server::Server;
 use crate::import::draft::{Draft, RouteId, Toml};
-use crate::import::note::At;
-use crate::import::words::time;
+use crate::import::message::At;
+use crate::import::shell::time;
 
 /// Whether an option of a server is told here.
 pub(super) fn is_of_it(name: &str) -> bool {

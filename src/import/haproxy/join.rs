@@ -4,10 +4,10 @@ use std::time::Duration;
 
 use super::proxy::Proxy;
 use super::server::{Server, source};
-use super::{access, alike, bind, health, limits, names};
+use super::{access, bind, health, limits, names, per_server};
 use crate::import::draft::{Draft, RouteId, Toml};
-use crate::import::note::At;
-use crate::import::words::time;
+use crate::import::message::At;
+use crate::import::shell::time;
 
 /// Makes a route of everything that listens.
 pub(super) fn routes(proxies: &[Proxy], draft: &mut Draft) {
@@ -69,7 +69,7 @@ fn route<'p>(front: &'p Proxy, proxies: &'p [Proxy], draft: &mut Draft) -> Vec<&
         std::iter::once(back).chain(others.iter().copied()).flat_map(|back| &back.servers).collect();
     targets(id, default, draft);
     names::others(id, &named, front, draft);
-    alike::apply(id, front, back, &others, &servers, draft);
+    per_server::apply(id, front, back, &others, &servers, draft);
     balanced(id, back, draft);
     limits::apply(id, front, back, &servers, draft);
     timeouts(id, front, back, draft);

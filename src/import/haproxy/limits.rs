@@ -3,8 +3,8 @@
 use super::proxy::Proxy;
 use super::server::Server;
 use crate::import::draft::{Draft, RouteId, Toml};
-use crate::import::note::At;
-use crate::import::words::time;
+use crate::import::message::At;
+use crate::import::shell::time;
 
 /// Gives the route its limits; `servers` are all it may dial.
 pub(super) fn apply(id: RouteId, front: &Proxy, back: &Proxy, servers: &[&Server], draft: &mut Draft) {

@@ -1,8 +1,8 @@
 //! The text → sections of lines of words (configuration.txt, section 2.2: quoting and escaping).
 
 use crate::import::draft::Draft;
-use crate::import::note::At;
-use crate::import::words::joined_lines;
+use crate::import::message::At;
+use crate::import::shell::joined_lines;
 
 /// One line of a section.
 #[derive(Clone, Debug)]

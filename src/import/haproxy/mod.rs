@@ -1,7 +1,6 @@
 //! HAProxy (configuration.txt of 2.6 to 3.0): what `listen`, `frontend` and `backend` forward in `mode tcp` → routes.
 
 mod access;
-mod alike;
 mod bind;
 mod bind_tls;
 mod global;
@@ -11,6 +10,7 @@ mod limits;
 mod lines;
 mod names;
 mod option;
+mod per_server;
 mod proxy;
 mod rates;
 mod server;
@@ -19,7 +19,7 @@ mod server_tls;
 use std::collections::BTreeMap;
 
 use super::draft::Draft;
-use super::note::At;
+use super::message::At;
 use lines::{Section, sections};
 use proxy::Proxy;
 

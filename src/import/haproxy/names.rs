@@ -4,8 +4,8 @@ use super::access::condition;
 use super::lines::Line;
 use super::proxy::{Proxy, duration};
 use crate::import::draft::{Draft, RouteId, Toml};
-use crate::import::note::At;
-use crate::import::words::time;
+use crate::import::message::At;
+use crate::import::shell::time;
 
 /// What the lines of a frontend lead to.
 pub(super) struct Named<'p> {

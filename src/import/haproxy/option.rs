@@ -1,7 +1,7 @@
 //! Lines of a proxy that are nothing to a forwarder here, and those that would be and are not.
 
 use crate::import::draft::Draft;
-use crate::import::note::At;
+use crate::import::message::At;
 
 /// Tells what became of a line that nothing is made of.
 pub(super) fn tell(words: &[&str], at: &At, draft: &mut Draft) {

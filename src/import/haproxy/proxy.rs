@@ -8,7 +8,7 @@ use super::lines::{Line, Section};
 use super::option;
 use super::server::Server;
 use crate::import::draft::Draft;
-use crate::import::note::At;
+use crate::import::message::At;
 
 /// A section, with what it inherits.
 #[derive(Clone, Debug, Default)]

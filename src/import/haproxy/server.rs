@@ -3,8 +3,8 @@
 use super::proxy::duration;
 use crate::address::{ListenAddress, Numbered, Run};
 use crate::import::draft::{Draft, RouteId, Target, Toml};
-use crate::import::note::At;
-use crate::import::words::{bracketed, time};
+use crate::import::message::At;
+use crate::import::shell::{bracketed, time};
 
 /// Options that take a word.
 const WITH_WORD: [&str; 54] = [

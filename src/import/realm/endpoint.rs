@@ -3,9 +3,9 @@
 use super::network::{Network, apply, datagrams, network};
 use super::unknown;
 use crate::import::draft::{Draft, RouteId, Target, Toml};
-use crate::import::node::{Fields, Taken};
-use crate::import::note::At;
-use crate::import::words::bracketed;
+use crate::import::message::At;
+use crate::import::shell::bracketed;
+use crate::import::value::{Fields, Taken};
 
 /// One endpoint: a route for TCP, one for UDP, or both.
 pub(super) fn read_endpoint(mut fields: Fields, global: &Network, draft: &mut Draft) {

@@ -2,9 +2,9 @@
 
 use super::network::{Network, apply};
 use crate::import::draft::{Draft, Target};
-use crate::import::node::{Fields, Taken};
-use crate::import::note::At;
-use crate::import::words::bracketed;
+use crate::import::message::At;
+use crate::import::shell::bracketed;
+use crate::import::value::{Fields, Taken};
 
 /// The most listeners a list of old becomes.
 const MAX_LEGACY: usize = 1024;

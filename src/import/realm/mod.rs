@@ -5,7 +5,7 @@ mod legacy;
 mod network;
 
 use super::draft::{Draft, RouteId, Toml};
-use super::node::{self, Fields};
+use super::value::{self, Fields};
 use endpoint::read_endpoint;
 use legacy::legacy;
 use network::{Network, network};
@@ -14,7 +14,7 @@ pub(super) use network::accept_all;
 
 /// Reads the file.
 pub(super) fn read(text: &str, draft: &mut Draft) -> Result<(), String> {
-    let root = node::read(text)?;
+    let root = value::read(text)?;
     let Some(mut top) = Fields::of(root, "the file", draft) else { return Ok(()) };
     let global = match top.node("network").and_then(|node| Fields::of(node, "network", draft)) {
         Some(fields) => network(fields, draft),

@@ -4,9 +4,9 @@ use std::time::Duration;
 
 use super::unknown;
 use crate::import::draft::{Draft, RouteId, Toml};
-use crate::import::node::{Fields, Taken};
-use crate::import::note::At;
-use crate::import::words::time;
+use crate::import::message::At;
+use crate::import::shell::time;
+use crate::import::value::{Fields, Taken};
 
 /// What realm takes where nothing is said, in seconds (src/consts.rs).
 const TCP_TIMEOUT: u64 = 5;

@@ -1,8 +1,8 @@
 //! What is the same for both addresses.
 
 use crate::import::draft::{Draft, RouteId};
-use crate::import::note::At;
-use crate::import::words::{seconds, time};
+use crate::import::message::At;
+use crate::import::shell::{seconds, time};
 
 /// Options that mean the same on both sides.
 pub(super) fn common_option(id: RouteId, option: &str, value: Option<&str>, at: &At, draft: &mut Draft) {

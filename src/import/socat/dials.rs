@@ -6,8 +6,8 @@ use super::address::{Address, Kind};
 use super::common::{bound, common_option, unix};
 use super::tls::tls;
 use crate::import::draft::{Draft, RouteId, Target, Toml};
-use crate::import::note::At;
-use crate::import::words::{bracketed, port, seconds, time, why_no_port};
+use crate::import::message::At;
+use crate::import::shell::{bracketed, port, seconds, time, why_no_port};
 
 /// What is dialled.
 pub(super) fn dials(id: RouteId, mut target: Address, kind: Kind, at: &At, draft: &mut Draft) {

@@ -4,9 +4,9 @@ use super::address::{Address, Kind};
 use super::common::{bound, common_option, unix};
 use super::tls::tls;
 use crate::import::draft::{Draft, RouteId, Toml};
+use crate::import::message::At;
 use crate::import::networks::{network, written};
-use crate::import::note::At;
-use crate::import::words::{bracketed, port, why_no_port};
+use crate::import::shell::{bracketed, port, why_no_port};
 
 /// Where it listens. Without `bind` socat takes every address; without `fork` one connection alone.
 pub(super) fn listens(id: RouteId, mut listener: Address, kind: Kind, at: &At, draft: &mut Draft) {

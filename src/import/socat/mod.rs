@@ -7,8 +7,8 @@ mod listens;
 mod tls;
 
 use super::draft::{Draft, RouteId, Toml};
-use super::note::At;
-use super::words::{commands, joined_lines, of_command, seconds, split, tell_shell, time};
+use super::message::At;
+use super::shell::{commands, joined_lines, of_command, seconds, split, tell_shell, time};
 use address::{Address, Kind, Role};
 use dials::dials;
 use listens::listens;

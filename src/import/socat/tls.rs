@@ -2,7 +2,7 @@
 
 use super::address::Address;
 use crate::import::draft::{Draft, RouteId, Toml};
-use crate::import::note::At;
+use crate::import::message::At;
 
 pub(super) fn tls(id: RouteId, table: &str, address: &mut Address, at: &At, draft: &mut Draft) {
     let key = |name: &str| -> &'static str {

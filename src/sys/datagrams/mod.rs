@@ -3,14 +3,14 @@
 //! A train is what UDP_SEGMENT sends and UDP_GRO receives: many datagrams of one length (the last may be shorter) as one
 //! buffer and one passage through the network stack. The length travels in a control message, so no border is ever lost.
 
-mod arrivals;
 mod control;
-mod departures;
 mod options;
+mod recvmmsg;
+mod sendmmsg;
 
-pub(crate) use arrivals::{Arrival, Arrivals};
-pub(crate) use departures::{Departure, Departures};
 pub(crate) use options::{backlog, join_trains, tell_local_address};
+pub(crate) use recvmmsg::{Arrival, Arrivals};
+pub(crate) use sendmmsg::{Departure, Departures};
 
 use std::net::IpAddr;
 

@@ -12,19 +12,19 @@ use super::netlink::{Answer, Request, ask, attribute, malformed, u32_at};
 
 mod link;
 mod neighbour;
-mod policy;
 mod route;
-mod traffic;
+mod rule;
+mod tc;
 pub use link::Link;
 pub(crate) use link::links;
 pub use neighbour::Neighbour;
 pub(crate) use neighbour::neighbour;
-pub use policy::PolicyRule;
-pub(crate) use policy::policy_rules;
 pub use route::{Path, RouteKind};
 pub(crate) use route::{path_to, routes};
-pub use traffic::{Filter, Qdisc};
-pub(crate) use traffic::{filters, qdiscs};
+pub use rule::PolicyRule;
+pub(crate) use rule::policy_rules;
+pub use tc::{Filter, Qdisc};
+pub(crate) use tc::{filters, qdiscs};
 
 /// An address of an interface.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]

@@ -60,8 +60,8 @@ fn every_truncation_of_a_row_is_an_error_or_a_row_and_never_a_crash() {
     cut(&Request::dump(link::RTM_GETLINK, &[0; link::IFINFOMSG]), link::read, link::IFINFOMSG);
     cut(&Request::dump(RTM_GETADDR, &[0; IFADDRMSG]), read_address, IFADDRMSG);
     cut(&Request::dump(route::RTM_GETROUTE, &ipv4), route::read, RTMSG);
-    cut(&Request::dump(policy::RTM_GETRULE, &ipv4), policy::read, RTMSG);
-    cut(&Request::dump(38, &[0; 20]), traffic::read_qdisc, 20);
+    cut(&Request::dump(rule::RTM_GETRULE, &ipv4), rule::read, RTMSG);
+    cut(&Request::dump(38, &[0; 20]), tc::read_qdisc, 20);
 }
 
 /// As `tc qdisc add dev lo root netem delay 100ms loss 1%` makes the kernel describe itself.
@@ -75,12 +75,12 @@ fn a_simulated_link_tells_its_delay_and_its_loss() {
     options.extend(100_000_000u64.to_ne_bytes());
     let body = qdisc("netem", &options);
 
-    let qdisc = traffic::read_qdisc(&body).unwrap();
+    let qdisc = tc::read_qdisc(&body).unwrap();
 
     assert_eq!((qdisc.link, qdisc.root, &qdisc.kind[..]), (1, true, "netem"));
     assert_eq!((qdisc.delay, qdisc.loss), (Some(std::time::Duration::from_millis(100)), Some(9999)));
     for length in 0..body.len() {
-        let _ = traffic::read_qdisc(&body[..length]);
+        let _ = tc::read_qdisc(&body[..length]);
     }
 }
 
@@ -91,7 +91,7 @@ fn a_token_bucket_tells_its_rate() {
     options.extend(25_000u32.to_ne_bytes());
     options.extend([0; 24]);
 
-    let qdisc = traffic::read_qdisc(&qdisc("tbf", &options)).unwrap();
+    let qdisc = tc::read_qdisc(&qdisc("tbf", &options)).unwrap();
 
     assert_eq!(qdisc.rate, Some(25_000));
 }

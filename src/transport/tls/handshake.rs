@@ -10,13 +10,13 @@ use rustls::client::UnbufferedClientConnection;
 use rustls::server::UnbufferedServerConnection;
 use rustls::{Error, HandshakeKind};
 
-use super::failure::{self, Unsecured};
-use super::sealed::{Came, LONGEST_RECORD, Ours, Step, add_alert, either, step};
+use super::errors::{self, Unsecured};
+use super::records::{Came, LONGEST_RECORD, Ours, Step, add_alert, either, step};
 use super::{ClientTls, Sealed, TargetTls};
 use crate::address::TargetAddress;
 use crate::outcome::Side;
 use crate::transport::Stream;
-use crate::transport::transfer::{self, Moved};
+use crate::transport::try_io::{self, Moved};
 
 /// Bytes of a handshake that are kept while a message is not whole: the largest message, in as many records as it takes.
 pub const MOST_UNREAD: usize = 80 << 10;
@@ -37,17 +37,17 @@ pub async fn hello(socket: &Stream) -> Result<Hello, Unsecured> {
             return Err(Unsecured::Gone { said: bytes.len() });
         }
         match bytes[..] {
-            [failure::HANDSHAKE, 3, _, high, low, ref rest @ ..] => {
+            [errors::HANDSHAKE, 3, _, high, low, ref rest @ ..] => {
                 let length = usize::from(u16::from_be_bytes([high, low]));
                 if rest.len() >= length || length > LONGEST_RECORD {
                     return Ok(Hello(bytes));
                 }
             }
             // Of a header, only so much.
-            [failure::HANDSHAKE]
-            | [failure::HANDSHAKE, 3]
-            | [failure::HANDSHAKE, 3, _]
-            | [failure::HANDSHAKE, 3, _, _] => {}
+            [errors::HANDSHAKE]
+            | [errors::HANDSHAKE, 3]
+            | [errors::HANDSHAKE, 3, _]
+            | [errors::HANDSHAKE, 3, _, _] => {}
             _ => return Ok(Hello(bytes)),
         }
     }
@@ -59,14 +59,14 @@ pub struct Answered(Shaking);
 /// Answers a client's hello: the keys are computed here, some hundred microseconds, and nothing is waited for.
 pub fn answer(tls: &ClientTls, hello: Hello) -> Result<Answered, Unsecured> {
     let ours = UnbufferedServerConnection::new(tls.config.clone());
-    let ours = ours.map_err(|error| failure::unsecured(&error, Side::Client, &[]))?;
+    let ours = ours.map_err(|error| errors::unsecured(&error, Side::Client, &[]))?;
     let mut shaking = Shaking::new(Ours::Server(Box::new(ours)), hello.0, Side::Client);
     shaking.step();
     if let Ours::Server(ours) = &shaking.ours
         && ours.handshake_kind() == Some(HandshakeKind::Resumed)
         && let Err(error) = tls.let_in_again(ours.peer_certificates())
     {
-        return Err(failure::unsecured(&error, Side::Client, &[]));
+        return Err(errors::unsecured(&error, Side::Client, &[]));
     }
     Ok(Answered(shaking))
 }
@@ -85,7 +85,7 @@ pub async fn greet(
     target: Option<&TargetAddress>,
 ) -> Result<Sealed, Unsecured> {
     let ours = UnbufferedClientConnection::new(tls.config.clone(), tls.name_of(target));
-    let ours = ours.map_err(|error| failure::unsecured(&error, Side::Target, &[]))?;
+    let ours = ours.map_err(|error| errors::unsecured(&error, Side::Target, &[]))?;
     Shaking::new(Ours::Client(Box::new(ours)), Vec::new(), Side::Target).drive(socket).await
 }
 
@@ -104,7 +104,7 @@ struct Shaking {
 
 impl Shaking {
     fn new(ours: Ours, unread: Vec<u8>, with: Side) -> Shaking {
-        let first = unread[..failure::TELLING.min(unread.len())].to_vec();
+        let first = unread[..errors::TELLING.min(unread.len())].to_vec();
         let (unsent, plain) = (Vec::new(), Vec::new());
         Shaking { ours, with, first, unread, unsent, plain, closed: false, error: None }
     }
@@ -133,8 +133,8 @@ impl Shaking {
             self.step();
             if let Some(error) = &self.error {
                 // Who does not take it has gone, or would not have read it.
-                let _ = transfer::write(socket, &self.unsent);
-                return Err(failure::unsecured(error, self.with, &self.first));
+                let _ = try_io::write(socket, &self.unsent);
+                return Err(errors::unsecured(error, self.with, &self.first));
             }
             write(socket, &mut self.unsent).await?;
             if !either!(&self.ours, it => it.is_handshaking()) {
@@ -144,7 +144,7 @@ impl Shaking {
                 return Err(Unsecured::Gone { said: self.first.len() });
             }
             if self.first.is_empty() {
-                self.first = self.unread[..failure::TELLING.min(self.unread.len())].to_vec();
+                self.first = self.unread[..errors::TELLING.min(self.unread.len())].to_vec();
             }
         }
     }
@@ -156,7 +156,7 @@ async fn read(socket: &Stream, bytes: &mut Vec<u8>) -> io::Result<usize> {
         poll_fn(|cx| socket.poll_read_ready(cx)).await?;
         let filled = bytes.len();
         bytes.resize(filled + CHUNK, 0);
-        let moved = transfer::read(socket, &mut bytes[filled..]);
+        let moved = try_io::read(socket, &mut bytes[filled..]);
         let read = if let Ok(Moved::Bytes(n)) = moved { n } else { 0 };
         bytes.truncate(filled + read);
         if let Moved::Bytes(n) = moved? {
@@ -168,7 +168,7 @@ async fn read(socket: &Stream, bytes: &mut Vec<u8>) -> io::Result<usize> {
 async fn write(socket: &Stream, bytes: &mut Vec<u8>) -> io::Result<()> {
     while !bytes.is_empty() {
         poll_fn(|cx| socket.poll_write_ready(cx)).await?;
-        if let Moved::Bytes(n) = transfer::write(socket, bytes)? {
+        if let Moved::Bytes(n) = try_io::write(socket, bytes)? {
             bytes.drain(..n);
         }
     }

@@ -5,13 +5,13 @@
 //! engine's.
 
 mod certificate;
-mod client;
-mod failure;
+mod errors;
 mod handshake;
+mod key_pair;
 mod names;
-mod pair;
-mod sealed;
-mod target;
+mod originate;
+mod records;
+mod terminate;
 
 use std::sync::Arc;
 
@@ -20,13 +20,13 @@ use rustls::crypto::{CryptoProvider, aws_lc_rs};
 use serde::Deserialize;
 
 pub use certificate::{Certificate, read_certificates};
-pub use client::{ClientTls, ClientTlsParts, WhoMayConnect};
-pub use failure::{Unsecured, broken};
+pub use errors::{Unsecured, broken};
 pub use handshake::{Answered, Hello, MOST_UNREAD, answer, greet, hello};
+pub use key_pair::{Pair, PairFault, PairFile, read_pair};
 pub use names::{Alpn, ClientName, TargetName};
-pub use pair::{Pair, PairFault, PairFile, read_pair};
-pub use sealed::{Sealed, sealed_room};
-pub use target::{TargetTls, TargetTlsParts, Trust, server_name};
+pub use originate::{TargetTls, TargetTlsParts, Trust, server_name};
+pub use records::{Sealed, sealed_room};
+pub use terminate::{ClientTls, ClientTlsParts, WhoMayConnect};
 
 /// The oldest version of TLS that is spoken. Older ones than 1.2 are not (RFC 8996).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]

@@ -6,9 +6,9 @@ use std::time::Instant;
 
 use super::bind::BindFinding;
 use crate::diagnosis::finding::Diagnosis;
+use crate::diagnosis::process_text::pids;
 use crate::diagnosis::text;
 use crate::diagnosis::verdict::Verdict;
-use crate::diagnosis::who::pids;
 
 /// More failures than this are listed with one line each, and the second limit ends that list.
 const IN_FULL: usize = 8;

@@ -32,7 +32,7 @@ const MISSING_MOMENT: Duration = Duration::from_secs(1);
 const MOST_TOLD: usize = 3;
 
 /// The files, and what each was when it was last read for a plan.
-pub(super) struct Watch {
+pub(crate) struct Watch {
     /// The configuration itself; `None` where all is said on the command line, which names no files.
     config: Option<(PathBuf, Watched)>,
     /// What was in it, if that was taken over.
@@ -57,11 +57,11 @@ enum Presence {
 }
 
 /// The configuration at one moment.
-pub(super) struct Taken {
+pub(crate) struct Taken {
     /// What it was just before it was read.
     seen: Option<Stamp>,
     /// What was in it; `None` where it cannot be read.
-    pub(super) content: Option<Vec<u8>>,
+    pub(crate) content: Option<Vec<u8>>,
 }
 
 impl Watched {
@@ -86,7 +86,7 @@ impl Watched {
 
 impl Watch {
     /// Of the configuration of a plan that is in force. What was saved since that was read is a change.
-    pub(super) fn new(config: Option<&Path>, plan: &Plan) -> Watch {
+    pub(crate) fn new(config: Option<&Path>, plan: &Plan) -> Watch {
         let taken = Taken::from(config);
         let content = taken.content.filter(|_| taken.seen == plan.stamp);
         let taken = Taken { seen: plan.stamp, content };
@@ -97,7 +97,7 @@ impl Watch {
     }
 
     /// Notes that this is in force, and which files it names.
-    pub(super) fn takes_over(&mut self, taken: Taken, named: &[NamedFile]) {
+    pub(crate) fn takes_over(&mut self, taken: Taken, named: &[NamedFile]) {
         if let Some((_, config)) = &mut self.config {
             config.seen = taken.seen;
         }
@@ -107,7 +107,7 @@ impl Watch {
 
     /// Notes that this was refused, and which files it names. Its content is not remembered, so that saving it again tries
     /// again, as does a change of one of its files.
-    pub(super) fn refuses(&mut self, taken: Taken, named: &[NamedFile]) {
+    pub(crate) fn refuses(&mut self, taken: Taken, named: &[NamedFile]) {
         if let Some((_, config)) = &mut self.config {
             config.seen = taken.seen;
         }
@@ -120,12 +120,12 @@ impl Watch {
     }
 
     /// Those that were not there when they were last read, in words; `None` where all were.
-    pub(super) fn missing(&self) -> Option<String> {
+    pub(crate) fn missing(&self) -> Option<String> {
         names(self.all().filter(|(path, it)| it.seen.is_none() && !path.exists()).map(|(path, _)| path))
     }
 
     /// The configuration at this moment.
-    pub(super) fn as_it_is(&mut self) -> Taken {
+    pub(crate) fn as_it_is(&mut self) -> Taken {
         self.look();
         Taken::from(self.config.as_ref().map(|(path, _)| &**path))
     }
@@ -135,7 +135,7 @@ impl Watch {
     /// of a change of the others.
     ///
     /// Cancel safe.
-    pub(super) async fn change(&mut self) -> Taken {
+    pub(crate) async fn change(&mut self) -> Taken {
         loop {
             sleep(LOOK).await;
             let named = self.look();

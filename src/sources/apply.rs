@@ -1,8 +1,6 @@
 //! A file change or SIGHUP → plan → the one door. A reload is a transaction: any problem, and nothing changes.
 //!
-//! `watch` says when: it looks at the configuration and at every file that it names.
-
-mod watch;
+//! `file` says when: it looks at the configuration and at every file that it names.
 
 use std::fs;
 use std::future::Future;
@@ -10,11 +8,11 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::SystemTime;
 
+use super::file::{Taken, Watch};
 use crate::config::{MAX_BYTES, NamedFile, Problems};
 use crate::engine::{self, Declared, Handle, NotListening, Refused, Source};
 use crate::ledger::LogFormat;
 use crate::plan::{self, Plan, Route, Sources};
-use watch::{Taken, Watch};
 
 /// Keeps an engine at what the configuration says.
 pub struct Reloader {

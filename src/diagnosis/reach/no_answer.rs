@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use super::facts::{Hop, ReachFacts};
 use super::gather::MAX_EXAMINED;
-use super::{connected, ring, unanswered};
+use super::{connected, loops, unanswered};
 use crate::probe::process::holders::{self, Search};
 use crate::probe::process::other_connections;
 use crate::probe::process::process_stats::Vitals;
@@ -42,8 +42,8 @@ impl Silence {
             self.search = holders::of_inodes(&BTreeSet::from([inode]));
         }
         if let Some(address) = facts.address() {
-            self.ring = ring::find(address.port());
-            self.multiplied = ring::multiplied(facts.listener(), &facts.rows);
+            self.ring = loops::find(address.port());
+            self.multiplied = loops::multiplied(facts.listener(), &facts.rows);
         }
         let serving: BTreeSet<u32> = self.search.found.iter().map(|held| held.holder.pid).collect();
         let examined = facts.examined().into_iter().chain(serving.iter().copied());
@@ -65,7 +65,7 @@ impl Silence {
     fn may_answer_yet(&self, connection: &Connection) -> bool {
         let read = connection.server.is_some_and(|side| side.inode != 0 && side.unread == 0);
         let stands = self.lives.iter().any(|life| matches!(life.state, 'T' | 't') || life.frozen);
-        let circles = !self.ring.is_empty() || self.multiplied >= ring::LEAST_CONNECTIONS;
+        let circles = !self.ring.is_empty() || self.multiplied >= loops::LEAST_CONNECTIONS;
         let reads_on = unanswered::reads(&self.search.found, self.lives.iter());
         connection.sent.is_some() && read && !stands && !circles && !reads_on
     }

@@ -11,9 +11,9 @@ use std::time::{Duration, Instant};
 
 use tokio::time::{Sleep, sleep_until};
 
-use super::allowance::{Allowance, Unlimited};
 use super::direction::{At, Fault};
 use super::pump::Pump;
+use super::throttle::{Allowance, Unlimited};
 use super::{Relayed, run};
 use crate::ledger::{FlowMeter, Meter};
 use crate::limits::{Bandwidth, Bucket};

@@ -5,7 +5,7 @@ use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
 use super::draft::Draft;
-use super::note::{At, plain};
+use super::message::{At, plain};
 
 /// How deep a file may be nested; those of the programs read here need four.
 const MAX_DEPTH: usize = 16;

@@ -5,9 +5,9 @@ use std::net::IpAddr;
 
 use serde::Serialize;
 
-use super::super::netlink::{Request, ask, attribute, malformed, text, u16_at, u32_at};
 use super::route::route_kind;
 use super::{RTMSG, RouteKind, Rows, ip_of, protocol, rows};
+use crate::sys::netlink::{Request, ask, attribute, malformed, text, u16_at, u32_at};
 
 /// A rule that chooses the table, or forbids (ip-rule(8)).
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]

@@ -6,9 +6,9 @@ use std::task::{Context, Poll, ready};
 
 use super::end::End;
 use crate::ledger::FlowMeter;
-use crate::relay::allowance::Allowance;
+use crate::relay::throttle::Allowance;
 use crate::transport::tls::{MOST_UNREAD, sealed_room};
-use crate::transport::transfer::{self, Moved};
+use crate::transport::try_io::{self, Moved};
 
 /// Bytes read at once.
 const CHUNK: usize = 64 << 10;
@@ -162,7 +162,7 @@ impl<'a> Direction<'a> {
                 return Poll::Ready(opened);
             }
             ready!(source.socket.poll_read_ready(cx)).map_err(of_source)?;
-            match transfer::read(source.socket, &mut read[..most]).map_err(of_source)? {
+            match try_io::read(source.socket, &mut read[..most]).map_err(of_source)? {
                 Moved::NotReady => Poll::Ready(Ok(())),
                 Moved::Bytes(n) => {
                     self.ended = n == 0;
@@ -192,7 +192,7 @@ impl<'a> Direction<'a> {
         let partial = seal.take_partial();
         let kept = partial.len();
         read[..kept].copy_from_slice(&partial);
-        let moved = transfer::read(source.socket, &mut read[kept..kept + most]);
+        let moved = try_io::read(source.socket, &mut read[kept..kept + most]);
         let filled = kept + if let Ok(Moved::Bytes(n)) = moved { n } else { 0 };
         let mut answer = Vec::new();
         let opened = match filled > kept {

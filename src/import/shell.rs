@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::draft::{Draft, Toml};
-use super::note::At;
+use super::message::At;
 use crate::probe::system::services;
 use crate::units::TimeSpan;
 

@@ -6,7 +6,7 @@ use std::task::{Context, Poll, ready};
 use crate::ledger::FlowMeter;
 use crate::transport::Stream;
 use crate::transport::tls::Sealed;
-use crate::transport::transfer::{self, Moved};
+use crate::transport::try_io::{self, Moved};
 
 /// One end of the session.
 pub(super) struct End<'a> {
@@ -63,8 +63,7 @@ impl<'a> End<'a> {
     pub(super) fn flush(&mut self, cx: &mut Context<'_>, flow: &FlowMeter) -> Poll<io::Result<()>> {
         while self.backlog.len() > 0 {
             ready!(self.socket.poll_write_ready(cx))?;
-            if let Moved::Bytes(n) =
-                transfer::write(self.socket, &self.backlog.bytes[self.backlog.written..])?
+            if let Moved::Bytes(n) = try_io::write(self.socket, &self.backlog.bytes[self.backlog.written..])?
             {
                 self.backlog.taken(n, flow);
             }
@@ -77,7 +76,7 @@ impl<'a> End<'a> {
         let mut rest = wire;
         let mut unbooked = plain;
         if self.backlog.len() == 0 {
-            let written = match transfer::write(self.socket, wire)? {
+            let written = match try_io::write(self.socket, wire)? {
                 Moved::Bytes(n) => n,
                 Moved::NotReady => 0,
             };

@@ -2,7 +2,7 @@
 //! their words.
 
 use super::draft::{Draft, guards};
-use super::note::At;
+use super::message::At;
 use super::print::print;
 use crate::config::{Place, Problem};
 use crate::plan;

@@ -4,7 +4,7 @@ use std::io;
 
 use rustls::{AlertDescription, CertificateError, Error, InvalidMessage, PeerIncompatible};
 
-use super::client::NotOnTheList;
+use super::terminate::NotOnTheList;
 use crate::outcome::Side;
 use crate::probe::system::redact::printable;
 

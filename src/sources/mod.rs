@@ -1,0 +1,4 @@
+//! Who declares routes: the configuration file, watched and applied while running.
+
+pub mod apply;
+mod file;

@@ -3,14 +3,14 @@
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
-use loopgate::client_hello::{MOST_BYTES, Reader, Seen};
+use loopgate::client_hello::{MAX_BYTES, Reader, Seen};
 
 fuzz_target!(|bytes: &[u8]| {
     let whole = said(&Reader::default().read(bytes));
     let mut reader = Reader::default();
     let early = (1..=bytes.len()).find_map(|end| match reader.read(&bytes[..end]) {
         Seen::Part(needed) => {
-            assert!(needed > end && needed <= MOST_BYTES, "{needed} bytes are asked for after {end}");
+            assert!(needed > end && needed <= MAX_BYTES, "{needed} bytes are asked for after {end}");
             None
         }
         seen => Some(said(&seen)),

@@ -176,7 +176,7 @@ fn meant(text: &str) -> Option<Listed> {
 }
 
 /// The longest line of a file of lists, in bytes.
-pub const MOST_LINE: usize = 256;
+pub const MAX_LINE: usize = 256;
 
 /// The networks of a file: one entry a line; `#` and `;` begin a comment. What cannot be read is given with the number of
 /// its line, from 1.
@@ -196,7 +196,7 @@ pub fn listed_in(text: &str) -> (Vec<IpNet>, Vec<(usize, Misread)>) {
 }
 
 fn line_entry(entry: &str) -> Result<Listed, Misread> {
-    if entry.len() > MOST_LINE {
+    if entry.len() > MAX_LINE {
         return Err(Misread::new(format!("{} is not a network", quoted(entry)), "write one a line"));
     }
     match entry.parse()? {

@@ -8,7 +8,7 @@ mod networks;
 use std::net::IpAddr;
 use std::sync::Arc;
 
-pub use listed::{Listed, MOST_LINE, listed_in};
+pub use listed::{Listed, MAX_LINE, listed_in};
 pub use networks::Networks;
 
 use crate::outcome::Denial;

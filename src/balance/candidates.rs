@@ -5,7 +5,7 @@ use std::time::Duration;
 /// The part a target has in a route.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Part {
-    /// Its share of the clients beside the others'; at least 1, at most [`Part::MOST_WEIGHT`].
+    /// Its share of the clients beside the others'; at least 1, at most [`Part::MAX_WEIGHT`].
     pub weight: u32,
     /// When it is chosen.
     pub role: Role,
@@ -13,7 +13,7 @@ pub struct Part {
 
 impl Part {
     /// The greatest weight.
-    pub const MOST_WEIGHT: u32 = 1000;
+    pub const MAX_WEIGHT: u32 = 1000;
 }
 
 impl Default for Part {

@@ -47,7 +47,7 @@ fn facts() -> impl Strategy<Value = Facts> {
         Just(Fitness::Ill),
         (0..20_u64).prop_map(|s| Fitness::Well { back: Some(Duration::from_secs(s)) })
     ];
-    (1..=Part::MOST_WEIGHT, role, fitness, any::<bool>(), 0..100_usize).prop_map(
+    (1..=Part::MAX_WEIGHT, role, fitness, any::<bool>(), 0..100_usize).prop_map(
         |(weight, role, fitness, is_tried, load)| Facts {
             part: Part { weight, role },
             fitness,

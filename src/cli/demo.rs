@@ -22,7 +22,7 @@ pub(super) const ADDRESS: &str = "127.0.0.1:62893";
 const NAME: &str = "demo";
 
 /// The most bytes of a request, the most time for one, and the size of the long answer.
-const MOST_REQUEST: usize = 8 << 10;
+const MAX_REQUEST: usize = 8 << 10;
 const PATIENCE: Duration = Duration::from_secs(10);
 const LONG_ANSWER: usize = 64 << 20;
 
@@ -95,7 +95,7 @@ async fn start_target() -> io::Result<SocketAddr> {
 async fn serve_one(mut visitor: TcpStream) -> io::Result<()> {
     let mut request = Vec::new();
     while !request.windows(4).any(|end| end == b"\r\n\r\n") {
-        if request.len() >= MOST_REQUEST || visitor.read_buf(&mut request).await? == 0 {
+        if request.len() >= MAX_REQUEST || visitor.read_buf(&mut request).await? == 0 {
             return Ok(());
         }
     }

@@ -25,7 +25,7 @@ const LAST_LINES: Duration = Duration::from_secs(2);
 const OWN: usize = 6;
 
 /// Where routes with more listeners than this are summed up in one line.
-const MOST_FORWARDING_LINES: usize = 50;
+const MAX_FORWARDING_LINES: usize = 50;
 
 /// Runs until a signal stops it.
 pub(super) fn run(sources: Sources, format: Option<LogFormat>) -> u8 {
@@ -170,12 +170,12 @@ fn settings(plan: &Plan) -> Settings {
 
 /// Said only now that every socket listens.
 fn announce(declared: &Declared) {
-    for listening in declared.listening.iter().take(MOST_FORWARDING_LINES) {
+    for listening in declared.listening.iter().take(MAX_FORWARDING_LINES) {
         let Listening { route, address, targets } = listening;
         let targets: Vec<String> = targets.iter().map(ToString::to_string).collect();
         tracing::info!("Forwarding {address} -> {} (route {route})", targets.join(", "));
     }
-    let more = declared.listening.len().saturating_sub(MOST_FORWARDING_LINES);
+    let more = declared.listening.len().saturating_sub(MAX_FORWARDING_LINES);
     if more > 0 {
         tracing::info!("Forwarding {more} more listeners");
     }

@@ -22,13 +22,13 @@ pub use stranger::looks_like;
 
 /// The most bytes of a connection that are looked at for its hello, the headers of records among them. A hello with
 /// post-quantum keys has about 2 KiB, one with a large session ticket up to 16 KiB.
-pub const MOST_BYTES: usize = 64 << 10;
+pub const MAX_BYTES: usize = 64 << 10;
 
 /// What the first bytes of a connection are.
 #[derive(Debug, PartialEq, Eq)]
 pub enum Seen<'w> {
     /// The beginning of a hello. No more can be said before there are so many bytes, counted from the first; never more
-    /// than [`MOST_BYTES`].
+    /// than [`MAX_BYTES`].
     Part(usize),
     /// A whole hello.
     Hello(Hello<'w>),
@@ -76,7 +76,7 @@ pub enum Fault {
     Interleaved,
     /// The first message is another one.
     OtherMessage,
-    /// More than [`MOST_BYTES`].
+    /// More than [`MAX_BYTES`].
     TooLong,
     /// Its parts do not add up to it.
     Lengths,

@@ -4,7 +4,7 @@
 
 use std::borrow::Cow;
 
-use super::{Fault, Hello, MOST_BYTES, Seen, message};
+use super::{Fault, Hello, MAX_BYTES, Seen, message};
 
 /// Bytes before the fragment in a record: its kind, a version nobody minds, a length.
 const RECORD_HEADER: usize = 5;
@@ -43,7 +43,7 @@ impl Reader {
             };
             let missing = whole.unwrap_or(MESSAGE_HEADER) - self.gathered;
             let needed = self.at + RECORD_HEADER + fragment.min(missing);
-            if wire.len() < needed || needed > MOST_BYTES {
+            if wire.len() < needed || needed > MAX_BYTES {
                 return part(needed);
             }
             if let Some(whole) = whole.filter(|_| fragment >= missing) {
@@ -75,7 +75,7 @@ impl Reader {
 }
 
 fn part<'w>(needed: usize) -> Seen<'w> {
-    if needed > MOST_BYTES { Seen::Broken(Fault::TooLong) } else { Seen::Part(needed) }
+    if needed > MAX_BYTES { Seen::Broken(Fault::TooLong) } else { Seen::Part(needed) }
 }
 
 /// The length of the message with its header, once that is there.
@@ -90,7 +90,7 @@ fn message_length(wire: &[u8]) -> Result<Option<usize>, Fault> {
         return Ok(None);
     };
     let whole = MESSAGE_HEADER + u32::from_be_bytes([0, high, middle, low]) as usize;
-    if RECORD_HEADER + whole > MOST_BYTES { Err(Fault::TooLong) } else { Ok(Some(whole)) }
+    if RECORD_HEADER + whole > MAX_BYTES { Err(Fault::TooLong) } else { Ok(Some(whole)) }
 }
 
 /// A hello of `whole` bytes, header included, which are all there.

@@ -149,7 +149,7 @@ fn a_hello_without_an_end_is_broken_at_once() {
         (0..drawn_out.len()).find(|&so_far| !matches!(reader.read(&drawn_out[..so_far]), Seen::Part(_)));
 
     assert_eq!(read(&drawn_out), Told::Broken(Fault::TooLong));
-    assert!(decided.is_some_and(|bytes| bytes <= MOST_BYTES), "{decided:?}");
+    assert!(decided.is_some_and(|bytes| bytes <= MAX_BYTES), "{decided:?}");
 }
 
 #[test]
@@ -161,9 +161,9 @@ fn the_longest_hello_there_may_be_is_read() {
     // Both lie in as many records.
     let several = |bytes: usize| padded(16_000 + bytes - padded(16_000).len());
 
-    assert_eq!(several(MOST_BYTES).len(), MOST_BYTES);
-    assert_eq!(read(&several(MOST_BYTES)), asks(Some("a.example"), &[]));
-    assert_eq!(read(&several(MOST_BYTES + 1)), Told::Broken(Fault::TooLong));
+    assert_eq!(several(MAX_BYTES).len(), MAX_BYTES);
+    assert_eq!(read(&several(MAX_BYTES)), asks(Some("a.example"), &[]));
+    assert_eq!(read(&several(MAX_BYTES + 1)), Told::Broken(Fault::TooLong));
 }
 
 /// What rustls understands; `None` where it wants more, or refuses.
@@ -243,7 +243,7 @@ proptest! {
         let wire = [head, &bytes].concat();
 
         if let Told::Part(needed) = read(&wire) {
-            prop_assert!(needed > wire.len() && needed <= MOST_BYTES);
+            prop_assert!(needed > wire.len() && needed <= MAX_BYTES);
         }
         prop_assert_eq!(read(&wire), trickled(&wire));
     }

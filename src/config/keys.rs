@@ -42,7 +42,7 @@ pub(super) enum Group {
     /// `tls`: with the clients
     Tls,
     /// `target_tls`
-    TargetTls,
+    TlsOrigination,
 }
 
 /// A route's own keys first, then its settings, which `[defaults]` takes as well; tables come last of each.
@@ -167,14 +167,14 @@ impl Owner {
 }
 
 impl Group {
-    const ALL: [Group; 3] = [Group::Health, Group::Tls, Group::TargetTls];
+    const ALL: [Group; 3] = [Group::Health, Group::Tls, Group::TlsOrigination];
 
     /// The key it stands under.
     pub(super) const fn key(self) -> &'static str {
         match self {
             Group::Health => "health",
             Group::Tls => "tls",
-            Group::TargetTls => "target_tls",
+            Group::TlsOrigination => "target_tls",
         }
     }
 
@@ -192,7 +192,7 @@ impl Group {
                 "min_version",
                 "handshake_timeout",
             ],
-            Group::TargetTls => {
+            Group::TlsOrigination => {
                 &["name", "ca", "verify", "certificate", "key", "alpn", "min_version", "handshake_timeout"]
             }
         }

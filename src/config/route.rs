@@ -143,7 +143,7 @@ pub(super) fn settings(table: &mut Table<'_, '_>, owner: Owner) -> Settings {
         hello_timeout: table.time("hello_timeout", AtLeast::MoreThanZero, "1h"),
         health: table.group(owner, Group::Health).map(health).unwrap_or_default(),
         tls: table.group(owner, Group::Tls).map(tls).unwrap_or_default(),
-        target_tls: table.group(owner, Group::TargetTls).map(target_tls).unwrap_or_default(),
+        target_tls: table.group(owner, Group::TlsOrigination).map(target_tls).unwrap_or_default(),
     }
 }
 

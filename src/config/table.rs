@@ -26,7 +26,7 @@ pub(super) enum AtLeast {
 
 /// A kilobyte a second, and what no machine of today reaches.
 const LEAST_RATE: Rate = Rate(8_000);
-const MOST_RATE: Rate = Rate(1_000_000_000_000);
+const MAX_RATE: Rate = Rate(1_000_000_000_000);
 
 /// Whether it is a table that says what a route does.
 fn has_a_route(value: &DeValue<'_>) -> bool {
@@ -205,8 +205,8 @@ impl<'t> Table<'t, '_> {
             _ if rate < LEAST_RATE => {
                 ("is too slow for anything", format!("write \"{LEAST_RATE}\" or more, or \"off\""))
             }
-            _ if rate > MOST_RATE => {
-                ("is more than there is", format!("write \"{MOST_RATE}\" or less, or \"off\""))
+            _ if rate > MAX_RATE => {
+                ("is more than there is", format!("write \"{MAX_RATE}\" or less, or \"off\""))
             }
             _ => return Some(written),
         };

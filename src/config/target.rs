@@ -48,10 +48,10 @@ fn weight(table: &mut Table<'_, '_>) -> Option<Written<u32>> {
     }
     let Written { value, place } = table.count("weight")?;
     match u32::try_from(value) {
-        Ok(value @ ..=Part::MOST_WEIGHT) => Some(Written { value, place }),
+        Ok(value @ ..=Part::MAX_WEIGHT) => Some(Written { value, place }),
         _ => {
             let problem = Problem::new(place, table.key("weight"), format!("{value} is too large"));
-            table.problems.push(problem.help(format!("write {} or less", Part::MOST_WEIGHT)));
+            table.problems.push(problem.help(format!("write {} or less", Part::MAX_WEIGHT)));
             None
         }
     }

@@ -19,7 +19,7 @@ use crate::probe::system::limits::{descriptors, raise_descriptors};
 use crate::transport;
 
 /// More targets than this are not dialled.
-const MOST_TARGETS: usize = 256;
+const MAX_TARGETS: usize = 256;
 /// So many targets are dialled at one time: each may take seconds to time out.
 const AT_ONCE: usize = 8;
 /// With room for fewer sessions, nothing else is looked at.
@@ -193,8 +193,8 @@ fn targets(plan: &Plan) -> Area {
                 .push(route.name.to_string());
         }
     }
-    let untried = wanted.len().saturating_sub(MOST_TARGETS);
-    let wanted: Vec<_> = wanted.into_values().take(MOST_TARGETS).collect();
+    let untried = wanted.len().saturating_sub(MAX_TARGETS);
+    let wanted: Vec<_> = wanted.into_values().take(MAX_TARGETS).collect();
     let answers = reached(&wanted);
     let all = answers.len();
     let wrong: Vec<Diagnosis> = answers.into_iter().filter(|told| told.severity() > Severity::Fine).collect();

@@ -23,17 +23,17 @@ use crate::ledger::Ledger;
 use crate::limits::Limits;
 use crate::plan::{Change, RouteName, Routes};
 use admission::bandwidth::Bandwidths;
-use admission::handshakes::Handshakes;
-use admission::queue::Turnstiles;
+use admission::handshakes::HandshakeLimiter;
+use admission::queue::AdmissionControls;
 pub use listeners::bind_error::{BindTrouble, diagnose};
 use listeners::supervisor::{Order, Supervisor};
-use monitor::checker::Lookout;
-use monitor::diagnosis_worker::Vigils;
+use monitor::checker::HealthChecker;
+use monitor::diagnosis_worker::ProcessWatches;
 use runtime::abort::Cut;
 use runtime::context::Context;
 pub use runtime::settings::Settings;
 use targets::registry::Targets;
-use targets::state::Post;
+use targets::state::MonitorHandle;
 
 /// Who declares routes. Each source speaks for its own routes only.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -121,14 +121,14 @@ pub struct Declared {
 /// Outside a tokio runtime.
 pub fn start(settings: Settings, ledger: Arc<Ledger>) -> io::Result<Handle> {
     let most = settings.budget.connections.clamp(1, u32::MAX as usize / 2).min(Semaphore::MAX_PERMITS);
-    let (targets, lookout) = watch_targets(settings.budget.watches, &ledger)?;
-    let handshakes = Handshakes::new(settings.workers, Limits::default().handshakes);
+    let (targets, checker) = watch_targets(settings.budget.watches, &ledger)?;
+    let handshakes = HandshakeLimiter::new(settings.workers, Limits::default().handshakes);
     let beside = tokio::runtime::Handle::current();
-    let turnstiles = Arc::new(Turnstiles::default());
-    let shared = udp::Shared::new(ledger.clone(), turnstiles.clone(), settings.budget.flows, beside);
+    let admissions = Arc::new(AdmissionControls::default());
+    let shared = udp::Shared::new(ledger.clone(), admissions.clone(), settings.budget.flows, beside);
     let cx = Arc::new(Context {
         udp: udp::Udp::new(settings.workers, shared),
-        turnstiles,
+        admissions,
         ledger,
         slots: Arc::new(Semaphore::new(most)),
         most_sessions: most as u32,
@@ -137,7 +137,7 @@ pub fn start(settings: Settings, ledger: Arc<Ledger>) -> io::Result<Handle> {
         workers: runtime::workers::Workers::start(settings.workers, settings.budget.pipes)?,
         targets,
         bandwidths: Bandwidths::default(),
-        _lookout: lookout,
+        _health_checker: checker,
     });
     let (orders, inbox) = mpsc::channel(16);
     let supervisor = Supervisor::new(cx);
@@ -146,23 +146,23 @@ pub fn start(settings: Settings, ledger: Arc<Ledger>) -> io::Result<Handle> {
 }
 
 /// The targets, and the task and the thread that keep an eye on them, waiting for `watches` processes to end.
-fn watch_targets(watches: usize, ledger: &Arc<Ledger>) -> io::Result<(Arc<Targets>, Lookout)> {
-    let (sender, vigils) = mpsc::channel(watches.max(1));
-    let desk = monitor::diagnosis_worker::start(
-        Vigils { sender, places: Arc::new(Semaphore::new(watches)) },
+fn watch_targets(watches: usize, ledger: &Arc<Ledger>) -> io::Result<(Arc<Targets>, HealthChecker)> {
+    let (sender, process_watches) = mpsc::channel(watches.max(1));
+    let queue = monitor::diagnosis_worker::start(
+        ProcessWatches { sender, places: Arc::new(Semaphore::new(watches)) },
         ledger.clone(),
     )?;
     let wake = Arc::new(Notify::new());
-    let targets = Arc::new(Targets::new(Post { desk, wake: wake.clone() }));
-    let lookout = monitor::checker::start(targets.clone(), ledger.clone(), wake, vigils);
-    Ok((targets, lookout))
+    let targets = Arc::new(Targets::new(MonitorHandle { queue, wake: wake.clone() }));
+    let checker = monitor::checker::start(targets.clone(), ledger.clone(), wake, process_watches);
+    Ok((targets, checker))
 }
 
 /// The way to speak to a running engine. The engine stops, without a drain, when the last handle is dropped.
 #[derive(Clone)]
 pub struct Handle {
     orders: mpsc::Sender<Order>,
-    handshakes: Arc<Handshakes>,
+    handshakes: Arc<HandshakeLimiter>,
 }
 
 impl Handle {
@@ -208,7 +208,7 @@ mod tests {
     #[tokio::test]
     async fn a_stop_that_nobody_carries_out_is_told() {
         let (orders, mut inbox) = mpsc::channel(1);
-        let handle = Handle { orders, handshakes: Handshakes::new(1, 1) };
+        let handle = Handle { orders, handshakes: HandshakeLimiter::new(1, 1) };
         // A supervisor that breaks drops the order it had, and then its inbox.
         let broken = async { drop(inbox.recv().await) };
 

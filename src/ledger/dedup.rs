@@ -15,7 +15,7 @@ use crate::outcome::End;
 const WINDOW: Duration = Duration::from_secs(1);
 
 /// How many kinds are gathered at one time; a kind beyond that is written as it comes.
-const MOST_KINDS: usize = 1024;
+const MAX_KINDS: usize = 1024;
 
 /// What makes two refusals identical: route, target and end, with what the end carries; of a failed handshake its hint,
 /// which alone says what was wrong.
@@ -39,7 +39,7 @@ impl Folds {
         let hint = record.outcome.hint.clone().filter(|_| end == End::TlsFailed);
         let kind = (record.route.clone(), record.target.clone(), end, hint);
         let Some(fold) = self.open.get_mut(&kind) else {
-            if self.open.len() < MOST_KINDS {
+            if self.open.len() < MAX_KINDS {
                 self.open.insert(kind, Fold { until: now + WINDOW, held: None });
             }
             return vec![record];

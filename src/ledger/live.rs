@@ -46,7 +46,7 @@ pub struct TargetNames {
 }
 
 /// The names of more targets than these are not all told together.
-const MOST_NAMED: usize = 4;
+const MAX_NAMED: usize = 4;
 
 impl TargetNames {
     /// Of these targets.
@@ -54,8 +54,8 @@ impl TargetNames {
         let all = match &each[..] {
             [only] => only.clone(),
             several => {
-                let some = several[..several.len().min(MOST_NAMED)].join(",");
-                let more = several.len().saturating_sub(MOST_NAMED);
+                let some = several[..several.len().min(MAX_NAMED)].join(",");
+                let more = several.len().saturating_sub(MAX_NAMED);
                 if more == 0 { some.into() } else { format!("{some},+{more}").into() }
             }
         };
@@ -117,7 +117,7 @@ const SEALS: u8 = 2;
 
 /// The byte counts of one direction.
 ///
-/// One writer, so a load and a store do where a locked add would cost more. What a patrol needs besides fits in what the
+/// One writer, so a load and a store do where a locked add would cost more. What a stall detector needs besides fits in what the
 /// alignment leaves over: an idle session is no larger for it.
 #[derive(Debug)]
 pub struct FlowMeter {
@@ -125,9 +125,9 @@ pub struct FlowMeter {
     delivered: AtomicU64,
     /// How its bytes move, as far as that cannot be told from their count: [`COPIES`], [`SPLICES`] or [`SEALS`].
     way: AtomicU8,
-    /// A patrol's: whether it needs to look at this side no more.
+    /// A stall detector's: whether it needs to look at this side no more.
     settled: AtomicBool,
-    /// A patrol's: what had been read when it came by last, folded.
+    /// A stall detector's: what had been read when it came by last, folded.
     mark: AtomicU16,
     /// The descriptor of the socket the bytes go to, while it is open; else negative.
     sink: AtomicI32,
@@ -184,14 +184,14 @@ impl FlowMeter {
         Some(self.sink.load(SeqCst)).filter(|descriptor| *descriptor >= 0)
     }
 
-    /// Whether anything was read since this was asked last. One patrol alone may ask.
+    /// Whether anything was read since this was asked last. One stall detector alone may ask.
     pub(crate) fn has_moved(&self) -> bool {
         let read = self.read.load(Relaxed);
         let folded = (read ^ (read >> 16) ^ (read >> 32) ^ (read >> 48)) as u16;
         self.mark.swap(folded, Relaxed) != folded
     }
 
-    /// Notes for the patrol that it needs to look at this side no more.
+    /// Notes for the stall detector that it needs to look at this side no more.
     pub(crate) fn settle(&self) {
         self.settled.store(true, Relaxed);
     }
@@ -317,7 +317,7 @@ mod tests {
     }
 
     #[test]
-    fn what_a_patrol_needs_costs_an_idle_session_nothing() {
+    fn what_the_stall_detector_needs_costs_an_idle_session_nothing() {
         assert_eq!(size_of::<FlowMeter>(), 24);
     }
 

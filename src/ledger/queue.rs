@@ -10,7 +10,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 /// Bytes that may wait; about ten thousand records.
-const MOST_BYTES: usize = 2 << 20;
+const MAX_BYTES: usize = 2 << 20;
 
 /// How long the writer waits for more once it has been woken.
 const GATHER: Duration = Duration::from_millis(10);
@@ -54,7 +54,7 @@ impl LineQueue {
     /// Adds what `write` appends, which must be whole lines. Never blocks longer than a memory copy.
     pub fn append(&self, write: impl FnOnce(&mut Vec<u8>)) {
         let mut waiting = self.shared.lock();
-        if waiting.bytes.len() >= MOST_BYTES {
+        if waiting.bytes.len() >= MAX_BYTES {
             waiting.dropped += 1;
             return;
         }
@@ -194,7 +194,7 @@ mod tests {
 
         // Nobody reads yet: the first lot blocks the writer, two more fill the queue, the last two are dropped.
         for _ in 0..5 {
-            queue.append(|bytes| bytes.extend_from_slice(&vec![b'x'; MOST_BYTES]));
+            queue.append(|bytes| bytes.extend_from_slice(&vec![b'x'; MAX_BYTES]));
         }
         let reader = thread::spawn(move || written.iter().flatten().collect::<Vec<u8>>());
         queue.close(Duration::from_secs(10));

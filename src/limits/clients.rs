@@ -13,7 +13,7 @@ use crate::outcome::Limit;
 
 /// Clients without a session whose pace is remembered. One more, and the one that left first of them is forgotten, which
 /// gives it a full bucket: a crowd of so many addresses is held by `connection_rate`, if at all.
-const MOST_REMEMBERED: usize = 65_536;
+const MAX_REMEMBERED: usize = 65_536;
 
 /// A table that has emptied keeps room for this many.
 const KEPT: usize = 64;
@@ -96,7 +96,7 @@ impl Clients {
             if let Some(known) = self.known.get_mut(&client) {
                 if known.here > 0 {
                     known.has_left = false;
-                } else if known.pace.is_full(now) || self.left.len() > MOST_REMEMBERED {
+                } else if known.pace.is_full(now) || self.left.len() > MAX_REMEMBERED {
                     self.known.remove(&client);
                 } else {
                     break;
@@ -183,7 +183,7 @@ mod tests {
             clients.leave(client(n), start);
         }
 
-        assert_eq!(clients.count(), MOST_REMEMBERED + 1);
+        assert_eq!(clients.count(), MAX_REMEMBERED + 1);
         assert_eq!(clients.refuses(client(199_999), start, &limits), Some(Limit::RatePerClient));
         assert_eq!(clients.here(client(0)), 1, "who is here is never forgotten");
         clients.settle(start + Duration::from_secs(3600));

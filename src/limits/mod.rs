@@ -135,13 +135,13 @@ pub struct Budget {
 
 /// Descriptors kept free for what is not a session: a reload's new listeners, name look-ups, the files of /proc.
 const LEAST_RESERVE: usize = 8;
-const MOST_RESERVE: usize = 256;
+const MAX_RESERVE: usize = 256;
 
 /// More pipes at one time than this only cost memory: a stream holds one only while it has bytes to move.
-const MOST_PIPES: usize = 256;
+const MAX_PIPES: usize = 256;
 
 /// A machine with more services than this behind one proxy is looked after by the other means as well.
-const MOST_WATCHES: usize = 128;
+const MAX_WATCHES: usize = 128;
 
 /// What a configuration asks for.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -158,14 +158,14 @@ pub struct Wanted {
 /// fits.
 pub fn budget(limit: usize, used: usize, wanted: Wanted) -> Budget {
     let free = limit.saturating_sub(used);
-    let reserve = (free / 8).clamp(LEAST_RESERVE, MOST_RESERVE);
+    let reserve = (free / 8).clamp(LEAST_RESERVE, MAX_RESERVE);
     let free = free.saturating_sub(reserve);
     let flows = (free / if wanted.udp { 4 } else { 16 }).max(1);
     let flows = wanted.flows.map_or(flows, |wanted| wanted.min(free / 2)).max(1);
     let free = free.saturating_sub(flows);
     // A tenth of the sessions may be streams at one moment.
-    let pipes = (free / 20).min(MOST_PIPES);
-    let watches = (free / 50).min(MOST_WATCHES);
+    let pipes = (free / 20).min(MAX_PIPES);
+    let watches = (free / 50).min(MAX_WATCHES);
     let fits = (free.saturating_sub(2 * pipes + watches) / 2).max(1);
     let connections = wanted.connections.map_or(fits, |wanted| wanted.min(fits)).max(1);
     Budget { connections, flows, pipes, watches }

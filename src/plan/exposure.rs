@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use super::Route;
 use crate::address::ListenAddress;
-use crate::transport::tls::ClientTls;
+use crate::transport::tls::TlsTermination;
 
 impl Route {
     /// Whether it listens beyond this machine.
@@ -18,7 +18,7 @@ impl Route {
     /// Whether it says who may connect. (`allow = ["0.0.0.0/0", "::/0"]` says so, too; so does
     /// `client_ca`.)
     pub fn is_guarded(&self) -> bool {
-        let asks_who = |tls: &Arc<ClientTls>| tls.parts().who.is_some();
+        let asks_who = |tls: &Arc<TlsTermination>| tls.parts().who.is_some();
         self.access.allow.is_some()
             || !self.proxy.accept.is_empty()
             || self.tls.as_ref().is_some_and(asks_who)

@@ -17,7 +17,7 @@ use crate::config::{NamedFile, Place, Problem, Stamp, unreadable};
 const MAX_BYTES: u64 = 1024 * 1024;
 
 /// The most files that one configuration names: each is looked at four times a second.
-const MOST_FILES: usize = 4096;
+const MAX_FILES: usize = 4096;
 
 /// What is in a file, and who may read it.
 #[derive(Clone, Debug)]
@@ -74,8 +74,8 @@ impl Files {
 
 /// Adds a problem where they are too many to be watched.
 pub(super) fn few_enough(files: &[NamedFile], problems: &mut Vec<Problem>) {
-    if files.len() > MOST_FILES {
-        let message = format!("it names {} files, and at most {MOST_FILES} can be watched", files.len());
+    if files.len() > MAX_FILES {
+        let message = format!("it names {} files, and at most {MAX_FILES} can be watched", files.len());
         let help = "put what belongs together into one file: lists have many lines, and one of PEM any number of authorities";
         problems.push(Problem::new(Place::File, "", message).help(help));
     }

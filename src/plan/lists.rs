@@ -11,10 +11,10 @@ use crate::acl::{Access, Listed, Networks, Sets, listed_in};
 use crate::config::{NamedFile, Problem, Settings, Stamp, Written};
 
 /// The largest list that is read, in bytes; a million networks or so.
-const MOST_BYTES: u64 = 16 << 20;
+const MAX_BYTES: u64 = 16 << 20;
 
 /// Lines of one file that are told; a file of another kind altogether has thousands.
-const MOST_TOLD: usize = 10;
+const MAX_TOLD: usize = 10;
 
 /// The lists of a plan as they are built.
 pub(super) struct Lists<'f> {
@@ -86,10 +86,10 @@ impl<'f> Lists<'f> {
         let networks = match read(&path) {
             Ok(text) => {
                 let (networks, misread) = listed_in(&text);
-                for (line, why) in misread.iter().take(MOST_TOLD) {
+                for (line, why) in misread.iter().take(MAX_TOLD) {
                     problem(format!("{}:{line}: {}", path.display(), why.what), &why.instead);
                 }
-                if let Some(more @ 1..) = misread.len().checked_sub(MOST_TOLD) {
+                if let Some(more @ 1..) = misread.len().checked_sub(MAX_TOLD) {
                     problem(
                         format!("{}: {more} more lines cannot be read", path.display()),
                         "is this the right file?",
@@ -123,7 +123,7 @@ fn read(path: &Path) -> Result<String, (String, &'static str)> {
         }
         _ => (format!("the file cannot be read: {error}"), "check the path"),
     })?;
-    if bytes.len() as u64 > MOST_BYTES {
+    if bytes.len() as u64 > MAX_BYTES {
         return Err(("the file is larger than 16 MiB".to_owned(), "is this the right file?"));
     }
     String::from_utf8(bytes).map_err(|error| {
@@ -139,7 +139,7 @@ fn read_bytes(path: &Path) -> io::Result<Vec<u8>> {
         return Err(ErrorKind::InvalidInput.into());
     }
     let mut bytes = Vec::new();
-    File::open(path)?.take(MOST_BYTES + 1).read_to_end(&mut bytes)?;
+    File::open(path)?.take(MAX_BYTES + 1).read_to_end(&mut bytes)?;
     Ok(bytes)
 }
 

@@ -38,7 +38,7 @@ use crate::config::{NamedFile, Place, Problem, Problems, Stamp, read, read_file}
 use crate::ledger::LogSettings;
 use crate::limits::{EntryLimits, FlowLimits, Limits, SessionLimits};
 use crate::proxy_protocol::HeaderRules;
-use crate::transport::tls::{ClientTls, TargetTls};
+use crate::transport::tls::{TlsOrigination, TlsTermination};
 use crate::transport::{BindPolicy, Dial, SocketFile, Upkeep};
 
 /// The name of a route, unique in its file by TOML's own syntax.
@@ -86,9 +86,9 @@ pub struct Route {
     /// How it is found out whether a target takes connections.
     pub health: HealthRules,
     /// TLS with its clients, where they speak it.
-    pub tls: Option<Arc<ClientTls>>,
+    pub tls: Option<Arc<TlsTermination>>,
     /// TLS with its targets, where they speak it.
-    pub target_tls: Option<Arc<TargetTls>>,
+    pub target_tls: Option<Arc<TlsOrigination>>,
 }
 
 impl Route {

@@ -11,8 +11,8 @@ use super::files::Files;
 use crate::address::Protocol;
 use crate::config::{FileName, Place, Problem, Written, WrittenTargetTls, WrittenTls};
 use crate::transport::tls::{
-    Alpn, ClientTls, ClientTlsParts, Pair, PairFile, TargetTls, TargetTlsParts, Trust, Verify, WhoMayConnect,
-    read_certificates, read_pair, server_name,
+    Alpn, Pair, PairFile, TlsOrigination, TlsOriginationParts, TlsTermination, TlsTerminationParts, Trust,
+    Verify, WhoMayConnect, read_certificates, read_pair, server_name,
 };
 use crate::units::OrOff;
 
@@ -33,7 +33,7 @@ pub(super) fn with_clients(
     defaults: &WrittenTls,
     files: &mut Files,
     problems: &mut Vec<Problem>,
-) -> Option<Option<Arc<ClientTls>>> {
+) -> Option<Option<Arc<TlsTermination>>> {
     let own = &draft.settings.tls;
     let Some(place) = own.place.as_ref().filter(|_| draft.protocol == Protocol::Tcp) else {
         return Some(None);
@@ -43,14 +43,14 @@ pub(super) fn with_clients(
     let of = if own.certificate.is_some() { own } else { defaults };
     let pairs = desk.pairs(of.certificate.as_deref(), of.key.as_deref());
     let who = desk.who(own, defaults);
-    let parts = ClientTlsParts {
+    let parts = TlsTerminationParts {
         pairs: pairs?,
         who: who?,
         alpn: alpn(&own.alpn, &defaults.alpn),
         min_version: pick(&own.min_version, &defaults.min_version).unwrap_or_default(),
         handshake_timeout: time(&own.handshake_timeout, &defaults.handshake_timeout, HANDSHAKE_TIMEOUT),
     };
-    match ClientTls::new(parts) {
+    match TlsTermination::new(parts) {
         Ok(tls) => Some(Some(Arc::new(tls))),
         Err(why) => desk.wrong(place, "", format!("TLS cannot be set up: {why}"), "see the files it names"),
     }
@@ -62,7 +62,7 @@ pub(super) fn with_targets(
     defaults: &WrittenTargetTls,
     files: &mut Files,
     problems: &mut Vec<Problem>,
-) -> Option<Option<Arc<TargetTls>>> {
+) -> Option<Option<Arc<TlsOrigination>>> {
     let own = &draft.settings.target_tls;
     let Some(place) = own.place.as_ref().filter(|_| draft.protocol == Protocol::Tcp) else {
         return Some(None);
@@ -82,7 +82,7 @@ pub(super) fn with_targets(
         Some(only) => desk.pairs(Some(only), of.key.as_deref())?.pop(),
         None => None,
     };
-    let parts = TargetTlsParts {
+    let parts = TlsOriginationParts {
         name,
         trust: desk.trust(own.ca.as_ref().or(defaults.ca.as_ref()), verify)?,
         pair,
@@ -90,7 +90,7 @@ pub(super) fn with_targets(
         min_version: pick(&own.min_version, &defaults.min_version).unwrap_or_default(),
         handshake_timeout: time(&own.handshake_timeout, &defaults.handshake_timeout, HANDSHAKE_TIMEOUT),
     };
-    match TargetTls::new(parts) {
+    match TlsOrigination::new(parts) {
         Ok(tls) => Some(Some(Arc::new(tls))),
         Err(why) => desk.wrong(place, "", format!("TLS cannot be set up: {why}"), "see the files it names"),
     }

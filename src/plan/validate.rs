@@ -11,11 +11,11 @@ use crate::config::{Place, Problem, Settings, Written, WrittenTarget};
 use crate::units::OrOff;
 
 /// The most listeners of one plan: as many as one address has ports.
-const MOST_LISTENERS: usize = 65_535;
+const MAX_LISTENERS: usize = 65_535;
 
 /// The most targets of one plan, those of ranges counted for each listener; and the most of one route.
-const MOST_TARGETS: usize = 65_535;
-const MOST_OF_ONE_ROUTE: usize = 1000;
+const MAX_TARGETS: usize = 65_535;
+const MAX_OF_ONE_ROUTE: usize = 1000;
 
 /// Whether the listeners and targets are few enough to look at each; a problem at the route that is one too many, if not.
 pub(super) fn few_enough(drafts: &[Draft], problems: &mut Vec<Problem>) -> bool {
@@ -23,9 +23,9 @@ pub(super) fn few_enough(drafts: &[Draft], problems: &mut Vec<Problem>) -> bool 
     for draft in drafts {
         for written in &draft.listen {
             count += written.value.count();
-            if count > MOST_LISTENERS {
+            if count > MAX_LISTENERS {
                 let message =
-                    format!("up to here these are {count} listeners, and at most {MOST_LISTENERS} are taken");
+                    format!("up to here these are {count} listeners, and at most {MAX_LISTENERS} are taken");
                 let problem = Problem::new(written.place.clone(), draft.key("listen"), message);
                 problems.push(problem.help("write a smaller range of ports"));
                 return false;
@@ -40,10 +40,10 @@ fn few_targets(drafts: &[Draft], problems: &mut Vec<Problem>) -> bool {
     for draft in drafts {
         let own = draft.targets.len();
         count += own * draft.places();
-        let too_many = if own > MOST_OF_ONE_ROUTE {
-            format!("these are {own} targets, and a route takes {MOST_OF_ONE_ROUTE} at most")
-        } else if count > MOST_TARGETS {
-            format!("up to here these are {count} targets, and at most {MOST_TARGETS} are taken")
+        let too_many = if own > MAX_OF_ONE_ROUTE {
+            format!("these are {own} targets, and a route takes {MAX_OF_ONE_ROUTE} at most")
+        } else if count > MAX_TARGETS {
+            format!("up to here these are {count} targets, and at most {MAX_TARGETS} are taken")
         } else {
             continue;
         };

@@ -16,7 +16,7 @@ const FULL_READS: u8 = 2;
 const SMALL_BURST: u64 = 32 << 10;
 
 /// Steps of one poll, after which the neighbours of this worker get their turn.
-const MOST_STEPS: usize = 16;
+const MAX_STEPS: usize = 16;
 
 /// What one step of a way did.
 pub(super) enum Step {
@@ -115,7 +115,7 @@ impl Direction {
         flow: &FlowMeter,
         allowance: &mut impl Allowance,
     ) -> Poll<Result<(), Fault>> {
-        for _ in 0..MOST_STEPS {
+        for _ in 0..MAX_STEPS {
             if self.ended {
                 return self.flush(cx, sink, flow);
             }

@@ -28,7 +28,7 @@ const PIPE_SIZE: usize = 512 << 10;
 const LEAST_PIPE_SIZE: usize = 64 << 10;
 
 /// The most bytes one call may move; the pipe's slots are the real bound. HAProxy met EINVAL with lengths near 2^31.
-const MOST_AT_ONCE: usize = 1 << 20;
+const MAX_AT_ONCE: usize = 1 << 20;
 
 /// Spare pipes that a thread keeps for the next stream when there is none.
 const LEAST_SPARE: usize = 4;
@@ -105,7 +105,7 @@ impl Pipe {
     /// source stays ready.
     fn fill(&mut self, source: &Stream, most: usize) -> io::Result<usize> {
         let answer = source.try_io(Interest::READABLE, || {
-            match retry_on_intr(|| splice(source, None, &self.write, None, most.min(MOST_AT_ONCE), FLAGS)) {
+            match retry_on_intr(|| splice(source, None, &self.write, None, most.min(MAX_AT_ONCE), FLAGS)) {
                 Err(e) if e.kind() == io::ErrorKind::WouldBlock => Ok(0),
                 answer => answer,
             }

@@ -29,7 +29,7 @@ const REMIND: Duration = Duration::from_secs(10);
 const MISSING_MOMENT: Duration = Duration::from_secs(1);
 
 /// The names of files that one line tells.
-const MOST_TOLD: usize = 3;
+const MAX_TOLD: usize = 3;
 
 /// The files, and what each was when it was last read for a plan.
 pub(crate) struct Watch {
@@ -237,7 +237,7 @@ fn read(path: &Path) -> Option<Vec<u8>> {
 
 /// The first of these by name, and how many more there are; `None` where there is none.
 fn names<'p>(mut paths: impl Iterator<Item = &'p PathBuf>) -> Option<String> {
-    let told: Vec<String> = paths.by_ref().take(MOST_TOLD).map(|path| name(path)).collect();
+    let told: Vec<String> = paths.by_ref().take(MAX_TOLD).map(|path| name(path)).collect();
     let more = match paths.count() {
         0 => String::new(),
         more => format!(" and {more} more"),

@@ -7,7 +7,7 @@ use crate::address::{Address, Host, TargetAddress};
 use crate::probe::network::scoped;
 
 /// The most addresses of one name that are tried.
-const MOST_ADDRESSES: usize = 16;
+const MAX_ADDRESSES: usize = 16;
 
 /// The addresses of a target, in the order to try them: of a literal or a Unix socket itself, of `localhost` both
 /// loopback addresses whatever the resolver says, of a name what the system's resolver answers.
@@ -24,7 +24,7 @@ pub async fn resolve(target: &TargetAddress) -> io::Result<Vec<Address>> {
         TargetAddress::Net(Host::Name(name), port) => (name, *port),
     };
     let found = tokio::net::lookup_host((&**name, port)).await;
-    let mut addresses: Vec<_> = found.into_iter().flatten().take(MOST_ADDRESSES).collect();
+    let mut addresses: Vec<_> = found.into_iter().flatten().take(MAX_ADDRESSES).collect();
     if is_localhost(name) {
         // A hosts file often knows `localhost` in one family only, and the service listens in the other.
         for ip in [IpAddr::from(Ipv4Addr::LOCALHOST), IpAddr::from(Ipv6Addr::LOCALHOST)] {

@@ -3,7 +3,7 @@
 use std::thread;
 use std::time::Duration;
 
-use loopgate::client_hello::MOST_BYTES;
+use loopgate::client_hello::MAX_BYTES;
 use loopgate::outcome::{End, Phase, Way};
 
 use crate::harness::{Closed, Ending, Gate, Hello, Target, Wire};
@@ -119,8 +119,8 @@ fn the_longest_hello_is_read_and_a_longer_one_told_that_it_is_none() {
         with(60_000 + bytes - with(60_000).len())
     };
 
-    for bytes in [2_000, 20_000, MOST_BYTES] {
-        let hello = if bytes < MOST_BYTES {
+    for bytes in [2_000, 20_000, MAX_BYTES] {
+        let hello = if bytes < MAX_BYTES {
             Hello::default().name(b"a.example").padding(bytes).records()
         } else {
             long(bytes)
@@ -128,7 +128,7 @@ fn the_longest_hello_is_read_and_a_longer_one_told_that_it_is_none() {
         reaches(&gate, &hello, "a");
         assert_eq!(gate.record().outcome.traffic.up.delivered, hello.len() as u64);
     }
-    assert_eq!(long(MOST_BYTES).len(), MOST_BYTES);
+    assert_eq!(long(MAX_BYTES).len(), MAX_BYTES);
     let mut client = gate.connect();
     // Its own word for its length is enough.
     client.say(&Hello::default().padding(65_500).records()[..1000]);

@@ -47,7 +47,7 @@ pub(super) fn of(key: &str) -> Option<Value> {
         "rise" | "fall" | "max_flows" | "connections" | "flows" | "handshakes" | "queue" => count(),
         "answers" | "max_amplification" | "max_connections" | "max_connections_per_client" => count_or_off(),
         "connection_rate" | "connection_rate_per_client" => matching("^([1-9][0-9]{0,6}/[smh]|off)$"),
-        "weight" => json!({"type": "integer", "minimum": 1, "maximum": Part::MOST_WEIGHT}),
+        "weight" => json!({"type": "integer", "minimum": 1, "maximum": Part::MAX_WEIGHT}),
         "v6only" | "backup" | "drain" => json!({"type": "boolean"}),
         "certificate" | "key" | "alpn" | "client_names" => one_or_more(text()),
         "client_ca" | "ca" | "name" => text(),

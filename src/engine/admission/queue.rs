@@ -17,7 +17,7 @@ use crate::outcome::{Client, Denial, Limit};
 use crate::plan::{Route, RouteName, Routes};
 
 /// The clients of one route, over all of its listeners and over reloads.
-pub(crate) struct Turnstile {
+pub(crate) struct AdmissionControl {
     state: Mutex<State>,
 }
 
@@ -29,10 +29,10 @@ struct State {
     waiting: HashMap<Number, Waiting>,
     moving: HashMap<Number, Moving>,
     uncounted: Uncounted,
-    earlier: Vec<Earlier>,
+    earlier: Vec<EarlierSession>,
 }
 
-/// Which sessions of the route have passed no turnstile and are not among the [`Earlier`] either.
+/// Which sessions of the route have passed no admission control and are not among the [`EarlierSession`] either.
 #[derive(Clone, Copy)]
 enum Uncounted {
     Nobody,
@@ -42,7 +42,7 @@ enum Uncounted {
 }
 
 /// A session that began before its route had limits. It has no pass to give back, so that its end is seen at a look.
-struct Earlier {
+struct EarlierSession {
     live: Weak<Live>,
     number: Number,
     client: Option<ClientNet>,
@@ -58,12 +58,12 @@ struct Waiting {
 /// A session that may be evicted.
 struct Moving {
     live: Arc<Live>,
-    bell: Arc<Notify>,
+    evict: Arc<Notify>,
 }
 
 /// What lets one client in. Dropped, it lets in whoever waits next.
-pub(crate) struct Pass {
-    turnstile: Arc<Turnstile>,
+pub(crate) struct Permit {
+    admission: Arc<AdmissionControl>,
     number: Number,
     /// Whose it is. It is counted under it whatever the limits are now: a reload may add one of clients.
     ip: Option<IpAddr>,
@@ -71,18 +71,18 @@ pub(crate) struct Pass {
     turn: Option<Arc<Notify>>,
 }
 
-impl Turnstile {
-    fn new(route: &Route) -> Turnstile {
+impl AdmissionControl {
+    fn new(route: &Route) -> AdmissionControl {
         let (access, limits) = (route.access.clone(), route.entry.clone());
         let (admission, waiting, moving) = (Admission::default(), HashMap::new(), HashMap::new());
         let (uncounted, earlier) = (Uncounted::Everybody, Vec::new());
-        Turnstile {
+        AdmissionControl {
             state: Mutex::new(State { access, limits, admission, waiting, moving, uncounted, earlier }),
         }
     }
 
     /// Decides about a client that comes at `now`; one that may come in, at once or later, gets a pass.
-    pub(crate) fn ask(self: &Arc<Self>, ip: Option<IpAddr>, now: Instant) -> Result<Pass, Limit> {
+    pub(crate) fn ask(self: &Arc<Self>, ip: Option<IpAddr>, now: Instant) -> Result<Permit, Limit> {
         let mut state = self.lock();
         let State { limits, admission, waiting, moving, .. } = &mut *state;
         let moved = |number: Number| moved(moving, number);
@@ -93,11 +93,11 @@ impl Turnstile {
                 let turn = Arc::new(Notify::new());
                 waiting.insert(number, Waiting { ip, turn: turn.clone() });
                 let evicted = evicted.iter().filter_map(|number| moving.remove(number));
-                evicted.for_each(|it| it.bell.notify_one());
+                evicted.for_each(|it| it.evict.notify_one());
                 (number, Some(turn))
             }
         };
-        Ok(Pass { turnstile: self.clone(), number, ip, turn })
+        Ok(Permit { admission: self.clone(), number, ip, turn })
     }
 
     /// Goes on under what a reload says.
@@ -137,7 +137,7 @@ impl Turnstile {
             Client::Unix { .. } => None,
         };
         let number = state.admission.count_in(client);
-        state.earlier.push(Earlier { live: Arc::downgrade(live), number, client });
+        state.earlier.push(EarlierSession { live: Arc::downgrade(live), number, client });
     }
 
     fn settle(&self, now: Instant) {
@@ -191,7 +191,7 @@ impl State {
     }
 }
 
-impl Pass {
+impl Permit {
     /// Whether it has to wait for its turn.
     pub(crate) fn waits(&self) -> bool {
         self.turn.is_some()
@@ -203,7 +203,7 @@ impl Pass {
         let Some(turn) = &self.turn else { return Ok(()) };
         loop {
             turn.notified().await;
-            let state = self.turnstile.lock();
+            let state = self.admission.lock();
             if let Some(denial) = self.ip.and_then(|ip| state.access.denies(ip)) {
                 return Err(denial);
             }
@@ -217,20 +217,20 @@ impl Pass {
     /// Says that the session moves bytes from here on. Where it may be evicted for that, what is returned is rung when it
     /// has to end.
     pub(crate) fn moves(&self, live: &Arc<Live>) -> Option<Arc<Notify>> {
-        let mut state = self.turnstile.lock();
+        let mut state = self.admission.lock();
         if state.limits.full != WhenFull::EvictIdle {
             return None;
         }
-        let bell = Arc::new(Notify::new());
-        state.moving.insert(self.number, Moving { live: live.clone(), bell: bell.clone() });
+        let evict = Arc::new(Notify::new());
+        state.moving.insert(self.number, Moving { live: live.clone(), evict: evict.clone() });
         state.admission.moves(self.number, Instant::now());
-        Some(bell)
+        Some(evict)
     }
 }
 
-impl Drop for Pass {
+impl Drop for Permit {
     fn drop(&mut self) {
-        let mut state = self.turnstile.lock();
+        let mut state = self.admission.lock();
         state.moving.remove(&self.number);
         state.waiting.remove(&self.number);
         if state.admission.leave(self.number, self.ip.map(ClientNet::from), Instant::now()) {
@@ -239,67 +239,67 @@ impl Drop for Pass {
     }
 }
 
-/// The turnstile of each route that has limits, as long as somebody needs it.
+/// The admission control of each route that has limits, as long as somebody needs it.
 #[derive(Default)]
-pub(crate) struct Turnstiles {
-    known: Mutex<HashMap<RouteName, Weak<Turnstile>>>,
+pub(crate) struct AdmissionControls {
+    known: Mutex<HashMap<RouteName, Weak<AdmissionControl>>>,
 }
 
-impl Turnstiles {
+impl AdmissionControls {
     /// That of a route; `None` where it limits nothing.
-    pub(crate) fn of(&self, route: &Route) -> Option<Arc<Turnstile>> {
+    pub(crate) fn of(&self, route: &Route) -> Option<Arc<AdmissionControl>> {
         if route.entry.is_none() {
             return None;
         }
         let mut known = self.known();
         let kept = known.get(&route.name).and_then(Weak::upgrade);
         Some(kept.unwrap_or_else(|| {
-            let new = Arc::new(Turnstile::new(route));
+            let new = Arc::new(AdmissionControl::new(route));
             known.insert(route.name.clone(), Arc::downgrade(&new));
             new
         }))
     }
 
-    /// Makes the turnstiles of routes that have limits now and had none, and counts the sessions they have. Whatever
+    /// Makes the admission controls of routes that have limits now and had none, and counts the sessions they have. Whatever
     /// begins before the listeners serve under them is missed: those are few, and end. Dropped before that, what is
     /// returned undoes it.
-    pub(crate) fn open(&self, routes: &Routes, ledger: &Ledger) -> Vec<Arc<Turnstile>> {
-        let mut incomplete: HashMap<Arc<str>, Arc<Turnstile>> = HashMap::new();
+    pub(crate) fn open(&self, routes: &Routes, ledger: &Ledger) -> Vec<Arc<AdmissionControl>> {
+        let mut incomplete: HashMap<Arc<str>, Arc<AdmissionControl>> = HashMap::new();
         for route in routes.values() {
-            let turnstile = self.of(route).filter(|turnstile| !turnstile.is_complete());
-            incomplete.extend(turnstile.map(|turnstile| (route.name.0.clone(), turnstile)));
+            let admission = self.of(route).filter(|admission| !admission.is_complete());
+            incomplete.extend(admission.map(|admission| (route.name.0.clone(), admission)));
         }
         if !incomplete.is_empty() {
             let now = Instant::now();
             for (live, client) in ledger.of_routes(|name| incomplete.contains_key(name)) {
                 incomplete[&live.route].count_in(&live, client);
             }
-            incomplete.values().for_each(|turnstile| turnstile.lock().uncounted = Uncounted::Since(now));
+            incomplete.values().for_each(|admission| admission.lock().uncounted = Uncounted::Since(now));
         }
         incomplete.into_values().collect()
     }
 
-    /// Has every turnstile go on under what its route says now: who is here stays, and who waits goes on waiting.
+    /// Has every admission control go on under what its route says now: who is here stays, and who waits goes on waiting.
     pub(crate) fn adopt(&self, routes: &Routes) {
-        for (name, turnstile) in self.known().iter() {
-            if let (Some(turnstile), Some(route)) = (turnstile.upgrade(), routes.get(name)) {
-                turnstile.adopt(route);
+        for (name, admission) in self.known().iter() {
+            if let (Some(admission), Some(route)) = (admission.upgrade(), routes.get(name)) {
+                admission.adopt(route);
             }
         }
     }
 
     /// Has each look at who is idle and forget what nobody needs any more; about once a second.
     pub(crate) fn settle(&self, now: Instant) {
-        self.known().retain(|_, turnstile| match turnstile.upgrade() {
-            Some(turnstile) => {
-                turnstile.settle(now);
+        self.known().retain(|_, admission| match admission.upgrade() {
+            Some(admission) => {
+                admission.settle(now);
                 true
             }
             None => false,
         });
     }
 
-    fn known(&self) -> MutexGuard<'_, HashMap<RouteName, Weak<Turnstile>>> {
+    fn known(&self) -> MutexGuard<'_, HashMap<RouteName, Weak<AdmissionControl>>> {
         self.known.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

@@ -5,59 +5,59 @@ use std::os::fd::OwnedFd;
 use std::sync::Arc;
 
 use super::bind::{Bound, Wanted};
-use super::supervisor::Servings;
-use super::tcp::Listener;
+use super::supervisor::RouteRuntimes;
+use super::tcp::TcpListener;
 use crate::address::{Address, Protocol};
 use crate::engine::runtime::context::Context;
 use crate::engine::udp::UdpListener;
 
 /// A socket that takes clients in.
-pub(crate) enum Opened {
+pub(crate) enum AnyListener {
     /// Connections.
-    Tcp(Listener),
+    Tcp(TcpListener),
     /// Datagrams.
     Udp(UdpListener),
 }
 
-impl Opened {
+impl AnyListener {
     /// Starts to take clients in from a bound socket, on worker `n`.
     pub(crate) fn start(
         bound: Bound,
-        servings: &mut Servings,
+        runtimes: &mut RouteRuntimes,
         cx: &Arc<Context>,
         n: usize,
-    ) -> io::Result<Opened> {
+    ) -> io::Result<AnyListener> {
         let Bound { port, by, bound } = bound;
         match port.protocol {
             Protocol::Tcp => {
-                let serving = servings.of(&by, cx);
-                Listener::start(bound, port.address(), serving, cx, n).map(Opened::Tcp)
+                let runtime = runtimes.of(&by, cx);
+                TcpListener::start(bound, port.address(), runtime, cx, n).map(AnyListener::Tcp)
             }
-            Protocol::Udp => cx.udp.listen(bound.socket, &by, n).map(Opened::Udp),
+            Protocol::Udp => cx.udp.listen(bound.socket, &by, n).map(AnyListener::Udp),
         }
     }
 
     /// The address it really has.
     pub(crate) fn address(&self) -> Address {
         match self {
-            Opened::Tcp(listener) => listener.address.clone(),
-            Opened::Udp(listener) => listener.address.into(),
+            AnyListener::Tcp(listener) => listener.address.clone(),
+            AnyListener::Udp(listener) => listener.address.into(),
         }
     }
 
     /// The socket, for the options a reload sets on it.
     pub(crate) fn socket(&self) -> &OwnedFd {
         match self {
-            Opened::Tcp(listener) => listener.socket(),
-            Opened::Udp(listener) => listener.socket(),
+            AnyListener::Tcp(listener) => listener.socket(),
+            AnyListener::Udp(listener) => listener.socket(),
         }
     }
 
     /// Serves another route from the next client on.
-    pub(crate) fn serve(&self, by: &Wanted, servings: &mut Servings, cx: &Context) {
+    pub(crate) fn serve(&self, by: &Wanted, runtimes: &mut RouteRuntimes, cx: &Context) {
         match self {
-            Opened::Tcp(listener) => listener.serve(servings.of(by, cx)),
-            Opened::Udp(listener) => listener.serve(&cx.udp, by),
+            AnyListener::Tcp(listener) => listener.serve(runtimes.of(by, cx)),
+            AnyListener::Udp(listener) => listener.serve(&cx.udp, by),
         }
     }
 
@@ -65,11 +65,11 @@ impl Opened {
     /// closed when the last of them has ended; any other is closed when this is done.
     pub(crate) async fn retire(self) -> Option<UdpListener> {
         match self {
-            Opened::Tcp(listener) => {
+            AnyListener::Tcp(listener) => {
                 listener.retire().await;
                 None
             }
-            Opened::Udp(listener) => {
+            AnyListener::Udp(listener) => {
                 listener.retire().await;
                 if listener.has_flows() {
                     return Some(listener);

@@ -79,7 +79,7 @@ impl BindTrouble {
     /// The text for a person, ending in a line break.
     pub fn report(&self) -> String {
         let ports = (!self.ports.is_empty()).then(|| diagnosis::bind_report(&self.ports));
-        let sockets = self.sockets.iter().take(MOST_TOLD).map(diagnosis::block);
+        let sockets = self.sockets.iter().take(MAX_TOLD).map(diagnosis::block);
         ports.into_iter().chain(sockets).collect::<Vec<_>>().join("\n")
     }
 
@@ -93,4 +93,4 @@ impl BindTrouble {
 }
 
 /// Unix sockets that are told in full.
-const MOST_TOLD: usize = 8;
+const MAX_TOLD: usize = 8;

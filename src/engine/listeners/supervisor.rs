@@ -7,14 +7,14 @@ use std::time::{Duration, Instant};
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::{MissedTickBehavior, interval};
 
-use super::any::Opened;
+use super::any::AnyListener;
 use super::bind::{self, Bound, Leaving, Port, Unbound, Wanted};
 use super::bind_error;
-use super::tcp::Listener;
+use super::tcp::TcpListener;
 use crate::address::{ListenAddress, NetListen, Protocol};
-use crate::engine::runtime::context::{Context, Serving};
+use crate::engine::runtime::context::{Context, RouteRuntime};
 use crate::engine::runtime::drain;
-use crate::engine::runtime::heap_trim::Crowd;
+use crate::engine::runtime::heap_trim::HeapTrim;
 use crate::engine::targets::registry::Seconds;
 use crate::engine::udp::UdpListener;
 use crate::engine::{BindFailure, Declared, Listening, NotListening, Refused, Source};
@@ -37,11 +37,11 @@ pub(crate) enum Order {
 pub(crate) struct Supervisor {
     cx: Arc<Context>,
     sources: BTreeMap<Source, Routes>,
-    listeners: BTreeMap<Port, Opened>,
+    listeners: BTreeMap<Port, AnyListener>,
     /// Listeners that are retired and that flows still answer through.
     lingering: BTreeMap<Port, UdpListener>,
     retries: BTreeMap<Port, Retry>,
-    crowd: Crowd,
+    heap_trim: HeapTrim,
     /// The worker whose turn it is to take a listener.
     turn: usize,
 }
@@ -62,7 +62,7 @@ impl Supervisor {
             listeners: BTreeMap::new(),
             lingering: BTreeMap::new(),
             retries: BTreeMap::new(),
-            crowd: Crowd::default(),
+            heap_trim: HeapTrim::default(),
             turn: 0,
         }
     }
@@ -101,8 +101,8 @@ impl Supervisor {
 
     fn tick(&mut self) {
         self.cx.ledger.settle(Instant::now());
-        self.cx.turnstiles.settle(Instant::now());
-        if self.crowd.has_left(self.cx.workers.sessions()) {
+        self.cx.admissions.settle(Instant::now());
+        if self.heap_trim.has_left(self.cx.workers.sessions()) {
             sys::heap::give_back();
         }
         self.retry();
@@ -121,13 +121,13 @@ impl Supervisor {
         let new = wanted.iter().filter(|(port, _)| !is_held(port));
         let new = new.map(|(port, by)| (port.clone(), by.clone())).collect();
         let (bound, unbound) = bind::bind_all(new, &self.leaving(&wanted)).map_err(Refused::Bind)?;
-        let _turnstiles = self.cx.turnstiles.open(&routes, &self.cx.ledger);
+        let _admissions = self.cx.admissions.open(&routes, &self.cx.ledger);
         let mut opened = self.open(bound).map_err(|failure| Refused::Bind(vec![failure]))?;
         self.change_files(&wanted).map_err(|failure| Refused::Bind(vec![failure]))?;
 
         // From here on nothing can fail.
         self.sources = sources;
-        self.sources.values().for_each(|routes| self.cx.turnstiles.adopt(routes));
+        self.sources.values().for_each(|routes| self.cx.admissions.adopt(routes));
         self.revive(&wanted);
         self.swap(&wanted);
         self.listeners.append(&mut opened);
@@ -157,9 +157,9 @@ impl Supervisor {
 
     /// Gives the files of Unix sockets that stay what their routes say now; all of them, or none.
     fn change_files(&self, wanted: &BTreeMap<Port, Wanted>) -> Result<(), BindFailure> {
-        let mut changed: Vec<(&Listener, Arc<Route>)> = Vec::new();
+        let mut changed: Vec<(&TcpListener, Arc<Route>)> = Vec::new();
         for (port, listener) in &self.listeners {
-            let (Some(by), Opened::Tcp(listener)) = (wanted.get(port), listener) else { continue };
+            let (Some(by), AnyListener::Tcp(listener)) = (wanted.get(port), listener) else { continue };
             let old = listener.route();
             if by.route.socket_file == old.socket_file {
                 continue;
@@ -176,9 +176,9 @@ impl Supervisor {
         Ok(())
     }
 
-    fn open(&mut self, bound: Vec<Bound>) -> Result<BTreeMap<Port, Opened>, BindFailure> {
+    fn open(&mut self, bound: Vec<Bound>) -> Result<BTreeMap<Port, AnyListener>, BindFailure> {
         let mut opened = BTreeMap::new();
-        let mut servings = Servings::default();
+        let mut runtimes = RouteRuntimes::default();
         let mut route_before = None;
         for it in bound {
             let (port, by) = (it.port.clone(), it.by.clone());
@@ -187,7 +187,7 @@ impl Supervisor {
                 self.turn = (self.turn + 1) % self.cx.workers.count();
             }
             route_before = Some(by.route.name.clone());
-            let listener = Opened::start(it, &mut servings, &self.cx, self.turn);
+            let listener = AnyListener::start(it, &mut runtimes, &self.cx, self.turn);
             opened.insert(port.clone(), listener.map_err(|error| failure(&port, &by, error))?);
         }
         Ok(opened)
@@ -199,7 +199,7 @@ impl Supervisor {
             self.lingering.keys().filter(|port| wanted.contains_key(port)).cloned().collect();
         for port in back {
             if let Some(listener) = self.lingering.remove(&port) {
-                self.listeners.insert(port, Opened::Udp(listener));
+                self.listeners.insert(port, AnyListener::Udp(listener));
             }
         }
     }
@@ -216,10 +216,10 @@ impl Supervisor {
 
     /// Hands the listeners that stay to the routes that want them now.
     fn swap(&self, wanted: &BTreeMap<Port, Wanted>) {
-        let mut servings = Servings::default();
+        let mut runtimes = RouteRuntimes::default();
         for (port, listener) in &self.listeners {
             if let Some(by) = wanted.get(port) {
-                listener.serve(by, &mut servings, &self.cx);
+                listener.serve(by, &mut runtimes, &self.cx);
             }
         }
     }
@@ -328,14 +328,14 @@ fn explained(unbound: Vec<Unbound>) -> Vec<(Unbound, String)> {
 
 /// What the listeners of one route and its targets share, made once: a range of ports towards one target has one.
 #[derive(Default)]
-pub(crate) struct Servings {
-    made: HashMap<(RouteName, usize), Arc<Serving>>,
+pub(crate) struct RouteRuntimes {
+    made: HashMap<(RouteName, usize), Arc<RouteRuntime>>,
 }
 
-impl Servings {
-    pub(crate) fn of(&mut self, by: &Wanted, cx: &Context) -> Arc<Serving> {
+impl RouteRuntimes {
+    pub(crate) fn of(&mut self, by: &Wanted, cx: &Context) -> Arc<RouteRuntime> {
         let place = by.place % by.route.places();
         let made = self.made.entry((by.route.name.clone(), place));
-        made.or_insert_with(|| Serving::new(&by.route, place, cx)).clone()
+        made.or_insert_with(|| RouteRuntime::new(&by.route, place, cx)).clone()
     }
 }

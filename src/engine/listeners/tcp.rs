@@ -14,7 +14,7 @@ use tokio::time::sleep;
 use tokio_util::sync::CancellationToken;
 
 use crate::address::{Address, ListenAddress};
-use crate::engine::runtime::context::{Context, Seat, Serving};
+use crate::engine::runtime::context::{Context, RouteRuntime, SessionSlot};
 use crate::engine::session::admit;
 use crate::engine::session::carry::{self, Session};
 use crate::plan::Route;
@@ -30,54 +30,56 @@ const BURST: usize = 64;
 
 /// Workers that accept from one listener. With one, every second session would change threads on its way in, which costs
 /// two wake-ups; each one more is woken by every connection, mostly for nothing.
-const MOST_DOORS: usize = 2;
+const MAX_ACCEPTORS: usize = 2;
 
 /// A listening socket and the tasks that accept from it.
-pub(crate) struct Listener {
+pub(crate) struct TcpListener {
     /// The address it really has.
     pub(crate) address: Address,
     /// The file of a Unix socket. It stands before the socket, as it must not outlive it.
     file: Option<OwnFile>,
     socket: Arc<OwnedFd>,
     /// The route it serves; replaced by a reload, read once per connection.
-    serving: Arc<Mutex<Arc<Serving>>>,
+    runtime: Arc<Mutex<Arc<RouteRuntime>>>,
     retire: CancellationToken,
     accepting: Vec<JoinHandle<()>>,
 }
 
-impl Listener {
+impl TcpListener {
     /// Starts to accept from a listening socket, on worker `n` and those that follow it.
     pub(crate) fn start(
         bound: Bound,
         address: &ListenAddress,
-        serving: Arc<Serving>,
+        runtime: Arc<RouteRuntime>,
         cx: &Arc<Context>,
         n: usize,
-    ) -> io::Result<Listener> {
+    ) -> io::Result<TcpListener> {
         let Bound { file, socket } = bound;
         let address = match address {
             ListenAddress::Net(_) => Address::Net(transport::local_address(&socket)?),
             ListenAddress::Unix(name) => Address::Unix(name.clone()),
         };
-        let (socket, serving) = (Arc::new(socket), Arc::new(Mutex::new(serving)));
+        let (socket, runtime) = (Arc::new(socket), Arc::new(Mutex::new(runtime)));
         let retire = CancellationToken::new();
-        let door = |nth: usize| Door {
+        let acceptor = |nth: usize| Acceptor {
             socket: socket.clone(),
-            serving: serving.clone(),
+            runtime: runtime.clone(),
             cx: cx.clone(),
             worker: (n + nth) % cx.workers.count(),
             address: address.clone(),
             speaks: nth == 0,
         };
-        let doors = (0..cx.workers.count().min(MOST_DOORS)).map(door);
-        let accepting = doors.map(|door| cx.workers.spawn(door.worker, door.keep(retire.clone()))).collect();
-        Ok(Listener { address, file, socket, serving, retire, accepting })
+        let acceptors = (0..cx.workers.count().min(MAX_ACCEPTORS)).map(acceptor);
+        let accepting = acceptors
+            .map(|acceptor| cx.workers.spawn(acceptor.worker, acceptor.keep(retire.clone())))
+            .collect();
+        Ok(TcpListener { address, file, socket, runtime, retire, accepting })
     }
 
     /// Serves another route from the next connection on.
-    pub(crate) fn serve(&self, serving: Arc<Serving>) {
-        let upkeep = serving.route.upkeep;
-        let old = std::mem::replace(&mut *self.lock(), serving);
+    pub(crate) fn serve(&self, runtime: Arc<RouteRuntime>) {
+        let upkeep = runtime.route.upkeep;
+        let old = std::mem::replace(&mut *self.lock(), runtime);
         if let Address::Net(address) = &self.address
             && upkeep != old.route.upkeep
         {
@@ -86,8 +88,8 @@ impl Listener {
         }
     }
 
-    fn lock(&self) -> MutexGuard<'_, Arc<Serving>> {
-        self.serving.lock().unwrap_or_else(PoisonError::into_inner)
+    fn lock(&self) -> MutexGuard<'_, Arc<RouteRuntime>> {
+        self.runtime.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// What the file of its socket is given from now on, where it has one.
@@ -129,9 +131,9 @@ impl Listener {
 }
 
 /// The accept loop's side of a listener.
-struct Door {
+struct Acceptor {
     socket: Arc<OwnedFd>,
-    serving: Arc<Mutex<Arc<Serving>>>,
+    runtime: Arc<Mutex<Arc<RouteRuntime>>>,
     cx: Arc<Context>,
     worker: usize,
     address: Address,
@@ -145,7 +147,7 @@ enum Next {
     Failed(io::Error),
 }
 
-impl Door {
+impl Acceptor {
     async fn keep(self, retire: CancellationToken) {
         let queue = match sys::readable(self.socket.clone()) {
             Ok(queue) => queue,
@@ -158,21 +160,21 @@ impl Door {
     }
 
     async fn accept_forever(&self, queue: &AsyncFd<Arc<OwnedFd>>) {
-        let mut trouble = Trouble { speaks: self.speaks, ..Trouble::default() };
+        let mut errors = AcceptErrors { speaks: self.speaks, ..AcceptErrors::default() };
         loop {
             let Ok(mut ready) = queue.readable().await else { return };
             for _ in 0..BURST {
-                let permit = self.permit(&mut trouble).await;
+                let permit = self.permit(&mut errors).await;
                 match self.accept() {
                     Next::Taken(accepted) => {
-                        trouble.is_over(&self.address);
+                        errors.is_over(&self.address);
                         self.hand_over(accepted, permit);
                     }
                     Next::Empty => {
                         ready.clear_ready();
                         break;
                     }
-                    Next::Failed(error) => trouble.pause(&self.address, &error).await,
+                    Next::Failed(error) => errors.pause(&self.address, &error).await,
                 }
             }
             tokio::task::yield_now().await;
@@ -180,13 +182,13 @@ impl Door {
     }
 
     /// A place among the sessions that may live at one time. While there is none, clients wait in the accept queue.
-    async fn permit(&self, trouble: &mut Trouble) -> OwnedSemaphorePermit {
+    async fn permit(&self, errors: &mut AcceptErrors) -> OwnedSemaphorePermit {
         loop {
             let slots = self.cx.slots.clone();
             if let Ok(permit) = slots.clone().try_acquire_owned() {
                 return permit;
             }
-            trouble.note_full(&self.address, self.cx.most_sessions);
+            errors.note_full(&self.address, self.cx.most_sessions);
             // It fails only on a closed semaphore, and this one is never closed.
             if let Ok(permit) = slots.acquire_owned().await {
                 return permit;
@@ -217,16 +219,16 @@ impl Door {
     }
 
     fn hand_over(&self, accepted: Accepted, permit: OwnedSemaphorePermit) {
-        let serving = self.serving.lock().unwrap_or_else(PoisonError::into_inner).clone();
-        let (route, targets) = (serving.name.clone(), serving.pool.names().clone());
+        let runtime = self.runtime.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        let (route, targets) = (runtime.name.clone(), runtime.pool.names().clone());
         let entry = self.cx.ledger.open(route, targets, accepted.client, Instant::now());
-        let place = match admit::at_the_door(&serving, &accepted.client) {
+        let place = match admit::on_accept(&runtime, &accepted.client) {
             Ok(place) => place,
             Err(end) => return admit::turn_away(accepted.socket, entry, end),
         };
         let worker = self.cx.workers.place(self.worker);
-        let seat = Seat::take(&self.cx, worker, permit, place);
-        self.cx.workers.spawn(worker, carry::carry(accepted.socket, Session { serving, entry, seat }));
+        let slot = SessionSlot::take(&self.cx, worker, permit, place);
+        self.cx.workers.spawn(worker, carry::carry(accepted.socket, Session { runtime, entry, slot }));
     }
 }
 
@@ -251,7 +253,7 @@ fn is_about_one_connection(error: &io::Error) -> bool {
 
 /// Times in which nobody can be taken in, each told once and not once per client.
 #[derive(Default)]
-struct Trouble {
+struct AcceptErrors {
     speaks: bool,
     pause: Duration,
     full_told: Option<Instant>,
@@ -260,7 +262,7 @@ struct Trouble {
 /// How often a limit that stays reached is told again.
 const REMIND: Duration = Duration::from_secs(10);
 
-impl Trouble {
+impl AcceptErrors {
     fn note_full(&mut self, address: &Address, most: u32) {
         if self.speaks && self.full_told.is_none_or(|at| at.elapsed() >= REMIND) {
             self.full_told = Some(Instant::now());

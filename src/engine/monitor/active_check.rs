@@ -2,7 +2,7 @@
 
 use tokio::time::timeout;
 
-use super::check_connection::Line;
+use super::check_connection::CheckConnection;
 use crate::address::Address;
 use crate::balance::Talk;
 use crate::engine::session::greet::{Greeting, shake_hands};
@@ -13,7 +13,7 @@ use crate::proxy_protocol::Ends;
 use crate::transport::{self, Origin, Stream};
 
 /// How much of a wrong answer is told.
-const MOST_TOLD: usize = 60;
+const MAX_TOLD: usize = 60;
 
 /// Why a check failed.
 pub(crate) struct Failed {
@@ -29,10 +29,10 @@ pub(crate) async fn check(target: &Target) -> Result<(), Failed> {
     let rules = target.rules();
     let mut heard: Option<Vec<u8>> = None;
     let talk = async {
-        let mut line = connect(target).await?;
+        let mut connection = connect(target).await?;
         let heard = heard.insert(Vec::new());
         match &rules.talk {
-            Some(talk) => ask(&mut line, talk, heard).await,
+            Some(talk) => ask(&mut connection, talk, heard).await,
             None => Ok(()),
         }
     };
@@ -43,7 +43,7 @@ pub(crate) async fn check(target: &Target) -> Result<(), Failed> {
     }
 }
 
-async fn connect(target: &Target) -> Result<Line, Failed> {
+async fn connect(target: &Target) -> Result<CheckConnection, Failed> {
     let mut told = Failed { cause: Cause::NoAddress, answer: None };
     for address in target.dialable().await {
         match transport::dial(&address, &Origin::default()).await {
@@ -56,7 +56,7 @@ async fn connect(target: &Target) -> Result<Line, Failed> {
 
 /// Tells a target that expects a PROXY header that this is no client's connection: it would take one that closes without a
 /// word for a broken one. With one that speaks TLS, that is agreed on.
-async fn greet(stream: Stream, address: &Address, target: &Target) -> Result<Line, Failed> {
+async fn greet(stream: Stream, address: &Address, target: &Target) -> Result<CheckConnection, Failed> {
     let Greeting { header, tls } = target.greeting();
     if let Some(form) = header {
         let ends = match (address, transport::local_address(&stream)) {
@@ -71,16 +71,16 @@ async fn greet(stream: Stream, address: &Address, target: &Target) -> Result<Lin
         None => None,
     };
     match seal.transpose() {
-        Ok(seal) => Ok(Line::new(stream, seal)),
+        Ok(seal) => Ok(CheckConnection::new(stream, seal)),
         Err((cause, words)) => Err(Failed { cause, answer: Some(words) }),
     }
 }
 
-async fn ask(line: &mut Line, talk: &Talk, heard: &mut Vec<u8>) -> Result<(), Failed> {
-    let question = line.say(talk.send.as_bytes()).await;
-    question.map_err(|error| wrong(format!("it took no question: {error}")))?;
+async fn ask(connection: &mut CheckConnection, talk: &Talk, heard: &mut Vec<u8>) -> Result<(), Failed> {
+    let request = connection.say(talk.send.as_bytes()).await;
+    request.map_err(|error| wrong(format!("it took no question: {error}")))?;
     loop {
-        match line.hear(heard, Talk::MOST).await {
+        match connection.hear(heard, Talk::MOST).await {
             Ok(_) if has(heard, talk.expect.as_bytes()) => return Ok(()),
             Ok(0) if heard.len() < Talk::MOST => {
                 return Err(wrong(format!("{}, and closed", answered(heard))));
@@ -104,5 +104,5 @@ fn answered(heard: &[u8]) -> String {
     if heard.is_empty() {
         return "it said nothing".to_owned();
     }
-    format!("it answered '{}'", printable(&String::from_utf8_lossy(heard), MOST_TOLD))
+    format!("it answered '{}'", printable(&String::from_utf8_lossy(heard), MAX_TOLD))
 }

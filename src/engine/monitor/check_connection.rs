@@ -6,23 +6,23 @@ use rustix::net::{RecvFlags, recv};
 use tokio::io::Interest;
 
 use crate::transport::Stream;
-use crate::transport::tls::{MOST_UNREAD, Sealed, sealed_room};
+use crate::transport::tls::{MAX_UNREAD, Sealed, sealed_room};
 
 /// Bytes read at once.
 const CHUNK: usize = 4 << 10;
 
 /// A connection and its seal.
-pub(crate) struct Line {
+pub(crate) struct CheckConnection {
     stream: Stream,
     seal: Option<Sealed>,
     /// Of TLS, what was not opened yet: the beginning of a record.
     unopened: Vec<u8>,
 }
 
-impl Line {
-    pub(crate) fn new(stream: Stream, mut seal: Option<Sealed>) -> Line {
+impl CheckConnection {
+    pub(crate) fn new(stream: Stream, mut seal: Option<Sealed>) -> CheckConnection {
         let unopened = seal.as_mut().map(Sealed::take_partial).unwrap_or_default();
-        Line { stream, seal, unopened }
+        CheckConnection { stream, seal, unopened }
     }
 
     /// Says it all.
@@ -41,7 +41,7 @@ impl Line {
         };
         heard.append(&mut seal.take_early());
         while heard.len() == before && !seal.closed {
-            if self.unopened.len() > MOST_UNREAD {
+            if self.unopened.len() > MAX_UNREAD {
                 return Err(ErrorKind::FileTooLarge.into());
             }
             if read(&self.stream, &mut self.unopened, CHUNK).await? == 0 {
@@ -89,13 +89,13 @@ mod tests {
         let address = Address::Net(service.local_addr().unwrap());
         let stream = transport::dial(&address, &Origin::default()).await.unwrap();
         let (mut served, _) = service.accept().await.unwrap();
-        let (mut line, mut heard) = (Line::new(stream, None), Vec::new());
+        let (mut connection, mut heard) = (CheckConnection::new(stream, None), Vec::new());
 
         served.write_all(b"-LOADING").await.unwrap();
-        assert_eq!(line.hear(&mut heard, 100).await.unwrap(), 8);
+        assert_eq!(connection.hear(&mut heard, 100).await.unwrap(), 8);
         tokio::select! {
             biased;
-            heard = line.hear(&mut heard, 100) => panic!("{heard:?} came from nowhere"),
+            heard = connection.hear(&mut heard, 100) => panic!("{heard:?} came from nowhere"),
             () = std::future::ready(()) => {}
         }
 

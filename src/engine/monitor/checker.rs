@@ -17,10 +17,10 @@ use tokio::task::{AbortHandle, JoinSet};
 use tokio::time::sleep;
 
 use super::active_check::{Failed, check};
-use super::diagnosis_worker::{Matter, Vigil};
-use super::query_limit::Looks;
+use super::diagnosis_worker::{ProcessWatch, RequestKind};
+use super::query_limit::QueryLimit;
 use super::schedule::{IDLE, Step, due_of};
-use super::stall_detector::{PACE, Patrol};
+use super::stall_detector::{PACE, StallDetector};
 use super::unix::{self, Path};
 use crate::address::UnixName;
 use crate::balance::Check;
@@ -33,7 +33,7 @@ use crate::probe::sockets::{self, Socket};
 use crate::sys;
 
 /// Dials at one time, over all targets.
-const MOST_DIALS: usize = 8;
+const MAX_DIALS: usize = 8;
 
 /// Between two looks for connections a target leaves open, where nothing else says when.
 const LEAKS: Duration = Duration::from_secs(10);
@@ -45,11 +45,11 @@ const FEW: usize = 8;
 const NETWORK_AGE: Duration = Duration::from_secs(5);
 
 /// The running task. Dropped, it ends.
-pub(crate) struct Lookout {
+pub(crate) struct HealthChecker {
     walk: AbortHandle,
 }
 
-impl Drop for Lookout {
+impl Drop for HealthChecker {
     fn drop(&mut self) {
         self.walk.abort();
     }
@@ -60,28 +60,28 @@ pub(crate) fn start(
     targets: Arc<Targets>,
     ledger: Arc<Ledger>,
     wake: Arc<Notify>,
-    vigils: mpsc::Receiver<Vigil>,
-) -> Lookout {
+    process_watches: mpsc::Receiver<ProcessWatch>,
+) -> HealthChecker {
     let rounds = Rounds {
         targets,
-        patrol: Patrol::new(ledger.clone(), Instant::now()),
+        stalls: StallDetector::new(ledger.clone(), Instant::now()),
         ledger,
         walks: Instant::now(),
-        looks: Looks::new(Instant::now()),
-        dials: Arc::new(Semaphore::new(MOST_DIALS)),
+        queries: QueryLimit::new(Instant::now()),
+        dials: Arc::new(Semaphore::new(MAX_DIALS)),
         tasks: JoinSet::new(),
         network: None,
     };
-    Lookout { walk: Handle::current().spawn(rounds.walk(wake, vigils)).abort_handle() }
+    HealthChecker { walk: Handle::current().spawn(rounds.walk(wake, process_watches)).abort_handle() }
 }
 
 struct Rounds {
     targets: Arc<Targets>,
     ledger: Arc<Ledger>,
-    patrol: Patrol,
-    /// When the patrol walks next.
+    stalls: StallDetector,
+    /// When the stall detector walks next.
     walks: Instant,
-    looks: Looks,
+    queries: QueryLimit,
     dials: Arc<Semaphore>,
     /// Dials under way, and the waits for a holder's end.
     tasks: JoinSet<()>,
@@ -90,13 +90,13 @@ struct Rounds {
 }
 
 impl Rounds {
-    async fn walk(mut self, wake: Arc<Notify>, mut vigils: mpsc::Receiver<Vigil>) {
+    async fn walk(mut self, wake: Arc<Notify>, mut process_watches: mpsc::Receiver<ProcessWatch>) {
         loop {
             let pause = self.round(Instant::now());
             tokio::select! {
                 () = sleep(pause) => {}
                 () = wake.notified() => {}
-                Some(vigil) = vigils.recv() => self.keep(vigil),
+                Some(watch) = process_watches.recv() => self.keep(watch),
             }
             while self.tasks.try_join_next().is_some() {}
         }
@@ -136,9 +136,9 @@ impl Rounds {
                 (Step::Look, Some(table)) => self.compare(&target, table, now),
             }
         }
-        self.targets.settle_troubles(now);
+        self.targets.settle_local_errors(now);
         if now >= self.walks {
-            let soon = self.patrol.walk(&self.targets, &mut self.looks, now);
+            let soon = self.stalls.walk(&self.targets, &mut self.queries, now);
             self.walks = now + if soon { PACE } else { IDLE };
             self.look_for_leaks(now);
         }
@@ -152,12 +152,12 @@ impl Rounds {
             if target.stage() != Stage::Up || !self.is_here(&target, now) {
                 continue;
             }
-            let mut dossier = target.dossier();
-            let is_due = dossier.leaks_due.is_none_or(|due| now >= due) && dossier.leaks_opened != opened;
+            let mut details = target.details();
+            let is_due = details.leaks_due.is_none_or(|due| now >= due) && details.leaks_opened != opened;
             if is_due {
-                (dossier.leaks_due, dossier.leaks_opened) = (Some(now + LEAKS), opened);
-                drop(dossier);
-                target.ask(Matter::Leaks, now);
+                (details.leaks_due, details.leaks_opened) = (Some(now + LEAKS), opened);
+                drop(details);
+                target.ask(RequestKind::Leaks, now);
             }
         }
     }
@@ -165,7 +165,7 @@ impl Rounds {
     /// Every listener of this machine, for the price of two looks: where many targets are due, they would use up all there
     /// are and each would have to wait its turn.
     fn survey(&mut self, now: Instant) -> Option<HashMap<u16, Vec<Socket>>> {
-        if !self.looks.take(2, now) {
+        if !self.queries.take(2, now) {
             return None;
         }
         let (rows, is_cut) = sockets::listeners().ok()?;
@@ -198,7 +198,7 @@ impl Rounds {
             return self.look_at_path(target, name, now);
         }
         let addresses = target.addresses();
-        if !self.looks.take(addresses.len() as u32, now) {
+        if !self.queries.take(addresses.len() as u32, now) {
             return;
         }
         note_look(target, now);
@@ -206,12 +206,12 @@ impl Rounds {
     }
 
     fn look_at_path(&mut self, target: &Arc<Target>, name: &UnixName, now: Instant) {
-        if !self.looks.take(1, now) {
+        if !self.queries.take(1, now) {
             return;
         }
         {
-            let mut dossier = target.dossier();
-            (dossier.looked, dossier.urgent) = (Some(now), false);
+            let mut details = target.details();
+            (details.looked, details.urgent) = (Some(now), false);
         }
         match unix::look(name) {
             Ok(Path::Listening) => target.note(Event::Listens),
@@ -220,7 +220,7 @@ impl Rounds {
             // Left over, or another namespace's: a dial tells which.
             Ok(Path::Quiet) => target.note(Event::Hidden),
             Err(error) if is_passing(&error) => {}
-            Err(_) => target.dossier().blind = true,
+            Err(_) => target.details().blind = true,
         }
     }
 
@@ -228,24 +228,24 @@ impl Rounds {
         // Without a place it stays due, and those that have waited longest come first.
         let Ok(place) = self.dials.clone().try_acquire_owned() else { return };
         {
-            let mut dossier = target.dossier();
-            (dossier.dialled, dossier.dialling) = (Some(now), true);
+            let mut details = target.details();
+            (details.dialled, details.dialling) = (Some(now), true);
         }
         let target = target.clone();
         self.tasks.spawn(async move {
             let found = check(&target).await;
-            target.dossier().dialling = false;
+            target.details().dialling = false;
             checked(&target, found);
             drop(place);
         });
     }
 
     /// Waits for a holder's end on a task of its own. It ends with the holder, or when the target forgets it.
-    fn keep(&mut self, vigil: Vigil) {
-        let Vigil { target, pid, pidfd, permit } = vigil;
+    fn keep(&mut self, watch: ProcessWatch) {
+        let ProcessWatch { target, pid, pidfd, permit } = watch;
         let Some(watched) = target.upgrade() else { return };
-        let mut dossier = watched.dossier();
-        let Some(held) = dossier.holder.as_mut().filter(|held| held.holder.pid == pid) else { return };
+        let mut details = watched.details();
+        let Some(held) = details.holder.as_mut().filter(|held| held.holder.pid == pid) else { return };
         let task = self.tasks.spawn(async move {
             let Ok(pidfd) = sys::readable(Arc::new(pidfd)) else { return };
             let _ = pidfd.readable().await;
@@ -278,7 +278,7 @@ fn checked(target: &Arc<Target>, found: Result<(), Failed>) {
     match (target.rules().check, found) {
         (Check::Connect, Ok(())) => target.note(Event::Passed),
         (Check::Connect, Err(failed)) if failed.cause.blames_target() => {
-            target.dossier().answer = failed.answer;
+            target.details().answer = failed.answer;
             target.note(Event::Failed(failed.cause));
         }
         (_, Ok(())) => target.note(Event::Reached),
@@ -287,8 +287,8 @@ fn checked(target: &Arc<Target>, found: Result<(), Failed>) {
 }
 
 fn note_look(target: &Target, now: Instant) {
-    let mut dossier = target.dossier();
-    (dossier.looked, dossier.urgent) = (Some(now), false);
+    let mut details = target.details();
+    (details.looked, details.urgent) = (Some(now), false);
 }
 
 /// Notes whether somebody listens. Of a target that is up it is asked who.
@@ -301,13 +301,13 @@ fn found(target: &Arc<Target>, listens: io::Result<bool>, now: Instant) {
         }
         Err(error) if is_passing(&error) => {}
         // No netlink here, as in some sandboxes: then dials alone can tell.
-        Err(_) => target.dossier().blind = true,
+        Err(_) => target.details().blind = true,
     }
-    if target.stage() == Stage::Up && target.dossier().search == Search::Wanted {
-        let asked = target.ask(Matter::Who, now);
-        let mut dossier = target.dossier();
-        if asked && dossier.search == Search::Wanted {
-            dossier.search = Search::Asked;
+    if target.stage() == Stage::Up && target.details().search == Search::Wanted {
+        let asked = target.ask(RequestKind::Who, now);
+        let mut details = target.details();
+        if asked && details.search == Search::Wanted {
+            details.search = Search::Asked;
         }
     }
 }

@@ -1,4 +1,4 @@
-//! What the clerk finds out about one target: the facts gathered, the rules of `diagnosis` asked.
+//! What the diagnosis worker finds out about one target: the facts gathered, the rules of `diagnosis` asked.
 
 use std::collections::BTreeSet;
 use std::net::{SocketAddr, TcpStream};
@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::thread;
 use std::time::{Duration, Instant, SystemTime};
 
-use super::diagnosis_worker::Case;
+use super::diagnosis_worker::StallReport;
 use crate::diagnosis::reach::{self, Life};
 use crate::diagnosis::session::{self, Fresh, Leak, SessionFacts};
 use crate::diagnosis::{Diagnosis, Finding, Verdict, stalled};
@@ -30,13 +30,13 @@ pub(crate) fn listeners(target: &Target) -> Vec<Socket> {
 const RECENTLY: Duration = Duration::from_secs(5);
 
 /// The ports somebody listens on, looked up once for many targets.
-pub(crate) struct Crowd(BTreeSet<u16>);
+pub(crate) struct ListenerSurvey(BTreeSet<u16>);
 
-impl Crowd {
+impl ListenerSurvey {
     /// `None` where the kernel would not say, or not all of it.
-    pub(crate) fn look() -> Option<Crowd> {
+    pub(crate) fn look() -> Option<ListenerSurvey> {
         let (rows, is_cut) = sockets::listeners().ok()?;
-        (!is_cut).then(|| Crowd(rows.iter().map(|row| row.local.port()).collect()))
+        (!is_cut).then(|| ListenerSurvey(rows.iter().map(|row| row.local.port()).collect()))
     }
 
     fn has_nobody_for(&self, target: &Target) -> bool {
@@ -45,8 +45,13 @@ impl Crowd {
 }
 
 /// Why it is down; in a crowd, in short where there is not much to say.
-pub(crate) fn down(target: &Arc<Target>, cause: Cause, at: Instant, crowd: Option<&Crowd>) -> Judged {
-    let in_short = cause == Cause::Refused && crowd.is_some_and(|crowd| crowd.has_nobody_for(target));
+pub(crate) fn down(
+    target: &Arc<Target>,
+    cause: Cause,
+    at: Instant,
+    survey: Option<&ListenerSurvey>,
+) -> Judged {
+    let in_short = cause == Cause::Refused && survey.is_some_and(|survey| survey.has_nobody_for(target));
     let diagnosis = if in_short { None } else { unreached(target, cause) };
     let (mut verdict, why) = match diagnosis {
         None if in_short => (Verdict::TargetNotRunning, format!("nothing listens on {}", target.name())),
@@ -83,13 +88,13 @@ pub(crate) fn down(target: &Arc<Target>, cause: Cause, at: Instant, crowd: Optio
 }
 
 fn was_held(target: &Target) -> bool {
-    !target.dossier().pids.is_empty()
+    !target.details().pids.is_empty()
 }
 
 /// `it answered '-LOADING'; '+PONG' was expected`
 fn bad_answer(target: &Target) -> String {
-    let answer = target.dossier().answer.clone();
-    let expected = target.rules().talk.as_ref().map(|talk| printable(&talk.expect, MOST_EXPECTED));
+    let answer = target.details().answer.clone();
+    let expected = target.rules().talk.as_ref().map(|talk| printable(&talk.expect, MAX_EXPECTED));
     match (answer, expected) {
         (Some(answer), Some(expected)) => format!("{answer}; '{expected}' was expected"),
         _ => Cause::BadAnswer.remedy().to_owned(),
@@ -99,17 +104,17 @@ fn bad_answer(target: &Target) -> String {
 /// What the last handshake with it came to.
 fn handshake(target: &Target, cause: Cause) -> Option<String> {
     match cause {
-        Cause::NoTls | Cause::TlsUntrusted | Cause::TlsRefused => target.dossier().answer.clone(),
+        Cause::NoTls | Cause::TlsUntrusted | Cause::TlsRefused => target.details().answer.clone(),
         _ => None,
     }
 }
 
 /// How much of what was expected is told.
-const MOST_EXPECTED: usize = 60;
+const MAX_EXPECTED: usize = 60;
 
 /// `node (pid 931) ended after 2.0h`
 fn how_it_ended(target: &Target, at: Instant) -> Option<String> {
-    let ended = target.dossier().ended.clone()?;
+    let ended = target.details().ended.clone()?;
     if at.saturating_duration_since(ended.at) > RECENTLY {
         return None;
     }
@@ -143,7 +148,7 @@ const LIFE: Duration = Duration::from_millis(200);
 /// Why nothing is accepted.
 pub(crate) fn stalled(target: &Target) -> Judged {
     let waiting = listeners(target).iter().map(|listener| listener.receive_queue).sum();
-    let pid = target.dossier().holder.as_ref().map(|held| held.holder.pid);
+    let pid = target.details().holder.as_ref().map(|held| held.holder.pid);
     stalled::not_accepting(pid.and_then(life).as_ref(), waiting).into()
 }
 
@@ -154,23 +159,23 @@ fn life(pid: u32) -> Option<Life> {
 }
 
 /// Why a session stands still; `None` where nothing is wrong.
-pub(crate) fn session(target: &Target, case: &Case) -> Option<Finding> {
-    let routing = Routing::read(case.remote);
+pub(crate) fn session(target: &Target, report: &StallReport) -> Option<Finding> {
+    let routing = Routing::read(report.remote);
     let link = routing.way_out().cloned();
     let is_of_link =
         |queue: &&_| session::shapes(queue) && link.as_ref().is_some_and(|link| link.index == queue.link);
     let shaper = routing.qdiscs.iter().find(is_of_link).cloned();
-    if case.side == Side::Client {
+    if report.side == Side::Client {
         return Some(session::shaped(&link?, &shaper?));
     }
-    let theirs = connections::between(case.remote, case.local).ok().flatten();
+    let theirs = connections::between(report.remote, report.local).ok().flatten();
     let inode = theirs.as_ref().map_or(0, |theirs| theirs.inode);
     let mut facts = SessionFacts {
-        still: case.still,
-        at_most: case.at_most,
-        ours: connections::between(case.local, case.remote).ok()??,
+        still: report.still,
+        at_most: report.at_most,
+        ours: connections::between(report.local, report.remote).ok()??,
         here: link.as_ref().is_some_and(|link| link.loopback),
-        holder: if inode == 0 { None } else { holder_of(target, case.remote.port(), inode) },
+        holder: if inode == 0 { None } else { holder_of(target, report.remote.port(), inode) },
         theirs,
         link,
         neighbour: routing.neighbour,
@@ -178,7 +183,7 @@ pub(crate) fn session(target: &Target, case: &Case) -> Option<Finding> {
         fresh: None,
     };
     if session::wants_fresh(&facts) {
-        facts.fresh = Some(fresh(target, case.remote));
+        facts.fresh = Some(fresh(target, report.remote));
     }
     session::judge(&facts).or_else(|| not_reading(&facts))
 }
@@ -196,7 +201,7 @@ const FRESH_AGE: Duration = Duration::from_secs(10);
 /// Whether a new connection works. It is the one thing here that the target notices, so it is not done often.
 fn fresh(target: &Target, address: SocketAddr) -> Fresh {
     let now = Instant::now();
-    if let Some((at, known)) = target.dossier().fresh
+    if let Some((at, known)) = target.details().fresh
         && now.duration_since(at) < FRESH_AGE
     {
         return known;
@@ -206,13 +211,13 @@ fn fresh(target: &Target, address: SocketAddr) -> Fresh {
         Err(error) if error.kind() == std::io::ErrorKind::ConnectionRefused => Fresh::Refused,
         Err(_) => Fresh::Silent,
     };
-    target.dossier().fresh = Some((now, met));
+    target.details().fresh = Some((now, met));
     met
 }
 
 /// Who has a connection: the holder of the listener, or a process it handed it to.
 fn holder_of(target: &Target, port: u16, inode: u32) -> Option<Holder> {
-    let known = target.dossier().holder.as_ref().map(|held| held.holder.clone());
+    let known = target.details().holder.as_ref().map(|held| held.holder.clone());
     if let Some(known) = known.filter(|known| holders::holds(known.pid, inode)) {
         return Some(known);
     }
@@ -226,7 +231,7 @@ const LEAKS: Duration = Duration::from_secs(10);
 const LEAKS_SOON: Duration = Duration::from_secs(2);
 
 /// Looks that are remembered.
-const MOST_COUNTS: usize = 4;
+const MAX_COUNTS: usize = 4;
 
 /// So many left open are worth a second look.
 const MANY: usize = 20;
@@ -240,17 +245,17 @@ pub(crate) fn leaks(target: &Target, at: Instant) -> Option<Finding> {
         .filter(|end| end.inode != 0)
         .map(|end| end.info.since_ack)
         .collect();
-    let mut dossier = target.dossier();
+    let mut details = target.details();
     let count = ages.len();
-    let holder = dossier.holder.as_ref().map(|held| held.holder.clone());
-    let finding = session::leaks(&Leak { ages, before: dossier.left_open.clone(), holder });
-    if dossier.left_open.len() == MOST_COUNTS {
-        dossier.left_open.remove(0);
+    let holder = details.holder.as_ref().map(|held| held.holder.clone());
+    let finding = session::leaks(&Leak { ages, before: details.left_open.clone(), holder });
+    if details.left_open.len() == MAX_COUNTS {
+        details.left_open.remove(0);
     }
     // The same number again says nothing new about whether it grows.
-    if dossier.left_open.last() != Some(&count) {
-        dossier.left_open.push(count);
+    if details.left_open.last() != Some(&count) {
+        details.left_open.push(count);
     }
-    dossier.leaks_due = Some(at + if count >= MANY { LEAKS_SOON } else { LEAKS });
+    details.leaks_due = Some(at + if count >= MANY { LEAKS_SOON } else { LEAKS });
     finding
 }

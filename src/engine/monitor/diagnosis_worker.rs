@@ -1,7 +1,7 @@
 //! The one thread that searches and judges for the engine: what takes longer than a look waits here, in a bounded queue.
 //!
-//! A search through /proc can take a third of a second, a diagnosis longer. Neither a look of the lookout nor a session
-//! waits for them: whoever has a question leaves it at the desk and goes on. A full desk tells news without a diagnosis.
+//! A search through /proc can take a third of a second, a diagnosis longer. Neither a look of the health checker nor a session
+//! waits for them: whoever has a question leaves it in its queue and goes on. A full queue tells news without a diagnosis.
 
 use std::io;
 use std::net::SocketAddr;
@@ -13,10 +13,10 @@ use std::time::{Duration, Instant};
 use rustix::fd::OwnedFd;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
 
-use super::diagnose_target::{self, Crowd};
+use super::diagnose_target::{self, ListenerSurvey};
 use crate::diagnosis::Verdict;
 use crate::engine::targets::health::{News, Stage};
-use crate::engine::targets::incidents::Spells;
+use crate::engine::targets::incidents::Incidents;
 use crate::engine::targets::registry::Target;
 use crate::engine::targets::state_log::{self, Judged};
 use crate::ledger::Ledger;
@@ -25,7 +25,7 @@ use crate::probe::process::{holders, process_exit};
 use crate::probe::sockets::Socket;
 
 /// Questions that may wait.
-const MOST_WAITING: usize = 1024;
+const MAX_WAITING: usize = 1024;
 
 /// Questions answered together, so that one search through /proc serves them all.
 const BATCH: usize = 64;
@@ -35,15 +35,15 @@ const BATCH: usize = 64;
 const FEW: usize = 4;
 
 /// Something to find out about a target.
-pub(crate) struct Question {
+pub(crate) struct Request {
     pub(crate) target: Arc<Target>,
-    pub(crate) matter: Matter,
+    pub(crate) kind: RequestKind,
     /// When it came up.
     pub(crate) at: Instant,
 }
 
 /// Why it is asked.
-pub(crate) enum Matter {
+pub(crate) enum RequestKind {
     /// It is up, and nobody knows who holds it.
     Who,
     /// There is something to tell.
@@ -55,14 +55,14 @@ pub(crate) enum Matter {
     /// It stays down, and something may have come up nearby.
     Again(Cause),
     /// A session of it stands still with bytes under way.
-    Session(Case),
+    Session(StallReport),
     /// Whether it closes what its clients have closed.
     Leaks,
 }
 
 /// A session that stands still.
 #[derive(Clone, Copy)]
-pub(crate) struct Case {
+pub(crate) struct StallReport {
     /// Its number in the ledger.
     pub(crate) id: u64,
     /// Where the bytes are under way to.
@@ -79,12 +79,12 @@ pub(crate) struct Case {
 
 /// The way to leave a question.
 #[derive(Clone)]
-pub(crate) struct Desk {
-    questions: SyncSender<Question>,
+pub(crate) struct DiagnosisQueue {
+    requests: SyncSender<Request>,
 }
 
 /// A holder whose end is to be waited for.
-pub(crate) struct Vigil {
+pub(crate) struct ProcessWatch {
     pub(crate) target: Weak<Target>,
     pub(crate) pid: u32,
     pub(crate) pidfd: OwnedFd,
@@ -92,18 +92,18 @@ pub(crate) struct Vigil {
 }
 
 /// Where vigils go, and how many there may be at one time.
-pub(crate) struct Vigils {
-    pub(crate) sender: mpsc::Sender<Vigil>,
+pub(crate) struct ProcessWatches {
+    pub(crate) sender: mpsc::Sender<ProcessWatch>,
     pub(crate) places: Arc<Semaphore>,
 }
 
-impl Desk {
+impl DiagnosisQueue {
     /// Leaves a question; never waits. False where it was not taken.
-    pub(crate) fn ask(&self, question: Question) -> bool {
-        match self.questions.try_send(question) {
+    pub(crate) fn ask(&self, request: Request) -> bool {
+        match self.requests.try_send(request) {
             Ok(()) => true,
             Err(TrySendError::Full(untaken) | TrySendError::Disconnected(untaken)) => {
-                if let Matter::News { news, waiting } = untaken.matter {
+                if let RequestKind::News { news, waiting } = untaken.kind {
                     state_log::news(&untaken.target, news, waiting, None);
                 }
                 false
@@ -112,58 +112,58 @@ impl Desk {
     }
 }
 
-/// Starts the thread; it ends with the last desk.
-pub(crate) fn start(vigils: Vigils, ledger: Arc<Ledger>) -> io::Result<Desk> {
-    let (questions, inbox) = sync_channel(MOST_WAITING);
-    let clerk = Clerk { inbox, vigils, ledger, ailments: Spells::default() };
-    thread::Builder::new().name("clerk".into()).spawn(move || clerk.work())?;
-    Ok(Desk { questions })
+/// Starts the thread; it ends with the last queue handle.
+pub(crate) fn start(process_watches: ProcessWatches, ledger: Arc<Ledger>) -> io::Result<DiagnosisQueue> {
+    let (requests, inbox) = sync_channel(MAX_WAITING);
+    let worker = DiagnosisWorker { inbox, process_watches, ledger, incidents: Incidents::default() };
+    thread::Builder::new().name("diagnosis".into()).spawn(move || worker.work())?;
+    Ok(DiagnosisQueue { requests })
 }
 
-struct Clerk {
-    inbox: Receiver<Question>,
-    vigils: Vigils,
+struct DiagnosisWorker {
+    inbox: Receiver<Request>,
+    process_watches: ProcessWatches,
     ledger: Arc<Ledger>,
     /// What ails the sessions of which target.
-    ailments: Spells<(Arc<str>, &'static str)>,
+    incidents: Incidents<(Arc<str>, &'static str)>,
 }
 
 /// How often it is looked whether an ailment is over.
 const SETTLE: Duration = Duration::from_secs(1);
 
-impl Clerk {
+impl DiagnosisWorker {
     fn work(mut self) {
         loop {
             match self.inbox.recv_timeout(SETTLE) {
                 Ok(first) => {
-                    let mut questions = vec![first];
-                    questions.extend(self.inbox.try_iter().take(BATCH - 1));
-                    self.find_holders(&questions);
-                    let crowd = (questions.len() > FEW).then(Crowd::look).flatten();
-                    questions.into_iter().for_each(|question| self.answer(question, crowd.as_ref()));
+                    let mut requests = vec![first];
+                    requests.extend(self.inbox.try_iter().take(BATCH - 1));
+                    self.find_holders(&requests);
+                    let survey = (requests.len() > FEW).then(ListenerSurvey::look).flatten();
+                    requests.into_iter().for_each(|request| self.answer(request, survey.as_ref()));
                 }
                 Err(RecvTimeoutError::Timeout) => {}
                 Err(RecvTimeoutError::Disconnected) => return,
             }
-            for ((target, verdict), spell) in self.ailments.over(Instant::now()) {
-                state_log::ailment_over(&target, verdict, spell);
+            for ((target, verdict), incident) in self.incidents.over(Instant::now()) {
+                state_log::incident_over(&target, verdict, incident);
             }
         }
     }
 
     /// One search for all that are up and whose holder is not known.
-    fn find_holders(&self, questions: &[Question]) {
+    fn find_holders(&self, requests: &[Request]) {
         let mut wanted: Vec<(Arc<Target>, Vec<Socket>)> = Vec::new();
-        for Question { target, matter, .. } in questions {
-            let is_asked = match matter {
-                Matter::Who => true,
-                Matter::News { news: News::Became { stage, .. } | News::Settled { stage, .. }, .. } => {
-                    *stage != Stage::Unknown && !matches!(stage, Stage::Down(_))
-                }
+        for Request { target, kind, .. } in requests {
+            let is_asked = match kind {
+                RequestKind::Who => true,
+                RequestKind::News {
+                    news: News::Became { stage, .. } | News::Settled { stage, .. }, ..
+                } => *stage != Stage::Unknown && !matches!(stage, Stage::Down(_)),
                 _ => false,
             };
             let is_new = wanted.iter().all(|(known, _)| !Arc::ptr_eq(known, target));
-            if is_asked && is_new && target.dossier().holder.is_none() {
+            if is_asked && is_new && target.details().holder.is_none() {
                 wanted.push((target.clone(), diagnose_target::listeners(target)));
             }
         }
@@ -175,61 +175,67 @@ impl Clerk {
             let holder = found.iter().filter(is_theirs).max_by_key(|held| held.holder.age);
             target.found_holder(holder.map(|held| held.holder.clone()));
             if let Some(held) = holder {
-                self.keep_vigil(&target, held);
+                self.watch_process(&target, held);
                 state_log::holder(&target, &held.holder);
             }
         }
     }
 
-    /// Has the lookout wait for the holder's end, where there is a place left and the process can be waited for.
-    fn keep_vigil(&self, target: &Arc<Target>, held: &holders::Held) {
-        let Ok(permit) = self.vigils.places.clone().try_acquire_owned() else { return };
+    /// Has the health checker wait for the holder's end, where there is a place left and the process can be waited for.
+    fn watch_process(&self, target: &Arc<Target>, held: &holders::Held) {
+        let Ok(permit) = self.process_watches.places.clone().try_acquire_owned() else { return };
         let pid = held.holder.pid;
         // Looked at once more with the descriptor open: then it cannot be another process with the same number.
         let Ok(pidfd) = process_exit::until_end(pid) else { return };
         if holders::holds(pid, held.inode) {
-            let vigil = Vigil { target: Arc::downgrade(target), pid, pidfd, permit };
+            let watch = ProcessWatch { target: Arc::downgrade(target), pid, pidfd, permit };
             // Full, or the engine is at its end: then it is looked at now and then.
-            let _ = self.vigils.sender.try_send(vigil);
+            let _ = self.process_watches.sender.try_send(watch);
         }
     }
 
-    fn answer(&mut self, Question { target, matter, at }: Question, crowd: Option<&Crowd>) {
-        match matter {
-            Matter::Who => {}
-            Matter::News { news, waiting } => answer_news(&target, news, waiting, at, crowd),
-            Matter::Again(cause) => judge_again(&target, cause, at, crowd),
-            Matter::Session(case) => {
-                if let Some(finding) = diagnose_target::session(&target, &case) {
+    fn answer(&mut self, Request { target, kind, at }: Request, survey: Option<&ListenerSurvey>) {
+        match kind {
+            RequestKind::Who => {}
+            RequestKind::News { news, waiting } => answer_news(&target, news, waiting, at, survey),
+            RequestKind::Again(cause) => judge_again(&target, cause, at, survey),
+            RequestKind::Session(report) => {
+                if let Some(finding) = diagnose_target::session(&target, &report) {
                     let judged = Judged::from(finding);
-                    self.ledger.note(case.id, judged.to_string().into());
-                    self.tell_ailment(&target, &judged, at);
+                    self.ledger.note(report.id, judged.to_string().into());
+                    self.report_incident(&target, &judged, at);
                 }
             }
-            Matter::Leaks => {
+            RequestKind::Leaks => {
                 if let Some(finding) = diagnose_target::leaks(&target, at) {
-                    self.tell_ailment(&target, &Judged::from(finding), at);
+                    self.report_incident(&target, &Judged::from(finding), at);
                 }
             }
         }
     }
 
-    fn tell_ailment(&mut self, target: &Target, judged: &Judged, at: Instant) {
-        if self.ailments.meet(&(target.name().clone(), judged.verdict.id()), at) {
-            state_log::ailment(target, judged);
+    fn report_incident(&mut self, target: &Target, judged: &Judged, at: Instant) {
+        if self.incidents.meet(&(target.name().clone(), judged.verdict.id()), at) {
+            state_log::incident(target, judged);
         }
     }
 }
 
-fn answer_news(target: &Arc<Target>, news: News, waiting: usize, at: Instant, crowd: Option<&Crowd>) {
+fn answer_news(
+    target: &Arc<Target>,
+    news: News,
+    waiting: usize,
+    at: Instant,
+    survey: Option<&ListenerSurvey>,
+) {
     let judged = match news {
         News::Became { stage: Stage::Down(cause), .. } => {
-            Some(diagnose_target::down(target, cause, at, crowd))
+            Some(diagnose_target::down(target, cause, at, survey))
         }
         News::Became { stage: Stage::Stalled, .. } => Some(diagnose_target::stalled(target)),
         News::Flaps { changes, within } => {
             let now = match target.stage() {
-                Stage::Down(cause) => Some(diagnose_target::down(target, cause, at, crowd)),
+                Stage::Down(cause) => Some(diagnose_target::down(target, cause, at, survey)),
                 Stage::Stalled => Some(diagnose_target::stalled(target)),
                 Stage::Unknown | Stage::Up => None,
             };
@@ -249,12 +255,12 @@ fn answer_news(target: &Arc<Target>, news: News, waiting: usize, at: Instant, cr
 }
 
 /// Another verdict is told; the same in other words only becomes the hint.
-fn judge_again(target: &Arc<Target>, cause: Cause, at: Instant, crowd: Option<&Crowd>) {
-    let before = target.dossier().verdict.as_ref().map(|(verdict, _)| *verdict);
+fn judge_again(target: &Arc<Target>, cause: Cause, at: Instant, survey: Option<&ListenerSurvey>) {
+    let before = target.details().verdict.as_ref().map(|(verdict, _)| *verdict);
     if target.stage() != Stage::Down(cause) || before == Some(Verdict::TargetFlapping) {
         return;
     }
-    let judged = diagnose_target::down(target, cause, at, crowd);
+    let judged = diagnose_target::down(target, cause, at, survey);
     if before.is_some_and(|before| before != judged.verdict) {
         state_log::still_down(target, cause, &judged);
     }

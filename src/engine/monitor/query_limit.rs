@@ -3,22 +3,22 @@
 use std::time::{Duration, Instant};
 
 /// Look-ups in any one second, whatever happens and however many targets there are.
-const MOST_PER_SECOND: u32 = 100;
+const MAX_PER_SECOND: u32 = 100;
 
 /// How many of these may come at once. The rest flows in evenly: so no second, wherever it begins, sees more.
 const BURST: u32 = 30;
-const PER_SECOND: u32 = MOST_PER_SECOND - BURST;
+const PER_SECOND: u32 = MAX_PER_SECOND - BURST;
 
 /// The look-ups that may be made now.
 #[derive(Debug)]
-pub(crate) struct Looks {
+pub(crate) struct QueryLimit {
     left: u32,
     refilled: Instant,
 }
 
-impl Looks {
-    pub(crate) fn new(now: Instant) -> Looks {
-        Looks { left: BURST, refilled: now }
+impl QueryLimit {
+    pub(crate) fn new(now: Instant) -> QueryLimit {
+        QueryLimit { left: BURST, refilled: now }
     }
 
     /// Takes `wanted` look-ups, all or none.
@@ -45,19 +45,19 @@ mod tests {
     #[test]
     fn no_second_sees_more_than_the_limit_and_a_hungry_one_gets_most_of_it() {
         let start = Instant::now();
-        let mut looks = Looks::new(start);
+        let mut queries = QueryLimit::new(start);
         let mut granted: Vec<Duration> = Vec::new();
 
         for ms in 0..5_000 {
             let at = Duration::from_millis(ms);
-            while looks.take(1, start + at) {
+            while queries.take(1, start + at) {
                 granted.push(at);
             }
         }
 
         for from in &granted {
             let second = granted.iter().filter(|at| (*from..*from + Duration::from_secs(1)).contains(*at));
-            assert!(second.count() <= MOST_PER_SECOND as usize);
+            assert!(second.count() <= MAX_PER_SECOND as usize);
         }
         assert!(granted.len() >= 5 * PER_SECOND as usize);
     }
@@ -65,9 +65,9 @@ mod tests {
     #[test]
     fn a_pause_is_not_saved_up() {
         let start = Instant::now();
-        let mut looks = Looks::new(start);
+        let mut queries = QueryLimit::new(start);
 
-        assert!(!looks.take(BURST + 1, start + Duration::from_secs(3600)));
-        assert!(looks.take(BURST, start + Duration::from_secs(3600)));
+        assert!(!queries.take(BURST + 1, start + Duration::from_secs(3600)));
+        assert!(queries.take(BURST, start + Duration::from_secs(3600)));
     }
 }

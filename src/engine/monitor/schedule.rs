@@ -1,4 +1,4 @@
-//! What the lookout has to do for a target, and when: a look, a dial, both or nothing.
+//! What the health checker has to do for a target, and when: a look, a dial, both or nothing.
 
 use std::time::{Duration, Instant};
 
@@ -42,38 +42,38 @@ fn look_or_dial(target: &Target, is_here: bool) -> Due {
     if !matches!(health.stage(), Stage::Down(_)) {
         return look(target, is_here);
     }
-    let dossier = target.dossier();
-    let can_see = is_here && !dossier.blind;
+    let details = target.details();
+    let can_see = is_here && !details.blind;
     let interval = target.rules().interval;
-    if dossier.urgent && can_see {
+    if details.urgent && can_see {
         return (Some(Step::Look), None, WHILE_DOWN);
     }
-    if can_see && (health.can_be_seen_back() || dossier.looked.is_none()) {
-        (Some(Step::Look), dossier.looked, WHILE_DOWN)
-    } else if dossier.dialling {
-        (None, dossier.dialled, interval)
-    } else if can_see && dossier.looked <= dossier.dialled {
+    if can_see && (health.can_be_seen_back() || details.looked.is_none()) {
+        (Some(Step::Look), details.looked, WHILE_DOWN)
+    } else if details.dialling {
+        (None, details.dialled, interval)
+    } else if can_see && details.looked <= details.dialled {
         // Every other time a look: whoever is blocked by a firewall now may be gone altogether.
-        (Some(Step::Look), dossier.dialled.or(dossier.looked), interval / 2)
+        (Some(Step::Look), details.dialled.or(details.looked), interval / 2)
     } else {
-        (Some(Step::Dial), dossier.dialled, interval)
+        (Some(Step::Dial), details.dialled, interval)
     }
 }
 
 /// Of a target that is up, or whose state a check tells anyway: whether it is there, and who holds it.
 fn look(target: &Target, is_here: bool) -> Due {
-    let dossier = target.dossier();
-    let can_see = is_here && !dossier.blind;
-    let is_held = dossier.holder.as_ref().is_some_and(|held| held.watch.is_some());
-    match (can_see, dossier.urgent) {
+    let details = target.details();
+    let can_see = is_here && !details.blind;
+    let is_held = details.holder.as_ref().is_some_and(|held| held.watch.is_some());
+    match (can_see, details.urgent) {
         (true, true) => (Some(Step::Look), None, WHILE_DOWN),
-        (true, false) if !is_held => (Some(Step::Look), dossier.looked, WHILE_UP),
+        (true, false) if !is_held => (Some(Step::Look), details.looked, WHILE_UP),
         _ => (None, None, IDLE),
     }
 }
 
 fn dial(target: &Target) -> Due {
-    let dossier = target.dossier();
-    let step = if dossier.dialling { None } else { Some(Step::Dial) };
-    (step, dossier.dialled, target.rules().interval)
+    let details = target.details();
+    let step = if details.dialling { None } else { Some(Step::Dial) };
+    (step, details.dialled, target.rules().interval)
 }

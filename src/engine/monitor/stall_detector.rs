@@ -1,7 +1,7 @@
 //! Walks past the live sessions and notices those that stand still with bytes under way, and targets that accept nothing.
 //!
 //! A session that is quiet and owes nothing to anybody costs a glance at its counts, and no question to the kernel. One that
-//! has moved is followed until it is quiet, and then asked about once; what seems wrong is the clerk's to judge. A walk is
+//! has moved is followed until it is quiet, and then asked about once; what seems wrong is the diagnosis worker's to judge. A walk is
 //! bounded in sessions and questions.
 
 use std::collections::HashMap;
@@ -9,8 +9,8 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use super::diagnosis_worker::{Case, Matter};
-use super::query_limit::Looks;
+use super::diagnosis_worker::{RequestKind, StallReport};
+use super::query_limit::QueryLimit;
 use crate::diagnosis::stalled;
 use crate::engine::targets::health::{Event, Stage};
 use crate::engine::targets::registry::{Target, Targets};
@@ -24,13 +24,13 @@ use crate::sys;
 pub(crate) const PACE: Duration = Duration::from_millis(250);
 
 /// Sessions glanced at in one walk, by whole parts of the ledger; the next walk goes on from there.
-const MOST_GLANCES: usize = 8192;
+const MAX_SAMPLED: usize = 8192;
 
 /// Sessions followed at one time.
-const MOST_SUSPECTS: usize = 512;
+const MAX_TRACKED: usize = 512;
 
 /// Sessions the kernel is asked about in one walk, and the look-ups each may take.
-const MOST_QUESTIONS: usize = 4;
+const MAX_QUERIED: usize = 4;
 const EACH: u32 = 3;
 
 /// A session that has not moved for so long is asked about,
@@ -51,7 +51,7 @@ const FORGIVE: Duration = Duration::from_secs(15);
 const WATCH_QUEUE: Duration = Duration::from_secs(3);
 
 /// The sessions followed, and the accept queues watched.
-pub(crate) struct Patrol {
+pub(crate) struct StallDetector {
     ledger: Arc<Ledger>,
     part: usize,
     /// When each part was walked past last.
@@ -60,11 +60,11 @@ pub(crate) struct Patrol {
     forgiven: [Instant; Ledger::PARTS],
     /// When the suspects were.
     reviewed: Instant,
-    suspects: HashMap<u64, Suspect>,
+    tracked: HashMap<u64, TrackedSession>,
     queues: HashMap<Arc<str>, Queue>,
 }
 
-struct Suspect {
+struct TrackedSession {
     live: Arc<Live>,
     traffic: Traffic,
     /// When it was first seen to have moved as far as it has, and when it had not yet.
@@ -80,36 +80,36 @@ struct Queue {
     found: Instant,
 }
 
-impl Patrol {
-    pub(crate) fn new(ledger: Arc<Ledger>, now: Instant) -> Patrol {
+impl StallDetector {
+    pub(crate) fn new(ledger: Arc<Ledger>, now: Instant) -> StallDetector {
         let (seen, forgiven) = ([now; Ledger::PARTS], [now; Ledger::PARTS]);
-        Patrol {
+        StallDetector {
             ledger,
             part: 0,
             seen,
             forgiven,
             reviewed: now,
-            suspects: HashMap::new(),
+            tracked: HashMap::new(),
             queues: HashMap::new(),
         }
     }
 
     /// One walk. Says whether the next should follow soon.
-    pub(crate) fn walk(&mut self, targets: &Targets, looks: &mut Looks, now: Instant) -> bool {
-        let seen = self.glance(now);
-        self.review(targets, looks, now);
-        self.watch_queues(targets, looks, now);
+    pub(crate) fn walk(&mut self, targets: &Targets, queries: &mut QueryLimit, now: Instant) -> bool {
+        let seen = self.sample(now);
+        self.review(targets, queries, now);
+        self.watch_queues(targets, queries, now);
         seen > 0 || !self.queues.is_empty()
     }
 
-    fn glance(&mut self, now: Instant) -> usize {
+    fn sample(&mut self, now: Instant) -> usize {
         let mut seen = 0;
         for _ in 0..Ledger::PARTS {
-            let (suspects, last) = (&mut self.suspects, self.seen[self.part]);
+            let (tracked, last) = (&mut self.tracked, self.seen[self.part]);
             seen += self.ledger.visit(self.part, |live| {
-                if is_suspicious(live, now) && suspects.len() < MOST_SUSPECTS {
+                if is_worth_tracking(live, now) && tracked.len() < MAX_TRACKED {
                     let traffic = live.meter.traffic();
-                    suspects.entry(live.id).or_insert_with(|| Suspect {
+                    tracked.entry(live.id).or_insert_with(|| TrackedSession {
                         live: live.clone(),
                         traffic,
                         // Whoever was never heard has been quiet from the start.
@@ -123,7 +123,7 @@ impl Patrol {
             self.seen[self.part] = now;
             self.forgive(now);
             self.part = (self.part + 1) % Ledger::PARTS;
-            if seen >= MOST_GLANCES {
+            if seen >= MAX_SAMPLED {
                 break;
             }
         }
@@ -146,31 +146,31 @@ impl Patrol {
         }
     }
 
-    fn review(&mut self, targets: &Targets, looks: &mut Looks, now: Instant) {
-        self.suspects.retain(|_, suspect| suspect.live.meter.up.sink().is_some());
+    fn review(&mut self, targets: &Targets, queries: &mut QueryLimit, now: Instant) {
+        self.tracked.retain(|_, session| session.live.meter.up.sink().is_some());
         let mut quiet = Vec::new();
-        for (id, suspect) in &mut self.suspects {
-            let traffic = suspect.live.meter.traffic();
-            if traffic != suspect.traffic {
-                (suspect.traffic, suspect.moved, suspect.unmoved) = (traffic, now, self.reviewed);
+        for (id, session) in &mut self.tracked {
+            let traffic = session.live.meter.traffic();
+            if traffic != session.traffic {
+                (session.traffic, session.moved, session.unmoved) = (traffic, now, self.reviewed);
             }
-            let is_due = suspect.looked.is_none_or(|at| now.duration_since(at) >= LOOK_AGAIN);
-            if is_due && now.saturating_duration_since(suspect.moved) >= QUIET {
-                quiet.push((suspect.looked, *id));
+            let is_due = session.looked.is_none_or(|at| now.duration_since(at) >= LOOK_AGAIN);
+            if is_due && now.saturating_duration_since(session.moved) >= QUIET {
+                quiet.push((session.looked, *id));
             }
         }
         self.reviewed = now;
         quiet.sort_unstable();
-        for (_, id) in quiet.into_iter().take(MOST_QUESTIONS) {
-            if !looks.take(EACH, now) {
+        for (_, id) in quiet.into_iter().take(MAX_QUERIED) {
+            if !queries.take(EACH, now) {
                 break;
             }
-            let Some(suspect) = self.suspects.get_mut(&id) else { continue };
-            suspect.looked = Some(now);
-            let target = targets.find(suspect.live.target());
-            match look(suspect) {
+            let Some(session) = self.tracked.get_mut(&id) else { continue };
+            session.looked = Some(now);
+            let target = targets.find(session.live.target());
+            match look(session) {
                 Found::Nothing => {
-                    self.suspects.remove(&id);
+                    self.tracked.remove(&id);
                 }
                 Found::Unaccepted => self.join_queue(id, target, now),
                 Found::UnderWay(side, local, remote) => self.report(id, target, (side, local, remote), now),
@@ -196,19 +196,19 @@ impl Patrol {
         (side, local, remote): (Side, SocketAddr, SocketAddr),
         now: Instant,
     ) {
-        let (Some(suspect), Some(target)) = (self.suspects.get_mut(&id), target) else { return };
-        let still = now.saturating_duration_since(suspect.moved);
-        let is_due = suspect.judged.is_none_or(|at| now.duration_since(at) >= JUDGE_AGAIN);
+        let (Some(session), Some(target)) = (self.tracked.get_mut(&id), target) else { return };
+        let still = now.saturating_duration_since(session.moved);
+        let is_due = session.judged.is_none_or(|at| now.duration_since(at) >= JUDGE_AGAIN);
         // Bytes under way to a client are its own business, unless the way is at fault; that needs no patience.
         let is_still = still >= if side == Side::Target { STILL } else { QUIET };
         if is_due && is_still {
-            suspect.judged = Some(now);
-            let at_most = now.saturating_duration_since(suspect.unmoved);
-            target.ask(Matter::Session(Case { id, side, local, remote, still, at_most }), now);
+            session.judged = Some(now);
+            let at_most = now.saturating_duration_since(session.unmoved);
+            target.ask(RequestKind::Session(StallReport { id, side, local, remote, still, at_most }), now);
         }
     }
 
-    fn watch_queues(&mut self, targets: &Targets, looks: &mut Looks, now: Instant) {
+    fn watch_queues(&mut self, targets: &Targets, queries: &mut QueryLimit, now: Instant) {
         self.queues.retain(|name, queue| {
             let Some(target) = targets.find(name) else { return false };
             let is_stalled = target.stage() == Stage::Stalled;
@@ -216,7 +216,7 @@ impl Patrol {
             if is_over && !is_stalled {
                 return false;
             }
-            let Some(waiting) = waiting(&target, looks, now) else { return true };
+            let Some(waiting) = waiting(&target, queries, now) else { return true };
             queue.samples.push(waiting);
             let excess = queue.samples.len().saturating_sub(stalled::SAMPLES);
             queue.samples.drain(..excess);
@@ -233,7 +233,7 @@ impl Patrol {
 }
 
 /// Whether a session is worth following: it has moved since the last walk, or its target has never been heard.
-fn is_suspicious(live: &Live, now: Instant) -> bool {
+fn is_worth_tracking(live: &Live, now: Instant) -> bool {
     let (up, down) = (&live.meter.up, &live.meter.down);
     if up.sink().is_none() {
         return false;
@@ -256,8 +256,8 @@ enum Found {
     UnderWay(Side, SocketAddr, SocketAddr),
 }
 
-fn look(suspect: &Suspect) -> Found {
-    let meter = &suspect.live.meter;
+fn look(session: &TrackedSession) -> Found {
+    let meter = &session.live.meter;
     let Some((local, remote, ours)) = our_end(&meter.up) else { return Found::Nothing };
     let theirs = connections::between(remote, local).ok().flatten();
     if let Some(theirs) = &theirs {
@@ -288,9 +288,9 @@ fn our_end(flow: &FlowMeter) -> Option<(SocketAddr, SocketAddr, Connection)> {
 }
 
 /// How many connections wait to be accepted by the target; `None` where that was not asked.
-fn waiting(target: &Target, looks: &mut Looks, now: Instant) -> Option<u32> {
+fn waiting(target: &Target, queries: &mut QueryLimit, now: Instant) -> Option<u32> {
     let addresses = target.addresses();
-    if !looks.take(addresses.len() as u32, now) {
+    if !queries.take(addresses.len() as u32, now) {
         return None;
     }
     let listeners = addresses.iter().filter_map(|address| sockets::listener(*address).ok()?);

@@ -7,9 +7,9 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use super::abort::Cut;
 use super::workers::Workers;
 use crate::engine::admission::bandwidth::Bandwidths;
-use crate::engine::admission::handshakes::Handshakes;
-use crate::engine::admission::queue::{Pass, Turnstile, Turnstiles};
-use crate::engine::monitor::checker::Lookout;
+use crate::engine::admission::handshakes::HandshakeLimiter;
+use crate::engine::admission::queue::{AdmissionControl, AdmissionControls, Permit};
+use crate::engine::monitor::checker::HealthChecker;
 use crate::engine::session::greet::Greeting;
 use crate::engine::session::sni::{ByHello, Speaks};
 use crate::engine::targets::pool::{self, Pool};
@@ -26,41 +26,41 @@ pub(crate) struct Context {
     pub(crate) slots: Arc<Semaphore>,
     /// How many permits there are.
     pub(crate) most_sessions: u32,
-    pub(crate) handshakes: Arc<Handshakes>,
+    pub(crate) handshakes: Arc<HandshakeLimiter>,
     /// Said when a stop has waited long enough.
     pub(crate) cut: Cut,
     pub(crate) workers: Workers,
     pub(crate) targets: Arc<Targets>,
     pub(crate) bandwidths: Bandwidths,
-    pub(crate) turnstiles: Arc<Turnstiles>,
+    pub(crate) admissions: Arc<AdmissionControls>,
     pub(crate) udp: Udp,
     /// Dropped with the engine.
-    pub(crate) _lookout: Lookout,
+    pub(crate) _health_checker: HealthChecker,
 }
 
 /// Room for a pass, in a box of its own: few routes need it. Empty until it is known who the client is.
-pub(crate) type Place = OnceLock<Pass>;
+pub(crate) type PermitCell = OnceLock<Permit>;
 
 /// What a session holds as long as it lives: its place on a worker, and its permit to be one of so many.
-pub(crate) struct Seat {
+pub(crate) struct SessionSlot {
     pub(crate) cx: Arc<Context>,
     worker: u32,
     /// Its place on a route that limits them.
-    place: Option<Box<Place>>,
+    place: Option<Box<PermitCell>>,
 }
 
-impl Seat {
+impl SessionSlot {
     /// A seat on this worker.
     pub(crate) fn take(
         cx: &Arc<Context>,
         worker: usize,
         permit: OwnedSemaphorePermit,
-        place: Option<Box<Place>>,
-    ) -> Seat {
+        place: Option<Box<PermitCell>>,
+    ) -> SessionSlot {
         // Given back by hand: kept, it would hold the semaphore a second time.
         permit.forget();
         cx.workers.enter(worker);
-        Seat { cx: cx.clone(), worker: worker as u32, place }
+        SessionSlot { cx: cx.clone(), worker: worker as u32, place }
     }
 
     /// The worker that carries it.
@@ -69,24 +69,24 @@ impl Seat {
     }
 
     /// Its place on a route that limits them.
-    pub(crate) fn pass(&self) -> Option<&Pass> {
+    pub(crate) fn permit(&self) -> Option<&Permit> {
         self.place.as_ref().and_then(|place| place.get())
     }
 
     /// Gives it its place, where its client was not known before; it has none yet.
-    pub(crate) fn sit(&self, pass: Pass) {
+    pub(crate) fn admit(&self, permit: Permit) {
         if let Some(place) = &self.place {
-            let _ = place.set(pass);
+            let _ = place.set(permit);
         }
     }
 
     /// Whether it has to wait for its place.
     pub(crate) fn waits(&self) -> bool {
-        self.pass().is_some_and(Pass::waits)
+        self.permit().is_some_and(Permit::waits)
     }
 }
 
-impl Drop for Seat {
+impl Drop for SessionSlot {
     fn drop(&mut self) {
         self.cx.workers.leave(self.worker as usize);
         self.cx.slots.add_permits(1);
@@ -95,11 +95,11 @@ impl Drop for Seat {
 
 /// A route at run time, with the targets of its listeners' clients. Sessions keep the one they were born with, or that
 /// their hello has chosen.
-pub(crate) struct Serving {
+pub(crate) struct RouteRuntime {
     pub(crate) route: Arc<Route>,
     pub(crate) pool: Pool<Target>,
     /// What its clients pass, where it limits them.
-    pub(crate) turnstile: Option<Arc<Turnstile>>,
+    pub(crate) admission: Option<Arc<AdmissionControl>>,
     /// The route's name as records show it, made once.
     pub(crate) name: Arc<str>,
     /// What bounds its sessions.
@@ -110,19 +110,19 @@ pub(crate) struct Serving {
     pub(crate) by_hello: Option<Box<ByHello>>,
 }
 
-impl Serving {
+impl RouteRuntime {
     /// A route as the clients of its n-th address meet it.
-    pub(crate) fn new(route: &Arc<Route>, place: usize, cx: &Context) -> Arc<Serving> {
+    pub(crate) fn new(route: &Arc<Route>, place: usize, cx: &Context) -> Arc<RouteRuntime> {
         let names = pool::names(route, place);
         let greeting = Greeting { header: route.proxy.send, tls: route.target_tls.clone() };
         // What does not speak TLS is not carried by it either.
         let bare = Greeting { tls: None, ..greeting.clone() };
         let of = |among: &Among, speaks: Speaks| {
             let greeting = if speaks == Speaks::Tls { &greeting } else { &bare };
-            Serving::among(route, among.clone(), names.clone(), greeting, place, cx, None)
+            RouteRuntime::among(route, among.clone(), names.clone(), greeting, place, cx, None)
         };
         let by_hello = route.hello.as_ref().map(|rules| Box::new(ByHello::new(rules, of)));
-        Serving::among(route, 0..route.targets.len(), names.clone(), &greeting, place, cx, by_hello)
+        RouteRuntime::among(route, 0..route.targets.len(), names.clone(), &greeting, place, cx, by_hello)
     }
 
     /// The same with some of its targets; `names` are those of all.
@@ -134,17 +134,17 @@ impl Serving {
         place: usize,
         cx: &Context,
         by_hello: Option<Box<ByHello>>,
-    ) -> Arc<Serving> {
+    ) -> Arc<RouteRuntime> {
         let limits = match route.carries {
             Carries::Tcp(limits) => limits,
             Carries::Udp(_) => SessionLimits::default(),
         };
-        Arc::new(Serving {
+        Arc::new(RouteRuntime {
             route: route.clone(),
             pool: Pool::among(route, among, names, place, |address| {
                 cx.targets.get(address, &route.health, greeting)
             }),
-            turnstile: cx.turnstiles.of(route),
+            admission: cx.admissions.of(route),
             name: route.name.0.clone(),
             limits,
             bandwidth: limits.bandwidth.map(|rate| cx.bandwidths.of(&route.name, rate)),

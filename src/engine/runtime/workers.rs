@@ -15,7 +15,7 @@ use tokio_util::sync::CancellationToken;
 use crate::relay;
 
 /// Threads for name look-ups, per worker. They end by themselves when idle.
-const MOST_LOOKUPS: usize = 4;
+const MAX_LOOKUPS: usize = 4;
 const LOOKUP_IDLE: Duration = Duration::from_secs(1);
 
 /// All workers of an engine. Dropped, they end, and what they still carry is dropped with them.
@@ -95,7 +95,7 @@ fn start_one(n: usize, pipes: usize, stop: CancellationToken) -> io::Result<Work
     let runtime = Builder::new_current_thread()
         .enable_io()
         .enable_time()
-        .max_blocking_threads(MOST_LOOKUPS)
+        .max_blocking_threads(MAX_LOOKUPS)
         .thread_keep_alive(LOOKUP_IDLE)
         .build()?;
     let handle = runtime.handle().clone();

@@ -10,8 +10,8 @@ use tokio::io::Interest;
 use tokio::time::sleep_until;
 
 use super::carry::Session;
-use super::progress::Trip;
-use crate::engine::runtime::context::{Place, Serving};
+use super::progress::Progress;
+use crate::engine::runtime::context::{PermitCell, RouteRuntime};
 use crate::ledger::Entry;
 use crate::outcome::{Client, Denial, End, Limit, Phase};
 use crate::proxy_protocol::{Ends, Header};
@@ -19,16 +19,16 @@ use crate::transport::{Arrived, Stream};
 
 /// Decides about a connection by the address of its socket: the place of its client, now or in its turn; an empty one
 /// where a proxy before us has yet to say who it is, and `None` on a route that limits nothing.
-pub(crate) fn at_the_door(serving: &Serving, client: &Client) -> Result<Option<Box<Place>>, End> {
+pub(crate) fn on_accept(runtime: &RouteRuntime, client: &Client) -> Result<Option<Box<PermitCell>>, End> {
     let ip = address(client);
-    if !serving.route.proxy.accept.is_empty() {
-        may_speak_for_others(serving, client, ip)?;
-        return Ok(serving.turnstile.as_ref().map(|_| Box::new(Place::new())));
+    if !runtime.route.proxy.accept.is_empty() {
+        may_speak_for_others(runtime, client, ip)?;
+        return Ok(runtime.admission.as_ref().map(|_| Box::new(PermitCell::new())));
     }
-    may_connect(serving, ip)?;
-    let Some(turnstile) = &serving.turnstile else { return Ok(None) };
-    let pass = turnstile.ask(ip, Instant::now()).map_err(End::Limited)?;
-    Ok(Some(Box::new(pass.into())))
+    may_connect(runtime, ip)?;
+    let Some(admission) = &runtime.admission else { return Ok(None) };
+    let permit = admission.ask(ip, Instant::now()).map_err(End::Limited)?;
+    Ok(Some(Box::new(permit.into())))
 }
 
 /// Decides about the client that a proxy before us has named, as if it had come itself; a proxy that speaks for itself is
@@ -39,49 +39,49 @@ pub(crate) fn decide_again(session: &Session, header: &Header) -> Result<(), End
         Ends::Unix(_) => None,
         Ends::Own => address(&session.entry.client()),
     };
-    may_connect(&session.serving, ip)?;
-    if let Some(turnstile) = &session.serving.turnstile {
-        session.seat.sit(turnstile.ask(ip, Instant::now()).map_err(End::Limited)?);
+    may_connect(&session.runtime, ip)?;
+    if let Some(admission) = &session.runtime.admission {
+        session.slot.admit(admission.ask(ip, Instant::now()).map_err(End::Limited)?);
     }
     Ok(())
 }
 
 /// Whether a client with this address may connect at all. To a client of a Unix socket the lists say nothing, as it has
 /// none; the socket's file decides about it.
-fn may_connect(serving: &Serving, ip: Option<IpAddr>) -> Result<(), End> {
-    let denial = ip.and_then(|ip| serving.route.access.denies(ip));
+fn may_connect(runtime: &RouteRuntime, ip: Option<IpAddr>) -> Result<(), End> {
+    let denial = ip.and_then(|ip| runtime.route.access.denies(ip));
     denial.map_or(Ok(()), |denial| Err(End::Denied(denial)))
 }
 
 /// Whether this is a proxy that the route takes connections from. Nobody else may come there: whether a header is to be
 /// expected must not be guessed, and whoever could come without one would share the port with those who cannot
 /// (proxy-protocol.txt, section 2). `allow` is about the clients it speaks for, `deny` about it as well.
-fn may_speak_for_others(serving: &Serving, client: &Client, ip: Option<IpAddr>) -> Result<(), End> {
-    if !serving.route.proxy.accept.contains(client) {
+fn may_speak_for_others(runtime: &RouteRuntime, client: &Client, ip: Option<IpAddr>) -> Result<(), End> {
+    if !runtime.route.proxy.accept.contains(client) {
         return Err(End::Denied(Denial::NoProxy));
     }
-    let denial = ip.and_then(|ip| serving.route.access.denies(ip));
+    let denial = ip.and_then(|ip| runtime.route.access.denies(ip));
     if denial == Some(Denial::Listed) { Err(End::Denied(Denial::Listed)) } else { Ok(()) }
 }
 
 /// Ends a connection that no worker has seen.
 pub(crate) fn turn_away(client: Arrived, entry: Entry, end: End) {
     client.reset();
-    let trip = Trip { phase: Phase::Admit, ..Trip::default() };
-    let outcome = trip.outcome(end.into(), &entry);
+    let progress = Progress { phase: Phase::Admit, ..Progress::default() };
+    let outcome = progress.outcome(end.into(), &entry);
     entry.close(outcome);
 }
 
 /// Waits until the client has its place, for at most `queue_timeout`; a client that goes first frees the place in
 /// the queue. A FIN is no reason to go: it may have sent its whole request.
 pub(crate) async fn admit(client: &Stream, session: &Session) -> Result<(), End> {
-    let Some(pass) = session.seat.pass() else { return Ok(()) };
-    let deadline = Instant::now() + session.serving.route.entry.queue_timeout;
+    let Some(permit) = session.slot.permit() else { return Ok(()) };
+    let deadline = Instant::now() + session.runtime.route.entry.queue_timeout;
     tokio::select! {
         biased;
         // Whoever is cut gives a place to the next, whom a cut concerns as well: no target is dialled for it.
-        turn = pass.turn() => match turn {
-            _ if session.seat.cx.cut.is_said() => Err(End::Drained),
+        turn = permit.turn() => match turn {
+            _ if session.slot.cx.cut.is_said() => Err(End::Drained),
             turn => turn.map_err(End::Denied),
         },
         _ = client.ready(Interest::ERROR) => Err(End::ClientGone),

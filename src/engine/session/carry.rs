@@ -10,11 +10,11 @@ use super::admit::{admit, decide_again};
 use super::connect::{Caller, connect};
 use super::first_byte::first_byte;
 use super::identify::identify;
-use super::progress::{Finish, Trip, kernel};
+use super::progress::{Finish, Progress, kernel};
 use super::relay::{carefully, is_plain};
 use super::secure::secure;
 use super::sni::{Speaks, choose};
-use crate::engine::runtime::context::{Seat, Serving};
+use crate::engine::runtime::context::{RouteRuntime, SessionSlot};
 use crate::ledger::Entry;
 use crate::outcome::{End, Phase};
 use crate::relay::{Relayed, Seals, abort, relay};
@@ -22,9 +22,9 @@ use crate::transport::{Arrived, Stream};
 
 /// What a session holds from its accept to its record.
 pub(crate) struct Session {
-    pub(crate) serving: Arc<Serving>,
+    pub(crate) runtime: Arc<RouteRuntime>,
     pub(crate) entry: Entry,
-    pub(crate) seat: Seat,
+    pub(crate) slot: SessionSlot,
 }
 
 // The futures below are blocks, not `async fn`s, and what they await is lent to them, not given: an async fn keeps its
@@ -37,50 +37,50 @@ pub(crate) fn carry(client: Arrived, session: Session) -> impl Future<Output = (
     async move {
         // Dropped unclosed, the entry says `internal`: the poller would not take the socket.
         let Ok(client) = client.open() else { return };
-        let mut trip = Trip::default();
+        let mut progress = Progress::default();
         let finish = {
             let unfinished = Unfinished(&client);
-            let finish = steps(&client, &session, &mut trip).await;
+            let finish = steps(&client, &session, &mut progress).await;
             if finish.end == End::Done {
                 unfinished.disarm();
             }
             finish
         };
         drop(client);
-        let Session { entry, seat, .. } = session;
-        let outcome = trip.outcome(finish, &entry);
+        let Session { entry, slot, .. } = session;
+        let outcome = progress.outcome(finish, &entry);
         entry.close(outcome);
-        drop(seat);
+        drop(slot);
     }
 }
 
 #[allow(clippy::manual_async_fn, reason = "an async fn keeps its arguments twice")]
-fn steps(client: &Stream, session: &Session, trip: &mut Trip) -> impl Future<Output = Finish> + Send {
+fn steps(client: &Stream, session: &Session, progress: &mut Progress) -> impl Future<Output = Finish> + Send {
     async move {
-        let mut place = pin!(session.seat.cx.cut.place());
+        let mut place = pin!(session.slot.cx.cut.place());
         // Boxed: what the way there needs is given back before the bytes begin to move.
         let (target, seals) = {
-            let mut arriving = Box::pin(arrive(client, session, trip));
-            match session.seat.cx.cut.unless(place.as_mut(), arriving.as_mut()).await {
+            let mut arriving = Box::pin(arrive(client, session, progress));
+            match session.slot.cx.cut.unless(place.as_mut(), arriving.as_mut()).await {
                 Some(Ok(arrived)) => arrived,
                 Some(Err(end)) => return end.into(),
                 None => return End::Drained.into(),
             }
         };
-        trip.phase = Phase::Relay;
+        progress.phase = Phase::Relay;
         let unfinished = Unfinished(&target);
         let _open = session.entry.meter().open(client, &target);
-        let linger = &session.serving.route.reset_linger;
+        let linger = &session.runtime.route.reset_linger;
         // Each in a scope of its own: who is carried plainly has no room for more.
         let relayed = if is_plain(session, &seals) {
             session
-                .seat
+                .slot
                 .cx
                 .cut
                 .unless(place, pin!(relay(client, &target, session.entry.meter(), linger)))
                 .await
         } else {
-            session.seat.cx.cut.unless(place, carefully(client, &target, session, seals).as_mut()).await
+            session.slot.cx.cut.unless(place, carefully(client, &target, session, seals).as_mut()).await
         };
         let meter = session.entry.meter();
         let relayed = relayed.unwrap_or_else(|| {
@@ -90,7 +90,7 @@ fn steps(client: &Stream, session: &Session, trip: &mut Trip) -> impl Future<Out
         // What its close is to be has been decided by now.
         unfinished.disarm();
         let mut finish = Finish::from(relayed);
-        if session.seat.cx.ledger.wants_kernel_facts() {
+        if session.slot.cx.ledger.wants_kernel_facts() {
             finish.kernel = kernel(client, &target);
         }
         finish
@@ -102,40 +102,40 @@ fn steps(client: &Stream, session: &Session, trip: &mut Trip) -> impl Future<Out
 async fn arrive(
     client: &Stream,
     session: &Session,
-    trip: &mut Trip,
+    progress: &mut Progress,
 ) -> Result<(Stream, Option<Box<Seals>>), End> {
-    let route = &session.serving.route;
+    let route = &session.runtime.route;
     let mut seals = Seals::default();
     // Boxed, as whatever few routes have: the way of the others needs no room for it.
     let mut header = None;
     if !route.proxy.accept.is_empty() {
-        trip.phase = Phase::Identify;
+        progress.phase = Phase::Identify;
         let said = header.insert(Box::pin(identify(client, session)).await?);
-        trip.phase = Phase::Admit;
+        progress.phase = Phase::Admit;
         decide_again(session, said)?;
     }
-    if session.seat.waits() {
-        trip.phase = Phase::Admit;
+    if session.slot.waits() {
+        progress.phase = Phase::Admit;
         admit(client, session).await?;
     }
-    if let Some(patience) = session.serving.limits.first_byte {
-        trip.phase = Phase::Admit;
+    if let Some(patience) = session.runtime.limits.first_byte {
+        progress.phase = Phase::Admit;
         Box::pin(first_byte(client, session, patience)).await?;
     }
     let chosen;
-    let (mut serving, mut speaks) = (&session.serving, Speaks::Tls);
-    if let Some(by_hello) = &serving.by_hello {
-        trip.phase = Phase::Secure;
+    let (mut runtime, mut speaks) = (&session.runtime, Speaks::Tls);
+    if let Some(by_hello) = &runtime.by_hello {
+        progress.phase = Phase::Secure;
         (chosen, speaks) = Box::pin(choose(client, session, by_hello)).await?;
-        serving = &chosen;
+        runtime = &chosen;
     }
     if let Some(tls) = route.tls.as_ref().filter(|_| speaks == Speaks::Tls) {
-        trip.phase = Phase::Secure;
+        progress.phase = Phase::Secure;
         seals.client = Some(Box::pin(secure(client, session, tls)).await?);
     }
     // To each target in turn, as long as there is one: it has heard nothing of the client's until it is greeted.
-    let caller = Caller { client, header: header.as_ref(), session, serving };
-    let (target, seal) = connect(&caller, trip).await?;
+    let caller = Caller { client, header: header.as_ref(), session, runtime };
+    let (target, seal) = connect(&caller, progress).await?;
     seals.target = seal;
     Ok((target, (!seals.is_empty()).then(|| Box::new(seals))))
 }

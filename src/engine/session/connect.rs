@@ -11,10 +11,10 @@ use tokio::time::{timeout, timeout_at};
 
 use super::carry::Session;
 use super::greet::greet;
-use super::progress::{Aim, Trip};
+use super::progress::{Progress, TargetGuard};
 use crate::address::Address;
 use crate::balance::{Check, Key};
-use crate::engine::runtime::context::Serving;
+use crate::engine::runtime::context::RouteRuntime;
 use crate::engine::targets::health::Event;
 use crate::engine::targets::pool::Tried;
 use crate::engine::targets::registry::{Unreached, breathe};
@@ -27,7 +27,7 @@ use crate::transport::tls::Sealed;
 /// A client is tried to be carried to one target after another for as many times `connect_timeout`, and as many times
 /// `handshake_timeout`, however many there are: those that refuse cost nothing, those that swallow every packet a whole
 /// timeout each.
-const MOST_TIMEOUTS: u32 = 3;
+const MAX_TIMEOUTS: u32 = 3;
 
 /// A client on its way to a target.
 pub(crate) struct Caller<'s> {
@@ -36,47 +36,47 @@ pub(crate) struct Caller<'s> {
     pub(crate) header: Option<&'s Header>,
     pub(crate) session: &'s Session,
     /// The targets it may go to.
-    pub(crate) serving: &'s Serving,
+    pub(crate) runtime: &'s RouteRuntime,
 }
 
 /// A target, and what its bytes go through where it speaks TLS.
 type Reached = (Stream, Option<Box<Sealed>>);
 
 /// Reaches a target and greets it, unless the client goes first.
-pub(crate) async fn connect(caller: &Caller<'_>, trip: &mut Trip) -> Result<Reached, End> {
+pub(crate) async fn connect(caller: &Caller<'_>, progress: &mut Progress) -> Result<Reached, End> {
     tokio::select! {
         // A dial on this machine is over at the first look, and then the client is not watched at all.
         biased;
-        reached = reach(caller, trip) => reached,
+        reached = reach(caller, progress) => reached,
         // A FIN is no reason to go: the client may have sent its whole request. A reset is.
         _ = caller.client.ready(Interest::ERROR) => Err(End::ClientGone),
     }
 }
 
 /// Reaches a target; where none can be and the route says so, waits for one.
-async fn reach(caller: &Caller<'_>, trip: &mut Trip) -> Result<Reached, End> {
-    let serving = caller.serving;
+async fn reach(caller: &Caller<'_>, progress: &mut Progress) -> Result<Reached, End> {
+    let runtime = caller.runtime;
     let began = Instant::now();
-    let deadline = began + serving.route.dial.wait_for_target;
+    let deadline = began + runtime.route.dial.wait_for_target;
     loop {
-        let reached = match serving.pool.only() {
-            Some(_) => dial(caller, 0, serving.route.dial.connect_timeout, trip).await,
+        let reached = match runtime.pool.only() {
+            Some(_) => dial(caller, 0, runtime.route.dial.connect_timeout, progress).await,
             // Boxed, so that a route with one target has no room for what this needs.
-            None => Box::pin(dial_one_of(caller, trip)).await,
+            None => Box::pin(dial_one_of(caller, progress)).await,
         };
         let failed = match reached {
             Ok(target) => {
-                trip.reached(began.elapsed());
+                progress.reached(began.elapsed());
                 return Ok(target);
             }
             Err(failed) => failed,
         };
         let is_ours = !failed.cause.blames_target();
-        if is_ours || Instant::now() >= deadline || !is_back(serving, deadline).await {
+        if is_ours || Instant::now() >= deadline || !is_back(runtime, deadline).await {
             failed.words.into_iter().for_each(|words| caller.session.entry.hint(words));
             return Err(End::NoTarget(failed.cause));
         }
-        trip.attempts.forget_old();
+        progress.attempts.forget_old();
     }
 }
 
@@ -85,23 +85,23 @@ async fn dial(
     caller: &Caller<'_>,
     place: usize,
     patience: Duration,
-    trip: &mut Trip,
+    progress: &mut Progress,
 ) -> Result<Reached, Unreached> {
-    let Caller { serving, session, .. } = caller;
-    let target = serving.pool.at(place);
-    trip.phase = Phase::Connect;
-    trip.aim = Some(Aim::at(target));
-    session.entry.aim(serving.pool.number(place));
-    let reached = target.reach(&serving.route.dial, patience, &mut trip.attempts).await;
+    let Caller { runtime, session, .. } = caller;
+    let target = runtime.pool.at(place);
+    progress.phase = Phase::Connect;
+    progress.guard = Some(TargetGuard::at(target));
+    session.entry.aim(runtime.pool.number(place));
+    let reached = target.reach(&runtime.route.dial, patience, &mut progress.attempts).await;
     let (stream, address) = reached?;
     if let Address::Net(address) = address {
         // It fails only on a connection that is dead already, which the first read will say better.
-        let _ = serving.route.upkeep.set_up(&stream, address.ip());
+        let _ = runtime.route.upkeep.set_up(&stream, address.ip());
     }
     let mut seal = None;
     if !target.greeting().is_empty() {
-        trip.phase = Phase::Greet;
-        seal = Box::pin(greet(caller, &stream, target, trip)).await?;
+        progress.phase = Phase::Greet;
+        seal = Box::pin(greet(caller, &stream, target, progress)).await?;
     }
     target.note(Event::Reached);
     Ok((stream, seal))
@@ -109,8 +109,8 @@ async fn dial(
 
 /// Tries one target after another, each chosen by the route's rule among those that have not failed this client, until
 /// one answers. Of several failures one that blames a target is told before any other, and else the last.
-async fn dial_one_of(caller: &Caller<'_>, trip: &mut Trip) -> Result<Reached, Unreached> {
-    let Serving { route, pool, .. } = caller.serving;
+async fn dial_one_of(caller: &Caller<'_>, progress: &mut Progress) -> Result<Reached, Unreached> {
+    let RouteRuntime { route, pool, .. } = caller.runtime;
     let client = Key::of_client(caller.session.entry.behind());
     let mut patience = Patience::new(route, Instant::now());
     let mut tried = Tried::default();
@@ -124,7 +124,7 @@ async fn dial_one_of(caller: &Caller<'_>, trip: &mut Trip) -> Result<Reached, Un
             return Err(told.unwrap_or(Cause::NoAddress.into()));
         };
         tried.add(place);
-        match dial(caller, place, left, trip).await {
+        match dial(caller, place, left, progress).await {
             Ok(target) => return Ok(target),
             // Without a descriptor no other can be dialled either.
             Err(failed) if matches!(failed.cause, Cause::NoDescriptor | Cause::NoMemory) => {
@@ -135,7 +135,7 @@ async fn dial_one_of(caller: &Caller<'_>, trip: &mut Trip) -> Result<Reached, Un
                 told = Some(failed.after(told));
             }
         }
-        trip.attempts.forget_old();
+        progress.attempts.forget_old();
     }
 }
 
@@ -155,8 +155,8 @@ impl Patience {
         let handshake = route.target_tls.as_ref().map(|tls| tls.parts().handshake_timeout);
         Patience {
             connect_timeout,
-            until: now + connect_timeout * MOST_TIMEOUTS,
-            handshakes: handshake.map(|timeout| timeout * MOST_TIMEOUTS),
+            until: now + connect_timeout * MAX_TIMEOUTS,
+            handshakes: handshake.map(|timeout| timeout * MAX_TIMEOUTS),
         }
     }
 
@@ -176,24 +176,24 @@ impl Patience {
 }
 
 /// Holds the client until a target may be back; false where the wait is over before.
-async fn is_back(serving: &Serving, deadline: Instant) -> bool {
-    let _waits: Vec<_> = serving.pool.open().map(|target| target.client_waits()).collect();
-    let health = &serving.route.health;
+async fn is_back(runtime: &RouteRuntime, deadline: Instant) -> bool {
+    let _waits: Vec<_> = runtime.pool.open().map(|target| target.client_waits()).collect();
+    let health = &runtime.route.health;
     let back = async {
         breathe().await;
         match health.check {
             // Nobody looks: only another dial can tell.
-            Check::None => drop(timeout(health.interval, any_up(serving)).await),
-            Check::Connect | Check::Listen => any_up(serving).await,
+            Check::None => drop(timeout(health.interval, any_up(runtime)).await),
+            Check::Connect | Check::Listen => any_up(runtime).await,
         }
     };
     timeout_at(deadline.into(), back).await.is_ok()
 }
 
 /// Resolves once one of the targets is not down, as far as is known. Cancel safe.
-async fn any_up(serving: &Serving) {
+async fn any_up(runtime: &RouteRuntime) {
     type Up<'s> = Pin<Box<dyn Future<Output = ()> + Send + 's>>;
-    let mut ups: Vec<Up<'_>> = serving.pool.open().map(|target| Box::pin(target.up()) as Up<'_>).collect();
+    let mut ups: Vec<Up<'_>> = runtime.pool.open().map(|target| Box::pin(target.up()) as Up<'_>).collect();
     poll_fn(|task| {
         let is_up = ups.iter_mut().any(|up| up.as_mut().poll(task).is_ready());
         if is_up { Poll::Ready(()) } else { Poll::Pending }

@@ -8,12 +8,12 @@ use tokio::time::timeout;
 
 use super::carry::Unfinished;
 use super::connect::Caller;
-use super::progress::Trip;
+use super::progress::Progress;
 use crate::engine::targets::health::Event;
 use crate::engine::targets::registry::{Target, Unreached};
 use crate::outcome::{Cause, Client, Side};
 use crate::proxy_protocol::{Ends, Form, Header, Tlvs};
-use crate::transport::tls::{self, Sealed, TargetTls, Unsecured};
+use crate::transport::tls::{self, Sealed, TlsOrigination, Unsecured};
 use crate::transport::{Stream, local_address};
 
 /// What stands before the bytes of a connection with a target. Nothing of it is the client's, so it can be said again to
@@ -23,7 +23,7 @@ pub(crate) struct Greeting {
     /// The PROXY header, which comes first.
     pub(crate) header: Option<Form>,
     /// The TLS handshake.
-    pub(crate) tls: Option<Arc<TargetTls>>,
+    pub(crate) tls: Option<Arc<TlsOrigination>>,
 }
 
 impl Greeting {
@@ -39,7 +39,7 @@ pub(crate) async fn greet(
     caller: &Caller<'_>,
     stream: &Stream,
     target: &Arc<Target>,
-    trip: &mut Trip,
+    progress: &mut Progress,
 ) -> Result<Option<Box<Sealed>>, Unreached> {
     let began = Instant::now();
     let greeted = say(caller, stream, target).await;
@@ -47,8 +47,8 @@ pub(crate) async fn greet(
         caller.session.entry.agree(Side::Target, seal.agreed());
     }
     if let Err(failed) = &greeted {
-        trip.attempts.fail_last(failed.cause, began.elapsed());
-        target.dossier().answer = failed.words.as_deref().map(str::to_owned);
+        progress.attempts.fail_last(failed.cause, began.elapsed());
+        target.details().answer = failed.words.as_deref().map(str::to_owned);
         target.note(Event::Failed(failed.cause));
     }
     greeted
@@ -83,13 +83,13 @@ async fn announce(caller: &Caller<'_>, target: &Stream, form: Form) -> Result<()
     let send = async {
         // What the client has said goes with it in one segment, which wakes the target once. Ciphertext may not be enough
         // to say anything.
-        if session.serving.route.tls.is_none() && client.has_unread() {
+        if session.runtime.route.tls.is_none() && client.has_unread() {
             target.send_all_before_others(&bytes).await
         } else {
             target.send_all(&bytes).await
         }
     };
-    match timeout(session.serving.route.dial.connect_timeout, send).await {
+    match timeout(session.runtime.route.dial.connect_timeout, send).await {
         Ok(Ok(())) => {
             unfinished.disarm();
             Ok(())
@@ -122,7 +122,7 @@ fn ends(stream: &Stream, client: Client) -> Ends {
 /// The TLS handshake with a target, no longer than its `handshake_timeout`.
 ///
 /// Cancel safe in the sense that nothing but the connection is lost.
-async fn secure(stream: &Stream, tls: &TargetTls, target: &Target) -> Result<Sealed, Unreached> {
+async fn secure(stream: &Stream, tls: &TlsOrigination, target: &Target) -> Result<Sealed, Unreached> {
     let (patience, began) = (tls.parts().handshake_timeout, Instant::now());
     let secured = timeout(patience, shake_hands(stream, tls, target)).await;
     let (cause, words) = match secured {
@@ -138,7 +138,7 @@ const LATE: &str = "the target did not finish the handshake within handshake_tim
 /// The same without a deadline; what went wrong, in words.
 pub(crate) async fn shake_hands(
     stream: &Stream,
-    tls: &TargetTls,
+    tls: &TlsOrigination,
     target: &Target,
 ) -> Result<Sealed, (Cause, String)> {
     tls::greet(stream, tls, Some(target.address())).await.map_err(|why| match why {

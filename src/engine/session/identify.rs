@@ -11,12 +11,12 @@ use crate::proxy_protocol::{self, Ends, Header, LONGEST};
 use crate::transport::{Stream, Undecided, peek, take_seen};
 
 /// How much of what a client said instead is quoted, in bytes.
-const MOST_QUOTED: usize = 40;
+const MAX_QUOTED: usize = 40;
 
 /// Reads the header that this client's connection must begin with, to its last byte and no further, and notes whom it
 /// names.
 pub(crate) async fn identify(client: &Stream, session: &Session) -> Result<Header, End> {
-    let patience = session.serving.route.proxy.patience;
+    let patience = session.runtime.route.proxy.patience;
     let mut seen = Vec::new();
     let header = match read(client, session, patience, &mut seen).await {
         Ok(header) => header,
@@ -63,8 +63,8 @@ async fn read(
 }
 
 fn told(client: Client, why: &str, seen: &[u8]) -> String {
-    let quoted = seen[..seen.len().min(MOST_QUOTED)].escape_ascii();
-    let cut = if seen.len() > MOST_QUOTED { "…" } else { "" };
+    let quoted = seen[..seen.len().min(MAX_QUOTED)].escape_ascii();
+    let cut = if seen.len() > MAX_QUOTED { "…" } else { "" };
     let said = if seen.is_empty() { "nothing".to_owned() } else { format!("\"{quoted}{cut}\"") };
     format!("{client} is in accept_proxy and must send a PROXY header first: {why}; it said {said}")
 }

@@ -15,11 +15,11 @@ use crate::transport::Stream;
 
 /// What is noted on the way.
 #[derive(Default)]
-pub(crate) struct Trip {
+pub(crate) struct Progress {
     /// The step it is in.
     pub(crate) phase: Phase,
     /// The target it goes to.
-    pub(crate) aim: Option<Aim>,
+    pub(crate) guard: Option<TargetGuard>,
     pub(crate) attempts: Attempts,
     pub(crate) connect: Option<Nanos>,
 }
@@ -28,18 +28,18 @@ pub(crate) struct Trip {
 pub(crate) struct Nanos(NonZeroU64);
 
 /// A session on its way to a target, or with it: as long as it lives, the target has one session more.
-pub(crate) struct Aim(Arc<Target>);
+pub(crate) struct TargetGuard(Arc<Target>);
 
-impl Aim {
-    pub(crate) fn at(target: &Arc<Target>) -> Aim {
-        target.standing.sessions.fetch_add(1, Relaxed);
-        Aim(target.clone())
+impl TargetGuard {
+    pub(crate) fn at(target: &Arc<Target>) -> TargetGuard {
+        target.state.sessions.fetch_add(1, Relaxed);
+        TargetGuard(target.clone())
     }
 }
 
-impl Drop for Aim {
+impl Drop for TargetGuard {
     fn drop(&mut self) {
-        self.0.standing.sessions.fetch_sub(1, Relaxed);
+        self.0.state.sessions.fetch_sub(1, Relaxed);
     }
 }
 
@@ -63,7 +63,7 @@ impl From<Relayed> for Finish {
     }
 }
 
-impl Trip {
+impl Progress {
     /// Notes that the target was reached, and how long that took.
     pub(crate) fn reached(&mut self, took: Duration) {
         let nanos = u64::try_from(took.as_nanos()).unwrap_or(u64::MAX);
@@ -88,7 +88,7 @@ impl Trip {
             way: entry.meter().way(),
             datagrams: None,
             kernel: finish.kernel,
-            hint: self.aim.and_then(|aim| hint(&aim.0, finish.end, finish.closed_by)),
+            hint: self.guard.and_then(|aim| hint(&aim.0, finish.end, finish.closed_by)),
         }
     }
 }

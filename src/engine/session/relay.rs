@@ -23,8 +23,8 @@ type Ender<'s> = Pin<Box<dyn Future<Output = End> + Send + 's>>;
 /// Whether the route wants nothing special: then [`relay`] alone carries its sessions.
 pub(crate) fn is_plain(session: &Session, seals: &Option<Box<Seals>>) -> bool {
     let may_be_evicted =
-        session.seat.pass().is_some() && session.serving.route.entry.full == WhenFull::EvictIdle;
-    seals.is_none() && !session.serving.limits.bound_bytes() && !may_be_evicted
+        session.slot.permit().is_some() && session.runtime.route.entry.full == WhenFull::EvictIdle;
+    seals.is_none() && !session.runtime.limits.bound_bytes() && !may_be_evicted
 }
 
 /// Moves the bytes as the route wants it.
@@ -34,11 +34,11 @@ pub(crate) fn carefully<'s>(
     session: &'s Session,
     seals: Option<Box<Seals>>,
 ) -> Relaying<'s> {
-    let (meter, serving) = (session.entry.meter(), &session.serving);
-    let linger = &serving.route.reset_linger;
+    let (meter, runtime) = (session.entry.meter(), &session.runtime);
+    let linger = &runtime.route.reset_linger;
     Box::pin(async move {
-        let own = serving.limits.bandwidth_per_connection.map(|rate| Bandwidth::new(rate, Instant::now()));
-        let pace = Pace::new(own, serving.bandwidth.as_deref());
+        let own = runtime.limits.bandwidth_per_connection.map(|rate| Bandwidth::new(rate, Instant::now()));
+        let pace = Pace::new(own, runtime.bandwidth.as_deref());
         let relaying: Relaying<'_> = match seals {
             Some(seals) => Box::pin(async {
                 let (relayed, hint) = relay_sealed(client, target, *seals, meter, *linger, &pace).await;
@@ -65,9 +65,9 @@ pub(crate) fn carefully<'s>(
 
 /// What may end this session; `None` where nothing may.
 fn ender<'s>(session: &'s Session, pace: &'s Pace<'_>) -> Option<Ender<'s>> {
-    let patience = session.serving.limits.idle;
+    let patience = session.runtime.limits.idle;
     let idle = patience.map(|patience| idle(session.entry.meter(), pace, patience));
-    let bell = session.seat.pass().and_then(|pass| pass.moves(session.entry.live()));
+    let bell = session.slot.permit().and_then(|permit| permit.moves(session.entry.live()));
     let evicted = bell.map(async |bell| bell.notified().await);
     match (idle, evicted) {
         (None, None) => None,

@@ -5,22 +5,26 @@ use std::sync::Arc;
 use tokio::time::{Instant, timeout_at};
 
 use super::carry::Session;
-use crate::engine::runtime::context::Seat;
+use crate::engine::runtime::context::SessionSlot;
 use crate::outcome::{End, Limit, Side};
 use crate::transport::Stream;
-use crate::transport::tls::{self, ClientTls, Sealed, Unsecured};
+use crate::transport::tls::{self, Sealed, TlsTermination, Unsecured};
 
 /// The handshake with a client. What goes wrong is noted in words.
-pub(crate) async fn secure(client: &Stream, session: &Session, tls: &ClientTls) -> Result<Box<Sealed>, End> {
+pub(crate) async fn secure(
+    client: &Stream,
+    session: &Session,
+    tls: &TlsTermination,
+) -> Result<Box<Sealed>, End> {
     let deadline = Instant::now() + tls.parts().handshake_timeout;
-    let Seat { cx, .. } = &session.seat;
+    let SessionSlot { cx, .. } = &session.slot;
     let why = match timeout_at(deadline, tls::hello(client)).await {
         Ok(Ok(hello)) => {
             let place = timeout_at(deadline, cx.handshakes.enter()).await;
             let mut place = place.map_err(|_| End::Limited(Limit::Handshakes))?;
             let handshake = async {
                 let answer = || tls::answer(tls, hello);
-                cx.handshakes.compute(session.seat.worker(), answer).await?.finish(client).await
+                cx.handshakes.compute(session.slot.worker(), answer).await?.finish(client).await
             };
             tokio::select! {
                 biased;
@@ -32,7 +36,7 @@ pub(crate) async fn secure(client: &Stream, session: &Session, tls: &ClientTls) 
                     Ok(Err(why)) => why,
                     Err(_) => late(),
                 },
-                () = place.lost() => return Err(End::Limited(Limit::Handshakes)),
+                () = place.reclaimed() => return Err(End::Limited(Limit::Handshakes)),
             }
         }
         Ok(Err(why)) => why,

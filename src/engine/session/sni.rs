@@ -8,8 +8,8 @@ use std::time::Duration;
 use tokio::time::timeout;
 
 use super::carry::Session;
-use crate::client_hello::{Alert, Choice, Fault, Hello, MOST_BYTES, Reader, Seen, looks_like};
-use crate::engine::runtime::context::Serving;
+use crate::client_hello::{Alert, Choice, Fault, Hello, MAX_BYTES, Reader, Seen, looks_like};
+use crate::engine::runtime::context::RouteRuntime;
 use crate::engine::targets::registry::Seconds;
 use crate::outcome::End;
 use crate::plan::{Among, HelloRules};
@@ -19,11 +19,11 @@ use crate::transport::{Stream, Undecided, peek};
 
 /// Whom a route serves by what hellos say. Each has the targets it goes to; `None` where such clients are turned away.
 pub(crate) struct ByHello {
-    choice: Choice<Arc<Serving>>,
+    choice: Choice<Arc<RouteRuntime>>,
     /// Whom nobody of `choice` is for.
-    others: Option<Arc<Serving>>,
+    others: Option<Arc<RouteRuntime>>,
     /// Who does not speak TLS, or says nothing in time.
-    not_tls: Option<Arc<Serving>>,
+    not_tls: Option<Arc<RouteRuntime>>,
     /// How long a client may take for its hello.
     patience: Duration,
 }
@@ -41,7 +41,7 @@ enum Heard {
     /// It asks for a name, maybe, which is fit to be shown.
     Hello {
         name: Option<String>,
-        chosen: Option<Arc<Serving>>,
+        chosen: Option<Arc<RouteRuntime>>,
     },
     NotTls,
     Broken(Fault),
@@ -54,9 +54,9 @@ pub(crate) async fn choose(
     client: &Stream,
     session: &Session,
     by: &ByHello,
-) -> Result<(Arc<Serving>, Speaks), End> {
+) -> Result<(Arc<RouteRuntime>, Speaks), End> {
     let (mut reader, mut seen) = (Reader::default(), Vec::new());
-    let looking = peek(client, &mut seen, MOST_BYTES, |bytes| by.hear(reader.read(bytes)));
+    let looking = peek(client, &mut seen, MAX_BYTES, |bytes| by.hear(reader.read(bytes)));
     let heard = match timeout(by.patience, looking).await {
         Ok(Ok(heard)) => heard,
         Ok(Err(Undecided::Full)) => Heard::Broken(Fault::TooLong),
@@ -95,13 +95,13 @@ pub(crate) async fn choose(
             (End::TlsFailed, fault.alert())
         }
     };
-    last_words(client, &alert.record(), session.serving.route.reset_linger).await;
+    last_words(client, &alert.record(), session.runtime.route.reset_linger).await;
     Err(end)
 }
 
 impl ByHello {
     /// What the rules of a route choose; `of` gives some of its targets.
-    pub(crate) fn new(rules: &HelloRules, of: impl Fn(&Among, Speaks) -> Arc<Serving>) -> ByHello {
+    pub(crate) fn new(rules: &HelloRules, of: impl Fn(&Among, Speaks) -> Arc<RouteRuntime>) -> ByHello {
         ByHello {
             choice: rules.choice.map(|among| of(among, Speaks::Tls)),
             others: rules.others.as_ref().map(|among| of(among, Speaks::Tls)),
@@ -121,17 +121,17 @@ impl ByHello {
         })
     }
 
-    fn of(&self, hello: &Hello<'_>) -> Option<&Arc<Serving>> {
+    fn of(&self, hello: &Hello<'_>) -> Option<&Arc<RouteRuntime>> {
         self.choice.of(hello).or(self.others.as_ref())
     }
 }
 
 /// The longest name that is shown whole, in characters; DNS carries none that is longer.
-const MOST_SHOWN: usize = 255;
+const MAX_SHOWN: usize = 255;
 
 /// A name as it is shown: a stranger chose its bytes.
 fn shown(name: &[u8]) -> String {
-    printable(&String::from_utf8_lossy(name), MOST_SHOWN).to_ascii_lowercase()
+    printable(&String::from_utf8_lossy(name), MAX_SHOWN).to_ascii_lowercase()
 }
 
 fn nobody(name: Option<&str>) -> String {
@@ -142,13 +142,13 @@ fn nobody(name: Option<&str>) -> String {
 }
 
 /// Bytes of a stranger that are shown where nothing better is known.
-const MOST_BYTES_SHOWN: usize = 8;
+const MAX_BYTES_SHOWN: usize = 8;
 
 fn not_tls(seen: &[u8]) -> String {
     match looks_like(seen) {
         Some(protocol) => format!("it speaks no TLS but {protocol}: write not_tls for such clients"),
         None => {
-            let first = &seen[..seen.len().min(MOST_BYTES_SHOWN)];
+            let first = &seen[..seen.len().min(MAX_BYTES_SHOWN)];
             format!(
                 "it speaks no TLS, but began with \"{}\": write not_tls for such clients",
                 first.escape_ascii()

@@ -5,7 +5,7 @@ use std::time::Duration;
 use crate::outcome::{Attempt, Cause};
 
 /// The attempts of one session that its record keeps.
-const MOST: usize = 32;
+const MAX: usize = 32;
 
 /// Dials, the last one at the end. A slice, which is a word less than a vector, as every idle session pays for it.
 #[derive(Default)]
@@ -29,7 +29,7 @@ impl Attempts {
 
     /// Keeps the last ones.
     pub(crate) fn forget_old(&mut self) {
-        let excess = self.0.len().saturating_sub(MOST);
+        let excess = self.0.len().saturating_sub(MAX);
         if excess > 0 {
             self.0 = self.0[excess..].into();
         }

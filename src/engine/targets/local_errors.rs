@@ -3,30 +3,30 @@
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Instant;
 
-use super::incidents::Spells;
+use super::incidents::Incidents;
 use super::registry::Seconds;
 use crate::diagnosis::Verdict;
 use crate::outcome::Cause;
 
-/// The troubles that go on. Locked by dials that failed, and once a second or so by the lookout.
+/// The troubles that go on. Locked by dials that failed, and once a second or so by the health checker.
 #[derive(Default)]
-pub(crate) struct Troubles {
-    spells: Mutex<Spells<Trouble>>,
+pub(crate) struct LocalErrors {
+    incidents: Mutex<Incidents<LocalError>>,
 }
 
 /// What is wrong, and towards whom; towards everybody where the target makes no difference.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
-struct Trouble {
+struct LocalError {
     cause: &'static str,
     target: Option<Arc<str>>,
 }
 
-impl Troubles {
+impl LocalErrors {
     /// Notes a dial that failed for a reason of ours.
     pub(crate) fn meet(&self, target: &Arc<str>, cause: Cause, now: Instant) {
         let everywhere = matches!(cause, Cause::NoDescriptor | Cause::NoMemory);
-        let trouble = Trouble { cause: cause.code(), target: (!everywhere).then(|| target.clone()) };
-        if !self.spells().meet(&trouble, now) {
+        let error = LocalError { cause: cause.code(), target: (!everywhere).then(|| target.clone()) };
+        if !self.incidents().meet(&error, now) {
             return;
         }
         let remedy = cause.remedy();
@@ -43,17 +43,18 @@ impl Troubles {
 
     /// Tells what is over.
     pub(crate) fn settle(&self, now: Instant) {
-        let over = self.spells().over(now);
-        for (Trouble { cause, target }, spell) in over {
-            let lasted = Seconds(spell.met.duration_since(spell.began));
-            let dials = if spell.count == 1 { "1 dial".to_owned() } else { format!("{} dials", spell.count) };
+        let over = self.incidents().over(now);
+        for (LocalError { cause, target }, incident) in over {
+            let lasted = Seconds(incident.met.duration_since(incident.began));
+            let dials =
+                if incident.count == 1 { "1 dial".to_owned() } else { format!("{} dials", incident.count) };
             let towards = target.map_or("any target".into(), |target| target.to_string());
             tracing::info!("no more {cause} towards {towards}: {dials} failed in {lasted}");
         }
     }
 
-    fn spells(&self) -> std::sync::MutexGuard<'_, Spells<Trouble>> {
-        self.spells.lock().unwrap_or_else(PoisonError::into_inner)
+    fn incidents(&self) -> std::sync::MutexGuard<'_, Incidents<LocalError>> {
+        self.incidents.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

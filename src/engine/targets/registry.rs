@@ -14,8 +14,8 @@ use tokio::time::{sleep, timeout_at};
 
 use super::attempts::Attempts;
 use super::health::Event;
-use super::local_errors::Troubles;
-use super::state::{Post, Standing};
+use super::local_errors::LocalErrors;
+use super::state::{MonitorHandle, TargetState};
 use crate::address::{Address, Host, TargetAddress, UnixName};
 use crate::balance::HealthRules;
 use crate::engine::session::greet::Greeting;
@@ -25,16 +25,16 @@ use crate::transport::{self, Dial, Stream};
 /// Every target that a route dials. Routes share the state of one where they look after it alike.
 pub(crate) struct Targets {
     known: Mutex<HashMap<Key, Weak<Target>>>,
-    troubles: Arc<Troubles>,
-    post: Post,
+    troubles: Arc<LocalErrors>,
+    monitor: MonitorHandle,
 }
 
 /// What routes that share the state of a target agree in.
 type Key = (TargetAddress, HealthRules, Greeting);
 
 impl Targets {
-    pub(crate) fn new(post: Post) -> Targets {
-        Targets { known: Mutex::default(), troubles: Arc::default(), post }
+    pub(crate) fn new(monitor: MonitorHandle) -> Targets {
+        Targets { known: Mutex::default(), troubles: Arc::default(), monitor }
     }
 
     /// The state of a target; a new one where no route dials it yet.
@@ -64,11 +64,11 @@ impl Targets {
             greeting: greeting.clone(),
             resolved: Mutex::default(),
             troubles: self.troubles.clone(),
-            standing: Standing::new(rules, earlier.as_ref(), self.post.clone()),
+            state: TargetState::new(rules, earlier.as_ref(), self.monitor.clone()),
         });
         known.insert(key, Arc::downgrade(&target));
         // So that whether it is there is known before the first client comes.
-        self.post.wake.notify_one();
+        self.monitor.wake.notify_one();
         target
     }
 
@@ -84,7 +84,7 @@ impl Targets {
     }
 
     /// Tells which of our own troubles are over.
-    pub(crate) fn settle_troubles(&self, now: Instant) {
+    pub(crate) fn settle_local_errors(&self, now: Instant) {
         self.troubles.settle(now);
     }
 }
@@ -99,8 +99,8 @@ pub(crate) struct Target {
     greeting: Greeting,
     /// The addresses of its name, the one that answered last in front. Empty until the first look-up.
     resolved: Mutex<Vec<Address>>,
-    troubles: Arc<Troubles>,
-    pub(crate) standing: Standing,
+    troubles: Arc<LocalErrors>,
+    pub(crate) state: TargetState,
 }
 
 /// A target that could not be dialled, or not be greeted.

@@ -1,4 +1,4 @@
-//! What is known about one target, shared by its sessions, the lookout and the clerk: its health, who holds it, what was
+//! What is known about one target, shared by its sessions, the health checker and the diagnosis worker: its health, who holds it, what was
 //! judged of it last.
 //!
 //! A session touches it once where all is well, with one shared read. All else is left for the others to do.
@@ -18,12 +18,12 @@ use super::state_log;
 use crate::balance::{Check, Fitness, HealthRules};
 use crate::diagnosis::Verdict;
 use crate::diagnosis::session::Fresh;
-use crate::engine::monitor::diagnosis_worker::{Desk, Matter, Question};
+use crate::engine::monitor::diagnosis_worker::{DiagnosisQueue, Request, RequestKind};
 use crate::outcome::{Cause, Holder};
 use crate::probe::process::process_exit;
 
 /// The process ids of former holders that are remembered.
-const MOST_PIDS: usize = 6;
+const MAX_PIDS: usize = 6;
 
 /// How long after a holder's death a reset is put down to it.
 const AFTERMATH: Duration = Duration::from_secs(1);
@@ -35,7 +35,7 @@ const JUDGE_AGAIN: Duration = Duration::from_secs(3);
 const ASK_AGAIN: Duration = Duration::from_millis(20);
 
 /// What is known about a target.
-pub(crate) struct Standing {
+pub(crate) struct TargetState {
     health: watch::Sender<Health>,
     /// Sessions on their way to it, or with it.
     pub(crate) sessions: AtomicUsize,
@@ -45,21 +45,21 @@ pub(crate) struct Standing {
     cut: AtomicU32,
     /// Whether a holder has ended and no other is known yet.
     died: AtomicBool,
-    dossier: Mutex<Dossier>,
-    post: Post,
+    details: Mutex<Details>,
+    monitor: MonitorHandle,
 }
 
 /// How the others are called.
 #[derive(Clone)]
-pub(crate) struct Post {
-    pub(crate) desk: Desk,
-    /// Wakes the lookout.
+pub(crate) struct MonitorHandle {
+    pub(crate) queue: DiagnosisQueue,
+    /// Wakes the health checker.
     pub(crate) wake: Arc<Notify>,
 }
 
-/// What only the lookout and the clerk need, and a session that ended badly.
+/// What only the health checker and the diagnosis worker need, and a session that ended badly.
 #[derive(Default)]
-pub(crate) struct Dossier {
+pub(crate) struct Details {
     /// Who holds its listener.
     pub(crate) holder: Option<Held>,
     /// Who held it before, and is gone.
@@ -74,7 +74,7 @@ pub(crate) struct Dossier {
     pub(crate) pids: VecDeque<u32>,
     /// When the kernel was asked last.
     pub(crate) looked: Option<Instant>,
-    /// When it was dialled last for the lookout's sake.
+    /// When it was dialled last for the health checker's sake.
     pub(crate) dialled: Option<Instant>,
     /// Whether such a dial is under way.
     pub(crate) dialling: bool,
@@ -127,26 +127,26 @@ pub(crate) enum Search {
     Done,
 }
 
-impl Standing {
+impl TargetState {
     /// Of a target that nobody has looked at by these rules; `earlier` is what it is by others, where there were any.
-    pub(crate) fn new(rules: &HealthRules, earlier: Option<&Health>, post: Post) -> Standing {
+    pub(crate) fn new(rules: &HealthRules, earlier: Option<&Health>, monitor: MonitorHandle) -> TargetState {
         let health = Health::new(rules, Instant::now());
         let health = earlier.into_iter().fold(health, Health::after);
-        Standing {
+        TargetState {
             health: watch::Sender::new(health),
             sessions: AtomicUsize::new(0),
             waiting: AtomicUsize::new(0),
             cut: AtomicU32::new(0),
             died: AtomicBool::new(false),
-            dossier: Mutex::default(),
-            post,
+            details: Mutex::default(),
+            monitor,
         }
     }
 }
 
 impl Member for Target {
     fn fitness(&self, now: Instant) -> Fitness {
-        let health = self.standing.health.borrow();
+        let health = self.state.health.borrow();
         match health.stage() {
             Stage::Unknown | Stage::Up => Fitness::Well { back: health.back(now) },
             Stage::Stalled | Stage::Down(_) => Fitness::Ill,
@@ -154,7 +154,7 @@ impl Member for Target {
     }
 
     fn load(&self) -> usize {
-        self.standing.sessions.load(Relaxed)
+        self.state.sessions.load(Relaxed)
     }
 
     /// Whether it is time to see with a client whether it is back, where nothing else would tell: once in each
@@ -164,11 +164,11 @@ impl Member for Target {
         if rules.check != Check::None || !matches!(self.stage(), Stage::Down(_)) {
             return false;
         }
-        let mut dossier = self.dossier();
-        let since = *dossier.dialled.get_or_insert(now);
+        let mut details = self.details();
+        let since = *details.dialled.get_or_insert(now);
         let is_due = now.saturating_duration_since(since) >= rules.interval;
         if is_due {
-            dossier.dialled = Some(now);
+            details.dialled = Some(now);
         }
         is_due
     }
@@ -177,36 +177,36 @@ impl Member for Target {
 impl Target {
     /// What it is.
     pub(crate) fn stage(&self) -> Stage {
-        self.standing.health.borrow().stage()
+        self.state.health.borrow().stage()
     }
 
     /// A copy of its whole state.
     pub(crate) fn health(&self) -> Health {
-        self.standing.health.borrow().clone()
+        self.state.health.borrow().clone()
     }
 
     /// Resolves once the target is not down, as far as is known. Cancel safe.
     pub(crate) async fn up(&self) {
         let is_up = |health: &Health| !matches!(health.stage(), Stage::Down(_));
         // The sender is ours, so this cannot fail while we are borrowed.
-        let _ = self.standing.health.subscribe().wait_for(is_up).await;
+        let _ = self.state.health.subscribe().wait_for(is_up).await;
     }
 
     /// Counts a client among those that wait, as long as what is returned lives.
     pub(crate) fn client_waits(&self) -> impl Drop + '_ {
-        self.standing.waiting.fetch_add(1, Relaxed);
-        Waits(&self.standing.waiting)
+        self.state.waiting.fetch_add(1, Relaxed);
+        Waits(&self.state.waiting)
     }
 
-    /// Notes what was seen. What is to be told of it is left at the desk.
+    /// Notes what was seen. What is to be told of it is left in its queue.
     pub(crate) fn note(self: &Arc<Self>, event: Event) {
         // Asked first without changing anything: this is on every session's path.
-        if event == Event::Reached && self.standing.health.borrow().is_sure() {
+        if event == Event::Reached && self.state.health.borrow().is_sure() {
             return;
         }
         let now = Instant::now();
         let (mut news, mut stage, mut flaps) = (None, Stage::Unknown, false);
-        let changed = self.standing.health.send_if_modified(|health| {
+        let changed = self.state.health.send_if_modified(|health| {
             let before = health.stage();
             news = health.on(event, now);
             (stage, flaps) = (health.stage(), health.flaps());
@@ -216,8 +216,8 @@ impl Target {
             self.begin_stage(stage, flaps);
         }
         if let Some(news) = news {
-            let waiting = self.standing.waiting.load(Relaxed);
-            self.ask(Matter::News { news, waiting }, now);
+            let waiting = self.state.waiting.load(Relaxed);
+            self.ask(RequestKind::News { news, waiting }, now);
         } else if let (Event::Failed(_), Stage::Down(cause)) = (event, stage) {
             self.ask_again(cause, now);
         }
@@ -225,80 +225,80 @@ impl Target {
 
     /// Has a target that stays down judged again: something may have come up nearby meanwhile.
     fn ask_again(self: &Arc<Self>, cause: Cause, now: Instant) {
-        let mut dossier = self.dossier();
-        let is_fresh = dossier.judged.is_none_or(|at| now.saturating_duration_since(at) < JUDGE_AGAIN);
+        let mut details = self.details();
+        let is_fresh = details.judged.is_none_or(|at| now.saturating_duration_since(at) < JUDGE_AGAIN);
         if !is_fresh {
-            dossier.judged = Some(now);
-            drop(dossier);
-            self.ask(Matter::Again(cause), now);
+            details.judged = Some(now);
+            drop(details);
+            self.ask(RequestKind::Again(cause), now);
         }
     }
 
     /// Lets time pass.
     pub(crate) fn tick(self: &Arc<Self>, now: Instant) {
         let mut news = None;
-        self.standing.health.send_if_modified(|health| {
+        self.state.health.send_if_modified(|health| {
             news = health.tick(now);
             false
         });
         if let Some(news) = news {
-            self.ask(Matter::News { news, waiting: 0 }, now);
+            self.ask(RequestKind::News { news, waiting: 0 }, now);
         }
     }
 
-    /// Leaves a question at the desk; false where it was not taken.
-    pub(crate) fn ask(self: &Arc<Self>, matter: Matter, at: Instant) -> bool {
-        self.standing.post.desk.ask(Question { target: self.clone(), matter, at })
+    /// Leaves a question in its queue; false where it was not taken.
+    pub(crate) fn ask(self: &Arc<Self>, kind: RequestKind, at: Instant) -> bool {
+        self.state.monitor.queue.ask(Request { target: self.clone(), kind, at })
     }
 
     fn begin_stage(&self, stage: Stage, flaps: bool) {
-        let mut dossier = self.dossier();
+        let mut details = self.details();
         // What was judged of another stage is no hint for this one; that it flaps stays true.
         if !flaps {
-            (dossier.verdict, dossier.judged) = (None, None);
+            (details.verdict, details.judged) = (None, None);
         }
-        if stage == Stage::Up && dossier.holder.is_none() {
-            dossier.search = Search::Wanted;
+        if stage == Stage::Up && details.holder.is_none() {
+            details.search = Search::Wanted;
         }
-        (dossier.looked, dossier.dialled) = (None, None);
-        drop(dossier);
+        (details.looked, details.dialled) = (None, None);
+        drop(details);
         self.wake();
     }
 
-    /// Has the lookout look at it at once.
+    /// Has the health checker look at it at once.
     pub(crate) fn look_at_once(&self) {
-        self.dossier().urgent = true;
+        self.details().urgent = true;
         self.wake();
     }
 
     fn wake(&self) {
-        self.standing.post.wake.notify_one();
+        self.state.monitor.wake.notify_one();
     }
 
     /// Notes that whoever held it does so no more, as far as is known. A child of it may.
     pub(crate) fn lose_holder(&self, now: Instant) {
-        let mut dossier = self.dossier();
-        if let Some(held) = dossier.holder.take() {
-            dossier.ended = Some(Ended { holder: held.holder.clone(), at: now });
-            dossier.search = Search::Wanted;
-            self.standing.died.store(true, Relaxed);
+        let mut details = self.details();
+        if let Some(held) = details.holder.take() {
+            details.ended = Some(Ended { holder: held.holder.clone(), at: now });
+            details.search = Search::Wanted;
+            self.state.died.store(true, Relaxed);
         }
     }
 
     /// Notes who holds it.
     pub(crate) fn found_holder(&self, holder: Option<Holder>) {
-        let mut dossier = self.dossier();
-        dossier.search = Search::Done;
+        let mut details = self.details();
+        details.search = Search::Done;
         let Some(holder) = holder else { return };
-        self.standing.died.store(false, Relaxed);
-        if dossier.pids.back() != Some(&holder.pid) {
-            if dossier.pids.len() == MOST_PIDS {
-                dossier.pids.pop_front();
+        self.state.died.store(false, Relaxed);
+        if details.pids.back() != Some(&holder.pid) {
+            if details.pids.len() == MAX_PIDS {
+                details.pids.pop_front();
             }
-            dossier.pids.push_back(holder.pid);
+            details.pids.push_back(holder.pid);
         }
-        if dossier.holder.as_ref().is_none_or(|held| held.holder.pid != holder.pid) {
-            dossier.holder = Some(Held { holder, watch: None });
+        if details.holder.as_ref().is_none_or(|held| held.holder.pid != holder.pid) {
+            details.holder = Some(Held { holder, watch: None });
         }
     }
 
@@ -310,13 +310,13 @@ impl Target {
 
     /// Whether a holder has ended and no other is known yet. Locks nothing.
     pub(crate) fn has_died(&self) -> bool {
-        self.standing.died.load(Relaxed)
+        self.state.died.load(Relaxed)
     }
 
     /// The hint of a session that was just cut, where the holder's death is why. Counts the session as cut.
     pub(crate) fn cut_by_death(self: &Target, now: Instant) -> Option<Arc<str>> {
         let holder = self.just_ended(now)?;
-        self.standing.cut.fetch_add(1, Relaxed);
+        self.state.cut.fetch_add(1, Relaxed);
         let verdict = Verdict::TargetDiedMidstream;
         Some(format!("{} ended while the connection was open [{verdict}]", state_log::name(&holder)).into())
     }
@@ -325,42 +325,42 @@ impl Target {
     /// of a thousand sessions.
     fn just_ended(&self, now: Instant) -> Option<Holder> {
         let recently = |at: Instant| now.saturating_duration_since(at) < AFTERMATH;
-        let mut dossier = self.dossier();
-        let pid = dossier.holder.as_ref().map(|held| held.holder.pid);
-        let asked_just_now = dossier.asked.is_some_and(|at| now.saturating_duration_since(at) < ASK_AGAIN);
+        let mut details = self.details();
+        let pid = details.holder.as_ref().map(|held| held.holder.pid);
+        let asked_just_now = details.asked.is_some_and(|at| now.saturating_duration_since(at) < ASK_AGAIN);
         if let Some(pid) = pid.filter(|_| !asked_just_now) {
-            dossier.asked = Some(now);
+            details.asked = Some(now);
             if process_exit::is_ending(pid) {
-                drop(dossier);
+                drop(details);
                 self.lose_holder(now);
                 self.look_at_once();
-                dossier = self.dossier();
+                details = self.details();
             }
         }
-        dossier.ended.as_ref().filter(|ended| recently(ended.at)).map(|ended| ended.holder.clone())
+        details.ended.as_ref().filter(|ended| recently(ended.at)).map(|ended| ended.holder.clone())
     }
 
     /// The last verdict on its present stage, in words.
     pub(crate) fn verdict(&self) -> Option<Arc<str>> {
-        self.dossier().verdict.as_ref().map(|(_, words)| words.clone())
+        self.details().verdict.as_ref().map(|(_, words)| words.clone())
     }
 
     /// Notes what was judged at `at`, if the target still is what it was judged to be.
     pub(crate) fn judged(&self, stage: Stage, verdict: Verdict, words: Arc<str>, at: Instant) {
         if self.stage() == stage || verdict == Verdict::TargetFlapping {
-            let mut dossier = self.dossier();
-            (dossier.verdict, dossier.judged) = (Some((verdict, words)), Some(at));
+            let mut details = self.details();
+            (details.verdict, details.judged) = (Some((verdict, words)), Some(at));
         }
     }
 
     /// How many sessions its holder's death has cut since this was asked last.
     pub(crate) fn take_cut(&self) -> u32 {
-        self.standing.cut.swap(0, Relaxed)
+        self.state.cut.swap(0, Relaxed)
     }
 
-    pub(crate) fn dossier(&self) -> MutexGuard<'_, Dossier> {
+    pub(crate) fn details(&self) -> MutexGuard<'_, Details> {
         // Nothing in it is half-changed by a panic, so a poisoned lock is as good as a clean one.
-        self.standing.dossier.lock().unwrap_or_else(PoisonError::into_inner)
+        self.state.details.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

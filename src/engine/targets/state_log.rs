@@ -6,7 +6,7 @@ use std::fmt;
 use std::time::Duration;
 
 use super::health::{News, Stage};
-use super::incidents::Spell;
+use super::incidents::Incident;
 use super::registry::{Seconds, Target};
 use crate::diagnosis::{Finding, Verdict};
 use crate::outcome::{Cause, Holder};
@@ -31,13 +31,13 @@ impl From<Finding> for Judged {
 }
 
 /// Tells what ails sessions of a target that takes connections all the same.
-pub(crate) fn ailment(target: &Target, judged: &Judged) {
+pub(crate) fn incident(target: &Target, judged: &Judged) {
     bad(target, state(target.stage()), Some(judged), &judged.to_string());
 }
 
 /// Tells that nothing of the kind was met any more.
-pub(crate) fn ailment_over(target: &str, verdict: &str, spell: Spell) {
-    let lasted = Seconds(spell.met.duration_since(spell.began));
+pub(crate) fn incident_over(target: &str, verdict: &str, incident: Incident) {
+    let lasted = Seconds(incident.met.duration_since(incident.began));
     tracing::info!("target" = %target, verdict, "target {target} no more of it for now, after {lasted} [{verdict}]");
 }
 
@@ -97,7 +97,7 @@ pub(crate) fn holder(target: &Target, holder: &Holder) {
 /// `: node (pid 960), 4 waiting clients connected, 12 dials failed meanwhile`
 fn follow_up(target: &Target, waiting: usize, failures: u64) -> String {
     let mut parts = Vec::new();
-    parts.extend(target.dossier().holder.as_ref().map(|held| name(&held.holder)));
+    parts.extend(target.details().holder.as_ref().map(|held| name(&held.holder)));
     match waiting {
         0 => {}
         1 => parts.push("1 waiting client goes through".to_owned()),
@@ -113,7 +113,7 @@ fn follow_up(target: &Target, waiting: usize, failures: u64) -> String {
 
 /// ` (pids 17, 36, 54)`
 fn pids(target: &Target) -> String {
-    let pids: Vec<String> = target.dossier().pids.iter().map(u32::to_string).collect();
+    let pids: Vec<String> = target.details().pids.iter().map(u32::to_string).collect();
     match &pids[..] {
         [] => String::new(),
         [one] => format!(" (pid {one})"),

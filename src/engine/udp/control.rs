@@ -10,7 +10,7 @@ use rustix::event::epoll::{self, CreateFlags, EventData, EventFlags};
 use rustix::event::{EventfdFlags, eventfd};
 use tokio::sync::oneshot;
 
-use super::UdpServing;
+use super::UdpRouteRuntime;
 
 /// What a loop is told.
 pub(super) enum Order {
@@ -19,11 +19,11 @@ pub(super) enum Order {
         socket: Arc<OwnedFd>,
         address: SocketAddr,
         flows: Arc<AtomicUsize>,
-        serving: Arc<UdpServing>,
+        runtime: Arc<UdpRouteRuntime>,
     },
     Serve {
         number: u32,
-        serving: Arc<UdpServing>,
+        runtime: Arc<UdpRouteRuntime>,
     },
     Retire {
         number: u32,
@@ -43,45 +43,45 @@ pub(super) enum Order {
 /// What an event of the poller is about.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Ready {
-    Mail,
-    Door(u32),
+    Control,
+    UdpDoor(u32),
     Flow(u32),
 }
 
-const MAIL: u64 = 1 << 63;
+const CONTROL: u64 = 1 << 63;
 const DOOR: u64 = 1 << 62;
 
 impl Ready {
     fn data(self) -> EventData {
         EventData::new_u64(match self {
-            Ready::Mail => MAIL,
-            Ready::Door(number) => DOOR | u64::from(number),
+            Ready::Control => CONTROL,
+            Ready::UdpDoor(number) => DOOR | u64::from(number),
             Ready::Flow(number) => number.into(),
         })
     }
 
     pub(super) fn of(data: EventData) -> Ready {
         match data.u64() {
-            MAIL => Ready::Mail,
-            word if word & DOOR != 0 => Ready::Door(word as u32),
+            CONTROL => Ready::Control,
+            word if word & DOOR != 0 => Ready::UdpDoor(word as u32),
             word => Ready::Flow(word as u32),
         }
     }
 }
 
 /// A loop's poller, its wake-up and the orders that wait.
-pub(super) struct Mailbox {
+pub(super) struct ControlQueue {
     pub(super) poller: OwnedFd,
     bell: OwnedFd,
     orders: Mutex<Vec<Order>>,
 }
 
-impl Mailbox {
-    pub(super) fn new() -> io::Result<Mailbox> {
+impl ControlQueue {
+    pub(super) fn new() -> io::Result<ControlQueue> {
         let poller = epoll::create(CreateFlags::CLOEXEC)?;
         let bell = eventfd(0, EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK)?;
-        epoll::add(&poller, &bell, Ready::Mail.data(), EventFlags::IN)?;
-        Ok(Mailbox { poller, bell, orders: Mutex::default() })
+        epoll::add(&poller, &bell, Ready::Control.data(), EventFlags::IN)?;
+        Ok(ControlQueue { poller, bell, orders: Mutex::default() })
     }
 
     pub(super) fn send(&self, order: Order) {
@@ -97,7 +97,7 @@ impl Mailbox {
 
     /// Level-triggered, as everything here: what is left after a turn is told again, and nobody reads until EAGAIN.
     pub(super) fn watch_door(&self, socket: impl AsFd, number: u32) -> io::Result<()> {
-        Ok(epoll::add(&self.poller, socket, Ready::Door(number).data(), EventFlags::IN)?)
+        Ok(epoll::add(&self.poller, socket, Ready::UdpDoor(number).data(), EventFlags::IN)?)
     }
 
     pub(super) fn watch_flow(&self, socket: impl AsFd, number: u32) -> io::Result<()> {

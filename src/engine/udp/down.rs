@@ -2,15 +2,15 @@
 
 use std::time::Instant;
 
-use super::event_loop::Loop;
+use super::event_loop::EventLoop;
 use super::flow::Flow;
 use super::flow_table::FlowId;
-use super::up::Hindrance;
+use super::up::SendFailure;
 use crate::outcome::{Cause, DropReason, End};
 use crate::sys::datagrams::{Arrivals, Departure};
 
 /// Answers of one flow taken in a turn, before the others get theirs.
-const MOST_IN_A_ROW: usize = 16;
+const MAX_IN_A_ROW: usize = 16;
 
 /// An answer that has come and waits to be sent.
 #[derive(Clone, Copy)]
@@ -20,15 +20,15 @@ pub(super) struct Answer {
     flow: FlowId,
 }
 
-impl Loop {
+impl EventLoop {
     /// Takes a flow's answers. They are sent with those of other flows, in one call; a refusal ends the flow.
     pub(super) fn take_from_target(&mut self, id: FlowId, arrivals: &mut Arrivals, now: Instant) {
-        if self.used_places + MOST_IN_A_ROW > arrivals.places() {
+        if self.used_places + MAX_IN_A_ROW > arrivals.places() {
             self.send_answers(arrivals, now);
         }
         // The flow may have ended meanwhile, or another may have its number: then nothing waits.
         let Some(flow) = self.flows.get_mut(id) else { return };
-        match arrivals.receive(&flow.socket, self.used_places, MOST_IN_A_ROW) {
+        match arrivals.receive(&flow.socket, self.used_places, MAX_IN_A_ROW) {
             Ok(count) => self.take_answers(id, count, arrivals, now),
             Err(error) if error.kind() == std::io::ErrorKind::WouldBlock => {}
             Err(error) => {
@@ -114,8 +114,8 @@ impl Loop {
         let arrival = arrivals.get(answer.place);
         let Some(client) = self.flows.client(answer.flow).copied() else { return };
         let Some(flow) = self.flows.get_mut(answer.flow) else { return };
-        let Hindrance::Train = Hindrance::of(error, arrival.segment) else {
-            let why = Hindrance::of(error, arrival.segment).drop_reason();
+        let SendFailure::Train = SendFailure::of(error, arrival.segment) else {
+            let why = SendFailure::of(error, arrival.segment).drop_reason();
             return flow.account.dropped_down(why, arrival.count());
         };
         for bytes in arrival.bytes.chunks(arrival.segment) {
@@ -123,7 +123,7 @@ impl Loop {
             match self.departures.send(socket, 1, single) {
                 Ok(_) => Flow::delivered_down(flow, 1, bytes.len()),
                 Err(error) => {
-                    flow.account.dropped_down(Hindrance::of(&error, 0).drop_reason(), 1);
+                    flow.account.dropped_down(SendFailure::of(&error, 0).drop_reason(), 1);
                 }
             }
         }

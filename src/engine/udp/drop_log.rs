@@ -4,8 +4,8 @@ use std::fmt;
 use std::os::fd::AsFd;
 use std::time::{Duration, Instant};
 
-use super::event_loop::Loop;
-use super::listener::Door;
+use super::event_loop::EventLoop;
+use super::listener::UdpDoor;
 use crate::outcome::End;
 use crate::sys::datagrams::backlog;
 
@@ -105,8 +105,8 @@ impl Lost {
     }
 
     /// One line for all that was lost.
-    pub(super) fn tell(&self, door: &Door) {
-        let (route, address) = (&door.serving.name, door.address);
+    pub(super) fn tell(&self, door: &UdpDoor) {
+        let (route, address) = (&door.runtime.name, door.address);
         let evicted = self.count(Loss::Evicted);
         if evicted > 0 {
             tracing::warn!(
@@ -133,7 +133,7 @@ impl fmt::Display for Lost {
     }
 }
 
-impl Loop {
+impl EventLoop {
     /// Counts what a door lost.
     pub(super) fn lose(&mut self, door: u32, why: Loss, count: u64) {
         if let Some(door) = self.doors.get_mut(&door) {

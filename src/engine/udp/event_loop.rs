@@ -12,13 +12,13 @@ use rustix::buffer::spare_capacity;
 use rustix::event::Timespec;
 use rustix::event::epoll::{self, Event};
 
-use super::control::{Mailbox, Order, Ready};
+use super::control::{ControlQueue, Order, Ready};
 use super::down::Answer;
 use super::drop_log::{Lost, TurnedAway};
 use super::flow::Flow;
 use super::flow_table::{FlowId, FlowTable, GroupId, Rules};
-use super::listener::Door;
-use super::{Shared, UdpServing};
+use super::listener::UdpDoor;
+use super::{Shared, UdpRouteRuntime};
 use crate::outcome::End;
 use crate::plan::Carries;
 use crate::sys::datagrams::{Arrivals, Departures};
@@ -27,7 +27,7 @@ use crate::sys::datagrams::{Arrivals, Departures};
 pub(super) const BATCH: usize = 64;
 
 /// Sockets looked at in one turn.
-const MOST_EVENTS: usize = 256;
+const MAX_EVENTS: usize = 256;
 
 /// How long a flow may be quiet while the engine stops.
 const DRAIN_IDLE: Duration = Duration::from_secs(1);
@@ -35,10 +35,10 @@ const DRAIN_IDLE: Duration = Duration::from_secs(1);
 /// A look at what is over at most this often, however many flows end.
 const LEAST_PAUSE: Duration = Duration::from_millis(5);
 
-pub(super) struct Loop {
-    pub(super) mailbox: Arc<Mailbox>,
+pub(super) struct EventLoop {
+    pub(super) control: Arc<ControlQueue>,
     pub(super) shared: Arc<Shared>,
-    pub(super) doors: HashMap<u32, Door>,
+    pub(super) doors: HashMap<u32, UdpDoor>,
     pub(super) flows: FlowTable<Flow>,
     /// Routes that no door serves any more, whose last flows still live.
     pub(super) orphans: HashSet<GroupId>,
@@ -58,14 +58,14 @@ pub(super) struct Loop {
 }
 
 /// Starts a loop in a thread of its own.
-pub(super) fn start(n: usize, mailbox: Arc<Mailbox>, shared: Arc<Shared>) -> io::Result<JoinHandle<()>> {
-    thread::Builder::new().name(format!("udp-{n}")).spawn(move || Loop::new(mailbox, shared).run())
+pub(super) fn start(n: usize, control: Arc<ControlQueue>, shared: Arc<Shared>) -> io::Result<JoinHandle<()>> {
+    thread::Builder::new().name(format!("udp-{n}")).spawn(move || EventLoop::new(control, shared).run())
 }
 
-impl Loop {
-    fn new(mailbox: Arc<Mailbox>, shared: Arc<Shared>) -> Loop {
-        Loop {
-            mailbox,
+impl EventLoop {
+    fn new(control: Arc<ControlQueue>, shared: Arc<Shared>) -> EventLoop {
+        EventLoop {
+            control,
             shared,
             doors: HashMap::new(),
             flows: FlowTable::default(),
@@ -103,14 +103,14 @@ impl Loop {
         let doors = std::mem::take(&mut self.doors);
         for (number, mut door) in doors {
             door.flows.store(0, Relaxed);
-            door.group = self.group(&door.serving);
+            door.group = self.group(&door.runtime);
             self.doors.insert(number, door);
         }
     }
 
     fn turns(&mut self) {
         let mut arrivals = Arrivals::new(BATCH);
-        let mut events = Vec::with_capacity(MOST_EVENTS);
+        let mut events = Vec::with_capacity(MAX_EVENTS);
         while !self.is_stopped {
             events.clear();
             if let Err(error) = self.wait(&mut events) {
@@ -126,7 +126,7 @@ impl Loop {
         let next = self.next_end.into_iter().chain(self.next_tell).min();
         let timeout = next.map(|next| next.saturating_duration_since(Instant::now()).max(LEAST_PAUSE));
         let timeout = timeout.and_then(|timeout| Timespec::try_from(timeout).ok());
-        match epoll::wait(&self.mailbox.poller, spare_capacity(events), timeout.as_ref()) {
+        match epoll::wait(&self.control.poller, spare_capacity(events), timeout.as_ref()) {
             Ok(_) | Err(rustix::io::Errno::INTR) => Ok(()),
             Err(error) => Err(error.into()),
         }
@@ -144,8 +144,8 @@ impl Loop {
         self.send_answers(arrivals, now);
         for ready in ready() {
             match ready {
-                Ready::Door(number) => self.take_from_clients(number, arrivals, now),
-                Ready::Mail => self.obey(arrivals, now),
+                Ready::UdpDoor(number) => self.take_from_clients(number, arrivals, now),
+                Ready::Control => self.obey(arrivals, now),
                 Ready::Flow(_) => {}
             }
         }
@@ -154,16 +154,16 @@ impl Loop {
     }
 
     fn obey(&mut self, arrivals: &mut Arrivals, now: Instant) {
-        for order in self.mailbox.clone().take() {
+        for order in self.control.clone().take() {
             match order {
-                Order::Listen { number, socket, address, flows, serving } => {
-                    let group = self.group(&serving);
+                Order::Listen { number, socket, address, flows, runtime } => {
+                    let group = self.group(&runtime);
                     let (held, lost) = (Vec::new(), Lost::since(&socket));
                     let turned_away = TurnedAway::default();
-                    let door = Door {
+                    let door = UdpDoor {
                         socket,
                         address,
-                        serving,
+                        runtime,
                         group,
                         flows,
                         is_open: true,
@@ -173,11 +173,11 @@ impl Loop {
                     };
                     self.doors.insert(number, door);
                 }
-                Order::Serve { number, serving } => {
-                    let group = self.group(&serving);
+                Order::Serve { number, runtime } => {
+                    let group = self.group(&runtime);
                     let Some(door) = self.doors.get_mut(&number) else { continue };
                     let before = std::mem::replace(&mut door.group, group);
-                    (door.serving, door.is_open) = (serving, true);
+                    (door.runtime, door.is_open) = (runtime, true);
                     self.forget_group(before);
                 }
                 Order::Retire { number, done } => {
@@ -203,12 +203,12 @@ impl Loop {
     }
 
     /// The group of a route: one for all its doors.
-    fn group(&mut self, serving: &Arc<UdpServing>) -> GroupId {
-        let same = |door: &&Door| Arc::ptr_eq(&door.serving.route, &serving.route);
+    fn group(&mut self, runtime: &Arc<UdpRouteRuntime>) -> GroupId {
+        let same = |door: &&UdpDoor| Arc::ptr_eq(&door.runtime.route, &runtime.route);
         if let Some(door) = self.doors.values().find(same) {
             return door.group;
         }
-        let Carries::Udp(limits) = &serving.route.carries else {
+        let Carries::Udp(limits) = &runtime.route.carries else {
             unreachable!("only routes that carry UDP are given to a loop")
         };
         self.flows.add_group(Rules { most: limits.most, full: limits.full, idle: limits.idle })
@@ -230,7 +230,7 @@ impl Loop {
             door.lost.tell(&door);
             self.forget_group(door.group);
             // Closing the descriptor would do, were nobody else's copy of it open at this moment.
-            let _ = epoll::delete(&self.mailbox.poller, &door.socket);
+            let _ = epoll::delete(&self.control.poller, &door.socket);
         }
     }
 

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use super::flow_table::Account;
 use super::target::UdpTarget;
-use crate::engine::admission::queue::Pass;
+use crate::engine::admission::queue::Permit;
 use crate::ledger::{Entry, Meter};
 use crate::outcome::{Attempt, Cause, Datagrams, DropReason, End, Outcome, Phase, Timing};
 
@@ -24,7 +24,7 @@ pub(super) struct Flow {
     /// The batch it last had a part of, and how much.
     pub(super) batch: (u32, u32),
     /// Its place on a route that limits them.
-    pub(super) pass: Option<Pass>,
+    pub(super) pass: Option<Permit>,
 }
 
 impl Flow {

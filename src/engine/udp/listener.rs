@@ -6,18 +6,18 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicUsize;
 use std::time::Instant;
 
-use super::UdpServing;
+use super::UdpRouteRuntime;
 use super::drop_log::{Lost, TurnedAway};
 use super::flow_table::{ClientKey, GroupId};
 
 /// Datagrams of new clients that may wait for their target's name to be looked up, and their bytes.
-const MOST_HELD: usize = 64;
-const MOST_HELD_BYTES: usize = 256 << 10;
+const MAX_HELD: usize = 64;
+const MAX_HELD_BYTES: usize = 256 << 10;
 
-pub(super) struct Door {
+pub(super) struct UdpDoor {
     pub(super) socket: Arc<OwnedFd>,
     pub(super) address: SocketAddr,
-    pub(super) serving: Arc<UdpServing>,
+    pub(super) runtime: Arc<UdpRouteRuntime>,
     pub(super) group: GroupId,
     /// How many flows answer through it.
     pub(super) flows: Arc<AtomicUsize>,
@@ -37,11 +37,11 @@ pub(super) struct Held {
     pub(super) came: Instant,
 }
 
-impl Door {
+impl UdpDoor {
     /// Keeps a datagram until the name is known; false where too many wait already.
     pub(super) fn hold(&mut self, client: ClientKey, bytes: &[u8], segment: usize, now: Instant) -> bool {
         let held: usize = self.held.iter().map(|held| held.bytes.len()).sum();
-        if self.held.len() >= MOST_HELD || held + bytes.len() > MOST_HELD_BYTES {
+        if self.held.len() >= MAX_HELD || held + bytes.len() > MAX_HELD_BYTES {
             return false;
         }
         self.held.push(Held { client, bytes: bytes.into(), segment, came: now });

@@ -28,13 +28,13 @@ use std::thread::JoinHandle;
 use tokio::runtime::Handle;
 use tokio::sync::{Semaphore, oneshot};
 
-use super::admission::queue::{Turnstile, Turnstiles};
+use super::admission::queue::{AdmissionControl, AdmissionControls};
 use super::listeners::bind::Wanted;
 use super::targets::pool::Pool;
 use crate::ledger::Ledger;
 use crate::plan::Route;
 use crate::transport;
-use control::{Mailbox, Order};
+use control::{ControlQueue, Order};
 use target::UdpTarget;
 pub(super) use target::UdpTargets;
 
@@ -50,7 +50,7 @@ pub(super) struct Udp {
 /// What every loop needs from outside.
 pub(super) struct Shared {
     ledger: Arc<Ledger>,
-    turnstiles: Arc<Turnstiles>,
+    admissions: Arc<AdmissionControls>,
     /// One permit per flow that may live at one time, over all loops. All of them back means that none is left.
     slots: Semaphore,
     most: usize,
@@ -62,25 +62,25 @@ impl Shared {
     /// For at most `most` flows; `beside` is a runtime for what may wait.
     pub(super) fn new(
         ledger: Arc<Ledger>,
-        turnstiles: Arc<Turnstiles>,
+        admissions: Arc<AdmissionControls>,
         most: usize,
         beside: Handle,
     ) -> Shared {
         let most = most.clamp(1, Semaphore::MAX_PERMITS.min(u32::MAX as usize));
-        Shared { ledger, turnstiles, slots: Semaphore::new(most), most, beside }
+        Shared { ledger, admissions, slots: Semaphore::new(most), most, beside }
     }
 }
 
 struct Running {
-    mailbox: Arc<Mailbox>,
+    control: Arc<ControlQueue>,
     thread: Option<JoinHandle<()>>,
 }
 
 /// A UDP route at run time. Flows keep the one they were born with, and the target that was chosen then.
-pub(super) struct UdpServing {
+pub(super) struct UdpRouteRuntime {
     route: Arc<Route>,
     pool: Pool<UdpTarget>,
-    turnstile: Option<Arc<Turnstile>>,
+    admission: Option<Arc<AdmissionControl>>,
     name: Arc<str>,
 }
 
@@ -90,7 +90,7 @@ pub(super) struct UdpListener {
     pub(super) address: SocketAddr,
     socket: Arc<OwnedFd>,
     number: u32,
-    mailbox: Arc<Mailbox>,
+    control: Arc<ControlQueue>,
     /// How many flows answer through it.
     flows: Arc<AtomicUsize>,
 }
@@ -113,39 +113,39 @@ impl Udp {
     /// Where the loop cannot be started or does not take the socket.
     pub(super) fn listen(&self, socket: OwnedFd, by: &Wanted, n: usize) -> io::Result<UdpListener> {
         let address = transport::local_address(&socket)?;
-        let mailbox = self.mailbox(n)?;
+        let control = self.control(n)?;
         let (socket, flows) = (Arc::new(socket), Arc::new(AtomicUsize::new(0)));
         let number = self.next_listener.fetch_add(1, Relaxed);
-        mailbox.watch_door(&socket, number)?;
+        control.watch_door(&socket, number)?;
         tell_buffer(&socket, address);
-        mailbox.send(Order::Listen {
+        control.send(Order::Listen {
             number,
             socket: socket.clone(),
             address,
             flows: flows.clone(),
-            serving: self.serving(by),
+            runtime: self.runtime(by),
         });
-        Ok(UdpListener { address, socket, number, mailbox, flows })
+        Ok(UdpListener { address, socket, number, control, flows })
     }
 
-    fn serving(&self, by: &Wanted) -> Arc<UdpServing> {
+    fn runtime(&self, by: &Wanted) -> Arc<UdpRouteRuntime> {
         let Wanted { route, place } = by;
-        Arc::new(UdpServing {
+        Arc::new(UdpRouteRuntime {
             route: route.clone(),
             pool: Pool::new(route, *place, |address| self.targets.get(address)),
-            turnstile: self.shared.turnstiles.of(route),
+            admission: self.shared.admissions.of(route),
             name: route.name.0.clone(),
         })
     }
 
-    fn mailbox(&self, n: usize) -> io::Result<Arc<Mailbox>> {
+    fn control(&self, n: usize) -> io::Result<Arc<ControlQueue>> {
         let mut loops = self.loops();
         while loops.len() < self.count {
-            let mailbox = Arc::new(Mailbox::new()?);
-            let thread = event_loop::start(loops.len(), mailbox.clone(), self.shared.clone())?;
-            loops.push(Running { mailbox, thread: Some(thread) });
+            let control = Arc::new(ControlQueue::new()?);
+            let thread = event_loop::start(loops.len(), control.clone(), self.shared.clone())?;
+            loops.push(Running { control, thread: Some(thread) });
         }
-        Ok(loops[n % self.count].mailbox.clone())
+        Ok(loops[n % self.count].control.clone())
     }
 
     /// Flows alive now.
@@ -155,12 +155,12 @@ impl Udp {
 
     /// Takes no new client any more, and lets go of each flow that is quiet.
     pub(super) fn drain(&self) {
-        self.loops().iter().for_each(|it| it.mailbox.send(Order::Drain));
+        self.loops().iter().for_each(|it| it.control.send(Order::Drain));
     }
 
     /// Ends every flow.
     pub(super) fn cut(&self) {
-        self.loops().iter().for_each(|it| it.mailbox.send(Order::Cut));
+        self.loops().iter().for_each(|it| it.control.send(Order::Cut));
     }
 
     /// Resolves when no flow is left. Cancel safe.
@@ -191,7 +191,7 @@ fn tell_buffer(socket: &OwnedFd, address: SocketAddr) {
 impl Drop for Udp {
     fn drop(&mut self) {
         let mut loops = self.loops();
-        loops.iter().for_each(|it| it.mailbox.send(Order::Stop));
+        loops.iter().for_each(|it| it.control.send(Order::Stop));
         for thread in loops.iter_mut().filter_map(|it| it.thread.take()) {
             // A look-up that is the last to hold the engine must not wait for itself.
             if thread.thread().id() != std::thread::current().id() {
@@ -204,7 +204,7 @@ impl Drop for Udp {
 impl UdpListener {
     /// Serves another route from the next new client on; flows keep theirs. A retired listener is back in service.
     pub(super) fn serve(&self, udp: &Udp, by: &Wanted) {
-        self.mailbox.send(Order::Serve { number: self.number, serving: udp.serving(by) });
+        self.control.send(Order::Serve { number: self.number, runtime: udp.runtime(by) });
     }
 
     /// As one of the sockets we hold.
@@ -215,7 +215,7 @@ impl UdpListener {
     /// Takes what has already reached us and then no new client any more. Its flows live on, so the socket stays open.
     pub(super) async fn retire(&self) {
         let (done, retired) = oneshot::channel();
-        self.mailbox.send(Order::Retire { number: self.number, done });
+        self.control.send(Order::Retire { number: self.number, done });
         // An error means that the loop is gone, and its sockets with it.
         let _ = retired.await;
     }
@@ -228,7 +228,7 @@ impl UdpListener {
     /// Ends what flows are left and closes the socket; done when it is closed.
     pub(super) async fn close(self) {
         let (done, closed) = oneshot::channel();
-        self.mailbox.send(Order::Close { number: self.number, done });
+        self.control.send(Order::Close { number: self.number, done });
         drop(self.socket);
         // An error means that the loop is gone, and its sockets with it.
         let _ = closed.await;

@@ -9,14 +9,14 @@ use std::time::Instant;
 
 use super::control::Order;
 use super::drop_log::Loss;
-use super::event_loop::Loop;
+use super::event_loop::EventLoop;
 use super::flow::{self, Flow};
 use super::flow_table::{Account, ClientKey, FlowId, Room};
-use super::listener::Door;
+use super::listener::UdpDoor;
 use super::up::Piece;
-use super::{Shared, UdpServing};
+use super::{Shared, UdpRouteRuntime};
 use crate::balance::Key;
-use crate::engine::admission::queue::Pass;
+use crate::engine::admission::queue::Permit;
 use crate::engine::targets::pool::Tried;
 use crate::ledger::Entry;
 use crate::outcome::{Cause, Datagrams, End, Phase};
@@ -24,7 +24,7 @@ use crate::plan::Carries;
 use crate::transport;
 
 /// What became of a new client.
-pub(super) enum Opened {
+pub(super) enum NewFlow {
     Flow(FlowId),
     /// Its target's name is being looked up.
     Later,
@@ -32,7 +32,7 @@ pub(super) enum Opened {
 }
 
 /// Flows that may be evicted for one new client before it is given up: descriptors and ports that others took meanwhile.
-const MOST_EVICTED: usize = 4;
+const MAX_EVICTED: usize = 4;
 
 /// Where a new client goes.
 enum Chosen {
@@ -44,93 +44,93 @@ enum Chosen {
     Nowhere,
 }
 
-impl Loop {
+impl EventLoop {
     /// Opens a flow for a client that has none, whose first datagram came at `came`. Where the way to a target is closed,
     /// the next one is tried.
-    pub(super) fn open(&mut self, client: ClientKey, came: Instant, now: Instant) -> Opened {
+    pub(super) fn open(&mut self, client: ClientKey, came: Instant, now: Instant) -> NewFlow {
         let Some(door) = self.doors.get(&client.listener).filter(|door| door.is_open) else {
-            return Opened::Refused(Loss::Closed);
+            return NewFlow::Refused(Loss::Closed);
         };
-        let (serving, group) = (door.serving.clone(), door.group);
-        if let Some(denial) = serving.route.access.denies(client.from.ip()) {
-            return self.turn_away(client, &serving, End::Denied(denial), now);
+        let (runtime, group) = (door.runtime.clone(), door.group);
+        if let Some(denial) = runtime.route.access.denies(client.from.ip()) {
+            return self.turn_away(client, &runtime, End::Denied(denial), now);
         }
         let mut tried = Tried::default();
-        let (mut place, mut address) = match choose(&serving, &client, came, now, &mut tried) {
+        let (mut place, mut address) = match choose(&runtime, &client, came, now, &mut tried) {
             Chosen::At(place, address) => (place, address),
             Chosen::LookUp(place) => {
-                self.look_up(&serving, place);
-                return Opened::Later;
+                self.look_up(&runtime, place);
+                return NewFlow::Later;
             }
             Chosen::Nowhere => {
                 let nowhere = SocketAddr::from(([0, 0, 0, 0], 0));
-                refuse(&self.shared, &serving, client, nowhere, Cause::NoAddress, came);
-                return Opened::Refused(Loss::NoTarget);
+                refuse(&self.shared, &runtime, client, nowhere, Cause::NoAddress, came);
+                return NewFlow::Refused(Loss::NoTarget);
             }
         };
         // Before anybody is evicted for it.
-        let turnstile = serving.turnstile.as_ref();
-        let pass = match turnstile.map(|it| it.ask(Some(client.from.ip()), now)).transpose() {
+        let admission = runtime.admission.as_ref();
+        let pass = match admission.map(|it| it.ask(Some(client.from.ip()), now)).transpose() {
             Ok(pass) => pass,
-            Err(limit) => return self.turn_away(client, &serving, End::Limited(limit), now),
+            Err(limit) => return self.turn_away(client, &runtime, End::Limited(limit), now),
         };
         match self.flows.room(group) {
             Room::Free => {}
             Room::InPlaceOf(oldest) => self.evict(oldest, client.listener, now),
-            Room::None => return Opened::Refused(Loss::FlowsFull),
+            Room::None => return NewFlow::Refused(Loss::FlowsFull),
         }
         if !self.take_slot(client.listener, now) {
-            return Opened::Refused(Loss::FlowsFull);
+            return NewFlow::Refused(Loss::FlowsFull);
         }
         loop {
-            let error = match self.dial(address, &serving, client.listener, now) {
-                Ok(socket) => return self.admit(client, serving, (place, address), socket, pass, now),
+            let error = match self.dial(address, &runtime, client.listener, now) {
+                Ok(socket) => return self.admit(client, runtime, (place, address), socket, pass, now),
                 Err(error) => error,
             };
             let cause = Cause::of_dial(&error);
-            serving.pool.at(place).note_refused(address, cause, &self.shared.beside);
+            runtime.pool.at(place).note_refused(address, cause, &self.shared.beside);
             tried.add(place);
-            match choose(&serving, &client, came, now, &mut tried) {
+            match choose(&runtime, &client, came, now, &mut tried) {
                 Chosen::At(next, its) if cause.blames_target() => (place, address) = (next, its),
                 _ => {
                     self.shared.slots.add_permits(1);
-                    refuse(&self.shared, &serving, client, address, cause, now);
-                    return Opened::Refused(Loss::NoTarget);
+                    refuse(&self.shared, &runtime, client, address, cause, now);
+                    return NewFlow::Refused(Loss::NoTarget);
                 }
             }
         }
     }
 
     /// A client that may not come in: its datagrams are counted, and it is recorded once in a while.
-    fn turn_away(&mut self, client: ClientKey, serving: &UdpServing, end: End, now: Instant) -> Opened {
+    fn turn_away(&mut self, client: ClientKey, runtime: &UdpRouteRuntime, end: End, now: Instant) -> NewFlow {
         let door = self.doors.get_mut(&client.listener);
         if door.is_some_and(|door| door.turned_away.is_due(end, now)) {
-            let entry = entry(&self.shared, serving, client, now);
+            let entry = entry(&self.shared, runtime, client, now);
             let mut outcome =
                 flow::outcome(&entry, end, client.from, None, Datagrams::default(), Instant::now());
             (outcome.phase, outcome.target) = (Phase::Admit, None);
             outcome.attempts.clear();
             entry.close(outcome);
         }
-        Opened::Refused(if matches!(end, End::Denied(_)) { Loss::Denied } else { Loss::Limited })
+        NewFlow::Refused(if matches!(end, End::Denied(_)) { Loss::Denied } else { Loss::Limited })
     }
 
     fn admit(
         &mut self,
         client: ClientKey,
-        serving: Arc<UdpServing>,
+        runtime: Arc<UdpRouteRuntime>,
         (place, address): (usize, SocketAddr),
         socket: OwnedFd,
-        pass: Option<Pass>,
+        pass: Option<Permit>,
         now: Instant,
-    ) -> Opened {
-        let Carries::Udp(limits) = &serving.route.carries else {
+    ) -> NewFlow {
+        let Carries::Udp(limits) = &runtime.route.carries else {
             unreachable!("only routes that carry UDP are given to a loop")
         };
-        let Some(door) = self.doors.get(&client.listener) else { return Opened::Refused(Loss::Closed) };
-        let target = serving.pool.at(place).clone();
+        let Some(door) = self.doors.get(&client.listener) else { return NewFlow::Refused(Loss::Closed) };
+        let target = runtime.pool.at(place).clone();
         let flow = Flow {
-            entry: entry(&self.shared, &serving, client, now),
+            entry: entry(&self.shared, &runtime, client, now),
             account: Account::new(address, limits),
             first_answer: None,
             target_dropped_before: target.enter(address, &self.shared.beside),
@@ -144,19 +144,19 @@ impl Loop {
         let group = door.group;
         door.flows.fetch_add(1, Relaxed);
         let id = self.flows.insert(client, group, flow, now);
-        let Some(flow) = self.flows.get(id) else { return Opened::Refused(Loss::NoTarget) };
-        if let Err(error) = self.mailbox.watch_flow(&flow.socket, id) {
+        let Some(flow) = self.flows.get(id) else { return NewFlow::Refused(Loss::NoTarget) };
+        if let Err(error) = self.control.watch_flow(&flow.socket, id) {
             self.end(id, End::NoTarget(Cause::of_dial(&error)), now);
-            return Opened::Refused(Loss::NoTarget);
+            return NewFlow::Refused(Loss::NoTarget);
         }
         let ends = now + idle;
         self.next_end = Some(self.next_end.map_or(ends, |next| next.min(ends)));
-        Opened::Flow(id)
+        NewFlow::Flow(id)
     }
 
     /// One of the process's flows; of those of this loop, the one idle longest makes place.
     fn take_slot(&mut self, listener: u32, now: Instant) -> bool {
-        for _ in 0..MOST_EVICTED {
+        for _ in 0..MAX_EVICTED {
             if let Ok(permit) = self.shared.slots.try_acquire() {
                 permit.forget();
                 return true;
@@ -174,19 +174,19 @@ impl Loop {
     fn dial(
         &mut self,
         target: SocketAddr,
-        serving: &UdpServing,
+        runtime: &UdpRouteRuntime,
         listener: u32,
         now: Instant,
     ) -> io::Result<OwnedFd> {
         let mut evicted = 0;
         loop {
-            let error = match transport::dial_datagrams(target, &serving.route.dial.from) {
+            let error = match transport::dial_datagrams(target, &runtime.route.dial.from) {
                 Ok(socket) => return Ok(socket),
                 Err(error) => error,
             };
             let is_used_up =
                 matches!(Cause::of_dial(&error), Cause::NoDescriptor | Cause::NoSourcePort | Cause::NoMemory);
-            let Some(oldest) = self.flows.oldest().filter(|_| is_used_up && evicted < MOST_EVICTED) else {
+            let Some(oldest) = self.flows.oldest().filter(|_| is_used_up && evicted < MAX_EVICTED) else {
                 return Err(error);
             };
             self.evict(oldest, listener, now);
@@ -207,15 +207,15 @@ impl Loop {
         }
     }
 
-    fn look_up(&self, serving: &UdpServing, place: usize) {
-        let mailbox = self.mailbox.clone();
-        let patience = serving.route.dial.connect_timeout;
-        serving.pool.at(place).look_up(patience, &self.shared.beside, move || mailbox.send(Order::Resolved));
+    fn look_up(&self, runtime: &UdpRouteRuntime, place: usize) {
+        let control = self.control.clone();
+        let patience = runtime.route.dial.connect_timeout;
+        runtime.pool.at(place).look_up(patience, &self.shared.beside, move || control.send(Order::Resolved));
     }
 
     /// Passes on what was held for a name that is known now; what it was held for in vain ends as `no_address`.
     pub(super) fn release_held(&mut self, now: Instant) {
-        let waits = |door: &Door| !door.held.is_empty();
+        let waits = |door: &UdpDoor| !door.held.is_empty();
         let ready: Vec<u32> =
             self.doors.iter().filter(|(_, door)| waits(door)).map(|(number, _)| *number).collect();
         for number in ready {
@@ -223,11 +223,11 @@ impl Loop {
             for held in std::mem::take(&mut door.held) {
                 let piece = Piece { bytes: &held.bytes, segment: held.segment };
                 let known = self.flows.find(&held.client);
-                let opened = known.map_or_else(|| self.open(held.client, held.came, now), Opened::Flow);
+                let opened = known.map_or_else(|| self.open(held.client, held.came, now), NewFlow::Flow);
                 match opened {
-                    Opened::Flow(id) => self.send_up(held.client, id, &[piece], now),
-                    Opened::Later => self.hold(held.client, piece, held.came),
-                    Opened::Refused(why) => self.lose(number, why, piece.count()),
+                    NewFlow::Flow(id) => self.send_up(held.client, id, &[piece], now),
+                    NewFlow::Later => self.hold(held.client, piece, held.came),
+                    NewFlow::Refused(why) => self.lose(number, why, piece.count()),
                 }
             }
         }
@@ -237,16 +237,16 @@ impl Loop {
 /// Chooses by the route's rule among the targets that were not tried, and skips those whose names have none since the
 /// client came.
 fn choose(
-    serving: &UdpServing,
+    runtime: &UdpRouteRuntime,
     client: &ClientKey,
     came: Instant,
     now: Instant,
     tried: &mut Tried,
 ) -> Chosen {
     let key = Key::of_ip(client.from.ip());
-    let mut trial = if tried.is_empty() { serving.pool.trial(now) } else { None };
-    while let Some(place) = trial.take().or_else(|| serving.pool.pick(key, tried, now)) {
-        let target = serving.pool.at(place);
+    let mut trial = if tried.is_empty() { runtime.pool.trial(now) } else { None };
+    while let Some(place) = trial.take().or_else(|| runtime.pool.pick(key, tried, now)) {
+        let target = runtime.pool.at(place);
         match target.address() {
             Some(address) => return Chosen::At(place, address),
             None if target.has_no_address_since(came) => tried.add(place),
@@ -256,21 +256,21 @@ fn choose(
     Chosen::Nowhere
 }
 
-fn entry(shared: &Shared, serving: &UdpServing, client: ClientKey, now: Instant) -> Entry {
-    let (name, targets) = (serving.name.clone(), serving.pool.names().clone());
+fn entry(shared: &Shared, runtime: &UdpRouteRuntime, client: ClientKey, now: Instant) -> Entry {
+    let (name, targets) = (runtime.name.clone(), runtime.pool.names().clone());
     shared.ledger.open(name, targets, client.from.into(), now)
 }
 
 /// The record of a client that got no flow.
 fn refuse(
     shared: &Shared,
-    serving: &UdpServing,
+    runtime: &UdpRouteRuntime,
     client: ClientKey,
     target: SocketAddr,
     cause: Cause,
     now: Instant,
 ) {
-    let entry = entry(shared, serving, client, now);
+    let entry = entry(shared, runtime, client, now);
     let end = End::NoTarget(cause);
     let mut outcome = flow::outcome(&entry, end, target, Some(cause), Datagrams::default(), Instant::now());
     if target.port() == 0 {

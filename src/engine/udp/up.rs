@@ -5,14 +5,14 @@ use std::sync::atomic::Ordering::Relaxed;
 use std::time::Instant;
 
 use super::drop_log::Loss;
-use super::event_loop::{BATCH, Loop};
+use super::event_loop::{BATCH, EventLoop};
 use super::flow_table::{ClientKey, FlowId};
-use super::new_flow::Opened;
+use super::new_flow::NewFlow;
 use crate::outcome::{Cause, DropReason, End};
 use crate::sys::datagrams::{Arrivals, Departure, backlog};
 
 /// Batches taken from one listener before the others get their turn.
-const MOST_BATCHES: usize = 4;
+const MAX_BATCHES: usize = 4;
 
 /// Batches a listener that retires still takes, so that a flood cannot keep it.
 const LAST_BATCHES: usize = 1024;
@@ -36,10 +36,10 @@ impl Piece<'_> {
     }
 }
 
-impl Loop {
+impl EventLoop {
     /// Takes what clients sent to a door and passes it on.
     pub(super) fn take_from_clients(&mut self, number: u32, arrivals: &mut Arrivals, now: Instant) {
-        for _ in 0..MOST_BATCHES {
+        for _ in 0..MAX_BATCHES {
             if self.batch(number, arrivals, now) < BATCH {
                 break;
             }
@@ -98,12 +98,12 @@ impl Loop {
         let id = match self.flows.find(&client) {
             Some(id) => id,
             None => match self.open(client, now, now) {
-                Opened::Flow(id) => id,
-                Opened::Refused(why) => {
+                NewFlow::Flow(id) => id,
+                NewFlow::Refused(why) => {
                     let count = places.map(|place| piece(place).0.count()).sum();
                     return self.lose(client.listener, why, count);
                 }
-                Opened::Later => {
+                NewFlow::Later => {
                     for place in places {
                         self.hold(client, piece(place).0, now);
                     }
@@ -155,16 +155,16 @@ impl Loop {
                     }
                     pieces = &pieces[sent..];
                 }
-                Err(error) => match Hindrance::of(&error, pieces[0].segment) {
-                    Hindrance::Train => {
+                Err(error) => match SendFailure::of(&error, pieces[0].segment) {
+                    SendFailure::Train => {
                         self.send_up_singly(id, pieces[0]);
                         pieces = &pieces[1..];
                     }
-                    Hindrance::Datagram(why) => {
+                    SendFailure::Datagram(why) => {
                         flow.dropped_up(why, pieces[0].count(), pieces[0].bytes.len());
                         pieces = &pieces[1..];
                     }
-                    Hindrance::Target(cause) => {
+                    SendFailure::Target(cause) => {
                         self.end_refused(id, cause, now);
                         match self.reopen(client, may_reopen && cause == Cause::Refused, now) {
                             Some(fresh) => (id, may_reopen) = (fresh, false),
@@ -181,8 +181,8 @@ impl Loop {
 
     fn reopen(&mut self, client: ClientKey, is_worth_it: bool, now: Instant) -> Option<FlowId> {
         match is_worth_it.then(|| self.open(client, now, now))? {
-            Opened::Flow(id) => Some(id),
-            Opened::Later | Opened::Refused(_) => None,
+            NewFlow::Flow(id) => Some(id),
+            NewFlow::Later | NewFlow::Refused(_) => None,
         }
     }
 
@@ -194,7 +194,7 @@ impl Loop {
             let single = |_| Departure { bytes, segment: 0, to: None, from: None };
             match self.departures.send(&flow.socket, 1, single) {
                 Ok(_) => flow.delivered_up(1, bytes.len()),
-                Err(error) => flow.dropped_up(Hindrance::of(&error, 0).drop_reason(), 1, bytes.len()),
+                Err(error) => flow.dropped_up(SendFailure::of(&error, 0).drop_reason(), 1, bytes.len()),
             }
         }
     }
@@ -213,7 +213,7 @@ fn same_client(a: &crate::sys::datagrams::Arrival<'_>, b: &crate::sys::datagrams
 }
 
 /// What an error of sendmmsg(2) is about.
-pub(super) enum Hindrance {
+pub(super) enum SendFailure {
     /// That it is a train; alone, its datagrams may go.
     Train,
     /// This one datagram or train.
@@ -222,22 +222,22 @@ pub(super) enum Hindrance {
     Target(Cause),
 }
 
-impl Hindrance {
-    pub(super) fn of(error: &std::io::Error, segment: usize) -> Hindrance {
-        let Some(code) = error.raw_os_error() else { return Hindrance::Datagram(DropReason::Unsent) };
+impl SendFailure {
+    pub(super) fn of(error: &std::io::Error, segment: usize) -> SendFailure {
+        let Some(code) = error.raw_os_error() else { return SendFailure::Datagram(DropReason::Unsent) };
         match code {
-            libc::EMSGSIZE | libc::EINVAL | libc::EIO | libc::EOPNOTSUPP if segment > 0 => Hindrance::Train,
-            libc::EMSGSIZE => Hindrance::Datagram(DropReason::TooBig),
-            libc::EAGAIN | libc::ENOBUFS | libc::ENOMEM => Hindrance::Datagram(DropReason::NoRoom),
-            libc::EINTR | libc::EINVAL => Hindrance::Datagram(DropReason::Unsent),
-            _ => Hindrance::Target(Cause::of_dial(error)),
+            libc::EMSGSIZE | libc::EINVAL | libc::EIO | libc::EOPNOTSUPP if segment > 0 => SendFailure::Train,
+            libc::EMSGSIZE => SendFailure::Datagram(DropReason::TooBig),
+            libc::EAGAIN | libc::ENOBUFS | libc::ENOMEM => SendFailure::Datagram(DropReason::NoRoom),
+            libc::EINTR | libc::EINVAL => SendFailure::Datagram(DropReason::Unsent),
+            _ => SendFailure::Target(Cause::of_dial(error)),
         }
     }
 
     pub(super) fn drop_reason(self) -> DropReason {
         match self {
-            Hindrance::Datagram(why) => why,
-            Hindrance::Train | Hindrance::Target(_) => DropReason::Unsent,
+            SendFailure::Datagram(why) => why,
+            SendFailure::Train | SendFailure::Target(_) => DropReason::Unsent,
         }
     }
 }

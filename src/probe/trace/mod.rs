@@ -1,7 +1,7 @@
 //! One traced connection to a service: how far it came, which socket answered, what came back.
 //!
 //! Nothing is sent until the service has spoken or a short wait is over; then one harmless request per connection, and
-//! at most [`MOST_CONNECTIONS`] connections, all of them in the trace. Both ends of a local connection are on this
+//! at most [`MAX_CONNECTIONS`] connections, all of them in the trace. Both ends of a local connection are on this
 //! machine, so the kernel tells where it stands: in the accept queue (no inode), accepted and unread, or read.
 
 pub mod certificate;
@@ -24,7 +24,7 @@ use recognise::Recognised;
 use request::Request;
 
 /// How many connections one trace makes at most.
-pub const MOST_CONNECTIONS: usize = 3;
+pub const MAX_CONNECTIONS: usize = 3;
 
 /// What became of the dial.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
@@ -193,7 +193,7 @@ fn traced(wish: &Wish, mut dial: impl FnMut(&Request, Patience) -> Connection) -
     let mut patience = Patience::new(wish.timeout);
     while let Some(next) = request.take() {
         trace.connections.push(dial(&next, patience));
-        if trace.connections.len() == MOST_CONNECTIONS {
+        if trace.connections.len() == MAX_CONNECTIONS {
             break;
         }
         // One that waits says all; whether the next is accepted either is soon known.

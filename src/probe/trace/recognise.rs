@@ -31,8 +31,8 @@ impl Recognised {
     }
 }
 
-const MOST_TEXT: usize = 80;
-const MOST_NAMES: usize = 4;
+const MAX_TEXT: usize = 80;
+const MAX_NAMES: usize = 4;
 
 /// The protocol of an answer to `sent`, or of a greeting where nothing was sent; `None` where the bytes are strange.
 pub fn recognise(sent: Option<&Request>, received: &[u8]) -> Option<Recognised> {
@@ -90,7 +90,7 @@ fn names(body: &str) -> Vec<String> {
         {
             names.push(word.to_owned());
         }
-        if names.len() == MOST_NAMES {
+        if names.len() == MAX_NAMES {
             break;
         }
     }
@@ -191,7 +191,7 @@ fn answer(asked: Option<Protocol>, received: &[u8]) -> Option<Recognised> {
 /// The first line, fit for a terminal.
 pub fn line(bytes: &[u8]) -> String {
     let end = bytes.iter().position(|byte| matches!(byte, b'\r' | b'\n')).unwrap_or(bytes.len());
-    printable(&String::from_utf8_lossy(&bytes[..end]), MOST_TEXT)
+    printable(&String::from_utf8_lossy(&bytes[..end]), MAX_TEXT)
 }
 
 #[cfg(test)]

@@ -12,7 +12,7 @@ use super::request::Request;
 use super::{Connection, Ending, ServerSide};
 
 /// As much of an answer as is kept: a certificate chain or a page's beginning fits.
-const MOST_BYTES: usize = 16 * 1024;
+const MAX_BYTES: usize = 16 * 1024;
 /// After the first bytes the rest of an answer comes at once or is not needed.
 const REST: Duration = Duration::from_millis(60);
 /// How often the other end is looked at while something is awaited: at first, and at most.
@@ -106,7 +106,7 @@ impl<L: FnMut() -> Option<ServerSide>> Watch<'_, L> {
     fn read_rest(&mut self, deadline: Instant) {
         while !self.connection.received.is_empty()
             && self.connection.ending == Ending::Open
-            && self.connection.received.len() < MOST_BYTES
+            && self.connection.received.len() < MAX_BYTES
         {
             let left = deadline.saturating_duration_since(Instant::now()).min(REST);
             if left.is_zero() || !self.readable(left) || !self.read() {
@@ -121,7 +121,7 @@ impl<L: FnMut() -> Option<ServerSide>> Watch<'_, L> {
 
     /// Reads once; true where bytes came.
     fn read(&mut self) -> bool {
-        let mut buffer = vec![0; MOST_BYTES];
+        let mut buffer = vec![0; MAX_BYTES];
         match recv(self.socket, &mut buffer[..], RecvFlags::empty()) {
             Ok((0, _)) => {
                 self.connection.ending = Ending::Closed(self.begun.elapsed());
@@ -130,7 +130,7 @@ impl<L: FnMut() -> Option<ServerSide>> Watch<'_, L> {
             Ok((length, _)) => {
                 self.connection.first_byte.get_or_insert(self.begun.elapsed());
                 self.look();
-                let room = MOST_BYTES.saturating_sub(self.connection.received.len());
+                let room = MAX_BYTES.saturating_sub(self.connection.received.len());
                 self.connection.received.extend(&buffer[..length.min(room)]);
                 true
             }

@@ -7,17 +7,17 @@ use std::task::{Context, Poll, ready};
 use super::end::End;
 use crate::ledger::FlowMeter;
 use crate::relay::throttle::Allowance;
-use crate::transport::tls::{MOST_UNREAD, sealed_room};
+use crate::transport::tls::{MAX_UNREAD, sealed_room};
 use crate::transport::try_io::{self, Moved};
 
 /// Bytes read at once.
 const CHUNK: usize = 64 << 10;
 
 /// Room for what is read, behind the beginning of a record that was kept or what came with a handshake.
-const ROOM: usize = CHUNK + MOST_UNREAD;
+const ROOM: usize = CHUNK + MAX_UNREAD;
 
 /// Steps of one poll, after which the neighbours of this worker get their turn.
-const MOST_STEPS: usize = 8;
+const MAX_STEPS: usize = 8;
 
 /// The worker's buffers: what was read, what was in it, and what is written. Made at a worker's first secured session.
 struct Scratch {
@@ -97,7 +97,7 @@ impl<'a> Direction<'a> {
         sink: &mut End<'_>,
         flow: &FlowMeter,
     ) -> Poll<Result<(), Fault>> {
-        for _ in 0..MOST_STEPS {
+        for _ in 0..MAX_STEPS {
             ready!(sink.flush(cx, flow)).map_err(of_sink)?;
             if self.ended {
                 if self.mute || sink.has_heard_all() {

@@ -103,8 +103,7 @@ fn untrusted(why: &CertificateError, with: Side) -> String {
         CertificateError::UnknownIssuer => format!("{whose} is signed by nobody in {key}"),
         CertificateError::NotValidForName => format!("{whose} is for another name: see target_tls.name"),
         CertificateError::NotValidForNameContext { expected, presented } => {
-            let presented: Vec<&str> =
-                presented.iter().map(|name| bare_name(name)).take(MOST_NAMES).collect();
+            let presented: Vec<&str> = presented.iter().map(|name| bare_name(name)).take(MAX_NAMES).collect();
             let names = if presented.is_empty() { "no name".into() } else { presented.join(", ") };
             format!("{whose} is for {names}, not for {}: see target_tls.name", expected.to_str())
         }
@@ -120,7 +119,7 @@ fn untrusted(why: &CertificateError, with: Side) -> String {
                 format!("{whose} has no name, and client_names asks for one")
             }
             Some(NotOnTheList(names)) => {
-                let names: Vec<_> = names.iter().take(MOST_NAMES).map(|name| shown(name)).collect();
+                let names: Vec<_> = names.iter().take(MAX_NAMES).map(|name| shown(name)).collect();
                 format!("{whose} is for {}, which is not in client_names", names.join(", "))
             }
             // An authority's certificate in the place of a server's own has no variant of its own.
@@ -134,12 +133,12 @@ fn untrusted(why: &CertificateError, with: Side) -> String {
 }
 
 /// Names of a certificate that are told, and how much of each.
-const MOST_NAMES: usize = 5;
-const MOST_CHARS: usize = 100;
+const MAX_NAMES: usize = 5;
+const MAX_CHARS: usize = 100;
 
 /// A stranger's word, fit for a terminal.
 fn shown(name: &str) -> String {
-    printable(name, MOST_CHARS)
+    printable(name, MAX_CHARS)
 }
 
 /// `DnsName("a.example")` as `a.example`.

@@ -1,7 +1,7 @@
 //! Drives a handshake over a socket, from either end.
 //!
 //! No deadline here: who waits sets one. What the other end can make us keep is bounded by rustls' own limit for a
-//! message (64 KiB) and by [`MOST_UNREAD`].
+//! message (64 KiB) and by [`MAX_UNREAD`].
 
 use std::future::poll_fn;
 use std::io;
@@ -12,14 +12,14 @@ use rustls::{Error, HandshakeKind};
 
 use super::errors::{self, Unsecured};
 use super::records::{Came, LONGEST_RECORD, Ours, Step, add_alert, either, step};
-use super::{ClientTls, Sealed, TargetTls};
+use super::{Sealed, TlsOrigination, TlsTermination};
 use crate::address::TargetAddress;
 use crate::outcome::Side;
 use crate::transport::Stream;
 use crate::transport::try_io::{self, Moved};
 
 /// Bytes of a handshake that are kept while a message is not whole: the largest message, in as many records as it takes.
-pub const MOST_UNREAD: usize = 80 << 10;
+pub const MAX_UNREAD: usize = 80 << 10;
 
 /// Bytes read at once: a client's first flight, and of most targets too.
 const CHUNK: usize = 4 << 10;
@@ -57,7 +57,7 @@ pub async fn hello(socket: &Stream) -> Result<Hello, Unsecured> {
 pub struct Answered(Shaking);
 
 /// Answers a client's hello: the keys are computed here, some hundred microseconds, and nothing is waited for.
-pub fn answer(tls: &ClientTls, hello: Hello) -> Result<Answered, Unsecured> {
+pub fn answer(tls: &TlsTermination, hello: Hello) -> Result<Answered, Unsecured> {
     let ours = UnbufferedServerConnection::new(tls.config.clone());
     let ours = ours.map_err(|error| errors::unsecured(&error, Side::Client, &[]))?;
     let mut shaking = Shaking::new(Ours::Server(Box::new(ours)), hello.0, Side::Client);
@@ -81,7 +81,7 @@ impl Answered {
 /// The handshake with the target that is written so.
 pub async fn greet(
     socket: &Stream,
-    tls: &TargetTls,
+    tls: &TlsOrigination,
     target: Option<&TargetAddress>,
 ) -> Result<Sealed, Unsecured> {
     let ours = UnbufferedClientConnection::new(tls.config.clone(), tls.name_of(target));
@@ -140,7 +140,7 @@ impl Shaking {
             if !either!(&self.ours, it => it.is_handshaking()) {
                 return Ok(Sealed::new(self.ours, self.unread, self.plain, self.closed));
             }
-            if self.unread.len() >= MOST_UNREAD || read(socket, &mut self.unread).await? == 0 {
+            if self.unread.len() >= MAX_UNREAD || read(socket, &mut self.unread).await? == 0 {
                 return Err(Unsecured::Gone { said: self.first.len() });
             }
             if self.first.is_empty() {

@@ -21,12 +21,12 @@ use serde::Deserialize;
 
 pub use certificate::{Certificate, read_certificates};
 pub use errors::{Unsecured, broken};
-pub use handshake::{Answered, Hello, MOST_UNREAD, answer, greet, hello};
+pub use handshake::{Answered, Hello, MAX_UNREAD, answer, greet, hello};
 pub use key_pair::{Pair, PairFault, PairFile, read_pair};
 pub use names::{Alpn, ClientName, TargetName};
-pub use originate::{TargetTls, TargetTlsParts, Trust, server_name};
+pub use originate::{TlsOrigination, TlsOriginationParts, Trust, server_name};
 pub use records::{Sealed, sealed_room};
-pub use terminate::{ClientTls, ClientTlsParts, WhoMayConnect};
+pub use terminate::{TlsTermination, TlsTerminationParts, WhoMayConnect};
 
 /// The oldest version of TLS that is spoken. Older ones than 1.2 are not (RFC 8996).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]

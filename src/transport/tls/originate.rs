@@ -17,11 +17,11 @@ use super::{Certificate, MinVersion, Pair, provider};
 use crate::address::{Host, TargetAddress};
 
 /// Sessions to resume that are remembered per route.
-const MOST_TICKETS: usize = 32;
+const MAX_TICKETS: usize = 32;
 
-/// What [`TargetTls`] is made of.
+/// What [`TlsOrigination`] is made of.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct TargetTlsParts {
+pub struct TlsOriginationParts {
     /// The name, or the address, the target's certificate must have; a name is also sent to it (SNI). `None`: the host of
     /// the target as written.
     pub name: Option<ServerName<'static>>,
@@ -47,17 +47,17 @@ pub enum Trust {
 }
 
 /// TLS with the target of a route, ready for handshakes.
-pub struct TargetTls {
-    parts: TargetTlsParts,
+pub struct TlsOrigination {
+    parts: TlsOriginationParts,
     pub(super) config: Arc<ClientConfig>,
 }
 
-impl TargetTls {
+impl TlsOrigination {
     /// Makes it ready.
     ///
     /// # Errors
     /// A sentence, where an authority or our own certificate cannot be used.
-    pub fn new(parts: TargetTlsParts) -> Result<TargetTls, String> {
+    pub fn new(parts: TlsOriginationParts) -> Result<TlsOrigination, String> {
         let builder = ClientConfig::builder_with_provider(provider())
             .with_protocol_versions(parts.min_version.versions())
             .map_err(|error| error.to_string())?
@@ -70,8 +70,8 @@ impl TargetTls {
             ))),
         };
         config.alpn_protocols = parts.alpn.iter().map(|name| name.as_bytes().to_vec()).collect();
-        config.resumption = Resumption::in_memory_sessions(MOST_TICKETS);
-        Ok(TargetTls { parts, config: Arc::new(config) })
+        config.resumption = Resumption::in_memory_sessions(MAX_TICKETS);
+        Ok(TlsOrigination { parts, config: Arc::new(config) })
     }
 
     /// The name that the certificate of `target` must have. Where nothing is verified a made-up one does: it is not sent.
@@ -81,27 +81,27 @@ impl TargetTls {
     }
 
     /// What it was made of.
-    pub fn parts(&self) -> &TargetTlsParts {
+    pub fn parts(&self) -> &TlsOriginationParts {
         &self.parts
     }
 }
 
-impl PartialEq for TargetTls {
-    fn eq(&self, other: &TargetTls) -> bool {
+impl PartialEq for TlsOrigination {
+    fn eq(&self, other: &TlsOrigination) -> bool {
         self.parts == other.parts
     }
 }
 
-impl Eq for TargetTls {}
+impl Eq for TlsOrigination {}
 
 /// By what tells most of them apart.
-impl Hash for TargetTls {
+impl Hash for TlsOrigination {
     fn hash<H: Hasher>(&self, state: &mut H) {
         (&self.parts.name, &self.parts.alpn, self.parts.handshake_timeout).hash(state);
     }
 }
 
-impl fmt::Debug for TargetTls {
+impl fmt::Debug for TlsOrigination {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.parts.fmt(f)
     }

@@ -5,7 +5,7 @@
 
 use rustls::{Error, InvalidMessage};
 
-use super::handshake::MOST_UNREAD;
+use super::handshake::MAX_UNREAD;
 use crate::outcome::Agreed;
 use crate::probe::system::redact::printable;
 use rustls::client::UnbufferedClientConnection;
@@ -71,9 +71,9 @@ impl Sealed {
     /// Keeps the beginning of a record, or of a message in several of them; in a box of just that size.
     ///
     /// # Errors
-    /// Where it is longer than [`MOST_UNREAD`].
+    /// Where it is longer than [`MAX_UNREAD`].
     pub fn keep_partial(&mut self, bytes: &[u8]) -> Result<(), Error> {
-        if bytes.len() > MOST_UNREAD {
+        if bytes.len() > MAX_UNREAD {
             return Err(InvalidMessage::MessageTooLarge.into());
         }
         self.partial = bytes.to_vec();

@@ -18,9 +18,9 @@ use rustls::{
 
 use super::{Certificate, ClientName, MinVersion, Pair, provider};
 
-/// What [`ClientTls`] is made of.
+/// What [`TlsTermination`] is made of.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct ClientTlsParts {
+pub struct TlsTerminationParts {
     /// Our certificates, at least one; a client that asks for a name gets the one that has it, else the first.
     pub pairs: Vec<Pair>,
     /// Whose certificate a client must show; `None` where none is asked for.
@@ -43,18 +43,18 @@ pub struct WhoMayConnect {
 }
 
 /// TLS with the clients of a route, ready for handshakes.
-pub struct ClientTls {
-    parts: ClientTlsParts,
+pub struct TlsTermination {
+    parts: TlsTerminationParts,
     pub(super) config: Arc<ServerConfig>,
     doorman: Option<Arc<Doorman>>,
 }
 
-impl ClientTls {
+impl TlsTermination {
     /// Makes it ready.
     ///
     /// # Errors
     /// A sentence, where the authorities of clients cannot be used or the system has no random numbers.
-    pub fn new(parts: ClientTlsParts) -> Result<ClientTls, String> {
+    pub fn new(parts: TlsTerminationParts) -> Result<TlsTermination, String> {
         let builder = ServerConfig::builder_with_provider(provider())
             .with_protocol_versions(parts.min_version.versions())
             .map_err(|error| error.to_string())?;
@@ -68,7 +68,7 @@ impl ClientTls {
         // Sessions are resumed by tickets alone, whose keys change every few hours: nothing is kept for who went away.
         config.session_storage = Arc::new(NoServerSessionStorage {});
         config.ticketer = aws_lc_rs::Ticketer::new().map_err(|error| error.to_string())?;
-        Ok(ClientTls { parts, config: Arc::new(config), doorman })
+        Ok(TlsTermination { parts, config: Arc::new(config), doorman })
     }
 
     /// Looks once more at what a client showed when the session began that it resumes: a certificate may have expired
@@ -80,20 +80,20 @@ impl ClientTls {
     }
 
     /// What it was made of.
-    pub fn parts(&self) -> &ClientTlsParts {
+    pub fn parts(&self) -> &TlsTerminationParts {
         &self.parts
     }
 }
 
-impl PartialEq for ClientTls {
-    fn eq(&self, other: &ClientTls) -> bool {
+impl PartialEq for TlsTermination {
+    fn eq(&self, other: &TlsTermination) -> bool {
         self.parts == other.parts
     }
 }
 
-impl Eq for ClientTls {}
+impl Eq for TlsTermination {}
 
-impl fmt::Debug for ClientTls {
+impl fmt::Debug for TlsTermination {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.parts.fmt(f)
     }

@@ -19,7 +19,7 @@ use crate::role::span::{Count, Span, Tally};
 const LATE: Duration = Duration::from_millis(50);
 
 /// The longest run for one sender before the next has its turn.
-const MOST_AT_ONCE: u64 = 256;
+const MAX_AT_ONCE: u64 = 256;
 
 pub(super) fn up(target: UdpSocket, to: SocketAddr, flows: usize, pace: Pace, span: Span) -> Fallible<Tally> {
     let clients: Vec<UdpSocket> = (0..flows).map(|_| client(to)).collect::<Result<_, _>>()?;
@@ -88,7 +88,7 @@ fn send(pace: Pace, span: Span, received: &AtomicU64, mut send: impl FnMut(&[u8]
     let mut beat = Metronome::start(pace.per_second);
     let (mut sent, mut seen) = (0, 0);
     while !count.over(Instant::now()) {
-        let due = beat.due().min(MOST_AT_ONCE);
+        let due = beat.due().min(MAX_AT_ONCE);
         for _ in 0..due.div_ceil(pace.train as u64) {
             sent += if send(&bytes) { pace.train as u64 } else { 0 };
             beat.sent(pace.train as u64);

@@ -1,0 +1,106 @@
+//! What a reader copies from README and the book works: configurations load, commands are taken.
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::process::Command;
+
+use loopgate::plan;
+
+use crate::pages::{all, anchor, answer, blocks, commands, prose, read, root};
+
+#[test]
+fn every_configuration_loads() {
+    let mut loaded = 0;
+
+    for page in all() {
+        for block in blocks(&read(&page), "toml") {
+            // The certificates and lists that a block names lie there.
+            if let Err(problems) = plan::parse("tests/configs/files/page.md", &block, &[]) {
+                panic!("{}: {problems}\n{block}", page.display());
+            }
+            loaded += 1;
+        }
+    }
+
+    assert!(loaded > 40, "only {loaded} found");
+}
+
+/// Command lines of ours: lines of shell blocks, lines after a prompt, and words between backticks.
+fn command_lines(text: &str) -> Vec<String> {
+    let shell = blocks(text, "sh").join("");
+    let shown = blocks(text, "text").join("");
+    let prompts = shown.lines().filter_map(|line| line.strip_prefix("$ "));
+    let prose = prose(text);
+    let spans = prose.split('`').skip(1).step_by(2);
+    let all = shell.lines().chain(prompts).chain(spans).filter(|line| line.starts_with("loopgate "));
+    let cut = |line: &str| {
+        let end = [" #", " > ", " | ", " < ", " 2>"].iter().filter_map(|mark| line.find(mark)).min();
+        line[..end.unwrap_or(line.len())].trim().to_owned()
+    };
+    all.map(cut).collect()
+}
+
+/// Words that stand for others: `CODE`, `FILE`, `bash|zsh|fish`, `…`.
+fn is_placeholder(word: &str) -> bool {
+    word.contains(['|', '…']) || word.chars().all(|c| c.is_ascii_uppercase() || c == '-')
+}
+
+/// Why a command line would not be taken.
+fn wrong(line: &str, known: &[String]) -> Option<String> {
+    let words: Vec<&str> = line.split_whitespace().skip(1).map(|word| word.trim_matches('\'')).collect();
+    let Some(command) = known.iter().find(|command| words.first() == Some(&command.as_str())) else {
+        let routes: Vec<&str> = words.iter().copied().filter(|word| !is_placeholder(word)).collect();
+        let output =
+            Command::new(env!("CARGO_BIN_EXE_loopgate")).arg("validate").args(routes).output().unwrap();
+        return (!output.status.success()).then(|| String::from_utf8_lossy(&output.stderr).into_owned());
+    };
+    let help = answer(&[command, "--help"]);
+    let ours = words.iter().skip(1).take_while(|word| **word != "--");
+    let options = ours.filter(|word| word.starts_with('-') && word.len() > 1);
+    let unknown: Vec<&str> = options.copied().filter(|option| !help.contains(option)).collect();
+    (!unknown.is_empty()).then(|| format!("{command} has no {}", unknown.join(", ")))
+}
+
+#[test]
+fn every_command_line_is_taken() {
+    let known = commands();
+    let mut lines = BTreeSet::new();
+    for page in all() {
+        lines.extend(command_lines(&read(&page)).into_iter().map(|line| (line, page.clone())));
+    }
+
+    for (line, page) in &lines {
+        if let Some(why) = wrong(line, &known) {
+            panic!("{}: {line}: {why}", page.display());
+        }
+    }
+
+    assert!(lines.len() > 40, "only {} found", lines.len());
+    for command in &known {
+        let named = lines.iter().any(|(line, _)| line.split(' ').nth(1) == Some(command));
+        assert!(named, "no page shows loopgate {command}");
+    }
+}
+
+#[test]
+fn every_example_loads_and_a_page_leads_to_it() {
+    let pages: Vec<String> = all().iter().map(read).collect();
+    let mut loaded = 0;
+
+    for entry in fs::read_dir(root().join("examples")).unwrap() {
+        let name = entry.unwrap().file_name().into_string().unwrap();
+        if !name.ends_with(".toml") {
+            continue;
+        }
+        let text = read(format!("examples/{name}"));
+        assert!(text.starts_with("# "), "{name} does not begin by saying what it is for");
+        // The certificates that an example names lie there.
+        plan::parse(&format!("tests/configs/files/{name}"), &text, &[])
+            .unwrap_or_else(|problems| panic!("{problems}"));
+        let link = format!("examples.md#{})", anchor(&name));
+        assert!(pages.iter().any(|page| page.contains(&link)), "no page leads to {link}");
+        loaded += 1;
+    }
+
+    assert!(loaded > 20, "only {loaded} found");
+}

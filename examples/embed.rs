@@ -30,7 +30,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
     let ledger = Ledger::new(Box::new(|record: &Record| println!("{record}")));
     let engine = engine::start(Settings::fitting(&plan), ledger)?;
     // All routes listen once this returns, or none does. Declare again, and only the difference is carried out.
-    let declared = engine.declare(Source::Config, plan.routes.clone()).await?;
+    let declared = engine.declare(Source::file(), plan.routes.clone()).await?;
 
     let mut client = TcpStream::connect(declared.listening[0].address.to_string()).await?;
     client.write_all(b"hello through the gate").await?;

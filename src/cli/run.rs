@@ -9,7 +9,7 @@ use tokio::time::timeout;
 use super::signals::Signals;
 use super::suggest_port::with_command;
 use super::{code, complain, log, refuse};
-use crate::engine::{self, Declared, Handle, Listening, NotListening, Refused, Settings, Source};
+use crate::engine::{self, Declared, Handle, Listening, NotListening, Refused, Settings};
 use crate::ledger::{Ledger, LogFormat};
 use crate::plan::{self, Plan, Sources};
 use crate::probe;
@@ -82,7 +82,7 @@ async fn life(
         Err(e) => return out_of_resources(&format!("error: cannot start: {e}")),
     };
     handle.limit_handshakes(plan.limits.handshakes);
-    match handle.declare(Source::Config, plan.routes.clone()).await {
+    match handle.declare(plan.source.clone(), plan.routes.clone()).await {
         Ok(declared) => {
             announce(&declared);
             warn_of_open_routes(plan.routes.values());

@@ -22,6 +22,7 @@ use crate::address::{Address, ListenAddress, Protocol, TargetAddress};
 use crate::ledger::Ledger;
 use crate::limits::Limits;
 use crate::plan::{Change, RouteName, Routes};
+pub use crate::plan::{RouteId, Source};
 use admission::bandwidth::Bandwidths;
 use admission::handshakes::HandshakeLimiter;
 use admission::queue::AdmissionControls;
@@ -34,13 +35,6 @@ use runtime::context::Context;
 pub use runtime::settings::Settings;
 use targets::registry::Targets;
 use targets::state::MonitorHandle;
-
-/// Who declares routes. Each source speaks for its own routes only.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Source {
-    /// The configuration file and the command line.
-    Config,
-}
 
 /// An address that could not be bound.
 #[derive(Debug)]

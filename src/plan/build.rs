@@ -11,8 +11,8 @@ use std::time::Duration;
 use super::files::{self, Files};
 use super::lists::Lists;
 use super::{
-    Carries, Plan, Route, RouteName, Routes, entry, headers, health, hello, loops, overlap, session_limits,
-    targets, tls, validate,
+    Carries, Plan, Route, RouteName, Routes, Source, entry, headers, health, hello, loops, overlap,
+    session_limits, targets, tls, validate,
 };
 use crate::address::{Families, ListenAddress, Numbered, Protocol, Run, Spec, TargetAddress};
 use crate::config::{Config, Place, Problem, Settings, Written, WrittenRoute, WrittenTarget, bare_or_quoted};
@@ -109,7 +109,7 @@ pub(super) fn build(config: Config, forwards: &[String], folder: &Path, problems
         format: config.log.format.map(|format| format.value).unwrap_or_default(),
         level: config.log.level.map(|level| level.value).unwrap_or_default(),
     };
-    Plan { routes, limits, log, stamp: None, files }
+    Plan { source: Source::file(), routes, limits, log, stamp: None, files }
 }
 
 fn from_file(route: WrittenRoute, defaults: &Settings) -> Draft {

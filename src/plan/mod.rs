@@ -11,6 +11,7 @@ mod find;
 mod headers;
 mod health;
 mod hello;
+mod id;
 mod lists;
 mod loops;
 mod overlap;
@@ -29,6 +30,7 @@ use std::time::{Duration, SystemTime};
 pub use diff::{Change, diff, keep_equal, unchangeable};
 pub use find::{default_file, find_file};
 pub use hello::{Among, HelloRules};
+pub use id::{BadSourceName, RouteId, Source};
 pub use warnings::{Caution, cautions, certificates};
 
 use crate::acl::Access;
@@ -154,6 +156,8 @@ pub type Routes = BTreeMap<RouteName, Arc<Route>>;
 /// Everything a configuration asks for.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Plan {
+    /// Who declares its routes: the file, or the command line where there is none.
+    pub source: Source,
     /// The routes.
     pub routes: Routes,
     /// The bounds of the whole process.
@@ -187,13 +191,13 @@ pub fn load(sources: &Sources) -> Result<Plan, Problems> {
 }
 
 /// Makes a plan of a text and the routes of the command line, or tells every problem of both. `file_name` is what
-/// problems call the text; empty, if there is none. Files that the text names are read, from its folder on.
+/// problems call the text; empty, if there is none and the command line alone speaks. Files that the text names are read, from its folder on.
 pub fn parse(file_name: &str, text: &str, forwards: &[String]) -> Result<Plan, Problems> {
     let mut problems = Vec::new();
     // A broken text leaves the command line to be checked.
     let config = read(text, &mut problems).unwrap_or_default();
     let folder = Path::new(file_name).parent().unwrap_or(Path::new(""));
-    let plan = build::build(config, forwards, folder, &mut problems);
+    let plan = Plan { source: source(file_name), ..build::build(config, forwards, folder, &mut problems) };
     if problems.is_empty() && plan.routes.is_empty() {
         problems.push(no_routes(file_name));
     }
@@ -201,6 +205,10 @@ pub fn parse(file_name: &str, text: &str, forwards: &[String]) -> Result<Plan, P
         return Ok(plan);
     }
     Err(Problems::new(file_name, text, problems).naming(plan.files))
+}
+
+fn source(file_name: &str) -> Source {
+    if file_name.is_empty() { Source::command_line() } else { Source::file() }
 }
 
 fn no_routes(file_name: &str) -> Problem {

@@ -10,7 +10,7 @@ use std::time::SystemTime;
 
 use super::file::{Taken, Watch};
 use crate::config::{MAX_BYTES, NamedFile, Problems};
-use crate::engine::{self, Declared, Handle, NotListening, Refused, Source};
+use crate::engine::{self, Declared, Handle, NotListening, Refused};
 use crate::ledger::LogFormat;
 use crate::plan::{self, Plan, Route, Sources};
 
@@ -95,7 +95,7 @@ impl Reloader {
         plan.log.format = self.log_format.unwrap_or(plan.log.format);
         let unchangeable = plan::unchangeable(&self.plan, &plan);
         let why = if unchangeable.is_empty() {
-            match self.handle.declare(Source::Config, plan.routes.clone()).await {
+            match self.handle.declare(plan.source.clone(), plan.routes.clone()).await {
                 Ok(declared) => {
                     self.handle.limit_handshakes(plan.limits.handshakes);
                     self.plan = plan;

@@ -397,7 +397,7 @@ fn a_bug_ends_flows_and_no_route() {
     let budget = Budget { connections: 5, flows: 5, pipes: 0, watches: 0 };
     let (_engine, declared) = runtime.block_on(async {
         let engine = engine::start(Settings { workers: 1, budget }, ledger.clone()).unwrap();
-        let declared = engine.declare(Source::Config, plan.routes).await.unwrap();
+        let declared = engine.declare(Source::file(), plan.routes).await.unwrap();
         (engine, declared)
     });
     let address = declared.listening[0].address.net().unwrap();

@@ -17,8 +17,8 @@ use crate::engine::runtime::drain;
 use crate::engine::runtime::heap_trim::HeapTrim;
 use crate::engine::targets::registry::Seconds;
 use crate::engine::udp::UdpListener;
-use crate::engine::{BindFailure, Declared, Listening, NotListening, Refused, Source};
-use crate::plan::{Route, RouteName, Routes, diff, keep_equal};
+use crate::engine::{BindFailure, Declared, Listening, NotListening, Refused};
+use crate::plan::{Route, RouteName, Routes, Source, diff, keep_equal};
 use crate::sys;
 
 /// How often counts are settled and failed binds of `bind = "retry"` are tried again.

@@ -54,7 +54,7 @@ impl Gate {
     /// Declares the routes of a configuration.
     pub(crate) fn declare(&self, config: &str) -> Result<Declared, Refused> {
         let plan = plan::parse("test", config, &[]).unwrap_or_else(|problems| panic!("{problems}"));
-        self.runtime.block_on(self.engine.declare(Source::Config, plan.routes))
+        self.runtime.block_on(self.engine.declare(Source::file(), plan.routes))
     }
 
     /// The next record, in the order they were written.
@@ -122,7 +122,7 @@ impl GateBuilder {
         let (engine, declared) = runtime.block_on(async {
             let engine = engine::start(self.settings, ledger.clone()).unwrap();
             engine.limit_handshakes(plan.limits.handshakes);
-            let declared = engine.declare(Source::Config, plan.routes).await;
+            let declared = engine.declare(Source::file(), plan.routes).await;
             (engine, declared.unwrap_or_else(|refused| panic!("{refused}")))
         });
         let address = declared.listening.iter().find_map(|it| it.address.net()).unwrap_or(NOWHERE);

@@ -21,7 +21,7 @@ use tokio::sync::{Notify, Semaphore, mpsc, oneshot};
 use crate::address::{Address, ListenAddress, Protocol, TargetAddress};
 use crate::ledger::Ledger;
 use crate::limits::Limits;
-use crate::plan::{Change, RouteName, Routes};
+use crate::plan::{Change, Routes};
 pub use crate::plan::{RouteId, Source};
 use admission::bandwidth::Bandwidths;
 use admission::handshakes::HandshakeLimiter;
@@ -40,7 +40,7 @@ use targets::state::MonitorHandle;
 #[derive(Debug)]
 pub struct BindFailure {
     /// The route that wants it.
-    pub route: RouteName,
+    pub route: RouteId,
     /// What it carries.
     pub protocol: Protocol,
     /// The address as written.
@@ -77,7 +77,7 @@ impl std::error::Error for Refused {}
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Listening {
     /// The route.
-    pub route: RouteName,
+    pub route: RouteId,
     /// The address, with the port the kernel chose where 0 was written.
     pub address: Address,
     /// What its clients are carried to, in the order written.
@@ -88,7 +88,7 @@ pub struct Listening {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct NotListening {
     /// The route.
-    pub route: RouteName,
+    pub route: RouteId,
     /// The address as written.
     pub address: ListenAddress,
     /// What bind(2) or listen(2) said last.

@@ -348,7 +348,7 @@ fn a_flood_of_datagrams_does_not_starve_connections() {
     let tcp = format!("[routes.a]\nlisten = '127.0.0.1:0'\ntarget = '{}'\n", echo.address);
     let gate = Gate::builder().with(&(tcp + &route(sink.local_addr().unwrap(), "")));
     let udp =
-        gate.declared.listening.iter().find(|it| &*it.route.0 == "test").unwrap().address.net().unwrap();
+        gate.declared.listening.iter().find(|it| &*it.route.name.0 == "test").unwrap().address.net().unwrap();
     let _floods = [Flood::of(udp), Flood::of(udp)];
 
     let mut wire = gate.connect();

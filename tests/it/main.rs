@@ -32,6 +32,7 @@ mod names;
 mod names_beside;
 mod proxy_protocol;
 mod sockets;
+mod sources;
 mod tls;
 mod unix;
 mod upkeep;

@@ -5,19 +5,19 @@ use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::time::Instant;
 
 use crate::limits::Bandwidth;
-use crate::plan::RouteName;
+use crate::plan::RouteId;
 use crate::units::Rate;
 
 /// The buckets of every route with a `bandwidth`.
 #[derive(Default)]
 pub(crate) struct Bandwidths {
-    known: Mutex<HashMap<(RouteName, Rate), Weak<Bandwidth>>>,
+    known: Mutex<HashMap<(RouteId, Rate), Weak<Bandwidth>>>,
 }
 
 impl Bandwidths {
     /// The buckets of a route. As long as its rate stays what it is, they are the same through every reload; with another
     /// rate they are new, and sessions that began before go on with the old ones.
-    pub(crate) fn of(&self, route: &RouteName, rate: Rate) -> Arc<Bandwidth> {
+    pub(crate) fn of(&self, route: &RouteId, rate: Rate) -> Arc<Bandwidth> {
         let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
         known.retain(|_, bandwidth| bandwidth.strong_count() > 0);
         let key = (route.clone(), rate);
@@ -33,14 +33,19 @@ impl Bandwidths {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::plan::{RouteName, Source};
 
     #[test]
     fn the_buckets_of_a_route_stay_while_its_rate_does() {
-        let (bandwidths, a, b) = (Bandwidths::default(), RouteName("a".into()), RouteName("b".into()));
+        let id = |source, name: &str| RouteId { source, name: RouteName(name.into()) };
+        let (a, b) = (id(Source::file(), "a"), id(Source::file(), "b"));
+        let of_another_source = id(Source::named("edge").unwrap(), "a");
+        let bandwidths = Bandwidths::default();
         let first = bandwidths.of(&a, Rate(8000));
 
         assert!(Arc::ptr_eq(&first, &bandwidths.of(&a, Rate(8000))));
         assert!(!Arc::ptr_eq(&first, &bandwidths.of(&a, Rate(9000))));
         assert!(!Arc::ptr_eq(&first, &bandwidths.of(&b, Rate(8000))));
+        assert!(!Arc::ptr_eq(&first, &bandwidths.of(&of_another_source, Rate(8000))));
     }
 }

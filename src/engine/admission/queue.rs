@@ -14,7 +14,7 @@ use crate::acl::Access;
 use crate::ledger::{Ledger, Live};
 use crate::limits::{Admission, Answer, ClientNet, EntryLimits, Number, WhenFull};
 use crate::outcome::{Client, Denial, Limit};
-use crate::plan::{Route, RouteName, Routes};
+use crate::plan::{Route, RouteId, Routes, Source};
 
 /// The clients of one route, over all of its listeners and over reloads.
 pub(crate) struct AdmissionControl {
@@ -242,20 +242,20 @@ impl Drop for Permit {
 /// The admission control of each route that has limits, as long as somebody needs it.
 #[derive(Default)]
 pub(crate) struct AdmissionControls {
-    known: Mutex<HashMap<RouteName, Weak<AdmissionControl>>>,
+    known: Mutex<HashMap<RouteId, Weak<AdmissionControl>>>,
 }
 
 impl AdmissionControls {
     /// That of a route; `None` where it limits nothing.
-    pub(crate) fn of(&self, route: &Route) -> Option<Arc<AdmissionControl>> {
+    pub(crate) fn of(&self, id: &RouteId, route: &Route) -> Option<Arc<AdmissionControl>> {
         if route.entry.is_none() {
             return None;
         }
         let mut known = self.known();
-        let kept = known.get(&route.name).and_then(Weak::upgrade);
+        let kept = known.get(id).and_then(Weak::upgrade);
         Some(kept.unwrap_or_else(|| {
             let new = Arc::new(AdmissionControl::new(route));
-            known.insert(route.name.clone(), Arc::downgrade(&new));
+            known.insert(id.clone(), Arc::downgrade(&new));
             new
         }))
     }
@@ -263,11 +263,17 @@ impl AdmissionControls {
     /// Makes the admission controls of routes that have limits now and had none, and counts the sessions they have. Whatever
     /// begins before the listeners serve under them is missed: those are few, and end. Dropped before that, what is
     /// returned undoes it.
-    pub(crate) fn open(&self, routes: &Routes, ledger: &Ledger) -> Vec<Arc<AdmissionControl>> {
+    pub(crate) fn open(
+        &self,
+        source: &Source,
+        routes: &Routes,
+        ledger: &Ledger,
+    ) -> Vec<Arc<AdmissionControl>> {
         let mut incomplete: HashMap<Arc<str>, Arc<AdmissionControl>> = HashMap::new();
-        for route in routes.values() {
-            let admission = self.of(route).filter(|admission| !admission.is_complete());
-            incomplete.extend(admission.map(|admission| (route.name.0.clone(), admission)));
+        for (name, route) in routes {
+            let id = RouteId { source: source.clone(), name: name.clone() };
+            let admission = self.of(&id, route).filter(|admission| !admission.is_complete());
+            incomplete.extend(admission.map(|admission| (id.shown(), admission)));
         }
         if !incomplete.is_empty() {
             let now = Instant::now();
@@ -279,10 +285,11 @@ impl AdmissionControls {
         incomplete.into_values().collect()
     }
 
-    /// Has every admission control go on under what its route says now: who is here stays, and who waits goes on waiting.
-    pub(crate) fn adopt(&self, routes: &Routes) {
-        for (name, admission) in self.known().iter() {
-            if let (Some(admission), Some(route)) = (admission.upgrade(), routes.get(name)) {
+    /// Has every admission control of a source go on under what its route says now: who is here stays, and who waits goes on
+    /// waiting.
+    pub(crate) fn adopt(&self, source: &Source, routes: &Routes) {
+        for (id, admission) in self.known().iter().filter(|(id, _)| id.source == *source) {
+            if let (Some(admission), Some(route)) = (admission.upgrade(), routes.get(&id.name)) {
                 admission.adopt(route);
             }
         }
@@ -299,7 +306,7 @@ impl AdmissionControls {
         });
     }
 
-    fn known(&self) -> MutexGuard<'_, HashMap<RouteName, Weak<AdmissionControl>>> {
+    fn known(&self) -> MutexGuard<'_, HashMap<RouteId, Weak<AdmissionControl>>> {
         self.known.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use crate::address::{ListenAddress, NetListen, Numbered, Protocol};
 use crate::engine::BindFailure;
-use crate::plan::{Route, RouteName, Routes};
+use crate::plan::{Route, RouteId, Routes, Source};
 use crate::transport::{self, BindPolicy};
 
 /// What identifies a listener over reloads: its protocol and address. With port 0 there are as many sockets as places
@@ -17,7 +17,7 @@ pub(crate) struct Port {
     pub(crate) protocol: Protocol,
     address: ListenAddress,
     /// Where the kernel chooses the port: the route, and which of its addresses.
-    chosen: Option<(RouteName, usize)>,
+    chosen: Option<(RouteId, usize)>,
 }
 
 impl Port {
@@ -30,18 +30,20 @@ impl Port {
 /// Who wants a port: a route, and the place of the address among its own.
 #[derive(Clone)]
 pub(crate) struct Wanted {
+    pub(crate) id: RouteId,
     pub(crate) route: Arc<Route>,
     pub(crate) place: usize,
 }
 
-/// Every port that `routes` want.
-pub(crate) fn wanted(routes: &Routes) -> impl Iterator<Item = (Port, Wanted)> {
-    routes.values().flat_map(|route| {
-        route.listen.iter().enumerate().map(|(place, address)| {
-            let chosen = (address.port() == Some(0)).then(|| (route.name.clone(), place));
+/// Every port that the routes of a source want.
+pub(crate) fn wanted(source: &Source, routes: &Routes) -> impl Iterator<Item = (Port, Wanted)> {
+    routes.iter().flat_map(|(name, route)| {
+        let id = RouteId { source: source.clone(), name: name.clone() };
+        route.listen.iter().enumerate().map(move |(place, address)| {
+            let chosen = (address.port() == Some(0)).then(|| (id.clone(), place));
             (
                 Port { protocol: route.carries.protocol(), address: address.clone(), chosen },
-                Wanted { route: route.clone(), place },
+                Wanted { id: id.clone(), route: route.clone(), place },
             )
         })
     })
@@ -118,7 +120,7 @@ fn refuse(
         BindPolicy::Retry => unbound.push(Unbound { port, by, error }),
         BindPolicy::Strict => {
             let Port { protocol, address, .. } = port;
-            failures.push(BindFailure { route: by.route.name.clone(), protocol, address, error });
+            failures.push(BindFailure { route: by.id, protocol, address, error });
         }
     }
 }

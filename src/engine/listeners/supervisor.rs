@@ -18,7 +18,7 @@ use crate::engine::runtime::heap_trim::HeapTrim;
 use crate::engine::targets::registry::Seconds;
 use crate::engine::udp::UdpListener;
 use crate::engine::{BindFailure, Declared, Listening, NotListening, Refused};
-use crate::plan::{Route, RouteName, Routes, Source, diff, keep_equal};
+use crate::plan::{Route, RouteId, Routes, Source, diff, keep_equal};
 use crate::sys;
 
 /// How often counts are settled and failed binds of `bind = "retry"` are tried again.
@@ -114,20 +114,21 @@ impl Supervisor {
             Some(before) => keep_equal(before, routes),
             None => routes,
         };
-        let before = sources.insert(source, routes.clone()).unwrap_or_default();
-        let wanted: BTreeMap<Port, Wanted> = sources.values().flat_map(bind::wanted).collect();
+        let before = sources.insert(source.clone(), routes.clone()).unwrap_or_default();
+        let wanted: BTreeMap<Port, Wanted> =
+            sources.iter().flat_map(|(source, routes)| bind::wanted(source, routes)).collect();
 
         let is_held = |port: &Port| self.listeners.contains_key(port) || self.lingering.contains_key(port);
         let new = wanted.iter().filter(|(port, _)| !is_held(port));
         let new = new.map(|(port, by)| (port.clone(), by.clone())).collect();
         let (bound, unbound) = bind::bind_all(new, &self.leaving(&wanted)).map_err(Refused::Bind)?;
-        let _admissions = self.cx.admissions.open(&routes, &self.cx.ledger);
+        let _admissions = self.cx.admissions.open(&source, &routes, &self.cx.ledger);
         let mut opened = self.open(bound).map_err(|failure| Refused::Bind(vec![failure]))?;
         self.change_files(&wanted).map_err(|failure| Refused::Bind(vec![failure]))?;
 
         // From here on nothing can fail.
         self.sources = sources;
-        self.sources.values().for_each(|routes| self.cx.admissions.adopt(routes));
+        self.cx.admissions.adopt(&source, &routes);
         self.revive(&wanted);
         self.swap(&wanted);
         self.listeners.append(&mut opened);
@@ -183,10 +184,10 @@ impl Supervisor {
         for it in bound {
             let (port, by) = (it.port.clone(), it.by.clone());
             // All listeners of a UDP route belong to one loop, so that they share one table of flows.
-            if port.protocol == Protocol::Tcp || route_before.as_ref() != Some(&by.route.name) {
+            if port.protocol == Protocol::Tcp || route_before.as_ref() != Some(&by.id) {
                 self.turn = (self.turn + 1) % self.cx.workers.count();
             }
-            route_before = Some(by.route.name.clone());
+            route_before = Some(by.id.clone());
             let listener = AnyListener::start(it, &mut runtimes, &self.cx, self.turn);
             opened.insert(port.clone(), listener.map_err(|error| failure(&port, &by, error))?);
         }
@@ -263,16 +264,16 @@ impl Supervisor {
         // All of these routes have the policy Retry, so none of them can be a failure.
         let Ok((bound, unbound)) = bind::bind_all(due, &Leaving::new()) else { return };
         for it in bound {
-            let (port, route) = (it.port.clone(), it.by.route.clone());
+            let (port, route) = (it.port.clone(), it.by.id.clone());
             let since = self.retries.remove(&port).map_or_else(Instant::now, |retry| retry.since);
             match self.open(vec![it]) {
                 Ok(mut opened) => {
                     let after = Seconds(since.elapsed());
-                    tracing::info!("route {} listens on {} after {after}", route.name, port.address());
+                    tracing::info!("route {route} listens on {} after {after}", port.address());
                     self.listeners.append(&mut opened);
                 }
                 Err(e) => {
-                    tracing::error!("route {}: cannot serve {}: {}", route.name, port.address(), e.error)
+                    tracing::error!("route {route}: cannot serve {}: {}", port.address(), e.error)
                 }
             }
         }
@@ -283,9 +284,8 @@ impl Supervisor {
         unbound.retain(|it| self.retries.get(&it.port).is_some_and(|retry| retry.told.elapsed() >= REMIND));
         for (Unbound { port, .. }, why) in explained(unbound) {
             let Some(retry) = self.retries.get_mut(&port) else { continue };
-            let (name, address, for_) =
-                (&retry.by.route.name, port.address(), Seconds(retry.since.elapsed()));
-            tracing::warn!("route {name} does NOT listen on {address}, for {for_} now: {why}");
+            let (route, address, for_) = (&retry.by.id, port.address(), Seconds(retry.since.elapsed()));
+            tracing::warn!("route {route} does NOT listen on {address}, for {for_} now: {why}");
             (retry.told, retry.why) = (Instant::now(), why);
         }
     }
@@ -293,9 +293,9 @@ impl Supervisor {
     fn listening(&self, wanted: &BTreeMap<Port, Wanted>) -> Vec<Listening> {
         let mut all: Vec<(usize, Listening)> = Vec::new();
         for (port, listener) in &self.listeners {
-            if let Some(Wanted { route, place }) = wanted.get(port) {
+            if let Some(Wanted { id, route, place }) = wanted.get(port) {
                 let targets = route.targets_at(*place).map(|(target, _)| target).collect();
-                let route = route.name.clone();
+                let route = id.clone();
                 all.push((*place, Listening { route, address: listener.address(), targets }));
             }
         }
@@ -305,7 +305,7 @@ impl Supervisor {
 
     fn not_listening(&self) -> Vec<NotListening> {
         let one = |(port, retry): (&Port, &Retry)| NotListening {
-            route: retry.by.route.name.clone(),
+            route: retry.by.id.clone(),
             address: port.address().clone(),
             why: retry.why.clone(),
         };
@@ -314,7 +314,7 @@ impl Supervisor {
 }
 
 fn failure(port: &Port, by: &Wanted, error: std::io::Error) -> BindFailure {
-    let (route, address) = (by.route.name.clone(), port.address().clone());
+    let (route, address) = (by.id.clone(), port.address().clone());
     BindFailure { route, protocol: port.protocol, address, error }
 }
 
@@ -329,13 +329,13 @@ fn explained(unbound: Vec<Unbound>) -> Vec<(Unbound, String)> {
 /// What the listeners of one route and its targets share, made once: a range of ports towards one target has one.
 #[derive(Default)]
 pub(crate) struct RouteRuntimes {
-    made: HashMap<(RouteName, usize), Arc<RouteRuntime>>,
+    made: HashMap<(RouteId, usize), Arc<RouteRuntime>>,
 }
 
 impl RouteRuntimes {
     pub(crate) fn of(&mut self, by: &Wanted, cx: &Context) -> Arc<RouteRuntime> {
         let place = by.place % by.route.places();
-        let made = self.made.entry((by.route.name.clone(), place));
-        made.or_insert_with(|| RouteRuntime::new(&by.route, place, cx)).clone()
+        let made = self.made.entry((by.id.clone(), place));
+        made.or_insert_with(|| RouteRuntime::new(&Wanted { place, ..by.clone() }, cx)).clone()
     }
 }

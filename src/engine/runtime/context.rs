@@ -9,6 +9,7 @@ use super::workers::Workers;
 use crate::engine::admission::bandwidth::Bandwidths;
 use crate::engine::admission::handshakes::HandshakeLimiter;
 use crate::engine::admission::queue::{AdmissionControl, AdmissionControls, Permit};
+use crate::engine::listeners::bind::Wanted;
 use crate::engine::monitor::checker::HealthChecker;
 use crate::engine::session::greet::Greeting;
 use crate::engine::session::sni::{ByHello, Speaks};
@@ -112,42 +113,43 @@ pub(crate) struct RouteRuntime {
 
 impl RouteRuntime {
     /// A route as the clients of its n-th address meet it.
-    pub(crate) fn new(route: &Arc<Route>, place: usize, cx: &Context) -> Arc<RouteRuntime> {
-        let names = pool::names(route, place);
+    pub(crate) fn new(by: &Wanted, cx: &Context) -> Arc<RouteRuntime> {
+        let Wanted { route, place, .. } = by;
+        let names = pool::names(route, *place);
         let greeting = Greeting { header: route.proxy.send, tls: route.target_tls.clone() };
         // What does not speak TLS is not carried by it either.
         let bare = Greeting { tls: None, ..greeting.clone() };
         let of = |among: &Among, speaks: Speaks| {
             let greeting = if speaks == Speaks::Tls { &greeting } else { &bare };
-            RouteRuntime::among(route, among.clone(), names.clone(), greeting, place, cx, None)
+            RouteRuntime::among(by, among.clone(), names.clone(), greeting, cx, None)
         };
         let by_hello = route.hello.as_ref().map(|rules| Box::new(ByHello::new(rules, of)));
-        RouteRuntime::among(route, 0..route.targets.len(), names.clone(), &greeting, place, cx, by_hello)
+        RouteRuntime::among(by, 0..route.targets.len(), names.clone(), &greeting, cx, by_hello)
     }
 
     /// The same with some of its targets; `names` are those of all.
     fn among(
-        route: &Arc<Route>,
+        by: &Wanted,
         among: Among,
         names: Arc<TargetNames>,
         greeting: &Greeting,
-        place: usize,
         cx: &Context,
         by_hello: Option<Box<ByHello>>,
     ) -> Arc<RouteRuntime> {
+        let Wanted { id, route, place } = by;
         let limits = match route.carries {
             Carries::Tcp(limits) => limits,
             Carries::Udp(_) => SessionLimits::default(),
         };
         Arc::new(RouteRuntime {
             route: route.clone(),
-            pool: Pool::among(route, among, names, place, |address| {
+            pool: Pool::among(route, among, names, *place, |address| {
                 cx.targets.get(address, &route.health, greeting)
             }),
-            admission: cx.admissions.of(route),
-            name: route.name.0.clone(),
+            admission: cx.admissions.of(id, route),
+            name: id.shown(),
             limits,
-            bandwidth: limits.bandwidth.map(|rate| cx.bandwidths.of(&route.name, rate)),
+            bandwidth: limits.bandwidth.map(|rate| cx.bandwidths.of(id, rate)),
             by_hello,
         })
     }

@@ -204,7 +204,9 @@ impl EventLoop {
 
     /// The group of a route: one for all its doors.
     fn group(&mut self, runtime: &Arc<UdpRouteRuntime>) -> GroupId {
-        let same = |door: &&UdpDoor| Arc::ptr_eq(&door.runtime.route, &runtime.route);
+        let same = |door: &&UdpDoor| {
+            door.runtime.id == runtime.id && Arc::ptr_eq(&door.runtime.route, &runtime.route)
+        };
         if let Some(door) = self.doors.values().find(same) {
             return door.group;
         }

@@ -32,7 +32,7 @@ use super::admission::queue::{AdmissionControl, AdmissionControls};
 use super::listeners::bind::Wanted;
 use super::targets::pool::Pool;
 use crate::ledger::Ledger;
-use crate::plan::Route;
+use crate::plan::{Route, RouteId};
 use crate::transport;
 use control::{ControlQueue, Order};
 use target::UdpTarget;
@@ -78,6 +78,7 @@ struct Running {
 
 /// A UDP route at run time. Flows keep the one they were born with, and the target that was chosen then.
 pub(super) struct UdpRouteRuntime {
+    id: RouteId,
     route: Arc<Route>,
     pool: Pool<UdpTarget>,
     admission: Option<Arc<AdmissionControl>>,
@@ -129,12 +130,13 @@ impl Udp {
     }
 
     fn runtime(&self, by: &Wanted) -> Arc<UdpRouteRuntime> {
-        let Wanted { route, place } = by;
+        let Wanted { id, route, place } = by;
         Arc::new(UdpRouteRuntime {
+            id: id.clone(),
             route: route.clone(),
             pool: Pool::new(route, *place, |address| self.targets.get(address)),
-            admission: self.shared.admissions.of(route),
-            name: route.name.0.clone(),
+            admission: self.shared.admissions.of(id, route),
+            name: id.shown(),
         })
     }
 

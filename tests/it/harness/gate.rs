@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use loopgate::engine::{self, Declared, Refused, Settings, Source};
 use loopgate::ledger::{Ledger, Live, Record, Sink};
 use loopgate::limits::Budget;
-use loopgate::plan;
+use loopgate::plan::{self, Routes};
 use tokio::runtime::{Builder, Handle};
 use tokio_util::sync::CancellationToken;
 
@@ -55,6 +55,15 @@ impl Gate {
     pub(crate) fn declare(&self, config: &str) -> Result<Declared, Refused> {
         let plan = plan::parse("test", config, &[]).unwrap_or_else(|problems| panic!("{problems}"));
         self.runtime.block_on(self.engine.declare(Source::file(), plan.routes))
+    }
+
+    /// Declares the routes of a configuration as those of another source than the file; none where it is empty.
+    pub(crate) fn declare_as(&self, source: &str, config: &str) -> Result<Declared, Refused> {
+        let routes = match config {
+            "" => Routes::new(),
+            _ => plan::parse("test", config, &[]).unwrap_or_else(|problems| panic!("{problems}")).routes,
+        };
+        self.runtime.block_on(self.engine.declare(Source::named(source).unwrap(), routes))
     }
 
     /// The next record, in the order they were written.

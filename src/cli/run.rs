@@ -95,7 +95,7 @@ async fn life(
             complain(&trouble.report());
             return trouble.exit_code();
         }
-        Err(refused @ Refused::Stopped) => {
+        Err(refused) => {
             complain(&format!("error: {refused}"));
             return code::INTERNAL;
         }

@@ -54,6 +54,28 @@ pub struct BindFailure {
 pub enum Refused {
     /// Every address that could not be bound.
     Bind(Vec<BindFailure>),
+    /// An address that another route has, or one that overlaps with it; of several, the first.
+    Conflict {
+        /// The address as written.
+        address: ListenAddress,
+        /// The route that wants it.
+        wanted_by: RouteId,
+        /// The route that keeps it.
+        held_by: RouteId,
+    },
+    /// Routes of several sources that lead back to where they began.
+    Loop {
+        /// Each route with the address it is reached by, in the order a connection goes; the first is of the source that
+        /// declares.
+        way: Vec<(RouteId, ListenAddress)>,
+    },
+    /// A route that would be printed as one of another source is.
+    SameName {
+        /// The route that is declared.
+        wanted_by: RouteId,
+        /// The route that is called so.
+        held_by: RouteId,
+    },
     /// The engine has stopped.
     Stopped,
 }
@@ -66,6 +88,19 @@ impl fmt::Display for Refused {
                 let mut lines =
                     failures.iter().map(|it| format!("{} (route {}): {}", it.address, it.route, it.error));
                 write!(f, "cannot listen on {}", lines.by_ref().collect::<Vec<_>>().join("; "))
+            }
+            Refused::Conflict { address, wanted_by, held_by } => {
+                write!(f, "route {wanted_by} cannot listen on {address}: route {held_by} listens there")
+            }
+            Refused::Loop { way } => {
+                let names: Vec<_> =
+                    way.iter().map(|(route, address)| format!("{route} ({address})")).collect();
+                let first = way.first().map(|(route, _)| route.to_string()).unwrap_or_default();
+                write!(f, "route {first} leads back to itself: {} -> {first}", names.join(" -> "))
+            }
+            Refused::SameName { wanted_by, held_by } => {
+                let (new, old) = (&wanted_by.source, &held_by.source);
+                write!(f, "route {wanted_by} of {new} is called as one of {old} is; call it otherwise")
             }
         }
     }
@@ -161,10 +196,12 @@ pub struct Handle {
 
 impl Handle {
     /// Makes `routes` the whole set that `source` wants: binds what is new, and only when all of it is bound swaps what
-    /// changed and retires what is no longer wanted. A listener whose address stays wanted keeps its socket.
+    /// changed and retires what is no longer wanted. A listener whose address stays wanted keeps its socket. What another
+    /// source has stays with it until it declares a set without it; a source that wants nothing any more declares no route.
     ///
     /// # Errors
-    /// [`Refused::Bind`] with every address that failed; then nothing has changed.
+    /// [`Refused::Conflict`], [`Refused::Loop`] or [`Refused::SameName`] where a route cannot stand beside those of other
+    /// sources, [`Refused::Bind`] with every address that failed; then nothing has changed.
     ///
     /// Not cancel safe: a declaration that was sent is carried out, whether or not its answer is awaited.
     pub async fn declare(&self, source: Source, routes: Routes) -> Result<Declared, Refused> {

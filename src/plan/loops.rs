@@ -5,9 +5,10 @@
 use std::collections::{HashMap, HashSet};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
+use super::Route;
 use super::build::Draft;
-use crate::address::{Families, Host, Interface, ListenAddress, Protocol, TargetAddress, UnixName};
-use crate::config::{Problem, WrittenTarget};
+use crate::address::{Families, Host, Interface, ListenAddress, Protocol, Run, TargetAddress, UnixName};
+use crate::config::Problem;
 
 /// One step: what is reached, the listener it is reached by, and which target of the route before leads there.
 #[derive(Clone)]
@@ -26,49 +27,93 @@ enum Door {
 }
 
 /// Whether an address other than loopback is one of this machine's. Asked only where the answer decides.
-pub(super) type IsHere<'f> = &'f dyn Fn(IpAddr) -> bool;
+pub type IsHere<'f> = &'f dyn Fn(IpAddr) -> bool;
 
-/// Adds a problem for each loop; for routes that lead back port by port, one. `v6only` is what the defaults say of
-/// `[::]`.
-pub(super) fn check(drafts: &[Draft], v6only: bool, is_here: IsHere<'_>, problems: &mut Vec<Problem>) {
-    let steps = steps(drafts, v6only, is_here);
-    let mut seen = vec![false; steps.len()];
-    let mut told = HashSet::new();
-    for start in 0..steps.len() {
-        for found in walk(start, &steps, &mut seen) {
-            let routes: Vec<usize> = found.iter().map(|step| step.route).collect();
-            if told.insert(routes) {
-                problems.push(problem(drafts, &found));
-            }
+/// What is looked at of a route.
+struct Ends {
+    protocol: Protocol,
+    /// Each with the place among its listeners that says which of a range of targets is its own.
+    listen: Vec<(usize, ListenAddress)>,
+    targets: Vec<Run<TargetAddress>>,
+    /// How many listeners have targets of their own, at least 1.
+    places: usize,
+}
+
+impl Ends {
+    fn of_draft(draft: &Draft, v6only: bool) -> Ends {
+        let families = draft.families(v6only);
+        let listen = draft.listen.iter().flat_map(|written| written.value.each().enumerate());
+        Ends {
+            protocol: draft.protocol,
+            listen: listen.map(|(n, listener)| (n, listener.taking(families))).collect(),
+            targets: draft.targets.iter().map(|target| target.address.value.clone()).collect(),
+            places: draft.places(),
         }
     }
 }
 
-/// A node is what stands behind one listener: a route has one, with a range of targets one for each port. For each node,
-/// the nodes its targets reach: two for each at most, as localhost has two addresses.
-fn steps(drafts: &[Draft], v6only: bool, is_here: IsHere<'_>) -> Vec<Vec<Step>> {
-    let mut doors: HashMap<Door, Step> = HashMap::new();
-    let mut first_node = 0;
-    for (route, draft) in drafts.iter().enumerate() {
-        for written in &draft.listen {
-            for (n, listener) in written.value.each().enumerate() {
-                let listener = listener.taking(draft.families(v6only));
-                let step = Step { node: first_node + n % draft.places(), route, listener, by: 0 };
-                for door in opened(draft.protocol, &step.listener) {
-                    doors.entry(door).or_insert_with(|| step.clone());
-                }
+/// Adds a problem for each loop; for routes that lead back port by port, one. `v6only` is what the defaults say of
+/// `[::]`.
+pub(super) fn check(drafts: &[Draft], v6only: bool, is_here: IsHere<'_>, problems: &mut Vec<Problem>) {
+    let ends: Vec<Ends> = drafts.iter().map(|draft| Ends::of_draft(draft, v6only)).collect();
+    problems.extend(find(&ends, is_here).iter().map(|found| problem(drafts, found)));
+}
+
+/// Loops among routes, of whatever sources: where there is any, at least one is found. `listens` says where each listens,
+/// in the order of its listeners. A loop is told as it goes round: which of `routes`, and the address it is reached by.
+pub fn loops(
+    routes: &[&Route],
+    listens: impl Fn(usize) -> Vec<ListenAddress>,
+    is_here: IsHere<'_>,
+) -> Vec<Vec<(usize, ListenAddress)>> {
+    let ends = routes.iter().enumerate().map(|(nth, route)| Ends {
+        protocol: route.carries.protocol(),
+        listen: listens(nth).into_iter().enumerate().collect(),
+        targets: route.targets.iter().map(|target| target.address.clone()).collect(),
+        places: route.places(),
+    });
+    let found = find(&ends.collect::<Vec<_>>(), is_here);
+    found.into_iter().map(|way| way.into_iter().map(|step| (step.route, step.listener)).collect()).collect()
+}
+
+fn find(ends: &[Ends], is_here: IsHere<'_>) -> Vec<Vec<Step>> {
+    let steps = steps(ends, is_here);
+    let mut seen = vec![false; steps.len()];
+    let (mut told, mut all) = (HashSet::new(), Vec::new());
+    for start in 0..steps.len() {
+        for found in walk(start, &steps, &mut seen) {
+            let routes: Vec<usize> = found.iter().map(|step| step.route).collect();
+            if told.insert(routes) {
+                all.push(found);
             }
         }
-        first_node += draft.places();
+    }
+    all
+}
+
+/// A node is what stands behind one listener: a route has one, with a range of targets one for each port. For each node,
+/// the nodes its targets reach: two for each at most, as localhost has two addresses.
+fn steps(all: &[Ends], is_here: IsHere<'_>) -> Vec<Vec<Step>> {
+    let mut doors: HashMap<Door, Step> = HashMap::new();
+    let mut first_node = 0;
+    for (route, ends) in all.iter().enumerate() {
+        for (n, listener) in &ends.listen {
+            let node = first_node + n % ends.places;
+            let step = Step { node, route, listener: listener.clone(), by: 0 };
+            for door in opened(ends.protocol, &step.listener) {
+                doors.entry(door).or_insert_with(|| step.clone());
+            }
+        }
+        first_node += ends.places;
     }
     let mut steps = Vec::with_capacity(first_node);
-    for draft in drafts {
-        for place in 0..draft.places() {
-            let of_target = |(by, target): (usize, &WrittenTarget)| {
-                let found = reached(draft.protocol, &target.address.value.at(place), &doors, is_here);
+    for ends in all {
+        for place in 0..ends.places {
+            let of_target = |(by, target): (usize, &Run<TargetAddress>)| {
+                let found = reached(ends.protocol, &target.at(place), &doors, is_here);
                 found.into_iter().map(move |step| Step { by, ..step })
             };
-            steps.push(draft.targets.iter().enumerate().flat_map(of_target).collect());
+            steps.push(ends.targets.iter().enumerate().flat_map(of_target).collect());
         }
     }
     steps
@@ -159,18 +204,13 @@ fn walk(start: usize, steps: &[Vec<Step>], seen: &mut [bool]) -> Vec<Vec<Step>> 
     loops
 }
 
-/// The target of this route that leads to that step.
-fn leading<'d>(from: &'d Draft, to: &Step) -> &'d WrittenTarget {
-    &from.targets[to.by]
-}
-
 /// The problem is placed at the target of the route the loop ends in, and the other targets are shown with it.
 fn problem(drafts: &[Draft], found: &[Step]) -> Problem {
     let back = &found[found.len() - 1];
     let named = |step: &Step| format!("{} ({})", drafts[step.route].name, step.listener);
     let first = &drafts[back.route];
     let way: Vec<String> = [back].into_iter().chain(&found[..found.len() - 1]).map(named).collect();
-    let target = leading(first, &found[0]);
+    let target = &first.targets[found[0].by];
     let message = format!("this route leads back to itself: {} -> {}", way.join(" -> "), first.name);
     let problem = Problem::new(target.address.place.clone(), target.path.clone(), message);
     let [first_step, .., _] = found else {
@@ -181,7 +221,7 @@ fn problem(drafts: &[Draft], found: &[Step]) -> Problem {
         .label(format!("{} to {}", first.name, drafts[first_step.route].name));
     for pair in found.windows(2) {
         let (from, to) = (&drafts[pair[0].route], &drafts[pair[1].route]);
-        let place = leading(from, &pair[1]).address.place.clone();
+        let place = from.targets[pair[1].by].address.place.clone();
         problem = problem.also(place, format!("{} to {}", from.name, to.name));
     }
     problem
@@ -194,7 +234,6 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::address::Run;
     use crate::plan::parse;
 
     fn told(routes: &[(&str, &str)]) -> Vec<String> {

@@ -31,6 +31,8 @@ pub use diff::{Change, diff, keep_equal, unchangeable};
 pub use find::{default_file, find_file};
 pub use hello::{Among, HelloRules};
 pub use id::{BadSourceName, RouteId, Source};
+pub use loops::{IsHere, loops};
+pub use overlap::{Listeners, Met};
 pub use warnings::{Caution, cautions, certificates};
 
 use crate::acl::Access;

@@ -9,90 +9,71 @@ use super::build::Draft;
 use crate::address::{Families, Interface, ListenAddress, NetListen, Protocol, Run, UnixName};
 use crate::config::{Problem, Written};
 
-/// One listener written somewhere, of a range one of them.
-#[derive(Clone)]
-struct Listener<'d, A> {
-    draft: &'d Draft,
-    written: &'d Written<Run<ListenAddress>>,
-    address: A,
-}
-
-/// Every listener so far.
-#[derive(Default)]
-struct Book<'d> {
-    ports: HashMap<(Protocol, u16), PortBook<'d>>,
-    unix: HashMap<UnixName, Listener<'d, UnixName>>,
+/// Every listener so far, each with whose it is.
+pub struct Listeners<T> {
+    ports: HashMap<(Protocol, u16), OfPort<T>>,
+    unix: HashMap<UnixName, T>,
 }
 
 /// What holds one port so far. A few look-ups answer for any number of listeners, so that a hostile file costs no more
 /// than a large one.
-#[derive(Default)]
-struct PortBook<'d> {
-    by_address: HashMap<(IpAddr, Option<Interface>), Listener<'d, NetListen>>,
-    first_v4: Option<Listener<'d, NetListen>>,
-    first_v6: Option<Listener<'d, NetListen>>,
-    first_of_both: Option<Listener<'d, NetListen>>,
+struct OfPort<T> {
+    by_address: HashMap<(IpAddr, Option<Interface>), Listener<T>>,
+    first_v4: Option<Listener<T>>,
+    first_v6: Option<Listener<T>>,
+    first_of_both: Option<Listener<T>>,
 }
 
-/// Adds a problem for each listener that meets one before it, in the order of the file; for two ranges, one. `v6only` is
-/// what the defaults say of `[::]`.
-pub(super) fn check(drafts: &[Draft], v6only: bool, problems: &mut Vec<Problem>) {
-    let mut book = Book::default();
-    let mut told = HashSet::new();
-    for draft in drafts {
-        let families = draft.families(v6only);
-        for written in &draft.listen {
-            for address in written.value.each() {
-                let Some((earlier, problem)) = book.add(draft, written, address.taking(families)) else {
-                    continue;
-                };
-                if told.insert((earlier, std::ptr::from_ref(written))) {
-                    problems.push(problem);
-                }
-            }
-        }
+#[derive(Clone)]
+struct Listener<T> {
+    address: NetListen,
+    owner: T,
+}
+
+/// An earlier listener that a later one meets.
+pub struct Met<T> {
+    /// Where it listens.
+    pub address: ListenAddress,
+    /// Whose it is.
+    pub owner: T,
+}
+
+impl<T> Default for Listeners<T> {
+    fn default() -> Self {
+        Listeners { ports: HashMap::new(), unix: HashMap::new() }
     }
 }
 
-type Place = *const Written<Run<ListenAddress>>;
-
-impl<'d> Book<'d> {
-    /// Notes a listener; where it meets an earlier one, says which and what to tell.
-    fn add(
-        &mut self,
-        draft: &'d Draft,
-        written: &'d Written<Run<ListenAddress>>,
-        address: ListenAddress,
-    ) -> Option<(Place, Problem)> {
+impl<T: Clone> Listeners<T> {
+    /// Notes a listener; where it meets an earlier one, says which.
+    pub fn add(&mut self, protocol: Protocol, address: ListenAddress, owner: T) -> Option<Met<T>> {
         match address {
             // Port 0 is a different port each time.
             ListenAddress::Net(net) if net.port == 0 => None,
             ListenAddress::Net(address) => {
-                let listener = Listener { draft, written, address };
-                let book = self.ports.entry((draft.protocol, listener.address.port)).or_default();
-                let met = book.meets(&listener.address).map(|earlier| {
-                    let same = earlier.address.ip.to_canonical() == listener.address.ip.to_canonical();
-                    (std::ptr::from_ref(earlier.written), problem(&earlier, &listener, same))
-                });
-                book.note(listener);
-                met
+                let of_port = self.ports.entry((protocol, address.port)).or_default();
+                let met = of_port.meets(&address);
+                of_port.note(Listener { address, owner });
+                met.map(|met| Met { address: ListenAddress::Net(met.address), owner: met.owner })
             }
-            ListenAddress::Unix(address) => {
-                let listener = Listener { draft, written, address: address.clone() };
-                let met = self
-                    .unix
-                    .get(&address)
-                    .map(|earlier| (std::ptr::from_ref(earlier.written), problem(earlier, &listener, true)));
-                self.unix.entry(address).or_insert(listener);
-                met
+            ListenAddress::Unix(name) => {
+                let met = self.unix.get(&name).cloned();
+                self.unix.entry(name.clone()).or_insert(owner);
+                met.map(|owner| Met { address: ListenAddress::Unix(name), owner })
             }
         }
     }
 }
 
-impl<'d> PortBook<'d> {
+impl<T> Default for OfPort<T> {
+    fn default() -> Self {
+        OfPort { by_address: HashMap::new(), first_v4: None, first_v6: None, first_of_both: None }
+    }
+}
+
+impl<T: Clone> OfPort<T> {
     /// A listener takes one family alone, but for `[::]` where it is told otherwise (see `transport::bind`).
-    fn meets(&self, net: &NetListen) -> Option<Listener<'d, NetListen>> {
+    fn meets(&self, net: &NetListen) -> Option<Listener<T>> {
         let ip = net.ip.to_canonical();
         let at = |ip: IpAddr, zone: Option<Interface>| self.by_address.get(&(ip, zone)).cloned();
         let (every, first) = match ip {
@@ -110,7 +91,7 @@ impl<'d> PortBook<'d> {
             .or(other_family)
     }
 
-    fn note(&mut self, listener: Listener<'d, NetListen>) {
+    fn note(&mut self, listener: Listener<T>) {
         let (ip, zone) = (listener.address.ip.to_canonical(), listener.address.zone.clone());
         let first = if ip.is_ipv4() { &mut self.first_v4 } else { &mut self.first_v6 };
         first.get_or_insert_with(|| listener.clone());
@@ -121,29 +102,54 @@ impl<'d> PortBook<'d> {
     }
 }
 
-fn problem<A: std::fmt::Display>(
-    earlier: &Listener<'_, A>,
-    later: &Listener<'_, A>,
-    same_address: bool,
-) -> Problem {
-    let (first, second) = (&earlier.address, &later.address);
-    let same_route = std::ptr::eq(earlier.draft, later.draft);
+/// Where a listener is written; of a range, for all of them.
+type Owner<'d> = (&'d Draft, &'d Written<Run<ListenAddress>>);
+
+/// Adds a problem for each listener that meets one before it, in the order of the file; for two ranges, one. `v6only` is
+/// what the defaults say of `[::]`.
+pub(super) fn check(drafts: &[Draft], v6only: bool, problems: &mut Vec<Problem>) {
+    let mut listeners = Listeners::default();
+    let mut told = HashSet::new();
+    for draft in drafts {
+        let families = draft.families(v6only);
+        for written in &draft.listen {
+            for address in written.value.each() {
+                let (address, later) = (address.taking(families), (draft, written));
+                let Some(earlier) = listeners.add(draft.protocol, address.clone(), later) else { continue };
+                let pair = (std::ptr::from_ref(earlier.owner.1), std::ptr::from_ref(written));
+                if told.insert(pair) {
+                    problems.push(problem(&earlier, later, &address));
+                }
+            }
+        }
+    }
+}
+
+fn problem(earlier: &Met<Owner<'_>>, later: Owner<'_>, second: &ListenAddress) -> Problem {
+    let (Met { address: first, owner }, (draft, written)) = (earlier, later);
+    let same_address = match (first, second) {
+        (ListenAddress::Net(first), ListenAddress::Net(second)) => {
+            first.ip.to_canonical() == second.ip.to_canonical()
+        }
+        _ => true,
+    };
+    let same_route = std::ptr::eq(owner.0, draft);
     let message = match (same_address, same_route) {
         (true, true) => format!("{second} is listed twice"),
-        (true, false) => format!("{second} is already listened on by route {}", earlier.draft.name),
+        (true, false) => format!("{second} is already listened on by route {}", owner.0.name),
         (false, true) => format!("{second} and {first} overlap"),
-        (false, false) => format!("{second} overlaps with {first} of route {}", earlier.draft.name),
+        (false, false) => format!("{second} overlaps with {first} of route {}", owner.0.name),
     };
-    let is_unix = matches!(later.written.value.first(), ListenAddress::Unix(_));
+    let is_unix = matches!(written.value.first(), ListenAddress::Unix(_));
     let help = match (same_route, is_unix) {
         (true, _) => "leave one of the two out",
         (false, false) => "choose another port for one of the two",
         (false, true) => "choose another path for one of the two",
     };
-    Problem::new(later.written.place.clone(), later.draft.key("listen"), message)
+    Problem::new(written.place.clone(), draft.key("listen"), message)
         .help(help)
         .label("again here")
-        .also(earlier.written.place.clone(), "first here")
+        .also(owner.1.place.clone(), "first here")
 }
 
 #[cfg(test)]

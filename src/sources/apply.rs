@@ -102,7 +102,7 @@ impl Reloader {
                     return Ok(declared);
                 }
                 Err(Refused::Bind(failures)) => engine::diagnose(&failures).report(),
-                Err(refused @ Refused::Stopped) => refused.to_string(),
+                Err(refused) => refused.to_string(),
             }
         } else {
             unchangeable.join("\n")

@@ -3,16 +3,24 @@
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
+use loopgate::engine::{Declared, Refused};
+use loopgate::plan::{self, RouteName, Routes};
+
 use crate::harness::datagrams::{EchoDatagrams, ask, client, is_silent};
-use crate::harness::{Closed, Ending, Gate, Target, Wire};
+use crate::harness::{Closed, Ending, Gate, Target, Wire, listening_inode};
 
 /// A route `web`, which each source calls so.
 fn web(listen: impl std::fmt::Display, target: SocketAddr, more: &str) -> String {
     format!("[routes.web]\nlisten = '{listen}'\ntarget = '{target}'\n{more}\n")
 }
 
+/// A route with nothing but its ends.
+fn named(name: &str, listen: impl std::fmt::Display, target: SocketAddr) -> String {
+    format!("[routes.{name}]\nlisten = '{listen}'\ntarget = '{target}'\n")
+}
+
 /// Where the route of this name, as it is printed, listens.
-fn listens(declared: &loopgate::engine::Declared, route: &str) -> SocketAddr {
+fn listens(declared: &Declared, route: &str) -> SocketAddr {
     let of_route = declared.listening.iter().find(|it| it.route.to_string() == route);
     of_route.and_then(|it| it.address.net()).unwrap_or_else(|| panic!("{route} is not in {declared:?}"))
 }
@@ -116,4 +124,138 @@ fn two_sources_do_not_share_a_bandwidth() {
     hungry.iter_mut().for_each(|client| drop(client.hear(14 << 10)));
 
     assert!(began.elapsed() < Duration::from_secs(8), "the second waited for what the first had used up");
+}
+
+/// What a refused declaration says of the address and of the two routes.
+fn conflict(refused: &Refused) -> (String, String, String) {
+    let Refused::Conflict { address, wanted_by, held_by } = refused else { panic!("{refused}") };
+    (address.to_string(), wanted_by.to_string(), held_by.to_string())
+}
+
+#[test]
+fn a_port_that_another_source_has_is_refused_and_nothing_changes() {
+    let (one, two) = (Target::greeting(b"1"), Target::greeting(b"2"));
+    let (port, other) = (Closed::port(), Closed::port());
+    let gate = Gate::builder().with(&web(port.address, one.address, ""));
+    let inode = listening_inode(port.address);
+
+    let both = web(port.address, two.address, "") + &named("other", other.address, two.address);
+    let refused = gate.declare_as("edge", &both).unwrap_err();
+
+    assert_eq!(conflict(&refused), (port.address.to_string(), "web@edge".into(), "web".into()));
+    assert_eq!(
+        refused.to_string(),
+        format!("route web@edge cannot listen on {}: route web listens there", port.address)
+    );
+    assert_eq!(listening_inode(port.address), inode);
+    assert_eq!(Wire::to(port.address).hear(1), b"1");
+    assert!(Wire::try_to(other.address).is_err(), "half of a refused declaration listens");
+}
+
+#[test]
+fn an_address_that_its_source_gives_up_is_free_for_the_next() {
+    let (one, two) = (Target::greeting(b"1"), Target::greeting(b"2"));
+    let (port, kept) = (Closed::port(), Closed::port());
+    let gate = Gate::builder().with(&named("kept", kept.address, one.address));
+    gate.declare_as("edge", &web(port.address, one.address, "")).unwrap();
+    let refused = gate.declare_as("next", &web(port.address, two.address, "")).unwrap_err();
+    assert_eq!(conflict(&refused).2, "web@edge");
+
+    let gone = gate.declare_as("edge", "").unwrap();
+
+    assert_eq!(gone.change.removed.len(), 1);
+    assert!(Wire::try_to(port.address).is_err());
+    assert_eq!(Wire::to(kept.address).hear(1), b"1");
+    gate.declare_as("next", &web(port.address, two.address, "")).unwrap();
+    assert_eq!(Wire::to(port.address).hear(1), b"2");
+}
+
+#[test]
+fn every_kind_of_address_is_kept_by_who_has_it() {
+    let (target, datagrams) = (Target::greeting(b"1"), EchoDatagrams::start());
+    let port = Closed::port_of_every_address("127.0.0.1");
+    let number = port.address.port();
+    let socket = format!("unix:@loopgate-sources-{}", std::process::id());
+    for (held, wanted, protocol) in [
+        (port.address.to_string(), format!("0.0.0.0:{number}"), "tcp"),
+        (format!("0.0.0.0:{number}"), port.address.to_string(), "tcp"),
+        (port.address.to_string(), port.address.to_string(), "udp"),
+        (port.address.to_string(), format!("[::ffff:127.0.0.1]:{number}"), "tcp"),
+        (format!("{socket}-a"), format!("{socket}-a"), "tcp"),
+    ] {
+        let to = if protocol == "tcp" { target.address } else { datagrams.address };
+        let more = format!("protocol = '{protocol}'");
+        let gate = Gate::builder().with(&web(&held, to, &more));
+
+        let refused = gate.declare_as("edge", &web(&wanted, to, &more)).unwrap_err();
+
+        assert_eq!(conflict(&refused), (wanted.clone(), "web@edge".into(), "web".into()), "{held} {wanted}");
+        // Beside it, on the other protocol or another name, there is room.
+        gate.declare_as("edge", &web(format!("{socket}-b"), target.address, "")).unwrap();
+    }
+}
+
+#[test]
+fn a_port_that_the_kernel_chose_for_one_source_is_refused_to_the_next() {
+    let (one, two) = (Target::greeting(b"1"), Target::greeting(b"2"));
+    let gate = Gate::builder().with(&web("127.0.0.1:0", one.address, ""));
+
+    let refused = gate.declare_as("edge", &web(gate.address, two.address, "")).unwrap_err();
+
+    assert_eq!(conflict(&refused), (gate.address.to_string(), "web@edge".into(), "web".into()));
+    assert_eq!(gate.connect().hear(1), b"1");
+}
+
+#[test]
+fn a_route_that_tries_on_for_its_port_keeps_its_claim_and_takes_none_of_another_source() {
+    let (taken, two) = (Target::echo(), Target::greeting(b"2"));
+    let (free, retry) = (Closed::port(), "bind = 'retry'");
+    let config = web(taken.address, two.address, retry) + &named("free", free.address, two.address);
+    let gate = Gate::builder().with(&config);
+    assert_eq!(gate.declared.not_listening.len(), 1);
+
+    let claimed = gate.declare_as("edge", &web(taken.address, two.address, retry)).unwrap_err();
+    assert_eq!(conflict(&claimed).2, "web");
+    let held = gate.declare_as("edge", &web(free.address, two.address, retry)).unwrap_err();
+    assert_eq!(conflict(&held).2, "free");
+}
+
+#[test]
+fn two_sources_whose_routes_lead_to_each_other_are_told_of_the_loop() {
+    let (first, second) = (Closed::port(), Closed::port());
+    let gate = Gate::builder().with(&web(first.address, second.address, ""));
+
+    let refused = gate.declare_as("edge", &web(second.address, first.address, "")).unwrap_err();
+
+    assert!(matches!(&refused, Refused::Loop { way } if way.len() == 2), "{refused}");
+    let (first, second) = (first.address, second.address);
+    let way = format!("web@edge ({second}) -> web ({first}) -> web@edge");
+    assert_eq!(refused.to_string(), format!("route web@edge leads back to itself: {way}"));
+    assert!(Wire::try_to(second).is_err());
+}
+
+#[test]
+fn a_loop_through_a_port_that_the_kernel_chose_is_found() {
+    let second = Closed::port();
+    let gate = Gate::builder().with(&web("127.0.0.1:0", second.address, ""));
+
+    let refused = gate.declare_as("edge", &web(second.address, gate.address, "")).unwrap_err();
+
+    assert!(matches!(&refused, Refused::Loop { .. }), "{refused}");
+}
+
+#[test]
+fn a_route_that_would_be_printed_as_that_of_another_source_is_refused() {
+    let target = Target::greeting(b"1");
+    let gate = Gate::builder().with(&web("127.0.0.1:0", target.address, ""));
+    let typed = plan::parse("", "", &["0:9".into()]).unwrap();
+    let route = typed.routes.into_values().next().unwrap();
+
+    let twin = Routes::from([(RouteName("web".into()), route)]);
+    let refused = gate.declare_from(typed.source, twin).unwrap_err();
+
+    assert_eq!(
+        refused.to_string(),
+        "route web of the command line is called as one of the configuration file is; call it otherwise"
+    );
 }

@@ -25,6 +25,19 @@ impl Port {
     pub(crate) fn address(&self) -> &ListenAddress {
         &self.address
     }
+
+    /// The same with the number that the kernel has chosen; `None` of a Unix socket.
+    pub(crate) fn numbered(&self, number: u16) -> Option<NetListen> {
+        match &self.address {
+            ListenAddress::Net(net) => Some(NetListen { port: number, ..net.clone() }),
+            ListenAddress::Unix(_) => None,
+        }
+    }
+
+    /// Whether the kernel chooses its number.
+    pub(crate) fn is_chosen(&self) -> bool {
+        self.chosen.is_some()
+    }
 }
 
 /// Who wants a port: a route, and the place of the address among its own.
@@ -39,13 +52,18 @@ pub(crate) struct Wanted {
 pub(crate) fn wanted(source: &Source, routes: &Routes) -> impl Iterator<Item = (Port, Wanted)> {
     routes.iter().flat_map(|(name, route)| {
         let id = RouteId { source: source.clone(), name: name.clone() };
-        route.listen.iter().enumerate().map(move |(place, address)| {
-            let chosen = (address.port() == Some(0)).then(|| (id.clone(), place));
-            (
-                Port { protocol: route.carries.protocol(), address: address.clone(), chosen },
-                Wanted { id: id.clone(), route: route.clone(), place },
-            )
-        })
+        of_route(&id, route).collect::<Vec<_>>()
+    })
+}
+
+/// Every port that one route wants, in the order of its addresses.
+pub(crate) fn of_route(id: &RouteId, route: &Arc<Route>) -> impl Iterator<Item = (Port, Wanted)> {
+    route.listen.iter().enumerate().map(|(place, address)| {
+        let chosen = (address.port() == Some(0)).then(|| (id.clone(), place));
+        (
+            Port { protocol: route.carries.protocol(), address: address.clone(), chosen },
+            Wanted { id: id.clone(), route: route.clone(), place },
+        )
     })
 }
 

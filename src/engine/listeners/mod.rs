@@ -3,5 +3,6 @@
 mod any;
 pub(super) mod bind;
 pub(super) mod bind_error;
+mod conflicts;
 pub(super) mod supervisor;
 mod tcp;

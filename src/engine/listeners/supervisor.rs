@@ -10,8 +10,9 @@ use tokio::time::{MissedTickBehavior, interval};
 use super::any::AnyListener;
 use super::bind::{self, Bound, Leaving, Port, Unbound, Wanted};
 use super::bind_error;
+use super::conflicts::Beside;
 use super::tcp::TcpListener;
-use crate::address::{ListenAddress, NetListen, Protocol};
+use crate::address::{ListenAddress, Protocol};
 use crate::engine::runtime::context::{Context, RouteRuntime};
 use crate::engine::runtime::drain;
 use crate::engine::runtime::heap_trim::HeapTrim;
@@ -114,7 +115,11 @@ impl Supervisor {
             Some(before) => keep_equal(before, routes),
             None => routes,
         };
-        let before = sources.insert(source.clone(), routes.clone()).unwrap_or_default();
+        self.check(&source, &routes)?;
+        let before = sources.remove(&source).unwrap_or_default();
+        if !routes.is_empty() {
+            sources.insert(source.clone(), routes.clone());
+        }
         let wanted: BTreeMap<Port, Wanted> =
             sources.iter().flat_map(|(source, routes)| bind::wanted(source, routes)).collect();
 
@@ -141,6 +146,16 @@ impl Supervisor {
         })
     }
 
+    /// Whether the routes of this source may stand beside those of the others.
+    fn check(&self, source: &Source, routes: &Routes) -> Result<(), Refused> {
+        let real = |port: &Port| {
+            let listener = self.listeners.get(port).filter(|_| port.is_chosen())?;
+            port.numbered(listener.address().net()?.port()).map(ListenAddress::Net)
+        };
+        let beside = Beside { source, routes, sources: &self.sources, real: &real };
+        beside.refused().into_values().next().map_or(Ok(()), Err)
+    }
+
     /// Every socket with a port that we hold and that nobody wants any more.
     fn leaving(&self, wanted: &BTreeMap<Port, Wanted>) -> Leaving<'_> {
         let mut leaving = Leaving::new();
@@ -148,9 +163,9 @@ impl Supervisor {
         let lingering = self.lingering.iter().map(|(port, it)| (port, Some(it.address), it.socket()));
         for (port, real, socket) in listeners.chain(lingering).filter(|(port, ..)| !wanted.contains_key(port))
         {
-            if let (ListenAddress::Net(net), Some(real)) = (port.address(), real) {
-                let held = NetListen { port: real.port(), ..net.clone() };
-                leaving.entry((port.protocol, real.port())).or_default().push((held, socket));
+            let real = real.map(|it| it.port());
+            if let Some(held) = real.and_then(|number| port.numbered(number)) {
+                leaving.entry((port.protocol, held.port)).or_default().push((held, socket));
             }
         }
         leaving

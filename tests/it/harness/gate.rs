@@ -63,7 +63,12 @@ impl Gate {
             "" => Routes::new(),
             _ => plan::parse("test", config, &[]).unwrap_or_else(|problems| panic!("{problems}")).routes,
         };
-        self.runtime.block_on(self.engine.declare(Source::named(source).unwrap(), routes))
+        self.declare_from(Source::named(source).unwrap(), routes)
+    }
+
+    /// Declares routes as those of this source.
+    pub(crate) fn declare_from(&self, source: Source, routes: Routes) -> Result<Declared, Refused> {
+        self.runtime.block_on(self.engine.declare(source, routes))
     }
 
     /// The next record, in the order they were written.

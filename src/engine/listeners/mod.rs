@@ -4,5 +4,6 @@ mod any;
 pub(super) mod bind;
 pub(super) mod bind_error;
 mod conflicts;
+mod retries;
 pub(super) mod supervisor;
 mod tcp;

@@ -8,9 +8,9 @@ use tokio::sync::{mpsc, oneshot};
 use tokio::time::{MissedTickBehavior, interval};
 
 use super::any::AnyListener;
-use super::bind::{self, Bound, Leaving, Port, Unbound, Wanted};
-use super::bind_error;
+use super::bind::{self, Bound, Leaving, Port, Wanted};
 use super::conflicts::Beside;
+use super::retries::Retries;
 use super::tcp::TcpListener;
 use crate::address::{ListenAddress, Protocol};
 use crate::engine::runtime::context::{Context, RouteRuntime};
@@ -18,15 +18,12 @@ use crate::engine::runtime::drain;
 use crate::engine::runtime::heap_trim::HeapTrim;
 use crate::engine::targets::registry::Seconds;
 use crate::engine::udp::UdpListener;
-use crate::engine::{BindFailure, Declared, Listening, NotListening, Refused};
+use crate::engine::{BindFailure, Declared, Listening, Refused};
 use crate::plan::{Route, RouteId, Routes, Source, diff, keep_equal};
 use crate::sys;
 
 /// How often counts are settled and failed binds of `bind = "retry"` are tried again.
 const TICK: Duration = Duration::from_secs(1);
-
-/// How often a route that still does not listen says so.
-const REMIND: Duration = Duration::from_secs(60);
 
 /// What a [`crate::engine::Handle`] asks for.
 pub(crate) enum Order {
@@ -41,18 +38,10 @@ pub(crate) struct Supervisor {
     listeners: BTreeMap<Port, AnyListener>,
     /// Listeners that are retired and that flows still answer through.
     lingering: BTreeMap<Port, UdpListener>,
-    retries: BTreeMap<Port, Retry>,
+    retries: Retries,
     heap_trim: HeapTrim,
     /// The worker whose turn it is to take a listener.
     turn: usize,
-}
-
-/// A port that its route's policy leaves for later.
-struct Retry {
-    by: Wanted,
-    why: String,
-    since: Instant,
-    told: Instant,
 }
 
 impl Supervisor {
@@ -62,7 +51,7 @@ impl Supervisor {
             sources: BTreeMap::new(),
             listeners: BTreeMap::new(),
             lingering: BTreeMap::new(),
-            retries: BTreeMap::new(),
+            retries: Retries::default(),
             heap_trim: HeapTrim::default(),
             turn: 0,
         }
@@ -137,12 +126,13 @@ impl Supervisor {
         self.revive(&wanted);
         self.swap(&wanted);
         self.listeners.append(&mut opened);
-        self.postpone(unbound, &wanted);
+        let listeners = &self.listeners;
+        self.retries.postpone(unbound, |port| wanted.contains_key(port) && !listeners.contains_key(port));
         self.retire_unwanted(&wanted).await;
         Ok(Declared {
             change: diff(&before, &routes),
             listening: self.listening(&wanted),
-            not_listening: self.not_listening(),
+            not_listening: self.retries.not_listening(),
         })
     }
 
@@ -257,22 +247,8 @@ impl Supervisor {
         }
     }
 
-    fn postpone(&mut self, unbound: Vec<Unbound>, wanted: &BTreeMap<Port, Wanted>) {
-        self.retries.retain(|port, _| wanted.contains_key(port) && !self.listeners.contains_key(port));
-        let now = Instant::now();
-        for (Unbound { port, by, .. }, why) in explained(unbound) {
-            let retry = self.retries.entry(port).or_insert_with(|| Retry {
-                by: by.clone(),
-                why: String::new(),
-                since: now,
-                told: now,
-            });
-            (retry.by, retry.why) = (by, why);
-        }
-    }
-
     fn retry(&mut self) {
-        let due: Vec<_> = self.retries.iter().map(|(port, retry)| (port.clone(), retry.by.clone())).collect();
+        let due = self.retries.due();
         if due.is_empty() {
             return;
         }
@@ -280,7 +256,7 @@ impl Supervisor {
         let Ok((bound, unbound)) = bind::bind_all(due, &Leaving::new()) else { return };
         for it in bound {
             let (port, route) = (it.port.clone(), it.by.id.clone());
-            let since = self.retries.remove(&port).map_or_else(Instant::now, |retry| retry.since);
+            let since = self.retries.end(&port);
             match self.open(vec![it]) {
                 Ok(mut opened) => {
                     let after = Seconds(since.elapsed());
@@ -292,17 +268,7 @@ impl Supervisor {
                 }
             }
         }
-        self.remind(unbound);
-    }
-
-    fn remind(&mut self, mut unbound: Vec<Unbound>) {
-        unbound.retain(|it| self.retries.get(&it.port).is_some_and(|retry| retry.told.elapsed() >= REMIND));
-        for (Unbound { port, .. }, why) in explained(unbound) {
-            let Some(retry) = self.retries.get_mut(&port) else { continue };
-            let (route, address, for_) = (&retry.by.id, port.address(), Seconds(retry.since.elapsed()));
-            tracing::warn!("route {route} does NOT listen on {address}, for {for_} now: {why}");
-            (retry.told, retry.why) = (Instant::now(), why);
-        }
+        self.retries.remind(unbound);
     }
 
     fn listening(&self, wanted: &BTreeMap<Port, Wanted>) -> Vec<Listening> {
@@ -317,28 +283,11 @@ impl Supervisor {
         all.sort_by(|a, b| (&a.1.route, a.0).cmp(&(&b.1.route, b.0)));
         all.into_iter().map(|(_, listening)| listening).collect()
     }
-
-    fn not_listening(&self) -> Vec<NotListening> {
-        let one = |(port, retry): (&Port, &Retry)| NotListening {
-            route: retry.by.id.clone(),
-            address: port.address().clone(),
-            why: retry.why.clone(),
-        };
-        self.retries.iter().map(one).collect()
-    }
 }
 
 fn failure(port: &Port, by: &Wanted, error: std::io::Error) -> BindFailure {
     let (route, address) = (by.id.clone(), port.address().clone());
     BindFailure { route, protocol: port.protocol, address, error }
-}
-
-/// Each with the reason it could not be bound, in words. That looks into /proc, so it is asked once a telling and not
-/// once a try.
-fn explained(unbound: Vec<Unbound>) -> Vec<(Unbound, String)> {
-    let errors: Vec<_> = unbound.iter().map(|it| (it.port.protocol, it.port.address(), &it.error)).collect();
-    let why = bind_error::summaries(&errors);
-    unbound.into_iter().zip(why).collect()
 }
 
 /// What the listeners of one route and its targets share, made once: a range of ports towards one target has one.

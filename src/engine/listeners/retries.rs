@@ -1,0 +1,84 @@
+//! Ports that their routes' policy leaves for later: tried again every second, and told while they are missing.
+
+use std::collections::BTreeMap;
+use std::time::{Duration, Instant};
+
+use super::bind::{Port, Unbound, Wanted};
+use super::bind_error;
+use crate::engine::NotListening;
+use crate::engine::targets::registry::Seconds;
+
+/// How often a route that still does not listen says so.
+const REMIND: Duration = Duration::from_secs(60);
+
+/// Every port that is tried again.
+#[derive(Default)]
+pub(crate) struct Retries(BTreeMap<Port, Retry>);
+
+struct Retry {
+    by: Wanted,
+    why: String,
+    since: Instant,
+    told: Instant,
+}
+
+impl Retries {
+    /// Goes on with those that are still `awaited`, and notes what could not be bound just now.
+    pub(crate) fn postpone(&mut self, unbound: Vec<Unbound>, awaited: impl Fn(&Port) -> bool) {
+        self.0.retain(|port, _| awaited(port));
+        let now = Instant::now();
+        for (Unbound { port, by, .. }, why) in explained(unbound) {
+            let retry = self.0.entry(port).or_insert_with(|| Retry {
+                by: by.clone(),
+                why: String::new(),
+                since: now,
+                told: now,
+            });
+            (retry.by, retry.why) = (by, why);
+        }
+    }
+
+    /// What to try now.
+    pub(crate) fn due(&self) -> Vec<(Port, Wanted)> {
+        self.0.iter().map(|(port, retry)| (port.clone(), retry.by.clone())).collect()
+    }
+
+    /// Forgets a port that is bound; says since when it was missing.
+    pub(crate) fn end(&mut self, port: &Port) -> Instant {
+        self.0.remove(port).map_or_else(Instant::now, |retry| retry.since)
+    }
+
+    /// Tells what is missing, as often as it is due.
+    pub(crate) fn remind(&mut self, mut unbound: Vec<Unbound>) {
+        unbound.retain(|it| self.0.get(&it.port).is_some_and(|retry| retry.told.elapsed() >= REMIND));
+        for (Unbound { port, .. }, why) in explained(unbound) {
+            let Some(retry) = self.0.get_mut(&port) else { continue };
+            let (route, address, for_) = (&retry.by.id, port.address(), Seconds(retry.since.elapsed()));
+            tracing::warn!("route {route} does NOT listen on {address}, for {for_} now: {why}");
+            (retry.told, retry.why) = (Instant::now(), why);
+        }
+    }
+
+    /// Each with what was in its way last.
+    pub(crate) fn not_listening(&self) -> Vec<NotListening> {
+        let one = |(port, retry): (&Port, &Retry)| NotListening {
+            route: retry.by.id.clone(),
+            address: port.address().clone(),
+            why: retry.why.clone(),
+        };
+        self.0.iter().map(one).collect()
+    }
+
+    /// Gives all of them up.
+    pub(crate) fn clear(&mut self) {
+        self.0.clear();
+    }
+}
+
+/// Each with the reason it could not be bound, in words. That looks into /proc, so it is asked once a telling and not
+/// once a try.
+fn explained(unbound: Vec<Unbound>) -> Vec<(Unbound, String)> {
+    let errors: Vec<_> = unbound.iter().map(|it| (it.port.protocol, it.port.address(), &it.error)).collect();
+    let why = bind_error::summaries(&errors);
+    unbound.into_iter().zip(why).collect()
+}

@@ -8,6 +8,7 @@ use loopgate::engine::Refused;
 use loopgate::outcome::End;
 use loopgate::probe::sockets::listening;
 
+use crate::harness::datagrams::{EchoDatagrams, ask, client};
 use crate::harness::{Closed, Ending, Gate, Target, Wire, listening_inode};
 
 fn route(name: &str, listen: SocketAddr, target: &Target) -> String {
@@ -136,4 +137,80 @@ fn who_waited_in_the_accept_queue_of_a_route_that_goes_is_served() {
             }
         });
     }
+}
+
+/// A route that takes its targets in turn, each of which says who it is.
+fn in_turn(name: &str, listen: SocketAddr, targets: &[Target], more: &str) -> String {
+    let targets: Vec<String> = targets.iter().map(|it| format!("'{}'", it.address)).collect();
+    format!("[routes.{name}]\nlisten = '{listen}'\ntarget = [{}]\n{more}\n", targets.join(", "))
+}
+
+/// Which target a client that comes now is carried to.
+fn greeted_at(address: SocketAddr) -> u8 {
+    Wire::to(address).hear(1)[0]
+}
+
+#[test]
+fn a_reload_that_leaves_a_route_alone_leaves_its_targets_their_turn() {
+    let targets = [b"a", b"b", b"c"].map(|words| Target::greeting(words));
+    let (port, other) = (Closed::port(), Closed::port());
+    let web = in_turn("web", port.address, &targets, "");
+    let gate = Gate::builder().with(&web);
+
+    let mut heard = Vec::new();
+    for n in 1..=6 {
+        heard.push(greeted_at(port.address));
+        // Nothing changes at first, then another route comes and is changed again and again.
+        let beside = route("other", other.address, &targets[0]) + &format!("reset_linger = '{n}s'\n");
+        gate.declare(&(web.clone() + if n > 2 { &beside } else { "" })).unwrap();
+    }
+
+    heard.sort_unstable();
+    assert_eq!(heard, b"aabbcc");
+    // What is changed begins anew.
+    gate.declare(&in_turn("web", port.address, &targets[1..2], "")).unwrap();
+    assert_eq!(greeted_at(port.address), b'b');
+}
+
+#[test]
+fn one_changed_route_among_a_thousand_leaves_the_others_as_they_are() {
+    const ALL: usize = 1000;
+    let targets = [b"a", b"b"].map(|words| Target::greeting(words));
+    let any = "127.0.0.1:0".parse().unwrap();
+    let config = |changed: &str| -> String {
+        let more = |n| if n == 500 { changed } else { "" };
+        (0..ALL).map(|n| in_turn(&format!("r{n:03}"), any, &targets, more(n))).collect()
+    };
+    let gate = Gate::builder().with(&config(""));
+    let listening: Vec<SocketAddr> =
+        gate.declared.listening.iter().map(|it| it.address.net().unwrap()).collect();
+    let before: Vec<u8> = listening.iter().map(|address| greeted_at(*address)).collect();
+
+    let declared = gate.declare(&config("reset_linger = '1s'")).unwrap();
+
+    assert_eq!((declared.change.replaced.len(), declared.listening.len()), (1, ALL));
+    for (n, address) in listening.iter().enumerate() {
+        let goes_on = greeted_at(*address) != before[n];
+        assert_eq!(goes_on, n != 500, "route {n}");
+    }
+}
+
+#[test]
+fn flows_take_targets_in_turn_over_a_reload_that_leaves_their_route_alone() {
+    let targets = [EchoDatagrams::start(), EchoDatagrams::start()];
+    let port = Closed::port();
+    let list = targets.each_ref().map(|it| format!("'{}'", it.address)).join(", ");
+    let dns = format!("[routes.dns]\nlisten = '{}'\ntarget = [{list}]\nprotocol = 'udp'\n", port.address);
+    let gate = Gate::builder().with(&dns);
+
+    let clients = [(); 4].map(|()| {
+        let client = client(port.address);
+        assert_eq!(ask(&client, b"here"), b"here");
+        gate.declare(&dns).unwrap();
+        client
+    });
+
+    let live = gate.live();
+    let at_first = live.iter().filter(|it| **it.target() == *targets[0].address.to_string());
+    assert_eq!((live.len(), at_first.count()), (clients.len(), 2));
 }

@@ -48,6 +48,14 @@ pub(crate) struct Wanted {
     pub(crate) place: usize,
 }
 
+impl Wanted {
+    /// Whether nothing has changed from one declaration to the next: equal routes are one object (see
+    /// [`crate::plan::keep_equal`]).
+    pub(crate) fn is_same(&self, next: &Wanted) -> bool {
+        self.id == next.id && self.place == next.place && Arc::ptr_eq(&self.route, &next.route)
+    }
+}
+
 /// Every port that the routes of a source want.
 pub(crate) fn wanted(source: &Source, routes: &Routes) -> impl Iterator<Item = (Port, Wanted)> {
     routes.iter().flat_map(|(name, route)| {

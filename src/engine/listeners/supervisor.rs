@@ -1,7 +1,7 @@
 //! Owns every listener. A declaration is a transaction: bind what is new, then swap, then retire.
 
 use std::collections::{BTreeMap, HashMap};
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 use std::time::{Duration, Instant};
 
 use tokio::sync::{mpsc, oneshot};
@@ -35,6 +35,9 @@ pub(crate) enum Order {
 pub(crate) struct Supervisor {
     cx: Arc<Context>,
     sources: BTreeMap<Source, Routes>,
+    /// Every port that they want, bound or not.
+    wanted: BTreeMap<Port, Wanted>,
+    runtimes: RouteRuntimes,
     listeners: BTreeMap<Port, AnyListener>,
     /// Listeners that are retired and that flows still answer through.
     lingering: BTreeMap<Port, UdpListener>,
@@ -49,6 +52,8 @@ impl Supervisor {
         Supervisor {
             cx,
             sources: BTreeMap::new(),
+            wanted: BTreeMap::new(),
+            runtimes: RouteRuntimes::default(),
             listeners: BTreeMap::new(),
             lingering: BTreeMap::new(),
             retries: Retries::default(),
@@ -124,14 +129,15 @@ impl Supervisor {
         self.sources = sources;
         self.cx.admissions.adopt(&source, &routes);
         self.revive(&wanted);
-        self.swap(&wanted);
+        let wanted_before = std::mem::replace(&mut self.wanted, wanted);
+        self.swap(&wanted_before);
         self.listeners.append(&mut opened);
-        let listeners = &self.listeners;
-        self.retries.postpone(unbound, |port| wanted.contains_key(port) && !listeners.contains_key(port));
-        self.retire_unwanted(&wanted).await;
+        let is_awaited = |port: &Port| self.wanted.contains_key(port) && !self.listeners.contains_key(port);
+        self.retries.postpone(unbound, is_awaited);
+        self.retire_unwanted().await;
         Ok(Declared {
             change: diff(&before, &routes),
-            listening: self.listening(&wanted),
+            listening: self.listening(),
             not_listening: self.retries.not_listening(),
         })
     }
@@ -184,7 +190,6 @@ impl Supervisor {
 
     fn open(&mut self, bound: Vec<Bound>) -> Result<BTreeMap<Port, AnyListener>, BindFailure> {
         let mut opened = BTreeMap::new();
-        let mut runtimes = RouteRuntimes::default();
         let mut route_before = None;
         for it in bound {
             let (port, by) = (it.port.clone(), it.by.clone());
@@ -193,7 +198,7 @@ impl Supervisor {
                 self.turn = (self.turn + 1) % self.cx.workers.count();
             }
             route_before = Some(by.id.clone());
-            let listener = AnyListener::start(it, &mut runtimes, &self.cx, self.turn);
+            let listener = AnyListener::start(it, &mut self.runtimes, &self.cx, self.turn);
             opened.insert(port.clone(), listener.map_err(|error| failure(&port, &by, error))?);
         }
         Ok(opened)
@@ -220,19 +225,21 @@ impl Supervisor {
         }
     }
 
-    /// Hands the listeners that stay to the routes that want them now.
-    fn swap(&self, wanted: &BTreeMap<Port, Wanted>) {
-        let mut runtimes = RouteRuntimes::default();
+    /// Hands the listeners that stay to the routes that want them now. One whose route is still the same goes on with what
+    /// it has, as the turn of its targets.
+    fn swap(&mut self, before: &BTreeMap<Port, Wanted>) {
         for (port, listener) in &self.listeners {
-            if let Some(by) = wanted.get(port) {
-                listener.serve(by, &mut runtimes, &self.cx);
+            let Some(by) = self.wanted.get(port) else { continue };
+            if !before.get(port).is_some_and(|before| before.is_same(by)) {
+                listener.serve(by, &mut self.runtimes, &self.cx);
             }
         }
+        self.runtimes.forget_unused();
     }
 
-    async fn retire_unwanted(&mut self, wanted: &BTreeMap<Port, Wanted>) {
+    async fn retire_unwanted(&mut self) {
         let unwanted: Vec<Port> =
-            self.listeners.keys().filter(|port| !wanted.contains_key(port)).cloned().collect();
+            self.listeners.keys().filter(|port| !self.wanted.contains_key(port)).cloned().collect();
         for port in unwanted {
             if let Some(listener) = self.listeners.remove(&port) {
                 self.lingering.extend(listener.retire().await.map(|lingering| (port, lingering)));
@@ -271,10 +278,10 @@ impl Supervisor {
         self.retries.remind(unbound);
     }
 
-    fn listening(&self, wanted: &BTreeMap<Port, Wanted>) -> Vec<Listening> {
+    fn listening(&self) -> Vec<Listening> {
         let mut all: Vec<(usize, Listening)> = Vec::new();
         for (port, listener) in &self.listeners {
-            if let Some(Wanted { id, route, place }) = wanted.get(port) {
+            if let Some(Wanted { id, route, place }) = self.wanted.get(port) {
                 let targets = route.targets_at(*place).map(|(target, _)| target).collect();
                 let route = id.clone();
                 all.push((*place, Listening { route, address: listener.address(), targets }));
@@ -290,16 +297,26 @@ fn failure(port: &Port, by: &Wanted, error: std::io::Error) -> BindFailure {
     BindFailure { route, protocol: port.protocol, address, error }
 }
 
-/// What the listeners of one route and its targets share, made once: a range of ports towards one target has one.
+/// What the listeners of one route and its targets share, made once: a range of ports towards one target has one. It is
+/// kept as long as a listener or a session has it, so that a port which is bound later shares it too.
 #[derive(Default)]
 pub(crate) struct RouteRuntimes {
-    made: HashMap<(RouteId, usize), Arc<RouteRuntime>>,
+    made: HashMap<(RouteId, usize), Weak<RouteRuntime>>,
 }
 
 impl RouteRuntimes {
     pub(crate) fn of(&mut self, by: &Wanted, cx: &Context) -> Arc<RouteRuntime> {
         let place = by.place % by.route.places();
-        let made = self.made.entry((by.id.clone(), place));
-        made.or_insert_with(|| RouteRuntime::new(&Wanted { place, ..by.clone() }, cx)).clone()
+        let made = self.made.entry((by.id.clone(), place)).or_default();
+        let known = made.upgrade().filter(|known| Arc::ptr_eq(&known.route, &by.route));
+        known.unwrap_or_else(|| {
+            let new = RouteRuntime::new(&Wanted { place, ..by.clone() }, cx);
+            *made = Arc::downgrade(&new);
+            new
+        })
+    }
+
+    fn forget_unused(&mut self) {
+        self.made.retain(|_, runtime| runtime.strong_count() > 0);
     }
 }

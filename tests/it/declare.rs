@@ -214,3 +214,28 @@ fn flows_take_targets_in_turn_over_a_reload_that_leaves_their_route_alone() {
     let at_first = live.iter().filter(|it| **it.target() == *targets[0].address.to_string());
     assert_eq!((live.len(), at_first.count()), (clients.len(), 2));
 }
+
+#[test]
+fn a_declaration_that_is_refused_late_leaves_no_port_open() {
+    let (target, datagrams) = (Target::greeting(b"1"), EchoDatagrams::start());
+    let (tcp, udp) = (Closed::port(), Closed::port());
+    let folder = std::env::temp_dir().join(format!("loopgate-late-{}", std::process::id()));
+    std::fs::create_dir_all(&folder).unwrap();
+    let local = |more: &str| {
+        let listen = folder.join("socket");
+        format!("[routes.u]\nlisten = 'unix:{}'\ntarget = '{}'\n{more}\n", listen.display(), target.address)
+    };
+    let gate = Gate::builder().with(&local(""));
+
+    let mut text = local("socket_owner = 'nobody-is-called-so'") + &route("t", tcp.address, &target);
+    text += &format!(
+        "[routes.d]\nlisten = '{}'\ntarget = '{}'\nprotocol = 'udp'\n",
+        udp.address, datagrams.address
+    );
+    let refused = gate.declare(&text).unwrap_err();
+
+    assert!(matches!(&refused, Refused::Bind(failures) if &*failures[0].route.name.0 == "u"), "{refused}");
+    assert!(Wire::try_to(tcp.address).is_err(), "it goes on accepting");
+    assert!(std::net::UdpSocket::bind(udp.address).is_ok(), "it goes on receiving");
+    std::fs::remove_dir_all(&folder).unwrap();
+}

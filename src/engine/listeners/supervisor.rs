@@ -122,8 +122,12 @@ impl Supervisor {
         let new = new.map(|(port, by)| (port.clone(), by.clone())).collect();
         let (bound, unbound) = bind::bind_all(new, &self.leaving(&wanted)).map_err(Refused::Bind)?;
         let _admissions = self.cx.admissions.open(&source, &routes, &self.cx.ledger);
-        let mut opened = self.open(bound).map_err(|failure| Refused::Bind(vec![failure]))?;
-        self.change_files(&wanted).map_err(|failure| Refused::Bind(vec![failure]))?;
+        let mut opened = BTreeMap::new();
+        let opening = self.open(bound, &mut opened).and_then(|()| self.change_files(&wanted));
+        if let Err(failure) = opening {
+            close(opened).await;
+            return Err(Refused::Bind(vec![failure]));
+        }
 
         // From here on nothing can fail.
         self.sources = sources;
@@ -188,8 +192,12 @@ impl Supervisor {
         Ok(())
     }
 
-    fn open(&mut self, bound: Vec<Bound>) -> Result<BTreeMap<Port, AnyListener>, BindFailure> {
-        let mut opened = BTreeMap::new();
+    /// Takes clients in from each; what is `opened` when one fails is for the caller to close.
+    fn open(
+        &mut self,
+        bound: Vec<Bound>,
+        opened: &mut BTreeMap<Port, AnyListener>,
+    ) -> Result<(), BindFailure> {
         let mut route_before = None;
         for it in bound {
             let (port, by) = (it.port.clone(), it.by.clone());
@@ -201,7 +209,7 @@ impl Supervisor {
             let listener = AnyListener::start(it, &mut self.runtimes, &self.cx, self.turn);
             opened.insert(port.clone(), listener.map_err(|error| failure(&port, &by, error))?);
         }
-        Ok(opened)
+        Ok(())
     }
 
     /// A retired listener that is wanted again was never gone.
@@ -264,8 +272,9 @@ impl Supervisor {
         for it in bound {
             let (port, route) = (it.port.clone(), it.by.id.clone());
             let since = self.retries.end(&port);
-            match self.open(vec![it]) {
-                Ok(mut opened) => {
+            let mut opened = BTreeMap::new();
+            match self.open(vec![it], &mut opened) {
+                Ok(()) => {
                     let after = Seconds(since.elapsed());
                     tracing::info!("route {route} listens on {} after {after}", port.address());
                     self.listeners.append(&mut opened);
@@ -289,6 +298,15 @@ impl Supervisor {
         }
         all.sort_by(|a, b| (&a.1.route, a.0).cmp(&(&b.1.route, b.0)));
         all.into_iter().map(|(_, listening)| listening).collect()
+    }
+}
+
+/// Undoes an opening. Who has connected by then is served: the route was there for a moment.
+async fn close(opened: BTreeMap<Port, AnyListener>) {
+    for listener in opened.into_values() {
+        if let Some(with_flows) = listener.retire().await {
+            with_flows.close().await;
+        }
     }
 }
 

@@ -4,6 +4,7 @@
 //! out the difference. Nothing here reads a file or a clock on the wall.
 
 mod admission;
+mod api;
 mod listeners;
 mod monitor;
 mod runtime;
@@ -21,11 +22,12 @@ use tokio::sync::{Notify, Semaphore, mpsc, oneshot};
 use crate::address::{Address, ListenAddress, Protocol, TargetAddress};
 use crate::ledger::Ledger;
 use crate::limits::Limits;
-use crate::plan::{Change, Routes};
+use crate::plan::Change;
 pub use crate::plan::{RouteId, Source};
 use admission::bandwidth::Bandwidths;
 use admission::handshakes::HandshakeLimiter;
 use admission::queue::AdmissionControls;
+pub use api::{Answer, Declaration, Policy};
 pub use listeners::bind_error::{BindTrouble, diagnose};
 use listeners::supervisor::{Order, Supervisor};
 use monitor::checker::HealthChecker;
@@ -131,7 +133,7 @@ pub struct NotListening {
 }
 
 /// What a declaration did.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Debug)]
 pub struct Declared {
     /// The difference to what the source wanted before.
     pub change: Change,
@@ -139,6 +141,9 @@ pub struct Declared {
     pub listening: Vec<Listening>,
     /// What is left for later.
     pub not_listening: Vec<NotListening>,
+    /// What became of each route that was declared, in the order of names. None is refused but under
+    /// [`Policy::WhatCan`].
+    pub answers: Vec<Answer>,
 }
 
 /// Starts an engine with no routes, on the current tokio runtime and `settings.workers` threads of its own.
@@ -195,18 +200,23 @@ pub struct Handle {
 }
 
 impl Handle {
-    /// Makes `routes` the whole set that `source` wants: binds what is new, and only when all of it is bound swaps what
+    /// Makes `declaration`, or routes alone, the whole set that `source` wants: binds what is new, and only when all of it is bound swaps what
     /// changed and retires what is no longer wanted. A listener whose address stays wanted keeps its socket. What another
     /// source has stays with it until it declares a set without it; a source that wants nothing any more declares no route.
     ///
     /// # Errors
     /// [`Refused::Conflict`], [`Refused::Loop`] or [`Refused::SameName`] where a route cannot stand beside those of other
-    /// sources, [`Refused::Bind`] with every address that failed; then nothing has changed.
+    /// sources, [`Refused::Bind`] with every address that failed; then nothing has changed. Under [`Policy::WhatCan`] these
+    /// are the answers to single routes, in [`Declared::answers`].
     ///
     /// Not cancel safe: a declaration that was sent is carried out, whether or not its answer is awaited.
-    pub async fn declare(&self, source: Source, routes: Routes) -> Result<Declared, Refused> {
+    pub async fn declare(
+        &self,
+        source: Source,
+        declaration: impl Into<Declaration>,
+    ) -> Result<Declared, Refused> {
         let (reply, answer) = oneshot::channel();
-        let order = Order::Declare { source, routes, reply };
+        let order = Order::Declare { source, declaration: declaration.into(), reply };
         self.orders.send(order).await.map_err(|_| Refused::Stopped)?;
         answer.await.map_err(|_| Refused::Stopped)?
     }

@@ -13,6 +13,7 @@ use super::conflicts::Beside;
 use super::retries::Retries;
 use super::tcp::TcpListener;
 use crate::address::{ListenAddress, Protocol};
+use crate::engine::api::{Attempt, Declaration, Rejected};
 use crate::engine::runtime::context::{Context, RouteRuntime};
 use crate::engine::runtime::drain;
 use crate::engine::runtime::heap_trim::HeapTrim;
@@ -27,7 +28,7 @@ const TICK: Duration = Duration::from_secs(1);
 
 /// What a [`crate::engine::Handle`] asks for.
 pub(crate) enum Order {
-    Declare { source: Source, routes: Routes, reply: oneshot::Sender<Result<Declared, Refused>> },
+    Declare { source: Source, declaration: Declaration, reply: oneshot::Sender<Result<Declared, Refused>> },
     Stop { patience: Duration, reply: oneshot::Sender<usize> },
 }
 
@@ -75,9 +76,9 @@ impl Supervisor {
                 }
             };
             match order {
-                Some(Order::Declare { source, routes, reply }) => {
+                Some(Order::Declare { source, declaration, reply }) => {
                     // Nobody waiting for the answer is no reason to undo it.
-                    let _ = reply.send(self.declare(source, routes).await);
+                    let _ = reply.send(self.declare(source, declaration).await);
                 }
                 Some(Order::Stop { patience, mut reply }) => {
                     self.retire_all().await;
@@ -103,14 +104,26 @@ impl Supervisor {
         self.retry();
     }
 
-    async fn declare(&mut self, source: Source, routes: Routes) -> Result<Declared, Refused> {
+    async fn declare(&mut self, source: Source, declaration: Declaration) -> Result<Declared, Refused> {
+        let before = self.sources.get(&source).cloned().unwrap_or_default();
+        let mut attempt = Attempt::new(source, before, declaration);
+        attempt.routes = keep_equal(&attempt.before, std::mem::take(&mut attempt.routes));
+        while let Err(rejected) = self.attempt(&attempt.source, &attempt.routes).await {
+            attempt.give_up(rejected)?;
+        }
+        Ok(Declared {
+            change: diff(&attempt.before, &attempt.routes),
+            listening: self.listening(),
+            not_listening: self.retries.not_listening(),
+            answers: attempt.answers(),
+        })
+    }
+
+    /// One transaction: these are the routes of the source from here on, or nothing has changed.
+    async fn attempt(&mut self, source: &Source, routes: &Routes) -> Result<(), Rejected> {
+        self.check(source, routes)?;
         let mut sources = self.sources.clone();
-        let routes = match sources.get(&source) {
-            Some(before) => keep_equal(before, routes),
-            None => routes,
-        };
-        self.check(&source, &routes)?;
-        let before = sources.remove(&source).unwrap_or_default();
+        sources.remove(source);
         if !routes.is_empty() {
             sources.insert(source.clone(), routes.clone());
         }
@@ -120,18 +133,18 @@ impl Supervisor {
         let is_held = |port: &Port| self.listeners.contains_key(port) || self.lingering.contains_key(port);
         let new = wanted.iter().filter(|(port, _)| !is_held(port));
         let new = new.map(|(port, by)| (port.clone(), by.clone())).collect();
-        let (bound, unbound) = bind::bind_all(new, &self.leaving(&wanted)).map_err(Refused::Bind)?;
-        let _admissions = self.cx.admissions.open(&source, &routes, &self.cx.ledger);
+        let (bound, unbound) = bind::bind_all(new, &self.leaving(&wanted)).map_err(Rejected::Bind)?;
+        let _admissions = self.cx.admissions.open(source, routes, &self.cx.ledger);
         let mut opened = BTreeMap::new();
         let opening = self.open(bound, &mut opened).and_then(|()| self.change_files(&wanted));
         if let Err(failure) = opening {
             close(opened).await;
-            return Err(Refused::Bind(vec![failure]));
+            return Err(Rejected::Bind(vec![failure]));
         }
 
         // From here on nothing can fail.
         self.sources = sources;
-        self.cx.admissions.adopt(&source, &routes);
+        self.cx.admissions.adopt(source, routes);
         self.revive(&wanted);
         let wanted_before = std::mem::replace(&mut self.wanted, wanted);
         self.swap(&wanted_before);
@@ -139,21 +152,17 @@ impl Supervisor {
         let is_awaited = |port: &Port| self.wanted.contains_key(port) && !self.listeners.contains_key(port);
         self.retries.postpone(unbound, is_awaited);
         self.retire_unwanted().await;
-        Ok(Declared {
-            change: diff(&before, &routes),
-            listening: self.listening(),
-            not_listening: self.retries.not_listening(),
-        })
+        Ok(())
     }
 
     /// Whether the routes of this source may stand beside those of the others.
-    fn check(&self, source: &Source, routes: &Routes) -> Result<(), Refused> {
+    fn check(&self, source: &Source, routes: &Routes) -> Result<(), Rejected> {
         let real = |port: &Port| {
             let listener = self.listeners.get(port).filter(|_| port.is_chosen())?;
             port.numbered(listener.address().net()?.port()).map(ListenAddress::Net)
         };
-        let beside = Beside { source, routes, sources: &self.sources, real: &real };
-        beside.refused().into_values().next().map_or(Ok(()), Err)
+        let refused = Beside { source, routes, sources: &self.sources, real: &real }.refused();
+        if refused.is_empty() { Ok(()) } else { Err(Rejected::Beside(refused)) }
     }
 
     /// Every socket with a port that we hold and that nobody wants any more.

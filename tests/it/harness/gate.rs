@@ -6,7 +6,7 @@ use std::sync::{Arc, Condvar, Mutex, mpsc};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
-use loopgate::engine::{self, Declared, Refused, Settings, Source};
+use loopgate::engine::{self, Declaration, Declared, Refused, Settings, Source};
 use loopgate::ledger::{Ledger, Live, Record, Sink};
 use loopgate::limits::Budget;
 use loopgate::plan::{self, Routes};
@@ -67,8 +67,12 @@ impl Gate {
     }
 
     /// Declares routes as those of this source.
-    pub(crate) fn declare_from(&self, source: Source, routes: Routes) -> Result<Declared, Refused> {
-        self.runtime.block_on(self.engine.declare(source, routes))
+    pub(crate) fn declare_from(
+        &self,
+        source: Source,
+        declaration: impl Into<Declaration>,
+    ) -> Result<Declared, Refused> {
+        self.runtime.block_on(self.engine.declare(source, declaration))
     }
 
     /// The next record, in the order they were written.

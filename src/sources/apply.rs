@@ -9,6 +9,7 @@ use std::sync::Arc;
 use std::time::SystemTime;
 
 use super::file::{Taken, Watch};
+pub use super::refusal::Refusal;
 use crate::config::{MAX_BYTES, NamedFile, Problems};
 use crate::engine::{self, Declared, Handle, NotListening, Refused};
 use crate::ledger::LogFormat;
@@ -21,20 +22,29 @@ pub struct Reloader {
     plan: Plan,
     watch: Watch,
     log_format: Option<LogFormat>,
+    last: Option<Last>,
 }
 
-/// Why nothing has changed.
-struct Refusal {
-    why: String,
-    /// The files that the configuration names which was refused.
-    files: Vec<NamedFile>,
+/// What a reload did, or why it did nothing.
+pub type Answer = Result<Arc<Declared>, Arc<Refusal>>;
+
+/// The reload that was last.
+#[derive(Clone, Debug)]
+pub struct Last {
+    /// When it was over.
+    pub at: SystemTime,
+    /// What came of it.
+    pub answer: Answer,
 }
+
+/// A refusal, and the files that the refused configuration names.
+type Rejected = (Refusal, Vec<NamedFile>);
 
 impl Reloader {
     /// For an engine that runs `plan`, which came from `sources`.
     pub fn new(sources: Sources, plan: Plan, handle: Handle) -> Reloader {
         let watch = Watch::new(sources.file.as_deref(), &plan);
-        Reloader { sources, handle, plan, watch, log_format: None }
+        Reloader { sources, handle, plan, watch, log_format: None, last: None }
     }
 
     /// Keeps the log's form at what the command line says, whatever the file does.
@@ -49,6 +59,11 @@ impl Reloader {
         &self.plan
     }
 
+    /// What the last reload came to; `None` before the first.
+    pub fn last(&self) -> Option<&Last> {
+        self.last.as_ref()
+    }
+
     /// Waits for one trigger and carries it out. Triggers during a reload become exactly one more: hang-ups by the nature
     /// of `hangup`, which tells that there was one and not how many, and changes because only the latest state counts.
     ///
@@ -60,54 +75,72 @@ impl Reloader {
         };
         // A signal takes it as it is, at once.
         let taken = taken.unwrap_or_else(|| self.watch.as_it_is());
-        self.reload(taken).await;
+        // Whoever asks later finds it in `last`.
+        let _ = self.carry_out(taken).await;
     }
 
-    async fn reload(&mut self, taken: Taken) {
-        match self.try_reload(taken.content.as_deref()).await {
+    /// Reads the configuration as it is now and carries it out, as at a hang-up. The answer is kept; see
+    /// [`Reloader::last`].
+    ///
+    /// # Errors
+    /// Why nothing has changed.
+    ///
+    /// Not cancel safe: dropped, it may have been carried out by the engine without being known here.
+    pub async fn reload(&mut self) -> Answer {
+        let taken = self.watch.as_it_is();
+        self.carry_out(taken).await
+    }
+
+    async fn carry_out(&mut self, taken: Taken) -> Answer {
+        let answer = match self.try_reload(taken.content.as_deref()).await {
             Ok(declared) => {
                 self.watch.takes_over(taken, &self.plan.files);
                 tell(&declared);
-                let changed = [declared.change.added, declared.change.replaced].concat();
+                let changed = [&*declared.change.added, &*declared.change.replaced].concat();
                 let changed = || changed.iter().filter_map(|name| self.plan.routes.get(name));
                 warn_of_open_routes(changed());
                 warn_of_cautions(changed());
+                Ok(Arc::new(declared))
             }
-            Err(Refusal { why, files }) => {
+            Err((refusal, files)) => {
                 self.watch.refuses(taken, &files);
                 let missing = self.watch.missing();
                 let awaited =
                     missing.map_or(String::new(), |it| format!("\n(tried again when this is there: {it})"));
+                let why = refusal.to_string();
                 tracing::error!("reload refused, nothing has changed:\n{}{awaited}", why.trim_end());
+                Err(Arc::new(refusal))
             }
-        }
+        };
+        self.last = Some(Last { at: SystemTime::now(), answer: answer.clone() });
+        answer
     }
 
-    async fn try_reload(&mut self, content: Option<&[u8]>) -> Result<Declared, Refusal> {
+    async fn try_reload(&mut self, content: Option<&[u8]>) -> Result<Declared, Rejected> {
         if let Some(path) = self.sources.file.as_deref().filter(|path| is_no_file(path)) {
-            let why = format!("{} is not a regular file, so it cannot be read again", path.display());
-            return Err(Refusal { why, files: Vec::new() });
+            return Err((Refusal::NoFile(path.to_owned()), Vec::new()));
         }
         let mut plan = self.parse(content).map_err(|problems| {
-            let why = problems.render(false);
-            Refusal { why, files: problems.files }
+            let files = problems.files.clone();
+            (Refusal::Problems(problems), files)
         })?;
         plan.log.format = self.log_format.unwrap_or(plan.log.format);
         let unchangeable = plan::unchangeable(&self.plan, &plan);
-        let why = if unchangeable.is_empty() {
-            match self.handle.declare(plan.source.clone(), plan.routes.clone()).await {
-                Ok(declared) => {
-                    self.handle.limit_handshakes(plan.limits.handshakes);
-                    self.plan = plan;
-                    return Ok(declared);
-                }
-                Err(Refused::Bind(failures)) => engine::diagnose(&failures).report(),
-                Err(refused) => refused.to_string(),
+        if !unchangeable.is_empty() {
+            return Err((Refusal::Unchangeable(unchangeable), plan.files));
+        }
+        match self.handle.declare(plan.source.clone(), plan.routes.clone()).await {
+            Ok(declared) => {
+                self.handle.limit_handshakes(plan.limits.handshakes);
+                self.plan = plan;
+                Ok(declared)
             }
-        } else {
-            unchangeable.join("\n")
-        };
-        Err(Refusal { why, files: plan.files })
+            Err(Refused::Bind(failures)) => {
+                let trouble = engine::diagnose(&failures);
+                Err((Refusal::Bind { failures, trouble }, plan.files))
+            }
+            Err(refused) => Err((Refusal::Engine(refused), plan.files)),
+        }
     }
 
     fn parse(&self, content: Option<&[u8]>) -> Result<Plan, Problems> {

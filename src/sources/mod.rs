@@ -2,3 +2,4 @@
 
 pub mod apply;
 mod file;
+mod refusal;

@@ -42,6 +42,7 @@ mod crowds;
 mod declare;
 mod log;
 mod reload;
+mod reload_answer;
 mod reload_files;
 mod start;
 mod stop;

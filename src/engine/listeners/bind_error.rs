@@ -9,6 +9,7 @@ use crate::engine::BindFailure;
 use crate::transport;
 
 /// Why addresses could not be bound, with their holders named.
+#[derive(Debug)]
 pub struct BindTrouble {
     ports: Vec<BindFinding>,
     sockets: Vec<Diagnosis>,

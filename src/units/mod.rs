@@ -7,6 +7,7 @@ mod frequency;
 mod misread;
 mod quantity;
 mod rate;
+mod seconds;
 #[cfg(test)]
 pub(crate) mod seeded;
 mod time_span;
@@ -16,4 +17,5 @@ pub use misread::Misread;
 pub(crate) use misread::{from_text, quoted};
 pub use quantity::OrOff;
 pub use rate::Rate;
+pub(crate) use seconds::Seconds;
 pub use time_span::TimeSpan;

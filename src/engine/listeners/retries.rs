@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use super::bind::{Port, Unbound, Wanted};
 use super::bind_error;
 use crate::engine::NotListening;
-use crate::engine::targets::registry::Seconds;
+use crate::units::Seconds;
 
 /// How often a route that still does not listen says so.
 const REMIND: Duration = Duration::from_secs(60);

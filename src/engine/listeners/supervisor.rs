@@ -17,11 +17,11 @@ use crate::engine::api::{Attempt, Declaration, Rejected};
 use crate::engine::runtime::context::{Context, RouteRuntime};
 use crate::engine::runtime::drain;
 use crate::engine::runtime::heap_trim::HeapTrim;
-use crate::engine::targets::registry::Seconds;
 use crate::engine::udp::UdpListener;
 use crate::engine::{BindFailure, Declared, Listening, Refused};
 use crate::plan::{Route, RouteId, Routes, Source, diff, keep_equal};
 use crate::sys;
+use crate::units::Seconds;
 
 /// How often counts are settled and failed binds of `bind = "retry"` are tried again.
 const TICK: Duration = Duration::from_secs(1);

@@ -6,11 +6,12 @@ use super::check_connection::CheckConnection;
 use crate::address::Address;
 use crate::balance::Talk;
 use crate::engine::session::greet::{Greeting, shake_hands};
-use crate::engine::targets::registry::{Seconds, Target, cause_of};
+use crate::engine::targets::registry::{Target, cause_of};
 use crate::outcome::Cause;
 use crate::probe::system::redact::printable;
 use crate::proxy_protocol::Ends;
 use crate::transport::{self, Origin, Stream};
+use crate::units::Seconds;
 
 /// How much of a wrong answer is told.
 const MAX_TOLD: usize = 60;

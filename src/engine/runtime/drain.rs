@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use tokio::time::{interval, timeout};
 
 use super::context::Context;
-use crate::engine::targets::registry::Seconds;
+use crate::units::Seconds;
 
 /// How often a drain says how many it still waits for.
 const TELL: Duration = Duration::from_secs(5);

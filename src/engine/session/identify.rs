@@ -5,10 +5,10 @@ use std::time::Duration;
 use tokio::time::timeout_at;
 
 use super::carry::Session;
-use crate::engine::targets::registry::Seconds;
 use crate::outcome::{Client, End};
 use crate::proxy_protocol::{self, Ends, Header, LONGEST};
 use crate::transport::{Stream, Undecided, peek, take_seen};
+use crate::units::Seconds;
 
 /// How much of what a client said instead is quoted, in bytes.
 const MAX_QUOTED: usize = 40;

@@ -10,12 +10,12 @@ use tokio::time::timeout;
 use super::carry::Session;
 use crate::client_hello::{Alert, Choice, Fault, Hello, MAX_BYTES, Reader, Seen, looks_like};
 use crate::engine::runtime::context::RouteRuntime;
-use crate::engine::targets::registry::Seconds;
 use crate::outcome::End;
 use crate::plan::{Among, HelloRules};
 use crate::probe::printable;
 use crate::relay::last_words;
 use crate::transport::{Stream, Undecided, peek};
+use crate::units::Seconds;
 
 /// Whom a route serves by what hellos say. Each has the targets it goes to; `None` where such clients are turned away.
 pub(crate) struct ByHello {

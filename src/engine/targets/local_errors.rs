@@ -4,9 +4,9 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Instant;
 
 use super::incidents::Incidents;
-use super::registry::Seconds;
 use crate::diagnosis::Verdict;
 use crate::outcome::Cause;
+use crate::units::Seconds;
 
 /// The troubles that go on. Locked by dials that failed, and once a second or so by the health checker.
 #[derive(Default)]

@@ -4,7 +4,6 @@
 //! is told as our own.
 
 use std::collections::HashMap;
-use std::fmt;
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
@@ -312,20 +311,6 @@ pub(crate) fn cause_of(address: &Address, error: &io::Error) -> Cause {
 /// leaves time for the others. What it does not use falls to them.
 fn share(left: Duration, addresses: usize) -> Duration {
     left / addresses.clamp(1, u32::MAX as usize) as u32
-}
-
-/// "3.1s", "30s", "250ms": a length of time in a line for people.
-pub(crate) struct Seconds(pub(crate) Duration);
-
-impl fmt::Display for Seconds {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self.0.as_secs_f64() {
-            0.0 => f.write_str("0s"),
-            s if s < 1.0 => write!(f, "{:.0}ms", s * 1e3),
-            s if (s - s.round()).abs() < 0.05 => write!(f, "{s:.0}s"),
-            s => write!(f, "{s:.1}s"),
-        }
-    }
 }
 
 /// The pause between two dials of one waiting client, so that a target which flaps is not stormed.

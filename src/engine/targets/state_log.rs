@@ -7,9 +7,10 @@ use std::time::Duration;
 
 use super::health::{News, Stage};
 use super::incidents::Incident;
-use super::registry::{Seconds, Target};
+use super::registry::Target;
 use crate::diagnosis::{Finding, Verdict};
 use crate::outcome::{Cause, Holder};
+use crate::units::Seconds;
 
 /// What was judged, in words that follow the target's state.
 pub(crate) struct Judged {

@@ -16,8 +16,8 @@ use crate::address::{Address, Host, TargetAddress};
 use crate::balance::Fitness;
 use crate::diagnosis::Verdict;
 use crate::engine::targets::pool::Member;
-use crate::engine::targets::registry::Seconds;
 use crate::outcome::Cause;
+use crate::units::Seconds;
 use crate::{probe, transport};
 
 /// Between two looks whether somebody is there again, and between two at what the target's socket dropped.

@@ -32,11 +32,11 @@ pub use listeners::bind_error::{BindTrouble, diagnose};
 use listeners::supervisor::{Order, Supervisor};
 use monitor::checker::HealthChecker;
 use monitor::diagnosis_worker::ProcessWatches;
+use monitor::monitor_handle::MonitorHandle;
 use runtime::abort::Cut;
 use runtime::context::Context;
 pub use runtime::settings::Settings;
 use targets::registry::Targets;
-use targets::state::MonitorHandle;
 
 /// An address that could not be bound.
 #[derive(Debug)]
@@ -187,7 +187,7 @@ fn watch_targets(watches: usize, ledger: &Arc<Ledger>) -> io::Result<(Arc<Target
         ledger.clone(),
     )?;
     let wake = Arc::new(Notify::new());
-    let targets = Arc::new(Targets::new(MonitorHandle { queue, wake: wake.clone() }));
+    let targets = Arc::new(Targets::new(Arc::new(MonitorHandle { queue, wake: wake.clone() })));
     let checker = monitor::checker::start(targets.clone(), ledger.clone(), wake, process_watches);
     Ok((targets, checker))
 }

@@ -5,8 +5,9 @@ use tokio::time::timeout;
 use super::check_connection::CheckConnection;
 use crate::address::Address;
 use crate::balance::Talk;
-use crate::engine::session::greet::{Greeting, shake_hands};
-use crate::engine::targets::registry::{Target, cause_of};
+use crate::engine::targets::greeting::{Greeting, shake_hands};
+use crate::engine::targets::reach::cause_of;
+use crate::engine::targets::target::Target;
 use crate::outcome::Cause;
 use crate::probe::system::redact::printable;
 use crate::proxy_protocol::Ends;
@@ -68,7 +69,7 @@ async fn greet(stream: Stream, address: &Address, target: &Target) -> Result<Che
         greeting.map_err(|error| wrong(format!("it took no header: {error}")))?;
     }
     let seal = match tls {
-        Some(tls) => Some(shake_hands(&stream, tls, target).await),
+        Some(tls) => Some(shake_hands(&stream, tls, target.address()).await),
         None => None,
     };
     match seal.transpose() {

@@ -6,12 +6,12 @@ use std::sync::Arc;
 use std::thread;
 use std::time::{Duration, Instant, SystemTime};
 
-use super::diagnosis_worker::StallReport;
 use crate::diagnosis::reach::{self, Life};
 use crate::diagnosis::session::{self, Fresh, Leak, SessionFacts};
 use crate::diagnosis::{Diagnosis, Finding, Verdict, stalled};
-use crate::engine::targets::registry::Target;
+use crate::engine::targets::notify::StallReport;
 use crate::engine::targets::state_log::{self, Judged};
+use crate::engine::targets::target::Target;
 use crate::outcome::{Cause, Holder, Side};
 use crate::probe::network::routing::Routing;
 use crate::probe::process::process_stats::Vitals;

@@ -4,7 +4,6 @@
 //! waits for them: whoever has a question leaves it in its queue and goes on. A full queue tells news without a diagnosis.
 
 use std::io;
-use std::net::SocketAddr;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, TrySendError, sync_channel};
 use std::sync::{Arc, Weak};
 use std::thread;
@@ -17,10 +16,11 @@ use super::diagnose_target::{self, ListenerSurvey};
 use crate::diagnosis::Verdict;
 use crate::engine::targets::health::{News, Stage};
 use crate::engine::targets::incidents::Incidents;
-use crate::engine::targets::registry::Target;
+use crate::engine::targets::notify::RequestKind;
 use crate::engine::targets::state_log::{self, Judged};
+use crate::engine::targets::target::Target;
 use crate::ledger::Ledger;
-use crate::outcome::{Cause, Side};
+use crate::outcome::Cause;
 use crate::probe::process::{holders, process_exit};
 use crate::probe::sockets::Socket;
 
@@ -35,50 +35,14 @@ const BATCH: usize = 64;
 const FEW: usize = 4;
 
 /// Something to find out about a target.
-pub(crate) struct Request {
-    pub(crate) target: Arc<Target>,
-    pub(crate) kind: RequestKind,
+struct Request {
+    target: Arc<Target>,
+    kind: RequestKind,
     /// When it came up.
-    pub(crate) at: Instant,
-}
-
-/// Why it is asked.
-pub(crate) enum RequestKind {
-    /// It is up, and nobody knows who holds it.
-    Who,
-    /// There is something to tell.
-    News {
-        news: News,
-        /// Clients that were held at that moment.
-        waiting: usize,
-    },
-    /// It stays down, and something may have come up nearby.
-    Again(Cause),
-    /// A session of it stands still with bytes under way.
-    Session(StallReport),
-    /// Whether it closes what its clients have closed.
-    Leaks,
-}
-
-/// A session that stands still.
-#[derive(Clone, Copy)]
-pub(crate) struct StallReport {
-    /// Its number in the ledger.
-    pub(crate) id: u64,
-    /// Where the bytes are under way to.
-    pub(crate) side: Side,
-    /// Our end of that connection.
-    pub(crate) local: SocketAddr,
-    /// The other end.
-    pub(crate) remote: SocketAddr,
-    /// For how long, and how long at most.
-    pub(crate) still: Duration,
-    /// See `still`.
-    pub(crate) at_most: Duration,
+    at: Instant,
 }
 
 /// The way to leave a question.
-#[derive(Clone)]
 pub(crate) struct DiagnosisQueue {
     requests: SyncSender<Request>,
 }
@@ -99,8 +63,8 @@ pub(crate) struct ProcessWatches {
 
 impl DiagnosisQueue {
     /// Leaves a question; never waits. False where it was not taken.
-    pub(crate) fn ask(&self, request: Request) -> bool {
-        match self.requests.try_send(request) {
+    pub(super) fn ask(&self, target: &Arc<Target>, kind: RequestKind, at: Instant) -> bool {
+        match self.requests.try_send(Request { target: target.clone(), kind, at }) {
             Ok(()) => true,
             Err(TrySendError::Full(untaken) | TrySendError::Disconnected(untaken)) => {
                 if let RequestKind::News { news, waiting } = untaken.kind {

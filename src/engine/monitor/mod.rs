@@ -5,6 +5,7 @@ mod check_connection;
 pub(super) mod checker;
 mod diagnose_target;
 pub(super) mod diagnosis_worker;
+pub(super) mod monitor_handle;
 mod query_limit;
 mod schedule;
 mod stall_detector;

@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use crate::balance::Check;
 use crate::engine::targets::health::Stage;
-use crate::engine::targets::registry::Target;
+use crate::engine::targets::target::Target;
 
 /// Between two looks at a target that is down: a client that is held waits no longer than that for a service that is
 /// back.

@@ -9,11 +9,12 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use super::diagnosis_worker::{RequestKind, StallReport};
 use super::query_limit::QueryLimit;
 use crate::diagnosis::stalled;
 use crate::engine::targets::health::{Event, Stage};
-use crate::engine::targets::registry::{Target, Targets};
+use crate::engine::targets::notify::{RequestKind, StallReport};
+use crate::engine::targets::registry::Targets;
+use crate::engine::targets::target::Target;
 use crate::ledger::{FlowMeter, Ledger, Live};
 use crate::outcome::{Side, Traffic};
 use crate::probe::sockets::connections::{self, Connection};

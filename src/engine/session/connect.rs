@@ -17,7 +17,7 @@ use crate::balance::{Check, Key};
 use crate::engine::runtime::context::RouteRuntime;
 use crate::engine::targets::health::Event;
 use crate::engine::targets::pool::Tried;
-use crate::engine::targets::registry::{Unreached, breathe};
+use crate::engine::targets::reach::{Unreached, breathe};
 use crate::outcome::{Cause, End, Phase};
 use crate::plan::Route;
 use crate::proxy_protocol::Header;

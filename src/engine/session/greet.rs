@@ -9,29 +9,14 @@ use tokio::time::timeout;
 use super::carry::Unfinished;
 use super::connect::Caller;
 use super::progress::Progress;
+use crate::engine::targets::greeting::{Greeting, shake_hands};
 use crate::engine::targets::health::Event;
-use crate::engine::targets::registry::{Target, Unreached};
+use crate::engine::targets::reach::Unreached;
+use crate::engine::targets::target::Target;
 use crate::outcome::{Cause, Client, Side};
 use crate::proxy_protocol::{Ends, Form, Header, Tlvs};
-use crate::transport::tls::{self, Sealed, TlsOrigination, Unsecured};
+use crate::transport::tls::{Sealed, TlsOrigination};
 use crate::transport::{Stream, local_address};
-
-/// What stands before the bytes of a connection with a target. Nothing of it is the client's, so it can be said again to
-/// the next target.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
-pub(crate) struct Greeting {
-    /// The PROXY header, which comes first.
-    pub(crate) header: Option<Form>,
-    /// The TLS handshake.
-    pub(crate) tls: Option<Arc<TlsOrigination>>,
-}
-
-impl Greeting {
-    /// Whether there is nothing to be said.
-    pub(crate) fn is_empty(&self) -> bool {
-        self.header.is_none() && self.tls.is_none()
-    }
-}
 
 /// Greets a target that was reached; gives the seal, where it speaks TLS. One that cannot be greeted counts like one that
 /// cannot be dialled: its attempt and its health have the cause.
@@ -124,7 +109,7 @@ fn ends(stream: &Stream, client: Client) -> Ends {
 /// Cancel safe in the sense that nothing but the connection is lost.
 async fn secure(stream: &Stream, tls: &TlsOrigination, target: &Target) -> Result<Sealed, Unreached> {
     let (patience, began) = (tls.parts().handshake_timeout, Instant::now());
-    let secured = timeout(patience, shake_hands(stream, tls, target)).await;
+    let secured = timeout(patience, shake_hands(stream, tls, target.address())).await;
     let (cause, words) = match secured {
         Ok(Ok(sealed)) => return Ok(sealed),
         Ok(Err(failed)) => failed,
@@ -134,24 +119,3 @@ async fn secure(stream: &Stream, tls: &TlsOrigination, target: &Target) -> Resul
 }
 
 const LATE: &str = "the target did not finish the handshake within handshake_timeout";
-
-/// The same without a deadline; what went wrong, in words.
-pub(crate) async fn shake_hands(
-    stream: &Stream,
-    tls: &TlsOrigination,
-    target: &Target,
-) -> Result<Sealed, (Cause, String)> {
-    tls::greet(stream, tls, Some(target.address())).await.map_err(|why| match why {
-        Unsecured::Gone { .. } => (
-            Cause::TlsRefused,
-            "the target closed in the handshake: does that port speak TLS? see its log".into(),
-        ),
-        Unsecured::Broken(_) => (
-            Cause::TlsRefused,
-            "the target reset the connection in the handshake: does that port speak TLS?".into(),
-        ),
-        Unsecured::NoTls(words) => (Cause::NoTls, words.into()),
-        Unsecured::Untrusted(words) => (Cause::TlsUntrusted, words),
-        Unsecured::Refused(words) => (Cause::TlsRefused, words),
-    })
-}

@@ -6,7 +6,7 @@ use std::sync::atomic::Ordering::Relaxed;
 use std::time::{Duration, Instant};
 
 use crate::engine::targets::attempts::Attempts;
-use crate::engine::targets::registry::Target;
+use crate::engine::targets::target::Target;
 use crate::ledger::Entry;
 use crate::outcome::{Cause, End, Kernel, Outcome, Phase, Side, Timing};
 use crate::relay::Relayed;

@@ -1,10 +1,16 @@
 //! What the engine knows about each target: its state, its health, its sessions, and what went wrong lately.
 
 pub(super) mod attempts;
+pub(super) mod greeting;
 pub(super) mod health;
+mod holder;
 pub(super) mod incidents;
 mod local_errors;
+pub(super) mod notify;
 pub(super) mod pool;
+pub(super) mod reach;
 pub(super) mod registry;
 pub(super) mod state;
 pub(super) mod state_log;
+pub(super) mod target;
+mod transitions;

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use super::health::{News, Stage};
 use super::incidents::Incident;
-use super::registry::Target;
+use super::target::Target;
 use crate::diagnosis::{Finding, Verdict};
 use crate::outcome::{Cause, Holder};
 use crate::units::Seconds;

@@ -1,0 +1,220 @@
+//! The dial itself, over every address of a target's name.
+//!
+//! What a dial says about a target is noted; a failure of our own (no source port, no descriptor) says nothing about it and
+//! is told as our own.
+
+use std::io;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::sync::{Arc, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use tokio::time::{sleep, timeout_at};
+
+use super::attempts::Attempts;
+use super::health::Event;
+use super::target::Target;
+use crate::address::{Address, Host, TargetAddress};
+use crate::outcome::{Attempt, Cause};
+use crate::transport::{self, Dial, Stream};
+
+/// A target that could not be dialled, or not be greeted.
+pub(crate) struct Unreached {
+    /// Why; of several addresses, the last one's.
+    pub(crate) cause: Cause,
+    /// The same in words, where there are better ones than the cause's own.
+    pub(crate) words: Option<Arc<str>>,
+    /// How long a handshake had taken by then.
+    pub(crate) handshake: Duration,
+}
+
+impl From<Cause> for Unreached {
+    fn from(cause: Cause) -> Unreached {
+        Unreached { cause, words: None, handshake: Duration::ZERO }
+    }
+}
+
+impl Unreached {
+    /// Which of two failures is told: the later one, but one that blames the target before any other.
+    pub(crate) fn after(self, earlier: Option<Unreached>) -> Unreached {
+        match earlier {
+            Some(earlier) if earlier.cause.blames_target() && !self.cause.blames_target() => earlier,
+            _ => self,
+        }
+    }
+}
+
+impl Target {
+    /// Dials the target, every address of its name in turn, and notes a failure; that it was reached is for the caller to
+    /// note, once it is greeted. Each dial is added to `attempts`. Look-ups and dials together take no longer than `patience`.
+    ///
+    /// Cancel safe.
+    pub(crate) async fn reach(
+        self: &Arc<Self>,
+        dial: &Dial,
+        patience: Duration,
+        attempts: &mut Attempts,
+    ) -> Result<(Stream, Address), Unreached> {
+        let deadline = Instant::now() + patience;
+        let answer = match self.remembered() {
+            addresses if addresses.is_empty() => self.resolve_and_dial(dial, deadline, attempts).await,
+            addresses => match dial_each(&addresses, dial, deadline, attempts).await {
+                // A name may have moved since it was looked up.
+                Err(failed) if failed.cause.blames_target() && self.has_name() => self
+                    .resolve_and_dial_others(&addresses, dial, deadline, attempts)
+                    .await
+                    .unwrap_or(Err(failed)),
+                answer => answer,
+            },
+        };
+        match &answer {
+            Ok((_, address)) => self.remember(address),
+            Err(failed) if failed.cause.blames_target() => {
+                self.forget();
+                self.note(Event::Failed(failed.cause));
+            }
+            Err(failed) => self.troubles.meet(&self.name, failed.cause, Instant::now()),
+        }
+        answer
+    }
+
+    /// Where a look can look for it, as far as is known without asking anybody; nowhere for a Unix socket.
+    pub(crate) fn addresses(&self) -> Vec<SocketAddr> {
+        let net = |address| match address {
+            Address::Net(address) => Some(address),
+            Address::Unix(_) => None,
+        };
+        let known: Vec<_> = self.remembered().into_iter().filter_map(net).collect();
+        match &self.address {
+            TargetAddress::Net(Host::Name(name), port)
+                if known.is_empty() && transport::is_localhost(name) =>
+            {
+                let both = [IpAddr::from(Ipv4Addr::LOCALHOST), IpAddr::from(Ipv6Addr::LOCALHOST)];
+                both.map(|ip| SocketAddr::new(ip, *port)).into()
+            }
+            _ => known,
+        }
+    }
+
+    /// Where it can be dialled; asks for the addresses of a name.
+    pub(crate) async fn dialable(&self) -> Vec<Address> {
+        let known = self.remembered();
+        if known.is_empty() { transport::resolve(&self.address).await.unwrap_or_default() } else { known }
+    }
+
+    async fn resolve_and_dial(
+        &self,
+        dial: &Dial,
+        deadline: Instant,
+        attempts: &mut Attempts,
+    ) -> Result<(Stream, Address), Unreached> {
+        let none = || Unreached::from(Cause::NoAddress);
+        let found = timeout_at(deadline.into(), transport::resolve(&self.address)).await;
+        let why = |error: io::Error| Unreached::from(Cause::of_dial(&error));
+        let addresses = found.map_err(|_| none())?.map_err(why)?;
+        *self.resolved() = addresses.clone();
+        dial_each(&addresses, dial, deadline, attempts).await
+    }
+
+    /// Looks the name up again and dials only what was not among `tried`; `None` where there is nothing new.
+    async fn resolve_and_dial_others(
+        &self,
+        tried: &[Address],
+        dial: &Dial,
+        deadline: Instant,
+        attempts: &mut Attempts,
+    ) -> Option<Result<(Stream, Address), Unreached>> {
+        let found = timeout_at(deadline.into(), transport::resolve(&self.address)).await.ok()?.ok()?;
+        let others: Vec<_> = found.into_iter().filter(|address| !tried.contains(address)).collect();
+        if others.is_empty() {
+            return None;
+        }
+        *self.resolved() = others.clone();
+        Some(dial_each(&others, dial, deadline, attempts).await)
+    }
+
+    fn has_name(&self) -> bool {
+        matches!(self.address, TargetAddress::Net(Host::Name(_) | Host::Zoned(..), _))
+    }
+
+    fn remembered(&self) -> Vec<Address> {
+        match &self.address {
+            TargetAddress::Net(Host::Ip(ip), port) => vec![SocketAddr::new(*ip, *port).into()],
+            TargetAddress::Net(Host::Name(_) | Host::Zoned(..), _) => self.resolved().clone(),
+            TargetAddress::Unix(name) => vec![Address::Unix(name.clone())],
+        }
+    }
+
+    /// Puts the address that answered in front.
+    fn remember(&self, answered: &Address) {
+        if self.has_name() {
+            self.resolved().sort_by_key(|address| address != answered);
+        }
+    }
+
+    fn forget(&self) {
+        self.resolved().clear();
+    }
+
+    fn resolved(&self) -> MutexGuard<'_, Vec<Address>> {
+        self.resolved.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Dials until one answers. Of several failures the last is told, but one that blames the target before any other: when
+/// 127.0.0.1 refuses, that [::1] does not exist here explains nothing.
+async fn dial_each(
+    addresses: &[Address],
+    dial: &Dial,
+    deadline: Instant,
+    attempts: &mut Attempts,
+) -> Result<(Stream, Address), Unreached> {
+    let mut told: Option<Unreached> = None;
+    for (n, address) in addresses.iter().enumerate() {
+        let began = Instant::now();
+        let until = began + share(deadline.saturating_duration_since(began), addresses.len() - n);
+        let answer = match timeout_at(until.into(), transport::dial(address, &dial.from)).await {
+            Ok(answer) => answer.map_err(|error| cause_of(address, &error)),
+            Err(_) => Err(Cause::TimedOut),
+        };
+        let cause = answer.as_ref().err().copied();
+        attempts.push(Attempt { address: address.clone(), took: began.elapsed(), cause });
+        match answer {
+            Ok(stream) => return Ok((stream, address.clone())),
+            Err(cause) => told = Some(Unreached::from(cause).after(told)),
+        }
+    }
+    Err(told.unwrap_or(Unreached::from(Cause::NoAddress)))
+}
+
+/// What a failed dial to this address means.
+pub(crate) fn cause_of(address: &Address, error: &io::Error) -> Cause {
+    match address {
+        Address::Net(_) => Cause::of_dial(error),
+        Address::Unix(_) => Cause::of_unix_dial(error),
+    }
+}
+
+/// What the next of `addresses` gets of the time that is `left`: an equal share, so that one which swallows every packet
+/// leaves time for the others. What it does not use falls to them.
+fn share(left: Duration, addresses: usize) -> Duration {
+    left / addresses.clamp(1, u32::MAX as usize) as u32
+}
+
+/// The pause between two dials of one waiting client, so that a target which flaps is not stormed.
+pub(crate) async fn breathe() {
+    sleep(Duration::from_millis(50)).await;
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_addresses_of_a_name_share_one_connect_timeout() {
+        let mut left = Duration::from_secs(2);
+        for addresses in (1..=4).rev() {
+            left -= share(left, addresses);
+        }
+        assert_eq!((left, share(Duration::from_secs(2), 4)), (Duration::ZERO, Duration::from_millis(500)));
+    }
+}

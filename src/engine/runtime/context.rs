@@ -5,13 +5,13 @@ use std::sync::{Arc, OnceLock};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use super::abort::Cut;
+use super::by_hello::{ByHello, Speaks};
 use super::workers::Workers;
 use crate::engine::admission::bandwidth::Bandwidths;
 use crate::engine::admission::handshakes::HandshakeLimiter;
 use crate::engine::admission::queue::{AdmissionControl, AdmissionControls, Permit};
 use crate::engine::listeners::bind::Wanted;
 use crate::engine::monitor::checker::HealthChecker;
-use crate::engine::session::sni::{ByHello, Speaks};
 use crate::engine::targets::greeting::Greeting;
 use crate::engine::targets::pool::{self, Pool};
 use crate::engine::targets::registry::Targets;
@@ -109,7 +109,7 @@ pub(crate) struct RouteRuntime {
     /// What they share of its `bandwidth`.
     pub(crate) bandwidth: Option<Arc<Bandwidth>>,
     /// What a client's hello chooses; `None` where none is looked at.
-    pub(crate) by_hello: Option<Box<ByHello>>,
+    pub(crate) by_hello: Option<Box<ByHello<RouteRuntime>>>,
 }
 
 impl RouteRuntime {
@@ -135,7 +135,7 @@ impl RouteRuntime {
         names: Arc<TargetNames>,
         greeting: &Greeting,
         cx: &Context,
-        by_hello: Option<Box<ByHello>>,
+        by_hello: Option<Box<ByHello<RouteRuntime>>>,
     ) -> Arc<RouteRuntime> {
         let Wanted { id, route, place } = by;
         let limits = match route.carries {

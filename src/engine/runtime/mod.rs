@@ -1,6 +1,7 @@
 //! What all sessions stand on: shared state, worker threads, abort and drain.
 
 pub(super) mod abort;
+pub(super) mod by_hello;
 pub(super) mod context;
 pub(super) mod drain;
 pub(super) mod heap_trim;

@@ -9,8 +9,8 @@ use std::time::Instant;
 use tokio::io::Interest;
 use tokio::time::sleep_until;
 
-use super::carry::Session;
 use super::progress::Progress;
+use super::state::Session;
 use crate::engine::runtime::context::{PermitCell, RouteRuntime};
 use crate::ledger::Entry;
 use crate::outcome::{Client, Denial, End, Limit, Phase};

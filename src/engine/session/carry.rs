@@ -4,28 +4,20 @@
 //! *connect* → *greet* → *relay*. A route that asks for nothing special has but the last and *connect*.
 
 use std::pin::pin;
-use std::sync::Arc;
 
 use super::admit::{admit, decide_again};
-use super::connect::{Caller, connect};
+use super::connect::connect;
 use super::first_byte::first_byte;
 use super::identify::identify;
 use super::progress::{Finish, Progress, kernel};
 use super::relay::{carefully, is_plain};
 use super::secure::secure;
-use super::sni::{Speaks, choose};
-use crate::engine::runtime::context::{RouteRuntime, SessionSlot};
-use crate::ledger::Entry;
+use super::sni::choose;
+use super::state::{Caller, Session, Unfinished};
+use crate::engine::runtime::by_hello::Speaks;
 use crate::outcome::{End, Phase};
 use crate::relay::{Relayed, Seals, abort, relay};
 use crate::transport::{Arrived, Stream};
-
-/// What a session holds from its accept to its record.
-pub(crate) struct Session {
-    pub(crate) runtime: Arc<RouteRuntime>,
-    pub(crate) entry: Entry,
-    pub(crate) slot: SessionSlot,
-}
 
 // The futures below are blocks, not `async fn`s, and what they await is lent to them, not given: an async fn keeps its
 // arguments twice, and a future that was moved into another takes its room twice. Each idle session would pay.
@@ -138,22 +130,6 @@ async fn arrive(
     let (target, seal) = connect(&caller, progress).await?;
     seals.target = seal;
     Ok((target, (!seals.is_empty()).then(|| Box::new(seals))))
-}
-
-/// Makes the close of a connection a reset unless its session has come to its end, whatever keeps it from that: where a
-/// bug unwinds, too, a cut answer must not look whole.
-pub(crate) struct Unfinished<'s>(pub(crate) &'s Stream);
-
-impl Unfinished<'_> {
-    pub(crate) fn disarm(self) {
-        std::mem::forget(self);
-    }
-}
-
-impl Drop for Unfinished<'_> {
-    fn drop(&mut self) {
-        self.0.reset_on_close();
-    }
 }
 
 #[cfg(test)]

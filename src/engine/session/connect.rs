@@ -9,9 +9,9 @@ use std::time::{Duration, Instant};
 use tokio::io::Interest;
 use tokio::time::{timeout, timeout_at};
 
-use super::carry::Session;
 use super::greet::greet;
 use super::progress::{Progress, TargetGuard};
+use super::state::Caller;
 use crate::address::Address;
 use crate::balance::{Check, Key};
 use crate::engine::runtime::context::RouteRuntime;
@@ -20,7 +20,6 @@ use crate::engine::targets::pool::Tried;
 use crate::engine::targets::reach::{Unreached, breathe};
 use crate::outcome::{Cause, End, Phase};
 use crate::plan::Route;
-use crate::proxy_protocol::Header;
 use crate::transport::Stream;
 use crate::transport::tls::Sealed;
 
@@ -28,16 +27,6 @@ use crate::transport::tls::Sealed;
 /// `handshake_timeout`, however many there are: those that refuse cost nothing, those that swallow every packet a whole
 /// timeout each.
 const MAX_TIMEOUTS: u32 = 3;
-
-/// A client on its way to a target.
-pub(crate) struct Caller<'s> {
-    pub(crate) client: &'s Stream,
-    /// What a proxy said of it.
-    pub(crate) header: Option<&'s Header>,
-    pub(crate) session: &'s Session,
-    /// The targets it may go to.
-    pub(crate) runtime: &'s RouteRuntime,
-}
 
 /// A target, and what its bytes go through where it speaks TLS.
 type Reached = (Stream, Option<Box<Sealed>>);

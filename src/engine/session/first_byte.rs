@@ -7,7 +7,7 @@ use std::time::Duration;
 use tokio::io::Interest;
 use tokio::time::timeout_at;
 
-use super::carry::Session;
+use super::state::Session;
 use crate::outcome::End;
 use crate::transport::Stream;
 

@@ -6,9 +6,8 @@ use std::time::Instant;
 
 use tokio::time::timeout;
 
-use super::carry::Unfinished;
-use super::connect::Caller;
 use super::progress::Progress;
+use super::state::{Caller, Unfinished};
 use crate::engine::targets::greeting::{Greeting, shake_hands};
 use crate::engine::targets::health::Event;
 use crate::engine::targets::reach::Unreached;

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use tokio::time::timeout_at;
 
-use super::carry::Session;
+use super::state::Session;
 use crate::outcome::{Client, End};
 use crate::proxy_protocol::{self, Ends, Header, LONGEST};
 use crate::transport::{Stream, Undecided, peek, take_seen};

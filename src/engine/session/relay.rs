@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use tokio::time::sleep;
 
-use super::carry::Session;
+use super::state::Session;
 use crate::ledger::Meter;
 use crate::limits::{Bandwidth, Silence, WhenFull};
 use crate::outcome::End;

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use tokio::time::{Instant, timeout_at};
 
-use super::carry::Session;
+use super::state::Session;
 use crate::engine::runtime::context::SessionSlot;
 use crate::outcome::{End, Limit, Side};
 use crate::transport::Stream;

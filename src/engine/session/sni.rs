@@ -7,34 +7,15 @@ use std::time::Duration;
 
 use tokio::time::timeout;
 
-use super::carry::Session;
-use crate::client_hello::{Alert, Choice, Fault, Hello, MAX_BYTES, Reader, Seen, looks_like};
+use super::state::Session;
+use crate::client_hello::{Alert, Fault, MAX_BYTES, Reader, Seen, looks_like};
+use crate::engine::runtime::by_hello::{ByHello, Speaks};
 use crate::engine::runtime::context::RouteRuntime;
 use crate::outcome::End;
-use crate::plan::{Among, HelloRules};
 use crate::probe::printable;
 use crate::relay::last_words;
 use crate::transport::{Stream, Undecided, peek};
 use crate::units::Seconds;
-
-/// Whom a route serves by what hellos say. Each has the targets it goes to; `None` where such clients are turned away.
-pub(crate) struct ByHello {
-    choice: Choice<Arc<RouteRuntime>>,
-    /// Whom nobody of `choice` is for.
-    others: Option<Arc<RouteRuntime>>,
-    /// Who does not speak TLS, or says nothing in time.
-    not_tls: Option<Arc<RouteRuntime>>,
-    /// How long a client may take for its hello.
-    patience: Duration,
-}
-
-/// What a client and its target speak.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Speaks {
-    Tls,
-    /// Something else, which is left as it is.
-    Other,
-}
 
 /// What a client was found to be.
 enum Heard {
@@ -53,10 +34,10 @@ enum Heard {
 pub(crate) async fn choose(
     client: &Stream,
     session: &Session,
-    by: &ByHello,
+    by: &ByHello<RouteRuntime>,
 ) -> Result<(Arc<RouteRuntime>, Speaks), End> {
     let (mut reader, mut seen) = (Reader::default(), Vec::new());
-    let looking = peek(client, &mut seen, MAX_BYTES, |bytes| by.hear(reader.read(bytes)));
+    let looking = peek(client, &mut seen, MAX_BYTES, |bytes| hear(by, reader.read(bytes)));
     let heard = match timeout(by.patience, looking).await {
         Ok(Ok(heard)) => heard,
         Ok(Err(Undecided::Full)) => Heard::Broken(Fault::TooLong),
@@ -99,31 +80,16 @@ pub(crate) async fn choose(
     Err(end)
 }
 
-impl ByHello {
-    /// What the rules of a route choose; `of` gives some of its targets.
-    pub(crate) fn new(rules: &HelloRules, of: impl Fn(&Among, Speaks) -> Arc<RouteRuntime>) -> ByHello {
-        ByHello {
-            choice: rules.choice.map(|among| of(among, Speaks::Tls)),
-            others: rules.others.as_ref().map(|among| of(among, Speaks::Tls)),
-            not_tls: rules.not_tls.as_ref().map(|among| of(among, Speaks::Other)),
-            patience: rules.timeout,
+/// What a client is, once enough of it was seen.
+fn hear(by: &ByHello<RouteRuntime>, seen: Seen<'_>) -> Option<Heard> {
+    Some(match seen {
+        Seen::Part(_) => return None,
+        Seen::Other => Heard::NotTls,
+        Seen::Broken(fault) => Heard::Broken(fault),
+        Seen::Hello(hello) => {
+            Heard::Hello { name: hello.server_name().map(shown), chosen: by.of(&hello).cloned() }
         }
-    }
-
-    fn hear(&self, seen: Seen<'_>) -> Option<Heard> {
-        Some(match seen {
-            Seen::Part(_) => return None,
-            Seen::Other => Heard::NotTls,
-            Seen::Broken(fault) => Heard::Broken(fault),
-            Seen::Hello(hello) => {
-                Heard::Hello { name: hello.server_name().map(shown), chosen: self.of(&hello).cloned() }
-            }
-        })
-    }
-
-    fn of(&self, hello: &Hello<'_>) -> Option<&Arc<RouteRuntime>> {
-        self.choice.of(hello).or(self.others.as_ref())
-    }
+    })
 }
 
 /// The longest name that is shown whole, in characters; DNS carries none that is longer.

@@ -159,7 +159,7 @@ pub fn start(settings: Settings, ledger: Arc<Ledger>) -> io::Result<Handle> {
     let handshakes = HandshakeLimiter::new(settings.workers, Limits::default().handshakes);
     let beside = tokio::runtime::Handle::current();
     let admissions = Arc::new(AdmissionControls::default());
-    let shared = udp::Shared::new(ledger.clone(), admissions.clone(), settings.budget.flows, beside);
+    let shared = udp::context::Shared::new(ledger.clone(), admissions.clone(), settings.budget.flows, beside);
     let cx = Arc::new(Context {
         udp: udp::Udp::new(settings.workers, shared),
         admissions,

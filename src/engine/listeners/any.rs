@@ -10,6 +10,7 @@ use super::tcp::TcpListener;
 use crate::address::{Address, Protocol};
 use crate::engine::runtime::context::Context;
 use crate::engine::udp::UdpListener;
+use crate::engine::udp::context::Served;
 
 /// A socket that takes clients in.
 pub(crate) enum AnyListener {
@@ -33,7 +34,7 @@ impl AnyListener {
                 let runtime = runtimes.of(&by, cx);
                 TcpListener::start(bound, port.address(), runtime, cx, n).map(AnyListener::Tcp)
             }
-            Protocol::Udp => cx.udp.listen(bound.socket, &by, n).map(AnyListener::Udp),
+            Protocol::Udp => cx.udp.listen(bound.socket, served(&by), n).map(AnyListener::Udp),
         }
     }
 
@@ -57,7 +58,7 @@ impl AnyListener {
     pub(crate) fn serve(&self, by: &Wanted, runtimes: &mut RouteRuntimes, cx: &Context) {
         match self {
             AnyListener::Tcp(listener) => listener.serve(runtimes.of(by, cx)),
-            AnyListener::Udp(listener) => listener.serve(&cx.udp, by),
+            AnyListener::Udp(listener) => listener.serve(&cx.udp, served(by)),
         }
     }
 
@@ -79,4 +80,8 @@ impl AnyListener {
             }
         }
     }
+}
+
+fn served(by: &Wanted) -> Served<'_> {
+    Served { id: &by.id, route: &by.route, place: by.place }
 }

@@ -10,7 +10,7 @@ use rustix::event::epoll::{self, CreateFlags, EventData, EventFlags};
 use rustix::event::{EventfdFlags, eventfd};
 use tokio::sync::oneshot;
 
-use super::UdpRouteRuntime;
+use super::context::UdpRouteRuntime;
 
 /// What a loop is told.
 pub(super) enum Order {

@@ -2,23 +2,14 @@
 
 use std::time::Instant;
 
-use super::event_loop::EventLoop;
-use super::flow::Flow;
+use super::datagram::SendFailure;
 use super::flow_table::FlowId;
-use super::up::SendFailure;
+use super::loop_state::{Answer, EventLoop};
 use crate::outcome::{Cause, DropReason, End};
 use crate::sys::datagrams::{Arrivals, Departure};
 
 /// Answers of one flow taken in a turn, before the others get theirs.
 const MAX_IN_A_ROW: usize = 16;
-
-/// An answer that has come and waits to be sent.
-#[derive(Clone, Copy)]
-pub(super) struct Answer {
-    door: u32,
-    place: usize,
-    flow: FlowId,
-}
 
 impl EventLoop {
     /// Takes a flow's answers. They are sent with those of other flows, in one call; a refusal ends the flow.
@@ -121,7 +112,7 @@ impl EventLoop {
         for bytes in arrival.bytes.chunks(arrival.segment) {
             let single = |_| Departure { bytes, segment: 0, to: Some(client.from), from: client.asked };
             match self.departures.send(socket, 1, single) {
-                Ok(_) => Flow::delivered_down(flow, 1, bytes.len()),
+                Ok(_) => flow.delivered_down(1, bytes.len()),
                 Err(error) => {
                     flow.account.dropped_down(SendFailure::of(&error, 0).drop_reason(), 1);
                 }

@@ -1,11 +1,10 @@
 //! What a loop says beside its records: datagrams that were lost before they had a flow, each reason with its count.
 
 use std::fmt;
+use std::net::SocketAddr;
 use std::os::fd::AsFd;
 use std::time::{Duration, Instant};
 
-use super::event_loop::EventLoop;
-use super::listener::UdpDoor;
 use crate::outcome::End;
 use crate::sys::datagrams::backlog;
 
@@ -85,7 +84,7 @@ impl Lost {
         Lost { counts: [0; KINDS], kernel, told: None }
     }
 
-    fn add(&mut self, why: Loss, count: u64) {
+    pub(super) fn add(&mut self, why: Loss, count: u64) {
         self.counts[why as usize] += count;
     }
 
@@ -104,9 +103,28 @@ impl Lost {
         self.counts.iter().all(|count| *count == 0)
     }
 
+    /// Tells what was lost, if it has not lately; false where it is to be told later.
+    pub(super) fn tell_now_and_then(
+        &mut self,
+        socket: impl AsFd,
+        route: &str,
+        address: SocketAddr,
+        now: Instant,
+    ) -> bool {
+        self.ask_kernel(socket);
+        if self.is_empty() {
+            return true;
+        }
+        if self.told.is_some_and(|told| now.saturating_duration_since(told) < REMIND) {
+            return false;
+        }
+        self.tell(route, address);
+        (self.counts, self.told) = ([0; KINDS], Some(now));
+        true
+    }
+
     /// One line for all that was lost.
-    pub(super) fn tell(&self, door: &UdpDoor) {
-        let (route, address) = (&door.runtime.name, door.address);
+    pub(super) fn tell(&self, route: &str, address: SocketAddr) {
         let evicted = self.count(Loss::Evicted);
         if evicted > 0 {
             tracing::warn!(
@@ -130,35 +148,5 @@ impl fmt::Display for Lost {
             write!(f, "{}{count} {word}", if n > 0 { ", " } else { "" })?;
         }
         Ok(())
-    }
-}
-
-impl EventLoop {
-    /// Counts what a door lost.
-    pub(super) fn lose(&mut self, door: u32, why: Loss, count: u64) {
-        if let Some(door) = self.doors.get_mut(&door) {
-            door.lost.add(why, count);
-        }
-    }
-
-    /// Tells what was lost, each listener at most once in a while.
-    pub(super) fn tell(&mut self, now: Instant) {
-        if self.next_tell.is_none_or(|next| next > now) {
-            return;
-        }
-        let mut is_left = false;
-        for door in self.doors.values_mut() {
-            door.lost.ask_kernel(&door.socket);
-            if door.lost.is_empty() {
-                continue;
-            }
-            if door.lost.told.is_some_and(|told| now.saturating_duration_since(told) < REMIND) {
-                is_left = true;
-                continue;
-            }
-            door.lost.tell(door);
-            (door.lost.counts, door.lost.told) = ([0; KINDS], Some(now));
-        }
-        self.next_tell = is_left.then_some(now + TELL);
     }
 }

@@ -1,6 +1,5 @@
 //! The loop itself: wait, take what came, pass it on, end what is over.
 
-use std::collections::{HashMap, HashSet};
 use std::io;
 use std::panic::{self, AssertUnwindSafe};
 use std::sync::Arc;
@@ -12,19 +11,14 @@ use rustix::buffer::spare_capacity;
 use rustix::event::Timespec;
 use rustix::event::epoll::{self, Event};
 
+use super::context::Shared;
 use super::control::{ControlQueue, Order, Ready};
-use super::down::Answer;
-use super::drop_log::{Lost, TurnedAway};
-use super::flow::Flow;
-use super::flow_table::{FlowId, FlowTable, GroupId, Rules};
+use super::drop_log::{Lost, TELL, TurnedAway};
+use super::flow_table::FlowId;
 use super::listener::UdpDoor;
-use super::{Shared, UdpRouteRuntime};
+use super::loop_state::{BATCH, EventLoop};
 use crate::outcome::End;
-use crate::plan::Carries;
-use crate::sys::datagrams::{Arrivals, Departures};
-
-/// Datagrams or trains taken in one call, and answers sent in one.
-pub(super) const BATCH: usize = 64;
+use crate::sys::datagrams::Arrivals;
 
 /// Sockets looked at in one turn.
 const MAX_EVENTS: usize = 256;
@@ -35,53 +29,12 @@ const DRAIN_IDLE: Duration = Duration::from_secs(1);
 /// A look at what is over at most this often, however many flows end.
 const LEAST_PAUSE: Duration = Duration::from_millis(5);
 
-pub(super) struct EventLoop {
-    pub(super) control: Arc<ControlQueue>,
-    pub(super) shared: Arc<Shared>,
-    pub(super) doors: HashMap<u32, UdpDoor>,
-    pub(super) flows: FlowTable<Flow>,
-    /// Routes that no door serves any more, whose last flows still live.
-    pub(super) orphans: HashSet<GroupId>,
-    pub(super) departures: Departures,
-    /// Answers in the first places, to be sent.
-    pub(super) answers: Vec<Answer>,
-    /// Places that the last answers take.
-    pub(super) used_places: usize,
-    /// Counts the batches taken from clients, and how much of one a client may have.
-    pub(super) batches: u32,
-    pub(super) share: u32,
-    /// No flow is over before this.
-    pub(super) next_end: Option<Instant>,
-    pub(super) next_tell: Option<Instant>,
-    is_draining: bool,
-    is_stopped: bool,
-}
-
 /// Starts a loop in a thread of its own.
 pub(super) fn start(n: usize, control: Arc<ControlQueue>, shared: Arc<Shared>) -> io::Result<JoinHandle<()>> {
     thread::Builder::new().name(format!("udp-{n}")).spawn(move || EventLoop::new(control, shared).run())
 }
 
 impl EventLoop {
-    fn new(control: Arc<ControlQueue>, shared: Arc<Shared>) -> EventLoop {
-        EventLoop {
-            control,
-            shared,
-            doors: HashMap::new(),
-            flows: FlowTable::default(),
-            orphans: HashSet::new(),
-            departures: Departures::new(BATCH),
-            answers: Vec::with_capacity(BATCH),
-            used_places: 0,
-            batches: 0,
-            share: u32::MAX,
-            next_end: None,
-            next_tell: None,
-            is_draining: false,
-            is_stopped: false,
-        }
-    }
-
     /// Runs until it is stopped. A bug that unwinds ends the flows of this loop, each with its record, and no route.
     fn run(mut self) {
         while !self.is_stopped {
@@ -202,54 +155,15 @@ impl EventLoop {
         }
     }
 
-    /// The group of a route: one for all its doors.
-    fn group(&mut self, runtime: &Arc<UdpRouteRuntime>) -> GroupId {
-        let same = |door: &&UdpDoor| {
-            door.runtime.id == runtime.id && Arc::ptr_eq(&door.runtime.route, &runtime.route)
-        };
-        if let Some(door) = self.doors.values().find(same) {
-            return door.group;
-        }
-        let Carries::Udp(limits) = &runtime.route.carries else {
-            unreachable!("only routes that carry UDP are given to a loop")
-        };
-        self.flows.add_group(Rules { most: limits.most, full: limits.full, idle: limits.idle })
-    }
-
-    /// Forgets the group of a route that no door serves any more, now or with its last flow.
-    fn forget_group(&mut self, group: GroupId) {
-        let is_served = self.doors.values().any(|door| door.group == group);
-        if !is_served && !self.flows.remove_group(group) {
-            self.orphans.insert(group);
-        }
-    }
-
     fn close(&mut self, number: u32, now: Instant) {
         let of_door = |id: &FlowId| self.flows.client(*id).is_some_and(|client| client.listener == number);
         let left: Vec<_> = self.flows.ids().into_iter().filter(of_door).collect();
         left.into_iter().for_each(|id| self.end(id, End::Drained, now));
         if let Some(door) = self.doors.remove(&number) {
-            door.lost.tell(&door);
+            door.lost.tell(&door.runtime.name, door.address);
             self.forget_group(door.group);
             // Closing the descriptor would do, were nobody else's copy of it open at this moment.
             let _ = epoll::delete(&self.control.poller, &door.socket);
-        }
-    }
-
-    /// Takes a flow out and writes its record.
-    pub(super) fn end(&mut self, id: FlowId, end: End, now: Instant) {
-        let (Some(client), Some(group)) = (self.flows.client(id).copied(), self.flows.group(id)) else {
-            return;
-        };
-        let Some(flow) = self.flows.remove(id) else { return };
-        flow.target.leave();
-        flow.end(end, now);
-        self.shared.slots.add_permits(1);
-        if let Some(door) = self.doors.get(&client.listener) {
-            door.flows.fetch_sub(1, Relaxed);
-        }
-        if self.orphans.contains(&group) && self.flows.remove_group(group) {
-            self.orphans.remove(&group);
         }
     }
 
@@ -268,5 +182,16 @@ impl EventLoop {
             self.end(id, end, now);
         }
         self.next_end = self.flows.next_end(at_most);
+    }
+    /// Tells what was lost, each listener at most once in a while.
+    fn tell(&mut self, now: Instant) {
+        if self.next_tell.is_none_or(|next| next > now) {
+            return;
+        }
+        let mut is_left = false;
+        for UdpDoor { socket, runtime, address, lost, .. } in self.doors.values_mut() {
+            is_left |= !lost.tell_now_and_then(socket, &runtime.name, *address, now);
+        }
+        self.next_tell = is_left.then_some(now + TELL);
     }
 }

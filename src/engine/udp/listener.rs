@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicUsize;
 use std::time::Instant;
 
-use super::UdpRouteRuntime;
+use super::context::UdpRouteRuntime;
 use super::drop_log::{Lost, TurnedAway};
 use super::flow_table::{ClientKey, GroupId};
 

@@ -7,13 +7,16 @@
 //! costs a system call more per wake-up, and beside the runtime's thread the system's scheduler keeps a flood of
 //! datagrams from starving the sessions of streams.
 
+pub(super) mod context;
 mod control;
+mod datagram;
 mod down;
 mod drop_log;
 mod event_loop;
 mod flow;
 mod flow_table;
 mod listener;
+mod loop_state;
 mod new_flow;
 mod target;
 mod up;
@@ -25,18 +28,13 @@ use std::sync::atomic::{AtomicU32, AtomicUsize, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 
-use tokio::runtime::Handle;
-use tokio::sync::{Semaphore, oneshot};
+use tokio::sync::oneshot;
 
-use super::admission::queue::{AdmissionControl, AdmissionControls};
-use super::listeners::bind::Wanted;
 use super::targets::pool::Pool;
-use crate::ledger::Ledger;
-use crate::plan::{Route, RouteId};
 use crate::transport;
+use context::{Served, Shared, UdpRouteRuntime};
 use control::{ControlQueue, Order};
-use target::UdpTarget;
-pub(super) use target::UdpTargets;
+use target::UdpTargets;
 
 /// All loops of an engine. They start with the first listener and end when this is dropped.
 pub(super) struct Udp {
@@ -47,42 +45,9 @@ pub(super) struct Udp {
     next_listener: AtomicU32,
 }
 
-/// What every loop needs from outside.
-pub(super) struct Shared {
-    ledger: Arc<Ledger>,
-    admissions: Arc<AdmissionControls>,
-    /// One permit per flow that may live at one time, over all loops. All of them back means that none is left.
-    slots: Semaphore,
-    most: usize,
-    /// Where names are looked up and targets are watched.
-    beside: Handle,
-}
-
-impl Shared {
-    /// For at most `most` flows; `beside` is a runtime for what may wait.
-    pub(super) fn new(
-        ledger: Arc<Ledger>,
-        admissions: Arc<AdmissionControls>,
-        most: usize,
-        beside: Handle,
-    ) -> Shared {
-        let most = most.clamp(1, Semaphore::MAX_PERMITS.min(u32::MAX as usize));
-        Shared { ledger, admissions, slots: Semaphore::new(most), most, beside }
-    }
-}
-
 struct Running {
     control: Arc<ControlQueue>,
     thread: Option<JoinHandle<()>>,
-}
-
-/// A UDP route at run time. Flows keep the one they were born with, and the target that was chosen then.
-pub(super) struct UdpRouteRuntime {
-    id: RouteId,
-    route: Arc<Route>,
-    pool: Pool<UdpTarget>,
-    admission: Option<Arc<AdmissionControl>>,
-    name: Arc<str>,
 }
 
 /// A bound socket and the loop that receives from it.
@@ -112,7 +77,7 @@ impl Udp {
     ///
     /// # Errors
     /// Where the loop cannot be started or does not take the socket.
-    pub(super) fn listen(&self, socket: OwnedFd, by: &Wanted, n: usize) -> io::Result<UdpListener> {
+    pub(super) fn listen(&self, socket: OwnedFd, served: Served<'_>, n: usize) -> io::Result<UdpListener> {
         let address = transport::local_address(&socket)?;
         let control = self.control(n)?;
         let (socket, flows) = (Arc::new(socket), Arc::new(AtomicUsize::new(0)));
@@ -124,17 +89,18 @@ impl Udp {
             socket: socket.clone(),
             address,
             flows: flows.clone(),
-            runtime: self.runtime(by),
+            runtime: self.runtime(served),
         });
         Ok(UdpListener { address, socket, number, control, flows })
     }
 
-    fn runtime(&self, by: &Wanted) -> Arc<UdpRouteRuntime> {
-        let Wanted { id, route, place } = by;
+    /// A route as the clients of one of its addresses meet it.
+    fn runtime(&self, served: Served<'_>) -> Arc<UdpRouteRuntime> {
+        let Served { id, route, place } = served;
         Arc::new(UdpRouteRuntime {
             id: id.clone(),
             route: route.clone(),
-            pool: Pool::new(route, *place, |address| self.targets.get(address)),
+            pool: Pool::new(route, place, |address| self.targets.get(address)),
             admission: self.shared.admissions.of(id, route),
             name: id.shown(),
         })
@@ -205,8 +171,8 @@ impl Drop for Udp {
 
 impl UdpListener {
     /// Serves another route from the next new client on; flows keep theirs. A retired listener is back in service.
-    pub(super) fn serve(&self, udp: &Udp, by: &Wanted) {
-        self.control.send(Order::Serve { number: self.number, runtime: udp.runtime(by) });
+    pub(super) fn serve(&self, udp: &Udp, served: Served<'_>) {
+        self.control.send(Order::Serve { number: self.number, runtime: udp.runtime(served) });
     }
 
     /// As one of the sockets we hold.

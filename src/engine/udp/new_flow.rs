@@ -7,14 +7,14 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 use std::time::Instant;
 
+use super::context::{Shared, UdpRouteRuntime};
 use super::control::Order;
+use super::datagram::Piece;
 use super::drop_log::Loss;
-use super::event_loop::EventLoop;
 use super::flow::{self, Flow};
 use super::flow_table::{Account, ClientKey, FlowId, Room};
 use super::listener::UdpDoor;
-use super::up::Piece;
-use super::{Shared, UdpRouteRuntime};
+use super::loop_state::EventLoop;
 use crate::balance::Key;
 use crate::engine::admission::queue::Permit;
 use crate::engine::targets::pool::Tried;

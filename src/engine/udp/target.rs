@@ -35,7 +35,7 @@ const FRESH: Duration = Duration::from_secs(30);
 
 /// Every target that a UDP route sends to.
 #[derive(Default)]
-pub(in crate::engine) struct UdpTargets {
+pub(super) struct UdpTargets {
     known: Mutex<HashMap<TargetAddress, Weak<UdpTarget>>>,
 }
 

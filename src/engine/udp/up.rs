@@ -4,12 +4,13 @@ use std::ops::Range;
 use std::sync::atomic::Ordering::Relaxed;
 use std::time::Instant;
 
-use super::drop_log::Loss;
-use super::event_loop::{BATCH, EventLoop};
+use super::datagram::{Piece, SendFailure};
+use super::drop_log::{Loss, TELL};
 use super::flow_table::{ClientKey, FlowId};
+use super::loop_state::{BATCH, EventLoop};
 use super::new_flow::NewFlow;
 use crate::outcome::{Cause, DropReason, End};
-use crate::sys::datagrams::{Arrivals, Departure, backlog};
+use crate::sys::datagrams::{Arrival, Arrivals, Departure, backlog};
 
 /// Batches taken from one listener before the others get their turn.
 const MAX_BATCHES: usize = 4;
@@ -19,22 +20,6 @@ const LAST_BATCHES: usize = 1024;
 
 /// Datagrams or trains of one client that are passed on per batch while others wait behind them.
 const SHARE: u32 = 8;
-
-/// One datagram or one train on its way to a target.
-#[derive(Clone, Copy)]
-pub(super) struct Piece<'a> {
-    pub(super) bytes: &'a [u8],
-    pub(super) segment: usize,
-}
-
-impl Piece<'_> {
-    pub(super) fn count(&self) -> u64 {
-        match self.segment {
-            0 => 1,
-            segment => self.bytes.len().div_ceil(segment).max(1) as u64,
-        }
-    }
-}
 
 impl EventLoop {
     /// Takes what clients sent to a door and passes it on.
@@ -62,7 +47,7 @@ impl EventLoop {
         if count == 0 {
             return 0;
         }
-        self.next_tell.get_or_insert(now + super::drop_log::TELL);
+        self.next_tell.get_or_insert(now + TELL);
         self.share = if count == BATCH && self.is_crowded(number) { SHARE } else { u32::MAX };
         self.batches = self.batches.wrapping_add(1);
 
@@ -208,36 +193,6 @@ impl EventLoop {
     }
 }
 
-fn same_client(a: &crate::sys::datagrams::Arrival<'_>, b: &crate::sys::datagrams::Arrival<'_>) -> bool {
+fn same_client(a: &Arrival<'_>, b: &Arrival<'_>) -> bool {
     a.from == b.from && a.asked == b.asked
-}
-
-/// What an error of sendmmsg(2) is about.
-pub(super) enum SendFailure {
-    /// That it is a train; alone, its datagrams may go.
-    Train,
-    /// This one datagram or train.
-    Datagram(DropReason),
-    /// The target or the way there.
-    Target(Cause),
-}
-
-impl SendFailure {
-    pub(super) fn of(error: &std::io::Error, segment: usize) -> SendFailure {
-        let Some(code) = error.raw_os_error() else { return SendFailure::Datagram(DropReason::Unsent) };
-        match code {
-            libc::EMSGSIZE | libc::EINVAL | libc::EIO | libc::EOPNOTSUPP if segment > 0 => SendFailure::Train,
-            libc::EMSGSIZE => SendFailure::Datagram(DropReason::TooBig),
-            libc::EAGAIN | libc::ENOBUFS | libc::ENOMEM => SendFailure::Datagram(DropReason::NoRoom),
-            libc::EINTR | libc::EINVAL => SendFailure::Datagram(DropReason::Unsent),
-            _ => SendFailure::Target(Cause::of_dial(error)),
-        }
-    }
-
-    pub(super) fn drop_reason(self) -> DropReason {
-        match self {
-            SendFailure::Datagram(why) => why,
-            SendFailure::Train | SendFailure::Target(_) => DropReason::Unsent,
-        }
-    }
 }

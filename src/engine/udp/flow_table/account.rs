@@ -7,7 +7,7 @@ use crate::outcome::{Datagrams, DropReason};
 
 /// The books of one flow.
 #[derive(Clone, Copy, Debug)]
-pub(in crate::engine::udp) struct Account {
+pub(crate) struct Account {
     target: SocketAddr,
     /// Answers to each datagram of the client; `None` where only time ends the flow.
     answers: Option<u32>,
@@ -24,7 +24,7 @@ pub(in crate::engine::udp) struct Account {
 
 impl Account {
     /// An empty account of a flow towards `target`.
-    pub(in crate::engine::udp) fn new(target: SocketAddr, limits: &FlowLimits) -> Account {
+    pub(crate) fn new(target: SocketAddr, limits: &FlowLimits) -> Account {
         Account {
             target,
             answers: limits.answers,
@@ -38,21 +38,21 @@ impl Account {
     }
 
     /// Where this flow goes. It never changes.
-    pub(in crate::engine::udp) fn target(&self) -> SocketAddr {
+    pub(crate) fn target(&self) -> SocketAddr {
         self.target
     }
 
-    pub(in crate::engine::udp) fn datagrams(&self) -> Datagrams {
+    pub(crate) fn datagrams(&self) -> Datagrams {
         self.datagrams
     }
 
     /// Whether the target has said anything.
-    pub(in crate::engine::udp) fn is_answered(&self) -> bool {
+    pub(crate) fn is_answered(&self) -> bool {
         self.datagrams.down > 0
     }
 
     /// Books what came from the client.
-    pub(in crate::engine::udp) fn asks(&mut self, datagrams: u64, bytes: usize) {
+    pub(crate) fn asks(&mut self, datagrams: u64, bytes: usize) {
         self.asked += datagrams;
         self.asked_bytes += bytes as u64;
         // Whoever goes on after an answer has had it: a forged address would not.
@@ -60,22 +60,17 @@ impl Account {
     }
 
     /// Books what the target's kernel took.
-    pub(in crate::engine::udp) fn delivered_up(&mut self, datagrams: u64) {
+    pub(crate) fn delivered_up(&mut self, datagrams: u64) {
         self.datagrams.up += datagrams;
     }
 
     /// Books what did not get to the target.
-    pub(in crate::engine::udp) fn dropped_up(&mut self, why: DropReason, datagrams: u64) {
+    pub(crate) fn dropped_up(&mut self, why: DropReason, datagrams: u64) {
         self.datagrams.up_dropped.add(why, datagrams);
     }
 
     /// Whether an answer may go to the client. One that may is booked as its bytes, one that may not as dropped.
-    pub(in crate::engine::udp) fn admits(
-        &mut self,
-        from: Option<SocketAddr>,
-        datagrams: u64,
-        bytes: usize,
-    ) -> bool {
+    pub(crate) fn admits(&mut self, from: Option<SocketAddr>, datagrams: u64, bytes: usize) -> bool {
         let bytes = self.answered_bytes + bytes as u64;
         let refused = match self.amplification {
             _ if from.is_some_and(|from| from != self.target) => Some(DropReason::Stranger),
@@ -92,17 +87,17 @@ impl Account {
     }
 
     /// Books what the client's kernel took.
-    pub(in crate::engine::udp) fn delivered_down(&mut self, datagrams: u64) {
+    pub(crate) fn delivered_down(&mut self, datagrams: u64) {
         self.datagrams.down += datagrams;
     }
 
     /// Books an answer that did not get to the client.
-    pub(in crate::engine::udp) fn dropped_down(&mut self, why: DropReason, datagrams: u64) {
+    pub(crate) fn dropped_down(&mut self, why: DropReason, datagrams: u64) {
         self.datagrams.down_dropped.add(why, datagrams);
     }
 
     /// Whether every datagram of the client has had its answers.
-    pub(in crate::engine::udp) fn is_done(&self) -> bool {
+    pub(crate) fn is_done(&self) -> bool {
         self.answers.is_some_and(|answers| self.datagrams.down >= self.asked.saturating_mul(answers.into()))
             && self.asked > 0
     }

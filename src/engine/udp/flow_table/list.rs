@@ -2,23 +2,7 @@
 
 use slab::Slab;
 
-use super::{FlowId, Slot};
-
-/// No flow has this number: a table of so many would not fit into memory.
-const NONE: FlowId = FlowId::MAX;
-
-/// A flow's neighbours in one list.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Link {
-    older: FlowId,
-    newer: FlowId,
-}
-
-impl Default for Link {
-    fn default() -> Self {
-        Link { older: NONE, newer: NONE }
-    }
-}
+use super::slot::{FlowId, Link, NONE, Slot};
 
 /// Both ends of a list.
 #[derive(Debug)]

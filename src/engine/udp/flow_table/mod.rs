@@ -7,35 +7,19 @@ mod account;
 mod list;
 #[cfg(test)]
 mod simulation;
+mod slot;
 
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
-use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
 use slab::Slab;
 
-pub(super) use account::Account;
-use list::{Ends, Link};
-
 use crate::limits::FlowsFull;
-use crate::sys::datagrams::Asked;
-
-/// Who a flow belongs to. The same client on two listeners, or on two addresses of one, has two flows: each answer
-/// leaves from the address that was asked.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub(super) struct ClientKey {
-    pub(super) listener: u32,
-    pub(super) from: SocketAddr,
-    /// `None` where the listener has one address only.
-    pub(super) asked: Option<Asked>,
-}
-
-/// The number of a flow while it lives; later another may have it.
-pub(super) type FlowId = u32;
-
-/// The number of a route's flows.
-pub(super) type GroupId = usize;
+pub(super) use account::Account;
+use list::Ends;
+pub(super) use slot::{ClientKey, FlowId, GroupId};
+use slot::{Link, Slot};
 
 /// What a route allows.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -62,16 +46,6 @@ pub(super) struct FlowTable<T> {
     groups: Slab<Group>,
     /// All flows, the one idle longest first.
     by_age: Ends,
-}
-
-#[derive(Debug)]
-struct Slot<T> {
-    client: ClientKey,
-    group: GroupId,
-    last: Instant,
-    in_all: Link,
-    in_group: Link,
-    flow: T,
 }
 
 /// The flows of one route. They have one time limit, so the one idle longest is the first to end.

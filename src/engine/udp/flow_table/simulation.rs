@@ -1,8 +1,11 @@
 //! Thousands of lives of a flow table, each from a seed, beside a model too plain to be wrong.
 
+use std::net::SocketAddr;
+
 use super::*;
 use crate::limits::{FlowLimits, FlowPreset};
 use crate::outcome::DropReason;
+use crate::sys::datagrams::Asked;
 use crate::units::seeded::Random;
 
 const SEEDS: u64 = 2_000;

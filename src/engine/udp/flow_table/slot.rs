@@ -1,0 +1,49 @@
+//! A flow's place in the table: who it belongs to, its number, and its neighbours in the lists.
+
+use std::net::SocketAddr;
+use std::time::Instant;
+
+use crate::sys::datagrams::Asked;
+
+/// Who a flow belongs to. The same client on two listeners, or on two addresses of one, has two flows: each answer
+/// leaves from the address that was asked.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(crate) struct ClientKey {
+    pub(crate) listener: u32,
+    pub(crate) from: SocketAddr,
+    /// `None` where the listener has one address only.
+    pub(crate) asked: Option<Asked>,
+}
+
+/// The number of a flow while it lives; later another may have it.
+pub(crate) type FlowId = u32;
+
+/// The number of a route's flows.
+pub(crate) type GroupId = usize;
+
+/// No flow has this number: a table of so many would not fit into memory.
+pub(super) const NONE: FlowId = FlowId::MAX;
+
+/// A flow's neighbours in one list.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Link {
+    pub(super) older: FlowId,
+    pub(super) newer: FlowId,
+}
+
+impl Default for Link {
+    fn default() -> Self {
+        Link { older: NONE, newer: NONE }
+    }
+}
+
+/// One flow in the table, and its place in the lists.
+#[derive(Debug)]
+pub(super) struct Slot<T> {
+    pub(super) client: ClientKey,
+    pub(super) group: GroupId,
+    pub(super) last: Instant,
+    pub(super) in_all: Link,
+    pub(super) in_group: Link,
+    pub(super) flow: T,
+}

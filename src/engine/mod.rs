@@ -20,7 +20,7 @@ use std::time::Duration;
 use tokio::sync::{Notify, Semaphore, mpsc, oneshot};
 
 use crate::address::{Address, ListenAddress, Protocol, TargetAddress};
-use crate::ledger::Ledger;
+use crate::ledger::{self, Ledger, Live, OrderRefused};
 use crate::limits::Limits;
 use crate::plan::Change;
 pub use crate::plan::{RouteId, Source};
@@ -33,7 +33,6 @@ use listeners::supervisor::{Order, Supervisor};
 use monitor::checker::HealthChecker;
 use monitor::diagnosis_worker::ProcessWatches;
 use monitor::monitor_handle::MonitorHandle;
-use runtime::abort::Cut;
 use runtime::context::Context;
 pub use runtime::settings::Settings;
 use targets::registry::Targets;
@@ -146,7 +145,8 @@ pub struct Declared {
     pub answers: Vec<Answer>,
 }
 
-/// Starts an engine with no routes, on the current tokio runtime and `settings.workers` threads of its own.
+/// Starts an engine with no routes, on the current tokio runtime and `settings.workers` threads of its own. The ledger is
+/// this engine's alone: a stop ends every session that is in it.
 ///
 /// # Errors
 /// Where a thread or its poller cannot be made.
@@ -163,11 +163,10 @@ pub fn start(settings: Settings, ledger: Arc<Ledger>) -> io::Result<Handle> {
     let cx = Arc::new(Context {
         udp: udp::Udp::new(settings.workers, shared),
         admissions,
-        ledger,
+        ledger: ledger.clone(),
         slots: Arc::new(Semaphore::new(most)),
         most_sessions: most as u32,
         handshakes: handshakes.clone(),
-        cut: Cut::default(),
         workers: runtime::workers::Workers::start(settings.workers, settings.budget.pipes)?,
         targets,
         bandwidths: Bandwidths::default(),
@@ -176,7 +175,7 @@ pub fn start(settings: Settings, ledger: Arc<Ledger>) -> io::Result<Handle> {
     let (orders, inbox) = mpsc::channel(16);
     let supervisor = Supervisor::new(cx);
     tokio::runtime::Handle::current().spawn(supervisor.run(inbox));
-    Ok(Handle { orders, handshakes })
+    Ok(Handle { orders, handshakes, ledger })
 }
 
 /// The targets, and the task and the thread that keep an eye on them, waiting for `watches` processes to end.
@@ -197,6 +196,7 @@ fn watch_targets(watches: usize, ledger: &Arc<Ledger>) -> io::Result<(Arc<Target
 pub struct Handle {
     orders: mpsc::Sender<Order>,
     handshakes: Arc<HandshakeLimiter>,
+    ledger: Arc<Ledger>,
 }
 
 impl Handle {
@@ -227,6 +227,20 @@ impl Handle {
         self.handshakes.limit(most.max(1));
     }
 
+    /// Every session and flow that has not ended, oldest first: its number, its route, its client and its counts.
+    pub fn sessions(&self) -> Vec<Arc<Live>> {
+        self.ledger.live()
+    }
+
+    /// Ends one session, whatever step it is in, or one flow: both its connections are reset, and its record says
+    /// `killed`. It is ordered when this returns, and has ended a moment later; all others go on.
+    ///
+    /// # Errors
+    /// [`OrderRefused`] where no session has this number, or it ends already by an earlier order.
+    pub fn kill(&self, id: u64) -> Result<(), OrderRefused> {
+        self.ledger.order(id, ledger::Order::Kill)
+    }
+
     /// Stops accepting, waits up to `patience` for the sessions that are left, resets those that stay, and ends. Says how
     /// many had to be reset.
     ///
@@ -249,7 +263,8 @@ mod tests {
     #[tokio::test]
     async fn a_stop_that_nobody_carries_out_is_told() {
         let (orders, mut inbox) = mpsc::channel(1);
-        let handle = Handle { orders, handshakes: HandshakeLimiter::new(1, 1) };
+        let ledger = Ledger::new(Box::new(|_: &ledger::Record| {}));
+        let handle = Handle { orders, handshakes: HandshakeLimiter::new(1, 1), ledger };
         // A supervisor that breaks drops the order it had, and then its inbox.
         let broken = async { drop(inbox.recv().await) };
 

@@ -6,6 +6,7 @@ use std::sync::atomic::{
     AtomicBool, AtomicI32, AtomicU8, AtomicU16, AtomicU64, Ordering::Relaxed, Ordering::SeqCst,
 };
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::task::Waker;
 use std::time::Instant;
 
 use crate::outcome::{Agreed, Client, Flow, Side, Traffic, Way};
@@ -21,12 +22,16 @@ pub struct Live {
     pub(super) targets: Arc<TargetNames>,
     /// Which of them it goes to: a place among them.
     pub(super) aim: AtomicU16,
+    /// The order that ends it, once there is one; see `order`.
+    pub(super) word: AtomicU8,
     /// Who connected; the record may name who is behind it.
     pub client: Client,
     /// When it was accepted.
     pub started: Instant,
     /// Its byte counts, live.
     pub meter: Meter,
+    /// Who is woken by an order.
+    pub(super) waker: Mutex<Option<Waker>>,
 }
 
 impl Live {
@@ -253,6 +258,11 @@ impl Lives {
             shard.lives.shrink_to_fit();
         }
         if shard.notes.is_empty() { Notes::default() } else { shard.notes.remove(&id).unwrap_or_default() }
+    }
+
+    /// A session, if it still lives.
+    pub(super) fn find(&self, id: u64) -> Option<Arc<Live>> {
+        self.shard(id).lives.get(&id).cloned()
     }
 
     /// Notes something about a session, if it still lives.

@@ -4,11 +4,12 @@
 
 mod dedup;
 mod live;
+mod order;
 mod queue;
 mod record;
 mod settings;
 
-use std::sync::atomic::{AtomicU16, AtomicU64, Ordering::Relaxed};
+use std::sync::atomic::{AtomicU8, AtomicU16, AtomicU64, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -16,6 +17,7 @@ use crate::outcome::{Agreed, Attempt, Client, End, Outcome, Phase, Side, Timing}
 use dedup::Folds;
 use live::Lives;
 pub use live::{FlowMeter, Live, Meter, Open, TargetNames};
+pub use order::{Order, OrderRefused};
 pub use queue::{LineQueue, QueueWriter};
 pub use record::Record;
 pub use settings::{LogFormat, LogLevel, LogSettings};
@@ -77,8 +79,17 @@ impl Ledger {
         started: Instant,
     ) -> Entry {
         let id = self.opened.fetch_add(1, Relaxed) + 1;
-        let aim = AtomicU16::new(u16::MAX);
-        let live = Arc::new(Live { id, route, targets, aim, client, started, meter: Meter::default() });
+        let live = Arc::new(Live {
+            id,
+            route,
+            targets,
+            aim: AtomicU16::new(u16::MAX),
+            word: AtomicU8::new(order::UNHEARD),
+            client,
+            started,
+            meter: Meter::default(),
+            waker: Mutex::default(),
+        });
         self.lives.insert(live.clone());
         Entry { ledger: Some(self.clone()), live }
     }
@@ -86,6 +97,25 @@ impl Ledger {
     /// Every session that has not ended, oldest first.
     pub fn live(&self) -> Vec<Arc<Live>> {
         self.lives.all()
+    }
+
+    /// Orders a session to end.
+    ///
+    /// # Errors
+    /// Where none with this number lives, or an earlier order ends it already.
+    pub fn order(&self, id: u64, order: Order) -> Result<(), OrderRefused> {
+        self.lives.find(id).ok_or(OrderRefused::NoSuchSession(id))?.order(order)
+    }
+
+    /// Orders every session to end. Those that end free places for those that wait, so all have their order before the
+    /// first is woken.
+    pub(crate) fn order_all(&self, order: Order) {
+        let all = self.lives.all();
+        for live in &all {
+            // One that an earlier order ends, ends all the same.
+            let _ = live.store(order);
+        }
+        all.iter().for_each(|live| live.wake());
     }
 
     /// Counts since the start.
@@ -133,6 +163,7 @@ impl Ledger {
 
     fn close(&self, live: &Live, mut outcome: Outcome) {
         let noted = self.lives.remove(live.id);
+        live.forget_waker();
         outcome.hint = outcome.hint.or_else(|| noted.hint.clone());
         self.closed.fetch_add(1, Relaxed);
         let now = live.started + outcome.timing.total;

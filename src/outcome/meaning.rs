@@ -41,6 +41,7 @@ impl End {
             End::Evicted => {
                 "A session or a UDP flow was ended to make room for a new client's: it had been idle longest."
             }
+            End::Killed => "The session was ended by hand; both sides of a connection were reset.",
             End::Internal => "A bug of Loopgate ended the session; both sides were reset.",
         }
     }
@@ -94,6 +95,7 @@ impl End {
                  route says `idle_timeout`."
             }
             End::Evicted => "The route has as many as its limit allows, and its policy is to evict.",
+            End::Killed => "Somebody ordered this one session to end, through the interface for embedders.",
             End::Internal => "The line before the record says what broke.",
         }
     }
@@ -131,6 +133,7 @@ impl End {
             }
             End::Idle => "Nothing; where clients are silent for longer, raise `idle_timeout`.",
             End::Evicted => "Raise the limit (`max_connections`, `max_flows`), or lower `idle_timeout`.",
+            End::Killed => "Nothing; the client may connect again. To keep it out, name it in `deny`.",
             End::Internal => "Please report it, with that line.",
         }
     }

@@ -109,6 +109,8 @@ pub enum End {
     Idle,
     /// It was idle longest when a new client needed its place.
     Evicted,
+    /// Somebody ended this one through [`crate::engine::Handle::kill`]; both sides got a reset.
+    Killed,
     /// The stop's `drain_timeout` was over, and both sides got a reset; or a flow was quiet while the stop waited.
     Drained,
     /// A bug of ours ended it; both sides got a reset.
@@ -117,7 +119,7 @@ pub enum End {
 
 impl End {
     /// One of each code, in the order of the README's table. (What some of them carry stands for any.)
-    pub const ALL: [End; 17] = [
+    pub const ALL: [End; 18] = [
         End::Done,
         End::ClientReset,
         End::TargetReset,
@@ -133,6 +135,7 @@ impl End {
         End::NoName,
         End::Idle,
         End::Evicted,
+        End::Killed,
         End::Drained,
         End::Internal,
     ];
@@ -155,6 +158,7 @@ impl End {
             End::NoName => "no_name",
             End::Idle => "idle",
             End::Evicted => "evicted",
+            End::Killed => "killed",
             End::Drained => "drained",
             End::Internal => "internal",
         }
@@ -201,6 +205,7 @@ impl End {
             End::NoName => "PR",
             End::Idle => "cD",
             End::Evicted => "RD",
+            End::Killed => "KD",
             End::Drained => "KD",
             End::Internal => "ID",
         }

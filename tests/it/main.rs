@@ -40,6 +40,7 @@ mod upkeep;
 // The program.
 mod crowds;
 mod declare;
+mod kill;
 mod log;
 mod reload;
 mod reload_answer;

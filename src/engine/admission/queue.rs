@@ -11,7 +11,7 @@ use std::time::Instant;
 use tokio::sync::Notify;
 
 use crate::acl::Access;
-use crate::ledger::{Ledger, Live};
+use crate::ledger::{Ledger, Live, Order};
 use crate::limits::{Admission, Answer, ClientNet, EntryLimits, Number, WhenFull};
 use crate::outcome::{Client, Denial, Limit};
 use crate::plan::{Route, RouteId, Routes, Source};
@@ -27,7 +27,8 @@ struct State {
     limits: EntryLimits,
     admission: Admission,
     waiting: HashMap<Number, Waiting>,
-    moving: HashMap<Number, Moving>,
+    /// The sessions that may be evicted.
+    moving: HashMap<Number, Arc<Live>>,
     uncounted: Uncounted,
     earlier: Vec<EarlierSession>,
 }
@@ -53,12 +54,6 @@ struct Waiting {
     ip: Option<IpAddr>,
     /// Rung when it is its turn, or when it may not come in any more.
     turn: Arc<Notify>,
-}
-
-/// A session that may be evicted.
-struct Moving {
-    live: Arc<Live>,
-    evict: Arc<Notify>,
 }
 
 /// What lets one client in. Dropped, it lets in whoever waits next.
@@ -93,7 +88,10 @@ impl AdmissionControl {
                 let turn = Arc::new(Notify::new());
                 waiting.insert(number, Waiting { ip, turn: turn.clone() });
                 let evicted = evicted.iter().filter_map(|number| moving.remove(number));
-                evicted.for_each(|it| it.evict.notify_one());
+                for live in evicted {
+                    // One that an earlier order ends gives its place back all the same.
+                    let _ = live.order(Order::Evict);
+                }
                 (number, Some(turn))
             }
         };
@@ -154,9 +152,9 @@ impl AdmissionControl {
 }
 
 /// Bytes that a session has moved by now.
-fn moved(moving: &HashMap<Number, Moving>, number: Number) -> u64 {
-    moving.get(&number).map_or(0, |it| {
-        let traffic = it.live.meter.traffic();
+fn moved(moving: &HashMap<Number, Arc<Live>>, number: Number) -> u64 {
+    moving.get(&number).map_or(0, |live| {
+        let traffic = live.meter.traffic();
         traffic.up.read + traffic.down.read
     })
 }
@@ -214,17 +212,13 @@ impl Permit {
         }
     }
 
-    /// Says that the session moves bytes from here on. Where it may be evicted for that, what is returned is rung when it
-    /// has to end.
-    pub(crate) fn moves(&self, live: &Arc<Live>) -> Option<Arc<Notify>> {
+    /// Says that the session moves bytes from here on: where the route evicts, it may be the next.
+    pub(crate) fn moves(&self, live: &Arc<Live>) {
         let mut state = self.admission.lock();
-        if state.limits.full != WhenFull::EvictIdle {
-            return None;
+        if state.limits.full == WhenFull::EvictIdle {
+            state.moving.insert(self.number, live.clone());
+            state.admission.moves(self.number, Instant::now());
         }
-        let evict = Arc::new(Notify::new());
-        state.moving.insert(self.number, Moving { live: live.clone(), evict: evict.clone() });
-        state.admission.moves(self.number, Instant::now());
-        Some(evict)
     }
 }
 

@@ -4,7 +4,6 @@ use std::sync::{Arc, OnceLock};
 
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
-use super::abort::Cut;
 use super::by_hello::{ByHello, Speaks};
 use super::workers::Workers;
 use crate::engine::admission::bandwidth::Bandwidths;
@@ -29,8 +28,6 @@ pub(crate) struct Context {
     /// How many permits there are.
     pub(crate) most_sessions: u32,
     pub(crate) handshakes: Arc<HandshakeLimiter>,
-    /// Said when a stop has waited long enough.
-    pub(crate) cut: Cut,
     pub(crate) workers: Workers,
     pub(crate) targets: Arc<Targets>,
     pub(crate) bandwidths: Bandwidths,

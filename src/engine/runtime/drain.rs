@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 use tokio::time::{interval, timeout};
 
 use super::context::Context;
+use crate::ledger::Order;
 use crate::units::Seconds;
 
 /// How often a drain says how many it still waits for.
@@ -48,8 +49,7 @@ pub(crate) async fn drain(cx: &Arc<Context>, patience: Duration, hurry: impl Fut
 
 /// Resets every session that is left.
 pub(crate) fn cut(cx: &Context) {
-    cx.cut.say();
-    cx.udp.cut();
+    cx.ledger.order_all(Order::Drain);
 }
 
 fn sessions(cx: &Context) -> usize {

@@ -1,6 +1,5 @@
-//! What all sessions stand on: shared state, worker threads, abort and drain.
+//! What all sessions stand on: shared state, worker threads, drain.
 
-pub(super) mod abort;
 pub(super) mod by_hello;
 pub(super) mod context;
 pub(super) mod drain;

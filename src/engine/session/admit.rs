@@ -79,10 +79,10 @@ pub(crate) async fn admit(client: &Stream, session: &Session) -> Result<(), End>
     let deadline = Instant::now() + session.runtime.route.entry.queue_timeout;
     tokio::select! {
         biased;
-        // Whoever is cut gives a place to the next, whom a cut concerns as well: no target is dialled for it.
-        turn = permit.turn() => match turn {
-            _ if session.slot.cx.cut.is_said() => Err(End::Drained),
-            turn => turn.map_err(End::Denied),
+        // Whoever is ordered to end gives a place to the next. Where that is ordered as well, no target is dialled for it.
+        turn = permit.turn() => match session.entry.live().ordered() {
+            Some(order) => Err(order.end()),
+            None => turn.map_err(End::Denied),
         },
         _ = client.ready(Interest::ERROR) => Err(End::ClientGone),
         () = sleep_until(deadline.into()) => Err(End::Limited(Limit::QueueTimeout)),

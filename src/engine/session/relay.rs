@@ -9,7 +9,7 @@ use tokio::time::sleep;
 
 use super::state::Session;
 use crate::ledger::Meter;
-use crate::limits::{Bandwidth, Silence, WhenFull};
+use crate::limits::{Bandwidth, Silence};
 use crate::outcome::End;
 use crate::relay::{Pace, Relayed, Seals, abort, relay, relay_paced, relay_sealed};
 use crate::transport::Stream;
@@ -17,14 +17,9 @@ use crate::transport::Stream;
 /// Bytes that move, in a way of their own.
 pub(crate) type Relaying<'s> = Pin<Box<dyn Future<Output = Relayed> + Send + 's>>;
 
-/// What ends a session besides its two sides and the stop.
-type Ender<'s> = Pin<Box<dyn Future<Output = End> + Send + 's>>;
-
 /// Whether the route wants nothing special: then [`relay`] alone carries its sessions.
 pub(crate) fn is_plain(session: &Session, seals: &Option<Box<Seals>>) -> bool {
-    let may_be_evicted =
-        session.slot.permit().is_some() && session.runtime.route.entry.full == WhenFull::EvictIdle;
-    seals.is_none() && !session.runtime.limits.bound_bytes() && !may_be_evicted
+    seals.is_none() && !session.runtime.limits.bound_bytes()
 }
 
 /// Moves the bytes as the route wants it.
@@ -50,39 +45,17 @@ pub(crate) fn carefully<'s>(
             None if pace.is_bound() => Box::pin(relay_paced(client, target, meter, linger, &pace)),
             None => Box::pin(relay(client, target, meter, linger)),
         };
-        let Some(ender) = ender(session, &pace) else { return relaying.await };
+        let Some(patience) = runtime.limits.idle else { return relaying.await };
         tokio::select! {
             // Who has come to the end is not ended by anybody else.
             biased;
             relayed = relaying => relayed,
-            end = ender => {
+            end = idle(meter, &pace, patience) => {
                 abort(client, target, meter);
                 Relayed::at(meter, end)
             }
         }
     })
-}
-
-/// What may end this session; `None` where nothing may.
-fn ender<'s>(session: &'s Session, pace: &'s Pace<'_>) -> Option<Ender<'s>> {
-    let patience = session.runtime.limits.idle;
-    let idle = patience.map(|patience| idle(session.entry.meter(), pace, patience));
-    let bell = session.slot.permit().and_then(|permit| permit.moves(session.entry.live()));
-    let evicted = bell.map(async |bell| bell.notified().await);
-    match (idle, evicted) {
-        (None, None) => None,
-        (Some(idle), None) => Some(Box::pin(idle)),
-        (None, Some(evicted)) => Some(Box::pin(async move {
-            evicted.await;
-            End::Evicted
-        })),
-        (Some(idle), Some(evicted)) => Some(Box::pin(async move {
-            tokio::select! {
-                end = idle => end,
-                () = evicted => End::Evicted,
-            }
-        })),
-    }
 }
 
 /// Resolves when nothing has moved either way for as long as `patience`, though it might have.

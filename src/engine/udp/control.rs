@@ -3,8 +3,9 @@
 use std::io;
 use std::net::SocketAddr;
 use std::os::fd::{AsFd, OwnedFd};
-use std::sync::atomic::AtomicUsize;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::Acquire, Ordering::Release};
 use std::sync::{Arc, Mutex, PoisonError};
+use std::task::Wake;
 
 use rustix::event::epoll::{self, CreateFlags, EventData, EventFlags};
 use rustix::event::{EventfdFlags, eventfd};
@@ -36,7 +37,6 @@ pub(super) enum Order {
     /// A name that datagrams wait for has been looked up.
     Resolved,
     Drain,
-    Cut,
     Stop,
 }
 
@@ -74,6 +74,8 @@ pub(super) struct ControlQueue {
     pub(super) poller: OwnedFd,
     bell: OwnedFd,
     orders: Mutex<Vec<Order>>,
+    /// Whether a flow was ordered to end since the loop looked last.
+    is_flow_ordered: AtomicBool,
 }
 
 impl ControlQueue {
@@ -81,11 +83,15 @@ impl ControlQueue {
         let poller = epoll::create(CreateFlags::CLOEXEC)?;
         let bell = eventfd(0, EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK)?;
         epoll::add(&poller, &bell, Ready::Control.data(), EventFlags::IN)?;
-        Ok(ControlQueue { poller, bell, orders: Mutex::default() })
+        Ok(ControlQueue { poller, bell, orders: Mutex::default(), is_flow_ordered: AtomicBool::new(false) })
     }
 
     pub(super) fn send(&self, order: Order) {
         self.orders.lock().unwrap_or_else(PoisonError::into_inner).push(order);
+        self.ring();
+    }
+
+    fn ring(&self) {
         // It fails only where the counter is full, and then the loop is awake.
         let _ = rustix::io::write(&self.bell, &1_u64.to_ne_bytes());
     }
@@ -95,6 +101,11 @@ impl ControlQueue {
         std::mem::take(&mut self.orders.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
+    /// Whether a flow was ordered to end since this was asked last.
+    pub(super) fn take_flow_ordered(&self) -> bool {
+        self.is_flow_ordered.swap(false, Acquire)
+    }
+
     /// Level-triggered, as everything here: what is left after a turn is told again, and nobody reads until EAGAIN.
     pub(super) fn watch_door(&self, socket: impl AsFd, number: u32) -> io::Result<()> {
         Ok(epoll::add(&self.poller, socket, Ready::UdpDoor(number).data(), EventFlags::IN)?)
@@ -102,5 +113,19 @@ impl ControlQueue {
 
     pub(super) fn watch_flow(&self, socket: impl AsFd, number: u32) -> io::Result<()> {
         Ok(epoll::add(&self.poller, socket, Ready::Flow(number).data(), EventFlags::IN)?)
+    }
+}
+
+/// Every flow of the loop is woken by this: the loop looks which of them was ordered to end. However many are, it is
+/// rung once.
+impl Wake for ControlQueue {
+    fn wake(self: Arc<Self>) {
+        self.wake_by_ref();
+    }
+
+    fn wake_by_ref(self: &Arc<Self>) {
+        if !self.is_flow_ordered.swap(true, Release) {
+            self.ring();
+        }
     }
 }

@@ -107,7 +107,11 @@ impl EventLoop {
     }
 
     fn obey(&mut self, arrivals: &mut Arrivals, now: Instant) {
-        for order in self.control.clone().take() {
+        let orders = self.control.take();
+        if self.control.take_flow_ordered() {
+            self.end_what_is_ordered(now);
+        }
+        for order in orders {
             match order {
                 Order::Listen { number, socket, address, flows, runtime } => {
                     let group = self.group(&runtime);
@@ -149,7 +153,6 @@ impl EventLoop {
                     self.is_draining = true;
                     self.next_end = Some(now);
                 }
-                Order::Cut => self.end_all(End::Drained),
                 Order::Stop => self.is_stopped = true,
             }
         }
@@ -170,6 +173,15 @@ impl EventLoop {
     fn end_all(&mut self, end: End) {
         let now = Instant::now();
         self.flows.ids().into_iter().for_each(|id| self.end(id, end, now));
+    }
+
+    /// Ends each flow that was ordered to; a look at every flow's word, once for all orders that came together.
+    fn end_what_is_ordered(&mut self, now: Instant) {
+        for id in self.flows.ids() {
+            if let Some(order) = self.flows.get(id).and_then(|flow| flow.entry.live().ordered()) {
+                self.end(id, order.end(), now);
+            }
+        }
     }
 
     fn end_what_is_over(&mut self, now: Instant) {

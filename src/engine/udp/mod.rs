@@ -126,11 +126,6 @@ impl Udp {
         self.loops().iter().for_each(|it| it.control.send(Order::Drain));
     }
 
-    /// Ends every flow.
-    pub(super) fn cut(&self) {
-        self.loops().iter().for_each(|it| it.control.send(Order::Cut));
-    }
-
     /// Resolves when no flow is left. Cancel safe.
     pub(super) async fn all_gone(&self) {
         // It fails only on a closed semaphore, which this one never is; `most` fits, see `new`.

@@ -5,6 +5,7 @@ use std::net::SocketAddr;
 use std::os::fd::OwnedFd;
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
+use std::task::Wake;
 use std::time::Instant;
 
 use super::context::{Shared, UdpRouteRuntime};
@@ -148,6 +149,9 @@ impl EventLoop {
         if let Err(error) = self.control.watch_flow(&flow.socket, id) {
             self.end(id, End::NoTarget(Cause::of_dial(&error)), now);
             return NewFlow::Refused(Loss::NoTarget);
+        }
+        if flow.entry.live().listen(&self.control.clone().into()).is_some() {
+            self.control.wake_by_ref();
         }
         let ends = now + idle;
         self.next_end = Some(self.next_end.map_or(ends, |next| next.min(ends)));

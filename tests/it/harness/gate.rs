@@ -7,7 +7,7 @@ use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
 use loopgate::engine::{self, Declaration, Declared, Refused, Settings, Source};
-use loopgate::ledger::{Ledger, Live, Record, Sink};
+use loopgate::ledger::{Ledger, Live, OrderRefused, Record, Sink};
 use loopgate::limits::Budget;
 use loopgate::plan::{self, Routes};
 use tokio::runtime::{Builder, Handle};
@@ -88,6 +88,16 @@ impl Gate {
     /// Every session and flow that lives.
     pub(crate) fn live(&self) -> Vec<Arc<Live>> {
         self.ledger.live()
+    }
+
+    /// The same, as the engine tells them.
+    pub(crate) fn sessions(&self) -> Vec<Arc<Live>> {
+        self.engine.sessions()
+    }
+
+    /// Ends one of them.
+    pub(crate) fn kill(&self, id: u64) -> Result<(), OrderRefused> {
+        self.engine.kill(id)
     }
 
     /// The only session there is.

@@ -1,0 +1,253 @@
+//! The order that ends a session from outside: given once, and heard by that session alone.
+//!
+//! Whoever orders stores a word in the session's entry and wakes its task; the task looks at the word whenever it is
+//! polled, and ends as the word says. Nobody else touches its sockets.
+
+use std::fmt;
+use std::future::poll_fn;
+use std::pin::Pin;
+use std::sync::atomic::Ordering::Relaxed;
+use std::sync::{MutexGuard, PoisonError};
+use std::task::{Poll, Waker};
+
+use super::live::Live;
+use crate::outcome::End;
+
+/// What a session can be ordered.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Order {
+    /// The engine stops and waits no longer.
+    Drain,
+    /// Somebody wants this one to end.
+    Kill,
+    /// A new client needs its place.
+    Evict,
+}
+
+impl Order {
+    /// How a session ends by it.
+    pub fn end(self) -> End {
+        match self {
+            Order::Drain => End::Drained,
+            Order::Kill => End::Killed,
+            Order::Evict => End::Evicted,
+        }
+    }
+}
+
+/// Why an order changed nothing.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum OrderRefused {
+    /// No session with this number lives.
+    NoSuchSession(u64),
+    /// An earlier order ends it already.
+    EndsAlready(Order),
+}
+
+impl fmt::Display for OrderRefused {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            OrderRefused::NoSuchSession(id) => write!(f, "no session {id} is open"),
+            OrderRefused::EndsAlready(order) => write!(f, "it ends already: {}", order.end().code()),
+        }
+    }
+}
+
+impl std::error::Error for OrderRefused {}
+
+/// The values of the word: nobody would be woken yet, somebody would, and then the orders.
+pub(super) const UNHEARD: u8 = 0;
+const LISTENS: u8 = 1;
+const ORDERS: [(u8, Order); 3] = [(2, Order::Drain), (3, Order::Kill), (4, Order::Evict)];
+
+fn order_of(word: u8) -> Option<Order> {
+    ORDERS.iter().find(|(of, _)| *of == word).map(|(_, order)| *order)
+}
+
+impl Live {
+    /// Orders the session to end. The first order counts.
+    ///
+    /// # Errors
+    /// [`OrderRefused::EndsAlready`] where it was ordered before.
+    pub(crate) fn order(&self, order: Order) -> Result<(), OrderRefused> {
+        self.store(order)?;
+        self.wake();
+        Ok(())
+    }
+
+    /// Stores an order, of which the session knows nothing before it is polled.
+    pub(super) fn store(&self, order: Order) -> Result<(), OrderRefused> {
+        let word = ORDERS.iter().find(|(_, of)| *of == order).map_or(UNHEARD, |(word, _)| *word);
+        let first = |before: u8| order_of(before).is_none().then_some(word);
+        let stored = self.word.fetch_update(Relaxed, Relaxed, first);
+        stored.map(drop).map_err(|before| OrderRefused::EndsAlready(order_of(before).unwrap_or(order)))
+    }
+
+    /// Has its task look at the word.
+    pub(super) fn wake(&self) {
+        let waker = self.waker().take();
+        if let Some(waker) = waker {
+            waker.wake();
+        }
+    }
+
+    /// The order it was given, if any. One load.
+    pub(crate) fn ordered(&self) -> Option<Order> {
+        order_of(self.word.load(Relaxed))
+    }
+
+    /// Has `waker` woken by an order that comes from now on; gives the one that has come before.
+    ///
+    /// The lock orders both: an order either finds the waker here, or was stored before and is seen here.
+    pub(crate) fn listen(&self, waker: &Waker) -> Option<Order> {
+        *self.waker() = Some(waker.clone());
+        let listens = self.word.compare_exchange(UNHEARD, LISTENS, Relaxed, Relaxed);
+        listens.err().and_then(order_of)
+    }
+
+    /// Forgets whom to wake: a task that is over is kept by its wakers.
+    pub(super) fn forget_waker(&self) {
+        *self.waker() = None;
+    }
+
+    fn waker(&self) -> MutexGuard<'_, Option<Waker>> {
+        self.waker.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Does `work`, or gives it up with the order that ends the session. Work that is done is done, whatever was ordered.
+    /// One task alone awaits it, and whatever else of the session comes here: one waker serves them all.
+    pub(crate) fn unless_ordered<'s, T>(
+        &'s self,
+        mut work: Pin<&'s mut (impl Future<Output = T> + ?Sized)>,
+    ) -> impl Future<Output = Result<T, Order>> {
+        poll_fn(move |task| {
+            if let Poll::Ready(done) = work.as_mut().poll(task) {
+                return Poll::Ready(Ok(done));
+            }
+            let order = match self.word.load(Relaxed) {
+                LISTENS => None,
+                UNHEARD => self.listen(task.waker()),
+                word => order_of(word),
+            };
+            order.map_or(Poll::Pending, |order| Poll::Ready(Err(order)))
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::future::{pending, ready};
+    use std::pin::pin;
+    use std::sync::Arc;
+    use std::sync::atomic::AtomicUsize;
+    use std::task::{Context, Wake};
+    use std::time::Instant;
+
+    use super::*;
+    use crate::ledger::{Entry, Ledger, Record, TargetNames};
+    use crate::outcome::Client;
+
+    #[derive(Default)]
+    struct Woken(AtomicUsize);
+
+    impl Wake for Woken {
+        fn wake(self: Arc<Self>) {
+            self.0.fetch_add(1, Relaxed);
+        }
+    }
+
+    fn session(ledger: &Arc<Ledger>) -> Entry {
+        let client = Client::Net(([127, 0, 0, 1], 1).into());
+        ledger.open("web".into(), TargetNames::new(vec!["t:1".into()]).into(), client, Instant::now())
+    }
+
+    fn ledger() -> Arc<Ledger> {
+        Ledger::new(Box::new(|_: &Record| {}))
+    }
+
+    /// Polls once a session that does nothing.
+    fn look(live: &Live, woken: &Arc<Woken>) -> Poll<Result<(), Order>> {
+        let waker = Waker::from(woken.clone());
+        let nothing = pin!(pending::<()>());
+        let waits = pin!(live.unless_ordered(nothing));
+        waits.poll(&mut Context::from_waker(&waker))
+    }
+
+    #[test]
+    fn an_order_wakes_its_session_once_and_no_other() {
+        let ledger = ledger();
+        let entries: Vec<Entry> = (0..1000).map(|_| session(&ledger)).collect();
+        let woken: Vec<Arc<Woken>> = entries.iter().map(|_| Arc::default()).collect();
+        for (entry, woken) in entries.iter().zip(&woken) {
+            assert!(look(entry.live(), woken).is_pending());
+        }
+
+        ledger.order(entries[500].live().id, Order::Kill).unwrap();
+
+        for (n, (entry, woken)) in entries.iter().zip(&woken).enumerate() {
+            let is_it = n == 500;
+            assert_eq!(woken.0.load(Relaxed), usize::from(is_it), "{n}");
+            let looked = look(entry.live(), woken);
+            assert_eq!(looked, if is_it { Poll::Ready(Err(Order::Kill)) } else { Poll::Pending });
+        }
+    }
+
+    #[test]
+    fn an_order_that_comes_before_the_first_poll_is_seen() {
+        let ledger = ledger();
+        let entry = session(&ledger);
+
+        ledger.order(entry.live().id, Order::Kill).unwrap();
+
+        // Between its look at the word and the moment from which it is woken, too.
+        assert_eq!(entry.live().listen(Waker::noop()), Some(Order::Kill));
+        assert_eq!(look(entry.live(), &Arc::default()), Poll::Ready(Err(Order::Kill)));
+    }
+
+    #[test]
+    fn of_two_orders_the_first_counts() {
+        let ledger = ledger();
+        let entry = session(&ledger);
+        let id = entry.live().id;
+
+        ledger.order(id, Order::Evict).unwrap();
+
+        assert_eq!(ledger.order(id, Order::Kill), Err(OrderRefused::EndsAlready(Order::Evict)));
+        ledger.order_all(Order::Drain);
+        assert_eq!(look(entry.live(), &Arc::default()), Poll::Ready(Err(Order::Evict)));
+    }
+
+    #[test]
+    fn a_session_that_is_not_there_cannot_be_ordered() {
+        let ledger = ledger();
+        let entry = session(&ledger);
+        let id = entry.live().id;
+        drop(entry);
+
+        assert_eq!(ledger.order(id, Order::Kill), Err(OrderRefused::NoSuchSession(id)));
+    }
+
+    #[test]
+    fn work_that_is_done_is_done_whatever_was_ordered() {
+        let ledger = ledger();
+        let entry = session(&ledger);
+        ledger.order(entry.live().id, Order::Kill).unwrap();
+
+        let done = pin!(ready(1));
+        let done = pin!(entry.live().unless_ordered(done));
+
+        assert_eq!(done.poll(&mut Context::from_waker(Waker::noop())), Poll::Ready(Ok(1)));
+    }
+
+    #[test]
+    fn a_session_that_is_over_keeps_no_task() {
+        let ledger = ledger();
+        let entry = session(&ledger);
+        let (live, woken) = (entry.live().clone(), Arc::default());
+        assert!(look(&live, &woken).is_pending());
+
+        drop(entry);
+
+        assert_eq!(Arc::strong_count(&woken), 1);
+    }
+}

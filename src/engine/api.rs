@@ -1,10 +1,12 @@
 //! What a source declares, and what it is answered.
 
 use std::collections::BTreeMap;
+use std::fmt;
+use std::io;
 use std::sync::Arc;
 
-use super::{BindFailure, Refused};
-use crate::plan::{RouteId, RouteName, Routes, Source};
+use crate::address::{Address, ListenAddress, Protocol, TargetAddress};
+use crate::plan::{Change, Route, RouteId, RouteName, Routes, Source};
 
 /// The whole set of what a source wants: what is not in it any more is retired.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -48,8 +50,132 @@ pub struct Answer {
     /// The route.
     pub route: RouteId,
     /// Whether it listens as it was declared, or why not. (An address that its policy `bind = "retry"` leaves for later is
-    /// among [`super::Declared::not_listening`].)
+    /// among [`Declared::not_listening`].)
     pub listens: Result<(), Refused>,
+}
+
+/// An address that could not be bound.
+#[derive(Debug)]
+pub struct BindFailure {
+    /// The route that wants it.
+    pub route: RouteId,
+    /// What it carries.
+    pub protocol: Protocol,
+    /// The address as written.
+    pub address: ListenAddress,
+    /// What bind(2) or listen(2) said.
+    pub error: io::Error,
+}
+
+/// Why a declaration changed nothing.
+#[derive(Debug)]
+pub enum Refused {
+    /// Every address that could not be bound.
+    Bind(Vec<BindFailure>),
+    /// An address that another route has, or one that overlaps with it; of several, the first.
+    Conflict {
+        /// The address as written.
+        address: ListenAddress,
+        /// The route that wants it.
+        wanted_by: RouteId,
+        /// The route that keeps it.
+        held_by: RouteId,
+    },
+    /// Routes of several sources that lead back to where they began.
+    Loop {
+        /// Each route with the address it is reached by, in the order a connection goes; the first is of the source that
+        /// declares.
+        way: Vec<(RouteId, ListenAddress)>,
+    },
+    /// A route that would be printed as one of another source is.
+    SameName {
+        /// The route that is declared.
+        wanted_by: RouteId,
+        /// The route that is called so.
+        held_by: RouteId,
+    },
+    /// The engine has stopped.
+    Stopped,
+}
+
+impl fmt::Display for Refused {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Refused::Stopped => f.write_str("the engine has stopped"),
+            Refused::Bind(failures) => {
+                let mut lines =
+                    failures.iter().map(|it| format!("{} (route {}): {}", it.address, it.route, it.error));
+                write!(f, "cannot listen on {}", lines.by_ref().collect::<Vec<_>>().join("; "))
+            }
+            Refused::Conflict { address, wanted_by, held_by } => {
+                write!(f, "route {wanted_by} cannot listen on {address}: route {held_by} listens there")
+            }
+            Refused::Loop { way } => {
+                let names: Vec<_> =
+                    way.iter().map(|(route, address)| format!("{route} ({address})")).collect();
+                let first = way.first().map(|(route, _)| route.to_string()).unwrap_or_default();
+                write!(f, "route {first} leads back to itself: {} -> {first}", names.join(" -> "))
+            }
+            Refused::SameName { wanted_by, held_by } => {
+                let (new, old) = (&wanted_by.source, &held_by.source);
+                write!(f, "route {wanted_by} of {new} is called as one of {old} is; call it otherwise")
+            }
+        }
+    }
+}
+
+impl std::error::Error for Refused {}
+
+/// Where a route listens now.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Listening {
+    /// The route.
+    pub route: RouteId,
+    /// The address, with the port the kernel chose where 0 was written.
+    pub address: Address,
+    /// What its clients are carried to, in the order written.
+    pub targets: Vec<TargetAddress>,
+}
+
+/// An address of a route with `bind = "retry"` that is not bound yet.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct NotListening {
+    /// The route.
+    pub route: RouteId,
+    /// The address as written.
+    pub address: ListenAddress,
+    /// What bind(2) or listen(2) said last.
+    pub why: String,
+}
+
+/// What a declaration did.
+#[derive(Debug)]
+pub struct Declared {
+    /// The difference to what the source wanted before.
+    pub change: Change,
+    /// Where all routes listen now, by route and in the order written.
+    pub listening: Vec<Listening>,
+    /// What is left for later.
+    pub not_listening: Vec<NotListening>,
+    /// What became of each route that was declared, in the order of names. None is refused but under
+    /// [`Policy::WhatCan`].
+    pub answers: Vec<Answer>,
+}
+
+/// Who wants a port: a route, and the place of the address among its own.
+#[derive(Clone)]
+pub(crate) struct Wanted {
+    pub(crate) id: RouteId,
+    pub(crate) route: Arc<Route>,
+    pub(crate) place: usize,
+}
+
+impl Wanted {
+    /// Whether nothing has changed from one declaration to the next: equal routes are one object (see
+    /// [`crate::plan::keep_equal`]).
+    pub(crate) fn is_same(&self, next: &Wanted) -> bool {
+        self.id == next.id && self.place == next.place && Arc::ptr_eq(&self.route, &next.route)
+    }
 }
 
 /// Why routes of a declaration cannot be had.

@@ -12,22 +12,19 @@ mod session;
 mod targets;
 mod udp;
 
-use std::fmt;
 use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::sync::{Notify, Semaphore, mpsc, oneshot};
 
-use crate::address::{Address, ListenAddress, Protocol, TargetAddress};
 use crate::ledger::{self, Ledger, Live, OrderRefused};
 use crate::limits::Limits;
-use crate::plan::Change;
 pub use crate::plan::{RouteId, Source};
 use admission::bandwidth::Bandwidths;
 use admission::handshakes::HandshakeLimiter;
 use admission::queue::AdmissionControls;
-pub use api::{Answer, Declaration, Policy};
+pub use api::{Answer, BindFailure, Declaration, Declared, Listening, NotListening, Policy, Refused};
 pub use listeners::bind_error::{BindTrouble, diagnose};
 use listeners::supervisor::{Order, Supervisor};
 use monitor::checker::HealthChecker;
@@ -36,114 +33,6 @@ use monitor::monitor_handle::MonitorHandle;
 use runtime::context::Context;
 pub use runtime::settings::Settings;
 use targets::registry::Targets;
-
-/// An address that could not be bound.
-#[derive(Debug)]
-pub struct BindFailure {
-    /// The route that wants it.
-    pub route: RouteId,
-    /// What it carries.
-    pub protocol: Protocol,
-    /// The address as written.
-    pub address: ListenAddress,
-    /// What bind(2) or listen(2) said.
-    pub error: io::Error,
-}
-
-/// Why a declaration changed nothing.
-#[derive(Debug)]
-pub enum Refused {
-    /// Every address that could not be bound.
-    Bind(Vec<BindFailure>),
-    /// An address that another route has, or one that overlaps with it; of several, the first.
-    Conflict {
-        /// The address as written.
-        address: ListenAddress,
-        /// The route that wants it.
-        wanted_by: RouteId,
-        /// The route that keeps it.
-        held_by: RouteId,
-    },
-    /// Routes of several sources that lead back to where they began.
-    Loop {
-        /// Each route with the address it is reached by, in the order a connection goes; the first is of the source that
-        /// declares.
-        way: Vec<(RouteId, ListenAddress)>,
-    },
-    /// A route that would be printed as one of another source is.
-    SameName {
-        /// The route that is declared.
-        wanted_by: RouteId,
-        /// The route that is called so.
-        held_by: RouteId,
-    },
-    /// The engine has stopped.
-    Stopped,
-}
-
-impl fmt::Display for Refused {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Refused::Stopped => f.write_str("the engine has stopped"),
-            Refused::Bind(failures) => {
-                let mut lines =
-                    failures.iter().map(|it| format!("{} (route {}): {}", it.address, it.route, it.error));
-                write!(f, "cannot listen on {}", lines.by_ref().collect::<Vec<_>>().join("; "))
-            }
-            Refused::Conflict { address, wanted_by, held_by } => {
-                write!(f, "route {wanted_by} cannot listen on {address}: route {held_by} listens there")
-            }
-            Refused::Loop { way } => {
-                let names: Vec<_> =
-                    way.iter().map(|(route, address)| format!("{route} ({address})")).collect();
-                let first = way.first().map(|(route, _)| route.to_string()).unwrap_or_default();
-                write!(f, "route {first} leads back to itself: {} -> {first}", names.join(" -> "))
-            }
-            Refused::SameName { wanted_by, held_by } => {
-                let (new, old) = (&wanted_by.source, &held_by.source);
-                write!(f, "route {wanted_by} of {new} is called as one of {old} is; call it otherwise")
-            }
-        }
-    }
-}
-
-impl std::error::Error for Refused {}
-
-/// Where a route listens now.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Listening {
-    /// The route.
-    pub route: RouteId,
-    /// The address, with the port the kernel chose where 0 was written.
-    pub address: Address,
-    /// What its clients are carried to, in the order written.
-    pub targets: Vec<TargetAddress>,
-}
-
-/// An address of a route with `bind = "retry"` that is not bound yet.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct NotListening {
-    /// The route.
-    pub route: RouteId,
-    /// The address as written.
-    pub address: ListenAddress,
-    /// What bind(2) or listen(2) said last.
-    pub why: String,
-}
-
-/// What a declaration did.
-#[derive(Debug)]
-pub struct Declared {
-    /// The difference to what the source wanted before.
-    pub change: Change,
-    /// Where all routes listen now, by route and in the order written.
-    pub listening: Vec<Listening>,
-    /// What is left for later.
-    pub not_listening: Vec<NotListening>,
-    /// What became of each route that was declared, in the order of names. None is refused but under
-    /// [`Policy::WhatCan`].
-    pub answers: Vec<Answer>,
-}
 
 /// Starts an engine with no routes, on the current tokio runtime and `settings.workers` threads of its own. The ledger is
 /// this engine's alone: a stop ends every session that is in it.

@@ -4,13 +4,13 @@ use std::io;
 use std::os::fd::OwnedFd;
 use std::sync::Arc;
 
-use super::bind::{Bound, Wanted};
-use super::supervisor::RouteRuntimes;
+use super::bind::Bound;
+use super::route_runtimes::RouteRuntimes;
 use super::tcp::TcpListener;
 use crate::address::{Address, Protocol};
+use crate::engine::api::Wanted;
 use crate::engine::runtime::context::Context;
 use crate::engine::udp::UdpListener;
-use crate::engine::udp::context::Served;
 
 /// A socket that takes clients in.
 pub(crate) enum AnyListener {
@@ -34,7 +34,7 @@ impl AnyListener {
                 let runtime = runtimes.of(&by, cx);
                 TcpListener::start(bound, port.address(), runtime, cx, n).map(AnyListener::Tcp)
             }
-            Protocol::Udp => cx.udp.listen(bound.socket, served(&by), n).map(AnyListener::Udp),
+            Protocol::Udp => cx.udp.listen(bound.socket, &by, n).map(AnyListener::Udp),
         }
     }
 
@@ -58,7 +58,7 @@ impl AnyListener {
     pub(crate) fn serve(&self, by: &Wanted, runtimes: &mut RouteRuntimes, cx: &Context) {
         match self {
             AnyListener::Tcp(listener) => listener.serve(runtimes.of(by, cx)),
-            AnyListener::Udp(listener) => listener.serve(&cx.udp, served(by)),
+            AnyListener::Udp(listener) => listener.serve(&cx.udp, by),
         }
     }
 
@@ -80,8 +80,4 @@ impl AnyListener {
             }
         }
     }
-}
-
-fn served(by: &Wanted) -> Served<'_> {
-    Served { id: &by.id, route: &by.route, place: by.place }
 }

@@ -6,7 +6,7 @@ use std::os::fd::OwnedFd;
 use std::sync::Arc;
 
 use crate::address::{ListenAddress, NetListen, Numbered, Protocol};
-use crate::engine::BindFailure;
+use crate::engine::api::{BindFailure, Wanted};
 use crate::plan::{Route, RouteId, Routes, Source};
 use crate::transport::{self, BindPolicy};
 
@@ -37,22 +37,6 @@ impl Port {
     /// Whether the kernel chooses its number.
     pub(crate) fn is_chosen(&self) -> bool {
         self.chosen.is_some()
-    }
-}
-
-/// Who wants a port: a route, and the place of the address among its own.
-#[derive(Clone)]
-pub(crate) struct Wanted {
-    pub(crate) id: RouteId,
-    pub(crate) route: Arc<Route>,
-    pub(crate) place: usize,
-}
-
-impl Wanted {
-    /// Whether nothing has changed from one declaration to the next: equal routes are one object (see
-    /// [`crate::plan::keep_equal`]).
-    pub(crate) fn is_same(&self, next: &Wanted) -> bool {
-        self.id == next.id && self.place == next.place && Arc::ptr_eq(&self.route, &next.route)
     }
 }
 

@@ -5,7 +5,7 @@ use std::net::{Ipv4Addr, SocketAddr};
 
 use crate::address::{Families, ListenAddress, NetListen, Protocol};
 use crate::diagnosis::{self, BindFinding, Diagnosis, Verdict};
-use crate::engine::BindFailure;
+use crate::engine::api::BindFailure;
 use crate::transport;
 
 /// Why addresses could not be bound, with their holders named.

@@ -5,9 +5,9 @@ use std::cell::LazyCell;
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
-use super::bind::{self, Port, Wanted};
+use super::bind::{self, Port};
 use crate::address::ListenAddress;
-use crate::engine::Refused;
+use crate::engine::api::{Refused, Wanted};
 use crate::plan::{self, Listeners, Met, Route, RouteId, RouteName, Routes, Source};
 use crate::probe::network::routing::addresses;
 

@@ -5,5 +5,6 @@ pub(super) mod bind;
 pub(super) mod bind_error;
 mod conflicts;
 mod retries;
+mod route_runtimes;
 pub(super) mod supervisor;
 mod tcp;

@@ -3,9 +3,9 @@
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
-use super::bind::{Port, Unbound, Wanted};
+use super::bind::{Port, Unbound};
 use super::bind_error;
-use crate::engine::NotListening;
+use crate::engine::api::{NotListening, Wanted};
 use crate::units::Seconds;
 
 /// How often a route that still does not listen says so.

@@ -1,25 +1,25 @@
 //! Owns every listener. A declaration is a transaction: bind what is new, then swap, then retire.
 
-use std::collections::{BTreeMap, HashMap};
-use std::sync::{Arc, Weak};
+use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::{MissedTickBehavior, interval};
 
 use super::any::AnyListener;
-use super::bind::{self, Bound, Leaving, Port, Wanted};
+use super::bind::{self, Bound, Leaving, Port};
 use super::conflicts::Beside;
 use super::retries::Retries;
+use super::route_runtimes::RouteRuntimes;
 use super::tcp::TcpListener;
 use crate::address::{ListenAddress, Protocol};
-use crate::engine::api::{Attempt, Declaration, Rejected};
-use crate::engine::runtime::context::{Context, RouteRuntime};
+use crate::engine::api::{Attempt, BindFailure, Declaration, Declared, Listening, Refused, Rejected, Wanted};
+use crate::engine::runtime::context::Context;
 use crate::engine::runtime::drain;
 use crate::engine::runtime::heap_trim::HeapTrim;
 use crate::engine::udp::UdpListener;
-use crate::engine::{BindFailure, Declared, Listening, Refused};
-use crate::plan::{Route, RouteId, Routes, Source, diff, keep_equal};
+use crate::plan::{Route, Routes, Source, diff, keep_equal};
 use crate::sys;
 use crate::units::Seconds;
 
@@ -322,28 +322,4 @@ async fn close(opened: BTreeMap<Port, AnyListener>) {
 fn failure(port: &Port, by: &Wanted, error: std::io::Error) -> BindFailure {
     let (route, address) = (by.id.clone(), port.address().clone());
     BindFailure { route, protocol: port.protocol, address, error }
-}
-
-/// What the listeners of one route and its targets share, made once: a range of ports towards one target has one. It is
-/// kept as long as a listener or a session has it, so that a port which is bound later shares it too.
-#[derive(Default)]
-pub(crate) struct RouteRuntimes {
-    made: HashMap<(RouteId, usize), Weak<RouteRuntime>>,
-}
-
-impl RouteRuntimes {
-    pub(crate) fn of(&mut self, by: &Wanted, cx: &Context) -> Arc<RouteRuntime> {
-        let place = by.place % by.route.places();
-        let made = self.made.entry((by.id.clone(), place)).or_default();
-        let known = made.upgrade().filter(|known| Arc::ptr_eq(&known.route, &by.route));
-        known.unwrap_or_else(|| {
-            let new = RouteRuntime::new(&Wanted { place, ..by.clone() }, cx);
-            *made = Arc::downgrade(&new);
-            new
-        })
-    }
-
-    fn forget_unused(&mut self) {
-        self.made.retain(|_, runtime| runtime.strong_count() > 0);
-    }
 }

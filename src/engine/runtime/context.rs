@@ -9,7 +9,7 @@ use super::workers::Workers;
 use crate::engine::admission::bandwidth::Bandwidths;
 use crate::engine::admission::handshakes::HandshakeLimiter;
 use crate::engine::admission::queue::{AdmissionControl, AdmissionControls, Permit};
-use crate::engine::listeners::bind::Wanted;
+use crate::engine::api::Wanted;
 use crate::engine::monitor::checker::HealthChecker;
 use crate::engine::targets::greeting::Greeting;
 use crate::engine::targets::pool::{self, Pool};

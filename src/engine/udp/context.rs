@@ -35,14 +35,6 @@ impl Shared {
     }
 }
 
-/// What a listener serves: a route, and the place of its address among the route's own.
-#[derive(Clone, Copy)]
-pub(crate) struct Served<'r> {
-    pub(crate) id: &'r RouteId,
-    pub(crate) route: &'r Arc<Route>,
-    pub(crate) place: usize,
-}
-
 /// A UDP route at run time. Flows keep the one they were born with, and the target that was chosen then.
 pub(super) struct UdpRouteRuntime {
     pub(super) id: RouteId,

@@ -30,9 +30,10 @@ use std::thread::JoinHandle;
 
 use tokio::sync::oneshot;
 
+use super::api::Wanted;
 use super::targets::pool::Pool;
 use crate::transport;
-use context::{Served, Shared, UdpRouteRuntime};
+use context::{Shared, UdpRouteRuntime};
 use control::{ControlQueue, Order};
 use target::UdpTargets;
 
@@ -77,7 +78,7 @@ impl Udp {
     ///
     /// # Errors
     /// Where the loop cannot be started or does not take the socket.
-    pub(super) fn listen(&self, socket: OwnedFd, served: Served<'_>, n: usize) -> io::Result<UdpListener> {
+    pub(super) fn listen(&self, socket: OwnedFd, by: &Wanted, n: usize) -> io::Result<UdpListener> {
         let address = transport::local_address(&socket)?;
         let control = self.control(n)?;
         let (socket, flows) = (Arc::new(socket), Arc::new(AtomicUsize::new(0)));
@@ -89,18 +90,18 @@ impl Udp {
             socket: socket.clone(),
             address,
             flows: flows.clone(),
-            runtime: self.runtime(served),
+            runtime: self.runtime(by),
         });
         Ok(UdpListener { address, socket, number, control, flows })
     }
 
     /// A route as the clients of one of its addresses meet it.
-    fn runtime(&self, served: Served<'_>) -> Arc<UdpRouteRuntime> {
-        let Served { id, route, place } = served;
+    fn runtime(&self, by: &Wanted) -> Arc<UdpRouteRuntime> {
+        let Wanted { id, route, place } = by;
         Arc::new(UdpRouteRuntime {
             id: id.clone(),
             route: route.clone(),
-            pool: Pool::new(route, place, |address| self.targets.get(address)),
+            pool: Pool::new(route, *place, |address| self.targets.get(address)),
             admission: self.shared.admissions.of(id, route),
             name: id.shown(),
         })
@@ -166,8 +167,8 @@ impl Drop for Udp {
 
 impl UdpListener {
     /// Serves another route from the next new client on; flows keep theirs. A retired listener is back in service.
-    pub(super) fn serve(&self, udp: &Udp, served: Served<'_>) {
-        self.control.send(Order::Serve { number: self.number, runtime: udp.runtime(served) });
+    pub(super) fn serve(&self, udp: &Udp, by: &Wanted) {
+        self.control.send(Order::Serve { number: self.number, runtime: udp.runtime(by) });
     }
 
     /// As one of the sockets we hold.

@@ -9,6 +9,7 @@ use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::task::Waker;
 use std::time::Instant;
 
+use super::target_names::TargetNames;
 use crate::outcome::{Agreed, Client, Flow, Side, Traffic, Way};
 
 /// A session that has not ended yet.
@@ -38,38 +39,6 @@ impl Live {
     /// What it goes to, as written; all its route dials, while that is not known.
     pub fn target(&self) -> &Arc<str> {
         self.targets.at(self.aim.load(Relaxed).into())
-    }
-}
-
-/// The names of a route's targets, as written and in their order.
-///
-/// One word in each session, which a slice would not be.
-#[derive(Debug)]
-pub struct TargetNames {
-    each: Box<[Arc<str>]>,
-    all: Arc<str>,
-}
-
-/// The names of more targets than these are not all told together.
-const MAX_NAMED: usize = 4;
-
-impl TargetNames {
-    /// Of these targets.
-    pub fn new(each: Vec<Arc<str>>) -> TargetNames {
-        let all = match &each[..] {
-            [only] => only.clone(),
-            several => {
-                let some = several[..several.len().min(MAX_NAMED)].join(",");
-                let more = several.len().saturating_sub(MAX_NAMED);
-                if more == 0 { some.into() } else { format!("{some},+{more}").into() }
-            }
-        };
-        TargetNames { each: each.into(), all }
-    }
-
-    /// The name at this place; beyond the last, all of them together.
-    fn at(&self, place: usize) -> &Arc<str> {
-        self.each.get(place).unwrap_or(&self.all)
     }
 }
 
@@ -316,15 +285,6 @@ impl Lives {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn the_targets_of_a_session_are_told_one_by_one_and_together() {
-        let names = |count: usize| TargetNames::new((1..=count).map(|n| format!("h:{n}").into()).collect());
-
-        assert_eq!((&**names(1).at(0), &**names(1).at(usize::MAX)), ("h:1", "h:1"));
-        assert_eq!((&**names(2).at(1), &**names(2).at(usize::MAX)), ("h:2", "h:1,h:2"));
-        assert_eq!(&**names(6).at(usize::MAX), "h:1,h:2,h:3,h:4,+2");
-    }
 
     #[test]
     fn what_the_stall_detector_needs_costs_an_idle_session_nothing() {

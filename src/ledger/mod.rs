@@ -8,6 +8,7 @@ mod order;
 mod queue;
 mod record;
 mod settings;
+mod target_names;
 
 use std::sync::atomic::{AtomicU8, AtomicU16, AtomicU64, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -16,11 +17,12 @@ use std::time::{Duration, Instant};
 use crate::outcome::{Agreed, Attempt, Client, End, Outcome, Phase, Side, Timing};
 use dedup::Folds;
 use live::Lives;
-pub use live::{FlowMeter, Live, Meter, Open, TargetNames};
+pub use live::{FlowMeter, Live, Meter, Open};
 pub use order::{Order, OrderRefused};
 pub use queue::{LineQueue, QueueWriter};
 pub use record::Record;
 pub use settings::{LogFormat, LogLevel, LogSettings};
+pub use target_names::TargetNames;
 
 /// Where records go. Called once a session, at its end, from the worker that carried it: it must not block.
 pub trait Sink: Send + Sync {

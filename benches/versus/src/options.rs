@@ -11,7 +11,7 @@ use clap::Parser;
 /// HAProxy, nginx (stream), socat, rinetd and stunnel are looked for on the PATH. VERSUS_REALM, VERSUS_PORTUNUS and VERSUS_ENVOY
 /// name the programs of realm, Portunus and Envoy; VERSUS_LOOPGATE names another build of Loopgate to measure instead.
 #[derive(Parser)]
-#[command(name = "versus", bin_name = "cargo bench --bench versus --")]
+#[command(name = "versus", bin_name = "cargo versus")]
 pub(crate) struct Options {
     /// A few seconds with tiny loads: shows that everything works, measures nothing
     #[arg(long)]
@@ -34,9 +34,6 @@ pub(crate) struct Options {
     /// Where versus.json and versus.svg go [default: target/versus]
     #[arg(long, value_name = "DIR", default_value_os_t = default_out(), hide_default_value = true)]
     pub(crate) out: PathBuf,
-    /// Given by cargo to every bench
-    #[arg(long = "bench", hide = true)]
-    _bench: bool,
 }
 
 impl Options {
@@ -63,8 +60,8 @@ impl Options {
     }
 }
 
-/// Cargo runs a bench in the directory of its package; the target directory may be elsewhere.
+/// Beside what was built: the program lies in a folder of the target directory, wherever that is.
 fn default_out() -> PathBuf {
-    let target = std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| PathBuf::from("target"), PathBuf::from);
-    target.join("versus")
+    let program = std::env::current_exe().unwrap_or_default();
+    program.ancestors().nth(2).map_or_else(|| PathBuf::from("target"), PathBuf::from).join("versus")
 }

@@ -1,4 +1,4 @@
-//! Loopgate beside the other forwarders of this machine, in one run: `cargo bench --bench versus -- --help`.
+//! Loopgate beside the other forwarders of this machine, in one run: `cargo versus --help`.
 //!
 //! The method, in short. Every turn starts one target, one forwarder and one load generator, each a fresh process, and
 //! ends them all before the next turn: two forwarders never share the machine, and none profits from what another left
@@ -19,6 +19,7 @@ mod listening;
 mod machine;
 mod measure;
 mod options;
+mod ours;
 mod ports;
 mod reading;
 mod role;
@@ -32,6 +33,7 @@ use std::error::Error;
 use std::process::ExitCode;
 use std::time::Duration;
 
+use contestant::OURS;
 use options::Options;
 
 /// What a step of the bench returns: it has no caller that would do something different for different failures.
@@ -56,12 +58,18 @@ fn run() -> Fallible<()> {
     }
 
     let options = Options::from_arguments();
+    if cfg!(debug_assertions) && !options.smoke {
+        return Err("its load generators were built without optimization; start it as `cargo versus`".into());
+    }
+    let workloads = workload::chosen(&options)?;
+    contestant::check_names(&options.with)?;
+    let ours = if contestant::takes_part(OURS, &options) { Some(ours::program()?) } else { None };
+
     let scratch = tempfile::Builder::new().prefix("versus-").tempdir()?;
     watchdog::start(options.budget() + GRACE, scratch.path());
     machine::raise_descriptor_limit()?;
 
-    let workloads = workload::chosen(&options)?;
-    let lineup = contestant::lineup(&options, scratch.path())?;
+    let lineup = contestant::lineup(ours, &options, scratch.path())?;
     let machine = machine::Machine::look();
     tell::table::opening(&machine, &lineup, &options);
 

@@ -36,15 +36,13 @@ pub(crate) struct Lineup {
 }
 
 /// Finds everybody, and lets each forward one message before it may take part.
-pub(crate) fn lineup(options: &Options, scratch: &Path) -> Fallible<Lineup> {
-    check_names(&options.with)?;
-    let wanted = |name: &str| options.with.is_empty() || options.with.iter().any(|with| with == name);
+pub(crate) fn lineup(ours: Option<PathBuf>, options: &Options, scratch: &Path) -> Fallible<Lineup> {
     let mut lineup = Lineup { contestants: Vec::new(), skipped: Vec::new() };
-    if wanted(DIRECT) {
+    if takes_part(DIRECT, options) {
         lineup.contestants.push(Contestant { name: DIRECT, version: String::new(), forwarder: None });
     }
-    for forwarder in FORWARDERS.iter().filter(|forwarder| wanted(forwarder.name)) {
-        match admit(forwarder, scratch) {
+    for forwarder in FORWARDERS.iter().filter(|forwarder| takes_part(forwarder.name, options)) {
+        match admit(forwarder, ours.as_deref(), scratch) {
             Ok(contestant) => lineup.contestants.push(contestant),
             Err(why) => lineup.skipped.push((forwarder.name, why.to_string())),
         }
@@ -55,7 +53,12 @@ pub(crate) fn lineup(options: &Options, scratch: &Path) -> Fallible<Lineup> {
     Ok(lineup)
 }
 
-fn check_names(names: &[String]) -> Fallible<()> {
+/// Whether the options ask for it: for everybody, unless they name some.
+pub(crate) fn takes_part(name: &str, options: &Options) -> bool {
+    options.with.is_empty() || options.with.iter().any(|with| with == name)
+}
+
+pub(crate) fn check_names(names: &[String]) -> Fallible<()> {
     let known = || FORWARDERS.iter().map(|forwarder| forwarder.name).chain([DIRECT]);
     match names.iter().find(|name| known().all(|known| known != name.as_str())) {
         Some(name) => {
@@ -65,8 +68,8 @@ fn check_names(names: &[String]) -> Fallible<()> {
     }
 }
 
-fn admit(forwarder: &'static Forwarder, scratch: &Path) -> Fallible<Contestant> {
-    let program = find(forwarder.find)?;
+fn admit(forwarder: &'static Forwarder, ours: Option<&Path>, scratch: &Path) -> Fallible<Contestant> {
+    let program = find(forwarder.find, ours)?;
     let version = version(&program, forwarder.version_argument);
     let contestant = Contestant { name: forwarder.name, version, forwarder: Some((forwarder, program)) };
     if contestant.can(Front::Plain) {
@@ -79,12 +82,9 @@ fn admit(forwarder: &'static Forwarder, scratch: &Path) -> Fallible<Contestant> 
     Ok(contestant)
 }
 
-fn find(find: Find) -> Fallible<PathBuf> {
+fn find(find: Find, ours: Option<&Path>) -> Fallible<PathBuf> {
     match find {
-        Find::Ours => {
-            let other = std::env::var_os("VERSUS_LOOPGATE").map(PathBuf::from);
-            Ok(other.unwrap_or_else(|| PathBuf::from(env!("CARGO_BIN_EXE_loopgate"))))
-        }
+        Find::Ours => Ok(ours.ok_or("was not built")?.to_owned()),
         Find::OnPath(name) => on_path(name).ok_or_else(|| "not installed".into()),
         Find::Variable(name) => {
             let path = std::env::var_os(name).ok_or_else(|| format!("{name} is not set to its program"))?;

@@ -13,8 +13,11 @@
 
 mod certificate;
 mod contestant;
+mod echo;
+mod figures;
 mod forwarders;
 mod group;
+mod lineup;
 mod listening;
 mod machine;
 mod measure;
@@ -33,7 +36,7 @@ use std::error::Error;
 use std::process::ExitCode;
 use std::time::Duration;
 
-use contestant::OURS;
+use forwarders::OURS;
 use options::Options;
 
 /// What a step of the bench returns: it has no caller that would do something different for different failures.
@@ -62,14 +65,14 @@ fn run() -> Fallible<()> {
         return Err("its load generators were built without optimization; start it as `cargo versus`".into());
     }
     let workloads = workload::chosen(&options)?;
-    contestant::check_names(&options.with)?;
-    let ours = if contestant::takes_part(OURS, &options) { Some(ours::program()?) } else { None };
+    lineup::check_names(&options.with)?;
+    let ours = if lineup::takes_part(OURS, &options) { Some(ours::program()?) } else { None };
 
     let scratch = tempfile::Builder::new().prefix("versus-").tempdir()?;
     watchdog::start(options.budget() + GRACE, scratch.path());
     machine::raise_descriptor_limit()?;
 
-    let lineup = contestant::lineup(ours, &options, scratch.path())?;
+    let lineup = lineup::lineup(ours, &options, scratch.path())?;
     let machine = machine::Machine::look();
     tell::table::opening(&machine, &lineup, &options);
 

@@ -4,11 +4,10 @@ use std::collections::BTreeMap;
 
 use serde::Serialize;
 
-use crate::contestant::{DIRECT, OURS};
-use crate::workload::{Aim, Better, Column, Workload};
-
-/// One turn's figures, by the key of their column.
-pub(crate) type Figures = BTreeMap<&'static str, f64>;
+use crate::contestant::DIRECT;
+use crate::figures::{Aim, Column, Figures};
+use crate::forwarders::OURS;
+use crate::workload::Workload;
 
 /// One contestant's turn in one round.
 #[derive(Serialize)]
@@ -82,16 +81,6 @@ impl Sheet {
             Aim::Ratio(limit) => ratio.map(|ratio| !column.better.of(limit, ratio)),
         };
         Some(Verdict { ours, best_other, ratio, met })
-    }
-}
-
-impl Better {
-    /// Whether `one` is better than `other`.
-    fn of(self, one: f64, other: f64) -> bool {
-        match self {
-            Better::Higher => one > other,
-            Better::Lower => one < other,
-        }
     }
 }
 

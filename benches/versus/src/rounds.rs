@@ -3,7 +3,8 @@
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-use crate::contestant::{Contestant, Lineup};
+use crate::contestant::Contestant;
+use crate::lineup::Lineup;
 use crate::options::Options;
 use crate::reading::{Miss, Reading, Sheet};
 use crate::workload::{Measured, Scene, Workload};

@@ -14,6 +14,9 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
+/// Loopgate among them.
+pub(crate) const OURS: &str = "loopgate";
+
 pub(crate) struct Forwarder {
     pub(crate) name: &'static str,
     pub(crate) find: Find,
@@ -113,7 +116,7 @@ pub(crate) const IDLE_FLOW: u32 = 5;
 
 pub(crate) const FORWARDERS: [Forwarder; 9] = [
     Forwarder {
-        name: crate::contestant::OURS,
+        name: OURS,
         find: Find::Ours,
         version_argument: "--version",
         routes: Routes::Many,

@@ -2,7 +2,8 @@
 
 use serde_json::{Map, Value, json};
 
-use crate::contestant::{Contestant, Lineup};
+use crate::contestant::Contestant;
+use crate::lineup::Lineup;
 use crate::machine::Machine;
 use crate::options::Options;
 use crate::reading::Sheet;

@@ -4,8 +4,8 @@ pub(crate) mod json;
 pub(crate) mod svg;
 pub(crate) mod table;
 
+use crate::figures::{Aim, Better, Column};
 use crate::reading::Verdict;
-use crate::workload::{Aim, Better, Column};
 
 /// A number with three significant digits or all of its integer part: `0.231`, `4.07`, `312`, `48 213`.
 pub(crate) fn figure(value: f64) -> String {

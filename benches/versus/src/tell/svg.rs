@@ -4,12 +4,14 @@
 
 use std::fmt::Write;
 
-use crate::contestant::{DIRECT, Lineup, OURS};
+use crate::contestant::DIRECT;
+use crate::figures::{Better, Column};
+use crate::forwarders::OURS;
+use crate::lineup::Lineup;
 use crate::machine::Machine;
 use crate::options::Options;
 use crate::reading::Sheet;
 use crate::rounds::Run;
-use crate::workload::{Better, Column};
 
 use super::figure;
 

@@ -1,11 +1,12 @@
 //! On the terminal: a table per workload as soon as it is measured, and the aims at the end.
 
-use crate::contestant::{Lineup, OURS};
+use crate::figures::Aim;
+use crate::forwarders::OURS;
+use crate::lineup::Lineup;
 use crate::machine::Machine;
 use crate::options::Options;
 use crate::reading::Sheet;
 use crate::rounds::Run;
-use crate::workload::Aim;
 
 use super::{aim, figure, met};
 

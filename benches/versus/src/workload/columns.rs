@@ -1,6 +1,6 @@
 //! Which figures each workload has, and what we aim at in them.
 
-use super::{Aim, Better, Column};
+use crate::figures::{Aim, Better, Column};
 
 const fn higher(key: &'static str, title: &'static str, aim: Aim) -> Column {
     Column { key, title, better: Better::Higher, aim }

@@ -7,9 +7,9 @@ use std::time::Duration;
 use super::{Measured, Scene};
 use crate::Fallible;
 use crate::contestant::Contestant;
+use crate::figures::Figures;
 use crate::forwarders::{IDLE_FLOW, Load};
 use crate::measure;
-use crate::reading::Figures;
 use crate::role::{Held, Pace, Span, Tally, Traffic};
 use crate::turn::Turn;
 

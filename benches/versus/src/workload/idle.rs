@@ -8,8 +8,8 @@ use rustix::process::Pid;
 
 use super::{Measured, Scene};
 use crate::contestant::Contestant;
+use crate::figures::Figures;
 use crate::forwarders::{Front, Load};
-use crate::reading::Figures;
 use crate::role::{Answer, Held, Role};
 use crate::turn::Turn;
 use crate::{Fallible, measure};

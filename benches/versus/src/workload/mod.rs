@@ -11,13 +11,12 @@ mod traffic;
 use std::collections::BTreeMap;
 use std::path::Path;
 
-use serde::Serialize;
-
 use crate::Fallible;
 use crate::contestant::{Contestant, on_path};
+use crate::figures::{Column, Figures};
 use crate::forwarders::{Front, Routes};
 use crate::options::Options;
-use crate::reading::Figures;
+
 use crate::role::Pace;
 use columns::{
     BULK, CLIENTS, CONNECTS, HANDSHAKES, IDLE, IPERF3, REQUESTS, ROUTES, TLS_BULK, UDP_IDLE, UDP_LARGE,
@@ -47,29 +46,6 @@ enum Kind {
     UdpUp(Pace),
     UdpDown(Pace),
     UdpIdle,
-}
-
-/// One figure of a workload.
-#[derive(Serialize)]
-pub(crate) struct Column {
-    pub(crate) key: &'static str,
-    pub(crate) title: &'static str,
-    pub(crate) better: Better,
-    pub(crate) aim: Aim,
-}
-
-#[derive(Clone, Copy, PartialEq, Serialize)]
-pub(crate) enum Better {
-    Higher,
-    Lower,
-}
-
-#[derive(Clone, Copy, Serialize)]
-pub(crate) enum Aim {
-    None,
-    /// Against the best other forwarder, in this column.
-    Ratio(f64),
-    AtMost(f64),
 }
 
 /// What a turn runs with.

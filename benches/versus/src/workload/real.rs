@@ -9,9 +9,9 @@ use std::time::{Duration, Instant};
 use super::{Measured, Scene};
 use crate::Fallible;
 use crate::contestant::{Contestant, on_path};
+use crate::figures::Figures;
 use crate::forwarders::{Front, Load};
 use crate::group::Group;
-use crate::reading::Figures;
 use crate::role::Answer;
 use crate::turn::Turn;
 

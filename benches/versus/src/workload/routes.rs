@@ -7,10 +7,11 @@ use std::thread::sleep;
 use std::time::{Duration, Instant};
 
 use super::{Measured, Scene};
-use crate::contestant::{Contestant, OURS, exchange};
-use crate::forwarders::{Front, Load, Route, loopgate_file, loopgate_text};
+use crate::contestant::Contestant;
+use crate::echo::exchange;
+use crate::figures::Figures;
+use crate::forwarders::{Front, Load, OURS, Route, loopgate_file, loopgate_text};
 use crate::group::Group;
-use crate::reading::Figures;
 use crate::role::{Answer, Role};
 use crate::turn::{Running, errors, start};
 use crate::{Fallible, listening, measure, ports};

@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use super::{Measured, Scene};
 use crate::contestant::Contestant;
+use crate::figures::Figures;
 use crate::forwarders::{Front, Load};
-use crate::reading::Figures;
 use crate::role::{Answer, Role, Says, Span, Tally};
 use crate::turn::Turn;
 use crate::{Fallible, measure};

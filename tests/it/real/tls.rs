@@ -7,7 +7,7 @@ use loopgate::outcome::{End, Way};
 
 use crate::harness::secret::Authority;
 use crate::harness::{Gate, Target};
-use crate::programs::{Service, printed};
+use crate::real::tcp::{Service, printed};
 
 fn gate(authority: &Authority, target: &Target, more: &str) -> Gate {
     let tls = authority.tls("web");

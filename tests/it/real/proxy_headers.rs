@@ -8,7 +8,7 @@ use std::process::Command;
 use loopgate::outcome::{Client, End};
 
 use crate::harness::{Ending, Gate, Target, Wire, until};
-use crate::programs::{Service, printed};
+use crate::real::tcp::{Service, printed};
 
 /// nginx, which demands a header and answers with what it says.
 fn nginx() -> Service {

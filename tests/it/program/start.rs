@@ -158,7 +158,7 @@ fn without_descriptors_it_is_exit_8_and_never_a_panic() {
 fn a_low_port_without_the_right_is_exit_6() {
     let target = Target::echo();
     let before = ["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups", "--bounding-set=-all", "--"];
-    namespace::alone("start::a_low_port_without_the_right_is_exit_6", || {
+    namespace::alone("program::start::a_low_port_without_the_right_is_exit_6", || {
         let mut program = Program::start_under(&before, [format!("80:{}", target.address)]);
 
         assert_eq!(program.exit_code(), Some(6));
@@ -201,7 +201,7 @@ fn a_route_that_retries_says_it_does_not_listen_and_begins_when_the_port_is_free
 #[test]
 #[ignore = "needs root"]
 fn the_demo_answers_on_its_port_and_shows_the_visit() {
-    namespace::alone("start::the_demo_answers_on_its_port_and_shows_the_visit", || {
+    namespace::alone("program::start::the_demo_answers_on_its_port_and_shows_the_visit", || {
         let mut program = Program::start(["demo"]);
         assert_eq!(program.address().to_string(), "127.0.0.1:62893");
 

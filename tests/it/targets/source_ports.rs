@@ -34,7 +34,7 @@ fn gate(target: &Target, more: &str) -> Gate {
 #[test]
 #[ignore = "needs root"]
 fn the_end_of_source_ports_is_named_and_passes() {
-    namespace::alone("source_ports::the_end_of_source_ports_is_named_and_passes", || {
+    namespace::alone("targets::source_ports::the_end_of_source_ports_is_named_and_passes", || {
         leave_few_ports();
         let target = Target::by_hand_on(([127, 0, 0, 1], 10_081).into());
         let gate = gate(&target, "");
@@ -60,7 +60,7 @@ fn the_end_of_source_ports_is_named_and_passes() {
 #[test]
 #[ignore = "needs root"]
 fn further_source_addresses_bring_their_own_ports() {
-    namespace::alone("source_ports::further_source_addresses_bring_their_own_ports", || {
+    namespace::alone("targets::source_ports::further_source_addresses_bring_their_own_ports", || {
         leave_few_ports();
         let target = Target::by_hand_on(([127, 0, 0, 1], 10_081).into());
         let gate = gate(&target, ", source = ['127.0.0.2', '127.0.0.3', '127.0.0.4']");

@@ -10,7 +10,7 @@ use loopgate::proxy_protocol::{self, Ends, Header};
 
 use crate::harness::{Ending, Gate, PATIENCE, Target, Wire};
 
-#[path = "../vectors/proxy_protocol.rs"]
+#[path = "../../vectors/proxy_protocol.rs"]
 #[allow(unreachable_pub, missing_docs, reason = "it is read by other tests as well")]
 mod vectors;
 

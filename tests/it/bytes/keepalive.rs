@@ -74,7 +74,7 @@ fn a_reload_changes_the_keepalive_of_a_socket_that_stays() {
 #[test]
 #[ignore = "needs root"]
 fn beyond_loopback_both_sides_are_asked() {
-    alone("upkeep::beyond_loopback_both_sides_are_asked", || {
+    alone("bytes::keepalive::beyond_loopback_both_sides_are_asked", || {
         run("ip", &["address", "add", "192.0.2.1/32", "dev", "lo"]);
         let target = Target::by_hand_on("192.0.2.1:0".parse().unwrap());
         let gate = gate_with("", &target);
@@ -88,7 +88,7 @@ fn beyond_loopback_both_sides_are_asked() {
 #[test]
 #[ignore = "needs root"]
 fn a_side_that_acknowledges_nothing_is_given_up() {
-    alone("upkeep::a_side_that_acknowledges_nothing_is_given_up", || {
+    alone("bytes::keepalive::a_side_that_acknowledges_nothing_is_given_up", || {
         for gone in [Side::Client, Side::Target] {
             let target = Target::by_hand();
             let gate = gate_with("user_timeout = '1s'", &target);
@@ -107,7 +107,7 @@ fn a_side_that_acknowledges_nothing_is_given_up() {
 #[test]
 #[ignore = "needs root"]
 fn a_side_that_is_silent_and_answers_no_probe_is_given_up() {
-    alone("upkeep::a_side_that_is_silent_and_answers_no_probe_is_given_up", || {
+    alone("bytes::keepalive::a_side_that_is_silent_and_answers_no_probe_is_given_up", || {
         // With a user_timeout the kernel does not count the probes.
         for timeout in ["off", "2s"] {
             for gone in [Side::Client, Side::Target] {

@@ -93,7 +93,7 @@ fn a_hello_arrives_whole_wherever_it_was_cut() {
 
 #[test]
 fn the_hello_of_curl_arrives_whole_over_two_segments() {
-    let hello = include_bytes!("../vectors/hellos/curl.bin");
+    let hello = include_bytes!("../../vectors/hellos/curl.bin");
     let (a, others) = (telling("a"), telling("others"));
     let gate = gate(&format!("target = '{}'\nnames = {{ 'a.example' = '{}' }}", others.address, a.address));
 

@@ -151,7 +151,7 @@ fn a_dial_leaves_by_the_interface_that_is_written() {
 #[ignore = "needs root"]
 fn link_local_addresses_are_listened_on_and_dialled_by_their_interface() {
     namespace::alone(
-        "addresses::link_local_addresses_are_listened_on_and_dialled_by_their_interface",
+        "ends::addresses::link_local_addresses_are_listened_on_and_dialled_by_their_interface",
         between_two_interfaces,
     );
 }

@@ -74,7 +74,7 @@ fn a_name_with_a_silent_address_and_a_service_on_the_other_is_reached_in_one_att
 #[ignore = "needs root"]
 fn a_target_without_a_way_there_is_unreachable() {
     // A namespace with nothing but its loopback has no way to anywhere else.
-    namespace::alone("target_down::a_target_without_a_way_there_is_unreachable", || {
+    namespace::alone("targets::down::a_target_without_a_way_there_is_unreachable", || {
         for target in ["192.0.2.1:80", "[2001:db8::1]:80"] {
             let gate = Gate::to(target.parse().unwrap());
 

@@ -8,7 +8,7 @@ use loopgate::outcome::{End, Way};
 
 use crate::harness::secret::Authority;
 use crate::harness::{Gate, Target, pattern};
-use crate::programs::{Service, printed};
+use crate::real::tcp::{Service, printed};
 
 /// Signs for `a.example` and `x.b.example`, each by its own.
 fn authority() -> Authority {

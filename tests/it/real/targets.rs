@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::SeqCst};
 use std::thread;
 
 use crate::harness::{Closed, Ending, Gate, Wire, until};
-use crate::programs::Service;
+use crate::real::tcp::Service;
 
 /// nginx in one process, which answers with its name.
 fn nginx(name: &str, port: Closed, listen: &str) -> Service {

@@ -1,0 +1,4 @@
+//! Who may connect, and how many.
+
+mod admission;
+mod lists;

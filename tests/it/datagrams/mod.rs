@@ -1,0 +1,4 @@
+//! Datagrams, and the flows they make.
+
+mod carry;
+mod flows;

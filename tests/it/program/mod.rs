@@ -1,0 +1,12 @@
+//! The program: how it starts, reloads, logs and stops; and the declarations behind a reload.
+
+mod crowds;
+mod declare;
+mod kill;
+mod log;
+mod reload;
+mod reload_answer;
+mod reload_files;
+mod sources;
+mod start;
+mod stop;

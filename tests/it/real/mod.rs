@@ -1,0 +1,8 @@
+//! Real programs at the ends.
+
+mod datagrams;
+mod names;
+mod proxy_headers;
+mod targets;
+mod tcp;
+mod tls;

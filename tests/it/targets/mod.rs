@@ -1,0 +1,6 @@
+//! Targets: which one gets a client, and how it is found out whether one takes connections.
+
+mod balance;
+mod down;
+mod health;
+mod source_ports;

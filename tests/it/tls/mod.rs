@@ -1,0 +1,7 @@
+//! TLS, with clients and with targets.
+
+mod breaks;
+mod crowds;
+mod resumption;
+mod sessions;
+mod targets;

@@ -1,4 +1,4 @@
-//! Closes that are not in the matrix: one after the other, both at one time, and those of a gate that stops.
+//! Closes that are not in the matrix: one after the other, both at one time, and those of a proxy that stops.
 
 use std::io::ErrorKind;
 use std::thread;
@@ -7,33 +7,33 @@ use std::time::Duration;
 use loopgate::outcome::{End, Side};
 use loopgate::probe::sockets::listening;
 
-use crate::harness::{Ending, Gate, Target, Wire, until};
+use crate::harness::{Close, Connection, Proxy, Target, wait_until};
 
-/// A gate, and both ends of one session through it that has begun to relay.
-fn one_session(gate: &Gate, target: &Target) -> (Wire, Wire) {
-    let mut client = gate.connect();
+/// A proxy, and both ends of one session through it that has begun to relay.
+fn one_session(proxy: &Proxy, target: &Target) -> (Connection, Connection) {
+    let mut client = proxy.connect();
     let mut served = target.accept();
-    client.say(b"?");
-    assert_eq!(served.hear(1), b"?");
+    client.send(b"?");
+    assert_eq!(served.receive(1), b"?");
     (client, served)
 }
 
 #[test]
 fn a_reset_that_follows_a_fin_is_still_passed_on() {
     for who in [Side::Client, Side::Target] {
-        let target = Target::by_hand();
-        let gate = Gate::to(target.address);
-        let (client, served) = one_session(&gate, &target);
+        let target = Target::manual();
+        let proxy = Proxy::to(target.address);
+        let (client, served) = one_session(&proxy, &target);
         let (ender, mut other) = if who == Side::Client { (client, served) } else { (served, client) };
 
         ender.finish();
-        assert_eq!(other.hear_end(), Ending::Fin);
+        assert_eq!(other.receive_close(), Close::Fin);
         ender.reset();
 
         // It has read to the end and finds the reset when it speaks.
-        let error = until("the reset arrives", || other.try_say(b"x").err());
+        let error = wait_until("the reset arrives", || other.try_send(b"x").err());
         assert!(matches!(error.kind(), ErrorKind::ConnectionReset | ErrorKind::BrokenPipe), "{error}");
-        let outcome = gate.record().outcome;
+        let outcome = proxy.record().outcome;
         let end = if who == Side::Client { End::ClientReset } else { End::TargetReset };
         assert_eq!((outcome.end, outcome.closed_by), (end, Some(who)));
     }
@@ -41,16 +41,16 @@ fn a_reset_that_follows_a_fin_is_still_passed_on() {
 
 #[test]
 fn a_reset_of_both_sides_at_one_time_ends_the_session_at_once() {
-    let target = Target::by_hand();
+    let target = Target::manual();
     let patient = "routes.test = {listen = '127.0.0.1:0', reset_linger = '1h', target = '";
-    let gate = Gate::builder().with(&format!("{patient}{}'}}", target.address));
-    let (client, mut served) = one_session(&gate, &target);
-    let session = gate.only_session();
+    let proxy = Proxy::builder().with(&format!("{patient}{}'}}", target.address));
+    let (client, mut served) = one_session(&proxy, &target);
+    let session = proxy.only_session();
 
     // So much that the client, which does not read, has not acknowledged all of it when it resets.
     thread::scope(|scope| {
-        scope.spawn(|| while served.try_say(&[7; 1 << 16]).is_ok() {});
-        until("the client takes no more", || {
+        scope.spawn(|| while served.try_send(&[7; 1 << 16]).is_ok() {});
+        wait_until("the client takes no more", || {
             let flow = session.meter.traffic().down;
             (flow.read > flow.delivered).then_some(())
         });
@@ -58,22 +58,22 @@ fn a_reset_of_both_sides_at_one_time_ends_the_session_at_once() {
     });
     drop(served);
 
-    assert_eq!(gate.record().outcome.end, End::ClientReset);
+    assert_eq!(proxy.record().outcome.end, End::ClientReset);
 }
 
 #[test]
 fn a_client_that_resets_while_a_reset_waits_for_it_does_not_hold_the_session() {
-    let target = Target::by_hand();
+    let target = Target::manual();
     let patient = "routes.test = {listen = '127.0.0.1:0', reset_linger = '1h', target = '";
-    let gate = Gate::builder().with(&format!("{patient}{}'}}", target.address));
-    let client = Wire::narrow_to(gate.address);
+    let proxy = Proxy::builder().with(&format!("{patient}{}'}}", target.address));
+    let client = Connection::with_small_buffer_to(proxy.address);
     let mut served = target.accept();
-    let session = gate.only_session();
+    let session = proxy.only_session();
 
-    // The target fills every buffer on the way, then resets: the gate waits for the client to take what was read.
+    // The target fills every buffer on the way, then resets: the proxy waits for the client to take what was read.
     served.stream().set_nonblocking(true).unwrap();
-    until("the way is full", || {
-        while served.try_say(&[7; 1 << 16]).is_ok() {}
+    wait_until("the way is full", || {
+        while served.try_send(&[7; 1 << 16]).is_ok() {}
         let flow = session.meter.traffic().down;
         (flow.read > flow.delivered).then_some(())
     });
@@ -81,44 +81,44 @@ fn a_client_that_resets_while_a_reset_waits_for_it_does_not_hold_the_session() {
     client.wait_for_something();
     client.reset();
 
-    // Both are true, and which the gate meets first is chance.
-    let outcome = gate.record().outcome;
+    // Both are true, and which the proxy meets first is chance.
+    let outcome = proxy.record().outcome;
     assert!(matches!(outcome.end, End::TargetReset | End::ClientReset), "{:?}", outcome.end);
     assert!(outcome.traffic.down.lost() > 0, "what was destroyed is not told");
 }
 
 #[test]
 fn a_reset_waits_for_a_reader_that_is_slow() {
-    let target = Target::by_hand();
-    let gate = Gate::to(target.address);
-    let mut client = Wire::narrow_to(gate.address);
+    let target = Target::manual();
+    let proxy = Proxy::to(target.address);
+    let mut client = Connection::with_small_buffer_to(proxy.address);
     let mut served = target.accept();
-    let session = gate.only_session();
+    let session = proxy.only_session();
 
-    served.say_stream(1, 200_000);
-    until("the gate has read it", || (session.meter.traffic().down.read == 200_000).then_some(()));
+    served.send_stream(1, 200_000);
+    wait_until("the proxy has read it", || (session.meter.traffic().down.read == 200_000).then_some(()));
     served.reset();
 
-    client.hear_stream(1, 200_000);
-    assert_eq!(client.hear_end(), Ending::Reset);
-    let outcome = gate.record().outcome;
+    client.receive_stream(1, 200_000);
+    assert_eq!(client.receive_close(), Close::Reset);
+    let outcome = proxy.record().outcome;
     assert_eq!((outcome.end, outcome.traffic.down.lost()), (End::TargetReset, 0));
 }
 
 #[test]
 fn what_a_reset_destroys_after_its_patience_is_told_as_lost() {
-    let target = Target::by_hand();
+    let target = Target::manual();
     let hasty = "routes.test = {listen = '127.0.0.1:0', reset_linger = '1ms', target = '";
-    let gate = Gate::builder().with(&format!("{hasty}{}'}}", target.address));
-    let client = Wire::narrow_to(gate.address);
+    let proxy = Proxy::builder().with(&format!("{hasty}{}'}}", target.address));
+    let client = Connection::with_small_buffer_to(proxy.address);
     let mut served = target.accept();
-    let session = gate.only_session();
+    let session = proxy.only_session();
 
-    served.say_stream(1, 200_000);
-    until("the gate has read it", || (session.meter.traffic().down.read == 200_000).then_some(()));
+    served.send_stream(1, 200_000);
+    wait_until("the proxy has read it", || (session.meter.traffic().down.read == 200_000).then_some(()));
     served.reset();
 
-    let record = gate.record();
+    let record = proxy.record();
     assert_eq!(record.outcome.end, End::TargetReset);
     let lost = record.outcome.traffic.down.lost();
     assert!(lost > 0 && record.to_string().contains(&format!(" down_lost={lost}")), "{record}");
@@ -128,11 +128,11 @@ fn what_a_reset_destroys_after_its_patience_is_told_as_lost() {
 #[test]
 fn a_target_that_resets_at_once_is_a_reset_for_the_client() {
     let target = Target::resetting();
-    let gate = Gate::to(target.address);
+    let proxy = Proxy::to(target.address);
 
     for _ in 0..50 {
-        match Wire::try_to(gate.address) {
-            Ok(mut client) => assert_eq!(client.hear_end(), Ending::Reset),
+        match Connection::try_to(proxy.address) {
+            Ok(mut client) => assert_eq!(client.receive_close(), Close::Reset),
             // So soon that the client's own connect(2) tells it.
             Err(e) => assert_eq!(e.kind(), ErrorKind::ConnectionReset),
         }
@@ -140,21 +140,21 @@ fn a_target_that_resets_at_once_is_a_reset_for_the_client() {
 
     // It was reached, however soon the reset came.
     for _ in 0..50 {
-        assert_eq!(gate.record().outcome.end, End::TargetReset);
+        assert_eq!(proxy.record().outcome.end, End::TargetReset);
     }
 }
 
 #[test]
 fn what_a_target_says_before_it_resets_at_once_arrives() {
-    let target = Target::insulting(b"no");
-    let gate = Gate::builder().workers(2).to(target.address);
+    let target = Target::resetting_after(b"no");
+    let proxy = Proxy::builder().workers(2).to(target.address);
 
     for _ in 0..300 {
         // A client whose own connect(2) tells the reset hears nothing more.
-        if let Ok(mut client) = Wire::try_to(gate.address) {
-            assert_eq!(client.hear_all(), (b"no".to_vec(), Ending::Reset));
+        if let Ok(mut client) = Connection::try_to(proxy.address) {
+            assert_eq!(client.receive_all(), (b"no".to_vec(), Close::Reset));
         }
-        let outcome = gate.record().outcome;
+        let outcome = proxy.record().outcome;
         assert_eq!((outcome.end, outcome.traffic.down.delivered), (End::TargetReset, 2));
     }
 }
@@ -162,59 +162,59 @@ fn what_a_target_says_before_it_resets_at_once_arrives() {
 #[test]
 fn an_answer_that_is_cut_never_looks_whole() {
     // HAProxy turns the target's reset into a FIN, and a client takes the half of an answer for all of it.
-    let target = Target::by_hand();
-    let gate = Gate::to(target.address);
-    let (mut client, mut served) = one_session(&gate, &target);
+    let target = Target::manual();
+    let proxy = Proxy::to(target.address);
+    let (mut client, mut served) = one_session(&proxy, &target);
 
-    served.say(b"HTTP/1.0 200 OK\r\n\r\nhalf of the ans");
+    served.send(b"HTTP/1.0 200 OK\r\n\r\nhalf of the ans");
     served.reset();
 
-    assert_eq!(client.hear_all().1, Ending::Reset);
+    assert_eq!(client.receive_all().1, Close::Reset);
 }
 
 #[test]
 fn an_answer_that_comes_after_the_clients_fin_arrives() {
     // nginx and socat as they are set, realm and rinetd always: they lose it.
     let target = Target::answering_after_fin();
-    let gate = Gate::to(target.address);
-    let mut client = gate.connect();
+    let proxy = Proxy::to(target.address);
+    let mut client = proxy.connect();
 
-    client.say_stream(1, 300_000);
+    client.send_stream(1, 300_000);
     client.finish();
 
-    client.hear_stream(1, 300_000);
-    assert_eq!(client.hear_end(), Ending::Fin);
-    let outcome = gate.record().outcome;
+    client.receive_stream(1, 300_000);
+    assert_eq!(client.receive_close(), Close::Fin);
+    let outcome = proxy.record().outcome;
     assert_eq!((outcome.end, outcome.closed_by), (End::Done, Some(Side::Client)));
 }
 
 #[test]
 fn a_stop_resets_whoever_is_left_after_its_patience() {
-    let target = Target::by_hand();
-    let gate = Gate::to(target.address);
-    let (mut client, mut served) = one_session(&gate, &target);
+    let target = Target::manual();
+    let proxy = Proxy::to(target.address);
+    let (mut client, mut served) = one_session(&proxy, &target);
 
-    assert_eq!(gate.stop(Duration::from_millis(1)), 1);
+    assert_eq!(proxy.stop(Duration::from_millis(1)), 1);
 
-    assert_eq!((client.hear_end(), served.hear_end()), (Ending::Reset, Ending::Reset));
-    assert_eq!(gate.record().outcome.end, End::Drained);
+    assert_eq!((client.receive_close(), served.receive_close()), (Close::Reset, Close::Reset));
+    assert_eq!(proxy.record().outcome.end, End::Drained);
 }
 
 #[test]
 fn a_stop_waits_for_a_session_that_still_has_to_say_something() {
-    let target = Target::by_hand();
-    let gate = Gate::to(target.address);
-    let (mut client, mut served) = one_session(&gate, &target);
+    let target = Target::manual();
+    let proxy = Proxy::to(target.address);
+    let (mut client, mut served) = one_session(&proxy, &target);
 
     thread::scope(|scope| {
-        let stopping = scope.spawn(|| gate.stop(Duration::from_secs(3600)));
-        until("nobody is let in", || (!listening(gate.address).unwrap()).then_some(()));
-        served.say(b"the rest");
+        let stopping = scope.spawn(|| proxy.stop(Duration::from_secs(3600)));
+        wait_until("nobody is let in", || (!listening(proxy.address).unwrap()).then_some(()));
+        served.send(b"the rest");
         drop(served);
-        assert_eq!(client.hear_all(), (b"the rest".to_vec(), Ending::Fin));
+        assert_eq!(client.receive_all(), (b"the rest".to_vec(), Close::Fin));
         drop(client);
         assert_eq!(stopping.join().unwrap(), 0);
     });
 
-    assert_eq!(gate.record().outcome.end, End::Done);
+    assert_eq!(proxy.record().outcome.end, End::Done);
 }

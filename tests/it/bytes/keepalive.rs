@@ -7,12 +7,12 @@ use std::process::Command;
 use loopgate::outcome::{End, Side};
 
 use crate::harness::namespace::alone;
-use crate::harness::{Ending, Gate, Target, Wire, until};
+use crate::harness::{Close, Connection, Proxy, Target, wait_until};
 
-fn gate_with(settings: &str, target: &Target) -> Gate {
+fn proxy_with(settings: &str, target: &Target) -> Proxy {
     let (address, ip) = (target.address, target.address.ip());
     let route = format!("routes.test = {{listen = '{ip}:0', target = '{address}', {settings}}}");
-    Gate::builder().with(&route)
+    Proxy::builder().with(&route)
 }
 
 /// The timer of this connection of IPv4 that runs (proc(5), /proc/net/tcp: `tr`).
@@ -32,10 +32,10 @@ fn timer(local: SocketAddr, remote: SocketAddr) -> String {
 const NONE: &str = "00";
 const KEEPALIVE: &str = "02";
 
-/// Waits until this timer, and no other, runs for the gate's connections with a new client and its target.
-fn both_have(wanted: &str, gate: &Gate, target: &Target) {
-    let (client, served) = one_session(gate, target);
-    until("both are acknowledged, and their timers as wanted", || {
+/// Waits until this timer, and no other, runs for the proxy's connections with a new client and its target.
+fn both_have(wanted: &str, proxy: &Proxy, target: &Target) {
+    let (client, served) = one_session(proxy, target);
+    wait_until("both are acknowledged, and their timers as wanted", || {
         let timers = [timer(client.peer(), client.local()), timer(served.peer(), served.local())];
         timers.iter().all(|timer| timer == wanted).then_some(())
     });
@@ -43,31 +43,31 @@ fn both_have(wanted: &str, gate: &Gate, target: &Target) {
 
 #[test]
 fn on_loopback_nobody_is_asked_without_a_reason() {
-    let target = Target::by_hand();
-    let gate = gate_with("", &target);
+    let target = Target::manual();
+    let proxy = proxy_with("", &target);
 
-    both_have(NONE, &gate, &target);
+    both_have(NONE, &proxy, &target);
 }
 
 #[test]
 fn a_keepalive_that_is_written_out_holds_on_both_sides() {
-    let target = Target::by_hand();
-    let gate = gate_with("keepalive = '1m'", &target);
+    let target = Target::manual();
+    let proxy = proxy_with("keepalive = '1m'", &target);
 
-    both_have(KEEPALIVE, &gate, &target);
+    both_have(KEEPALIVE, &proxy, &target);
 }
 
 #[test]
 fn a_reload_changes_the_keepalive_of_a_socket_that_stays() {
-    let target = Target::by_hand();
-    let gate = gate_with("keepalive = '1m'", &target);
+    let target = Target::manual();
+    let proxy = proxy_with("keepalive = '1m'", &target);
 
     for (keepalive, timer) in [("off", NONE), ("2m", KEEPALIVE)] {
-        let (listen, address) = (gate.address, target.address);
+        let (listen, address) = (proxy.address, target.address);
         let route = format!("listen = '{listen}', target = '{address}', keepalive = '{keepalive}'");
-        gate.declare(&format!("routes.test = {{{route}}}")).unwrap_or_else(|refused| panic!("{refused}"));
+        proxy.declare(&format!("routes.test = {{{route}}}")).unwrap_or_else(|refused| panic!("{refused}"));
 
-        both_have(timer, &gate, &target);
+        both_have(timer, &proxy, &target);
     }
 }
 
@@ -76,12 +76,12 @@ fn a_reload_changes_the_keepalive_of_a_socket_that_stays() {
 fn beyond_loopback_both_sides_are_asked() {
     alone("bytes::keepalive::beyond_loopback_both_sides_are_asked", || {
         run("ip", &["address", "add", "192.0.2.1/32", "dev", "lo"]);
-        let target = Target::by_hand_on("192.0.2.1:0".parse().unwrap());
-        let gate = gate_with("", &target);
-        both_have(KEEPALIVE, &gate, &target);
+        let target = Target::manual_on("192.0.2.1:0".parse().unwrap());
+        let proxy = proxy_with("", &target);
+        both_have(KEEPALIVE, &proxy, &target);
 
-        let gate = gate_with("keepalive = 'off'", &target);
-        both_have(NONE, &gate, &target);
+        let proxy = proxy_with("keepalive = 'off'", &target);
+        both_have(NONE, &proxy, &target);
     });
 }
 
@@ -90,16 +90,16 @@ fn beyond_loopback_both_sides_are_asked() {
 fn a_side_that_acknowledges_nothing_is_given_up() {
     alone("bytes::keepalive::a_side_that_acknowledges_nothing_is_given_up", || {
         for gone in [Side::Client, Side::Target] {
-            let target = Target::by_hand();
-            let gate = gate_with("user_timeout = '1s'", &target);
-            let (client, served) = one_session(&gate, &target);
+            let target = Target::manual();
+            let proxy = proxy_with("user_timeout = '1s'", &target);
+            let (client, served) = one_session(&proxy, &target);
             let (lost, mut other) = if gone == Side::Client { (client, served) } else { (served, client) };
             cut_off(gone, &lost);
 
-            other.say(b"is there anybody?");
+            other.send(b"is there anybody?");
 
-            assert_eq!(other.hear_end(), Ending::Reset);
-            assert_eq!(gate.record().outcome.end, lost_end(gone));
+            assert_eq!(other.receive_close(), Close::Reset);
+            assert_eq!(proxy.record().outcome.end, lost_end(gone));
         }
     });
 }
@@ -111,26 +111,26 @@ fn a_side_that_is_silent_and_answers_no_probe_is_given_up() {
         // With a user_timeout the kernel does not count the probes.
         for timeout in ["off", "2s"] {
             for gone in [Side::Client, Side::Target] {
-                let target = Target::by_hand();
-                let gate = gate_with(&format!("keepalive = '1s', user_timeout = '{timeout}'"), &target);
-                let (client, served) = one_session(&gate, &target);
+                let target = Target::manual();
+                let proxy = proxy_with(&format!("keepalive = '1s', user_timeout = '{timeout}'"), &target);
+                let (client, served) = one_session(&proxy, &target);
                 let (lost, mut other) =
                     if gone == Side::Client { (client, served) } else { (served, client) };
                 cut_off(gone, &lost);
 
-                assert_eq!(other.hear_end(), Ending::Reset);
-                assert_eq!(gate.record().outcome.end, lost_end(gone));
+                assert_eq!(other.receive_close(), Close::Reset);
+                assert_eq!(proxy.record().outcome.end, lost_end(gone));
             }
         }
     });
 }
 
 /// Both ends of a session that relays.
-fn one_session(gate: &Gate, target: &Target) -> (Wire, Wire) {
-    let mut client = gate.connect();
+fn one_session(proxy: &Proxy, target: &Target) -> (Connection, Connection) {
+    let mut client = proxy.connect();
     let mut served = target.accept();
-    client.say(b"?");
-    assert_eq!(served.hear(1), b"?");
+    client.send(b"?");
+    assert_eq!(served.receive(1), b"?");
     (client, served)
 }
 
@@ -141,8 +141,8 @@ fn lost_end(side: Side) -> End {
     }
 }
 
-/// From now on no packet of the connection with the gate that this side has arrives.
-fn cut_off(side: Side, lost: &Wire) {
+/// From now on no packet of the connection with the proxy that this side has arrives.
+fn cut_off(side: Side, lost: &Connection) {
     // The end that the kernel chose a port for: nobody else has it.
     let port = if side == Side::Client { lost.local() } else { lost.peer() }.port();
     let hook = "type filter hook input priority 0;";

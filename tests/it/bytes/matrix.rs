@@ -5,7 +5,7 @@ use std::thread;
 use loopgate::address::Address;
 use loopgate::outcome::{Client, End, Flow, Phase, Side, Way};
 
-use crate::harness::{Ending, Gate, Target, Wire, until};
+use crate::harness::{Close, Connection, Proxy, Target, wait_until};
 
 const SIZES: [usize; 7] = [0, 1, 4095, 4096, 65_536, 65_537, 10 << 20];
 
@@ -17,7 +17,7 @@ const FROM_OTHER: u64 = 2;
 
 /// One session of the matrix.
 struct Case {
-    gate: Gate,
+    proxy: Proxy,
     who: Side,
     size: usize,
 }
@@ -33,7 +33,7 @@ struct Told {
 }
 
 /// Plays one way of ending: the side that ends, the other side, and what the record must then say.
-type Play = fn(&Case, Wire, Wire) -> Told;
+type Play = fn(&Case, Connection, Connection) -> Told;
 
 fn all(play: Play) {
     thread::scope(|scope| {
@@ -48,9 +48,9 @@ fn all(play: Play) {
 }
 
 fn one(pipes: usize, who: Side, size: usize, play: Play) {
-    let target = Target::by_hand();
-    let case = Case { gate: Gate::builder().pipes(pipes).to(target.address), who, size };
-    let client = case.gate.connect();
+    let target = Target::manual();
+    let case = Case { proxy: Proxy::builder().pipes(pipes).to(target.address), who, size };
+    let client = case.proxy.connect();
     let address = client.local();
     let served = target.accept();
 
@@ -59,7 +59,7 @@ fn one(pipes: usize, who: Side, size: usize, play: Play) {
         Side::Target => play(&case, served, client),
     };
 
-    let record = case.gate.record();
+    let record = case.proxy.record();
     let it = format!("pipes={pipes} {} size={size}: {record}", who.code());
     let flow = |bytes: usize| Flow { read: bytes as u64, delivered: bytes as u64 };
     let (up, down) = match who {
@@ -95,10 +95,10 @@ impl Case {
         Told { end, closed_by: None, sent, received }
     }
 
-    /// Waits until the gate has read `bytes` of what the side that ends says.
+    /// Waits until the proxy has read `bytes` of what the side that ends says.
     fn wait_until_read(&self, bytes: usize) {
-        let session = self.gate.only_session();
-        until("the gate has read it", || (self.sent(&session).read >= bytes as u64).then_some(()));
+        let session = self.proxy.only_session();
+        wait_until("the proxy has read it", || (self.sent(&session).read >= bytes as u64).then_some(()));
     }
 
     fn sent(&self, session: &loopgate::ledger::Live) -> Flow {
@@ -116,9 +116,9 @@ impl Case {
 fn after_a_fin_every_byte_arrives_and_then_the_fin() {
     all(|case, mut ender, mut other| {
         thread::scope(|scope| {
-            scope.spawn(move || ender.say_stream(FROM_ENDER, case.size));
-            other.hear_stream(FROM_ENDER, case.size);
-            assert_eq!(other.hear_end(), Ending::Fin);
+            scope.spawn(move || ender.send_stream(FROM_ENDER, case.size));
+            other.receive_stream(FROM_ENDER, case.size);
+            assert_eq!(other.receive_close(), Close::Fin);
         });
         drop(other);
         case.done(case.size, 0)
@@ -129,17 +129,17 @@ fn after_a_fin_every_byte_arrives_and_then_the_fin() {
 fn a_reset_arrives_as_a_reset_after_every_byte_before_it() {
     all(|case, mut ender, mut other| {
         // Before that, a target that resets at once may still count as one that was not reached.
-        other.say_stream(FROM_OTHER, ANSWER);
-        ender.hear_stream(FROM_OTHER, ANSWER);
+        other.send_stream(FROM_OTHER, ANSWER);
+        ender.receive_stream(FROM_OTHER, ANSWER);
         thread::scope(|scope| {
             scope.spawn(move || {
-                ender.say_stream(FROM_ENDER, case.size);
+                ender.send_stream(FROM_ENDER, case.size);
                 // A reset destroys what its own kernel has not sent yet, and that is not ours to keep.
                 case.wait_until_read(case.size);
                 ender.reset();
             });
-            other.hear_stream(FROM_ENDER, case.size);
-            assert_eq!(other.hear_end(), Ending::Reset);
+            other.receive_stream(FROM_ENDER, case.size);
+            assert_eq!(other.receive_close(), Close::Reset);
         });
         case.reset(case.size, ANSWER)
     });
@@ -150,14 +150,14 @@ fn after_a_half_close_the_answer_still_comes() {
     all(|case, mut ender, mut other| {
         thread::scope(|scope| {
             scope.spawn(move || {
-                other.hear_stream(FROM_ENDER, case.size);
-                assert_eq!(other.hear_end(), Ending::Fin);
-                other.say_stream(FROM_OTHER, case.size);
+                other.receive_stream(FROM_ENDER, case.size);
+                assert_eq!(other.receive_close(), Close::Fin);
+                other.send_stream(FROM_OTHER, case.size);
             });
-            ender.say_stream(FROM_ENDER, case.size);
+            ender.send_stream(FROM_ENDER, case.size);
             ender.finish();
-            ender.hear_stream(FROM_OTHER, case.size);
-            assert_eq!(ender.hear_end(), Ending::Fin);
+            ender.receive_stream(FROM_OTHER, case.size);
+            assert_eq!(ender.receive_close(), Close::Fin);
         });
         case.done(case.size, case.size)
     });
@@ -168,16 +168,16 @@ fn a_side_that_reads_only_later_gets_every_byte() {
     all(|case, mut ender, mut other| {
         thread::scope(|scope| {
             let talking = scope.spawn(move || {
-                other.say_stream(FROM_OTHER, case.size);
+                other.send_stream(FROM_OTHER, case.size);
                 other
             });
-            let session = case.gate.only_session();
+            let session = case.proxy.only_session();
             let some = (case.size as u64).min(64 << 10);
-            until("the gate reads", || (case.received(&session).read >= some).then_some(()));
-            ender.hear_stream(FROM_OTHER, case.size);
+            wait_until("the proxy reads", || (case.received(&session).read >= some).then_some(()));
+            ender.receive_stream(FROM_OTHER, case.size);
             let mut other = talking.join().unwrap();
             drop(ender);
-            assert_eq!(other.hear_end(), Ending::Fin);
+            assert_eq!(other.receive_close(), Close::Fin);
         });
         case.done(0, case.size)
     });
@@ -186,16 +186,16 @@ fn a_side_that_reads_only_later_gets_every_byte() {
 #[test]
 fn a_close_with_unread_data_is_a_reset_after_every_byte() {
     all(|case, mut ender, mut other| {
-        other.say_stream(FROM_OTHER, ANSWER);
+        other.send_stream(FROM_OTHER, ANSWER);
         ender.wait_for_something();
         thread::scope(|scope| {
             scope.spawn(move || {
-                ender.say_stream(FROM_ENDER, case.size);
+                ender.send_stream(FROM_ENDER, case.size);
                 case.wait_until_read(case.size);
                 drop(ender);
             });
-            other.hear_stream(FROM_ENDER, case.size);
-            assert_eq!(other.hear_end(), Ending::Reset);
+            other.receive_stream(FROM_ENDER, case.size);
+            assert_eq!(other.receive_close(), Close::Reset);
         });
         case.reset(case.size, ANSWER)
     });
@@ -206,11 +206,11 @@ fn what_a_killed_process_had_said_arrives() {
     all(|case, mut ender, mut other| {
         thread::scope(|scope| {
             scope.spawn(move || {
-                ender.say_stream(FROM_ENDER, case.size);
+                ender.send_stream(FROM_ENDER, case.size);
                 ender.die();
             });
-            other.hear_stream(FROM_ENDER, case.size);
-            assert_eq!(other.hear_end(), Ending::Fin);
+            other.receive_stream(FROM_ENDER, case.size);
+            assert_eq!(other.receive_close(), Close::Fin);
         });
         drop(other);
         case.done(case.size, 0)

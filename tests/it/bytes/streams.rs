@@ -4,7 +4,7 @@ use std::thread;
 
 use loopgate::outcome::{End, Way};
 
-use crate::harness::{Ending, Gate, Target, Wire, pattern, until};
+use crate::harness::{Close, Connection, Proxy, Target, pattern, wait_until};
 
 /// The payload of an Ethernet segment. One takes a slot of a pipe, whatever it holds.
 const SEGMENT: usize = 1448;
@@ -14,30 +14,30 @@ const TO_BE_A_STREAM: usize = 1 << 20;
 
 #[test]
 fn small_segments_that_fill_a_pipe_and_fall_silent_all_arrive() {
-    let target = Target::by_hand();
-    let gate = Gate::builder().pipes(4).to(target.address);
-    let mut client = gate.connect();
+    let target = Target::manual();
+    let proxy = Proxy::builder().pipes(4).to(target.address);
+    let mut client = proxy.connect();
     let mut served = target.accept();
     let mut at = TO_BE_A_STREAM;
     thread::scope(|scope| {
-        scope.spawn(|| client.say_stream(1, TO_BE_A_STREAM));
-        served.hear_stream(1, TO_BE_A_STREAM);
+        scope.spawn(|| client.send_stream(1, TO_BE_A_STREAM));
+        served.receive_stream(1, TO_BE_A_STREAM);
     });
 
     // Nobody reads while 1,000 of them come, so that they pile up in the pipe; then comes nothing more.
     for segments in [1, 127, 128, 129, 1000] {
         for _ in 0..segments {
-            client.say_stream_from(1, at, SEGMENT);
+            client.send_stream_from(1, at, SEGMENT);
             at += SEGMENT;
         }
         let all = segments * SEGMENT;
-        served.hear_stream_from(1, at - all, all);
+        served.receive_stream_from(1, at - all, all);
     }
 
     drop(client);
-    assert_eq!(served.hear_end(), Ending::Fin);
+    assert_eq!(served.receive_close(), Close::Fin);
     drop(served);
-    let outcome = gate.record().outcome;
+    let outcome = proxy.record().outcome;
     assert_eq!((outcome.end, outcome.way), (End::Done, Way::Splice));
 }
 
@@ -45,39 +45,39 @@ fn small_segments_that_fill_a_pipe_and_fall_silent_all_arrive() {
 fn a_slow_reader_stops_its_writer_and_nobody_else() {
     const ALL: usize = 64 << 20;
     let target = Target::sending(1, ALL);
-    let gate = Gate::to(target.address);
-    let mut slow = Wire::narrow_to(gate.address);
+    let proxy = Proxy::to(target.address);
+    let mut slow = Connection::with_small_buffer_to(proxy.address);
     slow.wait_for_something();
-    let session = gate.only_session();
+    let session = proxy.only_session();
 
     // The slow one's session shares its worker with these.
     for _ in 0..3 {
-        let mut quick = gate.connect();
-        quick.hear_stream(1, ALL);
-        assert_eq!(quick.hear_end(), Ending::Fin);
+        let mut quick = proxy.connect();
+        quick.receive_stream(1, ALL);
+        assert_eq!(quick.receive_close(), Close::Fin);
         drop(quick);
-        assert_eq!(gate.record().outcome.end, End::Done);
+        assert_eq!(proxy.record().outcome.end, End::Done);
     }
 
     assert!(session.meter.traffic().down.read < ALL as u64, "nothing stopped the writer");
-    slow.hear_stream(1, ALL);
-    assert_eq!(slow.hear_end(), Ending::Fin);
+    slow.receive_stream(1, ALL);
+    assert_eq!(slow.receive_close(), Close::Fin);
 }
 
 #[test]
 fn a_pipe_with_something_inside_is_never_used_again() {
-    let target = Target::by_hand();
+    let target = Target::manual();
     // One pipe: were it given back dirty, the next stream would begin with what is in it.
     let hasty = "routes.test = {listen = '127.0.0.1:0', reset_linger = '1ms', target = '";
-    let gate = Gate::builder().pipes(1).with(&format!("{hasty}{}'}}", target.address));
+    let proxy = Proxy::builder().pipes(1).with(&format!("{hasty}{}'}}", target.address));
 
     for round in 0..20 {
-        let stuck = Wire::narrow_to(gate.address);
+        let stuck = Connection::with_small_buffer_to(proxy.address);
         let mut served = target.accept();
-        let session = gate.only_session();
+        let session = proxy.only_session();
         served.stream().set_nonblocking(true).unwrap();
-        until("the way is full, the pipe too", || {
-            while served.try_say(&[0xAA; 1 << 16]).is_ok() {}
+        wait_until("the way is full, the pipe too", || {
+            while served.try_send(&[0xAA; 1 << 16]).is_ok() {}
             let flow = session.meter.traffic().down;
             (session.meter.way() == Way::Splice && flow.read > flow.delivered).then_some(())
         });
@@ -86,63 +86,63 @@ fn a_pipe_with_something_inside_is_never_used_again() {
         } else {
             served.reset()
         }
-        assert!(gate.record().outcome.traffic.down.lost() > 0);
+        assert!(proxy.record().outcome.traffic.down.lost() > 0);
 
-        let mut client = gate.connect();
+        let mut client = proxy.connect();
         let mut served = target.accept();
         thread::scope(|scope| {
             scope.spawn(|| {
-                served.say_stream(round, 2 << 20);
+                served.send_stream(round, 2 << 20);
                 drop(served);
             });
-            client.hear_stream(round, 2 << 20);
-            assert_eq!(client.hear_end(), Ending::Fin);
+            client.receive_stream(round, 2 << 20);
+            assert_eq!(client.receive_close(), Close::Fin);
         });
         drop(client);
-        assert_eq!(gate.record().outcome.way, Way::Splice, "the pipe was not given back");
+        assert_eq!(proxy.record().outcome.way, Way::Splice, "the pipe was not given back");
     }
 }
 
 #[test]
 fn an_urgent_byte_among_others_is_not_lost() {
-    let target = Target::by_hand();
-    let gate = Gate::to(target.address);
-    let mut client = gate.connect();
+    let target = Target::manual();
+    let proxy = Proxy::to(target.address);
+    let mut client = proxy.connect();
     let mut served = target.accept();
 
-    client.say(b"so");
-    client.say_urgently(b'!');
-    client.say(b"and on");
+    client.send(b"so");
+    client.send_urgent(b'!');
+    client.send(b"and on");
     client.finish();
 
-    assert_eq!(served.hear_all(), (b"so!and on".to_vec(), Ending::Fin));
+    assert_eq!(served.receive_all(), (b"so!and on".to_vec(), Close::Fin));
 }
 
 #[test]
 fn an_urgent_byte_in_a_stream_neither_stops_nor_cuts_it() {
     // splice(2) stops before an urgent byte: it says "nothing there", and after the FIN even "the end".
     for followed_by_fin in [false, true] {
-        let target = Target::by_hand();
-        let gate = Gate::to(target.address);
-        let mut client = gate.connect();
+        let target = Target::manual();
+        let proxy = Proxy::to(target.address);
+        let mut client = proxy.connect();
         let mut served = target.accept();
 
         thread::scope(|scope| {
             scope.spawn(|| {
-                client.say_stream(1, TO_BE_A_STREAM);
-                client.say_urgently(pattern::at(1, TO_BE_A_STREAM, 1)[0]);
-                client.say_stream_from(1, TO_BE_A_STREAM + 1, 5000);
+                client.send_stream(1, TO_BE_A_STREAM);
+                client.send_urgent(pattern::at(1, TO_BE_A_STREAM, 1)[0]);
+                client.send_stream_from(1, TO_BE_A_STREAM + 1, 5000);
                 if followed_by_fin {
                     client.finish();
                 }
             });
-            served.hear_stream(1, TO_BE_A_STREAM + 5001);
+            served.receive_stream(1, TO_BE_A_STREAM + 5001);
         });
 
         client.finish();
-        assert_eq!(served.hear_end(), Ending::Fin);
+        assert_eq!(served.receive_close(), Close::Fin);
         drop(served);
-        let outcome = gate.record().outcome;
+        let outcome = proxy.record().outcome;
         assert_eq!((outcome.end, outcome.traffic.up.delivered), (End::Done, (TO_BE_A_STREAM + 5001) as u64));
         assert_eq!(outcome.way, Way::Splice);
         drop(client);
@@ -152,20 +152,20 @@ fn an_urgent_byte_in_a_stream_neither_stops_nor_cuts_it() {
 #[test]
 fn byte_counts_can_be_read_while_a_session_lives() {
     for (pipes, way) in [(0, Way::Copy), (4, Way::Splice)] {
-        let target = Target::by_hand();
-        let gate = Gate::builder().pipes(pipes).to(target.address);
-        let mut client = gate.connect();
+        let target = Target::manual();
+        let proxy = Proxy::builder().pipes(pipes).to(target.address);
+        let mut client = proxy.connect();
         let mut served = target.accept();
 
         thread::scope(|scope| {
-            scope.spawn(|| served.say_stream(1, 4 << 20));
-            client.hear_stream(1, 4 << 20);
+            scope.spawn(|| served.send_stream(1, 4 << 20));
+            client.receive_stream(1, 4 << 20);
         });
-        client.say(b"12345");
-        served.hear(5);
+        client.send(b"12345");
+        served.receive(5);
 
-        let session = gate.only_session();
-        let traffic = until("all of it is booked", || {
+        let session = proxy.only_session();
+        let traffic = wait_until("all of it is booked", || {
             let traffic = session.meter.traffic();
             (traffic.up.delivered == 5 && traffic.down.delivered == 4 << 20).then_some(traffic)
         });
@@ -177,13 +177,13 @@ fn byte_counts_can_be_read_while_a_session_lives() {
 #[test]
 fn a_target_that_speaks_first_is_heard() {
     let target = Target::greeting(b"220 ready\r\n");
-    let gate = Gate::to(target.address);
-    let mut client = gate.connect();
+    let proxy = Proxy::to(target.address);
+    let mut client = proxy.connect();
 
-    assert_eq!(client.hear(11), b"220 ready\r\n");
+    assert_eq!(client.receive(11), b"220 ready\r\n");
 
     drop(client);
-    let outcome = gate.record().outcome;
+    let outcome = proxy.record().outcome;
     assert_eq!((outcome.end, outcome.traffic.down.delivered), (End::Done, 11));
     assert!(outcome.timing.first_byte.is_some() && outcome.timing.connect.is_some());
 }
@@ -192,27 +192,27 @@ fn a_target_that_speaks_first_is_heard() {
 fn streams_of_many_clients_do_not_mix() {
     let target = Target::echo();
     // Fewer pipes than streams: some copy while others splice.
-    let gate = Gate::builder().workers(2).pipes(6).to(target.address);
+    let proxy = Proxy::builder().workers(2).pipes(6).to(target.address);
 
     thread::scope(|scope| {
         for seed in 0..24 {
-            let mut client = gate.connect();
+            let mut client = proxy.connect();
             scope.spawn(move || {
-                let mut listening = Wire::from(client.stream().try_clone().unwrap());
+                let mut listening = Connection::from(client.stream().try_clone().unwrap());
                 thread::scope(|scope| {
                     scope.spawn(|| {
-                        client.say_stream(seed, 3 << 20);
+                        client.send_stream(seed, 3 << 20);
                         client.finish();
                     });
-                    listening.hear_stream(seed, 3 << 20);
-                    assert_eq!(listening.hear_end(), Ending::Fin);
+                    listening.receive_stream(seed, 3 << 20);
+                    assert_eq!(listening.receive_close(), Close::Fin);
                 });
             });
         }
     });
 
     for _ in 0..24 {
-        let outcome = gate.record().outcome;
+        let outcome = proxy.record().outcome;
         assert_eq!((outcome.end, outcome.traffic.up.lost(), outcome.traffic.down.lost()), (End::Done, 0, 0));
     }
 }

@@ -6,7 +6,7 @@ use std::process::Command;
 
 use loopgate::outcome::{Cause, Client, End};
 
-use crate::harness::{Ending, Gate, Program, Target, Wire, namespace, until};
+use crate::harness::{Close, Connection, Program, Proxy, Target, namespace, wait_until};
 
 /// The first of `count` ports in a row that nobody has, outside the range that outgoing connections draw from. Each test
 /// looks in a `room` of its own: they run at one time.
@@ -37,22 +37,22 @@ fn each_port_of_a_range_reaches_its_own_target() {
         }
     };
     let first = free_ports(0, 2);
-    let gate = Gate::builder().with(&format!(
+    let proxy = Proxy::builder().with(&format!(
         "routes.r = {{listen = '{first}-{}', target = '{}-{}'}}",
         first + 1,
         one.address,
         two.address.port()
     ));
 
-    let mut client = Wire::to((Ipv4Addr::LOCALHOST, first).into());
-    assert_eq!(client.hear(3), b"one");
+    let mut client = Connection::to((Ipv4Addr::LOCALHOST, first).into());
+    assert_eq!(client.receive(3), b"one");
     client.finish();
-    assert!(gate.record().to_string().contains(&format!(" target={} ", one.address)));
+    assert!(proxy.record().to_string().contains(&format!(" target={} ", one.address)));
 
-    let mut client = Wire::to((Ipv4Addr::LOCALHOST, first + 1).into());
-    client.say(b"two");
-    assert_eq!(client.hear(3), b"two");
-    let told: Vec<String> = gate.declared.listening.iter().map(|it| it.targets[0].to_string()).collect();
+    let mut client = Connection::to((Ipv4Addr::LOCALHOST, first + 1).into());
+    client.send(b"two");
+    assert_eq!(client.receive(3), b"two");
+    let told: Vec<String> = proxy.declared.listening.iter().map(|it| it.targets[0].to_string()).collect();
     assert_eq!(told, [one.address.to_string(), two.address.to_string()]);
 }
 
@@ -63,8 +63,8 @@ fn a_thousand_ports_start_stay_over_a_reload_and_end() {
     let config = |more: &str| {
         format!("routes.r = {{listen = '{first}-{}', target = '{}'{more}}}", first + 999, target.address)
     };
-    let gate = Gate::builder().with(&config(""));
-    assert_eq!((gate.declared.listening.len(), listening(first, 1000)), (1000, 1000));
+    let proxy = Proxy::builder().with(&config(""));
+    assert_eq!((proxy.declared.listening.len(), listening(first, 1000)), (1000, 1000));
     let inodes = || {
         let table = fs::read_to_string("/proc/net/tcp").unwrap();
         let of = |line: &str| line.split_whitespace().nth(9).map(str::to_owned);
@@ -73,16 +73,16 @@ fn a_thousand_ports_start_stay_over_a_reload_and_end() {
     };
     let before = inodes();
 
-    let declared = gate.declare(&config(", connect_timeout = '1s'")).unwrap();
+    let declared = proxy.declare(&config(", connect_timeout = '1s'")).unwrap();
 
     assert_eq!((declared.change.replaced.len(), declared.listening.len()), (1, 1000));
     assert_eq!(inodes(), before, "the same socket");
     for port in [first, first + 500, first + 999] {
-        let mut client = Wire::to((Ipv4Addr::LOCALHOST, port).into());
-        client.say(b"x");
-        assert_eq!(client.hear(1), b"x");
+        let mut client = Connection::to((Ipv4Addr::LOCALHOST, port).into());
+        client.send(b"x");
+        assert_eq!(client.receive(1), b"x");
     }
-    gate.declare(&format!("routes.r = {{listen = '{first}-{}', target = '1'}}", first + 1)).unwrap();
+    proxy.declare(&format!("routes.r = {{listen = '{first}-{}', target = '1'}}", first + 1)).unwrap();
     assert_eq!(listening(first, 1000), 2);
 }
 
@@ -93,23 +93,23 @@ fn one_address_for_both_families_names_ipv4_clients_by_their_own_address() {
     let config = |v6only: bool| {
         format!("routes.r = {{listen = '[::]:{port}', target = '{}', v6only = {v6only}}}", target.address)
     };
-    let gate = Gate::builder().with(&config(false));
+    let proxy = Proxy::builder().with(&config(false));
 
-    let mut client = Wire::to((Ipv4Addr::LOCALHOST, port).into());
-    client.say(b"4");
-    assert_eq!(client.hear(1), b"4");
+    let mut client = Connection::to((Ipv4Addr::LOCALHOST, port).into());
+    client.send(b"4");
+    assert_eq!(client.receive(1), b"4");
     let local = client.local();
     client.finish();
-    assert_eq!(client.hear_end(), Ending::Fin);
-    assert_eq!(gate.record().client, Client::Net(local));
-    let mut client = Wire::to((Ipv6Addr::LOCALHOST, port).into());
-    client.say(b"6");
-    assert_eq!(client.hear(1), b"6");
+    assert_eq!(client.receive_close(), Close::Fin);
+    assert_eq!(proxy.record().client, Client::Net(local));
+    let mut client = Connection::to((Ipv6Addr::LOCALHOST, port).into());
+    client.send(b"6");
+    assert_eq!(client.receive(1), b"6");
 
-    gate.declare(&config(true)).unwrap();
+    proxy.declare(&config(true)).unwrap();
     assert!(TcpStream::connect((Ipv4Addr::LOCALHOST, port)).is_err(), "IPv6 alone, after a reload");
     assert!(TcpStream::connect((Ipv6Addr::LOCALHOST, port)).is_ok());
-    gate.declare(&config(false)).unwrap();
+    proxy.declare(&config(false)).unwrap();
     assert!(TcpStream::connect((Ipv4Addr::LOCALHOST, port)).is_ok(), "and both again");
 }
 
@@ -124,27 +124,27 @@ fn a_listener_for_both_families_that_ipv4_hinders_names_the_holder() {
     let mut program = Program::start(["run", "-c", file.to_str().unwrap()]);
 
     assert_eq!(program.exit_code(), Some(4));
-    let said = program.heard().join("\n");
+    let said = program.log().join("\n");
     assert!(said.contains(&format!("(pid {})", std::process::id())), "{said}");
 }
 
 #[test]
 fn a_dial_leaves_by_the_interface_that_is_written() {
     let target = Target::echo();
-    let gate = Gate::builder().with(&format!(
+    let proxy = Proxy::builder().with(&format!(
         "routes.a = {{listen='127.0.0.1:0', target='{to}', interface='lo'}}\n\
          routes.b = {{listen='127.0.0.1:0', target='{to}', interface='no-such-if'}}\n",
         to = target.address
     ));
 
-    let mut client = gate.connect();
-    client.say(b"x");
-    assert_eq!(client.hear(1), b"x");
-    let other = gate.declared.listening[1].address.net().unwrap();
+    let mut client = proxy.connect();
+    client.send(b"x");
+    assert_eq!(client.receive(1), b"x");
+    let other = proxy.declared.listening[1].address.net().unwrap();
     // It may be reset before connect(2) has returned.
-    drop(Wire::try_to(other));
+    drop(Connection::try_to(other));
 
-    assert_eq!(gate.record().outcome.end, End::NoTarget(Cause::NoInterface));
+    assert_eq!(proxy.record().outcome.end, End::NoTarget(Cause::NoInterface));
 }
 
 #[test]
@@ -165,18 +165,18 @@ fn between_two_interfaces() {
     let address = |ip: &str, port: u16, name: &str| {
         SocketAddr::from(SocketAddrV6::new(ip.parse().unwrap(), port, 0, scope(name)))
     };
-    let target = until("the target listens", || TcpListener::bind(address("fe80::b", 0, "vb")).ok());
+    let target = wait_until("the target listens", || TcpListener::bind(address("fe80::b", 0, "vb")).ok());
     let port = target.local_addr().unwrap().port();
-    let gate = Gate::builder().with(&format!(
+    let proxy = Proxy::builder().with(&format!(
         "routes.z = {{listen = '[fe80::a%va]:8080', target = '[fe80::b%vb]:{port}'}}\n\
          routes.n = {{listen = '127.0.0.1:0', target = '[fe80::b%gone]:{port}'}}\n"
     ));
 
-    let mut client = Wire::to(address("fe80::a", 8080, "va"));
-    client.say(b"x");
-    let mut served = Wire::from(target.accept().unwrap().0);
-    assert_eq!(served.hear(1), b"x");
+    let mut client = Connection::to(address("fe80::a", 8080, "va"));
+    client.send(b"x");
+    let mut served = Connection::from(target.accept().unwrap().0);
+    assert_eq!(served.receive(1), b"x");
 
-    drop(Wire::try_to(gate.address));
-    assert_eq!(gate.record().outcome.end, End::NoTarget(Cause::NoInterface));
+    drop(Connection::try_to(proxy.address));
+    assert_eq!(proxy.record().outcome.end, End::NoTarget(Cause::NoInterface));
 }

@@ -2,14 +2,14 @@
 
 use loopgate::outcome::{End, Phase, Way};
 
-use crate::harness::{Ending, Gate, Hello, Target, Wire};
+use crate::harness::{Close, Connection, HelloBuilder, Proxy, Target};
 
 const LINE: &[u8] = b"PROXY TCP4 192.0.2.1 198.51.100.2 56324 443\r\n";
 const UNRECOGNIZED_NAME: &[u8] = b"\x15\x03\x03\x00\x02\x02\x70";
 
-/// A gate with these lines in its only route, beside where it listens.
-fn gate(lines: &str) -> Gate {
-    Gate::builder().with(&format!("[routes.test]\nlisten = '127.0.0.1:0'\n{lines}\n"))
+/// A proxy with these lines in its only route, beside where it listens.
+fn proxy(lines: &str) -> Proxy {
+    Proxy::builder().with(&format!("[routes.test]\nlisten = '127.0.0.1:0'\n{lines}\n"))
 }
 
 /// Version 2 of the same line.
@@ -19,22 +19,23 @@ fn binary_line() -> Vec<u8> {
 
 #[test]
 fn a_hello_behind_a_proxy_header_chooses_wherever_the_two_are_cut() {
-    let (a, others) = (Target::answering_after_fin(), Target::by_hand());
-    let gate = gate(&format!(
+    let (a, others) = (Target::answering_after_fin(), Target::manual());
+    let proxy = proxy(&format!(
         "accept_proxy = 'localhost'\naccept_proxy_timeout = '1m'\ntarget = '{}'\nnames = {{ 'a.example' = '{}' }}",
         others.address, a.address
     ));
-    let hello = Hello::to("a.example");
+    let hello = HelloBuilder::to("a.example");
 
     for header in [LINE.to_vec(), binary_line()] {
         let all = [&header[..], &hello].concat();
-        let mut clients: Vec<(usize, Wire)> = (0..all.len()).map(|cut| (cut, gate.connect())).collect();
-        clients.iter_mut().for_each(|(cut, client)| client.say(&all[..*cut]));
-        clients.iter_mut().for_each(|(cut, client)| client.say(&all[*cut..]));
+        let mut clients: Vec<(usize, Connection)> =
+            (0..all.len()).map(|cut| (cut, proxy.connect())).collect();
+        clients.iter_mut().for_each(|(cut, client)| client.send(&all[..*cut]));
+        clients.iter_mut().for_each(|(cut, client)| client.send(&all[*cut..]));
         for (cut, mut client) in clients {
             client.finish();
-            assert!(client.hear_all() == (hello.clone(), Ending::Fin), "cut at {cut}");
-            let record = gate.record();
+            assert!(client.receive_all() == (hello.clone(), Close::Fin), "cut at {cut}");
+            let record = proxy.record();
             assert_eq!(record.client.to_string(), "192.0.2.1:56324");
             assert_eq!((record.name.as_deref(), record.outcome.end), (Some("a.example"), End::Done));
             assert_eq!(record.outcome.target, Some(a.address.into()));
@@ -44,69 +45,69 @@ fn a_hello_behind_a_proxy_header_chooses_wherever_the_two_are_cut() {
 
 #[test]
 fn the_target_of_a_name_hears_who_the_client_is_then_the_hello() {
-    let a = Target::by_hand();
-    let gate = gate(&format!(
+    let a = Target::manual();
+    let proxy = proxy(&format!(
         "accept_proxy = 'localhost'\nsend_proxy = 'v1'\nbandwidth = '1gbit'\nnames = {{ 'a.example' = '{}' }}",
         a.address
     ));
-    let (hello, length) = (Hello::default().name(b"a.example").padding(3_000).records(), 8 << 20);
+    let (hello, length) = (HelloBuilder::default().name(b"a.example").padding(3_000).records(), 8 << 20);
 
-    let mut client = gate.connect();
-    client.say(&[LINE, &hello].concat());
+    let mut client = proxy.connect();
+    client.send(&[LINE, &hello].concat());
     let mut target = a.accept();
-    assert_eq!(target.hear(LINE.len()), LINE);
-    assert_eq!(target.hear(hello.len()), hello);
+    assert_eq!(target.receive(LINE.len()), LINE);
+    assert_eq!(target.receive(hello.len()), hello);
     let sending = std::thread::spawn(move || {
-        client.say_stream(1, length);
+        client.send_stream(1, length);
         client.finish();
         client
     });
-    target.hear_stream(1, length);
+    target.receive_stream(1, length);
     drop((sending.join().unwrap(), target));
 
-    let outcome = gate.record().outcome;
+    let outcome = proxy.record().outcome;
     assert_eq!((outcome.end, outcome.way), (End::Done, Way::Splice));
     assert_eq!(outcome.traffic.up.delivered, (hello.len() + length) as u64);
 }
 
 #[test]
 fn who_must_speak_in_time_does_not_go_where_the_silent_go() {
-    let (web, ssh) = (Target::answering_after_fin(), Target::by_hand());
-    let gate = gate(&format!(
+    let (web, ssh) = (Target::answering_after_fin(), Target::manual());
+    let proxy = proxy(&format!(
         "client_timeout = '50ms'\nhello_timeout = '20s'\ntarget = '{}'\nnot_tls = '{}'",
         web.address, ssh.address
     ));
 
-    assert_eq!(gate.connect().hear_end(), Ending::Reset);
-    let outcome = gate.record().outcome;
+    assert_eq!(proxy.connect().receive_close(), Close::Reset);
+    let outcome = proxy.record().outcome;
     assert_eq!((outcome.end, outcome.phase), (End::SlowClient, Phase::Admit));
     // Whoever has begun has all of hello_timeout for the rest.
-    let hello = Hello::to("a.example");
-    let mut client = gate.connect();
-    client.say(&hello[..9]);
-    client.say(&hello[9..]);
+    let hello = HelloBuilder::to("a.example");
+    let mut client = proxy.connect();
+    client.send(&hello[..9]);
+    client.send(&hello[9..]);
     client.finish();
-    assert_eq!(client.hear_all(), (hello, Ending::Fin));
+    assert_eq!(client.receive_all(), (hello, Close::Fin));
 }
 
 #[test]
 fn a_client_that_resets_behind_its_hello_is_told_as_it_went() {
-    let a = Target::by_hand();
-    let gate = gate(&format!("names = {{ 'a.example' = '{}' }}", a.address));
+    let a = Target::manual();
+    let proxy = proxy(&format!("names = {{ 'a.example' = '{}' }}", a.address));
 
-    let mut client = gate.connect();
-    client.say(&Hello::to("a.example"));
+    let mut client = proxy.connect();
+    client.send(&HelloBuilder::to("a.example"));
     let mut target = a.accept();
     client.reset();
 
-    assert_eq!(target.hear_all().1, Ending::Reset);
-    let outcome = gate.record().outcome;
+    assert_eq!(target.receive_all().1, Close::Reset);
+    let outcome = proxy.record().outcome;
     assert_eq!((outcome.end, outcome.phase), (End::ClientReset, Phase::Relay));
 }
 
 #[test]
 fn strange_names_are_turned_away_and_shown_in_one_short_line() {
-    let a = Target::by_hand();
+    let a = Target::manual();
     let names = format!("names = {{ 'a.example' = '{0}', '*.b.example' = '{0}' }}", a.address);
 
     for name in [
@@ -131,12 +132,17 @@ fn strange_names_are_turned_away_and_shown_in_one_short_line() {
         &[&[b'x'; 300][..], b".b.example"].concat(),
         &[b'.'; 16_000],
     ] {
-        // Each is the first of its gate, whose record is not held back to be counted with others like it.
-        let gate = gate(&names);
-        let mut client = gate.connect();
-        client.say(&Hello::default().name(name).records());
-        assert_eq!(client.hear_all(), (UNRECOGNIZED_NAME.to_vec(), Ending::Reset), "{}", name.escape_ascii());
-        let record = gate.record();
+        // Each is the first of its proxy, whose record is not held back to be counted with others like it.
+        let proxy = proxy(&names);
+        let mut client = proxy.connect();
+        client.send(&HelloBuilder::default().name(name).records());
+        assert_eq!(
+            client.receive_all(),
+            (UNRECOGNIZED_NAME.to_vec(), Close::Reset),
+            "{}",
+            name.escape_ascii()
+        );
+        let record = proxy.record();
         assert_eq!(record.outcome.end, End::NoName);
         let line = record.to_string();
         assert!(line.len() < 2_000 && !line.contains(['\u{202e}', '\u{feff}']), "{line}");
@@ -148,7 +154,7 @@ fn strange_names_are_turned_away_and_shown_in_one_short_line() {
 fn what_is_no_hello_ends_with_the_alert_for_it_and_the_route_goes_on() {
     let a = Target::answering_after_fin();
     let names = format!("names = {{ 'a.example' = '{}' }}", a.address);
-    let hello = Hello::to("a.example");
+    let hello = HelloBuilder::to("a.example");
     let longer = |at: usize| [&hello[..at], &[hello[at].wrapping_add(1)], &hello[at + 1..]].concat();
 
     for (bytes, alert) in [
@@ -159,39 +165,39 @@ fn what_is_no_hello_ends_with_the_alert_for_it_and_the_route_goes_on() {
         // The length of the session's id, and that of all extensions.
         (longer(43), Some(50)),
         (longer(51), Some(50)),
-        (Hello::default().name(b"a.example").name(b"a.example").records(), Some(47)),
-        (Hello::default().name(b"a.example").protocols(&["h2", ""]).records(), Some(50)),
+        (HelloBuilder::default().name(b"a.example").name(b"a.example").records(), Some(47)),
+        (HelloBuilder::default().name(b"a.example").protocols(&["h2", ""]).records(), Some(50)),
         // SSL 2.0 knows no alert of ours.
         (b"\x80\x2e\x01\x03\x01\0\x15\0\0\0\x10".to_vec(), None),
         (b"\x15\x03\x01\0\x02\x02\x28".to_vec(), None),
     ] {
-        let gate = gate(&names);
-        let mut client = gate.connect();
-        client.say(&bytes);
-        let (heard, ending) = client.hear_all();
-        assert_eq!((heard.get(6).copied(), ending), (alert, Ending::Reset), "{bytes:x?}");
-        let outcome = gate.record().outcome;
+        let proxy = proxy(&names);
+        let mut client = proxy.connect();
+        client.send(&bytes);
+        let (received, ending) = client.receive_all();
+        assert_eq!((received.get(6).copied(), ending), (alert, Close::Reset), "{bytes:x?}");
+        let outcome = proxy.record().outcome;
         assert_eq!((outcome.end, outcome.phase), (End::TlsFailed, Phase::Secure), "{bytes:x?}");
 
-        let mut client = gate.connect();
-        client.say(&hello);
+        let mut client = proxy.connect();
+        client.send(&hello);
         client.finish();
-        assert_eq!(client.hear_all(), (hello.clone(), Ending::Fin));
+        assert_eq!(client.receive_all(), (hello.clone(), Close::Fin));
     }
 }
 
 #[test]
 fn a_hidden_name_is_not_guessed_and_the_outer_one_chooses() {
     let a = Target::answering_after_fin();
-    let gate = gate(&format!("names = {{ 'outer.example' = '{}' }}", a.address));
+    let proxy = proxy(&format!("names = {{ 'outer.example' = '{}' }}", a.address));
     // encrypted_client_hello (RFC 9849) between two reserved extensions (GREASE, RFC 8701).
-    let hello = Hello::default().extension(0x0a0a, b"").extension(0xfe0d, b"\0\0\x01\0\x01 a.example");
+    let hello = HelloBuilder::default().extension(0x0a0a, b"").extension(0xfe0d, b"\0\0\x01\0\x01 a.example");
     let hello = hello.name(b"outer.example").extension(0x1a1a, b"\0").records();
 
-    let mut client = gate.connect();
-    client.say(&hello);
+    let mut client = proxy.connect();
+    client.send(&hello);
     client.finish();
 
-    assert_eq!(client.hear_all(), (hello, Ending::Fin));
-    assert_eq!(gate.record().name.as_deref(), Some("outer.example"));
+    assert_eq!(client.receive_all(), (hello, Close::Fin));
+    assert_eq!(proxy.record().name.as_deref(), Some("outer.example"));
 }

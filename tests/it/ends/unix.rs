@@ -12,7 +12,7 @@ use std::time::Duration;
 use loopgate::outcome::{Cause, Client, End, Side, Way};
 use rustix::net::{SendAncillaryBuffer, SendAncillaryMessage, SendFlags, sendmsg};
 
-use crate::harness::{Gate, PATIENCE, Target, until};
+use crate::harness::{Proxy, TIMEOUT, Target, wait_until};
 
 /// Gates between Unix sockets, in a directory of their own.
 struct Sockets {
@@ -33,22 +33,22 @@ impl Sockets {
         UnixListener::bind(self.path("target")).unwrap()
     }
 
-    /// A gate from the socket `gate` to the socket `target`.
-    fn gate(&self) -> Gate {
-        Gate::builder().with(&self.config(""))
+    /// A proxy from the socket `proxy` to the socket `target`.
+    fn proxy(&self) -> Proxy {
+        Proxy::builder().with(&self.config(""))
     }
 
     fn config(&self, more: &str) -> String {
-        let (gate, target) = (self.path("gate"), self.path("target"));
+        let (proxy, target) = (self.path("proxy"), self.path("target"));
         format!(
             "[routes.test]\nlisten = 'unix:{}'\ntarget = 'unix:{}'\n{more}",
-            gate.display(),
+            proxy.display(),
             target.display()
         )
     }
 
     fn client(&self) -> UnixStream {
-        connect(&self.path("gate"))
+        connect(&self.path("proxy"))
     }
 }
 
@@ -61,18 +61,18 @@ fn accept(listener: &UnixListener) -> UnixStream {
 }
 
 fn patient(stream: UnixStream) -> UnixStream {
-    stream.set_read_timeout(Some(PATIENCE)).unwrap();
-    stream.set_write_timeout(Some(PATIENCE)).unwrap();
+    stream.set_read_timeout(Some(TIMEOUT)).unwrap();
+    stream.set_write_timeout(Some(TIMEOUT)).unwrap();
     stream
 }
 
-fn hear(stream: &mut UnixStream, length: usize) -> Vec<u8> {
+fn receive(stream: &mut UnixStream, length: usize) -> Vec<u8> {
     let mut bytes = vec![0; length];
     stream.read_exact(&mut bytes).unwrap();
     bytes
 }
 
-fn hear_all(stream: &mut UnixStream) -> (Vec<u8>, std::io::Result<()>) {
+fn receive_all(stream: &mut UnixStream) -> (Vec<u8>, std::io::Result<()>) {
     let mut bytes = Vec::new();
     let end = stream.read_to_end(&mut bytes).map(|_| ());
     (bytes, end)
@@ -86,17 +86,17 @@ fn stream_of(length: usize) -> Vec<u8> {
 #[test]
 fn both_sides_hear_each_other_and_the_record_names_the_process() {
     let sockets = Sockets::new();
-    let (target, gate) = (sockets.target(), sockets.gate());
+    let (target, proxy) = (sockets.target(), sockets.proxy());
 
     let mut client = sockets.client();
     client.write_all(b"ping").unwrap();
     let mut served = accept(&target);
-    assert_eq!(hear(&mut served, 4), b"ping");
+    assert_eq!(receive(&mut served, 4), b"ping");
     served.write_all(b"pong").unwrap();
-    assert_eq!(hear(&mut client, 4), b"pong");
+    assert_eq!(receive(&mut client, 4), b"pong");
     drop((client, served));
 
-    let record = gate.record();
+    let record = proxy.record();
     let uid = rustix::process::getuid().as_raw();
     assert_eq!(record.client, Client::Unix { pid: std::process::id(), uid });
     let line = record.to_string();
@@ -111,37 +111,37 @@ fn both_sides_hear_each_other_and_the_record_names_the_process() {
 #[test]
 fn a_half_closed_client_still_receives_the_rest() {
     let sockets = Sockets::new();
-    let (target, gate) = (sockets.target(), sockets.gate());
+    let (target, proxy) = (sockets.target(), sockets.proxy());
     let mut client = sockets.client();
     client.write_all(b"question").unwrap();
     client.shutdown(Shutdown::Write).unwrap();
 
     let mut served = accept(&target);
-    let (heard, end) = hear_all(&mut served);
+    let (received, end) = receive_all(&mut served);
     served.write_all(b"answer").unwrap();
     drop(served);
 
-    assert_eq!((heard.as_slice(), end.is_ok()), (&b"question"[..], true));
-    assert_eq!(hear_all(&mut client).0, b"answer");
-    let record = gate.record();
+    assert_eq!((received.as_slice(), end.is_ok()), (&b"question"[..], true));
+    assert_eq!(receive_all(&mut client).0, b"answer");
+    let record = proxy.record();
     assert_eq!((record.outcome.end, record.outcome.closed_by), (End::Done, Some(Side::Client)));
 }
 
 /// Sends a stream through and gives what arrived, with the way it took.
 fn carried(
-    gate: &Gate,
+    proxy: &Proxy,
     mut from: impl Write + Send,
     mut to: impl Read,
     stream: &[u8],
     close: impl FnOnce(),
 ) -> (Vec<u8>, Way) {
-    let mut heard = vec![0; stream.len()];
+    let mut received = vec![0; stream.len()];
     thread::scope(|scope| {
         scope.spawn(|| from.write_all(stream).unwrap());
-        to.read_exact(&mut heard).unwrap();
+        to.read_exact(&mut received).unwrap();
     });
     close();
-    (heard, gate.record().outcome.way)
+    (received, proxy.record().outcome.way)
 }
 
 #[test]
@@ -149,9 +149,9 @@ fn streams_are_spliced_between_every_kind_of_end() {
     let stream = stream_of(8 << 20);
     let sockets = Sockets::new();
     let target = sockets.target();
-    let tcp = Target::by_hand();
+    let tcp = Target::manual();
     let path = |name: &str| sockets.path(name).display().to_string();
-    let gate = Gate::builder().with(&format!(
+    let proxy = Proxy::builder().with(&format!(
         "routes.a = {{listen='unix:{a}', target='unix:{target}'}}\n\
          routes.b = {{listen='127.0.0.1:0', target='unix:{target}'}}\n\
          routes.c = {{listen='unix:{c}', target='{tcp}'}}\n",
@@ -162,14 +162,14 @@ fn streams_are_spliced_between_every_kind_of_end() {
     ));
 
     let (client, served) = (connect(&sockets.path("a")), accept(&target));
-    let up = carried(&gate, &client, &served, &stream, || {
+    let up = carried(&proxy, &client, &served, &stream, || {
         client.shutdown(Shutdown::Both).unwrap();
         served.shutdown(Shutdown::Both).unwrap();
     });
     assert!(up == (stream.clone(), Way::Splice), "unix to unix: {:?}", up.1);
 
-    let (client, served) = (gate.connect(), accept(&target));
-    let down = carried(&gate, &served, client.stream(), &stream, || {
+    let (client, served) = (proxy.connect(), accept(&target));
+    let down = carried(&proxy, &served, client.stream(), &stream, || {
         served.shutdown(Shutdown::Both).unwrap();
         client.finish();
     });
@@ -177,7 +177,7 @@ fn streams_are_spliced_between_every_kind_of_end() {
 
     let client = connect(&sockets.path("c"));
     let served = tcp.accept();
-    let up = carried(&gate, &client, served.stream(), &stream, || {
+    let up = carried(&proxy, &client, served.stream(), &stream, || {
         client.shutdown(Shutdown::Both).unwrap();
         served.finish();
     });
@@ -185,69 +185,69 @@ fn streams_are_spliced_between_every_kind_of_end() {
 }
 
 #[test]
-fn a_target_that_leaves_something_unread_resets_a_tcp_client_after_the_last_byte() {
+fn a_target_that_leaves_bytes_unread_resets_a_tcp_client_after_the_last() {
     let sockets = Sockets::new();
     let target = sockets.target();
-    let gate = Gate::builder().with(&format!(
+    let proxy = Proxy::builder().with(&format!(
         "routes.t = {{listen='127.0.0.1:0', target='unix:{}'}}",
         sockets.path("target").display()
     ));
-    let mut client = gate.connect();
-    client.say(b"never read");
+    let mut client = proxy.connect();
+    client.send(b"never read");
 
     let mut served = accept(&target);
     let mut look = [0];
-    until("the question is there", || {
+    wait_until("the question is there", || {
         rustix::net::recv(&served, &mut look, rustix::net::RecvFlags::PEEK).ok()
     });
     served.write_all(b"half an ans").unwrap();
     drop(served);
 
-    let (heard, end) = client.hear_all();
-    assert_eq!((heard.as_slice(), end), (&b"half an ans"[..], crate::harness::Ending::Reset));
-    assert_eq!(gate.record().outcome.end, End::TargetReset);
+    let (received, end) = client.receive_all();
+    assert_eq!((received.as_slice(), end), (&b"half an ans"[..], crate::harness::Close::Reset));
+    assert_eq!(proxy.record().outcome.end, End::TargetReset);
 }
 
 #[test]
 fn a_client_whose_words_are_cut_meets_a_reset_and_not_an_end() {
     let sockets = Sockets::new();
-    let target = Target::by_hand();
+    let target = Target::manual();
     // Without pipes: a pipe may have taken the last of it already, and then there is nothing unread.
-    let gate = Gate::builder().pipes(0).with(&format!(
+    let proxy = Proxy::builder().pipes(0).with(&format!(
         "routes.t = {{listen='unix:{}', target='{}'}}",
-        sockets.path("gate").display(),
+        sockets.path("proxy").display(),
         target.address
     ));
     let mut client = sockets.client();
     let mut served = target.accept();
-    served.say(b"half an ans");
+    served.send(b"half an ans");
     // More than all the buffers on the way hold, so that some of it is unread when the target goes. (A write that waits
     // would meet the reset itself, and the kernel tells it once.)
     client.set_nonblocking(true).unwrap();
     let block = vec![b'x'; 1 << 20];
-    until("nothing more is taken", || {
-        let taken = gate.only_session().meter.up.flow().read;
+    wait_until("nothing more is taken", || {
+        let taken = proxy.only_session().meter.up.flow().read;
         while client.write(&block).is_ok() {}
         thread::sleep(Duration::from_millis(100));
-        (taken > 0 && gate.only_session().meter.up.flow().read == taken).then_some(())
+        (taken > 0 && proxy.only_session().meter.up.flow().read == taken).then_some(())
     });
     client.set_nonblocking(false).unwrap();
     served.reset();
 
-    let (heard, end) = hear_all(&mut client);
-    assert_eq!(heard, b"half an ans");
+    let (received, end) = receive_all(&mut client);
+    assert_eq!(received, b"half an ans");
     assert_eq!(end.unwrap_err().kind(), ErrorKind::ConnectionReset);
-    assert_eq!(gate.record().outcome.end, End::TargetReset);
+    assert_eq!(proxy.record().outcome.end, End::TargetReset);
 }
 
 #[test]
 fn bytes_behind_a_descriptor_and_an_urgent_byte_are_not_held_back() {
     let sockets = Sockets::new();
-    let (target, _gate) = (sockets.target(), sockets.gate());
+    let (target, _proxy) = (sockets.target(), sockets.proxy());
     let mut client = sockets.client();
     let mut served = accept(&target);
 
-    // All of it is queued before the gate reads: a read stops behind each piece.
+    // All of it is queued before the proxy reads: a read stops behind each piece.
     for _ in 0..20 {
         let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(1))];
         let mut control = SendAncillaryBuffer::new(&mut space);
@@ -259,7 +259,7 @@ fn bytes_behind_a_descriptor_and_an_urgent_byte_are_not_held_back() {
         client.write_all(b"...").unwrap();
     }
 
-    assert_eq!(hear(&mut served, 20 * 12), b"without.!...".repeat(20));
+    assert_eq!(receive(&mut served, 20 * 12), b"without.!...".repeat(20));
 }
 
 #[test]
@@ -281,12 +281,12 @@ fn each_way_a_target_can_be_missing_has_its_cause() {
             format!("routes.{name} = {{listen='unix:{folder}/to_{name}', target='unix:{folder}/{name}'}}\n")
         })
         .collect();
-    let gate = Gate::builder().with(&routes);
+    let proxy = Proxy::builder().with(&routes);
 
     let told = targets.map(|name| {
         let mut client = connect(&sockets.path(&format!("to_{name}")));
-        assert_eq!(hear_all(&mut client).0, b"");
-        gate.record().outcome.end
+        assert_eq!(receive_all(&mut client).0, b"");
+        proxy.record().outcome.end
     });
 
     let causes = [Cause::NoSocket, Cause::Refused, Cause::Refused, Cause::WrongSocket, Cause::QueueFull];
@@ -296,21 +296,23 @@ fn each_way_a_target_can_be_missing_has_its_cause() {
 #[test]
 fn a_held_client_is_carried_on_once_the_target_listens() {
     let sockets = Sockets::new();
-    let gate = Gate::builder().with(&sockets.config("wait_for_target = '1m'\n"));
+    let proxy = Proxy::builder().with(&sockets.config("wait_for_target = '1m'\n"));
     let mut client = sockets.client();
     client.write_all(b"early").unwrap();
-    until("the target is found to be down", || gate.only_session().meter.up.flow().read.eq(&0).then_some(()));
+    wait_until("the target is found to be down", || {
+        proxy.only_session().meter.up.flow().read.eq(&0).then_some(())
+    });
 
     let target = sockets.target();
 
-    assert_eq!(hear(&mut accept(&target), 5), b"early");
+    assert_eq!(receive(&mut accept(&target), 5), b"early");
 }
 
 #[test]
 fn abstract_names_need_no_file() {
     let name = format!("loopgate-test-{}", std::process::id());
-    let gate =
-        Gate::builder().with(&format!("routes.a = {{listen='unix:@{name}', target='unix:@{name}-target'}}"));
+    let proxy =
+        Proxy::builder().with(&format!("routes.a = {{listen='unix:@{name}', target='unix:@{name}-target'}}"));
     let bind = |name: &str| {
         use std::os::linux::net::SocketAddrExt;
         std::os::unix::net::SocketAddr::from_abstract_name(name).unwrap()
@@ -320,6 +322,6 @@ fn abstract_names_need_no_file() {
     let mut client = patient(UnixStream::connect_addr(&bind(&name)).unwrap());
     client.write_all(b"x").unwrap();
 
-    assert_eq!(hear(&mut accept(&target), 1), b"x");
-    assert_eq!(gate.declared.listening[0].address.to_string(), format!("unix:@{name}"));
+    assert_eq!(receive(&mut accept(&target), 1), b"x");
+    assert_eq!(proxy.declared.listening[0].address.to_string(), format!("unix:@{name}"));
 }

@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use loopgate::engine::Refused;
 use rustix::process::Signal;
 
-use crate::harness::{Gate, Program, Target, until};
+use crate::harness::{Program, Proxy, Target, wait_until};
 
 struct Folder(tempfile::TempDir);
 
@@ -19,7 +19,7 @@ impl Folder {
     }
 
     fn path(&self) -> PathBuf {
-        self.0.path().join("gate")
+        self.0.path().join("proxy")
     }
 
     fn config(&self, target: &Target, more: &str) -> String {
@@ -49,10 +49,10 @@ fn greeted(path: &Path) -> bool {
 fn the_file_is_the_owners_alone_unless_the_mode_says_otherwise() {
     let (target, folder) = (Target::greeting(b"hello"), Folder::new());
 
-    let closed = Gate::builder().with(&folder.config(&target, ""));
+    let closed = Proxy::builder().with(&folder.config(&target, ""));
     assert_eq!(mode(&folder.path()), 0o600);
     drop(closed);
-    let _open = Gate::builder().with(&folder.config(&target, "socket_mode = '0666'\n"));
+    let _open = Proxy::builder().with(&folder.config(&target, "socket_mode = '0666'\n"));
 
     assert_eq!(mode(&folder.path()), 0o666, "whatever the umask");
 }
@@ -60,10 +60,10 @@ fn the_file_is_the_owners_alone_unless_the_mode_says_otherwise() {
 #[test]
 fn the_file_goes_with_its_listener_and_with_the_program() {
     let (target, folder) = (Target::greeting(b"hello"), Folder::new());
-    let gate = Gate::builder().with(&folder.config(&target, ""));
+    let proxy = Proxy::builder().with(&folder.config(&target, ""));
     assert!(fs::symlink_metadata(folder.path()).unwrap().file_type().is_socket());
 
-    gate.declare(&format!("routes.b = {{listen='127.0.0.1:0', target='{}'}}", target.address)).unwrap();
+    proxy.declare(&format!("routes.b = {{listen='127.0.0.1:0', target='{}'}}", target.address)).unwrap();
     assert!(!folder.path().exists(), "its route is gone");
 
     let spec = format!("{}:{}", folder.path().display(), target.address);
@@ -78,11 +78,11 @@ fn the_file_goes_with_its_listener_and_with_the_program() {
 #[test]
 fn a_file_that_is_no_longer_ours_stays() {
     let (target, folder) = (Target::greeting(b"hello"), Folder::new());
-    let gate = Gate::builder().with(&folder.config(&target, ""));
+    let proxy = Proxy::builder().with(&folder.config(&target, ""));
 
     fs::remove_file(folder.path()).unwrap();
     let other = UnixListener::bind(folder.path()).unwrap();
-    drop(gate);
+    drop(proxy);
 
     assert!(folder.path().exists());
     drop(other);
@@ -97,7 +97,7 @@ fn a_left_over_file_gives_way() {
     killed.exit_code();
     assert!(folder.path().exists(), "nobody could remove it");
 
-    let _gate = Gate::builder().with(&folder.config(&target, ""));
+    let _proxy = Proxy::builder().with(&folder.config(&target, ""));
 
     assert!(greeted(&folder.path()));
 }
@@ -111,7 +111,7 @@ fn a_socket_that_somebody_holds_does_not_give_way() {
     let mut program = Program::start([format!("{}:{}", folder.path().display(), target.address)]);
 
     assert_eq!(program.exit_code(), Some(4));
-    let said = program.heard().join("\n");
+    let said = program.log().join("\n");
     let pid = std::process::id();
     assert!(said.contains(&format!("(pid {pid})")), "{said}");
     assert!(said.contains("[port-held, EADDRINUSE"), "{said}");
@@ -126,9 +126,9 @@ fn what_is_no_socket_is_never_removed() {
     for make in [|path: &Path| fs::write(path, "data").unwrap(), |path: &Path| fs::create_dir(path).unwrap()]
     {
         make(&folder.path());
-        let gate = Gate::to(target.address);
+        let proxy = Proxy::to(target.address);
 
-        let refused = gate.declare(&folder.config(&target, "")).unwrap_err();
+        let refused = proxy.declare(&folder.config(&target, "")).unwrap_err();
 
         assert!(
             matches!(&refused, Refused::Bind(failures) if failures[0].error.raw_os_error() == Some(libc::EEXIST)),
@@ -142,10 +142,10 @@ fn what_is_no_socket_is_never_removed() {
 #[test]
 fn a_reload_keeps_the_same_socket_and_changes_its_mode() {
     let (target, folder) = (Target::greeting(b"hello"), Folder::new());
-    let gate = Gate::builder().with(&folder.config(&target, ""));
+    let proxy = Proxy::builder().with(&folder.config(&target, ""));
     let before = inode(&folder.path());
 
-    gate.declare(&folder.config(&target, "socket_mode = '0660'\nconnect_timeout = '1s'\n")).unwrap();
+    proxy.declare(&folder.config(&target, "socket_mode = '0660'\nconnect_timeout = '1s'\n")).unwrap();
 
     assert_eq!((inode(&folder.path()), mode(&folder.path())), (before, 0o660));
     assert!(UnixStream::connect(folder.path()).is_ok());
@@ -154,16 +154,16 @@ fn a_reload_keeps_the_same_socket_and_changes_its_mode() {
 #[test]
 fn a_refused_reload_leaves_no_file_behind_and_no_mode_changed() {
     let (target, folder) = (Target::greeting(b"hello"), Folder::new());
-    let gate = Gate::builder().with(&folder.config(&target, ""));
+    let proxy = Proxy::builder().with(&folder.config(&target, ""));
     let other = folder.0.path().join("other");
 
-    let refused = gate.declare(&format!(
+    let refused = proxy.declare(&format!(
         "{}\n[routes.other]\nlisten = ['unix:{}', 'unix:/nowhere/at/all']\ntarget = '1'\n",
         folder.config(&target, "socket_mode = '0666'"),
         other.display()
     ));
     let unknown =
-        gate.declare(&folder.config(&target, "socket_mode = '0666'\nsocket_group = 'no-such-group'\n"));
+        proxy.declare(&folder.config(&target, "socket_mode = '0666'\nsocket_group = 'no-such-group'\n"));
 
     assert!(refused.is_err() && unknown.is_err());
     assert!(!other.exists());
@@ -175,15 +175,15 @@ fn retry_waits_for_the_directory_to_come() {
     let (target, folder) = (Target::greeting(b"hello"), Folder::new());
     let late = folder.0.path().join("late");
     let config = format!(
-        "[routes.test]\nlisten = 'unix:{}/gate'\ntarget = '{}'\nbind = 'retry'\n",
+        "[routes.test]\nlisten = 'unix:{}/proxy'\ntarget = '{}'\nbind = 'retry'\n",
         late.display(),
         target.address
     );
-    let _gate = Gate::builder().with(&config);
+    let _proxy = Proxy::builder().with(&config);
 
     fs::create_dir(&late).unwrap();
 
-    until("it listens", || UnixStream::connect(late.join("gate")).ok());
+    wait_until("it listens", || UnixStream::connect(late.join("proxy")).ok());
 }
 
 #[test]
@@ -191,7 +191,7 @@ fn retry_waits_for_the_directory_to_come() {
 fn owner_and_group_decide_who_may_connect() {
     let (target, folder) = (Target::greeting(b"hello"), Folder::new());
     fs::set_permissions(folder.0.path(), fs::Permissions::from_mode(0o755)).unwrap();
-    let _gate = Gate::builder().with(
+    let _proxy = Proxy::builder().with(
         &folder.config(&target, "socket_mode = '0600'\nsocket_owner = 'nobody'\nsocket_group = '65534'\n"),
     );
     let meta = fs::symlink_metadata(folder.path()).unwrap();
@@ -208,7 +208,7 @@ fn a_user_without_rights_is_told_what_it_lacks() {
     let mut program = Program::start_under(&before, [format!("{}:1", folder.path().display())]);
 
     assert_eq!(program.exit_code(), Some(6));
-    let said = program.heard().join("\n");
+    let said = program.log().join("\n");
     assert!(said.contains("[unix-socket-denied, EACCES"), "{said}");
 }
 
@@ -220,7 +220,7 @@ fn two_starts_at_once_never_take_a_live_socket_for_an_old_file() {
         drop(UnixListener::bind(folder.path()).unwrap());
         let mut both = [Program::start([&spec]), Program::start([&spec])];
 
-        let ended = until("one has given up", || {
+        let ended = wait_until("one has given up", || {
             let running: Vec<bool> = both.iter_mut().map(Program::is_running).collect();
             running.iter().position(|runs| !runs)
         });
@@ -228,7 +228,7 @@ fn two_starts_at_once_never_take_a_live_socket_for_an_old_file() {
         assert!(matches!(both[ended].exit_code(), Some(4 | 5)));
         let stays = &mut both[1 - ended];
         stays.wait_for("Forwarding unix:");
-        until("it is the one at the path", || UnixStream::connect(folder.path()).ok());
+        wait_until("it is the one at the path", || UnixStream::connect(folder.path()).ok());
         stays.signal(Signal::TERM);
         assert_eq!(stays.exit_code(), Some(0));
         assert!(!folder.path().exists());

@@ -8,12 +8,12 @@ use std::time::Duration;
 
 use nix::sys::socket::{setsockopt, sockopt};
 
-use super::PATIENCE;
+use super::TIMEOUT;
 
 /// A UDP socket that waits as long as anything may take.
 pub(crate) fn socket(bind: &str) -> UdpSocket {
     let socket = UdpSocket::bind(bind).unwrap();
-    socket.set_read_timeout(Some(PATIENCE)).unwrap();
+    socket.set_read_timeout(Some(TIMEOUT)).unwrap();
     socket
 }
 
@@ -25,12 +25,12 @@ pub(crate) fn client(address: SocketAddr) -> UdpSocket {
 }
 
 /// The next datagram.
-pub(crate) fn hear(socket: &UdpSocket) -> Vec<u8> {
-    hear_from(socket).0
+pub(crate) fn receive(socket: &UdpSocket) -> Vec<u8> {
+    receive_from(socket).0
 }
 
 /// The next datagram and its sender.
-pub(crate) fn hear_from(socket: &UdpSocket) -> (Vec<u8>, SocketAddr) {
+pub(crate) fn receive_from(socket: &UdpSocket) -> (Vec<u8>, SocketAddr) {
     let mut buffer = vec![0; 66_000];
     let (length, from) = socket.recv_from(&mut buffer).expect("a datagram comes");
     buffer.truncate(length);
@@ -40,7 +40,7 @@ pub(crate) fn hear_from(socket: &UdpSocket) -> (Vec<u8>, SocketAddr) {
 /// Asks and hears the answer.
 pub(crate) fn ask(client: &UdpSocket, question: &[u8]) -> Vec<u8> {
     client.send(question).unwrap();
-    hear(client)
+    receive(client)
 }
 
 /// Whether nothing waits at this moment.

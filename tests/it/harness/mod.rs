@@ -1,34 +1,34 @@
-//! What the tests stand on: a gate in this process, the program in its own, targets of every temper, and wires between.
+//! What the tests stand on: a proxy in this process, the program in its own, targets of every temper, and connections between.
 
+mod client_hello;
 mod config;
+mod connection;
 pub(crate) mod datagrams;
-mod gate;
-mod hello;
 pub(crate) mod namespace;
 pub(crate) mod pattern;
 mod program;
-pub(crate) mod secret;
+mod proxy;
 mod target;
-mod wire;
+pub(crate) mod tls;
 
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
 use loopgate::probe::sockets::{self, TcpState};
 
+pub(crate) use client_hello::HelloBuilder;
 pub(crate) use config::{Config, Save};
-pub(crate) use gate::Gate;
-pub(crate) use hello::Hello;
+pub(crate) use connection::{Close, Connection};
 pub(crate) use program::{Program, address_in};
-pub(crate) use target::{Closed, Target};
-pub(crate) use wire::{Ending, Wire};
+pub(crate) use proxy::Proxy;
+pub(crate) use target::{ClosedPort, Target};
 
 /// How long anything may take that is waited for. Long, for a loaded machine; no test takes as long when it passes.
-pub(crate) const PATIENCE: Duration = Duration::from_secs(20);
+pub(crate) const TIMEOUT: Duration = Duration::from_secs(20);
 
-/// Asks again and again, for what the system has no event for; panics with `what` when [`PATIENCE`] is over.
-pub(crate) fn until<T>(what: &str, mut ask: impl FnMut() -> Option<T>) -> T {
-    let deadline = Instant::now() + PATIENCE;
+/// Asks again and again, for what the system has no event for; panics with `what` when [`TIMEOUT`] is over.
+pub(crate) fn wait_until<T>(what: &str, mut ask: impl FnMut() -> Option<T>) -> T {
+    let deadline = Instant::now() + TIMEOUT;
     loop {
         if let Some(answer) = ask() {
             return answer;

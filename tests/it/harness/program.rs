@@ -11,7 +11,7 @@ use std::time::Instant;
 
 use rustix::process::{Pid, Signal, kill_process};
 
-use super::{PATIENCE, until};
+use super::{TIMEOUT, wait_until};
 
 /// The program under test.
 pub(crate) const LOOPGATE: &str = env!("CARGO_BIN_EXE_loopgate");
@@ -21,7 +21,7 @@ pub(crate) struct Program {
     child: Child,
     stderr: Option<ChildStderr>,
     lines: Option<Receiver<String>>,
-    heard: Vec<String>,
+    log: Vec<String>,
 }
 
 impl Program {
@@ -57,7 +57,7 @@ impl Program {
             .spawn()
             .unwrap_or_else(|e| panic!("cannot start {words:?}: {e}"));
         let stderr = child.stderr.take();
-        Program { child, stderr, lines: None, heard: Vec::new() }
+        Program { child, stderr, lines: None, log: Vec::new() }
     }
 
     /// Runs a configuration file, and returns once everything listens.
@@ -79,29 +79,29 @@ impl Program {
         self.lines = Some(lines);
     }
 
-    /// The next line that holds `words`; those before it are kept for [`Program::heard`].
+    /// The next line that holds `words`; those before it are kept for [`Program::log`].
     pub(crate) fn wait_for(&mut self, words: &str) -> String {
-        let deadline = Instant::now() + PATIENCE;
+        let deadline = Instant::now() + TIMEOUT;
         loop {
             let lines = self.lines.as_ref().expect("its log is read");
             match lines.recv_timeout(deadline.saturating_duration_since(Instant::now())) {
                 Ok(line) => {
-                    self.heard.push(line.clone());
+                    self.log.push(line.clone());
                     if line.contains(words) {
                         return line;
                     }
                 }
-                Err(_) => panic!("it never said {words:?}, only:\n{}", self.heard.join("\n")),
+                Err(_) => panic!("it never said {words:?}, only:\n{}", self.log.join("\n")),
             }
         }
     }
 
     /// Where it listens, if it comes to that before its end.
     pub(crate) fn address_or_end(&mut self) -> Option<SocketAddr> {
-        let deadline = Instant::now() + PATIENCE;
+        let deadline = Instant::now() + TIMEOUT;
         let lines = self.lines.as_ref().expect("its log is read");
         while let Ok(line) = lines.recv_timeout(deadline.saturating_duration_since(Instant::now())) {
-            self.heard.push(line.clone());
+            self.log.push(line.clone());
             if line.contains("Forwarding ") {
                 return Some(address_in(&line));
             }
@@ -115,14 +115,14 @@ impl Program {
     }
 
     /// Every line so far, and to the end where it has ended.
-    pub(crate) fn heard(&mut self) -> &[String] {
+    pub(crate) fn log(&mut self) -> &[String] {
         let is_over = matches!(self.child.try_wait(), Ok(Some(_)));
         if let Some(lines) = &self.lines {
             while let Some(line) = if is_over { lines.recv().ok() } else { lines.try_recv().ok() } {
-                self.heard.push(line);
+                self.log.push(line);
             }
         }
-        &self.heard
+        &self.log
     }
 
     pub(crate) fn pid(&self) -> u32 {
@@ -135,7 +135,7 @@ impl Program {
 
     /// Waits for its end; a death by a signal is no code.
     pub(crate) fn exit_code(&mut self) -> Option<i32> {
-        until("it has ended", || self.child.try_wait().unwrap()).code()
+        wait_until("it has ended", || self.child.try_wait().unwrap()).code()
     }
 
     pub(crate) fn is_running(&mut self) -> bool {
@@ -162,7 +162,7 @@ impl Program {
     }
 
     /// Whether it waits for the end of a process: its target's, once that is known.
-    pub(crate) fn awaits_a_process(&self) -> bool {
+    pub(crate) fn watches_a_process(&self) -> bool {
         let links = fs::read_dir(self.proc("fd")).unwrap().flatten();
         links
             .filter_map(|link| fs::read_link(link.path()).ok())
@@ -186,8 +186,8 @@ impl Drop for Program {
         let _ = self.child.kill();
         let _ = self.child.wait();
         if thread::panicking() {
-            let log = self.heard();
-            let last = log[log.len().saturating_sub(30)..].join("\n");
+            let lines = self.log();
+            let last = lines[lines.len().saturating_sub(30)..].join("\n");
             println!("--- the end of the program's log:\n{last}\n---");
         }
     }

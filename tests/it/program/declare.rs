@@ -9,7 +9,7 @@ use loopgate::outcome::End;
 use loopgate::probe::sockets::listening;
 
 use crate::harness::datagrams::{EchoDatagrams, ask, client};
-use crate::harness::{Closed, Ending, Gate, Target, Wire, listening_inode};
+use crate::harness::{Close, ClosedPort, Connection, Proxy, Target, listening_inode};
 
 fn route(name: &str, listen: SocketAddr, target: &Target) -> String {
     format!("[routes.{name}]\nlisten = '{listen}'\ntarget = '{}'\n", target.address)
@@ -22,29 +22,29 @@ fn on(ip: &str, port: SocketAddr) -> SocketAddr {
 
 #[test]
 fn an_address_that_moves_to_another_route_keeps_its_socket() {
-    let (one, two, port) = (Target::greeting(b"1"), Target::greeting(b"2"), Closed::port());
-    let gate = Gate::builder().with(&route("one", port.address, &one));
+    let (one, two, port) = (Target::greeting(b"1"), Target::greeting(b"2"), ClosedPort::port());
+    let proxy = Proxy::builder().with(&route("one", port.address, &one));
     let inode = listening_inode(port.address).unwrap();
 
-    let declared = gate.declare(&route("two", port.address, &two)).unwrap();
+    let declared = proxy.declare(&route("two", port.address, &two)).unwrap();
 
     assert_eq!((declared.change.added.len(), declared.change.removed.len()), (1, 1));
     assert_eq!(listening_inode(port.address), Some(inode));
-    assert_eq!(Wire::to(port.address).hear(1), b"2");
+    assert_eq!(Connection::to(port.address).receive(1), b"2");
 }
 
 #[test]
 fn a_specific_address_and_every_address_replace_each_other() {
     let (one, two) = (Target::greeting(b"1"), Target::greeting(b"2"));
     for (specific, every) in [("127.0.0.1", "0.0.0.0"), ("::1", "::")] {
-        let port = Closed::port_of_every_address(specific);
-        let gate = Gate::builder().with(&route("one", port.address, &one));
+        let port = ClosedPort::port_of_every_address(specific);
+        let proxy = Proxy::builder().with(&route("one", port.address, &one));
         for (ip, target, words) in [(every, &two, b"2"), (specific, &one, b"1"), (every, &two, b"2")] {
             let address = on(ip, port.address);
 
-            gate.declare(&route("one", address, target)).unwrap();
+            proxy.declare(&route("one", address, target)).unwrap();
 
-            assert_eq!(Wire::to(port.address).hear(1), words, "{address}");
+            assert_eq!(Connection::to(port.address).receive(1), words, "{address}");
             assert!(listening_inode(address).is_some());
             let other = on(if ip == every { specific } else { every }, port.address);
             assert_eq!(listening_inode(other), None, "{other} is left open");
@@ -54,11 +54,11 @@ fn a_specific_address_and_every_address_replace_each_other() {
 
 #[test]
 fn after_an_overlap_the_port_is_as_taken_as_before() {
-    let (one, port) = (Target::greeting(b"1"), Closed::port_of_every_address("127.0.0.1"));
-    let gate = Gate::builder().with(&route("one", port.address, &one));
+    let (one, port) = (Target::greeting(b"1"), ClosedPort::port_of_every_address("127.0.0.1"));
+    let proxy = Proxy::builder().with(&route("one", port.address, &one));
     let every = on("0.0.0.0", port.address);
 
-    gate.declare(&route("one", every, &one)).unwrap();
+    proxy.declare(&route("one", every, &one)).unwrap();
 
     for address in [every, port.address] {
         assert!(std::net::TcpListener::bind(address).is_err(), "a second copy would get some of the clients");
@@ -69,30 +69,30 @@ fn after_an_overlap_the_port_is_as_taken_as_before() {
 fn a_port_that_the_kernel_chose_is_not_given_to_a_second_route() {
     let (one, two) = (Target::greeting(b"1"), Target::greeting(b"2"));
     let any = "127.0.0.1:0".parse().unwrap();
-    let gate = Gate::builder().with(&route("one", any, &one));
+    let proxy = Proxy::builder().with(&route("one", any, &one));
 
-    let both = route("one", any, &one) + &route("two", gate.address, &two);
-    let refused = gate.declare(&both).unwrap_err();
+    let both = route("one", any, &one) + &route("two", proxy.address, &two);
+    let refused = proxy.declare(&both).unwrap_err();
 
     assert!(
-        matches!(&refused, Refused::Bind(failures) if failures[0].address == gate.address.into()),
+        matches!(&refused, Refused::Bind(failures) if failures[0].address == proxy.address.into()),
         "{refused}"
     );
     for _ in 0..20 {
-        assert_eq!(Wire::to(gate.address).hear(1), b"1");
+        assert_eq!(Connection::to(proxy.address).receive(1), b"1");
     }
 }
 
 #[test]
 fn one_address_that_is_taken_refuses_the_whole_declaration() {
-    let (target, new) = (Target::greeting(b"1"), Closed::port());
-    let gate = Gate::to(target.address);
+    let (target, new) = (Target::greeting(b"1"), ClosedPort::port());
+    let proxy = Proxy::to(target.address);
     let taken = [Target::echo(), Target::echo()];
     let any = "127.0.0.1:0".parse().unwrap();
 
     let mut text = route("test", any, &target) + &route("new", new.address, &target);
     text += &(route("a", taken[0].address, &target) + &route("b", taken[1].address, &target));
-    let refused = gate.declare(&text).unwrap_err();
+    let refused = proxy.declare(&text).unwrap_err();
 
     let Refused::Bind(mut failures) = refused else { panic!("{refused}") };
     failures.sort_by_key(|it| it.route.to_string());
@@ -101,39 +101,39 @@ fn one_address_that_is_taken_refuses_the_whole_declaration() {
         taken.each_ref().map(|it| ListenAddress::from(it.address))
     );
     assert!(!listening(new.address).unwrap(), "it runs half");
-    assert_eq!(gate.connect().hear(1), b"1");
+    assert_eq!(proxy.connect().receive(1), b"1");
 }
 
 #[test]
 fn sessions_of_a_route_that_goes_live_on_and_nobody_new_gets_in() {
     let (old, new) = (Target::echo(), Target::greeting(b"new"));
-    let gate = Gate::to(old.address);
-    let mut client = gate.connect();
-    client.say(b"before");
-    assert_eq!(client.hear(6), b"before");
+    let proxy = Proxy::to(old.address);
+    let mut client = proxy.connect();
+    client.send(b"before");
+    assert_eq!(client.receive(6), b"before");
 
-    gate.declare(&route("other", "127.0.0.1:0".parse().unwrap(), &new)).unwrap();
+    proxy.declare(&route("other", "127.0.0.1:0".parse().unwrap(), &new)).unwrap();
 
-    assert!(Wire::try_to(gate.address).is_err());
-    client.say(b"after");
-    assert_eq!(client.hear(5), b"after");
+    assert!(Connection::try_to(proxy.address).is_err());
+    client.send(b"after");
+    assert_eq!(client.receive(5), b"after");
     client.finish();
-    assert_eq!(client.hear_end(), Ending::Fin);
-    let record = gate.record();
+    assert_eq!(client.receive_close(), Close::Fin);
+    let record = proxy.record();
     assert_eq!((&*record.route, record.outcome.end), ("test", End::Done));
 }
 
 #[test]
 fn who_waited_in_the_accept_queue_of_a_route_that_goes_is_served() {
     let (old, new) = (Target::greeting(b"old"), Target::greeting(b"new"));
-    let port = Closed::port();
+    let port = ClosedPort::port();
     for _ in 0..20 {
-        let gate = Gate::builder().with(&route("old", port.address, &old));
+        let proxy = Proxy::builder().with(&route("old", port.address, &old));
         thread::scope(|scope| {
-            let waiting: Vec<Wire> = (0..50).map(|_| Wire::to(port.address)).collect();
-            scope.spawn(|| gate.declare(&route("other", "127.0.0.1:0".parse().unwrap(), &new)).unwrap());
+            let waiting: Vec<Connection> = (0..50).map(|_| Connection::to(port.address)).collect();
+            scope.spawn(|| proxy.declare(&route("other", "127.0.0.1:0".parse().unwrap(), &new)).unwrap());
             for mut client in waiting {
-                assert_eq!(client.hear(3), b"old");
+                assert_eq!(client.receive(3), b"old");
             }
         });
     }
@@ -147,28 +147,28 @@ fn in_turn(name: &str, listen: SocketAddr, targets: &[Target], more: &str) -> St
 
 /// Which target a client that comes now is carried to.
 fn greeted_at(address: SocketAddr) -> u8 {
-    Wire::to(address).hear(1)[0]
+    Connection::to(address).receive(1)[0]
 }
 
 #[test]
 fn a_reload_that_leaves_a_route_alone_leaves_its_targets_their_turn() {
     let targets = [b"a", b"b", b"c"].map(|words| Target::greeting(words));
-    let (port, other) = (Closed::port(), Closed::port());
+    let (port, other) = (ClosedPort::port(), ClosedPort::port());
     let web = in_turn("web", port.address, &targets, "");
-    let gate = Gate::builder().with(&web);
+    let proxy = Proxy::builder().with(&web);
 
-    let mut heard = Vec::new();
+    let mut received = Vec::new();
     for n in 1..=6 {
-        heard.push(greeted_at(port.address));
+        received.push(greeted_at(port.address));
         // Nothing changes at first, then another route comes and is changed again and again.
         let beside = route("other", other.address, &targets[0]) + &format!("reset_linger = '{n}s'\n");
-        gate.declare(&(web.clone() + if n > 2 { &beside } else { "" })).unwrap();
+        proxy.declare(&(web.clone() + if n > 2 { &beside } else { "" })).unwrap();
     }
 
-    heard.sort_unstable();
-    assert_eq!(heard, b"aabbcc");
+    received.sort_unstable();
+    assert_eq!(received, b"aabbcc");
     // What is changed begins anew.
-    gate.declare(&in_turn("web", port.address, &targets[1..2], "")).unwrap();
+    proxy.declare(&in_turn("web", port.address, &targets[1..2], "")).unwrap();
     assert_eq!(greeted_at(port.address), b'b');
 }
 
@@ -181,12 +181,12 @@ fn one_changed_route_among_a_thousand_leaves_the_others_as_they_are() {
         let more = |n| if n == 500 { changed } else { "" };
         (0..ALL).map(|n| in_turn(&format!("r{n:03}"), any, &targets, more(n))).collect()
     };
-    let gate = Gate::builder().with(&config(""));
+    let proxy = Proxy::builder().with(&config(""));
     let listening: Vec<SocketAddr> =
-        gate.declared.listening.iter().map(|it| it.address.net().unwrap()).collect();
+        proxy.declared.listening.iter().map(|it| it.address.net().unwrap()).collect();
     let before: Vec<u8> = listening.iter().map(|address| greeted_at(*address)).collect();
 
-    let declared = gate.declare(&config("reset_linger = '1s'")).unwrap();
+    let declared = proxy.declare(&config("reset_linger = '1s'")).unwrap();
 
     assert_eq!((declared.change.replaced.len(), declared.listening.len()), (1, ALL));
     for (n, address) in listening.iter().enumerate() {
@@ -198,19 +198,19 @@ fn one_changed_route_among_a_thousand_leaves_the_others_as_they_are() {
 #[test]
 fn flows_take_targets_in_turn_over_a_reload_that_leaves_their_route_alone() {
     let targets = [EchoDatagrams::start(), EchoDatagrams::start()];
-    let port = Closed::port();
+    let port = ClosedPort::port();
     let list = targets.each_ref().map(|it| format!("'{}'", it.address)).join(", ");
     let dns = format!("[routes.dns]\nlisten = '{}'\ntarget = [{list}]\nprotocol = 'udp'\n", port.address);
-    let gate = Gate::builder().with(&dns);
+    let proxy = Proxy::builder().with(&dns);
 
     let clients = [(); 4].map(|()| {
         let client = client(port.address);
         assert_eq!(ask(&client, b"here"), b"here");
-        gate.declare(&dns).unwrap();
+        proxy.declare(&dns).unwrap();
         client
     });
 
-    let live = gate.live();
+    let live = proxy.live();
     let at_first = live.iter().filter(|it| **it.target() == *targets[0].address.to_string());
     assert_eq!((live.len(), at_first.count()), (clients.len(), 2));
 }
@@ -218,24 +218,24 @@ fn flows_take_targets_in_turn_over_a_reload_that_leaves_their_route_alone() {
 #[test]
 fn a_declaration_that_is_refused_late_leaves_no_port_open() {
     let (target, datagrams) = (Target::greeting(b"1"), EchoDatagrams::start());
-    let (tcp, udp) = (Closed::port(), Closed::port());
+    let (tcp, udp) = (ClosedPort::port(), ClosedPort::port());
     let folder = std::env::temp_dir().join(format!("loopgate-late-{}", std::process::id()));
     std::fs::create_dir_all(&folder).unwrap();
     let local = |more: &str| {
         let listen = folder.join("socket");
         format!("[routes.u]\nlisten = 'unix:{}'\ntarget = '{}'\n{more}\n", listen.display(), target.address)
     };
-    let gate = Gate::builder().with(&local(""));
+    let proxy = Proxy::builder().with(&local(""));
 
     let mut text = local("socket_owner = 'nobody-is-called-so'") + &route("t", tcp.address, &target);
     text += &format!(
         "[routes.d]\nlisten = '{}'\ntarget = '{}'\nprotocol = 'udp'\n",
         udp.address, datagrams.address
     );
-    let refused = gate.declare(&text).unwrap_err();
+    let refused = proxy.declare(&text).unwrap_err();
 
     assert!(matches!(&refused, Refused::Bind(failures) if &*failures[0].route.name.0 == "u"), "{refused}");
-    assert!(Wire::try_to(tcp.address).is_err(), "it goes on accepting");
+    assert!(Connection::try_to(tcp.address).is_err(), "it goes on accepting");
     assert!(std::net::UdpSocket::bind(udp.address).is_ok(), "it goes on receiving");
     std::fs::remove_dir_all(&folder).unwrap();
 }

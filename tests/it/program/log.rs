@@ -3,11 +3,11 @@
 use rustix::process::Signal;
 use serde_json::Value;
 
-use crate::harness::{Closed, Ending, Program, Target, Wire, until};
+use crate::harness::{Close, ClosedPort, Connection, Program, Target, wait_until};
 
 #[test]
 fn every_line_of_a_json_log_is_an_object_and_each_session_is_one() {
-    let (target, closed) = (Target::echo(), Closed::port());
+    let (target, closed) = (Target::echo(), ClosedPort::port());
     let routes = [target.address, closed.address].map(|address| format!("127.0.0.1:0:{address}"));
     let mut program = Program::start(["run", "--log-format", "json", "-L", &routes[0], "-L", &routes[1]]);
     let lines = [program.wait_for("Forwarding "), program.wait_for("Forwarding ")];
@@ -17,20 +17,20 @@ fn every_line_of_a_json_log_is_an_object_and_each_session_is_one() {
         crate::harness::address_in(line["message"].as_str().unwrap())
     };
 
-    let mut client = Wire::to(address(&target));
-    client.say(b"12345");
+    let mut client = Connection::to(address(&target));
+    client.send(b"12345");
     client.finish();
-    assert_eq!(client.hear_all(), (b"12345".to_vec(), Ending::Fin));
+    assert_eq!(client.receive_all(), (b"12345".to_vec(), Close::Fin));
     let record: Value = serde_json::from_str(&program.wait_for("\"end\":\"done\"")).unwrap();
     let elsewhere = lines.iter().find(|line| line.contains(&closed.address.to_string())).unwrap();
     let elsewhere: Value = serde_json::from_str(elsewhere).unwrap();
     let elsewhere = crate::harness::address_in(elsewhere["message"].as_str().unwrap());
-    let _ = Wire::try_to(elsewhere).map(|mut client| client.hear_end());
+    let _ = Connection::try_to(elsewhere).map(|mut client| client.receive_close());
     let failed: Value = serde_json::from_str(&program.wait_for("\"end\":\"no_target\"")).unwrap();
     program.signal(Signal::TERM);
     assert_eq!(program.exit_code(), Some(0));
 
-    for line in program.heard() {
+    for line in program.log() {
         let line: Value = serde_json::from_str(line).unwrap_or_else(|e| panic!("{e}: {line}"));
         assert!(line["time"].is_string() && line["level"].is_string(), "{line}");
     }
@@ -45,10 +45,10 @@ fn every_line_of_a_json_log_is_an_object_and_each_session_is_one() {
 fn a_text_record_is_one_line_with_its_fields_in_order() {
     let target = Target::echo();
     let mut program = Program::start([format!("127.0.0.1:0:{}", target.address)]);
-    let mut client = Wire::to(program.address());
-    client.say(b"12345");
+    let mut client = Connection::to(program.address());
+    client.send(b"12345");
     client.finish();
-    client.hear_all();
+    client.receive_all();
 
     let line = program.wait_for("end=done");
 
@@ -68,20 +68,20 @@ fn a_log_that_nobody_reads_stops_nobody_and_tells_what_it_dropped() {
     let target = Target::echo();
     let route = format!("127.0.0.1:0:{}", target.address);
     let mut program = Program::start_unread(&[], ["run", "--log-format", "json", "-L", &route]);
-    let address = until("it listens", || listening_of(program.pid()));
+    let address = wait_until("it listens", || listening_of(program.pid()));
 
     // More than its pipe holds and more than may wait.
     for _ in 0..7_000 {
-        let mut client = Wire::to(address);
-        client.say(b"x");
-        assert_eq!(client.hear(1), b"x");
+        let mut client = Connection::to(address);
+        client.send(b"x");
+        assert_eq!(client.receive(1), b"x");
     }
 
     program.read_on();
     program.wait_for("lines dropped");
     program.signal(Signal::TERM);
     assert_eq!(program.exit_code(), Some(0));
-    for line in program.heard() {
+    for line in program.log() {
         serde_json::from_str::<Value>(line).unwrap_or_else(|e| panic!("{e}: {line}"));
     }
 }

@@ -7,7 +7,9 @@ use std::time::{Duration, Instant};
 
 use rustix::process::Signal;
 
-use crate::harness::{Closed, Config, Ending, Program, Save, Target, Wire, listening_inode, until};
+use crate::harness::{
+    Close, ClosedPort, Config, Connection, Program, Save, Target, listening_inode, wait_until,
+};
 
 /// How many reloads, and every how many of them the file alone is to be noticed, without a signal.
 const RELOADS: usize = 200;
@@ -16,7 +18,7 @@ const WITHOUT_A_SIGNAL: usize = 20;
 #[test]
 fn two_hundred_reloads_under_load_refuse_nobody_and_break_nothing() {
     let (one, two) = (Target::echo(), Target::echo());
-    let (steady, moving, coming) = (Closed::port(), Closed::port(), Closed::port());
+    let (steady, moving, coming) = (ClosedPort::port(), ClosedPort::port(), ClosedPort::port());
     let text = |n: usize| {
         let target = if n.is_multiple_of(2) { &one } else { &two };
         let mut text =
@@ -29,7 +31,7 @@ fn two_hundred_reloads_under_load_refuse_nobody_and_break_nothing() {
     };
     let mut config = Config::new(&text(0));
     let mut program = Program::run(&config.path);
-    until("all listen", || listening_inode(coming.address));
+    wait_until("all listen", || listening_inode(coming.address));
     let inodes = || [steady.address, moving.address].map(listening_inode);
     let (before, descriptors) = (inodes(), program.descriptors());
 
@@ -53,8 +55,10 @@ fn two_hundred_reloads_under_load_refuse_nobody_and_break_nothing() {
     assert!(visits.load(SeqCst) > 100, "hardly anybody came");
     let listeners = |n: usize| if n.is_multiple_of(3) { 3 } else { 2 };
     let expected = descriptors + listeners(RELOADS) - listeners(0);
-    until("descriptors are as before", || (program.descriptors() <= expected + SPARE_PIPES).then_some(()));
-    assert!(!program.heard().iter().any(|line| line.contains("refused") || line.contains("_reset")));
+    wait_until("descriptors are as before", || {
+        (program.descriptors() <= expected + SPARE_PIPES).then_some(())
+    });
+    assert!(!program.log().iter().any(|line| line.contains("refused") || line.contains("_reset")));
 }
 
 /// Pipes that may stay open for the next stream, in descriptors.
@@ -63,26 +67,26 @@ const SPARE_PIPES: usize = 16;
 /// One short session after the other.
 fn keep_visiting(address: std::net::SocketAddr, is_over: &AtomicBool, visits: &AtomicU64) {
     while !is_over.load(SeqCst) {
-        let mut client = Wire::to(address);
-        client.say_stream(3, 3000);
+        let mut client = Connection::to(address);
+        client.send_stream(3, 3000);
         client.finish();
-        client.hear_stream(3, 3000);
-        assert_eq!(client.hear_end(), Ending::Fin);
+        client.receive_stream(3, 3000);
+        assert_eq!(client.receive_close(), Close::Fin);
         visits.fetch_add(1, SeqCst);
     }
 }
 
 /// One session from the first reload to the last.
 fn keep_streaming(address: std::net::SocketAddr, is_over: &AtomicBool) {
-    let mut client = Wire::to(address);
+    let mut client = Connection::to(address);
     let mut at = 0;
     while !is_over.load(SeqCst) {
-        client.say_stream_from(4, at, 20_000);
-        client.hear_stream_from(4, at, 20_000);
+        client.send_stream_from(4, at, 20_000);
+        client.receive_stream_from(4, at, 20_000);
         at += 20_000;
     }
     client.finish();
-    assert_eq!(client.hear_end(), Ending::Fin);
+    assert_eq!(client.receive_close(), Close::Fin);
 }
 
 fn route(target: &Target) -> String {
@@ -101,7 +105,7 @@ fn every_way_of_saving_is_noticed() {
         config.save(how, &route(target));
 
         program.wait_for("reload added=0 replaced=1 removed=0");
-        assert_eq!(Wire::to(address).hear(1), words, "{how:?}");
+        assert_eq!(Connection::to(address).receive(1), words, "{how:?}");
     }
 }
 
@@ -117,7 +121,7 @@ fn a_bad_file_changes_nothing_and_says_where() {
 
     program.wait_for("reload refused, nothing has changed");
     program.wait_for("loopgate.toml:4:1: ");
-    assert_eq!(Wire::to(address).hear(1), b"1");
+    assert_eq!(Connection::to(address).receive(1), b"1");
     assert_eq!(listening_inode(address), inode);
 
     config.save(Save::RenameOver, &(route(&target) + "connect_timeout = '3s'\n"));
@@ -148,7 +152,7 @@ fn what_a_reload_must_not_do_is_refused_with_a_reason() {
         program.signal(Signal::HUP);
         program.wait_for("reload refused, nothing has changed");
         program.wait_for(why);
-        assert_eq!(Wire::to(address).hear(1), b"1", "after {why}");
+        assert_eq!(Connection::to(address).receive(1), b"1", "after {why}");
     }
 }
 
@@ -165,7 +169,7 @@ fn a_burst_of_signals_becomes_a_few_reloads() {
     program.signal(Signal::TERM);
 
     assert_eq!(program.exit_code(), Some(0));
-    let reloads = program.heard().iter().filter(|line| line.contains("reload added=0")).count();
+    let reloads = program.log().iter().filter(|line| line.contains("reload added=0")).count();
     assert!(reloads < 1000, "each of a burst was carried out");
 }
 
@@ -189,13 +193,13 @@ fn a_file_that_is_never_left_alone_does_not_keep_a_signal_waiting() {
         });
         // Long enough for the file's change to be noticed; it cannot settle.
         let begun = Instant::now();
-        until("it is noticed", || (begun.elapsed() > Duration::from_millis(600)).then_some(()));
+        wait_until("it is noticed", || (begun.elapsed() > Duration::from_millis(600)).then_some(()));
         program.signal(Signal::HUP);
         program.wait_for("reload added=0 replaced=1 removed=0");
         is_over.store(true, SeqCst);
     });
 
-    assert_eq!(Wire::to(address).hear(1), b"2");
+    assert_eq!(Connection::to(address).receive(1), b"2");
 }
 
 #[test]
@@ -215,5 +219,5 @@ fn a_configuration_from_a_pipe_runs_and_is_not_read_again() {
     writing.join().unwrap();
     program.signal(Signal::HUP);
     program.wait_for("is not a regular file, so it cannot be read again");
-    assert_eq!(Wire::to(address).hear(1), b"1");
+    assert_eq!(Connection::to(address).receive(1), b"1");
 }

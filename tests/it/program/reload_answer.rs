@@ -13,7 +13,7 @@ use loopgate::plan::{self, Sources};
 use loopgate::sources::apply::{Refusal, Reloader};
 use tokio::runtime::Builder;
 
-use crate::harness::{Closed, Target, Wire};
+use crate::harness::{ClosedPort, Connection, Target};
 
 fn route(name: &str, listen: SocketAddr, target: &Target) -> String {
     format!("[routes.{name}]\nlisten = '{listen}'\ntarget = '{}'\n", target.address)
@@ -44,7 +44,7 @@ impl Drop for Written {
 #[test]
 fn whoever_asks_for_a_reload_learns_what_came_of_it() {
     let (target, taken) = (Target::greeting(b"1"), Target::echo());
-    let (web, new) = (Closed::port(), Closed::port());
+    let (web, new) = (ClosedPort::port(), ClosedPort::port());
     let good = route("web", web.address, &target);
     let file = Written::new("answer", &good);
     let sources = Sources { file: Some(file.0.clone()), forwards: Vec::new() };
@@ -85,5 +85,5 @@ fn whoever_asks_for_a_reload_learns_what_came_of_it() {
         assert_eq!(reloader.reload().await.unwrap().change.removed.len(), 1);
         assert!(reloader.last().unwrap().answer.is_ok());
     });
-    assert!(Wire::try_to(new.address).is_err());
+    assert!(Connection::try_to(new.address).is_err());
 }

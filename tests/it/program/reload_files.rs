@@ -7,18 +7,18 @@ use std::path::PathBuf;
 
 use rustix::process::Signal;
 
-use crate::harness::{Config, Program, Save, Target, Wire};
+use crate::harness::{Config, Connection, Program, Save, Target};
 
 fn denying(target: &Target, list: &str) -> String {
     format!("[routes.web]\nlisten = '127.0.0.1:0'\ntarget = '{}'\ndeny = 'file:{list}'\n", target.address)
 }
 
 fn is_denied(address: SocketAddr) -> bool {
-    Wire::is_turned_away("127.0.0.2", address)
+    Connection::is_reset_at_once("127.0.0.2", address)
 }
 
 fn is_served(address: SocketAddr) -> bool {
-    Wire::from_to("127.0.0.2", address).hear(1) == b"1"
+    Connection::from_to("127.0.0.2", address).receive(1) == b"1"
 }
 
 /// The program with a list that denies 127.0.0.2, and where both are.
@@ -32,7 +32,7 @@ fn with_a_list(target: &Target) -> (Config, PathBuf, Program, SocketAddr) {
 }
 
 fn count(program: &mut Program, words: &str) -> usize {
-    program.heard().iter().filter(|line| line.contains(words)).count()
+    program.log().iter().filter(|line| line.contains(words)).count()
 }
 
 #[test]
@@ -55,7 +55,7 @@ fn a_refused_save_is_tried_again_when_the_list_it_names_appears() {
     symlink("..data/new", folder.join("lists/new")).unwrap();
 
     program.wait_for("reload added=0 replaced=1 removed=0");
-    assert!(is_served(address) && Wire::is_turned_away("127.0.0.3", address));
+    assert!(is_served(address) && Connection::is_reset_at_once("127.0.0.3", address));
 }
 
 #[test]
@@ -75,7 +75,7 @@ fn a_refused_save_is_tried_again_when_what_was_wrong_with_its_list_is_mended() {
 }
 
 #[test]
-fn a_list_that_vanishes_stays_in_force_and_is_told_once_and_again_when_it_is_back() {
+fn a_list_that_vanishes_stays_in_force_and_is_logged_once_and_when_back() {
     let target = Target::greeting(b"1");
     let (_config, list, mut program, address) = with_a_list(&target);
 
@@ -97,20 +97,20 @@ fn a_list_that_vanishes_stays_in_force_and_is_told_once_and_again_when_it_is_bac
 }
 
 #[test]
-fn a_configuration_that_vanishes_is_told_and_one_that_comes_back_unchanged_changes_nothing() {
+fn a_configuration_that_vanishes_and_comes_back_unchanged_changes_nothing() {
     let (one, two) = (Target::greeting(b"1"), Target::greeting(b"2"));
     let (mut config, _, mut program, address) = with_a_list(&one);
     let (aside, path) = (config.path.with_file_name("aside"), config.path.clone());
 
     fs::rename(&path, &aside).unwrap();
     program.wait_for("no longer there: ");
-    assert_eq!(Wire::to(address).hear(1), b"1");
+    assert_eq!(Connection::to(address).receive(1), b"1");
 
     fs::rename(&aside, &path).unwrap();
     program.wait_for("there again: ");
 
     config.save(Save::RenameOver, &denying(&two, "blocked"));
     program.wait_for("reload added=0 replaced=1 removed=0");
-    assert_eq!(Wire::to(address).hear(1), b"2");
+    assert_eq!(Connection::to(address).receive(1), b"2");
     assert_eq!(count(&mut program, "reload "), 1);
 }

@@ -7,7 +7,7 @@ use std::net::{TcpListener, TcpStream};
 
 use rustix::process::Signal;
 
-use crate::harness::{Ending, Program, Target, Wire, address_in, namespace, until};
+use crate::harness::{Close, Connection, Program, Target, address_in, namespace, wait_until};
 
 /// A route to `target` on a port the kernel chooses, as `-L` takes it.
 fn forward(target: &Target) -> String {
@@ -19,10 +19,10 @@ fn forwarding_is_said_when_a_client_can_connect() {
     let target = Target::echo();
     let mut program = Program::start([forward(&target)]);
 
-    let mut client = Wire::to(program.address());
+    let mut client = Connection::to(program.address());
 
-    client.say(b"ping");
-    assert_eq!(client.hear(4), b"ping");
+    client.send(b"ping");
+    assert_eq!(client.receive(4), b"ping");
 }
 
 #[test]
@@ -33,16 +33,16 @@ fn several_routes_of_the_command_line_each_reach_their_own_target() {
 
     let lines: Vec<String> = (0..3).map(|_| program.wait_for("Forwarding ")).collect();
 
-    let mut heard = BTreeSet::new();
+    let mut received = BTreeSet::new();
     for line in &lines {
         let (_, target) = line.split_once(" -> ").unwrap();
-        let words = Wire::to(address_in(line)).hear(2);
+        let words = Connection::to(address_in(line)).receive(2);
         let expected = [(&one, b"on"), (&two, b"tw"), (&three, b"3 ")];
         let (_, right) = expected.iter().find(|(it, _)| target.contains(&it.address.to_string())).unwrap();
         assert_eq!(words, *right, "{line}");
-        heard.insert(words);
+        received.insert(words);
     }
-    assert_eq!(heard.len(), 3);
+    assert_eq!(received.len(), 3);
 }
 
 #[test]
@@ -56,9 +56,9 @@ fn a_file_and_the_command_line_run_together() {
     let mut program = Program::start(["run", "-c", file.to_str().unwrap(), "-L", &forward(&target)]);
 
     for _ in 0..2 {
-        let mut client = Wire::to(program.address());
-        client.say(b"x");
-        assert_eq!(client.hear(1), b"x");
+        let mut client = Connection::to(program.address());
+        client.send(b"x");
+        assert_eq!(client.receive(1), b"x");
     }
 }
 
@@ -71,7 +71,7 @@ fn a_wrong_configuration_is_exit_2_with_every_problem_and_its_place() {
     let mut program = Program::start(["run", "-c", file.to_str().unwrap()]);
 
     assert_eq!(program.exit_code(), Some(2));
-    let said = program.heard().join("\n");
+    let said = program.log().join("\n");
     for place in ["loopgate.toml:2:1: ", "loopgate.toml:3:10: ", "did you mean listen?"] {
         assert!(said.contains(place), "no {place} in:\n{said}");
     }
@@ -94,7 +94,7 @@ fn taken_addresses_are_exit_4_and_told_together_with_their_holder() {
     let mut program = Program::start(["run", "-L", &forward(&target), "-L", &routes[0], "-L", &routes[1]]);
 
     assert_eq!(program.exit_code(), Some(4));
-    let said = program.heard().join("\n");
+    let said = program.log().join("\n");
     for address in taken {
         assert!(said.contains(&address.to_string()), "{address} is not told in:\n{said}");
     }
@@ -111,7 +111,7 @@ fn a_second_copy_is_exit_5() {
     let mut second = Program::start([format!("{address}:{}", target.address)]);
 
     assert_eq!(second.exit_code(), Some(5));
-    let said = second.heard().join("\n");
+    let said = second.log().join("\n");
     assert!(said.contains(&format!("pid {}", first.pid())), "{said}");
     assert!(first.is_running());
 }
@@ -123,7 +123,7 @@ fn an_address_of_another_machine_is_exit_7() {
     let mut program = Program::start([format!("192.0.2.1:8080:{}", target.address)]);
 
     assert_eq!(program.exit_code(), Some(7));
-    assert!(program.heard().join("\n").contains("192.0.2.1"));
+    assert!(program.log().join("\n").contains("192.0.2.1"));
 }
 
 #[test]
@@ -146,7 +146,7 @@ fn without_descriptors_it_is_exit_8_and_never_a_panic() {
         }
 
         assert_eq!(program.exit_code(), Some(8), "of {limit}");
-        let said = program.heard().join("\n");
+        let said = program.log().join("\n");
         assert!(said.contains("descriptor") || said.contains("Too many open files"), "of {limit}: {said}");
         refused += 1;
     }
@@ -162,12 +162,12 @@ fn a_low_port_without_the_right_is_exit_6() {
         let mut program = Program::start_under(&before, [format!("80:{}", target.address)]);
 
         assert_eq!(program.exit_code(), Some(6));
-        assert!(program.heard().join("\n").contains("127.0.0.1:80"));
+        assert!(program.log().join("\n").contains("127.0.0.1:80"));
     });
 }
 
 #[test]
-fn a_route_that_retries_says_it_does_not_listen_and_begins_when_the_port_is_free() {
+fn a_route_that_retries_says_so_and_begins_when_the_port_is_free() {
     let target = Target::echo();
     let taken = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = taken.local_addr().unwrap();
@@ -186,15 +186,12 @@ fn a_route_that_retries_says_it_does_not_listen_and_begins_when_the_port_is_free
     drop(taken);
     program.wait_for(&format!("route taken listens on {address}"));
     for address in [free, address] {
-        let mut client = Wire::to(address);
-        client.say(b"x");
-        assert_eq!(client.hear(1), b"x");
+        let mut client = Connection::to(address);
+        client.send(b"x");
+        assert_eq!(client.receive(1), b"x");
     }
     assert!(
-        !program
-            .heard()
-            .iter()
-            .any(|line| line.contains("Forwarding") && line.contains(&address.to_string()))
+        !program.log().iter().any(|line| line.contains("Forwarding") && line.contains(&address.to_string()))
     );
 }
 
@@ -205,18 +202,18 @@ fn the_demo_answers_on_its_port_and_shows_the_visit() {
         let mut program = Program::start(["demo"]);
         assert_eq!(program.address().to_string(), "127.0.0.1:62893");
 
-        let mut visitor = Wire::to("127.0.0.1:62893".parse().unwrap());
-        visitor.say(b"GET / HTTP/1.1\r\nHost: demo\r\n\r\n");
-        let (page, ending) = visitor.hear_all();
+        let mut visitor = Connection::to("127.0.0.1:62893".parse().unwrap());
+        visitor.send(b"GET / HTTP/1.1\r\nHost: demo\r\n\r\n");
+        let (page, ending) = visitor.receive_all();
         drop(visitor);
 
-        assert_eq!(ending, Ending::Fin);
+        assert_eq!(ending, Close::Fin);
         assert!(String::from_utf8(page).unwrap().contains("It works"));
         program.wait_for("end=done");
 
-        let mut visitor = Wire::to("127.0.0.1:62893".parse().unwrap());
-        visitor.say(b"GET /large HTTP/1.1\r\n\r\n");
-        assert!(visitor.hear_all().0.len() > 64 << 20);
+        let mut visitor = Connection::to("127.0.0.1:62893".parse().unwrap());
+        visitor.send(b"GET /large HTTP/1.1\r\n\r\n");
+        assert!(visitor.receive_all().0.len() > 64 << 20);
         drop(visitor);
         assert!(program.wait_for("end=done").contains("way=splice"));
         program.signal(Signal::INT);
@@ -234,5 +231,5 @@ fn limits_are_told_at_the_start() {
 
     assert!(line.contains("64 descriptors"), "{line}");
     program.wait_for("Forwarding ");
-    until("it is counted", || (program.descriptors() < 64).then_some(()));
+    wait_until("it is counted", || (program.descriptors() < 64).then_some(()));
 }

@@ -2,84 +2,84 @@
 
 use rustix::process::Signal;
 
-use crate::harness::{Config, Ending, Program, Target, Wire, until};
+use crate::harness::{Close, Config, Connection, Program, Target, wait_until};
 
 /// A program with one session that has begun to relay.
-fn with_one_session(limits: &str, target: &Target) -> (Program, Wire, Wire) {
+fn with_one_session(limits: &str, target: &Target) -> (Program, Connection, Connection) {
     let text =
         format!("[limits]\n{limits}\n[routes.web]\nlisten = '127.0.0.1:0'\ntarget = '{}'\n", target.address);
     let config = Config::new(&text);
     let mut program = Program::start(["run", "-c", config.path.to_str().unwrap()]);
-    let mut client = Wire::to(program.address());
+    let mut client = Connection::to(program.address());
     let mut served = target.accept();
-    client.say(b"?");
-    assert_eq!(served.hear(1), b"?");
+    client.send(b"?");
+    assert_eq!(served.receive(1), b"?");
     (program, client, served)
 }
 
 #[test]
 fn a_stop_says_how_many_it_waits_for_and_ends_with_the_last_of_them() {
     for signal in [Signal::TERM, Signal::INT] {
-        let target = Target::by_hand();
+        let target = Target::manual();
         let (mut program, mut client, mut served) = with_one_session("drain_timeout = '1h'", &target);
 
         program.signal(signal);
 
         assert!(program.wait_for("stopping: waiting").contains(" 1 session"));
-        served.say(b"the rest");
+        served.send(b"the rest");
         drop(served);
-        assert_eq!(client.hear_all(), (b"the rest".to_vec(), Ending::Fin));
+        assert_eq!(client.receive_all(), (b"the rest".to_vec(), Close::Fin));
         drop(client);
         assert_eq!(program.exit_code(), Some(0));
-        let log = program.heard().join("\n");
+        let log = program.log().join("\n");
         assert!(log.contains("end=done") && log.contains("stopped"), "{log}");
     }
 }
 
 #[test]
 fn a_stop_lets_nobody_in() {
-    let target = Target::by_hand();
+    let target = Target::manual();
     let (mut program, client, _served) = with_one_session("drain_timeout = '1h'", &target);
-    let gate = client.peer();
+    let proxy = client.peer();
 
     program.signal(Signal::TERM);
     program.wait_for("stopping: waiting");
 
-    assert!(Wire::try_to(gate).is_err());
+    assert!(Connection::try_to(proxy).is_err());
     assert!(program.is_running());
 }
 
 #[test]
 fn a_stop_insists_when_its_time_is_over() {
-    let target = Target::by_hand();
+    let target = Target::manual();
     let (mut program, mut client, mut served) = with_one_session("drain_timeout = '50ms'", &target);
 
     program.signal(Signal::TERM);
 
-    assert_eq!((client.hear_end(), served.hear_end()), (Ending::Reset, Ending::Reset));
+    assert_eq!((client.receive_close(), served.receive_close()), (Close::Reset, Close::Reset));
     assert_eq!(program.exit_code(), Some(0));
-    let log = program.heard().join("\n");
+    let log = program.log().join("\n");
     assert!(log.contains("end=drained") && log.contains("1 session reset after 50ms"), "{log}");
 }
 
 #[test]
 fn a_second_signal_ends_at_once() {
     for (signal, code) in [(Signal::TERM, 143), (Signal::INT, 130)] {
-        let target = Target::by_hand();
+        let target = Target::manual();
         let (mut program, mut client, mut served) = with_one_session("drain_timeout = '1h'", &target);
 
         program.signal(signal);
         program.wait_for("stopping: waiting");
         // One press of Ctrl-C that arrives twice counts once, so it is pressed until it is heard.
-        until("it ends", || {
+        wait_until("it ends", || {
             program.signal(signal);
             (!program.is_running()).then_some(())
         });
 
         assert_eq!(program.exit_code(), Some(code));
         // An end that looks whole would be a lie.
-        assert_eq!((client.hear_end(), served.hear_end()), (Ending::Reset, Ending::Reset));
-        assert!(program.heard().join("\n").contains("end=drained"));
+        assert_eq!((client.receive_close(), served.receive_close()), (Close::Reset, Close::Reset));
+        assert!(program.log().join("\n").contains("end=drained"));
     }
 }
 

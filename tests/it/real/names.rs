@@ -6,8 +6,8 @@ use std::process::{Command, Stdio};
 
 use loopgate::outcome::{End, Way};
 
-use crate::harness::secret::Authority;
-use crate::harness::{Gate, Target, pattern};
+use crate::harness::tls::Authority;
+use crate::harness::{Proxy, Target, pattern};
 use crate::real::tcp::{Service, printed};
 
 /// Signs for `a.example` and `x.b.example`, each by its own.
@@ -49,9 +49,9 @@ fn nginx(authority: &Authority, who: &str, listen: &str) -> Service {
 const LARGE: usize = 20 << 20;
 
 /// What curl is answered by `name`, whose certificate it verifies, with its own end behind it.
-fn curl(authority: &Authority, gate: SocketAddr, name: &str, how: &[&str]) -> String {
+fn curl(authority: &Authority, proxy: SocketAddr, name: &str, how: &[&str]) -> String {
     let ca = authority.file("ca.pem").display().to_string();
-    let there = format!("::{gate}");
+    let there = format!("::{proxy}");
     let url = format!("https://{name}/");
     let common =
         ["-sS", "--fail", "--cacert", &ca, "--connect-to", &there, "-w", " %{local_ip}:%{local_port}"];
@@ -63,7 +63,7 @@ fn curl(authority: &Authority, gate: SocketAddr, name: &str, how: &[&str]) -> St
 fn curl_sees_the_certificate_of_the_nginx_it_asked_for() {
     let authority = authority();
     let (a, b) = (nginx(&authority, "a", ""), nginx(&authority, "b", ""));
-    let gate = Gate::builder().workers(2).with(&format!(
+    let proxy = Proxy::builder().workers(2).with(&format!(
         "routes.test = {{listen = '127.0.0.1:0', names = {{'a.example' = '{}', '*.b.example' = '{}'}}}}",
         a.address, b.address
     ));
@@ -73,10 +73,10 @@ fn curl_sees_the_certificate_of_the_nginx_it_asked_for() {
             (&["--tlsv1.3"][..], "TLSv1.3 HTTP/2.0"),
             (&["--tls-max", "1.2", "--http1.1"], "TLSv1.2 HTTP/1.1"),
         ] {
-            let answer = curl(&authority, gate.address, name, how);
+            let answer = curl(&authority, proxy.address, name, how);
 
             assert!(answer.starts_with(&format!("{who} {told} ")), "{answer}");
-            let record = gate.record();
+            let record = proxy.record();
             assert_eq!((record.outcome.end, record.name.as_deref()), (End::Done, Some(name)), "{record}");
             assert_eq!((record.outcome.traffic.up.lost(), record.outcome.traffic.down.lost()), (0, 0));
         }
@@ -96,16 +96,16 @@ fn curl_fetches_a_large_file_by_name_and_the_kernel_moves_it() {
         (format!("unix:{}/a.sock", nginx.folder().display()), ""),
         (nginx.address.to_string(), ", bandwidth_per_connection = '1gbit'"),
     ] {
-        let gate = Gate::builder().workers(2).with(&format!(
+        let proxy = Proxy::builder().workers(2).with(&format!(
             "routes.test = {{listen = '127.0.0.1:0', names = {{'a.example' = '{target}'}}{limit}}}"
         ));
-        let there = format!("::{}", gate.address);
+        let there = format!("::{}", proxy.address);
         let into = ["-sS", "--fail", "--cacert", &ca, "--connect-to", &there, "-o", got.to_str().unwrap()];
 
         printed("curl", &[&into[..], &["https://a.example/large"]].concat());
 
         assert!(fs::read(&got).unwrap() == fs::read(nginx.folder().join("large")).unwrap());
-        let outcome = gate.record().outcome;
+        let outcome = proxy.record().outcome;
         assert_eq!((outcome.end, outcome.way), (End::Done, Way::Splice), "{target}{limit}");
         assert!(outcome.traffic.down.delivered > LARGE as u64);
     }
@@ -117,14 +117,14 @@ fn nginx_behind_a_name_is_told_of_the_client_before_its_hello() {
     let authority = authority();
     let (a, b) = (nginx(&authority, "a", "proxy_protocol"), nginx(&authority, "b", "proxy_protocol"));
     for form in ["v1", "v2", "v2_crc32c"] {
-        let gate = Gate::builder().with(&format!(
+        let proxy = Proxy::builder().with(&format!(
             "routes.test = {{listen = '127.0.0.1:0', send_proxy = '{form}', target = '{}',\n\
              names = {{'a.example' = '{}'}}}}",
             b.address, a.address
         ));
 
         for (name, who) in [("a.example", "a"), ("x.b.example", "b")] {
-            let answer = curl(&authority, gate.address, name, &[]);
+            let answer = curl(&authority, proxy.address, name, &[]);
 
             let mut words = answer.split(' ');
             let (told, own) = (words.nth_back(1), answer.split(' ').next_back());
@@ -139,8 +139,8 @@ fn curl_is_led_by_name_from_a_unix_socket_to_another() {
     let authority = authority();
     let (a, b) = (nginx(&authority, "a", ""), nginx(&authority, "b", ""));
     let folder = tempfile::tempdir().unwrap();
-    let path = folder.path().join("gate.sock").display().to_string();
-    let _gate = Gate::builder().with(&format!(
+    let path = folder.path().join("proxy.sock").display().to_string();
+    let _proxy = Proxy::builder().with(&format!(
         "routes.test = {{listen = 'unix:{path}', names = {{'a.example' = 'unix:{}/a.sock', '*.b.example' = 'unix:{}/b.sock'}}}}",
         a.folder().display(),
         b.folder().display()
@@ -162,7 +162,7 @@ fn curl_is_answered_over_our_own_tls_by_the_target_of_its_name() {
     let a = page(b"HTTP/1.0 200 OK\r\nContent-Length: 1\r\n\r\na");
     let b = page(b"HTTP/1.0 200 OK\r\nContent-Length: 1\r\n\r\nb");
     let file = |name: &str| authority.file(name).display().to_string();
-    let gate = Gate::builder().with(&format!(
+    let proxy = Proxy::builder().with(&format!(
         "[routes.test]\nlisten = '127.0.0.1:0'\nnot_tls = '{}'\n\
          names = {{'a.example' = '{}', '*.b.example' = '{}'}}\n\
          tls = {{certificate = ['{}', '{}'], key = ['{}', '{}']}}\n",
@@ -176,12 +176,12 @@ fn curl_is_answered_over_our_own_tls_by_the_target_of_its_name() {
     ));
 
     for (name, who) in [("a.example", "a "), ("x.b.example", "b ")] {
-        assert!(curl(&authority, gate.address, name, &["--http1.1"]).starts_with(who));
-        let record = gate.record();
+        assert!(curl(&authority, proxy.address, name, &["--http1.1"]).starts_with(who));
+        let record = proxy.record();
         assert_eq!((record.name.as_deref(), record.outcome.way), (Some(name), Way::Tls));
     }
-    assert_eq!(printed("curl", &["-sS", &format!("http://{}/", gate.address)]), "b");
-    assert_ne!(gate.record().outcome.way, Way::Tls);
+    assert_eq!(printed("curl", &["-sS", &format!("http://{}/", proxy.address)]), "b");
+    assert_ne!(proxy.record().outcome.way, Way::Tls);
 }
 
 /// `openssl s_server` with the certificate of `who`, which answers a line with the same line backwards.
@@ -196,10 +196,10 @@ fn s_server(authority: &Authority, who: &str, how: &[&str]) -> Service {
 }
 
 /// What `openssl s_client` tells of a connection on which it says `stressed` and waits for the answer.
-fn s_client(authority: &Authority, gate: &Gate, how: &[&str]) -> String {
+fn s_client(authority: &Authority, proxy: &Proxy, how: &[&str]) -> String {
     use std::io::{BufRead, BufReader, Write};
     let mut child = Command::new("openssl")
-        .args(["s_client", "-connect", &gate.address.to_string(), "-verify_return_error"])
+        .args(["s_client", "-connect", &proxy.address.to_string(), "-verify_return_error"])
         .arg("-CAfile")
         .arg(authority.file("ca.pem"))
         .args(how)
@@ -227,7 +227,7 @@ fn openssl_is_led_by_the_name_and_the_protocol_it_asks_for() {
     let a = s_server(&authority, "a", &["-alpn", "http/1.1"]);
     let b = s_server(&authority, "b", &[]);
     let acme = s_server(&authority, "acme", &["-alpn", "acme-tls/1"]);
-    let gate = Gate::builder().with(&format!(
+    let proxy = Proxy::builder().with(&format!(
         "routes.test = {{listen = '127.0.0.1:0', target = '{}', names = {{'a.example' = '{}'}}, alpn = {{'acme-tls/1' = '{}'}}}}",
         b.address, a.address, acme.address
     ));
@@ -247,10 +247,10 @@ fn openssl_is_led_by_the_name_and_the_protocol_it_asks_for() {
             ),
             (&["-noservername"], b.address, "No ALPN negotiated"),
         ] {
-            let said = s_client(&authority, &gate, &[&[version][..], how].concat());
+            let said = s_client(&authority, &proxy, &[&[version][..], how].concat());
 
             assert!(said.contains(told) && said.ends_with("desserts\n"), "{version} {how:?}: {said}");
-            let outcome = gate.record().outcome;
+            let outcome = proxy.record().outcome;
             assert_eq!((outcome.end, outcome.target), (End::Done, Some(target.into())), "{how:?}");
         }
     }
@@ -261,16 +261,16 @@ fn openssl_is_led_by_the_name_and_the_protocol_it_asks_for() {
 fn openssl_is_asked_for_another_hello_by_its_target() {
     let authority = authority();
     let a = s_server(&authority, "a", &["-groups", "P-384"]);
-    let gate = Gate::builder().with(&format!(
+    let proxy = Proxy::builder().with(&format!(
         "routes.test = {{listen = '127.0.0.1:0', names = {{'a.example' = '{}'}}}}",
         a.address
     ));
 
     // It guesses the first of its groups; a HelloRetryRequest (RFC 8446, section 4.1.4) asks for the other.
-    let said = s_client(&authority, &gate, &["-servername", "a.example", "-groups", "X25519:P-384"]);
+    let said = s_client(&authority, &proxy, &["-servername", "a.example", "-groups", "X25519:P-384"]);
 
     assert!(said.contains("secp384r1") && said.ends_with("desserts\n"), "{said}");
-    assert_eq!(gate.record().outcome.end, End::Done);
+    assert_eq!(proxy.record().outcome.end, End::Done);
 }
 
 #[test]
@@ -278,40 +278,40 @@ fn openssl_is_asked_for_another_hello_by_its_target() {
 fn curl_is_told_that_nobody_has_the_name() {
     let authority = authority();
     let a = s_server(&authority, "a", &[]);
-    let gate = Gate::builder().with(&format!(
+    let proxy = Proxy::builder().with(&format!(
         "routes.test = {{listen = '127.0.0.1:0', names = {{'a.example' = '{}'}}}}",
         a.address
     ));
     let url = "https://c.example/";
 
     let said =
-        Command::new("curl").args(["-sS", "--connect-to", &format!("::{}", gate.address), url]).output();
+        Command::new("curl").args(["-sS", "--connect-to", &format!("::{}", proxy.address), url]).output();
 
     let said = String::from_utf8(said.unwrap().stderr).unwrap();
     assert!(said.contains("unrecognized name"), "{said}");
-    assert_eq!(gate.record().outcome.end, End::NoName);
+    assert_eq!(proxy.record().outcome.end, End::NoName);
 }
 
 #[test]
 #[ignore = "needs curl"]
 fn curl_waits_for_a_mail_server_to_speak_first() {
-    let mail = Target::serving_anywhere(|mut wire| {
-        wire.say(b"220 mail.example\r\n");
+    let mail = Target::serving_anywhere(|mut connection| {
+        connection.send(b"220 mail.example\r\n");
         for answer in ["250 mail.example", "250 nothing done", "221 bye"] {
-            while wire.hear(1) != b"\n" {}
-            wire.say(format!("{answer}\r\n").as_bytes());
+            while connection.receive(1) != b"\n" {}
+            connection.send(format!("{answer}\r\n").as_bytes());
         }
     });
-    let web = Target::by_hand();
-    let gate = Gate::builder().with(&format!(
+    let web = Target::manual();
+    let proxy = Proxy::builder().with(&format!(
         "routes.test = {{listen = '127.0.0.1:0', target = '{}', not_tls = '{}', hello_timeout = '50ms'}}",
         web.address, mail.address
     ));
 
-    let told = printed("curl", &["-sS", "--request", "NOOP", &format!("smtp://{}/us", gate.address)]);
+    let told = printed("curl", &["-sS", "--request", "NOOP", &format!("smtp://{}/us", proxy.address)]);
 
     assert_eq!(told.trim(), "250 nothing done");
-    let outcome = gate.record().outcome;
+    let outcome = proxy.record().outcome;
     assert!(outcome.traffic.down.delivered > 40, "{outcome:?}");
     assert_eq!((outcome.end, outcome.target), (End::Done, Some(mail.address.into())));
 }

@@ -7,7 +7,7 @@ use std::process::Command;
 
 use loopgate::outcome::{Client, End};
 
-use crate::harness::{Ending, Gate, Target, Wire, until};
+use crate::harness::{Close, Connection, Proxy, Target, wait_until};
 use crate::real::tcp::{Service, printed};
 
 /// nginx, which demands a header and answers with what it says.
@@ -48,9 +48,9 @@ fn haproxy_that_reads() -> Service {
     })
 }
 
-/// HAProxy, which sends a header to a gate.
-fn haproxy_that_sends(gate: &Gate, how: &str) -> Service {
-    let server = format!("server gate {} {how}", gate.address);
+/// HAProxy, which sends a header to a proxy.
+fn haproxy_that_sends(proxy: &Proxy, how: &str) -> Service {
+    let server = format!("server proxy {} {how}", proxy.address);
     Service::start(|port, folder| {
         haproxy(
             port,
@@ -60,16 +60,16 @@ fn haproxy_that_sends(gate: &Gate, how: &str) -> Service {
     })
 }
 
-/// A gate to a service that reads headers.
-fn sending(form: &str, service: SocketAddr) -> Gate {
-    Gate::builder().with(&format!(
+/// A proxy to a service that reads headers.
+fn sending(form: &str, service: SocketAddr) -> Proxy {
+    Proxy::builder().with(&format!(
         "routes.test = {{listen = '127.0.0.1:0', target = '{service}', send_proxy = '{form}'}}"
     ))
 }
 
-fn accepting(target: SocketAddr, more: &str) -> Gate {
+fn accepting(target: SocketAddr, more: &str) -> Proxy {
     let route = format!("listen = '127.0.0.1:0', target = '{target}', accept_proxy = '127.0.0.0/8'{more}");
-    Gate::builder().with(&format!("routes.test = {{{route}}}"))
+    Proxy::builder().with(&format!("routes.test = {{{route}}}"))
 }
 
 /// Asks a service that answers with the ends it was told; gives that, and the ends curl had.
@@ -85,9 +85,9 @@ fn ask(address: SocketAddr) -> (String, String) {
 fn nginx_reads_what_is_sent() {
     let nginx = nginx();
     for form in ["v1", "v2", "v2_crc32c"] {
-        let gate = sending(form, nginx.address);
+        let proxy = sending(form, nginx.address);
 
-        let (answer, ends) = ask(gate.address);
+        let (answer, ends) = ask(proxy.address);
 
         assert_eq!(answer, ends, "{form}");
     }
@@ -114,9 +114,9 @@ fn nginx_is_told_of_the_first_client_by_a_chain() {
 fn nginx_takes_a_client_of_a_unix_socket() {
     let nginx = nginx();
     let folder = tempfile::tempdir().unwrap();
-    let path = folder.path().join("gate").display().to_string();
+    let path = folder.path().join("proxy").display().to_string();
     for form in ["v1", "v2", "v2_crc32c"] {
-        let _gate = Gate::builder().with(&format!(
+        let _proxy = Proxy::builder().with(&format!(
             "routes.test = {{listen = 'unix:{path}', target = '{}', send_proxy = '{form}'}}",
             nginx.address
         ));
@@ -132,9 +132,9 @@ fn nginx_takes_a_client_of_a_unix_socket() {
 fn haproxy_reads_what_is_sent() {
     let haproxy = haproxy_that_reads();
     for form in ["v1", "v2", "v2_crc32c"] {
-        let gate = sending(form, haproxy.address);
+        let proxy = sending(form, haproxy.address);
 
-        let (answer, ends) = ask(gate.address);
+        let (answer, ends) = ask(proxy.address);
 
         assert_eq!(answer, ends, "{form}");
     }
@@ -145,9 +145,9 @@ fn haproxy_reads_what_is_sent() {
 fn haproxy_takes_a_client_of_a_unix_socket() {
     let haproxy = haproxy_that_reads();
     let folder = tempfile::tempdir().unwrap();
-    let path = folder.path().join("gate").display().to_string();
+    let path = folder.path().join("proxy").display().to_string();
     for form in ["v1", "v2_crc32c"] {
-        let _gate = Gate::builder().with(&format!(
+        let _proxy = Proxy::builder().with(&format!(
             "routes.test = {{listen = 'unix:{path}', target = '{}', send_proxy = '{form}'}}",
             haproxy.address
         ));
@@ -168,16 +168,16 @@ fn what_haproxy_sends_is_read() {
         "send-proxy-v2 proxy-v2-options crc32c",
         "send-proxy-v2 proxy-v2-options crc32c,unique-id,authority",
     ] {
-        let gate = accepting(target.address, "");
-        let haproxy = haproxy_that_sends(&gate, how);
-        let mut client = Wire::to(haproxy.address);
+        let proxy = accepting(target.address, "");
+        let haproxy = haproxy_that_sends(&proxy, how);
+        let mut client = Connection::to(haproxy.address);
 
-        client.say_stream(3, 100_000);
+        client.send_stream(3, 100_000);
         client.finish();
-        client.hear_stream(3, 100_000);
-        assert_eq!(client.hear_end(), Ending::Fin, "{how}");
+        client.receive_stream(3, 100_000);
+        assert_eq!(client.receive_close(), Close::Fin, "{how}");
 
-        let record = gate.record();
+        let record = proxy.record();
         assert_eq!((record.outcome.end, record.client), (End::Done, client.local().into()), "{how}");
         assert_eq!(record.outcome.traffic.up.delivered, 100_000, "{how}");
         assert!(matches!(record.via, Some(Client::Net(proxy)) if proxy.ip() == client.local().ip()), "{how}");
@@ -188,11 +188,11 @@ fn what_haproxy_sends_is_read() {
 #[ignore = "needs haproxy"]
 fn a_check_of_haproxy_is_a_client_of_its_own() {
     let target = Target::echo();
-    let gate = accepting(target.address, "");
+    let proxy = accepting(target.address, "");
 
-    let _haproxy = haproxy_that_sends(&gate, "send-proxy-v2 proxy-v2-options crc32c check inter 100");
+    let _haproxy = haproxy_that_sends(&proxy, "send-proxy-v2 proxy-v2-options crc32c check inter 100");
 
-    let record = until("a check has come", || gate.records().into_iter().next());
+    let record = wait_until("a check has come", || proxy.records().into_iter().next());
     // It closes with a reset once it has seen that somebody listens.
     assert!(matches!(record.outcome.end, End::ClientReset | End::ClientGone | End::Done), "{record}");
     assert_eq!(record.via, None);
@@ -202,12 +202,12 @@ fn a_check_of_haproxy_is_a_client_of_its_own() {
 #[ignore = "needs curl"]
 fn what_curl_sends_is_read() {
     let target = Target::greeting(b"HTTP/1.0 200 OK\r\nContent-Length: 5\r\n\r\nhello");
-    let gate = accepting(target.address, "");
-    let url = format!("http://{}/", gate.address);
+    let proxy = accepting(target.address, "");
+    let url = format!("http://{}/", proxy.address);
 
     let told = printed("curl", &["-sS", "--haproxy-protocol", "-w", " %{local_ip}:%{local_port}", &url]);
 
-    let record = gate.record();
+    let record = proxy.record();
     assert_eq!(told, format!("hello {}", record.client));
     assert_eq!(record.via, Some(record.client));
     assert_eq!(record.outcome.end, End::Done);

@@ -6,11 +6,11 @@ use std::process::Command;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::SeqCst};
 use std::thread;
 
-use crate::harness::{Closed, Ending, Gate, Wire, until};
+use crate::harness::{Close, ClosedPort, Connection, Proxy, wait_until};
 use crate::real::tcp::Service;
 
 /// nginx in one process, which answers with its name.
-fn nginx(name: &str, port: Closed, listen: &str) -> Service {
+fn nginx(name: &str, port: ClosedPort, listen: &str) -> Service {
     Service::start_on(port, |port, folder| {
         let at = folder.display();
         let config = format!(
@@ -27,18 +27,18 @@ fn nginx(name: &str, port: Closed, listen: &str) -> Service {
 }
 
 /// The name of who answers a client that comes now.
-fn who_answers(gate: SocketAddr) -> String {
-    let mut client = Wire::to(gate);
-    client.say(b"GET / HTTP/1.0\r\n\r\n");
-    let (answer, ending) = client.hear_all();
+fn who_answers(proxy: SocketAddr) -> String {
+    let mut client = Connection::to(proxy);
+    client.send(b"GET / HTTP/1.0\r\n\r\n");
+    let (answer, ending) = client.receive_all();
     let answer = String::from_utf8(answer).unwrap();
-    assert_eq!(ending, Ending::Fin, "{answer}");
+    assert_eq!(ending, Close::Fin, "{answer}");
     assert!(answer.starts_with("HTTP/1.1 200"), "{answer:?}");
     answer.rsplit("\r\n").next().unwrap().to_owned()
 }
 
-fn answers(gate: SocketAddr) -> [usize; 2] {
-    let names: Vec<String> = (0..20).map(|_| who_answers(gate)).collect();
+fn answers(proxy: SocketAddr) -> [usize; 2] {
+    let names: Vec<String> = (0..20).map(|_| who_answers(proxy)).collect();
     ["one", "two"].map(|name| names.iter().filter(|it| *it == name).count())
 }
 
@@ -53,39 +53,39 @@ fn config(listen: SocketAddr, targets: &[String]) -> String {
 #[test]
 #[ignore = "needs nginx"]
 fn nobody_who_comes_notices_what_becomes_of_one_nginx_of_two() {
-    let (one, two) = (nginx("one", Closed::port(), ""), nginx("two", Closed::port(), ""));
-    let listen = Closed::port();
+    let (one, two) = (nginx("one", ClosedPort::port(), ""), nginx("two", ClosedPort::port(), ""));
+    let listen = ClosedPort::port();
     let targets = [one.address, two.address].map(|address| format!("'{address}'"));
-    let gate = Gate::builder().workers(2).with(&config(listen.address, &targets));
-    assert_eq!(answers(gate.address), [10, 10]);
+    let proxy = Proxy::builder().workers(2).with(&config(listen.address, &targets));
+    assert_eq!(answers(proxy.address), [10, 10]);
 
     let port = one.kill();
-    assert_eq!(answers(gate.address), [0, 20]);
+    assert_eq!(answers(proxy.address), [0, 20]);
 
     // Back, and of no use: it wants a header that nobody sends.
     let one = nginx("one", port, "proxy_protocol");
-    assert_eq!(answers(gate.address), [0, 20]);
+    assert_eq!(answers(proxy.address), [0, 20]);
     let _one = nginx("one", one.kill(), "");
-    until("it is asked again", || (who_answers(gate.address) == "one").then_some(()));
-    assert_eq!(answers(gate.address), [10, 10]);
+    wait_until("it is asked again", || (who_answers(proxy.address) == "one").then_some(()));
+    assert_eq!(answers(proxy.address), [10, 10]);
 }
 
 #[test]
 #[ignore = "needs nginx"]
 fn an_nginx_that_drains_keeps_who_it_has_while_others_come() {
-    let (one, two) = (nginx("one", Closed::port(), ""), nginx("two", Closed::port(), ""));
-    let listen = Closed::port();
+    let (one, two) = (nginx("one", ClosedPort::port(), ""), nginx("two", ClosedPort::port(), ""));
+    let listen = ClosedPort::port();
     let targets = [one.address, two.address].map(|address| format!("'{address}'"));
-    let gate = Gate::builder().workers(2).with(&config(listen.address, &targets));
-    let ask = |client: &mut Wire| {
-        client.say(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n");
-        let mut heard = Vec::new();
-        while !heard.ends_with(b"one") && !heard.ends_with(b"two") {
-            heard.extend(client.hear(1));
+    let proxy = Proxy::builder().workers(2).with(&config(listen.address, &targets));
+    let ask = |client: &mut Connection| {
+        client.send(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n");
+        let mut received = Vec::new();
+        while !received.ends_with(b"one") && !received.ends_with(b"two") {
+            received.extend(client.receive(1));
         }
-        String::from_utf8(heard).unwrap().rsplit("\r\n").next().unwrap().to_owned()
+        String::from_utf8(received).unwrap().rsplit("\r\n").next().unwrap().to_owned()
     };
-    let mut old: Vec<Wire> = (0..2).map(|_| gate.connect()).collect();
+    let mut old: Vec<Connection> = (0..2).map(|_| proxy.connect()).collect();
     let before: Vec<String> = old.iter_mut().map(ask).collect();
 
     let (is_over, visits) = (AtomicBool::new(false), AtomicUsize::new(0));
@@ -93,19 +93,19 @@ fn an_nginx_that_drains_keeps_who_it_has_while_others_come() {
         scope.spawn(|| {
             // Not for ever, should the test fail.
             while !is_over.load(SeqCst) && visits.load(SeqCst) < 20_000 {
-                who_answers(gate.address);
+                who_answers(proxy.address);
                 visits.fetch_add(1, SeqCst);
             }
         });
         let go_on = |how_long: usize| {
             let wanted = visits.load(SeqCst) + how_long;
-            until("clients come", || (visits.load(SeqCst) >= wanted).then_some(()));
+            wait_until("clients come", || (visits.load(SeqCst) >= wanted).then_some(()));
         };
         go_on(20);
         let drained = [targets[0].clone(), format!("{{address = '{}', drain = true}}", two.address)];
-        gate.declare(&config(listen.address, &drained)).unwrap();
+        proxy.declare(&config(listen.address, &drained)).unwrap();
         go_on(20);
-        assert_eq!(answers(gate.address), [20, 0]);
+        assert_eq!(answers(proxy.address), [20, 0]);
         is_over.store(true, SeqCst);
     });
 

@@ -1,4 +1,4 @@
-//! Real programs behind a gate: none of them notices that it is there.
+//! Real programs behind a proxy: none of them notices that it is there.
 
 use std::fs;
 use std::net::SocketAddr;
@@ -11,24 +11,24 @@ use loopgate::probe::sockets::listening;
 use rustix::process::{Pid, Signal, kill_process};
 use tempfile::TempDir;
 
-use crate::harness::{Closed, Gate, Target, pattern, until};
+use crate::harness::{ClosedPort, Proxy, Target, pattern, wait_until};
 
 /// A service of another program, ended when dropped.
 pub(crate) struct Service {
     child: Child,
     pub(crate) address: SocketAddr,
-    port: Option<Closed>,
+    port: Option<ClosedPort>,
     folder: TempDir,
 }
 
 impl Service {
     /// Starts what `command` makes of a port and a folder of its own, and returns once it listens.
     pub(crate) fn start(command: impl FnOnce(u16, &Path) -> Command) -> Service {
-        Service::start_on(Closed::port(), command)
+        Service::start_on(ClosedPort::port(), command)
     }
 
     /// The same on a port that was chosen before.
-    pub(crate) fn start_on(port: Closed, command: impl FnOnce(u16, &Path) -> Command) -> Service {
+    pub(crate) fn start_on(port: ClosedPort, command: impl FnOnce(u16, &Path) -> Command) -> Service {
         let folder = tempfile::tempdir().unwrap();
         let address = port.address;
         let child = command(address.port(), folder.path())
@@ -38,7 +38,7 @@ impl Service {
             .spawn()
             .unwrap();
         let service = Service { child, address, port: Some(port), folder };
-        until("the service listens", || listening(address).unwrap().then_some(()));
+        wait_until("the service listens", || listening(address).unwrap().then_some(()));
         service
     }
 
@@ -48,7 +48,7 @@ impl Service {
     }
 
     /// Kills it without a word; gives its port.
-    pub(crate) fn kill(mut self) -> Closed {
+    pub(crate) fn kill(mut self) -> ClosedPort {
         self.child.kill().unwrap();
         self.child.wait().unwrap();
         self.port.take().expect("it is taken once")
@@ -75,9 +75,9 @@ pub(crate) fn printed(program: &str, arguments: &[&str]) -> String {
 }
 
 /// Takes every record of sessions that have ended: all in order, and nothing lost.
-fn all_ended_in_order(gate: &Gate) {
-    gate.wait_until_empty();
-    let records = gate.records();
+fn all_ended_in_order(proxy: &Proxy) {
+    proxy.wait_until_empty();
+    let records = proxy.records();
     assert!(!records.is_empty());
     for record in records {
         let outcome = &record.outcome;
@@ -99,8 +99,8 @@ fn redis() -> Service {
 #[ignore = "needs redis"]
 fn redis_answers_its_own_clients() {
     let redis = redis();
-    let gate = Gate::builder().workers(2).to(redis.address);
-    let port = gate.address.port().to_string();
+    let proxy = Proxy::builder().workers(2).to(redis.address);
+    let port = proxy.address.port().to_string();
 
     assert_eq!(printed("redis-cli", &["-p", &port, "ping"]).trim(), "PONG");
     let long = "x".repeat(100_000);
@@ -110,7 +110,7 @@ fn redis_answers_its_own_clients() {
     let table = printed("redis-benchmark", &bench);
 
     assert!(table.lines().count() >= 5, "{table}");
-    all_ended_in_order(&gate);
+    all_ended_in_order(&proxy);
 }
 
 #[test]
@@ -118,7 +118,7 @@ fn redis_answers_its_own_clients() {
 fn redis_keeps_and_gives_whole_values_at_a_limited_rate() {
     const LENGTH: usize = 5 << 20;
     let redis = redis();
-    let gate = Gate::builder().workers(2).with(&format!(
+    let proxy = Proxy::builder().workers(2).with(&format!(
         "routes.redis = {{listen = '127.0.0.1:0', target = '{}', bandwidth = '600mbit', \
          bandwidth_per_connection = '200mbit'}}",
         redis.address
@@ -126,25 +126,25 @@ fn redis_keeps_and_gives_whole_values_at_a_limited_rate() {
 
     thread::scope(|scope| {
         for seed in 0..4 {
-            let mut client = gate.connect();
+            let mut client = proxy.connect();
             scope.spawn(move || {
-                client.say(format!("*3\r\n$3\r\nSET\r\n$1\r\n{seed}\r\n${LENGTH}\r\n").as_bytes());
-                client.say_stream(seed, LENGTH);
-                client.say(format!("\r\n*2\r\n$3\r\nGET\r\n$1\r\n{seed}\r\n").as_bytes());
+                client.send(format!("*3\r\n$3\r\nSET\r\n$1\r\n{seed}\r\n${LENGTH}\r\n").as_bytes());
+                client.send_stream(seed, LENGTH);
+                client.send(format!("\r\n*2\r\n$3\r\nGET\r\n$1\r\n{seed}\r\n").as_bytes());
                 let answer = format!("+OK\r\n${LENGTH}\r\n");
-                assert_eq!(client.hear(answer.len()), answer.as_bytes());
-                client.hear_stream(seed, LENGTH);
-                assert_eq!(client.hear(2), b"\r\n");
+                assert_eq!(client.receive(answer.len()), answer.as_bytes());
+                client.receive_stream(seed, LENGTH);
+                assert_eq!(client.receive(2), b"\r\n");
             });
         }
     });
-    let port = gate.address.port().to_string();
+    let port = proxy.address.port().to_string();
     let bench = ["-p", &port, "-n", "5000", "-c", "20", "-P", "16", "-t", "ping,set,get,lrange_100", "--csv"];
     let table = printed("redis-benchmark", &bench);
 
     assert!(table.lines().count() >= 5, "{table}");
-    gate.wait_until_empty();
-    let spliced = gate.records().into_iter().filter(|record| record.outcome.way == Way::Splice);
+    proxy.wait_until_empty();
+    let spliced = proxy.records().into_iter().filter(|record| record.outcome.way == Way::Splice);
     assert!(spliced.count() >= 4);
 }
 
@@ -153,16 +153,16 @@ fn redis_keeps_and_gives_whole_values_at_a_limited_rate() {
 fn redis_answers_over_unix_sockets_on_both_sides() {
     let redis = redis();
     let path = |name: &str| redis.folder.path().join(name).display().to_string();
-    let gate = Gate::builder().workers(2).with(&format!(
+    let proxy = Proxy::builder().workers(2).with(&format!(
         "routes.redis = {{listen = 'unix:{}', target = 'unix:{}'}}",
-        path("gate.sock"),
+        path("proxy.sock"),
         path("redis.sock")
     ));
 
-    assert_eq!(printed("redis-cli", &["-s", &path("gate.sock"), "ping"]).trim(), "PONG");
+    assert_eq!(printed("redis-cli", &["-s", &path("proxy.sock"), "ping"]).trim(), "PONG");
     let bench = [
         "-s",
-        &path("gate.sock"),
+        &path("proxy.sock"),
         "-n",
         "5000",
         "-c",
@@ -176,22 +176,22 @@ fn redis_answers_over_unix_sockets_on_both_sides() {
     let table = printed("redis-benchmark", &bench);
 
     assert!(table.lines().count() >= 5, "{table}");
-    all_ended_in_order(&gate);
+    all_ended_in_order(&proxy);
 }
 
 #[test]
 #[ignore = "needs curl"]
 fn curl_speaks_to_a_unix_socket() {
     let folder = tempfile::tempdir().unwrap();
-    let path = folder.path().join("gate.sock").display().to_string();
+    let path = folder.path().join("proxy.sock").display().to_string();
     let target = Target::greeting(b"HTTP/1.0 200 OK\r\nContent-Length: 5\r\n\r\nhello");
-    let gate = Gate::builder()
+    let proxy = Proxy::builder()
         .with(&format!("routes.web = {{listen = 'unix:{path}', target = '{}'}}", target.address));
 
     let told = printed("curl", &["--silent", "--show-error", "--unix-socket", &path, "http://localhost/"]);
 
     assert_eq!(told, "hello");
-    assert!(gate.record().to_string().contains(" client=unix:pid="));
+    assert!(proxy.record().to_string().contains(" client=unix:pid="));
 }
 
 #[test]
@@ -218,16 +218,16 @@ fn nginx_serves_a_large_file_whole() {
         nginx.args(["-c", &format!("{folder}/nginx.conf"), "-e", &format!("{folder}/error")]);
         nginx
     });
-    let gate = Gate::to(nginx.address);
+    let proxy = Proxy::to(nginx.address);
     let got = nginx.folder.path().join("got");
 
     for _ in 0..3 {
-        let url = format!("http://{}/large", gate.address);
+        let url = format!("http://{}/large", proxy.address);
         run("curl", &["--silent", "--show-error", "--fail", "-o", got.to_str().unwrap(), &url]);
         assert!(fs::read(&got).unwrap() == fs::read(nginx.folder.path().join("large")).unwrap());
     }
 
-    all_ended_in_order(&gate);
+    all_ended_in_order(&proxy);
 }
 
 #[test]
@@ -238,8 +238,8 @@ fn iperf3_sends_both_ways() {
         iperf.args(["-s", "-B", "127.0.0.1", "-p", &port.to_string()]);
         iperf
     });
-    let gate = Gate::builder().workers(2).to(iperf.address);
-    let port = gate.address.port().to_string();
+    let proxy = Proxy::builder().workers(2).to(iperf.address);
+    let port = proxy.address.port().to_string();
 
     for way in [&[][..], &["-R"]] {
         let several = ["-c", "127.0.0.1", "-p", &port, "-P", "4", "-n", "128M", "-J"];
@@ -252,7 +252,7 @@ fn iperf3_sends_both_ways() {
 #[test]
 #[ignore = "needs postgresql"]
 fn postgresql_keeps_its_accounts() {
-    let bin = until("PostgreSQL is installed", || {
+    let bin = wait_until("PostgreSQL is installed", || {
         let versions = fs::read_dir("/usr/lib/postgresql").ok()?;
         versions.flatten().map(|version| version.path().join("bin")).find(|bin| bin.join("initdb").exists())
     });
@@ -268,18 +268,18 @@ fn postgresql_keeps_its_accounts() {
     });
     let folder = postgres.folder.path().display();
     let sockets = tempfile::tempdir().unwrap();
-    let gate = Gate::builder().workers(2).with(&format!(
+    let proxy = Proxy::builder().workers(2).with(&format!(
         "routes.port = {{listen = '127.0.0.1:0', target = '{}'}}\n\
          routes.socket = {{listen = 'unix:{}/.s.PGSQL.5432', target = 'unix:{folder}/.s.PGSQL.{}'}}\n",
         postgres.address,
         sockets.path().display(),
         postgres.address.port()
     ));
-    let port = gate.address.port().to_string();
+    let port = proxy.address.port().to_string();
     let at = ["-h", "127.0.0.1", "-p", &port, "-U", "postgres"];
     let by_socket = ["-h", sockets.path().to_str().unwrap(), "-p", "5432", "-U", "postgres"];
 
-    until("it answers", || {
+    wait_until("it answers", || {
         let ready = Command::new(program("pg_isready")).args(at).stdout(Stdio::null()).status().unwrap();
         ready.success().then_some(())
     });
@@ -292,7 +292,7 @@ fn postgresql_keeps_its_accounts() {
     let told = printed(&program("psql"), &[&by_socket[..], &["-A", "-t", "-c", sums, "postgres"]].concat());
 
     assert_eq!(told.trim(), "t|400");
-    all_ended_in_order(&gate);
+    all_ended_in_order(&proxy);
 }
 
 /// PostgreSQL refuses to run as root.

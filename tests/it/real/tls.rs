@@ -5,13 +5,13 @@ use std::process::{Command, Stdio};
 
 use loopgate::outcome::{End, Way};
 
-use crate::harness::secret::Authority;
-use crate::harness::{Gate, Target};
+use crate::harness::tls::Authority;
+use crate::harness::{Proxy, Target};
 use crate::real::tcp::{Service, printed};
 
-fn gate(authority: &Authority, target: &Target, more: &str) -> Gate {
+fn proxy(authority: &Authority, target: &Target, more: &str) -> Proxy {
     let tls = authority.tls("web");
-    Gate::builder().with(&format!(
+    Proxy::builder().with(&format!(
         "routes.test = {{listen = '127.0.0.1:0', target = '{}', tls = {{{tls}{more}}}}}",
         target.address
     ))
@@ -24,12 +24,12 @@ fn authority() -> Authority {
 }
 
 /// What `openssl s_client` tells of a connection it says `words` on; it ends with its input.
-fn s_client(gate: &Gate, authority: &Authority, words: &str, arguments: &[&str]) -> String {
+fn s_client(proxy: &Proxy, authority: &Authority, words: &str, arguments: &[&str]) -> String {
     let mut child = Command::new("openssl")
         .args([
             "s_client",
             "-connect",
-            &gate.address.to_string(),
+            &proxy.address.to_string(),
             "-servername",
             "localhost",
             "-verify_return_error",
@@ -51,14 +51,14 @@ fn s_client(gate: &Gate, authority: &Authority, words: &str, arguments: &[&str])
 #[ignore = "needs openssl"]
 fn openssl_agrees_on_either_version_and_on_a_protocol() {
     let (authority, target) = (authority(), Target::answering_after_fin());
-    let gate = gate(&authority, &target, ", alpn = ['h2', 'http/1.1']");
+    let proxy = proxy(&authority, &target, ", alpn = ['h2', 'http/1.1']");
 
     for (version, word) in [("-tls1_3", "TLSv1.3"), ("-tls1_2", "TLSv1.2")] {
-        let told = s_client(&gate, &authority, "x", &[version, "-alpn", "http/1.1"]);
+        let told = s_client(&proxy, &authority, "x", &[version, "-alpn", "http/1.1"]);
 
         assert!(told.contains(word) && told.contains("Verify return code: 0 (ok)"), "{told}");
         assert!(told.contains("ALPN protocol: http/1.1"), "{told}");
-        let outcome = gate.record().outcome;
+        let outcome = proxy.record().outcome;
         assert_eq!((outcome.end, outcome.way, outcome.traffic.up.delivered), (End::Done, Way::Tls, 1));
     }
 }
@@ -67,9 +67,9 @@ fn openssl_agrees_on_either_version_and_on_a_protocol() {
 #[ignore = "needs openssl"]
 fn openssl_resumes_its_sessions() {
     let (authority, target) = (authority(), Target::answering_after_fin());
-    let gate = gate(&authority, &target, "");
+    let proxy = proxy(&authority, &target, "");
 
-    let told = s_client(&gate, &authority, "", &["-tls1_2", "-reconnect"]);
+    let told = s_client(&proxy, &authority, "", &["-tls1_2", "-reconnect"]);
 
     assert_eq!(told.matches("Reused, TLSv1.2").count(), 5, "{told}");
 }
@@ -78,17 +78,17 @@ fn openssl_resumes_its_sessions() {
 #[ignore = "needs openssl"]
 fn openssl_resumes_what_it_kept_in_a_file() {
     let (authority, target) = (authority(), Target::sending(1, 10));
-    let gate = gate(&authority, &target, "");
+    let proxy = proxy(&authority, &target, "");
 
     for version in ["-tls1_3", "-tls1_2"] {
         let kept = authority.file(version).display().to_string();
         // It ends when the target does: the tickets of TLS 1.3 come before.
-        let first = s_client(&gate, &authority, "", &[version, "-ign_eof", "-sess_out", &kept]);
+        let first = s_client(&proxy, &authority, "", &[version, "-ign_eof", "-sess_out", &kept]);
         assert!(first.contains("New, TLSv1."), "{first}");
-        let second = s_client(&gate, &authority, "", &[version, "-ign_eof", "-sess_in", &kept]);
+        let second = s_client(&proxy, &authority, "", &[version, "-ign_eof", "-sess_in", &kept]);
         assert!(second.contains("Reused, TLSv1."), "{second}");
 
-        let resumed = [gate.record(), gate.record()].map(|record| record.client_tls.unwrap().resumed);
+        let resumed = [proxy.record(), proxy.record()].map(|record| record.client_tls.unwrap().resumed);
         assert_eq!(resumed, [false, true], "{version}");
     }
 }
@@ -115,21 +115,21 @@ fn nginx_is_spoken_to_by_tls_and_its_sessions_are_resumed() {
         nginx.args(["-c", &format!("{at}/nginx.conf"), "-e", &format!("{at}/error")]);
         nginx
     });
-    let gate = Gate::builder().with(&format!(
+    let proxy = Proxy::builder().with(&format!(
         "routes.nginx = {{listen = '127.0.0.1:0', target = '{}', target_tls = {{ca = '{}'}}}}",
         nginx.address,
         file("ca.pem")
     ));
 
     for resumed in [false, true] {
-        let mut client = gate.connect();
-        client.say(b"GET / HTTP/1.0\r\n\r\n");
-        let (heard, _) = client.hear_all();
+        let mut client = proxy.connect();
+        client.send(b"GET / HTTP/1.0\r\n\r\n");
+        let (received, _) = client.receive_all();
         client.finish();
-        let heard = String::from_utf8_lossy(&heard).into_owned();
-        let agreed = gate.record().target_tls.unwrap();
+        let received = String::from_utf8_lossy(&received).into_owned();
+        let agreed = proxy.record().target_tls.unwrap();
         let theirs = format!("{} {} {}", agreed.version, agreed.cipher, if resumed { "r" } else { "." });
-        assert!(heard.ends_with(&theirs) && agreed.resumed == resumed, "{heard}: {agreed:?}");
+        assert!(received.ends_with(&theirs) && agreed.resumed == resumed, "{received}: {agreed:?}");
     }
 }
 
@@ -137,17 +137,17 @@ fn nginx_is_spoken_to_by_tls_and_its_sessions_are_resumed() {
 #[ignore = "needs openssl"]
 fn openssl_is_told_what_is_not_done_and_the_log_as_well() {
     let (authority, target) = (authority(), Target::echo());
-    let gate = gate(&authority, &target, "");
+    let proxy = proxy(&authority, &target, "");
 
     let old = ["-tls1_1", "-cipher", "ALL:@SECLEVEL=0"];
-    assert!(s_client(&gate, &authority, "", &old).contains("alert"));
-    let record = gate.record();
+    assert!(s_client(&proxy, &authority, "", &old).contains("alert"));
+    let record = proxy.record();
     assert_eq!(record.outcome.end, End::TlsFailed);
     assert!(record.hint().unwrap().contains("only older ones"), "{record}");
 
     // Its command for a new handshake; it is read once the first is done.
-    s_client(&gate, &authority, "R\n", &["-tls1_2"]);
-    let record = gate.record();
+    s_client(&proxy, &authority, "R\n", &["-tls1_2"]);
+    let record = proxy.record();
     assert_eq!(record.outcome.end, End::ClientReset);
     assert!(record.hint().unwrap().contains("renegotiate"), "{record}");
 }
@@ -158,45 +158,45 @@ fn openssl_is_let_in_by_its_certificate_alone() {
     let (authority, target) = (authority(), Target::answering_after_fin());
     authority.issue("guest", &["guest.example.com"]);
     let ca = authority.file("ca.pem").display().to_string();
-    let gate = gate(&authority, &target, &format!(", client_ca = '{ca}', client_names = '*.example.com'"));
+    let proxy = proxy(&authority, &target, &format!(", client_ca = '{ca}', client_names = '*.example.com'"));
     let (certificate, key) = (authority.file("guest.pem"), authority.file("guest.key"));
 
     let own = ["-cert", certificate.to_str().unwrap(), "-key", key.to_str().unwrap(), "-tls1_2"];
-    let told = s_client(&gate, &authority, "x", &own);
+    let told = s_client(&proxy, &authority, "x", &own);
     assert!(told.contains("Verify return code: 0 (ok)"), "{told}");
-    assert_eq!(gate.record().outcome.end, End::Done);
+    assert_eq!(proxy.record().outcome.end, End::Done);
 
-    let told = s_client(&gate, &authority, "x", &["-tls1_2"]);
+    let told = s_client(&proxy, &authority, "x", &["-tls1_2"]);
     assert!(told.contains("alert"), "{told}");
-    assert_eq!(gate.record().outcome.end, End::TlsFailed);
+    assert_eq!(proxy.record().outcome.end, End::TlsFailed);
 }
 
 #[test]
 #[ignore = "needs curl"]
 fn curl_fetches_a_page_over_https() {
     const LENGTH: usize = 3_000_000;
-    let target = Target::serving_anywhere(|mut wire| {
+    let target = Target::serving_anywhere(|mut connection| {
         let mut request = [0; 1024];
         while !request.windows(4).any(|end| end == b"\r\n\r\n") {
             let filled = request.iter().position(|byte| *byte == 0).unwrap();
-            if wire.try_hear(&mut request[filled..]).unwrap() == 0 {
+            if connection.try_receive(&mut request[filled..]).unwrap() == 0 {
                 return;
             }
         }
-        wire.say(
+        connection.send(
             format!("HTTP/1.1 200 OK\r\nContent-Length: {LENGTH}\r\nConnection: close\r\n\r\n").as_bytes(),
         );
-        wire.say(&vec![b'x'; LENGTH]);
+        connection.send(&vec![b'x'; LENGTH]);
     });
     let authority = authority();
-    let gate = gate(&authority, &target, "");
-    let url = format!("https://localhost:{}/", gate.address.port());
+    let proxy = proxy(&authority, &target, "");
+    let url = format!("https://localhost:{}/", proxy.address.port());
     let ca = authority.file("ca.pem").display().to_string();
 
     let page = printed("curl", &["--silent", "--show-error", "--ipv4", "--cacert", &ca, &url]);
 
     assert_eq!(page.len(), LENGTH);
-    assert_eq!(gate.record().outcome.way, Way::Tls);
+    assert_eq!(proxy.record().outcome.way, Way::Tls);
 }
 
 #[test]
@@ -212,13 +212,13 @@ fn redis_is_reached_over_tls_by_clients_that_have_none() {
         redis.args(["--tls-ca-cert-file", &file("ca.pem"), "--tls-auth-clients", "yes"]).current_dir(folder);
         redis
     });
-    let gate = Gate::builder().workers(2).with(&format!(
+    let proxy = Proxy::builder().workers(2).with(&format!(
         "routes.redis = {{listen = '127.0.0.1:0', target = '{}', target_tls = {{ca = '{}', {}}}}}",
         redis.address,
         file("ca.pem"),
         authority.tls("us")
     ));
-    let port = gate.address.port().to_string();
+    let port = proxy.address.port().to_string();
 
     assert_eq!(printed("redis-cli", &["-p", &port, "ping"]).trim(), "PONG");
     let long = "x".repeat(100_000);
@@ -226,6 +226,6 @@ fn redis_is_reached_over_tls_by_clients_that_have_none() {
     assert_eq!(printed("redis-cli", &["-p", &port, "get", "long"]).trim(), long);
     let bench = ["-p", &port, "-n", "5000", "-c", "20", "-P", "16", "-t", "ping,set,get,lrange_100", "--csv"];
     assert!(printed("redis-benchmark", &bench).lines().count() >= 5);
-    gate.wait_until_empty();
-    assert!(gate.records().iter().all(|record| record.outcome.way == Way::Tls));
+    proxy.wait_until_empty();
+    assert!(proxy.records().iter().all(|record| record.outcome.way == Way::Tls));
 }

@@ -7,11 +7,11 @@ use loopgate::outcome::{Cause, End};
 use rustix::net::{AddressFamily, SocketType, bind, connect, socket};
 
 use crate::harness::datagrams::{self, EchoDatagrams, ask};
-use crate::harness::{Closed, Ending, Gate, Target, Wire, listening_inode, until};
+use crate::harness::{Close, ClosedPort, Connection, Proxy, Target, listening_inode, wait_until};
 
-/// A gate whose route has these targets, each as TOML has it, and more keys.
-fn gate(targets: &[String], more: &str) -> Gate {
-    Gate::builder().workers(2).with(&route("127.0.0.1:0", targets, more))
+/// A proxy whose route has these targets, each as TOML has it, and more keys.
+fn proxy(targets: &[String], more: &str) -> Proxy {
+    Proxy::builder().workers(2).with(&route("127.0.0.1:0", targets, more))
 }
 
 fn route(listen: impl std::fmt::Display, targets: &[String], more: &str) -> String {
@@ -29,31 +29,31 @@ fn with(address: SocketAddr, part: &str) -> String {
 }
 
 /// Exchanges a few bytes with an echo, and ends.
-fn visit(mut client: Wire) {
-    client.say(b"hello");
-    assert_eq!(client.hear(5), b"hello");
+fn visit(mut client: Connection) {
+    client.send(b"hello");
+    assert_eq!(client.receive(5), b"hello");
     client.finish();
-    assert_eq!(client.hear_end(), Ending::Fin);
+    assert_eq!(client.receive_close(), Close::Fin);
 }
 
 /// Where a client that comes now is carried to.
-fn carried_to(gate: &Gate) -> SocketAddr {
-    visit(gate.connect());
-    reached(gate)
+fn carried_to(proxy: &Proxy) -> SocketAddr {
+    visit(proxy.connect());
+    reached(proxy)
 }
 
 /// The target of the next record, whose session ended in order.
-fn reached(gate: &Gate) -> SocketAddr {
-    let record = gate.record();
+fn reached(proxy: &Proxy) -> SocketAddr {
+    let record = proxy.record();
     assert_eq!(record.outcome.end, End::Done, "{record}");
     record.outcome.target.as_ref().and_then(|it| it.net()).unwrap()
 }
 
 /// A client from this address of the machine.
-fn from(ip: Ipv4Addr, gate: SocketAddr) -> Wire {
+fn from(ip: Ipv4Addr, proxy: SocketAddr) -> Connection {
     let socket = socket(AddressFamily::INET, SocketType::STREAM, None).unwrap();
     bind(&socket, &SocketAddr::new(ip.into(), 0)).unwrap();
-    connect(&socket, &gate).unwrap();
+    connect(&socket, &proxy).unwrap();
     TcpStream::from(socket).into()
 }
 
@@ -61,11 +61,11 @@ fn from(ip: Ipv4Addr, gate: SocketAddr) -> Wire {
 fn each_target_gets_its_weight_of_the_clients() {
     let targets = [Target::echo(), Target::echo(), Target::echo()];
     let [a, b, c] = targets.each_ref().map(|target| target.address);
-    let gate = gate(&[plain(a), with(b, "weight = 2"), plain(c)], "");
+    let proxy = proxy(&[plain(a), with(b, "weight = 2"), plain(c)], "");
 
     let mut counts = BTreeMap::<SocketAddr, u32>::new();
     for _ in 0..40 {
-        *counts.entry(carried_to(&gate)).or_default() += 1;
+        *counts.entry(carried_to(&proxy)).or_default() += 1;
     }
 
     assert_eq!(counts, [(a, 10), (b, 20), (c, 10)].into());
@@ -73,50 +73,50 @@ fn each_target_gets_its_weight_of_the_clients() {
 
 #[test]
 fn the_fewest_sessions_draw_the_next_client() {
-    let (one, other) = (Target::by_hand(), Target::by_hand());
-    let gate = gate(&[plain(one.address), plain(other.address)], "balance = 'least_connections'");
+    let (one, other) = (Target::manual(), Target::manual());
+    let proxy = proxy(&[plain(one.address), plain(other.address)], "balance = 'least_connections'");
 
-    let clients: Vec<Wire> = (0..8).map(|_| gate.connect()).collect();
-    let at_one: Vec<Wire> = (0..4).map(|_| one.accept()).collect();
-    let _at_other: Vec<Wire> = (0..4).map(|_| other.accept()).collect();
+    let clients: Vec<Connection> = (0..8).map(|_| proxy.connect()).collect();
+    let at_one: Vec<Connection> = (0..4).map(|_| one.accept()).collect();
+    let _at_other: Vec<Connection> = (0..4).map(|_| other.accept()).collect();
     // All of one target's clients go, and all who come next are its own.
     for end in at_one {
         end.reset();
     }
     for _ in 0..4 {
-        assert_eq!(gate.record().outcome.target, Some(one.address.into()));
+        assert_eq!(proxy.record().outcome.target, Some(one.address.into()));
     }
-    let _more: Vec<Wire> = (0..4).map(|_| gate.connect()).collect();
+    let _more: Vec<Connection> = (0..4).map(|_| proxy.connect()).collect();
 
-    let _at_one: Vec<Wire> = (0..4).map(|_| one.accept()).collect();
+    let _at_one: Vec<Connection> = (0..4).map(|_| one.accept()).collect();
     drop(clients);
 }
 
 #[test]
 fn a_client_that_one_target_refuses_is_carried_to_the_next() {
-    let (closed, closed_too, echo) = (Closed::port(), Closed::port(), Target::echo());
-    let gate =
-        gate(&[plain(closed.address), plain(closed_too.address), plain(echo.address)], "balance = 'first'");
+    let (closed, closed_too, echo) = (ClosedPort::port(), ClosedPort::port(), Target::echo());
+    let proxy =
+        proxy(&[plain(closed.address), plain(closed_too.address), plain(echo.address)], "balance = 'first'");
 
     for _ in 0..20 {
-        assert_eq!(carried_to(&gate), echo.address);
+        assert_eq!(carried_to(&proxy), echo.address);
     }
 }
 
 #[test]
-fn a_client_whom_every_target_refuses_is_reset_and_its_record_has_every_attempt() {
-    let closed = [Closed::port(), Closed::port(), Closed::port()];
+fn a_client_that_every_target_refuses_is_reset_with_every_attempt_recorded() {
+    let closed = [ClosedPort::port(), ClosedPort::port(), ClosedPort::port()];
     let drained = Target::echo();
     let mut targets: Vec<String> = closed.iter().map(|it| plain(it.address)).collect();
     targets.push(with(drained.address, "drain = true"));
-    let gate = gate(&targets, "");
+    let proxy = proxy(&targets, "");
 
     // It may be over before its connect(2) returns.
-    if let Ok(mut client) = Wire::try_to(gate.address) {
-        assert_eq!(client.hear_end(), Ending::Reset);
+    if let Ok(mut client) = Connection::try_to(proxy.address) {
+        assert_eq!(client.receive_close(), Close::Reset);
     }
 
-    let record = gate.record();
+    let record = proxy.record();
     assert_eq!(record.outcome.end, End::NoTarget(Cause::Refused));
     let mut tried: Vec<String> =
         record.outcome.attempts.iter().map(|attempt| attempt.address.to_string()).collect();
@@ -127,12 +127,12 @@ fn a_client_whom_every_target_refuses_is_reset_and_its_record_has_every_attempt(
 }
 
 #[test]
-fn nobody_who_comes_notices_that_a_target_dies_and_its_neighbours_sessions_live_on() {
+fn no_new_client_notices_that_a_target_dies_and_other_sessions_live_on() {
     let (dying, living) = (Target::echo(), Target::echo());
-    let gate = gate(&[plain(dying.address), plain(living.address)], "");
-    let mut staying: Vec<Wire> = (0..2).map(|_| gate.connect()).collect();
-    let at: Vec<String> = until("two sessions are relayed", || {
-        let live = gate.live();
+    let proxy = proxy(&[plain(dying.address), plain(living.address)], "");
+    let mut staying: Vec<Connection> = (0..2).map(|_| proxy.connect()).collect();
+    let at: Vec<String> = wait_until("two sessions are relayed", || {
+        let live = proxy.live();
         let at: Vec<String> = live.iter().map(|live| live.target().to_string()).collect();
         (at.len() == 2 && at.iter().all(|target| !target.contains(','))).then_some(at)
     });
@@ -142,53 +142,53 @@ fn nobody_who_comes_notices_that_a_target_dies_and_its_neighbours_sessions_live_
     drop(dying);
 
     for _ in 0..20 {
-        visit(gate.connect());
+        visit(proxy.connect());
     }
-    let others = (0..20).map(|_| reached(&gate)).filter(|target| *target == address);
+    let others = (0..20).map(|_| reached(&proxy)).filter(|target| *target == address);
     assert_eq!(others.count(), 0, "nobody listens there");
     let answered = staying.iter_mut().filter_map(|client| {
-        client.say(b"still");
-        client.try_hear(&mut [0; 5]).ok().filter(|n| *n == 5)
+        client.send(b"still");
+        client.try_receive(&mut [0; 5]).ok().filter(|n| *n == 5)
     });
     assert!(answered.count() >= 1, "the neighbour's session lives");
 }
 
 #[test]
 fn a_backup_has_clients_only_while_no_primary_is_up() {
-    let (primary, backup) = (Closed::port(), Target::echo());
-    let gate = gate(&[with(backup.address, "backup = true"), plain(primary.address)], "");
+    let (primary, backup) = (ClosedPort::port(), Target::echo());
+    let proxy = proxy(&[with(backup.address, "backup = true"), plain(primary.address)], "");
 
-    assert_eq!(carried_to(&gate), backup.address);
+    assert_eq!(carried_to(&proxy), backup.address);
     let target = Target::echo_on(primary.address);
-    until("the primary has clients again", || (carried_to(&gate) == target.address).then_some(()));
+    wait_until("the primary has clients again", || (carried_to(&proxy) == target.address).then_some(()));
 
     for _ in 0..10 {
-        assert_eq!(carried_to(&gate), target.address);
+        assert_eq!(carried_to(&proxy), target.address);
     }
     drop(target);
-    until("the backup stands in", || (carried_to(&gate) == backup.address).then_some(()));
+    wait_until("the backup stands in", || (carried_to(&proxy) == backup.address).then_some(()));
 }
 
 #[test]
 fn a_target_that_drains_keeps_its_sessions_and_gets_no_new_ones() {
     let (leaving, staying) = (Target::echo(), Target::echo());
-    let port = Closed::port();
+    let port = ClosedPort::port();
     let before = route(port.address, &[plain(leaving.address), plain(staying.address)], "balance = 'first'");
-    let gate = Gate::builder().with(&before);
-    let mut old = gate.connect();
-    old.say(b"a");
-    assert_eq!(old.hear(1), b"a");
+    let proxy = Proxy::builder().with(&before);
+    let mut old = proxy.connect();
+    old.send(b"a");
+    assert_eq!(old.receive(1), b"a");
     let inode = listening_inode(port.address);
 
     let drained = [with(leaving.address, "drain = true"), plain(staying.address)];
-    gate.declare(&route(port.address, &drained, "balance = 'first'")).unwrap();
+    proxy.declare(&route(port.address, &drained, "balance = 'first'")).unwrap();
 
     for _ in 0..10 {
-        assert_eq!(carried_to(&gate), staying.address);
+        assert_eq!(carried_to(&proxy), staying.address);
     }
-    old.say(b"b");
-    assert_eq!(old.hear(1), b"b");
-    assert_eq!(gate.only_session().target().to_string(), leaving.address.to_string());
+    old.send(b"b");
+    assert_eq!(old.receive(1), b"b");
+    assert_eq!(proxy.only_session().target().to_string(), leaving.address.to_string());
     assert_eq!(listening_inode(port.address), inode, "the listener stays");
 }
 
@@ -196,44 +196,44 @@ fn a_target_that_drains_keeps_its_sessions_and_gets_no_new_ones() {
 fn a_target_that_comes_with_a_reload_moves_few_clients_and_no_session() {
     let targets = [Target::echo(), Target::echo(), Target::echo()];
     let [a, b, c] = targets.each_ref().map(|target| target.address);
-    let port = Closed::port();
+    let port = ClosedPort::port();
     let hash = "balance = 'source_hash'";
-    let gate = Gate::builder().with(&route(port.address, &[plain(a), plain(b)], hash));
+    let proxy = Proxy::builder().with(&route(port.address, &[plain(a), plain(b)], hash));
     let clients: Vec<Ipv4Addr> = (0..60).map(|n| Ipv4Addr::new(127, 9, 0, 1 + n)).collect();
     let carried = || -> Vec<SocketAddr> {
         let carried = |ip: &Ipv4Addr| {
             visit(from(*ip, port.address));
-            reached(&gate)
+            reached(&proxy)
         };
         clients.iter().map(carried).collect()
     };
     let before = carried();
     assert_eq!(carried(), before, "each client comes to its own target again");
     let mut session = from(clients[0], port.address);
-    session.say(b"a");
-    assert_eq!(session.hear(1), b"a");
+    session.send(b"a");
+    assert_eq!(session.receive(1), b"a");
 
-    gate.declare(&route(port.address, &[plain(c), plain(a), plain(b)], hash)).unwrap();
+    proxy.declare(&route(port.address, &[plain(c), plain(a), plain(b)], hash)).unwrap();
 
     let after = carried();
     let moved: Vec<_> = before.iter().zip(&after).filter(|(before, after)| before != after).collect();
     // A third on average; which third hangs on the ports the kernel gave.
     assert!(moved.iter().all(|(_, after)| **after == c), "between the others nobody moves");
     assert!((1..=40).contains(&moved.len()), "{} of 60 moved", moved.len());
-    session.say(b"b");
-    assert_eq!(session.hear(1), b"b");
+    session.send(b"b");
+    assert_eq!(session.receive(1), b"b");
 }
 
 #[test]
 fn behind_a_proxy_the_address_it_names_decides() {
     let targets = [Target::echo(), Target::echo(), Target::echo()];
     let plain = targets.each_ref().map(|target| plain(target.address));
-    let gate = gate(&plain, "balance = 'source_hash'\naccept_proxy = '127.0.0.1'");
+    let proxy = proxy(&plain, "balance = 'source_hash'\naccept_proxy = '127.0.0.1'");
     let carried = |n: u8| {
-        let mut client = gate.connect();
-        client.say(format!("PROXY TCP4 192.0.2.{n} 192.0.2.200 4000 80\r\n").as_bytes());
+        let mut client = proxy.connect();
+        client.send(format!("PROXY TCP4 192.0.2.{n} 192.0.2.200 4000 80\r\n").as_bytes());
         visit(client);
-        reached(&gate)
+        reached(&proxy)
     };
 
     let first: Vec<SocketAddr> = (0..16).map(carried).collect();
@@ -245,32 +245,32 @@ fn behind_a_proxy_the_address_it_names_decides() {
 
 #[test]
 fn clients_are_held_until_one_of_several_targets_is_back() {
-    let (down, back) = (Closed::port(), Closed::port());
-    let gate = gate(&[plain(down.address), plain(back.address)], "wait_for_target = '1h'");
-    let mut clients: Vec<Wire> = (0..5).map(|_| gate.connect()).collect();
-    until("all are there", || (gate.live().len() == 5).then_some(()));
+    let (down, back) = (ClosedPort::port(), ClosedPort::port());
+    let proxy = proxy(&[plain(down.address), plain(back.address)], "wait_for_target = '1h'");
+    let mut clients: Vec<Connection> = (0..5).map(|_| proxy.connect()).collect();
+    wait_until("all are there", || (proxy.live().len() == 5).then_some(()));
 
     let _target = Target::echo_on(back.address);
 
     for client in &mut clients {
-        client.say(b"x");
-        assert_eq!(client.hear(1), b"x");
+        client.send(b"x");
+        assert_eq!(client.receive(1), b"x");
     }
 }
 
 #[test]
 fn a_target_that_swallows_every_packet_costs_its_clients_one_timeout() {
-    let silent = Closed::port();
+    let silent = ClosedPort::port();
     let address = silent.address;
     let _full = silent.fill_up();
     let echo = Target::echo();
-    let gate = gate(&[plain(address), plain(echo.address)], "balance = 'first'\nconnect_timeout = '100ms'");
+    let proxy = proxy(&[plain(address), plain(echo.address)], "balance = 'first'\nconnect_timeout = '100ms'");
 
-    assert_eq!(carried_to(&gate), echo.address);
+    assert_eq!(carried_to(&proxy), echo.address);
     // Then it is known, and asked last.
-    until("the silent one is known", || {
-        visit(gate.connect());
-        (gate.record().outcome.attempts.len() == 1).then_some(())
+    wait_until("the silent one is known", || {
+        visit(proxy.connect());
+        (proxy.record().outcome.attempts.len() == 1).then_some(())
     });
 }
 
@@ -279,26 +279,26 @@ fn ranges_in_a_list_pair_up_port_by_port() {
     let echoes = [Target::echo(), Target::echo()];
     let [first, second] = echoes.each_ref().map(|echo| echo.address);
     let range = |address: SocketAddr| format!("'127.0.0.1:{}-{}'", address.port(), address.port());
-    let gate = gate(&[range(first), range(second)], "");
+    let proxy = proxy(&[range(first), range(second)], "");
 
-    let targets = &gate.declared.listening[0].targets;
+    let targets = &proxy.declared.listening[0].targets;
 
     assert_eq!(
         targets.iter().map(ToString::to_string).collect::<Vec<_>>(),
         [first, second].map(|it| it.to_string())
     );
-    assert_ne!(carried_to(&gate), carried_to(&gate));
+    assert_ne!(carried_to(&proxy), carried_to(&proxy));
 }
 
-/// A UDP gate with these targets.
-fn datagram_gate(targets: &[SocketAddr], more: &str) -> Gate {
+/// A UDP proxy with these targets.
+fn datagram_proxy(targets: &[SocketAddr], more: &str) -> Proxy {
     let targets: Vec<String> = targets.iter().map(|target| plain(*target)).collect();
-    gate(&targets, &format!("protocol = 'udp'\n{more}"))
+    proxy(&targets, &format!("protocol = 'udp'\n{more}"))
 }
 
 /// Which targets the flows that live have.
-fn flows(gate: &Gate) -> Vec<String> {
-    let mut all: Vec<String> = gate.live().iter().map(|live| live.target().to_string()).collect();
+fn flows(proxy: &Proxy) -> Vec<String> {
+    let mut all: Vec<String> = proxy.live().iter().map(|live| live.target().to_string()).collect();
     all.sort();
     all
 }
@@ -306,8 +306,8 @@ fn flows(gate: &Gate) -> Vec<String> {
 #[test]
 fn flows_are_shared_out_and_each_stays_with_its_target() {
     let (one, other) = (EchoDatagrams::start(), EchoDatagrams::start());
-    let gate = datagram_gate(&[one.address, other.address], "");
-    let clients: Vec<_> = (0..6).map(|_| datagrams::client(gate.address)).collect();
+    let proxy = datagram_proxy(&[one.address, other.address], "");
+    let clients: Vec<_> = (0..6).map(|_| datagrams::client(proxy.address)).collect();
 
     for round in 0..5_u8 {
         for client in &clients {
@@ -318,20 +318,20 @@ fn flows_are_shared_out_and_each_stays_with_its_target() {
     let mut expected: Vec<String> =
         [one.address, other.address].iter().flat_map(|it| vec![it.to_string(); 3]).collect();
     expected.sort();
-    assert_eq!(flows(&gate), expected);
+    assert_eq!(flows(&proxy), expected);
 }
 
 #[test]
 fn every_flow_of_a_client_has_the_target_of_its_address() {
     let echoes = [EchoDatagrams::start(), EchoDatagrams::start(), EchoDatagrams::start()];
-    let gate = datagram_gate(&echoes.each_ref().map(|echo| echo.address), "balance = 'source_hash'");
-    let clients: Vec<_> = (0..8).map(|_| datagrams::client(gate.address)).collect();
+    let proxy = datagram_proxy(&echoes.each_ref().map(|echo| echo.address), "balance = 'source_hash'");
+    let clients: Vec<_> = (0..8).map(|_| datagrams::client(proxy.address)).collect();
 
     for client in &clients {
         ask(client, b"x");
     }
 
-    let flows = flows(&gate);
+    let flows = flows(&proxy);
     assert!(flows.len() == 8 && flows.iter().all(|target| *target == flows[0]), "{flows:?}");
 }
 
@@ -339,27 +339,27 @@ fn every_flow_of_a_client_has_the_target_of_its_address() {
 fn a_client_whose_datagrams_are_refused_is_carried_to_the_next_target() {
     let (echo, refusing) = (EchoDatagrams::start(), datagrams::socket("127.0.0.1:0"));
     let gone = refusing.local_addr().unwrap();
-    let gate = datagram_gate(&[gone, echo.address], "balance = 'first'");
+    let proxy = datagram_proxy(&[gone, echo.address], "balance = 'first'");
     drop(refusing);
-    let client = datagrams::client(gate.address);
+    let client = datagrams::client(proxy.address);
     client.set_read_timeout(Some(std::time::Duration::from_millis(50))).unwrap();
 
-    // The refusal comes after the first datagram, which is lost as it would be without a gate.
-    until("the next one answers", || {
+    // The refusal comes after the first datagram, which is lost as it would be without a proxy.
+    wait_until("the next one answers", || {
         client.send(b"again").unwrap();
         client.recv(&mut [0; 16]).ok()
     });
 
-    assert!(flows(&gate).contains(&echo.address.to_string()));
+    assert!(flows(&proxy).contains(&echo.address.to_string()));
 }
 
 #[test]
 fn a_target_of_an_ipv6_list_and_a_name_are_reached_too() {
     let (v6, named) = (Target::echo_on("[::1]:0".parse().unwrap()), Target::echo());
     let localhost = format!("'localhost:{}'", named.address.port());
-    let gate = gate(&[plain(v6.address), localhost], "");
+    let proxy = proxy(&[plain(v6.address), localhost], "");
 
-    let reached = [carried_to(&gate), carried_to(&gate)];
+    let reached = [carried_to(&proxy), carried_to(&proxy)];
 
     assert!(reached.contains(&v6.address));
     assert!(

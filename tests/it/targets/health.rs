@@ -9,11 +9,11 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::SeqCst};
 use loopgate::outcome::End;
 use loopgate::probe::sockets;
 
-use crate::harness::{Closed, Ending, Gate, Program, Target, Wire, listening_inode, until};
+use crate::harness::{Close, ClosedPort, Connection, Program, Proxy, Target, listening_inode, wait_until};
 
-/// A gate to these targets, the first that is well, with this table of health.
-fn gate(targets: &[SocketAddr], health: &str) -> Gate {
-    Gate::builder().with(&config(targets, health))
+/// A proxy to these targets, the first that is well, with this table of health.
+fn proxy(targets: &[SocketAddr], health: &str) -> Proxy {
+    Proxy::builder().with(&config(targets, health))
 }
 
 fn config(targets: &[SocketAddr], health: &str) -> String {
@@ -25,12 +25,12 @@ fn config(targets: &[SocketAddr], health: &str) -> String {
 }
 
 /// Where a client that comes now is carried to.
-fn carried_to(gate: &Gate) -> SocketAddr {
-    let client = gate.connect();
+fn carried_to(proxy: &Proxy) -> SocketAddr {
+    let client = proxy.connect();
     client.finish();
     let mut client = client;
-    client.hear_all();
-    let record = gate.record();
+    client.receive_all();
+    let record = proxy.record();
     assert_ne!(record.outcome.end.code(), "no_target", "{record}");
     record.outcome.target.as_ref().and_then(|it| it.net()).unwrap()
 }
@@ -46,17 +46,17 @@ impl Service {
     fn start() -> Service {
         let (is_well, asked) = (Arc::new(AtomicBool::new(true)), Arc::new(AtomicUsize::new(0)));
         let (its_own, count) = (is_well.clone(), asked.clone());
-        let target = Target::serving_anywhere(move |mut wire: Wire| {
+        let target = Target::serving_anywhere(move |mut connection: Connection| {
             let mut buffer = [0; 64];
-            while let Ok(n @ 1..) = wire.try_hear(&mut buffer) {
+            while let Ok(n @ 1..) = connection.try_receive(&mut buffer) {
                 if &buffer[..n] == b"PING\r\n" {
                     count.fetch_add(1, SeqCst);
                 }
                 if !its_own.load(SeqCst) {
-                    let _ = wire.try_say(b"-LOADING\x1b[2J\r\n");
+                    let _ = connection.try_send(b"-LOADING\x1b[2J\r\n");
                     return;
                 }
-                let _ = wire.try_say(b"+PONG\r\n");
+                let _ = connection.try_send(b"+PONG\r\n");
             }
         });
         Service { target, is_well, asked }
@@ -70,25 +70,27 @@ const PING: &str =
 fn a_service_that_does_not_answer_as_it_should_has_no_clients_until_it_does() {
     let (ailing, well) = (Service::start(), Service::start());
     let [first, second] = [&ailing, &well].map(|service| service.target.address);
-    let gate = gate(&[first, second], PING);
-    until("both are asked", || (ailing.asked.load(SeqCst) > 1 && well.asked.load(SeqCst) > 1).then_some(()));
-    assert_eq!(carried_to(&gate), first);
+    let proxy = proxy(&[first, second], PING);
+    wait_until("both are asked", || {
+        (ailing.asked.load(SeqCst) > 1 && well.asked.load(SeqCst) > 1).then_some(())
+    });
+    assert_eq!(carried_to(&proxy), first);
 
     ailing.is_well.store(false, SeqCst);
-    until("the other has the clients", || (carried_to(&gate) == second).then_some(()));
+    wait_until("the other has the clients", || (carried_to(&proxy) == second).then_some(()));
     for _ in 0..10 {
-        assert_eq!(carried_to(&gate), second);
+        assert_eq!(carried_to(&proxy), second);
     }
 
     ailing.is_well.store(true, SeqCst);
-    until("it has its clients again", || (carried_to(&gate) == first).then_some(()));
+    wait_until("it has its clients again", || (carried_to(&proxy) == first).then_some(()));
 }
 
 #[test]
-fn a_service_that_answers_wrongly_is_told_with_its_answer_and_still_the_last_hope() {
+fn a_wrong_answer_to_a_check_is_logged_and_a_lone_target_still_used() {
     let ailing = Service::start();
     ailing.is_well.store(false, SeqCst);
-    let listen = Closed::port();
+    let listen = ClosedPort::port();
     let text = config(&[ailing.target.address], PING).replace("127.0.0.1:0", &listen.address.to_string());
     let file = crate::harness::Config::new(&text);
     let mut program = Program::run(&file.path);
@@ -97,8 +99,8 @@ fn a_service_that_answers_wrongly_is_told_with_its_answer_and_still_the_last_hop
 
     assert!(line.contains(r"it answered '-LOADING\u{1b}[2J\r\n', and closed"), "{line}");
     assert!(line.contains("'+PONG' was expected"), "{line}");
-    let mut client = Wire::to(listen.address);
-    client.say(b"GET");
+    let mut client = Connection::to(listen.address);
+    client.send(b"GET");
     client.wait_for_something();
     ailing.is_well.store(true, SeqCst);
     program.wait_for("UP after");
@@ -108,12 +110,12 @@ fn a_service_that_answers_wrongly_is_told_with_its_answer_and_still_the_last_hop
 fn three_bad_signs_in_a_row_take_a_target_out_and_two_good_ones_bring_it_back() {
     let (ailing, well) = (Service::start(), Service::start());
     let [first, second] = [&ailing, &well].map(|service| service.target.address);
-    let gate = gate(&[first, second], &format!("{PING}, rise = 2, fall = 3"));
-    until("it is asked", || (ailing.asked.load(SeqCst) > 1).then_some(()));
+    let proxy = proxy(&[first, second], &format!("{PING}, rise = 2, fall = 3"));
+    wait_until("it is asked", || (ailing.asked.load(SeqCst) > 1).then_some(()));
 
     let before = ailing.asked.load(SeqCst);
     ailing.is_well.store(false, SeqCst);
-    until("the other has the clients", || (carried_to(&gate) == second).then_some(()));
+    wait_until("the other has the clients", || (carried_to(&proxy) == second).then_some(()));
 
     // What was asked while it was well still may be under way; two more are not enough to take it out.
     assert!(ailing.asked.load(SeqCst) >= before + 3, "three checks failed");
@@ -121,15 +123,15 @@ fn three_bad_signs_in_a_row_take_a_target_out_and_two_good_ones_bring_it_back() 
 
 #[test]
 fn without_checks_nobody_but_clients_connects_and_one_of_them_finds_it_back() {
-    let (away, stand_in) = (Closed::port(), Target::echo());
-    let gate = gate(&[away.address, stand_in.address], "check = 'none', interval = '1ms'");
-    assert_eq!(carried_to(&gate), stand_in.address);
+    let (away, stand_in) = (ClosedPort::port(), Target::echo());
+    let proxy = proxy(&[away.address, stand_in.address], "check = 'none', interval = '1ms'");
+    assert_eq!(carried_to(&proxy), stand_in.address);
 
-    let back = Target::by_hand_on(away.address);
+    let back = Target::manual_on(away.address);
     let mut clients = Vec::new();
-    until("a client is sent to it", || {
-        clients.push(gate.connect());
-        let live = gate.live();
+    wait_until("a client is sent to it", || {
+        clients.push(proxy.connect());
+        let live = proxy.live();
         live.iter().any(|it| it.target().to_string() == back.address.to_string()).then_some(())
     });
 
@@ -138,16 +140,16 @@ fn without_checks_nobody_but_clients_connects_and_one_of_them_finds_it_back() {
 
 #[test]
 fn a_lone_target_that_nobody_checks_still_gets_the_clients_that_wait_for_it() {
-    let away = Closed::port();
+    let away = ClosedPort::port();
     let text = config(&[away.address], "check = 'none', interval = '1ms'");
-    let gate = Gate::builder().with(&text.replace("balance", "wait_for_target = '1h'\nbalance"));
-    let mut client = gate.connect();
-    client.say(b"x");
-    until("it waits", || (gate.live().len() == 1).then_some(()));
+    let proxy = Proxy::builder().with(&text.replace("balance", "wait_for_target = '1h'\nbalance"));
+    let mut client = proxy.connect();
+    client.send(b"x");
+    wait_until("it waits", || (proxy.live().len() == 1).then_some(()));
 
     let _target = Target::echo_on(away.address);
 
-    assert_eq!(client.hear(1), b"x");
+    assert_eq!(client.receive(1), b"x");
 }
 
 /// A process that listens and never accepts, ended when dropped.
@@ -160,7 +162,7 @@ impl Listening {
         let child = child.unwrap();
         // Before it is `sleep`, it holds copies of this process's descriptors that exec has not closed yet.
         let command = format!("/proc/{}/comm", child.id());
-        until("it runs", || {
+        wait_until("it runs", || {
             std::fs::read_to_string(&command).is_ok_and(|it| it.trim() == "sleep").then_some(())
         });
         Listening(child)
@@ -175,14 +177,14 @@ impl Drop for Listening {
 }
 
 #[test]
-fn a_check_by_the_kernels_own_look_finds_a_target_gone_and_back_and_opens_no_connection() {
-    let (port, listen) = (Closed::port(), Closed::port());
+fn the_kernels_table_shows_a_target_gone_and_back_without_a_connection() {
+    let (port, listen) = (ClosedPort::port(), ClosedPort::port());
     let service = Listening::on(port.address);
     let text =
         config(&[port.address], "interval = '1ms'").replace("127.0.0.1:0", &listen.address.to_string());
     let file = crate::harness::Config::new(&text);
     let mut program = Program::run(&file.path);
-    until("the gate listens", || listening_inode(listen.address));
+    wait_until("the proxy listens", || listening_inode(listen.address));
 
     drop(service);
     program.wait_for("DOWN refused");
@@ -195,17 +197,17 @@ fn a_check_by_the_kernels_own_look_finds_a_target_gone_and_back_and_opens_no_con
 
 #[test]
 fn a_target_that_is_back_starts_with_few_clients() {
-    let (away, steady) = (Closed::port(), Target::echo());
+    let (away, steady) = (ClosedPort::port(), Target::echo());
     let text = format!(
         "[routes.test]\nlisten = '127.0.0.1:0'\ntarget = ['{}', '{}']\nhealth.slow_start = '1h'\n",
         away.address, steady.address
     );
-    let gate = Gate::builder().with(&text);
-    assert_eq!(carried_to(&gate), steady.address);
+    let proxy = Proxy::builder().with(&text);
+    assert_eq!(carried_to(&proxy), steady.address);
     let back = Target::echo_on(away.address);
-    until("it is back", || (carried_to(&gate) == back.address).then_some(()));
+    wait_until("it is back", || (carried_to(&proxy) == back.address).then_some(()));
 
-    let to_it = (0..50).filter(|_| carried_to(&gate) == back.address).count();
+    let to_it = (0..50).filter(|_| carried_to(&proxy) == back.address).count();
 
     // Its share is one hundredth.
     assert!(to_it <= 2, "{to_it} of 50");
@@ -219,21 +221,21 @@ fn the_health_of_a_target_that_stays_is_kept_over_a_reload() {
     // After a change of state the next check comes at once, and may find it well already: one that passes is not enough to
     // bring it back.
     let checks = format!("{}, rise = 1000", PING.replace("20ms", "1h"));
-    let gate = gate(&[first, second], &checks);
-    until("it is known to ail", || (carried_to(&gate) == second).then_some(()));
+    let proxy = proxy(&[first, second], &checks);
+    wait_until("it is known to ail", || (carried_to(&proxy) == second).then_some(()));
     ailing.is_well.store(true, SeqCst);
 
     let third = Target::echo();
     let changed = config(&[first, second, third.address], &checks);
-    let declared = gate.declare(&changed).unwrap();
+    let declared = proxy.declare(&changed).unwrap();
 
     let address = declared.listening[0].address.net().unwrap();
-    let mut client = Wire::to(address);
-    client.say(b"PING\r\n");
-    assert_eq!(client.hear(7), b"+PONG\r\n");
+    let mut client = Connection::to(address);
+    client.send(b"PING\r\n");
+    assert_eq!(client.receive(7), b"+PONG\r\n");
     client.finish();
-    assert_eq!(client.hear_end(), Ending::Fin);
-    assert_eq!(gate.record().outcome.target, Some(second.into()), "one of 1000 checks has passed at most");
+    assert_eq!(client.receive_close(), Close::Fin);
+    assert_eq!(proxy.record().outcome.target, Some(second.into()), "one of 1000 checks has passed at most");
 }
 
 /// redis, ended when dropped.
@@ -258,29 +260,29 @@ impl Drop for Redis {
 #[test]
 #[ignore = "needs redis"]
 fn nobody_notices_that_one_of_two_redis_is_killed() {
-    let ports = [Closed::port(), Closed::port()];
+    let ports = [ClosedPort::port(), ClosedPort::port()];
     let [first, second] = ports.each_ref().map(|port| port.address);
     let (dying, _living) = (Redis::on(first), Redis::on(second));
-    let gate = gate(&[first, second], PING);
-    let ping = |gate: &Gate| {
-        let mut client = gate.connect();
-        client.say(b"PING\r\n");
-        assert_eq!(client.hear(7), b"+PONG\r\n");
+    let proxy = proxy(&[first, second], PING);
+    let ping = |proxy: &Proxy| {
+        let mut client = proxy.connect();
+        client.send(b"PING\r\n");
+        assert_eq!(client.receive(7), b"+PONG\r\n");
         client.finish();
-        assert_eq!(client.hear_end(), Ending::Fin);
-        let record = gate.record();
+        assert_eq!(client.receive_close(), Close::Fin);
+        let record = proxy.record();
         assert_eq!(record.outcome.end, End::Done);
         record.outcome.target
     };
-    until("the first listens", || Wire::try_to(first).ok());
-    until("the second listens", || Wire::try_to(second).ok());
-    until("the first is well", || (ping(&gate) == Some(first.into())).then_some(()));
+    wait_until("the first listens", || Connection::try_to(first).ok());
+    wait_until("the second listens", || Connection::try_to(second).ok());
+    wait_until("the first is well", || (ping(&proxy) == Some(first.into())).then_some(()));
 
     drop(dying);
 
     for _ in 0..20 {
-        assert_eq!(ping(&gate), Some(second.into()));
+        assert_eq!(ping(&proxy), Some(second.into()));
     }
     let _again = Redis::on(first);
-    until("it has its clients again", || (ping(&gate) == Some(first.into())).then_some(()));
+    wait_until("it has its clients again", || (ping(&proxy) == Some(first.into())).then_some(()));
 }

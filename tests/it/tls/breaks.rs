@@ -7,8 +7,8 @@ use std::time::{Duration, SystemTime};
 
 use loopgate::outcome::{Cause, End, Phase, Side};
 
-use crate::harness::secret::{Authority, SecretWire, secret_echo};
-use crate::harness::{Ending, Gate, PATIENCE, Program, Target};
+use crate::harness::tls::{Authority, TlsConnection, tls_echo};
+use crate::harness::{Close, Program, Proxy, TIMEOUT, Target};
 
 fn authority() -> Authority {
     let authority = Authority::new();
@@ -16,38 +16,38 @@ fn authority() -> Authority {
     authority
 }
 
-/// A gate that speaks TLS with clients, with more keys of its route.
-fn gate(authority: &Authority, target: impl std::fmt::Display, more: &str) -> Gate {
+/// A proxy that speaks TLS with clients, with more keys of its route.
+fn proxy(authority: &Authority, target: impl std::fmt::Display, more: &str) -> Proxy {
     let tls = authority.tls("web");
-    Gate::builder().with(&format!(
+    Proxy::builder().with(&format!(
         "routes.test = {{listen = '127.0.0.1:0', target = '{target}', tls = {{{tls}}}{more}}}"
     ))
 }
 
 #[test]
-fn a_client_that_closes_without_close_notify_after_the_whole_answer_ends_in_order() {
-    let (authority, target) = (authority(), Target::by_hand());
-    let gate = gate(&authority, target.address, "");
-    let mut client = SecretWire::to(gate.address, &authority.client(None));
-    client.say(b"a question");
+fn a_client_that_closes_without_close_notify_after_all_ends_in_order() {
+    let (authority, target) = (authority(), Target::manual());
+    let proxy = proxy(&authority, target.address, "");
+    let mut client = TlsConnection::to(proxy.address, &authority.client(None));
+    client.send(b"a question");
     let mut served = target.accept();
-    served.hear(10);
-    served.say(b"the whole answer");
+    served.receive(10);
+    served.send(b"the whole answer");
     served.finish();
-    assert_eq!(client.hear_all(), (b"the whole answer".to_vec(), Ending::Fin));
+    assert_eq!(client.receive_all(), (b"the whole answer".to_vec(), Close::Fin));
 
     client.cut();
 
-    assert_eq!(served.hear_end(), Ending::Fin);
-    let outcome = gate.record().outcome;
+    assert_eq!(served.receive_close(), Close::Fin);
+    let outcome = proxy.record().outcome;
     assert_eq!((outcome.end, outcome.closed_by), (End::Done, Some(Side::Target)));
 }
 
 #[test]
 fn a_hello_that_comes_byte_by_byte_is_answered() {
     let (authority, target) = (authority(), Target::echo());
-    let gate = gate(&authority, target.address, "");
-    let mut client = SecretWire::to(gate.address, &authority.client(None));
+    let proxy = proxy(&authority, target.address, "");
+    let mut client = TlsConnection::to(proxy.address, &authority.client(None));
     client.tls.sock.set_nodelay(true).unwrap();
     let mut hello = Vec::new();
     client.tls.conn.write_tls(&mut hello).unwrap();
@@ -56,32 +56,32 @@ fn a_hello_that_comes_byte_by_byte_is_answered() {
         client.tls.sock.write_all(byte).unwrap();
     }
 
-    client.say(b"hello");
-    assert_eq!(client.hear(5), b"hello");
+    client.send(b"hello");
+    assert_eq!(client.receive(5), b"hello");
 }
 
 #[test]
 fn a_client_that_changes_its_keys_with_every_word_loses_nothing() {
     let (authority, target) = (authority(), Target::echo());
-    let gate = gate(&authority, target.address, "");
-    let mut client = SecretWire::to(gate.address, &authority.client(None));
-    client.shake().unwrap();
+    let proxy = proxy(&authority, target.address, "");
+    let mut client = TlsConnection::to(proxy.address, &authority.client(None));
+    client.handshake().unwrap();
 
     for n in 0..200_u8 {
         client.tls.conn.refresh_traffic_keys().unwrap();
-        client.say(&[n; 100]);
-        assert_eq!(client.hear(100), [n; 100]);
+        client.send(&[n; 100]);
+        assert_eq!(client.receive(100), [n; 100]);
     }
 }
 
 #[test]
 fn a_flood_of_key_changes_is_ended_with_its_reason() {
-    let (authority, target) = (authority(), Target::by_hand());
-    let gate = gate(&authority, target.address, "");
-    let mut client = SecretWire::to(gate.address, &authority.client(None));
-    client.say(b"x");
+    let (authority, target) = (authority(), Target::manual());
+    let proxy = proxy(&authority, target.address, "");
+    let mut client = TlsConnection::to(proxy.address, &authority.client(None));
+    client.send(b"x");
     let mut served = target.accept();
-    served.hear(1);
+    served.receive(1);
 
     // More than is read at once: what follows the fault must not be opened.
     for _ in 0..5000 {
@@ -89,8 +89,8 @@ fn a_flood_of_key_changes_is_ended_with_its_reason() {
     }
     while client.tls.conn.wants_write() && client.tls.conn.write_tls(&mut client.tls.sock).is_ok() {}
 
-    assert_eq!(served.hear_end(), Ending::Reset);
-    let record = gate.record();
+    assert_eq!(served.receive_close(), Close::Reset);
+    let record = proxy.record();
     assert_eq!(record.outcome.end, End::TlsFailed, "{record}");
     assert!(record.hint().unwrap().contains("broke the rules of TLS"), "{record}");
 }
@@ -98,15 +98,15 @@ fn a_flood_of_key_changes_is_ended_with_its_reason() {
 #[test]
 fn a_client_that_resets_in_the_middle_of_the_handshake_is_told_as_one() {
     let (authority, target) = (authority(), Target::echo());
-    let gate = gate(&authority, target.address, "");
-    let mut client = SecretWire::to(gate.address, &authority.client(None));
-    client.say_hello();
+    let proxy = proxy(&authority, target.address, "");
+    let mut client = TlsConnection::to(proxy.address, &authority.client(None));
+    client.send_hello();
     client.tls.sock.peek(&mut [0]).unwrap();
 
     // What was answered is unread: closed so, it is a reset.
     drop(client);
 
-    let record = gate.record();
+    let record = proxy.record();
     assert_eq!((record.outcome.end, record.outcome.phase), (End::TlsFailed, Phase::Secure));
     assert!(record.hint().unwrap().contains("reset"), "{record}");
 }
@@ -117,38 +117,38 @@ fn a_tls_client_behind_a_proxy_is_announced_to_a_unix_socket() {
     let path = authority.folder().join("service");
     let listener = UnixListener::bind(&path).unwrap();
     let more = ", accept_proxy = '127.0.0.0/8', send_proxy = 'v1'";
-    let gate = gate(&authority, format!("unix:{}", path.display()), more);
-    let mut client = SecretWire::to(gate.address, &authority.client(None));
+    let proxy = proxy(&authority, format!("unix:{}", path.display()), more);
+    let mut client = TlsConnection::to(proxy.address, &authority.client(None));
     // In one segment: the header must be read to its last byte and no further.
     let mut first = b"PROXY TCP4 192.0.2.7 192.0.2.1 1111 443\r\n".to_vec();
     let header = first.clone();
     client.tls.conn.write_tls(&mut first).unwrap();
     client.tls.sock.write_all(&first).unwrap();
-    client.say(b"hello");
+    client.send(b"hello");
 
     let (mut served, _) = listener.accept().unwrap();
-    served.set_read_timeout(Some(PATIENCE)).unwrap();
-    let mut heard = vec![0; header.len() + 5];
-    served.read_exact(&mut heard).unwrap();
-    assert_eq!(heard, [&header[..], b"hello"].concat());
+    served.set_read_timeout(Some(TIMEOUT)).unwrap();
+    let mut received = vec![0; header.len() + 5];
+    served.read_exact(&mut received).unwrap();
+    assert_eq!(received, [&header[..], b"hello"].concat());
     served.write_all(b"welcome").unwrap();
     drop(served);
 
-    assert_eq!(client.hear_all(), (b"welcome".to_vec(), Ending::Fin));
+    assert_eq!(client.receive_all(), (b"welcome".to_vec(), Close::Fin));
 }
 
 #[test]
 fn a_slow_tls_stream_is_whole_and_an_idle_one_is_ended() {
     let (authority, target) = (authority(), Target::echo());
     let more = ", bandwidth_per_connection = '40mbit', bandwidth = '80mbit', idle_timeout = '5s'";
-    let gate = gate(&authority, target.address, more);
-    let mut client = SecretWire::to(gate.address, &authority.client(None));
+    let proxy = proxy(&authority, target.address, more);
+    let mut client = TlsConnection::to(proxy.address, &authority.client(None));
 
-    client.say_stream(1, 300_000);
-    client.hear_stream(1, 300_000);
+    client.send_stream(1, 300_000);
+    client.receive_stream(1, 300_000);
 
-    assert_eq!(client.hear_all(), (Vec::new(), Ending::Reset));
-    let record = gate.record();
+    assert_eq!(client.receive_all(), (Vec::new(), Close::Reset));
+    let record = proxy.record();
     assert_eq!((record.outcome.end, record.outcome.traffic.down.delivered), (End::Idle, 300_000));
     assert!(record.client_tls.is_some(), "how it was secured is told of one that was cut too");
 }
@@ -161,16 +161,16 @@ fn what_is_wrong_with_a_targets_certificate_is_told_in_words() {
     authority.issue_for("new", names, |params| params.not_before = (SystemTime::now() + day).into());
 
     for (own, told) in [("old", "has expired"), ("new", "is not good yet")] {
-        let target = secret_echo(authority.server(own, false));
-        let gate = Gate::builder().with(&format!(
+        let target = tls_echo(authority.server(own, false));
+        let proxy = Proxy::builder().with(&format!(
             "routes.test = {{listen = '127.0.0.1:0', target = '{}', target_tls = {{ca = '{}'}}}}",
             target.address,
             authority.file("ca.pem").display()
         ));
-        let mut client = gate.connect();
+        let mut client = proxy.connect();
 
-        assert_eq!(client.hear_end(), Ending::Reset);
-        let record = gate.record();
+        assert_eq!(client.receive_close(), Close::Reset);
+        let record = proxy.record();
         assert_eq!(record.outcome.end, End::NoTarget(Cause::TlsUntrusted));
         assert!(record.hint().unwrap().contains(told), "{record}");
     }
@@ -202,5 +202,5 @@ fn a_certificate_is_taken_over_when_kubernetes_swaps_its_folder() {
 
     program.wait_for("reload added=0 replaced=1 removed=0");
     let client = authority.client(None);
-    assert!(SecretWire::naming("second.example", address, &client).shake().is_ok());
+    assert!(TlsConnection::naming("second.example", address, &client).handshake().is_ok());
 }

@@ -9,8 +9,8 @@ use loopgate::outcome::{Agreed, End};
 use rustls::ClientConfig;
 use rustls::version::{TLS12, TLS13};
 
-use crate::harness::secret::{Authority, SecretWire, secret_echo};
-use crate::harness::{Ending, Gate, Target, until};
+use crate::harness::tls::{Authority, TlsConnection, tls_echo};
+use crate::harness::{Close, Proxy, Target, wait_until};
 
 const VERSIONS: [&[&rustls::SupportedProtocolVersion]; 2] = [&[&TLS13], &[&TLS12]];
 
@@ -27,13 +27,13 @@ fn route(listen: impl std::fmt::Display, authority: &Authority, target: &Target,
 }
 
 /// Exchanges a few bytes with an echo and ends in order; what was recorded of it.
-fn visit(gate: &Gate, config: &Arc<ClientConfig>) -> Record {
-    let mut client = SecretWire::to(gate.address, config);
-    client.say(b"hello");
-    assert_eq!(client.hear(5), b"hello");
+fn visit(proxy: &Proxy, config: &Arc<ClientConfig>) -> Record {
+    let mut client = TlsConnection::to(proxy.address, config);
+    client.send(b"hello");
+    assert_eq!(client.receive(5), b"hello");
     client.finish();
-    assert_eq!(client.hear_all(), (Vec::new(), Ending::Fin));
-    let record = gate.record();
+    assert_eq!(client.receive_all(), (Vec::new(), Close::Fin));
+    let record = proxy.record();
     assert_eq!(record.outcome.end, End::Done, "{record}");
     record
 }
@@ -43,10 +43,10 @@ fn is_resumed(record: &Record) -> bool {
 }
 
 /// How it ends for one who is not to be let in.
-fn refused(gate: &Gate, config: &Arc<ClientConfig>) -> String {
-    let mut client = SecretWire::to(gate.address, config);
-    assert_eq!(client.hear_all(), (Vec::new(), Ending::Reset));
-    let record = gate.record();
+fn refused(proxy: &Proxy, config: &Arc<ClientConfig>) -> String {
+    let mut client = TlsConnection::to(proxy.address, config);
+    assert_eq!(client.receive_all(), (Vec::new(), Close::Reset));
+    let record = proxy.record();
     assert_eq!(record.outcome.end, End::TlsFailed, "{record}");
     record.hint().unwrap().to_owned()
 }
@@ -56,14 +56,14 @@ fn a_session_is_resumed_after_a_reload_that_changes_another_route() {
     for versions in VERSIONS {
         let (authority, target) = (authority(), Target::echo());
         let config = authority.client_of(None, versions);
-        let gate = Gate::builder().with(&route("127.0.0.1:0", &authority, &target, ""));
-        assert!(!is_resumed(&visit(&gate, &config)));
-        assert!(is_resumed(&visit(&gate, &config)));
+        let proxy = Proxy::builder().with(&route("127.0.0.1:0", &authority, &target, ""));
+        assert!(!is_resumed(&visit(&proxy, &config)));
+        assert!(is_resumed(&visit(&proxy, &config)));
 
         let other = format!("routes.other = {{listen = '127.0.0.1:0', target = '{}'}}\n", target.address);
-        gate.declare(&(other + &route("127.0.0.1:0", &authority, &target, ""))).unwrap();
+        proxy.declare(&(other + &route("127.0.0.1:0", &authority, &target, ""))).unwrap();
 
-        assert!(is_resumed(&visit(&gate, &config)));
+        assert!(is_resumed(&visit(&proxy, &config)));
     }
 }
 
@@ -76,18 +76,18 @@ fn whoever_is_no_longer_on_the_list_cannot_resume_what_it_began_before() {
         let [ca, other_ca] = [&authority, &stranger].map(|it| it.file("ca.pem").display().to_string());
         let checked = |ca: &str, names: &str| format!(", client_ca = '{ca}', client_names = [{names}]");
         let route = |more: &str| route("127.0.0.1:0", &authority, &target, more);
-        let gate = Gate::builder().with(&route(&checked(&ca, "'guest.example', 'other.example'")));
-        visit(&gate, &config);
-        assert!(is_resumed(&visit(&gate, &config)));
+        let proxy = Proxy::builder().with(&route(&checked(&ca, "'guest.example', 'other.example'")));
+        visit(&proxy, &config);
+        assert!(is_resumed(&visit(&proxy, &config)));
 
-        gate.declare(&route(&checked(&ca, "'other.example'"))).unwrap();
-        assert!(refused(&gate, &config).contains("client_names"));
+        proxy.declare(&route(&checked(&ca, "'other.example'"))).unwrap();
+        assert!(refused(&proxy, &config).contains("client_names"));
 
-        gate.declare(&route(&checked(&other_ca, "'guest.example'"))).unwrap();
-        assert!(refused(&gate, &config).contains("client_ca"));
+        proxy.declare(&route(&checked(&other_ca, "'guest.example'"))).unwrap();
+        assert!(refused(&proxy, &config).contains("client_ca"));
 
-        gate.declare(&route(&checked(&ca, "'guest.example'"))).unwrap();
-        assert!(!is_resumed(&visit(&gate, &config)));
+        proxy.declare(&route(&checked(&ca, "'guest.example'"))).unwrap();
+        assert!(!is_resumed(&visit(&proxy, &config)));
     }
 }
 
@@ -96,49 +96,49 @@ fn what_is_resumed_does_not_outlive_the_certificate_it_began_with() {
     for versions in VERSIONS {
         let (authority, target) = (authority(), Target::echo());
         let who = format!(", client_ca = '{}'", authority.file("ca.pem").display());
-        let gate = Gate::builder().with(&route("127.0.0.1:0", &authority, &target, &who));
+        let proxy = Proxy::builder().with(&route("127.0.0.1:0", &authority, &target, &who));
         // A busy machine may be so slow that the certificate has expired before it is shown.
         let first = [3, 6, 12].into_iter().find_map(|seconds| {
             let end = SystemTime::now() + Duration::from_secs(seconds);
             authority.issue_for("guest", &["guest.example"], |params| params.not_after = end.into());
             let config = authority.client_of(Some("guest"), versions);
-            let mut client = SecretWire::to(gate.address, &config);
+            let mut client = TlsConnection::to(proxy.address, &config);
             let is_in = client.tls.write_all(b"hello").is_ok() && client.tls.read_exact(&mut [0; 5]).is_ok();
             drop(client);
-            gate.record();
+            proxy.record();
             is_in.then_some((config, end))
         });
         let (config, end) = first.expect("one of the certificates lasts long enough");
 
         let is_over = || (SystemTime::now() > end + Duration::from_secs(1)).then_some(());
-        until("the certificate has expired", is_over);
+        wait_until("the certificate has expired", is_over);
 
-        assert!(refused(&gate, &config).contains("has expired"));
+        assert!(refused(&proxy, &config).contains("has expired"));
     }
 }
 
 #[test]
 fn our_own_session_with_a_target_is_resumed() {
     let authority = authority();
-    let target = secret_echo(authority.server("web", false));
-    let gate = Gate::builder().with(&format!(
+    let target = tls_echo(authority.server("web", false));
+    let proxy = Proxy::builder().with(&format!(
         "routes.test = {{listen = '127.0.0.1:0', target = '{}', target_tls = {{ca = '{}'}}}}",
         target.address,
         authority.file("ca.pem").display()
     ));
     let visit = || {
-        gate.connect().expect_whole_echo(1, 1000);
-        gate.record().target_tls.unwrap().resumed
+        proxy.connect().expect_whole_echo(1, 1000);
+        proxy.record().target_tls.unwrap().resumed
     };
 
     assert_eq!([visit(), visit()], [false, true]);
 }
 
 #[test]
-fn two_gates_agree_on_keys_that_withstand_a_quantum_computer_and_tell_so() {
+fn two_proxies_agree_on_keys_that_withstand_a_quantum_computer_and_tell_so() {
     let (authority, target) = (authority(), Target::echo());
-    let inner = Gate::builder().with(&route("127.0.0.1:0", &authority, &target, ", alpn = 'loop'"));
-    let outer = Gate::builder().with(&format!(
+    let inner = Proxy::builder().with(&route("127.0.0.1:0", &authority, &target, ", alpn = 'loop'"));
+    let outer = Proxy::builder().with(&format!(
         "routes.test = {{listen = '127.0.0.1:0', target = '{}', target_tls = {{ca = '{}', alpn = 'loop'}}}}",
         inner.address,
         authority.file("ca.pem").display()

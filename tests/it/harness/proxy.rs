@@ -13,42 +13,42 @@ use loopgate::plan::{self, Routes};
 use tokio::runtime::{Builder, Handle};
 use tokio_util::sync::CancellationToken;
 
-use super::{PATIENCE, Wire, until};
+use super::{Connection, TIMEOUT, wait_until};
 
 const NOWHERE: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(std::net::Ipv4Addr::UNSPECIFIED), 0);
 
 /// A running engine with one route or more.
-pub(crate) struct Gate {
+pub(crate) struct Proxy {
     /// Where the first route with a port listens; [`NOWHERE`] where none has one.
     pub(crate) address: SocketAddr,
     pub(crate) declared: Declared,
     engine: engine::Handle,
     ledger: Arc<Ledger>,
-    book: Arc<Book>,
+    records: Arc<Records>,
     runtime: Handle,
     stopped: CancellationToken,
     thread: Option<JoinHandle<()>>,
 }
 
-/// How a gate is made.
+/// How a proxy is made.
 #[derive(Clone, Copy)]
-pub(crate) struct GateBuilder {
+pub(crate) struct ProxyBuilder {
     settings: Settings,
 }
 
-impl Gate {
+impl Proxy {
     /// One route to `target`, with nothing out of the ordinary.
-    pub(crate) fn to(target: SocketAddr) -> Gate {
-        Gate::builder().to(target)
+    pub(crate) fn to(target: SocketAddr) -> Proxy {
+        Proxy::builder().to(target)
     }
 
-    pub(crate) fn builder() -> GateBuilder {
+    pub(crate) fn builder() -> ProxyBuilder {
         let budget = Budget { connections: 5000, flows: 1000, pipes: 64, watches: 16 };
-        GateBuilder { settings: Settings { workers: 1, budget } }
+        ProxyBuilder { settings: Settings { workers: 1, budget } }
     }
 
-    pub(crate) fn connect(&self) -> Wire {
-        Wire::to(self.address)
+    pub(crate) fn connect(&self) -> Connection {
+        Connection::to(self.address)
     }
 
     /// Declares the routes of a configuration.
@@ -77,12 +77,12 @@ impl Gate {
 
     /// The next record, in the order they were written.
     pub(crate) fn record(&self) -> Record {
-        self.book.next()
+        self.records.next()
     }
 
     /// Every record so far that was not taken yet.
     pub(crate) fn records(&self) -> Vec<Record> {
-        self.book.records.lock().unwrap().drain(..).collect()
+        self.records.unread.lock().unwrap().drain(..).collect()
     }
 
     /// Every session and flow that lives.
@@ -102,14 +102,14 @@ impl Gate {
 
     /// The only session there is.
     pub(crate) fn only_session(&self) -> Arc<Live> {
-        until("one session lives", || match &self.ledger.live()[..] {
+        wait_until("one session lives", || match &self.ledger.live()[..] {
             [only] => Some(only.clone()),
             _ => None,
         })
     }
 
     pub(crate) fn wait_until_empty(&self) {
-        until("every session has ended", || self.ledger.live().is_empty().then_some(()));
+        wait_until("every session has ended", || self.ledger.live().is_empty().then_some(()));
     }
 
     /// Stops the engine as a signal would; says how many sessions had to be reset.
@@ -118,33 +118,33 @@ impl Gate {
     }
 }
 
-impl GateBuilder {
-    pub(crate) fn workers(mut self, workers: usize) -> GateBuilder {
+impl ProxyBuilder {
+    pub(crate) fn workers(mut self, workers: usize) -> ProxyBuilder {
         self.settings.workers = workers;
         self
     }
 
     /// Pipes at one time; without any, bytes are copied only.
-    pub(crate) fn pipes(mut self, pipes: usize) -> GateBuilder {
+    pub(crate) fn pipes(mut self, pipes: usize) -> ProxyBuilder {
         self.settings.budget.pipes = pipes;
         self
     }
 
     /// Flows of UDP routes at one time.
-    pub(crate) fn flows(mut self, flows: usize) -> GateBuilder {
+    pub(crate) fn flows(mut self, flows: usize) -> ProxyBuilder {
         self.settings.budget.flows = flows;
         self
     }
 
-    pub(crate) fn to(self, target: SocketAddr) -> Gate {
+    pub(crate) fn to(self, target: SocketAddr) -> Proxy {
         self.with(&format!("routes.test = {{listen = '127.0.0.1:0', target = '{target}'}}"))
     }
 
     /// The routes of a configuration; at least one listens.
-    pub(crate) fn with(self, config: &str) -> Gate {
+    pub(crate) fn with(self, config: &str) -> Proxy {
         let plan = plan::parse("test", config, &[]).unwrap_or_else(|problems| panic!("{problems}"));
-        let book = Arc::new(Book::default());
-        let ledger = Ledger::new(Box::new(Pen(book.clone())));
+        let records = Arc::new(Records::default());
+        let ledger = Ledger::new(Box::new(RecordSink(records.clone())));
         let stopped = CancellationToken::new();
         let (runtime, thread) = runtime_until(stopped.clone());
         let (engine, declared) = runtime.block_on(async {
@@ -154,7 +154,7 @@ impl GateBuilder {
             (engine, declared.unwrap_or_else(|refused| panic!("{refused}")))
         });
         let address = declared.listening.iter().find_map(|it| it.address.net()).unwrap_or(NOWHERE);
-        Gate { address, declared, engine, ledger, book, runtime, stopped, thread: Some(thread) }
+        Proxy { address, declared, engine, ledger, records, runtime, stopped, thread: Some(thread) }
     }
 }
 
@@ -168,7 +168,7 @@ fn runtime_until(stopped: CancellationToken) -> (Handle, JoinHandle<()>) {
     (handle.recv().unwrap(), thread)
 }
 
-impl Drop for Gate {
+impl Drop for Proxy {
     fn drop(&mut self) {
         // A test may have stopped it already.
         let _ = self.runtime.block_on(self.engine.stop(Duration::ZERO));
@@ -181,31 +181,31 @@ impl Drop for Gate {
 
 /// Records as they come.
 #[derive(Default)]
-struct Book {
-    records: Mutex<VecDeque<Record>>,
+struct Records {
+    unread: Mutex<VecDeque<Record>>,
     written: Condvar,
 }
 
-struct Pen(Arc<Book>);
+struct RecordSink(Arc<Records>);
 
-impl Sink for Pen {
+impl Sink for RecordSink {
     fn record(&self, record: &Record) {
-        self.0.records.lock().unwrap().push_back(record.clone());
+        self.0.unread.lock().unwrap().push_back(record.clone());
         self.0.written.notify_all();
     }
 }
 
-impl Book {
+impl Records {
     fn next(&self) -> Record {
-        let deadline = Instant::now() + PATIENCE;
-        let mut records = self.records.lock().unwrap();
+        let deadline = Instant::now() + TIMEOUT;
+        let mut unread = self.unread.lock().unwrap();
         loop {
-            if let Some(record) = records.pop_front() {
+            if let Some(record) = unread.pop_front() {
                 return record;
             }
             let left = deadline.saturating_duration_since(Instant::now());
             assert!(!left.is_zero(), "no record came");
-            records = self.written.wait_timeout(records, left).unwrap().0;
+            unread = self.written.wait_timeout(unread, left).unwrap().0;
         }
     }
 }

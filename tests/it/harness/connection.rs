@@ -8,35 +8,36 @@ use std::time::Duration;
 
 use rustix::net::{SendFlags, sockopt};
 
-use super::{PATIENCE, pattern, until};
+use super::{TIMEOUT, pattern, wait_until};
 
 /// An end of a connection. Dropped, it is closed: with FIN, or with RST where something was not read.
-pub(crate) struct Wire {
+pub(crate) struct Connection {
     stream: TcpStream,
 }
 
 /// How the other side ended its direction.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Ending {
+pub(crate) enum Close {
     Fin,
     Reset,
 }
 
-impl Wire {
-    pub(crate) fn to(address: SocketAddr) -> Wire {
-        Wire::try_to(address).unwrap_or_else(|e| panic!("cannot connect to {address}: {e}"))
+impl Connection {
+    pub(crate) fn to(address: SocketAddr) -> Connection {
+        Connection::try_to(address).unwrap_or_else(|e| panic!("cannot connect to {address}: {e}"))
     }
 
-    pub(crate) fn try_to(address: SocketAddr) -> io::Result<Wire> {
-        TcpStream::connect_timeout(&address, PATIENCE).map(Wire::from)
+    pub(crate) fn try_to(address: SocketAddr) -> io::Result<Connection> {
+        TcpStream::connect_timeout(&address, TIMEOUT).map(Connection::from)
     }
 
     /// Connects from one of this machine's addresses, of which all of 127.0.0.0/8 are.
-    pub(crate) fn from_to(source: &str, address: SocketAddr) -> Wire {
-        Wire::try_from_to(source, address).unwrap_or_else(|e| panic!("cannot connect to {address}: {e}"))
+    pub(crate) fn from_to(source: &str, address: SocketAddr) -> Connection {
+        Connection::try_from_to(source, address)
+            .unwrap_or_else(|e| panic!("cannot connect to {address}: {e}"))
     }
 
-    pub(crate) fn try_from_to(source: &str, address: SocketAddr) -> io::Result<Wire> {
+    pub(crate) fn try_from_to(source: &str, address: SocketAddr) -> io::Result<Connection> {
         use rustix::net::{AddressFamily, SocketType, bind, connect, socket};
         let source: SocketAddr = format!("{source}:0").parse().unwrap();
         let family = if source.is_ipv4() { AddressFamily::INET } else { AddressFamily::INET6 };
@@ -47,15 +48,15 @@ impl Wire {
     }
 
     /// Whether a client from there is reset before it hears anything: as soon as it is connected, or a moment later.
-    pub(crate) fn is_turned_away(source: &str, address: SocketAddr) -> bool {
-        match Wire::try_from_to(source, address) {
-            Ok(mut wire) => wire.hear_end() == Ending::Reset,
+    pub(crate) fn is_reset_at_once(source: &str, address: SocketAddr) -> bool {
+        match Connection::try_from_to(source, address) {
+            Ok(mut connection) => connection.receive_close() == Close::Reset,
             Err(e) => e.kind() == ErrorKind::ConnectionReset,
         }
     }
 
     /// Connects with a receive buffer of a few kilobytes, so that an end which does not read holds up its writer soon.
-    pub(crate) fn narrow_to(address: SocketAddr) -> Wire {
+    pub(crate) fn with_small_buffer_to(address: SocketAddr) -> Connection {
         use rustix::net::{AddressFamily, SocketType, connect, socket};
         let socket = socket(AddressFamily::INET, SocketType::STREAM, None).unwrap();
         sockopt::set_socket_recv_buffer_size(&socket, 4096).unwrap();
@@ -71,93 +72,93 @@ impl Wire {
         self.stream.peer_addr().unwrap()
     }
 
-    pub(crate) fn say(&mut self, bytes: &[u8]) {
+    pub(crate) fn send(&mut self, bytes: &[u8]) {
         self.stream.write_all(bytes).unwrap();
     }
 
     /// One write, which may fail or be short.
-    pub(crate) fn try_say(&mut self, bytes: &[u8]) -> io::Result<usize> {
+    pub(crate) fn try_send(&mut self, bytes: &[u8]) -> io::Result<usize> {
         self.stream.write(bytes)
     }
 
     /// Writes the first `length` bytes of stream `seed`.
-    pub(crate) fn say_stream(&mut self, seed: u64, length: usize) {
-        self.say_stream_from(seed, 0, length);
+    pub(crate) fn send_stream(&mut self, seed: u64, length: usize) {
+        self.send_stream_from(seed, 0, length);
     }
 
-    pub(crate) fn say_stream_from(&mut self, seed: u64, start: usize, length: usize) {
+    pub(crate) fn send_stream_from(&mut self, seed: u64, start: usize, length: usize) {
         let mut said = 0;
         while said < length {
             let piece = pattern::at(seed, start + said, pattern::MOST.min(length - said));
-            self.say(piece);
+            self.send(piece);
             said += piece.len();
         }
     }
 
     /// Sends one byte as urgent data (tcp(7)).
-    pub(crate) fn say_urgently(&mut self, byte: u8) {
+    pub(crate) fn send_urgent(&mut self, byte: u8) {
         rustix::net::send(&self.stream, &[byte], SendFlags::OOB).unwrap();
     }
 
-    pub(crate) fn hear(&mut self, length: usize) -> Vec<u8> {
-        let mut heard = vec![0; length];
-        self.stream.read_exact(&mut heard).unwrap();
-        heard
+    pub(crate) fn receive(&mut self, length: usize) -> Vec<u8> {
+        let mut received = vec![0; length];
+        self.stream.read_exact(&mut received).unwrap();
+        received
     }
 
     /// One read, which may fail or be short.
-    pub(crate) fn try_hear(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+    pub(crate) fn try_receive(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         self.stream.read(buffer)
     }
 
     /// Reads `length` bytes and compares each with stream `seed`.
-    pub(crate) fn hear_stream(&mut self, seed: u64, length: usize) {
-        self.hear_stream_from(seed, 0, length);
+    pub(crate) fn receive_stream(&mut self, seed: u64, length: usize) {
+        self.receive_stream_from(seed, 0, length);
     }
 
     /// Says all of stream `seed` to an echo, hears it again and then the FIN.
     pub(crate) fn expect_whole_echo(mut self, seed: u64, length: usize) {
-        self.say_stream(seed, length);
+        self.send_stream(seed, length);
         self.finish();
-        self.hear_stream(seed, length);
-        assert_eq!(self.hear_end(), Ending::Fin);
+        self.receive_stream(seed, length);
+        assert_eq!(self.receive_close(), Close::Fin);
     }
 
-    pub(crate) fn hear_stream_from(&mut self, seed: u64, start: usize, length: usize) {
+    pub(crate) fn receive_stream_from(&mut self, seed: u64, start: usize, length: usize) {
         let mut buffer = vec![0; length.min(64 << 10)];
-        let mut heard = 0;
-        while heard < length {
-            let most = buffer.len().min(length - heard);
+        let mut received = 0;
+        while received < length {
+            let most = buffer.len().min(length - received);
             let n = match self.stream.read(&mut buffer[..most]) {
-                Ok(0) => panic!("ended after {heard} of {length} bytes"),
+                Ok(0) => panic!("ended after {received} of {length} bytes"),
                 Ok(n) => n,
-                Err(e) => panic!("after {heard} of {length} bytes: {e}"),
+                Err(e) => panic!("after {received} of {length} bytes: {e}"),
             };
-            let right = pattern::at(seed, start + heard, n);
+            let right = pattern::at(seed, start + received, n);
             if buffer[..n] != *right {
                 let wrong = buffer.iter().zip(right).position(|(a, b)| a != b).unwrap_or(n);
-                panic!("byte {} of stream {seed} is wrong", start + heard + wrong);
+                panic!("byte {} of stream {seed} is wrong", start + received + wrong);
             }
-            heard += n;
+            received += n;
         }
     }
 
     /// Reads whatever comes, and says how it ended.
-    pub(crate) fn hear_all(&mut self) -> (Vec<u8>, Ending) {
-        let mut heard = Vec::new();
+    pub(crate) fn receive_all(&mut self) -> (Vec<u8>, Close) {
+        let mut received = Vec::new();
         // What came before a reset stays in `heard`.
-        let ending = match self.stream.read_to_end(&mut heard) {
-            Ok(_) => Ending::Fin,
-            Err(e) if e.kind() == ErrorKind::ConnectionReset => Ending::Reset,
-            Err(e) => panic!("after {} bytes: {e}", heard.len()),
+        let ending = match self.stream.read_to_end(&mut received) {
+            Ok(_) => Close::Fin,
+            Err(e) if e.kind() == ErrorKind::ConnectionReset => Close::Reset,
+            Err(e) => panic!("after {} bytes: {e}", received.len()),
         };
-        (heard, ending)
+        (received, ending)
     }
 
     /// How the other side ends, where nothing more may come before it does.
-    pub(crate) fn hear_end(&mut self) -> Ending {
-        let (heard, ending) = self.hear_all();
-        assert_eq!(heard.len(), 0, "something was said before the end");
+    pub(crate) fn receive_close(&mut self) -> Close {
+        let (received, ending) = self.receive_all();
+        assert_eq!(received.len(), 0, "something was said before the end");
         ending
     }
 
@@ -182,7 +183,7 @@ impl Wire {
         let mut holder = holder.unwrap();
         // Killed before it is `sleep`, it holds copies of this process's descriptors that exec has not closed yet.
         let command = format!("/proc/{}/comm", holder.id());
-        until("the holder runs", || {
+        wait_until("the holder runs", || {
             std::fs::read_to_string(&command).is_ok_and(|it| it.trim() == "sleep").then_some(())
         });
         holder.kill().unwrap();
@@ -194,11 +195,11 @@ impl Wire {
     }
 }
 
-impl From<TcpStream> for Wire {
-    fn from(stream: TcpStream) -> Wire {
-        stream.set_read_timeout(Some(PATIENCE)).unwrap();
-        stream.set_write_timeout(Some(PATIENCE)).unwrap();
+impl From<TcpStream> for Connection {
+    fn from(stream: TcpStream) -> Connection {
+        stream.set_read_timeout(Some(TIMEOUT)).unwrap();
+        stream.set_write_timeout(Some(TIMEOUT)).unwrap();
         stream.set_nodelay(true).unwrap();
-        Wire { stream }
+        Connection { stream }
     }
 }

@@ -12,7 +12,7 @@ use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
 use rustls::{ClientConfig, ClientConnection, RootCertStore, ServerConfig, ServerConnection, StreamOwned};
 use tempfile::TempDir;
 
-use super::{Ending, PATIENCE, Target, Wire, pattern};
+use super::{Close, Connection, TIMEOUT, Target, pattern};
 
 /// Signs certificates and keeps them in a directory of its own, where its own is `ca.pem`.
 pub(crate) struct Authority {
@@ -123,27 +123,27 @@ impl Authority {
 }
 
 /// The client's end of a secured connection.
-pub(crate) struct SecretWire {
+pub(crate) struct TlsConnection {
     pub(crate) tls: StreamOwned<ClientConnection, TcpStream>,
 }
 
-impl SecretWire {
+impl TlsConnection {
     /// Connects and speaks TLS for `localhost` from the first byte on.
-    pub(crate) fn to(address: SocketAddr, config: &Arc<ClientConfig>) -> SecretWire {
-        SecretWire::naming("localhost", address, config)
+    pub(crate) fn to(address: SocketAddr, config: &Arc<ClientConfig>) -> TlsConnection {
+        TlsConnection::naming("localhost", address, config)
     }
 
-    pub(crate) fn naming(name: &str, address: SocketAddr, config: &Arc<ClientConfig>) -> SecretWire {
-        let stream = TcpStream::connect_timeout(&address, PATIENCE).unwrap();
-        stream.set_read_timeout(Some(PATIENCE)).unwrap();
-        stream.set_write_timeout(Some(PATIENCE)).unwrap();
+    pub(crate) fn naming(name: &str, address: SocketAddr, config: &Arc<ClientConfig>) -> TlsConnection {
+        let stream = TcpStream::connect_timeout(&address, TIMEOUT).unwrap();
+        stream.set_read_timeout(Some(TIMEOUT)).unwrap();
+        stream.set_write_timeout(Some(TIMEOUT)).unwrap();
         let name = ServerName::try_from(name.to_owned()).unwrap();
         let connection = ClientConnection::new(config.clone(), name).unwrap();
-        SecretWire { tls: StreamOwned::new(connection, stream) }
+        TlsConnection { tls: StreamOwned::new(connection, stream) }
     }
 
     /// Finishes the handshake; what went wrong, where it did.
-    pub(crate) fn shake(&mut self) -> std::io::Result<()> {
+    pub(crate) fn handshake(&mut self) -> std::io::Result<()> {
         while self.tls.conn.is_handshaking() {
             self.tls.conn.complete_io(&mut self.tls.sock)?;
         }
@@ -151,50 +151,50 @@ impl SecretWire {
     }
 
     /// Says hello and no more.
-    pub(crate) fn say_hello(&mut self) {
+    pub(crate) fn send_hello(&mut self) {
         while self.tls.conn.wants_write() {
             self.tls.conn.write_tls(&mut self.tls.sock).unwrap();
         }
     }
 
-    pub(crate) fn say(&mut self, bytes: &[u8]) {
+    pub(crate) fn send(&mut self, bytes: &[u8]) {
         self.tls.write_all(bytes).unwrap();
         self.tls.flush().unwrap();
     }
 
-    pub(crate) fn say_stream(&mut self, seed: u64, length: usize) {
+    pub(crate) fn send_stream(&mut self, seed: u64, length: usize) {
         let mut said = 0;
         while said < length {
             let piece = pattern::at(seed, said, pattern::MOST.min(length - said));
-            self.say(piece);
+            self.send(piece);
             said += piece.len();
         }
     }
 
-    pub(crate) fn hear(&mut self, length: usize) -> Vec<u8> {
-        let mut heard = vec![0; length];
-        self.tls.read_exact(&mut heard).unwrap();
-        heard
+    pub(crate) fn receive(&mut self, length: usize) -> Vec<u8> {
+        let mut received = vec![0; length];
+        self.tls.read_exact(&mut received).unwrap();
+        received
     }
 
-    pub(crate) fn hear_stream(&mut self, seed: u64, length: usize) {
-        let mut heard = 0;
-        while heard < length {
-            let piece = self.hear((64 << 10).min(length - heard));
+    pub(crate) fn receive_stream(&mut self, seed: u64, length: usize) {
+        let mut received = 0;
+        while received < length {
+            let piece = self.receive((64 << 10).min(length - received));
             assert!(
-                piece[..] == *pattern::at(seed, heard, piece.len()),
-                "stream {seed} is wrong after {heard}"
+                piece[..] == *pattern::at(seed, received, piece.len()),
+                "stream {seed} is wrong after {received}"
             );
-            heard += piece.len();
+            received += piece.len();
         }
     }
 
     /// Reads whatever comes; `Fin` is close_notify alone.
-    pub(crate) fn hear_all(&mut self) -> (Vec<u8>, Ending) {
-        let mut heard = Vec::new();
+    pub(crate) fn receive_all(&mut self) -> (Vec<u8>, Close) {
+        let mut received = Vec::new();
         // A FIN without close_notify is an error of rustls', as a reset is.
-        let ending = self.tls.read_to_end(&mut heard).map_or(Ending::Reset, |_| Ending::Fin);
-        (heard, ending)
+        let ending = self.tls.read_to_end(&mut received).map_or(Close::Reset, |_| Close::Fin);
+        (received, ending)
     }
 
     /// Says close_notify and FIN; the other direction stays open.
@@ -211,29 +211,29 @@ impl SecretWire {
 }
 
 /// The target's end of a secured connection; the handshake is done by whoever reads or writes first.
-pub(crate) type SecretServed = StreamOwned<ServerConnection, TcpStream>;
+pub(crate) type TlsServed = StreamOwned<ServerConnection, TcpStream>;
 
 /// A target that speaks TLS; `serve` has each connection in a thread of its own.
-pub(crate) fn secret_target(
+pub(crate) fn tls_target(
     config: Arc<ServerConfig>,
-    serve: impl Fn(SecretServed) + Clone + Send + 'static,
+    serve: impl Fn(TlsServed) + Clone + Send + 'static,
 ) -> Target {
-    Target::serving_anywhere(move |wire: Wire| serve(secret_served(&wire, &config)))
+    Target::serving_anywhere(move |connection: Connection| serve(tls_served(&connection, &config)))
 }
 
 /// Speaks TLS on a connection of a target from here on.
-pub(crate) fn secret_served(wire: &Wire, config: &Arc<ServerConfig>) -> SecretServed {
-    let connection = ServerConnection::new(config.clone()).unwrap();
-    StreamOwned::new(connection, wire.stream().try_clone().unwrap())
+pub(crate) fn tls_served(connection: &Connection, config: &Arc<ServerConfig>) -> TlsServed {
+    let server = ServerConnection::new(config.clone()).unwrap();
+    StreamOwned::new(server, connection.stream().try_clone().unwrap())
 }
 
 /// A target that speaks TLS and says back what it hears, close_notify at close_notify.
-pub(crate) fn secret_echo(config: Arc<ServerConfig>) -> Target {
-    secret_target(config, echo)
+pub(crate) fn tls_echo(config: Arc<ServerConfig>) -> Target {
+    tls_target(config, echo)
 }
 
 /// Says back what it hears, close_notify at close_notify.
-pub(crate) fn echo(mut tls: SecretServed) {
+pub(crate) fn echo(mut tls: TlsServed) {
     let mut buffer = vec![0; 64 << 10];
     while let Ok(n @ 1..) = tls.read(&mut buffer) {
         if tls.write_all(&buffer[..n]).and_then(|()| tls.flush()).is_err() {

@@ -2,27 +2,27 @@
 
 /// The records of a hello.
 #[derive(Clone, Default)]
-pub(crate) struct Hello {
+pub(crate) struct HelloBuilder {
     extensions: Vec<u8>,
 }
 
-impl Hello {
+impl HelloBuilder {
     /// One that asks for this name.
     pub(crate) fn to(name: &str) -> Vec<u8> {
-        Hello::default().name(name.as_bytes()).records()
+        HelloBuilder::default().name(name.as_bytes()).records()
     }
 
-    pub(crate) fn name(self, name: &[u8]) -> Hello {
+    pub(crate) fn name(self, name: &[u8]) -> HelloBuilder {
         self.extension(0, &long(&[&[0][..], &long(name)].concat()))
     }
 
-    pub(crate) fn protocols(self, protocols: &[&str]) -> Hello {
+    pub(crate) fn protocols(self, protocols: &[&str]) -> HelloBuilder {
         let list = protocols.iter().flat_map(|it| [&[it.len() as u8], it.as_bytes()].concat());
         self.extension(16, &long(&list.collect::<Vec<u8>>()))
     }
 
     /// Extensions that nobody knows, of so many bytes together: each has 4 of its own.
-    pub(crate) fn padding(mut self, bytes: usize) -> Hello {
+    pub(crate) fn padding(mut self, bytes: usize) -> HelloBuilder {
         let mut left = bytes;
         for kind in 0xfe00.. {
             let size = left.min(10_000);
@@ -51,7 +51,7 @@ impl Hello {
         message.chunks(most).flat_map(|part| [&[22, 3, 1][..], &long(part)].concat()).collect()
     }
 
-    pub(crate) fn extension(mut self, kind: u16, content: &[u8]) -> Hello {
+    pub(crate) fn extension(mut self, kind: u16, content: &[u8]) -> HelloBuilder {
         self.extensions.extend([&kind.to_be_bytes()[..], &long(content)].concat());
         self
     }

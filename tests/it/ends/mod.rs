@@ -2,7 +2,6 @@
 
 mod addresses;
 mod names;
-mod names_beside;
 mod proxy_protocol;
 mod unix;
 mod unix_files;

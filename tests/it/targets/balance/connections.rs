@@ -1,4 +1,4 @@
-//! Several targets of one route: who gets which clients, and what they notice when one goes.
+//! Connections: which target each client gets.
 
 use std::collections::BTreeMap;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpStream};
@@ -6,48 +6,8 @@ use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpStream};
 use loopgate::outcome::{Cause, End};
 use rustix::net::{AddressFamily, SocketType, bind, connect, socket};
 
-use crate::harness::datagrams::{self, EchoDatagrams, ask};
+use super::{carried_to, plain, proxy, reached, route, visit, with};
 use crate::harness::{Close, ClosedPort, Connection, Proxy, Target, listening_inode, wait_until};
-
-/// A proxy whose route has these targets, each as TOML has it, and more keys.
-fn proxy(targets: &[String], more: &str) -> Proxy {
-    Proxy::builder().workers(2).with(&route("127.0.0.1:0", targets, more))
-}
-
-fn route(listen: impl std::fmt::Display, targets: &[String], more: &str) -> String {
-    format!("[routes.test]\nlisten = '{listen}'\ntarget = [{}]\n{more}\n", targets.join(", "))
-}
-
-/// A target as an address alone.
-fn plain(address: SocketAddr) -> String {
-    format!("'{address}'")
-}
-
-/// A target with its part.
-fn with(address: SocketAddr, part: &str) -> String {
-    format!("{{address = '{address}', {part}}}")
-}
-
-/// Exchanges a few bytes with an echo, and ends.
-fn visit(mut client: Connection) {
-    client.send(b"hello");
-    assert_eq!(client.receive(5), b"hello");
-    client.finish();
-    assert_eq!(client.receive_close(), Close::Fin);
-}
-
-/// Where a client that comes now is carried to.
-fn carried_to(proxy: &Proxy) -> SocketAddr {
-    visit(proxy.connect());
-    reached(proxy)
-}
-
-/// The target of the next record, whose session ended in order.
-fn reached(proxy: &Proxy) -> SocketAddr {
-    let record = proxy.record();
-    assert_eq!(record.outcome.end, End::Done, "{record}");
-    record.outcome.target.as_ref().and_then(|it| it.net()).unwrap()
-}
 
 /// A client from this address of the machine.
 fn from(ip: Ipv4Addr, proxy: SocketAddr) -> Connection {
@@ -288,69 +248,6 @@ fn ranges_in_a_list_pair_up_port_by_port() {
         [first, second].map(|it| it.to_string())
     );
     assert_ne!(carried_to(&proxy), carried_to(&proxy));
-}
-
-/// A UDP proxy with these targets.
-fn datagram_proxy(targets: &[SocketAddr], more: &str) -> Proxy {
-    let targets: Vec<String> = targets.iter().map(|target| plain(*target)).collect();
-    proxy(&targets, &format!("protocol = 'udp'\n{more}"))
-}
-
-/// Which targets the flows that live have.
-fn flows(proxy: &Proxy) -> Vec<String> {
-    let mut all: Vec<String> = proxy.live().iter().map(|live| live.target().to_string()).collect();
-    all.sort();
-    all
-}
-
-#[test]
-fn flows_are_shared_out_and_each_stays_with_its_target() {
-    let (one, other) = (EchoDatagrams::start(), EchoDatagrams::start());
-    let proxy = datagram_proxy(&[one.address, other.address], "");
-    let clients: Vec<_> = (0..6).map(|_| datagrams::client(proxy.address)).collect();
-
-    for round in 0..5_u8 {
-        for client in &clients {
-            assert_eq!(ask(client, &[round]), [round]);
-        }
-    }
-
-    let mut expected: Vec<String> =
-        [one.address, other.address].iter().flat_map(|it| vec![it.to_string(); 3]).collect();
-    expected.sort();
-    assert_eq!(flows(&proxy), expected);
-}
-
-#[test]
-fn every_flow_of_a_client_has_the_target_of_its_address() {
-    let echoes = [EchoDatagrams::start(), EchoDatagrams::start(), EchoDatagrams::start()];
-    let proxy = datagram_proxy(&echoes.each_ref().map(|echo| echo.address), "balance = 'source_hash'");
-    let clients: Vec<_> = (0..8).map(|_| datagrams::client(proxy.address)).collect();
-
-    for client in &clients {
-        ask(client, b"x");
-    }
-
-    let flows = flows(&proxy);
-    assert!(flows.len() == 8 && flows.iter().all(|target| *target == flows[0]), "{flows:?}");
-}
-
-#[test]
-fn a_client_whose_datagrams_are_refused_is_carried_to_the_next_target() {
-    let (echo, refusing) = (EchoDatagrams::start(), datagrams::socket("127.0.0.1:0"));
-    let gone = refusing.local_addr().unwrap();
-    let proxy = datagram_proxy(&[gone, echo.address], "balance = 'first'");
-    drop(refusing);
-    let client = datagrams::client(proxy.address);
-    client.set_read_timeout(Some(std::time::Duration::from_millis(50))).unwrap();
-
-    // The refusal comes after the first datagram, which is lost as it would be without a proxy.
-    wait_until("the next one answers", || {
-        client.send(b"again").unwrap();
-        client.recv(&mut [0; 16]).ok()
-    });
-
-    assert!(flows(&proxy).contains(&echo.address.to_string()));
 }
 
 #[test]

@@ -73,5 +73,7 @@ pub mod relay;
 pub mod sources;
 #[allow(unsafe_code)]
 pub(crate) mod sys;
+#[cfg(fuzzing)]
+pub use sys::fuzzing;
 pub mod transport;
 pub mod units;

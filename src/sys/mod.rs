@@ -4,6 +4,8 @@
 
 mod async_fd;
 pub(crate) mod datagrams;
+#[cfg(fuzzing)]
+pub mod fuzzing;
 pub(crate) mod heap;
 pub(crate) mod netlink;
 pub(crate) mod nftables;

@@ -166,7 +166,7 @@ fn dump(kind: u16) -> io::Result<Answer> {
 }
 
 /// Tables whose chains are put to sleep (NFT_TABLE_F_DORMANT): by family and name.
-fn dormant_tables(tables: &Answer) -> io::Result<Vec<(u8, String)>> {
+pub(super) fn dormant_tables(tables: &Answer) -> io::Result<Vec<(u8, String)>> {
     const NFTA_TABLE_NAME: u16 = 1;
     const NFTA_TABLE_FLAGS: u16 = 2;
     let mut dormant = Vec::new();
@@ -211,6 +211,12 @@ fn add_elements(set: &mut Set) -> io::Result<()> {
 fn parts(body: &[u8]) -> io::Result<(u8, &[u8])> {
     let rest = body.get(NFGENMSG..).ok_or_else(|| malformed("a rule set cut short"))?;
     Ok((body[0], rest))
+}
+
+/// Reads a row as one of each table.
+#[cfg(fuzzing)]
+pub(super) fn read_any(body: &[u8]) {
+    let _ = (read_chain(body), read_rule(body), read_set(body), read_elements(body));
 }
 
 fn name(rest: &[u8], kind: u16) -> String {

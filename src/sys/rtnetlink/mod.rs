@@ -77,6 +77,13 @@ fn read_address(body: &[u8]) -> io::Result<Address> {
     Ok(Address { ip, prefix: body[1], link })
 }
 
+/// Reads a row as one of each table.
+#[cfg(fuzzing)]
+pub(super) fn read_any(body: &[u8]) {
+    let _ = (read_address(body), link::read(body), route::read(body), rule::read(body));
+    let _ = (tc::read_qdisc(body), tc::read_filter(body, ""));
+}
+
 fn family(ip: IpAddr) -> u8 {
     (if ip.is_ipv4() { libc::AF_INET } else { libc::AF_INET6 }) as u8
 }

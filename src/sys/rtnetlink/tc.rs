@@ -155,7 +155,7 @@ fn read_netem(qdisc: &mut Qdisc, options: &[u8]) {
 }
 
 /// tcmsg, whose info is the priority (high half) and the protocol.
-fn read_filter(body: &[u8], place: &'static str) -> io::Result<Filter> {
+pub(super) fn read_filter(body: &[u8], place: &'static str) -> io::Result<Filter> {
     let (Some(link), Some(info), Some(rest)) = (u32_at(body, 4), u32_at(body, 16), body.get(TCMSG..)) else {
         return Err(malformed("a filter cut short"));
     };

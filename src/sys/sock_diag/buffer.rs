@@ -44,7 +44,7 @@ pub(super) fn question(address: SocketAddr, attribute: u16) -> Question {
     }
 }
 
-fn read(body: &[u8]) -> io::Result<Buffer> {
+pub(super) fn read(body: &[u8]) -> io::Result<Buffer> {
     let word = |offset| u32_at(body, offset).ok_or_else(|| malformed("a UDP socket cut short"));
     let memory = attribute(body.get(INET_DIAG_MSG..).unwrap_or_default(), INET_DIAG_SKMEMINFO);
     // sk_meminfo: rmem_alloc, rcvbuf, six more, drops.

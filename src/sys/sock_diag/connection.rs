@@ -102,7 +102,7 @@ fn question(states: u32, local: SocketAddr, remote: SocketAddr) -> Question {
 }
 
 /// inet_diag_msg and the attribute with struct tcp_info.
-fn read(body: &[u8]) -> Option<Connection> {
+pub(super) fn read(body: &[u8]) -> Option<Connection> {
     let word = |offset| u32_at(body, offset);
     Some(Connection {
         state: TcpState::from_number(*body.get(1)?)?,

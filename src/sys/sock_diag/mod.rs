@@ -106,6 +106,13 @@ pub(crate) fn udp_on_port(port: u16) -> io::Result<Vec<(Socket, Option<u32>)>> {
     Ok(found)
 }
 
+/// Reads a row as one of each table.
+#[cfg(fuzzing)]
+pub(super) fn read_any(body: &[u8]) {
+    let _ = (row::read_socket(body), row::drops(body), connection::read(body));
+    let _ = (buffer::read(body), unix::read_socket(body));
+}
+
 fn dump(states: u32, local_port: u16, remote_port: u16) -> io::Result<Dump> {
     let mut dump = Dump::default();
     for any in ANY {

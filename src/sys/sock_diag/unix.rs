@@ -66,7 +66,7 @@ fn request(states: u32, inode: u32, show: u32) -> Vec<u8> {
 }
 
 /// unix_diag_msg and its attributes.
-fn read_socket(body: &[u8]) -> io::Result<UnixSocket> {
+pub(super) fn read_socket(body: &[u8]) -> io::Result<UnixSocket> {
     let (Some(fixed), Some(attributes)) = (body.get(..UNIX_DIAG_MSG), body.get(UNIX_DIAG_MSG..)) else {
         return Err(malformed("a Unix socket cut short"));
     };

@@ -3,32 +3,8 @@
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
-use loopgate::client_hello::{MAX_BYTES, Reader, Seen};
 
-fuzz_target!(|bytes: &[u8]| {
-    let whole = said(&Reader::default().read(bytes));
-    let mut reader = Reader::default();
-    let early = (1..=bytes.len()).find_map(|end| match reader.read(&bytes[..end]) {
-        Seen::Part(needed) => {
-            assert!(needed > end && needed <= MAX_BYTES, "{needed} bytes are asked for after {end}");
-            None
-        }
-        seen => Some(said(&seen)),
-    });
-    // No beginning says what the whole takes back.
-    if let Some(early) = early {
-        assert_eq!(early, whole);
-    }
-});
+#[path = "../../tests/corpus/client_hello.rs"]
+mod client_hello;
 
-/// What was understood, in words that outlive the bytes.
-fn said(seen: &Seen<'_>) -> String {
-    match seen {
-        Seen::Hello(hello) => {
-            let protocols: Vec<_> = hello.protocols().collect();
-            format!("{:?} {protocols:?}", hello.server_name())
-        }
-        Seen::Part(_) => "part".to_owned(),
-        other => format!("{other:?}"),
-    }
-}
+fuzz_target!(|bytes: &[u8]| client_hello::holds(bytes));

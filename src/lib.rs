@@ -11,7 +11,7 @@
 //!
 //! # The rooms, lowest first
 //!
-//! A room uses only what stands before it; `tests/tidy.rs` reads every `use crate::…` and fails on an upward edge.
+//! A room uses only what stands before it; `tests/tidy` reads every `use crate::…` and fails on an upward edge.
 //!
 //! | room | what it is for |
 //! |---|---|

@@ -10,6 +10,7 @@ mod first;
 mod hash;
 mod health;
 mod least_connections;
+mod pick;
 mod random;
 mod round_robin;
 mod source_hash;
@@ -19,6 +20,7 @@ use serde::Deserialize;
 pub use candidates::{Candidate, Facts, Fitness, Part, Role, candidates};
 pub use hash::Key;
 pub use health::{Check, HealthRules, Talk};
+pub use pick::Pick;
 
 /// `balance`: the rule by which a route with several targets chooses one for each client.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
@@ -35,13 +37,6 @@ pub enum Balance {
     SourceHash,
     /// The first that is well, in the order written.
     First,
-}
-
-/// A rule at work on the targets of one route.
-pub trait Pick: Send {
-    /// The place of the target for this client; `None` where no candidate may be chosen. `candidates` are the route's
-    /// targets in the order written; `seed` is another with each call.
-    fn pick(&mut self, candidates: &[Candidate], client: Key, seed: u64) -> Option<usize>;
 }
 
 impl Balance {

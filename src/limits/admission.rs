@@ -8,12 +8,9 @@ use std::time::Instant;
 
 use super::clients::{ClientNet, Clients};
 use super::gcra::Pace;
-use super::lru::Idle;
+use super::lru::{Idle, Number};
 use super::{EntryLimits, WhenFull};
 use crate::outcome::Limit;
-
-/// Counts the clients of a route. One that waits keeps its number when it comes in.
-pub type Number = u64;
 
 /// What becomes of a client.
 #[derive(Clone, Debug, PartialEq, Eq)]

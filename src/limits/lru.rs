@@ -7,7 +7,8 @@
 use std::collections::{BTreeSet, HashMap};
 use std::time::Instant;
 
-use super::Number;
+/// Counts the clients of a route. One that waits keeps its number when it comes in.
+pub type Number = u64;
 
 /// The sessions that may be ended, the one idle longest first.
 #[derive(Debug, Default)]

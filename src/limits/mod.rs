@@ -18,12 +18,13 @@ use serde::Deserialize;
 
 use crate::units::Rate;
 
-pub use admission::{Admission, Answer, Number};
+pub use admission::{Admission, Answer};
 pub use admission_settings::{EntryLimits, WhenFull};
 pub use bucket::{Bandwidth, Bucket};
 pub use clients::ClientNet;
 pub use gcra::Pace;
 pub use idle_timeout::Silence;
+pub use lru::Number;
 
 /// `[limits]`: bounds that hold for the whole process.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -2,7 +2,9 @@
 
 use std::fmt;
 
-use super::LONGEST;
+/// The most bytes of a header that is read; longer ones are refused. (Version 1 has 107 at most, version 2 could have
+/// 65,551; with every registered TLV it has about a thousand.)
+pub const LONGEST: usize = 4096;
 
 /// What is wrong with the beginning of a connection that must be a PROXY header.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]

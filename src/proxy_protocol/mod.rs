@@ -4,54 +4,21 @@
 //! in, an answer out, and never a byte beyond the header. Whether one is to be expected is configured and never guessed
 //! (section 2). Its TLVs are checked and kept, to be passed on; nothing here acts on what they say.
 
+mod header;
 mod malformed;
 mod senders;
 mod tlv;
 mod v1;
 mod v2;
 
-use std::net::SocketAddr;
 use std::time::Duration;
 
 use serde::Deserialize;
 
-pub use malformed::Malformed;
+pub use header::{Ends, Header, UNIX_ENDS};
+pub use malformed::{LONGEST, Malformed};
 pub use senders::{Sender, Senders};
 pub use tlv::Tlvs;
-
-/// The most bytes of a header that is read; longer ones are refused. (Version 1 has 107 at most, version 2 could have
-/// 65,551; with every registered TLV it has about a thousand.)
-pub const LONGEST: usize = 4096;
-
-/// What a header says.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Header {
-    /// Whose connection it is.
-    pub ends: Ends,
-    /// What else the sender says of it.
-    pub tlvs: Tlvs,
-}
-
-/// The two ends of the connection that a header announces.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Ends {
-    /// Those of the very connection it came on: the sender connected for itself (LOCAL), does not know for whom (UNKNOWN,
-    /// UNSPEC), or connected for a datagram socket, whose addresses mean nothing here.
-    Own,
-    /// A TCP connection. IPv4 addresses that came as IPv6 ones (`::ffff:a.b.c.d`) are what they carry, so that a list of
-    /// networks holds for both.
-    Net {
-        /// Who connected.
-        client: SocketAddr,
-        /// What it connected to.
-        destination: SocketAddr,
-    },
-    /// A connection to a Unix socket: both names as they came, 108 bytes each. They say nothing of who the client is.
-    Unix(Box<[u8; UNIX_ENDS]>),
-}
-
-/// Bytes of two `sun_path`s.
-pub const UNIX_ENDS: usize = 2 * 108;
 
 /// Reads the header at the beginning of `bytes`, and gives it with its length. `None` where more bytes must tell.
 ///
@@ -131,14 +98,6 @@ impl Form {
             Form::V1 => v1::write(&ends),
             Form::V2 | Form::V2Crc32c => self.announce(&Ends::Own, &Tlvs::default()),
         }
-    }
-}
-
-/// An IPv4 address in an IPv6 one is what it carries.
-fn canonical(address: SocketAddr) -> SocketAddr {
-    match address.ip().to_canonical() {
-        ip if ip == address.ip() => address,
-        ip => SocketAddr::new(ip, address.port()),
     }
 }
 

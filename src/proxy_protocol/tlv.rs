@@ -1,6 +1,6 @@
 //! What a header of version 2 says beyond its addresses: type, length, value; and its checksum (section 2.2).
 
-use super::Malformed;
+use super::malformed::Malformed;
 
 const CRC32C: u8 = 0x03;
 const NOOP: u8 = 0x04;

@@ -3,7 +3,9 @@
 use std::fmt::Write;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
-use super::{Ends, Header, Malformed, Tlvs, canonical};
+use super::header::{Ends, Header, canonical};
+use super::malformed::Malformed;
+use super::tlv::Tlvs;
 
 /// The most bytes of the line, CR LF included.
 const LONGEST_LINE: usize = 107;

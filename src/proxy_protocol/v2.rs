@@ -2,8 +2,9 @@
 
 use std::net::{IpAddr, Ipv6Addr, SocketAddr};
 
-use super::tlv::{self, CRC32C_TLV};
-use super::{Ends, Header, LONGEST, Malformed, Tlvs, UNIX_ENDS, canonical};
+use super::header::{Ends, Header, UNIX_ENDS, canonical};
+use super::malformed::{LONGEST, Malformed};
+use super::tlv::{self, CRC32C_TLV, Tlvs};
 
 const SIGNATURE: &[u8; 12] = b"\r\n\r\n\0\r\nQUIT\n";
 const FIXED: usize = 16;

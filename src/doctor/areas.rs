@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
 use std::time::{Duration, SystemTime};
 
-use super::Area;
+use super::report::Area;
 use super::tell::counted;
 use crate::address::{ListenAddress, Protocol, TargetAddress, UnixName};
 use crate::diagnosis::reach::{self, Options};

@@ -5,7 +5,7 @@ use std::time::SystemTime;
 
 use serde_json::{Value, json};
 
-use super::{Area, Report};
+use super::report::{Area, Report};
 use crate::diagnosis::{self, Severity, Status};
 
 /// The schema's id; each diagnosis in it is a `loopgate.diagnosis/1`.

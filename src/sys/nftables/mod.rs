@@ -12,6 +12,7 @@ use super::netlink::{Answer, Request, ask, attribute, attributes, malformed, tex
 mod expression;
 mod reading;
 pub use expression::{BitOperation, Expression, Judgement, Load, Operator, RejectKind};
+use reading::number;
 
 /// A chain; a base chain hangs on a hook.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -221,16 +222,6 @@ pub(super) fn read_any(body: &[u8]) {
 
 fn name(rest: &[u8], kind: u16) -> String {
     attribute(rest, kind).map(text).unwrap_or_default()
-}
-
-/// Numbers of nf_tables are big-endian and of four or eight bytes.
-fn number(rest: &[u8], kind: u16) -> Option<u64> {
-    let payload = attribute(rest, kind)?;
-    match payload.len() {
-        4 => Some(u32::from_be_bytes(payload.try_into().ok()?).into()),
-        8 => Some(u64::from_be_bytes(payload.try_into().ok()?)),
-        _ => None,
-    }
 }
 
 fn read_chain(body: &[u8]) -> io::Result<Chain> {

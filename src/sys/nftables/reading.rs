@@ -2,7 +2,16 @@
 
 use super::super::netlink::{attribute, text};
 use super::expression::{BitOperation, Expression, Judgement, Load, Operator, RejectKind};
-use super::number;
+
+/// Numbers of nf_tables are big-endian and of four or eight bytes.
+pub(super) fn number(rest: &[u8], kind: u16) -> Option<u64> {
+    let payload = attribute(rest, kind)?;
+    match payload.len() {
+        4 => Some(u32::from_be_bytes(payload.try_into().ok()?).into()),
+        8 => Some(u64::from_be_bytes(payload.try_into().ok()?)),
+        _ => None,
+    }
+}
 
 /// NFTA_LIST_ELEM: a name and the attributes of that kind of expression.
 pub(super) fn read(element: &[u8]) -> Expression {

@@ -3,8 +3,9 @@
 use std::io;
 use std::net::SocketAddr;
 
-use super::INET_DIAG_SKMEMINFO;
-use super::question::{ALL_STATES, INET_DIAG_MSG, LOOPBACK_INDEX, Protocol, Question, as_dialled};
+use super::question::{
+    ALL_STATES, INET_DIAG_MSG, INET_DIAG_SKMEMINFO, LOOPBACK_INDEX, Protocol, Question, as_dialled,
+};
 use crate::sys::netlink::{attribute, malformed, u32_at};
 
 /// The receive buffer of a UDP socket, as the kernel shows it to everybody.

@@ -13,7 +13,9 @@ pub(crate) mod unix;
 use std::io;
 use std::net::SocketAddr;
 
-use question::{ALL_STATES, ANY, LOOPBACK_INDEX, Protocol, Question, as_dialled, canonical};
+use question::{
+    ALL_STATES, ANY, INET_DIAG_SKMEMINFO, LOOPBACK_INDEX, Protocol, Question, as_dialled, canonical,
+};
 pub use row::{Socket, TcpState};
 
 /// What a dump gave.
@@ -30,9 +32,6 @@ const MAX_SOCKETS: usize = 4096;
 
 /// The bit of TCP_LISTEN.
 const LISTENING: u32 = 1 << 10;
-/// The attribute that carries a UDP socket's memory and its drops.
-const INET_DIAG_SKMEMINFO: u16 = 7;
-
 /// The listener a connection from this machine to `address` would meet: the kernel's own look-up, wildcard, dual-stack,
 /// device and SO_REUSEPORT included, without connecting.
 pub(crate) fn listener(address: SocketAddr) -> io::Result<Option<Socket>> {

@@ -11,6 +11,8 @@ pub(super) const SOCK_DIAG_BY_FAMILY: u16 = 20;
 
 /// The length of inet_diag_msg; its attributes follow.
 pub(super) const INET_DIAG_MSG: usize = 72;
+/// The attribute that carries a UDP socket's memory and its drops.
+pub(super) const INET_DIAG_SKMEMINFO: u16 = 7;
 /// States are bits by their number; a later kernel may have more of them.
 pub(super) const ALL_STATES: u32 = u32::MAX;
 /// What arrives for an address of this machine arrives by `lo`, whose index is 1 in every network namespace

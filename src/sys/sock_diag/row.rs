@@ -6,13 +6,11 @@ use std::time::Duration;
 
 use serde::Serialize;
 
+use super::question::{INET_DIAG_MSG, INET_DIAG_SKMEMINFO};
 use crate::sys::netlink::{attribute, malformed, u32_at};
 
-const INET_DIAG_SKMEMINFO: u16 = 7;
 const INET_DIAG_SKV6ONLY: u16 = 11;
 const INET_DIAG_CGROUP_ID: u16 = 21;
-/// The length of inet_diag_msg without attributes.
-pub(super) const INET_DIAG_MSG: usize = 72;
 const TIMER_TIME_WAIT: u8 = 3;
 /// The place of SK_MEMINFO_DROPS among the words of the attribute.
 const SK_MEMINFO_DROPS: usize = 8;

@@ -88,7 +88,7 @@ fn a_udp_receiver_is_found_by_the_address_a_datagram_goes_to() {
 
 #[test]
 fn a_row_cut_short_is_an_error_and_a_state_of_a_later_kernel_none_of_ours() {
-    let mut body = vec![0; row::INET_DIAG_MSG];
+    let mut body = vec![0; question::INET_DIAG_MSG];
     body[0] = libc::AF_INET6 as u8;
     body[1] = 10;
     body.extend([5, 0, 11, 0, 1, 0, 0, 0]);

@@ -78,7 +78,10 @@ pub struct Bound {
 pub fn bind(address: &ListenAddress, file: &SocketFile, share: bool) -> io::Result<Bound> {
     match address {
         ListenAddress::Net(net) => Ok(Bound { file: None, socket: bind_net(net, share)? }),
-        ListenAddress::Unix(name) => unix::bind(name, file),
+        ListenAddress::Unix(name) => {
+            let (file, socket) = unix::bind(name, file)?;
+            Ok(Bound { file, socket })
+        }
     }
 }
 

@@ -20,8 +20,7 @@ use rustix::net::sockopt::set_socket_oobinline;
 use rustix::net::{AddressFamily, SocketAddrUnix, SocketFlags, SocketType, connect, socket_with};
 use tokio::net::UnixStream;
 
-use super::listen::Bound;
-use super::{Account, SocketFile};
+use super::file::{Account, SocketFile};
 use crate::address::UnixName;
 use crate::probe::sockets::unix_table;
 use crate::probe::system::users;
@@ -46,11 +45,11 @@ pub(super) fn dial(name: &UnixName) -> io::Result<UnixStream> {
 /// # Errors
 /// EADDRINUSE where a socket is bound there, EEXIST where the path is something else, otherwise the errno of bind(2),
 /// chown(2) or chmod(2); `InvalidInput` for an owner or a group that does not exist.
-pub(super) fn bind(name: &UnixName, wanted: &SocketFile) -> io::Result<Bound> {
+pub(super) fn bind(name: &UnixName, wanted: &SocketFile) -> io::Result<(Option<OwnFile>, OwnedFd)> {
     let (socket, address) = (socket()?, sockaddr(name)?);
     let UnixName::Path(path) = name else {
         rustix::net::bind(&socket, &address)?;
-        return Ok(Bound { file: None, socket });
+        return Ok((None, socket));
     };
     let owner = Owner::find(wanted)?;
     fchmod(&socket, Mode::empty())?;
@@ -65,7 +64,7 @@ pub(super) fn bind(name: &UnixName, wanted: &SocketFile) -> io::Result<Bound> {
     let file = OwnFile::of(path)?;
     drop(alone);
     file.give(&owner, wanted)?;
-    Ok(Bound { file: Some(file), socket })
+    Ok((Some(file), socket))
 }
 
 fn socket() -> io::Result<OwnedFd> {

@@ -11,15 +11,12 @@ use rustls::server::UnbufferedServerConnection;
 use rustls::{Error, HandshakeKind};
 
 use super::errors::{self, Unsecured};
-use super::records::{Came, LONGEST_RECORD, Ours, Step, add_alert, either, step};
+use super::records::{Came, LONGEST_RECORD, MAX_UNREAD, Ours, Step, add_alert, either, step};
 use super::{Sealed, TlsOrigination, TlsTermination};
 use crate::address::TargetAddress;
 use crate::outcome::Side;
 use crate::transport::Stream;
 use crate::transport::try_io::{self, Moved};
-
-/// Bytes of a handshake that are kept while a message is not whole: the largest message, in as many records as it takes.
-pub const MAX_UNREAD: usize = 80 << 10;
 
 /// Bytes read at once: a client's first flight, and of most targets too.
 const CHUNK: usize = 4 << 10;

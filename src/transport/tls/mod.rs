@@ -21,11 +21,11 @@ use serde::Deserialize;
 
 pub use certificate::{Certificate, read_certificates};
 pub use errors::{Unsecured, broken};
-pub use handshake::{Answered, Hello, MAX_UNREAD, answer, greet, hello};
+pub use handshake::{Answered, Hello, answer, greet, hello};
 pub use key_pair::{Pair, PairFault, PairFile, read_pair};
 pub use names::{Alpn, ClientName, TargetName};
 pub use originate::{TlsOrigination, TlsOriginationParts, Trust, server_name};
-pub use records::{Sealed, sealed_room};
+pub use records::{MAX_UNREAD, Sealed, sealed_room};
 pub use terminate::{TlsTermination, TlsTerminationParts, WhoMayConnect};
 
 /// The oldest version of TLS that is spoken. Older ones than 1.2 are not (RFC 8996).

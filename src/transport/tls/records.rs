@@ -5,7 +5,6 @@
 
 use rustls::{Error, InvalidMessage};
 
-use super::handshake::MAX_UNREAD;
 use crate::outcome::Agreed;
 use crate::probe::system::redact::printable;
 use rustls::client::UnbufferedClientConnection;
@@ -20,6 +19,9 @@ const RECORD: usize = 16 << 10;
 
 /// The longest a record is on the wire (RFC 5246, 6.2.3).
 pub(super) const LONGEST_RECORD: usize = 5 + RECORD + 2048;
+
+/// Bytes of a handshake that are kept while a message is not whole: the largest message, in as many records as it takes.
+pub const MAX_UNREAD: usize = 80 << 10;
 
 /// Room for so many plain bytes when they are sealed, with some for a change of keys before them.
 pub const fn sealed_room(plain: usize) -> usize {

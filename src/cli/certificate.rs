@@ -10,7 +10,7 @@ use std::time::{Duration, SystemTime};
 use clap::{Args, ValueHint};
 use rcgen::{CertificateParams, DnType, ExtendedKeyUsagePurpose, KeyPair, KeyUsagePurpose};
 
-use super::{answer, code, complain};
+use super::output::{answer, code, complain};
 
 pub(super) const HELP: &str = "\
 Writes FIRST-NAME.pem and FIRST-NAME.key, both for their owner alone (0600), and prints what to

@@ -5,12 +5,9 @@ use std::io::{self, Write};
 use clap::CommandFactory;
 use clap_complete::{Shell, generate};
 
-use super::Cli;
+use super::arguments::Cli;
 
-/// The shells there are completions for.
-pub(super) const SHELLS: [&str; 3] = ["bash", "zsh", "fish"];
-
-/// The shell by its name, one of [`SHELLS`].
+/// The shell by its name, one of `arguments::SHELLS`.
 pub(super) fn shell(name: &str) -> Shell {
     match name {
         "zsh" => Shell::Zsh,

@@ -9,7 +9,8 @@ use std::time::{Duration, SystemTime};
 
 use clap::Args;
 
-use super::{answer, complain, explain_code};
+use super::explain_code;
+use super::output::{answer, complain};
 use crate::address::{ListenAddress, Numbered, Protocol, Run, TargetAddress, UnixName};
 use crate::diagnosis::reach::{self, Options};
 use crate::diagnosis::{Diagnosis, Severity, block, could_listen, could_listen_unix, json, screen};

@@ -5,7 +5,7 @@ use std::io::{self, Read, Write};
 use clap::builder::{PossibleValue, PossibleValuesParser, TypedValueParser};
 use clap::{Args, ValueHint};
 
-use super::{answer, code, complain};
+use super::output::{answer, code, complain};
 use crate::config;
 use crate::import::{self, Imported, Program, unsupported};
 use crate::units::quoted;

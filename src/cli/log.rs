@@ -12,6 +12,7 @@ use tracing_subscriber::fmt::time::{FormatTime, SystemTime};
 use tracing_subscriber::fmt::{FmtContext, FormatEvent, FormatFields};
 use tracing_subscriber::registry::LookupSpan;
 
+use super::output::colour;
 use crate::ledger::{Ledger, LineQueue, LogFormat, LogLevel, LogSettings, Record, Sink};
 
 /// Sets the log subscriber of the process and makes the ledger that writes beside it.
@@ -19,7 +20,7 @@ use crate::ledger::{Ledger, LineQueue, LogFormat, LogLevel, LogSettings, Record,
 /// # Errors
 /// Where the writer thread cannot be started.
 pub(super) fn start(settings: &LogSettings) -> io::Result<(LineQueue, Arc<Ledger>)> {
-    let form = Form { format: settings.format, colour: super::colour(&io::stderr()) };
+    let form = Form { format: settings.format, colour: colour(&io::stderr()) };
     let queue = LineQueue::start(io::stderr(), move |dropped| {
         let message = format!("{dropped} lines dropped: whatever reads this log is too slow");
         form.line(Level::WARN, Told { message, ..Told::default() })

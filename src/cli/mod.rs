@@ -1,5 +1,6 @@
 //! The commands: one file each. Here alone something is printed.
 
+mod arguments;
 mod certificate;
 mod completions;
 mod demo;
@@ -7,198 +8,25 @@ mod doctor;
 mod explain;
 mod explain_code;
 mod foreign_flags;
+mod help;
 mod import;
 mod log;
 mod man;
+mod output;
 mod run;
 mod schema;
 mod signals;
 mod suggest_port;
 mod validate;
 
-use std::io::{IsTerminal, Write};
-use std::path::PathBuf;
-
-use clap::builder::{PossibleValuesParser, TypedValueParser};
 use clap::error::{ContextKind, ContextValue, ErrorKind};
-use clap::{Args, CommandFactory, Parser, Subcommand, ValueHint};
+use clap::{CommandFactory, Parser};
 
-use crate::address::{ListenAddress, Run};
-use crate::config::Problems;
-use crate::ledger::LogFormat;
-use crate::plan::{self, Sources};
-use crate::units::{Misread, quoted};
+use crate::plan::Sources;
+use crate::units::quoted;
+use arguments::{Cli, Command};
+use output::{answer, code, colour, complain, refuse};
 pub use validate::validate;
-
-/// Forwards local ports to services on this machine, and says why when it cannot.
-#[derive(Parser)]
-#[command(name = "loopgate", version, args_conflicts_with_subcommands = true, arg_required_else_help = true)]
-#[command(after_help = "\
-Examples:
-  loopgate 8080:3000               listen on 127.0.0.1:8080, forward to 127.0.0.1:3000
-  loopgate 0.0.0.0:8080:db:5432    listen on every IPv4 address, forward to db:5432
-  loopgate run -c loopgate.toml    run the routes of a file; edit it and they change
-  loopgate explain 127.0.0.1:3000  why it does not answer, or how well it does
-  loopgate demo                    see it work, nothing else needed")]
-struct Cli {
-    #[command(subcommand)]
-    command: Option<Command>,
-
-    #[command(flatten)]
-    short: Short,
-}
-
-/// `loopgate 8080:3000`: short for `run -L 8080:3000`.
-#[derive(Args)]
-struct Short {
-    #[command(flatten)]
-    forwards: ForwardArgs,
-
-    #[command(flatten)]
-    log: LogArgs,
-}
-
-#[derive(Subcommand)]
-enum Command {
-    /// Run the routes of a file, of the command line, or of both
-    #[command(after_help = man::run_help())]
-    Run {
-        #[command(flatten)]
-        routes: RouteArgs,
-        #[command(flatten)]
-        log: LogArgs,
-    },
-    /// Tell every problem of a configuration at once; start nothing
-    #[command(after_help = man::validate_help())]
-    Validate {
-        #[command(flatten)]
-        routes: RouteArgs,
-        /// Answer in JSON
-        #[arg(long)]
-        json: bool,
-    },
-    /// Why an address cannot be reached or listened on, or what a code means
-    #[command(after_help = man::explain_help())]
-    Explain {
-        #[command(flatten)]
-        args: explain::ExplainArgs,
-    },
-    /// Look at every route and the machine at once; change nothing
-    #[command(after_help = man::doctor_help())]
-    Doctor {
-        #[command(flatten)]
-        routes: RouteArgs,
-        /// Answer in JSON
-        #[arg(long)]
-        json: bool,
-        /// Let a warning be a fault: exit with 1
-        #[arg(long)]
-        strict: bool,
-    },
-    /// See it work: run a small built-in web page behind a route, nothing else needed
-    Demo {
-        /// Where the route listens
-        #[arg(value_name = "[BIND:]PORT", default_value = demo::ADDRESS, value_parser = listen_address)]
-        listen: ListenAddress,
-        #[command(flatten)]
-        log: LogArgs,
-    },
-    /// Make a configuration of another forwarder's file or command line
-    #[command(after_help = import::HELP)]
-    Import {
-        #[command(flatten)]
-        args: import::ImportArgs,
-    },
-    /// Make a self-signed certificate and its key, to try TLS with
-    #[command(after_help = certificate::HELP)]
-    Certificate {
-        #[command(flatten)]
-        args: certificate::CertificateArgs,
-    },
-    /// Print the JSON Schema of the configuration, for editors
-    Schema,
-    /// Print the completions of a shell
-    #[command(after_help = man::COMPLETIONS_HELP)]
-    Completions {
-        /// The shell
-        #[arg(value_name = "SHELL", value_parser = PossibleValuesParser::new(completions::SHELLS))]
-        shell: String,
-    },
-    /// Print the manual page; read it with: loopgate man | man -l -
-    Man,
-}
-
-#[derive(Args)]
-struct RouteArgs {
-    /// The configuration file [default: $LOOPGATE_CONFIG, ./loopgate.toml,
-    /// $XDG_CONFIG_HOME/loopgate/loopgate.toml, /etc/loopgate/loopgate.toml, in that order]
-    #[arg(short, long, value_name = "FILE", value_hint = ValueHint::FilePath)]
-    config: Option<PathBuf>,
-
-    #[command(flatten)]
-    forwards: ForwardArgs,
-}
-
-#[derive(Args)]
-struct ForwardArgs {
-    /// A route: listen on BIND:PORT (127.0.0.1 without BIND), forward to HOST:PORT (127.0.0.1 without HOST); several
-    /// may be given
-    #[arg(value_name = "[BIND:]PORT:[HOST:]PORT")]
-    forwards: Vec<String>,
-
-    /// The same, as ssh spells it
-    #[arg(short = 'L', value_name = "[BIND:]PORT:[HOST:]PORT")]
-    also: Vec<String>,
-}
-
-#[derive(Args)]
-struct LogArgs {
-    /// The form of records and lines [default: text, or what the file says]
-    #[arg(long, value_name = "text|json", value_parser = log_format(), hide_possible_values = true)]
-    log_format: Option<LogFormat>,
-}
-
-fn log_format() -> impl TypedValueParser<Value = LogFormat> {
-    PossibleValuesParser::new(["text", "json"]).map(|word| match word.as_str() {
-        "json" => LogFormat::Json,
-        _ => LogFormat::Text,
-    })
-}
-
-fn listen_address(text: &str) -> Result<ListenAddress, Misread> {
-    let run: Run<ListenAddress> = text.parse()?;
-    match run.first() {
-        ListenAddress::Net(_) if run.count() == 1 => Ok(run.at(0)),
-        _ => {
-            Err(Misread::new(format!("{run} is not one address with a port"), "write one, as 127.0.0.1:8080"))
-        }
-    }
-}
-
-impl ForwardArgs {
-    fn all(self) -> Vec<String> {
-        [self.forwards, self.also].concat()
-    }
-}
-
-impl RouteArgs {
-    /// Which file is read: the one named; without one and without routes on the command line, the one found.
-    fn sources(self) -> Result<Sources, Problems> {
-        let forwards = self.forwards.all();
-        let file = match self.config {
-            None if forwards.is_empty() => Some(plan::default_file()?),
-            named => named,
-        };
-        Ok(Sources { file, forwards })
-    }
-}
-
-/// Exit codes of `run` that no diagnosis gives.
-mod code {
-    pub(super) const OK: u8 = 0;
-    pub(super) const INTERNAL: u8 = 1;
-    pub(super) const CONFIG: u8 = 2;
-}
 
 /// Reads the command line, does what it says, and gives the exit code.
 pub fn main() -> u8 {
@@ -278,30 +106,6 @@ fn stray_word(forwards: &[String]) -> Option<String> {
     Some(format!(
         "{told}\n = help: the commands are {commands}; a route is [bind:]port:[host:]port, as 8080:3000"
     ))
-}
-
-/// Prints an answer; where nobody reads it any more, as with `| head`, the code stays what it was.
-fn answer(write: impl FnOnce(&mut dyn Write) -> std::io::Result<u8>) -> u8 {
-    write(&mut std::io::stdout().lock()).unwrap_or(code::INTERNAL)
-}
-
-fn refuse(problems: &Problems) -> u8 {
-    complain(&format!(
-        "{}{}",
-        problems.render(colour(&std::io::stderr())),
-        foreign_flags::of_another_program(problems)
-    ));
-    code::CONFIG
-}
-
-/// Says why a command did not do what it was asked to.
-fn complain(text: &str) {
-    let _ = writeln!(std::io::stderr().lock(), "{}", text.trim_end());
-}
-
-/// Colour only on a terminal, and not where it is refused (no-color.org).
-fn colour(stream: &impl IsTerminal) -> bool {
-    stream.is_terminal() && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty())
 }
 
 #[cfg(test)]

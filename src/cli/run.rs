@@ -6,9 +6,10 @@ use std::time::Duration;
 use tokio::runtime::Builder;
 use tokio::time::timeout;
 
+use super::log;
+use super::output::{code, complain, refuse};
 use super::signals::Signals;
 use super::suggest_port::with_command;
-use super::{code, complain, log, refuse};
 use crate::engine::{self, Declared, Handle, Listening, NotListening, Refused, Settings};
 use crate::ledger::{Ledger, LogFormat};
 use crate::plan::{self, Plan, Sources};

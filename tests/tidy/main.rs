@@ -45,7 +45,7 @@ const LAYERS: &[&[&str]] = &[
 #[rustfmt::skip]
 const EXCUSED: &[&str] = &[
     "engine", "plan", "config", "relay",
-    "cli", "diagnosis", "import", "probe",
+    "diagnosis", "import", "probe",
 ];
 
 fn root() -> &'static Path {

@@ -1,0 +1,179 @@
+//! The command line as clap reads it: every command, flag and word of help.
+
+use std::path::PathBuf;
+
+use clap::builder::{PossibleValuesParser, TypedValueParser};
+use clap::{Args, Parser, Subcommand, ValueHint};
+
+use super::{certificate, demo, explain, help, import};
+use crate::address::{ListenAddress, Run};
+use crate::config::Problems;
+use crate::ledger::LogFormat;
+use crate::plan::{self, Sources};
+use crate::units::Misread;
+
+/// Forwards local ports to services on this machine, and says why when it cannot.
+#[derive(Parser)]
+#[command(name = "loopgate", version, args_conflicts_with_subcommands = true, arg_required_else_help = true)]
+#[command(after_help = "\
+Examples:
+  loopgate 8080:3000               listen on 127.0.0.1:8080, forward to 127.0.0.1:3000
+  loopgate 0.0.0.0:8080:db:5432    listen on every IPv4 address, forward to db:5432
+  loopgate run -c loopgate.toml    run the routes of a file; edit it and they change
+  loopgate explain 127.0.0.1:3000  why it does not answer, or how well it does
+  loopgate demo                    see it work, nothing else needed")]
+pub(super) struct Cli {
+    #[command(subcommand)]
+    pub(super) command: Option<Command>,
+
+    #[command(flatten)]
+    pub(super) short: Short,
+}
+
+/// `loopgate 8080:3000`: short for `run -L 8080:3000`.
+#[derive(Args)]
+pub(super) struct Short {
+    #[command(flatten)]
+    pub(super) forwards: ForwardArgs,
+
+    #[command(flatten)]
+    pub(super) log: LogArgs,
+}
+
+#[derive(Subcommand)]
+pub(super) enum Command {
+    /// Run the routes of a file, of the command line, or of both
+    #[command(after_help = help::run_help())]
+    Run {
+        #[command(flatten)]
+        routes: RouteArgs,
+        #[command(flatten)]
+        log: LogArgs,
+    },
+    /// Tell every problem of a configuration at once; start nothing
+    #[command(after_help = help::validate_help())]
+    Validate {
+        #[command(flatten)]
+        routes: RouteArgs,
+        /// Answer in JSON
+        #[arg(long)]
+        json: bool,
+    },
+    /// Why an address cannot be reached or listened on, or what a code means
+    #[command(after_help = help::explain_help())]
+    Explain {
+        #[command(flatten)]
+        args: explain::ExplainArgs,
+    },
+    /// Look at every route and the machine at once; change nothing
+    #[command(after_help = help::doctor_help())]
+    Doctor {
+        #[command(flatten)]
+        routes: RouteArgs,
+        /// Answer in JSON
+        #[arg(long)]
+        json: bool,
+        /// Let a warning be a fault: exit with 1
+        #[arg(long)]
+        strict: bool,
+    },
+    /// See it work: run a small built-in web page behind a route, nothing else needed
+    Demo {
+        /// Where the route listens
+        #[arg(value_name = "[BIND:]PORT", default_value = demo::ADDRESS, value_parser = listen_address)]
+        listen: ListenAddress,
+        #[command(flatten)]
+        log: LogArgs,
+    },
+    /// Make a configuration of another forwarder's file or command line
+    #[command(after_help = import::HELP)]
+    Import {
+        #[command(flatten)]
+        args: import::ImportArgs,
+    },
+    /// Make a self-signed certificate and its key, to try TLS with
+    #[command(after_help = certificate::HELP)]
+    Certificate {
+        #[command(flatten)]
+        args: certificate::CertificateArgs,
+    },
+    /// Print the JSON Schema of the configuration, for editors
+    Schema,
+    /// Print the completions of a shell
+    #[command(after_help = help::COMPLETIONS_HELP)]
+    Completions {
+        /// The shell
+        #[arg(value_name = "SHELL", value_parser = PossibleValuesParser::new(SHELLS))]
+        shell: String,
+    },
+    /// Print the manual page; read it with: loopgate man | man -l -
+    Man,
+}
+
+/// The shells there are completions for.
+const SHELLS: [&str; 3] = ["bash", "zsh", "fish"];
+
+#[derive(Args)]
+pub(super) struct RouteArgs {
+    /// The configuration file [default: $LOOPGATE_CONFIG, ./loopgate.toml,
+    /// $XDG_CONFIG_HOME/loopgate/loopgate.toml, /etc/loopgate/loopgate.toml, in that order]
+    #[arg(short, long, value_name = "FILE", value_hint = ValueHint::FilePath)]
+    config: Option<PathBuf>,
+
+    #[command(flatten)]
+    pub(super) forwards: ForwardArgs,
+}
+
+#[derive(Args)]
+pub(super) struct ForwardArgs {
+    /// A route: listen on BIND:PORT (127.0.0.1 without BIND), forward to HOST:PORT (127.0.0.1 without HOST); several
+    /// may be given
+    #[arg(value_name = "[BIND:]PORT:[HOST:]PORT")]
+    forwards: Vec<String>,
+
+    /// The same, as ssh spells it
+    #[arg(short = 'L', value_name = "[BIND:]PORT:[HOST:]PORT")]
+    also: Vec<String>,
+}
+
+#[derive(Args)]
+pub(super) struct LogArgs {
+    /// The form of records and lines [default: text, or what the file says]
+    #[arg(long, value_name = "text|json", value_parser = log_format(), hide_possible_values = true)]
+    pub(super) log_format: Option<LogFormat>,
+}
+
+fn log_format() -> impl TypedValueParser<Value = LogFormat> {
+    PossibleValuesParser::new(["text", "json"]).map(|word| match word.as_str() {
+        "json" => LogFormat::Json,
+        _ => LogFormat::Text,
+    })
+}
+
+fn listen_address(text: &str) -> Result<ListenAddress, Misread> {
+    let run: Run<ListenAddress> = text.parse()?;
+    match run.first() {
+        ListenAddress::Net(_) if run.count() == 1 => Ok(run.at(0)),
+        _ => {
+            Err(Misread::new(format!("{run} is not one address with a port"), "write one, as 127.0.0.1:8080"))
+        }
+    }
+}
+
+impl ForwardArgs {
+    pub(super) fn all(self) -> Vec<String> {
+        [self.forwards, self.also].concat()
+    }
+}
+
+impl RouteArgs {
+    /// Which file is read: the one named; without one and without routes on the command line, the one found.
+    pub(super) fn sources(self) -> Result<Sources, Problems> {
+        let forwards = self.forwards.all();
+        let file = match self.config {
+            None if forwards.is_empty() => Some(plan::default_file()?),
+            named => named,
+        };
+        Ok(Sources { file, forwards })
+    }
+}

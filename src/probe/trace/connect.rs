@@ -4,49 +4,21 @@ use std::io;
 use std::net::SocketAddr;
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
-use rustix::event::{PollFd, PollFlags, Timespec, poll};
-use rustix::fd::{AsFd, OwnedFd};
+use rustix::event::PollFlags;
+use rustix::fd::OwnedFd;
 use rustix::io::Errno;
 use rustix::net::{
     self, AddressFamily, RecvFlags, SocketAddrUnix, SocketFlags, SocketType, connect, getsockname, sockopt,
 };
 
+use super::connection::{Connection, Dial, ServerSide, Silent};
+use super::patience::{Patience, wait};
 use super::request::Request;
 use super::talk::talk;
-use super::{Connection, Dial, ServerSide, Silent};
 use crate::sys::sock_diag::{self, TcpState};
 use crate::sys::{self};
-
-/// How long a trace waits for what.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Patience {
-    /// For the whole connection, from the dial on.
-    pub whole: Duration,
-    /// For the service to speak first, once it has accepted.
-    pub silence: Duration,
-}
-
-/// Server-first protocols greet within milliseconds of the accept; a service that does not is spoken to.
-const SILENCE: Duration = Duration::from_millis(200);
-/// How long a further connection is watched where one already waits to be accepted.
-const KNOCK: Duration = Duration::from_millis(100);
-
-impl Patience {
-    pub(super) fn new(whole: Duration) -> Patience {
-        Patience { whole, silence: SILENCE.min(whole / 2) }
-    }
-
-    pub(super) fn knock() -> Patience {
-        Patience { whole: KNOCK, silence: KNOCK }
-    }
-
-    /// For a connection after the first: the service has not greeted once, so it will not greet now.
-    pub(super) fn shorter(self) -> Patience {
-        Patience { whole: self.whole / 2, silence: Duration::from_millis(5) }
-    }
-}
 
 /// One TCP connection.
 pub(super) fn tcp(
@@ -138,17 +110,6 @@ fn dial(
     }
     sockopt::socket_error(&socket)??;
     Ok((socket, Dial::Connected(begun.elapsed())))
-}
-
-/// Waits until a socket is ready, has failed, or the time is over; true where it is ready or has failed.
-pub(super) fn wait(socket: impl AsFd, flags: PollFlags, time: Duration) -> rustix::io::Result<bool> {
-    let time = Timespec { tv_sec: time.as_secs() as i64, tv_nsec: i64::from(time.subsec_nanos()) };
-    let mut polled = [PollFd::new(&socket, flags)];
-    match poll(&mut polled, Some(&time)) {
-        Ok(ready) => Ok(ready > 0),
-        Err(Errno::INTR) => Ok(false),
-        Err(errno) => Err(errno),
-    }
 }
 
 /// The service's end of our connection, by the kernel's tables.

@@ -7,9 +7,9 @@ use rustix::fd::OwnedFd;
 use rustix::io::Errno;
 use rustix::net::{RecvFlags, SendFlags, recv, send};
 
-use super::connect::{Patience, wait};
+use super::connection::{Connection, Ending, ServerSide};
+use super::patience::{Patience, wait};
 use super::request::Request;
-use super::{Connection, Ending, ServerSide};
 
 /// As much of an answer as is kept: a certificate chain or a page's beginning fits.
 const MAX_BYTES: usize = 16 * 1024;

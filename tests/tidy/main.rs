@@ -45,7 +45,7 @@ const LAYERS: &[&[&str]] = &[
 #[rustfmt::skip]
 const EXCUSED: &[&str] = &[
     "engine", "plan", "config", "relay",
-    "diagnosis", "import", "probe",
+    "diagnosis", "import",
 ];
 
 fn root() -> &'static Path {

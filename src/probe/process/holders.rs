@@ -19,6 +19,7 @@ use rustix::net::sockopt::socket_reuseport;
 use rustix::process::{Pid, PidfdFlags, PidfdGetfdFlags, pidfd_getfd, pidfd_open};
 
 use super::cgroups;
+use super::proc_stat::pids;
 use crate::outcome::Holder;
 use crate::probe::process;
 use crate::probe::read_text;
@@ -224,12 +225,6 @@ fn of_users(sockets: &[Socket]) -> Vec<u32> {
     let users: BTreeSet<u32> = sockets.iter().map(|socket| socket.uid).collect();
     let owner = |pid: &u32| fs::metadata(format!("/proc/{pid}")).map(|metadata| metadata.uid());
     pids().into_iter().filter(|pid| owner(pid).is_ok_and(|owner| users.contains(&owner))).collect()
-}
-
-/// Every process of this PID namespace.
-pub(crate) fn pids() -> Vec<u32> {
-    let Ok(entries) = fs::read_dir("/proc") else { return Vec::new() };
-    entries.filter_map(|entry| entry.ok()?.file_name().to_str()?.parse().ok()).collect()
 }
 
 struct Looked {

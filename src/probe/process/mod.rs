@@ -10,6 +10,7 @@ pub mod holders;
 pub mod memory;
 pub mod other_connections;
 pub mod port_mentions;
+mod proc_stat;
 pub mod process_exit;
 pub mod process_stats;
 pub mod program;
@@ -25,6 +26,9 @@ use std::time::{Duration, SystemTime};
 use rustix::param::clock_ticks_per_second;
 use rustix::time::{ClockId, clock_gettime};
 
+use proc_stat::ProcStat;
+pub(crate) use proc_stat::pids;
+
 use super::system::redact::{mask_secrets, printable};
 use super::{read_start, read_text};
 use crate::outcome::{Ancestor, Holder};
@@ -39,7 +43,7 @@ const MAX_PASSWD: u64 = 1 << 20;
 
 /// Identifies a process. An error means that it is gone, or that /proc hides it.
 pub fn identify(pid: u32) -> io::Result<Holder> {
-    let stat = Stat::of(pid)?;
+    let stat = ProcStat::of(pid)?;
     let status = read_text(format!("/proc/{pid}/status"), MAX_SMALL_FILE)?;
     let uid = effective_user_in(&status)?;
     let command = read_start(format!("/proc/{pid}/cmdline"), MAX_COMMAND_BYTES).unwrap_or_default();
@@ -128,22 +132,19 @@ fn terminal(device: u32) -> Option<String> {
 /// The processes that started within the last `time`, with their parents; threads of the kernel are none.
 pub fn young(time: Duration) -> Vec<(u32, u32)> {
     let of = |pid: u32| {
-        let stat = Stat::of(pid).ok().filter(|stat| stat.flags & PF_KTHREAD == 0)?;
+        let stat = ProcStat::of(pid).ok().filter(|stat| !stat.is_kernel_thread())?;
         (age(stat.started_ticks)? < time).then_some((pid, stat.parent))
     };
-    holders::pids().into_iter().filter_map(of).collect()
+    pids().into_iter().filter_map(of).collect()
 }
 
-/// include/linux/sched.h
-const PF_KTHREAD: u32 = 0x0020_0000;
-
 /// The ancestors of a process, the first one first, and itself.
-fn chain(pid: u32, stat: &Stat) -> Vec<Ancestor> {
-    let ancestor = |pid, stat: &Stat| Ancestor { pid, comm: printable(&stat.comm, MAX_NAME_CHARS) };
+fn chain(pid: u32, stat: &ProcStat) -> Vec<Ancestor> {
+    let ancestor = |pid, stat: &ProcStat| Ancestor { pid, comm: printable(&stat.comm, MAX_NAME_CHARS) };
     let mut chain = vec![ancestor(pid, stat)];
     let mut parent = stat.parent;
     while parent != 0 && chain.len() < MAX_ANCESTORS {
-        let Ok(stat) = Stat::of(parent) else { break };
+        let Ok(stat) = ProcStat::of(parent) else { break };
         chain.push(ancestor(parent, &stat));
         parent = stat.parent;
     }
@@ -207,42 +208,6 @@ fn arguments(command: &[u8]) -> Vec<String> {
     command.split(|byte| *byte == 0).map(|argument| String::from_utf8_lossy(argument).into_owned()).collect()
 }
 
-struct Stat {
-    comm: String,
-    state: char,
-    parent: u32,
-    terminal: u32,
-    flags: u32,
-    started_ticks: u64,
-}
-
-impl Stat {
-    fn of(pid: u32) -> io::Result<Stat> {
-        let stat = read_start(format!("/proc/{pid}/stat"), MAX_SMALL_FILE)?;
-        Stat::read(&stat).ok_or_else(|| io::ErrorKind::InvalidData.into())
-    }
-
-    /// proc_pid_stat(5). The name stands in brackets and may hold spaces and brackets itself: the last one ends it.
-    fn read(stat: &[u8]) -> Option<Stat> {
-        let opening = stat.iter().position(|byte| *byte == b'(')?;
-        let closing = stat.iter().rposition(|byte| *byte == b')')?;
-        let comm = String::from_utf8_lossy(stat.get(opening + 1..closing)?).into_owned();
-        let fields = std::str::from_utf8(&stat[closing + 1..]).ok()?;
-        // The first one after the name is the third of the line.
-        let fields: Vec<&str> = fields.split_ascii_whitespace().collect();
-        let field = |number: usize| fields.get(number - 3).copied();
-        Some(Stat {
-            comm,
-            state: field(3)?.chars().next()?,
-            parent: field(4)?.parse().ok()?,
-            // The device number is printed with its sign.
-            terminal: field(7)?.parse::<i32>().ok()? as u32,
-            flags: field(9)?.parse().ok()?,
-            started_ticks: field(22)?.parse().ok()?,
-        })
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -256,16 +221,6 @@ mod tests {
         assert_eq!(me.cwd.as_deref(), std::env::current_dir().unwrap().to_str());
         assert!(me.age.unwrap() < Duration::from_secs(3600));
         assert_eq!(me.uid, rustix::process::geteuid().as_raw());
-    }
-
-    #[test]
-    fn a_name_full_of_brackets_and_spaces_does_not_shift_the_fields() {
-        let stat = b"7 (a) R 1 (b) T 41 7 7 0 -1 0 0 0 0 0 0 0 0 0 20 0 1 0 12345 0 0";
-
-        let stat = Stat::read(stat).unwrap();
-
-        assert_eq!((stat.comm.as_str(), stat.parent, stat.started_ticks), ("a) R 1 (b", 41, 12345));
-        assert_eq!((stat.state, terminal(stat.terminal)), ('T', None));
     }
 
     #[test]

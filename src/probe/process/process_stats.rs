@@ -7,12 +7,11 @@ use std::fs;
 use std::io;
 use std::time::{Duration, Instant};
 
-use rustix::param::clock_ticks_per_second;
-
 use super::cgroup_files::{GroupFiles, number};
+use super::proc_stat::{ProcStat, pids};
 use super::threads::{self, Thread};
+use crate::probe::read_text;
 use crate::probe::system::redact::printable;
-use crate::probe::{read_start, read_text};
 
 /// What a process looked like at one moment.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -62,7 +61,7 @@ pub struct ProcessRoom {
     pub of: String,
 }
 
-pub(crate) const MAX_SMALL_FILE: u64 = 16 * 1024;
+const MAX_SMALL_FILE: u64 = 16 * 1024;
 const MAX_NAME_CHARS: usize = 32;
 
 impl Vitals {
@@ -71,14 +70,13 @@ impl Vitals {
     /// # Errors
     /// It is gone, or /proc hides it.
     pub fn read(pid: u32) -> io::Result<Vitals> {
-        let stat = read_start(format!("/proc/{pid}/stat"), MAX_SMALL_FILE)?;
-        let Stat { comm, state, used } = Stat::read(&stat).ok_or(io::ErrorKind::InvalidData)?;
+        let ProcStat { comm, state, used, .. } = ProcStat::of(pid)?;
         let status = read_text(format!("/proc/{pid}/status"), MAX_SMALL_FILE).unwrap_or_default();
         let tracer =
             number(&status, "TracerPid:").and_then(|pid| u32::try_from(pid).ok()).filter(|pid| *pid != 0);
         Ok(Vitals {
             pid,
-            comm,
+            comm: printable(&comm, MAX_NAME_CHARS),
             state,
             threads: threads::of(pid),
             used,
@@ -169,7 +167,7 @@ fn tasks_of(user: u32) -> u64 {
         let theirs: u32 = ids.split_ascii_whitespace().next()?.parse().ok()?;
         (theirs == user).then(|| number(&status, "Threads:"))?
     };
-    super::holders::pids().into_iter().filter_map(of).sum()
+    pids().into_iter().filter_map(of).sum()
 }
 
 /// A soft limit of /proc/PID/limits; `None` where it is unlimited or not readable.
@@ -218,31 +216,8 @@ pub fn host_names(pid: u32) -> Vec<String> {
     names
 }
 
-pub(crate) struct Stat {
-    comm: String,
-    pub(crate) state: char,
-    used: Duration,
-}
-
-impl Stat {
-    /// proc_pid_stat(5): the name stands in brackets and may hold brackets itself; the last one ends it.
-    pub(crate) fn read(stat: &[u8]) -> Option<Stat> {
-        let opening = stat.iter().position(|byte| *byte == b'(')?;
-        let closing = stat.iter().rposition(|byte| *byte == b')')?;
-        let comm = String::from_utf8_lossy(stat.get(opening + 1..closing)?);
-        let mut fields = std::str::from_utf8(&stat[closing + 1..]).ok()?.split_ascii_whitespace();
-        let state = fields.next()?.chars().next()?;
-        let user: u64 = fields.nth(10)?.parse().ok()?;
-        let system: u64 = fields.next()?.parse().ok()?;
-        let used = user.saturating_add(system).saturating_mul(1000) / clock_ticks_per_second().max(1);
-        Some(Stat { comm: printable(&comm, MAX_NAME_CHARS), state, used: Duration::from_millis(used) })
-    }
-}
-
 #[cfg(test)]
 mod tests {
-    use proptest::prelude::*;
-
     use super::*;
 
     #[test]
@@ -252,22 +227,5 @@ mod tests {
         assert!(!vitals.threads.is_empty() && !vitals.frozen && vitals.tracer.is_none());
         assert!(vitals.descriptors.unwrap() >= 3 && !vitals.out_of_descriptors());
         assert!(Vitals::read(u32::MAX).is_err());
-    }
-
-    #[test]
-    fn processor_time_is_read_from_behind_a_hostile_name() {
-        let stat = b"7 (a) R 1 9 9) S 41 7 7 0 -1 0 0 0 0 0 150 50 0 0 20 0 1 0 12345 0 0";
-
-        let stat = Stat::read(stat).unwrap();
-
-        assert_eq!((stat.comm.as_str(), stat.state), ("a) R 1 9 9", 'S'));
-        assert_eq!(stat.used, Duration::from_millis(200_000 / clock_ticks_per_second()));
-    }
-
-    proptest! {
-        #[test]
-        fn no_file_of_a_process_panics(bytes: Vec<u8>) {
-            let _ = Stat::read(&bytes);
-        }
     }
 }

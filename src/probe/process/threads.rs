@@ -5,9 +5,9 @@
 
 use std::fs;
 
-use super::process_stats::{MAX_SMALL_FILE, Stat};
+use super::proc_stat::ProcStat;
+use crate::probe::read_text;
 use crate::probe::system::redact::printable;
-use crate::probe::{read_start, read_text};
 
 /// What one thread does.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -88,8 +88,7 @@ pub fn of(pid: u32) -> Vec<Thread> {
 }
 
 fn thread(at: &str) -> Thread {
-    let stat = read_start(format!("{at}/stat"), MAX_SMALL_FILE).ok();
-    let state = stat.and_then(|stat| Stat::read(&stat)).map_or('?', |stat| stat.state);
+    let state = ProcStat::read_file(format!("{at}/stat")).map_or('?', |stat| stat.state);
     // "0" is a thread that runs, or one that may not be looked at.
     let waits_in = read_text(format!("{at}/wchan"), 256).ok().filter(|name| name != "0" && !name.is_empty());
     let call = read_text(format!("{at}/syscall"), 256).ok();

@@ -10,7 +10,7 @@ use std::os::unix::fs::MetadataExt;
 use super::Socket;
 use crate::probe::network::Network;
 use crate::probe::network::counters;
-use crate::probe::process::holders;
+use crate::probe::process::pids;
 use crate::probe::read_text;
 use crate::probe::sockets;
 use crate::probe::system::redact::printable;
@@ -46,7 +46,7 @@ pub fn others() -> BTreeMap<u64, u32> {
     let namespace = |pid: &str| fs::metadata(format!("/proc/{pid}/net/tcp")).map(|file| file.ino()).ok();
     let Some(ours) = namespace("self") else { return BTreeMap::new() };
     let mut others = BTreeMap::new();
-    for pid in holders::pids() {
+    for pid in pids() {
         if let Some(theirs) = namespace(&pid.to_string()).filter(|theirs| *theirs != ours) {
             others.entry(theirs).or_insert(pid);
         }

@@ -1,7 +1,6 @@
 //! `global`: what concerns the process.
 
-use super::lines::{Line, Section};
-use super::proxy::duration;
+use super::lines::{Line, Section, duration};
 use crate::import::draft::{Draft, Toml};
 use crate::import::shell::time;
 

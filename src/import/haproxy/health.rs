@@ -5,7 +5,8 @@
 
 use std::time::Duration;
 
-use super::proxy::{Proxy, duration};
+use super::lines::duration;
+use super::proxy::Proxy;
 use super::server::Server;
 use crate::import::draft::{Draft, RouteId, Toml};
 use crate::import::message::At;

@@ -3,8 +3,9 @@
 use std::time::Duration;
 
 use super::proxy::Proxy;
-use super::server::{Server, source};
-use super::{access, bind, health, limits, names, per_server};
+use super::server::Server;
+use super::target::source;
+use super::{access, health, limits, listen, names, per_server, target};
 use crate::import::draft::{Draft, RouteId, Toml};
 use crate::import::message::At;
 use crate::import::shell::time;
@@ -38,7 +39,7 @@ pub(super) fn routes(proxies: &[Proxy], draft: &mut Draft) {
 /// One route; the names of the backends it leads to.
 fn route<'p>(front: &'p Proxy, proxies: &'p [Proxy], draft: &mut Draft) -> Vec<&'p str> {
     let id = draft.open(&front.name, front.place());
-    bind::apply(id, &front.binds, draft);
+    listen::apply(id, &front.binds, draft);
     let named = names::apply(id, front, proxies, draft);
     let mut all: Vec<&str> = named.backs.iter().map(|back| back.name.as_str()).collect();
     all.extend(front.default_backend.iter().map(|(name, _)| name.as_str()));
@@ -86,7 +87,7 @@ fn route<'p>(front: &'p Proxy, proxies: &'p [Proxy], draft: &mut Draft) -> Vec<&
 fn targets(id: RouteId, back: &Proxy, draft: &mut Draft) {
     let listen = draft.route(id).map(|route| route.listen.clone()).unwrap_or_default();
     for server in &back.servers {
-        if let Some(target) = server.target(id, &listen, draft) {
+        if let Some(target) = target::target(server, id, &listen, draft) {
             draft.target(id, target);
         }
     }

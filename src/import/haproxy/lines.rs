@@ -1,5 +1,7 @@
 //! The text → sections of lines of words (configuration.txt, section 2.2: quoting and escaping).
 
+use std::time::Duration;
+
 use crate::import::draft::Draft;
 use crate::import::message::At;
 use crate::import::shell::joined_lines;
@@ -154,4 +156,20 @@ fn escaped(characters: &mut std::str::Chars<'_>) -> Option<char> {
         }
         other => other,
     })
+}
+
+/// A time as HAProxy writes it: milliseconds, or a unit behind the number (configuration.txt, section 2.5).
+pub(super) fn duration(text: &str) -> Option<Duration> {
+    let digits = text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len());
+    let number: u64 = text[..digits].parse().ok()?;
+    let micros = match &text[digits..] {
+        "us" => 1,
+        "" | "ms" => 1_000,
+        "s" => 1_000_000,
+        "m" => 60_000_000,
+        "h" => 3_600_000_000,
+        "d" => 86_400_000_000,
+        _ => return None,
+    };
+    Some(Duration::from_micros(number.checked_mul(micros)?))
 }

@@ -8,6 +8,7 @@ mod health;
 mod join;
 mod limits;
 mod lines;
+mod listen;
 mod names;
 mod option;
 mod per_server;
@@ -15,6 +16,7 @@ mod proxy;
 mod rates;
 mod server;
 mod server_tls;
+mod target;
 
 use std::collections::BTreeMap;
 

@@ -1,8 +1,9 @@
 //! `use_backend … if { req.ssl_sni -i NAME }` → the targets of a name, or of a protocol, that TLS clients ask for.
 
 use super::access::condition;
-use super::lines::Line;
-use super::proxy::{Proxy, duration};
+use super::lines::{Line, duration};
+use super::proxy::Proxy;
+use super::target;
 use crate::import::draft::{Draft, RouteId, Toml};
 use crate::import::message::At;
 use crate::import::shell::time;
@@ -115,7 +116,7 @@ fn targets(id: RouteId, asked: &Asked, back: &Proxy, at: &At, draft: &mut Draft)
     let listen = draft.route(id).map(|route| route.listen.clone()).unwrap_or_default();
     let mut targets = Vec::new();
     for server in &back.servers {
-        targets.extend(server.target(id, &listen, draft));
+        targets.extend(target::target(server, id, &listen, draft));
     }
     if targets.is_empty() {
         return draft.lost(Some(id), at, "the backend has no server that is carried over");

@@ -2,6 +2,7 @@
 
 use super::proxy::Proxy;
 use super::server::Server;
+use super::target;
 use crate::import::draft::{Draft, RouteId};
 
 /// Options that change what a target is sent, or who is believed.
@@ -45,7 +46,7 @@ pub(super) fn apply(
         otherwise(id, back, other, draft);
     }
     for server in servers {
-        server.apply(id, draft);
+        target::apply(server, id, draft);
     }
     let Some((first, rest)) = servers.split_first() else { return };
     for name in SAME {

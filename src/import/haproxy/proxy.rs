@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use super::bind::Bind;
-use super::lines::{Line, Section};
+use super::lines::{Line, Section, duration};
 use super::option;
 use super::server::Server;
 use crate::import::draft::Draft;
@@ -149,20 +149,4 @@ impl Proxy {
 /// Whether a rule is about TLS clients alone, or about whoever is none of them.
 fn is_of_hello(words: &[String]) -> bool {
     words.len() == 3 || words.iter().any(|word| word.contains("ssl_hello_type"))
-}
-
-/// A time as HAProxy writes it: milliseconds, or a unit behind the number (configuration.txt, section 2.5).
-pub(super) fn duration(text: &str) -> Option<Duration> {
-    let digits = text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len());
-    let number: u64 = text[..digits].parse().ok()?;
-    let micros = match &text[digits..] {
-        "us" => 1,
-        "" | "ms" => 1_000,
-        "s" => 1_000_000,
-        "m" => 60_000_000,
-        "h" => 3_600_000_000,
-        "d" => 86_400_000_000,
-        _ => return None,
-    };
-    Some(Duration::from_micros(number.checked_mul(micros)?))
 }

@@ -2,8 +2,7 @@
 
 use std::time::Duration;
 
-use super::lines::Line;
-use super::proxy::duration;
+use super::lines::{Line, duration};
 use crate::import::draft::{Draft, RouteId, Toml};
 
 /// What a condition says of a client.

@@ -1,10 +1,8 @@
-//! `server` and `default-server`: what a proxy dials, and how (configuration.txt, section 5.2).
+//! `server` and `default-server` as they are written (configuration.txt, section 5.2). What becomes of one is `target.rs`'s.
 
-use super::proxy::duration;
 use crate::address::{ListenAddress, Numbered, Run};
-use crate::import::draft::{Draft, RouteId, Target, Toml};
 use crate::import::message::At;
-use crate::import::shell::{bracketed, time};
+use crate::import::shell::bracketed;
 
 /// Options that take a word.
 const WITH_WORD: [&str; 54] = [
@@ -66,17 +64,17 @@ const WITH_WORD: [&str; 54] = [
 
 /// An option, what stands behind it, and where.
 #[derive(Clone, Debug)]
-struct Choice {
-    name: String,
-    value: Option<String>,
-    at: At,
+pub(super) struct Choice {
+    pub(super) name: String,
+    pub(super) value: Option<String>,
+    pub(super) at: At,
 }
 
 /// One server.
 #[derive(Clone, Debug)]
 pub(super) struct Server {
     address: String,
-    choices: Vec<Choice>,
+    pub(super) choices: Vec<Choice>,
     at: At,
 }
 
@@ -100,40 +98,8 @@ impl Server {
         Server { address: address.to_owned(), choices, at: at.clone() }
     }
 
-    /// The target it is; `listen` are the route's addresses, whose port it may take over. The error is told.
-    pub(super) fn target(&self, id: RouteId, listen: &[String], draft: &mut Draft) -> Option<Target> {
-        let address = match self.dialled(listen) {
-            Ok(address) => address,
-            Err(why) => {
-                draft.lost(Some(id), &self.at, why);
-                return None;
-            }
-        };
-        let weight = self.value("weight").and_then(|weight| weight.parse().ok());
-        if let Some(disabled) = self.choice("disabled") {
-            draft.differs(&disabled.at, "the target takes no new connections, as one that is drained");
-        }
-        Some(Target {
-            address,
-            weight: weight.filter(|weight| *weight > 0),
-            backup: self.choice("backup").is_some(),
-            drain: weight == Some(0) || self.choice("disabled").is_some(),
-            at: Some(self.at.clone()),
-        })
-    }
-
-    /// Gives a route what the server's options say of how it is dialled.
-    pub(super) fn apply(&self, id: RouteId, draft: &mut Draft) {
-        for choice in &self.choices {
-            self.option(id, choice, draft);
-        }
-        if self.choice("ssl").is_some() {
-            super::server_tls::apply(id, self, draft);
-        }
-    }
-
     /// `10.0.0.1:80`, `db:+1000` (so much above the client's port), `db` (the client's port), `unix@/run/x`.
-    fn dialled(&self, listen: &[String]) -> Result<String, &'static str> {
+    pub(super) fn dialled(&self, listen: &[String]) -> Result<String, &'static str> {
         let (family, rest) = match self.address.split_once('@') {
             Some((family, rest)) => (family, rest),
             None if self.address.starts_with('/') => ("unix", self.address.as_str()),
@@ -170,7 +136,7 @@ impl Server {
         self.choice(name).and_then(|choice| choice.value.as_deref())
     }
 
-    fn choice(&self, name: &str) -> Option<&Choice> {
+    pub(super) fn choice(&self, name: &str) -> Option<&Choice> {
         self.choices.iter().find(|choice| choice.name == name)
     }
 
@@ -184,53 +150,6 @@ impl Server {
         let rest = self.address.split_once('@').map_or(self.address.as_str(), |(_, rest)| rest);
         rest.rsplit_once(':').map_or(rest, |(host, _)| host)
     }
-
-    fn option(&self, id: RouteId, choice: &Choice, draft: &mut Draft) {
-        let Choice { name, value, at } = choice;
-        let text = || Toml::text(value.as_deref().unwrap_or_default());
-        match (name.as_str(), value.as_deref().and_then(duration)) {
-            ("weight", _) if value.as_deref().is_none_or(|weight| weight.parse::<u64>().is_err()) => {
-                draft.lost(Some(id), at, "this is no number");
-            }
-            ("weight" | "backup" | "disabled", _) => {}
-            (name, _) if super::health::is_of_it(name) || super::server_tls::is_of_it(name) => {}
-            ("tcp-ut", Some(span)) => draft.set(id, at, "user_timeout", time(span)),
-            ("send-proxy", _) => draft.set(id, at, "send_proxy", Toml::text("v1")),
-            ("send-proxy-v2", _) => draft.set(id, at, "send_proxy", Toml::text("v2")),
-            ("send-proxy-v2-ssl" | "send-proxy-v2-ssl-cn", _) => {
-                draft.set(id, at, "send_proxy", Toml::text("v2"));
-                draft.differs(at, "the header says nothing of TLS");
-            }
-            ("proxy-v2-options", _) if value.as_deref() == Some("crc32c") => {
-                draft.set(id, at, "send_proxy", Toml::text("v2_crc32c"));
-            }
-            ("source", _) => source(id, value.as_deref().unwrap_or_default(), at, draft),
-            ("usesrc", _) => {
-                draft.lost(Some(id), at, "a target is not dialled from the client's address; write send_proxy, or source with one of this machine");
-            }
-            ("interface", _) => draft.set(id, at, "interface", text()),
-            (name, _) if name.starts_with("no-") => draft.idle(at, "it switches off what there is not"),
-            (
-                "enabled" | "id" | "init-addr" | "resolve-prefer" | "stick" | "non-stick" | "max-reuse"
-                | "pool-max-conn" | "proto" | "tfo" | "cookie" | "redir",
-                _,
-            ) => draft.idle(at, "it concerns how HAProxy itself runs"),
-            ("resolvers" | "resolve-net" | "resolve-opts", _) => {
-                draft.differs(at, "a name is looked up at each dial, as this machine looks names up");
-            }
-            // What a server takes is told where the limits are.
-            ("maxconn" | "minconn" | "maxqueue", _) => {}
-            ("observe", _) => draft.idle(at, "dials for clients count anyway"),
-            ("namespace", _) => {
-                draft.lost(
-                    Some(id),
-                    at,
-                    "targets are dialled from the network namespace Loopgate runs in; start it there",
-                );
-            }
-            _ => draft.lost(Some(id), at, "this option has no counterpart"),
-        }
-    }
 }
 
 /// Whether an option takes the place of an earlier one.
@@ -240,24 +159,6 @@ fn goes_before(name: &str, earlier: &str) -> bool {
         || name.strip_prefix("no-") == Some(earlier)
         || (name == "enabled" && earlier == "disabled")
         || (is_header(name) && is_header(earlier))
-}
-
-/// `source 10.0.0.1[:port[-port]]`
-pub(super) fn source(id: RouteId, value: &str, at: &At, draft: &mut Draft) {
-    // What stands behind an IPv4 address, or a bracket, is a port or a range of them.
-    let host = match value.rsplit_once(':') {
-        Some((host, ports)) if !host.contains(':') || host.ends_with(']') => {
-            if !matches!(ports, "" | "0") {
-                draft.differs(at, "the source port is the kernel's choice");
-            }
-            host
-        }
-        _ => value,
-    };
-    match host.trim_matches(['[', ']']) {
-        "0.0.0.0" | "::" | "*" | "" => draft.idle(at, "any address is what the kernel chooses from anyway"),
-        host => draft.set(id, at, "source", Toml::text(host)),
-    }
 }
 
 /// The client's port and so much more or less, for the one address that is listened on.

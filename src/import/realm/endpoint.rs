@@ -1,7 +1,6 @@
 //! One of the `[[endpoints]]` → its routes.
 
-use super::network::{Network, apply, datagrams, network};
-use super::unknown;
+use super::network::{Network, apply, datagrams, network, unknown};
 use crate::import::draft::{Draft, RouteId, Target, Toml};
 use crate::import::message::At;
 use crate::import::shell::bracketed;

@@ -4,11 +4,11 @@ mod endpoint;
 mod legacy;
 mod network;
 
-use super::draft::{Draft, RouteId, Toml};
+use super::draft::{Draft, Toml};
 use super::value::{self, Fields};
 use endpoint::read_endpoint;
 use legacy::legacy;
-use network::{Network, network};
+use network::{Network, network, unknown};
 
 pub(super) use network::accept_all;
 
@@ -55,10 +55,4 @@ fn read_log(mut log: Fields, draft: &mut Draft) {
         draft.idle(&output.at, "lines and records go to standard error; let the service manager keep them");
     }
     unknown(log, None, draft);
-}
-
-fn unknown(fields: Fields, id: Option<RouteId>, draft: &mut Draft) {
-    for (_, at) in fields.rest() {
-        draft.lost(id, &at, "realm has no such key here");
-    }
 }

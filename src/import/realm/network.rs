@@ -2,7 +2,6 @@
 
 use std::time::Duration;
 
-use super::unknown;
 use crate::import::draft::{Draft, RouteId, Toml};
 use crate::import::message::At;
 use crate::import::shell::time;
@@ -176,4 +175,11 @@ pub(in crate::import) fn accept_all(id: RouteId, at: &At, draft: &mut Draft) {
         return;
     }
     draft.differs(at, "every source must send a header, and may claim any client; list the proxies in front alone in accept_proxy");
+}
+
+/// What is left of a table that was read is told.
+pub(super) fn unknown(fields: Fields, id: Option<RouteId>, draft: &mut Draft) {
+    for (_, at) in fields.rest() {
+        draft.lost(id, &at, "realm has no such key here");
+    }
 }

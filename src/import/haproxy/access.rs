@@ -11,48 +11,71 @@ use crate::import::draft::{Draft, RouteId, Toml};
 use crate::import::message::At;
 use crate::import::networks::network;
 
+/// The lists that the rules of a proxy come to.
+#[derive(Default)]
+struct Lists<'p> {
+    allow: Option<(Vec<String>, At)>,
+    deny: Vec<String>,
+    accepted: Vec<String>,
+    /// The last rule that went into them.
+    last: Option<&'p At>,
+    /// Whether a rule counts each client.
+    counts: bool,
+}
+
+impl<'p> Lists<'p> {
+    /// Takes the rules one after the other; the first that is no list is the error.
+    fn gather(
+        id: RouteId,
+        proxy: &'p Proxy,
+        used: &mut Vec<String>,
+        draft: &mut Draft,
+    ) -> Result<Lists<'p>, &'p At> {
+        let (mut lists, mut is_tracked) = (Lists::default(), false);
+        for rule in &proxy.rules {
+            match one(rule, proxy, is_tracked, used) {
+                Some(Rule::Tracks) => is_tracked = true,
+                Some(Rule::PerClient(limit)) if lists.accepted.is_empty() => {
+                    lists.counts = true;
+                    rates::apply(id, limit, rule, draft);
+                }
+                read => {
+                    if !read.is_some_and(|read| lists.take(read, &rule.at)) {
+                        return Err(&rule.at);
+                    }
+                    lists.last = Some(&rule.at);
+                }
+            }
+        }
+        Ok(lists)
+    }
+
+    /// Whether the lists can say what a rule says.
+    fn take(&mut self, rule: Rule, at: &At) -> bool {
+        match rule {
+            Rule::Accept(clients) if self.deny.is_empty() => self.accepted.extend(clients),
+            Rule::Reject(clients) if self.accepted.is_empty() => self.deny.extend(clients),
+            Rule::RejectAllBut(clients) if self.allow.is_none() && self.accepted.is_empty() => {
+                self.allow = Some((clients, at.clone()));
+            }
+            Rule::RejectAll if !self.accepted.is_empty() && self.allow.is_none() => {
+                self.allow = Some((std::mem::take(&mut self.accepted), at.clone()));
+            }
+            _ => return false,
+        }
+        true
+    }
+}
+
 /// Applies the rules of a proxy to its route; `used` are the names of `acl` that something else was made of.
 pub(super) fn apply(id: RouteId, proxy: &Proxy, mut used: Vec<String>, draft: &mut Draft) {
-    let mut allow: Option<(Vec<String>, At)> = None;
-    let mut deny: Vec<String> = Vec::new();
-    let mut accepted: Vec<String> = Vec::new();
-    let (mut last, mut is_tracked, mut counts) = (None, false, false);
-    for rule in &proxy.rules {
-        let read = one(rule, proxy, is_tracked, &mut used);
-        let fits = match read {
-            Some(Rule::Tracks) => {
-                is_tracked = true;
-                continue;
-            }
-            Some(Rule::PerClient(limit)) if accepted.is_empty() => {
-                counts = true;
-                rates::apply(id, limit, rule, draft);
-                continue;
-            }
-            Some(Rule::Accept(clients)) if deny.is_empty() => {
-                accepted.extend(clients);
-                true
-            }
-            Some(Rule::Reject(clients)) if accepted.is_empty() => {
-                deny.extend(clients);
-                true
-            }
-            Some(Rule::RejectAllBut(clients)) if allow.is_none() && accepted.is_empty() => {
-                allow = Some((clients, rule.at.clone()));
-                true
-            }
-            Some(Rule::RejectAll) if !accepted.is_empty() && allow.is_none() => {
-                allow = Some((std::mem::take(&mut accepted), rule.at.clone()));
-                true
-            }
-            _ => false,
-        };
-        if !fits {
+    let Lists { allow, mut deny, accepted, last, counts } = match Lists::gather(id, proxy, &mut used, draft) {
+        Ok(lists) => lists,
+        Err(at) => {
             let why = "the rule is not one of allow and deny alone; write who may connect in those; without it more clients could";
-            return draft.leave_out(id, &rule.at, why);
+            return draft.leave_out(id, at, why);
         }
-        last = Some(&rule.at);
-    }
+    };
     if let (Some(at), false) = (last, draft.knows("allow")) {
         return draft.leave_out(id, at, "this version of Loopgate has no list of clients");
     }

@@ -126,6 +126,14 @@ impl Proxy {
                 self.source = line.words[1..].iter().map(|word| (word.clone(), at.clone())).collect();
             }
             ["default_backend", name] => self.default_backend = Some((name.to_owned(), at.clone())),
+            _ => self.rule(line, &words, draft),
+        }
+    }
+
+    /// A line that decides which connections are taken, to where, and whether they are checked.
+    fn rule(&mut self, line: &Line, words: &[&str], draft: &mut Draft) {
+        let at = &line.at;
+        match *words {
             ["use_backend", ..] => self.uses.push(line.clone()),
             ["stick-table", ..] => self.table = Some(line.clone()),
             ["acl", _, ..] => self.acls.push(line.clone()),
@@ -141,7 +149,7 @@ impl Proxy {
             ["option", "allbackups"] => self.all_backups = true,
             ["disabled"] => self.disabled = Some(at.clone()),
             ["enabled"] => self.disabled = None,
-            _ => option::tell(&words, at, draft),
+            _ => option::tell(words, at, draft),
         }
     }
 }

@@ -4,7 +4,7 @@
 
 use std::net::IpAddr;
 
-use super::machine::{Act, Match};
+use super::act::{Act, Match};
 use super::packet::{Packet, Place, Protocol, Role};
 use crate::probe::firewall::Judgement;
 

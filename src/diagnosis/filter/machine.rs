@@ -2,42 +2,10 @@
 
 use std::cmp::Ordering;
 
+use super::act::{Act, Match};
 use super::extension;
 use super::packet::{Bytes, Packet, Place, known, load};
-use crate::probe::firewall::{BitOperation, Element, Expression, Judgement, Operator, RejectKind, Rule, Set};
-
-/// Whether a rule's tests are met.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) enum Match {
-    No,
-    Maybe,
-    Yes,
-}
-
-/// What a rule does with what it matches.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) enum Act {
-    /// Nothing that ends the way.
-    Continue,
-    Judge(Judgement),
-    Reject {
-        kind: RejectKind,
-        code: u8,
-    },
-    /// A target REJECT of iptables: its own number.
-    RejectTarget(u32),
-    /// An address and a port, each where it is known.
-    Redirect {
-        address: Option<Vec<u8>>,
-        port: Option<u16>,
-    },
-    Queue {
-        number: u64,
-        bypass: bool,
-    },
-    /// It is taken out of its way: by a proxy, a copy to elsewhere.
-    Taken(String),
-}
+use crate::probe::firewall::{BitOperation, Element, Expression, Judgement, Operator, Rule, Set};
 
 /// What a rule did.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -2,9 +2,11 @@
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
-use super::machine::{Act, Match, Ran, run};
-use super::packet::Place;
-use super::{Answer, Device, Effect, Hit, Packet, Passage, Role, Way};
+use super::act::{Act, Match};
+use super::answer::Answer;
+use super::machine::{Ran, run};
+use super::packet::{Device, Packet, Place, Role};
+use super::passage::{Effect, Hit, Passage, Way};
 use crate::probe::firewall::{Base, Chain, Expression, Judgement, Rule, Ruleset};
 
 /// Rules and jumps a packet may meet; the kernel's own limit of nested jumps is 16.

@@ -2,7 +2,7 @@
 
 use serde_json::json;
 
-use super::{Attempt, Listener, Surroundings, unread};
+use super::attempt::{Attempt, Listener, Surroundings, unread};
 use crate::diagnosis::filter::{self, Answer, Effect, Hit, Role};
 use crate::diagnosis::finding::{Finding, Fix};
 use crate::diagnosis::verdict::{Certainty, Verdict};

@@ -1,6 +1,7 @@
 //! The lines `firewall` and `network` of a report: what was looked at, in a clause each.
 
-use super::{Attempt, Surroundings, shaping};
+use super::attempt::{Attempt, Surroundings};
+use super::shaping;
 use crate::diagnosis::filter::{self, Packet, Way};
 use crate::diagnosis::finding::{Check, Finding, Status};
 use crate::diagnosis::verdict::Verdict;

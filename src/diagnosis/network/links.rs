@@ -2,7 +2,7 @@
 
 use std::net::IpAddr;
 
-use super::{Attempt, Surroundings};
+use super::attempt::{Attempt, Surroundings};
 use crate::diagnosis::finding::Finding;
 use crate::diagnosis::verdict::{Certainty, Verdict};
 use crate::probe::network::routing::{

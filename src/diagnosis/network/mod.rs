@@ -3,16 +3,10 @@
 //! Pure rules over facts. Each names what it rests on; where the rules of the filter cannot be read, it is by elimination,
 //! and where they can and none fits, it is unknown: BPF programs of cgroups and security modules cannot be seen.
 
-use std::net::{IpAddr, SocketAddr};
-
-use super::filter::{Device, Packet, Way};
-use super::finding::{Finding, NotReadable};
+use super::finding::Finding;
 use super::verdict::{Certainty, Verdict};
-use crate::probe::firewall::Firewall;
-use crate::probe::network::counters::Changes;
-use crate::probe::network::routing::{Route, RouteKind, Routing};
-use crate::probe::system::sysctl::Settings;
 
+mod attempt;
 mod blocked;
 mod checks;
 mod exposure;
@@ -25,62 +19,10 @@ mod shaping;
 #[cfg(test)]
 mod tests;
 
+pub use attempt::{Attempt, Listener, Surroundings};
 pub use checks::{firewall_check, network_check};
 pub use exposure::{Exposure, exposure};
 pub use shaping::{large_packets, shaped};
-
-/// An attempt to reach an address.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Attempt {
-    /// Whom it was for.
-    pub to: SocketAddr,
-    /// Our end; an unspecified address and port 0 are not known.
-    pub from: SocketAddr,
-    /// How it failed: ETIMEDOUT where it was given up; `None` where it succeeded.
-    pub errno: Option<i32>,
-    /// The user who tried.
-    pub uid: u32,
-    /// His group.
-    pub gid: u32,
-    /// What the kernel's look-up says about a listener.
-    pub listener: Listener,
-}
-
-/// What the kernel's look-up says about a listener at an address.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Listener {
-    /// It could not be asked, as on another machine.
-    Unknown,
-    /// Nobody would answer.
-    Nobody,
-    /// Somebody would, and it was the same socket before and after the attempt.
-    Stable {
-        /// The connections that wait to be accepted.
-        waiting: u32,
-        /// How many may.
-        limit: u32,
-    },
-    /// It came, went or changed meanwhile.
-    Changing,
-}
-
-/// Where the source port of a failed attempt is not known, one of those that could have been drawn.
-const STAND_IN: u16 = 40_000;
-
-/// What is known about the network around an attempt.
-#[derive(Clone, Copy, Debug)]
-pub struct Surroundings<'a> {
-    /// Links, addresses, routes.
-    pub routing: &'a Routing,
-    /// The kernel's settings.
-    pub settings: &'a Settings,
-    /// What was counted during the attempt.
-    pub changes: &'a Changes,
-    /// The packet filter before the attempt.
-    pub before: &'a Firewall,
-    /// The same after it; equal to the one before where it was read once.
-    pub after: &'a Firewall,
-}
 
 /// Why an attempt failed, as far as the network has to do with it; `None` where it has not, or nothing says so.
 pub fn failure(attempt: &Attempt, around: &Surroundings<'_>) -> Option<Finding> {
@@ -91,47 +33,6 @@ pub fn failure(attempt: &Attempt, around: &Surroundings<'_>) -> Option<Finding> 
         .or_else(|| blocked::by_rule(attempt, around))
         .or_else(|| shaping::lost(attempt, around))
         .or_else(|| blocked::by_elimination(attempt, around, errno))
-}
-
-impl Attempt {
-    /// Whether both ends are on this machine: then no packet of it leaves, and a time-out is never "the network".
-    pub fn is_local(&self, routing: &Routing) -> bool {
-        let local = matches!(&routing.route, Route::Way(path) if path.kind == RouteKind::Local);
-        local || self.to.ip().to_canonical().is_loopback()
-    }
-
-    /// The packet that asks.
-    fn first_packet(&self) -> Packet {
-        let canonical = |address: SocketAddr| SocketAddr::new(address.ip().to_canonical(), address.port());
-        let (to, mut from) = (canonical(self.to), canonical(self.from));
-        // A local connection without another wish comes from the address it goes to.
-        if from.ip().is_unspecified() && to.ip().is_loopback() {
-            from.set_ip(loopback_of(to.ip()));
-        }
-        if from.port() == 0 {
-            from.set_port(STAND_IN);
-        }
-        Packet::first(from, to, self.uid, self.gid)
-    }
-
-    fn way(&self, routing: &Routing) -> Option<Way> {
-        let device = |link: &crate::probe::network::routing::Link| Device {
-            index: link.index,
-            name: link.name.clone(),
-        };
-        if self.is_local(routing) {
-            return routing.loopback().map(|link| Way::Loopback(device(link)));
-        }
-        routing.way_out().map(|link| Way::Out(device(link)))
-    }
-}
-
-/// The kernel gives 127.0.0.1 to whoever dials 127.0.0.9 as well: the address with the local route, fib_prefsrc.
-fn loopback_of(to: IpAddr) -> IpAddr {
-    match to {
-        IpAddr::V4(_) => std::net::Ipv4Addr::LOCALHOST.into(),
-        IpAddr::V6(_) => std::net::Ipv6Addr::LOCALHOST.into(),
-    }
 }
 
 /// A listener that demands signed segments answers no others.
@@ -223,20 +124,4 @@ fn memory(around: &Surroundings<'_>) -> Option<Finding> {
             .fact("sysctl", "net.ipv4.tcp_mem, the third", most)
             .advice("find the sockets with full queues (ss -tm), or raise net.ipv4.tcp_mem"),
     )
-}
-
-/// What could not be read of the filter, for whom it would have told more.
-fn unread(attempt: &Attempt, firewall: &Firewall) -> Vec<NotReadable> {
-    let of = |what: &String| {
-        let (what, why) = what.split_once(" (").unwrap_or((what, ""));
-        // "Operation not permitted", without the "(os error 1)" that std adds.
-        let why = why.split(" (os error").next().unwrap_or_default();
-        // Root reads them with the program they are written by; anybody else has to become root first.
-        let how = match what.strip_suffix("-legacy rules") {
-            Some(program) => format!("sudo {program}-legacy -vnL"),
-            None => format!("sudo loopgate explain {}", attempt.to),
-        };
-        NotReadable { what: what.to_owned(), why: why.trim_end_matches(')').to_owned(), how }
-    };
-    firewall.not_readable.iter().map(of).collect()
 }

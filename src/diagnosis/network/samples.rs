@@ -3,8 +3,12 @@
 use std::net::Ipv4Addr;
 
 use super::*;
-use crate::probe::firewall::{Base, Chain, Expression, Judgement, Load, Operator, RejectKind, Rule};
-use crate::probe::network::routing::{Address, Link, Path, Qdisc, RouteKind};
+use crate::probe::firewall::{
+    Base, Chain, Expression, Firewall, Judgement, Load, Operator, RejectKind, Rule,
+};
+use crate::probe::network::counters::Changes;
+use crate::probe::network::routing::{Address, Link, Path, Qdisc, Route, RouteKind, Routing};
+use crate::probe::system::sysctl::Settings;
 
 /// Facts of a machine where everything is as it should be.
 pub(super) struct Facts {

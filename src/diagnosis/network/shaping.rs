@@ -2,7 +2,7 @@
 
 use serde_json::json;
 
-use super::{Attempt, Listener, Surroundings};
+use super::attempt::{Attempt, Listener, Surroundings};
 use crate::diagnosis::filter::{self, Effect};
 use crate::diagnosis::finding::Finding;
 use crate::diagnosis::verdict::{Certainty, Verdict};

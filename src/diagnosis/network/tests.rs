@@ -1,9 +1,11 @@
-use std::net::Ipv4Addr;
+use std::net::{IpAddr, Ipv4Addr};
 
 use super::samples::*;
 use super::*;
-use crate::probe::firewall::{Expression, Load, Operator};
-use crate::probe::network::routing::{Address, Forbidding, Link, Neighbour, Path, PolicyRule, Qdisc};
+use crate::probe::firewall::{Expression, Firewall, Load, Operator};
+use crate::probe::network::routing::{
+    Address, Forbidding, Link, Neighbour, Path, PolicyRule, Qdisc, Route, RouteKind,
+};
 
 #[test]
 fn a_rule_whose_counter_rose_is_proven_and_told() {

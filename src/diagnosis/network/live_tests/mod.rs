@@ -12,8 +12,11 @@ use std::time::Duration;
 use rustix::process::{getegid, geteuid};
 
 use super::*;
+use crate::probe::firewall::Firewall;
 use crate::probe::network::counters::Counters;
+use crate::probe::network::routing::Routing;
 use crate::probe::sockets;
+use crate::probe::system::sysctl::Settings;
 use cases::{CASES, Case};
 
 const CASE: &str = "LOOPGATE_TEST_CASE";

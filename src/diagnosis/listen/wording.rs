@@ -13,6 +13,13 @@ use crate::outcome::Holder;
 use crate::probe::sockets::TcpState;
 use crate::probe::sockets::ports::Transport;
 
+impl BindFinding {
+    /// What follows "cannot listen on ADDRESS: ", as `taken by python3 (pid 4711)`.
+    pub fn summary(&self) -> String {
+        summary(self)
+    }
+}
+
 /// What follows "cannot listen on ADDRESS: "; of a program that already runs, the whole sentence.
 pub(super) fn summary(finding: &BindFinding) -> String {
     let facts = &finding.facts;

@@ -9,7 +9,6 @@ use serde::Serialize;
 
 use super::facts::{BindFacts, Blocker, Failed, gather};
 use super::overlap::Overlap;
-use super::wording::summary;
 use crate::diagnosis::verdict::{Certainty, Verdict};
 use crate::outcome::Holder;
 use crate::probe::sockets::TcpState;
@@ -47,11 +46,6 @@ impl BindFinding {
     pub fn or_else(mut self, command: Vec<String>) -> BindFinding {
         self.instead = command;
         self
-    }
-
-    /// What follows "cannot listen on ADDRESS: ", as `taken by python3 (pid 4711)`.
-    pub fn summary(&self) -> String {
-        summary(self)
     }
 
     /// Every process in the way, once, the oldest first: of a master and its workers that is the master.

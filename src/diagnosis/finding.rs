@@ -11,6 +11,7 @@ use std::time::Duration;
 
 use serde::{Serialize, Serializer};
 
+use super::errno::errno_name;
 use super::verdict::{Certainty, Severity, Verdict};
 use crate::outcome::Holder;
 
@@ -326,40 +327,4 @@ impl Serialize for Subject {
             }
         }
     }
-}
-
-/// `EADDRINUSE`; a number where errno(3) names none that we meet.
-pub(crate) fn errno_name(errno: i32) -> Cow<'static, str> {
-    Cow::Borrowed(match errno {
-        libc::EADDRINUSE => "EADDRINUSE",
-        libc::EADDRNOTAVAIL => "EADDRNOTAVAIL",
-        libc::EACCES => "EACCES",
-        libc::EPERM => "EPERM",
-        libc::EINVAL => "EINVAL",
-        libc::ENODEV => "ENODEV",
-        libc::EAFNOSUPPORT => "EAFNOSUPPORT",
-        libc::EMFILE => "EMFILE",
-        libc::ENFILE => "ENFILE",
-        libc::ENOBUFS => "ENOBUFS",
-        libc::ENOMEM => "ENOMEM",
-        libc::ECONNREFUSED => "ECONNREFUSED",
-        libc::ECONNRESET => "ECONNRESET",
-        libc::ECONNABORTED => "ECONNABORTED",
-        libc::ETIMEDOUT => "ETIMEDOUT",
-        libc::EHOSTUNREACH => "EHOSTUNREACH",
-        libc::ENETUNREACH => "ENETUNREACH",
-        libc::EHOSTDOWN => "EHOSTDOWN",
-        libc::ENETDOWN => "ENETDOWN",
-        libc::EAGAIN => "EAGAIN",
-        libc::EEXIST => "EEXIST",
-        libc::ENOENT => "ENOENT",
-        libc::ENOTDIR => "ENOTDIR",
-        libc::EROFS => "EROFS",
-        libc::ENOSPC => "ENOSPC",
-        libc::EPIPE => "EPIPE",
-        libc::EPROTONOSUPPORT => "EPROTONOSUPPORT",
-        libc::EPROTOTYPE => "EPROTOTYPE",
-        libc::ENOTSOCK => "ENOTSOCK",
-        other => return Cow::Owned(format!("errno {other}")),
-    })
 }

@@ -4,6 +4,7 @@
 //! and nothing is repaired here.
 
 mod advice;
+mod errno;
 pub mod filter;
 mod finding;
 mod json;

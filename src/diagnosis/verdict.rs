@@ -6,6 +6,9 @@ use std::fmt;
 
 use serde::{Serialize, Serializer};
 
+/// What a rule says, and how sure it is.
+pub(crate) type Judged = (Verdict, Certainty);
+
 /// How bad a verdict is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
 #[serde(rename_all = "snake_case")]

@@ -2,10 +2,10 @@
 
 use std::net::SocketAddr;
 
-use super::connected::protocol;
+use super::answers::protocol;
 use super::facts::{Lookup, ReachFacts};
 use super::lines::short;
-use super::wording::who;
+use super::who::who;
 use super::{network, sentences};
 use crate::diagnosis::finding::{Check, Finding, Status, Subject};
 use crate::diagnosis::own_limits::sessions;
@@ -39,7 +39,7 @@ fn net_heading(address: SocketAddr, protocol: &str) -> String {
 /// The checks, in the order of the screen.
 pub(super) fn checks(facts: &ReachFacts, verdict: Verdict, found: Option<&Finding>) -> Vec<Check> {
     let mut checks = vec![listener(facts, verdict)];
-    if !super::wording::is_unix(facts) {
+    if !super::who::is_unix(facts) {
         checks.push(conflict(facts));
         match network::checks(facts, found) {
             lines if lines.is_empty() => checks.push(network(facts, verdict)),

@@ -2,9 +2,9 @@
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
-use super::connected::other_host;
+use super::answers::other_host;
 use super::facts::ReachFacts;
-use super::refused::{near, other_address, other_family};
+use super::nearby::{near, other_address, other_family};
 use super::sentences::no_stream;
 use crate::diagnosis::finding::{Fix, Subject};
 use crate::diagnosis::process_text::shell;

@@ -3,81 +3,30 @@
 use std::collections::BTreeSet;
 use std::net::SocketAddr;
 
-use rustix::process::{getegid, geteuid};
-
-use super::facts::{Absent, Life, Lookup, Outdated, ReachFacts, SourcePorts};
+use super::facts::{Life, Lookup, Outdated, ReachFacts};
 use super::no_answer::Silence;
+use super::options::Options;
 use super::source_ports::source_ports;
-use super::{Options, elsewhere, watch};
-use crate::diagnosis::finding::{NotReadable, Subject};
+use super::start::{MAX_EXAMINED, blank};
+use super::{elsewhere, watch};
+use crate::diagnosis::finding::Subject;
 use crate::outcome::Holder;
 use crate::probe::firewall::Firewall;
 use crate::probe::network::Network;
-use crate::probe::network::counters::{Changes, Counters};
+use crate::probe::network::counters::Counters;
 use crate::probe::network::resolver::Localhost;
 use crate::probe::network::routing::{Route, RouteKind, Routing};
-use crate::probe::process::holders::{self, Search};
+use crate::probe::process::holders::{self};
 use crate::probe::process::process_stats::{self, Vitals};
 use crate::probe::process::{self, stale_files};
 use crate::probe::sockets::namespaces;
 use crate::probe::sockets::ports::PortRules;
 use crate::probe::sockets::{self, Socket, TcpState};
 use crate::probe::system::environment::Proxies;
-use crate::probe::system::limits::{self, Descriptors};
+use crate::probe::system::limits::{self};
 use crate::probe::system::sysctl::Settings;
 use crate::probe::trace::protocol::Protocol;
-use crate::probe::trace::{self, Connection, Dial, Trace, Wish};
-
-/// More processes than this are not examined; a service of more workers is alike in all of them.
-pub(super) const MAX_EXAMINED: usize = 8;
-
-/// Of more candidates than this nothing can be said.
-const FEW_CANDIDATES: usize = 3;
-
-/// What nothing has been asked about yet.
-pub(super) fn blank(subject: Subject, options: &Options) -> ReachFacts {
-    ReachFacts {
-        subject,
-        name: options.name.clone(),
-        expect: options.expect,
-        timeout: options.timeout,
-        local: false,
-        trace: Trace::default(),
-        before: Lookup::Unknown,
-        after: Lookup::Unknown,
-        rows: Vec::new(),
-        held: Vec::new(),
-        served_by: Vec::new(),
-        candidates: Vec::new(),
-        closed: 0,
-        maybe_others: false,
-        life: Vec::new(),
-        process_room: None,
-        left_open: 0,
-        source_ports: SourcePorts::default(),
-        beyond: None,
-        ring: Vec::new(),
-        multiplied: 0,
-        talks_elsewhere: None,
-        absent: Absent::default(),
-        watch: None,
-        outdated: Vec::new(),
-        changes: Changes::default(),
-        settings: Settings::default(),
-        filter: Firewall::default(),
-        filter_after: None,
-        user: (geteuid().as_raw(), getegid().as_raw()),
-        routing: None,
-        network: Network::default(),
-        ports: PortRules::default(),
-        descriptors: Descriptors::default(),
-        localhost: Localhost::default(),
-        proxies: Proxies::default(),
-        udp: None,
-        unix: None,
-        not_readable: Vec::new(),
-    }
-}
+use crate::probe::trace::{self, Connection, Dial, Wish};
 
 /// Everything about a TCP address.
 pub(super) fn tcp(address: SocketAddr, options: &Options) -> ReachFacts {
@@ -160,21 +109,6 @@ impl ReachFacts {
         sockets.rows
     }
 
-    pub(super) fn take_holders(&mut self, search: Search) {
-        self.closed = self.closed.max(search.closed);
-        self.maybe_others |= search.cut_short;
-        self.held.extend(search.found);
-    }
-
-    /// The holders of the listener, or those who probably are, by pid.
-    pub(super) fn examined(&self) -> Vec<u32> {
-        let holders = self.holders();
-        let few = self.candidates.len() <= FEW_CANDIDATES;
-        let candidates = if few { &self.candidates[..] } else { &[] };
-        let all = if holders.is_empty() { candidates.iter().collect() } else { holders };
-        all.iter().take(MAX_EXAMINED).map(|holder| holder.pid).collect()
-    }
-
     fn look_up(&mut self, address: SocketAddr) -> Lookup {
         if !self.local {
             return Lookup::Unknown;
@@ -210,13 +144,6 @@ impl ReachFacts {
         self.outdated = self.outdated();
     }
 
-    pub(super) fn take_silence(&mut self, silent: Silence) {
-        let Silence { search, lives, ring, multiplied, talks_elsewhere } = silent;
-        self.served_by = search.found;
-        self.lived_on(lives);
-        (self.ring, self.multiplied, self.talks_elsewhere) = (ring, multiplied, talks_elsewhere);
-    }
-
     /// What a failed trace left behind: counters of rules, a neighbour that did not answer.
     fn read_network_after(&mut self, address: SocketAddr) {
         if self.first().is_none_or(Connection::connected) {
@@ -225,16 +152,6 @@ impl ReachFacts {
         self.routing = Some(Routing::read(address));
         if !self.filter.ruleset.chains.is_empty() {
             self.filter_after = Some(Firewall::read());
-        }
-    }
-
-    /// Signs of life of the same processes, and of others, at a later moment.
-    pub(super) fn lived_on(&mut self, lives: Vec<Vitals>) {
-        for after in lives {
-            match self.life.iter_mut().find(|life| life.before.pid == after.pid) {
-                Some(life) => life.after = after,
-                None => self.life.push(Life { before: after.clone(), after }),
-            }
         }
     }
 
@@ -325,13 +242,6 @@ impl ReachFacts {
         // Of many candidates some are always young.
         let few = all.len() <= MAX_EXAMINED;
         few && self.local && all.iter().any(|holder| holder.age.is_some_and(|age| age < watch::YOUNG))
-    }
-
-    pub(super) fn unreadable(&mut self, what: &str, why: &str, how: &str) {
-        if !self.not_readable.iter().any(|known| known.what == what) {
-            let (what, why, how) = (what.to_owned(), why.to_owned(), how.to_owned());
-            self.not_readable.push(NotReadable { what, why, how });
-        }
     }
 }
 

@@ -1,15 +1,14 @@
 //! Which rules apply, and those for what is neither refused nor timed out nor connected. Pure.
 
-use super::facts::{Lookup, ReachFacts};
+use super::facts::ReachFacts;
+use super::way;
 use super::{connected, refused, timeout, udp, unix};
 use crate::diagnosis::finding::Subject;
 use crate::diagnosis::own_limits;
-use crate::diagnosis::verdict::{Certainty, Verdict};
+use crate::diagnosis::verdict::{Certainty, Judged, Verdict};
 use crate::probe::network::resolver::Answer;
 use crate::probe::network::routing::Route;
 use crate::probe::trace::Dial;
-
-pub(super) type Judged = (Verdict, Certainty);
 
 /// The verdict over these facts.
 pub(super) fn judge(facts: &ReachFacts) -> Judged {
@@ -81,7 +80,7 @@ fn failed(facts: &ReachFacts, errno: i32) -> Judged {
         libc::ENETUNREACH | libc::EHOSTUNREACH | libc::ENETDOWN => unreachable(facts),
         libc::EINVAL if lacks_scope(facts) => (Verdict::MissingScope, Certainty::Proven),
         // The kernel's own filters answer EPERM, Landlock and the security modules EACCES.
-        libc::EPERM => timeout::blocked(facts).unwrap_or((Verdict::BindDeniedBySandbox, Certainty::Likely)),
+        libc::EPERM => way::blocked(facts).unwrap_or((Verdict::BindDeniedBySandbox, Certainty::Likely)),
         libc::EACCES => (Verdict::BindDeniedBySandbox, Certainty::Likely),
         libc::ECONNRESET => (Verdict::TargetResets, Certainty::Likely),
         _ => (Verdict::Unknown, Certainty::Unknown),
@@ -96,7 +95,7 @@ fn lacks_scope(facts: &ReachFacts) -> bool {
 fn address_not_available(facts: &ReachFacts) -> Judged {
     let v6 = facts.ip().is_some_and(|ip| ip.is_ipv6());
     if v6 && !facts.network.ipv6.as_ref().is_some_and(|own| own.iter().any(|own| own.ip.is_loopback())) {
-        return if timeout::loopback_is_down(facts) {
+        return if way::loopback_is_down(facts) {
             (Verdict::LoopbackDown, Certainty::Proven)
         } else {
             (Verdict::Ipv6Disabled, Certainty::Proven)
@@ -110,22 +109,14 @@ fn address_not_available(facts: &ReachFacts) -> Judged {
 
 fn unreachable(facts: &ReachFacts) -> Judged {
     let has_way = facts.routing.as_ref().is_some_and(|routing| matches!(routing.route, Route::Way(_)));
-    if timeout::loopback_is_down(facts) {
+    if way::loopback_is_down(facts) {
         return (Verdict::LoopbackDown, Certainty::Proven);
     }
     if has_way && facts.local {
-        return timeout::blocked(facts).unwrap_or((Verdict::FirewallReject, Certainty::Likely));
+        return way::blocked(facts).unwrap_or((Verdict::FirewallReject, Certainty::Likely));
     }
     if facts.ip().is_some_and(|ip| ip.is_loopback()) {
         return (Verdict::LoopbackRouteLost, Certainty::Proven);
     }
     (Verdict::Unknown, Certainty::Unknown)
-}
-
-/// Whether the kernel names a listener now and named the same one before.
-pub(super) fn listens_throughout(facts: &ReachFacts) -> bool {
-    match (&facts.before, &facts.after) {
-        (Lookup::Found(before), Lookup::Found(after)) => before.inode == after.inode,
-        _ => false,
-    }
 }

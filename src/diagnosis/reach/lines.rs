@@ -2,14 +2,14 @@
 
 use std::time::Duration;
 
-use super::connected::{other_host, protocol};
+use super::answers::{other_host, protocol};
 use super::facts::{Lookup, ReachFacts};
-use super::refused::{killed, perhaps_killed};
-use super::wording::{waits_for_more, what_they_do, who};
+use super::kills::{killed, perhaps_killed};
+use super::pastime::waits_for_more;
+use super::who::{what_they_do, who};
 use crate::diagnosis::finding::Diagnosis;
 use crate::diagnosis::process_text::{describe, home, parentage, rough};
 use crate::diagnosis::verdict::{Certainty, Verdict};
-use crate::probe::process;
 use crate::probe::process::memory::Kill;
 use crate::probe::sockets::Socket;
 use crate::probe::trace::recognise::line;
@@ -83,7 +83,7 @@ fn proof(facts: &ReachFacts) -> String {
         (changes.listen_overflows, "ListenOverflows"),
         (changes.icmp_unreachable, "ICMP unreachable"),
         (changes.md5_not_found, "TCPMD5NotFound"),
-        (super::timeout::martians(facts), "in_martian_dst"),
+        (super::way::martians(facts), "in_martian_dst"),
     ] {
         if count > 0 {
             parts.push(format!("{name} +{count}"));
@@ -178,11 +178,6 @@ fn hidden(facts: &ReachFacts, certainty: Certainty, verdict: Verdict) -> Option<
         gaps.push(format!("{} ({})", gap.what, gap.why));
     }
     (!gaps.is_empty()).then(|| gaps.join("; "))
-}
-
-/// `www-data (uid 33)`
-pub(super) fn user(uid: u32) -> String {
-    process::user_name(uid).map_or_else(|| format!("uid {uid}"), |name| format!("{name} (uid {uid})"))
 }
 
 /// Who listens, or that nobody does, as the beginning of a sentence.

@@ -5,6 +5,7 @@
 
 #[cfg(test)]
 mod answer_tests;
+mod answers;
 mod checks;
 mod connected;
 mod elsewhere;
@@ -12,15 +13,22 @@ mod facts;
 mod fixes;
 mod gather;
 mod judge;
+mod kills;
+mod life;
 mod lines;
+mod listener;
 mod loops;
+mod nearby;
 mod network;
 mod no_answer;
+mod options;
+mod pastime;
 mod refused;
 #[cfg(test)]
 mod samples;
 mod sentences;
 mod source_ports;
+mod start;
 mod target;
 #[cfg(test)]
 mod tests;
@@ -30,41 +38,23 @@ mod unanswered;
 mod unix;
 mod warnings;
 mod watch;
+mod way;
+mod who;
 mod wording;
 
 use std::io;
 use std::net::SocketAddr;
 use std::path::Path;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use super::finding::{Diagnosis, Question, Subject};
 use super::verdict::{Certainty, Verdict};
-use crate::probe::network::resolver::Localhost;
-use crate::probe::trace::protocol::Protocol;
-pub(crate) use connected::{kept_from_accepting, standstill};
 pub use judge::is_localhost;
+pub(crate) use life::{kept_from_accepting, standstill};
+pub use options::Options;
 pub use target::reach_target;
 
 pub use facts::{Absent, Hop, Life, Lookup, Outdated, ReachFacts, UdpFacts, UnixFacts, Watch};
-
-/// What is asked, beside the address.
-#[derive(Clone, Debug)]
-pub struct Options {
-    /// The name it was asked by, where it was one.
-    pub name: Option<String>,
-    /// What `localhost` means, where that was found out already.
-    pub localhost: Option<Localhost>,
-    /// What the service should speak; `None` is content with anything it can name.
-    pub expect: Option<Protocol>,
-    /// How long the service may take to answer.
-    pub timeout: Duration,
-}
-
-impl Default for Options {
-    fn default() -> Self {
-        Options { name: None, localhost: None, expect: None, timeout: Duration::from_secs(2) }
-    }
-}
 
 /// Finds out whether a TCP service can be reached. It makes at most three connections and takes at most some four
 /// time-outs, and six seconds more where an answer may still come.

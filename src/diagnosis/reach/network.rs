@@ -5,12 +5,12 @@
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
 use super::facts::{Lookup, ReachFacts};
-use super::judge::{Judged, listens_throughout};
+use super::listener::listens_throughout;
 use crate::diagnosis::finding::{Check, Finding, Subject, Warning};
 use crate::diagnosis::network::{
     Attempt, Listener, Surroundings, exposure, failure, firewall_check, large_packets, network_check, shaped,
 };
-use crate::diagnosis::verdict::{Certainty, Verdict};
+use crate::diagnosis::verdict::{Certainty, Judged, Verdict};
 use crate::probe::network::routing::Routing;
 use crate::probe::trace::Dial;
 

@@ -5,8 +5,10 @@ use std::thread::sleep;
 use std::time::Duration;
 
 use super::facts::{Hop, ReachFacts};
-use super::gather::MAX_EXAMINED;
-use super::{connected, loops, unanswered};
+use super::life;
+use super::loops;
+use super::pastime;
+use super::start::MAX_EXAMINED;
 use crate::probe::process::holders::{self, Search};
 use crate::probe::process::other_connections;
 use crate::probe::process::process_stats::Vitals;
@@ -66,8 +68,18 @@ impl Silence {
         let read = connection.server.is_some_and(|side| side.inode != 0 && side.unread == 0);
         let stands = self.lives.iter().any(|life| matches!(life.state, 'T' | 't') || life.frozen);
         let circles = !self.ring.is_empty() || self.multiplied >= loops::LEAST_CONNECTIONS;
-        let reads_on = unanswered::reads(&self.search.found, self.lives.iter());
+        let reads_on = pastime::reads(&self.search.found, self.lives.iter());
         connection.sent.is_some() && read && !stands && !circles && !reads_on
+    }
+}
+
+impl ReachFacts {
+    /// Takes over what was seen.
+    pub(super) fn take_silence(&mut self, silent: Silence) {
+        let Silence { search, lives, ring, multiplied, talks_elsewhere } = silent;
+        self.served_by = search.found;
+        self.lived_on(lives);
+        (self.ring, self.multiplied, self.talks_elsewhere) = (ring, multiplied, talks_elsewhere);
     }
 }
 
@@ -78,7 +90,5 @@ fn lives(pids: &BTreeSet<u32>) -> Vec<Vitals> {
 /// Whether a process could run, and the machine has given it no processor to show what it would do.
 fn awaits_its_turn(facts: &ReachFacts, after: &Vitals) -> bool {
     let before = facts.life.iter().find(|life| life.before.pid == after.pid).map(|life| &life.before);
-    before.is_some_and(|before| {
-        connected::runs_on(before, after) && !connected::has_had_its_turn(before, after)
-    })
+    before.is_some_and(|before| life::runs_on(before, after) && !life::has_had_its_turn(before, after))
 }

@@ -3,10 +3,10 @@
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
-use super::Options;
 use super::diagnose;
 use super::facts::{Life, Lookup, ReachFacts};
-use super::gather::blank;
+use super::options::Options;
+use super::start::blank;
 use crate::diagnosis::finding::{Diagnosis, Subject};
 use crate::diagnosis::verdict::Verdict;
 use crate::probe::process::holders::Held;

@@ -1,10 +1,11 @@
 //! The sentences about where a service is instead, and about what its program does. Pure.
 
-use super::connected::accepts_others;
 use super::facts::ReachFacts;
-use super::lines::{short, user};
-use super::refused::{near, other_address, other_family};
-use super::unanswered::{Pastime, pastime};
+use super::lines::short;
+use super::listener::accepts_others;
+use super::nearby::{near, other_address, other_family};
+use super::pastime::{Pastime, pastime};
+use super::who::user;
 use crate::diagnosis::finding::Subject;
 use crate::diagnosis::process_text::{home, names, rough};
 use crate::diagnosis::verdict::Verdict;
@@ -66,12 +67,12 @@ pub(super) fn martian(facts: &ReachFacts) -> String {
     let interface = interface.map_or(String::new(), |name| format!(" on {name}"));
     format!(
         "a redirection to 127.0.0.1 needs route_localnet{interface}; {} martian packets dropped",
-        super::timeout::martians(facts)
+        super::way::martians(facts)
     )
 }
 
 pub(super) fn elsewhere(facts: &ReachFacts, verdict: Verdict) -> String {
-    if let Some(socket) = super::refused::loopback_beyond(facts) {
+    if let Some(socket) = super::nearby::loopback_beyond(facts) {
         let port = facts.port();
         return format!(
             "the other network namespace listens on {} only, and not on its port {port} for others",

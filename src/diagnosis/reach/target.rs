@@ -3,7 +3,8 @@
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::path::Path;
 
-use super::{Options, is_localhost, reach_tcp, reach_udp, reach_unix, unresolved};
+use super::options::Options;
+use super::{is_localhost, reach_tcp, reach_udp, reach_unix, unresolved};
 use crate::address::{Host, Protocol, TargetAddress, UnixName};
 use crate::diagnosis::{Diagnosis, Verdict};
 use crate::probe::network::resolver::{self, Localhost};

@@ -3,12 +3,13 @@
 use std::net::SocketAddr;
 use std::time::Duration;
 
+use super::connected;
 use super::facts::{Life, ReachFacts, UdpFacts};
-use super::gather::blank;
-use super::judge::Judged;
-use super::{Options, connected, timeout};
+use super::options::Options;
+use super::start::blank;
+use super::way;
 use crate::diagnosis::finding::Subject;
-use crate::diagnosis::verdict::{Certainty, Verdict};
+use crate::diagnosis::verdict::{Certainty, Judged, Verdict};
 use crate::probe::network::counters::Counters;
 use crate::probe::process::holders;
 use crate::probe::process::process_stats::Vitals;
@@ -55,21 +56,21 @@ pub(super) fn judge(facts: &ReachFacts) -> Judged {
     }
     match udp.sending.errno {
         Some(libc::ECONNREFUSED) if udp.receiver.is_some() => {
-            return timeout::blocked(facts).unwrap_or((Verdict::FirewallReject, Certainty::Likely));
+            return way::blocked(facts).unwrap_or((Verdict::FirewallReject, Certainty::Likely));
         }
         Some(libc::ECONNREFUSED) => return (Verdict::UdpTargetNotRunning, Certainty::Proven),
         Some(libc::EPERM) => {
-            return timeout::blocked(facts).unwrap_or((Verdict::FirewallDrop, Certainty::Likely));
+            return way::blocked(facts).unwrap_or((Verdict::FirewallDrop, Certainty::Likely));
         }
         Some(libc::EMFILE) => return (Verdict::OwnFdLimit, Certainty::Proven),
         Some(libc::ENFILE) => return (Verdict::SystemFileLimit, Certainty::Proven),
-        Some(libc::ENETUNREACH | libc::EHOSTUNREACH) if timeout::loopback_is_down(facts) => {
+        Some(libc::ENETUNREACH | libc::EHOSTUNREACH) if way::loopback_is_down(facts) => {
             return (Verdict::LoopbackDown, Certainty::Proven);
         }
         Some(_) => return (Verdict::Unknown, Certainty::Unknown),
         None => {}
     }
-    if timeout::loopback_is_down(facts) {
+    if way::loopback_is_down(facts) {
         return (Verdict::LoopbackDown, Certainty::Proven);
     }
     if udp.receiver.is_none() {

@@ -1,12 +1,9 @@
 //! C4, accepted and no answer: the program stands still, is slow, or waits for more. Pure.
 
-use super::connected::{computes, serving, standstill};
 use super::facts::{Life, ReachFacts};
-use super::judge::Judged;
-use crate::diagnosis::verdict::{Certainty, Verdict};
-use crate::probe::process::holders::Held;
-use crate::probe::process::process_stats::Vitals;
-use crate::probe::process::threads::Call;
+use super::life::{computes, serving, standstill};
+use super::pastime::{Pastime, pastime};
+use crate::diagnosis::verdict::{Certainty, Judged, Verdict};
 use crate::probe::trace::Connection;
 
 /// What a connection says that was accepted, as far as that can be seen, and on which nothing came back.
@@ -41,54 +38,4 @@ pub(super) fn judge(facts: &ReachFacts, first: &Connection) -> Judged {
 fn hung_for_certain(lives: &[Life]) -> Certainty {
     let locked = lives.iter().any(|life| life.after.waiting_in("futex") > Some(0));
     if locked { Certainty::Proven } else { Certainty::Likely }
-}
-
-/// What a program does that has read what was sent and answers nothing.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Pastime {
-    /// It waits for more from the client, as a service may.
-    WaitsForMore,
-    /// It does something else, or sleeps: it has not come to answer.
-    Works,
-    /// It waits for input, perhaps from the client, perhaps from another, perhaps for a time to come.
-    Loops,
-    /// That cannot be seen.
-    Hidden,
-}
-
-/// An event loop that nothing but a socket can end, of a program that talks to nobody else, waits for the client; in any
-/// other it may as well wait for what it needs to answer.
-pub(super) fn pastime(facts: &ReachFacts) -> Pastime {
-    if reads_on(facts) {
-        return Pastime::WaitsForMore;
-    }
-    let lives = serving(facts);
-    let threads = || lives.iter().flat_map(|life| &life.after.threads);
-    if !threads().any(|thread| thread.is_seen()) {
-        return Pastime::Hidden;
-    }
-    let loops = threads().any(|thread| thread.awaits_events());
-    if !loops && threads().any(|thread| thread.is_seen() && !thread.awaits_input()) {
-        return Pastime::Works;
-    }
-    let endless =
-        threads().all(|thread| matches!(thread.call, Call::Events { endless: true } | Call::Reads(_)));
-    let alone = facts.talks_elsewhere == Some(false);
-    if loops && endless && alone { Pastime::WaitsForMore } else { Pastime::Loops }
-}
-
-/// Whether a thread blocks in a call that reads from the very connection.
-fn reads_on(facts: &ReachFacts) -> bool {
-    reads(&facts.served_by, facts.life.iter().map(|life| &life.after))
-}
-
-/// The same of processes that hold its end of the connection.
-pub(super) fn reads<'a>(served_by: &[Held], mut lives: impl Iterator<Item = &'a Vitals>) -> bool {
-    lives.any(|life| {
-        let held = served_by.iter().filter(|held| held.holder.pid == life.pid);
-        let descriptors: Vec<u32> = held.map(|held| held.descriptor).collect();
-        life.threads
-            .iter()
-            .any(|thread| matches!(thread.call, Call::Reads(descriptor) if descriptors.contains(&descriptor)))
-    })
 }

@@ -3,13 +3,13 @@
 use std::collections::BTreeSet;
 use std::path::Path;
 
+use super::connected;
 use super::facts::{Life, ReachFacts, UnixFacts};
-use super::gather::blank;
-use super::judge::Judged;
 use super::no_answer::Silence;
-use super::{Options, connected};
+use super::options::Options;
+use super::start::blank;
 use crate::diagnosis::finding::Subject;
-use crate::diagnosis::verdict::{Certainty, Verdict};
+use crate::diagnosis::verdict::{Certainty, Judged, Verdict};
 use crate::probe::process::holders;
 use crate::probe::process::process_stats::{self, Vitals};
 use crate::probe::sockets::unix::{Listening, listener, walk};

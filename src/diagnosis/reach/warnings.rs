@@ -83,7 +83,7 @@ fn leaks(facts: &ReachFacts) -> Option<Warning> {
         verdict: Verdict::TargetLeaksCloseWait,
         summary: format!(
             "{} leaks connections: {} in CLOSE_WAIT{limit}",
-            super::wording::who(facts),
+            super::who::who(facts),
             facts.left_open
         ),
         fix: Some(advice("the service must close what its clients have closed")),

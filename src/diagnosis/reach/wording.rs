@@ -4,14 +4,17 @@
 
 use std::time::Duration;
 
-use super::connected::{computes, other_host, protocol, serving};
-use super::facts::{Life, ReachFacts};
-use super::refused::{killed, near, other_address, other_family};
-use super::unanswered::{self, Pastime};
+use super::answers::{other_host, protocol};
+use super::facts::ReachFacts;
+use super::kills::killed;
+use super::life::computes;
+use super::nearby::{near, other_address, other_family};
+use super::who::{is_unix, share, who};
 use super::{lines, sentences};
-use crate::diagnosis::finding::{Diagnosis, Subject, errno_name};
+use crate::diagnosis::errno::errno_name;
+use crate::diagnosis::finding::Diagnosis;
 use crate::diagnosis::own_limits::sessions;
-use crate::diagnosis::process_text::{names, rough};
+use crate::diagnosis::process_text::rough;
 use crate::diagnosis::verdict::Verdict;
 use crate::probe::process::process_stats::Vitals;
 use crate::probe::sockets::Socket;
@@ -58,19 +61,6 @@ fn subjects(facts: &ReachFacts, verdict: Verdict) -> Vec<crate::outcome::Holder>
             facts.absent.held.iter().map(|held| held.holder.clone()).collect()
         }
         _ => facts.candidates.clone(),
-    }
-}
-
-/// Who it is about: the holders of the listener, by name; where they are hidden, what is known of them.
-pub(super) fn who(facts: &ReachFacts) -> String {
-    let holders = facts.holders();
-    if !holders.is_empty() {
-        return names(&holders);
-    }
-    match (&facts.candidates[..], facts.listener()) {
-        ([only], _) => format!("probably {} (pid {})", only.comm, only.pid),
-        (_, Some(socket)) => format!("a process of {}", lines::user(socket.uid)),
-        _ => "the service".to_owned(),
     }
 }
 
@@ -230,44 +220,4 @@ fn unknown(facts: &ReachFacts) -> String {
         }
         Some(Dial::Connected(_)) => sentences::silent(facts, &who(facts)),
     }
-}
-
-/// The processes that serve a connection that stays silent, in words; empty where nothing is known.
-pub(super) fn what_they_do(facts: &ReachFacts) -> Vec<String> {
-    serving(facts).into_iter().take(3).map(|life| does(&life.after, &share(life))).collect()
-}
-
-/// `98 % of a processor`; `2 % of a processor, others have the rest`
-fn share(life: &Life) -> String {
-    let (load, demand) = (life.after.load_since(&life.before), life.after.demand_since(&life.before));
-    let others = if demand > load + 0.5 { ", others have the rest" } else { "" };
-    format!("{:.0} % of a processor{others}", load * 100.0)
-}
-
-/// `node (pid 7) in state S, 2 threads in futex_do_wait, 0 % of a processor`
-fn does(vitals: &Vitals, share: &str) -> String {
-    let mut text = format!("{} (pid {}) in state {}", vitals.comm, vitals.pid, vitals.state);
-    let mut places: Vec<(String, usize)> = Vec::new();
-    for place in vitals.threads.iter().filter_map(|thread| thread.waits_in.clone()) {
-        match places.iter_mut().find(|(known, _)| *known == place) {
-            Some((_, count)) => *count += 1,
-            None => places.push((place, 1)),
-        }
-    }
-    for (place, count) in places.iter().take(3) {
-        let plural = if *count == 1 { "" } else { "s" };
-        text.push_str(&format!(", {count} thread{plural} in {place}"));
-    }
-    format!("{text}, {share}")
-}
-
-/// Whether the subject is a Unix socket.
-pub(super) fn is_unix(facts: &ReachFacts) -> bool {
-    matches!(facts.subject, Subject::Unix(_))
-}
-
-/// Whether a service that is healthy said nothing that is known.
-pub(super) fn waits_for_more(facts: &ReachFacts) -> bool {
-    facts.first().is_some_and(|first| first.is_silent())
-        && unanswered::pastime(facts) == Pastime::WaitsForMore
 }

@@ -25,8 +25,8 @@ type Drawn = (&'static str, Option<Base>, Vec<Vec<Expression>>);
 fn table(chains: Vec<Drawn>) -> Ruleset {
     let mut ruleset = Ruleset::default();
     for (name, base, rules) in chains {
-        let (table, family, legacy) = ("t".to_owned(), INET, false);
-        ruleset.chains.push(Chain { family, table: table.clone(), name: name.to_owned(), base, legacy });
+        let (table, family) = ("t".to_owned(), INET);
+        ruleset.chains.push(Chain { family, table: table.clone(), name: name.to_owned(), base });
         for expressions in rules {
             let handle = ruleset.rules.len() as u64 + 1;
             let rule = Rule {
@@ -36,7 +36,6 @@ fn table(chains: Vec<Drawn>) -> Ruleset {
                 handle,
                 expressions,
                 comment: None,
-                legacy,
             };
             ruleset.rules.push(rule);
         }

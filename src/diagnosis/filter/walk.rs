@@ -222,8 +222,7 @@ impl<'a> Walk<'a> {
     ) -> Option<Left> {
         let home = &self.ruleset.chains[from];
         let found = self.ruleset.chains.iter().position(|chain| {
-            (chain.family, &chain.table, &chain.name[..], chain.legacy)
-                == (home.family, &home.table, name, home.legacy)
+            (chain.family, &chain.table, &chain.name[..]) == (home.family, &home.table, name)
         });
         match self.chain(found?, stop, sure, depth + 1).0 {
             Left::End if !goto => None,
@@ -254,8 +253,7 @@ impl<'a> Walk<'a> {
 }
 
 fn belongs(rule: &Rule, chain: &Chain) -> bool {
-    (rule.family, &rule.table, &rule.chain, rule.legacy)
-        == (chain.family, &chain.table, &chain.name, chain.legacy)
+    (rule.family, &rule.table, &rule.chain) == (chain.family, &chain.table, &chain.name)
 }
 
 /// NF_INET_ numbers: 0 prerouting, 1 input, 3 output, 4 postrouting; of netdev 0 ingress, 1 egress.

@@ -63,7 +63,7 @@ impl Facts {
 
     /// The rules that were read and those after the attempt, when the counter of each had risen.
     pub(super) fn with_rule(mut self, hook: u32, expressions: Vec<Expression>, packets: u64) -> Facts {
-        let (family, table, legacy) = (1, "site".to_owned(), false);
+        let (family, table) = (1, "site".to_owned());
         let base = Base {
             hook,
             priority: 0,
@@ -72,9 +72,9 @@ impl Facts {
             devices: Vec::new(),
             policy_packets: None,
         };
-        let chain = Chain { family, table: table.clone(), name: "in".to_owned(), base: Some(base), legacy };
+        let chain = Chain { family, table: table.clone(), name: "in".to_owned(), base: Some(base) };
         let comment = Some("corp policy".to_owned());
-        let rule = Rule { family, table, chain: "in".to_owned(), handle: 4, expressions, comment, legacy };
+        let rule = Rule { family, table, chain: "in".to_owned(), handle: 4, expressions, comment };
         self.before.ruleset.chains.push(chain);
         self.before.ruleset.rules.push(rule);
         self.after = self.before.clone();

@@ -67,21 +67,13 @@ impl Firewall {
     /// The command that deletes a rule, where a program for it is installed.
     pub fn deletion(&self, rule: &Rule) -> Option<Vec<String>> {
         let name = |text: &str| printable(text, MAX_NAME);
-        let ipv6 = rule.family == 10;
-        let words = if rule.legacy {
-            let program = if ipv6 { "ip6tables-legacy" } else { "iptables-legacy" };
-            [program, "-t", &name(&rule.table), "-D", &name(&rule.chain), &rule.handle.to_string()]
-                .map(str::to_owned)
-                .into()
-        } else if self.has("nft") {
-            let place = [family(rule.family), &name(&rule.table), &name(&rule.chain)].map(str::to_owned);
-            let mut words: Vec<String> = ["nft", "delete", "rule"].map(str::to_owned).into();
-            words.extend(place);
-            words.extend(["handle".to_owned(), rule.handle.to_string()]);
-            words
-        } else {
+        if !self.has("nft") {
             return None;
-        };
+        }
+        let place = [family(rule.family), &name(&rule.table), &name(&rule.chain)].map(str::to_owned);
+        let mut words: Vec<String> = ["nft", "delete", "rule"].map(str::to_owned).into();
+        words.extend(place);
+        words.extend(["handle".to_owned(), rule.handle.to_string()]);
         Some(words)
     }
 
@@ -90,7 +82,7 @@ impl Firewall {
         let (table, name) = (printable(&chain.table, MAX_NAME), printable(&chain.name, MAX_NAME));
         let words =
             format!("nft insert rule {} {table} {name} tcp dport {port} accept", family(chain.family));
-        (self.has("nft") && !chain.legacy).then(|| words.split(' ').map(str::to_owned).collect())
+        self.has("nft").then(|| words.split(' ').map(str::to_owned).collect())
     }
 
     /// How many tables there are.
@@ -105,7 +97,7 @@ impl Firewall {
     /// The same rule in another reading of the rules.
     pub fn same<'a>(&'a self, rule: &Rule) -> Option<&'a Rule> {
         self.ruleset.rules.iter().find(|other| {
-            (other.family, other.handle, other.legacy) == (rule.family, rule.handle, rule.legacy)
+            (other.family, other.handle) == (rule.family, rule.handle)
                 && (&other.table, &other.chain) == (&rule.table, &rule.chain)
         })
     }
@@ -115,9 +107,6 @@ impl Firewall {
 pub fn place(rule: &Rule) -> String {
     let name = |text: &str| printable(text, MAX_NAME);
     let (family, table, chain) = (family(rule.family), name(&rule.table), name(&rule.chain));
-    if rule.legacy {
-        return format!("{family}tables-legacy {table}/{chain} rule {}", rule.handle);
-    }
     format!("{family} {table}/{chain} handle {}", rule.handle)
 }
 
@@ -137,8 +126,7 @@ pub fn counter(rule: &Rule) -> Option<u64> {
 /// `inet site/in`, escaped.
 pub fn chain_place(chain: &Chain) -> String {
     let name = |text: &str| printable(text, MAX_NAME);
-    let legacy = if chain.legacy { "tables-legacy" } else { "" };
-    format!("{}{legacy} {}/{}", family(chain.family), name(&chain.table), name(&chain.name))
+    format!("{} {}/{}", family(chain.family), name(&chain.table), name(&chain.name))
 }
 
 /// Where a base chain hangs, as ` (input)`; empty of other chains.

@@ -8,7 +8,6 @@ fn rule(expressions: Vec<Expression>) -> Rule {
         handle: 4,
         expressions,
         comment: Some("corp\x1b[2J policy".to_owned()),
-        legacy: false,
     }
 }
 

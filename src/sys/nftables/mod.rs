@@ -1,7 +1,8 @@
 //! Asks the kernel for its packet filter's rules, the road `nft list ruleset` takes; it needs CAP_NET_ADMIN.
 //!
 //! It changes nothing. Layouts are those of include/uapi/linux/netfilter/nfnetlink.h and nf_tables.h; numbers in them are
-//! big-endian. Rules that iptables-nft wrote are among these; those of the older iptables are `sys/iptables.rs`'s.
+//! big-endian. Rules that iptables-nft wrote are among these; those of the older iptables are not read, and
+//! `probe::firewall` says where there are some.
 
 use std::io;
 
@@ -25,8 +26,6 @@ pub struct Chain {
     pub name: String,
     /// Where it hangs, if anywhere.
     pub base: Option<Base>,
-    /// Whether it is one of the older iptables.
-    pub legacy: bool,
 }
 
 /// Where a base chain hangs.
@@ -61,8 +60,6 @@ pub struct Rule {
     pub expressions: Vec<Expression>,
     /// The comment of its writer; not yet escaped.
     pub comment: Option<String>,
-    /// Whether it is one of the older iptables; then the handle is its place in the chain, from 1.
-    pub legacy: bool,
 }
 
 /// A set or a map, and as many of its elements as were asked for.
@@ -234,7 +231,6 @@ fn read_chain(body: &[u8]) -> io::Result<Chain> {
         table: name(rest, NFTA_CHAIN_TABLE),
         name: name(rest, NFTA_CHAIN_NAME),
         base: attribute(rest, NFTA_CHAIN_HOOK).and_then(|hook| read_base(rest, hook)),
-        legacy: false,
     })
 }
 
@@ -278,7 +274,6 @@ fn read_rule(body: &[u8]) -> io::Result<Rule> {
         handle: number(rest, NFTA_RULE_HANDLE).unwrap_or_default(),
         expressions: attributes(list).map(|(_, element)| reading::read(element)).collect(),
         comment: attribute(rest, NFTA_RULE_USERDATA).and_then(comment),
-        legacy: false,
     })
 }
 

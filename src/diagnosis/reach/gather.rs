@@ -74,8 +74,7 @@ impl ReachFacts {
         for what in &routing.not_readable {
             self.unreadable(what, "refused by the kernel", "");
         }
-        let names: Vec<&str> = routing.links.iter().map(|link| link.name.as_str()).collect();
-        self.settings = Settings::read(&names);
+        self.settings = Settings::read();
         self.routing = Some(routing);
         self.filter = Firewall::read();
     }

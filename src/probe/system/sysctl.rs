@@ -4,7 +4,6 @@
 
 use serde::Serialize;
 
-use super::redact::printable;
 use crate::probe::read_text;
 
 /// The settings of this network namespace.
@@ -24,9 +23,6 @@ pub struct Settings {
     pub ipv6_disabled_on_loopback: Option<bool>,
     /// Whether packets of others are passed on (net.ipv4.ip_forward).
     pub forwards: Option<bool>,
-    /// Per interface: its name, whether packets from outside may be for 127.0.0.0/8 (route_localnet), and how their
-    /// source is checked (rp_filter: 0 not, 1 strictly, 2 loosely). `all` counts for each of them.
-    pub interfaces: Vec<InterfaceSettings>,
     /// Tracked connections, now and at most (nf_conntrack_count, nf_conntrack_max); `None` where none are tracked.
     pub conntrack: Option<(u64, u64)>,
     /// Open files of the machine and their limit (fs.file-nr).
@@ -35,23 +31,9 @@ pub struct Settings {
     pub tcp_pages: Option<(u64, u64)>,
 }
 
-/// Settings of one interface.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
-pub struct InterfaceSettings {
-    /// Its name, escaped; `all` is no interface.
-    pub name: String,
-    /// Whether packets from outside may be for 127.0.0.0/8.
-    pub route_localnet: Option<bool>,
-    /// How the source of its packets is checked.
-    pub rp_filter: Option<u64>,
-}
-
-/// More interfaces than this are not looked at one by one.
-const MAX_INTERFACES: usize = 256;
-
 impl Settings {
-    /// Reads them; `links` are the names of the interfaces of interest.
-    pub fn read(links: &[&str]) -> Settings {
+    /// Reads them.
+    pub fn read() -> Settings {
         let flag = |path| number(path).map(|value| value != 0);
         Settings {
             somaxconn: number("/proc/sys/net/core/somaxconn"),
@@ -64,12 +46,6 @@ impl Settings {
                 false => Some(true),
             },
             forwards: flag("/proc/sys/net/ipv4/ip_forward"),
-            interfaces: ["all"]
-                .iter()
-                .chain(links)
-                .take(MAX_INTERFACES)
-                .filter_map(|n| interface(n))
-                .collect(),
             conntrack: number("/proc/sys/net/netfilter/nf_conntrack_count")
                 .zip(number("/proc/sys/net/netfilter/nf_conntrack_max")),
             files: numbers("/proc/sys/fs/file-nr").and_then(|files| Some((*files.first()?, *files.get(2)?))),
@@ -77,29 +53,6 @@ impl Settings {
                 .zip(numbers("/proc/sys/net/ipv4/tcp_mem").and_then(|m| m.get(2).copied())),
         }
     }
-
-    /// Whether packets that come in by an interface may be for 127.0.0.0/8.
-    pub fn routes_localnet(&self, name: &str) -> Option<bool> {
-        let of = |name: &str| self.interfaces.iter().find(|i| i.name == name).and_then(|i| i.route_localnet);
-        match (of("all"), of(name)) {
-            (Some(true), _) | (_, Some(true)) => Some(true),
-            (None, _) | (_, None) => None,
-            _ => Some(false),
-        }
-    }
-}
-
-/// A name with a slash or dots would lead elsewhere; the kernel allows neither in a name but for `.` within.
-fn interface(name: &str) -> Option<InterfaceSettings> {
-    if name.contains('/') || name.starts_with('.') {
-        return None;
-    }
-    let of = |key: &str| number(&format!("/proc/sys/net/ipv4/conf/{name}/{key}"));
-    Some(InterfaceSettings {
-        name: printable(name, 16),
-        route_localnet: of("route_localnet").map(|value| value != 0),
-        rp_filter: of("rp_filter"),
-    })
 }
 
 fn number(path: &str) -> Option<u64> {
@@ -124,27 +77,8 @@ mod tests {
 
     #[test]
     fn the_settings_of_this_kernel_are_read() {
-        let settings = Settings::read(&["lo", "../../../etc", "none-such"]);
+        let settings = Settings::read();
 
         assert!(settings.somaxconn.is_some() && settings.files.is_some() && settings.tcp_pages.is_some());
-        let names: Vec<&str> = settings.interfaces.iter().map(|interface| &interface.name[..]).collect();
-        assert_eq!(names, ["all", "lo", "none-such"]);
-        assert_eq!(settings.routes_localnet("none-such"), None);
-    }
-
-    #[test]
-    fn the_setting_for_all_interfaces_counts_for_each() {
-        let interface = |name: &str, on| InterfaceSettings {
-            name: name.to_owned(),
-            route_localnet: Some(on),
-            rp_filter: None,
-        };
-        let settings = |all| Settings {
-            interfaces: vec![interface("all", all), interface("h0", false)],
-            ..Settings::default()
-        };
-
-        assert_eq!(settings(true).routes_localnet("h0"), Some(true));
-        assert_eq!(settings(false).routes_localnet("h0"), Some(false));
     }
 }

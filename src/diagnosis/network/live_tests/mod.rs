@@ -76,7 +76,7 @@ fn diagnose(to: SocketAddr) -> Option<Finding> {
     let after = Firewall::read();
     let changes = Counters::read().since(&counters);
     let routing = Routing::read(to);
-    let settings = Settings::read(&["lo"]);
+    let settings = Settings::read();
     let listener =
         match sockets::on_port(to.port()).rows.iter().find(|row| row.state == sockets::TcpState::Listen) {
             Some(row) => Listener::Stable { waiting: row.receive_queue, limit: row.send_queue },

@@ -7,7 +7,6 @@
 mod choice;
 mod message;
 mod name;
-mod punycode;
 mod read;
 mod stranger;
 

@@ -138,3 +138,9 @@ impl fmt::Display for Address {
         }
     }
 }
+
+/// Whether a name is the loopback, whatever a resolver says: the name and every name under it (RFC 6761, section 6.3).
+pub fn is_localhost(name: &str) -> bool {
+    let name = name.trim_end_matches('.').to_ascii_lowercase();
+    name == "localhost" || name.ends_with(".localhost")
+}

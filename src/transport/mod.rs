@@ -24,7 +24,7 @@ pub use file::{Account, FileMode, SocketFile};
 pub use keepalive::{Upkeep, Watch};
 pub use listen::{Accepted, Arrived, Bound, accept, bind, listen, local_address, share_port, socket_address};
 pub use peek::{Undecided, peek, take_seen};
-pub use resolve::{is_localhost, resolve};
+pub use resolve::resolve;
 pub use stream::Stream;
 pub use unix::{Look, OwnFile, look};
 

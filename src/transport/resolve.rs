@@ -3,7 +3,7 @@
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
-use crate::address::{Address, Host, TargetAddress};
+use crate::address::{Address, Host, TargetAddress, is_localhost};
 use crate::probe::network::scoped;
 
 /// The most addresses of one name that are tried.
@@ -42,11 +42,4 @@ pub async fn resolve(target: &TargetAddress) -> io::Result<Vec<Address>> {
         true => Err(io::Error::new(io::ErrorKind::NotFound, format!("`{name}` has no address"))),
         false => Ok(addresses.into_iter().map(Address::Net).collect()),
     }
-}
-
-/// Whether a name is the loopback, whatever a resolver says.
-pub fn is_localhost(name: &str) -> bool {
-    // RFC 6761, section 6.3: the name and every name under it are the loopback.
-    let name = name.trim_end_matches('.').to_ascii_lowercase();
-    name == "localhost" || name.ends_with(".localhost")
 }

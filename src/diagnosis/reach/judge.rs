@@ -3,6 +3,7 @@
 use super::facts::ReachFacts;
 use super::way;
 use super::{connected, refused, timeout, udp, unix};
+use crate::address::is_localhost;
 use crate::diagnosis::finding::Subject;
 use crate::diagnosis::own_limits;
 use crate::diagnosis::verdict::{Certainty, Judged, Verdict};
@@ -39,12 +40,6 @@ fn name(facts: &ReachFacts) -> Option<Judged> {
             (strange && fails).then_some((Verdict::LocalhostRemapped, Certainty::Proven))
         }
     }
-}
-
-/// The name and every name under it (RFC 6761, section 6.3).
-pub fn is_localhost(name: &str) -> bool {
-    let name = name.trim_end_matches('.').to_ascii_lowercase();
-    name == "localhost" || name.ends_with(".localhost")
 }
 
 fn tcp(facts: &ReachFacts) -> Judged {

@@ -49,7 +49,6 @@ use std::time::Instant;
 
 use super::finding::{Diagnosis, Question, Subject};
 use super::verdict::{Certainty, Verdict};
-pub use judge::is_localhost;
 pub(crate) use life::{kept_from_accepting, standstill};
 pub use options::Options;
 pub use target::reach_target;

@@ -4,8 +4,8 @@ use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::path::Path;
 
 use super::options::Options;
-use super::{is_localhost, reach_tcp, reach_udp, reach_unix, unresolved};
-use crate::address::{Host, Protocol, TargetAddress, UnixName};
+use super::{reach_tcp, reach_udp, reach_unix, unresolved};
+use crate::address::{Host, Protocol, TargetAddress, UnixName, is_localhost};
 use crate::diagnosis::{Diagnosis, Verdict};
 use crate::probe::network::resolver::{self, Localhost};
 use crate::probe::network::scoped;

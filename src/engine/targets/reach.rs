@@ -13,7 +13,7 @@ use tokio::time::{sleep, timeout_at};
 use super::attempts::Attempts;
 use super::health::Event;
 use super::target::Target;
-use crate::address::{Address, Host, TargetAddress};
+use crate::address::{Address, Host, TargetAddress, is_localhost};
 use crate::outcome::{Attempt, Cause};
 use crate::transport::{self, Dial, Stream};
 
@@ -85,9 +85,7 @@ impl Target {
         };
         let known: Vec<_> = self.remembered().into_iter().filter_map(net).collect();
         match &self.address {
-            TargetAddress::Net(Host::Name(name), port)
-                if known.is_empty() && transport::is_localhost(name) =>
-            {
+            TargetAddress::Net(Host::Name(name), port) if known.is_empty() && is_localhost(name) => {
                 let both = [IpAddr::from(Ipv4Addr::LOCALHOST), IpAddr::from(Ipv6Addr::LOCALHOST)];
                 both.map(|ip| SocketAddr::new(ip, *port)).into()
             }

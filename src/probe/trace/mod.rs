@@ -4,7 +4,6 @@
 //! at most [`MAX_CONNECTIONS`] connections, all of them in the trace. Both ends of a local connection are on this
 //! machine, so the kernel tells where it stands: in the accept queue (no inode), accepted and unread, or read.
 
-pub mod certificate;
 mod connect;
 mod connection;
 mod patience;

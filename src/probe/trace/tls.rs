@@ -6,13 +6,16 @@
 
 use std::fmt;
 
-use super::certificate::{Certificate, read_certificate};
+use x509_parser::prelude::{ASN1Time, FromDer, X509Certificate};
+
+use crate::probe::system::redact::printable;
 
 const HANDSHAKE: u8 = 22;
 const ALERT: u8 = 21;
 const SERVER_HELLO: u8 = 2;
 const CERTIFICATE: u8 = 11;
 const PROTOCOL_VERSION: u8 = 70;
+const MAX_NAME_CHARS: usize = 64;
 
 /// What a TLS server said.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -21,6 +24,23 @@ pub enum Answer {
     Alert(u8),
     /// It would go on; the certificate where it could be read.
     Hello(Option<Certificate>),
+}
+
+/// What a person wants to know of a certificate.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Certificate {
+    /// The common name of its subject, escaped; empty where it has none.
+    pub name: String,
+    /// The first day it is good for, as `2026-11-24`.
+    pub from: String,
+    /// The last day.
+    pub until: String,
+}
+
+impl fmt::Display for Certificate {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "CN={}, {} to {}", self.name, self.from, self.until)
+    }
 }
 
 impl fmt::Display for Answer {
@@ -113,15 +133,60 @@ fn certificate(mut rest: &[u8]) -> Option<Certificate> {
     None
 }
 
+/// Reads a certificate; `None` where it is not one.
+fn read_certificate(der: &[u8]) -> Option<Certificate> {
+    let (_, read) = X509Certificate::from_der(der).ok()?;
+    let name = read.subject().iter_common_name().next().map(|name| name.attr_value().data);
+    let name = printable(&String::from_utf8_lossy(name.unwrap_or_default()), MAX_NAME_CHARS);
+    let day = |time: ASN1Time| time.to_datetime().date().to_string();
+    let validity = read.validity();
+    Some(Certificate { name, from: day(validity.not_before), until: day(validity.not_after) })
+}
+
 fn three(a: u8, b: u8, c: u8) -> usize {
     usize::from(a) << 16 | usize::from(b) << 8 | usize::from(c)
 }
 
 #[cfg(test)]
 mod tests {
+    use std::sync::LazyLock;
+
     use proptest::prelude::*;
+    use rcgen::{CertificateParams, DnType, KeyPair, date_time_ymd};
 
     use super::*;
+
+    static SAMPLE: LazyLock<Vec<u8>> = LazyLock::new(|| sample("localhost"));
+
+    fn sample(name: &str) -> Vec<u8> {
+        let mut params = CertificateParams::default();
+        params.distinguished_name.push(DnType::CommonName, name);
+        params.not_before = date_time_ymd(2026, 11, 24);
+        // From 2050 on a date is written in another form (RFC 5280, section 4.1.2.5).
+        params.not_after = date_time_ymd(2056, 11, 26);
+        params.self_signed(&KeyPair::generate().unwrap()).unwrap().der().to_vec()
+    }
+
+    #[test]
+    fn the_name_and_the_dates_of_a_certificate_are_read() {
+        let read = read_certificate(&SAMPLE).unwrap();
+
+        assert_eq!(read.to_string(), "CN=localhost, 2026-11-24 to 2056-11-26");
+    }
+
+    #[test]
+    fn a_certificates_name_cannot_garble_a_terminal() {
+        let read = read_certificate(&sample("\u{1b}[2Jx")).unwrap();
+
+        assert!(read.name.ends_with('x') && !read.name.contains(char::is_control));
+    }
+
+    #[test]
+    fn a_certificate_that_is_cut_off_is_none() {
+        for length in 0..SAMPLE.len() {
+            assert_eq!(read_certificate(&SAMPLE[..length]), None, "cut at {length}");
+        }
+    }
 
     #[test]
     fn the_lengths_in_a_hello_add_up() {
@@ -146,6 +211,15 @@ mod tests {
     }
 
     proptest! {
+        #[test]
+        fn no_certificate_panics(bytes: Vec<u8>, at: usize, byte: u8) {
+            let _ = read_certificate(&bytes);
+            let mut changed = SAMPLE.clone();
+            let at = at % changed.len();
+            changed[at] = byte;
+            let _ = read_certificate(&changed);
+        }
+
         #[test]
         fn no_answer_panics(bytes: Vec<u8>, length: u16) {
             let _ = read_answer(&bytes);

@@ -7,6 +7,7 @@ use serde::Serialize;
 use super::foreign_flags::of_another_program;
 use crate::config::Problems;
 use crate::plan::{self, Plan, Sources};
+use crate::units::counted;
 
 /// What a program reads.
 #[derive(Serialize)]
@@ -28,7 +29,11 @@ pub fn validate(sources: &Sources, json: bool, colour: bool, out: &mut dyn Write
         writeln!(out)?;
     } else {
         match &plan {
-            Ok(plan) => writeln!(out, "{}: ok, {}", name(sources), counted(plan))?,
+            Ok(plan) => {
+                let (routes, listeners) = (plan.routes.len(), listeners(plan));
+                let (routes, listeners) = (counted(routes, "route"), counted(listeners, "listener"));
+                writeln!(out, "{}: ok, {routes}, {listeners}", name(sources))?;
+            }
             Err(problems) => {
                 out.write_all(problems.render(colour).as_bytes())?;
                 out.write_all(of_another_program(problems).as_bytes())?;
@@ -44,11 +49,6 @@ fn name(sources: &Sources) -> String {
 
 fn listeners(plan: &Plan) -> usize {
     plan.routes.values().map(|route| route.listen.len()).sum()
-}
-
-fn counted(plan: &Plan) -> String {
-    let count = |number: usize, word: &str| format!("{number} {word}{}", if number == 1 { "" } else { "s" });
-    format!("{}, {}", count(plan.routes.len(), "route"), count(listeners(plan), "listener"))
 }
 
 fn answer(sources: &Sources, plan: &Result<Plan, Problems>) -> serde_json::Result<Answer> {

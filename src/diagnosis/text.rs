@@ -4,6 +4,7 @@ use std::fmt::Write as _;
 
 use super::finding::{Diagnosis, Question, Status};
 use super::verdict::{Severity, Verdict};
+use crate::units::counted;
 
 /// The block of one fault: what, then who and how and the proof, one proposal, and the id with the errno at the end.
 ///
@@ -38,8 +39,7 @@ pub fn screen(diagnosis: &Diagnosis, heading: &str) -> String {
             let warnings = diagnosis.warnings.len();
             let beside = match warnings {
                 0 => String::new(),
-                1 => ", 1 warning".to_owned(),
-                more => format!(", {more} warnings"),
+                more => format!(", {}", counted(more, "warning")),
             };
             let _ = writeln!(text, "verdict: healthy{beside}");
         }

@@ -7,6 +7,7 @@ use serde_json::{Value, json};
 
 use super::report::{Area, Report};
 use crate::diagnosis::{self, Severity, Status};
+use crate::units;
 
 /// The schema's id; each diagnosis in it is a `loopgate.diagnosis/1`.
 pub const SCHEMA: &str = "loopgate.doctor/1";
@@ -74,11 +75,7 @@ impl Report {
 
 /// `no fault`, `1 fault`, `2 faults`
 pub(super) fn counted(number: usize, word: &str) -> String {
-    match number {
-        0 => format!("no {word}"),
-        1 => format!("1 {word}"),
-        more => format!("{more} {word}s"),
-    }
+    if number == 0 { format!("no {word}") } else { units::counted(number, word) }
 }
 
 fn mark(status: Status) -> &'static str {

@@ -3,6 +3,7 @@
 //! A quantity always carries its unit, and a wrong unit is answered with the right one. Sizes are not here: no key takes
 //! one.
 
+mod counted;
 mod frequency;
 mod misread;
 mod quantity;
@@ -12,6 +13,7 @@ mod seconds;
 pub(crate) mod seeded;
 mod time_span;
 
+pub(crate) use counted::counted;
 pub use frequency::{Frequency, Unit};
 pub use misread::Misread;
 pub(crate) use misread::{from_text, quoted};

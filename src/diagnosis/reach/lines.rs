@@ -14,6 +14,7 @@ use crate::probe::process::memory::Kill;
 use crate::probe::sockets::Socket;
 use crate::probe::trace::recognise::line;
 use crate::probe::trace::{Connection, Dial, Ending};
+use crate::units::counted;
 
 const SHOWN_HOLDERS: usize = 2;
 
@@ -132,8 +133,7 @@ fn sent(facts: &ReachFacts, diagnosis: &mut Diagnosis) {
         .map(|connection| connection.sent.as_ref().map_or("nothing".to_owned(), |sent| sent.name()))
         .collect();
     if diagnosis.verdict != Verdict::Healthy {
-        let plural = if all.len() == 1 { "" } else { "s" };
-        diagnosis.detail("sent", format!("{} connection{plural}: {}", all.len(), told.join("; ")));
+        diagnosis.detail("sent", format!("{}: {}", counted(all.len(), "connection"), told.join("; ")));
     }
     diagnosis.fact("trace", format!("sent {}", told.join("; ")), told);
 }

@@ -6,6 +6,7 @@ use crate::diagnosis::finding::Subject;
 use crate::diagnosis::process_text::names;
 use crate::probe::process;
 use crate::probe::process::process_stats::Vitals;
+use crate::units::counted;
 
 /// Who it is about: the holders of the listener, by name; where they are hidden, what is known of them.
 pub(super) fn who(facts: &ReachFacts) -> String {
@@ -48,8 +49,7 @@ fn does(vitals: &Vitals, share: &str) -> String {
         }
     }
     for (place, count) in places.iter().take(3) {
-        let plural = if *count == 1 { "" } else { "s" };
-        text.push_str(&format!(", {count} thread{plural} in {place}"));
+        text.push_str(&format!(", {} in {place}", counted(*count, "thread")));
     }
     format!("{text}, {share}")
 }

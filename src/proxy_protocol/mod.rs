@@ -3,6 +3,9 @@
 //! Versions 1 and 2 of the PROXY protocol (haproxy, doc/proxy-protocol.txt; the sections named here are its). Pure: bytes
 //! in, an answer out, and never a byte beyond the header. Whether one is to be expected is configured and never guessed
 //! (section 2). Its TLVs are checked and kept, to be passed on; nothing here acts on what they say.
+//!
+//! It is written by hand: `ppp` and `proxy-header` take headers that the specification refuses, and refuse some that it
+//! allows; where two proxies read one header differently, a client can forge its address.
 
 mod header;
 mod malformed;

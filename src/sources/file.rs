@@ -4,6 +4,8 @@
 //! swapped at any hop, as Kubernetes mounts do it, in a directory that was not there before) and on every file system.
 //! Watching with inotify was refused: it needs a watch on the directory of each hop, misses network file systems, and so
 //! needs the poll all the same.
+//!
+//! The crate `notify` was refused with it: it does not follow swapped symlinks either.
 
 use std::collections::BTreeMap;
 use std::fs::File;

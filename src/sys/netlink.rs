@@ -2,6 +2,10 @@
 //!
 //! Layouts are those of netlink(7), include/uapi/linux/netlink.h. The descriptor of a conversation is closed with its
 //! answer, so that one at a time is enough. Nothing is asked that changes anything.
+//!
+//! It is written by hand, as are its readers in sock_diag, rtnetlink and nftables: no crate of a permissive licence reads
+//! nf_tables without a C library or `nft` itself, the one for routes comes with a runtime, the one for sockets
+//! drops the kernel's errors. Here every answer has a bound and every length is checked.
 
 use std::io;
 use std::net::IpAddr;

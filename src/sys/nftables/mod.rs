@@ -3,6 +3,10 @@
 //! It changes nothing. Layouts are those of include/uapi/linux/netfilter/nfnetlink.h and nf_tables.h; numbers in them are
 //! big-endian. Rules that iptables-nft wrote are among these; those of the older iptables are not read, and
 //! `probe::firewall` says where there are some.
+//!
+//! It is written by hand: no crate of a permissive licence reads nf_tables. `nftables` runs the program `nft`, which need not be
+//! there and answers with no more than it has words for; `rustables` stands on a C library. The bounds are ours: so many
+//! rules and elements, then the answer says that it is cut.
 
 use std::io;
 

@@ -1,6 +1,9 @@
 //! Asks the kernel about links, addresses, routes, rules, neighbours and queues, the road `ip` and `tc` take (rtnetlink(7)).
 //!
 //! It needs no right and changes nothing. Offsets are those of the kernel's headers below include/uapi/linux.
+//!
+//! It is written by hand: the crate `rtnetlink` is asynchronous, brings ten others, and is made to change things. A few
+//! fields of six kinds of message are all that is wanted.
 
 use std::io;
 use std::net::IpAddr;

@@ -3,6 +3,9 @@
 //! It changes nothing, needs no right and finds no process: a socket's owner is `probe/process/holders.rs`'s. It needs no
 //! `unsafe` either, but the layout it reads is the kernel's, so it lives here. Offsets are those of
 //! include/uapi/linux/inet_diag.h. Each question opens one descriptor and closes it.
+//!
+//! It is written by hand: `netstat2` needs bindgen and drops the kernel's errors, `listeners` has named a wrong process. Here
+//! rows have a bound, and one that is cut short is an error.
 
 pub(crate) mod buffer;
 pub(crate) mod connection;

@@ -221,10 +221,11 @@ proptest! {
 
         prop_assert_eq!(&ours, &trickled(&wire));
         match (&ours, theirs) {
-            // It takes a name that is an address for none, and tells names in lower case.
+            // It takes a name that is an address for none, and gives names in lower case and without a dot at the end.
             (Told::Hello { name: Some(name), protocols }, Ok(Some(Told::Hello { name: theirs, protocols: too }))) => {
                 let theirs = theirs.or_else(|| name.parse::<std::net::IpAddr>().ok().map(|_| name.clone()));
-                prop_assert_eq!(Some(name.to_ascii_lowercase()), theirs);
+                let name = name.strip_suffix('.').unwrap_or(name).to_ascii_lowercase();
+                prop_assert_eq!(Some(name), theirs);
                 prop_assert_eq!(protocols, &too);
             }
             (_, Ok(Some(theirs))) => prop_assert_eq!(ours, theirs),

@@ -10,7 +10,7 @@ pub fn netlink(bytes: &[u8]) {
     let _ = read_datagram(bytes, &mut answer);
     let bodies = answer.messages.iter().map(|message| &message.body[..]);
     for body in bodies.chain([bytes]) {
-        rtnetlink::read_any(body);
+        rtnetlink::fuzzing::read_any(body);
         sock_diag::read_any(body);
         nftables::read_any(body);
     }

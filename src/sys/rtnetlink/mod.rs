@@ -13,6 +13,8 @@ use serde::Serialize;
 
 use super::netlink::{Answer, Request, ask, attribute, malformed, u32_at};
 
+#[cfg(fuzzing)]
+pub(super) mod fuzzing;
 mod link;
 mod neighbour;
 mod route;
@@ -78,13 +80,6 @@ fn read_address(body: &[u8]) -> io::Result<Address> {
     let ip = attribute(rest, IFA_LOCAL).or_else(|| attribute(rest, IFA_ADDRESS)).and_then(ip_of);
     let ip = ip.ok_or_else(|| malformed("an address without itself"))?;
     Ok(Address { ip, prefix: body[1], link })
-}
-
-/// Reads a row as one of each table.
-#[cfg(fuzzing)]
-pub(super) fn read_any(body: &[u8]) {
-    let _ = (read_address(body), link::read(body), route::read(body), rule::read(body));
-    let _ = (tc::read_qdisc(body), tc::read_filter(body, ""));
 }
 
 fn family(ip: IpAddr) -> u8 {

@@ -1,11 +1,14 @@
-//! One direction of a session: from a source's bytes to its FIN, by whichever way suits them.
+//! One direction of a session: from a source's bytes to its end, by whichever way suits them.
 
-use std::io;
 use std::task::{Context, Poll, ready};
 
-use super::copy::{self, Held};
+use tokio::io::ReadBuf;
+
+use super::broken::{At, Fault, Trouble};
+use super::buffer::{self, BUFFER};
+use super::half::{Half, Input};
 use super::splice::{self, Pipe};
-use super::throttle::Allowance;
+use super::throttle::Throttle;
 use crate::ledger::FlowMeter;
 use crate::transport::Stream;
 
@@ -18,53 +21,12 @@ const SMALL_BURST: u64 = 32 << 10;
 /// Steps of one poll, after which the neighbours of this worker get their turn.
 const MAX_STEPS: usize = 16;
 
-/// What one step of a way did.
-pub(super) enum Step {
-    /// There may be more; ask again.
-    Again,
-    /// As much as one step can move.
-    Full,
-    /// Nothing could be taken from the source, and nothing is kept for the sink.
-    Dry,
-    /// The source said FIN.
-    End,
-}
-
-/// Where a step failed.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum At {
-    /// Reading.
-    Source,
-    /// Writing.
-    Sink,
-}
-
-/// A failed step.
-pub(super) struct Fault {
-    /// Which socket it was.
-    pub(super) at: At,
-    /// What it said.
-    pub(super) error: io::Error,
-}
-
-impl Fault {
-    /// Whether reading failed.
-    pub(super) fn is_of_source(&self) -> bool {
-        self.at == At::Source
-    }
-}
-
-impl At {
-    /// Wraps an error of this socket.
-    pub(super) fn fault(self) -> impl Fn(io::Error) -> Fault {
-        move |error| Fault { at: self, error }
-    }
-}
+/// The same where each step computes: records are opened or sealed.
+const MAX_COMPUTED_STEPS: usize = 8;
 
 /// The state of one direction. Idle, it holds neither buffer nor pipe.
-#[derive(Default)]
-pub(super) struct Direction {
-    held: Option<Box<Held>>,
+pub(super) struct Direction<L> {
+    throttle: L,
     pipe: Option<Pipe>,
     /// What the flow had read when the pipe was taken.
     burst_began: u64,
@@ -72,122 +34,189 @@ pub(super) struct Direction {
     pace: Pace,
     /// The pipe ran dry: a read must tell whether the source is empty, has ended, or has what a pipe cannot take.
     ran_dry: bool,
-    /// The source said FIN.
-    ended: bool,
+    stage: Stage,
 }
 
 /// What a direction has turned out to be.
-#[derive(Clone, Copy, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, PartialEq, Eq)]
 enum Pace {
     /// Small exchanges, through the buffer.
-    #[default]
     Exchange,
     /// A stream, through a pipe where one is to be had.
     Stream,
-    /// A stream or not: this kernel does not splice these sockets.
+    /// A stream or not: these halves have no sockets that this kernel splices.
     CopyOnly,
 }
 
-impl Direction {
-    /// Moves what can be moved. Ready once the source has said FIN and the sink has taken everything.
+/// How far a direction has come.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Stage {
+    Open,
+    /// The source has ended; the sink may have to take something yet, and to hear of it.
+    Ended,
+    /// The sink has taken everything and heard of the end.
+    Done,
+}
+
+impl<L: Throttle> Direction<L> {
+    pub(super) fn new(throttle: L) -> Direction<L> {
+        Direction {
+            throttle,
+            pipe: None,
+            burst_began: 0,
+            full_reads: 0,
+            pace: Pace::Exchange,
+            ran_dry: false,
+            stage: Stage::Open,
+        }
+    }
+
+    /// Moves what can be moved, and passes the end on; ready once that is done. The end of this direction `is_last` where
+    /// the other one has ended before.
     ///
     /// Pending means that the task will be woken by the source, by the sink, or at once.
-    pub(super) fn poll(
+    pub(super) fn poll<S: Half, K: Half>(
         &mut self,
         cx: &mut Context<'_>,
-        source: &Stream,
-        sink: &Stream,
+        source: &mut S,
+        sink: &mut K,
         flow: &FlowMeter,
-        allowance: &mut impl Allowance,
+        is_last: bool,
     ) -> Poll<Result<(), Fault>> {
-        let answer = self.steps(cx, source, sink, flow, allowance);
-        allowance.book(flow);
-        allowance.rest();
+        if self.stage != Stage::Done {
+            ready!(self.poll_bytes(cx, source, sink, flow))?;
+            ready!(sink.poll_end(cx, is_last)).map_err(At::Sink.fault())?;
+            self.stage = Stage::Done;
+        }
+        Poll::Ready(Ok(()))
+    }
+
+    /// Moves what can be moved. Ready once the source has ended and the sink has taken everything; the end is not passed
+    /// on.
+    pub(super) fn poll_bytes<S: Half, K: Half>(
+        &mut self,
+        cx: &mut Context<'_>,
+        source: &mut S,
+        sink: &mut K,
+        flow: &FlowMeter,
+    ) -> Poll<Result<(), Fault>> {
+        let answer = self.steps(cx, source, sink, flow);
+        self.throttle.book(flow);
+        self.throttle.rest();
         answer
     }
 
     #[inline]
-    fn steps(
+    fn steps<S: Half, K: Half>(
         &mut self,
         cx: &mut Context<'_>,
-        source: &Stream,
-        sink: &Stream,
+        source: &mut S,
+        sink: &mut K,
         flow: &FlowMeter,
-        allowance: &mut impl Allowance,
     ) -> Poll<Result<(), Fault>> {
-        for _ in 0..MAX_STEPS {
-            if self.ended {
-                return self.flush(cx, sink, flow);
+        let steps = if sockets(source, sink).is_some() { MAX_STEPS } else { MAX_COMPUTED_STEPS };
+        for _ in 0..steps {
+            ready!(flush(cx, sink, flow))?;
+            if self.stage != Stage::Open {
+                return self.empty_pipe(cx, sink, flow);
             }
-            ready!(copy::flush(&mut self.held, cx, sink, flow))?;
-            let Poll::Ready(most) = allowance.poll(cx, source, self.kept()) else {
+            let kept = self.piped();
+            let Poll::Ready(limit) = self.throttle.poll(cx, source, kept) else {
                 // Whoever waits for a turn holds no pipe.
                 self.give_pipe_back();
                 return Poll::Pending;
             };
-            let most = most?;
+            let limit = limit?;
             if self.pace == Pace::Stream && self.pipe.is_none() && !self.ran_dry {
                 // Only with something to read, so that a silent stream holds no pipe.
-                ready!(source.poll_read_ready(cx)).map_err(At::Source.fault())?;
-                self.pipe = Pipe::take();
-                if !allowance.has_held_up() {
-                    self.burst_began = flow.flow().read;
-                }
-                if self.pipe.is_some() {
-                    flow.splices();
-                }
+                ready!(source.poll_readable(cx)).map_err(At::Source.fault())?;
+                self.take_pipe(flow);
             }
-            match &mut self.pipe {
-                Some(pipe) => {
-                    let step = ready!(splice::step(pipe, cx, source, sink, flow, most));
+            match (&mut self.pipe, sockets(source, sink)) {
+                (Some(pipe), Some((from, to))) => {
+                    let step = ready!(splice::step(pipe, cx, from, to, flow, limit));
                     self.after_splice(step, flow)?;
                 }
-                None => {
-                    let step = ready!(copy::step(&mut self.held, cx, source, sink, flow, most))?;
-                    self.after_copy(step);
-                }
+                _ => ready!(self.copy(cx, source, sink, flow, limit.clamp(1, BUFFER)))?,
             }
-            allowance.book(flow);
+            self.throttle.book(flow);
         }
         cx.waker().wake_by_ref();
         Poll::Pending
     }
 
-    /// Bytes read and not yet handed to the sink.
-    pub(super) fn kept(&self) -> usize {
-        self.held.as_ref().map_or(0, |held| held.len()) + self.pipe.as_ref().map_or(0, Pipe::pending)
+    /// Whether the source cannot be heard, or is not listened to: it has ended, the sink must take something first, or
+    /// its bytes wait for their turn. `is_behind` says it of the sink.
+    pub(super) fn is_deaf(&self, is_behind: bool) -> bool {
+        self.has_ended() || is_behind || self.piped() > 0 || self.throttle.holds_up()
     }
 
-    /// Whether the source cannot be heard: it said FIN, or the sink must take something first.
-    pub(super) fn is_deaf(&self) -> bool {
-        self.ended || self.kept() > 0
-    }
-
-    /// Whether the source said FIN.
+    /// Whether the source has ended.
     pub(super) fn has_ended(&self) -> bool {
-        self.ended
+        self.stage != Stage::Open
+    }
+
+    /// Whether the end was passed on, too.
+    pub(super) fn is_done(&self) -> bool {
+        self.stage == Stage::Done
     }
 
     /// Treats the source as ended: only what is kept is still handed on.
     pub(super) fn end(&mut self) {
-        self.ended = true;
+        self.stage = Stage::Ended;
     }
 
-    fn after_copy(&mut self, step: Step) {
+    /// Moves what is left at once, whatever the throttle says.
+    pub(super) fn lift(&mut self) {
+        self.throttle.lift();
+    }
+
+    /// Reads once and writes once. The sink has taken everything before.
+    fn copy<S: Half, K: Half>(
+        &mut self,
+        cx: &mut Context<'_>,
+        source: &mut S,
+        sink: &mut K,
+        flow: &FlowMeter,
+        limit: usize,
+    ) -> Poll<Result<(), Fault>> {
+        let (read, input) = buffer::with(|buffer| {
+            let mut room = ReadBuf::new(buffer);
+            let input = source.poll_read(cx, &mut room, limit);
+            let bytes = room.filled();
+            if !bytes.is_empty() {
+                // What came before a fault counts.
+                flow.read(bytes.len());
+                flow.delivered(sink.write(cx, bytes).map_err(At::Sink.fault())?);
+            }
+            Ok((bytes.len(), input))
+        })?;
         self.ran_dry = false;
-        match step {
-            Step::End => self.ended = true,
-            Step::Full => self.full_reads = self.full_reads.saturating_add(1),
-            Step::Again | Step::Dry => self.full_reads = 0,
+        self.full_reads = if read == limit { self.full_reads.saturating_add(1) } else { 0 };
+        if let Input::Ended = ready!(input).map_err(At::Source.fault())? {
+            self.end();
         }
         if self.full_reads >= FULL_READS && self.pace == Pace::Exchange {
-            self.pace = Pace::Stream;
+            let can_splice = sockets(source, sink).is_some();
+            self.pace = if can_splice { Pace::Stream } else { Pace::CopyOnly };
+        }
+        Poll::Ready(Ok(()))
+    }
+
+    fn take_pipe(&mut self, flow: &FlowMeter) {
+        self.pipe = Pipe::take();
+        if !self.throttle.has_held_up() {
+            self.burst_began = flow.flow().read;
+        }
+        if self.pipe.is_some() {
+            flow.splices();
         }
     }
 
-    fn after_splice(&mut self, step: Result<Step, Fault>, flow: &FlowMeter) -> Result<(), Fault> {
+    fn after_splice(&mut self, step: Result<bool, Fault>, flow: &FlowMeter) -> Result<(), Fault> {
         match step {
-            Ok(Step::Dry) => {
+            Ok(true) => {}
+            Ok(false) => {
                 self.give_pipe_back();
                 self.ran_dry = true;
                 if flow.flow().read - self.burst_began < SMALL_BURST {
@@ -195,9 +224,10 @@ impl Direction {
                     self.full_reads = 0;
                 }
             }
-            Ok(Step::Again | Step::Full | Step::End) => {}
             // Nothing has been piped yet, so nothing is lost by going back to the buffer.
-            Err(fault) if splice::is_unsupported(&fault.error) && self.kept() == 0 => {
+            Err(Fault { trouble: Trouble::Io(error), .. })
+                if splice::is_unsupported(&error) && self.piped() == 0 =>
+            {
                 self.give_pipe_back();
                 self.pace = Pace::CopyOnly;
             }
@@ -206,10 +236,19 @@ impl Direction {
         Ok(())
     }
 
-    fn flush(&mut self, cx: &mut Context<'_>, sink: &Stream, flow: &FlowMeter) -> Poll<Result<(), Fault>> {
-        ready!(copy::flush(&mut self.held, cx, sink, flow))?;
-        if let Some(pipe) = &mut self.pipe {
-            ready!(splice::flush(pipe, cx, sink, flow))?;
+    /// Bytes in the pipe.
+    fn piped(&self) -> usize {
+        self.pipe.as_ref().map_or(0, Pipe::pending)
+    }
+
+    fn empty_pipe(
+        &mut self,
+        cx: &mut Context<'_>,
+        sink: &mut impl Half,
+        flow: &FlowMeter,
+    ) -> Poll<Result<(), Fault>> {
+        if let (Some(pipe), Some(to)) = (&mut self.pipe, sink.spliceable()) {
+            ready!(splice::flush(pipe, cx, to, flow))?;
         }
         self.give_pipe_back();
         Poll::Ready(Ok(()))
@@ -222,8 +261,23 @@ impl Direction {
     }
 }
 
-impl Drop for Direction {
+impl<L> Drop for Direction<L> {
     fn drop(&mut self) {
-        self.give_pipe_back();
+        if let Some(pipe) = self.pipe.take() {
+            pipe.give_back();
+        }
     }
+}
+
+/// Ready once the sink has taken what it keeps.
+fn flush(cx: &mut Context<'_>, sink: &mut impl Half, flow: &FlowMeter) -> Poll<Result<(), Fault>> {
+    while sink.is_behind() {
+        flow.delivered(ready!(sink.poll_flush(cx)).map_err(At::Sink.fault())?);
+    }
+    Poll::Ready(Ok(()))
+}
+
+/// The sockets of both, where the kernel may move the bytes.
+fn sockets<'s>(source: &'s impl Half, sink: &'s impl Half) -> Option<(&'s Stream, &'s Stream)> {
+    source.spliceable().zip(sink.spliceable())
 }

@@ -1,14 +1,17 @@
-//! How bytes move between two connected sockets, and how a close is passed on.
+//! How bytes move between the two halves of a session, and how a close is passed on.
 //!
-//! One task carries both directions. Each begins by copying through the worker's buffer and changes to splice(2) when it
-//! turns out to be a stream; an idle one holds neither buffer nor pipe. Nothing is timed here but a reset that waits for
-//! its bytes to arrive, and the turns of a direction that has a rate; nothing is logged.
+//! One pump carries whatever is a [`Half`]. One task carries both directions. Each begins by copying through the worker's buffer, and between two sockets changes to splice(2) when
+//! it turns out to be a stream; an idle one holds neither buffer nor pipe. Nothing is timed here but a reset that waits
+//! for its bytes to arrive, and the turns of a direction that has a rate; nothing is logged.
 
-mod copy;
+mod broken;
+mod buffer;
 mod direction;
+mod half;
 mod paced;
 mod pump;
 mod reset;
+mod socket;
 mod splice;
 mod throttle;
 mod tls;
@@ -16,15 +19,39 @@ mod tls;
 use std::time::{Duration, Instant};
 
 use crate::ledger::Meter;
-use crate::outcome::End;
+use crate::outcome::{End, Side};
 use crate::transport::Stream;
-pub use paced::{Pace, relay_paced};
+pub use broken::Trouble;
+pub use half::{Half, Input, MAX_KEPT};
+pub use paced::Pace;
 use pump::Pump;
-pub use pump::Relayed;
-pub use reset::{abort, last_words};
+pub use reset::{abort, last_words, reset};
+pub use socket::Socket;
 pub use splice::prepare_thread;
-use throttle::{Allowance, Unlimited};
+use throttle::{Throttle, Unlimited};
 pub use tls::{Seals, relay_sealed};
+
+/// What a relay came to.
+#[derive(Clone, Copy, Debug)]
+pub struct Relayed {
+    /// Who ended it, and how.
+    pub end: End,
+    /// Who said FIN first.
+    pub closed_by: Option<Side>,
+    /// When the target's first byte was read.
+    pub first_byte: Option<Instant>,
+}
+
+impl Relayed {
+    /// A relay that ended so, whether by itself or because it was cut.
+    pub fn at(meter: &Meter, end: End) -> Relayed {
+        Relayed {
+            end,
+            closed_by: meter.closed_by.get().copied(),
+            first_byte: meter.first_byte.get().copied(),
+        }
+    }
+}
 
 /// Carries bytes both ways until both sides have said FIN or one has said RST, and passes that on.
 ///
@@ -39,31 +66,42 @@ pub fn relay<'a>(
     meter: &'a Meter,
     reset_linger: &'a Duration,
 ) -> impl Future<Output = Relayed> + Send + 'a {
-    run(Pump::new(client, target, meter, Unlimited, Unlimited), reset_linger)
+    let (client, target) = (Socket::new(client), Socket::new(target));
+    run(Pump::new(client, target, meter, [Unlimited, Unlimited]), meter, reset_linger)
+}
+
+/// The same, each direction at the rates of `pace`. What was sent before a reset goes at once, since a reset that waits
+/// for its turn would be late, and is paid for by what follows.
+pub fn relay_paced<'a>(
+    client: &'a Stream,
+    target: &'a Stream,
+    meter: &'a Meter,
+    reset_linger: &'a Duration,
+    pace: &'a Pace<'a>,
+) -> impl Future<Output = Relayed> + Send + 'a {
+    let (client, target) = (Socket::new(client), Socket::new(target));
+    run(Pump::new(client, target, meter, pace.paced()), meter, reset_linger)
 }
 
 /// Runs a pump to its end, and passes on what broke it.
 #[allow(clippy::manual_async_fn, reason = "an async fn keeps its arguments twice")]
-fn run<'a, A: Allowance + Send + 'a>(
-    mut pump: Pump<'a, A>,
+fn run<'a, L: Throttle + 'a>(
+    mut pump: Pump<'a, Socket<'a>, Socket<'a>, L>,
+    meter: &'a Meter,
     reset_linger: &'a Duration,
 ) -> impl Future<Output = Relayed> + Send + 'a {
     // A block, not an `async fn`, which would keep its arguments twice in every session; the linger is borrowed for the
-    // same reason.
+    // same reason, and a statement ends before each await, so that what broke the session has no room in it.
     async move {
-        let end = match pump.run().await {
-            Ok(()) => End::Done,
-            Err(fault) => {
-                // Boxed: it is rare, and every session would carry its room.
-                Box::pin(reset::pass_on(&mut pump, fault.side, *reset_linger)).await;
-                fault.end()
-            }
+        let passing_on = match pump.run().await {
+            Ok(()) => None,
+            // Boxed: it is rare, and every session would carry its room.
+            Err(broken) => Some(Box::pin(pump.pass_on(broken, *reset_linger))),
         };
-        pump.relayed(end)
+        let end = match passing_on {
+            Some(passing_on) => passing_on.await.0,
+            None => End::Done,
+        };
+        Relayed::at(meter, end)
     }
-}
-
-/// A clock read that only the first byte of a session pays for.
-fn now() -> Instant {
-    Instant::now()
 }

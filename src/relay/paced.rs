@@ -7,17 +7,15 @@
 use std::pin::Pin;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::task::{Context, Poll, ready};
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use tokio::time::{Sleep, sleep_until};
 
-use super::direction::{At, Fault};
-use super::pump::Pump;
-use super::throttle::{Allowance, Unlimited};
-use super::{Relayed, run};
-use crate::ledger::{FlowMeter, Meter};
+use super::broken::{At, Fault};
+use super::half::Half;
+use super::throttle::{Throttle, Unlimited};
+use crate::ledger::FlowMeter;
 use crate::limits::{Bandwidth, Bucket};
-use crate::transport::Stream;
 
 /// The rates that one session is bound by.
 pub struct Pace<'a> {
@@ -47,8 +45,8 @@ impl<'a> Pace<'a> {
 }
 
 impl<'a> Pace<'a> {
-    /// What the two directions may read, up first, for ways that are not compiled for each kind.
-    pub(super) fn allowances(&'a self) -> [Box<dyn Allowance + Send + 'a>; 2] {
+    /// What the two directions may read, up first, for the way that is not compiled for each kind.
+    pub(super) fn throttles(&'a self) -> [Box<dyn Throttle + 'a>; 2] {
         if !self.is_bound() {
             return [Box::new(Unlimited), Box::new(Unlimited)];
         }
@@ -56,7 +54,8 @@ impl<'a> Pace<'a> {
         [Box::new(up), Box::new(down)]
     }
 
-    fn paced(&'a self) -> [Paced<'a>; 2] {
+    /// The same where it is bound.
+    pub(super) fn paced(&'a self) -> [Paced<'a>; 2] {
         let (own, shared) = (self.own.as_ref(), self.shared);
         let up = Paced::new([own.map(|it| &it.up), shared.map(|it| &it.up)], &self.up_waits);
         let down = Paced::new([own.map(|it| &it.down), shared.map(|it| &it.down)], &self.down_waits);
@@ -64,21 +63,8 @@ impl<'a> Pace<'a> {
     }
 }
 
-/// Carries bytes as [`super::relay`] does, each direction at the rates of its pace. What was sent before a reset goes at
-/// once, since a reset that waits for its turn would be late, and is paid for by what follows.
-pub fn relay_paced<'a>(
-    client: &'a Stream,
-    target: &'a Stream,
-    meter: &'a Meter,
-    reset_linger: &'a Duration,
-    pace: &'a Pace<'a>,
-) -> impl Future<Output = Relayed> + Send + 'a {
-    let [up, down] = pace.paced();
-    run(Pump::new(client, target, meter, up, down), reset_linger)
-}
-
 /// The buckets of one direction. Its own goes first: a turn at the shared one is not to be kept waiting.
-struct Paced<'a> {
+pub(super) struct Paced<'a> {
     buckets: [Option<&'a Bucket>; 2],
     /// Bytes of one turn: the smallest of the buckets'.
     turn: usize,
@@ -87,6 +73,7 @@ struct Paced<'a> {
     /// What of the flow is booked.
     booked: u64,
     has_held_up: bool,
+    is_lifted: bool,
     waits: &'a AtomicBool,
 }
 
@@ -104,7 +91,16 @@ enum Stage {
 impl<'a> Paced<'a> {
     fn new(buckets: [Option<&'a Bucket>; 2], waits: &'a AtomicBool) -> Paced<'a> {
         let turn = buckets.iter().flatten().map(|bucket| bucket.turn()).min().unwrap_or(usize::MAX);
-        Paced { buckets, turn, stage: Stage::None, timer: None, booked: 0, has_held_up: false, waits }
+        Paced {
+            buckets,
+            turn,
+            stage: Stage::None,
+            timer: None,
+            booked: 0,
+            has_held_up: false,
+            is_lifted: false,
+            waits,
+        }
     }
 
     /// Takes from the first bucket from the n-th on; where there is none any more, the turn has come.
@@ -161,10 +157,18 @@ impl<'a> Paced<'a> {
     }
 }
 
-impl Allowance for Paced<'_> {
-    fn poll(&mut self, cx: &mut Context<'_>, source: &Stream, kept: usize) -> Poll<Result<usize, Fault>> {
+impl Throttle for Paced<'_> {
+    fn poll(
+        &mut self,
+        cx: &mut Context<'_>,
+        source: &mut dyn Half,
+        kept: usize,
+    ) -> Poll<Result<usize, Fault>> {
+        if self.is_lifted {
+            return Poll::Ready(Ok(usize::MAX));
+        }
         // Nobody takes a turn for nothing.
-        let turn = match source.poll_read_ready(cx) {
+        let turn = match source.poll_readable(cx) {
             Poll::Ready(ready) => {
                 ready.map_err(At::Source.fault())?;
                 self.poll_turn(cx)
@@ -196,6 +200,11 @@ impl Allowance for Paced<'_> {
         if let Stage::Granted(_) = self.stage {
             self.give_back();
         }
+    }
+
+    fn lift(&mut self) {
+        self.give_back();
+        self.is_lifted = true;
     }
 
     fn holds_up(&self) -> bool {

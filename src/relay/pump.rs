@@ -1,223 +1,144 @@
 //! Both directions of a session, polled together by its one task.
 
-use std::future::{Future, poll_fn};
-use std::io;
-use std::pin::Pin;
+use std::future::poll_fn;
+use std::sync::Arc;
 use std::task::{Context, Poll};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
-use tokio::io::Interest;
+use tokio::time::timeout;
 
-use super::direction::{At, Direction, Fault};
-use super::now;
-use super::throttle::{Allowance, Unlimited};
-use crate::ledger::Meter;
+use super::broken::Broken;
+use super::direction::Direction;
+use super::half::Half;
+use super::reset::{acknowledged, reset};
+use super::throttle::Throttle;
+use crate::ledger::{FlowMeter, Meter};
 use crate::outcome::{End, Side};
-use crate::transport::Stream;
 
-/// What a relay came to.
-#[derive(Clone, Copy, Debug)]
-pub struct Relayed {
-    /// Who ended it, and how.
-    pub end: End,
-    /// Who said FIN first.
-    pub closed_by: Option<Side>,
-    /// When the target's first byte was read.
-    pub first_byte: Option<Instant>,
+/// Two halves and what moves between them, each direction as far as it is allowed to.
+pub(super) struct Pump<'a, C, T, L> {
+    client: C,
+    target: T,
+    meter: &'a Meter,
+    up: Direction<L>,
+    down: Direction<L>,
+    /// The halves are watched for errors that no read or write meets.
+    watches: bool,
 }
 
-impl Relayed {
-    /// A relay that ended so, whether by itself or because it was cut.
-    pub fn at(meter: &Meter, end: End) -> Relayed {
-        Relayed {
-            end,
-            closed_by: meter.closed_by.get().copied(),
-            first_byte: meter.first_byte.get().copied(),
-        }
-    }
-}
-
-/// A connection that broke.
-pub(super) struct Broken {
-    /// Whose it was.
-    pub(super) side: Side,
-    /// What it said.
-    pub(super) error: io::Error,
-}
-
-impl Broken {
-    /// How that ends the session.
-    pub(super) fn end(&self) -> End {
-        end_of(self.side, &self.error)
-    }
-}
-
-/// The end that an error of `side`'s socket means: the kernel gave it up, or its other end reset it.
-pub(super) fn end_of(side: Side, error: &io::Error) -> End {
-    let lost = matches!(
-        error.raw_os_error(),
-        Some(libc::ETIMEDOUT | libc::EHOSTUNREACH | libc::ENETUNREACH | libc::ENETDOWN)
-    );
-    match (side, lost) {
-        (Side::Client, false) => End::ClientReset,
-        (Side::Target, false) => End::TargetReset,
-        (Side::Client, true) => End::ClientLost,
-        (Side::Target, true) => End::TargetLost,
-    }
-}
-
-/// Resolves when one of the sockets reports an error that no read or write would meet.
-pub(super) type Watch<'a> = Pin<Box<dyn Future<Output = Side> + Send + 'a>>;
-
-/// Two sockets and what moves between them, each direction as far as it is allowed to.
-pub(super) struct Pump<'a, A = Unlimited> {
-    pub(super) client: &'a Stream,
-    pub(super) target: &'a Stream,
-    pub(super) meter: &'a Meter,
-    pub(super) up: Direction,
-    pub(super) down: Direction,
-    pub(super) up_allowance: A,
-    pub(super) down_allowance: A,
-    up_done: bool,
-    down_done: bool,
-    watch: Option<Watch<'a>>,
-}
-
-impl<'a, A: Allowance> Pump<'a, A> {
-    pub(super) fn new(
-        client: &'a Stream,
-        target: &'a Stream,
-        meter: &'a Meter,
-        up_allowance: A,
-        down_allowance: A,
-    ) -> Self {
-        Pump {
-            client,
-            target,
-            meter,
-            up: Direction::default(),
-            down: Direction::default(),
-            up_allowance,
-            down_allowance,
-            up_done: false,
-            down_done: false,
-            watch: None,
-        }
+impl<'a, C: Half, T: Half, L: Throttle> Pump<'a, C, T, L> {
+    pub(super) fn new(client: C, target: T, meter: &'a Meter, [up, down]: [L; 2]) -> Self {
+        let (up, down) = (Direction::new(up), Direction::new(down));
+        Pump { client, target, meter, up, down, watches: false }
     }
 
-    /// Runs until both sides have said FIN, or one connection breaks.
+    /// Runs until both sides have ended, or one connection breaks.
     pub(super) async fn run(&mut self) -> Result<(), Broken> {
         poll_fn(|cx| self.poll(cx)).await
-    }
-
-    /// What it came to.
-    pub(super) fn relayed(&self, end: End) -> Relayed {
-        Relayed::at(self.meter, end)
     }
 
     fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Broken>> {
         // A break of one direction ends the turn: the kernel tells a reset once, and to a read after it the reset looks
         // like a FIN, which must not be passed on.
         let broken = self.poll_up(cx).or_else(|| self.poll_down(cx));
-        self.note_order();
+        self.note_order(broken.as_ref());
         if let Some(broken) = broken {
             return Poll::Ready(Err(broken));
         }
-        if self.up_done && self.down_done {
+        if self.up.is_done() && self.down.is_done() {
             return Poll::Ready(Ok(()));
         }
         self.poll_watch(cx).map(Err)
     }
 
     fn poll_up(&mut self, cx: &mut Context<'_>) -> Option<Broken> {
-        if self.up_done {
-            return None;
+        let (client, target, flow) = (&mut self.client, &mut self.target, &self.meter.up);
+        let is_last = self.down.is_done();
+        let mut answer = self.up.poll(cx, client, target, flow, is_last);
+        // Many clients close so once they have been told that nothing more comes: then nothing they wanted was cut.
+        if is_last && matches!(&answer, Poll::Ready(Err(fault)) if fault.is_cut()) {
+            self.up.end();
+            answer = self.up.poll(cx, client, target, flow, is_last);
         }
-        match self.up.poll(cx, self.client, self.target, &self.meter.up, &mut self.up_allowance) {
-            Poll::Pending => None,
-            Poll::Ready(Err(fault)) => Some(broken(fault, Side::Client)),
-            Poll::Ready(Ok(())) => {
-                self.up_done = true;
-                pass_fin(self.target, self.down_done);
-                None
-            }
+        match answer {
+            Poll::Ready(Err(fault)) => Some(fault.of(Side::Client)),
+            Poll::Ready(Ok(())) | Poll::Pending => None,
         }
     }
 
     fn poll_down(&mut self, cx: &mut Context<'_>) -> Option<Broken> {
-        if self.down_done {
-            return None;
-        }
-        let answer = self.down.poll(cx, self.target, self.client, &self.meter.down, &mut self.down_allowance);
-        if self.meter.down.flow().read > 0 {
-            self.meter.first_byte.get_or_init(now);
+        let (client, target, flow) = (&mut self.client, &mut self.target, &self.meter.down);
+        let answer = self.down.poll(cx, target, client, flow, self.up.is_done());
+        if flow.flow().read > 0 {
+            // A clock read that only the first byte of a session pays for.
+            self.meter.first_byte.get_or_init(Instant::now);
         }
         match answer {
-            Poll::Pending => None,
-            Poll::Ready(Err(fault)) => Some(broken(fault, Side::Target)),
-            Poll::Ready(Ok(())) => {
-                self.down_done = true;
-                pass_fin(self.client, self.up_done);
-                None
-            }
+            Poll::Ready(Err(fault)) => Some(fault.of(Side::Target)),
+            Poll::Ready(Ok(())) | Poll::Pending => None,
         }
     }
 
-    fn note_order(&mut self) {
-        let first = match (self.up.has_ended(), self.down.has_ended()) {
-            (true, _) => Side::Client,
-            (_, true) => Side::Target,
+    fn note_order(&mut self, broken: Option<&Broken>) {
+        let first = match (self.up.has_ended(), self.down.has_ended(), broken) {
+            (true, ..) => Side::Client,
+            (_, true, _) => Side::Target,
+            // An end all the same.
+            (.., Some(broken)) if broken.is_cut() => broken.side,
             _ => return,
         };
         self.meter.closed_by.get_or_init(|| first);
     }
 
-    /// After a FIN, while a sink takes nothing or a turn is waited for, a reset of the source comes as EPOLLERR alone:
+    /// After an end, while a sink takes nothing or a turn is waited for, a reset of the source comes as EPOLLERR alone:
     /// nobody reads there.
     fn poll_watch(&mut self, cx: &mut Context<'_>) -> Poll<Broken> {
-        let is_deaf = self.up.is_deaf() || self.down.is_deaf();
-        let waits = self.up_allowance.holds_up() || self.down_allowance.holds_up();
-        if self.watch.is_none() && !is_deaf && !waits {
+        let is_deaf = self.up.is_deaf(self.target.is_behind()) || self.down.is_deaf(self.client.is_behind());
+        if !self.watches && !is_deaf {
             return Poll::Pending;
         }
-        poll_error(&mut self.watch, cx, self.client, self.target)
+        self.watches = true;
+        if let Poll::Ready(error) = self.client.poll_broken(cx) {
+            return Poll::Ready(Broken { side: Side::Client, trouble: error.into() });
+        }
+        self.target.poll_broken(cx).map(|error| Broken { side: Side::Target, trouble: error.into() })
+    }
+
+    /// Delivers to the other side what the broken one sent before, waits until that is acknowledged, then resets both.
+    /// After `linger` it resets all the same, and what that destroys is booked as lost. Gives the end of the session, and
+    /// its words where it needs some.
+    pub(super) async fn pass_on(&mut self, broken: Broken, linger: Duration) -> (End, Option<Arc<str>>) {
+        let Pump { client, target, meter, up, down, .. } = self;
+        // A time-out is not told apart: the reset looks at what is left.
+        let _ = match broken.side {
+            Side::Client => timeout(linger, deliver_rest(up, client, target, &meter.up)).await,
+            Side::Target => timeout(linger, deliver_rest(down, target, client, &meter.down)).await,
+        };
+        let end = broken.end();
+        reset(client, target, meter, end);
+        (end, broken.words())
     }
 }
 
-/// Says FIN to a sink. The last FIN is left to close(2), which follows at once and saves the call.
-pub(super) fn pass_fin(sink: &Stream, is_last: bool) {
-    if !is_last {
-        sink.shut_write();
+/// Reads the source to its end, hands everything on and waits until it is acknowledged. The end is not passed on: before
+/// a reset it would make a cut answer look whole.
+async fn deliver_rest<S: Half, K: Half, L: Throttle>(
+    direction: &mut Direction<L>,
+    source: &mut S,
+    sink: &mut K,
+    flow: &FlowMeter,
+) {
+    // What goes before a reset would be late if it waited for its turn.
+    direction.lift();
+    let is_whole = poll_fn(|cx| match direction.poll_bytes(cx, source, sink, flow) {
+        // The source's error is the break itself; with it, only what is kept is left to hand on.
+        Poll::Ready(Err(fault)) if fault.is_of_source() => {
+            direction.end();
+            direction.poll_bytes(cx, source, sink, flow)
+        }
+        answer => answer,
+    });
+    if is_whole.await.is_ok() {
+        acknowledged(sink).await;
     }
-}
-
-/// Ready with the first of the two connections that breaks.
-pub(super) fn poll_error<'a>(
-    watch: &mut Option<Watch<'a>>,
-    cx: &mut Context<'_>,
-    client: &'a Stream,
-    target: &'a Stream,
-) -> Poll<Broken> {
-    let watch = watch.get_or_insert_with(|| Box::pin(error_of(client, target)));
-    watch.as_mut().poll(cx).map(|side| {
-        let socket = if side == Side::Client { client } else { target };
-        let reset = || io::Error::from_raw_os_error(libc::ECONNRESET);
-        Broken { side, error: socket.take_error().ok().flatten().unwrap_or_else(reset) }
-    })
-}
-
-/// Cancel safe.
-async fn error_of(client: &Stream, target: &Stream) -> Side {
-    tokio::select! {
-        _ = client.ready(Interest::ERROR) => Side::Client,
-        _ = target.ready(Interest::ERROR) => Side::Target,
-    }
-}
-
-fn broken(fault: Fault, source: Side) -> Broken {
-    let side = match fault.at {
-        At::Source => source,
-        At::Sink => source.other(),
-    };
-    Broken { side, error: fault.error }
 }

@@ -15,7 +15,7 @@ use rustix::io::Errno;
 use rustix::pipe::{PipeFlags, SpliceFlags, fcntl_setpipe_size, pipe_with, splice};
 use tokio::io::Interest;
 
-use super::direction::{At, Fault, Step};
+use super::broken::{At, Fault};
 use crate::ledger::FlowMeter;
 use crate::transport::Stream;
 use crate::transport::try_io::retry_on_intr;
@@ -156,7 +156,8 @@ pub(super) fn flush(
     Poll::Ready(Ok(()))
 }
 
-/// Fills the pipe once, with `most` bytes, and hands on what it can. [`Step::Dry`] comes only with an empty pipe.
+/// Fills the pipe once, with `most` bytes, and hands on what it can. False only with an empty pipe: nothing could be taken
+/// from the source, and nothing is kept for the sink.
 pub(super) fn step(
     pipe: &mut Pipe,
     cx: &mut Context<'_>,
@@ -164,16 +165,16 @@ pub(super) fn step(
     sink: &Stream,
     flow: &FlowMeter,
     most: usize,
-) -> Poll<Result<Step, Fault>> {
+) -> Poll<Result<bool, Fault>> {
     if most > 0
         && let Poll::Ready(ready) = source.poll_read_ready(cx)
     {
         flow.read(ready.and_then(|()| pipe.fill(source, most)).map_err(At::Source.fault())?);
     }
     if pipe.pending == 0 {
-        return Poll::Ready(Ok(Step::Dry));
+        return Poll::Ready(Ok(false));
     }
     ready!(sink.poll_write_ready(cx)).map_err(At::Sink.fault())?;
     flow.delivered(pipe.drain(sink).map_err(At::Sink.fault())?);
-    Poll::Ready(Ok(Step::Full))
+    Poll::Ready(Ok(true))
 }

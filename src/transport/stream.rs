@@ -5,6 +5,7 @@
 
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd};
+use std::pin::Pin;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
@@ -56,6 +57,13 @@ impl Stream {
     /// Waits for one of these states. Cancel safe.
     pub async fn ready(&self, interest: Interest) -> io::Result<Ready> {
         either!(self, it => it.ready(interest).await)
+    }
+
+    /// Resolves once the socket reports an error, which no read or write needs to meet. Cancel safe.
+    ///
+    /// Boxed in place: what wraps it would be carried by every session that waits for a slow side.
+    pub(crate) fn error_reported(&self) -> Pin<Box<dyn Future<Output = io::Result<Ready>> + Send + '_>> {
+        either!(self, it => Box::pin(it.ready(Interest::ERROR)))
     }
 
     /// Writes all of it. Not cancel safe: given up, it has written some.

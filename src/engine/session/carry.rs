@@ -62,7 +62,7 @@ pub(crate) fn carry(client: Arrived, session: Session) -> impl Future<Output = (
                     .await
             };
             let relayed = relayed.unwrap_or_else(|order| {
-                abort(&client, &target, session.entry.meter());
+                abort(&client, &target, session.entry.meter(), order.end());
                 Relayed::at(session.entry.meter(), order.end())
             });
             // What the target's close is to be has been decided by now.

@@ -51,7 +51,7 @@ pub(crate) fn carefully<'s>(
             biased;
             relayed = relaying => relayed,
             end = idle(meter, &pace, patience) => {
-                abort(client, target, meter);
+                abort(client, target, meter, end);
                 Relayed::at(meter, end)
             }
         }

@@ -6,7 +6,9 @@ use std::task::{Context, Poll, ready};
 
 use super::end::End;
 use crate::ledger::FlowMeter;
-use crate::relay::throttle::Allowance;
+use crate::relay::Socket;
+use crate::relay::broken;
+use crate::relay::throttle::Throttle;
 use crate::transport::tls::{MAX_UNREAD, sealed_room};
 use crate::transport::try_io::{self, Moved};
 
@@ -44,6 +46,16 @@ pub(super) enum Trouble {
     Tls(rustls::Error),
 }
 
+impl From<broken::Trouble> for Trouble {
+    fn from(trouble: broken::Trouble) -> Trouble {
+        match trouble {
+            broken::Trouble::Io(error) => Trouble::Socket(error),
+            // No socket says so.
+            broken::Trouble::Cut | broken::Trouble::Said(..) => Trouble::Cut,
+        }
+    }
+}
+
 /// A step that failed.
 pub(super) struct Fault {
     /// Whether reading failed, and not writing.
@@ -61,7 +73,7 @@ fn of_sink(error: io::Error) -> Fault {
 
 /// The state of one direction.
 pub(super) struct Direction<'a> {
-    allowance: Box<dyn Allowance + Send + 'a>,
+    allowance: Box<dyn Throttle + 'a>,
     /// The source has come to its end.
     ended: bool,
     /// The end is not to be passed on: a reset will be.
@@ -69,7 +81,7 @@ pub(super) struct Direction<'a> {
 }
 
 impl<'a> Direction<'a> {
-    pub(super) fn new(allowance: Box<dyn Allowance + Send + 'a>) -> Direction<'a> {
+    pub(super) fn new(allowance: Box<dyn Throttle + 'a>) -> Direction<'a> {
         Direction { allowance, ended: false, mute: false }
     }
 
@@ -109,8 +121,8 @@ impl<'a> Direction<'a> {
             let most = match self.mute {
                 // What goes before a reset would be late if it waited for its turn.
                 true => CHUNK,
-                false => ready!(self.allowance.poll(cx, source.socket, 0))
-                    .map_err(|fault| of_source(fault.error))?,
+                false => ready!(self.allowance.poll(cx, &mut Socket::new(source.socket), 0))
+                    .map_err(|fault| Fault { of_source: true, trouble: fault.trouble.into() })?,
             };
             ready!(self.step(cx, source, sink, flow, most.clamp(1, CHUNK)))?;
             self.allowance.book(flow);

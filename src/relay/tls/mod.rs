@@ -11,8 +11,8 @@ mod pump;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::reset::abort;
-use super::{Pace, Relayed};
+use super::broken::{Broken, reset_by};
+use super::{Pace, Relayed, abort, broken};
 use crate::ledger::Meter;
 use crate::outcome::{End, Side};
 use crate::transport::Stream;
@@ -52,9 +52,8 @@ pub async fn relay_sealed(
     let mut pump = pump::Pump::new(client, target, seals, meter, pace);
     let Err((side, trouble)) = pump.run().await else { return (pump.relayed(End::Done), None) };
     pump.pass_on(side, reset_linger).await;
-    abort(client, target, meter);
     let (end, hint) = match trouble {
-        Trouble::Socket(error) => (super::pump::end_of(side, &error), None),
+        Trouble::Socket(error) => (Broken { side, trouble: broken::Trouble::Io(error) }.end(), None),
         Trouble::Cut => (reset_by(side), Some(cut(side))),
         Trouble::Tls(error) => {
             let (words, said) = tls::broken(&error, side);
@@ -62,14 +61,8 @@ pub async fn relay_sealed(
             (end, Some(words.into()))
         }
     };
+    abort(client, target, meter, end);
     (pump.relayed(end), hint)
-}
-
-fn reset_by(side: Side) -> End {
-    match side {
-        Side::Client => End::ClientReset,
-        Side::Target => End::TargetReset,
-    }
 }
 
 fn cut(side: Side) -> Arc<str> {

@@ -2,7 +2,7 @@
 
 use std::future::poll_fn;
 use std::task::{Context, Poll};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use tokio::time::timeout;
 
@@ -11,8 +11,8 @@ use super::direction::{Direction, Fault, Trouble};
 use super::end::End;
 use crate::ledger::Meter;
 use crate::outcome::{self, Side};
-use crate::relay::pump::{Relayed, Watch, pass_fin, poll_error};
-use crate::relay::{Pace, now, reset};
+use crate::relay::reset::acknowledged;
+use crate::relay::{Half, Pace, Relayed, Socket};
 use crate::transport::Stream;
 
 /// Two connections and what moves between them.
@@ -24,7 +24,7 @@ pub(super) struct Pump<'a> {
     down: Direction<'a>,
     up_done: bool,
     down_done: bool,
-    watch: Option<Watch<'a>>,
+    watch: Option<[Socket<'a>; 2]>,
 }
 
 impl<'a> Pump<'a> {
@@ -35,7 +35,7 @@ impl<'a> Pump<'a> {
         meter: &'a Meter,
         pace: &'a Pace<'a>,
     ) -> Self {
-        let [up, down] = pace.allowances();
+        let [up, down] = pace.throttles();
         Pump {
             client: End::new(client, seals.client),
             target: End::new(target, seals.target),
@@ -100,7 +100,7 @@ impl<'a> Pump<'a> {
         }
         let answer = self.down.poll(cx, &mut self.target, &mut self.client, &self.meter.down);
         if self.meter.down.flow().read > 0 {
-            self.meter.first_byte.get_or_init(now);
+            self.meter.first_byte.get_or_init(Instant::now);
         }
         match answer {
             Poll::Pending => None,
@@ -135,8 +135,12 @@ impl<'a> Pump<'a> {
         if self.watch.is_none() && !is_deaf {
             return Poll::Pending;
         }
-        let broken = poll_error(&mut self.watch, cx, self.client.socket, self.target.socket);
-        broken.map(|broken| (broken.side, Trouble::Socket(broken.error)))
+        let (client, target) = (self.client.socket, self.target.socket);
+        let [client, target] = self.watch.get_or_insert_with(|| [Socket::new(client), Socket::new(target)]);
+        if let Poll::Ready(error) = client.poll_broken(cx) {
+            return Poll::Ready((Side::Client, Trouble::Socket(error)));
+        }
+        target.poll_broken(cx).map(|error| (Side::Target, Trouble::Socket(error)))
     }
 
     /// Delivers to the other side what `by` sent before it broke, and waits until that is acknowledged, no longer than
@@ -148,7 +152,7 @@ impl<'a> Pump<'a> {
         };
         let delivered = async {
             self.deliver_rest(by).await;
-            reset::acknowledged(sink).await;
+            acknowledged(&mut Socket::new(sink)).await;
         };
         // A time-out is not told apart: the reset looks at what is left.
         let _ = timeout(linger, delivered).await;
@@ -179,4 +183,11 @@ impl<'a> Pump<'a> {
 fn broken(fault: Fault, source: Side) -> (Side, Trouble) {
     let side = if fault.of_source { source } else { source.other() };
     (side, fault.trouble)
+}
+
+/// Says FIN to a sink. The last FIN is left to close(2), which follows at once and saves the call.
+fn pass_fin(sink: &Stream, is_last: bool) {
+    if !is_last {
+        sink.shut_write();
+    }
 }

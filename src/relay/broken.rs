@@ -1,0 +1,124 @@
+//! How a connection breaks, and what that makes of its session.
+
+use std::io;
+use std::sync::Arc;
+
+use crate::outcome::{End, Side};
+
+/// Why a half broke.
+#[derive(Debug)]
+pub enum Trouble {
+    /// What the kernel or the stream answered.
+    Io(io::Error),
+    /// It ended without saying so, as a FIN without close_notify: what came may have been cut.
+    Cut,
+    /// Its protocol broke, or its other end said why it resets: the code and the words of the record.
+    Said(End, Arc<str>),
+}
+
+impl From<io::Error> for Trouble {
+    fn from(error: io::Error) -> Trouble {
+        Trouble::Io(error)
+    }
+}
+
+/// Which of the two halves of a direction broke.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum At {
+    /// Reading.
+    Source,
+    /// Writing.
+    Sink,
+}
+
+impl At {
+    /// Wraps an error of this half.
+    pub(super) fn fault<E: Into<Trouble>>(self) -> impl Fn(E) -> Fault {
+        move |error| Fault { at: self, trouble: error.into() }
+    }
+}
+
+/// A direction that broke.
+#[derive(Debug)]
+pub(super) struct Fault {
+    pub(super) at: At,
+    pub(super) trouble: Trouble,
+}
+
+impl Fault {
+    /// Whether reading broke it.
+    pub(super) fn is_of_source(&self) -> bool {
+        self.at == At::Source
+    }
+
+    /// Whether the source ended without saying so.
+    pub(super) fn is_cut(&self) -> bool {
+        matches!(self, Fault { at: At::Source, trouble: Trouble::Cut })
+    }
+
+    /// The same as a break of one side, in a direction that leads away from `source`.
+    pub(super) fn of(self, source: Side) -> Broken {
+        let side = match self.at {
+            At::Source => source,
+            At::Sink => source.other(),
+        };
+        Broken { side, trouble: self.trouble }
+    }
+}
+
+/// A side that broke.
+#[derive(Debug)]
+pub(super) struct Broken {
+    /// Whose connection it was.
+    pub(super) side: Side,
+    /// What broke it.
+    pub(super) trouble: Trouble,
+}
+
+impl Broken {
+    /// Whether it ended without saying so.
+    pub(super) fn is_cut(&self) -> bool {
+        matches!(self.trouble, Trouble::Cut)
+    }
+
+    /// How that ends the session.
+    pub(super) fn end(&self) -> End {
+        match &self.trouble {
+            Trouble::Io(error) if is_loss(error) => match self.side {
+                Side::Client => End::ClientLost,
+                Side::Target => End::TargetLost,
+            },
+            Trouble::Io(_) | Trouble::Cut => reset_by(self.side),
+            Trouble::Said(end, _) => *end,
+        }
+    }
+
+    /// The same in words, where the code alone does not say it.
+    pub(super) fn words(self) -> Option<Arc<str>> {
+        match (self.trouble, self.side) {
+            (Trouble::Io(_), _) => None,
+            (Trouble::Cut, Side::Client) => Some(CLIENT_CUT.into()),
+            (Trouble::Cut, Side::Target) => Some(TARGET_CUT.into()),
+            (Trouble::Said(_, words), _) => Some(words),
+        }
+    }
+}
+
+const CLIENT_CUT: &str = "the client closed without close_notify, so what it sent may have been cut";
+const TARGET_CUT: &str = "the target closed without close_notify, so what it sent may have been cut";
+
+/// The end of a session that this side reset.
+pub(super) fn reset_by(side: Side) -> End {
+    match side {
+        Side::Client => End::ClientReset,
+        Side::Target => End::TargetReset,
+    }
+}
+
+/// Whether the kernel gave the connection up, rather than the other end.
+fn is_loss(error: &io::Error) -> bool {
+    matches!(
+        error.raw_os_error(),
+        Some(libc::ETIMEDOUT | libc::EHOSTUNREACH | libc::ENETUNREACH | libc::ENETDOWN)
+    )
+}

@@ -1,0 +1,165 @@
+//! A socket as a half: its bytes are the session's.
+//!
+//! Idle, it is a reference and an empty pointer. What only few sockets come to need, bytes that were not taken and a
+//! watch for errors, stands in a box.
+
+use std::io;
+use std::pin::Pin;
+use std::task::{Context, Poll, ready};
+
+use rustix::net::getpeername;
+use tokio::io::{ReadBuf, Ready};
+
+use super::broken::Trouble;
+use super::half::{Half, Input};
+use crate::outcome::End;
+use crate::transport::Stream;
+use crate::transport::try_io::{self, Moved};
+
+/// A TCP or Unix socket.
+///
+/// Dropped, it closes nothing: whoever lends the stream does, and makes that a reset where the session was cut.
+pub struct Socket<'a> {
+    stream: &'a Stream,
+    extra: Option<Box<Extra<'a>>>,
+}
+
+/// What an idle socket does not need.
+#[derive(Default)]
+struct Extra<'a> {
+    /// What the socket has not taken yet, from `written` on.
+    backlog: Box<[u8]>,
+    written: usize,
+    watch: Option<Watch<'a>>,
+}
+
+/// Resolves when the socket reports an error that no read or write would meet.
+type Watch<'a> = Pin<Box<dyn Future<Output = io::Result<Ready>> + Send + 'a>>;
+
+impl<'a> Socket<'a> {
+    /// This stream as a half.
+    pub fn new(stream: &'a Stream) -> Socket<'a> {
+        Socket { stream, extra: None }
+    }
+
+    /// Bytes that it keeps.
+    pub(super) fn backlog(&self) -> usize {
+        self.extra.as_ref().map_or(0, |extra| extra.backlog.len() - extra.written)
+    }
+
+    /// Keeps bytes behind those that it keeps, in a box of just that size.
+    fn keep(&mut self, bytes: &[u8]) {
+        let extra = self.extra.get_or_insert_default();
+        extra.backlog = [&extra.backlog[extra.written..], bytes].concat().into_boxed_slice();
+        extra.written = 0;
+    }
+
+    /// Books `n` kept bytes as taken.
+    fn taken(&mut self, n: usize) {
+        let Some(extra) = &mut self.extra else { return };
+        extra.written += n;
+        if extra.written == extra.backlog.len() {
+            (extra.backlog, extra.written) = (Box::default(), 0);
+            if extra.watch.is_none() {
+                self.extra = None;
+            }
+        }
+    }
+}
+
+impl Half for Socket<'_> {
+    #[inline]
+    fn poll_readable(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        self.stream.poll_read_ready(cx)
+    }
+
+    #[inline]
+    fn poll_read(
+        &mut self,
+        cx: &mut Context<'_>,
+        room: &mut ReadBuf<'_>,
+        limit: usize,
+    ) -> Poll<Result<Input, Trouble>> {
+        loop {
+            ready!(self.stream.poll_read_ready(cx))?;
+            match try_io::read(self.stream, room.initialize_unfilled_to(limit))? {
+                Moved::NotReady => {}
+                Moved::Bytes(0) => return Poll::Ready(Ok(Input::Ended)),
+                Moved::Bytes(n) => {
+                    room.advance(n);
+                    return Poll::Ready(Ok(Input::Open));
+                }
+            }
+        }
+    }
+
+    #[inline]
+    fn write(&mut self, _: &mut Context<'_>, bytes: &[u8]) -> Result<usize, Trouble> {
+        let written = match self.is_behind() {
+            true => 0,
+            false => match try_io::write(self.stream, bytes)? {
+                Moved::Bytes(n) => n,
+                Moved::NotReady => 0,
+            },
+        };
+        if written < bytes.len() {
+            self.keep(&bytes[written..]);
+        }
+        Ok(written)
+    }
+
+    #[inline]
+    fn is_behind(&self) -> bool {
+        self.backlog() > 0
+    }
+
+    fn poll_flush(&mut self, cx: &mut Context<'_>) -> Poll<Result<usize, Trouble>> {
+        while let Some(extra) = self.extra.as_ref().filter(|extra| !extra.backlog.is_empty()) {
+            ready!(self.stream.poll_write_ready(cx))?;
+            if let Moved::Bytes(n) = try_io::write(self.stream, &extra.backlog[extra.written..])? {
+                self.taken(n);
+                return Poll::Ready(Ok(n));
+            }
+        }
+        Poll::Ready(Ok(0))
+    }
+
+    /// The last FIN is left to close(2), which follows at once and saves the call.
+    #[inline]
+    fn poll_end(&mut self, _: &mut Context<'_>, is_last: bool) -> Poll<Result<(), Trouble>> {
+        if !is_last {
+            self.stream.shut_write();
+        }
+        Poll::Ready(Ok(()))
+    }
+
+    fn poll_broken(&mut self, cx: &mut Context<'_>) -> Poll<io::Error> {
+        let stream = self.stream;
+        let watch = &mut self.extra.get_or_insert_default().watch;
+        let watch = watch.get_or_insert_with(|| stream.error_reported());
+        watch.as_mut().poll(cx).map(|_| {
+            let reset = || io::Error::from_raw_os_error(libc::ECONNRESET);
+            stream.take_error().ok().flatten().unwrap_or_else(reset)
+        })
+    }
+
+    /// A connection that is gone acknowledges nothing more, and has no other end (ENOTCONN).
+    fn in_flight(&mut self) -> u32 {
+        match self.stream.unsent() {
+            Ok(bytes) if bytes > 0 && getpeername(self.stream).is_ok() => bytes,
+            _ => 0,
+        }
+    }
+
+    fn reset(&mut self, _: End) -> u32 {
+        // It fails only on a socket that is dead already, and then there is nothing to reset.
+        let destroyed = self.stream.unsent().unwrap_or(0);
+        self.stream.reset_on_close();
+        destroyed
+    }
+
+    #[inline]
+    fn spliceable(&self) -> Option<&Stream> {
+        Some(self.stream)
+    }
+}

@@ -1,6 +1,7 @@
 //! How bytes move between the two halves of a session, and how a close is passed on.
 //!
-//! One pump carries whatever is a [`Half`]. One task carries both directions. Each begins by copying through the worker's buffer, and between two sockets changes to splice(2) when
+//! One pump carries whatever is a [`Half`]; it is compiled for two sockets, and once for everything else. One task carries
+//! both directions. Each begins by copying through the worker's buffer, and between two sockets changes to splice(2) when
 //! it turns out to be a stream; an idle one holds neither buffer nor pipe. Nothing is timed here but a reset that waits
 //! for its bytes to arrive, and the turns of a direction that has a rate; nothing is logged.
 
@@ -15,7 +16,9 @@ mod socket;
 mod splice;
 mod throttle;
 mod tls;
+mod tls_half;
 
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use crate::ledger::Meter;
@@ -29,7 +32,8 @@ pub use reset::{abort, last_words, reset};
 pub use socket::Socket;
 pub use splice::prepare_thread;
 use throttle::{Throttle, Unlimited};
-pub use tls::{Seals, relay_sealed};
+pub use tls::relay_sealed;
+pub use tls_half::{Seals, TlsHalf};
 
 /// What a relay came to.
 #[derive(Clone, Copy, Debug)]
@@ -81,6 +85,22 @@ pub fn relay_paced<'a>(
 ) -> impl Future<Output = Relayed> + Send + 'a {
     let (client, target) = (Socket::new(client), Socket::new(target));
     run(Pump::new(client, target, meter, pace.paced()), meter, reset_linger)
+}
+
+/// The same between any two halves. Says also what broke, in words, where the end alone does not.
+///
+/// The halves are lent, so that whoever gives the future up can [`reset`] them.
+pub async fn relay_halves(
+    client: &mut dyn Half,
+    target: &mut dyn Half,
+    meter: &Meter,
+    reset_linger: Duration,
+    pace: &Pace<'_>,
+) -> (Relayed, Option<Arc<str>>) {
+    let mut pump = Pump::new(client, target, meter, pace.throttles());
+    let Err(broken) = pump.run().await else { return (Relayed::at(meter, End::Done), None) };
+    let (end, words) = pump.pass_on(broken, reset_linger).await;
+    (Relayed::at(meter, end), words)
 }
 
 /// Runs a pump to its end, and passes on what broke it.

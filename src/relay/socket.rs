@@ -42,6 +42,11 @@ impl<'a> Socket<'a> {
         Socket { stream, extra: None }
     }
 
+    /// Reads once; it must count as ready.
+    pub(super) fn read_now(&self, bytes: &mut [u8]) -> io::Result<Moved> {
+        try_io::read(self.stream, bytes)
+    }
+
     /// Bytes that it keeps.
     pub(super) fn backlog(&self) -> usize {
         self.extra.as_ref().map_or(0, |extra| extra.backlog.len() - extra.written)

@@ -48,7 +48,9 @@ impl CheckConnection {
                 break;
             }
             let mut answer = Vec::new();
-            let opened = seal.open(&mut self.unopened, heard, &mut answer).map_err(io::Error::other)?;
+            let opened =
+                seal.open(&mut self.unopened, &mut |plain| heard.extend_from_slice(plain), &mut answer);
+            let opened = opened.map_err(io::Error::other)?;
             self.unopened.drain(..opened);
             self.stream.send_all(&answer).await?;
         }

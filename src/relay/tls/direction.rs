@@ -208,7 +208,7 @@ impl<'a> Direction<'a> {
         let filled = kept + if let Ok(Moved::Bytes(n)) = moved { n } else { 0 };
         let mut answer = Vec::new();
         let opened = match filled > kept {
-            true => seal.open(&mut read[..filled], plain, &mut answer),
+            true => seal.open(&mut read[..filled], &mut |it| plain.extend_from_slice(it), &mut answer),
             false => Ok(0),
         };
         let opened = opened.and_then(|used| seal.keep_partial(&read[used..filled]));

@@ -12,28 +12,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::broken::{Broken, reset_by};
-use super::{Pace, Relayed, abort, broken};
+use super::{Pace, Relayed, Seals, abort, broken};
 use crate::ledger::Meter;
 use crate::outcome::{End, Side};
 use crate::transport::Stream;
-use crate::transport::tls::{self, Sealed};
+use crate::transport::tls;
 use direction::Trouble;
-
-/// Which of the two connections are secured, and how.
-#[derive(Default)]
-pub struct Seals {
-    /// The client's.
-    pub client: Option<Box<Sealed>>,
-    /// The target's.
-    pub target: Option<Box<Sealed>>,
-}
-
-impl Seals {
-    /// Neither.
-    pub fn is_empty(&self) -> bool {
-        self.client.is_none() && self.target.is_none()
-    }
-}
 
 /// Carries plain bytes both ways as [`super::relay`] does, through the seals and at
 /// the rates of `pace`. Says also what broke, in words, where the end

@@ -6,11 +6,11 @@ use std::time::{Duration, Instant};
 
 use tokio::time::timeout;
 
-use super::Seals;
 use super::direction::{Direction, Fault, Trouble};
 use super::end::End;
 use crate::ledger::Meter;
 use crate::outcome::{self, Side};
+use crate::relay::Seals;
 use crate::relay::reset::acknowledged;
 use crate::relay::{Half, Pace, Relayed, Socket};
 use crate::transport::Stream;

@@ -110,7 +110,7 @@ impl Shaking {
     fn step(&mut self) {
         while self.error.is_none() {
             let Step { used, came } = either!(&mut self.ours, it =>
-                step(it.process_tls_records(&mut self.unread), &mut self.plain, &mut self.unsent));
+                step(it.process_tls_records(&mut self.unread), &mut |it| self.plain.extend_from_slice(it), &mut self.unsent));
             self.unread.drain(..used);
             match came {
                 Came::More => {}

@@ -82,21 +82,31 @@ impl Sealed {
         Ok(())
     }
 
+    /// Gives back what [`Sealed::take_partial`] gave, nothing having been read behind it.
+    pub fn put_back(&mut self, partial: Vec<u8>) {
+        self.partial = partial;
+    }
+
+    /// Whether plain bytes came with the end of the handshake, and wait.
+    pub fn has_early(&self) -> bool {
+        !self.early.is_empty()
+    }
+
     /// Plain bytes that came with the end of the handshake, before any other.
     pub fn take_early(&mut self) -> Vec<u8> {
         std::mem::take(&mut self.early)
     }
 
-    /// Opens every whole record in `wire`, in place; adds the plain bytes to `plain`, and to `answer` what goes back.
+    /// Opens every whole record in `wire`, in place; hands the plain bytes to `plain`, and adds to `answer` what goes back.
     /// Returns how many bytes of `wire` are used up.
     ///
     /// # Errors
     /// A record that does not open, or an alert of the other end. `answer` may hold an alert of ours; what was opened
-    /// before is in `plain`.
+    /// before has gone to `plain`.
     pub fn open(
         &mut self,
         wire: &mut [u8],
-        plain: &mut Vec<u8>,
+        plain: &mut dyn FnMut(&[u8]),
         answer: &mut Vec<u8>,
     ) -> Result<usize, Error> {
         if let Some(error) = &self.broken {
@@ -202,7 +212,7 @@ pub(super) enum Came {
 /// Takes what one call gave: plain bytes to `plain`, what is to be sent to `answer`.
 pub(super) fn step<Data>(
     status: UnbufferedStatus<'_, '_, Data>,
-    plain: &mut Vec<u8>,
+    plain: &mut dyn FnMut(&[u8]),
     answer: &mut Vec<u8>,
 ) -> Step {
     let mut used = status.discard;
@@ -213,7 +223,7 @@ pub(super) fn step<Data>(
             while let Some(record) = traffic.next_record() {
                 match record {
                     Ok(record) => {
-                        plain.extend_from_slice(record.payload);
+                        plain(record.payload);
                         used += record.discard;
                     }
                     Err(error) => came = Came::Error(error),

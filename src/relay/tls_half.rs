@@ -1,0 +1,235 @@
+//! A half whose connection is secured: records are opened and sealed in the worker's buffers.
+//!
+//! Its end is close_notify with a FIN behind it. A FIN alone is no end (RFC 8446, 6.1: what came may have been cut).
+
+use std::cell::Cell;
+use std::io;
+use std::task::{Context, Poll, ready};
+
+use tokio::io::ReadBuf;
+
+use super::broken::{Trouble, reset_by};
+use super::buffer::BUFFER;
+use super::half::{Half, Input, MAX_KEPT};
+use super::socket::Socket;
+use crate::outcome::{End, Side};
+use crate::transport::Stream;
+use crate::transport::tls::{self, Sealed, sealed_room};
+use crate::transport::try_io::Moved;
+
+/// Room for close_notify.
+const END_ROOM: usize = 256;
+
+/// What a worker reads records into, and writes them from. Made at its first secured session.
+struct Wire {
+    read: Box<[u8]>,
+    sealed: Box<[u8]>,
+}
+
+thread_local! {
+    static WIRE: Cell<Option<Wire>> = const { Cell::new(None) };
+}
+
+impl Wire {
+    /// Lends the worker's, for one read or one write.
+    fn with<R>(work: impl FnOnce(&mut Wire) -> R) -> R {
+        let mut wire = WIRE.take().unwrap_or_else(|| Wire {
+            read: vec![0; MAX_KEPT + BUFFER].into_boxed_slice(),
+            sealed: vec![0; sealed_room(BUFFER + MAX_KEPT)].into_boxed_slice(),
+        });
+        let answer = work(&mut wire);
+        WIRE.set(Some(wire));
+        answer
+    }
+}
+
+/// Which of the two connections of a session are secured, and how.
+#[derive(Default)]
+pub struct Seals {
+    /// The client's.
+    pub client: Option<Box<Sealed>>,
+    /// The target's.
+    pub target: Option<Box<Sealed>>,
+}
+
+impl Seals {
+    /// Neither.
+    pub fn is_empty(&self) -> bool {
+        self.client.is_none() && self.target.is_none()
+    }
+
+    /// These two connections as halves, each with its records.
+    pub fn halves<'a>(self, client: &'a Stream, target: &'a Stream) -> [Box<dyn Half + 'a>; 2] {
+        [half(client, self.client, Side::Client), half(target, self.target, Side::Target)]
+    }
+}
+
+fn half<'a>(stream: &'a Stream, records: Option<Box<Sealed>>, side: Side) -> Box<dyn Half + 'a> {
+    match records {
+        Some(records) => Box::new(TlsHalf::new(stream, records, side)),
+        None => Box::new(Socket::new(stream)),
+    }
+}
+
+/// A socket with records on it.
+pub struct TlsHalf<'a> {
+    socket: Socket<'a>,
+    records: Box<Sealed>,
+    side: Side,
+    /// The plain bytes in what the socket keeps.
+    plain_kept: usize,
+    /// close_notify was sent; nothing may follow.
+    said_end: bool,
+}
+
+impl<'a> TlsHalf<'a> {
+    /// The connection of `side`, whose handshake is over.
+    pub fn new(stream: &'a Stream, records: Box<Sealed>, side: Side) -> TlsHalf<'a> {
+        TlsHalf { socket: Socket::new(stream), records, side, plain_kept: 0, said_end: false }
+    }
+
+    /// Writes records that carry `plain` bytes of the session; says how many of those the socket has taken.
+    fn send(&mut self, cx: &mut Context<'_>, wire: &[u8], plain: usize) -> Result<usize, Trouble> {
+        let written = self.socket.write(cx, wire)?;
+        let taken = share(plain, written, wire.len());
+        self.plain_kept += plain - taken;
+        Ok(taken)
+    }
+
+    /// Sends what TLS itself has to say, unless everything has been said.
+    fn answer(&mut self, cx: &mut Context<'_>, wire: &[u8]) -> Result<(), Trouble> {
+        if wire.is_empty() || self.said_end {
+            return Ok(());
+        }
+        self.send(cx, wire, 0)?;
+        if self.is_behind() {
+            // The other direction flushes it, and may have had its turn.
+            cx.waker().wake_by_ref();
+        }
+        Ok(())
+    }
+
+    /// Opens what `buffer` holds, and keeps the beginning of a record that is not whole.
+    fn open(
+        &mut self,
+        cx: &mut Context<'_>,
+        buffer: &mut [u8],
+        room: &mut ReadBuf<'_>,
+    ) -> Result<(), Trouble> {
+        let mut answer = Vec::new();
+        let opened = self.records.open(buffer, &mut |plain| room.put_slice(plain), &mut answer);
+        let opened = opened.and_then(|used| self.records.keep_partial(&buffer[used..]));
+        self.answer(cx, &answer)?;
+        opened.map_err(|error| self.broken(&error))
+    }
+
+    fn broken(&self, error: &rustls::Error) -> Trouble {
+        let (words, is_theirs) = tls::broken(error, self.side);
+        let is_ours = self.side == Side::Client && !is_theirs;
+        Trouble::Said(if is_ours { End::TlsFailed } else { reset_by(self.side) }, words.into())
+    }
+}
+
+impl Half for TlsHalf<'_> {
+    fn poll_readable(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        if self.records.has_early() || self.records.closed {
+            return Poll::Ready(Ok(()));
+        }
+        self.socket.poll_readable(cx)
+    }
+
+    fn poll_read(
+        &mut self,
+        cx: &mut Context<'_>,
+        room: &mut ReadBuf<'_>,
+        limit: usize,
+    ) -> Poll<Result<Input, Trouble>> {
+        if self.records.has_early() {
+            room.put_slice(&self.records.take_early());
+        } else if !self.records.closed {
+            ready!(self.poll_records(cx, room, limit))?;
+        }
+        Poll::Ready(Ok(if self.records.closed { Input::Ended } else { Input::Open }))
+    }
+
+    fn write(&mut self, cx: &mut Context<'_>, bytes: &[u8]) -> Result<usize, Trouble> {
+        Wire::with(|Wire { sealed, .. }| {
+            let filled = self.records.seal(bytes, sealed).map_err(|error| self.broken(&error))?;
+            self.send(cx, &sealed[..filled], bytes.len())
+        })
+    }
+
+    fn is_behind(&self) -> bool {
+        self.socket.is_behind()
+    }
+
+    fn poll_flush(&mut self, cx: &mut Context<'_>) -> Poll<Result<usize, Trouble>> {
+        let before = self.socket.backlog();
+        let written = ready!(self.socket.poll_flush(cx))?;
+        let taken = share(self.plain_kept, written, before);
+        self.plain_kept -= taken;
+        Poll::Ready(Ok(taken))
+    }
+
+    fn poll_end(&mut self, cx: &mut Context<'_>, is_last: bool) -> Poll<Result<(), Trouble>> {
+        if !self.said_end {
+            self.said_end = true;
+            let mut room = [0; END_ROOM];
+            // A connection that is broken has nothing to say.
+            let filled = self.records.seal_end(&mut room).unwrap_or(0);
+            self.send(cx, &room[..filled], 0)?;
+        }
+        while self.is_behind() {
+            ready!(self.poll_flush(cx))?;
+        }
+        self.socket.poll_end(cx, is_last)
+    }
+
+    fn poll_broken(&mut self, cx: &mut Context<'_>) -> Poll<io::Error> {
+        self.socket.poll_broken(cx)
+    }
+
+    fn in_flight(&mut self) -> u32 {
+        self.socket.in_flight()
+    }
+
+    fn reset(&mut self, why: End) -> u32 {
+        self.socket.reset(why)
+    }
+}
+
+impl TlsHalf<'_> {
+    /// Reads once from the socket, and opens what is whole.
+    fn poll_records(
+        &mut self,
+        cx: &mut Context<'_>,
+        room: &mut ReadBuf<'_>,
+        limit: usize,
+    ) -> Poll<Result<(), Trouble>> {
+        loop {
+            ready!(self.socket.poll_readable(cx))?;
+            let read = Wire::with(|Wire { read: buffer, .. }| {
+                let partial = self.records.take_partial();
+                let kept = partial.len();
+                buffer[..kept].copy_from_slice(&partial);
+                let moved = self.socket.read_now(&mut buffer[kept..kept + limit]);
+                let filled = kept + if let Ok(Moved::Bytes(n)) = moved { n } else { 0 };
+                match filled > kept {
+                    true => self.open(cx, &mut buffer[..filled], room)?,
+                    false => self.records.put_back(partial),
+                }
+                Ok::<_, Trouble>(moved?)
+            });
+            match read? {
+                Moved::NotReady => {}
+                Moved::Bytes(0) => return Poll::Ready(Err(Trouble::Cut)),
+                Moved::Bytes(_) => return Poll::Ready(Ok(())),
+            }
+        }
+    }
+}
+
+/// Of `plain` bytes, the share in `written` of the `sealed` bytes that carry them.
+fn share(plain: usize, written: usize, sealed: usize) -> usize {
+    if written == sealed { plain } else { plain * written / sealed }
+}

@@ -11,7 +11,7 @@ use super::state::Session;
 use crate::ledger::Meter;
 use crate::limits::{Bandwidth, Silence};
 use crate::outcome::End;
-use crate::relay::{Pace, Relayed, Seals, abort, relay, relay_halves, relay_paced, relay_sealed};
+use crate::relay::{Pace, Relayed, Seals, abort, relay, relay_halves, relay_paced};
 use crate::transport::Stream;
 
 /// Bytes that move, in a way of their own.
@@ -36,13 +36,9 @@ pub(crate) fn carefully<'s>(
         let pace = Pace::new(own, runtime.bandwidth.as_deref());
         let relaying: Relaying<'_> = match seals {
             Some(seals) => Box::pin(async {
-                let (relayed, hint) = if pace.is_bound() {
-                    relay_sealed(client, target, *seals, meter, *linger, &pace).await
-                } else {
-                    meter.seals();
-                    let [mut client, mut target] = seals.halves(client, target);
-                    relay_halves(&mut *client, &mut *target, meter, *linger, &pace).await
-                };
+                meter.seals();
+                let [mut client, mut target] = seals.halves(client, target);
+                let (relayed, hint) = relay_halves(&mut *client, &mut *target, meter, *linger, &pace).await;
                 if let Some(hint) = hint {
                     session.entry.hint(hint);
                 }

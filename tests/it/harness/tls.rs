@@ -157,6 +157,12 @@ impl TlsConnection {
         }
     }
 
+    /// Sends this in one segment with the last words of the handshake.
+    pub(crate) fn send_with_the_handshake(&mut self, bytes: &[u8]) {
+        self.tls.conn.writer().write_all(bytes).unwrap();
+        self.handshake().unwrap();
+    }
+
     pub(crate) fn send(&mut self, bytes: &[u8]) {
         self.tls.write_all(bytes).unwrap();
         self.tls.flush().unwrap();

@@ -56,6 +56,21 @@ fn every_byte_arrives_through_tls_with_the_target_and_with_both() {
 }
 
 #[test]
+fn a_request_in_one_segment_with_the_end_of_the_handshake_is_answered_whatever_the_rate() {
+    let (authority, target) = (authority(), Target::echo());
+    let tls = authority.tls("web");
+    let proxy = Proxy::builder().with(&format!(
+        "routes.test = {{listen = '127.0.0.1:0', target = '{}', tls = {{{tls}}}, bandwidth_per_connection = '8mbit'}}",
+        target.address
+    ));
+
+    let mut client = TlsConnection::to(proxy.address, &authority.client(None));
+    client.send_with_the_handshake(b"request");
+
+    assert_eq!(client.receive(7), b"request");
+}
+
+#[test]
 fn a_sink_that_takes_nothing_holds_the_source_back_and_loses_nothing() {
     let (authority, target) = (authority(), Target::sending(4, MUCH));
     let proxy = terminating(&authority, &target, "");

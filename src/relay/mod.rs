@@ -7,6 +7,7 @@
 
 mod broken;
 mod buffer;
+mod custom;
 mod direction;
 mod half;
 mod paced;
@@ -25,6 +26,7 @@ use crate::ledger::Meter;
 use crate::outcome::{End, Side};
 use crate::transport::Stream;
 pub use broken::Trouble;
+pub use custom::CustomHalf;
 pub use half::{Half, Input, MAX_KEPT};
 pub use paced::Pace;
 use pump::Pump;
@@ -125,3 +127,6 @@ fn run<'a, L: Throttle + 'a>(
         Relayed::at(meter, end)
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -2,6 +2,7 @@
 //!
 //! No patience and no memory here: which address is tried next, and what a failure means, is decided in `engine`.
 
+mod custom;
 mod datagrams;
 mod dial;
 mod file;
@@ -18,6 +19,7 @@ use std::time::Duration;
 
 use serde::Deserialize;
 
+pub use custom::Custom;
 pub use datagrams::{bind_datagrams, dial_datagrams, receive_buffer};
 pub use dial::{Origin, dial};
 pub use file::{Account, FileMode, SocketFile};

@@ -1,0 +1,220 @@
+//! What the pump makes of two halves, with streams of this process at both ends.
+
+use std::io;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::Relaxed};
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, DuplexStream, ReadBuf, duplex};
+
+use super::{CustomHalf, Pace, Relayed, relay_halves};
+use crate::ledger::Meter;
+use crate::limits::Bandwidth;
+use crate::outcome::{End, Side};
+use crate::transport::Custom;
+use crate::units::Rate;
+
+/// Less than any message below, so that every sink falls behind.
+const NARROW: usize = 100;
+
+/// One end of a session in this process: what the test holds, and the half that the pump gets.
+struct Wire {
+    ours: DuplexStream,
+    half: Option<CustomHalf>,
+    resets: Arc<AtomicUsize>,
+}
+
+fn wire() -> Wire {
+    let (ours, theirs) = duplex(NARROW);
+    wire_over(ours, theirs)
+}
+
+fn wire_over(ours: DuplexStream, theirs: impl AsyncRead + AsyncWrite + Send + Unpin + 'static) -> Wire {
+    let resets = Arc::new(AtomicUsize::new(0));
+    let count = resets.clone();
+    let custom = Custom::new(theirs, move || {
+        count.fetch_add(1, Relaxed);
+    });
+    Wire { ours, half: Some(CustomHalf::new(custom)), resets }
+}
+
+impl Wire {
+    fn resets(&self) -> usize {
+        self.resets.load(Relaxed)
+    }
+}
+
+/// Carries a session between the two while `what` is done with their other ends.
+async fn carry<T>(
+    [client, target]: [CustomHalf; 2],
+    pace: &Pace<'_>,
+    what: impl Future<Output = T>,
+) -> (Relayed, Option<Arc<str>>, Meter, T) {
+    let meter = Meter::default();
+    let relaying = async {
+        // Given away, so that they are dropped as soon as it is over.
+        let (mut client, mut target) = (client, target);
+        relay_halves(&mut client, &mut target, &meter, Duration::from_secs(60), pace).await
+    };
+    let ((relayed, words), done) = tokio::join!(relaying, what);
+    (relayed, words, meter, done)
+}
+
+fn halves(client: &mut Wire, target: &mut Wire) -> [CustomHalf; 2] {
+    [client.half.take().expect("one session"), target.half.take().expect("one session")]
+}
+
+fn unbound() -> Pace<'static> {
+    Pace::new(None, None)
+}
+
+fn bytes(seed: u8) -> Vec<u8> {
+    (0..300_000_usize).map(|n| (n % 251) as u8 ^ seed).collect()
+}
+
+async fn heard(from: &mut DuplexStream) -> Vec<u8> {
+    let mut heard = Vec::new();
+    from.read_to_end(&mut heard).await.expect("an end");
+    heard
+}
+
+/// The client says all and ends; the target hears that end, and only then answers.
+async fn request_and_answer(pace: &Pace<'_>) {
+    let (mut client, mut target) = (wire(), wire());
+    let halves = halves(&mut client, &mut target);
+
+    let (relayed, words, meter, (request, answer)) = carry(halves, pace, async {
+        let ask = async {
+            client.ours.write_all(&bytes(1)).await.expect("the request is taken");
+            client.ours.shutdown().await.expect("the end is taken");
+            heard(&mut client.ours).await
+        };
+        let reply = async {
+            let request = heard(&mut target.ours).await;
+            target.ours.write_all(&bytes(2)).await.expect("the answer is taken");
+            target.ours.shutdown().await.expect("the end is taken");
+            request
+        };
+        let (answer, request) = tokio::join!(ask, reply);
+        (request, answer)
+    })
+    .await;
+
+    assert!(request == bytes(1) && answer == bytes(2));
+    assert_eq!((relayed.end, relayed.closed_by, words), (End::Done, Some(Side::Client), None));
+    let traffic = meter.traffic();
+    assert_eq!((traffic.up.read, traffic.up.delivered), (300_000, 300_000));
+    assert_eq!((traffic.down.read, traffic.down.delivered), (300_000, 300_000));
+    assert_eq!((client.resets(), target.resets()), (0, 0));
+}
+
+#[tokio::test]
+async fn a_stream_of_this_process_is_carried_whole_and_half_closed() {
+    request_and_answer(&unbound()).await;
+}
+
+#[tokio::test]
+async fn a_stream_of_this_process_is_carried_whole_at_a_rate() {
+    let rate: Rate = "80mbit".parse().expect("a rate");
+    let own = Bandwidth::new(rate, std::time::Instant::now());
+
+    request_and_answer(&Pace::new(Some(own), None)).await;
+}
+
+/// Fails its reads once `broken` is set, with what the stream had before them.
+struct Breaking {
+    stream: DuplexStream,
+    with: io::ErrorKind,
+    broken: Arc<AtomicBool>,
+}
+
+impl AsyncRead for Breaking {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        room: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        let filled = room.filled().len();
+        let read = Pin::new(&mut self.stream).poll_read(cx, room);
+        let is_over = read.is_ready() && room.filled().len() == filled;
+        if is_over && self.broken.load(Relaxed) { Poll::Ready(Err(self.with.into())) } else { read }
+    }
+}
+
+impl AsyncWrite for Breaking {
+    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.stream).poll_write(cx, bytes)
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_flush(cx)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_shutdown(cx)
+    }
+}
+
+/// A target says all it has and breaks so; gives what the client has heard by then, and how the session ended.
+async fn broken_target(with: io::ErrorKind) -> (Vec<u8>, Relayed, Option<Arc<str>>, [usize; 2]) {
+    let (ours, stream) = duplex(NARROW);
+    let broken = Arc::new(AtomicBool::new(false));
+    let breaking = Breaking { stream, with, broken: broken.clone() };
+    let (mut client, mut target) = (wire(), wire_over(ours, breaking));
+    let halves = halves(&mut client, &mut target);
+
+    let (relayed, words, _, answer) = carry(halves, &unbound(), async {
+        let reply = async {
+            target.ours.write_all(&bytes(3)).await.expect("the answer is taken");
+            broken.store(true, Relaxed);
+            target.ours.shutdown().await.expect("the end is taken");
+        };
+        tokio::join!(heard(&mut client.ours), reply).0
+    })
+    .await;
+    (answer, relayed, words, [client.resets(), target.resets()])
+}
+
+#[tokio::test]
+async fn what_came_before_a_break_arrives_and_both_ends_are_reset() {
+    let (answer, relayed, words, resets) = broken_target(io::ErrorKind::ConnectionReset).await;
+
+    assert!(answer == bytes(3), "{} bytes", answer.len());
+    assert_eq!((relayed.end, relayed.closed_by, words), (End::TargetReset, None, None));
+    assert_eq!(resets, [1, 1]);
+}
+
+#[tokio::test]
+async fn a_stream_that_closes_without_saying_so_is_passed_on_as_a_reset_and_told_in_words() {
+    let (answer, relayed, words, resets) = broken_target(io::ErrorKind::UnexpectedEof).await;
+
+    assert!(answer == bytes(3), "{} bytes", answer.len());
+    assert_eq!((relayed.end, relayed.closed_by), (End::TargetReset, Some(Side::Target)));
+    assert!(words.is_some_and(|words| words.contains("without close_notify")));
+    assert_eq!(resets, [1, 1]);
+}
+
+#[tokio::test]
+async fn a_session_that_is_given_up_looks_cut_at_both_ends() {
+    let (mut client, mut target) = (wire(), wire());
+    let halves = halves(&mut client, &mut target);
+
+    {
+        let pace = unbound();
+        let carried = std::pin::pin!(carry(halves, &pace, std::future::pending::<()>()));
+        let exchange = async {
+            client.ours.write_all(b"hello").await.expect("taken");
+            let mut hello = [0; 5];
+            target.ours.read_exact(&mut hello).await.expect("hello");
+            hello
+        };
+        tokio::select! {
+            _ = carried => panic!("nobody ended it"),
+            hello = exchange => assert_eq!(&hello, b"hello"),
+        }
+    }
+
+    assert_eq!((client.resets(), target.resets()), (1, 1));
+}

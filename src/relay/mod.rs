@@ -16,7 +16,6 @@ mod reset;
 mod socket;
 mod splice;
 mod throttle;
-mod tls;
 mod tls_half;
 
 use std::sync::Arc;
@@ -34,7 +33,6 @@ pub use reset::{abort, last_words, reset};
 pub use socket::Socket;
 pub use splice::prepare_thread;
 use throttle::{Throttle, Unlimited};
-pub use tls::relay_sealed;
 pub use tls_half::{Seals, TlsHalf};
 
 /// What a relay came to.

@@ -16,7 +16,7 @@ mod reset;
 mod socket;
 mod splice;
 mod throttle;
-mod tls_half;
+mod tls;
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -33,7 +33,7 @@ pub use reset::{abort, last_words, reset};
 pub use socket::Socket;
 pub use splice::prepare_thread;
 use throttle::{Throttle, Unlimited};
-pub use tls_half::{Seals, TlsHalf};
+pub use tls::{Seals, TlsHalf};
 
 /// What a relay came to.
 #[derive(Clone, Copy, Debug)]

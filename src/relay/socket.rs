@@ -27,10 +27,14 @@ pub struct Socket<'a> {
 /// What an idle socket does not need.
 #[derive(Default)]
 struct Extra<'a> {
-    /// What the socket has not taken yet, from `written` on.
-    backlog: Box<[u8]>,
-    written: usize,
+    backlog: Option<Box<Backlog>>,
     watch: Option<Watch<'a>>,
+}
+
+/// What the socket has not taken yet, at least one byte: `bytes` from `written` on.
+struct Backlog {
+    bytes: Box<[u8]>,
+    written: usize,
 }
 
 /// Resolves when the socket reports an error that no read or write would meet.
@@ -48,23 +52,30 @@ impl<'a> Socket<'a> {
     }
 
     /// Bytes that it keeps.
+    #[inline]
     pub(super) fn backlog(&self) -> usize {
-        self.extra.as_ref().map_or(0, |extra| extra.backlog.len() - extra.written)
+        self.kept().map_or(0, <[u8]>::len)
+    }
+
+    #[inline]
+    fn kept(&self) -> Option<&[u8]> {
+        let backlog = self.extra.as_ref()?.backlog.as_ref()?;
+        Some(&backlog.bytes[backlog.written..])
     }
 
     /// Keeps bytes behind those that it keeps, in a box of just that size.
     fn keep(&mut self, bytes: &[u8]) {
-        let extra = self.extra.get_or_insert_default();
-        extra.backlog = [&extra.backlog[extra.written..], bytes].concat().into_boxed_slice();
-        extra.written = 0;
+        let bytes = [self.kept().unwrap_or_default(), bytes].concat().into_boxed_slice();
+        self.extra.get_or_insert_default().backlog = Some(Box::new(Backlog { bytes, written: 0 }));
     }
 
     /// Books `n` kept bytes as taken.
     fn taken(&mut self, n: usize) {
         let Some(extra) = &mut self.extra else { return };
-        extra.written += n;
-        if extra.written == extra.backlog.len() {
-            (extra.backlog, extra.written) = (Box::default(), 0);
+        let Some(backlog) = &mut extra.backlog else { return };
+        backlog.written += n;
+        if backlog.written == backlog.bytes.len() {
+            extra.backlog = None;
             if extra.watch.is_none() {
                 self.extra = None;
             }
@@ -115,13 +126,13 @@ impl Half for Socket<'_> {
 
     #[inline]
     fn is_behind(&self) -> bool {
-        self.backlog() > 0
+        self.kept().is_some()
     }
 
     fn poll_flush(&mut self, cx: &mut Context<'_>) -> Poll<Result<usize, Trouble>> {
-        while let Some(extra) = self.extra.as_ref().filter(|extra| !extra.backlog.is_empty()) {
+        while let Some(kept) = self.kept() {
             ready!(self.stream.poll_write_ready(cx))?;
-            if let Moved::Bytes(n) = try_io::write(self.stream, &extra.backlog[extra.written..])? {
+            if let Moved::Bytes(n) = try_io::write(self.stream, kept)? {
                 self.taken(n);
                 return Poll::Ready(Ok(n));
             }

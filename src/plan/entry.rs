@@ -1,6 +1,7 @@
 //! Who may come into a route, how many and how fast: defaults filled in, and keys that nothing listens to told.
 
-use super::build::{Draft, off_or, pick, time};
+use super::draft::Draft;
+use super::merge::{off_or, pick, time};
 use crate::address::{ListenAddress, Protocol};
 use crate::config::{Place, Problem, Settings, Written};
 use crate::limits::{EntryLimits, WhenFull};

@@ -3,7 +3,8 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::build::{Draft, pick, time};
+use super::draft::Draft;
+use super::merge::{pick, time};
 use crate::acl::{Listed, Networks};
 use crate::address::ListenAddress;
 use crate::config::{Problem, Settings, Written};

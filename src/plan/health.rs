@@ -1,6 +1,7 @@
 //! `[routes.NAME.health]` over `[defaults.health]`, key by key; and whether what comes of it fits together.
 
-use super::build::{Draft, pick, time};
+use super::draft::Draft;
+use super::merge::{pick, time};
 use crate::balance::{Check, HealthRules, Talk};
 use crate::config::{Problem, Settings, Written, WrittenHealth};
 

@@ -3,10 +3,9 @@
 use std::ops::Range;
 use std::time::Duration;
 
-use super::build::{self, time};
-use crate::address::Protocol;
+use super::merge::time;
 use crate::client_hello::{Choice, Name};
-use crate::config::{Place, Problem, Settings, WrittenHello, WrittenTarget};
+use crate::config::{Place, Settings, WrittenHello, WrittenTarget};
 
 /// RFC 8446 has a client send its hello at once.
 const HELLO_TIMEOUT: Duration = Duration::from_secs(5);
@@ -34,7 +33,7 @@ pub(super) struct Draft {
     others: Option<Among>,
     not_tls: Option<Among>,
     /// The keys there are.
-    keys: Vec<(&'static str, Place)>,
+    pub(super) keys: Vec<(&'static str, Place)>,
 }
 
 /// Adds the targets of a hello to those of all others; `None` where the route says nothing of hellos.
@@ -69,24 +68,5 @@ pub(super) fn rules(draft: Draft, own: &Settings, defaults: &Settings) -> HelloR
         others: draft.others,
         not_tls: draft.not_tls,
         timeout: time(&own.hello_timeout, &defaults.hello_timeout, HELLO_TIMEOUT),
-    }
-}
-
-/// Adds a problem for each key that says something of hellos where there are none.
-pub(super) fn check(route: &build::Draft, problems: &mut Vec<Problem>) {
-    if let (Some(written), None) = (&route.settings.hello_timeout, &route.hello) {
-        let problem = Problem::new(
-            written.place.clone(),
-            route.key("hello_timeout"),
-            "this key is for a route that looks at hellos, and this one does not",
-        );
-        problems.push(problem.help("leave it out, or add names, alpn or not_tls"));
-    }
-    for (key, place) in route.hello.iter().flat_map(|hello| &hello.keys) {
-        if route.protocol == Protocol::Udp {
-            let message = "this key is for tcp, and the route carries udp";
-            let problem = Problem::new(place.clone(), route.key(key), message);
-            problems.push(problem.help("leave it out, or write protocol = \"tcp\""));
-        }
     }
 }

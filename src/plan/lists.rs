@@ -6,7 +6,7 @@ use std::io::{self, ErrorKind, Read};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use super::build::Draft;
+use super::draft::Draft;
 use crate::acl::{Access, Listed, Networks, Sets, listed_in};
 use crate::config::{NamedFile, Problem, Settings, Stamp, Written};
 

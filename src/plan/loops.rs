@@ -6,7 +6,7 @@ use std::collections::{HashMap, HashSet};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use super::Route;
-use super::build::Draft;
+use super::draft::Draft;
 use crate::address::{Families, Host, Interface, ListenAddress, Protocol, Run, TargetAddress, UnixName};
 use crate::config::Problem;
 

@@ -4,6 +4,7 @@
 
 mod build;
 mod diff;
+mod draft;
 mod entry;
 mod exposure;
 mod files;
@@ -14,6 +15,7 @@ mod hello;
 mod id;
 mod lists;
 mod loops;
+mod merge;
 mod overlap;
 mod session_limits;
 mod targets;

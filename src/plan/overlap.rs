@@ -5,7 +5,7 @@
 use std::collections::{HashMap, HashSet};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
-use super::build::Draft;
+use super::draft::Draft;
 use crate::address::{Families, Interface, ListenAddress, NetListen, Protocol, Run, UnixName};
 use crate::config::{Problem, Written};
 

@@ -1,6 +1,6 @@
 //! What bounds the sessions of a route, of what it and the defaults say.
 
-use super::build::{off_or, pick};
+use super::merge::{off_or, pick};
 use crate::config::Settings;
 use crate::limits::SessionLimits;
 use crate::transport::Upkeep;

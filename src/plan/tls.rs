@@ -6,8 +6,9 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::build::{Draft, pick, time};
+use super::draft::Draft;
 use super::files::Files;
+use super::merge::{pick, time};
 use crate::address::Protocol;
 use crate::config::{FileName, Place, Problem, Written, WrittenTargetTls, WrittenTls};
 use crate::transport::tls::{

@@ -4,8 +4,8 @@
 
 use std::net::IpAddr;
 
-use super::build::Draft;
-use super::{hello, targets};
+use super::draft::Draft;
+use super::targets;
 use crate::address::{Host, ListenAddress, Protocol, SourceAddress, TargetAddress, UnixName};
 use crate::config::{Place, Problem, Settings, Written, WrittenTarget};
 use crate::units::OrOff;
@@ -59,12 +59,31 @@ fn few_targets(drafts: &[Draft], problems: &mut Vec<Problem>) -> bool {
 /// Adds a problem for each part of a route that does not fit the others.
 pub(super) fn check(draft: &Draft, problems: &mut Vec<Problem>) {
     draft.lists().into_iter().for_each(|list| targets::check(list, problems));
-    hello::check(draft, problems);
+    hellos(draft, problems);
     ranges(draft, problems);
     datagrams(draft, problems);
     endless(draft, problems);
     misplaced(draft, problems);
     idle_keys(draft, problems);
+}
+
+/// Adds a problem for each key that says something of hellos where there are none.
+fn hellos(route: &Draft, problems: &mut Vec<Problem>) {
+    if let (Some(written), None) = (&route.settings.hello_timeout, &route.hello) {
+        let problem = Problem::new(
+            written.place.clone(),
+            route.key("hello_timeout"),
+            "this key is for a route that looks at hellos, and this one does not",
+        );
+        problems.push(problem.help("leave it out, or add names, alpn or not_tls"));
+    }
+    for (key, place) in route.hello.iter().flat_map(|hello| &hello.keys) {
+        if route.protocol == Protocol::Udp {
+            let message = "this key is for tcp, and the route carries udp";
+            let problem = Problem::new(place.clone(), route.key(key), message);
+            problems.push(problem.help("leave it out, or write protocol = \"tcp\""));
+        }
+    }
 }
 
 /// A range of targets needs as many listeners, so that each port has its own.

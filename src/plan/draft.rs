@@ -1,0 +1,113 @@
+//! What one route says, from the file or from the command line, with its places: before it is known whether it stands
+//! beside the others.
+
+use std::collections::HashSet;
+use std::sync::Arc;
+
+use super::{RouteName, hello};
+use crate::address::{Families, ListenAddress, Numbered, Protocol, Run, Spec, TargetAddress};
+use crate::config::{Place, Problem, Settings, Written, WrittenRoute, WrittenTarget, bare_or_quoted};
+use crate::units::Misread;
+
+/// A route with its places, before it is known whether it stands beside the others.
+pub(super) struct Draft {
+    pub(super) name: RouteName,
+    /// Its path in the file, for the problems of its keys; empty for one of the command line.
+    pub(super) path: String,
+    pub(super) listen: Vec<Written<Run<ListenAddress>>>,
+    /// Those of `target` first; none where none could be read.
+    pub(super) targets: Vec<WrittenTarget>,
+    /// What a hello chooses of them; `None` where none is looked at.
+    pub(super) hello: Option<hello::Draft>,
+    pub(super) protocol: Protocol,
+    pub(super) settings: Settings,
+}
+
+impl Draft {
+    /// Which families its `[::]` takes; `v6only` is the default's word.
+    pub(super) fn families(&self, v6only: bool) -> Families {
+        match self.settings.v6only.as_ref().map_or(v6only, |written| written.value) {
+            false if self.protocol == Protocol::Tcp => Families::Both,
+            _ => Families::Own,
+        }
+    }
+
+    /// How many listeners have targets of their own, at least 1: the length of its ranges of targets.
+    pub(super) fn places(&self) -> usize {
+        self.targets.iter().map(|target| target.address.value.count()).max().unwrap_or(1)
+    }
+
+    /// Each list of targets among which one is chosen.
+    pub(super) fn lists(&self) -> Vec<&[WrittenTarget]> {
+        match &self.hello {
+            Some(hello) => hello.lists().map(|among| &self.targets[among]).collect(),
+            None => vec![&self.targets],
+        }
+    }
+
+    /// Whether all it dials is Unix sockets.
+    pub(super) fn dials_unix(&self) -> bool {
+        let is_unix = |it: &WrittenTarget| matches!(it.address.value.first(), TargetAddress::Unix(_));
+        !self.targets.is_empty() && self.targets.iter().all(is_unix)
+    }
+
+    /// The path of one of its keys; empty for a route of the command line, whose place says it all.
+    pub(super) fn key(&self, key: &str) -> String {
+        if self.path.is_empty() { String::new() } else { format!("{}.{key}", self.path) }
+    }
+}
+
+/// Every route of the file and then of the command line.
+pub(super) fn drafts(
+    routes: Vec<WrittenRoute>,
+    forwards: &[String],
+    defaults: &Settings,
+    problems: &mut Vec<Problem>,
+) -> Vec<Draft> {
+    let mut drafts: Vec<Draft> = routes.into_iter().map(|route| from_file(route, defaults)).collect();
+    from_command_line(forwards, &mut drafts, problems);
+    drafts
+}
+
+fn from_file(route: WrittenRoute, defaults: &Settings) -> Draft {
+    let path = format!("routes.{}", bare_or_quoted(&route.name));
+    let WrittenRoute { name, listen, mut targets, hello, settings } = route;
+    let hello = hello::draft(hello, &mut targets);
+    let protocol = settings.protocol.as_ref().or(defaults.protocol.as_ref());
+    let protocol = protocol.map(|protocol| protocol.value).unwrap_or_default();
+    Draft { name: RouteName(name.into()), path, listen, targets, hello, protocol, settings }
+}
+
+fn from_command_line(forwards: &[String], drafts: &mut Vec<Draft>, problems: &mut Vec<Problem>) {
+    let mut taken: HashSet<Arc<str>> = drafts.iter().map(|draft| draft.name.0.clone()).collect();
+    for argument in forwards {
+        let place = Place::Argument(argument.clone());
+        match argument.parse::<Spec>() {
+            Ok(spec) => {
+                let name = free_name(&taken, &spec.listen);
+                taken.insert(name.clone());
+                drafts.push(Draft {
+                    name: RouteName(name),
+                    path: String::new(),
+                    listen: vec![Written { value: spec.listen, place: place.clone() }],
+                    targets: vec![Written { value: spec.target, place }.into()],
+                    hello: None,
+                    protocol: spec.protocol,
+                    settings: Settings::default(),
+                });
+            }
+            Err(Misread { what, instead }) => problems.push(Problem::new(place, "", what).help(instead)),
+        }
+    }
+}
+
+/// `8080`, or `127.0.0.1:8080` where that is taken; several that leave their port to the kernel are numbered. A Unix
+/// socket gives its whole name.
+fn free_name(taken: &HashSet<Arc<str>>, listen: &Run<ListenAddress>) -> Arc<str> {
+    let whole = listen.to_string();
+    let ports = whole.rsplit(':').next().filter(|_| listen.first().port().is_some());
+    let numbered = (2..).map(|n: u32| format!("{whole}-{n}"));
+    let mut names = ports.into_iter().chain([&*whole]).map(str::to_owned).chain(numbered);
+    let free = names.find(|name| !taken.contains(name.as_str()));
+    free.expect("there are more numbers than arguments").into()
+}

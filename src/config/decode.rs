@@ -9,7 +9,7 @@ use serde::de::value::{BoolDeserializer, F64Deserializer, I64Deserializer, StrDe
 use serde::de::{self, Deserialize, IntoDeserializer, Unexpected, Visitor};
 use toml::de::DeValue;
 
-use super::keys::{listed, nearest};
+use super::spelling::{listed, nearest};
 use crate::units::quoted;
 
 /// Why a value is not what its key takes.
@@ -227,3 +227,33 @@ impl fmt::Display for Wrong {
 }
 
 impl std::error::Error for Wrong {}
+
+/// The words a type reads, asked of the type itself: it tells them when it meets one it does not know.
+pub(super) fn words<T: for<'de> Deserialize<'de>>() -> &'static [&'static str] {
+    match T::deserialize(StrDeserializer::<Known>::new("")) {
+        Err(Known(words)) => words,
+        Ok(_) => &[],
+    }
+}
+
+/// The words an unknown one could have been.
+#[derive(Debug)]
+struct Known(&'static [&'static str]);
+
+impl de::Error for Known {
+    fn custom<T: fmt::Display>(_: T) -> Self {
+        Known(&[])
+    }
+
+    fn unknown_variant(_: &str, known: &'static [&'static str]) -> Self {
+        Known(known)
+    }
+}
+
+impl fmt::Display for Known {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "one of {:?}", self.0)
+    }
+}
+
+impl std::error::Error for Known {}

@@ -3,11 +3,10 @@
 use std::collections::HashMap;
 use std::hash::Hash;
 
-use super::keys::Section;
 use super::problem::{Place, Problem};
 use super::table::Table;
 use super::target::targets;
-use super::{Named, WrittenHello};
+use super::written::{Named, WrittenHello};
 use crate::client_hello::Name;
 use crate::units::{Misread, quoted};
 
@@ -17,10 +16,10 @@ pub(super) fn hello(table: &mut Table<'_, '_>) -> WrittenHello {
     for key in ["names", "alpn", "not_tls"] {
         hello.keys.extend(table.get(key).map(|value| (key, Place::Text(value.span()))));
     }
-    if let Some(names) = table.table("names", Section::Words) {
+    if let Some(names) = table.table("names", None) {
         hello.names = each(names, str::parse::<Name>, "\"a.example\"");
     }
-    if let Some(alpn) = table.table("alpn", Section::Words) {
+    if let Some(alpn) = table.table("alpn", None) {
         hello.alpn = each(alpn, protocol, "\"acme-tls/1\"");
     }
     if let Some(value) = table.get("not_tls") {

@@ -8,21 +8,13 @@ use serde::Deserialize;
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
-use super::Written;
 use super::decode::{Count, Truth, Wrong, decode, decode_word, kind};
-use super::keys::{self, Group, Owner, Section};
+use super::key::{Key, Range, Section};
 use super::off::{Said, said_by_list, said_by_value};
 use super::problem::{Place, Problem, bare_or_quoted};
+use super::unknown::{At, meant, unknown};
+use super::written::Written;
 use crate::units::{OrOff, Rate, TimeSpan};
-
-/// The shortest time a key takes.
-#[derive(Clone, Copy, PartialEq, Eq)]
-pub(super) enum AtLeast {
-    /// Zero has a meaning of its own.
-    Zero,
-    /// Zero would never work.
-    MoreThanZero,
-}
 
 /// A kilobyte a second, and what no machine of today reaches.
 const LEAST_RATE: Rate = Rate(8_000);
@@ -34,9 +26,14 @@ fn has_a_route(value: &DeValue<'_>) -> bool {
 }
 
 /// A table whose keys are known.
-pub(super) struct Table<'t, 'p> {
-    section: Section,
+pub(crate) struct Table<'t, 'p> {
+    /// What the file as a whole takes.
+    top: &'static Section,
+    /// What this table takes; `None` where its keys are the user's own words.
+    section: Option<&'static Section>,
     path: String,
+    /// The path with NAME for what the user has named.
+    pattern: String,
     place: Place,
     entries: &'t DeTable<'t>,
     pub(super) problems: &'p mut Vec<Problem>,
@@ -44,27 +41,33 @@ pub(super) struct Table<'t, 'p> {
 
 impl<'t> Table<'t, '_> {
     /// The file itself.
-    pub(super) fn top<'p>(entries: &'t DeTable<'t>, problems: &'p mut Vec<Problem>) -> Table<'t, 'p> {
-        Table { section: Section::Top, path: String::new(), place: Place::File, entries, problems }.open()
+    pub(super) fn top<'p>(
+        entries: &'t DeTable<'t>,
+        top: &'static Section,
+        problems: &'p mut Vec<Problem>,
+    ) -> Table<'t, 'p> {
+        let (path, pattern) = (String::new(), String::new());
+        Table { top, section: Some(top), path, pattern, place: Place::File, entries, problems }.open()
     }
 
-    /// The table under `key`, if there is one.
-    pub(super) fn table(&mut self, key: &'static str, section: Section) -> Option<Table<'t, '_>> {
+    /// The table under `key`, if there is one; `section` is `None` where its keys are the user's own words.
+    pub(super) fn table(
+        &mut self,
+        key: &'static str,
+        section: Option<&'static Section>,
+    ) -> Option<Table<'t, '_>> {
         let value = self.get(key)?;
-        self.open_value(self.key(key), value, section)
+        self.open_value(key, self.key(key), value, section)
     }
 
-    /// The table of settings that stands under this one, if there is one.
-    pub(super) fn group(&mut self, owner: Owner, group: Group) -> Option<Table<'t, '_>> {
-        self.table(group.key(), Section::Under(owner, group))
-    }
-
-    /// The value as a table of the kind `section`; a problem where it is something else.
+    /// The value as a table that takes the keys of `section`; a problem where it is something else. `step` leads to it
+    /// from here, with NAME for what the user has named.
     pub(super) fn open_value<'s>(
         &'s mut self,
+        step: &str,
         path: String,
         value: &'t Spanned<DeValue<'t>>,
-        section: Section,
+        section: Option<&'static Section>,
     ) -> Option<Table<'t, 's>> {
         let place = Place::Text(value.span());
         let Some(entries) = value.get_ref().as_table() else {
@@ -73,21 +76,25 @@ impl<'t> Table<'t, '_> {
             self.problems.push(problem.help(format!("write [{path}], and its keys on the lines below")));
             return None;
         };
-        Some(Table { section, path, place, entries, problems: self.problems }.open())
+        let pattern =
+            if self.pattern.is_empty() { step.to_owned() } else { format!("{}.{step}", self.pattern) };
+        Some(Table { top: self.top, section, path, pattern, place, entries, problems: self.problems }.open())
     }
 
     fn open(self) -> Self {
+        let Some(section) = self.section else { return self };
+        let at = At { top: self.top, section, pattern: &self.pattern };
         for (key, value) in self.entries.iter() {
             let name: &str = key.get_ref();
-            if self.section != Section::Words && !self.section.keys().contains(&name) {
-                let place = Place::Text(key.span());
-                let mut problem = keys::unknown(self.section, place, self.key(name), name);
-                if self.section == Section::Top && has_a_route(value.get_ref()) {
-                    problem.help =
-                        Some(format!("routes stand under routes: write [routes.{}]", bare_or_quoted(name)));
-                }
-                self.problems.push(problem);
+            if section.key(name).is_some() {
+                continue;
             }
+            let mut problem = unknown(at, Place::Text(key.span()), self.key(name), name);
+            if self.pattern.is_empty() && has_a_route(value.get_ref()) {
+                problem.help =
+                    Some(format!("routes stand under routes: write [routes.{}]", bare_or_quoted(name)));
+            }
+            self.problems.push(problem);
         }
         self
     }
@@ -111,7 +118,8 @@ impl<'t> Table<'t, '_> {
 
     /// The value as written.
     pub(super) fn get(&self, key: &'static str) -> Option<&'t Spanned<DeValue<'t>>> {
-        debug_assert!(self.section.keys().contains(&key), "{key} is read and not known");
+        let is_known = self.section.is_some_and(|section| section.key(key).is_some());
+        debug_assert!(is_known, "{key} is read and not declared");
         self.entries.get(key)
     }
 
@@ -148,22 +156,20 @@ impl<'t> Table<'t, '_> {
         Some(Written { value: truth.value.0, place: truth.place })
     }
 
-    /// A time within bounds; `most` is spelt as in the answer to a longer one.
-    pub(super) fn time(
-        &mut self,
-        key: &'static str,
-        least: AtLeast,
-        most: &str,
-    ) -> Option<Written<TimeSpan>> {
-        let value = self.get(key)?;
-        if least == AtLeast::Zero
-            && let Said::Off(words) | Said::InOtherWords(words) = said_by_list(value.get_ref())
-        {
-            self.problem(key, value, &format!("{words} is not a time"), Some("write \"0s\""));
+    /// A time within the range of its key.
+    pub(super) fn time(&mut self, key: &'static Key) -> Option<Written<TimeSpan>> {
+        let value = self.get(key.name)?;
+        let (zero_works, most) = match key.range {
+            Range::UpTo(most) => (true, most),
+            Range::MoreThanZero(most) => (false, most),
+            _ => (true, ""),
+        };
+        if zero_works && let Said::Off(words) | Said::InOtherWords(words) = said_by_list(value.get_ref()) {
+            self.problem(key.name, value, &format!("{words} is not a time"), Some("write \"0s\""));
             return None;
         }
-        let time = self.value::<TimeSpan>(key)?;
-        let wrong = if least == AtLeast::MoreThanZero && time.value.0 == Duration::ZERO {
+        let time = self.value::<TimeSpan>(key.name)?;
+        let wrong = if !zero_works && time.value.0 == Duration::ZERO {
             ("is no time at all", "write more than zero, as \"2s\"".into())
         } else if most.parse().is_ok_and(|most| time.value > most) {
             ("is too long", format!("write \"{most}\" or less"))
@@ -171,20 +177,17 @@ impl<'t> Table<'t, '_> {
             return Some(time);
         };
         let (what, help) = wrong;
-        let problem = Problem::new(time.place, self.key(key), format!("{} {what}", time.value));
+        let problem = Problem::new(time.place, self.key(key.name), format!("{} {what}", time.value));
         self.problems.push(problem.help(help));
         None
     }
 
-    /// A time of at least `least` and at most `most`, or "off".
-    pub(super) fn time_or_off(
-        &mut self,
-        key: &'static str,
-        least: &str,
-        most: &str,
-    ) -> Option<Written<OrOff<TimeSpan>>> {
-        let written = self.or_off(key, |table| table.value::<TimeSpan>(key))?;
-        let OrOff(Some(time)) = written.value else { return Some(written) };
+    /// A time within the range of its key, or "off".
+    pub(super) fn time_or_off(&mut self, key: &'static Key) -> Option<Written<OrOff<TimeSpan>>> {
+        let written = self.or_off(key.name, |table| table.value::<TimeSpan>(key.name))?;
+        let (OrOff(Some(time)), Range::Between(least, most)) = (written.value, key.range) else {
+            return Some(written);
+        };
         let (what, help) = if least.parse().is_ok_and(|least| time < least) {
             ("is too short", format!("write \"{least}\" or more, or \"off\""))
         } else if most.parse().is_ok_and(|most| time > most) {
@@ -192,7 +195,7 @@ impl<'t> Table<'t, '_> {
         } else {
             return Some(written);
         };
-        let problem = Problem::new(written.place, self.key(key), format!("{time} {what}"));
+        let problem = Problem::new(written.place, self.key(key.name), format!("{time} {what}"));
         self.problems.push(problem.help(help));
         None
     }
@@ -230,11 +233,6 @@ impl<'t> Table<'t, '_> {
                 Some(Written { value: OrOff(Some(value)), place })
             }
         }
-    }
-
-    /// A whole number of 1 or more, or "off".
-    pub(super) fn count_or_off(&mut self, key: &'static str) -> Option<Written<OrOff<usize>>> {
-        self.or_off(key, |table| table.count(key))
     }
 
     /// One value, a list of them, or "off", which is a list of none; `help` is for who writes it in other words.
@@ -280,7 +278,8 @@ impl<'t> Table<'t, '_> {
 
     /// The key is not there, and nothing goes without it. A misspelt key was told already.
     pub(super) fn missing(&mut self, key: &'static str, example: &str) {
-        if self.entries.keys().any(|other| keys::meant(self.section, other.get_ref()) == Some(key)) {
+        let Some(section) = self.section else { return };
+        if self.entries.keys().any(|other| meant(section, other.get_ref()) == Some(key)) {
             return;
         }
         let problem = Problem::new(self.place.clone(), self.key(key), "this key is missing");

@@ -3,10 +3,10 @@
 use toml::Spanned;
 use toml::de::DeValue;
 
-use super::keys::Section;
+use super::keys::TARGET;
 use super::problem::Problem;
 use super::table::Table;
-use super::{Written, WrittenTarget};
+use super::written::{Written, WrittenTarget};
 use crate::balance::Part;
 
 /// Every target that could be read, in the order written. One that could not is a problem and not in it.
@@ -30,7 +30,7 @@ fn one<'t>(table: &mut Table<'t, '_>, key: &str, value: &'t Spanned<DeValue<'t>>
         let address = table.read(key, value)?;
         return Some(WrittenTarget { path, ..address.into() });
     }
-    let mut table = table.open_value(path.clone(), value, Section::Target)?;
+    let mut table = table.open_value("target", path.clone(), value, Some(&TARGET))?;
     if table.get("address").is_none() {
         table.missing("address", "127.0.0.1:3000");
     }

@@ -44,15 +44,19 @@ pub fn keep_equal(old: &Routes, new: Routes) -> Routes {
     new.into_iter().map(|(name, route)| (name.clone(), kept(&name, route))).collect()
 }
 
-/// A message for each key that differs and cannot change while running; empty if there is none.
-pub fn unchangeable(old: &Plan, new: &Plan) -> Vec<String> {
-    let keys = [
+/// The keys whose declarations say that a restart alone can change them, and whether they differ.
+fn kept_until_restart(old: &Plan, new: &Plan) -> [(&'static str, bool); 4] {
+    [
+        ("limits.connections", old.limits.connections != new.limits.connections),
+        ("limits.flows", old.limits.flows != new.limits.flows),
         ("log.format", old.log.format != new.log.format),
         ("log.level", old.log.level != new.log.level),
-        ("limits.flows", old.limits.flows != new.limits.flows),
-        ("limits.connections", old.limits.connections != new.limits.connections),
-    ];
-    let changed = keys.into_iter().filter(|(_, changed)| *changed);
+    ]
+}
+
+/// A message for each key that differs and cannot change while running; empty if there is none.
+pub fn unchangeable(old: &Plan, new: &Plan) -> Vec<String> {
+    let changed = kept_until_restart(old, new).into_iter().filter(|(_, changed)| *changed);
     changed
         .map(|(key, _)| {
             format!("{key}: this key cannot change while running; restart to change it, or put it back")
@@ -63,6 +67,7 @@ pub fn unchangeable(old: &Plan, new: &Plan) -> Vec<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::config::kept_until_restart as kept_until_restart_keys;
     use crate::plan::parse;
 
     fn plan(text: &str) -> Plan {
@@ -97,6 +102,13 @@ mod tests {
         let new = plan(&format!("defaults.reset_linger='9s'\n{routes}"));
 
         assert_eq!(diff(&old.routes, &new.routes).replaced, [RouteName("a".into())]);
+    }
+
+    #[test]
+    fn the_keys_that_a_reload_refuses_are_those_declared_so() {
+        let plan = plan("routes.a = {listen='1', target='2'}\n");
+
+        assert_eq!(kept_until_restart(&plan, &plan).map(|(key, _)| key).to_vec(), kept_until_restart_keys());
     }
 
     #[test]

@@ -133,39 +133,10 @@ fn endless(draft: &Draft, problems: &mut Vec<Problem>) {
 /// A problem for each key of a route that says something about the other protocol. (In the defaults it may stand: they
 /// are for every route it fits.)
 fn misplaced(draft: &Draft, problems: &mut Vec<Problem>) {
-    let s = &draft.settings;
-    fn place<T>(written: &Option<Written<T>>) -> Option<&Place> {
-        written.as_ref().map(|written| &written.place)
-    }
-    let keys = [
-        ("wait_for_target", Protocol::Tcp, place(&s.wait_for_target)),
-        ("reset_linger", Protocol::Tcp, place(&s.reset_linger)),
-        ("v6only", Protocol::Tcp, place(&s.v6only)),
-        ("client_timeout", Protocol::Tcp, place(&s.client_timeout)),
-        ("keepalive", Protocol::Tcp, place(&s.keepalive)),
-        ("user_timeout", Protocol::Tcp, place(&s.user_timeout)),
-        ("bandwidth", Protocol::Tcp, place(&s.bandwidth)),
-        ("bandwidth_per_connection", Protocol::Tcp, place(&s.bandwidth_per_connection)),
-        ("preset", Protocol::Udp, place(&s.preset)),
-        ("max_flows", Protocol::Udp, place(&s.max_flows)),
-        ("flows_full", Protocol::Udp, place(&s.flows_full)),
-        ("answers", Protocol::Udp, place(&s.answers)),
-        ("max_amplification", Protocol::Udp, place(&s.max_amplification)),
-        (
-            "accept_proxy",
-            Protocol::Tcp,
-            s.accept_proxy.as_ref().and_then(|list| list.first()).map(|it| &it.place),
-        ),
-        ("accept_proxy_timeout", Protocol::Tcp, place(&s.accept_proxy_timeout)),
-        ("send_proxy", Protocol::Tcp, place(&s.send_proxy)),
-        ("health", Protocol::Tcp, s.health.place.as_ref()),
-        ("tls", Protocol::Tcp, s.tls.place.as_ref()),
-        ("target_tls", Protocol::Tcp, s.target_tls.place.as_ref()),
-    ];
-    for (key, of, place) in keys {
-        if let Some(place) = place.filter(|_| of != draft.protocol) {
+    for (key, place) in draft.settings.written() {
+        if let Some(of) = key.only.filter(|of| *of != draft.protocol) {
             let message = format!("this key is for {of}, and the route carries {}", draft.protocol);
-            let problem = Problem::new(place.clone(), draft.key(key), message);
+            let problem = Problem::new(place.clone(), draft.key(key.name), message);
             let help = format!("leave it out, or write protocol = \"{of}\"");
             problems.push(problem.help(help));
         }

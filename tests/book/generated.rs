@@ -97,3 +97,14 @@ fn the_page_of_the_library_shows_the_example_whole() {
 
     holds("docs/library.md", "embed", &format!("\n```rust\n{}\n```\n\n", text.trim_end()));
 }
+
+#[test]
+fn the_page_of_keys_has_what_their_declarations_say() {
+    let page = loopgate::config::reference();
+
+    for path in loopgate::config::keys() {
+        let key = path.rsplit('.').next().unwrap();
+        assert!(page.contains(&format!("\n| `{key}` | ")), "{path} has no row");
+    }
+    holds("docs/reference/config.md", "keys", &page);
+}

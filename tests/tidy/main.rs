@@ -236,6 +236,16 @@ fn the_example_shows_every_key_and_no_other() {
 }
 
 #[test]
+fn the_example_says_of_each_key_what_its_declaration_says() {
+    let wanted = config::example(&example());
+    if std::env::var_os("UPDATE").is_some() {
+        fs::write(root().join("config.example.toml"), &wanted).unwrap();
+    }
+
+    assert!(example() == wanted, "UPDATE=1 cargo test --test tidy writes config.example.toml anew");
+}
+
+#[test]
 fn what_the_example_shows_is_the_default() {
     let least = "[routes.web]\nlisten = \"127.0.0.1:62893\"\ntarget = \"127.0.0.1:3000\"\n\
                  [routes.dns]\nlisten = \"127.0.0.1:5353\"\ntarget = \"127.0.0.1:53\"\nprotocol = \"udp\"\n";

@@ -1,75 +1,60 @@
 //! The configuration as a JSON Schema, from which an editor completes keys, checks values and shows what they are for.
 //!
-//! The names of the keys are `keys`' own, the forms of their values stand in `form`, words are asked of the types that
-//! read them, and the texts are those of `config.example.toml`. What two keys mean together is not in it.
+//! All it says is asked of the declarations of the keys, and the words of a type of the type that reads them. What two
+//! keys mean together is not in it.
 
-mod example;
 mod form;
 
 use serde_json::{Map, Value, json};
 
-use super::keys::Section;
-use example::Shown;
+use super::key::{Form, Given, Key, Section};
+use super::keys::TOP;
 
 /// The schema of a configuration file, in the draft that editors of TOML read (draft 7).
 pub fn schema() -> Value {
-    let shown = example::read();
-    let mut tables = Map::new();
-    for section in [Section::Defaults, Section::Limits, Section::Log] {
-        tables.insert(section.path(), table(section, &shown));
-    }
-    tables.insert(
-        "routes".to_owned(),
-        json!({
-            "description": "The routes, each with a name of its own: where it listens, what it dials, and how.",
-            "type": "object",
-            "propertyNames": {"pattern": "^[A-Za-z0-9_-]{1,64}$"},
-            "additionalProperties": table(Section::Route, &shown),
-        }),
-    );
-    json!({
-        "$schema": "http://json-schema.org/draft-07/schema#",
-        "title": "Loopgate configuration",
-        "description": "Routes, what they have in common, and the limits of the whole process.",
-        "type": "object",
-        "properties": tables,
-        "additionalProperties": false,
-    })
+    let mut schema = table(&TOP, true);
+    schema["$schema"] = json!("http://json-schema.org/draft-07/schema#");
+    schema["title"] = json!("Loopgate configuration");
+    schema
 }
 
-/// One table: its keys, and no other.
-fn table(section: Section, shown: &Shown) -> Value {
-    let mut properties = Map::new();
-    for key in section.keys() {
-        let value = match section.under(key) {
-            Some(Section::Target) => {
-                let target = form::target(table(Section::Target, shown));
-                Some(shown.described(&section.path(), key, target))
-            }
-            Some(Section::Words) => {
-                let target = form::target(table(Section::Target, shown));
-                Some(shown.described(&section.path(), key, form::by_word(target)))
-            }
-            Some(under) => Some(table(under, shown)),
-            None => form::of(key).map(|form| shown.described(&section.path(), key, form)),
-        };
-        let Some(value) = value else { continue };
-        properties.insert((*key).to_owned(), value);
-    }
-    let mut table = json!({"type": "object", "properties": properties, "additionalProperties": false});
-    match section {
-        Section::Route => {
-            table["required"] = json!(["listen"]);
-            // By names alone, whom no name is for has no target.
-            table["anyOf"] = ["target", "names", "alpn"].map(|key| json!({"required": [key]})).into();
+/// One table: its keys, and no other. A route has no defaults of its own to show: `[defaults]` may say otherwise.
+fn table(section: &Section, shows_defaults: bool) -> Value {
+    let value = |key: &Key| (key.name.to_owned(), value(key, shows_defaults));
+    let properties: Map<String, Value> = section.keys().map(value).collect();
+    let mut table = json!({
+        "description": section.doc,
+        "type": "object",
+        "properties": properties,
+        "additionalProperties": false,
+    });
+    for any in section.needs {
+        match any {
+            [only] => table["required"] = json!([only]),
+            any => table["anyOf"] = any.iter().map(|key| json!({"required": [key]})).collect(),
         }
-        Section::Target => table["required"] = json!(["address"]),
-        _ => {}
-    }
-    if let Some(text) = shown.table(&section.path()) {
-        table["description"] = json!(text);
     }
     table
+}
+
+/// What may be written for a key.
+fn value(key: &Key, shows_default: bool) -> Value {
+    let mut value = match key.form {
+        Form::Table(section) => return table(section, shows_default),
+        Form::Named(section) => json!({
+            "type": "object",
+            "propertyNames": {"pattern": "^[A-Za-z0-9_-]{1,64}$"},
+            "additionalProperties": table(section, false),
+        }),
+        Form::Targets(section) | Form::LikeTargets(section) => form::target(table(section, false)),
+        Form::TargetsByWord(section) => form::by_word(form::target(table(section, false))),
+        form => form::of(form).unwrap_or_default(),
+    };
+    value["description"] = json!(key.text(shows_default));
+    if let (Given::Value(default), true) = (key.default, shows_default) {
+        value["default"] = form::value(key.form, default);
+    }
+    value
 }
 
 #[cfg(test)]
@@ -94,15 +79,9 @@ mod tests {
         let mut lacking = Vec::new();
 
         for path in keys() {
-            let key = path.rsplit('.').next().unwrap();
-            match of(&path, &schema) {
-                None => lacking.push(format!(
-                    "{path}: add \"{key}\" to one of the lines of `of` in src/config/schema/form.rs (or a line of its \
-                     own), then run UPDATE=1 cargo test --test schema"
-                )),
-                Some(value) if value["description"].as_str().is_none_or(str::is_empty) => lacking
-                    .push(format!("{path}: say what it is for behind its line of config.example.toml, after a #")),
-                Some(_) => {}
+            let text = of(&path, &schema).map(|value| value["description"].clone());
+            if text.as_ref().and_then(Value::as_str).is_none_or(str::is_empty) {
+                lacking.push(format!("{path}: say what it is for, as `doc`, in its declaration"));
             }
         }
 

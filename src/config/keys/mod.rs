@@ -1,0 +1,101 @@
+//! Every configuration key, declared once: its name, what it takes, its bounds, its default, what it is for, what other
+//! programs call it, which routes it is for, and whether a reload can change it.
+//!
+//! To add a key, add it here, in the file of its table, and use the field of the same name where it belongs. `UPDATE=1
+//! cargo test --test tidy --test schema` then writes config.example.toml, the schema and the reference page anew.
+
+/// A table of keys: a struct with a field for each, and the declarations of all of them.
+macro_rules! table {
+    (
+        $(#[$attribute:meta])*
+        $name:ident, $keys:ident, $section:ident: $doc:literal;
+        $($key:ident: $kind:ty { $($part:ident: $value:expr),* $(,)? })*
+    ) => {
+        /// The declarations.
+        pub(super) const $keys: &[Key] =
+            &[$(Key { name: stringify!($key), $($part: $value,)* ..<$kind as Kind>::KEY }),*];
+
+        /// The table.
+        pub(super) static $section: Section = Section { doc: $doc, keys: &[$keys], needs: &[] };
+
+        $(#[$attribute])*
+        #[derive(Clone, Debug, Default)]
+        pub(crate) struct $name {
+            /// Where the table stands; `None` where there is none.
+            pub(crate) place: Option<Place>,
+            $(pub(crate) $key: <$kind as Kind>::Value,)*
+        }
+
+        impl $name {
+            /// Reads every key.
+            pub(in crate::config) fn read(table: &mut Table<'_, '_>) -> Self {
+                let place = Some(table.place().clone());
+                let mut keys = $keys.iter();
+                // They come in the order of the declarations, as the fields do.
+                $(let $key = keys.next().map(|key| <$kind as Kind>::read(table, key)).unwrap_or_default();)*
+                $name { place, $($key),* }
+            }
+
+            /// Every key that is written, and where.
+            #[allow(dead_code, reason = "not every table is asked")]
+            pub(crate) fn written(&self) -> impl Iterator<Item = (&'static Key, &Place)> {
+                let places = [$(Placed::place(&self.$key)),*];
+                $keys.iter().zip(places).filter_map(|(key, place)| Some((key, place?)))
+            }
+        }
+
+        impl Placed for $name {
+            fn place(&self) -> Option<&Place> {
+                self.place.as_ref()
+            }
+        }
+
+        impl Kind for $name {
+            type Value = $name;
+            const KEY: Key = Key::of(Form::Table(&$section), Range::Any);
+
+            fn read(table: &mut Table<'_, '_>, key: &'static Key) -> Self::Value {
+                let table = table.table(key.name, Some(&$section));
+                table.map(|mut table| $name::read(&mut table)).unwrap_or_default()
+            }
+        }
+    };
+}
+
+mod health;
+mod process;
+mod route;
+mod settings;
+mod tls;
+
+use super::key::Key;
+#[cfg(test)]
+use super::key::Reload;
+
+pub(super) use process::{ROUTES, TOP};
+pub(super) use route::{ROUTE, TARGET};
+
+pub(crate) use health::WrittenHealth;
+pub(crate) use process::{WrittenLimits, WrittenLog};
+pub(crate) use settings::Settings;
+pub(crate) use tls::{WrittenTargetTls, WrittenTls};
+
+/// Every key there is by its path, as `routes.NAME.listen`; tables that have keys of their own are not among them.
+pub fn keys() -> Vec<String> {
+    paths(|_| true)
+}
+
+/// Those that a restart alone can change.
+#[cfg(test)]
+pub(crate) fn kept_until_restart() -> Vec<String> {
+    paths(|key| key.reload == Reload::Restart)
+}
+
+fn paths(wanted: impl Fn(&Key) -> bool) -> Vec<String> {
+    let mut paths = Vec::new();
+    for (path, section) in TOP.tables() {
+        let leaves = section.keys().filter(|key| key.form.table().is_none() && wanted(key));
+        paths.extend(leaves.map(|key| format!("{path}.{}", key.name)));
+    }
+    paths
+}

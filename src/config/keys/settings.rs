@@ -1,0 +1,276 @@
+//! The settings of a route, which `[defaults]` takes as well; tables come last.
+
+use super::health::WrittenHealth;
+use super::tls::{WrittenTargetTls, WrittenTls};
+use crate::acl::Listed;
+use crate::address::Protocol::{self, Tcp, Udp};
+use crate::address::{Interface, SourceAddress};
+use crate::balance::Balance;
+use crate::config::key::Given::{InWords, Value};
+use crate::config::key::Range::{Between, MoreThanZero, UpTo};
+use crate::config::key::{Form, Key, Range, Section};
+use crate::config::kind::{
+    Bind, Count, CountOrOff, EverybodyOr, Kind, ListOrOff, One, OneOrOff, Placed, RateOrOff, Time, TimeOrOff,
+    Truth, Word,
+};
+use crate::config::problem::Place;
+use crate::config::table::Table;
+use crate::limits::{FlowPreset, FlowsFull, WhenFull};
+use crate::proxy_protocol::{SendProxy, Sender};
+use crate::transport::{Account, FileMode};
+use crate::units::Frequency;
+
+/// The topic of the keys that bound a route.
+const ENTRY: &str = "Who may connect, how many, how fast";
+
+table! {
+    /// The settings of a route, or of `[defaults]`. A list that is there and empty is switched off.
+    Settings, SETTINGS, DEFAULTS: "What a route takes where it does not say otherwise itself.";
+
+    protocol: Word<Protocol> {
+        doc: "what the route forwards",
+        default: Value("tcp"),
+    }
+    connect_timeout: Time {
+        doc: "one attempt to reach the target, over all its addresses",
+        range: MoreThanZero("1h"),
+        default: Value("2s"),
+        aliases: &["timeout", "dial_timeout", "proxy_connect_timeout"],
+    }
+    wait_for_target: Time {
+        doc: "how long a client is held while the target is down; `0s` resets it at once",
+        range: UpTo("1h"),
+        default: Value("0s"),
+        only: Some(Tcp),
+    }
+    source: ListOrOff<SourceAddress> {
+        doc: "the address to connect from; each has its own 28,000 ports",
+        takes: "address",
+        default: InWords("`\"off\"`, the kernel's choice"),
+        example: r#""127.0.0.2""#,
+    }
+    interface: OneOrOff<Interface> {
+        doc: "the interface to connect through",
+        takes: "name",
+        default: InWords("`\"off\"`, as the routing says"),
+        example: r#""eth0""#,
+    }
+    bind: Bind {
+        doc: "if an address cannot be listened on: `\"strict\"` starts nothing, `\"retry\"` keeps trying",
+        default: Value("strict"),
+    }
+    v6only: Truth {
+        doc: "whether a listener on `[::]` takes IPv6 only; `false` takes IPv4 as well, as one socket",
+        default: Value("true"),
+        only: Some(Tcp),
+    }
+    socket_mode: One<FileMode> {
+        doc: "who may connect to a Unix socket the route listens on; `\"0660\"` adds the group",
+        form: Form::FileMode,
+        default: Value("0600"),
+    }
+    socket_owner: One<Account> {
+        doc: "who owns the socket file; needs root",
+        takes: "name or number",
+        default: InWords("the user Loopgate runs as"),
+        example: r#""www-data""#,
+    }
+    socket_group: One<Account> {
+        doc: "the group of the socket file",
+        takes: "name or number",
+        default: InWords("Loopgate's own"),
+        example: r#""www-data""#,
+    }
+    reset_linger: Time {
+        doc: "how long a reset waits for bytes that the other side has not taken yet",
+        range: UpTo("1h"),
+        default: Value("5s"),
+        only: Some(Tcp),
+    }
+    allow: EverybodyOr<Listed> {
+        doc: "who may connect; a file has one entry per line and is read again when it changes",
+        takes: "networks, addresses, `\"localhost\"`, `\"file:PATH\"`",
+        topic: ENTRY,
+        default: InWords("`\"off\"`, everyone whom `deny` does not name"),
+        example: r#"["10.0.0.0/8", "::1"]"#,
+        aliases: &["whitelist", "allowlist", "allowed", "allow_from", "sourcerange", "permit"],
+    }
+    deny: ListOrOff<Listed> {
+        doc: "who may not connect, whatever `allow` says",
+        takes: "as `allow`",
+        topic: ENTRY,
+        default: InWords("`\"off\"`, no one"),
+        example: r#""192.0.2.0/24""#,
+        aliases: &["blacklist", "blocklist", "denylist", "denied", "deny_from", "block", "reject"],
+    }
+    max_connections: CountOrOff {
+        doc: "sessions of the route at one time; of TCP routes alone, as are `when_full` and `queue` (UDP: \
+          `max_flows`, `flows_full`)",
+        topic: ENTRY,
+        default: InWords("`\"off\"`"),
+        example: "200",
+        aliases: &["maxconn", "max_conns", "connections", "connection_limit"],
+    }
+    max_connections_per_client: CountOrOff {
+        doc: "sessions, or flows of a UDP route, of one client at one time; a client is an IPv4 address, or the \
+          /64 network of an IPv6 address",
+        topic: ENTRY,
+        default: InWords("`\"off\"`"),
+        example: "20",
+        aliases: &["limit_conn", "max_connections_per_ip", "connections_per_ip", "per_ip"],
+    }
+    connection_rate: OneOrOff<Frequency> {
+        doc: "new sessions or flows: that many at once, then evenly spaced",
+        topic: ENTRY,
+        form: Form::FrequencyOrOff,
+        default: InWords("`\"off\"`"),
+        example: r#""100/s""#,
+        aliases: &["rate_limit", "ratelimit", "connections_per_second"],
+    }
+    connection_rate_per_client: OneOrOff<Frequency> {
+        doc: "new sessions or flows of one client",
+        topic: ENTRY,
+        form: Form::FrequencyOrOff,
+        default: InWords("`\"off\"`"),
+        example: r#""10/s""#,
+    }
+    when_full: Word<WhenFull> {
+        doc: "at `max_connections`: `\"refuse\"` resets the new client, `\"queue\"` lets it wait, `\"evict_idle\"` ends \
+              the session idle longest",
+        topic: ENTRY,
+        default: Value("refuse"),
+    }
+    queue: Count {
+        doc: "clients that may wait; one more is reset",
+        topic: ENTRY,
+        default: Value("100"),
+        aliases: &["maxqueue", "queue_length", "backlog"],
+    }
+    queue_timeout: Time {
+        doc: "how long a client may wait for a place before it is reset",
+        topic: ENTRY,
+        range: MoreThanZero("1h"),
+        default: Value("5s"),
+        aliases: &["timeout_queue", "queue_deadline"],
+    }
+    client_timeout: TimeOrOff {
+        doc: "how long a client may take to send its first byte; until then the target is not dialled",
+        range: Between("1ms", "1h"),
+        default: InWords("`\"off\"`, as it must be where the service speaks first"),
+        example: r#""5s""#,
+        aliases: &["first_byte_timeout", "preread_timeout", "slow_client", "defer_accept"],
+        only: Some(Tcp),
+    }
+    keepalive: TimeOrOff {
+        doc: "silence after which the peer is probed",
+        range: Between("1s", "2h"),
+        default: InWords("`\"1m\"`, on loopback `\"off\"`"),
+        example: r#""1m""#,
+        aliases: &["tcp_keepalive", "keepalive_secs", "so_keepalive", "tcpka"],
+        only: Some(Tcp),
+    }
+    user_timeout: TimeOrOff {
+        doc: "a peer that acknowledges nothing for so long is given up; below 30s also one that reads nothing",
+        range: Between("1s", "24h"),
+        default: InWords("`\"10m\"`, on loopback `\"off\"`"),
+        example: r#""10m""#,
+        aliases: &["tcp_user_timeout", "tcp_timeout", "tcp-ut"],
+        only: Some(Tcp),
+    }
+    bandwidth: RateOrOff {
+        doc: "what all sessions of the route together may move, in each direction",
+        default: InWords("`\"off\"`"),
+        example: r#""100mbit""#,
+        aliases: &["rate", "rate_limit", "limit_rate", "bwlim", "speed", "throughput"],
+        only: Some(Tcp),
+    }
+    bandwidth_per_connection: RateOrOff {
+        doc: "what each session may move, in each direction",
+        default: InWords("`\"off\"`"),
+        example: r#""10mbit""#,
+        aliases: &["proxy_upload_rate", "proxy_download_rate", "rate_per_connection"],
+        only: Some(Tcp),
+    }
+    preset: Word<FlowPreset> {
+        doc: "`\"dns\"` sets `idle_timeout = \"10s\"` and `answers = 1`; a key that is written out wins",
+        default: Value("any"),
+        only: Some(Udp),
+    }
+    max_flows: Count {
+        doc: "flows of the route at one time",
+        default: Value("10000"),
+        aliases: &["max_sessions", "udp_max_connections"],
+        only: Some(Udp),
+    }
+    flows_full: Word<FlowsFull> {
+        doc: "a client beyond that: `\"evict\"` ends the flow idle longest, `\"refuse\"` drops the new client's \
+          datagrams",
+        default: Value("evict"),
+        only: Some(Udp),
+    }
+    idle_timeout: TimeOrOff {
+        doc: "a session without a byte, or a flow without a datagram, in either direction for so long ends",
+        range: Between("1ms", "24h"),
+        default: InWords("`\"off\"` for TCP, `\"2m\"` for UDP"),
+        example: r#""2m""#,
+        aliases: &["udp_timeout", "proxy_timeout", "session_timeout", "ttl", "timeout_client", "timeout_server"],
+    }
+    answers: CountOrOff {
+        doc: "answers to each datagram after which a flow is done",
+        default: InWords("`\"off\"`, only time ends it"),
+        example: "1",
+        aliases: &["proxy_responses", "responses"],
+        only: Some(Udp),
+    }
+    max_amplification: CountOrOff {
+        doc: "bytes per byte received, for a client that never continued after an answer",
+        default: InWords("`\"off\"`"),
+        example: "3",
+        only: Some(Udp),
+    }
+    balance: Word<Balance> {
+        doc: "how one of several targets is chosen: `\"round_robin\"` each in turn, `\"least_connections\"` the one with \
+              the fewest sessions, `\"random\"` the better of two, `\"source_hash\"` one for each client's address, \
+              `\"first\"` the first that is up; all others go by weight",
+        default: Value("round_robin"),
+        aliases: &["algorithm", "lb_algorithm", "strategy", "policy", "load_balancing"],
+    }
+    accept_proxy: ListOrOff<Sender> {
+        doc: "the proxies that alone may connect, each with a PROXY header (v1 or v2)",
+        takes: "networks, addresses, `\"localhost\"`, `\"unix\"`",
+        default: InWords("`\"off\"`, no header"),
+        example: r#"["10.0.0.7"]"#,
+        aliases: &["set_real_ip_from", "expect_proxy", "trusted_proxies"],
+        only: Some(Tcp),
+    }
+    accept_proxy_timeout: Time {
+        doc: "how long after its connection the header may come",
+        range: MoreThanZero("1h"),
+        default: Value("5s"),
+        aliases: &["proxy_protocol_timeout"],
+        only: Some(Tcp),
+    }
+    send_proxy: Word<SendProxy> {
+        doc: "the PROXY header that the target is sent first",
+        default: Value("off"),
+        aliases: &["proxy_protocol", "send_proxy_v2", "send_proxy_protocol"],
+        only: Some(Tcp),
+    }
+    hello_timeout: Time {
+        doc: "on routes with `names`, `alpn` or `not_tls`: how long a client's hello may take",
+        range: MoreThanZero("1h"),
+        default: Value("5s"),
+        aliases: &["inspect_delay", "preread_timeout", "sni_timeout"],
+    }
+    health: WrittenHealth {
+        only: Some(Tcp),
+    }
+    tls: WrittenTls {
+        aliases: &["ssl", "https", "starttls", "listen_transport"],
+        only: Some(Tcp),
+    }
+    target_tls: WrittenTargetTls {
+        aliases: &["proxy_ssl", "target_ssl", "remote_transport"],
+        only: Some(Tcp),
+    }
+}

@@ -1,0 +1,136 @@
+//! `[routes.NAME.tls]` and `[routes.NAME.target_tls]`, and the same under `[defaults]`.
+
+use crate::config::decode::FileName;
+use crate::config::key::Given::{InWords, Required, Value};
+use crate::config::key::Range::MoreThanZero;
+use crate::config::key::{Form, Key, Range, Section};
+use crate::config::kind::{Kind, List, ListOrOff, One, OneOrOff, Placed, Time, Word};
+use crate::config::problem::Place;
+use crate::config::table::Table;
+use crate::transport::tls::{Alpn, ClientName, MinVersion, TargetName, Verify};
+
+const OF_CERTIFICATE: &[&str] = &["cert", "crt", "ssl_certificate", "certfile", "chain", "pem"];
+const OF_KEY: &[&str] = &["private_key", "ssl_certificate_key", "keyfile"];
+const OF_ALPN: &[&str] = &["protocols", "alpn_protocols"];
+const OF_MIN_VERSION: &[&str] = &["ssl_min_ver", "ssl_protocols", "tls_min", "version"];
+
+/// TLS with clients.
+pub(super) mod clients {
+    use super::*;
+
+    table! {
+        /// What a route says of TLS with its clients.
+        WrittenTls, KEYS, TLS:
+        "TLS with clients. A route that has a table [routes.NAME.tls], even an empty one, speaks TLS; what its table \
+         leaves out stands here. Paths start at the folder of this file, and the files are read again when they change.";
+
+        certificate: List<FileName> {
+            doc: "PEM: our own certificate first, then those that signed it; a list has one for each name",
+            takes: "path",
+            default: Required("here or in `[defaults.tls]`"),
+            example: r#""web.pem""#,
+            aliases: OF_CERTIFICATE,
+        }
+        key: List<FileName> {
+            doc: "PEM, not encrypted, one for each certificate",
+            takes: "path",
+            default: InWords("in the certificate's file"),
+            example: r#""web.key""#,
+            aliases: OF_KEY,
+        }
+        client_ca: OneOrOff<FileName> {
+            doc: "clients must show a certificate signed by one of these",
+            takes: "path",
+            default: InWords("`\"off\"`, none is asked for"),
+            example: r#""clients.pem""#,
+            aliases: &["ca_file", "cafile", "client_ca_file", "ssl_client_certificate", "verify_client"],
+        }
+        client_names: ListOrOff<ClientName> {
+            doc: "the certificate must have one of these names: DNS, mail or URI, with a leading or a trailing `*`",
+            takes: "names",
+            default: InWords("`\"off\"`, any"),
+            example: r#"["*.example.com"]"#,
+        }
+        alpn: ListOrOff<Alpn> {
+            doc: "the protocols offered (ALPN), preferred ones first",
+            takes: "protocols",
+            default: InWords("`\"off\"`, none is agreed"),
+            example: r#"["h2", "http/1.1"]"#,
+            aliases: OF_ALPN,
+        }
+        min_version: Word<MinVersion> {
+            doc: "the oldest version accepted",
+            default: Value("1.2"),
+            aliases: OF_MIN_VERSION,
+        }
+        handshake_timeout: Time {
+            doc: "how long a client may take for the handshake",
+            range: MoreThanZero("1h"),
+            default: Value("10s"),
+        }
+    }
+}
+
+/// TLS with targets.
+pub(super) mod targets {
+    use super::*;
+
+    table! {
+        /// What a route says of TLS with its targets.
+        WrittenTargetTls, KEYS, TARGET_TLS:
+        "TLS with targets, for routes with a table [routes.NAME.target_tls].";
+
+        name: One<TargetName> {
+            doc: "the name its certificate must have; also sent as SNI",
+            takes: "name",
+            default: InWords("the host in `target`"),
+            example: r#""db.example.com""#,
+            aliases: &["sni", "server_name", "hostname", "verifyhost", "check_host"],
+        }
+        ca: One<FileName> {
+            doc: "who must have signed it, or the certificate itself",
+            takes: "path",
+            default: InWords("the authorities this system trusts"),
+            example: r#""authority.pem""#,
+            aliases: &["ca_file", "cafile", "trusted_root", "ssl_trusted_certificate", "roots"],
+        }
+        verify: Word<Verify> {
+            doc: "`\"none\"` accepts any certificate, with a warning",
+            default: Value("full"),
+        }
+        certificate: ListOrOff<FileName> {
+            doc: "PEM: the certificate shown to the target",
+            takes: "path",
+            default: InWords("`\"off\"`"),
+            example: r#""client.pem""#,
+            aliases: OF_CERTIFICATE,
+        }
+        key: List<FileName> {
+            doc: "PEM, not encrypted",
+            takes: "path",
+            default: InWords("in the certificate's file"),
+            example: r#""client.key""#,
+            aliases: OF_KEY,
+        }
+        alpn: ListOrOff<Alpn> {
+            doc: "the protocols offered (ALPN)",
+            takes: "protocols",
+            default: InWords("`\"off\"`"),
+            example: r#"["h2"]"#,
+            aliases: OF_ALPN,
+        }
+        min_version: Word<MinVersion> {
+            doc: "the oldest version accepted",
+            default: Value("1.2"),
+            aliases: OF_MIN_VERSION,
+        }
+        handshake_timeout: Time {
+            doc: "how long the target may take for the handshake",
+            range: MoreThanZero("1h"),
+            default: Value("10s"),
+        }
+    }
+}
+
+pub(crate) use clients::WrittenTls;
+pub(crate) use targets::WrittenTargetTls;

@@ -1,0 +1,73 @@
+//! The right word for a wrong key.
+
+use super::key::{Form, Key, Section};
+use super::problem::{Place, Problem};
+use super::spelling::{listed, nearest};
+
+/// The key of `section` that `wrong` was meant to be, if that can be told.
+pub(super) fn meant(section: &Section, wrong: &str) -> Option<&'static str> {
+    alias(section, wrong).or_else(|| nearest(wrong, &section.names()))
+}
+
+/// The key of `section` that another program calls `word`.
+fn alias(section: &Section, word: &str) -> Option<&'static str> {
+    section.keys().find(|key| key.aliases.contains(&word)).map(|key| key.name)
+}
+
+/// A table of the file: its keys, and how its path is spelt where no name is meant, as `routes.NAME`.
+#[derive(Clone, Copy)]
+pub(super) struct At<'p> {
+    /// The file itself.
+    pub(super) top: &'static Section,
+    pub(super) section: &'static Section,
+    /// Empty at the top.
+    pub(super) pattern: &'p str,
+}
+
+/// The problem of a key that the table does not have; `path` names the key from the top of the file.
+pub(super) fn unknown(at: At<'_>, place: Place, path: String, key: &str) -> Problem {
+    let At { top, section, pattern } = at;
+    let is_top = pattern.is_empty();
+    // What another program calls so is meant before what another table of ours has.
+    if let (None, Some(table)) = (alias(section, key), elsewhere(at, key)) {
+        let message = match is_top {
+            true => "a key cannot stand outside a table".into(),
+            false => format!("this is not a key of [{pattern}]"),
+        };
+        return Problem::new(place, path, message).help(format!("it belongs in [{table}]"));
+    }
+    let word = if is_top { "table" } else { "key" };
+    let help = match meant(section, key).and_then(|near| section.key(near)) {
+        Some(near) if is_top => format!("did you mean {}?", shown(near)),
+        Some(near) => format!("did you mean {}?", near.name),
+        None if is_top => {
+            let tables: Vec<String> = top.keys().filter(is_table).map(shown).collect();
+            let tables: Vec<&str> = tables.iter().map(String::as_str).collect();
+            format!("the tables are {}", listed(&tables, "and"))
+        }
+        None => format!("the keys here are {}", listed(&section.names(), "and")),
+    };
+    Problem::new(place, path, format!("unknown {word}")).help(help)
+}
+
+/// The table that has the key; of several, one that stands under the defaults as this one does, or does not.
+fn elsewhere(at: At<'_>, key: &str) -> Option<String> {
+    let of_defaults = |path: &str| path.split('.').next() == Some("defaults");
+    let mut tables = at.top.tables();
+    tables.retain(|(_, table)| table.key(key).is_some());
+    tables.sort_by_key(|(path, _)| of_defaults(path) != of_defaults(at.pattern));
+    tables.into_iter().next().map(|(path, _)| path)
+}
+
+fn is_table(key: &&'static Key) -> bool {
+    matches!(key.form, Form::Table(_) | Form::Named(_))
+}
+
+/// A key of the top as it is written.
+fn shown(key: &'static Key) -> String {
+    match key.form {
+        Form::Named(_) => format!("[{}.NAME]", key.name),
+        Form::Table(_) => format!("[{}]", key.name),
+        _ => key.name.to_owned(),
+    }
+}

@@ -1,0 +1,42 @@
+//! Values as they were written, each with its place.
+
+use super::problem::Place;
+use crate::address::{Run, TargetAddress};
+use crate::client_hello::Name;
+
+/// A value and where it was written.
+#[derive(Clone, Debug)]
+pub(crate) struct Written<T> {
+    pub(crate) value: T,
+    pub(crate) place: Place,
+}
+
+/// What a route says of TLS clients that name whom they want, and of those that are none: `names`, `alpn`, `not_tls`.
+#[derive(Debug, Default)]
+pub(crate) struct WrittenHello {
+    pub(crate) names: Vec<Named<Name>>,
+    pub(crate) alpn: Vec<Named<Box<[u8]>>>,
+    pub(crate) not_tls: Vec<WrittenTarget>,
+    /// Where each of the three keys stands that there are.
+    pub(crate) keys: Vec<(&'static str, Place)>,
+}
+
+/// A word and the targets it stands for.
+pub(crate) type Named<K> = (K, Vec<WrittenTarget>);
+
+/// One of a route's targets.
+#[derive(Clone, Debug)]
+pub(crate) struct WrittenTarget {
+    /// The path of its key in the file; empty for one of the command line.
+    pub(crate) path: String,
+    pub(crate) address: Written<Run<TargetAddress>>,
+    pub(crate) weight: Option<Written<u32>>,
+    pub(crate) backup: Option<Written<bool>>,
+    pub(crate) drain: Option<Written<bool>>,
+}
+
+impl From<Written<Run<TargetAddress>>> for WrittenTarget {
+    fn from(address: Written<Run<TargetAddress>>) -> Self {
+        WrittenTarget { path: String::new(), address, weight: None, backup: None, drain: None }
+    }
+}

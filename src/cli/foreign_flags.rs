@@ -49,10 +49,11 @@ pub(super) fn instead_of_word(word: &str) -> Option<&'static str> {
 
 /// What to say where the file is another program's: that it can be had as a configuration.
 pub(super) fn of_another_program(problems: &Problems) -> String {
+    let Some(main) = problems.texts.main() else { return String::new() };
     // With routes of ours in it, it is ours.
-    let is_ours = problems.text.lines().any(|line| line.trim_start().starts_with("[routes"));
-    let Some(program) = Program::guess(&problems.text).filter(|_| !is_ours) else { return String::new() };
-    let (name, file) = (program.name(), shell(&[printable(&problems.file, 200)]));
+    let is_ours = main.text.lines().any(|line| line.trim_start().starts_with("[routes"));
+    let Some(program) = Program::guess(&main.text).filter(|_| !is_ours) else { return String::new() };
+    let (name, file) = (program.name(), shell(&[printable(&main.name, 200)]));
     format!(
         "\nThis looks like a file of {name}. To make a configuration of it:\n  loopgate import {file} > loopgate.toml\n"
     )

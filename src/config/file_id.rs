@@ -1,16 +1,26 @@
 //! What tells one state of a file from another without reading it, and the files a configuration names.
 
 use std::fs;
+use std::hash::{DefaultHasher, Hash, Hasher};
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
-/// A state of a regular file.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Stamp {
-    file: (u64, u64),
-    size: u64,
-    modified: (i64, i64),
-    changed: (i64, i64),
+use super::pattern;
+
+/// A state of a regular file, or of all files that fit a pattern.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Stamp(State);
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+enum State {
+    File {
+        file: (u64, u64),
+        size: u64,
+        modified: (i64, i64),
+        changed: (i64, i64),
+    },
+    /// A digest of their names and states.
+    Files(u64),
 }
 
 impl Stamp {
@@ -18,20 +28,75 @@ impl Stamp {
     pub fn of(path: &Path) -> Option<Stamp> {
         // A pipe can be read once and not again; what is in it is no state to watch.
         let meta = fs::metadata(path).ok().filter(fs::Metadata::is_file)?;
-        Some(Stamp {
+        Some(Stamp(State::File {
             file: (meta.dev(), meta.ino()),
             size: meta.size(),
             modified: (meta.mtime(), meta.mtime_nsec()),
             changed: (meta.ctime(), meta.ctime_nsec()),
-        })
+        }))
+    }
+
+    /// What a named file is now, or what the files are that fit a pattern.
+    pub(crate) fn of_named(path: &Path, is_pattern: bool) -> Option<Stamp> {
+        if is_pattern { Stamp::of_all(path) } else { Stamp::of(path) }
+    }
+
+    /// What the files are now that fit a pattern; `None` where their folder cannot be listed.
+    fn of_all(pattern: &Path) -> Option<Stamp> {
+        let files: Vec<_> = pattern::matches(pattern).ok()?;
+        let files: Vec<_> = files.into_iter().map(|path| (Stamp::of(&path), path)).collect();
+        let mut digest = DefaultHasher::new();
+        files.hash(&mut digest);
+        Some(Stamp(State::Files(digest.finish())))
     }
 }
 
-/// A file that a configuration names beside itself.
+/// A file that a configuration names beside itself, or a pattern of files.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct NamedFile {
-    /// As it was opened.
+    /// As it was opened; of a pattern, with its stars.
     pub path: PathBuf,
+    /// Whether it stands for every file that fits it.
+    pub is_pattern: bool,
     /// What it was just before it was read, so that what changes meanwhile is a change after it.
     pub stamp: Option<Stamp>,
+}
+
+impl NamedFile {
+    /// A file as it is now.
+    pub(crate) fn new(path: PathBuf) -> NamedFile {
+        NamedFile { stamp: Stamp::of(&path), path, is_pattern: false }
+    }
+
+    /// The files that fit a pattern, as they are now.
+    pub(crate) fn fitting(pattern: PathBuf) -> NamedFile {
+        NamedFile { stamp: Stamp::of_all(&pattern), path: pattern, is_pattern: true }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_file_that_comes_changes_or_goes_is_another_state_of_its_pattern() {
+        let folder = tempfile::tempdir().unwrap();
+        let named = NamedFile::fitting(folder.path().join("*.toml"));
+        let file = |name: &str| folder.path().join(name);
+        let now = || Stamp::of_named(&named.path, named.is_pattern);
+        let mut states = vec![named.stamp];
+
+        for (name, text) in [("a.toml", "1"), ("b.toml", ""), ("a.toml", "longer")] {
+            fs::write(file(name), text).unwrap();
+            states.push(now());
+        }
+        fs::rename(file("a.toml"), file("c.toml")).unwrap();
+        states.push(now());
+        assert!(states.iter().all(Option::is_some));
+        assert!(states.windows(2).all(|pair| pair[0] != pair[1]), "{states:?}");
+
+        fs::write(file(".hidden.toml"), "").unwrap();
+        fs::write(file("c.toml~"), "").unwrap();
+        assert_eq!(now(), states[4]);
+    }
 }

@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::hash::Hash;
 
-use super::problem::{Place, Problem};
+use super::problem::Problem;
 use super::table::Table;
 use super::target::targets;
 use super::written::{Named, WrittenHello};
@@ -14,7 +14,7 @@ use crate::units::{Misread, quoted};
 pub(super) fn hello(table: &mut Table<'_, '_>) -> WrittenHello {
     let mut hello = WrittenHello::default();
     for key in ["names", "alpn", "not_tls"] {
-        hello.keys.extend(table.get(key).map(|value| (key, Place::Text(value.span()))));
+        hello.keys.extend(table.get(key).map(|value| (key, table.at(value.span()))));
     }
     if let Some(names) = table.table("names", None) {
         hello.names = each(names, str::parse::<Name>, "\"a.example\"");

@@ -3,21 +3,11 @@
 //! It stops nothing by itself: problems are collected, and the caller decides at the end.
 
 use std::fmt;
-use std::ops::Range;
 
 use super::file_id::NamedFile;
+pub use super::place::Place;
+use super::texts::Texts;
 use crate::units::quoted;
-
-/// Where something was written.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Place {
-    /// In the text of the file, as bytes.
-    Text(Range<usize>),
-    /// The file as a whole: it cannot be read, or something is not in it.
-    File,
-    /// An argument of the command line, as given.
-    Argument(String),
-}
 
 /// One thing to put right.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -51,6 +41,13 @@ impl Problem {
         self
     }
 
+    /// The same in a text that begins at `start`.
+    pub(super) fn moved(mut self, start: usize) -> Self {
+        self.place = self.place.moved(start);
+        self.also = self.also.into_iter().map(|(place, label)| (place.moved(start), label)).collect();
+        self
+    }
+
     pub(crate) fn also(mut self, place: Place, label: impl Into<String>) -> Self {
         self.also.push((place, label.into()));
         self
@@ -71,20 +68,22 @@ const MAX_TOLD: usize = 100;
 /// The problems of one reading in the order of the file, the command line's last. Never empty.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Problems {
-    /// The name of the file as the user gave it; empty where there is none.
-    pub file: String,
-    /// The text of the file; empty where it could not be read.
-    pub text: String,
+    /// The texts of the configuration, as far as they could be read.
+    pub texts: Texts,
     /// The problems that are told.
     pub list: Vec<Problem>,
     /// How many there are beyond those.
     pub more: usize,
-    /// The files that the text names, as far as it could be read: a change of one may put things right.
+    /// The files that the texts name, as far as it could be read: a change of one may put things right.
     pub files: Vec<NamedFile>,
 }
 
 impl Problems {
-    pub(crate) fn new(file: &str, text: &str, mut list: Vec<Problem>) -> Self {
+    pub(crate) fn new(file: &str, text: &str, list: Vec<Problem>) -> Self {
+        Problems::of(Texts::new(file, text), list)
+    }
+
+    pub(crate) fn of(texts: Texts, mut list: Vec<Problem>) -> Self {
         // A stable sort: what stands at one place stays in the order it was found.
         list.sort_by_key(|problem| match &problem.place {
             Place::File => (0, 0),
@@ -93,7 +92,7 @@ impl Problems {
         });
         let more = list.len().saturating_sub(MAX_TOLD);
         list.truncate(MAX_TOLD);
-        Problems { file: file.to_owned(), text: text.to_owned(), list, more, files: Vec::new() }
+        Problems { texts, list, more, files: Vec::new() }
     }
 
     pub(crate) fn naming(mut self, files: Vec<NamedFile>) -> Self {
@@ -101,18 +100,21 @@ impl Problems {
         self
     }
 
-    /// The line and the column, in characters and both from 1, of a place in the text.
+    /// The line and the column, in characters and both from 1, of a place in its text.
     pub fn line_and_column(&self, place: &Place) -> Option<(usize, usize)> {
-        let Place::Text(span) = place else { return None };
-        let before = self.text.get(..span.start)?;
-        let line_start = before.rfind('\n').map_or(0, |newline| newline + 1);
-        let line = before.bytes().filter(|byte| *byte == b'\n').count() + 1;
-        Some((line, before[line_start..].chars().count() + 1))
+        let (text, span) = self.texts.at(place)?;
+        text.line_and_column(span.start)
+    }
+
+    /// The name of the file a place is in; empty where there is none.
+    pub(super) fn file(&self, place: &Place) -> &str {
+        let text = self.texts.at(place).map(|(text, _)| text).or(self.texts.main());
+        text.map_or("", |text| &text.name)
     }
 
     /// The place as an editor opens it, `loopgate.toml:4:10`, or the argument.
     pub(super) fn place(&self, place: &Place) -> String {
-        let file = escaped(&self.file);
+        let file = escaped(self.file(place));
         match (place, self.line_and_column(place)) {
             (Place::Argument(argument), _) => format!("argument {}", quoted(argument)),
             (_, Some((line, column))) => format!("{file}:{line}:{column}"),
@@ -141,18 +143,4 @@ pub(crate) fn bare_or_quoted(key: &str) -> String {
     let bare = !key.is_empty()
         && key.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-' || byte == b'_');
     if bare && key.len() <= 64 { key.to_owned() } else { quoted(key) }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn columns_count_characters() {
-        let problems = Problems::new("f", "a = 1\nü = \"ö\" x\n", vec![]);
-
-        assert_eq!(problems.line_and_column(&Place::Text(0..1)), Some((1, 1)));
-        assert_eq!(problems.line_and_column(&Place::Text(16..17)), Some((2, 9)));
-        assert_eq!(problems.line_and_column(&Place::File), None);
-    }
 }

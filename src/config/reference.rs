@@ -11,6 +11,8 @@ use crate::address::Protocol;
 pub fn reference() -> String {
     let mut page = String::new();
     let [own, settings] = ROUTE.keys else { return page };
+    let leaves = TOP.keys().filter(|key| !matches!(key.form, Form::Table(_) | Form::Named(_)));
+    part(&mut page, "The file", "These keys stand above the first table.", leaves);
     part(
         &mut page,
         "Routes alone",

@@ -29,7 +29,7 @@ impl Problems {
         if let Some(snippet) = self.snippet(problem) {
             group = group.element(snippet);
         }
-        let marked = |place: &Place| matches!((&problem.place, place), (Place::Text(_), Place::Text(_)));
+        let marked = |place: &Place| self.texts.are_in_one(&problem.place, place);
         for (place, label) in problem.also.iter().filter(|(place, _)| !marked(place)) {
             group = group.element(Level::NOTE.message(format!("{}: {}", escaped(label), self.place(place))));
         }
@@ -54,25 +54,25 @@ impl Problems {
 
     /// The lines from the first place to the last; what lies between unmarked is folded away.
     fn snippet(&self, problem: &Problem) -> Option<Snippet<'_, annotate_snippets::Annotation<'_>>> {
-        let Place::Text(primary) = &problem.place else { return None };
-        let others = problem.also.iter().filter_map(|(place, label)| match place {
-            Place::Text(span) => Some((span, label)),
-            _ => None,
-        });
+        let (file, primary) = self.texts.at(&problem.place)?;
+        let is_beside = |place: &Place| self.texts.are_in_one(&problem.place, place);
+        let others = problem.also.iter().filter(|(place, _)| is_beside(place));
+        let others = others.filter_map(|(place, label)| Some((self.texts.at(place)?.1, label)));
         let first = others.clone().map(|(span, _)| span.start).fold(primary.start, usize::min);
         let last = others.clone().map(|(span, _)| span.end).fold(primary.end, usize::max);
-        let start = self.text.get(..first)?.rfind('\n').map_or(0, |newline| newline + 1);
-        let end = self.text.get(last..)?.find('\n').map_or(self.text.len(), |newline| last + newline);
-        let lines = self.text[start..end].strip_suffix('\r').unwrap_or(&self.text[start..end]);
-        let line = self.text[..start].bytes().filter(|byte| *byte == b'\n').count() + 1;
+        let text = &file.text;
+        let start = text.get(..first)?.rfind('\n').map_or(0, |newline| newline + 1);
+        let end = text.get(last..)?.find('\n').map_or(text.len(), |newline| last + newline);
+        let lines = text[start..end].strip_suffix('\r').unwrap_or(&text[start..end]);
+        let line = text[..start].bytes().filter(|byte| *byte == b'\n').count() + 1;
 
         let within = |span: &Range<usize>| span.start - start..span.end - start;
-        let mut mark = AnnotationKind::Primary.span(within(primary));
+        let mut mark = AnnotationKind::Primary.span(within(&primary));
         if let Some(label) = &problem.label {
             mark = mark.label(escaped(label));
         }
         let others =
-            others.map(|(span, label)| AnnotationKind::Context.span(within(span)).label(escaped(label)));
+            others.map(|(span, label)| AnnotationKind::Context.span(within(&span)).label(escaped(label)));
         Some(Snippet::source(lines).line_start(line).annotation(mark).annotations(others))
     }
 }
@@ -108,7 +108,7 @@ impl Problems {
             _ => None,
         };
         Told {
-            file: Some(self.file.as_str()).filter(|file| argument.is_none() && !file.is_empty()),
+            file: Some(self.file(&problem.place)).filter(|file| argument.is_none() && !file.is_empty()),
             line: position.map(|(line, _)| line),
             column: position.map(|(_, column)| column),
             argument,

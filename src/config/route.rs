@@ -17,6 +17,8 @@ use crate::address::{ListenAddress, Run};
 #[derive(Debug)]
 pub(crate) struct WrittenRoute {
     pub(crate) name: String,
+    /// Where its name stands.
+    pub(crate) place: Place,
     pub(crate) listen: Vec<Written<Run<ListenAddress>>>,
     pub(crate) targets: Vec<WrittenTarget>,
     pub(crate) hello: WrittenHello,
@@ -42,7 +44,7 @@ pub(super) fn routes(top: &mut Table<'_, '_>) -> Vec<WrittenRoute> {
     entries.sort_by_key(|(key, _)| key.span().start);
     entries
         .into_iter()
-        .filter_map(|(key, value)| route(top, Place::Text(key.span()), key.get_ref(), value))
+        .filter_map(|(key, value)| route(top, top.at(key.span()), key.get_ref(), value))
         .collect()
 }
 
@@ -60,7 +62,7 @@ fn route<'t>(
     }
     if let Some(wrong) = wrong_name(name) {
         let help = "a name has letters, digits, - and _, and at most 64 of them";
-        top.problems.push(Problem::new(place, path.as_str(), wrong).help(help));
+        top.problems.push(Problem::new(place.clone(), path.as_str(), wrong).help(help));
     }
     let mut table = top.open_value("routes.NAME", path, value, Some(&ROUTE))?;
     let listen = table.list("listen").unwrap_or_default();
@@ -78,7 +80,14 @@ fn route<'t>(
             Vec::new()
         }
     };
-    Some(WrittenRoute { name: name.to_owned(), listen, targets, hello, settings: Settings::read(&mut table) })
+    Some(WrittenRoute {
+        name: name.to_owned(),
+        place,
+        listen,
+        targets,
+        hello,
+        settings: Settings::read(&mut table),
+    })
 }
 
 fn wrong_name(name: &str) -> Option<String> {

@@ -2,6 +2,7 @@
 //!
 //! It reports keys nobody knows when it is opened, so that no reader can forget to.
 
+use std::ops::Range;
 use std::time::Duration;
 
 use serde::Deserialize;
@@ -9,7 +10,7 @@ use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
 use super::decode::{Count, Truth, Wrong, decode, decode_word, kind};
-use super::key::{Key, Range, Section};
+use super::key::{self, Key, Section};
 use super::off::{Said, said_by_list, said_by_value};
 use super::problem::{Place, Problem, bare_or_quoted};
 use super::unknown::{At, meant, unknown};
@@ -35,19 +36,22 @@ pub(crate) struct Table<'t, 'p> {
     /// The path with NAME for what the user has named.
     pattern: String,
     place: Place,
+    /// Where the positions of its text begin.
+    start: usize,
     entries: &'t DeTable<'t>,
     pub(super) problems: &'p mut Vec<Problem>,
 }
 
 impl<'t> Table<'t, '_> {
-    /// The file itself.
+    /// A file; the positions of its text begin at `start`.
     pub(super) fn top<'p>(
         entries: &'t DeTable<'t>,
         top: &'static Section,
+        start: usize,
         problems: &'p mut Vec<Problem>,
     ) -> Table<'t, 'p> {
-        let (path, pattern) = (String::new(), String::new());
-        Table { top, section: Some(top), path, pattern, place: Place::File, entries, problems }.open()
+        let (path, pattern, place) = (String::new(), String::new(), Place::File);
+        Table { top, section: Some(top), path, pattern, place, start, entries, problems }.open()
     }
 
     /// The table under `key`, if there is one; `section` is `None` where its keys are the user's own words.
@@ -69,7 +73,7 @@ impl<'t> Table<'t, '_> {
         value: &'t Spanned<DeValue<'t>>,
         section: Option<&'static Section>,
     ) -> Option<Table<'t, 's>> {
-        let place = Place::Text(value.span());
+        let place = self.at(value.span());
         let Some(entries) = value.get_ref().as_table() else {
             let problem =
                 Problem::new(place, path.as_str(), format!("must be a table, not {}", kind(value.get_ref())));
@@ -78,7 +82,19 @@ impl<'t> Table<'t, '_> {
         };
         let pattern =
             if self.pattern.is_empty() { step.to_owned() } else { format!("{}.{step}", self.pattern) };
-        Some(Table { top: self.top, section, path, pattern, place, entries, problems: self.problems }.open())
+        Some(
+            Table {
+                top: self.top,
+                section,
+                path,
+                pattern,
+                place,
+                start: self.start,
+                entries,
+                problems: self.problems,
+            }
+            .open(),
+        )
     }
 
     fn open(self) -> Self {
@@ -89,7 +105,7 @@ impl<'t> Table<'t, '_> {
             if section.key(name).is_some() {
                 continue;
             }
-            let mut problem = unknown(at, Place::Text(key.span()), self.key(name), name);
+            let mut problem = unknown(at, self.at(key.span()), self.key(name), name);
             if self.pattern.is_empty() && has_a_route(value.get_ref()) {
                 problem.help =
                     Some(format!("routes stand under routes: write [routes.{}]", bare_or_quoted(name)));
@@ -99,11 +115,16 @@ impl<'t> Table<'t, '_> {
         self
     }
 
+    /// A place in its text.
+    pub(super) fn at(&self, span: Range<usize>) -> Place {
+        Place::Text(span).moved(self.start)
+    }
+
     /// Every key and its value, in the order of the file.
     pub(super) fn entries(&self) -> Vec<(&'t str, Place, &'t Spanned<DeValue<'t>>)> {
         let mut entries: Vec<_> = self.entries.iter().collect();
         entries.sort_by_key(|(key, _)| key.span().start);
-        entries.into_iter().map(|(key, value)| (&**key.get_ref(), Place::Text(key.span()), value)).collect()
+        entries.into_iter().map(|(key, value)| (&**key.get_ref(), self.at(key.span()), value)).collect()
     }
 
     /// Its path from the top of the file.
@@ -160,8 +181,8 @@ impl<'t> Table<'t, '_> {
     pub(super) fn time(&mut self, key: &'static Key) -> Option<Written<TimeSpan>> {
         let value = self.get(key.name)?;
         let (zero_works, most) = match key.range {
-            Range::UpTo(most) => (true, most),
-            Range::MoreThanZero(most) => (false, most),
+            key::Range::UpTo(most) => (true, most),
+            key::Range::MoreThanZero(most) => (false, most),
             _ => (true, ""),
         };
         if zero_works && let Said::Off(words) | Said::InOtherWords(words) = said_by_list(value.get_ref()) {
@@ -185,7 +206,7 @@ impl<'t> Table<'t, '_> {
     /// A time within the range of its key, or "off".
     pub(super) fn time_or_off(&mut self, key: &'static Key) -> Option<Written<OrOff<TimeSpan>>> {
         let written = self.or_off(key.name, |table| table.value::<TimeSpan>(key.name))?;
-        let (OrOff(Some(time)), Range::Between(least, most)) = (written.value, key.range) else {
+        let (OrOff(Some(time)), key::Range::Between(least, most)) = (written.value, key.range) else {
             return Some(written);
         };
         let (what, help) = if least.parse().is_ok_and(|least| time < least) {
@@ -226,7 +247,7 @@ impl<'t> Table<'t, '_> {
     ) -> Option<Written<OrOff<T>>> {
         let value = self.get(key)?;
         match said_by_value(value.get_ref()) {
-            Said::Off(_) => Some(Written { value: OrOff(None), place: Place::Text(value.span()) }),
+            Said::Off(_) => Some(Written { value: OrOff(None), place: self.at(value.span()) }),
             Said::InOtherWords(words) => self.nearly_off(key, value, &words, "write \"off\""),
             Said::Nothing => {
                 let Written { value, place } = read(self)?;
@@ -270,7 +291,8 @@ impl<'t> Table<'t, '_> {
             return self.written(key, value, decode).map(|only| vec![only]);
         };
         if list.is_empty() {
-            self.problem(key, value, "the list is empty", Some("write at least one address"));
+            let takes = self.section.and_then(|section| section.key(key)).map_or("value", |key| key.takes);
+            self.problem(key, value, "the list is empty", Some(&format!("write at least one {takes}")));
         }
         let read: Vec<_> = list.iter().filter_map(|value| self.written(key, value, decode)).collect();
         (!read.is_empty()).then_some(read)
@@ -287,7 +309,7 @@ impl<'t> Table<'t, '_> {
     }
 
     pub(super) fn problem(&mut self, key: &str, at: &Spanned<DeValue<'_>>, what: &str, help: Option<&str>) {
-        let mut problem = Problem::new(Place::Text(at.span()), self.key(key), what);
+        let mut problem = Problem::new(self.at(at.span()), self.key(key), what);
         problem.help = help.map(str::to_owned);
         self.problems.push(problem);
     }
@@ -299,7 +321,7 @@ impl<'t> Table<'t, '_> {
         decode: fn(&DeValue<'_>) -> Result<T, Wrong>,
     ) -> Option<Written<T>> {
         match decode(value.get_ref()) {
-            Ok(read) => Some(Written { value: read, place: Place::Text(value.span()) }),
+            Ok(read) => Some(Written { value: read, place: self.at(value.span()) }),
             Err(Wrong { what, instead }) => {
                 self.problem(key, value, &what, instead.as_deref());
                 None

@@ -36,6 +36,11 @@ pub(super) fn unknown(at: At<'_>, place: Place, path: String, key: &str) -> Prob
         };
         return Problem::new(place, path, message).help(format!("it belongs in [{table}]"));
     }
+    if !is_top && alias(section, key).is_none() && top.key(key).is_some_and(|key| !is_table(&key)) {
+        let message = format!("this is not a key of [{pattern}]");
+        return Problem::new(place, path, message)
+            .help("it belongs at the top of the file, above the first table");
+    }
     let word = if is_top { "table" } else { "key" };
     let help = match meant(section, key).and_then(|near| section.key(near)) {
         Some(near) if is_top => format!("did you mean {}?", shown(near)),

@@ -3,7 +3,6 @@
 //! All problems at once: a route that lacks something is still compared with the rest.
 
 use std::cell::LazyCell;
-use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -16,7 +15,7 @@ use super::{
     targets, tls, validate,
 };
 use crate::address::Protocol;
-use crate::config::{Config, Problem, Settings};
+use crate::config::{Config, NamedFile, Problem, Settings, Texts};
 use crate::ledger::LogSettings;
 use crate::limits::{FlowLimits, Limits};
 use crate::probe::network::routing::addresses;
@@ -28,7 +27,13 @@ const WAIT_FOR_TARGET: Duration = Duration::ZERO;
 const RESET_LINGER: Duration = Duration::from_secs(5);
 
 /// Makes the plan; what hinders it is added to `problems`, and a route that it hinders is not in the plan.
-pub(super) fn build(config: Config, forwards: &[String], folder: &Path, problems: &mut Vec<Problem>) -> Plan {
+pub(super) fn build(
+    config: Config,
+    forwards: &[String],
+    texts: &Texts,
+    included: Vec<NamedFile>,
+    problems: &mut Vec<Problem>,
+) -> Plan {
     let drafts = draft::drafts(config.routes, forwards, &config.defaults, problems);
     let v6only = config.defaults.v6only.as_ref().is_none_or(|written| written.value);
     if validate::few_enough(&drafts, problems) {
@@ -39,15 +44,15 @@ pub(super) fn build(config: Config, forwards: &[String], folder: &Path, problems
         loops::check(&drafts, v6only, &is_here, problems);
     }
 
-    let mut files = Files::in_folder(folder);
-    let mut lists = Lists::of(&config.defaults, folder, problems);
+    let mut files = Files::new(texts);
+    let mut lists = Lists::of(&config.defaults, texts, problems);
     let wanted = drafts.len();
     let routes = drafts
         .into_iter()
         .filter_map(|draft| route(draft, &config.defaults, &mut lists, &mut files, problems));
     let routes: Routes = routes.map(|route| (route.name.clone(), Arc::new(route))).collect();
     debug_assert!(routes.len() == wanted || !problems.is_empty(), "a route is left out and nobody is told");
-    let files = files.and(lists.files());
+    let files = files.and(lists.files().chain(included));
     files::few_enough(&files, problems);
     let defaults = Limits::default();
     let limits = Limits {
@@ -67,7 +72,7 @@ fn route(
     draft: Draft,
     defaults: &Settings,
     lists: &mut Lists<'_>,
-    files: &mut Files,
+    files: &mut Files<'_>,
     problems: &mut Vec<Problem>,
 ) -> Option<Route> {
     validate::check(&draft, problems);

@@ -71,7 +71,7 @@ pub(super) fn drafts(
 
 fn from_file(route: WrittenRoute, defaults: &Settings) -> Draft {
     let path = format!("routes.{}", bare_or_quoted(&route.name));
-    let WrittenRoute { name, listen, mut targets, hello, settings } = route;
+    let WrittenRoute { name, listen, mut targets, hello, settings, .. } = route;
     let hello = hello::draft(hello, &mut targets);
     let protocol = settings.protocol.as_ref().or(defaults.protocol.as_ref());
     let protocol = protocol.map(|protocol| protocol.value).unwrap_or_default();

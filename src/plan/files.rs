@@ -1,6 +1,6 @@
 //! The files a configuration names beside itself, as certificates: each is read once, and watched by whoever reloads.
 //!
-//! A relative path starts at the folder of the configuration, wherever the process was started.
+//! A relative path starts at the folder of the file it is written in, wherever the process was started.
 
 use std::cell::OnceCell;
 use std::collections::BTreeMap;
@@ -11,7 +11,7 @@ use std::path::{Path, PathBuf};
 
 use rustls::pki_types::CertificateDer;
 
-use crate::config::{NamedFile, Place, Problem, Stamp, unreadable};
+use crate::config::{FileName, NamedFile, Place, Problem, Texts, Written, unreadable};
 
 /// The largest file that is read. The certificates of every authority there is take a quarter of it.
 const MAX_BYTES: u64 = 1024 * 1024;
@@ -35,27 +35,27 @@ pub(super) struct Unreadable {
 }
 
 /// Every file that was asked for.
-pub(super) struct Files {
-    folder: PathBuf,
-    read: BTreeMap<PathBuf, (Option<Stamp>, Result<Content, Unreadable>)>,
+pub(super) struct Files<'t> {
+    texts: &'t Texts,
+    read: BTreeMap<PathBuf, (NamedFile, Result<Content, Unreadable>)>,
     authorities: OnceCell<Vec<CertificateDer<'static>>>,
 }
 
-impl Files {
-    /// Files named by a configuration in this folder.
-    pub(super) fn in_folder(folder: &Path) -> Files {
-        Files { folder: folder.to_owned(), read: BTreeMap::new(), authorities: OnceCell::new() }
+impl<'t> Files<'t> {
+    /// Files named by these texts.
+    pub(super) fn new(texts: &'t Texts) -> Files<'t> {
+        Files { texts, read: BTreeMap::new(), authorities: OnceCell::new() }
     }
 
     /// The path as it is opened.
-    pub(super) fn path(&self, named: &Path) -> PathBuf {
-        self.folder.join(named)
+    pub(super) fn path(&self, named: &Written<FileName>) -> PathBuf {
+        self.texts.folder(&named.place).join(&named.value.0)
     }
 
     /// What is in the file.
-    pub(super) fn read(&mut self, named: &Path) -> Result<&Content, &Unreadable> {
+    pub(super) fn read(&mut self, named: &Written<FileName>) -> Result<&Content, &Unreadable> {
         let path = self.path(named);
-        self.read.entry(path).or_insert_with_key(|path| (Stamp::of(path), read(path))).1.as_ref()
+        self.read.entry(path).or_insert_with_key(|path| (NamedFile::new(path.clone()), read(path))).1.as_ref()
     }
 
     /// The certificate authorities this machine trusts; empty where it knows none.
@@ -66,9 +66,9 @@ impl Files {
 
     /// Every file that was asked for, and these. Sorted.
     pub(super) fn and(self, others: impl Iterator<Item = NamedFile>) -> Vec<NamedFile> {
-        let own = self.read.into_iter().map(|(path, (stamp, _))| NamedFile { path, stamp });
-        let all: BTreeMap<_, _> = own.chain(others).map(|it| (it.path, it.stamp)).collect();
-        all.into_iter().map(|(path, stamp)| NamedFile { path, stamp }).collect()
+        let own = self.read.into_values().map(|(file, _)| file);
+        let all: BTreeMap<_, _> = own.chain(others).map(|it| (it.path.clone(), it)).collect();
+        all.into_values().collect()
     }
 }
 

@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use super::draft::Draft;
 use crate::acl::{Access, Listed, Networks, Sets, listed_in};
-use crate::config::{NamedFile, Problem, Settings, Stamp, Written};
+use crate::config::{NamedFile, Problem, Settings, Texts, Written};
 
 /// The largest list that is read, in bytes; a million networks or so.
 const MAX_BYTES: u64 = 16 << 20;
@@ -18,9 +18,9 @@ const MAX_TOLD: usize = 10;
 
 /// The lists of a plan as they are built.
 pub(super) struct Lists<'f> {
-    /// Where a path that is not absolute begins.
-    folder: &'f Path,
-    read: HashMap<PathBuf, (Option<Stamp>, Arc<Networks>)>,
+    /// Their folders are where paths begin that are not absolute.
+    texts: &'f Texts,
+    read: HashMap<PathBuf, (NamedFile, Arc<Networks>)>,
     /// What a route takes that says nothing itself.
     allow: Option<Sets>,
     deny: Option<Sets>,
@@ -28,8 +28,8 @@ pub(super) struct Lists<'f> {
 
 impl<'f> Lists<'f> {
     /// Reads the lists of the defaults.
-    pub(super) fn of(defaults: &Settings, folder: &'f Path, problems: &mut Vec<Problem>) -> Lists<'f> {
-        let mut lists = Lists { folder, read: HashMap::new(), allow: None, deny: None };
+    pub(super) fn of(defaults: &Settings, texts: &'f Texts, problems: &mut Vec<Problem>) -> Lists<'f> {
+        let mut lists = Lists { texts, read: HashMap::new(), allow: None, deny: None };
         lists.allow = lists.sets(&defaults.allow, "defaults.allow", problems);
         lists.deny = lists.sets(&defaults.deny, "defaults.deny", problems);
         lists
@@ -47,7 +47,7 @@ impl<'f> Lists<'f> {
 
     /// Every file that was read.
     pub(super) fn files(self) -> impl Iterator<Item = NamedFile> {
-        self.read.into_iter().map(|(path, (stamp, _))| NamedFile { path, stamp })
+        self.read.into_values().map(|(file, _)| file)
     }
 
     fn sets(
@@ -75,14 +75,14 @@ impl<'f> Lists<'f> {
         key: &str,
         problems: &mut Vec<Problem>,
     ) -> Arc<Networks> {
-        let path = self.folder.join(path);
+        let path = self.texts.folder(&entry.place).join(path);
         if let Some((_, read)) = self.read.get(&path) {
             return read.clone();
         }
         let mut problem = |what: String, help: &str| {
             problems.push(Problem::new(entry.place.clone(), key, what).help(help));
         };
-        let stamp = Stamp::of(&path);
+        let named = NamedFile::new(path.clone());
         let networks = match read(&path) {
             Ok(text) => {
                 let (networks, misread) = listed_in(&text);
@@ -103,7 +103,7 @@ impl<'f> Lists<'f> {
             }
         };
         let networks: Arc<Networks> = Arc::new(networks.into_iter().collect());
-        self.read.insert(path, (stamp, networks.clone()));
+        self.read.insert(path, (named, networks.clone()));
         networks
     }
 }
@@ -182,6 +182,24 @@ mod tests {
         assert!(denied(&plan, "c", "2001:db8::1") && !denied(&plan, "c", "127.0.0.1"));
         let sets: Vec<_> = plan.routes.values().flat_map(|route| &route.access.deny).collect();
         assert!(Arc::ptr_eq(sets[0], sets[2]));
+    }
+
+    #[test]
+    fn a_list_that_an_included_file_names_stands_beside_that_file() {
+        let folder = tempfile::tempdir().unwrap();
+        fs::create_dir(folder.path().join("conf.d")).unwrap();
+        fs::write(folder.path().join("conf.d/list"), "10.9.0.0/16\n").unwrap();
+        let route = "[routes.a]\nlisten = '1'\ntarget = '9'\ndeny = 'file:list'\n";
+        fs::write(folder.path().join("conf.d/a.toml"), route).unwrap();
+        let name = folder.path().join("loopgate.toml").display().to_string();
+
+        let plan =
+            parse(&name, "include = 'conf.d/*.toml'", &[]).unwrap_or_else(|problems| panic!("{problems}"));
+
+        assert!(denied(&plan, "a", "10.9.0.1"));
+        let named: Vec<_> =
+            plan.files.iter().map(|file| file.path.strip_prefix(folder.path()).unwrap()).collect();
+        assert_eq!(named, [Path::new("conf.d/*.toml"), Path::new("conf.d/list")]);
     }
 
     #[test]

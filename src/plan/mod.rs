@@ -25,7 +25,7 @@ mod warnings;
 
 use std::collections::BTreeMap;
 use std::fmt;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
@@ -40,7 +40,7 @@ pub use warnings::{Caution, cautions, certificates};
 use crate::acl::Access;
 use crate::address::{ListenAddress, Protocol, Run, TargetAddress};
 use crate::balance::{Balance, HealthRules, Part, Role};
-use crate::config::{NamedFile, Place, Problem, Problems, Stamp, read, read_file};
+use crate::config::{NamedFile, Place, Problem, Problems, Stamp, Whole, read, read_file};
 use crate::ledger::LogSettings;
 use crate::limits::{EntryLimits, FlowLimits, Limits, SessionLimits};
 use crate::proxy_protocol::HeaderRules;
@@ -195,20 +195,21 @@ pub fn load(sources: &Sources) -> Result<Plan, Problems> {
 }
 
 /// Makes a plan of a text and the routes of the command line, or tells every problem of both. `file_name` is what
-/// problems call the text; empty, if there is none and the command line alone speaks. Files that the text names are read, from its folder on.
+/// problems call the text; empty, if there is none and the command line alone speaks. Files that the text includes or
+/// names are read, from its folder on.
 pub fn parse(file_name: &str, text: &str, forwards: &[String]) -> Result<Plan, Problems> {
     let mut problems = Vec::new();
     // A broken text leaves the command line to be checked.
-    let config = read(text, &mut problems).unwrap_or_default();
-    let folder = Path::new(file_name).parent().unwrap_or(Path::new(""));
-    let plan = Plan { source: source(file_name), ..build::build(config, forwards, folder, &mut problems) };
+    let Whole { config, texts, files } = read(file_name, text, &mut problems);
+    let plan = build::build(config, forwards, &texts, files, &mut problems);
+    let plan = Plan { source: source(file_name), ..plan };
     if problems.is_empty() && plan.routes.is_empty() {
         problems.push(no_routes(file_name));
     }
     if problems.is_empty() {
         return Ok(plan);
     }
-    Err(Problems::new(file_name, text, problems).naming(plan.files))
+    Err(Problems::of(texts, problems).naming(plan.files))
 }
 
 fn source(file_name: &str) -> Source {

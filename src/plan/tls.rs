@@ -2,7 +2,6 @@
 //!
 //! A route speaks TLS where it has a table of its own for it; what that leaves out, the defaults' table says.
 
-use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -20,11 +19,11 @@ use crate::units::OrOff;
 const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// Where problems of one table go.
-struct Desk<'a> {
+struct Desk<'a, 't> {
     /// The path of the table, as `routes.web.tls`.
     table: String,
     place: &'a Place,
-    files: &'a mut Files,
+    files: &'a mut Files<'t>,
     problems: &'a mut Vec<Problem>,
 }
 
@@ -32,7 +31,7 @@ struct Desk<'a> {
 pub(super) fn with_clients(
     draft: &Draft,
     defaults: &WrittenTls,
-    files: &mut Files,
+    files: &mut Files<'_>,
     problems: &mut Vec<Problem>,
 ) -> Option<Option<Arc<TlsTermination>>> {
     let own = &draft.settings.tls;
@@ -61,7 +60,7 @@ pub(super) fn with_clients(
 pub(super) fn with_targets(
     draft: &Draft,
     defaults: &WrittenTargetTls,
-    files: &mut Files,
+    files: &mut Files<'_>,
     problems: &mut Vec<Problem>,
 ) -> Option<Option<Arc<TlsOrigination>>> {
     let own = &draft.settings.target_tls;
@@ -102,7 +101,7 @@ fn alpn(own: &Option<Vec<Written<Alpn>>>, defaults: &Option<Vec<Written<Alpn>>>)
     list.into_iter().flatten().map(|written| written.value.0.clone()).collect()
 }
 
-impl Desk<'_> {
+impl Desk<'_, '_> {
     fn wrong<T>(&mut self, place: &Place, key: &str, message: String, help: impl Into<String>) -> Option<T> {
         let path = if key.is_empty() { self.table.clone() } else { format!("{}.{key}", self.table) };
         self.problems.push(Problem::new(place.clone(), path, message).help(help));
@@ -138,13 +137,13 @@ impl Desk<'_> {
         let certificate_text = self.read(certificate, "certificate").map(|(bytes, _)| bytes);
         let (key_text, mode) = self.read(key, "key")?;
         match read_pair(&certificate_text?, &key_text) {
-            Ok(pair) => Some(pair.with_key_of(self.files.path(&key.value.0), mode)),
+            Ok(pair) => Some(pair.with_key_of(self.files.path(key), mode)),
             Err(fault) => {
                 let (written, name) = match fault.file {
                     PairFile::Certificate => (certificate, "certificate"),
                     PairFile::Key => (key, "key"),
                 };
-                let message = format!("{}: {}", self.shown(&written.value.0), fault.what);
+                let message = format!("{}: {}", self.shown(written), fault.what);
                 self.wrong(&written.place, name, message, fault.help)
             }
         }
@@ -201,7 +200,7 @@ impl Desk<'_> {
         match read_certificates(&bytes) {
             Ok(certificates) => Some(certificates),
             Err(what) => {
-                let message = format!("{}: {what}", self.shown(&written.value.0));
+                let message = format!("{}: {what}", self.shown(written));
                 self.wrong(
                     &written.place,
                     key,
@@ -213,18 +212,18 @@ impl Desk<'_> {
     }
 
     fn read(&mut self, written: &Written<FileName>, key: &str) -> Option<(Vec<u8>, u32)> {
-        match self.files.read(&written.value.0) {
+        match self.files.read(written) {
             Ok(content) => Some((content.bytes.clone(), content.mode)),
             Err(why) => {
                 let why = why.clone();
-                let message = format!("{}: {}", self.shown(&written.value.0), why.what);
+                let message = format!("{}: {}", self.shown(written), why.what);
                 self.wrong(&written.place, key, message, why.help)
             }
         }
     }
 
     /// A file as people should look for it.
-    fn shown(&self, named: &Path) -> String {
+    fn shown(&self, named: &Written<FileName>) -> String {
         format!("{:?}", self.files.path(named)).trim_matches('"').to_owned()
     }
 }

@@ -45,6 +45,8 @@ pub(crate) struct Watch {
 
 struct Watched {
     seen: Option<Stamp>,
+    /// Whether its path stands for every file that fits it: a change of one of them is a change of it.
+    is_pattern: bool,
     /// Whether what runs was made of it.
     is_in_force: bool,
     presence: Presence,
@@ -68,7 +70,7 @@ pub(crate) struct Taken {
 
 impl Watched {
     fn new(seen: Option<Stamp>, is_in_force: bool) -> Watched {
-        Watched { seen, is_in_force, presence: Presence::There }
+        Watched { seen, is_pattern: false, is_in_force, presence: Presence::There }
     }
 
     /// Notes whether it is there now. True where that is to be told.
@@ -104,7 +106,12 @@ impl Watch {
             config.seen = taken.seen;
         }
         self.content = taken.content;
-        self.named = named.iter().map(|it| (it.path.clone(), Watched::new(it.stamp, true))).collect();
+        self.named = named
+            .iter()
+            .map(|it| {
+                (it.path.clone(), Watched { is_pattern: it.is_pattern, ..Watched::new(it.stamp, true) })
+            })
+            .collect();
     }
 
     /// Notes that this was refused, and which files it names. Its content is not remembered, so that saving it again tries
@@ -115,9 +122,9 @@ impl Watch {
         }
         self.content = None;
         self.named.retain(|_, it| it.is_in_force);
-        for NamedFile { path, stamp } in named {
+        for NamedFile { path, is_pattern, stamp } in named {
             let watched = self.named.entry(path.clone()).or_insert(Watched::new(None, false));
-            watched.seen = *stamp;
+            (watched.seen, watched.is_pattern) = (*stamp, *is_pattern);
         }
     }
 
@@ -209,7 +216,7 @@ impl Watch {
     }
 
     fn stamps(&self) -> Vec<Option<Stamp>> {
-        self.named.keys().map(|path| Stamp::of(path)).collect()
+        self.named.iter().map(|(path, it)| Stamp::of_named(path, it.is_pattern)).collect()
     }
 
     /// Whether one of the named files is there and another than it was.

@@ -227,7 +227,7 @@ fn the_example_shows_every_key_and_no_other() {
                 None => header.to_owned(),
             };
         } else if let Some(key) = key_of(line) {
-            shown.insert(format!("{table}.{key}"));
+            shown.insert(if table.is_empty() { key.to_owned() } else { format!("{table}.{key}") });
         }
     }
 

@@ -68,9 +68,9 @@ mod route;
 mod settings;
 mod tls;
 
-use super::key::Key;
 #[cfg(test)]
 use super::key::Reload;
+use super::key::{Form, Key};
 
 pub(super) use process::{ROUTES, TOP};
 pub(super) use route::{ROUTE, TARGET};
@@ -80,7 +80,7 @@ pub(crate) use process::{WrittenLimits, WrittenLog};
 pub(crate) use settings::Settings;
 pub(crate) use tls::{WrittenTargetTls, WrittenTls};
 
-/// Every key there is by its path, as `routes.NAME.listen`; tables that have keys of their own are not among them.
+/// Every key there is by its path, as `include` or `routes.NAME.listen`; tables that have keys of their own are not among them.
 pub fn keys() -> Vec<String> {
     paths(|_| true)
 }
@@ -92,9 +92,11 @@ pub(crate) fn kept_until_restart() -> Vec<String> {
 }
 
 fn paths(wanted: impl Fn(&Key) -> bool) -> Vec<String> {
-    let mut paths = Vec::new();
+    let is_leaf = |key: &&Key| !matches!(key.form, Form::Table(_) | Form::Named(_));
+    let mut paths: Vec<String> =
+        TOP.keys().filter(is_leaf).filter(|key| wanted(key)).map(|key| key.name.to_owned()).collect();
     for (path, section) in TOP.tables() {
-        let leaves = section.keys().filter(|key| key.form.table().is_none() && wanted(key));
+        let leaves = section.keys().filter(is_leaf).filter(|key| wanted(key));
         paths.extend(leaves.map(|key| format!("{path}.{}", key.name)));
     }
     paths

@@ -2,11 +2,12 @@
 
 use super::route::ROUTE;
 use super::settings::Settings;
+use crate::config::decode::FileName;
 use crate::config::key::Given::{InWords, Value};
 use crate::config::key::Range::UpTo;
 use crate::config::key::Reload::Restart;
 use crate::config::key::{Form, Key, Range, Section};
-use crate::config::kind::{Count, Kind, Placed, Time, Word};
+use crate::config::kind::{Count, Kind, List, Placed, Time, Word};
 use crate::config::problem::Place;
 use crate::config::table::Table;
 use crate::ledger::{LogFormat, LogLevel};
@@ -15,12 +16,25 @@ use crate::ledger::{LogFormat, LogLevel};
 pub(in crate::config) static TOP: Section = Section {
     doc: "Routes, what they have in common, and the limits of the whole process.",
     keys: &[&[
+        INCLUDE,
         Key { name: "defaults", ..<Settings as Kind>::KEY },
         ROUTES,
         Key { name: "limits", ..<WrittenLimits as Kind>::KEY },
         Key { name: "log", ..<WrittenLog as Kind>::KEY },
     ]],
     needs: &[],
+};
+
+/// Other files.
+const INCLUDE: Key = Key {
+    name: "include",
+    doc: "files with more routes: paths, or patterns with `*` and `?` in their last part, from the folder of this file on; \
+          each holds `[routes.NAME]` alone; `[defaults]` here is for their routes too, and a name stands in one file only; \
+          hidden files and what editors leave behind fit no pattern",
+    takes: "path or pattern",
+    example: r#"["conf.d/*.toml"]"#,
+    aliases: &["includes", "import", "imports", "include_dir", "includedir", "conf_d"],
+    ..<List<FileName> as Kind>::KEY
 };
 
 /// Every route.

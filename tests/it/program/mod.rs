@@ -2,6 +2,7 @@
 
 mod crowds;
 mod declare;
+mod include;
 mod kill;
 mod log;
 mod reload;

@@ -1,0 +1,120 @@
+//! One file as written: its tables, each with a reader of its own.
+
+use toml::de::DeTable;
+
+use super::decode::FileName;
+use super::key::Form;
+use super::keys::{ROUTES, Settings, TOP, WrittenLimits, WrittenLog};
+use super::kind::{Kind, List};
+use super::problem::{Place, Problem};
+use super::route::{self, WrittenRoute};
+use super::syntax;
+use super::table::Table;
+use super::written::Written;
+
+/// A configuration as written. What had a problem is not in it.
+#[derive(Debug, Default)]
+pub(crate) struct Config {
+    pub(crate) include: Option<Vec<Written<FileName>>>,
+    pub(crate) defaults: Settings,
+    pub(crate) routes: Vec<WrittenRoute>,
+    pub(crate) limits: WrittenLimits,
+    pub(crate) log: WrittenLog,
+}
+
+/// Reads the text of the configuration's own file. A text whose syntax is broken gives no `Config` and the broken places
+/// alone: what the rest would mean is a guess, and a wrong guess sends people to the wrong line.
+pub(super) fn read(text: &str, problems: &mut Vec<Problem>) -> Option<Config> {
+    let root = parse(text, 0, problems)?;
+    let mut top = Table::top(root.get_ref(), &TOP, 0, problems);
+    Some(Config {
+        include: one::<List<FileName>>("include", &mut top),
+        defaults: one::<Settings>("defaults", &mut top),
+        routes: route::routes(&mut top),
+        limits: one::<WrittenLimits>("limits", &mut top),
+        log: one::<WrittenLog>("log", &mut top),
+    })
+}
+
+/// Reads the text of a file that `main` includes, whose positions begin at `start`: routes alone.
+pub(super) fn read_included(
+    text: &str,
+    start: usize,
+    main: &str,
+    problems: &mut Vec<Problem>,
+) -> Vec<WrittenRoute> {
+    let Some(root) = parse(text, start, problems) else { return Vec::new() };
+    for key in root.get_ref().keys() {
+        let Some(other) = TOP.key(key.get_ref()).filter(|key| key.name != ROUTES.name) else { continue };
+        let (what, help) = match other.form {
+            Form::Table(_) => (
+                format!(
+                    "[{}] stands in the configuration's own file alone, and {main} includes this one",
+                    other.name
+                ),
+                format!("move it to {main}; what it says there is for the routes of this file too"),
+            ),
+            _ => (
+                format!("a file that is included includes no other, and {main} includes this one"),
+                format!("write it in {main}"),
+            ),
+        };
+        problems.push(Problem::new(Place::Text(key.span()).moved(start), other.name, what).help(help));
+    }
+    route::routes(&mut Table::top(root.get_ref(), &TOP, start, problems))
+}
+
+/// What the file says under one of its own keys.
+fn one<K: Kind>(name: &str, top: &mut Table<'_, '_>) -> K::Value {
+    TOP.key(name).map(|key| K::read(top, key)).unwrap_or_default()
+}
+
+fn parse<'t>(text: &'t str, start: usize, problems: &mut Vec<Problem>) -> Option<toml::Spanned<DeTable<'t>>> {
+    let (root, errors) = DeTable::parse_recoverable(text);
+    if errors.is_empty() {
+        return Some(root);
+    }
+    problems.extend(syntax::problems(text, &errors).into_iter().map(|problem| problem.moved(start)));
+    None
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::Problems;
+    use proptest::prelude::*;
+
+    fn problems(text: &str) -> Problems {
+        let mut list = Vec::new();
+        read(text, &mut list);
+        Problems::new("f.toml", text, list)
+    }
+
+    #[test]
+    fn every_problem_is_found_in_one_reading() {
+        let found = problems("[routes.a]\nlisten = 1\ncolour = 2\n[log]\nlevel = \"wran\"\n[limit]\n");
+
+        let keys: Vec<&str> = found.list.iter().map(|problem| problem.key.as_str()).collect();
+        assert_eq!(keys, ["routes.a.target", "routes.a.listen", "routes.a.colour", "log.level", "limit"]);
+    }
+
+    proptest! {
+        #[test]
+        fn no_text_panics(text in ".*") {
+            problems(&text).render(true);
+        }
+
+        #[test]
+        fn nothing_that_looks_like_a_file_panics(
+            lines in proptest::collection::vec(
+                r#"(\[(routes\.)?[a-zé"]{0,4}\]?|(listen|target|bind|source|x) = ?["\[{]?[0-9a-z:.ü \r\t]{0,8}["\]}]?)"#,
+                0..12,
+            )
+        ) {
+            let found = problems(&lines.join("\n"));
+
+            let plain = found.render(false);
+            prop_assert!(!plain.contains(|c: char| c.is_control() && c != '\n'), "{plain:?}");
+        }
+    }
+}

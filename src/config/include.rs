@@ -1,0 +1,319 @@
+//! A configuration with the files it includes: one set of routes, in which each name stands once.
+//!
+//! A file that is included holds routes alone. What `[defaults]` says is said in one place, for all files: what nginx has of
+//! the block around its `include`, and unlike HAProxy, where the order of files changes what a route means.
+
+use std::collections::{BTreeSet, HashMap};
+use std::fs;
+use std::io::{self, ErrorKind};
+use std::path::{Path, PathBuf};
+
+use super::decode::FileName;
+use super::document::{self, Config};
+use super::file::{read_file, unreadable};
+use super::file_id::{NamedFile, Stamp};
+use super::pattern::{self, MAX_ENTRIES, is_pattern};
+use super::problem::{Place, Problem, bare_or_quoted};
+use super::texts::Texts;
+use super::written::Written;
+
+/// The most files that one configuration includes.
+const MAX_FILES: usize = 1_000;
+
+/// The most bytes that they have together.
+const MAX_ALL_BYTES: usize = 16 << 20;
+
+/// A configuration, its texts, and the files it includes.
+#[derive(Debug, Default)]
+pub(crate) struct Whole {
+    pub(crate) config: Config,
+    pub(crate) texts: Texts,
+    pub(crate) files: Vec<NamedFile>,
+}
+
+/// Reads a text and the files it includes; `name` is its path. What is broken is left out, and the rest is read all the
+/// same, so that every problem of every file is found at once.
+pub(crate) fn read(name: &str, text: &str, problems: &mut Vec<Problem>) -> Whole {
+    let config = document::read(text, problems).unwrap_or_default();
+    let mut whole = Whole { config, texts: Texts::new(name, text), files: Vec::new() };
+    let mut reading = Reading { whole: &mut whole, read: BTreeSet::new(), bytes: 0, problems };
+    for entry in reading.whole.config.include.take().unwrap_or_default() {
+        if reading.entry(&entry).is_none() {
+            break;
+        }
+    }
+    names(&whole.config, problems);
+    whole
+}
+
+/// The files as they are read.
+struct Reading<'r> {
+    whole: &'r mut Whole,
+    read: BTreeSet<PathBuf>,
+    bytes: usize,
+    problems: &'r mut Vec<Problem>,
+}
+
+impl Reading<'_> {
+    /// Reads what one entry of `include` names. `None` where no more is read.
+    fn entry(&mut self, entry: &Written<FileName>) -> Option<()> {
+        let (FileName(named), place) = (&entry.value, &entry.place);
+        let path = self.whole.texts.folder(place).join(named);
+        if !is_pattern(named) {
+            self.whole.files.push(NamedFile::new(path.clone()));
+            return self.file(path, place);
+        }
+        if named.parent().is_some_and(is_pattern) {
+            let help = "write the folders without * and ?, as conf.d/*.toml";
+            self.wrong(place, "only the last part of a path can be a pattern".to_owned(), help);
+            return Some(());
+        }
+        self.whole.files.push(NamedFile::fitting(path.clone()));
+        match pattern::matches(&path) {
+            Ok(found) => found.into_iter().try_for_each(|path| self.file(path, place)),
+            Err(error) => {
+                let folder = path.parent().unwrap_or(Path::new("."));
+                let (what, help) = unlisted(&error);
+                self.wrong(place, format!("{}: {what}", folder.display()), help);
+                Some(())
+            }
+        }
+    }
+
+    /// Reads a file, once.
+    fn file(&mut self, path: PathBuf, place: &Place) -> Option<()> {
+        if !self.read.insert(path.clone()) {
+            return Some(());
+        }
+        if self.read.len() > MAX_FILES {
+            let message = format!("up to here more than {MAX_FILES} files are included");
+            self.wrong(place, message, "put several routes into one file");
+            return None;
+        }
+        let text = match self.text(&path) {
+            Ok(text) => text,
+            Err((what, help)) => {
+                self.wrong(place, format!("{}: {what}", path.display()), &help);
+                return Some(());
+            }
+        };
+        self.bytes += text.len();
+        if self.bytes > MAX_ALL_BYTES {
+            let message = format!("up to here the included files have more than {} MiB", MAX_ALL_BYTES >> 20);
+            self.wrong(place, message, "are these the right files?");
+            return None;
+        }
+        let start = self.whole.texts.add(&path.display().to_string(), &text);
+        let main = self.whole.texts.main().map_or("", |main| &main.name);
+        let routes = document::read_included(&text, start, main, self.problems);
+        self.whole.config.routes.extend(routes);
+        Some(())
+    }
+
+    /// The text of a file, or what is wrong with it and what to do.
+    fn text(&self, path: &Path) -> Result<String, (String, String)> {
+        let main = self.whole.texts.main().map(|main| Path::new(&main.name)).and_then(Stamp::of);
+        if main.is_some() && main == Stamp::of(path) {
+            let help = "put the others into a folder of their own, as conf.d/*.toml";
+            return Err(("this is the configuration itself".to_owned(), help.to_owned()));
+        }
+        // Looked at first: to open a pipe would wait for whoever writes to it.
+        match fs::metadata(path) {
+            Ok(meta) if meta.is_dir() => {
+                let help = "name a file, or the files in it, as conf.d/*.toml";
+                return Err(("this is a directory".to_owned(), help.to_owned()));
+            }
+            Ok(meta) if !meta.is_file() => {
+                let help = "name a regular file, which can be read again when it changes";
+                return Err(("this is no regular file".to_owned(), help.to_owned()));
+            }
+            Ok(_) => {}
+            Err(error) => {
+                let (what, help) = unreadable(&error);
+                return Err((what, help.to_owned()));
+            }
+        }
+        read_file(path).map_err(|problem| (problem.message, problem.help.unwrap_or_default()))
+    }
+
+    fn wrong(&mut self, place: &Place, message: String, help: &str) {
+        self.problems.push(Problem::new(place.clone(), "include", message).help(help));
+    }
+}
+
+/// Why a folder cannot be listed, and what to do.
+fn unlisted(error: &io::Error) -> (String, &'static str) {
+    match error.kind() {
+        ErrorKind::FileTooLarge => (
+            format!("it has more than {MAX_ENTRIES} entries"),
+            "include a folder that has nothing but configurations in it",
+        ),
+        ErrorKind::NotADirectory => ("this is not a directory".to_owned(), "check the path"),
+        ErrorKind::PermissionDenied => (
+            "this user may not list the directory".to_owned(),
+            "change its permissions, or run as a user who may",
+        ),
+        _ => (format!("the directory cannot be listed: {error}"), "check the path"),
+    }
+}
+
+/// Adds a problem for each name that stands before a second route. (In one file TOML itself forbids it.)
+fn names(config: &Config, problems: &mut Vec<Problem>) {
+    let mut seen: HashMap<&str, &Place> = HashMap::new();
+    for route in &config.routes {
+        let Some(first) = seen.get(route.name.as_str()) else {
+            seen.insert(&route.name, &route.place);
+            continue;
+        };
+        let name = bare_or_quoted(&route.name);
+        let problem = Problem::new(
+            route.place.clone(),
+            format!("routes.{name}"),
+            format!("there is a route {name} already"),
+        );
+        let problem = problem.label("again here").also((*first).clone(), "first here");
+        problems.push(problem.help("give one of the two another name"));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::symlink;
+
+    use super::*;
+    use crate::config::Problems;
+
+    const ROUTE: &str = "listen = '1'\ntarget = '2'\n";
+
+    /// A configuration with an `include` beside these files: the names of its routes and what is wrong, with DIR for the
+    /// folder.
+    fn read_beside(include: &str, files: &[(&str, &str)]) -> (Vec<String>, String) {
+        let folder = tempfile::tempdir().unwrap();
+        for (name, text) in files {
+            let path = folder.path().join(name);
+            fs::create_dir_all(path.parent().unwrap()).unwrap();
+            fs::write(path, text).unwrap();
+        }
+        fs::create_dir_all(folder.path().join("conf.d/folder")).unwrap();
+        symlink("nowhere", folder.path().join("conf.d/dangling")).unwrap();
+        let name = folder.path().join("loopgate.toml").display().to_string();
+        let text = format!("include = {include}\n[routes.own]\n{ROUTE}");
+        fs::write(&name, &text).unwrap();
+        let mut problems = Vec::new();
+        let whole = read(&name, &text, &mut problems);
+        let names = whole.config.routes.into_iter().map(|route| route.name).collect();
+        let told = Problems::of(whole.texts, problems).render(false);
+        (names, told.replace(&folder.path().display().to_string(), "DIR"))
+    }
+
+    fn route(name: &str) -> String {
+        format!("[routes.{name}]\n{ROUTE}")
+    }
+
+    #[test]
+    fn the_routes_of_every_file_that_fits_come_in_the_order_of_names() {
+        let (a, b, c) = (route("a"), route("b"), route("c"));
+        let files = [
+            ("conf.d/2.toml", a.as_str()),
+            ("conf.d/1.toml", b.as_str()),
+            ("conf.d/.3.toml", "="),
+            ("conf.d/4.toml~", "="),
+            ("x.toml", c.as_str()),
+        ];
+
+        let (names, told) =
+            read_beside("['conf.d/*.toml', 'x.toml', 'conf.d/1.toml', 'none/*.toml']", &files);
+
+        assert_eq!((names.join(" ").as_str(), told.as_str()), ("own b a c", ""));
+    }
+
+    #[test]
+    fn every_problem_of_every_file_is_shown_with_its_own_line() {
+        let broken = "[routes.c]\nlisten = \n";
+        let files =
+            [("conf.d/a.toml", "# no\n[routes.a]\nlisten = 1\ntarget = '2'\n"), ("conf.d/b.toml", broken)];
+
+        let (_, told) = read_beside("'conf.d/*.toml'", &files);
+
+        let lines: Vec<&str> = told.lines().filter(|line| line.starts_with("DIR")).collect();
+        assert_eq!(
+            lines,
+            [
+                "DIR/conf.d/a.toml:3:10: routes.a.listen: an address is written in quotes",
+                "DIR/conf.d/b.toml:2:10: listen has no value",
+            ]
+        );
+        assert!(told.contains("3 | listen = 1\n  |          ^"), "{told}");
+    }
+
+    #[test]
+    fn a_name_that_stands_in_two_files_is_told_with_both_places() {
+        let twice = route("own");
+
+        let (_, told) = read_beside("'conf.d/*.toml'", &[("conf.d/a.toml", &twice)]);
+
+        assert!(
+            told.starts_with("DIR/conf.d/a.toml:1:9: routes.own: there is a route own already\n"),
+            "{told}"
+        );
+        assert!(told.contains("first here: DIR/loopgate.toml:2:9"), "{told}");
+        assert!(told.contains("help: give one of the two another name"), "{told}");
+    }
+
+    #[test]
+    fn an_included_file_holds_routes_alone() {
+        let text = "include = 'x.toml'\n[defaults]\nbind = 'retry'\n[limit]\n";
+
+        let (_, told) = read_beside("'conf.d/a.toml'", &[("conf.d/a.toml", text)]);
+
+        let lines: Vec<&str> = told.lines().filter(|line| line.starts_with("DIR")).collect();
+        let whose = "and DIR/loopgate.toml includes this one";
+        assert_eq!(
+            lines,
+            [
+                format!("DIR/conf.d/a.toml:1:1: include: a file that is included includes no other, {whose}"),
+                format!(
+                    "DIR/conf.d/a.toml:2:2: defaults: [defaults] stands in the configuration's own file alone, {whose}"
+                ),
+                "DIR/conf.d/a.toml:4:2: limit: unknown table".to_owned(),
+            ]
+        );
+    }
+
+    #[test]
+    fn what_cannot_be_read_is_told_where_it_is_named() {
+        for (include, told) in [
+            ("'none.toml'", "DIR/none.toml: there is no such file"),
+            ("'conf.d'", "DIR/conf.d: this is a directory"),
+            ("'conf.d/f*'", "DIR/conf.d/folder: this is a directory"),
+            ("'conf.d/d*'", "DIR/conf.d/dangling: there is no such file"),
+            ("'*.toml'", "DIR/loopgate.toml: this is the configuration itself"),
+            ("'*/a.toml'", "only the last part of a path can be a pattern"),
+            ("'loopgate.toml/*'", "DIR/loopgate.toml: this is not a directory"),
+            ("'/dev/nul?'", "/dev/null: this is no regular file"),
+            ("[]", "the list is empty"),
+        ] {
+            let (names, found) = read_beside(include, &[]);
+
+            assert!(
+                found.starts_with(&format!("DIR/loopgate.toml:1:11: include: {told}\n")),
+                "{include}: {found}"
+            );
+            assert_eq!(names, ["own"], "{include}");
+        }
+    }
+
+    #[test]
+    fn too_many_files_are_refused_and_not_read() {
+        let names: Vec<String> = (0..=MAX_FILES).map(|n| format!("conf.d/{n}.toml")).collect();
+        let files: Vec<(&str, &str)> = names.iter().map(|name| (name.as_str(), "")).collect();
+
+        let (_, told) = read_beside("'conf.d/*.toml'", &files);
+        assert!(told.contains("include: up to here more than 1000 files are included"), "{told}");
+
+        let big = "#".repeat(1 << 20);
+        let files: Vec<(&str, &str)> = names[..17].iter().map(|name| (name.as_str(), big.as_str())).collect();
+        let (_, told) = read_beside("'conf.d/*.toml'", &files);
+        assert!(told.contains("include: up to here the included files have more than 16 MiB"), "{told}");
+    }
+}

@@ -3,10 +3,18 @@
 use std::fmt;
 use std::sync::Arc;
 
-use super::RouteName;
-
 /// The most bytes of the name of a source.
 const MAX_SOURCE_NAME: usize = 64;
+
+/// The name of a route, unique in its file by TOML's own syntax.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct RouteName(pub Arc<str>);
+
+impl fmt::Display for RouteName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
 
 /// Who declares routes. Each source speaks for its own routes only.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]

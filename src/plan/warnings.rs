@@ -21,13 +21,20 @@ pub struct Caution {
     pub text: String,
 }
 
+impl Route {
+    /// What works in it and should be known all the same.
+    pub fn cautions(&self, now: SystemTime) -> Vec<Caution> {
+        of(self, now)
+    }
+}
+
 /// The cautions of all routes, in the order of their names.
 pub fn cautions(plan: &Plan, now: SystemTime) -> Vec<Caution> {
     plan.routes.values().flat_map(|route| of(route, now)).collect()
 }
 
 /// Those of one route.
-pub(super) fn of(route: &Route, now: SystemTime) -> Vec<Caution> {
+fn of(route: &Route, now: SystemTime) -> Vec<Caution> {
     let now = now.duration_since(SystemTime::UNIX_EPOCH).map_or(0, |it| it.as_secs() as i64);
     let caution = |(is_fault, text)| Caution { route: route.name.to_string(), is_fault, text };
     let own = route.tls.iter().flat_map(|tls| &tls.parts().pairs);

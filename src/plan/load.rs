@@ -1,0 +1,59 @@
+//! From a file and the command line to a plan, or to every problem of both.
+
+use std::path::PathBuf;
+
+use super::build;
+use super::id::Source;
+use super::route::Plan;
+use crate::config::{Place, Problem, Problems, Stamp, Whole, read, read_file};
+
+/// Where a plan comes from; at least one of the two gives a route.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Sources {
+    /// The file to read.
+    pub file: Option<PathBuf>,
+    /// Routes of the command line, each `[bind:]port:[host:]port`.
+    pub forwards: Vec<String>,
+}
+
+/// Reads the file and the command line into a plan, or tells every problem of both.
+pub fn load(sources: &Sources) -> Result<Plan, Problems> {
+    let Some(path) = &sources.file else { return parse("", "", &sources.forwards) };
+    let name = path.display().to_string();
+    let stamp = Stamp::of(path);
+    match read_file(path) {
+        Ok(text) => Ok(Plan { stamp, ..parse(&name, &text, &sources.forwards)? }),
+        Err(problem) => Err(Problems::new(&name, "", vec![*problem])),
+    }
+}
+
+/// Makes a plan of a text and the routes of the command line, or tells every problem of both. `file_name` is what
+/// problems call the text; empty, if there is none and the command line alone speaks. Files that the text includes or
+/// names are read, from its folder on.
+pub fn parse(file_name: &str, text: &str, forwards: &[String]) -> Result<Plan, Problems> {
+    let mut problems = Vec::new();
+    // A broken text leaves the command line to be checked.
+    let Whole { config, texts, files } = read(file_name, text, &mut problems);
+    let plan = build::build(config, forwards, &texts, files, &mut problems);
+    let plan = Plan { source: source(file_name), ..plan };
+    if problems.is_empty() && plan.routes.is_empty() {
+        problems.push(no_routes(file_name));
+    }
+    if problems.is_empty() {
+        return Ok(plan);
+    }
+    Err(Problems::of(texts, problems).naming(plan.files))
+}
+
+fn source(file_name: &str) -> Source {
+    if file_name.is_empty() { Source::command_line() } else { Source::file() }
+}
+
+fn no_routes(file_name: &str) -> Problem {
+    let help = match file_name {
+        "" => "give one, as 8080:3000, or a file with -c FILE".to_owned(),
+        _ => "add [routes.NAME] with listen and target, or give one on the command line, as 8080:3000"
+            .to_owned(),
+    };
+    Problem::new(Place::File, "", "there are no routes, so there is nothing to do").help(help)
+}

@@ -3,17 +3,14 @@
 use std::io;
 use std::net::{IpAddr, SocketAddr};
 use std::os::fd::{AsFd, OwnedFd};
-use std::time::Duration;
 
 use rustix::net::sockopt::{
-    set_ipv6_v6only, set_socket_linger, set_socket_oobinline, set_socket_reuseaddr, set_socket_reuseport,
-    set_tcp_nodelay,
+    set_ipv6_v6only, set_socket_oobinline, set_socket_reuseaddr, set_socket_reuseport, set_tcp_nodelay,
 };
 use rustix::net::{AddressFamily, SocketAddrAny, SocketFlags, SocketType, acceptfrom_with, socket_with};
-use tokio::net::{TcpStream, UnixStream};
 
-use super::{OwnFile, SocketFile, Stream, unix};
-use crate::address::{Families, ListenAddress, NetListen};
+use super::{Arrived, Incoming, OwnFile, SocketFile, Via, unix};
+use crate::address::{Address, Families, ListenAddress, NetListen};
 use crate::outcome::Client;
 use crate::probe::network::scoped;
 use crate::sys;
@@ -22,43 +19,6 @@ use crate::sys;
 const LONGEST_BACKLOG: i32 = i32::MAX;
 
 const FLAGS: SocketFlags = SocketFlags::NONBLOCK.union(SocketFlags::CLOEXEC);
-
-/// A connection as it left the accept queue.
-pub struct Accepted {
-    /// The connection.
-    pub socket: Arrived,
-    /// Who connected.
-    pub client: Client,
-}
-
-/// A connected socket that no runtime knows yet: non-blocking, close-on-exec.
-pub enum Arrived {
-    /// TCP.
-    Tcp(OwnedFd),
-    /// A Unix stream socket.
-    Unix(OwnedFd),
-}
-
-impl Arrived {
-    /// Puts the connection into the poller of the current runtime.
-    ///
-    /// # Errors
-    /// Where the poller does not take it.
-    pub fn open(self) -> io::Result<Stream> {
-        match self {
-            Arrived::Tcp(socket) => TcpStream::from_std(socket.into()).map(Stream::Tcp),
-            Arrived::Unix(socket) => UnixStream::from_std(socket.into()).map(Stream::Unix),
-        }
-    }
-
-    /// Turns the connection away: a reset, as far as the kernel has one. (See `Stream::reset_on_close`.)
-    pub fn reset(self) {
-        if let Arrived::Tcp(socket) = &self {
-            // It fails only on a dead socket, and then there is nobody to reset.
-            let _ = set_socket_linger(socket, Some(Duration::ZERO));
-        }
-    }
-}
 
 /// A socket that is bound.
 pub struct Bound {
@@ -140,19 +100,20 @@ pub fn local_address(socket: impl AsFd) -> io::Result<SocketAddr> {
     Ok(rustix::net::getsockname(socket)?.try_into()?)
 }
 
-/// Takes one connection from the accept queue.
+/// Takes one connection from the accept queue of the listener at `address`.
 ///
 /// # Errors
 /// `WouldBlock` where the queue is empty; otherwise the errno of accept4(2), which says nothing about the listener.
-pub fn accept(listener: impl AsFd) -> io::Result<Accepted> {
+pub fn accept(listener: impl AsFd, address: &Address) -> io::Result<Incoming> {
     let (socket, client) = acceptfrom_with(listener, FLAGS)?;
-    Ok(match client {
+    let (stream, client) = match client {
         Some(any) if any.address_family() == AddressFamily::UNIX => {
             let client = unix_client(&socket)?;
-            Accepted { socket: Arrived::Unix(socket), client }
+            (Arrived::Unix(socket), client)
         }
-        any => Accepted { socket: Arrived::Tcp(socket), client: net_client(any) },
-    })
+        any => (Arrived::Tcp(socket), net_client(any)),
+    };
+    Ok(Incoming { stream, client, via: Via::Listener(address.clone()) })
 }
 
 fn net_client(any: Option<SocketAddrAny>) -> Client {

@@ -20,7 +20,7 @@ use crate::engine::session::carry;
 use crate::engine::session::state::Session;
 use crate::plan::Route;
 use crate::sys;
-use crate::transport::{self, Accepted, Bound, OwnFile, SocketFile};
+use crate::transport::{self, Bound, Incoming, OwnFile, SocketFile};
 
 /// The first and the longest pause after an accept error that is about this machine, not about one connection.
 const FIRST_PAUSE: Duration = Duration::from_millis(5);
@@ -143,7 +143,7 @@ struct Acceptor {
 }
 
 enum Next {
-    Taken(Accepted),
+    Taken(Incoming),
     Empty,
     Failed(io::Error),
 }
@@ -167,9 +167,9 @@ impl Acceptor {
             for _ in 0..BURST {
                 let permit = self.permit(&mut errors).await;
                 match self.accept() {
-                    Next::Taken(accepted) => {
+                    Next::Taken(incoming) => {
                         errors.is_over(&self.address);
-                        self.hand_over(accepted, permit);
+                        self.hand_over(incoming, permit);
                     }
                     Next::Empty => {
                         ready.clear_ready();
@@ -201,7 +201,7 @@ impl Acceptor {
     fn accept_the_rest(&self) {
         while let Ok(permit) = self.cx.slots.clone().try_acquire_owned() {
             match self.accept() {
-                Next::Taken(accepted) => self.hand_over(accepted, permit),
+                Next::Taken(incoming) => self.hand_over(incoming, permit),
                 Next::Empty | Next::Failed(_) => return,
             }
         }
@@ -209,8 +209,8 @@ impl Acceptor {
 
     fn accept(&self) -> Next {
         loop {
-            match transport::accept(&self.socket) {
-                Ok(accepted) => return Next::Taken(accepted),
+            match transport::accept(&self.socket, &self.address) {
+                Ok(incoming) => return Next::Taken(incoming),
                 Err(e) if e.kind() == io::ErrorKind::WouldBlock => return Next::Empty,
                 // accept(2): errors of the one connection that was about to be taken; the next is not concerned.
                 Err(e) if is_about_one_connection(&e) => {}
@@ -219,17 +219,17 @@ impl Acceptor {
         }
     }
 
-    fn hand_over(&self, accepted: Accepted, permit: OwnedSemaphorePermit) {
+    fn hand_over(&self, incoming: Incoming, permit: OwnedSemaphorePermit) {
         let runtime = self.runtime.lock().unwrap_or_else(PoisonError::into_inner).clone();
         let (route, targets) = (runtime.name.clone(), runtime.pool.names().clone());
-        let entry = self.cx.ledger.open(route, targets, accepted.client, Instant::now());
-        let place = match admit::on_accept(&runtime, &accepted.client) {
+        let entry = self.cx.ledger.open(route, targets, incoming.client, Instant::now());
+        let place = match admit::on_accept(&runtime, &incoming.client) {
             Ok(place) => place,
-            Err(end) => return admit::turn_away(accepted.socket, entry, end),
+            Err(end) => return admit::turn_away(incoming.stream, entry, end),
         };
         let worker = self.cx.workers.place(self.worker);
         let slot = SessionSlot::take(&self.cx, worker, permit, place);
-        self.cx.workers.spawn(worker, carry::carry(accepted.socket, Session { runtime, entry, slot }));
+        self.cx.workers.spawn(worker, carry::carry(incoming.stream, Session { runtime, entry, slot }));
     }
 }
 

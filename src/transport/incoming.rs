@@ -1,0 +1,69 @@
+//! A connection that has come to us, however it came: what a route's session or a service begins with.
+
+use std::fmt;
+use std::io;
+use std::os::fd::OwnedFd;
+use std::time::Duration;
+
+use rustix::net::sockopt::set_socket_linger;
+use tokio::net::{TcpStream, UnixStream};
+
+use super::Stream;
+use crate::address::Address;
+use crate::outcome::Client;
+
+/// A connection that has come to us. Nothing of it has been read.
+#[derive(Debug)]
+pub struct Incoming {
+    /// The connection.
+    pub stream: Arrived,
+    /// Who connected.
+    pub client: Client,
+    /// How it came.
+    pub via: Via,
+}
+
+/// How a connection came to us.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Via {
+    /// It was accepted at this address.
+    Listener(Address),
+}
+
+impl fmt::Display for Via {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Via::Listener(address) => address.fmt(f),
+        }
+    }
+}
+
+/// A connected socket that no runtime knows yet: non-blocking, close-on-exec.
+#[derive(Debug)]
+pub enum Arrived {
+    /// TCP.
+    Tcp(OwnedFd),
+    /// A Unix stream socket.
+    Unix(OwnedFd),
+}
+
+impl Arrived {
+    /// Puts the connection into the poller of the current runtime.
+    ///
+    /// # Errors
+    /// Where the poller does not take it.
+    pub fn open(self) -> io::Result<Stream> {
+        match self {
+            Arrived::Tcp(socket) => TcpStream::from_std(socket.into()).map(Stream::Tcp),
+            Arrived::Unix(socket) => UnixStream::from_std(socket.into()).map(Stream::Unix),
+        }
+    }
+
+    /// Turns the connection away: a reset, as far as the kernel has one. (See `Stream::reset_on_close`.)
+    pub fn reset(self) {
+        if let Arrived::Tcp(socket) = &self {
+            // It fails only on a dead socket, and then there is nobody to reset.
+            let _ = set_socket_linger(socket, Some(Duration::ZERO));
+        }
+    }
+}

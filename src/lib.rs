@@ -41,8 +41,8 @@
 //! 1. A session returns an `outcome::Outcome`, never a `Result`. A connection cannot fail; it ends.
 //! 2. Nothing outside [`ledger`] logs or counts a session.
 //! 3. Sockets that accept clients are opened and closed in `engine/listeners/supervisor.rs` alone, through one door,
-//!    `engine::Handle::declare`: a source states the whole set of routes it wants and the supervisor works out the
-//!    difference. (A try-bind in [`probe`] and the demo's target are not such sockets.)
+//!    `engine::Handle::declare`: a source states the whole set of routes and services it wants and the supervisor works
+//!    out the difference. (A try-bind in [`probe`] and the demo's target are not such sockets.)
 //! 4. A [`plan::Route`] never changes. A session keeps the `Arc<Route>` it was born with.
 //! 5. No clock, randomness or socket in the deciding rooms (acl, limits, balance, client_hello, proxy_protocol,
 //!    engine/udp/flow_table, plan/diff, the diagnosis rules): time, seed and facts are arguments.

@@ -10,7 +10,7 @@ use super::log;
 use super::output::{code, complain, refuse};
 use super::signals::Signals;
 use super::suggest_port::with_command;
-use crate::engine::{self, Declared, Handle, Listening, NotListening, Refused, Settings};
+use crate::engine::{self, Declared, Handle, Kind, Listening, NotListening, Refused, Settings};
 use crate::ledger::{Ledger, LogFormat};
 use crate::plan::{self, Plan, Sources};
 use crate::probe;
@@ -171,17 +171,17 @@ fn settings(plan: &Plan) -> Settings {
 
 /// Said only now that every socket listens.
 fn announce(declared: &Declared) {
-    for listening in declared.listening.iter().take(MAX_FORWARDING_LINES) {
-        let Listening { route, address, targets } = listening;
+    let routes: Vec<_> = declared.listening.iter().filter(|it| it.owner.kind() == Kind::Route).collect();
+    for Listening { owner, address, targets } in routes.iter().take(MAX_FORWARDING_LINES) {
         let targets: Vec<String> = targets.iter().map(ToString::to_string).collect();
-        tracing::info!("Forwarding {address} -> {} (route {route})", targets.join(", "));
+        tracing::info!("Forwarding {address} -> {} ({owner})", targets.join(", "));
     }
-    let more = declared.listening.len().saturating_sub(MAX_FORWARDING_LINES);
+    let more = routes.len().saturating_sub(MAX_FORWARDING_LINES);
     if more > 0 {
         tracing::info!("Forwarding {more} more listeners");
     }
-    for NotListening { route, address, why } in &declared.not_listening {
-        tracing::warn!("route {route} does NOT listen on {address}: {why}; trying on");
+    for NotListening { owner, address, why } in &declared.not_listening {
+        tracing::warn!("{owner} does NOT listen on {address}: {why}; trying on");
     }
 }
 

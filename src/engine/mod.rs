@@ -1,13 +1,14 @@
 //! Keeps it running: the supervisor opens and closes listeners, workers carry sessions, a drain ends them.
 //!
-//! There is one door, [`Handle::declare`]: each source states the whole set of routes it wants, and the supervisor works
-//! out the difference. Nothing here reads a file or a clock on the wall.
+//! There is one door, [`Handle::declare`]: each source states the whole set of routes and services it wants, and the
+//! supervisor works out the difference. Nothing here reads a file or a clock on the wall.
 
 mod admission;
 mod api;
 mod listeners;
 mod monitor;
 mod runtime;
+mod service;
 mod session;
 mod targets;
 mod udp;
@@ -32,6 +33,8 @@ use monitor::diagnosis_worker::ProcessWatches;
 use monitor::monitor_handle::MonitorHandle;
 use runtime::context::Context;
 pub use runtime::settings::Settings;
+use runtime::stopping::Stopping;
+pub use service::{Kind, Owner, Serve, Served, Service, ServiceId, Services};
 use targets::registry::Targets;
 
 /// Starts an engine with no routes, on the current tokio runtime and `settings.workers` threads of its own. The ledger is
@@ -56,6 +59,7 @@ pub fn start(settings: Settings, ledger: Arc<Ledger>) -> io::Result<Handle> {
         slots: Arc::new(Semaphore::new(most)),
         most_sessions: most as u32,
         handshakes: handshakes.clone(),
+        stopping: Stopping::default(),
         workers: runtime::workers::Workers::start(settings.workers, settings.budget.pipes)?,
         targets,
         bandwidths: Bandwidths::default(),
@@ -94,9 +98,9 @@ impl Handle {
     /// source has stays with it until it declares a set without it; a source that wants nothing any more declares no route.
     ///
     /// # Errors
-    /// [`Refused::Conflict`], [`Refused::Loop`] or [`Refused::SameName`] where a route cannot stand beside those of other
-    /// sources, [`Refused::Bind`] with every address that failed; then nothing has changed. Under [`Policy::WhatCan`] these
-    /// are the answers to single routes, in [`Declared::answers`].
+    /// [`Refused::Conflict`], [`Refused::Loop`] or [`Refused::SameName`] where a route or a service cannot stand beside the
+    /// others, [`Refused::Bind`] with every address that failed; then nothing has changed. Under [`Policy::WhatCan`] these
+    /// are the answers to single ones, in [`Declared::answers`].
     ///
     /// Not cancel safe: a declaration that was sent is carried out, whether or not its answer is awaited.
     pub async fn declare(

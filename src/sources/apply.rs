@@ -177,8 +177,8 @@ fn tell(declared: &Declared) {
     let change = &declared.change;
     let (added, replaced, removed) = (change.added.len(), change.replaced.len(), change.removed.len());
     tracing::info!("reload added={added} replaced={replaced} removed={removed}");
-    for NotListening { route, address, why } in &declared.not_listening {
-        tracing::warn!("route {route} does NOT listen on {address}: {why}");
+    for NotListening { owner, address, why } in &declared.not_listening {
+        tracing::warn!("{owner} does NOT listen on {address}: {why}");
     }
 }
 

@@ -7,8 +7,9 @@ use std::time::Duration;
 
 use rustix::net::sockopt::set_socket_linger;
 use tokio::net::{TcpStream, UnixStream};
+use tokio_util::sync::CancellationToken;
 
-use super::Stream;
+use super::{Connection, Stream};
 use crate::address::Address;
 use crate::outcome::Client;
 
@@ -21,6 +22,28 @@ pub struct Incoming {
     pub client: Client,
     /// How it came.
     pub via: Via,
+    /// After this it is to end in a reset.
+    cut: Option<CancellationToken>,
+}
+
+impl Incoming {
+    /// A connection of this client.
+    pub fn new(stream: Arrived, client: Client, via: Via) -> Incoming {
+        Incoming { stream, client, via, cut: None }
+    }
+
+    /// The same, whose [`Connection`] is reset when it is dropped after `cut`.
+    pub(crate) fn reset_after(self, cut: CancellationToken) -> Incoming {
+        Incoming { cut: Some(cut), ..self }
+    }
+
+    /// The connection to be read and written, in the poller of the current runtime.
+    ///
+    /// # Errors
+    /// Where the poller does not take it.
+    pub fn open(self) -> io::Result<Connection> {
+        Ok(Connection::new(self.stream.open()?, self.cut))
+    }
 }
 
 /// How a connection came to us.

@@ -113,7 +113,7 @@ pub fn accept(listener: impl AsFd, address: &Address) -> io::Result<Incoming> {
         }
         any => (Arrived::Tcp(socket), net_client(any)),
     };
-    Ok(Incoming { stream, client, via: Via::Listener(address.clone()) })
+    Ok(Incoming::new(stream, client, Via::Listener(address.clone())))
 }
 
 fn net_client(any: Option<SocketAddrAny>) -> Client {

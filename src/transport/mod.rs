@@ -2,6 +2,7 @@
 //!
 //! No patience and no memory here: which address is tried next, and what a failure means, is decided in `engine`.
 
+mod connection;
 mod custom;
 mod datagrams;
 mod dial;
@@ -20,6 +21,7 @@ use std::time::Duration;
 
 use serde::Deserialize;
 
+pub use connection::Connection;
 pub use custom::Custom;
 pub use datagrams::{bind_datagrams, dial_datagrams, receive_buffer};
 pub use dial::{Origin, dial};

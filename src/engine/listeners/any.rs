@@ -4,11 +4,11 @@ use std::io;
 use std::os::fd::OwnedFd;
 use std::sync::Arc;
 
-use super::bind::Bound;
+use super::bind::{Bound, ServiceWanted, WantedBy};
 use super::route_runtimes::RouteRuntimes;
-use super::tcp::TcpListener;
+use super::service::ServiceRuntime;
+use super::tcp::{Serves, TcpListener};
 use crate::address::{Address, Protocol};
-use crate::engine::api::Wanted;
 use crate::engine::runtime::context::Context;
 use crate::engine::udp::UdpListener;
 
@@ -29,12 +29,13 @@ impl AnyListener {
         n: usize,
     ) -> io::Result<AnyListener> {
         let Bound { port, by, bound } = bound;
-        match port.protocol {
-            Protocol::Tcp => {
-                let runtime = runtimes.of(&by, cx);
-                TcpListener::start(bound, port.address(), runtime, cx, n).map(AnyListener::Tcp)
+        match (port.protocol, &by) {
+            (Protocol::Udp, WantedBy::Route(by)) => cx.udp.listen(bound.socket, by, n).map(AnyListener::Udp),
+            // Of datagrams there is no service; see where its ports are made.
+            (Protocol::Tcp, _) | (_, WantedBy::Service(_)) => {
+                let serves = serves(&by, runtimes, cx);
+                TcpListener::start(bound, port.address(), serves, cx, n).map(AnyListener::Tcp)
             }
-            Protocol::Udp => cx.udp.listen(bound.socket, &by, n).map(AnyListener::Udp),
         }
     }
 
@@ -54,11 +55,13 @@ impl AnyListener {
         }
     }
 
-    /// Serves another route from the next client on.
-    pub(crate) fn serve(&self, by: &Wanted, runtimes: &mut RouteRuntimes, cx: &Context) {
-        match self {
-            AnyListener::Tcp(listener) => listener.serve(runtimes.of(by, cx)),
-            AnyListener::Udp(listener) => listener.serve(&cx.udp, by),
+    /// Serves another route or service from the next client on.
+    pub(crate) fn serve(&self, by: &WantedBy, runtimes: &mut RouteRuntimes, cx: &Context) {
+        match (self, by) {
+            (AnyListener::Tcp(listener), by) => listener.serve(serves(by, runtimes, cx)),
+            (AnyListener::Udp(listener), WantedBy::Route(by)) => listener.serve(&cx.udp, by),
+            // Its port has another protocol, so this listener is not wanted by it.
+            (AnyListener::Udp(_), WantedBy::Service(_)) => {}
         }
     }
 
@@ -78,6 +81,15 @@ impl AnyListener {
                 listener.close().await;
                 None
             }
+        }
+    }
+}
+
+fn serves(by: &WantedBy, runtimes: &mut RouteRuntimes, cx: &Context) -> Serves {
+    match by {
+        WantedBy::Route(by) => Serves::Route(runtimes.of(by, cx)),
+        WantedBy::Service(ServiceWanted { id, service, .. }) => {
+            Serves::Service(ServiceRuntime::new(id, service, cx))
         }
     }
 }

@@ -1,4 +1,4 @@
-//! Which sockets a set of routes needs, and binding those that are new: all of them, or none.
+//! Which sockets routes and services need, and binding those that are new: all of them, or none.
 
 use std::collections::HashMap;
 use std::io;
@@ -6,9 +6,10 @@ use std::os::fd::OwnedFd;
 use std::sync::Arc;
 
 use crate::address::{ListenAddress, NetListen, Numbered, Protocol};
-use crate::engine::api::{BindFailure, Wanted};
-use crate::plan::{Route, RouteId, Routes, Source};
-use crate::transport::{self, BindPolicy};
+use crate::engine::api::{BindFailure, Wanted, Wants};
+use crate::engine::service::{Owner, Service, ServiceId};
+use crate::plan::{Route, RouteId, Source};
+use crate::transport::{self, BindPolicy, SocketFile, Upkeep};
 
 /// What identifies a listener over reloads: its protocol and address. With port 0 there are as many sockets as places
 /// that say so.
@@ -16,8 +17,8 @@ use crate::transport::{self, BindPolicy};
 pub(crate) struct Port {
     pub(crate) protocol: Protocol,
     address: ListenAddress,
-    /// Where the kernel chooses the port: the route, and which of its addresses.
-    chosen: Option<(RouteId, usize)>,
+    /// Where the kernel chooses the port: for whom, and for which of its addresses.
+    chosen: Option<(Owner, usize)>,
 }
 
 impl Port {
@@ -40,36 +41,125 @@ impl Port {
     }
 }
 
-/// Every port that the routes of a source want.
-pub(crate) fn wanted(source: &Source, routes: &Routes) -> impl Iterator<Item = (Port, Wanted)> {
-    routes.iter().flat_map(|(name, route)| {
+/// A service that wants a port, and the place of the address among its own.
+#[derive(Clone)]
+pub(crate) struct ServiceWanted {
+    pub(crate) id: ServiceId,
+    pub(crate) service: Arc<Service>,
+    pub(crate) place: usize,
+}
+
+/// What wants a port.
+#[derive(Clone)]
+pub(crate) enum WantedBy {
+    Route(Wanted),
+    Service(ServiceWanted),
+}
+
+impl WantedBy {
+    pub(crate) fn owner(&self) -> Owner {
+        match self {
+            WantedBy::Route(by) => Owner::Route(by.id.clone()),
+            WantedBy::Service(by) => Owner::Service(by.id.clone()),
+        }
+    }
+
+    /// The place of the address among its own.
+    pub(crate) fn place(&self) -> usize {
+        match self {
+            WantedBy::Route(by) => by.place,
+            WantedBy::Service(by) => by.place,
+        }
+    }
+
+    /// What the file of a Unix socket is given.
+    pub(crate) fn socket_file(&self) -> &SocketFile {
+        match self {
+            WantedBy::Route(by) => &by.route.socket_file,
+            WantedBy::Service(by) => &by.service.socket_file,
+        }
+    }
+
+    /// What a failed bind means.
+    fn bind(&self) -> BindPolicy {
+        match self {
+            WantedBy::Route(by) => by.route.bind,
+            WantedBy::Service(by) => by.service.bind,
+        }
+    }
+
+    /// How its connections are watched.
+    fn upkeep(&self) -> Upkeep {
+        match self {
+            WantedBy::Route(by) => by.route.upkeep,
+            WantedBy::Service(_) => Upkeep::default(),
+        }
+    }
+
+    /// Whether nothing has changed from one declaration to the next: equal routes are one object (see
+    /// [`crate::plan::keep_equal`]), and so are equal services.
+    pub(crate) fn is_same(&self, next: &WantedBy) -> bool {
+        let same = match (self, next) {
+            (WantedBy::Route(by), WantedBy::Route(next)) => {
+                by.id == next.id && Arc::ptr_eq(&by.route, &next.route)
+            }
+            (WantedBy::Service(by), WantedBy::Service(next)) => {
+                by.id == next.id && Arc::ptr_eq(&by.service, &next.service)
+            }
+            _ => false,
+        };
+        same && self.place() == next.place()
+    }
+}
+
+/// Every port that a source wants, routes first.
+pub(crate) fn wanted<'w>(
+    source: &'w Source,
+    wants: &'w Wants,
+) -> impl Iterator<Item = (Port, WantedBy)> + 'w {
+    let of_routes = wants.routes.iter().flat_map(|(name, route)| {
         let id = RouteId { source: source.clone(), name: name.clone() };
         of_route(&id, route).collect::<Vec<_>>()
-    })
+    });
+    let of_services = wants.services.iter().flat_map(|(name, service)| {
+        let id = ServiceId { source: source.clone(), name: name.clone() };
+        of_service(&id, service).collect::<Vec<_>>()
+    });
+    of_routes.chain(of_services)
 }
 
 /// Every port that one route wants, in the order of its addresses.
-pub(crate) fn of_route(id: &RouteId, route: &Arc<Route>) -> impl Iterator<Item = (Port, Wanted)> {
+pub(crate) fn of_route(id: &RouteId, route: &Arc<Route>) -> impl Iterator<Item = (Port, WantedBy)> {
     route.listen.iter().enumerate().map(|(place, address)| {
-        let chosen = (address.port() == Some(0)).then(|| (id.clone(), place));
-        (
-            Port { protocol: route.carries.protocol(), address: address.clone(), chosen },
-            Wanted { id: id.clone(), route: route.clone(), place },
-        )
+        let by = WantedBy::Route(Wanted { id: id.clone(), route: route.clone(), place });
+        (port(route.carries.protocol(), address, &by), by)
     })
+}
+
+/// Every port that one service wants, in the order of its addresses.
+fn of_service(id: &ServiceId, service: &Arc<Service>) -> impl Iterator<Item = (Port, WantedBy)> {
+    service.listen.iter().enumerate().map(|(place, address)| {
+        let by = WantedBy::Service(ServiceWanted { id: id.clone(), service: service.clone(), place });
+        (port(Protocol::Tcp, address, &by), by)
+    })
+}
+
+fn port(protocol: Protocol, address: &ListenAddress, by: &WantedBy) -> Port {
+    let chosen = (address.port() == Some(0)).then(|| (by.owner(), by.place()));
+    Port { protocol, address: address.clone(), chosen }
 }
 
 /// A socket that listens and is served by nobody yet.
 pub(crate) struct Bound {
     pub(crate) port: Port,
-    pub(crate) by: Wanted,
+    pub(crate) by: WantedBy,
     pub(crate) bound: transport::Bound,
 }
 
-/// A port that is left for later, as its route's policy says.
+/// A port that is left for later, as the policy of its owner says.
 pub(crate) struct Unbound {
     pub(crate) port: Port,
-    pub(crate) by: Wanted,
+    pub(crate) by: WantedBy,
     pub(crate) error: io::Error,
 }
 
@@ -81,7 +171,7 @@ pub(crate) type Leaving<'s> = HashMap<(Protocol, u16), Vec<(NetListen, &'s Owned
 ///
 /// Nobody can connect before every bind is done, so a refusal has cost no client anything.
 pub(crate) fn bind_all(
-    new: Vec<(Port, Wanted)>,
+    new: Vec<(Port, WantedBy)>,
     leaving: &Leaving<'_>,
 ) -> Result<(Vec<Bound>, Vec<Unbound>), Vec<BindFailure>> {
     let (mut all, mut unbound, mut failures) = (Vec::<Bound>::new(), Vec::new(), Vec::new());
@@ -121,21 +211,21 @@ fn open_to_clients(it: &Bound) -> io::Result<()> {
 
 fn refuse(
     port: Port,
-    by: Wanted,
+    by: WantedBy,
     error: io::Error,
     unbound: &mut Vec<Unbound>,
     failures: &mut Vec<BindFailure>,
 ) {
-    match by.route.bind {
+    match by.bind() {
         BindPolicy::Retry => unbound.push(Unbound { port, by, error }),
         BindPolicy::Strict => {
             let Port { protocol, address, .. } = port;
-            failures.push(BindFailure { route: by.id, protocol, address, error });
+            failures.push(BindFailure { owner: by.owner(), protocol, address, error });
         }
     }
 }
 
-fn bind_shared(port: &Port, by: &Wanted, overlapping: &[&OwnedFd]) -> io::Result<transport::Bound> {
+fn bind_shared(port: &Port, by: &WantedBy, overlapping: &[&OwnedFd]) -> io::Result<transport::Bound> {
     for holder in overlapping {
         transport::share_port(holder, true)?;
     }
@@ -146,9 +236,9 @@ fn bind_shared(port: &Port, by: &Wanted, overlapping: &[&OwnedFd]) -> io::Result
             Ok(transport::Bound { file: None, socket })
         }
         (_, address) => {
-            let bound = transport::bind(address, &by.route.socket_file, share)?;
+            let bound = transport::bind(address, by.socket_file(), share)?;
             if let ListenAddress::Net(net) = address {
-                by.route.upkeep.set_up(&bound.socket, net.ip)?;
+                by.upkeep().set_up(&bound.socket, net.ip)?;
             }
             Ok(bound)
         }

@@ -23,7 +23,7 @@ pub fn diagnose(failures: &[BindFailure]) -> BindTrouble {
             ListenAddress::Net(listen) => net.push((failure, listen)),
             ListenAddress::Unix(name) => {
                 let mut told = diagnosis::unix_bind_failure(name, &failure.error);
-                told.routes.push(failure.route.to_string());
+                told.routes.extend(route_of(failure));
                 sockets.push(told);
             }
         }
@@ -32,9 +32,18 @@ pub fn diagnose(failures: &[BindFailure]) -> BindTrouble {
         net.iter().map(|(it, listen)| (as_bound(listen), it.protocol.into(), &it.error)).collect();
     let findings = diagnosis::bind_failures(&errors).into_iter().zip(net);
     let ports = findings.map(|(finding, (it, listen))| {
-        other_family(finding, listen, &it.error).for_route(it.route.to_string())
+        let finding = other_family(finding, listen, &it.error);
+        match route_of(it) {
+            Some(route) => finding.for_route(route),
+            None => finding,
+        }
     });
     BindTrouble { ports: ports.collect(), sockets }
+}
+
+/// The route that wanted the address; the address of a service stands for itself.
+fn route_of(failure: &BindFailure) -> Option<String> {
+    failure.owner.route().map(ToString::to_string)
 }
 
 /// Why each listener of these could not be bound, a clause each.

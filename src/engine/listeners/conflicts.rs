@@ -1,14 +1,15 @@
-//! What the routes of all sources mean together. One source's plan has been checked by itself; what it does not know is
+//! What the routes and services of all sources mean together. One source's plan has been checked by itself; what it does not know is
 //! the others.
 
 use std::cell::LazyCell;
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
-use super::bind::{self, Port};
+use super::bind::{self, Port, WantedBy};
 use crate::address::ListenAddress;
-use crate::engine::api::{Refused, Wanted};
-use crate::plan::{self, Listeners, Met, Route, RouteId, RouteName, Routes, Source};
+use crate::engine::api::{Refused, Wants};
+use crate::engine::service::Owner;
+use crate::plan::{self, Listeners, Met, Route, RouteId, Source};
 use crate::probe::network::routing::addresses;
 
 /// Where a port whose number the kernel chose really is, once it is open.
@@ -17,15 +18,15 @@ pub(crate) type Real<'f> = &'f dyn Fn(&Port) -> Option<ListenAddress>;
 /// A declaration beside what all sources want so far.
 pub(crate) struct Beside<'a> {
     pub(crate) source: &'a Source,
-    pub(crate) routes: &'a Routes,
-    pub(crate) sources: &'a BTreeMap<Source, Routes>,
+    pub(crate) wants: &'a Wants,
+    pub(crate) sources: &'a BTreeMap<Source, Wants>,
     pub(crate) real: Real<'a>,
 }
 
 impl Beside<'_> {
-    /// Why each route that cannot stand beside the others cannot. What is held stays with its holder, so it is always the
-    /// new route that is refused.
-    pub(crate) fn refused(&self) -> BTreeMap<RouteName, Refused> {
+    /// Why each that cannot stand beside the others cannot. What is held stays with its holder, so it is always the new one
+    /// that is refused.
+    pub(crate) fn refused(&self) -> BTreeMap<Owner, Refused> {
         let mut refused = BTreeMap::new();
         self.names(&mut refused);
         self.addresses(&mut refused);
@@ -35,57 +36,62 @@ impl Beside<'_> {
         refused
     }
 
-    fn others(&self) -> impl Iterator<Item = (&Source, &Routes)> {
-        self.sources.iter().filter(|(source, routes)| *source != self.source && !routes.is_empty())
+    fn others(&self) -> impl Iterator<Item = (&Source, &Wants)> {
+        self.sources.iter().filter(|(source, wants)| *source != self.source && !wants.is_empty())
     }
 
-    fn id(&self, name: &RouteName) -> RouteId {
-        RouteId { source: self.source.clone(), name: name.clone() }
-    }
-
-    /// Two routes that print alike could not be told apart in any record.
-    fn names(&self, refused: &mut BTreeMap<RouteName, Refused>) {
-        let ids = |(source, routes): (&Source, &Routes)| {
-            let id = |name: &RouteName| RouteId { source: source.clone(), name: name.clone() };
-            routes.keys().map(id).collect::<Vec<_>>()
-        };
-        let known: HashMap<Arc<str>, RouteId> =
-            self.others().flat_map(ids).map(|id| (id.shown(), id)).collect();
-        for name in self.routes.keys().filter(|_| !known.is_empty()) {
-            let wanted_by = self.id(name);
-            if let Some(held_by) = known.get(&wanted_by.shown()).cloned() {
-                refused.insert(name.clone(), Refused::SameName { wanted_by, held_by });
+    /// Two routes that print alike could not be told apart in any record, nor two services in the log.
+    fn names(&self, refused: &mut BTreeMap<Owner, Refused>) {
+        let known: HashMap<String, Owner> = self
+            .others()
+            .flat_map(|(source, wants)| wants.owners(source))
+            .map(|owner| (owner.to_string(), owner))
+            .collect();
+        for wanted_by in self.wants.owners(self.source).filter(|_| !known.is_empty()) {
+            if let Some(held_by) = known.get(&wanted_by.to_string()).cloned() {
+                let (owner, held_by) = (wanted_by.clone(), held_by.into());
+                refused.insert(owner, Refused::SameName { wanted_by: wanted_by.into(), held_by });
             }
         }
     }
 
-    fn addresses(&self, refused: &mut BTreeMap<RouteName, Refused>) {
+    fn addresses(&self, refused: &mut BTreeMap<Owner, Refused>) {
         let mut listeners = Listeners::default();
-        for (port, by) in self.others().flat_map(|(source, routes)| bind::wanted(source, routes)) {
+        for (port, by) in self.others().flat_map(|(source, wants)| bind::wanted(source, wants)) {
             let address = (self.real)(&port).unwrap_or_else(|| port.address().clone());
-            listeners.add(port.protocol, address, by.id);
+            listeners.add(port.protocol, address, by.owner());
         }
-        let is_held = |by: &Wanted| {
-            let before = self.sources.get(self.source).and_then(|routes| routes.get(&by.id.name));
-            before.is_some_and(|before| Arc::ptr_eq(before, &by.route))
-        };
         let (held, new): (Vec<_>, Vec<_>) =
-            bind::wanted(self.source, self.routes).partition(|(_, by)| is_held(by));
+            bind::wanted(self.source, self.wants).partition(|(_, by)| self.is_held(by));
         for (port, by) in held.into_iter().chain(new) {
             let address = port.address().clone();
-            let met = listeners.add(port.protocol, address.clone(), by.id.clone());
+            let met = listeners.add(port.protocol, address.clone(), by.owner());
             if let Some(Met { owner: held_by, .. }) = met {
-                let conflict = || Refused::Conflict { address, wanted_by: by.id.clone(), held_by };
-                refused.entry(by.id.name.clone()).or_insert_with(conflict);
+                let (wanted_by, held_by) = (by.owner().into(), held_by.into());
+                let conflict = || Refused::Conflict { address, wanted_by, held_by };
+                refused.entry(by.owner()).or_insert_with(conflict);
             }
         }
     }
 
-    fn loops(&self, refused: &mut BTreeMap<RouteName, Refused>) {
+    /// Whether the source has had it before, as it is now.
+    fn is_held(&self, by: &WantedBy) -> bool {
+        let Some(before) = self.sources.get(self.source) else { return false };
+        match by {
+            WantedBy::Route(by) => {
+                before.routes.get(&by.id.name).is_some_and(|it| Arc::ptr_eq(it, &by.route))
+            }
+            WantedBy::Service(by) => {
+                before.services.get(&by.id.name).is_some_and(|it| Arc::ptr_eq(it, &by.service))
+            }
+        }
+    }
+
+    fn loops(&self, refused: &mut BTreeMap<Owner, Refused>) {
         let all: Vec<(RouteId, &Arc<Route>)> = self
             .others()
-            .chain([(self.source, self.routes)])
-            .flat_map(|(source, routes)| routes.iter().map(move |(name, route)| (source, name, route)))
+            .chain([(self.source, self.wants)])
+            .flat_map(|(source, wants)| wants.routes.iter().map(move |(name, route)| (source, name, route)))
             .map(|(source, name, route)| (RouteId { source: source.clone(), name: name.clone() }, route))
             .collect();
         let listens = |nth: usize| {
@@ -105,7 +111,7 @@ impl Beside<'_> {
             let way: Vec<_> = way.into_iter().map(|(nth, address)| (all[nth].0.clone(), address)).collect();
             for nth in names {
                 let one = || Refused::Loop { way: way.clone() };
-                refused.entry(all[nth].0.name.clone()).or_insert_with(one);
+                refused.entry(Owner::Route(all[nth].0.clone())).or_insert_with(one);
             }
         }
     }

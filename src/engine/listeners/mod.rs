@@ -6,5 +6,6 @@ pub(super) mod bind_error;
 mod conflicts;
 mod retries;
 mod route_runtimes;
+mod service;
 pub(super) mod supervisor;
 mod tcp;

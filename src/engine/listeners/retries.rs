@@ -1,14 +1,14 @@
-//! Ports that their routes' policy leaves for later: tried again every second, and told while they are missing.
+//! Ports that the policy of their owners leaves for later: tried again every second, and told while they are missing.
 
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
-use super::bind::{Port, Unbound};
+use super::bind::{Port, Unbound, WantedBy};
 use super::bind_error;
-use crate::engine::api::{NotListening, Wanted};
+use crate::engine::api::NotListening;
 use crate::units::Seconds;
 
-/// How often a route that still does not listen says so.
+/// How often one that still does not listen says so.
 const REMIND: Duration = Duration::from_secs(60);
 
 /// Every port that is tried again.
@@ -16,7 +16,7 @@ const REMIND: Duration = Duration::from_secs(60);
 pub(crate) struct Retries(BTreeMap<Port, Retry>);
 
 struct Retry {
-    by: Wanted,
+    by: WantedBy,
     why: String,
     since: Instant,
     told: Instant,
@@ -39,7 +39,7 @@ impl Retries {
     }
 
     /// What to try now.
-    pub(crate) fn due(&self) -> Vec<(Port, Wanted)> {
+    pub(crate) fn due(&self) -> Vec<(Port, WantedBy)> {
         self.0.iter().map(|(port, retry)| (port.clone(), retry.by.clone())).collect()
     }
 
@@ -53,8 +53,8 @@ impl Retries {
         unbound.retain(|it| self.0.get(&it.port).is_some_and(|retry| retry.told.elapsed() >= REMIND));
         for (Unbound { port, .. }, why) in explained(unbound) {
             let Some(retry) = self.0.get_mut(&port) else { continue };
-            let (route, address, for_) = (&retry.by.id, port.address(), Seconds(retry.since.elapsed()));
-            tracing::warn!("route {route} does NOT listen on {address}, for {for_} now: {why}");
+            let (owner, address, for_) = (retry.by.owner(), port.address(), Seconds(retry.since.elapsed()));
+            tracing::warn!("{owner} does NOT listen on {address}, for {for_} now: {why}");
             (retry.told, retry.why) = (Instant::now(), why);
         }
     }
@@ -62,7 +62,7 @@ impl Retries {
     /// Each with what was in its way last.
     pub(crate) fn not_listening(&self) -> Vec<NotListening> {
         let one = |(port, retry): (&Port, &Retry)| NotListening {
-            route: retry.by.id.clone(),
+            owner: retry.by.owner(),
             address: port.address().clone(),
             why: retry.why.clone(),
         };

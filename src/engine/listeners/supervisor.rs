@@ -8,19 +8,20 @@ use tokio::sync::{mpsc, oneshot};
 use tokio::time::{MissedTickBehavior, interval};
 
 use super::any::AnyListener;
-use super::bind::{self, Bound, Leaving, Port};
+use super::bind::{self, Bound, Leaving, Port, WantedBy};
 use super::conflicts::Beside;
 use super::retries::Retries;
 use super::route_runtimes::RouteRuntimes;
 use super::tcp::TcpListener;
 use crate::address::{ListenAddress, Protocol};
-use crate::engine::api::{Attempt, BindFailure, Declaration, Declared, Listening, Refused, Rejected, Wanted};
+use crate::engine::api::{Attempt, BindFailure, Declaration, Declared, Listening, Refused, Rejected, Wants};
 use crate::engine::runtime::context::Context;
 use crate::engine::runtime::drain;
 use crate::engine::runtime::heap_trim::HeapTrim;
 use crate::engine::udp::UdpListener;
-use crate::plan::{Route, Routes, Source, diff, keep_equal};
+use crate::plan::{Source, diff};
 use crate::sys;
+use crate::transport::SocketFile;
 use crate::units::Seconds;
 
 /// How often counts are settled and failed binds of `bind = "retry"` are tried again.
@@ -35,9 +36,9 @@ pub(crate) enum Order {
 /// One task that owns its state; nobody else opens or closes a listener.
 pub(crate) struct Supervisor {
     cx: Arc<Context>,
-    sources: BTreeMap<Source, Routes>,
+    sources: BTreeMap<Source, Wants>,
     /// Every port that they want, bound or not.
-    wanted: BTreeMap<Port, Wanted>,
+    wanted: BTreeMap<Port, WantedBy>,
     runtimes: RouteRuntimes,
     listeners: BTreeMap<Port, AnyListener>,
     /// Listeners that are retired and that flows still answer through.
@@ -107,34 +108,33 @@ impl Supervisor {
     async fn declare(&mut self, source: Source, declaration: Declaration) -> Result<Declared, Refused> {
         let before = self.sources.get(&source).cloned().unwrap_or_default();
         let mut attempt = Attempt::new(source, before, declaration);
-        attempt.routes = keep_equal(&attempt.before, std::mem::take(&mut attempt.routes));
-        while let Err(rejected) = self.attempt(&attempt.source, &attempt.routes).await {
+        while let Err(rejected) = self.attempt(&attempt.source, &attempt.wants).await {
             attempt.give_up(rejected)?;
         }
         Ok(Declared {
-            change: diff(&attempt.before, &attempt.routes),
+            change: diff(&attempt.before.routes, &attempt.wants.routes),
             listening: self.listening(),
             not_listening: self.retries.not_listening(),
             answers: attempt.answers(),
         })
     }
 
-    /// One transaction: these are the routes of the source from here on, or nothing has changed.
-    async fn attempt(&mut self, source: &Source, routes: &Routes) -> Result<(), Rejected> {
-        self.check(source, routes)?;
+    /// One transaction: this is what the source has from here on, or nothing has changed.
+    async fn attempt(&mut self, source: &Source, wants: &Wants) -> Result<(), Rejected> {
+        self.check(source, wants)?;
         let mut sources = self.sources.clone();
         sources.remove(source);
-        if !routes.is_empty() {
-            sources.insert(source.clone(), routes.clone());
+        if !wants.is_empty() {
+            sources.insert(source.clone(), wants.clone());
         }
-        let wanted: BTreeMap<Port, Wanted> =
-            sources.iter().flat_map(|(source, routes)| bind::wanted(source, routes)).collect();
+        let wanted: BTreeMap<Port, WantedBy> =
+            sources.iter().flat_map(|(source, wants)| bind::wanted(source, wants)).collect();
 
         let is_held = |port: &Port| self.listeners.contains_key(port) || self.lingering.contains_key(port);
         let new = wanted.iter().filter(|(port, _)| !is_held(port));
         let new = new.map(|(port, by)| (port.clone(), by.clone())).collect();
         let (bound, unbound) = bind::bind_all(new, &self.leaving(&wanted)).map_err(Rejected::Bind)?;
-        let _admissions = self.cx.admissions.open(source, routes, &self.cx.ledger);
+        let _admissions = self.cx.admissions.open(source, &wants.routes, &self.cx.ledger);
         let mut opened = BTreeMap::new();
         let opening = self.open(bound, &mut opened).and_then(|()| self.change_files(&wanted));
         if let Err(failure) = opening {
@@ -144,7 +144,7 @@ impl Supervisor {
 
         // From here on nothing can fail.
         self.sources = sources;
-        self.cx.admissions.adopt(source, routes);
+        self.cx.admissions.adopt(source, &wants.routes);
         self.revive(&wanted);
         let wanted_before = std::mem::replace(&mut self.wanted, wanted);
         self.swap(&wanted_before);
@@ -155,18 +155,18 @@ impl Supervisor {
         Ok(())
     }
 
-    /// Whether the routes of this source may stand beside those of the others.
-    fn check(&self, source: &Source, routes: &Routes) -> Result<(), Rejected> {
+    /// Whether what this source wants may stand beside what the others have.
+    fn check(&self, source: &Source, wants: &Wants) -> Result<(), Rejected> {
         let real = |port: &Port| {
             let listener = self.listeners.get(port).filter(|_| port.is_chosen())?;
             port.numbered(listener.address().net()?.port()).map(ListenAddress::Net)
         };
-        let refused = Beside { source, routes, sources: &self.sources, real: &real }.refused();
+        let refused = Beside { source, wants, sources: &self.sources, real: &real }.refused();
         if refused.is_empty() { Ok(()) } else { Err(Rejected::Beside(refused)) }
     }
 
     /// Every socket with a port that we hold and that nobody wants any more.
-    fn leaving(&self, wanted: &BTreeMap<Port, Wanted>) -> Leaving<'_> {
+    fn leaving(&self, wanted: &BTreeMap<Port, WantedBy>) -> Leaving<'_> {
         let mut leaving = Leaving::new();
         let listeners = self.listeners.iter().map(|(port, it)| (port, it.address().net(), it.socket()));
         let lingering = self.lingering.iter().map(|(port, it)| (port, Some(it.address), it.socket()));
@@ -180,20 +180,20 @@ impl Supervisor {
         leaving
     }
 
-    /// Gives the files of Unix sockets that stay what their routes say now; all of them, or none.
-    fn change_files(&self, wanted: &BTreeMap<Port, Wanted>) -> Result<(), BindFailure> {
-        let mut changed: Vec<(&TcpListener, Arc<Route>)> = Vec::new();
+    /// Gives the files of Unix sockets that stay what is wanted now; all of them, or none.
+    fn change_files(&self, wanted: &BTreeMap<Port, WantedBy>) -> Result<(), BindFailure> {
+        let mut changed: Vec<(&TcpListener, SocketFile)> = Vec::new();
         for (port, listener) in &self.listeners {
             let (Some(by), AnyListener::Tcp(listener)) = (wanted.get(port), listener) else { continue };
-            let old = listener.route();
-            if by.route.socket_file == old.socket_file {
+            let old = listener.socket_file();
+            if *by.socket_file() == old {
                 continue;
             }
             changed.push((listener, old));
-            if let Err(error) = listener.change_file(&by.route.socket_file) {
+            if let Err(error) = listener.change_file(by.socket_file()) {
                 for (listener, old) in changed {
                     // What could be given a moment ago can be given again.
-                    let _ = listener.change_file(&old.socket_file);
+                    let _ = listener.change_file(&old);
                 }
                 return Err(failure(port, by, error));
             }
@@ -211,10 +211,10 @@ impl Supervisor {
         for it in bound {
             let (port, by) = (it.port.clone(), it.by.clone());
             // All listeners of a UDP route belong to one loop, so that they share one table of flows.
-            if port.protocol == Protocol::Tcp || route_before.as_ref() != Some(&by.id) {
+            if port.protocol == Protocol::Tcp || route_before.as_ref() != Some(&by.owner()) {
                 self.turn = (self.turn + 1) % self.cx.workers.count();
             }
-            route_before = Some(by.id.clone());
+            route_before = Some(by.owner());
             let listener = AnyListener::start(it, &mut self.runtimes, &self.cx, self.turn);
             opened.insert(port.clone(), listener.map_err(|error| failure(&port, &by, error))?);
         }
@@ -222,7 +222,7 @@ impl Supervisor {
     }
 
     /// A retired listener that is wanted again was never gone.
-    fn revive(&mut self, wanted: &BTreeMap<Port, Wanted>) {
+    fn revive(&mut self, wanted: &BTreeMap<Port, WantedBy>) {
         let back: Vec<Port> =
             self.lingering.keys().filter(|port| wanted.contains_key(port)).cloned().collect();
         for port in back {
@@ -242,9 +242,9 @@ impl Supervisor {
         }
     }
 
-    /// Hands the listeners that stay to the routes that want them now. One whose route is still the same goes on with what
+    /// Hands the listeners that stay to those that want them now. One whose route or service is still the same goes on with what
     /// it has, as the turn of its targets.
-    fn swap(&mut self, before: &BTreeMap<Port, Wanted>) {
+    fn swap(&mut self, before: &BTreeMap<Port, WantedBy>) {
         for (port, listener) in &self.listeners {
             let Some(by) = self.wanted.get(port) else { continue };
             if !before.get(port).is_some_and(|before| before.is_same(by)) {
@@ -276,20 +276,20 @@ impl Supervisor {
         if due.is_empty() {
             return;
         }
-        // All of these routes have the policy Retry, so none of them can be a failure.
+        // All of these have the policy Retry, so none of them can be a failure.
         let Ok((bound, unbound)) = bind::bind_all(due, &Leaving::new()) else { return };
         for it in bound {
-            let (port, route) = (it.port.clone(), it.by.id.clone());
+            let (port, owner) = (it.port.clone(), it.by.owner());
             let since = self.retries.end(&port);
             let mut opened = BTreeMap::new();
             match self.open(vec![it], &mut opened) {
                 Ok(()) => {
                     let after = Seconds(since.elapsed());
-                    tracing::info!("route {route} listens on {} after {after}", port.address());
+                    tracing::info!("{owner} listens on {} after {after}", port.address());
                     self.listeners.append(&mut opened);
                 }
                 Err(e) => {
-                    tracing::error!("route {route}: cannot serve {}: {}", port.address(), e.error)
+                    tracing::error!("{owner}: cannot serve {}: {}", port.address(), e.error)
                 }
             }
         }
@@ -299,13 +299,14 @@ impl Supervisor {
     fn listening(&self) -> Vec<Listening> {
         let mut all: Vec<(usize, Listening)> = Vec::new();
         for (port, listener) in &self.listeners {
-            if let Some(Wanted { id, route, place }) = self.wanted.get(port) {
-                let targets = route.targets_at(*place).map(|(target, _)| target).collect();
-                let route = id.clone();
-                all.push((*place, Listening { route, address: listener.address(), targets }));
-            }
+            let Some(by) = self.wanted.get(port) else { continue };
+            let targets = match by {
+                WantedBy::Route(by) => by.route.targets_at(by.place).map(|(target, _)| target).collect(),
+                WantedBy::Service(_) => Vec::new(),
+            };
+            all.push((by.place(), Listening { owner: by.owner(), address: listener.address(), targets }));
         }
-        all.sort_by(|a, b| (&a.1.route, a.0).cmp(&(&b.1.route, b.0)));
+        all.sort_by(|a, b| (&a.1.owner, a.0).cmp(&(&b.1.owner, b.0)));
         all.into_iter().map(|(_, listening)| listening).collect()
     }
 }
@@ -319,7 +320,7 @@ async fn close(opened: BTreeMap<Port, AnyListener>) {
     }
 }
 
-fn failure(port: &Port, by: &Wanted, error: std::io::Error) -> BindFailure {
-    let (route, address) = (by.id.clone(), port.address().clone());
-    BindFailure { route, protocol: port.protocol, address, error }
+fn failure(port: &Port, by: &WantedBy, error: std::io::Error) -> BindFailure {
+    let (owner, address) = (by.owner(), port.address().clone());
+    BindFailure { owner, protocol: port.protocol, address, error }
 }

@@ -1,4 +1,4 @@
-//! One bound address of a route: accepts, and hands each connection to a worker.
+//! One bound address of a route or a service: accepts, and hands each connection to a worker.
 //!
 //! No error of accept(2) ends a listener, and none makes it spin.
 
@@ -13,14 +13,14 @@ use tokio::task::JoinHandle;
 use tokio::time::sleep;
 use tokio_util::sync::CancellationToken;
 
+use super::service::ServiceRuntime;
 use crate::address::{Address, ListenAddress};
 use crate::engine::runtime::context::{Context, RouteRuntime, SessionSlot};
 use crate::engine::session::admit;
 use crate::engine::session::carry;
 use crate::engine::session::state::Session;
-use crate::plan::Route;
 use crate::sys;
-use crate::transport::{self, Bound, Incoming, OwnFile, SocketFile};
+use crate::transport::{self, Bound, Incoming, OwnFile, SocketFile, Upkeep};
 
 /// The first and the longest pause after an accept error that is about this machine, not about one connection.
 const FIRST_PAUSE: Duration = Duration::from_millis(5);
@@ -33,6 +33,33 @@ const BURST: usize = 64;
 /// two wake-ups; each one more is woken by every connection, mostly for nothing.
 const MAX_ACCEPTORS: usize = 2;
 
+/// What the clients of a listener meet.
+#[derive(Clone)]
+pub(crate) enum Serves {
+    /// The sessions of a route.
+    Route(Arc<RouteRuntime>),
+    /// A service.
+    Service(Arc<ServiceRuntime>),
+}
+
+impl Serves {
+    /// What the file of its socket is given.
+    fn socket_file(&self) -> SocketFile {
+        match self {
+            Serves::Route(runtime) => runtime.route.socket_file.clone(),
+            Serves::Service(runtime) => runtime.service.socket_file.clone(),
+        }
+    }
+
+    /// How its connections are watched.
+    fn upkeep(&self) -> Upkeep {
+        match self {
+            Serves::Route(runtime) => runtime.route.upkeep,
+            Serves::Service(_) => Upkeep::default(),
+        }
+    }
+}
+
 /// A listening socket and the tasks that accept from it.
 pub(crate) struct TcpListener {
     /// The address it really has.
@@ -40,8 +67,8 @@ pub(crate) struct TcpListener {
     /// The file of a Unix socket. It stands before the socket, as it must not outlive it.
     file: Option<OwnFile>,
     socket: Arc<OwnedFd>,
-    /// The route it serves; replaced by a reload, read once per connection.
-    runtime: Arc<Mutex<Arc<RouteRuntime>>>,
+    /// What it serves; replaced by a reload, read once per connection.
+    serves: Arc<Mutex<Serves>>,
     retire: CancellationToken,
     accepting: Vec<JoinHandle<()>>,
 }
@@ -51,7 +78,7 @@ impl TcpListener {
     pub(crate) fn start(
         bound: Bound,
         address: &ListenAddress,
-        runtime: Arc<RouteRuntime>,
+        serves: Serves,
         cx: &Arc<Context>,
         n: usize,
     ) -> io::Result<TcpListener> {
@@ -60,11 +87,11 @@ impl TcpListener {
             ListenAddress::Net(_) => Address::Net(transport::local_address(&socket)?),
             ListenAddress::Unix(name) => Address::Unix(name.clone()),
         };
-        let (socket, runtime) = (Arc::new(socket), Arc::new(Mutex::new(runtime)));
+        let (socket, serves) = (Arc::new(socket), Arc::new(Mutex::new(serves)));
         let retire = CancellationToken::new();
         let acceptor = |nth: usize| Acceptor {
             socket: socket.clone(),
-            runtime: runtime.clone(),
+            serves: serves.clone(),
             cx: cx.clone(),
             worker: (n + nth) % cx.workers.count(),
             address: address.clone(),
@@ -74,23 +101,19 @@ impl TcpListener {
         let accepting = acceptors
             .map(|acceptor| cx.workers.spawn(acceptor.worker, acceptor.keep(retire.clone())))
             .collect();
-        Ok(TcpListener { address, file, socket, runtime, retire, accepting })
+        Ok(TcpListener { address, file, socket, serves, retire, accepting })
     }
 
-    /// Serves another route from the next connection on.
-    pub(crate) fn serve(&self, runtime: Arc<RouteRuntime>) {
-        let upkeep = runtime.route.upkeep;
-        let old = std::mem::replace(&mut *self.lock(), runtime);
+    /// Serves another route or service from the next connection on.
+    pub(crate) fn serve(&self, serves: Serves) {
+        let upkeep = serves.upkeep();
+        let old = std::mem::replace(&mut *lock(&self.serves), serves);
         if let Address::Net(address) = &self.address
-            && upkeep != old.route.upkeep
+            && upkeep != old.upkeep()
         {
             // These options of a listening socket take every value that a plan has.
             let _ = upkeep.set_up_again(&self.socket, address.ip());
         }
-    }
-
-    fn lock(&self) -> MutexGuard<'_, Arc<RouteRuntime>> {
-        self.runtime.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// What the file of its socket is given from now on, where it has one.
@@ -98,9 +121,9 @@ impl TcpListener {
         self.file.as_ref().map_or(Ok(()), |file| file.change(wanted))
     }
 
-    /// The route it serves.
-    pub(crate) fn route(&self) -> Arc<Route> {
-        self.lock().route.clone()
+    /// What the file of its socket was given, where it has one.
+    pub(crate) fn socket_file(&self) -> SocketFile {
+        lock(&self.serves).socket_file()
     }
 
     /// The socket, for the options a reload sets on it.
@@ -131,10 +154,14 @@ impl TcpListener {
     }
 }
 
+fn lock(serves: &Mutex<Serves>) -> MutexGuard<'_, Serves> {
+    serves.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
 /// The accept loop's side of a listener.
 struct Acceptor {
     socket: Arc<OwnedFd>,
-    runtime: Arc<Mutex<Arc<RouteRuntime>>>,
+    serves: Arc<Mutex<Serves>>,
     cx: Arc<Context>,
     worker: usize,
     address: Address,
@@ -220,7 +247,14 @@ impl Acceptor {
     }
 
     fn hand_over(&self, incoming: Incoming, permit: OwnedSemaphorePermit) {
-        let runtime = self.runtime.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        let serves = lock(&self.serves).clone();
+        let runtime = match serves {
+            Serves::Route(runtime) => runtime,
+            Serves::Service(service) => {
+                let worker = self.cx.workers.place(self.worker);
+                return service.take_in(incoming, &self.cx, worker, permit);
+            }
+        };
         let (route, targets) = (runtime.name.clone(), runtime.pool.names().clone());
         let entry = self.cx.ledger.open(route, targets, incoming.client, Instant::now());
         let place = match admit::on_accept(&runtime, &incoming.client) {

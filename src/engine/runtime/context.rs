@@ -5,6 +5,7 @@ use std::sync::{Arc, OnceLock};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use super::by_hello::{ByHello, Speaks};
+use super::stopping::Stopping;
 use super::workers::Workers;
 use crate::engine::admission::bandwidth::Bandwidths;
 use crate::engine::admission::handshakes::HandshakeLimiter;
@@ -28,6 +29,8 @@ pub(crate) struct Context {
     /// How many permits there are.
     pub(crate) most_sessions: u32,
     pub(crate) handshakes: Arc<HandshakeLimiter>,
+    /// What the connections of services hear of a stop.
+    pub(crate) stopping: Stopping,
     pub(crate) workers: Workers,
     pub(crate) targets: Arc<Targets>,
     pub(crate) bandwidths: Bandwidths,

@@ -20,6 +20,7 @@ const LAST_WORDS: Duration = Duration::from_secs(2);
 pub(crate) async fn drain(cx: &Arc<Context>, patience: Duration, hurry: impl Future<Output = ()>) -> usize {
     let begun = Instant::now();
     cx.udp.drain();
+    cx.stopping.draining.cancel();
     let left = sessions(cx);
     if left > 0 {
         tracing::info!("stopping: waiting up to {} for {}", Seconds(patience), counted(left));
@@ -50,6 +51,7 @@ pub(crate) async fn drain(cx: &Arc<Context>, patience: Duration, hurry: impl Fut
 /// Resets every session that is left.
 pub(crate) fn cut(cx: &Context) {
     cx.ledger.order_all(Order::Drain);
+    cx.stopping.cut.cancel();
 }
 
 fn sessions(cx: &Context) -> usize {

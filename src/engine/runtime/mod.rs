@@ -5,4 +5,5 @@ pub(super) mod context;
 pub(super) mod drain;
 pub(super) mod heap_trim;
 pub(super) mod settings;
+pub(super) mod stopping;
 pub(super) mod workers;

@@ -3,5 +3,6 @@
 mod addresses;
 mod names;
 mod proxy_protocol;
+mod services;
 mod unix;
 mod unix_files;

@@ -130,6 +130,12 @@ impl ProxyBuilder {
         self
     }
 
+    /// Connections at one time.
+    pub(crate) fn connections(mut self, connections: usize) -> ProxyBuilder {
+        self.settings.budget.connections = connections;
+        self
+    }
+
     /// Flows of UDP routes at one time.
     pub(crate) fn flows(mut self, flows: usize) -> ProxyBuilder {
         self.settings.budget.flows = flows;

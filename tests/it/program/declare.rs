@@ -95,7 +95,7 @@ fn one_address_that_is_taken_refuses_the_whole_declaration() {
     let refused = proxy.declare(&text).unwrap_err();
 
     let Refused::Bind(mut failures) = refused else { panic!("{refused}") };
-    failures.sort_by_key(|it| it.route.to_string());
+    failures.sort_by_key(|it| it.owner.name());
     assert_eq!(
         failures.iter().map(|it| it.address.clone()).collect::<Vec<_>>(),
         taken.each_ref().map(|it| ListenAddress::from(it.address))
@@ -234,7 +234,7 @@ fn a_declaration_that_is_refused_late_leaves_no_port_open() {
     );
     let refused = proxy.declare(&text).unwrap_err();
 
-    assert!(matches!(&refused, Refused::Bind(failures) if &*failures[0].route.name.0 == "u"), "{refused}");
+    assert!(matches!(&refused, Refused::Bind(failures) if failures[0].owner.name() == "u"), "{refused}");
     assert!(Connection::try_to(tcp.address).is_err(), "it goes on accepting");
     assert!(std::net::UdpSocket::bind(udp.address).is_ok(), "it goes on receiving");
     std::fs::remove_dir_all(&folder).unwrap();

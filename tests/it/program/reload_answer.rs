@@ -75,7 +75,7 @@ fn whoever_asks_for_a_reload_learns_what_came_of_it() {
         file.save(&(good.clone() + &route("taken", taken.address, &target)));
         let refusal = reloader.reload().await.unwrap_err();
         let Refusal::Bind { failures, trouble } = &*refusal else { panic!("{refusal}") };
-        assert_eq!((failures[0].route.to_string(), trouble.exit_code()), ("taken".into(), 4));
+        assert_eq!((failures[0].owner.name(), trouble.exit_code()), ("taken".into(), 4));
 
         file.save(&format!("log.level = 'debug'\n{good}"));
         let refusal = reloader.reload().await.unwrap_err();

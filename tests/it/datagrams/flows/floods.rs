@@ -79,15 +79,8 @@ fn a_flood_of_datagrams_does_not_starve_connections() {
     let (sink, echo) = (socket("127.0.0.1:0"), Target::echo());
     let tcp = format!("[routes.a]\nlisten = '127.0.0.1:0'\ntarget = '{}'\n", echo.address);
     let proxy = Proxy::builder().with(&(tcp + &route(sink.local_addr().unwrap(), "")));
-    let udp = proxy
-        .declared
-        .listening
-        .iter()
-        .find(|it| &*it.route.name.0 == "test")
-        .unwrap()
-        .address
-        .net()
-        .unwrap();
+    let udp =
+        proxy.declared.listening.iter().find(|it| it.owner.name() == "test").unwrap().address.net().unwrap();
     let _floods = [Flood::of(udp), Flood::of(udp)];
 
     let mut connection = proxy.connect();

@@ -22,7 +22,7 @@ fn named(name: &str, listen: impl std::fmt::Display, target: SocketAddr) -> Stri
 
 /// Where the route of this name, as it is printed, listens.
 fn listens(declared: &Declared, route: &str) -> SocketAddr {
-    let of_route = declared.listening.iter().find(|it| it.route.to_string() == route);
+    let of_route = declared.listening.iter().find(|it| it.owner.name() == route);
     of_route.and_then(|it| it.address.net()).unwrap_or_else(|| panic!("{route} is not in {declared:?}"))
 }
 
@@ -34,8 +34,8 @@ fn visit(mut client: Connection) {
     assert_eq!(client.receive_close(), Close::Fin);
 }
 
-/// What a refused declaration says of the address and of the two routes.
+/// What a refused declaration says of the address and of the two that want it.
 fn conflict(refused: &Refused) -> (String, String, String) {
     let Refused::Conflict { address, wanted_by, held_by } = refused else { panic!("{refused}") };
-    (address.to_string(), wanted_by.to_string(), held_by.to_string())
+    (address.to_string(), wanted_by.name(), held_by.name())
 }

@@ -9,7 +9,11 @@ use crate::harness::{ClosedPort, Connection, Proxy, Target, listening_inode};
 
 /// What became of the routes of a declaration that takes what it can get, each by name.
 fn answers(declared: &Declared) -> Vec<(String, Option<&Refused>)> {
-    declared.answers.iter().map(|it| (it.route.name.to_string(), it.listens.as_ref().err())).collect()
+    declared
+        .answers
+        .iter()
+        .map(|it| (it.owner.route().unwrap().name.to_string(), it.listens.as_ref().err()))
+        .collect()
 }
 
 /// Routes of a configuration that listen as far as they can.
@@ -104,5 +108,5 @@ fn a_route_that_tries_on_is_answered_as_one_that_will_listen() {
     let declared = proxy.declare_from(Source::named("edge").unwrap(), what_can(&config)).unwrap();
 
     assert!(matches!(answers(&declared)[..], [(_, None)]), "{declared:?}");
-    assert_eq!(declared.not_listening[0].route.to_string(), "web@edge");
+    assert_eq!(declared.not_listening[0].owner.name(), "web@edge");
 }

@@ -1,0 +1,182 @@
+//! What listens on an address of ours beside routes: services; and what an address belongs to.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::pin::Pin;
+use std::sync::Arc;
+
+use tokio_util::sync::CancellationToken;
+
+use crate::address::ListenAddress;
+use crate::plan::{RouteId, Source};
+use crate::transport::{BindPolicy, Incoming, SocketFile};
+
+/// The life of one connection of a service.
+pub type Served = Pin<Box<dyn Future<Output = ()> + Send>>;
+
+/// What answers the connections of a service: a control socket, a page, the server end of a tunnel.
+pub trait Serve: Send + Sync {
+    /// Serves one connection until what is returned resolves. It runs on a worker beside the sessions of routes, so it
+    /// must not block. [`Incoming::open`] is called in there.
+    ///
+    /// `draining` is cancelled once the connection should come to an end: the service is retired or replaced, or the
+    /// engine stops. One that goes on is let be as long as the engine runs, and reset when a stop has waited long enough.
+    /// A panic ends the connection, with a reset, and nothing else.
+    fn serve(&self, incoming: Incoming, draining: CancellationToken) -> Served;
+}
+
+/// What listens and is no route. It is declared with a source's routes, and bound, kept and retired like them. It takes
+/// connections alone: datagrams are not supported yet.
+#[derive(Clone)]
+#[non_exhaustive]
+pub struct Service {
+    /// The addresses it listens on, in the order written.
+    pub listen: Vec<ListenAddress>,
+    /// What the files of its Unix listeners are given; by default, the owner alone may connect.
+    pub socket_file: SocketFile,
+    /// What a failed bind means.
+    pub bind: BindPolicy,
+    /// What answers its connections. It is the same service only as long as this is the same object.
+    pub serve: Arc<dyn Serve>,
+}
+
+/// Every service of a source by its name.
+pub type Services = BTreeMap<Arc<str>, Arc<Service>>;
+
+impl Service {
+    /// A service on these addresses, with nothing out of the ordinary.
+    pub fn new(listen: impl IntoIterator<Item = ListenAddress>, serve: Arc<dyn Serve>) -> Service {
+        let listen = listen.into_iter().collect();
+        Service { listen, socket_file: SocketFile::default(), bind: BindPolicy::default(), serve }
+    }
+
+    /// The same whose Unix sockets have such files.
+    #[must_use]
+    pub fn socket_file(mut self, file: SocketFile) -> Service {
+        self.socket_file = file;
+        self
+    }
+
+    /// The same with this answer to a failed bind.
+    #[must_use]
+    pub fn bind(mut self, policy: BindPolicy) -> Service {
+        self.bind = policy;
+        self
+    }
+}
+
+impl PartialEq for Service {
+    fn eq(&self, other: &Service) -> bool {
+        let Service { listen, socket_file, bind, serve } = self;
+        let same = std::ptr::addr_eq(Arc::as_ptr(serve), Arc::as_ptr(&other.serve));
+        same && (listen, socket_file, bind) == (&other.listen, &other.socket_file, &other.bind)
+    }
+}
+
+impl Eq for Service {}
+
+impl fmt::Debug for Service {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut shown = f.debug_struct("Service");
+        shown.field("listen", &self.listen).field("socket_file", &self.socket_file).field("bind", &self.bind);
+        shown.finish_non_exhaustive()
+    }
+}
+
+/// The new services, with the old ones in the place of their equals.
+pub(super) fn keep_equal(old: &Services, new: Services) -> Services {
+    let kept = |name: &Arc<str>, service| match old.get(name) {
+        Some(old) if *old == service => old.clone(),
+        _ => service,
+    };
+    new.into_iter().map(|(name, service)| (name.clone(), kept(&name, service))).collect()
+}
+
+/// A service among those of all sources, printed as `control` or `control@edge`, like a [`RouteId`].
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct ServiceId {
+    /// Who declares it.
+    pub source: Source,
+    /// Its name there.
+    pub name: Arc<str>,
+}
+
+impl fmt::Display for ServiceId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.name.escape_debug().fmt(f)?;
+        self.source.name().map_or(Ok(()), |source| write!(f, "@{source}"))
+    }
+}
+
+/// What has an address of ours, or wants one; printed as `route web` or `service control`.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Owner {
+    /// A route.
+    Route(RouteId),
+    /// A service.
+    Service(ServiceId),
+}
+
+/// What an [`Owner`] is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Kind {
+    /// A route.
+    Route,
+    /// A service.
+    Service,
+}
+
+impl Owner {
+    /// What it is.
+    pub fn kind(&self) -> Kind {
+        match self {
+            Owner::Route(_) => Kind::Route,
+            Owner::Service(_) => Kind::Service,
+        }
+    }
+
+    /// Who declares it.
+    pub fn source(&self) -> &Source {
+        match self {
+            Owner::Route(id) => &id.source,
+            Owner::Service(id) => &id.source,
+        }
+    }
+
+    /// Its name as it is printed, as `web@edge`.
+    pub fn name(&self) -> String {
+        match self {
+            Owner::Route(id) => id.to_string(),
+            Owner::Service(id) => id.to_string(),
+        }
+    }
+
+    /// The route; `None` of a service.
+    pub fn route(&self) -> Option<&RouteId> {
+        match self {
+            Owner::Route(id) => Some(id),
+            Owner::Service(_) => None,
+        }
+    }
+}
+
+impl fmt::Display for Kind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Kind::Route => "route",
+            Kind::Service => "service",
+        })
+    }
+}
+
+impl fmt::Display for Owner {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} {}", self.kind(), self.name())
+    }
+}
+
+impl From<RouteId> for Owner {
+    fn from(id: RouteId) -> Owner {
+        Owner::Route(id)
+    }
+}

@@ -5,6 +5,7 @@
 
 mod admission;
 mod api;
+mod carry;
 mod listeners;
 mod monitor;
 mod runtime;
@@ -14,7 +15,7 @@ mod targets;
 mod udp;
 
 use std::io;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, Weak};
 use std::time::Duration;
 
 use tokio::sync::{Notify, Semaphore, mpsc, oneshot};
@@ -26,6 +27,7 @@ use admission::bandwidth::Bandwidths;
 use admission::handshakes::HandshakeLimiter;
 use admission::queue::AdmissionControls;
 pub use api::{Answer, BindFailure, Declaration, Declared, Listening, NotListening, Policy, Refused};
+pub use carry::CarryRefused;
 pub use listeners::bind_error::{BindTrouble, diagnose};
 use listeners::supervisor::{Order, Supervisor};
 use monitor::checker::HealthChecker;
@@ -60,15 +62,17 @@ pub fn start(settings: Settings, ledger: Arc<Ledger>) -> io::Result<Handle> {
         most_sessions: most as u32,
         handshakes: handshakes.clone(),
         stopping: Stopping::default(),
+        routes: Mutex::default(),
         workers: runtime::workers::Workers::start(settings.workers, settings.budget.pipes)?,
         targets,
         bandwidths: Bandwidths::default(),
         _health_checker: checker,
     });
     let (orders, inbox) = mpsc::channel(16);
+    let weak = Arc::downgrade(&cx);
     let supervisor = Supervisor::new(cx);
     tokio::runtime::Handle::current().spawn(supervisor.run(inbox));
-    Ok(Handle { orders, handshakes, ledger })
+    Ok(Handle { orders, handshakes, ledger, cx: weak })
 }
 
 /// The targets, and the task and the thread that keep an eye on them, waiting for `watches` processes to end.
@@ -90,6 +94,8 @@ pub struct Handle {
     orders: mpsc::Sender<Order>,
     handshakes: Arc<HandshakeLimiter>,
     ledger: Arc<Ledger>,
+    /// Weak: an engine that has stopped is not kept by those who might still speak to it.
+    cx: Weak<Context>,
 }
 
 impl Handle {
@@ -157,7 +163,7 @@ mod tests {
     async fn a_stop_that_nobody_carries_out_is_told() {
         let (orders, mut inbox) = mpsc::channel(1);
         let ledger = Ledger::new(Box::new(|_: &ledger::Record| {}));
-        let handle = Handle { orders, handshakes: HandshakeLimiter::new(1, 1), ledger };
+        let handle = Handle { orders, handshakes: HandshakeLimiter::new(1, 1), ledger, cx: Weak::new() };
         // A supervisor that breaks drops the order it had, and then its inbox.
         let broken = async { drop(inbox.recv().await) };
 

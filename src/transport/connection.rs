@@ -7,26 +7,27 @@ use std::task::{Context, Poll};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio_util::sync::CancellationToken;
 
-use super::Stream;
+use super::{Link, Stream};
 
 /// A connection that has come to us, to be read and written. Dropped, it is closed: with a reset where that is because of
 /// a panic, or because the engine waits for it no longer, so that a cut answer does not look whole.
 pub struct Connection {
-    stream: Stream,
+    stream: Link,
     cut: Option<CancellationToken>,
 }
 
 impl Connection {
     /// One that is reset when it is dropped after `cut`.
-    pub(super) fn new(stream: Stream, cut: Option<CancellationToken>) -> Connection {
+    pub(super) fn new(stream: Link, cut: Option<CancellationToken>) -> Connection {
         Connection { stream, cut }
     }
 
     /// Does something with what tokio knows it as.
     fn either<R>(self: Pin<&mut Self>, act: impl FnOnce(Pin<&mut dyn Socket>) -> R) -> R {
         match &mut self.get_mut().stream {
-            Stream::Tcp(it) => act(Pin::new(it)),
-            Stream::Unix(it) => act(Pin::new(it)),
+            Link::Socket(Stream::Tcp(it)) => act(Pin::new(it)),
+            Link::Socket(Stream::Unix(it)) => act(Pin::new(it)),
+            Link::Custom(it) => act(Pin::new(&mut it.stream())),
         }
     }
 }
@@ -39,7 +40,10 @@ impl Drop for Connection {
     fn drop(&mut self) {
         let is_cut = self.cut.as_ref().is_some_and(CancellationToken::is_cancelled);
         if is_cut || std::thread::panicking() {
-            self.stream.reset_on_close();
+            match &mut self.stream {
+                Link::Socket(socket) => socket.reset_on_close(),
+                Link::Custom(custom) => custom.reset(),
+            }
         }
     }
 }

@@ -5,6 +5,8 @@ use std::pin::Pin;
 
 use tokio::io::{AsyncRead, AsyncWrite};
 
+use super::Stream;
+
 /// Bytes both ways, by whatever means.
 pub(crate) trait Duplex: AsyncRead + AsyncWrite + Send + Unpin {}
 
@@ -40,6 +42,14 @@ impl Custom {
             reset();
         }
     }
+}
+
+/// One of the two connections of a session.
+pub(crate) enum Link {
+    /// A socket.
+    Socket(Stream),
+    /// A stream of an embedder's own.
+    Custom(Box<Custom>),
 }
 
 impl fmt::Debug for Custom {

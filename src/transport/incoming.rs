@@ -3,21 +3,23 @@
 use std::fmt;
 use std::io;
 use std::os::fd::OwnedFd;
+use std::sync::Arc;
 use std::time::Duration;
 
-use rustix::net::sockopt::set_socket_linger;
+use rustix::net::sockopt::{set_socket_linger, set_socket_oobinline};
 use tokio::net::{TcpStream, UnixStream};
 use tokio_util::sync::CancellationToken;
 
-use super::{Connection, Stream};
+use super::{Connection, Custom, Link, Stream};
 use crate::address::Address;
 use crate::outcome::Client;
+use crate::sys;
 
 /// A connection that has come to us. Nothing of it has been read.
 #[derive(Debug)]
 pub struct Incoming {
     /// The connection.
-    pub stream: Arrived,
+    pub stream: Unopened,
     /// Who connected.
     pub client: Client,
     /// How it came.
@@ -28,8 +30,33 @@ pub struct Incoming {
 
 impl Incoming {
     /// A connection of this client.
-    pub fn new(stream: Arrived, client: Client, via: Via) -> Incoming {
-        Incoming { stream, client, via, cut: None }
+    pub fn new(stream: impl Into<Unopened>, client: Client, via: Via) -> Incoming {
+        Incoming { stream: stream.into(), client, via, cut: None }
+    }
+
+    /// A TCP connection that code of this process has accepted or made. It is made non-blocking, and never waits to send.
+    ///
+    /// # Errors
+    /// The errno of getpeername(2), or of fcntl(2).
+    pub fn tcp(stream: std::net::TcpStream, via: Via) -> io::Result<Incoming> {
+        let mut client = stream.peer_addr()?;
+        client.set_ip(client.ip().to_canonical());
+        stream.set_nonblocking(true)?;
+        stream.set_nodelay(true)?;
+        // Urgent data stays in the stream: out of line, its byte would be lost.
+        set_socket_oobinline(&stream, true)?;
+        Ok(Incoming::new(Arrived::Tcp(stream.into()), Client::Net(client), via))
+    }
+
+    /// A connected Unix stream socket: accepted, or one of a pair. Its client is the process that made the other end.
+    ///
+    /// # Errors
+    /// The errno of getsockopt(2), or of fcntl(2).
+    pub fn unix(stream: std::os::unix::net::UnixStream, via: Via) -> io::Result<Incoming> {
+        stream.set_nonblocking(true)?;
+        set_socket_oobinline(&stream, true)?;
+        let (pid, uid) = sys::peer_credentials(&stream)?;
+        Ok(Incoming::new(Arrived::Unix(stream.into()), Client::Unix { pid, uid }, via))
     }
 
     /// The same, whose [`Connection`] is reset when it is dropped after `cut`.
@@ -42,7 +69,11 @@ impl Incoming {
     /// # Errors
     /// Where the poller does not take it.
     pub fn open(self) -> io::Result<Connection> {
-        Ok(Connection::new(self.stream.open()?, self.cut))
+        let stream = match self.stream {
+            Unopened::Socket(socket) => Link::Socket(socket.open()?),
+            Unopened::Custom(custom) => Link::Custom(custom),
+        };
+        Ok(Connection::new(stream, self.cut))
     }
 }
 
@@ -51,13 +82,47 @@ impl Incoming {
 pub enum Via {
     /// It was accepted at this address.
     Listener(Address),
+    /// Code of this process has handed it over, and calls itself so.
+    HandedOver(Arc<str>),
 }
 
 impl fmt::Display for Via {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Via::Listener(address) => address.fmt(f),
+            Via::HandedOver(by) => f.write_str(by),
         }
+    }
+}
+
+/// A connection that no runtime knows yet.
+#[derive(Debug)]
+pub enum Unopened {
+    /// A socket.
+    Socket(Arrived),
+    /// A stream of an embedder's own.
+    Custom(Box<Custom>),
+}
+
+impl Unopened {
+    /// Turns the connection away: a reset, as far as its kind has one.
+    pub fn reset(self) {
+        match self {
+            Unopened::Socket(socket) => socket.reset(),
+            Unopened::Custom(mut custom) => custom.reset(),
+        }
+    }
+}
+
+impl From<Arrived> for Unopened {
+    fn from(socket: Arrived) -> Unopened {
+        Unopened::Socket(socket)
+    }
+}
+
+impl From<Custom> for Unopened {
+    fn from(custom: Custom) -> Unopened {
+        Unopened::Custom(Box::new(custom))
     }
 }
 

@@ -23,10 +23,11 @@ use serde::Deserialize;
 
 pub use connection::Connection;
 pub use custom::Custom;
+pub(crate) use custom::Link;
 pub use datagrams::{bind_datagrams, dial_datagrams, receive_buffer};
 pub use dial::{Origin, dial};
 pub use file::{Account, FileMode, SocketFile};
-pub use incoming::{Arrived, Incoming, Via};
+pub use incoming::{Arrived, Incoming, Unopened, Via};
 pub use keepalive::{Upkeep, Watch};
 pub use listen::{Bound, accept, bind, listen, local_address, share_port, socket_address};
 pub use peek::{Undecided, peek, take_seen};

@@ -1,7 +1,7 @@
 //! Owns every listener. A declaration is a transaction: bind what is new, then swap, then retire.
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
+use std::sync::{Arc, PoisonError};
 use std::time::{Duration, Instant};
 
 use tokio::sync::{mpsc, oneshot};
@@ -14,12 +14,14 @@ use super::retries::Retries;
 use super::route_runtimes::RouteRuntimes;
 use super::tcp::TcpListener;
 use crate::address::{ListenAddress, Protocol};
-use crate::engine::api::{Attempt, BindFailure, Declaration, Declared, Listening, Refused, Rejected, Wants};
+use crate::engine::api::{
+    Attempt, BindFailure, Declaration, Declared, Listening, Refused, Rejected, Wanted, Wants,
+};
 use crate::engine::runtime::context::Context;
 use crate::engine::runtime::drain;
 use crate::engine::runtime::heap_trim::HeapTrim;
 use crate::engine::udp::UdpListener;
-use crate::plan::{Source, diff};
+use crate::plan::{Route, RouteId, Source, diff};
 use crate::sys;
 use crate::transport::SocketFile;
 use crate::units::Seconds;
@@ -251,7 +253,24 @@ impl Supervisor {
                 listener.serve(by, &mut self.runtimes, &self.cx);
             }
         }
+        self.list_routes();
         self.runtimes.forget_unused();
+    }
+
+    /// Says along which routes a connection may be carried that no listener has accepted.
+    fn list_routes(&mut self) {
+        let (runtimes, cx) = (&mut self.runtimes, &self.cx);
+        let of_source = |(source, wants): (&Source, &Wants)| {
+            let tcp = wants.routes.values().filter(|route| route.carries.protocol() == Protocol::Tcp);
+            let wanted = |route: &Arc<Route>| {
+                let id = RouteId { source: source.clone(), name: route.name.clone() };
+                Wanted { id, route: route.clone(), place: 0 }
+            };
+            tcp.map(wanted).collect::<Vec<_>>()
+        };
+        let all = self.sources.iter().flat_map(of_source);
+        let listed = all.map(|by| (by.id.clone(), runtimes.of(&by, cx))).collect();
+        *self.cx.routes.lock().unwrap_or_else(PoisonError::into_inner) = listed;
     }
 
     async fn retire_unwanted(&mut self) {

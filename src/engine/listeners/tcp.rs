@@ -15,10 +15,8 @@ use tokio_util::sync::CancellationToken;
 
 use super::service::ServiceRuntime;
 use crate::address::{Address, ListenAddress};
-use crate::engine::runtime::context::{Context, RouteRuntime, SessionSlot};
-use crate::engine::session::admit;
-use crate::engine::session::carry;
-use crate::engine::session::state::Session;
+use crate::engine::runtime::context::{Context, RouteRuntime};
+use crate::engine::session::begin::begin;
 use crate::sys;
 use crate::transport::{self, Bound, Incoming, OwnFile, SocketFile, Upkeep};
 
@@ -255,15 +253,7 @@ impl Acceptor {
                 return service.take_in(incoming, &self.cx, worker, permit);
             }
         };
-        let (route, targets) = (runtime.name.clone(), runtime.pool.names().clone());
-        let entry = self.cx.ledger.open(route, targets, incoming.client, Instant::now());
-        let place = match admit::on_accept(&runtime, &incoming.client) {
-            Ok(place) => place,
-            Err(end) => return admit::turn_away(incoming.stream, entry, end),
-        };
-        let worker = self.cx.workers.place(self.worker);
-        let slot = SessionSlot::take(&self.cx, worker, permit, place);
-        self.cx.workers.spawn(worker, carry::carry(incoming.stream, Session { runtime, entry, slot }));
+        begin(incoming, runtime, &self.cx, self.worker, permit);
     }
 }
 

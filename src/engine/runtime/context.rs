@@ -1,6 +1,7 @@
 //! What every session of an engine shares, and what those of one route share.
 
-use std::sync::{Arc, OnceLock};
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, OnceLock};
 
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
@@ -19,7 +20,7 @@ use crate::engine::targets::target::Target;
 use crate::engine::udp::Udp;
 use crate::ledger::{Ledger, TargetNames};
 use crate::limits::{Bandwidth, SessionLimits};
-use crate::plan::{Among, Carries, Route};
+use crate::plan::{Among, Carries, Route, RouteId};
 
 /// Shared by all sessions.
 pub(crate) struct Context {
@@ -36,6 +37,9 @@ pub(crate) struct Context {
     pub(crate) bandwidths: Bandwidths,
     pub(crate) admissions: Arc<AdmissionControls>,
     pub(crate) udp: Udp,
+    /// The routes of connections that are declared, each as the clients of its first address meet it: what is carried
+    /// without having been accepted goes along one of them.
+    pub(crate) routes: Mutex<HashMap<RouteId, Arc<RouteRuntime>>>,
     /// Dropped with the engine.
     pub(crate) _health_checker: HealthChecker,
 }

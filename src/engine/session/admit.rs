@@ -6,16 +6,15 @@
 use std::net::IpAddr;
 use std::time::Instant;
 
-use tokio::io::Interest;
 use tokio::time::sleep_until;
 
 use super::progress::Progress;
-use super::state::Session;
+use super::state::{Session, is_gone};
 use crate::engine::runtime::context::{PermitCell, RouteRuntime};
 use crate::ledger::Entry;
 use crate::outcome::{Client, Denial, End, Limit, Phase};
 use crate::proxy_protocol::{Ends, Header};
-use crate::transport::{Arrived, Stream};
+use crate::transport::{Stream, Unopened};
 
 /// Decides about a connection by the address of its socket: the place of its client, now or in its turn; an empty one
 /// where a proxy before us has yet to say who it is, and `None` on a route that limits nothing.
@@ -65,7 +64,7 @@ fn may_speak_for_others(runtime: &RouteRuntime, client: &Client, ip: Option<IpAd
 }
 
 /// Ends a connection that no worker has seen.
-pub(crate) fn turn_away(client: Arrived, entry: Entry, end: End) {
+pub(crate) fn turn_away(client: Unopened, entry: Entry, end: End) {
     client.reset();
     let progress = Progress { phase: Phase::Admit, ..Progress::default() };
     let outcome = progress.outcome(end.into(), &entry);
@@ -74,7 +73,7 @@ pub(crate) fn turn_away(client: Arrived, entry: Entry, end: End) {
 
 /// Waits until the client has its place, for at most `queue_timeout`; a client that goes first frees the place in
 /// the queue. A FIN is no reason to go: it may have sent its whole request.
-pub(crate) async fn admit(client: &Stream, session: &Session) -> Result<(), End> {
+pub(crate) async fn admit(client: Option<&Stream>, session: &Session) -> Result<(), End> {
     let Some(permit) = session.slot.permit() else { return Ok(()) };
     let deadline = Instant::now() + session.runtime.route.entry.queue_timeout;
     tokio::select! {
@@ -84,7 +83,7 @@ pub(crate) async fn admit(client: &Stream, session: &Session) -> Result<(), End>
             Some(order) => Err(order.end()),
             None => turn.map_err(End::Denied),
         },
-        _ = client.ready(Interest::ERROR) => Err(End::ClientGone),
+        () = is_gone(client) => Err(End::ClientGone),
         () = sleep_until(deadline.into()) => Err(End::Limited(Limit::QueueTimeout)),
     }
 }

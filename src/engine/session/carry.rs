@@ -36,7 +36,7 @@ pub(crate) fn carry(client: Arrived, session: Session) -> impl Future<Output = (
             let unfinished = Unfinished(&client);
             // Boxed: what the way there needs is given back before the bytes begin to move.
             let (target, seals) = {
-                let mut arriving = Box::pin(arrive(&client, &session, &mut progress));
+                let mut arriving = Box::pin(arrive(Some(&client), &session, &mut progress));
                 match session.entry.live().unless_ordered(arriving.as_mut()).await {
                     Ok(Ok(arrived)) => arrived,
                     Ok(Err(end)) => break 'steps Finish::from(end),
@@ -92,8 +92,8 @@ fn finish(relayed: Relayed, client: &Stream, target: &Stream, session: &Session)
 
 /// Every step before the bytes move; each says its name before it begins. Gives the target, and which of the two
 /// connections are secured.
-async fn arrive(
-    client: &Stream,
+pub(super) async fn arrive(
+    client: Option<&Stream>,
     session: &Session,
     progress: &mut Progress,
 ) -> Result<(Stream, Option<Box<Seals>>), End> {
@@ -101,9 +101,11 @@ async fn arrive(
     let mut seals = Seals::default();
     // Boxed, as whatever few routes have: the way of the others needs no room for it.
     let mut header = None;
+    // What has to look at the first bytes needs a socket; who has none was refused.
+    let socket = || client.ok_or(End::Internal);
     if !route.proxy.accept.is_empty() {
         progress.phase = Phase::Identify;
-        let said = header.insert(Box::pin(identify(client, session)).await?);
+        let said = header.insert(Box::pin(identify(socket()?, session)).await?);
         progress.phase = Phase::Admit;
         decide_again(session, said)?;
     }
@@ -113,18 +115,18 @@ async fn arrive(
     }
     if let Some(patience) = session.runtime.limits.first_byte {
         progress.phase = Phase::Admit;
-        Box::pin(first_byte(client, session, patience)).await?;
+        Box::pin(first_byte(socket()?, session, patience)).await?;
     }
     let chosen;
     let (mut runtime, mut speaks) = (&session.runtime, Speaks::Tls);
     if let Some(by_hello) = &runtime.by_hello {
         progress.phase = Phase::Secure;
-        (chosen, speaks) = Box::pin(choose(client, session, by_hello)).await?;
+        (chosen, speaks) = Box::pin(choose(socket()?, session, by_hello)).await?;
         runtime = &chosen;
     }
     if let Some(tls) = route.tls.as_ref().filter(|_| speaks == Speaks::Tls) {
         progress.phase = Phase::Secure;
-        seals.client = Some(Box::pin(secure(client, session, tls)).await?);
+        seals.client = Some(Box::pin(secure(socket()?, session, tls)).await?);
     }
     // To each target in turn, as long as there is one: it has heard nothing of the client's until it is greeted.
     let caller = Caller { client, header: header.as_ref(), session, runtime };

@@ -6,12 +6,11 @@ use std::pin::Pin;
 use std::task::Poll;
 use std::time::{Duration, Instant};
 
-use tokio::io::Interest;
 use tokio::time::{timeout, timeout_at};
 
 use super::greet::greet;
 use super::progress::{Progress, TargetGuard};
-use super::state::Caller;
+use super::state::{Caller, is_gone};
 use crate::address::Address;
 use crate::balance::{Check, Key};
 use crate::engine::runtime::context::RouteRuntime;
@@ -38,7 +37,7 @@ pub(crate) async fn connect(caller: &Caller<'_>, progress: &mut Progress) -> Res
         biased;
         reached = reach(caller, progress) => reached,
         // A FIN is no reason to go: the client may have sent its whole request. A reset is.
-        _ = caller.client.ready(Interest::ERROR) => Err(End::ClientGone),
+        () = is_gone(caller.client) => Err(End::ClientGone),
     }
 }
 

@@ -67,7 +67,7 @@ async fn announce(caller: &Caller<'_>, target: &Stream, form: Form) -> Result<()
     let send = async {
         // What the client has said goes with it in one segment, which wakes the target once. Ciphertext may not be enough
         // to say anything.
-        if session.runtime.route.tls.is_none() && client.has_unread() {
+        if session.runtime.route.tls.is_none() && client.is_some_and(Stream::has_unread) {
             target.send_all_before_others(&bytes).await
         } else {
             target.send_all(&bytes).await
@@ -92,14 +92,14 @@ fn cause_of(error: &io::Error) -> Cause {
 }
 
 /// The ends of the client's connection as the kernel has them. A client of a Unix socket has none that would tell who it
-/// is, and HAProxy refuses headers of that family: it is told as a connection of our own, as HAProxy itself tells it. A
+/// is, no more has one that is no socket, and HAProxy refuses headers of that family: it is told as a connection of our own, as HAProxy itself tells it. A
 /// socket that can no longer say has lost its client, which the relay will find out.
-fn ends(stream: &Stream, client: Client) -> Ends {
-    match client {
-        Client::Net(client) => {
+fn ends(stream: Option<&Stream>, client: Client) -> Ends {
+    match (client, stream) {
+        (Client::Net(client), Some(stream)) => {
             local_address(stream).map_or(Ends::Own, |destination| Ends::Net { client, destination })
         }
-        Client::Unix { .. } => Ends::Own,
+        (Client::Net(_), None) | (Client::Unix { .. }, _) => Ends::Own,
     }
 }
 

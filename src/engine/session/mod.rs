@@ -1,8 +1,11 @@
 //! One connection's life in steps. `carry` is the heart: read it first.
 
-pub(super) mod admit;
-pub(super) mod carry;
+mod admit;
+pub(super) mod begin;
+mod carry;
+pub(super) mod carry_custom;
 mod connect;
+mod custom;
 mod first_byte;
 mod greet;
 mod identify;
@@ -10,4 +13,4 @@ mod progress;
 mod relay;
 mod secure;
 mod sni;
-pub(super) mod state;
+mod state;

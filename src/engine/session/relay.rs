@@ -61,7 +61,7 @@ pub(crate) fn carefully<'s>(
 }
 
 /// Resolves when nothing has moved either way for as long as `patience`, though it might have.
-async fn idle(meter: &Meter, pace: &Pace<'_>, patience: Duration) -> End {
+pub(super) async fn idle(meter: &Meter, pace: &Pace<'_>, patience: Duration) -> End {
     let mut silence = Silence::new(patience, meter.traffic(), Instant::now());
     loop {
         sleep(silence.pause()).await;

@@ -1,6 +1,7 @@
 //! Every way in and every way out but TLS.
 
 mod addresses;
+mod carried;
 mod names;
 mod proxy_protocol;
 mod services;

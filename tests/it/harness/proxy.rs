@@ -6,10 +6,11 @@ use std::sync::{Arc, Condvar, Mutex, mpsc};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
-use loopgate::engine::{self, Declaration, Declared, Refused, Settings, Source};
+use loopgate::engine::{self, CarryRefused, Declaration, Declared, Refused, RouteId, Settings, Source};
 use loopgate::ledger::{Ledger, Live, OrderRefused, Record, Sink};
 use loopgate::limits::Budget;
 use loopgate::plan::{self, Routes};
+use loopgate::transport::Incoming;
 use tokio::runtime::{Builder, Handle};
 use tokio_util::sync::CancellationToken;
 
@@ -73,6 +74,11 @@ impl Proxy {
         declaration: impl Into<Declaration>,
     ) -> Result<Declared, Refused> {
         self.runtime.block_on(self.engine.declare(source, declaration))
+    }
+
+    /// Carries a connection that no listener has accepted.
+    pub(crate) fn carry(&self, route: &RouteId, incoming: Incoming) -> Result<(), CarryRefused> {
+        self.engine.carry(route, incoming)
     }
 
     /// The next record, in the order they were written.

@@ -1,0 +1,37 @@
+//! How a session begins, however its connection has come to us.
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use tokio::sync::OwnedSemaphorePermit;
+
+use super::admit;
+use super::carry::carry;
+use super::carry_custom::carry_custom;
+use super::state::Session;
+use crate::engine::runtime::context::{Context, RouteRuntime, SessionSlot};
+use crate::transport::{Incoming, Unopened};
+
+/// Has a connection carried along a route, on the worker `here` or one that has less to do. Who may not come in is turned
+/// away, which the record says.
+pub(crate) fn begin(
+    incoming: Incoming,
+    runtime: Arc<RouteRuntime>,
+    cx: &Arc<Context>,
+    here: usize,
+    permit: OwnedSemaphorePermit,
+) {
+    let (route, targets) = (runtime.name.clone(), runtime.pool.names().clone());
+    let entry = cx.ledger.open(route, targets, incoming.client, Instant::now());
+    let place = match admit::on_accept(&runtime, &incoming.client) {
+        Ok(place) => place,
+        Err(end) => return admit::turn_away(incoming.stream, entry, end),
+    };
+    let worker = cx.workers.place(here);
+    let slot = SessionSlot::take(cx, worker, permit, place);
+    let session = Session { runtime, entry, slot };
+    match incoming.stream {
+        Unopened::Socket(socket) => cx.workers.spawn(worker, carry(socket, session)),
+        Unopened::Custom(custom) => cx.workers.spawn(worker, carry_custom(custom, session)),
+    };
+}

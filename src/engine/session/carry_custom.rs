@@ -1,0 +1,61 @@
+//! A session whose client's connection is no socket but a stream of an embedder's own.
+//!
+//! The steps are those of every session; only how its bytes move and how it is cut is other.
+
+use std::pin::pin;
+
+use super::carry::arrive;
+use super::custom::{between, half};
+use super::progress::{Finish, Progress};
+use super::state::{Session, Unfinished};
+use crate::engine::runtime::context::RouteRuntime;
+use crate::outcome::{End, Phase, Side};
+use crate::relay::{CustomHalf, Half};
+use crate::transport::Custom;
+
+/// What a route asks for that can be done with a socket only, by its key; `None` where it asks for nothing such.
+pub(crate) fn needs_socket(runtime: &RouteRuntime) -> Option<&'static str> {
+    let route = &runtime.route;
+    let keys = [
+        ("accept_proxy", !route.proxy.accept.is_empty()),
+        ("tls", route.tls.is_some()),
+        ("names", runtime.by_hello.is_some()),
+        ("client_timeout", runtime.limits.first_byte.is_some()),
+    ];
+    keys.into_iter().find(|(_, is_asked)| *is_asked).map(|(key, _)| key)
+}
+
+/// Carries a stream of an embedder's own along its route to its end, as [`super::carry::carry`] does a socket.
+pub(crate) async fn carry_custom(client: Box<Custom>, session: Session) {
+    let mut progress = Progress::default();
+    // Dropped at any point before its end was said, it is reset.
+    let mut client = CustomHalf::new(*client);
+    let finish = steps(&mut client, &session, &mut progress).await;
+    if finish.end != End::Done {
+        client.reset(finish.end);
+    }
+    drop(client);
+    let Session { entry, slot, .. } = session;
+    let outcome = progress.outcome(finish, &entry);
+    entry.close(outcome);
+    drop(slot);
+}
+
+async fn steps(client: &mut CustomHalf, session: &Session, progress: &mut Progress) -> Finish {
+    let (target, seals) = {
+        let arriving = pin!(arrive(None, session, progress));
+        match session.entry.live().unless_ordered(arriving).await {
+            Ok(Ok(arrived)) => arrived,
+            Ok(Err(end)) => return end.into(),
+            Err(order) => return order.end().into(),
+        }
+    };
+    progress.phase = Phase::Relay;
+    let unfinished = Unfinished(&target);
+    let mut half = half(&target, seals.and_then(|seals| seals.target), Side::Target, session);
+    let relayed = between(client, &mut *half, session).await;
+    drop(half);
+    // What the target's close is to be has been decided by now.
+    unfinished.disarm();
+    relayed.into()
+}

@@ -1,0 +1,286 @@
+//! Connections that no listener has accepted: an embedder hands over a socket, or a stream of its own process.
+
+use std::io::{Read, Write};
+use std::net::{Shutdown, SocketAddr, TcpListener};
+use std::os::unix::net::UnixStream;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
+use std::time::Duration;
+
+use loopgate::engine::{CarryRefused, RouteId, Source};
+use loopgate::outcome::{Client, Denial, End, Limit, Side};
+use loopgate::plan::RouteName;
+use loopgate::transport::{Custom, Incoming, Via};
+use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream, duplex};
+
+use crate::harness::{Close, ClosedPort, Connection, Proxy, Target, pattern, wait_until};
+
+const MIB: usize = 1 << 20;
+
+fn web() -> RouteId {
+    RouteId { source: Source::file(), name: RouteName("test".into()) }
+}
+
+fn via() -> Via {
+    Via::HandedOver("the test".into())
+}
+
+/// An address that is none of this machine's.
+fn somebody() -> SocketAddr {
+    "192.0.2.7:4711".parse().unwrap()
+}
+
+/// A client inside this process.
+struct Inside {
+    stream: DuplexStream,
+    resets: Arc<AtomicUsize>,
+}
+
+/// A client of this process, and what is handed over of it.
+fn inside() -> (Inside, Incoming) {
+    let (ours, theirs) = duplex(4096);
+    let resets = Arc::new(AtomicUsize::new(0));
+    let count = resets.clone();
+    let custom = Custom::new(theirs, move || {
+        count.fetch_add(1, Relaxed);
+    });
+    (Inside { stream: ours, resets }, Incoming::new(custom, somebody().into(), via()))
+}
+
+/// Carries a client of this process.
+fn carried(proxy: &Proxy) -> Inside {
+    let (client, incoming) = inside();
+    proxy.carry(&web(), incoming).unwrap();
+    client
+}
+
+fn block_on<T>(work: impl Future<Output = T>) -> T {
+    tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(work)
+}
+
+/// Says something and hears it again.
+fn echoed(client: &mut Inside) {
+    block_on(async {
+        client.stream.write_all(b"ping").await.unwrap();
+        let mut heard = [0; 4];
+        client.stream.read_exact(&mut heard).await.unwrap();
+        assert_eq!(&heard, b"ping");
+    });
+}
+
+/// Waits until the session of this client has given its stream back.
+fn is_closed(client: &mut Inside) {
+    let read = block_on(client.stream.read(&mut [0; 1]));
+    assert_eq!(read.unwrap(), 0);
+}
+
+fn test_route(target: SocketAddr, more: &str) -> String {
+    format!("[routes.test]\nlisten = '127.0.0.1:0'\ntarget = '{target}'\n{more}\n")
+}
+
+#[test]
+fn a_stream_of_this_process_is_carried_like_any_client() {
+    let target = Target::echo();
+    let proxy = Proxy::to(target.address);
+    let Inside { stream, resets } = carried(&proxy);
+
+    let (mut from, mut to) = tokio::io::split(stream);
+    let said: Vec<u8> = (0..MIB).map(|n| pattern::at(1, n, 1)[0]).collect();
+    let heard = block_on(async {
+        let say = async {
+            to.write_all(&said).await.unwrap();
+            to.shutdown().await.unwrap();
+        };
+        let mut heard = Vec::new();
+        let (_, read) = tokio::join!(say, from.read_to_end(&mut heard));
+        read.unwrap();
+        heard
+    });
+
+    assert!(heard == said, "{} bytes", heard.len());
+    let record = proxy.record();
+    let traffic = record.outcome.traffic;
+    assert_eq!((&*record.route, record.client), ("test", Client::Net(somebody())));
+    assert_eq!((record.outcome.end, record.outcome.closed_by), (End::Done, Some(Side::Client)));
+    assert_eq!((traffic.up.read, traffic.up.delivered), (MIB as u64, MIB as u64));
+    assert_eq!((traffic.down.read, traffic.down.delivered), (MIB as u64, MIB as u64));
+    assert_eq!(resets.load(Relaxed), 0);
+}
+
+#[test]
+fn a_target_that_says_all_first_is_heard_by_a_stream_that_speaks_later() {
+    let target = Target::manual();
+    let proxy = Proxy::to(target.address);
+    let mut client = carried(&proxy);
+    let mut served = target.accept();
+
+    served.send(b"welcome");
+    served.finish();
+    block_on(async {
+        let mut heard = String::new();
+        client.stream.read_to_string(&mut heard).await.unwrap();
+        assert_eq!(heard, "welcome");
+        client.stream.write_all(b"thanks").await.unwrap();
+        client.stream.shutdown().await.unwrap();
+    });
+
+    assert_eq!(served.receive_all(), (b"thanks".to_vec(), Close::Fin));
+    let record = proxy.record();
+    assert_eq!((record.outcome.end, record.outcome.closed_by), (End::Done, Some(Side::Target)));
+}
+
+#[test]
+fn a_stream_that_is_dropped_in_the_middle_is_a_client_that_reset() {
+    let target = Target::manual();
+    let proxy = Proxy::to(target.address);
+    let mut client = carried(&proxy);
+    let mut served = target.accept();
+    block_on(client.stream.write_all(b"hello")).unwrap();
+    assert_eq!(served.receive(5), b"hello");
+
+    let resets = client.resets.clone();
+    drop(client);
+    served.send(b"an answer that nobody takes");
+
+    assert_eq!(served.receive_close(), Close::Fin, "what it has said before was all");
+    let record = proxy.record();
+    assert_eq!((record.outcome.end, record.outcome.traffic.up.delivered), (End::ClientReset, 5));
+    wait_until("it was told", || (resets.load(Relaxed) == 1).then_some(()));
+}
+
+#[test]
+fn a_socket_that_somebody_else_accepted_is_carried_with_its_client() {
+    let (target, own) = (Target::echo(), TcpListener::bind("127.0.0.1:0").unwrap());
+    let proxy = Proxy::to(target.address);
+    let mut client = Connection::to(own.local_addr().unwrap());
+
+    proxy.carry(&web(), Incoming::tcp(own.accept().unwrap().0, via()).unwrap()).unwrap();
+
+    client.send(b"hello");
+    assert_eq!(client.receive(5), b"hello");
+    client.finish();
+    assert_eq!(client.receive_close(), Close::Fin);
+    let record = proxy.record();
+    assert_eq!((record.client, record.outcome.end), (Client::Net(client.local()), End::Done));
+}
+
+#[test]
+fn what_looks_at_the_first_bytes_takes_one_end_of_a_socket_pair_and_no_stream() {
+    let target = Target::echo();
+    let proxy = Proxy::builder().with(&test_route(target.address, "client_timeout = '20s'"));
+    let (refused, incoming) = inside();
+    let (mut ours, theirs) = UnixStream::pair().unwrap();
+
+    let why = proxy.carry(&web(), incoming).unwrap_err();
+    proxy.carry(&web(), Incoming::unix(theirs, via()).unwrap()).unwrap();
+
+    assert_eq!(why, CarryRefused::NeedsSocket { route: web(), key: "client_timeout" });
+    assert_eq!(refused.resets.load(Relaxed), 1);
+    ours.write_all(b"hello").unwrap();
+    ours.shutdown(Shutdown::Write).unwrap();
+    let mut heard = String::new();
+    ours.read_to_string(&mut heard).unwrap();
+    assert_eq!(heard, "hello");
+    let user = rustix::process::geteuid().as_raw();
+    assert_eq!(proxy.record().client, Client::Unix { pid: std::process::id(), uid: user });
+}
+
+#[test]
+fn nothing_is_carried_where_no_session_can_begin() {
+    let (target, port) = (Target::echo(), ClosedPort::port());
+    let config = test_route(target.address, "")
+        + &format!(
+            "[routes.dns]\nprotocol = 'udp'\nlisten = '{}'\ntarget = '{}'\n",
+            port.address, target.address
+        );
+    let proxy = Proxy::builder().connections(1).with(&config);
+    let route = |name: &str| RouteId { name: RouteName(name.into()), ..web() };
+    let refused = |route: &RouteId| {
+        let (client, incoming) = inside();
+        let why = proxy.carry(route, incoming).unwrap_err();
+        assert_eq!(client.resets.load(Relaxed), 1, "{why}");
+        why
+    };
+
+    assert_eq!(refused(&route("dns")), CarryRefused::NoRoute(route("dns")));
+    assert_eq!(refused(&route("other")), CarryRefused::NoRoute(route("other")));
+    let mut client = carried(&proxy);
+    echoed(&mut client);
+    assert_eq!(refused(&web()), CarryRefused::Full);
+    drop(client);
+    proxy.stop(Duration::from_secs(20));
+    assert_eq!(refused(&web()), CarryRefused::Stopped);
+}
+
+#[test]
+fn a_route_that_is_gone_carries_nobody_new_and_goes_on_with_who_is_there() {
+    let target = Target::echo();
+    let proxy = Proxy::to(target.address);
+    let mut client = carried(&proxy);
+    echoed(&mut client);
+
+    proxy
+        .declare(&format!("routes.other = {{listen = '127.0.0.1:0', target = '{}'}}", target.address))
+        .unwrap();
+
+    let why = proxy.carry(&web(), inside().1).unwrap_err();
+    assert_eq!(why, CarryRefused::NoRoute(web()));
+    echoed(&mut client);
+}
+
+#[test]
+fn who_is_handed_over_is_admitted_like_who_has_connected() {
+    let target = Target::echo();
+    let more = "deny = ['192.0.2.0/24']\nallow = ['0.0.0.0/0', '::/0']";
+    let proxy = Proxy::builder().with(&test_route(target.address, more));
+    let mut denied = carried(&proxy);
+
+    is_closed(&mut denied);
+    assert_eq!(proxy.record().outcome.end, End::Denied(Denial::Listed));
+    assert_eq!(denied.resets.load(Relaxed), 1);
+
+    let proxy = Proxy::builder().with(&test_route(target.address, "max_connections = 1"));
+    let mut first = carried(&proxy);
+    echoed(&mut first);
+    assert!(Connection::is_reset_at_once("127.0.0.1", proxy.address));
+    assert_eq!(proxy.record().outcome.end, End::Limited(Limit::Connections));
+    is_closed(&mut carried(&proxy));
+    assert_eq!(proxy.record().outcome.end, End::Limited(Limit::Connections));
+}
+
+#[test]
+fn a_carried_session_is_killed_drained_and_found_idle_like_any_other() {
+    let target = Target::echo();
+    let proxy =
+        Proxy::builder().with(&test_route(target.address, "idle_timeout = '1h'\nbandwidth = '800mbit'"));
+    let (mut killed, mut drained) = (carried(&proxy), carried(&proxy));
+    echoed(&mut killed);
+    let id = proxy.live()[0].id;
+    echoed(&mut drained);
+
+    proxy.kill(id).unwrap();
+
+    is_closed(&mut killed);
+    let record = proxy.record();
+    assert_eq!((record.outcome.end, record.outcome.traffic.down.delivered), (End::Killed, 4));
+    assert_eq!((killed.resets.load(Relaxed), drained.resets.load(Relaxed)), (1, 0));
+    assert_eq!(proxy.stop(Duration::ZERO), 1);
+    assert_eq!((proxy.record().outcome.end, drained.resets.load(Relaxed)), (End::Drained, 1));
+
+    let proxy = Proxy::builder().with(&test_route(target.address, "idle_timeout = '1s'"));
+    let mut idle = carried(&proxy);
+    is_closed(&mut idle);
+    assert_eq!((proxy.record().outcome.end, idle.resets.load(Relaxed)), (End::Idle, 1));
+}
+
+#[test]
+fn a_carried_session_without_a_target_says_so() {
+    let nobody = ClosedPort::port();
+    let proxy = Proxy::to(nobody.address);
+    let mut client = carried(&proxy);
+
+    is_closed(&mut client);
+
+    assert!(matches!(proxy.record().outcome.end, End::NoTarget(_)));
+    assert_eq!(client.resets.load(Relaxed), 1);
+}

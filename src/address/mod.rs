@@ -20,6 +20,7 @@ pub use unix::UnixName;
 
 use std::fmt;
 use std::net::{IpAddr, Ipv6Addr, SocketAddr};
+use std::sync::Arc;
 
 use serde::Deserialize;
 
@@ -74,6 +75,44 @@ pub enum TargetAddress {
     Unix(UnixName),
 }
 
+impl TargetAddress {
+    /// Its host and port, where it is of the network.
+    pub fn net(&self) -> Option<(&Host, u16)> {
+        match self {
+            TargetAddress::Net(host, port) => Some((host, *port)),
+            TargetAddress::Unix(_) => None,
+        }
+    }
+
+    /// The Unix socket, where it is one.
+    pub fn unix(&self) -> Option<&UnixName> {
+        match self {
+            TargetAddress::Net(..) => None,
+            TargetAddress::Unix(name) => Some(name),
+        }
+    }
+
+    /// The one place that it means without asking anybody; `None` of a name, and of an interface by its name.
+    pub fn place(&self) -> Option<Address> {
+        match self {
+            TargetAddress::Net(Host::Ip(ip), port) => Some(SocketAddr::new(*ip, *port).into()),
+            TargetAddress::Net(Host::Zoned(..) | Host::Name(_), _) => None,
+            TargetAddress::Unix(name) => Some(Address::Unix(name.clone())),
+        }
+    }
+}
+
+impl Host {
+    /// The address, where it is a literal.
+    pub fn ip(&self) -> Option<IpAddr> {
+        match self {
+            Host::Ip(ip) => Some(*ip),
+            Host::Zoned(ip, _) => Some((*ip).into()),
+            Host::Name(_) => None,
+        }
+    }
+}
+
 impl Numbered for TargetAddress {
     fn nth(&self, n: u16) -> Self {
         match self {
@@ -105,13 +144,15 @@ impl fmt::Display for TargetAddress {
     }
 }
 
-/// One place the kernel knows, nothing left to look up: what a dial goes to, where a listener really is.
+/// One place, nothing left to look up: what a dial goes to, where a listener really is.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Address {
     /// An IP address and a port.
     Net(SocketAddr),
     /// A Unix socket.
     Unix(UnixName),
+    /// Somewhere that the kernel does not know, by the name of what reaches it.
+    Named(Arc<str>),
 }
 
 impl Address {
@@ -119,7 +160,7 @@ impl Address {
     pub fn net(&self) -> Option<SocketAddr> {
         match self {
             Address::Net(address) => Some(*address),
-            Address::Unix(_) => None,
+            Address::Unix(_) | Address::Named(_) => None,
         }
     }
 }
@@ -135,6 +176,7 @@ impl fmt::Display for Address {
         match self {
             Address::Net(address) => address.fmt(f),
             Address::Unix(name) => name.fmt(f),
+            Address::Named(name) => name.escape_debug().fmt(f),
         }
     }
 }

@@ -43,6 +43,11 @@ impl<T: Numbered> Run<T> {
         self.first.nth((place % self.count()) as u16)
     }
 
+    /// The same run of something else.
+    pub fn map<U: Numbered>(&self, first: impl FnOnce(&T) -> U) -> Run<U> {
+        Run::new(first(&self.first), self.count)
+    }
+
     /// Every address, in order.
     pub fn each(&self) -> impl Iterator<Item = T> {
         (0..self.count).map(|n| self.first.nth(n))

@@ -6,8 +6,9 @@ use std::io;
 use std::sync::Arc;
 
 use super::service::{self, Owner, Service, ServiceId, Services};
-use crate::address::{Address, ListenAddress, Protocol, TargetAddress};
+use crate::address::{Address, ListenAddress, Protocol};
 use crate::plan::{self, Change, Route, RouteId, RouteName, Routes, Source};
+use crate::transport::Destination;
 
 /// The whole set of what a source wants: what is not in it any more is retired.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -144,7 +145,7 @@ pub struct Listening {
     /// The address, with the port the kernel chose where 0 was written.
     pub address: Address,
     /// What the clients of a route are carried to, in the order written; of a service there is none.
-    pub targets: Vec<TargetAddress>,
+    pub targets: Vec<Destination>,
 }
 
 /// An address with `bind = "retry"` that is not bound yet.

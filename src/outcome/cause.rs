@@ -106,6 +106,19 @@ impl Cause {
         }
     }
 
+    /// The cause of a failure of something that reaches a target in a way of its own: by its errno where it has one, and
+    /// else by its kind. What says nothing else says that the target cannot be reached.
+    pub fn of_reach(error: &io::Error) -> Cause {
+        match error.kind() {
+            _ if error.raw_os_error().is_some() => Cause::of_dial(error),
+            io::ErrorKind::ConnectionRefused => Cause::Refused,
+            io::ErrorKind::TimedOut => Cause::TimedOut,
+            io::ErrorKind::NotFound => Cause::NoAddress,
+            io::ErrorKind::ConnectionReset | io::ErrorKind::ConnectionAborted => Cause::Reset,
+            _ => Cause::Unreachable,
+        }
+    }
+
     /// Whether this says something about the target. Our own troubles are never booked as the target's.
     pub fn blames_target(self) -> bool {
         matches!(

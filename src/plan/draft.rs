@@ -5,7 +5,7 @@ use std::collections::HashSet;
 use std::sync::Arc;
 
 use super::{RouteName, hello};
-use crate::address::{Families, ListenAddress, Numbered, Protocol, Run, Spec, TargetAddress};
+use crate::address::{Families, ListenAddress, Numbered, Protocol, Run, Spec};
 use crate::config::{Place, Problem, Settings, Written, WrittenRoute, WrittenTarget, bare_or_quoted};
 use crate::units::Misread;
 
@@ -47,7 +47,7 @@ impl Draft {
 
     /// Whether all it dials is Unix sockets.
     pub(super) fn dials_unix(&self) -> bool {
-        let is_unix = |it: &WrittenTarget| matches!(it.address.value.first(), TargetAddress::Unix(_));
+        let is_unix = |it: &WrittenTarget| it.address.value.first().unix().is_some();
         !self.targets.is_empty() && self.targets.iter().all(is_unix)
     }
 

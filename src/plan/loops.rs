@@ -9,6 +9,7 @@ use super::Route;
 use super::draft::Draft;
 use crate::address::{Families, Host, Interface, ListenAddress, Protocol, Run, TargetAddress, UnixName};
 use crate::config::Problem;
+use crate::transport::Destination;
 
 /// One step: what is reached, the listener it is reached by, and which target of the route before leads there.
 #[derive(Clone)]
@@ -34,7 +35,7 @@ struct Ends {
     protocol: Protocol,
     /// Each with the place among its listeners that says which of a range of targets is its own.
     listen: Vec<(usize, ListenAddress)>,
-    targets: Vec<Run<TargetAddress>>,
+    targets: Vec<Run<Destination>>,
     /// How many listeners have targets of their own, at least 1.
     places: usize,
 }
@@ -46,7 +47,11 @@ impl Ends {
         Ends {
             protocol: draft.protocol,
             listen: listen.map(|(n, listener)| (n, listener.taking(families))).collect(),
-            targets: draft.targets.iter().map(|target| target.address.value.clone()).collect(),
+            targets: draft
+                .targets
+                .iter()
+                .map(|it| it.address.value.map(|first| first.clone().into()))
+                .collect(),
             places: draft.places(),
         }
     }
@@ -109,7 +114,7 @@ fn steps(all: &[Ends], is_here: IsHere<'_>) -> Vec<Vec<Step>> {
     let mut steps = Vec::with_capacity(first_node);
     for ends in all {
         for place in 0..ends.places {
-            let of_target = |(by, target): (usize, &Run<TargetAddress>)| {
+            let of_target = |(by, target): (usize, &Run<Destination>)| {
                 let found = reached(ends.protocol, &target.at(place), &doors, is_here);
                 found.into_iter().map(move |step| Step { by, ..step })
             };
@@ -133,16 +138,15 @@ fn opened(protocol: Protocol, listener: &ListenAddress) -> Vec<Door> {
 
 fn reached(
     protocol: Protocol,
-    target: &TargetAddress,
+    target: &Destination,
     doors: &HashMap<Door, Step>,
     is_here: IsHere<'_>,
 ) -> Vec<Step> {
-    let (host, port) = match target {
-        TargetAddress::Net(host, port) => (host, *port),
-        TargetAddress::Unix(name) => {
-            return doors.get(&Door::Unix(name.clone())).cloned().into_iter().collect();
-        }
-    };
+    if let Some(name) = target.unix() {
+        return doors.get(&Door::Unix(name)).cloned().into_iter().collect();
+    }
+    // What is reached in a way of its own leads who knows where.
+    let Some((host, port)) = target.written().and_then(TargetAddress::net) else { return Vec::new() };
     if let Host::Zoned(ip, zone) = host {
         return doors
             .get(&Door::Net(protocol, (*ip).into(), Some(zone.clone()), port))
@@ -284,7 +288,7 @@ mod tests {
             let listener: ListenAddress = "0.0.0.0:1".parse::<Run<ListenAddress>>().unwrap().at(0);
             let step = Step { node: 0, route: 0, listener, by: 0 };
             let doors = opened(Protocol::Tcp, &step.listener).into_iter().map(|door| (door, step.clone()));
-            let target = target.parse::<Run<TargetAddress>>().unwrap().at(0);
+            let target = target.parse::<Run<TargetAddress>>().unwrap().at(0).into();
             reached(Protocol::Tcp, &target, &doors.collect(), &|_| here).len()
         };
 

@@ -33,4 +33,5 @@ pub use load::{Sources, load, parse};
 pub use loops::{IsHere, loops};
 pub use overlap::{Listeners, Met};
 pub use route::{Carries, Plan, Route, Routes, Target};
+pub use targets::BadTargets;
 pub use warnings::{Caution, cautions, certificates};

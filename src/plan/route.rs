@@ -14,7 +14,7 @@ use crate::ledger::LogSettings;
 use crate::limits::{EntryLimits, FlowLimits, Limits, SessionLimits};
 use crate::proxy_protocol::HeaderRules;
 use crate::transport::tls::{TlsOrigination, TlsTermination};
-use crate::transport::{BindPolicy, Dial, SocketFile, Upkeep};
+use crate::transport::{BindPolicy, Destination, Dial, Reach, SocketFile, Upkeep};
 
 /// One named rule: where it listens, what it dials, and how. It never changes; a reload makes a new one.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -58,7 +58,7 @@ pub struct Route {
 
 impl Route {
     /// What the client of the n-th listener is carried to, each with its part.
-    pub fn targets_at(&self, n: usize) -> impl Iterator<Item = (TargetAddress, Part)> {
+    pub fn targets_at(&self, n: usize) -> impl Iterator<Item = (Destination, Part)> {
         self.targets.iter().map(move |target| (target.address.at(n), target.part))
     }
 
@@ -68,7 +68,7 @@ impl Route {
     }
 
     /// Every address that new clients may be carried to, of ranges each.
-    pub fn every_target(&self) -> impl Iterator<Item = TargetAddress> {
+    pub fn every_target(&self) -> impl Iterator<Item = Destination> {
         let open = self.targets.iter().filter(|target| target.part.role != Role::Drained);
         open.flat_map(|target| target.address.each())
     }
@@ -78,14 +78,21 @@ impl Route {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Target {
     /// What is dialled; of a range, each for its own listener.
-    pub address: Run<TargetAddress>,
+    pub address: Run<Destination>,
     /// The part it has beside the others.
     pub part: Part,
 }
 
+impl Target {
+    /// One that is reached in a way of its own. No configuration says so; see [`Route::with_targets`].
+    pub fn custom(reach: impl Reach + 'static) -> Target {
+        Target { address: Destination::custom(reach).into(), part: Part::default() }
+    }
+}
+
 impl From<TargetAddress> for Target {
     fn from(address: TargetAddress) -> Self {
-        Target { address: address.into(), part: Part::default() }
+        Target { address: Destination::from(address).into(), part: Part::default() }
     }
 }
 

@@ -4,17 +4,61 @@
 //! `balance`, too.
 
 use std::collections::HashMap;
+use std::fmt;
 
-use super::Target;
-use crate::address::TargetAddress;
+use super::{Route, Target};
+use crate::address::{Protocol, TargetAddress};
 use crate::balance::{Part, Role};
 use crate::config::{Place, Problem, WrittenTarget};
+
+/// Why a route cannot have other targets.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum BadTargets {
+    /// There are none.
+    None,
+    /// Its clients name whom they want, and the names stand for the targets it has.
+    ByName,
+    /// It carries datagrams, and one of them is reached in a way of its own, which has no datagrams yet.
+    Datagrams,
+}
+
+impl fmt::Display for BadTargets {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            BadTargets::None => "a route has at least one target",
+            BadTargets::ByName => "the names of the route stand for the targets it has",
+            BadTargets::Datagrams => "not supported yet: a target of code's own for a UDP route",
+        })
+    }
+}
+
+impl std::error::Error for BadTargets {}
+
+impl Route {
+    /// The same route to other targets, as code makes it that has targets of its own.
+    ///
+    /// # Errors
+    /// [`BadTargets`], where the route cannot have them.
+    pub fn with_targets(&self, targets: Vec<Target>) -> Result<Route, BadTargets> {
+        let is_custom = |target: &Target| target.address.first().reach().is_some();
+        if targets.is_empty() {
+            return Err(BadTargets::None);
+        }
+        if self.hello.is_some() {
+            return Err(BadTargets::ByName);
+        }
+        if self.carries.protocol() == Protocol::Udp && targets.iter().any(is_custom) {
+            return Err(BadTargets::Datagrams);
+        }
+        Ok(Route { targets, ..self.clone() })
+    }
+}
 
 /// A target with its part filled in.
 pub(super) fn resolved(written: WrittenTarget) -> Target {
     let part =
         Part { weight: written.weight.as_ref().map_or(1, |weight| weight.value), role: role(&written) };
-    Target { address: written.address.value, part }
+    Target { address: written.address.value.map(|first| first.clone().into()), part }
 }
 
 fn role(written: &WrittenTarget) -> Role {

@@ -6,7 +6,7 @@ use std::net::IpAddr;
 
 use super::draft::Draft;
 use super::targets;
-use crate::address::{Host, ListenAddress, Protocol, SourceAddress, TargetAddress, UnixName};
+use crate::address::{ListenAddress, Protocol, SourceAddress, UnixName};
 use crate::config::{Place, Problem, Settings, Written, WrittenTarget};
 use crate::units::OrOff;
 
@@ -112,7 +112,7 @@ fn datagrams(draft: &Draft, problems: &mut Vec<Problem>) {
     let is_unix = |listen: &ListenAddress| matches!(listen, ListenAddress::Unix(_));
     let listens = draft.listen.iter().filter(|it| is_unix(it.value.first()));
     let listens = listens.map(|it| (draft.key("listen"), &it.place));
-    let dials_unix = |it: &&WrittenTarget| matches!(it.address.value.first(), TargetAddress::Unix(_));
+    let dials_unix = |it: &&WrittenTarget| it.address.value.first().unix().is_some();
     let dials = draft.targets.iter().filter(dials_unix).map(|it| (it.path.clone(), &it.address.place));
     for (key, place) in listens.chain(dials) {
         let problem = Problem::new(place.clone(), key, "a Unix socket carries no datagrams here");
@@ -193,11 +193,7 @@ pub(super) fn source(draft: &Draft, defaults: &Settings, problems: &mut Vec<Prob
     let reaches = |ip: IpAddr| written.iter().any(|source| source.value.0.is_ipv4() == ip.is_ipv4());
     let mut all_can_be = true;
     for WrittenTarget { address, .. } in &draft.targets {
-        let ip = match address.value.first() {
-            TargetAddress::Net(Host::Ip(ip), _) => *ip,
-            TargetAddress::Net(Host::Zoned(ip, _), _) => (*ip).into(),
-            TargetAddress::Net(Host::Name(_), _) | TargetAddress::Unix(_) => continue,
-        };
+        let Some(ip) = address.value.first().net().and_then(|(host, _)| host.ip()) else { continue };
         if !reaches(ip) {
             all_can_be = false;
             let first: &Written<SourceAddress> = written.first()?;

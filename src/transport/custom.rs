@@ -1,9 +1,10 @@
 //! A stream that an embedder brings, in place of a socket.
 
 use std::fmt;
+use std::io;
 use std::pin::Pin;
 
-use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt};
 
 use super::Stream;
 
@@ -50,6 +51,28 @@ pub(crate) enum Link {
     Socket(Stream),
     /// A stream of an embedder's own.
     Custom(Box<Custom>),
+}
+
+impl Link {
+    /// The socket, where it is one.
+    pub(crate) fn socket(&self) -> Option<&Stream> {
+        match self {
+            Link::Socket(socket) => Some(socket),
+            Link::Custom(_) => None,
+        }
+    }
+
+    /// Writes all of it. Not cancel safe: given up, it has written some.
+    pub(crate) async fn send_all(&mut self, bytes: &[u8]) -> io::Result<()> {
+        match self {
+            Link::Socket(socket) => socket.send_all(bytes).await,
+            Link::Custom(custom) => {
+                let mut stream = custom.stream();
+                stream.write_all(bytes).await?;
+                stream.flush().await
+            }
+        }
+    }
 }
 
 impl fmt::Debug for Custom {

@@ -34,6 +34,7 @@ pub async fn dial(address: &Address, from: &Origin) -> io::Result<Stream> {
     match address {
         Address::Net(address) => dial_net(*address, from).await.map(Stream::Tcp),
         Address::Unix(name) => unix::dial(name).map(Stream::Unix),
+        Address::Named(_) => Err(io::ErrorKind::Unsupported.into()),
     }
 }
 

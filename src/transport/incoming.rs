@@ -34,29 +34,23 @@ impl Incoming {
         Incoming { stream: stream.into(), client, via, cut: None }
     }
 
-    /// A TCP connection that code of this process has accepted or made. It is made non-blocking, and never waits to send.
+    /// A TCP connection that code of this process has accepted or made; see [`Unopened::tcp`].
     ///
     /// # Errors
-    /// The errno of getpeername(2), or of fcntl(2).
+    /// The errno of getpeername(2), setsockopt(2) or fcntl(2).
     pub fn tcp(stream: std::net::TcpStream, via: Via) -> io::Result<Incoming> {
         let mut client = stream.peer_addr()?;
         client.set_ip(client.ip().to_canonical());
-        stream.set_nonblocking(true)?;
-        stream.set_nodelay(true)?;
-        // Urgent data stays in the stream: out of line, its byte would be lost.
-        set_socket_oobinline(&stream, true)?;
-        Ok(Incoming::new(Arrived::Tcp(stream.into()), Client::Net(client), via))
+        Ok(Incoming::new(Unopened::tcp(stream)?, Client::Net(client), via))
     }
 
     /// A connected Unix stream socket: accepted, or one of a pair. Its client is the process that made the other end.
     ///
     /// # Errors
-    /// The errno of getsockopt(2), or of fcntl(2).
+    /// The errno of getsockopt(2), setsockopt(2) or fcntl(2).
     pub fn unix(stream: std::os::unix::net::UnixStream, via: Via) -> io::Result<Incoming> {
-        stream.set_nonblocking(true)?;
-        set_socket_oobinline(&stream, true)?;
         let (pid, uid) = sys::peer_credentials(&stream)?;
-        Ok(Incoming::new(Arrived::Unix(stream.into()), Client::Unix { pid, uid }, via))
+        Ok(Incoming::new(Unopened::unix(stream)?, Client::Unix { pid, uid }, via))
     }
 
     /// The same, whose [`Connection`] is reset when it is dropped after `cut`.
@@ -69,11 +63,7 @@ impl Incoming {
     /// # Errors
     /// Where the poller does not take it.
     pub fn open(self) -> io::Result<Connection> {
-        let stream = match self.stream {
-            Unopened::Socket(socket) => Link::Socket(socket.open()?),
-            Unopened::Custom(custom) => Link::Custom(custom),
-        };
-        Ok(Connection::new(stream, self.cut))
+        Ok(Connection::new(self.stream.open()?, self.cut))
     }
 }
 
@@ -105,6 +95,36 @@ pub enum Unopened {
 }
 
 impl Unopened {
+    /// A TCP connection that code of this process has accepted or made. It is made non-blocking, and never waits to send.
+    ///
+    /// # Errors
+    /// The errno of setsockopt(2) or fcntl(2).
+    pub fn tcp(stream: std::net::TcpStream) -> io::Result<Unopened> {
+        stream.set_nonblocking(true)?;
+        stream.set_nodelay(true)?;
+        // Urgent data stays in the stream: out of line, its byte would be lost.
+        set_socket_oobinline(&stream, true)?;
+        Ok(Arrived::Tcp(stream.into()).into())
+    }
+
+    /// A connected Unix stream socket: accepted, dialled, or one of a pair.
+    ///
+    /// # Errors
+    /// The errno of setsockopt(2) or fcntl(2).
+    pub fn unix(stream: std::os::unix::net::UnixStream) -> io::Result<Unopened> {
+        stream.set_nonblocking(true)?;
+        set_socket_oobinline(&stream, true)?;
+        Ok(Arrived::Unix(stream.into()).into())
+    }
+
+    /// Puts a socket into the poller of the current runtime.
+    pub(crate) fn open(self) -> io::Result<Link> {
+        match self {
+            Unopened::Socket(socket) => socket.open().map(Link::Socket),
+            Unopened::Custom(custom) => Ok(Link::Custom(custom)),
+        }
+    }
+
     /// Turns the connection away: a reset, as far as its kind has one.
     pub fn reset(self) {
         match self {

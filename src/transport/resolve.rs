@@ -17,11 +17,11 @@ const MAX_ADDRESSES: usize = 16;
 ///
 /// Cancel safe; a look-up that has begun goes on in its own thread.
 pub async fn resolve(target: &TargetAddress) -> io::Result<Vec<Address>> {
-    let (name, port) = match target {
-        TargetAddress::Unix(name) => return Ok(vec![Address::Unix(name.clone())]),
-        TargetAddress::Net(Host::Ip(ip), port) => return Ok(vec![SocketAddr::new(*ip, *port).into()]),
-        TargetAddress::Net(Host::Zoned(ip, zone), port) => return Ok(vec![scoped(*ip, zone, *port)?.into()]),
-        TargetAddress::Net(Host::Name(name), port) => (name, *port),
+    let (name, port) = match (target.place(), target.net()) {
+        (Some(place), _) => return Ok(vec![place]),
+        (None, Some((Host::Zoned(ip, zone), port))) => return Ok(vec![scoped(*ip, zone, port)?.into()]),
+        (None, Some((Host::Name(name), port))) => (name, port),
+        (None, _) => return Ok(Vec::new()),
     };
     let found = tokio::net::lookup_host((&**name, port)).await;
     let mut addresses: Vec<_> = found.into_iter().flatten().take(MAX_ADDRESSES).collect();

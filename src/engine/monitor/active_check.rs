@@ -1,17 +1,19 @@
 //! A check that connects: one connection, and what the service says on it.
 
+use std::net::SocketAddr;
+use std::time::Instant;
+
 use tokio::time::timeout;
 
 use super::check_connection::CheckConnection;
-use crate::address::Address;
 use crate::balance::Talk;
 use crate::engine::targets::greeting::{Greeting, shake_hands};
-use crate::engine::targets::reach::cause_of;
+use crate::engine::targets::reach::{Unreached, cause_of, reach_custom};
 use crate::engine::targets::target::Target;
 use crate::outcome::Cause;
 use crate::probe::system::redact::printable;
 use crate::proxy_protocol::Ends;
-use crate::transport::{self, Origin, Stream};
+use crate::transport::{self, Link, Origin};
 use crate::units::Seconds;
 
 /// How much of a wrong answer is told.
@@ -46,10 +48,19 @@ pub(crate) async fn check(target: &Target) -> Result<(), Failed> {
 }
 
 async fn connect(target: &Target) -> Result<CheckConnection, Failed> {
+    if let Some(reach) = target.to().reach() {
+        let deadline = Instant::now() + target.rules().timeout;
+        return match reach_custom(&**reach, &Origin::default(), deadline).await {
+            Ok(link) => greet(link, None, target).await,
+            Err(Unreached { cause, words, .. }) => {
+                Err(Failed { cause, answer: words.map(|words| words.to_string()) })
+            }
+        };
+    }
     let mut told = Failed { cause: Cause::NoAddress, answer: None };
     for address in target.dialable().await {
         match transport::dial(&address, &Origin::default()).await {
-            Ok(stream) => return greet(stream, &address, target).await,
+            Ok(stream) => return greet(Link::Socket(stream), address.net(), target).await,
             Err(error) => told.cause = cause_of(&address, &error),
         }
     }
@@ -58,22 +69,25 @@ async fn connect(target: &Target) -> Result<CheckConnection, Failed> {
 
 /// Tells a target that expects a PROXY header that this is no client's connection: it would take one that closes without a
 /// word for a broken one. With one that speaks TLS, that is agreed on.
-async fn greet(stream: Stream, address: &Address, target: &Target) -> Result<CheckConnection, Failed> {
+/// Says what the target expects first; `to` is where it was dialled, where it has an address of the network.
+async fn greet(mut link: Link, to: Option<SocketAddr>, target: &Target) -> Result<CheckConnection, Failed> {
     let Greeting { header, tls } = target.greeting();
     if let Some(form) = header {
-        let ends = match (address, transport::local_address(&stream)) {
-            (Address::Net(destination), Ok(client)) => Ends::Net { client, destination: *destination },
+        let client = link.socket().and_then(|socket| transport::local_address(socket).ok());
+        let ends = match (client, to) {
+            (Some(client), Some(destination)) => Ends::Net { client, destination },
             _ => Ends::Own,
         };
-        let greeting = stream.send_all(&form.announce_own(ends)).await;
+        let greeting = link.send_all(&form.announce_own(ends)).await;
         greeting.map_err(|error| wrong(format!("it took no header: {error}")))?;
     }
-    let seal = match tls {
-        Some(tls) => Some(shake_hands(&stream, tls, target.address()).await),
-        None => None,
+    let seal = match (tls, link.socket()) {
+        (Some(tls), Some(socket)) => Some(shake_hands(socket, tls, target.to().written()).await),
+        (Some(_), None) => Some(Err((Cause::TlsRefused, "TLS with a target needs a socket".to_owned()))),
+        (None, _) => None,
     };
     match seal.transpose() {
-        Ok(seal) => Ok(CheckConnection::new(stream, seal)),
+        Ok(seal) => Ok(CheckConnection::new(link, seal)),
         Err((cause, words)) => Err(Failed { cause, answer: Some(words) }),
     }
 }

@@ -3,9 +3,9 @@
 use std::io::{self, ErrorKind};
 
 use rustix::net::{RecvFlags, recv};
-use tokio::io::Interest;
+use tokio::io::{AsyncReadExt, Interest};
 
-use crate::transport::Stream;
+use crate::transport::Link;
 use crate::transport::tls::{MAX_UNREAD, Sealed, sealed_room};
 
 /// Bytes read at once.
@@ -13,38 +13,38 @@ const CHUNK: usize = 4 << 10;
 
 /// A connection and its seal.
 pub(crate) struct CheckConnection {
-    stream: Stream,
+    link: Link,
     seal: Option<Sealed>,
     /// Of TLS, what was not opened yet: the beginning of a record.
     unopened: Vec<u8>,
 }
 
 impl CheckConnection {
-    pub(crate) fn new(stream: Stream, mut seal: Option<Sealed>) -> CheckConnection {
+    pub(crate) fn new(link: Link, mut seal: Option<Sealed>) -> CheckConnection {
         let unopened = seal.as_mut().map(Sealed::take_partial).unwrap_or_default();
-        CheckConnection { stream, seal, unopened }
+        CheckConnection { link, seal, unopened }
     }
 
     /// Says it all.
     pub(crate) async fn say(&mut self, bytes: &[u8]) -> io::Result<()> {
-        let Some(seal) = &mut self.seal else { return self.stream.send_all(bytes).await };
+        let Some(seal) = &mut self.seal else { return self.link.send_all(bytes).await };
         let mut wire = vec![0; sealed_room(bytes.len())];
         let sealed = seal.seal(bytes, &mut wire).map_err(io::Error::other)?;
-        self.stream.send_all(&wire[..sealed]).await
+        self.link.send_all(&wire[..sealed]).await
     }
 
     /// Adds what comes next to `heard`, no more than `most` bytes in all, and says how much that is; zero at the end.
     pub(crate) async fn hear(&mut self, heard: &mut Vec<u8>, most: usize) -> io::Result<usize> {
         let before = heard.len();
         let Some(seal) = &mut self.seal else {
-            return read(&self.stream, heard, CHUNK.min(most - before)).await;
+            return read(&mut self.link, heard, CHUNK.min(most - before)).await;
         };
         heard.append(&mut seal.take_early());
         while heard.len() == before && !seal.closed {
             if self.unopened.len() > MAX_UNREAD {
                 return Err(ErrorKind::FileTooLarge.into());
             }
-            if read(&self.stream, &mut self.unopened, CHUNK).await? == 0 {
+            if read(&mut self.link, &mut self.unopened, CHUNK).await? == 0 {
                 break;
             }
             let mut answer = Vec::new();
@@ -52,7 +52,7 @@ impl CheckConnection {
                 seal.open(&mut self.unopened, &mut |plain| heard.extend_from_slice(plain), &mut answer);
             let opened = opened.map_err(io::Error::other)?;
             self.unopened.drain(..opened);
-            self.stream.send_all(&answer).await?;
+            self.link.send_all(&answer).await?;
         }
         heard.truncate(most);
         Ok(heard.len() - before)
@@ -62,14 +62,18 @@ impl CheckConnection {
 /// Adds what comes next, and says how much that is; zero at the end.
 ///
 /// Cancel safe: nothing is added before it is there.
-async fn read(stream: &Stream, bytes: &mut Vec<u8>, most: usize) -> io::Result<usize> {
+async fn read(link: &mut Link, bytes: &mut Vec<u8>, most: usize) -> io::Result<usize> {
+    let stream = match link {
+        Link::Socket(stream) => stream,
+        Link::Custom(custom) => return custom.stream().take(most as u64).read_buf(bytes).await,
+    };
     let filled = bytes.len();
     loop {
         stream.ready(Interest::READABLE).await?;
         bytes.resize(filled + most, 0);
         let room = &mut bytes[filled..];
         let answer =
-            stream.try_io(Interest::READABLE, || Ok(recv(stream, &mut *room, RecvFlags::empty())?.0));
+            stream.try_io(Interest::READABLE, || Ok(recv(&*stream, &mut *room, RecvFlags::empty())?.0));
         bytes.truncate(filled + answer.as_ref().copied().unwrap_or(0));
         match answer {
             Err(error) if error.kind() == ErrorKind::WouldBlock => {}
@@ -91,7 +95,7 @@ mod tests {
         let address = Address::Net(service.local_addr().unwrap());
         let stream = transport::dial(&address, &Origin::default()).await.unwrap();
         let (mut served, _) = service.accept().await.unwrap();
-        let (mut connection, mut heard) = (CheckConnection::new(stream, None), Vec::new());
+        let (mut connection, mut heard) = (CheckConnection::new(Link::Socket(stream), None), Vec::new());
 
         served.write_all(b"-LOADING").await.unwrap();
         assert_eq!(connection.hear(&mut heard, 100).await.unwrap(), 8);

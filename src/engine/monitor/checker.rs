@@ -196,8 +196,8 @@ impl Rounds {
     }
 
     fn look(&mut self, target: &Arc<Target>, now: Instant) {
-        if let Some(name) = target.unix() {
-            return self.look_at_path(target, name, now);
+        if let Some(name) = target.to().unix() {
+            return self.look_at_path(target, &name, now);
         }
         let addresses = target.addresses();
         if !self.queries.take(addresses.len() as u32, now) {
@@ -262,7 +262,7 @@ impl Rounds {
 
     /// Whether the kernel's table can tell about the target: it has addresses, and all are this machine's.
     fn is_here(&mut self, target: &Target, now: Instant) -> bool {
-        if target.unix().is_some() {
+        if target.to().unix().is_some() {
             return true;
         }
         let addresses = target.addresses();

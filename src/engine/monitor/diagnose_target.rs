@@ -65,7 +65,7 @@ pub(crate) fn down(
         }
         Some(diagnosis) if diagnosis.verdict != Verdict::Unknown => (diagnosis.verdict, diagnosis.summary),
         None if cause == Cause::BadAnswer => (Verdict::Unknown, bad_answer(target)),
-        None if let Some(words) = handshake(target, cause) => (Verdict::Unknown, words),
+        None if let Some(words) = own_words(target, cause) => (Verdict::Unknown, words),
         _ => (Verdict::Unknown, cause.remedy().to_owned()),
     };
     if cause == Cause::Refused && listeners(target).is_empty() {
@@ -101,9 +101,10 @@ fn bad_answer(target: &Target) -> String {
     }
 }
 
-/// What the last handshake with it came to.
-fn handshake(target: &Target, cause: Cause) -> Option<String> {
+/// What the last handshake with it came to, or what its own way to be reached has said.
+fn own_words(target: &Target, cause: Cause) -> Option<String> {
     match cause {
+        _ if target.to().reach().is_some() => target.details().answer.clone(),
         Cause::NoTls | Cause::TlsUntrusted | Cause::TlsRefused => target.details().answer.clone(),
         _ => None,
     }

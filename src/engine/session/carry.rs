@@ -7,6 +7,7 @@ use std::pin::pin;
 
 use super::admit::{admit, decide_again};
 use super::connect::connect;
+use super::custom::to_custom;
 use super::first_byte::first_byte;
 use super::identify::identify;
 use super::progress::{Finish, Progress, kernel};
@@ -17,7 +18,7 @@ use super::state::{Caller, Session, Unfinished};
 use crate::engine::runtime::by_hello::Speaks;
 use crate::outcome::{End, Phase};
 use crate::relay::{Relayed, Seals, abort, relay};
-use crate::transport::{Arrived, Stream};
+use crate::transport::{Arrived, Link, Stream};
 
 // The futures below are blocks, not `async fn`s, and what they await is lent to them, not given: an async fn keeps its
 // arguments twice, and a future that was moved into another takes its room twice. Each idle session would pay.
@@ -36,10 +37,15 @@ pub(crate) fn carry(client: Arrived, session: Session) -> impl Future<Output = (
             let unfinished = Unfinished(&client);
             // Boxed: what the way there needs is given back before the bytes begin to move.
             let (target, seals) = {
-                let mut arriving = Box::pin(arrive(Some(&client), &session, &mut progress));
+                let mut arriving = Box::pin(arrive_at_socket(&client, &session, &mut progress));
                 match session.entry.live().unless_ordered(arriving.as_mut()).await {
                     Ok(Ok(arrived)) => arrived,
-                    Ok(Err(end)) => break 'steps Finish::from(end),
+                    Ok(Err(finish)) => {
+                        if finish.end == End::Done {
+                            unfinished.disarm();
+                        }
+                        break 'steps finish;
+                    }
                     Err(order) => break 'steps Finish::from(order.end()),
                 }
             };
@@ -90,13 +96,29 @@ fn finish(relayed: Relayed, client: &Stream, target: &Stream, session: &Session)
     finish
 }
 
+/// Every step before the bytes move to a target that is a socket, or else all of the session.
+async fn arrive_at_socket(
+    client: &Stream,
+    session: &Session,
+    progress: &mut Progress,
+) -> Result<(Stream, Option<Box<Seals>>), Finish> {
+    match arrive(Some(client), session, progress).await? {
+        (Link::Socket(target), seals) => Ok((target, seals)),
+        (Link::Custom(target), seals) => {
+            progress.phase = Phase::Relay;
+            // Boxed: the way to a socket needs no room for it.
+            Err(Box::pin(to_custom(client, target, seals, session)).await)
+        }
+    }
+}
+
 /// Every step before the bytes move; each says its name before it begins. Gives the target, and which of the two
 /// connections are secured.
 pub(super) async fn arrive(
     client: Option<&Stream>,
     session: &Session,
     progress: &mut Progress,
-) -> Result<(Stream, Option<Box<Seals>>), End> {
+) -> Result<(Link, Option<Box<Seals>>), End> {
     let route = &session.runtime.route;
     let mut seals = Seals::default();
     // Boxed, as whatever few routes have: the way of the others needs no room for it.

@@ -5,13 +5,13 @@
 use std::pin::pin;
 
 use super::carry::arrive;
-use super::custom::{between, half};
+use super::custom::{between, from_half, half};
 use super::progress::{Finish, Progress};
 use super::state::{Session, Unfinished};
 use crate::engine::runtime::context::RouteRuntime;
 use crate::outcome::{End, Phase, Side};
 use crate::relay::{CustomHalf, Half};
-use crate::transport::Custom;
+use crate::transport::{Custom, Link};
 
 /// What a route asks for that can be done with a socket only, by its key; `None` where it asks for nothing such.
 pub(crate) fn needs_socket(runtime: &RouteRuntime) -> Option<&'static str> {
@@ -51,6 +51,10 @@ async fn steps(client: &mut CustomHalf, session: &Session, progress: &mut Progre
         }
     };
     progress.phase = Phase::Relay;
+    let target = match target {
+        Link::Socket(target) => target,
+        Link::Custom(target) => return from_half(client, target, session).await.into(),
+    };
     let unfinished = Unfinished(&target);
     let mut half = half(&target, seals.and_then(|seals| seals.target), Side::Target, session);
     let relayed = between(client, &mut *half, session).await;

@@ -11,7 +11,6 @@ use tokio::time::{timeout, timeout_at};
 use super::greet::greet;
 use super::progress::{Progress, TargetGuard};
 use super::state::{Caller, is_gone};
-use crate::address::Address;
 use crate::balance::{Check, Key};
 use crate::engine::runtime::context::RouteRuntime;
 use crate::engine::targets::health::Event;
@@ -19,7 +18,7 @@ use crate::engine::targets::pool::Tried;
 use crate::engine::targets::reach::{Unreached, breathe};
 use crate::outcome::{Cause, End, Phase};
 use crate::plan::Route;
-use crate::transport::Stream;
+use crate::transport::Link;
 use crate::transport::tls::Sealed;
 
 /// A client is tried to be carried to one target after another for as many times `connect_timeout`, and as many times
@@ -28,7 +27,7 @@ use crate::transport::tls::Sealed;
 const MAX_TIMEOUTS: u32 = 3;
 
 /// A target, and what its bytes go through where it speaks TLS.
-type Reached = (Stream, Option<Box<Sealed>>);
+type Reached = (Link, Option<Box<Sealed>>);
 
 /// Reaches a target and greets it, unless the client goes first.
 pub(crate) async fn connect(caller: &Caller<'_>, progress: &mut Progress) -> Result<Reached, End> {
@@ -81,18 +80,19 @@ async fn dial(
     progress.guard = Some(TargetGuard::at(target));
     session.entry.aim(runtime.pool.number(place));
     let reached = target.reach(&runtime.route.dial, patience, &mut progress.attempts).await;
-    let (stream, address) = reached?;
-    if let Address::Net(address) = address {
+    let (mut link, address) = reached?;
+    // A socket that came in a way of its own is set up by whoever made it.
+    if let (Some(socket), Some(address)) = (link.socket(), address.net()) {
         // It fails only on a connection that is dead already, which the first read will say better.
-        let _ = runtime.route.upkeep.set_up(&stream, address.ip());
+        let _ = runtime.route.upkeep.set_up(socket, address.ip());
     }
     let mut seal = None;
     if !target.greeting().is_empty() {
         progress.phase = Phase::Greet;
-        seal = Box::pin(greet(caller, &stream, target, progress)).await?;
+        seal = Box::pin(greet(caller, &mut link, target, progress)).await?;
     }
     target.note(Event::Reached);
-    Ok((stream, seal))
+    Ok((link, seal))
 }
 
 /// Tries one target after another, each chosen by the route's rule among those that have not failed this client, until

@@ -3,13 +3,37 @@
 use std::pin::pin;
 use std::time::Instant;
 
+use super::progress::Finish;
 use super::relay::idle;
 use super::state::Session;
 use crate::limits::Bandwidth;
-use crate::outcome::Side;
-use crate::relay::{Half, Pace, Relayed, Socket, TlsHalf, relay_halves, reset};
-use crate::transport::Stream;
+use crate::outcome::{End, Side};
+use crate::relay::{CustomHalf, Half, Pace, Relayed, Seals, Socket, TlsHalf, relay_halves, reset};
 use crate::transport::tls::Sealed;
+use crate::transport::{Custom, Stream};
+
+/// Moves the bytes of a client whose connection is a socket to a target whose is none. The close of the client's is the
+/// caller's to decide.
+pub(super) async fn to_custom(
+    client: &Stream,
+    target: Box<Custom>,
+    seals: Option<Box<Seals>>,
+    session: &Session,
+) -> Finish {
+    let mut client = half(client, seals.and_then(|seals| seals.client), Side::Client, session);
+    from_half(&mut *client, target, session).await.into()
+}
+
+/// The same from any half.
+pub(super) async fn from_half(client: &mut dyn Half, target: Box<Custom>, session: &Session) -> Relayed {
+    // Dropped before its end was said, it is reset.
+    let mut target = CustomHalf::new(*target);
+    let relayed = between(client, &mut target, session).await;
+    if relayed.end != End::Done {
+        target.reset(relayed.end);
+    }
+    relayed
+}
 
 /// A socket as a half, with the records on it where there are some.
 pub(super) fn half<'s>(

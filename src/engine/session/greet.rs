@@ -7,7 +7,7 @@ use std::time::Instant;
 use tokio::time::timeout;
 
 use super::progress::Progress;
-use super::state::{Caller, Unfinished};
+use super::state::{Caller, Session, Unfinished};
 use crate::engine::targets::greeting::{Greeting, shake_hands};
 use crate::engine::targets::health::Event;
 use crate::engine::targets::reach::Unreached;
@@ -15,18 +15,18 @@ use crate::engine::targets::target::Target;
 use crate::outcome::{Cause, Client, Side};
 use crate::proxy_protocol::{Ends, Form, Header, Tlvs};
 use crate::transport::tls::{Sealed, TlsOrigination};
-use crate::transport::{Stream, local_address};
+use crate::transport::{Link, Stream, local_address};
 
 /// Greets a target that was reached; gives the seal, where it speaks TLS. One that cannot be greeted counts like one that
 /// cannot be dialled: its attempt and its health have the cause.
 pub(crate) async fn greet(
     caller: &Caller<'_>,
-    stream: &Stream,
+    link: &mut Link,
     target: &Arc<Target>,
     progress: &mut Progress,
 ) -> Result<Option<Box<Sealed>>, Unreached> {
     let began = Instant::now();
-    let greeted = say(caller, stream, target).await;
+    let greeted = say(caller, link, target).await;
     if let Ok(Some(seal)) = &greeted {
         caller.session.entry.agree(Side::Target, seal.agreed());
     }
@@ -40,44 +40,56 @@ pub(crate) async fn greet(
 
 async fn say(
     caller: &Caller<'_>,
-    stream: &Stream,
+    link: &mut Link,
     target: &Target,
 ) -> Result<Option<Box<Sealed>>, Unreached> {
     let Greeting { header, tls } = target.greeting();
     if let Some(form) = header {
-        announce(caller, stream, *form).await?;
+        announce(caller, link, *form).await?;
     }
-    match tls {
-        Some(tls) => Ok(Some(Box::new(secure(stream, tls, target).await?))),
-        None => Ok(None),
+    match (tls, link) {
+        (None, _) => Ok(None),
+        (Some(tls), Link::Socket(stream)) => Ok(Some(Box::new(secure(stream, tls, target).await?))),
+        (Some(_), Link::Custom(_)) => {
+            Err(Unreached { words: Some(NO_SOCKET.into()), ..Cause::TlsRefused.into() })
+        }
     }
 }
 
 /// Sends the header that announces the client to the target, within the time that reaching the target may take. What an
 /// accepted header says is passed on: a chain of proxies names the first one's client.
-async fn announce(caller: &Caller<'_>, target: &Stream, form: Form) -> Result<(), Unreached> {
+async fn announce(caller: &Caller<'_>, target: &mut Link, form: Form) -> Result<(), Unreached> {
     let Caller { client, session, header, .. } = *caller;
     let bytes = match header {
         Some(Header { ends: Ends::Own, tlvs }) => form.announce(&ends(client, session.entry.client()), tlvs),
         Some(Header { ends, tlvs }) => form.announce(ends, tlvs),
         None => form.announce(&ends(client, session.entry.client()), &Tlvs::default()),
     };
+    let stream = match target {
+        // A stream that is dropped before its end was said is cut.
+        Link::Custom(_) => return within(session, target.send_all(&bytes)).await,
+        Link::Socket(stream) => &*stream,
+    };
     // Half a header must not end like a whole one.
-    let unfinished = Unfinished(target);
+    let unfinished = Unfinished(stream);
     let send = async {
         // What the client has said goes with it in one segment, which wakes the target once. Ciphertext may not be enough
         // to say anything.
         if session.runtime.route.tls.is_none() && client.is_some_and(Stream::has_unread) {
-            target.send_all_before_others(&bytes).await
+            stream.send_all_before_others(&bytes).await
         } else {
-            target.send_all(&bytes).await
+            stream.send_all(&bytes).await
         }
     };
+    within(session, send).await?;
+    unfinished.disarm();
+    Ok(())
+}
+
+/// Sends something within the time that reaching the target may take.
+async fn within(session: &Session, send: impl Future<Output = io::Result<()>>) -> Result<(), Unreached> {
     match timeout(session.runtime.route.dial.connect_timeout, send).await {
-        Ok(Ok(())) => {
-            unfinished.disarm();
-            Ok(())
-        }
+        Ok(Ok(())) => Ok(()),
         Ok(Err(error)) => Err(cause_of(&error).into()),
         Err(_) => Err(Cause::TimedOut.into()),
     }
@@ -108,7 +120,7 @@ fn ends(stream: Option<&Stream>, client: Client) -> Ends {
 /// Cancel safe in the sense that nothing but the connection is lost.
 async fn secure(stream: &Stream, tls: &TlsOrigination, target: &Target) -> Result<Sealed, Unreached> {
     let (patience, began) = (tls.parts().handshake_timeout, Instant::now());
-    let secured = timeout(patience, shake_hands(stream, tls, target.address())).await;
+    let secured = timeout(patience, shake_hands(stream, tls, target.to().written())).await;
     let (cause, words) = match secured {
         Ok(Ok(sealed)) => return Ok(sealed),
         Ok(Err(failed)) => failed,
@@ -117,4 +129,5 @@ async fn secure(stream: &Stream, tls: &TlsOrigination, target: &Target) -> Resul
     Err(Unreached { cause, words: Some(words.into()), handshake: began.elapsed() })
 }
 
+const NO_SOCKET: &str = "TLS with a target needs a socket; reach it by one end of a socket pair";
 const LATE: &str = "the target did not finish the handshake within handshake_timeout";

@@ -29,9 +29,9 @@ impl Greeting {
 pub(crate) async fn shake_hands(
     stream: &Stream,
     tls: &TlsOrigination,
-    target: &TargetAddress,
+    target: Option<&TargetAddress>,
 ) -> Result<Sealed, (Cause, String)> {
-    tls::greet(stream, tls, Some(target)).await.map_err(|why| match why {
+    tls::greet(stream, tls, target).await.map_err(|why| match why {
         Unsecured::Gone { .. } => (
             Cause::TlsRefused,
             "the target closed in the handshake: does that port speak TLS? see its log".into(),

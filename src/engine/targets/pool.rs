@@ -8,10 +8,10 @@ use std::hash::BuildHasher;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use crate::address::TargetAddress;
 use crate::balance::{Candidate, Facts, Fitness, Key, Part, Pick, Role, candidates};
 use crate::ledger::TargetNames;
 use crate::plan::{Among, Route};
+use crate::transport::Destination;
 
 /// A target that may be one of several.
 pub(crate) trait Member {
@@ -66,7 +66,7 @@ impl Tried {
 
 impl<T: Member> Pool<T> {
     /// The targets for clients of the route's n-th listener; `get` gives the state of each.
-    pub(crate) fn new(route: &Route, place: usize, get: impl Fn(&TargetAddress) -> Arc<T>) -> Pool<T> {
+    pub(crate) fn new(route: &Route, place: usize, get: impl Fn(&Destination) -> Arc<T>) -> Pool<T> {
         let all = 0..route.targets.len();
         Pool::among(route, all, names(route, place), place, get)
     }
@@ -77,7 +77,7 @@ impl<T: Member> Pool<T> {
         among: Among,
         names: Arc<TargetNames>,
         place: usize,
-        get: impl Fn(&TargetAddress) -> Arc<T>,
+        get: impl Fn(&Destination) -> Arc<T>,
     ) -> Pool<T> {
         let written = || route.targets_at(place).skip(among.start).take(among.len());
         let members: Box<[_]> = written().map(|(address, part)| (get(&address), part)).collect();

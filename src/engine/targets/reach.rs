@@ -15,7 +15,8 @@ use super::health::Event;
 use super::target::Target;
 use crate::address::{Address, Host, TargetAddress, is_localhost};
 use crate::outcome::{Attempt, Cause};
-use crate::transport::{self, Dial, Stream};
+use crate::probe::system::redact::printable;
+use crate::transport::{self, Dial, Link, Origin, Reach, Stream, Unopened};
 
 /// A target that could not be dialled, or not be greeted.
 pub(crate) struct Unreached {
@@ -53,8 +54,11 @@ impl Target {
         dial: &Dial,
         patience: Duration,
         attempts: &mut Attempts,
-    ) -> Result<(Stream, Address), Unreached> {
+    ) -> Result<(Link, Address), Unreached> {
         let deadline = Instant::now() + patience;
+        if let Some(reach) = self.to.reach() {
+            return self.reach_custom(&**reach, &dial.from, deadline, attempts).await;
+        }
         let answer = match self.remembered() {
             addresses if addresses.is_empty() => self.resolve_and_dial(dial, deadline, attempts).await,
             addresses => match dial_each(&addresses, dial, deadline, attempts).await {
@@ -74,20 +78,40 @@ impl Target {
             }
             Err(failed) => self.troubles.meet(&self.name, failed.cause, Instant::now()),
         }
-        answer
+        answer.map(|(stream, address)| (Link::Socket(stream), address))
+    }
+
+    /// The same of a target that is reached in a way of its own.
+    async fn reach_custom(
+        self: &Arc<Self>,
+        reach: &dyn Reach,
+        from: &Origin,
+        deadline: Instant,
+        attempts: &mut Attempts,
+    ) -> Result<(Link, Address), Unreached> {
+        let began = Instant::now();
+        let answer = reach_custom(reach, from, deadline).await;
+        let address = Address::Named(self.name.clone());
+        let cause = answer.as_ref().err().map(|failed| failed.cause);
+        attempts.push(Attempt { address: address.clone(), took: began.elapsed(), cause });
+        match &answer {
+            Err(failed) if failed.cause.blames_target() => {
+                self.details().answer = failed.words.as_deref().map(str::to_owned);
+                self.note(Event::Failed(failed.cause));
+            }
+            Err(failed) => self.troubles.meet(&self.name, failed.cause, Instant::now()),
+            Ok(_) => {}
+        }
+        answer.map(|link| (link, address))
     }
 
     /// Where a look can look for it, as far as is known without asking anybody; nowhere for a Unix socket.
     pub(crate) fn addresses(&self) -> Vec<SocketAddr> {
-        let net = |address| match address {
-            Address::Net(address) => Some(address),
-            Address::Unix(_) => None,
-        };
-        let known: Vec<_> = self.remembered().into_iter().filter_map(net).collect();
-        match &self.address {
-            TargetAddress::Net(Host::Name(name), port) if known.is_empty() && is_localhost(name) => {
+        let known: Vec<_> = self.remembered().iter().filter_map(Address::net).collect();
+        match self.to.written().and_then(TargetAddress::net) {
+            Some((Host::Name(name), port)) if known.is_empty() && is_localhost(name) => {
                 let both = [IpAddr::from(Ipv4Addr::LOCALHOST), IpAddr::from(Ipv6Addr::LOCALHOST)];
-                both.map(|ip| SocketAddr::new(ip, *port)).into()
+                both.map(|ip| SocketAddr::new(ip, port)).into()
             }
             _ => known,
         }
@@ -96,7 +120,7 @@ impl Target {
     /// Where it can be dialled; asks for the addresses of a name.
     pub(crate) async fn dialable(&self) -> Vec<Address> {
         let known = self.remembered();
-        if known.is_empty() { transport::resolve(&self.address).await.unwrap_or_default() } else { known }
+        if known.is_empty() { self.resolve().await.unwrap_or_default() } else { known }
     }
 
     async fn resolve_and_dial(
@@ -106,7 +130,7 @@ impl Target {
         attempts: &mut Attempts,
     ) -> Result<(Stream, Address), Unreached> {
         let none = || Unreached::from(Cause::NoAddress);
-        let found = timeout_at(deadline.into(), transport::resolve(&self.address)).await;
+        let found = timeout_at(deadline.into(), self.resolve()).await;
         let why = |error: io::Error| Unreached::from(Cause::of_dial(&error));
         let addresses = found.map_err(|_| none())?.map_err(why)?;
         *self.resolved() = addresses.clone();
@@ -121,7 +145,7 @@ impl Target {
         deadline: Instant,
         attempts: &mut Attempts,
     ) -> Option<Result<(Stream, Address), Unreached>> {
-        let found = timeout_at(deadline.into(), transport::resolve(&self.address)).await.ok()?.ok()?;
+        let found = timeout_at(deadline.into(), self.resolve()).await.ok()?.ok()?;
         let others: Vec<_> = found.into_iter().filter(|address| !tried.contains(address)).collect();
         if others.is_empty() {
             return None;
@@ -130,16 +154,19 @@ impl Target {
         Some(dial_each(&others, dial, deadline, attempts).await)
     }
 
+    async fn resolve(&self) -> io::Result<Vec<Address>> {
+        match self.to.written() {
+            Some(written) => transport::resolve(written).await,
+            None => Ok(self.remembered()),
+        }
+    }
+
     fn has_name(&self) -> bool {
-        matches!(self.address, TargetAddress::Net(Host::Name(_) | Host::Zoned(..), _))
+        self.to.is_looked_up()
     }
 
     fn remembered(&self) -> Vec<Address> {
-        match &self.address {
-            TargetAddress::Net(Host::Ip(ip), port) => vec![SocketAddr::new(*ip, *port).into()],
-            TargetAddress::Net(Host::Name(_) | Host::Zoned(..), _) => self.resolved().clone(),
-            TargetAddress::Unix(name) => vec![Address::Unix(name.clone())],
-        }
+        self.to.place().map_or_else(|| self.resolved().clone(), |place| vec![place])
     }
 
     /// Puts the address that answered in front.
@@ -157,6 +184,27 @@ impl Target {
         self.resolved.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
+
+/// Reaches a target in its own way, no longer than until `deadline`.
+pub(crate) async fn reach_custom(
+    reach: &dyn Reach,
+    from: &Origin,
+    deadline: Instant,
+) -> Result<Link, Unreached> {
+    let reached = match timeout_at(deadline.into(), reach.reach(from, deadline)).await {
+        Ok(reached) => reached.and_then(Unopened::open),
+        Err(_) => return Err(Cause::TimedOut.into()),
+    };
+    reached.map_err(|error| {
+        // What the system says has its own cause and its own words.
+        let is_own = error.raw_os_error().is_none();
+        let words = is_own.then(|| printable(&error.to_string(), MAX_TOLD).into());
+        Unreached { words, ..Cause::of_reach(&error).into() }
+    })
+}
+
+/// How much is quoted of what a way of an embedder's own says.
+const MAX_TOLD: usize = 120;
 
 /// Dials until one answers. Of several failures the last is told, but one that blames the target before any other: when
 /// 127.0.0.1 refuses, that [::1] does not exist here explains nothing.
@@ -187,7 +235,7 @@ async fn dial_each(
 /// What a failed dial to this address means.
 pub(crate) fn cause_of(address: &Address, error: &io::Error) -> Cause {
     match address {
-        Address::Net(_) => Cause::of_dial(error),
+        Address::Net(_) | Address::Named(_) => Cause::of_dial(error),
         Address::Unix(_) => Cause::of_unix_dial(error),
     }
 }

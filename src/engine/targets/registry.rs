@@ -8,8 +8,8 @@ use super::greeting::Greeting;
 use super::local_errors::LocalErrors;
 use super::state::TargetState;
 use super::target::{Monitor, Target};
-use crate::address::TargetAddress;
 use crate::balance::HealthRules;
+use crate::transport::Destination;
 
 /// Every target that a route dials. Routes share the state of one where they look after it alike.
 pub(crate) struct Targets {
@@ -19,7 +19,7 @@ pub(crate) struct Targets {
 }
 
 /// What routes that share the state of a target agree in.
-type Key = (TargetAddress, HealthRules, Greeting);
+type Key = (Destination, HealthRules, Greeting);
 
 impl Targets {
     pub(crate) fn new(monitor: Arc<dyn Monitor>) -> Targets {
@@ -27,17 +27,12 @@ impl Targets {
     }
 
     /// The state of a target; a new one where no route dials it yet.
-    pub(crate) fn get(
-        &self,
-        address: &TargetAddress,
-        rules: &HealthRules,
-        greeting: &Greeting,
-    ) -> Arc<Target> {
-        let key = (address.clone(), rules.clone(), greeting.clone());
+    pub(crate) fn get(&self, to: &Destination, rules: &HealthRules, greeting: &Greeting) -> Arc<Target> {
+        let key = (to.clone(), rules.clone(), greeting.clone());
         let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
         let mut earlier = None;
         known.retain(|(known, ..), target| {
-            if known == address {
+            if known == to {
                 earlier = target.upgrade().or(earlier.take());
             }
             target.strong_count() > 0
@@ -47,8 +42,8 @@ impl Targets {
         }
         let earlier = earlier.map(|target| target.health());
         let target = Arc::new(Target {
-            address: address.clone(),
-            name: address.to_string().into(),
+            to: to.clone(),
+            name: to.to_string().into(),
             rules: rules.clone(),
             greeting: greeting.clone(),
             resolved: Mutex::default(),

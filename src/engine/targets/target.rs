@@ -12,10 +12,11 @@ use super::local_errors::LocalErrors;
 use super::notify::RequestKind;
 use super::pool::Member;
 use super::state::{Details, TargetState};
-use crate::address::{Address, TargetAddress, UnixName};
+use crate::address::Address;
 use crate::balance::{Check, Fitness, HealthRules};
 use crate::diagnosis::Verdict;
 use crate::outcome::Cause;
+use crate::transport::Destination;
 
 /// Who looks at the targets and judges them, beside the data path.
 pub(crate) trait Monitor: Send + Sync {
@@ -28,8 +29,8 @@ pub(crate) trait Monitor: Send + Sync {
 
 /// One target.
 pub(crate) struct Target {
-    pub(super) address: TargetAddress,
-    /// The address as written.
+    pub(super) to: Destination,
+    /// The same as it is printed.
     pub(super) name: Arc<str>,
     pub(super) rules: HealthRules,
     /// What it expects first, also of a check.
@@ -57,17 +58,9 @@ impl Target {
         &self.rules
     }
 
-    /// The address as written, taken apart.
-    pub(crate) fn address(&self) -> &TargetAddress {
-        &self.address
-    }
-
-    /// The Unix socket it is, if it is one.
-    pub(crate) fn unix(&self) -> Option<&UnixName> {
-        match &self.address {
-            TargetAddress::Unix(name) => Some(name),
-            TargetAddress::Net(..) => None,
-        }
+    /// What is dialled.
+    pub(crate) fn to(&self) -> &Destination {
+        &self.to
     }
 
     /// What it is.

@@ -12,11 +12,12 @@ use std::time::{Duration, Instant};
 use tokio::runtime::Handle;
 use tokio::time::{sleep, timeout};
 
-use crate::address::{Address, Host, TargetAddress};
+use crate::address::Address;
 use crate::balance::Fitness;
 use crate::diagnosis::Verdict;
 use crate::engine::targets::pool::Member;
 use crate::outcome::Cause;
+use crate::transport::Destination;
 use crate::units::Seconds;
 use crate::{probe, transport};
 
@@ -36,26 +37,26 @@ const FRESH: Duration = Duration::from_secs(30);
 /// Every target that a UDP route sends to.
 #[derive(Default)]
 pub(super) struct UdpTargets {
-    known: Mutex<HashMap<TargetAddress, Weak<UdpTarget>>>,
+    known: Mutex<HashMap<Destination, Weak<UdpTarget>>>,
 }
 
 impl UdpTargets {
     /// The state of a target; a new one where no route sends to it yet.
-    pub(super) fn get(&self, address: &TargetAddress) -> Arc<UdpTarget> {
+    pub(super) fn get(&self, to: &Destination) -> Arc<UdpTarget> {
         let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
         known.retain(|_, target| target.strong_count() > 0);
-        if let Some(target) = known.get(address).and_then(Weak::upgrade) {
+        if let Some(target) = known.get(to).and_then(Weak::upgrade) {
             return target;
         }
-        let target = Arc::new(UdpTarget::new(address.clone()));
-        known.insert(address.clone(), Arc::downgrade(&target));
+        let target = Arc::new(UdpTarget::new(to.clone()));
+        known.insert(to.clone(), Arc::downgrade(&target));
         target
     }
 }
 
 /// One target's state.
 pub(super) struct UdpTarget {
-    written: TargetAddress,
+    to: Destination,
     names: Mutex<Names>,
     is_down: AtomicBool,
     down: Mutex<Option<Down>>,
@@ -108,9 +109,9 @@ impl Member for UdpTarget {
 }
 
 impl UdpTarget {
-    fn new(written: TargetAddress) -> UdpTarget {
+    fn new(to: Destination) -> UdpTarget {
         UdpTarget {
-            written,
+            to,
             names: Mutex::default(),
             is_down: AtomicBool::new(false),
             down: Mutex::new(None),
@@ -122,10 +123,8 @@ impl UdpTarget {
 
     /// Where a new flow goes; `None` until a name has been looked up.
     pub(super) fn address(&self) -> Option<SocketAddr> {
-        match &self.written {
-            TargetAddress::Net(Host::Ip(ip), port) => Some(SocketAddr::new(*ip, *port)),
-            _ => self.names().found.first().copied(),
-        }
+        let place = self.to.place().and_then(|place| place.net());
+        place.or_else(|| self.names().found.first().copied())
     }
 
     /// Whether a look-up since then has found nothing.
@@ -146,9 +145,14 @@ impl UdpTarget {
         }
         let target = self.clone();
         beside.spawn(async move {
-            let found = timeout(patience, transport::resolve(&target.written)).await;
-            let found = found.ok().and_then(Result::ok).unwrap_or_default();
-            let mut found: Vec<SocketAddr> = found.into_iter().filter_map(net).collect();
+            // Without an address there is nobody to ask.
+            let found = match target.to.written() {
+                Some(written) => {
+                    timeout(patience, transport::resolve(written)).await.ok().and_then(Result::ok)
+                }
+                None => None,
+            };
+            let mut found: Vec<SocketAddr> = found.iter().flatten().filter_map(Address::net).collect();
             // Of several addresses, as localhost has, the one where somebody listens; a stable sort, so else the first.
             if found.len() > 1 {
                 found.sort_by_key(|address| !matches!(probe::sockets::udp::buffer(*address), Ok(Some(_))));
@@ -176,7 +180,7 @@ impl UdpTarget {
         let (now, is_here) = (Instant::now(), address.ip().to_canonical().is_loopback());
         *down = Some(Down { since: now, refusals: 1, is_here, tried: now });
         self.is_down.store(true, Relaxed);
-        tell_down(&self.written, cause);
+        tell_down(&self.to, cause);
         let target = Arc::downgrade(self);
         beside.spawn(watch_until_back(target, address));
     }
@@ -193,7 +197,7 @@ impl UdpTarget {
         self.is_down.store(false, Relaxed);
         if let Some(Down { since, refusals, .. }) = was {
             let after = Seconds(since.elapsed());
-            let name = &self.written;
+            let name = &self.to;
             let text = format!("target {name}/udp UP after {after}, {refusals} flows refused meanwhile");
             tracing::info!("target" = %name, state = "up", "{text}");
         }
@@ -229,13 +233,6 @@ impl UdpTarget {
     }
 }
 
-fn net(address: Address) -> Option<SocketAddr> {
-    match address {
-        Address::Net(address) => Some(address),
-        Address::Unix(_) => None,
-    }
-}
-
 /// Watches until the target is up again or no route sends to it any more.
 async fn watch_until_back(target: Weak<UdpTarget>, address: SocketAddr) {
     loop {
@@ -267,7 +264,7 @@ async fn watch_drops(target: Weak<UdpTarget>, address: SocketAddr, mut seen: Opt
         }
         seen = now;
         if untold > 0 && told.is_none_or(|told| told.elapsed() >= REMIND) {
-            tell_drops(&target.written, untold);
+            tell_drops(&target.to, untold);
             (told, untold) = (Some(Instant::now()), 0);
         }
         if target.flows.load(Relaxed) == 0 && untold == 0 {
@@ -278,7 +275,7 @@ async fn watch_drops(target: Weak<UdpTarget>, address: SocketAddr, mut seen: Opt
 }
 
 /// On this machine a refusal is ICMP's "port unreachable", which the kernel sends where no socket receives.
-fn tell_down(name: &TargetAddress, cause: Cause) {
+fn tell_down(name: &Destination, cause: Cause) {
     let text = format!("target {name}/udp DOWN {cause}: {}", cause.remedy());
     match cause {
         Cause::Refused => {
@@ -289,7 +286,7 @@ fn tell_down(name: &TargetAddress, cause: Cause) {
     }
 }
 
-fn tell_drops(name: &TargetAddress, datagrams: u64) {
+fn tell_drops(name: &Destination, datagrams: u64) {
     let verdict = Verdict::UdpReceiverDrops.id();
     tracing::warn!(
         "target" = %name,

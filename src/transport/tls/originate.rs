@@ -2,7 +2,7 @@
 
 use std::fmt;
 use std::hash::{Hash, Hasher};
-use std::net::{IpAddr, Ipv4Addr};
+use std::net::Ipv4Addr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -109,11 +109,9 @@ impl fmt::Debug for TlsOrigination {
 
 /// The name that the certificate of a target must have where none is written; a Unix socket has none.
 pub fn server_name(target: &TargetAddress) -> Option<ServerName<'static>> {
-    match target {
-        TargetAddress::Net(Host::Ip(ip), _) => Some(ServerName::from(*ip)),
-        TargetAddress::Net(Host::Zoned(ip, _), _) => Some(ServerName::from(IpAddr::from(*ip))),
-        TargetAddress::Net(Host::Name(name), _) => ServerName::try_from(name.to_string()).ok(),
-        TargetAddress::Unix(_) => None,
+    match target.net()?.0 {
+        Host::Name(name) => ServerName::try_from(name.to_string()).ok(),
+        literal => literal.ip().map(ServerName::from),
     }
 }
 

@@ -3,4 +3,5 @@
 mod balance;
 mod down;
 mod health;
+mod own;
 mod source_ports;

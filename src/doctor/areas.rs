@@ -1,4 +1,4 @@
-//! The areas of a report, each a look over every route.
+//! The areas of a report; each one covers every route.
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
@@ -18,24 +18,24 @@ use crate::plan::{self, Plan, Route};
 use crate::probe::system::limits::{descriptors, raise_descriptors};
 use crate::transport;
 
-/// More targets than this are not dialled.
+/// At most this many targets are dialled; the report counts the rest.
 const MAX_TARGETS: usize = 256;
-/// So many targets are dialled at one time: each may take seconds to time out.
+/// Targets dialled concurrently: each may take seconds to time out.
 const AT_ONCE: usize = 8;
-/// With room for fewer sessions, nothing else is looked at.
+/// With room for fewer sessions, the other areas are skipped.
 const LEAST_SESSIONS: usize = 16;
 
-/// Every area, in order.
+/// Every area, in the order of the report.
 pub(super) fn all(plan: &Plan) -> Vec<Area> {
     let (routes, addresses) = (plan.routes.len(), listeners(plan).count());
     let text = format!("{}, {}", counted(routes, "route"), counted(addresses, "listener"));
     let config = Area::new("config", Status::Ok, text);
-    // As `run` does; without the right to, the limit stays what it is.
+    // As `run` does. Where the kernel refuses, the limit stays as it is.
     let _ = raise_descriptors();
     let limits = limits(Some(plan));
     if limits.status == Status::Fail {
         let rest = ["listeners", "targets", "loops", "exposure", "ports"];
-        let skipped = rest.map(|id| Area::new(id, Status::Skip, "not looked at: too few descriptors"));
+        let skipped = rest.map(|id| Area::new(id, Status::Skip, "not examined: too few descriptors"));
         return [config].into_iter().chain(skipped).chain([limits]).collect();
     }
     let mut tried = try_listeners(plan);
@@ -44,10 +44,10 @@ pub(super) fn all(plan: &Plan) -> Vec<Area> {
     let targets = targets(plan);
     let loops = loops(&targets);
     let rest = [Some(limits), tls(plan)].into_iter().flatten();
-    [config, told_listeners(tried), targets, loops, exposure, ports].into_iter().chain(rest).collect()
+    [config, listeners_area(tried), targets, loops, exposure, ports].into_iter().chain(rest).collect()
 }
 
-/// The certificates of the routes; `None` where none speaks TLS.
+/// The certificates of the routes; `None` if no route speaks TLS.
 fn tls(plan: &Plan) -> Option<Area> {
     plan.routes.values().find(|route| route.tls.is_some() || route.target_tls.is_some())?;
     let cautions = plan::cautions(plan, SystemTime::now());
@@ -57,8 +57,8 @@ fn tls(plan: &Plan) -> Option<Area> {
         humantime::format_rfc3339_seconds(at).to_string().chars().take(10).collect::<String>()
     };
     let text = match first_end {
-        Some(end) => format!("{}, the first of them good until {}", counted(count, "certificate"), day(end)),
-        None => "no certificate of ours".into(),
+        Some(end) => format!("{}, the first expires on {}", counted(count, "certificate"), day(end)),
+        None => "no certificate of our own".into(),
     };
     let status = match cautions.iter().map(|caution| caution.is_fault).max() {
         None => Status::Ok,
@@ -79,48 +79,49 @@ fn listeners(plan: &Plan) -> impl Iterator<Item = (&ListenAddress, Protocol, &Ro
 
 fn try_listeners(plan: &Plan) -> Vec<Diagnosis> {
     let diagnosed = |(address, protocol, route): (&ListenAddress, Protocol, &Route)| {
-        let mut told = tried(address, protocol);
-        told.routes.push(route.name.to_string());
-        told
+        let mut diagnosis = tried(address, protocol);
+        diagnosis.routes.push(route.name.to_string());
+        diagnosis
     };
     listeners(plan).map(diagnosed).collect()
 }
 
 fn tried(address: &ListenAddress, protocol: Protocol) -> Diagnosis {
-    let mut told = match address {
+    let mut diagnosis = match address {
         ListenAddress::Net(net) => {
-            // An interface that is not there has no number; the bind that is tried then says the rest.
+            // A missing interface has no scope id; the trial bind then reports what is wrong.
             let known = transport::socket_address(net).unwrap_or(SocketAddr::new(net.ip, net.port));
             return could_listen(known, protocol.into());
         }
         ListenAddress::Unix(UnixName::Path(path)) => could_listen_unix(Path::new(&**path)),
         ListenAddress::Unix(UnixName::Abstract(name)) => could_listen_unix(Path::new(&format!("@{name}"))),
     };
-    // A left-over file gives way to us.
-    if told.verdict == Verdict::UnixSocketStale {
-        told.verdict = Verdict::Healthy;
+    // `run` replaces a left-over socket file.
+    if diagnosis.verdict == Verdict::UnixSocketStale {
+        diagnosis.verdict = Verdict::Healthy;
     }
-    told
+    diagnosis
 }
 
-fn told_listeners(tried: Vec<Diagnosis>) -> Area {
+fn listeners_area(tried: Vec<Diagnosis>) -> Area {
     let all = tried.len();
-    // A start found the addresses in the hands of a loopgate that runs: that is how it should be.
+    // Addresses that a running loopgate holds are no fault: the configuration is in use.
     let (running, rest): (Vec<_>, Vec<_>) =
-        tried.into_iter().partition(|told| told.verdict == Verdict::AlreadyRunning);
-    let wrong: Vec<Diagnosis> = rest.into_iter().filter(|told| told.severity() > Severity::Fine).collect();
+        tried.into_iter().partition(|diagnosis| diagnosis.verdict == Verdict::AlreadyRunning);
+    let wrong: Vec<Diagnosis> =
+        rest.into_iter().filter(|diagnosis| diagnosis.severity() > Severity::Fine).collect();
     let mut area = match wrong.iter().map(Diagnosis::severity).max() {
-        None => Area::new("listeners", Status::Ok, format!("{all} of {all} could be listened on")),
+        None => Area::new("listeners", Status::Ok, format!("{all} of {all} can be bound")),
         Some(gravest) => {
-            let text = format!("{} of {all} could not be listened on, or not as meant", wrong.len());
+            let text = format!("{} of {all} cannot be bound, or not as intended", wrong.len());
             Area::new("listeners", status(gravest), text)
         }
     };
     if let Some(first) = running.first() {
         let all_of_them = if running.len() == all { "all" } else { "some" };
-        area.notes.push(format!("{all_of_them} of them by a loopgate that runs: {}", first.summary));
+        area.notes.push(format!("{all_of_them} of them are held by a running loopgate: {}", first.summary));
         if running.len() == all {
-            area.text = format!("{all} of {all} are listened on by a loopgate that runs");
+            area.text = format!("{all} of {all} are held by a running loopgate");
         }
     }
     area.diagnoses = wrong;
@@ -135,48 +136,49 @@ fn status(severity: Severity) -> Status {
     }
 }
 
-/// Takes the listeners that are open to the network out of those that are to be told. Where the route says who may
-/// connect, that is as it should be.
+/// Moves the listeners that other machines can reach out of `tried` into an area of their own. A route that restricts
+/// its clients (`allow`, `client_ca`) is exposed on purpose and is only counted.
 fn exposure(plan: &Plan, tried: &mut [Diagnosis]) -> Area {
-    let says_to_whom = |told: &Diagnosis| {
-        let mut routes = plan.routes.values().filter(|route| told.routes.contains(&route.name.to_string()));
+    let is_guarded = |diagnosis: &Diagnosis| {
+        let mut routes =
+            plan.routes.values().filter(|route| diagnosis.routes.contains(&route.name.to_string()));
         routes.any(|route| route.is_guarded())
     };
     let (guarded, open): (Vec<_>, Vec<_>) =
-        taken_out(tried, Verdict::Exposed).into_iter().partition(says_to_whom);
+        taken_out(tried, Verdict::Exposed).into_iter().partition(is_guarded);
     let mut area = if open.is_empty() {
-        Area::new("exposure", Status::Ok, "no listener is open to everybody on other machines")
+        Area::new("exposure", Status::Ok, "no listener is open to every client on other machines")
     } else {
         let text = format!("open to other machines: {}", counted(open.len(), "listener"));
         Area { diagnoses: open, ..Area::new("exposure", Status::Warn, text) }
     };
     if !guarded.is_empty() {
         area.notes.push(format!(
-            "open to those alone whom allow or client_ca lets in: {}",
+            "open only to clients that allow or client_ca admits: {}",
             counted(guarded.len(), "listener")
         ));
     }
     area
 }
 
-/// The same of those whose port an outgoing connection may draw.
+/// The same for listeners whose port the kernel may give to an outgoing connection.
 fn ports(tried: &mut [Diagnosis]) -> Area {
     let drawn = taken_out(tried, Verdict::PortInEphemeralRange);
     if drawn.is_empty() {
-        return Area::new("ports", Status::Ok, "none may be taken by an outgoing connection first");
+        return Area::new("ports", Status::Ok, "no port can be taken by an outgoing connection first");
     }
-    let text = format!("outgoing connections may take them first: {}", counted(drawn.len(), "port"));
+    let text = format!("can be taken by an outgoing connection first: {}", counted(drawn.len(), "port"));
     Area { diagnoses: drawn, ..Area::new("ports", Status::Warn, text) }
 }
 
-/// The warnings of one kind, each as a diagnosis of its own; what else there is of an address stays.
+/// Moves the warnings of one kind out of `tried`, each as its own diagnosis; other findings about the address stay.
 fn taken_out(tried: &mut [Diagnosis], kind: Verdict) -> Vec<Diagnosis> {
     let mut taken = Vec::new();
-    for told in tried.iter_mut().filter(|told| told.verdict == kind) {
-        taken.push(Diagnosis { warnings: Vec::new(), ..told.clone() });
-        told.verdict = Verdict::Healthy;
-        told.fixes.clear();
-        told.settle();
+    for diagnosis in tried.iter_mut().filter(|diagnosis| diagnosis.verdict == kind) {
+        taken.push(Diagnosis { warnings: Vec::new(), ..diagnosis.clone() });
+        diagnosis.verdict = Verdict::Healthy;
+        diagnosis.fixes.clear();
+        diagnosis.settle();
     }
     taken
 }
@@ -198,7 +200,8 @@ fn targets(plan: &Plan) -> Area {
     let wanted: Vec<_> = wanted.into_values().take(MAX_TARGETS).collect();
     let answers = reached(&wanted);
     let all = answers.len();
-    let wrong: Vec<Diagnosis> = answers.into_iter().filter(|told| told.severity() > Severity::Fine).collect();
+    let wrong: Vec<Diagnosis> =
+        answers.into_iter().filter(|diagnosis| diagnosis.severity() > Severity::Fine).collect();
     let mut area = match wrong.iter().map(Diagnosis::severity).max() {
         None => Area::new("targets", Status::Ok, format!("{all} of {all} answer")),
         Some(gravest) => {
@@ -213,7 +216,7 @@ fn targets(plan: &Plan) -> Area {
     area
 }
 
-/// Dials them, some at one time, and gives the answers in their order.
+/// Dials the targets, up to `AT_ONCE` concurrently, and returns the diagnoses in the order of `wanted`.
 fn reached(wanted: &[(TargetAddress, Protocol, Vec<String>)]) -> Vec<Diagnosis> {
     let (next, answers) = (AtomicUsize::new(0), Mutex::new(BTreeMap::new()));
     let work = || {
@@ -221,14 +224,14 @@ fn reached(wanted: &[(TargetAddress, Protocol, Vec<String>)]) -> Vec<Diagnosis> 
             let at = next.fetch_add(1, Ordering::Relaxed);
             wanted.get(at).map(|it| (at, it))
         } {
-            let mut told = reach::reach_target(target, *protocol, Options::default());
-            told.routes.clone_from(routes);
-            answers.lock().unwrap_or_else(|poisoned| poisoned.into_inner()).insert(at, told);
+            let mut diagnosis = reach::reach_target(target, *protocol, Options::default());
+            diagnosis.routes.clone_from(routes);
+            answers.lock().unwrap_or_else(|poisoned| poisoned.into_inner()).insert(at, diagnosis);
         }
     };
     thread::scope(|scope| {
         for _ in 1..wanted.len().min(AT_ONCE) {
-            // Where no thread can be had, this one does the work.
+            // If the kernel refuses a thread, this one does the work.
             let _ = thread::Builder::new().spawn_scoped(scope, work);
         }
         work();
@@ -236,21 +239,27 @@ fn reached(wanted: &[(TargetAddress, Protocol, Vec<String>)]) -> Vec<Diagnosis> 
     answers.into_inner().unwrap_or_else(|poisoned| poisoned.into_inner()).into_values().collect()
 }
 
-/// Loops within the configuration are refused before there is a plan; others go through a program between.
+/// Loops within the configuration never get this far: building the plan refuses them. Loops found here pass through
+/// another program.
 fn loops(targets: &Area) -> Area {
-    let found = targets.diagnoses.iter().filter(|told| told.verdict == Verdict::ForwardLoop).count();
+    let found =
+        targets.diagnoses.iter().filter(|diagnosis| diagnosis.verdict == Verdict::ForwardLoop).count();
     if found > 0 {
-        Area::new("loops", Status::Fail, format!("{found} targets lead back; see targets"))
+        Area::new(
+            "loops",
+            Status::Fail,
+            format!("{found} targets lead back to their own listeners; see targets"),
+        )
     } else {
         Area::new("loops", Status::Ok, "no route leads back to itself")
     }
 }
 
-/// How many sessions the descriptors allow.
+/// How many sessions the descriptor limit leaves room for.
 pub(super) fn limits(plan: Option<&Plan>) -> Area {
     let descriptors = descriptors();
     let Some(limit) = descriptors.soft.and_then(|limit| usize::try_from(limit).ok()) else {
-        return Area::new("limits", Status::Ok, "there is no limit of descriptors");
+        return Area::new("limits", Status::Ok, "no limit on descriptors");
     };
     let used = descriptors.used.map_or(limit, |used| used.try_into().unwrap_or(limit));
     let wanted = plan.map_or(Wanted::default(), |plan| Wanted {
@@ -265,7 +274,7 @@ pub(super) fn limits(plan: Option<&Plan>) -> Area {
         area.notes.push("raise the limit: ulimit -n, or LimitNOFILE= in a systemd unit".to_owned());
     } else if wanted.connections.is_some_and(|wanted| wanted > room) {
         area.status = Status::Warn;
-        area.notes.push("limits.connections asks for more than that".to_owned());
+        area.notes.push("limits.connections is set higher than that".to_owned());
     }
     area
 }

@@ -1,30 +1,31 @@
-//! What was found, area by area, and how bad it is.
+//! What the examination found, by area, and how bad it is.
 
 use crate::diagnosis::{Diagnosis, Severity, Status};
 
-/// What was found.
+/// The result of one examination.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Report {
-    /// What the configuration is called: a file, or the command line.
+    /// The name of the configuration: a file, or the command line.
     pub source: String,
-    /// How many routes it has; 0 where it could not be read.
+    /// How many routes it has; 0 if it could not be read.
     pub routes: usize,
-    /// What was looked at, in order.
+    /// The areas, in the order they are shown.
     pub areas: Vec<Area>,
 }
 
-/// One thing that was looked at, over every route.
+/// One aspect, examined over every route.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Area {
-    /// `config`, `listeners`, `targets`, `loops`, `exposure`, `ports`, `limits`, and `tls` where a route speaks it; never changes its meaning.
+    /// `config`, `listeners`, `targets`, `loops`, `exposure`, `ports`, `limits`, and `tls` if a route speaks it.
+    /// An id never changes its meaning.
     pub id: &'static str,
-    /// The gravest of what was found.
+    /// The worst status found.
     pub status: Status,
     /// One line for a person.
     pub text: String,
-    /// What else should be said, a line each.
+    /// Further lines for a person.
     pub notes: Vec<String>,
-    /// What is wrong or should be known, of one address each.
+    /// The faults and warnings, one address each.
     pub diagnoses: Vec<Diagnosis>,
 }
 
@@ -35,7 +36,7 @@ impl Area {
 }
 
 impl Report {
-    /// How bad it is.
+    /// The worst severity of all areas.
     pub fn severity(&self) -> Severity {
         let of = |status: Status| match status {
             Status::Ok | Status::Skip => Severity::Fine,
@@ -43,7 +44,7 @@ impl Report {
             Status::Fail => Severity::Error,
         };
         let unclear = |area: &Area| {
-            let unclear = |told: &Diagnosis| told.severity() == Severity::Unclear;
+            let unclear = |diagnosis: &Diagnosis| diagnosis.severity() == Severity::Unclear;
             area.diagnoses.iter().any(unclear).then_some(Severity::Unclear)
         };
         let areas =

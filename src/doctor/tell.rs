@@ -1,4 +1,4 @@
-//! A report for a person and for a program.
+//! Renders a report as text and as JSON.
 
 use std::fmt::Write as _;
 use std::time::SystemTime;
@@ -9,14 +9,14 @@ use super::report::{Area, Report};
 use crate::diagnosis::{self, Severity, Status};
 use crate::units;
 
-/// The schema's id; each diagnosis in it is a `loopgate.diagnosis/1`.
+/// The schema id of the JSON; each diagnosis in it follows `loopgate.diagnosis/1`.
 pub const SCHEMA: &str = "loopgate.doctor/1";
 
-/// So many faults of one area are told in full.
+/// At most this many faults of one area are shown in full.
 const IN_FULL: usize = 8;
 
 impl Report {
-    /// One line per area, what is wrong under its area, and a last line that sums up.
+    /// One line per area, its faults below it, and a last line with the totals.
     pub fn text(&self) -> String {
         let mut text = format!("{}\n", self.source);
         for area in &self.areas {
@@ -24,14 +24,14 @@ impl Report {
             for note in &area.notes {
                 let _ = writeln!(text, "         {note}");
             }
-            for told in area.diagnoses.iter().take(IN_FULL) {
-                for line in diagnosis::block(told).lines() {
+            for fault in area.diagnoses.iter().take(IN_FULL) {
+                for line in diagnosis::block(fault).lines() {
                     let _ = writeln!(text, "         {line}");
                 }
             }
-            let untold = area.diagnoses.len().saturating_sub(IN_FULL);
-            if untold > 0 {
-                let _ = writeln!(text, "         and {untold} more");
+            let omitted = area.diagnoses.len().saturating_sub(IN_FULL);
+            if omitted > 0 {
+                let _ = writeln!(text, "         and {omitted} more");
             }
         }
         let _ = writeln!(text, "{}", self.sum());
@@ -47,17 +47,17 @@ impl Report {
         format!("{}, {}", counted(faults, "fault"), counted(warnings, "warning"))
     }
 
-    /// The same for a program.
+    /// The report as JSON, stamped with `now`.
     ///
     /// # Errors
-    /// None in practice: nothing in a diagnosis has a key that is not a string.
+    /// None in practice: every map key in a diagnosis is a string.
     pub fn json(&self, now: SystemTime) -> serde_json::Result<Value> {
         let mut areas = Vec::new();
         for area in &self.areas {
-            let told: Vec<Value> =
-                area.diagnoses.iter().map(|told| diagnosis::json(told, now)).collect::<Result<_, _>>()?;
+            let diagnoses: Vec<Value> =
+                area.diagnoses.iter().map(|it| diagnosis::json(it, now)).collect::<Result<_, _>>()?;
             areas.push(json!({
-                "id": area.id, "status": area.status, "text": area.text, "notes": area.notes, "diagnoses": told,
+                "id": area.id, "status": area.status, "text": area.text, "notes": area.notes, "diagnoses": diagnoses,
             }));
         }
         let healthy = self.severity() <= Severity::Warning;

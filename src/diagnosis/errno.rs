@@ -1,8 +1,8 @@
-//! The names of errors of the system.
+//! The names of system errors.
 
 use std::borrow::Cow;
 
-/// `EADDRINUSE`; a number where errno(3) names none that we meet.
+/// `EADDRINUSE`; for an errno not listed here, its number.
 pub(crate) fn errno_name(errno: i32) -> Cow<'static, str> {
     Cow::Borrowed(match errno {
         libc::EADDRINUSE => "EADDRINUSE",

@@ -1,7 +1,7 @@
-//! What a diagnosis says: one shape for every question, so that text, JSON and state lines are made in one place.
+//! The result of a diagnosis: one shape for every question, so that one place renders text, JSON and state lines.
 //!
-//! Facts become words in the rooms that judge them; here they are only carried. Whatever a stranger can choose (process
-//! names, command lines, banners) is already escaped and cut when it comes in (`probe::masking`).
+//! The rooms that judge facts also word them; this room only carries the words. Text that others control (process
+//! names, command lines, banners) arrives here already escaped and truncated (`probe::system::redact`).
 
 use std::borrow::Cow;
 use std::fmt;
@@ -19,11 +19,11 @@ use crate::outcome::Holder;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Question {
-    /// Could something listen there?
+    /// Could a program listen there?
     Listen,
     /// Can it be reached?
     Reach,
-    /// What is wrong with a connection that stands?
+    /// What is wrong with an open connection?
     Session,
 }
 
@@ -38,68 +38,68 @@ pub enum Subject {
     Unix(PathBuf),
 }
 
-/// What was found out about one address.
+/// The diagnosis of one address.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Diagnosis {
     /// What was asked.
     pub question: Question,
-    /// What it was about.
+    /// The address in question.
     pub subject: Subject,
-    /// The routes it concerns, by name; empty where nobody said.
+    /// The routes it concerns, by name; empty if the caller named none.
     pub routes: Vec<String>,
-    /// What is the case.
+    /// The verdict.
     pub verdict: Verdict,
-    /// How sure that is.
+    /// How sure the verdict is.
     pub certainty: Certainty,
-    /// The name of the errno that was seen, as `ECONNREFUSED`; `None` where no call failed.
+    /// The name of the errno that was seen, as in `ECONNREFUSED`; `None` if no call failed.
     pub errno: Option<Cow<'static, str>>,
-    /// The same in the system's words; empty where no call failed.
+    /// The system's message for that errno; empty if no call failed.
     pub os_message: String,
-    /// One clause that follows the address, as `taken by nginx (pid 7)`.
+    /// One clause that follows the address, such as `taken by nginx (pid 7)`.
     pub summary: String,
-    /// The words for a person, a label and a line each, in order: who, how, proof, hidden …
+    /// The lines for a person, each with its label, in order: who, how, proof, hidden …
     pub details: Vec<Detail>,
-    /// The processes it is about, the most important first.
+    /// The processes involved, the most important first.
     pub holders: Vec<Holder>,
     /// What the verdict rests on.
     pub evidence: Vec<Evidence>,
     /// What could not be read.
     pub not_readable: Vec<NotReadable>,
-    /// What to do, the best first; a person is shown the first.
+    /// What to do, the best first; the text shows only the first.
     pub fixes: Vec<Fix>,
-    /// A port that was free a moment ago, where the port is the trouble.
+    /// A port that was free a moment ago, if the port itself is the problem.
     pub next_free_port: Option<u16>,
-    /// What was looked at, in order, each with its own answer.
+    /// The checks that were made, in order, each with its result.
     pub checks: Vec<Check>,
-    /// What works and should be known, beside the verdict.
+    /// Findings beside the verdict: not faults, but worth knowing.
     pub warnings: Vec<Warning>,
-    /// How long it took.
+    /// How long the diagnosis took.
     pub elapsed: Duration,
 }
 
-/// What one rule found: the pieces that make a diagnosis together with what is known about the address.
+/// The result of one rule. Together with what is known about the address it makes a diagnosis.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Finding {
-    /// What is the case.
+    /// The verdict.
     pub verdict: Verdict,
-    /// How sure that is.
+    /// How sure the verdict is.
     pub certainty: Certainty,
-    /// One clause that follows the address, as `a firewall rule rejects it; the service itself listens`.
+    /// One clause that follows the address, such as `a firewall rule rejects it; the service itself listens`.
     pub summary: String,
-    /// The words for a person, in order.
+    /// The lines for a person, in order.
     pub details: Vec<Detail>,
-    /// What it rests on.
+    /// What the verdict rests on.
     pub evidence: Vec<Evidence>,
     /// What to do, the best first.
     pub fixes: Vec<Fix>,
-    /// What could not be read and would have told more.
+    /// Facts that could not be read and might have changed the verdict.
     pub not_readable: Vec<NotReadable>,
 }
 
 /// A labelled line of a report.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Detail {
-    /// `who`, `how`, `proof`, `hidden`: one word, at most 7 characters; empty where the line before goes on.
+    /// `who`, `how`, `proof`, `hidden`: one word, at most 7 characters; empty if the line continues the one before.
     pub label: &'static str,
     /// The line.
     pub text: String,
@@ -108,44 +108,44 @@ pub struct Detail {
 /// A fact that was read.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Evidence {
-    /// Where it was read, as `sock_diag`, `sysctl`, `nf_tables`, `/proc/net/netstat`.
+    /// Its source, such as `sock_diag`, `sysctl`, `nf_tables`, `/proc/net/netstat`.
     pub source: &'static str,
     /// The fact in words.
     pub fact: String,
-    /// The same for a program.
+    /// The fact as a JSON value.
     pub value: serde_json::Value,
 }
 
 /// A fact that could not be read.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct NotReadable {
-    /// What it would have been.
+    /// The fact.
     pub what: String,
-    /// Why not.
+    /// Why it could not be read.
     pub why: String,
-    /// The command that would read it; empty where there is none.
+    /// The command that would read it; empty if there is none.
     pub how: String,
 }
 
-/// A proposal.
+/// A proposed remedy.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Fix {
     /// What it does, in the imperative.
     pub text: String,
-    /// The command that does it, word by word; empty where it is not one command.
+    /// The command that does it, one argument per item; empty if no single command does it.
     pub command: Vec<String>,
     /// Whether it needs root.
     pub root: bool,
-    /// What it may break; `none` where it breaks nothing.
+    /// What it may break; `none` if nothing.
     pub risk: String,
 }
 
-/// One look at one part of the way.
+/// One check of one part of the path.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Check {
     /// `listener`, `conflict`, `firewall`, `network`, `localhost`, `path`, `limits` …; never changes its meaning.
     pub id: &'static str,
-    /// What came of it.
+    /// Its result.
     pub status: Status,
     /// One line for a person.
     pub text: String,
@@ -153,24 +153,24 @@ pub struct Check {
     pub ms: f64,
 }
 
-/// What came of a check.
+/// The result of a check.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Status {
     /// Nothing is wrong here.
     Ok,
-    /// It works, and should be known.
+    /// It works, but is worth knowing.
     Warn,
     /// It is wrong.
     Fail,
-    /// It was not looked at; the text says why.
+    /// Not checked; the text says why.
     Skip,
 }
 
-/// Something that works and should be known.
+/// Not a fault, but worth knowing.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Warning {
-    /// Which one, of the closed list.
+    /// Its id in the closed list of verdicts.
     pub verdict: Verdict,
     /// One clause.
     pub summary: String,
@@ -179,7 +179,7 @@ pub struct Warning {
 }
 
 impl Finding {
-    /// A finding with its clause and nothing else yet.
+    /// A finding with only its clause.
     pub fn new(verdict: Verdict, certainty: Certainty, summary: impl Into<String>) -> Finding {
         Finding {
             verdict,
@@ -192,13 +192,13 @@ impl Finding {
         }
     }
 
-    /// The same with a line for a person.
+    /// Adds a line for a person.
     pub fn detail(mut self, label: &'static str, text: impl Into<String>) -> Finding {
         self.details.push(Detail { label, text: text.into() });
         self
     }
 
-    /// The same with a fact.
+    /// Adds a fact as evidence.
     pub fn fact(
         mut self,
         source: &'static str,
@@ -209,7 +209,7 @@ impl Finding {
         self
     }
 
-    /// The same with a command as its proposal.
+    /// Adds a command as a proposed remedy.
     pub fn fix(mut self, command: &[&str], root: bool, risk: &str) -> Finding {
         let text = command.join(" ");
         let command = command.iter().map(|&word| word.to_owned()).collect();
@@ -217,7 +217,7 @@ impl Finding {
         self
     }
 
-    /// The same with a proposal in words.
+    /// Adds a remedy in words, without a command.
     pub fn advice(mut self, text: impl Into<String>) -> Finding {
         let fix = Fix { text: text.into(), command: Vec::new(), root: false, risk: "none".to_owned() };
         self.fixes.push(fix);
@@ -226,7 +226,7 @@ impl Finding {
 }
 
 impl Diagnosis {
-    /// A diagnosis that says nothing yet.
+    /// A diagnosis with only its verdict.
     pub fn new(question: Question, subject: Subject, verdict: Verdict, certainty: Certainty) -> Diagnosis {
         Diagnosis {
             question,
@@ -249,7 +249,7 @@ impl Diagnosis {
         }
     }
 
-    /// Where nothing is wrong, the first warning is the verdict.
+    /// If the verdict is healthy, the first warning becomes the verdict.
     pub fn settle(&mut self) {
         if self.verdict == Verdict::Healthy && !self.warnings.is_empty() {
             let first = self.warnings.remove(0);
@@ -259,7 +259,7 @@ impl Diagnosis {
         }
     }
 
-    /// How bad it is. Warnings beside a healthy verdict make it a warning.
+    /// The severity. Warnings beside a healthy verdict make it a warning.
     pub fn severity(&self) -> Severity {
         let warned = self.warnings.iter().map(|warning| warning.verdict.severity()).max();
         let verdict = match self.verdict {
@@ -270,7 +270,7 @@ impl Diagnosis {
         verdict.max(warned.unwrap_or(Severity::Fine))
     }
 
-    /// Takes over what a rule found.
+    /// Takes the verdict and summary of a rule, and adds its lines, evidence and remedies.
     pub fn take(&mut self, finding: Finding) {
         self.verdict = finding.verdict;
         self.certainty = finding.certainty;
@@ -296,7 +296,7 @@ impl Diagnosis {
         self.evidence.push(Evidence { source, fact: fact.into(), value: value.into() });
     }
 
-    /// The errno and its text, of an error of the system.
+    /// Records the errno and the message of a system error.
     pub fn failed_with(&mut self, error: &std::io::Error) {
         self.errno = error.raw_os_error().map(errno_name);
         // "Address already in use", without the "(os error 98)" that std adds.

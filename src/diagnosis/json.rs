@@ -1,6 +1,6 @@
-//! A diagnosis as a program reads it: schema `loopgate.diagnosis/1`.
+//! A diagnosis as JSON: schema `loopgate.diagnosis/1`.
 //!
-//! New fields may come; none changes its meaning within /1. Lists are never null.
+//! Fields may be added; none changes its meaning within /1. Lists are never null.
 
 use std::time::SystemTime;
 
@@ -39,7 +39,7 @@ struct Document<'a> {
 /// The JSON object of one diagnosis made at `now`.
 ///
 /// # Errors
-/// None in practice: nothing in a diagnosis has a key that is not a string.
+/// None in practice: every map key in a diagnosis is a string.
 pub fn json(diagnosis: &Diagnosis, now: SystemTime) -> serde_json::Result<serde_json::Value> {
     serde_json::to_value(Document {
         schema: SCHEMA,
@@ -74,11 +74,11 @@ mod tests {
         let empty =
             Diagnosis::new(Question::Reach, Subject::Tcp(address), Verdict::Healthy, Certainty::Proven);
 
-        let told = json(&empty, SystemTime::UNIX_EPOCH).unwrap();
+        let object = json(&empty, SystemTime::UNIX_EPOCH).unwrap();
 
         for list in ["routes", "holders", "evidence", "not_readable", "fixes", "checks", "warnings"] {
-            assert!(told[list].is_array(), "{list}");
+            assert!(object[list].is_array(), "{list}");
         }
-        assert_eq!(told["address"], serde_json::json!({"ip": "127.0.0.1", "port": 80, "proto": "tcp"}));
+        assert_eq!(object["address"], serde_json::json!({"ip": "127.0.0.1", "port": 80, "proto": "tcp"}));
     }
 }

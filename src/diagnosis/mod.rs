@@ -1,7 +1,7 @@
-//! Judges the facts: a verdict of a closed list, how sure it is, its proof, what to do.
+//! Judges facts: a verdict from a closed list, its certainty, its proof and the remedy.
 //!
-//! The rules are pure: facts are arguments, and only the functions that say so ask `probe` for them. Nothing is printed
-//! and nothing is repaired here.
+//! The rules are pure: facts are arguments, and only functions documented as such ask `probe` for them. This room
+//! prints nothing and repairs nothing.
 
 mod advice;
 mod errno;

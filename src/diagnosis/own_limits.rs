@@ -1,26 +1,26 @@
-//! Troubles of this very process, which are never the port's or the target's.
+//! Limits of this process itself, which must not be blamed on the port or the target.
 
 use super::finding::{Diagnosis, Fix, Question, Subject};
 use super::verdict::{Certainty, Verdict};
 use crate::limits::{Wanted, budget};
 use crate::probe::system::limits::Descriptors;
 
-/// A process with room for fewer sessions than this is in trouble before anything else is.
+/// With room for fewer sessions than this, the descriptor limit is reported before any other cause.
 pub(crate) const LEAST_SESSIONS: usize = 16;
 
-/// Descriptors the program needs for itself: its runtimes' pollers and wake-ups, signals, a listener.
+/// Descriptors the program itself needs: its runtimes' pollers and wake-ups, signals, a listener.
 const OWN_DESCRIPTORS: usize = 9;
 
-/// Whether the limit of descriptors leaves room for fewer sessions than that.
+/// Whether the descriptor limit leaves room for fewer than `LEAST_SESSIONS` sessions.
 pub(crate) fn has_too_few(descriptors: &Descriptors) -> bool {
     sessions(descriptors).is_some_and(|sessions| sessions < LEAST_SESSIONS)
 }
 
-/// How many sessions a `run` of this user could carry; `None` where there is no limit. The hard limit counts: the soft
-/// one is raised at every start.
+/// How many sessions a `run` of this user could carry; `None` without a limit. The hard limit counts, because every
+/// start raises the soft one.
 pub(crate) fn sessions(descriptors: &Descriptors) -> Option<usize> {
     let limit = usize::try_from(descriptors.hard?).ok()?;
-    // Where they cannot be counted, none is left to count with.
+    // Counting needs a descriptor: if it fails, none is left.
     let used = descriptors.used.map_or(limit, |used| used.try_into().unwrap_or(limit));
     if used + OWN_DESCRIPTORS >= limit {
         return Some(0);
@@ -28,27 +28,27 @@ pub(crate) fn sessions(descriptors: &Descriptors) -> Option<usize> {
     Some(budget(limit, used + OWN_DESCRIPTORS, Wanted::default()).connections)
 }
 
-/// The diagnosis of it.
+/// The diagnosis for a descriptor limit that is too low.
 pub(crate) fn too_few(question: Question, subject: Subject, descriptors: &Descriptors) -> Diagnosis {
-    let mut told = Diagnosis::new(question, subject, Verdict::OwnFdLimit, Certainty::Proven);
+    let mut diagnosis = Diagnosis::new(question, subject, Verdict::OwnFdLimit, Certainty::Proven);
     let limit = descriptors.hard.map_or("no limit".to_owned(), |limit| limit.to_string());
     let used = descriptors.used.map_or("all".to_owned(), |used| used.to_string());
     let sessions = sessions(descriptors).unwrap_or_default();
-    told.summary =
+    diagnosis.summary =
         format!("this process may have {limit} descriptors and has {used}: room for {sessions} sessions");
-    told.detail("how", "each session takes two; the address itself was not looked at further");
-    told.fact(
+    diagnosis.detail("how", "each session takes two; the address itself was not examined further");
+    diagnosis.fact(
         "getrlimit",
         "RLIMIT_NOFILE",
         serde_json::json!({"soft": descriptors.soft, "hard": descriptors.hard, "used": descriptors.used}),
     );
-    told.fixes.push(Fix {
+    diagnosis.fixes.push(Fix {
         text: "raise the limit: ulimit -n, or LimitNOFILE= in a systemd unit".to_owned(),
         command: Vec::new(),
         root: true,
         risk: "none".to_owned(),
     });
-    told
+    diagnosis
 }
 
 #[cfg(test)]

@@ -1,4 +1,4 @@
-//! The words about a process that holds a socket: who it is, since when, where it lives, how it is ended. Pure.
+//! Describes a process that holds a socket: its name, age, home and the command that ends it. Pure.
 
 use std::time::{Duration, SystemTime};
 
@@ -23,15 +23,15 @@ pub(crate) fn describe(holder: &Holder) -> String {
     text
 }
 
-/// The command line, after the short name where it does not begin with that, as of a script or a renamed worker.
+/// The command line. If it does not begin with the short name (a script, a renamed worker), that stands before it.
 fn command(holder: &Holder) -> String {
     let line = holder.command();
     let program = line.split(' ').next().and_then(|path| path.rsplit('/').next()).unwrap_or_default();
-    // The kernel cuts the short name to 15 characters.
+    // The kernel truncates the short name to 15 characters.
     if program.starts_with(&holder.comm) { line } else { format!("{}: {line}", holder.comm) }
 }
 
-/// `since 09:58 UTC (42 min)`; a day and no hour where it is that long ago.
+/// `since 09:58 UTC (42 min)`; from one day on, the date without an hour.
 pub(crate) fn since(holder: &Holder) -> Option<String> {
     let age = holder.age?;
     Some(match holder.started.and_then(clock) {
@@ -64,7 +64,7 @@ pub(crate) fn names(holders: &[&Holder]) -> String {
     }
 }
 
-/// `bash (4650) in terminal pts/3`: who started it and from where, as far as that tells anything.
+/// `bash (4650) in terminal pts/3`: the parent and the terminal; init as a parent is not named.
 pub(crate) fn parentage(holder: &Holder) -> Option<String> {
     let parent = holder.chain.iter().rev().nth(1).filter(|parent| parent.pid != 1);
     let terminal = holder.terminal.as_ref().map(|terminal| format!("terminal {terminal}"));
@@ -96,8 +96,8 @@ fn engine(engine: Engine) -> &'static str {
     }
 }
 
-/// The command that stops the whole of what holds it, where something would only start it again: its service, its
-/// container. `None` where the process stands alone.
+/// The command that stops the service or container of the process: its supervisor would restart a process that was only
+/// killed. `None` without either.
 pub(crate) fn stop_home(holder: &Holder) -> Option<Vec<String>> {
     let words = |words: &[&str]| Some(words.iter().map(|word| (*word).to_owned()).collect());
     match (&holder.container, &holder.unit) {
@@ -107,7 +107,7 @@ pub(crate) fn stop_home(holder: &Holder) -> Option<Vec<String>> {
             Engine::Cri => words(&["crictl", "stop", name]),
             Engine::Nspawn => words(&["machinectl", "stop", name]),
             Engine::Flatpak => words(&["flatpak", "kill", name]),
-            // LXC and Incus stop theirs by different commands.
+            // LXC and Incus use different commands.
             Engine::Lxc => None,
         },
         (None, Some(Unit { name, of_user: true })) => words(&["systemctl", "--user", "stop", name]),
@@ -116,13 +116,13 @@ pub(crate) fn stop_home(holder: &Holder) -> Option<Vec<String>> {
     }
 }
 
-/// At most eight of their ids.
+/// The ids of at most eight processes.
 pub(crate) fn pids(holders: &[&Holder]) -> Vec<String> {
     const SHOWN: usize = 8;
     holders.iter().take(SHOWN).map(|holder| holder.pid.to_string()).collect()
 }
 
-/// Two digits are enough for a person.
+/// A duration in its largest fitting unit, for a person: `119 s`, `2 min`, `2 h`, `2 days`.
 pub(crate) fn rough(time: Duration) -> String {
     match time.as_secs() {
         seconds @ 0..120 => format!("{seconds} s"),
@@ -132,7 +132,7 @@ pub(crate) fn rough(time: Duration) -> String {
     }
 }
 
-/// A command as a shell takes it: words that hold more than letters, digits and plain signs stand in quotes.
+/// A command for a shell: words with anything but letters, digits and plain signs are quoted.
 pub(crate) fn shell(command: &[String]) -> String {
     let plain = |c: char| c.is_ascii_alphanumeric() || "_./:=@%+,-".contains(c);
     let word = |word: &String| {
@@ -171,7 +171,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_stopped_is_the_service_or_the_container_around_it() {
+    fn the_service_or_container_of_a_process_is_stopped_rather_than_the_process() {
         let unit = |of_user| Some(Unit { name: "web.service".to_owned(), of_user });
         let container = |engine| Some(Container { engine, name: "web".to_owned() });
         let stop = |unit, container| {
@@ -186,7 +186,7 @@ mod tests {
     }
 
     #[test]
-    fn a_parent_is_told_with_its_terminal_and_init_is_not_told() {
+    fn a_parent_is_named_with_its_terminal_and_init_is_not_named() {
         let ancestor = |pid, comm: &str| Ancestor { pid, comm: comm.to_owned() };
         let chain = vec![ancestor(1, "systemd"), ancestor(50, "bash"), ancestor(7, "nginx")];
         let mut child = Holder { chain, terminal: Some("pts/3".to_owned()), ..holder(7, "nginx") };
@@ -198,7 +198,7 @@ mod tests {
     }
 
     #[test]
-    fn a_word_that_a_shell_would_take_apart_stands_in_quotes() {
+    fn a_word_that_a_shell_would_split_is_quoted() {
         assert_eq!(
             shell(&["loopgate".into(), "62893:[::1]:3001".into(), "a'b".into()]),
             r"loopgate '62893:[::1]:3001' 'a'\''b'"

@@ -1,4 +1,5 @@
-//! Whether a program has stopped accepting though its kernel goes on: the rule over its accept queue, and why. Pure.
+//! Whether a program has stopped accepting while the kernel still accepts for it: the rule over its accept queue, and
+//! the reason. Pure.
 
 use std::slice;
 
@@ -7,11 +8,11 @@ use super::reach::{Life, kept_from_accepting, standstill};
 use super::verdict::{Certainty, Verdict};
 use crate::probe::process::process_stats::Vitals;
 
-/// Looks at an accept queue that must agree.
+/// How many samples of an accept queue must agree.
 pub const SAMPLES: usize = 3;
 
-/// Whether nothing was accepted between these looks at the length of an accept queue: somebody waits, and the queue does
-/// not sink. A program that accepts slowly lets it sink now and then.
+/// Whether nothing was accepted between these samples of the length of an accept queue: connections wait, and the queue
+/// never shrinks. The queue of a program that accepts slowly shrinks now and then.
 pub fn is_stuck(queue: &[u32]) -> bool {
     let last = queue.len().checked_sub(SAMPLES).and_then(|from| queue.get(from..));
     last.is_some_and(|last| {
@@ -19,7 +20,7 @@ pub fn is_stuck(queue: &[u32]) -> bool {
     })
 }
 
-/// Why `waiting` connections are not accepted, by the holder's signs of life at two moments.
+/// Why the program does not accept the `waiting` connections, judged by the holder's activity at two moments.
 pub fn not_accepting(life: Option<&Life>, waiting: u32) -> Finding {
     let queue = match waiting {
         1 => "1 connection waits".to_owned(),
@@ -35,8 +36,8 @@ pub fn not_accepting(life: Option<&Life>, waiting: u32) -> Finding {
     Finding::new(verdict, certainty, text)
 }
 
-/// Why `unread` bytes of a connection that was accepted are not read; `None` where it may just take its time: a service
-/// that computes, or waits for another, leaves what was sent early unread as well.
+/// Why the program does not read `unread` bytes of an accepted connection; `None` if it may merely take its time: a
+/// service that computes, or waits for another, also leaves early data unread.
 pub fn not_reading(life: &Life, unread: u32) -> Option<Finding> {
     let (verdict, certainty) = standstill(slice::from_ref(life))?;
     let text = format!("{}: {unread} bytes of a connection wait unread", what_it_does(verdict, life));
@@ -49,8 +50,8 @@ fn what_it_does(verdict: Verdict, life: &Life) -> String {
         Verdict::TargetSuspended if *frozen => "is frozen with its cgroup".to_owned(),
         Verdict::TargetSuspended => "is suspended".to_owned(),
         Verdict::TargetInDebugger => match tracer {
-            Some((pid, name)) => format!("stands in a debugger, {name} (pid {pid}),"),
-            None => "stands in a debugger".to_owned(),
+            Some((pid, name)) => format!("is held in a debugger, {name} (pid {pid}),"),
+            None => "is held in a debugger".to_owned(),
         },
         Verdict::TargetUninterruptible => "is stuck in the kernel".to_owned(),
         Verdict::TargetOutOfFds => match (descriptors, descriptor_limit) {
@@ -92,7 +93,7 @@ mod tests {
     }
 
     #[test]
-    fn a_queue_that_grows_or_stands_is_stuck_and_one_that_sinks_is_not() {
+    fn a_queue_that_never_shrinks_is_stuck_and_one_that_shrinks_is_not() {
         assert!(is_stuck(&[1, 1, 1]) && is_stuck(&[9, 1, 2, 5]));
         assert!(
             !is_stuck(&[1, 1]) && !is_stuck(&[3, 3, 2]) && !is_stuck(&[0, 1, 2]) && !is_stuck(&[1, 0, 1])
@@ -100,7 +101,7 @@ mod tests {
     }
 
     #[test]
-    fn the_signs_of_life_say_why_nothing_is_accepted() {
+    fn the_activity_of_the_holder_explains_why_nothing_is_accepted() {
         let asleep = vitals('S');
         let later = |change: fn(&mut Vitals)| {
             let mut after = Vitals { at: asleep.at + Duration::from_millis(200), ..vitals('S') };
@@ -123,12 +124,12 @@ mod tests {
     }
 
     #[test]
-    fn who_waits_and_who_makes_them_wait_are_named() {
+    fn the_waiting_connections_and_the_process_they_wait_for_are_named() {
         let life = Life { before: vitals('S'), after: vitals('T') };
 
-        let told = not_accepting(Some(&life), 17);
+        let finding = not_accepting(Some(&life), 17);
 
-        assert_eq!(told.summary, "node (pid 7) is suspended and accepts nothing: 17 connections wait");
+        assert_eq!(finding.summary, "node (pid 7) is suspended and accepts nothing: 17 connections wait");
         assert_eq!(not_accepting(None, 1).certainty, Certainty::Likely);
     }
 }

@@ -1,4 +1,4 @@
-//! A diagnosis as a person reads it: a block for a fault, a screen for `explain`. Pure; it colours nothing.
+//! A diagnosis as text: a block for a fault, a screen for `explain`. Pure, without colours.
 
 use std::fmt::Write as _;
 
@@ -6,7 +6,7 @@ use super::finding::{Diagnosis, Question, Status};
 use super::verdict::{Severity, Verdict};
 use crate::units::counted;
 
-/// The block of one fault: what, then who and how and the proof, one proposal, and the id with the errno at the end.
+/// The block of one fault: the summary, the holder, the explanation, the proof, one remedy, and the id with the errno.
 ///
 /// ```text
 /// error: cannot listen on 127.0.0.1:80 (route web): taken by nginx (pid 7)
@@ -21,13 +21,13 @@ pub fn block(diagnosis: &Diagnosis) -> String {
     text
 }
 
-/// The screen of `explain`: the address, a line per check, the verdict, and the block of what is wrong.
+/// The screen of `explain`: the address, a line per check, the verdict, and the block of the fault.
 pub fn screen(diagnosis: &Diagnosis, heading: &str) -> String {
     let mut text = format!("{}   {heading}\n", diagnosis.subject);
     for check in &diagnosis.checks {
         let _ = writeln!(text, "{} {:<10} {}", mark(check.status), check.id, check.text);
     }
-    // What the verdict tells is not told twice.
+    // A warning that became the verdict is not shown twice.
     for warning in diagnosis.warnings.iter().filter(|warning| warning.verdict != diagnosis.verdict) {
         let _ = writeln!(text, "warning: {}", warning.summary);
         if let Some(fix) = &warning.fix {
@@ -58,12 +58,12 @@ pub(super) fn headline(diagnosis: &Diagnosis) -> String {
         Severity::Warning => "warning",
         Severity::Fine => "ok",
     };
-    // Its summary is the whole sentence, with every address the other instance holds.
+    // The summary of this verdict is a whole sentence, with every address the other instance holds.
     if diagnosis.verdict == Verdict::AlreadyRunning {
         return format!("{severity}: {}\n", diagnosis.summary);
     }
     let verb = match diagnosis.question {
-        // A warning stands beside a bind that succeeded.
+        // A warning does not mean that the bind failed.
         Question::Listen if diagnosis.errno.is_some() || diagnosis.severity() > Severity::Warning => {
             "cannot listen on "
         }

@@ -1,12 +1,12 @@
-//! The closed list of what a diagnosis can find. Ids never change their meaning.
+//! The closed list of verdicts a diagnosis can reach. Ids never change their meaning.
 //!
-//! One line per verdict: its meaning (which `loopgate explain CODE` prints), its id, how bad it is.
+//! One entry per verdict: its meaning (which `loopgate explain CODE` prints), its id, its severity.
 
 use std::fmt;
 
 use serde::{Serialize, Serializer};
 
-/// What a rule says, and how sure it is.
+/// The verdict of a rule, and its certainty.
 pub(crate) type Judged = (Verdict, Certainty);
 
 /// How bad a verdict is.
@@ -15,9 +15,9 @@ pub(crate) type Judged = (Verdict, Certainty);
 pub enum Severity {
     /// Nothing is wrong.
     Fine,
-    /// It works, and somebody should know. A verdict only where nothing fails.
+    /// It works, but is worth knowing. A verdict only if nothing fails.
     Warning,
-    /// It could not be found out.
+    /// The diagnosis could not find out.
     Unclear,
     /// It does not work.
     Error,
@@ -26,7 +26,7 @@ pub enum Severity {
 /// The list, written once: variant, meaning, id and severity cannot drift apart.
 macro_rules! verdicts {
     ($(#[doc = $meaning:literal] $name:ident = $id:literal, $severity:ident;)*) => {
-        /// What was found.
+        /// The result of a diagnosis.
         #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
         pub enum Verdict {
             $(#[doc = $meaning] $name,)*
@@ -41,12 +41,12 @@ macro_rules! verdicts {
                 match self { $(Verdict::$name => $id,)* }
             }
 
-            /// How bad it is.
+            /// The severity of the verdict.
             pub fn severity(self) -> Severity {
                 match self { $(Verdict::$name => Severity::$severity,)* }
             }
 
-            /// What it means, one sentence.
+            /// Its meaning, in one sentence.
             pub fn meaning(self) -> &'static str {
                 match self { $(Verdict::$name => $meaning.trim_ascii(),)* }
             }
@@ -64,31 +64,31 @@ verdicts! {
     WildcardBlockedBySpecific = "wildcard-blocked-by-specific", Error;
     /// An IPv6 listener on every address takes IPv4 as well.
     PortHeldByDualStack = "port-held-by-dual-stack", Error;
-    /// Nobody listens: an outgoing connection has it as its source port.
+    /// Nothing listens: an outgoing connection has it as its source port.
     PortHeldByOutgoing = "port-held-by-outgoing", Error;
-    /// Nobody listens and nobody holds it: closed connections wait for their time to end.
+    /// Nothing listens and no process holds it: closed connections wait for their time to end.
     PortInTimeWait = "port-in-time-wait", Error;
-    /// Nobody listens: accepted connections of a server that ended still live.
+    /// Nothing listens: accepted connections of a server that ended are still open.
     PortHeldByOldConnections = "port-held-by-old-connections", Error;
     /// Several processes listen, sharing the socket or the port.
     PortHeldByGroup = "port-held-by-group", Error;
     /// A child inherited the listening socket of a server that ended, and never answers.
     PortHeldByLeftoverChild = "port-held-by-leftover-child", Error;
-    /// Somebody listens whom this user may not see.
+    /// A process listens that this user may not see.
     PortHeldHidden = "port-held-hidden", Error;
-    /// The listener is a process that is stopped.
+    /// The listening process is stopped.
     PortHeldBySuspended = "port-held-by-suspended", Error;
-    /// This very program already runs and holds it.
+    /// Another instance of this program already runs and holds it.
     AlreadyRunning = "already-running", Error;
     /// Both sides set SO_REUSEPORT, but the holder is another user.
     ReuseportOtherUser = "reuseport-other-user", Error;
     /// Several sockets share the port by SO_REUSEPORT, and each takes a part of the connections.
     PortSharedByReuseport = "port-shared-by-reuseport", Warning;
-    /// A low port, and no right to it.
+    /// A low port, which this process has no right to bind.
     PortPrivileged = "port-privileged", Error;
     /// No interface here has the address.
     AddressNotLocal = "address-not-local", Error;
-    /// The address is still being checked for a double, or has one.
+    /// The kernel still checks whether another machine has the address, or one does.
     AddressTentative = "address-tentative", Error;
     /// IPv6 is off.
     Ipv6Disabled = "ipv6-disabled", Error;
@@ -96,28 +96,28 @@ verdicts! {
     MissingScope = "missing-scope", Error;
     /// This process has no descriptor left.
     OwnFdLimit = "own-fd-limit", Error;
-    /// The machine has no file left.
+    /// The machine's table of open files is full.
     SystemFileLimit = "system-file-limit", Error;
     /// A sandbox or security policy forbids it.
     BindDeniedBySandbox = "bind-denied-by-sandbox", Error;
-    /// A socket file is left over: nobody listens on it.
+    /// A socket file is left over: nothing listens on it.
     UnixSocketStale = "unix-socket-stale", Error;
     // Reaching.
-    /// Nothing listens there, by any protocol, family or address that can be seen.
+    /// Nothing listens there, on any protocol, family or address that can be seen.
     TargetNotRunning = "target-not-running", Error;
-    /// Nothing listens there, but what is probably meant listens on a port nearby.
+    /// Nothing listens there, but the service that is probably meant listens on a similar port.
     TargetOnOtherPort = "target-on-other-port", Error;
-    /// The port is listened on, on another address alone.
+    /// The service listens on another address only.
     TargetOnOtherAddress = "target-on-other-address", Error;
-    /// The port is listened on by the other IP family alone.
+    /// The service listens on the other IP family only.
     TargetOnOtherFamily = "target-on-other-family", Error;
     /// The port is open for UDP, not for TCP.
     TargetIsUdp = "target-is-udp", Error;
-    /// The service listens on a Unix socket alone.
+    /// The service listens on a Unix socket only.
     TargetIsUnixSocket = "target-is-unix-socket", Error;
-    /// The service listens in another network namespace, as in a container.
+    /// The service listens in another network namespace, such as a container.
     TargetInOtherNetns = "target-in-other-netns", Error;
-    /// The service ends and is started again and again.
+    /// The service ends and is restarted again and again.
     TargetFlapping = "target-flapping", Error;
     /// The kernel killed the service because memory ran out.
     TargetKilledOom = "target-killed-oom", Error;
@@ -125,9 +125,9 @@ verdicts! {
     FirewallReject = "firewall-reject", Error;
     /// A packet filter drops the connection silently; the service itself listens.
     FirewallDrop = "firewall-drop", Error;
-    /// A packet filter allows so many connections and no more.
+    /// A packet filter limits the number of connections, and the limit is reached.
     FirewallConnlimit = "firewall-connlimit", Error;
-    /// A packet filter leads the connection to another address.
+    /// A packet filter redirects the connection to another address.
     FirewallRedirect = "firewall-redirect", Error;
     /// The table of tracked connections is full, and new ones are dropped.
     ConntrackFull = "conntrack-full", Error;
@@ -147,41 +147,41 @@ verdicts! {
     TcpMemoryFull = "tcp-memory-full", Error;
     /// A redirection to a loopback address is dropped, because route_localnet is off.
     MartianLoopbackDnat = "martian-loopback-dnat", Error;
-    /// The queue of connections that wait to be accepted is full.
+    /// The queue of connections waiting to be accepted is full.
     AcceptQueueFull = "accept-queue-full", Error;
-    /// The listener demands signed segments (TCP-MD5 or TCP-AO) and ignores others.
+    /// The listener demands signed segments (TCP-MD5 or TCP-AO) and ignores all others.
     ListenerIgnoresSyn = "listener-ignores-syn", Error;
-    /// The kernel took the connection, the program does not accept it.
+    /// The kernel took the connection, but the program does not accept it.
     TargetNotAccepting = "target-not-accepting", Error;
-    /// The program that listens is stopped.
+    /// The listening program is stopped.
     TargetSuspended = "target-suspended", Error;
-    /// The program that listens stands in a debugger.
+    /// A debugger holds the listening program.
     TargetInDebugger = "target-in-debugger", Error;
     /// The program accepted and reads nothing: its threads wait.
     TargetHung = "target-hung", Error;
-    /// The program computes without end and accepts nothing.
+    /// The program computes endlessly and accepts nothing.
     TargetBusyLoop = "target-busy-loop", Error;
-    /// The program is stuck in the kernel, as on a dead disk or mount.
+    /// The program is stuck in the kernel, for example on a dead disk or mount.
     TargetUninterruptible = "target-uninterruptible", Error;
     /// The program has used up its descriptors and cannot accept.
     TargetOutOfFds = "target-out-of-fds", Error;
-    /// The program may start no more processes, and closes what it accepts.
+    /// The program cannot start more processes, and closes what it accepts.
     TargetCannotFork = "target-cannot-fork", Error;
-    /// The program works, and needs longer than it was given.
+    /// The program works, but takes longer than the time limit.
     TargetSlow = "target-slow", Error;
-    /// The program accepts and resets.
+    /// The program accepts the connection and resets it.
     TargetResets = "target-resets", Error;
-    /// The program accepts and closes without a byte.
+    /// The program accepts the connection and closes it without a byte.
     TargetClosesEmpty = "target-closes-empty", Error;
-    /// The kernel holds the connection back until the client has sent something (TCP_DEFER_ACCEPT).
+    /// The kernel holds the connection back until the client sends data (TCP_DEFER_ACCEPT).
     TargetWaitsForClient = "target-waits-for-client", Error;
-    /// The service speaks TLS, where plain text was expected.
+    /// The service speaks TLS, but plain text was expected.
     TlsExpected = "protocol-mismatch-tls-expected", Error;
-    /// The service speaks plain text, where TLS was expected.
+    /// The service speaks plain text, but TLS was expected.
     PlainExpected = "protocol-mismatch-plain-expected", Error;
     /// The service answers only for other host names.
     HttpHostRejected = "http-host-rejected", Error;
-    /// Another protocol answers than was expected.
+    /// The service does not speak the expected protocol.
     UnexpectedProtocol = "unexpected-protocol", Error;
     /// No source port is left.
     EphemeralPortsExhausted = "ephemeral-ports-exhausted", Error;
@@ -191,40 +191,40 @@ verdicts! {
     LocalhostUnresolvable = "localhost-unresolvable", Error;
     /// Forwards lead back to themselves.
     ForwardLoop = "forward-loop", Error;
-    /// Nobody receives UDP there.
+    /// No socket receives UDP there.
     UdpTargetNotRunning = "udp-target-not-running", Error;
     /// The permissions of the socket file or its folders forbid it.
     UnixSocketDenied = "unix-socket-denied", Error;
-    /// A proxy variable of the environment sends clients of loopback addresses elsewhere.
+    /// A proxy variable of the environment diverts clients of loopback addresses.
     ProxyEnvCapturesLoopback = "proxy-env-captures-loopback", Warning;
     /// The program file was replaced since the service started.
     TargetRunsOldBinary = "target-runs-old-binary", Warning;
     // A session.
-    /// The target stopped reading in the middle.
+    /// The target stopped reading in the middle of a session.
     TargetStalledWindow = "target-stalled-window", Error;
     /// The target does not close its finished connections.
     TargetLeaksCloseWait = "target-leaks-close-wait", Warning;
-    /// The other end is gone without a word.
+    /// The other end disappeared without closing the connection.
     PeerVanished = "peer-vanished", Error;
     /// A firewall forgot the connection while it was idle.
     IdleStateExpired = "idle-state-expired", Error;
     /// The target ended while the connection was in use.
     TargetDiedMidstream = "target-died-midstream", Error;
-    /// The receiver is too slow, and its kernel drops datagrams.
+    /// The receiver is too slow, and the kernel drops datagrams.
     UdpReceiverDrops = "udp-receiver-drops", Error;
     /// Small packets pass, large ones are lost.
     LargePacketsLost = "large-packets-lost", Error;
     /// A queueing discipline slows the link.
     LinkShaped = "link-shaped", Error;
-    // Standing facts, told where nothing fails.
-    /// Outgoing connections may draw this port.
+    // Lasting conditions, reported only if nothing fails.
+    /// The kernel may give this port to an outgoing connection.
     PortInEphemeralRange = "warn-port-in-ephemeral-range", Warning;
-    /// The listener can be reached from other machines.
+    /// Other machines can reach the listener.
     Exposed = "warn-exposed", Warning;
     // Answers.
     /// Nothing is wrong.
     Healthy = "healthy", Fine;
-    /// None of the others could be shown.
+    /// No other verdict could be established.
     Unknown = "unknown", Unclear;
 }
 
@@ -246,9 +246,9 @@ impl Serialize for Verdict {
 pub enum Certainty {
     /// There is direct evidence.
     Proven,
-    /// By elimination.
+    /// Concluded by elimination.
     Likely,
-    /// The evidence is shown, and what could not be read.
+    /// Not established: the diagnosis lists the evidence and what could not be read.
     Unknown,
 }
 

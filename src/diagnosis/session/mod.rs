@@ -1,4 +1,4 @@
-//! Why a connection to a target stands still, or leaks: the rules over both of its ends and the way between them. Pure.
+//! Why a connection to a target stalls or leaks: the rules over both of its ends and the path between them. Pure.
 
 use std::time::Duration;
 
@@ -9,57 +9,57 @@ use crate::outcome::Holder;
 use crate::probe::network::routing::{Link, Neighbour, Qdisc};
 use crate::probe::sockets::connections::{Connection, Timer};
 
-/// What is known about a connection that stands still while bytes are under way to the target.
+/// What is known about a connection that stalls while bytes are in flight to the target.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SessionFacts {
-    /// How long nothing has moved, as far as was seen.
+    /// For how long no byte has moved, at least.
     pub still: Duration,
-    /// How long that can be at most; it is looked at only now and then.
+    /// For how long at most: the connection is sampled only now and then.
     pub at_most: Duration,
     /// Our end.
     pub ours: Connection,
-    /// The target's end, where that is on this machine and still there.
+    /// The target's end, if it is on this machine and still exists.
     pub theirs: Option<Connection>,
     /// Whether the target is on this machine.
     pub here: bool,
-    /// The process that has the target's end, where it can be seen.
+    /// The process that has the target's end, if it can be seen.
     pub holder: Option<Holder>,
     /// The link packets to the target leave by.
     pub link: Option<Link>,
     /// What is known about the next hop.
     pub neighbour: Option<Neighbour>,
-    /// The queue of that link that slows, loses or changes packets.
+    /// The queueing discipline of that link, if it slows, loses or changes packets.
     pub shaper: Option<Qdisc>,
-    /// Whether a new connection to the target works; `None` where that was not tried.
+    /// Whether a new connection to the target works; `None` if none was tried.
     pub fresh: Option<Fresh>,
 }
 
-/// What a new connection met.
+/// The result of a new connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Fresh {
-    /// It was answered.
+    /// The target answered.
     Works,
-    /// It was refused.
+    /// The target refused it.
     Refused,
-    /// It was not answered.
+    /// The target did not answer.
     Silent,
 }
 
-/// So many times a segment must have been sent again before its loss is no accident.
+/// A segment must be retransmitted this often before its loss is no accident.
 const LOST_AFTER: u8 = 2;
 
-/// A connection silent for so long was idle.
+/// A connection silent for this long was idle.
 const IDLE: Duration = Duration::from_secs(1);
 
-/// A segment of at least so many bytes is large: one that passes every path is smaller (RFC 791, 576 with its headers).
+/// A segment of at least this many bytes is large: every path passes smaller ones (RFC 791: 576 with headers).
 const LARGE: u32 = 536;
 
-/// Whether it is worth asking if a new connection works: segments are lost, and nothing on this side says why.
+/// Whether a new connection is worth trying: segments are lost, and nothing on this side explains it.
 pub fn wants_fresh(facts: &SessionFacts) -> bool {
     facts.shaper.is_none() && cut_link(facts).is_none() && loses(facts)
 }
 
-/// What is wrong; `None` where the evidence shows nothing, as with a service that takes its time.
+/// What is wrong; `None` if the evidence shows no fault, as with a service that takes its time.
 pub fn judge(facts: &SessionFacts) -> Option<Finding> {
     if let Some(how) = cut_link(facts) {
         let text = format!("no acknowledgement for {}: {how}", seconds(facts.ours.info.since_ack));
@@ -76,7 +76,7 @@ pub fn judge(facts: &SessionFacts) -> Option<Finding> {
     if loses(facts) { lost(facts) } else { None }
 }
 
-/// A link that is made slow or bad on purpose.
+/// The finding for a link whose queueing discipline slows or damages traffic.
 pub fn shaped(link: &Link, shaper: &Qdisc) -> Finding {
     let mut how = shaper.kind.clone();
     how.extend(shaper.rate.map(|bytes| format!(" {}", rate(bytes))));
@@ -86,7 +86,7 @@ pub fn shaped(link: &Link, shaper: &Qdisc) -> Finding {
     Finding::new(Verdict::LinkShaped, Certainty::Proven, text)
 }
 
-/// Whether a queue slows, loses or changes packets, rather than only ordering them.
+/// Whether a queueing discipline slows, loses or changes packets, rather than only ordering them.
 pub fn shapes(queue: &Qdisc) -> bool {
     let does = |parts: Option<u32>| parts.is_some_and(|parts| parts > 0);
     queue.rate.is_some_and(|rate| rate > 0)
@@ -95,27 +95,27 @@ pub fn shapes(queue: &Qdisc) -> bool {
         || does(queue.tamper)
 }
 
-/// Connections the service has not closed, as it stands.
+/// Connections that the service has not closed.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Leak {
-    /// How long each has been left open, by what its end says.
+    /// How long each has been left open, according to the state of its socket.
     pub ages: Vec<Duration>,
-    /// How many there were at the looks before, the oldest first.
+    /// How many there were at the earlier samples, the oldest first.
     pub before: Vec<usize>,
-    /// Who keeps them.
+    /// The process that keeps them.
     pub holder: Option<Holder>,
 }
 
-/// So many connections left open are a leak.
+/// This many connections left open are a leak.
 const LEAK: usize = 20;
 
-/// Left open for so long, they are forgotten.
+/// Left open for this long, a connection counts as forgotten.
 const FORGOTTEN: Duration = Duration::from_secs(60);
 
-/// Looks over which a number that only grows is a leak, too.
+/// A number that only grows over this many samples is a leak as well.
 const GROWING: usize = 3;
 
-/// Whether a service leaks connections: many it forgot, or many that only become more.
+/// Whether a service leaks connections: many forgotten ones, or a large number that only grows.
 pub fn leaks(leak: &Leak) -> Option<Finding> {
     let count = leak.ages.len();
     let forgotten = leak.ages.iter().filter(|age| **age >= FORGOTTEN).count();
@@ -140,7 +140,7 @@ fn cut_link(facts: &SessionFacts) -> Option<String> {
         (Some(link), _) if !link.up => Some(format!("link {} is down", link.name)),
         (Some(link), _) if !link.carrier => Some(format!("link {} has no carrier", link.name)),
         (Some(link), Some(Neighbour::Failed | Neighbour::Incomplete)) => {
-            Some(format!("nobody answers for its address on link {}", link.name))
+            Some(format!("no machine answers for its address on link {}", link.name))
         }
         _ => None,
     }
@@ -148,7 +148,7 @@ fn cut_link(facts: &SessionFacts) -> Option<String> {
 
 fn stopped_reading(facts: &SessionFacts) -> Option<Finding> {
     let info = &facts.ours.info;
-    // While the window is closed, what was sent is acknowledged and the rest waits; now and then the window is asked for.
+    // While the window is closed, everything sent is acknowledged and the rest waits; only window probes are sent.
     let is_closed =
         facts.ours.timer == Timer::Persist || info.unsent > 0 && info.unacked == 0 && info.retransmits == 0;
     if !is_closed {
@@ -156,7 +156,7 @@ fn stopped_reading(facts: &SessionFacts) -> Option<Finding> {
     }
     let ours = bytes(facts.ours.send_queue);
     Some(match &facts.theirs {
-        // Not even accepted: that is the target's own state.
+        // The target has not even accepted it: another rule covers that.
         Some(theirs) if theirs.inode == 0 => return None,
         Some(theirs) => {
             let text = format!(
@@ -183,7 +183,7 @@ fn loses(facts: &SessionFacts) -> bool {
     ours.timer == Timer::Retransmit && ours.info.unacked > 0 && ours.info.retransmits >= LOST_AFTER
 }
 
-/// Segments are lost, and nothing of this machine's links says why. A new connection tells more.
+/// Segments are lost, and this machine's links do not explain it. The result of a new connection narrows it down.
 fn lost(facts: &SessionFacts) -> Option<Finding> {
     let info = &facts.ours.info;
     let again = format!("sent again {} times", info.retransmits);
@@ -246,7 +246,7 @@ fn bytes(count: u32) -> String {
     }
 }
 
-/// "200kbit", "1.5mbit", from bytes a second.
+/// "200kbit", "1.5mbit", from bytes per second.
 fn rate(bytes: u64) -> String {
     match bytes as f64 * 8.0 {
         slow if slow < 1e6 => format!("{:.0}kbit", slow / 1e3),

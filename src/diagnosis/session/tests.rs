@@ -1,4 +1,4 @@
-//! Facts as they were read in the faults, on Linux 6.18.
+//! Facts recorded from the faults, on Linux 6.18.
 
 use super::*;
 use crate::probe::sockets::connections::Info;
@@ -41,7 +41,7 @@ fn queue(kind: &str, rate: Option<u64>) -> Qdisc {
     }
 }
 
-/// A connection within this machine whose segments are sent again and again.
+/// A connection within this machine whose segments are retransmitted again and again.
 fn losing(send_queue: u32, since_ack: Duration, fresh: Fresh) -> SessionFacts {
     let info = Info {
         retransmits: 3,
@@ -66,7 +66,7 @@ fn losing(send_queue: u32, since_ack: Duration, fresh: Fresh) -> SessionFacts {
     }
 }
 
-/// 69: its buffer is full, ours too.
+/// Fault 69: its buffer is full, and so is ours.
 fn closed_window() -> SessionFacts {
     let info =
         Info { probes: 3, backoff: 3, unsent: 2_031_616, segment: 1152, acked: 4000, ..Info::default() };
@@ -83,7 +83,7 @@ fn verdict(facts: &SessionFacts) -> Option<Verdict> {
 }
 
 #[test]
-fn a_service_that_stops_reading_is_told_with_both_buffers() {
+fn a_service_that_stops_reading_is_reported_with_both_buffers() {
     let finding = judge(&closed_window()).unwrap();
 
     assert_eq!((finding.verdict, finding.certainty), (Verdict::TargetStalledWindow, Certainty::Proven));
@@ -91,7 +91,7 @@ fn a_service_that_stops_reading_is_told_with_both_buffers() {
 }
 
 #[test]
-fn a_connection_nobody_accepted_is_not_said_to_be_unread() {
+fn a_connection_that_was_not_accepted_is_not_reported_as_unread() {
     let mut facts = closed_window();
     facts.theirs = Some(end(0, 4096, 0, Timer::None, Info::default()));
 
@@ -124,7 +124,7 @@ fn a_large_first_request_that_is_lost_is_too_large_for_the_path() {
 }
 
 #[test]
-fn where_a_new_connection_is_lost_as_well_it_is_not_this_connections_doing() {
+fn a_new_connection_that_is_lost_as_well_exonerates_this_one() {
     assert_eq!(verdict(&losing(18, 4 * SECOND, Fresh::Silent)), Some(Verdict::FirewallDrop));
     let elsewhere = SessionFacts { here: false, ..losing(18, 4 * SECOND, Fresh::Silent) };
     assert_eq!(verdict(&elsewhere), Some(Verdict::PeerVanished));
@@ -132,7 +132,7 @@ fn where_a_new_connection_is_lost_as_well_it_is_not_this_connections_doing() {
 }
 
 #[test]
-fn what_explains_nothing_is_unknown_and_never_a_guess() {
+fn losses_without_an_explanation_are_unknown_and_never_a_guess() {
     assert_eq!(verdict(&losing(18, 2 * SECOND, Fresh::Works)), Some(Verdict::Unknown));
 }
 

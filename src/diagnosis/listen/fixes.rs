@@ -1,4 +1,4 @@
-//! What to do about a failed bind. Pure; it names only commands that exist.
+//! Remedies for a failed bind. Pure; it names only commands that exist.
 
 use std::net::SocketAddr;
 
@@ -12,7 +12,7 @@ use crate::diagnosis::verdict::Verdict;
 use crate::outcome::Holder;
 use crate::probe::sockets::ports::PortRules;
 
-/// The proposals, the best first. The first one's text names the second where that is another port.
+/// The remedies, the best first. If the second is another port, the text of the first names it too.
 pub(super) fn fixes(finding: &BindFinding) -> Vec<Fix> {
     let other = other_port(finding);
     let Some(mut first) = first(finding) else { return other.into_iter().collect() };
@@ -25,12 +25,12 @@ pub(super) fn fixes(finding: &BindFinding) -> Vec<Fix> {
     vec![first, other]
 }
 
-/// Never another port before the instance that already runs.
+/// Whether another port is worth offering. It is not if another instance already runs, or if the port can be reserved.
 fn is_about_the_port(finding: &BindFinding) -> bool {
     finding.verdict != Verdict::AlreadyRunning && finding.verdict != Verdict::PortHeldByOutgoing
 }
 
-/// A right is granted by somebody else, a policy changed by somebody else.
+/// Whether another port is the better remedy: granting a right or changing a policy needs an administrator.
 fn other_port_is_better(verdict: Verdict) -> bool {
     matches!(verdict, Verdict::PortPrivileged)
 }
@@ -48,9 +48,9 @@ fn first(finding: &BindFinding) -> Option<Fix> {
         Verdict::PortHeldHidden if facts.closed > 0 || facts.hidepid => {
             Some(advice("run this again as root to see which process it is"))
         }
-        // Whoever it is, it is out of sight: another container's, or the kernel's own.
+        // The holder is not visible from here: a process of another container, or the kernel itself.
         Verdict::PortHeldHidden => {
-            Some(advice("run this outside of the container, where its processes are to be seen"))
+            Some(advice("run this outside the container, where the holder is visible"))
         }
         Verdict::PortHeldByOutgoing if facts.ports.may_be_drawn(port) => Some(reserve(finding)),
         Verdict::PortInTimeWait => Some(advice("wait")),
@@ -100,13 +100,13 @@ pub(super) fn root(command: &[&str], risk: &str) -> Fix {
     Fix { text: shell(&command), command, root: true, risk: risk.to_owned() }
 }
 
-/// Stops the service or the container around the holders where one is, else the holders; `None` where that would end
-/// this process or the init of the system.
+/// Stops the service or container of the holders if they have one, else the holders; `None` if that would end this
+/// process or the init of the system.
 fn stop(finding: &BindFinding) -> Option<Fix> {
     let holders = finding.holders();
     let first = holders.first()?;
     if let Some(unit) = &finding.facts.socket_unit {
-        let risk = format!("nothing starts what {unit} starts at a connection");
+        let risk = format!("a connection no longer starts what {unit} starts");
         return Some(root(&["systemctl", "stop", unit], &risk));
     }
     if first.comm == "docker-proxy" {
@@ -137,7 +137,7 @@ fn kill(finding: &BindFinding) -> Fix {
     }
 }
 
-/// Where they are many, the one that started the others.
+/// The pids to end; of many, only the process that started the others.
 fn ids(holders: &[&Holder]) -> Vec<String> {
     const ONE_BY_ONE: usize = 8;
     let master =
@@ -153,13 +153,13 @@ fn needs_root(finding: &BindFinding) -> bool {
     own != 0 && finding.holders().iter().any(|holder| holder.uid != own)
 }
 
-/// A stopped process acts on a signal only once it goes on (signal(7)); one in a debugger once that lets it.
+/// A stopped process handles a signal only once it continues (signal(7)); a traced one once its debugger continues it.
 fn resume_or_end(finding: &BindFinding) -> Fix {
     let all = ids(&finding.holders()).join(" ");
     if let Some(debugger) = in_debugger(finding) {
         let kill = kill(finding);
         let text =
-            format!("let it go on in its debugger (pid {debugger}), or end both: kill {debugger} {all}");
+            format!("continue it in its debugger (pid {debugger}), or end both: kill {debugger} {all}");
         return Fix { text, ..kill };
     }
     let command: Vec<String> =
@@ -170,17 +170,18 @@ fn resume_or_end(finding: &BindFinding) -> Fix {
         text: format!("end it: kill {all}; kill -CONT {all}, or resume it: kill -CONT {all}{foreground}"),
         command,
         root: needs_root(finding),
-        risk: "it goes on where it stopped".to_owned(),
+        risk: "it continues where it stopped".to_owned(),
     }
 }
 
 fn reserve(finding: &BindFinding) -> Fix {
     let fix = reservation(&finding.facts.ports, finding.facts.address.port());
     let now = stop(finding).map_or("wait".to_owned(), |stop| format!("wait, or {}", stop.text));
-    Fix { text: format!("{now}; for good: {}", fix.text), ..fix }
+    Fix { text: format!("{now}; permanently: {}", fix.text), ..fix }
 }
 
-/// Keeps outgoing connections from a port. The setting replaces the whole list, so what it holds already is repeated.
+/// Reserves a port against outgoing connections. The setting replaces the whole list, so the command repeats its
+/// entries.
 pub(super) fn reservation(rules: &PortRules, port: u16) -> Fix {
     let mut ranges: Vec<String> = Vec::new();
     for (first, last) in &rules.reserved {
@@ -202,7 +203,7 @@ fn with_scope(finding: &BindFinding) -> String {
     format!("write [{}%{interface}]:{}", address.ip(), address.port())
 }
 
-/// The port beside, with the command that takes it where one is known.
+/// The next free port, with the command that uses it if that is known.
 fn other_port(finding: &BindFinding) -> Option<Fix> {
     let mut address = finding.facts.address;
     address.set_port(finding.facts.next_free?);

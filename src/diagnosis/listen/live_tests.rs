@@ -1,4 +1,5 @@
-//! The whole of it on this machine's own sockets, as an ordinary user: a real failure, a real holder, the verdict.
+//! The complete diagnosis on this machine's own sockets, as an ordinary user: a real failure, a real holder, the
+//! verdict.
 
 use std::io;
 use std::net::{SocketAddr, TcpListener, TcpStream};
@@ -13,7 +14,7 @@ use super::{BindFinding, Overlap, bind_failure, bind_report, exit_code};
 use crate::diagnosis::Verdict;
 use crate::probe::sockets::{self, TcpState};
 
-/// A child that is ended with the test.
+/// A child process that ends with the test.
 struct Ended(Child);
 
 impl Drop for Ended {
@@ -29,10 +30,10 @@ impl Ended {
     }
 }
 
-/// Gives a listener away to a child, as its standard input: this process has it no more.
+/// Passes a listener to a child as its standard input, and closes it here.
 fn hold(mut command: Command, listener: TcpListener) -> Ended {
     let child = Ended(command.stdin(OwnedFd::from(listener)).spawn().unwrap());
-    // spawn returns within execve(2): for a moment the child has its descriptors and no arguments yet.
+    // spawn returns within execve(2): for a moment the child has its descriptors but no arguments yet.
     let arguments = format!("/proc/{}/cmdline", child.0.id());
     while std::fs::read(&arguments).unwrap().is_empty() {
         std::thread::yield_now();
@@ -52,13 +53,13 @@ fn listen(address: &str) -> (TcpListener, SocketAddr) {
     (listener, address)
 }
 
-/// Tries to listen where that must fail.
+/// Tries to listen on an address where that must fail.
 fn refused(address: SocketAddr) -> BindFinding {
     let error = TcpListener::bind(address).unwrap_err();
     bind_failure(address, &error)
 }
 
-/// As a program without SO_REUSEADDR would see it.
+/// The finding for a program that binds without SO_REUSEADDR.
 fn in_use(address: SocketAddr) -> BindFinding {
     bind_failure(address, &io::Error::from_raw_os_error(libc::EADDRINUSE))
 }
@@ -73,7 +74,7 @@ fn our_own_listener_is_named_as_ours_and_is_no_second_instance() {
 
     let finding = refused(address);
 
-    // A child that another test starts at this moment has the listener too until it runs its own program.
+    // A child that another test starts at this moment also has the listener until it executes its own program.
     let me = finding.holders().into_iter().find(|holder| holder.this_process).unwrap().pid;
     assert_eq!(me, std::process::id());
     assert_ne!(finding.facts.next_free, Some(address.port()));
@@ -87,7 +88,7 @@ fn a_child_that_inherited_the_listener_is_named() {
     let finding = refused(address);
     let report = bind_report(std::slice::from_ref(&finding));
 
-    // Some systems link sleep statically, which says nothing about what it can do.
+    // Some systems link sleep statically; its imports then do not show what it can do.
     assert!(matches!(finding.verdict, Verdict::PortHeldByLeftoverChild | Verdict::PortHeld), "{finding:?}");
     let line = format!("error: cannot listen on {address}: taken by sleep (pid {})", child.0.id());
     assert!(report.starts_with(&line), "{report}");
@@ -128,7 +129,7 @@ fn a_second_copy_of_this_program_is_already_running() {
 
 const SECOND_COPY: &str = "LOOPGATE_TEST_SECOND_COPY";
 
-/// No test of its own: the copy that the test above starts.
+/// Not a test by itself: the copy that the test above starts.
 #[test]
 fn as_a_second_copy_it_keeps_the_listener() {
     if std::env::var_os(SECOND_COPY).is_some() {
@@ -154,7 +155,7 @@ fn a_wildcard_blocks_a_specific_address_and_the_other_way_round() {
 #[test]
 fn a_dual_stack_listener_is_named_where_ipv4_fails() {
     let socket = plain_socket(AddressFamily::INET6);
-    // Without IPv6 there is no such fault.
+    // Without IPv6 this fault cannot occur.
     let Ok(socket) = socket else { return };
     rustix::net::sockopt::set_ipv6_v6only(&socket, false).unwrap();
     rustix::net::bind(&socket, &"[::]:0".parse::<SocketAddr>().unwrap()).unwrap();
@@ -169,7 +170,7 @@ fn a_dual_stack_listener_is_named_where_ipv4_fails() {
 }
 
 #[test]
-fn an_outgoing_connection_on_the_port_is_told_from_a_listener() {
+fn an_outgoing_connection_on_the_port_is_distinguished_from_a_listener() {
     let (listener, address) = listen("127.0.0.1:0");
     let client = TcpStream::connect(address).unwrap();
 
@@ -180,7 +181,7 @@ fn an_outgoing_connection_on_the_port_is_told_from_a_listener() {
 }
 
 #[test]
-fn a_connection_that_outlived_its_server_is_told_from_an_outgoing_one() {
+fn a_connection_that_outlived_its_server_is_distinguished_from_an_outgoing_one() {
     let (listener, address) = listen("127.0.0.1:0");
     let _client = TcpStream::connect(address).unwrap();
     let _worker = listener.accept().unwrap();
@@ -214,7 +215,7 @@ fn a_socket_that_is_bound_and_does_not_listen_is_never_called_free() {
 
     let finding = refused(address);
 
-    // Kernels before 6.8 do not show it to anybody.
+    // Kernels before 6.8 do not show it at all.
     assert!(
         matches!(finding.verdict, Verdict::PortHeld | Verdict::PortHeldByGroup | Verdict::Unknown),
         "{finding:?}"
@@ -223,23 +224,23 @@ fn a_socket_that_is_bound_and_does_not_listen_is_never_called_free() {
 }
 
 #[test]
-fn an_address_of_nobody_is_not_local() {
+fn an_address_of_no_interface_is_not_local() {
     // TEST-NET-1, RFC 5737.
     let finding = refused("192.0.2.7:0".parse().unwrap());
 
     assert_eq!((finding.verdict, exit_code(std::slice::from_ref(&finding))), (Verdict::AddressNotLocal, 7));
 }
 
-/// Close-on-exec, lest the children of other tests hold it too.
+/// Close-on-exec, so that the children of other tests do not hold it too.
 fn plain_socket(family: AddressFamily) -> rustix::io::Result<OwnedFd> {
     socket_with(family, SocketType::STREAM, SocketFlags::CLOEXEC, None)
 }
 
-/// The kernel is asked again until it is so; ten seconds are a bound, not a wait.
+/// Polls until the condition holds; the ten seconds are an upper bound, not a wait.
 fn wait_until(so: impl Fn() -> bool) {
     let deadline = Instant::now() + Duration::from_secs(10);
     while !so() {
-        assert!(Instant::now() < deadline, "it did not come to be");
+        assert!(Instant::now() < deadline, "the condition never held");
         std::thread::yield_now();
     }
 }

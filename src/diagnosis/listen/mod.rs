@@ -1,6 +1,6 @@
-//! Why an address could not be listened on.
+//! Why listening on an address failed, or would fail.
 //!
-//! The rules are pure; only `could_listen…` and the functions named `bind_failure…` ask `probe` for facts.
+//! The rules are pure; only `could_listen…` and `…bind_failure…` ask `probe` for facts.
 
 mod bind;
 mod facts;

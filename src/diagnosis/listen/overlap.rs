@@ -1,7 +1,7 @@
-//! Whether a socket's address stands in the way of another: the kernel's rule, inet_rcv_saddr_equal with wildcards
+//! Whether one socket's address conflicts with another: the kernel's rule, inet_rcv_saddr_equal with wildcards
 //! (net/ipv4/inet_connection_sock.c).
 //!
-//! SO_REUSEADDR and SO_REUSEPORT play no part: the kernel shows nobody which sockets have them set.
+//! SO_REUSEADDR and SO_REUSEPORT play no part: the kernel does not show which sockets have them set.
 
 use std::net::{IpAddr, SocketAddr};
 
@@ -9,29 +9,29 @@ use serde::Serialize;
 
 use crate::probe::sockets::Socket;
 
-/// How a socket's address covers the wanted one. In the order in which one explains a failure better than another.
+/// How a socket's address covers the wanted one, the best explanation of a failure first.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Overlap {
-    /// They are the same.
+    /// The addresses are the same.
     Exact,
-    /// It has every address of the family, the wanted one among them.
+    /// The socket has every address of the family, including the wanted one.
     Wildcard,
-    /// It is an IPv6 socket on every address that takes IPv4 as well.
+    /// The socket has every IPv6 address and takes IPv4 as well.
     DualStack,
-    /// Every address is wanted, and it has one of them.
+    /// Every address is wanted, and the socket has one of them.
     Specific,
 }
 
-/// How `socket` covers `wanted`; `None` where both can live. The ports are taken to be the same.
+/// How `socket` covers `wanted`; `None` if both can coexist. The ports are assumed to be equal.
 pub(crate) fn overlap(wanted: SocketAddr, socket: &Socket) -> Option<Overlap> {
     let (ours, theirs) = (wanted.ip().to_canonical(), socket.local.ip().to_canonical());
     match (ours, theirs) {
         (IpAddr::V4(_), IpAddr::V6(theirs)) => {
-            // Where the kernel does not say, it may well take IPv4: that is Linux's default.
+            // If the kernel does not show the flag, assume Linux's default: the socket takes IPv4.
             (theirs.is_unspecified() && socket.v6only != Some(true)).then_some(Overlap::DualStack)
         }
-        // We listen on [::] for IPv6 alone (see `transport::bind`).
+        // We listen on [::] for IPv6 only (see `transport::bind`).
         (IpAddr::V6(_), IpAddr::V4(_)) => None,
         _ if ours == theirs => same_link(wanted, socket).then_some(Overlap::Exact),
         _ if theirs.is_unspecified() => Some(Overlap::Wildcard),
@@ -40,7 +40,7 @@ pub(crate) fn overlap(wanted: SocketAddr, socket: &Socket) -> Option<Overlap> {
     }
 }
 
-/// A link-local address may live on several interfaces at once.
+/// A link-local address may exist on several interfaces at once.
 fn same_link(wanted: SocketAddr, socket: &Socket) -> bool {
     match wanted {
         SocketAddr::V6(wanted) if wanted.ip().is_unicast_link_local() => {
@@ -56,7 +56,7 @@ mod tests {
     use crate::diagnosis::listen::facts::samples::listener;
 
     #[test]
-    fn addresses_overlap_as_the_kernel_has_it() {
+    fn addresses_overlap_as_in_the_kernel() {
         let table = [
             ("127.0.0.1:1", "127.0.0.1:1", None, Some(Overlap::Exact)),
             ("127.0.0.1:1", "127.0.0.2:1", None, None),

@@ -1,6 +1,7 @@
-//! Could something listen there? The answer before anybody tries in earnest.
+//! Could a program listen on an address? Answers without starting one.
 //!
-//! It binds as our listeners do and lets go at once. It never listens: a stranger's connection could be swallowed.
+//! It binds as our listeners do and closes the socket at once. It never listens: it could swallow a client's
+//! connection.
 
 use std::collections::BTreeSet;
 use std::io;
@@ -19,18 +20,18 @@ use crate::probe::sockets::TcpState;
 use crate::probe::sockets::ports::{Sharing, Transport, try_bind};
 use crate::probe::system::limits;
 
-/// Whether a listener (of UDP: a receiver) of ours could have this address now, and exactly why not.
+/// Whether a listener of ours (for UDP a receiver) could have this address now, and if not, exactly why.
 pub fn could_listen(address: SocketAddr, transport: Transport) -> Diagnosis {
     let begun = Instant::now();
     let descriptors = limits::descriptors();
     let tried = try_bind(address, transport, Sharing::No);
     if own_limits::has_too_few(&descriptors) {
-        let mut told = own_limits::too_few(Question::Listen, subject(address, transport), &descriptors);
+        let mut diagnosis = own_limits::too_few(Question::Listen, subject(address, transport), &descriptors);
         if let Err(error) = &tried {
-            told.failed_with(error);
+            diagnosis.failed_with(error);
         }
-        told.elapsed = begun.elapsed();
-        return told;
+        diagnosis.elapsed = begun.elapsed();
+        return diagnosis;
     }
     match tried {
         Ok(()) => free(address, transport, begun),
@@ -47,15 +48,14 @@ fn subject(address: SocketAddr, transport: Transport) -> crate::diagnosis::Subje
 
 fn refused(address: SocketAddr, transport: Transport, error: &io::Error, begun: Instant) -> Diagnosis {
     let finding = failure(Failed { address, transport, error });
-    // Where a socket with SO_REUSEPORT gets in, those that are there have it as well.
+    // If a bind with SO_REUSEPORT succeeds, the sockets that are already there have set it as well.
     if are_strangers(&finding) && try_bind(address, transport, Sharing::Yes).is_ok() {
         return shared(&finding, begun);
     }
     finding.diagnosis(begun)
 }
 
-/// Whether two listeners on one address belong to programs that know nothing of each other. The workers of one master
-/// share by design.
+/// Whether two listeners on one address belong to unrelated programs. The workers of one master share by design.
 fn are_strangers(finding: &BindFinding) -> bool {
     let facts = &finding.facts;
     let listeners: Vec<&Blocker> =
@@ -77,27 +77,28 @@ fn are_family(a: &Holder, b: &Holder) -> bool {
 }
 
 fn shared(finding: &BindFinding, begun: Instant) -> Diagnosis {
-    let mut told = finding.diagnosis(begun);
+    let mut diagnosis = finding.diagnosis(begun);
     let holders = finding.holders();
-    told.verdict = Verdict::PortSharedByReuseport;
-    told.certainty = Certainty::Proven;
+    diagnosis.verdict = Verdict::PortSharedByReuseport;
+    diagnosis.certainty = Certainty::Proven;
     let sockets = decisive(&finding.facts).len();
-    told.summary = format!(
+    diagnosis.summary = format!(
         "{sockets} sockets share it by SO_REUSEPORT, of {}: each takes a part of the connections",
         names(&holders)
     );
-    told.details.retain(|detail| detail.label != "how");
-    told.detail("how", "another socket with SO_REUSEPORT would share it too; loopgate shares no port");
+    diagnosis.details.retain(|detail| detail.label != "how");
+    diagnosis
+        .detail("how", "another socket with SO_REUSEPORT would share it too; loopgate never shares a port");
     let oldest = holders.first().map(|holder| vec!["kill".to_owned(), holder.pid.to_string()]);
     if let (Some(command), Some(holder)) = (oldest, holders.first()) {
         let risk = format!("ends {} (pid {}), the oldest", holder.comm, holder.pid);
         let text = format!("keep one of them; to end the oldest: {}", shell(&command));
-        told.fixes.insert(0, Fix { text, command, root: false, risk });
+        diagnosis.fixes.insert(0, Fix { text, command, root: false, risk });
     }
-    told
+    diagnosis
 }
 
-/// The bind succeeded: what should be known all the same.
+/// The diagnosis after a bind that succeeded: what is still worth knowing.
 fn free(address: SocketAddr, transport: Transport, begun: Instant) -> Diagnosis {
     let mut facts = BindFacts { address, transport, ..BindFacts::of_machine() };
     facts.find_link();
@@ -105,30 +106,37 @@ fn free(address: SocketAddr, transport: Transport, begun: Instant) -> Diagnosis 
     if address.port() != 0 {
         facts.take_blockers(&table);
     }
-    let mut told = Diagnosis::new(Question::Listen, facts.subject(), Verdict::Healthy, Certainty::Proven);
-    told.summary = "could listen".to_owned();
+    let mut diagnosis =
+        Diagnosis::new(Question::Listen, facts.subject(), Verdict::Healthy, Certainty::Proven);
+    diagnosis.summary = "could listen".to_owned();
     let what = if transport == Transport::Udp { "receive" } else { "listen" };
-    check(&mut told, "bind", Status::Ok, format!("bind(2) succeeds: something could {what} here"), begun);
-    add_conflict(&mut told, &facts, begun);
-    add_exposure(&mut told, &facts, begun);
-    add_range(&mut told, &facts, begun);
-    add_network(&mut told, &facts, begun);
+    check(
+        &mut diagnosis,
+        "bind",
+        Status::Ok,
+        format!("bind(2) succeeds: a program could {what} here"),
+        begun,
+    );
+    add_conflict(&mut diagnosis, &facts, begun);
+    add_exposure(&mut diagnosis, &facts, begun);
+    add_range(&mut diagnosis, &facts, begun);
+    add_network(&mut diagnosis, &facts, begun);
     let (soft, used) = (facts.descriptors.hard, facts.descriptors.used);
     let limit = soft.map_or("no limit".to_owned(), |limit| limit.to_string());
     let used = used.map_or("some".to_owned(), |used| used.to_string());
-    check(&mut told, "limits", Status::Ok, format!("{used} of {limit} descriptors in use"), begun);
-    told.settle();
-    told.elapsed = begun.elapsed();
-    told
+    check(&mut diagnosis, "limits", Status::Ok, format!("{used} of {limit} descriptors in use"), begun);
+    diagnosis.settle();
+    diagnosis.elapsed = begun.elapsed();
+    diagnosis
 }
 
-fn check(told: &mut Diagnosis, id: &'static str, status: Status, text: String, begun: Instant) {
+fn check(diagnosis: &mut Diagnosis, id: &'static str, status: Status, text: String, begun: Instant) {
     let ms = begun.elapsed().as_secs_f64() * 1e3;
-    told.checks.push(Check { id, status, text, ms });
+    diagnosis.checks.push(Check { id, status, text, ms });
 }
 
-/// What is on the port beside the free address: closed connections, sockets that are bound and do not listen yet.
-fn add_conflict(told: &mut Diagnosis, facts: &BindFacts, begun: Instant) {
+/// Other sockets on the port of the free address: closed connections, sockets that are bound but do not listen yet.
+fn add_conflict(diagnosis: &mut Diagnosis, facts: &BindFacts, begun: Instant) {
     let of = |wanted: fn(&Blocker) -> bool| facts.blockers.iter().filter(move |blocker| wanted(blocker));
     let waiting = of(|blocker| blocker.socket.state == TcpState::TimeWait);
     let bound =
@@ -139,24 +147,30 @@ fn add_conflict(told: &mut Diagnosis, facts: &BindFacts, begun: Instant) {
         let connections =
             if count == 1 { "1 old connection expires" } else { &format!("{count} old connections expire") };
         let text = format!("free; {connections} in {} (matters only without SO_REUSEADDR)", rough(last));
-        told.verdict = Verdict::PortInTimeWait;
-        told.summary.clone_from(&text);
-        told.fact("sock_diag", format!("{count} TIME_WAIT"), last.as_secs());
-        check(told, "conflict", Status::Warn, text, begun);
+        diagnosis.verdict = Verdict::PortInTimeWait;
+        diagnosis.summary.clone_from(&text);
+        diagnosis.fact("sock_diag", format!("{count} TIME_WAIT"), last.as_secs());
+        check(diagnosis, "conflict", Status::Warn, text, begun);
     } else if bound > 0 {
         let sockets = if bound == 1 { "a socket is" } else { "several sockets are" };
         let text = format!("free, but {sockets} bound to it with SO_REUSEADDR and may listen first");
-        check(told, "conflict", Status::Warn, text, begun);
+        check(diagnosis, "conflict", Status::Warn, text, begun);
     } else {
-        check(told, "conflict", Status::Ok, "no other socket stands in the way".to_owned(), begun);
+        check(diagnosis, "conflict", Status::Ok, "no other socket conflicts".to_owned(), begun);
     }
 }
 
-/// The networks from which a listener could be reached; which rules a firewall has is not looked at.
-fn add_exposure(told: &mut Diagnosis, facts: &BindFacts, begun: Instant) {
+/// The networks from which a listener could be reached; the rules of a firewall are not considered.
+fn add_exposure(diagnosis: &mut Diagnosis, facts: &BindFacts, begun: Instant) {
     let ip = facts.address.ip().to_canonical();
     if ip.is_loopback() {
-        return check(told, "exposure", Status::Ok, "this machine alone could reach it".to_owned(), begun);
+        return check(
+            diagnosis,
+            "exposure",
+            Status::Ok,
+            "only this machine could reach it".to_owned(),
+            begun,
+        );
     }
     let is_up =
         |link: u32| facts.links.iter().any(|known| known.index == link && known.up && !known.loopback);
@@ -166,20 +180,20 @@ fn add_exposure(told: &mut Diagnosis, facts: &BindFacts, begun: Instant) {
     let networks: BTreeSet<String> = reached.map(|own| network_of(own.ip, own.prefix)).collect();
     if networks.is_empty() {
         let text = "no interface that is up leads here from another machine".to_owned();
-        return check(told, "exposure", Status::Ok, text, begun);
+        return check(diagnosis, "exposure", Status::Ok, text, begun);
     }
     let from: Vec<String> = networks.into_iter().take(4).collect();
-    let text = format!("reachable from {} unless a firewall says no", from.join(", "));
-    told.fact("rtnetlink", "networks", from);
+    let text = format!("reachable from {} unless a firewall forbids it", from.join(", "));
+    diagnosis.fact("rtnetlink", "networks", from);
     let local = SocketAddr::new([127, 0, 0, 1].into(), facts.address.port());
     let fix = Fix {
-        text: format!("listen on {local}, unless that is meant"),
+        text: format!("listen on {local}, unless this is intended"),
         command: Vec::new(),
         root: false,
         risk: "none".to_owned(),
     };
-    told.warnings.push(Warning { verdict: Verdict::Exposed, summary: text.clone(), fix: Some(fix) });
-    check(told, "exposure", Status::Warn, text, begun);
+    diagnosis.warnings.push(Warning { verdict: Verdict::Exposed, summary: text.clone(), fix: Some(fix) });
+    check(diagnosis, "exposure", Status::Warn, text, begun);
 }
 
 /// `10.200.6.1` of 24 bits → `10.200.6.0/24`
@@ -197,37 +211,39 @@ fn network_of(ip: IpAddr, prefix: u8) -> String {
     format!("{first}/{prefix}")
 }
 
-fn add_range(told: &mut Diagnosis, facts: &BindFacts, begun: Instant) {
+fn add_range(diagnosis: &mut Diagnosis, facts: &BindFacts, begun: Instant) {
     let port = facts.address.port();
     let (first, last) = facts.ports.outgoing;
     if port == 0 {
-        check(told, "range", Status::Ok, "the kernel will choose a free port".to_owned(), begun);
+        check(diagnosis, "range", Status::Ok, "the kernel will choose a free port".to_owned(), begun);
     } else if facts.ports.may_be_drawn(port) {
         let text = format!(
-            "{port} lies in the range for outgoing connections, {first}-{last}: one may take it first"
+            "{port} lies in the range for outgoing connections, {first}-{last}: one of them may take it first"
         );
-        told.fact("sysctl", "ip_local_port_range", serde_json::json!([first, last]));
-        told.warnings.push(Warning {
+        diagnosis.fact("sysctl", "ip_local_port_range", serde_json::json!([first, last]));
+        diagnosis.warnings.push(Warning {
             verdict: Verdict::PortInEphemeralRange,
             summary: text.clone(),
             fix: Some(super::fixes::reservation(&facts.ports, port)),
         });
-        check(told, "range", Status::Warn, text, begun);
+        check(diagnosis, "range", Status::Warn, text, begun);
     } else {
-        let text = format!("{port} is none of those that outgoing connections draw, {first}-{last}");
-        check(told, "range", Status::Ok, text, begun);
+        let text = format!("{port} is outside the range for outgoing connections, {first}-{last}");
+        check(diagnosis, "range", Status::Ok, text, begun);
     }
 }
 
-/// A bind to an IPv4 address succeeds while its link is down, and to any address with ip_nonlocal_bind.
-fn add_network(told: &mut Diagnosis, facts: &BindFacts, begun: Instant) {
+/// Checks the link as well: a bind to an IPv4 address succeeds while its link is down, and to any address with
+/// ip_nonlocal_bind.
+fn add_network(diagnosis: &mut Diagnosis, facts: &BindFacts, begun: Instant) {
     let ip = facts.address.ip();
     let lo_is_down = facts.links.iter().any(|link| link.loopback && !link.up);
     if ip.is_loopback() && lo_is_down {
-        told.verdict = Verdict::LoopbackDown;
-        told.summary = "the bind succeeds, but lo is down: nothing could reach a listener here".to_owned();
-        told.fixes.push(super::fixes::root(&["ip", "link", "set", "lo", "up"], "none"));
-        return check(told, "network", Status::Fail, "lo is down: ip link set lo up".to_owned(), begun);
+        diagnosis.verdict = Verdict::LoopbackDown;
+        diagnosis.summary =
+            "the bind succeeds, but lo is down: nothing could reach a listener here".to_owned();
+        diagnosis.fixes.push(super::fixes::root(&["ip", "link", "set", "lo", "up"], "none"));
+        return check(diagnosis, "network", Status::Fail, "lo is down: ip link set lo up".to_owned(), begun);
     }
     let (status, text) = match facts.own_link() {
         _ if ip.is_unspecified() => (Status::Ok, "every address of the family".to_owned()),
@@ -238,7 +254,7 @@ fn add_network(told: &mut Diagnosis, facts: &BindFacts, begun: Instant) {
         }
         None => (Status::Ok, "the address is local".to_owned()),
     };
-    check(told, "network", status, text, begun);
+    check(diagnosis, "network", status, text, begun);
 }
 
 #[cfg(test)]

@@ -1,4 +1,4 @@
-//! A failed bind in the one shape every diagnosis has.
+//! Turns a failed bind into a diagnosis.
 
 use std::time::Instant;
 
@@ -16,27 +16,27 @@ use crate::outcome::{HeldSocket, Holder};
 use crate::probe::sockets::ports::Transport;
 
 impl BindFinding {
-    /// The finding as a diagnosis; `since` is when it was begun.
+    /// The finding as a diagnosis; `since` is when the examination began.
     pub fn diagnosis(&self, since: Instant) -> Diagnosis {
         let facts = &self.facts;
-        let mut told = Diagnosis::new(Question::Listen, facts.subject(), self.verdict, self.certainty);
-        told.routes.clone_from(&self.routes);
-        told.errno = Some(errno_name(facts.errno));
-        told.os_message.clone_from(&facts.os_message);
-        told.summary = summary(self);
+        let mut diagnosis = Diagnosis::new(Question::Listen, facts.subject(), self.verdict, self.certainty);
+        diagnosis.routes.clone_from(&self.routes);
+        diagnosis.errno = Some(errno_name(facts.errno));
+        diagnosis.os_message.clone_from(&facts.os_message);
+        diagnosis.summary = summary(self);
         for (label, text) in details(self) {
-            told.detail(label, text);
+            diagnosis.detail(label, text);
         }
-        told.holders = self.holders_with_sockets();
-        told.fixes = fixes(self);
-        told.next_free_port = facts.next_free;
-        facts.add_evidence(&mut told);
-        facts.add_gaps(&mut told);
-        told.elapsed = since.elapsed();
-        told
+        diagnosis.holders = self.holders_with_sockets();
+        diagnosis.fixes = fixes(self);
+        diagnosis.next_free_port = facts.next_free;
+        facts.add_evidence(&mut diagnosis);
+        facts.add_gaps(&mut diagnosis);
+        diagnosis.elapsed = since.elapsed();
+        diagnosis
     }
 
-    /// Those who hold it; where nobody was seen, those who might.
+    /// The processes that hold the address; if none was seen, those that might.
     fn holders_with_sockets(&self) -> Vec<Holder> {
         let seen = self
             .holders()
@@ -48,7 +48,7 @@ impl BindFinding {
 }
 
 impl BindFacts {
-    /// What the question was about.
+    /// The address in question.
     pub(super) fn subject(&self) -> Subject {
         match self.transport {
             Transport::Tcp => Subject::Tcp(self.address),
@@ -70,14 +70,14 @@ impl BindFacts {
             .collect()
     }
 
-    fn add_evidence(&self, told: &mut Diagnosis) {
+    fn add_evidence(&self, diagnosis: &mut Diagnosis) {
         const SHOWN: usize = 16;
         for blocker in decisive(self).into_iter().take(SHOWN) {
             let socket = &blocker.socket;
             let remote =
                 if socket.remote.port() == 0 { String::new() } else { format!(" -> {}", socket.remote) };
             let fact = format!("{} {}{remote}", socket.state.name(), socket.local);
-            told.fact(
+            diagnosis.fact(
                 "sock_diag",
                 fact,
                 json!({"inode": socket.inode, "uid": socket.uid, "waiting": socket.receive_queue,
@@ -85,42 +85,42 @@ impl BindFacts {
             );
         }
         let (first, last) = self.ports.outgoing;
-        match told.verdict {
+        match diagnosis.verdict {
             Verdict::PortHeldByOutgoing | Verdict::EphemeralPortsExhausted => {
-                told.fact("sysctl", "ip_local_port_range", json!([first, last]));
+                diagnosis.fact("sysctl", "ip_local_port_range", json!([first, last]));
             }
             Verdict::PortPrivileged => {
-                told.fact("sysctl", "ip_unprivileged_port_start", self.ports.first_unprivileged);
-                told.fact("/proc/self/status", "CAP_NET_BIND_SERVICE", self.rights.may_bind_low_ports);
+                diagnosis.fact("sysctl", "ip_unprivileged_port_start", self.ports.first_unprivileged);
+                diagnosis.fact("/proc/self/status", "CAP_NET_BIND_SERVICE", self.rights.may_bind_low_ports);
             }
             Verdict::BindDeniedBySandbox => {
-                told.fact("/proc/self/status", "NoNewPrivs", self.rights.no_new_privs);
-                told.fact("/proc/self/status", "Seccomp", self.rights.seccomp);
-                told.fact("/proc/self/attr/current", "label", self.rights.label.clone());
+                diagnosis.fact("/proc/self/status", "NoNewPrivs", self.rights.no_new_privs);
+                diagnosis.fact("/proc/self/status", "Seccomp", self.rights.seccomp);
+                diagnosis.fact("/proc/self/attr/current", "label", self.rights.label.clone());
             }
             Verdict::OwnFdLimit => {
                 let limit = json!({"soft": self.descriptors.soft, "hard": self.descriptors.hard, "used": self.descriptors.used});
-                told.fact("getrlimit", "RLIMIT_NOFILE", limit);
+                diagnosis.fact("getrlimit", "RLIMIT_NOFILE", limit);
             }
             Verdict::AddressNotLocal
             | Verdict::AddressTentative
             | Verdict::LoopbackRouteLost
             | Verdict::LoopbackDown => {
                 let own: Vec<String> = self.network.addresses().iter().map(ToString::to_string).collect();
-                told.fact("/proc/net", "addresses", own);
+                diagnosis.fact("/proc/net", "addresses", own);
             }
-            Verdict::Ipv6Disabled => told.fact("sysctl", "disable_ipv6", self.ipv6_off),
+            Verdict::Ipv6Disabled => diagnosis.fact("sysctl", "disable_ipv6", self.ipv6_off),
             Verdict::ReuseportOtherUser => {
-                told.fact("getsockopt", "SO_REUSEPORT of the holder's socket", self.shares)
+                diagnosis.fact("getsockopt", "SO_REUSEPORT of the holder's socket", self.shares)
             }
             _ => {}
         }
     }
 
-    fn add_gaps(&self, told: &mut Diagnosis) {
+    fn add_gaps(&self, diagnosis: &mut Diagnosis) {
         let how = format!("sudo loopgate explain {} --listen", self.address);
         let mut gap = |what: String, why: &str| {
-            told.not_readable.push(NotReadable { what, why: why.to_owned(), how: how.clone() });
+            diagnosis.not_readable.push(NotReadable { what, why: why.to_owned(), how: how.clone() });
         };
         if self.held.is_empty() && self.closed > 0 {
             gap(format!("the descriptors of {} processes", self.closed), "CAP_SYS_PTRACE");
@@ -135,7 +135,7 @@ impl BindFacts {
 }
 
 impl Overlap {
-    /// The word in JSON.
+    /// The word used in JSON.
     fn word(self) -> &'static str {
         match self {
             Overlap::Exact => "exact",

@@ -1,4 +1,4 @@
-//! Why a Unix socket could not be listened on: what a look finds, beside what the kernel said.
+//! Why listening on a Unix socket failed: the kernel's error, and what an inspection of the path finds.
 
 use std::io;
 use std::path::PathBuf;
@@ -8,26 +8,27 @@ use crate::address::UnixName;
 use crate::diagnosis::finding::Diagnosis;
 use crate::diagnosis::verdict::{Certainty, Verdict};
 
-/// Finds out why a bind of a Unix socket failed; call it at once, while the reason is still there.
+/// Finds out why a bind of a Unix socket failed. Call it immediately after the failure, while the cause still exists.
 pub fn unix_bind_failure(name: &UnixName, error: &io::Error) -> Diagnosis {
-    let mut told = could_listen_unix(&match name {
+    let mut diagnosis = could_listen_unix(&match name {
         UnixName::Path(path) => PathBuf::from(&**path),
         UnixName::Abstract(name) => PathBuf::from(format!("@{name}")),
     });
-    told.failed_with(error);
-    // A left-over file is no hindrance to a listener of ours, and what does not show is told in the system's words.
-    if matches!(told.verdict, Verdict::Healthy | Verdict::UnixSocketStale) {
-        (told.verdict, told.certainty) = (Verdict::Unknown, Certainty::Unknown);
-        told.summary.clone_from(&told.os_message);
-        told.details.clear();
-        told.fixes.clear();
+    diagnosis.failed_with(error);
+    // Our listeners replace a left-over file, so it is not the cause; an unseen cause is reported in the system's
+    // words.
+    if matches!(diagnosis.verdict, Verdict::Healthy | Verdict::UnixSocketStale) {
+        (diagnosis.verdict, diagnosis.certainty) = (Verdict::Unknown, Certainty::Unknown);
+        diagnosis.summary.clone_from(&diagnosis.os_message);
+        diagnosis.details.clear();
+        diagnosis.fixes.clear();
     }
-    told
+    diagnosis
 }
 
-/// The exit code of a start that failed on this, by the same numbers as for a port.
-pub fn unix_exit_code(told: &Diagnosis) -> u8 {
-    match (told.verdict, told.errno.as_deref()) {
+/// The exit code of a start that failed on this socket, with the same meanings as for a port.
+pub fn unix_exit_code(diagnosis: &Diagnosis) -> u8 {
+    match (diagnosis.verdict, diagnosis.errno.as_deref()) {
         (Verdict::AlreadyRunning, _) => 5,
         (_, Some("EADDRINUSE" | "EEXIST")) => 4,
         (_, Some("EACCES" | "EPERM" | "EROFS")) => 6,
@@ -42,7 +43,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn no_reason_of_a_path_exits_as_a_bug_of_ours() {
+    fn no_failure_of_a_path_exits_as_an_internal_error() {
         let code = |path: &str, errno: i32| {
             let name = UnixName::Path(path.into());
             unix_exit_code(&unix_bind_failure(&name, &io::Error::from_raw_os_error(errno)))

@@ -1,6 +1,6 @@
-//! The words for a failed bind: a summary and the lines of detail. Pure.
+//! Words a failed bind: a summary and the lines of detail. Pure.
 //!
-//! Every fact a line names was read; what was not read is said in the line `hidden`.
+//! Every fact that a line states was read; the line `hidden` lists what could not be read.
 
 use std::net::IpAddr;
 
@@ -14,13 +14,13 @@ use crate::probe::sockets::TcpState;
 use crate::probe::sockets::ports::Transport;
 
 impl BindFinding {
-    /// What follows "cannot listen on ADDRESS: ", as `taken by python3 (pid 4711)`.
+    /// The clause after "cannot listen on ADDRESS: ", such as `taken by python3 (pid 4711)`.
     pub fn summary(&self) -> String {
         summary(self)
     }
 }
 
-/// What follows "cannot listen on ADDRESS: "; of a program that already runs, the whole sentence.
+/// The clause after "cannot listen on ADDRESS: "; for `already-running` a whole sentence.
 pub(super) fn summary(finding: &BindFinding) -> String {
     let facts = &finding.facts;
     let port = facts.address.port();
@@ -31,26 +31,25 @@ pub(super) fn summary(finding: &BindFinding) -> String {
         Verdict::PortHeldByLeftoverChild => {
             format!("taken by {who}, which inherited the socket from a server that ended")
         }
-        Verdict::ReuseportOtherUser => format!(
-            "taken by {who}, which shares it by SO_REUSEPORT with its own user {} alone",
-            owner(facts)
-        ),
+        Verdict::ReuseportOtherUser => {
+            format!("taken by {who}, which shares it by SO_REUSEPORT only with its own user {}", owner(facts))
+        }
         Verdict::PortHeldByWildcard => format!("taken by {who}, which has every {} address", family(facts)),
         Verdict::PortHeldByDualStack => {
             format!("taken by {who}, whose IPv6 socket [::]:{port} takes IPv4 too")
         }
         Verdict::WildcardBlockedBySpecific => format!("only {} is taken, by {who}", blocked_addresses(facts)),
         Verdict::PortHeldBySuspended if in_debugger(finding).is_some() => {
-            format!("taken by {who}, which stands in a debugger")
+            format!("taken by {who}, which is held in a debugger")
         }
         Verdict::PortHeldBySuspended => format!("taken by {who}, which is suspended"),
         Verdict::PortHeldHidden => format!("taken by a process of user {}", owner(facts)),
         Verdict::PortHeldByOutgoing => format!(
-            "nobody listens, but {who} has it as source port of a connection to {}",
+            "nothing listens, but {who} has it as the source port of a connection to {}",
             decisive(facts).first().map_or("another address".to_owned(), |b| b.socket.remote.to_string())
         ),
         Verdict::PortHeldByOldConnections => {
-            format!("nobody listens, but {who} still serves a connection of a server that ended")
+            format!("nothing listens, but {who} still serves a connection of a server that ended")
         }
         Verdict::PortInTimeWait => {
             format!("{} expires in {}", old_connections(facts), time_wait(facts))
@@ -65,16 +64,16 @@ pub(super) fn summary(finding: &BindFinding) -> String {
         Verdict::AddressNotLocal if on_another_link(facts) => "another interface has this address".to_owned(),
         Verdict::AddressNotLocal => "no interface of this machine has this address".to_owned(),
         Verdict::AddressTentative if is_double(facts) => "another machine has this address".to_owned(),
-        Verdict::AddressTentative => "the address is still being checked for a double".to_owned(),
+        Verdict::AddressTentative => "the kernel still checks it for a duplicate".to_owned(),
         Verdict::LoopbackDown => "the loopback interface is down".to_owned(),
         Verdict::LoopbackRouteLost => "it was removed from the loopback interface".to_owned(),
         Verdict::Ipv6Disabled => "IPv6 is off on this machine".to_owned(),
         Verdict::MissingScope => "a link-local address needs its interface".to_owned(),
         Verdict::OwnFdLimit => "this process has no descriptor left".to_owned(),
-        Verdict::SystemFileLimit => "the machine has no file left".to_owned(),
-        Verdict::EphemeralPortsExhausted => "no free port is left to choose".to_owned(),
+        Verdict::SystemFileLimit => "the machine's table of open files is full".to_owned(),
+        Verdict::EphemeralPortsExhausted => "no free port is left".to_owned(),
         Verdict::BindDeniedBySandbox => "a sandbox or security policy forbids it".to_owned(),
-        Verdict::Unknown if facts.errno == libc::EADDRINUSE => "held, but I cannot see by whom".to_owned(),
+        Verdict::Unknown if facts.errno == libc::EADDRINUSE => "held, but its holder is hidden".to_owned(),
         _ => facts.os_message.clone(),
     }
 }
@@ -89,7 +88,7 @@ fn already_running(finding: &BindFinding) -> String {
     )
 }
 
-/// The debugger that keeps the holders from going on.
+/// The debugger that holds the holders.
 pub(super) fn in_debugger(finding: &BindFinding) -> Option<u32> {
     finding.holders().iter().find(|holder| holder.state == 't').and_then(|holder| holder.tracer)
 }
@@ -98,7 +97,7 @@ fn is_double(facts: &BindFacts) -> bool {
     facts.network.ipv6.iter().flatten().any(|own| own.ip == facts.address.ip() && own.duplicate)
 }
 
-/// `who`, `how`, `proof` and their like, in the order of a report.
+/// The labelled lines (`who`, `how`, `proof` …), in the order of a report.
 pub(super) fn details(finding: &BindFinding) -> Vec<(&'static str, String)> {
     let mut lines: Vec<(&str, String)> = who(finding);
     if let [only] = finding.holders()[..] {
@@ -138,13 +137,13 @@ fn how(finding: &BindFinding) -> Option<String> {
     Some(match finding.verdict {
         Verdict::PortHeldByOutgoing if facts.ports.may_be_drawn(port) => {
             format!(
-                "nobody listens; {port} lies in the range for outgoing connections, {first_port}-{last_port}"
+                "nothing listens; {port} lies in the range for outgoing connections, {first_port}-{last_port}"
             )
         }
-        Verdict::PortHeldByOutgoing => "nobody listens; a program chose this source port itself".to_owned(),
-        Verdict::PortHeldByOldConnections => "nobody listens; they were made without SO_REUSEADDR".to_owned(),
+        Verdict::PortHeldByOutgoing => "nothing listens; a program chose this source port itself".to_owned(),
+        Verdict::PortHeldByOldConnections => "nothing listens; made without SO_REUSEADDR".to_owned(),
         Verdict::PortInTimeWait => {
-            "nobody listens and no process has it; they were made without SO_REUSEADDR".to_owned()
+            "nothing listens and no process has it; made without SO_REUSEADDR".to_owned()
         }
         Verdict::PortPrivileged => {
             format!("user {} lacks CAP_NET_BIND_SERVICE here; {port} is low", facts.rights.uid)
@@ -155,8 +154,8 @@ fn how(finding: &BindFinding) -> Option<String> {
         Verdict::MissingScope => format!("{} may be on every link; see `fix`", facts.address.ip()),
         Verdict::OwnFdLimit => descriptors(facts),
         Verdict::BindDeniedBySandbox => restraints(facts),
-        Verdict::LoopbackDown => "::1 is there only while lo is up".to_owned(),
-        Verdict::LoopbackRouteLost => "lo is up and IPv6 is on, so ::1 was there once".to_owned(),
+        Verdict::LoopbackDown => "::1 exists only while lo is up".to_owned(),
+        Verdict::LoopbackRouteLost => "lo is up and IPv6 is on, so ::1 existed once".to_owned(),
         Verdict::AddressTentative => on_link(facts)?,
         Verdict::PortHeldBySuspended if let Some(debugger) = in_debugger(finding) => {
             format!("{}; pid {debugger} traces it", overlap_in_words(decisive(facts).first()?, facts))
@@ -171,7 +170,7 @@ fn how(finding: &BindFinding) -> Option<String> {
             finding.holders().len()
         ),
         Verdict::ReuseportOtherUser => {
-            format!("you are uid {}; the kernel shares a port within one user alone", facts.rights.uid)
+            format!("you are uid {}; the kernel shares a port only within one user", facts.rights.uid)
         }
         _ => overlap_in_words(decisive(facts).first()?, facts),
     })
@@ -189,7 +188,7 @@ fn beside(facts: &BindFacts) -> Option<String> {
     }
 }
 
-/// `on eth0`, and whether that is up.
+/// The link of the address, and whether it is up.
 fn on_link(facts: &BindFacts) -> Option<String> {
     let link = facts.own_link()?;
     Some(format!("it is on {}, which is {}", link.name, if link.up { "up" } else { "down" }))
@@ -204,7 +203,7 @@ fn overlap_in_words(blocker: &Blocker, facts: &BindFacts) -> String {
     let local = blocker.socket.local;
     let device = blocker.device.as_ref().map(|name| format!(", on interface {name}")).unwrap_or_default();
     let place = match blocker.overlap {
-        // The same address in the other notation.
+        // The same address as an IPv4-mapped IPv6 address, or the reverse.
         Overlap::Exact if local.ip() != facts.address.ip() => format!("on {local}, which is this address"),
         Overlap::Exact => "on exactly this address".to_owned(),
         Overlap::Wildcard => format!("on {local}: no other {} address of the port is free", family(facts)),
@@ -244,14 +243,14 @@ fn proof(finding: &BindFinding) -> Option<String> {
     Some(text)
 }
 
-/// What could not be seen, so that nobody takes "not seen" for "not there".
+/// What could not be seen, so that a reader does not take "not seen" for "not there".
 fn hidden(finding: &BindFinding) -> Option<String> {
     let facts = &finding.facts;
     let mut gaps = Vec::new();
     let unnamed =
         finding.holders().is_empty() && decisive(facts).first().is_some_and(|b| b.socket.inode != 0);
     if unnamed && facts.closed > 0 {
-        gaps.push(format!("descriptors of {} processes, open to their users and root only", facts.closed));
+        gaps.push(format!("descriptors of {} processes, open only to their users and root", facts.closed));
     } else if unnamed && facts.hidepid {
         gaps.push("the processes of other users: /proc is mounted with hidepid".to_owned());
     } else if unnamed && !facts.maybe_others {
@@ -260,7 +259,7 @@ fn hidden(finding: &BindFinding) -> Option<String> {
         );
     }
     if facts.maybe_others {
-        gaps.push("the search was cut short: maybe others hold it as well".to_owned());
+        gaps.push("the search was cut short: others may hold it as well".to_owned());
     }
     if !facts.not_readable.is_empty() {
         gaps.push(format!("not readable: {}", facts.not_readable.join(", ")));
@@ -279,7 +278,7 @@ fn blocked_addresses(facts: &BindFacts) -> String {
     addresses.join(", ")
 }
 
-/// The addresses of this machine, the nearest to the wanted one first.
+/// The addresses of this machine, the one with the longest common prefix with the wanted one first.
 pub(super) fn nearest_first(facts: &BindFacts) -> Vec<IpAddr> {
     let mut own = facts.network.addresses();
     own.sort_by_key(|ip| std::cmp::Reverse(common_bits(*ip, facts.address.ip())));
@@ -321,7 +320,7 @@ fn restraints(facts: &BindFacts) -> String {
     signs.extend(rights.no_new_privs.then(|| "no_new_privs is set, as Landlock needs".to_owned()));
     if signs.is_empty() {
         signs.push(
-            "no sign of which: look for SELinux, AppArmor, Landlock, a BPF filter of the cgroup".to_owned(),
+            "no sign of which: check SELinux, AppArmor, Landlock, a BPF filter of the cgroup".to_owned(),
         );
     }
     format!("this process may bind the port by its rights; {}", signs.join(", "))

@@ -1,4 +1,4 @@
-//! Why an address could not be listened on: the rules, pure, and the one call that asks for their facts.
+//! Why listening on an address failed: the rules, which are pure, and the functions that gather their facts.
 
 use std::cmp::Reverse;
 use std::collections::BTreeSet;
@@ -14,41 +14,41 @@ use crate::outcome::Holder;
 use crate::probe::sockets::TcpState;
 use crate::probe::sockets::ports::Transport;
 
-/// What was found about one failed bind.
+/// The finding about one failed bind.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct BindFinding {
-    /// The routes the address was for, by name; empty where nobody said.
+    /// The routes the address was for, by name; empty if the caller named none.
     pub routes: Vec<String>,
     /// What is wrong.
     pub verdict: Verdict,
-    /// How sure that is.
+    /// How sure the verdict is.
     pub certainty: Certainty,
-    /// The command that starts the program with the next free port instead; empty where nobody knows it.
+    /// The command that starts the program with the next free port instead; empty if unknown.
     pub instead: Vec<String>,
-    /// What it rests on.
+    /// The facts the verdict rests on.
     pub facts: BindFacts,
 }
 
 impl BindFinding {
-    /// The verdict over these facts.
+    /// Judges these facts.
     pub fn of(facts: BindFacts) -> BindFinding {
         let (verdict, certainty) = judge(&facts);
         BindFinding { routes: Vec::new(), verdict, certainty, instead: Vec::new(), facts }
     }
 
-    /// Names a route the address was for.
+    /// Adds the name of a route the address was for.
     pub fn for_route(mut self, name: impl Into<String>) -> BindFinding {
         self.routes.push(name.into());
         self
     }
 
-    /// Says how the program is started with the next free port.
+    /// Sets the command that starts the program with the next free port.
     pub fn or_else(mut self, command: Vec<String>) -> BindFinding {
         self.instead = command;
         self
     }
 
-    /// Every process in the way, once, the oldest first: of a master and its workers that is the master.
+    /// Every process that holds the address, once, the oldest first, so that a master stands before its workers.
     pub fn holders(&self) -> Vec<&Holder> {
         let decisive: Vec<u32> = decisive(&self.facts).iter().map(|blocker| blocker.socket.inode).collect();
         let mut seen = BTreeSet::new();
@@ -60,27 +60,27 @@ impl BindFinding {
     }
 }
 
-/// Finds out why a bind (or the listen after it) of a TCP listener failed. It looks into /proc for at most 300 ms; call
-/// it at once, while the reason is still there.
+/// Finds out why a bind (or the listen after it) of a TCP listener failed. It searches /proc for at most 300 ms. Call
+/// it immediately after the failure, while the cause still exists.
 pub fn bind_failure(address: SocketAddr, error: &io::Error) -> BindFinding {
     failure(Failed { address, transport: Transport::Tcp, error })
 }
 
-/// The same for several at once, of either transport, in the same order and with one search for all.
+/// The same for several failures, TCP or UDP, in the same order and with one search of /proc for all of them.
 pub fn bind_failures(failures: &[(SocketAddr, Transport, &io::Error)]) -> Vec<BindFinding> {
     let failed = |&(address, transport, error)| Failed { address, transport, error };
     gather(&failures.iter().map(failed).collect::<Vec<_>>()).into_iter().map(BindFinding::of).collect()
 }
 
-/// The same for one of either transport.
+/// The same for one failure, TCP or UDP.
 pub(crate) fn failure(failed: Failed<'_>) -> BindFinding {
     let [facts] = gather(&[failed]).try_into().unwrap_or_else(|_| unreachable!("one in, one out"));
     BindFinding::of(facts)
 }
 
-/// The exit code of a start that failed on these: 4 held by another, 5 already running (all of them), 6 denied,
-/// 7 address not here, 8 out of resources, 1 anything else. Of several kinds the first of 8, 6, 7, 4, 1, 5 wins. It is
-/// never 0: who asks, has failed.
+/// The exit code of a start that failed with these findings: 4 held by another process, 5 already running (all of
+/// them), 6 denied, 7 address not on this machine, 8 out of resources, 1 anything else. Of several kinds the first of
+/// 8, 6, 7, 4, 1, 5 wins. It is never 0, not even without findings: the caller's start has failed.
 pub fn exit_code(findings: &[BindFinding]) -> u8 {
     let codes: Vec<u8> = findings.iter().map(code).collect();
     [8, 6, 7, 4, 1, 5].into_iter().find(|code| codes.contains(code)).unwrap_or(1)
@@ -118,9 +118,9 @@ fn judge(facts: &BindFacts) -> (Verdict, Certainty) {
         libc::EACCES | libc::EPERM => judge_denied(facts),
         libc::EADDRNOTAVAIL => judge_absent(facts),
         libc::EINVAL if lacks_scope(facts.address) => (Verdict::MissingScope, Certainty::Proven),
-        // The interface of a scope does not exist.
+        // The interface named by the scope does not exist.
         libc::ENODEV => (Verdict::AddressNotLocal, Certainty::Proven),
-        // Where addresses of the family exist, the kernel knows it, and a filter of system calls says otherwise.
+        // If addresses of the family exist, the kernel supports it, and a system call filter refused.
         libc::EAFNOSUPPORT
             if facts.rights.seccomp && !(v6 && facts.network.ipv6.as_ref().is_some_and(Vec::is_empty)) =>
         {
@@ -134,8 +134,8 @@ fn judge(facts: &BindFacts) -> (Verdict, Certainty) {
     }
 }
 
-/// The sockets that decide: the listeners, else the sockets that are bound, else the connections somebody has, else
-/// those nobody has. (They are sorted so.)
+/// The sockets that decide the verdict: the listeners, else the bound sockets, else the connections that a process has,
+/// else those without a process. The blockers are sorted in this order.
 pub(super) fn decisive(facts: &BindFacts) -> Vec<&Blocker> {
     let kind = |blocker: &Blocker| match blocker.socket.state {
         TcpState::Listen => 0,
@@ -155,7 +155,7 @@ fn judge_taken(facts: &BindFacts) -> (Verdict, Certainty) {
         TcpState::Close if facts.transport == Transport::Udp => {
             (judge_listeners(facts, &blockers), Certainty::Proven)
         }
-        // It is in the way unless it has SO_REUSEADDR set, which the kernel does not show.
+        // It blocks the bind unless it has SO_REUSEADDR set, which the kernel does not show.
         TcpState::Close | TcpState::BoundInactive => (judge_listeners(facts, &blockers), Certainty::Likely),
         _ if first.socket.inode == 0 => (Verdict::PortInTimeWait, Certainty::Proven),
         _ => judge_connections(facts, &blockers),
@@ -171,7 +171,7 @@ fn judge_listeners(facts: &BindFacts, blockers: &[&Blocker]) -> Verdict {
     if holders.is_empty() {
         return Verdict::PortHeldHidden;
     }
-    // Our own listener in our own way is a conflict within one configuration, not a second start.
+    // A listener of this very process is a conflict within one configuration, not a second start.
     let is_another_of_us = |holder: &Holder| holder.same_program && !holder.this_process;
     if blockers.iter().all(|blocker| holders_of(blocker).any(is_another_of_us)) {
         return Verdict::AlreadyRunning;
@@ -195,10 +195,10 @@ fn judge_listeners(facts: &BindFacts, blockers: &[&Blocker]) -> Verdict {
     }
 }
 
-/// The highest port that is taken for a service's; the usual range for outgoing connections starts above it.
+/// The highest port assumed to be a service's; the default range for outgoing connections starts above it.
 const LAST_SERVICE_PORT: u16 = 32767;
 
-/// Who dialled: this end of the connection, or the other?
+/// Which end of the connection dialled, this one or the other?
 fn judge_connections(facts: &BindFacts, blockers: &[&Blocker]) -> (Verdict, Certainty) {
     let dialled = |blocker: &&Blocker| blocker.socket.state == TcpState::SynSent || blocker.remote_listens;
     let looks_dialled = |blocker: &&Blocker| {
@@ -219,7 +219,7 @@ fn judge_denied(facts: &BindFacts) -> (Verdict, Certainty) {
         libc::EACCES if low && !facts.rights.may_bind_low_ports => {
             (Verdict::PortPrivileged, Certainty::Proven)
         }
-        // A capability within a user namespace does not reach a network namespace outside of it.
+        // A capability within a user namespace has no effect on a network namespace outside it.
         libc::EACCES if low && facts.rights.in_user_namespace => (Verdict::PortPrivileged, Certainty::Likely),
         _ => (Verdict::BindDeniedBySandbox, Certainty::Likely),
     }
@@ -232,12 +232,12 @@ fn judge_absent(facts: &BindFacts) -> (Verdict, Certainty) {
         if facts.ipv6_off || ipv6.is_empty() && !down {
             return (Verdict::Ipv6Disabled, Certainty::Proven);
         }
-        // ::1 is there whenever IPv6 is on and lo is up.
+        // ::1 exists whenever IPv6 is on and lo is up.
         if ip.is_loopback() && facts.network.has(ip) == Some(false) {
             let verdict = if down { Verdict::LoopbackDown } else { Verdict::LoopbackRouteLost };
             return (verdict, Certainty::Proven);
         }
-        // While its link is down, an address waits to be checked without end.
+        // While its link is down, an address stays tentative indefinitely.
         if !down && ipv6.iter().any(|own| own.ip == ip && (own.tentative || own.duplicate)) {
             return (Verdict::AddressTentative, Certainty::Proven);
         }
@@ -250,7 +250,7 @@ fn judge_absent(facts: &BindFacts) -> (Verdict, Certainty) {
     }
 }
 
-/// A link-local address with the scope of a link that does not have it.
+/// Whether a link-local address carries the scope of a link that does not have it.
 pub(super) fn on_another_link(facts: &BindFacts) -> bool {
     match facts.address {
         SocketAddr::V6(v6) => v6.scope_id() != 0 && facts.link.is_some_and(|link| link != v6.scope_id()),

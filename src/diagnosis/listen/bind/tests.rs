@@ -12,7 +12,7 @@ fn copy_of_us(pid: u32) -> Holder {
 }
 
 #[test]
-fn a_listener_is_named_by_how_it_is_in_the_way() {
+fn a_listener_is_judged_by_how_it_covers_the_address() {
     let dual = {
         let mut socket = listener("[::]:80", 9);
         socket.v6only = Some(false);
@@ -29,7 +29,7 @@ fn a_listener_is_named_by_how_it_is_in_the_way() {
 }
 
 #[test]
-fn who_holds_it_decides_before_how() {
+fn the_holder_decides_before_the_overlap() {
     let held_by = |holders| verdict(taken("127.0.0.1:80", vec![(listener("127.0.0.1:80", 9), holders)]));
     let stopped = Holder { state: 'T', ..holder(7, "vi") };
     let ourselves = Holder { this_process: true, ..copy_of_us(7) };
@@ -52,7 +52,7 @@ fn a_stranger_on_one_of_two_addresses_is_no_second_instance() {
 }
 
 #[test]
-fn without_a_listener_the_connections_tell() {
+fn without_a_listener_the_connections_decide() {
     let row = |state, inode| socket(state, "127.0.0.1:40000", "127.0.0.1:5432", inode);
     let held_by = |socket| verdict(taken("127.0.0.1:40000", vec![(socket, vec![holder(7, "db")])]));
     let worker = socket(TcpState::CloseWait, "127.0.0.1:8080", "127.0.0.1:51000", 9);
@@ -79,7 +79,7 @@ fn a_connection_whose_other_end_listens_was_dialled_from_here() {
 }
 
 #[test]
-fn an_address_in_use_without_a_socket_in_sight_is_unknown_and_never_free() {
+fn an_address_in_use_without_a_visible_socket_is_unknown_and_never_free() {
     let finding = BindFinding::of(failure("127.0.0.1:80", libc::EADDRINUSE));
 
     assert_eq!((finding.verdict, finding.certainty), (Verdict::Unknown, Certainty::Unknown));
@@ -108,7 +108,7 @@ fn every_other_errno_has_its_verdict() {
 }
 
 #[test]
-fn an_address_under_check_is_told_from_one_that_is_not_here() {
+fn a_tentative_address_is_distinguished_from_one_that_is_not_local() {
     let mut facts = failure("[fd00::5]:80", libc::EADDRNOTAVAIL);
     facts.network.ipv6 = Some(vec![own("fd00::5", true)]);
 
@@ -116,7 +116,7 @@ fn an_address_under_check_is_told_from_one_that_is_not_here() {
 }
 
 #[test]
-fn a_child_that_cannot_serve_is_told_from_a_server() {
+fn a_child_that_cannot_serve_is_distinguished_from_a_server() {
     let mut facts = taken("127.0.0.1:80", vec![(listener("127.0.0.1:80", 9), vec![holder(7, "sleep")])]);
     facts.idle = vec![7];
 
@@ -128,13 +128,13 @@ fn sharing_with_another_user_is_refused_by_the_kernel() {
     let mut facts = taken("127.0.0.1:80", vec![(listener("127.0.0.1:80", 9), vec![holder(7, "nginx")])]);
     facts.shares = Some(true);
 
-    assert_eq!(verdict(facts.clone()), "port-held", "of the same user it is a port that is held");
+    assert_eq!(verdict(facts.clone()), "port-held", "with the same user it is an ordinary held port");
     facts.rights.uid = 0;
     assert_eq!(verdict(facts), "reuseport-other-user");
 }
 
 #[test]
-fn a_missing_loopback_address_is_told_from_ipv6_that_is_off() {
+fn a_missing_loopback_address_is_distinguished_from_disabled_ipv6() {
     let link = |up| Link { index: 1, name: "lo".to_owned(), up, loopback: true, ..Link::default() };
     let mut facts = failure("[::1]:80", libc::EADDRNOTAVAIL);
     facts.link = Some(1);
@@ -164,7 +164,7 @@ fn own(ip: &str, tentative: bool) -> Ipv6Address {
 }
 
 #[test]
-fn a_filter_of_system_calls_is_told_from_a_kernel_without_ipv6() {
+fn a_system_call_filter_is_distinguished_from_a_kernel_without_ipv6() {
     let mut facts = failure("[::1]:8080", libc::EAFNOSUPPORT);
     facts.rights.seccomp = true;
 
@@ -174,7 +174,7 @@ fn a_filter_of_system_calls_is_told_from_a_kernel_without_ipv6() {
 }
 
 #[test]
-fn of_several_kinds_the_gravest_is_the_exit_code() {
+fn of_several_kinds_the_worst_is_the_exit_code() {
     let findings = |errnos: &[i32]| -> Vec<BindFinding> {
         errnos.iter().map(|errno| BindFinding::of(failure("127.0.0.1:80", *errno))).collect()
     };

@@ -1,7 +1,7 @@
-//! What is known about a failed bind, and the gathering of it.
+//! The facts about a failed bind, and the functions that gather them.
 //!
-//! It judges nothing but which sockets lie on the wanted address. What several failures share is asked once: a start
-//! with a thousand routes searches the processes one time.
+//! The only judgement here is which sockets overlap the wanted address. Facts that several failures share are read
+//! once: a start with a thousand routes searches the processes one time.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::io;
@@ -28,82 +28,82 @@ pub struct Blocker {
     pub socket: Socket,
     /// How it covers the wanted address.
     pub overlap: Overlap,
-    /// Whether the other end of its connection is a listener of this machine: then this end dialled.
+    /// Whether the other end of its connection is a listener of this machine; if so, this end dialled.
     pub remote_listens: bool,
     /// The name of the interface it is bound to (SO_BINDTODEVICE).
     pub device: Option<String>,
 }
 
-/// Everything that is known about one failed bind.
+/// Everything known about one failed bind.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct BindFacts {
     /// The wanted address.
     pub address: SocketAddr,
-    /// What was to be made there.
+    /// TCP or UDP.
     pub transport: Transport,
-    /// What the kernel answered; 0 where it was no errno.
+    /// The errno of the failed call; 0 if the error was not an errno.
     pub errno: i32,
-    /// The same in the system's words.
+    /// The system's message for that errno.
     pub os_message: String,
     /// The sockets that overlap it, the best explanation first.
     pub blockers: Vec<Blocker>,
-    /// Who holds them, each descriptor that was seen.
+    /// The descriptors that hold them, as far as they could be seen.
     pub held: Vec<Held>,
-    /// Who might hold them, where nobody was seen.
+    /// The processes that might hold them, if no holder was seen.
     pub candidates: Vec<Holder>,
-    /// Holders whose program can accept no connection at all.
+    /// The pids of holders whose program cannot accept connections at all.
     pub idle: Vec<u32>,
-    /// Whether the first blocker shares its port by SO_REUSEPORT, where that could be asked.
+    /// Whether the first blocker shares its port by SO_REUSEPORT; `None` if that could not be determined.
     pub shares: Option<bool>,
-    /// The socket unit of systemd that listens on the port, where systemd holds it.
+    /// The systemd socket unit that listens on the port, if systemd holds it.
     pub socket_unit: Option<String>,
     /// The name of the first blocker's user.
     pub owner: Option<String>,
-    /// How many processes could not be looked into.
+    /// How many processes could not be inspected.
     pub closed: usize,
     /// Whether /proc hides the processes of other users (hidepid).
     pub hidepid: bool,
     /// Whether there may be more sockets or holders than are listed.
     pub maybe_others: bool,
-    /// What could not be read and why.
+    /// What could not be read, and why.
     pub not_readable: Vec<String>,
     /// A port that is free now.
     pub next_free: Option<u16>,
     /// Other addresses of this machine on which the same port is free now.
     pub free_beside: Vec<IpAddr>,
-    /// What the kernel does with port numbers.
+    /// The kernel's rules for port numbers.
     pub ports: PortRules,
-    /// What this process may do.
+    /// The rights of this process.
     pub rights: Rights,
-    /// Its descriptors.
+    /// The descriptors of this process.
     pub descriptors: Descriptors,
     /// The addresses of this machine.
     pub network: Network,
-    /// The links of this machine; empty where they could not be read.
+    /// The links of this machine; empty if they could not be read.
     pub links: Vec<Link>,
-    /// The link that has the wanted address, by its number.
+    /// The index of the link that has the wanted address.
     pub link: Option<u32>,
     /// Whether IPv6 is switched off for the link that should have the address (disable_ipv6).
     pub ipv6_off: bool,
 }
 
-/// An address that could not be listened on.
+/// An address on which listening failed.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Failed<'a> {
     /// The address.
     pub(crate) address: SocketAddr,
-    /// What was to be made there.
+    /// TCP or UDP.
     pub(crate) transport: Transport,
     /// The error of bind(2) or listen(2).
     pub(crate) error: &'a io::Error,
 }
 
-/// A report shows three; more than this would only fill memory.
+/// At most this many blockers are kept; a report shows three.
 const MAX_BLOCKERS: usize = 64;
 
 /// Gathers the facts of several failed binds.
 pub(crate) fn gather(failures: &[Failed<'_>]) -> Vec<BindFacts> {
-    // Counted before this function opens anything itself.
+    // Count before this function opens descriptors itself.
     let blank = BindFacts::of_machine();
     let mut tables: BTreeMap<(u16, Transport), Sockets> = BTreeMap::new();
     let mut all: Vec<BindFacts> = Vec::with_capacity(failures.len());
@@ -128,7 +128,7 @@ pub(crate) fn gather(failures: &[Failed<'_>]) -> Vec<BindFacts> {
     all
 }
 
-/// The sockets of a transport on a port.
+/// The sockets of one transport on a port.
 pub(crate) fn on_port(port: u16, transport: Transport) -> Sockets {
     match transport {
         Transport::Tcp => sockets::on_port(port),
@@ -137,7 +137,7 @@ pub(crate) fn on_port(port: u16, transport: Transport) -> Sockets {
 }
 
 impl BindFacts {
-    /// What is the same for every address of this machine.
+    /// The facts that are the same for every address of this machine.
     pub(crate) fn of_machine() -> BindFacts {
         let descriptors = limits::descriptors();
         BindFacts {
@@ -168,7 +168,7 @@ impl BindFacts {
         }
     }
 
-    /// Which link the wanted address belongs to, and whether IPv6 is off there.
+    /// Finds the link the wanted address belongs to, and whether IPv6 is off there.
     pub(crate) fn find_link(&mut self) {
         let ip = self.address.ip();
         let own = routing::addresses().unwrap_or_default().into_iter().find(|own| own.ip == ip);
@@ -183,7 +183,7 @@ impl BindFacts {
         self.links.iter().find(|link| Some(link.index) == self.link)
     }
 
-    /// Takes the sockets that overlap the wanted address.
+    /// Keeps the sockets of `table` that overlap the wanted address.
     pub(crate) fn take_blockers(&mut self, table: &Sockets) {
         let overlapping =
             table.rows.iter().filter_map(|socket| Some((overlap(self.address, socket)?, socket)));
@@ -204,23 +204,23 @@ impl BindFacts {
     }
 }
 
-/// Listeners stand in the way for certain, a bound socket nearly, a connection only without SO_REUSEADDR.
+/// A listener blocks the bind for certain, a bound socket very likely, a connection only without SO_REUSEADDR.
 fn rank(socket: &Socket) -> u8 {
     match socket.state {
         TcpState::Listen => 0,
-        // A socket that is bound and no more is shown as either, by the kernel's version.
+        // A socket that is only bound shows as either, depending on the kernel version.
         TcpState::Close | TcpState::BoundInactive => 1,
         _ if socket.inode != 0 => 2,
         _ => 3,
     }
 }
 
-/// A link-local address names its link as well, without being bound to it.
+/// The name of the interface a socket is bound to. A link-local address also carries an index, without being bound.
 fn device(links: &[Link], index: u32) -> Option<String> {
     links.iter().find(|link| link.index == index).map(|link| link.name.clone())
 }
 
-/// Only asked about an end on this machine: a wildcard listener would answer for any other address as well.
+/// Asks only about an end on this machine: a wildcard listener would match any other address as well.
 fn remote_listens(socket: &Socket) -> bool {
     let (local, remote) = (socket.local.ip().to_canonical(), socket.remote.ip().to_canonical());
     let here = remote.is_loopback() || remote == local;
@@ -230,7 +230,7 @@ fn remote_listens(socket: &Socket) -> bool {
         && sockets::listening(socket.remote).unwrap_or(false)
 }
 
-/// One search for all of them.
+/// Finds the holders for all failures with one search.
 fn add_holders(all: &mut [BindFacts]) {
     let wanted: Vec<Socket> =
         all.iter().flat_map(|facts| &facts.blockers).map(|b| b.socket.clone()).collect();
@@ -244,7 +244,7 @@ fn add_holders(all: &mut [BindFacts]) {
         facts.closed = search.closed;
         facts.hidepid = search.hidepid;
         facts.maybe_others |= search.cut_short;
-        // A process that was looked into and does not have it is no candidate.
+        // A process that was inspected and does not have the socket is no candidate.
         let unseen = search.closed > 0 || search.cut_short;
         if facts.held.is_empty() && first.socket.inode != 0 && unseen {
             let key = (first.socket.uid, first.socket.cgroup);
@@ -255,11 +255,12 @@ fn add_holders(all: &mut [BindFacts]) {
     }
 }
 
-/// A program is looked into for so many holders of one socket; a larger group is a server's.
+/// At most this many holders of one socket have their program inspected; a larger group is a server's.
 const MAX_IDLE: usize = 4;
 
 impl BindFacts {
-    /// What the first blocker's holders are: programs that cannot serve, systemd for another, one that shares.
+    /// Reads what the first blocker's holders are: programs that cannot serve, systemd on behalf of a unit, a socket
+    /// that shares its port.
     fn add_habits(&mut self) {
         let Some(first) = self.blockers.first() else { return };
         let inode = first.socket.inode;
@@ -278,7 +279,7 @@ impl BindFacts {
     }
 }
 
-/// Each failure is offered a port of its own.
+/// Finds a different free port for each failure.
 fn add_free_ports(all: &mut [BindFacts]) {
     let mut offered: Vec<u16> = all.iter().map(|facts| facts.address.port()).collect();
     for facts in all {
@@ -292,11 +293,11 @@ fn add_free_ports(all: &mut [BindFacts]) {
     }
 }
 
-/// So many addresses beside the wanted one are tried.
+/// At most this many addresses beside the wanted one are tried.
 const MAX_BESIDE: usize = 8;
 
 impl BindFacts {
-    /// Tries the same port on the loopback addresses and those of this machine, where the port is taken.
+    /// If the port is taken, tries it on the loopback addresses and on the addresses of this machine.
     fn try_beside(&mut self) {
         if self.errno != libc::EADDRINUSE {
             return;

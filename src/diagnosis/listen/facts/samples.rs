@@ -1,4 +1,4 @@
-//! Facts for tests of the rules and of the wording, without a machine behind them.
+//! Invented facts for tests of the rules and of the wording.
 
 use std::time::Duration;
 
@@ -49,7 +49,7 @@ pub(crate) fn holder(pid: u32, comm: &str) -> Holder {
     }
 }
 
-/// A failed bind without anything in its way.
+/// A failed bind without a blocking socket.
 pub(crate) fn failure(address: &str, errno: i32) -> BindFacts {
     BindFacts {
         address: address.parse().unwrap(),
@@ -79,7 +79,7 @@ pub(crate) fn failure(address: &str, errno: i32) -> BindFacts {
     }
 }
 
-/// The same with sockets in its way, each with its holders.
+/// The same with blocking sockets, each with its holders.
 pub(crate) fn taken(address: &str, blockers: Vec<(Socket, Vec<Holder>)>) -> BindFacts {
     let mut facts = failure(address, libc::EADDRINUSE);
     for (socket, holders) in blockers {

@@ -1,6 +1,6 @@
-//! The text a user reads when listening failed: all failures together, each in at most some eight lines.
+//! The text for failed listeners: all failures together, each in at most about eight lines.
 //!
-//! It prints nothing and knows no terminal; a failure's own words are the diagnosis's (`telling.rs`).
+//! It prints nothing and knows no terminal; `telling.rs` turns a failure into the diagnosis whose words it uses.
 
 use std::time::Instant;
 
@@ -10,29 +10,29 @@ use crate::diagnosis::process_text::pids;
 use crate::diagnosis::text;
 use crate::diagnosis::verdict::Verdict;
 
-/// More failures than this are listed with one line each, and the second limit ends that list.
+/// This many failures are shown in full, the following `IN_BRIEF` with one line each, and the rest are counted.
 const IN_FULL: usize = 8;
 const IN_BRIEF: usize = 40;
 
-/// The report over every failed bind, ending in a line break; failures that one instance of this program causes are
-/// one finding to a reader, and told as one.
+/// The report on every failed bind, ending in a line break. Failures that one other instance of this program causes are
+/// reported as one.
 pub fn bind_report(findings: &[BindFinding]) -> String {
     let groups = grouped(findings);
     let mut blocks: Vec<String> =
-        groups.iter().take(IN_FULL).map(|group| text::block(&told(group))).collect();
+        groups.iter().take(IN_FULL).map(|group| text::block(&merged(group))).collect();
     let brief: Vec<String> =
-        groups.iter().skip(IN_FULL).take(IN_BRIEF).map(|group| text::headline(&told(group))).collect();
+        groups.iter().skip(IN_FULL).take(IN_BRIEF).map(|group| text::headline(&merged(group))).collect();
     if !brief.is_empty() {
         blocks.push(brief.concat());
     }
-    let untold = groups.len().saturating_sub(IN_FULL + IN_BRIEF);
-    if untold > 0 {
-        blocks.push(format!("and {untold} more\n"));
+    let omitted = groups.len().saturating_sub(IN_FULL + IN_BRIEF);
+    if omitted > 0 {
+        blocks.push(format!("and {omitted} more\n"));
     }
     blocks.join("\n")
 }
 
-/// Failures in the hands of the same other instance stand together, at the place of the first.
+/// Groups the failures that the same other instance causes, at the place of the first.
 fn grouped(findings: &[BindFinding]) -> Vec<Vec<&BindFinding>> {
     let mut groups: Vec<Vec<&BindFinding>> = Vec::new();
     for finding in findings {
@@ -50,14 +50,14 @@ fn grouped(findings: &[BindFinding]) -> Vec<Vec<&BindFinding>> {
     groups
 }
 
-/// One diagnosis for a group; the addresses of the others are named with it.
-fn told(group: &[&BindFinding]) -> Diagnosis {
-    let mut told = group[0].diagnosis(Instant::now());
+/// One diagnosis for a group, which also names the addresses of the others.
+fn merged(group: &[&BindFinding]) -> Diagnosis {
+    let mut diagnosis = group[0].diagnosis(Instant::now());
     let others = || group.iter().skip(1).map(|finding| place(finding));
     if group.len() > 1 {
-        told.summary = format!("{}, {}", told.summary, enumerated(others()));
+        diagnosis.summary = format!("{}, {}", diagnosis.summary, enumerated(others()));
     }
-    told
+    diagnosis
 }
 
 /// `127.0.0.1:8080 (route web)`

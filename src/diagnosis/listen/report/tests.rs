@@ -2,7 +2,7 @@ use super::*;
 use crate::diagnosis::listen::facts::samples::{failure, holder, listener, taken};
 
 #[test]
-fn a_report_names_route_holder_overlap_proof_and_the_way_out() {
+fn a_report_names_route_holder_overlap_proof_and_remedy() {
     let facts = taken("127.0.0.1:8080", vec![(listener("0.0.0.0:8080", 9), vec![holder(7, "nginx")])]);
 
     let report = bind_report(&[BindFinding::of(facts).for_route("web")]);
@@ -19,7 +19,7 @@ fn a_report_names_route_holder_overlap_proof_and_the_way_out() {
 }
 
 #[test]
-fn one_other_instance_behind_many_failures_is_told_once() {
+fn one_other_instance_behind_many_failures_is_reported_once() {
     let ours = crate::outcome::Holder { same_program: true, ..holder(7, "loopgate") };
     let finding = |address: &str, inode| {
         BindFinding::of(taken(address, vec![(listener(address, inode), vec![ours.clone()])]))
@@ -65,5 +65,5 @@ fn a_port_is_never_called_free_when_the_bind_failed() {
 
     let report = bind_report(&[BindFinding::of(facts)]);
 
-    assert!(!report.contains("free") && report.contains("I cannot see by whom"), "{report}");
+    assert!(!report.contains("free") && report.contains("its holder is hidden"), "{report}");
 }

@@ -1,8 +1,8 @@
-//! What a rule or one of its tests says of a packet.
+//! The result of a rule, or of one of its tests, for a packet.
 
 use crate::probe::firewall::{Judgement, RejectKind};
 
-/// Whether a rule's tests are met.
+/// Whether a packet meets a rule's tests.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Match {
     No,
@@ -10,19 +10,19 @@ pub(super) enum Match {
     Yes,
 }
 
-/// What a rule does with what it matches.
+/// What a rule does with a packet it matches.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Act {
-    /// Nothing that ends the way.
+    /// Nothing final: the next rule follows.
     Continue,
     Judge(Judgement),
     Reject {
         kind: RejectKind,
         code: u8,
     },
-    /// A target REJECT of iptables: its own number.
+    /// The iptables target REJECT, with its own code.
     RejectTarget(u32),
-    /// An address and a port, each where it is known.
+    /// The new address and port, each if known.
     Redirect {
         address: Option<Vec<u8>>,
         port: Option<u16>,
@@ -31,6 +31,6 @@ pub(super) enum Act {
         number: u64,
         bypass: bool,
     },
-    /// It is taken out of its way: by a proxy, a copy to elsewhere.
+    /// Something else takes the packet over, such as a proxy.
     Taken(String),
 }

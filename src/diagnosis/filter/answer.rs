@@ -1,18 +1,19 @@
-//! What a sender is told by a rule that rejects: a reset, or the errno that an ICMP message becomes. Pure.
+//! What the sender sees of a rejection: a reset, or the errno that an ICMP message becomes. Pure.
 
 use crate::probe::firewall::RejectKind;
 
-/// How a rejection answers.
+/// The answer to a rejected packet.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Answer {
     /// A TCP reset.
     Reset,
-    /// An ICMP or ICMPv6 message that becomes this errno; 0 is not known.
+    /// An ICMP or ICMPv6 message that becomes this errno; 0 means unknown.
     Icmp(i32),
 }
 
 impl Answer {
-    /// Of a rule of nf_tables; its codes for both families (NFT_REJECT_ICMPX_) are 0 no route, 1 port, 2 host, 3 prohibited.
+    /// The answer of an nf_tables rule. Its codes for both families (NFT_REJECT_ICMPX_) are 0 no route, 1 port, 2 host,
+    /// 3 prohibited.
     pub(super) fn of_nftables(kind: RejectKind, code: u8, ipv4: bool) -> Answer {
         match (kind, code) {
             (RejectKind::Reset, _) => Answer::Reset,
@@ -24,7 +25,7 @@ impl Answer {
         }
     }
 
-    /// Of iptables: enum ipt_reject_with and ip6t_reject_with.
+    /// The answer of an iptables rule: enum ipt_reject_with and ip6t_reject_with.
     pub(super) fn of_iptables(with: u32, ipv4: bool) -> Answer {
         let (reset, codes) =
             if ipv4 { (7, [0, 1, 2, 3, 255, 9, 10, 255, 13]) } else { (6, [0, 1, 2, 3, 4, 255, 255, 5, 6]) };
@@ -35,7 +36,7 @@ impl Answer {
     }
 }
 
-/// icmp_err_convert of net/ipv4/icmp.c and tab_unreach of net/ipv6/icmp.c.
+/// The errno of an unreachable message: icmp_err_convert in net/ipv4/icmp.c, tab_unreach in net/ipv6/icmp.c.
 fn icmp_errno(code: u8, ipv4: bool) -> i32 {
     match (ipv4, code) {
         (true, 0 | 6 | 9 | 11) => libc::ENETUNREACH,

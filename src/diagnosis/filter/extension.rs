@@ -1,6 +1,7 @@
-//! Matches and targets of iptables, inside nf_tables or in its own tables: the common ones are known, the rest are "maybe".
+//! Matches and targets of iptables, inside nf_tables or in its own tables: the common ones are evaluated, the rest give
+//! "maybe".
 //!
-//! Layouts are those of include/uapi/linux/netfilter/xt_*.h, in the machine's byte order.
+//! Layouts follow include/uapi/linux/netfilter/xt_*.h, in the machine's byte order.
 
 use std::net::IpAddr;
 
@@ -8,7 +9,7 @@ use super::act::{Act, Match};
 use super::packet::{Packet, Place, Protocol, Role};
 use crate::probe::firewall::Judgement;
 
-/// Whether a match is met, and whether that depends on how many or how often.
+/// Whether a packet meets a match, and whether that depends on a count or rate.
 pub(super) fn test(
     name: &str,
     revision: u32,
@@ -43,7 +44,7 @@ pub(super) fn target(name: &str, revision: u32, info: &[u8]) -> Act {
         "DNAT" | "REDIRECT" => redirect(name, revision, info),
         "NFQUEUE" => Act::Queue {
             number: u16_at(info, 0).unwrap_or_default().into(),
-            // The second revision has it as a number, the third as a bit.
+            // The second revision stores it as a number, the third as a bit.
             bypass: revision >= 2 && u16_at(info, 4).is_some_and(|flags| flags & 1 == 1),
         },
         "SYNPROXY" | "TPROXY" | "TARPIT" | "DELUDE" | "CHAOS" => Act::Taken(name.to_owned()),
@@ -51,20 +52,20 @@ pub(super) fn target(name: &str, revision: u32, info: &[u8]) -> Act {
     }
 }
 
-/// nf_nat_range (flags, two addresses of 16 bytes, two ports in network order); the first revision for IPv4 has a count
-/// before the flags and addresses of 4 bytes.
+/// nf_nat_range: flags, two addresses of 16 bytes, two ports in network order. The first revision for IPv4 has a count
+/// before the flags, and addresses of 4 bytes.
 fn redirect(name: &str, revision: u32, info: &[u8]) -> Act {
     let compat = revision == 0 && info.len() <= 24;
     let (flags, address, port, width) = if compat { (4, 8, 16, 4) } else { (0, 4, 36, 16) };
     let flags = u32_at(info, flags).unwrap_or_default();
     let bytes = info.get(address..address + width);
-    // An IPv4 address stands in the first four bytes of sixteen.
+    // An IPv4 address occupies the first four of the sixteen bytes.
     let address = bytes.filter(|_| name == "DNAT" && flags & 1 != 0).map(<[u8]>::to_vec);
     let port = info.get(port..port + 2).filter(|_| flags & 2 != 0);
     Act::Redirect { address, port: port.and_then(|port| Some(u16::from_be_bytes(port.try_into().ok()?))) }
 }
 
-/// xt_tcp: two ranges of ports, an option, a mask and value of flags, what is inverted.
+/// xt_tcp: two port ranges, an option, the mask and value of the flags, the inversion bits.
 fn tcp(info: &[u8], packet: &Packet) -> Option<bool> {
     let (option, mask, wanted, inverted) = (*info.get(8)?, *info.get(9)?, *info.get(10)?, *info.get(11)?);
     if ports_of(info, packet, Some(inverted))? {
@@ -79,14 +80,14 @@ fn tcp(info: &[u8], packet: &Packet) -> Option<bool> {
     Some(false)
 }
 
-/// Two ranges of ports; bits 1 and 2 invert them.
+/// Two port ranges; bits 1 and 2 of `inverted` invert them.
 fn ports_of(info: &[u8], packet: &Packet, inverted: Option<u8>) -> Option<bool> {
     let inverted = inverted?;
     let range = |at| Some((u16_at(info, at)?, u16_at(info, at + 2)?));
     let (from, to) = (range(0)?, range(4)?);
     let met = |port: u16, (first, last): (u16, u16), bit: u8| {
         let everything = (first, last) == (0, u16::MAX);
-        // A source port that is not drawn yet is unknown.
+        // A source port that the kernel has not chosen yet is unknown.
         (port != 0 || everything).then(|| (first..=last).contains(&port) != (inverted & bit != 0))
     };
     let to = met(packet.to.port(), to, 2);
@@ -97,7 +98,7 @@ fn ports_of(info: &[u8], packet: &Packet, inverted: Option<u8>) -> Option<bool> 
     }
 }
 
-/// xt_multiport_v1: which side, how many, 15 ports, which of them begin a range, whether it is inverted.
+/// xt_multiport_v1: which side, how many, 15 ports, which of them begin a range, whether the match is inverted.
 fn multiport(info: &[u8], packet: &Packet) -> Option<bool> {
     let (side, count, inverted) = (*info.first()?, usize::from(*info.get(1)?), *info.get(47)? != 0);
     let port = match side {
@@ -115,7 +116,7 @@ fn multiport(info: &[u8], packet: &Packet) -> Option<bool> {
     Some(met != inverted)
 }
 
-/// xt_owner_match_info: users, groups, which of them are asked, which are inverted.
+/// xt_owner_match_info: users, groups, which of them are tested, which are inverted.
 fn owner(info: &[u8], packet: &Packet, place: &Place<'_>) -> Option<bool> {
     let (asked, inverted) = (*info.get(16)?, *info.get(17)?);
     if place.outgoing.is_none() {
@@ -130,7 +131,7 @@ fn owner(info: &[u8], packet: &Packet, place: &Place<'_>) -> Option<bool> {
     Some(within(packet.uid, 0, 1)? && within(packet.gid, 8, 2)?)
 }
 
-/// xt_conntrack_mtinfo: only the state, if nothing else is asked.
+/// xt_conntrack_mtinfo: evaluated only if it tests nothing but the state.
 fn conntrack(info: &[u8], packet: &Packet, place: &Place<'_>) -> Option<bool> {
     const XT_CONNTRACK_STATE: u16 = 1;
     let (asked, inverted, mask) = (u16_at(info, 146)?, u16_at(info, 148)?, u16_at(info, 150)?);
@@ -150,7 +151,7 @@ fn state(packet: &Packet, place: &Place<'_>) -> u32 {
     }
 }
 
-/// xt_iprange_mtinfo: four addresses of 16 bytes, then flags: 1 source, 2 destination, 16 and 32 their inverses.
+/// xt_iprange_mtinfo: four addresses of 16 bytes, then flags: 1 source, 2 destination, 16 and 32 invert them.
 fn iprange(info: &[u8], packet: &Packet) -> Option<bool> {
     let flags = *info.get(64)?;
     let within = |ip: IpAddr, at: usize| {

@@ -1,4 +1,5 @@
-//! Runs one rule over one packet, as nf_tables does (net/netfilter/nf_tables_core.c), with "maybe" where a byte is unknown.
+//! Runs one rule over one packet, as nf_tables does (net/netfilter/nf_tables_core.c); a test of an unknown byte gives
+//! "maybe".
 
 use std::cmp::Ordering;
 
@@ -7,22 +8,22 @@ use super::extension;
 use super::packet::{Bytes, Packet, Place, known, load};
 use crate::probe::firewall::{BitOperation, Element, Expression, Judgement, Operator, Rule, Set};
 
-/// What a rule did.
+/// The result of running a rule.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Ran {
     /// Whether it matched.
     pub(super) matched: Match,
-    /// What it does then.
+    /// What the rule does with the packet.
     pub(super) act: Act,
-    /// Its tests that depend on how many or how often.
+    /// Whether one of its tests depends on a count or rate.
     pub(super) limited: bool,
-    /// The mark it gives, where it gives one.
+    /// The mark it sets, if any; the inner `None` is an unknown mark.
     pub(super) mark: Option<Option<u32>>,
-    /// Whether it takes the packet out of connection tracking.
+    /// Whether it excludes the packet from connection tracking.
     pub(super) untracks: bool,
 }
 
-/// 16 registers of 4 bytes; the first four of 16 bytes lie over them.
+/// The register file: 16 registers of 4 bytes, overlaid by four of 16 bytes.
 const REGISTER_BYTES: usize = 80;
 
 struct Machine<'a> {
@@ -48,7 +49,7 @@ pub(super) fn run(rule: &Rule, sets: &[Set], packet: &Packet, place: &Place<'_>)
 }
 
 impl Machine<'_> {
-    /// One expression; a test answers, everything else is met.
+    /// Runs one expression. A test returns its result; any other expression counts as met.
     fn step(&mut self, expression: &Expression) -> Match {
         match expression {
             Expression::Load { load: what, register } => match load(self.packet, self.place, what) {
@@ -85,7 +86,7 @@ impl Machine<'_> {
         Match::Yes
     }
 
-    /// What ends a rule.
+    /// Runs an expression that decides what happens to the packet.
     fn end(&mut self, expression: &Expression) {
         self.ran.act = match expression {
             Expression::Judge(judgement) => Act::Judge(judgement.clone()),
@@ -110,7 +111,7 @@ impl Machine<'_> {
         };
     }
 
-    /// Proxies take the packet; of anything else nobody knows whether the rule goes on.
+    /// Proxies take the packet; for any other expression it is unknown whether the rule continues.
     fn other(&mut self, name: &str) -> Match {
         if ["synproxy", "tproxy", "fwd"].iter().any(|taker| name.starts_with(taker)) {
             self.ran.act = Act::Taken(name.to_owned());
@@ -136,7 +137,7 @@ impl Machine<'_> {
                 BitOperation::MaskXor { mask, xor } => {
                     let (mask, xor) =
                         (mask.get(at).copied().unwrap_or_default(), xor.get(at).copied().unwrap_or_default());
-                    // A byte that is masked away is known, whatever it was.
+                    // A byte that is masked out is known, whatever it was.
                     if mask == 0 { Some(xor) } else { byte.map(|byte| byte & mask ^ xor) }
                 }
                 BitOperation::Other => None,
@@ -193,7 +194,7 @@ impl Machine<'_> {
         (start..start + length).map(|at| self.registers.get(at).copied().flatten()).collect()
     }
 
-    /// A register is written in whole words, the rest of the last one zeroed.
+    /// Writes a register in whole words; the rest of the last word is zeroed.
     fn store(&mut self, register: u32, bytes: &[Option<u8>]) {
         let start = offset(register);
         for at in 0..bytes.len().next_multiple_of(4) {
@@ -204,7 +205,7 @@ impl Machine<'_> {
     }
 }
 
-/// NFT_REG_1 … NFT_REG_4 have 16 bytes, NFT_REG32_00 (8) … NFT_REG32_15 have 4.
+/// The byte offset of a register: NFT_REG_1 … NFT_REG_4 have 16 bytes, NFT_REG32_00 (8) … NFT_REG32_15 have 4.
 fn offset(register: u32) -> usize {
     match register {
         1..=4 => (register as usize - 1) * 16,
@@ -221,7 +222,7 @@ fn opposite(matched: Match) -> Match {
     }
 }
 
-/// One known byte that differs is enough for "no".
+/// Compares bytes of which some may be unknown; one known byte that differs is enough for "no".
 fn equals(bytes: &[Option<u8>], wanted: &[u8]) -> Match {
     let differs = bytes.iter().zip(wanted).any(|(byte, wanted)| byte.is_some_and(|byte| byte != *wanted));
     if differs {
@@ -262,7 +263,7 @@ fn range(bytes: &[Option<u8>], inside: bool, from: &[u8], to: &[u8]) -> Match {
     }
 }
 
-/// Whether a set has a key, and the element that says so where it is certain.
+/// Whether a set contains a key, and the matching element if that is certain.
 fn find<'a>(set: &'a Set, key: &[Option<u8>]) -> (Match, Option<&'a Element>) {
     let whole: Option<Vec<u8>> = key.iter().copied().collect();
     let (best, found) = match whole {
@@ -273,7 +274,7 @@ fn find<'a>(set: &'a Set, key: &[Option<u8>]) -> (Match, Option<&'a Element>) {
     if best != Match::No {
         return (best, found);
     }
-    // The element for all other keys has none itself and so stands first.
+    // The catch-all element has no key and therefore comes first.
     match set.elements.first().filter(|element| element.catch_all) {
         Some(rest) => (Match::Yes, Some(rest)),
         None if !set.complete => (Match::Maybe, None),
@@ -281,8 +282,8 @@ fn find<'a>(set: &'a Set, key: &[Option<u8>]) -> (Match, Option<&'a Element>) {
     }
 }
 
-/// The elements are in the order of their keys, and the last one that is not above this key decides: it is this key, or
-/// it opens its interval, or closes the one before.
+/// Looks up a fully known key. The elements are sorted by key, and the last one not above this key decides: it is the
+/// key itself, or it opens its interval, or it closes the one before.
 fn known_key<'a>(set: &'a Set, key: &[u8]) -> (Match, Option<&'a Element>) {
     let after = set.elements.partition_point(|element| &element.key[..] <= key);
     let last = after.checked_sub(1).map(|at| &set.elements[at]).filter(|element| !element.catch_all);
@@ -290,7 +291,7 @@ fn known_key<'a>(set: &'a Set, key: &[u8]) -> (Match, Option<&'a Element>) {
     (answer(found.is_some()), found)
 }
 
-/// Each element, where the key is not known as a whole or has several parts.
+/// Tries each element, if the key is not completely known or has several fields.
 fn any_key<'a>(set: &'a Set, key: &[Option<u8>]) -> (Match, Option<&'a Element>) {
     let (mut best, mut found) = (Match::No, None);
     for element in set.elements.iter().filter(|element| !element.catch_all) {
@@ -306,7 +307,8 @@ fn any_key<'a>(set: &'a Set, key: &[Option<u8>]) -> (Match, Option<&'a Element>)
     (best, found)
 }
 
-/// A concatenation of intervals is compared field by field; a field has whole words of four bytes.
+/// Whether an element contains the key. Concatenated intervals are compared field by field; a field has whole words of
+/// four bytes.
 fn holds(element: &Element, key: &[Option<u8>]) -> Match {
     match &element.key_end {
         None => equals(key, &element.key),
@@ -317,7 +319,7 @@ fn holds(element: &Element, key: &[Option<u8>]) -> Match {
     }
 }
 
-/// Of a map whose key is not known: the element that would hurt most.
+/// For a map whose key is unknown: the act of the most restrictive element.
 fn worst(set: &Set) -> Act {
     let drops = set.elements.iter().any(|element| element.judgement == Some(Judgement::Drop));
     if drops { Act::Judge(Judgement::Drop) } else { Act::Judge(Judgement::Other) }

@@ -1,7 +1,7 @@
-//! Which rules of a packet filter take a packet, in the order of the hooks, and what they do with it. Pure.
+//! Evaluates which rules of a packet filter take a packet, in the order of the hooks, and what they do with it. Pure.
 //!
-//! Every test is run as the kernel runs it, over the bytes of the packet that are known; a test of an unknown byte, a limit
-//! or a match that is not known here says "maybe". What counters say about it is `network.rs`'s.
+//! Every test runs as in the kernel, over the known bytes of the packet; a test of an unknown byte, a limit, or a match
+//! not implemented here gives "maybe". The rules' counters are judged in `diagnosis::network`.
 
 use crate::probe::firewall::Ruleset;
 
@@ -20,7 +20,7 @@ pub use packet::{Device, Packet, Protocol, Role};
 pub use passage::{Effect, Hit, Passage, Way};
 use walk::Walk;
 
-/// What becomes of the first packet of a connection and of the answer to it.
+/// What happens to the first packet of a connection and to the answer to it.
 pub fn connection(ruleset: &Ruleset, first: &Packet, way: &Way) -> Passage {
     let mut walk = Walk::new(ruleset, first.clone(), way);
     walk.run();
@@ -40,7 +40,7 @@ pub fn connection(ruleset: &Ruleset, first: &Packet, way: &Way) -> Passage {
     passage
 }
 
-/// What becomes of one packet.
+/// What happens to one packet.
 pub fn one(ruleset: &Ruleset, packet: &Packet, way: &Way) -> Passage {
     let mut walk = Walk::new(ruleset, packet.clone(), way);
     walk.run();

@@ -1,7 +1,7 @@
-//! The packet a rule is asked about, as far as it is known. Pure.
+//! The packet that rules are evaluated against, as far as it is known. Pure.
 //!
-//! A connection is decided by its first packet and by the answer to it. What depends on chance or on programs that are not
-//! known (a sequence number, a source port not drawn yet) is unknown, byte by byte, and then a test of it says "maybe".
+//! The first packet of a connection and the answer to it decide. Whatever depends on chance or on unknown programs (a
+//! sequence number, a source port not chosen yet) is unknown, byte by byte, and a test of it gives "maybe".
 
 use std::net::{IpAddr, SocketAddr};
 
@@ -10,11 +10,11 @@ use crate::probe::firewall::Load;
 /// Which packet of a connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Role {
-    /// The one that asks: SYN, or a first datagram.
+    /// The first: SYN, or a first datagram.
     First,
-    /// The one that answers it: SYN and ACK.
+    /// The answer to it: SYN and ACK.
     Answer,
-    /// One with data, later.
+    /// A later one, with data.
     Later,
 }
 
@@ -29,28 +29,28 @@ pub enum Protocol {
 /// A network interface.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Device {
-    /// Its number; 0 is not known.
+    /// Its index; 0 means unknown.
     pub index: u32,
-    /// Its name, as it is.
+    /// Its name, not escaped.
     pub name: String,
 }
 
 /// A packet.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Packet {
-    /// Which one.
+    /// Which packet of the connection.
     pub role: Role,
-    /// By which protocol.
+    /// The transport protocol.
     pub protocol: Protocol,
-    /// Who sent it; an unspecified address and a port of 0 are not known.
+    /// The sender; an unspecified address or port 0 means unknown.
     pub from: SocketAddr,
-    /// To whom.
+    /// The destination.
     pub to: SocketAddr,
-    /// The user whose socket sent it, where that is known.
+    /// The user whose socket sent it, if known.
     pub uid: Option<u32>,
     /// The group of that user.
     pub gid: Option<u32>,
-    /// Its length in bytes with the IP header, where that is known.
+    /// Its length in bytes with the IP header, if known.
     pub length: Option<u32>,
 }
 
@@ -72,11 +72,11 @@ impl Packet {
 
     /// The answer to this one.
     pub fn answer(&self) -> Packet {
-        // The listener's socket sends it; whose that is does not matter to a rule that anybody writes.
+        // The listener's socket sends it; rules in practice do not match its user.
         Packet { role: Role::Answer, from: self.to, to: self.from, uid: None, gid: None, ..self.clone() }
     }
 
-    /// A later packet with that many bytes in all.
+    /// A later packet of `length` bytes in total.
     pub fn later(&self, length: u32) -> Packet {
         Packet { role: Role::Later, length: Some(length), ..self.clone() }
     }
@@ -87,25 +87,25 @@ impl Packet {
     }
 }
 
-/// Bytes, each known or not.
+/// Bytes, each of them known or unknown.
 pub(super) type Bytes = Vec<Option<u8>>;
 
-/// Where the packet is when a rule sees it.
+/// The state of the packet at the point where a rule sees it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Place<'a> {
-    /// The interface it came in by.
+    /// The interface it arrived on.
     pub(super) incoming: Option<&'a Device>,
-    /// The interface it goes out by.
+    /// The interface it leaves by.
     pub(super) outgoing: Option<&'a Device>,
-    /// Its mark now.
+    /// Its mark at this point; `None` means unknown.
     pub(super) mark: Option<u32>,
-    /// Whether it was taken out of connection tracking.
+    /// Whether a rule excluded it from connection tracking.
     pub(super) untracked: bool,
     /// Whether no rule sets connection marks.
     pub(super) plain_marks: bool,
 }
 
-/// What a load gives: bytes, or the end of the rule, where there is nothing to load (NFT_BREAK).
+/// What a load yields: bytes, or `None` if there is nothing to load, which ends the rule (NFT_BREAK).
 pub(super) fn load(packet: &Packet, place: &Place<'_>, load: &Load) -> Option<Bytes> {
     match load {
         Load::Meta(key) => meta(packet, place, *key),
@@ -129,7 +129,7 @@ fn meta(packet: &Packet, place: &Place<'_>, key: u32) -> Option<Bytes> {
         bytes.resize(16, 0);
         known(&bytes)
     };
-    // On its way in a packet has no sender's socket, also where it was sent by this machine (skb_orphan).
+    // An incoming packet has no sender's socket, even if this machine sent it (skb_orphan).
     let socket = |id: Option<u32>| match (place.outgoing, id) {
         (None, _) => None,
         (Some(_), Some(id)) => Some(known(&id.to_ne_bytes())),
@@ -159,7 +159,8 @@ fn connection(packet: &Packet, place: &Place<'_>, key: u32, reply: Option<bool>)
         Role::First => 8,
         Role::Answer | Role::Later => 2,
     };
-    // Of the original direction, which a translation may have changed: only the service's end is sure enough.
+    // The addresses are those of the original direction, which a translation may have changed: only the service's end
+    // is certain enough.
     let (client, service) = if original { (packet.from, packet.to) } else { (packet.to, packet.from) };
     let wanted = if reply == Some(true) { (service, client) } else { (client, service) };
     match key {
@@ -233,7 +234,7 @@ fn unknown(length: u32) -> Bytes {
     vec![None; length.min(64) as usize]
 }
 
-/// What lies beyond the header is unknown.
+/// The bytes of a header at an offset; those beyond the header are unknown.
 fn cut(header: &[Option<u8>], offset: u32, length: u32) -> Bytes {
     let at = |index: u32| header.get(index as usize).copied().flatten();
     (0..length.min(64)).map(|index| at(offset.saturating_add(index))).collect()

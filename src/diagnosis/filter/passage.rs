@@ -1,67 +1,68 @@
-//! The way of a packet through this machine, and what becomes of it there.
+//! The path of a packet through this machine, and what happens to it there.
 
 use std::net::SocketAddr;
 
 use super::answer::Answer;
 use super::packet::{Device, Role};
 
-/// The way of a packet through this machine.
+/// The path of a packet through this machine.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Way {
-    /// From a socket here to a socket here, by the loopback interface: out, then in.
+    /// From a local socket to a local socket over the loopback interface: out, then in.
     Loopback(Device),
-    /// From a socket here out by an interface.
+    /// From a local socket out through an interface.
     Out(Device),
-    /// In by an interface to a socket here.
+    /// In through an interface to a local socket.
     In(Device),
 }
 
-/// What stops a packet, or sends it elsewhere.
+/// What stops or redirects a packet.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Effect {
-    /// It is dropped without a word.
+    /// It is dropped silently.
     Drop,
-    /// The sender is told.
+    /// It is rejected with an answer to the sender.
     Reject(Answer),
-    /// It goes to another address.
+    /// It is redirected to another address.
     Redirect(SocketAddr),
-    /// A program decides, by this queue; without such a program it is dropped, unless the queue is bypassed then.
+    /// A program decides, through this queue. Without such a program it is dropped, unless `bypass` is set.
     Queue {
         /// Its number.
         number: u64,
-        /// Whether it passes where no program listens.
+        /// Whether it passes if no program reads the queue.
         bypass: bool,
     },
-    /// Something else takes it, by the kernel's name.
+    /// Something else takes it over; the kernel's name for it.
     Taken(String),
 }
 
 /// A rule, or a chain's policy, that stops the packet.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Hit {
-    /// Its place in the rule set; `None` is the policy.
+    /// Its index in the rule set; `None` for the policy.
     pub rule: Option<usize>,
-    /// The chain it stands in, or whose policy it is.
+    /// The chain that contains it, or whose policy it is.
     pub chain: usize,
     /// What it does.
     pub effect: Effect,
-    /// Whether it takes this packet for certain, as far as the rules say.
+    /// Whether, according to the rules, it certainly takes this packet.
     pub certain: bool,
-    /// Whether that depends on how many or how often: its own limit, or that of a rule before it that lets so many pass.
+    /// Whether that depends on a count or rate: its own limit, or that of an earlier rule that lets a number of packets
+    /// pass.
     pub limited: bool,
-    /// The rule that has the limit, where it is another one.
+    /// The rule that has the limit, if it is another one.
     pub limit: Option<usize>,
     /// Which packet it takes.
     pub role: Role,
 }
 
-/// What becomes of a packet.
+/// What happens to a packet.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Passage {
-    /// What stops it or may stop it, in order; after one that is certain nothing more is asked.
+    /// What stops it or may stop it, in order; a certain hit ends the evaluation.
     pub hits: Vec<Hit>,
-    /// How many rules were asked that match or may match.
+    /// How many of the evaluated rules match or may match.
     pub matching: usize,
-    /// Whether it was cut short: too many steps.
+    /// Whether the evaluation was cut short by `MAX_STEPS`.
     pub cut: bool,
 }

@@ -81,7 +81,7 @@ fn every_hook_of_the_way_is_asked() {
         assert_eq!(first_effect(&rules, 80), Some((Effect::Drop, true)), "{hook}");
     }
     let rules = table(vec![("c", base(2, 0, "filter", false), vec![with(dport(80), DROP)])]);
-    assert_eq!(first_effect(&rules, 80), None, "nothing here is forwarded");
+    assert_eq!(first_effect(&rules, 80), None, "no packet is forwarded here");
 }
 
 #[test]
@@ -89,7 +89,7 @@ fn a_policy_drops_what_no_rule_accepts() {
     let rules = table(vec![("in", base(1, 0, "filter", true), vec![with(dport(22), ACCEPT)])]);
 
     assert_eq!(first_effect(&rules, 80), Some((Effect::Drop, true)));
-    // The answer to a connection comes in with another destination port, and no rule lets it.
+    // The answer to a connection arrives with another destination port, and no rule accepts it.
     let passage = connection(&rules, &packet(22), &lo());
     assert_eq!(
         (passage.hits[0].role, passage.hits[0].rule, passage.hits[0].certain),
@@ -98,7 +98,7 @@ fn a_policy_drops_what_no_rule_accepts() {
 }
 
 #[test]
-fn an_accept_ends_its_own_base_chain_alone() {
+fn an_accept_ends_only_its_own_base_chain() {
     let rules = table(vec![
         ("early", base(1, -10, "filter", false), vec![vec![ACCEPT]]),
         ("late", base(1, 10, "filter", false), vec![with(dport(80), DROP)]),
@@ -132,7 +132,7 @@ fn a_limit_makes_a_rule_a_maybe() {
 }
 
 #[test]
-fn so_many_accepted_and_the_rest_dropped_is_a_limit_too() {
+fn accepting_a_number_and_dropping_the_rest_is_a_limit_too() {
     let limit = Expression::Limit { rate: 3, unit: 1, bytes: false, inverted: false };
     let rules = table(vec![(
         "in",
@@ -160,7 +160,7 @@ fn the_sender_is_known_on_its_way_out_and_forgotten_on_its_way_in() {
 }
 
 #[test]
-fn what_may_have_been_accepted_in_another_chain_is_dropped_for_certain_by_none() {
+fn a_packet_that_a_jump_may_have_accepted_is_not_dropped_for_certain() {
     let unknown = Expression::Match { name: "geoip".to_owned(), revision: 1, info: vec![1] };
     let jump = Expression::Judge(Judgement::Jump("sub".to_owned()));
     for (way_in, inside) in [(vec![], vec![unknown.clone()]), (vec![unknown], vec![])] {
@@ -231,7 +231,7 @@ fn a_chain_that_jumps_to_itself_ends() {
 }
 
 #[test]
-fn a_translation_leads_elsewhere_and_later_rules_see_where() {
+fn later_rules_see_the_translated_address() {
     let to = Expression::Immediate { register: 1, bytes: 90u16.to_be_bytes().to_vec() };
     let redirect = vec![with(with(dport(80), to), Expression::Redirect { port: Some(1) })];
     let rules = table(vec![
@@ -246,7 +246,7 @@ fn a_translation_leads_elsewhere_and_later_rules_see_where() {
 }
 
 #[test]
-fn what_is_not_known_is_a_maybe_and_never_a_no() {
+fn an_unknown_byte_is_a_maybe_and_never_a_no() {
     let rule = with(vec![Expression::Match { name: "geoip".to_owned(), revision: 1, info: vec![1] }], DROP);
     let rules = table(vec![("in", base(1, 0, "filter", false), vec![rule])]);
 

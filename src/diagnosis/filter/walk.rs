@@ -1,4 +1,4 @@
-//! The walk of one packet from hook to hook, chain to chain and rule to rule, as the kernel's nf_tables core goes it.
+//! Follows one packet from hook to hook, chain to chain and rule to rule, as the kernel's nf_tables core does.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
@@ -9,7 +9,7 @@ use super::packet::{Device, Packet, Place, Role};
 use super::passage::{Effect, Hit, Passage, Way};
 use crate::probe::firewall::{Base, Chain, Expression, Judgement, Rule, Ruleset};
 
-/// Rules and jumps a packet may meet; the kernel's own limit of nested jumps is 16.
+/// At most this many rules and jumps are evaluated for a packet; the kernel allows 16 nested jumps.
 const MAX_STEPS: usize = 100_000;
 const MAX_DEPTH: usize = 16;
 
@@ -26,7 +26,7 @@ struct Stop<'a> {
     outgoing: Option<&'a Device>,
 }
 
-/// A packet on its way, and what was found by then.
+/// A packet on its path, and the hits so far.
 pub(super) struct Walk<'a> {
     ruleset: &'a Ruleset,
     way: &'a Way,
@@ -35,14 +35,14 @@ pub(super) struct Walk<'a> {
     untracked: bool,
     plain_marks: bool,
     steps: usize,
-    /// How often a chain may have been left without that being certain.
+    /// How many times a rule may have left its chain without this being certain.
     doubts: usize,
-    /// A rule before this one that may have let the packet pass, by a limit.
+    /// An earlier rule that may have let the packet pass because of a limit.
     limit: Option<usize>,
     pub(super) passage: Passage,
 }
 
-/// How a chain was left.
+/// How the packet left a chain.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Left {
     /// Through its end or by `return`.
@@ -73,7 +73,7 @@ impl<'a> Walk<'a> {
         }
     }
 
-    /// Every base chain on the way, hook after hook and by priority within one.
+    /// Evaluates every base chain on the path, hook after hook and by priority within a hook.
     pub(super) fn run(&mut self) {
         for stop in stops(self.way) {
             for chain in self.chains_at(&stop) {
@@ -92,13 +92,13 @@ impl<'a> Walk<'a> {
         let hangs = |chain: &Chain, base: &Base| {
             let here = match chain.family {
                 NETDEV => stop.netdev && base.hook == stop.hook,
-                // NF_INET_INGRESS of an inet table lies where netdev's ingress does.
+                // NF_INET_INGRESS of an inet table is at the place of netdev's ingress.
                 INET if base.hook == 5 => stop.netdev && stop.hook == 0,
                 INET => !stop.netdev && base.hook == stop.hook,
                 other => !stop.netdev && other == family && base.hook == stop.hook,
             };
             let by_device = base.devices.is_empty() || device.is_some_and(|d| base.devices.contains(&d.name));
-            // Translations are decided by the first packet of a connection.
+            // The first packet of a connection decides its translation.
             here && by_device && (base.kind != "nat" || (self.packet.role == Role::First && !self.untracked))
         };
         let mut found: Vec<(i32, usize)> = self
@@ -120,12 +120,13 @@ impl<'a> Walk<'a> {
         if left != Left::End || !drops {
             return left;
         }
-        // Rules before it that may have stopped the packet do not make the policy less certain: either does.
+        // Earlier rules that may have stopped the packet do not make the outcome less certain: either they or the
+        // policy stop it.
         self.hit(None, chain, Effect::Drop, certain, self.limit.is_some());
         if certain { Left::Stopped } else { Left::End }
     }
 
-    /// The rules of one chain; with them whether its end was reached for certain.
+    /// Evaluates the rules of one chain. Also returns whether its end was reached for certain.
     fn chain(&mut self, chain: usize, stop: &Stop<'_>, mut certain: bool, depth: usize) -> (Left, bool) {
         let ruleset = self.ruleset;
         let here = &ruleset.chains[chain];
@@ -163,17 +164,18 @@ impl<'a> Walk<'a> {
         (Left::End, certain)
     }
 
-    /// Marks and tracking, which later rules ask for.
+    /// Records marks and tracking, which later rules test.
     fn note(&mut self, ran: &Ran, stop: &Stop<'_>) {
         if let Some(mark) = ran.mark {
             self.mark = mark.filter(|_| ran.matched == Match::Yes);
         }
-        // A packet that comes back in over the loopback interface was tracked on its way out (nft_notrack_eval).
+        // A packet that comes back in over the loopback interface was already tracked on its way out
+        // (nft_notrack_eval).
         let too_late = matches!(self.way, Way::Loopback(_)) && stop.outgoing.is_none();
         self.untracked |= ran.untracks && ran.matched == Match::Yes && !too_late;
     }
 
-    /// What a rule that matched does; `None` goes on with the next one.
+    /// Applies a rule that matched; `None` continues with the next rule.
     fn act(
         &mut self,
         ran: &Ran,
@@ -205,7 +207,7 @@ impl<'a> Walk<'a> {
                 return Some(Left::Accepted);
             }
         };
-        // A program decides about what it is handed.
+        // The program behind a queue decides.
         let decided = sure && !matches!(effect, Effect::Queue { .. });
         self.hit(Some(at), chain, effect, decided, limited);
         Some(Left::Stopped)
@@ -235,7 +237,8 @@ impl<'a> Walk<'a> {
         self.passage.hits.push(Hit { rule, chain, effect, certain, limited, limit, role: self.packet.role });
     }
 
-    /// `redirect` without an address leads to this machine: to its loopback address for its own packets.
+    /// The translated destination. `redirect` without an address means this machine: its loopback address for its own
+    /// packets.
     fn translated(&self, address: Option<&[u8]>, port: Option<u16>) -> SocketAddr {
         let here = match (self.way, self.packet.to.ip()) {
             (Way::In(_), ip) => ip,
@@ -256,7 +259,7 @@ fn belongs(rule: &Rule, chain: &Chain) -> bool {
     (rule.family, &rule.table, &rule.chain) == (chain.family, &chain.table, &chain.name)
 }
 
-/// NF_INET_ numbers: 0 prerouting, 1 input, 3 output, 4 postrouting; of netdev 0 ingress, 1 egress.
+/// The hooks on a path. NF_INET_ numbers: 0 prerouting, 1 input, 3 output, 4 postrouting; netdev: 0 ingress, 1 egress.
 fn stops(way: &Way) -> Vec<Stop<'_>> {
     let out = |device| {
         [(false, 3), (false, 4), (true, 1)].map(|(netdev, hook)| Stop {

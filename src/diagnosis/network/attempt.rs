@@ -12,39 +12,39 @@ use crate::probe::system::sysctl::Settings;
 /// An attempt to reach an address.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Attempt {
-    /// Whom it was for.
+    /// The address that was dialled.
     pub to: SocketAddr,
-    /// Our end; an unspecified address and port 0 are not known.
+    /// Our end; an unspecified address or port 0 means unknown.
     pub from: SocketAddr,
-    /// How it failed: ETIMEDOUT where it was given up; `None` where it succeeded.
+    /// How it failed: ETIMEDOUT if our time limit ended it; `None` if it succeeded.
     pub errno: Option<i32>,
-    /// The user who tried.
+    /// The user id of the attempt.
     pub uid: u32,
-    /// His group.
+    /// The group id of the attempt.
     pub gid: u32,
-    /// What the kernel's look-up says about a listener.
+    /// The kernel's answer about a listener at the address.
     pub listener: Listener,
 }
 
-/// What the kernel's look-up says about a listener at an address.
+/// The kernel's answer about a listener at an address.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Listener {
-    /// It could not be asked, as on another machine.
+    /// It could not be determined, for example on another machine.
     Unknown,
-    /// Nobody would answer.
+    /// No socket would answer.
     Nobody,
-    /// Somebody would, and it was the same socket before and after the attempt.
+    /// A socket would answer, the same before and after the attempt.
     Stable {
-        /// The connections that wait to be accepted.
+        /// The connections waiting to be accepted.
         waiting: u32,
-        /// How many may.
+        /// How many may wait.
         limit: u32,
     },
-    /// It came, went or changed meanwhile.
+    /// The listener appeared, disappeared or changed during the attempt.
     Changing,
 }
 
-/// Where the source port of a failed attempt is not known, one of those that could have been drawn.
+/// The source port assumed if that of a failed attempt is unknown: one that the kernel could have chosen.
 const STAND_IN: u16 = 40_000;
 
 /// What is known about the network around an attempt.
@@ -54,26 +54,26 @@ pub struct Surroundings<'a> {
     pub routing: &'a Routing,
     /// The kernel's settings.
     pub settings: &'a Settings,
-    /// What was counted during the attempt.
+    /// How the kernel's counters changed during the attempt.
     pub changes: &'a Changes,
     /// The packet filter before the attempt.
     pub before: &'a Firewall,
-    /// The same after it; equal to the one before where it was read once.
+    /// The packet filter after it; equal to the one before if it was read only once.
     pub after: &'a Firewall,
 }
 
 impl Attempt {
-    /// Whether both ends are on this machine: then no packet of it leaves, and a time-out is never "the network".
+    /// Whether both ends are on this machine. If so, no packet leaves it, and a time-out is never "the network".
     pub fn is_local(&self, routing: &Routing) -> bool {
         let local = matches!(&routing.route, Route::Way(path) if path.kind == RouteKind::Local);
         local || self.to.ip().to_canonical().is_loopback()
     }
 
-    /// The packet that asks.
+    /// The first packet of the connection.
     pub(super) fn first_packet(&self) -> Packet {
         let canonical = |address: SocketAddr| SocketAddr::new(address.ip().to_canonical(), address.port());
         let (to, mut from) = (canonical(self.to), canonical(self.from));
-        // A local connection without another wish comes from the address it goes to.
+        // Unless bound otherwise, a local connection comes from the address it goes to.
         if from.ip().is_unspecified() && to.ip().is_loopback() {
             from.set_ip(loopback_of(to.ip()));
         }
@@ -92,7 +92,8 @@ impl Attempt {
     }
 }
 
-/// The kernel gives 127.0.0.1 to whoever dials 127.0.0.9 as well: the address with the local route, fib_prefsrc.
+/// A socket that dials 127.0.0.9 also gets the source address 127.0.0.1: the preferred source of the local route
+/// (fib_prefsrc).
 fn loopback_of(to: IpAddr) -> IpAddr {
     match to {
         IpAddr::V4(_) => std::net::Ipv4Addr::LOCALHOST.into(),
@@ -100,13 +101,13 @@ fn loopback_of(to: IpAddr) -> IpAddr {
     }
 }
 
-/// What could not be read of the filter, for whom it would have told more.
+/// The parts of the filter that could not be read, each with the command that reads it.
 pub(super) fn unread(attempt: &Attempt, firewall: &Firewall) -> Vec<NotReadable> {
     let of = |what: &String| {
         let (what, why) = what.split_once(" (").unwrap_or((what, ""));
         // "Operation not permitted", without the "(os error 1)" that std adds.
         let why = why.split(" (os error").next().unwrap_or_default();
-        // Root reads them with the program they are written by; anybody else has to become root first.
+        // The legacy rules need the program that writes them, the others loopgate as root.
         let how = match what.strip_suffix("-legacy rules") {
             Some(program) => format!("sudo {program}-legacy -vnL"),
             None => format!("sudo loopgate explain {}", attempt.to),

@@ -1,4 +1,5 @@
-//! A packet filter between a client and a service that listens: which rule it is, or that it can only be one.
+//! A packet filter between a client and a listening service: which rule it is, or that only a filter explains the
+//! failure.
 
 use serde_json::json;
 
@@ -8,10 +9,10 @@ use crate::diagnosis::finding::{Finding, Fix};
 use crate::diagnosis::verdict::{Certainty, Verdict};
 use crate::probe::firewall::{self, Expression, Firewall, Load, Rule};
 
-/// The rule that takes the connection, of those that can be read: proven by its counter, or because every one of its
-/// tests is decided.
+/// The readable rule that takes the connection: proven by its counter, or because the outcome of every one of its tests
+/// is known.
 pub(super) fn by_rule(attempt: &Attempt, around: &Surroundings<'_>) -> Option<Finding> {
-    // Where nobody listens a refusal needs no filter, and a time-out one rule or another.
+    // Without a listener, a refusal needs no filter to explain it, and a time-out needs some rule.
     let refused = attempt.errno == Some(libc::ECONNREFUSED);
     if refused && matches!(attempt.listener, Listener::Nobody | Listener::Changing) {
         return None;
@@ -25,7 +26,7 @@ pub(super) fn by_rule(attempt: &Attempt, around: &Surroundings<'_>) -> Option<Fi
         .map(|hit| (hit, counted(hit, around)))
         .filter(|(_, counted)| *counted != Some(0))
         .collect();
-    // A counter that rose is the best proof, a rule whose tests are all decided the next.
+    // A counter that rose is the best proof, a rule whose tests are all known the second best.
     fitting.sort_by_key(|(hit, counted)| (counted.is_none(), !hit.certain));
     let (hit, counted) = *fitting.first()?;
     let alone = fitting.len() == 1 || hit.certain;
@@ -38,23 +39,24 @@ pub(super) fn by_rule(attempt: &Attempt, around: &Surroundings<'_>) -> Option<Fi
     Some(found(hit, counted, certainty, attempt, around))
 }
 
-/// Whether what the rule does looks like what was seen.
+/// Whether the effect of the rule matches the observed failure.
 fn fits(hit: &Hit, attempt: &Attempt) -> bool {
     let errno = attempt.errno.unwrap_or_default();
     match &hit.effect {
-        // The sender of a dropped segment is not told, only that of a datagram (EPERM).
+        // The sender of a dropped segment gets no error, only that of a datagram does (EPERM).
         Effect::Drop | Effect::Queue { .. } | Effect::Taken(_) => errno == libc::ETIMEDOUT,
-        // Whoever answers is told, and the client waits.
+        // The rejection goes to the sender of the answer, and the client waits.
         Effect::Reject(_) if hit.role == Role::Answer => errno == libc::ETIMEDOUT,
         Effect::Reject(Answer::Reset) => matches!(errno, libc::ECONNREFUSED | libc::ECONNRESET),
-        // A message that arrives while the socket is in use is only noted, and the connection waits (tcp_v4_err).
-        Effect::Reject(Answer::Icmp(told)) => errno == *told || errno == libc::ETIMEDOUT || *told == 0,
+        // An ICMP message that arrives while the socket is in use is only recorded, and the connection waits
+        // (tcp_v4_err).
+        Effect::Reject(Answer::Icmp(sent)) => errno == *sent || errno == libc::ETIMEDOUT || *sent == 0,
         Effect::Redirect(to) => hit.certain && *to != attempt.to,
     }
 }
 
-/// The packets a rule, or a policy that counts, took during the attempt; `None` where it does not count, or where its
-/// counter was read once only.
+/// The packets that a rule, or a counting policy, took during the attempt; `None` without a counter, or if its counter
+/// was read only once.
 fn counted(hit: &Hit, around: &Surroundings<'_>) -> Option<u64> {
     let (before, after) = (around.before, around.after);
     if std::ptr::eq(before, after) {
@@ -68,11 +70,11 @@ fn counted(hit: &Hit, around: &Surroundings<'_>) -> Option<u64> {
         let packets = |chain: &firewall::Chain| chain.base.as_ref().and_then(|base| base.policy_packets);
         return Some(packets(same)?.saturating_sub(packets(chain)?));
     };
-    // Only behind all of its tests does a counter count what the rule takes.
+    // A counter counts what the rule takes only if it stands after all of the tests.
     let behind = rule.expressions.iter().skip_while(|e| !matches!(e, Expression::Counter { .. })).skip(1);
     let decisive = behind.filter(|e| is_test(e)).count() == 0;
     let risen = firewall::counter(after.same(rule)?)?.saturating_sub(firewall::counter(rule)?);
-    // One in front of a test shows at least that the rule took nothing where it did not rise.
+    // One before a test shows at least that the rule took nothing if it did not rise.
     (decisive || risen == 0).then_some(risen)
 }
 
@@ -110,7 +112,7 @@ fn found(
     if hit.rule.is_some_and(|at| asks_who(&firewall.ruleset.rules[at])) {
         finding = finding.detail(
             "who",
-            format!("it is so for user {} (uid) alone: the rule asks who connects", attempt.uid),
+            format!("only for user {} (uid): the rule matches the connecting user", attempt.uid),
         );
     }
     finding = finding.detail("proof", proof(hit, counted, attempt));
@@ -136,14 +138,14 @@ fn summary(hit: &Hit, verdict: Verdict, place: &str, attempt: &Attempt) -> Strin
     let what = if hit.role == Role::Answer { "the service's answers" } else { "it" };
     let who = if hit.rule.is_some() { "a firewall rule" } else { "the policy of a firewall chain" };
     match (&hit.effect, verdict) {
-        (Effect::Redirect(to), _) => format!("a firewall rule leads it to {to} ({place})"),
+        (Effect::Redirect(to), _) => format!("a firewall rule redirects it to {to} ({place})"),
         (_, Verdict::FirewallConnlimit) => {
-            format!("a firewall rule allows so many connections and no more ({place}){service}")
+            format!("a firewall rule limits the number of connections ({place}){service}")
         }
         (Effect::Reject(_), _) => format!("{who} rejects {what} ({place}){service}"),
         (Effect::Queue { number, .. }, _) => {
             format!(
-                "a firewall rule hands {what} to queue {number}, and nobody lets it pass ({place}){service}"
+                "a firewall rule hands {what} to queue {number}, and no program lets it pass ({place}){service}"
             )
         }
         (Effect::Taken(by), _) => format!("a firewall rule hands {what} to {by} ({place}){service}"),
@@ -168,7 +170,7 @@ fn rule_line(hit: &Hit, firewall: &Firewall) -> String {
     format!("{}{hook}: {}{comment}", firewall::place(rule), firewall.words(rule))
 }
 
-/// Whether a rule asks for the user or group of the sender.
+/// Whether a rule matches the user or group of the sender.
 fn asks_who(rule: &Rule) -> bool {
     rule.expressions.iter().any(|expression| match expression {
         Expression::Load { load: Load::Meta(key), .. } => matches!(key, 10 | 11),
@@ -184,16 +186,17 @@ fn proof(hit: &Hit, counted: Option<u64>, attempt: &Attempt) -> String {
     };
     match counted {
         Some(packets) => format!("{listens}the rule's counter rose by {packets} during the attempt"),
-        None if hit.certain => format!("{listens}every test of the rule is met by this connection"),
-        None if hit.limited => format!("{listens}everything but its limit is met by this connection"),
-        None => format!("{listens}the rule fits, as far as its tests can be told from outside"),
+        None if hit.certain => format!("{listens}this connection meets every test of the rule"),
+        None if hit.limited => format!("{listens}this connection meets every test of the rule but its limit"),
+        None => format!("{listens}the rule fits, as far as its tests can be evaluated from outside"),
     }
 }
 
-/// Who writes such rules would write them again; else the rule can be deleted, or an exception put before a policy.
+/// The remedy. A program that owns the rule would write it again, so it must be changed there; otherwise the rule can
+/// be deleted, or an exception added before a policy.
 fn fix(hit: &Hit, attempt: &Attempt, firewall: &Firewall) -> Option<Fix> {
     let port = attempt.to.port().to_string();
-    let risk = "opens the port to everybody the rule was for".to_owned();
+    let risk = "opens the port to everyone the rule was meant for".to_owned();
     let command =
         |words: Vec<String>, risk: String| Fix { text: words.join(" "), command: words, root: true, risk };
     let words = |words: &[&str]| words.iter().map(|&word| word.to_owned()).collect::<Vec<_>>();
@@ -219,7 +222,8 @@ fn fix(hit: &Hit, attempt: &Attempt, firewall: &Firewall) -> Option<Fix> {
     }
 }
 
-/// A listener is there and did not change, the way to it is open, its queue has room, and yet: something filters.
+/// A listener exists and did not change, the path to it is open, its queue has room, and yet the attempt failed: a
+/// filter must be in between.
 pub(super) fn by_elimination(attempt: &Attempt, around: &Surroundings<'_>, errno: i32) -> Option<Finding> {
     let Listener::Stable { waiting, limit } = attempt.listener else { return None };
     if !attempt.is_local(around.routing) || waiting > limit {
@@ -235,7 +239,7 @@ pub(super) fn by_elimination(attempt: &Attempt, around: &Surroundings<'_>, errno
         libc::EHOSTUNREACH | libc::ENETUNREACH | libc::EACCES | libc::ENOPROTOOPT
             if changes.icmp_unreachable > 0 =>
         {
-            (Verdict::FirewallReject, "rejects it with an ICMP message, though the way is open")
+            (Verdict::FirewallReject, "rejects it with an ICMP message, although a route exists")
         }
         libc::ETIMEDOUT if overflow > 0 => return None,
         libc::ETIMEDOUT if changes.icmp_unreachable > 0 => {
@@ -244,10 +248,10 @@ pub(super) fn by_elimination(attempt: &Attempt, around: &Surroundings<'_>, errno
         libc::ETIMEDOUT => (Verdict::FirewallDrop, "drops it"),
         _ => return None,
     };
-    // Rules that can all be read, none of which fits, leave only what nobody can read.
+    // If every rule can be read and none fits, only filters that cannot be read remain.
     let readable = around.before.complete();
     let (verdict, certainty, summary) = if readable {
-        let summary = format!("the service listens, yet something {did} that is no rule that can be read");
+        let summary = format!("the service listens, yet something other than a readable rule {did}");
         (Verdict::Unknown, Certainty::Unknown, summary)
     } else {
         (verdict, Certainty::Likely, format!("a packet filter {did}; the service itself listens"))
@@ -271,7 +275,7 @@ pub(super) fn by_elimination(attempt: &Attempt, around: &Surroundings<'_>, errno
     }
     finding = finding.detail(
         "how",
-        format!("tried as user {} (uid); a rule may ask who connects, and let root pass", attempt.uid),
+        format!("tried as user {} (uid); a rule may match the user, and let root pass", attempt.uid),
     );
     let Some(how) = finding.not_readable.first().map(|unread| unread.how.clone()) else {
         return Some(finding);
@@ -283,7 +287,7 @@ pub(super) fn by_elimination(attempt: &Attempt, around: &Surroundings<'_>, errno
 fn counts(around: &Surroundings<'_>) -> String {
     let changes = around.changes;
     format!(
-        "{} first segments sent again, {} ICMP refusals, {} queue overflows",
+        "{} SYN retransmits, {} ICMP refusals, {} queue overflows",
         changes.syn_retransmits, changes.icmp_unreachable, changes.listen_overflows
     )
 }

@@ -1,4 +1,4 @@
-//! The lines `firewall` and `network` of a report: what was looked at, in a clause each.
+//! The lines `firewall` and `network` of a report, one clause each.
 
 use super::attempt::{Attempt, Surroundings};
 use super::shaping;
@@ -8,7 +8,7 @@ use crate::diagnosis::verdict::Verdict;
 use crate::probe::firewall;
 use crate::probe::network::routing::{Link, Route, RouteKind};
 
-/// The line `firewall`. `found` is what was found out about the address, if anything; `ms` how long the rules took.
+/// The line `firewall`. `found` is the finding about the address, if any; `ms` how long evaluating the rules took.
 pub fn firewall_check(
     attempt: &Attempt,
     around: &Surroundings<'_>,
@@ -35,7 +35,7 @@ fn firewall_line(attempt: &Attempt, around: &Surroundings<'_>, found: Option<&Fi
     let rules = around.before;
     if !rules.complete() {
         let missing = rules.not_readable.join(", ");
-        // A connection that stood shows more than rules do.
+        // A connection that succeeded proves more than the rules do.
         return match attempt.errno {
             None => (Status::Ok, format!("the connection passed; not readable: {missing}")),
             Some(_) => (Status::Skip, format!("not readable: {missing}")),
@@ -47,7 +47,7 @@ fn firewall_line(attempt: &Attempt, around: &Surroundings<'_>, found: Option<&Fi
         more => format!("{more} tables"),
     };
     let Some(way) = attempt.way(around.routing) else {
-        return (Status::Skip, format!("no way to ask {tables} about"));
+        return (Status::Skip, format!("no route, so {tables} could not be evaluated"));
     };
     let passage = filter::connection(&rules.ruleset, &attempt.first_packet(), &way);
     match passage.hits.first() {
@@ -64,11 +64,11 @@ fn firewall_line(attempt: &Attempt, around: &Surroundings<'_>, found: Option<&Fi
     }
 }
 
-/// A rule that asks who connects may stop others than the one who tried.
+/// A rule that matches the connecting user may stop users other than the one of the attempt.
 fn for_others(attempt: &Attempt, around: &Surroundings<'_>, way: &Way) -> String {
-    let somebody = Packet { uid: None, gid: None, ..attempt.first_packet() };
+    let any_user = Packet { uid: None, gid: None, ..attempt.first_packet() };
     let ruleset = &around.before.ruleset;
-    let hit = filter::one(ruleset, &somebody, way).hits.into_iter().find_map(|hit| hit.rule);
+    let hit = filter::one(ruleset, &any_user, way).hits.into_iter().find_map(|hit| hit.rule);
     hit.map_or(String::new(), |at| {
         format!(" for user {} (uid); {} may for another", attempt.uid, firewall::place(&ruleset.rules[at]))
     })
@@ -104,8 +104,8 @@ fn network_line(attempt: &Attempt, around: &Surroundings<'_>, found: Option<&Fin
     let routing = around.routing;
     let way = match &routing.route {
         Route::Way(path) if path.kind == RouteKind::Local => "local".to_owned(),
-        Route::Way(path) => path.gateway.map_or("on the link".to_owned(), |gateway| format!("by {gateway}")),
-        Route::Refused(_) => return (Status::Fail, format!("no way to {}", attempt.to.ip())),
+        Route::Way(path) => path.gateway.map_or("on the link".to_owned(), |gateway| format!("via {gateway}")),
+        Route::Refused(_) => return (Status::Fail, format!("no route to {}", attempt.to.ip())),
         Route::NotReadable(why) => return (Status::Skip, format!("not readable: routes ({why})")),
     };
     let Some(link) = routing.way_out() else {

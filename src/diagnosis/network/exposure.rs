@@ -1,4 +1,4 @@
-//! From which networks a listener can be reached, the packet filter taken into account as far as it can be read.
+//! From which networks a listener can be reached, considering the packet filter as far as it can be read.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
@@ -8,19 +8,19 @@ use crate::diagnosis::verdict::Verdict;
 use crate::probe::firewall::Firewall;
 use crate::probe::network::routing::{Address, Link};
 
-/// From where a listener can be reached.
+/// The networks from which a listener can be reached.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Exposure {
-    /// The networks of interfaces that are up, as `10.200.6.0/24`.
+    /// The networks of interfaces that are up, such as `10.200.6.0/24`.
     pub networks: Vec<String>,
-    /// Those whose connections a rule stops for certain.
+    /// Networks whose connections a rule certainly stops.
     pub shielded: Vec<String>,
-    /// Whether every rule could be read; else a rule may shield more.
+    /// Whether every rule could be read; if not, a rule may shield more.
     pub rules_known: bool,
 }
 
-/// The networks a listener can be reached from. `local` is the address it is bound to, `v6only` whether an IPv6 one leaves
-/// IPv4 alone.
+/// The networks from which a listener can be reached. `local` is the address it is bound to, `v6only` whether an IPv6
+/// listener takes no IPv4.
 pub fn exposure(
     local: SocketAddr,
     v6only: bool,
@@ -45,7 +45,7 @@ pub fn exposure(
 }
 
 impl Exposure {
-    /// The warning, where there is something to warn of.
+    /// The warning, if there is something to warn about.
     pub fn warning(&self) -> Option<Warning> {
         let shown = self.networks.iter().take(4).cloned().collect::<Vec<_>>().join(", ");
         let more = match self.networks.len() {
@@ -54,7 +54,7 @@ impl Exposure {
             _ => String::new(),
         };
         let unsure =
-            if self.rules_known { "" } else { ", unless a firewall rule that could not be read stops it" };
+            if self.rules_known { "" } else { ", unless a firewall rule that could not be read prevents it" };
         let summary = format!("reachable from {shown}{more}{unsure}");
         Some(Warning { verdict: Verdict::Exposed, summary, fix: None })
     }
@@ -71,10 +71,10 @@ fn covers(local: IpAddr, v6only: bool, ip: IpAddr) -> bool {
     }
 }
 
-/// Whether no rule stops a neighbour's connection for certain.
+/// Whether no rule certainly stops a neighbour's connection.
 fn reachable(to: SocketAddr, address: &Address, link: &Link, firewall: &Firewall) -> bool {
     let device = Device { index: link.index, name: link.name.clone() };
-    // Any neighbour: its last bit is another than ours. The port is one that a client may draw.
+    // Any neighbour: its last bit differs from ours. The port is one that the kernel may give to a client.
     let from = SocketAddr::new(neighbour(address.ip), 40_000);
     let packet = Packet::first(from, to, 0, 0);
     let passage = filter::connection(&firewall.ruleset, &packet, &Way::In(device));
@@ -88,7 +88,7 @@ fn neighbour(ip: IpAddr) -> IpAddr {
     }
 }
 
-/// `10.200.6.0/24`; a single address stands for itself.
+/// `10.200.6.0/24`; a single address without a prefix length.
 fn network(address: &Address) -> String {
     let prefix = u32::from(address.prefix);
     match address.ip {

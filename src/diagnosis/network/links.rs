@@ -1,4 +1,4 @@
-//! Links and routes: whether a packet to the address leaves, or arrives, at all.
+//! Links and routes: whether a packet to the address leaves this machine, or arrives, at all.
 
 use std::net::IpAddr;
 
@@ -27,16 +27,16 @@ fn loopback_down(ip: IpAddr, routing: &Routing) -> Option<Finding> {
         let summary = format!("the loopback interface {} was never brought up here", lo.name);
         (
             summary,
-            "it has no address either, as in a fresh network namespace: a container, unshare -n, a sandbox",
+            "it has no address either, as in a new network namespace: a container, unshare -n, a sandbox",
         )
     } else {
         let summary = format!("the loopback interface {} is down", lo.name);
-        (summary, "connections within this machine go over it, whatever their address")
+        (summary, "connections within this machine use it, whatever their address")
     };
     Some(
         Finding::new(Verdict::LoopbackDown, Certainty::Proven, summary)
             .detail("how", how)
-            .detail("proof", format!("{} lacks the flag UP; it is the way to {ip}", lo.name))
+            .detail("proof", format!("{} lacks the flag UP, and the path to {ip} uses it", lo.name))
             .fact(
                 "rtnetlink",
                 format!("{} is down", lo.name),
@@ -46,14 +46,15 @@ fn loopback_down(ip: IpAddr, routing: &Routing) -> Option<Finding> {
     )
 }
 
-/// 127.0.0.0/8 and ::1 are local by a route in the table `local`, which an address on the loopback interface brings.
+/// 127.0.0.0/8 and ::1 are local because of a route in the table `local`, which comes with an address on the loopback
+/// interface.
 fn local_route(ip: IpAddr, around: &Surroundings<'_>) -> Option<Finding> {
     let routing = around.routing;
-    let said = match &routing.route {
+    let observed = match &routing.route {
         Route::Refused(errno) => refusal(*errno).to_owned(),
         Route::Way(path) if path.kind == RouteKind::Unicast => {
             let device = routing.link(path.link).map_or("?", |link| &link.name[..]);
-            format!("the way to it leads out by {device}")
+            format!("the route to it leaves by {device}")
         }
         _ => return None,
     };
@@ -92,17 +93,17 @@ fn local_route(ip: IpAddr, around: &Surroundings<'_>) -> Option<Finding> {
     };
     Some(
         Finding::new(Verdict::LoopbackRouteLost, Certainty::Proven, summary)
-            .detail("proof", format!("{} is up; {said}", lo.name))
-            .fact("rtnetlink", format!("route to {ip}"), said.clone())
+            .detail("proof", format!("{} is up; {observed}", lo.name))
+            .fact("rtnetlink", format!("route to {ip}"), observed.clone())
             .fix(&fix, true, "none"),
     )
 }
 
-/// The kernel refuses to choose a way.
+/// The kernel finds no usable route.
 fn no_way(ip: IpAddr, routing: &Routing) -> Option<Finding> {
     let Route::Refused(errno) = routing.route else { return None };
     forbidden(ip, routing).or_else(|| {
-        // A table that was not read whole may hide the row that forbids.
+        // A table that was not read completely may hide the row that forbids.
         let forbids = errno != libc::ENETUNREACH;
         let verdict = if forbids { Verdict::RouteForbids } else { Verdict::NoRoute };
         let summary = if forbids {
@@ -111,25 +112,25 @@ fn no_way(ip: IpAddr, routing: &Routing) -> Option<Finding> {
             format!("no route leads to {ip}")
         };
         let finding = Finding::new(verdict, Certainty::Proven, summary)
-            .detail("proof", format!("the kernel's own choice: {}", refusal(errno)))
+            .detail("proof", format!("the kernel's route look-up: {}", refusal(errno)))
             .fact("rtnetlink", format!("route to {ip}"), refusal(errno));
         Some(if routing.links.iter().any(|link| !link.loopback && link.up) {
-            finding.advice(format!("see the routes: ip route get {ip}; add the one that is missing"))
+            finding.advice(format!("check the routes: ip route get {ip}; add the missing one"))
         } else {
             finding
-                .detail("how", "no interface but the loopback one is up")
+                .detail("how", "no interface except loopback is up")
                 .advice("bring up the interface that leads there")
         })
     })
 }
 
-/// The row that says "unreachable", "prohibit" or "blackhole", where the kernel refuses.
+/// If the kernel refuses: the row of type "unreachable", "prohibit" or "blackhole" that is the reason.
 fn forbidden(ip: IpAddr, routing: &Routing) -> Option<Finding> {
     let Route::Refused(errno) = routing.route else { return None };
     let fits = |kind: RouteKind| match errno {
         libc::EINVAL => kind == RouteKind::Blackhole,
         libc::EACCES => kind == RouteKind::Prohibit,
-        // A rule says ENETUNREACH where a route says EHOSTUNREACH.
+        // An "unreachable" rule gives ENETUNREACH, an "unreachable" route EHOSTUNREACH.
         _ => kind == RouteKind::Unreachable,
     };
     let row = routing.forbidding.iter().find(|row| match row {
@@ -143,9 +144,9 @@ fn forbidden(ip: IpAddr, routing: &Routing) -> Option<Finding> {
     let fix: Vec<&str> = fix.iter().map(String::as_str).collect();
     Some(
         Finding::new(Verdict::RouteForbids, Certainty::Proven, format!("{what} forbids it"))
-            .detail("proof", format!("the kernel's own choice for {ip}: {}", refusal(errno)))
+            .detail("proof", format!("the kernel's route look-up for {ip}: {}", refusal(errno)))
             .fact("rtnetlink", what.clone(), refusal(errno))
-            .fix(&fix, true, "whoever set it may have had a reason"),
+            .fix(&fix, true, "it may have been set on purpose"),
     )
 }
 
@@ -173,7 +174,7 @@ fn rule_words(rule: &PolicyRule) -> (String, Vec<String>) {
     (words, vec!["ip".into(), "rule".into(), "del".into(), "priority".into(), rule.priority.to_string()])
 }
 
-/// Out by an interface, to a next hop.
+/// Whether the interface and the next hop of the route work.
 fn next_hop(ip: IpAddr, attempt: &Attempt, routing: &Routing) -> Option<Finding> {
     let Route::Way(path) = &routing.route else { return None };
     let link = routing.link(path.link)?;
@@ -212,7 +213,7 @@ fn link_down(ip: IpAddr, link: &Link) -> Finding {
         (format!("the interface {name}, which leads to it, is down"), false)
     };
     let finding = Finding::new(Verdict::LinkDown, Certainty::Proven, summary)
-        .detail("proof", format!("the kernel's own choice for {ip} is {name}"))
+        .detail("proof", format!("the kernel routes {ip} over {name}"))
         .fact("rtnetlink", name.clone(), serde_json::json!({"up": link.up, "carrier": link.carrier}));
     if up {
         finding.advice("connect its cable, or start its other end")

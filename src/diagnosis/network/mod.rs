@@ -1,7 +1,8 @@
-//! What stands between a client and a service that listens: links, routes, the packet filter, the tables of the kernel.
+//! What lies between a client and a listening service: links, routes, the packet filter, the kernel's tables.
 //!
-//! Pure rules over facts. Each names what it rests on; where the rules of the filter cannot be read, it is by elimination,
-//! and where they can and none fits, it is unknown: BPF programs of cgroups and security modules cannot be seen.
+//! Pure rules over facts. Each finding names its evidence. If the filter's rules cannot be read, a filter is concluded
+//! by elimination; if they can be read and none fits, the cause is unknown: BPF programs of cgroups and security
+//! modules cannot be seen.
 
 use super::finding::Finding;
 use super::verdict::{Certainty, Verdict};
@@ -24,7 +25,7 @@ pub use checks::{firewall_check, network_check};
 pub use exposure::{Exposure, exposure};
 pub use shaping::{large_packets, shaped};
 
-/// Why an attempt failed, as far as the network has to do with it; `None` where it has not, or nothing says so.
+/// Why an attempt failed, if the network caused it; `None` if it did not, or if there is no evidence that it did.
 pub fn failure(attempt: &Attempt, around: &Surroundings<'_>) -> Option<Finding> {
     let errno = attempt.errno?;
     links::failure(attempt, around)
@@ -35,7 +36,7 @@ pub fn failure(attempt: &Attempt, around: &Surroundings<'_>) -> Option<Finding> 
         .or_else(|| blocked::by_elimination(attempt, around, errno))
 }
 
-/// A listener that demands signed segments answers no others.
+/// A listener that demands signed segments ignores all others.
 fn signatures(attempt: &Attempt, around: &Surroundings<'_>) -> Option<Finding> {
     let changes = around.changes;
     if attempt.errno != Some(libc::ETIMEDOUT) || !changes.signature_missing() {
@@ -46,7 +47,8 @@ fn signatures(attempt: &Attempt, around: &Surroundings<'_>) -> Option<Finding> {
     } else {
         ("TCP-AO", changes.ao_required + changes.ao_bad)
     };
-    // The counters are everybody's; a listener that is there and not full makes them ours.
+    // The counters cover the whole machine. If the listener exists and is not full, their change is due to this
+    // attempt.
     let stable = matches!(attempt.listener, Listener::Stable { .. });
     let certainty = if stable { Certainty::Proven } else { Certainty::Likely };
     let summary = format!("the listener ignores connections without a {kind} signature");
@@ -56,13 +58,13 @@ fn signatures(attempt: &Attempt, around: &Surroundings<'_>) -> Option<Finding> {
                 "proof",
                 format!("{count} segments without the signature were dropped during the attempt"),
             )
-            .detail("how", "routers sign their BGP sessions so; other clients get no answer at all")
+            .detail("how", "routers sign their BGP sessions this way; other clients get no answer at all")
             .fact("/proc/net/netstat", format!("{kind} signatures missing"), count)
             .advice(format!("connect with the {kind} key, or have the service listen without it")),
     )
 }
 
-/// Full tables of the kernel: tracked connections, half-open connections, memory.
+/// Full kernel tables: tracked connections, half-open connections, memory.
 fn tables(attempt: &Attempt, around: &Surroundings<'_>) -> Option<Finding> {
     (attempt.errno == Some(libc::ETIMEDOUT)).then_some(())?;
     conntrack(around).or_else(|| half_open(attempt, around)).or_else(|| memory(around))
@@ -71,7 +73,7 @@ fn tables(attempt: &Attempt, around: &Surroundings<'_>) -> Option<Finding> {
 fn conntrack(around: &Surroundings<'_>) -> Option<Finding> {
     let (count, most) = around.settings.conntrack?;
     let dropped = around.changes.conntrack_drop;
-    // Entries end while one looks: nearly full is full, where packets were dropped for it.
+    // Entries expire between the drop and the reading, so a nearly full table counts as full if packets were dropped.
     let full = count >= most;
     let nearly = count >= most.saturating_sub(most / 20);
     if !(full || nearly && dropped > 0) {
@@ -81,7 +83,7 @@ fn conntrack(around: &Surroundings<'_>) -> Option<Finding> {
     let summary = format!("the table of tracked connections is full ({count} of {most})");
     Some(
         Finding::new(Verdict::ConntrackFull, certainty, summary)
-            .detail("how", "new connections of the whole machine are dropped; old ones go on")
+            .detail("how", "new connections of the whole machine are dropped; existing ones continue")
             .detail(
                 "proof",
                 format!("{count} of {most} entries, {dropped} packets dropped during the attempt"),
@@ -106,7 +108,7 @@ fn half_open(attempt: &Attempt, around: &Surroundings<'_>) -> Option<Finding> {
     let summary = "too many connections to the listener are half open, and new ones are dropped";
     Some(
         Finding::new(Verdict::AcceptQueueFull, Certainty::Proven, summary)
-            .detail("proof", format!("{dropped} first segments dropped during the attempt{limit}"))
+            .detail("proof", format!("{dropped} SYNs dropped during the attempt{limit}"))
             .fact("/proc/net/netstat", "TCPReqQFullDrop", dropped)
             .fix(&["sysctl", "-w", "net.ipv4.tcp_syncookies=1"], true, "none"),
     )
@@ -121,7 +123,7 @@ fn memory(around: &Surroundings<'_>) -> Option<Finding> {
     Some(
         Finding::new(Verdict::TcpMemoryFull, Certainty::Likely, summary)
             .fact("/proc/net/sockstat", "TCP mem", used)
-            .fact("sysctl", "net.ipv4.tcp_mem, the third", most)
+            .fact("sysctl", "net.ipv4.tcp_mem, third value", most)
             .advice("find the sockets with full queues (ss -tm), or raise net.ipv4.tcp_mem"),
     )
 }

@@ -1,4 +1,4 @@
-//! Facts of a machine where everything is as it should be, and what a test may change about them.
+//! Facts of a healthy machine, and functions to change them in tests.
 
 use std::net::Ipv4Addr;
 
@@ -10,7 +10,7 @@ use crate::probe::network::counters::Changes;
 use crate::probe::network::routing::{Address, Link, Path, Qdisc, Route, RouteKind, Routing};
 use crate::probe::system::sysctl::Settings;
 
-/// Facts of a machine where everything is as it should be.
+/// Facts of a healthy machine.
 pub(super) struct Facts {
     pub(super) routing: Routing,
     pub(super) settings: Settings,
@@ -61,7 +61,7 @@ impl Facts {
         Surroundings { routing, settings, changes, before, after }
     }
 
-    /// The rules that were read and those after the attempt, when the counter of each had risen.
+    /// Adds a rule whose counter is higher by `packets` after the attempt.
     pub(super) fn with_rule(mut self, hook: u32, expressions: Vec<Expression>, packets: u64) -> Facts {
         let (family, table) = (1, "site".to_owned());
         let base = Base {

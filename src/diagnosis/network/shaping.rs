@@ -1,4 +1,4 @@
-//! Queues, packet filters of tc and rules on the length of packets: what slows or loses a part of what passes.
+//! Queueing disciplines, tc filters and rules on packet length: what slows or loses a part of the traffic.
 
 use serde_json::json;
 
@@ -9,7 +9,7 @@ use crate::diagnosis::verdict::{Certainty, Verdict};
 use crate::probe::firewall;
 use crate::probe::network::routing::{Qdisc, Routing};
 
-/// A connection whose first packet a queue or a filter of tc may have lost.
+/// A connection whose first packet a queueing discipline or a tc filter may have lost.
 pub(super) fn lost(attempt: &Attempt, around: &Surroundings<'_>) -> Option<Finding> {
     if attempt.errno != Some(libc::ETIMEDOUT)
         || matches!(attempt.listener, Listener::Nobody | Listener::Changing)
@@ -23,7 +23,7 @@ pub(super) fn lost(attempt: &Attempt, around: &Surroundings<'_>) -> Option<Findi
     })
 }
 
-/// Filters of tc, and XDP programs, see a packet before any rule of the packet filter.
+/// tc filters and XDP programs see a packet before any rule of the packet filter.
 fn tc_filter(attempt: &Attempt, routing: &Routing) -> Option<Finding> {
     let link = routing.way_out()?;
     let drops = |filter: &&crate::probe::network::routing::Filter| {
@@ -32,7 +32,7 @@ fn tc_filter(attempt: &Attempt, routing: &Routing) -> Option<Finding> {
     };
     if let Some(filter) = routing.filters.iter().find(drops) {
         let what = format!(
-            "{} {} filter of tc, priority {}: {}",
+            "{} {} tc filter, priority {}: {}",
             link.name,
             filter.place,
             filter.priority,
@@ -43,7 +43,7 @@ fn tc_filter(attempt: &Attempt, routing: &Routing) -> Option<Finding> {
             Finding::new(
                 Verdict::FirewallDrop,
                 Certainty::Likely,
-                format!("a {} filter of tc on {} drops it", filter.kind, link.name),
+                format!("a {} tc filter on {} drops it", filter.kind, link.name),
             )
             .detail("rule", what.clone())
             .detail("proof", format!("its actions have dropped {} packets so far", filter.dropped))
@@ -64,18 +64,18 @@ fn tc_filter(attempt: &Attempt, routing: &Routing) -> Option<Finding> {
             Certainty::Likely,
             format!("an XDP program on {} may drop it", link.name),
         )
-        .detail("rule", "what an XDP program decides cannot be read; bpftool net shows it")
+        .detail("rule", "the decisions of an XDP program cannot be read; bpftool net shows the program")
         .fact("rtnetlink", format!("XDP program on {}", link.name), true)
         .fix(
             &["ip", "link", "set", "dev", &link.name, "xdp", "off"],
             true,
-            "ends what the program is for",
+            "disables what the program does",
         ),
     )
 }
 
-/// A queue on the loopback link that holds back or loses what passes: on loopback nobody needs one, so that it is a
-/// leftover of a simulation. Other links have such queues for good reasons.
+/// A queueing discipline on the loopback link that delays or loses traffic. On loopback it serves no purpose, so it is
+/// left over from a simulation. Other links have such disciplines for good reasons.
 pub fn shaped(routing: &Routing) -> Option<Finding> {
     let lo = routing.loopback()?;
     let shaping = routing.qdiscs.iter().find(|qdisc| qdisc.link == lo.index && shapes(qdisc))?;
@@ -85,11 +85,11 @@ pub fn shaped(routing: &Routing) -> Option<Finding> {
 fn shaped_by(qdisc: &Qdisc, link: &str, certainty: Certainty) -> Finding {
     let words = words(qdisc);
     Finding::new(Verdict::LinkShaped, certainty, format!("{link} is shaped: {words} (tc qdisc)"))
-        .detail("how", "every connection within this machine goes through that queue")
+        .detail("how", "every connection within this machine passes through that queue")
         .detail(
             "proof",
             format!(
-                "it dropped {} packets and held {} back so far; {} wait now",
+                "it has dropped {} packets and delayed {} so far; {} wait now",
                 qdisc.dropped, qdisc.overlimits, qdisc.waiting
             ),
         )
@@ -107,7 +107,7 @@ pub(super) fn words(qdisc: &Qdisc) -> String {
     words
 }
 
-/// Rates of tc are in bytes a second and are written in bits.
+/// A tc rate, which is in bytes per second, written in bits.
 fn bits(rate: u64) -> String {
     match rate * 8 {
         bits @ 10_000_000.. => format!("{} mbit", bits / 1_000_000),
@@ -116,7 +116,7 @@ fn bits(rate: u64) -> String {
     }
 }
 
-/// Disciplines that only order what waits, and those that are no queue at all, shape nothing.
+/// Whether a queueing discipline shapes traffic: those that only order packets, or do not queue at all, do not.
 pub(super) fn shapes(qdisc: &Qdisc) -> bool {
     let orders = [
         "noqueue",
@@ -144,18 +144,18 @@ pub(super) fn shapes(qdisc: &Qdisc) -> bool {
         || !(orders.contains(&&qdisc.kind[..]) || qdisc.kind == "netem")
 }
 
-/// Whether it can lose a lone small packet.
+/// Whether it can lose a single small packet.
 fn loses(qdisc: &Qdisc) -> bool {
     shapes(qdisc)
         && (qdisc.loss.is_some() || qdisc.delay.is_some() || qdisc.dropped > 0 || qdisc.kind == "plug")
 }
 
-/// A small packet and a large one of an open connection: no path has a smaller limit than the first, and the second is
-/// as large as a loopback segment of a short file.
+/// The lengths, in bytes, of a small and of a large packet of an open connection: no path has a smaller limit than the
+/// first, and the second is as large as a loopback segment of a short file.
 const SMALL: u32 = 100;
 const LARGE: u32 = 9000;
 
-/// A rule that lets small packets of an open connection pass and not large ones.
+/// A rule that lets small packets of an open connection pass but not large ones.
 pub fn large_packets(attempt: &Attempt, around: &Surroundings<'_>) -> Option<Finding> {
     let way = attempt.way(around.routing)?;
     let ruleset = &around.before.ruleset;

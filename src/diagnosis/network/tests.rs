@@ -8,7 +8,7 @@ use crate::probe::network::routing::{
 };
 
 #[test]
-fn a_rule_whose_counter_rose_is_proven_and_told() {
+fn a_rule_whose_counter_rose_is_proven_and_named() {
     let finding = facts().with_rule(1, dport(reset()), 1).judge(&attempt(libc::ECONNREFUSED)).unwrap();
 
     assert_eq!((finding.verdict, finding.certainty), (Verdict::FirewallReject, Certainty::Proven));
@@ -24,7 +24,7 @@ fn a_rule_whose_counter_rose_is_proven_and_told() {
 }
 
 #[test]
-fn a_rule_whose_counter_did_not_rise_is_not_it() {
+fn a_rule_whose_counter_did_not_rise_is_not_the_cause() {
     let facts = facts().with_rule(1, dport(reset()), 0);
 
     assert_eq!(what(facts.judge(&attempt(libc::ECONNREFUSED))), Some((Verdict::Unknown, Certainty::Unknown)));
@@ -42,7 +42,7 @@ fn a_rule_that_drops_does_not_explain_a_refusal() {
 }
 
 #[test]
-fn without_rules_to_read_it_is_by_elimination_and_says_what_would_tell() {
+fn without_readable_rules_the_verdict_is_by_elimination_and_names_what_to_read() {
     let finding = facts().unreadable().judge(&attempt(libc::ECONNREFUSED)).unwrap();
 
     assert_eq!((finding.verdict, finding.certainty), (Verdict::FirewallReject, Certainty::Likely));
@@ -64,7 +64,7 @@ fn an_icmp_refusal_is_a_rejection_whatever_its_errno() {
 }
 
 #[test]
-fn a_refusal_where_nobody_listens_is_nobodys_filter() {
+fn a_refusal_without_a_listener_is_no_filter() {
     let facts = facts().with_rule(1, dport(reset()), 1);
     for listener in [Listener::Nobody, Listener::Changing] {
         assert_eq!(facts.judge(&Attempt { listener, ..attempt(libc::ECONNREFUSED) }), None);
@@ -82,7 +82,7 @@ fn a_full_accept_queue_is_no_filter() {
 }
 
 #[test]
-fn a_limit_is_told_from_a_ban() {
+fn a_limit_is_distinguished_from_a_ban() {
     let mut rule = dport(reset());
     rule.insert(2, Expression::ConnectionLimit { count: 3, inverted: true });
 
@@ -93,7 +93,7 @@ fn a_limit_is_told_from_a_ban() {
 }
 
 #[test]
-fn a_rule_for_one_user_says_that_it_is_for_him() {
+fn a_rule_for_one_user_is_reported_as_such() {
     let mut rule = vec![
         Expression::Load { load: Load::Meta(10), register: 1 },
         Expression::Compare { register: 1, operator: Operator::Equal, bytes: 1000u32.to_ne_bytes().to_vec() },
@@ -106,7 +106,7 @@ fn a_rule_for_one_user_says_that_it_is_for_him() {
 }
 
 #[test]
-fn a_loopback_link_that_is_down_is_told_from_one_that_never_was_up() {
+fn a_loopback_link_that_is_down_is_distinguished_from_one_that_never_was_up() {
     let mut down = facts();
     down.routing.links[0].up = false;
     let mut fresh = facts();
@@ -123,7 +123,7 @@ fn a_loopback_link_that_is_down_is_told_from_one_that_never_was_up() {
 }
 
 #[test]
-fn a_loopback_address_that_is_gone_is_told_and_given_back() {
+fn a_missing_loopback_address_is_reported_with_the_command_that_restores_it() {
     let mut facts = facts();
     facts.routing.addresses.clear();
     facts.routing.route = Route::Refused(libc::ENETUNREACH);
@@ -260,7 +260,7 @@ fn the_networks_a_listener_is_exposed_to_are_named_unless_a_rule_shields_it() {
 }
 
 #[test]
-fn the_lines_of_a_report_say_what_was_looked_at() {
+fn the_lines_of_a_report_state_what_was_checked() {
     let passed = Attempt { errno: None, ..attempt(0) };
 
     let network = network_check(&passed, &facts().around(), None, 0.1);

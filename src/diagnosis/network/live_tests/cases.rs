@@ -1,8 +1,9 @@
-//! The faults: what makes each of them, where it is met, and its verdict.
+//! The faults: the commands that cause each, the addresses, and the expected verdict.
 
 use crate::diagnosis::verdict::Verdict;
 
-/// Name, the shell lines that make it, where the listener is (empty for none), the address that is tried, the verdict.
+/// Name, the shell lines that cause the fault, the listener's address (empty for none), the address to dial, the
+/// verdict.
 pub(super) type Case = (&'static str, &'static str, &'static str, &'static str, Verdict);
 
 pub(super) const CASES: &[Case] = &[

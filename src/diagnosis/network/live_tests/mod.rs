@@ -1,6 +1,6 @@
-//! The whole of it in a network namespace of its own: a real rule, a real connection, the verdict.
+//! The complete diagnosis in a separate network namespace: a real rule, a real connection, the verdict.
 //!
-//! Each case runs this very test program again inside `unshare --net`, where it makes the fault and asks.
+//! Each case runs this test program again inside `unshare --net`, which causes the fault and diagnoses it.
 
 mod cases;
 
@@ -52,14 +52,14 @@ fn inside((name, setup, listen, to, verdict): &Case) {
 
     let finding = diagnose(to);
 
-    let told = finding.as_ref().map_or(Verdict::Healthy, |finding| finding.verdict);
-    assert_eq!(told, *verdict, "{name}: {finding:#?}");
+    let found = finding.as_ref().map_or(Verdict::Healthy, |finding| finding.verdict);
+    assert_eq!(found, *verdict, "{name}: {finding:#?}");
     if let Some(finding) = finding {
         assert_ne!(finding.certainty, Certainty::Unknown, "{finding:#?}");
     }
 }
 
-/// Answers every connection with a byte, for as long as the case lasts.
+/// Answers every connection with a byte, until the case ends.
 fn serve(listener: TcpListener) {
     std::thread::spawn(move || {
         for connection in listener.incoming().flatten() {
@@ -68,7 +68,7 @@ fn serve(listener: TcpListener) {
     });
 }
 
-/// What `explain` does about the network: facts before, an attempt, facts after, the rules.
+/// What `explain` does for the network: facts before, an attempt, facts after, the rules.
 fn diagnose(to: SocketAddr) -> Option<Finding> {
     let before = Firewall::read();
     let counters = Counters::read();

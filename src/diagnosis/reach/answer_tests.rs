@@ -1,4 +1,4 @@
-//! The rules over recorded facts, where somebody accepts, and what stands above them.
+//! The rules over recorded facts, where the service accepts, and the rules that take precedence over them.
 
 use std::time::Duration;
 
@@ -14,14 +14,14 @@ use crate::probe::trace::protocol::Protocol;
 use crate::probe::trace::{Connection, Dial, Ending, request};
 
 #[test]
-fn accepted_and_unread_is_hung_and_an_answer_that_comes_late_is_slow() {
+fn accepted_and_unread_is_hung_and_a_late_answer_is_slow() {
     let late = Connection { late: Some(Duration::from_secs(4)), ..silent(0) };
 
     assert_eq!(of_connection(silent(18)), Verdict::TargetHung);
     assert_eq!(of_connection(late), Verdict::TargetSlow);
 }
 
-/// The verdict where one thread of the only process that serves a silent connection stands like this.
+/// The verdict if one thread of the only process that serves a silent connection is in this state.
 fn doing(call: Call, place: &str, talks_elsewhere: Option<bool>) -> Verdict {
     verdict(|facts| {
         facts.trace.connections = vec![silent(0)];
@@ -35,20 +35,28 @@ fn doing(call: Call, place: &str, talks_elsewhere: Option<bool>) -> Verdict {
 }
 
 #[test]
-fn what_a_program_does_instead_of_answering_says_whether_it_is_slow() {
+fn the_activity_of_a_program_that_does_not_answer_decides_whether_it_is_slow() {
     let (endless, timed) = (Call::Events { endless: true }, Call::Events { endless: false });
 
     assert_eq!(doing(Call::Other, "hrtimer_nanosleep", None), Verdict::TargetSlow);
     assert_eq!(doing(endless, "ep_poll", Some(false)), Verdict::Healthy, "only a socket can wake it");
-    assert_eq!(doing(endless, "ep_poll", Some(true)), Verdict::Unknown, "perhaps another's socket");
+    assert_eq!(
+        doing(endless, "ep_poll", Some(true)),
+        Verdict::Unknown,
+        "perhaps the socket of another client"
+    );
     assert_eq!(doing(timed, "ep_poll", Some(false)), Verdict::Unknown, "perhaps its own timer");
-    assert_eq!(doing(Call::Reads(3), "inet_csk_accept", Some(false)), Verdict::Unknown, "it is forgotten");
+    assert_eq!(
+        doing(Call::Reads(3), "inet_csk_accept", Some(false)),
+        Verdict::Unknown,
+        "the connection is forgotten"
+    );
     assert_eq!(doing(Call::Hidden, "", None), Verdict::Unknown, "it belongs to another user");
 }
 
 #[test]
 fn a_service_that_reads_on_waits_for_its_client_and_is_healthy() {
-    let told = |expect| {
+    let expecting = |expect| {
         verdict(|facts| {
             facts.expect = expect;
             facts.trace.connections = vec![silent(0)];
@@ -57,12 +65,12 @@ fn a_service_that_reads_on_waits_for_its_client_and_is_healthy() {
         })
     };
 
-    assert_eq!(told(None), Verdict::Healthy);
-    assert_eq!(told(Some(Protocol::Http)), Verdict::UnexpectedProtocol);
+    assert_eq!(expecting(None), Verdict::Healthy);
+    assert_eq!(expecting(Some(Protocol::Http)), Verdict::UnexpectedProtocol);
 }
 
 #[test]
-fn an_end_without_a_byte_is_the_services_own_and_its_limit_explains_it() {
+fn a_close_without_a_byte_is_the_services_own_and_its_limit_explains_it() {
     let closed = Connection { ending: Ending::Closed(Duration::from_millis(1)), ..silent(0) };
     let reset = Connection { ending: Ending::Reset(Duration::from_millis(1)), ..silent(0) };
     let room = ProcessRoom { used: 1, limit: 1, of: "user 43210".to_owned() };
@@ -77,7 +85,7 @@ fn an_end_without_a_byte_is_the_services_own_and_its_limit_explains_it() {
 }
 
 #[test]
-fn what_a_service_speaks_is_a_fault_only_against_what_was_expected() {
+fn the_protocol_of_a_service_is_a_fault_only_if_another_was_expected() {
     let hello = [22, 3, 3, 0, 4, 2, 0, 0, 0];
     let of = |received: &[u8], expect: Option<Protocol>| {
         verdict(|facts| {
@@ -118,7 +126,7 @@ fn a_host_is_rejected_only_where_another_is_served() {
 }
 
 #[test]
-fn a_ring_is_told_where_nothing_answers() {
+fn a_loop_is_reported_if_nothing_answers() {
     let ring = vec![Hop { comm: "socat".to_owned(), pid: 7, port: 62893 }];
     let of = |connection: Connection| {
         verdict(|facts| {
@@ -128,7 +136,7 @@ fn a_ring_is_told_where_nothing_answers() {
     };
 
     assert_eq!(of(silent(0)), Verdict::ForwardLoop);
-    let multiplied = told(|facts| {
+    let multiplied = diagnosis_of(|facts| {
         facts.multiplied = 20;
         facts.trace.connections = vec![silent(0)];
     });
@@ -137,7 +145,7 @@ fn a_ring_is_told_where_nothing_answers() {
 }
 
 #[test]
-fn our_own_limit_stands_above_whatever_else_is_found() {
+fn our_own_limit_takes_precedence_over_every_other_finding() {
     let mut facts = refused();
     facts.descriptors.hard = Some(24);
 
@@ -145,7 +153,7 @@ fn our_own_limit_stands_above_whatever_else_is_found() {
 }
 
 #[test]
-fn a_machine_without_files_or_source_ports_is_not_the_service() {
+fn a_lack_of_files_or_source_ports_is_not_blamed_on_the_service() {
     let of = |errno| verdict(|facts| facts.trace.connections = vec![Connection::failed(errno)]);
 
     assert_eq!(of(libc::ENFILE), Verdict::SystemFileLimit);
@@ -153,21 +161,21 @@ fn a_machine_without_files_or_source_ports_is_not_the_service() {
 }
 
 #[test]
-fn what_nobody_can_see_is_unknown_and_says_so() {
-    let told = told(|facts| {
+fn a_cause_that_cannot_be_seen_is_unknown() {
+    let diagnosis = diagnosis_of(|facts| {
         facts.local = false;
         facts.before = Lookup::Unknown;
         facts.after = Lookup::Unknown;
         facts.trace.connections = vec![dialled(Dial::TimedOut(Duration::from_secs(2)))];
     });
 
-    assert_eq!((told.verdict, told.certainty), (Verdict::Unknown, Certainty::Unknown));
+    assert_eq!((diagnosis.verdict, diagnosis.certainty), (Verdict::Unknown, Certainty::Unknown));
 }
 
 #[test]
 fn connections_that_are_never_closed_are_a_warning_only_where_nothing_fails() {
     let leaking = |connection: Connection| {
-        told(|facts| {
+        diagnosis_of(|facts| {
             facts.left_open = 40;
             facts.trace.connections = vec![connection.clone()];
         })
@@ -190,11 +198,11 @@ fn every_verdict_over_these_facts_has_words_and_a_document() {
         dialled(Dial::TimedOut(Duration::from_secs(2))),
     ];
     for connection in connections {
-        let told = told(|facts| facts.trace.connections = vec![connection.clone()]);
+        let diagnosis = diagnosis_of(|facts| facts.trace.connections = vec![connection.clone()]);
 
-        assert!(!told.summary.is_empty(), "{}", told.verdict);
-        let document = json(&told, std::time::SystemTime::UNIX_EPOCH).unwrap();
+        assert!(!diagnosis.summary.is_empty(), "{}", diagnosis.verdict);
+        let document = json(&diagnosis, std::time::SystemTime::UNIX_EPOCH).unwrap();
         assert_eq!(document["question"], "reach");
-        assert!(!screen(&told, "").contains("\n\n"));
+        assert!(!screen(&diagnosis, "").contains("\n\n"));
     }
 }

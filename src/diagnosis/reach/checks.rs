@@ -1,4 +1,4 @@
-//! The lines of the screen: one part of the way each. Pure.
+//! The checks of the screen: one line per part of the path. Pure.
 
 use std::net::SocketAddr;
 
@@ -15,7 +15,7 @@ use crate::probe::sockets::ports::PortRules;
 use crate::probe::system::services::{self, PortClass};
 use crate::probe::trace::{Connection, Dial, Ending};
 
-/// What kind of address it is.
+/// The kind of the address.
 pub(super) fn heading(subject: &Subject) -> String {
     match subject {
         Subject::Tcp(address) => net_heading(*address, "tcp"),
@@ -57,31 +57,31 @@ fn check(id: &'static str, status: Status, text: impl Into<String>) -> Check {
 }
 
 fn listener(facts: &ReachFacts, verdict: Verdict) -> Check {
-    let told = |socket: String| match facts.holders().first() {
+    let holder_on = |socket: String| match facts.holders().first() {
         Some(holder) => format!("{} on {socket}", describe(holder)),
         None => format!("{} on {socket}", who(facts)),
     };
     match &facts.subject {
         Subject::Tcp(_) => match (&facts.after, facts.local) {
-            (Lookup::Found(socket), _) => check("listener", Status::Ok, told(socket.local.to_string())),
+            (Lookup::Found(socket), _) => check("listener", Status::Ok, holder_on(socket.local.to_string())),
             (_, false) => {
                 check("listener", Status::Skip, "not this machine's address: its sockets cannot be seen")
             }
-            (Lookup::Nobody, _) => check("listener", Status::Fail, "nobody listens at this address"),
+            (Lookup::Nobody, _) => check("listener", Status::Fail, "nothing listens at this address"),
             (Lookup::Unknown, _) => {
                 check("listener", Status::Skip, "the kernel's socket table cannot be read")
             }
         },
         Subject::Udp(_) => match facts.udp.as_ref().and_then(|udp| udp.receiver.as_ref()) {
-            Some(socket) => check("listener", Status::Ok, told(socket.local.to_string())),
-            None => check("listener", Status::Fail, "nobody receives at this address"),
+            Some(socket) => check("listener", Status::Ok, holder_on(socket.local.to_string())),
+            None => check("listener", Status::Fail, "nothing receives at this address"),
         },
         Subject::Unix(_) => match facts.unix.as_ref().and_then(|unix| unix.after.as_ref()) {
-            Some(listening) => check("listener", Status::Ok, told(listening.name.clone())),
+            Some(listening) => check("listener", Status::Ok, holder_on(listening.name.clone())),
             None if verdict.severity() == Severity::Fine => {
                 check("listener", Status::Skip, "it answers from outside this network namespace")
             }
-            None => check("listener", Status::Fail, "nobody listens on it"),
+            None => check("listener", Status::Fail, "nothing listens on it"),
         },
     }
 }
@@ -101,7 +101,7 @@ fn conflict(facts: &ReachFacts) -> Check {
     match &others[..] {
         [] => check("conflict", Status::Ok, "no other socket listens on the port"),
         others => {
-            check("conflict", Status::Ok, format!("the port is listened on at {} too", others.join(", ")))
+            check("conflict", Status::Ok, format!("others listen on the port at {}", others.join(", ")))
         }
     }
 }
@@ -110,7 +110,7 @@ fn network(facts: &ReachFacts, verdict: Verdict) -> Check {
     let broken =
         matches!(verdict, Verdict::LoopbackDown | Verdict::LoopbackRouteLost | Verdict::Ipv6Disabled);
     let Some(routing) = &facts.routing else {
-        return check("network", Status::Skip, "not asked");
+        return check("network", Status::Skip, "not read");
     };
     let status = if broken { Status::Fail } else { Status::Ok };
     let way = routing.way_out().or_else(|| routing.loopback());
@@ -120,7 +120,7 @@ fn network(facts: &ReachFacts, verdict: Verdict) -> Check {
             let place = if facts.local { "an address of this machine" } else { "not of this machine" };
             check("network", status, format!("{} {state}, MTU {}, {place}", link.name, link.mtu))
         }
-        None => check("network", status, "no way to this address"),
+        None => check("network", status, "no route to this address"),
     }
 }
 
@@ -137,7 +137,7 @@ fn localhost(facts: &ReachFacts, verdict: Verdict) -> Check {
     if addresses.is_empty() {
         let text = match facts.localhost.lines {
             None => "/etc/hosts cannot be read".to_owned(),
-            Some(_) => format!("not in /etc/hosts{took}; 127.0.0.1 and ::1 are used all the same"),
+            Some(_) => format!("not in /etc/hosts{took}; 127.0.0.1 and ::1 are used anyway"),
         };
         let failed = verdict == Verdict::LocalhostUnresolvable;
         return check("localhost", if failed { Status::Fail } else { Status::Warn }, text);
@@ -199,7 +199,7 @@ fn steps(facts: &ReachFacts, first: &Connection) -> String {
     match protocol(facts) {
         Some(found) => steps.push(found.text),
         None if !first.received.is_empty() => {
-            steps.push(format!("{} bytes of a protocol that is not known here", first.received.len()));
+            steps.push(format!("{} bytes of an unknown protocol", first.received.len()));
         }
         None => {}
     }

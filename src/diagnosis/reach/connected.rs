@@ -1,4 +1,4 @@
-//! C4, connected: the kernel answers for a program that may not. Pure.
+//! C4, connected: the kernel accepted the connection, which does not mean that the program answers. Pure.
 
 use super::answers::{answers, other_host, protocol};
 use super::facts::{Life, Lookup, ReachFacts};
@@ -10,7 +10,7 @@ use crate::diagnosis::verdict::{Certainty, Judged, Verdict};
 use crate::probe::trace::protocol::Protocol;
 use crate::probe::trace::{Connection, Ending};
 
-/// What a connection that stands says.
+/// Judges an open connection.
 pub(super) fn judge(facts: &ReachFacts) -> Judged {
     let Some(first) = facts.first() else { return (Verdict::Unknown, Certainty::Unknown) };
     let answered = answers(facts).next().is_some();
@@ -33,7 +33,7 @@ pub(super) fn judge(facts: &ReachFacts) -> Judged {
     ended(facts, first)
 }
 
-/// Something came back: is it what was expected?
+/// Whether the answer is the expected one.
 fn spoken(facts: &ReachFacts) -> Judged {
     let Some(found) = protocol(facts) else {
         return match facts.expect {
@@ -62,13 +62,13 @@ fn mismatch(wanted: Protocol, found: Protocol) -> Verdict {
     }
 }
 
-/// The kernel took the connection and the program does not: in what state is the program?
+/// The kernel took the connection, but the program does not: judges by the state of the program.
 pub(super) fn not_accepted(facts: &ReachFacts) -> Judged {
     if accepts_others(facts) {
         return (Verdict::TargetSlow, Certainty::Proven);
     }
     if let Some((verdict, sure)) = kept_from_accepting(&facts.life) {
-        // Of processes that only fit, their state explains it and proves nothing.
+        // If the processes are only candidates, their state explains the fault but proves nothing.
         return (verdict, if facts.holders().is_empty() { Certainty::Likely } else { sure });
     }
     if facts.life.iter().any(|life| has_room_for_no_more(facts, life)) {
@@ -80,23 +80,24 @@ pub(super) fn not_accepted(facts: &ReachFacts) -> Judged {
     (Verdict::TargetNotAccepting, Certainty::Proven)
 }
 
-/// Standard input, output and error, and a file or two.
+/// Descriptors assumed for other purposes: standard input, output and error, and a file or two.
 const OTHER_DESCRIPTORS: u64 = 5;
 
-/// Whether the sockets that everybody sees fill the limit of a process whose descriptors may not be counted.
+/// Whether the sockets visible to every user fill the limit of a process whose descriptors this user may not count.
 fn has_room_for_no_more(facts: &ReachFacts, life: &Life) -> bool {
     let sockets = facts.rows.iter().filter(|row| row.inode != 0).count() as u64;
     let limit = life.after.descriptor_limit;
     life.after.descriptors.is_none() && limit.is_some_and(|limit| sockets + OTHER_DESCRIPTORS >= limit)
 }
 
-/// The service ended it without a byte.
+/// The service ended the connection without a byte.
 fn ended(facts: &ReachFacts, first: &Connection) -> Judged {
     if facts.process_room.is_some() {
         return (Verdict::TargetCannotFork, Certainty::Likely);
     }
     if facts.local && facts.after == Lookup::Nobody {
-        // It was there for the dial and is no more: it ended, perhaps of this very connection.
+        // The listener existed for the dial and is gone now: the service ended, perhaps because of this very
+        // connection.
         return (Verdict::TargetFlapping, Certainty::Likely);
     }
     match first.ending {

@@ -1,4 +1,4 @@
-//! Where a service that is not at its address may be instead: asked of the system, judged elsewhere.
+//! Searches the system for a service that is not at its address. The judgement happens elsewhere.
 
 use std::collections::BTreeSet;
 use std::net::SocketAddr;
@@ -9,18 +9,18 @@ use crate::probe::sockets::{self, Socket};
 use crate::probe::sockets::{namespaces, udp, unix};
 use crate::probe::system::services;
 
-/// Ports farther away than this are not what was meant.
+/// A port farther away than this is not taken for the intended one.
 const NEAR: u16 = 10;
-/// As many neighbours as are kept.
+/// At most this many near listeners are kept.
 const MAX_NEAR: usize = 8;
 
-/// Looks for the service everywhere a service that answers nobody has been found before. `others` are the listeners of
-/// the port on other addresses.
+/// Searches the places where a service that is missing at its address has been found before. `others` are the listeners
+/// on the port at other addresses.
 pub(super) fn look(address: SocketAddr, others: &[Socket]) -> Absent {
     let port = address.port();
     let mut absent = Absent { looked: true, ..Absent::default() };
     if others.is_empty() {
-        // A socket with another end is somebody's client.
+        // A socket with a remote end is a client.
         let receives = |receiver: &udp::Receiver| receiver.socket.remote.port() == 0;
         absent.udp = udp::on_port(port).unwrap_or_default().into_iter().filter(receives).collect();
         absent.elsewhere = namespaces::listeners_elsewhere(port);
@@ -31,7 +31,7 @@ pub(super) fn look(address: SocketAddr, others: &[Socket]) -> Absent {
         absent.kills = memory::recent_kills();
     }
     absent.held = holders::of_inodes(&inodes(&absent)).found;
-    // A listener of this proxy, or of the one that runs while doctor asks, is not the service that was meant.
+    // A listener of this proxy, or of the instance that runs while doctor examines it, is not the intended service.
     let held = &absent.held;
     absent.near.retain(|near| !held.iter().any(|held| held.inode == near.inode && held.holder.same_program));
     absent
@@ -45,7 +45,7 @@ fn inodes(absent: &Absent) -> BTreeSet<u32> {
     udp.chain(elsewhere).chain(unix).chain(near).filter(|inode| *inode != 0).collect()
 }
 
-/// Listeners that a connection to `address` with another port would meet, the likeliest port first.
+/// Listeners that a connection to `address` with another port would reach, the likeliest port first.
 fn near(address: SocketAddr, all: Vec<Socket>) -> Vec<Socket> {
     let covers = |socket: &Socket| {
         let (local, wanted) = (socket.local.ip().to_canonical(), address.ip().to_canonical());
@@ -64,8 +64,9 @@ fn near(address: SocketAddr, all: Vec<Socket>) -> Vec<Socket> {
     near.into_iter().take(MAX_NEAR).map(|(_, socket)| socket).collect()
 }
 
-/// How likely `found` was meant by who wrote `wanted`: the next ports, as a development server takes them, two digits
-/// exchanged, one too many or too few, 80 for 8080. `None` where it was not; well-known ports are nobody's slip.
+/// How likely a user who wrote `wanted` meant `found`, smaller is likelier: the next ports, as a development server
+/// takes them, two digits exchanged, one digit too many or too few, 80 for 8080. `None` if unlikely; a well-known port
+/// is not taken for a typing error.
 fn distance(wanted: u16, found: u16) -> Option<u32> {
     if wanted == found {
         return None;
@@ -107,7 +108,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_neighbour_a_slip_and_a_known_pair_are_near_and_nothing_else_is() {
+    fn a_neighbour_a_typing_error_and_a_known_pair_are_near_and_nothing_else_is() {
         assert_eq!(distance(62893, 62894), Some(1));
         assert_eq!(distance(62893, 62983), Some(11));
         assert_eq!(distance(3000, 30000), Some(11));

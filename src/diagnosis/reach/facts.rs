@@ -1,4 +1,4 @@
-//! What is known about reaching an address. It judges nothing.
+//! The facts about reaching an address, without any judgement.
 
 use std::net::IpAddr;
 use std::time::Duration;
@@ -24,104 +24,104 @@ use crate::probe::system::sysctl::Settings;
 use crate::probe::trace::protocol::Protocol;
 use crate::probe::trace::{Connection, Trace};
 
-/// Everything that is known about one address and the way to it.
+/// Everything known about one address and the path to it.
 #[derive(Clone, Debug)]
 pub struct ReachFacts {
     /// The address.
     pub subject: Subject,
-    /// The name it was asked by, as `localhost`.
+    /// The name the user gave instead of the address, such as `localhost`.
     pub name: Option<String>,
-    /// What the service should speak.
+    /// The protocol the service is expected to speak.
     pub expect: Option<Protocol>,
-    /// How long the trace was allowed to take.
+    /// How long one connection of the trace may take, from the dial on.
     pub timeout: Duration,
-    /// Whether the address is one of this machine's; then both ends of a connection can be seen.
+    /// Whether the address is one of this machine's, so that both ends of a connection can be seen.
     pub local: bool,
     /// The connections that were made.
     pub trace: Trace,
-    /// The listener that the kernel would choose, before the trace and after it.
+    /// The listener that the kernel would choose, before the trace.
     pub before: Lookup,
-    /// After the trace.
+    /// The same after the trace.
     pub after: Lookup,
     /// Every TCP socket on the port, after the trace.
     pub rows: Vec<Socket>,
-    /// Who holds those that listen, each descriptor that was seen.
+    /// The descriptors that hold the listeners, as far as they could be seen.
     pub held: Vec<Held>,
-    /// Who holds the service's end of a traced connection that stayed silent.
+    /// The descriptors that hold the service's end of a traced connection that stayed silent.
     pub served_by: Vec<Held>,
-    /// Who might hold the listener, where nobody was seen.
+    /// The processes that might hold the listener, if no holder was seen.
     pub candidates: Vec<Holder>,
-    /// How many processes could not be looked into.
+    /// How many processes could not be inspected.
     pub closed: usize,
     /// Whether there may be more holders than are listed.
     pub maybe_others: bool,
-    /// Signs of life of the holders, before the trace and while its connection was silent.
+    /// The activity of the holders, before the trace and while its connection was silent.
     pub life: Vec<Life>,
     /// A process limit that a holder has reached.
     pub process_room: Option<ProcessRoom>,
-    /// Connections of the port that their other end has closed and the service has not, twice in a row.
+    /// How many connections of the port the other end has closed and the service has not, in two samples in a row.
     pub left_open: usize,
-    /// The source ports towards the address, looked at where none could be had.
+    /// The source ports towards the address, read only if none was available.
     pub source_ports: SourcePorts,
-    /// Of an address that is not this namespace's: the namespace of this machine that has it, and its martians after the
-    /// trace.
+    /// For an address outside this network namespace: the namespace of this machine that has it, and its count of
+    /// martian packets after the trace.
     pub beyond: Option<(Beyond, u64)>,
-    /// A way on which forwards lead back to this address: the ports, this one first.
+    /// A loop of forwards back to this address: their ports, this one first.
     pub ring: Vec<Hop>,
-    /// How many more connections to the port its own user had made by the time a traced one had stayed silent.
+    /// How many more connections to the port the listener's own user made while a traced one stayed silent.
     pub multiplied: usize,
-    /// Whether who serves a silent connection talks to others too; `None` where that cannot be seen.
+    /// Whether the process that serves a silent connection has other connections too; `None` if that cannot be seen.
     pub talks_elsewhere: Option<bool>,
-    /// Where else the service may be; looked for where nobody listens.
+    /// Where else the service may be; searched only if nothing listens.
     pub absent: Absent,
-    /// What a longer look at the listener saw.
+    /// The result of watching the listener for a longer time.
     pub watch: Option<Watch>,
     /// Program files that changed since their process started.
     pub outdated: Vec<Outdated>,
-    /// What the network counted during the trace.
+    /// How the network counters changed during the trace.
     pub changes: Changes,
     /// Settings of the network.
     pub settings: Settings,
     /// The packet filter, before the trace.
     pub filter: Firewall,
-    /// The same after a trace that failed.
+    /// The packet filter after a failed trace.
     pub filter_after: Option<Firewall>,
-    /// The user and group who try.
+    /// The user id and group id of this process.
     pub user: (u32, u32),
     /// Links, addresses, routes.
     pub routing: Option<Routing>,
     /// The addresses of this machine.
     pub network: Network,
-    /// What the kernel does with port numbers.
+    /// The kernel's rules for port numbers.
     pub ports: PortRules,
-    /// This process's descriptors, before anything was opened.
+    /// The descriptors of this process, before the diagnosis opened any.
     pub descriptors: Descriptors,
-    /// What `localhost` means.
+    /// What `localhost` resolves to.
     pub localhost: Localhost,
-    /// The proxy variables.
+    /// The proxy variables of the environment.
     pub proxies: Proxies,
-    /// Of a UDP address.
+    /// Facts about a UDP address.
     pub udp: Option<UdpFacts>,
-    /// Of a Unix socket.
+    /// Facts about a Unix socket.
     pub unix: Option<UnixFacts>,
     /// What could not be read.
     pub not_readable: Vec<NotReadable>,
 }
 
-/// What the kernel said about the listener.
+/// The kernel's answer about the listener.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub enum Lookup {
-    /// It was not asked, or did not answer.
+    /// The kernel was not asked, or did not answer.
     #[default]
     Unknown,
-    /// Nobody would answer.
+    /// No socket would answer.
     Nobody,
-    /// This socket would.
+    /// This socket would answer.
     Found(Socket),
 }
 
 impl Lookup {
-    /// The socket, where one was found.
+    /// The socket, if one was found.
     pub fn socket(&self) -> Option<&Socket> {
         match self {
             Lookup::Found(socket) => Some(socket),
@@ -139,14 +139,14 @@ pub struct Life {
     pub after: Vitals,
 }
 
-/// Who has the source ports towards an address.
+/// The use of the source ports towards an address.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct SourcePorts {
-    /// How many there may be.
+    /// How many the kernel may use.
     pub range: usize,
-    /// How many connections have one, by their state.
+    /// How many connections use one, by state.
     pub states: Vec<(TcpState, usize)>,
-    /// The processes with the most of them: name, pid, how many.
+    /// The processes that use the most: name, pid, count.
     pub owners: Vec<(String, u32, usize)>,
 }
 
@@ -156,102 +156,102 @@ impl SourcePorts {
         self.states.iter().map(|(_, count)| count).sum()
     }
 
-    /// Whether all of them are.
+    /// Whether all are in use.
     pub fn is_exhausted(&self) -> bool {
         self.range > 0 && self.used() >= self.range
     }
 }
 
-/// One forward of a ring: who listens, on what port, and dials which.
+/// One forward of a loop.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Hop {
-    /// Who carries the connection on.
+    /// The name of the forwarding process.
     pub comm: String,
-    /// His process.
+    /// Its pid.
     pub pid: u32,
-    /// The port he listens on.
+    /// The port it listens on.
     pub port: u16,
 }
 
-/// Where else a service that is not there may be.
+/// Where a service that is not at its address may be instead.
 #[derive(Clone, Debug, Default)]
 pub struct Absent {
-    /// Whether it was looked for.
+    /// Whether the search took place.
     pub looked: bool,
     /// UDP sockets on the port.
     pub udp: Vec<Receiver>,
     /// Listeners on the port in other network namespaces.
     pub elsewhere: Elsewhere,
-    /// Listening Unix sockets that bear the port in their name.
+    /// Listening Unix sockets with the port in their name.
     pub unix: Vec<Listening>,
-    /// Listeners on ports that may have been meant, the best first.
+    /// Listeners on ports that may be the intended ones, the best first.
     pub near: Vec<Socket>,
-    /// The service that the port is known for.
+    /// The service the port is known for.
     pub usual: Option<String>,
-    /// Processes killed for memory.
+    /// Processes that the kernel killed because memory ran out.
     pub kills: Kills,
-    /// Who holds the sockets above.
+    /// The descriptors that hold the sockets above.
     pub held: Vec<Held>,
 }
 
-/// What a look at the listener over some time saw.
+/// The result of watching the listener over some time.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Watch {
-    /// How long it was.
+    /// How long it was watched.
     pub lasted: Duration,
-    /// How often a listener came.
+    /// How often a listener appeared.
     pub came: u32,
-    /// How often one went.
+    /// How often one disappeared.
     pub went: u32,
-    /// The sockets that listened, one after another, by inode.
+    /// The inodes of the sockets that listened, one after another.
     pub inodes: Vec<u32>,
-    /// Their processes, where they could be named.
+    /// Their processes, if they could be identified.
     pub holders: Vec<Holder>,
-    /// Whether one listens at the end.
+    /// Whether one listened at the end.
     pub up: bool,
 }
 
-/// A process whose program was replaced under it.
+/// A process whose program file was replaced while it runs.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Outdated {
-    /// The process.
+    /// Its pid.
     pub pid: u32,
     /// Its name.
     pub comm: String,
-    /// The file.
+    /// The program file.
     pub file: String,
-    /// Whether the file is gone; otherwise it was changed after the start.
+    /// Whether the file was deleted; otherwise it was changed after the start.
     pub deleted: bool,
 }
 
-/// Of a UDP address.
+/// Facts about a UDP address.
 #[derive(Clone, Debug, Default)]
 pub struct UdpFacts {
     /// Every UDP socket on the port.
     pub rows: Vec<Receiver>,
-    /// The one a datagram reaches.
+    /// The socket that a datagram reaches.
     pub receiver: Option<Socket>,
-    /// What was sent and what came of it.
+    /// What was sent, and the result.
     pub sending: Sending,
-    /// Whether a TCP listener has the port.
+    /// The TCP listener on the port, if any.
     pub tcp: Option<Socket>,
 }
 
-/// Of a Unix socket.
+/// Facts about a Unix socket.
 #[derive(Clone, Debug, Default)]
 pub struct UnixFacts {
-    /// Who listens, before the trace; `None` where nobody of this network namespace does.
+    /// The listener before the trace; `None` if no socket of this network namespace listens.
     pub before: Option<Listening>,
-    /// The same after it.
+    /// The listener after the trace.
     pub after: Option<Listening>,
-    /// Why that could not be said.
+    /// Why the listener could not be determined.
     pub unreadable: Option<String>,
-    /// The way to the file.
+    /// The folders on the path to the file, and the file.
     pub walk: Walk,
 }
 
 impl ReachFacts {
-    /// The address and port, of a TCP or UDP subject.
+    /// The address and port of a TCP or UDP subject.
     pub fn address(&self) -> Option<std::net::SocketAddr> {
         match self.subject {
             Subject::Tcp(address) | Subject::Udp(address) => Some(address),
@@ -259,32 +259,32 @@ impl ReachFacts {
         }
     }
 
-    /// Its IP address, IPv4 where it is one in the clothes of IPv6.
+    /// Its IP address; an IPv4-mapped IPv6 address becomes IPv4.
     pub fn ip(&self) -> Option<IpAddr> {
         self.address().map(|address| address.ip().to_canonical())
     }
 
-    /// Its port; 0 of a Unix socket.
+    /// Its port; 0 for a Unix socket.
     pub fn port(&self) -> u16 {
         self.address().map_or(0, |address| address.port())
     }
 
-    /// The connection that tells most: the first.
+    /// The first connection, which is the most informative.
     pub fn first(&self) -> Option<&Connection> {
         self.trace.connections.first()
     }
 
-    /// The sockets on the port that listen.
+    /// The listening sockets on the port.
     pub fn listening(&self) -> impl Iterator<Item = &Socket> {
         self.rows.iter().filter(|row| row.state == TcpState::Listen)
     }
 
-    /// The listener that answers, or answered.
+    /// The listener that answers now, or answered before the trace.
     pub fn listener(&self) -> Option<&Socket> {
         self.after.socket().or(self.before.socket())
     }
 
-    /// Who holds a socket, the oldest first.
+    /// The processes that hold a socket, the oldest first.
     pub fn holders_of(&self, inode: u32) -> Vec<&Holder> {
         let all = self.held.iter().chain(&self.served_by).chain(&self.absent.held);
         let mut holders: Vec<&Holder> = Vec::new();
@@ -297,7 +297,7 @@ impl ReachFacts {
         holders
     }
 
-    /// Who holds what listens at the address.
+    /// The processes that hold the listener at the address.
     pub fn holders(&self) -> Vec<&Holder> {
         let inode = match &self.subject {
             Subject::Tcp(_) => self.listener().map(|socket| socket.inode),

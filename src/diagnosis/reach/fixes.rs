@@ -1,4 +1,4 @@
-//! What to do about it, the best first. A fix names only commands that exist. Pure.
+//! Remedies, the best first. A remedy names only commands that exist. Pure.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
@@ -11,7 +11,7 @@ use crate::diagnosis::process_text::shell;
 use crate::diagnosis::verdict::Verdict;
 use crate::probe::printable_path;
 
-/// The proposals for a verdict.
+/// The remedies for a verdict.
 pub(super) fn fixes(facts: &ReachFacts, verdict: Verdict) -> Vec<Fix> {
     if let Some(text) = always(facts, verdict) {
         return vec![advice(text)];
@@ -26,7 +26,7 @@ pub(super) fn fixes(facts: &ReachFacts, verdict: Verdict) -> Vec<Fix> {
         Verdict::TargetIsUdp => vec![explain_udp(facts)],
         Verdict::TargetIsUnixSocket => one(explain_unix(facts)),
         Verdict::TargetInOtherNetns => vec![publish(facts.port())],
-        Verdict::TargetSuspended => one(stopped(facts).map(go_on)),
+        Verdict::TargetSuspended => one(stopped(facts).map(resume)),
         Verdict::UnixSocketStale => one(stale(facts)),
         Verdict::UnixSocketDenied => one(denied(facts)),
         Verdict::HttpHostRejected => one(other_host(facts).map(|(_, host, _)| {
@@ -34,10 +34,10 @@ pub(super) fn fixes(facts: &ReachFacts, verdict: Verdict) -> Vec<Fix> {
         })),
         Verdict::LoopbackDown => vec![root("bring it up", &["ip", "link", "set", "lo", "up"])],
         Verdict::LoopbackRouteLost if facts.ip().is_some_and(|ip| ip.is_ipv4()) => {
-            vec![root("give it its address back", &["ip", "addr", "add", "127.0.0.1/8", "dev", "lo"])]
+            vec![root("restore its address", &["ip", "addr", "add", "127.0.0.1/8", "dev", "lo"])]
         }
         Verdict::Ipv6Disabled => vec![explain(&ipv4, "use IPv4")],
-        Verdict::LocalhostRemapped => vec![explain(&ipv4, "write the address, or mend /etc/hosts")],
+        Verdict::LocalhostRemapped => vec![explain(&ipv4, "write the address, or correct /etc/hosts")],
         Verdict::ConntrackFull => vec![more_tracked(facts)],
         Verdict::ForwardLoop => one(facts.ring.last().map(|hop| end_forward(hop.pid))),
         Verdict::MartianLoopbackDnat => martian(facts),
@@ -45,11 +45,11 @@ pub(super) fn fixes(facts: &ReachFacts, verdict: Verdict) -> Vec<Fix> {
     }
 }
 
-/// What is the same for every address, without one command.
+/// Remedies in words that are the same for every address.
 fn always(facts: &ReachFacts, verdict: Verdict) -> Option<&'static str> {
     Some(match verdict {
         Verdict::TargetOnOtherAddress if other_address(facts).is_some_and(|socket| socket.interface != 0) => {
-            "take SO_BINDTODEVICE off the service: local connections come by the interface lo"
+            "remove SO_BINDTODEVICE from the service: local connections arrive on the interface lo"
         }
         Verdict::TargetSuspended if stopped(facts).is_none() => {
             "thaw its cgroup: write 0 to cgroup.freeze, or THAWED to freezer.state"
@@ -61,23 +61,23 @@ fn always(facts: &ReachFacts, verdict: Verdict) -> Option<&'static str> {
         Verdict::AcceptQueueFull | Verdict::TargetNotAccepting => {
             "look at its log for why it does not accept; a longer queue would only hide it"
         }
-        Verdict::TargetHung => "look where its threads stand, with the debugger of its language",
-        Verdict::TargetBusyLoop => "look where it computes, with a profiler",
+        Verdict::TargetHung => "find out where its threads wait, with the debugger of its language",
+        Verdict::TargetBusyLoop => "find out where it computes, with a profiler",
         Verdict::TargetResets | Verdict::TargetClosesEmpty => {
             "look at its log; it may allow other clients only, or speak a protocol that was not tried"
         }
-        Verdict::ListenerIgnoresSyn => "give the client the same key, or take it off the listener",
+        Verdict::ListenerIgnoresSyn => "give the client the same key, or remove the key from the listener",
         Verdict::UnexpectedProtocol if no_stream(facts).is_some() => {
             "only a program made for it can talk to it; look for a stream socket of the service"
         }
-        Verdict::UnexpectedProtocol => "speak that to it, or dial the port of the service you mean",
-        Verdict::TargetOutOfFds => "raise its limit (ulimit -n, LimitNOFILE= of its unit), or find its leak",
-        Verdict::TargetCannotFork => "raise the limit (ulimit -u, TasksMax= of its unit)",
+        Verdict::UnexpectedProtocol => "speak that protocol, or dial the port of the intended service",
+        Verdict::TargetOutOfFds => "raise its limit (ulimit -n, LimitNOFILE= in its unit), or find its leak",
+        Verdict::TargetCannotFork => "raise the limit (ulimit -u, TasksMax= in its unit)",
         Verdict::TargetSlow => "give it more time: --timeout 10s",
-        Verdict::TargetFlapping => "look at its log for why it ends",
-        Verdict::TargetKilledOom => "give it more memory, or find what it needs it for; then start it again",
-        Verdict::TargetNotRunning => "start it; then ask again",
-        Verdict::TargetWaitsForClient => "take TCP_DEFER_ACCEPT (`deferred`) out of the service",
+        Verdict::TargetFlapping => "look in its log for why it ends",
+        Verdict::TargetKilledOom => "give it more memory, or find out what uses it; then start it again",
+        Verdict::TargetNotRunning => "start it; then run this again",
+        Verdict::TargetWaitsForClient => "remove TCP_DEFER_ACCEPT (`deferred`) from the service",
         Verdict::TlsExpected => "speak TLS to it, as https://",
         Verdict::PlainExpected => "speak plain HTTP to it, as http://",
         Verdict::LocalhostUnresolvable => "add the line `127.0.0.1 localhost` to /etc/hosts; 127.0.0.1 works",
@@ -87,7 +87,7 @@ fn always(facts: &ReachFacts, verdict: Verdict) -> Option<&'static str> {
             "close or reuse connections; or widen net.ipv4.ip_local_port_range"
         }
         Verdict::ForwardLoop if facts.ring.is_empty() => {
-            "find the forward whose target is this port, directly or through another: ask as root"
+            "find the forward whose target is this port, directly or through another: run this as root"
         }
         _ => return None,
     })
@@ -97,7 +97,7 @@ fn one(fix: Option<Fix>) -> Vec<Fix> {
     fix.into_iter().collect()
 }
 
-/// Nobody listens on it, in this network namespace, and a connection was refused: then the file is good for nothing.
+/// Removes a socket file on which nothing listens in this network namespace and which refused a connection.
 fn stale(facts: &ReachFacts) -> Option<Fix> {
     let Subject::Unix(path) = &facts.subject else { return None };
     Some(act("then start the service again", &["rm", path.to_str()?], "none"))
@@ -107,8 +107,8 @@ fn stopped(facts: &ReachFacts) -> Option<u32> {
     facts.life.iter().find(|life| life.after.state == 'T').map(|life| life.after.pid)
 }
 
-fn go_on(pid: u32) -> Fix {
-    act("let it go on", &["kill", "-CONT", &pid.to_string()], "it resumes where it stopped")
+fn resume(pid: u32) -> Fix {
+    act("continue it", &["kill", "-CONT", &pid.to_string()], "it resumes where it stopped")
 }
 
 fn end_forward(pid: u32) -> Fix {
@@ -121,7 +121,7 @@ fn publish(port: u16) -> Fix {
 
 fn more_tracked(facts: &ReachFacts) -> Fix {
     let double = facts.settings.conntrack.map_or(0, |(_, most)| most.saturating_mul(2));
-    root("make room for more", &["sysctl", "-w", &format!("net.netfilter.nf_conntrack_max={double}")])
+    root("allow more entries", &["sysctl", "-w", &format!("net.netfilter.nf_conntrack_max={double}")])
 }
 
 fn martian(facts: &ReachFacts) -> Vec<Fix> {
@@ -129,12 +129,12 @@ fn martian(facts: &ReachFacts) -> Vec<Fix> {
     let setting = format!("net.ipv4.conf.{}.route_localnet=1", name.as_deref().unwrap_or("all"));
     let allow = root("allow it", &["sysctl", "-w", &setting]);
     vec![
-        advice("listen on the outer address there, as a forward of loopgate does"),
+        advice("listen on the outer address there, for example with a loopgate forward"),
         Fix { risk: "opens 127.0.0.0/8 to that network".to_owned(), ..allow },
     ]
 }
 
-/// A proposal without one command.
+/// A remedy in words, without a command.
 pub(super) fn advice(text: impl Into<String>) -> Fix {
     Fix { text: text.into(), command: Vec::new(), root: false, risk: "none".to_owned() }
 }
@@ -181,7 +181,7 @@ fn denied(facts: &ReachFacts) -> Option<Fix> {
     let is_folder = !matches!(&facts.subject, Subject::Unix(path) if *path == closed.path);
     let open_to_group = closed.mode & 0o060 != 0 && closed.group != "root";
     Some(advice(if is_folder {
-        format!("let others pass: chmod o+x {path}")
+        format!("let other users pass: chmod o+x {path}")
     } else if open_to_group {
         format!("join its group: usermod -aG {} USER, and log in again", closed.group)
     } else {

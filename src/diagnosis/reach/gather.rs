@@ -1,4 +1,4 @@
-//! Gathers the facts about a TCP address: what stands before the trace, the trace, what stands after it.
+//! Gathers the facts about a TCP address: before the trace, the trace itself, after the trace.
 
 use std::collections::BTreeSet;
 use std::net::SocketAddr;
@@ -28,7 +28,7 @@ use crate::probe::system::sysctl::Settings;
 use crate::probe::trace::protocol::Protocol;
 use crate::probe::trace::{self, Connection, Dial, Wish};
 
-/// Everything about a TCP address.
+/// Gathers everything about a TCP address.
 pub(super) fn tcp(address: SocketAddr, options: &Options) -> ReachFacts {
     let mut facts = blank(Subject::Tcp(address), options);
     facts.read_surroundings(address, options);
@@ -44,7 +44,7 @@ pub(super) fn tcp(address: SocketAddr, options: &Options) -> ReachFacts {
     facts
 }
 
-/// The same where somebody else's dial has failed: nothing is connected to.
+/// The same for a dial of the caller's that has failed: no connection is made.
 pub(super) fn failed(address: SocketAddr, errno: i32, options: &Options) -> ReachFacts {
     let mut facts = blank(Subject::Tcp(address), options);
     facts.read_surroundings(address, options);
@@ -59,9 +59,9 @@ pub(super) fn failed(address: SocketAddr, errno: i32, options: &Options) -> Reac
 }
 
 impl ReachFacts {
-    /// What surrounds the address, whatever it is.
+    /// Reads the facts that every kind of address has in common.
     pub(super) fn read_surroundings(&mut self, address: SocketAddr, options: &Options) {
-        // Counted before this function opens anything itself.
+        // Count before this function opens descriptors itself.
         self.descriptors = limits::descriptors();
         self.ports = PortRules::read();
         self.network = Network::read();
@@ -79,7 +79,7 @@ impl ReachFacts {
         self.filter = Firewall::read();
     }
 
-    /// The listener, its holders and their signs of life, before anything is sent.
+    /// Reads the listener, its holders and their activity, before anything is sent.
     fn read_listener(&mut self, address: SocketAddr) {
         self.before = self.look_up(address);
         self.rows = self.read_rows(address.port());
@@ -95,16 +95,16 @@ impl ReachFacts {
         }
     }
 
-    /// A proxy's own listeners are not what its target was meant to be, however near they lie.
+    /// Drops the proxy's own listeners, which cannot be the intended target, however near their ports are.
     fn forget_own_listeners(&mut self) {
         let held = &self.held;
         self.rows.retain(|row| !held.iter().any(|held| held.inode == row.inode && held.holder.this_process));
     }
 
-    /// Connections matter only where somebody listens, and looking through them takes milliseconds.
+    /// The sockets of the port. Connections matter only if something listens, and reading them takes milliseconds.
     fn read_rows(&self, port: u16) -> Vec<Socket> {
-        let nobody = self.before == Lookup::Nobody && matches!(self.after, Lookup::Nobody | Lookup::Unknown);
-        let sockets = if nobody { sockets::listeners_on_port(port) } else { sockets::on_port(port) };
+        let unused = self.before == Lookup::Nobody && matches!(self.after, Lookup::Nobody | Lookup::Unknown);
+        let sockets = if unused { sockets::listeners_on_port(port) } else { sockets::on_port(port) };
         sockets.rows
     }
 
@@ -122,7 +122,7 @@ impl ReachFacts {
         }
     }
 
-    /// The trace, and what changed across it.
+    /// Runs the trace, and records what changed during it.
     fn trace_it(&mut self, address: SocketAddr, options: &Options) {
         let wish = self.wish(address, options);
         let leaving = self.left_open_by_others();
@@ -143,7 +143,7 @@ impl ReachFacts {
         self.outdated = self.outdated();
     }
 
-    /// What a failed trace left behind: counters of rules, a neighbour that did not answer.
+    /// Reads the traces that a failure leaves: counters of rules, a neighbour that did not answer.
     fn read_network_after(&mut self, address: SocketAddr) {
         if self.first().is_none_or(Connection::connected) {
             return;
@@ -170,7 +170,7 @@ impl ReachFacts {
     fn read_after(&mut self, address: SocketAddr) {
         self.after = self.look_up(address);
         self.rows = self.read_rows(address.port());
-        // A listener that came or changed meanwhile has other holders.
+        // A listener that appeared or changed during the trace has other holders.
         let unknown = self.listener().filter(|socket| self.holders_of(socket.inode).is_empty()).cloned();
         if self.before != self.after
             && let Some(socket) = unknown
@@ -179,7 +179,7 @@ impl ReachFacts {
         }
     }
 
-    /// Connections of the service that the other end has closed.
+    /// The connections of the service that the other end has closed.
     fn left_open_by_others(&self) -> BTreeSet<u32> {
         let left = |row: &&Socket| row.state == TcpState::CloseWait && row.inode != 0;
         self.rows.iter().filter(left).map(|row| row.inode).collect()
@@ -203,7 +203,8 @@ impl ReachFacts {
         self.first().is_some_and(|first| matches!(first.dial, Dial::Failed(libc::EADDRNOTAVAIL, _)))
     }
 
-    /// Nobody listens: where is it? Where something has only just started that has to do with the port, it may be about to listen.
+    /// If nothing listens, searches for the service elsewhere. If a process that is related to the port has only just
+    /// started, it may be about to listen.
     fn look_elsewhere(&mut self, address: SocketAddr, options: &Options) {
         if !self.local {
             return;
@@ -234,18 +235,18 @@ impl ReachFacts {
             || !absent.unix.is_empty()
     }
 
-    /// Whether the youngest of the holders is so young that it may be one of a crash loop.
+    /// Whether the youngest of the holders is so young that it may be in a crash loop.
     fn just_started(&self) -> bool {
         let holders = self.holders();
         let all: Vec<&Holder> = if holders.is_empty() { self.candidates.iter().collect() } else { holders };
-        // Of many candidates some are always young.
+        // Among many candidates some are always young.
         let few = all.len() <= MAX_EXAMINED;
         few && self.local && all.iter().any(|holder| holder.age.is_some_and(|age| age < watch::YOUNG))
     }
 }
 
-/// Of the processes that fit what everybody may know of a socket those that name its port, or else all but the ones that
-/// started this very command.
+/// The likeliest of the processes that match what is public about a socket: those that mention its port, or else all
+/// except the ancestors of this very command.
 fn likeliest(mut candidates: Vec<Holder>, port: u16) -> Vec<Holder> {
     let ours: Vec<u32> = process::identify(std::process::id())
         .map(|me| me.chain.iter().map(|ancestor| ancestor.pid).collect())
@@ -256,7 +257,7 @@ fn likeliest(mut candidates: Vec<Holder>, port: u16) -> Vec<Holder> {
     if naming.is_empty() { candidates } else { naming }
 }
 
-/// The listeners of the port that do not answer at the address.
+/// The listeners on the port that do not answer at the address.
 fn others(facts: &ReachFacts) -> Vec<Socket> {
     facts.listening().cloned().collect()
 }

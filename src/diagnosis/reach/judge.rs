@@ -1,4 +1,4 @@
-//! Which rules apply, and those for what is neither refused nor timed out nor connected. Pure.
+//! Chooses the rules that apply, and holds those for a dial that neither connected nor was refused nor timed out. Pure.
 
 use super::facts::ReachFacts;
 use super::way;
@@ -11,7 +11,7 @@ use crate::probe::network::resolver::Answer;
 use crate::probe::network::routing::Route;
 use crate::probe::trace::Dial;
 
-/// The verdict over these facts.
+/// The verdict on these facts.
 pub(super) fn judge(facts: &ReachFacts) -> Judged {
     if own_limits::has_too_few(&facts.descriptors) {
         return (Verdict::OwnFdLimit, Certainty::Proven);
@@ -23,7 +23,7 @@ pub(super) fn judge(facts: &ReachFacts) -> Judged {
     }
 }
 
-/// What is wrong with the name itself. A `localhost` that leads elsewhere is no fault where the service is there.
+/// What is wrong with the name itself. A `localhost` that is mapped elsewhere is no fault if the service is there.
 fn name(facts: &ReachFacts) -> Option<Judged> {
     let asked = facts.name.as_deref()?;
     if !is_localhost(asked) {
@@ -50,7 +50,7 @@ fn tcp(facts: &ReachFacts) -> Judged {
         Dial::Failed(libc::ECONNREFUSED, _) => refused::judge(facts),
         Dial::Failed(errno, _) => failed(facts, errno),
     };
-    // Who listens and is gone a moment later is no service that can be relied on.
+    // A listener that disappears a moment later is not a service to rely on.
     let flaps = facts.watch.as_ref().is_some_and(|watch| watch.went > 0);
     let excused = !matches!(
         judged.0,
@@ -64,7 +64,7 @@ fn tcp(facts: &ReachFacts) -> Judged {
     if flaps && !excused { (Verdict::TargetFlapping, Certainty::Proven) } else { judged }
 }
 
-/// Another errno: the way, the machine's limits, or a policy.
+/// Judges any other errno: the path, the machine's limits, or a policy.
 fn failed(facts: &ReachFacts, errno: i32) -> Judged {
     let v6 = facts.ip().is_some_and(|ip| ip.is_ipv6());
     match errno {
@@ -86,7 +86,7 @@ fn lacks_scope(facts: &ReachFacts) -> bool {
     matches!(facts.address(), Some(std::net::SocketAddr::V6(v6)) if v6.ip().is_unicast_link_local() && v6.scope_id() == 0)
 }
 
-/// connect(2) says the same of a source address that does not exist and of source ports that are used up.
+/// connect(2) returns the same error for a source address that does not exist and for exhausted source ports.
 fn address_not_available(facts: &ReachFacts) -> Judged {
     let v6 = facts.ip().is_some_and(|ip| ip.is_ipv6());
     if v6 && !facts.network.ipv6.as_ref().is_some_and(|own| own.iter().any(|own| own.ip.is_loopback())) {

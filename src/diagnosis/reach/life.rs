@@ -1,17 +1,17 @@
-//! What the signs of life of processes say: one stands still, computes without end, or has not had its turn. Pure.
+//! Judges the activity of processes: one is halted, computes endlessly, or has not been scheduled. Pure.
 
 use super::facts::{Life, ReachFacts};
 use crate::diagnosis::verdict::{Certainty, Judged, Verdict};
 use crate::probe::process::process_stats::Vitals;
 
-/// From this share of a processor on a process computes without a pause.
+/// A process that uses at least this share of a processor computes without a pause.
 const BUSY: f64 = 0.8;
-/// On a loaded machine it gets less, and is still never seen to wait.
+/// On a loaded machine it gets less, but is still never seen to wait: at least this share.
 const BUSY_UNDER_LOAD: f64 = 0.05;
-/// Or it gets next to nothing, queues for a processor all the time, and has used so many turns without coming to wait.
+/// Or it gets almost nothing, is always runnable, and has used this many time slices without waiting once.
 const TURNS: u64 = 3;
 
-/// What keeps one of these processes from accepting, as far as its signs of life say.
+/// What keeps one of these processes from accepting, as far as its activity shows.
 pub(crate) fn kept_from_accepting(lives: &[Life]) -> Option<Judged> {
     if let Some(judged) = standstill(lives) {
         return Some(judged);
@@ -22,7 +22,7 @@ pub(crate) fn kept_from_accepting(lives: &[Life]) -> Option<Judged> {
     lives.iter().any(computes).then_some((Verdict::TargetBusyLoop, Certainty::Proven))
 }
 
-/// A process that cannot run, whatever it was about to do.
+/// A process that cannot run at all.
 pub(crate) fn standstill(lives: &[Life]) -> Option<Judged> {
     let any = |test: fn(&Life) -> bool| lives.iter().any(test);
     if any(|life| life.after.state == 't') {
@@ -43,18 +43,18 @@ pub(super) fn computes(life: &Life) -> bool {
     load >= BUSY || runs_on(&life.before, &life.after) && (load >= BUSY_UNDER_LOAD || queues)
 }
 
-/// Whether it could run at both moments.
+/// Whether it was runnable at both moments.
 pub(super) fn runs_on(before: &Vitals, after: &Vitals) -> bool {
     before.state == 'R' && after.state == 'R'
 }
 
-/// Whether it has run between the two moments; where the kernel keeps no account of it, it has.
+/// Whether it has run between the two moments; assumed if the kernel keeps no scheduling statistics.
 pub(super) fn has_had_its_turn(before: &Vitals, after: &Vitals) -> bool {
     let account = after.queued.turns;
     account == 0 || account.saturating_sub(before.queued.turns) >= TURNS
 }
 
-/// The lives of the processes that serve the silent connection; where they cannot be told, all of them.
+/// The activity of the processes that serve the silent connection; of all processes if those are unknown.
 pub(super) fn serving(facts: &ReachFacts) -> Vec<&Life> {
     let serves = |life: &&Life| facts.served_by.iter().any(|held| held.holder.pid == life.after.pid);
     let serving: Vec<&Life> = facts.life.iter().filter(serves).collect();

@@ -18,7 +18,7 @@ use crate::units::counted;
 
 const SHOWN_HOLDERS: usize = 2;
 
-/// Adds who, what they do, the proof, what was sent and what was hidden.
+/// Adds the holders, their activity, the proof, what was sent and what could not be read.
 pub(super) fn add(facts: &ReachFacts, diagnosis: &mut Diagnosis) {
     let verdict = diagnosis.verdict;
     for holder in facts.holders().into_iter().take(SHOWN_HOLDERS) {
@@ -74,7 +74,7 @@ fn proof(facts: &ReachFacts) -> String {
     let mut parts = Vec::new();
     match &facts.after {
         Lookup::Found(socket) => parts.push(row(socket)),
-        Lookup::Nobody => parts.push("the kernel's look-up finds no listener for this address".to_owned()),
+        Lookup::Nobody => parts.push("the kernel's lookup finds no listener for this address".to_owned()),
         Lookup::Unknown => {}
     }
     parts.extend(facts.first().and_then(|first| connection(facts, first)));
@@ -99,7 +99,7 @@ fn connection(facts: &ReachFacts, first: &Connection) -> Option<String> {
         (Dial::Failed(..), ..) => None,
         (Dial::TimedOut(after), ..) => Some(format!("no answer in {}", short(after))),
         (Dial::Connected(_), Some(side), Ending::Open) if side.inode == 0 => Some(format!(
-            "connected, and the service's end has no owner after {}{}",
+            "connected, but no process has the service's end after {}{}",
             short(first.watched),
             if side.half_open { " (SYN_RECV)" } else { " (inode 0)" }
         )),
@@ -122,23 +122,23 @@ fn connection(facts: &ReachFacts, first: &Connection) -> Option<String> {
     }
 }
 
-/// What was sent over all connections, so that nobody wonders at his log.
+/// Lists what was sent over all connections, to explain the entries in the service's log.
 fn sent(facts: &ReachFacts, diagnosis: &mut Diagnosis) {
     let all = &facts.trace.connections;
     if all.len() < 2 && all.iter().all(|connection| connection.sent.is_none()) {
         return;
     }
-    let told: Vec<String> = all
+    let requests: Vec<String> = all
         .iter()
         .map(|connection| connection.sent.as_ref().map_or("nothing".to_owned(), |sent| sent.name()))
         .collect();
     if diagnosis.verdict != Verdict::Healthy {
-        diagnosis.detail("sent", format!("{}: {}", counted(all.len(), "connection"), told.join("; ")));
+        diagnosis.detail("sent", format!("{}: {}", counted(all.len(), "connection"), requests.join("; ")));
     }
-    diagnosis.fact("trace", format!("sent {}", told.join("; ")), told);
+    diagnosis.fact("trace", format!("sent {}", requests.join("; ")), requests);
 }
 
-/// The facts for a program.
+/// Adds the facts as evidence.
 fn evidence(facts: &ReachFacts, diagnosis: &mut Diagnosis) {
     for (name, lookup) in [("before", &facts.before), ("after", &facts.after)] {
         if let Lookup::Found(socket) = lookup {
@@ -166,10 +166,10 @@ fn hidden(facts: &ReachFacts, certainty: Certainty, verdict: Verdict) -> Option<
     let mut gaps = Vec::new();
     let nameless = facts.listener().is_some() && facts.holders().is_empty();
     if nameless && facts.closed > 0 {
-        gaps.push(format!("descriptors of {} processes, open to their users and root only", facts.closed));
+        gaps.push(format!("descriptors of {} processes, open only to their users and root", facts.closed));
     }
     if facts.maybe_others {
-        gaps.push("the search for holders was cut short: maybe others have it too".to_owned());
+        gaps.push("the search for holders was cut short: others may have it too".to_owned());
     }
     if certainty != Certainty::Proven && facts.absent.looked && !facts.absent.kills.log_readable {
         gaps.push("the kernel's log (root)".to_owned());
@@ -180,16 +180,16 @@ fn hidden(facts: &ReachFacts, certainty: Certainty, verdict: Verdict) -> Option<
     (!gaps.is_empty()).then(|| gaps.join("; "))
 }
 
-/// Who listens, or that nobody does, as the beginning of a sentence.
+/// Which process listens, or that none does, as the beginning of a sentence.
 pub(super) fn listens(facts: &ReachFacts) -> String {
     match (&facts.after, facts.local) {
         (Lookup::Found(_), _) => format!("{} listens", who(facts)),
-        (Lookup::Nobody, _) => "nobody listens".to_owned(),
-        _ => "whether somebody listens cannot be seen".to_owned(),
+        (Lookup::Nobody, _) => "nothing listens".to_owned(),
+        _ => "whether anything listens cannot be seen".to_owned(),
     }
 }
 
-/// Whether our request had gone out before the end came.
+/// A clause if our request was sent before the connection ended; otherwise empty.
 pub(super) fn after_request(facts: &ReachFacts) -> &'static str {
     if facts.first().is_some_and(|first| first.sent.is_some()) { ", after our request" } else { "" }
 }
@@ -237,7 +237,7 @@ pub(super) fn spoken_text(facts: &ReachFacts) -> String {
 
 pub(super) fn healthy(facts: &ReachFacts) -> String {
     if waits_for_more(facts) {
-        return format!("{} accepted the connection, read what was sent and waits for more", who(facts));
+        return format!("{} accepted the connection, read the request and waits for more", who(facts));
     }
     let host = other_host(facts).map_or(String::new(), |(_, host, _)| format!(" for Host {host}"));
     protocol(facts).map_or("it answers".to_owned(), |found| format!("it speaks {}{host}", found.protocol))

@@ -1,9 +1,9 @@
-//! What the kernel says of the listener and its queue, before the trace and after it. Pure.
+//! What the kernel reports about the listener and its queue, before the trace and after it. Pure.
 
 use super::facts::{Lookup, ReachFacts};
 use crate::probe::trace::Connection;
 
-/// Whether the kernel names a listener now and named the same one before.
+/// Whether the kernel reports the same listener before and after the trace.
 pub(super) fn listens_throughout(facts: &ReachFacts) -> bool {
     match (&facts.before, &facts.after) {
         (Lookup::Found(before), Lookup::Found(after)) => before.inode == after.inode,
@@ -11,7 +11,7 @@ pub(super) fn listens_throughout(facts: &ReachFacts) -> bool {
     }
 }
 
-/// Whether the kernel had to turn connections away for want of room in the listener's queue.
+/// Whether the kernel rejected connections because the listener's queue was full.
 pub(super) fn queue_is_full(facts: &ReachFacts) -> bool {
     if let Some(unix) = &facts.unix {
         return unix.after.as_ref().is_some_and(|listening| listening.waiting > listening.limit);
@@ -21,8 +21,8 @@ pub(super) fn queue_is_full(facts: &ReachFacts) -> bool {
         || facts.after.socket().is_some() && facts.changes.listen_overflows > 0
 }
 
-/// Whether connections left the queue during the trace that had waited before: it accepts, one after another, and had not
-/// come to ours. Those that came meanwhile are not known and would make the queue longer.
+/// Whether connections that had waited before the trace left the queue during it: the service accepts, one after
+/// another, and had not reached ours. Connections that arrived meanwhile are unknown and would make the queue longer.
 pub(super) fn accepts_others(facts: &ReachFacts) -> bool {
     let (Lookup::Found(before), Lookup::Found(after)) = (&facts.before, &facts.after) else { return false };
     let waiting = |connection: &&Connection| connection.is_waiting();

@@ -1,7 +1,7 @@
-//! Forwards that lead back to themselves, through whatever processes: 8080 → 8081 → 8080.
+//! Finds forwards that lead back to themselves, through any processes: 8080 → 8081 → 8080.
 //!
-//! A process that holds the service's end of a connection to one port and the dialling end of one to another carries it
-//! on. Whoever follows these steps from a port and meets it again has found a ring.
+//! A process that holds the service's end of a connection to one port and the dialling end of a connection to another
+//! is a forward. If following these forwards from a port leads back to it, they form a loop.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -9,19 +9,19 @@ use super::facts::Hop;
 use crate::probe::process::holders::{self, Held};
 use crate::probe::sockets::{self, Socket, TcpState};
 
-/// Longer rings than this are not followed.
+/// Longer loops than this are not followed.
 const MAX_HOPS: usize = 16;
-/// A ring makes connections until something runs out; fewer than these are some program calling itself.
+/// A loop makes connections until something runs out; fewer than this are a program that calls itself.
 pub(super) const LEAST_CONNECTIONS: usize = 4;
-/// More sockets than this are not searched for their holders.
+/// The holders of at most this many sockets are searched.
 const MAX_SEARCHED: usize = 1024;
 
-/// The ring through `port`, itself first; empty where there is none or nothing can be seen.
+/// The loop through `port`, itself first; empty if there is none or the processes cannot be seen.
 pub(super) fn find(port: u16) -> Vec<Hop> {
     let Ok((listeners, _)) = sockets::listeners() else { return Vec::new() };
     let Ok((connections, _)) = sockets::connections() else { return Vec::new() };
     let listening: BTreeSet<u16> = listeners.iter().map(|row| row.local.port()).collect();
-    // Our own are three at most.
+    // At most three are our own.
     if connections.iter().filter(|row| row.local.port() == port).count() < LEAST_CONNECTIONS {
         return Vec::new();
     }
@@ -34,8 +34,8 @@ pub(super) fn find(port: u16) -> Vec<Hop> {
     follow(port, &rows, &listening, &held)
 }
 
-/// How many connections the user of `listener`, in its control group, has made to it since `earlier`: all that can be seen
-/// of a ring whose processes belong to somebody else.
+/// How many connections the user of `listener`, in its control group, has made to it since `earlier`: the only visible
+/// sign of a loop whose processes belong to another user.
 pub(super) fn multiplied(listener: Option<&Socket>, earlier: &[Socket]) -> usize {
     let Some(listener) = listener else { return 0 };
     let Ok((clients, _)) = sockets::towards_port(listener.local.port()) else { return 0 };
@@ -49,7 +49,7 @@ pub(super) fn multiplied(listener: Option<&Socket>, earlier: &[Socket]) -> usize
     clients.iter().filter(its_own).count()
 }
 
-/// From a port to those that the processes serving it dial, by whom.
+/// For each port, the ports that the processes serving it dial.
 type Steps = BTreeMap<u16, Vec<Hop>>;
 
 fn follow(port: u16, rows: &[Socket], listening: &BTreeSet<u16>, held: &[Held]) -> Vec<Hop> {
@@ -59,7 +59,7 @@ fn follow(port: u16, rows: &[Socket], listening: &BTreeSet<u16>, held: &[Held]) 
     let mut at = port;
     while way.len() < MAX_HOPS && seen.insert(at) {
         let Some(next) = steps.get(&at) else { break };
-        // A ring of several is told rather than a program that calls itself.
+        // Prefer a loop of several forwards to a program that calls itself.
         let Some(step) = next
             .iter()
             .find(|step| step.port != at && !seen.contains(&step.port))
@@ -76,7 +76,7 @@ fn follow(port: u16, rows: &[Socket], listening: &BTreeSet<u16>, held: &[Held]) 
     Vec::new()
 }
 
-/// Each step's `port` is where it leads to.
+/// The forwards that the sockets show; the `port` of each is the one it dials.
 fn steps(rows: &[Socket], listening: &BTreeSet<u16>, held: &[Held]) -> Steps {
     let mut serves: BTreeMap<u32, BTreeSet<u16>> = BTreeMap::new();
     let mut dials: BTreeMap<u32, BTreeSet<u16>> = BTreeMap::new();

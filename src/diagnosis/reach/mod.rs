@@ -1,7 +1,8 @@
-//! Whether an address can be reached, and if not, why: everything between a client and the program behind the port.
+//! Whether an address can be reached, and if not, why: examines everything between a client and the program behind the
+//! port.
 //!
-//! Facts are gathered by `gather` and its helpers; the rules over them are pure. Which rules apply is decided by how the
-//! dial went: refused (`refused`), timed out (`timeout`), failed otherwise (`judge`), connected (`connected`).
+//! `gather` and its helpers gather the facts; the rules over them are pure. The result of the dial decides which rules
+//! apply: refused (`refused`), timed out (`timeout`), failed otherwise (`judge`), connected (`connected`).
 
 #[cfg(test)]
 mod answer_tests;
@@ -55,32 +56,32 @@ pub use target::reach_target;
 
 pub use facts::{Absent, Hop, Life, Lookup, Outdated, ReachFacts, UdpFacts, UnixFacts, Watch};
 
-/// Finds out whether a TCP service can be reached. It makes at most three connections and takes at most some four
-/// time-outs, and six seconds more where an answer may still come.
+/// Finds out whether a TCP service can be reached. It makes at most three connections and takes at most about four
+/// times `options.timeout`, plus six seconds if an answer may still come.
 pub fn reach_tcp(address: SocketAddr, options: &Options) -> Diagnosis {
-    told(|| gather::tcp(address, options))
+    timed(|| gather::tcp(address, options))
 }
 
-/// The same of a UDP service: one datagram.
+/// The same for a UDP service, with one datagram.
 pub fn reach_udp(address: SocketAddr, options: &Options) -> Diagnosis {
-    told(|| udp::gather(address, options))
+    timed(|| udp::gather(address, options))
 }
 
-/// The same of a service on a Unix socket; a path that begins with `@` is an abstract name.
+/// The same for a service on a Unix socket; a path that begins with `@` is an abstract name.
 pub fn reach_unix(path: &Path, options: &Options) -> Diagnosis {
-    told(|| unix::gather(path, options))
+    timed(|| unix::gather(path, options))
 }
 
-/// Why a dial to a TCP address failed. Nothing is connected to: the kernel's tables are asked.
+/// Why a dial to a TCP address failed. It makes no connection and only reads the kernel's tables.
 pub fn dial_failure(address: SocketAddr, error: &io::Error, options: &Options) -> Diagnosis {
     let errno = match error.kind() {
         io::ErrorKind::TimedOut => libc::ETIMEDOUT,
         _ => error.raw_os_error().unwrap_or(0),
     };
-    told(|| gather::failed(address, errno, options))
+    timed(|| gather::failed(address, errno, options))
 }
 
-fn told(gather: impl FnOnce() -> ReachFacts) -> Diagnosis {
+fn timed(gather: impl FnOnce() -> ReachFacts) -> Diagnosis {
     let begun = Instant::now();
     let facts = gather();
     let mut diagnosis = diagnose(&facts);
@@ -88,17 +89,17 @@ fn told(gather: impl FnOnce() -> ReachFacts) -> Diagnosis {
     diagnosis
 }
 
-/// What the facts say. Pure.
+/// The diagnosis of these facts. Pure.
 pub fn diagnose(facts: &ReachFacts) -> Diagnosis {
     let judged = judge::judge(facts);
     let found = network::found(facts, judged);
     let (verdict, certainty) = found.as_ref().map_or(judged, |found| (found.verdict, found.certainty));
     let mut diagnosis = Diagnosis::new(Question::Reach, facts.subject.clone(), verdict, certainty);
-    wording::tell(facts, &mut diagnosis);
+    wording::write(facts, &mut diagnosis);
     diagnosis.fixes = fixes::fixes(facts, verdict);
     diagnosis.checks = checks::checks(facts, verdict, found.as_ref());
     if let Some(found) = found {
-        // The rule knows the proof and the way out better than what is said of its verdict in general.
+        // The finding's own proof and remedies are more specific than the general ones of its verdict.
         let better = |label| found.details.iter().any(|detail| detail.label == label);
         diagnosis.details.retain(|detail| !better(detail.label) || detail.label == "who");
         diagnosis.fixes.clear();
@@ -108,17 +109,17 @@ pub fn diagnose(facts: &ReachFacts) -> Diagnosis {
     diagnosis
 }
 
-/// A name that stands for no address.
+/// The diagnosis for a name that resolves to no address.
 pub fn unresolved(name: &str, port: u16) -> Diagnosis {
-    let nobody = SocketAddr::from(([0, 0, 0, 0], port));
+    let unspecified = SocketAddr::from(([0, 0, 0, 0], port));
     let mut diagnosis =
-        Diagnosis::new(Question::Reach, Subject::Tcp(nobody), Verdict::Unknown, Certainty::Unknown);
+        Diagnosis::new(Question::Reach, Subject::Tcp(unspecified), Verdict::Unknown, Certainty::Unknown);
     diagnosis.summary = format!("the name {} has no address here", crate::units::quoted(name));
     diagnosis.fixes = vec![fixes::advice("write the address, or look at /etc/hosts and /etc/resolv.conf")];
     diagnosis
 }
 
-/// The head of the screen: what kind of address it is.
+/// The heading of the screen: the kind of the address.
 pub fn heading(subject: &Subject) -> String {
     checks::heading(subject)
 }

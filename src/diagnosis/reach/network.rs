@@ -1,6 +1,6 @@
-//! The network's part in it: links, routes and the packet filter, by the rules of `diagnosis::network`. Pure.
+//! The network's part in a diagnosis: links, routes and the packet filter, by the rules of `diagnosis::network`. Pure.
 //!
-//! What the service itself does, and the limits of this process, come first; the network explains what they cannot.
+//! The behaviour of the service and the limits of this process come first; the network explains what they cannot.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
@@ -14,7 +14,7 @@ use crate::diagnosis::verdict::{Certainty, Judged, Verdict};
 use crate::probe::network::routing::Routing;
 use crate::probe::trace::Dial;
 
-/// What the network has to do with a verdict; it takes its place.
+/// The network's finding, if it replaces the verdict.
 pub(super) fn found(facts: &ReachFacts, judged: Judged) -> Option<Finding> {
     let (attempt, around) = (attempt(facts)?, around(facts)?);
     if attempt.errno.is_none() {
@@ -25,12 +25,13 @@ pub(super) fn found(facts: &ReachFacts, judged: Judged) -> Option<Finding> {
         return None;
     }
     failure(&attempt, &around).filter(|found| {
-        // What is not known explains nothing that is; but a rejection that nobody can name is no proof of a filter.
+        // An unknown cause does not replace a proven verdict, but it may replace any other: a rejection without an
+        // identified cause is no proof of a filter.
         found.certainty != Certainty::Unknown || judged.1 != Certainty::Proven
     })
 }
 
-/// Verdicts that the network's rules know better, or that are no more than a guess.
+/// Whether the network's rules know better than a verdict, or the verdict is only a guess.
 fn is_open((verdict, certainty): Judged) -> bool {
     match verdict {
         Verdict::FirewallReject
@@ -41,7 +42,7 @@ fn is_open((verdict, certainty): Judged) -> bool {
         | Verdict::LoopbackDown
         | Verdict::LoopbackRouteLost
         | Verdict::Unknown => true,
-        // EACCES is a policy's, a route's and an ICMPv6 message's.
+        // A policy, a route and an ICMPv6 message can all cause EACCES.
         Verdict::BindDeniedBySandbox | Verdict::TargetNotRunning => certainty != Certainty::Proven,
         _ => false,
     }
@@ -53,7 +54,7 @@ pub(super) fn checks(facts: &ReachFacts, found: Option<&Finding>) -> Vec<Check> 
     vec![firewall_check(&attempt, &around, found, 0.0), network_check(&attempt, &around, found, 0.0)]
 }
 
-/// The warning about a listener that others can reach.
+/// The warning about a listener that other machines can reach.
 pub(super) fn exposed(facts: &ReachFacts) -> Option<Warning> {
     let (listener, routing) = (facts.listener()?, facts.routing.as_ref()?);
     let v6only = listener.v6only.unwrap_or(false);
@@ -67,11 +68,11 @@ fn around(facts: &ReachFacts) -> Option<Surroundings<'_>> {
     Some(Surroundings { routing, settings, changes, before, after })
 }
 
-/// The attempt as the network's rules see it; `None` of anything but TCP.
+/// The attempt as the network's rules see it; `None` for anything but TCP.
 fn attempt(facts: &ReachFacts) -> Option<Attempt> {
     let Subject::Tcp(to) = facts.subject else { return None };
     let first = facts.first()?;
-    let nobody: IpAddr = match to.ip().to_canonical() {
+    let unspecified: IpAddr = match to.ip().to_canonical() {
         IpAddr::V4(_) => Ipv4Addr::UNSPECIFIED.into(),
         IpAddr::V6(_) => Ipv6Addr::UNSPECIFIED.into(),
     };
@@ -88,7 +89,7 @@ fn attempt(facts: &ReachFacts) -> Option<Attempt> {
         (Lookup::Unknown, Lookup::Unknown) => Listener::Unknown,
         _ => Listener::Changing,
     };
-    let from = first.local.unwrap_or(SocketAddr::new(nobody, 0));
+    let from = first.local.unwrap_or(SocketAddr::new(unspecified, 0));
     let (uid, gid) = facts.user;
     Some(Attempt { to, from, errno, uid, gid, listener })
 }

@@ -1,4 +1,4 @@
-//! What can be seen only while a connection stands and nothing comes back on it.
+//! Observes what is visible only while a connection is open and unanswered.
 
 use std::collections::BTreeSet;
 use std::thread::sleep;
@@ -14,16 +14,16 @@ use crate::probe::process::other_connections;
 use crate::probe::process::process_stats::Vitals;
 use crate::probe::trace::Connection;
 
-/// How long a process is given on a loaded machine to run at all, and how often it is looked at meanwhile.
+/// How long a process on a loaded machine gets to run at all, and how often it is sampled meanwhile.
 const TURN: Duration = Duration::from_secs(4);
 const PAUSE: Duration = Duration::from_millis(200);
 
-/// How much longer than the limit an answer is waited for, as a share of it and at most: one that comes is slow, and
-/// nothing else proves that.
+/// How much longer than the limit to wait for an answer, as a multiple of the limit and at most: only an answer that
+/// still arrives proves that the service is slow.
 const LATE: u32 = 2;
 const LATEST: Duration = Duration::from_secs(6);
 
-/// What is seen while a connection stands and nothing comes back.
+/// What was observed while a connection was open and unanswered.
 #[derive(Default)]
 pub(super) struct Silence {
     pub(super) search: Search,
@@ -34,7 +34,7 @@ pub(super) struct Silence {
 }
 
 impl Silence {
-    /// Looks around, and says how much longer an answer is worth waiting for.
+    /// Observes the system, and returns how much longer it is worth waiting for an answer.
     pub(super) fn look(&mut self, facts: &ReachFacts, connection: &Connection) -> Duration {
         if !self.lives.is_empty() {
             return Duration::ZERO;
@@ -58,12 +58,12 @@ impl Silence {
             self.lives = lives(&pids);
         }
         let talks = serving.into_iter().map(|pid| other_connections::elsewhere(pid, facts.port(), inode));
-        // One that cannot be seen may talk.
+        // A process whose connections cannot be seen may have others.
         self.talks_elsewhere = talks.reduce(|a, b| Some(a? || b?)).flatten();
         if self.may_answer_yet(connection) { LATEST.min(facts.timeout * LATE) } else { Duration::ZERO }
     }
 
-    /// Whether the request was read, and nothing is known to keep the answer back.
+    /// Whether the service read the request, and no cause is known that prevents the answer.
     fn may_answer_yet(&self, connection: &Connection) -> bool {
         let read = connection.server.is_some_and(|side| side.inode != 0 && side.unread == 0);
         let stands = self.lives.iter().any(|life| matches!(life.state, 'T' | 't') || life.frozen);
@@ -74,7 +74,7 @@ impl Silence {
 }
 
 impl ReachFacts {
-    /// Takes over what was seen.
+    /// Adds these observations to the facts.
     pub(super) fn take_silence(&mut self, silent: Silence) {
         let Silence { search, lives, ring, multiplied, talks_elsewhere } = silent;
         self.served_by = search.found;
@@ -87,7 +87,7 @@ fn lives(pids: &BTreeSet<u32>) -> Vec<Vitals> {
     pids.iter().filter_map(|pid| Vitals::read(*pid).ok()).collect()
 }
 
-/// Whether a process could run, and the machine has given it no processor to show what it would do.
+/// Whether a process is runnable but has not been scheduled, so that it could not show what it does.
 fn awaits_its_turn(facts: &ReachFacts, after: &Vitals) -> bool {
     let before = facts.life.iter().find(|life| life.before.pid == after.pid).map(|life| &life.before);
     before.is_some_and(|before| life::runs_on(before, after) && !life::has_had_its_turn(before, after))

@@ -1,20 +1,20 @@
-//! What is asked, beside the address.
+//! The options of a diagnosis.
 
 use std::time::Duration;
 
 use crate::probe::network::resolver::Localhost;
 use crate::probe::trace::protocol::Protocol;
 
-/// What is asked, beside the address.
+/// The options of a diagnosis.
 #[derive(Clone, Debug)]
 pub struct Options {
-    /// The name it was asked by, where it was one.
+    /// The name the user gave, if it was not an address.
     pub name: Option<String>,
-    /// What `localhost` means, where that was found out already.
+    /// What `localhost` resolves to, if already known.
     pub localhost: Option<Localhost>,
-    /// What the service should speak; `None` is content with anything it can name.
+    /// The expected protocol; `None` accepts any protocol that is recognised.
     pub expect: Option<Protocol>,
-    /// How long the service may take to answer.
+    /// How long one connection may take, from the dial to the answer.
     pub timeout: Duration,
 }
 

@@ -1,4 +1,4 @@
-//! What a program does that has read what was sent and answers nothing. Pure.
+//! What a program does after it has read the request and before it answers. Pure.
 
 use super::facts::ReachFacts;
 use super::life::serving;
@@ -6,21 +6,21 @@ use crate::probe::process::holders::Held;
 use crate::probe::process::process_stats::Vitals;
 use crate::probe::process::threads::Call;
 
-/// What a program does that has read what was sent and answers nothing.
+/// What a program does after it has read the request and before it answers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Pastime {
     /// It waits for more from the client, as a service may.
     WaitsForMore,
-    /// It does something else, or sleeps: it has not come to answer.
+    /// It does something else, or sleeps: it has not got round to the answer.
     Works,
-    /// It waits for input, perhaps from the client, perhaps from another, perhaps for a time to come.
+    /// It waits for input, perhaps from the client or from another peer, or for a timer.
     Loops,
-    /// That cannot be seen.
+    /// Its activity cannot be seen.
     Hidden,
 }
 
-/// An event loop that nothing but a socket can end, of a program that talks to nobody else, waits for the client; in any
-/// other it may as well wait for what it needs to answer.
+/// What the program does. If only a socket can end its event loop, and it has no other connections, it waits for the
+/// client; any other event loop may as well wait for something it needs for the answer.
 pub(super) fn pastime(facts: &ReachFacts) -> Pastime {
     if reads_on(facts) {
         return Pastime::WaitsForMore;
@@ -40,17 +40,17 @@ pub(super) fn pastime(facts: &ReachFacts) -> Pastime {
     if loops && endless && alone { Pastime::WaitsForMore } else { Pastime::Loops }
 }
 
-/// Whether a service that is healthy said nothing that is known.
+/// Whether a healthy service sent nothing that was recognised.
 pub(super) fn waits_for_more(facts: &ReachFacts) -> bool {
     facts.first().is_some_and(|first| first.is_silent()) && pastime(facts) == Pastime::WaitsForMore
 }
 
-/// Whether a thread blocks in a call that reads from the very connection.
+/// Whether a thread blocks in a call that reads from this very connection.
 fn reads_on(facts: &ReachFacts) -> bool {
     reads(&facts.served_by, facts.life.iter().map(|life| &life.after))
 }
 
-/// The same of processes that hold its end of the connection.
+/// The same for given processes that hold the service's end of the connection.
 pub(super) fn reads<'a>(served_by: &[Held], mut lives: impl Iterator<Item = &'a Vitals>) -> bool {
     lives.any(|life| {
         let held = served_by.iter().filter(|held| held.holder.pid == life.pid);

@@ -1,4 +1,5 @@
-//! C1, refused: a listener that is there is guarded by a filter; one that is not is somewhere else, or nowhere. Pure.
+//! C1, refused: if the listener exists, a filter rejected the connection; if not, the service is elsewhere or does not
+//! run. Pure.
 
 use super::facts::{Lookup, ReachFacts};
 use super::kills::{killed_by_name, the_only_one_gone};
@@ -13,22 +14,22 @@ pub(super) fn judge(facts: &ReachFacts) -> Judged {
         if loopback_beyond(facts).is_some() {
             return (Verdict::TargetOnOtherAddress, Certainty::Proven);
         }
-        // What the other machine has cannot be seen from here.
+        // The listeners of another machine cannot be seen from here.
         return way::blocked(facts).unwrap_or((Verdict::TargetNotRunning, Certainty::Likely));
     }
     if listens_throughout(facts) {
         return way::blocked(facts).unwrap_or((Verdict::FirewallReject, Certainty::Likely));
     }
     match facts.after {
-        // It came between the dial and the look.
+        // The listener appeared between the dial and the lookup.
         Lookup::Found(_) => (Verdict::Unknown, Certainty::Unknown),
-        Lookup::Nobody => nobody(facts, Certainty::Proven),
-        Lookup::Unknown if facts.rows.is_empty() => nobody(facts, Certainty::Likely),
+        Lookup::Nobody => without_listener(facts, Certainty::Proven),
+        Lookup::Unknown if facts.rows.is_empty() => without_listener(facts, Certainty::Likely),
         Lookup::Unknown => (Verdict::Unknown, Certainty::Unknown),
     }
 }
 
-fn nobody(facts: &ReachFacts, sure: Certainty) -> Judged {
+fn without_listener(facts: &ReachFacts, sure: Certainty) -> Judged {
     let absent = &facts.absent;
     if other_address(facts).is_some() {
         return (Verdict::TargetOnOtherAddress, sure);

@@ -1,4 +1,4 @@
-//! Recorded facts: a service that is there and answers, and the pieces to change in it.
+//! Recorded facts of a service that listens and answers, and functions to change them in tests.
 
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
@@ -63,7 +63,7 @@ pub(super) fn living(change: impl Fn(&mut Vitals)) -> Vec<Life> {
     vec![Life { before: vitals.clone(), after: vitals }]
 }
 
-/// A dial that stands; our request was read and answered.
+/// A connection on which our request was read and answered.
 pub(super) fn answered(received: &[u8]) -> Connection {
     Connection {
         server: Some(ServerSide { inode: 11, unread: 0, half_open: false }),
@@ -81,7 +81,7 @@ pub(super) fn dialled(dial: Dial) -> Connection {
     Connection { dial, ..Connection::failed(libc::ECONNREFUSED) }
 }
 
-/// The same, and no answer.
+/// A connection that was accepted but not answered.
 pub(super) fn silent(unread: u32) -> Connection {
     Connection {
         server: Some(ServerSide { inode: 11, unread, half_open: false }),
@@ -90,7 +90,7 @@ pub(super) fn silent(unread: u32) -> Connection {
     }
 }
 
-/// The same, and never accepted.
+/// A connection that was never accepted.
 pub(super) fn waiting() -> Connection {
     Connection {
         server: Some(ServerSide { inode: 0, unread: 0, half_open: false }),
@@ -101,7 +101,7 @@ pub(super) fn waiting() -> Connection {
     }
 }
 
-/// A service that is there and answers.
+/// A service that listens and answers.
 pub(super) fn healthy() -> ReachFacts {
     let mut facts = blank(Subject::Tcp(address()), &Options::default());
     facts.local = true;
@@ -121,7 +121,7 @@ pub(super) fn held(inode: u32) -> Held {
     Held { inode, descriptor: 3, holder }
 }
 
-/// Nobody listens, and the dial was refused.
+/// Nothing listens, and the dial was refused.
 pub(super) fn refused() -> ReachFacts {
     let mut facts = healthy();
     facts.before = Lookup::Nobody;
@@ -132,14 +132,14 @@ pub(super) fn refused() -> ReachFacts {
     facts
 }
 
-pub(super) fn told(change: impl Fn(&mut ReachFacts)) -> Diagnosis {
+pub(super) fn diagnosis_of(change: impl Fn(&mut ReachFacts)) -> Diagnosis {
     let mut facts = healthy();
     change(&mut facts);
     diagnose(&facts)
 }
 
 pub(super) fn verdict(change: impl Fn(&mut ReachFacts)) -> Verdict {
-    told(change).verdict
+    diagnosis_of(change).verdict
 }
 
 pub(super) fn of_refused(change: impl Fn(&mut ReachFacts)) -> Verdict {

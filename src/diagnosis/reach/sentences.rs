@@ -1,4 +1,4 @@
-//! The sentences about where a service is instead, and about what its program does. Pure.
+//! Sentences about where else a service is, and about what its program does. Pure.
 
 use super::facts::ReachFacts;
 use super::lines::short;
@@ -28,7 +28,7 @@ pub(super) fn remapped(facts: &ReachFacts) -> String {
     format!("localhost means {} here{place}", addresses.join(", "))
 }
 
-/// Where it was looked for, as the end of a sentence.
+/// Where the service was searched for, as the end of a sentence.
 pub(super) fn looked_at(facts: &ReachFacts) -> String {
     let others = match facts.absent.elsewhere.looked {
         0 => "this network namespace".to_owned(),
@@ -50,7 +50,7 @@ pub(super) fn port_holders(facts: &ReachFacts) -> String {
     most.map_or(String::new(), |(state, count)| format!(", {count} of them in {}", state.name()))
 }
 
-/// What the resolver said of localhost.
+/// The resolver's answer for localhost.
 pub(super) fn unresolvable(facts: &ReachFacts) -> String {
     let missing = facts.localhost.lines.as_ref().is_some_and(Vec::is_empty);
     let place = if missing { "localhost is not in /etc/hosts, and " } else { "" };
@@ -61,7 +61,7 @@ pub(super) fn unresolvable(facts: &ReachFacts) -> String {
     format!("{place}the resolver finds no address for it{took}{works}")
 }
 
-/// What a namespace does with packets that it leads to its loopback address.
+/// What a namespace does with packets redirected to its loopback address.
 pub(super) fn martian(facts: &ReachFacts) -> String {
     let interface = facts.beyond.as_ref().and_then(|(beyond, _)| beyond.interface.clone());
     let interface = interface.map_or(String::new(), |name| format!(" on {name}"));
@@ -141,12 +141,12 @@ pub(super) fn other_port(facts: &ReachFacts) -> String {
 pub(super) fn flapping(facts: &ReachFacts) -> String {
     match &facts.watch {
         Some(watch) if watch.went > 0 => format!(
-            "restarting: it came {} and went {} in {}",
+            "restarting: it appeared {} and disappeared {} in {}",
             times(watch.came),
             times(watch.went),
             short(watch.lasted)
         ),
-        _ => "it was there for the dial, and nobody listens a moment later".to_owned(),
+        _ => "it listened during the dial, but not a moment later".to_owned(),
     }
 }
 
@@ -187,7 +187,7 @@ pub(super) fn traced(facts: &ReachFacts) -> String {
     let Some(life) = facts.life.iter().find(|life| life.after.state == 't') else { return String::new() };
     let debugger = life.after.tracer.as_ref();
     let debugger = debugger.map_or("a debugger".to_owned(), |(pid, name)| format!("{name} (pid {pid})"));
-    format!("{} (pid {}) stands in a debugger: {debugger}", life.after.comm, life.after.pid)
+    format!("{} (pid {}) is held in a debugger: {debugger}", life.after.comm, life.after.pid)
 }
 
 pub(super) fn out_of_descriptors(facts: &ReachFacts) -> String {
@@ -216,7 +216,7 @@ pub(super) fn denied(facts: &ReachFacts) -> String {
     }
 }
 
-/// Why a name stands for no socket.
+/// Why no socket has a name.
 pub(super) fn no_socket(facts: &ReachFacts) -> String {
     let Subject::Unix(path) = &facts.subject else { return String::new() };
     let walk = facts.unix.as_ref().map(|unix| unix.walk.clone()).unwrap_or_default();
@@ -224,27 +224,27 @@ pub(super) fn no_socket(facts: &ReachFacts) -> String {
     match (&walk.missing, &walk.leads_to) {
         _ if too_long => {
             let length = path.as_os_str().len();
-            format!("no socket has such a name: {length} bytes, and unix(7) allows {LONGEST_PATH}")
+            format!("no socket can have this name: it has {length} bytes, and unix(7) allows {LONGEST_PATH}")
         }
-        _ if walk.is_socket == Some(false) => format!("{} is a file, but no socket", printable(path)),
+        _ if walk.is_socket == Some(false) => format!("{} is a file, but not a socket", printable(path)),
         (Some(link), Some(to)) => {
-            format!("{} leads to {}, and that is not there", printable(link), printable(to))
+            format!("{} is a link to {}, which does not exist", printable(link), printable(to))
         }
         (Some(missing), None) => format!("there is no {}", printable(missing)),
-        _ => "nobody listens on a socket of this name".to_owned(),
+        _ => "nothing listens on a socket of this name".to_owned(),
     }
 }
 
-/// sun_path without its closing zero byte.
+/// The length in bytes of sun_path without its terminating zero byte.
 const LONGEST_PATH: usize = 107;
 
-/// What the socket behind a path is that is no stream.
+/// The kind of the socket behind a path, if it is not a stream socket.
 pub(super) fn no_stream(facts: &ReachFacts) -> Option<&'static str> {
     let wrong = matches!(facts.first()?.dial, Dial::Failed(libc::EPROTOTYPE, _));
     let listening = facts.unix.as_ref()?.after.as_ref();
     wrong.then(|| match listening.map(|listening| listening.kind) {
-        Some(5) => "the socket passes packets in sequence (SOCK_SEQPACKET), no stream",
-        _ => "the socket takes datagrams (SOCK_DGRAM), no stream",
+        Some(5) => "the socket is a packet socket (SOCK_SEQPACKET), not a stream socket",
+        _ => "the socket is a datagram socket (SOCK_DGRAM), not a stream socket",
     })
 }
 
@@ -252,13 +252,13 @@ fn printable(path: &std::path::Path) -> String {
     crate::probe::printable_path(path)
 }
 
-/// An answer that came too late is told with its time.
+/// A slow service; the sentence states the time of an answer that came too late.
 pub(super) fn slow(facts: &ReachFacts, who: &str) -> String {
     let limit = facts.timeout;
     if accepts_others(facts) {
         let waiting = facts.before.socket().map_or(0, |socket| socket.receive_queue);
         return format!(
-            "{who} is slow: it accepts one connection after another, {waiting} waited before this one"
+            "{who} is slow: it accepts one connection after another, and {waiting} waited before this one"
         );
     }
     let late = facts.first().and_then(|first| Some(first.late?.saturating_sub(first.said?)));
@@ -272,14 +272,14 @@ pub(super) fn slow(facts: &ReachFacts, who: &str) -> String {
     }
 }
 
-/// A connection that stands and says nothing, of which the cause cannot be told.
+/// An open connection without an answer, if the cause is unknown.
 pub(super) fn silent(facts: &ReachFacts, who: &str) -> String {
     if facts.first().is_none_or(|first| first.server.is_none()) {
-        return "it stands, and nothing came back; the other end cannot be seen from here".to_owned();
+        return "the connection is open but unanswered; the other end cannot be seen from here".to_owned();
     }
     let why = match pastime(facts) {
-        Pastime::Hidden => "what it does is open to its user and root only",
-        _ => "it waits for input, and whether from the client or from another cannot be seen",
+        Pastime::Hidden => "only its user and root can see what it does",
+        _ => "it waits for input, whether from the client or from elsewhere cannot be seen",
     };
     format!("{who} read the request and sent nothing: {why}")
 }

@@ -1,4 +1,4 @@
-//! Who has the source ports towards an address, asked where none could be had.
+//! Which processes use the source ports towards an address, read only if none was available.
 
 use std::net::SocketAddr;
 
@@ -8,7 +8,7 @@ use crate::probe::sockets;
 use crate::probe::sockets::Socket;
 use crate::probe::sockets::ports::PortRules;
 
-/// Who has the source ports towards an address.
+/// Counts the source ports in use towards an address, and finds their users.
 pub(super) fn source_ports(address: SocketAddr, rules: &PortRules) -> SourcePorts {
     let (first, last) = rules.outgoing;
     let mut found = SourcePorts {
@@ -17,7 +17,7 @@ pub(super) fn source_ports(address: SocketAddr, rules: &PortRules) -> SourcePort
     };
     let (rows, _) = sockets::towards_port(address.port()).unwrap_or_default();
     let towards = |row: &Socket| row.remote.ip().to_canonical() == address.ip().to_canonical();
-    // A port that somebody listens on is no source port either.
+    // A port with a listener cannot be a source port either.
     let (listeners, _) = sockets::listeners().unwrap_or_default();
     let taken = |row: &Socket| rules.may_be_drawn(row.local.port());
     let ours: Vec<Socket> =

@@ -1,4 +1,4 @@
-//! Facts before anything was asked, and what is filled in alike for every kind of address.
+//! Empty facts, and the parts that are filled in the same way for every kind of address.
 
 use rustix::process::{getegid, geteuid};
 
@@ -17,13 +17,13 @@ use crate::probe::system::limits::Descriptors;
 use crate::probe::system::sysctl::Settings;
 use crate::probe::trace::Trace;
 
-/// More processes than this are not examined; a service of more workers is alike in all of them.
+/// At most this many processes are examined; the workers of a service that has more are all alike.
 pub(super) const MAX_EXAMINED: usize = 8;
 
-/// Of more candidates than this nothing can be said.
+/// With more candidates than this, no conclusion is possible.
 const FEW_CANDIDATES: usize = 3;
 
-/// What nothing has been asked about yet.
+/// Facts about a subject that has not been examined yet.
 pub(super) fn blank(subject: Subject, options: &Options) -> ReachFacts {
     ReachFacts {
         subject,
@@ -75,7 +75,7 @@ impl ReachFacts {
         self.held.extend(search.found);
     }
 
-    /// The holders of the listener, or those who probably are, by pid.
+    /// The pids of the holders of the listener, or of the probable holders.
     pub(super) fn examined(&self) -> Vec<u32> {
         let holders = self.holders();
         let few = self.candidates.len() <= FEW_CANDIDATES;
@@ -84,7 +84,7 @@ impl ReachFacts {
         all.iter().take(MAX_EXAMINED).map(|holder| holder.pid).collect()
     }
 
-    /// Signs of life of the same processes, and of others, at a later moment.
+    /// Adds the activity of the same processes, and of others, at a later moment.
     pub(super) fn lived_on(&mut self, lives: Vec<Vitals>) {
         for after in lives {
             match self.life.iter_mut().find(|life| life.before.pid == after.pid) {

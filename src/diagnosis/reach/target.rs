@@ -1,4 +1,4 @@
-//! A target as a route names it: an address, a name that stands for several, a Unix socket.
+//! Diagnoses a target as a route names it: an address, a name with several addresses, a Unix socket.
 
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::path::Path;
@@ -10,18 +10,18 @@ use crate::diagnosis::{Diagnosis, Verdict};
 use crate::probe::network::resolver::{self, Localhost};
 use crate::probe::network::scoped;
 
-/// Finds out whether a target can be reached. A name stands for several addresses: the first that answers is told, or
-/// else the first.
+/// Finds out whether a target can be reached. A name may have several addresses: the diagnosis is that of the first one
+/// that answers, or else that of the first.
 pub fn reach_target(target: &TargetAddress, protocol: Protocol, options: Options) -> Diagnosis {
     match target {
         TargetAddress::Net(Host::Ip(ip), port) => one(SocketAddr::new(*ip, *port), protocol, &options),
         TargetAddress::Net(Host::Zoned(ip, zone), port) => match scoped(*ip, zone, *port) {
             Ok(address) => one(address, protocol, &options),
             Err(error) => {
-                let mut told = one(SocketAddr::new((*ip).into(), *port), protocol, &options);
-                told.failed_with(&error);
-                told.summary = format!("there is no interface {zone} here");
-                told
+                let mut diagnosis = one(SocketAddr::new((*ip).into(), *port), protocol, &options);
+                diagnosis.failed_with(&error);
+                diagnosis.summary = format!("there is no interface {zone} here");
+                diagnosis
             }
         },
         TargetAddress::Net(Host::Name(name), port) => named(name, *port, protocol, options),
@@ -38,17 +38,17 @@ fn one(address: SocketAddr, protocol: Protocol, options: &Options) -> Diagnosis 
 }
 
 fn named(name: &str, port: u16, protocol: Protocol, mut options: Options) -> Diagnosis {
-    let said = resolver::look_up(name, options.timeout);
-    let mut addresses = said.addresses.clone().unwrap_or_default();
+    let answer = resolver::look_up(name, options.timeout);
+    let mut addresses = answer.addresses.clone().unwrap_or_default();
     options.name = Some(name.to_owned());
-    options.localhost = Some(Localhost { answer: Some(said), ..Localhost::read() });
+    options.localhost = Some(Localhost { answer: Some(answer), ..Localhost::read() });
     if is_localhost(name) && addresses.is_empty() {
         addresses = vec![Ipv4Addr::LOCALHOST.into(), Ipv6Addr::LOCALHOST.into()];
     }
     let mut first = None;
     for ip in addresses {
         let diagnosis = one(SocketAddr::new(ip, port), protocol, &options);
-        if !nobody_there(diagnosis.verdict) {
+        if !tries_next_address(diagnosis.verdict) {
             return diagnosis;
         }
         first.get_or_insert(diagnosis);
@@ -56,8 +56,8 @@ fn named(name: &str, port: u16, protocol: Protocol, mut options: Options) -> Dia
     first.unwrap_or_else(|| unresolved(name, port))
 }
 
-/// Verdicts after which the next address of a name is tried.
-fn nobody_there(verdict: Verdict) -> bool {
+/// Whether the next address of a name is tried after this verdict.
+fn tries_next_address(verdict: Verdict) -> bool {
     matches!(
         verdict,
         Verdict::TargetNotRunning

@@ -1,5 +1,5 @@
-//! The rules over recorded facts, where nobody accepts: one set that is healthy, changed in the one place that each case
-//! is about.
+//! The rules over recorded facts, where the service does not accept: one healthy set, changed in the place that each
+//! case is about.
 
 use std::time::Duration;
 
@@ -16,26 +16,26 @@ use crate::probe::trace::{Connection, Dial};
 
 #[test]
 fn a_service_that_answers_is_healthy() {
-    let told = told(|_| {});
+    let diagnosis = diagnosis_of(|_| {});
 
-    assert_eq!((told.verdict, told.certainty), (Verdict::Healthy, Certainty::Proven));
-    assert!(screen(&told, "").ends_with("verdict: healthy\n"));
+    assert_eq!((diagnosis.verdict, diagnosis.certainty), (Verdict::Healthy, Certainty::Proven));
+    assert!(screen(&diagnosis, "").ends_with("verdict: healthy\n"));
 }
 
 #[test]
-fn nobody_anywhere_is_not_running() {
+fn a_service_that_listens_nowhere_is_not_running() {
     assert_eq!(of_refused(|_| {}), Verdict::TargetNotRunning);
 }
 
 #[test]
-fn a_listener_that_was_there_all_the_time_and_refuses_is_guarded_by_a_filter() {
+fn a_listener_that_existed_throughout_and_refuses_is_behind_a_filter() {
     let verdict = verdict(|facts| facts.trace.connections = vec![Connection::failed(libc::ECONNREFUSED)]);
 
     assert_eq!(verdict, Verdict::FirewallReject);
 }
 
 #[test]
-fn a_listener_that_came_after_the_dial_proves_nothing() {
+fn a_listener_that_appeared_after_the_dial_proves_nothing() {
     assert_eq!(of_refused(|facts| facts.after = Lookup::Found(listening(ADDRESS))), Verdict::Unknown);
 }
 
@@ -56,7 +56,7 @@ fn a_service_that_is_not_at_its_address_is_found_where_it_is() {
 }
 
 #[test]
-fn a_kill_explains_an_absence_only_where_its_service_died_of_it_and_nothing_else_does() {
+fn a_kill_explains_an_absence_only_if_its_service_died_and_nothing_else_explains_it() {
     let kill = |ago: u64, group_empty| Kill {
         pid: Some(4),
         comm: "web".to_owned(),
@@ -97,7 +97,7 @@ fn a_listener_that_comes_and_goes_flaps_whatever_the_dial_met() {
 }
 
 #[test]
-fn what_is_not_accepted_is_told_by_the_state_of_the_program() {
+fn a_connection_that_is_not_accepted_is_judged_by_the_state_of_the_program() {
     let of = |change: &dyn Fn(&mut Vitals)| {
         verdict(|facts| {
             facts.trace.connections = vec![waiting()];
@@ -114,7 +114,7 @@ fn what_is_not_accepted_is_told_by_the_state_of_the_program() {
 }
 
 #[test]
-fn a_program_that_computes_all_the_time_is_told_from_one_that_waits() {
+fn a_program_that_computes_all_the_time_is_distinguished_from_one_that_waits() {
     let of = |state: char, used: u64, queued: u64, turns: u64| {
         verdict(|facts| {
             facts.trace.connections = vec![waiting()];
@@ -128,10 +128,10 @@ fn a_program_that_computes_all_the_time_is_told_from_one_that_waits() {
 
     assert_eq!(of('S', 1900, 0, 9), Verdict::TargetBusyLoop);
     assert_eq!(of('S', 20, 0, 9), Verdict::TargetNotAccepting);
-    assert_eq!(of('R', 0, 1900, 9), Verdict::TargetBusyLoop, "others have the processor");
+    assert_eq!(of('R', 0, 1900, 9), Verdict::TargetBusyLoop, "other processes use the processor");
     assert_eq!(of('R', 20, 500, 9), Verdict::TargetNotAccepting);
     assert_eq!(of('S', 20, 1900, 9), Verdict::TargetNotAccepting, "many threads in a queue, and it sleeps");
-    assert_eq!(of('R', 0, 1900, 1), Verdict::TargetNotAccepting, "it has not had its turn to accept");
+    assert_eq!(of('R', 0, 1900, 1), Verdict::TargetNotAccepting, "it was not scheduled and could not accept");
 }
 
 #[test]
@@ -145,14 +145,14 @@ fn a_queue_that_moves_is_slow_and_one_that_only_grows_is_not_accepted() {
         })
     };
 
-    assert_eq!(of(9, 10), Verdict::TargetSlow, "two of those that waited are gone");
+    assert_eq!(of(9, 10), Verdict::TargetSlow, "two of the waiting connections are gone");
     assert_eq!(of(9, 12), Verdict::TargetNotAccepting);
-    assert_eq!(of(9, 15), Verdict::TargetNotAccepting, "others came");
+    assert_eq!(of(9, 15), Verdict::TargetNotAccepting, "other connections arrived");
     assert_eq!(of(0, 3), Verdict::TargetNotAccepting);
 }
 
 #[test]
-fn a_full_queue_is_told_whether_the_dial_stood_or_not() {
+fn a_full_queue_is_reported_whether_the_dial_succeeded_or_not() {
     let full = |connection: Connection| {
         verdict(|facts| {
             let socket = Socket { receive_queue: 3, send_queue: 2, ..listening(ADDRESS) };

@@ -1,4 +1,4 @@
-//! C2, timed out: on loopback that is never the network. Pure.
+//! C2, timed out: on loopback the network is never the cause. Pure.
 
 use super::connected;
 use super::facts::ReachFacts;
@@ -6,7 +6,7 @@ use super::listener::queue_is_full;
 use super::way::{blocked, loopback_is_down, martians};
 use crate::diagnosis::verdict::{Certainty, Judged, Verdict};
 
-/// Why nothing came back.
+/// Why the dial timed out.
 pub(super) fn judge(facts: &ReachFacts) -> Judged {
     if loopback_is_down(facts) {
         return (Verdict::LoopbackDown, Certainty::Proven);

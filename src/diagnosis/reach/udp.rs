@@ -1,4 +1,4 @@
-//! A UDP address: its facts, and the rules over them.
+//! UDP addresses: their facts, and the rules over them.
 
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -15,12 +15,12 @@ use crate::probe::process::holders;
 use crate::probe::process::process_stats::Vitals;
 use crate::probe::sockets::{self, udp};
 
-/// How long a receiver is given to read.
+/// How long a receiver may take to read.
 const PATIENCE: Duration = Duration::from_millis(500);
-/// A queue of more bytes than this that nobody empties is a receiver that does not read.
+/// A receiver whose queue stays longer than this many bytes does not read.
 const LONG_QUEUE: u32 = 4096;
 
-/// Everything about a UDP address.
+/// Gathers everything about a UDP address.
 pub(super) fn gather(address: SocketAddr, options: &Options) -> ReachFacts {
     let mut facts = blank(Subject::Udp(address), options);
     facts.read_surroundings(address, options);
@@ -48,7 +48,7 @@ pub(super) fn gather(address: SocketAddr, options: &Options) -> ReachFacts {
     facts
 }
 
-/// The verdict over the facts of a UDP address.
+/// The verdict on the facts of a UDP address.
 pub(super) fn judge(facts: &ReachFacts) -> Judged {
     let Some(udp) = &facts.udp else { return (Verdict::Unknown, Certainty::Unknown) };
     if udp.sending.answer.is_some() {
@@ -74,9 +74,9 @@ pub(super) fn judge(facts: &ReachFacts) -> Judged {
         return (Verdict::LoopbackDown, Certainty::Proven);
     }
     if udp.receiver.is_none() {
-        // No answer and no refusal: a filter may have eaten either.
-        let nobody = facts.local && udp.rows.iter().all(|row| row.socket.remote.port() != 0);
-        return if nobody {
+        // Neither an answer nor a refusal: a filter may have dropped either.
+        let unused = facts.local && udp.rows.iter().all(|row| row.socket.remote.port() != 0);
+        return if unused {
             (Verdict::UdpTargetNotRunning, Certainty::Likely)
         } else {
             (Verdict::Unknown, Certainty::Unknown)
@@ -85,7 +85,7 @@ pub(super) fn judge(facts: &ReachFacts) -> Judged {
     received(facts)
 }
 
-/// Somebody receives there: does he read?
+/// A socket receives there: judges whether its process reads.
 fn received(facts: &ReachFacts) -> Judged {
     let Some(udp) = &facts.udp else { return (Verdict::Unknown, Certainty::Unknown) };
     let (before, after) = udp.sending.queue.unwrap_or((0, 0));

@@ -1,4 +1,4 @@
-//! C4, accepted and no answer: the program stands still, is slow, or waits for more. Pure.
+//! C4, accepted without an answer: the program is halted, is slow, or waits for more. Pure.
 
 use super::facts::{Life, ReachFacts};
 use super::life::{computes, serving, standstill};
@@ -6,11 +6,11 @@ use super::pastime::{Pastime, pastime};
 use crate::diagnosis::verdict::{Certainty, Judged, Verdict};
 use crate::probe::trace::Connection;
 
-/// What a connection says that was accepted, as far as that can be seen, and on which nothing came back.
+/// Judges a connection that was accepted, as far as that can be seen, but not answered.
 pub(super) fn judge(facts: &ReachFacts, first: &Connection) -> Judged {
     let lives: Vec<Life> = serving(facts).into_iter().cloned().collect();
     let Some(server) = first.server else {
-        // Neither end of it is in sight.
+        // Neither end of it is visible.
         return (Verdict::Unknown, Certainty::Unknown);
     };
     if let Some((verdict, sure)) = standstill(&lives) {

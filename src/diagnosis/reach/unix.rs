@@ -1,4 +1,4 @@
-//! A Unix socket: its facts, and the rules over them.
+//! Unix sockets: their facts, and the rules over them.
 
 use std::collections::BTreeSet;
 use std::path::Path;
@@ -17,7 +17,7 @@ use crate::probe::system::limits;
 use crate::probe::trace::protocol::Protocol;
 use crate::probe::trace::{self, Dial, Wish};
 
-/// Everything about a Unix socket.
+/// Gathers everything about a Unix socket.
 pub(super) fn gather(path: &Path, options: &Options) -> ReachFacts {
     let mut facts = blank(Subject::Unix(path.to_owned()), options);
     facts.descriptors = limits::descriptors();
@@ -59,13 +59,13 @@ fn look(path: &Path, unreadable: &mut Option<String>) -> Option<Listening> {
     })
 }
 
-/// The verdict over the facts of a Unix socket.
+/// The verdict on the facts of a Unix socket.
 pub(super) fn judge(facts: &ReachFacts) -> Judged {
     let Some(first) = facts.first() else { return (Verdict::Unknown, Certainty::Unknown) };
     let Some(unix) = &facts.unix else { return (Verdict::Unknown, Certainty::Unknown) };
     match first.dial {
         Dial::Connected(_) => connected::judge(facts),
-        // A file of another kind is refused by its mode before its kind is looked at.
+        // The kernel checks the mode of a file before its kind, so a file that is not a socket can fail either way.
         Dial::Failed(..) if unix.walk.is_socket == Some(false) => {
             (Verdict::TargetNotRunning, Certainty::Proven)
         }
@@ -89,7 +89,7 @@ pub(super) fn judge(facts: &ReachFacts) -> Judged {
     }
 }
 
-/// Whether the name has no file.
+/// Whether the name is abstract and has no file.
 fn is_abstract(facts: &ReachFacts) -> bool {
     matches!(&facts.subject, Subject::Unix(path) if path.to_string_lossy().starts_with('@'))
 }

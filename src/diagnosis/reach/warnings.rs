@@ -1,4 +1,4 @@
-//! What works and should be known. A warning becomes the verdict only where nothing fails. Pure.
+//! Warnings: not faults, but worth knowing. A warning becomes the verdict only if nothing fails. Pure.
 
 use std::collections::BTreeSet;
 
@@ -11,10 +11,10 @@ use crate::diagnosis::verdict::{Certainty, Verdict};
 use crate::outcome::Holder;
 use crate::probe::sockets::Socket;
 
-/// So many connections that their peer has closed are no chance any more.
+/// This many connections that their peer has closed are no coincidence.
 const MANY_LEFT_OPEN: usize = 20;
 
-/// Adds the warnings, the weightiest first.
+/// Adds the warnings, the most important first.
 pub(super) fn add(facts: &ReachFacts, diagnosis: &mut Diagnosis) {
     let mut warnings: Vec<Warning> =
         [shared(facts), leaks(facts), outdated(facts), proxy(facts), exposed(facts)]
@@ -31,7 +31,7 @@ pub(super) fn add(facts: &ReachFacts, diagnosis: &mut Diagnosis) {
     diagnosis.warnings = warnings;
 }
 
-/// Two programs that have nothing to do with each other on one port: the kernel splits the connections.
+/// Unrelated programs share one port, and the kernel distributes the connections over them.
 fn shared(facts: &ReachFacts) -> Option<Warning> {
     let answering = facts.listener()?;
     let alike: Vec<&Socket> = facts.listening().filter(|row| row.local == answering.local).collect();
@@ -44,7 +44,7 @@ fn shared(facts: &ReachFacts) -> Option<Warning> {
     if alike.len() < 2 || strangers.len() < 2 {
         return None;
     }
-    let told: Vec<String> = strangers
+    let described: Vec<String> = strangers
         .iter()
         .take(3)
         .map(|holder| {
@@ -57,13 +57,13 @@ fn shared(facts: &ReachFacts) -> Option<Warning> {
         summary: format!(
             "{} programs share this port (SO_REUSEPORT): {}; each gets a part of the connections",
             strangers.len(),
-            told.join(", ")
+            described.join(", ")
         ),
-        fix: Some(advice(format!("end the one that is not wanted: kill {}", strangers[0].pid))),
+        fix: Some(advice(format!("end the unwanted one: kill {}", strangers[0].pid))),
     })
 }
 
-/// A master and its workers, or workers of one master.
+/// Whether they are a master and its worker, or workers of one master.
 fn are_related(a: &Holder, b: &Holder) -> bool {
     let ancestors =
         |holder: &Holder| -> BTreeSet<u32> { holder.chain.iter().map(|ancestor| ancestor.pid).collect() };
@@ -78,7 +78,7 @@ fn leaks(facts: &ReachFacts) -> Option<Warning> {
         return None;
     }
     let limit = facts.life.first().and_then(|life| life.after.descriptor_limit);
-    let limit = limit.map_or(String::new(), |limit| format!("; at {limit} descriptors it stops"));
+    let limit = limit.map_or(String::new(), |limit| format!("; at {limit} descriptors it stops accepting"));
     Some(Warning {
         verdict: Verdict::TargetLeaksCloseWait,
         summary: format!(
@@ -86,7 +86,7 @@ fn leaks(facts: &ReachFacts) -> Option<Warning> {
             super::who::who(facts),
             facts.left_open
         ),
-        fix: Some(advice("the service must close what its clients have closed")),
+        fix: Some(advice("the service must close the connections its clients have closed")),
     })
 }
 
@@ -101,7 +101,7 @@ fn outdated(facts: &ReachFacts) -> Option<Warning> {
             "{} (pid {}) runs a program file that {what} since: {}{started}",
             old.comm, old.pid, old.file
         ),
-        fix: Some(advice("start it again to run the new one")),
+        fix: Some(advice("restart it to run the new one")),
     })
 }
 

@@ -1,4 +1,4 @@
-//! A longer look at a listener that has just come, or that may be about to: does it stay?
+//! Watches a listener that has just appeared, or may be about to, to see whether it stays.
 
 use std::collections::BTreeSet;
 use std::net::SocketAddr;
@@ -9,12 +9,12 @@ use super::facts::Watch;
 use crate::probe::process::{self, holders, port_mentions};
 use crate::probe::sockets;
 
-/// A process younger than this may be one of a crash loop; one that is older has stayed.
+/// A process younger than this may be in a crash loop.
 pub(super) const YOUNG: Duration = Duration::from_secs(2);
-/// How often the kernel is asked.
+/// The interval between two lookups.
 const PAUSE: Duration = Duration::from_millis(20);
 
-/// Asks for the listener again and again until it has gone once, or `patience` is over.
+/// Looks the listener up repeatedly until it has disappeared once, or `patience` is over.
 pub(super) fn watch(address: SocketAddr, patience: Duration) -> Watch {
     let begun = Instant::now();
     let mut seen = Watch::default();
@@ -35,7 +35,7 @@ pub(super) fn watch(address: SocketAddr, patience: Duration) -> Watch {
         seen.note(now);
         up = now;
         seen.lasted = begun.elapsed();
-        // It is a loop once one has gone; a second one to name makes the proof better.
+        // One disappearance proves the crash loop; a second listener to name makes the proof better.
         if seen.lasted >= patience || seen.went > 0 && seen.inodes.len() > 1 {
             seen.up = up.is_some();
             return seen;
@@ -44,7 +44,7 @@ pub(super) fn watch(address: SocketAddr, patience: Duration) -> Watch {
 }
 
 impl Watch {
-    /// Remembers a socket that listens, and who has it.
+    /// Records a listening socket, and its process.
     fn note(&mut self, inode: Option<u32>) {
         let Some(inode) = inode.filter(|inode| !self.inodes.contains(inode)) else { return };
         self.inodes.push(inode);
@@ -57,7 +57,7 @@ fn look(address: SocketAddr) -> Option<u32> {
     sockets::listener(address).ok().flatten().map(|socket| socket.inode)
 }
 
-/// Who starts a service again that has ended.
+/// Programs that restart a service that has ended.
 const SUPERVISORS: [&str; 18] = [
     "systemd",
     "supervisord",
@@ -79,13 +79,14 @@ const SUPERVISORS: [&str; 18] = [
     "conmon",
 ];
 
-/// Whether something has started in the last two seconds that may be about to listen on `port`: it names the port, or
-/// somebody started it who starts services again. What is of this very command does not count.
+/// Whether a process that started in the last two seconds may be about to listen on `port`: it mentions the port, or
+/// one of `SUPERVISORS` started it. Processes of this very command do not count.
 pub(super) fn may_come(port: u16) -> bool {
     let Ok(me) = process::identify(std::process::id()) else { return false };
     let ours: BTreeSet<u32> = me.chain.iter().map(|ancestor| ancestor.pid).chain([me.pid]).collect();
     process::young(YOUNG).into_iter().any(|(pid, parent)| {
-        // What the same shell started beside it, as the other end of a pipe, is of the same command.
+        // A process that the same shell started next to it, such as the other end of a pipe, belongs to the same
+        // command.
         if ours.contains(&pid) || parent == me.parent {
             return false;
         }

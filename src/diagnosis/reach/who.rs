@@ -1,4 +1,4 @@
-//! Who it is about, and what the processes do, in words. Pure but for the names of users.
+//! Names the processes of a diagnosis and describes their activity. Pure except for looking up user names.
 
 use super::facts::{Life, ReachFacts};
 use super::life::serving;
@@ -8,7 +8,7 @@ use crate::probe::process;
 use crate::probe::process::process_stats::Vitals;
 use crate::units::counted;
 
-/// Who it is about: the holders of the listener, by name; where they are hidden, what is known of them.
+/// The holders of the listener by name; if they are hidden, what is known about them.
 pub(super) fn who(facts: &ReachFacts) -> String {
     let holders = facts.holders();
     if !holders.is_empty() {
@@ -26,15 +26,15 @@ pub(super) fn user(uid: u32) -> String {
     process::user_name(uid).map_or_else(|| format!("uid {uid}"), |name| format!("{name} (uid {uid})"))
 }
 
-/// The processes that serve a connection that stays silent, in words; empty where nothing is known.
+/// The activity of the processes that serve an unanswered connection; empty if unknown.
 pub(super) fn what_they_do(facts: &ReachFacts) -> Vec<String> {
     serving(facts).into_iter().take(3).map(|life| does(&life.after, &share(life))).collect()
 }
 
-/// `98 % of a processor`; `2 % of a processor, others have the rest`
+/// `98 % of a processor`; `2 % of a processor, other processes use the rest`
 pub(super) fn share(life: &Life) -> String {
     let (load, demand) = (life.after.load_since(&life.before), life.after.demand_since(&life.before));
-    let others = if demand > load + 0.5 { ", others have the rest" } else { "" };
+    let others = if demand > load + 0.5 { ", other processes use the rest" } else { "" };
     format!("{:.0} % of a processor{others}", load * 100.0)
 }
 

@@ -1,6 +1,6 @@
-//! The words for what was found about an address: a summary, lines of detail, the evidence. Pure.
+//! Words the diagnosis of an address: a summary, lines of detail, the evidence. Pure.
 //!
-//! Every fact a line names was read; what was not read is said in the line `hidden`.
+//! Every fact that a line states was read; the line `hidden` lists what could not be read.
 
 use std::time::Duration;
 
@@ -20,8 +20,8 @@ use crate::probe::process::process_stats::Vitals;
 use crate::probe::sockets::Socket;
 use crate::probe::trace::Dial;
 
-/// Fills in everything that is words.
-pub(super) fn tell(facts: &ReachFacts, diagnosis: &mut Diagnosis) {
+/// Fills in all texts of the diagnosis.
+pub(super) fn write(facts: &ReachFacts, diagnosis: &mut Diagnosis) {
     if let Some(errno) = errno(facts) {
         diagnosis.failed_with(&std::io::Error::from_raw_os_error(errno));
         diagnosis.errno = Some(errno_name(errno));
@@ -35,7 +35,7 @@ pub(super) fn tell(facts: &ReachFacts, diagnosis: &mut Diagnosis) {
     diagnosis.not_readable.clone_from(&facts.not_readable);
 }
 
-/// The errno of the dial, or of what came after it.
+/// The errno of the dial, or of a later step.
 fn errno(facts: &ReachFacts) -> Option<i32> {
     if let Some(udp) = &facts.udp {
         return udp.sending.errno;
@@ -47,7 +47,7 @@ fn errno(facts: &ReachFacts) -> Option<i32> {
     }
 }
 
-/// The processes of a verdict that is not about the listener at the address.
+/// The processes that a verdict is about, if not the holders of the listener at the address.
 fn subjects(facts: &ReachFacts, verdict: Verdict) -> Vec<crate::outcome::Holder> {
     let of = |socket: Option<&Socket>| {
         socket.map_or(Vec::new(), |socket| facts.holders_of(socket.inode).into_iter().cloned().collect())
@@ -64,12 +64,12 @@ fn subjects(facts: &ReachFacts, verdict: Verdict) -> Vec<crate::outcome::Holder>
     }
 }
 
-/// What follows the address.
+/// The clause that follows the address.
 pub(super) fn summary(facts: &ReachFacts, verdict: Verdict) -> String {
     let port = facts.port();
     match verdict {
         Verdict::OwnFdLimit => own_limit(facts),
-        Verdict::SystemFileLimit => "the machine has no file left: its file table is full".to_owned(),
+        Verdict::SystemFileLimit => "the machine's table of open files is full".to_owned(),
         Verdict::LocalhostUnresolvable => sentences::unresolvable(facts),
         Verdict::LocalhostRemapped => sentences::remapped(facts),
         Verdict::TargetNotRunning if !facts.local => {
@@ -104,21 +104,23 @@ pub(super) fn summary(facts: &ReachFacts, verdict: Verdict) -> String {
             format!("{}; a packet filter drops the connection silently", lines::listens(facts))
         }
         Verdict::BindDeniedBySandbox => "a sandbox or security policy forbids the connection".to_owned(),
-        Verdict::UdpTargetNotRunning => "nobody receives UDP there".to_owned(),
+        Verdict::UdpTargetNotRunning => "nothing receives UDP there".to_owned(),
         Verdict::UdpReceiverDrops => format!("{} reads too slowly, and datagrams are dropped", who(facts)),
         Verdict::UnixSocketDenied => sentences::denied(facts),
-        Verdict::UnixSocketStale => "the socket file is left over: nobody listens on it".to_owned(),
+        Verdict::UnixSocketStale => "the socket file is left over: nothing listens on it".to_owned(),
         Verdict::Unknown => unknown(facts),
         other => connected_summary(facts, other),
     }
 }
 
-/// The same where the connection stands.
+/// The same if the connection is open.
 fn connected_summary(facts: &ReachFacts, verdict: Verdict) -> String {
     let who = who(facts);
     match verdict {
         Verdict::AcceptQueueFull => format!("{who} does not accept, and {}", sentences::queue(facts)),
-        Verdict::TargetNotAccepting => format!("the kernel took the connection, {who} does not accept it"),
+        Verdict::TargetNotAccepting => {
+            format!("the kernel took the connection, but {who} does not accept it")
+        }
         Verdict::TargetSuspended => sentences::suspended(facts),
         Verdict::TargetInDebugger => sentences::traced(facts),
         Verdict::TargetUninterruptible => stuck(facts, &who),
@@ -126,7 +128,7 @@ fn connected_summary(facts: &ReachFacts, verdict: Verdict) -> String {
         Verdict::TargetBusyLoop => {
             let life = facts.life.iter().find(|life| computes(life));
             let share = life.map_or(String::new(), |life| format!(" ({})", share(life)));
-            format!("{who} computes without end{share} and serves nobody")
+            format!("{who} computes endlessly{share} and serves no client")
         }
         Verdict::TargetHung => {
             let unread = facts.first().and_then(|first| first.server).map_or(0, |server| server.unread);
@@ -139,7 +141,7 @@ fn connected_summary(facts: &ReachFacts, verdict: Verdict) -> String {
             format!("{who} itself closes the connection without a byte{}", lines::after_request(facts))
         }
         Verdict::TargetWaitsForClient => {
-            "the greeting comes only after the client has sent something (deferred accept)".to_owned()
+            "the greeting comes only after the client has sent data (deferred accept)".to_owned()
         }
         Verdict::TlsExpected => {
             format!("{who} speaks TLS{}; plain HTTP was expected", lines::spoken_text(facts))
@@ -175,9 +177,9 @@ fn killed_for_memory(facts: &ReachFacts) -> String {
     match killed(facts) {
         Some(kill) if !kill.comm.is_empty() => {
             let (name, ago) = (&kill.comm, rough(kill.ago.max(Duration::from_secs(1))));
-            format!("nothing listens; probably it was {name}, killed {ago} ago: out of memory")
+            format!("nothing listens; it probably was {name}, killed {ago} ago: out of memory")
         }
-        _ => "nothing listens; probably it was in a cgroup that lost its last process: out of memory"
+        _ => "nothing listens; it probably was in a cgroup that lost its last process: out of memory"
             .to_owned(),
     }
 }
@@ -193,7 +195,7 @@ fn cannot_fork(facts: &ReachFacts, who: &str) -> String {
     let room = facts.process_room.as_ref();
     let room =
         room.map_or(String::new(), |room| format!(": {} of {} for {}", room.used, room.limit, room.of));
-    format!("{who} can start no more processes{room}, and closes what it accepts")
+    format!("{who} cannot start more processes{room}, and closes what it accepts")
 }
 
 fn other_protocol(facts: &ReachFacts, who: &str) -> String {
@@ -209,7 +211,7 @@ fn other_protocol(facts: &ReachFacts, who: &str) -> String {
 
 fn unknown(facts: &ReachFacts) -> String {
     match facts.first().map(|first| first.dial) {
-        None => "there was no descriptor to connect with".to_owned(),
+        None => "no descriptor was left for the connection".to_owned(),
         Some(Dial::TimedOut(after)) => {
             format!("no answer within {after:.1?}, and no cause that can be seen from here")
         }

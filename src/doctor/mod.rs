@@ -4,11 +4,11 @@
 //! this room collects the diagnoses into one report.
 
 mod areas;
+mod render;
 mod report;
-mod tell;
 
+pub use render::SCHEMA;
 pub use report::{Area, Report};
-pub use tell::SCHEMA;
 
 use crate::diagnosis::Status;
 use crate::plan::Plan;

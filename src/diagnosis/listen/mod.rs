@@ -5,12 +5,12 @@
 mod bind;
 mod facts;
 mod fixes;
+mod into_diagnosis;
 #[cfg(test)]
 mod live_tests;
 mod overlap;
 mod question;
 mod report;
-mod telling;
 mod unix;
 mod unix_question;
 mod wording;

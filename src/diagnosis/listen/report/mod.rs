@@ -1,6 +1,6 @@
 //! The text for failed listeners: all failures together, each in at most about eight lines.
 //!
-//! It prints nothing and knows no terminal; `telling.rs` turns a failure into the diagnosis whose words it uses.
+//! It prints nothing and knows no terminal; `into_diagnosis.rs` turns a failure into the diagnosis whose words it uses.
 
 use std::time::Instant;
 

@@ -123,7 +123,7 @@ fn a_wrong_command_line_is_told_what_to_write() {
         (&["8080"], "write 8080:3000 to forward to port 3000"),
         (&["8080:3000:x"], r#"argument "8080:3000:x": "x" is not a port"#),
         (&["proxy"], "the commands are run, validate"),
-        (&["serve"], "here it is called run"),
+        (&["serve"], "Loopgate calls it run"),
         (&["8080:3000", "run"], "write loopgate run and then the rest"),
         (&["-c", "loopgate.toml"], "loopgate run -c FILE"),
         (&["run", "loopgate.toml"], "loopgate run -c loopgate.toml"),

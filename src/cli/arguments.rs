@@ -1,4 +1,4 @@
-//! The command line as clap reads it: every command, flag and word of help.
+//! The command line as clap parses it: every command, every flag and the text of `--help`.
 
 use std::path::PathBuf;
 
@@ -17,11 +17,11 @@ use crate::units::Misread;
 #[command(name = "loopgate", version, args_conflicts_with_subcommands = true, arg_required_else_help = true)]
 #[command(after_help = "\
 Examples:
-  loopgate 8080:3000               listen on 127.0.0.1:8080, forward to 127.0.0.1:3000
-  loopgate 0.0.0.0:8080:db:5432    listen on every IPv4 address, forward to db:5432
-  loopgate run -c loopgate.toml    run the routes of a file; edit it and they change
-  loopgate explain 127.0.0.1:3000  why it does not answer, or how well it does
-  loopgate demo                    see it work, nothing else needed")]
+  loopgate 8080:3000             forward 127.0.0.1:8080 to 127.0.0.1:3000
+  loopgate 0.0.0.0:8080:db:5432  the same for every IPv4 address, to db:5432
+  loopgate run -c loopgate.toml  run a file's routes; apply each saved change
+  loopgate explain 3000          whether 127.0.0.1:3000 answers, or why not
+  loopgate demo                  see it work; needs nothing else")]
 pub(super) struct Cli {
     #[command(subcommand)]
     pub(super) command: Option<Command>,
@@ -50,48 +50,48 @@ pub(super) enum Command {
         #[command(flatten)]
         log: LogArgs,
     },
-    /// Tell every problem of a configuration at once; start nothing
+    /// Check a configuration and report every problem, without starting anything
     #[command(after_help = help::validate_help())]
     Validate {
         #[command(flatten)]
         routes: RouteArgs,
-        /// Answer in JSON
+        /// Print JSON
         #[arg(long)]
         json: bool,
     },
-    /// Why an address cannot be reached or listened on, or what a code means
+    /// Explain why an address cannot be reached or listened on, or what a code means
     #[command(after_help = help::explain_help())]
     Explain {
         #[command(flatten)]
         args: explain::ExplainArgs,
     },
-    /// Look at every route and the machine at once; change nothing
+    /// Examine every route and this machine, without changing anything
     #[command(after_help = help::doctor_help())]
     Doctor {
         #[command(flatten)]
         routes: RouteArgs,
-        /// Answer in JSON
+        /// Print JSON
         #[arg(long)]
         json: bool,
-        /// Let a warning be a fault: exit with 1
+        /// Treat warnings as faults (exit 1)
         #[arg(long)]
         strict: bool,
     },
-    /// See it work: run a small built-in web page behind a route, nothing else needed
+    /// See it work: a route to a small built-in web page
     Demo {
-        /// Where the route listens
+        /// The address the route listens on
         #[arg(value_name = "[BIND:]PORT", default_value = demo::ADDRESS, value_parser = listen_address)]
         listen: ListenAddress,
         #[command(flatten)]
         log: LogArgs,
     },
-    /// Make a configuration of another forwarder's file or command line
+    /// Convert another forwarder's file or command line to a configuration
     #[command(after_help = import::HELP)]
     Import {
         #[command(flatten)]
         args: import::ImportArgs,
     },
-    /// Make a self-signed certificate and its key, to try TLS with
+    /// Create a self-signed certificate and its key, for trying TLS
     #[command(after_help = certificate::HELP)]
     Certificate {
         #[command(flatten)]
@@ -99,7 +99,7 @@ pub(super) enum Command {
     },
     /// Print the JSON Schema of the configuration, for editors
     Schema,
-    /// Print the completions of a shell
+    /// Print a shell's completion script
     #[command(after_help = help::COMPLETIONS_HELP)]
     Completions {
         /// The shell
@@ -110,13 +110,13 @@ pub(super) enum Command {
     Man,
 }
 
-/// The shells there are completions for.
+/// The shells that completions exist for.
 const SHELLS: [&str; 3] = ["bash", "zsh", "fish"];
 
 #[derive(Args)]
 pub(super) struct RouteArgs {
     /// The configuration file [default: $LOOPGATE_CONFIG, ./loopgate.toml,
-    /// $XDG_CONFIG_HOME/loopgate/loopgate.toml, /etc/loopgate/loopgate.toml, in that order]
+    /// $XDG_CONFIG_HOME/loopgate/loopgate.toml or /etc/loopgate/loopgate.toml, the first that exists]
     #[arg(short, long, value_name = "FILE", value_hint = ValueHint::FilePath)]
     config: Option<PathBuf>,
 
@@ -126,19 +126,18 @@ pub(super) struct RouteArgs {
 
 #[derive(Args)]
 pub(super) struct ForwardArgs {
-    /// A route: listen on BIND:PORT (127.0.0.1 without BIND), forward to HOST:PORT (127.0.0.1 without HOST); several
-    /// may be given
+    /// A route: listen on BIND:PORT and forward to HOST:PORT; BIND and HOST default to 127.0.0.1; may be repeated
     #[arg(value_name = "[BIND:]PORT:[HOST:]PORT")]
     forwards: Vec<String>,
 
-    /// The same, as ssh spells it
+    /// The same, spelled as for ssh
     #[arg(short = 'L', value_name = "[BIND:]PORT:[HOST:]PORT")]
     also: Vec<String>,
 }
 
 #[derive(Args)]
 pub(super) struct LogArgs {
-    /// The form of records and lines [default: text, or what the file says]
+    /// Format of the log and its records [default: the file's, else text]
     #[arg(long, value_name = "text|json", value_parser = log_format(), hide_possible_values = true)]
     pub(super) log_format: Option<LogFormat>,
 }
@@ -154,9 +153,10 @@ fn listen_address(text: &str) -> Result<ListenAddress, Misread> {
     let run: Run<ListenAddress> = text.parse()?;
     match run.first() {
         ListenAddress::Net(_) if run.count() == 1 => Ok(run.at(0)),
-        _ => {
-            Err(Misread::new(format!("{run} is not one address with a port"), "write one, as 127.0.0.1:8080"))
-        }
+        _ => Err(Misread::new(
+            format!("{run} is not one address with a port"),
+            "write one, such as 127.0.0.1:8080",
+        )),
     }
 }
 
@@ -167,7 +167,10 @@ impl ForwardArgs {
 }
 
 impl RouteArgs {
-    /// Which file is read: the one named; without one and without routes on the command line, the one found.
+    /// What to load: the routes given, and the file that `-c` names. Without either, the default file.
+    ///
+    /// # Errors
+    /// If a default file is needed and none exists.
     pub(super) fn sources(self) -> Result<Sources, Problems> {
         let forwards = self.forwards.all();
         let file = match self.config {

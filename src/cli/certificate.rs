@@ -1,4 +1,4 @@
-//! `loopgate certificate NAME…`: a self-signed certificate and its key, to try TLS with. It overwrites nothing.
+//! `loopgate certificate NAME…`: a self-signed certificate and its key, for trying TLS. It overwrites nothing.
 
 use std::fs::{self, OpenOptions};
 use std::io::{self, Write};
@@ -13,25 +13,26 @@ use rcgen::{CertificateParams, DnType, ExtendedKeyUsagePurpose, KeyPair, KeyUsag
 use super::output::{answer, code, complain};
 
 pub(super) const HELP: &str = "\
-Writes FIRST-NAME.pem and FIRST-NAME.key, both for their owner alone (0600), and prints what to
-add to the configuration. Nobody trusts such a certificate but who is given it.
+Writes FIRST-NAME.pem and FIRST-NAME.key, readable by you alone (mode 0600), and
+prints what to add to the configuration. Only clients you configure will trust
+the certificate.
 
 Examples:
   loopgate certificate localhost 127.0.0.1
   loopgate certificate '*.example.com' example.com --folder /etc/loopgate
 
 Exit codes:
-  0  both are written
-  1  one of them is there already, or cannot be written
-  2  a name is none";
+  0  both files are written
+  1  one of them exists already, or cannot be written
+  2  a name is not valid";
 
-/// How long it is good for: what browsers take at most.
+/// Days of validity by default: the most that browsers accept.
 const DAYS: u32 = 397;
 
-/// For whom, and where to.
+/// The certificate's names and validity, and the folder for both files.
 #[derive(Args)]
 pub(super) struct CertificateArgs {
-    /// The names it is for: hosts, *.hosts, addresses
+    /// The names it is valid for: hosts, *.hosts or IP addresses
     #[arg(value_name = "NAME", required = true)]
     names: Vec<String>,
 
@@ -39,12 +40,13 @@ pub(super) struct CertificateArgs {
     #[arg(long, value_name = "DIR", default_value = ".", value_hint = ValueHint::DirPath)]
     folder: PathBuf,
 
-    /// Days it is good for
+    /// Days until it expires
     #[arg(long, value_name = "DAYS", default_value_t = DAYS, value_parser = clap::value_parser!(u32).range(1..=36500))]
     days: u32,
 }
 
-/// Writes the pair, and says what to do with it. The exit code is 0, 1 where a file cannot be written, 2 for a wrong name.
+/// Writes both files and prints how to use them. The exit code is 0, 1 if a file cannot be written, 2 for a name that
+/// is not valid.
 pub(super) fn certificate(args: &CertificateArgs) -> u8 {
     let pair = match make(&args.names, args.days) {
         Ok(pair) => pair,
@@ -57,7 +59,7 @@ pub(super) fn certificate(args: &CertificateArgs) -> u8 {
     let file = |end: &str| args.folder.join(format!("{stem}.{end}"));
     let (certificate, key) = (file("pem"), file("key"));
     match write_both(&certificate, &key, &pair) {
-        Ok(()) => answer(|out| tell(out, &args.names, &certificate, &key)),
+        Ok(()) => answer(|out| print_usage(out, &args.names, &certificate, &key)),
         Err(why) => {
             complain(&format!("error: {why}"));
             code::INTERNAL
@@ -65,7 +67,7 @@ pub(super) fn certificate(args: &CertificateArgs) -> u8 {
     }
 }
 
-/// Both in PEM.
+/// The certificate and the key, both as PEM.
 struct Made {
     certificate: String,
     key: String,
@@ -74,10 +76,10 @@ struct Made {
 fn make(names: &[String], days: u32) -> Result<Made, String> {
     if let Some(wrong) = names.iter().find(|name| !is_name(name)) {
         return Err(format!(
-            "{wrong:?} is no name\n = help: write a host, as localhost or *.example.com, or an address"
+            "{wrong:?} is not a valid name\n = help: write a host, such as localhost or *.example.com, or an IP address"
         ));
     }
-    let failed = |error: rcgen::Error| format!("no certificate could be made: {error}");
+    let failed = |error: rcgen::Error| format!("cannot create a certificate: {error}");
     let mut params = CertificateParams::new(names.to_vec()).map_err(failed)?;
     params.distinguished_name.push(DnType::CommonName, names[0].as_str());
     params.key_usages = vec![KeyUsagePurpose::DigitalSignature];
@@ -85,7 +87,7 @@ fn make(names: &[String], days: u32) -> Result<Made, String> {
         vec![ExtendedKeyUsagePurpose::ServerAuth, ExtendedKeyUsagePurpose::ClientAuth];
     let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
     let epoch = rcgen::date_time_ymd(1970, 1, 1);
-    // An hour ago, for clocks that are behind ours.
+    // Valid since an hour ago, for clients whose clock is behind ours.
     params.not_before = epoch + now.saturating_sub(Duration::from_secs(3600));
     params.not_after = epoch + (now + Duration::from_secs(u64::from(days) * 86400));
     let key = KeyPair::generate().map_err(failed)?;
@@ -108,22 +110,22 @@ fn file_stem(name: &str) -> String {
     name.replace(['*', ':'], "_")
 }
 
-/// The key first: a certificate without one is of no use to anybody.
+/// Writes the key first: a certificate without its key is useless.
 fn write_both(certificate: &Path, key: &Path, made: &Made) -> Result<(), String> {
-    let told = |path: &Path, error: io::Error| match error.kind() {
+    let failed = |path: &Path, error: io::Error| match error.kind() {
         io::ErrorKind::AlreadyExists => format!(
-            "{} is there already\n = help: remove it first, or write to another --folder; nothing was written",
+            "{} exists already; nothing was written\n = help: remove it first, or write to another --folder",
             path.display()
         ),
         _ => format!("cannot write {}: {error}", path.display()),
     };
     if certificate.exists() {
-        return Err(told(certificate, io::ErrorKind::AlreadyExists.into()));
+        return Err(failed(certificate, io::ErrorKind::AlreadyExists.into()));
     }
-    write_new(key, &made.key).map_err(|error| told(key, error))?;
+    write_new(key, &made.key).map_err(|error| failed(key, error))?;
     write_new(certificate, &made.certificate).map_err(|error| {
         let _ = fs::remove_file(key);
-        told(certificate, error)
+        failed(certificate, error)
     })
 }
 
@@ -132,11 +134,11 @@ fn write_new(path: &Path, text: &str) -> io::Result<()> {
     file.write_all(text.as_bytes())
 }
 
-fn tell(out: &mut dyn Write, names: &[String], certificate: &Path, key: &Path) -> io::Result<u8> {
+fn print_usage(out: &mut dyn Write, names: &[String], certificate: &Path, key: &Path) -> io::Result<u8> {
     let absolute =
         |path: &Path| fs::canonicalize(path).unwrap_or_else(|_| path.to_owned()).display().to_string();
     writeln!(out, "# Wrote {} and {} for {}.", certificate.display(), key.display(), names.join(", "))?;
-    writeln!(out, "# Add this to the configuration, with the name of the route:\n")?;
+    writeln!(out, "# Add this to the configuration, with the route's name for NAME:\n")?;
     writeln!(out, "[routes.NAME.tls]")?;
     writeln!(out, "certificate = {:?}", absolute(certificate))?;
     writeln!(out, "key = {:?}", absolute(key))?;
@@ -158,16 +160,17 @@ mod tests {
     }
 
     #[test]
-    fn what_is_made_serves_a_route_and_is_for_its_owner_alone() {
+    fn the_files_serve_a_route_and_only_their_owner_can_read_them() {
         let folder = tempfile::tempdir().unwrap();
 
         assert_eq!(certificate(&args(&["*.example.com", "127.0.0.1"], folder.path())), 0);
 
         let file = |name: &str| folder.path().join(name);
         assert_eq!(fs::metadata(file("_.example.com.key")).unwrap().mode() & 0o777, 0o600);
-        let mut told = Vec::new();
-        tell(&mut told, &["x".into()], &file("_.example.com.pem"), &file("_.example.com.key")).unwrap();
-        let text = String::from_utf8(told).unwrap().replace("NAME", "web")
+        let mut usage = Vec::new();
+        print_usage(&mut usage, &["x".into()], &file("_.example.com.pem"), &file("_.example.com.key"))
+            .unwrap();
+        let text = String::from_utf8(usage).unwrap().replace("NAME", "web")
             + "\n[routes.web]\nlisten = '8443'\ntarget = '3000'\n";
         let plan = plan::parse("f.toml", &text, &[]).unwrap_or_else(|problems| panic!("{problems}"));
         let tls = plan.routes.values().next().unwrap().tls.clone().unwrap();
@@ -175,7 +178,7 @@ mod tests {
     }
 
     #[test]
-    fn nothing_is_overwritten_and_no_name_is_written_outside_the_folder() {
+    fn no_file_is_overwritten_or_written_outside_the_folder() {
         let folder = tempfile::tempdir().unwrap();
         assert_eq!(certificate(&args(&["localhost"], folder.path())), 0);
         let before = fs::read(folder.path().join("localhost.key")).unwrap();

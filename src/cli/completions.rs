@@ -1,4 +1,4 @@
-//! `loopgate completions SHELL`: what a shell needs to complete our commands and options.
+//! `loopgate completions SHELL`: the script with which a shell completes our commands and options.
 
 use std::io::{self, Write};
 
@@ -7,7 +7,7 @@ use clap_complete::{Shell, generate};
 
 use super::arguments::Cli;
 
-/// The shell by its name, one of `arguments::SHELLS`.
+/// The shell with this name, which is one of `arguments::SHELLS`.
 pub(super) fn shell(name: &str) -> Shell {
     match name {
         "zsh" => Shell::Zsh,

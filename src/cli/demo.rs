@@ -1,4 +1,4 @@
-//! `loopgate demo`: a small built-in target behind a route, nothing else needed.
+//! `loopgate demo`: a route to a small built-in target.
 
 use std::io;
 use std::net::SocketAddr;
@@ -16,32 +16,35 @@ use crate::ledger::LogFormat;
 use crate::plan::{self, Plan, RouteName, Sources};
 use crate::sources::apply::Reloader;
 
-/// Where the route listens unless told otherwise.
+/// The route's default listen address.
 pub(super) const ADDRESS: &str = "127.0.0.1:62893";
 
 const NAME: &str = "demo";
 
-/// The most bytes of a request, the most time for one, and the size of the long answer.
+/// The longest request, in bytes.
 const MAX_REQUEST: usize = 8 << 10;
-const PATIENCE: Duration = Duration::from_secs(10);
+/// The most time for a request and its answer.
+const REQUEST_TIMEOUT: Duration = Duration::from_secs(10);
+/// The size of `/large`, in bytes.
 const LONG_ANSWER: usize = 64 << 20;
 
-// The icon keeps browsers from asking for one, so that one visit is one record.
+// The empty icon keeps browsers from requesting /favicon.ico, so that one visit is one record.
 const PAGE: &str = "<!doctype html><meta charset=utf-8><meta name=viewport content='width=device-width'>
 <title>Loopgate demo</title><link rel=icon href=data:,>
 <style>body{font:1.1em/1.6 system-ui,sans-serif;max-width:38em;margin:4em auto;padding:0 1em;color-scheme:light dark}
 code{background:#8883;padding:.1em .3em;border-radius:.2em}</style>
 <h1>It works</h1>
-<p>Loopgate accepted your connection, carried it to this little service and brought the answer back. The record of your
-visit stands in its terminal: <code>end=done</code> says that both sides closed in order and every byte was delivered.
-(Browsers open spare connections, too, and close them unused: <code>up=0 down=0</code>.)
-<p>Now fetch <a href=/large>64 MiB</a>: the record will say <code>way=splice</code>, for the bytes never left the kernel.
-<p>Your own service, say on port 3000: <code>loopgate 8080:3000</code>.
+<p>Loopgate accepted your connection, forwarded it to this small service and returned the answer. The record of your
+visit is in its terminal: <code>end=done</code> means that both sides closed normally and every byte was delivered.
+(Browsers also open spare connections and close them unused: <code>up=0 down=0</code>.)
+<p>Now fetch <a href=/large>64 MiB</a>: its record says <code>way=splice</code>, because the bytes never left the kernel.
+<p>To forward to your own service, say on port 3000: <code>loopgate 8080:3000</code>.
 ";
 
 /// Runs until a signal stops it.
 pub(super) fn demo(listen: &ListenAddress, format: Option<LogFormat>) -> u8 {
-    // Stands for the target's port, which is known once it listens; another one than ours, or it would be a loop.
+    // A placeholder for the target's port, which is known only once the target listens. It differs from the route's own
+    // port, or the plan would be a loop.
     let unknown = if listen.port() == Some(1) { 2 } else { 1 };
     let Ok(mut plan) = plan::parse("", "", &[format!("{listen}:127.0.0.1:{unknown}")]) else {
         unreachable!("the demo's own route is well formed")
@@ -56,7 +59,7 @@ pub(super) fn demo(listen: &ListenAddress, format: Option<LogFormat>) -> u8 {
     serve(plan, reloader, before, invite)
 }
 
-/// Said last, so that it stands right above the records.
+/// Logged last, so that it appears directly above the records.
 fn invite(declared: &Declared) {
     for listening in &declared.listening {
         let address = &listening.address;
@@ -82,7 +85,8 @@ async fn start_target() -> io::Result<SocketAddr> {
         loop {
             match listener.accept().await {
                 Ok((visitor, _)) => {
-                    Handle::current().spawn(async move { drop(timeout(PATIENCE, serve_one(visitor)).await) });
+                    Handle::current()
+                        .spawn(async move { drop(timeout(REQUEST_TIMEOUT, serve_one(visitor)).await) });
                 }
                 Err(_) => tokio::time::sleep(Duration::from_millis(50)).await,
             }
@@ -115,7 +119,7 @@ async fn serve_one(mut visitor: TcpStream) -> io::Result<()> {
         visitor.write_all(PAGE.as_bytes()).await?;
     }
     visitor.shutdown().await?;
-    // Closing with something unread would reset what was just sent.
+    // Closing a socket with unread data would send a reset and destroy the answer.
     while visitor.read(&mut [0; 512]).await? > 0 {}
     Ok(())
 }

@@ -1,4 +1,4 @@
-//! `loopgate doctor`: every route of a configuration and the machine around it, looked at once.
+//! `loopgate doctor`: a report on every route of a configuration and on the machine.
 
 use std::io::{self, Write};
 use std::time::SystemTime;
@@ -7,7 +7,8 @@ use super::explain::code;
 use crate::doctor;
 use crate::plan::{self, Sources};
 
-/// Writes what was found; the exit code is 0 healthy, 1 a fault, 2 a problem of the configuration, 3 not found out.
+/// Writes the report. The exit code is 0 for healthy, 1 for a fault, 2 for a problem of the configuration, 3 if the
+/// answer could not be determined.
 pub(super) fn doctor(sources: &Sources, json: bool, strict: bool, out: &mut dyn Write) -> io::Result<u8> {
     let source = sources.file.as_ref().map_or("command line".to_owned(), |file| file.display().to_string());
     let plan = plan::load(sources);

@@ -22,37 +22,37 @@ use crate::units::{Misread, TimeSpan};
 /// What to explain.
 #[derive(Args)]
 pub(super) struct ExplainArgs {
-    /// The address, as 127.0.0.1:3000, localhost:3000, [::1]:3000, 3000 or unix:/run/app.sock; or a code of a report
-    /// or a record, as port-held
+    /// An address, such as 127.0.0.1:3000, localhost:3000, [::1]:3000, 3000 or unix:/run/app.sock; or a code from a
+    /// report or a record, such as port-held
     #[arg(value_name = "ADDRESS|CODE")]
     address: String,
 
-    /// Could something listen there, and if not, exactly why not
+    /// Ask whether a program can listen there, and if not, why
     #[arg(long, conflicts_with_all = ["expect", "timeout"])]
     listen: bool,
 
-    /// Ask for UDP
+    /// Ask about UDP instead of TCP
     #[arg(long)]
     udp: bool,
 
-    /// What the service should speak, as http, tls or ssh
+    /// The protocol the service should speak, such as http, tls or ssh
     #[arg(long, value_name = "PROTOCOL")]
     expect: Option<Spoken>,
 
-    /// How long the service may take to answer
+    /// The longest wait for the service's answer
     #[arg(long, value_name = "TIME", default_value = "2s", value_parser = patience)]
     timeout: Duration,
 
-    /// Answer in JSON
+    /// Print JSON
     #[arg(long)]
     json: bool,
 
-    /// Let a warning be a fault: exit with 1
+    /// Treat warnings as faults (exit 1)
     #[arg(long)]
     strict: bool,
 }
 
-/// What an answer of nothing wrong, of a fault and of no answer exit with; a wrong use is 2, as everywhere.
+/// The exit codes of `explain`.
 mod exit {
     pub(super) const HEALTHY: u8 = 0;
     pub(super) const FAULT: u8 = 1;
@@ -60,11 +60,11 @@ mod exit {
     pub(super) const UNKNOWN: u8 = 3;
 }
 
-/// Explains and says how it stands.
+/// Prints the explanation; the exit code says what was found.
 pub(super) fn explain(args: &ExplainArgs) -> u8 {
     let meanings = explain_code::meanings(&args.address);
     if !meanings.is_empty() {
-        return answer(|out| explain_code::tell(&meanings, args.json, out).map(|()| exit::HEALTHY));
+        return answer(|out| explain_code::write(&meanings, args.json, out).map(|()| exit::HEALTHY));
     }
     let diagnosis = match Asked::read(args) {
         Ok(asked) => asked.explain(args),
@@ -88,7 +88,7 @@ pub(super) fn explain(args: &ExplainArgs) -> u8 {
     })
 }
 
-/// The exit code of what was found.
+/// The exit code for a diagnosis of this severity.
 pub(super) fn code(severity: Severity, strict: bool) -> u8 {
     match severity {
         Severity::Fine => exit::HEALTHY,
@@ -107,18 +107,18 @@ fn patience(text: &str) -> Result<Duration, String> {
     Ok(time)
 }
 
-/// What was asked about.
+/// What the user asked about.
 enum Asked {
     Listen(SocketAddr),
     ListenUnix(PathBuf),
     Reach(TargetAddress),
 }
 
-/// One address, not a range of ports.
+/// The address, if it is a single one and not a range of ports.
 fn only<A: Numbered + Display>(run: Run<A>) -> Result<A, Misread> {
     if run.count() > 1 {
         let what = format!("{run} is more than one address");
-        return Err(Misread::new(what, format!("ask for one, as {}", run.first())));
+        return Err(Misread::new(what, format!("write one, such as {}", run.first())));
     }
     Ok(run.at(0))
 }
@@ -134,8 +134,8 @@ impl Asked {
             ListenAddress::Unix(UnixName::Abstract(name)) => Ok(Asked::ListenUnix(format!("@{name}").into())),
             ListenAddress::Net(listen) => {
                 transport::socket_address(&listen).map(Asked::Listen).map_err(|_| {
-                    let what = format!("{listen} names no interface of this machine");
-                    Misread::new(what, "write one that `ip link` shows")
+                    let what = format!("{listen}: this machine has no such interface");
+                    Misread::new(what, "write one that `ip link` lists")
                 })
             }
         }
@@ -145,7 +145,7 @@ impl Asked {
         let protocol = if args.udp { Protocol::Udp } else { Protocol::Tcp };
         match self {
             Asked::Listen(address) => {
-                // As `run` does; without the right to, the limit stays what it is.
+                // As `run` does. Without the permission to raise it, the limit stays as it is.
                 let _ = raise_descriptors();
                 could_listen(address, protocol.into())
             }
@@ -161,7 +161,7 @@ impl Asked {
 fn target(args: &ExplainArgs) -> Result<TargetAddress, Misread> {
     match args.address.strip_prefix("unix:") {
         Some(path) if path.is_empty() || args.udp => Err(no_path()),
-        // A path that no route could have is explained as well, as one that is too long.
+        // A path that no route may have, such as one that is too long, is explained too.
         Some(path) if !path.starts_with('@') => Ok(TargetAddress::Unix(UnixName::Path(path.into()))),
         Some(name) => Ok(TargetAddress::Unix(UnixName::Abstract(name[1..].into()))),
         None => only(args.address.parse::<Run<TargetAddress>>()?),
@@ -169,5 +169,5 @@ fn target(args: &ExplainArgs) -> Result<TargetAddress, Misread> {
 }
 
 fn no_path() -> Misread {
-    Misread::new("unix: stands before a path", "write it as \"unix:/run/app.sock\"")
+    Misread::new("unix: needs a path, and takes no UDP", "write it as \"unix:/run/app.sock\"")
 }

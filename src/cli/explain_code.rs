@@ -1,4 +1,4 @@
-//! `loopgate explain CODE`: what a verdict, a cause or an end means, why it happens, what to do.
+//! `loopgate explain CODE`: what a verdict, a cause or an end means, why it happens, and what to do about it.
 
 use std::io::{self, Write};
 
@@ -7,7 +7,7 @@ use serde::Serialize;
 use crate::diagnosis::{Advice, Verdict};
 use crate::outcome::{Cause, End};
 
-/// The long text of a code.
+/// The explanation of a code.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 pub(super) struct Meaning {
     code: &'static str,
@@ -17,19 +17,19 @@ pub(super) struct Meaning {
     remedy: &'static str,
 }
 
-/// Where the code stands.
+/// Where the code appears.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
 enum Kind {
-    /// A diagnosis.
+    /// In a diagnosis.
     Verdict,
-    /// `cause=` of a record and of a state line.
+    /// `cause=` of a record or of a target's state line.
     Cause,
     /// `end=` of a record.
     End,
 }
 
-/// Every code there is, verdicts first.
+/// Every code: verdicts, then causes, then ends.
 fn all() -> impl Iterator<Item = Meaning> {
     let verdicts = Verdict::ALL.iter().map(|verdict| {
         let Advice { why, remedy } = verdict.advice();
@@ -52,14 +52,14 @@ fn all() -> impl Iterator<Item = Meaning> {
     verdicts.chain(causes).chain(ends)
 }
 
-/// Everything a code means; one word may be a cause and something else as well. Case, and whether `-` or `_` joins
-/// its words, are no matter, nor is a field's name before it, as in `end=done`.
+/// Every meaning of a code: one word may be a cause and, say, an end. Case does not matter, nor does `-` or `_` between
+/// words, nor a field's name before the code, as in `end=done`.
 pub(super) fn meanings(text: &str) -> Vec<Meaning> {
     let wanted = plain(text);
     all().filter(|meaning| plain(meaning.code) == wanted).collect()
 }
 
-/// The codes nearest to what was written, the nearest first; none where none is near.
+/// The codes most similar to `text`, the nearest first; empty if none is similar.
 fn nearest(text: &str) -> Vec<&'static str> {
     const NEAR: f64 = 0.82;
     const SHOWN: usize = 3;
@@ -67,7 +67,7 @@ fn nearest(text: &str) -> Vec<&'static str> {
     let near = |code: &'static str| {
         let code_plain = plain(code);
         let score = strsim::jaro_winkler(&wanted, &code_plain);
-        // A part of a long code is near to it as well.
+        // A part of a long code counts as similar to it.
         let part = wanted.len() >= 4 && code_plain.contains(&wanted);
         (score >= NEAR || part).then_some((if part { 1.0 } else { score }, code))
     };
@@ -77,12 +77,12 @@ fn nearest(text: &str) -> Vec<&'static str> {
     found.into_iter().take(SHOWN).map(|(_, code)| code).collect()
 }
 
-/// What to say to a word that is nearly a code; `None` where it is none at all.
+/// The error for a word that is almost a code; `None` if it resembles no code.
 pub(super) fn nearest_words(text: &str) -> Option<String> {
     let near = nearest(text);
     let is_word = !text.contains([':', '.', '/']);
     (is_word && !near.is_empty())
-        .then(|| format!("error: {text} is no code; did you mean {}?", near.join(" or ")))
+        .then(|| format!("error: {text} is not a code; did you mean {}?", near.join(" or ")))
 }
 
 fn plain(text: &str) -> String {
@@ -91,7 +91,10 @@ fn plain(text: &str) -> String {
 }
 
 /// Writes what a code means.
-pub(super) fn tell(meanings: &[Meaning], json: bool, out: &mut dyn Write) -> io::Result<()> {
+///
+/// # Errors
+/// If writing to `out` fails.
+pub(super) fn write(meanings: &[Meaning], json: bool, out: &mut dyn Write) -> io::Result<()> {
     if json {
         serde_json::to_writer(
             &mut *out,
@@ -121,7 +124,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_code_is_found_as_it_is_written_and_as_people_write_it() {
+    fn a_code_is_found_in_any_spelling() {
         for code in all().map(|meaning| meaning.code) {
             assert!(!meanings(code).is_empty(), "{code}");
         }
@@ -131,7 +134,7 @@ mod tests {
     }
 
     #[test]
-    fn a_near_miss_finds_what_was_meant() {
+    fn a_misspelt_code_finds_the_one_that_was_meant() {
         assert_eq!(nearest("port-hled").first(), Some(&"port-held"));
         assert_eq!(nearest("reuseport").len(), 2);
         assert!(nearest("xyzzy").is_empty());

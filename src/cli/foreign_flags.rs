@@ -1,30 +1,33 @@
-//! What people write who come from another forwarder, and what to write here.
+//! Flags, commands and files of other forwarders, each with what to write instead.
 
 use crate::config::Problems;
 use crate::diagnosis::shell;
 use crate::import::Program;
 use crate::probe::printable;
 
-/// Options of other programs that stand before a command, or where a command would.
+/// Options of other programs, written where Loopgate takes a route or a command.
 const FLAGS: [(&[&str], &str); 10] = [
-    (&["-c", "--config", "-f", "--file"], "a file is named with -c: loopgate run -c FILE"),
-    (&["-t", "--test", "--check"], "a file is checked with: loopgate validate -c FILE"),
-    (&["-R"], "the other end of ssh -R runs there: loopgate PORT:HOST:PORT on the machine that is to listen"),
-    (&["-D"], "no SOCKS is spoken: each service has a route, as 8080:db:5432"),
+    (&["-c", "--config", "-f", "--file"], "to use a file: loopgate run -c FILE"),
+    (&["-t", "--test", "--check"], "to check a file: loopgate validate -c FILE"),
+    (&["-R"], "for ssh -R, run Loopgate on the machine that is to listen: loopgate PORT:HOST:PORT"),
+    (&["-D"], "Loopgate is no SOCKS proxy: write a route for each service, such as 8080:db:5432"),
     (
         &["-N", "-g", "-n", "-q"],
-        "ssh is not needed: Loopgate forwards from where it runs, as loopgate 8080:db:5432",
+        "ssh is not needed: Loopgate forwards from the machine it runs on, as in loopgate 8080:db:5432",
     ),
     (
         &["-b", "-r", "--local", "--remote", "--target"],
-        "both ends stand in one word: [bind:]port:[host:]port, as 8080:3000",
+        "write both ends in one argument: [bind:]port:[host:]port, such as 8080:3000",
     ),
-    (&["-l", "--listen"], "both ends stand in one word: [bind:]port:[host:]port, as 8080:3000"),
-    (&["-d", "--daemon", "--background"], "it stays in the foreground: let a service manager keep it"),
-    (&["-u", "--udp"], "datagrams: a route with /udp behind it, as 5353:53/udp, or explain --udp"),
+    (&["-l", "--listen"], "write both ends in one argument: [bind:]port:[host:]port, such as 8080:3000"),
+    (
+        &["-d", "--daemon", "--background"],
+        "Loopgate stays in the foreground: run it under a service manager, such as systemd",
+    ),
+    (&["-u", "--udp"], "for UDP, end the route with /udp, as in 5353:53/udp; or use explain --udp"),
     (
         &["-v", "--verbose"],
-        "each connection is told as it is; more with level = \"debug\" under [log] in a file",
+        "every connection is logged already; for more, set level = \"debug\" under [log] in a file",
     ),
 ];
 
@@ -37,29 +40,27 @@ const WORDS: [(&[&str], &str); 5] = [
     (&["diagnose", "diag", "why"], "doctor, or explain for one address"),
 ];
 
-/// What to write instead of an option that is not known.
+/// What to write instead of an unknown option.
 pub(super) fn instead_of_flag(flag: &str) -> Option<&'static str> {
     find(&FLAGS, flag)
 }
 
-/// The command that does what this word does elsewhere.
+/// Our command for another program's command.
 pub(super) fn instead_of_word(word: &str) -> Option<&'static str> {
     find(&WORDS, word)
 }
 
-/// What to say where the file is another program's: that it can be had as a configuration.
+/// If the file is another program's, how to convert it with `loopgate import`; else nothing.
 pub(super) fn of_another_program(problems: &Problems) -> String {
     let Some(main) = problems.texts.main() else { return String::new() };
-    // With routes of ours in it, it is ours.
+    // A file with a `[routes…]` table is meant for Loopgate, whatever else it contains.
     let is_ours = main.text.lines().any(|line| line.trim_start().starts_with("[routes"));
     let Some(program) = Program::guess(&main.text).filter(|_| !is_ours) else { return String::new() };
     let (name, file) = (program.name(), shell(&[printable(&main.name, 200)]));
-    format!(
-        "\nThis looks like a file of {name}. To make a configuration of it:\n  loopgate import {file} > loopgate.toml\n"
-    )
+    format!("\nThis looks like a file of {name}. To convert it:\n  loopgate import {file} > loopgate.toml\n")
 }
 
-/// What to say about a command line of socat where routes should stand.
+/// The error for a command line of socat in place of routes, with the command that imports it.
 pub(super) fn command_of_another_program(arguments: &[String]) -> Option<String> {
     let is_socat = |argument: &String| {
         let kind = argument.split(':').next().unwrap_or_default().to_ascii_uppercase();
@@ -69,11 +70,11 @@ pub(super) fn command_of_another_program(arguments: &[String]) -> Option<String>
     let socat = arguments.iter().any(is_socat);
     let words: Vec<String> = arguments.iter().map(|argument| printable(argument, 200)).collect();
     socat.then(|| {
-        let told = "error: this is a command line of socat\n = help: a configuration of it:";
-        format!("{told} loopgate import -- socat {} > loopgate.toml", shell(&words))
+        let error = "error: this is a command line of socat\n = help: to convert it:";
+        format!("{error} loopgate import -- socat {} > loopgate.toml", shell(&words))
     })
 }
 
-fn find(habits: &[(&[&str], &'static str)], word: &str) -> Option<&'static str> {
-    habits.iter().find(|(words, _)| words.contains(&word)).map(|(_, instead)| *instead)
+fn find(table: &[(&[&str], &'static str)], word: &str) -> Option<&'static str> {
+    table.iter().find(|(words, _)| words.contains(&word)).map(|(_, instead)| *instead)
 }

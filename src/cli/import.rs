@@ -1,4 +1,5 @@
-//! `loopgate import`: another forwarder's file or command line as our configuration, with a word about what is not in it.
+//! `loopgate import`: converts another forwarder's file or command line to a configuration, and reports what it could
+//! not carry over.
 
 use std::io::{self, Read, Write};
 
@@ -13,8 +14,9 @@ use crate::units::quoted;
 pub(super) const HELP: &str = "\
 Programs: realm (TOML or JSON), rinetd, portunus, haproxy (mode tcp), socat, ssh
 
-The configuration goes to standard output and loads as it is; what is not simply the same goes to
-standard error, line by line, and what is not carried stands beside its route as a comment too.
+The configuration goes to standard output and loads as it is. Each setting that
+is not carried over, or works differently, is reported on standard error; one
+that is not carried over is also a comment beside its route.
 
 Examples:
   loopgate import /etc/rinetd.conf > loopgate.toml
@@ -23,33 +25,33 @@ Examples:
 
 Exit codes:
   0  everything is carried over, or has no effect
-  1  something is not carried over, or a route is left out
-  2  it cannot be read, or no route is in it";
+  1  a setting is not carried over, or a route is left out
+  2  the input cannot be read, or contains no route";
 
-/// Something could not be carried over.
-const NOT_WHOLE: u8 = 1;
+/// The exit code if something could not be carried over.
+const INCOMPLETE: u8 = 1;
 
-/// What is read, and as what.
+/// What to read, and as which program's.
 #[derive(Args)]
 pub(super) struct ImportArgs {
     /// The file to read; - is standard input
     #[arg(value_name = "FILE", required_unless_present = "command", value_hint = ValueHint::FilePath)]
     file: Option<String>,
 
-    /// The program it is of [default: guessed from the text, and told]
+    /// The program it was written for [default: guessed from the text, and reported]
     #[arg(long, value_name = "PROGRAM", value_parser = program(), hide_possible_values = true)]
     from: Option<Named>,
 
-    /// A command line of ssh or socat, in place of a file
+    /// A command line of ssh or socat, instead of a file
     #[arg(last = true, value_name = "COMMAND", conflicts_with = "file")]
     command: Vec<String>,
 }
 
-/// A program as it is named on the command line.
+/// A program named on the command line.
 #[derive(Clone, Copy, Debug)]
 enum Named {
     Read(Program),
-    /// One whose files are not read, which is told.
+    /// A program whose files cannot be imported; the error says what to do instead.
     Unread(&'static str),
 }
 
@@ -75,11 +77,11 @@ impl Named {
 
 fn not_read(name: &str) -> String {
     let instead = unsupported::instead(name).unwrap_or_default();
-    format!("files of {name} are not read\n = help: {instead}")
+    format!("files of {name} cannot be imported\n = help: {instead}")
 }
 
-/// Prints the configuration on standard output and what there is to say on standard error. The exit code is 0 where all
-/// was carried over, 1 where something was not, 2 where nothing could be read.
+/// Prints the configuration to standard output and the notes to standard error. The exit code is 0 if everything was
+/// carried over, 1 if something was not, 2 if nothing could be read.
 pub(super) fn import(args: &ImportArgs) -> u8 {
     let read = match (args.from, &args.file) {
         (Some(Named::Unread(name)), _) => Err(not_read(name)),
@@ -87,7 +89,7 @@ pub(super) fn import(args: &ImportArgs) -> u8 {
         (from, None) => from_words(&args.command, from.and_then(Named::read)),
     };
     match read {
-        Ok((name, imported)) => tell(&name, &imported),
+        Ok((name, imported)) => print(&name, &imported),
         Err(why) => {
             complain(&format!("error: {why}"));
             code::CONFIG
@@ -98,7 +100,9 @@ pub(super) fn import(args: &ImportArgs) -> u8 {
 fn from_file(file: &str, from: Option<Program>) -> Result<(String, Imported), String> {
     let (name, text) = match file {
         "-" => ("standard input".to_owned(), standard_input()?),
-        path => (path.to_owned(), config::read_file(path.as_ref()).map_err(|problem| told(path, &problem))?),
+        path => {
+            (path.to_owned(), config::read_file(path.as_ref()).map_err(|problem| unreadable(path, &problem))?)
+        }
     };
     let program = match from {
         Some(program) => program,
@@ -108,7 +112,7 @@ fn from_file(file: &str, from: Option<Program>) -> Result<(String, Imported), St
             let program = guess.ok_or_else(|| match unsupported::guess(&text) {
                 Some(other) => format!("{name}: {}", not_read(other)),
                 None => format!(
-                    "{name} looks like no file of another forwarder\n = help: say which it is with --from {known}"
+                    "{name}: cannot tell which program this file is for\n = help: name it with --from {known}"
                 ),
             })?;
             complain(&format!("{name}: read as a file of {}", program.name()));
@@ -119,7 +123,7 @@ fn from_file(file: &str, from: Option<Program>) -> Result<(String, Imported), St
     Ok((name, imported))
 }
 
-fn told(path: &str, problem: &config::Problem) -> String {
+fn unreadable(path: &str, problem: &config::Problem) -> String {
     let help = problem.help.as_ref().map(|help| format!("\n = help: {help}")).unwrap_or_default();
     format!("{}: {}{help}", quoted(path).trim_matches('"'), problem.message)
 }
@@ -129,7 +133,7 @@ fn standard_input() -> Result<String, String> {
     let read = io::stdin().lock().take(config::MAX_BYTES + 1).read_to_end(&mut bytes);
     read.map_err(|error| format!("standard input cannot be read: {error}"))?;
     if bytes.len() as u64 > config::MAX_BYTES {
-        return Err("standard input is longer than 1 MiB, and no configuration is".to_owned());
+        return Err("standard input is longer than 1 MiB, too long for a configuration".to_owned());
     }
     String::from_utf8(bytes).map_err(|_| "standard input is not UTF-8 text".to_owned())
 }
@@ -144,11 +148,11 @@ fn from_words(words: &[String], from: Option<Program>) -> Result<(String, Import
         Some("ssh" | "autossh") => Some(Program::Ssh),
         _ => None,
     });
-    let program = program.ok_or("say which program it is of with --from ssh|socat")?;
+    let program = program.ok_or("name the program with --from ssh|socat")?;
     Ok(("command line".to_owned(), import::import_words(program, words)?))
 }
 
-fn tell(name: &str, imported: &Imported) -> u8 {
+fn print(name: &str, imported: &Imported) -> u8 {
     let lines: Vec<String> = imported.notes.iter().map(|note| note.told(name)).collect();
     if !lines.is_empty() {
         complain(&lines.join("\n"));
@@ -159,6 +163,6 @@ fn tell(name: &str, imported: &Imported) -> u8 {
     };
     answer(|out: &mut dyn Write| {
         out.write_all(toml.as_bytes())?;
-        Ok(if imported.is_whole() { code::OK } else { NOT_WHOLE })
+        Ok(if imported.is_whole() { code::OK } else { INCOMPLETE })
     })
 }

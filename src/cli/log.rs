@@ -1,4 +1,4 @@
-//! Records and lines on standard error, in one form, through one queue.
+//! Records and log lines on standard error, in one format, through one queue.
 
 use std::fmt::{self, Write};
 use std::io;
@@ -15,15 +15,15 @@ use tracing_subscriber::registry::LookupSpan;
 use super::output::colour;
 use crate::ledger::{Ledger, LineQueue, LogFormat, LogLevel, LogSettings, Record, Sink};
 
-/// Sets the log subscriber of the process and makes the ledger that writes beside it.
+/// Sets the process's log subscriber and creates the ledger, which writes to the same queue.
 ///
 /// # Errors
-/// Where the writer thread cannot be started.
+/// If the writer thread cannot be started.
 pub(super) fn start(settings: &LogSettings) -> io::Result<(LineQueue, Arc<Ledger>)> {
     let form = Form { format: settings.format, colour: colour(&io::stderr()) };
     let queue = LineQueue::start(io::stderr(), move |dropped| {
-        let message = format!("{dropped} lines dropped: whatever reads this log is too slow");
-        form.line(Level::WARN, Told { message, ..Told::default() })
+        let message = format!("{dropped} lines dropped: the reader of this log is too slow");
+        form.line(Level::WARN, Message { message, ..Message::default() })
     })?;
     let lines = queue.clone();
     let subscriber = tracing_subscriber::fmt()
@@ -31,7 +31,7 @@ pub(super) fn start(settings: &LogSettings) -> io::Result<(LineQueue, Arc<Ledger
         .with_writer(move || lines.writer())
         .event_format(form)
         .finish();
-    // Set twice only where a library user has set one, and then theirs holds.
+    // This fails only if an embedder has already set a subscriber, which then stays in place.
     let _ = tracing::subscriber::set_global_default(subscriber);
     let is_written = settings.level >= LogLevel::Info;
     let ledger = Ledger::new(Box::new(Records { queue: queue.clone(), form, is_written }));
@@ -53,7 +53,7 @@ struct Form {
     colour: bool,
 }
 
-/// One line: the time, how severe, and what.
+/// One line: the time, the level, and the message or record.
 #[derive(Serialize)]
 struct JsonLine<T> {
     time: String,
@@ -62,7 +62,7 @@ struct JsonLine<T> {
     what: T,
 }
 
-/// Bytes of a record that has nothing unusual to tell, and some.
+/// Initial capacity of a line, in bytes: a usual record, with some room to spare.
 const USUAL_LINE: usize = 256;
 
 struct Records {
@@ -76,7 +76,7 @@ impl Sink for Records {
         if !self.is_written {
             return;
         }
-        // Made before the queue is locked: all workers write there.
+        // Format the line before the queue is locked: all workers write to it.
         let line = match self.form.format {
             LogFormat::Text => text_line(record),
             LogFormat::Json => json_line(JsonLine { time: now(), level: "info", what: record }),
@@ -92,13 +92,13 @@ impl Sink for Records {
 fn text_line(record: &Record) -> String {
     let mut line = String::with_capacity(USUAL_LINE);
     write_now(&mut line);
-    // Writing into memory does not fail.
+    // Writing to memory does not fail.
     let _ = writeln!(line, " INFO {record}");
     line
 }
 
 fn json_line(line: JsonLine<impl Serialize>) -> String {
-    // Texts and numbers are always JSON.
+    // Strings and numbers always serialise.
     serde_json::to_string(&line).unwrap_or_default() + "\n"
 }
 
@@ -108,22 +108,22 @@ where
     N: for<'a> FormatFields<'a> + 'static,
 {
     fn format_event(&self, _: &FmtContext<'_, S, N>, mut out: Writer<'_>, event: &Event<'_>) -> fmt::Result {
-        let mut told = Told::default();
-        event.record(&mut told);
-        out.write_str(&self.line(*event.metadata().level(), told))
+        let mut message = Message::default();
+        event.record(&mut message);
+        out.write_str(&self.line(*event.metadata().level(), message))
     }
 }
 
 impl Form {
-    /// A whole line that is no record.
-    fn line(self, level: Level, told: Told) -> String {
+    /// A whole log line, for anything but a record.
+    fn line(self, level: Level, message: Message) -> String {
         let line = match (self.format, self.colour, level) {
             (LogFormat::Json, ..) => {
-                return json_line(JsonLine { time: now(), level: severity(level), what: told });
+                return json_line(JsonLine { time: now(), level: severity(level), what: message });
             }
-            (_, true, Level::ERROR) => format!("{} \x1b[31mERROR\x1b[0m {}", now(), told.message),
-            (_, true, Level::WARN) => format!("{} \x1b[33mWARN\x1b[0m {}", now(), told.message),
-            _ => format!("{} {level} {}", now(), told.message),
+            (_, true, Level::ERROR) => format!("{} \x1b[31mERROR\x1b[0m {}", now(), message.message),
+            (_, true, Level::WARN) => format!("{} \x1b[33mWARN\x1b[0m {}", now(), message.message),
+            _ => format!("{} {level} {}", now(), message.message),
         };
         line + "\n"
     }
@@ -138,15 +138,15 @@ fn severity(level: Level) -> &'static str {
     }
 }
 
-/// The message of an event, and its other fields, which only a program wants: the message says them already.
+/// The message of an event, and its fields. The fields go into JSON only: the message contains them already.
 #[derive(Default, Serialize)]
-struct Told {
+struct Message {
     message: String,
     #[serde(flatten)]
     fields: serde_json::Map<String, serde_json::Value>,
 }
 
-impl Visit for Told {
+impl Visit for Message {
     fn record_str(&mut self, field: &Field, value: &str) {
         self.fields.insert(field.name().into(), value.into());
     }
@@ -166,7 +166,7 @@ impl Visit for Told {
     }
 }
 
-/// RFC 3339, UTC, microseconds.
+/// The time in RFC 3339, in UTC, with microseconds.
 fn now() -> String {
     let mut text = String::with_capacity(32);
     write_now(&mut text);
@@ -174,6 +174,6 @@ fn now() -> String {
 }
 
 fn write_now(text: &mut String) {
-    // Writing into memory does not fail.
+    // Writing to memory does not fail.
     let _ = SystemTime.format_time(&mut Writer::new(text));
 }

@@ -1,4 +1,4 @@
-//! `loopgate man`: the manual page, from the definition of the arguments and the tables that `--help` shows too.
+//! `loopgate man`: the manual page, generated from the definition of the arguments and the tables that `--help` shows.
 
 use std::io::{self, Write};
 
@@ -10,9 +10,9 @@ use super::arguments::Cli;
 use super::help::{ENVIRONMENT, EXIT_CODES, FILES, Rows, SIGNALS};
 
 const DESCRIPTION: &str = "Loopgate carries TCP connections and UDP datagrams from the ports you choose to services on \
-    this machine. It takes over an edited configuration without losing a connection, and writes one record for every \
-    connection: who ended it, how, and what was delivered. When a port cannot be had or a target does not answer, it \
-    says why, who is in the way, and what to do. What the configuration holds is shown in config.example.toml.";
+    this machine. It applies an edited configuration without losing a connection, and writes one record for every \
+    connection: who ended it, how, and what was delivered. If a port is taken or a target does not answer, it tells you \
+    why, which process is responsible, and how to fix it. config.example.toml shows every configuration key.";
 
 /// Writes the page; the exit code is 0.
 pub(super) fn manual(out: &mut dyn Write) -> io::Result<u8> {
@@ -29,16 +29,16 @@ pub(super) fn manual(out: &mut dyn Write) -> io::Result<u8> {
         one_command(sub, out)?;
     }
     for (name, text, rows) in [
-        ("FILES", "The first of these there is; -c names another.", FILES),
+        ("FILES", "The first of these that exists is used, unless -c names one.", FILES),
         ("ENVIRONMENT", "", ENVIRONMENT),
-        ("SIGNALS", "What run and demo do.", SIGNALS),
-        ("EXIT STATUS", "That of run; the other commands tell theirs above.", EXIT_CODES),
+        ("SIGNALS", "These apply to run and demo.", SIGNALS),
+        ("EXIT STATUS", "These are for run and demo; those of other commands are listed above.", EXIT_CODES),
     ] {
         table(name, text, rows).to_writer(&mut *out)?;
     }
     let mut examples = section("EXAMPLES", []);
-    let told = command.get_after_help().map(ToString::to_string).unwrap_or_default();
-    verbatim(&mut examples, told.trim_start_matches("Examples:\n"));
+    let listed = command.get_after_help().map(ToString::to_string).unwrap_or_default();
+    verbatim(&mut examples, listed.trim_start_matches("Examples:\n"));
     examples.to_writer(&mut *out)?;
     section(
         "SEE ALSO",
@@ -66,7 +66,7 @@ fn synopsis(command: &Command) -> Roff {
     roff
 }
 
-/// What stands behind a command: its options in one word, and its arguments.
+/// The synopsis after a command's name: `[OPTIONS]` if it has any, then its arguments.
 fn operands(command: &Command) -> String {
     let mut words = String::new();
     if command.get_opts().next().is_some() {
@@ -94,16 +94,16 @@ fn one_command(command: &Command, out: &mut dyn Write) -> io::Result<()> {
     roff.text([roman(format!("{about}."))]);
     roff.to_writer(&mut *out)?;
     out.write_all(options(command)?.trim_start_matches(".SH OPTIONS\n").as_bytes())?;
-    let told = command.get_after_help().map(ToString::to_string).unwrap_or_default();
-    if command.get_name() == "run" || told.is_empty() {
+    let after_help = command.get_after_help().map(ToString::to_string).unwrap_or_default();
+    if command.get_name() == "run" || after_help.is_empty() {
         return Ok(());
     }
     let mut roff = Roff::new();
-    verbatim(&mut roff, &told);
+    verbatim(&mut roff, &after_help);
     roff.to_writer(&mut *out)
 }
 
-/// The options of a command as clap writes them, without the help flag that every one has.
+/// A command's options as clap_mangen renders them, without the help flag that every command has.
 fn options(command: &Command) -> io::Result<String> {
     let has_help = command.get_arguments().any(|argument| argument.get_id() == "help");
     let bare = command.clone();
@@ -128,7 +128,7 @@ fn table(name: &str, text: &str, rows: Rows) -> Roff {
     roff
 }
 
-/// A text whose lines stay as they are.
+/// Adds a text whose line breaks are kept.
 fn verbatim(roff: &mut Roff, text: &str) {
     roff.control("PP", []).control("nf", []);
     for line in text.lines() {

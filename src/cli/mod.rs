@@ -1,4 +1,4 @@
-//! The commands: one file each. Here alone something is printed.
+//! The commands, one file each. No other room prints anything.
 
 mod arguments;
 mod certificate;
@@ -28,14 +28,15 @@ use arguments::{Cli, Command};
 use output::{answer, code, colour, complain, refuse};
 pub use validate::validate;
 
-/// Reads the command line, does what it says, and gives the exit code.
+/// Parses the command line, runs the command, and returns the exit code.
 pub fn main() -> u8 {
     let cli = match Cli::try_parse() {
         Ok(cli) => cli,
-        Err(told) => {
-            // Help and version are answers (0), anything else is a wrong use (2); clap knows which goes where.
-            let code = told.exit_code().try_into().unwrap_or(code::CONFIG);
-            let _ = advised(told).print();
+        Err(error) => {
+            // Help and version are answers (exit 0, standard output); anything else is a usage error (exit 2, standard
+            // error). clap chooses the stream.
+            let code = error.exit_code().try_into().unwrap_or(code::CONFIG);
+            let _ = advised(error).print();
             return code;
         }
     };
@@ -43,8 +44,8 @@ pub fn main() -> u8 {
         None => {
             let forwards = cli.short.forwards.all();
             match foreign_flags::command_of_another_program(&forwards).or_else(|| stray_word(&forwards)) {
-                Some(told) => {
-                    complain(&told);
+                Some(message) => {
+                    complain(&message);
                     code::CONFIG
                 }
                 None => run::run(Sources { file: None, forwards }, cli.short.log.log_format),
@@ -74,37 +75,37 @@ pub fn main() -> u8 {
     }
 }
 
-/// What clap tells about an unknown flag, with a proposal that helps: none of our routes begins with a dash, so its own,
-/// to escape the flag, never does.
-fn advised(mut told: clap::Error) -> clap::Error {
-    if told.kind() != ErrorKind::UnknownArgument {
-        return told;
+/// clap's error for an unknown flag, with a useful tip in place of clap's own: no route begins with a dash, so escaping
+/// the flag with `--` never helps.
+fn advised(mut error: clap::Error) -> clap::Error {
+    if error.kind() != ErrorKind::UnknownArgument {
+        return error;
     }
-    let flag = told.get(ContextKind::InvalidArg).map(ToString::to_string).unwrap_or_default();
-    told.remove(ContextKind::Suggested);
+    let flag = error.get(ContextKind::InvalidArg).map(ToString::to_string).unwrap_or_default();
+    error.remove(ContextKind::Suggested);
     if let Some(tip) = foreign_flags::instead_of_flag(&flag) {
-        told.insert(ContextKind::Suggested, ContextValue::StyledStrs(vec![tip.into()]));
+        error.insert(ContextKind::Suggested, ContextValue::StyledStrs(vec![tip.into()]));
     }
-    told
+    error
 }
 
-/// What to say about a word where a route should stand: a command that is misspelt or not in its place.
+/// The error for a plain word in place of a route: a command that is misspelt or out of place.
 fn stray_word(forwards: &[String]) -> Option<String> {
     let is_word = |text: &&String| !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_alphabetic());
     let word = forwards.iter().find(is_word)?;
     let cli = Cli::command();
     let commands: Vec<&str> = cli.get_subcommands().map(clap::Command::get_name).collect();
     if commands.contains(&word.as_str()) {
-        let told = format!("error: the command {word} must come first");
-        return Some(format!("{told}\n = help: write loopgate {word} and then the rest"));
+        let error = format!("error: the command {word} must come first");
+        return Some(format!("{error}\n = help: write loopgate {word} and then the rest"));
     }
-    let told = format!("error: {} is neither a command nor a route", quoted(word));
+    let error = format!("error: {} is neither a command nor a route", quoted(word));
     if let Some(command) = foreign_flags::instead_of_word(word) {
-        return Some(format!("{told}\n = help: here it is called {command}"));
+        return Some(format!("{error}\n = help: Loopgate calls it {command}"));
     }
     let commands = commands.join(", ");
     Some(format!(
-        "{told}\n = help: the commands are {commands}; a route is [bind:]port:[host:]port, as 8080:3000"
+        "{error}\n = help: the commands are {commands}; a route is [bind:]port:[host:]port, such as 8080:3000"
     ))
 }
 
@@ -112,7 +113,7 @@ fn stray_word(forwards: &[String]) -> Option<String> {
 mod tests {
     use super::*;
 
-    fn told(arguments: &[&str]) -> String {
+    fn error_for(arguments: &[&str]) -> String {
         let all = ["loopgate"].iter().chain(arguments);
         advised(Cli::try_parse_from(all).err().unwrap()).to_string()
     }
@@ -128,22 +129,20 @@ mod tests {
     }
 
     #[test]
-    fn an_unknown_flag_gets_no_proposal_that_does_not_help() {
-        assert!(!told(&["8080:3000", "--frobnicate"]).contains("tip"));
+    fn an_unknown_flag_gets_no_useless_tip() {
+        assert!(!error_for(&["8080:3000", "--frobnicate"]).contains("tip"));
     }
 
     #[test]
-    fn who_writes_what_another_forwarder_takes_is_told_what_to_write() {
-        assert!(
-            told(&["-c", "loopgate.toml"]).contains("tip: a file is named with -c: loopgate run -c FILE")
-        );
-        assert!(told(&["-t"]).contains("tip: a file is checked with: loopgate validate -c FILE"));
-        assert!(told(&["-D", "1080"]).contains("tip: no SOCKS is spoken"));
-        assert!(stray_word(&["check".into()]).unwrap().ends_with("here it is called validate"));
+    fn a_flag_or_command_of_another_forwarder_gets_a_tip_with_ours() {
+        assert!(error_for(&["-c", "loopgate.toml"]).contains("tip: to use a file: loopgate run -c FILE"));
+        assert!(error_for(&["-t"]).contains("tip: to check a file: loopgate validate -c FILE"));
+        assert!(error_for(&["-D", "1080"]).contains("tip: Loopgate is no SOCKS proxy"));
+        assert!(stray_word(&["check".into()]).unwrap().ends_with("Loopgate calls it validate"));
     }
 
     #[test]
-    fn a_word_is_taken_for_a_command() {
+    fn a_plain_word_is_read_as_a_command() {
         let word = |text: &str| stray_word(&["1:2".into(), text.into()]);
 
         assert!(word("proxy").unwrap().contains("the commands are run, validate"));

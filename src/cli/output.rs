@@ -1,23 +1,23 @@
-//! What a command prints, where, and the exit code that goes with it.
+//! How a command prints its answer or its errors, to which stream, and with which exit code.
 
 use std::io::{IsTerminal, Write};
 
 use super::foreign_flags;
 use crate::config::Problems;
 
-/// Exit codes of `run` that no diagnosis gives.
+/// Exit codes of `run` that do not come from a diagnosis.
 pub(super) mod code {
     pub(in crate::cli) const OK: u8 = 0;
     pub(in crate::cli) const INTERNAL: u8 = 1;
     pub(in crate::cli) const CONFIG: u8 = 2;
 }
 
-/// Prints an answer; where nobody reads it any more, as with `| head`, the code stays what it was.
+/// Prints an answer to standard output and returns its exit code, or [`code::INTERNAL`] if writing fails.
 pub(super) fn answer(write: impl FnOnce(&mut dyn Write) -> std::io::Result<u8>) -> u8 {
     write(&mut std::io::stdout().lock()).unwrap_or(code::INTERNAL)
 }
 
-/// Tells the problems of a configuration.
+/// Prints the problems of a configuration to standard error.
 pub(super) fn refuse(problems: &Problems) -> u8 {
     complain(&format!(
         "{}{}",
@@ -27,12 +27,12 @@ pub(super) fn refuse(problems: &Problems) -> u8 {
     code::CONFIG
 }
 
-/// Says why a command did not do what it was asked to.
+/// Prints to standard error why a command failed.
 pub(super) fn complain(text: &str) {
     let _ = writeln!(std::io::stderr().lock(), "{}", text.trim_end());
 }
 
-/// Colour only on a terminal, and not where it is refused (no-color.org).
+/// Colour only on a terminal, and only if `NO_COLOR` is unset or empty (no-color.org).
 pub(super) fn colour(stream: &impl IsTerminal) -> bool {
     stream.is_terminal() && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty())
 }

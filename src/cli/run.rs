@@ -1,4 +1,4 @@
-//! `loopgate run`: the whole program, from plan to exit code.
+//! `loopgate run`: the whole program, from the plan to the exit code.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -16,16 +16,16 @@ use crate::plan::{self, Plan, Sources};
 use crate::probe;
 use crate::sources::apply::{Reloader, warn_of_cautions, warn_of_open_routes};
 
-/// How long a stop at once may take to reset the sessions that are left.
+/// How long an immediate stop may take to reset the remaining sessions.
 const LAST_RESETS: Duration = Duration::from_secs(1);
 
-/// How long the last lines may take to be written.
+/// How long writing the last log lines may take.
 const LAST_LINES: Duration = Duration::from_secs(2);
 
-/// Descriptors of the main runtime (its poller twice, its wake-up, its end of the signals) and of the signals' pair.
+/// Descriptors of the main runtime (its poller twice, its waker, its end of the signal pipe) and of the signal pipe.
 const OWN: usize = 6;
 
-/// Where routes with more listeners than this are summed up in one line.
+/// The most `Forwarding` lines; the remaining listeners are counted in one line.
 const MAX_FORWARDING_LINES: usize = 50;
 
 /// Runs until a signal stops it.
@@ -34,25 +34,26 @@ pub(super) fn run(sources: Sources, format: Option<LogFormat>) -> u8 {
         Ok(plan) => plan,
         Err(problems) => return refuse(&problems),
     };
-    // What the command line says holds over reloads, too.
+    // The command line's format overrides the file's, after reloads too.
     plan.log.format = format.unwrap_or(plan.log.format);
     let reloader = |plan, handle| Reloader::new(sources, plan, handle).with_log_format(format);
     serve(plan, reloader, async |_| Ok(()), |_| ())
 }
 
-/// Runs `plan`; `before` is awaited on the runtime before anything is bound, and may finish the plan; `after` is called
-/// once everything listens.
+/// Runs `plan` until a signal stops it. `before` is awaited on the runtime before anything is bound, and may complete
+/// the plan; `after` is called once every socket listens.
 pub(super) fn serve(
     plan: Plan,
     reloader: impl FnOnce(Plan, Handle) -> Reloader,
     before: impl AsyncFnOnce(&mut Plan) -> std::io::Result<()>,
     after: impl FnOnce(&Declared),
 ) -> u8 {
-    let Ok((queue, ledger)) = log::start(&plan.log).inspect_err(|e| complain(&format!("error: no log: {e}")))
+    let Ok((queue, ledger)) =
+        log::start(&plan.log).inspect_err(|e| complain(&format!("error: cannot start the log: {e}")))
     else {
         return code::INTERNAL;
     };
-    // Without the right to raise it, the limit stays what it is.
+    // Without the permission to raise it, the limit stays as it is.
     let _ = probe::system::limits::raise_descriptors();
     if let Err(why) = enough_descriptors(&plan) {
         return out_of_resources(&why);
@@ -104,7 +105,8 @@ async fn life(
     until_stopped(signals, reloader(plan, handle.clone()), &handle).await
 }
 
-/// Reloads as often as it is asked to; stops at the first signal that says so, at once at the second.
+/// Reloads whenever the file changes or SIGHUP arrives. Drains and stops at the first SIGTERM or SIGINT; the second
+/// ends the drain.
 async fn until_stopped(signals: Signals, mut reloader: Reloader, handle: &Handle) -> u8 {
     let (mut hangup, mut terminate, mut interrupt) = signals.split();
     let reloading = async {
@@ -126,12 +128,13 @@ async fn until_stopped(signals: Signals, mut reloader: Reloader, handle: &Handle
                 code::OK
             }
             Err(e) => {
-                tracing::error!("stopped without a drain: {e} by a bug of ours; please report it");
+                tracing::error!("stopped without a drain: {e}; this is a bug in Loopgate, please report it");
                 code::INTERNAL
             }
         },
         number = Signals::stop(&mut terminate, &mut interrupt) => {
-            // The stop that was dropped resets who is left: the end of a process alone would look like a whole answer.
+            // The sessions that remain are reset: without that, the kernel would close their sockets with a FIN when
+            // the process ends, and a truncated answer would look complete.
             let _ = timeout(LAST_RESETS, handle.stop(Duration::ZERO)).await;
             tracing::warn!("stopped at once by a second signal");
             128 + number
@@ -139,11 +142,15 @@ async fn until_stopped(signals: Signals, mut reloader: Reloader, handle: &Handle
     }
 }
 
-/// Whether there are enough to start at all. Asked first, as the runtime panics where it gets none for its signals.
+/// Checks that there are enough descriptors to start. This comes first because the runtime panics if it gets none for
+/// its signal pipe.
+///
+/// # Errors
+/// The message for the user, if there are too few.
 fn enough_descriptors(plan: &Plan) -> Result<(), String> {
     let descriptors = probe::system::limits::descriptors();
     let Some(limit) = descriptors.soft else { return Ok(()) };
-    // Where they cannot be counted there is none left.
+    // Counting them needs a descriptor: if it fails, none is left.
     let used = descriptors.used.unwrap_or(limit);
     let needed = used + (OWN + Settings::least_descriptors(plan)) as u64;
     if needed <= limit {
@@ -152,7 +159,7 @@ fn enough_descriptors(plan: &Plan) -> Result<(), String> {
     Err(format!("error: {limit} descriptors are too few: at least {needed} are needed; raise `ulimit -n`"))
 }
 
-/// Shares the descriptors out, and says so.
+/// The engine's settings, from the plan and the descriptor limit. Logs how many sessions fit.
 fn settings(plan: &Plan) -> Settings {
     let settings = Settings::fitting(plan);
     let most = settings.budget.connections;
@@ -161,7 +168,7 @@ fn settings(plan: &Plan) -> Settings {
         .map_or("any number of".to_owned(), |limit| limit.to_string());
     match plan.limits.connections {
         Some(wanted) if wanted > most => tracing::warn!(
-            "limits.connections = {wanted} needs more than the {limit} descriptors there may be: at most {most} \
+            "limits.connections = {wanted} needs more than the {limit} descriptors allowed: at most {most} \
              sessions at one time; raise `ulimit -n`"
         ),
         _ => tracing::info!("at most {most} sessions at one time ({limit} descriptors, two a session)"),
@@ -169,7 +176,7 @@ fn settings(plan: &Plan) -> Settings {
     settings
 }
 
-/// Said only now that every socket listens.
+/// Logs what listens, and what does not. Called only once every socket listens: programs wait for these lines.
 fn announce(declared: &Declared) {
     let routes: Vec<_> = declared.listening.iter().filter(|it| it.owner.kind() == Kind::Route).collect();
     for Listening { owner, address, targets } in routes.iter().take(MAX_FORWARDING_LINES) {
@@ -181,7 +188,7 @@ fn announce(declared: &Declared) {
         tracing::info!("Forwarding {more} more listeners");
     }
     for NotListening { owner, address, why } in &declared.not_listening {
-        tracing::warn!("{owner} does NOT listen on {address}: {why}; trying on");
+        tracing::warn!("{owner} does NOT listen on {address}: {why}; still trying");
     }
 }
 

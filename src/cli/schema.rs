@@ -1,4 +1,4 @@
-//! `loopgate schema`: the configuration as a JSON Schema, for editors.
+//! `loopgate schema`: the JSON Schema of the configuration, for editors.
 
 use std::io::{self, Write};
 

@@ -1,4 +1,4 @@
-//! The signals of a running proxy.
+//! The signals a running proxy handles.
 
 use std::io;
 use std::time::Duration;
@@ -6,13 +6,13 @@ use std::time::Duration;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::time::timeout;
 
-/// One press of Ctrl-C can arrive twice: timeout(1) signals its child and its group, wrappers pass on what the terminal
-/// has sent already. What comes within this time is one signal.
+/// One press of Ctrl-C can arrive twice: timeout(1) signals both its child and its group, and wrappers forward a signal
+/// that the terminal has already sent to the group. Signals within this time count as one.
 const ONE_PRESS: Duration = Duration::from_millis(50);
 
-/// SIGHUP, SIGTERM and SIGINT, caught from the moment this is made.
+/// SIGHUP, SIGTERM and SIGINT, caught from the moment this value is created.
 pub(super) struct Signals {
-    /// Reload.
+    /// SIGHUP: reload.
     pub(super) hangup: Signal,
     terminate: Signal,
     interrupt: Signal,
@@ -36,7 +36,7 @@ impl Signals {
         number.as_raw_value().try_into().unwrap_or(u8::MAX)
     }
 
-    /// Takes what else belongs to the signal that has just come.
+    /// Consumes the repeats of the signal that has just arrived, for [`ONE_PRESS`].
     pub(super) async fn settle(terminate: &mut Signal, interrupt: &mut Signal) {
         let more = async {
             loop {
@@ -46,7 +46,7 @@ impl Signals {
         let _: Result<(), _> = timeout(ONE_PRESS, more).await;
     }
 
-    /// The parts, so that each can be waited for beside the others.
+    /// The single signals (hangup, terminate, interrupt), so that different futures can wait for them.
     pub(super) fn split(self) -> (Signal, Signal, Signal) {
         (self.hangup, self.terminate, self.interrupt)
     }

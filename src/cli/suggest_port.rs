@@ -1,9 +1,10 @@
-//! The command line that was given, with another port in place of one that is taken.
+//! The user's command line with a free port in place of the one that is taken.
 
 use crate::address::Spec;
 use crate::diagnosis::BindFinding;
 
-/// The finding, with the command that starts the same with the free port; as it is, where the address is a file's.
+/// The finding with the command that starts the same routes on the free port. If the address comes from a file, the
+/// finding is returned unchanged.
 pub(super) fn with_command(finding: BindFinding, arguments: &[String]) -> BindFinding {
     let address = finding.facts.address;
     let command = finding.facts.next_free.and_then(|free| {

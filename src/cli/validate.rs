@@ -1,4 +1,4 @@
-//! `loopgate validate`: every problem of a configuration at once. It starts nothing and binds nothing.
+//! `loopgate validate`: reports every problem of a configuration, without starting or binding anything.
 
 use std::io::{self, Write};
 
@@ -9,10 +9,10 @@ use crate::config::Problems;
 use crate::plan::{self, Plan, Sources};
 use crate::units::counted;
 
-/// What a program reads.
+/// The answer as JSON.
 #[derive(Serialize)]
 struct Answer {
-    /// The file as it was named; null without one.
+    /// The file's path as given; null without a file.
     file: Option<String>,
     ok: bool,
     routes: usize,
@@ -21,7 +21,10 @@ struct Answer {
     problems: serde_json::Value,
 }
 
-/// Writes whether `sources` make a plan, and the exit code: 0 if they do, 2 if not. Fails only where `out` does.
+/// Writes whether `sources` make a valid plan, or every problem they have. Returns the exit code: 0 if valid, else 2.
+///
+/// # Errors
+/// If writing to `out` fails.
 pub fn validate(sources: &Sources, json: bool, colour: bool, out: &mut dyn Write) -> io::Result<u8> {
     let plan = plan::load(sources);
     if json {
@@ -85,12 +88,12 @@ mod tests {
     }
 
     #[test]
-    fn a_bad_file_is_told_to_programs_too() {
-        let (code, told) = run("[routes.a]\nlisten = \"1\"\ntarget = 3\n", true);
+    fn the_problems_of_a_bad_file_are_in_the_json() {
+        let (code, json) = run("[routes.a]\nlisten = \"1\"\ntarget = 3\n", true);
 
-        let told: serde_json::Value = serde_json::from_str(&told).unwrap();
-        assert_eq!((code, &told["ok"]), (2, &false.into()));
-        let problem = &told["problems"][0];
+        let answer: serde_json::Value = serde_json::from_str(&json).unwrap();
+        assert_eq!((code, &answer["ok"]), (2, &false.into()));
+        let problem = &answer["problems"][0];
         assert_eq!((&problem["line"], &problem["column"]), (&3.into(), &10.into()));
         assert_eq!(problem["key"], "routes.a.target");
         assert_eq!(problem["help"], r#"write "3" or "localhost:3""#);

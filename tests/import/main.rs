@@ -113,11 +113,14 @@ fn what_cannot_be_read_is_told() {
 
     for (arguments, words) in [
         (&["/no/such/file"][..], "there is no such file"),
-        (&[prose.to_str().unwrap()], "say which it is with --from realm|rinetd"),
+        (&[prose.to_str().unwrap()], "name it with --from realm|rinetd"),
         (&["--from", "realm", broken.to_str().unwrap()], "line 1 is not TOML"),
         (&["--from", "pound", "x"], "possible values: realm, rinetd"),
-        (&["--from", "nginx", "x"], "files of nginx are not read\n = help: write a route for each server"),
-        (&[nginx.to_str().unwrap()], "nginx.conf: files of nginx are not read"),
+        (
+            &["--from", "nginx", "x"],
+            "files of nginx cannot be imported\n = help: write a route for each server",
+        ),
+        (&[nginx.to_str().unwrap()], "nginx.conf: files of nginx cannot be imported"),
         (&["--", "docker-proxy", "-host-port", "80"], "write -host-ip and -host-port as listen"),
         (&["--from", "rinetd", prose.to_str().unwrap()], "no route could be carried over"),
         (&[], "required"),

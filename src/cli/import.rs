@@ -153,7 +153,7 @@ fn from_words(words: &[String], from: Option<Program>) -> Result<(String, Import
 }
 
 fn print(name: &str, imported: &Imported) -> u8 {
-    let lines: Vec<String> = imported.notes.iter().map(|note| note.told(name)).collect();
+    let lines: Vec<String> = imported.notes.iter().map(|note| note.render(name)).collect();
     if !lines.is_empty() {
         complain(&lines.join("\n"));
     }

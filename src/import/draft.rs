@@ -1,13 +1,13 @@
-//! The configuration an import builds up: routes, settings of the process, and what there is to say.
+//! The configuration an import builds up: routes, settings of the process, and notes.
 //!
-//! A setting is taken only where the configuration has its key, and is told where it has not.
+//! A setting is taken only if our configuration has its key; otherwise it is noted as not carried.
 
 use std::collections::BTreeSet;
 
 use super::message::{At, Fate, Note};
 use crate::config;
 
-/// A value as the configuration writes it.
+/// A value of the configuration.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Toml {
     Text(String),
@@ -22,10 +22,10 @@ impl Toml {
     }
 }
 
-/// One key with its value, and the words it comes from.
+/// A key with its value, and the words of the file it comes from.
 #[derive(Clone, Debug)]
 pub(super) struct Setting {
-    /// The key within its table, `connect_timeout` or `health.interval`.
+    /// The key within its table, such as `connect_timeout` or `health.interval`.
     pub(super) key: &'static str,
     pub(super) value: Toml,
     pub(super) at: At,
@@ -41,7 +41,7 @@ pub(super) struct Target {
     pub(super) at: Option<At>,
 }
 
-/// A route as it is drawn.
+/// A route of the draft.
 #[derive(Clone, Debug)]
 pub(super) struct Route {
     pub(super) name: String,
@@ -51,24 +51,24 @@ pub(super) struct Route {
     pub(super) settings: Vec<Setting>,
     /// Targets by the name a TLS client asks for.
     pub(super) names: Vec<(String, Vec<Target>)>,
-    /// Targets by a protocol it offers.
+    /// Targets by the protocol a TLS client offers.
     pub(super) alpn: Vec<(String, Vec<Target>)>,
-    /// What of it was not carried over, for a comment beside it.
+    /// What was not carried over, for a comment beside the route.
     pub(super) lacks: Vec<String>,
 }
 
-/// Whether a route without this setting would be open to more clients, or show its bytes to more people, than it was.
+/// Whether a route without this setting would accept more clients, or expose its bytes to more people, than before.
 pub(super) fn guards(key: &str) -> bool {
     matches!(key, "allow" | "deny" | "accept_proxy")
         || key.starts_with("tls.")
         || key.starts_with("target_tls.")
 }
 
-/// The place of a route among the others.
+/// The index of a route in its draft.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct RouteId(usize);
 
-/// What an import has gathered.
+/// Everything an import has collected.
 #[derive(Debug)]
 pub(super) struct Draft {
     known: BTreeSet<String>,
@@ -84,7 +84,7 @@ impl Draft {
         Draft { known, routes: Vec::new(), process: Vec::new(), notes: Vec::new() }
     }
 
-    /// A new route; its name is made one the configuration takes and no other route has.
+    /// Adds a route. Its name is changed, if needed, to one that the configuration accepts and no other route has.
     pub(super) fn open(&mut self, name: &str, at: At) -> RouteId {
         let name = self.free_name(name);
         let (listen, targets, settings, names, alpn, lacks) = Default::default();
@@ -92,7 +92,7 @@ impl Draft {
         RouteId(self.routes.len() - 1)
     }
 
-    /// The routes that are left.
+    /// The routes that were not left out.
     pub(super) fn routes(&self) -> impl Iterator<Item = &Route> {
         self.routes.iter().flatten()
     }
@@ -119,10 +119,10 @@ impl Draft {
         }
     }
 
-    /// One setting of a route. A second value of the same key takes the place of the first, which is told.
+    /// Sets a key of a route. A second value replaces the first, which is noted.
     pub(super) fn set(&mut self, id: RouteId, at: &At, key: &'static str, value: Toml) {
         if !self.knows(key) {
-            let why = format!("there is no {key} in this version of Loopgate");
+            let why = format!("this version of Loopgate has no {key}");
             return if guards(key) { self.leave_out(id, at, why) } else { self.lost(Some(id), at, why) };
         }
         let Some(route) = self.route(id) else { return };
@@ -131,26 +131,26 @@ impl Draft {
         let other = earlier.filter(|earlier| earlier.value != value && earlier.at != *at);
         route.settings.push(Setting { key, value, at: at.clone() });
         if let Some(other) = other {
-            self.idle(&other.at, format!("what says another {key} behind it goes before it"));
+            self.idle(&other.at, format!("a later {key} overrides it"));
         }
     }
 
-    /// One setting of the process, `limits.connections`.
+    /// Sets a key of the process, such as `limits.connections`.
     pub(super) fn set_process(&mut self, at: &At, key: &'static str, value: Toml) {
         if self.known.contains(key) {
             self.process.retain(|setting| setting.key != key);
             self.process.push(Setting { key, value, at: at.clone() });
         } else {
-            self.lost(None, at, format!("there is no {key} in this version of Loopgate"));
+            self.lost(None, at, format!("this version of Loopgate has no {key}"));
         }
     }
 
-    /// Whether a route has such a key.
+    /// Whether this version of the configuration has such a key in routes.
     pub(super) fn knows(&self, key: &str) -> bool {
         self.known.contains(&format!("routes.NAME.{key}"))
     }
 
-    /// Tells what is not carried over; `why` says what to write instead where there is something.
+    /// Notes words that are not carried over; `why` also says what to write instead, if anything.
     pub(super) fn lost(&mut self, id: Option<RouteId>, at: &At, why: impl AsRef<str>) {
         let note = Note::new(at, Fate::NotCarried, why);
         if let Some(route) = id.and_then(|id| self.route(id)) {
@@ -162,17 +162,17 @@ impl Draft {
         self.notes.push(note);
     }
 
-    /// Tells what means something a little different here.
+    /// Notes words that are carried over with a slightly different meaning.
     pub(super) fn differs(&mut self, at: &At, why: impl AsRef<str>) {
         self.notes.push(Note::new(at, Fate::Differs, why));
     }
 
-    /// Tells what needs no counterpart.
+    /// Notes words that need no counterpart.
     pub(super) fn idle(&mut self, at: &At, why: impl AsRef<str>) {
         self.notes.push(Note::new(at, Fate::NoEffect, why));
     }
 
-    /// Leaves a route out, and says why.
+    /// Leaves a route out, with a note.
     pub(super) fn leave_out(&mut self, id: RouteId, at: &At, why: impl AsRef<str>) {
         if let Some(route) = self.routes[id.0].take() {
             let why = format!("{}; the route from line {} is left out", why.as_ref(), route.at.line);

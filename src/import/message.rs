@@ -1,12 +1,12 @@
-//! What an import has to say of a line: what it could not carry over, what became of it otherwise.
+//! Notes of an import: which words of a line were not carried over exactly, and why.
 
-/// How much of a line is shown back, in characters.
+/// The most characters of a line that a note quotes.
 const MAX_SHOWN: usize = 80;
 
-/// Words of the file, and where they stand.
+/// Words of the file, with their line.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct At {
-    /// The line, from 1; 0 for a command line, which has none.
+    /// The line number, from 1; 0 for a command line.
     pub(super) line: usize,
     pub(super) words: String,
 }
@@ -16,20 +16,20 @@ impl At {
         At { line, words: words.into() }
     }
 
-    /// Other words of the same line.
+    /// The same line with other words.
     pub(super) fn with(&self, words: impl Into<String>) -> At {
         At::new(self.line, words)
     }
 }
 
-/// What became of words that are not simply carried over.
+/// What happened to words that were not carried over exactly.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Fate {
-    /// They ask for something that what is printed does not do.
+    /// They ask for something that the printed configuration does not do.
     NotCarried,
-    /// They are carried over, and mean something a little different here.
+    /// They are carried over, with a slightly different meaning.
     Differs,
-    /// They need no counterpart: what they ask for is so anyway, or does not concern a forwarder of this kind.
+    /// They need no counterpart: Loopgate always behaves so, or they do not concern forwarding.
     NoEffect,
 }
 
@@ -43,14 +43,14 @@ impl Fate {
     }
 }
 
-/// One line of the answer.
+/// One note, which becomes one line of the answer.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Note {
-    /// The line it is about, from 1; 0 for a command line.
+    /// The line number, from 1; 0 for a command line.
     pub line: usize,
-    /// The words it is about, fit for a terminal.
+    /// The words the note is about, escaped for a terminal.
     pub words: String,
-    /// What became of them.
+    /// What happened to them.
     pub fate: Fate,
     /// Why, and what to write instead.
     pub why: String,
@@ -66,8 +66,8 @@ impl Note {
         }
     }
 
-    /// The note as one line; `file` is what the file is called.
-    pub fn told(&self, file: &str) -> String {
+    /// The note as one line, which begins with the name `file`.
+    pub fn render(&self, file: &str) -> String {
         let place = match self.line {
             0 => file.to_owned(),
             line => format!("{file}:{line}"),
@@ -77,7 +77,8 @@ impl Note {
     }
 }
 
-/// A text for one line of a terminal or of a comment: control and invisible characters escaped, a long one cut.
+/// The text in a form that is safe in one line of a terminal or a comment: control and invisible characters are
+/// escaped, and anything beyond `limit` characters is cut.
 pub(super) fn plain(text: &str, limit: usize) -> String {
     let escaped = |c: char| match c {
         '\t' => vec![' '],

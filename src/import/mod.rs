@@ -1,9 +1,10 @@
-//! Files and command lines of other forwarders → our configuration, and a word about everything that is not simply the
-//! same.
+//! Files and command lines of other forwarders → our configuration, with a note about everything that is not carried
+//! over exactly.
 //!
-//! One file for each program. Whatever a line says is carried over, told to be without effect, or told not to be carried:
-//! a reader takes words away one by one, and tells those that are left. What is printed was loaded before.
-//! It reads no file and resolves no name.
+//! Each program has its own file or folder. Every word of a line is carried over, or noted as without effect or not
+//! carried: a reader takes the words it knows, and notes the rest. The printed configuration has been loaded once, so
+//! it is valid. This room opens no file and resolves no name; only the check of the result reads the certificates it
+//! names.
 
 mod draft;
 mod haproxy;
@@ -35,22 +36,22 @@ pub enum Program {
     Realm,
     /// rinetd.conf.
     Rinetd,
-    /// Portunus, standalone.
+    /// Portunus, in its standalone form.
     Portunus,
-    /// HAProxy, what it forwards in `mode tcp`.
+    /// HAProxy: the sections in `mode tcp`.
     Haproxy,
     /// Command lines of socat.
     Socat,
-    /// Command lines of ssh, and `LocalForward` of its configuration.
+    /// Command lines of ssh, and `LocalForward` lines of its configuration.
     Ssh,
 }
 
 impl Program {
-    /// Every program there is.
+    /// Every program.
     pub const ALL: [Program; 6] =
         [Program::Realm, Program::Rinetd, Program::Portunus, Program::Haproxy, Program::Socat, Program::Ssh];
 
-    /// Its name as the command line has it.
+    /// Its name on the command line.
     pub fn name(self) -> &'static str {
         match self {
             Program::Realm => "realm",
@@ -62,7 +63,7 @@ impl Program {
         }
     }
 
-    /// The program a file is of, by its text alone; `None` where it looks like none of them.
+    /// The program a file belongs to, judged by its text alone; `None` if it resembles none of them.
     pub fn guess(text: &str) -> Option<Program> {
         if let Some(program) = value::read(text).ok().and_then(|file| of_tree(&file)) {
             return Some(program);
@@ -96,12 +97,12 @@ fn of_tree(file: &value::Node) -> Option<Program> {
     }
 }
 
-/// What an import gives.
+/// The result of an import.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Imported {
-    /// The configuration, which loads; `None` where no route could be carried over.
+    /// The configuration, which is valid; `None` if no route could be carried over.
     pub toml: Option<String>,
-    /// What there is to say, in the order of the file.
+    /// The notes, in the order of the file's lines.
     pub notes: Vec<Note>,
 }
 
@@ -112,8 +113,10 @@ impl Imported {
     }
 }
 
-/// Reads `text` as a file of `program`; `file` is what it is called in comments. The error says why it cannot be read at
-/// all.
+/// Imports `text` as a file of `program`; comments call it `file`.
+///
+/// # Errors
+/// If the text cannot be parsed at all; the message says why.
 pub fn import(program: Program, file: &str, text: &str) -> Result<Imported, String> {
     let mut draft = Draft::new();
     match program {
@@ -127,13 +130,16 @@ pub fn import(program: Program, file: &str, text: &str) -> Result<Imported, Stri
     Ok(finish(draft, program, file))
 }
 
-/// Reads one command line of socat or ssh, each word as the shell gave it.
+/// Imports one command line of socat or ssh, split into words as the shell passes them.
+///
+/// # Errors
+/// If `program` is neither socat nor ssh.
 pub fn import_words(program: Program, words: &[String]) -> Result<Imported, String> {
     let mut draft = Draft::new();
     match program {
         Program::Socat => socat::read_words(0, words, &mut draft),
         Program::Ssh => ssh::read_words(0, words, &mut draft),
-        other => return Err(format!("{} is told by a file, not by a command line", other.name())),
+        other => return Err(format!("{} is imported from a file, not from a command line", other.name())),
     }
     Ok(finish(draft, program, "command line"))
 }
@@ -141,9 +147,9 @@ pub fn import_words(program: Program, words: &[String]) -> Result<Imported, Stri
 fn finish(mut draft: Draft, program: Program, file: &str) -> Imported {
     let toml = prune::settle(&mut draft, &plain(file, 200), program.name());
     let mut notes = draft.notes;
-    // A line of a section that several routes share is told once.
-    let mut told = BTreeSet::new();
-    notes.retain(|note| told.insert((note.line, note.words.clone(), note.why.clone())));
+    // A line of a section that several routes share gets one note.
+    let mut seen = BTreeSet::new();
+    notes.retain(|note| seen.insert((note.line, note.words.clone(), note.why.clone())));
     notes.sort_by_key(|note| note.line);
     Imported { toml, notes }
 }
@@ -226,7 +232,7 @@ mod tests {
                     prop_assert!(crate::plan::parse("f", toml, &[]).is_ok(), "{toml}");
                 }
                 for note in &imported.notes {
-                    prop_assert!(!note.told("f").contains(char::is_control));
+                    prop_assert!(!note.render("f").contains(char::is_control));
                 }
             }
         }

@@ -1,4 +1,4 @@
-//! Lists of clients as other programs write them → networks.
+//! Client lists in the notation of other programs → networks.
 
 use std::net::{IpAddr, Ipv4Addr};
 
@@ -6,10 +6,10 @@ use ipnet::{IpNet, Ipv4Net};
 
 use crate::acl::Listed;
 
-/// The most networks one pattern may become.
+/// The most networks that one pattern may become.
 const MAX_NETWORKS: usize = 1024;
 
-/// An address, or a network as `10.0.0.0/8` or `10.0.0.0/255.0.0.0`.
+/// Parses an address or a network, such as `10.0.0.0/8` or `10.0.0.0/255.0.0.0`.
 pub(super) fn network(text: &str) -> Option<IpNet> {
     if let Ok(ip) = text.parse::<IpAddr>() {
         return Some(ip.into());
@@ -22,17 +22,17 @@ pub(super) fn network(text: &str) -> Option<IpNet> {
     Some(net.trunc().into())
 }
 
-/// A network as our configuration writes it.
+/// Networks as our configuration spells them.
 pub(super) fn written(networks: &[IpNet]) -> Vec<String> {
     networks.iter().map(|network| Listed::Network(*network).to_string()).collect()
 }
 
-/// Everybody.
+/// Every address.
 pub(super) fn everybody() -> [IpNet; 2] {
     [IpNet::V4(Ipv4Net::default()), IpNet::V6(ipnet::Ipv6Net::default())]
 }
 
-/// The clients that are in both.
+/// The intersection of two lists.
 pub(super) fn both(a: &[IpNet], b: &[IpNet]) -> Vec<IpNet> {
     let narrower = |x: &IpNet, y: &IpNet| {
         if x.contains(y) {
@@ -48,8 +48,8 @@ pub(super) fn both(a: &[IpNet], b: &[IpNet]) -> Vec<IpNet> {
     found
 }
 
-/// A pattern with `*` (any characters) and `?` (any one) over the address as text, as rinetd has it; `None` for one that
-/// is no small number of networks.
+/// The networks that rinetd's pattern matches: `*` stands for any characters and `?` for any one, in the address as
+/// text. `None` if they are not a small number of networks.
 pub(super) fn pattern(text: &str) -> Option<Vec<IpNet>> {
     if text.chars().all(|c| c == '*') && !text.is_empty() {
         return Some(everybody().to_vec());
@@ -60,7 +60,7 @@ pub(super) fn pattern(text: &str) -> Option<Vec<IpNet>> {
     if text.contains(':') { ipv6_prefix(text) } else { ipv4_pattern(text) }
 }
 
-/// `fe80:*`: whole groups, then anything.
+/// A pattern such as `fe80:*`: whole groups, then anything.
 fn ipv6_prefix(text: &str) -> Option<Vec<IpNet>> {
     let groups: Vec<&str> = text.strip_suffix(":*")?.split(':').collect();
     let bits = u8::try_from(groups.len()).ok().filter(|count| (1..8).contains(count))? * 16;
@@ -74,7 +74,7 @@ fn ipv6_prefix(text: &str) -> Option<Vec<IpNet>> {
 
 fn ipv4_pattern(text: &str) -> Option<Vec<IpNet>> {
     let parts: Vec<&str> = text.split('.').collect();
-    // A pattern with fewer dots than an address has reaches over the rest by the star at its end.
+    // In a pattern with fewer dots than an address has, the star at the end matches all remaining octets.
     let open = parts.len() < 4;
     if parts.len() > 4 || open && !parts.last()?.ends_with('*') {
         return None;
@@ -102,9 +102,9 @@ fn ipv4_pattern(text: &str) -> Option<Vec<IpNet>> {
     Some(Ipv4Net::aggregate(&nets).into_iter().map(IpNet::V4).collect())
 }
 
-/// The numbers of one octet whose text the pattern matches.
+/// The values of one octet that the pattern matches.
 fn matching(pattern: &str) -> Vec<u8> {
-    // Longer ones say nothing more about three digits, and following them costs their length to the third.
+    // A longer pattern cannot tell more about three digits, and matching it costs the cube of its length.
     if pattern.len() > 16 {
         return Vec::new();
     }
@@ -124,21 +124,21 @@ fn matches(pattern: &[u8], text: &[u8]) -> bool {
 mod tests {
     use super::*;
 
-    fn told(text: &str) -> String {
+    fn networks_of(text: &str) -> String {
         pattern(text).map_or("none".into(), |networks| written(&networks).join(" "))
     }
 
     #[test]
     fn patterns_are_networks_where_they_can_be() {
-        assert_eq!(told("192.168.2.*"), "192.168.2.0/24");
-        assert_eq!(told("10.*"), "10.0.0.0/8");
-        assert_eq!(told("192.168.2.1?"), "192.168.2.10/31 192.168.2.12/30 192.168.2.16/30");
-        assert_eq!(told("10.0.0.1"), "10.0.0.1");
-        assert_eq!(told("*"), "0.0.0.0/0 ::/0");
-        assert_eq!(told("fe80:*"), "fe80::/16");
-        assert_eq!(told("172.1?.*"), "172.10.0.0/15 172.12.0.0/14 172.16.0.0/14");
+        assert_eq!(networks_of("192.168.2.*"), "192.168.2.0/24");
+        assert_eq!(networks_of("10.*"), "10.0.0.0/8");
+        assert_eq!(networks_of("192.168.2.1?"), "192.168.2.10/31 192.168.2.12/30 192.168.2.16/30");
+        assert_eq!(networks_of("10.0.0.1"), "10.0.0.1");
+        assert_eq!(networks_of("*"), "0.0.0.0/0 ::/0");
+        assert_eq!(networks_of("fe80:*"), "fe80::/16");
+        assert_eq!(networks_of("172.1?.*"), "172.10.0.0/15 172.12.0.0/14 172.16.0.0/14");
         for text in ["", "10", "2001:618:*:e43f", "*.*.*.1", "1.2.3.4.5", "300.*"] {
-            assert_eq!(told(text), "none", "{text}");
+            assert_eq!(networks_of(text), "none", "{text}");
         }
     }
 

@@ -1,4 +1,4 @@
-//! Portunus, standalone (docs/content/docs/standalone/configuration.mdx of version 3.1) → routes.
+//! A standalone Portunus (docs/content/docs/standalone/configuration.mdx of version 3.1) → routes.
 
 use super::draft::{Draft, RouteId, Target, Toml};
 use super::message::At;
@@ -6,7 +6,7 @@ use super::shell::{bracketed, time};
 use super::value::{self, Fields, Taken};
 use std::time::Duration;
 
-/// What Portunus takes where a rule says nothing.
+/// Portunus's defaults.
 const MAX_FLOWS: u64 = 1024;
 const FLOW_IDLE_SECS: u64 = 60;
 
@@ -18,7 +18,10 @@ struct Defaults {
     idle: Option<Taken<u64>>,
 }
 
-/// Reads the file.
+/// Imports the file.
+///
+/// # Errors
+/// If it is not TOML.
 pub(super) fn read(text: &str, draft: &mut Draft) -> Result<(), String> {
     let root = value::read(text)?;
     let Some(mut top) = Fields::of(root, "the file", draft) else { return Ok(()) };
@@ -43,7 +46,7 @@ pub(super) fn read(text: &str, draft: &mut Draft) -> Result<(), String> {
             "stats" => draft.lost(
                 None,
                 &at,
-                "there is no statistics socket; a record is written for every connection",
+                "there is no statistics socket; Loopgate writes a record of every connection",
             ),
             _ => draft.lost(None, &at, "Portunus has no such table"),
         }
@@ -53,7 +56,7 @@ pub(super) fn read(text: &str, draft: &mut Draft) -> Result<(), String> {
 
 fn read_global(mut fields: Fields, draft: &mut Draft) {
     if let Some(label) = fields.text("label", draft) {
-        draft.idle(&label.at, "it is a name for people");
+        draft.idle(&label.at, "it is only a label");
     }
     if let Some(level) = fields.text("log_level", draft) {
         match level.value.as_str() {
@@ -61,14 +64,14 @@ fn read_global(mut fields: Fields, draft: &mut Draft) {
                 draft.set_process(&level.at, "log.level", Toml::text(word));
             }
             "trace" => draft.set_process(&level.at, "log.level", Toml::text("debug")),
-            _ => draft.lost(None, &level.at, "log.level is one of error, warn, info and debug"),
+            _ => draft.lost(None, &level.at, "log.level must be error, warn, info or debug"),
         }
     }
     if let Some(format) = fields.text("log_format", draft) {
         match format.value.as_str() {
             "json" => draft.set_process(&format.at, "log.format", Toml::text("json")),
             "pretty" => draft.set_process(&format.at, "log.format", Toml::text("text")),
-            _ => draft.lost(None, &format.at, "log.format is text or json"),
+            _ => draft.lost(None, &format.at, "log.format must be text or json"),
         }
     }
     if let Some(drain) = fields.number("shutdown_drain_secs", draft) {
@@ -83,7 +86,7 @@ fn read_rule(mut fields: Fields, defaults: &Defaults, draft: &mut Draft) {
     let protocol = fields.text("protocol", draft).or_else(|| defaults.protocol.clone());
     let id = draft.open(&name, whole.clone());
     if let Some(ports) = ports(&mut fields, draft) {
-        // Portunus binds both families, each with a socket of its own.
+        // Portunus listens on both address families, each with its own socket.
         draft.listen(id, format!("0.0.0.0:{ports}"));
         draft.listen(id, format!("[::]:{ports}"));
     }
@@ -91,7 +94,7 @@ fn read_rule(mut fields: Fields, defaults: &Defaults, draft: &mut Draft) {
     match protocol {
         Some(protocol) if is_udp => draft.set(id, &protocol.at, "protocol", Toml::text("udp")),
         Some(protocol) if protocol.value != "tcp" => {
-            draft.leave_out(id, &protocol.at, "a protocol is tcp or udp");
+            draft.leave_out(id, &protocol.at, "the protocol must be tcp or udp");
         }
         _ => {}
     }
@@ -122,7 +125,8 @@ fn ports(fields: &mut Fields, draft: &mut Draft) -> Option<String> {
     one.or(several)
 }
 
-/// `targets = [{ host, port, priority, proxy_protocol }]`: the lowest priority first, the others where it fails.
+/// `targets = [{ host, port, priority, proxy_protocol }]`: Portunus uses the lowest priority, and the others if it
+/// fails.
 fn targets(id: RouteId, fields: &mut Fields, draft: &mut Draft) {
     let mut listed = Vec::new();
     let mut proxy: Vec<Option<Taken<String>>> = Vec::new();
@@ -153,22 +157,22 @@ fn targets(id: RouteId, fields: &mut Fields, draft: &mut Draft) {
                 draft.lost(
                     Some(id),
                     &taken.at,
-                    "a route sends the PROXY header to all its targets or to none",
+                    "a route sends the PROXY header to all of its targets or to none",
                 );
             }
-            _ => draft.lost(Some(id), &taken.at, "a PROXY header is v1 or v2"),
+            _ => draft.lost(Some(id), &taken.at, "the PROXY header version must be v1 or v2"),
         }
     }
 }
 
 fn prefer_ipv6(fields: &mut Fields, draft: &mut Draft) {
     if let Some(prefer) = fields.truth("prefer_ipv6", draft) {
-        draft.idle(&prefer.at, "every address of a name is tried, and the one that answered is remembered");
+        draft.idle(&prefer.at, "Loopgate tries every address of a name, and remembers which one answered");
     }
 }
 
 fn unknown(fields: Fields, id: Option<RouteId>, draft: &mut Draft) {
     for (_, at) in fields.rest() {
-        draft.lost(id, &at, "Portunus has no such key here");
+        draft.lost(id, &at, "Portunus has no such key in this place");
     }
 }

@@ -1,10 +1,10 @@
-//! A draft → TOML, commented: where each route comes from, and what of it was not carried over.
+//! A draft → TOML with comments: where each route comes from, and what was not carried over.
 
 use std::fmt::Write;
 
 use super::draft::{Draft, Route, Setting, Target, Toml};
 
-/// Keys every route has with the same value, which then stand in `[defaults]`: from how many routes on.
+/// From this many routes on, keys with the same value in every route move to `[defaults]`.
 const SHARED_BY: usize = 2;
 
 /// The text of the configuration.
@@ -32,7 +32,7 @@ pub(super) fn print(draft: &Draft, file: &str, program: &str) -> String {
     out
 }
 
-/// The plain settings that are the same in every route.
+/// The settings outside sub-tables that are the same in every route.
 fn shared(draft: &Draft) -> Vec<Setting> {
     let routes: Vec<&Route> = draft.routes().collect();
     let Some((first, rest)) = routes.split_first().filter(|(_, rest)| rest.len() + 1 >= SHARED_BY) else {
@@ -138,7 +138,7 @@ fn written(value: &Toml) -> String {
     }
 }
 
-/// A basic string of TOML: what is special or invisible is escaped.
+/// A basic string of TOML, with special and invisible characters escaped.
 fn quoted(text: &str) -> String {
     let mut out = String::from('"');
     for c in text.chars() {

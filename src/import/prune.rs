@@ -1,5 +1,5 @@
-//! What was drawn is printed only when it loads: whatever the configuration's own rooms refuse is withdrawn, and told in
-//! their words.
+//! A draft is printed only once it is valid: settings and routes that `plan` rejects are withdrawn, and noted with its
+//! messages.
 
 use super::draft::{Draft, guards};
 use super::message::At;
@@ -7,19 +7,19 @@ use super::print::print;
 use crate::config::{Place, Problem};
 use crate::plan;
 
-/// How often something is withdrawn before the rest is given up; each time tells up to a hundred problems.
+/// The most rounds of withdrawing before the import fails; each round handles up to a hundred problems.
 const MAX_TURNS: usize = 1_000;
 
-/// The text of a configuration that loads; `None` where no route is left.
+/// The text of a valid configuration; `None` if no route is left.
 pub(super) fn settle(draft: &mut Draft, file: &str, program: &str) -> Option<String> {
     several_targets(draft);
     for id in draft.ids() {
         let Some(route) = draft.route(id) else { continue };
         let at = route.at.clone();
         if route.listen.is_empty() {
-            draft.leave_out(id, &at, "nothing to listen on is left");
+            draft.leave_out(id, &at, "the route has no listen address left");
         } else if route.targets.is_empty() && route.names.is_empty() && route.alpn.is_empty() {
-            draft.leave_out(id, &at, "no target is left");
+            draft.leave_out(id, &at, "the route has no target left");
         }
     }
     for _ in 0..MAX_TURNS {
@@ -37,7 +37,7 @@ pub(super) fn settle(draft: &mut Draft, file: &str, program: &str) -> Option<Str
     None
 }
 
-/// Where a route takes one target alone, the first stays.
+/// If a route takes only one target, keeps the first.
 fn several_targets(draft: &mut Draft) {
     if draft.knows("balance") {
         return;
@@ -46,7 +46,7 @@ fn several_targets(draft: &mut Draft) {
         let rest = draft.route(id).map(|route| route.targets.split_off(route.targets.len().min(1)));
         for target in rest.into_iter().flatten() {
             let at = target.at.unwrap_or_else(|| At::new(0, target.address));
-            draft.lost(Some(id), &at, "a route has one target in this version of Loopgate");
+            draft.lost(Some(id), &at, "in this version of Loopgate a route has one target");
         }
     }
 }
@@ -83,7 +83,7 @@ fn name_of_default(key: &str) -> &str {
     key.split_once('.').map_or("", |(_, key)| key)
 }
 
-/// A setting that is refused goes alone, whatever else is refused takes its route along.
+/// A rejected setting is withdrawn alone; anything else that is rejected takes its route with it.
 fn withdraw_from_route(draft: &mut Draft, name: &str, key: &str, why: &str) {
     let id = draft.ids().into_iter().find(|id| draft.route(*id).is_some_and(|route| route.name == name));
     let Some(id) = id else { return };
@@ -103,7 +103,7 @@ fn withdraw_from_route(draft: &mut Draft, name: &str, key: &str, why: &str) {
     }
 }
 
-/// A problem without a key: the route whose lines it stands in goes; where that cannot be told, the first.
+/// Handles a problem without a key: withdraws the route whose lines contain it, or the first route if that is unclear.
 fn withdraw_by_line(draft: &mut Draft, problem: &Problem, text: &str, why: &str) {
     let before = match &problem.place {
         Place::Text(span) => text.get(..span.start).unwrap_or(text),

@@ -7,28 +7,28 @@ use super::message::At;
 use super::networks::{both, pattern, written};
 use super::shell::{bracketed, port, seconds, time, why_no_port};
 
-/// How long rinetd keeps a UDP flow nobody uses: 72 s.
+/// After how many seconds without a datagram rinetd ends a UDP flow.
 const UDP_TIMEOUT: &str = "72";
 
-/// What `allow` and `deny` have said of one route, or of all.
+/// The `allow` and `deny` rules of one route, or the global ones.
 #[derive(Clone, Default)]
 struct Rules {
     allow: Vec<IpNet>,
     deny: Vec<IpNet>,
     allow_at: Option<At>,
     deny_at: Option<At>,
-    /// A rule that could not be read: a route without it would be open to more clients.
+    /// A rule that could not be parsed: without it, a route would accept more clients.
     lost: Option<(At, String)>,
 }
 
-/// Whether a line is a forwarding rule: four words, the second and the fourth a port.
+/// Whether a line is a forwarding rule: at least four words, of which the second and the fourth are ports.
 pub(super) fn is_rule(line: &str) -> bool {
     let words: Vec<&str> = line.split_whitespace().collect();
     let is_port = |word: &str| word.split('/').next().is_some_and(|port| port.parse::<u16>().is_ok());
     matches!(words[..], [_, bind, _, connect, ..] if is_port(bind) && is_port(connect.split('[').next().unwrap_or(connect)))
 }
 
-/// Reads the file.
+/// Imports the file.
 pub(super) fn read(text: &str, draft: &mut Draft) {
     let mut global = Rules::default();
     let mut routes: Vec<(RouteId, Rules)> = Vec::new();
@@ -44,12 +44,14 @@ pub(super) fn read(text: &str, draft: &mut Draft) {
             }
             ["allow" | "deny", ..] => {
                 let rules = routes.last_mut().map_or(&mut global, |(_, rules)| rules);
-                rules.lost = Some((at, "one pattern follows the word".to_owned()));
+                rules.lost = Some((at, "exactly one pattern must follow this word".to_owned()));
             }
             ["logfile", ..] | ["logcommon"] => {
-                draft.idle(&at, "a record for every connection is written to standard error; let the service manager keep it");
+                draft.idle(&at, "Loopgate writes a record of every connection to standard error; let the service manager store it");
             }
-            ["pidlogfile", ..] => draft.idle(&at, "no file with a process id is written, nor needed"),
+            ["pidlogfile", ..] => {
+                draft.idle(&at, "Loopgate writes no file with its process ID; none is needed")
+            }
             _ => routes.extend(forward(&at, draft).map(|id| (id, Rules::default()))),
         }
     }
@@ -72,13 +74,13 @@ fn rule(allows: bool, wanted: &str, at: &At, rules: &mut Rules) {
             rules.deny_at.get_or_insert_with(|| at.clone());
         }
         None => {
-            let why = "the pattern is no network; write the clients it means as networks, as 192.168.2.0/24";
+            let why = "this pattern is not a network; write its clients as networks, such as 192.168.2.0/24";
             rules.lost = Some((at.clone(), why.to_owned()));
         }
     }
 }
 
-/// Who may use the route: whoever the global rules and its own let through.
+/// Sets which clients the route accepts: those that both the global rules and its own accept.
 fn guard(id: RouteId, global: &Rules, own: &Rules, draft: &mut Draft) {
     if let Some((at, why)) = global.lost.as_ref().or(own.lost.as_ref()) {
         return draft.leave_out(id, at, format!("{why}; without it more clients could connect"));
@@ -89,7 +91,7 @@ fn guard(id: RouteId, global: &Rules, own: &Rules, draft: &mut Draft) {
     };
     if let Some(at) = own.allow_at.as_ref().or(global.allow_at.as_ref()) {
         match allow.is_empty() {
-            true => draft.leave_out(id, at, "no client is in both lists of allow"),
+            true => draft.leave_out(id, at, "no client is in both allow lists"),
             false => set(id, at, "allow", &allow, draft),
         }
     }
@@ -106,20 +108,20 @@ fn set(id: RouteId, at: &At, key: &'static str, networks: &[IpNet], draft: &mut 
 /// `bindaddress bindport connectaddress connectport [options]`
 fn forward(at: &At, draft: &mut Draft) -> Option<RouteId> {
     let (rule, options) = match at.words.split_once('[') {
-        // A bracket may begin an IPv6 address as well; options stand behind the fourth word.
+        // A bracket may also begin an IPv6 address; options follow the fourth word.
         Some((rule, options)) if rule.split_whitespace().count() >= 4 => (rule, Some(options.to_owned())),
         _ => split_options(&at.words),
     };
     let words: Vec<&str> = rule.split_whitespace().collect();
     let [bind, bind_port, connect, connect_port, rest @ ..] = &words[..] else {
-        draft.lost(None, at, "this is no forwarding rule and no other line of rinetd; write bindaddress bindport connectaddress connectport");
+        draft.lost(None, at, "this is neither a forwarding rule nor any other line of rinetd; write bindaddress bindport connectaddress connectport");
         return None;
     };
     let (bind_port, from) = proto(bind_port);
     let (connect_port, to) = proto(connect_port);
     if from != to {
         let why = format!(
-            "it goes from {from} to {to}, and a route carries one of them; write /udp behind both ports for datagrams"
+            "it forwards {from} to {to}, but a route uses one protocol for both; for UDP, write /udp after both ports"
         );
         draft.lost(None, at, why);
         return None;
@@ -138,7 +140,7 @@ fn forward(at: &At, draft: &mut Draft) -> Option<RouteId> {
         draft.set(id, at, "protocol", Toml::text("udp"));
     }
     for word in rest {
-        draft.lost(Some(id), &at.with(*word), "rinetd has no such word here");
+        draft.lost(Some(id), &at.with(*word), "rinetd takes no such word in this place");
     }
     let options = options.unwrap_or_default();
     let mut timed = false;
@@ -154,7 +156,7 @@ fn forward(at: &At, draft: &mut Draft) -> Option<RouteId> {
     Some(id)
 }
 
-/// Cuts what stands behind the fourth word, which may touch it: `80[timeout=5]`.
+/// Splits off the options, which may touch the fourth word: `80[timeout=5]`.
 fn split_options(words: &str) -> (&str, Option<String>) {
     match words.rfind('[').filter(|at| words[*at..].contains('=')) {
         Some(at) => (&words[..at], Some(words[at + 1..].to_owned())),
@@ -162,7 +164,7 @@ fn split_options(words: &str) -> (&str, Option<String>) {
     }
 }
 
-/// One of `timeout=3600` and `src=10.1.1.2`; whether it was the timeout.
+/// Imports `timeout=3600` or `src=10.1.1.2`; returns whether it was a timeout.
 fn option(id: RouteId, option: &str, protocol: &str, at: &At, draft: &mut Draft) -> bool {
     let at = at.with(option);
     match option.split_once('=').map(|(name, value)| (name.trim(), value.trim())) {
@@ -172,14 +174,14 @@ fn option(id: RouteId, option: &str, protocol: &str, at: &At, draft: &mut Draft)
                     draft.set(id, &at, "idle_timeout", time(timeout));
                     return true;
                 }
-                None => draft.lost(Some(id), &at, "this is no time in seconds"),
+                None => draft.lost(Some(id), &at, "this is not a time in seconds"),
             }
         }
-        Some(("timeout", _)) => draft.idle(&at, "rinetd ends only UDP flows by it"),
+        Some(("timeout", _)) => draft.idle(&at, "in rinetd it applies to UDP flows only"),
         Some(("src", value)) => {
             draft.set(id, &at, "source", Toml::text(value.trim_matches(['[', ']'])));
         }
-        _ => draft.lost(Some(id), &at, "rinetd has the options timeout and src"),
+        _ => draft.lost(Some(id), &at, "rinetd's only options are timeout and src"),
     }
     false
 }
@@ -192,7 +194,7 @@ fn proto(port: &str) -> (&str, &'static str) {
     }
 }
 
-/// `0` is every IPv4 address.
+/// The bind address; `0` means every IPv4 address.
 fn every(bind: &str) -> String {
     if bind == "0" { "0.0.0.0".to_owned() } else { bracketed(bind) }
 }

@@ -1,4 +1,4 @@
-//! Words of a command line, ports by the name of their service, times.
+//! Parsing of command lines, port names and times.
 
 use std::time::Duration;
 
@@ -7,10 +7,11 @@ use super::message::At;
 use crate::probe::system::services;
 use crate::units::TimeSpan;
 
-/// The most words of one command line.
+/// The most words in one command line.
 const MAX_WORDS: usize = 10_000;
 
-/// The first word that says which program it is: what only starts another one is passed over, and so is a path before it.
+/// The name of the program a line starts: skips programs that only start another one (`sudo`), assignments, and the
+/// program's directory.
 pub(super) fn first_word(line: &str) -> Option<&str> {
     let is_setting =
         |word: &&str| word.split_once('=').is_some_and(|(name, _)| !name.is_empty() && !name.contains('/'));
@@ -21,7 +22,10 @@ pub(super) fn first_word(line: &str) -> Option<&str> {
     word.rsplit('/').next()
 }
 
-/// Splits a line as a shell does: quotes, backslashes, a comment at the end. The error says what is open at the end.
+/// Splits a line into words as a shell does, with quotes, backslashes and a trailing comment.
+///
+/// # Errors
+/// If a quote is not closed, or there are too many words.
 pub(super) fn split(line: &str) -> Result<Vec<String>, &'static str> {
     let mut words = Vec::new();
     let mut word: Option<String> = None;
@@ -39,7 +43,7 @@ pub(super) fn split(line: &str) -> Result<Vec<String>, &'static str> {
                 let into = word.get_or_insert_default();
                 loop {
                     match characters.next() {
-                        None => return Err("a quote is never closed"),
+                        None => return Err("a quote is not closed"),
                         Some(end) if end == c => break,
                         Some('\\') if c == '"' => into.extend(characters.next()),
                         Some(inside) => into.push(inside),
@@ -56,7 +60,7 @@ pub(super) fn split(line: &str) -> Result<Vec<String>, &'static str> {
     Ok(words)
 }
 
-/// Lines of a script, each with its number; one that ends in a backslash goes on in the next.
+/// The lines of a script, each with its number; a line that ends in a backslash is joined with the next.
 pub(super) fn joined_lines(text: &str) -> Vec<(usize, String)> {
     let mut lines = Vec::new();
     let mut open: Option<(usize, String)> = None;
@@ -77,7 +81,7 @@ pub(super) fn joined_lines(text: &str) -> Vec<(usize, String)> {
     lines
 }
 
-/// The commands of a line: what `&`, `;` and `|` stand between.
+/// The commands of a line, which `&`, `;` and `|` separate.
 pub(super) fn commands(words: &[String]) -> impl Iterator<Item = &[String]> {
     words.split(|word| is_between(word)).filter(|command| !command.is_empty())
 }
@@ -86,7 +90,7 @@ fn is_between(word: &str) -> bool {
     matches!(word, "&" | "&&" | ";" | "|" | "||")
 }
 
-/// What of a line is the command, and what is the shell's: redirections and whatever follows `&`, `;` or `|`.
+/// Splits a line into the command and the part for the shell: redirections, and everything after `&`, `;` or `|`.
 pub(super) fn of_command(words: &[String]) -> (&[String], &[String]) {
     let is_redirection = |word: &str| {
         let behind = word.trim_start_matches(|c: char| c.is_ascii_digit() || c == '&');
@@ -96,29 +100,29 @@ pub(super) fn of_command(words: &[String]) -> (&[String], &[String]) {
     words.split_at(words.iter().position(is_shell).unwrap_or(words.len()))
 }
 
-/// Tells what the shell does around a command.
-pub(super) fn tell_shell(words: &[String], at: &At, draft: &mut Draft) {
+/// Notes the part of a line that is for the shell.
+pub(super) fn note_shell(words: &[String], at: &At, draft: &mut Draft) {
     match words {
         [] => {}
         [only] if only == "&" => {}
-        words => draft.idle(&at.with(words.join(" ")), "it is the shell's"),
+        words => draft.idle(&at.with(words.join(" ")), "it is for the shell"),
     }
 }
 
-/// A number that is more than any port.
+/// Whether the text is a number above the highest port.
 pub(super) fn is_beyond_ports(text: &str) -> bool {
     !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit()) && text.parse::<u16>().is_err()
 }
 
-/// Why [`port`] reads none.
+/// Why [`port`] rejects a text.
 pub(super) fn why_no_port(text: &str) -> &'static str {
     match is_beyond_ports(text) {
-        true => "ports go to 65535",
-        false => "this machine does not know the service by that name; write the number of its port",
+        true => "the highest port is 65535",
+        false => "this machine knows no service of that name; write the port number",
     }
 }
 
-/// A port as a number, or by the name of its service.
+/// A port, written as a number or as the name of a service.
 pub(super) fn port(text: &str, protocol: &str) -> Option<u16> {
     match text.parse() {
         Ok(port) if text.bytes().all(|byte| byte.is_ascii_digit()) => Some(port),
@@ -126,19 +130,19 @@ pub(super) fn port(text: &str, protocol: &str) -> Option<u16> {
     }
 }
 
-/// A host as our addresses have it: IPv6 in brackets.
+/// A host as our addresses spell it: IPv6 in brackets.
 pub(super) fn bracketed(host: &str) -> String {
     let bare = host.trim_start_matches('[').trim_end_matches(']');
     if bare.contains(':') { format!("[{bare}]") } else { bare.to_owned() }
 }
 
-/// A time in seconds, `2` or `0.5`.
+/// A time in seconds, such as `2` or `0.5`.
 pub(super) fn seconds(text: &str) -> Option<Duration> {
     let seconds: f64 = text.parse().ok()?;
     Duration::try_from_secs_f64(seconds).ok()
 }
 
-/// A time as the configuration writes it.
+/// A time as our configuration spells it.
 pub(super) fn time(duration: Duration) -> Toml {
     Toml::text(TimeSpan(duration))
 }
@@ -153,7 +157,7 @@ mod tests {
             split("a 'b c' \"d\\\"e\" f\\ g # h"),
             Ok(vec!["a".into(), "b c".into(), "d\"e".into(), "f g".into()])
         );
-        assert_eq!(split("a 'b"), Err("a quote is never closed"));
+        assert_eq!(split("a 'b"), Err("a quote is not closed"));
         assert_eq!(split("a '' #"), Ok(vec!["a".into(), String::new()]));
         assert_eq!(joined_lines("a \\\n b\nc\n"), [(1, "a  b".to_owned()), (3, "c".to_owned())]);
     }

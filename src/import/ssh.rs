@@ -2,15 +2,15 @@
 
 use super::draft::{Draft, Target};
 use super::message::At;
-use super::shell::{bracketed, commands, joined_lines, of_command, port, split, tell_shell};
+use super::shell::{bracketed, commands, joined_lines, note_shell, of_command, port, split};
 
-/// Options that take a word.
+/// Options that take a value.
 const WITH_WORD: &str = "BbcDEeFIiJLlmOopQRSWwP";
-/// Options that do not.
+/// Options that take no value.
 const ALONE: &str = "46AaCfGgKkMNnqsTtVvXxYy";
-const TUNNEL: &str = "it concerns the tunnel, and there is none";
+const TUNNEL: &str = "it configures the SSH tunnel, and there is none here";
 const HOP: &str =
-    "Loopgate dials from where it runs and encrypts nothing; run it on that host, or keep the tunnel";
+    "Loopgate connects directly and without encryption; run it on that host, or keep the tunnel";
 
 /// Reads a file of command lines or of ssh's configuration.
 pub(super) fn read(text: &str, draft: &mut Draft) {
@@ -59,14 +59,15 @@ fn unequal(mut words: Vec<String>) -> Vec<String> {
     words
 }
 
-/// The block a line begins: what stands before the first, and under `Host *`, is of all hosts and is block 0.
+/// The number of the block that a line begins. Lines before the first block, and under `Host *`, apply to all hosts and
+/// belong to block 0.
 fn begins(words: &[String], number: usize) -> Option<usize> {
     let first = words.first()?;
     let is_block = first.eq_ignore_ascii_case("Host") || first.eq_ignore_ascii_case("Match");
     is_block.then(|| if words[1..] == ["*"] { 0 } else { number })
 }
 
-/// The blocks in which `LocalForward` without an address is listened on everywhere.
+/// The blocks in which `LocalForward` without a bind address listens on every address.
 fn open_blocks(text: &str) -> Vec<usize> {
     let (mut block, mut open) = (0, Vec::new());
     for (number, line) in joined_lines(text) {
@@ -80,7 +81,7 @@ fn open_blocks(text: &str) -> Vec<usize> {
     open
 }
 
-/// One line of ssh's configuration.
+/// Imports one line of ssh's configuration.
 fn configured(words: &[String], is_open: bool, at: &At, draft: &mut Draft) {
     let is = |name: &str| words.first().is_some_and(|word| word.eq_ignore_ascii_case(name));
     match words {
@@ -88,22 +89,25 @@ fn configured(words: &[String], is_open: bool, at: &At, draft: &mut Draft) {
             forward(&format!("{listen}:{target}"), is_open, at, draft)
         }
         [_, both] if is("LocalForward") => forward(both, is_open, at, draft),
-        _ if is("LocalForward") => draft.lost(None, at, "this is not [bind:]port host:port"),
+        _ if is("LocalForward") => draft.lost(None, at, "the form is [bind:]port host:port"),
         [_, hosts @ ..] if is("Host") || is("Match") => {
             draft.lost(None, at, format!("{}: {HOP}", hosts.join(" ")));
         }
         _ if is("RemoteForward") => reversed(at, draft),
         _ if is("DynamicForward") => dynamic(at, draft),
-        _ if is("Include") => draft.lost(None, at, "no other file is read; import it as well"),
+        _ if is("Include") => draft.lost(None, at, "other files are not read; import that one too"),
         _ if is("GatewayPorts") => {
-            draft.idle(at, "a forward without an address is listened on everywhere where it says yes, which is written out");
+            draft.idle(
+                at,
+                "with yes, a forward without a bind address listens on every address; the route lists them",
+            );
         }
         [name, ..] if is_keyword(name) => draft.idle(at, TUNNEL),
-        _ => draft.lost(None, at, "this is no command line of ssh, and no word of its configuration"),
+        _ => draft.lost(None, at, "this is neither a command line of ssh nor a keyword of its configuration"),
     }
 }
 
-/// Words of ssh's configuration that concern the tunnel alone (ssh_config(5)).
+/// Keywords of ssh's configuration that concern only the tunnel (ssh_config(5)).
 const OF_TUNNEL: &str = "\
     addkeystoagent addressfamily batchmode bindaddress bindinterface canonicaldomains canonicalizefallbacklocal \
     canonicalizehostname canonicalizemaxdots canonicalizepermittedcnames casignaturealgorithms certificatefile \
@@ -125,13 +129,13 @@ fn is_keyword(word: &str) -> bool {
     OF_TUNNEL.split_whitespace().any(|known| known.eq_ignore_ascii_case(word))
 }
 
-/// Reads one command line, what starts ssh included.
+/// Imports one command line, which may have a prefix that starts ssh.
 pub(super) fn read_words(line: usize, words: &[String], draft: &mut Draft) {
     let begin = words.iter().position(|word| is_ssh(word));
     let is_auto = begin.is_some_and(|at| words[at].ends_with("autossh"));
     let whole = At::new(line, words.join(" "));
     let (words, shell) = of_command(&words[begin.map_or(0, |at| at + 1)..]);
-    tell_shell(shell, &whole, draft);
+    note_shell(shell, &whole, draft);
     let mut rest = words.iter();
     let mut options = Vec::new();
     let mut host = None;
@@ -166,10 +170,10 @@ pub(super) fn read_words(line: usize, words: &[String], draft: &mut Draft) {
         option(*letter, value, is_open, &whole, draft);
     }
     if let Some(host) = host {
-        draft.lost(None, &whole.with(host), format!("the host the tunnel leads to: {HOP}"));
+        draft.lost(None, &whole.with(host), format!("this is the tunnel's host: {HOP}"));
     }
     if !command.is_empty() {
-        draft.lost(None, &whole.with(command.join(" ")), "no command is run");
+        draft.lost(None, &whole.with(command.join(" ")), "Loopgate runs no command on a remote host");
     }
 }
 
@@ -179,14 +183,10 @@ fn option(letter: char, value: &str, is_open: bool, whole: &At, draft: &mut Draf
         'L' => forward(value, is_open, &at, draft),
         'R' => reversed(&at, draft),
         'D' => dynamic(&at, draft),
-        'W' | 'w' => draft.lost(
-            None,
-            &at,
-            "a route listens on a port; there is no forwarding of standard input or of a network device",
-        ),
+        'W' | 'w' => draft.lost(None, &at, "Loopgate forwards neither standard input nor a network device"),
         'o' => setting(value, is_open, &at, draft),
-        'J' => draft.lost(None, &at, format!("a host on the way: {HOP}")),
-        'g' => draft.idle(&at, "-L without a bind address is listened on everywhere, which is written out"),
+        'J' => draft.lost(None, &at, format!("this is a jump host: {HOP}")),
+        'g' => draft.idle(&at, "-L without a bind address listens on every address; the route lists them"),
         letter if WITH_WORD.contains(letter) => {
             draft.idle(&at, TUNNEL);
         }
@@ -194,18 +194,18 @@ fn option(letter: char, value: &str, is_open: bool, whole: &At, draft: &mut Draf
     }
 }
 
-/// `-o LocalForward=8080 db:5432`, or a setting of the tunnel.
+/// Imports the value of `-o`: `LocalForward=8080 db:5432`, or a setting of the tunnel.
 fn setting(value: &str, is_open: bool, at: &At, draft: &mut Draft) {
     let (name, rest) = value.split_once(['=', ' ']).unwrap_or((value, ""));
     match name.to_ascii_lowercase().as_str() {
         "localforward" => forward(&rest.split_whitespace().collect::<Vec<_>>().join(":"), is_open, at, draft),
         "remoteforward" => reversed(at, draft),
         "dynamicforward" => dynamic(at, draft),
-        "exitonforwardfailure" => draft.idle(at, "nothing is started where an address cannot be had"),
+        "exitonforwardfailure" => draft.idle(at, "Loopgate does not start if it cannot listen on an address"),
         "gatewayports" if opens(value) => {
-            draft.idle(at, "-L without a bind address is listened on everywhere, which is written out");
+            draft.idle(at, "-L without a bind address listens on every address; the route lists them");
         }
-        "streamlocalbindmask" => draft.lost(None, at, "write who may connect to a socket in socket_mode"),
+        "streamlocalbindmask" => draft.lost(None, at, "set the permissions of a socket with socket_mode"),
         _ => draft.idle(at, TUNNEL),
     }
 }
@@ -217,17 +217,17 @@ fn opens(setting: &str) -> bool {
 }
 
 fn reversed(at: &At, draft: &mut Draft) {
-    draft.lost(None, at, "there are no reverse tunnels; run Loopgate on the host that is to listen");
+    draft.lost(None, at, "there are no reverse tunnels; run Loopgate on the host that should listen");
 }
 
 fn dynamic(at: &At, draft: &mut Draft) {
     draft.lost(None, at, "there is no SOCKS proxy; write a route for each address");
 }
 
-/// `[bind:]port:host:hostport`, with the path of a socket in place of either end.
+/// Imports `[bind:]port:host:hostport`; a socket's path may replace either end.
 fn forward(spec: &str, is_open: bool, at: &At, draft: &mut Draft) {
     let Some(parts) = parts(spec) else {
-        return draft.lost(None, at, "a bracket is never closed");
+        return draft.lost(None, at, "a bracket is not closed");
     };
     let parts: Vec<&str> = parts.iter().map(String::as_str).collect();
     let is_path = |part: &str| part.contains('/');
@@ -236,7 +236,7 @@ fn forward(spec: &str, is_open: bool, at: &At, draft: &mut Draft) {
         [bind, listen, target] if is_path(target) => (Some(bind), listen, format!("unix:{target}")),
         [listen, host, port] => (None, listen, format!("{}:{}", bracketed(host), numbered(port))),
         [bind, listen, host, port] => (Some(bind), listen, format!("{}:{}", bracketed(host), numbered(port))),
-        _ => return draft.lost(None, at, "this is not [bind:]port:host:port"),
+        _ => return draft.lost(None, at, "the form is [bind:]port:host:port"),
     };
     if is_path(listen) {
         let id = draft.open(listen.rsplit('/').next().unwrap_or_default(), at.clone());
@@ -251,7 +251,7 @@ fn forward(spec: &str, is_open: bool, at: &At, draft: &mut Draft) {
             draft.listen(id, format!("127.0.0.1:{listen}"));
             draft.differs(
                 at,
-                format!("ssh listens on ::1 as well, where there is IPv6; add \"[::1]:{listen}\" to listen"),
+                format!("ssh listens on ::1 too if the machine has IPv6; add \"[::1]:{listen}\" to listen"),
             );
         }
         Some("localhost") => draft.listen(id, format!("127.0.0.1:{listen}")),
@@ -264,19 +264,18 @@ fn forward(spec: &str, is_open: bool, at: &At, draft: &mut Draft) {
     if target.starts_with("localhost:") || target.starts_with("127.") {
         draft.differs(
             at,
-            "in ssh this is the host the tunnel leads to; here it is the machine Loopgate runs on",
+            "in ssh this address is on the tunnel's host; here it is on the machine Loopgate runs on",
         );
     }
     draft.target(id, Target { address: target, at: Some(at.clone()), ..Target::default() });
 }
 
-/// A port that is told by the name of its service as a number.
+/// The number of a port that may be written as the name of its service.
 fn numbered(text: &str) -> String {
     port(text, "tcp").map_or(text.to_owned(), |port| port.to_string())
 }
 
-/// The parts between colons outside brackets; a `/` may stand for the colon, as ssh has it for IPv6, where no part is a
-/// path.
+/// The parts between colons outside brackets; `None` if a bracket is not closed.
 fn parts(spec: &str) -> Option<Vec<String>> {
     let mut parts = vec![String::new()];
     let mut is_in_brackets = false;

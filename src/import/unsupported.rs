@@ -1,6 +1,6 @@
-//! Programs whose files are not read: what to write by hand instead.
+//! Programs whose files cannot be imported, with what to write by hand instead.
 
-/// Such a program: its name, words that only its files or command lines have together, what to write here.
+/// One such program: its name, words that together identify its files or command lines, and what to write instead.
 const PROGRAMS: [(&str, &[&str], &str); 5] = [
     (
         "nginx",
@@ -27,7 +27,7 @@ const PROGRAMS: [(&str, &[&str], &str); 5] = [
     (
         "frp",
         &["localPort", "remotePort"],
-        "there are no reverse tunnels; run Loopgate on the host that is to listen, remotePort is listen",
+        "there are no reverse tunnels; run Loopgate on the host that should listen, with remotePort as listen",
     ),
 ];
 
@@ -42,12 +42,12 @@ pub const NAMES: [&str; PROGRAMS.len()] = {
     names
 };
 
-/// The name of the program a text is of, by the words in it.
+/// The name of the program a text belongs to, judged by its words.
 pub fn guess(text: &str) -> Option<&'static str> {
     PROGRAMS.iter().find(|(_, words, _)| words.iter().all(|word| text.contains(word))).map(|(name, ..)| *name)
 }
 
-/// What to write in place of a file of this program.
+/// What to write instead of importing a file of this program.
 pub fn instead(name: &str) -> Option<&'static str> {
     PROGRAMS.iter().find(|(known, ..)| *known == name).map(|(.., instead)| *instead)
 }

@@ -1,4 +1,4 @@
-//! TOML or JSON → a tree whose every value knows its line.
+//! TOML or JSON → a tree in which every value has its line number.
 
 use serde_json::value::RawValue;
 use toml::Spanned;
@@ -7,10 +7,10 @@ use toml::de::{DeTable, DeValue};
 use super::draft::Draft;
 use super::message::{At, plain};
 
-/// How deep a file may be nested; those of the programs read here need four.
+/// The deepest nesting of a file; the imported programs need four levels.
 const MAX_DEPTH: usize = 16;
 
-/// A value and its line.
+/// A value and its line number.
 #[derive(Clone, Debug)]
 pub(super) struct Node {
     pub(super) line: usize,
@@ -24,12 +24,12 @@ pub(super) enum Value {
     Truth(bool),
     List(Vec<Node>),
     Table(Vec<(String, Node)>),
-    /// A date, a fraction, null: nothing a key of these programs takes.
+    /// A date, a fraction or null: no key of these programs takes one.
     Other(String),
 }
 
 impl Node {
-    /// The value as a person wrote it, roughly.
+    /// The value roughly as the file spells it.
     pub(super) fn shown(&self) -> String {
         match &self.value {
             Value::Text(text) => format!("{text:?}"),
@@ -48,7 +48,10 @@ impl Node {
     }
 }
 
-/// Reads a text as TOML, or as JSON where it begins with a brace.
+/// Parses a text as TOML, or as JSON if it begins with a brace.
+///
+/// # Errors
+/// If it is not valid; the message says why.
 pub(super) fn read(text: &str) -> Result<Node, String> {
     if text.trim_start().starts_with('{') {
         let raw: &RawValue =
@@ -104,7 +107,7 @@ fn of_toml(value: &Spanned<DeValue<'_>>, text: &str, depth: usize) -> Node {
     Node { line: at, value }
 }
 
-/// The line is told by where the value's text lies within the whole.
+/// A raw value borrows from `text`, so the offset of its slice gives the line.
 fn of_json(raw: &RawValue, text: &str, depth: usize) -> Node {
     let here = raw.get();
     let line = line(text, (here.as_ptr() as usize).saturating_sub(text.as_ptr() as usize));
@@ -134,7 +137,7 @@ fn of_json(raw: &RawValue, text: &str, depth: usize) -> Node {
     Node { line, value }
 }
 
-/// The pairs of an object in their order, doubled keys included: nothing is dropped silently.
+/// The pairs of an object in their order, with repeated keys: no key is dropped silently.
 struct Pairs<'r>(Vec<(String, &'r RawValue)>);
 
 impl<'de> serde::Deserialize<'de> for Pairs<'de> {
@@ -159,14 +162,14 @@ impl<'de> serde::Deserialize<'de> for Pairs<'de> {
     }
 }
 
-/// A table whose keys are taken one by one; what is left at the end is told.
+/// A table whose keys a reader takes one by one; the reader notes the remaining ones at the end.
 #[derive(Clone, Debug)]
 pub(super) struct Fields {
     pub(super) line: usize,
     entries: Vec<(String, Node)>,
 }
 
-/// A value that was taken, with its words.
+/// A value that a reader took, with its words.
 #[derive(Clone, Debug)]
 pub(super) struct Taken<T> {
     pub(super) value: T,
@@ -174,7 +177,7 @@ pub(super) struct Taken<T> {
 }
 
 impl Fields {
-    /// The keys of a table; what is no table is told.
+    /// The keys of a table; anything but a table is noted as not carried.
     pub(super) fn of(node: Node, key: &str, draft: &mut Draft) -> Option<Fields> {
         let shown = node.shown();
         match node.value {
@@ -191,7 +194,7 @@ impl Fields {
         Some(self.entries.remove(found).1)
     }
 
-    /// The value under a key, as `read` takes it; what it does not take is told.
+    /// Takes the value of a key, converted by `read`; a value that `read` rejects is noted as not carried.
     fn take<T>(
         &mut self,
         key: &str,
@@ -257,7 +260,7 @@ impl Fields {
         }
     }
 
-    /// What nobody took, each entry with its words.
+    /// The entries that were not taken, each with its words.
     pub(super) fn rest(self) -> Vec<(String, At)> {
         let one = |(key, node): (String, Node)| {
             let at = At::new(node.line, format!("{key} = {}", node.shown()));

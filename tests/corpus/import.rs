@@ -16,7 +16,7 @@ pub(crate) fn holds(bytes: &[u8]) {
                     fits_a_terminal(toml);
                 }
                 assert!(imported.toml.is_some() || !imported.is_whole(), "nothing carried over, and no word");
-                imported.notes.iter().for_each(|note| fits_a_terminal(&note.told("fuzz")));
+                imported.notes.iter().for_each(|note| fits_a_terminal(&note.render("fuzz")));
             }
             Err(why) => fits_a_terminal(&why),
         }

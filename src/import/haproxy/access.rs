@@ -1,8 +1,8 @@
-//! `acl … src` and `tcp-request connection accept|reject` → who may connect (configuration.txt, sections 4.2 and 7.1).
-//! Those of `session` and `content` are taken the same way: they only come later.
+//! `acl … src` and `tcp-request connection accept|reject` → which clients may connect (configuration.txt, sections 4.2
+//! and 7.1). Rules of `session` and `content` are read the same way: HAProxy only applies them later.
 //!
-//! Rules are taken where `allow` and `deny` say the same. Where they do not, the route is left out: without a rule it
-//! would be open to more clients.
+//! Rules are carried over if `allow` and `deny` can express them. If not, the route is left out: without the rule it
+//! would accept more clients.
 
 use super::lines::Line;
 use super::proxy::Proxy;
@@ -11,20 +11,20 @@ use crate::import::draft::{Draft, RouteId, Toml};
 use crate::import::message::At;
 use crate::import::networks::network;
 
-/// The lists that the rules of a proxy come to.
+/// The lists that a proxy's rules amount to.
 #[derive(Default)]
 struct Lists<'p> {
     allow: Option<(Vec<String>, At)>,
     deny: Vec<String>,
     accepted: Vec<String>,
-    /// The last rule that went into them.
+    /// The last rule that contributed to them.
     last: Option<&'p At>,
-    /// Whether a rule counts each client.
+    /// Whether a rule counts the connections of each client.
     counts: bool,
 }
 
 impl<'p> Lists<'p> {
-    /// Takes the rules one after the other; the first that is no list is the error.
+    /// Converts the rules in order; the error is the first rule that the lists cannot express.
     fn gather(
         id: RouteId,
         proxy: &'p Proxy,
@@ -50,7 +50,7 @@ impl<'p> Lists<'p> {
         Ok(lists)
     }
 
-    /// Whether the lists can say what a rule says.
+    /// Whether the lists can express a rule.
     fn take(&mut self, rule: Rule, at: &At) -> bool {
         match rule {
             Rule::Accept(clients) if self.deny.is_empty() => self.accepted.extend(clients),
@@ -67,17 +67,17 @@ impl<'p> Lists<'p> {
     }
 }
 
-/// Applies the rules of a proxy to its route; `used` are the names of `acl` that something else was made of.
+/// Applies the rules of a proxy to its route; `used` are the `acl` names that other parts of the import have used.
 pub(super) fn apply(id: RouteId, proxy: &Proxy, mut used: Vec<String>, draft: &mut Draft) {
     let Lists { allow, mut deny, accepted, last, counts } = match Lists::gather(id, proxy, &mut used, draft) {
         Ok(lists) => lists,
         Err(at) => {
-            let why = "the rule is not one of allow and deny alone; write who may connect in those; without it more clients could";
+            let why = "allow and deny cannot express this rule; list the clients that may connect there; without it more clients could connect";
             return draft.leave_out(id, at, why);
         }
     };
     if let (Some(at), false) = (last, draft.knows("allow")) {
-        return draft.leave_out(id, at, "this version of Loopgate has no list of clients");
+        return draft.leave_out(id, at, "this version of Loopgate has no client lists");
     }
     if let Some((clients, at)) = allow {
         draft.set(id, &at, "allow", Toml::List(clients));
@@ -92,15 +92,15 @@ pub(super) fn apply(id: RouteId, proxy: &Proxy, mut used: Vec<String>, draft: &m
         draft.set(id, at, "deny", Toml::List(deny));
     }
     if let (Some(at), false) = (last, accepted.is_empty()) {
-        draft.idle(at, "nothing is rejected behind it");
+        draft.idle(at, "no later rule rejects anything");
     }
     if let Some(table) = &proxy.table {
         match counts {
-            true => draft.idle(&table.at, "what the rules read of it is carried"),
+            true => draft.idle(&table.at, "what the rules use of it is carried over"),
             false => draft.lost(
                 None,
                 &table.at,
-                "there is no table of clients; balance = \"source_hash\" keeps a client with its target",
+                "there is no table of clients; balance = \"source_hash\" keeps a client on its target",
             ),
         }
     }
@@ -109,19 +109,19 @@ pub(super) fn apply(id: RouteId, proxy: &Proxy, mut used: Vec<String>, draft: &m
     }
 }
 
-/// What one rule says.
+/// The meaning of one rule.
 enum Rule {
     Accept(Vec<String>),
     Reject(Vec<String>),
     RejectAllBut(Vec<String>),
     RejectAll,
-    /// A limit of each client.
+    /// A limit for each client.
     PerClient(PerClient),
-    /// From here on a client's own connection counts.
+    /// From here on, the count includes the client's current connection.
     Tracks,
 }
 
-/// `tcp-request connection reject if !good`
+/// Parses a rule, such as `tcp-request connection reject if !good`.
 fn one(line: &Line, proxy: &Proxy, is_tracked: bool, used: &mut Vec<String>) -> Option<Rule> {
     let words: Vec<&str> = line.words.iter().skip(2).map(String::as_str).collect();
     let (verb, condition) = words.split_first()?;
@@ -154,7 +154,7 @@ fn one(line: &Line, proxy: &Proxy, is_tracked: bool, used: &mut Vec<String>) -> 
     }
 }
 
-/// Whether a condition is negated, and which clients it names.
+/// Whether a condition is negated, and the clients it names.
 fn condition_of(words: &[&str], proxy: &Proxy, used: &mut Vec<String>) -> Option<(bool, Vec<String>)> {
     let (negated, expressions) = condition(words, proxy, used)?;
     let mut all = Vec::new();
@@ -164,7 +164,8 @@ fn condition_of(words: &[&str], proxy: &Proxy, used: &mut Vec<String>) -> Option
     Some((negated, all))
 }
 
-/// `!good`, `{ src 10.0.0.0/8 }`, `bad1 or bad2`: whether it is negated, and the expressions of which one must hold.
+/// Parses `!good`, `{ src 10.0.0.0/8 }` or `bad1 or bad2`: whether it is negated, and the expressions, of which one
+/// must match.
 pub(super) fn condition(
     words: &[&str],
     proxy: &Proxy,
@@ -198,7 +199,7 @@ fn of_acl(name: &str, proxy: &Proxy, used: &mut Vec<String>) -> Option<Vec<Vec<S
     (!all.is_empty()).then_some(all)
 }
 
-/// `src 10.0.0.0/8 192.168.0.1 -f FILE`
+/// Parses the clients of `src 10.0.0.0/8 192.168.0.1 -f FILE`.
 fn clients(words: &[&str]) -> Option<Vec<String>> {
     let ["src", rest @ ..] = words else { return None };
     let mut found = Vec::new();

@@ -1,9 +1,9 @@
-//! `bind` as it is written: addresses and options (configuration.txt, section 5.1). What becomes of it is `listen.rs`'s.
+//! Parses `bind`: addresses and options (configuration.txt, section 5.1). `listen.rs` converts them.
 
 use crate::import::message::At;
 use crate::import::shell::bracketed;
 
-/// Options that take a word.
+/// Options that take a value.
 const WITH_WORD: [&str; 37] = [
     "name",
     "crt",
@@ -47,14 +47,14 @@ const WITH_WORD: [&str; 37] = [
 /// One line of `bind`.
 #[derive(Clone, Debug)]
 pub(super) struct Bind {
-    /// What our `listen` takes, or the word and why there is no such thing.
+    /// Each address in the form of our `listen`, or the word and why it has no counterpart.
     pub(super) addresses: Vec<Result<String, (String, &'static str)>>,
     pub(super) options: Vec<(String, Option<String>)>,
     pub(super) at: At,
 }
 
 impl Bind {
-    /// Reads the words behind `bind`.
+    /// Parses the words after `bind`.
     pub(super) fn read(words: &[String], at: &At) -> Bind {
         let addresses = words.first().map_or("", String::as_str).split(',').map(address).collect();
         let mut options = Vec::new();
@@ -82,7 +82,7 @@ impl Bind {
             .collect()
     }
 
-    /// Whether it has an address that is every IPv6 one.
+    /// Whether it listens on every IPv6 address.
     pub(super) fn is_every_six(&self) -> bool {
         self.addresses.iter().flatten().any(|address| address.starts_with("[::]:"))
     }
@@ -100,10 +100,10 @@ fn address(text: &str) -> Result<String, (String, &'static str)> {
         "unix" => return Ok(format!("unix:{rest}")),
         "abns" => return Ok(format!("unix:@{rest}")),
         "" | "ipv4" | "ipv6" | "tcp" | "tcp4" | "tcp6" => {}
-        _ => return refused("a route listens on an address and a port, or on a Unix socket"),
+        _ => return refused("a route listens on an address with a port, or on a Unix socket"),
     }
     let Some((host, port)) = rest.rsplit_once(':') else {
-        return refused("no port stands behind the address");
+        return refused("the address has no port");
     };
     let every = if family.ends_with('6') { "[::]" } else { "0.0.0.0" };
     Ok(match host {

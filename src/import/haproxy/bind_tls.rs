@@ -1,9 +1,9 @@
-//! `ssl` of a listener: how TLS with clients is spoken (configuration.txt, section 5.1).
+//! `ssl` of a listener: TLS with clients (configuration.txt, section 5.1).
 
 use super::bind::Bind;
 use crate::import::draft::{Draft, RouteId, Toml};
 
-/// Whether an option is told here, where a line has `ssl`.
+/// Whether this file handles an option, if its line has `ssl`.
 pub(super) fn is_of_it(name: &str) -> bool {
     matches!(
         name,
@@ -28,11 +28,11 @@ pub(super) fn is_of_it(name: &str) -> bool {
         || name.starts_with("force-")
 }
 
-/// What a line with `ssl` says of it.
+/// Converts the TLS options of a line with `ssl`.
 pub(super) fn apply(id: RouteId, bind: &Bind, draft: &mut Draft) {
     let certificates = bind.values("crt");
     if certificates.is_empty() || !draft.knows("tls.certificate") {
-        let why = "TLS is not ended without a certificate; write [routes.NAME.tls]";
+        let why = "terminating TLS needs a certificate; write [routes.NAME.tls]";
         return draft.leave_out(id, &bind.at.with("ssl"), why);
     }
     let at = bind.at.with(format!("crt {}", certificates.join(" crt ")));
@@ -51,7 +51,7 @@ pub(super) fn apply(id: RouteId, bind: &Bind, draft: &mut Draft) {
     }
 }
 
-/// Whether clients show a certificate, and whose.
+/// Whether clients must present a certificate, and which CA must have signed it.
 fn clients(id: RouteId, bind: &Bind, draft: &mut Draft) {
     let ca = bind.value("ca-file");
     let at = |name: &str| bind.at.with(format!("{name} {}", bind.value(name).unwrap_or_default()));
@@ -61,14 +61,14 @@ fn clients(id: RouteId, bind: &Bind, draft: &mut Draft) {
             draft.leave_out(
                 id,
                 &at("verify"),
-                "clients are asked for a certificate of tls.client_ca, or for none",
+                "a client certificate is either required, from tls.client_ca, or not requested",
             );
         }
-        (_, Some(_)) => draft.idle(&at("ca-file"), "clients are not asked for a certificate"),
+        (_, Some(_)) => draft.idle(&at("ca-file"), "no client certificate is requested"),
         (_, None) => {}
     }
     if bind.has("crl-file") {
-        let why = "no list of revoked certificates is read; without it more clients could connect";
+        let why = "revocation lists are not supported; without it more clients could connect";
         draft.leave_out(id, &at("crl-file"), why);
     }
 }
@@ -80,17 +80,17 @@ fn version(id: RouteId, bind: &Bind, name: &str, value: Option<&str>, draft: &mu
             draft.set(id, at, "tls.min_version", Toml::text("1.3"));
         }
         ("ssl-min-ver" | "no-tlsv10" | "no-tlsv11", _) => {
-            draft.idle(at, "nothing older than TLS 1.2 is spoken anyway");
+            draft.idle(at, "Loopgate never uses TLS older than 1.2");
         }
-        ("crt-list", _) => draft.lost(Some(id), at, "write its certificates as a list in tls.certificate"),
+        ("crt-list", _) => draft.lost(Some(id), at, "list its certificates in tls.certificate"),
         ("strict-sni", _) => {
-            draft.lost(Some(id), at, "who asks for another name is shown the first certificate");
+            draft.lost(Some(id), at, "a client that asks for another name gets the first certificate");
         }
         (name, _)
             if is_of_it(name)
                 && !matches!(name, "ssl" | "crt" | "ca-file" | "crl-file" | "verify" | "alpn") =>
         {
-            draft.lost(Some(id), at, "TLS 1.2 and 1.3 with safe ciphers are what there is");
+            draft.lost(Some(id), at, "Loopgate uses TLS 1.2 and 1.3 with safe ciphers");
         }
         _ => {}
     }

@@ -46,20 +46,23 @@ pub(super) fn read(section: &Section, draft: &mut Draft) {
         match words[..] {
             ["maxconn", count] => match count.parse() {
                 Ok(count) => draft.set_process(&line.at, "limits.connections", Toml::Number(count)),
-                Err(_) => draft.lost(None, &line.at, "this is no number"),
+                Err(_) => draft.lost(None, &line.at, "this is not a number"),
             },
             ["hard-stop-after", limit] => match duration(limit) {
                 Some(limit) => draft.set_process(&line.at, "limits.drain_timeout", time(limit)),
-                None => draft.lost(None, &line.at, "this is no time"),
+                None => draft.lost(None, &line.at, "this is not a time"),
             },
             ["log" | "log-tag" | "log-send-hostname" | "quiet" | "debug", ..] => {
-                draft.idle(&line.at, "a record for every connection is written to standard error");
+                draft.idle(&line.at, "Loopgate writes a record of every connection to standard error");
             }
             [word, ..] if OF_ITSELF.contains(&word) => {
-                draft.idle(&line.at, "it concerns how HAProxy itself runs");
+                draft.idle(&line.at, "it configures the HAProxy process");
             }
             ["user" | "group" | "uid" | "gid" | "chroot" | "ulimit-n" | "setenv" | "presetenv", ..] => {
-                draft.idle(&line.at, "start the process as it is to run; see the unit file in the README");
+                draft.idle(
+                    &line.at,
+                    "start Loopgate with this user and these limits; see the page on systemd in the book",
+                );
             }
             [word, ..]
                 if word.starts_with("tune.") || word.starts_with("no") || word.starts_with("spread-") =>
@@ -69,20 +72,24 @@ pub(super) fn read(section: &Section, draft: &mut Draft) {
             ["stats", ..] => draft.lost(
                 None,
                 &line.at,
-                "there is no statistics socket; a record is written for every connection",
+                "there is no statistics socket; Loopgate writes a record of every connection",
             ),
-            ["ca-base" | "crt-base", ..] => draft.lost(None, &line.at, "write whole paths"),
+            ["ca-base" | "crt-base", ..] => draft.lost(None, &line.at, "write absolute paths"),
             ["ssl-server-verify", ..] => {
-                draft.lost(None, &line.at, "targets are verified; where they are not to be, write verify in [routes.NAME.target_tls]");
+                draft.lost(
+                    None,
+                    &line.at,
+                    "targets are verified; to skip that, set verify in [routes.NAME.target_tls]",
+                );
             }
             ["ssl-default-bind-options" | "ssl-default-server-options", ref options @ ..] => {
                 tls_options(options, line, draft);
             }
             ["maxconnrate" | "maxsessrate", ..] => {
-                draft.lost(None, &line.at, "a route has a rate of its own; write connection_rate");
+                draft.lost(None, &line.at, "the rate is set per route; write connection_rate");
             }
             [word, ..] if word.starts_with("ssl-") => {
-                draft.lost(None, &line.at, "TLS 1.2 and 1.3 with safe ciphers are what there is");
+                draft.lost(None, &line.at, "Loopgate uses TLS 1.2 and 1.3 with safe ciphers");
             }
             _ => draft.lost(None, &line.at, "it has no counterpart"),
         }
@@ -106,11 +113,11 @@ fn tls_options(options: &[&str], line: &Line, draft: &mut Draft) {
         )
     };
     match options.iter().all(is_so_anyway) {
-        true => draft.idle(&line.at, "TLS 1.2 and 1.3 with safe ciphers are what there is"),
+        true => draft.idle(&line.at, "Loopgate uses TLS 1.2 and 1.3 with safe ciphers"),
         false => draft.lost(
             None,
             &line.at,
-            "TLS 1.2 and 1.3 with safe ciphers are what there is; for 1.3 alone write min_version",
+            "Loopgate uses TLS 1.2 and 1.3 with safe ciphers; for 1.3 only, set min_version",
         ),
     }
 }

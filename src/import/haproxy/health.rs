@@ -1,7 +1,7 @@
-//! `check` and the words around it → `[routes.NAME.health]` (configuration.txt, section 5.2).
+//! `check` and its related options → `[routes.NAME.health]` (configuration.txt, section 5.2).
 //!
-//! HAProxy checks each server in a way of its own, a route all its targets alike: what only some servers say, or say
-//! otherwise than the first that is checked, is told.
+//! In HAProxy each server has its own checks; in a route all targets have the same. An option that only some servers
+//! have, or that differs from the first checked server's, is noted.
 
 use std::time::Duration;
 
@@ -12,7 +12,7 @@ use crate::import::draft::{Draft, RouteId, Toml};
 use crate::import::message::At;
 use crate::import::shell::time;
 
-/// Whether an option of a server is told here.
+/// Whether this file handles an option of a server.
 pub(super) fn is_of_it(name: &str) -> bool {
     TIMED.iter().any(|(word, ..)| *word == name)
         || COUNTED.iter().any(|(word, ..)| *word == name)
@@ -20,27 +20,27 @@ pub(super) fn is_of_it(name: &str) -> bool {
         || matches!(name, "check" | "no-check")
 }
 
-/// A word of a server, the key it becomes, and what HAProxy takes where the word is not there.
+/// An option of a server, the key it becomes, and HAProxy's default.
 const TIMED: [(&str, &str, Option<&str>); 2] =
     [("inter", "health.interval", Some("2s")), ("slowstart", "health.slow_start", None)];
 const COUNTED: [(&str, &str, &str); 2] = [("rise", "health.rise", "2"), ("fall", "health.fall", "3")];
 
-/// Words that become nothing, and why.
+/// Options that are not carried, and why.
 const OTHERS: [(&str, &str); 11] = [
-    ("fastinter", "a check has one interval, whatever it found last"),
-    ("downinter", "a check has one interval, whatever it found last"),
-    ("port", "a check dials the target itself"),
-    ("addr", "a check dials the target itself"),
-    ("error-limit", "health.fall counts dials for clients and checks alike"),
-    ("on-error", "a failed dial counts like a failed check"),
-    ("track", "each target is judged by its own checks and dials"),
-    ("on-marked-down", "sessions of a target that is down live on"),
-    ("on-marked-up", "sessions live on where they are"),
+    ("fastinter", "the interval does not depend on the last result"),
+    ("downinter", "the interval does not depend on the last result"),
+    ("port", "a check connects to the target's own address"),
+    ("addr", "a check connects to the target's own address"),
+    ("error-limit", "health.fall counts failed connections of clients and failed checks alike"),
+    ("on-error", "a failed connection counts as a failed check"),
+    ("track", "each target is judged by its own checks and connections"),
+    ("on-marked-down", "sessions of a target that is down continue"),
+    ("on-marked-up", "sessions stay on their target"),
     ("check-send-proxy", "a check sends no PROXY header"),
-    ("check-ssl", "a check speaks no TLS; to connect is enough"),
+    ("check-ssl", "a check uses no TLS; it only connects"),
 ];
 
-/// Gives the route its table; `servers` are all it may dial.
+/// Sets the route's `health` table; `servers` are all of its servers.
 pub(super) fn apply(id: RouteId, servers: &[&Server], back: &Proxy, draft: &mut Draft) {
     let checked: Vec<&Server> =
         servers.iter().copied().filter(|server| server.says("check").is_some()).collect();
@@ -51,7 +51,7 @@ pub(super) fn apply(id: RouteId, servers: &[&Server], back: &Proxy, draft: &mut 
         let timed = TIMED.iter().map(|(word, ..)| *word);
         for word in timed.chain(COUNTED.iter().map(|(word, ..)| *word)) {
             for at in servers.iter().filter_map(|server| server.says(word)).map(|(_, at)| at) {
-                draft.idle(at, "without the word check HAProxy does not check");
+                draft.idle(at, "without the word check HAProxy checks nothing");
             }
         }
         return unchecked(back, draft);
@@ -59,8 +59,7 @@ pub(super) fn apply(id: RouteId, servers: &[&Server], back: &Proxy, draft: &mut 
     let Some((_, at)) = first.says("check") else { return };
     draft.set(id, at, "health.check", Toml::text("connect"));
     for server in servers.iter().filter(|server| server.says("check").is_none()) {
-        let why =
-            "HAProxy takes a server without the word check to be up; all targets of a route are checked";
+        let why = "HAProxy assumes that a server without the word check is up; Loopgate checks all targets of a route";
         draft.differs(server.at(), why);
     }
     for (word, key, default) in TIMED {
@@ -74,7 +73,7 @@ pub(super) fn apply(id: RouteId, servers: &[&Server], back: &Proxy, draft: &mut 
     deadline(id, first, back, draft);
 }
 
-/// One setting: what the first server says, and where another says otherwise.
+/// Sets one key from the first server, and notes the servers that differ.
 fn same(
     id: RouteId,
     checked: &[&Server],
@@ -86,14 +85,14 @@ fn same(
         match server.says(word) {
             Some((value, at)) => (value.and_then(&read), at.clone()),
             None => {
-                let told = default.map_or(String::new(), |default| format!(" ({default} by default)"));
-                (default.and_then(&read), server.at().with(format!("{word}{told}")))
+                let note = default.map_or(String::new(), |default| format!(" ({default} by default)"));
+                (default.and_then(&read), server.at().with(format!("{word}{note}")))
             }
         }
     };
     for server in checked.iter().filter(|server| server.says(word).is_some()) {
         if let (None, at) = of(server) {
-            draft.lost(Some(id), &at, "this is no time or number");
+            draft.lost(Some(id), &at, "this is not a time or number");
         }
     }
     let Some((value, at)) = checked.first().map(|server| of(server)) else { return };
@@ -101,7 +100,7 @@ fn same(
         let (other, at) = of(server);
         if other != value {
             let why = format!(
-                "all targets of a route are checked alike, and {key} is what the first server says; write a route for each"
+                "all targets of a route have the same checks, and {key} is the first server's; write a route for each"
             );
             draft.lost(Some(id), &at, why);
         }
@@ -111,7 +110,7 @@ fn same(
     }
 }
 
-/// How long a check may take: `timeout check`, or until the next one.
+/// Sets how long a check may take: `timeout check`, or the interval.
 fn deadline(id: RouteId, first: &Server, back: &Proxy, draft: &mut Draft) {
     if let Some((limit, at)) = back.timeouts.get("check") {
         return draft.set(id, at, "health.timeout", time(*limit));
@@ -122,7 +121,7 @@ fn deadline(id: RouteId, first: &Server, back: &Proxy, draft: &mut Draft) {
 
 fn unchecked(back: &Proxy, draft: &mut Draft) {
     if let Some((_, at)) = back.timeouts.get("check") {
-        draft.idle(at, format!("in {} nothing is checked", back.name));
+        draft.idle(at, format!("{} has no checks", back.name));
     }
 }
 

@@ -1,4 +1,4 @@
-//! A `listen`, or a `frontend` with the backend it leads to → a route.
+//! A `listen`, or a `frontend` with its backend → a route.
 
 use std::time::Duration;
 
@@ -10,13 +10,12 @@ use crate::import::draft::{Draft, RouteId, Toml};
 use crate::import::message::At;
 use crate::import::shell::time;
 
-/// Makes a route of everything that listens.
+/// Converts every section that listens to a route.
 pub(super) fn routes(proxies: &[Proxy], draft: &mut Draft) {
     let mut led_to = Vec::new();
     for front in proxies.iter().filter(|proxy| proxy.is_front()) {
         if !front.is_tcp() {
-            let why =
-                "it speaks HTTP; its bytes could be carried by a route, without anything it does to requests";
+            let why = "a route could forward its bytes, but none of its HTTP processing";
             draft.lost(
                 None,
                 &front.place(),
@@ -26,17 +25,17 @@ pub(super) fn routes(proxies: &[Proxy], draft: &mut Draft) {
             continue;
         }
         if let Some(at) = &front.disabled {
-            draft.lost(None, at, format!("{} {} is switched off, and left out", front.kind, front.name));
+            draft.lost(None, at, format!("{} {} is disabled, and left out", front.kind, front.name));
             continue;
         }
         led_to.extend(route(front, proxies, draft));
     }
     for back in proxies.iter().filter(|proxy| !proxy.is_front() && !led_to.contains(&proxy.name.as_str())) {
-        draft.lost(None, &back.place(), "no frontend that is carried over leads here");
+        draft.lost(None, &back.place(), "no frontend that is carried over uses it");
     }
 }
 
-/// One route; the names of the backends it leads to.
+/// Converts one section; returns the names of its backends.
 fn route<'p>(front: &'p Proxy, proxies: &'p [Proxy], draft: &mut Draft) -> Vec<&'p str> {
     let id = draft.open(&front.name, front.place());
     listen::apply(id, &front.binds, draft);
@@ -49,7 +48,7 @@ fn route<'p>(front: &'p Proxy, proxies: &'p [Proxy], draft: &mut Draft) -> Vec<&
             match proxies.iter().find(|proxy| proxy.kind != "frontend" && &proxy.name == name) {
                 Some(back) if back.is_tcp() => back,
                 Some(_) => {
-                    draft.leave_out(id, at, "the backend speaks HTTP");
+                    draft.leave_out(id, at, "the backend has mode http");
                     return all;
                 }
                 None => {
@@ -59,7 +58,7 @@ fn route<'p>(front: &'p Proxy, proxies: &'p [Proxy], draft: &mut Draft) -> Vec<&
             }
         }
     };
-    // By names alone, the first of their backends says what holds for the route.
+    // Without a default backend, the first backend that is chosen by name sets the route's keys.
     let back = match named.backs.first() {
         Some(first) if default.servers.is_empty() => first,
         _ => default,
@@ -79,7 +78,7 @@ fn route<'p>(front: &'p Proxy, proxies: &'p [Proxy], draft: &mut Draft) -> Vec<&
     dialling(id, back, draft);
     access::apply(id, front, named.used, draft);
     if let Some(at) = front.keepalive.as_ref().or(back.keepalive.as_ref()) {
-        draft.idle(at, "keepalive is on unless keepalive says otherwise");
+        draft.idle(at, "keepalive is on by default");
     }
     all
 }
@@ -93,23 +92,20 @@ fn targets(id: RouteId, back: &Proxy, draft: &mut Draft) {
     }
 }
 
-/// Which of several targets a client is carried to.
+/// Sets how the route chooses among several targets.
 fn balanced(id: RouteId, back: &Proxy, draft: &mut Draft) {
     let place = back.place();
     let (algorithm, at) = back.balance.as_ref().map_or(("roundrobin", &place), |(word, at)| (word, at));
     if back.servers.len() < 2 {
         if let Some((_, at)) = &back.balance {
-            draft.idle(at, "there is one target");
+            draft.idle(at, "there is only one target");
         }
         return;
     }
     if let Some(second) = back.servers.iter().filter(|server| server.says("backup").is_some()).nth(1)
         && !back.all_backups
     {
-        draft.differs(
-            second.at(),
-            "all backups share the clients, where HAProxy takes the first of them alone",
-        );
+        draft.differs(second.at(), "all backups share the clients, while HAProxy uses only the first");
     }
     let rule = match algorithm.split('(').next().unwrap_or(algorithm) {
         "roundrobin" | "static-rr" => "round_robin",
@@ -117,11 +113,15 @@ fn balanced(id: RouteId, back: &Proxy, draft: &mut Draft) {
         "random" => "random",
         "source" => "source_hash",
         "first" => {
-            draft.differs(at, "the first that answers takes every connection, however many it has");
+            draft.differs(at, "the first target that answers takes every connection, without a limit");
             "first"
         }
         _ => {
-            return draft.lost(Some(id), at, "it chooses by what HTTP says; round_robin stands in its place");
+            return draft.lost(
+                Some(id),
+                at,
+                "it chooses by the content of HTTP requests; round_robin replaces it",
+            );
         }
     };
     draft.set(id, at, "balance", Toml::text(rule));
@@ -139,16 +139,17 @@ fn timeouts(id: RouteId, front: &Proxy, back: &Proxy, draft: &mut Draft) {
                 draft.lost(
                     Some(id),
                     at,
-                    "a half-closed connection stays open; idle_timeout ends it where nothing moves",
+                    "a half-closed connection stays open; idle_timeout ends it when no bytes flow",
                 );
             }
-            "http-request" | "http-keep-alive" | "tarpit" => draft.idle(at, "it concerns HTTP"),
+            "http-request" | "http-keep-alive" | "tarpit" => draft.idle(at, "it applies to HTTP"),
             _ => draft.lost(Some(id), at, "this timeout has no counterpart"),
         }
     }
 }
 
-/// Two silences of HAProxy, of the client and of the server, are one here: nothing either way. `tunnel` goes before both.
+/// HAProxy has an idle timeout for the client and one for the server; a route has one for both directions together.
+/// `timeout tunnel` overrides both.
 fn idle(id: RouteId, front: &Proxy, back: &Proxy, draft: &mut Draft) {
     let tunnel = back.timeouts.get("tunnel").or_else(|| front.timeouts.get("tunnel"));
     let (client, server) = (front.timeouts.get("client"), back.timeouts.get("server"));
@@ -156,19 +157,22 @@ fn idle(id: RouteId, front: &Proxy, back: &Proxy, draft: &mut Draft) {
     if let Some((limit, at)) = tunnel {
         draft.set(id, at, "idle_timeout", time(*limit));
         for (_, at) in both {
-            draft.idle(at, format!("in {} timeout tunnel goes before it", front.name));
+            draft.idle(at, format!("in {} timeout tunnel overrides it", front.name));
         }
         return;
     }
     let Some((limit, at)) = both.iter().min_by_key(|(limit, _)| *limit) else { return };
     draft.set(id, at, "idle_timeout", time(*limit));
     for (_, at) in both.iter().filter(|(other, _)| other != limit) {
-        let why = format!("in {} the shorter of client and server ends what is silent both ways", front.name);
+        let why = format!(
+            "in {} the shorter of client and server ends a connection that is idle in both directions",
+            front.name
+        );
         draft.differs(at, why);
     }
 }
 
-/// `tcp-check`: to connect is enough here, or one text is sent and one expected; of several the first of each.
+/// `tcp-check`: a check only connects, or sends one text and expects one; of several, the first of each is used.
 fn checks(id: RouteId, back: &Proxy, draft: &mut Draft) {
     let (mut sends, mut expects) = (0, 0);
     for line in &back.checks {
@@ -178,8 +182,8 @@ fn checks(id: RouteId, back: &Proxy, draft: &mut Draft) {
                 draft.set(id, &line.at, "health.send", Toml::text("PING\r\n"));
                 draft.set(id, &line.at, "health.expect", Toml::text("+PONG"));
             }
-            ["option", ..] | ["tcp-check", "connect"] => draft.idle(&line.at, "a check connects"),
-            ["tcp-check", "comment", ..] => draft.idle(&line.at, "it is a word for people"),
+            ["option", ..] | ["tcp-check", "connect"] => draft.idle(&line.at, "a check always connects"),
+            ["tcp-check", "comment", ..] => draft.idle(&line.at, "it is only a comment"),
             ["tcp-check", "send", text] if sends == 0 && expects == 0 && text.is_ascii() => {
                 sends += 1;
                 draft.set(id, &line.at, "health.send", Toml::text(text));

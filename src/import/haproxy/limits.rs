@@ -1,4 +1,4 @@
-//! `maxconn`, `maxqueue`, `rate-limit`: how many connections a route takes, and who waits.
+//! `maxconn`, `maxqueue`, `rate-limit`: how many connections a route accepts, and how many clients wait.
 
 use super::proxy::Proxy;
 use super::server::Server;
@@ -6,7 +6,7 @@ use crate::import::draft::{Draft, RouteId, Toml};
 use crate::import::message::At;
 use crate::import::shell::time;
 
-/// Gives the route its limits; `servers` are all it may dial.
+/// Sets the route's limits; `servers` are all of its servers.
 pub(super) fn apply(id: RouteId, front: &Proxy, back: &Proxy, servers: &[&Server], draft: &mut Draft) {
     let own = match servers {
         [only] => of_the_only(id, only, draft),
@@ -19,7 +19,7 @@ pub(super) fn apply(id: RouteId, front: &Proxy, back: &Proxy, servers: &[&Server
     };
     match (&front.maxconn, own) {
         (Some((count, at)), Some((own, own_at))) if own < *count => {
-            draft.idle(at, "maxconn of its server is smaller");
+            draft.idle(at, "maxconn of its server is lower");
             behind_server(id, &own_at, own, back, draft);
         }
         (Some((count, at)), own) => {
@@ -33,12 +33,12 @@ pub(super) fn apply(id: RouteId, front: &Proxy, back: &Proxy, servers: &[&Server
     }
     if let Some((rate, at)) = &front.rate {
         draft.set(id, at, "connection_rate", Toml::text(format!("{rate}/s")));
-        draft.differs(at, "clients beyond it are refused, where HAProxy lets them wait");
+        draft.differs(at, "further clients are refused, while HAProxy lets them wait");
     }
     waiting(id, front, back, draft);
 }
 
-/// The limit of the only server there is, which is as good as the route's.
+/// The limit of a single server, which is equivalent to a limit of the route.
 fn of_the_only(id: RouteId, server: &Server, draft: &mut Draft) -> Option<(u64, At)> {
     let Some((value, at)) = server.says("maxconn") else {
         without_counterpart(id, server, &["minconn", "maxqueue"], draft);
@@ -56,7 +56,7 @@ fn of_the_only(id: RouteId, server: &Server, draft: &mut Draft) -> Option<(u64, 
             Some((count, at.clone()))
         }
         None => {
-            draft.lost(Some(id), at, "this is no number");
+            draft.lost(Some(id), at, "this is not a number");
             None
         }
     }
@@ -64,12 +64,12 @@ fn of_the_only(id: RouteId, server: &Server, draft: &mut Draft) -> Option<(u64, 
 
 fn without_counterpart(id: RouteId, server: &Server, words: &[&str], draft: &mut Draft) {
     for (_, at) in words.iter().filter_map(|word| server.says(word)) {
-        let why = "a route has limits, its single targets have none; write max_connections";
+        let why = "limits apply to the route, not to a single target; write max_connections";
         draft.lost(Some(id), at, why);
     }
 }
 
-/// Who waits for a server waits as long as `timeout queue` says, else as long as `timeout connect`.
+/// A client waits for a server up to `timeout queue`, or, without it, up to `timeout connect`.
 fn behind_server(id: RouteId, at: &At, count: u64, back: &Proxy, draft: &mut Draft) {
     queued(id, at, count, draft);
     if let (None, Some((limit, at))) = (back.timeouts.get("queue"), back.timeouts.get("connect")) {
@@ -77,15 +77,12 @@ fn behind_server(id: RouteId, at: &At, count: u64, back: &Proxy, draft: &mut Dra
     }
 }
 
-/// So many connections, and whoever comes when they are taken waits, as HAProxy leaves them in the accept queue.
+/// Sets the most connections. Further clients wait in the route's queue, as HAProxy leaves them in the accept queue.
 pub(super) fn queued(id: RouteId, at: &At, count: u64, draft: &mut Draft) {
     draft.set(id, at, "max_connections", Toml::Number(count));
     if draft.knows("when_full") {
         draft.set(id, at, "when_full", Toml::text("queue"));
-        draft.differs(
-            at,
-            "clients beyond it wait in a queue of their own, as long as queue and queue_timeout say",
-        );
+        draft.differs(at, "further clients wait in the route's queue, limited by queue and queue_timeout");
     }
 }
 
@@ -93,6 +90,6 @@ fn waiting(id: RouteId, front: &Proxy, back: &Proxy, draft: &mut Draft) {
     let Some((limit, at)) = back.timeouts.get("queue") else { return };
     match draft.route(id).is_some_and(|route| route.settings.iter().any(|it| it.key == "when_full")) {
         true => draft.set(id, at, "queue_timeout", time(*limit)),
-        false => draft.idle(at, format!("in {} nothing waits in a queue", front.name)),
+        false => draft.idle(at, format!("{} has no queue", front.name)),
     }
 }

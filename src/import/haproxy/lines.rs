@@ -1,4 +1,4 @@
-//! The text → sections of lines of words (configuration.txt, section 2.2: quoting and escaping).
+//! Splits the text into sections, lines and words (configuration.txt, section 2.2: quoting and escaping).
 
 use std::time::Duration;
 
@@ -18,9 +18,9 @@ pub(super) struct Line {
 pub(super) struct Section {
     pub(super) kind: String,
     pub(super) name: String,
-    /// The defaults it takes by name.
+    /// The `defaults` section it names with `from`.
     pub(super) from: Option<String>,
-    /// Words behind the name: an address to listen on, as it was written of old.
+    /// The words after the name: an address to listen on, in the old notation.
     pub(super) rest: Vec<String>,
     pub(super) at: At,
     pub(super) lines: Vec<Line>,
@@ -49,7 +49,7 @@ const SECTIONS: [&str; 20] = [
     "acme",
 ];
 
-/// Every section; what stands before the first, and lines that cannot be split, are told.
+/// Every section. Lines before the first, and lines that cannot be split, are noted.
 pub(super) fn sections(text: &str, draft: &mut Draft) -> Vec<Section> {
     let mut sections: Vec<Section> = Vec::new();
     for (number, line) in joined_lines(text) {
@@ -65,7 +65,7 @@ pub(super) fn sections(text: &str, draft: &mut Draft) -> Vec<Section> {
         };
         let at = at.with(words.join(" "));
         if words[0].starts_with('.') {
-            draft.lost(None, &at, "conditions are not looked at: the lines of every branch are read");
+            draft.lost(None, &at, "conditions are not evaluated; the lines of every branch are read");
             continue;
         }
         if SECTIONS.contains(&words[0].as_str()) {
@@ -73,14 +73,14 @@ pub(super) fn sections(text: &str, draft: &mut Draft) -> Vec<Section> {
         } else if let Some(section) = sections.last_mut() {
             section.lines.push(Line { at, words });
         } else {
-            draft.lost(None, &at, "it stands in no section");
+            draft.lost(None, &at, "it is outside any section");
         }
     }
     sections
 }
 
-/// A rule that cannot be split is a rule still: it stands there as one that nobody understands, so that the route does
-/// without it only where somebody says so.
+/// Keeps a rule that cannot be split as one that no reader understands, so that its route is left out, rather than
+/// imported without the rule.
 fn unread(at: At, sections: &mut [Section]) {
     let is_rule = at.words.split_whitespace().next() == Some("tcp-request");
     if let Some(section) = sections.last_mut().filter(|_| is_rule) {
@@ -102,8 +102,8 @@ fn begun(at: At, words: Vec<String>) -> Section {
     Section { kind, name, from: named, rest, at, lines: Vec::new() }
 }
 
-/// Words between spaces; quotes, backslashes and comments as HAProxy has them. A variable of the environment cannot be
-/// known here.
+/// Splits a line into words, with HAProxy's quotes, backslashes and comments. The value of an environment variable is
+/// not known here, so a line that contains one is an error.
 fn split(line: &str) -> Result<Vec<String>, &'static str> {
     let mut words = Vec::new();
     let mut word: Option<String> = None;
@@ -117,7 +117,7 @@ fn split(line: &str) -> Result<Vec<String>, &'static str> {
                 let into = word.get_or_insert_default();
                 loop {
                     match characters.next() {
-                        None => return Err("a quote is never closed"),
+                        None => return Err("a quote is not closed"),
                         Some('\'') => break,
                         Some(inside) => into.push(inside),
                     }
@@ -127,10 +127,10 @@ fn split(line: &str) -> Result<Vec<String>, &'static str> {
                 let into = word.get_or_insert_default();
                 loop {
                     match characters.next() {
-                        None => return Err("a quote is never closed"),
+                        None => return Err("a quote is not closed"),
                         Some('"') => break,
                         Some('$') => {
-                            return Err("a variable of the environment stands here; write its value");
+                            return Err("it contains an environment variable; write its value");
                         }
                         Some('\\') => into.extend(escaped(&mut characters)),
                         Some(inside) => into.push(inside),
@@ -144,7 +144,7 @@ fn split(line: &str) -> Result<Vec<String>, &'static str> {
     Ok(words)
 }
 
-/// What stands for the characters behind a backslash, `\r` and `\x0d` among them.
+/// The character that an escape sequence means, such as `\r` or `\x0d`.
 fn escaped(characters: &mut std::str::Chars<'_>) -> Option<char> {
     Some(match characters.next()? {
         'n' => '\n',
@@ -158,7 +158,7 @@ fn escaped(characters: &mut std::str::Chars<'_>) -> Option<char> {
     })
 }
 
-/// A time as HAProxy writes it: milliseconds, or a unit behind the number (configuration.txt, section 2.5).
+/// A time in HAProxy's notation: milliseconds, or a number with a unit (configuration.txt, section 2.5).
 pub(super) fn duration(text: &str) -> Option<Duration> {
     let digits = text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len());
     let number: u64 = text[..digits].parse().ok()?;

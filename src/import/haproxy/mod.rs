@@ -1,4 +1,4 @@
-//! HAProxy (configuration.txt of 2.6 to 3.0): what `listen`, `frontend` and `backend` forward in `mode tcp` → routes.
+//! HAProxy (configuration.txt of 2.6 to 3.0): `listen`, `frontend` and `backend` sections in `mode tcp` → routes.
 
 mod access;
 mod bind;
@@ -31,7 +31,7 @@ pub(super) fn is_listen(line: &str) -> bool {
         .is_some_and(|rest| rest.split_whitespace().count() <= 2 && !rest.contains(['=', ';']))
 }
 
-/// Reads the file.
+/// Imports the file.
 pub(super) fn read(text: &str, draft: &mut Draft) {
     let mut defaults: BTreeMap<String, Proxy> = BTreeMap::new();
     let mut latest = Proxy::default();
@@ -56,7 +56,7 @@ pub(super) fn read(text: &str, draft: &mut Draft) {
     join::routes(&proxies, draft);
 }
 
-/// What the section begins with: the defaults it names with `from`, or those above it.
+/// The settings a section inherits: the `defaults` section it names with `from`, or the one above it.
 fn inherited(section: &Section, named: &BTreeMap<String, Proxy>, latest: &Proxy) -> Proxy {
     match &section.from {
         Some(name) => named.get(name).cloned().unwrap_or_default(),
@@ -67,5 +67,9 @@ fn inherited(section: &Section, named: &BTreeMap<String, Proxy>, latest: &Proxy)
 fn whole_section(section: &Section, draft: &mut Draft) {
     let at = At::new(section.at.line, format!("{} {}", section.kind, section.name));
     let last = section.lines.last().map_or(section.at.line, |line| line.at.line);
-    draft.lost(None, &at, format!("a section of this kind has no counterpart, down to line {last}"));
+    draft.lost(
+        None,
+        &at,
+        format!("this kind of section has no counterpart; it is skipped down to line {last}"),
+    );
 }

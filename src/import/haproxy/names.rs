@@ -1,4 +1,4 @@
-//! `use_backend … if { req.ssl_sni -i NAME }` → the targets of a name, or of a protocol, that TLS clients ask for.
+//! `use_backend … if { req.ssl_sni -i NAME }` → the targets for a name or a protocol that TLS clients ask for.
 
 use super::access::condition;
 use super::lines::{Line, duration};
@@ -8,23 +8,23 @@ use crate::import::draft::{Draft, RouteId, Toml};
 use crate::import::message::At;
 use crate::import::shell::time;
 
-/// What the lines of a frontend lead to.
+/// The backends a frontend chooses by name.
 pub(super) struct Named<'p> {
     /// The backends, each once.
     pub(super) backs: Vec<&'p Proxy>,
-    /// Names of `acl` that were used.
+    /// The `acl` names that the lines use.
     pub(super) used: Vec<String>,
-    /// Whether who speaks no TLS is refused.
+    /// Whether a rule rejects clients that do not use TLS.
     refuses: bool,
 }
 
-/// What TLS clients say first, and what of it a line asks for.
+/// The field of a TLS ClientHello that a line compares.
 enum Asked {
     Names(Vec<String>),
     Protocols(Vec<String>),
 }
 
-/// Gives each name its targets.
+/// Sets the targets of each name.
 pub(super) fn apply<'p>(id: RouteId, front: &'p Proxy, proxies: &'p [Proxy], draft: &mut Draft) -> Named<'p> {
     let mut named = Named { backs: Vec::new(), used: Vec::new(), refuses: false };
     for line in &front.uses {
@@ -39,12 +39,12 @@ pub(super) fn apply<'p>(id: RouteId, front: &'p Proxy, proxies: &'p [Proxy], dra
                 targets(id, &asked, back, &line.at, draft);
             }
             (_, None) if name.is_some_and(|name| name.contains("%[")) => {
-                let why = "which backend it is comes out while it runs; write each name and its target in [routes.NAME.names]";
+                let why = "HAProxy chooses the backend at run time; write each name and its target in [routes.NAME.names]";
                 draft.lost(Some(id), &line.at, why);
             }
             (_, None) => draft.lost(Some(id), &line.at, "there is no such backend"),
             _ => {
-                let why = "a backend is chosen by the name or the protocol a TLS client asks for, or not at all; these clients go to the default one";
+                let why = "Loopgate chooses a target only by the name or the protocol a TLS client asks for; these clients go to the default backend";
                 draft.lost(Some(id), &line.at, why);
             }
         }
@@ -56,7 +56,7 @@ pub(super) fn apply<'p>(id: RouteId, front: &'p Proxy, proxies: &'p [Proxy], dra
     named
 }
 
-/// Who speaks no TLS goes to the default backend, unless a rule refuses it; here it would be reset.
+/// In HAProxy a client that does not use TLS goes to the default backend, unless a rule rejects it; here it is reset.
 pub(super) fn others(id: RouteId, named: &Named<'_>, front: &Proxy, draft: &mut Draft) {
     if named.backs.is_empty() || named.refuses {
         return;
@@ -70,7 +70,7 @@ pub(super) fn others(id: RouteId, named: &Named<'_>, front: &Proxy, draft: &mut 
     }
 }
 
-/// A rule over what a client says first, or how long it may wait for that.
+/// Notes a rule over a client's first bytes, or how long the rule may wait for them.
 fn content(id: RouteId, line: &Line, has_names: bool, draft: &mut Draft) {
     let words: Vec<&str> = line.words.iter().map(String::as_str).collect();
     let wait = match words[..] {
@@ -79,24 +79,22 @@ fn content(id: RouteId, line: &Line, has_names: bool, draft: &mut Draft) {
     };
     match (has_names, wait) {
         (true, Some(limit)) => draft.set(id, &line.at, "hello_timeout", time(limit)),
-        (false, Some(_)) => {
-            draft.idle(&line.at, "it is how long a content rule may wait, and has no meaning without one")
-        }
+        (false, Some(_)) => draft.idle(&line.at, "it limits the wait of a content rule, and there is none"),
         (true, None) if is_of_hello(&words) => {
-            draft.idle(&line.at, "names are looked for in a TLS hello anyway");
+            draft.idle(&line.at, "Loopgate looks for names in a TLS ClientHello in any case");
         }
         (false, None) if words.get(2) == Some(&"accept") => {
-            draft.idle(&line.at, "it waits for a TLS hello, and nothing is rejected without one");
+            draft.idle(&line.at, "it waits for a TLS ClientHello, and rejects nothing without one");
         }
         (false, None) if words.get(2) == Some(&"reject") => {
-            let why = "a route that looks at no name takes whoever connects; write [routes.NAME.names] to reset who speaks no TLS";
+            let why = "a route without names accepts every client; write [routes.NAME.names] to reset clients that do not use TLS";
             draft.leave_out(id, &line.at, why);
         }
         _ => draft.lost(Some(id), &line.at, "rules over the bytes of a connection have no counterpart"),
     }
 }
 
-/// `accept if { req.ssl_hello_type 1 }`, `reject if !{ req.ssl_hello_type 1 }`, and `reject` for all that are left.
+/// `accept if { req.ssl_hello_type 1 }`, `reject if !{ req.ssl_hello_type 1 }`, and `reject` for all other clients.
 fn is_of_hello(words: &[&str]) -> bool {
     let is_hello = words.iter().any(|word| word.contains("ssl_hello_type")) && words.contains(&"1");
     match words.get(2) {
@@ -134,11 +132,11 @@ fn targets(id: RouteId, asked: &Asked, back: &Proxy, at: &At, draft: &mut Draft)
         }
     }
     for word in again {
-        draft.idle(&at.with(word), "a line before it leads the same clients elsewhere");
+        draft.idle(&at.with(word), "an earlier line sends the same clients elsewhere");
     }
 }
 
-/// What a line asks for; `None` where that is anything but a name or a protocol.
+/// The names or protocols of a line's condition; `None` if it compares anything else.
 fn asked_for(line: &Line, front: &Proxy, used: &mut Vec<String>, draft: &mut Draft) -> Option<Asked> {
     let words: Vec<&str> = line.words.iter().skip(2).map(String::as_str).collect();
     let ["if", rest @ ..] = &words[..] else { return None };
@@ -158,14 +156,14 @@ fn asked_for(line: &Line, front: &Proxy, used: &mut Vec<String>, draft: &mut Dra
     }
 }
 
-/// Words behind `-i` or nothing.
+/// The words after an optional `-i`.
 fn plain_words(words: &[&str]) -> Option<Vec<String>> {
     let words: Vec<&str> = words.iter().copied().filter(|word| !matches!(*word, "-i" | "--")).collect();
     let all_plain = words.iter().all(|word| !word.starts_with('-'));
     all_plain.then(|| words.into_iter().map(str::to_owned).collect())
 }
 
-/// `req.ssl_sni -i a.example b.example`, `req_ssl_sni -m end .example`.
+/// Parses `req.ssl_sni -i a.example b.example` or `req_ssl_sni -m end .example`.
 fn names_of(words: &[&str], at: &At, draft: &mut Draft) -> Option<Vec<String>> {
     let (fetch, rest) = words.split_first()?;
     let by_end = *fetch == "req.ssl_sni_end" || rest.windows(2).any(|pair| pair == ["-m", "end"]);
@@ -184,7 +182,7 @@ fn names_of(words: &[&str], at: &At, draft: &mut Draft) -> Option<Vec<String>> {
             (word, None) if by_end => {
                 draft.differs(
                     &at.with(word),
-                    "it is the name itself and those below it, none that only ends alike",
+                    "it matches the name and its subdomains, not every name with this ending",
                 );
                 names.extend([word.to_owned(), format!("*.{word}")]);
             }

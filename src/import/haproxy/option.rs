@@ -1,17 +1,17 @@
-//! Lines of a proxy that are nothing to a forwarder here, and those that would be and are not.
+//! Lines of a proxy that become nothing: those without effect here, and those that are not carried.
 
 use crate::import::draft::Draft;
 use crate::import::message::At;
 
-/// Tells what became of a line that nothing is made of.
-pub(super) fn tell(words: &[&str], at: &At, draft: &mut Draft) {
+/// Notes why a line becomes nothing.
+pub(super) fn note(words: &[&str], at: &At, draft: &mut Draft) {
     match words {
-        ["no", "option" | "log", ..] => draft.idle(at, "it switches off what there is not"),
+        ["no", "option" | "log", ..] => draft.idle(at, "it disables something Loopgate does not have"),
         [
             "log" | "log-format" | "log-tag" | "error-log-format" | "unique-id-format" | "unique-id-header",
             ..,
         ] => {
-            draft.idle(at, "a record for every connection is written to standard error");
+            draft.idle(at, "Loopgate writes a record of every connection to standard error");
         }
         [
             "description"
@@ -26,11 +26,9 @@ pub(super) fn tell(words: &[&str], at: &At, draft: &mut Draft) {
             | "guid",
             ..,
         ] => {
-            draft.idle(at, "it concerns how HAProxy itself runs");
+            draft.idle(at, "it configures the HAProxy process");
         }
-        ["retries", ..] => {
-            draft.idle(at, "a target that does not answer is passed over for the next one at once")
-        }
+        ["retries", ..] => draft.idle(at, "if a target does not answer, the next one is tried immediately"),
         ["option", name, ..] => option(name, at, draft),
         ["tcp-request" | "tcp-response", ..] => {
             draft.lost(None, at, "rules over the bytes of a connection have no counterpart");
@@ -39,7 +37,7 @@ pub(super) fn tell(words: &[&str], at: &At, draft: &mut Draft) {
             draft.lost(
                 None,
                 at,
-                "there is no table of clients; balance = \"source_hash\" keeps a client with its target",
+                "there is no table of clients; balance = \"source_hash\" keeps a client on its target",
             );
         }
         ["filter", ..] => {
@@ -49,10 +47,14 @@ pub(super) fn tell(words: &[&str], at: &At, draft: &mut Draft) {
                 "there are no filters; for bwlim write bandwidth or bandwidth_per_connection",
             );
         }
-        ["use-server", ..] => draft.lost(None, at, "a target is chosen by balance alone"),
+        ["use-server", ..] => draft.lost(None, at, "balance alone chooses the target"),
         ["stats" | "monitor-uri" | "monitor", ..] => draft.lost(None, at, "there is no statistics page"),
-        ["email-alert" | "external-check", ..] => draft.lost(None, at, "no other program is told or run"),
-        [word, ..] if is_http(word) => draft.idle(at, "it concerns HTTP, which is carried as bytes"),
+        ["email-alert" | "external-check", ..] => {
+            draft.lost(None, at, "Loopgate notifies and runs no other program")
+        }
+        [word, ..] if is_http(word) => {
+            draft.idle(at, "it applies to HTTP, which is forwarded as plain bytes")
+        }
         _ => draft.lost(None, at, "it has no counterpart"),
     }
 }
@@ -68,11 +70,11 @@ fn option(name: &str, at: &At, draft: &mut Draft) {
         | "log-separate-errors"
         | "socket-stats"
         | "contstats" => {
-            draft.idle(at, "a record for every connection is written to standard error");
+            draft.idle(at, "Loopgate writes a record of every connection to standard error");
         }
-        "redispatch" => draft.idle(at, "the next target is tried within the same connection anyway"),
+        "redispatch" => draft.idle(at, "the next target is always tried for the same client"),
         "splice-auto" | "splice-request" | "splice-response" => {
-            draft.idle(at, "splice is chosen by itself where it pays");
+            draft.idle(at, "Loopgate uses splice where it is faster");
         }
         "nolinger"
         | "tcp-smart-accept"
@@ -88,14 +90,14 @@ fn option(name: &str, at: &At, draft: &mut Draft) {
         }
         "httpchk" | "redis-check" | "mysql-check" | "pgsql-check" | "smtpchk" | "ldap-check"
         | "ssl-hello-chk" | "spop-check" | "external-check" => {
-            draft.lost(None, at, "a check of this protocol has no counterpart; write health.send and health.expect, or let it connect");
+            draft.lost(None, at, "Loopgate has no check for this protocol; write health.send and health.expect, or use a check that connects");
         }
-        "transparent" => draft.lost(None, at, "a route has targets of its own"),
+        "transparent" => draft.lost(None, at, "a route has fixed targets"),
         name if name.starts_with("http")
             || name.starts_with("forwardfor")
             || name.starts_with("accept-invalid") =>
         {
-            draft.idle(at, "it concerns HTTP, which is carried as bytes");
+            draft.idle(at, "it applies to HTTP, which is forwarded as plain bytes");
         }
         _ => draft.lost(None, at, "it has no counterpart"),
     }

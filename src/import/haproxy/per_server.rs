@@ -1,11 +1,11 @@
-//! A route does the same to all its targets: what only some servers or backends say, or say otherwise, has no place in it.
+//! A route treats all its targets alike: options that differ between servers or backends are not carried.
 
 use super::proxy::Proxy;
 use super::server::Server;
 use super::target;
 use crate::import::draft::{Draft, RouteId};
 
-/// Options that change what a target is sent, or who is believed.
+/// Options that change what a target is sent, or which certificate it must have.
 const SAME: [&str; 16] = [
     "send-proxy",
     "send-proxy-v2",
@@ -25,8 +25,7 @@ const SAME: [&str; 16] = [
     "tcp-ut",
 ];
 
-/// Gives the route what the servers say of how they are dialled; `others` are the backends that lead to some of them
-/// beside `back`.
+/// Sets how the route connects to its servers; `others` are the backends besides `back` that contribute servers.
 pub(super) fn apply(
     id: RouteId,
     front: &Proxy,
@@ -37,7 +36,7 @@ pub(super) fn apply(
 ) {
     if !std::ptr::eq(front, back) {
         for server in front.servers.iter().filter(|_| front.default_backend.is_some()) {
-            draft.lost(Some(id), server.at(), "default_backend goes before it");
+            draft.lost(Some(id), server.at(), "default_backend overrides it");
         }
         rules(id, back, draft);
     }
@@ -52,16 +51,16 @@ pub(super) fn apply(
     for name in SAME {
         let value = |server: &Server| server.says(name).map(|(value, _)| value.map(str::to_owned));
         if let Some(other) = rest.iter().find(|other| value(other) != value(first)) {
-            let why = "the servers differ in it, and a route does the same to all its targets; write a route for each";
+            let why = "the servers differ in this option, and a route treats all its targets alike; write a route for each";
             return draft.leave_out(id, &other.at().with(name), why);
         }
     }
 }
 
-/// Rules of a backend: who is refused there has got as far as a frontend lets everybody.
+/// Notes the rules of a backend: they have no counterpart, since they apply only after the frontend has accepted.
 fn rules(id: RouteId, back: &Proxy, draft: &mut Draft) {
     if let Some(line) = back.rules.first() {
-        let why = "a rule of a backend has no counterpart; write who may connect in allow and deny; without it more clients could";
+        let why = "a rule of a backend has no counterpart; list the clients that may connect in allow and deny; without it more clients could connect";
         return draft.leave_out(id, &line.at, why);
     }
     for line in &back.contents {
@@ -72,10 +71,10 @@ fn rules(id: RouteId, back: &Proxy, draft: &mut Draft) {
     }
 }
 
-/// What a backend that is led to by a name says otherwise than the one whose words hold for the route.
+/// Notes where a backend chosen by name differs from the one that sets the route's keys.
 fn otherwise(id: RouteId, back: &Proxy, other: &Proxy, draft: &mut Draft) {
     let why =
-        format!("what {} says of it holds for all targets of the route; write a route for each", back.name);
+        format!("what {} sets here applies to all targets of the route; write a route for each", back.name);
     for (name, (limit, at)) in &other.timeouts {
         if back.timeouts.get(name).is_none_or(|(own, _)| own != limit) {
             draft.lost(Some(id), at, &why);

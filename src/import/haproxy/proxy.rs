@@ -1,4 +1,4 @@
-//! What the lines of `defaults`, `listen`, `frontend` and `backend` say, gathered; nothing is made of it yet.
+//! Collects the lines of `defaults`, `listen`, `frontend` and `backend` sections. Other files convert them.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -10,7 +10,7 @@ use super::server::Server;
 use crate::import::draft::Draft;
 use crate::import::message::At;
 
-/// A section, with what it inherits.
+/// A section with the settings it inherits.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Proxy {
     pub(super) kind: String,
@@ -35,21 +35,21 @@ pub(super) struct Proxy {
     pub(super) checks: Vec<Line>,
     pub(super) all_backups: bool,
     pub(super) disabled: Option<At>,
-    /// What it counts of each client.
+    /// The table in which it counts each client.
     pub(super) table: Option<Line>,
 }
 
-/// Where a section begins; line 0 for none.
+/// The first line of a section; line 0 if it has none.
 pub(super) type At0 = Option<At>;
 
 impl Proxy {
-    /// A section before its lines are read: what it inherits, and its own name.
+    /// A section before its lines are read: inherited settings and its own name.
     pub(super) fn begun(section: &Section, inherited: &Proxy) -> Proxy {
         let (kind, name) = (section.kind.clone(), section.name.clone());
         Proxy { kind, name, at: Some(section.at.clone()), ..inherited.clone() }
     }
 
-    /// Where it begins.
+    /// Its first line.
     pub(super) fn place(&self) -> At {
         self.at.clone().unwrap_or_else(|| At::new(0, ""))
     }
@@ -59,7 +59,7 @@ impl Proxy {
         self.kind != "backend"
     }
 
-    /// Reads the lines. Of a section that speaks HTTP nothing is read: it is told as a whole later.
+    /// Reads the lines. A section in `mode http` is skipped: it is noted as a whole later.
     pub(super) fn read(&mut self, section: &Section, draft: &mut Draft) {
         let own = section.lines.iter().rev().find(|line| line.words[0] == "mode");
         if let Some(mode) = own.and_then(|line| line.words.get(1)) {
@@ -76,7 +76,7 @@ impl Proxy {
         }
     }
 
-    /// `mode tcp`, which is the default.
+    /// Whether it is in `mode tcp`, the default.
     pub(super) fn is_tcp(&self) -> bool {
         self.mode.as_deref().is_none_or(|mode| mode == "tcp")
     }
@@ -91,7 +91,10 @@ impl Proxy {
                 self.servers.push(Server::new(address, &self.default_server, &line.words[3..], at));
             }
             ["server-template", _, _, address, ..] => {
-                draft.differs(at, "it is one target; the addresses of its name are dialled one after the other until one answers");
+                draft.differs(
+                    at,
+                    "it becomes one target; the addresses of its name are tried in turn until one answers",
+                );
                 self.servers.push(Server::new(address, &self.default_server, &line.words[4..], at));
             }
             ["default-server", ..] => {
@@ -102,25 +105,21 @@ impl Proxy {
                 Some(time) => {
                     self.timeouts.insert(which.to_owned(), (time, at.clone()));
                 }
-                None => draft.lost(
-                    None,
-                    at,
-                    "this is no time; HAProxy counts milliseconds where there is no unit",
-                ),
+                None => draft.lost(None, at, "this is not a time; without a unit HAProxy reads milliseconds"),
             },
             ["balance", algorithm, ..] => {
                 self.balance = Some((algorithm.to_owned(), at.clone()));
                 if words.len() > 2 {
-                    draft.lost(None, at, "the words behind the algorithm have no counterpart");
+                    draft.lost(None, at, "the words after the algorithm have no counterpart");
                 }
             }
             ["maxconn", count] => match count.parse() {
                 Ok(count) => self.maxconn = Some((count, at.clone())),
-                Err(_) => draft.lost(None, at, "this is no number"),
+                Err(_) => draft.lost(None, at, "this is not a number"),
             },
             ["rate-limit", "sessions", count] => match count.parse() {
                 Ok(count) => self.rate = Some((count, at.clone())),
-                Err(_) => draft.lost(None, at, "this is no number"),
+                Err(_) => draft.lost(None, at, "this is not a number"),
             },
             ["source", _, ..] => {
                 self.source = line.words[1..].iter().map(|word| (word.clone(), at.clone())).collect();
@@ -130,7 +129,7 @@ impl Proxy {
         }
     }
 
-    /// A line that decides which connections are taken, to where, and whether they are checked.
+    /// Reads a line about access, the choice of a backend, or checks.
     fn rule(&mut self, line: &Line, words: &[&str], draft: &mut Draft) {
         let at = &line.at;
         match *words {
@@ -138,7 +137,7 @@ impl Proxy {
             ["stick-table", ..] => self.table = Some(line.clone()),
             ["acl", _, ..] => self.acls.push(line.clone()),
             ["tcp-request", "connection" | "session", ..] => self.rules.push(line.clone()),
-            // What is rejected later than by its address is rejected all the same.
+            // A rule over content rejects later than one over connections, but rejects the same clients.
             ["tcp-request", "content", "reject" | "silent-drop", ..] if !is_of_hello(&line.words) => {
                 self.rules.push(line.clone());
             }
@@ -149,12 +148,12 @@ impl Proxy {
             ["option", "allbackups"] => self.all_backups = true,
             ["disabled"] => self.disabled = Some(at.clone()),
             ["enabled"] => self.disabled = None,
-            _ => option::tell(words, at, draft),
+            _ => option::note(words, at, draft),
         }
     }
 }
 
-/// Whether a rule is about TLS clients alone, or about whoever is none of them.
+/// Whether a rule is about TLS clients only, or about all other clients.
 fn is_of_hello(words: &[String]) -> bool {
     words.len() == 3 || words.iter().any(|word| word.contains("ssl_hello_type"))
 }

@@ -1,25 +1,26 @@
-//! `reject if { src_conn_cur ge 10 }` and `{ src_conn_rate gt 20 }` over a `stick-table` → limits of each client.
+//! `reject if { src_conn_cur ge 10 }` and `{ src_conn_rate gt 20 }` over a `stick-table` → limits for each client.
 
 use std::time::Duration;
 
 use super::lines::{Line, duration};
 use crate::import::draft::{Draft, RouteId, Toml};
 
-/// What a condition says of a client.
+/// The limit that a condition sets for a client.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum PerClient {
-    /// So many connections at one time.
+    /// This many connections at one time.
     AtOnce(u64),
-    /// So many new ones in the time the table counts them over.
+    /// This many new connections within the period of the table.
     Rate(u64, Duration),
 }
 
-/// Reads `src_conn_cur ge 10`; `table` is what is counted, `is_tracked` whether a client's own connection already counts.
+/// Parses `src_conn_cur ge 10`; `table` is what HAProxy counts, `is_tracked` whether the count includes the client's
+/// current connection.
 pub(super) fn read(words: &[String], table: Option<&Line>, is_tracked: bool) -> Option<PerClient> {
     let words: Vec<&str> = words.iter().map(String::as_str).collect();
     let [fetch, "ge" | "gt", number] = words[..] else { return None };
     let number: u64 = number.parse().ok()?;
-    // `gt` lets one more through, and one that counts itself is one of them.
+    // `gt` allows one more than `ge`; a count that includes the current connection allows one less.
     let most =
         (number + u64::from(words[1] == "gt")).checked_sub(u64::from(is_tracked)).filter(|most| *most > 0)?;
     let name = fetch.split('(').next().unwrap_or(fetch);
@@ -38,7 +39,7 @@ pub(super) fn read(words: &[String], table: Option<&Line>, is_tracked: bool) -> 
     (is("conn_rate") && !period.is_zero()).then_some(PerClient::Rate(most, period))
 }
 
-/// Gives the route the limit.
+/// Sets the route's limit.
 pub(super) fn apply(id: RouteId, limit: PerClient, line: &Line, draft: &mut Draft) {
     match limit {
         PerClient::AtOnce(most) => {
@@ -52,9 +53,9 @@ pub(super) fn apply(id: RouteId, limit: PerClient, line: &Line, draft: &mut Draf
             let rate = (u128::from(most) * whole.as_nanos()).div_ceil(period.as_nanos());
             draft.set(id, &line.at, "connection_rate_per_client", Toml::text(format!("{rate}/{unit}")));
             let why = if whole == period {
-                "so many at once, and then evenly, where HAProxy counts back over the time"
+                "clients may connect in one burst of this size and then evenly, while HAProxy counts over a sliding period"
             } else {
-                "the rate is the same; so many at once are fewer than over the time HAProxy counts"
+                "the rate is the same, but the largest burst is smaller than HAProxy's period allows"
             };
             draft.differs(&line.at, why);
         }

@@ -1,10 +1,10 @@
-//! `server` and `default-server` as they are written (configuration.txt, section 5.2). What becomes of one is `target.rs`'s.
+//! Parses `server` and `default-server` (configuration.txt, section 5.2). `target.rs` converts them.
 
 use crate::address::{ListenAddress, Numbered, Run};
 use crate::import::message::At;
 use crate::import::shell::bracketed;
 
-/// Options that take a word.
+/// Options that take a value.
 const WITH_WORD: [&str; 54] = [
     "weight",
     "maxconn",
@@ -62,7 +62,7 @@ const WITH_WORD: [&str; 54] = [
     "cc",
 ];
 
-/// An option, what stands behind it, and where.
+/// An option, its value, and its place in the file.
 #[derive(Clone, Debug)]
 pub(super) struct Choice {
     pub(super) name: String,
@@ -79,7 +79,7 @@ pub(super) struct Server {
 }
 
 impl Server {
-    /// A server with its options: those of `default-server`, and its own, which go before them.
+    /// A server with its options: those of `default-server`, overridden by its own.
     pub(super) fn new(address: &str, defaults: &[(String, At)], own: &[String], at: &At) -> Server {
         let own = own.iter().map(|word| (word.clone(), at.clone()));
         let mut words = defaults.iter().cloned().chain(own);
@@ -89,7 +89,7 @@ impl Server {
                 if WITH_WORD.contains(&name.as_str()) { words.next().map(|(word, _)| word) } else { None };
             let count = choices.len();
             choices.retain(|other| !goes_before(&name, &other.name));
-            // `no-check` that took a `check` away has done all it does.
+            // A `no-check` that removed a `check` has no further effect.
             if choices.len() == count || !name.starts_with("no-") {
                 let at = at.with(value.as_ref().map_or(name.clone(), |value| format!("{name} {value}")));
                 choices.push(Choice { name, value, at });
@@ -98,7 +98,8 @@ impl Server {
         Server { address: address.to_owned(), choices, at: at.clone() }
     }
 
-    /// `10.0.0.1:80`, `db:+1000` (so much above the client's port), `db` (the client's port), `unix@/run/x`.
+    /// Its address: `10.0.0.1:80`, `db:+1000` (the listener's port plus 1000), `db` (the listener's port) or
+    /// `unix@/run/x`.
     pub(super) fn dialled(&self, listen: &[String]) -> Result<String, &'static str> {
         let (family, rest) = match self.address.split_once('@') {
             Some((family, rest)) => (family, rest),
@@ -121,17 +122,17 @@ impl Server {
             None if !rest.contains(':') => shifted(rest, "+0", listen),
             None => match rest.rsplit_once(':') {
                 Some((host, port)) => Ok(format!("{}:{port}", bracketed(host))),
-                None => Err("no port stands behind the address"),
+                None => Err("the address has no port"),
             },
         }
     }
 
-    /// What it says of an option, the words and where; `None` where it does not have it.
+    /// The value of an option and its place in the file; `None` if the server does not have the option.
     pub(super) fn says(&self, name: &str) -> Option<(Option<&str>, &At)> {
         self.choice(name).map(|choice| (choice.value.as_deref(), &choice.at))
     }
 
-    /// What stands behind an option.
+    /// The value of an option.
     pub(super) fn value(&self, name: &str) -> Option<&str> {
         self.choice(name).and_then(|choice| choice.value.as_deref())
     }
@@ -152,7 +153,7 @@ impl Server {
     }
 }
 
-/// Whether an option takes the place of an earlier one.
+/// Whether an option replaces an earlier one.
 fn goes_before(name: &str, earlier: &str) -> bool {
     let is_header = |name: &str| name.starts_with("send-proxy");
     name == earlier
@@ -161,21 +162,21 @@ fn goes_before(name: &str, earlier: &str) -> bool {
         || (is_header(name) && is_header(earlier))
 }
 
-/// The client's port and so much more or less, for the one address that is listened on.
+/// The listener's port plus or minus an offset, if there is exactly one listen address.
 fn shifted(host: &str, by: &str, listen: &[String]) -> Result<String, &'static str> {
     let runs: Vec<Run<ListenAddress>> = listen.iter().filter_map(|address| address.parse().ok()).collect();
     let Some(first) = runs.first().and_then(|run| run.first().port()) else {
-        return Err("no port stands behind the address, and the listener has none either");
+        return Err("neither this address nor the listener has a port");
     };
     let count = runs.iter().map(Run::count).max().unwrap_or(1);
     if runs.iter().any(|run| run.first().port() != Some(first) || run.count() != count) {
-        return Err("its port is the client's, and the listeners have several; write one route for each");
+        return Err("it uses the listener's port, and there are several listeners; write a route for each");
     }
-    let shift: i64 = by.parse().map_err(|_| "this is no port")?;
+    let shift: i64 = by.parse().map_err(|_| "this is not a port")?;
     let begin = i64::from(first) + shift;
     let last = begin + i64::try_from(count).unwrap_or(i64::MAX) - 1;
     if begin < 1 || last > 65535 {
-        return Err("its port is no port");
+        return Err("the resulting port is out of range");
     }
     let host = bracketed(host);
     Ok(if count == 1 { format!("{host}:{begin}") } else { format!("{host}:{begin}-{last}") })

@@ -1,9 +1,9 @@
-//! `ssl` of a server: how it is dialled with TLS (configuration.txt, section 5.2).
+//! `ssl` of a server: TLS with targets (configuration.txt, section 5.2).
 
 use super::server::Server;
 use crate::import::draft::{Draft, RouteId, Toml};
 
-/// Whether an option is told here.
+/// Whether this file handles an option.
 pub(super) fn is_of_it(name: &str) -> bool {
     matches!(
         name,
@@ -11,17 +11,21 @@ pub(super) fn is_of_it(name: &str) -> bool {
     )
 }
 
-/// What a server with `ssl` says of it.
+/// Converts the TLS options of a server with `ssl`.
 pub(super) fn apply(id: RouteId, server: &Server, draft: &mut Draft) {
     if !draft.knows("target_tls.name") {
-        return draft.leave_out(id, &server.at().with("ssl"), "this version of Loopgate dials without TLS");
+        return draft.leave_out(
+            id,
+            &server.at().with("ssl"),
+            "this version of Loopgate connects to targets without TLS",
+        );
     }
     name(id, server, draft);
     for (option, key) in
         [("ca-file", "target_tls.ca"), ("crt", "target_tls.certificate"), ("crt", "target_tls.key")]
     {
         match server.says(option) {
-            Some((Some("@system-ca"), at)) => draft.idle(at, "whom the system trusts is asked anyway"),
+            Some((Some("@system-ca"), at)) => draft.idle(at, "the system's CAs are the default"),
             Some((Some(file), at)) => draft.set(id, at, key, Toml::text(file)),
             _ => {}
         }
@@ -35,17 +39,17 @@ pub(super) fn apply(id: RouteId, server: &Server, draft: &mut Draft) {
     }
     match server.says("ssl-min-ver") {
         Some((Some("TLSv1.3"), at)) => draft.set(id, at, "target_tls.min_version", Toml::text("1.3")),
-        Some((_, at)) => draft.idle(at, "nothing older than TLS 1.2 is spoken anyway"),
+        Some((_, at)) => draft.idle(at, "Loopgate never uses TLS older than 1.2"),
         None => {}
     }
 }
 
-/// The name that is asked for and looked at.
+/// Sets the name that the route asks for and verifies.
 fn name(id: RouteId, server: &Server, draft: &mut Draft) {
     let fixed = server.value("sni").and_then(|sni| sni.strip_prefix("str(")?.strip_suffix(')'));
     let is_named = server.value("verifyhost").or(fixed);
     if let (None, Some((_, at))) = (is_named, server.says("sni")) {
-        draft.lost(Some(id), at, "the name is one for all; write it in target_tls.name");
+        draft.lost(Some(id), at, "all targets have one name; write it in target_tls.name");
     }
     let ssl = server.at().with("ssl");
     let host = server.host();
@@ -58,9 +62,12 @@ fn name(id: RouteId, server: &Server, draft: &mut Draft) {
         draft.set(id, &server.at().with("verify none"), "target_tls.verify", Toml::text("none"));
         return;
     }
-    // The table has to stand there, be it with what is the default anyway.
+    // The table switches TLS on, so it must exist, even if it contains only a default.
     draft.set(id, &ssl, "target_tls.verify", Toml::text("full"));
     if is_named.is_none() {
-        draft.differs(&ssl, "the certificate must have the name or address that is dialled as well; HAProxy looks at who signed it");
+        draft.differs(
+            &ssl,
+            "the certificate must also match the target's name or address; HAProxy checks only its signature",
+        );
     }
 }

@@ -1,4 +1,4 @@
-//! One of the `[[endpoints]]` → its routes.
+//! One `[[endpoints]]` table → its routes.
 
 use super::network::{Network, apply, datagrams, network, unknown};
 use crate::import::draft::{Draft, RouteId, Target, Toml};
@@ -6,7 +6,7 @@ use crate::import::message::At;
 use crate::import::shell::bracketed;
 use crate::import::value::{Fields, Taken};
 
-/// One endpoint: a route for TCP, one for UDP, or both.
+/// Imports one endpoint: a route for TCP, one for UDP, or both.
 pub(super) fn read_endpoint(mut fields: Fields, global: &Network, draft: &mut Draft) {
     let whole = At::new(fields.line, "[[endpoints]]");
     let own = match fields.node("network").and_then(|node| Fields::of(node, "network", draft)) {
@@ -30,7 +30,7 @@ pub(super) fn read_endpoint(mut fields: Fields, global: &Network, draft: &mut Dr
         ids.push((id, true));
     }
     if ids.is_empty() {
-        draft.lost(None, &whole, "no_tcp is set and use_udp is not, so nothing is carried");
+        draft.lost(None, &whole, "no_tcp is set and use_udp is not, so the endpoint forwards nothing");
     }
     let targets = targets(&mut fields, draft);
     let balance = fields.text("balance", draft);
@@ -69,8 +69,8 @@ fn balanced(id: RouteId, balance: Option<&Taken<String>>, whole: &At, draft: &mu
     let count = draft.route(id).map_or(0, |route| route.targets.len());
     let Some(balance) = balance else {
         if count > 1 && draft.knows("balance") {
-            // Without the key realm dials `remote` alone.
-            draft.idle(whole, "without balance, realm dials remote alone; its extra_remotes are left out");
+            // Without the key realm connects only to `remote`.
+            draft.idle(whole, "without balance, realm uses remote only; the extra_remotes are left out");
             if let Some(route) = draft.route(id) {
                 route.targets.truncate(1);
             }
@@ -79,17 +79,17 @@ fn balanced(id: RouteId, balance: Option<&Taken<String>>, whole: &At, draft: &mu
     };
     let (word, weights) = balance.value.split_once(':').unwrap_or((&balance.value, ""));
     match word.trim() {
-        _ if count < 2 => return draft.idle(&balance.at, "there is one target"),
+        _ if count < 2 => return draft.idle(&balance.at, "there is only one target"),
         "roundrobin" => draft.set(id, &balance.at, "balance", Toml::text("round_robin")),
         "iphash" => draft.set(id, &balance.at, "balance", Toml::text("source_hash")),
         "off" => {
-            draft.idle(&balance.at, "realm dials remote alone; its extra_remotes are left out");
+            draft.idle(&balance.at, "realm uses remote only; the extra_remotes are left out");
             if let Some(route) = draft.route(id) {
                 route.targets.truncate(1);
             }
             return;
         }
-        _ => return draft.lost(Some(id), &balance.at, "realm knows roundrobin and iphash"),
+        _ => return draft.lost(Some(id), &balance.at, "realm has roundrobin and iphash only"),
     }
     let listed: Vec<Option<u64>> = weights
         .split(',')
@@ -100,11 +100,7 @@ fn balanced(id: RouteId, balance: Option<&Taken<String>>, whole: &At, draft: &mu
         return;
     }
     if listed.len() != count || listed.contains(&None) {
-        return draft.lost(
-            Some(id),
-            &balance.at,
-            format!("there are {count} targets, and each needs one weight"),
-        );
+        return draft.lost(Some(id), &balance.at, format!("each of the {count} targets needs one weight"));
     }
     if let Some(route) = draft.route(id) {
         for (target, weight) in route.targets.iter_mut().zip(listed) {
@@ -113,7 +109,7 @@ fn balanced(id: RouteId, balance: Option<&Taken<String>>, whole: &At, draft: &mu
     }
 }
 
-/// The further keys of an endpoint.
+/// The other keys of an endpoint.
 struct Rest {
     through: Option<Taken<String>>,
     interface: Option<Taken<String>>,
@@ -142,7 +138,7 @@ impl Rest {
             draft.set(id, &interface.at, "interface", Toml::text(&interface.value));
         }
         if let Some(interface) = &self.listen_interface {
-            let why = "a listener is bound to an address, not to an interface; write the interface's address in listen";
+            let why = "a listener binds to an address, not to an interface; write the interface's address in listen";
             draft.leave_out(id, &interface.at, format!("{why}; without it more clients could connect"));
         }
         for transport in &self.transports {
@@ -156,28 +152,28 @@ fn source(id: RouteId, through: &Taken<String>, draft: &mut Draft) {
     let host = match text.parse::<std::net::SocketAddr>() {
         Ok(address) => {
             if address.port() != 0 {
-                draft.differs(&through.at, "the source port is the kernel's choice");
+                draft.differs(&through.at, "the kernel chooses the source port");
             }
             address.ip().to_string()
         }
         Err(_) => text.trim_matches(['[', ']']).to_owned(),
     };
     match host.as_str() {
-        "0.0.0.0" | "::" => draft.idle(&through.at, "any address is what the kernel chooses from anyway"),
+        "0.0.0.0" | "::" => draft.idle(&through.at, "the kernel chooses the address in any case"),
         host => draft.set(id, &through.at, "source", Toml::text(host)),
     }
 }
 
-/// `tls` alone could be carried, with a certificate; what wraps the bytes in anything more cannot.
+/// Explains why a transport is not carried: plain `tls` needs a certificate, and the others have no counterpart.
 fn transported(id: RouteId, transport: &Taken<String>, draft: &mut Draft) {
     let first = transport.value.split(';').next().unwrap_or_default();
     let is_ws = transport.value.split(';').any(|part| part.trim() == "ws");
     let why = if is_ws {
         "there is no WebSocket transport"
     } else if first == "tls" {
-        "write the certificate in [routes.NAME.tls], or the name to expect in [routes.NAME.target_tls]"
+        "set the certificate in [routes.NAME.tls], or the expected name in [routes.NAME.target_tls]"
     } else {
-        "there is no such transport"
+        "Loopgate has no such transport"
     };
     draft.leave_out(id, &transport.at, why);
 }

@@ -1,4 +1,4 @@
-//! The JSON of old, four lists that belong together → a route for each port.
+//! realm's old JSON format of four parallel lists → a route for each port.
 
 use super::network::{Network, apply};
 use crate::import::draft::{Draft, Target};
@@ -6,17 +6,17 @@ use crate::import::message::At;
 use crate::import::shell::bracketed;
 use crate::import::value::{Fields, Taken};
 
-/// The most listeners a list of old becomes.
+/// The most listeners that a list of ports may become.
 const MAX_LEGACY: usize = 1024;
 
-/// The JSON of old: `listening_addresses`, `listening_ports`, `remote_addresses`, `remote_ports`. A list that is too short
-/// goes on with its first.
+/// Imports `listening_addresses`, `listening_ports`, `remote_addresses` and `remote_ports`. Where a list is too short,
+/// its first entry is used.
 pub(super) fn legacy(top: &mut Fields, draft: &mut Draft) {
     let keys = ["listening_addresses", "listening_ports", "remote_addresses", "remote_ports"];
     let lists: Vec<Taken<Vec<String>>> = keys.iter().filter_map(|key| top.texts(key, draft)).collect();
     let [addresses, ports, remotes, remote_ports] = &lists[..] else {
         for list in lists {
-            draft.lost(None, &list.at, "the four lists of old belong together");
+            draft.lost(None, &list.at, "the old format needs all four lists");
         }
         return;
     };
@@ -45,9 +45,9 @@ fn flat(ports: &Taken<Vec<String>>, draft: &mut Draft) -> Vec<u16> {
             (Ok(_), Ok(_)) => draft.lost(
                 None,
                 &ports.at.with(text),
-                "write such a range as one route, listen = \"8000-8010\"",
+                "write this range as one route, listen = \"8000-8010\"",
             ),
-            _ => draft.lost(None, &ports.at.with(text), "this is no port"),
+            _ => draft.lost(None, &ports.at.with(text), "this is not a port"),
         }
     }
     all

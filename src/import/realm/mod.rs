@@ -1,4 +1,4 @@
-//! realm, TOML or JSON (its readme and src/conf of version 2.9), and its older JSON of four lists → routes.
+//! realm's TOML or JSON (its readme and src/conf of version 2.9), and its old JSON format of four lists → routes.
 
 mod endpoint;
 mod legacy;
@@ -12,7 +12,10 @@ use network::{Network, network, unknown};
 
 pub(super) use network::accept_all;
 
-/// Reads the file.
+/// Imports the file.
+///
+/// # Errors
+/// If it is neither TOML nor JSON.
 pub(super) fn read(text: &str, draft: &mut Draft) -> Result<(), String> {
     let root = value::read(text)?;
     let Some(mut top) = Fields::of(root, "the file", draft) else { return Ok(()) };
@@ -28,7 +31,7 @@ pub(super) fn read(text: &str, draft: &mut Draft) -> Result<(), String> {
             draft.lost(
                 None,
                 &at,
-                "names are looked up as this machine does; see /etc/resolv.conf and /etc/hosts",
+                "Loopgate resolves names as this machine does; see /etc/resolv.conf and /etc/hosts",
             );
         }
     }
@@ -48,11 +51,11 @@ fn read_log(mut log: Fields, draft: &mut Draft) {
             }
             "trace" => draft.set_process(&level.at, "log.level", Toml::text("debug")),
             "off" => draft.set_process(&level.at, "log.level", Toml::text("error")),
-            _ => draft.lost(None, &level.at, "log.level is one of error, warn, info and debug"),
+            _ => draft.lost(None, &level.at, "log.level must be error, warn, info or debug"),
         }
     }
     if let Some(output) = log.text("output", draft) {
-        draft.idle(&output.at, "lines and records go to standard error; let the service manager keep them");
+        draft.idle(&output.at, "Loopgate logs to standard error; let the service manager store the log");
     }
     unknown(log, None, draft);
 }

@@ -1,4 +1,4 @@
-//! `[network]`, and `network` of an endpoint, which goes before it key by key.
+//! `[network]`, and `network` of an endpoint, which overrides it key by key.
 
 use std::time::Duration;
 
@@ -7,11 +7,11 @@ use crate::import::message::At;
 use crate::import::shell::time;
 use crate::import::value::{Fields, Taken};
 
-/// What realm takes where nothing is said, in seconds (src/consts.rs).
+/// realm's defaults, in seconds (src/consts.rs).
 const TCP_TIMEOUT: u64 = 5;
 const UDP_TIMEOUT: u64 = 30;
 
-/// The keys of `[network]`, and of `network` of an endpoint, which go before them.
+/// The keys of `[network]`, or of an endpoint's `network`.
 #[derive(Default)]
 pub(super) struct Network {
     pub(super) no_tcp: Option<Taken<bool>>,
@@ -47,7 +47,7 @@ pub(super) fn network(mut fields: Fields, draft: &mut Draft) -> Network {
     };
     for key in ["zero_copy", "fast_open"] {
         if let Some(taken) = fields.truth(key, draft) {
-            draft.idle(&taken.at, "realm itself has given it up; splice is chosen where it pays");
+            draft.idle(&taken.at, "realm has dropped this option; Loopgate uses splice where it is faster");
         }
     }
     unknown(fields, None, draft);
@@ -55,7 +55,7 @@ pub(super) fn network(mut fields: Fields, draft: &mut Draft) -> Network {
 }
 
 impl Network {
-    /// Its own keys, and those of `global` where it has none.
+    /// These keys, with those of `global` for the missing ones.
     pub(super) fn over(self, global: &Network) -> Network {
         Network {
             no_tcp: self.no_tcp.or_else(|| global.no_tcp.clone()),
@@ -75,7 +75,7 @@ impl Network {
     }
 }
 
-/// The keys of `network` that are a route's.
+/// Sets the keys of `network` that belong to a route.
 pub(super) fn apply(
     id: RouteId,
     is_udp: bool,
@@ -95,29 +95,27 @@ pub(super) fn apply(
     }
     let (at, connect) = or(&network.tcp_timeout, TCP_TIMEOUT);
     match connect {
-        0 => draft.lost(
-            Some(id),
-            &at,
-            "reaching the target always has a deadline; write connect_timeout, at most \"1h\"",
-        ),
+        0 => {
+            draft.lost(Some(id), &at, "connecting always has a deadline; set connect_timeout, at most \"1h\"")
+        }
         _ => draft.set(id, &at, "connect_timeout", time(Duration::from_secs(connect))),
     }
-    // realm's [::] takes IPv4 as well, unless it is told not to.
+    // realm's [::] accepts IPv4 too, unless ipv6_only is set.
     if listen.starts_with("[::]:") || listen.starts_with("[::0]:") {
         let only = network.ipv6_only.as_ref();
         let at = only.map_or(whole, |only| &only.at);
         draft.set(id, at, "v6only", Toml::Truth(only.is_some_and(|only| only.value)));
     } else if let Some(only) = &network.ipv6_only {
-        draft.idle(&only.at, "it concerns a listener on [::] alone");
+        draft.idle(&only.at, "it applies to a listener on [::] only");
     }
     if let Some(keepalive) = &network.keepalive {
         match keepalive.value {
-            0 => draft.idle(&keepalive.at, "0 leaves the time to the system"),
+            0 => draft.idle(&keepalive.at, "0 means the system's default"),
             seconds => draft.set(id, &keepalive.at, "keepalive", time(Duration::from_secs(seconds))),
         }
     }
     if let Some(probes) = &network.probes {
-        draft.lost(Some(id), &probes.at, "a probe is repeated four times, or until user_timeout, which ends a connection nobody acknowledges");
+        draft.lost(Some(id), &probes.at, "Loopgate repeats a probe four times, or until user_timeout, which ends a connection whose peer acknowledges nothing");
     }
     for mptcp in [&network.send_mptcp, &network.accept_mptcp].into_iter().flatten() {
         match mptcp.value {
@@ -128,7 +126,7 @@ pub(super) fn apply(
     proxied(id, network, draft);
 }
 
-/// What an endpoint's own `network` says of connections, where it carries datagrams alone.
+/// Notes the TCP keys of an endpoint's own `network`, if the endpoint forwards only UDP.
 pub(super) fn datagrams(network: &Network, draft: &mut Draft) {
     let truths = [&network.send_proxy, &network.accept_proxy, &network.send_mptcp, &network.accept_mptcp];
     let numbers = [
@@ -140,7 +138,7 @@ pub(super) fn datagrams(network: &Network, draft: &mut Draft) {
     ];
     let truths = truths.into_iter().flatten().map(|taken| &taken.at);
     for at in truths.chain(numbers.into_iter().flatten().map(|taken| &taken.at)) {
-        draft.idle(at, "it concerns connections, and no_tcp is set");
+        draft.idle(at, "it applies to TCP, and no_tcp is set");
     }
 }
 
@@ -150,7 +148,7 @@ fn proxied(id: RouteId, network: &Network, draft: &mut Draft) {
     if let Some(send) = network.send_proxy.as_ref().filter(|send| send.value) {
         match version {
             1 | 2 => draft.set(id, &send.at, "send_proxy", Toml::text(format!("v{version}"))),
-            _ => draft.lost(Some(id), &send.at, "a PROXY header is version 1 or 2"),
+            _ => draft.lost(Some(id), &send.at, "the PROXY header version must be 1 or 2"),
         }
     } else if let Some(version) = &network.send_proxy_version {
         draft.idle(&version.at, "send_proxy is not set");
@@ -167,19 +165,19 @@ fn proxied(id: RouteId, network: &Network, draft: &mut Draft) {
     }
 }
 
-/// A PROXY header from everybody, as realm, HAProxy and others take it.
+/// Accepts a PROXY header from every client, as realm, HAProxy and others do.
 pub(in crate::import) fn accept_all(id: RouteId, at: &At, draft: &mut Draft) {
-    let everybody = Toml::List(vec!["0.0.0.0/0".to_owned(), "::/0".to_owned()]);
-    draft.set(id, at, "accept_proxy", everybody);
+    let every_address = Toml::List(vec!["0.0.0.0/0".to_owned(), "::/0".to_owned()]);
+    draft.set(id, at, "accept_proxy", every_address);
     if !draft.knows("accept_proxy") {
         return;
     }
-    draft.differs(at, "every source must send a header, and may claim any client; list the proxies in front alone in accept_proxy");
+    draft.differs(at, "every client must send a header, and may claim any address; list only the proxies in front in accept_proxy");
 }
 
-/// What is left of a table that was read is told.
+/// Notes the keys of a table that no reader took.
 pub(super) fn unknown(fields: Fields, id: Option<RouteId>, draft: &mut Draft) {
     for (_, at) in fields.rest() {
-        draft.lost(id, &at, "realm has no such key here");
+        draft.lost(id, &at, "realm has no such key in this place");
     }
 }

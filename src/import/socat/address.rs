@@ -1,13 +1,13 @@
-//! One of socat's two addresses: its keyword, what stands behind it, its options.
+//! One of socat's two addresses: its keyword, its parameters and its options.
 
-/// One of the two addresses: its keyword, what stands behind it, its options.
+/// One of the two addresses: its keyword, its parameters and its options.
 pub(super) struct Address {
     pub(super) keyword: String,
     pub(super) parts: Vec<String>,
     pub(super) options: Vec<(String, Option<String>)>,
 }
 
-/// What an address is to a forwarder.
+/// What an address does in a forwarder.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(super) enum Role {
     Listens,
@@ -25,7 +25,7 @@ pub(super) enum Kind {
 }
 
 impl Address {
-    /// `TCP-LISTEN:8080,fork,bind=127.0.0.1`
+    /// Parses an address, such as `TCP-LISTEN:8080,fork,bind=127.0.0.1`.
     pub(super) fn read(text: &str) -> Address {
         let mut pieces = pieces(text, ',');
         let head = if pieces.is_empty() { String::new() } else { pieces.remove(0) };
@@ -68,24 +68,28 @@ impl Address {
         })
     }
 
-    /// Why nothing is made of it.
+    /// Why the address cannot be carried over.
     pub(super) fn why_not(&self) -> String {
         let keyword = &self.keyword;
         match keyword.as_str() {
             "EXEC" | "SYSTEM" | "SHELL" => {
-                format!("{keyword}: no program is run; let it listen itself, and dial that")
+                format!(
+                    "{keyword}: Loopgate runs no program; let the program listen, and use its address as the target"
+                )
             }
             "PROXY" | "PROXY-CONNECT" | "SOCKS" | "SOCKS4" | "SOCKS4A" | "SOCKS5" | "SOCKS5-CONNECT" => {
-                format!("{keyword}: a target is dialled itself, through no other proxy")
+                format!("{keyword}: Loopgate connects to a target directly, not through another proxy")
             }
             "-" | "STDIO" | "STDIN" | "STDOUT" => {
-                "standard input and output are not carried; see nc or socat".to_owned()
+                "standard input and output are not forwarded; use nc or socat".to_owned()
             }
-            _ => format!("{} is no socket that a route listens on or dials", keyword.to_lowercase()),
+            _ => {
+                format!("{} is not a socket that a route can listen on or connect to", keyword.to_lowercase())
+            }
         }
     }
 
-    /// `-6`: what says nothing of its family is IPv6.
+    /// Applies `-6`: an address that names no family is IPv6.
     pub(super) fn prefer_six(&mut self) {
         let says_nothing = matches!(
             self.keyword.as_str(),
@@ -103,7 +107,7 @@ impl Address {
         }
     }
 
-    /// The value of an option by any of its names, which is then gone.
+    /// Takes the value of an option by any of its names.
     pub(super) fn takes(&mut self, names: &[&str]) -> Option<String> {
         let found = self.options.iter().position(|(name, _)| names.contains(&name.as_str()))?;
         Some(self.options.remove(found).1.unwrap_or_default())
@@ -114,7 +118,7 @@ impl Address {
     }
 }
 
-/// Cuts at a character outside brackets and behind no backslash.
+/// Splits at a character, except in brackets or after a backslash.
 fn pieces(text: &str, at: char) -> Vec<String> {
     let mut pieces = vec![String::new()];
     let mut depth = 0_usize;

@@ -1,4 +1,4 @@
-//! The address that dials → the target of a route.
+//! The connecting address → the target of a route.
 
 use std::time::Duration;
 
@@ -9,7 +9,7 @@ use crate::import::draft::{Draft, RouteId, Target, Toml};
 use crate::import::message::At;
 use crate::import::shell::{bracketed, port, seconds, time, why_no_port};
 
-/// What is dialled.
+/// Imports the address to connect to, and its options.
 pub(super) fn dials(id: RouteId, mut target: Address, kind: Kind, at: &At, draft: &mut Draft) {
     let first = target.first().to_owned();
     let address = match kind {
@@ -41,29 +41,29 @@ pub(super) fn dials(id: RouteId, mut target: Address, kind: Kind, at: &At, draft
             ("bind", Some(bind)) => {
                 let (host, has_port) = bound(bind);
                 if has_port {
-                    draft.lost(Some(id), &at, "the source port is the kernel's choice");
+                    draft.lost(Some(id), &at, "the kernel chooses the source port");
                 }
                 if !host.is_empty() {
                     draft.set(id, &at, "source", Toml::text(host));
                 }
             }
             ("sourceport" | "sp" | "lowport", _) => {
-                draft.lost(Some(id), &at, "the source port is the kernel's choice")
+                draft.lost(Some(id), &at, "the kernel chooses the source port")
             }
             ("connect-timeout", Some(limit)) => match seconds(limit).filter(|limit| !limit.is_zero()) {
                 Some(limit) => draft.set(id, &at, "connect_timeout", time(limit)),
-                None => draft.lost(Some(id), &at, "this is no time in seconds"),
+                None => draft.lost(Some(id), &at, "this is not a time in seconds"),
             },
             ("interface" | "so-bindtodevice" | "if", Some(name)) => {
                 draft.set(id, &at, "interface", Toml::text(name))
             }
-            ("fork", _) => draft.idle(&at, "every client has a connection of its own"),
+            ("fork", _) => draft.idle(&at, "every client gets its own connection"),
             (option, value) => common_option(id, option, value, &at, draft),
         }
     }
 }
 
-/// `retry=N,interval=S` and `forever` hold the client while the target is away.
+/// `retry=N,interval=S` and `forever`: the client waits while the target is not available.
 fn retries(id: RouteId, target: &mut Address, at: &At, draft: &mut Draft) {
     let every = target
         .takes(&["interval", "intervall"])
@@ -72,7 +72,7 @@ fn retries(id: RouteId, target: &mut Address, at: &At, draft: &mut Draft) {
     let hour = Duration::from_secs(3600);
     if target.flag("forever") {
         draft.set(id, &at.with("forever"), "wait_for_target", time(hour));
-        draft.differs(&at.with("forever"), "a client is held for at most an hour");
+        draft.differs(&at.with("forever"), "a client waits for at most an hour");
     } else if let Some(count) = target.takes(&["retry"]).and_then(|count| count.parse::<u32>().ok()) {
         let whole = every.checked_mul(count).unwrap_or(hour).min(hour);
         draft.set(id, &at.with(format!("retry={count}")), "wait_for_target", time(whole));

@@ -1,4 +1,4 @@
-//! The address that listens → where a route listens, and who may come.
+//! The listening address → the listen address of a route, and which clients it accepts.
 
 use super::address::{Address, Kind};
 use super::common::{bound, common_option, unix};
@@ -8,7 +8,7 @@ use crate::import::message::At;
 use crate::import::networks::{network, written};
 use crate::import::shell::{bracketed, port, why_no_port};
 
-/// Where it listens. Without `bind` socat takes every address; without `fork` one connection alone.
+/// Imports the listen address. Without `bind` socat listens on every address; without `fork` it accepts one connection.
 pub(super) fn listens(id: RouteId, mut listener: Address, kind: Kind, at: &At, draft: &mut Draft) {
     let six = listener.keyword.contains('6')
         || listener.takes(&["pf", "protocol-family"]).is_some_and(|pf| pf.contains('6'));
@@ -29,11 +29,11 @@ pub(super) fn listens(id: RouteId, mut listener: Address, kind: Kind, at: &At, d
     draft.listen(id, address);
     if six && kind != Kind::Unix {
         let only = listener.takes(&["ipv6only", "ipv6-v6only", "v6only"]);
-        // socat(1): the system's default, which is both families.
+        // socat(1): the system's default, which is both address families.
         draft.set(id, at, "v6only", Toml::Truth(only.is_some_and(|only| only != "0")));
     }
     if !listener.flag("fork") && kind != Kind::Udp {
-        draft.differs(at, "without fork socat serves one connection and ends; a route serves all of them");
+        draft.differs(at, "without fork socat serves one connection and exits; a route serves all of them");
     }
     if kind == Kind::Tls {
         tls(id, "tls", &mut listener, at, draft);
@@ -47,18 +47,21 @@ fn listener_option(id: RouteId, option: &str, value: Option<&str>, at: &At, draf
     let at = at.with(value.map_or(option.to_owned(), |value| format!("{option}={value}")));
     match (option, value) {
         ("reuseaddr" | "so-reuseaddr" | "unlink-early" | "unlink-close", _) => {
-            draft.idle(&at, "a route can always listen again, and what a dead process left over gives way");
+            draft.idle(
+                &at,
+                "a route can always listen again, and replaces the socket file of a process that has exited",
+            );
         }
         ("reuseport" | "so-reuseport", _) => {
-            draft.idle(&at, "every worker has a listener of its own where that pays")
+            draft.idle(&at, "Loopgate gives each worker its own listener where that is faster")
         }
         ("range", Some(range)) => match network(range.trim_matches(['[', ']'])) {
             Some(network) => draft.set(id, &at, "allow", Toml::List(written(&[network]))),
-            None => draft.leave_out(id, &at, "this is no network; write allow as 10.0.0.0/8"),
+            None => draft.leave_out(id, &at, "this is not a network; write allow as in 10.0.0.0/8"),
         },
         ("max-children", Some(count)) => match count.parse() {
             Ok(count) => draft.set(id, &at, "max_connections", Toml::Number(count)),
-            Err(_) => draft.lost(Some(id), &at, "this is no number"),
+            Err(_) => draft.lost(Some(id), &at, "this is not a number"),
         },
         ("mode" | "perm", Some(mode)) => draft.set(id, &at, "socket_mode", Toml::text(format!("{mode:0>4}"))),
         ("user" | "uid" | "owner", Some(user)) => draft.set(id, &at, "socket_owner", Toml::text(user)),
@@ -67,18 +70,18 @@ fn listener_option(id: RouteId, option: &str, value: Option<&str>, at: &At, draf
             draft.lost(
                 Some(id),
                 &at,
-                "the process keeps its user; start it as the user it is to run as, in systemd with User=",
+                "Loopgate does not change its user; start it as the intended user, in systemd with User=",
             );
         }
         ("tcpwrap" | "tcpwrapper" | "sourceport" | "sp" | "lowport", _) => {
             draft.leave_out(
                 id,
                 &at,
-                "write the clients it lets through in allow; without it more could connect",
+                "list the clients it accepts in allow; without it more clients could connect",
             );
         }
         ("interface" | "so-bindtodevice" | "if", _) => {
-            draft.leave_out(id, &at, "a listener is bound to an address, not to an interface; write the interface's address in listen");
+            draft.leave_out(id, &at, "a listener binds to an address, not to an interface; write the interface's address in listen");
         }
         _ => common_option(id, option, value, &at, draft),
     }

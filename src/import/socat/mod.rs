@@ -8,12 +8,12 @@ mod tls;
 
 use super::draft::{Draft, RouteId, Toml};
 use super::message::At;
-use super::shell::{commands, joined_lines, of_command, seconds, split, tell_shell, time};
+use super::shell::{commands, joined_lines, note_shell, of_command, seconds, split, time};
 use address::{Address, Kind, Role};
 use dials::dials;
 use listens::listens;
 
-/// Options of socat itself that take a word of their own.
+/// Options of socat itself that take a value in the next word.
 const WITH_WORD: [&str; 9] = ["-b", "-t", "-T", "-lp", "-lf", "-lm", "-L", "-W", "-r"];
 
 /// Reads a file of command lines.
@@ -37,7 +37,7 @@ pub(super) fn read(text: &str, draft: &mut Draft) {
             read_words(number, command, draft);
         }
         if !is_known {
-            draft.lost(None, &at, "this is no command line of socat");
+            draft.lost(None, &at, "this is not a command line of socat");
         }
     }
 }
@@ -46,12 +46,12 @@ fn is_socat(word: &str) -> bool {
     word.rsplit('/').next() == Some("socat")
 }
 
-/// Reads one command line, what starts socat included.
+/// Imports one command line, which may have a prefix that starts socat.
 pub(super) fn read_words(line: usize, words: &[String], draft: &mut Draft) {
     let begin = words.iter().position(|word| is_socat(word)).map_or(0, |at| at + 1);
     let at = At::new(line, words.join(" "));
     let (words, shell) = of_command(&words[begin..]);
-    tell_shell(shell, &at, draft);
+    note_shell(shell, &at, draft);
     let mut words = words.iter();
     let mut addresses = Vec::new();
     let mut own = Vec::new();
@@ -66,12 +66,12 @@ pub(super) fn read_words(line: usize, words: &[String], draft: &mut Draft) {
     }
     let addresses: [Address; 2] = match addresses.try_into() {
         Ok(two) => two,
-        Err(_) => return draft.lost(None, &at, "socat joins two addresses, and these are not two"),
+        Err(_) => return draft.lost(None, &at, "socat takes exactly two addresses"),
     };
     join(addresses, own, &at, draft);
 }
 
-/// A listener and what it is joined with, in either order.
+/// The listening address and the other one; a command line may have them in either order.
 fn join(addresses: [Address; 2], own: Vec<(String, Option<String>)>, at: &At, draft: &mut Draft) {
     let kinds = [addresses[0].kind(), addresses[1].kind()];
     let [mut first, mut second] = addresses;
@@ -87,17 +87,13 @@ fn join(addresses: [Address; 2], own: Vec<(String, Option<String>)>, at: &At, dr
             let other = if a.is_none() { &first } else { &second };
             let why = match (a, b) {
                 (None, _) | (_, None) => other.why_not(),
-                _ => "one address must listen and the other dial".to_owned(),
+                _ => "one address must listen and the other connect".to_owned(),
             };
             return draft.lost(None, at, why);
         }
     };
     if (from == Kind::Udp) != (to == Kind::Udp) {
-        return draft.lost(
-            None,
-            at,
-            "a route carries datagrams or connections, and does not turn one into the other",
-        );
+        return draft.lost(None, at, "a route does not convert between UDP and TCP");
     }
     let name = match from {
         Kind::Udp => format!("port-{}-udp", listener.first()),
@@ -125,19 +121,19 @@ fn option_of_socat(id: RouteId, option: &str, value: Option<&str>, at: &At, draf
     };
     match (name, inside.and_then(seconds)) {
         ("-T", Some(idle)) => draft.set(id, &at, "idle_timeout", time(idle)),
-        ("-T", None) => draft.lost(Some(id), &at, "this is no time in seconds"),
-        ("-t", _) => draft.differs(&at, "a half-closed connection stays open until its other half ends"),
-        ("-u" | "-U", _) => draft.lost(Some(id), &at, "bytes are carried both ways"),
+        ("-T", None) => draft.lost(Some(id), &at, "this is not a time in seconds"),
+        ("-t", _) => draft.differs(&at, "a half-closed connection stays open until its other direction ends"),
+        ("-u" | "-U", _) => draft.lost(Some(id), &at, "bytes are always forwarded in both directions"),
         ("-v" | "-x" | "-r" | "-R", _) => {
-            draft.lost(Some(id), &at, "the bytes themselves are not shown; see tcpdump")
+            draft.lost(Some(id), &at, "Loopgate does not show the bytes; use tcpdump")
         }
-        ("-L" | "-W", _) => draft.idle(&at, "a second start finds the address taken, and says so"),
+        ("-L" | "-W", _) => draft.idle(&at, "a second instance reports that the address is taken"),
         (_, _)
             if name.starts_with("-d")
                 || name.starts_with("-l")
                 || matches!(name, "-b" | "-s" | "-g" | "-4" | "-6" | "-D" | "-h") =>
         {
-            draft.idle(&at, "it concerns socat itself");
+            draft.idle(&at, "it configures socat itself");
         }
         _ => draft.lost(Some(id), &at, "this option of socat has no counterpart"),
     }

@@ -1,4 +1,4 @@
-//! `OPENSSL` and `OPENSSL-LISTEN`: the TLS of either side.
+//! `OPENSSL` and `OPENSSL-LISTEN`: TLS on either side.
 
 use super::address::Address;
 use crate::import::draft::{Draft, RouteId, Toml};
@@ -25,11 +25,11 @@ pub(super) fn tls(id: RouteId, table: &str, address: &mut Address, at: &At, draf
     let verify = address.takes(&["verify"]).is_none_or(|verify| verify != "0");
     let ca = address.takes(&["cafile", "ca"]);
     match (table, verify, ca) {
-        // socat's listener asks clients for a certificate unless it is told not to.
+        // socat's listener requires a client certificate unless `verify=0` is given.
         ("tls", true, None) => draft.leave_out(
             id,
             &at.with("verify"),
-            "socat asks clients for a certificate here; write whose in tls.client_ca, or verify=0",
+            "socat requires a client certificate here; set tls.client_ca to its CA, or write verify=0",
         ),
         (_, true, Some(ca)) => draft.set(id, &at.with(format!("cafile={ca}")), key("ca"), Toml::text(ca)),
         (_, false, _) if table == "target_tls" => {

@@ -56,6 +56,7 @@
 pub mod acl;
 pub mod address;
 pub mod balance;
+#[cfg(feature = "cli")]
 pub mod cli;
 pub mod client_hello;
 pub mod config;

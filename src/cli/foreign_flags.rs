@@ -1,7 +1,7 @@
 //! Flags, commands and files of other forwarders, each with what to write instead.
 
 use crate::config::Problems;
-use crate::diagnosis::shell;
+use crate::diagnosis::process_text::shell;
 use crate::import::Program;
 use crate::probe::printable;
 

@@ -6,6 +6,11 @@
 mod decode;
 mod document;
 mod example;
+#[cfg(feature = "cli")]
+mod excerpt;
+#[cfg(not(feature = "cli"))]
+#[path = "excerpt_plain.rs"]
+mod excerpt;
 mod file;
 mod file_id;
 mod hello;

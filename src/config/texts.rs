@@ -54,14 +54,6 @@ impl Texts {
         Some((text, span.start - text.start..span.end - text.start))
     }
 
-    /// Whether two places are in one file.
-    pub(super) fn are_in_one(&self, a: &Place, b: &Place) -> bool {
-        match (self.at(a), self.at(b)) {
-            (Some((a, _)), Some((b, _))) => a.start == b.start,
-            _ => false,
-        }
-    }
-
     /// Where relative paths begin that are written at a place: the folder of its file.
     pub(crate) fn folder(&self, place: &Place) -> &Path {
         let text = self.at(place).map(|(text, _)| text).or(self.main());

@@ -11,7 +11,7 @@ mod json;
 mod listen;
 pub mod network;
 mod own_limits;
-mod process_text;
+pub(crate) mod process_text;
 pub mod reach;
 pub mod session;
 pub mod stalled;
@@ -27,6 +27,5 @@ pub use listen::{
     BindFacts, BindFinding, Blocker, Overlap, bind_failure, bind_failures, bind_report, could_listen,
     could_listen_unix, exit_code, unix_bind_failure, unix_exit_code,
 };
-pub(crate) use process_text::shell;
 pub use text::{block, screen};
 pub use verdict::{Certainty, Severity, Verdict};

@@ -1,4 +1,4 @@
-//! A check that connects: one connection, and what the service says on it.
+//! An active check: one connection, with a request and an expected answer where the rules have them.
 
 use std::net::SocketAddr;
 use std::time::Instant;
@@ -16,33 +16,35 @@ use crate::proxy_protocol::Ends;
 use crate::transport::{self, Link, Origin};
 use crate::units::Seconds;
 
-/// How much of a wrong answer is told.
-const MAX_TOLD: usize = 60;
+/// The largest number of characters of a wrong answer that are quoted.
+const MAX_QUOTED: usize = 60;
 
 /// Why a check failed.
 pub(crate) struct Failed {
     pub(crate) cause: Cause,
-    /// What was wrong with the answer, where there was a connection.
+    /// What was wrong with the answer, if there was a connection.
     pub(crate) answer: Option<String>,
 }
 
-/// Connects to the target, and talks with it where its rules say so. It takes no longer than their `timeout`.
+/// Connects to the target, and exchanges request and answer where its rules say so. Takes at most their `timeout`.
 ///
 /// Cancel safe: the connection is closed.
 pub(crate) async fn check(target: &Target) -> Result<(), Failed> {
     let rules = target.rules();
-    let mut heard: Option<Vec<u8>> = None;
+    let mut received: Option<Vec<u8>> = None;
     let talk = async {
         let mut connection = connect(target).await?;
-        let heard = heard.insert(Vec::new());
+        let received = received.insert(Vec::new());
         match &rules.talk {
-            Some(talk) => ask(&mut connection, talk, heard).await,
+            Some(talk) => ask(&mut connection, talk, received).await,
             None => Ok(()),
         }
     };
-    match (timeout(rules.timeout, talk).await, heard) {
+    match (timeout(rules.timeout, talk).await, received) {
         (Ok(answer), _) => answer,
-        (Err(_), Some(heard)) => Err(wrong(format!("{} in {}", answered(&heard), Seconds(rules.timeout)))),
+        (Err(_), Some(received)) => {
+            Err(wrong(format!("{} in {}", answered(&received), Seconds(rules.timeout))))
+        }
         (Err(_), None) => Err(Failed { cause: Cause::TimedOut, answer: None }),
     }
 }
@@ -57,19 +59,19 @@ async fn connect(target: &Target) -> Result<CheckConnection, Failed> {
             }
         };
     }
-    let mut told = Failed { cause: Cause::NoAddress, answer: None };
+    let mut failure = Failed { cause: Cause::NoAddress, answer: None };
     for address in target.dialable().await {
         match transport::dial(&address, &Origin::default()).await {
             Ok(stream) => return greet(Link::Socket(stream), address.net(), target).await,
-            Err(error) => told.cause = cause_of(&address, &error),
+            Err(error) => failure.cause = cause_of(&address, &error),
         }
     }
-    Err(told)
+    Err(failure)
 }
 
-/// Tells a target that expects a PROXY header that this is no client's connection: it would take one that closes without a
-/// word for a broken one. With one that speaks TLS, that is agreed on.
-/// Says what the target expects first; `to` is where it was dialled, where it has an address of the network.
+/// Sends what the target expects first. A PROXY header marks the connection as Loopgate's own: the target would take a
+/// connection that closes without a header for a broken one. With a target that speaks TLS, the handshake is done. `to`
+/// is the address that was dialled, if it is an IP address.
 async fn greet(mut link: Link, to: Option<SocketAddr>, target: &Target) -> Result<CheckConnection, Failed> {
     let Greeting { header, tls } = target.greeting();
     if let Some(form) = header {
@@ -79,7 +81,7 @@ async fn greet(mut link: Link, to: Option<SocketAddr>, target: &Target) -> Resul
             _ => Ends::Own,
         };
         let greeting = link.send_all(&form.announce_own(ends)).await;
-        greeting.map_err(|error| wrong(format!("it took no header: {error}")))?;
+        greeting.map_err(|error| wrong(format!("it did not accept the PROXY header: {error}")))?;
     }
     let seal = match (tls, link.socket()) {
         (Some(tls), Some(socket)) => Some(shake_hands(socket, tls, target.to().written()).await),
@@ -92,33 +94,33 @@ async fn greet(mut link: Link, to: Option<SocketAddr>, target: &Target) -> Resul
     }
 }
 
-async fn ask(connection: &mut CheckConnection, talk: &Talk, heard: &mut Vec<u8>) -> Result<(), Failed> {
-    let request = connection.say(talk.send.as_bytes()).await;
-    request.map_err(|error| wrong(format!("it took no question: {error}")))?;
+async fn ask(connection: &mut CheckConnection, talk: &Talk, received: &mut Vec<u8>) -> Result<(), Failed> {
+    let request = connection.write(talk.send.as_bytes()).await;
+    request.map_err(|error| wrong(format!("it did not accept the request: {error}")))?;
     loop {
-        match connection.hear(heard, Talk::MOST).await {
-            Ok(_) if has(heard, talk.expect.as_bytes()) => return Ok(()),
-            Ok(0) if heard.len() < Talk::MOST => {
-                return Err(wrong(format!("{}, and closed", answered(heard))));
+        match connection.read_more(received, Talk::MOST).await {
+            Ok(_) if has(received, talk.expect.as_bytes()) => return Ok(()),
+            Ok(0) if received.len() < Talk::MOST => {
+                return Err(wrong(format!("{}, and closed", answered(received))));
             }
-            Ok(_) if heard.len() < Talk::MOST => {}
-            Ok(_) => return Err(wrong(answered(heard))),
-            Err(error) => return Err(wrong(format!("{}, and then: {error}", answered(heard)))),
+            Ok(_) if received.len() < Talk::MOST => {}
+            Ok(_) => return Err(wrong(answered(received))),
+            Err(error) => return Err(wrong(format!("{}, and then: {error}", answered(received)))),
         }
     }
 }
 
-fn has(heard: &[u8], wanted: &[u8]) -> bool {
-    heard.windows(wanted.len()).any(|part| part == wanted)
+fn has(received: &[u8], wanted: &[u8]) -> bool {
+    received.windows(wanted.len()).any(|part| part == wanted)
 }
 
 fn wrong(answer: String) -> Failed {
     Failed { cause: Cause::BadAnswer, answer: Some(answer) }
 }
 
-fn answered(heard: &[u8]) -> String {
-    if heard.is_empty() {
-        return "it said nothing".to_owned();
+fn answered(received: &[u8]) -> String {
+    if received.is_empty() {
+        return "it sent nothing".to_owned();
     }
-    format!("it answered '{}'", printable(&String::from_utf8_lossy(heard), MAX_TOLD))
+    format!("it answered '{}'", printable(&String::from_utf8_lossy(received), MAX_QUOTED))
 }

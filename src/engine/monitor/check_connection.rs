@@ -1,4 +1,4 @@
-//! A connection of a check: it says and hears plain bytes, sealed on the way where the target speaks TLS.
+//! The connection of a check: reads and writes plain bytes, encrypted on the wire if the target speaks TLS.
 
 use std::io::{self, ErrorKind};
 
@@ -8,14 +8,14 @@ use tokio::io::{AsyncReadExt, Interest};
 use crate::transport::Link;
 use crate::transport::tls::{MAX_UNREAD, Sealed, sealed_room};
 
-/// Bytes read at once.
+/// The size of one read, in bytes.
 const CHUNK: usize = 4 << 10;
 
-/// A connection and its seal.
+/// A connection and its TLS state, if it has one.
 pub(crate) struct CheckConnection {
     link: Link,
     seal: Option<Sealed>,
-    /// Of TLS, what was not opened yet: the beginning of a record.
+    /// With TLS, bytes not decrypted yet: the beginning of a record.
     unopened: Vec<u8>,
 }
 
@@ -25,22 +25,23 @@ impl CheckConnection {
         CheckConnection { link, seal, unopened }
     }
 
-    /// Says it all.
-    pub(crate) async fn say(&mut self, bytes: &[u8]) -> io::Result<()> {
+    /// Writes all bytes.
+    pub(crate) async fn write(&mut self, bytes: &[u8]) -> io::Result<()> {
         let Some(seal) = &mut self.seal else { return self.link.send_all(bytes).await };
         let mut wire = vec![0; sealed_room(bytes.len())];
         let sealed = seal.seal(bytes, &mut wire).map_err(io::Error::other)?;
         self.link.send_all(&wire[..sealed]).await
     }
 
-    /// Adds what comes next to `heard`, no more than `most` bytes in all, and says how much that is; zero at the end.
-    pub(crate) async fn hear(&mut self, heard: &mut Vec<u8>, most: usize) -> io::Result<usize> {
-        let before = heard.len();
+    /// Appends received bytes to `received`, up to a total length of `most`, and returns how many; zero at the end of
+    /// the stream.
+    pub(crate) async fn read_more(&mut self, received: &mut Vec<u8>, most: usize) -> io::Result<usize> {
+        let before = received.len();
         let Some(seal) = &mut self.seal else {
-            return read(&mut self.link, heard, CHUNK.min(most - before)).await;
+            return read(&mut self.link, received, CHUNK.min(most - before)).await;
         };
-        heard.append(&mut seal.take_early());
-        while heard.len() == before && !seal.closed {
+        received.append(&mut seal.take_early());
+        while received.len() == before && !seal.closed {
             if self.unopened.len() > MAX_UNREAD {
                 return Err(ErrorKind::FileTooLarge.into());
             }
@@ -49,19 +50,19 @@ impl CheckConnection {
             }
             let mut answer = Vec::new();
             let opened =
-                seal.open(&mut self.unopened, &mut |plain| heard.extend_from_slice(plain), &mut answer);
+                seal.open(&mut self.unopened, &mut |plain| received.extend_from_slice(plain), &mut answer);
             let opened = opened.map_err(io::Error::other)?;
             self.unopened.drain(..opened);
             self.link.send_all(&answer).await?;
         }
-        heard.truncate(most);
-        Ok(heard.len() - before)
+        received.truncate(most);
+        Ok(received.len() - before)
     }
 }
 
-/// Adds what comes next, and says how much that is; zero at the end.
+/// Appends received bytes and returns how many; zero at the end of the stream.
 ///
-/// Cancel safe: nothing is added before it is there.
+/// Cancel safe: it appends only what has arrived.
 async fn read(link: &mut Link, bytes: &mut Vec<u8>, most: usize) -> io::Result<usize> {
     let stream = match link {
         Link::Socket(stream) => stream,
@@ -89,22 +90,22 @@ mod tests {
     use crate::transport::{self, Origin};
 
     #[tokio::test]
-    async fn a_check_that_is_given_up_has_heard_what_was_said_and_no_more() {
+    async fn a_cancelled_check_keeps_exactly_the_bytes_that_arrived() {
         use tokio::io::AsyncWriteExt;
         let service = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = Address::Net(service.local_addr().unwrap());
         let stream = transport::dial(&address, &Origin::default()).await.unwrap();
         let (mut served, _) = service.accept().await.unwrap();
-        let (mut connection, mut heard) = (CheckConnection::new(Link::Socket(stream), None), Vec::new());
+        let (mut connection, mut received) = (CheckConnection::new(Link::Socket(stream), None), Vec::new());
 
         served.write_all(b"-LOADING").await.unwrap();
-        assert_eq!(connection.hear(&mut heard, 100).await.unwrap(), 8);
+        assert_eq!(connection.read_more(&mut received, 100).await.unwrap(), 8);
         tokio::select! {
             biased;
-            heard = connection.hear(&mut heard, 100) => panic!("{heard:?} came from nowhere"),
+            received = connection.read_more(&mut received, 100) => panic!("{received:?} was never sent"),
             () = std::future::ready(()) => {}
         }
 
-        assert_eq!(heard, b"-LOADING");
+        assert_eq!(received, b"-LOADING");
     }
 }

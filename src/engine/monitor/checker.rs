@@ -1,9 +1,10 @@
-//! Keeps an eye on every target beside the data path: asks the kernel who listens, waits for a holder's end, dials where
+//! Monitors every target beside the data path: queries the kernel for listeners, waits for a holder's end, dials where
 //! neither helps.
 //!
-//! A look is one netlink question of some 15 µs and disturbs nobody; all looks together are rationed (`query_limit`), the
-//! target that has waited longest first. A target that is up and whose holder's end is waited for is not looked at. An
-//! end only prompts a look: a child may hold the listener on. Whatever takes longer than a look is `diagnosis_worker`'s.
+//! A query is one netlink request of about 15 µs and disturbs no process; all queries together are rate limited
+//! (`query_limit`), the target that has waited longest first. A target that is up and whose holder's end is being
+//! waited for is not queried. The end only prompts a query: a child process may keep the listener open.
+//! `diagnosis_worker` does what takes longer than a query.
 
 use std::collections::HashMap;
 use std::io;
@@ -34,19 +35,19 @@ use crate::probe::network::Network;
 use crate::probe::sockets::{self, Socket};
 use crate::sys;
 
-/// Dials at one time, over all targets.
+/// Concurrent dials, over all targets.
 const MAX_DIALS: usize = 8;
 
-/// Between two looks for connections a target leaves open, where nothing else says when.
+/// The interval between two checks for connections a target leaves open, unless a check sets another.
 const LEAKS: Duration = Duration::from_secs(10);
 
-/// More targets than these are looked at all together.
+/// With more targets than this due at once, one listing of all listeners replaces the single queries.
 const FEW: usize = 8;
 
-/// How long the addresses of this machine are taken for known.
+/// How long the addresses of this machine are cached.
 const NETWORK_AGE: Duration = Duration::from_secs(5);
 
-/// The running task. Dropped, it ends.
+/// The running task. It ends when this is dropped.
 pub(crate) struct HealthChecker {
     walk: AbortHandle,
 }
@@ -57,7 +58,7 @@ impl Drop for HealthChecker {
     }
 }
 
-/// Starts to look at `targets`, on the current tokio runtime, which carries no session.
+/// Starts to monitor `targets`, on the current tokio runtime, which carries no session.
 pub(crate) fn start(
     targets: Arc<Targets>,
     ledger: Arc<Ledger>,
@@ -68,7 +69,7 @@ pub(crate) fn start(
         targets,
         stalls: StallDetector::new(ledger.clone(), Instant::now()),
         ledger,
-        walks: Instant::now(),
+        next_pass: Instant::now(),
         queries: QueryLimit::new(Instant::now()),
         dials: Arc::new(Semaphore::new(MAX_DIALS)),
         tasks: JoinSet::new(),
@@ -81,11 +82,11 @@ struct Rounds {
     targets: Arc<Targets>,
     ledger: Arc<Ledger>,
     stalls: StallDetector,
-    /// When the stall detector walks next.
-    walks: Instant,
+    /// When the stall detector's next pass is due.
+    next_pass: Instant,
     queries: QueryLimit,
     dials: Arc<Semaphore>,
-    /// Dials under way, and the waits for a holder's end.
+    /// Dials in progress, and the waits for a holder's end.
     tasks: JoinSet<()>,
     /// The addresses of this machine, and when they were read.
     network: Option<(Instant, Network)>,
@@ -104,7 +105,7 @@ impl Rounds {
         }
     }
 
-    /// One look at all that is due; gives how long nothing else will be.
+    /// Does everything that is due; returns the time until the next thing is.
     fn round(&mut self, now: Instant) -> Duration {
         let mut pause = IDLE;
         let mut due: Vec<(Option<Instant>, Step, Arc<Target>)> = Vec::new();
@@ -115,7 +116,7 @@ impl Rounds {
             let is_here = self.is_here(&target, now);
             for (step, last, rest) in due_of(&target, is_here) {
                 let wait = match (step, last) {
-                    // Whatever changes that wakes us.
+                    // Every event that changes this wakes the task.
                     (None, None) => rest,
                     (_, last) => {
                         last.map_or(Duration::ZERO, |last| (last + rest).saturating_duration_since(now))
@@ -129,26 +130,26 @@ impl Rounds {
             }
         }
         due.sort_by_key(|(last, ..)| *last);
-        let is_crowd = due.iter().filter(|(_, step, _)| *step == Step::Look).count() > FEW;
-        let table = if is_crowd { self.survey(now) } else { None };
+        let is_many = due.iter().filter(|(_, step, _)| *step == Step::Query).count() > FEW;
+        let table = if is_many { self.survey(now) } else { None };
         for (_, step, target) in due {
             match (step, &table) {
                 (Step::Dial, _) => self.dial(&target, now),
-                (Step::Look, None) => self.look(&target, now),
-                (Step::Look, Some(table)) => self.compare(&target, table, now),
+                (Step::Query, None) => self.query(&target, now),
+                (Step::Query, Some(table)) => self.compare(&target, table, now),
             }
         }
         self.targets.settle_local_errors(now);
-        if now >= self.walks {
-            let soon = self.stalls.walk(&self.targets, &mut self.queries, now);
-            self.walks = now + if soon { PACE } else { IDLE };
-            self.look_for_leaks(now);
+        if now >= self.next_pass {
+            let soon = self.stalls.pass(&self.targets, &mut self.queries, now);
+            self.next_pass = now + if soon { PACE } else { IDLE };
+            self.check_for_leaks(now);
         }
-        pause.min(self.walks.saturating_duration_since(now))
+        pause.min(self.next_pass.saturating_duration_since(now))
     }
 
-    /// Has targets that were used lately looked at for connections they leave open.
-    fn look_for_leaks(&mut self, now: Instant) {
+    /// Requests a check of recently used targets for connections they leave open.
+    fn check_for_leaks(&mut self, now: Instant) {
         let opened = self.ledger.totals().opened;
         for target in self.targets.all() {
             if target.stage() != Stage::Up || !self.is_here(&target, now) {
@@ -164,8 +165,8 @@ impl Rounds {
         }
     }
 
-    /// Every listener of this machine, for the price of two looks: where many targets are due, they would use up all there
-    /// are and each would have to wait its turn.
+    /// Every listener of this machine, at the price of two queries: with many targets due, single queries would exhaust
+    /// the limit and each target would have to wait for its turn.
     fn survey(&mut self, now: Instant) -> Option<HashMap<u16, Vec<Socket>>> {
         if !self.queries.take(2, now) {
             return None;
@@ -176,8 +177,8 @@ impl Rounds {
         if is_cut { None } else { Some(table) }
     }
 
-    /// Notes what the table says of a target. That nobody listens is certain; who a connection would meet is the kernel's
-    /// own look-up to say, where it makes a difference.
+    /// Records what the listing shows of a target. That no socket listens is certain; which listener a connection would
+    /// reach is left to the kernel's own lookup, where it matters.
     fn compare(&mut self, target: &Arc<Target>, table: &HashMap<u16, Vec<Socket>>, now: Instant) {
         let may_answer = |address: &SocketAddr| {
             let rows = table.get(&address.port()).into_iter().flatten();
@@ -186,40 +187,40 @@ impl Rounds {
         };
         let is_there = target.addresses().iter().any(may_answer);
         match (is_there, target.stage()) {
-            (true, Stage::Up | Stage::Stalled) => note_look(target, now),
-            (true, _) => self.look(target, now),
+            (true, Stage::Up | Stage::Stalled) => note_query(target, now),
+            (true, _) => self.query(target, now),
             (false, _) => {
-                note_look(target, now);
+                note_query(target, now);
                 found(target, Ok(false), now);
             }
         }
     }
 
-    fn look(&mut self, target: &Arc<Target>, now: Instant) {
+    fn query(&mut self, target: &Arc<Target>, now: Instant) {
         if let Some(name) = target.to().unix() {
-            return self.look_at_path(target, &name, now);
+            return self.query_path(target, &name, now);
         }
         let addresses = target.addresses();
         if !self.queries.take(addresses.len() as u32, now) {
             return;
         }
-        note_look(target, now);
+        note_query(target, now);
         found(target, listens(&addresses), now);
     }
 
-    fn look_at_path(&mut self, target: &Arc<Target>, name: &UnixName, now: Instant) {
+    fn query_path(&mut self, target: &Arc<Target>, name: &UnixName, now: Instant) {
         if !self.queries.take(1, now) {
             return;
         }
         {
             let mut details = target.details();
-            (details.looked, details.urgent) = (Some(now), false);
+            (details.queried, details.urgent) = (Some(now), false);
         }
-        match unix::look(name) {
+        match unix::query(name) {
             Ok(Path::Listening) => target.note(Event::Listens),
             Ok(Path::Missing) => target.note(Event::Missing),
             Ok(Path::Fresh) => {}
-            // Left over, or another namespace's: a dial tells which.
+            // Left over, or in another network namespace: a dial decides.
             Ok(Path::Quiet) => target.note(Event::Hidden),
             Err(error) if is_passing(&error) => {}
             Err(_) => target.details().blind = true,
@@ -227,8 +228,8 @@ impl Rounds {
     }
 
     fn dial(&mut self, target: &Arc<Target>, now: Instant) {
-        // Without a place it stays due, and those that have waited longest come first.
-        let Ok(place) = self.dials.clone().try_acquire_owned() else { return };
+        // Without a permit it stays due, and the targets that have waited longest come first.
+        let Ok(permit) = self.dials.clone().try_acquire_owned() else { return };
         {
             let mut details = target.details();
             (details.dialled, details.dialling) = (Some(now), true);
@@ -238,11 +239,12 @@ impl Rounds {
             let found = check(&target).await;
             target.details().dialling = false;
             checked(&target, found);
-            drop(place);
+            drop(permit);
         });
     }
 
-    /// Waits for a holder's end on a task of its own. It ends with the holder, or when the target forgets it.
+    /// Waits for a holder's end on a task of its own. The task ends with the holder, or when the target forgets the
+    /// holder.
     fn keep(&mut self, watch: ProcessWatch) {
         let ProcessWatch { target, pid, pidfd, permit } = watch;
         let Some(watched) = target.upgrade() else { return };
@@ -254,13 +256,13 @@ impl Rounds {
             drop(permit);
             if let Some(target) = target.upgrade() {
                 target.lose_holder(Instant::now());
-                target.look_at_once();
+                target.query_at_once();
             }
         });
         held.watch = Some(task);
     }
 
-    /// Whether the kernel's table can tell about the target: it has addresses, and all are this machine's.
+    /// Whether the kernel's listing covers the target: it has addresses, and all are this machine's.
     fn is_here(&mut self, target: &Target, now: Instant) -> bool {
         if target.to().unix().is_some() {
             return true;
@@ -275,7 +277,7 @@ impl Rounds {
     }
 }
 
-/// Notes what a check has found. Where looks tell how a target is, only that it can be dialled again is news.
+/// Records the result of a check. Where queries determine the state, only a successful dial matters.
 fn checked(target: &Arc<Target>, found: Result<(), Failed>) {
     match (target.rules().check, found) {
         (Check::Connect, Ok(())) => target.note(Event::Passed),
@@ -288,12 +290,12 @@ fn checked(target: &Arc<Target>, found: Result<(), Failed>) {
     }
 }
 
-fn note_look(target: &Target, now: Instant) {
+fn note_query(target: &Target, now: Instant) {
     let mut details = target.details();
-    (details.looked, details.urgent) = (Some(now), false);
+    (details.queried, details.urgent) = (Some(now), false);
 }
 
-/// Notes whether somebody listens. Of a target that is up it is asked who.
+/// Records whether a process listens. For a target that is up, requests a search for its holder.
 fn found(target: &Arc<Target>, listens: io::Result<bool>, now: Instant) {
     match listens {
         Ok(true) => target.note(Event::Listens),
@@ -302,19 +304,19 @@ fn found(target: &Arc<Target>, listens: io::Result<bool>, now: Instant) {
             target.note(Event::Absent);
         }
         Err(error) if is_passing(&error) => {}
-        // No netlink here, as in some sandboxes: then dials alone can tell.
+        // No netlink here, as in some sandboxes: only dials can determine the state.
         Err(_) => target.details().blind = true,
     }
     if target.stage() == Stage::Up && target.details().search == Search::Wanted {
-        let asked = target.ask(RequestKind::Who, now);
+        let queued = target.ask(RequestKind::Who, now);
         let mut details = target.details();
-        if asked && details.search == Search::Wanted {
+        if queued && details.search == Search::Wanted {
             details.search = Search::Asked;
         }
     }
 }
 
-/// Whether a look may work the next time: it wanted for a descriptor or for memory.
+/// Whether the next query may work: this one lacked a descriptor or memory.
 fn is_passing(error: &io::Error) -> bool {
     matches!(
         error.raw_os_error(),

@@ -1,4 +1,4 @@
-//! What the diagnosis worker finds out about one target: the facts gathered, the rules of `diagnosis` asked.
+//! The diagnosis of one target: gathers the facts and applies the rules of `diagnosis`.
 
 use std::collections::BTreeSet;
 use std::net::{SocketAddr, TcpStream};
@@ -20,56 +20,56 @@ use crate::probe::sockets::connections;
 use crate::probe::sockets::{self, Socket};
 use crate::probe::system::redact::printable;
 
-/// The listening sockets a dial to the target would meet.
+/// The listening sockets a dial to the target would reach.
 pub(crate) fn listeners(target: &Target) -> Vec<Socket> {
     let addresses = target.addresses();
     addresses.into_iter().filter_map(|address| sockets::listener(address).ok().flatten()).collect()
 }
 
-/// A holder that ended longer ago than this before the target went down has nothing to do with it.
+/// A holder that ended longer than this before the target went down is unrelated to it.
 const RECENTLY: Duration = Duration::from_secs(5);
 
-/// The ports somebody listens on, looked up once for many targets.
+/// The ports that have a listener, read once for many targets.
 pub(crate) struct ListenerSurvey(BTreeSet<u16>);
 
 impl ListenerSurvey {
-    /// `None` where the kernel would not say, or not all of it.
-    pub(crate) fn look() -> Option<ListenerSurvey> {
+    /// `None` if the kernel's listing fails or is incomplete.
+    pub(crate) fn read() -> Option<ListenerSurvey> {
         let (rows, is_cut) = sockets::listeners().ok()?;
         (!is_cut).then(|| ListenerSurvey(rows.iter().map(|row| row.local.port()).collect()))
     }
 
-    fn has_nobody_for(&self, target: &Target) -> bool {
+    fn has_no_listener_for(&self, target: &Target) -> bool {
         target.addresses().iter().all(|address| !self.0.contains(&address.port()))
     }
 }
 
-/// Why it is down; in a crowd, in short where there is not much to say.
+/// Why it is down; with many requests at once, in short where there is little to add.
 pub(crate) fn down(
     target: &Arc<Target>,
     cause: Cause,
     at: Instant,
     survey: Option<&ListenerSurvey>,
 ) -> Judged {
-    let in_short = cause == Cause::Refused && survey.is_some_and(|survey| survey.has_nobody_for(target));
+    let in_short = cause == Cause::Refused && survey.is_some_and(|survey| survey.has_no_listener_for(target));
     let diagnosis = if in_short { None } else { unreached(target, cause) };
     let (mut verdict, why) = match diagnosis {
         None if in_short => (Verdict::TargetNotRunning, format!("nothing listens on {}", target.name())),
-        // The long answer is for who asks for it.
+        // The full text is for `explain`.
         Some(Diagnosis { verdict: verdict @ Verdict::TargetNotRunning, subject, .. }) => {
             (verdict, format!("nothing listens on {subject}"))
         }
-        // Somebody has held it, so that the port is right, and who listens on the next may be the next target.
+        // A process has held it, so the port is right, and the listener on the next port may be the next target.
         Some(Diagnosis { verdict: Verdict::TargetOnOtherPort, subject, .. }) if was_held(target) => {
             (Verdict::TargetNotRunning, format!("nothing listens on {subject}"))
         }
         Some(diagnosis) if diagnosis.verdict != Verdict::Unknown => (diagnosis.verdict, diagnosis.summary),
         None if cause == Cause::BadAnswer => (Verdict::Unknown, bad_answer(target)),
-        None if let Some(words) = own_words(target, cause) => (Verdict::Unknown, words),
+        None if let Some(text) = own_description(target, cause) => (Verdict::Unknown, text),
         _ => (Verdict::Unknown, cause.remedy().to_owned()),
     };
     if cause == Cause::Refused && listeners(target).is_empty() {
-        // A session may have met the refusal before the holder's end was noticed.
+        // A session may have been refused before the holder's end was noticed.
         target.lose_holder(at);
     }
     let mut text = String::new();
@@ -101,8 +101,8 @@ fn bad_answer(target: &Target) -> String {
     }
 }
 
-/// What the last handshake with it came to, or what its own way to be reached has said.
-fn own_words(target: &Target, cause: Cause) -> Option<String> {
+/// What went wrong in the latest handshake with it, or the error of its own [`crate::transport::Reach`].
+fn own_description(target: &Target, cause: Cause) -> Option<String> {
     match cause {
         _ if target.to().reach().is_some() => target.details().answer.clone(),
         Cause::NoTls | Cause::TlsUntrusted | Cause::TlsRefused => target.details().answer.clone(),
@@ -110,7 +110,7 @@ fn own_words(target: &Target, cause: Cause) -> Option<String> {
     }
 }
 
-/// How much of what was expected is told.
+/// The largest number of characters of the expected answer that are quoted.
 const MAX_EXPECTED: usize = 60;
 
 /// `node (pid 931) ended after 2.0h`
@@ -119,18 +119,18 @@ fn how_it_ended(target: &Target, at: Instant) -> Option<String> {
     if at.saturating_duration_since(ended.at) > RECENTLY {
         return None;
     }
-    let who = state_log::name(&ended.holder);
+    let name = state_log::name(&ended.holder);
     if !process_exit::is_ending(ended.holder.pid) {
-        return Some(format!("{who} runs on, but listens no more"));
+        return Some(format!("{name} is still running, but no longer listens"));
     }
     let lived = ended.holder.started.and_then(|started| SystemTime::now().duration_since(started).ok());
     Some(match lived {
-        Some(lived) => format!("{who} ended after {}", state_log::Lived(lived)),
-        None => format!("{who} ended"),
+        Some(lived) => format!("{name} ended after {}", state_log::Lived(lived)),
+        None => format!("{name} ended"),
     })
 }
 
-/// Why it cannot be reached, without dialling it once more; nothing where it is no TCP or has no address.
+/// Why it cannot be reached, without dialling it again; `None` if it is not TCP or has no address.
 fn unreached(target: &Target, cause: Cause) -> Option<Diagnosis> {
     let errno = match cause {
         Cause::Refused => libc::ECONNREFUSED,
@@ -143,10 +143,10 @@ fn unreached(target: &Target, cause: Cause) -> Option<Diagnosis> {
     Some(reach::dial_failure(*target.addresses().first()?, &error, &reach::Options::default()))
 }
 
-/// Between two looks at a program that does nothing for us, to see whether it computes.
+/// The interval between two readings of a process that does not respond, to see whether it uses CPU.
 const LIFE: Duration = Duration::from_millis(200);
 
-/// Why nothing is accepted.
+/// Why it accepts no connection.
 pub(crate) fn stalled(target: &Target) -> Judged {
     let waiting = listeners(target).iter().map(|listener| listener.receive_queue).sum();
     let pid = target.details().holder.as_ref().map(|held| held.holder.pid);
@@ -159,7 +159,7 @@ fn life(pid: u32) -> Option<Life> {
     Some(Life { before, after: Vitals::read(pid).ok()? })
 }
 
-/// Why a session stands still; `None` where nothing is wrong.
+/// Why a session is stalled; `None` if nothing is wrong.
 pub(crate) fn session(target: &Target, report: &StallReport) -> Option<Finding> {
     let routing = Routing::read(report.remote);
     let link = routing.way_out().cloned();
@@ -195,11 +195,11 @@ fn not_reading(facts: &SessionFacts) -> Option<Finding> {
     stalled::not_reading(&life(holder.pid)?, unread)
 }
 
-/// How long a new connection may take to be answered, and how long its answer is taken for true.
+/// How long a new connection may take to be answered, and how long that result is reused.
 const FRESH: Duration = Duration::from_millis(500);
 const FRESH_AGE: Duration = Duration::from_secs(10);
 
-/// Whether a new connection works. It is the one thing here that the target notices, so it is not done often.
+/// Whether a new connection works. This is the one step the target notices, so it is rare.
 fn fresh(target: &Target, address: SocketAddr) -> Fresh {
     let now = Instant::now();
     if let Some((at, known)) = target.details().fresh
@@ -216,7 +216,7 @@ fn fresh(target: &Target, address: SocketAddr) -> Fresh {
     met
 }
 
-/// Who has a connection: the holder of the listener, or a process it handed it to.
+/// The process that has a connection: the holder of the listener, or a process that got it from the holder.
 fn holder_of(target: &Target, port: u16, inode: u32) -> Option<Holder> {
     let known = target.details().holder.as_ref().map(|held| held.holder.clone());
     if let Some(known) = known.filter(|known| holders::holds(known.pid, inode)) {
@@ -227,14 +227,14 @@ fn holder_of(target: &Target, port: u16, inode: u32) -> Option<Holder> {
     holders::of(&rows).found.into_iter().map(|held| held.holder).next()
 }
 
-/// Between two looks for connections that were left open: usually, and while there are many.
+/// The intervals between two checks for connections left open: usually, and while there are many.
 const LEAKS: Duration = Duration::from_secs(10);
 const LEAKS_SOON: Duration = Duration::from_secs(2);
 
-/// Looks that are remembered.
+/// The number of counts kept.
 const MAX_COUNTS: usize = 4;
 
-/// So many left open are worth a second look.
+/// From this many on, the next check comes sooner.
 const MANY: usize = 20;
 
 /// Whether it leaves connections open.
@@ -253,7 +253,7 @@ pub(crate) fn leaks(target: &Target, at: Instant) -> Option<Finding> {
     if details.left_open.len() == MAX_COUNTS {
         details.left_open.remove(0);
     }
-    // The same number again says nothing new about whether it grows.
+    // A repeated count is no evidence about growth.
     if details.left_open.last() != Some(&count) {
         details.left_open.push(count);
     }

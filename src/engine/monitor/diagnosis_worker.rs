@@ -1,7 +1,9 @@
-//! The one thread that searches and judges for the engine: what takes longer than a look waits here, in a bounded queue.
+//! The one thread that searches and diagnoses for the engine: what takes longer than a query is queued here, in a
+//! bounded queue.
 //!
-//! A search through /proc can take a third of a second, a diagnosis longer. Neither a look of the health checker nor a session
-//! waits for them: whoever has a question leaves it in its queue and goes on. A full queue tells news without a diagnosis.
+//! A search through /proc can take a third of a second, a diagnosis longer. Neither the health checker nor a session
+//! waits for them: each queues its request and continues. When the queue is full, a change is logged without a
+//! diagnosis.
 
 use std::io;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, TrySendError, sync_channel};
@@ -24,25 +26,25 @@ use crate::outcome::Cause;
 use crate::probe::process::{holders, process_exit};
 use crate::probe::sockets::Socket;
 
-/// Questions that may wait.
+/// The largest number of queued requests.
 const MAX_WAITING: usize = 1024;
 
-/// Questions answered together, so that one search through /proc serves them all.
+/// Requests answered together, so that one search through /proc serves them all.
 const BATCH: usize = 64;
 
-/// With more than these at once, a target nobody listens near is told so without a search of its own: each takes some
-/// hundredths of a second, and the last of a thousand would be told after half a minute.
+/// With more requests than this at once, a target with no listener on or near its port is reported without a search of
+/// its own: each takes some hundredths of a second, and the last of a thousand would be reported after half a minute.
 const FEW: usize = 4;
 
 /// Something to find out about a target.
 struct Request {
     target: Arc<Target>,
     kind: RequestKind,
-    /// When it came up.
+    /// When it arose.
     at: Instant,
 }
 
-/// The way to leave a question.
+/// The handle that queues requests.
 pub(crate) struct DiagnosisQueue {
     requests: SyncSender<Request>,
 }
@@ -55,14 +57,14 @@ pub(crate) struct ProcessWatch {
     pub(crate) permit: OwnedSemaphorePermit,
 }
 
-/// Where vigils go, and how many there may be at one time.
+/// Where these watches are sent, and how many there may be at one time.
 pub(crate) struct ProcessWatches {
     pub(crate) sender: mpsc::Sender<ProcessWatch>,
     pub(crate) places: Arc<Semaphore>,
 }
 
 impl DiagnosisQueue {
-    /// Leaves a question; never waits. False where it was not taken.
+    /// Queues a request; never waits. False if the queue is full.
     pub(super) fn ask(&self, target: &Arc<Target>, kind: RequestKind, at: Instant) -> bool {
         match self.requests.try_send(Request { target: target.clone(), kind, at }) {
             Ok(()) => true,
@@ -77,6 +79,9 @@ impl DiagnosisQueue {
 }
 
 /// Starts the thread; it ends with the last queue handle.
+///
+/// # Errors
+/// The thread could not be started.
 pub(crate) fn start(process_watches: ProcessWatches, ledger: Arc<Ledger>) -> io::Result<DiagnosisQueue> {
     let (requests, inbox) = sync_channel(MAX_WAITING);
     let worker = DiagnosisWorker { inbox, process_watches, ledger, incidents: Incidents::default() };
@@ -88,11 +93,11 @@ struct DiagnosisWorker {
     inbox: Receiver<Request>,
     process_watches: ProcessWatches,
     ledger: Arc<Ledger>,
-    /// What ails the sessions of which target.
+    /// The ongoing problems of sessions, by target.
     incidents: Incidents<(Arc<str>, &'static str)>,
 }
 
-/// How often it is looked whether an ailment is over.
+/// How often the worker checks whether a problem is over.
 const SETTLE: Duration = Duration::from_secs(1);
 
 impl DiagnosisWorker {
@@ -103,7 +108,7 @@ impl DiagnosisWorker {
                     let mut requests = vec![first];
                     requests.extend(self.inbox.try_iter().take(BATCH - 1));
                     self.find_holders(&requests);
-                    let survey = (requests.len() > FEW).then(ListenerSurvey::look).flatten();
+                    let survey = (requests.len() > FEW).then(ListenerSurvey::read).flatten();
                     requests.into_iter().for_each(|request| self.answer(request, survey.as_ref()));
                 }
                 Err(RecvTimeoutError::Timeout) => {}
@@ -115,11 +120,11 @@ impl DiagnosisWorker {
         }
     }
 
-    /// One search for all that are up and whose holder is not known.
+    /// One search for all targets that are up and whose holder is not known.
     fn find_holders(&self, requests: &[Request]) {
         let mut wanted: Vec<(Arc<Target>, Vec<Socket>)> = Vec::new();
         for Request { target, kind, .. } in requests {
-            let is_asked = match kind {
+            let is_wanted = match kind {
                 RequestKind::Who => true,
                 RequestKind::News {
                     news: News::Became { stage, .. } | News::Settled { stage, .. }, ..
@@ -127,7 +132,7 @@ impl DiagnosisWorker {
                 _ => false,
             };
             let is_new = wanted.iter().all(|(known, _)| !Arc::ptr_eq(known, target));
-            if is_asked && is_new && target.details().holder.is_none() {
+            if is_wanted && is_new && target.details().holder.is_none() {
                 wanted.push((target.clone(), diagnose_target::listeners(target)));
             }
         }
@@ -145,15 +150,15 @@ impl DiagnosisWorker {
         }
     }
 
-    /// Has the health checker wait for the holder's end, where there is a place left and the process can be waited for.
+    /// Has the health checker wait for the holder's end, if a permit is free and the process can be waited for.
     fn watch_process(&self, target: &Arc<Target>, held: &holders::Held) {
         let Ok(permit) = self.process_watches.places.clone().try_acquire_owned() else { return };
         let pid = held.holder.pid;
-        // Looked at once more with the descriptor open: then it cannot be another process with the same number.
+        // Checked once more with the descriptor open: then it cannot be another process with the same number.
         let Ok(pidfd) = process_exit::until_end(pid) else { return };
         if holders::holds(pid, held.inode) {
             let watch = ProcessWatch { target: Arc::downgrade(target), pid, pidfd, permit };
-            // Full, or the engine is at its end: then it is looked at now and then.
+            // Full, or the engine is ending: then the target is queried now and then.
             let _ = self.process_watches.sender.try_send(watch);
         }
     }
@@ -218,7 +223,7 @@ fn answer_news(
     }
 }
 
-/// Another verdict is told; the same in other words only becomes the hint.
+/// Another verdict is logged; the same verdict with another text only replaces the hint.
 fn judge_again(target: &Arc<Target>, cause: Cause, at: Instant, survey: Option<&ListenerSurvey>) {
     let before = target.details().verdict.as_ref().map(|(verdict, _)| *verdict);
     if target.stage() != Stage::Down(cause) || before == Some(Verdict::TargetFlapping) {

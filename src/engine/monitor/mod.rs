@@ -1,4 +1,4 @@
-//! Watches targets beside the sessions: health checks, stalled targets, and the diagnosis of those that are down.
+//! Monitors targets beside the sessions: health checks, stalled targets, and the diagnosis of those that are down.
 
 mod active_check;
 mod check_connection;

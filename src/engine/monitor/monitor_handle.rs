@@ -1,4 +1,4 @@
-//! How the targets reach the monitor: a question for the diagnosis worker, a wake-up for the health checker.
+//! How targets reach the monitor: a request for the diagnosis worker, a wake-up for the health checker.
 
 use std::sync::Arc;
 use std::time::Instant;
@@ -9,7 +9,7 @@ use super::diagnosis_worker::DiagnosisQueue;
 use crate::engine::targets::notify::RequestKind;
 use crate::engine::targets::target::{Monitor, Target};
 
-/// What every target holds of the monitor.
+/// A target's handle to the monitor.
 pub(crate) struct MonitorHandle {
     pub(crate) queue: DiagnosisQueue,
     /// Wakes the health checker.

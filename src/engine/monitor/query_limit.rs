@@ -1,15 +1,15 @@
-//! How often the kernel may be asked, over all targets together. Pure: time is an argument.
+//! How often the kernel may be queried, over all targets together. Pure: time is an argument.
 
 use std::time::{Duration, Instant};
 
-/// Look-ups in any one second, whatever happens and however many targets there are.
+/// The largest number of lookups in any one second, however many targets there are.
 const MAX_PER_SECOND: u32 = 100;
 
-/// How many of these may come at once. The rest flows in evenly: so no second, wherever it begins, sees more.
+/// How many of them may come at once. The rest is refilled evenly, so that no second, wherever it begins, has more.
 const BURST: u32 = 30;
 const PER_SECOND: u32 = MAX_PER_SECOND - BURST;
 
-/// The look-ups that may be made now.
+/// The lookups that may be made now.
 #[derive(Debug)]
 pub(crate) struct QueryLimit {
     left: u32,
@@ -21,7 +21,7 @@ impl QueryLimit {
         QueryLimit { left: BURST, refilled: now }
     }
 
-    /// Takes `wanted` look-ups, all or none.
+    /// Takes `wanted` lookups, all or none.
     pub(crate) fn take(&mut self, wanted: u32, now: Instant) -> bool {
         let each = Duration::from_secs(1) / PER_SECOND;
         let new = (now.duration_since(self.refilled).as_nanos() / each.as_nanos()).min(BURST.into()) as u32;
@@ -43,7 +43,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn no_second_sees_more_than_the_limit_and_a_hungry_one_gets_most_of_it() {
+    fn no_second_has_more_than_the_limit_and_full_demand_gets_most_of_it() {
         let start = Instant::now();
         let mut queries = QueryLimit::new(start);
         let mut granted: Vec<Duration> = Vec::new();

@@ -1,8 +1,8 @@
-//! Walks past the live sessions and notices those that stand still with bytes under way, and targets that accept nothing.
+//! Scans the live sessions for those that are stalled with bytes in transit, and for targets that accept nothing.
 //!
-//! A session that is quiet and owes nothing to anybody costs a glance at its counts, and no question to the kernel. One that
-//! has moved is followed until it is quiet, and then asked about once; what seems wrong is the diagnosis worker's to judge. A walk is
-//! bounded in sessions and questions.
+//! A quiet session with nothing in transit costs a read of its counters and no kernel query. A session that has moved
+//! bytes is tracked until it is quiet, and then queried once; the diagnosis worker judges what seems wrong. A pass is
+//! bounded in sessions and queries.
 
 use std::collections::HashMap;
 use std::net::SocketAddr;
@@ -21,45 +21,45 @@ use crate::probe::sockets::connections::{self, Connection};
 use crate::probe::sockets::{self, TcpState};
 use crate::sys;
 
-/// Between two walks while there is somebody to walk past.
+/// The interval between two passes while there are sessions to scan.
 pub(crate) const PACE: Duration = Duration::from_millis(250);
 
-/// Sessions glanced at in one walk, by whole parts of the ledger; the next walk goes on from there.
+/// Sessions scanned in one pass, in whole parts of the ledger; the next pass continues from there.
 const MAX_SAMPLED: usize = 8192;
 
-/// Sessions followed at one time.
+/// Sessions tracked at one time.
 const MAX_TRACKED: usize = 512;
 
-/// Sessions the kernel is asked about in one walk, and the look-ups each may take.
+/// Sessions queried in one pass, and the kernel lookups each may take.
 const MAX_QUERIED: usize = 4;
 const EACH: u32 = 3;
 
-/// A session that has not moved for so long is asked about,
+/// A session without progress for this long is queried,
 const QUIET: Duration = Duration::from_secs(1);
 
-/// and judged after so long, if bytes of it are under way.
+/// and judged after this long, if bytes of it are in transit.
 const STILL: Duration = Duration::from_secs(2);
 
-/// One that stands still is looked at, and judged, again after this.
-const LOOK_AGAIN: Duration = Duration::from_secs(1);
+/// How soon a stalled session is queried, and judged, again.
+const QUERY_AGAIN: Duration = Duration::from_secs(1);
 const JUDGE_AGAIN: Duration = Duration::from_secs(4);
 
-/// How often those who do not read are looked for, of each part: twice in the shortest `user_timeout` under which they are
-/// waited for.
-const FORGIVE: Duration = Duration::from_secs(15);
+/// How often each part is searched for peers that do not read: twice within the shortest `user_timeout` under which
+/// they are kept.
+const CHECK_NON_READERS: Duration = Duration::from_secs(15);
 
-/// How long a queue is watched after the last session was found in it.
+/// How long an accept queue is watched after a session was last found in it.
 const WATCH_QUEUE: Duration = Duration::from_secs(3);
 
-/// The sessions followed, and the accept queues watched.
+/// The tracked sessions, and the watched accept queues.
 pub(crate) struct StallDetector {
     ledger: Arc<Ledger>,
     part: usize,
-    /// When each part was walked past last.
+    /// When each part was last scanned.
     seen: [Instant; Ledger::PARTS],
-    /// When those of it who do not read were looked for last.
-    forgiven: [Instant; Ledger::PARTS],
-    /// When the suspects were.
+    /// When it was last searched for peers that do not read.
+    non_readers_checked: [Instant; Ledger::PARTS],
+    /// When the tracked sessions were last reviewed.
     reviewed: Instant,
     tracked: HashMap<u64, TrackedSession>,
     queues: HashMap<Arc<str>, Queue>,
@@ -68,10 +68,10 @@ pub(crate) struct StallDetector {
 struct TrackedSession {
     live: Arc<Live>,
     traffic: Traffic,
-    /// When it was first seen to have moved as far as it has, and when it had not yet.
+    /// When its present traffic was first seen, and when it was last seen with less.
     moved: Instant,
     unmoved: Instant,
-    looked: Option<Instant>,
+    queried: Option<Instant>,
     judged: Option<Instant>,
 }
 
@@ -83,20 +83,20 @@ struct Queue {
 
 impl StallDetector {
     pub(crate) fn new(ledger: Arc<Ledger>, now: Instant) -> StallDetector {
-        let (seen, forgiven) = ([now; Ledger::PARTS], [now; Ledger::PARTS]);
+        let (seen, non_readers_checked) = ([now; Ledger::PARTS], [now; Ledger::PARTS]);
         StallDetector {
             ledger,
             part: 0,
             seen,
-            forgiven,
+            non_readers_checked,
             reviewed: now,
             tracked: HashMap::new(),
             queues: HashMap::new(),
         }
     }
 
-    /// One walk. Says whether the next should follow soon.
-    pub(crate) fn walk(&mut self, targets: &Targets, queries: &mut QueryLimit, now: Instant) -> bool {
+    /// One pass. Returns whether the next should follow soon.
+    pub(crate) fn pass(&mut self, targets: &Targets, queries: &mut QueryLimit, now: Instant) -> bool {
         let seen = self.sample(now);
         self.review(targets, queries, now);
         self.watch_queues(targets, queries, now);
@@ -113,16 +113,16 @@ impl StallDetector {
                     tracked.entry(live.id).or_insert_with(|| TrackedSession {
                         live: live.clone(),
                         traffic,
-                        // Whoever was never heard has been quiet from the start.
+                        // A session without any traffic has been quiet from the start.
                         moved: if traffic == Traffic::default() { live.started } else { now },
                         unmoved: last.max(live.started),
-                        looked: None,
+                        queried: None,
                         judged: None,
                     });
                 }
             });
             self.seen[self.part] = now;
-            self.forgive(now);
+            self.keep_non_readers(now);
             self.part = (self.part + 1) % Ledger::PARTS;
             if seen >= MAX_SAMPLED {
                 break;
@@ -131,13 +131,13 @@ impl StallDetector {
         seen
     }
 
-    /// Keeps the kernel from giving up whoever is there and only does not read: `user_timeout` is about those who do not
-    /// answer, and `idle_timeout` about these.
-    fn forgive(&mut self, now: Instant) {
-        if now.saturating_duration_since(self.forgiven[self.part]) < FORGIVE {
+    /// Keeps the kernel from giving up on peers that acknowledge but do not read: `user_timeout` is for peers that do
+    /// not acknowledge, `idle_timeout` for these.
+    fn keep_non_readers(&mut self, now: Instant) {
+        if now.saturating_duration_since(self.non_readers_checked[self.part]) < CHECK_NON_READERS {
             return;
         }
-        self.forgiven[self.part] = now;
+        self.non_readers_checked[self.part] = now;
         let mut open = Vec::new();
         self.ledger.visit(self.part, |live| open.extend(live.meter.up.sink().and(Some(live.clone()))));
         for live in open {
@@ -155,9 +155,9 @@ impl StallDetector {
             if traffic != session.traffic {
                 (session.traffic, session.moved, session.unmoved) = (traffic, now, self.reviewed);
             }
-            let is_due = session.looked.is_none_or(|at| now.duration_since(at) >= LOOK_AGAIN);
+            let is_due = session.queried.is_none_or(|at| now.duration_since(at) >= QUERY_AGAIN);
             if is_due && now.saturating_duration_since(session.moved) >= QUIET {
-                quiet.push((session.looked, *id));
+                quiet.push((session.queried, *id));
             }
         }
         self.reviewed = now;
@@ -167,14 +167,14 @@ impl StallDetector {
                 break;
             }
             let Some(session) = self.tracked.get_mut(&id) else { continue };
-            session.looked = Some(now);
+            session.queried = Some(now);
             let target = targets.find(session.live.target());
-            match look(session) {
+            match query(session) {
                 Found::Nothing => {
                     self.tracked.remove(&id);
                 }
                 Found::Unaccepted => self.join_queue(id, target, now),
-                Found::UnderWay(side, local, remote) => self.report(id, target, (side, local, remote), now),
+                Found::InTransit(side, local, remote) => self.report(id, target, (side, local, remote), now),
             }
         }
     }
@@ -182,9 +182,9 @@ impl StallDetector {
     fn join_queue(&mut self, id: u64, target: Option<Arc<Target>>, now: Instant) {
         let Some(target) = target else { return };
         if target.stage() == Stage::Stalled
-            && let Some(words) = target.verdict()
+            && let Some(text) = target.verdict()
         {
-            self.ledger.note(id, words);
+            self.ledger.note(id, text);
         }
         let queue = self.queues.entry(target.name().clone());
         queue.or_insert_with(|| Queue { samples: Vec::new(), found: now }).found = now;
@@ -200,7 +200,7 @@ impl StallDetector {
         let (Some(session), Some(target)) = (self.tracked.get_mut(&id), target) else { return };
         let still = now.saturating_duration_since(session.moved);
         let is_due = session.judged.is_none_or(|at| now.duration_since(at) >= JUDGE_AGAIN);
-        // Bytes under way to a client are its own business, unless the way is at fault; that needs no patience.
+        // Bytes in transit to a client are the client's business, unless the path is at fault; that is reported early.
         let is_still = still >= if side == Side::Target { STILL } else { QUIET };
         if is_due && is_still {
             session.judged = Some(now);
@@ -233,13 +233,13 @@ impl StallDetector {
     }
 }
 
-/// Whether a session is worth following: it has moved since the last walk, or its target has never been heard.
+/// Whether a session is worth tracking: it has moved bytes since the last pass, or its target has sent nothing yet.
 fn is_worth_tracking(live: &Live, now: Instant) -> bool {
     let (up, down) = (&live.meter.up, &live.meter.down);
     if up.sink().is_none() {
         return false;
     }
-    // Both marks are to be set.
+    // Both marks have to be updated, so `|` rather than `||`.
     let has_moved = up.has_moved() | down.has_moved();
     if down.flow().read > 0 {
         up.settle();
@@ -247,17 +247,17 @@ fn is_worth_tracking(live: &Live, now: Instant) -> bool {
     has_moved || !up.is_settled() && now.saturating_duration_since(live.started) >= QUIET
 }
 
-/// What the kernel says about a quiet session.
+/// What the kernel knows about a quiet session.
 enum Found {
-    /// It owes nothing to anybody, or is over.
+    /// Nothing is in transit, or it has ended.
     Nothing,
-    /// The target's kernel has it, the program has not.
+    /// The target's kernel has completed the connection; the program has not accepted it.
     Unaccepted,
-    /// Bytes are under way to this side, by the connection with these ends.
-    UnderWay(Side, SocketAddr, SocketAddr),
+    /// Bytes are in transit to this side, on the connection with these two ends.
+    InTransit(Side, SocketAddr, SocketAddr),
 }
 
-fn look(session: &TrackedSession) -> Found {
+fn query(session: &TrackedSession) -> Found {
     let meter = &session.live.meter;
     let Some((local, remote, ours)) = our_end(&meter.up) else { return Found::Nothing };
     let theirs = connections::between(remote, local).ok().flatten();
@@ -269,26 +269,26 @@ fn look(session: &TrackedSession) -> Found {
     }
     let is_unread = theirs.is_some_and(|theirs| theirs.receive_queue > 0);
     if ours.send_queue > 0 || is_unread {
-        return Found::UnderWay(Side::Target, local, remote);
+        return Found::InTransit(Side::Target, local, remote);
     }
     match our_end(&meter.down) {
-        Some((local, remote, ours)) if ours.send_queue > 0 => Found::UnderWay(Side::Client, local, remote),
+        Some((local, remote, ours)) if ours.send_queue > 0 => Found::InTransit(Side::Client, local, remote),
         _ => Found::Nothing,
     }
 }
 
-/// Our end of the connection a flow goes to; `None` where it is no TCP, or no more.
+/// Our end of the connection a flow writes to; `None` if it is not TCP, or is closed.
 fn our_end(flow: &FlowMeter) -> Option<(SocketAddr, SocketAddr, Connection)> {
     let descriptor = flow.sink()?;
     let (local, remote) = sys::ends(descriptor)?;
-    // Open still, so it was open when its ends were asked for.
+    // Still open now, so it was open when its addresses were read.
     if flow.sink() != Some(descriptor) {
         return None;
     }
     Some((local, remote, connections::between(local, remote).ok()??))
 }
 
-/// How many connections wait to be accepted by the target; `None` where that was not asked.
+/// How many connections wait to be accepted by the target; `None` if the query limit is used up.
 fn waiting(target: &Target, queries: &mut QueryLimit, now: Instant) -> Option<u32> {
     let addresses = target.addresses();
     if !queries.take(addresses.len() as u32, now) {

@@ -1,7 +1,7 @@
-//! Whether a Unix socket is there, asked without connecting.
+//! Whether a Unix socket exists and is listened on, determined without connecting.
 //!
-//! The kernel's table has the listeners of this network namespace alone, and a path may lead into another one: that
-//! nobody in the table listens on a file proves nothing. That there is no file does.
+//! The kernel lists the listeners of this network namespace only, and a path may belong to another one: that no listed
+//! socket has a path proves nothing. That the file is missing does.
 
 use std::fs;
 use std::io;
@@ -11,30 +11,30 @@ use std::time::Duration;
 use crate::address::UnixName;
 use crate::probe::sockets::unix;
 
-/// How young a file may be for its maker to be still on the way from bind(2) to listen(2).
+/// The age up to which a file's creator may still be between bind(2) and listen(2).
 const FRESH: Duration = Duration::from_secs(1);
 
-/// How a socket's name stands.
+/// The state of a socket's name.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Path {
-    /// Somebody listens on it.
+    /// A process listens on it.
     Listening,
     /// There is no such socket.
     Missing,
-    /// There is a file that was made just now, and nobody listens yet.
+    /// The file was created just now, and no process listens yet.
     Fresh,
-    /// There is a file, and nobody of this network namespace listens.
+    /// The file exists, and no process of this network namespace listens.
     Quiet,
 }
 
-pub(crate) fn look(name: &UnixName) -> io::Result<Path> {
+pub(crate) fn query(name: &UnixName) -> io::Result<Path> {
     let path = match name {
         UnixName::Path(path) => path.to_string(),
         UnixName::Abstract(name) => format!("@{name}"),
     };
     match unix::listener(FilePath::new(&path)) {
         Ok(Some(_)) => Ok(Path::Listening),
-        // The namespace of abstract names is the network's own.
+        // Abstract names belong to the network namespace, so its listing is complete.
         Ok(None) if matches!(name, UnixName::Abstract(_)) => Ok(Path::Missing),
         Ok(None) => {
             let age = fs::metadata(&path)?.modified()?.elapsed();

@@ -1,4 +1,4 @@
-//! What a target has to be told, and to prove, before the bytes of a connection: also that of a check.
+//! What Loopgate sends to a target, and verifies, before the bytes of a connection. Checks do the same.
 
 use std::sync::Arc;
 
@@ -8,24 +8,24 @@ use crate::proxy_protocol::Form;
 use crate::transport::Stream;
 use crate::transport::tls::{self, Sealed, TlsOrigination, Unsecured};
 
-/// What stands before the bytes of a connection with a target. Nothing of it is the client's, so it can be said again to
+/// What precedes the bytes of a connection with a target. None of it comes from the client, so it can be repeated with
 /// the next target.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 pub(crate) struct Greeting {
-    /// The PROXY header, which comes first.
+    /// The PROXY header, which is sent first.
     pub(crate) header: Option<Form>,
     /// The TLS handshake.
     pub(crate) tls: Option<Arc<TlsOrigination>>,
 }
 
 impl Greeting {
-    /// Whether there is nothing to be said.
+    /// Whether nothing precedes the client's bytes.
     pub(crate) fn is_empty(&self) -> bool {
         self.header.is_none() && self.tls.is_none()
     }
 }
 
-/// The TLS handshake with a target, without a deadline; what went wrong, in words.
+/// The TLS handshake with a target, without a deadline. An error holds the cause and a description.
 pub(crate) async fn shake_hands(
     stream: &Stream,
     tls: &TlsOrigination,

@@ -1,4 +1,4 @@
-//! The process that holds a target: found, lost, and what its death has cut.
+//! The process that holds a target's listener: found, lost, and which sessions its death cut.
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
@@ -11,17 +11,17 @@ use crate::diagnosis::Verdict;
 use crate::outcome::Holder;
 use crate::probe::process::process_exit;
 
-/// The process ids of former holders that are remembered.
+/// How many process ids of former holders are kept.
 const MAX_PIDS: usize = 6;
 
-/// How long after a holder's death a reset is put down to it.
+/// How long after a holder's death a reset is attributed to it.
 const AFTERMATH: Duration = Duration::from_secs(1);
 
-/// How often a session that was cut may ask whether the holder is on its way out: once in so long, per target.
+/// The minimum interval, per target, between two checks by cut sessions whether the holder is exiting.
 const ASK_AGAIN: Duration = Duration::from_millis(20);
 
 impl Target {
-    /// Notes that whoever held it does so no more, as far as is known. A child of it may.
+    /// Records that the holder no longer holds the listener, as far as is known. A child process may.
     pub(crate) fn lose_holder(&self, now: Instant) {
         let mut details = self.details();
         if let Some(held) = details.holder.take() {
@@ -31,7 +31,7 @@ impl Target {
         }
     }
 
-    /// Notes who holds it.
+    /// Records which process holds the listener.
     pub(crate) fn found_holder(&self, holder: Option<Holder>) {
         let mut details = self.details();
         details.search = Search::Done;
@@ -48,12 +48,12 @@ impl Target {
         }
     }
 
-    /// Whether a holder has ended and no other is known yet. Locks nothing.
+    /// Whether a holder has ended and no other is known yet. Takes no lock.
     pub(crate) fn has_died(&self) -> bool {
         self.state.died.load(Relaxed)
     }
 
-    /// The hint of a session that was just cut, where the holder's death is why. Counts the session as cut.
+    /// The hint for a session that was just cut, if the holder's death is the reason. Counts the session as cut.
     pub(crate) fn cut_by_death(self: &Target, now: Instant) -> Option<Arc<str>> {
         let holder = self.just_ended(now)?;
         self.state.cut.fetch_add(1, Relaxed);
@@ -61,26 +61,27 @@ impl Target {
         Some(format!("{} ended while the connection was open [{verdict}]", state_log::name(&holder)).into())
     }
 
-    /// The reset comes before the end of the process can be waited for, so the process is asked as well, but not for each
-    /// of a thousand sessions.
+    /// The reset arrives before the wait for the process can report its end, so the process itself is checked too, but
+    /// not for each of a thousand sessions.
     fn just_ended(&self, now: Instant) -> Option<Holder> {
         let recently = |at: Instant| now.saturating_duration_since(at) < AFTERMATH;
         let mut details = self.details();
         let pid = details.holder.as_ref().map(|held| held.holder.pid);
-        let asked_just_now = details.asked.is_some_and(|at| now.saturating_duration_since(at) < ASK_AGAIN);
-        if let Some(pid) = pid.filter(|_| !asked_just_now) {
-            details.asked = Some(now);
+        let checked_just_now =
+            details.exit_checked.is_some_and(|at| now.saturating_duration_since(at) < ASK_AGAIN);
+        if let Some(pid) = pid.filter(|_| !checked_just_now) {
+            details.exit_checked = Some(now);
             if process_exit::is_ending(pid) {
                 drop(details);
                 self.lose_holder(now);
-                self.look_at_once();
+                self.query_at_once();
                 details = self.details();
             }
         }
         details.ended.as_ref().filter(|ended| recently(ended.at)).map(|ended| ended.holder.clone())
     }
 
-    /// How many sessions its holder's death has cut since this was asked last.
+    /// The number of sessions cut by the holder's death since the last call.
     pub(crate) fn take_cut(&self) -> u32 {
         self.state.cut.swap(0, Relaxed)
     }

@@ -1,30 +1,30 @@
-//! Troubles that come and go: each is told when it begins and when it is over, however often it is met meanwhile.
+//! Problems that come and go: each is reported when it begins and when it ends, however often it occurs in between.
 //!
 //! Pure: time is an argument.
 
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
-/// A trouble not met for this long is over.
+/// A problem that has not occurred for this long has ended.
 const QUIET: Duration = Duration::from_secs(10);
 
-/// More kinds at one time than this are not told apart; what is beyond is not told at all.
+/// The largest number of kinds tracked at one time; further kinds are not reported at all.
 const MAX: usize = 256;
 
-/// The troubles that go on.
+/// The ongoing problems.
 #[derive(Debug)]
 pub(crate) struct Incidents<K> {
     going_on: BTreeMap<K, Incident>,
 }
 
-/// One trouble that goes on, or is over.
+/// One problem, ongoing or ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Incident {
     /// When it began.
     pub(crate) began: Instant,
-    /// When it was met last.
+    /// When it occurred last.
     pub(crate) met: Instant,
-    /// How often it was met.
+    /// How often it occurred.
     pub(crate) count: u64,
 }
 
@@ -35,7 +35,7 @@ impl<K> Default for Incidents<K> {
 }
 
 impl<K: Ord + Clone> Incidents<K> {
-    /// Notes that `what` was met; true where that begins it.
+    /// Counts an occurrence of `what`; true if it is the first of an incident.
     pub(crate) fn meet(&mut self, what: &K, now: Instant) -> bool {
         if let Some(incident) = self.going_on.get_mut(what) {
             (incident.met, incident.count) = (now, incident.count + 1);
@@ -48,7 +48,7 @@ impl<K: Ord + Clone> Incidents<K> {
         begins
     }
 
-    /// Takes out what is over.
+    /// Removes and returns the incidents that have ended.
     pub(crate) fn over(&mut self, now: Instant) -> Vec<(K, Incident)> {
         let is_over = |incident: &Incident| now.saturating_duration_since(incident.met) >= QUIET;
         let over: Vec<_> = self

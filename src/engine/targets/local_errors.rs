@@ -1,4 +1,4 @@
-//! Our own troubles in reaching targets: told as ours, once when they begin and once when they are over.
+//! Local errors in reaching targets: reported as local, once when they begin and once when they end.
 
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Instant;
@@ -8,13 +8,13 @@ use crate::diagnosis::Verdict;
 use crate::outcome::Cause;
 use crate::units::Seconds;
 
-/// The troubles that go on. Locked by dials that failed, and once a second or so by the health checker.
+/// The ongoing errors. Locked by failed dials, and about once a second by the health checker.
 #[derive(Default)]
 pub(crate) struct LocalErrors {
     incidents: Mutex<Incidents<LocalError>>,
 }
 
-/// What is wrong, and towards whom; towards everybody where the target makes no difference.
+/// The error and the affected target; `None` where it affects every target.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 struct LocalError {
     cause: &'static str,
@@ -22,7 +22,7 @@ struct LocalError {
 }
 
 impl LocalErrors {
-    /// Notes a dial that failed for a reason of ours.
+    /// Records a dial that failed for a local reason.
     pub(crate) fn meet(&self, target: &Arc<str>, cause: Cause, now: Instant) {
         let everywhere = matches!(cause, Cause::NoDescriptor | Cause::NoMemory);
         let error = LocalError { cause: cause.code(), target: (!everywhere).then(|| target.clone()) };
@@ -33,15 +33,15 @@ impl LocalErrors {
         match verdict(cause) {
             Some(verdict) => tracing::warn!(
                 "target" = %target, cause = %cause, verdict = verdict.id(),
-                "cannot dial {target}, not its fault: {cause}: {remedy} [{verdict}]"
+                "cannot connect to {target} (a local problem): {cause}: {remedy} [{verdict}]"
             ),
             None => tracing::warn!(
-                "target" = %target, cause = %cause, "cannot dial {target}, not its fault: {cause}: {remedy}"
+                "target" = %target, cause = %cause, "cannot connect to {target} (a local problem): {cause}: {remedy}"
             ),
         }
     }
 
-    /// Tells what is over.
+    /// Logs the errors that have ended.
     pub(crate) fn settle(&self, now: Instant) {
         let over = self.incidents().over(now);
         for (LocalError { cause, target }, incident) in over {
@@ -49,7 +49,7 @@ impl LocalErrors {
             let dials =
                 if incident.count == 1 { "1 dial".to_owned() } else { format!("{} dials", incident.count) };
             let towards = target.map_or("any target".into(), |target| target.to_string());
-            tracing::info!("no more {cause} towards {towards}: {dials} failed in {lasted}");
+            tracing::info!("local problem over: {cause} connecting to {towards}: {dials} failed in {lasted}");
         }
     }
 

@@ -1,4 +1,4 @@
-//! What the monitor is asked about a target.
+//! The requests that the monitor takes about a target.
 
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -6,36 +6,36 @@ use std::time::Duration;
 use super::health::News;
 use crate::outcome::{Cause, Side};
 
-/// Why it is asked.
+/// The reason for a request.
 pub(crate) enum RequestKind {
-    /// It is up, and nobody knows who holds it.
+    /// The target is up, and its holder is not known.
     Who,
-    /// There is something to tell.
+    /// There is a change to report.
     News {
         news: News,
-        /// Clients that were held at that moment.
+        /// The number of clients waiting for the target at that moment.
         waiting: usize,
     },
-    /// It stays down, and something may have come up nearby.
+    /// It is still down, and a nearby listener may have appeared.
     Again(Cause),
-    /// A session of it stands still with bytes under way.
+    /// One of its sessions is stalled with bytes in transit.
     Session(StallReport),
-    /// Whether it closes what its clients have closed.
+    /// Whether it closes connections that its clients have closed.
     Leaks,
 }
 
-/// A session that stands still.
+/// A stalled session.
 #[derive(Clone, Copy)]
 pub(crate) struct StallReport {
-    /// Its number in the ledger.
+    /// The session's number in the ledger.
     pub(crate) id: u64,
-    /// Where the bytes are under way to.
+    /// The side that has not taken the bytes in transit.
     pub(crate) side: Side,
     /// Our end of that connection.
     pub(crate) local: SocketAddr,
     /// The other end.
     pub(crate) remote: SocketAddr,
-    /// For how long, and how long at most.
+    /// How long it has been stalled: at least this long, and at most `at_most`.
     pub(crate) still: Duration,
     /// See `still`.
     pub(crate) at_most: Duration,

@@ -1,7 +1,7 @@
-//! The targets of a listener's clients at run time, and the choice among them.
+//! The targets for a listener's clients at run time, and the choice among them.
 //!
-//! Where there is one, nothing is chosen and nothing locked. Where there are several, a client's choice is a glance at
-//! each and one short lock, never held while anybody waits.
+//! With a single target there is no choice and no lock. With several, a choice reads the state of each and takes one
+//! short lock, which is never held across an await.
 
 use std::collections::hash_map::RandomState;
 use std::hash::BuildHasher;
@@ -15,38 +15,38 @@ use crate::transport::Destination;
 
 /// A target that may be one of several.
 pub(crate) trait Member {
-    /// How it is.
+    /// Whether it is fit for clients.
     fn fitness(&self, now: Instant) -> Fitness;
 
-    /// Sessions it has now.
+    /// The number of its current sessions.
     fn load(&self) -> usize;
 
-    /// Whether a client is to be sent to it to see whether it is back; true to one who asks.
+    /// Whether to send it a client as a trial, to see whether it is back. A call that returns true takes the trial.
     fn take_trial(&self, now: Instant) -> bool;
 }
 
-/// The targets of a route at one place of its ranges.
+/// The targets of a route at one position of its ranges.
 pub(crate) struct Pool<T> {
     members: Box<[(Arc<T>, Part)]>,
-    /// `None` where there is nothing to choose.
+    /// `None` with a single target.
     choice: Option<Mutex<Choice>>,
     slow_start: Duration,
-    /// Where they begin among all targets of the route.
+    /// Index of the first of these among all targets of the route.
     first: usize,
-    /// The names of all those.
+    /// The names of all targets of the route.
     names: Arc<TargetNames>,
 }
 
 struct Choice {
     rule: Box<dyn Pick>,
-    /// Another with each choice.
+    /// Changes with each choice.
     seed: u64,
-    /// Room for what is known of each, kept from one choice to the next.
+    /// A buffer for the facts about each target, reused by every choice.
     facts: Vec<Facts>,
     candidates: Vec<Candidate>,
 }
 
-/// Which of a pool's targets have failed a client.
+/// Which targets of a pool have failed a client.
 #[derive(Default)]
 pub(crate) struct Tried(Vec<usize>);
 
@@ -71,7 +71,7 @@ impl<T: Member> Pool<T> {
         Pool::among(route, all, names(route, place), place, get)
     }
 
-    /// The same of some of the targets; `names` are those of all.
+    /// As [`Pool::new`], with some of the targets; `names` are those of all.
     pub(crate) fn among(
         route: &Route,
         among: Among,
@@ -94,7 +94,7 @@ impl<T: Member> Pool<T> {
         Pool { members, choice, slow_start: route.health.slow_start, first: among.start, names }
     }
 
-    /// The target, where there is but one.
+    /// The target, if there is only one.
     pub(crate) fn only(&self) -> Option<&Arc<T>> {
         match &*self.members {
             [(only, _)] => Some(only),
@@ -102,25 +102,25 @@ impl<T: Member> Pool<T> {
         }
     }
 
-    /// The target at this place.
+    /// The target at this index.
     pub(crate) fn at(&self, place: usize) -> &Arc<T> {
         &self.members[place].0
     }
 
-    /// Which of all targets of the route is the one at this place.
+    /// The index of the target at `place` among all targets of the route.
     pub(crate) fn number(&self, place: usize) -> usize {
         self.first + place
     }
 
-    /// Those that clients may be carried to.
+    /// The targets that clients may be sent to.
     pub(crate) fn open(&self) -> impl Iterator<Item = &Arc<T>> {
         self.members.iter().filter(|(_, part)| part.role != Role::Drained).map(|(target, _)| target)
     }
 
-    /// Chooses for a client, never one of `tried`; `None` where no other is left.
+    /// Chooses a target for a client, never one of `tried`; `None` if no other is left.
     pub(crate) fn pick(&self, client: Key, tried: &Tried, now: Instant) -> Option<usize> {
         let Some(choice) = &self.choice else { return (!tried.has(0)).then_some(0) };
-        // Nothing in it is half-changed by a panic, so a poisoned lock is as good as a clean one.
+        // A panic cannot leave it half-changed, so a poisoned lock is as good as a clean one.
         let mut choice = choice.lock().unwrap_or_else(PoisonError::into_inner);
         let Choice { rule, seed, facts, candidates: seen } = &mut *choice;
         facts.clear();
@@ -135,7 +135,7 @@ impl<T: Member> Pool<T> {
         rule.pick(seen, client, *seed)
     }
 
-    /// One that a client is to be sent to, to see whether it is back.
+    /// The index of a target that is due for a trial client.
     pub(crate) fn trial(&self, now: Instant) -> Option<usize> {
         let is_due = |(target, part): &(Arc<T>, Part)| part.role != Role::Drained && target.take_trial(now);
         self.members.iter().position(is_due)
@@ -147,7 +147,7 @@ impl<T: Member> Pool<T> {
     }
 }
 
-/// The names of a route's targets at one place of its ranges.
+/// The names of a route's targets at one position of its ranges.
 pub(crate) fn names(route: &Route, place: usize) -> Arc<TargetNames> {
     let names = route.targets_at(place).map(|(address, _)| address.to_string().into());
     TargetNames::new(names.collect::<Vec<Arc<str>>>()).into()

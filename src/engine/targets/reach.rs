@@ -1,7 +1,7 @@
-//! The dial itself, over every address of a target's name.
+//! Dials a target, over every address of its name.
 //!
-//! What a dial says about a target is noted; a failure of our own (no source port, no descriptor) says nothing about it and
-//! is told as our own.
+//! The result of a dial is recorded as evidence about the target; a local failure (no source port, no descriptor) is no
+//! evidence about it and is reported as a local problem.
 
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
@@ -18,13 +18,13 @@ use crate::outcome::{Attempt, Cause};
 use crate::probe::system::redact::printable;
 use crate::transport::{self, Dial, Link, Origin, Reach, Stream, Unopened};
 
-/// A target that could not be dialled, or not be greeted.
+/// A target that could not be dialled or greeted.
 pub(crate) struct Unreached {
-    /// Why; of several addresses, the last one's.
+    /// The cause; with several addresses, that of the last one.
     pub(crate) cause: Cause,
-    /// The same in words, where there are better ones than the cause's own.
+    /// A description, if there is a better one than the cause's own.
     pub(crate) words: Option<Arc<str>>,
-    /// How long a handshake had taken by then.
+    /// The time spent in a handshake until then.
     pub(crate) handshake: Duration,
 }
 
@@ -35,7 +35,8 @@ impl From<Cause> for Unreached {
 }
 
 impl Unreached {
-    /// Which of two failures is told: the later one, but one that blames the target before any other.
+    /// Which of two failures to report: the later one, except that a failure that blames the target comes before any
+    /// other.
     pub(crate) fn after(self, earlier: Option<Unreached>) -> Unreached {
         match earlier {
             Some(earlier) if earlier.cause.blames_target() && !self.cause.blames_target() => earlier,
@@ -45,10 +46,13 @@ impl Unreached {
 }
 
 impl Target {
-    /// Dials the target, every address of its name in turn, and notes a failure; that it was reached is for the caller to
-    /// note, once it is greeted. Each dial is added to `attempts`. Look-ups and dials together take no longer than `patience`.
+    /// Dials the target, every address of its name in turn, and records a failure. The caller records success, once the
+    /// target is greeted. Each dial is added to `attempts`. Lookups and dials together take at most `patience`.
     ///
     /// Cancel safe.
+    ///
+    /// # Errors
+    /// The failure to report, if no address accepted the connection in time.
     pub(crate) async fn reach(
         self: &Arc<Self>,
         dial: &Dial,
@@ -62,7 +66,7 @@ impl Target {
         let answer = match self.remembered() {
             addresses if addresses.is_empty() => self.resolve_and_dial(dial, deadline, attempts).await,
             addresses => match dial_each(&addresses, dial, deadline, attempts).await {
-                // A name may have moved since it was looked up.
+                // The name may point elsewhere since it was looked up.
                 Err(failed) if failed.cause.blames_target() && self.has_name() => self
                     .resolve_and_dial_others(&addresses, dial, deadline, attempts)
                     .await
@@ -76,12 +80,12 @@ impl Target {
                 self.forget();
                 self.note(Event::Failed(failed.cause));
             }
-            Err(failed) => self.troubles.meet(&self.name, failed.cause, Instant::now()),
+            Err(failed) => self.local_errors.meet(&self.name, failed.cause, Instant::now()),
         }
         answer.map(|(stream, address)| (Link::Socket(stream), address))
     }
 
-    /// The same of a target that is reached in a way of its own.
+    /// The same for a target with a [`Reach`] of its own.
     async fn reach_custom(
         self: &Arc<Self>,
         reach: &dyn Reach,
@@ -99,13 +103,13 @@ impl Target {
                 self.details().answer = failed.words.as_deref().map(str::to_owned);
                 self.note(Event::Failed(failed.cause));
             }
-            Err(failed) => self.troubles.meet(&self.name, failed.cause, Instant::now()),
+            Err(failed) => self.local_errors.meet(&self.name, failed.cause, Instant::now()),
             Ok(_) => {}
         }
         answer.map(|link| (link, address))
     }
 
-    /// Where a look can look for it, as far as is known without asking anybody; nowhere for a Unix socket.
+    /// The addresses a query can check, as far as known without a name lookup; none for a Unix socket.
     pub(crate) fn addresses(&self) -> Vec<SocketAddr> {
         let known: Vec<_> = self.remembered().iter().filter_map(Address::net).collect();
         match self.to.written().and_then(TargetAddress::net) {
@@ -117,7 +121,7 @@ impl Target {
         }
     }
 
-    /// Where it can be dialled; asks for the addresses of a name.
+    /// The addresses it can be dialled at; resolves a name if needed.
     pub(crate) async fn dialable(&self) -> Vec<Address> {
         let known = self.remembered();
         if known.is_empty() { self.resolve().await.unwrap_or_default() } else { known }
@@ -137,7 +141,7 @@ impl Target {
         dial_each(&addresses, dial, deadline, attempts).await
     }
 
-    /// Looks the name up again and dials only what was not among `tried`; `None` where there is nothing new.
+    /// Looks the name up again and dials only addresses that were not in `tried`; `None` if there is no new one.
     async fn resolve_and_dial_others(
         &self,
         tried: &[Address],
@@ -169,7 +173,7 @@ impl Target {
         self.to.place().map_or_else(|| self.resolved().clone(), |place| vec![place])
     }
 
-    /// Puts the address that answered in front.
+    /// Moves the address that answered to the front.
     fn remember(&self, answered: &Address) {
         if self.has_name() {
             self.resolved().sort_by_key(|address| address != answered);
@@ -185,7 +189,10 @@ impl Target {
     }
 }
 
-/// Reaches a target in its own way, no longer than until `deadline`.
+/// Reaches a target through its own [`Reach`], until `deadline` at the latest.
+///
+/// # Errors
+/// The cause, with the description of an error of its own.
 pub(crate) async fn reach_custom(
     reach: &dyn Reach,
     from: &Origin,
@@ -196,25 +203,25 @@ pub(crate) async fn reach_custom(
         Err(_) => return Err(Cause::TimedOut.into()),
     };
     reached.map_err(|error| {
-        // What the system says has its own cause and its own words.
+        // An error of the system has its own cause and description.
         let is_own = error.raw_os_error().is_none();
-        let words = is_own.then(|| printable(&error.to_string(), MAX_TOLD).into());
+        let words = is_own.then(|| printable(&error.to_string(), MAX_QUOTED).into());
         Unreached { words, ..Cause::of_reach(&error).into() }
     })
 }
 
-/// How much is quoted of what a way of an embedder's own says.
-const MAX_TOLD: usize = 120;
+/// The largest number of characters of an embedder's own error that are quoted.
+const MAX_QUOTED: usize = 120;
 
-/// Dials until one answers. Of several failures the last is told, but one that blames the target before any other: when
-/// 127.0.0.1 refuses, that [::1] does not exist here explains nothing.
+/// Dials until one address answers. Of several failures the last is reported, except that one that blames the target
+/// comes before any other: when 127.0.0.1 refuses, a missing [::1] explains nothing.
 async fn dial_each(
     addresses: &[Address],
     dial: &Dial,
     deadline: Instant,
     attempts: &mut Attempts,
 ) -> Result<(Stream, Address), Unreached> {
-    let mut told: Option<Unreached> = None;
+    let mut failure: Option<Unreached> = None;
     for (n, address) in addresses.iter().enumerate() {
         let began = Instant::now();
         let until = began + share(deadline.saturating_duration_since(began), addresses.len() - n);
@@ -226,13 +233,13 @@ async fn dial_each(
         attempts.push(Attempt { address: address.clone(), took: began.elapsed(), cause });
         match answer {
             Ok(stream) => return Ok((stream, address.clone())),
-            Err(cause) => told = Some(Unreached::from(cause).after(told)),
+            Err(cause) => failure = Some(Unreached::from(cause).after(failure)),
         }
     }
-    Err(told.unwrap_or(Unreached::from(Cause::NoAddress)))
+    Err(failure.unwrap_or(Unreached::from(Cause::NoAddress)))
 }
 
-/// What a failed dial to this address means.
+/// The cause of a failed dial to this address.
 pub(crate) fn cause_of(address: &Address, error: &io::Error) -> Cause {
     match address {
         Address::Net(_) | Address::Named(_) => Cause::of_dial(error),
@@ -240,13 +247,13 @@ pub(crate) fn cause_of(address: &Address, error: &io::Error) -> Cause {
     }
 }
 
-/// What the next of `addresses` gets of the time that is `left`: an equal share, so that one which swallows every packet
-/// leaves time for the others. What it does not use falls to them.
+/// The share of the `left` time that the next of `addresses` remaining addresses gets: an equal part, so that an
+/// address that drops every packet leaves time for the others. Unused time goes to the remaining addresses.
 fn share(left: Duration, addresses: usize) -> Duration {
     left / addresses.clamp(1, u32::MAX as usize) as u32
 }
 
-/// The pause between two dials of one waiting client, so that a target which flaps is not stormed.
+/// The pause between two dials of one waiting client, so that a flapping target is not flooded.
 pub(crate) async fn breathe() {
     sleep(Duration::from_millis(50)).await;
 }

@@ -11,22 +11,22 @@ use super::target::{Monitor, Target};
 use crate::balance::HealthRules;
 use crate::transport::Destination;
 
-/// Every target that a route dials. Routes share the state of one where they look after it alike.
+/// Every target that a route dials. Routes with equal health rules and greeting share its state.
 pub(crate) struct Targets {
     known: Mutex<HashMap<Key, Weak<Target>>>,
-    troubles: Arc<LocalErrors>,
+    local_errors: Arc<LocalErrors>,
     monitor: Arc<dyn Monitor>,
 }
 
-/// What routes that share the state of a target agree in.
+/// What routes must agree on to share the state of a target.
 type Key = (Destination, HealthRules, Greeting);
 
 impl Targets {
     pub(crate) fn new(monitor: Arc<dyn Monitor>) -> Targets {
-        Targets { known: Mutex::default(), troubles: Arc::default(), monitor }
+        Targets { known: Mutex::default(), local_errors: Arc::default(), monitor }
     }
 
-    /// The state of a target; a new one where no route dials it yet.
+    /// The state of a target; created if no route dials it yet.
     pub(crate) fn get(&self, to: &Destination, rules: &HealthRules, greeting: &Greeting) -> Arc<Target> {
         let key = (to.clone(), rules.clone(), greeting.clone());
         let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
@@ -47,29 +47,29 @@ impl Targets {
             rules: rules.clone(),
             greeting: greeting.clone(),
             resolved: Mutex::default(),
-            troubles: self.troubles.clone(),
+            local_errors: self.local_errors.clone(),
             state: TargetState::new(rules, earlier.as_ref()),
             monitor: self.monitor.clone(),
         });
         known.insert(key, Arc::downgrade(&target));
-        // So that whether it is there is known before the first client comes.
+        // So that its state is known before the first client connects.
         self.monitor.wake();
         target
     }
 
-    /// The target that is written so.
+    /// The target with this written address.
     pub(crate) fn find(&self, name: &str) -> Option<Arc<Target>> {
         self.all().into_iter().find(|target| **target.name() == *name)
     }
 
-    /// All of them.
+    /// All targets.
     pub(crate) fn all(&self) -> Vec<Arc<Target>> {
         let known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
         known.values().filter_map(Weak::upgrade).collect()
     }
 
-    /// Tells which of our own troubles are over.
+    /// Logs the local errors that have ended.
     pub(crate) fn settle_local_errors(&self, now: Instant) {
-        self.troubles.settle(now);
+        self.local_errors.settle(now);
     }
 }

@@ -1,5 +1,5 @@
-//! What is known about one target, shared by its sessions, the health checker and the diagnosis worker: its health, who
-//! holds it, what was judged of it last.
+//! What is known about one target, shared by its sessions, the health checker and the diagnosis worker: its health, its
+//! holder, its latest verdict.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -19,60 +19,60 @@ use crate::outcome::Holder;
 /// What is known about a target.
 pub(crate) struct TargetState {
     pub(super) health: watch::Sender<Health>,
-    /// Sessions on their way to it, or with it.
+    /// Sessions connecting or connected to it.
     pub(crate) sessions: AtomicUsize,
-    /// Clients held until it is back.
+    /// Clients waiting until it is back.
     pub(super) waiting: AtomicUsize,
-    /// Sessions that its holder's death has cut and that no line has told yet.
+    /// Sessions cut by the holder's death and not yet reported in a log line.
     pub(super) cut: AtomicU32,
     /// Whether a holder has ended and no other is known yet.
     pub(super) died: AtomicBool,
     pub(super) details: Mutex<Details>,
 }
 
-/// What only the health checker and the diagnosis worker need, and a session that ended badly.
+/// What only the health checker, the diagnosis worker and failed sessions need.
 #[derive(Default)]
 pub(crate) struct Details {
-    /// Who holds its listener.
+    /// The process that holds its listener.
     pub(crate) holder: Option<Held>,
-    /// Who held it before, and is gone.
+    /// The process that held it before and has ended.
     pub(crate) ended: Option<Ended>,
-    /// Whether a holder is looked for.
+    /// Whether a search for a holder is wanted.
     pub(crate) search: Search,
-    /// The last verdict, and in words as records show it; of the present stage alone.
+    /// The latest verdict and its text as records show it; for the present stage only.
     pub(crate) verdict: Option<(Verdict, Arc<str>)>,
-    /// When that was asked for. `None` until it is there for the first time.
+    /// When that verdict was requested. `None` until there is a first one.
     pub(crate) judged: Option<Instant>,
-    /// The process ids that held it, the last at the end.
+    /// The process ids that have held it, the latest last.
     pub(crate) pids: VecDeque<u32>,
-    /// When the kernel was asked last.
-    pub(crate) looked: Option<Instant>,
-    /// When it was dialled last for the health checker's sake.
+    /// When the kernel was last queried.
+    pub(crate) queried: Option<Instant>,
+    /// When the health checker last dialled it.
     pub(crate) dialled: Option<Instant>,
-    /// Whether such a dial is under way.
+    /// Whether such a dial is in progress.
     pub(crate) dialling: bool,
-    /// What was wrong with the last answer to a check.
+    /// What was wrong with the latest answer to a check.
     pub(crate) answer: Option<String>,
-    /// Whether a look is wanted at once.
+    /// Whether a query is wanted at once.
     pub(crate) urgent: bool,
-    /// When a session asked last whether the holder is on its way out.
-    pub(crate) asked: Option<Instant>,
-    /// When a new connection was tried last to judge an old one, and what it met.
+    /// When a session last checked whether the holder is exiting.
+    pub(crate) exit_checked: Option<Instant>,
+    /// When a new connection was last tried to judge an old one, and its result.
     pub(crate) fresh: Option<(Instant, Fresh)>,
-    /// How many connections its clients had closed and it had not, at the last looks.
+    /// How many connections its clients had closed and it had not, at the latest counts.
     pub(crate) left_open: Vec<usize>,
-    /// When that is looked at again, and how many sessions there had been by the last time.
+    /// When the next such count is due.
     pub(crate) leaks_due: Option<Instant>,
-    /// See `leaks_due`.
+    /// How many sessions had been opened by the last count.
     pub(crate) leaks_opened: u64,
-    /// Whether the kernel would not say.
+    /// Whether the kernel cannot be queried.
     pub(crate) blind: bool,
 }
 
 /// A living holder.
 pub(crate) struct Held {
     pub(crate) holder: Holder,
-    /// The task that waits for its end, where there is one.
+    /// The task that waits for its end, if there is one.
     pub(crate) watch: Option<AbortHandle>,
 }
 
@@ -84,14 +84,14 @@ impl Drop for Held {
     }
 }
 
-/// A holder that holds no more.
+/// A holder that no longer holds the listener.
 #[derive(Clone)]
 pub(crate) struct Ended {
     pub(crate) holder: Holder,
     pub(crate) at: Instant,
 }
 
-/// The search for a holder. One that found nobody is not repeated before something changes.
+/// The search for a holder. A search that found none is not repeated before something changes.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) enum Search {
     #[default]
@@ -101,7 +101,8 @@ pub(crate) enum Search {
 }
 
 impl TargetState {
-    /// Of a target that nobody has looked at by these rules; `earlier` is what it is by others, where there were any.
+    /// The state of a target not yet observed under these rules; `earlier` is its health under other rules, if there
+    /// were any.
     pub(crate) fn new(rules: &HealthRules, earlier: Option<&Health>) -> TargetState {
         let health = Health::new(rules, Instant::now());
         let health = earlier.into_iter().fold(health, Health::after);

@@ -1,6 +1,7 @@
-//! The lines about targets: one per transition, with the verdict's id at the end, so that `loopgate explain ID` goes on.
+//! The log lines about targets: one per transition, ending with the verdict's id for `loopgate explain ID`.
 //!
-//! A line for people and the same in fields for programs. Who judges is `diagnosis_worker`'s; nothing here decides.
+//! Each line has a text for people and the same facts as fields for programs. `diagnosis_worker` judges; nothing here
+//! decides.
 
 use std::fmt;
 use std::time::Duration;
@@ -12,13 +13,13 @@ use crate::diagnosis::{Finding, Verdict};
 use crate::outcome::{Cause, Holder};
 use crate::units::Seconds;
 
-/// What was judged, in words that follow the target's state.
+/// A judgement whose text follows the target's state.
 pub(crate) struct Judged {
     pub(crate) verdict: Verdict,
     pub(crate) text: String,
 }
 
-/// `nothing listens on it [target-not-running]`: how hints and lines end.
+/// `nothing listens on it [target-not-running]`: the end of hints and lines.
 impl fmt::Display for Judged {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{} [{}]", self.text, self.verdict)
@@ -31,18 +32,18 @@ impl From<Finding> for Judged {
     }
 }
 
-/// Tells what ails sessions of a target that takes connections all the same.
+/// Logs a problem of sessions with a target that still accepts connections.
 pub(crate) fn incident(target: &Target, judged: &Judged) {
     bad(target, state(target.stage()), Some(judged), &judged.to_string());
 }
 
-/// Tells that nothing of the kind was met any more.
+/// Logs that such a problem has not occurred again.
 pub(crate) fn incident_over(target: &str, verdict: &str, incident: Incident) {
     let lasted = Seconds(incident.met.duration_since(incident.began));
-    tracing::info!("target" = %target, verdict, "target {target} no more of it for now, after {lasted} [{verdict}]");
+    tracing::info!("target" = %target, verdict, "target {target} has recovered for now, after {lasted} [{verdict}]");
 }
 
-/// Tells news of a target; without a judgement, as far as is known.
+/// Logs a change of a target; without a judgement, what is known.
 pub(crate) fn news(target: &Target, news: News, waiting: usize, judged: Option<&Judged>) {
     match news {
         News::Became { stage: Stage::Down(cause), .. } => {
@@ -69,16 +70,16 @@ pub(crate) fn news(target: &Target, news: News, waiting: usize, judged: Option<&
         }
         News::Settled { stage, changes } => {
             let word = match stage {
-                Stage::Down(cause) => format!("DOWN {cause} and stays so"),
-                Stage::Stalled => "STALLED and stays so".to_owned(),
-                Stage::Unknown | Stage::Up => "UP and steady".to_owned(),
+                Stage::Down(cause) => format!("DOWN {cause} and settled"),
+                Stage::Stalled => "STALLED and settled".to_owned(),
+                Stage::Unknown | Stage::Up => "UP and settled".to_owned(),
             };
             good(target, &format!("{word} after {changes} changes{}", follow_up(target, 0, 0)));
         }
     }
 }
 
-/// Tells that a target which stays down does so for another reason.
+/// Logs that a target that is still down has another reason now.
 pub(crate) fn still_down(target: &Target, cause: Cause, judged: &Judged) {
     bad(target, "down", Some(judged), &format!("still DOWN {cause}: {judged}"));
 }
@@ -90,7 +91,7 @@ pub(crate) fn flapping(target: &Target, changes: u64, within: Duration, now: Opt
     Judged { verdict: Verdict::TargetFlapping, text }
 }
 
-/// Tells those who debug who holds a target, which is no change of it.
+/// Logs the holder of a target at debug level; it is no change of the target.
 pub(crate) fn holder(target: &Target, holder: &Holder) {
     tracing::debug!("target" = %target.name(), pid = holder.pid, "target {} is held by {}", target.name(), name(holder));
 }

@@ -1,6 +1,6 @@
-//! One target: what its routes say of it, and what is known about it now.
+//! One target: its address, its rules, and its current state.
 //!
-//! A session touches it once where all is well, with one shared read. All else is left for the monitor to do.
+//! When all is well, a session touches it once, with one shared read. The monitor does everything else.
 
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -18,12 +18,12 @@ use crate::diagnosis::Verdict;
 use crate::outcome::Cause;
 use crate::transport::Destination;
 
-/// Who looks at the targets and judges them, beside the data path.
+/// Observes and diagnoses targets, beside the data path.
 pub(crate) trait Monitor: Send + Sync {
-    /// Takes a question about a target that came up at `at`; never waits. False where it was not taken.
+    /// Queues a request about a target that arose at `at`; never waits. False if the queue is full.
     fn ask(&self, target: &Arc<Target>, kind: RequestKind, at: Instant) -> bool;
 
-    /// Says that a look is due.
+    /// Wakes the health checker: a query or dial is due.
     fn wake(&self);
 }
 
@@ -33,42 +33,42 @@ pub(crate) struct Target {
     /// The same as it is printed.
     pub(super) name: Arc<str>,
     pub(super) rules: HealthRules,
-    /// What it expects first, also of a check.
+    /// What precedes the bytes of a connection, checks included.
     pub(super) greeting: Greeting,
-    /// The addresses of its name, the one that answered last in front. Empty until the first look-up.
+    /// The addresses of its name, the one that answered last in front. Empty until the first lookup.
     pub(super) resolved: Mutex<Vec<Address>>,
-    pub(super) troubles: Arc<LocalErrors>,
+    pub(super) local_errors: Arc<LocalErrors>,
     pub(crate) state: TargetState,
     pub(super) monitor: Arc<dyn Monitor>,
 }
 
 impl Target {
-    /// The target as written.
+    /// The address as written.
     pub(crate) fn name(&self) -> &Arc<str> {
         &self.name
     }
 
-    /// What it expects before anything else.
+    /// What precedes the bytes of a connection.
     pub(crate) fn greeting(&self) -> &Greeting {
         &self.greeting
     }
 
-    /// How its health is found out.
+    /// The rules of its health checks.
     pub(crate) fn rules(&self) -> &HealthRules {
         &self.rules
     }
 
-    /// What is dialled.
+    /// The destination to dial.
     pub(crate) fn to(&self) -> &Destination {
         &self.to
     }
 
-    /// What it is.
+    /// The current stage.
     pub(crate) fn stage(&self) -> Stage {
         self.state.health.borrow().stage()
     }
 
-    /// A copy of its whole state.
+    /// A copy of its health.
     pub(crate) fn health(&self) -> Health {
         self.state.health.borrow().clone()
     }
@@ -76,37 +76,37 @@ impl Target {
     /// Resolves once the target is not down, as far as is known. Cancel safe.
     pub(crate) async fn up(&self) {
         let is_up = |health: &Health| !matches!(health.stage(), Stage::Down(_));
-        // The sender is ours, so this cannot fail while we are borrowed.
+        // `self` owns the sender, so this cannot fail while `self` is borrowed.
         let _ = self.state.health.subscribe().wait_for(is_up).await;
     }
 
-    /// Counts a client among those that wait, as long as what is returned lives.
+    /// Counts a waiting client for as long as the returned guard lives.
     pub(crate) fn client_waits(&self) -> impl Drop + '_ {
         self.state.waiting.fetch_add(1, Relaxed);
         Waits(&self.state.waiting)
     }
 
-    /// The last verdict, for the record of a session that ended for this cause.
+    /// The latest verdict, for the record of a session that ended with this cause.
     pub(crate) fn hint(&self, cause: Cause) -> Option<Arc<str>> {
         let fits = self.stage() == Stage::Down(cause) || self.health().flaps();
         if fits { self.verdict() } else { None }
     }
 
-    /// The last verdict on its present stage, in words.
+    /// The text of the latest verdict on the present stage.
     pub(crate) fn verdict(&self) -> Option<Arc<str>> {
-        self.details().verdict.as_ref().map(|(_, words)| words.clone())
+        self.details().verdict.as_ref().map(|(_, text)| text.clone())
     }
 
-    /// Notes what was judged at `at`, if the target still is what it was judged to be.
-    pub(crate) fn judged(&self, stage: Stage, verdict: Verdict, words: Arc<str>, at: Instant) {
+    /// Stores the verdict of a diagnosis requested at `at`, if the target is still in the diagnosed stage.
+    pub(crate) fn judged(&self, stage: Stage, verdict: Verdict, text: Arc<str>, at: Instant) {
         if self.stage() == stage || verdict == Verdict::TargetFlapping {
             let mut details = self.details();
-            (details.verdict, details.judged) = (Some((verdict, words)), Some(at));
+            (details.verdict, details.judged) = (Some((verdict, text)), Some(at));
         }
     }
 
     pub(crate) fn details(&self) -> MutexGuard<'_, Details> {
-        // Nothing in it is half-changed by a panic, so a poisoned lock is as good as a clean one.
+        // A panic cannot leave it half-changed, so a poisoned lock is as good as a clean one.
         self.state.details.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -124,8 +124,8 @@ impl Member for Target {
         self.state.sessions.load(Relaxed)
     }
 
-    /// Whether it is time to see with a client whether it is back, where nothing else would tell: once in each
-    /// `interval`, and to whoever asks first.
+    /// Whether a client should try the target because nothing else would show that it is back: once per `interval`, for
+    /// the first caller.
     fn take_trial(&self, now: Instant) -> bool {
         let rules = self.rules();
         if rules.check != Check::None || !matches!(self.stage(), Stage::Down(_)) {

@@ -1,4 +1,4 @@
-//! What was seen of a target, and what it becomes by that: whatever is to be told or judged is left to the monitor.
+//! Applies observations to a target's state; reports and diagnoses are left to the monitor.
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
@@ -10,13 +10,13 @@ use super::state::Search;
 use super::target::Target;
 use crate::outcome::Cause;
 
-/// How often a target that stays down is judged again, and only while clients ask for it.
+/// How often a target that stays down is diagnosed again, and only while clients ask for it.
 const JUDGE_AGAIN: Duration = Duration::from_secs(3);
 
 impl Target {
-    /// Notes what was seen. What is to be told of it is left in its queue.
+    /// Records an observation. A change to report goes to the diagnosis worker's queue.
     pub(crate) fn note(self: &Arc<Self>, event: Event) {
-        // Asked first without changing anything: this is on every session's path.
+        // Checked without writing first: this is on every session's path.
         if event == Event::Reached && self.state.health.borrow().is_sure() {
             return;
         }
@@ -39,7 +39,7 @@ impl Target {
         }
     }
 
-    /// Has a target that stays down judged again: something may have come up nearby meanwhile.
+    /// Requests a new diagnosis of a target that stays down: a nearby listener may have appeared.
     fn ask_again(self: &Arc<Self>, cause: Cause, now: Instant) {
         let mut details = self.details();
         let is_fresh = details.judged.is_none_or(|at| now.saturating_duration_since(at) < JUDGE_AGAIN);
@@ -50,7 +50,7 @@ impl Target {
         }
     }
 
-    /// Lets time pass.
+    /// Applies the passing of time.
     pub(crate) fn tick(self: &Arc<Self>, now: Instant) {
         let mut news = None;
         self.state.health.send_if_modified(|health| {
@@ -62,27 +62,27 @@ impl Target {
         }
     }
 
-    /// Leaves a question in its queue; false where it was not taken.
+    /// Queues a request; false if the queue is full.
     pub(crate) fn ask(self: &Arc<Self>, kind: RequestKind, at: Instant) -> bool {
         self.monitor.ask(self, kind, at)
     }
 
     fn begin_stage(&self, stage: Stage, flaps: bool) {
         let mut details = self.details();
-        // What was judged of another stage is no hint for this one; that it flaps stays true.
+        // A verdict on another stage is no hint for this one; that the target flaps remains true.
         if !flaps {
             (details.verdict, details.judged) = (None, None);
         }
         if stage == Stage::Up && details.holder.is_none() {
             details.search = Search::Wanted;
         }
-        (details.looked, details.dialled) = (None, None);
+        (details.queried, details.dialled) = (None, None);
         drop(details);
         self.wake();
     }
 
-    /// Has the health checker look at it at once.
-    pub(crate) fn look_at_once(&self) {
+    /// Has the health checker query it at once.
+    pub(crate) fn query_at_once(&self) {
         self.details().urgent = true;
         self.wake();
     }

@@ -1,7 +1,6 @@
-//! The state of one target: unknown, up, stalled or down, and whether it changes too often to tell each change.
+//! The state of one target: unknown, up, stalled or down, and whether it changes too often to report each change.
 //!
-//! Pure: what somebody saw and when are arguments; what comes out is what is to be told. Who looks, dials and tells is
-//! `checker`'s.
+//! Pure: observations and times are arguments; the result is what to report. `checker` queries, dials and logs.
 
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};
@@ -9,110 +8,110 @@ use std::time::{Duration, Instant};
 use crate::balance::{Check, HealthRules};
 use crate::outcome::Cause;
 
-/// This many changes within [`FLAPPING_WINDOW`] are told as one thing.
+/// This many changes within [`FLAPPING_WINDOW`] are reported as flapping.
 pub(crate) const FLAPPING_CHANGES: usize = 3;
 
-/// How long changes count together, and how long a flapping target must hold still to count as settled.
+/// How long changes count together, and how long a flapping target must stay unchanged to count as settled.
 const FLAPPING_WINDOW: Duration = Duration::from_secs(30);
 
-/// How often a target that flaps is summed up.
+/// The interval between two summaries of a flapping target.
 pub(crate) const SUMMARY: Duration = Duration::from_secs(10);
 
-/// What a target is.
+/// The state of a target.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Stage {
-    /// Nobody has looked yet.
+    /// Not observed yet.
     Unknown,
-    /// It takes connections.
+    /// It accepts connections.
     Up,
-    /// The kernel takes its connections, the program does not.
+    /// The kernel completes its connections, but the program does not accept them.
     Stalled,
-    /// It takes none.
+    /// Connections to it fail.
     Down(Cause),
 }
 
-/// What somebody saw.
+/// One observation of a target.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Event {
-    /// A dial was answered, by the kernel at least.
+    /// A dial succeeded, at least as far as the kernel.
     Reached,
-    /// A dial failed, or a check.
+    /// A dial or a check failed.
     Failed(Cause),
-    /// A check that connects found all as it should be.
+    /// A connecting check passed.
     Passed,
-    /// By the kernel's look-up, a connection would meet a listener.
+    /// The kernel's lookup found a listener for a connection.
     Listens,
-    /// By the kernel's look-up, it would meet none.
+    /// The kernel's lookup found none.
     Absent,
-    /// A look has found no such Unix socket.
+    /// The Unix socket does not exist.
     Missing,
-    /// There is a Unix socket, and a look cannot tell whether somebody listens on it: only a dial can.
+    /// The Unix socket exists, and a query cannot determine whether a process listens on it: only a dial can.
     Hidden,
-    /// Connections wait to be accepted, and none is.
+    /// Connections wait to be accepted, and none is accepted.
     Stuck,
-    /// Connections are accepted.
+    /// Connections are being accepted.
     Accepts,
 }
 
-/// What is to be told.
+/// What to report.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum News {
-    /// It has become another.
+    /// The target changed its stage.
     Became {
-        /// What it is now.
+        /// The stage now.
         stage: Stage,
-        /// What it was.
+        /// The stage before.
         was: Stage,
-        /// How long it was that.
+        /// How long the previous stage lasted.
         after: Duration,
-        /// How many dials failed meanwhile.
+        /// How many dials failed during that time.
         failures: u64,
     },
-    /// It changes so often that only the sum is told.
+    /// It changes so often that only a summary is reported.
     Flaps {
-        /// How often it has changed since it began to flap.
+        /// The number of changes since it began to flap.
         changes: u64,
-        /// In how long.
+        /// The time since it began to flap.
         within: Duration,
     },
-    /// It flaps no more.
+    /// It has stopped flapping.
     Settled {
-        /// What it is now.
+        /// The stage now.
         stage: Stage,
-        /// How often it changed while it flapped.
+        /// The number of changes while it flapped.
         changes: u64,
     },
 }
 
-/// One target's state.
+/// The state of one target.
 #[derive(Clone, Debug)]
 pub(crate) struct Health {
     stage: Stage,
     since: Instant,
-    /// Since when it has been up, where it was down before.
+    /// Since when it has been up, if it was down before.
     back: Option<Instant>,
     failures: u64,
-    /// Whether a look has found nobody since it went down: only then can a look find it back.
+    /// Whether a query has found no listener since it went down: only then can a query show that it is back.
     seen_absent: bool,
-    /// What has to come together for a change.
+    /// What is required for a change.
     rules: Thresholds,
-    /// Signs in a row against what it is.
+    /// Consecutive observations that contradict the current stage.
     against: u32,
-    /// The times of the last changes, at most [`FLAPPING_CHANGES`].
+    /// The times of the latest changes, at most [`FLAPPING_CHANGES`].
     changes: VecDeque<Instant>,
     flapping: Option<Flapping>,
-    /// What was told of the target last, under other rules, and since when it was so; until the first look.
-    told: Option<(Stage, Instant)>,
+    /// The stage last reported for this target under other rules, and since when; `None` after the first observation.
+    reported: Option<(Stage, Instant)>,
 }
 
-/// How many signs in a row make a change, and who may give them.
+/// How many consecutive observations make a change, and which kinds count.
 #[derive(Clone, Copy, Debug)]
 struct Thresholds {
     rise: u32,
     fall: u32,
-    /// Whether only a check brings it back.
+    /// Whether only a check can bring it back up.
     is_checked: bool,
-    /// Whether a check that passes is an answer of the program.
+    /// Whether a passed check proves that the program itself answered.
     is_answered: bool,
 }
 
@@ -120,13 +119,13 @@ struct Thresholds {
 struct Flapping {
     began: Instant,
     changed: Instant,
-    told: Instant,
+    reported: Instant,
     changes: u64,
-    changes_told: u64,
+    changes_reported: u64,
 }
 
 impl Health {
-    /// A target nobody has looked at.
+    /// A target that has not been observed.
     pub(crate) fn new(rules: &HealthRules, now: Instant) -> Health {
         let rules = Thresholds {
             rise: rules.rise,
@@ -144,39 +143,39 @@ impl Health {
             seen_absent: false,
             changes: VecDeque::new(),
             flapping: None,
-            told: None,
+            reported: None,
         }
     }
 
-    /// The same of a target that was looked after by other rules before: where it was told to be down, it is told as well
-    /// that it is up by these.
+    /// Takes over from the same target's health under earlier rules: if it was reported down, its return is reported
+    /// under these rules too.
     #[must_use]
     pub(crate) fn after(mut self, earlier: &Health) -> Health {
-        self.told = match earlier.stage {
-            Stage::Unknown => earlier.told,
+        self.reported = match earlier.stage {
+            Stage::Unknown => earlier.reported,
             stage => Some((stage, earlier.since)),
         };
         self
     }
 
-    /// What it is.
+    /// The current stage.
     pub(crate) fn stage(&self) -> Stage {
         self.stage
     }
 
-    /// For how long it has been up, where it was down before.
+    /// How long it has been up, if it was down before.
     pub(crate) fn back(&self, now: Instant) -> Option<Duration> {
         self.back.map(|at| now.saturating_duration_since(at))
     }
 
-    /// Whether one more dial that was answered changes nothing.
+    /// Whether one more successful dial would change nothing.
     pub(crate) fn is_sure(&self) -> bool {
         let takes_clients = matches!(self.stage, Stage::Up | Stage::Stalled);
         takes_clients && (self.against == 0 || self.rules.is_checked)
     }
 
-    /// Whether this says nothing for or against what it is. Where it is checked, that a client could be carried there is no
-    /// sign that it would pass.
+    /// Whether this event is no evidence about the stage. With active checks, a successful dial for a client does not
+    /// show that a check would pass.
     fn is_no_sign(&self, event: Event) -> bool {
         match event {
             Event::Hidden => true,
@@ -185,17 +184,17 @@ impl Health {
         }
     }
 
-    /// Whether it changes too often to tell each change.
+    /// Whether it changes too often to report each change.
     pub(crate) fn flaps(&self) -> bool {
         self.flapping.is_some()
     }
 
-    /// Whether a look can find it back: it is down, and a look has found nobody there.
+    /// Whether a query can show that it is back: it is down, and a query has found no listener.
     pub(crate) fn can_be_seen_back(&self) -> bool {
         matches!(self.stage, Stage::Down(Cause::Refused | Cause::NoSocket)) && self.seen_absent
     }
 
-    /// Takes what was seen, and gives what is to be told of it.
+    /// Applies an event and returns what to report.
     pub(crate) fn on(&mut self, event: Event, now: Instant) -> Option<News> {
         if let Event::Failed(cause) = event
             && cause.blames_target()
@@ -215,7 +214,7 @@ impl Health {
         self.become_stage(next, now)
     }
 
-    /// What is due by time alone; asked about once a second while it flaps.
+    /// Returns what is due by time alone. Called about once a second; matters while the target flaps.
     pub(crate) fn tick(&mut self, now: Instant) -> Option<News> {
         let flapping = self.flapping.as_mut()?;
         let changes = flapping.changes;
@@ -224,18 +223,18 @@ impl Health {
             self.changes.clear();
             return Some(News::Settled { stage: self.stage, changes });
         }
-        if changes == flapping.changes_told || now.duration_since(flapping.told) < SUMMARY {
+        if changes == flapping.changes_reported || now.duration_since(flapping.reported) < SUMMARY {
             return None;
         }
-        (flapping.told, flapping.changes_told) = (now, changes);
+        (flapping.reported, flapping.changes_reported) = (now, changes);
         Some(News::Flaps { changes, within: now.duration_since(flapping.began) })
     }
 
-    /// What it is after one more sign that it is `next`: down after enough in a row, and no longer down after enough.
+    /// The stage after one more observation of `next`: `fall` in a row take it down, `rise` in a row bring it back.
     fn weigh(&mut self, next: Stage) -> Stage {
         let is_down = |stage: Stage| matches!(stage, Stage::Down(_));
         let wanted = match (is_down(self.stage), is_down(next)) {
-            // The first look finds how things are.
+            // The first observation establishes the stage.
             _ if self.stage == Stage::Unknown => 1,
             (false, true) => self.rules.fall,
             (true, false) => self.rules.rise,
@@ -256,16 +255,16 @@ impl Health {
         match (event, self.stage) {
             (Event::Passed, Stage::Stalled) if !self.rules.is_answered => Stage::Stalled,
             (Event::Passed, _) => Stage::Up,
-            // That the kernel takes one more connection says nothing about the program.
+            // One more connection completed by the kernel says nothing about the program.
             (Event::Reached, Stage::Stalled) => Stage::Stalled,
             (Event::Reached, _) => Stage::Up,
-            // Its queue is full by now: the same trouble, grown.
+            // The accept queue is full by now: the same stall, further on.
             (Event::Failed(Cause::TimedOut | Cause::Reset | Cause::TlsRefused), Stage::Stalled) => {
                 Stage::Stalled
             }
             (Event::Failed(cause), _) if cause.blames_target() => Stage::Down(cause),
             (Event::Listens, Stage::Unknown) => Stage::Up,
-            // Refused in spite of a listener is a firewall's doing, and only a dial can tell when that ends.
+            // A refusal despite a listener comes from a firewall, and only a dial shows when that ends.
             (Event::Listens, Stage::Down(_)) if self.can_be_seen_back() => Stage::Up,
             (Event::Absent, _) => Stage::Down(Cause::Refused),
             (Event::Missing, _) => Stage::Down(Cause::NoSocket),
@@ -286,17 +285,17 @@ impl Health {
         };
         match (was, stage) {
             (Stage::Unknown, Stage::Up) => {
-                let (was, since) = self.told.take().filter(|(was, _)| *was != Stage::Up)?;
+                let (was, since) = self.reported.take().filter(|(was, _)| *was != Stage::Up)?;
                 return Some(News::Became { stage, was, after: now.duration_since(since), failures });
             }
-            // The first look finds how things are; nothing has changed.
+            // The first observation establishes the stage; nothing has changed.
             (Stage::Unknown, _) => return Some(News::Became { stage, was, after, failures }),
             _ => self.note_change(now),
         }
         match &mut self.flapping {
             None => Some(News::Became { stage, was, after, failures }),
-            Some(flapping) if flapping.changes_told == 0 => {
-                flapping.changes_told = flapping.changes;
+            Some(flapping) if flapping.changes_reported == 0 => {
+                flapping.changes_reported = flapping.changes;
                 Some(News::Flaps { changes: flapping.changes, within: now.duration_since(flapping.began) })
             }
             Some(_) => None,
@@ -315,9 +314,9 @@ impl Health {
             self.flapping = Some(Flapping {
                 began: self.changes[0],
                 changed: now,
-                told: now,
+                reported: now,
                 changes: self.changes.len() as u64,
-                changes_told: 0,
+                changes_reported: 0,
             });
         }
     }

@@ -29,35 +29,37 @@ impl Random {
     }
 }
 
-/// What a run told, and when.
+/// What a run reported, and when.
 fn run(seed: u64) -> (Health, Vec<(Instant, News)>, Instant) {
     let (mut random, mut now) = (Random(seed), Instant::now());
     let mut health = Health::new(&HealthRules::default(), now);
-    let mut told = Vec::new();
+    let mut reported = Vec::new();
     for _ in 0..400 {
         let event = random.event();
         let before = health.stage();
-        told.extend(health.on(event, now).map(|news| (now, news)));
+        reported.extend(health.on(event, now).map(|news| (now, news)));
         check_step(before, event, &health, seed);
         let mut pause = random.pause();
         while pause >= SECOND {
             (now, pause) = (now + SECOND, pause - SECOND);
-            told.extend(health.tick(now).map(|news| (now, news)));
+            reported.extend(health.tick(now).map(|news| (now, news)));
         }
         now += pause;
     }
-    (health, told, now)
+    (health, reported, now)
 }
 
 fn check_step(before: Stage, event: Event, health: &Health, seed: u64) {
     let after = health.stage();
     match event {
         Event::Failed(cause) if !cause.blames_target() => {
-            assert_eq!(after, before, "seed {seed}: our own trouble was booked as the target's")
+            assert_eq!(after, before, "seed {seed}: a local error was counted against the target")
         }
-        Event::Absent => assert_eq!(after, Stage::Down(Cause::Refused), "seed {seed}: nobody listens"),
-        Event::Missing => assert_eq!(after, Stage::Down(Cause::NoSocket), "seed {seed}: there is nothing"),
-        Event::Hidden => assert_eq!(after, before, "seed {seed}: what cannot be seen says nothing"),
+        Event::Absent => assert_eq!(after, Stage::Down(Cause::Refused), "seed {seed}: no process listens"),
+        Event::Missing => {
+            assert_eq!(after, Stage::Down(Cause::NoSocket), "seed {seed}: the socket does not exist")
+        }
+        Event::Hidden => assert_eq!(after, before, "seed {seed}: a hidden socket is no evidence"),
         Event::Passed if before == Stage::Stalled => assert_eq!(after, Stage::Stalled, "seed {seed}"),
         Event::Passed => assert_eq!(after, Stage::Up, "seed {seed}"),
         Event::Reached if before != Stage::Stalled => assert_eq!(after, Stage::Up, "seed {seed}"),
@@ -69,10 +71,10 @@ fn check_step(before: Stage, event: Event, health: &Health, seed: u64) {
         Event::Accepts => assert_ne!(after, Stage::Stalled, "seed {seed}"),
         Event::Listens => assert_ne!(after, Stage::Unknown, "seed {seed}"),
     }
-    assert!(health.changes.len() <= FLAPPING_CHANGES, "seed {seed}: it remembers without a bound");
+    assert!(health.changes.len() <= FLAPPING_CHANGES, "seed {seed}: the history has no bound");
 }
 
-fn stage_told(news: News) -> Option<Stage> {
+fn stage_reported(news: News) -> Option<Stage> {
     match news {
         News::Became { stage, .. } | News::Settled { stage, .. } => Some(stage),
         News::Flaps { .. } => None,
@@ -82,17 +84,17 @@ fn stage_told(news: News) -> Option<Stage> {
 #[test]
 fn a_line_is_never_told_twice_and_never_contradicts_the_state() {
     for seed in 0..3_000 {
-        let (mut health, mut told, end) = run(seed);
-        // Left alone, it tells at last what it is.
+        let (mut health, mut reported, end) = run(seed);
+        // Left alone, it finally reports its stage.
         for second in 1..=40 {
             let now = end + second * SECOND;
-            told.extend(health.tick(now).map(|news| (now, news)));
+            reported.extend(health.tick(now).map(|news| (now, news)));
         }
 
-        let stages: Vec<Stage> = told.iter().filter_map(|(_, news)| stage_told(*news)).collect();
+        let stages: Vec<Stage> = reported.iter().filter_map(|(_, news)| stage_reported(*news)).collect();
         assert!(!health.flaps(), "seed {seed}");
         assert!(stages.last().is_none_or(|last| *last == health.stage()), "seed {seed}");
-        for pair in told.windows(2) {
+        for pair in reported.windows(2) {
             if let [(_, News::Became { stage, .. }), (_, News::Became { stage: next, was, .. })] = pair {
                 assert!(next != stage && was == stage, "seed {seed}: {stage:?} then {was:?} -> {next:?}");
             }
@@ -103,11 +105,11 @@ fn a_line_is_never_told_twice_and_never_contradicts_the_state() {
 #[test]
 fn however_wild_it_is_few_lines_are_told() {
     for seed in 0..3_000 {
-        let (_, told, _) = run(seed);
+        let (_, reported, _) = run(seed);
 
-        for (n, (at, _)) in told.iter().enumerate() {
-            let lines = told[n..].iter().take_while(|(then, _)| *then < *at + SUMMARY).count();
-            // That it settled, two changes more, that it flaps again.
+        for (n, (at, _)) in reported.iter().enumerate() {
+            let lines = reported[n..].iter().take_while(|(then, _)| *then < *at + SUMMARY).count();
+            // It settled, two more changes, it flaps again.
             assert!(lines <= FLAPPING_CHANGES + 1, "seed {seed}: {lines} lines within 10 s from {at:?}");
         }
     }
@@ -172,17 +174,17 @@ fn the_third_change_within_half_a_minute_is_told_as_flapping_then_every_ten_seco
     let start = Instant::now();
     let mut health = Health::new(&HealthRules::default(), start);
     health.on(Event::Reached, start);
-    let mut told = Vec::new();
+    let mut reported = Vec::new();
 
     for second in 1..=24 {
         let now = start + second * SECOND;
         let event = if second % 2 == 1 { Event::Absent } else { Event::Listens };
-        told.extend(health.on(event, now).map(|news| (second, news)));
-        told.extend(health.tick(now).map(|news| (second, news)));
+        reported.extend(health.on(event, now).map(|news| (second, news)));
+        reported.extend(health.tick(now).map(|news| (second, news)));
     }
 
     let flaps = |changes, seconds: u32| News::Flaps { changes, within: seconds * SECOND };
-    let summaries: Vec<_> = told.split_off(2);
+    let summaries: Vec<_> = reported.split_off(2);
     assert_eq!(summaries, [(3, flaps(3, 2)), (13, flaps(13, 12)), (23, flaps(23, 22))]);
 }
 
@@ -194,8 +196,8 @@ fn a_crash_loop_that_ends_is_told_once_it_holds_still() {
         health.on(event, start);
     }
 
-    assert_eq!(health.tick(start + 29 * SECOND).and_then(stage_told), None);
-    assert_eq!(health.tick(start + 30 * SECOND).and_then(stage_told), Some(Stage::Up));
+    assert_eq!(health.tick(start + 29 * SECOND).and_then(stage_reported), None);
+    assert_eq!(health.tick(start + 30 * SECOND).and_then(stage_reported), Some(Stage::Up));
     assert!(matches!(health.on(Event::Absent, start + 31 * SECOND), Some(News::Became { .. })));
 }
 
@@ -210,7 +212,7 @@ fn a_full_queue_of_a_stalled_target_is_the_same_trouble() {
     assert!(health.on(Event::Accepts, now).is_some());
 }
 
-/// A run of signs, and what the target is after each.
+/// The stage after each of a series of events.
 fn stages(rules: &HealthRules, events: &[Event]) -> Vec<Stage> {
     let now = Instant::now();
     let mut health = Health::new(rules, now);
@@ -227,9 +229,9 @@ fn it_falls_and_rises_after_so_many_signs_in_a_row() {
     let (up, down) = (Stage::Up, Stage::Down(Cause::Refused));
     let (bad, good) = (Event::Failed(Cause::Refused), Event::Reached);
 
-    let told = stages(&rules, &[good, bad, bad, good, bad, bad, bad, good, bad, good, good, bad]);
+    let reported = stages(&rules, &[good, bad, bad, good, bad, bad, bad, good, bad, good, good, bad]);
 
-    assert_eq!(told, [up, up, up, up, up, up, down, down, down, down, up, up]);
+    assert_eq!(reported, [up, up, up, up, up, up, down, down, down, down, up, up]);
 }
 
 #[test]
@@ -246,12 +248,12 @@ fn a_client_that_gets_through_says_nothing_of_what_a_check_asks_for() {
     let bad = Event::Failed(Cause::BadAnswer);
     let (up, down) = (Stage::Up, Stage::Down(Cause::BadAnswer));
 
-    let told = stages(
+    let reported = stages(
         &rules,
         &[Event::Passed, bad, Event::Reached, bad, Event::Reached, Event::Listens, Event::Passed],
     );
 
-    assert_eq!(told, [up, up, up, down, down, down, up]);
+    assert_eq!(reported, [up, up, up, down, down, down, up]);
 }
 
 #[test]
@@ -261,7 +263,7 @@ fn how_long_it_is_back_counts_from_its_return() {
     let at = |seconds: u32| start + seconds * SECOND;
 
     health.on(Event::Reached, at(0));
-    assert_eq!(health.back(at(1)), None, "it was never away");
+    assert_eq!(health.back(at(1)), None, "it was never down");
     health.on(Event::Absent, at(2));
     health.on(Event::Listens, at(3));
     health.on(Event::Stuck, at(4));
@@ -280,9 +282,9 @@ fn what_was_told_to_be_down_is_told_to_be_up_by_other_rules_too() {
 
     let unseen = Health::new(&HealthRules::default(), at(5)).after(&old);
     let mut new = Health::new(&HealthRules::default(), at(6)).after(&unseen);
-    let told = new.on(Event::Passed, at(7));
+    let reported = new.on(Event::Passed, at(7));
     let later = Health::new(&HealthRules::default(), at(8)).after(&new).on(Event::Passed, at(9));
 
-    assert_eq!(told, Some(News::Became { stage: Stage::Up, was: bad, after: 6 * SECOND, failures: 0 }));
+    assert_eq!(reported, Some(News::Became { stage: Stage::Up, was: bad, after: 6 * SECOND, failures: 0 }));
     assert_eq!(later, None, "it was up");
 }

@@ -1,4 +1,4 @@
-//! The bandwidth that the sessions of a route share, kept over reloads.
+//! The bandwidth that the sessions of a route share, kept across reloads.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError, Weak};
@@ -15,8 +15,8 @@ pub(crate) struct Bandwidths {
 }
 
 impl Bandwidths {
-    /// The buckets of a route. As long as its rate stays what it is, they are the same through every reload; with another
-    /// rate they are new, and sessions that began before go on with the old ones.
+    /// The buckets of a route. While its rate is unchanged, they stay the same across reloads; a changed rate makes new
+    /// ones, and sessions that began before continue with the old ones.
     pub(crate) fn of(&self, route: &RouteId, rate: Rate) -> Arc<Bandwidth> {
         let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
         known.retain(|_, bandwidth| bandwidth.strong_count() > 0);

@@ -1,8 +1,8 @@
-//! How many handshakes with clients are under way at one time, over all routes, and which of them compute.
+//! How many handshakes with clients run at one time, over all routes, and which of them compute.
 //!
-//! A place is taken with a whole hello and held until the handshake is over; who comes beyond waits, first come, first
-//! served. So that a stranger who begins handshakes and never ends them keeps nobody out, one who has had a place for
-//! [`GUARANTEED`] gives it up as soon as somebody waits, the oldest first.
+//! A permit is taken once the whole hello is there and held until the handshake is over; further clients wait, first
+//! come, first served. Clients that begin handshakes and never finish them cannot block others: while a client waits, a
+//! permit held for [`GUARANTEED`] is reclaimed, the oldest first.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -12,13 +12,13 @@ use tokio::sync::{Notify, Semaphore};
 use tokio::task::yield_now;
 use tokio::time::sleep;
 
-/// As long as this a client keeps its place whoever else waits: more than a lost packet costs it.
+/// A client keeps its permit for at least this long: more than a lost packet costs it.
 const GUARANTEED: Duration = Duration::from_millis(1500);
 
 /// All handshakes of an engine.
 pub(crate) struct HandshakeLimiter {
     state: Mutex<State>,
-    /// Rung for one who has had a place for long enough, the oldest first, when another waits.
+    /// Notified when a client waits: the oldest permit held for long enough is to be given up.
     reclaim: Notify,
     /// One for each worker: a handshake computes for some hundred microseconds, and sessions of the same worker wait.
     computing: Box<[Semaphore]>,
@@ -27,67 +27,67 @@ pub(crate) struct HandshakeLimiter {
 struct State {
     max: usize,
     under_way: usize,
-    /// Who waits, by number and so in order; rung when its place is there.
+    /// The waiting clients, by number and so in order; each is notified when it has its permit.
     waiting: BTreeMap<u64, Arc<Notify>>,
     next: u64,
-    /// Places that are about to be given up to those who wait.
+    /// Permits that are about to be given up to waiting clients.
     promised: usize,
 }
 
-/// A place of a handshake.
+/// The permit of one handshake.
 pub(crate) struct HandshakePermit<'h> {
     of: &'h HandshakeLimiter,
     is_promised: bool,
 }
 
-/// A wish for a place. Dropped, it is withdrawn, and a place that was given to it meanwhile goes on to the next.
+/// A waiting request. Dropping it withdraws it; a permit granted meanwhile goes to the next one.
 struct Waiter<'h> {
     of: &'h HandshakeLimiter,
     number: u64,
 }
 
 impl HandshakeLimiter {
-    /// For so many workers, with room for so many handshakes.
+    /// For this many workers, with this many permits.
     pub(crate) fn new(workers: usize, max: usize) -> Arc<HandshakeLimiter> {
         let state = State { max, under_way: 0, waiting: BTreeMap::new(), next: 0, promised: 0 };
         let computing = (0..workers.max(1)).map(|_| Semaphore::new(1)).collect();
         Arc::new(HandshakeLimiter { state: Mutex::new(state), reclaim: Notify::new(), computing })
     }
 
-    /// Changes how many there may be. Those under way stay.
+    /// Changes the number of permits. Handshakes in progress continue.
     pub(crate) fn limit(&self, max: usize) {
         let mut state = self.state();
         state.max = max;
         state.fill();
     }
 
-    /// Takes a place, or waits for one. Cancel safe.
+    /// Takes a permit, or waits for one. Cancel safe.
     pub(crate) async fn enter(&self) -> HandshakePermit<'_> {
-        if let Some((waiter, bell)) = self.waiter() {
-            bell.notified().await;
+        if let Some((waiter, granted)) = self.waiter() {
+            granted.notified().await;
             std::mem::forget(waiter);
         }
         HandshakePermit { of: self, is_promised: false }
     }
 
-    /// A wish for a place; `None` where one was free and is taken.
+    /// A waiting request; `None` if a permit was free and is taken.
     fn waiter(&self) -> Option<(Waiter<'_>, Arc<Notify>)> {
         let mut state = self.state();
         if state.under_way < state.max {
             state.under_way += 1;
             return None;
         }
-        let (number, bell) = (state.next, Arc::new(Notify::new()));
+        let (number, granted) = (state.next, Arc::new(Notify::new()));
         state.next += 1;
-        state.waiting.insert(number, bell.clone());
+        state.waiting.insert(number, granted.clone());
         self.reclaim.notify_one();
-        Some((Waiter { of: self, number }, bell))
+        Some((Waiter { of: self, number }, granted))
     }
 
-    /// Does what is computed in one go, one handshake of a worker at a time: between two of them its sessions have their
-    /// turn.
+    /// Runs a computation without interruption, one handshake of a worker at a time: between two of them the worker's
+    /// sessions get their turn.
     pub(crate) async fn compute<T>(&self, worker: usize, work: impl FnOnce() -> T) -> T {
-        // It fails only on a closed semaphore, and this one is never closed.
+        // This fails only on a closed semaphore, and this one is never closed.
         let _turn = self.computing[worker % self.computing.len()].acquire().await.ok();
         let done = work();
         yield_now().await;
@@ -95,19 +95,19 @@ impl HandshakeLimiter {
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
-        // Nothing in it is half-changed by a panic, so a poisoned lock is as good as a clean one.
+        // A panic cannot leave it half-changed, so a poisoned lock is as good as a clean one.
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 impl State {
-    /// Gives free places to those who wait.
+    /// Grants free permits to waiting clients.
     fn fill(&mut self) {
         while self.under_way < self.max
-            && let Some((_, bell)) = self.waiting.pop_first()
+            && let Some((_, granted)) = self.waiting.pop_first()
         {
             self.under_way += 1;
-            bell.notify_one();
+            granted.notify_one();
         }
     }
 
@@ -118,13 +118,13 @@ impl State {
 }
 
 impl HandshakePermit<'_> {
-    /// Resolves when it has to be given up.
+    /// Resolves when this permit has to be given up.
     pub(crate) async fn reclaimed(&mut self) {
         sleep(GUARANTEED).await;
         self.reclaim().await;
     }
 
-    /// Resolves when somebody waits to whom no other place is promised, and this one is.
+    /// Resolves when a client waits that no other permit is promised to; this one is then promised to it.
     async fn reclaim(&mut self) {
         loop {
             {
@@ -168,17 +168,17 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn whoever_is_slow_gives_its_place_to_who_waits_the_oldest_first() {
+    async fn slow_handshakes_give_their_permits_to_waiting_clients_the_oldest_first() {
         let handshakes = HandshakeLimiter::new(1, 2);
         let (mut first, mut second) = (handshakes.enter().await, handshakes.enter().await);
         let (mut first_called, mut second_called) = (Box::pin(first.reclaim()), Box::pin(second.reclaim()));
-        assert!(!is_ready(first_called.as_mut()).await, "nobody waits");
-        assert!(!is_ready(second_called.as_mut()).await, "nobody waits");
+        assert!(!is_ready(first_called.as_mut()).await, "no client waits");
+        assert!(!is_ready(second_called.as_mut()).await, "no client waits");
 
         let mut third = Box::pin(handshakes.enter());
         assert!(!is_ready(third.as_mut()).await);
 
-        assert!(!is_ready(second_called.as_mut()).await, "one place was asked for");
+        assert!(!is_ready(second_called.as_mut()).await, "one permit was requested");
         assert!(is_ready(first_called.as_mut()).await);
         drop(first_called);
         drop(first);
@@ -186,7 +186,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn each_who_waits_is_given_a_place_of_its_own() {
+    async fn each_waiting_client_gets_a_permit_of_its_own() {
         let handshakes = HandshakeLimiter::new(1, 2);
         let (mut first, mut second) = (handshakes.enter().await, handshakes.enter().await);
         let (mut third, mut fourth) = (Box::pin(handshakes.enter()), Box::pin(handshakes.enter()));
@@ -202,7 +202,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn who_waits_no_more_costs_nobody_a_place() {
+    async fn a_withdrawn_request_takes_no_permit() {
         let handshakes = HandshakeLimiter::new(1, 1);
         let mut only = handshakes.enter().await;
         let mut waits = Box::pin(handshakes.enter());

@@ -1,4 +1,5 @@
-//! Who may enter now: limits and queues of a route, the places for TLS handshakes, the bandwidth sessions share.
+//! Which clients may enter now: limits and queues of a route, permits for TLS handshakes, and the bandwidth sessions
+//! share.
 
 pub(super) mod bandwidth;
 pub(super) mod handshakes;

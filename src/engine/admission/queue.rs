@@ -1,7 +1,7 @@
-//! Who has a place on a route now, who waits for one, and who has to give one up: the engine's side of
+//! Which clients have a place on a route, which wait for one, and which have to give one up: the engine's side of
 //! [`crate::limits::Admission`], which decides.
 //!
-//! A route without limits has none. It is locked when a client comes and when one goes, never while bytes move.
+//! A route without limits has none. It is locked when a client comes and when a session ends, never while bytes move.
 
 use std::collections::HashMap;
 use std::net::IpAddr;
@@ -16,13 +16,13 @@ use crate::limits::{Admission, Answer, ClientNet, EntryLimits, Number, WhenFull}
 use crate::outcome::{Client, Denial, Limit};
 use crate::plan::{Route, RouteId, Routes, Source};
 
-/// The clients of one route, over all of its listeners and over reloads.
+/// The clients of one route, over all of its listeners and across reloads.
 pub(crate) struct AdmissionControl {
     state: Mutex<State>,
 }
 
 struct State {
-    /// Who may come in now, for those that wait: a reload may have decided otherwise about them.
+    /// The access rules now, for waiting clients: a reload may have changed them.
     access: Access,
     limits: EntryLimits,
     admission: Admission,
@@ -33,36 +33,37 @@ struct State {
     earlier: Vec<EarlierSession>,
 }
 
-/// Which sessions of the route have passed no admission control and are not among the [`EarlierSession`] either.
+/// Which sessions of the route have no permit of the admission control and are not among the [`EarlierSession`]s
+/// either.
 #[derive(Clone, Copy)]
 enum Uncounted {
     Nobody,
     Everybody,
-    /// Those that began then or later: the route has had no limits since.
+    /// Those that began at this time or later: the route has had no limits since.
     Since(Instant),
 }
 
-/// A session that began before its route had limits. It has no pass to give back, so that its end is seen at a look.
+/// A session that began before its route had limits. It has no permit to return, so its end is found by polling.
 struct EarlierSession {
     live: Weak<Live>,
     number: Number,
     client: Option<ClientNet>,
 }
 
-/// A client that waits.
+/// A waiting client.
 struct Waiting {
     ip: Option<IpAddr>,
-    /// Rung when it is its turn, or when it may not come in any more.
+    /// Notified when it is its turn, or when it may no longer connect.
     turn: Arc<Notify>,
 }
 
-/// What lets one client in. Dropped, it lets in whoever waits next.
+/// Admits one client. When it is dropped, the next waiting client is admitted.
 pub(crate) struct Permit {
     admission: Arc<AdmissionControl>,
     number: Number,
-    /// Whose it is. It is counted under it whatever the limits are now: a reload may add one of clients.
+    /// The client's address. It is counted under it whatever the limits are now: a reload may add a limit per client.
     ip: Option<IpAddr>,
-    /// Rung when its turn has come, where it has to wait; see [`Waiting`].
+    /// Notified when its turn has come, if it has to wait; see [`Waiting`].
     turn: Option<Arc<Notify>>,
 }
 
@@ -76,7 +77,10 @@ impl AdmissionControl {
         }
     }
 
-    /// Decides about a client that comes at `now`; one that may come in, at once or later, gets a pass.
+    /// Decides about a client that comes at `now`; an admitted one, at once or after waiting, gets a permit.
+    ///
+    /// # Errors
+    /// The limit that rejects the client.
     pub(crate) fn ask(self: &Arc<Self>, ip: Option<IpAddr>, now: Instant) -> Result<Permit, Limit> {
         let mut state = self.lock();
         let State { limits, admission, waiting, moving, .. } = &mut *state;
@@ -89,7 +93,7 @@ impl AdmissionControl {
                 waiting.insert(number, Waiting { ip, turn: turn.clone() });
                 let evicted = evicted.iter().filter_map(|number| moving.remove(number));
                 for live in evicted {
-                    // One that an earlier order ends gives its place back all the same.
+                    // A session that an earlier order ends returns its place all the same.
                     let _ = live.order(Order::Evict);
                 }
                 (number, Some(turn))
@@ -98,7 +102,7 @@ impl AdmissionControl {
         Ok(Permit { admission: self.clone(), number, ip, turn })
     }
 
-    /// Goes on under what a reload says.
+    /// Continues under the limits and access rules of a reload.
     fn adopt(&self, route: &Route) {
         let (mut state, limits) = (self.lock(), &route.entry);
         state.access = route.access.clone();
@@ -117,12 +121,12 @@ impl AdmissionControl {
         };
     }
 
-    /// Whether there may be sessions of the route that it does not know.
+    /// Whether it knows every session of the route.
     fn is_complete(&self) -> bool {
         matches!(self.lock().uncounted, Uncounted::Nobody)
     }
 
-    /// Counts a session that lives at `now`, if it does not know it yet.
+    /// Counts a session that is live at `now`, if it is not counted yet.
     fn count_in(&self, live: &Arc<Live>, client: Client) {
         let state = &mut *self.lock();
         match state.uncounted {
@@ -151,7 +155,7 @@ impl AdmissionControl {
     }
 }
 
-/// Bytes that a session has moved by now.
+/// Bytes that a session has moved so far.
 fn moved(moving: &HashMap<Number, Arc<Live>>, number: Number) -> u64 {
     moving.get(&number).map_or(0, |live| {
         let traffic = live.meter.traffic();
@@ -160,7 +164,7 @@ fn moved(moving: &HashMap<Number, Arc<Live>>, number: Number) -> u64 {
 }
 
 impl State {
-    /// Lets whoever waits have the places of those that began before the limits and have ended.
+    /// Gives the places of earlier sessions that have ended to waiting clients.
     fn forget_earlier(&mut self, now: Instant) {
         let mut has_left = false;
         let admission = &mut self.admission;
@@ -195,8 +199,10 @@ impl Permit {
         self.turn.is_some()
     }
 
-    /// Resolves when its turn has come, or it may not come in any more, as a reload may have decided meanwhile; at once
-    /// where it never had to wait. Cancel safe.
+    /// Resolves when its turn has come, at once if it never had to wait. Cancel safe.
+    ///
+    /// # Errors
+    /// The client may no longer connect: a reload may have changed the access rules meanwhile.
     pub(crate) async fn turn(&self) -> Result<(), Denial> {
         let Some(turn) = &self.turn else { return Ok(()) };
         loop {
@@ -205,14 +211,14 @@ impl Permit {
             if let Some(denial) = self.ip.and_then(|ip| state.access.denies(ip)) {
                 return Err(denial);
             }
-            // Another reload may have let it stay before it woke.
+            // Another reload may have allowed it again before it woke.
             if !state.waiting.contains_key(&self.number) {
                 return Ok(());
             }
         }
     }
 
-    /// Says that the session moves bytes from here on: where the route evicts, it may be the next.
+    /// Marks that the session moves bytes from here on: where the route evicts, it may be evicted.
     pub(crate) fn moves(&self, live: &Arc<Live>) {
         let mut state = self.admission.lock();
         if state.limits.full == WhenFull::EvictIdle {
@@ -233,14 +239,14 @@ impl Drop for Permit {
     }
 }
 
-/// The admission control of each route that has limits, as long as somebody needs it.
+/// The admission control of each route that has limits, for as long as it is used.
 #[derive(Default)]
 pub(crate) struct AdmissionControls {
     known: Mutex<HashMap<RouteId, Weak<AdmissionControl>>>,
 }
 
 impl AdmissionControls {
-    /// That of a route; `None` where it limits nothing.
+    /// The admission control of a route; `None` if it has no limits.
     pub(crate) fn of(&self, id: &RouteId, route: &Route) -> Option<Arc<AdmissionControl>> {
         if route.entry.is_none() {
             return None;
@@ -254,9 +260,9 @@ impl AdmissionControls {
         }))
     }
 
-    /// Makes the admission controls of routes that have limits now and had none, and counts the sessions they have. Whatever
-    /// begins before the listeners serve under them is missed: those are few, and end. Dropped before that, what is
-    /// returned undoes it.
+    /// Creates admission controls for routes that have limits now and had none, and counts their sessions. Sessions
+    /// that begin before the listeners serve under them are missed: those are few, and end. Dropping the result before
+    /// that undoes it.
     pub(crate) fn open(
         &self,
         source: &Source,
@@ -279,8 +285,8 @@ impl AdmissionControls {
         incomplete.into_values().collect()
     }
 
-    /// Has every admission control of a source go on under what its route says now: who is here stays, and who waits goes on
-    /// waiting.
+    /// Has every admission control of a source continue under its route's new limits: admitted clients stay, and
+    /// waiting clients keep waiting.
     pub(crate) fn adopt(&self, source: &Source, routes: &Routes) {
         for (id, admission) in self.known().iter().filter(|(id, _)| id.source == *source) {
             if let (Some(admission), Some(route)) = (admission.upgrade(), routes.get(&id.name)) {
@@ -289,7 +295,7 @@ impl AdmissionControls {
         }
     }
 
-    /// Has each look at who is idle and forget what nobody needs any more; about once a second.
+    /// Releases the places of ended sessions, and drops what is no longer used; called about once a second.
     pub(crate) fn settle(&self, now: Instant) {
         self.known().retain(|_, admission| match admission.upgrade() {
             Some(admission) => {

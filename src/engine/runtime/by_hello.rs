@@ -1,4 +1,4 @@
-//! Which targets a client goes to by what its TLS hello says.
+//! Which targets a client gets by its TLS ClientHello.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -6,14 +6,14 @@ use std::time::Duration;
 use crate::client_hello::{Choice, Hello};
 use crate::plan::{Among, HelloRules};
 
-/// Whom a route serves by what hellos say. Each has the targets it goes to; `None` where such clients are turned away.
+/// The choices of a route by ClientHello. Each has the targets of its clients; `None` where such clients are rejected.
 pub(crate) struct ByHello<T> {
     choice: Choice<Arc<T>>,
-    /// Whom nobody of `choice` is for.
+    /// For clients that match no entry of `choice`.
     others: Option<Arc<T>>,
-    /// Who does not speak TLS, or says nothing in time.
+    /// For clients that do not speak TLS, or send nothing in time.
     pub(crate) not_tls: Option<Arc<T>>,
-    /// How long a client may take for its hello.
+    /// How long a client may take to send its hello.
     pub(crate) patience: Duration,
 }
 
@@ -21,12 +21,12 @@ pub(crate) struct ByHello<T> {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Speaks {
     Tls,
-    /// Something else, which is left as it is.
+    /// Anything else, which is passed on unchanged.
     Other,
 }
 
 impl<T> ByHello<T> {
-    /// What the rules of a route choose; `of` gives some of its targets.
+    /// The choices of a route's rules; `of` gives some of its targets.
     pub(crate) fn new(rules: &HelloRules, of: impl Fn(&Among, Speaks) -> Arc<T>) -> ByHello<T> {
         ByHello {
             choice: rules.choice.map(|among| of(among, Speaks::Tls)),
@@ -36,7 +36,7 @@ impl<T> ByHello<T> {
         }
     }
 
-    /// Whom it chooses; `None` where nobody is for such a client.
+    /// The choice for a hello; `None` where such a client is rejected.
     pub(crate) fn of(&self, hello: &Hello<'_>) -> Option<&Arc<T>> {
         self.choice.of(hello).or(self.others.as_ref())
     }

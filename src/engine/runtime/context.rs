@@ -1,4 +1,4 @@
-//! What every session of an engine shares, and what those of one route share.
+//! What all sessions of an engine share, and what those of one route share.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, OnceLock};
@@ -25,68 +25,68 @@ use crate::plan::{Among, Carries, Route, RouteId};
 /// Shared by all sessions.
 pub(crate) struct Context {
     pub(crate) ledger: Arc<Ledger>,
-    /// One permit per session that may live at one time. All of them back means that nobody is left.
+    /// One permit per live session. When all are back, no session is left.
     pub(crate) slots: Arc<Semaphore>,
-    /// How many permits there are.
+    /// The number of permits.
     pub(crate) most_sessions: u32,
     pub(crate) handshakes: Arc<HandshakeLimiter>,
-    /// What the connections of services hear of a stop.
+    /// Signals a stop to the connections of services.
     pub(crate) stopping: Stopping,
     pub(crate) workers: Workers,
     pub(crate) targets: Arc<Targets>,
     pub(crate) bandwidths: Bandwidths,
     pub(crate) admissions: Arc<AdmissionControls>,
     pub(crate) udp: Udp,
-    /// The routes of connections that are declared, each as the clients of its first address meet it: what is carried
-    /// without having been accepted goes along one of them.
+    /// The declared routes for streams, each as the clients of its first address use it: connections that no listener
+    /// accepted are carried along one of them.
     pub(crate) routes: Mutex<HashMap<RouteId, Arc<RouteRuntime>>>,
-    /// Dropped with the engine.
+    /// Ends when the engine is dropped.
     pub(crate) _health_checker: HealthChecker,
 }
 
-/// Room for a pass, in a box of its own: few routes need it. Empty until it is known who the client is.
+/// A cell for an admission permit, in its own box because few routes need one. Empty until the client is known.
 pub(crate) type PermitCell = OnceLock<Permit>;
 
-/// What a session holds as long as it lives: its place on a worker, and its permit to be one of so many.
+/// What a session holds while it lives: its place on a worker, its share of the session limit, its admission permit.
 pub(crate) struct SessionSlot {
     pub(crate) cx: Arc<Context>,
     worker: u32,
-    /// Its place on a route that limits them.
+    /// Its permit on a route with limits.
     place: Option<Box<PermitCell>>,
 }
 
 impl SessionSlot {
-    /// A seat on this worker.
+    /// Takes a slot on this worker.
     pub(crate) fn take(
         cx: &Arc<Context>,
         worker: usize,
         permit: OwnedSemaphorePermit,
         place: Option<Box<PermitCell>>,
     ) -> SessionSlot {
-        // Given back by hand: kept, it would hold the semaphore a second time.
+        // Returned by hand on drop: a kept permit would hold the semaphore a second time.
         permit.forget();
         cx.workers.enter(worker);
         SessionSlot { cx: cx.clone(), worker: worker as u32, place }
     }
 
-    /// The worker that carries it.
+    /// The worker that carries the session.
     pub(crate) fn worker(&self) -> usize {
         self.worker as usize
     }
 
-    /// Its place on a route that limits them.
+    /// Its permit on a route with limits.
     pub(crate) fn permit(&self) -> Option<&Permit> {
         self.place.as_ref().and_then(|place| place.get())
     }
 
-    /// Gives it its place, where its client was not known before; it has none yet.
+    /// Stores its permit, if the client was not known earlier; it has none yet.
     pub(crate) fn admit(&self, permit: Permit) {
         if let Some(place) = &self.place {
             let _ = place.set(permit);
         }
     }
 
-    /// Whether it has to wait for its place.
+    /// Whether it has to wait for its turn.
     pub(crate) fn waits(&self) -> bool {
         self.permit().is_some_and(Permit::waits)
     }
@@ -99,30 +99,30 @@ impl Drop for SessionSlot {
     }
 }
 
-/// A route at run time, with the targets of its listeners' clients. Sessions keep the one they were born with, or that
-/// their hello has chosen.
+/// A route at run time, with the targets of its listeners' clients. Sessions keep the one they began with, or the one
+/// their hello chose.
 pub(crate) struct RouteRuntime {
     pub(crate) route: Arc<Route>,
     pub(crate) pool: Pool<Target>,
-    /// What its clients pass, where it limits them.
+    /// The admission control of its clients, if it has limits.
     pub(crate) admission: Option<Arc<AdmissionControl>>,
-    /// The route's name as records show it, made once.
+    /// The route's name as records show it, formatted once.
     pub(crate) name: Arc<str>,
-    /// What bounds its sessions.
+    /// The limits of its sessions.
     pub(crate) limits: SessionLimits,
-    /// What they share of its `bandwidth`.
+    /// The shared `bandwidth` of its sessions.
     pub(crate) bandwidth: Option<Arc<Bandwidth>>,
-    /// What a client's hello chooses; `None` where none is looked at.
+    /// The choices by ClientHello; `None` if the route reads none.
     pub(crate) by_hello: Option<Box<ByHello<RouteRuntime>>>,
 }
 
 impl RouteRuntime {
-    /// A route as the clients of its n-th address meet it.
+    /// A route as the clients of its n-th address use it.
     pub(crate) fn new(by: &Wanted, cx: &Context) -> Arc<RouteRuntime> {
         let Wanted { route, place, .. } = by;
         let names = pool::names(route, *place);
         let greeting = Greeting { header: route.proxy.send, tls: route.target_tls.clone() };
-        // What does not speak TLS is not carried by it either.
+        // Clients that do not speak TLS are not carried over TLS either.
         let bare = Greeting { tls: None, ..greeting.clone() };
         let of = |among: &Among, speaks: Speaks| {
             let greeting = if speaks == Speaks::Tls { &greeting } else { &bare };

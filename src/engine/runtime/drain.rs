@@ -1,4 +1,4 @@
-//! The end of an engine: wait for the sessions that are left, then insist.
+//! The end of an engine: wait for the remaining sessions, then reset them.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -9,14 +9,14 @@ use super::context::Context;
 use crate::ledger::Order;
 use crate::units::Seconds;
 
-/// How often a drain says how many it still waits for.
-const TELL: Duration = Duration::from_secs(5);
+/// How often a drain logs how many sessions it still waits for.
+const REPORT: Duration = Duration::from_secs(5);
 
-/// How long sessions that were cut may take to write their records.
-const LAST_WORDS: Duration = Duration::from_secs(2);
+/// How long reset sessions may take to write their records.
+const RECORD_TIME: Duration = Duration::from_secs(2);
 
-/// Waits up to `patience` until nobody is left, but no longer than until `hurry` resolves, then cuts. Says how many were
-/// cut.
+/// Waits up to `patience` for all sessions to end, or until `hurry` resolves, then resets the rest. Returns how many
+/// were reset.
 pub(crate) async fn drain(cx: &Arc<Context>, patience: Duration, hurry: impl Future<Output = ()>) -> usize {
     let begun = Instant::now();
     cx.udp.drain();
@@ -25,8 +25,8 @@ pub(crate) async fn drain(cx: &Arc<Context>, patience: Duration, hurry: impl Fut
     if left > 0 {
         tracing::info!("stopping: waiting up to {} for {}", Seconds(patience), counted(left));
     }
-    let tell = async {
-        let mut often = interval(TELL);
+    let report = async {
+        let mut often = interval(REPORT);
         often.tick().await;
         loop {
             often.tick().await;
@@ -36,11 +36,11 @@ pub(crate) async fn drain(cx: &Arc<Context>, patience: Duration, hurry: impl Fut
     let (cut_off, waited) = tokio::select! {
         gone = timeout(patience, all_gone(cx)) => (if gone.is_ok() { 0 } else { sessions(cx) }, patience),
         () = hurry => (sessions(cx), begun.elapsed()),
-        () = tell => (0, patience),
+        () = report => (0, patience),
     };
     cut(cx);
     // Their records are part of the drain; a session that cannot even end is not waited for.
-    let _ = timeout(LAST_WORDS, all_gone(cx)).await;
+    let _ = timeout(RECORD_TIME, all_gone(cx)).await;
     if cut_off > 0 {
         tracing::warn!("{} reset after {}", counted(cut_off), Seconds(waited));
     }
@@ -48,14 +48,14 @@ pub(crate) async fn drain(cx: &Arc<Context>, patience: Duration, hurry: impl Fut
     cut_off
 }
 
-/// Resets every session that is left.
+/// Resets every remaining session.
 pub(crate) fn cut(cx: &Context) {
     cx.ledger.order_all(Order::Drain);
     cx.stopping.cut.cancel();
 }
 
 fn sessions(cx: &Context) -> usize {
-    // Not by the permits: whoever waits for all of them holds those that are back.
+    // Not counted by the permits: a waiter for all of them already holds those that are back.
     cx.workers.sessions() + cx.udp.flows()
 }
 
@@ -65,7 +65,7 @@ fn counted(sessions: usize) -> String {
 
 /// Cancel safe.
 async fn all_gone(cx: &Context) {
-    // It fails only on a closed semaphore, which this one never is.
+    // This fails only on a closed semaphore, and this one is never closed.
     let _ = cx.slots.acquire_many(cx.most_sessions).await;
     cx.udp.all_gone().await;
 }

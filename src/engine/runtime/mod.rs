@@ -1,4 +1,4 @@
-//! What all sessions stand on: shared state, worker threads, drain.
+//! What all sessions use: shared state, worker threads, drain.
 
 pub(super) mod by_hello;
 pub(super) mod context;

@@ -1,35 +1,35 @@
-//! How an engine is made: its threads and its share of the descriptors.
+//! The settings of an engine: its threads and its share of the descriptors.
 
 use crate::address::Protocol;
 use crate::limits::{self, Budget, Limits, Wanted};
 use crate::plan::Plan;
 use crate::probe;
 
-/// How an engine is made.
+/// The settings of an engine.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Settings {
     /// Threads that carry sessions, at least 1.
     pub workers: usize,
-    /// What the descriptors allow.
+    /// How many sessions and pipes the descriptors allow.
     pub budget: Budget,
 }
 
-/// Descriptors that come after the count: a reload's file and what its check of /proc opens, a question to the kernel.
+/// Descriptors opened after the count: a reload's file and what its check of /proc opens, a query of the kernel.
 const OWN: usize = 5;
 
-/// Of each worker's runtime: its poller twice, its wake-up, its end of the signals.
+/// Per worker's runtime: its poller twice, its wake-up, its end of the signals.
 const OWN_PER_WORKER: usize = 4;
 
-/// Of each worker's loop for datagrams, where a route carries UDP: its poller and its wake-up.
+/// Per worker's loop for datagrams, if a route carries UDP: its poller and its wake-up.
 const OWN_PER_LOOP: usize = 2;
 
 impl Settings {
-    /// One worker for each core this process may use, and as many sessions as the descriptors allow that are free now,
-    /// at most `limits.connections` of `plan`. It changes no limit of the process.
+    /// One worker for each core this process may use, and as many sessions as the free descriptors allow, at most
+    /// `limits.connections` of `plan`. It changes no limit of the process.
     pub fn fitting(plan: &Plan) -> Settings {
         let workers = workers();
         let descriptors = probe::system::limits::descriptors();
-        // Without a limit, a quarter of what can be counted leaves room for every sum.
+        // With no limit set, a quarter of the largest number leaves room for every sum.
         let limit = descriptors.soft.and_then(|limit| limit.try_into().ok()).unwrap_or(usize::MAX / 4);
         let used = descriptors.used.unwrap_or(0) as usize + OWN + of_engine(plan, workers);
         let Limits { connections, flows, .. } = plan.limits;
@@ -37,7 +37,7 @@ impl Settings {
         Settings { workers, budget: limits::budget(limit, used, wanted) }
     }
 
-    /// The fewest descriptors with which an engine as [`Settings::fitting`] makes it can carry one session.
+    /// The smallest number of descriptors with which an engine made by [`Settings::fitting`] can carry one session.
     pub fn least_descriptors(plan: &Plan) -> usize {
         of_engine(plan, workers()) + 2
     }

@@ -1,14 +1,14 @@
-//! What the connections of services hear of a stop: first that they should end, then that they have to.
+//! Signals a stop to the connections of services: first that they should end, then that they must.
 //!
-//! Sessions hear it otherwise: one waits for its bytes alone, and its record says why it ended.
+//! Sessions are ended by orders instead: a session waits only for its bytes, and its record has the reason of its end.
 
 use tokio_util::sync::CancellationToken;
 
-/// The two words, each said once.
+/// The two signals, each sent once.
 #[derive(Default)]
 pub(crate) struct Stopping {
-    /// Nobody new is taken, and who is there should come to an end. Each listener has a child of it.
+    /// No new connection is accepted, and open ones should end. Each listener has a child of this token.
     pub(crate) draining: CancellationToken,
-    /// Who is left is reset.
+    /// The remaining connections are reset.
     pub(crate) cut: CancellationToken,
 }

@@ -1,7 +1,7 @@
-//! The threads that carry sessions: one single-threaded runtime each.
+//! The threads that carry sessions, each with a single-threaded runtime.
 //!
-//! A session stays on the worker it was given to, so its wake-ups cross no thread and its buffer is in that core's cache.
-//! A work-stealing runtime was measured beside it and costs more per small request; see the benchmarks.
+//! A session stays on the worker it was given to, so its wake-ups cross no thread and its buffer stays in that core's
+//! cache. A work-stealing runtime was measured too and costs more per small request; see the benchmarks.
 
 use std::future::Future;
 use std::io;
@@ -14,11 +14,11 @@ use tokio_util::sync::CancellationToken;
 
 use crate::relay;
 
-/// Threads for name look-ups, per worker. They end by themselves when idle.
+/// Threads for name lookups, per worker. Idle ones end by themselves.
 const MAX_LOOKUPS: usize = 4;
 const LOOKUP_IDLE: Duration = Duration::from_secs(1);
 
-/// All workers of an engine. Dropped, they end, and what they still carry is dropped with them.
+/// All workers of an engine. Dropping them ends them and drops the sessions they still carry.
 pub(crate) struct Workers {
     workers: Vec<Worker>,
     stop: CancellationToken,
@@ -32,6 +32,9 @@ struct Worker {
 
 impl Workers {
     /// Starts `count` workers, at least one, that share `pipes` pipes.
+    ///
+    /// # Errors
+    /// A thread or its runtime could not be started.
     pub(crate) fn start(count: usize, pipes: usize) -> io::Result<Workers> {
         let stop = CancellationToken::new();
         let count = count.max(1);
@@ -40,7 +43,7 @@ impl Workers {
         Ok(Workers { workers, stop })
     }
 
-    /// How many there are.
+    /// The number of workers.
     pub(crate) fn count(&self) -> usize {
         self.workers.len()
     }
@@ -54,15 +57,15 @@ impl Workers {
         self.workers[n % self.workers.len()].handle.spawn(work)
     }
 
-    /// The worker for a session that was accepted on `here`: that one, unless another carries an eighth less. To change
-    /// threads costs two wake-ups; streams, of which there are few, are spread evenly.
+    /// The worker for a session that was accepted on `here`: that worker, unless another carries an eighth less. A
+    /// change of thread costs two wake-ups; streams, of which there are few, are spread evenly.
     pub(crate) fn place(&self, here: usize) -> usize {
         let load = |n: usize| self.workers[n].sessions.load(Relaxed);
         let least = (0..self.workers.len()).min_by_key(|n| load(*n)).unwrap_or(here);
         if load(here) <= load(least) + load(least) / 8 { here } else { least }
     }
 
-    /// How many sessions there are on all of them.
+    /// The number of sessions on all workers.
     pub(crate) fn sessions(&self) -> usize {
         self.workers.iter().map(|worker| worker.sessions.load(Relaxed)).sum()
     }
@@ -72,7 +75,7 @@ impl Workers {
         self.workers[n].sessions.fetch_add(1, Relaxed);
     }
 
-    /// Counts it no more.
+    /// Counts a session off worker `n`.
     pub(crate) fn leave(&self, n: usize) {
         self.workers[n].sessions.fetch_sub(1, Relaxed);
     }
@@ -82,7 +85,7 @@ impl Drop for Workers {
     fn drop(&mut self) {
         self.stop.cancel();
         for worker in &mut self.workers {
-            // An engine dropped by a session of its own must not wait for itself.
+            // A session may be the last owner of the engine; it must not wait for its own thread.
             if let Some(thread) = worker.thread.take().filter(|it| it.thread().id() != thread::current().id())
             {
                 let _ = thread.join();
@@ -102,7 +105,7 @@ fn start_one(n: usize, pipes: usize, stop: CancellationToken) -> io::Result<Work
     let thread = thread::Builder::new().name(format!("worker-{n}")).spawn(move || {
         relay::prepare_thread(pipes);
         runtime.block_on(stop.cancelled());
-        // A look-up that hangs in the system's resolver must not hold up the end.
+        // A lookup that hangs in the system's resolver must not delay the end.
         runtime.shutdown_background();
     })?;
     Ok(Worker { handle, sessions: AtomicUsize::new(0), thread: Some(thread) })

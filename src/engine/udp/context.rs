@@ -1,4 +1,4 @@
-//! What every loop shares, and a route as its flows meet it.
+//! What all loops share, and a route as its flows use it.
 
 use std::sync::Arc;
 
@@ -15,15 +15,15 @@ use crate::plan::{Route, RouteId};
 pub(crate) struct Shared {
     pub(super) ledger: Arc<Ledger>,
     pub(super) admissions: Arc<AdmissionControls>,
-    /// One permit per flow that may live at one time, over all loops. All of them back means that none is left.
+    /// One permit per live flow, over all loops. When all are back, no flow is left.
     pub(super) slots: Semaphore,
     pub(super) most: usize,
-    /// Where names are looked up and targets are watched.
+    /// The runtime for name lookups and watches on targets.
     pub(super) beside: Handle,
 }
 
 impl Shared {
-    /// For at most `most` flows; `beside` is a runtime for what may wait.
+    /// For at most `most` flows; `beside` is a runtime for what must not block a loop.
     pub(crate) fn new(
         ledger: Arc<Ledger>,
         admissions: Arc<AdmissionControls>,
@@ -35,7 +35,7 @@ impl Shared {
     }
 }
 
-/// A UDP route at run time. Flows keep the one they were born with, and the target that was chosen then.
+/// A UDP route at run time. A flow keeps the one it began with, and the target chosen then.
 pub(super) struct UdpRouteRuntime {
     pub(super) id: RouteId,
     pub(super) route: Arc<Route>,

@@ -1,4 +1,4 @@
-//! How the supervisor speaks to a loop that sleeps in its poller.
+//! How the supervisor sends orders to a loop that sleeps in its poller.
 
 use std::io;
 use std::net::SocketAddr;
@@ -13,7 +13,7 @@ use tokio::sync::oneshot;
 
 use super::context::UdpRouteRuntime;
 
-/// What a loop is told.
+/// An order to a loop.
 pub(super) enum Order {
     Listen {
         number: u32,
@@ -34,28 +34,28 @@ pub(super) enum Order {
         number: u32,
         done: oneshot::Sender<()>,
     },
-    /// A name that datagrams wait for has been looked up.
+    /// The lookup of a name that datagrams wait for is done.
     Resolved,
     Drain,
     Stop,
 }
 
-/// What an event of the poller is about.
+/// What an event of the poller refers to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Ready {
     Control,
-    UdpDoor(u32),
+    Listener(u32),
     Flow(u32),
 }
 
 const CONTROL: u64 = 1 << 63;
-const DOOR: u64 = 1 << 62;
+const LISTENER: u64 = 1 << 62;
 
 impl Ready {
     fn data(self) -> EventData {
         EventData::new_u64(match self {
             Ready::Control => CONTROL,
-            Ready::UdpDoor(number) => DOOR | u64::from(number),
+            Ready::Listener(number) => LISTENER | u64::from(number),
             Ready::Flow(number) => number.into(),
         })
     }
@@ -63,52 +63,58 @@ impl Ready {
     pub(super) fn of(data: EventData) -> Ready {
         match data.u64() {
             CONTROL => Ready::Control,
-            word if word & DOOR != 0 => Ready::UdpDoor(word as u32),
+            word if word & LISTENER != 0 => Ready::Listener(word as u32),
             word => Ready::Flow(word as u32),
         }
     }
 }
 
-/// A loop's poller, its wake-up and the orders that wait.
+/// A loop's poller, its wake-up and its pending orders.
 pub(super) struct ControlQueue {
     pub(super) poller: OwnedFd,
-    bell: OwnedFd,
+    wake_up: OwnedFd,
     orders: Mutex<Vec<Order>>,
-    /// Whether a flow was ordered to end since the loop looked last.
+    /// Whether a flow was ordered to end since the loop last checked.
     is_flow_ordered: AtomicBool,
 }
 
 impl ControlQueue {
     pub(super) fn new() -> io::Result<ControlQueue> {
         let poller = epoll::create(CreateFlags::CLOEXEC)?;
-        let bell = eventfd(0, EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK)?;
-        epoll::add(&poller, &bell, Ready::Control.data(), EventFlags::IN)?;
-        Ok(ControlQueue { poller, bell, orders: Mutex::default(), is_flow_ordered: AtomicBool::new(false) })
+        let wake_up = eventfd(0, EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK)?;
+        epoll::add(&poller, &wake_up, Ready::Control.data(), EventFlags::IN)?;
+        Ok(ControlQueue {
+            poller,
+            wake_up,
+            orders: Mutex::default(),
+            is_flow_ordered: AtomicBool::new(false),
+        })
     }
 
     pub(super) fn send(&self, order: Order) {
         self.orders.lock().unwrap_or_else(PoisonError::into_inner).push(order);
-        self.ring();
+        self.wake_loop();
     }
 
-    fn ring(&self) {
-        // It fails only where the counter is full, and then the loop is awake.
-        let _ = rustix::io::write(&self.bell, &1_u64.to_ne_bytes());
+    fn wake_loop(&self) {
+        // This fails only if the counter is full, and then the loop is awake.
+        let _ = rustix::io::write(&self.wake_up, &1_u64.to_ne_bytes());
     }
 
     pub(super) fn take(&self) -> Vec<Order> {
-        let _ = rustix::io::read(&self.bell, &mut [0; 8]);
+        let _ = rustix::io::read(&self.wake_up, &mut [0; 8]);
         std::mem::take(&mut self.orders.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
-    /// Whether a flow was ordered to end since this was asked last.
+    /// Whether a flow was ordered to end since the last call.
     pub(super) fn take_flow_ordered(&self) -> bool {
         self.is_flow_ordered.swap(false, Acquire)
     }
 
-    /// Level-triggered, as everything here: what is left after a turn is told again, and nobody reads until EAGAIN.
-    pub(super) fn watch_door(&self, socket: impl AsFd, number: u32) -> io::Result<()> {
-        Ok(epoll::add(&self.poller, socket, Ready::UdpDoor(number).data(), EventFlags::IN)?)
+    /// Level-triggered, like everything here: what is left after a turn is reported again, and no read goes on until
+    /// EAGAIN.
+    pub(super) fn watch_listener(&self, socket: impl AsFd, number: u32) -> io::Result<()> {
+        Ok(epoll::add(&self.poller, socket, Ready::Listener(number).data(), EventFlags::IN)?)
     }
 
     pub(super) fn watch_flow(&self, socket: impl AsFd, number: u32) -> io::Result<()> {
@@ -116,8 +122,8 @@ impl ControlQueue {
     }
 }
 
-/// Every flow of the loop is woken by this: the loop looks which of them was ordered to end. However many are, it is
-/// rung once.
+/// Each flow of the loop wakes it through this; the loop then searches for the flows that were ordered to end. However
+/// many there are, one wake-up serves them.
 impl Wake for ControlQueue {
     fn wake(self: Arc<Self>) {
         self.wake_by_ref();
@@ -125,7 +131,7 @@ impl Wake for ControlQueue {
 
     fn wake_by_ref(self: &Arc<Self>) {
         if !self.is_flow_ordered.swap(true, Release) {
-            self.ring();
+            self.wake_loop();
         }
     }
 }

@@ -1,8 +1,8 @@
-//! A datagram on its way, and what keeps it from going.
+//! A datagram in transit, and what prevents its delivery.
 
 use crate::outcome::{Cause, DropReason};
 
-/// One datagram or one train on its way to a target.
+/// One datagram or one train for a target.
 #[derive(Clone, Copy)]
 pub(super) struct Piece<'a> {
     pub(super) bytes: &'a [u8],
@@ -18,13 +18,13 @@ impl Piece<'_> {
     }
 }
 
-/// What an error of sendmmsg(2) is about.
+/// What an error of sendmmsg(2) refers to.
 pub(super) enum SendFailure {
-    /// That it is a train; alone, its datagrams may go.
+    /// The train as such; its datagrams may be sent singly.
     Train,
     /// This one datagram or train.
     Datagram(DropReason),
-    /// The target or the way there.
+    /// The target or the path to it.
     Target(Cause),
 }
 

@@ -8,22 +8,23 @@ use super::loop_state::{Answer, EventLoop};
 use crate::outcome::{Cause, DropReason, End};
 use crate::sys::datagrams::{Arrivals, Departure};
 
-/// Answers of one flow taken in a turn, before the others get theirs.
+/// Answers taken from one flow in a turn, before the others get their turn.
 const MAX_IN_A_ROW: usize = 16;
 
 impl EventLoop {
-    /// Takes a flow's answers. They are sent with those of other flows, in one call; a refusal ends the flow.
+    /// Receives a flow's answers. They are sent together with those of other flows, in one call; a refusal ends the
+    /// flow.
     pub(super) fn take_from_target(&mut self, id: FlowId, arrivals: &mut Arrivals, now: Instant) {
         if self.used_places + MAX_IN_A_ROW > arrivals.places() {
             self.send_answers(arrivals, now);
         }
-        // The flow may have ended meanwhile, or another may have its number: then nothing waits.
+        // The flow may have ended meanwhile, or another may have its number: then there is nothing to receive.
         let Some(flow) = self.flows.get_mut(id) else { return };
         match arrivals.receive(&flow.socket, self.used_places, MAX_IN_A_ROW) {
             Ok(count) => self.take_answers(id, count, arrivals, now),
             Err(error) if error.kind() == std::io::ErrorKind::WouldBlock => {}
             Err(error) => {
-                // What came before the refusal is delivered before the flow ends.
+                // What arrived before the refusal is delivered before the flow ends.
                 self.send_answers(arrivals, now);
                 self.end_refused(id, Cause::of_dial(&error), now);
             }
@@ -31,7 +32,7 @@ impl EventLoop {
     }
 
     fn take_answers(&mut self, id: FlowId, count: usize, arrivals: &Arrivals, now: Instant) {
-        let Some(door) = self.flows.client(id).map(|client| client.listener) else { return };
+        let Some(listener) = self.flows.client(id).map(|client| client.listener) else { return };
         let Some(flow) = self.flows.get_mut(id) else { return };
         flow.first_answer.get_or_insert(now);
         flow.target.note_answer();
@@ -41,21 +42,21 @@ impl EventLoop {
             if arrival.cut {
                 flow.account.dropped_down(DropReason::Truncated, arrival.count());
             } else if flow.account.admits(arrival.from, arrival.count(), arrival.bytes.len()) {
-                self.answers.push(Answer { door, place, flow: id });
+                self.answers.push(Answer { listener, place, flow: id });
             }
         }
         self.used_places += count;
         self.flows.touch(id, now);
     }
 
-    /// Sends the answers that wait, each from the address its client asked.
+    /// Sends the pending answers, each from the address its client sent to.
     pub(super) fn send_answers(&mut self, arrivals: &Arrivals, now: Instant) {
         let mut answers = std::mem::take(&mut self.answers);
         self.used_places = 0;
-        // Stable: within a flow the order stays.
-        answers.sort_by_key(|answer| answer.door);
-        for of_door in answers.chunk_by(|a, b| a.door == b.door) {
-            self.send_through(of_door, arrivals);
+        // A stable sort keeps the order within a flow.
+        answers.sort_by_key(|answer| answer.listener);
+        for of_listener in answers.chunk_by(|a, b| a.listener == b.listener) {
+            self.send_through(of_listener, arrivals);
         }
         for answer in &answers {
             if self.flows.get(answer.flow).is_some_and(|flow| flow.account.is_done()) {
@@ -67,8 +68,10 @@ impl EventLoop {
     }
 
     fn send_through(&mut self, mut answers: &[Answer], arrivals: &Arrivals) {
-        let Some(door) = answers.first().and_then(|answer| self.doors.get(&answer.door)) else { return };
-        let socket = door.socket.clone();
+        let Some(listener) = answers.first().and_then(|answer| self.listeners.get(&answer.listener)) else {
+            return;
+        };
+        let socket = listener.socket.clone();
         while !answers.is_empty() {
             let departure = |n: usize| {
                 let Answer { place, flow, .. } = answers[n];

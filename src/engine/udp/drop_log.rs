@@ -1,4 +1,4 @@
-//! What a loop says beside its records: datagrams that were lost before they had a flow, each reason with its count.
+//! What a loop logs beside its records: datagrams lost before they had a flow, counted by reason.
 
 use std::fmt;
 use std::net::SocketAddr;
@@ -8,10 +8,10 @@ use std::time::{Duration, Instant};
 use crate::outcome::End;
 use crate::sys::datagrams::backlog;
 
-/// Between two looks at what was lost, while datagrams come.
-pub(super) const TELL: Duration = Duration::from_secs(1);
+/// The interval between two checks for losses, while datagrams arrive.
+pub(super) const CHECK: Duration = Duration::from_secs(1);
 
-/// Between two lines about one listener.
+/// The interval between two log lines about one listener.
 const REMIND: Duration = Duration::from_secs(10);
 
 /// Why a datagram had no flow.
@@ -19,19 +19,19 @@ const REMIND: Duration = Duration::from_secs(10);
 pub(super) enum Loss {
     /// The kernel's receive buffer of the listener was full.
     ReceiveBuffer,
-    /// No flow more was allowed, and none could make place.
+    /// No more flows were allowed, and none could be evicted.
     FlowsFull,
     /// The target could not be reached.
     NoTarget,
-    /// Too many waited for the target's name to be looked up.
+    /// Too many datagrams waited for the lookup of the target's name.
     NotHeld,
-    /// The listener is retired and takes no new client.
+    /// The listener is retired and accepts no new client.
     Closed,
-    /// Its client may not connect.
+    /// The client may not connect.
     Denied,
-    /// A limit of the route kept its client out.
+    /// A limit of the route rejected the client.
     Limited,
-    /// Not a datagram: a flow that made place for a new client. It has a record; here it is only counted.
+    /// Not a datagram: a flow evicted for a new client. It has a record; here it is only counted.
     Evicted,
 }
 
@@ -48,21 +48,21 @@ const LOSSES: [(Loss, &str); 7] = [
 /// Every kind of [`Loss`].
 const KINDS: usize = LOSSES.len() + 1;
 
-/// Who was turned away when, so that a flood of them is no flood of records.
+/// When clients were last rejected with which end, so that a flood of them is no flood of records.
 #[derive(Default)]
 pub(super) struct TurnedAway {
-    /// As many as there are ends of this kind, which are few.
+    /// One entry per kind of end, of which there are few.
     last: Vec<(End, Instant)>,
 }
 
 impl TurnedAway {
-    /// Whether a client that ends so is to be recorded: one in each [`TELL`] is.
+    /// Whether to record a client that ends this way: at most one per [`CHECK`].
     pub(super) fn is_due(&mut self, end: End, now: Instant) -> bool {
         let Some((_, last)) = self.last.iter_mut().find(|(of, _)| *of == end) else {
             self.last.push((end, now));
             return true;
         };
-        let is_due = now.saturating_duration_since(*last) >= TELL;
+        let is_due = now.saturating_duration_since(*last) >= CHECK;
         if is_due {
             *last = now;
         }
@@ -70,18 +70,18 @@ impl TurnedAway {
     }
 }
 
-/// What a listener has lost since it was last told.
+/// What a listener has lost since its last log line.
 pub(super) struct Lost {
     counts: [u64; KINDS],
-    /// What the kernel had dropped when it was last asked.
+    /// The kernel's drop counter when it was last read.
     kernel: u32,
-    told: Option<Instant>,
+    logged: Option<Instant>,
 }
 
 impl Lost {
     pub(super) fn since(socket: impl AsFd) -> Lost {
         let kernel = backlog(socket).map(|backlog| backlog.dropped).unwrap_or_default();
-        Lost { counts: [0; KINDS], kernel, told: None }
+        Lost { counts: [0; KINDS], kernel, logged: None }
     }
 
     pub(super) fn add(&mut self, why: Loss, count: u64) {
@@ -92,7 +92,7 @@ impl Lost {
         self.counts[why as usize]
     }
 
-    fn ask_kernel(&mut self, socket: impl AsFd) {
+    fn read_kernel(&mut self, socket: impl AsFd) {
         if let Ok(backlog) = backlog(socket) {
             self.add(Loss::ReceiveBuffer, backlog.dropped.wrapping_sub(self.kernel).into());
             self.kernel = backlog.dropped;
@@ -103,32 +103,32 @@ impl Lost {
         self.counts.iter().all(|count| *count == 0)
     }
 
-    /// Tells what was lost, if it has not lately; false where it is to be told later.
-    pub(super) fn tell_now_and_then(
+    /// Logs the losses, unless it did so lately; false if they are still to be logged.
+    pub(super) fn log_now_and_then(
         &mut self,
         socket: impl AsFd,
         route: &str,
         address: SocketAddr,
         now: Instant,
     ) -> bool {
-        self.ask_kernel(socket);
+        self.read_kernel(socket);
         if self.is_empty() {
             return true;
         }
-        if self.told.is_some_and(|told| now.saturating_duration_since(told) < REMIND) {
+        if self.logged.is_some_and(|logged| now.saturating_duration_since(logged) < REMIND) {
             return false;
         }
-        self.tell(route, address);
-        (self.counts, self.told) = ([0; KINDS], Some(now));
+        self.log(route, address);
+        (self.counts, self.logged) = ([0; KINDS], Some(now));
         true
     }
 
-    /// One line for all that was lost.
-    pub(super) fn tell(&self, route: &str, address: SocketAddr) {
+    /// One line for all losses.
+    pub(super) fn log(&self, route: &str, address: SocketAddr) {
         let evicted = self.count(Loss::Evicted);
         if evicted > 0 {
             tracing::warn!(
-                "route {route}: as many flows as may be: {evicted} that had been idle longest made place for new clients; \
+                "route {route}: the limit of flows is reached: {evicted} evicted for new clients, the longest idle first; \
                  see max_flows, limits.flows and `ulimit -n`"
             );
         }

@@ -1,4 +1,4 @@
-//! The loop itself: wait, take what came, pass it on, end what is over.
+//! The loop: wait, receive, pass on, end what is over.
 
 use std::io;
 use std::panic::{self, AssertUnwindSafe};
@@ -13,51 +13,54 @@ use rustix::event::epoll::{self, Event};
 
 use super::context::Shared;
 use super::control::{ControlQueue, Order, Ready};
-use super::drop_log::{Lost, TELL, TurnedAway};
+use super::drop_log::{CHECK, Lost, TurnedAway};
 use super::flow_table::FlowId;
-use super::listener::UdpDoor;
+use super::listener::LoopListener;
 use super::loop_state::{BATCH, EventLoop};
 use crate::outcome::End;
 use crate::sys::datagrams::Arrivals;
 
-/// Sockets looked at in one turn.
+/// Events handled in one turn.
 const MAX_EVENTS: usize = 256;
 
 /// How long a flow may be quiet while the engine stops.
 const DRAIN_IDLE: Duration = Duration::from_secs(1);
 
-/// A look at what is over at most this often, however many flows end.
+/// The minimum interval between two searches for ended flows, however many end.
 const LEAST_PAUSE: Duration = Duration::from_millis(5);
 
 /// Starts a loop in a thread of its own.
+///
+/// # Errors
+/// The thread could not be started.
 pub(super) fn start(n: usize, control: Arc<ControlQueue>, shared: Arc<Shared>) -> io::Result<JoinHandle<()>> {
     thread::Builder::new().name(format!("udp-{n}")).spawn(move || EventLoop::new(control, shared).run())
 }
 
 impl EventLoop {
-    /// Runs until it is stopped. A bug that unwinds ends the flows of this loop, each with its record, and no route.
+    /// Runs until it is stopped. A panic ends the flows of this loop, each with its record, and no route.
     fn run(mut self) {
         while !self.is_stopped {
             if panic::catch_unwind(AssertUnwindSafe(|| self.turns())).is_err() {
-                tracing::error!("a bug of ours has ended the flows of this loop; please report it");
+                tracing::error!("a bug in Loopgate has ended the flows of this loop; please report it");
                 self.begin_again();
             }
         }
         self.end_all(End::Drained);
     }
 
-    /// Drops every flow, whose entries close as `internal`, and gives each listener an empty table.
+    /// Drops every flow, whose entries close as `internal`, and gives each listener an empty group.
     fn begin_again(&mut self) {
         let flows = std::mem::take(&mut self.flows);
         self.shared.slots.add_permits(flows.len());
         drop(flows);
         self.orphans.clear();
         self.answers.clear();
-        let doors = std::mem::take(&mut self.doors);
-        for (number, mut door) in doors {
-            door.flows.store(0, Relaxed);
-            door.group = self.group(&door.runtime);
-            self.doors.insert(number, door);
+        let listeners = std::mem::take(&mut self.listeners);
+        for (number, mut listener) in listeners {
+            listener.flows.store(0, Relaxed);
+            listener.group = self.group(&listener.runtime);
+            self.listeners.insert(number, listener);
         }
     }
 
@@ -76,7 +79,7 @@ impl EventLoop {
     }
 
     fn wait(&self, events: &mut Vec<Event>) -> io::Result<()> {
-        let next = self.next_end.into_iter().chain(self.next_tell).min();
+        let next = self.next_end.into_iter().chain(self.next_log).min();
         let timeout = next.map(|next| next.saturating_duration_since(Instant::now()).max(LEAST_PAUSE));
         let timeout = timeout.and_then(|timeout| Timespec::try_from(timeout).ok());
         match epoll::wait(&self.control.poller, spare_capacity(events), timeout.as_ref()) {
@@ -85,7 +88,7 @@ impl EventLoop {
         }
     }
 
-    /// Answers first: they are what somebody waits for, and a flow that has ended frees its place for a new client.
+    /// Answers first: clients wait for them, and a flow that has ended frees its slot for a new client.
     fn turn(&mut self, events: &[Event], arrivals: &mut Arrivals) {
         let now = Instant::now();
         let ready = || events.iter().map(|event| Ready::of(event.data));
@@ -97,13 +100,13 @@ impl EventLoop {
         self.send_answers(arrivals, now);
         for ready in ready() {
             match ready {
-                Ready::UdpDoor(number) => self.take_from_clients(number, arrivals, now),
+                Ready::Listener(number) => self.take_from_clients(number, arrivals, now),
                 Ready::Control => self.obey(arrivals, now),
                 Ready::Flow(_) => {}
             }
         }
         self.end_what_is_over(now);
-        self.tell(now);
+        self.log(now);
     }
 
     fn obey(&mut self, arrivals: &mut Arrivals, now: Instant) {
@@ -117,7 +120,7 @@ impl EventLoop {
                     let group = self.group(&runtime);
                     let (held, lost) = (Vec::new(), Lost::since(&socket));
                     let turned_away = TurnedAway::default();
-                    let door = UdpDoor {
+                    let listener = LoopListener {
                         socket,
                         address,
                         runtime,
@@ -128,19 +131,19 @@ impl EventLoop {
                         lost,
                         turned_away,
                     };
-                    self.doors.insert(number, door);
+                    self.listeners.insert(number, listener);
                 }
                 Order::Serve { number, runtime } => {
                     let group = self.group(&runtime);
-                    let Some(door) = self.doors.get_mut(&number) else { continue };
-                    let before = std::mem::replace(&mut door.group, group);
-                    (door.runtime, door.is_open) = (runtime, true);
+                    let Some(listener) = self.listeners.get_mut(&number) else { continue };
+                    let before = std::mem::replace(&mut listener.group, group);
+                    (listener.runtime, listener.is_open) = (runtime, true);
                     self.forget_group(before);
                 }
                 Order::Retire { number, done } => {
                     self.take_the_rest(number, arrivals, now);
-                    if let Some(door) = self.doors.get_mut(&number) {
-                        door.is_open = false;
+                    if let Some(listener) = self.listeners.get_mut(&number) {
+                        listener.is_open = false;
                     }
                     let _ = done.send(());
                 }
@@ -159,14 +162,15 @@ impl EventLoop {
     }
 
     fn close(&mut self, number: u32, now: Instant) {
-        let of_door = |id: &FlowId| self.flows.client(*id).is_some_and(|client| client.listener == number);
-        let left: Vec<_> = self.flows.ids().into_iter().filter(of_door).collect();
+        let of_listener =
+            |id: &FlowId| self.flows.client(*id).is_some_and(|client| client.listener == number);
+        let left: Vec<_> = self.flows.ids().into_iter().filter(of_listener).collect();
         left.into_iter().for_each(|id| self.end(id, End::Drained, now));
-        if let Some(door) = self.doors.remove(&number) {
-            door.lost.tell(&door.runtime.name, door.address);
-            self.forget_group(door.group);
-            // Closing the descriptor would do, were nobody else's copy of it open at this moment.
-            let _ = epoll::delete(&self.control.poller, &door.socket);
+        if let Some(listener) = self.listeners.remove(&number) {
+            listener.lost.log(&listener.runtime.name, listener.address);
+            self.forget_group(listener.group);
+            // Closing this descriptor would be enough if no copy of it were open at this moment.
+            let _ = epoll::delete(&self.control.poller, &listener.socket);
         }
     }
 
@@ -175,7 +179,7 @@ impl EventLoop {
         self.flows.ids().into_iter().for_each(|id| self.end(id, end, now));
     }
 
-    /// Ends each flow that was ordered to; a look at every flow's word, once for all orders that came together.
+    /// Ends each flow that was ordered to end: one check of every flow's order word, for all orders that came together.
     fn end_what_is_ordered(&mut self, now: Instant) {
         for id in self.flows.ids() {
             if let Some(order) = self.flows.get(id).and_then(|flow| flow.entry.live().ordered()) {
@@ -195,15 +199,15 @@ impl EventLoop {
         }
         self.next_end = self.flows.next_end(at_most);
     }
-    /// Tells what was lost, each listener at most once in a while.
-    fn tell(&mut self, now: Instant) {
-        if self.next_tell.is_none_or(|next| next > now) {
+    /// Logs the losses, each listener at most once per interval.
+    fn log(&mut self, now: Instant) {
+        if self.next_log.is_none_or(|next| next > now) {
             return;
         }
         let mut is_left = false;
-        for UdpDoor { socket, runtime, address, lost, .. } in self.doors.values_mut() {
-            is_left |= !lost.tell_now_and_then(socket, &runtime.name, *address, now);
+        for LoopListener { socket, runtime, address, lost, .. } in self.listeners.values_mut() {
+            is_left |= !lost.log_now_and_then(socket, &runtime.name, *address, now);
         }
-        self.next_tell = is_left.then_some(now + TELL);
+        self.next_log = is_left.then_some(now + CHECK);
     }
 }

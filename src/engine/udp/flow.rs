@@ -19,12 +19,12 @@ pub(super) struct Flow {
     pub(super) target: Arc<UdpTarget>,
     pub(super) account: Account,
     pub(super) first_answer: Option<Instant>,
-    /// What the target's own socket had dropped when the flow began.
+    /// The drop count of the target's own socket when the flow began.
     pub(super) target_dropped_before: u64,
-    /// The batch it last had a part of, and how much.
+    /// The latest batch it took part in, and how many datagrams it took of it.
     pub(super) batch: (u32, u32),
-    /// Its place on a route that limits them.
-    pub(super) pass: Option<Permit>,
+    /// Its permit, on a route with limits.
+    pub(super) permit: Option<Permit>,
 }
 
 impl Flow {
@@ -32,7 +32,7 @@ impl Flow {
         self.entry.meter()
     }
 
-    /// How much of this batch it has had.
+    /// How much of this batch it has taken.
     pub(super) fn taken(&self, batch: u32) -> u32 {
         if self.batch.0 == batch { self.batch.1 } else { 0 }
     }
@@ -41,7 +41,7 @@ impl Flow {
         self.batch = (batch, self.taken(batch) + 1);
     }
 
-    /// Books what the target's kernel took.
+    /// Counts what the target's kernel took.
     pub(super) fn delivered_up(&mut self, datagrams: u64, bytes: usize) {
         self.account.asks(datagrams, bytes);
         self.account.delivered_up(datagrams);
@@ -49,14 +49,14 @@ impl Flow {
         self.meter().up.delivered(bytes);
     }
 
-    /// Books what came from the client and went nowhere.
+    /// Counts what came from the client and was dropped.
     pub(super) fn dropped_up(&mut self, why: DropReason, datagrams: u64, bytes: usize) {
         self.account.asks(datagrams, bytes);
         self.account.dropped_up(why, datagrams);
         self.meter().up.read(bytes);
     }
 
-    /// Books what the client's kernel took.
+    /// Counts what the client's kernel took.
     pub(super) fn delivered_down(&mut self, datagrams: u64, bytes: usize) {
         self.account.delivered_down(datagrams);
         self.meter().down.delivered(bytes);
@@ -64,7 +64,7 @@ impl Flow {
 
     /// Closes the flow's socket and writes its record.
     pub(super) fn end(self, end: End, now: Instant) {
-        let Flow { socket, entry, target, account, first_answer, target_dropped_before, pass, .. } = self;
+        let Flow { socket, entry, target, account, first_answer, target_dropped_before, permit, .. } = self;
         drop(socket);
         let cause = if let End::NoTarget(cause) = end { Some(cause) } else { None };
         let target_dropped = target.dropped().saturating_sub(target_dropped_before);
@@ -72,11 +72,11 @@ impl Flow {
         let mut outcome = outcome(&entry, end, account.target(), cause, datagrams, now);
         outcome.timing.first_byte = first_answer.map(|at| at.saturating_duration_since(entry.started()));
         entry.close(outcome);
-        drop(pass);
+        drop(permit);
     }
 }
 
-/// What a flow came to.
+/// The outcome of a flow.
 pub(super) fn outcome(
     entry: &Entry,
     end: End,

@@ -1,4 +1,4 @@
-//! A listener as its loop knows it.
+//! A listener as its loop uses it.
 
 use std::net::SocketAddr;
 use std::os::fd::OwnedFd;
@@ -10,20 +10,20 @@ use super::context::UdpRouteRuntime;
 use super::drop_log::{Lost, TurnedAway};
 use super::flow_table::{ClientKey, GroupId};
 
-/// Datagrams of new clients that may wait for their target's name to be looked up, and their bytes.
+/// Datagrams of new clients that may wait for the lookup of their target's name, and their bytes.
 const MAX_HELD: usize = 64;
 const MAX_HELD_BYTES: usize = 256 << 10;
 
-pub(super) struct UdpDoor {
+pub(super) struct LoopListener {
     pub(super) socket: Arc<OwnedFd>,
     pub(super) address: SocketAddr,
     pub(super) runtime: Arc<UdpRouteRuntime>,
     pub(super) group: GroupId,
     /// How many flows answer through it.
     pub(super) flows: Arc<AtomicUsize>,
-    /// Whether new clients are taken.
+    /// Whether new clients are accepted.
     pub(super) is_open: bool,
-    /// The first datagrams of clients whose target's name is being looked up.
+    /// The first datagrams of clients that wait for the lookup of their target's name.
     pub(super) held: Vec<Held>,
     /// What was lost before it had a flow.
     pub(super) lost: Lost,
@@ -37,8 +37,8 @@ pub(super) struct Held {
     pub(super) came: Instant,
 }
 
-impl UdpDoor {
-    /// Keeps a datagram until the name is known; false where too many wait already.
+impl LoopListener {
+    /// Keeps a datagram until the name is resolved; false if too many wait already.
     pub(super) fn hold(&mut self, client: ClientKey, bytes: &[u8], segment: usize, now: Instant) -> bool {
         let held: usize = self.held.iter().map(|held| held.bytes.len()).sum();
         if self.held.len() >= MAX_HELD || held + bytes.len() > MAX_HELD_BYTES {

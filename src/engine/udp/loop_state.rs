@@ -1,4 +1,4 @@
-//! What a loop knows: its listeners, its flows, what waits to be sent. The files beside this one say what it does.
+//! The state of a loop: its listeners, its flows, its pending answers. The other files here act on it.
 
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
@@ -10,41 +10,41 @@ use super::control::ControlQueue;
 use super::drop_log::Loss;
 use super::flow::Flow;
 use super::flow_table::{FlowId, FlowTable, GroupId, Rules};
-use super::listener::UdpDoor;
+use super::listener::LoopListener;
 use crate::outcome::End;
 use crate::plan::Carries;
 use crate::sys::datagrams::Departures;
 
-/// Datagrams or trains taken in one call, and answers sent in one.
+/// Datagrams or trains received in one call, and answers sent in one.
 pub(super) const BATCH: usize = 64;
 
 /// One loop, run by the thread that owns it.
 pub(super) struct EventLoop {
     pub(super) control: Arc<ControlQueue>,
     pub(super) shared: Arc<Shared>,
-    pub(super) doors: HashMap<u32, UdpDoor>,
+    pub(super) listeners: HashMap<u32, LoopListener>,
     pub(super) flows: FlowTable<Flow>,
-    /// Routes that no door serves any more, whose last flows still live.
+    /// Groups that no listener serves any more and whose last flows still live.
     pub(super) orphans: HashSet<GroupId>,
     pub(super) departures: Departures,
-    /// Answers in the first places, to be sent.
+    /// The answers to send, in the first places.
     pub(super) answers: Vec<Answer>,
-    /// Places that the last answers take.
+    /// The number of places that pending answers occupy.
     pub(super) used_places: usize,
-    /// Counts the batches taken from clients, and how much of one a client may have.
+    /// Numbers the batches received from clients; bounds how much of one batch a client may have.
     pub(super) batches: u32,
     pub(super) share: u32,
-    /// No flow is over before this.
+    /// No flow ends before this.
     pub(super) next_end: Option<Instant>,
-    pub(super) next_tell: Option<Instant>,
+    pub(super) next_log: Option<Instant>,
     pub(super) is_draining: bool,
     pub(super) is_stopped: bool,
 }
 
-/// An answer that has come and waits to be sent.
+/// An answer that was received and is to be sent.
 #[derive(Clone, Copy)]
 pub(super) struct Answer {
-    pub(super) door: u32,
+    pub(super) listener: u32,
     pub(super) place: usize,
     pub(super) flow: FlowId,
 }
@@ -54,7 +54,7 @@ impl EventLoop {
         EventLoop {
             control,
             shared,
-            doors: HashMap::new(),
+            listeners: HashMap::new(),
             flows: FlowTable::default(),
             orphans: HashSet::new(),
             departures: Departures::new(BATCH),
@@ -63,19 +63,19 @@ impl EventLoop {
             batches: 0,
             share: u32::MAX,
             next_end: None,
-            next_tell: None,
+            next_log: None,
             is_draining: false,
             is_stopped: false,
         }
     }
 
-    /// The group of a route: one for all its doors.
+    /// The group of a route: one for all its listeners.
     pub(super) fn group(&mut self, runtime: &Arc<UdpRouteRuntime>) -> GroupId {
-        let same = |door: &&UdpDoor| {
-            door.runtime.id == runtime.id && Arc::ptr_eq(&door.runtime.route, &runtime.route)
+        let same = |listener: &&LoopListener| {
+            listener.runtime.id == runtime.id && Arc::ptr_eq(&listener.runtime.route, &runtime.route)
         };
-        if let Some(door) = self.doors.values().find(same) {
-            return door.group;
+        if let Some(listener) = self.listeners.values().find(same) {
+            return listener.group;
         }
         let Carries::Udp(limits) = &runtime.route.carries else {
             unreachable!("only routes that carry UDP are given to a loop")
@@ -83,15 +83,15 @@ impl EventLoop {
         self.flows.add_group(Rules { most: limits.most, full: limits.full, idle: limits.idle })
     }
 
-    /// Forgets the group of a route that no door serves any more, now or with its last flow.
+    /// Removes the group of a route that no listener serves any more, now or with its last flow.
     pub(super) fn forget_group(&mut self, group: GroupId) {
-        let is_served = self.doors.values().any(|door| door.group == group);
+        let is_served = self.listeners.values().any(|listener| listener.group == group);
         if !is_served && !self.flows.remove_group(group) {
             self.orphans.insert(group);
         }
     }
 
-    /// Takes a flow out and writes its record.
+    /// Removes a flow and writes its record.
     pub(super) fn end(&mut self, id: FlowId, end: End, now: Instant) {
         let (Some(client), Some(group)) = (self.flows.client(id).copied(), self.flows.group(id)) else {
             return;
@@ -100,18 +100,18 @@ impl EventLoop {
         flow.target.leave();
         flow.end(end, now);
         self.shared.slots.add_permits(1);
-        if let Some(door) = self.doors.get(&client.listener) {
-            door.flows.fetch_sub(1, Relaxed);
+        if let Some(listener) = self.listeners.get(&client.listener) {
+            listener.flows.fetch_sub(1, Relaxed);
         }
         if self.orphans.contains(&group) && self.flows.remove_group(group) {
             self.orphans.remove(&group);
         }
     }
 
-    /// Counts what a door lost.
-    pub(super) fn lose(&mut self, door: u32, why: Loss, count: u64) {
-        if let Some(door) = self.doors.get_mut(&door) {
-            door.lost.add(why, count);
+    /// Counts what a listener lost.
+    pub(super) fn lose(&mut self, listener: u32, why: Loss, count: u64) {
+        if let Some(listener) = self.listeners.get_mut(&listener) {
+            listener.lost.add(why, count);
         }
     }
 }

@@ -1,11 +1,11 @@
-//! UDP routes: one loop per worker carries the datagrams of every flow it was given.
+//! UDP routes: one loop per worker carries the datagrams of all its flows.
 //!
-//! A flow has a socket of its own, connected to its target, and that is all it has: no task, no thread, no buffer. Any
-//! design needs that socket, because a target tells its clients apart by their source port; connected, the kernel also
-//! keeps strangers out and tells a refusal to the flow that met it. A loop is a thread with one poller over its
-//! listeners and its flows, and one set of buffers. It is not a task on a worker's runtime: a poller inside a poller
-//! costs a system call more per wake-up, and beside the runtime's thread the system's scheduler keeps a flood of
-//! datagrams from starving the sessions of streams.
+//! A flow is a socket of its own, connected to its target: no task, no thread, no buffer. Any design needs that socket,
+//! because a target distinguishes its clients by their source port; because it is connected, the kernel also rejects
+//! other senders and reports a refusal to the flow it concerns. A loop is a thread with one poller for its listeners
+//! and flows, and one set of buffers. It is not a task on a worker's runtime: a poller inside a poller costs one more
+//! system call per wake-up, and with a thread beside the runtime's the kernel's scheduler keeps a flood of datagrams
+//! from starving TCP and Unix sessions.
 
 pub(super) mod context;
 mod control;
@@ -53,7 +53,7 @@ struct Running {
 
 /// A bound socket and the loop that receives from it.
 pub(super) struct UdpListener {
-    /// The address it really has.
+    /// The address it is bound to.
     pub(super) address: SocketAddr,
     socket: Arc<OwnedFd>,
     number: u32,
@@ -63,7 +63,7 @@ pub(super) struct UdpListener {
 }
 
 impl Udp {
-    /// `count` loops. Nothing is started yet.
+    /// Creates `count` loops, without starting any.
     pub(super) fn new(count: usize, shared: Shared) -> Udp {
         Udp {
             shared: Arc::new(shared),
@@ -77,14 +77,14 @@ impl Udp {
     /// Starts to receive from a bound socket, on loop `n`.
     ///
     /// # Errors
-    /// Where the loop cannot be started or does not take the socket.
+    /// The loop cannot be started or cannot watch the socket.
     pub(super) fn listen(&self, socket: OwnedFd, by: &Wanted, n: usize) -> io::Result<UdpListener> {
         let address = transport::local_address(&socket)?;
         let control = self.control(n)?;
         let (socket, flows) = (Arc::new(socket), Arc::new(AtomicUsize::new(0)));
         let number = self.next_listener.fetch_add(1, Relaxed);
-        control.watch_door(&socket, number)?;
-        tell_buffer(&socket, address);
+        control.watch_listener(&socket, number)?;
+        warn_if_buffer_is_small(&socket, address);
         control.send(Order::Listen {
             number,
             socket: socket.clone(),
@@ -95,7 +95,7 @@ impl Udp {
         Ok(UdpListener { address, socket, number, control, flows })
     }
 
-    /// A route as the clients of one of its addresses meet it.
+    /// A route as the clients of one of its addresses use it.
     fn runtime(&self, by: &Wanted) -> Arc<UdpRouteRuntime> {
         let Wanted { id, route, place } = by;
         Arc::new(UdpRouteRuntime {
@@ -117,19 +117,19 @@ impl Udp {
         Ok(loops[n % self.count].control.clone())
     }
 
-    /// Flows alive now.
+    /// The number of live flows.
     pub(super) fn flows(&self) -> usize {
         self.shared.most - self.shared.slots.available_permits()
     }
 
-    /// Takes no new client any more, and lets go of each flow that is quiet.
+    /// Accepts no new clients, and ends each flow that is quiet.
     pub(super) fn drain(&self) {
         self.loops().iter().for_each(|it| it.control.send(Order::Drain));
     }
 
     /// Resolves when no flow is left. Cancel safe.
     pub(super) async fn all_gone(&self) {
-        // It fails only on a closed semaphore, which this one never is; `most` fits, see `new`.
+        // This fails only on a closed semaphore, and this one is never closed; `most` fits, see `new`.
         let _ = self.shared.slots.acquire_many(self.shared.most as u32).await;
     }
 
@@ -138,13 +138,13 @@ impl Udp {
     }
 }
 
-/// Says so where the kernel grants less than was asked: bursts of new clients are lost there.
-fn tell_buffer(socket: &OwnedFd, address: SocketAddr) {
+/// Warns if the kernel grants a smaller buffer than requested: bursts of new clients are lost then.
+fn warn_if_buffer_is_small(socket: &OwnedFd, address: SocketAddr) {
     if let Ok((granted, asked)) = transport::receive_buffer(socket)
         && granted < asked
     {
         tracing::warn!(
-            "{address}/udp has a receive buffer of {} KiB, not of {} KiB, and loses what a burst brings beyond it; \
+            "{address}/udp has a receive buffer of {} KiB instead of {} KiB and loses the rest of larger bursts; \
              raise net.core.rmem_max",
             granted >> 10,
             asked >> 10
@@ -157,7 +157,7 @@ impl Drop for Udp {
         let mut loops = self.loops();
         loops.iter().for_each(|it| it.control.send(Order::Stop));
         for thread in loops.iter_mut().filter_map(|it| it.thread.take()) {
-            // A look-up that is the last to hold the engine must not wait for itself.
+            // The thread of a lookup may be the last owner of the engine; it must not wait for itself.
             if thread.thread().id() != std::thread::current().id() {
                 let _ = thread.join();
             }
@@ -166,17 +166,17 @@ impl Drop for Udp {
 }
 
 impl UdpListener {
-    /// Serves another route from the next new client on; flows keep theirs. A retired listener is back in service.
+    /// Serves another route from the next new client on; flows keep theirs. This also reopens a retired listener.
     pub(super) fn serve(&self, udp: &Udp, by: &Wanted) {
         self.control.send(Order::Serve { number: self.number, runtime: udp.runtime(by) });
     }
 
-    /// As one of the sockets we hold.
+    /// Our own socket, to recognise it among the system's.
     pub(super) fn socket(&self) -> &OwnedFd {
         &self.socket
     }
 
-    /// Takes what has already reached us and then no new client any more. Its flows live on, so the socket stays open.
+    /// Receives what has already arrived, then accepts no new client. Its flows live on, so the socket stays open.
     pub(super) async fn retire(&self) {
         let (done, retired) = oneshot::channel();
         self.control.send(Order::Retire { number: self.number, done });
@@ -189,7 +189,7 @@ impl UdpListener {
         self.flows.load(Relaxed) > 0
     }
 
-    /// Ends what flows are left and closes the socket; done when it is closed.
+    /// Ends the remaining flows and closes the socket; resolves when it is closed.
     pub(super) async fn close(self) {
         let (done, closed) = oneshot::channel();
         self.control.send(Order::Close { number: self.number, done });

@@ -1,4 +1,4 @@
-//! A new client: a place, an address, a socket, an entry in the book.
+//! A new client: a permit, an address, a socket, a ledger entry.
 
 use std::io;
 use std::net::SocketAddr;
@@ -14,7 +14,7 @@ use super::datagram::Piece;
 use super::drop_log::Loss;
 use super::flow::{self, Flow};
 use super::flow_table::{Account, ClientKey, FlowId, Room};
-use super::listener::UdpDoor;
+use super::listener::LoopListener;
 use super::loop_state::EventLoop;
 use crate::balance::Key;
 use crate::engine::admission::queue::Permit;
@@ -24,7 +24,7 @@ use crate::outcome::{Cause, Datagrams, End, Phase};
 use crate::plan::Carries;
 use crate::transport;
 
-/// What became of a new client.
+/// The result for a new client.
 pub(super) enum NewFlow {
     Flow(FlowId),
     /// Its target's name is being looked up.
@@ -32,27 +32,28 @@ pub(super) enum NewFlow {
     Refused(Loss),
 }
 
-/// Flows that may be evicted for one new client before it is given up: descriptors and ports that others took meanwhile.
+/// Flows that may be evicted for one new client before it is rejected: others may have taken the freed descriptors and
+/// ports.
 const MAX_EVICTED: usize = 4;
 
-/// Where a new client goes.
+/// The target of a new client.
 enum Chosen {
-    /// To the target at this place.
+    /// The target at this place.
     At(usize, SocketAddr),
-    /// The name of the target at this place has to be looked up first.
+    /// The target at this place, once its name is looked up.
     LookUp(usize),
     /// No target has an address.
     Nowhere,
 }
 
 impl EventLoop {
-    /// Opens a flow for a client that has none, whose first datagram came at `came`. Where the way to a target is closed,
-    /// the next one is tried.
+    /// Opens a flow for a client that has none and whose first datagram arrived at `came`. If the path to a target
+    /// fails, the next target is tried.
     pub(super) fn open(&mut self, client: ClientKey, came: Instant, now: Instant) -> NewFlow {
-        let Some(door) = self.doors.get(&client.listener).filter(|door| door.is_open) else {
+        let Some(listener) = self.listeners.get(&client.listener).filter(|listener| listener.is_open) else {
             return NewFlow::Refused(Loss::Closed);
         };
-        let (runtime, group) = (door.runtime.clone(), door.group);
+        let (runtime, group) = (listener.runtime.clone(), listener.group);
         if let Some(denial) = runtime.route.access.denies(client.from.ip()) {
             return self.turn_away(client, &runtime, End::Denied(denial), now);
         }
@@ -69,10 +70,10 @@ impl EventLoop {
                 return NewFlow::Refused(Loss::NoTarget);
             }
         };
-        // Before anybody is evicted for it.
+        // Before any flow is evicted for it.
         let admission = runtime.admission.as_ref();
-        let pass = match admission.map(|it| it.ask(Some(client.from.ip()), now)).transpose() {
-            Ok(pass) => pass,
+        let permit = match admission.map(|it| it.ask(Some(client.from.ip()), now)).transpose() {
+            Ok(permit) => permit,
             Err(limit) => return self.turn_away(client, &runtime, End::Limited(limit), now),
         };
         match self.flows.room(group) {
@@ -85,7 +86,7 @@ impl EventLoop {
         }
         loop {
             let error = match self.dial(address, &runtime, client.listener, now) {
-                Ok(socket) => return self.admit(client, runtime, (place, address), socket, pass, now),
+                Ok(socket) => return self.admit(client, runtime, (place, address), socket, permit, now),
                 Err(error) => error,
             };
             let cause = Cause::of_dial(&error);
@@ -102,10 +103,10 @@ impl EventLoop {
         }
     }
 
-    /// A client that may not come in: its datagrams are counted, and it is recorded once in a while.
+    /// Rejects a client: its datagrams are counted, and it is recorded once in a while.
     fn turn_away(&mut self, client: ClientKey, runtime: &UdpRouteRuntime, end: End, now: Instant) -> NewFlow {
-        let door = self.doors.get_mut(&client.listener);
-        if door.is_some_and(|door| door.turned_away.is_due(end, now)) {
+        let listener = self.listeners.get_mut(&client.listener);
+        if listener.is_some_and(|listener| listener.turned_away.is_due(end, now)) {
             let entry = entry(&self.shared, runtime, client, now);
             let mut outcome =
                 flow::outcome(&entry, end, client.from, None, Datagrams::default(), Instant::now());
@@ -122,13 +123,15 @@ impl EventLoop {
         runtime: Arc<UdpRouteRuntime>,
         (place, address): (usize, SocketAddr),
         socket: OwnedFd,
-        pass: Option<Permit>,
+        permit: Option<Permit>,
         now: Instant,
     ) -> NewFlow {
         let Carries::Udp(limits) = &runtime.route.carries else {
             unreachable!("only routes that carry UDP are given to a loop")
         };
-        let Some(door) = self.doors.get(&client.listener) else { return NewFlow::Refused(Loss::Closed) };
+        let Some(listener) = self.listeners.get(&client.listener) else {
+            return NewFlow::Refused(Loss::Closed);
+        };
         let target = runtime.pool.at(place).clone();
         let flow = Flow {
             entry: entry(&self.shared, &runtime, client, now),
@@ -138,12 +141,12 @@ impl EventLoop {
             batch: (0, 0),
             socket,
             target,
-            pass,
+            permit,
         };
         flow.entry.aim(place);
         let idle = limits.idle;
-        let group = door.group;
-        door.flows.fetch_add(1, Relaxed);
+        let group = listener.group;
+        listener.flows.fetch_add(1, Relaxed);
         let id = self.flows.insert(client, group, flow, now);
         let Some(flow) = self.flows.get(id) else { return NewFlow::Refused(Loss::NoTarget) };
         if let Err(error) = self.control.watch_flow(&flow.socket, id) {
@@ -158,7 +161,7 @@ impl EventLoop {
         NewFlow::Flow(id)
     }
 
-    /// One of the process's flows; of those of this loop, the one idle longest makes place.
+    /// Takes one of the process's flow permits; if none is free, evicts this loop's flow that was idle longest.
     fn take_slot(&mut self, listener: u32, now: Instant) -> bool {
         for _ in 0..MAX_EVICTED {
             if let Ok(permit) = self.shared.slots.try_acquire() {
@@ -173,8 +176,8 @@ impl EventLoop {
         false
     }
 
-    /// A socket towards the target. Where there is no descriptor or no source port left, the flow idle longest gives its
-    /// own up.
+    /// Opens a socket connected to the target. If no descriptor or source port is left, the flow idle longest is
+    /// evicted.
     fn dial(
         &mut self,
         target: SocketAddr,
@@ -203,10 +206,10 @@ impl EventLoop {
         self.lose(listener, Loss::Evicted, 1);
     }
 
-    /// Keeps a datagram until its target's name is known.
+    /// Keeps a datagram until its target's name is resolved.
     pub(super) fn hold(&mut self, client: ClientKey, piece: Piece<'_>, now: Instant) {
-        let Some(door) = self.doors.get_mut(&client.listener) else { return };
-        if !door.hold(client, piece.bytes, piece.segment, now) {
+        let Some(listener) = self.listeners.get_mut(&client.listener) else { return };
+        if !listener.hold(client, piece.bytes, piece.segment, now) {
             self.lose(client.listener, Loss::NotHeld, piece.count());
         }
     }
@@ -217,14 +220,19 @@ impl EventLoop {
         runtime.pool.at(place).look_up(patience, &self.shared.beside, move || control.send(Order::Resolved));
     }
 
-    /// Passes on what was held for a name that is known now; what it was held for in vain ends as `no_address`.
+    /// Passes on what was held for a name that is now resolved; datagrams whose name has no address end as
+    /// `no_address`.
     pub(super) fn release_held(&mut self, now: Instant) {
-        let waits = |door: &UdpDoor| !door.held.is_empty();
-        let ready: Vec<u32> =
-            self.doors.iter().filter(|(_, door)| waits(door)).map(|(number, _)| *number).collect();
+        let waits = |listener: &LoopListener| !listener.held.is_empty();
+        let ready: Vec<u32> = self
+            .listeners
+            .iter()
+            .filter(|(_, listener)| waits(listener))
+            .map(|(number, _)| *number)
+            .collect();
         for number in ready {
-            let Some(door) = self.doors.get_mut(&number) else { continue };
-            for held in std::mem::take(&mut door.held) {
+            let Some(listener) = self.listeners.get_mut(&number) else { continue };
+            for held in std::mem::take(&mut listener.held) {
                 let piece = Piece { bytes: &held.bytes, segment: held.segment };
                 let known = self.flows.find(&held.client);
                 let opened = known.map_or_else(|| self.open(held.client, held.came, now), NewFlow::Flow);
@@ -238,8 +246,8 @@ impl EventLoop {
     }
 }
 
-/// Chooses by the route's rule among the targets that were not tried, and skips those whose names have none since the
-/// client came.
+/// Chooses by the route's rule among the targets not tried yet, and skips those whose names have had no address since
+/// the client came.
 fn choose(
     runtime: &UdpRouteRuntime,
     client: &ClientKey,
@@ -265,7 +273,7 @@ fn entry(shared: &Shared, runtime: &UdpRouteRuntime, client: ClientKey, now: Ins
     shared.ledger.open(name, targets, client.from.into(), now)
 }
 
-/// The record of a client that got no flow.
+/// Writes the record of a client that got no flow.
 fn refuse(
     shared: &Shared,
     runtime: &UdpRouteRuntime,

@@ -1,7 +1,7 @@
-//! A target of UDP routes: its addresses, whether it is up, and whether it reads what it is sent.
+//! A target of UDP routes: its addresses, whether it is up, and whether it reads what it receives.
 //!
-//! A datagram is never acknowledged, so a target is up until it refuses, and up again once it answers or the kernel shows
-//! a socket there.
+//! Datagrams are not acknowledged, so a target is up until it refuses one, and up again once it answers or the kernel
+//! lists a socket there.
 
 use std::collections::HashMap;
 use std::net::SocketAddr;
@@ -21,17 +21,19 @@ use crate::transport::Destination;
 use crate::units::Seconds;
 use crate::{probe, transport};
 
-/// Between two looks whether somebody is there again, and between two at what the target's socket dropped.
+/// The interval between two checks whether a socket is there again, and between two reads of the target socket's drop
+/// counter.
 const LOOK: Duration = Duration::from_millis(100);
 const LOOK_AT_DROPS: Duration = Duration::from_secs(1);
 
-/// Between two clients that are sent to a target which is down and elsewhere, where another would take them.
-const TRY_AGAIN: Duration = Duration::from_secs(10);
+/// The interval between two clients sent to a target that is down and on another machine, if another target would take
+/// them.
+const TRIAL_INTERVAL: Duration = Duration::from_secs(10);
 
-/// Between two lines about a target that does not keep up.
+/// The interval between two log lines about a target that is too slow.
 const REMIND: Duration = Duration::from_secs(10);
 
-/// How long a name's addresses are used without a new look-up.
+/// How long a name's addresses are used without a new lookup.
 const FRESH: Duration = Duration::from_secs(30);
 
 /// Every target that a UDP route sends to.
@@ -41,7 +43,7 @@ pub(super) struct UdpTargets {
 }
 
 impl UdpTargets {
-    /// The state of a target; a new one where no route sends to it yet.
+    /// The state of a target; created if no route sends to it yet.
     pub(super) fn get(&self, to: &Destination) -> Arc<UdpTarget> {
         let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
         known.retain(|_, target| target.strong_count() > 0);
@@ -54,13 +56,13 @@ impl UdpTargets {
     }
 }
 
-/// One target's state.
+/// The state of one target.
 pub(super) struct UdpTarget {
     to: Destination,
     names: Mutex<Names>,
     is_down: AtomicBool,
     down: Mutex<Option<Down>>,
-    /// Flows to it that live.
+    /// Its live flows.
     flows: AtomicUsize,
     is_watched: AtomicBool,
     /// What its own socket dropped while it was watched.
@@ -78,9 +80,9 @@ struct Names {
 struct Down {
     since: Instant,
     refusals: u64,
-    /// Whether its address is certainly this machine's.
+    /// Whether its address certainly belongs to this machine.
     is_here: bool,
-    /// When a client was sent to it last.
+    /// When a client was last sent to it.
     tried: Instant,
 }
 
@@ -93,14 +95,14 @@ impl Member for UdpTarget {
         self.flows.load(Relaxed)
     }
 
-    /// On this machine the kernel shows when somebody is there again; elsewhere only an answer can.
+    /// On this machine the kernel shows when a socket is there again; elsewhere only an answer does.
     fn take_trial(&self, now: Instant) -> bool {
         if !self.is_down.load(Relaxed) {
             return false;
         }
         let mut down = self.down.lock().unwrap_or_else(PoisonError::into_inner);
         let Some(down) = down.as_mut().filter(|down| !down.is_here) else { return false };
-        let is_due = now.saturating_duration_since(down.tried) >= TRY_AGAIN;
+        let is_due = now.saturating_duration_since(down.tried) >= TRIAL_INTERVAL;
         if is_due {
             down.tried = now;
         }
@@ -121,19 +123,19 @@ impl UdpTarget {
         }
     }
 
-    /// Where a new flow goes; `None` until a name has been looked up.
+    /// The address for a new flow; `None` until a name has been looked up.
     pub(super) fn address(&self) -> Option<SocketAddr> {
         let place = self.to.place().and_then(|place| place.net());
         place.or_else(|| self.names().found.first().copied())
     }
 
-    /// Whether a look-up since then has found nothing.
+    /// Whether a lookup since then has found no address.
     pub(super) fn has_no_address_since(&self, then: Instant) -> bool {
         let names = self.names();
         names.found.is_empty() && !names.is_looked_up && names.at.is_some_and(|at| at >= then)
     }
 
-    /// Looks the name up, beside the loop, and then calls `done`. One look-up at a time; who comes meanwhile shares it.
+    /// Looks the name up, outside the loop, and then calls `done`. One lookup at a time; further callers share it.
     pub(super) fn look_up(
         self: &Arc<Self>,
         patience: Duration,
@@ -145,7 +147,7 @@ impl UdpTarget {
         }
         let target = self.clone();
         beside.spawn(async move {
-            // Without an address there is nobody to ask.
+            // A destination that is not written as an address has no name to look up.
             let found = match target.to.written() {
                 Some(written) => {
                     timeout(patience, transport::resolve(written)).await.ok().and_then(Result::ok)
@@ -153,7 +155,8 @@ impl UdpTarget {
                 None => None,
             };
             let mut found: Vec<SocketAddr> = found.iter().flatten().filter_map(Address::net).collect();
-            // Of several addresses, as localhost has, the one where somebody listens; a stable sort, so else the first.
+            // Of several addresses, as localhost has, prefer one with a receiving socket; the sort is stable, so
+            // otherwise the first.
             if found.len() > 1 {
                 found.sort_by_key(|address| !matches!(probe::sockets::udp::buffer(*address), Ok(Some(_))));
             }
@@ -165,12 +168,12 @@ impl UdpTarget {
         });
     }
 
-    /// What the target said to a flow, or what the way there said.
+    /// Records a refusal that a flow met, from the target or from the path to it.
     pub(super) fn note_refused(self: &Arc<Self>, address: SocketAddr, cause: Cause, beside: &Handle) {
         if !cause.blames_target() {
             return;
         }
-        // The name may have moved, or its other address may be meant.
+        // The name may have moved, or its other address may be the right one.
         self.names().found.clear();
         let mut down = self.down.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(down) = &mut *down {
@@ -180,12 +183,12 @@ impl UdpTarget {
         let (now, is_here) = (Instant::now(), address.ip().to_canonical().is_loopback());
         *down = Some(Down { since: now, refusals: 1, is_here, tried: now });
         self.is_down.store(true, Relaxed);
-        tell_down(&self.to, cause);
+        log_down(&self.to, cause);
         let target = Arc::downgrade(self);
         beside.spawn(watch_until_back(target, address));
     }
 
-    /// Notes that it answered, which says that it is up.
+    /// Records an answer, which shows that the target is up.
     pub(super) fn note_answer(&self) {
         if self.is_down.load(Relaxed) {
             self.note_up();
@@ -203,10 +206,10 @@ impl UdpTarget {
         }
     }
 
-    /// Counts a flow in, and says what the target's own socket had dropped before.
+    /// Counts a new flow, and returns the drop count of the target's own socket before it.
     pub(super) fn enter(self: &Arc<Self>, address: SocketAddr, beside: &Handle) -> u64 {
         self.flows.fetch_add(1, Relaxed);
-        // The first look comes before the flow's first datagram, or that burst would not be seen to be lost.
+        // Read before the flow's first datagram, or the loss of that first burst would be missed.
         if !self.is_watched.swap(true, Relaxed) {
             let seen = drops(address);
             beside.spawn(watch_drops(Arc::downgrade(self), address, seen));
@@ -214,7 +217,7 @@ impl UdpTarget {
         self.dropped()
     }
 
-    /// Counts a flow out.
+    /// Counts a flow that has ended.
     pub(super) fn leave(&self) {
         self.flows.fetch_sub(1, Relaxed);
     }
@@ -241,17 +244,17 @@ async fn watch_until_back(target: Weak<UdpTarget>, address: SocketAddr) {
         if !target.is_down.load(Relaxed) {
             return;
         }
-        // Elsewhere the kernel has nothing to show, and only an answer can tell.
+        // The kernel shows nothing of another machine; only an answer does.
         if matches!(probe::sockets::udp::buffer(address), Ok(Some(_))) {
             return target.note_up();
         }
     }
 }
 
-/// Watches, while flows live, whether the target's receive buffer drops what they send. One look a second.
+/// Watches, while flows live, whether the target's receive buffer drops what they send. One read a second.
 async fn watch_drops(target: Weak<UdpTarget>, address: SocketAddr, mut seen: Option<(u32, u32)>) {
-    let mut told: Option<Instant> = None;
-    let mut untold = 0;
+    let mut logged: Option<Instant> = None;
+    let mut unlogged = 0;
     loop {
         sleep(LOOK_AT_DROPS).await;
         let Some(target) = target.upgrade() else { return };
@@ -259,15 +262,15 @@ async fn watch_drops(target: Weak<UdpTarget>, address: SocketAddr, mut seen: Opt
         if let (Some((before, dropped_before)), Some((inode, dropped))) = (seen, now)
             && before == inode
         {
-            untold += u64::from(dropped.wrapping_sub(dropped_before));
+            unlogged += u64::from(dropped.wrapping_sub(dropped_before));
             target.dropped.fetch_add(dropped.wrapping_sub(dropped_before).into(), Relaxed);
         }
         seen = now;
-        if untold > 0 && told.is_none_or(|told| told.elapsed() >= REMIND) {
-            tell_drops(&target.to, untold);
-            (told, untold) = (Some(Instant::now()), 0);
+        if unlogged > 0 && logged.is_none_or(|logged| logged.elapsed() >= REMIND) {
+            log_drops(&target.to, unlogged);
+            (logged, unlogged) = (Some(Instant::now()), 0);
         }
-        if target.flows.load(Relaxed) == 0 && untold == 0 {
+        if target.flows.load(Relaxed) == 0 && unlogged == 0 {
             target.is_watched.store(false, Relaxed);
             return;
         }
@@ -275,7 +278,7 @@ async fn watch_drops(target: Weak<UdpTarget>, address: SocketAddr, mut seen: Opt
 }
 
 /// On this machine a refusal is ICMP's "port unreachable", which the kernel sends where no socket receives.
-fn tell_down(name: &Destination, cause: Cause) {
+fn log_down(name: &Destination, cause: Cause) {
     let text = format!("target {name}/udp DOWN {cause}: {}", cause.remedy());
     match cause {
         Cause::Refused => {
@@ -286,18 +289,18 @@ fn tell_down(name: &Destination, cause: Cause) {
     }
 }
 
-fn tell_drops(name: &Destination, datagrams: u64) {
+fn log_drops(name: &Destination, datagrams: u64) {
     let verdict = Verdict::UdpReceiverDrops.id();
     tracing::warn!(
         "target" = %name,
         state = "up",
         verdict,
         "target {name}/udp drops: its receive buffer was full and {datagrams} datagrams were lost; give its socket a \
-         larger one (SO_RCVBUF, net.core.rmem_max), or let it read faster [{verdict}]"
+         larger one (SO_RCVBUF, net.core.rmem_max), or make it read faster [{verdict}]"
     );
 }
 
-/// The target's socket and what it has dropped; `None` where it is not on this machine or cannot be seen.
+/// The target's socket and its drop count; `None` if it is not on this machine or not visible.
 fn drops(address: SocketAddr) -> Option<(u32, u32)> {
     let receiver = probe::sockets::udp::buffer(address).ok()??;
     Some((receiver.inode, receiver.dropped))

@@ -5,24 +5,24 @@ use std::sync::atomic::Ordering::Relaxed;
 use std::time::Instant;
 
 use super::datagram::{Piece, SendFailure};
-use super::drop_log::{Loss, TELL};
+use super::drop_log::{CHECK, Loss};
 use super::flow_table::{ClientKey, FlowId};
 use super::loop_state::{BATCH, EventLoop};
 use super::new_flow::NewFlow;
 use crate::outcome::{Cause, DropReason, End};
 use crate::sys::datagrams::{Arrival, Arrivals, Departure, backlog};
 
-/// Batches taken from one listener before the others get their turn.
+/// Batches received from one listener before the others get their turn.
 const MAX_BATCHES: usize = 4;
 
-/// Batches a listener that retires still takes, so that a flood cannot keep it.
+/// Batches a retiring listener may still receive, so that a flood cannot keep it open.
 const LAST_BATCHES: usize = 1024;
 
-/// Datagrams or trains of one client that are passed on per batch while others wait behind them.
+/// Datagrams or trains of one client that are passed on per batch while other clients wait.
 const SHARE: u32 = 8;
 
 impl EventLoop {
-    /// Takes what clients sent to a door and passes it on.
+    /// Receives what clients sent to a listener and passes it on.
     pub(super) fn take_from_clients(&mut self, number: u32, arrivals: &mut Arrivals, now: Instant) {
         for _ in 0..MAX_BATCHES {
             if self.batch(number, arrivals, now) < BATCH {
@@ -31,7 +31,7 @@ impl EventLoop {
         }
     }
 
-    /// A door that retires has clients whose datagrams are ours already.
+    /// Receives what is still queued on a retiring listener: the kernel has already accepted those datagrams for us.
     pub(super) fn take_the_rest(&mut self, number: u32, arrivals: &mut Arrivals, now: Instant) {
         for _ in 0..LAST_BATCHES {
             if self.batch(number, arrivals, now) == 0 {
@@ -41,13 +41,13 @@ impl EventLoop {
     }
 
     fn batch(&mut self, number: u32, arrivals: &mut Arrivals, now: Instant) -> usize {
-        let Some(door) = self.doors.get_mut(&number) else { return 0 };
-        // Nothing but "nothing waits" comes of an unconnected socket that asks for no errors.
-        let count = arrivals.receive(&door.socket, 0, BATCH).unwrap_or(0);
+        let Some(listener) = self.listeners.get_mut(&number) else { return 0 };
+        // An unconnected socket that requests no errors can only fail with "nothing is queued".
+        let count = arrivals.receive(&listener.socket, 0, BATCH).unwrap_or(0);
         if count == 0 {
             return 0;
         }
-        self.next_tell.get_or_insert(now + TELL);
+        self.next_log.get_or_insert(now + CHECK);
         self.share = if count == BATCH && self.is_crowded(number) { SHARE } else { u32::MAX };
         self.batches = self.batches.wrapping_add(1);
 
@@ -55,7 +55,7 @@ impl EventLoop {
         while place < count {
             let first = arrivals.get(place);
             let mut end = place + 1;
-            // Several in a row of one client go in one call.
+            // Consecutive datagrams of one client go in one call.
             while end < count && same_client(&first, &arrivals.get(end)) {
                 end += 1;
             }
@@ -68,11 +68,11 @@ impl EventLoop {
         count
     }
 
-    /// Whether more comes than is passed on, so that whoever sends much would crowd the others out of the queue. A client
-    /// that is alone crowds nobody out.
+    /// Whether more arrives than is passed on, so that a busy client would crowd others out of the queue. A single
+    /// client crowds out no other.
     fn is_crowded(&self, number: u32) -> bool {
-        let Some(door) = self.doors.get(&number) else { return false };
-        door.flows.load(Relaxed) > 1 && backlog(&door.socket).is_ok_and(|it| it.used > it.most / 4)
+        let Some(listener) = self.listeners.get(&number) else { return false };
+        listener.flows.load(Relaxed) > 1 && backlog(&listener.socket).is_ok_and(|it| it.used > it.most / 4)
     }
 
     fn carry_up(&mut self, client: ClientKey, places: Range<usize>, arrivals: &Arrivals, now: Instant) {
@@ -114,8 +114,9 @@ impl EventLoop {
         self.send_up(client, id, &pieces[..count], now);
     }
 
-    /// Passes a client's datagrams on. Where the target refused an earlier one, that flow ends and the rest gets a flow of
-    /// its own: the refusal is reported once, to whichever call comes next, and says nothing about what is sent now.
+    /// Passes a client's datagrams on. If the target refused an earlier one, that flow ends and the rest gets a new
+    /// flow: the kernel reports the refusal once, to whichever call comes next, and it is no evidence about what is
+    /// sent now.
     pub(super) fn send_up(
         &mut self,
         client: ClientKey,
@@ -171,8 +172,8 @@ impl EventLoop {
         }
     }
 
-    /// A train that the way to the target does not carry as one: a network card without the means, a segment longer than
-    /// the path's packets.
+    /// Sends singly a train that the path to the target does not carry as one: a network card without segmentation
+    /// offload, or a segment longer than the path MTU.
     fn send_up_singly(&mut self, id: FlowId, train: Piece<'_>) {
         let Some(flow) = self.flows.get_mut(id) else { return };
         for bytes in train.bytes.chunks(train.segment) {
@@ -184,7 +185,7 @@ impl EventLoop {
         }
     }
 
-    /// Ends a flow that its target, or the way there, turned away, and notes what that says about the target.
+    /// Ends a flow that its target, or the path to it, refused, and records what that shows about the target.
     pub(super) fn end_refused(&mut self, id: FlowId, cause: Cause, now: Instant) {
         if let Some(flow) = self.flows.get(id) {
             flow.target.note_refused(flow.account.target(), cause, &self.shared.beside);

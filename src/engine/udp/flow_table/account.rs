@@ -1,19 +1,19 @@
-//! What one flow has carried, what it may carry still, and whether it is done.
+//! What one flow has carried, what it may still carry, and whether it is done.
 
 use std::net::SocketAddr;
 
 use crate::limits::FlowLimits;
 use crate::outcome::{Datagrams, DropReason};
 
-/// The books of one flow.
+/// The account of one flow.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Account {
     target: SocketAddr,
-    /// Answers to each datagram of the client; `None` where only time ends the flow.
+    /// Answers to each datagram of the client; with `None`, only time ends the flow.
     answers: Option<u32>,
-    /// Bytes per byte of a client that has not proved itself; `None` is no bound.
+    /// Bytes that may be sent per byte of a client that has not proved its address; `None` is unbounded.
     amplification: Option<u32>,
-    /// Datagrams and bytes taken from the client.
+    /// Datagrams and bytes received from the client.
     asked: u64,
     asked_bytes: u64,
     /// Bytes sent to the client.
@@ -37,7 +37,7 @@ impl Account {
         }
     }
 
-    /// Where this flow goes. It never changes.
+    /// The target of this flow. It never changes.
     pub(crate) fn target(&self) -> SocketAddr {
         self.target
     }
@@ -46,30 +46,30 @@ impl Account {
         self.datagrams
     }
 
-    /// Whether the target has said anything.
+    /// Whether the target has answered.
     pub(crate) fn is_answered(&self) -> bool {
         self.datagrams.down > 0
     }
 
-    /// Books what came from the client.
+    /// Counts what came from the client.
     pub(crate) fn asks(&mut self, datagrams: u64, bytes: usize) {
         self.asked += datagrams;
         self.asked_bytes += bytes as u64;
-        // Whoever goes on after an answer has had it: a forged address would not.
+        // A client that continues after an answer has received it: a forged address would not.
         self.is_proved |= self.is_answered();
     }
 
-    /// Books what the target's kernel took.
+    /// Counts what the target's kernel took.
     pub(crate) fn delivered_up(&mut self, datagrams: u64) {
         self.datagrams.up += datagrams;
     }
 
-    /// Books what did not get to the target.
+    /// Counts what did not reach the target.
     pub(crate) fn dropped_up(&mut self, why: DropReason, datagrams: u64) {
         self.datagrams.up_dropped.add(why, datagrams);
     }
 
-    /// Whether an answer may go to the client. One that may is booked as its bytes, one that may not as dropped.
+    /// Whether an answer may be sent to the client. An admitted one adds to the bytes, another to the drops.
     pub(crate) fn admits(&mut self, from: Option<SocketAddr>, datagrams: u64, bytes: usize) -> bool {
         let bytes = self.answered_bytes + bytes as u64;
         let refused = match self.amplification {
@@ -86,12 +86,12 @@ impl Account {
         refused.is_none()
     }
 
-    /// Books what the client's kernel took.
+    /// Counts what the client's kernel took.
     pub(crate) fn delivered_down(&mut self, datagrams: u64) {
         self.datagrams.down += datagrams;
     }
 
-    /// Books an answer that did not get to the client.
+    /// Counts an answer that did not reach the client.
     pub(crate) fn dropped_down(&mut self, why: DropReason, datagrams: u64) {
         self.datagrams.down_dropped.add(why, datagrams);
     }

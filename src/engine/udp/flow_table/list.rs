@@ -1,4 +1,4 @@
-//! A list of flows by age that lives inside their slots: to the end and out of the middle without a search.
+//! A list of flows by age, linked inside their slots: appends and removals from the middle need no search.
 
 use slab::Slab;
 
@@ -25,7 +25,7 @@ impl Ends {
         (self.oldest != NONE).then_some(self.oldest)
     }
 
-    /// Makes a flow that is in no place the newest.
+    /// Appends a flow that is in no list yet, as the newest.
     pub(super) fn append<T>(&mut self, slots: &mut Slab<Slot<T>>, which: Which<T>, id: FlowId) {
         *which(&mut slots[id as usize]) = Link { older: self.newest, newer: NONE };
         match self.newest {
@@ -35,7 +35,7 @@ impl Ends {
         self.newest = id;
     }
 
-    /// Takes a flow out of the list.
+    /// Removes a flow from the list.
     pub(super) fn unlink<T>(&mut self, slots: &mut Slab<Slot<T>>, which: Which<T>, id: FlowId) {
         let Link { older, newer } = std::mem::take(which(&mut slots[id as usize]));
         match older {

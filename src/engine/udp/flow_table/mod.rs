@@ -1,7 +1,7 @@
 //! The flows of one loop: which client has which, how many there may be, and when each ends.
 //!
-//! Pure: the clock, addresses and what came are arguments, and nothing here knows a socket. `simulation` runs it through
-//! thousands of lives.
+//! Pure: the clock, addresses and events are arguments, and nothing here uses a socket. `simulation` runs it through
+//! thousands of generated lives.
 
 mod account;
 mod list;
@@ -29,11 +29,11 @@ pub(super) struct Rules {
     pub(super) idle: Duration,
 }
 
-/// Whether a route has room for one more flow.
+/// Whether a route may have one more flow.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Room {
     Free,
-    /// Once this flow is gone, which was idle longest.
+    /// If this flow, which was idle longest, is evicted.
     InPlaceOf(FlowId),
     None,
 }
@@ -48,7 +48,7 @@ pub(super) struct FlowTable<T> {
     by_age: Ends,
 }
 
-/// The flows of one route. They have one time limit, so the one idle longest is the first to end.
+/// The flows of one route. They share one idle limit, so the one idle longest is the first to end.
 #[derive(Debug)]
 struct Group {
     rules: Rules,
@@ -56,7 +56,7 @@ struct Group {
     by_age: Ends,
 }
 
-/// A table that has emptied keeps room for this many flows.
+/// A table that has emptied keeps capacity for this many flows.
 const KEPT: usize = 64;
 
 impl<T> Default for FlowTable<T> {
@@ -71,12 +71,12 @@ impl<T> Default for FlowTable<T> {
 }
 
 impl<T> FlowTable<T> {
-    /// Makes a place for the flows of a route.
+    /// Adds a group for the flows of a route.
     pub(super) fn add_group(&mut self, rules: Rules) -> GroupId {
         self.groups.insert(Group { rules, count: 0, by_age: Ends::default() })
     }
 
-    /// Forgets a route, if it has no flow left; says whether it has.
+    /// Removes a group if it has no flow left; returns whether it did.
     pub(super) fn remove_group(&mut self, group: GroupId) -> bool {
         let is_empty = self.groups.get(group).is_some_and(|group| group.count == 0);
         if is_empty {
@@ -100,7 +100,7 @@ impl<T> FlowTable<T> {
         self.by_client.get(client).copied()
     }
 
-    /// Adds a client's flow, which it must not have yet.
+    /// Adds a flow for a client that has none.
     pub(super) fn insert(&mut self, client: ClientKey, group: GroupId, flow: T, now: Instant) -> FlowId {
         let Entry::Vacant(entry) = self.by_client.entry(client) else {
             unreachable!("a client has one flow, and it is looked for before one is made")
@@ -113,7 +113,7 @@ impl<T> FlowTable<T> {
         id
     }
 
-    /// Takes a flow out.
+    /// Removes a flow.
     pub(super) fn remove(&mut self, id: FlowId) -> Option<T> {
         if !self.slots.contains(id as usize) {
             return None;
@@ -122,14 +122,14 @@ impl<T> FlowTable<T> {
         let slot = self.slots.remove(id as usize);
         self.by_client.remove(&slot.client);
         self.groups[slot.group].count -= 1;
-        self.give_back();
+        self.shrink();
         Some(slot.flow)
     }
 
-    /// Notes that a datagram came, from either side.
+    /// Records a datagram, from either side.
     pub(super) fn touch(&mut self, id: FlowId, now: Instant) {
         let Some(slot) = self.slots.get_mut(id as usize) else { return };
-        // Several in a row are one moment.
+        // Several in a row share one time.
         if slot.last < now {
             slot.last = now;
             self.unlink(id);
@@ -145,7 +145,7 @@ impl<T> FlowTable<T> {
         self.slots.get_mut(id as usize).map(|slot| &mut slot.flow)
     }
 
-    /// Who a flow belongs to.
+    /// The client of a flow.
     pub(super) fn client(&self, id: FlowId) -> Option<&ClientKey> {
         self.slots.get(id as usize).map(|slot| &slot.client)
     }
@@ -155,7 +155,7 @@ impl<T> FlowTable<T> {
         self.slots.get(id as usize).map(|slot| slot.group)
     }
 
-    /// How many there are.
+    /// The number of flows.
     pub(super) fn len(&self) -> usize {
         self.slots.len()
     }
@@ -165,7 +165,7 @@ impl<T> FlowTable<T> {
         self.slots.iter().map(|(id, _)| id as FlowId).collect()
     }
 
-    /// Of all flows, the one idle longest.
+    /// The flow idle longest, of all routes.
     pub(super) fn oldest(&self) -> Option<FlowId> {
         self.by_age.oldest()
     }
@@ -175,12 +175,12 @@ impl<T> FlowTable<T> {
         self.ends(at_most).find(|(end, _)| *end <= now).map(|(_, id)| id)
     }
 
-    /// When the next flow will have been idle long enough, if nothing comes for it.
+    /// When the next flow will have been idle long enough, if it gets no datagram.
     pub(super) fn next_end(&self, at_most: Option<Duration>) -> Option<Instant> {
         self.ends(at_most).map(|(end, _)| end).min()
     }
 
-    /// Of each route, the flow that ends first, and when.
+    /// For each route, the flow that ends first, and when.
     fn ends(&self, at_most: Option<Duration>) -> impl Iterator<Item = (Instant, FlowId)> + '_ {
         self.groups.iter().filter_map(move |(_, group)| {
             let id = group.by_age.oldest()?;
@@ -201,8 +201,8 @@ impl<T> FlowTable<T> {
         self.groups[group].by_age.unlink(&mut self.slots, |slot| &mut slot.in_group, id);
     }
 
-    /// A crowd that has left gives its room back.
-    fn give_back(&mut self) {
+    /// Frees capacity after most flows have ended.
+    fn shrink(&mut self) {
         if self.slots.is_empty() && self.slots.capacity() > KEPT {
             self.slots = Slab::new();
         }

@@ -1,4 +1,4 @@
-//! Thousands of lives of a flow table, each from a seed, beside a model too plain to be wrong.
+//! Thousands of generated lives of a flow table, compared with a model too simple to be wrong.
 
 use std::net::SocketAddr;
 
@@ -11,7 +11,7 @@ use crate::units::seeded::Random;
 const SEEDS: u64 = 2_000;
 const STEPS: usize = 200;
 
-/// What the model knows of a flow.
+/// What the model knows about a flow.
 struct Known {
     group: GroupId,
     last: Instant,
@@ -151,7 +151,7 @@ impl Life {
         self.groups.iter().find(|(id, _)| *id == group).unwrap().1
     }
 
-    /// What holds after every step.
+    /// The invariants after every step.
     fn check(&self) {
         assert!(self.table.len() <= self.most_of_all);
         assert_eq!(self.table.len(), self.model.len());

@@ -1,12 +1,12 @@
-//! A flow's place in the table: who it belongs to, its number, and its neighbours in the lists.
+//! A flow's slot in the table: its client, its number, and its neighbours in the lists.
 
 use std::net::SocketAddr;
 use std::time::Instant;
 
 use crate::sys::datagrams::Asked;
 
-/// Who a flow belongs to. The same client on two listeners, or on two addresses of one, has two flows: each answer
-/// leaves from the address that was asked.
+/// The client of a flow. The same client on two listeners, or on two addresses of one, has two flows: each answer
+/// leaves from the address the client sent to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(crate) struct ClientKey {
     pub(crate) listener: u32,
@@ -15,13 +15,13 @@ pub(crate) struct ClientKey {
     pub(crate) asked: Option<Asked>,
 }
 
-/// The number of a flow while it lives; later another may have it.
+/// The number of a flow while it lives; it is reused later.
 pub(crate) type FlowId = u32;
 
-/// The number of a route's flows.
+/// The number of a group: the flows of one route.
 pub(crate) type GroupId = usize;
 
-/// No flow has this number: a table of so many would not fit into memory.
+/// No flow has this number: so large a table would not fit into memory.
 pub(super) const NONE: FlowId = FlowId::MAX;
 
 /// A flow's neighbours in one list.
@@ -37,7 +37,7 @@ impl Default for Link {
     }
 }
 
-/// One flow in the table, and its place in the lists.
+/// One flow in the table, and its position in the lists.
 #[derive(Debug)]
 pub(super) struct Slot<T> {
     pub(super) client: ClientKey,

@@ -1,4 +1,4 @@
-//! One entry of a list of clients, as a user writes it ⇄ [`Listed`]; and the lines of a file of them.
+//! One entry of a client list, as a user writes it ⇄ [`Listed`]; and the lines of a list file.
 
 use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
@@ -17,14 +17,14 @@ pub enum Listed {
     Network(IpNet),
     /// `localhost`: 127.0.0.0/8 and ::1.
     Localhost,
-    /// `file:PATH`: a file with an entry a line.
+    /// `file:PATH`: a file with one entry per line.
     File(PathBuf),
 }
 
 const EXAMPLE: &str = r#"write a network, as "192.168.0.0/16", or an address"#;
 
 impl Listed {
-    /// The networks it stands for; none for a file, which is for the plan to read.
+    /// The networks it stands for; none for a file, which the plan reads.
     pub fn networks(&self) -> impl Iterator<Item = IpNet> {
         let loopback = [
             IpNet::V4(Ipv4Net::new_assert(Ipv4Addr::new(127, 0, 0, 0), 8)),
@@ -74,7 +74,7 @@ impl FromStr for Listed {
     }
 }
 
-/// IPv4 addresses written as those of IPv6 that carry them, `::ffff:10.0.0.0/104`, are what they carry.
+/// IPv4 networks written as IPv4-mapped IPv6 networks, `::ffff:10.0.0.0/104`, become the IPv4 network.
 fn canonical(network: IpNet) -> IpNet {
     if let IpNet::V6(v6) = network
         && let Some(v4) = v6.addr().to_ipv4_mapped()
@@ -107,7 +107,7 @@ impl<'de> Deserialize<'de> for Listed {
     }
 }
 
-/// Judges what was meant. The text is known not to be readable as it stands.
+/// Works out what was meant by a text that cannot be read as it stands.
 fn misread(text: &str) -> Misread {
     let shown = quoted(text);
     let trimmed = text.trim();
@@ -142,7 +142,7 @@ fn misread(text: &str) -> Misread {
     Misread::new(format!("{shown} is not a network"), EXAMPLE)
 }
 
-/// `10.0.0.0/255.0.0.0`, `192.168.*`, `192.168.`, `[::1]`, `10.0.0.1:80` and `10/8`, as other programs have them.
+/// `10.0.0.0/255.0.0.0`, `192.168.*`, `192.168.`, `[::1]`, `10.0.0.1:80` and `10/8`, as other programs write them.
 fn meant(text: &str) -> Option<Listed> {
     let network = |ip: IpAddr, length: u8| Some(Listed::Network(IpNet::new(ip, length).ok()?.trunc()));
     if let Some((address, mask)) = text.split_once('/')
@@ -175,11 +175,11 @@ fn meant(text: &str) -> Option<Listed> {
     network(Ipv4Addr::from(octets).into(), length.unwrap_or(8 * parts.len() as u8))
 }
 
-/// The longest line of a file of lists, in bytes.
+/// The longest line of a list file, in bytes.
 pub const MAX_LINE: usize = 256;
 
-/// The networks of a file: one entry a line; `#` and `;` begin a comment. What cannot be read is given with the number of
-/// its line, from 1.
+/// The networks of a list file: one entry per line; `#` and `;` begin a comment. Unreadable entries are returned with
+/// their line number, from 1.
 pub fn listed_in(text: &str) -> (Vec<IpNet>, Vec<(usize, Misread)>) {
     let (mut networks, mut misread) = (Vec::new(), Vec::new());
     for (n, line) in text.lines().enumerate() {
@@ -214,7 +214,7 @@ mod tests {
 
     use super::*;
 
-    fn told(text: &str) -> String {
+    fn message(text: &str) -> String {
         text.parse::<Listed>().unwrap_err().to_string()
     }
 
@@ -239,15 +239,15 @@ mod tests {
     #[test]
     fn host_bits_are_answered_with_the_network() {
         assert_eq!(
-            told("10.0.0.1/8"),
+            message("10.0.0.1/8"),
             r#""10.0.0.1/8" has bits beyond its first 8; write "10.0.0.0/8" for the network, or "10.0.0.1" for one address"#
         );
-        assert!(told("2001:db8::1/32").contains(r#"write "2001:db8::/32" for the network"#));
+        assert!(message("2001:db8::1/32").contains(r#"write "2001:db8::/32" for the network"#));
     }
 
     #[test]
     fn another_spelling_is_answered_with_the_one_that_is_read() {
-        let proposed = |text: &str| told(text).split_once("; write ").unwrap().1.to_owned();
+        let proposed = |text: &str| message(text).split_once("; write ").unwrap().1.to_owned();
 
         assert_eq!(proposed("10.1.0.0/255.255.0.0"), r#""10.1.0.0/16""#);
         assert_eq!(proposed("192.168.1.*"), r#""192.168.1.0/24""#);
@@ -260,9 +260,9 @@ mod tests {
         assert_eq!(proposed(" ::1 "), r#""::1""#);
         assert_eq!(proposed("10.0.0.0/33"), "0 to 32");
         assert!(proposed("any").contains("0.0.0.0/0"));
-        assert!(told("example.com").contains("is a name"));
-        assert!(told("file:").contains("no file is named"));
-        assert!(told("10.0.0.0/255.0.255.0").contains("is no length of a prefix"));
+        assert!(message("example.com").contains("is a name"));
+        assert!(message("file:").contains("no file is named"));
+        assert!(message("10.0.0.0/255.0.255.0").contains("is no length of a prefix"));
     }
 
     #[test]

@@ -1,6 +1,6 @@
-//! Who may connect: sets of addresses, and what `allow` and `deny` mean together.
+//! Which clients may connect: sets of addresses, and what `allow` and `deny` mean together.
 //!
-//! Pure: an address in, an answer out. Files with lists are read by the plan.
+//! Pure: takes an address, returns a decision. The plan reads list files.
 
 mod listed;
 mod networks;
@@ -13,28 +13,28 @@ pub use networks::Networks;
 
 use crate::outcome::Denial;
 
-/// Who may connect to a route.
+/// Which clients may connect to a route.
 ///
-/// `deny` goes first: whom it names is denied, whatever `allow` says. Where there is an `allow`, everybody else is denied
-/// too; where there is none, everybody else may come. (As rinetd has it, and as people write it for nginx and HAProxy.)
+/// `deny` is checked first: clients it lists are denied, whatever `allow` contains. With an `allow`, all others are
+/// denied too; without one, all others may connect. (As in rinetd, and as people write it for nginx and HAProxy.)
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Access {
-    /// Who may; `None` is everybody.
+    /// Clients that may connect; `None` admits all.
     pub allow: Option<Sets>,
-    /// Who may not.
+    /// Clients that may not connect.
     pub deny: Sets,
 }
 
-/// Several sets taken together. One that comes from a file is shared by every route that names the file.
+/// Several sets taken together. A set from a file is shared by every route that names the file.
 pub type Sets = Vec<Arc<Networks>>;
 
 impl Access {
-    /// Whether it says nothing: everybody may connect.
+    /// Whether it restricts nothing: every client may connect.
     pub fn is_open(&self) -> bool {
         self.allow.is_none() && self.deny.is_empty()
     }
 
-    /// Why this client may not connect; `None` where it may. An IPv4 address in an IPv6 one counts as what it is.
+    /// Why this client may not connect; `None` if it may. An IPv4-mapped IPv6 address counts as the IPv4 address.
     pub fn denies(&self, ip: IpAddr) -> Option<Denial> {
         let ip = ip.to_canonical();
         let is_in = |sets: &Sets| sets.iter().any(|set| set.contains(ip));
@@ -61,7 +61,7 @@ mod tests {
     const CLIENTS: [&str; 4] = ["10.1.2.3", "::ffff:10.9.9.9", "192.168.0.1", "2001:db8::1"];
 
     #[test]
-    fn deny_goes_first_and_allow_leaves_nobody_else_in() {
+    fn deny_goes_first_and_allow_admits_no_other_client() {
         let access = Access { allow: Some(sets(&["10.0.0.0/8"])), deny: sets(&["10.9.0.0/16"]) };
 
         let unlisted = Some(Denial::Unlisted);
@@ -69,7 +69,7 @@ mod tests {
     }
 
     #[test]
-    fn without_allow_everybody_comes_whom_deny_does_not_name() {
+    fn without_allow_every_client_that_deny_does_not_list_may_connect() {
         let access = Access { allow: None, deny: sets(&["192.168.0.0/24", "2001:db8::/32"]) };
 
         let listed = Some(Denial::Listed);

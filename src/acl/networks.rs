@@ -1,24 +1,24 @@
-//! A set of addresses that answers in a few comparisons, however large it is.
+//! A set of addresses with lookups of a few comparisons, however large it is.
 //!
-//! Sorted ranges and a binary search. A trie finds the longest of several prefixes, and here it is only asked whether
-//! there is one.
+//! Sorted ranges and a binary search. A trie finds the longest matching prefix; here only membership is needed.
 
 use std::net::IpAddr;
 
 use ipnet::IpNet;
 
-/// A set of IPv4 and IPv6 addresses. Ranges that overlap or touch are one.
+/// A set of IPv4 and IPv6 addresses. Ranges that overlap or touch are merged.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Networks {
     v4: Ranges<u32>,
     v6: Ranges<u128>,
 }
 
-/// Sorted and apart from each other, both ends inclusive.
+/// Sorted and disjoint, both ends inclusive.
 type Ranges<T> = Box<[(T, T)]>;
 
 impl Networks {
-    /// Whether the address is in the set. An IPv4 address in an IPv6 one (`::ffff:0:0/96`) must have been taken out of it.
+    /// Whether the address is in the set. An IPv4-mapped IPv6 address (`::ffff:0:0/96`) must be converted to IPv4
+    /// first.
     pub fn contains(&self, ip: IpAddr) -> bool {
         match ip {
             IpAddr::V4(ip) => contains(&self.v4, ip.to_bits()),
@@ -26,7 +26,7 @@ impl Networks {
         }
     }
 
-    /// How many ranges there are.
+    /// The number of ranges.
     pub fn count(&self) -> usize {
         self.v4.len() + self.v6.len()
     }
@@ -50,7 +50,7 @@ fn contains<T: Copy + Ord>(ranges: &[(T, T)], ip: T) -> bool {
     after.checked_sub(1).is_some_and(|at| ip <= ranges[at].1)
 }
 
-/// The same addresses in the fewest ranges. `next` is the address after one; `None` after the last there is.
+/// The same addresses in the fewest ranges. `next` returns the address after one; `None` after the last address.
 fn merged<T: Copy + Ord>(mut ranges: Vec<(T, T)>, next: fn(T) -> Option<T>) -> Ranges<T> {
     ranges.sort_unstable();
     let mut merged: Vec<(T, T)> = Vec::new();
@@ -85,13 +85,13 @@ mod tests {
     }
 
     #[test]
-    fn a_family_says_nothing_about_the_other() {
+    fn a_set_of_one_family_contains_no_address_of_the_other() {
         assert!(!set(&["::/0"]).contains(Ipv4Addr::LOCALHOST.into()));
         assert!(!set(&["0.0.0.0/0"]).contains(Ipv6Addr::LOCALHOST.into()));
         assert!(!Networks::default().contains(Ipv4Addr::UNSPECIFIED.into()));
     }
 
-    // Few bits that differ, so that networks and addresses meet.
+    // Few differing bits, so that networks and addresses coincide often.
     fn v4() -> impl Strategy<Value = Ipv4Addr> {
         (0_u32..64).prop_map(|bits| Ipv4Addr::from_bits(bits.reverse_bits() | (bits & 3)))
     }

@@ -1,11 +1,11 @@
-//! Who may be chosen: health, backups and drain in one place, so that no rule need know of them.
+//! Which targets may be chosen: health, backups and drain in one place, so that no rule has to know them.
 
 use std::time::Duration;
 
-/// The part a target has in a route.
+/// The role and weight of a target in a route.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Part {
-    /// Its share of the clients beside the others'; at least 1, at most [`Part::MAX_WEIGHT`].
+    /// Its share of the clients relative to the others'; at least 1, at most [`Part::MAX_WEIGHT`].
     pub weight: u32,
     /// When it is chosen.
     pub role: Role,
@@ -29,43 +29,43 @@ pub enum Role {
     Primary,
     /// While no primary is well.
     Backup,
-    /// Never: it keeps the sessions it has.
+    /// Never: it only keeps the sessions it has.
     Drained,
 }
 
-/// Whether a target is known to take connections.
+/// Whether a target is known to accept connections.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Fitness {
-    /// It takes them, or nobody has looked yet.
+    /// It accepts them, or has not been checked yet.
     Well {
-        /// For how long it has been back, where it was down before.
+        /// How long it has been back, if it was down before.
         back: Option<Duration>,
     },
-    /// It is down, or takes connections and does not answer as it should.
+    /// It is down, or accepts connections and does not answer as it should.
     Ill,
 }
 
-/// What is known of one target when a client comes.
+/// What is known about one target when a client comes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Facts {
     /// Its part in the route.
     pub part: Part,
-    /// How it is.
+    /// Its health.
     pub fitness: Fitness,
     /// Whether it has failed this client already.
     pub is_tried: bool,
-    /// Sessions it has now.
+    /// The number of its sessions.
     pub load: usize,
 }
 
 /// A target as a rule sees it.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Candidate {
-    /// Its weight; zero where it may not be chosen now.
+    /// Its weight; zero if it may not be chosen now.
     pub weight: u32,
-    /// Its weight in hundredths, less while it starts slowly; zero where it may not be chosen now.
+    /// Its weight in hundredths, less during a slow start; zero if it may not be chosen now.
     pub share: u32,
-    /// Sessions it has now.
+    /// The number of its sessions.
     pub load: usize,
 }
 
@@ -79,10 +79,11 @@ impl Candidate {
 /// Hundredths, so that a target of weight 1 can start slowly.
 const PARTS: u32 = 100;
 
-/// The targets as a rule is to see them, in their order: open are those of the best rank somebody has who has not failed
-/// this client yet. Primaries that are well come first, then backups that are well, then primaries and backups that are
-/// not: what is known of a target may be old by now, and a client that is refused anyway loses nothing by a try. One
-/// that drains is never open. `slow_start` is how long the share of one that is back takes to grow to its whole.
+/// The targets as a rule sees them, in their order. Open are those of the best rank among the targets that have not
+/// failed this client yet: first primaries that are well, then backups that are well, then primaries and backups that
+/// are not. What is known about a target may be outdated, and a client that would be refused anyway loses nothing by a
+/// try. A draining target is never open. `slow_start` is the time in which the share of a returned target grows to its
+/// full size.
 pub fn candidates(targets: &[Facts], slow_start: Duration, into: &mut Vec<Candidate>) {
     let best = targets.iter().filter_map(rank).min();
     into.clear();
@@ -104,7 +105,7 @@ fn rank(target: &Facts) -> Option<u8> {
     }
 }
 
-/// In hundredths of a weight of 1; never nothing, or a target that starts slowly would not start.
+/// In hundredths of a weight of 1; never zero, or a target in a slow start would never start.
 fn share(target: &Facts, slow_start: Duration) -> u32 {
     let whole = target.part.weight * PARTS;
     match target.fitness {

@@ -1,4 +1,4 @@
-//! `first`: fail-over. Everybody goes to the first target that is well.
+//! `first`: fail-over. Every client goes to the first target that is well.
 
 use super::{Candidate, Key, Pick};
 

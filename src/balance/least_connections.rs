@@ -1,6 +1,6 @@
-//! `least_connections`: the target with the fewest sessions for its share.
+//! `least_connections`: the target with the fewest sessions relative to its share.
 //!
-//! Of equals each has its turn, by weight: the first, or the heaviest, would get every client of a quiet route.
+//! Equal targets take turns, by weight: otherwise the first, or the heaviest, would get every client of a quiet route.
 
 use std::cmp::Ordering;
 
@@ -24,7 +24,7 @@ impl Pick for LeastConnections {
     }
 }
 
-/// Fewer sessions for the share first. The fractions are compared across, which loses nothing.
+/// Fewer sessions per share first. The fractions are compared by cross-multiplication, which is exact.
 pub(super) fn by_load(a: &Candidate, b: &Candidate) -> Ordering {
     let across = |it: &Candidate, other: &Candidate| it.load as u128 * u128::from(other.share);
     across(a, b).cmp(&across(b, a))

@@ -1,9 +1,10 @@
-//! Which target a client is carried to: who may be chosen, and by which rule.
+//! Which target a client goes to: which may be chosen, and by which rule.
 //!
-//! It decides and asks nobody: no clock, no randomness and no socket. What is known of the targets, who the client is
-//! and a seed are arguments; who looks, dials and carries is `engine`. A session never moves to another target: its bytes
-//! belong to the one that has seen those before. Nor is a target chosen by how fast it answered (EWMA, least time): on
-//! this machine connect(2) takes some microseconds whatever the service does, and one that fails fast would draw everybody.
+//! Only decides: no clock, no randomness and no socket. Facts about the targets, the client and a seed are arguments;
+//! `engine` checks, dials and relays. A session never moves to another target, because its bytes belong to the target
+//! that received the earlier ones. Targets are not chosen by response time (EWMA, least time) either: on this machine
+//! connect(2) takes some microseconds whatever the service does, and a target that fails fast would attract every
+//! client.
 
 mod candidates;
 mod first;
@@ -26,16 +27,16 @@ pub use pick::Pick;
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Balance {
-    /// Each in turn, by weight, and spread out evenly.
+    /// Each in turn, by weight, evenly spread.
     #[default]
     RoundRobin,
-    /// The one with the fewest sessions for its weight.
+    /// The target with the fewest sessions for its weight.
     LeastConnections,
     /// Of two drawn by weight, the one with fewer sessions.
     Random,
-    /// The same one for every connection of a client's address, while it may be chosen.
+    /// The same target for every connection of a client's address, while it may be chosen.
     SourceHash,
-    /// The first that is well, in the order written.
+    /// The first target that is well, in the order written.
     First,
 }
 

@@ -1,8 +1,8 @@
 //! `random`: of two targets drawn by share, the one with fewer sessions.
 //!
 //! Two draws keep the fullest target within a few sessions of the others (Mitzenmacher, "The power of two choices in
-//! randomized load balancing", 2001), and several processes in front of the same targets do not run after the same one, as
-//! they would with `least_connections`.
+//! randomized load balancing", 2001), and several processes in front of the same targets do not all choose the same
+//! one, as they would with `least_connections`.
 
 use super::hash::mix;
 use super::least_connections::by_load;
@@ -20,7 +20,7 @@ impl Pick for Random {
     }
 }
 
-/// Draws by share among all that are open but `without`.
+/// Draws by share among all open candidates except `without`.
 fn draw(candidates: &[Candidate], without: Option<usize>, number: u64) -> Option<usize> {
     let open = || candidates.iter().enumerate().filter(|(place, it)| it.is_open() && Some(*place) != without);
     let sum: u64 = open().map(|(_, it)| u64::from(it.share)).sum();

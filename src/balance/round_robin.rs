@@ -1,12 +1,12 @@
 //! `round_robin`: each target in turn, by weight.
 //!
-//! Smooth, as nginx does it: every turn adds to each target its share, and takes from the one that is ahead the sum of
-//! them all. Weights 5, 1, 1 give a a b a c a a and not a a a a a b c, so that a heavy target gets no bursts.
+//! Smooth, as in nginx: every turn adds to each target its share, and takes the sum of all shares from the target that
+//! is ahead. Weights 5, 1, 1 give a a b a c a a and not a a a a a b c, so that a heavy target gets no bursts.
 
 use super::{Candidate, Key, Pick};
 
 pub(super) struct RoundRobin {
-    /// How far each is ahead of what it is due.
+    /// The credit of each target; the one with the most has its turn.
     due: Vec<i64>,
 }
 
@@ -15,7 +15,7 @@ impl RoundRobin {
         RoundRobin { due: vec![0; targets] }
     }
 
-    /// Whose turn it is among those that `are_in`.
+    /// The target whose turn it is among those for which `are_in` is true.
     pub(super) fn among(
         &mut self,
         candidates: &[Candidate],

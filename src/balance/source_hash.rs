@@ -1,10 +1,11 @@
-//! `source_hash`: a client's address decides, so that it comes to the same target each time.
+//! `source_hash`: a client's address decides, so that it gets the same target each time.
 //!
-//! Each target draws a number from the client's address and its own name, and the highest wins (rendezvous; by weight as
-//! in Schindelhauer and Schomaker, "Weighted distributed hash tables", 2005). Where a target comes, only clients that it
-//! wins move, and where one goes, only its own: with n targets, one in n. A hash modulo their number would move almost
-//! everybody. Maglev's table is faster with hundreds of targets, and moves a few more. A target that starts slowly has its
-//! whole weight here: who was sent elsewhere meanwhile would have to move a second time.
+//! Each target derives a number from the client's address and its own name, and the highest wins (rendezvous hashing;
+//! by weight as in Schindelhauer and Schomaker, "Weighted distributed hash tables", 2005). When a target is added, only
+//! the clients that it wins move; when one is removed, only its own: with n targets, one in n. A hash modulo their
+//! number would move almost every client. Maglev's table is faster with hundreds of targets, and moves a few more
+//! clients. A target in a slow start has its full weight here: clients sent elsewhere meanwhile would have to move a
+//! second time.
 
 use super::{Candidate, Key, Pick};
 

@@ -1,4 +1,4 @@
-//! What holds for every rule, whatever the targets are like.
+//! Properties of every rule, whatever the targets.
 
 use std::time::Duration;
 
@@ -29,7 +29,7 @@ fn seen(facts: &[Facts]) -> Vec<Candidate> {
     seen
 }
 
-/// How many of `clients` go to each.
+/// How many of `clients` go to each target.
 fn counts(rule: Balance, weights: &[u32], clients: u32) -> Vec<u32> {
     let seen = seen(&weights.iter().map(|weight| well(*weight)).collect::<Vec<_>>());
     let mut rule = rule.rule(&keys(weights.len()));
@@ -59,7 +59,7 @@ fn facts() -> impl Strategy<Value = Facts> {
 
 proptest! {
     #[test]
-    fn whoever_is_chosen_is_of_the_best_that_are_left(
+    fn the_chosen_target_is_among_the_best_that_are_left(
         rounds in proptest::collection::vec(proptest::collection::vec(facts(), 5), 1..20),
         rule in 0..RULES.len(),
     ) {
@@ -71,15 +71,15 @@ proptest! {
 
             let may = |it: &&Facts| !it.is_tried && it.part.role != Role::Drained;
             let is_well = |it: &Facts| it.fitness != Fitness::Ill;
-            prop_assert_eq!(chosen.is_some(), facts.iter().any(|it| may(&it)), "somebody is, where anybody may be");
+            prop_assert_eq!(chosen.is_some(), facts.iter().any(|it| may(&it)), "one is chosen, if any may be");
             let Some(chosen) = chosen.map(|place| &facts[place]) else { continue };
-            prop_assert!(may(&chosen), "never one that drains or has failed this client");
+            prop_assert!(may(&chosen), "never a draining one or one that has failed this client");
             let better = |it: &&Facts| match chosen.part.role {
                 Role::Backup if is_well(chosen) => is_well(it) && it.part.role == Role::Primary,
                 Role::Primary if is_well(chosen) => false,
                 _ => is_well(it),
             };
-            prop_assert!(!facts.iter().filter(may).any(|it| better(&it)), "a backup, or one that is ill, is the last");
+            prop_assert!(!facts.iter().filter(may).any(|it| better(&it)), "a backup or an ill target comes last");
         }
     }
 
@@ -89,7 +89,7 @@ proptest! {
     }
 
     #[test]
-    fn nobody_has_more_than_one_session_more_than_its_part(
+    fn no_target_has_more_than_one_session_above_its_share(
         weights in proptest::collection::vec(1..20_u32, 1..8),
         sessions in 1..300_usize,
     ) {
@@ -107,7 +107,7 @@ proptest! {
     }
 
     #[test]
-    fn where_a_target_comes_only_its_own_clients_move(weights in proptest::collection::vec(1..20_u32, 2..8)) {
+    fn when_a_target_is_added_only_the_clients_it_wins_move(weights in proptest::collection::vec(1..20_u32, 2..8)) {
         let (before, after) = (&weights[..weights.len() - 1], &weights[..]);
         let candidates = |weights: &[u32]| seen(&weights.iter().map(|weight| well(*weight)).collect::<Vec<_>>());
         let (before, after) = (candidates(before), candidates(after));
@@ -118,7 +118,7 @@ proptest! {
         let chosen = (0..clients).map(|n| (few.pick(&before, client(n), 0), more.pick(&after, client(n), 1)));
         let moved: Vec<_> = chosen.filter(|(before, after)| before != after).collect();
 
-        prop_assert!(moved.iter().all(|(_, after)| *after == Some(before.len())), "to the new one alone");
+        prop_assert!(moved.iter().all(|(_, after)| *after == Some(before.len())), "only to the new target");
         let fair = f64::from(clients) * f64::from(weights[weights.len() - 1]) / f64::from(weights.iter().sum::<u32>());
         prop_assert!((moved.len() as f64 - fair).abs() < 5.0 * fair.sqrt() + 5.0, "{} and not {fair}", moved.len());
     }
@@ -168,7 +168,7 @@ fn the_choice_by_address_is_the_same_in_every_release() {
 }
 
 #[test]
-fn who_is_back_starts_with_little_and_grows_to_the_whole() {
+fn a_returned_target_starts_small_and_grows_to_its_full_share() {
     let share = |seconds: u64| {
         let back = Fitness::Well { back: Some(Duration::from_secs(seconds)) };
         let mut seen = Vec::new();

@@ -1,8 +1,8 @@
-//! Repeated identical refusals, told once with a count.
+//! Folds repeated identical refusals into one record with a count.
 //!
-//! Clients that are turned away come by the thousand, and must not flood the log. The first of its kind is written at
-//! once. Those that follow within [`WINDOW`] are counted, and written as one record (the last of them, with `count=`)
-//! when the window is over. Time is an argument.
+//! Clients may be rejected by the thousand, and must not flood the log. The first record of a kind is written at once.
+//! Those that follow within [`WINDOW`] are counted, and written as one record (the last of them, with `count=`) at the
+//! end of the window. Time is an argument.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -14,11 +14,11 @@ use crate::outcome::End;
 /// How long refusals are gathered into one line.
 const WINDOW: Duration = Duration::from_secs(1);
 
-/// How many kinds are gathered at one time; a kind beyond that is written as it comes.
+/// The largest number of kinds gathered at one time; records of further kinds are written at once.
 const MAX_KINDS: usize = 1024;
 
-/// What makes two refusals identical: route, target and end, with what the end carries; of a failed handshake its hint,
-/// which alone says what was wrong.
+/// What makes two refusals identical: route, target and end, with what the end carries; for a failed handshake also its
+/// hint, which alone describes the failure.
 type Kind = (Arc<str>, Arc<str>, End, Option<Arc<str>>);
 
 #[derive(Debug, Default)]
@@ -33,7 +33,7 @@ struct Fold {
 }
 
 impl Folds {
-    /// Takes a refusal and gives back what is to be written now.
+    /// Takes a refusal and returns what is to be written now.
     pub(super) fn fold(&mut self, record: Record, now: Instant) -> Vec<Record> {
         let end = record.outcome.end;
         let hint = record.outcome.hint.clone().filter(|_| end == End::TlsFailed);
@@ -53,7 +53,7 @@ impl Folds {
         Vec::new()
     }
 
-    /// The counts whose window is over. A window in which nothing came is closed.
+    /// The counts whose window has ended. A window without further records is closed.
     pub(super) fn due(&mut self, now: Instant) -> Vec<Record> {
         let mut due = Vec::new();
         self.open.retain(|_, fold| {
@@ -69,7 +69,7 @@ impl Folds {
         due
     }
 
-    /// Every count held back.
+    /// All counts held back.
     pub(super) fn all(&mut self) -> Vec<Record> {
         self.open.drain().filter_map(|(_, fold)| fold.held).collect()
     }
@@ -130,7 +130,7 @@ mod tests {
     }
 
     #[test]
-    fn a_failure_after_a_quiet_window_is_told_at_once() {
+    fn a_failure_after_a_quiet_window_is_written_at_once() {
         let (mut folds, start) = (Folds::default(), Instant::now());
 
         folds.fold(failure(Cause::Refused), start);

@@ -1,4 +1,4 @@
-//! Who is here now: one entry a session, its byte counts readable while it lives.
+//! The live sessions: one entry each, with byte counts that can be read while it lives.
 
 use std::collections::HashMap;
 use std::os::fd::{AsFd, AsRawFd, RawFd};
@@ -17,41 +17,41 @@ use crate::outcome::{Agreed, Client, Flow, Side, Traffic, Way};
 pub struct Live {
     /// Counts up from 1 over the life of the process.
     pub id: u64,
-    /// The route it was born with.
+    /// The route it began with.
     pub route: Arc<str>,
     /// What the route dials.
     pub(super) targets: Arc<TargetNames>,
-    /// Which of them it goes to: a place among them.
+    /// The target it goes to: an index among them.
     pub(super) aim: AtomicU16,
     /// The order that ends it, once there is one; see `order`.
     pub(super) word: AtomicU8,
-    /// Who connected; the record may name who is behind it.
+    /// Who connected; the record may name the client behind this one.
     pub client: Client,
     /// When it was accepted.
     pub started: Instant,
-    /// Its byte counts, live.
+    /// Its live byte counts.
     pub meter: Meter,
-    /// Who is woken by an order.
+    /// Woken by an order.
     pub(super) waker: Mutex<Option<Waker>>,
 }
 
 impl Live {
-    /// What it goes to, as written; all its route dials, while that is not known.
+    /// The target as written; all targets of the route until one is chosen.
     pub fn target(&self) -> &Arc<str> {
         self.targets.at(self.aim.load(Relaxed).into())
     }
 }
 
-/// The byte counts of one session. Only its own task writes them, anybody may read them.
+/// The byte counts of one session. Only its own task writes them; any thread may read them.
 #[derive(Debug, Default)]
 pub struct Meter {
     /// Client → target.
     pub up: FlowMeter,
     /// Target → client.
     pub down: FlowMeter,
-    /// When the target's first byte was read. It stands here because who cuts a session must know it, too.
+    /// When the target's first byte was read. Kept here because the code that ends a session from outside needs it too.
     pub first_byte: OnceLock<Instant>,
-    /// Who said FIN first.
+    /// The side that sent FIN first.
     pub closed_by: OnceLock<Side>,
 }
 
@@ -61,14 +61,15 @@ impl Meter {
         Traffic { up: self.up.flow(), down: self.down.flow() }
     }
 
-    /// Says which sockets the bytes go to, as long as what is returned lives; they must live longer.
+    /// Publishes the sockets that the bytes go to, for as long as the returned guard lives; the sockets must live
+    /// longer.
     pub fn open(&self, client: impl AsFd, target: impl AsFd) -> Open<'_> {
         self.up.sink.store(target.as_fd().as_raw_fd(), SeqCst);
         self.down.sink.store(client.as_fd().as_raw_fd(), SeqCst);
         Open(self)
     }
 
-    /// Notes that one of the connections is secured: what moves is opened and sealed on its way.
+    /// Records that one of the connections uses TLS: bytes are decrypted and encrypted on the way.
     pub fn seals(&self) {
         self.up.way.store(SEALS, Relaxed);
     }
@@ -91,19 +92,19 @@ const SEALS: u8 = 2;
 
 /// The byte counts of one direction.
 ///
-/// One writer, so a load and a store do where a locked add would cost more. What a stall detector needs besides fits in what the
-/// alignment leaves over: an idle session is no larger for it.
+/// There is one writer, so a load and a store replace the costlier locked add. The stall detector's fields fit into the
+/// padding: an idle session is no larger for them.
 #[derive(Debug)]
 pub struct FlowMeter {
     read: AtomicU64,
     delivered: AtomicU64,
-    /// How its bytes move, as far as that cannot be told from their count: [`COPIES`], [`SPLICES`] or [`SEALS`].
+    /// How its bytes move, as far as the counts do not show it: [`COPIES`], [`SPLICES`] or [`SEALS`].
     way: AtomicU8,
-    /// A stall detector's: whether it needs to look at this side no more.
+    /// For the stall detector: whether this side needs no more attention.
     settled: AtomicBool,
-    /// A stall detector's: what had been read when it came by last, folded.
+    /// For the stall detector: the bytes read at its last pass, folded.
     mark: AtomicU16,
-    /// The descriptor of the socket the bytes go to, while it is open; else negative.
+    /// The descriptor of the socket the bytes go to while it is open; negative otherwise.
     sink: AtomicI32,
 }
 
@@ -120,7 +121,7 @@ impl Default for FlowMeter {
     }
 }
 
-/// Says that both sockets of a session are open. Dropped before they are closed, it says that they no longer are.
+/// Marks both sockets of a session as open. Dropped before they are closed, it withdraws them.
 #[must_use]
 pub struct Open<'a>(&'a Meter);
 
@@ -132,45 +133,45 @@ impl Drop for Open<'_> {
 }
 
 impl FlowMeter {
-    /// Books bytes taken from the source.
+    /// Counts bytes taken from the source.
     pub fn read(&self, bytes: usize) {
         self.read.store(self.read.load(Relaxed) + bytes as u64, Relaxed);
     }
 
-    /// Notes that bytes move inside the kernel from here on.
+    /// Records that bytes move inside the kernel from here on.
     pub fn splices(&self) {
         self.way.store(SPLICES, Relaxed);
     }
 
-    /// Books bytes the destination accepted.
+    /// Counts bytes the destination accepted.
     pub fn delivered(&self, bytes: usize) {
         self.delivered.store(self.delivered.load(Relaxed) + bytes as u64, Relaxed);
     }
 
-    /// Takes back bytes that a reset destroyed in the destination's send queue.
+    /// Subtracts bytes that a reset destroyed in the destination's send queue.
     pub fn destroyed(&self, bytes: u32) {
         self.delivered.store(self.delivered.load(Relaxed).saturating_sub(bytes.into()), Relaxed);
     }
 
-    /// The descriptor of the socket the bytes go to, while it is open. Asked again after it was used, the same answer
-    /// means that it was open all the while: it is withdrawn before the socket is closed.
+    /// The descriptor of the socket the bytes go to, while it is open. If a second call after its use returns the same
+    /// descriptor, the socket was open all the time: it is withdrawn before the socket is closed.
     pub(crate) fn sink(&self) -> Option<RawFd> {
         Some(self.sink.load(SeqCst)).filter(|descriptor| *descriptor >= 0)
     }
 
-    /// Whether anything was read since this was asked last. One stall detector alone may ask.
+    /// Whether anything was read since the last call. Only one stall detector may call this.
     pub(crate) fn has_moved(&self) -> bool {
         let read = self.read.load(Relaxed);
         let folded = (read ^ (read >> 16) ^ (read >> 32) ^ (read >> 48)) as u16;
         self.mark.swap(folded, Relaxed) != folded
     }
 
-    /// Notes for the stall detector that it needs to look at this side no more.
+    /// Records for the stall detector that this side needs no more attention.
     pub(crate) fn settle(&self) {
         self.settled.store(true, Relaxed);
     }
 
-    /// Whether that was noted.
+    /// Whether [`FlowMeter::settle`] was called.
     pub(crate) fn is_settled(&self) -> bool {
         self.settled.load(Relaxed)
     }
@@ -184,32 +185,32 @@ impl FlowMeter {
 /// Every live session. Locked at the open and the close of a session, never while bytes move.
 #[derive(Debug, Default)]
 pub(super) struct Lives {
-    // Split, so that two workers seldom meet at one lock.
+    // Sharded, so that two workers rarely contend for one lock.
     shards: [Mutex<Shard>; SHARDS],
 }
 
-/// How many parts the live sessions are kept in.
+/// The number of shards.
 pub(super) const SHARDS: usize = 16;
 
 #[derive(Debug, Default)]
 struct Shard {
     lives: HashMap<u64, Arc<Live>>,
-    /// What was noted about a few of them.
+    /// Notes about a few of them.
     notes: HashMap<u64, Notes>,
 }
 
-/// What is noted about a session besides its counts, where there is something: for its record.
+/// What is noted about a session besides its counts, for its record.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Notes {
-    /// Why it ended as it did, in words.
+    /// Why it ended as it did, as text.
     pub(super) hint: Option<Arc<str>>,
-    /// The name of the server that the client asks for.
+    /// The server name that the client requests.
     pub(super) name: Option<Arc<str>>,
-    /// Who is behind the client that connected.
+    /// The client behind the one that connected.
     pub(super) behind: Option<Client>,
-    /// What was agreed on with the client, where that connection is secured.
+    /// What was negotiated with the client, if that connection uses TLS.
     pub(super) client_tls: Option<Box<Agreed>>,
-    /// The same with the target.
+    /// What was negotiated with the target.
     pub(super) target_tls: Option<Box<Agreed>>,
 }
 
@@ -218,23 +219,23 @@ impl Lives {
         self.shard(live.id).lives.insert(live.id, live);
     }
 
-    /// Takes a session out; gives what was noted about it.
+    /// Removes a session; returns its notes.
     pub(super) fn remove(&self, id: u64) -> Notes {
         let mut shard = self.shard(id);
         shard.lives.remove(&id);
-        // A crowd that has left gives its room back.
+        // Frees capacity after most sessions have ended.
         if shard.lives.capacity() > 64 && shard.lives.len() < shard.lives.capacity() / 8 {
             shard.lives.shrink_to_fit();
         }
         if shard.notes.is_empty() { Notes::default() } else { shard.notes.remove(&id).unwrap_or_default() }
     }
 
-    /// A session, if it still lives.
+    /// A session, if it is still live.
     pub(super) fn find(&self, id: u64) -> Option<Arc<Live>> {
         self.shard(id).lives.get(&id).cloned()
     }
 
-    /// Notes something about a session, if it still lives.
+    /// Adds a note about a session, if it is still live.
     pub(super) fn note(&self, id: u64, change: impl FnOnce(&mut Notes)) {
         let mut shard = self.shard(id);
         if shard.lives.contains_key(&id) {
@@ -242,19 +243,19 @@ impl Lives {
         }
     }
 
-    /// What was noted about a session.
+    /// Reads a note about a session.
     pub(super) fn noted<T>(&self, id: u64, what: impl FnOnce(&Notes) -> Option<T>) -> Option<T> {
         self.shard(id).notes.get(&id).and_then(what)
     }
 
-    /// Shows every session of one part; the part is locked meanwhile.
+    /// Visits every session of one part, which is locked meanwhile. Returns their number.
     pub(super) fn visit(&self, part: usize, mut visitor: impl FnMut(&Arc<Live>)) -> usize {
         let shard = self.shard(part as u64);
         shard.lives.values().for_each(&mut visitor);
         shard.lives.len()
     }
 
-    /// Every session whose route's name is wanted, and who is behind its client.
+    /// Every session whose route's name is wanted, with the client behind it.
     pub(super) fn of_routes(&self, is_wanted: impl Fn(&str) -> bool) -> Vec<(Arc<Live>, Client)> {
         let mut found = Vec::new();
         for part in 0..SHARDS as u64 {

@@ -1,6 +1,6 @@
-//! The book of sessions: each is opened once, counted while it lives, and closed with its outcome.
+//! The ledger of sessions: each is opened once, counted while it lives, and closed with its outcome.
 //!
-//! Nothing else in the program logs or counts a session. What becomes of a record is the [`Sink`]'s business.
+//! Nothing else in the program logs or counts a session. The [`Sink`] decides what happens to a record.
 
 mod dedup;
 mod live;
@@ -24,25 +24,25 @@ pub use record::Record;
 pub use settings::{LogFormat, LogLevel, LogSettings};
 pub use target_names::TargetNames;
 
-/// Where records go. Called once a session, at its end, from the worker that carried it: it must not block.
+/// Receives records. Called once per session, at its end, on the worker that carried it: it must not block.
 pub trait Sink: Send + Sync {
     /// Takes one record.
     fn record(&self, record: &Record);
 
-    /// Whether records should carry what TCP_INFO says; it costs two system calls a session.
+    /// Whether records should carry values from TCP_INFO; that costs two system calls per session.
     fn wants_kernel_facts(&self) -> bool {
         false
     }
 }
 
-/// A function is the shortest sink.
+/// A function is the simplest sink.
 impl<F: Fn(&Record) + Send + Sync> Sink for F {
     fn record(&self, record: &Record) {
         self(record);
     }
 }
 
-/// How many sessions there were, by where they stand.
+/// Counts of sessions since the start.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Totals {
     /// Sessions opened since the start.
@@ -51,7 +51,7 @@ pub struct Totals {
     pub closed: u64,
 }
 
-/// The book.
+/// The ledger.
 pub struct Ledger {
     sink: Box<dyn Sink>,
     lives: Lives,
@@ -61,7 +61,7 @@ pub struct Ledger {
 }
 
 impl Ledger {
-    /// An empty book that writes to `sink`.
+    /// An empty ledger that writes to `sink`.
     pub fn new(sink: Box<dyn Sink>) -> Arc<Ledger> {
         Arc::new(Ledger {
             sink,
@@ -72,7 +72,7 @@ impl Ledger {
         })
     }
 
-    /// Opens the entry of a session that was accepted at `started`. `targets` is what the route dials.
+    /// Opens the entry of a session that was accepted at `started`. `targets` are the targets of the route.
     pub fn open(
         self: &Arc<Self>,
         route: Arc<str>,
@@ -86,7 +86,7 @@ impl Ledger {
             route,
             targets,
             aim: AtomicU16::new(u16::MAX),
-            word: AtomicU8::new(order::UNHEARD),
+            word: AtomicU8::new(order::NO_WAKER),
             client,
             started,
             meter: Meter::default(),
@@ -104,17 +104,17 @@ impl Ledger {
     /// Orders a session to end.
     ///
     /// # Errors
-    /// Where none with this number lives, or an earlier order ends it already.
+    /// No session with this number is live, or an earlier order already ends it.
     pub fn order(&self, id: u64, order: Order) -> Result<(), OrderRefused> {
         self.lives.find(id).ok_or(OrderRefused::NoSuchSession(id))?.order(order)
     }
 
-    /// Orders every session to end. Those that end free places for those that wait, so all have their order before the
+    /// Orders every session to end. Sessions that end free places for waiting clients, so all are ordered before the
     /// first is woken.
     pub(crate) fn order_all(&self, order: Order) {
         let all = self.lives.all();
         for live in &all {
-            // One that an earlier order ends, ends all the same.
+            // A session that an earlier order ends, ends all the same.
             let _ = live.store(order);
         }
         all.iter().for_each(|live| live.wake());
@@ -122,7 +122,7 @@ impl Ledger {
 
     /// Counts since the start.
     pub fn totals(&self) -> Totals {
-        // Closed first: a session that closes in between may be missing from it, never from `opened`.
+        // `closed` is read first: a session that closes in between may be missing from it, never from `opened`.
         let closed = self.closed.load(Relaxed);
         Totals { opened: self.opened.load(Relaxed), closed }
     }
@@ -132,35 +132,35 @@ impl Ledger {
         self.sink.wants_kernel_facts()
     }
 
-    /// Writes the counts of folded refusals whose time is over at `now`; called about once a second.
+    /// Writes the counts of folded refusals whose window has ended at `now`; called about once a second.
     pub fn settle(&self, now: Instant) {
         let due = self.folds().due(now);
         due.iter().for_each(|record| self.sink.record(record));
     }
 
-    /// Writes every count that is still held back; called at the end.
+    /// Writes every count still held back; called at the end.
     pub fn settle_all(&self) {
         let held = self.folds().all();
         held.iter().for_each(|record| self.sink.record(record));
     }
 
-    /// How many parts [`Ledger::visit`] knows.
+    /// The number of parts that [`Ledger::visit`] accepts.
     pub(crate) const PARTS: usize = live::SHARDS;
 
-    /// Shows every live session of one part, and says how many there are. The visitor must be quick: meanwhile no session
+    /// Visits every live session of one part, and returns their number. The visitor must be quick: meanwhile no session
     /// of that part can begin or end.
     pub(crate) fn visit(&self, part: usize, visitor: impl FnMut(&Arc<Live>)) -> usize {
         self.lives.visit(part, visitor)
     }
 
-    /// Every live session whose route's name is wanted, and who is behind its client.
+    /// Every live session whose route's name is wanted, with the client behind it.
     pub(crate) fn of_routes(&self, is_wanted: impl Fn(&str) -> bool) -> Vec<(Arc<Live>, Client)> {
         self.lives.of_routes(is_wanted)
     }
 
-    /// Notes what a diagnosis has found about a live session: the hint of its record, where its end has none of its own.
-    pub(crate) fn note(&self, id: u64, words: Arc<str>) {
-        self.lives.note(id, |notes| notes.hint = Some(words));
+    /// Adds the result of a diagnosis to a live session: the hint of its record, if its end has none of its own.
+    pub(crate) fn note(&self, id: u64, text: Arc<str>) {
+        self.lives.note(id, |notes| notes.hint = Some(text));
     }
 
     fn close(&self, live: &Live, mut outcome: Outcome) {
@@ -173,8 +173,8 @@ impl Ledger {
         if !record.outcome.end.is_refusal() {
             return self.sink.record(&record);
         }
-        let told = self.folds().fold(record, now);
-        told.iter().for_each(|record| self.sink.record(record));
+        let due = self.folds().fold(record, now);
+        due.iter().for_each(|record| self.sink.record(record));
     }
 
     fn folds(&self) -> std::sync::MutexGuard<'_, Folds> {
@@ -182,9 +182,9 @@ impl Ledger {
     }
 }
 
-/// The open entry of one session. Dropped without [`Entry::close`], as when a bug unwinds, it closes as `internal`.
+/// The open entry of one session. Dropped without [`Entry::close`], as when a panic unwinds, it closes as `internal`.
 pub struct Entry {
-    /// Gone once it is closed.
+    /// `None` once it is closed.
     ledger: Option<Arc<Ledger>>,
     live: Arc<Live>,
 }
@@ -195,7 +195,7 @@ impl Entry {
         &self.live.meter
     }
 
-    /// Notes which of its route's targets the session goes to: the place among them.
+    /// Records which of its route's targets the session goes to: an index among them.
     pub fn aim(&self, place: usize) {
         self.live.aim.store(place.try_into().unwrap_or(u16::MAX), Relaxed);
     }
@@ -205,7 +205,7 @@ impl Entry {
         self.live.client
     }
 
-    /// The session as others see it.
+    /// The session as seen from outside.
     pub(crate) fn live(&self) -> &Arc<Live> {
         &self.live
     }
@@ -215,35 +215,35 @@ impl Entry {
         self.live.started
     }
 
-    /// Notes who is behind the client that connected: the record names it, and the other as what it came by.
+    /// Records the client behind the one that connected: the record names it as the client, and the other as its proxy.
     pub fn identify(&self, behind: Client) {
         if let Some(ledger) = &self.ledger {
             ledger.lives.note(self.live.id, |notes| notes.behind = Some(behind));
         }
     }
 
-    /// Who is behind the client that connected, where that was noted; else that client.
+    /// The client behind the one that connected, if one was recorded; else the one that connected.
     pub(crate) fn behind(&self) -> Client {
         let ledger = self.ledger.as_ref();
         let noted = ledger.and_then(|ledger| ledger.lives.noted(self.live.id, |notes| notes.behind));
         noted.unwrap_or(self.live.client)
     }
 
-    /// Notes why it ends as it does: the hint of its record, where its end has none of its own.
-    pub fn hint(&self, words: impl Into<Arc<str>>) {
+    /// Records why it ends as it does: the hint of its record, if its end has none of its own.
+    pub fn hint(&self, text: impl Into<Arc<str>>) {
         if let Some(ledger) = &self.ledger {
-            ledger.note(self.live.id, words.into());
+            ledger.note(self.live.id, text.into());
         }
     }
 
-    /// Notes the name of the server that the client asks for, fit to be shown.
+    /// Records the server name that the client requests, escaped for display.
     pub fn name(&self, name: impl Into<Arc<str>>) {
         if let Some(ledger) = &self.ledger {
             ledger.lives.note(self.live.id, |notes| notes.name = Some(name.into()));
         }
     }
 
-    /// Notes what was agreed on with this side of a secured connection.
+    /// Records what was negotiated with this side of a TLS connection.
     pub fn agree(&self, side: Side, on: Agreed) {
         let Some(ledger) = &self.ledger else { return };
         ledger.lives.note(self.live.id, |notes| match side {
@@ -252,7 +252,7 @@ impl Entry {
         });
     }
 
-    /// Closes the entry; its record is written.
+    /// Closes the entry and writes its record.
     pub fn close(mut self, outcome: Outcome) {
         if let Some(ledger) = self.ledger.take() {
             ledger.close(&self.live, outcome);

@@ -1,7 +1,7 @@
-//! The order that ends a session from outside: given once, and heard by that session alone.
+//! The order that ends a session from outside: given once, and received by that session only.
 //!
-//! Whoever orders stores a word in the session's entry and wakes its task; the task looks at the word whenever it is
-//! polled, and ends as the word says. Nobody else touches its sockets.
+//! The caller stores a word in the session's entry and wakes its task; the task reads the word whenever it is polled,
+//! and ends accordingly. Only the session itself touches its sockets.
 
 use std::fmt;
 use std::future::poll_fn;
@@ -13,19 +13,19 @@ use std::task::{Poll, Waker};
 use super::live::Live;
 use crate::outcome::End;
 
-/// What a session can be ordered.
+/// An order to a session.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Order {
     /// The engine stops and waits no longer.
     Drain,
-    /// Somebody wants this one to end.
+    /// This session is to end, by request.
     Kill,
     /// A new client needs its place.
     Evict,
 }
 
 impl Order {
-    /// How a session ends by it.
+    /// How a session ends by this order.
     pub fn end(self) -> End {
         match self {
             Order::Drain => End::Drained,
@@ -35,12 +35,12 @@ impl Order {
     }
 }
 
-/// Why an order changed nothing.
+/// Why an order had no effect.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum OrderRefused {
-    /// No session with this number lives.
+    /// No session with this number is live.
     NoSuchSession(u64),
-    /// An earlier order ends it already.
+    /// An earlier order already ends it.
     EndsAlready(Order),
 }
 
@@ -55,9 +55,9 @@ impl fmt::Display for OrderRefused {
 
 impl std::error::Error for OrderRefused {}
 
-/// The values of the word: nobody would be woken yet, somebody would, and then the orders.
-pub(super) const UNHEARD: u8 = 0;
-const LISTENS: u8 = 1;
+/// The values of the word: no waker is registered, one is, and then the orders.
+pub(super) const NO_WAKER: u8 = 0;
+const HAS_WAKER: u8 = 1;
 const ORDERS: [(u8, Order); 3] = [(2, Order::Drain), (3, Order::Kill), (4, Order::Evict)];
 
 fn order_of(word: u8) -> Option<Order> {
@@ -68,22 +68,22 @@ impl Live {
     /// Orders the session to end. The first order counts.
     ///
     /// # Errors
-    /// [`OrderRefused::EndsAlready`] where it was ordered before.
+    /// [`OrderRefused::EndsAlready`] if it was ordered before.
     pub(crate) fn order(&self, order: Order) -> Result<(), OrderRefused> {
         self.store(order)?;
         self.wake();
         Ok(())
     }
 
-    /// Stores an order, of which the session knows nothing before it is polled.
+    /// Stores an order without waking the session, which sees it at its next poll.
     pub(super) fn store(&self, order: Order) -> Result<(), OrderRefused> {
-        let word = ORDERS.iter().find(|(_, of)| *of == order).map_or(UNHEARD, |(word, _)| *word);
+        let word = ORDERS.iter().find(|(_, of)| *of == order).map_or(NO_WAKER, |(word, _)| *word);
         let first = |before: u8| order_of(before).is_none().then_some(word);
         let stored = self.word.fetch_update(Relaxed, Relaxed, first);
         stored.map(drop).map_err(|before| OrderRefused::EndsAlready(order_of(before).unwrap_or(order)))
     }
 
-    /// Has its task look at the word.
+    /// Wakes the session's task to read the word.
     pub(super) fn wake(&self) {
         let waker = self.waker().take();
         if let Some(waker) = waker {
@@ -96,16 +96,16 @@ impl Live {
         order_of(self.word.load(Relaxed))
     }
 
-    /// Has `waker` woken by an order that comes from now on; gives the one that has come before.
+    /// Registers `waker` for orders from now on; returns an order given before.
     ///
-    /// The lock orders both: an order either finds the waker here, or was stored before and is seen here.
+    /// The lock orders the two: an order either finds the waker, or was stored before and is returned here.
     pub(crate) fn listen(&self, waker: &Waker) -> Option<Order> {
         *self.waker() = Some(waker.clone());
-        let listens = self.word.compare_exchange(UNHEARD, LISTENS, Relaxed, Relaxed);
+        let listens = self.word.compare_exchange(NO_WAKER, HAS_WAKER, Relaxed, Relaxed);
         listens.err().and_then(order_of)
     }
 
-    /// Forgets whom to wake: a task that is over is kept by its wakers.
+    /// Removes the waker: wakers keep a finished task alive.
     pub(super) fn forget_waker(&self) {
         *self.waker() = None;
     }
@@ -114,8 +114,8 @@ impl Live {
         self.waker.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Does `work`, or gives it up with the order that ends the session. Work that is done is done, whatever was ordered.
-    /// One task alone awaits it, and whatever else of the session comes here: one waker serves them all.
+    /// Runs `work`, or abandons it when an order ends the session. Finished work counts, whatever was ordered. Only one
+    /// task may await this and everything else of the session that does so: one waker serves them all.
     pub(crate) fn unless_ordered<'s, T>(
         &'s self,
         mut work: Pin<&'s mut (impl Future<Output = T> + ?Sized)>,
@@ -125,8 +125,8 @@ impl Live {
                 return Poll::Ready(Ok(done));
             }
             let order = match self.word.load(Relaxed) {
-                LISTENS => None,
-                UNHEARD => self.listen(task.waker()),
+                HAS_WAKER => None,
+                NO_WAKER => self.listen(task.waker()),
                 word => order_of(word),
             };
             order.map_or(Poll::Pending, |order| Poll::Ready(Err(order)))
@@ -165,8 +165,8 @@ mod tests {
         Ledger::new(Box::new(|_: &Record| {}))
     }
 
-    /// Polls once a session that does nothing.
-    fn look(live: &Live, woken: &Arc<Woken>) -> Poll<Result<(), Order>> {
+    /// Polls an idle session once.
+    fn poll_idle(live: &Live, woken: &Arc<Woken>) -> Poll<Result<(), Order>> {
         let waker = Waker::from(woken.clone());
         let nothing = pin!(pending::<()>());
         let waits = pin!(live.unless_ordered(nothing));
@@ -179,7 +179,7 @@ mod tests {
         let entries: Vec<Entry> = (0..1000).map(|_| session(&ledger)).collect();
         let woken: Vec<Arc<Woken>> = entries.iter().map(|_| Arc::default()).collect();
         for (entry, woken) in entries.iter().zip(&woken) {
-            assert!(look(entry.live(), woken).is_pending());
+            assert!(poll_idle(entry.live(), woken).is_pending());
         }
 
         ledger.order(entries[500].live().id, Order::Kill).unwrap();
@@ -187,8 +187,8 @@ mod tests {
         for (n, (entry, woken)) in entries.iter().zip(&woken).enumerate() {
             let is_it = n == 500;
             assert_eq!(woken.0.load(Relaxed), usize::from(is_it), "{n}");
-            let looked = look(entry.live(), woken);
-            assert_eq!(looked, if is_it { Poll::Ready(Err(Order::Kill)) } else { Poll::Pending });
+            let polled = poll_idle(entry.live(), woken);
+            assert_eq!(polled, if is_it { Poll::Ready(Err(Order::Kill)) } else { Poll::Pending });
         }
     }
 
@@ -199,9 +199,9 @@ mod tests {
 
         ledger.order(entry.live().id, Order::Kill).unwrap();
 
-        // Between its look at the word and the moment from which it is woken, too.
+        // An order between the check of the word and the registration of the waker is seen too.
         assert_eq!(entry.live().listen(Waker::noop()), Some(Order::Kill));
-        assert_eq!(look(entry.live(), &Arc::default()), Poll::Ready(Err(Order::Kill)));
+        assert_eq!(poll_idle(entry.live(), &Arc::default()), Poll::Ready(Err(Order::Kill)));
     }
 
     #[test]
@@ -214,7 +214,7 @@ mod tests {
 
         assert_eq!(ledger.order(id, Order::Kill), Err(OrderRefused::EndsAlready(Order::Evict)));
         ledger.order_all(Order::Drain);
-        assert_eq!(look(entry.live(), &Arc::default()), Poll::Ready(Err(Order::Evict)));
+        assert_eq!(poll_idle(entry.live(), &Arc::default()), Poll::Ready(Err(Order::Evict)));
     }
 
     #[test]
@@ -240,11 +240,11 @@ mod tests {
     }
 
     #[test]
-    fn a_session_that_is_over_keeps_no_task() {
+    fn a_session_that_has_ended_keeps_no_task() {
         let ledger = ledger();
         let entry = session(&ledger);
         let (live, woken) = (entry.live().clone(), Arc::default());
-        assert!(look(&live, &woken).is_pending());
+        assert!(poll_idle(&live, &woken).is_pending());
 
         drop(entry);
 

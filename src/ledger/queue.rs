@@ -1,7 +1,7 @@
-//! Lines on their way out: a bounded queue with one writer thread, so that a slow terminal stops nobody.
+//! Log lines on their way out: a bounded queue with one writer thread, so that a slow terminal stops no session.
 //!
-//! A full queue drops lines, counts them and says so as soon as there is room. Lines are gathered for [`GATHER`], so that
-//! a burst costs one write(2) and one wake-up, not one of each per line.
+//! A full queue drops lines, counts them and reports the count as soon as there is room. Lines are gathered for
+//! [`GATHER`], so that a burst costs one write(2) and one wake-up, not one of each per line.
 
 use std::io::Write;
 use std::mem;
@@ -9,10 +9,10 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
 
-/// Bytes that may wait; about ten thousand records.
+/// The largest number of queued bytes; about ten thousand records.
 const MAX_BYTES: usize = 2 << 20;
 
-/// How long the writer waits for more once it has been woken.
+/// How long the writer waits for more lines once it is woken.
 const GATHER: Duration = Duration::from_millis(10);
 
 /// A bounded queue of lines in front of a writer thread.
@@ -36,11 +36,11 @@ struct Waiting {
 }
 
 impl LineQueue {
-    /// Starts the writer thread over `out`. An error of `out` is nobody's to tell: the lines are lost. `note` makes the
-    /// line that says how many were dropped, in the form of the others.
+    /// Starts the writer thread over `out`. An error of `out` cannot be reported anywhere: the lines are lost. `note`
+    /// makes the line that reports how many were dropped, in the form of the others.
     ///
     /// # Errors
-    /// Where the thread cannot be started.
+    /// The thread cannot be started.
     pub fn start(
         out: impl Write + Send + 'static,
         note: impl Fn(u64) -> String + Send + 'static,
@@ -51,7 +51,7 @@ impl LineQueue {
         Ok(queue)
     }
 
-    /// Adds what `write` appends, which must be whole lines. Never blocks longer than a memory copy.
+    /// Appends what `write` adds, which must be whole lines. Blocks no longer than a memory copy takes.
     pub fn append(&self, write: impl FnOnce(&mut Vec<u8>)) {
         let mut waiting = self.shared.lock();
         if waiting.bytes.len() >= MAX_BYTES {
@@ -106,7 +106,7 @@ impl Shared {
         self.changed.notify_all();
     }
 
-    /// Waits for lines and takes them all; says whether these are the last ones and how many were dropped.
+    /// Waits for lines and takes them all; returns whether these are the last ones and how many were dropped.
     fn take(&self, lines: &mut Vec<u8>) -> (bool, u64) {
         let mut waiting = self.lock();
         while waiting.bytes.is_empty() && waiting.dropped == 0 && !waiting.closed {
@@ -123,7 +123,7 @@ impl Shared {
     }
 }
 
-/// A [`Write`] into the queue: one line is what is written between its making and its drop.
+/// A [`Write`] into the queue: everything written until it is dropped is one line.
 pub struct QueueWriter {
     queue: LineQueue,
     line: Vec<u8>,
@@ -162,7 +162,7 @@ mod tests {
 
     use super::*;
 
-    /// Sends each write to the test; blocks while nobody receives.
+    /// Sends each write to the test; blocks until the test receives it.
     struct Slow(mpsc::SyncSender<Vec<u8>>);
 
     impl Write for Slow {
@@ -192,7 +192,7 @@ mod tests {
         let (sender, written) = mpsc::sync_channel(0);
         let queue = LineQueue::start(Slow(sender), |dropped| format!("{dropped} lines dropped\n")).unwrap();
 
-        // Nobody reads yet: the first lot blocks the writer, two more fill the queue, the last two are dropped.
+        // No receiver reads yet: the first lot blocks the writer, two more fill the queue, the last two are dropped.
         for _ in 0..5 {
             queue.append(|bytes| bytes.extend_from_slice(&vec![b'x'; MAX_BYTES]));
         }

@@ -1,4 +1,4 @@
-//! One line per session. The fields and codes are the table in the README; they never change meaning.
+//! One line per session. The reference documents the fields and codes; they never change meaning.
 
 use std::fmt;
 use std::sync::Arc;
@@ -13,27 +13,27 @@ use crate::outcome::{Agreed, Attempt, Client, Datagrams, Drops, End, Outcome};
 /// A session that has ended, ready to be written.
 #[derive(Clone, Debug)]
 pub struct Record {
-    /// The route it was born with.
+    /// The route it began with.
     pub route: Arc<str>,
     /// What the route dials, as written.
     pub target: Arc<str>,
-    /// Who connected, or who is behind it, where the route takes a proxy's word for it.
+    /// Who connected, or the client behind it, if the route trusts that proxy's header.
     pub client: Client,
     /// The proxy that connected and named the client.
     pub via: Option<Client>,
-    /// The name of the server that the client asks for, where a hello was looked at and has one; fit to be shown.
+    /// The server name that the client requests, if a ClientHello was read and has one; escaped for display.
     pub name: Option<Arc<str>>,
-    /// What was agreed on with the client, where that connection was secured by us.
+    /// What was negotiated with the client, if we terminated TLS.
     pub client_tls: Option<Box<Agreed>>,
-    /// The same with the target.
+    /// What was negotiated with the target.
     pub target_tls: Option<Box<Agreed>>,
-    /// What became of it.
+    /// How it ended.
     pub outcome: Outcome,
-    /// How many sessions this line stands for; more than one only for folded refusals.
+    /// The number of sessions this line stands for; more than one only for folded refusals.
     pub count: u64,
 }
 
-/// Ends with the verdict of the diagnosis that says the same.
+/// Ends with the id of the verdict that a diagnosis of the same would have.
 const RECEIVER_DROPS: &str = "the target reads more slowly than datagrams come: give its socket a larger receive buffer \
     (SO_RCVBUF, net.core.rmem_max) [udp-receiver-drops]";
 
@@ -45,7 +45,7 @@ impl Record {
         Record { route, target, client, via, name, client_tls, target_tls, outcome, count: 1 }
     }
 
-    /// What a diagnosis had found by then, else what to do about the cause.
+    /// The result of a diagnosis if there was one by then, else the remedy of the cause.
     pub fn hint(&self) -> Option<&str> {
         let datagrams = self.outcome.datagrams.as_ref();
         match (&self.outcome.hint, self.outcome.end) {
@@ -95,7 +95,7 @@ impl fmt::Display for Record {
         }
         pair(f, "count", Some(self.count).filter(|&count| count > 1))?;
         match self.hint() {
-            // A process may be called anything; a quote in its name must not end ours.
+            // A process may have any name; a quote in it must not end the hint.
             Some(hint) => write!(f, " hint=\"{}\"", hint.replace('"', "'")),
             None => Ok(()),
         }
@@ -120,7 +120,7 @@ fn pair(f: &mut fmt::Formatter<'_>, key: &str, value: Option<impl fmt::Display>)
     }
 }
 
-/// A stranger's word: in quotes where it would not be read as one.
+/// Text from outside: in quotes if it could be mistaken for another field.
 struct Word<'a>(&'a str);
 
 impl fmt::Display for Word<'_> {
@@ -132,7 +132,7 @@ impl fmt::Display for Word<'_> {
     }
 }
 
-/// A duration in milliseconds with two or three figures that mean something.
+/// A duration in milliseconds with two or three significant figures.
 struct Millis(Duration);
 
 impl fmt::Display for Millis {
@@ -146,7 +146,7 @@ impl fmt::Display for Millis {
     }
 }
 
-/// The fields of the text form, and those only a program wants.
+/// The fields of the text form, and those only programs use.
 impl Serialize for Record {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         let o = &self.outcome;
@@ -164,7 +164,7 @@ impl Serialize for Record {
             None => map.serialize_entry("target", &*self.target)?,
         }
         map.serialize_entry("end", o.end.code())?;
-        // Nothing ends on the wire of a flow.
+        // The end of a flow is not visible on the wire.
         map.serialize_entry("how", if o.datagrams.is_some() { "none" } else { o.end.how() })?;
         if let End::NoTarget(cause) = o.end {
             map.serialize_entry("cause", cause.code())?;
@@ -206,7 +206,7 @@ impl Serialize for Record {
     }
 }
 
-/// An address as the text form has it.
+/// An address as in the text form.
 struct Printed<'a>(&'a Address);
 
 impl Serialize for Printed<'_> {
@@ -215,7 +215,7 @@ impl Serialize for Printed<'_> {
     }
 }
 
-/// Each reason there was with its count.
+/// Each reason that occurred, with its count.
 struct Dropped<'a>(&'a Drops);
 
 impl Serialize for Dropped<'_> {

@@ -1,4 +1,4 @@
-//! `[log]`: how records and lines are written.
+//! `[log]`: how records and log lines are written.
 
 use serde::Deserialize;
 
@@ -18,7 +18,7 @@ pub enum LogFormat {
     /// `key=value`, one line.
     #[default]
     Text,
-    /// One JSON object a line.
+    /// One JSON object per line.
     Json,
 }
 
@@ -26,11 +26,11 @@ pub enum LogFormat {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum LogLevel {
-    /// We cannot serve.
+    /// Loopgate cannot serve.
     Error,
-    /// Somebody must act.
+    /// The user must act.
     Warn,
-    /// Lifecycle and ends.
+    /// Lifecycle and ends of sessions.
     #[default]
     Info,
     /// Steps.

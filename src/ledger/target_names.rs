@@ -1,21 +1,21 @@
-//! The names of a route's targets, as records and lines show them.
+//! The names of a route's targets, as records and log lines show them.
 
 use std::sync::Arc;
 
 /// The names of a route's targets, as written and in their order.
 ///
-/// One word in each session, which a slice would not be.
+/// Takes one word in each session, unlike a slice.
 #[derive(Debug)]
 pub struct TargetNames {
     each: Box<[Arc<str>]>,
     all: Arc<str>,
 }
 
-/// The names of more targets than these are not all told together.
+/// The largest number of names listed together.
 const MAX_NAMED: usize = 4;
 
 impl TargetNames {
-    /// Of these targets.
+    /// The names of these targets.
     pub fn new(each: Vec<Arc<str>>) -> TargetNames {
         let all = match &each[..] {
             [only] => only.clone(),
@@ -28,7 +28,7 @@ impl TargetNames {
         TargetNames { each: each.into(), all }
     }
 
-    /// The name at this place; beyond the last, all of them together.
+    /// The name at this index; beyond the last, all of them together.
     pub(super) fn at(&self, place: usize) -> &Arc<str> {
         self.each.get(place).unwrap_or(&self.all)
     }
@@ -39,7 +39,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_targets_of_a_session_are_told_one_by_one_and_together() {
+    fn the_targets_of_a_session_are_named_one_by_one_and_together() {
         let names = |count: usize| TargetNames::new((1..=count).map(|n| format!("h:{n}").into()).collect());
 
         assert_eq!((&**names(1).at(0), &**names(1).at(usize::MAX)), ("h:1", "h:1"));

@@ -1,7 +1,7 @@
-//! Who comes in, who waits and who is turned away, when a route has as many sessions as it may or they come too fast.
+//! Which clients enter, wait or are rejected when a route is full or clients come too fast.
 //!
-//! Pure: the clock, the client and what sessions have moved are arguments. `engine/admission/queue.rs` gives it those, wakes who
-//! may come in, and ends who is evicted.
+//! Pure: the clock, the client and the sessions' byte counts are arguments. `engine/admission/queue.rs` supplies them,
+//! wakes clients whose turn has come, and ends evicted sessions.
 
 use std::collections::{HashSet, VecDeque};
 use std::time::Instant;
@@ -12,36 +12,36 @@ use super::lru::{Idle, Number};
 use super::{EntryLimits, WhenFull};
 use crate::outcome::Limit;
 
-/// What becomes of a client.
+/// The decision about a client.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Answer {
     /// It has a place.
     In(Number),
     /// It waits for one; these sessions are to be ended for it.
     Wait(Number, Vec<Number>),
-    /// It is turned away.
+    /// It is rejected.
     Out(Limit),
 }
 
-/// The sessions of one route, and who waits for a place among them.
+/// The sessions of one route, and the clients waiting for a place.
 #[derive(Debug, Default)]
 pub struct Admission {
     next: Number,
     here: usize,
     waiting: VecDeque<Number>,
     idle: Idle,
-    /// Sessions that were told to end and have not yet.
+    /// Sessions that were ordered to end and have not ended yet.
     ending: HashSet<Number>,
     pace: Pace,
     clients: Clients,
 }
 
 impl Admission {
-    /// Decides about a client that comes at `now`; `client` is `None` where it has no address. `moved` says how many bytes a
-    /// session has moved by now.
+    /// Decides about a client that comes at `now`; `client` is `None` if it has no address. `moved` returns how many
+    /// bytes a session has moved so far.
     ///
-    /// The limits of the client come first, so that one who comes too often takes nothing from the others; and who is turned
-    /// away for one limit is not counted by another.
+    /// The client's own limits are checked first, so that a client that connects too often takes nothing from the
+    /// others; and a client rejected by one limit is not counted by another.
     pub fn ask(
         &mut self,
         client: Option<ClientNet>,
@@ -78,7 +78,7 @@ impl Admission {
         answer
     }
 
-    /// Counts a session that began before there were limits, whatever they say: it is here.
+    /// Counts a session that began before there were limits, whatever they are: it exists.
     pub fn count_in(&mut self, client: Option<ClientNet>) -> Number {
         let number = self.next;
         self.next += 1;
@@ -89,7 +89,7 @@ impl Admission {
         number
     }
 
-    /// Whether one more may wait, and who is ended for it.
+    /// Whether one more client may wait, and which sessions are ended for it.
     fn wait(
         &mut self,
         now: Instant,
@@ -102,7 +102,7 @@ impl Admission {
             WhenFull::Queue if self.waiting.len() < limits.queue => Ok(Vec::new()),
             WhenFull::Queue => Err(Limit::Queue),
             WhenFull::EvictIdle => {
-                // A reload may have made the route smaller, so that one place takes more than one end.
+                // A reload may have lowered the limit, so that one place takes more than one end.
                 let wanted = self.here - self.ending.len() + self.waiting.len() + 1;
                 let too_many = wanted.saturating_sub(most);
                 if too_many > self.idle.len() {
@@ -116,7 +116,7 @@ impl Admission {
         }
     }
 
-    /// Who may come in now, of those that wait, if anybody; asked until there is nobody.
+    /// The next waiting client that may enter now; call it until it returns `None`.
     pub fn next(&mut self, limits: &EntryLimits) -> Option<Number> {
         let number = if self.has_room(limits) { self.waiting.pop_front() } else { None };
         self.here += usize::from(number.is_some());
@@ -128,7 +128,7 @@ impl Admission {
         self.idle.begin(number, now);
     }
 
-    /// A client goes, from its place or from the queue. Says whether it had a place.
+    /// A client leaves, from its place or from the queue. Returns whether it had a place.
     pub fn leave(&mut self, number: Number, client: Option<ClientNet>, now: Instant) -> bool {
         if let Some(client) = client {
             self.clients.leave(client, now);
@@ -143,16 +143,16 @@ impl Admission {
         true
     }
 
-    /// Looks at who is idle and forgets whom it need not know any more; about once a second.
+    /// Updates which sessions are idle and forgets clients that need not be remembered; called about once a second.
     pub fn settle(&mut self, now: Instant, moved: &dyn Fn(Number) -> u64) {
-        self.idle.look(now, moved);
+        self.idle.update(now, moved);
         self.clients.settle(now);
         if self.waiting.is_empty() {
             self.waiting.shrink_to_fit();
         }
     }
 
-    /// Goes on under other limits: nobody who is here has to go for it, and who waits goes on waiting.
+    /// Continues under other limits: admitted sessions stay, and waiting clients keep waiting.
     pub fn adopt(&mut self, now: Instant, limits: &EntryLimits) {
         match limits.rate {
             Some(most) => self.pace.adopt(now, most),
@@ -161,13 +161,13 @@ impl Admission {
         self.clients.adopt(now, limits);
     }
 
-    /// How many have a place, and how many wait.
+    /// The number of sessions with a place, and of waiting clients.
     #[cfg(test)]
     pub(super) fn count(&self) -> (usize, usize) {
         (self.here, self.waiting.len())
     }
 
-    /// How many clients are remembered.
+    /// The number of remembered clients.
     #[cfg(test)]
     pub(super) fn remembered(&self) -> usize {
         self.clients.count()

@@ -1,4 +1,4 @@
-//! What a route lets in, as its configuration says.
+//! The entry limits of a route, as its configuration states them.
 
 use std::time::Duration;
 
@@ -6,26 +6,26 @@ use serde::Deserialize;
 
 use crate::units::Frequency;
 
-/// How many sessions a route may have, how fast new ones may come, and what becomes of one too many.
+/// How many sessions a route may have, how fast new ones may come, and what happens to a client beyond that.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct EntryLimits {
-    /// Sessions at one time, at least 1; `None` is any number.
+    /// Sessions at one time, at least 1; `None` is unlimited.
     pub most: Option<usize>,
-    /// Sessions of one client at one time, at least 1, those that wait included.
+    /// Sessions of one client at one time, at least 1, waiting ones included.
     pub most_per_client: Option<usize>,
     /// New sessions.
     pub rate: Option<Frequency>,
     /// New sessions of one client.
     pub rate_per_client: Option<Frequency>,
-    /// What becomes of a new client while there are `most`.
+    /// What happens to a new client while there are `most` sessions.
     pub full: WhenFull,
-    /// How many may wait, at least 1.
+    /// How many clients may wait, at least 1.
     pub queue: usize,
-    /// How long one may wait; more than zero.
+    /// How long a client may wait; more than zero.
     pub queue_timeout: Duration,
 }
 
-/// What becomes of a new client of a route that has as many sessions as it may.
+/// What happens to a new client of a full route.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum WhenFull {
@@ -53,7 +53,7 @@ impl Default for EntryLimits {
 }
 
 impl EntryLimits {
-    /// Whether there is no limit at all, so that nobody has to be counted.
+    /// Whether there is no limit at all, so that nothing has to be counted.
     pub fn is_none(&self) -> bool {
         self.most.is_none()
             && self.most_per_client.is_none()

@@ -1,6 +1,6 @@
-//! What each client address has: its sessions, and how fast they came.
+//! What each client address has: its sessions, and its connection rate.
 //!
-//! Pure: the clock is an argument. Nothing is kept of a client that has left and whose tokens are all back.
+//! Pure: the clock is an argument. Nothing is kept about a client that has left and whose tokens are all back.
 
 use std::collections::hash_map::Entry;
 use std::collections::{HashMap, VecDeque};
@@ -11,15 +11,15 @@ use super::EntryLimits;
 use super::gcra::Pace;
 use crate::outcome::Limit;
 
-/// Clients without a session whose pace is remembered. One more, and the one that left first of them is forgotten, which
-/// gives it a full bucket: a crowd of so many addresses is held by `connection_rate`, if at all.
+/// The largest number of clients without a session whose rate is remembered. Beyond it, the one that left first is
+/// forgotten, which gives it a full bucket: only `connection_rate` limits that many addresses.
 const MAX_REMEMBERED: usize = 65_536;
 
-/// A table that has emptied keeps room for this many.
+/// A table that has emptied keeps capacity for this many.
 const KEPT: usize = 64;
 
-/// One client to the limits: an IPv4 address, or the /64 of an IPv6 one, of which every machine has as many as it likes
-/// (RFC 4291, section 2.5.4; RFC 8981).
+/// One client to the limits: an IPv4 address, or the /64 of an IPv6 address, within which a machine chooses its
+/// addresses freely (RFC 4291, section 2.5.4; RFC 8981).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct ClientNet(IpAddr);
 
@@ -36,7 +36,7 @@ impl From<IpAddr> for ClientNet {
 #[derive(Debug, Default)]
 pub(super) struct Clients {
     known: HashMap<ClientNet, Known>,
-    /// Those that may have no session any more, in the order in which they left.
+    /// Clients that may have no session any more, in the order in which they left.
     left: VecDeque<ClientNet>,
 }
 
@@ -44,12 +44,12 @@ pub(super) struct Clients {
 pub(super) struct Known {
     here: usize,
     pace: Pace,
-    /// Whether it stands in `left`.
+    /// Whether it is in `left`.
     has_left: bool,
 }
 
 impl Clients {
-    /// Which limit keeps this client out; `None` where none does.
+    /// The limit that rejects this client, if one does.
     pub(super) fn refuses(&self, client: ClientNet, now: Instant, limits: &EntryLimits) -> Option<Limit> {
         let known = self.known.get(&client)?;
         if limits.most_per_client.is_some_and(|most| known.here >= most) {
@@ -67,14 +67,14 @@ impl Clients {
         }
     }
 
-    /// Counts one more that came at no pace: it was here before.
+    /// Counts one more that takes no token: it began before the limits.
     pub(super) fn count_in(&mut self, client: ClientNet) -> &mut Known {
         let known = self.known.entry(client).or_default();
         known.here += 1;
         known
     }
 
-    /// Counts one less.
+    /// Counts one session less.
     pub(super) fn leave(&mut self, client: ClientNet, now: Instant) {
         let Entry::Occupied(mut entry) = self.known.entry(client) else { return };
         let known = entry.get_mut();
@@ -90,7 +90,7 @@ impl Clients {
         self.settle(now);
     }
 
-    /// Forgets those of which nothing has to be remembered any more, and gives their room back.
+    /// Forgets clients about which nothing has to be remembered, and frees capacity.
     pub(super) fn settle(&mut self, now: Instant) {
         while let Some(client) = self.left.front().copied() {
             if let Some(known) = self.known.get_mut(&client) {
@@ -110,7 +110,7 @@ impl Clients {
         }
     }
 
-    /// Goes on under other limits.
+    /// Continues under other limits.
     pub(super) fn adopt(&mut self, now: Instant, limits: &EntryLimits) {
         for known in self.known.values_mut() {
             match limits.rate_per_client {
@@ -121,13 +121,13 @@ impl Clients {
         self.settle(now);
     }
 
-    /// How many are remembered.
+    /// The number of remembered clients.
     #[cfg(test)]
     pub(super) fn count(&self) -> usize {
         self.known.len()
     }
 
-    /// The sessions of a client.
+    /// The number of a client's sessions.
     #[cfg(test)]
     pub(super) fn here(&self, client: ClientNet) -> usize {
         self.known.get(&client).map_or(0, |known| known.here)
@@ -185,7 +185,7 @@ mod tests {
 
         assert_eq!(clients.count(), MAX_REMEMBERED + 1);
         assert_eq!(clients.refuses(client(199_999), start, &limits), Some(Limit::RatePerClient));
-        assert_eq!(clients.here(client(0)), 1, "who is here is never forgotten");
+        assert_eq!(clients.here(client(0)), 1, "a client with a session is never forgotten");
         clients.settle(start + Duration::from_secs(3600));
         assert_eq!(clients.count(), 1);
         assert!(clients.known.capacity() <= 4 * KEPT && clients.left.capacity() <= 4 * KEPT);

@@ -1,8 +1,8 @@
-//! How fast new ones come: a bucket of tokens, kept as the one moment at which it is full again.
+//! How fast new sessions come: a token bucket, stored as the time at which it is full again.
 //!
-//! This is the generic cell rate algorithm (ITU-T I.371): as exact as counting tokens, with nothing to refill. The bucket
-//! holds as many tokens as the frequency counts, and they come back evenly: `"100/s"` lets 100 in at once, and then one
-//! every 10 ms.
+//! This is the generic cell rate algorithm (ITU-T I.371): as exact as counting tokens, with nothing to refill. The
+//! bucket holds as many tokens as the frequency counts, and they return evenly: `"100/s"` admits 100 at once, and then
+//! one every 10 ms.
 
 use std::time::{Duration, Instant};
 
@@ -30,19 +30,19 @@ impl Pace {
         self.missing(now).is_zero()
     }
 
-    /// Goes on under another frequency: what was missing of a slower one must not keep anybody out for longer than the
+    /// Continues under another frequency: tokens missing under a slower one must not delay a client for longer than the
     /// new one can.
     pub fn adopt(&mut self, now: Instant, most: Frequency) {
         self.full_at = self.full_at.map(|at| at.min(now + most.per.span()));
     }
 
-    /// How long it takes until every token is back.
+    /// The time until every token is back.
     fn missing(&self, now: Instant) -> Duration {
         self.full_at.map_or(Duration::ZERO, |at| at.saturating_duration_since(now))
     }
 }
 
-/// How long one token takes to come back.
+/// The time one token takes to come back.
 fn interval(most: Frequency) -> Duration {
     most.per.span() / most.count
 }
@@ -57,7 +57,7 @@ mod tests {
         text.parse().unwrap()
     }
 
-    /// How many of those who come at these moments are let in, and when.
+    /// How many of the clients that come at these times are admitted, and when.
     fn admitted(most: Frequency, moments: impl IntoIterator<Item = Instant>) -> Vec<Instant> {
         let mut pace = Pace::default();
         let mut comes_in = |now: &Instant| {
@@ -82,7 +82,7 @@ mod tests {
     }
 
     #[test]
-    fn what_a_slower_pace_missed_keeps_nobody_out_for_long_under_a_faster_one() {
+    fn tokens_missing_under_a_slower_rate_delay_no_client_for_long_under_a_faster_one() {
         let start = Instant::now();
         let mut pace = Pace::default();
         pace.take(start, frequency("1/h"));
@@ -117,7 +117,7 @@ mod tests {
         }
 
         #[test]
-        fn who_keeps_to_the_pace_is_never_kept_out(count in 1_u32..1000, late in proptest::collection::vec(0_u32..100, 1..100)) {
+        fn a_client_within_the_rate_is_never_rejected(count in 1_u32..1000, late in proptest::collection::vec(0_u32..100, 1..100)) {
             let most = frequency(&format!("{count}/m"));
             let mut now = Instant::now();
             let moments: Vec<Instant> = late.iter().map(|late| {

@@ -1,19 +1,19 @@
-//! How long nothing has moved, told by looks at the counts of bytes.
+//! How long nothing has moved, determined by polling the byte counts.
 //!
-//! Nothing is noted where bytes move: that would cost every chunk a clock. So an end is seen late by as much as lies
-//! between two looks, and never early.
+//! Nothing is recorded where bytes move: that would cost a clock read per chunk. So a timeout is noticed late by up to
+//! one polling interval, and never early.
 
 use std::time::{Duration, Instant};
 
 use crate::outcome::Traffic;
 
-/// Looks in one span of patience.
-const LOOKS: u32 = 4;
+/// Polls per timeout.
+const POLLS: u32 = 4;
 
-/// The shortest time between two looks.
+/// The shortest time between two polls.
 const LEAST_PAUSE: Duration = Duration::from_millis(1);
 
-/// The silence of one session.
+/// The idle time of one session.
 #[derive(Debug)]
 pub struct Silence {
     patience: Duration,
@@ -22,22 +22,22 @@ pub struct Silence {
 }
 
 impl Silence {
-    /// A session that moved last at `now`.
+    /// A session that last moved bytes at `now`.
     pub fn new(patience: Duration, traffic: Traffic, now: Instant) -> Silence {
         Silence { patience, traffic, since: now }
     }
 
-    /// How long to wait until the next look.
+    /// How long to wait until the next poll.
     pub fn pause(&self) -> Duration {
-        (self.patience / LOOKS).max(LEAST_PAUSE)
+        (self.patience / POLLS).max(LEAST_PAUSE)
     }
 
-    /// Notes that it is us who keep it silent.
+    /// Records that the silence is our own doing.
     pub fn is_ours(&mut self, now: Instant) {
         self.since = now;
     }
 
-    /// Looks at the counts; whether nothing has moved for as long as there was patience, by now.
+    /// Reads the counts; returns whether nothing has moved for the whole timeout by now.
     pub fn is_too_long(&mut self, traffic: Traffic, now: Instant) -> bool {
         if traffic != self.traffic {
             (self.traffic, self.since) = (traffic, now);
@@ -53,7 +53,7 @@ mod tests {
 
     const PATIENCE: Duration = Duration::from_secs(8);
 
-    /// When the silence is too long, in a session that moves a byte at each of these moments.
+    /// When the timeout ends a session that moves a byte at each of these times.
     fn ends_after(moves: &[u64]) -> Duration {
         let began = Instant::now();
         let mut silence = Silence::new(PATIENCE, Traffic::default(), began);

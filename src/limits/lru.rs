@@ -1,13 +1,14 @@
 //! Which session has been idle longest.
 //!
-//! Nobody notes the time of a chunk, as that would cost every chunk. The sessions are looked at once a second, and those
-//! at the front once more when one of them has to go: who has moved since the last look goes to the back. So idle times are
-//! known to a second, and whoever has just moved is spared. Pure: the clock and what has moved are arguments.
+//! The time of a chunk is not recorded, as that would cost every chunk. The sessions are polled once a second, and
+//! those at the front once more when one of them has to go: a session that has moved bytes since the last poll goes to
+//! the back. So idle times are known to a second, and a session that has just moved bytes is spared. Pure: the clock
+//! and the byte counts are arguments.
 
 use std::collections::{BTreeSet, HashMap};
 use std::time::Instant;
 
-/// Counts the clients of a route. One that waits keeps its number when it comes in.
+/// Numbers the clients of a route. A waiting client keeps its number when it enters.
 pub type Number = u64;
 
 /// The sessions that may be ended, the one idle longest first.
@@ -19,7 +20,7 @@ pub(super) struct Idle {
 
 #[derive(Clone, Copy, Debug)]
 struct Mark {
-    /// When it was last seen to have moved, or began.
+    /// When it was last seen to have moved bytes, or began.
     since: Instant,
     /// Bytes by then.
     moved: u64,
@@ -32,7 +33,7 @@ impl Idle {
         self.by_age.insert((now, number));
     }
 
-    /// Takes a session out; says whether it was there.
+    /// Removes a session; returns whether it was there.
     pub(super) fn end(&mut self, number: Number) -> bool {
         let Some(mark) = self.marks.remove(&number) else { return false };
         self.by_age.remove(&(mark.since, number));
@@ -42,25 +43,25 @@ impl Idle {
         true
     }
 
-    /// How many there are.
+    /// The number of sessions.
     pub(super) fn len(&self) -> usize {
         self.marks.len()
     }
 
-    /// Looks at every session; `moved` says how many bytes one has moved by now.
-    pub(super) fn look(&mut self, now: Instant, moved: &dyn Fn(Number) -> u64) {
+    /// Polls every session; `moved` returns how many bytes one has moved so far.
+    pub(super) fn update(&mut self, now: Instant, moved: &dyn Fn(Number) -> u64) {
         let numbers: Vec<Number> = self.marks.keys().copied().collect();
         for number in numbers {
-            self.look_at(number, now, moved);
+            self.poll(number, now, moved);
         }
     }
 
-    /// Takes out the session idle longest.
+    /// Removes and returns the session idle longest.
     pub(super) fn take_longest(&mut self, now: Instant, moved: &dyn Fn(Number) -> u64) -> Option<Number> {
-        // Where all have moved since, the second time round finds the one that began first.
+        // If all have moved since, the second round finds the one that began first.
         for _ in 0..self.len() {
             let (_, number) = *self.by_age.first()?;
-            if !self.look_at(number, now, moved) {
+            if !self.poll(number, now, moved) {
                 break;
             }
         }
@@ -69,8 +70,8 @@ impl Idle {
         Some(number)
     }
 
-    /// Whether a session has moved since it was last looked at; then it goes to the back.
-    fn look_at(&mut self, number: Number, now: Instant, moved: &dyn Fn(Number) -> u64) -> bool {
+    /// Whether a session has moved bytes since its last poll; then it goes to the back.
+    fn poll(&mut self, number: Number, now: Instant, moved: &dyn Fn(Number) -> u64) -> bool {
         let Some(mark) = self.marks.get_mut(&number) else { return false };
         let moved = moved(number);
         if moved == mark.moved {
@@ -99,10 +100,10 @@ mod tests {
         for number in 0..3 {
             idle.begin(number, second(start, number));
         }
-        // The first moves at 10 and the second at 20; the third has said nothing since it began.
-        idle.look(second(start, 10), &|number| if number == 0 { 5 } else { 0 });
+        // The first moves at 10 and the second at 20; the third has moved nothing since it began.
+        idle.update(second(start, 10), &|number| if number == 0 { 5 } else { 0 });
         let moved = |number| [5, 7, 0][number as usize];
-        idle.look(second(start, 20), &moved);
+        idle.update(second(start, 20), &moved);
 
         let order: Vec<_> = std::iter::from_fn(|| idle.take_longest(second(start, 30), &moved)).collect();
 
@@ -111,13 +112,13 @@ mod tests {
     }
 
     #[test]
-    fn who_moves_between_two_looks_is_spared() {
+    fn a_session_that_moves_bytes_between_two_polls_is_spared() {
         let (mut idle, start) = (Idle::default(), Instant::now());
         idle.begin(1, start);
         idle.begin(2, second(start, 1));
 
         assert_eq!(idle.take_longest(second(start, 2), &|number| u64::from(number == 1)), Some(2));
-        assert_eq!(idle.take_longest(second(start, 2), &|_| 99), Some(1), "nobody else is left");
+        assert_eq!(idle.take_longest(second(start, 2), &|_| 99), Some(1), "no other session is left");
         assert_eq!(idle.take_longest(second(start, 2), &|_| 99), None);
     }
 }

@@ -1,6 +1,6 @@
-//! How many, how fast and how long: the limits of the whole process, of a route's sessions and of its flows.
+//! How many, how fast and how long: the limits of the process, of a route's sessions and of its flows.
 //!
-//! Pure. What the system grants, the clock and the clients are arguments.
+//! Pure: the system's limits, the clock and the clients are arguments.
 
 mod admission;
 mod admission_settings;
@@ -26,16 +26,16 @@ pub use gcra::Pace;
 pub use idle_timeout::Silence;
 pub use lru::Number;
 
-/// `[limits]`: bounds that hold for the whole process.
+/// `[limits]`: limits of the whole process.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Limits {
     /// Sessions at one time over all routes, at least 1; `None` takes what the descriptor limit allows.
     pub connections: Option<usize>,
     /// Flows of UDP routes at one time, at least 1; `None` takes what the descriptor limit allows.
     pub flows: Option<usize>,
-    /// TLS handshakes with clients under way at one time over all routes, at least 1. Each may hold some 100 KiB.
+    /// TLS handshakes with clients in progress at one time over all routes, at least 1. Each may hold some 100 KiB.
     pub handshakes: usize,
-    /// How long a stop waits for the sessions that are left before it resets them. Zero resets at once.
+    /// How long a stop waits for the remaining sessions before it resets them. Zero resets at once.
     pub drain_timeout: Duration,
 }
 
@@ -45,21 +45,21 @@ impl Default for Limits {
     }
 }
 
-/// What bounds a session of a TCP route.
+/// The limits of a session of a TCP route.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct SessionLimits {
-    /// What all sessions of the route together may move, each direction on its own.
+    /// The bandwidth that all sessions of the route share, each direction on its own.
     pub bandwidth: Option<Rate>,
-    /// What each of them may.
+    /// The bandwidth of each of them.
     pub bandwidth_per_connection: Option<Rate>,
-    /// How long it lives without a byte either way, more than zero; `None` as long as both its ends do.
+    /// How long it lives without a byte either way, more than zero; `None` is unlimited.
     pub idle: Option<Duration>,
-    /// How long the client may take to send its first byte, more than zero; `None` where it need not speak first.
+    /// How long the client may take to send its first byte, more than zero; `None` if it need not send first.
     pub first_byte: Option<Duration>,
 }
 
 impl SessionLimits {
-    /// Whether anything is bounded once bytes move.
+    /// Whether anything is limited once bytes move.
     pub fn bound_bytes(&self) -> bool {
         self.bandwidth.is_some() || self.bandwidth_per_connection.is_some() || self.idle.is_some()
     }
@@ -70,18 +70,18 @@ impl SessionLimits {
 pub struct FlowLimits {
     /// Flows at one time, at least 1.
     pub most: usize,
-    /// What becomes of a new client while there are that many.
+    /// What happens to a new client while there are that many.
     pub full: FlowsFull,
     /// How long a flow lives without a datagram either way; more than zero.
     pub idle: Duration,
-    /// Answers to each datagram of the client, after which the flow is done; `None` where only time can tell.
+    /// Answers to each datagram of the client, after which the flow is done; with `None`, only time ends a flow.
     pub answers: Option<u32>,
-    /// How many times the bytes of a client it may be sent before it has shown, by a datagram after an answer, that it
-    /// is where it says it is (RFC 9000, section 8.1, has 3); `None` is no bound.
+    /// How many times its own bytes a client may be sent before it has shown, by a datagram after an answer, that its
+    /// address is genuine (RFC 9000, section 8.1, has 3); `None` is unlimited.
     pub amplification: Option<u32>,
 }
 
-/// What becomes of a new client of a route whose flows are all in use.
+/// What happens to a new client of a route whose flows are all in use.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum FlowsFull {
@@ -92,14 +92,14 @@ pub enum FlowsFull {
     Refuse,
 }
 
-/// Settings that fit what a UDP route carries. Each gives way to a key that is written out.
+/// Settings for what a UDP route carries. A key that is written out takes precedence.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum FlowPreset {
-    /// Nothing is known of it. Two minutes without a datagram are what RFC 4787, REQ-5, asks for at the least.
+    /// No assumption. Two minutes without a datagram are the minimum of RFC 4787, REQ-5.
     #[default]
     Any,
-    /// Questions with one answer each.
+    /// Requests with one answer each.
     Dns,
 }
 
@@ -115,48 +115,47 @@ impl FlowPreset {
         };
         match self {
             FlowPreset::Any => any,
-            // A resolver asks again after five seconds (resolv.conf(5)), and from another port.
+            // A resolver retries after five seconds (resolv.conf(5)), and from another port.
             FlowPreset::Dns => FlowLimits { idle: Duration::from_secs(10), answers: Some(1), ..any },
         }
     }
 }
 
-/// How the descriptors of the process are shared out.
+/// How the descriptors of the process are divided.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Budget {
     /// Sessions at one time, two descriptors each; at least 1.
     pub connections: usize,
     /// Flows at one time, one descriptor each; at least 1.
     pub flows: usize,
-    /// Pipes at one time, two descriptors each; zero means that nothing is spliced.
+    /// Pipes at one time, two descriptors each; zero disables splicing.
     pub pipes: usize,
-    /// Processes whose end is waited for at one time, a descriptor each.
+    /// Processes whose end is waited for at one time, one descriptor each.
     pub watches: usize,
 }
 
-/// Descriptors kept free for what is not a session: a reload's new listeners, name look-ups, the files of /proc.
+/// Descriptors kept free for everything but sessions: a reload's new listeners, name lookups, the files of /proc.
 const LEAST_RESERVE: usize = 8;
 const MAX_RESERVE: usize = 256;
 
-/// More pipes at one time than this only cost memory: a stream holds one only while it has bytes to move.
+/// More pipes than this at one time only cost memory: a stream holds one only while it has bytes to move.
 const MAX_PIPES: usize = 256;
 
-/// A machine with more services than this behind one proxy is looked after by the other means as well.
+/// Beyond this many services behind one proxy, the health checker's queries do instead.
 const MAX_WATCHES: usize = 128;
 
-/// What a configuration asks for.
+/// What a configuration requests.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Wanted {
     /// `limits.connections`
     pub connections: Option<usize>,
     /// `limits.flows`
     pub flows: Option<usize>,
-    /// Whether a route carries UDP. Without one, flows keep a small share, for a reload may bring one.
+    /// Whether a route carries UDP. Without one, flows keep a small share, because a reload may add one.
     pub udp: bool,
 }
 
-/// Shares `limit` descriptors out, of which `used` are open already, listeners included. What is wanted is cut to what
-/// fits.
+/// Divides `limit` descriptors, of which `used` are open already, listeners included. Requests are cut to what fits.
 pub fn budget(limit: usize, used: usize, wanted: Wanted) -> Budget {
     let free = limit.saturating_sub(used);
     let reserve = (free / 8).clamp(LEAST_RESERVE, MAX_RESERVE);
@@ -164,7 +163,7 @@ pub fn budget(limit: usize, used: usize, wanted: Wanted) -> Budget {
     let flows = (free / if wanted.udp { 4 } else { 16 }).max(1);
     let flows = wanted.flows.map_or(flows, |wanted| wanted.min(free / 2)).max(1);
     let free = free.saturating_sub(flows);
-    // A tenth of the sessions may be streams at one moment.
+    // A tenth of the sessions may be streaming at one time.
     let pipes = (free / 20).min(MAX_PIPES);
     let watches = (free / 50).min(MAX_WATCHES);
     let fits = (free.saturating_sub(2 * pipes + watches) / 2).max(1);

@@ -1,4 +1,4 @@
-//! Thousands of lives of a route's door, each from a seed, beside a model too plain to be wrong.
+//! Thousands of generated lives of a route's admission, each from a seed, compared with a model too simple to be wrong.
 
 use std::collections::{HashMap, VecDeque};
 use std::net::IpAddr;
@@ -30,10 +30,10 @@ impl Random {
     }
 }
 
-/// What the model knows of one that has a place.
+/// What the model knows about a session with a place.
 struct Seated {
     client: ClientNet,
-    /// Bytes, and when the last of them moved; `None` before it may be evicted.
+    /// Its bytes, and when the last of them moved; `None` before it may be evicted.
     moved: Option<(u64, Instant)>,
     is_ending: bool,
 }
@@ -44,7 +44,7 @@ struct Life {
     seated: HashMap<Number, Seated>,
     waiting: VecDeque<(Number, ClientNet)>,
     now: Instant,
-    looked: Instant,
+    polled: Instant,
 }
 
 impl Life {
@@ -82,7 +82,7 @@ impl Life {
             Answer::Wait(number, evicted) => {
                 assert!(is_full || !self.waiting.is_empty());
                 match self.limits.full {
-                    WhenFull::Refuse => panic!("nobody waits where the full route refuses"),
+                    WhenFull::Refuse => panic!("no client waits where the full route refuses"),
                     WhenFull::Queue => assert!(self.waiting.len() < self.limits.queue && evicted.is_empty()),
                     WhenFull::EvictIdle => evicted.iter().for_each(|number| self.is_evicted(*number)),
                 }
@@ -105,14 +105,14 @@ impl Life {
         }
     }
 
-    /// Whoever has not moved since the last look goes before one who has.
+    /// A session that has not moved bytes since the last poll is evicted before one that has.
     fn is_evicted(&mut self, number: Number) {
         let last = |it: &Seated| it.moved.filter(|_| !it.is_ending).map(|(_, at)| at);
-        let looked = self.looked;
-        let somebody_is_idle = self.seated.values().any(|it| last(it).is_some_and(|at| at < looked));
-        let evicted = self.seated.get_mut(&number).expect("who is evicted is here");
-        let moved = last(evicted).expect("who is evicted was moving bytes, and was not ending yet");
-        assert!(moved <= looked || !somebody_is_idle);
+        let polled = self.polled;
+        let is_any_idle = self.seated.values().any(|it| last(it).is_some_and(|at| at < polled));
+        let evicted = self.seated.get_mut(&number).expect("an evicted session has a place");
+        let moved = last(evicted).expect("an evicted session was moving bytes, and was not ending yet");
+        assert!(moved <= polled || !is_any_idle);
         evicted.is_ending = true;
     }
 
@@ -148,10 +148,10 @@ impl Life {
         let bytes: HashMap<Number, u64> =
             self.seated.iter().filter_map(|(n, it)| Some((*n, it.moved?.0))).collect();
         self.admission.settle(self.now, &|number| bytes[&number]);
-        self.looked = self.now;
+        self.polled = self.now;
     }
 
-    /// The first who waits is the first who comes in.
+    /// The first to wait is the first to enter.
     fn let_in(&mut self) {
         while let Some(number) = self.admission.next(&self.limits) {
             assert!(self.limits.most.is_none_or(|most| self.seated.len() < most));
@@ -193,7 +193,7 @@ fn whatever_comes_and_goes_no_limit_is_passed_and_nothing_is_left() {
             seated: HashMap::new(),
             waiting: VecDeque::new(),
             now,
-            looked: now,
+            polled: now,
         };
         for _ in 0..STEPS {
             life.step(&mut random);
@@ -204,7 +204,7 @@ fn whatever_comes_and_goes_no_limit_is_passed_and_nothing_is_left() {
 }
 
 #[test]
-fn one_who_connects_too_often_takes_nothing_from_the_others() {
+fn a_client_that_connects_too_often_takes_nothing_from_the_others() {
     let (mut admission, start) = (Admission::default(), Instant::now());
     let rate = |text: &str| Some(text.parse().unwrap());
     let limits = EntryLimits { rate: rate("100/s"), rate_per_client: rate("10/s"), ..EntryLimits::default() };

@@ -1,4 +1,4 @@
-//! Sessions of every temper at one bucket, each life from a seed, with a clock that only the test moves.
+//! Sessions of different behaviour at one bucket, each run from a seed, with a clock that only the test moves.
 
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
@@ -9,11 +9,11 @@ use crate::units::seeded::Random;
 /// What a session does with its turns.
 #[derive(Clone, Copy)]
 enum Temper {
-    /// Uses each to the end and wants the next at once.
+    /// Uses each turn fully and takes the next at once.
     Greedy,
-    /// Uses a part of each, and the next at once.
+    /// Uses a part of each turn, and takes the next at once.
     Partly,
-    /// Says a little, then nothing for a while.
+    /// Sends a little, then nothing for a while.
     Chatty,
 }
 
@@ -24,13 +24,13 @@ struct Moved {
     bytes: u64,
 }
 
-/// Plays `tempers` at one bucket until `end`. Each is woken up to 3 ms late, as by a timer of a busy machine.
+/// Runs `tempers` at one bucket until `end`. Each is woken up to 3 ms late, as by a timer of a busy machine.
 fn play(rate: Rate, tempers: &[Temper], end: Duration, seed: u64) -> (Bucket, Vec<Moved>) {
     let born = Instant::now();
     let bucket = Bucket::new(rate, born);
     let mut random = Random(seed);
     let mut moved = Vec::new();
-    // Who acts next, and whether it is its turn or it only begins to want one.
+    // Who acts next, and whether it has its turn or only requests one.
     let mut events: BinaryHeap<_> =
         (0..tempers.len()).map(|who| Reverse((Duration::ZERO, who, false))).collect();
     while let Some(Reverse((now, who, has_turn))) = events.pop().filter(|Reverse((now, ..))| *now < end) {
@@ -53,7 +53,7 @@ fn play(rate: Rate, tempers: &[Temper], end: Duration, seed: u64) -> (Bucket, Ve
     (bucket, moved)
 }
 
-/// The most bytes by which any span of time had more than the rate allows in it.
+/// The largest excess over the rate in any span of time, in bytes.
 fn largest_burst(moved: &[Moved], rate: Rate) -> u64 {
     let (mut level, mut last, mut most) = (0.0_f64, Duration::ZERO, 0.0_f64);
     for it in moved {
@@ -70,7 +70,7 @@ fn total(moved: &[Moved]) -> u64 {
 const RATES: [Rate; 5] =
     [Rate(64_000), Rate(1_000_000), Rate(10_000_000), Rate(1_000_000_000), Rate(40_000_000_000)];
 
-/// Long enough that the first burst is no tenth of a percent of it.
+/// Long enough that the first burst is less than a tenth of a percent of it.
 fn long(rate: Rate) -> Duration {
     if rate.0 >= 1_000_000_000 { Duration::from_secs(3) } else { Duration::from_secs(300) }
 }
@@ -85,7 +85,8 @@ fn in_the_long_run_as_much_moves_as_the_rate_says() {
             let (bucket, moved) = play(rate, tempers, end, rate.0);
 
             let allowed = rate.bytes() as f64 * end.as_secs_f64();
-            // What a machine cannot do in that time is no fault of the bucket: one step takes a nanosecond here.
+            // The test's clock advances at least a nanosecond per step, which limits very high rates; that is no fault
+            // of the bucket.
             let ratio = (total(&moved) as f64 - bucket.burst() as f64) / allowed;
             assert!((0.99..=1.001).contains(&ratio), "{rate}, {} sessions: {ratio}", tempers.len());
         }
@@ -107,7 +108,7 @@ fn no_span_of_time_has_more_than_the_rate_and_one_burst_in_it() {
 }
 
 #[test]
-fn whoever_always_wants_more_gets_the_same_share() {
+fn sessions_that_always_want_more_get_equal_shares() {
     for rate in [Rate(1_000_000), Rate(10_000_000), Rate(1_000_000_000)] {
         let (bucket, moved) = play(rate, &[Temper::Greedy; 25], Duration::from_secs(60), 7);
 
@@ -119,19 +120,19 @@ fn whoever_always_wants_more_gets_the_same_share() {
 }
 
 #[test]
-fn whoever_says_little_waits_for_one_turn_of_each_other_and_no_longer() {
+fn a_chatty_session_waits_for_at_most_one_turn_of_each_other() {
     let rate = Rate(10_000_000);
     let mut tempers = [Temper::Greedy; 20];
     tempers[7] = Temper::Chatty;
 
     let (bucket, moved) = play(rate, &tempers, Duration::from_secs(60), 3);
 
-    let said: Vec<Duration> = moved.iter().filter(|it| it.who == 7).map(|it| it.at).collect();
+    let turns: Vec<Duration> = moved.iter().filter(|it| it.who == 7).map(|it| it.at).collect();
     let one_turn = Duration::from_secs_f64(bucket.turn() as f64 / rate.bytes() as f64);
     // Its own pause, and the lateness of its wake-up.
     let most = one_turn * 20 + Duration::from_millis(50 + 3 + 1);
-    assert!(said.windows(2).all(|pair| pair[1] - pair[0] <= most), "more than {most:?}");
-    assert!(said.len() > 100, "it spoke {} times", said.len());
+    assert!(turns.windows(2).all(|pair| pair[1] - pair[0] <= most), "more than {most:?}");
+    assert!(turns.len() > 100, "it had {} turns", turns.len());
 }
 
 #[test]

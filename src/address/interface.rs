@@ -1,4 +1,4 @@
-//! The name of a network interface: the zone of a link-local address, the way out of a dial.
+//! The name of a network interface: the zone of a link-local address, or the interface to dial from.
 
 use std::fmt;
 use std::str::FromStr;
@@ -8,17 +8,18 @@ use serde::{Deserialize, Deserializer};
 
 use crate::units::{Misread, from_text, quoted};
 
-/// The most bytes of an interface's name: IFNAMSIZ of linux/if.h, less its zero.
+/// The longest interface name in bytes: IFNAMSIZ of linux/if.h, minus the terminating zero.
 const LONGEST: usize = 15;
 
-/// An interface by its name, as `eth0`. Whether it exists is found out at the bind or the dial.
+/// An interface by its name, as `eth0`. Whether it exists is checked at the bind or the dial.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Interface(pub Arc<str>);
 
 impl FromStr for Interface {
     type Err = Misread;
 
-    /// Reads `"eth0"`; what the kernel allows as a name (dev_valid_name), and of that what can stand in an address.
+    /// Reads `"eth0"`: the names the kernel allows (dev_valid_name), restricted to those that can be part of an
+    /// address.
     fn from_str(text: &str) -> Result<Self, Misread> {
         let legal = |byte: u8| byte.is_ascii_graphic() && !b"/:%[]\"\\".contains(&byte);
         if text.is_empty() || text.len() > LONGEST || !text.bytes().all(legal) || text == "." || text == ".."

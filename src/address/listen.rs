@@ -1,6 +1,6 @@
 //! A listen address as a user writes it ⇄ a [`Run`] of [`ListenAddress`].
 //!
-//! Closed by default: an address without a host is loopback, and every other address is written out.
+//! Closed by default: an address without a host is loopback, and any other address must be written out.
 
 use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
@@ -24,33 +24,33 @@ pub enum ListenAddress {
 /// An IP address of this machine and a port.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct NetListen {
-    /// The address, or the one that means every address of its family.
+    /// The address, or the unspecified address for every address of its family.
     pub ip: IpAddr,
     /// The interface of a link-local address.
     pub zone: Option<Interface>,
     /// The port; 0 lets the kernel choose.
     pub port: u16,
-    /// What `[::]` takes; not part of the address as written.
+    /// The families `[::]` accepts; not part of the address as written.
     pub families: Families,
 }
 
-/// Which families a listener takes.
+/// Which families a listener accepts.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Families {
-    /// That of its address alone.
+    /// Only that of its address.
     #[default]
     Own,
-    /// As `[::]`, IPv4 as well (ipv6(7), IPV6_V6ONLY off).
+    /// On `[::]`, IPv4 as well (ipv6(7), IPV6_V6ONLY off).
     Both,
 }
 
 impl NetListen {
-    /// The listener of an address, for its own family alone.
+    /// The listener of an address, for its own family only.
     pub fn new(address: SocketAddr) -> NetListen {
         NetListen { ip: address.ip(), zone: None, port: address.port(), families: Families::Own }
     }
 
-    /// Whether it takes clients of `ip`, an address in its shortest form.
+    /// Whether it accepts clients of `ip`, an address in its shortest form.
     pub fn covers(&self, ip: IpAddr) -> bool {
         let same_family = self.ip.is_ipv4() == ip.is_ipv4();
         self.ip.to_canonical() == ip
@@ -59,7 +59,7 @@ impl NetListen {
 }
 
 impl ListenAddress {
-    /// The same address where `[::]` takes these families.
+    /// The same address, with these families for `[::]`.
     #[must_use]
     pub fn taking(self, families: Families) -> ListenAddress {
         match self {
@@ -96,9 +96,9 @@ impl Numbered for ListenAddress {
 impl FromStr for Run<ListenAddress> {
     type Err = Misread;
 
-    /// Reads `"127.0.0.1:8080"`, `"[::1]:8080"`, `"[fe80::1%eth0]:8080"`, and `"8080"`, `":8080"` or
-    /// `"localhost:8080"` for 127.0.0.1; `"8000-8010"` for the port is a range. `"unix:/run/x.sock"` is a Unix socket. A
-    /// name is refused: what it means could change behind a running listener.
+    /// Reads `"127.0.0.1:8080"`, `"[::1]:8080"`, `"[fe80::1%eth0]:8080"`, and `"8080"`, `":8080"` or `"localhost:8080"`
+    /// for 127.0.0.1; `"8000-8010"` for the port is a range. `"unix:/run/x.sock"` is a Unix socket. A name is refused:
+    /// its address could change while the listener runs.
     fn from_str(text: &str) -> Result<Self, Misread> {
         if let Some(name) = UnixName::read(text) {
             return Ok(Run::from(ListenAddress::Unix(name?)));
@@ -170,7 +170,7 @@ mod tests {
         text.parse::<Run<ListenAddress>>().unwrap().to_string()
     }
 
-    fn told(text: &str) -> String {
+    fn message(text: &str) -> String {
         text.parse::<Run<ListenAddress>>().unwrap_err().to_string()
     }
 
@@ -187,7 +187,7 @@ mod tests {
         assert_eq!(read("0.0.0.0:8080"), "0.0.0.0:8080");
         assert_eq!(read("[::]:8080"), "[::]:8080");
         assert_eq!(
-            told("*:8080"),
+            message("*:8080"),
             r#""*" is not an address; write "0.0.0.0:8080" to listen on every address"#
         );
     }
@@ -195,10 +195,10 @@ mod tests {
     #[test]
     fn a_name_is_refused() {
         assert!(
-            told("web.internal:80")
+            message("web.internal:80")
                 .starts_with(r#""web.internal" is a name, and listening needs an IP address"#)
         );
-        assert!(told("127.0.0.1").starts_with(r#""127.0.0.1" has no port"#));
+        assert!(message("127.0.0.1").starts_with(r#""127.0.0.1" has no port"#));
     }
 
     #[test]
@@ -210,18 +210,18 @@ mod tests {
         assert_eq!(read("8000-8010"), "127.0.0.1:8000-8010");
         assert_eq!(read("1-65535"), "127.0.0.1:1-65535");
         assert_eq!(read("80-80"), "127.0.0.1:80");
-        assert!(told("8010-8000").ends_with(r#"write "8000-8010""#));
-        assert!(told("0-10").contains("begins at port 0"));
-        assert!(told("8000-99999").starts_with(r#""99999" is not a port"#));
-        assert!(told("8000-8005-8010").contains("has no port"), "{}", told("8000-8005-8010"));
+        assert!(message("8010-8000").ends_with(r#"write "8000-8010""#));
+        assert!(message("0-10").contains("begins at port 0"));
+        assert!(message("8000-99999").starts_with(r#""99999" is not a port"#));
+        assert!(message("8000-8005-8010").contains("has no port"), "{}", message("8000-8005-8010"));
     }
 
     #[test]
     fn a_zone_stands_with_a_link_local_address() {
         assert_eq!(read("[fe80::1%eth0]:80"), "[fe80::1%eth0]:80");
         assert_eq!(read("[fe80::1%2]:80-81"), "[fe80::1%2]:80-81");
-        assert!(told("[::1%lo]:80").starts_with("[::1] takes no zone"));
-        assert!(told("[fe80::1%a/b]:80").contains("is not the name of an interface"));
+        assert!(message("[::1%lo]:80").starts_with("[::1] takes no zone"));
+        assert!(message("[fe80::1%a/b]:80").contains("is not the name of an interface"));
     }
 
     #[test]

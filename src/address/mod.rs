@@ -1,6 +1,6 @@
-//! Where something listens and where it is dialled, as a user writes it ⇄ as a type.
+//! Where Loopgate listens and what it dials, as a user writes it ⇄ as a type.
 //!
-//! No name is resolved here, of a host or of an interface: that is `transport`'s, at the time of the dial or the bind.
+//! Nothing is resolved here, neither host names nor interface names: `transport` does that at the dial or the bind.
 
 mod interface;
 mod listen;
@@ -28,10 +28,10 @@ use serde::Deserialize;
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Protocol {
-    /// Connections, each a stream of bytes both ways.
+    /// Connections, each a byte stream in both directions.
     #[default]
     Tcp,
-    /// Datagrams, each whole and alone.
+    /// Datagrams, each passed on as a whole.
     Udp,
 }
 
@@ -44,14 +44,14 @@ impl fmt::Display for Protocol {
     }
 }
 
-/// A host as the user wrote it: a literal address, or a name that is looked up at each dial that needs it.
+/// A host as the user wrote it: a literal address, or a name that is looked up when a dial needs it.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum Host {
     /// An IPv4 or IPv6 literal.
     Ip(IpAddr),
-    /// A link-local IPv6 literal and the interface it is reached by.
+    /// A link-local IPv6 literal and the interface it is reached through.
     Zoned(Ipv6Addr, Interface),
-    /// A name, `localhost` among them.
+    /// A name, including `localhost`.
     Name(Box<str>),
 }
 
@@ -66,7 +66,7 @@ impl fmt::Display for Host {
     }
 }
 
-/// What a route dials, as the user wrote it. It prints as users write it, and that is its identity.
+/// What a route dials, as the user wrote it. Its printed form is its identity.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum TargetAddress {
     /// A host, and a port from 1 to 65535.
@@ -144,7 +144,7 @@ impl fmt::Display for TargetAddress {
     }
 }
 
-/// One place, nothing left to look up: what a dial goes to, where a listener really is.
+/// One resolved address: where a dial goes, or where a listener is bound.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Address {
     /// An IP address and a port.
@@ -156,7 +156,7 @@ pub enum Address {
 }
 
 impl Address {
-    /// The address and port of the network, if it is one.
+    /// The IP address and port, if it is one.
     pub fn net(&self) -> Option<SocketAddr> {
         match self {
             Address::Net(address) => Some(*address),
@@ -181,7 +181,7 @@ impl fmt::Display for Address {
     }
 }
 
-/// Whether a name is the loopback, whatever a resolver says: the name and every name under it (RFC 6761, section 6.3).
+/// Whether a name is loopback, whatever a resolver answers: the name and every name under it (RFC 6761, section 6.3).
 pub fn is_localhost(name: &str) -> bool {
     let name = name.trim_end_matches('.').to_ascii_lowercase();
     name == "localhost" || name.ends_with(".localhost")

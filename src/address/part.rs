@@ -1,22 +1,22 @@
-//! The parts every address is made of: `HOST:PORT`, a host, a port; and the answers to what is no address.
+//! The parts of every address: `HOST:PORT`, a host, a port; and the messages for texts that are no address.
 //!
-//! It does not know whether the address is listened on or dialled; those differ in what they allow.
+//! These do not depend on whether the address is for listening or dialling; the callers decide what is allowed.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use super::{Host, Interface};
 use crate::units::{Misread, quoted};
 
-/// The longest name DNS can carry, in bytes.
+/// The longest name in DNS, in bytes.
 const MAX_NAME: usize = 253;
 
-/// An address cut in two. The host keeps its brackets, so that `[db]` and `db` stay different; no host is `None`.
+/// An address split in two. The host keeps its brackets, so that `[db]` and `db` stay different; no host is `None`.
 pub(super) struct Cut<'t> {
     pub(super) host: Option<&'t str>,
     pub(super) port: &'t str,
 }
 
-/// Cuts `"host:port"`, `":port"` or `"port"`.
+/// Splits `"host:port"`, `":port"` or `"port"`.
 pub(super) fn cut(text: &str) -> Result<Cut<'_>, Misread> {
     refuse_other_forms(text)?;
     if !text.contains(':') && (is_number(text) || is_range(text)) {
@@ -39,7 +39,7 @@ pub(super) fn cut(text: &str) -> Result<Cut<'_>, Misread> {
     }
 }
 
-/// A port, or a range of them: the first and how many.
+/// A port, or a range of them: the first and the count.
 pub(super) fn ports(text: &str) -> Result<(u16, u16), Misread> {
     let Some((first, last)) = text.split_once('-').filter(|_| is_range(text)) else {
         return port(text).map(|port| (port, 1));
@@ -59,7 +59,7 @@ pub(super) fn ports(text: &str) -> Result<(u16, u16), Misread> {
 /// A port from 0 to 65535, in plain digits.
 fn port(text: &str) -> Result<u16, Misread> {
     match text.parse() {
-        // `parse` alone would take "+80".
+        // `parse` alone would accept "+80".
         Ok(port) if is_number(text) => Ok(port),
         _ => Err(Misread::new(
             format!("{} is not a port", quoted(text)),
@@ -79,17 +79,17 @@ pub(super) fn host(text: &str) -> Result<Host, Misread> {
     }
 }
 
-/// Only digits, and at least one.
+/// Only digits, at least one.
 pub(super) fn is_number(text: &str) -> bool {
     !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit())
 }
 
-/// Two numbers with a dash between.
+/// Two numbers separated by a dash.
 pub(super) fn is_range(text: &str) -> bool {
     text.split_once('-').is_some_and(|(first, last)| is_number(first) && is_number(last))
 }
 
-/// What people write where an address is wanted, and what is not an address.
+/// Refuses common forms that are not an address, each with what to write instead.
 pub(super) fn refuse_other_forms(text: &str) -> Result<(), Misread> {
     if text.trim().is_empty() {
         return Err(Misread::new("the address is empty", r#"write a host and a port, as "127.0.0.1:3000""#));
@@ -160,7 +160,7 @@ fn no_port(text: &str, host: &str) -> Misread {
     )
 }
 
-/// Two colons or more outside brackets: IPv6, with or without a port, or one colon too many.
+/// Two or more colons outside brackets: IPv6, with or without a port, or one colon too many.
 fn unbracketed(text: &str) -> Misread {
     if let Some(port) = text.strip_prefix("::").filter(|rest| rest.len() > 1 && is_number(rest)) {
         let what = format!("{} is an IPv6 address without brackets", quoted(text));
@@ -224,7 +224,7 @@ fn name(text: &str) -> Result<Box<str>, Misread> {
         let what = format!("{} is not a name DNS can carry", quoted(text));
         return Err(Misread::new(what, "write it in its xn-- form, or as an IP address"));
     }
-    // One dot at the end is how DNS writes a name that is complete.
+    // A trailing dot is how DNS writes a complete name.
     let labels = text.strip_suffix('.').unwrap_or(text).split('.');
     if text.len() > MAX_NAME || !labels.clone().all(is_label) {
         let what = format!("{} is not a host name", quoted(text));

@@ -1,43 +1,43 @@
-//! An address as written, which with a port range is a run of addresses.
+//! An address as written; with a port range it is a run of addresses.
 
 use std::fmt;
 
-/// One address, or several that differ in their port alone: `127.0.0.1:8080`, `127.0.0.1:8000-8010`.
+/// One address, or several that differ only in their port: `127.0.0.1:8080`, `127.0.0.1:8000-8010`.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Run<T> {
     first: T,
-    /// How many, at least 1; more than 1 only where the first has a port.
+    /// The number of addresses, at least 1; more than 1 only if the first has a port.
     count: u16,
 }
 
 /// An address that may begin a run.
 pub trait Numbered {
-    /// The same address with a port `n` higher; itself where it has none.
+    /// The same address with a port `n` higher; itself if it has no port.
     #[must_use]
     fn nth(&self, n: u16) -> Self;
 
-    /// Its port, where it has one.
+    /// Its port, if it has one.
     fn port(&self) -> Option<u16>;
 }
 
 impl<T: Numbered> Run<T> {
-    /// `count` addresses from `first` on; cut where no port follows.
+    /// `count` addresses from `first` on; fewer if the ports end before.
     pub fn new(first: T, count: u16) -> Run<T> {
         let after = first.port().map_or(0, |port| u16::MAX - port);
         Run { first, count: count.clamp(1, after.saturating_add(1)) }
     }
 
-    /// How many addresses it is, at least 1.
+    /// The number of addresses, at least 1.
     pub fn count(&self) -> usize {
         self.count.into()
     }
 
-    /// The first of them.
+    /// The first address.
     pub fn first(&self) -> &T {
         &self.first
     }
 
-    /// The address at this place, counted from 0 and round and round, so that one address stands beside any run.
+    /// The address at this index, counted from 0 and wrapping around, so that a single address pairs with any run.
     pub fn at(&self, place: usize) -> T {
         // The remainder is smaller than a u16.
         self.first.nth((place % self.count()) as u16)
@@ -62,7 +62,7 @@ impl<T: Numbered> From<T> for Run<T> {
 
 impl<T: Numbered + fmt::Display> fmt::Display for Run<T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        // Every form with a port ends in it.
+        // Every form with a port ends with it.
         self.first.fmt(f)?;
         match self.first.port() {
             Some(port) if self.count > 1 => write!(f, "-{}", port + (self.count - 1)),

@@ -10,7 +10,7 @@ use serde::{Deserialize, Deserializer};
 
 use crate::units::{Misread, from_text, quoted};
 
-/// One IP address of this machine to dial from, never the one that means "every".
+/// One IP address of this machine to dial from, never the unspecified address.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct SourceAddress(pub IpAddr);
 

@@ -1,8 +1,8 @@
-//! A route as the command line writes it, `[bind:]port:[host:]port`, as `ssh -L` spells it; `/udp` behind it for UDP. The
-//! path of a Unix socket may stand for either end.
+//! A route as the command line writes it, `[bind:]port:[host:]port`, in the syntax of `ssh -L`; with `/udp` at the end
+//! for UDP. Either end may be the path of a Unix socket.
 //!
-//! One difference, on purpose: an empty or `*` bind is refused, because in ssh it opens the port to the world and here
-//! that is written out. Settings have no short form; they are the configuration's.
+//! One deliberate difference: an empty or `*` bind is refused, because in ssh it opens the port to every network and
+//! here that must be written out. Settings have no short form; they belong to the configuration.
 
 use std::fmt;
 use std::str::FromStr;
@@ -14,26 +14,26 @@ use crate::units::{Misread, quoted};
 /// A route from the command line: where it listens and what it dials. It prints in full, with all four parts.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Spec {
-    /// The address to listen on; 127.0.0.1 where no bind was written.
+    /// The address to listen on; 127.0.0.1 if no bind was written.
     pub listen: Run<ListenAddress>,
-    /// What is dialled; 127.0.0.1 where no host was written.
+    /// The address to dial; 127.0.0.1 if no host was written.
     pub target: Run<TargetAddress>,
-    /// What it carries; TCP where nothing was written.
+    /// The protocol; TCP if none was written.
     pub protocol: Protocol,
 }
 
 impl FromStr for Spec {
     type Err = Misread;
 
-    /// Reads `8080:3000`, `8080:db:5432`, `0.0.0.0:8080:3000` and `0.0.0.0:8080:db:5432`. Of three parts a numeric first
-    /// is the port. IPv6 stands in brackets, a port may be a range, and what has a `/` in it, or begins with `unix:`, is
-    /// a Unix socket: `8080:/run/x.sock`, `/run/x.sock:db:5432`, `unix:@name:3000`.
+    /// Reads `8080:3000`, `8080:db:5432`, `0.0.0.0:8080:3000` and `0.0.0.0:8080:db:5432`. Of three parts a numeric
+    /// first is the port. IPv6 is written in brackets, a port may be a range, and a part that contains `/` or begins
+    /// with `unix:` is a Unix socket: `8080:/run/x.sock`, `/run/x.sock:db:5432`, `unix:@name:3000`.
     fn from_str(text: &str) -> Result<Self, Misread> {
         if text.ends_with(".toml") {
             let what = format!("{} is a file, not a route", quoted(text));
             return Err(Misread::new(what, format!("name it with -c: loopgate run -c {}", bare(text))));
         }
-        // The path of a Unix socket may end in these words, and stays what it is.
+        // The path of a Unix socket may end in these words, and is kept as it is.
         let (text, protocol) = match text.rsplit_once('/') {
             Some((rest, "udp")) if !names_unix(rest) => (rest, Protocol::Udp),
             Some((rest, "tcp")) if !names_unix(rest) => (rest, Protocol::Tcp),
@@ -106,7 +106,7 @@ fn with_unix(text: &str, parts: &[&str]) -> Result<Spec, Misread> {
     }
 }
 
-/// Puts `unix` and what stands behind its colon together again.
+/// Joins `unix` again with what follows its colon.
 fn joined<'t>(text: &'t str, parts: &[&'t str]) -> Vec<&'t str> {
     let (mut joined, mut at, mut parts) = (Vec::new(), 0, parts.iter().peekable());
     while let Some(part) = parts.next() {
@@ -128,13 +128,13 @@ fn refuse_open_bind(text: &str, bind: &str) -> Result<(), Misread> {
     Err(Misread::new(what, instead))
 }
 
-/// Reads one end as if it stood alone, so that both spellings answer alike.
+/// Reads one end as if it were written alone, so that both spellings give the same messages.
 fn end<T>(host: Option<&str>, port: &str) -> Result<Run<T>, Misread>
 where
     Run<T>: FromStr<Err = Misread>,
 {
     if !is_number(port) {
-        // The port's own words: an end that is one word would be taken for a host without a port.
+        // For the message about a port: a text without a colon would be taken for a host without a port.
         super::part::ports(port)?;
     }
     match host {
@@ -198,7 +198,7 @@ mod tests {
         text.parse::<Spec>().unwrap().to_string()
     }
 
-    fn told(text: &str) -> String {
+    fn message(text: &str) -> String {
         text.parse::<Spec>().unwrap_err().to_string()
     }
 
@@ -219,36 +219,38 @@ mod tests {
         assert_eq!(read("5353:53/udp"), "127.0.0.1:5353:127.0.0.1:53/udp");
         assert_eq!(read("[::1]:5353:[::1]:53/udp"), "[::1]:5353:[::1]:53/udp");
         assert_eq!(read("8080:3000/tcp"), "127.0.0.1:8080:127.0.0.1:3000");
-        assert!(told("53/udp").starts_with(r#""53" names no target"#));
-        assert!(told("8080:3000/sctp").contains("is not a whole path"));
+        assert!(message("53/udp").starts_with(r#""53" names no target"#));
+        assert!(message("8080:3000/sctp").contains("is not a whole path"));
     }
 
     #[test]
     fn an_open_bind_is_written_out() {
         assert_eq!(
-            told(":8080:3000"),
+            message(":8080:3000"),
             "an empty bind is refused; write 0.0.0.0:8080:3000 for every address, 8080:3000 for this machine"
         );
         assert!(
-            told("*:8080:db:1")
+            message("*:8080:db:1")
                 .starts_with("a bind of * is refused; write 0.0.0.0:8080:db:1 for every address")
         );
-        assert!(told(":0:3000").starts_with("an empty bind is refused"));
+        assert!(message(":0:3000").starts_with("an empty bind is refused"));
     }
 
     #[test]
     fn what_is_no_route_is_shown_the_form() {
-        assert_eq!(told("8080"), r#""8080" names no target; write 8080:3000 to forward to port 3000"#);
+        assert_eq!(message("8080"), r#""8080" names no target; write 8080:3000 to forward to port 3000"#);
         assert_eq!(
-            told("/etc/x.toml"),
+            message("/etc/x.toml"),
             r#""/etc/x.toml" is a file, not a route; name it with -c: loopgate run -c /etc/x.toml"#
         );
-        assert!(told("nonsense").contains("write [bind:]port:[host:]port"));
-        assert!(told("::1:8080:3000").contains("IPv6 in brackets"));
-        assert!(told("localhost:3000").starts_with(r#""localhost" is not a port"#));
-        assert!(told("8080:db:99999").starts_with(r#""99999" is not a port"#));
-        assert!(told("8080::3000").starts_with(r#""8080::3000" has an empty host; leave it out: 8080:3000"#));
-        assert!(told("8080:0").starts_with("port 0 cannot be dialled"));
+        assert!(message("nonsense").contains("write [bind:]port:[host:]port"));
+        assert!(message("::1:8080:3000").contains("IPv6 in brackets"));
+        assert!(message("localhost:3000").starts_with(r#""localhost" is not a port"#));
+        assert!(message("8080:db:99999").starts_with(r#""99999" is not a port"#));
+        assert!(
+            message("8080::3000").starts_with(r#""8080::3000" has an empty host; leave it out: 8080:3000"#)
+        );
+        assert!(message("8080:0").starts_with("port 0 cannot be dialled"));
     }
 
     #[test]
@@ -262,11 +264,11 @@ mod tests {
         assert_eq!(read("/run/x.sock:/run/y.sock"), "unix:/run/x.sock:unix:/run/y.sock");
         assert_eq!(read("unix:@x:unix:@y"), "unix:@x:unix:@y");
         assert_eq!(read("unix:/x:8080"), "unix:/x:127.0.0.1:8080");
-        assert!(told("./x.sock:8080").contains("is not a whole path"));
-        assert!(told("8080:/run/a:b.sock").contains("is not a route"));
-        assert!(told("*:8080:/run/x.sock").starts_with("a bind of * is refused"));
-        assert!(told("/run/x.sock").contains("is not a route"));
-        assert!(told("unix:").contains("is not a route"), "{}", told("unix:"));
+        assert!(message("./x.sock:8080").contains("is not a whole path"));
+        assert!(message("8080:/run/a:b.sock").contains("is not a route"));
+        assert!(message("*:8080:/run/x.sock").starts_with("a bind of * is refused"));
+        assert!(message("/run/x.sock").contains("is not a route"));
+        assert!(message("unix:").contains("is not a route"), "{}", message("unix:"));
     }
 
     proptest! {

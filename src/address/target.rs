@@ -1,6 +1,6 @@
 //! A target as a user writes it ⇄ a [`Run`] of [`TargetAddress`].
 //!
-//! Nothing is resolved: whether the name exists is found out at the dial.
+//! Nothing is resolved: whether the name exists is checked at the dial.
 
 use std::net::{IpAddr, Ipv4Addr};
 use std::str::FromStr;
@@ -15,8 +15,8 @@ impl FromStr for Run<TargetAddress> {
     type Err = Misread;
 
     /// Reads `"localhost:3000"`, `"[::1]:3000"`, `"[fe80::1%eth0]:3000"`, and `"3000"` or `":3000"` for 127.0.0.1;
-    /// `"9000-9010"` for the port is a range. `"unix:/run/x.sock"` is a Unix socket. The port is 1 to 65535, and the host
-    /// is not one of the addresses that mean "every".
+    /// `"9000-9010"` for the port is a range. `"unix:/run/x.sock"` is a Unix socket. The port is 1 to 65535, and the
+    /// host is not an unspecified address.
     fn from_str(text: &str) -> Result<Self, Misread> {
         if let Some(name) = UnixName::read(text) {
             return Ok(Run::from(TargetAddress::Unix(name?)));
@@ -67,7 +67,7 @@ mod tests {
         text.parse::<Run<TargetAddress>>().unwrap().to_string()
     }
 
-    fn told(text: &str) -> String {
+    fn message(text: &str) -> String {
         text.parse::<Run<TargetAddress>>().unwrap_err().to_string()
     }
 
@@ -88,11 +88,17 @@ mod tests {
 
     #[test]
     fn an_ipv6_address_without_brackets_is_told_to_take_them() {
-        assert_eq!(told("::1:3000"), r#""::1:3000" is an IPv6 address without brackets; write "[::1]:3000""#);
-        assert_eq!(told("fe80::"), r#""fe80::" is an IPv6 address without brackets; write "[fe80::]:PORT""#);
-        assert!(told("a:b:c").contains("too many colons"));
+        assert_eq!(
+            message("::1:3000"),
+            r#""::1:3000" is an IPv6 address without brackets; write "[::1]:3000""#
+        );
+        assert_eq!(
+            message("fe80::"),
+            r#""fe80::" is an IPv6 address without brackets; write "[fe80::]:PORT""#
+        );
+        assert!(message("a:b:c").contains("too many colons"));
         assert_eq!(read("[fe80::1%eth0]:80"), "[fe80::1%eth0]:80");
-        assert!(told("[127.0.0.1]:80").starts_with("brackets are for IPv6 alone"));
+        assert!(message("[127.0.0.1]:80").starts_with("brackets are for IPv6 alone"));
     }
 
     #[test]
@@ -100,21 +106,23 @@ mod tests {
         for text in ["h:65536", "h:+80", "h:x", "h:8 0", "h:-1", "h:99999999999999999999"] {
             assert!(text.parse::<Run<TargetAddress>>().is_err(), "{text}");
         }
-        assert_eq!(told("localhost"), r#""localhost" has no port; write "localhost:PORT""#);
-        assert_eq!(told("[::1]"), r#""[::1]" has no port; write "[::1]:PORT""#);
-        assert!(told("h:0").starts_with("port 0 cannot be dialled"));
+        assert_eq!(message("localhost"), r#""localhost" has no port; write "localhost:PORT""#);
+        assert_eq!(message("[::1]"), r#""[::1]" has no port; write "[::1]:PORT""#);
+        assert!(message("h:0").starts_with("port 0 cannot be dialled"));
     }
 
     #[test]
     fn what_is_no_address_is_told_what_it_is() {
-        assert!(told("http://localhost:3000/x").ends_with(r#"write host and port alone: "localhost:3000""#));
-        assert!(told("53/udp").starts_with(r#""53/udp" has the protocol in it"#));
+        assert!(
+            message("http://localhost:3000/x").ends_with(r#"write host and port alone: "localhost:3000""#)
+        );
+        assert!(message("53/udp").starts_with(r#""53/udp" has the protocol in it"#));
         assert_eq!(read("h:8000-8010"), "h:8000-8010");
-        assert!(told("/run/x.sock").ends_with(r#"write "unix:/run/x.sock""#));
-        assert!(told("127.0.0.256:80").contains("is not an IPv4 address"));
-        assert!(told("0.0.0.0:80").ends_with(r#"write "127.0.0.1:80" for this machine"#));
+        assert!(message("/run/x.sock").ends_with(r#"write "unix:/run/x.sock""#));
+        assert!(message("127.0.0.256:80").contains("is not an IPv4 address"));
+        assert!(message("0.0.0.0:80").ends_with(r#"write "127.0.0.1:80" for this machine"#));
         assert_eq!(
-            told("\x1b[2J:80"),
+            message("\x1b[2J:80"),
             r#""\u{1b}[2J" is not a host name; a name has letters, digits, - and _, with dots between"#
         );
     }

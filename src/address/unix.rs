@@ -5,23 +5,23 @@ use std::sync::Arc;
 
 use crate::units::{Misread, quoted};
 
-/// Where a Unix socket is found. It prints as users write it, and that is its identity.
+/// The name of a Unix socket. Its printed form is its identity.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum UnixName {
     /// An absolute path, at most [`UnixName::LONGEST`] bytes.
     Path(Arc<str>),
-    /// A name that no file stands for, without the zero byte it begins with in the kernel and the `@` it prints with; at
-    /// most [`UnixName::LONGEST`] bytes.
+    /// An abstract name, without the zero byte it begins with in the kernel and the `@` it prints with; at most
+    /// [`UnixName::LONGEST`] bytes.
     Abstract(Arc<str>),
 }
 
 impl UnixName {
-    /// The most bytes: `sun_path` has 108, and one is for a zero, at the end or at the beginning.
+    /// The largest length in bytes: `sun_path` has 108, and one is for a zero, at the end or at the beginning.
     pub const LONGEST: usize = 107;
 }
 
 impl UnixName {
-    /// Reads `"unix:/run/x.sock"` and `"unix:@name"`; `None` for what is no Unix socket at all.
+    /// Reads `"unix:/run/x.sock"` and `"unix:@name"`; `None` for a text that is no Unix socket at all.
     pub(super) fn read(text: &str) -> Option<Result<UnixName, Misread>> {
         let rest = text.strip_prefix("unix:")?;
         Some(UnixName::of(rest).map_err(|what| {
@@ -83,7 +83,7 @@ impl UnixName {
     }
 }
 
-/// Why a text names no socket.
+/// Why a text is not the name of a socket.
 enum Wrong {
     Relative,
     Url,
@@ -106,21 +106,24 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
 
-    fn told(text: &str) -> String {
+    fn message(text: &str) -> String {
         UnixName::read(text).unwrap().unwrap_err().to_string()
     }
 
     #[test]
     fn what_names_no_socket_is_told_why() {
         assert!(UnixName::read("/run/x.sock").is_none());
-        assert_eq!(told("unix:///run/x.sock"), r#""unix:///run/x.sock" is a URL; write "unix:/run/x.sock""#);
-        assert!(told("unix:x.sock").contains("is not a whole path"));
-        assert!(told("unix:").contains("names no socket"));
-        assert!(told("unix:@").contains("is not a whole path"));
-        assert!(told("unix:/run/").contains("is a directory"));
-        assert!(told("unix:/run/my sock").contains("has ' ' in it"));
-        assert!(told("unix:/run/\u{1b}[2J").contains(r"has '\u{1b}' in it"));
-        assert!(told(&format!("unix:/{}", "x".repeat(107))).contains("at most 107 bytes"));
+        assert_eq!(
+            message("unix:///run/x.sock"),
+            r#""unix:///run/x.sock" is a URL; write "unix:/run/x.sock""#
+        );
+        assert!(message("unix:x.sock").contains("is not a whole path"));
+        assert!(message("unix:").contains("names no socket"));
+        assert!(message("unix:@").contains("is not a whole path"));
+        assert!(message("unix:/run/").contains("is a directory"));
+        assert!(message("unix:/run/my sock").contains("has ' ' in it"));
+        assert!(message("unix:/run/\u{1b}[2J").contains(r"has '\u{1b}' in it"));
+        assert!(message(&format!("unix:/{}", "x".repeat(107))).contains("at most 107 bytes"));
         assert!(UnixName::read(&format!("unix:/{}", "x".repeat(106))).unwrap().is_ok());
     }
 

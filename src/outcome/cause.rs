@@ -1,4 +1,4 @@
-//! Why the system said no, in our words, each with its remedy.
+//! Why the system refused a dial, in Loopgate's words, each with its remedy.
 
 use std::fmt;
 use std::io;
@@ -12,44 +12,44 @@ pub enum Cause {
     Refused,
     /// No answer within `connect_timeout`, or ETIMEDOUT from the kernel.
     TimedOut,
-    /// EHOSTUNREACH, ENETUNREACH: no way there, or a firewall says so.
+    /// EHOSTUNREACH, ENETUNREACH: no route there, or a firewall answers so.
     Unreachable,
     /// ECONNRESET while connecting.
     Reset,
-    /// EAGAIN of a Unix socket: its accept queue is full, and nobody accepts.
+    /// EAGAIN of a Unix socket: its accept queue is full, and its owner does not accept.
     QueueFull,
     /// ENOENT, ENOTDIR: there is no such Unix socket.
     NoSocket,
-    /// EPROTOTYPE: the Unix socket is no stream socket.
+    /// EPROTOTYPE: the Unix socket is not a stream socket.
     WrongSocket,
-    /// EACCES of a Unix socket: its file, or a directory before it, is closed to us. Our own trouble.
+    /// EACCES of a Unix socket: its file, or a directory on its path, is closed to this user. A local problem.
     NoPermission,
-    /// ENODEV: the interface to dial from, or that of the address, does not exist. Our own trouble.
+    /// ENODEV: the interface to dial from, or that of the address, does not exist. A local problem.
     NoInterface,
-    /// It took the health check's connection and did not answer as `expect` wants it.
+    /// It accepted the health check's connection and did not answer as `expect` requires.
     BadAnswer,
-    /// The target's name has no address, or the look-up failed.
+    /// The target's name has no address, or the lookup failed.
     NoAddress,
-    /// EADDRNOTAVAIL: every source port towards this target is taken. Our own trouble.
+    /// EADDRNOTAVAIL: every source port towards this target is in use. A local problem.
     NoSourcePort,
-    /// EMFILE, ENFILE: no descriptor left. Our own trouble.
+    /// EMFILE, ENFILE: no descriptor left. A local problem.
     NoDescriptor,
-    /// ENOBUFS, ENOMEM: no memory left in the kernel. Our own trouble.
+    /// ENOBUFS, ENOMEM: no memory left in the kernel. A local problem.
     NoMemory,
-    /// EACCES, EPERM: a local policy forbids it. Our own trouble.
+    /// EACCES, EPERM: a local policy forbids it. A local problem.
     Denied,
     /// The target answered, but not in TLS.
     NoTls,
-    /// The target's certificate does not prove that it is whom we want.
+    /// The target's certificate does not prove the expected identity.
     TlsUntrusted,
-    /// The handshake with the target failed otherwise, or took too long.
+    /// The TLS handshake with the target failed otherwise, or took too long.
     TlsRefused,
     /// Any other errno.
     Other(i32),
 }
 
 impl Cause {
-    /// One of each code, in the order of the README's table. (The errno stands for any.)
+    /// One of each code, in the order of the reference. (The errno of the last stands for any.)
     pub const ALL: [Cause; 19] = [
         Cause::Refused,
         Cause::TimedOut,
@@ -95,7 +95,7 @@ impl Cause {
         }
     }
 
-    /// The cause of a failed dial to a Unix socket, where some of the errnos mean something else (unix(7), connect(2)).
+    /// The cause of a failed dial to a Unix socket, for which some errnos have another meaning (unix(7), connect(2)).
     pub fn of_unix_dial(error: &io::Error) -> Cause {
         match error.raw_os_error() {
             Some(libc::EAGAIN) => Cause::QueueFull,
@@ -106,8 +106,8 @@ impl Cause {
         }
     }
 
-    /// The cause of a failure of something that reaches a target in a way of its own: by its errno where it has one, and
-    /// else by its kind. What says nothing else says that the target cannot be reached.
+    /// The cause of an error of a way of reaching a target other than a socket: by its errno if it has one, else by its kind. Any other
+    /// error counts as unreachable.
     pub fn of_reach(error: &io::Error) -> Cause {
         match error.kind() {
             _ if error.raw_os_error().is_some() => Cause::of_dial(error),
@@ -119,7 +119,7 @@ impl Cause {
         }
     }
 
-    /// Whether this says something about the target. Our own troubles are never booked as the target's.
+    /// Whether this is evidence about the target. Local problems are never counted against the target.
     pub fn blames_target(self) -> bool {
         matches!(
             self,
@@ -163,7 +163,7 @@ impl Cause {
         }
     }
 
-    /// What it means, one sentence.
+    /// What it means, in one sentence.
     pub fn meaning(self) -> &'static str {
         match self {
             Cause::Refused => "The target's machine answered the connection with a refusal (ECONNREFUSED).",
@@ -251,7 +251,7 @@ impl Cause {
         }
     }
 
-    /// What to do about it, one sentence that follows the target's name.
+    /// What to do about it, in one sentence that follows the target's name.
     pub fn remedy(self) -> &'static str {
         match self {
             Cause::Refused => "nothing accepts there: start the service, or correct `target`",

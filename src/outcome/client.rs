@@ -1,4 +1,4 @@
-//! Who connected to us, as the kernel says it.
+//! Who connected, as reported by the kernel.
 
 use std::fmt;
 use std::net::SocketAddr;
@@ -10,9 +10,9 @@ use serde::{Serialize, Serializer};
 pub enum Client {
     /// The address it connected from.
     Net(SocketAddr),
-    /// The process that connected to a Unix socket, at the moment it did (unix(7), SO_PEERCRED).
+    /// The process that connected to a Unix socket, at the time it did (unix(7), SO_PEERCRED).
     Unix {
-        /// Its process id; 0 where it has none in our PID namespace.
+        /// Its process id; 0 if it has none in our PID namespace.
         pid: u32,
         /// Its effective user.
         uid: u32,
@@ -34,7 +34,7 @@ impl fmt::Display for Client {
     }
 }
 
-/// The text of the record.
+/// The text as in the record.
 impl Serialize for Client {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         serializer.collect_str(self)

@@ -3,7 +3,7 @@
 use super::End;
 
 impl End {
-    /// What it means, one sentence.
+    /// What it means, in one sentence.
     pub fn meaning(self) -> &'static str {
         match self {
             End::Done => "Both sides closed in order (FIN), and everything that was read was delivered.",

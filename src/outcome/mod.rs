@@ -1,6 +1,6 @@
-//! How a session ends: End × Phase, with traffic and timing; and why the system said no.
+//! How a session ends: End × Phase, with traffic and timing; and why the system refused a dial.
 //!
-//! Plain values: nothing here waits, logs or knows a socket.
+//! Plain values: nothing here waits, logs or uses a socket.
 
 mod agreed;
 mod cause;
@@ -21,14 +21,14 @@ pub use datagrams::{Datagrams, DropReason, Drops};
 pub use holder::{Ancestor, Container, Engine, HeldSocket, Holder, Unit};
 pub use refusal::{Denial, Limit};
 
-/// What became of a session. A connection cannot fail; it ends.
+/// How a session ended. A connection cannot fail; it ends.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Outcome {
     /// Who ended it, and how.
     pub end: End,
     /// The step it ended in.
     pub phase: Phase,
-    /// Who sent FIN first; `None` where nobody did.
+    /// The side that sent FIN first; `None` if neither did.
     pub closed_by: Option<Side>,
     /// The address dialled last, or the one that answered.
     pub target: Option<Address>,
@@ -42,18 +42,18 @@ pub struct Outcome {
     pub way: Way,
     /// The datagrams of a flow; `None` for a session of a stream.
     pub datagrams: Option<Box<Datagrams>>,
-    /// What the kernel measured on the two connections; read only where the record shows it.
+    /// What the kernel measured on the two connections; read only if the record shows it.
     pub kernel: Option<Kernel>,
-    /// What a diagnosis had found by then, in words; a session never waits for one.
+    /// The result of a diagnosis, if there was one by then; a session never waits for one.
     pub hint: Option<Arc<str>>,
 }
 
 /// The two ends of a session.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Side {
-    /// Who connected to us.
+    /// The end that connected to us.
     Client,
-    /// Whom we dialled.
+    /// The end that we dialled.
     Target,
 }
 
@@ -84,41 +84,41 @@ pub enum End {
     ClientReset,
     /// The target sent RST.
     TargetReset,
-    /// The kernel gave the client's connection up: no acknowledgement, no way there.
+    /// The kernel gave up the client's connection: no acknowledgement, or no route.
     ClientLost,
-    /// The kernel gave the target's connection up.
+    /// The kernel gave up the target's connection.
     TargetLost,
     /// The target could not be reached; the client got a reset.
     NoTarget(Cause),
     /// The client's address may not connect; it got a reset.
     Denied(Denial),
-    /// A limit of the route kept the client out; it got a reset.
+    /// A limit rejected the client; it got a reset.
     Limited(Limit),
     /// The client went away before the target answered.
     ClientGone,
     /// A client that must begin with a PROXY header did not, or not in time; it got a reset.
     BadHeader,
-    /// The client had not said in its time what the route waits for: anything (`client_timeout`), or a whole hello
+    /// The client did not send in time what the route waits for: any byte (`client_timeout`), or a whole ClientHello
     /// (`hello_timeout`); the target was not dialled.
     SlowClient,
-    /// TLS with the client failed or came too late, or what it sent later was no TLS; the client got an alert, then a reset.
+    /// TLS with the client failed or took too long, or later bytes were not TLS; the client got an alert, then a reset.
     TlsFailed,
-    /// A TLS client asked for a name that the route has no target for; it got an alert, then a reset.
+    /// A TLS client requested a name for which the route has no target; it got an alert, then a reset.
     NoName,
-    /// Nothing had moved either way for the route's `idle_timeout`.
+    /// Nothing moved either way for the route's `idle_timeout`.
     Idle,
     /// It was idle longest when a new client needed its place.
     Evicted,
-    /// Somebody ended this one through [`crate::engine::Handle::kill`]; both sides got a reset.
+    /// It was ended by [`crate::engine::Handle::kill`]; both sides got a reset.
     Killed,
     /// The stop's `drain_timeout` was over, and both sides got a reset; or a flow was quiet while the stop waited.
     Drained,
-    /// A bug of ours ended it; both sides got a reset.
+    /// A bug in Loopgate ended it; both sides got a reset.
     Internal,
 }
 
 impl End {
-    /// One of each code, in the order of the README's table. (What some of them carry stands for any.)
+    /// One of each code, in the order of the reference. (The values that some carry stand for any.)
     pub const ALL: [End; 18] = [
         End::Done,
         End::ClientReset,
@@ -164,8 +164,8 @@ impl End {
         }
     }
 
-    /// Whether the client was turned away before it was served. Such ends come by the thousand, so identical ones are told
-    /// in one line with a count.
+    /// Whether the client was rejected before it was served. Such ends may come by the thousand, so identical ones
+    /// share one line with a count.
     pub fn is_refusal(self) -> bool {
         matches!(
             self,
@@ -179,12 +179,12 @@ impl End {
         )
     }
 
-    /// How the close was seen on the wire by the side that did not ask for it.
+    /// How the close looked on the wire to the side that did not initiate it.
     pub fn how(self) -> &'static str {
         if self == End::Done { "fin" } else { "rst" }
     }
 
-    /// HAProxy's termination state that tells the same (HAProxy manual, 8.5).
+    /// The corresponding termination state of HAProxy (HAProxy manual, 8.5).
     pub fn haproxy(self) -> &'static str {
         match self {
             End::Done => "--",
@@ -215,16 +215,16 @@ impl End {
 /// The steps of a session, in order: the path of `engine/session/carry.rs`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Phase {
-    /// Learning who the client is.
+    /// Determining who the client is.
     #[default]
     Identify,
-    /// Deciding whether it may come in, and when.
+    /// Deciding whether it may enter, and when.
     Admit,
-    /// Agreeing with it on encryption, or learning whom it asks for.
+    /// Negotiating TLS with it, or reading which name it requests.
     Secure,
-    /// Reaching the target.
+    /// Connecting to the target.
     Connect,
-    /// Telling the target what it must know first.
+    /// Sending the target what precedes the client's bytes.
     Greet,
     /// Moving bytes.
     Relay,
@@ -254,7 +254,7 @@ pub enum Way {
     Copy,
     /// At least in part inside the kernel, through a pipe.
     Splice,
-    /// Opened and sealed on its way, as one connection or both are secured.
+    /// Decrypted and encrypted on the way, as one or both connections use TLS.
     Tls,
 }
 
@@ -277,7 +277,7 @@ pub struct Attempt {
     pub address: Address,
     /// How long it took.
     pub took: Duration,
-    /// Why it failed; `None` where it did not.
+    /// Why it failed; `None` if it succeeded.
     pub cause: Option<Cause>,
 }
 
@@ -295,12 +295,12 @@ pub struct Traffic {
 pub struct Flow {
     /// Bytes taken from the source.
     pub read: u64,
-    /// Bytes the destination's kernel accepted, less those a reset of ours took back.
+    /// Bytes the destination's kernel accepted, minus those that a reset of ours destroyed.
     pub delivered: u64,
 }
 
 impl Flow {
-    /// Bytes we read and could not deliver.
+    /// Bytes read but not delivered.
     pub fn lost(self) -> u64 {
         self.read.saturating_sub(self.delivered)
     }
@@ -309,7 +309,7 @@ impl Flow {
 /// How long each part of a session took.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Timing {
-    /// From the first dial to the answer, waits for a target that restarts included.
+    /// From the first dial to the answer, including waits for a target that restarts.
     pub connect: Option<Duration>,
     /// From accept to the first byte read from the target.
     pub first_byte: Option<Duration>,
@@ -317,15 +317,15 @@ pub struct Timing {
     pub total: Duration,
 }
 
-/// What TCP_INFO says at the end of a session.
+/// Values of TCP_INFO at the end of a session.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Kernel {
     /// Smoothed round-trip time to the client, in microseconds.
     pub client_rtt_us: u32,
     /// Smoothed round-trip time to the target, in microseconds.
     pub target_rtt_us: u32,
-    /// Segments we sent to the client again.
+    /// Segments retransmitted to the client.
     pub client_retransmits: u32,
-    /// Segments we sent to the target again.
+    /// Segments retransmitted to the target.
     pub target_retransmits: u32,
 }

@@ -1,4 +1,4 @@
-//! Why a client was not let in: whom the lists deny, and the limit that was reached.
+//! Why a client was rejected: by an access list, or by a limit.
 
 /// Why a client may not connect at all.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -7,12 +7,12 @@ pub enum Denial {
     Listed,
     /// There is an `allow`, and its address is not in it.
     Unlisted,
-    /// There is an `accept_proxy`, and it is not in it.
+    /// There is an `accept_proxy`, and its address is not in it.
     NoProxy,
 }
 
 impl Denial {
-    /// What to know about it: the hint of the record.
+    /// An explanation: the hint of the record.
     pub fn hint(self) -> &'static str {
         match self {
             Denial::Listed => "its address is in deny",
@@ -24,7 +24,7 @@ impl Denial {
     }
 }
 
-/// A limit that keeps a client out for now.
+/// A limit that rejects a client for now.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Limit {
     /// `max_connections`
@@ -39,7 +39,7 @@ pub enum Limit {
     Queue,
     /// `queue_timeout`
     QueueTimeout,
-    /// `when_full = "evict_idle"`, and none of the sessions can be ended.
+    /// `when_full = "evict_idle"`, and no session can be evicted.
     NobodyIdle,
     /// `limits.handshakes`
     Handshakes,
@@ -58,7 +58,7 @@ impl Limit {
         Limit::Handshakes,
     ];
 
-    /// Which limit it was and what to know about it: the hint of the record. It begins with the name of the key.
+    /// The limit and an explanation: the hint of the record. It begins with the name of the key.
     pub fn hint(self) -> &'static str {
         match self {
             Limit::Connections => "max_connections: the route has as many sessions as it may",

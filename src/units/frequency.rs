@@ -11,13 +11,13 @@ use super::misread::{Misread, from_text, quoted};
 /// A count per time as a configuration writes it: a whole number from 1 to a million, a slash and one of `s`, `m`, `h`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Frequency {
-    /// How many, at least 1.
+    /// The number of events, at least 1.
     pub count: u32,
-    /// In which time.
+    /// The time they are counted in.
     pub per: Unit,
 }
 
-/// The time of a [`Frequency`].
+/// The time unit of a [`Frequency`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Unit {
     /// A second.
@@ -49,7 +49,7 @@ impl Unit {
         }
     }
 
-    /// How long it is.
+    /// Its length.
     pub fn span(self) -> Duration {
         Duration::from_secs(match self {
             Unit::Second => 1,
@@ -62,7 +62,10 @@ impl Unit {
 impl FromStr for Frequency {
     type Err = Misread;
 
-    /// Reads `"100/s"`; the error says what to write instead.
+    /// Reads `"100/s"`.
+    ///
+    /// # Errors
+    /// What is wrong with the text and what to write instead.
     fn from_str(text: &str) -> Result<Self, Misread> {
         let Some((count, unit)) = text.split_once('/') else { return Err(misread(text)) };
         let (Ok(count), Some(per)) = (count.parse::<u32>(), Unit::of(unit)) else {
@@ -99,10 +102,10 @@ fn no_time(number: &str) -> Misread {
         Ok(number @ 1..=MOST) => format!(r#"write the time as well: "{number}/s""#),
         _ => r#"write a whole number and a time, as "100/s""#.into(),
     };
-    Misread::new(format!("{number} says not in which time"), instead)
+    Misread::new(format!("{number} has no unit of time"), instead)
 }
 
-/// Judges what was meant. The text is known not to be readable as it stands.
+/// Works out what was meant by a text that cannot be read as it stands.
 fn misread(text: &str) -> Misread {
     let trimmed = text.trim();
     if !trimmed.is_empty() && trimmed.bytes().all(|byte| byte.is_ascii_digit()) {
@@ -132,7 +135,7 @@ mod tests {
 
     use super::*;
 
-    fn told(text: &str) -> String {
+    fn message(text: &str) -> String {
         text.parse::<Frequency>().unwrap_err().to_string()
     }
 
@@ -146,16 +149,16 @@ mod tests {
     #[test]
     fn another_spelling_is_answered_with_the_one_that_is_read() {
         assert_eq!(
-            told("10/min"),
+            message("10/min"),
             r#""10/min" is not how a count per time is written; did you mean "10/m"?"#
         );
-        assert!(told("100 per second").ends_with(r#"did you mean "100/s"?"#));
-        assert!(told("5 / S").ends_with(r#"did you mean "5/s"?"#));
-        assert_eq!(told("100"), r#"100 says not in which time; write the time as well: "100/s""#);
-        assert!(told("0/s").contains("nobody"));
-        assert!(told("9999999/s").contains("leave the key out"));
-        assert!(told("1.5/s").contains("is not a count per time"));
-        assert!(told("10mbit").contains("is not a count per time"));
+        assert!(message("100 per second").ends_with(r#"did you mean "100/s"?"#));
+        assert!(message("5 / S").ends_with(r#"did you mean "5/s"?"#));
+        assert_eq!(message("100"), r#"100 has no unit of time; write the time as well: "100/s""#);
+        assert!(message("0/s").contains("nobody"));
+        assert!(message("9999999/s").contains("leave the key out"));
+        assert!(message("1.5/s").contains("is not a count per time"));
+        assert!(message("10mbit").contains("is not a count per time"));
     }
 
     proptest! {

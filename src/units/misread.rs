@@ -1,6 +1,6 @@
-//! What was written and could not be read, and what to write instead; for every parser of a user's words.
+//! What could not be read, and what to write instead; for every parser of text from users.
 //!
-//! It knows no place: the configuration adds the line, the command line its argument.
+//! It contains no position: the configuration adds the line, the command line the argument.
 
 use std::fmt;
 use std::marker::PhantomData;
@@ -9,7 +9,7 @@ use std::str::FromStr;
 use serde::Deserializer;
 use serde::de::{Error, Visitor};
 
-/// The longest piece of a user's text that is shown back, in characters.
+/// The longest part of a user's text that is quoted, in characters.
 const MAX_SHOWN: usize = 64;
 
 /// Why a text could not be read, and what to write instead.
@@ -38,7 +38,7 @@ impl fmt::Display for Misread {
 
 impl std::error::Error for Misread {}
 
-/// `text` in quotes: control, invisible and direction-changing characters escaped, a long text cut.
+/// `text` in quotes, with control, invisible and direction-changing characters escaped and a long text cut.
 pub(crate) fn quoted(text: &str) -> String {
     match text.char_indices().nth(MAX_SHOWN) {
         None => format!("{text:?}"),
@@ -46,8 +46,8 @@ pub(crate) fn quoted(text: &str) -> String {
     }
 }
 
-/// The `Deserialize` of a type that is written as a string. `expected` says what it is, as "a time", and `number`
-/// answers a bare number.
+/// Implements `Deserialize` for a type that is written as a string. `expected` names it, as "a time", and `number`
+/// makes the message for a bare number.
 pub(crate) fn from_text<'de, D, T>(
     deserializer: D,
     expected: &'static str,

@@ -1,7 +1,7 @@
 //! Quantities as a user writes them, `"250ms"`, ⇄ typed values.
 //!
-//! A quantity always carries its unit, and a wrong unit is answered with the right one. Sizes are not here: no key takes
-//! one.
+//! A quantity always has its unit, and the message about a wrong unit names the right one. Sizes are missing: no key
+//! takes one.
 
 mod counted;
 mod frequency;

@@ -1,7 +1,7 @@
-//! A rate of data: `"10mbit"`, `"500kbit"`, `"1gbit"`; always bits a second.
+//! A data rate: `"10mbit"`, `"500kbit"`, `"1gbit"`; always bits per second.
 //!
-//! One whole number and one unit, as of a time. Bytes a second are not read but answered with the bits they are: a factor
-//! of eight that nobody notices is worse than a spelling that has to be corrected once.
+//! One whole number and one unit, as for times. Bytes per second are refused with a message that gives the same rate in
+//! bits: an unnoticed factor of eight is worse than a spelling that has to be corrected once.
 
 use std::fmt;
 use std::str::FromStr;
@@ -11,30 +11,33 @@ use serde::{Deserialize, Deserializer};
 use super::misread::{Misread, from_text, quoted};
 use super::quantity::scaled;
 
-/// A rate as a configuration writes it, in bits a second: a whole number and one of `bit`, `kbit`, `mbit`, `gbit`, in
-/// steps of a thousand as tc(8) has them.
+/// A rate as a configuration writes it, in bits per second: a whole number and one of `bit`, `kbit`, `mbit`, `gbit`, in
+/// steps of a thousand as in tc(8).
 ///
-/// It prints with the largest unit that divides it, and what it prints it reads.
+/// It prints with the largest unit that divides it, and reads what it prints.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Rate(pub u64);
 
 impl Rate {
-    /// Whole bytes a second, at least one.
+    /// Whole bytes per second, at least one.
     pub fn bytes(self) -> u64 {
         (self.0 / 8).max(1)
     }
 }
 
-/// Every unit with its bits a second, the largest first.
+/// Every unit with its bits per second, the largest first.
 const UNITS: [(&str, u64); 4] = [("gbit", 1_000_000_000), ("mbit", 1_000_000), ("kbit", 1_000), ("bit", 1)];
 
-/// Units of times, in lower case: right somewhere else, wrong for a rate.
+/// Units of time, in lower case: valid elsewhere, wrong for a rate.
 const TIMES: [&str; 7] = ["us", "µs", "ms", "s", "sec", "m", "h"];
 
 impl FromStr for Rate {
     type Err = Misread;
 
-    /// Reads `"10mbit"`; the error says what to write instead.
+    /// Reads `"10mbit"`.
+    ///
+    /// # Errors
+    /// What is wrong with the text and what to write instead.
     fn from_str(text: &str) -> Result<Self, Misread> {
         let (number, unit) = split_number(text);
         let unit = UNITS.into_iter().find(|(name, _)| *name == unit);
@@ -58,7 +61,7 @@ impl<'de> Deserialize<'de> for Rate {
 }
 
 impl Rate {
-    /// The answer to a number alone.
+    /// The message about a bare number.
     fn without_unit(number: &str) -> Misread {
         let instead = match number.parse::<u64>() {
             Ok(_) => format!(r#"write a unit: "{number}kbit" or "{number}mbit""#),
@@ -68,7 +71,7 @@ impl Rate {
     }
 }
 
-/// What another spelling means.
+/// The meaning of another spelling.
 enum Meaning {
     Bits(u64),
     Bytes(u64),
@@ -84,7 +87,7 @@ fn too_high(text: &str) -> Misread {
     Misread::new(format!("{} is too high", quoted(text)), r#"write a lower rate, as "10gbit""#)
 }
 
-/// Judges what was meant. The text is known not to be readable as it stands.
+/// Works out what was meant by a text that cannot be read as it stands.
 fn misread(text: &str) -> Misread {
     let (shown, trimmed) = (quoted(text), text.trim());
     if trimmed.is_empty() {
@@ -171,7 +174,7 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
 
-    fn told(text: &str) -> String {
+    fn message(text: &str) -> String {
         text.parse::<Rate>().unwrap_err().to_string()
     }
 
@@ -189,23 +192,23 @@ mod tests {
     #[test]
     fn bytes_are_answered_with_the_bits_they_are() {
         assert_eq!(
-            told("5MB/s"),
+            message("5MB/s"),
             r#""5MB/s" is in bytes, and a rate is written in bits; did you mean "40mbit"?"#
         );
         assert_eq!(
-            told("1.5KiB/s"),
+            message("1.5KiB/s"),
             r#""1.5KiB/s" is in bytes, and a rate is written in bits; did you mean "12288bit"?"#
         );
         assert_eq!(
-            told("10mbps"),
+            message("10mbps"),
             r#""10mbps" could be bits or bytes; write "10mbit" for bits, "80mbit" for bytes"#
         );
         assert_eq!(
-            told("10M"),
+            message("10M"),
             r#""10M" could be bits or bytes; write "10mbit" for bits, "80mbit" for bytes"#
         );
         assert_eq!(
-            told("10MiB"),
+            message("10MiB"),
             r#""10MiB" is a size, and a rate is needed; write "83886080bit" for as much a second"#
         );
     }
@@ -214,19 +217,19 @@ mod tests {
     fn another_spelling_is_answered_with_the_one_that_is_read() {
         for text in ["10 Mbit/s", "10Mb/s", "10MBit", "0.01gbit", " 10mbit", "10 mbit"] {
             let wanted = format!(r#"{text:?} is not how a rate is written; did you mean "10mbit"?"#);
-            assert_eq!(told(text), wanted);
+            assert_eq!(message(text), wanted);
         }
     }
 
     #[test]
     fn what_is_no_rate_is_named() {
-        assert!(told("2s").starts_with(r#""2s" is a time, and a rate is needed"#));
-        assert!(told("fast").starts_with(r#""fast" is not a rate"#));
-        assert!(told("100/s").starts_with(r#""100/s" is not a rate"#));
-        assert_eq!(told("10"), r#"10 has no unit; write a unit: "10kbit" or "10mbit""#);
-        assert!(told("-1mbit").contains("negative"));
-        assert!(told("99999999999999999999gbit").contains("is not a rate"));
-        assert!(told("9999999999999999gbit").contains("too high"));
+        assert!(message("2s").starts_with(r#""2s" is a time, and a rate is needed"#));
+        assert!(message("fast").starts_with(r#""fast" is not a rate"#));
+        assert!(message("100/s").starts_with(r#""100/s" is not a rate"#));
+        assert_eq!(message("10"), r#"10 has no unit; write a unit: "10kbit" or "10mbit""#);
+        assert!(message("-1mbit").contains("negative"));
+        assert!(message("99999999999999999999gbit").contains("is not a rate"));
+        assert!(message("9999999999999999gbit").contains("too high"));
     }
 
     proptest! {

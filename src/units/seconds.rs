@@ -1,9 +1,9 @@
-//! A length of time in a line for people.
+//! A duration for people.
 
 use std::fmt;
 use std::time::Duration;
 
-/// "3.1s", "30s", "250ms": a length of time in a line for people.
+/// "3.1s", "30s", "250ms": a duration for people.
 pub(crate) struct Seconds(pub(crate) Duration);
 
 impl fmt::Display for Seconds {

@@ -1,4 +1,4 @@
-//! Numbers from a seed, for the simulations of tests: the same seed is the same life.
+//! Numbers from a seed, for simulations in tests: the same seed gives the same run.
 
 /// A small random generator (Vigna's splitmix64).
 pub(crate) struct Random(pub(crate) u64);

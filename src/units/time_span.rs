@@ -1,7 +1,7 @@
-//! A span of time: `"250ms"`, `"2s"`, `"1m"`.
+//! A duration: `"250ms"`, `"2s"`, `"1m"`.
 //!
-//! One whole number and one unit: no fractions, no sums, no days. What is written another way is answered with the
-//! spelling that is read, so that a file looks the same wherever it was written.
+//! One whole number and one unit: no fractions, no sums, no days. The message about another spelling gives the right
+//! one, so that all files look alike.
 
 use std::fmt;
 use std::str::FromStr;
@@ -12,10 +12,10 @@ use serde::{Deserialize, Deserializer};
 use super::misread::{Misread, from_text, quoted};
 use super::quantity::scaled;
 
-/// A span of time as a configuration writes it: a whole number and one of `us`, `ms`, `s`, `m`, `h`. A plain `0` is
-/// zero; any other number without a unit is refused.
+/// A duration as a configuration writes it: a whole number and one of `us`, `ms`, `s`, `m`, `h`. A plain `0` is zero;
+/// any other number without a unit is refused.
 ///
-/// It prints with the largest unit that divides it, and what it prints it reads; parts of a microsecond are cut off.
+/// It prints with the largest unit that divides it, and reads what it prints; fractions of a microsecond are cut off.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct TimeSpan(pub Duration);
 
@@ -23,7 +23,7 @@ pub struct TimeSpan(pub Duration);
 const UNITS: [(&str, u64); 5] =
     [("h", 3_600_000_000), ("m", 60_000_000), ("s", 1_000_000), ("ms", 1_000), ("us", 1)];
 
-/// What else people write, in lower case, with its length in microseconds.
+/// Other common spellings, in lower case, with their length in microseconds.
 const SPELT_OTHERWISE: [(&[&str], u64); 6] = [
     (&["d", "day", "days"], 86_400_000_000),
     (&["hr", "hrs", "hour", "hours"], 3_600_000_000),
@@ -33,7 +33,7 @@ const SPELT_OTHERWISE: [(&[&str], u64); 6] = [
     (&["µs", "μs", "usec", "usecs", "micros", "microsecond", "microseconds"], 1),
 ];
 
-/// Units of sizes and rates, in lower case: right somewhere else, wrong for a time.
+/// Units of sizes and rates, in lower case: valid elsewhere, wrong for a time.
 const OTHER_QUANTITIES: [(&[&str], &str); 2] = [
     (&["b", "k", "g", "kb", "mb", "gb", "kib", "mib", "gib", "byte", "bytes"], "size"),
     (
@@ -48,7 +48,10 @@ const OTHER_QUANTITIES: [(&[&str], &str); 2] = [
 impl FromStr for TimeSpan {
     type Err = Misread;
 
-    /// Reads `"250ms"`; the error says what to write instead.
+    /// Reads `"250ms"`.
+    ///
+    /// # Errors
+    /// What is wrong with the text and what to write instead.
     fn from_str(text: &str) -> Result<Self, Misread> {
         if text == "0" {
             return Ok(TimeSpan(Duration::ZERO));
@@ -89,7 +92,7 @@ impl<'de> Deserialize<'de> for TimeSpan {
 }
 
 impl TimeSpan {
-    /// The answer to a number alone.
+    /// The message about a bare number.
     fn without_unit(number: &str) -> Misread {
         let instead = match number.parse::<u64>() {
             Ok(_) => format!(r#"write a unit: "{number}ms" or "{number}s""#),
@@ -104,7 +107,7 @@ fn split_number(text: &str) -> (&str, &str) {
     text.split_at(text.bytes().take_while(u8::is_ascii_digit).count())
 }
 
-/// Judges what was meant. The text is known not to be readable as it stands.
+/// Works out what was meant by a text that cannot be read as it stands.
 fn misread(text: &str) -> Misread {
     let (shown, trimmed) = (quoted(text), text.trim());
     let (number, unit) = split_number(trimmed);
@@ -170,7 +173,7 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
 
-    fn told(text: &str) -> String {
+    fn message(text: &str) -> String {
         text.parse::<TimeSpan>().unwrap_err().to_string()
     }
 
@@ -189,30 +192,30 @@ mod tests {
 
     #[test]
     fn another_spelling_is_answered_with_the_one_that_is_read() {
-        assert_eq!(told("2 sec"), r#""2 sec" is not how a time is written; did you mean "2s"?"#);
-        assert_eq!(told("1.5s"), r#""1.5s" is not how a time is written; did you mean "1500ms"?"#);
-        assert_eq!(told("1m30s"), r#""1m30s" is not how a time is written; did you mean "90s"?"#);
-        assert_eq!(told(" 2S "), r#"" 2S " is not how a time is written; did you mean "2s"?"#);
-        assert_eq!(told("1d"), r#""1d" is not how a time is written; did you mean "24h"?"#);
+        assert_eq!(message("2 sec"), r#""2 sec" is not how a time is written; did you mean "2s"?"#);
+        assert_eq!(message("1.5s"), r#""1.5s" is not how a time is written; did you mean "1500ms"?"#);
+        assert_eq!(message("1m30s"), r#""1m30s" is not how a time is written; did you mean "90s"?"#);
+        assert_eq!(message(" 2S "), r#"" 2S " is not how a time is written; did you mean "2s"?"#);
+        assert_eq!(message("1d"), r#""1d" is not how a time is written; did you mean "24h"?"#);
     }
 
     #[test]
     fn a_wrong_unit_is_named() {
-        assert_eq!(told("1M"), r#""1M" could be minutes, months or a size; write "1m" for minutes"#);
-        assert!(told("10MiB").starts_with(r#""10MiB" is a size, and a time is needed"#));
-        assert!(told("10mbit").starts_with(r#""10mbit" is a rate, and a time is needed"#));
-        assert_eq!(told("2"), r#"2 has no unit; write a unit: "2ms" or "2s""#);
+        assert_eq!(message("1M"), r#""1M" could be minutes, months or a size; write "1m" for minutes"#);
+        assert!(message("10MiB").starts_with(r#""10MiB" is a size, and a time is needed"#));
+        assert!(message("10mbit").starts_with(r#""10mbit" is a rate, and a time is needed"#));
+        assert_eq!(message("2"), r#"2 has no unit; write a unit: "2ms" or "2s""#);
         assert_eq!(
-            told("1.5"),
+            message("1.5"),
             r#""1.5" is not a time; write a whole number and us, ms, s, m or h, as "250ms" or "2s""#
         );
     }
 
     #[test]
     fn a_time_that_no_clock_holds_is_refused() {
-        assert!(told("99999999999999999h").contains("too long"));
-        assert!(told("99999999999999999999999s").contains("is not a time"));
-        assert!(told("-2s").contains("negative"));
+        assert!(message("99999999999999999h").contains("too long"));
+        assert!(message("99999999999999999999999s").contains("is not a time"));
+        assert!(message("-2s").contains("negative"));
     }
 
     proptest! {

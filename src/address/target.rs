@@ -32,7 +32,7 @@ impl FromStr for Run<TargetAddress> {
                 IpAddr::V6(_) => ("[::]", "[::1]"),
             };
             return Err(Misread::new(
-                format!("{every} means every address when listening, and is nobody to dial"),
+                format!("{every} means every address when listening, and cannot be dialled"),
                 format!(r#"write "{loopback}:{port}" for this machine"#),
             ));
         }

@@ -3,7 +3,7 @@
 use super::samples::records;
 use super::tests::{asks, read, trickled};
 
-/// A record's header stands before the message.
+/// The header of a record precedes the message.
 const RECORD_HEADER: usize = 5;
 
 const HELLOS: [(&[u8], Option<&str>, &[&str]); 4] = [

@@ -1,7 +1,8 @@
-//! What a hello chooses among: by the protocols it offers, then by the name it asks for.
+//! Chooses by a ClientHello: first by the protocols it offers, then by the name it requests.
 //!
-//! Protocols go first, as one that has a target of its own (`acme-tls/1`) is offered for its sake alone, under a name that
-//! others are served by. Of the names, the very one goes before those with `*`, and of these the longest.
+//! Protocols come first, because a client offers a protocol with a target of its own (`acme-tls/1`) for that target's
+//! sake, under a name that is otherwise served elsewhere. Of the names, an exact match comes before those with `*`, and
+//! of these the longest.
 
 use std::collections::HashMap;
 use std::hash::Hash;
@@ -9,7 +10,7 @@ use std::hash::Hash;
 use super::Hello;
 use super::name::{LONGEST, Name, is_letter};
 
-/// What each name and each protocol stands for.
+/// The values for each name and each protocol.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Choice<T> {
     exact: HashMap<Box<str>, T>,
@@ -18,7 +19,7 @@ pub struct Choice<T> {
 }
 
 impl<T> Choice<T> {
-    /// Of several with the same name or protocol, the last.
+    /// If several have the same name or protocol, the last one counts.
     pub fn new(
         names: impl IntoIterator<Item = (Name, T)>,
         protocols: impl IntoIterator<Item = (Box<[u8]>, T)>,
@@ -37,7 +38,7 @@ impl<T> Choice<T> {
         choice
     }
 
-    /// What this hello chooses. The client's liking decides between its protocols.
+    /// The choice for this hello. Among its protocols the client's order of preference decides.
     pub fn of(&self, hello: &Hello<'_>) -> Option<&T> {
         let mut protocols = hello.protocols();
         let by_protocol = protocols.find_map(|protocol| self.protocols.get(protocol));
@@ -51,7 +52,7 @@ impl<T> Choice<T> {
         self.exact.get(name).or_else(|| parents.into_iter().find_map(|parent| self.below.get(parent)))
     }
 
-    /// The same choice among other things.
+    /// The same choice with other values.
     pub fn map<U>(&self, each: impl Fn(&T) -> U) -> Choice<U> {
         fn values<K: Clone + Eq + Hash, T, U>(from: &HashMap<K, T>, each: impl Fn(&T) -> U) -> HashMap<K, U> {
             from.iter().map(|(key, it)| (key.clone(), each(it))).collect()
@@ -64,7 +65,8 @@ impl<T> Choice<T> {
     }
 }
 
-/// A name in lower case and without a dot at its end; `None` where it is none, so that no strange byte stands for a label.
+/// A name in lower case and without a trailing dot; `None` if it is no name, so that no unusual byte passes for a
+/// label.
 fn comparable<'r>(asked: &[u8], room: &'r mut [u8; LONGEST]) -> Option<&'r str> {
     let asked = asked.strip_suffix(b".").unwrap_or(asked);
     let name = room.get_mut(..asked.len())?;

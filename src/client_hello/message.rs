@@ -1,7 +1,7 @@
-//! The body of a hello: where in it the server's name and the protocols stand.
+//! The body of a ClientHello: where in it the server name and the protocols are.
 //!
-//! Every length is checked, every extension is looked at, and nothing is believed that a server would have to refuse: what
-//! two readers may understand in two ways must not choose a target.
+//! Every length is checked, every extension is parsed, and everything that a server would have to refuse is refused:
+//! what two readers may understand differently must not choose a target.
 
 use std::ops::Range;
 
@@ -15,12 +15,12 @@ const HOST_NAME: u8 = 0;
 const VERSION_AND_RANDOM: usize = 2 + 32;
 const LONGEST_SESSION_ID: usize = 32;
 
-/// Where what we look for stands.
+/// The positions of the parts that are read.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(super) struct Found {
     /// The bytes of the name; at least one.
     pub(super) name: Option<Range<usize>>,
-    /// The list of protocols, each with its length before it; empty where there is none.
+    /// The list of protocols, each preceded by its length; empty if there is none.
     pub(super) protocols: Range<usize>,
 }
 
@@ -57,8 +57,8 @@ pub(super) fn read(body: &[u8]) -> Result<Found, Fault> {
     Ok(found)
 }
 
-/// RFC 6066, section 3: a list of names, of each kind at most one. There is one kind; what stands behind a name of a kind
-/// nobody has described cannot be read.
+/// RFC 6066, section 3: a list of names, at most one of each type. Only one type exists; what follows a name of an
+/// unknown type cannot be parsed.
 fn server_name(mut content: Cursor<'_>) -> Result<Option<Range<usize>>, Fault> {
     let mut list = content.part()?;
     content.must_be_over()?;
@@ -81,7 +81,7 @@ fn server_name(mut content: Cursor<'_>) -> Result<Option<Range<usize>>, Fault> {
     Ok(name)
 }
 
-/// RFC 7301, section 3.1: a list of names that are not empty.
+/// RFC 7301, section 3.1: a list of non-empty names.
 fn protocols(mut content: Cursor<'_>) -> Result<Range<usize>, Fault> {
     let mut list = content.part()?;
     content.must_be_over()?;
@@ -97,7 +97,7 @@ fn protocols(mut content: Cursor<'_>) -> Result<Range<usize>, Fault> {
     Ok(all)
 }
 
-/// A part of the body, read from its front.
+/// A part of the body, consumed from its front.
 struct Cursor<'b> {
     bytes: &'b [u8],
     at: usize,
@@ -132,13 +132,13 @@ impl<'b> Cursor<'b> {
         Ok(u16::from_be_bytes([self.byte()?, self.byte()?]))
     }
 
-    /// What follows a length of two bytes.
+    /// The part after a two-byte length.
     fn part(&mut self) -> Result<Cursor<'b>, Fault> {
         let length = self.number()?;
         self.take(length.into())
     }
 
-    /// What follows a length of one byte.
+    /// The part after a one-byte length.
     fn short_part(&mut self) -> Result<Cursor<'b>, Fault> {
         let length = self.byte()?;
         self.take(length.into())
@@ -149,7 +149,7 @@ impl<'b> Cursor<'b> {
     }
 }
 
-/// The kinds of extensions there were: a bit for each there can be, as a hello may have thousands.
+/// The types of extensions seen: one bit for each possible type, as a hello may have thousands.
 struct Kinds([u64; 1 << 10]);
 
 impl Default for Kinds {
@@ -159,7 +159,7 @@ impl Default for Kinds {
 }
 
 impl Kinds {
-    /// Whether it is the first of its kind.
+    /// Whether it is the first of its type.
     fn insert(&mut self, kind: u16) -> bool {
         let (word, bit) = (&mut self.0[usize::from(kind / 64)], 1 << (kind % 64));
         let is_new = *word & bit == 0;

@@ -1,12 +1,13 @@
-//! Whom a TLS client asks for: its ClientHello, read from the first bytes of a connection without taking part in TLS.
+//! Which name a TLS client requests: its ClientHello, read from the first bytes of a connection without taking part in
+//! TLS.
 //!
-//! Pure: bytes in, an answer out. Nothing here waits, and no byte is taken from anybody. What the hello offers besides the
-//! server's name and the protocols is the target's to judge. A name hidden by ECH stays hidden: its outer name is read, as
-//! that is the one meant for whoever routes.
+//! Pure: takes bytes, returns a result. Nothing here waits or consumes bytes. The target judges what the hello offers
+//! besides the server name and the protocols. A name hidden by ECH stays hidden: the outer name is read, which is the
+//! one meant for routing.
 //!
-//! It is written by hand: it runs before anybody is let in, so it neither consumes nor allocates, goes on where the bytes of
-//! several records end, and refuses at a bound. rustls' `Acceptor` consumes and allocates, and `tls-parser` reads one whole
-//! record at a time. The tests hold it against rustls.
+//! It is written by hand: it runs before any client is admitted, so it neither consumes nor allocates, handles a hello
+//! spread over several records, and stops at a limit. rustls' `Acceptor` consumes and allocates, and `tls-parser` reads
+//! one whole record at a time. The tests compare it with rustls.
 
 mod choice;
 mod message;
@@ -23,40 +24,40 @@ pub use name::Name;
 pub use read::Reader;
 pub use stranger::looks_like;
 
-/// The most bytes of a connection that are looked at for its hello, the headers of records among them. A hello with
+/// The largest number of bytes of a connection that are searched for its hello, record headers included. A hello with
 /// post-quantum keys has about 2 KiB, one with a large session ticket up to 16 KiB.
 pub const MAX_BYTES: usize = 64 << 10;
 
 /// What the first bytes of a connection are.
 #[derive(Debug, PartialEq, Eq)]
 pub enum Seen<'w> {
-    /// The beginning of a hello. No more can be said before there are so many bytes, counted from the first; never more
+    /// The beginning of a hello. At least this many bytes, counted from the first, are needed to continue; never more
     /// than [`MAX_BYTES`].
     Part(usize),
     /// A whole hello.
     Hello(Hello<'w>),
-    /// No TLS.
+    /// Not TLS.
     Other,
-    /// TLS, but no hello that anybody could answer.
+    /// TLS, but not a hello that a server could answer.
     Broken(Fault),
 }
 
 /// A whole ClientHello (RFC 8446, section 4.1.2).
 #[derive(Debug, PartialEq, Eq)]
 pub struct Hello<'w> {
-    /// The message without its header. It is borrowed where it came in one record, as most do.
+    /// The message without its header. It is borrowed if it came in one record, as most do.
     message: Cow<'w, [u8]>,
     name: Option<Range<usize>>,
     protocols: Range<usize>,
 }
 
 impl Hello<'_> {
-    /// The name of the server that is asked for (SNI; RFC 6066, section 3), as sent: any bytes but none.
+    /// The requested server name (SNI; RFC 6066, section 3), as sent: any bytes, at least one.
     pub fn server_name(&self) -> Option<&[u8]> {
         self.name.clone().map(|name| &self.message[name])
     }
 
-    /// The protocols the client offers to speak inside (ALPN; RFC 7301, section 3.1), the one it likes best first.
+    /// The protocols the client offers (ALPN; RFC 7301, section 3.1), in its order of preference.
     pub fn protocols(&self) -> impl Iterator<Item = &[u8]> {
         let mut rest = &self.message[self.protocols.clone()];
         std::iter::from_fn(move || {
@@ -68,29 +69,29 @@ impl Hello<'_> {
     }
 }
 
-/// Why bytes that began as TLS are no hello.
+/// Why bytes that began as TLS are not a hello.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Fault {
-    /// A record of the handshake has no bytes, which RFC 8446, section 5.1, forbids.
+    /// A handshake record is empty, which RFC 8446, section 5.1, forbids.
     EmptyRecord,
     /// A record is longer than the 2^14 bytes of RFC 8446, section 5.1.
     LongRecord,
-    /// Another kind of record stands between those of the hello.
+    /// Another kind of record comes between those of the hello.
     Interleaved,
-    /// The first message is another one.
+    /// The first message is not a ClientHello.
     OtherMessage,
     /// More than [`MAX_BYTES`].
     TooLong,
-    /// Its parts do not add up to it.
+    /// The lengths of its parts do not add up to its own.
     Lengths,
-    /// It has an extension twice, so that two readers might understand it in two ways.
+    /// It has an extension twice, so that two readers might understand it differently.
     TwiceExtended,
-    /// It asks for two names at once.
+    /// It requests two names.
     TwoNames,
 }
 
 impl Fault {
-    /// The alert it deserves (RFC 8446, section 6.2).
+    /// The alert to send (RFC 8446, section 6.2).
     pub fn alert(self) -> Alert {
         match self {
             Fault::LongRecord => Alert::RecordOverflow,
@@ -106,8 +107,8 @@ impl fmt::Display for Fault {
         f.write_str(match self {
             Fault::EmptyRecord => "a TLS record of the hello is empty",
             Fault::LongRecord => "a TLS record is longer than 16 KiB",
-            Fault::Interleaved => "another record stands inside the TLS hello",
-            Fault::OtherMessage => "the first TLS message is no hello of a client",
+            Fault::Interleaved => "another record interrupts the TLS hello",
+            Fault::OtherMessage => "the first TLS message is not a ClientHello",
             Fault::TooLong => "the TLS hello is longer than 64 KiB",
             Fault::Lengths => "the parts of the TLS hello do not add up to its length",
             Fault::TwiceExtended => "the TLS hello has an extension twice",
@@ -116,26 +117,26 @@ impl fmt::Display for Fault {
     }
 }
 
-/// A fatal alert, told to a client before its connection is closed.
+/// A fatal alert, sent to a client before its connection is closed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(u8)]
 pub enum Alert {
-    /// A message that has no business here.
+    /// A message that is not allowed here.
     UnexpectedMessage = 10,
     /// A record that is too long.
     RecordOverflow = 22,
-    /// A value that cannot be.
+    /// An invalid value.
     IllegalParameter = 47,
-    /// A message that cannot be read.
+    /// A message that cannot be decoded.
     DecodeError = 50,
-    /// No server here has the name that was asked for (RFC 6066, section 3).
+    /// No server here has the requested name (RFC 6066, section 3).
     UnrecognizedName = 112,
-    /// No protocol that was offered is spoken here (RFC 7301, section 3.2).
+    /// None of the offered protocols is spoken here (RFC 7301, section 3.2).
     NoApplicationProtocol = 120,
 }
 
 impl Alert {
-    /// Its record, in plain as all that comes before a handshake. Every version since TLS 1.0 reads it.
+    /// Its record, in plain text like everything before a handshake. Every version since TLS 1.0 reads it.
     pub fn record(self) -> [u8; 7] {
         const ALERT: u8 = 21;
         const FATAL: u8 = 2;

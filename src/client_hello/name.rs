@@ -1,6 +1,6 @@
-//! A name as a route has it: `"a.example"`, or `"*.b.example"` for every name that ends so.
+//! A name in a route: `"a.example"`, or `"*.b.example"` for every name below `b.example`.
 //!
-//! Names are compared as DNS does: without case, and a dot at the end says nothing.
+//! Names are compared as in DNS: case and a trailing dot do not matter.
 
 use std::fmt;
 use std::net::IpAddr;
@@ -8,7 +8,7 @@ use std::str::FromStr;
 
 use crate::units::{Misread, quoted};
 
-/// The longest name DNS can carry, in bytes, without a dot at its end.
+/// The longest name in DNS, in bytes, without a trailing dot.
 pub(super) const LONGEST: usize = 253;
 const LONGEST_LABEL: usize = 63;
 
@@ -17,7 +17,7 @@ const LONGEST_LABEL: usize = 63;
 pub enum Name {
     /// This name, in lower case.
     Exact(Box<str>),
-    /// Every name that ends with a dot and this, however many labels stand before it; not the name itself.
+    /// Every name that ends with a dot and this, with any number of labels in front; not the name itself.
     Below(Box<str>),
 }
 
@@ -50,7 +50,7 @@ impl FromStr for Name {
     }
 }
 
-/// What people write where a name is wanted, and what is not one.
+/// Refuses common forms that are not a name, each with what to write instead.
 fn refuse_other_forms(text: &str) -> Result<(), Misread> {
     let wrong = |what: &str, instead: String| Err(Misread::new(format!("{} {what}", quoted(text)), instead));
     let host = text
@@ -118,7 +118,7 @@ impl fmt::Display for Name {
 mod tests {
     use super::*;
 
-    fn told(text: &str) -> String {
+    fn message(text: &str) -> String {
         match text.parse::<Name>() {
             Ok(name) => name.to_string(),
             Err(misread) => misread.to_string(),
@@ -127,9 +127,9 @@ mod tests {
 
     #[test]
     fn names_are_read_as_dns_compares_them() {
-        assert_eq!(told("A.Example."), "a.example");
-        assert_eq!(told("*.B.example"), "*.b.example");
-        assert_eq!(told("_dmarc.x-y.example"), "_dmarc.x-y.example");
+        assert_eq!(message("A.Example."), "a.example");
+        assert_eq!(message("*.B.example"), "*.b.example");
+        assert_eq!(message("_dmarc.x-y.example"), "_dmarc.x-y.example");
         assert_eq!("*.b".parse(), Ok(Name::Below("b".into())));
     }
 
@@ -171,7 +171,7 @@ mod tests {
             ),
             ("a b", r#""a b" is not a host name; a name has letters, digits, - and _, with dots between"#),
         ] {
-            assert_eq!(told(text), answer);
+            assert_eq!(message(text), answer);
         }
     }
 }

@@ -1,4 +1,4 @@
-//! The records around a hello: whether it is one, whether it is whole, and how many bytes it still needs.
+//! The records around a hello: whether it is a hello, whether it is complete, and how many bytes it still needs.
 //!
 //! A hello may be cut into records anywhere (RFC 8446, section 5.1), and the records into segments anywhere.
 
@@ -6,30 +6,30 @@ use std::borrow::Cow;
 
 use super::{Fault, Hello, MAX_BYTES, Seen, message};
 
-/// Bytes before the fragment in a record: its kind, a version nobody minds, a length.
+/// Bytes before the fragment in a record: its type, a version that is ignored, a length.
 const RECORD_HEADER: usize = 5;
 
-/// Bytes before the body of a message: its kind, a length.
+/// Bytes before the body of a message: its type, a length.
 const MESSAGE_HEADER: usize = 4;
 
-/// RFC 8446, section 5.1: the fragment of a record in plain is no longer.
+/// RFC 8446, section 5.1: the largest fragment of a plaintext record.
 const LONGEST_FRAGMENT: usize = 1 << 14;
 
 const HANDSHAKE: u8 = 22;
 const CLIENT_HELLO: u8 = 1;
 
-/// Follows a hello as its bytes come. It is shown everything from the first byte on each time, and remembers how far it
-/// has come, so that a hello in very many pieces costs what its length costs.
+/// Follows a hello as its bytes arrive. Each call gets everything from the first byte on; the reader remembers how far
+/// it has parsed, so that a hello in very many pieces costs no more than its length.
 #[derive(Debug, Default)]
 pub struct Reader {
-    /// Where the first record begins that has not come whole.
+    /// The start of the first incomplete record.
     at: usize,
     /// Bytes of the message in the records before it.
     gathered: usize,
 }
 
 impl Reader {
-    /// What `wire` is: all bytes of the connection so far, no fewer than the time before.
+    /// Classifies `wire`: all bytes of the connection so far, no fewer than in the call before.
     pub fn read<'w>(&mut self, wire: &'w [u8]) -> Seen<'w> {
         loop {
             let fragment = match self.fragment_length(wire) {
@@ -54,10 +54,10 @@ impl Reader {
         }
     }
 
-    /// The length of the fragment in the record at hand.
+    /// The fragment length of the current record.
     fn fragment_length<'w>(&self, wire: &'w [u8]) -> Result<usize, Seen<'w>> {
         let header = wire.get(self.at..).unwrap_or_default();
-        // Only what begins a connection tells whether it is TLS; a byte of another kind later breaks what has begun.
+        // Only the first byte of a connection shows whether it is TLS; a record of another type later breaks the hello.
         let otherwise = || if self.at == 0 { Seen::Other } else { Seen::Broken(Fault::Interleaved) };
         match *header {
             [] => Err(part(self.at + 1)),
@@ -78,7 +78,7 @@ fn part<'w>(needed: usize) -> Seen<'w> {
     if needed > MAX_BYTES { Seen::Broken(Fault::TooLong) } else { Seen::Part(needed) }
 }
 
-/// The length of the message with its header, once that is there.
+/// The length of the message with its header, once that has arrived.
 fn message_length(wire: &[u8]) -> Result<Option<usize>, Fault> {
     let mut header = fragments(wire).flatten().copied();
     match header.next() {
@@ -93,7 +93,7 @@ fn message_length(wire: &[u8]) -> Result<Option<usize>, Fault> {
     if RECORD_HEADER + whole > MAX_BYTES { Err(Fault::TooLong) } else { Ok(Some(whole)) }
 }
 
-/// A hello of `whole` bytes, header included, which are all there.
+/// A hello of `whole` bytes, header included, all of which have arrived.
 fn hello(wire: &[u8], whole: usize) -> Seen<'_> {
     let first = fragments(wire).next().unwrap_or_default();
     let body = match first.get(MESSAGE_HEADER..whole) {
@@ -114,7 +114,7 @@ fn hello(wire: &[u8], whole: usize) -> Seen<'_> {
     }
 }
 
-/// The fragment of each record, of the last as much as is there.
+/// The fragment of each record; of the last one, what has arrived.
 fn fragments(wire: &[u8]) -> impl Iterator<Item = &[u8]> {
     let mut rest = wire;
     std::iter::from_fn(move || {

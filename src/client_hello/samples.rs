@@ -1,6 +1,6 @@
 //! Hellos of every shape for tests.
 
-/// A ClientHello message with these extensions, its header in front.
+/// A ClientHello message with these extensions, including its header.
 pub(super) fn message(extensions: &[(u16, Vec<u8>)]) -> Vec<u8> {
     let listed: Vec<u8> = extensions
         .iter()
@@ -17,7 +17,7 @@ pub(super) fn message_of(fixed: &[u8], extensions: &[u8]) -> Vec<u8> {
     [&[1], &length[1..], &body].concat()
 }
 
-/// The message in records with fragments of these lengths, over and over.
+/// The message in records with fragments of these lengths, repeated as needed.
 pub(super) fn records(message: &[u8], lengths: &[usize]) -> Vec<u8> {
     let (mut rest, mut wire) = (message, Vec::new());
     for length in lengths.iter().cycle() {
@@ -31,7 +31,7 @@ pub(super) fn records(message: &[u8], lengths: &[usize]) -> Vec<u8> {
     wire
 }
 
-/// The message in as few records as will do.
+/// The message in as few records as possible.
 pub(super) fn wire(message: &[u8]) -> Vec<u8> {
     records(message, &[1 << 14])
 }
@@ -46,7 +46,7 @@ pub(super) fn protocols(protocols: &[&str]) -> (u16, Vec<u8>) {
     (16, long(&protocols.iter().flat_map(|protocol| short(protocol.as_bytes())).collect::<Vec<u8>>()))
 }
 
-/// The extension without which a server of our time answers no hello.
+/// The extension without which today's servers answer no hello.
 pub(super) fn signatures() -> (u16, Vec<u8>) {
     (13, long(&[4, 3, 8, 4]))
 }
@@ -56,17 +56,17 @@ pub(super) fn grease() -> (u16, Vec<u8>) {
     (0x4a4a, vec![0])
 }
 
-/// An extension of this size that a server passes over.
+/// An extension of this size that servers ignore.
 pub(super) fn padding(size: usize) -> (u16, Vec<u8>) {
     (21, vec![0; size])
 }
 
-/// The bytes behind their length, which takes two bytes.
+/// The bytes preceded by their length in two bytes.
 pub(super) fn long(bytes: &[u8]) -> Vec<u8> {
     [&u16::try_from(bytes.len()).unwrap().to_be_bytes()[..], bytes].concat()
 }
 
-/// The bytes behind their length, which takes one byte.
+/// The bytes preceded by their length in one byte.
 pub(super) fn short(bytes: &[u8]) -> Vec<u8> {
     [&[u8::try_from(bytes.len()).unwrap()], bytes].concat()
 }

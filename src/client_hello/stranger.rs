@@ -1,8 +1,8 @@
-//! What the first bytes of a client are where they are no TLS, to tell whoever reads the record.
+//! What the first bytes of a client are if they are not TLS, for the hint of the record.
 
-/// The protocol in words, where the bytes tell it. One that they might only be the beginning of does not count.
+/// The name of the protocol, if the bytes show it. Bytes that might only be the beginning of it do not count.
 pub fn looks_like(bytes: &[u8]) -> Option<&'static str> {
-    let starts = |words: &[&[u8]]| words.iter().any(|word| bytes.starts_with(word));
+    let starts = |prefixes: &[&[u8]]| prefixes.iter().any(|word| bytes.starts_with(word));
     Some(match bytes {
         _ if starts(&[b"PRI * HTTP/2"]) => "HTTP/2 in plain text",
         _ if starts(&[
@@ -44,7 +44,7 @@ mod tests {
 
     #[test]
     fn common_clients_are_known_by_their_first_bytes() {
-        for (bytes, told) in [
+        for (bytes, name) in [
             (&b"GET / HTTP/1.1\r\n"[..], Some("HTTP in plain text")),
             (b"SSH-2.0-OpenSSH_9.2\r\n", Some("SSH")),
             (b"PROXY TCP4 1.2.3.4", Some("a PROXY header")),
@@ -57,7 +57,7 @@ mod tests {
             (b"\0\0", None),
             (b"", None),
         ] {
-            assert_eq!(looks_like(bytes), told, "{bytes:?}");
+            assert_eq!(looks_like(bytes), name, "{bytes:?}");
         }
     }
 }

@@ -7,45 +7,45 @@ use rustls::server::Acceptor;
 use super::samples::*;
 use super::*;
 
-/// What was understood, in values that outlive the bytes.
+/// What was parsed, in values that outlive the bytes.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) enum Told {
+pub(super) enum Parsed {
     Part(usize),
     Hello { name: Option<String>, protocols: Vec<String> },
     Other,
     Broken(Fault),
 }
 
-fn told(seen: &Seen<'_>) -> Told {
+fn parsed(seen: &Seen<'_>) -> Parsed {
     let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
     match seen {
-        Seen::Part(needed) => Told::Part(*needed),
-        Seen::Other => Told::Other,
-        Seen::Broken(fault) => Told::Broken(*fault),
-        Seen::Hello(hello) => Told::Hello {
+        Seen::Part(needed) => Parsed::Part(*needed),
+        Seen::Other => Parsed::Other,
+        Seen::Broken(fault) => Parsed::Broken(*fault),
+        Seen::Hello(hello) => Parsed::Hello {
             name: hello.server_name().map(text),
             protocols: hello.protocols().map(text).collect(),
         },
     }
 }
 
-pub(super) fn read(wire: &[u8]) -> Told {
-    told(&Reader::default().read(wire))
+pub(super) fn read(wire: &[u8]) -> Parsed {
+    parsed(&Reader::default().read(wire))
 }
 
-pub(super) fn asks(name: Option<&str>, protocols: &[&str]) -> Told {
+pub(super) fn asks(name: Option<&str>, protocols: &[&str]) -> Parsed {
     let protocols = protocols.iter().map(|protocol| (*protocol).to_owned()).collect();
-    Told::Hello { name: name.map(str::to_owned), protocols }
+    Parsed::Hello { name: name.map(str::to_owned), protocols }
 }
 
-/// One byte more at a time, as the slowest client would send it.
-pub(super) fn trickled(wire: &[u8]) -> Told {
+/// One more byte at a time, as from the slowest client.
+pub(super) fn trickled(wire: &[u8]) -> Parsed {
     let mut reader = Reader::default();
-    let answers = (0..=wire.len()).map(|so_far| told(&reader.read(&wire[..so_far])));
-    let mut last = Told::Part(0);
+    let answers = (0..=wire.len()).map(|so_far| parsed(&reader.read(&wire[..so_far])));
+    let mut last = Parsed::Part(0);
     for (so_far, answer) in answers.enumerate() {
         match answer {
-            Told::Part(needed) => {
+            Parsed::Part(needed) => {
                 assert!(needed > so_far, "{so_far} bytes are there, {needed} are asked for")
             }
             decided => return decided,
@@ -109,9 +109,9 @@ fn what_is_no_tls_is_known_by_its_first_byte() {
     for bytes in
         [&b"GET / HTTP/1.1"[..], b"SSH-2.0", b"\x00", b"\x80\x2e\x01\x03\x01", b"\x16GET", b"\x15\x03\x01"]
     {
-        assert_eq!(trickled(bytes), Told::Other, "{bytes:?}");
+        assert_eq!(trickled(bytes), Parsed::Other, "{bytes:?}");
     }
-    assert_eq!((read(b""), read(b"\x16\x03")), (Told::Part(1), Told::Part(5)));
+    assert_eq!((read(b""), read(b"\x16\x03")), (Parsed::Part(1), Parsed::Part(5)));
 }
 
 #[test]
@@ -133,22 +133,22 @@ fn a_hello_that_cannot_be_understood_in_one_way_is_broken() {
         (b"\x16\x03\x01\x00\x01\x01\x15\x03\x03\x00\x02\x02\x00".to_vec(), Fault::Interleaved),
     ];
     for (wire, fault) in cases {
-        assert_eq!(trickled(&wire), Told::Broken(fault));
-        assert_eq!(read(&wire), Told::Broken(fault));
+        assert_eq!(trickled(&wire), Parsed::Broken(fault));
+        assert_eq!(read(&wire), Parsed::Broken(fault));
     }
 }
 
 #[test]
 fn a_hello_without_an_end_is_broken_at_once() {
-    assert_eq!(read(b"\x16\x03\x01\x40\x00\x01\xff\xff\xff"), Told::Broken(Fault::TooLong));
+    assert_eq!(read(b"\x16\x03\x01\x40\x00\x01\xff\xff\xff"), Parsed::Broken(Fault::TooLong));
 
-    // Short by its own word, and drawn out by records of one byte.
+    // Ended by its own length field, and drawn out by one-byte records.
     let drawn_out = records(&message(&[padding(60_000)]), &[1]);
     let mut reader = Reader::default();
     let decided =
         (0..drawn_out.len()).find(|&so_far| !matches!(reader.read(&drawn_out[..so_far]), Seen::Part(_)));
 
-    assert_eq!(read(&drawn_out), Told::Broken(Fault::TooLong));
+    assert_eq!(read(&drawn_out), Parsed::Broken(Fault::TooLong));
     assert!(decided.is_some_and(|bytes| bytes <= MAX_BYTES), "{decided:?}");
 }
 
@@ -158,23 +158,23 @@ fn the_longest_hello_there_may_be_is_read() {
         let parts = [1, 2, 3].map(|kind| (kind, vec![0; 16_300]));
         wire(&message(&[&parts[..], &[padding(rest), name("a.example")]].concat()))
     };
-    // Both lie in as many records.
+    // Both have the same number of records.
     let several = |bytes: usize| padded(16_000 + bytes - padded(16_000).len());
 
     assert_eq!(several(MAX_BYTES).len(), MAX_BYTES);
     assert_eq!(read(&several(MAX_BYTES)), asks(Some("a.example"), &[]));
-    assert_eq!(read(&several(MAX_BYTES + 1)), Told::Broken(Fault::TooLong));
+    assert_eq!(read(&several(MAX_BYTES + 1)), Parsed::Broken(Fault::TooLong));
 }
 
-/// What rustls understands; `None` where it wants more, or refuses.
-fn oracle(mut wire: &[u8]) -> Result<Option<Told>, rustls::Error> {
+/// What rustls understands; `None` if it needs more bytes, or refuses.
+fn oracle(mut wire: &[u8]) -> Result<Option<Parsed>, rustls::Error> {
     let mut acceptor = Acceptor::default();
     while !wire.is_empty() {
         acceptor.read_tls(&mut wire.by_ref()).map_err(|_| rustls::Error::HandshakeNotComplete)?;
         if let Some(accepted) = acceptor.accept().map_err(|(error, _)| error)? {
             let hello = accepted.client_hello();
             let protocols = hello.alpn().into_iter().flatten();
-            return Ok(Some(Told::Hello {
+            return Ok(Some(Parsed::Hello {
                 name: hello.server_name().map(str::to_owned),
                 protocols: protocols.map(|it| String::from_utf8_lossy(it).into_owned()).collect(),
             }));
@@ -221,16 +221,17 @@ proptest! {
 
         prop_assert_eq!(&ours, &trickled(&wire));
         match (&ours, theirs) {
-            // It takes a name that is an address for none, and gives names in lower case and without a dot at the end.
-            (Told::Hello { name: Some(name), protocols }, Ok(Some(Told::Hello { name: theirs, protocols: too }))) => {
+            // rustls takes a name that is an address for none, and returns names in lower case and without a trailing
+            // dot.
+            (Parsed::Hello { name: Some(name), protocols }, Ok(Some(Parsed::Hello { name: theirs, protocols: too }))) => {
                 let theirs = theirs.or_else(|| name.parse::<std::net::IpAddr>().ok().map(|_| name.clone()));
                 let name = name.strip_suffix('.').unwrap_or(name).to_ascii_lowercase();
                 prop_assert_eq!(Some(name), theirs);
                 prop_assert_eq!(protocols, &too);
             }
             (_, Ok(Some(theirs))) => prop_assert_eq!(ours, theirs),
-            // It waits for the end of a record, though the hello ends before.
-            (Told::Hello { .. }, Ok(None)) => prop_assert!(slips_in_records, "{:?} is not whole for it", ours),
+            // rustls waits for the end of a record, even if the hello ends before.
+            (Parsed::Hello { .. }, Ok(None)) => prop_assert!(slips_in_records, "{:?} is not whole for it", ours),
             _ => {}
         }
     }
@@ -243,7 +244,7 @@ proptest! {
         let head: &[u8] = if begins_as_tls { b"\x16\x03\x01\x01\x40\x01\x00\x01\x3c\x03\x03" } else { b"" };
         let wire = [head, &bytes].concat();
 
-        if let Told::Part(needed) = read(&wire) {
+        if let Parsed::Part(needed) = read(&wire) {
             prop_assert!(needed > wire.len() && needed <= MAX_BYTES);
         }
         prop_assert_eq!(read(&wire), trickled(&wire));

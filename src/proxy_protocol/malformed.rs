@@ -1,8 +1,8 @@
-//! Why bytes are no PROXY header, in words that end a sentence about them.
+//! Why bytes are not a PROXY header, worded to end a sentence about them.
 
 use std::fmt;
 
-/// The most bytes of a header that is read; longer ones are refused. (Version 1 has 107 at most, version 2 could have
+/// The largest header that is read, in bytes; longer ones are refused. (Version 1 has at most 107, version 2 could have
 /// 65,551; with every registered TLV it has about a thousand.)
 pub const LONGEST: usize = 4096;
 
@@ -11,13 +11,13 @@ pub const LONGEST: usize = 4096;
 pub enum Malformed {
     /// It begins like neither version.
     Absent,
-    /// Version 1: no line end within the 107 bytes it may have, or another end than CR LF.
+    /// Version 1: no line end within the 107 bytes it may have, or a line end other than CR LF.
     LineEnd,
     /// Version 1: neither TCP4 nor TCP6 nor UNKNOWN.
     Protocol,
     /// Version 1: not two addresses of the family and two ports, one space before each.
     Line,
-    /// Version 2: another version in the binary form.
+    /// Version 2: the binary form has another version.
     Version(u8),
     /// Version 2: neither LOCAL nor PROXY.
     Command(u8),
@@ -29,9 +29,9 @@ pub enum Malformed {
     Short(u16),
     /// Version 2: longer than [`LONGEST`].
     Long(u16),
-    /// Version 2: a TLV that reaches beyond the header, or is not of its type's form.
+    /// Version 2: a TLV that extends beyond the header, or has the wrong form for its type.
     Tlv(u8),
-    /// Version 2: it is not what its CRC32c was made of.
+    /// Version 2: its CRC32c does not match.
     Checksum,
 }
 

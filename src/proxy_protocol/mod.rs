@@ -1,11 +1,11 @@
-//! Who is really calling: the header that a proxy puts before a connection's bytes, bytes ⇄ [`Header`].
+//! The header with which a proxy announces the real client before a connection's bytes: bytes ⇄ [`Header`].
 //!
-//! Versions 1 and 2 of the PROXY protocol (haproxy, doc/proxy-protocol.txt; the sections named here are its). Pure: bytes
-//! in, an answer out, and never a byte beyond the header. Whether one is to be expected is configured and never guessed
-//! (section 2). Its TLVs are checked and kept, to be passed on; nothing here acts on what they say.
+//! Versions 1 and 2 of the PROXY protocol (haproxy, doc/proxy-protocol.txt; section numbers here refer to it). Pure:
+//! takes bytes, returns a result, and never uses a byte beyond the header. Whether to expect a header is configured and
+//! never guessed (section 2). Its TLVs are checked and kept, to be passed on; nothing here acts on them.
 //!
-//! It is written by hand: `ppp` and `proxy-header` take headers that the specification refuses, and refuse some that it
-//! allows; where two proxies read one header differently, a client can forge its address.
+//! It is written by hand: `ppp` and `proxy-header` accept headers that the specification refuses, and refuse some that
+//! it allows; where two proxies read one header differently, a client can forge its address.
 
 mod header;
 mod malformed;
@@ -23,10 +23,13 @@ pub use malformed::{LONGEST, Malformed};
 pub use senders::{Sender, Senders};
 pub use tlv::Tlvs;
 
-/// Reads the header at the beginning of `bytes`, and gives it with its length. `None` where more bytes must tell.
+/// Reads the header at the beginning of `bytes`, and returns it with its length. `None` if more bytes are needed.
 ///
-/// What cannot become a header is refused at its first wrong byte. (Addresses are looked at once all of it is there, as
-/// sections 2.1 and 2.2 ask for.) It never asks for more than [`LONGEST`] bytes.
+/// What cannot become a header is refused at its first wrong byte. (Addresses are checked once the whole header is
+/// there, as sections 2.1 and 2.2 require.) It never needs more than [`LONGEST`] bytes.
+///
+/// # Errors
+/// What is wrong with the bytes.
 pub fn read(bytes: &[u8]) -> Option<Result<(Header, usize), Malformed>> {
     match bytes.first()? {
         b'P' => v1::read(bytes),
@@ -35,22 +38,22 @@ pub fn read(bytes: &[u8]) -> Option<Result<(Header, usize), Malformed>> {
     }
 }
 
-/// What a route does with headers.
+/// The header settings of a route.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct HeaderRules {
-    /// Whose connections it takes, each beginning with one; none where it is no route for proxies.
+    /// The clients that must begin with a header; none where the route expects no headers.
     pub accept: Senders,
-    /// How long after its connection a client may take for that; more than zero.
+    /// How long after connecting a client may take for that; more than zero.
     pub patience: Duration,
-    /// What the target is sent, if anything.
+    /// What to send to the target, if anything.
     pub send: Option<Form>,
 }
 
-/// Whether a header is sent to the target, as a user writes it.
+/// Whether to send a header to the target, as a user writes it.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum SendProxy {
-    /// None is.
+    /// Nothing is sent.
     #[default]
     Off,
     /// A line of text.
@@ -62,7 +65,7 @@ pub enum SendProxy {
 }
 
 impl SendProxy {
-    /// The form that is sent.
+    /// The form to send.
     pub fn form(self) -> Option<Form> {
         match self {
             SendProxy::Off => None,
@@ -73,7 +76,7 @@ impl SendProxy {
     }
 }
 
-/// The form of a header that is sent.
+/// The form of a sent header.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Form {
     /// A line of text; without TLVs.
@@ -94,8 +97,8 @@ impl Form {
         }
     }
 
-    /// The bytes that announce a connection of our own between these addresses, as a check makes one. Version 1 has no
-    /// other word for it than a client at our own address (section 2.1).
+    /// The bytes that announce a connection of Loopgate's own between these addresses, as a check makes one. Version 1
+    /// can only express it as a client at our own address (section 2.1).
     pub fn announce_own(self, ends: Ends) -> Vec<u8> {
         match self {
             Form::V1 => v1::write(&ends),

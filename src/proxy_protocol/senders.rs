@@ -1,4 +1,4 @@
-//! Whose connections must begin with a header: an entry as a user writes it, and the set of them.
+//! Which connections must begin with a header: an entry as a user writes it, and the set of them.
 
 use std::fmt;
 use std::str::FromStr;
@@ -14,14 +14,14 @@ use crate::units::{Misread, from_text};
 pub enum Sender {
     /// Clients at these addresses.
     Listed(Listed),
-    /// `unix`: every client of the route's Unix sockets; who may connect to those, their mode says.
+    /// `unix`: every client of the route's Unix sockets; the mode of those controls who may connect.
     Unix,
 }
 
 impl FromStr for Sender {
     type Err = Misread;
 
-    /// Reads what a list of clients takes, and `"unix"`.
+    /// Reads what a list of clients accepts, and `"unix"`.
     fn from_str(text: &str) -> Result<Self, Misread> {
         if text == "unix" {
             return Ok(Sender::Unix);
@@ -49,12 +49,13 @@ impl<'de> Deserialize<'de> for Sender {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         from_text(deserializer, "a network, as \"192.168.0.0/16\"", |other| {
             let instead = r#"list the proxies whose header is to be believed, as ["127.0.0.1/32"]"#;
-            Misread::new(format!("{other} says not from whom"), instead)
+            Misread::new(format!("{other} does not name the proxies"), instead)
         })
     }
 }
 
-/// Whose connections a route takes, each with a header; where there are none, everybody's, and no header is looked for.
+/// The clients whose connections a route accepts, each with a header; if empty, the route accepts all clients and
+/// expects no header.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Senders {
     /// Those at these addresses.
@@ -64,7 +65,7 @@ pub struct Senders {
 }
 
 impl Senders {
-    /// Whether there are none, and no header is looked for.
+    /// Whether there are none, so that no header is expected.
     pub fn is_empty(&self) -> bool {
         self.networks.is_empty() && !self.unix
     }

@@ -1,4 +1,4 @@
-//! The text's rules, each vector whole and in every two pieces; and what is written is read back.
+//! The rules of the specification, each vector whole and in every two pieces; and what is written is read back.
 
 use std::net::{IpAddr, SocketAddr};
 
@@ -43,7 +43,7 @@ fn each() -> impl Iterator<Item = Vector> {
 fn every_rule_of_the_text_is_kept() {
     let mut wrong = Vec::new();
     for vector in each() {
-        // What comes after a header must not change what it says, nor its length.
+        // Bytes after a header must change neither its content nor its length.
         for behind in [&b""[..], b"\r\nPROXY TCP4 "] {
             let bytes = [&vector.bytes[..], behind].concat();
             let Some(read) = read(&bytes) else {
@@ -69,7 +69,7 @@ fn a_beginning_says_nothing_or_what_the_whole_says() {
         let whole = read(&vector.bytes);
         for split in 0..vector.bytes.len() {
             if let Some(early) = read(&vector.bytes[..split]) {
-                // Only a refusal can be early, and the rest does not take it back.
+                // Only a refusal can be early, and further bytes do not revoke it.
                 assert!(early.is_err(), "{}: {split} bytes give {early:?}", vector.rule);
                 assert!(matches!(whole, Some(Err(_))), "{}: {split} bytes give {early:?}", vector.rule);
             }
@@ -124,13 +124,13 @@ fn a_turned_bit_breaks_the_checksum() {
     let ends =
         Ends::Net { client: "192.0.2.1:1".parse().unwrap(), destination: "192.0.2.2:2".parse().unwrap() };
     let sent = Form::V2Crc32c.announce(&ends, &Tlvs::default());
-    // Turned over, the checksum's own type makes it another TLV.
+    // With a flipped bit, the checksum's own type makes it another TLV.
     let kind = sent.len() - 7;
     for bit in (0..8 * sent.len()).filter(|bit| bit / 8 != kind) {
         let mut turned = sent.clone();
         turned[bit / 8] ^= 1 << (bit % 8);
 
-        // A length that grew leaves it undecided, one that shrank cuts the checksum off.
+        // A longer length leaves it undecided, a shorter one cuts the checksum off.
         let accepted = read(&turned).and_then(Result::ok).filter(|(header, _)| header.ends != Ends::Own);
         assert!(accepted.is_none(), "bit {bit}: {accepted:?}");
     }
@@ -166,7 +166,7 @@ fn address() -> impl Strategy<Value = SocketAddr> {
     (any::<IpAddr>(), any::<u16>()).prop_map(|(ip, port)| SocketAddr::new(ip.to_canonical(), port))
 }
 
-/// A vector with some slips: bytes changed, cut out or put in.
+/// A vector with some errors: bytes changed, removed or inserted.
 fn nearly_a_header() -> impl Strategy<Value = Vec<u8>> {
     let vectors: Vec<Vec<u8>> = each().map(|vector| vector.bytes).filter(|it| it.len() < 600).collect();
     let slip = (any::<proptest::sample::Index>(), any::<u8>(), 0_u8..3);

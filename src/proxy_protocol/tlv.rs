@@ -1,4 +1,4 @@
-//! What a header of version 2 says beyond its addresses: type, length, value; and its checksum (section 2.2).
+//! What a header of version 2 contains beyond its addresses: type, length, value; and its checksum (section 2.2).
 
 use super::malformed::Malformed;
 
@@ -9,19 +9,19 @@ const SSL: u8 = 0x20;
 
 /// Type and length.
 const HEAD: usize = 3;
-/// `client` and `verify` before the TLVs in a TLV about TLS.
+/// `client` and `verify`, which precede the TLVs in the TLV about TLS.
 const SSL_FIXED: usize = 5;
 const LONGEST_UNIQUE_ID: usize = 128;
 
-/// A TLV for the checksum, with zeros for its value.
+/// A TLV for the checksum, with a value of zeros.
 pub(super) const CRC32C_TLV: [u8; HEAD + 4] = [CRC32C, 0, 4, 0, 0, 0, 0];
 
-/// Checked TLVs as they came, to be passed on: ALPN, AUTHORITY, UNIQUE_ID, SSL, NETNS, and those that others have
-/// registered or chosen. The checksum and padding are not among them: they belong to the header they came in.
+/// Checked TLVs as received, to be passed on: ALPN, AUTHORITY, UNIQUE_ID, SSL, NETNS, and registered or private types.
+/// The checksum and padding are excluded: they belong to the header they came in.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Tlvs(Vec<u8>);
 
-/// TLVs, and where among them the checksum stands.
+/// TLVs, and the position of the checksum among them.
 pub(super) struct Read {
     pub(super) kept: Tlvs,
     /// Where the value of the checksum begins.
@@ -34,7 +34,7 @@ impl Tlvs {
         &self.0
     }
 
-    /// Reads what follows the addresses, to the last byte.
+    /// Reads everything that follows the addresses.
     pub(super) fn read(bytes: &[u8]) -> Result<Read, Malformed> {
         let (mut kept, mut checksum) = (Vec::new(), None);
         for tlv in each(bytes) {
@@ -63,7 +63,7 @@ struct Tlv<'a> {
     value: &'a [u8],
 }
 
-/// Walks TLVs. One that reaches beyond the end is an error, and the last.
+/// Iterates over TLVs. One that extends beyond the end is an error, and the last item.
 fn each(bytes: &[u8]) -> impl Iterator<Item = Result<Tlv<'_>, Malformed>> {
     let mut at = 0;
     std::iter::from_fn(move || {
@@ -79,7 +79,7 @@ fn value(tlv: &[u8]) -> Option<&[u8]> {
     rest.get(..usize::from(u16::from_be_bytes([high, low])))
 }
 
-/// Whether a header is what the checksum at `at` was made of: all of it, with zeros in the checksum's place.
+/// Whether the checksum at `at` matches the header: computed over all of it, with zeros in the checksum's place.
 pub(super) fn is_intact(header: &[u8], at: usize) -> bool {
     let (before, rest) = header.split_at(at);
     let (sum, after) = rest.split_at(4);
@@ -94,7 +94,7 @@ pub(super) fn seal(header: &mut [u8]) {
     }
 }
 
-/// CRC32c (RFC 4960, appendix B) of the parts in a row. Bit by bit: a header is short, and few have one.
+/// CRC32c (RFC 4960, appendix B) of the concatenated parts. Bit by bit: a header is short, and few have one.
 fn crc32c(parts: &[&[u8]]) -> u32 {
     const POLYNOMIAL: u32 = 0x82f6_3b78;
     let step = |sum: u32, byte: &u8| {

@@ -7,7 +7,7 @@ use super::header::{Ends, Header, canonical};
 use super::malformed::Malformed;
 use super::tlv::Tlvs;
 
-/// The most bytes of the line, CR LF included.
+/// The longest line in bytes, CR LF included.
 const LONGEST_LINE: usize = 107;
 
 const TCP4: &[u8] = b"PROXY TCP4 ";
@@ -21,19 +21,19 @@ pub(super) fn read(bytes: &[u8]) -> Option<Result<(Header, usize), Malformed>> {
         let wrong = wrong_beginning(window).or((window.len() == LONGEST_LINE).then_some(Malformed::LineEnd));
         return wrong.map(Err);
     };
-    // With the CR, so that it says no other than its beginning has said before.
+    // With the CR, so that the result is the same as for its beginning before.
     let ends = wrong_beginning(&window[..=end]).map_or_else(|| ends(&window[..end]), Err);
     Some(ends.map(|ends| (Header { ends, tlvs: Tlvs::default() }, end + 2)))
 }
 
-/// What makes a beginning of a line wrong already.
+/// What is already wrong with the beginning of a line.
 fn wrong_beginning(begun: &[u8]) -> Option<Malformed> {
     let agrees = |with: &[u8]| begun.iter().zip(with).all(|(a, b)| a == b);
     if !agrees(b"PROXY ") {
         return Some(Malformed::Absent);
     }
     if agrees(UNKNOWN) {
-        // Whatever follows is ignored up to the CR LF; but it must follow a space, or be the CR LF.
+        // Everything up to the CR LF is ignored; but it must follow a space, or be the CR LF.
         let next = begun.get(UNKNOWN.len());
         return next.is_some_and(|next| !matches!(next, b' ' | b'\r')).then_some(Malformed::Protocol);
     }
@@ -50,7 +50,7 @@ fn wrong_beginning(begun: &[u8]) -> Option<Malformed> {
     wrong.map(|byte| if matches!(byte, b'\r' | b'\n') { Malformed::LineEnd } else { Malformed::Line })
 }
 
-/// Reads a line without its end, whose beginning is not wrong.
+/// Reads a line without its end, whose beginning was not wrong.
 fn ends(line: &[u8]) -> Result<Ends, Malformed> {
     if let Some(ignored) = line.strip_prefix(UNKNOWN) {
         return if matches!(ignored.first(), None | Some(b' ')) {
@@ -59,7 +59,7 @@ fn ends(line: &[u8]) -> Result<Ends, Malformed> {
             Err(Malformed::LineEnd)
         };
     }
-    // What is shorter than the word for a family agrees with its beginning and is no word.
+    // A text shorter than the word for a family agrees with its beginning and is no word.
     let (rest, address): (_, fn(&str) -> Option<IpAddr>) =
         match (line.strip_prefix(TCP4), line.strip_prefix(TCP6)) {
             (Some(rest), _) => (rest, |text| text.parse::<Ipv4Addr>().ok().map(IpAddr::from)),
@@ -77,7 +77,7 @@ fn ends(line: &[u8]) -> Result<Ends, Malformed> {
     Ok(Ends::Net { client, destination })
 }
 
-/// A decimal number without a sign or a zero in front.
+/// A decimal number without a sign or leading zero.
 fn read_port(text: &str) -> Option<u16> {
     let is_plain = text.bytes().all(|byte| byte.is_ascii_digit()) && (text == "0" || !text.starts_with('0'));
     if is_plain { text.parse().ok() } else { None }
@@ -96,7 +96,7 @@ pub(super) fn write(ends: &Ends) -> Vec<u8> {
     line.into_bytes()
 }
 
-/// An address as the line wants it: sets of hexadecimal digits alone, also of an IPv4 one beside an IPv6 one.
+/// An address as the line requires it: hexadecimal groups only, also for an IPv4 address beside an IPv6 one.
 fn hexadecimal(ip: IpAddr) -> String {
     match ip {
         IpAddr::V6(ip) => ip.to_string(),

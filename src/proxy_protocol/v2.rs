@@ -37,7 +37,7 @@ struct Fixed {
     length: u16,
 }
 
-/// Reads as much of the fixed part as there is, so that a wrong byte is refused before the next one comes.
+/// Reads as much of the fixed part as there is, so that a wrong byte is refused before the next one arrives.
 fn fixed(bytes: &[u8]) -> Option<Result<Fixed, Malformed>> {
     if bytes.iter().zip(SIGNATURE).any(|(a, b)| a != b) {
         return Some(Err(Malformed::Absent));
@@ -50,7 +50,7 @@ fn fixed(bytes: &[u8]) -> Option<Result<Fixed, Malformed>> {
         return Some(Err(Malformed::Command(command)));
     }
     let (family, transport) = nibbles(*bytes.get(13)?);
-    // A LOCAL header's family is ignored, whatever it is.
+    // The family of a LOCAL header is ignored.
     if command == PROXY && family > UNIX {
         return Some(Err(Malformed::Family(family)));
     }
@@ -73,7 +73,7 @@ fn nibbles(byte: u8) -> (u8, u8) {
 }
 
 impl Fixed {
-    /// Whether it has addresses that count; else they are skipped, whatever is there.
+    /// Whether its addresses count; otherwise they are skipped, whatever they contain.
     fn names_ends(&self) -> bool {
         self.command == PROXY && self.family != UNSPEC && self.transport != UNSPEC
     }
@@ -95,11 +95,11 @@ impl Fixed {
         };
         let tlvs = match Tlvs::read(rest) {
             Ok(tlvs) => tlvs,
-            // Without ends the block is to be ignored, so it may be anything.
+            // Without ends the block is to be ignored, so it may contain anything.
             Err(_) if !self.names_ends() => return Ok(Header { ends: Ends::Own, tlvs: Tlvs::default() }),
             Err(wrong) => return Err(wrong),
         };
-        // Also where the block is ignored: of the bits that may have been turned over, one says that it is.
+        // Also where the block is ignored: one of the bits that may have been flipped decides whether it is.
         if tlvs.checksum.is_some_and(|at| !tlv::is_intact(whole, whole.len() - rest.len() + at)) {
             return Err(Malformed::Checksum);
         }
@@ -152,7 +152,7 @@ pub(super) fn write(ends: &Ends, tlvs: &Tlvs, checksum: Checksum) -> Vec<u8> {
     };
     let sum: &[u8] = if checksum == Checksum::With { &CRC32C_TLV } else { &[] };
     let rest = [&addresses, tlvs.bytes(), sum].concat();
-    // What is passed on has come in a header of at most LONGEST bytes.
+    // TLVs that are passed on came in a header of at most LONGEST bytes.
     let length = rest.len() as u16;
     let fixed = [VERSION << 4 | command, family];
     let mut header = [&SIGNATURE[..], &fixed, &length.to_be_bytes(), &rest].concat();
@@ -170,7 +170,7 @@ fn net_bytes(client: SocketAddr, destination: SocketAddr) -> (u8, Vec<u8>) {
     }
 }
 
-/// An IPv4 address beside an IPv6 one is written as that carries it.
+/// An IPv4 address beside an IPv6 one is written IPv4-mapped.
 fn six(ip: IpAddr) -> Ipv6Addr {
     match ip {
         IpAddr::V6(ip) => ip,

@@ -1,4 +1,4 @@
-//! How a connection breaks, and what that makes of its session.
+//! How a connection breaks, and how that ends its session.
 
 use std::io;
 use std::sync::Arc;
@@ -8,12 +8,12 @@ use crate::outcome::{End, Side};
 /// Why a half broke.
 #[derive(Debug)]
 pub enum Trouble {
-    /// What the kernel or the stream answered.
+    /// An error of the kernel or the stream.
     Io(io::Error),
-    /// It ended without saying so, as a FIN without close_notify: what came may have been cut.
+    /// It ended without an end of its protocol, such as a FIN without close_notify: the data may have been truncated.
     Cut,
-    /// Its protocol broke, or its other end said why it resets: the code and the words of the record.
-    Said(End, Arc<str>),
+    /// A protocol error, or an alert from its other end: the end and the text for the record.
+    Described(End, Arc<str>),
 }
 
 impl From<io::Error> for Trouble {
@@ -22,7 +22,7 @@ impl From<io::Error> for Trouble {
     }
 }
 
-/// Which of the two halves of a direction broke.
+/// Which half of a direction broke.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum At {
     /// Reading.
@@ -51,12 +51,12 @@ impl Fault {
         self.at == At::Source
     }
 
-    /// Whether the source ended without saying so.
+    /// Whether the source ended without an end of its protocol.
     pub(super) fn is_cut(&self) -> bool {
         matches!(self, Fault { at: At::Source, trouble: Trouble::Cut })
     }
 
-    /// The same as a break of one side, in a direction that leads away from `source`.
+    /// Converts it to a break of one side, in a direction that leads away from `source`.
     pub(super) fn of(self, source: Side) -> Broken {
         let side = match self.at {
             At::Source => source,
@@ -69,14 +69,14 @@ impl Fault {
 /// A side that broke.
 #[derive(Debug)]
 pub(super) struct Broken {
-    /// Whose connection it was.
+    /// The side whose connection broke.
     pub(super) side: Side,
     /// What broke it.
     pub(super) trouble: Trouble,
 }
 
 impl Broken {
-    /// Whether it ended without saying so.
+    /// Whether it ended without an end of its protocol.
     pub(super) fn is_cut(&self) -> bool {
         matches!(self.trouble, Trouble::Cut)
     }
@@ -89,17 +89,17 @@ impl Broken {
                 Side::Target => End::TargetLost,
             },
             Trouble::Io(_) | Trouble::Cut => reset_by(self.side),
-            Trouble::Said(end, _) => *end,
+            Trouble::Described(end, _) => *end,
         }
     }
 
-    /// The same in words, where the code alone does not say it.
-    pub(super) fn words(self) -> Option<Arc<str>> {
+    /// A description, if the code alone does not give it.
+    pub(super) fn description(self) -> Option<Arc<str>> {
         match (self.trouble, self.side) {
             (Trouble::Io(_), _) => None,
             (Trouble::Cut, Side::Client) => Some(CLIENT_CUT.into()),
             (Trouble::Cut, Side::Target) => Some(TARGET_CUT.into()),
-            (Trouble::Said(_, words), _) => Some(words),
+            (Trouble::Described(_, description), _) => Some(description),
         }
     }
 }
@@ -115,7 +115,7 @@ pub(super) fn reset_by(side: Side) -> End {
     }
 }
 
-/// Whether the kernel gave the connection up, rather than the other end.
+/// Whether the kernel gave up the connection, rather than the other end.
 fn is_loss(error: &io::Error) -> bool {
     matches!(
         error.raw_os_error(),

@@ -1,4 +1,4 @@
-//! A stream of an embedder's own as a half.
+//! An embedder's own stream as a half.
 
 use std::io;
 use std::task::{Context, Poll, ready};
@@ -10,21 +10,21 @@ use super::half::{Half, Input};
 use crate::outcome::End;
 use crate::transport::Custom;
 
-/// A [`Custom`] stream. Dropped before its end was said, it is reset.
+/// A [`Custom`] stream. Dropped before its end was sent, it is reset.
 pub struct CustomHalf {
     custom: Custom,
     /// What the stream has not taken yet, from `written` on.
     backlog: Vec<u8>,
     written: usize,
-    /// The stream has taken bytes that it may hold back until it is flushed.
+    /// The stream has taken bytes that it may buffer until it is flushed.
     flushes: bool,
-    said_end: bool,
+    sent_end: bool,
 }
 
 impl CustomHalf {
     /// This stream as a half.
     pub fn new(custom: Custom) -> CustomHalf {
-        CustomHalf { custom, backlog: Vec::new(), written: 0, flushes: false, said_end: false }
+        CustomHalf { custom, backlog: Vec::new(), written: 0, flushes: false, sent_end: false }
     }
 
     /// Writes once, at least one byte.
@@ -47,7 +47,7 @@ impl CustomHalf {
 }
 
 impl Half for CustomHalf {
-    /// A stream does not say whether it has something to read.
+    /// A stream does not report whether it is readable.
     fn poll_readable(&mut self, _: &mut Context<'_>) -> Poll<io::Result<()>> {
         Poll::Ready(Ok(()))
     }
@@ -95,7 +95,7 @@ impl Half for CustomHalf {
         if self.backlog.is_empty() {
             return self.poll_flush_stream(cx).map_ok(|()| 0);
         }
-        // Taken out for the call, and put back unless all of it has gone.
+        // Taken out for the call, and put back unless all of it has been written.
         let backlog = std::mem::take(&mut self.backlog);
         let answer = self.poll_write(cx, &backlog[self.written..]);
         if let Poll::Ready(Ok(n)) = answer {
@@ -110,11 +110,11 @@ impl Half for CustomHalf {
 
     fn poll_end(&mut self, cx: &mut Context<'_>, _: bool) -> Poll<Result<(), Trouble>> {
         ready!(self.custom.stream().poll_shutdown(cx))?;
-        self.said_end = true;
+        self.sent_end = true;
         Poll::Ready(Ok(()))
     }
 
-    /// Nobody but a read or a write learns it.
+    /// Only a read or a write reports a break.
     fn poll_broken(&mut self, _: &mut Context<'_>) -> Poll<io::Error> {
         Poll::Pending
     }
@@ -131,7 +131,7 @@ impl Half for CustomHalf {
 
 impl Drop for CustomHalf {
     fn drop(&mut self) {
-        if !self.said_end {
+        if !self.sent_end {
             self.custom.reset();
         }
     }

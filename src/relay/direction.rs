@@ -1,4 +1,4 @@
-//! One direction of a session: from a source's bytes to its end, by whichever way suits them.
+//! One direction of a session: from a source's bytes to its end, by the fastest suitable way.
 
 use std::task::{Context, Poll, ready};
 
@@ -12,49 +12,50 @@ use super::throttle::Throttle;
 use crate::ledger::FlowMeter;
 use crate::transport::Stream;
 
-/// Full reads in a row after which a direction counts as a stream.
+/// Consecutive full reads after which a direction counts as a stream.
 const FULL_READS: u8 = 2;
 
-/// Bytes between two dry moments below which a stream counts as small exchanges again.
+/// If fewer bytes than this move between two times the pipe runs dry, a stream counts as small exchanges again.
 const SMALL_BURST: u64 = 32 << 10;
 
-/// Steps of one poll, after which the neighbours of this worker get their turn.
+/// Steps of one poll, after which other tasks of this worker get their turn.
 const MAX_STEPS: usize = 16;
 
-/// The same where each step computes: records are opened or sealed.
+/// The same for steps that compute: encrypting or decrypting records.
 const MAX_COMPUTED_STEPS: usize = 8;
 
 /// The state of one direction. Idle, it holds neither buffer nor pipe.
 pub(super) struct Direction<L> {
     throttle: L,
     pipe: Option<Pipe>,
-    /// What the flow had read when the pipe was taken.
+    /// The flow's read count when the pipe was taken.
     burst_began: u64,
     full_reads: u8,
     pace: Pace,
-    /// The pipe ran dry: a read must tell whether the source is empty, has ended, or has what a pipe cannot take.
+    /// The pipe ran dry: a read must determine whether the source is empty, has ended, or has something a pipe cannot
+    /// take.
     ran_dry: bool,
     stage: Stage,
 }
 
-/// What a direction has turned out to be.
+/// The observed kind of traffic of a direction.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Pace {
     /// Small exchanges, through the buffer.
     Exchange,
-    /// A stream, through a pipe where one is to be had.
+    /// A stream, through a pipe if one is available.
     Stream,
-    /// A stream or not: these halves have no sockets that this kernel splices.
+    /// No sockets that this kernel splices, whatever the traffic.
     CopyOnly,
 }
 
-/// How far a direction has come.
+/// The progress of a direction.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Stage {
     Open,
-    /// The source has ended; the sink may have to take something yet, and to hear of it.
+    /// The source has ended; the sink may still have to take bytes and the end.
     Ended,
-    /// The sink has taken everything and heard of the end.
+    /// The sink has taken everything, including the end.
     Done,
 }
 
@@ -71,10 +72,10 @@ impl<L: Throttle> Direction<L> {
         }
     }
 
-    /// Moves what can be moved, and passes the end on; ready once that is done. The end of this direction `is_last` where
-    /// the other one has ended before.
+    /// Moves what can be moved, and passes the end on; ready once that is done. `is_last` if the other direction has
+    /// ended before.
     ///
-    /// Pending means that the task will be woken by the source, by the sink, or at once.
+    /// Pending means that the source or the sink will wake the task, or that it is woken at once.
     pub(super) fn poll<S: Half, K: Half>(
         &mut self,
         cx: &mut Context<'_>,
@@ -91,8 +92,8 @@ impl<L: Throttle> Direction<L> {
         Poll::Ready(Ok(()))
     }
 
-    /// Moves what can be moved. Ready once the source has ended and the sink has taken everything; the end is not passed
-    /// on.
+    /// Moves what can be moved. Ready once the source has ended and the sink has taken everything; the end is not
+    /// passed on.
     pub(super) fn poll_bytes<S: Half, K: Half>(
         &mut self,
         cx: &mut Context<'_>,
@@ -122,7 +123,7 @@ impl<L: Throttle> Direction<L> {
             }
             let kept = self.piped();
             let Poll::Ready(limit) = self.throttle.poll(cx, source, kept) else {
-                // Whoever waits for a turn holds no pipe.
+                // A direction that waits for its turn holds no pipe.
                 self.give_pipe_back();
                 return Poll::Pending;
             };
@@ -145,8 +146,8 @@ impl<L: Throttle> Direction<L> {
         Poll::Pending
     }
 
-    /// Whether the source cannot be heard, or is not listened to: it has ended, the sink must take something first, or
-    /// its bytes wait for their turn. `is_behind` says it of the sink.
+    /// Whether errors of the source go unnoticed, because it is not read: it has ended, the sink must take something
+    /// first, or its bytes wait for their turn. `is_behind` is the sink's state.
     pub(super) fn is_deaf(&self, is_behind: bool) -> bool {
         self.has_ended() || is_behind || self.piped() > 0 || self.throttle.holds_up()
     }
@@ -156,17 +157,17 @@ impl<L: Throttle> Direction<L> {
         self.stage != Stage::Open
     }
 
-    /// Whether the end was passed on, too.
+    /// Whether the end was passed on too.
     pub(super) fn is_done(&self) -> bool {
         self.stage == Stage::Done
     }
 
-    /// Treats the source as ended: only what is kept is still handed on.
+    /// Treats the source as ended: only what is kept is still written.
     pub(super) fn end(&mut self) {
         self.stage = Stage::Ended;
     }
 
-    /// Moves what is left at once, whatever the throttle says.
+    /// Moves the rest at once, without the throttle.
     pub(super) fn lift(&mut self) {
         self.throttle.lift();
     }
@@ -185,7 +186,7 @@ impl<L: Throttle> Direction<L> {
             let input = source.poll_read(cx, &mut room, limit);
             let bytes = room.filled();
             if !bytes.is_empty() {
-                // What came before a fault counts.
+                // What was read before a fault counts.
                 flow.read(bytes.len());
                 flow.delivered(sink.write(cx, bytes).map_err(At::Sink.fault())?);
             }
@@ -224,7 +225,7 @@ impl<L: Throttle> Direction<L> {
                     self.full_reads = 0;
                 }
             }
-            // Nothing has been piped yet, so nothing is lost by going back to the buffer.
+            // Nothing has been piped yet, so nothing is lost by falling back to the buffer.
             Err(Fault { trouble: Trouble::Io(error), .. })
                 if splice::is_unsupported(&error) && self.piped() == 0 =>
             {
@@ -277,7 +278,7 @@ fn flush(cx: &mut Context<'_>, sink: &mut impl Half, flow: &FlowMeter) -> Poll<R
     Poll::Ready(Ok(()))
 }
 
-/// The sockets of both, where the kernel may move the bytes.
+/// The two sockets, if the kernel may move the bytes.
 fn sockets<'s>(source: &'s impl Half, sink: &'s impl Half) -> Option<(&'s Stream, &'s Stream)> {
     source.spliceable().zip(sink.spliceable())
 }

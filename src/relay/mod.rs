@@ -1,9 +1,9 @@
 //! How bytes move between the two halves of a session, and how a close is passed on.
 //!
-//! One pump carries whatever is a [`Half`]; it is compiled for two sockets, and once for everything else. One task carries
-//! both directions. Each begins by copying through the worker's buffer, and between two sockets changes to splice(2) when
-//! it turns out to be a stream; an idle one holds neither buffer nor pipe. Nothing is timed here but a reset that waits
-//! for its bytes to arrive, and the turns of a direction that has a rate; nothing is logged.
+//! One pump carries any [`Half`]; it is compiled for two sockets, and once for everything else. One task carries both
+//! directions. Each begins by copying through the worker's buffer, and between two sockets changes to splice(2) when it
+//! turns out to be a stream; an idle one holds neither buffer nor pipe. The only timers here are for a reset that waits
+//! until its bytes arrive, and for the turns of a direction with a rate; nothing is logged.
 
 mod broken;
 mod buffer;
@@ -35,19 +35,19 @@ pub use splice::prepare_thread;
 use throttle::{Throttle, Unlimited};
 pub use tls::{Seals, TlsHalf};
 
-/// What a relay came to.
+/// The result of a relay.
 #[derive(Clone, Copy, Debug)]
 pub struct Relayed {
     /// Who ended it, and how.
     pub end: End,
-    /// Who said FIN first.
+    /// The side that sent FIN first.
     pub closed_by: Option<Side>,
     /// When the target's first byte was read.
     pub first_byte: Option<Instant>,
 }
 
 impl Relayed {
-    /// A relay that ended so, whether by itself or because it was cut.
+    /// The result of a relay that ended this way, by itself or by an order.
     pub fn at(meter: &Meter, end: End) -> Relayed {
         Relayed {
             end,
@@ -57,13 +57,13 @@ impl Relayed {
     }
 }
 
-/// Carries bytes both ways until both sides have said FIN or one has said RST, and passes that on.
+/// Carries bytes both ways until both sides have sent FIN or one has sent RST, and passes that on.
 ///
-/// FIN becomes FIN and the other direction stays open. RST becomes RST, once everything read before it is acknowledged by
-/// the other side or `reset_linger` is over: a reset destroys what the kernel still holds for whoever receives it.
-/// On return the sockets only need to be dropped.
+/// FIN becomes FIN and the other direction stays open. RST becomes RST, once everything read before it is acknowledged
+/// by the other side or `reset_linger` is over: a reset destroys what the kernel still holds for its receiver. On
+/// return the sockets only need to be dropped.
 ///
-/// Not cancel safe: what was read but not delivered is lost with the future, as is meant when [`abort`] follows.
+/// Not cancel safe: what was read but not delivered is lost with the future, as intended before [`abort`].
 pub fn relay<'a>(
     client: &'a Stream,
     target: &'a Stream,
@@ -75,7 +75,7 @@ pub fn relay<'a>(
 }
 
 /// The same, each direction at the rates of `pace`. What was sent before a reset goes at once, since a reset that waits
-/// for its turn would be late, and is paid for by what follows.
+/// for its turn would be late, and later bytes pay for it.
 pub fn relay_paced<'a>(
     client: &'a Stream,
     target: &'a Stream,
@@ -87,9 +87,9 @@ pub fn relay_paced<'a>(
     run(Pump::new(client, target, meter, pace.paced()), meter, reset_linger)
 }
 
-/// The same between any two halves. Says also what broke, in words, where the end alone does not.
+/// The same between any two halves. Also returns a description of what broke, if the end alone does not give it.
 ///
-/// The halves are lent, so that whoever gives the future up can [`reset`] them.
+/// The halves are borrowed, so that a caller that drops the future can [`reset`] them.
 pub async fn relay_halves(
     client: &mut dyn Half,
     target: &mut dyn Half,
@@ -99,8 +99,8 @@ pub async fn relay_halves(
 ) -> (Relayed, Option<Arc<str>>) {
     let mut pump = Pump::new(client, target, meter, pace.throttles());
     let Err(broken) = pump.run().await else { return (Relayed::at(meter, End::Done), None) };
-    let (end, words) = pump.pass_on(broken, reset_linger).await;
-    (Relayed::at(meter, end), words)
+    let (end, description) = pump.pass_on(broken, reset_linger).await;
+    (Relayed::at(meter, end), description)
 }
 
 /// Runs a pump to its end, and passes on what broke it.
@@ -110,8 +110,9 @@ fn run<'a, L: Throttle + 'a>(
     meter: &'a Meter,
     reset_linger: &'a Duration,
 ) -> impl Future<Output = Relayed> + Send + 'a {
-    // A block, not an `async fn`, which would keep its arguments twice in every session; the linger is borrowed for the
-    // same reason, and a statement ends before each await, so that what broke the session has no room in it.
+    // A block, not an `async fn`, which would store its arguments twice in every session; the linger is borrowed for
+    // the same reason, and a statement ends before each await, so that the future has no room for what broke the
+    // session.
     async move {
         let passing_on = match pump.run().await {
             Ok(()) => None,

@@ -1,8 +1,8 @@
-//! Bytes that move at a rate, in lengths that the rate allows.
+//! Bytes that move at a rate, in pieces that the rate allows.
 //!
-//! The ways are the same, copy and splice; each step asks the kernel for no more than its turn at the bucket allows, so that
-//! neither a buffer nor a pipe holds more. Between two turns a direction sleeps, its pipe given back, and the kernel's
-//! windows hold up whoever sends.
+//! The ways are the same, copy and splice; each step asks the kernel for no more than its turn at the bucket allows, so
+//! that neither a buffer nor a pipe holds more. Between two turns a direction sleeps, without a pipe, and the kernel's
+//! windows slow the sender down.
 
 use std::pin::Pin;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
@@ -17,35 +17,35 @@ use super::throttle::{Throttle, Unlimited};
 use crate::ledger::FlowMeter;
 use crate::limits::{Bandwidth, Bucket};
 
-/// The rates that one session is bound by.
+/// The rates that limit one session.
 pub struct Pace<'a> {
-    /// Its own.
+    /// Its own rate.
     own: Option<Bandwidth>,
-    /// The one it shares with its neighbours.
+    /// The rate it shares with other sessions.
     shared: Option<&'a Bandwidth>,
     up_waits: AtomicBool,
     down_waits: AtomicBool,
 }
 
 impl<'a> Pace<'a> {
-    /// Bound by either or both.
+    /// Limited by either or both.
     pub fn new(own: Option<Bandwidth>, shared: Option<&'a Bandwidth>) -> Pace<'a> {
         Pace { own, shared, up_waits: AtomicBool::new(false), down_waits: AtomicBool::new(false) }
     }
 
-    /// Whether anything bounds it.
+    /// Whether any rate limits it.
     pub fn is_bound(&self) -> bool {
         self.own.is_some() || self.shared.is_some()
     }
 
-    /// Whether bytes wait for their turn now: then the silence of the session is not its sides'.
+    /// Whether bytes are waiting for their turn now: then the session's silence is not caused by its ends.
     pub fn holds_up(&self) -> bool {
         self.up_waits.load(Relaxed) || self.down_waits.load(Relaxed)
     }
 }
 
 impl<'a> Pace<'a> {
-    /// What the two directions may read, up first, for the way that is not compiled for each kind.
+    /// The throttles of the two directions, up first, for the way that is not compiled for each kind.
     pub(super) fn throttles(&'a self) -> [Box<dyn Throttle + 'a>; 2] {
         if !self.is_bound() {
             return [Box::new(Unlimited), Box::new(Unlimited)];
@@ -54,7 +54,7 @@ impl<'a> Pace<'a> {
         [Box::new(up), Box::new(down)]
     }
 
-    /// The same where it is bound.
+    /// The throttles of a limited session.
     pub(super) fn paced(&'a self) -> [Paced<'a>; 2] {
         let (own, shared) = (self.own.as_ref(), self.shared);
         let up = Paced::new([own.map(|it| &it.up), shared.map(|it| &it.up)], &self.up_waits);
@@ -63,28 +63,28 @@ impl<'a> Pace<'a> {
     }
 }
 
-/// The buckets of one direction. Its own goes first: a turn at the shared one is not to be kept waiting.
+/// The buckets of one direction. Its own comes first: a turn at the shared bucket should not have to wait.
 pub(super) struct Paced<'a> {
     buckets: [Option<&'a Bucket>; 2],
-    /// Bytes of one turn: the smallest of the buckets'.
+    /// Bytes of one turn: the smallest of the buckets' turns.
     turn: usize,
     stage: Stage,
     timer: Option<Pin<Box<Sleep>>>,
-    /// What of the flow is booked.
+    /// How much of the flow has been accounted for.
     booked: u64,
     has_held_up: bool,
     is_lifted: bool,
     waits: &'a AtomicBool,
 }
 
-/// How far a turn has come.
+/// The progress of a turn.
 #[derive(Clone, Copy)]
 enum Stage {
     /// Nothing is taken.
     None,
-    /// Taken from the buckets up to this one, whose turn comes then.
+    /// Taken from the buckets up to this one, whose turn comes at this time.
     Waits(usize, Instant),
-    /// This much of the turn is left.
+    /// This many bytes of the turn are left.
     Granted(usize),
 }
 
@@ -103,7 +103,7 @@ impl<'a> Paced<'a> {
         }
     }
 
-    /// Takes from the first bucket from the n-th on; where there is none any more, the turn has come.
+    /// Takes from the buckets from index `n` on; after the last, the turn is granted.
     fn take_from(&self, n: usize, now: Instant) -> Stage {
         let rest = self.buckets.iter().enumerate().skip(n);
         match rest.flat_map(|(n, bucket)| Some((n, (*bucket)?))).next() {
@@ -143,7 +143,7 @@ impl<'a> Paced<'a> {
         timer.as_mut().poll(cx)
     }
 
-    /// Gives back what was taken and not used.
+    /// Returns what was taken and not used.
     fn give_back(&mut self) {
         let (taken_from, left) = match std::mem::replace(&mut self.stage, Stage::None) {
             Stage::None => return,
@@ -167,7 +167,7 @@ impl Throttle for Paced<'_> {
         if self.is_lifted {
             return Poll::Ready(Ok(usize::MAX));
         }
-        // Nobody takes a turn for nothing.
+        // No turn is taken with nothing to read.
         let turn = match source.poll_readable(cx) {
             Poll::Ready(ready) => {
                 ready.map_err(At::Source.fault())?;
@@ -176,7 +176,7 @@ impl Throttle for Paced<'_> {
             Poll::Pending => Poll::Pending,
         };
         match turn {
-            // What is kept is paid for, and handed on meanwhile.
+            // Kept bytes are paid for, and are written meanwhile.
             Poll::Pending if kept > 0 => Poll::Ready(Ok(0)),
             turn => turn.map(Ok),
         }

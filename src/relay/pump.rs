@@ -15,14 +15,14 @@ use super::throttle::Throttle;
 use crate::ledger::{FlowMeter, Meter};
 use crate::outcome::{End, Side};
 
-/// Two halves and what moves between them, each direction as far as it is allowed to.
+/// Two halves and the bytes that move between them, each direction within its throttle.
 pub(super) struct Pump<'a, C, T, L> {
     client: C,
     target: T,
     meter: &'a Meter,
     up: Direction<L>,
     down: Direction<L>,
-    /// The halves are watched for errors that no read or write meets.
+    /// Whether the halves are watched for errors that no read or write meets.
     watches: bool,
 }
 
@@ -38,7 +38,7 @@ impl<'a, C: Half, T: Half, L: Throttle> Pump<'a, C, T, L> {
     }
 
     fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Broken>> {
-        // A break of one direction ends the turn: the kernel tells a reset once, and to a read after it the reset looks
+        // A break of one direction ends the turn: the kernel reports a reset once, and to a later read the reset looks
         // like a FIN, which must not be passed on.
         let broken = self.poll_up(cx).or_else(|| self.poll_down(cx));
         self.note_order(broken.as_ref());
@@ -55,7 +55,7 @@ impl<'a, C: Half, T: Half, L: Throttle> Pump<'a, C, T, L> {
         let (client, target, flow) = (&mut self.client, &mut self.target, &self.meter.up);
         let is_last = self.down.is_done();
         let mut answer = self.up.poll(cx, client, target, flow, is_last);
-        // Many clients close so once they have been told that nothing more comes: then nothing they wanted was cut.
+        // Many clients close this way after the target's end: then nothing they wanted was truncated.
         if is_last && matches!(&answer, Poll::Ready(Err(fault)) if fault.is_cut()) {
             self.up.end();
             answer = self.up.poll(cx, client, target, flow, is_last);
@@ -70,7 +70,7 @@ impl<'a, C: Half, T: Half, L: Throttle> Pump<'a, C, T, L> {
         let (client, target, flow) = (&mut self.client, &mut self.target, &self.meter.down);
         let answer = self.down.poll(cx, target, client, flow, self.up.is_done());
         if flow.flow().read > 0 {
-            // A clock read that only the first byte of a session pays for.
+            // A clock read only for the first byte of a session.
             self.meter.first_byte.get_or_init(Instant::now);
         }
         match answer {
@@ -83,15 +83,15 @@ impl<'a, C: Half, T: Half, L: Throttle> Pump<'a, C, T, L> {
         let first = match (self.up.has_ended(), self.down.has_ended(), broken) {
             (true, ..) => Side::Client,
             (_, true, _) => Side::Target,
-            // An end all the same.
+            // This counts as an end all the same.
             (.., Some(broken)) if broken.is_cut() => broken.side,
             _ => return,
         };
         self.meter.closed_by.get_or_init(|| first);
     }
 
-    /// After an end, while a sink takes nothing or a turn is waited for, a reset of the source comes as EPOLLERR alone:
-    /// nobody reads there.
+    /// After an end, while a sink takes nothing or a turn is waited for, a reset of the source shows only as EPOLLERR,
+    /// because the source is not read.
     fn poll_watch(&mut self, cx: &mut Context<'_>) -> Poll<Broken> {
         let is_deaf = self.up.is_deaf(self.target.is_behind()) || self.down.is_deaf(self.client.is_behind());
         if !self.watches && !is_deaf {
@@ -105,33 +105,33 @@ impl<'a, C: Half, T: Half, L: Throttle> Pump<'a, C, T, L> {
     }
 
     /// Delivers to the other side what the broken one sent before, waits until that is acknowledged, then resets both.
-    /// After `linger` it resets all the same, and what that destroys is booked as lost. Gives the end of the session, and
-    /// its words where it needs some.
+    /// After `linger` it resets all the same, and the bytes that destroys are counted as lost. Returns the end of the
+    /// session, and a description if it needs one.
     pub(super) async fn pass_on(&mut self, broken: Broken, linger: Duration) -> (End, Option<Arc<str>>) {
         let Pump { client, target, meter, up, down, .. } = self;
-        // A time-out is not told apart: the reset looks at what is left.
+        // A timeout needs no handling of its own: the reset accounts for what is left.
         let _ = match broken.side {
             Side::Client => timeout(linger, deliver_rest(up, client, target, &meter.up)).await,
             Side::Target => timeout(linger, deliver_rest(down, target, client, &meter.down)).await,
         };
         let end = broken.end();
         reset(client, target, meter, end);
-        (end, broken.words())
+        (end, broken.description())
     }
 }
 
-/// Reads the source to its end, hands everything on and waits until it is acknowledged. The end is not passed on: before
-/// a reset it would make a cut answer look whole.
+/// Reads the source to its end, passes everything on and waits until it is acknowledged. The end is not passed on:
+/// before a reset it would make a truncated answer look complete.
 async fn deliver_rest<S: Half, K: Half, L: Throttle>(
     direction: &mut Direction<L>,
     source: &mut S,
     sink: &mut K,
     flow: &FlowMeter,
 ) {
-    // What goes before a reset would be late if it waited for its turn.
+    // What precedes a reset would be late if it waited for its turn.
     direction.lift();
     let is_whole = poll_fn(|cx| match direction.poll_bytes(cx, source, sink, flow) {
-        // The source's error is the break itself; with it, only what is kept is left to hand on.
+        // The source's error is the break itself; after it, only what is kept is left to write.
         Poll::Ready(Err(fault)) if fault.is_of_source() => {
             direction.end();
             direction.poll_bytes(cx, source, sink, flow)

@@ -1,7 +1,7 @@
 //! A socket as a half: its bytes are the session's.
 //!
-//! Idle, it is a reference and an empty pointer. What only few sockets come to need, bytes that were not taken and a
-//! watch for errors, stands in a box.
+//! An idle socket is a reference and an empty pointer. What only few sockets need, bytes not taken yet and a watch for
+//! errors, is in a box.
 
 use std::io;
 use std::pin::Pin;
@@ -18,7 +18,7 @@ use crate::transport::try_io::{self, Moved};
 
 /// A TCP or Unix socket.
 ///
-/// Dropped, it closes nothing: whoever lends the stream does, and makes that a reset where the session was cut.
+/// Dropping it closes nothing: the owner of the stream closes it, with a reset if the session was aborted.
 pub struct Socket<'a> {
     stream: &'a Stream,
     extra: Option<Box<Extra<'a>>>,
@@ -37,7 +37,7 @@ struct Backlog {
     written: usize,
 }
 
-/// Resolves when the socket reports an error that no read or write would meet.
+/// Resolves when the socket has an error that no read or write would meet.
 type Watch<'a> = Pin<Box<dyn Future<Output = io::Result<Ready>> + Send + 'a>>;
 
 impl<'a> Socket<'a> {
@@ -46,12 +46,12 @@ impl<'a> Socket<'a> {
         Socket { stream, extra: None }
     }
 
-    /// Reads once; it must count as ready.
+    /// Reads once; the socket must count as readable.
     pub(super) fn read_now(&self, bytes: &mut [u8]) -> io::Result<Moved> {
         try_io::read(self.stream, bytes)
     }
 
-    /// Bytes that it keeps.
+    /// The number of bytes it keeps.
     #[inline]
     pub(super) fn backlog(&self) -> usize {
         self.kept().map_or(0, <[u8]>::len)
@@ -63,13 +63,13 @@ impl<'a> Socket<'a> {
         Some(&backlog.bytes[backlog.written..])
     }
 
-    /// Keeps bytes behind those that it keeps, in a box of just that size.
+    /// Appends to the kept bytes, in an allocation of exactly that size.
     fn keep(&mut self, bytes: &[u8]) {
         let bytes = [self.kept().unwrap_or_default(), bytes].concat().into_boxed_slice();
         self.extra.get_or_insert_default().backlog = Some(Box::new(Backlog { bytes, written: 0 }));
     }
 
-    /// Books `n` kept bytes as taken.
+    /// Removes `n` kept bytes that were taken.
     fn taken(&mut self, n: usize) {
         let Some(extra) = &mut self.extra else { return };
         let Some(backlog) = &mut extra.backlog else { return };
@@ -159,7 +159,7 @@ impl Half for Socket<'_> {
         })
     }
 
-    /// A connection that is gone acknowledges nothing more, and has no other end (ENOTCONN).
+    /// A connection that is gone acknowledges nothing more, and has no peer (ENOTCONN).
     fn in_flight(&mut self) -> u32 {
         match self.stream.unsent() {
             Ok(bytes) if bytes > 0 && getpeername(self.stream).is_ok() => bytes,
@@ -168,7 +168,7 @@ impl Half for Socket<'_> {
     }
 
     fn reset(&mut self, _: End) -> u32 {
-        // It fails only on a socket that is dead already, and then there is nothing to reset.
+        // It fails only on a socket that is already dead, and then there is nothing to reset.
         let destroyed = self.stream.unsent().unwrap_or(0);
         self.stream.reset_on_close();
         destroyed

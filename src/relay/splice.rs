@@ -1,10 +1,10 @@
 //! Moves bytes inside the kernel, socket → pipe → socket (splice(2)): the way of streams.
 //!
-//! Three facts rule this file. A fill that takes nothing does not say why: the source is empty, has ended or stands before
-//! an urgent byte, or the pipe is full; so the source still counts as ready, and a read through the buffer has the last
-//! word. A pipe is full by slots, not by bytes, so its capacity is never compared with what it holds. A pipe goes back to
-//! the pool only when it is proven empty; any other is closed.
-//! SPLICE_F_MORE is not set: it delays the tail of a message by up to 200 ms.
+//! Three facts govern this file. A fill that takes nothing does not show why: the source is empty, has ended or is
+//! before an urgent byte, or the pipe is full; so the source still counts as ready, and a read through the buffer
+//! decides. A pipe is full by slots, not by bytes, so its capacity is never compared with its content. A pipe goes back
+//! to the pool only when it is proven empty; otherwise it is closed. SPLICE_F_MORE is not set: it delays the tail of a
+//! message by up to 200 ms.
 
 use std::cell::RefCell;
 use std::io;
@@ -20,17 +20,18 @@ use crate::ledger::FlowMeter;
 use crate::transport::Stream;
 use crate::transport::try_io::retry_on_intr;
 
-/// Bytes asked of the kernel for a pipe's size.
+/// The pipe size requested from the kernel, in bytes.
 const PIPE_SIZE: usize = 512 << 10;
 
-/// A pipe granted less than this moves less per call than a copy does: the user's share of pipe memory is used up
-/// (pipe(7), pipe-user-pages-soft).
+/// A pipe smaller than this moves less per call than a copy: the user's pipe memory is used up (pipe(7),
+/// pipe-user-pages-soft).
 const LEAST_PIPE_SIZE: usize = 64 << 10;
 
-/// The most bytes one call may move; the pipe's slots are the real bound. HAProxy met EINVAL with lengths near 2^31.
+/// The largest number of bytes per call; the pipe's slots are the real limit. HAProxy met EINVAL with lengths near
+/// 2^31.
 const MAX_AT_ONCE: usize = 1 << 20;
 
-/// Spare pipes that a thread keeps for the next stream when there is none.
+/// Spare pipes that a thread keeps when no stream uses one.
 const LEAST_SPARE: usize = 4;
 
 const FLAGS: SpliceFlags = SpliceFlags::MOVE.union(SpliceFlags::NONBLOCK);
@@ -45,8 +46,8 @@ struct Pool {
     limit: usize,
 }
 
-/// Allows the sessions of this thread `pipes` pipes at one time, of two descriptors each; zero means copy only.
-/// A thread that was never prepared has none.
+/// Allows the sessions of this thread `pipes` pipes at one time, of two descriptors each; zero means copy only. A
+/// thread that was never prepared has none.
 pub fn prepare_thread(pipes: usize) {
     POOL.with_borrow_mut(|pool| pool.limit = pipes);
 }
@@ -55,13 +56,13 @@ pub fn prepare_thread(pipes: usize) {
 pub(super) struct Pipe {
     read: OwnedFd,
     write: OwnedFd,
-    /// Bytes inside, as counted by what went in and out. Never near 4 GiB: a slot holds at most 64 KiB or so, and a pipe has
-    /// 128 slots. Each session has room for two of these.
+    /// Bytes inside, by counting what went in and out. Never near 4 GiB: a slot holds at most about 64 KiB, and a pipe
+    /// has 128 slots. Each session has room for two of these.
     pending: u32,
 }
 
 impl Pipe {
-    /// A pipe from the pool, or a new one; `None` where none is allowed or the kernel grants only a small one.
+    /// A pipe from the pool, or a new one; `None` if none is allowed or the kernel grants only a small one.
     pub(super) fn take() -> Option<Pipe> {
         POOL.with_borrow_mut(|pool| {
             if pool.lent >= pool.limit {
@@ -81,7 +82,7 @@ impl Pipe {
         (granted >= LEAST_PIPE_SIZE).then_some(Pipe { read, write, pending: 0 })
     }
 
-    /// Gives the pipe back; one with bytes inside is closed instead, so that no other session can ever meet them.
+    /// Returns the pipe; one with bytes inside is closed instead, so that its bytes can never reach another session.
     pub(super) fn give_back(self) {
         // A thread that is ending has no pool any more; then the pipe is closed.
         let _ = POOL.try_with(|pool| {
@@ -90,7 +91,7 @@ impl Pipe {
             if self.pending == 0 {
                 pool.spare.push(self);
             }
-            // As many again as are in use: what a crowd held goes with it.
+            // As many spare pipes as are in use: after a peak the rest is closed.
             let most = pool.lent.max(LEAST_SPARE);
             pool.spare.truncate(most);
         });
@@ -101,7 +102,7 @@ impl Pipe {
         self.pending as usize
     }
 
-    /// Takes bytes from the source; zero where there is nothing to take or no room, which cannot be told apart. The
+    /// Takes bytes from the source; zero if there is nothing to take or no room, which cannot be distinguished. The
     /// source stays ready.
     fn fill(&mut self, source: &Stream, most: usize) -> io::Result<usize> {
         let answer = source.try_io(Interest::READABLE, || {
@@ -111,7 +112,7 @@ impl Pipe {
             }
         });
         match answer {
-            // Not ready to begin with.
+            // It was not ready.
             Err(e) if e.kind() == io::ErrorKind::WouldBlock => Ok(0),
             Ok(n) => {
                 self.pending += n as u32;
@@ -121,7 +122,7 @@ impl Pipe {
         }
     }
 
-    /// Hands bytes to the sink; zero where it takes none now, and its readiness is cleared.
+    /// Passes bytes to the sink; zero if it takes none now, and its readiness is cleared.
     fn drain(&mut self, sink: &Stream) -> io::Result<usize> {
         let answer = sink.try_io(Interest::WRITABLE, || {
             retry_on_intr(|| splice(&self.read, None, sink, None, self.pending(), FLAGS))
@@ -137,12 +138,12 @@ impl Pipe {
     }
 }
 
-/// Whether splice(2) refused these sockets, rather than the connection ending; then a copy does the work.
+/// Whether splice(2) refused these sockets, rather than the connection ending; then a copy is used.
 pub(super) fn is_unsupported(error: &io::Error) -> bool {
     matches!(error.raw_os_error().map(Errno::from_raw_os_error), Some(Errno::INVAL | Errno::NOSYS))
 }
 
-/// Hands what the pipe holds to the sink; ready once it is empty.
+/// Passes the pipe's content to the sink; ready once it is empty.
 pub(super) fn flush(
     pipe: &mut Pipe,
     cx: &mut Context<'_>,
@@ -156,8 +157,8 @@ pub(super) fn flush(
     Poll::Ready(Ok(()))
 }
 
-/// Fills the pipe once, with `most` bytes, and hands on what it can. False only with an empty pipe: nothing could be taken
-/// from the source, and nothing is kept for the sink.
+/// Fills the pipe once, with up to `most` bytes, and passes on what it can. False only with an empty pipe: nothing
+/// could be taken from the source, and nothing is kept for the sink.
 pub(super) fn step(
     pipe: &mut Pipe,
     cx: &mut Context<'_>,

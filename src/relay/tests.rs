@@ -1,4 +1,4 @@
-//! What the pump makes of two halves, with streams of this process at both ends.
+//! How the pump handles two halves, with in-process streams at both ends.
 
 use std::io;
 use std::pin::Pin;
@@ -16,10 +16,10 @@ use crate::outcome::{End, Side};
 use crate::transport::Custom;
 use crate::units::Rate;
 
-/// Less than any message below, so that every sink falls behind.
+/// Smaller than any message below, so that every sink falls behind.
 const NARROW: usize = 100;
 
-/// One end of a session in this process: what the test holds, and the half that the pump gets.
+/// One end of an in-process session: what the test holds, and the half that the pump gets.
 struct Wire {
     ours: DuplexStream,
     half: Option<CustomHalf>,
@@ -46,7 +46,7 @@ impl Wire {
     }
 }
 
-/// Carries a session between the two while `what` is done with their other ends.
+/// Runs a session between the two while `what` acts on their other ends.
 async fn carry<T>(
     [client, target]: [CustomHalf; 2],
     pace: &Pace<'_>,
@@ -54,12 +54,12 @@ async fn carry<T>(
 ) -> (Relayed, Option<Arc<str>>, Meter, T) {
     let meter = Meter::default();
     let relaying = async {
-        // Given away, so that they are dropped as soon as it is over.
+        // Moved in, so that they are dropped as soon as it is over.
         let (mut client, mut target) = (client, target);
         relay_halves(&mut client, &mut target, &meter, Duration::from_secs(60), pace).await
     };
-    let ((relayed, words), done) = tokio::join!(relaying, what);
-    (relayed, words, meter, done)
+    let ((relayed, description), done) = tokio::join!(relaying, what);
+    (relayed, description, meter, done)
 }
 
 fn halves(client: &mut Wire, target: &mut Wire) -> [CustomHalf; 2] {
@@ -74,25 +74,25 @@ fn bytes(seed: u8) -> Vec<u8> {
     (0..300_000_usize).map(|n| (n % 251) as u8 ^ seed).collect()
 }
 
-async fn heard(from: &mut DuplexStream) -> Vec<u8> {
-    let mut heard = Vec::new();
-    from.read_to_end(&mut heard).await.expect("an end");
-    heard
+async fn received(from: &mut DuplexStream) -> Vec<u8> {
+    let mut received = Vec::new();
+    from.read_to_end(&mut received).await.expect("an end");
+    received
 }
 
-/// The client says all and ends; the target hears that end, and only then answers.
+/// The client sends everything and ends; the target sees that end, and only then answers.
 async fn request_and_answer(pace: &Pace<'_>) {
     let (mut client, mut target) = (wire(), wire());
     let halves = halves(&mut client, &mut target);
 
-    let (relayed, words, meter, (request, answer)) = carry(halves, pace, async {
+    let (relayed, description, meter, (request, answer)) = carry(halves, pace, async {
         let ask = async {
             client.ours.write_all(&bytes(1)).await.expect("the request is taken");
             client.ours.shutdown().await.expect("the end is taken");
-            heard(&mut client.ours).await
+            received(&mut client.ours).await
         };
         let reply = async {
-            let request = heard(&mut target.ours).await;
+            let request = received(&mut target.ours).await;
             target.ours.write_all(&bytes(2)).await.expect("the answer is taken");
             target.ours.shutdown().await.expect("the end is taken");
             request
@@ -103,7 +103,7 @@ async fn request_and_answer(pace: &Pace<'_>) {
     .await;
 
     assert!(request == bytes(1) && answer == bytes(2));
-    assert_eq!((relayed.end, relayed.closed_by, words), (End::Done, Some(Side::Client), None));
+    assert_eq!((relayed.end, relayed.closed_by, description), (End::Done, Some(Side::Client), None));
     let traffic = meter.traffic();
     assert_eq!((traffic.up.read, traffic.up.delivered), (300_000, 300_000));
     assert_eq!((traffic.down.read, traffic.down.delivered), (300_000, 300_000));
@@ -123,7 +123,7 @@ async fn a_stream_of_this_process_is_carried_whole_at_a_rate() {
     request_and_answer(&Pace::new(Some(own), None)).await;
 }
 
-/// Fails its reads once `broken` is set, with what the stream had before them.
+/// Fails its reads once `broken` is set, after what the stream had before.
 struct Breaking {
     stream: DuplexStream,
     with: io::ErrorKind,
@@ -157,7 +157,8 @@ impl AsyncWrite for Breaking {
     }
 }
 
-/// A target says all it has and breaks so; gives what the client has heard by then, and how the session ended.
+/// A target sends everything and breaks this way; returns what the client has received by then, and how the session
+/// ended.
 async fn broken_target(with: io::ErrorKind) -> (Vec<u8>, Relayed, Option<Arc<str>>, [usize; 2]) {
     let (ours, stream) = duplex(NARROW);
     let broken = Arc::new(AtomicBool::new(false));
@@ -165,39 +166,39 @@ async fn broken_target(with: io::ErrorKind) -> (Vec<u8>, Relayed, Option<Arc<str
     let (mut client, mut target) = (wire(), wire_over(ours, breaking));
     let halves = halves(&mut client, &mut target);
 
-    let (relayed, words, _, answer) = carry(halves, &unbound(), async {
+    let (relayed, description, _, answer) = carry(halves, &unbound(), async {
         let reply = async {
             target.ours.write_all(&bytes(3)).await.expect("the answer is taken");
             broken.store(true, Relaxed);
             target.ours.shutdown().await.expect("the end is taken");
         };
-        tokio::join!(heard(&mut client.ours), reply).0
+        tokio::join!(received(&mut client.ours), reply).0
     })
     .await;
-    (answer, relayed, words, [client.resets(), target.resets()])
+    (answer, relayed, description, [client.resets(), target.resets()])
 }
 
 #[tokio::test]
 async fn what_came_before_a_break_arrives_and_both_ends_are_reset() {
-    let (answer, relayed, words, resets) = broken_target(io::ErrorKind::ConnectionReset).await;
+    let (answer, relayed, description, resets) = broken_target(io::ErrorKind::ConnectionReset).await;
 
     assert!(answer == bytes(3), "{} bytes", answer.len());
-    assert_eq!((relayed.end, relayed.closed_by, words), (End::TargetReset, None, None));
+    assert_eq!((relayed.end, relayed.closed_by, description), (End::TargetReset, None, None));
     assert_eq!(resets, [1, 1]);
 }
 
 #[tokio::test]
-async fn a_stream_that_closes_without_saying_so_is_passed_on_as_a_reset_and_told_in_words() {
-    let (answer, relayed, words, resets) = broken_target(io::ErrorKind::UnexpectedEof).await;
+async fn a_stream_that_closes_without_an_end_is_passed_on_as_a_reset_with_a_description() {
+    let (answer, relayed, description, resets) = broken_target(io::ErrorKind::UnexpectedEof).await;
 
     assert!(answer == bytes(3), "{} bytes", answer.len());
     assert_eq!((relayed.end, relayed.closed_by), (End::TargetReset, Some(Side::Target)));
-    assert!(words.is_some_and(|words| words.contains("without close_notify")));
+    assert!(description.is_some_and(|description| description.contains("without close_notify")));
     assert_eq!(resets, [1, 1]);
 }
 
 #[tokio::test]
-async fn a_session_that_is_given_up_looks_cut_at_both_ends() {
+async fn an_abandoned_session_looks_truncated_at_both_ends() {
     let (mut client, mut target) = (wire(), wire());
     let halves = halves(&mut client, &mut target);
 
@@ -211,7 +212,7 @@ async fn a_session_that_is_given_up_looks_cut_at_both_ends() {
             hello
         };
         tokio::select! {
-            _ = carried => panic!("nobody ended it"),
+            _ = carried => panic!("it was not ended"),
             hello = exchange => assert_eq!(&hello, b"hello"),
         }
     }

@@ -1,6 +1,6 @@
-//! How much a direction may read: as much as there is, on a plain route.
+//! How much a direction may read; on a plain route, everything there is.
 //!
-//! A trait, so that the plain way is compiled without a trace of it: it costs neither room nor a branch.
+//! A trait, so that the plain way is compiled without it: it costs neither memory nor a branch.
 
 use std::task::{Context, Poll};
 
@@ -8,11 +8,11 @@ use super::broken::Fault;
 use super::half::Half;
 use crate::ledger::FlowMeter;
 
-/// What bounds the reads of one direction.
+/// Limits the reads of one direction.
 pub(super) trait Throttle: Send {
-    /// How many bytes the next step may read; none where `kept`, which was read before, can be handed on meanwhile.
+    /// How many bytes the next step may read; zero if `kept`, which was read before, can be written meanwhile.
     ///
-    /// Pending means that the task will be woken by the source or when it may read.
+    /// Pending means that the source will wake the task, or a timer once it may read.
     fn poll(
         &mut self,
         cx: &mut Context<'_>,
@@ -20,23 +20,23 @@ pub(super) trait Throttle: Send {
         kept: usize,
     ) -> Poll<Result<usize, Fault>>;
 
-    /// Books what was read since the last call.
+    /// Accounts for what was read since the last call.
     fn book(&mut self, flow: &FlowMeter);
 
-    /// The direction waits for something else, or is done: what it was allowed is not needed now.
+    /// The direction waits for something else, or is done: an unused allowance is returned.
     fn rest(&mut self);
 
-    /// Holds nothing up from now on; what is read is booked all the same.
+    /// Delays nothing from now on; what is read is still accounted for.
     fn lift(&mut self);
 
-    /// Whether it holds a direction up that could read.
+    /// Whether it delays a direction that could read.
     fn holds_up(&self) -> bool;
 
-    /// Whether it has held the direction up since the last call.
+    /// Whether it has delayed the direction since the last call.
     fn has_held_up(&mut self) -> bool;
 }
 
-/// No bound.
+/// No limit.
 pub(super) struct Unlimited;
 
 impl Throttle for Unlimited {

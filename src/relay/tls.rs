@@ -1,6 +1,6 @@
-//! A half whose connection is secured: records are opened and sealed in the worker's buffers.
+//! A half whose connection uses TLS: records are decrypted and encrypted in the worker's buffers.
 //!
-//! Its end is close_notify with a FIN behind it. A FIN alone is no end (RFC 8446, 6.1: what came may have been cut).
+//! Its end is close_notify followed by a FIN. A FIN alone is no end (RFC 8446, 6.1: the data may have been truncated).
 
 use std::cell::Cell;
 use std::io;
@@ -20,7 +20,7 @@ use crate::transport::try_io::Moved;
 /// Room for close_notify.
 const END_ROOM: usize = 256;
 
-/// What a worker reads records into, and writes them from. Made at its first secured session.
+/// The buffers a worker reads records into and writes them from. Created for its first TLS session.
 struct Wire {
     read: Box<[u8]>,
     sealed: Box<[u8]>,
@@ -31,7 +31,7 @@ thread_local! {
 }
 
 impl Wire {
-    /// Lends the worker's, for one read or one write.
+    /// Lends the worker's buffers, for one read or one write.
     fn with<R>(work: impl FnOnce(&mut Wire) -> R) -> R {
         let mut wire = WIRE.take().unwrap_or_else(|| Wire {
             read: vec![0; MAX_KEPT + BUFFER].into_boxed_slice(),
@@ -43,7 +43,7 @@ impl Wire {
     }
 }
 
-/// Which of the two connections of a session are secured, and how.
+/// Which of the two connections of a session use TLS, and their state.
 #[derive(Default)]
 pub struct Seals {
     /// The client's.
@@ -53,12 +53,12 @@ pub struct Seals {
 }
 
 impl Seals {
-    /// Neither.
+    /// Whether neither uses TLS.
     pub fn is_empty(&self) -> bool {
         self.client.is_none() && self.target.is_none()
     }
 
-    /// These two connections as halves, each with its records.
+    /// These two connections as halves, each with its TLS state.
     pub fn halves<'a>(self, client: &'a Stream, target: &'a Stream) -> [Box<dyn Half + 'a>; 2] {
         [half(client, self.client, Side::Client), half(target, self.target, Side::Target)]
     }
@@ -71,24 +71,24 @@ fn half<'a>(stream: &'a Stream, records: Option<Box<Sealed>>, side: Side) -> Box
     }
 }
 
-/// A socket with records on it.
+/// A socket with TLS records.
 pub struct TlsHalf<'a> {
     socket: Socket<'a>,
     records: Box<Sealed>,
     side: Side,
-    /// The plain bytes in what the socket keeps.
+    /// The number of plain bytes in what the socket keeps.
     plain_kept: usize,
-    /// close_notify was sent; nothing may follow.
-    said_end: bool,
+    /// close_notify was sent; nothing may follow it.
+    sent_end: bool,
 }
 
 impl<'a> TlsHalf<'a> {
     /// The connection of `side`, whose handshake is over.
     pub fn new(stream: &'a Stream, records: Box<Sealed>, side: Side) -> TlsHalf<'a> {
-        TlsHalf { socket: Socket::new(stream), records, side, plain_kept: 0, said_end: false }
+        TlsHalf { socket: Socket::new(stream), records, side, plain_kept: 0, sent_end: false }
     }
 
-    /// Writes records that carry `plain` bytes of the session; says how many of those the socket has taken.
+    /// Writes records that carry `plain` bytes of the session; returns how many of those the socket has taken.
     fn send(&mut self, cx: &mut Context<'_>, wire: &[u8], plain: usize) -> Result<usize, Trouble> {
         let written = self.socket.write(cx, wire)?;
         let taken = share(plain, written, wire.len());
@@ -96,20 +96,20 @@ impl<'a> TlsHalf<'a> {
         Ok(taken)
     }
 
-    /// Sends what TLS itself has to say, unless everything has been said.
+    /// Sends what TLS itself has to send, unless close_notify was sent.
     fn answer(&mut self, cx: &mut Context<'_>, wire: &[u8]) -> Result<(), Trouble> {
-        if wire.is_empty() || self.said_end {
+        if wire.is_empty() || self.sent_end {
             return Ok(());
         }
         self.send(cx, wire, 0)?;
         if self.is_behind() {
-            // The other direction flushes it, and may have had its turn.
+            // The other direction flushes it, and may have had its turn already.
             cx.waker().wake_by_ref();
         }
         Ok(())
     }
 
-    /// Opens what `buffer` holds, and keeps the beginning of a record that is not whole.
+    /// Decrypts what `buffer` holds, and keeps the beginning of an incomplete record.
     fn open(
         &mut self,
         cx: &mut Context<'_>,
@@ -124,9 +124,9 @@ impl<'a> TlsHalf<'a> {
     }
 
     fn broken(&self, error: &rustls::Error) -> Trouble {
-        let (words, is_theirs) = tls::broken(error, self.side);
+        let (description, is_theirs) = tls::broken(error, self.side);
         let is_ours = self.side == Side::Client && !is_theirs;
-        Trouble::Said(if is_ours { End::TlsFailed } else { reset_by(self.side) }, words.into())
+        Trouble::Described(if is_ours { End::TlsFailed } else { reset_by(self.side) }, description.into())
     }
 }
 
@@ -172,10 +172,10 @@ impl Half for TlsHalf<'_> {
     }
 
     fn poll_end(&mut self, cx: &mut Context<'_>, is_last: bool) -> Poll<Result<(), Trouble>> {
-        if !self.said_end {
-            self.said_end = true;
+        if !self.sent_end {
+            self.sent_end = true;
             let mut room = [0; END_ROOM];
-            // A connection that is broken has nothing to say.
+            // A broken connection has nothing more to send.
             let filled = self.records.seal_end(&mut room).unwrap_or(0);
             self.send(cx, &room[..filled], 0)?;
         }
@@ -199,7 +199,7 @@ impl Half for TlsHalf<'_> {
 }
 
 impl TlsHalf<'_> {
-    /// Reads once from the socket, and opens what is whole.
+    /// Reads once from the socket, and decrypts complete records.
     fn poll_records(
         &mut self,
         cx: &mut Context<'_>,
@@ -229,7 +229,7 @@ impl TlsHalf<'_> {
     }
 }
 
-/// Of `plain` bytes, the share in `written` of the `sealed` bytes that carry them.
+/// Of `plain` bytes, the share that corresponds to `written` of the `sealed` bytes that carry them.
 fn share(plain: usize, written: usize, sealed: usize) -> usize {
     if written == sealed { plain } else { plain * written / sealed }
 }

@@ -1,4 +1,4 @@
-//! What a person wants to know of a certificate: whose it is and how long it is good for (RFC 5280).
+//! The facts about a certificate that a person needs: its names and how long it is valid (RFC 5280).
 //!
 //! Nothing is verified here.
 
@@ -10,7 +10,7 @@ use x509_parser::prelude::{FromDer, X509Certificate};
 /// Names and dates of a certificate.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Certificate {
-    /// The common name of its subject; empty where it has none.
+    /// The common name of its subject; empty if it has none.
     pub common_name: String,
     /// The DNS names it is for, in lower case.
     pub dns: Vec<String>,
@@ -18,14 +18,14 @@ pub struct Certificate {
     pub uris: Vec<String>,
     /// The mail addresses it is for.
     pub emails: Vec<String>,
-    /// The second of the Unix epoch it becomes good in.
+    /// The start of its validity, in seconds of the Unix epoch.
     pub from: i64,
-    /// The last second of the Unix epoch it is good in.
+    /// The last second of its validity, in seconds of the Unix epoch.
     pub until: i64,
 }
 
 impl Certificate {
-    /// Reads a certificate; `None` where it is not one.
+    /// Reads a certificate; `None` if `der` is not one.
     pub fn read(der: &[u8]) -> Option<Certificate> {
         let (_, read) = X509Certificate::from_der(der).ok()?;
         let common_name = read.subject().iter_common_name().next().and_then(|it| it.as_str().ok());
@@ -49,7 +49,7 @@ impl Certificate {
         Some(certificate)
     }
 
-    /// Every name it is for; the common name only where there is no other (RFC 9525, section 6.3: it is out of use).
+    /// Every name it is for; the common name only if there is no other (RFC 9525, section 6.3: it is obsolete).
     pub fn names(&self) -> impl Iterator<Item = &str> {
         let rest = self.dns.iter().chain(&self.uris).chain(&self.emails);
         let has_other = !(self.dns.is_empty() && self.uris.is_empty() && self.emails.is_empty());
@@ -58,7 +58,10 @@ impl Certificate {
     }
 }
 
-/// The certificates of a text in PEM, in order; what is wrong with it where there is none.
+/// The certificates of a PEM text, in order.
+///
+/// # Errors
+/// What is wrong with the text, if it has none or a damaged one.
 pub fn read_certificates(text: &[u8]) -> Result<Vec<CertificateDer<'static>>, &'static str> {
     let read: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(text).collect();
     let certificates = read.map_err(|_| "the certificates in it are damaged")?;

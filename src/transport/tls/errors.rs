@@ -1,4 +1,4 @@
-//! Why a handshake, or a secured connection, failed; in words for who has to mend it.
+//! Why a handshake, or a TLS connection, failed; worded for the person who has to fix it.
 
 use std::io;
 
@@ -11,24 +11,24 @@ use crate::probe::system::redact::printable;
 /// The first byte of a handshake record (RFC 8446, 5.1).
 pub(super) const HANDSHAKE: u8 = 22;
 
-/// How many of the first bytes show what was spoken instead.
+/// How many of the first bytes identify another protocol.
 pub(super) const TELLING: usize = 16;
 
-/// A connection that was not secured.
+/// A failed handshake.
 #[derive(Debug)]
 pub enum Unsecured {
-    /// The other end closed before the handshake was over, having sent so many bytes (or more).
+    /// The other end closed before the handshake was over.
     Gone {
-        /// Bytes it had sent.
+        /// The bytes it had sent, or more.
         said: usize,
     },
     /// The socket broke.
     Broken(io::Error),
-    /// What the other end spoke is not TLS.
+    /// The other end speaks something other than TLS.
     NoTls(&'static str),
-    /// Its certificate, or the lack of one.
+    /// The problem with its certificate, or that it has none.
     Untrusted(String),
-    /// Anything else; the other end may have said why.
+    /// Any other failure; the other end may have given the reason.
     Refused(String),
 }
 
@@ -38,7 +38,7 @@ impl From<io::Error> for Unsecured {
     }
 }
 
-/// What an error of rustls means, in a handshake with `with`; `first` is what that side sent first.
+/// The meaning of a rustls error in a handshake with `with`; `first` is what that side sent first.
 pub(super) fn unsecured(error: &Error, with: Side, first: &[u8]) -> Unsecured {
     match error {
         Error::InvalidMessage(
@@ -62,7 +62,7 @@ pub(super) fn unsecured(error: &Error, with: Side, first: &[u8]) -> Unsecured {
 
 const ALERT: u8 = 21;
 
-/// What was spoken in the place of TLS.
+/// The protocol that was spoken instead of TLS.
 fn instead(first: &[u8], with: Side) -> &'static str {
     let begins = |words: &[&[u8]]| words.iter().any(|word| first.starts_with(word));
     let is_request = begins(&[
@@ -122,7 +122,7 @@ fn untrusted(why: &CertificateError, with: Side) -> String {
                 let names: Vec<_> = names.iter().take(MAX_NAMES).map(|name| shown(name)).collect();
                 format!("{whose} is for {}, which is not in client_names", names.join(", "))
             }
-            // An authority's certificate in the place of a server's own has no variant of its own.
+            // An authority's certificate used as a server's own has no variant of its own.
             None if other.to_string().contains("CaUsedAsEndEntity") => {
                 format!("{whose} is an authority's; put it into {key} itself, or make one for a server")
             }
@@ -132,11 +132,11 @@ fn untrusted(why: &CertificateError, with: Side) -> String {
     }
 }
 
-/// Names of a certificate that are told, and how much of each.
+/// The largest number of certificate names shown, and the length of each.
 const MAX_NAMES: usize = 5;
 const MAX_CHARS: usize = 100;
 
-/// A stranger's word, fit for a terminal.
+/// Text from outside, escaped for a terminal.
 fn shown(name: &str) -> String {
     printable(name, MAX_CHARS)
 }
@@ -146,34 +146,35 @@ fn bare_name(name: &str) -> &str {
     name.split_once('"').and_then(|(_, rest)| rest.rsplit_once('"')).map_or(name, |(bare, _)| bare)
 }
 
-/// What an error means that broke a secured connection with `with`, in words; and whether it was the other end that gave
-/// it up, by an alert.
+/// Describes an error that broke a TLS connection with `with`; and whether the other end ended it, by an alert.
 pub fn broken(error: &Error, with: Side) -> (String, bool) {
     let words = match error {
-        // rustls turns the wish down with a warning (RFC 5246, 7.2.2), and most who had it give up with this.
+        // rustls refuses renegotiation with a warning (RFC 5246, 7.2.2), and most peers that request it end with this.
         Error::AlertReceived(AlertDescription::HandshakeFailure) => {
             let who = with.code();
-            format!("the {who} gave up (handshake_failure): it wanted to renegotiate, which is not done")
+            format!(
+                "the {who} gave up (handshake_failure): it requested a renegotiation, which is not supported"
+            )
         }
         error => words(error, with),
     };
     (words, matches!(error, Error::AlertReceived(_)))
 }
 
-/// What else went wrong with `with`.
+/// Describes any other error of `with`.
 fn words(error: &Error, with: Side) -> String {
     let who = match with {
         Side::Client => "the client",
         Side::Target => "the target",
     };
     match error {
-        Error::AlertReceived(alert) => said(*alert, with),
+        Error::AlertReceived(alert) => alert_text(*alert, with),
         Error::PeerIncompatible(why) => match why {
             PeerIncompatible::Tls12NotOffered
             | PeerIncompatible::Tls12NotOfferedOrEnabled
             | PeerIncompatible::ServerDoesNotSupportTls12Or13
             | PeerIncompatible::SupportedVersionsExtensionRequired
-            // Every hello of TLS 1.2 that a client of today sends has it (RFC 5246, 7.4.1.4.1).
+            // Every TLS 1.2 hello of a current client has it (RFC 5246, 7.4.1.4.1).
             | PeerIncompatible::SignatureAlgorithmsExtensionRequired
             | PeerIncompatible::ServerTlsVersionIsDisabledByOurConfig => {
                 format!("no version of TLS in common: {who} speaks only older ones than min_version allows")
@@ -182,9 +183,9 @@ fn words(error: &Error, with: Side) -> String {
             | PeerIncompatible::NoKxGroupsInCommon
             | PeerIncompatible::NamedGroupsExtensionRequired
             | PeerIncompatible::NoSignatureSchemesInCommon => {
-                format!("no cipher in common: {who} offers only such as are no longer safe")
+                format!("no cipher in common: {who} offers only ciphers that are no longer safe")
             }
-            other => format!("{who} speaks a TLS that does not fit: {other:?}"),
+            other => format!("{who} speaks an incompatible TLS: {other:?}"),
         },
         Error::NoApplicationProtocol => {
             format!("no protocol in common: {who} offers none of those in alpn")
@@ -193,15 +194,15 @@ fn words(error: &Error, with: Side) -> String {
             format!("what {who} sent does not decrypt: it was changed on the way, or is damaged")
         }
         Error::InvalidMessage(InvalidMessage::HandshakePayloadTooLarge | InvalidMessage::MessageTooLarge) => {
-            format!("{who} sent a message larger than any of TLS")
+            format!("{who} sent a message larger than any in TLS")
         }
         Error::EncryptError => format!("the keys of the connection with {who} are used up"),
         other => format!("{who} broke the rules of TLS: {other}"),
     }
 }
 
-/// What an alert of the other end means (RFC 8446, 6.2).
-fn said(alert: AlertDescription, with: Side) -> String {
+/// The meaning of an alert from the other end (RFC 8446, 6.2).
+fn alert_text(alert: AlertDescription, with: Side) -> String {
     let (who, ours) = match with {
         Side::Client => ("the client", "our certificate"),
         Side::Target => ("the target", "our certificate"),
@@ -215,7 +216,7 @@ fn said(alert: AlertDescription, with: Side) -> String {
         }
         AlertDescription::CertificateUnknown => refused("certificate_unknown"),
         AlertDescription::CertificateRevoked => refused("it was revoked (certificate_revoked)"),
-        AlertDescription::UnsupportedCertificate => refused("it is of a kind that is not known there"),
+        AlertDescription::UnsupportedCertificate => refused("its type is not supported there"),
         AlertDescription::CertificateRequired => {
             format!("{who} asks for a certificate: name one under target_tls.certificate")
         }
@@ -245,14 +246,14 @@ mod tests {
     #[test]
     fn plain_text_is_told_by_what_it_is() {
         let error = Error::InvalidMessage(InvalidMessage::InvalidContentType);
-        let told = |first: &[u8], with| match unsecured(&error, with, first) {
+        let described = |first: &[u8], with| match unsecured(&error, with, first) {
             Unsecured::NoTls(what) => what,
             other => panic!("{other:?}"),
         };
 
-        assert!(told(b"GET / HTTP/1.1\r\n", Side::Client).contains("plain HTTP"));
-        assert!(told(b"PROXY TCP4 1.2.3", Side::Client).contains("accept_proxy"));
-        assert!(told(b"-ERR unknown", Side::Target).contains("does not speak TLS"));
+        assert!(described(b"GET / HTTP/1.1\r\n", Side::Client).contains("plain HTTP"));
+        assert!(described(b"PROXY TCP4 1.2.3", Side::Client).contains("accept_proxy"));
+        assert!(described(b"-ERR unknown", Side::Target).contains("does not speak TLS"));
     }
 
     #[test]

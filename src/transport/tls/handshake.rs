@@ -1,7 +1,7 @@
-//! Drives a handshake over a socket, from either end.
+//! Drives a handshake over a socket, as client or server.
 //!
-//! No deadline here: who waits sets one. What the other end can make us keep is bounded by rustls' own limit for a
-//! message (64 KiB) and by [`MAX_UNREAD`].
+//! There is no deadline here: callers set one. What the other end can make us keep is bounded by rustls' own limit for
+//! a message (64 KiB) and by [`MAX_UNREAD`].
 
 use std::future::poll_fn;
 use std::io;
@@ -18,15 +18,18 @@ use crate::outcome::Side;
 use crate::transport::Stream;
 use crate::transport::try_io::{self, Moved};
 
-/// Bytes read at once: a client's first flight, and of most targets too.
+/// The size of one read, in bytes: enough for a client's first flight, and for that of most targets.
 const CHUNK: usize = 4 << 10;
 
-/// The first record a client sent, or as much of what it sent as shows that it is none.
+/// A client's first record, or enough of what it sent to show that it is not one.
 pub struct Hello(Vec<u8>);
 
-/// Waits for the first record of a client, whole. Nothing is computed for one that says nothing, or too little.
+/// Waits for a client's first complete record. Nothing is computed for a client that sends nothing, or too little.
 ///
 /// Cancel safe in the sense that nothing but the connection is lost.
+///
+/// # Errors
+/// The client closed first, or the socket broke.
 pub async fn hello(socket: &Stream) -> Result<Hello, Unsecured> {
     let mut bytes = Vec::new();
     loop {
@@ -40,7 +43,7 @@ pub async fn hello(socket: &Stream) -> Result<Hello, Unsecured> {
                     return Ok(Hello(bytes));
                 }
             }
-            // Of a header, only so much.
+            // Only a part of a record header has arrived.
             [errors::HANDSHAKE]
             | [errors::HANDSHAKE, 3]
             | [errors::HANDSHAKE, 3, _]
@@ -50,10 +53,13 @@ pub async fn hello(socket: &Stream) -> Result<Hello, Unsecured> {
     }
 }
 
-/// A client's hello is answered, as far as what it sent goes; the answer is still to be sent.
+/// A hello that was processed, as far as the client has sent; the answer is still to be sent.
 pub struct Answered(Shaking);
 
-/// Answers a client's hello: the keys are computed here, some hundred microseconds, and nothing is waited for.
+/// Processes a client's hello: computes the keys, which takes some hundred microseconds, and never waits.
+///
+/// # Errors
+/// The hello cannot be answered.
 pub fn answer(tls: &TlsTermination, hello: Hello) -> Result<Answered, Unsecured> {
     let ours = UnbufferedServerConnection::new(tls.config.clone());
     let ours = ours.map_err(|error| errors::unsecured(&error, Side::Client, &[]))?;
@@ -69,13 +75,19 @@ pub fn answer(tls: &TlsTermination, hello: Hello) -> Result<Answered, Unsecured>
 }
 
 impl Answered {
-    /// The rest of the handshake.
+    /// Runs the rest of the handshake.
+    ///
+    /// # Errors
+    /// Why the handshake failed.
     pub async fn finish(self, socket: &Stream) -> Result<Sealed, Unsecured> {
         self.0.drive(socket).await
     }
 }
 
-/// The handshake with the target that is written so.
+/// Runs the handshake with the target of this written address.
+///
+/// # Errors
+/// Why the handshake failed.
 pub async fn greet(
     socket: &Stream,
     tls: &TlsOrigination,
@@ -86,7 +98,7 @@ pub async fn greet(
     Shaking::new(Ours::Client(Box::new(ours)), Vec::new(), Side::Target).drive(socket).await
 }
 
-/// A handshake under way.
+/// A handshake in progress.
 struct Shaking {
     ours: Ours,
     with: Side,
@@ -106,7 +118,7 @@ impl Shaking {
         Shaking { ours, with, first, unread, unsent, plain, closed: false, error: None }
     }
 
-    /// Does what can be done with what has arrived.
+    /// Processes what has arrived.
     fn step(&mut self) {
         while self.error.is_none() {
             let Step { used, came } = either!(&mut self.ours, it =>
@@ -129,7 +141,7 @@ impl Shaking {
         loop {
             self.step();
             if let Some(error) = &self.error {
-                // Who does not take it has gone, or would not have read it.
+                // A peer that does not take it is gone, or would not have read it.
                 let _ = try_io::write(socket, &self.unsent);
                 return Err(errors::unsecured(error, self.with, &self.first));
             }
@@ -147,7 +159,7 @@ impl Shaking {
     }
 }
 
-/// Adds what has arrived, at least one byte; zero at the end of the stream.
+/// Appends what has arrived, at least one byte; zero at the end of the stream.
 async fn read(socket: &Stream, bytes: &mut Vec<u8>) -> io::Result<usize> {
     loop {
         poll_fn(|cx| socket.poll_read_ready(cx)).await?;

@@ -1,6 +1,6 @@
-//! A certificate and its key, as their files hold them; what is wrong with them is told in words.
+//! A certificate and its key, as read from their files; problems are described for the user.
 //!
-//! The key's bytes live in the signer alone and are shown nowhere.
+//! The key's bytes exist only in the signer and are never shown.
 
 use std::fmt;
 use std::path::PathBuf;
@@ -13,7 +13,7 @@ use rustls::sign::CertifiedKey;
 
 use super::{Certificate, provider, read_certificates};
 
-/// A certificate with what stands behind it, and the key that goes with it.
+/// A certificate chain and its key.
 #[derive(Clone)]
 pub struct Pair {
     pub(super) certified: Arc<CertifiedKey>,
@@ -24,7 +24,7 @@ pub struct Pair {
 }
 
 impl Pair {
-    /// The same, with what is known of the key's file.
+    /// The pair, with the path and mode of the key's file.
     #[must_use]
     pub fn with_key_of(mut self, path: PathBuf, mode: u32) -> Pair {
         self.key_file = (path, mode);
@@ -32,7 +32,7 @@ impl Pair {
     }
 }
 
-/// Which of the two files something is about.
+/// Which of the two files is meant.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum PairFile {
     /// The certificate's.
@@ -44,7 +44,7 @@ pub enum PairFile {
 /// What is wrong with a pair.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PairFault {
-    /// The file to look at.
+    /// The file with the problem.
     pub file: PairFile,
     /// What is wrong, to follow the file's name.
     pub what: &'static str,
@@ -52,7 +52,10 @@ pub struct PairFault {
     pub help: &'static str,
 }
 
-/// Makes a pair of the texts of its files, which may be one and the same.
+/// Makes a pair from the texts of its files, which may be the same file.
+///
+/// # Errors
+/// What is wrong, and with which file.
 pub fn read_pair(certificate: &[u8], key: &[u8]) -> Result<Pair, PairFault> {
     let of_certificate = |what| PairFault { file: PairFile::Certificate, what, help: CERTIFICATE_HELP };
     let chain = read_certificates(certificate).map_err(of_certificate)?;
@@ -92,7 +95,7 @@ fn read_key(text: &[u8]) -> Result<PrivateKeyDer<'static>, PairFault> {
     })
 }
 
-/// Two pairs are equal when their certificates are: a key that did not belong to them would have been refused.
+/// Pairs are equal if their certificates are: a key that does not match its certificate is refused.
 impl PartialEq for Pair {
     fn eq(&self, other: &Pair) -> bool {
         self.certified.cert == other.certified.cert

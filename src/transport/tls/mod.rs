@@ -1,8 +1,8 @@
-//! TLS with clients and with targets: what a route says of it, the handshake, and records ⇄ plain bytes.
+//! TLS with clients and with targets: its settings in a route, the handshake, and records ⇄ plain bytes.
 //!
-//! rustls speaks it, by its unbuffered interface: the bytes lie in buffers of the caller, so an idle connection keeps
-//! none. No file is chosen and nothing is waited for here; which route, how long and what a failure means is the
-//! engine's.
+//! rustls implements it, through its unbuffered interface: the bytes are in the caller's buffers, so an idle connection
+//! keeps none. Nothing here reads files or sets deadlines; which route, how long and what a failure means is up to the
+//! engine.
 
 mod certificate;
 mod errors;
@@ -28,7 +28,7 @@ pub use originate::{TlsOrigination, TlsOriginationParts, Trust, server_name};
 pub use records::{MAX_UNREAD, Sealed, sealed_room};
 pub use terminate::{TlsTermination, TlsTerminationParts, WhoMayConnect};
 
-/// The oldest version of TLS that is spoken. Older ones than 1.2 are not (RFC 8996).
+/// The oldest TLS version that is accepted. Versions before 1.2 are not supported (RFC 8996).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
 pub enum MinVersion {
     /// RFC 5246.
@@ -40,18 +40,18 @@ pub enum MinVersion {
     Tls13,
 }
 
-/// Whether a target must prove who it is.
+/// Whether a target must prove its identity.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Verify {
-    /// By its certificate: the name in it, who signed it, its dates.
+    /// By its certificate: its name, its issuer, its dates.
     #[default]
     Full,
-    /// By nothing. What is sent to it can be read and changed by whoever stands between.
+    /// Not at all. Anyone between can read and change what is sent.
     None,
 }
 
-/// What is spoken, the newest first.
+/// The supported versions, the newest first.
 static VERSIONS: &[&SupportedProtocolVersion] = &[&rustls::version::TLS13, &rustls::version::TLS12];
 
 impl MinVersion {
@@ -65,7 +65,7 @@ impl MinVersion {
 
 /// Ciphers and key exchanges, post-quantum X25519MLKEM768 before the others.
 ///
-/// Handed over at each use: rustls' process-wide default is a global that two libraries can quarrel about.
+/// Passed explicitly at each use: rustls' process-wide default is a global on which two libraries can conflict.
 fn provider() -> Arc<CryptoProvider> {
     Arc::new(aws_lc_rs::default_provider())
 }

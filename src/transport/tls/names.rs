@@ -1,15 +1,15 @@
-//! The names of TLS: of clients that may connect, of targets, of protocols.
+//! The names used in TLS: of clients that may connect, of targets, of protocols.
 
 use rustls::pki_types::ServerName;
 use serde::Deserialize;
 
 use super::Certificate;
 
-/// A name that may connect, whole or with a leading wildcard.
+/// The name of a client that may connect, complete or with a wildcard.
 ///
-/// It is compared with each DNS name, URI and mail address of the certificate, and with its common name where there is
-/// none of them. `*.example.com` stands for exactly one label, as in RFC 9525; `spiffe://mesh/*` and `*@example.com` stand
-/// for whatever follows or stands before, but never for nothing.
+/// It is compared with each DNS name, URI and mail address of the certificate, or with its common name if there are
+/// none. `*.example.com` matches exactly one label, as in RFC 9525; in `spiffe://mesh/*` and `*@example.com` the `*`
+/// matches any text, but never an empty one.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ClientName(String);
 
@@ -43,7 +43,7 @@ impl<'de> Deserialize<'de> for ClientName {
     }
 }
 
-/// The name or the address that a target's certificate must have.
+/// The name or address that a target's certificate must have.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct TargetName(pub ServerName<'static>);
 
@@ -66,7 +66,7 @@ impl<'de> Deserialize<'de> for TargetName {
     }
 }
 
-/// The name of a protocol (ALPN, RFC 7301), as `h2`.
+/// The name of a protocol (ALPN, RFC 7301), such as `h2`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Alpn(pub String);
 
@@ -84,7 +84,7 @@ impl<'de> Deserialize<'de> for Alpn {
 }
 
 impl ClientName {
-    /// Whether one of the names of `certificate` is meant.
+    /// Whether it matches one of the names of `certificate`.
     pub(super) fn fits(&self, certificate: &Certificate) -> bool {
         certificate.names().any(|name| self.is(name))
     }
@@ -103,7 +103,8 @@ impl ClientName {
         if let Some(path) = wanted.strip_suffix('*') {
             return name.strip_prefix(path).is_some_and(|rest| !rest.is_empty());
         }
-        // Hosts know no case; paths and the part before an @ do, and nobody relies on two that differ in it alone.
+        // Host names ignore case; paths and the part before an @ do not, but no two addresses differ in case alone in
+        // practice.
         if wanted.contains("://") { name == wanted } else { name.eq_ignore_ascii_case(wanted) }
     }
 }

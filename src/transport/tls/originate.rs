@@ -1,4 +1,4 @@
-//! What a route says about TLS with its target: which name it must prove, and whom we believe.
+//! TLS with the target of a route: which name it must prove, and which certificates are trusted.
 
 use std::fmt;
 use std::hash::{Hash, Hasher};
@@ -16,18 +16,18 @@ use rustls::{CertificateError, ClientConfig, DigitallySignedStruct, Error, RootC
 use super::{Certificate, MinVersion, Pair, provider};
 use crate::address::{Host, TargetAddress};
 
-/// Sessions to resume that are remembered per route.
+/// The number of sessions per route that are kept for resumption.
 const MAX_TICKETS: usize = 32;
 
-/// What [`TlsOrigination`] is made of.
+/// The settings of [`TlsOrigination`].
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct TlsOriginationParts {
-    /// The name, or the address, the target's certificate must have; a name is also sent to it (SNI). `None`: the host of
-    /// the target as written.
+    /// The name, or the address, the target's certificate must have; a name is also sent to it (SNI). `None`: the host
+    /// of the target as written.
     pub name: Option<ServerName<'static>>,
-    /// Whom its certificate must come from.
+    /// Which issuers of its certificate are trusted.
     pub trust: Trust,
-    /// Our own certificate, where it asks for one.
+    /// Our own certificate, sent if the target requests one.
     pub pair: Option<Pair>,
     /// The protocols we offer (ALPN).
     pub alpn: Vec<String>,
@@ -37,12 +37,12 @@ pub struct TlsOriginationParts {
     pub handshake_timeout: Duration,
 }
 
-/// Whose word is taken for it that a target is who it says.
+/// Which certificates are accepted as proof of a target's identity.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Trust {
-    /// One of these authorities'; or the target's own certificate, where it is among them.
+    /// Those signed by one of these authorities; or the target's own certificate, if it is among them.
     Given(Vec<CertificateDer<'static>>),
-    /// Nobody's: whoever answers is believed. Only where the configuration says so.
+    /// Any: nothing is verified. Only if the configuration says so.
     Anybody,
 }
 
@@ -53,16 +53,16 @@ pub struct TlsOrigination {
 }
 
 impl TlsOrigination {
-    /// Makes it ready.
+    /// Prepares it.
     ///
     /// # Errors
-    /// A sentence, where an authority or our own certificate cannot be used.
+    /// A description, if an authority or our own certificate cannot be used.
     pub fn new(parts: TlsOriginationParts) -> Result<TlsOrigination, String> {
         let builder = ClientConfig::builder_with_provider(provider())
             .with_protocol_versions(parts.min_version.versions())
             .map_err(|error| error.to_string())?
             .dangerous()
-            .with_custom_certificate_verifier(Arc::new(Judge::new(&parts.trust)?));
+            .with_custom_certificate_verifier(Arc::new(TargetVerifier::new(&parts.trust)?));
         let mut config = match &parts.pair {
             None => builder.with_no_client_auth(),
             Some(pair) => builder.with_client_cert_resolver(Arc::new(rustls::sign::SingleCertAndKey::from(
@@ -74,13 +74,13 @@ impl TlsOrigination {
         Ok(TlsOrigination { parts, config: Arc::new(config) })
     }
 
-    /// The name that the certificate of `target` must have. Where nothing is verified a made-up one does: it is not sent.
+    /// The name that the certificate of `target` must have. If nothing is verified, a placeholder: it is not sent.
     pub fn name_of(&self, target: Option<&TargetAddress>) -> ServerName<'static> {
         let name = self.parts.name.clone().or_else(|| target.and_then(server_name));
         name.unwrap_or(ServerName::IpAddress(Ipv4Addr::LOCALHOST.into()))
     }
 
-    /// What it was made of.
+    /// Its settings.
     pub fn parts(&self) -> &TlsOriginationParts {
         &self.parts
     }
@@ -94,7 +94,7 @@ impl PartialEq for TlsOrigination {
 
 impl Eq for TlsOrigination {}
 
-/// By what tells most of them apart.
+/// Hashes what distinguishes most of them.
 impl Hash for TlsOrigination {
     fn hash<H: Hasher>(&self, state: &mut H) {
         (&self.parts.name, &self.parts.alpn, self.parts.handshake_timeout).hash(state);
@@ -107,7 +107,7 @@ impl fmt::Debug for TlsOrigination {
     }
 }
 
-/// The name that the certificate of a target must have where none is written; a Unix socket has none.
+/// The name that the certificate of a target must have if none is configured; a Unix socket has none.
 pub fn server_name(target: &TargetAddress) -> Option<ServerName<'static>> {
     match target.net()?.0 {
         Host::Name(name) => ServerName::try_from(name.to_string()).ok(),
@@ -115,33 +115,38 @@ pub fn server_name(target: &TargetAddress) -> Option<ServerName<'static>> {
     }
 }
 
-/// Decides whether a target is who it should be.
+/// Verifies a target's identity.
 #[derive(Debug)]
-struct Judge {
-    /// Who signs for targets; `None` where nobody does.
+struct TargetVerifier {
+    /// The trusted authorities; `None` if there are none.
     authorities: Option<Arc<WebPkiServerVerifier>>,
-    /// The certificates that are believed as they are.
+    /// The certificates that are trusted as they are.
     known: Vec<CertificateDer<'static>>,
     anybody: bool,
     algorithms: WebPkiSupportedAlgorithms,
 }
 
-impl Judge {
-    fn new(trust: &Trust) -> Result<Judge, String> {
+impl TargetVerifier {
+    fn new(trust: &Trust) -> Result<TargetVerifier, String> {
         let algorithms = provider().signature_verification_algorithms;
         let Trust::Given(certificates) = trust else {
-            return Ok(Judge { authorities: None, known: Vec::new(), anybody: true, algorithms });
+            return Ok(TargetVerifier { authorities: None, known: Vec::new(), anybody: true, algorithms });
         };
         let mut roots = RootCertStore::empty();
-        // One that is no authority's still counts as it is.
+        // A certificate that is not an authority's still counts as it is.
         roots.add_parsable_certificates(certificates.iter().cloned());
         let authorities = WebPkiServerVerifier::builder_with_provider(Arc::new(roots), provider()).build();
         let authorities = authorities.map_err(|error| error.to_string())?;
-        Ok(Judge { authorities: Some(authorities), known: certificates.clone(), anybody: false, algorithms })
+        Ok(TargetVerifier {
+            authorities: Some(authorities),
+            known: certificates.clone(),
+            anybody: false,
+            algorithms,
+        })
     }
 }
 
-impl ServerCertVerifier for Judge {
+impl ServerCertVerifier for TargetVerifier {
     fn verify_server_cert(
         &self,
         own: &CertificateDer<'_>,
@@ -153,8 +158,9 @@ impl ServerCertVerifier for Judge {
         if self.anybody {
             return Ok(ServerCertVerified::assertion());
         }
-        // `openssl req -x509` makes every certificate an authority's, and an authority may not vouch for itself as a server
-        // (RFC 5280, 4.2.1.9). One that was given to us whole needs no voucher; its name and its dates count all the same.
+        // `openssl req -x509` makes every certificate an authority's, and an authority's certificate must not be used
+        // as a server's (RFC 5280, 4.2.1.9). One that was configured as a whole needs no issuer; its name and its dates
+        // are checked all the same.
         if self.known.iter().any(|known| known == own) {
             return is_good_now(own, now)
                 .and_then(|()| verify_server_name(&ParsedCertificate::try_from(own)?, name))

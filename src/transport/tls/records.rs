@@ -1,7 +1,7 @@
-//! A connection whose handshake is over: records ⇄ plain bytes, in buffers of the caller.
+//! A connection whose handshake is over: records ⇄ plain bytes, in the caller's buffers.
 //!
-//! It touches no socket. Idle, it keeps neither plain bytes nor records, only the keys and the beginning of a record that
-//! has not arrived whole.
+//! It touches no socket. Idle, it keeps neither plain bytes nor records, only the keys and the beginning of an
+//! incomplete record.
 
 use rustls::{Error, InvalidMessage};
 
@@ -11,24 +11,25 @@ use rustls::client::UnbufferedClientConnection;
 use rustls::server::UnbufferedServerConnection;
 use rustls::unbuffered::{ConnectionState, EncodeError, EncryptError, UnbufferedStatus, WriteTraffic};
 
-/// The most a record holds beside its plain bytes: a header, and what TLS 1.2 or 1.3 adds (RFC 5246, 6.2.3; RFC 8446, 5.2).
+/// The largest overhead of a record beside its plain bytes: a header, and what TLS 1.2 or 1.3 adds (RFC 5246, 6.2.3;
+/// RFC 8446, 5.2).
 const OVERHEAD: usize = 64;
 
 /// Plain bytes in a full record.
 const RECORD: usize = 16 << 10;
 
-/// The longest a record is on the wire (RFC 5246, 6.2.3).
+/// The longest record on the wire (RFC 5246, 6.2.3).
 pub(super) const LONGEST_RECORD: usize = 5 + RECORD + 2048;
 
-/// Bytes of a handshake that are kept while a message is not whole: the largest message, in as many records as it takes.
+/// Bytes of an incomplete handshake message that are kept: the largest message, in as many records as it takes.
 pub const MAX_UNREAD: usize = 80 << 10;
 
-/// Room for so many plain bytes when they are sealed, with some for a change of keys before them.
+/// The space needed to encrypt this many plain bytes, with some for a change of keys before them.
 pub const fn sealed_room(plain: usize) -> usize {
     plain + (plain / RECORD + 2) * OVERHEAD
 }
 
-/// Which end of the handshake is ours.
+/// Our end of the handshake.
 pub(super) enum Ours {
     /// The client connected to us.
     Server(Box<UnbufferedServerConnection>),
@@ -36,7 +37,7 @@ pub(super) enum Ours {
     Client(Box<UnbufferedClientConnection>),
 }
 
-/// Does the same with either.
+/// Applies the same to either.
 macro_rules! either {
     ($ours:expr, $it:ident => $what:expr) => {
         match $ours {
@@ -47,16 +48,16 @@ macro_rules! either {
 }
 pub(super) use either;
 
-/// A connection that has been secured.
+/// A connection after its handshake.
 pub struct Sealed {
     ours: Ours,
-    /// The beginning of a record that has not arrived whole.
+    /// The beginning of an incomplete record.
     partial: Vec<u8>,
     /// Plain bytes that came with the end of the handshake.
     early: Vec<u8>,
-    /// What broke it; after its alert rustls must not be asked again.
+    /// What broke it; after its alert rustls must not be called again.
     broken: Option<Error>,
-    /// The other end said close_notify: it sends no more.
+    /// The other end has sent close_notify: it sends no more.
     pub closed: bool,
 }
 
@@ -65,15 +66,15 @@ impl Sealed {
         Sealed { ours, partial, early, broken: None, closed }
     }
 
-    /// The beginning of a record that was kept; it stands before whatever is read next.
+    /// Takes the kept beginning of a record; it precedes whatever is read next.
     pub fn take_partial(&mut self) -> Vec<u8> {
         std::mem::take(&mut self.partial)
     }
 
-    /// Keeps the beginning of a record, or of a message in several of them; in a box of just that size.
+    /// Keeps the beginning of a record, or of a message in several of them; in an allocation of exactly that size.
     ///
     /// # Errors
-    /// Where it is longer than [`MAX_UNREAD`].
+    /// It is longer than [`MAX_UNREAD`].
     pub fn keep_partial(&mut self, bytes: &[u8]) -> Result<(), Error> {
         if bytes.len() > MAX_UNREAD {
             return Err(InvalidMessage::MessageTooLarge.into());
@@ -82,12 +83,12 @@ impl Sealed {
         Ok(())
     }
 
-    /// Gives back what [`Sealed::take_partial`] gave, nothing having been read behind it.
+    /// Puts back what [`Sealed::take_partial`] returned, with nothing read after it.
     pub fn put_back(&mut self, partial: Vec<u8>) {
         self.partial = partial;
     }
 
-    /// Whether plain bytes came with the end of the handshake, and wait.
+    /// Whether plain bytes that came with the end of the handshake are waiting.
     pub fn has_early(&self) -> bool {
         !self.early.is_empty()
     }
@@ -97,12 +98,12 @@ impl Sealed {
         std::mem::take(&mut self.early)
     }
 
-    /// Opens every whole record in `wire`, in place; hands the plain bytes to `plain`, and adds to `answer` what goes back.
-    /// Returns how many bytes of `wire` are used up.
+    /// Decrypts every complete record in `wire`, in place; passes the plain bytes to `plain`, and appends to `answer`
+    /// what has to be sent. Returns how many bytes of `wire` are used up.
     ///
     /// # Errors
-    /// A record that does not open, or an alert of the other end. `answer` may hold an alert of ours; what was opened
-    /// before has gone to `plain`.
+    /// A record that cannot be decrypted, or an alert of the other end. `answer` may hold an alert of ours; what was
+    /// decrypted before has gone to `plain`.
     pub fn open(
         &mut self,
         wire: &mut [u8],
@@ -130,19 +131,19 @@ impl Sealed {
         }
     }
 
-    /// Seals `plain` in as few records as hold it, into `wire`, which has [`sealed_room`] for them; says how many bytes it
-    /// took.
+    /// Encrypts `plain` in as few records as possible, into `wire`, which has [`sealed_room`] for them; returns how
+    /// many bytes they take.
     ///
     /// # Errors
-    /// Where the keys are used up (TLS 1.2 alone; after 2^24 records) or the connection is broken.
+    /// The keys are used up (TLS 1.2 only; after 2^24 records) or the connection is broken.
     pub fn seal(&mut self, plain: &[u8], wire: &mut [u8]) -> Result<usize, Error> {
         self.write(wire, |traffic, room| traffic.encrypt(plain, room))
     }
 
-    /// Says that nothing more comes from us (close_notify); `wire` has room for one record.
+    /// Writes a close_notify, which ends our direction, into `wire`, which has room for one record; returns its length.
     ///
     /// # Errors
-    /// On a connection that is broken, which has nothing to say.
+    /// The connection is broken, so that nothing can be sent.
     pub fn seal_end(&mut self, wire: &mut [u8]) -> Result<usize, Error> {
         self.write(wire, |traffic, room| traffic.queue_close_notify(room))
     }
@@ -156,12 +157,12 @@ impl Sealed {
             return Err(error.clone());
         }
         let (mut written, closed) = (0, &mut self.closed);
-        // What is kept stands in for what was read: rustls remembers how far into it a message reaches that has not come
-        // whole, and trips over a buffer without it.
+        // The kept bytes are passed as what was read: rustls remembers how far an incomplete message reaches into it,
+        // and fails with a buffer that lacks it.
         let kept = &mut self.partial;
         either!(&mut self.ours, it => loop {
             match it.process_tls_records(kept).state? {
-                // A change of keys that is due stands before the bytes.
+                // A pending change of keys precedes the bytes.
                 ConnectionState::EncodeTlsData(mut data) => {
                     written += data.encode(&mut wire[written..]).map_err(|_| Error::EncryptError)?;
                 }
@@ -176,10 +177,10 @@ impl Sealed {
         })
     }
 
-    /// What was agreed on.
+    /// What was negotiated.
     pub fn agreed(&self) -> Agreed {
         either!(&self.ours, it => Agreed {
-            // rustls' own names have no dot, and tell the ciphers of TLS 1.3 apart by their beginning.
+            // rustls' own names have no dot, and mark the ciphers of TLS 1.3 by a prefix.
             version: it.protocol_version().and_then(|it| it.as_str()).unwrap_or_default().replace('_', "."),
             cipher: it
                 .negotiated_cipher_suite()
@@ -193,23 +194,23 @@ impl Sealed {
     }
 }
 
-/// What one call of rustls came to.
+/// The result of one call of rustls.
 pub(super) struct Step {
     pub(super) used: usize,
     pub(super) came: Came,
 }
 
 pub(super) enum Came {
-    /// There may be more in what was given.
+    /// There may be more in the input.
     More,
     /// close_notify.
     Closed,
-    /// Nothing whole is left in what was given.
+    /// No complete record is left in the input.
     Idle,
     Error(Error),
 }
 
-/// Takes what one call gave: plain bytes to `plain`, what is to be sent to `answer`.
+/// Handles the result of one call: plain bytes go to `plain`, what is to be sent to `answer`.
 pub(super) fn step<Data>(
     status: UnbufferedStatus<'_, '_, Data>,
     plain: &mut dyn FnMut(&[u8]),
@@ -235,19 +236,19 @@ pub(super) fn step<Data>(
             encode(|room| data.encode(room), answer);
             Came::More
         }
-        // The caller sends it; rustls only wants to know that somebody will.
+        // The caller sends it; rustls only needs to know that it will be sent.
         Ok(ConnectionState::TransmitTlsData(sent)) => {
             sent.done();
             Came::More
         }
         Ok(ConnectionState::PeerClosed) => Came::Closed,
-        // Early data is not asked for, so it does not come.
+        // Early data is not enabled, so none arrives.
         Ok(_) => Came::Idle,
     };
     Step { used, came }
 }
 
-/// Adds the alert that follows an error, if there is one.
+/// Appends the alert that follows an error, if there is one.
 pub(super) fn add_alert<Data>(asked: UnbufferedStatus<'_, '_, Data>, answer: &mut Vec<u8>) {
     if let Ok(ConnectionState::EncodeTlsData(mut data)) = asked.state {
         encode(|room| data.encode(room), answer);
@@ -268,7 +269,7 @@ fn encode(mut data: impl FnMut(&mut [u8]) -> Result<usize, EncodeError>, wire: &
     }
 }
 
-/// Writing, whichever end is ours.
+/// Encrypts, whichever end is ours.
 trait Traffic {
     fn encrypt(&mut self, plain: &[u8], room: &mut [u8]) -> Result<usize, EncryptError>;
     fn queue_close_notify(&mut self, room: &mut [u8]) -> Result<usize, EncryptError>;

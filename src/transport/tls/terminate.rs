@@ -1,4 +1,4 @@
-//! What a route says about TLS with its clients: our certificates, and whose we ask for.
+//! TLS with the clients of a route: our certificates, and which client certificates are required.
 
 use std::fmt;
 use std::sync::Arc;
@@ -18,14 +18,14 @@ use rustls::{
 
 use super::{Certificate, ClientName, MinVersion, Pair, provider};
 
-/// What [`TlsTermination`] is made of.
+/// The settings of [`TlsTermination`].
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct TlsTerminationParts {
-    /// Our certificates, at least one; a client that asks for a name gets the one that has it, else the first.
+    /// Our certificates, at least one; a client that requests a name gets the matching one, else the first.
     pub pairs: Vec<Pair>,
-    /// Whose certificate a client must show; `None` where none is asked for.
+    /// Which client certificates are required; `None` requests none.
     pub who: Option<WhoMayConnect>,
-    /// The protocols offered (ALPN, RFC 7301), the liked ones first; empty: whatever the client asks for is not answered.
+    /// The protocols offered (ALPN, RFC 7301), in order of preference; if empty, the client's offer is not answered.
     pub alpn: Vec<String>,
     /// The oldest version.
     pub min_version: MinVersion,
@@ -33,12 +33,12 @@ pub struct TlsTerminationParts {
     pub handshake_timeout: Duration,
 }
 
-/// Which clients are let in by their certificate.
+/// Which clients may connect by their certificate.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct WhoMayConnect {
-    /// Who must have signed it.
+    /// The authorities, one of which must have signed it.
     pub ca: Vec<CertificateDer<'static>>,
-    /// The names one of which it must have; empty: any.
+    /// The names, one of which it must have; if empty, any.
     pub names: Vec<ClientName>,
 }
 
@@ -46,40 +46,41 @@ pub struct WhoMayConnect {
 pub struct TlsTermination {
     parts: TlsTerminationParts,
     pub(super) config: Arc<ServerConfig>,
-    doorman: Option<Arc<Doorman>>,
+    verifier: Option<Arc<ClientVerifier>>,
 }
 
 impl TlsTermination {
-    /// Makes it ready.
+    /// Prepares it.
     ///
     /// # Errors
-    /// A sentence, where the authorities of clients cannot be used or the system has no random numbers.
+    /// A description, if the client authorities cannot be used or the system has no random numbers.
     pub fn new(parts: TlsTerminationParts) -> Result<TlsTermination, String> {
         let builder = ServerConfig::builder_with_provider(provider())
             .with_protocol_versions(parts.min_version.versions())
             .map_err(|error| error.to_string())?;
-        let doorman = parts.who.as_ref().map(Doorman::new).transpose()?.map(Arc::new);
-        let builder = match doorman.clone() {
+        let verifier = parts.who.as_ref().map(ClientVerifier::new).transpose()?.map(Arc::new);
+        let builder = match verifier.clone() {
             None => builder.with_no_client_auth(),
-            Some(doorman) => builder.with_client_cert_verifier(doorman),
+            Some(verifier) => builder.with_client_cert_verifier(verifier),
         };
-        let mut config = builder.with_cert_resolver(Arc::new(Shelf::new(&parts.pairs)));
+        let mut config = builder.with_cert_resolver(Arc::new(CertificateChoice::new(&parts.pairs)));
         config.alpn_protocols = parts.alpn.iter().map(|name| name.as_bytes().to_vec()).collect();
-        // Sessions are resumed by tickets alone, whose keys change every few hours: nothing is kept for who went away.
+        // Sessions are resumed by tickets only, whose keys change every few hours: nothing is kept for clients that
+        // have left.
         config.session_storage = Arc::new(NoServerSessionStorage {});
         config.ticketer = aws_lc_rs::Ticketer::new().map_err(|error| error.to_string())?;
-        Ok(TlsTermination { parts, config: Arc::new(config), doorman })
+        Ok(TlsTermination { parts, config: Arc::new(config), verifier })
     }
 
-    /// Looks once more at what a client showed when the session began that it resumes: a certificate may have expired
-    /// since. (When `client_ca` or `client_names` change, the keys of the tickets are others, and nothing is resumed.)
+    /// Verifies again the client certificate of the session that is resumed: it may have expired since. (When
+    /// `client_ca` or `client_names` change, so do the ticket keys, and nothing is resumed.)
     pub(super) fn let_in_again(&self, shown: Option<&[CertificateDer<'static>]>) -> Result<(), Error> {
-        let Some(doorman) = &self.doorman else { return Ok(()) };
+        let Some(verifier) = &self.verifier else { return Ok(()) };
         let (own, rest) = shown.and_then(<[_]>::split_first).ok_or(Error::NoCertificatesPresented)?;
-        doorman.verify_client_cert(own, rest, UnixTime::now()).map(drop)
+        verifier.verify_client_cert(own, rest, UnixTime::now()).map(drop)
     }
 
-    /// What it was made of.
+    /// Its settings.
     pub fn parts(&self) -> &TlsTerminationParts {
         &self.parts
     }
@@ -99,21 +100,22 @@ impl fmt::Debug for TlsTermination {
     }
 }
 
-/// Finds the certificate a client asks for.
+/// Finds the certificate for a requested name.
 #[derive(Debug)]
-struct Shelf {
+struct CertificateChoice {
     pairs: Vec<Pair>,
 }
 
-impl Shelf {
-    fn new(pairs: &[Pair]) -> Shelf {
-        Shelf { pairs: pairs.to_vec() }
+impl CertificateChoice {
+    fn new(pairs: &[Pair]) -> CertificateChoice {
+        CertificateChoice { pairs: pairs.to_vec() }
     }
 }
 
-impl ResolvesServerCert for Shelf {
+impl ResolvesServerCert for CertificateChoice {
     fn resolve(&self, hello: ClientHello<'_>) -> Option<Arc<CertifiedKey>> {
-        // Of one name there may be a certificate with an RSA key and one with another: who cannot verify one takes the other.
+        // There may be an RSA certificate and another one for the same name: a client that cannot verify one gets the
+        // other.
         let usable = |pair: &&Pair| pair.certified.key.choose_scheme(hello.signature_schemes()).is_some();
         let named = |pair: &&Pair| hello.server_name().is_some_and(|name| is_for(&pair.certificate, name));
         let mut usable_ones = self.pairs.iter().filter(usable);
@@ -129,25 +131,25 @@ fn is_for(certificate: &Certificate, name: &str) -> bool {
     })
 }
 
-/// Asks clients for a certificate, and looks at who signed it and at the names in it.
+/// Requests client certificates, and checks their issuer and names.
 #[derive(Debug)]
-struct Doorman {
+struct ClientVerifier {
     signed: Arc<dyn ClientCertVerifier>,
     names: Vec<ClientName>,
 }
 
-impl Doorman {
-    fn new(who: &WhoMayConnect) -> Result<Doorman, String> {
+impl ClientVerifier {
+    fn new(who: &WhoMayConnect) -> Result<ClientVerifier, String> {
         let mut roots = RootCertStore::empty();
         for certificate in &who.ca {
             roots.add(certificate.clone()).map_err(|error| error.to_string())?;
         }
         let signed = WebPkiClientVerifier::builder_with_provider(Arc::new(roots), provider()).build();
-        Ok(Doorman { signed: signed.map_err(|error| error.to_string())?, names: who.names.clone() })
+        Ok(ClientVerifier { signed: signed.map_err(|error| error.to_string())?, names: who.names.clone() })
     }
 }
 
-/// A client whose certificate is good and has none of the names in `client_names`.
+/// A client whose certificate is valid and has none of the names in `client_names`.
 #[derive(Debug)]
 pub(super) struct NotOnTheList(pub(super) Vec<String>);
 
@@ -159,7 +161,7 @@ impl fmt::Display for NotOnTheList {
 
 impl std::error::Error for NotOnTheList {}
 
-impl ClientCertVerifier for Doorman {
+impl ClientCertVerifier for ClientVerifier {
     fn root_hint_subjects(&self) -> &[DistinguishedName] {
         self.signed.root_hint_subjects()
     }

@@ -42,6 +42,9 @@ impl Live {
     }
 }
 
+/// The value of a session's `aim` until a target is chosen.
+pub(super) const NO_AIM: u16 = u16::MAX;
+
 /// The byte counts of one session. Only its own task writes them; any thread may read them.
 #[derive(Debug, Default)]
 pub struct Meter {

@@ -14,10 +14,10 @@ use std::sync::atomic::{AtomicU8, AtomicU16, AtomicU64, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use crate::outcome::{Agreed, Attempt, Client, End, Outcome, Phase, Side, Timing};
+use crate::outcome::{Agreed, Attempt, Client, End, Outcome, Phase, Side, Timing, Way};
 use dedup::Folds;
-use live::Lives;
 pub use live::{FlowMeter, Live, Meter, Open};
+use live::{Lives, NO_AIM};
 pub use order::{Order, OrderRefused};
 pub use queue::{LineQueue, QueueWriter};
 pub use record::Record;
@@ -85,7 +85,7 @@ impl Ledger {
             id,
             route,
             targets,
-            aim: AtomicU16::new(u16::MAX),
+            aim: AtomicU16::new(NO_AIM),
             word: AtomicU8::new(order::NO_WAKER),
             client,
             started,
@@ -197,7 +197,7 @@ impl Entry {
 
     /// Records which of its route's targets the session goes to: an index among them.
     pub fn aim(&self, place: usize) {
-        self.live.aim.store(place.try_into().unwrap_or(u16::MAX), Relaxed);
+        self.live.aim.store(place.try_into().unwrap_or(NO_AIM), Relaxed);
     }
 
     /// Who connected.
@@ -264,15 +264,23 @@ impl Drop for Entry {
     fn drop(&mut self) {
         if let Some(ledger) = self.ledger.take() {
             let total = self.live.started.elapsed();
-            ledger.close(&self.live, internal(&self.live.meter, total));
+            ledger.close(&self.live, internal(&self.live, total));
         }
     }
 }
 
-fn internal(meter: &Meter, total: Duration) -> Outcome {
+/// The outcome of a session whose task panicked. Its phase is the latest of which the live entry has evidence: bytes that were
+/// read, else a target that was chosen, else none.
+fn internal(live: &Live, total: Duration) -> Outcome {
+    let meter = &live.meter;
+    let phase = match meter.way() {
+        Way::None if live.aim.load(Relaxed) == NO_AIM => Phase::Identify,
+        Way::None => Phase::Connect,
+        _ => Phase::Relay,
+    };
     Outcome {
         end: End::Internal,
-        phase: Phase::Relay,
+        phase,
         closed_by: None,
         target: None,
         attempts: Vec::<Attempt>::new(),
@@ -282,5 +290,34 @@ fn internal(meter: &Meter, total: Duration) -> Outcome {
         datagrams: None,
         kernel: None,
         hint: None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The phase in the record of a session whose task panicked after `steps`.
+    fn phase_of_panic(steps: impl FnOnce(&Entry)) -> Phase {
+        let records = Arc::new(Mutex::new(Vec::new()));
+        let sink = records.clone();
+        let ledger = Ledger::new(Box::new(move |record: &Record| sink.lock().unwrap().push(record.clone())));
+        let client = Client::Net(([127, 0, 0, 1], 1).into());
+        let targets = TargetNames::new(vec!["t:1".into(), "t:2".into()]).into();
+        let entry = ledger.open("web".into(), targets, client, Instant::now());
+        steps(&entry);
+
+        drop(entry);
+
+        let records = records.lock().unwrap();
+        assert_eq!(records[0].outcome.end, End::Internal);
+        records[0].outcome.phase
+    }
+
+    #[test]
+    fn a_bug_before_the_relay_is_not_recorded_as_one_of_the_relay() {
+        assert_eq!(phase_of_panic(|_| {}), Phase::Identify);
+        assert_eq!(phase_of_panic(|entry| entry.aim(1)), Phase::Connect);
+        assert_eq!(phase_of_panic(|entry| entry.meter().up.read(1)), Phase::Relay);
     }
 }

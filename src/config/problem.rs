@@ -54,7 +54,7 @@ impl Problem {
     }
 
     /// Key and message in one line, without the place.
-    pub fn told(&self) -> String {
+    pub fn line(&self) -> String {
         match self.key.as_str() {
             "" => self.message.clone(),
             key => format!("{key}: {}", self.message),

@@ -24,7 +24,7 @@ impl Problems {
     }
 
     fn headline(&self, problem: &Problem) -> String {
-        let (place, told) = (self.place(&problem.place), escaped(&problem.told()));
+        let (place, told) = (self.place(&problem.place), escaped(&problem.line()));
         match &problem.place {
             Place::File if place.is_empty() => format!("error: {told}\n"),
             // A message that begins with the argument would name it twice.

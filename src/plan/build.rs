@@ -1,6 +1,7 @@
-//! What was written → what we will do: defaults filled in, the command line merged, every route checked with the others.
+//! The written configuration → the plan: defaults filled in, the command line merged, every route checked against the
+//! others.
 //!
-//! All problems at once: a route that lacks something is still compared with the rest.
+//! All problems are reported at once: a route that lacks something is still compared with the rest.
 
 use std::cell::LazyCell;
 use std::sync::Arc;
@@ -26,7 +27,7 @@ const CONNECT_TIMEOUT: Duration = Duration::from_secs(2);
 const WAIT_FOR_TARGET: Duration = Duration::ZERO;
 const RESET_LINGER: Duration = Duration::from_secs(5);
 
-/// Makes the plan; what hinders it is added to `problems`, and a route that it hinders is not in the plan.
+/// Makes the plan. Whatever prevents a route is added to `problems`, and that route is not in the plan.
 pub(super) fn build(
     config: Config,
     forwards: &[String],
@@ -38,7 +39,7 @@ pub(super) fn build(
     let v6only = config.defaults.v6only.as_ref().is_none_or(|written| written.value);
     if validate::few_enough(&drafts, problems) {
         overlap::check(&drafts, v6only, problems);
-        // Asked for once, and only where a target may be one of them.
+        // The kernel is asked once, and only if a target may be one of this machine's addresses.
         let own = LazyCell::new(|| addresses().unwrap_or_default());
         let is_here = |ip| own.iter().any(|address| address.ip == ip);
         loops::check(&drafts, v6only, &is_here, problems);
@@ -51,7 +52,7 @@ pub(super) fn build(
         .into_iter()
         .filter_map(|draft| route(draft, &config.defaults, &mut lists, &mut files, problems));
     let routes: Routes = routes.map(|route| (route.name.clone(), Arc::new(route))).collect();
-    debug_assert!(routes.len() == wanted || !problems.is_empty(), "a route is left out and nobody is told");
+    debug_assert!(routes.len() == wanted || !problems.is_empty(), "a route is left out without a problem");
     let files = files.and(lists.files().chain(included));
     files::few_enough(&files, problems);
     let defaults = Limits::default();
@@ -124,10 +125,10 @@ fn route(
     })
 }
 
-/// What the route says of its flows, then what the defaults say, then what the preset stands for.
+/// The limits of a route's flows: its own keys first, then the defaults, then the preset.
 fn flow_limits(own: &Settings, defaults: &Settings) -> FlowLimits {
     let count = |count: usize| u32::try_from(count).unwrap_or(u32::MAX);
-    let over = |said: Option<OrOff<usize>>, preset| said.map_or(preset, |OrOff(said)| said.map(count));
+    let over = |own: Option<OrOff<usize>>, preset| own.map_or(preset, |OrOff(own)| own.map(count));
     let preset = pick(&own.preset, &defaults.preset).unwrap_or_default().limits();
     FlowLimits {
         most: pick(&own.max_flows, &defaults.max_flows).unwrap_or(preset.most),

@@ -1,28 +1,28 @@
-//! What a new plan changes, route by route; and what it may not change.
+//! What a new plan changes, route by route; and the keys that it must not change.
 //!
-//! It compares and decides nothing else: no socket, no clock, no order of doing.
+//! It only compares: no socket, no clock, no order in which changes are applied.
 
 use super::{Plan, RouteName, Routes};
 
-/// The routes that come, change and go, each list in the order of names.
+/// The routes that are added, replaced and removed, each list sorted by name.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Change {
-    /// Only in the new.
+    /// Only in the new set.
     pub added: Vec<RouteName>,
-    /// In both, and different.
+    /// In both sets, with different settings.
     pub replaced: Vec<RouteName>,
-    /// Only in the old.
+    /// Only in the old set.
     pub removed: Vec<RouteName>,
 }
 
 impl Change {
-    /// Nothing comes, changes or goes.
+    /// Whether nothing is added, replaced or removed.
     pub fn is_empty(&self) -> bool {
         self.added.is_empty() && self.replaced.is_empty() && self.removed.is_empty()
     }
 }
 
-/// What lies between two sets of routes. A route keeps its identity by its name alone.
+/// The difference between two sets of routes. A route is identified by its name alone.
 pub fn diff(old: &Routes, new: &Routes) -> Change {
     let names = |from: &Routes, wanted: &dyn Fn(&RouteName) -> bool| -> Vec<RouteName> {
         from.keys().filter(|name| wanted(name)).cloned().collect()
@@ -34,8 +34,8 @@ pub fn diff(old: &Routes, new: &Routes) -> Change {
     }
 }
 
-/// The new routes, with the old ones in the place of their equals: what a route holds beside its settings, as the keys that
-/// its TLS sessions are resumed by, lives on.
+/// The new routes, but each that equals an old one is that old one: state that a route holds beside its settings, such
+/// as the keys by which its TLS sessions are resumed, is kept.
 pub fn keep_equal(old: &Routes, new: Routes) -> Routes {
     let kept = |name: &RouteName, route| match old.get(name) {
         Some(old) if *old == route => old.clone(),
@@ -44,7 +44,7 @@ pub fn keep_equal(old: &Routes, new: Routes) -> Routes {
     new.into_iter().map(|(name, route)| (name.clone(), kept(&name, route))).collect()
 }
 
-/// The keys whose declarations say that a restart alone can change them, and whether they differ.
+/// The keys that are declared as needing a restart, and whether they differ.
 fn kept_until_restart(old: &Plan, new: &Plan) -> [(&'static str, bool); 4] {
     [
         ("limits.connections", old.limits.connections != new.limits.connections),
@@ -54,7 +54,7 @@ fn kept_until_restart(old: &Plan, new: &Plan) -> [(&'static str, bool); 4] {
     ]
 }
 
-/// A message for each key that differs and cannot change while running; empty if there is none.
+/// A message for each key that differs and cannot change while running; empty if there are none.
 pub fn unchangeable(old: &Plan, new: &Plan) -> Vec<String> {
     let changed = kept_until_restart(old, new).into_iter().filter(|(_, changed)| *changed);
     changed

@@ -1,5 +1,4 @@
-//! What one route says, from the file or from the command line, with its places: before it is known whether it stands
-//! beside the others.
+//! One route as written in the file or on the command line, with its places: not yet checked against the others.
 
 use std::collections::HashSet;
 use std::sync::Arc;
@@ -9,22 +8,22 @@ use crate::address::{Families, ListenAddress, Numbered, Protocol, Run, Spec};
 use crate::config::{Place, Problem, Settings, Written, WrittenRoute, WrittenTarget, bare_or_quoted};
 use crate::units::Misread;
 
-/// A route with its places, before it is known whether it stands beside the others.
+/// A route with its places, not yet checked against the others.
 pub(super) struct Draft {
     pub(super) name: RouteName,
-    /// Its path in the file, for the problems of its keys; empty for one of the command line.
+    /// Its path in the file, for the problems of its keys; empty for a route of the command line.
     pub(super) path: String,
     pub(super) listen: Vec<Written<Run<ListenAddress>>>,
-    /// Those of `target` first; none where none could be read.
+    /// Those of `target` first; empty if none could be read.
     pub(super) targets: Vec<WrittenTarget>,
-    /// What a hello chooses of them; `None` where none is looked at.
+    /// How a hello chooses among them; `None` if the route reads no hello.
     pub(super) hello: Option<hello::Draft>,
     pub(super) protocol: Protocol,
     pub(super) settings: Settings,
 }
 
 impl Draft {
-    /// Which families its `[::]` takes; `v6only` is the default's word.
+    /// Which address families its `[::]` accepts; `v6only` is the value of the defaults.
     pub(super) fn families(&self, v6only: bool) -> Families {
         match self.settings.v6only.as_ref().map_or(v6only, |written| written.value) {
             false if self.protocol == Protocol::Tcp => Families::Both,
@@ -32,12 +31,12 @@ impl Draft {
         }
     }
 
-    /// How many listeners have targets of their own, at least 1: the length of its ranges of targets.
+    /// How many listeners have their own targets, at least 1: the length of its ranges of targets.
     pub(super) fn places(&self) -> usize {
         self.targets.iter().map(|target| target.address.value.count()).max().unwrap_or(1)
     }
 
-    /// Each list of targets among which one is chosen.
+    /// Each list of targets from which a client's target is chosen.
     pub(super) fn lists(&self) -> Vec<&[WrittenTarget]> {
         match &self.hello {
             Some(hello) => hello.lists().map(|among| &self.targets[among]).collect(),
@@ -45,19 +44,19 @@ impl Draft {
         }
     }
 
-    /// Whether all it dials is Unix sockets.
+    /// Whether all its targets are Unix sockets.
     pub(super) fn dials_unix(&self) -> bool {
         let is_unix = |it: &WrittenTarget| it.address.value.first().unix().is_some();
         !self.targets.is_empty() && self.targets.iter().all(is_unix)
     }
 
-    /// The path of one of its keys; empty for a route of the command line, whose place says it all.
+    /// The path of one of its keys; empty for a route of the command line, which is identified by its place.
     pub(super) fn key(&self, key: &str) -> String {
         if self.path.is_empty() { String::new() } else { format!("{}.{key}", self.path) }
     }
 }
 
-/// Every route of the file and then of the command line.
+/// Every route of the file, then every route of the command line.
 pub(super) fn drafts(
     routes: Vec<WrittenRoute>,
     forwards: &[String],
@@ -101,8 +100,8 @@ fn from_command_line(forwards: &[String], drafts: &mut Vec<Draft>, problems: &mu
     }
 }
 
-/// `8080`, or `127.0.0.1:8080` where that is taken; several that leave their port to the kernel are numbered. A Unix
-/// socket gives its whole name.
+/// The name of a route of the command line: `8080`, or `127.0.0.1:8080` if that is taken; routes that share an address,
+/// as port 0, are numbered. A route that listens on a Unix socket is called by the socket's whole name.
 fn free_name(taken: &HashSet<Arc<str>>, listen: &Run<ListenAddress>) -> Arc<str> {
     let whole = listen.to_string();
     let ports = whole.rsplit(':').next().filter(|_| listen.first().port().is_some());

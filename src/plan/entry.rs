@@ -1,4 +1,4 @@
-//! Who may come into a route, how many and how fast: defaults filled in, and keys that nothing listens to told.
+//! How many clients a route accepts and how fast: defaults filled in, and keys without effect reported.
 
 use super::draft::Draft;
 use super::merge::{off_or, pick, time};
@@ -6,7 +6,7 @@ use crate::address::{ListenAddress, Protocol};
 use crate::config::{Place, Problem, Settings, Written};
 use crate::limits::{EntryLimits, WhenFull};
 
-/// What the route says, then what the defaults say. Flows have a number and a policy of their own.
+/// The route's own keys first, then the defaults. Flows have their own limit and policy (see `flow_limits`).
 pub(super) fn limits(draft: &Draft, defaults: &Settings) -> EntryLimits {
     let (own, built_in) = (&draft.settings, EntryLimits::default());
     let is_tcp = draft.protocol == Protocol::Tcp;
@@ -21,8 +21,8 @@ pub(super) fn limits(draft: &Draft, defaults: &Settings) -> EntryLimits {
     }
 }
 
-/// Adds a problem for each key of the route that can have no effect. (In the defaults it may stand: they are for every
-/// route it fits.)
+/// Adds a problem for each key of the route that can have no effect. (In the defaults it is allowed: they apply to
+/// every route that it fits.)
 pub(super) fn check(draft: &Draft, limits: &EntryLimits, problems: &mut Vec<Problem>) {
     let s = &draft.settings;
     let mut idle = |key: &str, place: Option<&Place>, what: &str, help: &str| {
@@ -34,14 +34,14 @@ pub(super) fn check(draft: &Draft, limits: &EntryLimits, problems: &mut Vec<Prob
         let what = "this key is for tcp, and the route carries udp";
         idle("max_connections", place(&s.max_connections), what, "write max_flows, which is for flows");
         idle("when_full", place(&s.when_full), what, "write flows_full, which is for flows");
-        idle("queue", place(&s.queue), what, "leave it out: a datagram does not wait");
-        idle("queue_timeout", place(&s.queue_timeout), what, "leave it out: a datagram does not wait");
+        idle("queue", place(&s.queue), what, "leave it out: datagrams are not queued");
+        idle("queue_timeout", place(&s.queue_timeout), what, "leave it out: datagrams are not queued");
         return;
     }
     let is_unix = |listen: &ListenAddress| matches!(listen, ListenAddress::Unix(_));
     if !draft.listen.is_empty() && draft.listen.iter().all(|it| is_unix(it.value.first())) {
         let what = "the route listens on Unix sockets alone, and their clients have no address";
-        let help = "leave it out; socket_mode and the directory say who may connect";
+        let help = "leave it out; socket_mode and the directory decide who may connect";
         idle("allow", first(&s.allow), what, help);
         idle("deny", first(&s.deny), what, help);
         let help = "leave it out; max_connections and connection_rate hold for all clients together";
@@ -60,11 +60,11 @@ pub(super) fn check(draft: &Draft, limits: &EntryLimits, problems: &mut Vec<Prob
         return;
     }
     if limits.full != WhenFull::Queue {
-        let what = "nobody waits in a queue here";
+        let what = "this route has no queue";
         idle("queue", place(&s.queue), what, "add when_full = \"queue\", or leave it out");
     }
     if limits.full == WhenFull::Refuse {
-        let what = "nobody waits for a place here";
+        let what = "clients of this route do not wait for a place";
         idle("queue_timeout", place(&s.queue_timeout), what, "add when_full = \"queue\", or leave it out");
     }
 }
@@ -82,7 +82,7 @@ mod tests {
     use crate::plan::{Carries, parse};
 
     #[test]
-    fn a_route_can_do_without_everything_that_the_defaults_say_of_who_comes_and_how() {
+    fn a_route_can_switch_off_every_entry_limit_of_the_defaults() {
         let keys = [
             ("max_connections", "7"),
             ("max_connections_per_client", "7"),
@@ -109,7 +109,7 @@ mod tests {
     }
 
     #[test]
-    fn a_route_can_do_without_the_answers_that_its_preset_counts() {
+    fn a_route_can_switch_off_the_answer_limit_of_its_preset() {
         let text = "defaults.answers = 5\ndefaults.preset = 'dns'\n\
                     routes.a = {listen='1', target='2', protocol='udp', answers='off', max_amplification='off'}";
         let plan = parse("f", text, &[]).unwrap();

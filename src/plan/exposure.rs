@@ -1,4 +1,4 @@
-//! Which routes let in whoever can reach them.
+//! Which routes accept every client that can reach them.
 
 use std::sync::Arc;
 
@@ -15,8 +15,8 @@ impl Route {
         })
     }
 
-    /// Whether it says who may connect. (`allow = ["0.0.0.0/0", "::/0"]` says so, too; so does
-    /// `client_ca`.)
+    /// Whether the route restricts, or explicitly opens, who may connect: it has an `allow` (`["0.0.0.0/0", "::/0"]`
+    /// included) or a `client_ca`.
     pub fn is_guarded(&self) -> bool {
         let asks_who = |tls: &Arc<TlsTermination>| tls.parts().who.is_some();
         self.access.allow.is_some()

@@ -1,6 +1,6 @@
-//! Which file is read when none is named.
+//! Which file is read if the command line names none.
 //!
-//! The environment and the file system are arguments, so that the order can be shown by a test.
+//! The environment and the file system are arguments, so that a test can show the order.
 
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
@@ -9,15 +9,20 @@ use crate::config::{Place, Problem, Problems};
 
 const FILE: &str = "loopgate.toml";
 
-/// The configuration of this process's environment, as [`find_file`] finds it.
+/// The configuration file that [`find_file`] finds with the environment of this process.
+///
+/// # Errors
+/// The one problem of [`find_file`].
 pub fn default_file() -> Result<PathBuf, Problems> {
-    // A place that cannot be looked at counts as found: reading it will tell why.
+    // A path that cannot be examined counts as found: reading it will report why.
     find_file(|name| std::env::var_os(name), |path| path.try_exists().unwrap_or(true))
 }
 
-/// The first there is of `$LOOPGATE_CONFIG` (taken at its word), `./loopgate.toml`,
-/// `$XDG_CONFIG_HOME/loopgate/loopgate.toml` (`~/.config` without it) and `/etc/loopgate/loopgate.toml`; else a problem
-/// that says where it looked.
+/// The first that exists of `$LOOPGATE_CONFIG` (used even if it does not exist), `./loopgate.toml`,
+/// `$XDG_CONFIG_HOME/loopgate/loopgate.toml` (`~/.config` without it) and `/etc/loopgate/loopgate.toml`.
+///
+/// # Errors
+/// One problem that lists the places, if no file exists in any.
 pub fn find_file(
     variable: impl Fn(&str) -> Option<OsString>,
     exists: impl Fn(&Path) -> bool,
@@ -26,7 +31,7 @@ pub fn find_file(
     if let Some(named) = variable("LOOPGATE_CONFIG") {
         return Ok(named);
     }
-    // The XDG specification has relative paths ignored.
+    // The XDG base directory specification: relative paths are ignored.
     let xdg = variable("XDG_CONFIG_HOME").filter(|path| path.is_absolute());
     let user = xdg.or_else(|| variable("HOME").map(|home| home.join(".config")));
     let places: Vec<PathBuf> =

@@ -1,4 +1,4 @@
-//! What a route does with PROXY headers, of what it and the defaults say.
+//! What a route does with PROXY headers, from its own keys and the defaults.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -10,10 +10,10 @@ use crate::address::ListenAddress;
 use crate::config::{Problem, Settings, Written};
 use crate::proxy_protocol::{HeaderRules, SendProxy, Sender, Senders};
 
-/// A lost segment is sent again after 1 s at first and 3 s at most; the protocol's text wants that waited for (section 2).
+/// The protocol's specification asks for at least 3 s (section 2), so that a lost segment can be sent again.
 const PATIENCE: Duration = Duration::from_secs(5);
 
-/// The rules; a list of the route's own replaces that of the defaults, also an empty one.
+/// The rules. A route's own list replaces that of the defaults, even if it is empty.
 pub(super) fn rules(own: &Settings, defaults: &Settings) -> HeaderRules {
     let list = own.accept_proxy.as_ref().or(defaults.accept_proxy.as_ref());
     HeaderRules {
@@ -35,12 +35,12 @@ fn senders(list: &[Written<Sender>]) -> Senders {
     }
 }
 
-/// Adds a problem for each word about headers that nothing in the route listens to.
+/// Adds a problem for each key about headers that can have no effect in the route.
 pub(super) fn check(draft: &Draft, defaults: &Settings, problems: &mut Vec<Problem>) {
     let own = &draft.settings;
     let entries = || own.accept_proxy.iter().flatten();
     if let Some(entry) = entries().find(|entry| matches!(entry.value, Sender::Listed(Listed::File(_)))) {
-        let what = "proxies are not listed in a file: their word is taken for who a client is";
+        let what = "proxies cannot be listed in a file: they decide which address a client has";
         let problem = Problem::new(entry.place.clone(), draft.key("accept_proxy"), what);
         problems.push(problem.help("write the networks here"));
     }
@@ -53,7 +53,7 @@ pub(super) fn check(draft: &Draft, defaults: &Settings, problems: &mut Vec<Probl
     let list = own.accept_proxy.as_ref().or(defaults.accept_proxy.as_ref());
     let waits_for_none = list.is_none_or(Vec::is_empty);
     if let Some(written) = own.accept_proxy_timeout.as_ref().filter(|_| waits_for_none) {
-        let what = "no header is waited for: accept_proxy lists nobody";
+        let what = "no header is expected: accept_proxy lists no proxies";
         let problem = Problem::new(written.place.clone(), draft.key("accept_proxy_timeout"), what);
         problems.push(
             problem.help("add accept_proxy = [\"127.0.0.1\"], with the proxies' addresses, or leave it out"),

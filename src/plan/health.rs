@@ -1,23 +1,23 @@
-//! `[routes.NAME.health]` over `[defaults.health]`, key by key; and whether what comes of it fits together.
+//! `[routes.NAME.health]` over `[defaults.health]`, key by key; and whether the resulting keys fit together.
 
 use super::draft::Draft;
 use super::merge::{pick, time};
 use crate::balance::{Check, HealthRules, Talk};
 use crate::config::{Problem, Settings, Written, WrittenHealth};
 
-/// The rules of a route's targets. A problem for what a check would say or hear and does not.
+/// The rules for a route's targets. Adds a problem for each text to send or expect that no check uses.
 pub(super) fn rules(draft: &Draft, defaults: &Settings, problems: &mut Vec<Problem>) -> HealthRules {
     let (own, defaults) = (&draft.settings.health, &defaults.health);
     let built_in = HealthRules::default();
     let count = |count: usize| u32::try_from(count).unwrap_or(u32::MAX);
     let check = pick(&own.check, &defaults.check).unwrap_or_default();
-    for problem in [unheard(draft, defaults), idle_talk(draft, check)].into_iter().flatten() {
-        // What the defaults say is wrong once, however many routes it reaches.
+    for problem in [unchecked(draft, defaults), idle_talk(draft, check)].into_iter().flatten() {
+        // A problem of the defaults is reported once, however many routes inherit it.
         if !problems.contains(&problem) {
             problems.push(problem);
         }
     }
-    // An empty text is in every answer: to connect is enough.
+    // Every answer contains the empty text: a connection is enough.
     let expect = pick(&own.expect, &defaults.expect).filter(|expect| !expect.is_empty());
     let talk = expect.map(|expect| Talk {
         send: pick(&own.send, &defaults.send).unwrap_or_default().into(),
@@ -34,8 +34,8 @@ pub(super) fn rules(draft: &Draft, defaults: &Settings, problems: &mut Vec<Probl
     }
 }
 
-/// What is sent and not listened to, and texts that are too short or too long.
-fn unheard(draft: &Draft, defaults: &WrittenHealth) -> Option<Problem> {
+/// A problem if a text is sent and its answer not checked, or if a text is too long.
+fn unchecked(draft: &Draft, defaults: &WrittenHealth) -> Option<Problem> {
     let own = &draft.settings.health;
     let (send, send_key) = written(draft, &own.send, &defaults.send, "send");
     let (expect, expect_key) = written(draft, &own.expect, &defaults.expect, "expect");
@@ -48,18 +48,19 @@ fn unheard(draft: &Draft, defaults: &WrittenHealth) -> Option<Problem> {
         }
     }
     match (send, expect) {
-        // What the defaults send is not meant for a route that expects nothing.
+        // The defaults' `send` does not apply to a route that expects nothing.
         (Some(Written { place, .. }), _)
             if is_nothing(expect) && (own.send.is_some() || own.expect.is_none()) =>
         {
-            let problem = Problem::new(place.clone(), send_key, "nobody listens to the answer");
-            Some(problem.help("add expect = \"…\", a part of the answer of a service that is well"))
+            let problem = Problem::new(place.clone(), send_key, "the answer to it is not checked");
+            Some(problem.help("add expect = \"…\", a part of the answer of a healthy service"))
         }
         _ => None,
     }
 }
 
-/// Words of the route for a check that does not talk. (In the defaults they may stand: they are for the routes they fit.)
+/// A problem if the route itself has texts for a check that exchanges none. (In the defaults they are allowed: they
+/// apply to the routes that they fit.)
 fn idle_talk(draft: &Draft, check: Check) -> Option<Problem> {
     let own = &draft.settings.health;
     let (key, written) = match (&own.expect, &own.send) {
@@ -67,16 +68,16 @@ fn idle_talk(draft: &Draft, check: Check) -> Option<Problem> {
         (_, Some(send)) => ("health.send", send),
         (_, None) => return None,
     };
-    let message = "only a check that connects can talk with the service";
+    let message = "only a check that connects can exchange text with the service";
     let problem = Problem::new(written.place.clone(), draft.key(key), message);
-    (check != Check::Connect).then(|| problem.help("write check = \"connect\" beside it"))
+    (check != Check::Connect).then(|| problem.help("add check = \"connect\""))
 }
 
 fn is_nothing(expect: Option<&Written<String>>) -> bool {
     expect.is_none_or(|expect| expect.value.is_empty())
 }
 
-/// What is written, in the route or else in the defaults, and the key it is.
+/// The value in the route, or else in the defaults, and the path of its key.
 fn written<'w, T>(
     draft: &Draft,
     own: &'w Option<Written<T>>,

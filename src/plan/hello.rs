@@ -1,4 +1,5 @@
-//! Where the clients of a route go by what they say first: by the names and protocols of TLS clients, or as none of them.
+//! Which targets the clients of a route are sent to by their first bytes: by the name and the protocols that a TLS
+//! client requests, or as clients that speak no TLS.
 
 use std::ops::Range;
 use std::time::Duration;
@@ -7,18 +8,18 @@ use super::merge::time;
 use crate::client_hello::{Choice, Name};
 use crate::config::{Place, Settings, WrittenHello, WrittenTarget};
 
-/// RFC 8446 has a client send its hello at once.
+/// RFC 8446 has the client speak first, so its hello follows the connection without delay.
 const HELLO_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// Some of a route's targets: their places among all of them.
+/// Some of a route's targets: their indices among all of them.
 pub type Among = Range<usize>;
 
-/// What a hello chooses among a route's targets. Who has none of them is turned away.
+/// How a hello chooses among a route's targets. A client for which it chooses none is reset.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct HelloRules {
     /// By protocol and by name.
     pub choice: Choice<Among>,
-    /// For TLS clients of whom `choice` says nothing.
+    /// For TLS clients that match nothing in `choice`.
     pub others: Option<Among>,
     /// For clients that speak no TLS.
     pub not_tls: Option<Among>,
@@ -26,17 +27,17 @@ pub struct HelloRules {
     pub timeout: Duration,
 }
 
-/// The same before it is known whether it fits.
+/// The same, before it is checked.
 pub(super) struct Draft {
     names: Vec<(Name, Among)>,
     protocols: Vec<(Box<[u8]>, Among)>,
     others: Option<Among>,
     not_tls: Option<Among>,
-    /// The keys there are.
+    /// The keys that are written.
     pub(super) keys: Vec<(&'static str, Place)>,
 }
 
-/// Adds the targets of a hello to those of all others; `None` where the route says nothing of hellos.
+/// Adds the targets that a hello chooses to those of `target`; `None` if the route has no key about hellos.
 pub(super) fn draft(written: WrittenHello, targets: &mut Vec<WrittenTarget>) -> Option<Draft> {
     let some = |among: Among| Some(among).filter(|among| !among.is_empty());
     let others = some(0..targets.len());
@@ -53,7 +54,7 @@ pub(super) fn draft(written: WrittenHello, targets: &mut Vec<WrittenTarget>) -> 
 }
 
 impl Draft {
-    /// Each list of targets among which one is chosen.
+    /// Each list of targets from which a client's target is chosen.
     pub(super) fn lists(&self) -> impl Iterator<Item = Among> {
         let named = self.names.iter().map(|(_, among)| among);
         let spoken = self.protocols.iter().map(|(_, among)| among);
@@ -61,7 +62,7 @@ impl Draft {
     }
 }
 
-/// What the route says, and the time it or the defaults give.
+/// The rules of the route, with the timeout of the route or of the defaults.
 pub(super) fn rules(draft: Draft, own: &Settings, defaults: &Settings) -> HelloRules {
     HelloRules {
         choice: Choice::new(draft.names, draft.protocols),

@@ -1,4 +1,4 @@
-//! What a route is called over all sources: who declares it, and its name there.
+//! What identifies a route among those of all sources: the source that declares it, and its name there.
 
 use std::fmt;
 use std::sync::Arc;
@@ -16,7 +16,7 @@ impl fmt::Display for RouteName {
     }
 }
 
-/// Who declares routes. Each source speaks for its own routes only.
+/// The origin of a set of routes. Each source declares its own routes only.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Source(Kind);
 
@@ -28,22 +28,22 @@ enum Kind {
 }
 
 impl Source {
-    /// The configuration file, with the routes of the command line that stand beside it: both make one plan.
+    /// The configuration file, together with the routes on the command line: both make one plan.
     pub fn file() -> Source {
         Source(Kind::File)
     }
 
-    /// The command line, where there is no file.
+    /// The command line, if there is no file.
     pub fn command_line() -> Source {
         Source(Kind::CommandLine)
     }
 
-    /// Any other. All that declares routes shares one namespace: providers, tunnels and the interfaces that add routes
-    /// while the program runs.
+    /// Any other source. All of them share one namespace: providers, tunnels and the interfaces that add routes while
+    /// the program runs.
     ///
     /// # Errors
-    /// [`BadSourceName`] unless it is 1 to 64 bytes of letters, digits, `-`, `_` and `.`: the name is printed unquoted in
-    /// records and is what follows the last `@` there.
+    /// [`BadSourceName`] unless the name is 1 to 64 bytes of letters, digits, `-`, `_` and `.`: records print it
+    /// unquoted, after the last `@` of a route.
     pub fn named(name: &str) -> Result<Source, BadSourceName> {
         let is_plain = |c: char| c.is_alphanumeric() || matches!(c, '-' | '_' | '.');
         if name.is_empty() || name.len() > MAX_SOURCE_NAME || !name.chars().all(is_plain) {
@@ -52,7 +52,7 @@ impl Source {
         Ok(Source(Kind::Named(name.into())))
     }
 
-    /// Its name; `None` of the file and of the command line, whose routes are printed without one.
+    /// Its name; `None` for the file and the command line, whose routes are printed without one.
     pub fn name(&self) -> Option<&str> {
         match &self.0 {
             Kind::File | Kind::CommandLine => None,
@@ -71,7 +71,7 @@ impl fmt::Display for Source {
     }
 }
 
-/// What cannot name a source.
+/// A text that cannot name a source.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct BadSourceName(pub String);
 
@@ -87,18 +87,18 @@ impl fmt::Display for BadSourceName {
 
 impl std::error::Error for BadSourceName {}
 
-/// A route among those of all sources. It is printed as `web` where it comes from the file or the command line, and as
-/// `web@edge` where it comes from the source `edge`.
+/// A route among those of all sources. It is printed as `web` if it comes from the file or the command line, and as
+/// `web@edge` if it comes from the source `edge`.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct RouteId {
-    /// Who declares it.
+    /// The source that declares it.
     pub source: Source,
     /// Its name there.
     pub name: RouteName,
 }
 
 impl RouteId {
-    /// As records show it, to be kept: a route of the file shares its name.
+    /// The text that records show. A route of the file shares the allocation of its name.
     pub fn shown(&self) -> Arc<str> {
         match self.source.name() {
             None => self.name.0.clone(),

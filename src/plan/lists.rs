@@ -1,4 +1,4 @@
-//! `allow` and `deny` → sets: files are read, each once, and one set of it is shared by all routes that name it.
+//! `allow` and `deny` → sets: each file is read once, and its set is shared by all routes that name it.
 
 use std::collections::HashMap;
 use std::fs::{self, File};
@@ -10,18 +10,18 @@ use super::draft::Draft;
 use crate::acl::{Access, Listed, Networks, Sets, listed_in};
 use crate::config::{NamedFile, Problem, Settings, Texts, Written};
 
-/// The largest list that is read, in bytes; a million networks or so.
+/// The largest list that is read, in bytes; room for about a million networks.
 const MAX_BYTES: u64 = 16 << 20;
 
-/// Lines of one file that are told; a file of another kind altogether has thousands.
-const MAX_TOLD: usize = 10;
+/// The most faulty lines of one file that are reported; the wrong kind of file has thousands.
+const MAX_REPORTED: usize = 10;
 
-/// The lists of a plan as they are built.
+/// The lists of a plan that is being built.
 pub(super) struct Lists<'f> {
-    /// Their folders are where paths begin that are not absolute.
+    /// A relative path starts at the folder of the text it is in.
     texts: &'f Texts,
     read: HashMap<PathBuf, (NamedFile, Arc<Networks>)>,
-    /// What a route takes that says nothing itself.
+    /// For routes without their own list.
     allow: Option<Sets>,
     deny: Option<Sets>,
 }
@@ -35,11 +35,11 @@ impl<'f> Lists<'f> {
         lists
     }
 
-    /// Who may connect to a route.
+    /// Which clients may connect to a route.
     pub(super) fn access(&mut self, draft: &Draft, problems: &mut Vec<Problem>) -> Access {
         let own = &draft.settings;
         let allow = self.sets(&own.allow, &draft.key("allow"), problems).or_else(|| self.allow.clone());
-        // Switched off is everybody, and not nobody.
+        // `allow = "off"` admits every client; an empty set would admit none.
         let allow = allow.filter(|sets| !sets.is_empty());
         let deny = self.sets(&own.deny, &draft.key("deny"), problems).or_else(|| self.deny.clone());
         Access { allow, deny: deny.unwrap_or_default() }
@@ -67,7 +67,7 @@ impl<'f> Lists<'f> {
         Some(sets)
     }
 
-    /// The set of a file. Its problems stand at the entry that names it first.
+    /// The set of a file. Its problems are placed at the first entry that names it.
     fn file(
         &mut self,
         path: &Path,
@@ -86,10 +86,10 @@ impl<'f> Lists<'f> {
         let networks = match read(&path) {
             Ok(text) => {
                 let (networks, misread) = listed_in(&text);
-                for (line, why) in misread.iter().take(MAX_TOLD) {
+                for (line, why) in misread.iter().take(MAX_REPORTED) {
                     problem(format!("{}:{line}: {}", path.display(), why.what), &why.instead);
                 }
-                if let Some(more @ 1..) = misread.len().checked_sub(MAX_TOLD) {
+                if let Some(more @ 1..) = misread.len().checked_sub(MAX_REPORTED) {
                     problem(
                         format!("{}: {more} more lines cannot be read", path.display()),
                         "is this the right file?",
@@ -111,10 +111,9 @@ impl<'f> Lists<'f> {
 /// The text of a file, or what is wrong with it and what to do.
 fn read(path: &Path) -> Result<String, (String, &'static str)> {
     let bytes = read_bytes(path).map_err(|error| match error.kind() {
-        ErrorKind::NotFound => (
-            "there is no such file".to_owned(),
-            "a path that is not absolute begins at the configuration's folder",
-        ),
+        ErrorKind::NotFound => {
+            ("there is no such file".to_owned(), "a relative path starts at the configuration's folder")
+        }
         ErrorKind::PermissionDenied => {
             ("this user may not read the file".to_owned(), "change its permissions, or run as a user who may")
         }
@@ -134,7 +133,7 @@ fn read(path: &Path) -> Result<String, (String, &'static str)> {
 }
 
 fn read_bytes(path: &Path) -> io::Result<Vec<u8>> {
-    // Looked at first: to open a pipe would wait for whoever writes to it.
+    // The kind is checked first: opening a pipe would block until another process writes to it.
     if !fs::metadata(path)?.is_file() {
         return Err(ErrorKind::InvalidInput.into());
     }
@@ -156,8 +155,8 @@ mod tests {
         fs::write(folder.path().join("list"), list).unwrap();
         let name = folder.path().join("loopgate.toml").display().to_string();
         parse(&name, text, &[]).map_err(|problems| {
-            let told: Vec<_> = problems.list.iter().map(Problem::told).collect();
-            told.join("\n").replace(&folder.path().display().to_string(), "DIR")
+            let lines: Vec<_> = problems.list.iter().map(Problem::line).collect();
+            lines.join("\n").replace(&folder.path().display().to_string(), "DIR")
         })
     }
 
@@ -178,7 +177,7 @@ mod tests {
         assert_eq!(plan.files.len(), 1);
         assert!(denied(&plan, "a", "10.9.0.1") && !denied(&plan, "a", "10.8.0.1"));
         assert!(denied(&plan, "a", "11.0.0.1"), "it is in no list of allow");
-        assert!(!denied(&plan, "b", "10.9.0.1"), "a route's own deny stands for that of the defaults");
+        assert!(!denied(&plan, "b", "10.9.0.1"), "a route's own deny replaces that of the defaults");
         assert!(denied(&plan, "c", "2001:db8::1") && !denied(&plan, "c", "127.0.0.1"));
         let sets: Vec<_> = plan.routes.values().flat_map(|route| &route.access.deny).collect();
         assert!(Arc::ptr_eq(sets[0], sets[2]));
@@ -203,7 +202,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_wrong_with_a_list_is_told_with_its_line() {
+    fn a_fault_in_a_list_is_reported_with_its_line() {
         let route = "routes.a = {listen='1', target='9', deny='file:list'}";
 
         assert_eq!(

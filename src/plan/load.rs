@@ -7,7 +7,7 @@ use super::id::Source;
 use super::route::Plan;
 use crate::config::{Place, Problem, Problems, Stamp, Whole, read, read_file};
 
-/// Where a plan comes from; at least one of the two gives a route.
+/// Where a plan comes from. At least one of the two must declare a route.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Sources {
     /// The file to read.
@@ -16,7 +16,10 @@ pub struct Sources {
     pub forwards: Vec<String>,
 }
 
-/// Reads the file and the command line into a plan, or tells every problem of both.
+/// Reads the file and the command line into a plan.
+///
+/// # Errors
+/// Every problem of both.
 pub fn load(sources: &Sources) -> Result<Plan, Problems> {
     let Some(path) = &sources.file else { return parse("", "", &sources.forwards) };
     let name = path.display().to_string();
@@ -27,12 +30,14 @@ pub fn load(sources: &Sources) -> Result<Plan, Problems> {
     }
 }
 
-/// Makes a plan of a text and the routes of the command line, or tells every problem of both. `file_name` is what
-/// problems call the text; empty, if there is none and the command line alone speaks. Files that the text includes or
-/// names are read, from its folder on.
+/// Makes a plan of a text and the routes of the command line. Problems call the text `file_name`, which is empty if
+/// there is no file. Files that the text includes or names are read, relative paths from the folder of `file_name`.
+///
+/// # Errors
+/// Every problem of both.
 pub fn parse(file_name: &str, text: &str, forwards: &[String]) -> Result<Plan, Problems> {
     let mut problems = Vec::new();
-    // A broken text leaves the command line to be checked.
+    // The command line is checked even if the text has a syntax error.
     let Whole { config, texts, files } = read(file_name, text, &mut problems);
     let plan = build::build(config, forwards, &texts, files, &mut problems);
     let plan = Plan { source: source(file_name), ..plan };

@@ -1,6 +1,6 @@
-//! No route leads back to itself, at once or through others.
+//! No route leads back to itself, directly or through others.
 //!
-//! Names other than localhost are not followed: they may come back, and who they are may change at any time.
+//! Names other than localhost are not resolved: their addresses may lead back here, and may change at any time.
 
 use std::collections::{HashMap, HashSet};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
@@ -11,7 +11,8 @@ use crate::address::{Families, Host, Interface, ListenAddress, Protocol, Run, Ta
 use crate::config::Problem;
 use crate::transport::Destination;
 
-/// One step: what is reached, the listener it is reached by, and which target of the route before leads there.
+/// One step: the node that is reached, the listener it is reached through, and the target of the previous route that
+/// leads there.
 #[derive(Clone)]
 struct Step {
     node: usize,
@@ -20,23 +21,23 @@ struct Step {
     by: usize,
 }
 
-/// Where a listener is found by whoever dials.
+/// An address under which a listener can be dialled.
 #[derive(PartialEq, Eq, Hash)]
 enum Door {
     Net(Protocol, IpAddr, Option<Interface>, u16),
     Unix(UnixName),
 }
 
-/// Whether an address other than loopback is one of this machine's. Asked only where the answer decides.
+/// Whether an address other than loopback is one of this machine's. Called only if the answer matters.
 pub type IsHere<'f> = &'f dyn Fn(IpAddr) -> bool;
 
-/// What is looked at of a route.
+/// The parts of a route that matter for loops.
 struct Ends {
     protocol: Protocol,
-    /// Each with the place among its listeners that says which of a range of targets is its own.
+    /// Each with its index among the listeners, which selects its target in a range of targets.
     listen: Vec<(usize, ListenAddress)>,
     targets: Vec<Run<Destination>>,
-    /// How many listeners have targets of their own, at least 1.
+    /// How many listeners have their own targets, at least 1.
     places: usize,
 }
 
@@ -57,15 +58,15 @@ impl Ends {
     }
 }
 
-/// Adds a problem for each loop; for routes that lead back port by port, one. `v6only` is what the defaults say of
-/// `[::]`.
+/// Adds a problem for each loop; one for ranges that lead back port by port. `v6only` is the value of the defaults.
 pub(super) fn check(drafts: &[Draft], v6only: bool, is_here: IsHere<'_>, problems: &mut Vec<Problem>) {
     let ends: Vec<Ends> = drafts.iter().map(|draft| Ends::of_draft(draft, v6only)).collect();
     problems.extend(find(&ends, is_here).iter().map(|found| problem(drafts, found)));
 }
 
-/// Loops among routes, of whatever sources: where there is any, at least one is found. `listens` says where each listens,
-/// in the order of its listeners. A loop is told as it goes round: which of `routes`, and the address it is reached by.
+/// Loops among routes of any sources: if there are any, at least one is found. `listens` gives the addresses that each
+/// route listens on, in the order of its listeners. A loop lists its steps in order: the index in `routes`, and the
+/// address through which that route is reached.
 pub fn loops(
     routes: &[&Route],
     listens: impl Fn(usize) -> Vec<ListenAddress>,
@@ -84,11 +85,11 @@ pub fn loops(
 fn find(ends: &[Ends], is_here: IsHere<'_>) -> Vec<Vec<Step>> {
     let steps = steps(ends, is_here);
     let mut seen = vec![false; steps.len()];
-    let (mut told, mut all) = (HashSet::new(), Vec::new());
+    let (mut reported, mut all) = (HashSet::new(), Vec::new());
     for start in 0..steps.len() {
         for found in walk(start, &steps, &mut seen) {
             let routes: Vec<usize> = found.iter().map(|step| step.route).collect();
-            if told.insert(routes) {
+            if reported.insert(routes) {
                 all.push(found);
             }
         }
@@ -96,8 +97,9 @@ fn find(ends: &[Ends], is_here: IsHere<'_>) -> Vec<Vec<Step>> {
     all
 }
 
-/// A node is what stands behind one listener: a route has one, with a range of targets one for each port. For each node,
-/// the nodes its targets reach: two for each at most, as localhost has two addresses.
+/// A node is the set of targets behind a listener: a route has one, or one for each port if its target is a range. The
+/// result lists, for each node, the nodes that its targets reach: at most two for each target, as localhost has two
+/// addresses.
 fn steps(all: &[Ends], is_here: IsHere<'_>) -> Vec<Vec<Step>> {
     let mut doors: HashMap<Door, Step> = HashMap::new();
     let mut first_node = 0;
@@ -124,7 +126,7 @@ fn steps(all: &[Ends], is_here: IsHere<'_>) -> Vec<Vec<Step>> {
     steps
 }
 
-/// The doors a listener opens.
+/// The addresses under which a listener can be dialled.
 fn opened(protocol: Protocol, listener: &ListenAddress) -> Vec<Door> {
     match listener {
         ListenAddress::Net(net) => {
@@ -145,7 +147,7 @@ fn reached(
     if let Some(name) = target.unix() {
         return doors.get(&Door::Unix(name)).cloned().into_iter().collect();
     }
-    // What is reached in a way of its own leads who knows where.
+    // It is unknown where a custom target leads.
     let Some((host, port)) = target.written().and_then(TargetAddress::net) else { return Vec::new() };
     if let Host::Zoned(ip, zone) = host {
         return doors
@@ -165,7 +167,7 @@ fn reached(
     addresses(host).into_iter().filter_map(covering).collect()
 }
 
-/// The addresses of a host that are known without asking.
+/// The addresses of a host that are known without a resolver.
 fn addresses(host: &Host) -> Vec<IpAddr> {
     match host {
         Host::Ip(ip) => vec![ip.to_canonical()],
@@ -176,14 +178,14 @@ fn addresses(host: &Host) -> Vec<IpAddr> {
     }
 }
 
-/// Follows every way from `start`, depth first and without recursion, as a file may chain thousands of them. Each
-/// loop is a list of steps, the last leading back to where the first began.
+/// Follows every path from `start`, depth first and without recursion, as a file may chain thousands of routes. Each
+/// loop is a list of steps, the last of which leads back to where the first began.
 fn walk(start: usize, steps: &[Vec<Step>], seen: &mut [bool]) -> Vec<Vec<Step>> {
     let mut loops = Vec::new();
     if std::mem::replace(&mut seen[start], true) {
         return loops;
     }
-    // Each entry: a node on the way, how many of its steps were taken, and the step that led here.
+    // Each entry: a node on the path, how many of its steps were taken, and the step that led to it.
     let mut way: Vec<(usize, usize, Option<Step>)> = vec![(start, 0, None)];
     let mut place_on_way = HashMap::from([(start, 0)]);
     while let Some((node, taken, _)) = way.last_mut() {
@@ -208,7 +210,7 @@ fn walk(start: usize, steps: &[Vec<Step>], seen: &mut [bool]) -> Vec<Vec<Step>> 
     loops
 }
 
-/// The problem is placed at the target of the route the loop ends in, and the other targets are shown with it.
+/// The problem is placed at the target of the last route in the loop, and shows the other targets too.
 fn problem(drafts: &[Draft], found: &[Step]) -> Problem {
     let back = &found[found.len() - 1];
     let named = |step: &Step| format!("{} ({})", drafts[step.route].name, step.listener);
@@ -248,7 +250,7 @@ mod tests {
         let text: String = names.zip(routes).map(route).collect();
         match parse("f", &text, &[]) {
             Ok(_) => Vec::new(),
-            Err(problems) => problems.list.iter().map(|problem| problem.told()).collect(),
+            Err(problems) => problems.list.iter().map(|problem| problem.line()).collect(),
         }
     }
 
@@ -281,7 +283,7 @@ mod tests {
         }
     }
 
-    /// 192.0.2.0/24 is no machine's but in books (RFC 5737).
+    /// 192.0.2.0/24 is reserved for documentation (RFC 5737).
     #[test]
     fn every_listener_of_a_port_is_reached_by_this_machines_own_addresses() {
         let to = |target: &str, here: bool| {

@@ -1,16 +1,16 @@
-//! Which of two words counts: what a route says goes before what the defaults say, and that before what is built in.
+//! Which value applies: a route's own comes before that of the defaults, and that before the built-in value.
 
 use std::time::Duration;
 
 use crate::config::Written;
 use crate::units::{OrOff, TimeSpan};
 
-/// What the route says, or else what the defaults say.
+/// The value of the route, or else of the defaults.
 pub(super) fn pick<T: Clone>(own: &Option<Written<T>>, default: &Option<Written<T>>) -> Option<T> {
     own.as_ref().or(default.as_ref()).map(|written| written.value.clone())
 }
 
-/// The same of what may be switched off, which it is where nobody says anything.
+/// The same for a key that can be `"off"`, which it is if neither has a value.
 pub(super) fn off_or<T: Clone>(
     own: &Option<Written<OrOff<T>>>,
     default: &Option<Written<OrOff<T>>>,
@@ -18,7 +18,7 @@ pub(super) fn off_or<T: Clone>(
     pick(own, default).and_then(|OrOff(value)| value)
 }
 
-/// The same of a time.
+/// The same for a time, with its built-in value.
 pub(super) fn time(
     own: &Option<Written<TimeSpan>>,
     default: &Option<Written<TimeSpan>>,

@@ -1,6 +1,7 @@
-//! What we will do: total and resolved, nothing left to default or to look up in the file.
+//! What Loopgate will do: complete and resolved, with no default left to fill in and nothing left to look up in the
+//! file.
 //!
-//! A plan holds no socket and no clock. It is compared with the one before it to find out what a reload changes.
+//! A plan holds no socket and no clock. A reload compares it with the plan before it to find out what changes.
 
 mod build;
 mod diff;

@@ -1,6 +1,6 @@
-//! No address is listened on twice: exactly, or because one of the two means every address.
+//! No address is listened on twice: neither the same address, nor one that a wildcard includes.
 //!
-//! Only what is written is compared; whether another process holds the address is the system's to say.
+//! Only written addresses are compared; whether another process holds an address is known only when it is bound.
 
 use std::collections::{HashMap, HashSet};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
@@ -9,14 +9,14 @@ use super::draft::Draft;
 use crate::address::{Families, Interface, ListenAddress, NetListen, Protocol, Run, UnixName};
 use crate::config::{Problem, Written};
 
-/// Every listener so far, each with whose it is.
+/// Every listener so far, each with its owner.
 pub struct Listeners<T> {
     ports: HashMap<(Protocol, u16), OfPort<T>>,
     unix: HashMap<UnixName, T>,
 }
 
-/// What holds one port so far. A few look-ups answer for any number of listeners, so that a hostile file costs no more
-/// than a large one.
+/// The listeners of one port so far. A few look-ups suffice for any number of listeners, so that a hostile file costs
+/// no more than a large one.
 struct OfPort<T> {
     by_address: HashMap<(IpAddr, Option<Interface>), Listener<T>>,
     first_v4: Option<Listener<T>>,
@@ -34,7 +34,7 @@ struct Listener<T> {
 pub struct Met<T> {
     /// Where it listens.
     pub address: ListenAddress,
-    /// Whose it is.
+    /// Its owner.
     pub owner: T,
 }
 
@@ -45,7 +45,7 @@ impl<T> Default for Listeners<T> {
 }
 
 impl<T: Clone> Listeners<T> {
-    /// Notes a listener; where it meets an earlier one, says which.
+    /// Adds a listener. Returns the earlier one that it meets, if any.
     pub fn add(&mut self, protocol: Protocol, address: ListenAddress, owner: T) -> Option<Met<T>> {
         match address {
             // Port 0 is a different port each time.
@@ -72,7 +72,7 @@ impl<T> Default for OfPort<T> {
 }
 
 impl<T: Clone> OfPort<T> {
-    /// A listener takes one family alone, but for `[::]` where it is told otherwise (see `transport::bind`).
+    /// A listener accepts one address family, except `[::]` with `v6only = false` (see `transport::listen`).
     fn meets(&self, net: &NetListen) -> Option<Listener<T>> {
         let ip = net.ip.to_canonical();
         let at = |ip: IpAddr, zone: Option<Interface>| self.by_address.get(&(ip, zone)).cloned();
@@ -102,14 +102,14 @@ impl<T: Clone> OfPort<T> {
     }
 }
 
-/// Where a listener is written; of a range, for all of them.
+/// The route of a listener and where it is written; all listeners of a range share it.
 type Owner<'d> = (&'d Draft, &'d Written<Run<ListenAddress>>);
 
-/// Adds a problem for each listener that meets one before it, in the order of the file; for two ranges, one. `v6only` is
-/// what the defaults say of `[::]`.
+/// Adds a problem for each listener that meets an earlier one, in the order of the file; for two ranges, a single one.
+/// `v6only` is the value of the defaults.
 pub(super) fn check(drafts: &[Draft], v6only: bool, problems: &mut Vec<Problem>) {
     let mut listeners = Listeners::default();
-    let mut told = HashSet::new();
+    let mut reported = HashSet::new();
     for draft in drafts {
         let families = draft.families(v6only);
         for written in &draft.listen {
@@ -117,7 +117,7 @@ pub(super) fn check(drafts: &[Draft], v6only: bool, problems: &mut Vec<Problem>)
                 let (address, later) = (address.taking(families), (draft, written));
                 let Some(earlier) = listeners.add(draft.protocol, address.clone(), later) else { continue };
                 let pair = (std::ptr::from_ref(earlier.owner.1), std::ptr::from_ref(written));
-                if told.insert(pair) {
+                if reported.insert(pair) {
                     problems.push(problem(&earlier, later, &address));
                 }
             }
@@ -159,7 +159,7 @@ mod tests {
     fn told(a: &str, b: &str) -> Option<String> {
         let text =
             format!("routes.a = {{listen='{a}', target='1'}}\nroutes.b = {{listen='{b}', target='1'}}");
-        parse("f", &text, &[]).err().map(|problems| problems.list[0].told())
+        parse("f", &text, &[]).err().map(|problems| problems.list[0].line())
     }
 
     #[test]

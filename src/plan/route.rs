@@ -21,53 +21,53 @@ use crate::transport::{BindPolicy, Destination, Dial, Reach, SocketFile, Upkeep}
 pub struct Route {
     /// Its name.
     pub name: RouteName,
-    /// The addresses it listens on, in the order written, each port of a range on its own. The client of the n-th is
+    /// The addresses it listens on, in the order written, each port of a range separately. The client of the n-th is
     /// carried to one of `targets_at(n)`.
     pub listen: Vec<ListenAddress>,
     /// What it carries.
     pub carries: Carries,
-    /// What it dials, at least one, in the order written; those that a hello chooses come last.
+    /// Its targets, at least one, in the order written; those that a hello chooses come last.
     pub targets: Vec<Target>,
-    /// What a hello chooses of them; `None` where none is looked at.
+    /// How a hello chooses among them; `None` if the route reads no hello.
     pub hello: Option<HelloRules>,
     /// The rule by which one of several is chosen.
     pub balance: Balance,
-    /// With which patience it dials, and from where.
+    /// How long it tries to connect, and from which address.
     pub dial: Dial,
-    /// What a failed bind means.
+    /// What happens if an address cannot be bound.
     pub bind: BindPolicy,
-    /// What the files of its Unix listeners are given.
+    /// The mode and owner of the files of its Unix listeners.
     pub socket_file: SocketFile,
-    /// When the kernel gives up a connection whose other end is gone.
+    /// When the kernel gives up a connection whose peer is gone.
     pub upkeep: Upkeep,
-    /// How long a reset waits for what the other side has not acknowledged yet.
+    /// How long a reset waits for bytes that the other side has not acknowledged yet.
     pub reset_linger: Duration,
-    /// Who may connect.
+    /// Which clients may connect.
     pub access: Access,
-    /// How many may, and how fast.
+    /// How many clients may connect, and how fast.
     pub entry: EntryLimits,
     /// What it does with PROXY headers.
     pub proxy: HeaderRules,
-    /// How it is found out whether a target takes connections.
+    /// How Loopgate finds out whether a target accepts connections.
     pub health: HealthRules,
-    /// TLS with its clients, where they speak it.
+    /// TLS with its clients, if they use it.
     pub tls: Option<Arc<TlsTermination>>,
-    /// TLS with its targets, where they speak it.
+    /// TLS with its targets, if they use it.
     pub target_tls: Option<Arc<TlsOrigination>>,
 }
 
 impl Route {
-    /// What the client of the n-th listener is carried to, each with its part.
+    /// The targets of the n-th listener's clients, each with its part.
     pub fn targets_at(&self, n: usize) -> impl Iterator<Item = (Destination, Part)> {
         self.targets.iter().map(move |target| (target.address.at(n), target.part))
     }
 
-    /// After how many listeners the targets come round again, at least 1: the length of their ranges.
+    /// After how many listeners the targets repeat, at least 1: the length of their ranges.
     pub fn places(&self) -> usize {
         self.targets.iter().map(|target| target.address.count()).max().unwrap_or(1)
     }
 
-    /// Every address that new clients may be carried to, of ranges each.
+    /// Every address that new clients may be carried to, each port of a range separately.
     pub fn every_target(&self) -> impl Iterator<Item = Destination> {
         let open = self.targets.iter().filter(|target| target.part.role != Role::Drained);
         open.flat_map(|target| target.address.each())
@@ -77,14 +77,14 @@ impl Route {
 /// One of a route's targets.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Target {
-    /// What is dialled; of a range, each for its own listener.
+    /// The address to dial; in a range, one for each listener.
     pub address: Run<Destination>,
-    /// The part it has beside the others.
+    /// Its weight and role among the targets.
     pub part: Part,
 }
 
 impl Target {
-    /// One that is reached in a way of its own. No configuration says so; see [`Route::with_targets`].
+    /// A target that code reaches in its own way. No configuration can express it; see [`Route::with_targets`].
     pub fn custom(reach: impl Reach + 'static) -> Target {
         Target { address: Destination::custom(reach).into(), part: Part::default() }
     }
@@ -96,7 +96,7 @@ impl From<TargetAddress> for Target {
     }
 }
 
-/// What a route carries, with what only that has.
+/// What a route carries, with the limits that only this protocol has.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Carries {
     /// Connections.
@@ -121,16 +121,17 @@ pub type Routes = BTreeMap<RouteName, Arc<Route>>;
 /// Everything a configuration asks for.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Plan {
-    /// Who declares its routes: the file, or the command line where there is none.
+    /// The source of its routes: the file, or the command line if there is none.
     pub source: Source,
     /// The routes.
     pub routes: Routes,
-    /// The bounds of the whole process.
+    /// The limits of the whole process.
     pub limits: Limits,
     /// How records and lines are written.
     pub log: LogSettings,
-    /// What its own file was just before it was read, where it was read from one.
+    /// The state of its own file just before it was read; `None` if it was not read from a file.
     pub stamp: Option<Stamp>,
-    /// Files that the configuration names and that have been read for it: a change of one is a change of it. Sorted.
+    /// The files that the configuration names and that were read for it, sorted: a change of any is a change of the
+    /// configuration.
     pub files: Vec<NamedFile>,
 }

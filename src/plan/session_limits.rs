@@ -1,4 +1,4 @@
-//! What bounds the sessions of a route, of what it and the defaults say.
+//! The limits of a route's sessions, from its own keys and the defaults.
 
 use super::merge::{off_or, pick};
 use crate::config::Settings;
@@ -6,7 +6,7 @@ use crate::limits::SessionLimits;
 use crate::transport::Upkeep;
 use crate::units::{OrOff, TimeSpan};
 
-/// What the route says of its sessions, then what the defaults say.
+/// The route's own keys first, then the defaults.
 pub(super) fn session(own: &Settings, defaults: &Settings) -> SessionLimits {
     SessionLimits {
         bandwidth: off_or(&own.bandwidth, &defaults.bandwidth),
@@ -16,7 +16,8 @@ pub(super) fn session(own: &Settings, defaults: &Settings) -> SessionLimits {
     }
 }
 
-/// When connections are given up: what is written holds everywhere, what is not where it is needed.
+/// When the kernel gives up a connection. A written value applies to loopback and to other peers; the built-in values
+/// differ between the two.
 pub(super) fn upkeep(own: &Settings, defaults: &Settings) -> Upkeep {
     let mut upkeep = Upkeep::default();
     for watch in [&mut upkeep.beyond, &mut upkeep.loopback] {

@@ -1,7 +1,8 @@
-//! Whether targets among which one is chosen fit together.
+//! Whether the targets of one list fit together.
 //!
-//! That one target is left of several is no problem: whoever takes one out for a while must not have to take out
-//! `balance`, too.
+//! A list with a single target is no problem, even with `balance`: removing a target for a while must not require
+//! removing
+//! `balance` as well.
 
 use std::collections::HashMap;
 use std::fmt;
@@ -16,9 +17,9 @@ use crate::config::{Place, Problem, WrittenTarget};
 pub enum BadTargets {
     /// There are none.
     None,
-    /// Its clients name whom they want, and the names stand for the targets it has.
+    /// Its clients choose by name, and the names refer to the targets it has.
     ByName,
-    /// It carries datagrams, and one of them is reached in a way of its own, which has no datagrams yet.
+    /// It carries datagrams, and one of the targets is a custom one, which cannot carry datagrams yet.
     Datagrams,
 }
 
@@ -26,8 +27,8 @@ impl fmt::Display for BadTargets {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             BadTargets::None => "a route has at least one target",
-            BadTargets::ByName => "the names of the route stand for the targets it has",
-            BadTargets::Datagrams => "not supported yet: a target of code's own for a UDP route",
+            BadTargets::ByName => "the names of the route refer to the targets it has",
+            BadTargets::Datagrams => "not supported yet: a custom target for a UDP route",
         })
     }
 }
@@ -35,10 +36,10 @@ impl fmt::Display for BadTargets {
 impl std::error::Error for BadTargets {}
 
 impl Route {
-    /// The same route to other targets, as code makes it that has targets of its own.
+    /// The same route with other targets, for code that has its own.
     ///
     /// # Errors
-    /// [`BadTargets`], where the route cannot have them.
+    /// [`BadTargets`], if the route cannot have these targets.
     pub fn with_targets(&self, targets: Vec<Target>) -> Result<Route, BadTargets> {
         let is_custom = |target: &Target| target.address.first().reach().is_some();
         if targets.is_empty() {
@@ -62,15 +63,15 @@ pub(super) fn resolved(written: WrittenTarget) -> Target {
 }
 
 fn role(written: &WrittenTarget) -> Role {
-    let says = |key: &Option<crate::config::Written<bool>>| key.as_ref().is_some_and(|it| it.value);
-    match (says(&written.drain), says(&written.backup)) {
+    let is_set = |key: &Option<crate::config::Written<bool>>| key.as_ref().is_some_and(|it| it.value);
+    match (is_set(&written.drain), is_set(&written.backup)) {
         (true, _) => Role::Drained,
         (false, true) => Role::Backup,
         (false, false) => Role::Primary,
     }
 }
 
-/// Adds a problem for each target that stands there twice, and for a list in which nobody would be chosen.
+/// Adds a problem for each target that is listed twice, and for a list from which no target would ever be chosen.
 pub(super) fn check(list: &[WrittenTarget], problems: &mut Vec<Problem>) {
     twice(list, problems);
     let Some(first) = list.first() else { return };
@@ -78,13 +79,14 @@ pub(super) fn check(list: &[WrittenTarget], problems: &mut Vec<Problem>) {
     let key = |key: &str| format!("{}.{key}", first.path);
     if all(Role::Drained) {
         let place = first.drain.as_ref().map_or(&first.address.place, |drain| &drain.place);
-        let message = "no target is left for new clients: every one of them drains";
+        let message = "no target is left for new clients: all of them drain";
         let problem = Problem::new(place.clone(), key("drain"), message);
-        problems
-            .push(problem.help("leave drain out of one, or take the whole route out: its sessions live on"));
+        problems.push(
+            problem.help("leave drain out of one, or leave the whole route out: its sessions continue"),
+        );
     } else if all(Role::Backup) {
         let place = first.backup.as_ref().map_or(&first.address.place, |backup| &backup.place);
-        let message = "a backup stands in for another target, and here is no other";
+        let message = "a backup replaces another target, and there is no other here";
         let problem = Problem::new(place.clone(), key("backup"), message);
         problems.push(problem.help("leave backup out of one"));
     }
@@ -93,7 +95,7 @@ pub(super) fn check(list: &[WrittenTarget], problems: &mut Vec<Problem>) {
 fn twice(list: &[WrittenTarget], problems: &mut Vec<Problem>) {
     let mut seen: HashMap<TargetAddress, &Place> = HashMap::new();
     for WrittenTarget { path, address, .. } in list {
-        // Of two ranges that overlap, each listener still meets two different targets.
+        // If two ranges overlap, each listener still has two different targets.
         match seen.get(address.value.first()) {
             Some(earlier) => {
                 let message = format!("{} is listed twice", address.value);

@@ -1,6 +1,7 @@
-//! What a route says about TLS, with its files read: ready for handshakes, or a problem for each thing that is wrong.
+//! The TLS settings of a route, with their files read: ready for handshakes, or a problem for each fault.
 //!
-//! A route speaks TLS where it has a table of its own for it; what that leaves out, the defaults' table says.
+//! A route uses TLS if it has its own table for it; keys that this table leaves out come from the table of the
+//! defaults.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -14,11 +15,11 @@ use crate::transport::tls::{
     Alpn, Pair, PairFile, TlsOrigination, TlsOriginationParts, TlsTermination, TlsTerminationParts, Trust,
     Verify, WhoMayConnect, read_certificates, read_pair, server_name,
 };
-use crate::units::OrOff;
+use crate::units::{OrOff, counted};
 
 const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// Where problems of one table go.
+/// Where the problems of one table are collected.
 struct Desk<'a, 't> {
     /// The path of the table, as `routes.web.tls`.
     table: String,
@@ -27,7 +28,7 @@ struct Desk<'a, 't> {
     problems: &'a mut Vec<Problem>,
 }
 
-/// TLS with the clients of a route. `None` where something is wrong with it, which has been told.
+/// TLS with the clients of a route. `None` if there is a problem, which has been added to `problems`.
 pub(super) fn with_clients(
     draft: &Draft,
     defaults: &WrittenTls,
@@ -39,7 +40,7 @@ pub(super) fn with_clients(
         return Some(None);
     };
     let mut desk = Desk { table: draft.key("tls"), place, files, problems };
-    // A certificate and its key are one thing: they come from one table.
+    // A certificate and its key belong together: they come from the same table.
     let of = if own.certificate.is_some() { own } else { defaults };
     let pairs = desk.pairs(of.certificate.as_deref(), of.key.as_deref());
     let who = desk.who(own, defaults);
@@ -56,7 +57,7 @@ pub(super) fn with_clients(
     }
 }
 
-/// TLS with the targets of a route.
+/// TLS with the targets of a route. `None` if there is a problem, which has been added to `problems`.
 pub(super) fn with_targets(
     draft: &Draft,
     defaults: &WrittenTargetTls,
@@ -76,7 +77,7 @@ pub(super) fn with_targets(
     let of = if own.certificate.is_some() { own } else { defaults };
     let pair = match of.certificate.as_deref().filter(|list| !list.is_empty()) {
         Some([_, second, ..]) => {
-            let message = "a target is shown one certificate".into();
+            let message = "only one certificate can be shown to a target".into();
             return desk.wrong(&second.place, "certificate", message, "write one certificate and one key");
         }
         Some(only) => desk.pairs(Some(only), of.key.as_deref())?.pop(),
@@ -122,8 +123,8 @@ impl Desk<'_, '_> {
         if keys.len() != certificates.len() {
             let message = format!(
                 "{} cannot go with {}",
-                count(keys.len(), "key"),
-                count(certificates.len(), "certificate")
+                counted(keys.len(), "key"),
+                counted(certificates.len(), "certificate")
             );
             let help = "write as many keys as certificates, in the same order";
             return self.wrong(&keys[0].place, "key", message, help);
@@ -161,7 +162,7 @@ impl Desk<'_, '_> {
                 return Some(None);
             };
             let message = "without client_ca no client is asked for a certificate".into();
-            return self.wrong(&first.place, "client_names", message, "write client_ca = \"FILE\" beside it");
+            return self.wrong(&first.place, "client_names", message, "add client_ca = \"FILE\"");
         };
         let ca = self.certificates(&ca, "client_ca")?;
         let names = names.into_iter().flatten().map(|written| written.value.clone()).collect();
@@ -178,7 +179,7 @@ impl Desk<'_, '_> {
         let authorities = self.files.authorities().to_vec();
         if authorities.is_empty() {
             let help = "install the package ca-certificates, or name the authority's certificate under ca";
-            return self.wrong(self.place, "ca", "this system knows no certificate authority".into(), help);
+            return self.wrong(self.place, "ca", "this system has no certificate authorities".into(), help);
         }
         Some(Trust::Given(authorities))
     }
@@ -187,8 +188,8 @@ impl Desk<'_, '_> {
         if draft.targets.iter().all(|target| server_name(target.address.value.first()).is_some()) {
             return Some(());
         }
-        let message = "it is not known which name the target's certificate must have".into();
-        self.wrong(self.place, "name", message, "write name = \"HOST\", as it stands in the certificate")
+        let message = "the name that the target's certificate must have is unknown".into();
+        self.wrong(self.place, "name", message, "write name = \"HOST\", as the certificate has it")
     }
 
     fn certificates(
@@ -222,12 +223,8 @@ impl Desk<'_, '_> {
         }
     }
 
-    /// A file as people should look for it.
+    /// The path of a file as messages show it.
     fn shown(&self, named: &Written<FileName>) -> String {
         format!("{:?}", self.files.path(named)).trim_matches('"').to_owned()
     }
-}
-
-fn count(number: usize, what: &str) -> String {
-    if number == 1 { format!("1 {what}") } else { format!("{number} {what}s") }
 }

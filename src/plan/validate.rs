@@ -1,6 +1,6 @@
-//! Whether the parts of one route fit together, and whether all of them are few enough.
+//! Whether the parts of one route fit together, and whether the whole plan is small enough.
 //!
-//! What two routes mean together is for `overlap` and `loops`.
+//! How two routes affect each other is checked in `overlap` and `loops`.
 
 use std::net::IpAddr;
 
@@ -8,24 +8,26 @@ use super::draft::Draft;
 use super::targets;
 use crate::address::{ListenAddress, Protocol, SourceAddress, UnixName};
 use crate::config::{Place, Problem, Settings, Written, WrittenTarget};
-use crate::units::OrOff;
+use crate::units::{OrOff, counted};
 
 /// The most listeners of one plan: as many as one address has ports.
 const MAX_LISTENERS: usize = 65_535;
 
-/// The most targets of one plan, those of ranges counted for each listener; and the most of one route.
+/// The most targets of one plan, each target of a range counted for its listener; and the most of one route.
 const MAX_TARGETS: usize = 65_535;
 const MAX_OF_ONE_ROUTE: usize = 1000;
 
-/// Whether the listeners and targets are few enough to look at each; a problem at the route that is one too many, if not.
+/// Whether there are few enough listeners and targets to check each; if not, adds a problem at the first that exceeds
+/// the limit.
 pub(super) fn few_enough(drafts: &[Draft], problems: &mut Vec<Problem>) -> bool {
     let mut count = 0;
     for draft in drafts {
         for written in &draft.listen {
             count += written.value.count();
             if count > MAX_LISTENERS {
-                let message =
-                    format!("up to here these are {count} listeners, and at most {MAX_LISTENERS} are taken");
+                let message = format!(
+                    "up to here there are {count} listeners, and at most {MAX_LISTENERS} are allowed"
+                );
                 let problem = Problem::new(written.place.clone(), draft.key("listen"), message);
                 problems.push(problem.help("write a smaller range of ports"));
                 return false;
@@ -41,9 +43,9 @@ fn few_targets(drafts: &[Draft], problems: &mut Vec<Problem>) -> bool {
         let own = draft.targets.len();
         count += own * draft.places();
         let too_many = if own > MAX_OF_ONE_ROUTE {
-            format!("these are {own} targets, and a route takes {MAX_OF_ONE_ROUTE} at most")
+            format!("these are {own} targets, and a route has at most {MAX_OF_ONE_ROUTE}")
         } else if count > MAX_TARGETS {
-            format!("up to here these are {count} targets, and at most {MAX_TARGETS} are taken")
+            format!("up to here there are {count} targets, and at most {MAX_TARGETS} are allowed")
         } else {
             continue;
         };
@@ -67,13 +69,13 @@ pub(super) fn check(draft: &Draft, problems: &mut Vec<Problem>) {
     idle_keys(draft, problems);
 }
 
-/// Adds a problem for each key that says something of hellos where there are none.
+/// Adds a problem for each key about hellos that can have no effect.
 fn hellos(route: &Draft, problems: &mut Vec<Problem>) {
     if let (Some(written), None) = (&route.settings.hello_timeout, &route.hello) {
         let problem = Problem::new(
             written.place.clone(),
             route.key("hello_timeout"),
-            "this key is for a route that looks at hellos, and this one does not",
+            "this key is for routes that read a client's hello, and this one does not",
         );
         problems.push(problem.help("leave it out, or add names, alpn or not_tls"));
     }
@@ -86,9 +88,9 @@ fn hellos(route: &Draft, problems: &mut Vec<Problem>) {
     }
 }
 
-/// A range of targets needs as many listeners, so that each port has its own.
+/// A range of targets needs as many listeners: each listener has one target of the range.
 fn ranges(draft: &Draft, problems: &mut Vec<Problem>) {
-    let ports = |count: usize| if count == 1 { "1 port".to_owned() } else { format!("{count} ports") };
+    let ports = |count: usize| counted(count, "port");
     for WrittenTarget { address: target, .. } in &draft.targets {
         let wanted = target.value.count();
         for written in draft.listen.iter().filter(|_| wanted > 1) {
@@ -104,7 +106,7 @@ fn ranges(draft: &Draft, problems: &mut Vec<Problem>) {
     }
 }
 
-/// Unix sockets carry connections alone.
+/// Unix sockets carry connections only.
 fn datagrams(draft: &Draft, problems: &mut Vec<Problem>) {
     if draft.protocol != Protocol::Udp {
         return;
@@ -120,18 +122,18 @@ fn datagrams(draft: &Draft, problems: &mut Vec<Problem>) {
     }
 }
 
-/// Nothing but time ends a flow for certain.
+/// Only its idle timeout ends a flow for certain.
 fn endless(draft: &Draft, problems: &mut Vec<Problem>) {
     let Some(Written { value: OrOff(None), place }) = &draft.settings.idle_timeout else { return };
     if draft.protocol == Protocol::Udp {
-        let message = "a flow of datagrams has no other end, so this cannot be off";
+        let message = "nothing else is certain to end a flow, so this cannot be off";
         let problem = Problem::new(place.clone(), draft.key("idle_timeout"), message);
         problems.push(problem.help("write a time, as \"2m\", or leave it out"));
     }
 }
 
-/// A problem for each key of a route that says something about the other protocol. (In the defaults it may stand: they
-/// are for every route it fits.)
+/// Adds a problem for each key of a route that is for the other protocol. (In the defaults it is allowed: they apply to
+/// every route that it fits.)
 fn misplaced(draft: &Draft, problems: &mut Vec<Problem>) {
     for (key, place) in draft.settings.written() {
         if let Some(of) = key.only.filter(|of| *of != draft.protocol) {
@@ -143,7 +145,8 @@ fn misplaced(draft: &Draft, problems: &mut Vec<Problem>) {
     }
 }
 
-/// A key of the route that nothing in it listens to. (In the defaults it may stand: they are for every route it fits.)
+/// Adds a problem for each key that can have no effect in the route. (In the defaults it is allowed: they apply to
+/// every route that it fits.)
 fn idle_keys(draft: &Draft, problems: &mut Vec<Problem>) {
     let listens_on = |what: fn(&ListenAddress) -> bool| draft.listen.iter().any(|it| what(it.value.first()));
     let on_every_v6 =
@@ -154,7 +157,7 @@ fn idle_keys(draft: &Draft, problems: &mut Vec<Problem>) {
         written.as_ref().map(|written| written.place.clone())
     }
     let has_network = listens_on(|it| matches!(it, ListenAddress::Net(_))) || !dials_unix;
-    let no_network = "a Unix socket is never lost without a word, and the route has no other";
+    let no_network = "the kernel reports every lost Unix socket, and the route has no other sockets";
     let is_udp = draft.protocol == Protocol::Udp;
     let s = &draft.settings;
     let source = s.source.as_ref().and_then(|list| list.first()).map(|first| first.place.clone());
@@ -182,8 +185,8 @@ fn idle_keys(draft: &Draft, problems: &mut Vec<Problem>) {
     }
 }
 
-/// The sources to dial from; none where all targets are Unix sockets. A problem for each target that none of them can
-/// reach: a literal has a family, a name may have both.
+/// The addresses to dial from; empty if all targets are Unix sockets. Adds a problem for each target that none of them
+/// can reach: an IP address has one family, a name may have both.
 pub(super) fn source(draft: &Draft, defaults: &Settings, problems: &mut Vec<Problem>) -> Option<Vec<IpAddr>> {
     let own = draft.settings.source.as_ref();
     let wanted = own.or(defaults.source.as_ref()).filter(|list| !list.is_empty() && !draft.dials_unix());

@@ -1,39 +1,39 @@
-//! What works in a route's TLS, and should be known all the same: dates, keys that others may read, targets not verified.
+//! Warnings about TLS settings that work: expiry dates, keys that others may read, targets that are not verified.
 
 use std::time::SystemTime;
 
 use super::{Plan, Route};
 use crate::transport::tls::{Pair, Trust};
 
-/// A certificate that is good for less than this is told of: time enough for whoever has to ask somebody for the next.
+/// A certificate that expires sooner than this is warned about: enough time to request the next one.
 const SOON_DAYS: i64 = 14;
 
 const DAY: i64 = 86_400;
 
-/// What should be known of a route.
+/// A warning about a route.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Caution {
     /// The route's name.
     pub route: String,
-    /// Whether clients or targets will refuse it, and not only might.
+    /// Whether clients or targets certainly refuse it, rather than possibly.
     pub is_fault: bool,
-    /// What it is, and what to do.
+    /// What is wrong, and what to do.
     pub text: String,
 }
 
 impl Route {
-    /// What works in it and should be known all the same.
+    /// The warnings about its TLS settings, which work all the same, at the time `now`.
     pub fn cautions(&self, now: SystemTime) -> Vec<Caution> {
         of(self, now)
     }
 }
 
-/// The cautions of all routes, in the order of their names.
+/// The warnings about all routes, in the order of their names.
 pub fn cautions(plan: &Plan, now: SystemTime) -> Vec<Caution> {
     plan.routes.values().flat_map(|route| of(route, now)).collect()
 }
 
-/// Those of one route.
+/// The warnings about one route.
 fn of(route: &Route, now: SystemTime) -> Vec<Caution> {
     let now = now.duration_since(SystemTime::UNIX_EPOCH).map_or(0, |it| it.as_secs() as i64);
     let caution = |(is_fault, text)| Caution { route: route.name.to_string(), is_fault, text };
@@ -45,14 +45,14 @@ fn of(route: &Route, now: SystemTime) -> Vec<Caution> {
     open.dedup();
     found.extend(open.into_iter().map(|text| caution((false, text))));
     if route.target_tls.as_ref().is_some_and(|tls| tls.parts().trust == Trust::Anybody) {
-        let text = "target_tls.verify = \"none\": whoever answers in the target's place is believed; name its \
+        let text = "target_tls.verify = \"none\": any server in the target's place is trusted; name the target's \
                     certificate under ca instead";
         found.push(caution((false, text.to_owned())));
     }
     found
 }
 
-/// How many certificates the routes show, and the second of the Unix epoch the first of them ends in.
+/// How many certificates the routes show, and when the first of them expires, in seconds of Unix time.
 pub fn certificates(plan: &Plan) -> (usize, Option<i64>) {
     let own = plan.routes.values().flat_map(|route| route.tls.iter().flat_map(|tls| &tls.parts().pairs));
     let shown =
@@ -71,12 +71,12 @@ fn dates(pair: &Pair, now: i64) -> Option<(bool, String)> {
             1 => "yesterday".to_owned(),
             ago => format!("{ago} days ago"),
         };
-        return Some((true, format!("the certificate for {name} expired {ago}: put a new one in its place")));
+        return Some((true, format!("the certificate for {name} expired {ago}: replace it")));
     }
     if now < certificate.from {
         return Some((
             true,
-            format!("the certificate for {name} is not good yet: is this machine's clock right?"),
+            format!("the certificate for {name} is not valid yet: is this machine's clock right?"),
         ));
     }
     (days < SOON_DAYS).then(|| {
@@ -85,7 +85,7 @@ fn dates(pair: &Pair, now: i64) -> Option<(bool, String)> {
             1 => "tomorrow".to_owned(),
             days => format!("in {days} days"),
         };
-        (false, format!("the certificate for {name} expires {left}: put a new one in its place, it is taken over by itself"))
+        (false, format!("the certificate for {name} expires {left}: replace the file, and the new one is used without a restart"))
     })
 }
 
@@ -104,7 +104,7 @@ mod tests {
     use super::*;
     use crate::plan::parse;
 
-    /// Cautions of a route with a certificate that is good for 100 days from now, in so many days.
+    /// The cautions, so many days from now, of a route whose certificate is valid for 100 days from now.
     fn told(days: u64, mode: u32, more: &str) -> Vec<(bool, String)> {
         let folder = tempfile::tempdir().unwrap();
         let mut params = rcgen::CertificateParams::new(vec!["a.example".to_owned()]).unwrap();
@@ -129,7 +129,7 @@ mod tests {
     }
 
     #[test]
-    fn a_certificate_is_told_of_before_and_after_its_end() {
+    fn a_certificate_is_warned_about_before_and_after_its_end() {
         let only = |days| told(days, 0o600, "");
 
         assert_eq!(only(80), []);
@@ -140,11 +140,11 @@ mod tests {
     }
 
     #[test]
-    fn an_open_key_and_a_target_that_is_not_verified_are_told_of() {
+    fn an_open_key_and_a_target_that_is_not_verified_are_warned_about() {
         assert_eq!(
             told(0, 0o640, ""),
             [(false, "others may read the key DIR/a.key (mode 0640): chmod 600 DIR/a.key".into())]
         );
-        assert!(told(0, 0o600, ", target_tls={verify='none'}")[0].1.contains("whoever answers"));
+        assert!(told(0, 0o600, ", target_tls={verify='none'}")[0].1.contains("any server"));
     }
 }

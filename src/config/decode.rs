@@ -1,6 +1,7 @@
-//! One value of the file → the type that owns its words, by that type's own `Deserialize`.
+//! One value of the file → its type, by that type's own `Deserialize`.
 //!
-//! serde's errors are caught as parts, not as prose: what is wrong, and what to write instead. It knows no place.
+//! serde's errors are kept in parts, not as prose: what is wrong, and what to write instead. Places are added by the
+//! caller.
 
 use std::fmt;
 use std::path::PathBuf;
@@ -12,14 +13,14 @@ use toml::de::DeValue;
 use super::spelling::{listed, nearest};
 use crate::units::quoted;
 
-/// Why a value is not what its key takes.
+/// Why a key does not accept a value.
 #[derive(Debug)]
 pub(super) struct Wrong {
     pub(super) what: String,
     pub(super) instead: Option<String>,
 }
 
-/// Reads a value that is no table and no list.
+/// Reads a value that is neither a table nor a list.
 pub(super) fn decode<T: for<'de> Deserialize<'de>>(value: &DeValue<'_>) -> Result<T, Wrong> {
     match value {
         DeValue::String(text) => T::deserialize(StrDeserializer::<Wrong>::new(text)),
@@ -42,7 +43,7 @@ pub(super) fn decode<T: for<'de> Deserialize<'de>>(value: &DeValue<'_>) -> Resul
 pub(super) fn decode_word<T: for<'de> Deserialize<'de>>(value: &DeValue<'_>) -> Result<T, Wrong> {
     match value {
         DeValue::String(_) => decode(value),
-        // The empty string is no word of any type, so the answer lists them.
+        // The empty string is not a word of any type, so the error lists the words.
         other => Err(match T::deserialize(StrDeserializer::<Wrong>::new("")) {
             Err(words) => Wrong { what: format!("must be a string, not {}", kind(other)), ..words },
             Ok(_) => Wrong { what: "must be a string".into(), instead: None },
@@ -142,7 +143,7 @@ impl<'de> Deserialize<'de> for FileName {
     }
 }
 
-/// The words of other programs for a word of ours.
+/// The words of other programs that mean one of ours.
 const WORDS: &[(&[&str], &str)] = &[
     (&["roundrobin", "rr", "static-rr", "weighted"], "round_robin"),
     (&["leastconn", "least_conn", "lc", "leastconnections"], "least_connections"),
@@ -155,7 +156,7 @@ const WORDS: &[(&[&str], &str)] = &[
     (&["optional", "ignore"], "retry"),
 ];
 
-/// A table, a list or a date where a plain value belongs.
+/// A table, a list or a date in place of a plain value.
 struct Other(&'static str);
 
 impl<'de> de::Deserializer<'de> for Other {
@@ -189,7 +190,7 @@ pub(super) fn kind(value: &DeValue<'_>) -> &'static str {
 }
 
 impl de::Error for Wrong {
-    /// The alternate form of a message that knows what to write instead has it on a second line.
+    /// The alternate form (`{:#}`) of such a message has what to write instead on a second line.
     fn custom<T: fmt::Display>(message: T) -> Self {
         let message = format!("{message:#}");
         match message.split_once('\n') {
@@ -228,7 +229,7 @@ impl fmt::Display for Wrong {
 
 impl std::error::Error for Wrong {}
 
-/// The words a type reads, asked of the type itself: it tells them when it meets one it does not know.
+/// The words that a type reads, taken from its own error for an unknown word.
 pub(super) fn words<T: for<'de> Deserialize<'de>>() -> &'static [&'static str] {
     match T::deserialize(StrDeserializer::<Known>::new("")) {
         Err(Known(words)) => words,
@@ -236,7 +237,7 @@ pub(super) fn words<T: for<'de> Deserialize<'de>>() -> &'static [&'static str] {
     }
 }
 
-/// The words an unknown one could have been.
+/// The words that a type accepts in place of an unknown one.
 #[derive(Debug)]
 struct Known(&'static [&'static str]);
 

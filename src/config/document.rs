@@ -1,4 +1,4 @@
-//! One file as written: its tables, each with a reader of its own.
+//! One file as written: its tables, each with its own reader.
 
 use toml::de::DeTable;
 
@@ -12,7 +12,7 @@ use super::syntax;
 use super::table::Table;
 use super::written::Written;
 
-/// A configuration as written. What had a problem is not in it.
+/// A configuration as written, without the values that have a problem.
 #[derive(Debug, Default)]
 pub(crate) struct Config {
     pub(crate) include: Option<Vec<Written<FileName>>>,
@@ -22,8 +22,8 @@ pub(crate) struct Config {
     pub(crate) log: WrittenLog,
 }
 
-/// Reads the text of the configuration's own file. A text whose syntax is broken gives no `Config` and the broken places
-/// alone: what the rest would mean is a guess, and a wrong guess sends people to the wrong line.
+/// Reads the text of the main file. If its syntax is broken, there is no `Config` and only the syntax errors are
+/// reported: the rest could only be guessed, and a wrong guess sends the user to the wrong line.
 pub(super) fn read(text: &str, problems: &mut Vec<Problem>) -> Option<Config> {
     let root = parse(text, 0, problems)?;
     let mut top = Table::top(root.get_ref(), &TOP, 0, problems);
@@ -36,7 +36,7 @@ pub(super) fn read(text: &str, problems: &mut Vec<Problem>) -> Option<Config> {
     })
 }
 
-/// Reads the text of a file that `main` includes, whose positions begin at `start`: routes alone.
+/// Reads the text of a file that `main` includes, whose positions begin at `start`: routes only.
 pub(super) fn read_included(
     text: &str,
     start: usize,
@@ -49,13 +49,13 @@ pub(super) fn read_included(
         let (what, help) = match other.form {
             Form::Table(_) => (
                 format!(
-                    "[{}] stands in the configuration's own file alone, and {main} includes this one",
+                    "[{}] is allowed in the main file alone, and this file is included by {main}",
                     other.name
                 ),
-                format!("move it to {main}; what it says there is for the routes of this file too"),
+                format!("move it to {main}, where it applies to the routes of this file too"),
             ),
             _ => (
-                format!("a file that is included includes no other, and {main} includes this one"),
+                format!("an included file cannot include others, and this file is included by {main}"),
                 format!("write it in {main}"),
             ),
         };
@@ -64,7 +64,7 @@ pub(super) fn read_included(
     route::routes(&mut Table::top(root.get_ref(), &TOP, start, problems))
 }
 
-/// What the file says under one of its own keys.
+/// The value of one of the file's top-level keys.
 fn one<K: Kind>(name: &str, top: &mut Table<'_, '_>) -> K::Value {
     TOP.key(name).map(|key| K::read(top, key)).unwrap_or_default()
 }

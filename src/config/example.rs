@@ -1,6 +1,6 @@
-//! The declarations of the keys beside those that config.example.toml shows: what it should say.
+//! config.example.toml as the declarations of the keys require it.
 //!
-//! The tables, their order and the routes are written by hand, and so are the values of a route. What a key is for, and the
+//! The tables, their order, the routes and the values of routes are written by hand. The text of each key, and the
 //! values of `[defaults]` and of the whole process, come from the declarations.
 
 use std::collections::HashSet;
@@ -8,16 +8,16 @@ use std::collections::HashSet;
 use super::key::{Form, Given, Key, Section};
 use super::keys::TOP;
 
-/// Where the text of a key begins, and how long a line may be.
+/// The column in which the text of a key begins, and how long a line may be.
 const TEXT: usize = 33;
 const WIDTH: usize = 118;
 
-/// An example with everything that the declarations say of its keys, and with the keys it lacks.
+/// The example with the declared text of each key, and with the keys that it lacks.
 pub fn example(text: &str) -> String {
     let tables = TOP.tables();
     let shown = shown(text);
     let mut writing = Writing { tables: &tables, out: Vec::new(), table: String::new(), is_out: false };
-    let (mut told, mut closed) = (HashSet::new(), HashSet::new());
+    let (mut written, mut closed) = (HashSet::new(), HashSet::new());
     let mut after_key = false;
     for line in text.lines() {
         let bare = line.strip_prefix("# ").unwrap_or(line);
@@ -25,12 +25,12 @@ pub fn example(text: &str) -> String {
             writing.close(&shown, &mut closed);
             (writing.table, writing.is_out) = (pattern(header), bare != line);
         }
-        // What belongs to the text of the key above was written anew with it.
+        // A continuation of the text of the key above: already rewritten with that key.
         if after_key && line.starts_with(' ') && line.trim_start().starts_with('#') {
             continue;
         }
         let key = name(bare).and_then(|name| writing.key(name));
-        let is_first = key.is_some_and(|key| told.insert((writing.table.clone(), key.name)));
+        let is_first = key.is_some_and(|key| written.insert((writing.table.clone(), key.name)));
         after_key = is_first;
         match key {
             Some(key) if is_first => writing.key_line(key, line),
@@ -55,11 +55,11 @@ fn shown(text: &str) -> HashSet<(String, &str)> {
     shown
 }
 
-/// The example as it is written.
+/// The example while it is written.
 struct Writing<'t> {
     tables: &'t [(String, &'static Section)],
     out: Vec<String>,
-    /// The table we are in, and whether it is left out.
+    /// The current table, and whether it is commented out.
     table: String,
     is_out: bool,
 }
@@ -76,16 +76,16 @@ impl Writing<'_> {
         self.section(&self.table)?.key(name)
     }
 
-    /// Whether `[defaults]` tells of the key, so that a route need not.
-    fn is_told_by_defaults(&self, key: &Key) -> bool {
+    /// Whether `[defaults]` shows the key, so that a route need not.
+    fn is_shown_in_defaults(&self, key: &Key) -> bool {
         let defaults = self.table.replacen("routes.NAME", "defaults", 1);
         defaults != self.table
             && self.section(&defaults).is_some_and(|section| section.key(key.name).is_some())
     }
 
-    /// Writes a key that stands in this line.
+    /// Writes the key that is in this line.
     fn key_line(&mut self, key: &Key, line: &str) {
-        if self.is_told_by_defaults(key) {
+        if self.is_shown_in_defaults(key) {
             self.out.push(line.to_owned());
         } else if self.table.starts_with("routes.") {
             let value = line.rsplit_once(" # ").map_or(line, |(value, _)| value).trim_end();
@@ -95,17 +95,18 @@ impl Writing<'_> {
         }
     }
 
-    /// A key with its default; one without, and one of a table that is left out, is left out.
+    /// A key with its default. A key without a default is commented out, as is every key of a table that is commented
+    /// out.
     fn declared(&self, key: &Key) -> Vec<String> {
         let (value, is_out) = match key.default {
             Given::Value(value) => (key.form.quote(value), self.is_out || self.table.starts_with("routes.")),
             _ => (key.example.to_owned(), true),
         };
         let line = format!("{}{} = {value}", if is_out { "# " } else { "" }, key.name);
-        if self.is_told_by_defaults(key) { vec![line] } else { lines(&line, &key.text(true)) }
+        if self.is_shown_in_defaults(key) { vec![line] } else { lines(&line, &key.text(true)) }
     }
 
-    /// Adds the keys that the table we are in has and shows nowhere, below its last.
+    /// Adds the keys of the current table that the example shows nowhere, below its last key.
     fn close(&mut self, shown: &HashSet<(String, &str)>, closed: &mut HashSet<String>) {
         let Some(section) = self.section(&self.table).filter(|_| closed.insert(self.table.clone())) else {
             return;
@@ -124,7 +125,7 @@ impl Writing<'_> {
     }
 }
 
-/// A line with its text behind it, in as many lines as it takes.
+/// A line followed by its text, wrapped over as many lines as needed.
 fn lines(line: &str, text: &str) -> Vec<String> {
     let mut lines = vec![line.to_owned()];
     let fits_beside = line.len() < TEXT + 20;
@@ -159,7 +160,7 @@ fn pattern(header: &str) -> String {
     parts.join(".")
 }
 
-/// The key of `key = value`, and of nothing that is prose.
+/// The key of a line `key = value`, even if commented out; `None` for prose.
 fn name(line: &str) -> Option<&str> {
     let (key, _) = line.split_once(" = ")?;
     key.chars().all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_').then_some(key)
@@ -170,7 +171,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_key_that_the_example_lacks_is_added_to_its_table_and_a_stale_text_is_written_anew() {
+    fn a_key_that_the_example_lacks_is_added_to_its_table_and_a_stale_text_is_rewritten() {
         let before = "[log]\nformat = \"yaml\"                 # old\n                                 # words\n\n[limits]\n";
 
         let after = example(before);
@@ -188,7 +189,7 @@ mod tests {
     }
 
     #[test]
-    fn an_example_that_is_written_anew_stays_as_it_is() {
+    fn an_example_that_is_up_to_date_stays_as_it_is() {
         let once = example(include_str!("../../config.example.toml"));
 
         assert_eq!(example(&once), once);

@@ -1,4 +1,5 @@
-//! What stands under a problem's first line, in rustc's look: the lines of the file with the places marked, then what to do.
+//! The lines below a problem's first line, in the style of rustc: the lines of the file with the places marked, then
+//! what to do.
 
 use std::ops::Range;
 
@@ -7,7 +8,7 @@ use annotate_snippets::{AnnotationKind, Group, Level, Renderer, Snippet};
 use super::problem::{Place, Problem, Problems, escaped};
 
 impl Problems {
-    /// The excerpt of one problem, each line ending in a line break; empty where there is nothing to show or to do.
+    /// The excerpt of one problem, each line ending in a line break; empty if there is nothing to show or to do.
     pub(super) fn excerpt(&self, problem: &Problem, colour: bool) -> String {
         let renderer = if colour { Renderer::styled() } else { Renderer::plain() };
         let mut group = Group::with_level(Level::ERROR);
@@ -24,7 +25,7 @@ impl Problems {
         if group.is_empty() { String::new() } else { renderer.render(&[group]) + "\n" }
     }
 
-    /// The lines from the first place to the last; what lies between unmarked is folded away.
+    /// The lines from the first place to the last; unmarked lines in between are folded.
     fn snippet(&self, problem: &Problem) -> Option<Snippet<'_, annotate_snippets::Annotation<'_>>> {
         let (file, primary) = self.texts.at(&problem.place)?;
         let is_beside = |place: &Place| self.are_in_one_file(&problem.place, place);

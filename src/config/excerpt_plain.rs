@@ -1,10 +1,10 @@
-//! What stands under a problem's first line without the feature `cli`: the other places, and what to do. The lines of the
-//! file are drawn by a crate that an embedder need not have.
+//! The lines below a problem's first line without the feature `cli`: the other places, and what to do. The lines of the
+//! file themselves are drawn by a crate that embedders do not need.
 
 use super::problem::{Problem, Problems, escaped};
 
 impl Problems {
-    /// The excerpt of one problem, each line ending in a line break; there is no colour in it.
+    /// The excerpt of one problem, each line ending in a line break; never coloured.
     pub(super) fn excerpt(&self, problem: &Problem, _colour: bool) -> String {
         let also =
             problem.also.iter().map(|(place, label)| format!("{}: {}", escaped(label), self.place(place)));

@@ -1,6 +1,6 @@
-//! The file's bytes → text; what cannot be a configuration is refused before it is parsed.
+//! The file's bytes → text; a file that cannot be a configuration is refused before it is parsed.
 //!
-//! It does not choose the file and does not watch it.
+//! This module neither chooses the file nor watches it.
 
 use std::fs::File;
 use std::io::{self, ErrorKind, Read};
@@ -8,10 +8,13 @@ use std::path::Path;
 
 use super::problem::{Place, Problem};
 
-/// The largest file that is read. 1,000 routes take about a tenth of it.
+/// The largest file that is read, in bytes. 1,000 routes take about a tenth of it.
 pub(crate) const MAX_BYTES: u64 = 1024 * 1024;
 
 /// The whole text of the file at `path`.
+///
+/// # Errors
+/// A problem if it cannot be read, is larger than [`MAX_BYTES`], or is not UTF-8.
 pub(crate) fn read_file(path: &Path) -> Result<String, Box<Problem>> {
     let problem = |message: String| Problem::new(Place::File, "", message);
     let bytes = match read_bytes(path) {
@@ -19,13 +22,13 @@ pub(crate) fn read_file(path: &Path) -> Result<String, Box<Problem>> {
         Err(error) => {
             let (what, mut help) = unreadable(&error);
             if path == Path::new("-") {
-                help = "write /dev/stdin for what comes from a pipe";
+                help = "write /dev/stdin to read from a pipe";
             }
             return Err(Box::new(problem(what).help(help)));
         }
     };
     if bytes.len() as u64 > MAX_BYTES {
-        let problem = problem("the file is larger than 1 MiB, and no configuration is".into());
+        let problem = problem("the file is larger than 1 MiB, the limit for a configuration".into());
         return Err(Box::new(problem.help("is this the right file?")));
     }
     String::from_utf8(bytes).map_err(|error| {
@@ -42,7 +45,7 @@ fn read_bytes(path: &Path) -> io::Result<Vec<u8>> {
         return Err(ErrorKind::IsADirectory.into());
     }
     let mut bytes = Vec::new();
-    // One byte more than allowed tells a file that is too large from one that just fits.
+    // One byte more than allowed distinguishes a file that is too large from one that just fits.
     file.take(MAX_BYTES + 1).read_to_end(&mut bytes)?;
     Ok(bytes)
 }
@@ -70,7 +73,7 @@ mod tests {
     }
 
     #[test]
-    fn what_cannot_be_a_configuration_is_refused() {
+    fn a_file_that_cannot_be_a_configuration_is_refused() {
         let most = usize::try_from(MAX_BYTES).unwrap();
 
         assert_eq!(told(b""), "read 0");
@@ -80,13 +83,13 @@ mod tests {
     }
 
     #[test]
-    fn a_path_that_is_no_file_is_told_what_it_is() {
+    fn a_path_that_is_not_a_file_is_reported_as_what_it_is() {
         let folder = tempfile::tempdir().unwrap();
         let message = |path: &Path| read_file(path).unwrap_err().message;
 
         assert_eq!(message(folder.path()), "this is a directory");
         assert_eq!(message(&folder.path().join("x.toml")), "there is no such file");
         let help = read_file(Path::new("-")).unwrap_err().help;
-        assert_eq!(help.as_deref(), Some("write /dev/stdin for what comes from a pipe"));
+        assert_eq!(help.as_deref(), Some("write /dev/stdin to read from a pipe"));
     }
 }

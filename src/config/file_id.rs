@@ -1,4 +1,4 @@
-//! What tells one state of a file from another without reading it, and the files a configuration names.
+//! The state of a file as far as it can be compared without reading it, and the files that a configuration names.
 
 use std::fs;
 use std::hash::{DefaultHasher, Hash, Hasher};
@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 
 use super::pattern;
 
-/// A state of a regular file, or of all files that fit a pattern.
+/// A state of a regular file, or of all files that match a pattern.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Stamp(State);
 
@@ -24,9 +24,9 @@ enum State {
 }
 
 impl Stamp {
-    /// What the file is now; `None` where there is none, or none that can be read twice.
+    /// The state of the file now; `None` if there is no file, or none that can be read twice.
     pub fn of(path: &Path) -> Option<Stamp> {
-        // A pipe can be read once and not again; what is in it is no state to watch.
+        // A pipe can be read only once, so it has no state to watch.
         let meta = fs::metadata(path).ok().filter(fs::Metadata::is_file)?;
         Some(Stamp(State::File {
             file: (meta.dev(), meta.ino()),
@@ -36,12 +36,12 @@ impl Stamp {
         }))
     }
 
-    /// What a named file is now, or what the files are that fit a pattern.
+    /// The state now of a named file, or of all files that match a pattern.
     pub(crate) fn of_named(path: &Path, is_pattern: bool) -> Option<Stamp> {
         if is_pattern { Stamp::of_all(path) } else { Stamp::of(path) }
     }
 
-    /// What the files are now that fit a pattern; `None` where their folder cannot be listed.
+    /// The state now of all files that match a pattern; `None` if their folder cannot be listed.
     fn of_all(pattern: &Path) -> Option<Stamp> {
         let files: Vec<_> = pattern::matches(pattern).ok()?;
         let files: Vec<_> = files.into_iter().map(|path| (Stamp::of(&path), path)).collect();
@@ -51,14 +51,14 @@ impl Stamp {
     }
 }
 
-/// A file that a configuration names beside itself, or a pattern of files.
+/// A file that a configuration names, or a pattern of files.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct NamedFile {
-    /// As it was opened; of a pattern, with its stars.
+    /// The path as it was opened; a pattern keeps its `*` and `?`.
     pub path: PathBuf,
-    /// Whether it stands for every file that fits it.
+    /// Whether it stands for every file that matches it.
     pub is_pattern: bool,
-    /// What it was just before it was read, so that what changes meanwhile is a change after it.
+    /// Its state just before it was read, so that a change during the read is seen as a change.
     pub stamp: Option<Stamp>,
 }
 
@@ -68,7 +68,7 @@ impl NamedFile {
         NamedFile { stamp: Stamp::of(&path), path, is_pattern: false }
     }
 
-    /// The files that fit a pattern, as they are now.
+    /// The files that match a pattern, as they are now.
     pub(crate) fn fitting(pattern: PathBuf) -> NamedFile {
         NamedFile { stamp: Stamp::of_all(&pattern), path: pattern, is_pattern: true }
     }
@@ -79,7 +79,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_file_that_comes_changes_or_goes_is_another_state_of_its_pattern() {
+    fn a_file_that_is_added_changed_or_removed_changes_the_state_of_its_pattern() {
         let folder = tempfile::tempdir().unwrap();
         let named = NamedFile::fitting(folder.path().join("*.toml"));
         let file = |name: &str| folder.path().join(name);

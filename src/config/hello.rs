@@ -1,4 +1,4 @@
-//! `names`, `alpn` and `not_tls`: where clients go by what they say first.
+//! `names`, `alpn` and `not_tls`: targets that are chosen by a client's first bytes.
 
 use std::collections::HashMap;
 use std::hash::Hash;
@@ -28,7 +28,7 @@ pub(super) fn hello(table: &mut Table<'_, '_>) -> WrittenHello {
     hello
 }
 
-/// Every key as what it means, with its targets, in the order written.
+/// Every key as its parsed meaning, with its targets, in the order written.
 fn each<K: Clone + Eq + Hash>(
     mut table: Table<'_, '_>,
     read: fn(&str) -> Result<K, Misread>,
@@ -44,10 +44,10 @@ fn each<K: Clone + Eq + Hash>(
             Ok(key) => {
                 if let Some(first) = seen.insert(key.clone(), place.clone()) {
                     let problem =
-                        Problem::new(place, table.key(word), format!("{} stands here twice", quoted(word)));
+                        Problem::new(place, table.key(word), format!("{} is listed twice", quoted(word)));
                     let problem = problem.label("again here").also(first, "first here");
                     table.problems.push(
-                        problem.help("leave one of the two out; case and a dot at the end say nothing"),
+                        problem.help("leave one of the two out; case and a trailing dot make no difference"),
                     );
                     continue;
                 }
@@ -56,7 +56,7 @@ fn each<K: Clone + Eq + Hash>(
         }
     }
     if table.entries().is_empty() {
-        let problem = Problem::new(table.place().clone(), table.path(), "nothing stands in this table");
+        let problem = Problem::new(table.place().clone(), table.path(), "this table is empty");
         table
             .problems
             .push(problem.help(format!("add a line, as {example} = \"127.0.0.1:8443\", or leave it out")));
@@ -64,7 +64,7 @@ fn each<K: Clone + Eq + Hash>(
     found
 }
 
-/// The name of a protocol, byte by byte (RFC 7301, section 3.1).
+/// The name of a protocol, an opaque string of bytes (RFC 7301, section 3.1).
 fn protocol(word: &str) -> Result<Box<[u8]>, Misread> {
     let meant = match &*word.to_ascii_lowercase() {
         "http2" | "http/2" | "http/2.0" | "h2" => "h2",
@@ -73,7 +73,7 @@ fn protocol(word: &str) -> Result<Box<[u8]>, Misread> {
         _ => word,
     };
     if meant != word {
-        let what = format!("clients call no protocol {}", quoted(word));
+        let what = format!("no client calls its protocol {}", quoted(word));
         return Err(Misread::new(what, format!("write {}", quoted(meant))));
     }
     match word.len() {

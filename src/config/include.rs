@@ -1,7 +1,7 @@
-//! A configuration with the files it includes: one set of routes, in which each name stands once.
+//! A configuration with the files it includes: one set of routes with unique names.
 //!
-//! A file that is included holds routes alone. What `[defaults]` says is said in one place, for all files: what nginx has of
-//! the block around its `include`, and unlike HAProxy, where the order of files changes what a route means.
+//! An included file holds routes only. `[defaults]` is written in one place and applies to all files, as in nginx the
+//! block around an `include`, and unlike HAProxy, where the order of files changes what a route means.
 
 use std::collections::{BTreeSet, HashMap};
 use std::fs;
@@ -17,13 +17,13 @@ use super::problem::{Place, Problem, bare_or_quoted};
 use super::texts::Texts;
 use super::written::Written;
 
-/// The most files that one configuration includes.
+/// The most files that one configuration may include.
 const MAX_FILES: usize = 1_000;
 
-/// The most bytes that they have together.
+/// The most bytes that included files may have together.
 const MAX_ALL_BYTES: usize = 16 << 20;
 
-/// A configuration, its texts, and the files it includes.
+/// A configuration, its texts, and the files that it includes.
 #[derive(Debug, Default)]
 pub(crate) struct Whole {
     pub(crate) config: Config,
@@ -31,8 +31,8 @@ pub(crate) struct Whole {
     pub(crate) files: Vec<NamedFile>,
 }
 
-/// Reads a text and the files it includes; `name` is its path. What is broken is left out, and the rest is read all the
-/// same, so that every problem of every file is found at once.
+/// Reads a text and the files that it includes; `name` is its path. Broken parts are left out and the rest is still
+/// read, so that every problem of every file is found at once.
 pub(crate) fn read(name: &str, text: &str, problems: &mut Vec<Problem>) -> Whole {
     let config = document::read(text, problems).unwrap_or_default();
     let mut whole = Whole { config, texts: Texts::new(name, text), files: Vec::new() };
@@ -46,7 +46,7 @@ pub(crate) fn read(name: &str, text: &str, problems: &mut Vec<Problem>) -> Whole
     whole
 }
 
-/// The files as they are read.
+/// The files while they are read.
 struct Reading<'r> {
     whole: &'r mut Whole,
     read: BTreeSet<PathBuf>,
@@ -55,7 +55,7 @@ struct Reading<'r> {
 }
 
 impl Reading<'_> {
-    /// Reads what one entry of `include` names. `None` where no more is read.
+    /// Reads the files of one entry of `include`. `None` if reading stops here.
     fn entry(&mut self, entry: &Written<FileName>) -> Option<()> {
         let (FileName(named), place) = (&entry.value, &entry.place);
         let path = self.whole.texts.folder(place).join(named);
@@ -80,7 +80,7 @@ impl Reading<'_> {
         }
     }
 
-    /// Reads a file, once.
+    /// Reads a file, unless it was read before.
     fn file(&mut self, path: PathBuf, place: &Place) -> Option<()> {
         if !self.read.insert(path.clone()) {
             return Some(());
@@ -117,7 +117,7 @@ impl Reading<'_> {
             let help = "put the others into a folder of their own, as conf.d/*.toml";
             return Err(("this is the configuration itself".to_owned(), help.to_owned()));
         }
-        // Looked at first: to open a pipe would wait for whoever writes to it.
+        // The kind is checked first: opening a pipe would block until another process writes to it.
         match fs::metadata(path) {
             Ok(meta) if meta.is_dir() => {
                 let help = "name a file, or the files in it, as conf.d/*.toml";
@@ -125,7 +125,7 @@ impl Reading<'_> {
             }
             Ok(meta) if !meta.is_file() => {
                 let help = "name a regular file, which can be read again when it changes";
-                return Err(("this is no regular file".to_owned(), help.to_owned()));
+                return Err(("this is not a regular file".to_owned(), help.to_owned()));
             }
             Ok(_) => {}
             Err(error) => {
@@ -146,7 +146,7 @@ fn unlisted(error: &io::Error) -> (String, &'static str) {
     match error.kind() {
         ErrorKind::FileTooLarge => (
             format!("it has more than {MAX_ENTRIES} entries"),
-            "include a folder that has nothing but configurations in it",
+            "include a folder that has only configurations in it",
         ),
         ErrorKind::NotADirectory => ("this is not a directory".to_owned(), "check the path"),
         ErrorKind::PermissionDenied => (
@@ -157,7 +157,7 @@ fn unlisted(error: &io::Error) -> (String, &'static str) {
     }
 }
 
-/// Adds a problem for each name that stands before a second route. (In one file TOML itself forbids it.)
+/// Adds a problem for each route whose name is taken by another file's. (Within one file, TOML itself forbids it.)
 fn names(config: &Config, problems: &mut Vec<Problem>) {
     let mut seen: HashMap<&str, &Place> = HashMap::new();
     for route in &config.routes {
@@ -169,7 +169,7 @@ fn names(config: &Config, problems: &mut Vec<Problem>) {
         let problem = Problem::new(
             route.place.clone(),
             format!("routes.{name}"),
-            format!("there is a route {name} already"),
+            format!("there is already a route {name}"),
         );
         let problem = problem.label("again here").also((*first).clone(), "first here");
         problems.push(problem.help("give one of the two another name"));
@@ -185,8 +185,8 @@ mod tests {
 
     const ROUTE: &str = "listen = '1'\ntarget = '2'\n";
 
-    /// A configuration with an `include` beside these files: the names of its routes and what is wrong, with DIR for the
-    /// folder.
+    /// A configuration with an `include`, in a folder with these files: the names of its routes and its problems, with
+    /// DIR for the folder.
     fn read_beside(include: &str, files: &[(&str, &str)]) -> (Vec<String>, String) {
         let folder = tempfile::tempdir().unwrap();
         for (name, text) in files {
@@ -211,7 +211,7 @@ mod tests {
     }
 
     #[test]
-    fn the_routes_of_every_file_that_fits_come_in_the_order_of_names() {
+    fn the_routes_of_every_matching_file_come_in_the_order_of_file_names() {
         let (a, b, c) = (route("a"), route("b"), route("c"));
         let files = [
             ("conf.d/2.toml", a.as_str()),
@@ -247,13 +247,13 @@ mod tests {
     }
 
     #[test]
-    fn a_name_that_stands_in_two_files_is_told_with_both_places() {
+    fn a_name_that_is_in_two_files_is_reported_with_both_places() {
         let twice = route("own");
 
         let (_, told) = read_beside("'conf.d/*.toml'", &[("conf.d/a.toml", &twice)]);
 
         assert!(
-            told.starts_with("DIR/conf.d/a.toml:1:9: routes.own: there is a route own already\n"),
+            told.starts_with("DIR/conf.d/a.toml:1:9: routes.own: there is already a route own\n"),
             "{told}"
         );
         assert!(told.contains("first here: DIR/loopgate.toml:2:9"), "{told}");
@@ -261,19 +261,19 @@ mod tests {
     }
 
     #[test]
-    fn an_included_file_holds_routes_alone() {
+    fn an_included_file_holds_routes_only() {
         let text = "include = 'x.toml'\n[defaults]\nbind = 'retry'\n[limit]\n";
 
         let (_, told) = read_beside("'conf.d/a.toml'", &[("conf.d/a.toml", text)]);
 
         let lines: Vec<&str> = told.lines().filter(|line| line.starts_with("DIR")).collect();
-        let whose = "and DIR/loopgate.toml includes this one";
+        let whose = "and this file is included by DIR/loopgate.toml";
         assert_eq!(
             lines,
             [
-                format!("DIR/conf.d/a.toml:1:1: include: a file that is included includes no other, {whose}"),
+                format!("DIR/conf.d/a.toml:1:1: include: an included file cannot include others, {whose}"),
                 format!(
-                    "DIR/conf.d/a.toml:2:2: defaults: [defaults] stands in the configuration's own file alone, {whose}"
+                    "DIR/conf.d/a.toml:2:2: defaults: [defaults] is allowed in the main file alone, {whose}"
                 ),
                 "DIR/conf.d/a.toml:4:2: limit: unknown table".to_owned(),
             ]
@@ -281,7 +281,7 @@ mod tests {
     }
 
     #[test]
-    fn what_cannot_be_read_is_told_where_it_is_named() {
+    fn a_file_that_cannot_be_read_is_reported_where_it_is_named() {
         for (include, told) in [
             ("'none.toml'", "DIR/none.toml: there is no such file"),
             ("'conf.d'", "DIR/conf.d: this is a directory"),
@@ -290,7 +290,7 @@ mod tests {
             ("'*.toml'", "DIR/loopgate.toml: this is the configuration itself"),
             ("'*/a.toml'", "only the last part of a path can be a pattern"),
             ("'loopgate.toml/*'", "DIR/loopgate.toml: this is not a directory"),
-            ("'/dev/nul?'", "/dev/null: this is no regular file"),
+            ("'/dev/nul?'", "/dev/null: this is not a regular file"),
             ("[]", "the list is empty"),
         ] {
             let (names, found) = read_beside(include, &[]);

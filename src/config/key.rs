@@ -1,40 +1,40 @@
-//! What is known of one configuration key, and of a table of them: the form of a declaration.
+//! The form of a declaration: everything known about one configuration key, and about a table of keys.
 //!
-//! The declarations themselves stand in `keys`. Everything else that knows keys asks them: the reader, the JSON Schema,
-//! the check of config.example.toml and the reference page.
+//! The declarations themselves are in `keys`. The reader, the JSON Schema, the check of config.example.toml and the
+//! reference page are all derived from them.
 
 use std::fmt;
 
 use crate::address::Protocol;
 
-/// One key: everything that is said of it, once.
+/// One key: everything that is known about it, in one place.
 #[derive(Clone, Copy)]
 pub(crate) struct Key {
     pub(crate) name: &'static str,
     /// What may be written.
     pub(super) form: Form,
-    /// The bounds of what may be written.
+    /// The bounds of its value.
     pub(super) range: Range,
-    /// What holds where it is not written.
+    /// The value that applies if the key is not written.
     pub(super) default: Given,
-    /// A value to show where the default is none, as TOML.
+    /// A value to show if there is no default, as TOML.
     pub(super) example: &'static str,
-    /// What it is for, in one or more parts of a sentence; names of keys stand in backticks.
+    /// What it is for, in one or more clauses; names of keys are in backticks.
     pub(super) doc: &'static str,
-    /// What the text of its value is, where it is a text: "address", "path".
+    /// What a text value is, as "address" or "path".
     pub(super) takes: &'static str,
-    /// The heading it stands under in the reference; empty where its table or protocol says enough.
+    /// Its heading in the reference; empty if its table or protocol is heading enough.
     pub(super) topic: &'static str,
-    /// What other programs call it.
+    /// Its names in other programs.
     pub(super) aliases: &'static [&'static str],
-    /// The protocol of the routes it is for; `None` where it is for both.
+    /// The protocol of the routes it is for; `None` if it is for both.
     pub(crate) only: Option<Protocol>,
     /// Whether a reload can change it.
     pub(super) reload: Reload,
 }
 
 impl Key {
-    /// What a declaration need not say.
+    /// A declaration with every field that it may leave out.
     pub(super) const fn of(form: Form, range: Range) -> Key {
         Key {
             name: "",
@@ -51,8 +51,8 @@ impl Key {
         }
     }
 
-    /// Its whole text, without markup: what it is for, its bounds, what holds without it where a value beside it does not
-    /// show that, and whether a reload changes it.
+    /// Its whole text, without markup: what it is for, its bounds, its default unless the value beside it shows it, and
+    /// whether a reload can change it.
     pub(super) fn text(&self, shows_default: bool) -> String {
         let range = self.range.to_string();
         let default = match self.default {
@@ -65,7 +65,7 @@ impl Key {
         parts.collect::<Vec<_>>().join("; ").replace('`', "")
     }
 
-    /// The words that may be written, where what it is for does not name each.
+    /// The words that may be written, unless `doc` names each.
     fn words(&self) -> String {
         let words = match self.form {
             Form::Word(words) => words().iter().map(|word| format!("\"{word}\"")).collect(),
@@ -80,7 +80,7 @@ impl Key {
 /// What the value of a key looks like.
 #[derive(Clone, Copy)]
 pub(crate) enum Form {
-    /// A string with something in it: an address, a name, a path.
+    /// A string that is not empty: an address, a name, a path.
     Text,
     /// Any string.
     AnyText,
@@ -88,27 +88,27 @@ pub(crate) enum Form {
     /// One string, or a list of them.
     Texts,
     TextsOrOff,
-    /// One of the words of a type, which it lists.
+    /// One of the words of a type; the function lists them.
     Word(fn() -> &'static [&'static str]),
     Time,
     TimeOrOff,
     Count,
     CountOrOff,
-    /// Of a target, with its largest.
+    /// The weight of a target, with its largest value.
     Weight(u32),
     Truth,
     RateOrOff,
     FrequencyOrOff,
     FileMode,
-    /// A table with keys of its own.
+    /// A table with its own keys.
     Table(&'static Section),
-    /// Any number of tables, each under a name of the user's.
+    /// Any number of tables, each under a name that the user chooses.
     Named(&'static Section),
     /// A target, or a list of them: an address or a table.
     Targets(&'static Section),
-    /// The same, of tables that are shown elsewhere.
+    /// The same, with tables that are shown elsewhere.
     LikeTargets(&'static Section),
-    /// Targets by words of the user's.
+    /// Targets by words that the user chooses.
     TargetsByWord(&'static Section),
 }
 
@@ -124,7 +124,7 @@ impl Form {
         }
     }
 
-    /// The table under it, if it has one of its own.
+    /// The table under it, if it has its own.
     pub(super) fn table(self) -> Option<&'static Section> {
         match self {
             Form::Table(section) => Some(section),
@@ -133,18 +133,18 @@ impl Form {
     }
 }
 
-/// The bounds of a value, as they are written; a value outside is answered with them.
+/// The bounds of a value, as a user writes them; a value outside is refused with them.
 #[derive(Clone, Copy)]
 pub(crate) enum Range {
-    /// None, or those of its type.
+    /// No bounds beyond those of its type.
     Any,
-    /// A count.
+    /// For a count.
     OneOrMore,
-    /// Nothing is a value of its own.
+    /// From zero, which is a meaningful value.
     UpTo(&'static str),
-    /// Nothing would never work.
+    /// More than zero, which would never work.
     MoreThanZero(&'static str),
-    /// Both are allowed.
+    /// Both ends are allowed.
     Between(&'static str, &'static str),
 }
 
@@ -160,17 +160,17 @@ impl fmt::Display for Range {
     }
 }
 
-/// What holds where a key is not written. That it is so is held by a test: config.example.toml shows these values, and it
-/// plans the same as a file without them.
+/// The value that applies if a key is not written. A test verifies it: config.example.toml shows these values, and
+/// gives the same plan as a file without them.
 #[derive(Clone, Copy)]
 pub(crate) enum Given {
     /// Nothing.
     Nothing,
-    /// Nothing goes without it, or not without one of others.
+    /// The key must be written, or one of several must.
     Required(&'static str),
     /// This value, without the quotes of TOML.
     Value(&'static str),
-    /// What no value says.
+    /// A default that no single value expresses.
     InWords(&'static str),
 }
 
@@ -178,17 +178,17 @@ pub(crate) enum Given {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Reload {
     Live,
-    /// A restart alone can.
+    /// Only a restart can.
     Restart,
 }
 
-/// A table and the keys it takes.
+/// A table and its keys.
 pub(crate) struct Section {
-    /// What the table is, for people.
+    /// What the table is for.
     pub(super) doc: &'static str,
-    /// Its keys, in the order in which they are shown; several lists make one table.
+    /// Its keys, in the order in which they are shown; a table may combine several lists.
     pub(super) keys: &'static [&'static [Key]],
-    /// Of each of these lists, one key must be there.
+    /// Of each of these lists, at least one key must be written.
     pub(super) needs: &'static [&'static [&'static str]],
 }
 
@@ -198,7 +198,7 @@ impl Section {
         self.keys.iter().copied().flatten()
     }
 
-    /// Every name, in order.
+    /// The name of every key, in order.
     pub(super) fn names(&self) -> Vec<&'static str> {
         self.keys().map(|key| key.name).collect()
     }
@@ -207,7 +207,7 @@ impl Section {
         self.keys().find(|key| key.name == name)
     }
 
-    /// The tables under this one and under those, the shallow ones first, each with its path, as `routes.NAME.health`.
+    /// The tables under this one, at any depth, the shallow ones first, each with its path, as `routes.NAME.health`.
     pub(super) fn tables(&self) -> Vec<(String, &'static Section)> {
         let mut found: Vec<(String, &'static Section)> = Vec::new();
         let under = |path: &str, section: &Section| {

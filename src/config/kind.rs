@@ -1,4 +1,5 @@
-//! The kinds of values a key can take: how each is read, and what a declaration then need not say.
+//! The kinds of values that a key can have: how each is read, and the part of the declaration that follows from the
+//! kind.
 
 use std::fmt::Debug;
 use std::marker::PhantomData;
@@ -16,17 +17,17 @@ use crate::units::{OrOff, Rate, TimeSpan};
 
 /// A kind of value.
 pub(crate) trait Kind {
-    /// What is read; its default where nothing is written.
+    /// The value that is read; its default if nothing is written.
     type Value: Clone + Debug + Default + Placed;
-    /// What every key of this kind has in common.
+    /// The part of the declaration that all keys of this kind share.
     const KEY: Key;
-    /// Reads the value of `key`; what is wrong with it is a problem, and then it is as if it were not written.
+    /// Reads the value of `key`. A bad value adds a problem, and is then treated as not written.
     fn read(table: &mut Table<'_, '_>, key: &'static Key) -> Self::Value;
 }
 
-/// Something that may have been written somewhere.
+/// A value that may have been written somewhere.
 pub(crate) trait Placed {
-    /// Where, if it was.
+    /// Its place, if it was written.
     fn place(&self) -> Option<&Place>;
 }
 
@@ -42,7 +43,7 @@ impl<T> Placed for Option<Vec<Written<T>>> {
     }
 }
 
-/// Whatever a type reads by its own `Deserialize`.
+/// A type that is read by its own `Deserialize`.
 pub(crate) trait Readable: for<'de> Deserialize<'de> + Clone + Debug {}
 
 impl<T: for<'de> Deserialize<'de> + Clone + Debug> Readable for T {}
@@ -83,7 +84,7 @@ impl<T: Readable> Kind for Word<T> {
     }
 }
 
-/// `bind`, by which HAProxy and others say where they listen.
+/// `bind`, which in HAProxy and others is the address to listen on.
 pub(crate) struct Bind;
 
 impl Kind for Bind {
@@ -93,7 +94,7 @@ impl Kind for Bind {
     fn read(table: &mut Table<'_, '_>, key: &'static Key) -> Self::Value {
         let value = table.get(key.name)?;
         if is_address(value.get_ref()) {
-            let what = "where a route listens stands in listen";
+            let what = "the address that a route listens on belongs in listen";
             table.problem(key.name, value, what, Some("write listen instead of bind"));
             return None;
         }
@@ -101,7 +102,7 @@ impl Kind for Bind {
     }
 }
 
-/// Whether the value of `bind` says where to listen.
+/// Whether the value of `bind` is an address to listen on.
 pub(super) fn is_address(value: &DeValue<'_>) -> bool {
     match value {
         DeValue::String(text) => text.contains([':', '.', '/']) || text.parse::<u16>().is_ok(),
@@ -122,7 +123,7 @@ impl<T: Readable> Kind for List<T> {
     }
 }
 
-/// The same, or "off", which is a list of none.
+/// The same, or "off", which is an empty list.
 pub(crate) struct ListOrOff<T>(PhantomData<T>);
 
 impl<T: Readable> Kind for ListOrOff<T> {
@@ -134,7 +135,7 @@ impl<T: Readable> Kind for ListOrOff<T> {
     }
 }
 
-/// The same, where in other words it could also mean that nobody may come.
+/// The same for `allow`, whose "off" in other words could also mean that no client is admitted.
 pub(crate) struct EverybodyOr<T>(PhantomData<T>);
 
 impl<T: Readable> Kind for EverybodyOr<T> {
@@ -142,7 +143,8 @@ impl<T: Readable> Kind for EverybodyOr<T> {
     const KEY: Key = Key::of(Form::TextsOrOff, Range::Any);
 
     fn read(table: &mut Table<'_, '_>, key: &'static Key) -> Self::Value {
-        let help = "write \"off\" to let in everybody whom deny does not name; a route that lets nobody in is left out";
+        let help =
+            "write \"off\" to admit every client that deny does not name; to admit none, leave the route out";
         table.list_or_off(key.name, help)
     }
 }

@@ -1,7 +1,7 @@
-//! What the user wrote: every value with its place, and every problem in one reading.
+//! What the user wrote: every value with its place, and every problem, found in one reading.
 //!
-//! Each value is read by its own type; this room only knows which key stands in which table. Nothing is merged, no
-//! default is filled in and no route is compared with another: that is the plan's.
+//! Each value is read by its own type; this room only knows which key belongs in which table. It merges nothing, fills
+//! in no default and compares no routes: that is the work of [`crate::plan`].
 
 mod decode;
 mod document;

@@ -1,16 +1,16 @@
-//! `conf.d/*.toml`: the files of one folder whose names fit a pattern.
+//! `conf.d/*.toml`: the files of one folder whose names match a pattern.
 //!
-//! `*` and `?` in the last part alone, which is all that folders of configurations need; by hand, because a crate for it
-//! would bring a walk of whole trees and its own idea of hidden files, and neither has a bound.
+//! Only `*` and `?` in the last part of a path, which is all that folders of configurations need. Written by hand,
+//! because the crates for it walk whole trees without a bound and treat hidden files in their own way.
 
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
-/// The most entries of a folder that are looked at.
+/// The most entries of a folder that are examined.
 pub(super) const MAX_ENTRIES: usize = 10_000;
 
-/// What editors and package managers leave beside a file.
+/// The endings of files that editors and package managers leave beside the original.
 const LEFTOVERS: &[&str] = &[
     "~",
     ".swp",
@@ -37,8 +37,10 @@ pub(super) fn is_pattern(path: &Path) -> bool {
     path.to_string_lossy().contains(['*', '?'])
 }
 
-/// Every file that fits, sorted by name. A folder that is not there has none; one with too many entries is an error of kind
-/// `FileTooLarge`.
+/// Every file that matches, sorted by name. A folder that does not exist has none.
+///
+/// # Errors
+/// The errno of listing the folder; `FileTooLarge` if it has more than [`MAX_ENTRIES`] entries.
 pub(super) fn matches(pattern: &Path) -> io::Result<Vec<PathBuf>> {
     let (folder, name) = (pattern.parent().unwrap_or(Path::new("")), pattern.file_name().unwrap_or_default());
     let name = name.to_string_lossy();
@@ -63,16 +65,16 @@ pub(super) fn matches(pattern: &Path) -> io::Result<Vec<PathBuf>> {
     Ok(found)
 }
 
-/// Hidden, or left there by another program.
+/// Whether the file is hidden, or left there by another program.
 fn is_leftover(name: &str) -> bool {
     name.starts_with(['.', '#']) || LEFTOVERS.iter().any(|end| name.ends_with(end))
 }
 
-/// Whether a name fits a pattern: `*` stands for any text, `?` for one character. Linear but for the last `*`.
+/// Whether a name matches a pattern: `*` stands for any text, `?` for one character. Linear except for the last `*`.
 fn fits(pattern: &str, name: &str) -> bool {
     let (pattern, name): (Vec<char>, Vec<char>) = (pattern.chars().collect(), name.chars().collect());
     let (mut p, mut n) = (0, 0);
-    // Where to go on when what follows the last `*` does not fit: behind it, one character later.
+    // Where to continue if the part after the last `*` does not match: behind the `*`, one character later in the name.
     let mut again: Option<(usize, usize)> = None;
     while n < name.len() {
         match pattern.get(p) {
@@ -98,7 +100,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn names_fit_by_stars_and_marks() {
+    fn names_match_by_stars_and_question_marks() {
         for (pattern, name, is_fit) in [
             ("*.toml", "a.toml", true),
             ("*.toml", ".toml", true),
@@ -116,7 +118,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_hidden_or_left_behind_is_in_no_folder() {
+    fn hidden_files_and_leftovers_are_not_listed() {
         let folder = tempfile::tempdir().unwrap();
         for name in
             ["b.toml", "a.toml", ".c.toml", "d.toml~", ".e.toml.swp", "#f.toml#", "g.toml.bak", "h.txt"]

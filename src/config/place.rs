@@ -5,9 +5,9 @@ use std::ops::Range;
 /// Where something was written.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Place {
-    /// In one of the files, as bytes; those of the files it includes come after those of the configuration itself.
+    /// In one of the files, as byte positions; those of included files come after those of the main file.
     Text(Range<usize>),
-    /// The file as a whole: it cannot be read, or something is not in it.
+    /// The file as a whole: it cannot be read, or it lacks something.
     File,
     /// An argument of the command line, as given.
     Argument(String),

@@ -1,6 +1,6 @@
-//! What is wrong with what the user wrote, and where: a [`Problem`], and the [`Problems`] of one reading.
+//! A fault in what the user wrote, with its place: a [`Problem`], and the [`Problems`] of one reading.
 //!
-//! It stops nothing by itself: problems are collected, and the caller decides at the end.
+//! A problem stops nothing by itself: problems are collected, and the caller decides at the end.
 
 use std::fmt;
 
@@ -9,12 +9,12 @@ pub use super::place::Place;
 use super::texts::Texts;
 use crate::units::quoted;
 
-/// One thing to put right.
+/// One thing to correct.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Problem {
     /// Where it is.
     pub place: Place,
-    /// The key it is about, as `routes.web.listen`; empty where it is about none.
+    /// The key it is about, as `routes.web.listen`; empty if it is about no key.
     pub key: String,
     /// What is wrong.
     pub message: String,
@@ -22,7 +22,7 @@ pub struct Problem {
     pub help: Option<String>,
     /// A few words beside the caret.
     pub label: Option<String>,
-    /// Further places that belong to it, each with a few words.
+    /// Further places that belong to it, each with a short label.
     pub also: Vec<(Place, String)>,
 }
 
@@ -62,19 +62,19 @@ impl Problem {
     }
 }
 
-/// How many problems are told; a file of another kind altogether has thousands.
-const MAX_TOLD: usize = 100;
+/// The most problems that are reported; the wrong kind of file has thousands.
+const MAX_REPORTED: usize = 100;
 
-/// The problems of one reading in the order of the file, the command line's last. Never empty.
+/// The problems of one reading in the order of the file, then those of the command line. Never empty.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Problems {
     /// The texts of the configuration, as far as they could be read.
     pub texts: Texts,
-    /// The problems that are told.
+    /// The problems that are reported.
     pub list: Vec<Problem>,
     /// How many there are beyond those.
     pub more: usize,
-    /// The files that the texts name, as far as it could be read: a change of one may put things right.
+    /// The files that the texts name, as far as the texts could be read: a change of one may correct a problem.
     pub files: Vec<NamedFile>,
 }
 
@@ -84,14 +84,14 @@ impl Problems {
     }
 
     pub(crate) fn of(texts: Texts, mut list: Vec<Problem>) -> Self {
-        // A stable sort: what stands at one place stays in the order it was found.
+        // A stable sort: problems at one place stay in the order in which they were found.
         list.sort_by_key(|problem| match &problem.place {
             Place::File => (0, 0),
             Place::Text(span) => (1, span.start),
             Place::Argument(_) => (2, 0),
         });
-        let more = list.len().saturating_sub(MAX_TOLD);
-        list.truncate(MAX_TOLD);
+        let more = list.len().saturating_sub(MAX_REPORTED);
+        list.truncate(MAX_REPORTED);
         Problems { texts, list, more, files: Vec::new() }
     }
 
@@ -100,7 +100,7 @@ impl Problems {
         self
     }
 
-    /// The line and the column, in characters and both from 1, of a place in its text.
+    /// The line and the column of a place in its text, both counted from 1, the column in characters.
     pub fn line_and_column(&self, place: &Place) -> Option<(usize, usize)> {
         let (text, span) = self.texts.at(place)?;
         text.line_and_column(span.start)
@@ -112,7 +112,7 @@ impl Problems {
         text.map_or("", |text| &text.name)
     }
 
-    /// The place as an editor opens it, `loopgate.toml:4:10`, or the argument.
+    /// The place in the form that editors open, `loopgate.toml:4:10`, or the argument.
     pub(super) fn place(&self, place: &Place) -> String {
         let file = escaped(self.file(place));
         match (place, self.line_and_column(place)) {

@@ -6,8 +6,8 @@ use super::key::{Form, Given, Key, Range, Reload};
 use super::keys::{ROUTE, TARGET, TOP};
 use crate::address::Protocol;
 
-/// Every key with what it takes, its default and what it is for, one table for each table of the file; the settings of
-/// routes, which are many, under headings of their own.
+/// Every key with its values, its default and its purpose, one table for each table of the file; the many settings of
+/// routes are grouped under further headings.
 pub fn reference() -> String {
     let mut page = String::new();
     let [own, settings] = ROUTE.keys else { return page };
@@ -33,14 +33,14 @@ pub fn reference() -> String {
         part(&mut page, title, "", plain.iter().copied().filter(|key| heading(key) == title));
     }
     for key in settings.iter().chain(TOP.keys()) {
-        // What the defaults take was shown above.
+        // The keys of the defaults were shown above.
         let Some(section) = key.form.table().filter(|_| key.name != "defaults") else { continue };
         part(&mut page, &format!("`{}`", key.name), section.doc, section.keys());
     }
     page
 }
 
-/// What a setting of routes stands under.
+/// The heading of a setting of routes.
 fn heading(key: &Key) -> &'static str {
     match key.only {
         _ if !key.topic.is_empty() => key.topic,

@@ -1,6 +1,6 @@
-//! Problems as people and programs read them: a line and an excerpt in text, one object each in JSON.
+//! Problems for people and for programs: a line and an excerpt as text, or one JSON object each.
 //!
-//! Nothing is judged here. Colour is the caller's decision: this room does not look at the terminal.
+//! Whether to use colour is the caller's decision: this room does not examine the terminal.
 
 use serde::ser::{Serialize, SerializeSeq, Serializer};
 
@@ -8,8 +8,8 @@ use super::problem::{Place, Problem, Problems, escaped};
 use crate::units::quoted;
 
 impl Problems {
-    /// The problems for a person. Each begins with a line `file:line:column: what is wrong` that an editor can open,
-    /// then the lines of the file with the places marked, then what to do.
+    /// The problems as text. Each begins with a line `file:line:column: what is wrong` that an editor can open,
+    /// followed by the lines of the file with the places marked, and by what to do.
     pub fn render(&self, colour: bool) -> String {
         let mut shown: Vec<String> =
             self.list.iter().map(|problem| self.render_one(problem, colour)).collect();
@@ -24,12 +24,12 @@ impl Problems {
     }
 
     fn headline(&self, problem: &Problem) -> String {
-        let (place, told) = (self.place(&problem.place), escaped(&problem.line()));
+        let (place, line) = (self.place(&problem.place), escaped(&problem.line()));
         match &problem.place {
-            Place::File if place.is_empty() => format!("error: {told}\n"),
+            Place::File if place.is_empty() => format!("error: {line}\n"),
             // A message that begins with the argument would name it twice.
-            Place::Argument(argument) if told.starts_with(&quoted(argument)) => format!("argument {told}\n"),
-            _ => format!("{place}: {told}\n"),
+            Place::Argument(argument) if line.starts_with(&quoted(argument)) => format!("argument {line}\n"),
+            _ => format!("{place}: {line}\n"),
         }
     }
 }
@@ -40,14 +40,14 @@ impl Serialize for Problems {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         let mut list = serializer.serialize_seq(Some(self.list.len()))?;
         for problem in &self.list {
-            list.serialize_element(&self.told(problem))?;
+            list.serialize_element(&self.described(problem))?;
         }
         list.end()
     }
 }
 
 #[derive(serde::Serialize)]
-struct Told<'p> {
+struct Described<'p> {
     file: Option<&'p str>,
     line: Option<usize>,
     column: Option<usize>,
@@ -58,13 +58,13 @@ struct Told<'p> {
 }
 
 impl Problems {
-    fn told<'p>(&'p self, problem: &'p Problem) -> Told<'p> {
+    fn described<'p>(&'p self, problem: &'p Problem) -> Described<'p> {
         let position = self.line_and_column(&problem.place);
         let argument = match &problem.place {
             Place::Argument(argument) => Some(argument.as_str()),
             _ => None,
         };
-        Told {
+        Described {
             file: Some(self.file(&problem.place)).filter(|file| argument.is_none() && !file.is_empty()),
             line: position.map(|(line, _)| line),
             column: position.map(|(_, column)| column),

@@ -1,6 +1,6 @@
 //! `[routes.NAME]`, and the settings it shares with `[defaults]`.
 //!
-//! One route at a time: what two routes mean together is the plan's.
+//! One route at a time: how routes affect each other is checked in [`crate::plan`].
 
 use toml::Spanned;
 use toml::de::DeValue;
@@ -17,7 +17,7 @@ use crate::address::{ListenAddress, Run};
 #[derive(Debug)]
 pub(crate) struct WrittenRoute {
     pub(crate) name: String,
-    /// Where its name stands.
+    /// The place of its name.
     pub(crate) place: Place,
     pub(crate) listen: Vec<Written<Run<ListenAddress>>>,
     pub(crate) targets: Vec<WrittenTarget>,
@@ -73,7 +73,7 @@ fn route<'t>(
     let targets = match table.get("target") {
         Some(value) => target::targets(&mut table, "target", value),
         None => {
-            // By names alone, whom no name is for has no target.
+            // With names alone, a client that asks for no listed name has no target.
             if table.get("names").is_none() && table.get("alpn").is_none() {
                 table.missing("target", "127.0.0.1:3000");
             }

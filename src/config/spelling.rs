@@ -1,12 +1,12 @@
-//! Words beside each other: the one that was meant, and several in a sentence.
+//! Words in messages: the word that was probably meant, and several words as a list.
 
-/// The word nearest to `wrong`, if one is near enough to be meant.
+/// The word nearest to `wrong`, if it is near enough to be meant.
 pub(super) fn nearest<'w>(wrong: &str, words: &[&'w str]) -> Option<&'w str> {
-    // Longer texts are never typing slips, and comparing them costs their length squared.
+    // Longer texts are never typos, and comparing them costs their length squared.
     if wrong.len() > 64 {
         return None;
     }
-    // "warning" for "warn", "connect" for "connect_timeout": the beginning says it.
+    // "warning" for "warn", "connect" for "connect_timeout": one begins with the other.
     let wrong = wrong.to_lowercase();
     let begins = |word: &&&'w str| {
         word.len().min(wrong.len()) >= 3 && (wrong.starts_with(**word) || word.starts_with(&wrong))
@@ -14,7 +14,7 @@ pub(super) fn nearest<'w>(wrong: &str, words: &[&'w str]) -> Option<&'w str> {
     if let Some(word) = words.iter().find(begins) {
         return Some(word);
     }
-    // Comparing lengths first spares most of the work: the distance is never smaller than their difference.
+    // Comparing lengths first saves most of the work: the distance is never smaller than their difference.
     let length = wrong.chars().count();
     let slips = |word: &str| word.len().max(3) / 3;
     let near = words.iter().copied().filter(|word| word.len().abs_diff(length) <= slips(word));
@@ -36,7 +36,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_slip_is_near_and_another_word_is_not() {
+    fn a_typo_is_near_and_another_word_is_not() {
         let words = ["listen", "target", "source", "connect_timeout"];
 
         assert_eq!(nearest("listn", &words), Some("listen"));

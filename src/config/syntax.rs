@@ -1,7 +1,7 @@
-//! What the TOML parser says → what a user has to do.
+//! Errors of the TOML parser → what the user has to do.
 //!
-//! The parser's own words are kept where nothing better is known. One mistake is told once, although the parser may
-//! stumble over it several times.
+//! The parser's own message is kept if there is no better one. One mistake is reported once, although the parser may
+//! report it several times.
 
 use std::ops::Range;
 
@@ -12,7 +12,7 @@ use crate::units::quoted;
 
 const DUPLICATE: &str = "duplicate key";
 
-/// How many errors are looked at; a file of another kind altogether has one on every line.
+/// The most errors that are examined; the wrong kind of file has one on every line.
 const MAX_ERRORS: usize = 200;
 
 /// A line of the file and where it starts.
@@ -22,11 +22,11 @@ struct Line<'t> {
     text: &'t str,
 }
 
-/// The problems of a text that is no TOML, one for each line at most.
+/// The problems of a text that is not TOML, at most one for each line.
 pub(super) fn problems(text: &str, errors: &[Error]) -> Vec<Problem> {
     let mut errors: Vec<_> =
         errors.iter().map(|error| (error.span().unwrap_or(0..0), error.message())).collect();
-    // They come in the order they were found, which is not the order of the file.
+    // The parser reports them in the order it found them, which is not the order of the file.
     errors.sort_by_key(|(span, _)| span.start);
     errors.truncate(MAX_ERRORS);
 
@@ -37,20 +37,20 @@ pub(super) fn problems(text: &str, errors: &[Error]) -> Vec<Problem> {
         return vec![problem.help(help)];
     }
     let mut problems = Vec::new();
-    let mut told_line = None;
+    let mut reported_line = None;
     let mut repeated_table = None;
     for (span, message) in errors {
         let line = line_at(text, span.start);
         let table = table_of(text, line);
-        // The keys of a table that is written twice are all "duplicate": the table is the mistake.
+        // All keys of a repeated table are reported as "duplicate key": the mistake is the table.
         let echo = message == DUPLICATE && repeated_table.is_some() && table == repeated_table;
-        if echo || told_line == Some(line.start) {
+        if echo || reported_line == Some(line.start) {
             continue;
         }
         if message == DUPLICATE && is_header(line) {
             repeated_table = table;
         }
-        told_line = Some(line.start);
+        reported_line = Some(line.start);
         problems.push(problem(text, line, span, message));
     }
     problems
@@ -79,7 +79,7 @@ fn problem(text: &str, line: Line<'_>, span: Range<usize>, message: &str) -> Pro
     problem
 }
 
-/// A value that stands without quotes, or none.
+/// A value without quotes, or a missing value.
 fn bare_value(line: Line<'_>, place: Place, key: &str, value: &str) -> Problem {
     if value.is_empty() {
         return Problem::new(place, "", format!("{key} has no value")).help(format!("write {key} = \"…\""));
@@ -88,18 +88,18 @@ fn bare_value(line: Line<'_>, place: Place, key: &str, value: &str) -> Problem {
     let place = Place::Text(at..at + value.len());
     let straight = value.trim_matches(CURLY);
     let (what, instead) = match value {
-        "True" | "TRUE" | "yes" | "on" => ("this is not how TOML says yes", "true".to_owned()),
-        "False" | "FALSE" | "no" => ("this is not how TOML says no", "false".to_owned()),
+        "True" | "TRUE" | "yes" | "on" => ("TOML writes this as true", "true".to_owned()),
+        "False" | "FALSE" | "no" => ("TOML writes this as false", "false".to_owned()),
         _ if straight != value => ("these quotes are not straight", quoted(straight)),
         _ => ("this value needs quotes", quoted(value)),
     };
     Problem::new(place, "", what).help(format!("write {key} = {instead}"))
 }
 
-/// Quotes as word processors and web pages have them.
+/// Typographic quotes, as word processors and web pages use them.
 const CURLY: [char; 7] = ['“', '”', '„', '‘', '’', '«', '»'];
 
-/// What is written as YAML, nginx, HAProxy or C have it.
+/// A line in the syntax of YAML, nginx, HAProxy or C.
 fn other_language(line: Line<'_>, position: usize) -> Option<Problem> {
     let text = line.text.trim();
     let at = |start: usize, length: usize| {
@@ -138,7 +138,8 @@ fn other_language(line: Line<'_>, position: usize) -> Option<Problem> {
     let (key, value) = text.split_once(' ').filter(|(key, value)| is_word(key) && !value.contains('='))?;
     let place = at(indent, text.len());
     if value.contains('{') {
-        let problem = Problem::new(place, "", "a table has its name in brackets, and no braces");
+        let problem =
+            Problem::new(place, "", "the name of a table is in brackets, and its keys are not in braces");
         return Some(problem.help("write [routes.NAME] above the keys of a route"));
     }
     let value = value.trim().trim_matches(['"', '\'', ';']);
@@ -163,7 +164,7 @@ fn duplicate(text: &str, line: Line<'_>, span: Range<usize>) -> Problem {
     }
 }
 
-/// Where the key or the header of `line` was written before, if it was spelt alike.
+/// Where the key or the header of `line` was first written, if in the same spelling.
 fn first_written(text: &str, line: Line<'_>) -> Option<Range<usize>> {
     let key = |line: Line<'_>| line.text.split('=').next().unwrap_or_default().trim().to_owned();
     let wanted = key(line);
@@ -178,10 +179,10 @@ fn first_written(text: &str, line: Line<'_>) -> Option<Range<usize>> {
     Some(start..start + wanted.len())
 }
 
-/// The key and the value of a line whose error lies in a value that someone forgot to quote, or forgot to write.
+/// The key and the value of a line whose error lies in a value without quotes, or in a missing value.
 fn unquoted(line: Line<'_>, position: usize) -> Option<(&str, &str)> {
     let (key, value) = line.text.split_once('=')?;
-    // An error before the value is about something else.
+    // An error before the value has another cause.
     if position <= line.start + key.len() {
         return None;
     }
@@ -198,7 +199,7 @@ fn is_header(line: Line<'_>) -> bool {
     line.text.trim_start().starts_with('[')
 }
 
-/// Where the header above `line`, or `line` itself, starts.
+/// Where the nearest header starts, at or above `line`.
 fn table_of(text: &str, line: Line<'_>) -> Option<usize> {
     let above = lines(text).take_while(|above| above.start <= line.start);
     above.filter(|above| is_header(*above)).last().map(|header| header.start)

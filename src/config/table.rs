@@ -1,6 +1,6 @@
-//! One table of the file, asked key by key; what is wrong with an answer becomes a problem at its place.
+//! One table of the file, read key by key; a bad value becomes a problem at its place.
 //!
-//! It reports keys nobody knows when it is opened, so that no reader can forget to.
+//! Unknown keys are reported when a table is opened, so that no reader can forget to.
 
 use std::ops::Range;
 use std::time::Duration;
@@ -11,29 +11,29 @@ use toml::de::{DeTable, DeValue};
 
 use super::decode::{Count, Truth, Wrong, decode, decode_word, kind};
 use super::key::{self, Key, Section};
-use super::off::{Said, said_by_list, said_by_value};
+use super::off::{OffWord, off_word, off_word_in_list};
 use super::problem::{Place, Problem, bare_or_quoted};
 use super::unknown::{At, meant, unknown};
 use super::written::Written;
 use crate::units::{OrOff, Rate, TimeSpan};
 
-/// A kilobyte a second, and what no machine of today reaches.
+/// One kilobyte per second, and more than any machine of today reaches.
 const LEAST_RATE: Rate = Rate(8_000);
 const MAX_RATE: Rate = Rate(1_000_000_000_000);
 
-/// Whether it is a table that says what a route does.
+/// Whether a value is a table with the keys of a route.
 fn has_a_route(value: &DeValue<'_>) -> bool {
     value.as_table().is_some_and(|table| table.contains_key("listen") && table.contains_key("target"))
 }
 
-/// A table whose keys are known.
+/// An open table: its unknown keys have been reported.
 pub(crate) struct Table<'t, 'p> {
-    /// What the file as a whole takes.
+    /// The keys of the file as a whole.
     top: &'static Section,
-    /// What this table takes; `None` where its keys are the user's own words.
+    /// The keys of this table; `None` if the user chooses its keys.
     section: Option<&'static Section>,
     path: String,
-    /// The path with NAME for what the user has named.
+    /// The path, with NAME for each name that the user has chosen.
     pattern: String,
     place: Place,
     /// Where the positions of its text begin.
@@ -43,7 +43,7 @@ pub(crate) struct Table<'t, 'p> {
 }
 
 impl<'t> Table<'t, '_> {
-    /// A file; the positions of its text begin at `start`.
+    /// The top of a file, whose positions begin at `start`.
     pub(super) fn top<'p>(
         entries: &'t DeTable<'t>,
         top: &'static Section,
@@ -54,7 +54,7 @@ impl<'t> Table<'t, '_> {
         Table { top, section: Some(top), path, pattern, place, start, entries, problems }.open()
     }
 
-    /// The table under `key`, if there is one; `section` is `None` where its keys are the user's own words.
+    /// The table under `key`, if there is one; `section` is `None` if the user chooses its keys.
     pub(super) fn table(
         &mut self,
         key: &'static str,
@@ -64,8 +64,8 @@ impl<'t> Table<'t, '_> {
         self.open_value(key, self.key(key), value, section)
     }
 
-    /// The value as a table that takes the keys of `section`; a problem where it is something else. `step` leads to it
-    /// from here, with NAME for what the user has named.
+    /// The value as a table with the keys of `section`; adds a problem if it is not a table. `step` is its path from
+    /// here, with NAME for each name that the user has chosen.
     pub(super) fn open_value<'s>(
         &'s mut self,
         step: &str,
@@ -108,14 +108,14 @@ impl<'t> Table<'t, '_> {
             let mut problem = unknown(at, self.at(key.span()), self.key(name), name);
             if self.pattern.is_empty() && has_a_route(value.get_ref()) {
                 problem.help =
-                    Some(format!("routes stand under routes: write [routes.{}]", bare_or_quoted(name)));
+                    Some(format!("a route belongs under routes: write [routes.{}]", bare_or_quoted(name)));
             }
             self.problems.push(problem);
         }
         self
     }
 
-    /// A place in its text.
+    /// The place of a span of its text.
     pub(super) fn at(&self, span: Range<usize>) -> Place {
         Place::Text(span).moved(self.start)
     }
@@ -132,7 +132,7 @@ impl<'t> Table<'t, '_> {
         self.path.clone()
     }
 
-    /// Where it stands.
+    /// The place of the table.
     pub(super) fn place(&self) -> &Place {
         &self.place
     }
@@ -150,7 +150,7 @@ impl<'t> Table<'t, '_> {
         self.written(key, value, decode)
     }
 
-    /// A value that stands in the list under `key`, read by its type.
+    /// A value in the list under `key`, read by its type.
     pub(super) fn read<T: for<'de> Deserialize<'de>>(
         &mut self,
         key: &str,
@@ -159,7 +159,7 @@ impl<'t> Table<'t, '_> {
         self.written(key, value, decode)
     }
 
-    /// The word under `key`, one of its type's.
+    /// The word under `key`, one of the words of its type.
     pub(super) fn word<T: for<'de> Deserialize<'de>>(&mut self, key: &'static str) -> Option<Written<T>> {
         let value = self.get(key)?;
         self.written(key, value, decode_word)
@@ -185,13 +185,15 @@ impl<'t> Table<'t, '_> {
             key::Range::MoreThanZero(most) => (false, most),
             _ => (true, ""),
         };
-        if zero_works && let Said::Off(words) | Said::InOtherWords(words) = said_by_list(value.get_ref()) {
+        if zero_works
+            && let OffWord::Ours(words) | OffWord::Foreign(words) = off_word_in_list(value.get_ref())
+        {
             self.problem(key.name, value, &format!("{words} is not a time"), Some("write \"0s\""));
             return None;
         }
         let time = self.value::<TimeSpan>(key.name)?;
         let wrong = if !zero_works && time.value.0 == Duration::ZERO {
-            ("is no time at all", "write more than zero, as \"2s\"".into())
+            ("is too short", "write more than zero, as \"2s\"".into())
         } else if most.parse().is_ok_and(|most| time.value > most) {
             ("is too long", format!("write \"{most}\" or less"))
         } else {
@@ -221,17 +223,13 @@ impl<'t> Table<'t, '_> {
         None
     }
 
-    /// A rate that is neither nothing nor more than a machine has, or "off".
+    /// A rate from [`LEAST_RATE`] to [`MAX_RATE`], or "off".
     pub(super) fn rate_or_off(&mut self, key: &'static str) -> Option<Written<OrOff<Rate>>> {
         let written = self.or_off(key, |table| table.value::<Rate>(key))?;
         let OrOff(Some(rate)) = written.value else { return Some(written) };
         let (what, help) = match rate {
-            _ if rate < LEAST_RATE => {
-                ("is too slow for anything", format!("write \"{LEAST_RATE}\" or more, or \"off\""))
-            }
-            _ if rate > MAX_RATE => {
-                ("is more than there is", format!("write \"{MAX_RATE}\" or less, or \"off\""))
-            }
+            _ if rate < LEAST_RATE => ("is too slow", format!("write \"{LEAST_RATE}\" or more, or \"off\"")),
+            _ if rate > MAX_RATE => ("is too fast", format!("write \"{MAX_RATE}\" or less, or \"off\"")),
             _ => return Some(written),
         };
         let problem = Problem::new(written.place, self.key(key), format!("{rate} {what}"));
@@ -246,27 +244,27 @@ impl<'t> Table<'t, '_> {
         read: impl FnOnce(&mut Self) -> Option<Written<T>>,
     ) -> Option<Written<OrOff<T>>> {
         let value = self.get(key)?;
-        match said_by_value(value.get_ref()) {
-            Said::Off(_) => Some(Written { value: OrOff(None), place: self.at(value.span()) }),
-            Said::InOtherWords(words) => self.nearly_off(key, value, &words, "write \"off\""),
-            Said::Nothing => {
+        match off_word(value.get_ref()) {
+            OffWord::Ours(_) => Some(Written { value: OrOff(None), place: self.at(value.span()) }),
+            OffWord::Foreign(words) => self.nearly_off(key, value, &words, "write \"off\""),
+            OffWord::None => {
                 let Written { value, place } = read(self)?;
                 Some(Written { value: OrOff(Some(value)), place })
             }
         }
     }
 
-    /// One value, a list of them, or "off", which is a list of none; `help` is for who writes it in other words.
+    /// One value, a list of them, or "off", which is an empty list; `help` is for "off" in another program's words.
     pub(super) fn list_or_off<T: for<'de> Deserialize<'de>>(
         &mut self,
         key: &'static str,
         help: &str,
     ) -> Option<Vec<Written<T>>> {
         let value = self.get(key)?;
-        match said_by_list(value.get_ref()) {
-            Said::Off(_) => Some(Vec::new()),
-            Said::InOtherWords(words) => self.nearly_off(key, value, &words, help),
-            Said::Nothing => self.list(key),
+        match off_word_in_list(value.get_ref()) {
+            OffWord::Ours(_) => Some(Vec::new()),
+            OffWord::Foreign(words) => self.nearly_off(key, value, &words, help),
+            OffWord::None => self.list(key),
         }
     }
 
@@ -277,7 +275,7 @@ impl<'t> Table<'t, '_> {
         words: &str,
         help: &str,
     ) -> Option<T> {
-        self.problem(key, value, &format!("{words} is not how it is switched off"), Some(help));
+        self.problem(key, value, &format!("{words} does not switch it off"), Some(help));
         None
     }
 
@@ -298,7 +296,7 @@ impl<'t> Table<'t, '_> {
         (!read.is_empty()).then_some(read)
     }
 
-    /// The key is not there, and nothing goes without it. A misspelt key was told already.
+    /// Reports that a required key is missing, unless a misspelt form of it was already reported.
     pub(super) fn missing(&mut self, key: &'static str, example: &str) {
         let Some(section) = self.section else { return };
         if self.entries.keys().any(|other| meant(section, other.get_ref()) == Some(key)) {

@@ -1,4 +1,4 @@
-//! `target`, and what takes the same: one target, or a list of them, each a string or a table of its own.
+//! `target`, and the keys with the same form: one target, or a list of them, each a string or a table.
 
 use toml::Spanned;
 use toml::de::DeValue;
@@ -9,7 +9,7 @@ use super::table::Table;
 use super::written::{Written, WrittenTarget};
 use crate::balance::Part;
 
-/// Every target that could be read, in the order written. One that could not is a problem and not in it.
+/// Every target that could be read, in the order written. Adds a problem for each of the others.
 pub(super) fn targets<'t>(
     table: &mut Table<'t, '_>,
     key: &str,
@@ -41,9 +41,9 @@ fn one<'t>(table: &mut Table<'t, '_>, key: &str, value: &'t Spanned<DeValue<'t>>
 fn weight(table: &mut Table<'_, '_>) -> Option<Written<u32>> {
     let written = table.get("weight")?;
     if written.get_ref().as_integer().is_some_and(|it| it.as_str() == "0") {
-        // What other programs mean by it.
-        let help = "write drain = true, which keeps new clients away and lets sessions live on";
-        table.problem("weight", written, "a weight of 0 is no share at all", Some(help));
+        // This is what a weight of 0 means in other programs.
+        let help = "write drain = true, which keeps new clients away and lets sessions continue";
+        table.problem("weight", written, "a weight of 0 gives the target no clients", Some(help));
         return None;
     }
     let Written { value, place } = table.count("weight")?;

@@ -1,7 +1,6 @@
-//! The texts of a configuration: its own file's, and those of the files it includes.
+//! The texts of a configuration: that of its main file, and those of the files it includes.
 //!
-//! They have their places in one range of positions, one text after another, so that a place says by itself which file it
-//! is in.
+//! They share one range of positions, one text after another, so that a position alone identifies its file.
 
 use std::ops::Range;
 use std::path::Path;
@@ -17,36 +16,36 @@ pub struct Texts {
 /// The text of one file.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Text {
-    /// The name of the file as it was given or found; empty where there is none.
+    /// The name of the file as it was given or found; empty if there is none.
     pub name: String,
-    /// What is in it; empty where it could not be read.
+    /// Its content; empty if it could not be read.
     pub text: String,
     /// Where its positions begin.
     start: usize,
 }
 
 impl Texts {
-    /// The text of the configuration's own file.
+    /// The text of the main file alone.
     pub(crate) fn new(name: &str, text: &str) -> Texts {
         let mut texts = Texts::default();
         texts.add(name, text);
         texts
     }
 
-    /// Adds a text. Answers where its positions begin.
+    /// Adds a text. Returns where its positions begin.
     pub(super) fn add(&mut self, name: &str, text: &str) -> usize {
-        // One position lies behind the last byte of each, for what is missing there.
+        // Each text has one position behind its last byte, for problems at its end.
         let start = self.list.last().map_or(0, |last| last.start + last.text.len() + 1);
         self.list.push(Text { name: name.to_owned(), text: text.to_owned(), start });
         start
     }
 
-    /// The configuration's own file.
+    /// The main file.
     pub fn main(&self) -> Option<&Text> {
         self.list.first()
     }
 
-    /// The file that a place is in, and where in it; `None` where it is in no text.
+    /// The file that a place is in, and the position there; `None` if it is in no text.
     pub(super) fn at(&self, place: &Place) -> Option<(&Text, Range<usize>)> {
         let Place::Text(span) = place else { return None };
         let after = self.list.partition_point(|text| text.start <= span.start);
@@ -54,7 +53,7 @@ impl Texts {
         Some((text, span.start - text.start..span.end - text.start))
     }
 
-    /// Where relative paths begin that are written at a place: the folder of its file.
+    /// The folder from which relative paths at a place start: that of its file.
     pub(crate) fn folder(&self, place: &Place) -> &Path {
         let text = self.at(place).map(|(text, _)| text).or(self.main());
         text.and_then(|text| Path::new(&text.name).parent()).unwrap_or(Path::new(""))
@@ -62,7 +61,7 @@ impl Texts {
 }
 
 impl Text {
-    /// The line and the column of a position in it, in characters and both from 1.
+    /// The line and the column of a position, both counted from 1, the column in characters.
     pub(super) fn line_and_column(&self, position: usize) -> Option<(usize, usize)> {
         let before = self.text.get(..position)?;
         let line_start = before.rfind('\n').map_or(0, |newline| newline + 1);

@@ -1,10 +1,10 @@
-//! The right word for a wrong key.
+//! What to suggest for an unknown key.
 
 use super::key::{Form, Key, Section};
 use super::problem::{Place, Problem};
 use super::spelling::{listed, nearest};
 
-/// The key of `section` that `wrong` was meant to be, if that can be told.
+/// The key of `section` that `wrong` probably means, if any.
 pub(super) fn meant(section: &Section, wrong: &str) -> Option<&'static str> {
     alias(section, wrong).or_else(|| nearest(wrong, &section.names()))
 }
@@ -14,7 +14,7 @@ fn alias(section: &Section, word: &str) -> Option<&'static str> {
     section.keys().find(|key| key.aliases.contains(&word)).map(|key| key.name)
 }
 
-/// A table of the file: its keys, and how its path is spelt where no name is meant, as `routes.NAME`.
+/// A table of the file: its keys, and its path with NAME for user-chosen names, as `routes.NAME`.
 #[derive(Clone, Copy)]
 pub(super) struct At<'p> {
     /// The file itself.
@@ -28,7 +28,7 @@ pub(super) struct At<'p> {
 pub(super) fn unknown(at: At<'_>, place: Place, path: String, key: &str) -> Problem {
     let At { top, section, pattern } = at;
     let is_top = pattern.is_empty();
-    // What another program calls so is meant before what another table of ours has.
+    // A key that another program calls so is suggested before a key of this name in another table.
     if let (None, Some(table)) = (alias(section, key), elsewhere(at, key)) {
         let message = match is_top {
             true => "a key cannot stand outside a table".into(),
@@ -55,7 +55,7 @@ pub(super) fn unknown(at: At<'_>, place: Place, path: String, key: &str) -> Prob
     Problem::new(place, path, format!("unknown {word}")).help(help)
 }
 
-/// The table that has the key; of several, one that stands under the defaults as this one does, or does not.
+/// The table that has the key; among several, one that is under the defaults if and only if this one is.
 fn elsewhere(at: At<'_>, key: &str) -> Option<String> {
     let of_defaults = |path: &str| path.split('.').next() == Some("defaults");
     let mut tables = at.top.tables();
@@ -68,7 +68,7 @@ fn is_table(key: &&'static Key) -> bool {
     matches!(key.form, Form::Table(_) | Form::Named(_))
 }
 
-/// A key of the top as it is written.
+/// A top-level key as it is written.
 fn shown(key: &'static Key) -> String {
     match key.form {
         Form::Named(_) => format!("[{}.NAME]", key.name),

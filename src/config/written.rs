@@ -1,4 +1,4 @@
-//! Values as they were written, each with its place.
+//! Values as written, each with its place.
 
 use super::problem::Place;
 use crate::address::{Run, TargetAddress};
@@ -11,13 +11,14 @@ pub(crate) struct Written<T> {
     pub(crate) place: Place,
 }
 
-/// What a route says of TLS clients that name whom they want, and of those that are none: `names`, `alpn`, `not_tls`.
+/// A route's targets for TLS clients that ask for a name or protocol, and for clients without TLS: `names`, `alpn`,
+/// `not_tls`.
 #[derive(Debug, Default)]
 pub(crate) struct WrittenHello {
     pub(crate) names: Vec<Named<Name>>,
     pub(crate) alpn: Vec<Named<Box<[u8]>>>,
     pub(crate) not_tls: Vec<WrittenTarget>,
-    /// Where each of the three keys stands that there are.
+    /// The place of each of the three keys that is written.
     pub(crate) keys: Vec<(&'static str, Place)>,
 }
 

@@ -9,7 +9,7 @@ use crate::config::problem::Place;
 use crate::config::table::Table;
 
 table! {
-    /// How it is found out whether a target takes connections.
+    /// How Loopgate finds out whether a target accepts connections.
     WrittenHealth, KEYS, HEALTH:
     "How Loopgate finds out whether a target takes connections; it may also stand under a route, key by key. Dials for \
      clients always count. For TCP routes only: a UDP target is down once it refuses, and up when it answers or is there \

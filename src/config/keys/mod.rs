@@ -1,8 +1,8 @@
-//! Every configuration key, declared once: its name, what it takes, its bounds, its default, what it is for, what other
-//! programs call it, which routes it is for, and whether a reload can change it.
+//! Every configuration key, declared once: its name, form, bounds, default and purpose, its names in other programs,
+//! the routes it is for, and whether a reload can change it.
 //!
-//! To add a key, add it here, in the file of its table, and use the field of the same name where it belongs. `UPDATE=1
-//! cargo test --test tidy --test schema` then writes config.example.toml, the schema and the reference page anew.
+//! To add a key, declare it in the file of its table, and use the field of the same name where it takes effect. Then
+//! `UPDATE=1 cargo test --test tidy --test schema` rewrites config.example.toml, the schema and the reference page.
 
 /// A table of keys: a struct with a field for each, and the declarations of all of them.
 macro_rules! table {
@@ -21,7 +21,7 @@ macro_rules! table {
         $(#[$attribute])*
         #[derive(Clone, Debug, Default)]
         pub(crate) struct $name {
-            /// Where the table stands; `None` where there is none.
+            /// The place of the table; `None` if it is not written.
             pub(crate) place: Option<Place>,
             $(pub(crate) $key: <$kind as Kind>::Value,)*
         }
@@ -31,12 +31,12 @@ macro_rules! table {
             pub(in crate::config) fn read(table: &mut Table<'_, '_>) -> Self {
                 let place = Some(table.place().clone());
                 let mut keys = $keys.iter();
-                // They come in the order of the declarations, as the fields do.
+                // The keys come in the order of the declarations, which is that of the fields.
                 $(let $key = keys.next().map(|key| <$kind as Kind>::read(table, key)).unwrap_or_default();)*
                 $name { place, $($key),* }
             }
 
-            /// Every key that is written, and where.
+            /// Every key that is written, with its place.
             #[allow(dead_code, reason = "not every table is asked")]
             pub(crate) fn written(&self) -> impl Iterator<Item = (&'static Key, &Place)> {
                 let places = [$(Placed::place(&self.$key)),*];
@@ -80,12 +80,12 @@ pub(crate) use process::{WrittenLimits, WrittenLog};
 pub(crate) use settings::Settings;
 pub(crate) use tls::{WrittenTargetTls, WrittenTls};
 
-/// Every key there is by its path, as `include` or `routes.NAME.listen`; tables that have keys of their own are not among them.
+/// The path of every key, as `include` or `routes.NAME.listen`, except those that are tables.
 pub fn keys() -> Vec<String> {
     paths(|_| true)
 }
 
-/// Those that a restart alone can change.
+/// The keys that only a restart can change.
 #[cfg(test)]
 pub(crate) fn kept_until_restart() -> Vec<String> {
     paths(|key| key.reload == Reload::Restart)

@@ -49,7 +49,7 @@ mod limits {
     use super::*;
 
     table! {
-        /// What the whole process may do.
+        /// The limits of the whole process.
         WrittenLimits, KEYS, LIMITS: "The whole process.";
 
         connections: Count {

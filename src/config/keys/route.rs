@@ -1,5 +1,5 @@
-//! What a route alone says: where it listens and what it dials. Its settings, which `[defaults]` takes as well, are
-//! another file's.
+//! The keys that only a route has: where it listens and what it dials. Its settings, which `[defaults]` has as well,
+//! are in another file.
 
 use super::settings::SETTINGS;
 use crate::balance::Part;
@@ -9,7 +9,7 @@ use crate::config::key::{Form, Given, Key, Range, Section};
 pub(in crate::config) static ROUTE: Section = Section {
     doc: "A route: its name (letters, digits, - and _), where it listens, what it dials.",
     keys: &[OWN, SETTINGS],
-    // By names alone, whom no name is for has no target.
+    // With names alone, a client that asks for no listed name has no target.
     needs: &[&["listen"], &["target", "names", "alpn"]],
 };
 
@@ -70,7 +70,7 @@ const OWN: &[Key] = &[
     },
 ];
 
-/// `[[routes.NAME.target]]`, one of several targets, mostly written in one line.
+/// `[[routes.NAME.target]]`, one of several targets, usually written in one line.
 pub(in crate::config) static TARGET: Section = Section {
     doc: "A route with several targets: a list of addresses, or of tables; inline a table is { address = \
           \"127.0.0.1:3000\" }. A target that refuses a client leaves it to the next, and one that is down is asked last. \

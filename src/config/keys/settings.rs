@@ -1,4 +1,4 @@
-//! The settings of a route, which `[defaults]` takes as well; tables come last.
+//! The settings of a route, which `[defaults]` has as well; tables come last.
 
 use super::health::WrittenHealth;
 use super::tls::{WrittenTargetTls, WrittenTls};
@@ -24,7 +24,7 @@ use crate::units::Frequency;
 const ENTRY: &str = "Who may connect, how many, how fast";
 
 table! {
-    /// The settings of a route, or of `[defaults]`. A list that is there and empty is switched off.
+    /// The settings of a route, or of `[defaults]`. A list that is written and empty is switched off.
     Settings, SETTINGS, DEFAULTS: "What a route takes where it does not say otherwise itself.";
 
     protocol: Word<Protocol> {

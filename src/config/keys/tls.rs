@@ -19,7 +19,7 @@ pub(super) mod clients {
     use super::*;
 
     table! {
-        /// What a route says of TLS with its clients.
+        /// The settings of TLS with a route's clients.
         WrittenTls, KEYS, TLS:
         "TLS with clients. A route that has a table [routes.NAME.tls], even an empty one, speaks TLS; what its table \
          leaves out stands here. Paths start at the folder of this file, and the files are read again when they change.";
@@ -76,7 +76,7 @@ pub(super) mod targets {
     use super::*;
 
     table! {
-        /// What a route says of TLS with its targets.
+        /// The settings of TLS with a route's targets.
         WrittenTargetTls, KEYS, TARGET_TLS:
         "TLS with targets, for routes with a table [routes.NAME.target_tls].";
 

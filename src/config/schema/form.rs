@@ -1,13 +1,13 @@
 //! The form of each key's value, as JSON Schema.
 //!
-//! It may allow more than the key does, as a range of ports where none fits, and never less: an editor that marks what
-//! works is worse than one that misses a slip.
+//! The schema may allow more than the key does, as a range of ports where only one port works, but never less: an
+//! editor that marks valid values is worse than one that misses a mistake.
 
 use serde_json::{Value, json};
 
 use crate::config::key::Form;
 
-/// The form of a value that is no table; `None` for one that is.
+/// The form of a value that is not a table; `None` for a table.
 pub(super) fn of(form: Form) -> Option<Value> {
     Some(match form {
         Form::Text | Form::TextOrOff => text(),
@@ -38,7 +38,7 @@ pub(super) fn target(table: Value) -> Value {
     one_or_more(json!({"anyOf": [text(), table]}))
 }
 
-/// `names` and `alpn`: words of the user's, each with its target.
+/// `names` and `alpn`: words that the user chooses, each with its target.
 pub(super) fn by_word(target: Value) -> Value {
     json!({"type": "object", "propertyNames": {"minLength": 1}, "additionalProperties": target})
 }
@@ -57,7 +57,7 @@ fn count() -> Value {
     json!({"type": "integer", "minimum": 1})
 }
 
-/// One of them, or a list of them that is not empty.
+/// One value, or a list of them that is not empty.
 fn one_or_more(one: Value) -> Value {
     json!({"anyOf": [one, {"type": "array", "items": one, "minItems": 1}]})
 }

@@ -1,7 +1,7 @@
-//! The configuration as a JSON Schema, from which an editor completes keys, checks values and shows what they are for.
+//! The configuration as a JSON Schema, with which an editor completes keys, checks values and shows what they are for.
 //!
-//! All it says is asked of the declarations of the keys, and the words of a type of the type that reads them. What two
-//! keys mean together is not in it.
+//! It is derived from the declarations of the keys, and the words of a type from the type that reads them. Rules that
+//! concern several keys are not in it.
 
 mod form;
 
@@ -18,7 +18,7 @@ pub fn schema() -> Value {
     schema
 }
 
-/// One table: its keys, and no other. A route has no defaults of its own to show: `[defaults]` may say otherwise.
+/// One table: its keys, and no others. A route shows no defaults, because `[defaults]` may change them.
 fn table(section: &Section, shows_defaults: bool) -> Value {
     let value = |key: &Key| (key.name.to_owned(), value(key, shows_defaults));
     let properties: Map<String, Value> = section.keys().map(value).collect();
@@ -37,7 +37,7 @@ fn table(section: &Section, shows_defaults: bool) -> Value {
     table
 }
 
-/// What may be written for a key.
+/// The schema of a key's value.
 fn value(key: &Key, shows_default: bool) -> Value {
     let mut value = match key.form {
         Form::Table(section) => return table(section, shows_default),

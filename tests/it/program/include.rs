@@ -133,7 +133,7 @@ fn a_name_that_stands_in_two_files_is_refused_with_both_places_until_one_is_anot
 
     fs::write(set.file("b.toml"), set.route("web", &two)).unwrap();
     set.program.wait_for("reload refused, nothing has changed");
-    set.program.wait_for("conf.d/b.toml:1:9: routes.web: there is a route web already");
+    set.program.wait_for("conf.d/b.toml:1:9: routes.web: there is already a route web");
     set.program.wait_for("conf.d/a.toml:1:9");
     assert!(is_served(&one) && is_closed(&two));
 

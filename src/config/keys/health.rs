@@ -11,7 +11,7 @@ use crate::config::table::Table;
 table! {
     /// How Loopgate finds out whether a target accepts connections.
     WrittenHealth, KEYS, HEALTH:
-    "How Loopgate finds out whether a target takes connections; it may also stand under a route, key by key. Dials for \
+    "How Loopgate finds out whether a target accepts connections; a route may have its own table, key by key. Dials for \
      clients always count. For TCP routes only: a UDP target is down once it refuses, and up when it answers or is there \
      again.";
 
@@ -30,11 +30,11 @@ table! {
     expect: One<String> {
         doc: "what must be in the first 4096 bytes of the answer",
         form: Form::AnyText,
-        default: InWords("`\"\"`, to connect is enough"),
+        default: InWords("`\"\"`, a connection is enough"),
         example: r#""+PONG""#,
     }
     interval: Time {
-        doc: "between two connections of a check",
+        doc: "time between two connections of a check",
         range: MoreThanZero("1h"),
         default: Value("1s"),
         aliases: &["inter", "period", "every"],

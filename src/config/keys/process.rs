@@ -28,9 +28,9 @@ pub(in crate::config) static TOP: Section = Section {
 /// Other files.
 const INCLUDE: Key = Key {
     name: "include",
-    doc: "files with more routes: paths, or patterns with `*` and `?` in their last part, from the folder of this file on; \
-          each holds `[routes.NAME]` alone; `[defaults]` here is for their routes too, and a name stands in one file only; \
-          hidden files and what editors leave behind fit no pattern",
+    doc: "files with more routes: paths, or patterns with `*` and `?` in their last part, relative to the folder of this file; \
+          each holds `[routes.NAME]` only; `[defaults]` here applies to their routes too, and names are unique across files; \
+          hidden files and files that editors leave behind match no pattern",
     takes: "path or pattern",
     example: r#"["conf.d/*.toml"]"#,
     aliases: &["includes", "import", "imports", "include_dir", "includedir", "conf_d"],
@@ -40,7 +40,7 @@ const INCLUDE: Key = Key {
 /// Every route.
 pub(in crate::config) const ROUTES: Key = Key {
     name: "routes",
-    doc: "The routes, each with a name of its own: where it listens, what it dials, and how.",
+    doc: "The routes, each with its own name: where it listens, what it dials, and how.",
     ..Key::of(Form::Named(&ROUTE), Range::Any)
 };
 
@@ -66,7 +66,7 @@ mod limits {
             reload: Restart,
         }
         handshakes: Count {
-            doc: "TLS handshakes with clients at one time; the next waits",
+            doc: "TLS handshakes with clients at one time; further ones wait",
             default: Value("1024"),
         }
         drain_timeout: Time {

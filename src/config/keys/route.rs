@@ -73,7 +73,7 @@ const OWN: &[Key] = &[
 /// `[[routes.NAME.target]]`, one of several targets, usually written in one line.
 pub(in crate::config) static TARGET: Section = Section {
     doc: "A route with several targets: a list of addresses, or of tables; inline a table is { address = \
-          \"127.0.0.1:3000\" }. A target that refuses a client leaves it to the next, and one that is down is asked last. \
+          \"127.0.0.1:3000\" }. If a target refuses a client, the next is tried; targets that are down are tried last. \
           A session never moves.",
     keys: &[&[
         Key {

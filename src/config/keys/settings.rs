@@ -25,7 +25,7 @@ const ENTRY: &str = "Who may connect, how many, how fast";
 
 table! {
     /// The settings of a route, or of `[defaults]`. A list that is written and empty is switched off.
-    Settings, SETTINGS, DEFAULTS: "What a route takes where it does not say otherwise itself.";
+    Settings, SETTINGS, DEFAULTS: "Settings for every route that does not set them itself.";
 
     protocol: Word<Protocol> {
         doc: "what the route forwards",
@@ -91,15 +91,15 @@ table! {
         doc: "who may connect; a file has one entry per line and is read again when it changes",
         takes: "networks, addresses, `\"localhost\"`, `\"file:PATH\"`",
         topic: ENTRY,
-        default: InWords("`\"off\"`, everyone whom `deny` does not name"),
+        default: InWords("`\"off\"`, every client that `deny` does not name"),
         example: r#"["10.0.0.0/8", "::1"]"#,
         aliases: &["whitelist", "allowlist", "allowed", "allow_from", "sourcerange", "permit"],
     }
     deny: ListOrOff<Listed> {
-        doc: "who may not connect, whatever `allow` says",
+        doc: "who may not connect, even if `allow` lists it",
         takes: "as `allow`",
         topic: ENTRY,
-        default: InWords("`\"off\"`, no one"),
+        default: InWords("`\"off\"`, no client"),
         example: r#""192.0.2.0/24""#,
         aliases: &["blacklist", "blocklist", "denylist", "denied", "deny_from", "block", "reject"],
     }
@@ -170,7 +170,7 @@ table! {
         only: Some(Tcp),
     }
     user_timeout: TimeOrOff {
-        doc: "a peer that acknowledges nothing for so long is given up; below 30s also one that reads nothing",
+        doc: "a peer that acknowledges nothing for this long is given up; below 30s, so is one that reads nothing",
         range: Between("1s", "24h"),
         default: InWords("`\"10m\"`, on loopback `\"off\"`"),
         example: r#""10m""#,
@@ -209,7 +209,7 @@ table! {
         only: Some(Udp),
     }
     idle_timeout: TimeOrOff {
-        doc: "a session without a byte, or a flow without a datagram, in either direction for so long ends",
+        doc: "a session without a byte, or a flow without a datagram, in either direction for this long ends",
         range: Between("1ms", "24h"),
         default: InWords("`\"off\"` for TCP, `\"2m\"` for UDP"),
         example: r#""2m""#,
@@ -236,7 +236,7 @@ table! {
         aliases: &["algorithm", "lb_algorithm", "strategy", "policy", "load_balancing"],
     }
     accept_proxy: ListOrOff<Sender> {
-        doc: "the proxies that alone may connect, each with a PROXY header (v1 or v2)",
+        doc: "the proxies, which alone may connect, each with a PROXY header (v1 or v2)",
         takes: "networks, addresses, `\"localhost\"`, `\"unix\"`",
         default: InWords("`\"off\"`, no header"),
         example: r#"["10.0.0.7"]"#,
@@ -244,14 +244,14 @@ table! {
         only: Some(Tcp),
     }
     accept_proxy_timeout: Time {
-        doc: "how long after its connection the header may come",
+        doc: "how long the header may take, from the connection on",
         range: MoreThanZero("1h"),
         default: Value("5s"),
         aliases: &["proxy_protocol_timeout"],
         only: Some(Tcp),
     }
     send_proxy: Word<SendProxy> {
-        doc: "the PROXY header that the target is sent first",
+        doc: "the PROXY header to send to the target first",
         default: Value("off"),
         aliases: &["proxy_protocol", "send_proxy_v2", "send_proxy_protocol"],
         only: Some(Tcp),

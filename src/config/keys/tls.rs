@@ -21,8 +21,8 @@ pub(super) mod clients {
     table! {
         /// The settings of TLS with a route's clients.
         WrittenTls, KEYS, TLS:
-        "TLS with clients. A route that has a table [routes.NAME.tls], even an empty one, speaks TLS; what its table \
-         leaves out stands here. Paths start at the folder of this file, and the files are read again when they change.";
+        "TLS with clients. A route that has a table [routes.NAME.tls], even an empty one, uses TLS; keys that its table \
+         leaves out are taken from here. Paths start at the folder of this file, and the files are read again when they change.";
 
         certificate: List<FileName> {
             doc: "PEM: our own certificate first, then those that signed it; a list has one for each name",
@@ -88,7 +88,7 @@ pub(super) mod targets {
             aliases: &["sni", "server_name", "hostname", "verifyhost", "check_host"],
         }
         ca: One<FileName> {
-            doc: "who must have signed it, or the certificate itself",
+            doc: "the authorities that may have signed it, or the certificate itself",
             takes: "path",
             default: InWords("the authorities this system trusts"),
             example: r#""authority.pem""#,

@@ -14,7 +14,7 @@ use crate::address::{ListenAddress, Numbered, TargetAddress};
 use crate::engine::Declared;
 use crate::ledger::LogFormat;
 use crate::plan::{self, Plan, RouteName, Sources};
-use crate::sources::apply::Reloader;
+use crate::sources::Reloader;
 
 /// The route's default listen address.
 pub(super) const ADDRESS: &str = "127.0.0.1:62893";

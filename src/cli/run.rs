@@ -14,7 +14,7 @@ use crate::engine::{self, Declared, Handle, Kind, Listening, NotListening, Refus
 use crate::ledger::{Ledger, LogFormat};
 use crate::plan::{self, Plan, Sources};
 use crate::probe;
-use crate::sources::apply::{Reloader, warn_of_cautions, warn_of_open_routes};
+use crate::sources::{Reloader, warn_of_cautions, warn_of_open_routes};
 
 /// How long an immediate stop may take to reset the remaining sessions.
 const LAST_RESETS: Duration = Duration::from_secs(1);

@@ -1,6 +1,7 @@
-//! A file change or SIGHUP → plan → the one door. A reload is a transaction: any problem, and nothing changes.
+//! A file change or SIGHUP → plan → [`Handle::declare`]. A reload is a transaction: if there is any problem, nothing
+//! changes.
 //!
-//! `file` says when: it looks at the configuration and at every file that it names.
+//! `file` decides when to reload: it watches the configuration and every file that it names.
 
 use std::fs;
 use std::future::Future;
@@ -9,13 +10,13 @@ use std::sync::Arc;
 use std::time::SystemTime;
 
 use super::file::{Taken, Watch};
-pub use super::refusal::Refusal;
+use super::refusal::Refusal;
 use crate::config::{MAX_BYTES, NamedFile, Problems};
 use crate::engine::{self, Declared, Handle, NotListening, Refused};
 use crate::ledger::LogFormat;
 use crate::plan::{self, Plan, Route, Sources};
 
-/// Keeps an engine at what the configuration says.
+/// Keeps an engine in step with its configuration.
 pub struct Reloader {
     sources: Sources,
     handle: Handle,
@@ -28,12 +29,12 @@ pub struct Reloader {
 /// What a reload did, or why it did nothing.
 pub type Answer = Result<Arc<Declared>, Arc<Refusal>>;
 
-/// The reload that was last.
+/// The last reload.
 #[derive(Clone, Debug)]
 pub struct Last {
-    /// When it was over.
+    /// When it ended.
     pub at: SystemTime,
-    /// What came of it.
+    /// Its result.
     pub answer: Answer,
 }
 
@@ -41,13 +42,13 @@ pub struct Last {
 type Rejected = (Refusal, Vec<NamedFile>);
 
 impl Reloader {
-    /// For an engine that runs `plan`, which came from `sources`.
+    /// A reloader for an engine that runs `plan`, which was loaded from `sources`.
     pub fn new(sources: Sources, plan: Plan, handle: Handle) -> Reloader {
         let watch = Watch::new(sources.file.as_deref(), &plan);
         Reloader { sources, handle, plan, watch, log_format: None, last: None }
     }
 
-    /// Keeps the log's form at what the command line says, whatever the file does.
+    /// Fixes the log's format to that of the command line, whatever the file has.
     #[must_use]
     pub fn with_log_format(mut self, format: Option<LogFormat>) -> Reloader {
         self.log_format = format;
@@ -59,33 +60,32 @@ impl Reloader {
         &self.plan
     }
 
-    /// What the last reload came to; `None` before the first.
+    /// The last reload; `None` before the first.
     pub fn last(&self) -> Option<&Last> {
         self.last.as_ref()
     }
 
-    /// Waits for one trigger and carries it out. Triggers during a reload become exactly one more: hang-ups by the nature
-    /// of `hangup`, which tells that there was one and not how many, and changes because only the latest state counts.
+    /// Waits for one trigger and reloads. Triggers during a reload cause exactly one more: `hangup` resolves once for
+    /// any number of signals, and of file changes only the latest state counts.
     ///
-    /// Cancel safe until it begins to reload; a reload that has begun is carried out by the engine.
+    /// Cancel safe until the reload begins; the engine completes a reload that has begun.
     pub async fn turn(&mut self, hangup: impl Future<Output = ()>) {
         let taken = tokio::select! {
             taken = self.watch.change() => Some(taken),
             () = hangup => None,
         };
-        // A signal takes it as it is, at once.
+        // A signal reloads the file at once, as it is.
         let taken = taken.unwrap_or_else(|| self.watch.as_it_is());
-        // Whoever asks later finds it in `last`.
+        // The answer is kept in `last`.
         let _ = self.carry_out(taken).await;
     }
 
-    /// Reads the configuration as it is now and carries it out, as at a hang-up. The answer is kept; see
-    /// [`Reloader::last`].
+    /// Reloads the configuration as it is now, as at a hang-up. The answer is also kept in [`Reloader::last`].
     ///
     /// # Errors
-    /// Why nothing has changed.
+    /// The [`Refusal`]; then nothing has changed.
     ///
-    /// Not cancel safe: dropped, it may have been carried out by the engine without being known here.
+    /// Not cancel safe: if it is dropped, the engine may have completed the reload without the reloader knowing.
     pub async fn reload(&mut self) -> Answer {
         let taken = self.watch.as_it_is();
         self.carry_out(taken).await
@@ -95,7 +95,7 @@ impl Reloader {
         let answer = match self.try_reload(taken.content.as_deref()).await {
             Ok(declared) => {
                 self.watch.takes_over(taken, &self.plan.files);
-                tell(&declared);
+                log(&declared);
                 let changed = [&*declared.change.added, &*declared.change.replaced].concat();
                 let changed = || changed.iter().filter_map(|name| self.plan.routes.get(name));
                 warn_of_open_routes(changed());
@@ -106,7 +106,7 @@ impl Reloader {
                 self.watch.refuses(taken, &files);
                 let missing = self.watch.missing();
                 let awaited =
-                    missing.map_or(String::new(), |it| format!("\n(tried again when this is there: {it})"));
+                    missing.map_or(String::new(), |it| format!("\n(tried again once this exists: {it})"));
                 let why = refusal.to_string();
                 tracing::error!("reload refused, nothing has changed:\n{}{awaited}", why.trim_end());
                 Err(Arc::new(refusal))
@@ -148,32 +148,32 @@ impl Reloader {
             (Some(path), Some(Ok(text))) if text.len() as u64 <= MAX_BYTES => {
                 plan::parse(&path.display().to_string(), text, &self.sources.forwards)
             }
-            // Whatever keeps it from being read as a text is told as at the start.
+            // Any fault in reading the text is reported as at the start.
             _ => plan::load(&self.sources),
         }
     }
 }
 
-/// Warns of each of these routes that lets in whoever can reach it.
+/// Warns about each of these routes that accepts every client that can reach it.
 pub(crate) fn warn_of_open_routes<'r>(routes: impl Iterator<Item = &'r Arc<Route>>) {
     for route in routes.filter(|route| route.is_exposed() && !route.is_guarded()) {
         tracing::warn!(
-            "route {} listens beyond this machine, and whoever can reach it may connect: say who may, as \
-             allow = [\"192.168.0.0/16\"], or that everybody may, as allow = [\"0.0.0.0/0\", \"::/0\"]",
+            "route {} listens beyond this machine, and every client that can reach it may connect: restrict it, as \
+            allow = [\"192.168.0.0/16\"], or open it explicitly, as allow = [\"0.0.0.0/0\", \"::/0\"]",
             route.name
         );
     }
 }
 
-/// Warns of what works in these routes and should be known all the same.
+/// Logs the cautions of these routes (see [`Route::cautions`]).
 pub(crate) fn warn_of_cautions<'r>(routes: impl Iterator<Item = &'r Arc<Route>>) {
     for caution in routes.flat_map(|route| route.cautions(SystemTime::now())) {
         tracing::warn!("route {}: {}", caution.route, caution.text);
     }
 }
 
-/// The line of a reload, and one for each address that is left for later.
-fn tell(declared: &Declared) {
+/// Logs the line of a reload, and one for each address that is not bound yet.
+fn log(declared: &Declared) {
     let change = &declared.change;
     let (added, replaced, removed) = (change.added.len(), change.replaced.len(), change.removed.len());
     tracing::info!("reload added={added} replaced={replaced} removed={removed}");

@@ -1,11 +1,11 @@
-//! The files a configuration lives in: whether they have changed and are left alone again, have gone, or are back.
+//! The files of a configuration: whether they have changed and settled, are missing, or are back.
 //!
-//! Each is looked at by stat(2), four times a second. That sees every way of saving alike (in place, by rename, a symlink
-//! swapped at any hop, as Kubernetes mounts do it, in a directory that was not there before) and on every file system.
-//! Watching with inotify was refused: it needs a watch on the directory of each hop, misses network file systems, and so
-//! needs the poll all the same.
+//! Each is examined with stat(2), four times a second. That detects every way of saving alike (in place, by rename, a
+//! symlink swapped at any hop as in Kubernetes mounts, in a directory that did not exist before) on every file system.
+//! inotify was rejected: it needs a watch on the directory of each hop, misses network file systems, and so needs the
+//! polling anyway.
 //!
-//! The crate `notify` was refused with it: it does not follow swapped symlinks either.
+//! The crate `notify` was rejected too: it does not follow swapped symlinks either.
 
 use std::collections::BTreeMap;
 use std::fs::File;
@@ -18,36 +18,36 @@ use tokio::time::sleep;
 use crate::config::{MAX_BYTES, NamedFile, Stamp};
 use crate::plan::Plan;
 
-/// Between two looks at the files.
-const LOOK: Duration = Duration::from_millis(250);
+/// The time between two polls of the files.
+const POLL: Duration = Duration::from_millis(250);
 
-/// Two reads this far apart must be equal: a half-saved file can be valid TOML.
+/// Two reads this far apart must be equal, because a half-saved file can be valid TOML.
 const SETTLE: Duration = Duration::from_millis(100);
 
-/// How often a file that is never left alone is told.
+/// How often a file that keeps changing is reported.
 const REMIND: Duration = Duration::from_secs(10);
 
-/// How long a file may be missing before that is told: some programs remove one to save it anew.
+/// How long a file may be missing before that is reported: some programs remove a file to save it again.
 const MISSING_MOMENT: Duration = Duration::from_secs(1);
 
-/// The names of files that one line tells.
-const MAX_TOLD: usize = 3;
+/// The most files that one line names.
+const MAX_NAMED: usize = 3;
 
-/// The files, and what each was when it was last read for a plan.
+/// The files, and the state of each when it was last read for a plan.
 pub(crate) struct Watch {
-    /// The configuration itself; `None` where all is said on the command line, which names no files.
+    /// The configuration itself; `None` if all routes are on the command line, which names no files.
     config: Option<(PathBuf, Watched)>,
-    /// What was in it, if that was taken over.
+    /// Its content, if that is in force.
     content: Option<Vec<u8>>,
-    /// Those that the plan in force names, and those of the last one that was refused.
+    /// The files that the plan in force names, and those of the plan that was refused last.
     named: BTreeMap<PathBuf, Watched>,
 }
 
 struct Watched {
     seen: Option<Stamp>,
-    /// Whether its path stands for every file that fits it: a change of one of them is a change of it.
+    /// Whether its path is a pattern, for which a change of any matching file counts.
     is_pattern: bool,
-    /// Whether what runs was made of it.
+    /// Whether the running plan was made from it.
     is_in_force: bool,
     presence: Presence,
 }
@@ -56,15 +56,15 @@ struct Watched {
 enum Presence {
     There,
     MissingSince(Instant),
-    /// Missing, and that was told.
+    /// Missing, and reported.
     Gone,
 }
 
 /// The configuration at one moment.
 pub(crate) struct Taken {
-    /// What it was just before it was read.
+    /// Its state just before it was read.
     seen: Option<Stamp>,
-    /// What was in it; `None` where it cannot be read.
+    /// Its content; `None` if it cannot be read.
     pub(crate) content: Option<Vec<u8>>,
 }
 
@@ -73,7 +73,7 @@ impl Watched {
         Watched { seen, is_pattern: false, is_in_force, presence: Presence::There }
     }
 
-    /// Notes whether it is there now. True where that is to be told.
+    /// Updates whether it exists now. True if the change must be reported.
     fn note(&mut self, is_there: bool, now: Instant) -> bool {
         let before = self.presence;
         self.presence = match before {
@@ -89,7 +89,7 @@ impl Watched {
 }
 
 impl Watch {
-    /// Of the configuration of a plan that is in force. What was saved since that was read is a change.
+    /// Watches the configuration of a plan that is in force. Anything saved since it was read counts as a change.
     pub(crate) fn new(config: Option<&Path>, plan: &Plan) -> Watch {
         let taken = Taken::from(config);
         let content = taken.content.filter(|_| taken.seen == plan.stamp);
@@ -100,7 +100,7 @@ impl Watch {
         watch
     }
 
-    /// Notes that this is in force, and which files it names.
+    /// Records that this content is in force, and which files it names.
     pub(crate) fn takes_over(&mut self, taken: Taken, named: &[NamedFile]) {
         if let Some((_, config)) = &mut self.config {
             config.seen = taken.seen;
@@ -114,8 +114,8 @@ impl Watch {
             .collect();
     }
 
-    /// Notes that this was refused, and which files it names. Its content is not remembered, so that saving it again tries
-    /// again, as does a change of one of its files.
+    /// Records that this content was refused, and which files it names. The content is not kept, so that saving it
+    /// again causes another reload, as does a change of one of its files.
     pub(crate) fn refuses(&mut self, taken: Taken, named: &[NamedFile]) {
         if let Some((_, config)) = &mut self.config {
             config.seen = taken.seen;
@@ -128,26 +128,26 @@ impl Watch {
         }
     }
 
-    /// Those that were not there when they were last read, in words; `None` where all were.
+    /// The names of the files that did not exist when they were last read; `None` if all did.
     pub(crate) fn missing(&self) -> Option<String> {
         names(self.all().filter(|(path, it)| it.seen.is_none() && !path.exists()).map(|(path, _)| path))
     }
 
     /// The configuration at this moment.
     pub(crate) fn as_it_is(&mut self) -> Taken {
-        self.look();
+        self.poll();
         Taken::from(self.config.as_ref().map(|(path, _)| &**path))
     }
 
-    /// Resolves once the configuration, or a file that it names, is there, is another than it was, and stays so. A missing
-    /// moment in between is no change; one that lasts is told. While the configuration itself is gone nothing can be made
-    /// of a change of the others.
+    /// Resolves once the configuration, or a file that it names, exists, has changed, and has settled. A short absence
+    /// is not a change; a long one is reported. While the configuration itself is missing, changes of the others are
+    /// ignored.
     ///
     /// Cancel safe.
     pub(crate) async fn change(&mut self) -> Taken {
         loop {
-            sleep(LOOK).await;
-            let named = self.look();
+            sleep(POLL).await;
+            let named = self.poll();
             let Some((path, config)) = &self.config else { return std::future::pending().await };
             let is_other = Stamp::of(path).is_some_and(|now| config.seen != Some(now));
             if !is_other && !self.is_changed(&named) {
@@ -163,8 +163,8 @@ impl Watch {
         }
     }
 
-    /// The configuration and what the named files are, once two looks are equal; `None` if the configuration went away
-    /// meanwhile.
+    /// The configuration and the states of the named files, once two polls are equal; `None` if the configuration
+    /// disappeared meanwhile.
     async fn settled(&self) -> Option<(Taken, Vec<Option<Stamp>>)> {
         let path = self.config.as_ref().map(|(path, _)| &**path);
         let look = || {
@@ -172,7 +172,7 @@ impl Watch {
             taken.seen.is_some().then(|| (taken, self.stamps()))
         };
         let (mut taken, mut named) = look()?;
-        let mut told = Instant::now();
+        let mut reported = Instant::now();
         loop {
             sleep(SETTLE).await;
             let (taken_now, named_now) = look()?;
@@ -182,19 +182,19 @@ impl Watch {
                 None => path.filter(|_| taken.content != taken_now.content),
             };
             let Some(restless) = restless else { return Some((taken_now, named_now)) };
-            if told.elapsed() >= REMIND {
-                told = Instant::now();
+            if reported.elapsed() >= REMIND {
+                reported = Instant::now();
                 let path = name(restless);
                 tracing::warn!(
-                    "{path} keeps changing, so it is not taken over yet; SIGHUP takes it as it is"
+                    "{path} keeps changing, so it is not reloaded yet; SIGHUP reloads it as it is"
                 );
             }
             (taken, named) = (taken_now, named_now);
         }
     }
 
-    /// What the named files are now. Tells of those that have gone or are back.
-    fn look(&mut self) -> Vec<Option<Stamp>> {
+    /// The states of the named files now. Reports files that have disappeared or are back.
+    fn poll(&mut self) -> Vec<Option<Stamp>> {
         let (now, stamps) = (Instant::now(), self.stamps());
         let config = self.config.as_mut().map(|(path, it)| (&*path, it, path.exists()));
         let named = self.named.iter_mut().zip(&stamps).map(|((path, it), stamp)| (path, it, stamp.is_some()));
@@ -206,7 +206,7 @@ impl Watch {
         }
         if let Some(gone) = names(gone.into_iter()) {
             tracing::warn!(
-                "no longer there: {gone}; what was in force stays so, and it is read again when it is back"
+                "no longer there: {gone}; the configuration in force stays, and is reloaded once this is back"
             );
         }
         if let Some(back) = names(back.into_iter()) {
@@ -219,7 +219,7 @@ impl Watch {
         self.named.iter().map(|(path, it)| Stamp::of_named(path, it.is_pattern)).collect()
     }
 
-    /// Whether one of the named files is there and another than it was.
+    /// Whether one of the named files exists and has changed.
     fn is_changed(&self, named: &[Option<Stamp>]) -> bool {
         self.named.values().zip(named).any(|(watched, now)| now.is_some() && watched.seen != *now)
     }
@@ -231,30 +231,30 @@ impl Watch {
 
 impl Taken {
     fn from(config: Option<&Path>) -> Taken {
-        // Before it is read: what changes while it is read is a change after it.
+        // Taken before the read, so that a change during the read is seen as a change.
         let seen = config.and_then(Stamp::of);
         Taken { seen, content: seen.and(config).and_then(read) }
     }
 }
 
-/// The file's bytes, or as many of them as show that it is no configuration; `None` where it cannot be read.
+/// The file's bytes, up to one more than a configuration may have; `None` if it cannot be read.
 fn read(path: &Path) -> Option<Vec<u8>> {
     let mut bytes = Vec::new();
     File::open(path).ok()?.take(MAX_BYTES + 1).read_to_end(&mut bytes).ok()?;
     Some(bytes)
 }
 
-/// The first of these by name, and how many more there are; `None` where there is none.
+/// The first of these by name, and how many more there are; `None` if there are none.
 fn names<'p>(mut paths: impl Iterator<Item = &'p PathBuf>) -> Option<String> {
-    let told: Vec<String> = paths.by_ref().take(MAX_TOLD).map(|path| name(path)).collect();
+    let named: Vec<String> = paths.by_ref().take(MAX_NAMED).map(|path| name(path)).collect();
     let more = match paths.count() {
         0 => String::new(),
         more => format!(" and {more} more"),
     };
-    (!told.is_empty()).then(|| told.join(", ") + &more)
+    (!named.is_empty()).then(|| named.join(", ") + &more)
 }
 
-/// A path for one line of a log, whatever is in it.
+/// A path as text that stays on one line of a log, whatever characters it has.
 fn name(path: &Path) -> String {
     format!("{path:?}").trim_matches('"').to_owned()
 }
@@ -264,7 +264,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_missing_moment_is_not_told_and_a_lasting_one_once() {
+    fn a_short_absence_is_not_reported_and_a_long_one_once() {
         let file = tempfile::NamedTempFile::new().unwrap();
         let start = Instant::now();
         let mut watched = Watched::new(Stamp::of(file.path()), true);
@@ -284,7 +284,7 @@ mod tests {
     }
 
     #[test]
-    fn what_nothing_was_made_of_is_not_missed() {
+    fn a_file_that_is_not_in_force_is_not_missed() {
         let (now, later) = (Instant::now(), Instant::now() + Duration::from_secs(9));
         let mut awaited = Watched::new(None, false);
 
@@ -292,7 +292,7 @@ mod tests {
     }
 
     #[test]
-    fn of_many_files_the_first_are_told_and_the_rest_counted() {
+    fn of_many_files_the_first_are_named_and_the_rest_counted() {
         let paths: Vec<PathBuf> = ["a", "b", "c\n", "d", "e"].map(PathBuf::from).into();
 
         assert_eq!(names(paths[..1].iter()).unwrap(), "a");

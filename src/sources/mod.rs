@@ -1,5 +1,10 @@
-//! Who declares routes: the configuration file, watched and applied while running.
+//! The sources of routes: the configuration file, watched and applied while the program runs.
 
-pub mod apply;
+mod apply;
 mod file;
 mod refusal;
+
+pub use apply::{Answer, Last, Reloader};
+#[cfg(feature = "cli")]
+pub(crate) use apply::{warn_of_cautions, warn_of_open_routes};
+pub use refusal::Refusal;

@@ -1,4 +1,4 @@
-//! Why a reload changed nothing, as data; printed, it is what the log says.
+//! Why a reload changed nothing, as data. Its `Display` form is the text in the log.
 
 use std::fmt;
 use std::path::PathBuf;
@@ -6,23 +6,23 @@ use std::path::PathBuf;
 use crate::config::Problems;
 use crate::engine::{BindFailure, BindTrouble, Refused};
 
-/// Why nothing has changed.
+/// Why a reload changed nothing.
 #[derive(Debug)]
 pub enum Refusal {
-    /// What was read at the start cannot be read a second time, as a pipe.
+    /// The file that was read at the start cannot be read a second time, as a pipe.
     NoFile(PathBuf),
-    /// Every problem of what is written, with its place.
+    /// Every problem of the configuration, with its place.
     Problems(Problems),
     /// Keys that cannot change while running, each with what to do.
     Unchangeable(Vec<String>),
     /// Every address that could not be bound.
     Bind {
-        /// What the system said.
+        /// Each address, with the system's error.
         failures: Vec<BindFailure>,
-        /// What was found out about it then.
+        /// The causes that were found.
         trouble: BindTrouble,
     },
-    /// What else the engine said.
+    /// Another refusal of the engine.
     Engine(Refused),
 }
 

@@ -10,7 +10,7 @@ use loopgate::engine::{self, Settings};
 use loopgate::ledger::{Ledger, Record};
 use loopgate::limits::Budget;
 use loopgate::plan::{self, Sources};
-use loopgate::sources::apply::{Refusal, Reloader};
+use loopgate::sources::{Refusal, Reloader};
 use tokio::runtime::Builder;
 
 use crate::harness::{ClosedPort, Connection, Target};

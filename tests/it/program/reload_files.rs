@@ -44,7 +44,7 @@ fn a_refused_save_is_tried_again_when_the_list_it_names_appears() {
     config.save(Save::RenameOver, &denying(&target, "lists/new"));
     program.wait_for("reload refused, nothing has changed");
     program.wait_for("lists/new: there is no such file");
-    let awaited = program.wait_for("tried again when this is there: ");
+    let awaited = program.wait_for("tried again once this exists: ");
     assert!(awaited.contains("lists/new") && is_denied(address), "{awaited}");
 
     // As Kubernetes mounts it: a folder of folders, the list behind two symlinks.
@@ -71,7 +71,7 @@ fn a_refused_save_is_tried_again_when_what_was_wrong_with_its_list_is_mended() {
     fs::write(&other, "127.0.0.3\n").unwrap();
     program.wait_for("reload added=0 replaced=1 removed=0");
     assert!(is_served(address));
-    assert_eq!(count(&mut program, "tried again when"), 0, "nothing was missing");
+    assert_eq!(count(&mut program, "tried again once"), 0, "nothing was missing");
 }
 
 #[test]
@@ -86,7 +86,7 @@ fn a_list_that_vanishes_stays_in_force_and_is_logged_once_and_when_back() {
 
     program.signal(Signal::HUP);
     program.wait_for("blocked: there is no such file");
-    program.wait_for("tried again when this is there: ");
+    program.wait_for("tried again once this exists: ");
     assert!(is_denied(address));
 
     fs::write(&list, "127.0.0.3\n").unwrap();

@@ -9,20 +9,20 @@ use tokio_util::sync::CancellationToken;
 
 use super::{Link, Stream};
 
-/// A connection that has come to us, to be read and written. Dropped, it is closed: with a reset where that is because of
-/// a panic, or because the engine waits for it no longer, so that a cut answer does not look whole.
+/// An accepted connection, to be read and written. Dropping it closes it: with a reset if the cause is a panic or the
+/// end of the engine's patience, so that a cut answer does not look complete.
 pub struct Connection {
     stream: Link,
     cut: Option<CancellationToken>,
 }
 
 impl Connection {
-    /// One that is reset when it is dropped after `cut`.
+    /// A connection that is reset if it is dropped after `cut`.
     pub(super) fn new(stream: Link, cut: Option<CancellationToken>) -> Connection {
         Connection { stream, cut }
     }
 
-    /// Does something with what tokio knows it as.
+    /// Calls `act` with the tokio stream inside.
     fn either<R>(self: Pin<&mut Self>, act: impl FnOnce(Pin<&mut dyn Socket>) -> R) -> R {
         match &mut self.get_mut().stream {
             Link::Socket(Stream::Tcp(it)) => act(Pin::new(it)),
@@ -63,7 +63,7 @@ impl AsyncWrite for Connection {
         self.either(|it| it.poll_flush(cx))
     }
 
-    /// Says FIN; the other direction stays open.
+    /// Sends FIN; the other direction stays open.
     fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         self.either(|it| it.poll_shutdown(cx))
     }

@@ -1,4 +1,4 @@
-//! A stream that an embedder brings, in place of a socket.
+//! A stream that an embedder provides, in place of a socket.
 
 use std::fmt;
 use std::io;
@@ -8,24 +8,25 @@ use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt};
 
 use super::Stream;
 
-/// Bytes both ways, by whatever means.
+/// A byte stream in both directions.
 pub(crate) trait Duplex: AsyncRead + AsyncWrite + Send + Unpin {}
 
 impl<T: AsyncRead + AsyncWrite + Send + Unpin> Duplex for T {}
 
-/// A connection of an embedder's own: one end of a pipe in this process, a protocol that we do not speak.
+/// A connection that an embedder implements: one end of a pipe in this process, or a protocol that Loopgate does not
+/// speak.
 ///
-/// What it must do beside [`AsyncRead`] and [`AsyncWrite`]: `poll_shutdown` ends one direction and leaves the other open,
-/// a read of zero bytes is the other end's, and a cut is told apart from an end by `reset`. A read that fails with
-/// [`std::io::ErrorKind::UnexpectedEof`] says that the other end closed without saying that it was done.
+/// Beyond [`AsyncRead`] and [`AsyncWrite`], `poll_shutdown` must end one direction and leave the other open, a read of
+/// zero bytes means that the other end did so, and `reset` distinguishes a cut from an end. A read that fails with
+/// [`std::io::ErrorKind::UnexpectedEof`] means that the other end closed without announcing its end.
 pub struct Custom {
     stream: Box<dyn Duplex>,
     reset: Option<Box<dyn FnOnce() + Send>>,
 }
 
 impl Custom {
-    /// This stream. `reset` is called once, right before the stream is dropped, where the session did not come to its end
-    /// both ways: its other end must see that what it has may be cut.
+    /// Wraps `stream`. `reset` is called at most once, right before the stream is dropped, if the session did not end
+    /// in both directions: the other end must learn that its data may be cut.
     pub fn new(
         stream: impl AsyncRead + AsyncWrite + Send + Unpin + 'static,
         reset: impl FnOnce() + Send + 'static,
@@ -37,7 +38,7 @@ impl Custom {
         Pin::new(&mut *self.stream)
     }
 
-    /// Has the other end see a cut; a second time, nothing is done.
+    /// Shows the other end a cut. A second call does nothing.
     pub(crate) fn reset(&mut self) {
         if let Some(reset) = self.reset.take() {
             reset();
@@ -49,12 +50,12 @@ impl Custom {
 pub(crate) enum Link {
     /// A socket.
     Socket(Stream),
-    /// A stream of an embedder's own.
+    /// A stream that an embedder provides.
     Custom(Box<Custom>),
 }
 
 impl Link {
-    /// The socket, where it is one.
+    /// The socket, if it is one.
     pub(crate) fn socket(&self) -> Option<&Stream> {
         match self {
             Link::Socket(socket) => Some(socket),
@@ -62,7 +63,7 @@ impl Link {
         }
     }
 
-    /// Writes all of it. Not cancel safe: given up, it has written some.
+    /// Writes all bytes. Not cancel safe: if it is dropped, a part may have been written.
     pub(crate) async fn send_all(&mut self, bytes: &[u8]) -> io::Result<()> {
         match self {
             Link::Socket(socket) => socket.send_all(bytes).await,

@@ -1,4 +1,4 @@
-//! Sockets for datagrams: the one clients send to, and one for each flow towards its target.
+//! Sockets for datagrams: the one that clients send to, and one for each flow to its target.
 
 use std::io;
 use std::net::{IpAddr, SocketAddr};
@@ -15,10 +15,11 @@ use crate::address::Interface;
 use crate::sys;
 use crate::sys::datagrams::{join_trains, tell_local_address};
 
-/// What a listening socket asks for: a burst of two thousand small datagrams overflows the usual 208 KiB.
+/// The receive buffer requested for a listening socket, in bytes: a burst of two thousand small datagrams overflows the
+/// usual 208 KiB.
 const LISTENER_BUFFER: usize = 4 << 20;
 
-/// What a flow's socket asks for. Nothing is held of it while nothing waits.
+/// The receive buffer requested for a flow's socket, in bytes. It takes no memory while no datagram waits.
 const FLOW_BUFFER: usize = 1 << 20;
 
 const FLAGS: SocketFlags = SocketFlags::NONBLOCK.union(SocketFlags::CLOEXEC);
@@ -27,13 +28,13 @@ fn family(address: SocketAddr) -> AddressFamily {
     if address.is_ipv4() { AddressFamily::INET } else { AddressFamily::INET6 }
 }
 
-/// Binds the socket clients of a UDP route send to. An IPv6 socket takes IPv6 alone, as with TCP.
+/// Binds the socket that clients of a UDP route send to. An IPv6 socket accepts only IPv6.
 ///
-/// SO_REUSEADDR stays off: with UDP it lets a second socket take the port over. `share` sets SO_REUSEPORT for the bind;
-/// [`share_port`] takes it away again.
+/// SO_REUSEADDR stays off: with UDP it lets a second socket take over the port. `share` sets SO_REUSEPORT for the bind;
+/// [`share_port`] clears it again.
 ///
 /// # Errors
-/// The errno of socket(2) or bind(2), as it came.
+/// The errno of socket(2) or bind(2).
 pub fn bind_datagrams(address: SocketAddr, share: bool) -> io::Result<OwnedFd> {
     let socket = socket_with(family(address), SocketType::DGRAM, FLAGS, None)?;
     if address.is_ipv6() {
@@ -41,7 +42,7 @@ pub fn bind_datagrams(address: SocketAddr, share: bool) -> io::Result<OwnedFd> {
     }
     share_port(&socket, share)?;
     enlarge(&socket, LISTENER_BUFFER)?;
-    // Without it (before Linux 5.0) trains come as single datagrams, which costs time and nothing else.
+    // Without this option (before Linux 5.0) trains arrive as single datagrams, which only costs time.
     let _ = join_trains(&socket);
     if address.ip().is_unspecified() {
         tell_local_address(&socket, address.is_ipv4())?;
@@ -50,20 +51,23 @@ pub fn bind_datagrams(address: SocketAddr, share: bool) -> io::Result<OwnedFd> {
     Ok(socket)
 }
 
-/// The receive buffer a socket was granted and the one that was asked for, in bytes of datagrams. The kernel books twice
-/// as much, for its own overhead (socket(7), SO_RCVBUF).
+/// The receive buffer that the kernel granted a socket, and the one that was requested, in bytes of datagrams. The
+/// kernel accounts twice as much, for its own overhead (socket(7), SO_RCVBUF).
+///
+/// # Errors
+/// The errno of getsockopt(2).
 pub fn receive_buffer(socket: impl AsFd) -> io::Result<(usize, usize)> {
     Ok((socket_recv_buffer_size(socket)? / 2, LISTENER_BUFFER))
 }
 
-/// A socket for one flow, connected to its target: the kernel gives it answers of that address alone, and tells it alone
-/// when the target refuses. From each source of its family in turn while the one before has no port left; from
-/// wherever the kernel chooses where there is none.
+/// A socket for one flow, connected to its target: the kernel delivers to it only answers from that address, and
+/// reports to it alone that the target refuses. The sources of the target's family are tried in order until one has a
+/// free port; without sources, the kernel chooses.
 ///
-/// SO_REUSEADDR stays off, because with it the kernel gives one port to several flows, and each meets the others' answers.
+/// SO_REUSEADDR stays off: with it the kernel gives one port to several flows, which then receive each other's answers.
 ///
 /// # Errors
-/// The errno of connect(2); EADDRNOTAVAIL once every source is used up; ECONNREFUSED where the socket met itself.
+/// The errno of connect(2); EADDRNOTAVAIL if no source has a free port; ECONNREFUSED if the socket connected to itself.
 pub fn dial_datagrams(address: SocketAddr, from: &Origin) -> io::Result<OwnedFd> {
     let mut reaching = from.sources.iter().filter(|source| source.is_ipv4() == address.is_ipv4()).peekable();
     if reaching.peek().is_none() {
@@ -96,7 +100,7 @@ fn dial_from(
     }
     .and_then(|()| rustix::net::connect(&socket, &address));
     match connected {
-        // Both say that no port is free: bind(2) the one, connect(2), which binds by itself, the other.
+        // Both mean that no port is free: EADDRINUSE from bind(2), EAGAIN from connect(2), which binds by itself.
         Err(Errno::ADDRINUSE | Errno::AGAIN) => return Err(Errno::ADDRNOTAVAIL.into()),
         answer => answer?,
     }
@@ -104,8 +108,8 @@ fn dial_from(
     Ok(socket)
 }
 
-/// A port of the ephemeral range that nobody holds can be given to the very socket that dials it, which would then be its
-/// own target. That is a refusal.
+/// The kernel can give a free port of the ephemeral range to the very socket that dials this port, which would then be
+/// its own target. That counts as a refusal.
 fn refuse_itself(socket: &OwnedFd, address: SocketAddr) -> io::Result<()> {
     if address.port() < 1024 || super::local_address(socket)? != address {
         return Ok(());
@@ -113,7 +117,7 @@ fn refuse_itself(socket: &OwnedFd, address: SocketAddr) -> io::Result<()> {
     Err(Errno::CONNREFUSED.into())
 }
 
-/// SO_RCVBUFFORCE needs CAP_NET_ADMIN; without it net.core.rmem_max is the administrator's word on it.
+/// SO_RCVBUFFORCE needs CAP_NET_ADMIN; without it, net.core.rmem_max is the administrator's limit.
 fn enlarge(socket: &OwnedFd, bytes: usize) -> io::Result<()> {
     match set_socket_recv_buffer_size_force(socket, bytes) {
         Ok(()) => Ok(()),

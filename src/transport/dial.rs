@@ -13,23 +13,23 @@ use super::{Stream, unix};
 use crate::address::{Address, Interface};
 use crate::sys;
 
-/// Where a dial over the network starts.
+/// The local addresses and the interface of a connection over the network.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Origin {
-    /// Local addresses to dial from, each tried when the one before has no port left. Empty: the kernel chooses.
+    /// Local addresses to dial from, each tried when the one before has no free port. Empty: the kernel chooses.
     pub sources: Vec<IpAddr>,
-    /// The interface to leave by, whatever the routing says (socket(7), SO_BINDTODEVICE).
+    /// The interface to use, whatever the routing table has (socket(7), SO_BINDTODEVICE).
     pub interface: Option<Interface>,
 }
 
-/// Connects to `address`. One of the network is dialled from each source of its family in turn while the one before has
-/// no port left; from wherever the kernel chooses where there is none.
+/// Connects to `address`. For a network address, the sources of its family are tried in order until one has a free
+/// port; without sources, the kernel chooses.
 ///
 /// # Errors
-/// The errno of connect(2); EADDRNOTAVAIL once every source is used up. A target that accepts and resets at once is no
-/// error here: the first read meets the reset.
+/// The errno of connect(2); EADDRNOTAVAIL if no source has a free port. A target that accepts and resets at once is not
+/// an error here: the first read meets the reset.
 ///
-/// Cancel safe: an attempt that is dropped is closed. It has no deadline of its own.
+/// Cancel safe: a dropped attempt is closed. There is no deadline; the caller sets one.
 pub async fn dial(address: &Address, from: &Origin) -> io::Result<Stream> {
     match address {
         Address::Net(address) => dial_net(*address, from).await.map(Stream::Tcp),
@@ -65,9 +65,9 @@ async fn dial_from(
         Ok(()) | Err(Errno::INPROGRESS) => {}
         Err(error) => return Err(error.into()),
     }
-    // Towards this machine the handshake is over when connect(2) returns, though it says EINPROGRESS: the answer was
-    // processed on its way out of the call. Then there is an other end, and a trip through the poller and SO_ERROR are
-    // saved. A second connect(2) would say so too, but where the target has reset by now it throws away what it sent
+    // To this machine the handshake is complete when connect(2) returns, although it returns EINPROGRESS: the answer is
+    // processed before the call ends. Then the socket has a peer, and a trip through the poller and SO_ERROR are saved.
+    // A second connect(2) would show it too, but if the target has reset by then, it discards what the target sent
     // before (net/ipv4/af_inet.c, tcp_disconnect).
     let established = getpeername(&socket).is_ok();
     let stream = TcpStream::from_std(socket.into())?;
@@ -100,8 +100,8 @@ fn prepare(
     Ok(socket)
 }
 
-/// Why a connection was not made. One that was made and reset at once is a connection all the same: what the target
-/// sent is still there to be read, and its error is left for the read after that.
+/// The error if the connection was not established. A connection that was established and reset at once is not an
+/// error: what the target sent can still be read, and the read after that returns the error.
 fn refuse_unmade(stream: &TcpStream) -> io::Result<()> {
     if sys::tcp_info(stream).is_ok_and(|it| it.was_made) {
         return Ok(());
@@ -109,15 +109,15 @@ fn refuse_unmade(stream: &TcpStream) -> io::Result<()> {
     stream.take_error()?.map_or(Ok(()), Err)
 }
 
-/// A dial to a port of the ephemeral range that nobody listens on can meet itself (simultaneous open, RFC 9293, 3.5) and
-/// would then echo. That is a refusal.
+/// A dial to a port of the ephemeral range without a listener can connect to itself (simultaneous open, RFC 9293, 3.5)
+/// and would then echo. That counts as a refusal.
 fn refuse_itself(stream: &TcpStream, address: SocketAddr) -> io::Result<()> {
-    // Only a source port from the ephemeral range can be equal; a look costs a call, so look only where it can be.
+    // Only a source port from the ephemeral range can be equal; the check costs a call, so it is skipped otherwise.
     if address.port() < FIRST_EPHEMERAL || stream.local_addr()? != address {
         return Ok(());
     }
     Err(Errno::CONNREFUSED.into())
 }
 
-/// The smallest port an administrator sensibly puts in ip_local_port_range; Linux itself begins at 32768.
+/// The smallest port that an administrator would put in ip_local_port_range; the default of Linux begins at 32768.
 const FIRST_EPHEMERAL: u16 = 1024;

@@ -1,4 +1,4 @@
-//! What the file of a Unix listener is given: its mode and its owner, as a user writes them.
+//! The mode and the owner of the file of a Unix listener, as a user writes them.
 
 use std::fmt;
 use std::str::FromStr;
@@ -8,7 +8,7 @@ use serde::{Deserialize, Deserializer};
 
 use crate::units::{Misread, from_text, quoted};
 
-/// What the file of a Unix listener is given. Whoever may write to it may connect (unix(7)).
+/// The attributes of the file of a Unix listener. A process that may write to it may connect (unix(7)).
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct SocketFile {
     /// Its mode.
@@ -24,7 +24,7 @@ pub struct SocketFile {
 pub struct FileMode(pub u32);
 
 impl Default for FileMode {
-    /// The owner alone: closed by default.
+    /// 0600: only the owner may connect.
     fn default() -> Self {
         FileMode(0o600)
     }
@@ -42,7 +42,7 @@ impl FromStr for FileMode {
             }
             _ => Err(Misread::new(
                 format!("{} is not a file mode", quoted(text)),
-                r#"write it as chmod takes it, as "0660" for the owner and the group"#,
+                r#"write it in octal, as "0660" for the owner and the group"#,
             )),
         }
     }
@@ -59,7 +59,7 @@ impl<'de> Deserialize<'de> for FileMode {
         from_text(deserializer, "a file mode, as \"0660\"", |number| {
             Misread::new(
                 "a file mode is written in quotes",
-                format!(r#"write "{number}" as chmod takes it, as "0660""#),
+                format!(r#"write "{number}" in octal, as "0660""#),
             )
         })
     }
@@ -85,7 +85,10 @@ impl FromStr for Account {
             return Err(Misread::new(what, r#"write a name or a number, as "www-data" or "33""#));
         }
         match text.parse() {
-            Ok(u32::MAX) => Err(Misread::new(format!("{text} is nobody's number"), "write a smaller one")),
+            Ok(u32::MAX) => Err(Misread::new(
+                format!("{text} is not the number of a user or a group"),
+                "write a smaller one",
+            )),
             Ok(number) => Ok(Account::Number(number)),
             Err(_) => Ok(Account::Name(text.into())),
         }

@@ -1,4 +1,4 @@
-//! A connection that has come to us, however it came: what a route's session or a service begins with.
+//! An incoming connection, accepted or handed over by code: what a route's session or a service begins with.
 
 use std::fmt;
 use std::io;
@@ -15,16 +15,16 @@ use crate::address::Address;
 use crate::outcome::Client;
 use crate::sys;
 
-/// A connection that has come to us. Nothing of it has been read.
+/// An incoming connection from which nothing has been read.
 #[derive(Debug)]
 pub struct Incoming {
     /// The connection.
     pub stream: Unopened,
-    /// Who connected.
+    /// The client that connected.
     pub client: Client,
-    /// How it came.
+    /// How it arrived.
     pub via: Via,
-    /// After this it is to end in a reset.
+    /// If it is dropped after this, it ends in a reset.
     cut: Option<CancellationToken>,
 }
 
@@ -53,7 +53,7 @@ impl Incoming {
         Ok(Incoming::new(Unopened::unix(stream)?, Client::Unix { pid, uid }, via))
     }
 
-    /// The same, whose [`Connection`] is reset when it is dropped after `cut`.
+    /// The same, with a [`Connection`] that is reset if it is dropped after `cut`.
     pub(crate) fn reset_after(self, cut: CancellationToken) -> Incoming {
         Incoming { cut: Some(cut), ..self }
     }
@@ -61,18 +61,18 @@ impl Incoming {
     /// The connection to be read and written, in the poller of the current runtime.
     ///
     /// # Errors
-    /// Where the poller does not take it.
+    /// The errno of epoll_ctl(2), if the poller cannot add it.
     pub fn open(self) -> io::Result<Connection> {
         Ok(Connection::new(self.stream.open()?, self.cut))
     }
 }
 
-/// How a connection came to us.
+/// How a connection arrived.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Via {
     /// It was accepted at this address.
     Listener(Address),
-    /// Code of this process has handed it over, and calls itself so.
+    /// Code in this process handed it over, under this name.
     HandedOver(Arc<str>),
 }
 
@@ -85,17 +85,17 @@ impl fmt::Display for Via {
     }
 }
 
-/// A connection that no runtime knows yet.
+/// A connection that is in no runtime's poller yet.
 #[derive(Debug)]
 pub enum Unopened {
     /// A socket.
     Socket(Arrived),
-    /// A stream of an embedder's own.
+    /// A stream that an embedder provides.
     Custom(Box<Custom>),
 }
 
 impl Unopened {
-    /// A TCP connection that code of this process has accepted or made. It is made non-blocking, and never waits to send.
+    /// A TCP connection that code of this process accepted or made. It is made non-blocking and gets TCP_NODELAY.
     ///
     /// # Errors
     /// The errno of setsockopt(2) or fcntl(2).
@@ -125,7 +125,7 @@ impl Unopened {
         }
     }
 
-    /// Turns the connection away: a reset, as far as its kind has one.
+    /// Refuses the connection: with a reset, if its kind has one.
     pub fn reset(self) {
         match self {
             Unopened::Socket(socket) => socket.reset(),
@@ -146,7 +146,7 @@ impl From<Custom> for Unopened {
     }
 }
 
-/// A connected socket that no runtime knows yet: non-blocking, close-on-exec.
+/// A connected socket that is in no runtime's poller yet: non-blocking, close-on-exec.
 #[derive(Debug)]
 pub enum Arrived {
     /// TCP.
@@ -159,7 +159,7 @@ impl Arrived {
     /// Puts the connection into the poller of the current runtime.
     ///
     /// # Errors
-    /// Where the poller does not take it.
+    /// The errno of epoll_ctl(2), if the poller cannot add it.
     pub fn open(self) -> io::Result<Stream> {
         match self {
             Arrived::Tcp(socket) => TcpStream::from_std(socket.into()).map(Stream::Tcp),
@@ -167,10 +167,10 @@ impl Arrived {
         }
     }
 
-    /// Turns the connection away: a reset, as far as the kernel has one. (See `Stream::reset_on_close`.)
+    /// Refuses the connection: with a reset, as far as the kernel has one. (See `Stream::reset_on_close`.)
     pub fn reset(self) {
         if let Arrived::Tcp(socket) = &self {
-            // It fails only on a dead socket, and then there is nobody to reset.
+            // It fails only on a dead socket, whose peer is already gone.
             let _ = set_socket_linger(socket, Some(Duration::ZERO));
         }
     }

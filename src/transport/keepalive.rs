@@ -1,7 +1,7 @@
-//! When the kernel gives a connection up whose other end is gone without a word.
+//! When the kernel gives up a connection whose peer has disappeared without FIN or RST.
 //!
-//! On this machine it never is: the kernel at the other end is this one, and says so at once. There nothing is set, which
-//! costs nothing, unless it was asked for.
+//! On loopback that cannot happen: both ends are in this kernel, which reports every close at once. So there nothing is
+//! set, which costs nothing, unless the configuration sets it.
 
 use std::io;
 use std::net::IpAddr;
@@ -12,30 +12,30 @@ use rustix::net::sockopt::{
     set_socket_keepalive, set_tcp_keepcnt, set_tcp_keepidle, set_tcp_keepintvl, set_tcp_user_timeout,
 };
 
-/// Probes that go unanswered before a silent connection is given up, where `user_timeout` does not say when.
+/// Unanswered probes after which a silent connection is given up, if there is no `user_timeout`.
 const PROBES: u32 = 4;
 
-/// The pause between two of them: a part of the silence before the first, at least and at most so long.
+/// The bounds of the pause between two probes, which is a fraction of the silence before the first.
 const LEAST_PAUSE: Duration = Duration::from_secs(1);
 const LONGEST_PAUSE: Duration = Duration::from_secs(75);
 
-/// What the kernel watches a connection for (tcp(7)).
+/// The timers with which the kernel watches a connection (tcp(7)).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Watch {
-    /// Silence after which the other end is asked whether it is there; 1 s to 9 h. `None` asks never.
+    /// Silence after which the kernel probes the peer; 1 s to 9 h. `None`: it never does.
     pub keepalive: Option<Duration>,
-    /// How long what was sent, data or a probe, may stay unacknowledged; `None` leaves it to the kernel, which gives up on
-    /// silence after a quarter of an hour. The kernel counts an end that answers and takes nothing alike; the engine has it
-    /// wait for that one, unless the time is below 30 s.
+    /// How long sent data or a probe may stay unacknowledged; `None` leaves it to the kernel, which gives up after a
+    /// quarter of an hour. The kernel treats a peer that answers but reads nothing alike; the engine makes it wait for
+    /// such a peer, unless the time is below 30 s.
     pub user_timeout: Option<Duration>,
 }
 
 /// How the connections of a route are watched.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Upkeep {
-    /// With an end on another machine.
+    /// Those with a peer on another machine.
     pub beyond: Watch,
-    /// Of two loopback addresses.
+    /// Those between two loopback addresses.
     pub loopback: Watch,
 }
 
@@ -50,13 +50,13 @@ impl Default for Upkeep {
 }
 
 impl Upkeep {
-    /// For a connection with `ip` at one end.
+    /// The timers for a connection with `ip` at one end.
     fn of(&self, ip: IpAddr) -> Watch {
         if ip.to_canonical().is_loopback() { self.loopback } else { self.beyond }
     }
 
-    /// Sets up a socket that was connected to `ip`, or that listens there: those accepted inherit everything (net/core/sock.c,
-    /// sk_clone), which saves five calls a connection.
+    /// Sets the timers of a socket that is connected to `ip`, or that listens there: accepted sockets inherit them
+    /// (net/core/sock.c, sk_clone), which saves five calls per connection.
     ///
     /// # Errors
     /// The errno of setsockopt(2).
@@ -74,7 +74,7 @@ impl Upkeep {
         Ok(())
     }
 
-    /// Does the same with a socket that another upkeep was set up for.
+    /// Does the same with a socket that already has the timers of another upkeep.
     ///
     /// # Errors
     /// The errno of setsockopt(2).

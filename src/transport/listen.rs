@@ -1,4 +1,4 @@
-//! Listening sockets, and the connections they give.
+//! Listening sockets, and the connections they accept.
 
 use std::io;
 use std::net::{IpAddr, SocketAddr};
@@ -15,26 +15,27 @@ use crate::outcome::Client;
 use crate::probe::network::scoped;
 use crate::sys;
 
-/// The kernel cuts this to net.core.somaxconn (listen(2)), which is the administrator's word on it.
+/// The kernel cuts this to net.core.somaxconn (listen(2)), the administrator's limit.
 const LONGEST_BACKLOG: i32 = i32::MAX;
 
 const FLAGS: SocketFlags = SocketFlags::NONBLOCK.union(SocketFlags::CLOEXEC);
 
 /// A socket that is bound.
 pub struct Bound {
-    /// The file of a Unix socket. It stands before the socket, as it must not outlive it.
+    /// The file of a Unix socket. It is declared, and so dropped, before the socket, which it must not outlive.
     pub file: Option<OwnFile>,
     /// The socket.
     pub socket: OwnedFd,
 }
 
-/// Binds `address` without listening yet: clients are still refused. `file` is what the file of a Unix socket is given.
+/// Binds `address` without listening yet: clients are still refused. `file` has the attributes for the file of a Unix
+/// socket.
 ///
-/// `share` sets SO_REUSEPORT for the bind, where there are ports; [`share_port`] takes it away again.
+/// `share` sets SO_REUSEPORT for the bind of a network address; [`share_port`] clears it again.
 ///
 /// # Errors
-/// The errno of socket(2) or bind(2), as it came; ENODEV where the interface of a zone does not exist. Of a Unix socket
-/// see there.
+/// The errno of socket(2) or bind(2); ENODEV if the interface of a zone does not exist; for a Unix socket also the
+/// errors of its file.
 pub fn bind(address: &ListenAddress, file: &SocketFile, share: bool) -> io::Result<Bound> {
     match address {
         ListenAddress::Net(net) => Ok(Bound { file: None, socket: bind_net(net, share)? }),
@@ -45,12 +46,12 @@ pub fn bind(address: &ListenAddress, file: &SocketFile, share: bool) -> io::Resu
     }
 }
 
-/// An IPv6 socket takes IPv6 alone unless it is told otherwise, so that `[::]` never takes 0.0.0.0 by surprise.
+/// An IPv6 socket accepts only IPv6 unless `families` is `Both`, so that `[::]` never includes 0.0.0.0 by surprise.
 fn bind_net(net: &NetListen, share: bool) -> io::Result<OwnedFd> {
     let address = socket_address(net)?;
     let family = if address.is_ipv4() { AddressFamily::INET } else { AddressFamily::INET6 };
     let socket = socket_with(family, SocketType::STREAM, FLAGS, None)?;
-    // Connections in TIME_WAIT from an earlier run must not keep us from our own port.
+    // Connections in TIME_WAIT from an earlier run must not prevent this bind.
     set_socket_reuseaddr(&socket, true)?;
     if address.is_ipv6() {
         set_ipv6_v6only(&socket, net.families == Families::Own)?;
@@ -64,10 +65,10 @@ fn bind_net(net: &NetListen, share: bool) -> io::Result<OwnedFd> {
     Ok(socket)
 }
 
-/// An address with the number that the interface of its zone has now.
+/// The socket address, with the number that the interface of its zone has now.
 ///
 /// # Errors
-/// ENODEV where there is no such interface.
+/// ENODEV if there is no such interface.
 pub fn socket_address(net: &NetListen) -> io::Result<SocketAddr> {
     match (net.ip, &net.zone) {
         (IpAddr::V6(ip), Some(zone)) => scoped(ip, zone, net.port),
@@ -78,13 +79,13 @@ pub fn socket_address(net: &NetListen) -> io::Result<SocketAddr> {
 /// Opens a bound socket to clients.
 ///
 /// # Errors
-/// The errno of listen(2): EADDRINUSE where somebody began to listen since the bind.
+/// The errno of listen(2): EADDRINUSE if another socket has begun to listen since the bind.
 pub fn listen(socket: impl AsFd) -> io::Result<()> {
     Ok(rustix::net::listen(socket, LONGEST_BACKLOG)?)
 }
 
-/// Sets or clears SO_REUSEPORT. It stays set only while two sockets of ours overlap on a port during a reload: left on,
-/// it would let a second instance share the port unnoticed.
+/// Sets or clears SO_REUSEPORT. It is set only while two sockets of this process overlap on a port during a reload:
+/// left on, it would let a second instance share the port unnoticed.
 ///
 /// # Errors
 /// The errno of setsockopt(2).
@@ -92,7 +93,7 @@ pub fn share_port(socket: impl AsFd, share: bool) -> io::Result<()> {
     Ok(set_socket_reuseport(socket, share)?)
 }
 
-/// The address a socket of the network really has: of port 0, what the kernel chose.
+/// The address that a network socket is bound to, with the port that the kernel chose in place of 0.
 ///
 /// # Errors
 /// The errno of getsockname(2).
@@ -103,7 +104,8 @@ pub fn local_address(socket: impl AsFd) -> io::Result<SocketAddr> {
 /// Takes one connection from the accept queue of the listener at `address`.
 ///
 /// # Errors
-/// `WouldBlock` where the queue is empty; otherwise the errno of accept4(2), which says nothing about the listener.
+/// `WouldBlock` if the queue is empty; otherwise the errno of accept4(2), which does not mean that the listener is
+/// broken.
 pub fn accept(listener: impl AsFd, address: &Address) -> io::Result<Incoming> {
     let (socket, client) = acceptfrom_with(listener, FLAGS)?;
     let (stream, client) = match client {
@@ -117,10 +119,10 @@ pub fn accept(listener: impl AsFd, address: &Address) -> io::Result<Incoming> {
 }
 
 fn net_client(any: Option<SocketAddrAny>) -> Client {
-    // A client that is gone already leaves no address with some kernels; its socket is still worth an honest end.
+    // Some kernels give no address for a client that is already gone; its socket must still be closed properly.
     let client = any.and_then(|any: SocketAddrAny| SocketAddr::try_from(any).ok());
     let mut client = client.unwrap_or(([0, 0, 0, 0], 0).into());
-    // A listener for both families has its IPv4 clients as ::ffff:a.b.c.d, which is nobody's address.
+    // A listener for both families sees IPv4 clients as ::ffff:a.b.c.d; everything else uses the IPv4 address.
     client.set_ip(client.ip().to_canonical());
     Client::Net(client)
 }

@@ -1,6 +1,7 @@
-//! Where bytes come from and go to: listening sockets, and the dial to a target.
+//! Where bytes come from and go to: listening sockets, and connections to targets.
 //!
-//! No patience and no memory here: which address is tried next, and what a failure means, is decided in `engine`.
+//! This room has no retries and no state: which address is tried next, and what a failure means, is decided in
+//! `engine`.
 
 mod connection;
 mod custom;
@@ -40,21 +41,21 @@ pub use unix::{Look, OwnFile, look};
 /// How a route reaches its targets.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Dial {
-    /// How long one attempt at one target may take, over all addresses of a name; more than zero.
+    /// How long one attempt to reach one target may take, over all addresses of a name; more than zero.
     pub connect_timeout: Duration,
-    /// How long a client is held while its targets are down; zero resets it at once.
+    /// How long a client waits while its targets are down; zero resets it at once.
     pub wait_for_target: Duration,
-    /// Where the dial starts.
+    /// The local addresses and interface to dial from.
     pub from: Origin,
 }
 
-/// What a failed bind means for the process.
+/// What the process does if an address cannot be bound.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum BindPolicy {
-    /// Nothing runs half: the start (or the reload) is refused.
+    /// The start (or the reload) is refused: no configuration runs in part.
     #[default]
     Strict,
-    /// The route starts without this listener, says so, and keeps trying.
+    /// The route starts without this listener, logs a warning, and keeps trying.
     Retry,
 }

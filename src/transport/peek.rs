@@ -1,6 +1,6 @@
-//! Looks at what a client has sent and leaves it there, so that the kernel can still move it on by itself.
+//! Peeks at the bytes that a client has sent and leaves them in the socket, so that the kernel can still splice them.
 //!
-//! No patience here: whoever looks sets the deadline. What the bytes mean is a judge's to say.
+//! The caller sets the deadline, and passes the function that interprets the bytes.
 
 use std::io;
 use std::time::Duration;
@@ -11,34 +11,35 @@ use tokio::time::sleep;
 
 use super::Stream;
 
-/// The first look; most of what is looked for is shorter.
+/// The size of the first look, in bytes; most headers and hellos are shorter.
 const FIRST_LOOK: usize = 512;
 
-/// Looks that told nothing new after which each further one waits. A look costs as much as all that has come, so a client
-/// that sends byte by byte would have us copy the square of what it sends.
+/// Looks without a result after which each further one waits. A look copies everything that has arrived, so a client
+/// that sends byte by byte would otherwise cost the square of what it sends.
 const FREE_LOOKS: u32 = 64;
 const BETWEEN_LOOKS: Duration = Duration::from_millis(5);
 
-/// Why a judge was left without what it needs.
+/// Why there was no answer.
 #[derive(Debug)]
 pub enum Undecided {
-    /// The client said FIN before.
+    /// The client sent FIN before.
     Ended,
-    /// There are more bytes than may be looked at.
+    /// `most` bytes were not enough.
     Full,
-    /// The connection broke: a reset, mostly.
+    /// The connection broke, usually by a reset.
     Broken(io::Error),
 }
 
-/// Shows `judge` all that has arrived, again and again, until it gives an answer. Nothing is taken from the socket.
+/// Calls `judge` with all bytes that have arrived, again after each arrival, until it returns an answer. Nothing is
+/// taken from the socket.
 ///
-/// `seen` is what was shown last, also where the wait is given up; it never grows beyond `most` bytes. That must lie well
-/// below the socket's receive buffer (tcp(7), tcp_rmem: 128 KiB), which holds what waits.
+/// `seen` holds the bytes of the last call, even if the future is dropped; it never grows beyond `most` bytes. `most`
+/// must be well below the socket's receive buffer (tcp(7), tcp_rmem: 128 KiB), in which the bytes wait.
 ///
 /// # Errors
 /// See [`Undecided`]. All that the client sent before is in `seen`.
 ///
-/// Cancel safe: the bytes are still in the socket, which counts as ready once new ones arrive or a look is worth a try.
+/// Cancel safe: the bytes are still in the socket, which counts as ready once new bytes arrive or a read may succeed.
 pub async fn peek<T>(
     stream: &Stream,
     seen: &mut Vec<u8>,
@@ -48,7 +49,7 @@ pub async fn peek<T>(
     let mut room = FIRST_LOOK.min(most);
     let mut looks = 0;
     loop {
-        // A FIN is never taken back, so of a socket that has met it all is seen that will ever be.
+        // Nothing arrives after a FIN, so a look after it sees everything there will ever be.
         let has_ended = stream.ready(Interest::READABLE).await.map_err(Undecided::Broken)?.is_read_closed();
         let mut answer = None;
         let look = stream.try_io(Interest::READABLE, || {
@@ -57,8 +58,8 @@ pub async fn peek<T>(
             seen.truncate(length);
             answer = judge(seen);
             if answer.is_none() && length < room {
-                // Whatever arrives from here on makes the socket ready again: the poller tells each arrival
-                // (epoll(7), EPOLLET), also one that came since the look. To leave it ready would be to look in a loop.
+                // Anything that arrives from here on makes the socket ready again: the poller reports each arrival
+                // (epoll(7), EPOLLET), including one since the look. A socket left ready would be a busy loop.
                 return Err(io::ErrorKind::WouldBlock.into());
             }
             Ok(length)
@@ -80,10 +81,10 @@ pub async fn peek<T>(
     }
 }
 
-/// Takes the first `count` bytes of those seen.
+/// Takes the first `count` of the seen bytes out of the socket.
 ///
 /// # Errors
-/// Where they are not there: the socket has another reader.
+/// `UnexpectedEof` or another error if they are no longer there, because the socket has another reader.
 pub fn take_seen(stream: &Stream, mut count: usize) -> io::Result<()> {
     let mut buffer = [0; FIRST_LOOK];
     while count > 0 {
@@ -102,7 +103,7 @@ fn look(stream: &Stream, buffer: &mut [u8]) -> io::Result<usize> {
     Ok(rustix::io::retry_on_intr(|| recv(stream, &mut *buffer, flags))?.1)
 }
 
-/// A reset hides behind the bytes that came before it until it is asked for.
+/// How the stream ended: a reset stays hidden behind the bytes that came before it until SO_ERROR is read.
 fn end_of(stream: &Stream) -> Undecided {
     match stream.take_error() {
         Ok(None) => Undecided::Ended,
@@ -204,7 +205,7 @@ mod tests {
             yield_now().await;
         }
 
-        // The arrival may be told once more, where it came between the poller's look and ours.
+        // The poller may report the arrival once more, if it came between the poller's look and this one.
         assert!(asked.get() <= 2, "asked {} times", asked.get());
         client.write_all(b"\n").await.unwrap();
         assert_eq!(work.await.unwrap(), 7);
@@ -236,7 +237,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_fin_before_the_end_is_told_with_what_came_before_it() {
+    async fn a_fin_before_the_end_is_reported_with_what_came_before_it() {
         let (stream, mut client) = tcp().await;
         let mut seen = Vec::new();
 
@@ -248,7 +249,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_reset_before_the_end_is_told_as_one() {
+    async fn a_reset_before_the_end_is_reported_as_a_reset() {
         for before in [&b""[..], b"half"] {
             let (stream, mut client) = tcp().await;
             let mut seen = Vec::new();

@@ -1,4 +1,4 @@
-//! What a target is: an address as written, or a way of an embedder's own to reach something.
+//! What a target is: an address as written, or an embedder's own way to reach a service.
 
 use std::fmt;
 use std::hash::{Hash, Hasher};
@@ -10,31 +10,33 @@ use std::time::Instant;
 use super::{Origin, Unopened};
 use crate::address::{Address, Numbered, TargetAddress, UnixName};
 
-/// A connection with a target on its way.
+/// A connection to a target that is being made.
 pub type Reaching<'r> = Pin<Box<dyn Future<Output = io::Result<Unopened>> + Send + 'r>>;
 
-/// A way to a target that is not dialled by its address: through something else, or inside this process.
+/// A way to reach a target that is not dialled by address: through another program, or inside this process.
 pub trait Reach: Send + Sync {
-    /// What records and the log call the target, as `target=` shows it.
+    /// The name of the target in records (`target=`) and in the log.
     fn name(&self) -> &str;
 
-    /// Makes a connection with it: a socket, or a [`super::Custom`] stream. It runs on the worker of a session, so it must
-    /// not block, and it is dropped at `deadline`, or when its client goes. `from` is where the route dials from.
+    /// Connects to it, with a socket or a [`super::Custom`] stream. The future runs on the worker of a session, so it
+    /// must not block; it is dropped at `deadline`, or when its client disconnects. `from` is where the route dials
+    /// from.
     ///
     /// # Errors
-    /// Their kind becomes the record's cause, as `refused` and `timed_out`; one of another kind is `unreachable`. An errno
-    /// about a want of our own, as EMFILE, is not held against the target. The words of an error without an errno become the
-    /// record's hint.
+    /// The kind of the error becomes the record's cause, as `refused` or `timed_out`; any other kind is `unreachable`.
+    /// An errno about a local shortage, as EMFILE, does not count against the target. The text of an error without an
+    /// errno becomes the record's hint.
     fn reach<'r>(&'r self, from: &'r Origin, deadline: Instant) -> Reaching<'r>;
 
-    /// Where the kernel of this machine sees it listen, if it does: then the monitor looks there, and a target that is down
-    /// is explained from what is found. Without it only connections tell whether it is there.
+    /// The address at which the kernel of this machine sees the target listen, if it does: then the monitor checks this
+    /// address, and the reason why the target is down is looked up there. Without it, only connections show whether the
+    /// target is up.
     fn seen_at(&self) -> Option<Address> {
         None
     }
 }
 
-/// What a route dials. Those of [`Reach`] are equal where they are one object.
+/// What a route dials. Two destinations with a [`Reach`] are equal if it is the same object.
 #[derive(Clone)]
 pub struct Destination(Kind);
 
@@ -45,12 +47,12 @@ enum Kind {
 }
 
 impl Destination {
-    /// One that is reached so.
+    /// A destination that is reached through `reach`.
     pub fn custom(reach: impl Reach + 'static) -> Destination {
         Destination(Kind::Custom(Arc::new(reach)))
     }
 
-    /// The way of its own that it is reached by, where it has one.
+    /// Its custom way to be reached, if it has one.
     pub fn reach(&self) -> Option<&Arc<dyn Reach>> {
         match &self.0 {
             Kind::Address(_) => None,
@@ -58,7 +60,7 @@ impl Destination {
         }
     }
 
-    /// The address as written, where it has one.
+    /// The address as written, if it has one.
     pub fn written(&self) -> Option<&TargetAddress> {
         match &self.0 {
             Kind::Address(address) => Some(address),
@@ -66,8 +68,8 @@ impl Destination {
         }
     }
 
-    /// The one place that it is at without asking anybody; `None` of a name. What is reached in a way of its own is
-    /// wherever the kernel sees it, if it does.
+    /// Its address, if that is known without a look-up; `None` for a name. For a custom destination it is the address
+    /// at which the kernel sees it, if any.
     pub fn place(&self) -> Option<Address> {
         match &self.0 {
             Kind::Address(address) => address.place(),
@@ -75,12 +77,12 @@ impl Destination {
         }
     }
 
-    /// Whether its place changes: it is a name, or an interface by name, and is looked up.
+    /// Whether its address may change: it is a name, or has an interface by name, and must be looked up.
     pub fn is_looked_up(&self) -> bool {
         self.written().is_some_and(|address| address.place().is_none())
     }
 
-    /// The Unix socket it is, or is seen at.
+    /// The Unix socket that it is, or at which the kernel sees it.
     pub fn unix(&self) -> Option<UnixName> {
         match self.place()? {
             Address::Unix(name) => Some(name),
@@ -151,7 +153,7 @@ mod tests {
     use super::*;
     use crate::address::Run;
 
-    /// With a size, since the allocator may put any number of things without one at one place.
+    /// Not zero-sized, as the allocator may place any number of zero-sized objects at the same address.
     struct Nowhere(#[allow(dead_code, reason = "it is here for its size")] u8);
 
     impl Reach for Nowhere {
@@ -169,7 +171,7 @@ mod tests {
     }
 
     #[test]
-    fn a_way_of_its_own_is_equal_to_itself_alone_and_printed_by_its_name() {
+    fn a_custom_destination_equals_only_itself_and_is_printed_by_its_name() {
         let (one, other) = (Destination::custom(Nowhere(1)), Destination::custom(Nowhere(1)));
 
         assert_eq!(one, one.clone());
@@ -180,7 +182,7 @@ mod tests {
     }
 
     #[test]
-    fn an_address_is_where_it_says_and_a_name_has_to_be_looked_up() {
+    fn an_address_is_its_own_place_and_a_name_has_to_be_looked_up() {
         assert_eq!(written("[::1]:80").place().unwrap().to_string(), "[::1]:80");
         assert!(written("unix:@x").unix().is_some() && written("127.0.0.1:1").unix().is_none());
         for text in ["db:5432", "[fe80::1%eth0]:80"] {

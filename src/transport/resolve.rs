@@ -1,4 +1,4 @@
-//! From a host as written to the addresses to try, in order.
+//! A host as written → the addresses to try, in order.
 
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
@@ -9,13 +9,13 @@ use crate::probe::network::scoped;
 /// The most addresses of one name that are tried.
 const MAX_ADDRESSES: usize = 16;
 
-/// The addresses of a target, in the order to try them: of a literal or a Unix socket itself, of `localhost` both
-/// loopback addresses whatever the resolver says, of a name what the system's resolver answers.
+/// The addresses of a target, in the order to try them: for a literal or a Unix socket itself, for `localhost` both
+/// loopback addresses whatever the resolver has, for another name the answer of the system's resolver.
 ///
 /// # Errors
-/// `NotFound` where a name has no address or the look-up fails; ENODEV where the interface of a zone does not exist.
+/// `NotFound` if a name has no address or the look-up fails; ENODEV if the interface of a zone does not exist.
 ///
-/// Cancel safe; a look-up that has begun goes on in its own thread.
+/// Cancel safe; a look-up that has begun continues in its own thread.
 pub async fn resolve(target: &TargetAddress) -> io::Result<Vec<Address>> {
     let (name, port) = match (target.place(), target.net()) {
         (Some(place), _) => return Ok(vec![place]),
@@ -26,7 +26,7 @@ pub async fn resolve(target: &TargetAddress) -> io::Result<Vec<Address>> {
     let found = tokio::net::lookup_host((&**name, port)).await;
     let mut addresses: Vec<_> = found.into_iter().flatten().take(MAX_ADDRESSES).collect();
     if is_localhost(name) {
-        // A hosts file often knows `localhost` in one family only, and the service listens in the other.
+        // A hosts file often has `localhost` in one family only, while the service listens in the other.
         for ip in [IpAddr::from(Ipv4Addr::LOCALHOST), IpAddr::from(Ipv6Addr::LOCALHOST)] {
             addresses.push(SocketAddr::new(ip, port));
         }

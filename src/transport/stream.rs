@@ -1,7 +1,7 @@
-//! One connection of a client or to a target, whatever it is made of.
+//! A connection from a client or to a target, over TCP or a Unix socket.
 //!
-//! Just what a session and its relay need. An enum, not a trait object: on the plain path it costs one well-predicted
-//! branch a call.
+//! It has exactly the operations that a session and its relay need. It is an enum, not a trait object: on the plain
+//! path that costs one well-predicted branch per call.
 
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd};
@@ -25,7 +25,7 @@ pub enum Stream {
     Unix(UnixStream),
 }
 
-/// Does the same with either kind.
+/// Evaluates the same expression for either kind.
 macro_rules! either {
     ($stream:expr, $it:ident => $what:expr) => {
         match $stream {
@@ -36,19 +36,19 @@ macro_rules! either {
 }
 
 impl Stream {
-    /// Ready once a read is worth a try.
+    /// Resolves once a read may succeed.
     #[inline]
     pub fn poll_read_ready(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         either!(self, it => it.poll_read_ready(cx))
     }
 
-    /// Ready once a write is worth a try.
+    /// Resolves once a write may succeed.
     #[inline]
     pub fn poll_write_ready(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         either!(self, it => it.poll_write_ready(cx))
     }
 
-    /// Runs a call if the socket counts as ready; one that answers `WouldBlock` clears that.
+    /// Runs a call if the socket counts as ready; `WouldBlock` from the call clears the readiness.
     #[inline]
     pub fn try_io<R>(&self, interest: Interest, call: impl FnOnce() -> io::Result<R>) -> io::Result<R> {
         either!(self, it => it.try_io(interest, call))
@@ -59,23 +59,23 @@ impl Stream {
         either!(self, it => it.ready(interest).await)
     }
 
-    /// Resolves once the socket reports an error, which no read or write needs to meet. Cancel safe.
+    /// Resolves once the socket reports an error, even if no read or write meets it. Cancel safe.
     ///
-    /// Boxed in place: what wraps it would be carried by every session that waits for a slow side.
+    /// Boxed here: otherwise every session that waits for a slow side would hold the wrapper of this future.
     pub(crate) fn error_reported(&self) -> Pin<Box<dyn Future<Output = io::Result<Ready>> + Send + '_>> {
         either!(self, it => Box::pin(it.ready(Interest::ERROR)))
     }
 
-    /// Writes all of it. Not cancel safe: given up, it has written some.
+    /// Writes all bytes. Not cancel safe: if it is dropped, a part may have been written.
     ///
     /// # Errors
-    /// The errno of send(2): EPIPE and ECONNRESET where the other end is gone.
+    /// The errno of send(2): EPIPE and ECONNRESET if the peer is gone.
     pub async fn send_all(&self, bytes: &[u8]) -> io::Result<()> {
         self.send_all_with(bytes, SendFlags::NOSIGNAL).await
     }
 
-    /// The same with bytes that others follow at once: TCP may wait for them, a fifth of a second at most, and send them
-    /// in the same segment (send(2), MSG_MORE).
+    /// The same for bytes that others follow at once: TCP may wait for those, at most a fifth of a second, and send all
+    /// in one segment (send(2), MSG_MORE).
     ///
     /// # Errors
     /// As of [`Stream::send_all`].
@@ -98,49 +98,52 @@ impl Stream {
 
     /// Whether bytes have arrived that were not read yet.
     pub fn has_unread(&self) -> bool {
-        // It fails only on a socket that is no stream.
+        // It fails only on a socket that is not a stream.
         ioctl_fionread(self).is_ok_and(|unread| unread > 0)
     }
 
-    /// The error the socket has met and not told yet (SO_ERROR).
+    /// The pending error of the socket (SO_ERROR), which is cleared by this.
+    ///
+    /// # Errors
+    /// The errno of getsockopt(2).
     pub fn take_error(&self) -> io::Result<Option<io::Error>> {
         either!(self, it => it.take_error())
     }
 
-    /// Whether a read that gives less than was asked for has emptied the socket.
+    /// Whether a read of fewer bytes than requested has emptied the socket.
     ///
-    /// Not so on a Unix socket: a read stops behind bytes that came with descriptors, and before an urgent byte
+    /// Not on a Unix socket: a read stops after bytes that came with descriptors, and before an urgent byte
     /// (net/unix/af_unix.c, unix_stream_read_generic).
     #[inline]
     pub(crate) fn short_read_empties(&self) -> bool {
         matches!(self, Stream::Tcp(_))
     }
 
-    /// Says FIN: the other end reads to the end of what was written.
+    /// Sends FIN: the peer reads to the end of what was written.
     pub(crate) fn shut_write(&self) {
-        // ENOTCONN: the connection broke in the meantime; its own direction says how.
+        // ENOTCONN: the connection broke in the meantime; the other direction will report how.
         let _ = rustix::net::shutdown(self, Shutdown::Write);
     }
 
-    /// Makes the close that follows a reset, as far as the kernel has one.
+    /// Makes the following close a reset, as far as the kernel has one.
     ///
-    /// TCP answers with RST (socket(7), SO_LINGER with zero seconds). A Unix socket has no such thing: its other end
-    /// reads whatever we have written, and then meets ECONNRESET if we leave something of its unread, an end of file if
-    /// we do not (net/unix/af_unix.c, unix_release_sock); a write of its meets EPIPE. So nothing that waits is read any
-    /// more, and a client which is cut while it only listens takes the end of file for an end. The record says better.
+    /// TCP sends RST (socket(7), SO_LINGER with zero seconds). A Unix socket has no reset: its peer reads all that was
+    /// written, and then meets ECONNRESET if some of its own bytes were left unread, or an end of file if not
+    /// (net/unix/af_unix.c, unix_release_sock); its writes meet EPIPE. So waiting bytes are not read any more, and a
+    /// client that is cut while it only reads takes the end of file for a normal end. The record has the real cause.
     pub(crate) fn reset_on_close(&self) {
         if let Stream::Tcp(it) = self {
-            // It fails only on a dead socket, and then there is nobody to reset.
+            // It fails only on a dead socket, whose peer is already gone.
             let _ = set_socket_linger(it, Some(Duration::ZERO));
         }
     }
 
-    /// Bytes written that a reset would destroy, as their other end has not taken them.
+    /// How many written bytes a reset would destroy, because the peer has not acknowledged them.
     ///
-    /// None on a Unix socket: what is written lies in the other end's own queue and outlives us.
+    /// Zero on a Unix socket: written bytes are in the peer's own queue and outlive this end.
     ///
     /// # Errors
-    /// On a socket that is dead already.
+    /// The errno of ioctl(2), on a socket that is already dead.
     pub(crate) fn unsent(&self) -> io::Result<u32> {
         match self {
             Stream::Tcp(it) => sys::unsent(it),

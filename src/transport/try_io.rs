@@ -1,9 +1,9 @@
-//! Reads and writes that leave tokio's readiness right, on shared references.
+//! Reads and writes on shared references that keep tokio's readiness correct.
 //!
 //! With edge-triggered epoll, a short read or write means that the socket is drained or full (epoll(7), question 9).
-//! tokio's `try_read` does not use that, so every message would pay one more call that ends in EAGAIN. Here a short
-//! transfer clears the readiness at once, where the kind of socket allows it. Two system calls per message are the
-//! floor, and this reaches it over TCP.
+//! tokio's `try_read` does not use that, so every message would cost one more call that ends in EAGAIN. Here a short
+//! transfer clears the readiness at once, if the kind of socket allows it. Two system calls per message are the
+//! minimum, which this reaches over TCP.
 
 use std::io;
 
@@ -13,9 +13,9 @@ use tokio::io::Interest;
 
 use super::Stream;
 
-/// What one transfer did.
+/// The result of one transfer.
 pub(crate) enum Moved {
-    /// Bytes; zero from a read is the end of the stream.
+    /// This many bytes; zero from a read is the end of the stream.
     Bytes(usize),
     /// The socket was not ready after all, and its readiness is cleared.
     NotReady,
@@ -23,7 +23,7 @@ pub(crate) enum Moved {
 
 /// Reads once.
 pub(crate) fn read(socket: &Stream, buffer: &mut [u8]) -> io::Result<Moved> {
-    // Where falling short says nothing, nothing is short.
+    // If a short read does not mean an empty socket, no read counts as short.
     let length = if socket.short_read_empties() { buffer.len() } else { 0 };
     transfer(socket, Interest::READABLE, length, || {
         recv(socket, &mut *buffer, RecvFlags::empty()).map(|(_, n)| n)

@@ -1,9 +1,9 @@
-//! Unix sockets: the dial, the bind, and the file that a path needs.
+//! Unix sockets: connect, bind, and the file of a path.
 //!
-//! The file is made without any permission, given to its owner, and only then opened to whom the mode says: it is never
-//! wider than it will be. (fchmod(2) on a socket not yet bound sets the mode its file is made with, less the umask:
-//! net/unix/af_unix.c, unix_bind_bsd. Refused: setting the umask, which is the whole process's, and binding in a private
-//! directory to rename the file after, because the kernel would then show everybody the private path.)
+//! The file is created without permissions, given to its owner, and only then gets its mode: its permissions are never
+//! wider than the final ones. (fchmod(2) on a socket that is not yet bound sets the mode of its file, less the umask:
+//! net/unix/af_unix.c, unix_bind_bsd. Rejected: setting the umask, which belongs to the whole process; and binding in a
+//! private directory to rename the file later, because the kernel would then show the private path to every process.)
 
 use std::io;
 use std::os::fd::{AsRawFd, OwnedFd};
@@ -27,11 +27,11 @@ use crate::probe::system::users;
 
 const FLAGS: SocketFlags = SocketFlags::NONBLOCK.union(SocketFlags::CLOEXEC);
 
-/// Connects to a Unix socket; it never waits.
+/// Connects to a Unix socket, without ever waiting.
 ///
 /// # Errors
-/// The errno of connect(2). EAGAIN means that the accept queue over there is full: the kernel tells nobody when it no
-/// longer is (unix(7)).
+/// The errno of connect(2). EAGAIN means that the listener's accept queue is full: the kernel does not report when it
+/// has room again (unix(7)).
 pub(super) fn dial(name: &UnixName) -> io::Result<UnixStream> {
     let socket = socket()?;
     // Urgent data stays in the stream: out of line, its byte would be lost.
@@ -40,11 +40,11 @@ pub(super) fn dial(name: &UnixName) -> io::Result<UnixStream> {
     UnixStream::from_std(socket.into())
 }
 
-/// Binds a Unix socket without listening yet. A file that somebody left over gives way, and nothing else does.
+/// Binds a Unix socket without listening yet. A left-over socket file is replaced, and nothing else is.
 ///
 /// # Errors
-/// EADDRINUSE where a socket is bound there, EEXIST where the path is something else, otherwise the errno of bind(2),
-/// chown(2) or chmod(2); `InvalidInput` for an owner or a group that does not exist.
+/// EADDRINUSE if a socket is bound there, EEXIST if the path is not a socket, otherwise the errno of bind(2), chown(2)
+/// or chmod(2); `InvalidInput` for an owner or a group that does not exist.
 pub(super) fn bind(name: &UnixName, wanted: &SocketFile) -> io::Result<(Option<OwnFile>, OwnedFd)> {
     let (socket, address) = (socket()?, sockaddr(name)?);
     let UnixName::Path(path) = name else {
@@ -78,7 +78,7 @@ fn sockaddr(name: &UnixName) -> io::Result<SocketAddrUnix> {
     })
 }
 
-/// The file of a listener of ours. Dropped, it is removed, if it is still ours.
+/// The file of a listener of this process. Dropping it removes the file, if it is still the same one.
 ///
 /// Its socket must outlive it: as long as the socket is open, no other file can have the same inode.
 #[derive(Debug)]
@@ -92,17 +92,17 @@ impl OwnFile {
         Ok(OwnFile { path: path.clone(), identity: identity(&lstat(&**path)?) })
     }
 
-    /// Gives the file another mode and owner. Between the two it has no mode at all.
+    /// Gives the file another mode and owner. In between it has no permissions at all.
     ///
     /// # Errors
-    /// ENOENT where the file is no longer ours; the errno of chown(2) or chmod(2); `InvalidInput` for an account that
-    /// does not exist.
+    /// ENOENT if the file was removed or replaced; the errno of chown(2) or chmod(2); `InvalidInput` for an account
+    /// that does not exist.
     pub fn change(&self, wanted: &SocketFile) -> io::Result<()> {
         self.give(&Owner::find(wanted)?, wanted)
     }
 
     fn give(&self, owner: &Owner, wanted: &SocketFile) -> io::Result<()> {
-        // Held by descriptor, so that a file put in its place meanwhile is never given away.
+        // Changed through a descriptor, so that a file put in its place meanwhile never changes its owner.
         let file = open(&*self.path, OFlags::PATH | OFlags::NOFOLLOW | OFlags::CLOEXEC, Mode::empty())?;
         if identity(&fstat(&file)?) != self.identity {
             return Err(Errno::NOENT.into());
@@ -119,7 +119,7 @@ impl OwnFile {
 impl Drop for OwnFile {
     fn drop(&mut self) {
         if lstat(&*self.path).is_ok_and(|stat| identity(&stat) == self.identity) {
-            // A file we may no longer remove stays, and the next start finds it left over.
+            // A file that this process may no longer remove stays, and the next start treats it as left over.
             let _ = unlink(&*self.path);
         }
     }
@@ -129,7 +129,7 @@ fn identity(stat: &Stat) -> (u64, u64) {
     (stat.st_dev, stat.st_ino)
 }
 
-/// Who owns the file, by number.
+/// The owner of the file, by number.
 struct Owner {
     user: Option<Uid>,
     group: Option<Gid>,
@@ -153,24 +153,24 @@ fn number(account: &Account, kind: &str, find: fn(&str) -> Option<u32>) -> io::R
     }
 }
 
-/// How a file at a path stands.
+/// What is at a path.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Look {
-    /// There is none.
+    /// Nothing.
     Absent,
-    /// It is something else: a file, a directory, a link.
+    /// Not a socket: a file, a directory, a link.
     NoSocket,
-    /// A socket is bound to it.
+    /// A file to which a socket is bound.
     Held,
-    /// Whoever was bound to it is gone.
+    /// The file of a socket that is gone.
     LeftOver,
 }
 
-/// Looks at a path. The kernel's table is asked first; only where that knows nothing is a connection tried, which shows
+/// Examines a path. The kernel's socket table is read first; only if it has no entry is a connection tried, which shows
 /// sockets of other network namespaces too.
 ///
 /// # Errors
-/// The errno of lstat(2), or of a connect(2) that proves neither.
+/// The errno of lstat(2), or of a connect(2) that proves neither state.
 pub fn look(path: &Arc<str>) -> io::Result<Look> {
     match lstat(&**path) {
         Err(Errno::NOENT) => return Ok(Look::Absent),
@@ -179,7 +179,7 @@ pub fn look(path: &Arc<str>) -> io::Result<Look> {
         Ok(_) => {}
     }
     let name = UnixName::Path(path.clone());
-    // A table that cannot be read proves nothing; the connection may.
+    // A table that cannot be read proves nothing; a connection attempt may.
     if !matches!(unix_table::known(&name), Ok(unix_table::Known::Nothing) | Err(_)) {
         return Ok(Look::Held);
     }
@@ -202,13 +202,14 @@ fn remove_left_over(path: &Arc<str>) -> io::Result<()> {
     }
 }
 
-/// How often and how long between that the directory's lock is tried; another holds it for the time of one bind.
+/// How often the directory's lock is tried, and the pause in between; another process holds it for the time of one
+/// bind.
 const TRIES: u32 = 50;
 const BETWEEN_TRIES: Duration = Duration::from_millis(10);
 
-/// Keeps other instances of this program from judging a file in the same directory at the same time: of two starts, the
-/// second must not take the first one's new socket for the old file. Without the right to read the directory there is no
-/// lock, and the chance is taken.
+/// Locks the directory of a path against other instances of this program: of two starts at the same time, the second
+/// must not take the first one's new socket for a left-over file. Without permission to read the directory there is no
+/// lock, and the risk is accepted.
 fn alone_in(path: &str) -> Option<OwnedFd> {
     let (folder, _) = path.rsplit_once('/')?;
     let folder = if folder.is_empty() { "/" } else { folder };

@@ -1,7 +1,7 @@
-//! The step *admit*: whether a client may come in, and when.
+//! The step *admit*: whether a client is admitted, and when.
 //!
-//! What its address alone decides is decided right after accept(2), before a worker is woken: who is denied costs an
-//! accept, a look into two sets and a close.
+//! What depends on the client's address alone is decided right after accept(2), before a worker is woken: a denied
+//! client costs an accept, a lookup in two sets and a close.
 
 use std::net::IpAddr;
 use std::time::Instant;
@@ -16,12 +16,12 @@ use crate::outcome::{Client, Denial, End, Limit, Phase};
 use crate::proxy_protocol::{Ends, Header};
 use crate::transport::{Stream, Unopened};
 
-/// Decides about a connection by the address of its socket: the place of its client, now or in its turn; an empty one
-/// where a proxy before us has yet to say who it is, and `None` on a route that limits nothing.
+/// Decides about a connection by the address of its socket. Returns its client's permit, granted or queued; an empty
+/// cell if the client is known only after a PROXY header; `None` on a route without limits.
 pub(crate) fn on_accept(runtime: &RouteRuntime, client: &Client) -> Result<Option<Box<PermitCell>>, End> {
     let ip = address(client);
     if !runtime.route.proxy.accept.is_empty() {
-        may_speak_for_others(runtime, client, ip)?;
+        may_connect_as_proxy(runtime, client, ip)?;
         return Ok(runtime.admission.as_ref().map(|_| Box::new(PermitCell::new())));
     }
     may_connect(runtime, ip)?;
@@ -30,8 +30,8 @@ pub(crate) fn on_accept(runtime: &RouteRuntime, client: &Client) -> Result<Optio
     Ok(Some(Box::new(permit.into())))
 }
 
-/// Decides about the client that a proxy before us has named, as if it had come itself; a proxy that speaks for itself is
-/// the client.
+/// Decides about the client that a PROXY header names, as if it had connected itself; a proxy that connects on its own
+/// behalf is the client.
 pub(crate) fn decide_again(session: &Session, header: &Header) -> Result<(), End> {
     let ip = match header.ends {
         Ends::Net { client, .. } => Some(client.ip()),
@@ -45,17 +45,17 @@ pub(crate) fn decide_again(session: &Session, header: &Header) -> Result<(), End
     Ok(())
 }
 
-/// Whether a client with this address may connect at all. To a client of a Unix socket the lists say nothing, as it has
-/// none; the socket's file decides about it.
+/// Whether a client with this address may connect at all. The lists do not apply to a client of a Unix socket, which
+/// has no address; the permissions of the socket's file do.
 fn may_connect(runtime: &RouteRuntime, ip: Option<IpAddr>) -> Result<(), End> {
     let denial = ip.and_then(|ip| runtime.route.access.denies(ip));
     denial.map_or(Ok(()), |denial| Err(End::Denied(denial)))
 }
 
-/// Whether this is a proxy that the route takes connections from. Nobody else may come there: whether a header is to be
-/// expected must not be guessed, and whoever could come without one would share the port with those who cannot
-/// (proxy-protocol.txt, section 2). `allow` is about the clients it speaks for, `deny` about it as well.
-fn may_speak_for_others(runtime: &RouteRuntime, client: &Client, ip: Option<IpAddr>) -> Result<(), End> {
+/// Whether this is a proxy that the route accepts connections from. Other clients are denied: whether to expect a
+/// header must not be guessed, so the port cannot be shared with clients that send none (proxy-protocol.txt, section
+/// 2). `allow` applies to the clients that the proxy forwards, `deny` to the proxy as well.
+fn may_connect_as_proxy(runtime: &RouteRuntime, client: &Client, ip: Option<IpAddr>) -> Result<(), End> {
     if !runtime.route.proxy.accept.contains(client) {
         return Err(End::Denied(Denial::NoProxy));
     }
@@ -63,22 +63,23 @@ fn may_speak_for_others(runtime: &RouteRuntime, client: &Client, ip: Option<IpAd
     if denial == Some(Denial::Listed) { Err(End::Denied(Denial::Listed)) } else { Ok(()) }
 }
 
-/// Ends a connection that no worker has seen.
-pub(crate) fn turn_away(client: Unopened, entry: Entry, end: End) {
+/// Resets a connection that has not reached a worker, and closes its record.
+pub(crate) fn refuse(client: Unopened, entry: Entry, end: End) {
     client.reset();
     let progress = Progress { phase: Phase::Admit, ..Progress::default() };
     let outcome = progress.outcome(end.into(), &entry);
     entry.close(outcome);
 }
 
-/// Waits until the client has its place, for at most `queue_timeout`; a client that goes first frees the place in
-/// the queue. A FIN is no reason to go: it may have sent its whole request.
+/// Waits until the client has its place, for at most `queue_timeout`; a client that disconnects earlier frees its place
+/// in the queue. A FIN does not count as disconnecting: the client may have sent its whole request.
 pub(crate) async fn admit(client: Option<&Stream>, session: &Session) -> Result<(), End> {
     let Some(permit) = session.slot.permit() else { return Ok(()) };
     let deadline = Instant::now() + session.runtime.route.entry.queue_timeout;
     tokio::select! {
         biased;
-        // Whoever is ordered to end gives a place to the next. Where that is ordered as well, no target is dialled for it.
+        // A session that is ordered to end gives its place to the next. If that is ordered to end too, no target is
+        // dialled for it.
         turn = permit.turn() => match session.entry.live().ordered() {
             Some(order) => Err(order.end()),
             None => turn.map_err(End::Denied),

@@ -1,4 +1,4 @@
-//! How a session begins, however its connection has come to us.
+//! How a session begins, whether its connection was accepted or handed over.
 
 use std::sync::Arc;
 use std::time::Instant;
@@ -12,8 +12,8 @@ use super::state::Session;
 use crate::engine::runtime::context::{Context, RouteRuntime, SessionSlot};
 use crate::transport::{Incoming, Unopened};
 
-/// Has a connection carried along a route, on the worker `here` or one that has less to do. Who may not come in is turned
-/// away, which the record says.
+/// Starts the session of a connection along a route, on the worker `here` or one that has less to do. A client that is
+/// not admitted is reset, and its record has the cause.
 pub(crate) fn begin(
     incoming: Incoming,
     runtime: Arc<RouteRuntime>,
@@ -25,7 +25,7 @@ pub(crate) fn begin(
     let entry = cx.ledger.open(route, targets, incoming.client, Instant::now());
     let place = match admit::on_accept(&runtime, &incoming.client) {
         Ok(place) => place,
-        Err(end) => return admit::turn_away(incoming.stream, entry, end),
+        Err(end) => return admit::refuse(incoming.stream, entry, end),
     };
     let worker = cx.workers.place(here);
     let slot = SessionSlot::take(cx, worker, permit, place);

@@ -1,7 +1,7 @@
 //! One connection's life, from accept to Outcome. This file is the heart: read it first.
 //!
-//! A session is carried in steps, and a record's `phase` names the step it ended in: *identify* → *admit* → *secure* →
-//! *connect* → *greet* → *relay*. A route that asks for nothing special has but the last and *connect*.
+//! A session runs in steps, and a record's `phase` names the step it ended in: *identify* → *admit* → *secure* →
+//! *connect* → *greet* → *relay*. A plain route has only *connect* and *relay*.
 
 use std::pin::pin;
 
@@ -20,22 +20,22 @@ use crate::outcome::{End, Phase};
 use crate::relay::{Relayed, Seals, abort, relay};
 use crate::transport::{Arrived, Link, Stream};
 
-// The futures below are blocks, not `async fn`s, and what they await is lent to them, not given: an async fn keeps its
-// arguments twice, and a future that was moved into another takes its room twice. Each idle session would pay.
+// The futures below are blocks, not `async fn`s, and they borrow the futures that they await: an async fn stores its
+// arguments twice, and a future that is moved into another takes its space twice. Each idle session would pay for it.
 
-/// Carries one accepted connection along its route to its end. The record is written when both sockets are closed, and
-/// the seat is given back after that: who has all seats has all records.
+/// Carries one accepted connection along its route to its end. The record is written after both sockets are closed, and
+/// the slot is released after that: once all slots are free, all records are written.
 ///
-/// An order from outside ends it in whatever step it is.
+/// An order from outside ends it in any step.
 #[allow(clippy::manual_async_fn, reason = "an async fn keeps its arguments twice")]
 pub(crate) fn carry(client: Arrived, session: Session) -> impl Future<Output = ()> + Send + 'static {
     async move {
-        // Dropped unclosed, the entry says `internal`: the poller would not take the socket.
+        // The poller could not add the socket. An entry that is dropped unclosed is recorded as `internal`.
         let Ok(client) = client.open() else { return };
         let mut progress = Progress::default();
         let finish = 'steps: {
             let unfinished = Unfinished(&client);
-            // Boxed: what the way there needs is given back before the bytes begin to move.
+            // Boxed: the memory of these steps is freed before the bytes begin to move.
             let (target, seals) = {
                 let mut arriving = Box::pin(arrive_at_socket(&client, &session, &mut progress));
                 match session.entry.live().unless_ordered(arriving.as_mut()).await {
@@ -55,7 +55,7 @@ pub(crate) fn carry(client: Arrived, session: Session) -> impl Future<Output = (
             if let Some(permit) = session.slot.permit() {
                 permit.moves(session.entry.live());
             }
-            // Each in a scope of its own: who is carried plainly has no room for more.
+            // Each has its own scope, so that a plain session has no space for the other.
             let relayed = if is_plain(&session, &seals) {
                 let linger = &session.runtime.route.reset_linger;
                 let relaying = pin!(relay(&client, &target, session.entry.meter(), linger));
@@ -71,7 +71,7 @@ pub(crate) fn carry(client: Arrived, session: Session) -> impl Future<Output = (
                 abort(&client, &target, session.entry.meter(), order.end());
                 Relayed::at(session.entry.meter(), order.end())
             });
-            // What the target's close is to be has been decided by now.
+            // The relay has decided how the target's connection closes.
             target_unfinished.disarm();
             let finish = finish(relayed, &client, &target, &session);
             if finish.end == End::Done {
@@ -87,7 +87,7 @@ pub(crate) fn carry(client: Arrived, session: Session) -> impl Future<Output = (
     }
 }
 
-/// What the relay came to, with what the kernel knows of both connections where a record shows it.
+/// The result of the relay, with the kernel's facts about both connections if records show them.
 fn finish(relayed: Relayed, client: &Stream, target: &Stream, session: &Session) -> Finish {
     let mut finish = Finish::from(relayed);
     if session.slot.cx.ledger.wants_kernel_facts() {
@@ -96,7 +96,7 @@ fn finish(relayed: Relayed, client: &Stream, target: &Stream, session: &Session)
     finish
 }
 
-/// Every step before the bytes move to a target that is a socket, or else all of the session.
+/// Every step before the bytes move to a target that is a socket; with a custom target, the whole session.
 async fn arrive_at_socket(
     client: &Stream,
     session: &Session,
@@ -106,14 +106,14 @@ async fn arrive_at_socket(
         (Link::Socket(target), seals) => Ok((target, seals)),
         (Link::Custom(target), seals) => {
             progress.phase = Phase::Relay;
-            // Boxed: the way to a socket needs no room for it.
+            // Boxed, so that sessions to a socket have no space for it.
             Err(Box::pin(to_custom(client, target, seals, session)).await)
         }
     }
 }
 
-/// Every step before the bytes move; each says its name before it begins. Gives the target, and which of the two
-/// connections are secured.
+/// Every step before the bytes move; each sets `phase` before it begins. Returns the target, and the TLS state of the
+/// connections that use TLS.
 pub(super) async fn arrive(
     client: Option<&Stream>,
     session: &Session,
@@ -121,15 +121,15 @@ pub(super) async fn arrive(
 ) -> Result<(Link, Option<Box<Seals>>), End> {
     let route = &session.runtime.route;
     let mut seals = Seals::default();
-    // Boxed, as whatever few routes have: the way of the others needs no room for it.
+    // Boxed, like everything that few routes need, so that the other sessions have no space for it.
     let mut header = None;
-    // What has to look at the first bytes needs a socket; who has none was refused.
+    // A step that reads the first bytes needs a socket; connections without one were refused.
     let socket = || client.ok_or(End::Internal);
     if !route.proxy.accept.is_empty() {
         progress.phase = Phase::Identify;
-        let said = header.insert(Box::pin(identify(socket()?, session)).await?);
+        let header = header.insert(Box::pin(identify(socket()?, session)).await?);
         progress.phase = Phase::Admit;
-        decide_again(session, said)?;
+        decide_again(session, header)?;
     }
     if session.slot.waits() {
         progress.phase = Phase::Admit;
@@ -150,7 +150,7 @@ pub(super) async fn arrive(
         progress.phase = Phase::Secure;
         seals.client = Some(Box::pin(secure(socket()?, session, tls)).await?);
     }
-    // To each target in turn, as long as there is one: it has heard nothing of the client's until it is greeted.
+    // Targets are tried in turn, which is safe because no target receives the client's bytes before it is greeted.
     let caller = Caller { client, header: header.as_ref(), session, runtime };
     let (target, seal) = connect(&caller, progress).await?;
     seals.target = seal;

@@ -1,6 +1,6 @@
-//! A session whose client's connection is no socket but a stream of an embedder's own.
+//! A session whose client's connection is not a socket but a stream that an embedder provides.
 //!
-//! The steps are those of every session; only how its bytes move and how it is cut is other.
+//! The steps are those of every session; only the relay and the reset differ.
 
 use std::pin::pin;
 
@@ -13,7 +13,7 @@ use crate::outcome::{End, Phase, Side};
 use crate::relay::{CustomHalf, Half};
 use crate::transport::{Custom, Link};
 
-/// What a route asks for that can be done with a socket only, by its key; `None` where it asks for nothing such.
+/// The first key of the route that needs a socket; `None` if it has none.
 pub(crate) fn needs_socket(runtime: &RouteRuntime) -> Option<&'static str> {
     let route = &runtime.route;
     let keys = [
@@ -25,10 +25,10 @@ pub(crate) fn needs_socket(runtime: &RouteRuntime) -> Option<&'static str> {
     keys.into_iter().find(|(_, is_asked)| *is_asked).map(|(key, _)| key)
 }
 
-/// Carries a stream of an embedder's own along its route to its end, as [`super::carry::carry`] does a socket.
+/// Carries an embedder's stream along its route to its end, as [`super::carry::carry`] does a socket.
 pub(crate) async fn carry_custom(client: Box<Custom>, session: Session) {
     let mut progress = Progress::default();
-    // Dropped at any point before its end was said, it is reset.
+    // If it is dropped at any point before its end, it is reset.
     let mut client = CustomHalf::new(*client);
     let finish = steps(&mut client, &session, &mut progress).await;
     if finish.end != End::Done {
@@ -59,7 +59,7 @@ async fn steps(client: &mut CustomHalf, session: &Session, progress: &mut Progre
     let mut half = half(&target, seals.and_then(|seals| seals.target), Side::Target, session);
     let relayed = between(client, &mut *half, session).await;
     drop(half);
-    // What the target's close is to be has been decided by now.
+    // The relay has decided how the target's connection closes.
     unfinished.disarm();
     relayed.into()
 }

@@ -1,5 +1,5 @@
-//! The step *connect*: chooses a target for a session, reaches it and has it greeted, or the next one; and waits where all
-//! are down and the route says so.
+//! The step *connect*: chooses a target for a session, reaches and greets it, or the next one; and waits if all targets
+//! are down and the route has `wait_for_target`.
 
 use std::future::poll_fn;
 use std::pin::Pin;
@@ -21,26 +21,26 @@ use crate::plan::Route;
 use crate::transport::Link;
 use crate::transport::tls::Sealed;
 
-/// A client is tried to be carried to one target after another for as many times `connect_timeout`, and as many times
-/// `handshake_timeout`, however many there are: those that refuse cost nothing, those that swallow every packet a whole
-/// timeout each.
+/// One target after another is tried for a client for at most this many times `connect_timeout`, and as many times
+/// `handshake_timeout`, however many targets there are: a target that refuses costs nothing, one that drops every
+/// packet a whole timeout.
 const MAX_TIMEOUTS: u32 = 3;
 
-/// A target, and what its bytes go through where it speaks TLS.
+/// A connection to a target, and its TLS state if it uses TLS.
 type Reached = (Link, Option<Box<Sealed>>);
 
-/// Reaches a target and greets it, unless the client goes first.
+/// Reaches a target and greets it, unless the client disconnects first.
 pub(crate) async fn connect(caller: &Caller<'_>, progress: &mut Progress) -> Result<Reached, End> {
     tokio::select! {
-        // A dial on this machine is over at the first look, and then the client is not watched at all.
+        // A dial on this machine is complete at the first poll, and then the client is not watched at all.
         biased;
         reached = reach(caller, progress) => reached,
-        // A FIN is no reason to go: the client may have sent its whole request. A reset is.
+        // A FIN does not count: the client may have sent its whole request. A reset does.
         () = is_gone(caller.client) => Err(End::ClientGone),
     }
 }
 
-/// Reaches a target; where none can be and the route says so, waits for one.
+/// Reaches a target; if none can be reached, waits for one as long as the route allows.
 async fn reach(caller: &Caller<'_>, progress: &mut Progress) -> Result<Reached, End> {
     let runtime = caller.runtime;
     let began = Instant::now();
@@ -48,7 +48,7 @@ async fn reach(caller: &Caller<'_>, progress: &mut Progress) -> Result<Reached, 
     loop {
         let reached = match runtime.pool.only() {
             Some(_) => dial(caller, 0, runtime.route.dial.connect_timeout, progress).await,
-            // Boxed, so that a route with one target has no room for what this needs.
+            // Boxed, so that a session with a single target has no space for it.
             None => Box::pin(dial_one_of(caller, progress)).await,
         };
         let failed = match reached {
@@ -67,7 +67,7 @@ async fn reach(caller: &Caller<'_>, progress: &mut Progress) -> Result<Reached, 
     }
 }
 
-/// Dials the target at this place, and greets it.
+/// Dials the target at this index, and greets it.
 async fn dial(
     caller: &Caller<'_>,
     place: usize,
@@ -81,9 +81,9 @@ async fn dial(
     session.entry.aim(runtime.pool.number(place));
     let reached = target.reach(&runtime.route.dial, patience, &mut progress.attempts).await;
     let (mut link, address) = reached?;
-    // A socket that came in a way of its own is set up by whoever made it.
+    // The socket of a custom target is set up by the code that made it.
     if let (Some(socket), Some(address)) = (link.socket(), address.net()) {
-        // It fails only on a connection that is dead already, which the first read will say better.
+        // It fails only on a connection that is already dead, which the first read reports better.
         let _ = runtime.route.upkeep.set_up(socket, address.ip());
     }
     let mut seal = None;
@@ -96,44 +96,44 @@ async fn dial(
 }
 
 /// Tries one target after another, each chosen by the route's rule among those that have not failed this client, until
-/// one answers. Of several failures one that blames a target is told before any other, and else the last.
+/// one answers. Of several failures, one that blames a target is reported before any other, otherwise the last.
 async fn dial_one_of(caller: &Caller<'_>, progress: &mut Progress) -> Result<Reached, Unreached> {
     let RouteRuntime { route, pool, .. } = caller.runtime;
     let client = Key::of_client(caller.session.entry.behind());
     let mut patience = Patience::new(route, Instant::now());
     let mut tried = Tried::default();
-    let mut told: Option<Unreached> = None;
+    let mut failure: Option<Unreached> = None;
     loop {
         let now = Instant::now();
         let left = patience.left(now);
         let trial = if tried.is_empty() { pool.trial(now) } else { None };
         let place = trial.or_else(|| pool.pick(client, &tried, now)).filter(|_| !left.is_zero());
         let Some(place) = place else {
-            return Err(told.unwrap_or(Cause::NoAddress.into()));
+            return Err(failure.unwrap_or(Cause::NoAddress.into()));
         };
         tried.add(place);
         match dial(caller, place, left, progress).await {
             Ok(target) => return Ok(target),
-            // Without a descriptor no other can be dialled either.
+            // Without a free descriptor no other target can be dialled either.
             Err(failed) if matches!(failed.cause, Cause::NoDescriptor | Cause::NoMemory) => {
                 return Err(failed);
             }
             Err(failed) => {
-                patience.shakes_hands(failed.handshake);
-                told = Some(failed.after(told));
+                patience.spend_handshake(failed.handshake);
+                failure = Some(failed.after(failure));
             }
         }
         progress.attempts.forget_old();
     }
 }
 
-/// How long a client is carried from one target to the next: so many times as long as one may take, its dial and its
-/// handshake each on its own.
+/// How long targets are tried for one client: [`MAX_TIMEOUTS`] times the limit of a single attempt, separately for
+/// dials and handshakes.
 struct Patience {
     connect_timeout: Duration,
-    /// When the dials have to be over, but for the handshakes.
+    /// When the dials must end; the time of handshakes is added to it.
     until: Instant,
-    /// What is left for handshakes.
+    /// The time left for handshakes.
     handshakes: Option<Duration>,
 }
 
@@ -156,21 +156,21 @@ impl Patience {
         }
     }
 
-    /// Books the time of a handshake that failed.
-    fn shakes_hands(&mut self, took: Duration) {
+    /// Accounts for the time of a handshake that failed.
+    fn spend_handshake(&mut self, took: Duration) {
         self.until += took;
         self.handshakes = self.handshakes.map(|left| left.saturating_sub(took));
     }
 }
 
-/// Holds the client until a target may be back; false where the wait is over before.
+/// Holds the client until a target may be back; false if `deadline` passes first.
 async fn is_back(runtime: &RouteRuntime, deadline: Instant) -> bool {
     let _waits: Vec<_> = runtime.pool.open().map(|target| target.client_waits()).collect();
     let health = &runtime.route.health;
     let back = async {
         breathe().await;
         match health.check {
-            // Nobody looks: only another dial can tell.
+            // There are no health checks: only another dial can find out.
             Check::None => drop(timeout(health.interval, any_up(runtime)).await),
             Check::Connect | Check::Listen => any_up(runtime).await,
         }
@@ -178,7 +178,7 @@ async fn is_back(runtime: &RouteRuntime, deadline: Instant) -> bool {
     timeout_at(deadline.into(), back).await.is_ok()
 }
 
-/// Resolves once one of the targets is not down, as far as is known. Cancel safe.
+/// Resolves once at least one of the targets is not known to be down. Cancel safe.
 async fn any_up(runtime: &RouteRuntime) {
     type Up<'s> = Pin<Box<dyn Future<Output = ()> + Send + 's>>;
     let mut ups: Vec<Up<'_>> = runtime.pool.open().map(|target| Box::pin(target.up()) as Up<'_>).collect();

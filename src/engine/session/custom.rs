@@ -1,4 +1,4 @@
-//! The step *relay* where one connection at least is no socket but a stream of an embedder's own.
+//! The step *relay* if at least one connection is not a socket but a stream that an embedder provides.
 
 use std::pin::pin;
 use std::time::Instant;
@@ -12,8 +12,7 @@ use crate::relay::{CustomHalf, Half, Pace, Relayed, Seals, Socket, TlsHalf, rela
 use crate::transport::tls::Sealed;
 use crate::transport::{Custom, Stream};
 
-/// Moves the bytes of a client whose connection is a socket to a target whose is none. The close of the client's is the
-/// caller's to decide.
+/// Relays between a client's socket and a custom target. The caller decides how the client's connection closes.
 pub(super) async fn to_custom(
     client: &Stream,
     target: Box<Custom>,
@@ -24,9 +23,9 @@ pub(super) async fn to_custom(
     from_half(&mut *client, target, session).await.into()
 }
 
-/// The same from any half.
+/// The same for any kind of client connection.
 pub(super) async fn from_half(client: &mut dyn Half, target: Box<Custom>, session: &Session) -> Relayed {
-    // Dropped before its end was said, it is reset.
+    // If it is dropped before its end, it is reset.
     let mut target = CustomHalf::new(*target);
     let relayed = between(client, &mut target, session).await;
     if relayed.end != End::Done {
@@ -35,7 +34,7 @@ pub(super) async fn from_half(client: &mut dyn Half, target: Box<Custom>, sessio
     relayed
 }
 
-/// A socket as a half, with the records on it where there are some.
+/// A socket as a half of the relay, with its TLS records if it uses TLS.
 pub(super) fn half<'s>(
     socket: &'s Stream,
     records: Option<Box<Sealed>>,
@@ -51,7 +50,7 @@ pub(super) fn half<'s>(
     }
 }
 
-/// Moves the bytes as the route wants it, until the session ends, or something else ends it.
+/// Relays with the limits of the route, until the session ends, or an order or a timeout ends it.
 pub(super) async fn between(
     mut client: &mut dyn Half,
     mut target: &mut dyn Half,
@@ -73,7 +72,7 @@ pub(super) async fn between(
             }
         };
         tokio::select! {
-            // Who has come to the end is not ended by anybody else.
+            // A session that has ended by itself is not reported as ended by an order or a timeout.
             biased;
             relayed = relaying => relayed.map_err(|order| order.end()),
             end = too_long => Err(end),

@@ -1,6 +1,6 @@
-//! The part of the step *admit* that a silent client does not pass: where the route says so, it must speak first.
+//! The part of the step *admit* that waits for the client's first byte, on routes with `client_timeout`.
 //!
-//! Nothing is read. A client that waits holds its descriptor and some memory, and no place at a target.
+//! Nothing is read. A waiting client holds its descriptor and some memory, but no connection to a target.
 
 use std::time::Duration;
 
@@ -11,8 +11,8 @@ use super::state::Session;
 use crate::outcome::End;
 use crate::transport::Stream;
 
-/// Waits until the client has sent something, for `patience` since it was accepted. A FIN is something: there is nothing
-/// left to wait for. Cancel safe.
+/// Waits until the client has sent something, for at most `patience` since it was accepted. A FIN counts, as nothing
+/// can follow it. Cancel safe.
 pub(crate) async fn first_byte(client: &Stream, session: &Session, patience: Duration) -> Result<(), End> {
     let deadline = session.entry.started() + patience;
     let spoken = timeout_at(deadline.into(), client.ready(Interest::READABLE | Interest::ERROR)).await;

@@ -1,4 +1,4 @@
-//! The step *greet*: what a target has to be told, and to prove, before anything else.
+//! The step *greet*: the PROXY header that a target is sent and the TLS handshake with it, before anything else.
 
 use std::io;
 use std::sync::Arc;
@@ -17,8 +17,8 @@ use crate::proxy_protocol::{Ends, Form, Header, Tlvs};
 use crate::transport::tls::{Sealed, TlsOrigination};
 use crate::transport::{Link, Stream, local_address};
 
-/// Greets a target that was reached; gives the seal, where it speaks TLS. One that cannot be greeted counts like one that
-/// cannot be dialled: its attempt and its health have the cause.
+/// Greets a target that was reached; returns the TLS state, if it uses TLS. A target that cannot be greeted counts like
+/// one that cannot be dialled: the cause is noted in its attempt and its health.
 pub(crate) async fn greet(
     caller: &Caller<'_>,
     link: &mut Link,
@@ -26,7 +26,7 @@ pub(crate) async fn greet(
     progress: &mut Progress,
 ) -> Result<Option<Box<Sealed>>, Unreached> {
     let began = Instant::now();
-    let greeted = say(caller, link, target).await;
+    let greeted = send_greeting(caller, link, target).await;
     if let Ok(Some(seal)) = &greeted {
         caller.session.entry.agree(Side::Target, seal.agreed());
     }
@@ -38,7 +38,7 @@ pub(crate) async fn greet(
     greeted
 }
 
-async fn say(
+async fn send_greeting(
     caller: &Caller<'_>,
     link: &mut Link,
     target: &Target,
@@ -56,8 +56,8 @@ async fn say(
     }
 }
 
-/// Sends the header that announces the client to the target, within the time that reaching the target may take. What an
-/// accepted header says is passed on: a chain of proxies names the first one's client.
+/// Sends the PROXY header that announces the client to the target, within `connect_timeout`. The content of an accepted
+/// header is passed on, so that a chain of proxies names the client of the first.
 async fn announce(caller: &Caller<'_>, target: &mut Link, form: Form) -> Result<(), Unreached> {
     let Caller { client, session, header, .. } = *caller;
     let bytes = match header {
@@ -66,15 +66,15 @@ async fn announce(caller: &Caller<'_>, target: &mut Link, form: Form) -> Result<
         None => form.announce(&ends(client, session.entry.client()), &Tlvs::default()),
     };
     let stream = match target {
-        // A stream that is dropped before its end was said is cut.
+        // A custom stream that is dropped before its end is reset.
         Link::Custom(_) => return within(session, target.send_all(&bytes)).await,
         Link::Socket(stream) => &*stream,
     };
-    // Half a header must not end like a whole one.
+    // A partial header must end in a reset, not look complete.
     let unfinished = Unfinished(stream);
     let send = async {
-        // What the client has said goes with it in one segment, which wakes the target once. Ciphertext may not be enough
-        // to say anything.
+        // The bytes that the client has already sent go with it in one segment, which wakes the target once. With TLS
+        // this does not hold: the ciphertext so far may not be a whole record.
         if session.runtime.route.tls.is_none() && client.is_some_and(Stream::has_unread) {
             stream.send_all_before_others(&bytes).await
         } else {
@@ -86,7 +86,7 @@ async fn announce(caller: &Caller<'_>, target: &mut Link, form: Form) -> Result<
     Ok(())
 }
 
-/// Sends something within the time that reaching the target may take.
+/// Sends within `connect_timeout`.
 async fn within(session: &Session, send: impl Future<Output = io::Result<()>>) -> Result<(), Unreached> {
     match timeout(session.runtime.route.dial.connect_timeout, send).await {
         Ok(Ok(())) => Ok(()),
@@ -95,7 +95,7 @@ async fn within(session: &Session, send: impl Future<Output = io::Result<()>>) -
     }
 }
 
-/// A target that closes at once meets the header with a reset.
+/// The cause of a failed send. EPIPE means that the target closed at once and answered the header with a reset.
 fn cause_of(error: &io::Error) -> Cause {
     match error.kind() {
         io::ErrorKind::BrokenPipe => Cause::Reset,
@@ -103,9 +103,9 @@ fn cause_of(error: &io::Error) -> Cause {
     }
 }
 
-/// The ends of the client's connection as the kernel has them. A client of a Unix socket has none that would tell who it
-/// is, no more has one that is no socket, and HAProxy refuses headers of that family: it is told as a connection of our own, as HAProxy itself tells it. A
-/// socket that can no longer say has lost its client, which the relay will find out.
+/// The ends of the client's connection as the kernel has them. A client of a Unix socket, or of a custom stream, has no
+/// address that identifies it, and HAProxy refuses headers of the Unix family: it is announced as the proxy's own
+/// connection, as HAProxy does. A socket without a local address has lost its client, which the relay will find out.
 fn ends(stream: Option<&Stream>, client: Client) -> Ends {
     match (client, stream) {
         (Client::Net(client), Some(stream)) => {
@@ -115,9 +115,9 @@ fn ends(stream: Option<&Stream>, client: Client) -> Ends {
     }
 }
 
-/// The TLS handshake with a target, no longer than its `handshake_timeout`.
+/// The TLS handshake with a target, for at most its `handshake_timeout`.
 ///
-/// Cancel safe in the sense that nothing but the connection is lost.
+/// Cancel safe in the sense that only the connection is lost.
 async fn secure(stream: &Stream, tls: &TlsOrigination, target: &Target) -> Result<Sealed, Unreached> {
     let (patience, began) = (tls.parts().handshake_timeout, Instant::now());
     let secured = timeout(patience, shake_hands(stream, tls, target.to().written())).await;
@@ -129,5 +129,5 @@ async fn secure(stream: &Stream, tls: &TlsOrigination, target: &Target) -> Resul
     Err(Unreached { cause, words: Some(words.into()), handshake: began.elapsed() })
 }
 
-const NO_SOCKET: &str = "TLS with a target needs a socket; reach it by one end of a socket pair";
+const NO_SOCKET: &str = "TLS with a target needs a socket; connect it through one end of a socket pair";
 const LATE: &str = "the target did not finish the handshake within handshake_timeout";

@@ -1,4 +1,4 @@
-//! The step *identify*: who the client is, where a proxy before us has to say so.
+//! The step *identify*: reads the PROXY header with which a proxy names its client.
 
 use std::time::Duration;
 
@@ -10,11 +10,11 @@ use crate::proxy_protocol::{self, Ends, Header, LONGEST};
 use crate::transport::{Stream, Undecided, peek, take_seen};
 use crate::units::Seconds;
 
-/// How much of what a client said instead is quoted, in bytes.
+/// How many of the bytes that a client sent instead of a header are quoted.
 const MAX_QUOTED: usize = 40;
 
-/// Reads the header that this client's connection must begin with, to its last byte and no further, and notes whom it
-/// names.
+/// Reads the header with which this connection must begin, to its last byte and no further, and records the client that
+/// it names.
 pub(crate) async fn identify(client: &Stream, session: &Session) -> Result<Header, End> {
     let patience = session.runtime.route.proxy.patience;
     let mut seen = Vec::new();
@@ -22,7 +22,7 @@ pub(crate) async fn identify(client: &Stream, session: &Session) -> Result<Heade
         Ok(header) => header,
         Err(Wrong::Gone) => return Err(End::ClientGone),
         Err(Wrong::Header(why)) => {
-            session.entry.hint(told(session.entry.client(), &why, &seen));
+            session.entry.hint(described(session.entry.client(), &why, &seen));
             return Err(End::BadHeader);
         }
     };
@@ -50,10 +50,12 @@ async fn read(
     let decided = match looked {
         Ok(Ok(decided)) => decided,
         Ok(Err(Undecided::Broken(_))) => return Err(Wrong::Gone),
-        Ok(Err(Undecided::Ended)) => return Err(Wrong::Header("it ended before".to_owned())),
+        Ok(Err(Undecided::Ended)) => {
+            return Err(Wrong::Header("the connection ended before it was complete".to_owned()));
+        }
         Ok(Err(Undecided::Full)) => return Err(Wrong::Header(format!("it is longer than {LONGEST} bytes"))),
         Err(_) => {
-            let why = format!("it was not there after {} (accept_proxy_timeout)", Seconds(patience));
+            let why = format!("it did not arrive within {} (accept_proxy_timeout)", Seconds(patience));
             return Err(Wrong::Header(why));
         }
     };
@@ -62,11 +64,11 @@ async fn read(
     Ok(header)
 }
 
-fn told(client: Client, why: &str, seen: &[u8]) -> String {
+fn described(client: Client, why: &str, seen: &[u8]) -> String {
     let quoted = seen[..seen.len().min(MAX_QUOTED)].escape_ascii();
     let cut = if seen.len() > MAX_QUOTED { "…" } else { "" };
-    let said = if seen.is_empty() { "nothing".to_owned() } else { format!("\"{quoted}{cut}\"") };
-    format!("{client} is in accept_proxy and must send a PROXY header first: {why}; it said {said}")
+    let sent = if seen.is_empty() { "nothing".to_owned() } else { format!("\"{quoted}{cut}\"") };
+    format!("{client} is in accept_proxy and must send a PROXY header first: {why}; it sent {sent}")
 }
 
 #[cfg(test)]
@@ -74,15 +76,15 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_a_client_said_instead_cannot_disturb_a_terminal() {
+    fn what_a_client_sent_instead_cannot_disturb_a_terminal() {
         let client = Client::Net(([127, 0, 0, 1], 7).into());
 
-        let hint = told(client, "it is none", b"GET /\r\n\x1b[2J\xff\"");
-        let long = told(client, "it is none", &[b'x'; 300]);
+        let hint = described(client, "it is none", b"GET /\r\n\x1b[2J\xff\"");
+        let long = described(client, "it is none", &[b'x'; 300]);
 
         assert_eq!(
             hint,
-            r#"127.0.0.1:7 is in accept_proxy and must send a PROXY header first: it is none; it said "GET /\r\n\x1b[2J\xff\"""#
+            r#"127.0.0.1:7 is in accept_proxy and must send a PROXY header first: it is none; it sent "GET /\r\n\x1b[2J\xff\"""#
         );
         assert!(long.ends_with("xxx…\"") && long.len() < 200, "{long}");
     }

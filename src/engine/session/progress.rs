@@ -1,4 +1,4 @@
-//! What a session notes on its way, and what its record is made of at the end.
+//! What a session notes while it runs, from which its outcome is made at the end.
 
 use std::num::NonZeroU64;
 use std::sync::Arc;
@@ -13,7 +13,7 @@ use crate::relay::Relayed;
 use crate::sys;
 use crate::transport::Stream;
 
-/// What is noted on the way.
+/// The notes of one session.
 #[derive(Default)]
 pub(crate) struct Progress {
     /// The step it is in.
@@ -24,10 +24,10 @@ pub(crate) struct Progress {
     pub(crate) connect: Option<Nanos>,
 }
 
-/// A time of no more than 584 years, in half the room of a [`Duration`]: every idle session has one.
+/// A time of at most 584 years, in half the size of a [`Duration`]: every idle session has one.
 pub(crate) struct Nanos(NonZeroU64);
 
-/// A session on its way to a target, or with it: as long as it lives, the target has one session more.
+/// Counts a session at its target, from the dial on, until it is dropped.
 pub(crate) struct TargetGuard(Arc<Target>);
 
 impl TargetGuard {
@@ -43,7 +43,7 @@ impl Drop for TargetGuard {
     }
 }
 
-/// What the last step came to.
+/// The result of the last step.
 pub(crate) struct Finish {
     pub(crate) end: End,
     first_byte: Option<Instant>,
@@ -103,10 +103,10 @@ pub(crate) fn kernel(client: &Stream, target: &Stream) -> Option<Kernel> {
     })
 }
 
-/// What is known by now about why a session ended as it did.
+/// What is known about why a session ended as it did.
 fn hint(target: &Target, end: End, closed_by: Option<Side>) -> Option<Arc<str>> {
     match end {
-        // The session has met the particulars itself, and noted them.
+        // The session has noted the details itself.
         End::NoTarget(Cause::NoTls | Cause::TlsUntrusted | Cause::TlsRefused) => None,
         End::NoTarget(cause) => target.hint(cause),
         End::TargetReset | End::TargetLost => target.cut_by_death(Instant::now()),

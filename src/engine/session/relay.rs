@@ -1,6 +1,6 @@
-//! The step *relay* where a route asks for more than that its bytes move: at which rate, and what else may end a session.
+//! The step *relay* for routes with TLS, a bandwidth or an idle timeout.
 //!
-//! All of it stands in boxes of its own, so that a plain session has no room for it.
+//! Its futures are boxed, so that a plain session has no space for them.
 
 use std::pin::Pin;
 use std::time::{Duration, Instant};
@@ -14,15 +14,15 @@ use crate::outcome::End;
 use crate::relay::{Pace, Relayed, Seals, abort, relay, relay_halves, relay_paced};
 use crate::transport::Stream;
 
-/// Bytes that move, in a way of their own.
+/// A relay of any kind that runs.
 pub(crate) type Relaying<'s> = Pin<Box<dyn Future<Output = Relayed> + Send + 's>>;
 
-/// Whether the route wants nothing special: then [`relay`] alone carries its sessions.
+/// Whether the session needs nothing but [`relay`].
 pub(crate) fn is_plain(session: &Session, seals: &Option<Box<Seals>>) -> bool {
     seals.is_none() && !session.runtime.limits.bound_bytes()
 }
 
-/// Moves the bytes as the route wants it.
+/// Relays with TLS and the limits of the route.
 pub(crate) fn carefully<'s>(
     client: &'s Stream,
     target: &'s Stream,
@@ -49,7 +49,7 @@ pub(crate) fn carefully<'s>(
         };
         let Some(patience) = runtime.limits.idle else { return relaying.await };
         tokio::select! {
-            // Who has come to the end is not ended by anybody else.
+            // A session that has ended by itself is not reported as ended by a timeout.
             biased;
             relayed = relaying => relayed,
             end = idle(meter, &pace, patience) => {
@@ -60,7 +60,8 @@ pub(crate) fn carefully<'s>(
     })
 }
 
-/// Resolves when nothing has moved either way for as long as `patience`, though it might have.
+/// Resolves once nothing has moved in either direction for `patience`. Time in which the bandwidth limit held bytes
+/// back does not count.
 pub(super) async fn idle(meter: &Meter, pace: &Pace<'_>, patience: Duration) -> End {
     let mut silence = Silence::new(patience, meter.traffic(), Instant::now());
     loop {

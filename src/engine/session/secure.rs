@@ -1,4 +1,4 @@
-//! The step *secure* of a route that speaks TLS with its clients: the handshake.
+//! The step *secure* of a route that uses TLS with its clients: the handshake.
 
 use std::sync::Arc;
 
@@ -10,7 +10,7 @@ use crate::outcome::{End, Limit, Side};
 use crate::transport::Stream;
 use crate::transport::tls::{self, Sealed, TlsTermination, Unsecured};
 
-/// The handshake with a client. What goes wrong is noted in words.
+/// The handshake with a client. The cause of a failure becomes the hint of the record.
 pub(crate) async fn secure(
     client: &Stream,
     session: &Session,
@@ -43,7 +43,7 @@ pub(crate) async fn secure(
         Err(_) => late(),
     };
     let words: Arc<str> = match why {
-        // A look whether somebody listens, as monitors and port scanners do it.
+        // A test of the port, as monitors and port scanners do it.
         Unsecured::Gone { said: 0 } => return Err(End::ClientGone),
         Unsecured::Gone { .. } => "the client closed in the middle of the handshake".into(),
         Unsecured::Broken(_) => "the client reset the connection in the handshake".into(),

@@ -1,6 +1,6 @@
-//! The step *secure* of a route that looks at hellos: learns whom a TLS client asks for, and so which targets it goes to.
+//! The step *secure* of a route that reads hellos: finds the name that a TLS client asks for, and so its targets.
 //!
-//! Nothing is taken from the client: its hello is the first that its target reads, and the kernel may move it there.
+//! The hello stays in the socket: it is the first thing that the target reads, and the kernel may splice it there.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -17,9 +17,9 @@ use crate::relay::last_words;
 use crate::transport::{Stream, Undecided, peek};
 use crate::units::Seconds;
 
-/// What a client was found to be.
-enum Heard {
-    /// It asks for a name, maybe, which is fit to be shown.
+/// What the first bytes show about a client.
+enum FirstBytes {
+    /// A hello, with the name that it asks for, if any, made printable.
     Hello {
         name: Option<String>,
         chosen: Option<Arc<RouteRuntime>>,
@@ -28,7 +28,8 @@ enum Heard {
     Broken(Fault),
 }
 
-/// Chooses by the client's hello; says as well what it speaks. A client that is turned away was told why by then, in the one way TLS has for it.
+/// Chooses targets by the client's hello; also returns whether it speaks TLS. A TLS client that is refused has been
+/// sent an alert with the reason.
 ///
 /// Cancel safe: the bytes stay in the socket.
 pub(crate) async fn choose(
@@ -37,26 +38,26 @@ pub(crate) async fn choose(
     by: &ByHello<RouteRuntime>,
 ) -> Result<(Arc<RouteRuntime>, Speaks), End> {
     let (mut reader, mut seen) = (Reader::default(), Vec::new());
-    let looking = peek(client, &mut seen, MAX_BYTES, |bytes| hear(by, reader.read(bytes)));
-    let heard = match timeout(by.patience, looking).await {
-        Ok(Ok(heard)) => heard,
-        Ok(Err(Undecided::Full)) => Heard::Broken(Fault::TooLong),
+    let looking = peek(client, &mut seen, MAX_BYTES, |bytes| classify(by, reader.read(bytes)));
+    let first = match timeout(by.patience, looking).await {
+        Ok(Ok(first)) => first,
+        Ok(Err(Undecided::Full)) => FirstBytes::Broken(Fault::TooLong),
         Ok(Err(Undecided::Broken(_))) => return Err(End::ClientGone),
         Ok(Err(Undecided::Ended)) if seen.is_empty() => return Err(End::ClientGone),
         Ok(Err(Undecided::Ended)) => {
             session.entry.hint(format!("it closed after {} bytes of its hello", seen.len()));
             return Err(End::TlsFailed);
         }
-        // Who waits for the other side to speak first speaks no TLS.
-        Err(_) if seen.is_empty() && by.not_tls.is_some() => Heard::NotTls,
+        // A client that waits for the server to speak first does not speak TLS.
+        Err(_) if seen.is_empty() && by.not_tls.is_some() => FirstBytes::NotTls,
         Err(_) => {
             session.entry.hint(too_slow(seen.len(), by.patience));
             return Err(End::SlowClient);
         }
     };
-    let (end, alert) = match heard {
-        Heard::Hello { name, chosen } => {
-            let hint = nobody(name.as_deref());
+    let (end, alert) = match first {
+        FirstBytes::Hello { name, chosen } => {
+            let hint = no_target(name.as_deref());
             name.into_iter().for_each(|name| session.entry.name(name));
             if let Some(chosen) = chosen {
                 return Ok((chosen, Speaks::Tls));
@@ -64,14 +65,14 @@ pub(crate) async fn choose(
             session.entry.hint(hint);
             (End::NoName, Alert::UnrecognizedName)
         }
-        Heard::NotTls => {
+        FirstBytes::NotTls => {
             if let Some(not_tls) = &by.not_tls {
                 return Ok((not_tls.clone(), Speaks::Other));
             }
             session.entry.hint(not_tls(&seen));
             return Err(End::TlsFailed);
         }
-        Heard::Broken(fault) => {
+        FirstBytes::Broken(fault) => {
             session.entry.hint(fault.to_string());
             (End::TlsFailed, fault.alert())
         }
@@ -80,43 +81,43 @@ pub(crate) async fn choose(
     Err(end)
 }
 
-/// What a client is, once enough of it was seen.
-fn hear(by: &ByHello<RouteRuntime>, seen: Seen<'_>) -> Option<Heard> {
+/// What the bytes show, once there are enough.
+fn classify(by: &ByHello<RouteRuntime>, seen: Seen<'_>) -> Option<FirstBytes> {
     Some(match seen {
         Seen::Part(_) => return None,
-        Seen::Other => Heard::NotTls,
-        Seen::Broken(fault) => Heard::Broken(fault),
+        Seen::Other => FirstBytes::NotTls,
+        Seen::Broken(fault) => FirstBytes::Broken(fault),
         Seen::Hello(hello) => {
-            Heard::Hello { name: hello.server_name().map(shown), chosen: by.of(&hello).cloned() }
+            FirstBytes::Hello { name: hello.server_name().map(shown), chosen: by.of(&hello).cloned() }
         }
     })
 }
 
-/// The longest name that is shown whole, in characters; DNS carries none that is longer.
+/// The longest name that is shown whole, in characters; DNS names are not longer.
 const MAX_SHOWN: usize = 255;
 
-/// A name as it is shown: a stranger chose its bytes.
+/// A name made printable: its bytes come from an untrusted client.
 fn shown(name: &[u8]) -> String {
     printable(&String::from_utf8_lossy(name), MAX_SHOWN).to_ascii_lowercase()
 }
 
-fn nobody(name: Option<&str>) -> String {
+fn no_target(name: Option<&str>) -> String {
     match name {
-        Some(_) => "no target for this name: add it to names, or write target for all others".into(),
-        None => "it asks for no name: write target for such clients".into(),
+        Some(_) => "no target for this name: add it to names, or set target for all others".into(),
+        None => "it asks for no name: set target for such clients".into(),
     }
 }
 
-/// Bytes of a stranger that are shown where nothing better is known.
+/// How many bytes of an unknown protocol are shown.
 const MAX_BYTES_SHOWN: usize = 8;
 
 fn not_tls(seen: &[u8]) -> String {
     match looks_like(seen) {
-        Some(protocol) => format!("it speaks no TLS but {protocol}: write not_tls for such clients"),
+        Some(protocol) => format!("it speaks {protocol}, not TLS: set not_tls for such clients"),
         None => {
             let first = &seen[..seen.len().min(MAX_BYTES_SHOWN)];
             format!(
-                "it speaks no TLS, but began with \"{}\": write not_tls for such clients",
+                "it does not speak TLS, but began with \"{}\": set not_tls for such clients",
                 first.escape_ascii()
             )
         }
@@ -125,7 +126,7 @@ fn not_tls(seen: &[u8]) -> String {
 
 fn too_slow(seen: usize, patience: Duration) -> String {
     match seen {
-        0 => format!("it said nothing for {}: see hello_timeout", Seconds(patience)),
+        0 => format!("it sent nothing for {}: see hello_timeout", Seconds(patience)),
         _ => format!("it sent {seen} bytes of a hello in {}: see hello_timeout", Seconds(patience)),
     }
 }

@@ -1,4 +1,4 @@
-//! What the steps of a session are given: the session itself, and the client on its way to a target.
+//! The arguments of a session's steps: the session itself, and the client on its way to a target.
 
 use std::future::pending;
 use std::sync::Arc;
@@ -19,27 +19,27 @@ pub(crate) struct Session {
 
 /// A client on its way to a target.
 pub(crate) struct Caller<'s> {
-    /// Its connection, where that is a socket.
+    /// Its connection, if that is a socket.
     pub(crate) client: Option<&'s Stream>,
-    /// What a proxy said of it.
+    /// The PROXY header that announced it.
     pub(crate) header: Option<&'s Header>,
     pub(crate) session: &'s Session,
     /// The targets it may go to.
     pub(crate) runtime: &'s RouteRuntime,
 }
 
-/// Resolves once a client is known to be gone though nobody reads from it. With a stream that is no socket, only a read
-/// or a write learns it. Cancel safe.
+/// Resolves once a client is known to be gone, without reading from it. With a custom stream it never resolves, as only
+/// a read or a write can find out. Cancel safe.
 pub(crate) async fn is_gone(client: Option<&Stream>) {
     match client {
-        // An error means the same.
+        // An error of the poller means the same.
         Some(socket) => drop(socket.ready(Interest::ERROR).await),
         None => pending().await,
     }
 }
 
-/// Makes the close of a connection a reset unless its session has come to its end, whatever keeps it from that: where a
-/// bug unwinds, too, a cut answer must not look whole.
+/// Makes the close of a connection a reset unless it is disarmed at the session's end. It also covers a panic: a cut
+/// answer must never look complete.
 pub(crate) struct Unfinished<'s>(pub(crate) &'s Stream);
 
 impl Unfinished<'_> {

@@ -107,7 +107,7 @@ fn who_is_slow_with_its_hello_is_reset() {
     let proxy = proxy(&format!("names = {{ 'a.example' = '{}' }}\nhello_timeout = '50ms'", a.address));
 
     for (said, told) in [
-        (&b""[..], "it said nothing for 50ms: see hello_timeout"),
+        (&b""[..], "it sent nothing for 50ms: see hello_timeout"),
         (&HelloBuilder::to("a.example")[..20], "it sent 20 bytes of a hello in 50ms: see hello_timeout"),
     ] {
         let mut client = proxy.connect();

@@ -142,7 +142,7 @@ fn a_header_that_does_not_come_in_time_is_waited_for_no_longer() {
         assert_eq!((record.outcome.end, record.outcome.phase), (End::BadHeader, Phase::Identify));
         let hint = record.hint().unwrap();
         assert!(hint.contains("not there after 2s (accept_proxy_timeout)"), "{hint}");
-        let quoted = if said.is_empty() { "it said nothing" } else { "it said \"PROXY TCP4 \"" };
+        let quoted = if said.is_empty() { "it sent nothing" } else { "it sent \"PROXY TCP4 \"" };
         assert!(hint.ends_with(quoted), "{hint}");
     }
 }
@@ -157,7 +157,7 @@ fn a_client_that_says_something_else_is_reset_and_quoted() {
 
     assert_eq!(client.receive_close(), Close::Reset);
     let text = proxy.record().to_string();
-    assert!(text.contains(r"it is none; it said 'GET / HTTP/1.1\r\n\x1b[2J'"), "{text}");
+    assert!(text.contains(r"it is none; it sent 'GET / HTTP/1.1\r\n\x1b[2J'"), "{text}");
     assert!(text.contains("end=bad_header phase=identify up=0 down=0 "), "{text}");
 }
 

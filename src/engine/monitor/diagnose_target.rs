@@ -19,6 +19,7 @@ use crate::probe::process::{holders, process_exit};
 use crate::probe::sockets::connections;
 use crate::probe::sockets::{self, Socket};
 use crate::probe::system::redact::printable;
+use crate::units::counted;
 
 /// The listening sockets a dial to the target would reach.
 pub(crate) fn listeners(target: &Target) -> Vec<Socket> {
@@ -81,7 +82,7 @@ pub(crate) fn down(
         0 => {}
         cut => {
             verdict = Verdict::TargetDiedMidstream;
-            text.push_str(&format!("; {cut} connection{} cut", if cut == 1 { "" } else { "s" }));
+            text.push_str(&format!("; {} cut", counted(cut as usize, "connection")));
         }
     }
     Judged { verdict, text }

@@ -7,7 +7,7 @@ use tokio::time::{interval, timeout};
 
 use super::context::Context;
 use crate::ledger::Order;
-use crate::units::Seconds;
+use crate::units::{Seconds, counted};
 
 /// How often a drain logs how many sessions it still waits for.
 const REPORT: Duration = Duration::from_secs(5);
@@ -23,14 +23,14 @@ pub(crate) async fn drain(cx: &Arc<Context>, patience: Duration, hurry: impl Fut
     cx.stopping.draining.cancel();
     let left = sessions(cx);
     if left > 0 {
-        tracing::info!("stopping: waiting up to {} for {}", Seconds(patience), counted(left));
+        tracing::info!("stopping: waiting up to {} for {}", Seconds(patience), counted(left, "session"));
     }
     let report = async {
         let mut often = interval(REPORT);
         often.tick().await;
         loop {
             often.tick().await;
-            tracing::info!("stopping: still {}", counted(sessions(cx)));
+            tracing::info!("stopping: still {}", counted(sessions(cx), "session"));
         }
     };
     let (cut_off, waited) = tokio::select! {
@@ -42,7 +42,7 @@ pub(crate) async fn drain(cx: &Arc<Context>, patience: Duration, hurry: impl Fut
     // Their records are part of the drain; a session that cannot even end is not waited for.
     let _ = timeout(RECORD_TIME, all_gone(cx)).await;
     if cut_off > 0 {
-        tracing::warn!("{} reset after {}", counted(cut_off), Seconds(waited));
+        tracing::warn!("{} reset after {}", counted(cut_off, "session"), Seconds(waited));
     }
     cx.ledger.settle_all();
     cut_off
@@ -57,10 +57,6 @@ pub(crate) fn cut(cx: &Context) {
 fn sessions(cx: &Context) -> usize {
     // Not counted by the permits: a waiter for all of them already holds those that are back.
     cx.workers.sessions() + cx.udp.flows()
-}
-
-fn counted(sessions: usize) -> String {
-    format!("{sessions} session{}", if sessions == 1 { "" } else { "s" })
 }
 
 /// Cancel safe.

@@ -1,4 +1,4 @@
-//! What a source declares, and what it is answered.
+//! What a source declares, and the engine's answer.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -10,26 +10,26 @@ use crate::address::{Address, ListenAddress, Protocol};
 use crate::plan::{self, Change, Route, RouteId, RouteName, Routes, Source};
 use crate::transport::Destination;
 
-/// The whole set of what a source wants: what is not in it any more is retired.
+/// The complete set of what a source wants: anything that is no longer in it is retired.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Declaration {
-    /// The routes; none where the source goes away.
+    /// The routes; none if the source goes away.
     pub routes: Routes,
-    /// What else listens for it.
+    /// The services.
     pub services: Services,
-    /// What becomes of the others where one of them cannot be had.
+    /// What happens to the others if one of them cannot listen.
     pub on_failure: Policy,
 }
 
-/// What becomes of a declaration where one of its routes or services cannot be had.
+/// What happens to a declaration if one of its routes or services cannot listen.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Policy {
-    /// Nothing changes: a file means all that it says.
+    /// Nothing changes: a file is applied as a whole.
     #[default]
     AllOrNothing,
-    /// The others listen. One that was there before goes on as it was, as far as its place is still free; a new one is left
-    /// out until it is declared again.
+    /// The others listen. A route or service that existed before stays as it was, if its address is still free; a new
+    /// one is left out until it is declared again.
     WhatCan,
 }
 
@@ -47,7 +47,7 @@ impl Declaration {
         self
     }
 
-    /// The same with a service of this name, in the place of one that was called so.
+    /// The same with this service, which replaces any other of the same name.
     #[must_use]
     pub fn service(mut self, name: &str, service: Service) -> Declaration {
         self.services.insert(name.into(), Arc::new(service));
@@ -55,13 +55,13 @@ impl Declaration {
     }
 }
 
-/// What became of one route or service that was declared.
+/// The result for one route or service that was declared.
 #[derive(Debug)]
 pub struct Answer {
     /// The route or the service.
     pub owner: Owner,
-    /// Whether it listens as it was declared, or why not. (An address that its policy `bind = "retry"` leaves for later is
-    /// among [`Declared::not_listening`].)
+    /// Whether it listens as declared, or why not. (An address that `bind = "retry"` leaves for later is in
+    /// [`Declared::not_listening`].)
     pub listens: Result<(), Refused>,
 }
 
@@ -70,11 +70,11 @@ pub struct Answer {
 pub struct BindFailure {
     /// What wants it.
     pub owner: Owner,
-    /// What it would carry.
+    /// Its protocol.
     pub protocol: Protocol,
     /// The address as written.
     pub address: ListenAddress,
-    /// What bind(2) or listen(2) said.
+    /// The error of bind(2) or listen(2).
     pub error: io::Error,
 }
 
@@ -83,26 +83,26 @@ pub struct BindFailure {
 pub enum Refused {
     /// Every address that could not be bound.
     Bind(Vec<BindFailure>),
-    /// An address that another has, or one that overlaps with it; of several, the first.
+    /// An address that is the same as, or overlaps with, that of another route or service; of several, the first.
     Conflict {
         /// The address as written.
         address: ListenAddress,
         /// What wants it.
         wanted_by: Box<Owner>,
-        /// What keeps it.
+        /// What holds it.
         held_by: Box<Owner>,
     },
-    /// Routes of several sources that lead back to where they began.
+    /// Routes of several sources that form a loop.
     Loop {
-        /// Each route with the address it is reached by, in the order a connection goes; the first is of the source that
-        /// declares.
+        /// Each route with the address through which it is reached, in the order of a connection; the first belongs to
+        /// the declaring source.
         way: Vec<(RouteId, ListenAddress)>,
     },
-    /// A route or a service that would be printed as one of another source is.
+    /// A route or a service that would be printed like one of another source.
     SameName {
-        /// What is declared.
+        /// The one that is declared.
         wanted_by: Box<Owner>,
-        /// What is called so.
+        /// The one that has the name.
         held_by: Box<Owner>,
     },
     /// The engine has stopped.
@@ -129,7 +129,7 @@ impl fmt::Display for Refused {
             }
             Refused::SameName { wanted_by, held_by } => {
                 let (new, old) = (wanted_by.source(), held_by.source());
-                write!(f, "{wanted_by} of {new} is called as one of {old} is; call it otherwise")
+                write!(f, "{wanted_by} of {new} has the name of one of {old}; give it another name")
             }
         }
     }
@@ -142,9 +142,9 @@ impl std::error::Error for Refused {}
 pub struct Listening {
     /// What listens.
     pub owner: Owner,
-    /// The address, with the port the kernel chose where 0 was written.
+    /// The address, with the port that the kernel chose in place of 0.
     pub address: Address,
-    /// What the clients of a route are carried to, in the order written; of a service there is none.
+    /// The targets of a route, in the order written; empty for a service.
     pub targets: Vec<Destination>,
 }
 
@@ -155,25 +155,25 @@ pub struct NotListening {
     pub owner: Owner,
     /// The address as written.
     pub address: ListenAddress,
-    /// What bind(2) or listen(2) said last.
+    /// The last error of bind(2) or listen(2), explained.
     pub why: String,
 }
 
 /// What a declaration did.
 #[derive(Debug)]
 pub struct Declared {
-    /// The difference to the routes that the source wanted before.
+    /// The difference from the routes that the source wanted before.
     pub change: Change,
-    /// Where all routes listen now, by route and in the order written, and then all services.
+    /// Where everything listens now: all routes, each in the order written, then all services.
     pub listening: Vec<Listening>,
-    /// What is left for later.
+    /// The addresses that are not bound yet.
     pub not_listening: Vec<NotListening>,
-    /// What became of each route that was declared, in the order of names, and of each service. None is refused but under
-    /// [`Policy::WhatCan`].
+    /// The result for each declared route, in the order of names, then for each service. Only [`Policy::WhatCan`] gives
+    /// refusals here.
     pub answers: Vec<Answer>,
 }
 
-/// A route that wants a port, and the place of the address among its own.
+/// A route that wants a port, and the index of the address among the route's own.
 #[derive(Clone)]
 pub(crate) struct Wanted {
     pub(crate) id: RouteId,
@@ -181,7 +181,7 @@ pub(crate) struct Wanted {
     pub(crate) place: usize,
 }
 
-/// What one source has, or wants to have.
+/// The routes and services that one source has, or wants.
 #[derive(Clone, Default)]
 pub(super) struct Wants {
     pub(super) routes: Routes,
@@ -193,7 +193,7 @@ impl Wants {
         self.routes.is_empty() && self.services.is_empty()
     }
 
-    /// Each of them, routes first, in the order of names.
+    /// Each of them as an owner, routes first, in the order of names.
     pub(super) fn owners<'w>(&'w self, source: &'w Source) -> impl Iterator<Item = Owner> + 'w {
         let route = |name: &RouteName| RouteId { source: source.clone(), name: name.clone() };
         let service = |name: &Arc<str>| ServiceId { source: source.clone(), name: name.clone() };
@@ -201,7 +201,7 @@ impl Wants {
         routes.chain(self.services.keys().map(move |name| Owner::Service(service(name))))
     }
 
-    /// The same, with what is equal in `old` in the place of its equals.
+    /// The same, but each entry that equals one in `old` is that one.
     fn keeping(self, old: &Wants) -> Wants {
         Wants {
             routes: plan::keep_equal(&old.routes, self.routes),
@@ -209,7 +209,7 @@ impl Wants {
         }
     }
 
-    /// Goes back to what this one was `before`, and where it is that already, leaves it out.
+    /// Restores the entry from `before`; removes it if it already is that one.
     fn go_back(&mut self, owner: &Owner, before: &Wants) {
         match owner {
             Owner::Route(RouteId { name, .. }) => back(&mut self.routes, name, &before.routes),
@@ -219,15 +219,15 @@ impl Wants {
 }
 
 fn back<K: Ord + Clone, V>(wants: &mut BTreeMap<K, Arc<V>>, name: &K, before: &BTreeMap<K, Arc<V>>) {
-    // Each step is taken once, so the tries come to an end.
+    // Each entry is restored once and then removed, so the attempts end.
     let tried = wants.remove(name);
     let before = before.get(name).filter(|before| !tried.is_some_and(|it| Arc::ptr_eq(before, &it)));
     wants.extend(before.map(|before| (name.clone(), before.clone())));
 }
 
-/// Why some of a declaration cannot be had.
+/// Why part of a declaration was rejected.
 pub(super) enum Rejected {
-    /// They do not stand beside others.
+    /// These conflict with others.
     Beside(BTreeMap<Owner, Refused>),
     /// An address cannot be bound.
     Bind(Vec<BindFailure>),
@@ -237,19 +237,19 @@ impl Rejected {
     /// As the answer to the whole declaration.
     pub(super) fn whole(self) -> Refused {
         match self {
-            // Every rejection has a reason; see where they are made.
+            // Every rejection has at least one entry; see where it is constructed.
             Rejected::Beside(owners) => owners.into_values().next().unwrap_or(Refused::Bind(Vec::new())),
             Rejected::Bind(failures) => Refused::Bind(failures),
         }
     }
 
-    /// As the answers to what this source wants.
+    /// As the answers to the single entries of this source.
     fn by_owner(self, source: &Source) -> Result<BTreeMap<Owner, Refused>, Refused> {
         let failures = match self {
             Rejected::Beside(owners) => return Ok(owners),
             Rejected::Bind(failures) => failures,
         };
-        // What fails on the way for another source is no fault of one of these.
+        // If an address of another source fails meanwhile, no entry of this source is the cause.
         if failures.iter().any(|it| it.owner.source() != source) {
             return Err(Refused::Bind(failures));
         }
@@ -261,7 +261,7 @@ impl Rejected {
     }
 }
 
-/// A declaration on its way: what is tried, and why the rest was given up.
+/// A declaration in progress: what is tried, and why the rest was refused.
 pub(super) struct Attempt {
     pub(super) source: Source,
     /// What is tried now.
@@ -281,23 +281,23 @@ impl Attempt {
         Attempt { source, wants, before, on_failure, declared, refused: BTreeMap::new() }
     }
 
-    /// Gives up what was rejected, so that the rest can be tried.
+    /// Drops what was rejected, so that the rest can be tried.
     ///
     /// # Errors
-    /// What to answer, where there is nothing more to try.
+    /// The final answer, if nothing is left to try.
     pub(super) fn give_up(&mut self, rejected: Rejected) -> Result<(), Refused> {
         if self.on_failure == Policy::AllOrNothing {
             return Err(rejected.whole());
         }
         for (owner, why) in rejected.by_owner(&self.source)? {
-            // First back to what it was, then out.
+            // First the entry from before is tried, then none.
             self.wants.go_back(&owner, &self.before);
             self.refused.entry(owner).or_insert(why);
         }
         Ok(())
     }
 
-    /// What became of each.
+    /// The result for each declared entry.
     pub(super) fn answers(mut self) -> Vec<Answer> {
         let answer = |owner: Owner| {
             let listens = self.refused.remove(&owner).map_or(Ok(()), Err);

@@ -1,4 +1,4 @@
-//! Connections that no listener of ours has accepted, along a route that is declared.
+//! Carries connections that code hands over, rather than a listener, along a declared route.
 
 use std::fmt;
 use std::sync::{Arc, PoisonError};
@@ -12,22 +12,22 @@ use super::session::carry_custom::needs_socket;
 use crate::plan::RouteId;
 use crate::transport::{Incoming, Unopened};
 
-/// Why a connection was not carried. It was reset.
+/// Why a connection was not carried. The connection has been reset.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum CarryRefused {
-    /// No route of connections is declared under this id.
+    /// No TCP route is declared under this id.
     NoRoute(RouteId),
-    /// The route has this key, for which the first bytes are looked at before anybody reads them: that needs a socket. One
-    /// end of a socket pair is one.
+    /// The route has this key, which needs a socket, because the first bytes are peeked before they are read. One end
+    /// of a socket pair is a socket.
     NeedsSocket {
         /// The route.
         route: RouteId,
         /// The key.
         key: &'static str,
     },
-    /// As many sessions live as may at one time.
+    /// The limit of simultaneous sessions is reached.
     Full,
-    /// The engine has stopped, or is about to.
+    /// The engine has stopped, or is stopping.
     Stopped,
 }
 
@@ -38,7 +38,7 @@ impl fmt::Display for CarryRefused {
             CarryRefused::NeedsSocket { route, key } => {
                 write!(f, "route {route} has {key}, which needs a socket: hand over one end of a socket pair")
             }
-            CarryRefused::Full => f.write_str("as many sessions live as may at one time"),
+            CarryRefused::Full => f.write_str("the limit of simultaneous sessions is reached"),
             CarryRefused::Stopped => f.write_str("the engine has stopped"),
         }
     }
@@ -47,13 +47,13 @@ impl fmt::Display for CarryRefused {
 impl std::error::Error for CarryRefused {}
 
 impl Handle {
-    /// Carries a connection that no listener of ours has accepted along a route, as if its client had connected to the
-    /// first address of it: admission and limits, balance, record, drain and kill are those of any other. It may be a
-    /// socket, or a [`crate::transport::Custom`] stream of the caller's own. Whether its client may come in is told by its
-    /// record, not here. It never waits.
+    /// Carries a connection that the caller provides along a route, as if its client had connected to the route's first
+    /// address: admission and limits, balance, record, drain and kill are those of any other session. The connection
+    /// may be a socket, or a [`crate::transport::Custom`] stream of the caller. If its client is denied, its record
+    /// shows it, not the result of this call. It never waits.
     ///
     /// # Errors
-    /// [`CarryRefused`], where no session was begun.
+    /// [`CarryRefused`], if no session was started.
     pub fn carry(&self, route: &RouteId, incoming: Incoming) -> Result<(), CarryRefused> {
         match self.way(route, &incoming) {
             Ok(Way { cx, runtime, permit }) => {
@@ -80,7 +80,7 @@ impl Handle {
     }
 }
 
-/// What a session needs to begin.
+/// What a session needs to start.
 struct Way {
     cx: Arc<Context>,
     runtime: Arc<RouteRuntime>,

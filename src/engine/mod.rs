@@ -1,7 +1,7 @@
-//! Keeps it running: the supervisor opens and closes listeners, workers carry sessions, a drain ends them.
+//! Runs a plan: the supervisor opens and closes listeners, workers carry sessions, a drain ends them.
 //!
-//! There is one door, [`Handle::declare`]: each source states the whole set of routes and services it wants, and the
-//! supervisor works out the difference. Nothing here reads a file or a clock on the wall.
+//! There is a single entry point, [`Handle::declare`]: each source states the complete set of routes and services it
+//! wants, and the supervisor applies the difference. Nothing here reads a file or the wall clock.
 
 mod admission;
 mod api;
@@ -39,14 +39,14 @@ use runtime::stopping::Stopping;
 pub use service::{Kind, Owner, Serve, Served, Service, ServiceId, Services};
 use targets::registry::Targets;
 
-/// Starts an engine with no routes, on the current tokio runtime and `settings.workers` threads of its own. The ledger is
-/// this engine's alone: a stop ends every session that is in it.
+/// Starts an engine with no routes, on the current tokio runtime and on `settings.workers` threads of its own. The
+/// ledger must not be shared with another engine: a stop ends every session in it.
 ///
 /// # Errors
-/// Where a thread or its poller cannot be made.
+/// If a thread or its poller cannot be created.
 ///
 /// # Panics
-/// Outside a tokio runtime.
+/// If called outside a tokio runtime.
 pub fn start(settings: Settings, ledger: Arc<Ledger>) -> io::Result<Handle> {
     let most = settings.budget.connections.clamp(1, u32::MAX as usize / 2).min(Semaphore::MAX_PERMITS);
     let (targets, checker) = watch_targets(settings.budget.watches, &ledger)?;
@@ -75,7 +75,7 @@ pub fn start(settings: Settings, ledger: Arc<Ledger>) -> io::Result<Handle> {
     Ok(Handle { orders, handshakes, ledger, cx: weak })
 }
 
-/// The targets, and the task and the thread that keep an eye on them, waiting for `watches` processes to end.
+/// The targets, with the task and the thread that monitor them; at most `watches` processes are awaited.
 fn watch_targets(watches: usize, ledger: &Arc<Ledger>) -> io::Result<(Arc<Targets>, HealthChecker)> {
     let (sender, process_watches) = mpsc::channel(watches.max(1));
     let queue = monitor::diagnosis_worker::start(
@@ -88,25 +88,26 @@ fn watch_targets(watches: usize, ledger: &Arc<Ledger>) -> io::Result<(Arc<Target
     Ok((targets, checker))
 }
 
-/// The way to speak to a running engine. The engine stops, without a drain, when the last handle is dropped.
+/// Controls a running engine. The engine stops, without a drain, when the last handle is dropped.
 #[derive(Clone)]
 pub struct Handle {
     orders: mpsc::Sender<Order>,
     handshakes: Arc<HandshakeLimiter>,
     ledger: Arc<Ledger>,
-    /// Weak: an engine that has stopped is not kept by those who might still speak to it.
+    /// Weak, so that handles do not keep a stopped engine in memory.
     cx: Weak<Context>,
 }
 
 impl Handle {
-    /// Makes `declaration`, or routes alone, the whole set that `source` wants: binds what is new, and only when all of it is bound swaps what
-    /// changed and retires what is no longer wanted. A listener whose address stays wanted keeps its socket. What another
-    /// source has stays with it until it declares a set without it; a source that wants nothing any more declares no route.
+    /// Makes `declaration`, or just routes, the complete set that `source` wants: binds what is new, and only once all
+    /// of it is bound swaps what changed and retires what is no longer wanted. A listener whose address stays wanted
+    /// keeps its socket. Each source keeps its routes until it declares a set without them; a source that wants nothing
+    /// any more declares no routes.
     ///
     /// # Errors
-    /// [`Refused::Conflict`], [`Refused::Loop`] or [`Refused::SameName`] where a route or a service cannot stand beside the
-    /// others, [`Refused::Bind`] with every address that failed; then nothing has changed. Under [`Policy::WhatCan`] these
-    /// are the answers to single ones, in [`Declared::answers`].
+    /// [`Refused::Conflict`], [`Refused::Loop`] or [`Refused::SameName`] if a route or a service conflicts with
+    /// another, [`Refused::Bind`] with every address that failed; then nothing has changed. Under [`Policy::WhatCan`]
+    /// these are reported for single entries, in [`Declared::answers`].
     ///
     /// Not cancel safe: a declaration that was sent is carried out, whether or not its answer is awaited.
     pub async fn declare(
@@ -120,8 +121,8 @@ impl Handle {
         answer.await.map_err(|_| Refused::Stopped)?
     }
 
-    /// Changes how many TLS handshakes with clients may be under way at one time, over all routes; at least one. Those
-    /// under way stay.
+    /// Changes how many TLS handshakes with clients may run at one time, over all routes; 0 counts as 1. Running
+    /// handshakes continue.
     pub fn limit_handshakes(&self, most: usize) {
         self.handshakes.limit(most.max(1));
     }
@@ -131,23 +132,22 @@ impl Handle {
         self.ledger.live()
     }
 
-    /// Ends one session, whatever step it is in, or one flow: both its connections are reset, and its record says
-    /// `killed`. It is ordered when this returns, and has ended a moment later; all others go on.
+    /// Ends one session, in any step, or one flow: both its connections are reset, and its record has the end `killed`.
+    /// The order is placed when this returns, and the session ends a moment later; all others continue.
     ///
     /// # Errors
-    /// [`OrderRefused`] where no session has this number, or it ends already by an earlier order.
+    /// [`OrderRefused`] if no session has this number, or an earlier order already ends it.
     pub fn kill(&self, id: u64) -> Result<(), OrderRefused> {
         self.ledger.order(id, ledger::Order::Kill)
     }
 
-    /// Stops accepting, waits up to `patience` for the sessions that are left, resets those that stay, and ends. Says how
-    /// many had to be reset.
+    /// Stops accepting, waits up to `patience` for the remaining sessions, resets those that are left, and ends.
+    /// Returns how many were reset.
     ///
     /// # Errors
-    /// [`Refused::Stopped`] where the engine has stopped before, whether it was told to or by a bug of ours; then nobody
-    /// was waited for.
+    /// [`Refused::Stopped`] if the engine has already stopped, by an order or by a bug; then no session was waited for.
     ///
-    /// Dropped before it is done, it waits no longer: those that are left are reset at once.
+    /// If the future is dropped, the wait ends: the remaining sessions are reset at once.
     pub async fn stop(&self, patience: Duration) -> Result<usize, Refused> {
         let (reply, answer) = oneshot::channel();
         self.orders.send(Order::Stop { patience, reply }).await.map_err(|_| Refused::Stopped)?;
@@ -160,11 +160,11 @@ mod tests {
     use super::*;
 
     #[tokio::test]
-    async fn a_stop_that_nobody_carries_out_is_told() {
+    async fn a_stop_that_the_engine_does_not_carry_out_is_an_error() {
         let (orders, mut inbox) = mpsc::channel(1);
         let ledger = Ledger::new(Box::new(|_: &ledger::Record| {}));
         let handle = Handle { orders, handshakes: HandshakeLimiter::new(1, 1), ledger, cx: Weak::new() };
-        // A supervisor that breaks drops the order it had, and then its inbox.
+        // A supervisor that panics drops the order it had, and then its inbox.
         let broken = async { drop(inbox.recv().await) };
 
         let (stopped, ()) = tokio::join!(handle.stop(Duration::ZERO), broken);

@@ -1,4 +1,4 @@
-//! What listens on an address of ours beside routes: services; and what an address belongs to.
+//! Services, which listen like routes but answer connections themselves; and the owner of an address.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -11,32 +11,32 @@ use crate::address::ListenAddress;
 use crate::plan::{RouteId, Source};
 use crate::transport::{BindPolicy, Incoming, SocketFile};
 
-/// The life of one connection of a service.
+/// The future that serves one connection.
 pub type Served = Pin<Box<dyn Future<Output = ()> + Send>>;
 
 /// What answers the connections of a service: a control socket, a page, the server end of a tunnel.
 pub trait Serve: Send + Sync {
-    /// Serves one connection until what is returned resolves. It runs on a worker beside the sessions of routes, so it
-    /// must not block. [`Incoming::open`] is called in there.
+    /// Returns a future that serves one connection until it resolves. It runs on a worker beside the sessions of
+    /// routes, so it must not block. It calls [`Incoming::open`].
     ///
-    /// `draining` is cancelled once the connection should come to an end: the service is retired or replaced, or the
-    /// engine stops. One that goes on is let be as long as the engine runs, and reset when a stop has waited long enough.
-    /// A panic ends the connection, with a reset, and nothing else.
+    /// `draining` is cancelled once the connection should end: the service is retired or replaced, or the engine stops.
+    /// A connection that continues is left alone as long as the engine runs, and reset when the patience of a stop
+    /// ends. A panic ends only the connection, with a reset.
     fn serve(&self, incoming: Incoming, draining: CancellationToken) -> Served;
 }
 
-/// What listens and is no route. It is declared with a source's routes, and bound, kept and retired like them. It takes
-/// connections alone: datagrams are not supported yet.
+/// A listener that is not a route. It is declared with a source's routes, and bound, kept and retired like them. It
+/// accepts only connections: datagrams are not supported yet.
 #[derive(Clone)]
 #[non_exhaustive]
 pub struct Service {
     /// The addresses it listens on, in the order written.
     pub listen: Vec<ListenAddress>,
-    /// What the files of its Unix listeners are given; by default, the owner alone may connect.
+    /// The mode and owner of the files of its Unix listeners; by default, only the owner may connect.
     pub socket_file: SocketFile,
-    /// What a failed bind means.
+    /// What happens if an address cannot be bound.
     pub bind: BindPolicy,
-    /// What answers its connections. It is the same service only as long as this is the same object.
+    /// What answers its connections. Two services are equal only if this is the same object.
     pub serve: Arc<dyn Serve>,
 }
 
@@ -44,20 +44,20 @@ pub struct Service {
 pub type Services = BTreeMap<Arc<str>, Arc<Service>>;
 
 impl Service {
-    /// A service on these addresses, with nothing out of the ordinary.
+    /// A service on these addresses, with default settings.
     pub fn new(listen: impl IntoIterator<Item = ListenAddress>, serve: Arc<dyn Serve>) -> Service {
         let listen = listen.into_iter().collect();
         Service { listen, socket_file: SocketFile::default(), bind: BindPolicy::default(), serve }
     }
 
-    /// The same whose Unix sockets have such files.
+    /// The same with these attributes of its Unix sockets' files.
     #[must_use]
     pub fn socket_file(mut self, file: SocketFile) -> Service {
         self.socket_file = file;
         self
     }
 
-    /// The same with this answer to a failed bind.
+    /// The same with this policy for a failed bind.
     #[must_use]
     pub fn bind(mut self, policy: BindPolicy) -> Service {
         self.bind = policy;
@@ -83,7 +83,7 @@ impl fmt::Debug for Service {
     }
 }
 
-/// The new services, with the old ones in the place of their equals.
+/// The new services, but each that equals an old one is that old one.
 pub(super) fn keep_equal(old: &Services, new: Services) -> Services {
     let kept = |name: &Arc<str>, service| match old.get(name) {
         Some(old) if *old == service => old.clone(),
@@ -95,7 +95,7 @@ pub(super) fn keep_equal(old: &Services, new: Services) -> Services {
 /// A service among those of all sources, printed as `control` or `control@edge`, like a [`RouteId`].
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct ServiceId {
-    /// Who declares it.
+    /// The source that declares it.
     pub source: Source,
     /// Its name there.
     pub name: Arc<str>,
@@ -108,7 +108,7 @@ impl fmt::Display for ServiceId {
     }
 }
 
-/// What has an address of ours, or wants one; printed as `route web` or `service control`.
+/// What has an address, or wants one; printed as `route web` or `service control`.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Owner {
     /// A route.
@@ -135,7 +135,7 @@ impl Owner {
         }
     }
 
-    /// Who declares it.
+    /// The source that declares it.
     pub fn source(&self) -> &Source {
         match self {
             Owner::Route(id) => &id.source,
@@ -151,7 +151,7 @@ impl Owner {
         }
     }
 
-    /// The route; `None` of a service.
+    /// The route; `None` for a service.
     pub fn route(&self) -> Option<&RouteId> {
         match self {
             Owner::Route(id) => Some(id),

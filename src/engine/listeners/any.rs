@@ -12,7 +12,7 @@ use crate::address::{Address, Protocol};
 use crate::engine::runtime::context::Context;
 use crate::engine::udp::UdpListener;
 
-/// A socket that takes clients in.
+/// A listening socket that accepts clients.
 pub(crate) enum AnyListener {
     /// Connections.
     Tcp(TcpListener),
@@ -21,7 +21,7 @@ pub(crate) enum AnyListener {
 }
 
 impl AnyListener {
-    /// Starts to take clients in from a bound socket, on worker `n`.
+    /// Starts to accept clients from a bound socket, on worker `n`.
     pub(crate) fn start(
         bound: Bound,
         runtimes: &mut RouteRuntimes,
@@ -31,7 +31,7 @@ impl AnyListener {
         let Bound { port, by, bound } = bound;
         match (port.protocol, &by) {
             (Protocol::Udp, WantedBy::Route(by)) => cx.udp.listen(bound.socket, by, n).map(AnyListener::Udp),
-            // Of datagrams there is no service; see where its ports are made.
+            // There are no services for datagrams; see `bind::of_service`.
             (Protocol::Tcp, _) | (_, WantedBy::Service(_)) => {
                 let serves = serves(&by, runtimes, cx);
                 TcpListener::start(bound, port.address(), serves, cx, n).map(AnyListener::Tcp)
@@ -39,7 +39,7 @@ impl AnyListener {
         }
     }
 
-    /// The address it really has.
+    /// The address it is bound to.
     pub(crate) fn address(&self) -> Address {
         match self {
             AnyListener::Tcp(listener) => listener.address.clone(),
@@ -55,18 +55,18 @@ impl AnyListener {
         }
     }
 
-    /// Serves another route or service from the next client on.
+    /// Switches to another route or service, from the next client on.
     pub(crate) fn serve(&self, by: &WantedBy, runtimes: &mut RouteRuntimes, cx: &Context) {
         match (self, by) {
             (AnyListener::Tcp(listener), by) => listener.serve(serves(by, runtimes, cx)),
             (AnyListener::Udp(listener), WantedBy::Route(by)) => listener.serve(&cx.udp, by),
-            // Its port has another protocol, so this listener is not wanted by it.
+            // A service wants TCP ports only, so never this listener.
             (AnyListener::Udp(_), WantedBy::Service(_)) => {}
         }
     }
 
-    /// Takes what has already reached us and no new client. A socket that flows still answer through is given back, to be
-    /// closed when the last of them has ended; any other is closed when this is done.
+    /// Accepts what has already arrived, and no new clients. A UDP socket that flows still answer through is returned,
+    /// to be closed when the last of them has ended; any other socket is closed when this resolves.
     pub(crate) async fn retire(self) -> Option<UdpListener> {
         match self {
             AnyListener::Tcp(listener) => {

@@ -1,4 +1,4 @@
-//! Which sockets routes and services need, and binding those that are new: all of them, or none.
+//! The sockets that routes and services need, and binding the new ones: all of them, or none.
 
 use std::collections::HashMap;
 use std::io;
@@ -11,13 +11,12 @@ use crate::engine::service::{Owner, Service, ServiceId};
 use crate::plan::{Route, RouteId, Source};
 use crate::transport::{self, BindPolicy, SocketFile, Upkeep};
 
-/// What identifies a listener over reloads: its protocol and address. With port 0 there are as many sockets as places
-/// that say so.
+/// What identifies a listener across reloads: its protocol and address. Each port 0 in a route is a socket of its own.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub(crate) struct Port {
     pub(crate) protocol: Protocol,
     address: ListenAddress,
-    /// Where the kernel chooses the port: for whom, and for which of its addresses.
+    /// If the kernel chooses the port: its owner, and the index of the address there.
     chosen: Option<(Owner, usize)>,
 }
 
@@ -27,7 +26,7 @@ impl Port {
         &self.address
     }
 
-    /// The same with the number that the kernel has chosen; `None` of a Unix socket.
+    /// The address with the number that the kernel has chosen; `None` for a Unix socket.
     pub(crate) fn numbered(&self, number: u16) -> Option<NetListen> {
         match &self.address {
             ListenAddress::Net(net) => Some(NetListen { port: number, ..net.clone() }),
@@ -41,7 +40,7 @@ impl Port {
     }
 }
 
-/// A service that wants a port, and the place of the address among its own.
+/// A service that wants a port, and the index of the address among the service's own.
 #[derive(Clone)]
 pub(crate) struct ServiceWanted {
     pub(crate) id: ServiceId,
@@ -64,7 +63,7 @@ impl WantedBy {
         }
     }
 
-    /// The place of the address among its own.
+    /// The index of the address among the owner's.
     pub(crate) fn place(&self) -> usize {
         match self {
             WantedBy::Route(by) => by.place,
@@ -72,7 +71,7 @@ impl WantedBy {
         }
     }
 
-    /// What the file of a Unix socket is given.
+    /// The mode and owner of the file of a Unix socket.
     pub(crate) fn socket_file(&self) -> &SocketFile {
         match self {
             WantedBy::Route(by) => &by.route.socket_file,
@@ -80,7 +79,7 @@ impl WantedBy {
         }
     }
 
-    /// What a failed bind means.
+    /// What happens if the bind fails.
     fn bind(&self) -> BindPolicy {
         match self {
             WantedBy::Route(by) => by.route.bind,
@@ -88,7 +87,7 @@ impl WantedBy {
         }
     }
 
-    /// How its connections are watched.
+    /// The timers of its connections.
     fn upkeep(&self) -> Upkeep {
         match self {
             WantedBy::Route(by) => by.route.upkeep,
@@ -149,27 +148,27 @@ fn port(protocol: Protocol, address: &ListenAddress, by: &WantedBy) -> Port {
     Port { protocol, address: address.clone(), chosen }
 }
 
-/// A socket that listens and is served by nobody yet.
+/// A socket that listens and is not accepted from yet.
 pub(crate) struct Bound {
     pub(crate) port: Port,
     pub(crate) by: WantedBy,
     pub(crate) bound: transport::Bound,
 }
 
-/// A port that is left for later, as the policy of its owner says.
+/// A port whose bind failed and whose owner has the policy `retry`.
 pub(crate) struct Unbound {
     pub(crate) port: Port,
     pub(crate) by: WantedBy,
     pub(crate) error: io::Error,
 }
 
-/// Sockets of ours that go, by port.
+/// This engine's sockets that are about to be retired, by port.
 pub(crate) type Leaving<'s> = HashMap<(Protocol, u16), Vec<(NetListen, &'s OwnedFd)>>;
 
-/// Binds all of `new`, then opens all of them to clients. Where a new one overlaps with one of ours that goes, both share
-/// the port for the moment; `leaving` are those. One that stays is in the way like any other.
+/// Binds all of `new`, then opens all of them to clients. A new socket that overlaps with one of `leaving`, which are
+/// about to be retired, shares the port with it for a moment. A socket that stays blocks the bind like any other.
 ///
-/// Nobody can connect before every bind is done, so a refusal has cost no client anything.
+/// No client can connect before every bind has succeeded, so a refusal affects no client.
 pub(crate) fn bind_all(
     new: Vec<(Port, WantedBy)>,
     leaving: &Leaving<'_>,
@@ -192,14 +191,15 @@ pub(crate) fn bind_all(
         }
     }
     for holder in sharing {
-        // Clearing an option of a live socket does not fail; were it left on, only a second instance could share.
+        // Clearing an option of a live socket does not fail; if it were left on, a second instance could share the
+        // port.
         let _ = transport::share_port(holder, false);
     }
     if failures.is_empty() { Ok((open, unbound)) } else { Err(failures) }
 }
 
 fn open_to_clients(it: &Bound) -> io::Result<()> {
-    // A datagram needs nobody's consent: it has been listening since it was bound.
+    // A UDP socket needs no listen(2): it receives since it was bound.
     if it.port.protocol == Protocol::Tcp {
         transport::listen(&it.bound.socket)?;
     }
@@ -245,7 +245,7 @@ fn bind_shared(port: &Port, by: &WantedBy, overlapping: &[&OwnedFd]) -> io::Resu
     }
 }
 
-/// Sockets whose address covers that of `port` or is covered by it.
+/// The leaving sockets whose address includes that of `port` or is included in it.
 fn overlaps<'s>(port: &Port, leaving: &Leaving<'s>) -> Vec<&'s OwnedFd> {
     let ListenAddress::Net(new) = port.address() else { return Vec::new() };
     let on_port = leaving.get(&(port.protocol, new.port)).into_iter().flatten();

@@ -1,4 +1,4 @@
-//! Why listeners could not be bound, in words: what a refused start or reload, and a listener left for later, says.
+//! Why listeners could not be bound: the explanation of a refused start or reload, and of a listener that is retried.
 
 use std::io;
 use std::net::{Ipv4Addr, SocketAddr};
@@ -8,23 +8,23 @@ use crate::diagnosis::{self, BindFinding, Diagnosis, Verdict};
 use crate::engine::api::BindFailure;
 use crate::transport;
 
-/// Why addresses could not be bound, with their holders named.
+/// Why addresses could not be bound, including the processes that hold them.
 #[derive(Debug)]
 pub struct BindTrouble {
     ports: Vec<BindFinding>,
     sockets: Vec<Diagnosis>,
 }
 
-/// Finds out why each address could not be bound; call it at once, while the reasons are still there.
+/// Finds out why each address could not be bound; to be called at once, while the causes still exist.
 pub fn diagnose(failures: &[BindFailure]) -> BindTrouble {
     let (mut net, mut sockets) = (Vec::new(), Vec::new());
     for failure in failures {
         match &failure.address {
             ListenAddress::Net(listen) => net.push((failure, listen)),
             ListenAddress::Unix(name) => {
-                let mut told = diagnosis::unix_bind_failure(name, &failure.error);
-                told.routes.extend(route_of(failure));
-                sockets.push(told);
+                let mut diagnosis = diagnosis::unix_bind_failure(name, &failure.error);
+                diagnosis.routes.extend(route_of(failure));
+                sockets.push(diagnosis);
             }
         }
     }
@@ -41,12 +41,12 @@ pub fn diagnose(failures: &[BindFailure]) -> BindTrouble {
     BindTrouble { ports: ports.collect(), sockets }
 }
 
-/// The route that wanted the address; the address of a service stands for itself.
+/// The route that wanted the address; `None` for a service.
 fn route_of(failure: &BindFailure) -> Option<String> {
     failure.owner.route().map(ToString::to_string)
 }
 
-/// Why each listener of these could not be bound, a clause each.
+/// Why each of these listeners could not be bound, one clause each.
 pub(crate) fn summaries(failures: &[(Protocol, &ListenAddress, &io::Error)]) -> Vec<String> {
     let net = failures.iter().filter_map(|(protocol, address, error)| match address {
         ListenAddress::Net(listen) => Some((*protocol, listen, *error)),
@@ -58,19 +58,19 @@ pub(crate) fn summaries(failures: &[(Protocol, &ListenAddress, &io::Error)]) -> 
     let findings = diagnosis::bind_failures(&errors).into_iter().zip(net);
     let mut of_ports =
         findings.map(|(finding, (_, listen, error))| other_family(finding, listen, error).summary());
-    let told = failures.iter().map(|(_, address, error)| match address {
+    let clauses = failures.iter().map(|(_, address, error)| match address {
         ListenAddress::Net(_) => of_ports.next().unwrap_or_else(|| error.to_string()),
         ListenAddress::Unix(name) => diagnosis::unix_bind_failure(name, error).summary,
     });
-    told.collect()
+    clauses.collect()
 }
 
 fn as_bound(listen: &NetListen) -> SocketAddr {
-    // An interface that is not there has no number; the errno then says it all.
+    // An interface that does not exist has no number; then the errno explains the failure.
     transport::socket_address(listen).unwrap_or(SocketAddr::new(listen.ip, listen.port))
 }
 
-/// A listener for both families may be hindered in IPv4, where the look at `[::]` finds nothing.
+/// A listener for both families may be blocked by an IPv4 socket, which the search at `[::]` does not find.
 fn other_family(finding: BindFinding, listen: &NetListen, error: &io::Error) -> BindFinding {
     if finding.verdict != Verdict::Unknown || listen.families != Families::Both {
         return finding;
@@ -79,7 +79,7 @@ fn other_family(finding: BindFinding, listen: &NetListen, error: &io::Error) -> 
 }
 
 impl BindTrouble {
-    /// Adds to what was found about ports.
+    /// Extends each finding about a port with `add`.
     #[must_use]
     pub fn with(mut self, add: impl FnMut(BindFinding) -> BindFinding) -> BindTrouble {
         self.ports = self.ports.into_iter().map(add).collect();
@@ -89,7 +89,7 @@ impl BindTrouble {
     /// The text for a person, ending in a line break.
     pub fn report(&self) -> String {
         let ports = (!self.ports.is_empty()).then(|| diagnosis::bind_report(&self.ports));
-        let sockets = self.sockets.iter().take(MAX_TOLD).map(diagnosis::block);
+        let sockets = self.sockets.iter().take(MAX_REPORTED).map(diagnosis::block);
         ports.into_iter().chain(sockets).collect::<Vec<_>>().join("\n")
     }
 
@@ -102,5 +102,5 @@ impl BindTrouble {
     }
 }
 
-/// Unix sockets that are told in full.
-const MAX_TOLD: usize = 8;
+/// The most Unix sockets that are reported in full.
+const MAX_REPORTED: usize = 8;

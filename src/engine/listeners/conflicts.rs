@@ -1,5 +1,4 @@
-//! What the routes and services of all sources mean together. One source's plan has been checked by itself; what it does not know is
-//! the others.
+//! Conflicts between the routes and services of different sources. The plan of each source was checked by itself.
 
 use std::cell::LazyCell;
 use std::collections::{BTreeMap, HashMap};
@@ -12,10 +11,10 @@ use crate::engine::service::Owner;
 use crate::plan::{self, Listeners, Met, Route, RouteId, Source};
 use crate::probe::network::routing::addresses;
 
-/// Where a port whose number the kernel chose really is, once it is open.
+/// The real address of a port whose number the kernel chose, once it is open.
 pub(crate) type Real<'f> = &'f dyn Fn(&Port) -> Option<ListenAddress>;
 
-/// A declaration beside what all sources want so far.
+/// A declaration, and what all sources want so far.
 pub(crate) struct Beside<'a> {
     pub(crate) source: &'a Source,
     pub(crate) wants: &'a Wants,
@@ -24,8 +23,8 @@ pub(crate) struct Beside<'a> {
 }
 
 impl Beside<'_> {
-    /// Why each that cannot stand beside the others cannot. What is held stays with its holder, so it is always the new one
-    /// that is refused.
+    /// The entries that conflict with other sources, each with the reason. An address stays with its holder, so the new
+    /// entry is always the one that is refused.
     pub(crate) fn refused(&self) -> BTreeMap<Owner, Refused> {
         let mut refused = BTreeMap::new();
         self.names(&mut refused);
@@ -40,7 +39,7 @@ impl Beside<'_> {
         self.sources.iter().filter(|(source, wants)| *source != self.source && !wants.is_empty())
     }
 
-    /// Two routes that print alike could not be told apart in any record, nor two services in the log.
+    /// Two routes with the same printed name could not be distinguished in records, nor two services in the log.
     fn names(&self, refused: &mut BTreeMap<Owner, Refused>) {
         let known: HashMap<String, Owner> = self
             .others()
@@ -74,7 +73,7 @@ impl Beside<'_> {
         }
     }
 
-    /// Whether the source has had it before, as it is now.
+    /// Whether the source already has it, unchanged.
     fn is_held(&self, by: &WantedBy) -> bool {
         let Some(before) = self.sources.get(self.source) else { return false };
         match by {
@@ -99,7 +98,7 @@ impl Beside<'_> {
             let ports = bind::of_route(id, route).map(|(port, _)| port);
             ports.map(|port| (self.real)(&port).unwrap_or_else(|| port.address().clone())).collect()
         };
-        // Asked for once, and only where a target may be one of them.
+        // The kernel is asked once, and only if a target may be one of this machine's addresses.
         let own = LazyCell::new(|| addresses().unwrap_or_default());
         let is_here = |ip| own.iter().any(|address| address.ip == ip);
         let routes: Vec<&Route> = all.iter().map(|(_, route)| &***route).collect();

@@ -1,4 +1,4 @@
-//! Sockets that accept: the supervisor opens and closes them, in one transaction for each declaration.
+//! Listening sockets: the supervisor opens and closes them, in one transaction for each declaration.
 
 mod any;
 pub(super) mod bind;

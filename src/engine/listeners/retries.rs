@@ -1,4 +1,4 @@
-//! Ports that the policy of their owners leaves for later: tried again every second, and told while they are missing.
+//! Ports with `bind = "retry"` that could not be bound: tried again every second, with reminders in the log.
 
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
@@ -8,7 +8,7 @@ use super::bind_error;
 use crate::engine::api::NotListening;
 use crate::units::Seconds;
 
-/// How often one that still does not listen says so.
+/// How often the log repeats that a port does not listen.
 const REMIND: Duration = Duration::from_secs(60);
 
 /// Every port that is tried again.
@@ -19,11 +19,11 @@ struct Retry {
     by: WantedBy,
     why: String,
     since: Instant,
-    told: Instant,
+    reported: Instant,
 }
 
 impl Retries {
-    /// Goes on with those that are still `awaited`, and notes what could not be bound just now.
+    /// Keeps the ports that are still `awaited`, and adds those that could not be bound just now.
     pub(crate) fn postpone(&mut self, unbound: Vec<Unbound>, awaited: impl Fn(&Port) -> bool) {
         self.0.retain(|port, _| awaited(port));
         let now = Instant::now();
@@ -32,34 +32,34 @@ impl Retries {
                 by: by.clone(),
                 why: String::new(),
                 since: now,
-                told: now,
+                reported: now,
             });
             (retry.by, retry.why) = (by, why);
         }
     }
 
-    /// What to try now.
+    /// The ports to try now.
     pub(crate) fn due(&self) -> Vec<(Port, WantedBy)> {
         self.0.iter().map(|(port, retry)| (port.clone(), retry.by.clone())).collect()
     }
 
-    /// Forgets a port that is bound; says since when it was missing.
+    /// Removes a port that is now bound; returns since when it was missing.
     pub(crate) fn end(&mut self, port: &Port) -> Instant {
         self.0.remove(port).map_or_else(Instant::now, |retry| retry.since)
     }
 
-    /// Tells what is missing, as often as it is due.
+    /// Logs the ports that are missing and whose reminder is due.
     pub(crate) fn remind(&mut self, mut unbound: Vec<Unbound>) {
-        unbound.retain(|it| self.0.get(&it.port).is_some_and(|retry| retry.told.elapsed() >= REMIND));
+        unbound.retain(|it| self.0.get(&it.port).is_some_and(|retry| retry.reported.elapsed() >= REMIND));
         for (Unbound { port, .. }, why) in explained(unbound) {
             let Some(retry) = self.0.get_mut(&port) else { continue };
             let (owner, address, for_) = (retry.by.owner(), port.address(), Seconds(retry.since.elapsed()));
             tracing::warn!("{owner} does NOT listen on {address}, for {for_} now: {why}");
-            (retry.told, retry.why) = (Instant::now(), why);
+            (retry.reported, retry.why) = (Instant::now(), why);
         }
     }
 
-    /// Each with what was in its way last.
+    /// Each with the last reason.
     pub(crate) fn not_listening(&self) -> Vec<NotListening> {
         let one = |(port, retry): (&Port, &Retry)| NotListening {
             owner: retry.by.owner(),
@@ -69,14 +69,14 @@ impl Retries {
         self.0.iter().map(one).collect()
     }
 
-    /// Gives all of them up.
+    /// Removes all of them.
     pub(crate) fn clear(&mut self) {
         self.0.clear();
     }
 }
 
-/// Each with the reason it could not be bound, in words. That looks into /proc, so it is asked once a telling and not
-/// once a try.
+/// Each with the explained reason why it could not be bound. That reads /proc, so it is done once per report, not once
+/// per attempt.
 fn explained(unbound: Vec<Unbound>) -> Vec<(Unbound, String)> {
     let errors: Vec<_> = unbound.iter().map(|it| (it.port.protocol, it.port.address(), &it.error)).collect();
     let why = bind_error::summaries(&errors);

@@ -1,4 +1,4 @@
-//! The routes at run time, as their listeners share them.
+//! The runtime state of routes that their listeners share.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Weak};
@@ -7,15 +7,15 @@ use crate::engine::api::Wanted;
 use crate::engine::runtime::context::{Context, RouteRuntime};
 use crate::plan::RouteId;
 
-/// What the listeners of one route and its targets share, made once: a range of ports towards one target has one. It is
-/// kept as long as a listener or a session has it, so that a port which is bound later shares it too.
+/// One runtime for all listeners of a route that have the same targets, such as a range of ports to one target. It is
+/// kept as long as a listener or a session uses it, so that a port which is bound later shares it too.
 #[derive(Default)]
 pub(crate) struct RouteRuntimes {
     made: HashMap<(RouteId, usize), Weak<RouteRuntime>>,
 }
 
 impl RouteRuntimes {
-    /// That of a route and a place.
+    /// The runtime of a route and a place.
     pub(crate) fn of(&mut self, by: &Wanted, cx: &Context) -> Arc<RouteRuntime> {
         let place = by.place % by.route.places();
         let made = self.made.entry((by.id.clone(), place)).or_default();
@@ -27,7 +27,7 @@ impl RouteRuntimes {
         })
     }
 
-    /// Forgets those that nobody has any more.
+    /// Removes those that no listener and no session uses any more.
     pub(super) fn forget_unused(&mut self) {
         self.made.retain(|_, runtime| runtime.strong_count() > 0);
     }

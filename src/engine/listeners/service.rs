@@ -1,4 +1,4 @@
-//! A service on one of its listeners, and the life of each of its connections.
+//! A service on one of its listeners, and each of its connections.
 
 use std::sync::Arc;
 
@@ -9,8 +9,8 @@ use crate::engine::runtime::context::{Context, SessionSlot};
 use crate::engine::service::{Service, ServiceId};
 use crate::transport::Incoming;
 
-/// A service as the clients of one listener meet it. When that is dropped, the service is retired there or replaced, and
-/// the connections it still has are told to come to an end.
+/// A service on one listener. When it is dropped, the service is retired there or replaced, and its remaining
+/// connections are asked to end.
 pub(crate) struct ServiceRuntime {
     id: Arc<ServiceId>,
     pub(crate) service: Arc<Service>,
@@ -29,8 +29,8 @@ impl ServiceRuntime {
         })
     }
 
-    /// Has a connection served on a worker, as one of those that may live at one time.
-    pub(crate) fn take_in(
+    /// Serves a connection on a worker; it counts towards the limit of simultaneous sessions.
+    pub(crate) fn serve(
         &self,
         incoming: Incoming,
         cx: &Arc<Context>,
@@ -42,25 +42,26 @@ impl ServiceRuntime {
         let cut = cx.stopping.cut.clone();
         let incoming = incoming.reset_after(cut.clone());
         cx.workers.spawn(worker, async move {
-            // It comes before what may panic, and is given back after: who has all seats has all connections.
+            // Declared before anything that may panic, and so released after it: once all slots are free, all
+            // connections are closed.
             let _slot = slot;
-            let told = TellsOfPanic(&id);
-            // Called here and not before: its connection goes into the poller of this worker.
+            let panic_log = PanicLog(&id);
+            // Called in this task, because its connection is added to the poller of this worker.
             let served = async { service.serve.serve(incoming, draining).await };
-            // None: the stop has waited long enough, and with the future goes its connection.
+            // `None` means that the patience of a stop has ended; the connection is dropped with the future.
             let _ = cut.run_until_cancelled(served).await;
-            drop(told);
+            drop(panic_log);
         });
     }
 }
 
-/// Says which service broke: tokio takes a panic of a task as the end of that task, and tells no more than its words.
-struct TellsOfPanic<'s>(&'s ServiceId);
+/// Logs which service panicked: tokio ends the task, and prints no more than the panic's message.
+struct PanicLog<'s>(&'s ServiceId);
 
-impl Drop for TellsOfPanic<'_> {
+impl Drop for PanicLog<'_> {
     fn drop(&mut self) {
         if std::thread::panicking() {
-            tracing::error!("service {}: a bug of its own has ended a connection", self.0);
+            tracing::error!("service {}: a panic in it has ended a connection", self.0);
         }
     }
 }

@@ -26,28 +26,28 @@ use crate::sys;
 use crate::transport::SocketFile;
 use crate::units::Seconds;
 
-/// How often counts are settled and failed binds of `bind = "retry"` are tried again.
+/// How often counters are settled, and failed binds with `bind = "retry"` are tried again.
 const TICK: Duration = Duration::from_secs(1);
 
-/// What a [`crate::engine::Handle`] asks for.
+/// An order of a [`crate::engine::Handle`].
 pub(crate) enum Order {
     Declare { source: Source, declaration: Declaration, reply: oneshot::Sender<Result<Declared, Refused>> },
     Stop { patience: Duration, reply: oneshot::Sender<usize> },
 }
 
-/// One task that owns its state; nobody else opens or closes a listener.
+/// A task that owns its state; no other code opens or closes a listener.
 pub(crate) struct Supervisor {
     cx: Arc<Context>,
     sources: BTreeMap<Source, Wants>,
-    /// Every port that they want, bound or not.
+    /// Every port that the sources want, bound or not.
     wanted: BTreeMap<Port, WantedBy>,
     runtimes: RouteRuntimes,
     listeners: BTreeMap<Port, AnyListener>,
-    /// Listeners that are retired and that flows still answer through.
+    /// Retired listeners through which flows still answer.
     lingering: BTreeMap<Port, UdpListener>,
     retries: Retries,
     heap_trim: HeapTrim,
-    /// The worker whose turn it is to take a listener.
+    /// The worker that gets the next listener.
     turn: usize,
 }
 
@@ -80,12 +80,12 @@ impl Supervisor {
             };
             match order {
                 Some(Order::Declare { source, declaration, reply }) => {
-                    // Nobody waiting for the answer is no reason to undo it.
+                    // A declaration is not undone if its caller no longer waits for the answer.
                     let _ = reply.send(self.declare(source, declaration).await);
                 }
                 Some(Order::Stop { patience, mut reply }) => {
                     self.retire_all().await;
-                    // Whoever asked and waits for it no more is in a hurry.
+                    // If the caller no longer waits for the answer, the drain ends at once.
                     let cut_off = drain::drain(&self.cx, patience, reply.closed()).await;
                     let _ = reply.send(cut_off);
                     return;
@@ -121,7 +121,7 @@ impl Supervisor {
         })
     }
 
-    /// One transaction: this is what the source has from here on, or nothing has changed.
+    /// One transaction: either the source has all of `wants` afterwards, or nothing has changed.
     async fn attempt(&mut self, source: &Source, wants: &Wants) -> Result<(), Rejected> {
         self.check(source, wants)?;
         let mut sources = self.sources.clone();
@@ -144,7 +144,7 @@ impl Supervisor {
             return Err(Rejected::Bind(vec![failure]));
         }
 
-        // From here on nothing can fail.
+        // From here on, nothing can fail.
         self.sources = sources;
         self.cx.admissions.adopt(source, &wants.routes);
         self.revive(&wanted);
@@ -157,7 +157,7 @@ impl Supervisor {
         Ok(())
     }
 
-    /// Whether what this source wants may stand beside what the others have.
+    /// Checks what this source wants for conflicts with the other sources.
     fn check(&self, source: &Source, wants: &Wants) -> Result<(), Rejected> {
         let real = |port: &Port| {
             let listener = self.listeners.get(port).filter(|_| port.is_chosen())?;
@@ -167,7 +167,7 @@ impl Supervisor {
         if refused.is_empty() { Ok(()) } else { Err(Rejected::Beside(refused)) }
     }
 
-    /// Every socket with a port that we hold and that nobody wants any more.
+    /// Every socket whose port is held and no longer wanted.
     fn leaving(&self, wanted: &BTreeMap<Port, WantedBy>) -> Leaving<'_> {
         let mut leaving = Leaving::new();
         let listeners = self.listeners.iter().map(|(port, it)| (port, it.address().net(), it.socket()));
@@ -182,7 +182,7 @@ impl Supervisor {
         leaving
     }
 
-    /// Gives the files of Unix sockets that stay what is wanted now; all of them, or none.
+    /// Applies the wanted mode and owner to the files of Unix sockets that stay; to all of them, or to none.
     fn change_files(&self, wanted: &BTreeMap<Port, WantedBy>) -> Result<(), BindFailure> {
         let mut changed: Vec<(&TcpListener, SocketFile)> = Vec::new();
         for (port, listener) in &self.listeners {
@@ -194,7 +194,7 @@ impl Supervisor {
             changed.push((listener, old));
             if let Err(error) = listener.change_file(by.socket_file()) {
                 for (listener, old) in changed {
-                    // What could be given a moment ago can be given again.
+                    // The old attributes were valid a moment ago, so restoring them does not fail.
                     let _ = listener.change_file(&old);
                 }
                 return Err(failure(port, by, error));
@@ -203,7 +203,7 @@ impl Supervisor {
         Ok(())
     }
 
-    /// Takes clients in from each; what is `opened` when one fails is for the caller to close.
+    /// Starts to accept from each. If one fails, the caller must close those in `opened`.
     fn open(
         &mut self,
         bound: Vec<Bound>,
@@ -212,7 +212,7 @@ impl Supervisor {
         let mut route_before = None;
         for it in bound {
             let (port, by) = (it.port.clone(), it.by.clone());
-            // All listeners of a UDP route belong to one loop, so that they share one table of flows.
+            // All listeners of a UDP route belong to one worker, so that they share one table of flows.
             if port.protocol == Protocol::Tcp || route_before.as_ref() != Some(&by.owner()) {
                 self.turn = (self.turn + 1) % self.cx.workers.count();
             }
@@ -223,7 +223,7 @@ impl Supervisor {
         Ok(())
     }
 
-    /// A retired listener that is wanted again was never gone.
+    /// Puts a retired UDP listener that is wanted again back into service.
     fn revive(&mut self, wanted: &BTreeMap<Port, WantedBy>) {
         let back: Vec<Port> =
             self.lingering.keys().filter(|port| wanted.contains_key(port)).cloned().collect();
@@ -244,8 +244,8 @@ impl Supervisor {
         }
     }
 
-    /// Hands the listeners that stay to those that want them now. One whose route or service is still the same goes on with what
-    /// it has, as the turn of its targets.
+    /// Hands the listeners that stay to the routes and services that want them now. A listener whose owner is unchanged
+    /// keeps its state, such as the turn of its targets.
     fn swap(&mut self, before: &BTreeMap<Port, WantedBy>) {
         for (port, listener) in &self.listeners {
             let Some(by) = self.wanted.get(port) else { continue };
@@ -257,7 +257,7 @@ impl Supervisor {
         self.runtimes.forget_unused();
     }
 
-    /// Says along which routes a connection may be carried that no listener has accepted.
+    /// Publishes the routes along which handed-over connections may be carried.
     fn list_routes(&mut self) {
         let (runtimes, cx) = (&mut self.runtimes, &self.cx);
         let of_source = |(source, wants): (&Source, &Wants)| {
@@ -295,7 +295,7 @@ impl Supervisor {
         if due.is_empty() {
             return;
         }
-        // All of these have the policy Retry, so none of them can be a failure.
+        // All of these have the policy `retry`, so a failed bind is not an error.
         let Ok((bound, unbound)) = bind::bind_all(due, &Leaving::new()) else { return };
         for it in bound {
             let (port, owner) = (it.port.clone(), it.by.owner());
@@ -330,7 +330,7 @@ impl Supervisor {
     }
 }
 
-/// Undoes an opening. Who has connected by then is served: the route was there for a moment.
+/// Undoes an opening. Clients that have connected meanwhile are served: the route existed for a moment.
 async fn close(opened: BTreeMap<Port, AnyListener>) {
     for listener in opened.into_values() {
         if let Some(with_flows) = listener.retire().await {

@@ -1,6 +1,6 @@
-//! One bound address of a route or a service: accepts, and hands each connection to a worker.
+//! A TCP or Unix listener of a route or a service: accepts, and hands each connection to a worker.
 //!
-//! No error of accept(2) ends a listener, and none makes it spin.
+//! No error of accept(2) ends a listener or makes it spin.
 
 use std::io;
 use std::os::fd::OwnedFd;
@@ -19,19 +19,20 @@ use crate::engine::runtime::context::{Context, RouteRuntime};
 use crate::engine::session::begin::begin;
 use crate::sys;
 use crate::transport::{self, Bound, Incoming, OwnFile, SocketFile, Upkeep};
+use crate::units::counted;
 
-/// The first and the longest pause after an accept error that is about this machine, not about one connection.
+/// The first and the longest pause after an accept error that concerns this machine, not a single connection.
 const FIRST_PAUSE: Duration = Duration::from_millis(5);
 const LONGEST_PAUSE: Duration = Duration::from_millis(100);
 
-/// Connections taken in a row before the sessions of this worker get their turn.
+/// How many connections are accepted in a row before the worker's sessions run again.
 const BURST: usize = 64;
 
-/// Workers that accept from one listener. With one, every second session would change threads on its way in, which costs
-/// two wake-ups; each one more is woken by every connection, mostly for nothing.
+/// The most workers that accept from one listener. With a single one, every second session would have to move to
+/// another thread, which costs two wake-ups; each further worker is woken by every connection, mostly for nothing.
 const MAX_ACCEPTORS: usize = 2;
 
-/// What the clients of a listener meet.
+/// What a listener serves.
 #[derive(Clone)]
 pub(crate) enum Serves {
     /// The sessions of a route.
@@ -41,7 +42,7 @@ pub(crate) enum Serves {
 }
 
 impl Serves {
-    /// What the file of its socket is given.
+    /// The mode and owner of the socket's file.
     fn socket_file(&self) -> SocketFile {
         match self {
             Serves::Route(runtime) => runtime.route.socket_file.clone(),
@@ -49,7 +50,7 @@ impl Serves {
         }
     }
 
-    /// How its connections are watched.
+    /// The timers of its connections.
     fn upkeep(&self) -> Upkeep {
         match self {
             Serves::Route(runtime) => runtime.route.upkeep,
@@ -60,9 +61,9 @@ impl Serves {
 
 /// A listening socket and the tasks that accept from it.
 pub(crate) struct TcpListener {
-    /// The address it really has.
+    /// The address it is bound to.
     pub(crate) address: Address,
-    /// The file of a Unix socket. It stands before the socket, as it must not outlive it.
+    /// The file of a Unix socket. It is declared, and so dropped, before the socket, which it must not outlive.
     file: Option<OwnFile>,
     socket: Arc<OwnedFd>,
     /// What it serves; replaced by a reload, read once per connection.
@@ -72,7 +73,7 @@ pub(crate) struct TcpListener {
 }
 
 impl TcpListener {
-    /// Starts to accept from a listening socket, on worker `n` and those that follow it.
+    /// Starts to accept from a listening socket, on worker `n` and the following ones.
     pub(crate) fn start(
         bound: Bound,
         address: &ListenAddress,
@@ -93,7 +94,7 @@ impl TcpListener {
             cx: cx.clone(),
             worker: (n + nth) % cx.workers.count(),
             address: address.clone(),
-            speaks: nth == 0,
+            logs: nth == 0,
         };
         let acceptors = (0..cx.workers.count().min(MAX_ACCEPTORS)).map(acceptor);
         let accepting = acceptors
@@ -102,50 +103,50 @@ impl TcpListener {
         Ok(TcpListener { address, file, socket, serves, retire, accepting })
     }
 
-    /// Serves another route or service from the next connection on.
+    /// Switches to another route or service, from the next connection on.
     pub(crate) fn serve(&self, serves: Serves) {
         let upkeep = serves.upkeep();
         let old = std::mem::replace(&mut *lock(&self.serves), serves);
         if let Address::Net(address) = &self.address
             && upkeep != old.upkeep()
         {
-            // These options of a listening socket take every value that a plan has.
+            // The values of a plan are valid for these options, so setting them does not fail.
             let _ = upkeep.set_up_again(&self.socket, address.ip());
         }
     }
 
-    /// What the file of its socket is given from now on, where it has one.
+    /// Changes the mode and owner of its socket's file, if it has one.
     pub(crate) fn change_file(&self, wanted: &SocketFile) -> io::Result<()> {
         self.file.as_ref().map_or(Ok(()), |file| file.change(wanted))
     }
 
-    /// What the file of its socket was given, where it has one.
+    /// The mode and owner of its socket's file, if it has one.
     pub(crate) fn socket_file(&self) -> SocketFile {
         lock(&self.serves).socket_file()
     }
 
-    /// The socket, for the options a reload sets on it.
+    /// The socket, for the options that a reload sets.
     pub(crate) fn socket(&self) -> &OwnedFd {
         &self.socket
     }
 
-    /// Accepts what has already reached us, as far as there are places for it, then closes the socket and says how many
-    /// that resets; done when it is closed.
+    /// Accepts the connections that have already arrived, as far as there are free slots, then closes the socket and
+    /// logs how many that resets. Resolves when it is closed.
     pub(crate) async fn retire(self) {
-        // Nobody new finds the way to a file that is gone.
+        // Once the file is gone, no new client can connect.
         drop(self.file);
         self.retire.cancel();
         for accepting in self.accepting {
-            // An error means that the engine's workers are gone, and the socket with them.
+            // An error means that the engine's workers have ended, and the socket with them.
             let _ = accepting.await;
         }
         let waiting = sys::tcp_info(&self.socket).map_or(0, |it| it.waiting);
         if waiting > 0 {
-            // To hold the socket for them until a session ends would keep a reload, or a stop, from its end.
+            // Keeping the socket for them until a session ends would block the reload or the stop.
             tracing::warn!(
-                "{waiting} client{} in the accept queue of {} reset: it listens no more, and there is no place for \
-                 another session; see limits.connections and `ulimit -n`",
-                if waiting == 1 { "" } else { "s" },
+                "{} in the accept queue of {} reset: it is closed, and there is no room for another session; see \
+                limits.connections and `ulimit -n`",
+                counted(waiting as usize, "client"),
                 self.address
             );
         }
@@ -163,8 +164,8 @@ struct Acceptor {
     cx: Arc<Context>,
     worker: usize,
     address: Address,
-    /// Whether it tells of trouble. One speaks for all: what keeps one from accepting keeps them all.
-    speaks: bool,
+    /// Whether it logs errors. Only one acceptor of a listener does: what keeps one from accepting keeps them all.
+    logs: bool,
 }
 
 enum Next {
@@ -179,14 +180,14 @@ impl Acceptor {
             Ok(queue) => queue,
             Err(e) => return tracing::error!("cannot wait for connections on {}: {e}", self.address),
         };
-        // Whatever happens inside, the loop ends only when it is told to.
+        // The loop ends only when the listener is retired, whatever happens inside.
         if retire.run_until_cancelled(self.accept_forever(&queue)).await.is_none() {
             self.accept_the_rest();
         }
     }
 
     async fn accept_forever(&self, queue: &AsyncFd<Arc<OwnedFd>>) {
-        let mut errors = AcceptErrors { speaks: self.speaks, ..AcceptErrors::default() };
+        let mut errors = AcceptErrors { logs: self.logs, ..AcceptErrors::default() };
         loop {
             let Ok(mut ready) = queue.readable().await else { return };
             for _ in 0..BURST {
@@ -207,7 +208,7 @@ impl Acceptor {
         }
     }
 
-    /// A place among the sessions that may live at one time. While there is none, clients wait in the accept queue.
+    /// A slot among the simultaneous sessions. While none is free, clients wait in the accept queue.
     async fn permit(&self, errors: &mut AcceptErrors) -> OwnedSemaphorePermit {
         loop {
             let slots = self.cx.slots.clone();
@@ -222,7 +223,8 @@ impl Acceptor {
         }
     }
 
-    /// After the last readiness: connections whose handshake is over are ours, and closing would reset them.
+    /// Runs after the last wake-up: connections with a completed handshake are still in the queue, and closing would
+    /// reset them.
     fn accept_the_rest(&self) {
         while let Ok(permit) = self.cx.slots.clone().try_acquire_owned() {
             match self.accept() {
@@ -237,7 +239,7 @@ impl Acceptor {
             match transport::accept(&self.socket, &self.address) {
                 Ok(incoming) => return Next::Taken(incoming),
                 Err(e) if e.kind() == io::ErrorKind::WouldBlock => return Next::Empty,
-                // accept(2): errors of the one connection that was about to be taken; the next is not concerned.
+                // accept(2): an error of the connection at the head of the queue; the next is not affected.
                 Err(e) if is_about_one_connection(&e) => {}
                 Err(e) => return Next::Failed(e),
             }
@@ -250,7 +252,7 @@ impl Acceptor {
             Serves::Route(runtime) => runtime,
             Serves::Service(service) => {
                 let worker = self.cx.workers.place(self.worker);
-                return service.take_in(incoming, &self.cx, worker, permit);
+                return service.serve(incoming, &self.cx, worker, permit);
             }
         };
         begin(incoming, runtime, &self.cx, self.worker, permit);
@@ -276,30 +278,30 @@ fn is_about_one_connection(error: &io::Error) -> bool {
     )
 }
 
-/// Times in which nobody can be taken in, each told once and not once per client.
+/// Periods without accepting, each logged once, not once per client.
 #[derive(Default)]
 struct AcceptErrors {
-    speaks: bool,
+    logs: bool,
     pause: Duration,
-    full_told: Option<Instant>,
+    full_logged: Option<Instant>,
 }
 
-/// How often a limit that stays reached is told again.
+/// How often a limit that stays reached is logged again.
 const REMIND: Duration = Duration::from_secs(10);
 
 impl AcceptErrors {
     fn note_full(&mut self, address: &Address, most: u32) {
-        if self.speaks && self.full_told.is_none_or(|at| at.elapsed() >= REMIND) {
-            self.full_told = Some(Instant::now());
+        if self.logs && self.full_logged.is_none_or(|at| at.elapsed() >= REMIND) {
+            self.full_logged = Some(Instant::now());
             tracing::warn!(
-                "{most} sessions, as many as may be: new clients of {address} wait in the accept queue; \
+                "{most} sessions, the limit: new clients of {address} wait in the accept queue; \
                  see limits.connections and `ulimit -n`"
             );
         }
     }
 
     async fn pause(&mut self, address: &Address, error: &io::Error) {
-        if self.speaks && self.pause.is_zero() {
+        if self.logs && self.pause.is_zero() {
             tracing::warn!("cannot accept on {address}: {error}; clients wait in the accept queue");
         }
         self.pause = (self.pause * 2).clamp(FIRST_PAUSE, LONGEST_PAUSE);
@@ -307,7 +309,7 @@ impl AcceptErrors {
     }
 
     fn is_over(&mut self, address: &Address) {
-        if !std::mem::take(&mut self.pause).is_zero() && self.speaks {
+        if !std::mem::take(&mut self.pause).is_zero() && self.logs {
             tracing::info!("accepting on {address} again");
         }
     }

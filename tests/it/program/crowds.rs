@@ -49,7 +49,7 @@ fn who_waits_for_a_place_while_the_stop_closes_the_port_is_counted() {
     let mut seated = Connection::to(address);
     let served = target.accept();
     let waiting: Vec<Connection> = (0..3).map(|_| Connection::to(address)).collect();
-    program.wait_for("as many as may be");
+    program.wait_for("sessions, the limit: ");
 
     program.signal(Signal::TERM);
 
@@ -71,7 +71,7 @@ fn clients_that_only_hold_on_do_not_take_the_last_descriptor() {
     let address = program.address();
 
     let crowd: Vec<Connection> = (0..200).map(|_| Connection::to(address)).collect();
-    program.wait_for("as many as may be");
+    program.wait_for("sessions, the limit: ");
     assert!(program.descriptors() < 64);
     program.signal(Signal::HUP);
     program.wait_for("reload added=0");

@@ -131,6 +131,6 @@ fn a_route_that_would_be_printed_as_that_of_another_source_is_refused() {
 
     assert_eq!(
         refused.to_string(),
-        "route web of the command line is called as one of the configuration file is; call it otherwise"
+        "route web of the command line has the name of one of the configuration file; give it another name"
     );
 }

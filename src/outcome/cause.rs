@@ -172,15 +172,15 @@ impl Cause {
             Cause::Reset => "The connection was reset before it was made (ECONNRESET).",
             Cause::QueueFull => "The Unix socket's queue of connections is full (EAGAIN).",
             Cause::NoSocket => "There is no such Unix socket (ENOENT, ENOTDIR).",
-            Cause::WrongSocket => "The Unix socket is no stream socket (EPROTOTYPE).",
+            Cause::WrongSocket => "The Unix socket is not a stream socket (EPROTOTYPE).",
             Cause::BadAnswer => {
-                "The service took the health check's connection and did not answer as expected."
+                "The service accepted the health check's connection and did not answer as expected."
             }
             Cause::NoPermission => {
                 "The Unix socket's file, or a directory before it, is closed to us (EACCES)."
             }
             Cause::NoInterface => {
-                "The interface to dial by, or the one of the address, does not exist (ENODEV)."
+                "The interface to dial through, or that of the address, does not exist (ENODEV)."
             }
             Cause::NoAddress => "The target's name has no address, or the look-up failed.",
             Cause::NoSourcePort => "Every source port towards the target is taken (EADDRNOTAVAIL).",
@@ -189,16 +189,16 @@ impl Cause {
             Cause::Denied => "The connection is forbidden on this machine (EACCES, EPERM).",
             Cause::NoTls => "The target was reached and answered in something other than TLS.",
             Cause::TlsUntrusted => {
-                "The target was reached, and its certificate does not prove that it is whom we want."
+                "The target was reached, but its certificate does not prove that it is the intended service."
             }
             Cause::TlsRefused => {
                 "The target was reached, and the TLS handshake with it failed or took too long."
             }
-            Cause::Other(_) => "connect(2) failed with an errno that has no word of its own.",
+            Cause::Other(_) => "connect(2) failed with an errno that has no code here.",
         }
     }
 
-    /// How it comes about.
+    /// How it happens.
     pub fn why(self) -> &'static str {
         match self {
             Cause::Refused => {
@@ -208,10 +208,10 @@ impl Cause {
                 "A firewall drops the packets, the service's queue is full, or the machine is off. On loopback it \
                  is never the network."
             }
-            Cause::Unreachable => "A route or an interface is missing, or a firewall says so in their place.",
+            Cause::Unreachable => "A route or an interface is missing, or a firewall answers for them.",
             Cause::Reset => "The service's queue of connections ran over, or a firewall resets.",
             Cause::QueueFull => {
-                "The service accepts more slowly than clients come, or not at all. The kernel holds nobody back there."
+                "The service accepts more slowly than clients connect, or not at all. The kernel then refuses at once."
             }
             Cause::NoSocket => {
                 "The service was not started or has ended, or it puts its socket somewhere else."
@@ -220,8 +220,8 @@ impl Cause {
                 "A service may have several sockets, as one for its log beside the one for clients."
             }
             Cause::BadAnswer => {
-                "It is starting up, overloaded or broken; or `expect` asks for something it never says. Only a health \
-                 check finds this, so it stands in lines about a target and not in records."
+                "It is starting up, overloaded or broken; or `expect` is a text that it never sends. Only a health check \
+                finds this, so it is in lines about a target and not in records."
             }
             Cause::NoPermission => {
                 "Connecting needs the right to write to the file and to pass each directory."
@@ -236,18 +236,18 @@ impl Cause {
             }
             Cause::NoDescriptor => "Each session takes two descriptors, and the limit is used up.",
             Cause::NoMemory => "Sockets have used up what net.ipv4.tcp_mem allows.",
-            Cause::Denied => "A firewall rule for this user, a sandbox or a security policy says no.",
+            Cause::Denied => "A firewall rule for this user, a sandbox or a security policy forbids it.",
             Cause::NoTls => {
                 "The route has `target_tls`, and the port speaks plain text; the service's TLS port is often another."
             }
             Cause::TlsUntrusted => {
-                "It has expired, is for another name than `target_tls.name`, or is signed by nobody in `target_tls.ca`."
+                "It has expired, is for another name than `target_tls.name`, or is not signed by any authority in `target_tls.ca`."
             }
             Cause::TlsRefused => {
-                "The target asks for a certificate of ours, shares no version, cipher or protocol with us, or closed in \
-                 the middle. `hint` in the record says which."
+                "The target asks for a client certificate, shares no version, cipher or protocol with us, or closed during \
+                the handshake. `hint` in the record says which."
             }
-            Cause::Other(_) => "The errno stands in the JSON record.",
+            Cause::Other(_) => "The errno is in the JSON record.",
         }
     }
 
@@ -260,7 +260,7 @@ impl Cause {
             Cause::Reset => {
                 "reset while connecting: the service's accept queue overflows, or a firewall resets"
             }
-            Cause::QueueFull => "its accept queue is full and nobody accepts: see whether the service hangs",
+            Cause::QueueFull => "its accept queue is full: see whether the service hangs",
             Cause::NoSocket => "no such socket: start the service, or correct the path in `target`",
             Cause::WrongSocket => "the socket there is not a stream socket: correct the path in `target`",
             Cause::BadAnswer => {
@@ -311,7 +311,7 @@ mod tests {
     }
 
     #[test]
-    fn a_refusal_a_timeout_and_a_missing_way_are_told_apart() {
+    fn a_refusal_a_timeout_and_a_missing_way_are_distinguished() {
         let cause = |errno| Cause::of_dial(&io::Error::from_raw_os_error(errno)).code();
         assert_eq!(
             [cause(libc::ECONNREFUSED), cause(libc::ETIMEDOUT), cause(libc::ENETUNREACH)],

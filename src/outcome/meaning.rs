@@ -1,4 +1,4 @@
-//! What the ends of sessions mean, how they come about and what to do: the long text behind `end=` in a record.
+//! What the ends of sessions mean, how they happen and what to do: the long text behind `end=` in a record.
 
 use super::End;
 
@@ -23,20 +23,20 @@ impl End {
                 "A proxy that `accept_proxy` lists did not begin with a PROXY header; it was reset."
             }
             End::TlsFailed => {
-                "TLS with the client failed, in the handshake or later; it was told so by an alert, then reset."
+                "TLS with the client failed, in the handshake or later; it was sent an alert, then reset."
             }
             End::NoName => {
-                "A TLS client asked for a name that the route has no target for; it was told so by an alert, then reset."
+                "A TLS client asked for a name that the route has no target for; it was sent an alert, then reset."
             }
             End::Drained => {
                 "The session was still open when the time for a stop was over; both sides were reset."
             }
             End::SlowClient => {
-                "The client had not said what the route waits for within its `client_timeout` or `hello_timeout`, and was \
-                 reset; the target was not dialled."
+                "The client did not send what the route waits for within its `client_timeout` or `hello_timeout`, and was \
+                reset; the target was not dialled."
             }
             End::Idle => {
-                "Nothing had moved either way for the route's `idle_timeout`; both sides of a connection were reset."
+                "Nothing had moved in either direction for the route's `idle_timeout`; both sides of a connection were reset."
             }
             End::Evicted => {
                 "A session or a UDP flow was ended to make room for a new client's: it had been idle longest."
@@ -46,7 +46,7 @@ impl End {
         }
     }
 
-    /// How it comes about.
+    /// How it happens.
     pub fn why(self) -> &'static str {
         match self {
             End::Done => "Nothing went wrong.",
@@ -55,11 +55,11 @@ impl End {
                  connections they no longer need."
             }
             End::TargetReset => {
-                "The service crashed, was restarted, refused what it read, or closed with unread bytes before it. At \
-                 once, and with nothing said: its accept queue may have run over (net.ipv4.tcp_abort_on_overflow)."
+                "The service crashed, was restarted, refused what it read, or closed with unread bytes before it. If it \
+                happened at once, before any byte: its accept queue may have overflowed (net.ipv4.tcp_abort_on_overflow)."
             }
             End::ClientLost | End::TargetLost => {
-                "It acknowledged nothing for the route's `user_timeout` (below 30s: or took nothing), or answered no probe of \
+                "It acknowledged nothing for the route's `user_timeout` (below 30s: or read nothing), or answered no probe of \
                  `keepalive`: a machine or a link went away."
             }
             End::NoTarget(_) => "`cause` in the record says why, and `hint` what was found out about it.",
@@ -67,35 +67,35 @@ impl End {
                 "Its address is in `deny`, or the route has an `allow` or an `accept_proxy` and it is not in it."
             }
             End::Limited(_) => {
-                "As many sessions as may be, of the route or of this client; or they come too fast. `hint` begins with \
-                 the key of the limit."
+                "The route or this client has as many sessions as it may, or new ones come too fast. `hint` begins with \
+                the key of the limit."
             }
             End::ClientGone => {
                 "The client's own time limit was shorter than the target, or a place for it, needed."
             }
             End::BadHeader => {
-                "It is no proxy, does not send the header (HAProxy: `send-proxy-v2`; nginx: `proxy_protocol on`), \
-                 connected only to see whether somebody listens, or took longer than `accept_proxy_timeout`."
+                "It is not a proxy, does not send the header (HAProxy: `send-proxy-v2`; nginx: `proxy_protocol on`), \
+                connected only to test the port, or took longer than `accept_proxy_timeout`."
             }
             End::TlsFailed => {
                 "The client spoke something else, does not trust our certificate, shares no version with us, showed no \
                  certificate that may connect, or was slower than `handshake_timeout`. `hint` in the record says which."
             }
             End::NoName => {
-                "`name` in the record is the one it asked for; without it, it asked for none, as clients do that connect to \
-                 an address. The route has neither it, nor a name with `*` that covers it, nor a `target` for all others."
+                "`name` in the record is the name it asked for; if that is missing, it asked for none, as clients that connect \
+                to an address do. The route has neither the name, nor one with `*` that covers it, nor a `target` for all others."
             }
             End::Drained => "`limits.drain_timeout` was over, or a second signal came.",
             End::SlowClient => {
-                "It is slow, only looks whether the port is open, holds connections ready, or means to use them all \
-                 up. Or its protocol has the service speak first, as SSH, SMTP, FTP and MySQL do."
+                "It is slow, only tests whether the port is open, keeps spare connections, or tries to exhaust them. Or in \
+                its protocol the service speaks first, as in SSH, SMTP, FTP and MySQL."
             }
             End::Idle => {
-                "A flow has no end of its own: silence is the only sign of one. A connection ends so only where the \
-                 route says `idle_timeout`."
+                "A UDP flow is never closed: silence is the only sign of its end. A connection ends this way only if the \
+                route has an `idle_timeout`."
             }
             End::Evicted => "The route has as many as its limit allows, and its policy is to evict.",
-            End::Killed => "Somebody ordered this one session to end, through the interface for embedders.",
+            End::Killed => "This one session was ordered to end, through the interface for embedders.",
             End::Internal => "The line before the record says what broke.",
         }
     }
@@ -105,33 +105,33 @@ impl End {
         match self {
             End::Done => "Nothing.",
             End::ClientReset => {
-                "Look at the client, if it was not meant. `up` and `down` say how far it came."
+                "Look at the client, if this was not intended. `up` and `down` show how far it got."
             }
             End::TargetReset => "Look at the service's log at that time.",
             End::ClientLost | End::TargetLost => {
-                "See whether the machine and the link are up. Where that lasts, raise `user_timeout`."
+                "See whether the machine and the link are up. If outages last longer, raise `user_timeout`."
             }
-            End::NoTarget(_) => "`loopgate explain` with the target's address looks at it now.",
-            End::Denied(_) => "Add it to `allow`, or take it out of `deny`, if it is to come in.",
+            End::NoTarget(_) => "Run `loopgate explain` with the target's address.",
+            End::Denied(_) => "If it should be admitted, add it to `allow` or remove it from `deny`.",
             End::Limited(_) => {
                 "Raise the limit, if the service can carry more; `when_full = \"queue\"` lets clients wait."
             }
             End::ClientGone => "See why the target is slow: `connect` and `first_byte` in the record.",
             End::BadHeader => {
-                "`hint` in the record quotes what it said. Make it send the header, or list it no more."
+                "`hint` in the record quotes what it sent. Make it send the header, or remove it from `accept_proxy`."
             }
             End::TlsFailed => {
                 "Read `hint`. `openssl s_client -connect ADDRESS -servername NAME` shows the same from the client's side."
             }
             End::NoName => {
-                "Add the name to the route's `names`, or write its `target` for all others. `openssl s_client -connect \
+                "Add the name to the route's `names`, or set its `target` for all others. `openssl s_client -connect \
                  ADDRESS -servername NAME` asks for a name."
             }
-            End::Drained => "Give a stop longer with `limits.drain_timeout`, if such sessions matter.",
+            End::Drained => "Raise `limits.drain_timeout`, if such sessions matter.",
             End::SlowClient => {
-                "Leave `client_timeout` out where the service speaks first, or name that service in `not_tls`; else nothing."
+                "If the service speaks first, leave `client_timeout` out, or name the service in `not_tls`; otherwise nothing."
             }
-            End::Idle => "Nothing; where clients are silent for longer, raise `idle_timeout`.",
+            End::Idle => "Nothing; if clients are silent for longer, raise `idle_timeout`.",
             End::Evicted => "Raise the limit (`max_connections`, `max_flows`), or lower `idle_timeout`.",
             End::Killed => "Nothing; the client may connect again. To keep it out, name it in `deny`.",
             End::Internal => "Please report it, with that line.",

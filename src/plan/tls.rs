@@ -171,7 +171,7 @@ impl Desk<'_, '_> {
 
     fn trust(&mut self, ca: Option<&Written<FileName>>, verify: Verify) -> Option<Trust> {
         if verify == Verify::None {
-            return Some(Trust::Anybody);
+            return Some(Trust::Any);
         }
         if let Some(ca) = ca {
             return self.certificates(ca, "ca").map(Trust::Given);

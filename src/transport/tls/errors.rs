@@ -100,7 +100,7 @@ fn untrusted(why: &CertificateError, with: Side) -> String {
         CertificateError::NotValidYet | CertificateError::NotValidYetContext { .. } => {
             format!("{whose} is not good yet; is a clock wrong?")
         }
-        CertificateError::UnknownIssuer => format!("{whose} is signed by nobody in {key}"),
+        CertificateError::UnknownIssuer => format!("{whose} is not signed by any authority in {key}"),
         CertificateError::NotValidForName => format!("{whose} is for another name: see target_tls.name"),
         CertificateError::NotValidForNameContext { expected, presented } => {
             let presented: Vec<&str> = presented.iter().map(|name| bare_name(name)).take(MAX_NAMES).collect();
@@ -109,7 +109,7 @@ fn untrusted(why: &CertificateError, with: Side) -> String {
         }
         CertificateError::BadSignature
         | CertificateError::UnsupportedSignatureAlgorithmForPublicKeyContext { .. } => {
-            format!("{whose} is signed by nobody in {key}, though by one of the same name")
+            format!("{whose} is not signed by any authority in {key}, although one there has the same name")
         }
         CertificateError::InvalidPurpose | CertificateError::InvalidPurposeContext { .. } => {
             format!("{whose} was not made for this purpose (extended key usage)")
@@ -224,7 +224,7 @@ fn alert_text(alert: AlertDescription, with: Side) -> String {
             format!("{who} says that our certificate may not connect (access_denied)")
         }
         AlertDescription::ProtocolVersion => {
-            format!("no version of TLS in common: {who} says so (protocol_version)")
+            format!("no version of TLS in common, {who} reports (protocol_version)")
         }
         AlertDescription::HandshakeFailure | AlertDescription::InsufficientSecurity => {
             format!("{who} finds nothing in common: version, cipher or certificate (handshake_failure)")
@@ -244,7 +244,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn plain_text_is_told_by_what_it_is() {
+    fn plain_text_is_reported_as_what_it_is() {
         let error = Error::InvalidMessage(InvalidMessage::InvalidContentType);
         let described = |first: &[u8], with| match unsecured(&error, with, first) {
             Unsecured::NoTls(what) => what,
@@ -257,7 +257,7 @@ mod tests {
     }
 
     #[test]
-    fn a_name_is_told_without_its_wrapping() {
+    fn a_name_is_reported_without_its_wrapping() {
         assert_eq!(bare_name("DnsName(\"a.example\")"), "a.example");
         assert_eq!(bare_name("IpAddress(127.0.0.1)"), "IpAddress(127.0.0.1)");
     }

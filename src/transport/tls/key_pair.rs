@@ -84,7 +84,7 @@ fn read_key(text: &[u8]) -> Result<PrivateKeyDer<'static>, PairFault> {
     let has = |words: &[u8]| text.windows(words.len()).any(|window| window == words);
     if has(b"BEGIN ENCRYPTED PRIVATE KEY") || has(b"Proc-Type: 4,ENCRYPTED") {
         let help = "take the passphrase off with `openssl pkey -in KEY -out NEW`, and keep the new file to yourself (0600)";
-        return Err(fault("the key is encrypted, and nobody is there to be asked for its passphrase", help));
+        return Err(fault("the key is encrypted, and its passphrase cannot be asked for", help));
     }
     PrivateKeyDer::from_pem_slice(text).map_err(|error| match error {
         PemError::NoItemsFound if has(b"BEGIN CERTIFICATE") => {

@@ -29,7 +29,7 @@ impl TryFrom<String> for ClientName {
         }
         if text.len() == 2 && stars == 1 {
             return Err(
-                "would let everybody in\nleave client_names out to take every certificate of client_ca"
+                "would admit every client\nleave client_names out to take every certificate of client_ca"
                     .into(),
             );
         }

@@ -43,7 +43,7 @@ pub enum Trust {
     /// Those signed by one of these authorities; or the target's own certificate, if it is among them.
     Given(Vec<CertificateDer<'static>>),
     /// Any: nothing is verified. Only if the configuration says so.
-    Anybody,
+    Any,
 }
 
 /// TLS with the target of a route, ready for handshakes.
@@ -122,7 +122,7 @@ struct TargetVerifier {
     authorities: Option<Arc<WebPkiServerVerifier>>,
     /// The certificates that are trusted as they are.
     known: Vec<CertificateDer<'static>>,
-    anybody: bool,
+    accepts_any: bool,
     algorithms: WebPkiSupportedAlgorithms,
 }
 
@@ -130,7 +130,12 @@ impl TargetVerifier {
     fn new(trust: &Trust) -> Result<TargetVerifier, String> {
         let algorithms = provider().signature_verification_algorithms;
         let Trust::Given(certificates) = trust else {
-            return Ok(TargetVerifier { authorities: None, known: Vec::new(), anybody: true, algorithms });
+            return Ok(TargetVerifier {
+                authorities: None,
+                known: Vec::new(),
+                accepts_any: true,
+                algorithms,
+            });
         };
         let mut roots = RootCertStore::empty();
         // A certificate that is not an authority's still counts as it is.
@@ -140,7 +145,7 @@ impl TargetVerifier {
         Ok(TargetVerifier {
             authorities: Some(authorities),
             known: certificates.clone(),
-            anybody: false,
+            accepts_any: false,
             algorithms,
         })
     }
@@ -155,7 +160,7 @@ impl ServerCertVerifier for TargetVerifier {
         ocsp: &[u8],
         now: UnixTime,
     ) -> Result<ServerCertVerified, Error> {
-        if self.anybody {
+        if self.accepts_any {
             return Ok(ServerCertVerified::assertion());
         }
         // `openssl req -x509` makes every certificate an authority's, and an authority's certificate must not be used

@@ -12,7 +12,7 @@ fn a_target_that_does_not_prove_who_it_is_gets_nothing() {
     stranger.issue("web", &["localhost", "127.0.0.1"]);
     authority.issue("elsewhere", &["elsewhere.example"]);
     let cases = [
-        (stranger.server("web", false), ca(&authority), Cause::TlsUntrusted, "signed by nobody"),
+        (stranger.server("web", false), ca(&authority), Cause::TlsUntrusted, "not signed by any authority"),
         (authority.server("elsewhere", false), ca(&authority), Cause::TlsUntrusted, "elsewhere.example"),
         (authority.server("web", true), ca(&authority), Cause::TlsRefused, "certificate"),
     ];

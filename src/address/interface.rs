@@ -25,7 +25,7 @@ impl FromStr for Interface {
         if text.is_empty() || text.len() > LONGEST || !text.bytes().all(legal) || text == "." || text == ".."
         {
             let what = format!("{} is not the name of an interface", quoted(text));
-            return Err(Misread::new(what, r#"write one that `ip link` shows, as "eth0""#));
+            return Err(Misread::new(what, r#"write a name that `ip link` shows, as "eth0""#));
         }
         Ok(Interface(text.into()))
     }

@@ -92,7 +92,7 @@ impl TargetAddress {
         }
     }
 
-    /// The one place that it means without asking anybody; `None` of a name, and of an interface by its name.
+    /// The one place that it means without a look-up; `None` for a name, and for an interface by its name.
     pub fn place(&self) -> Option<Address> {
         match self {
             TargetAddress::Net(Host::Ip(ip), port) => Some(SocketAddr::new(*ip, *port).into()),

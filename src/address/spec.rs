@@ -203,7 +203,7 @@ mod tests {
     }
 
     #[test]
-    fn ports_and_hosts_are_told_apart() {
+    fn ports_and_hosts_are_distinguished() {
         assert_eq!(read("8080:3000"), "127.0.0.1:8080:127.0.0.1:3000");
         assert_eq!(read("8080:db:5432"), "127.0.0.1:8080:db:5432");
         assert_eq!(read("0.0.0.0:8080:3000"), "0.0.0.0:8080:127.0.0.1:3000");

@@ -87,7 +87,7 @@ mod tests {
     }
 
     #[test]
-    fn an_ipv6_address_without_brackets_is_told_to_take_them() {
+    fn an_ipv6_address_without_brackets_is_refused_with_the_brackets_to_add() {
         assert_eq!(
             message("::1:3000"),
             r#""::1:3000" is an IPv6 address without brackets; write "[::1]:3000""#
@@ -112,7 +112,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_address_is_told_what_it_is() {
+    fn a_text_that_is_not_an_address_is_reported_as_what_it_is() {
         assert!(
             message("http://localhost:3000/x").ends_with(r#"write host and port alone: "localhost:3000""#)
         );

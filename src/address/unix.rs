@@ -111,7 +111,7 @@ mod tests {
     }
 
     #[test]
-    fn what_names_no_socket_is_told_why() {
+    fn a_text_that_names_no_socket_is_refused_with_the_reason() {
         assert!(UnixName::read("/run/x.sock").is_none());
         assert_eq!(
             message("unix:///run/x.sock"),

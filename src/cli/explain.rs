@@ -135,7 +135,7 @@ impl Asked {
             ListenAddress::Net(listen) => {
                 transport::socket_address(&listen).map(Asked::Listen).map_err(|_| {
                     let what = format!("{listen}: this machine has no such interface");
-                    Misread::new(what, "write one that `ip link` lists")
+                    Misread::new(what, "write a name that `ip link` lists")
                 })
             }
         }

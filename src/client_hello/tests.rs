@@ -63,7 +63,7 @@ fn a_hello_says_whom_it_asks_for_and_what_it_speaks() {
 }
 
 #[test]
-fn a_hello_may_ask_for_nobody() {
+fn a_hello_may_ask_for_no_name() {
     let old = message_of(&[&[3, 1], &[7; 32][..], &short(&[]), &long(&[0, 47]), &short(&[0])].concat(), &[]);
 
     assert_eq!(read(&wire(&message(&[signatures()]))), asks(None, &[]));

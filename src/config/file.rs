@@ -66,7 +66,7 @@ pub(crate) fn unreadable(error: &io::Error) -> (String, &'static str) {
 mod tests {
     use super::*;
 
-    fn told(bytes: &[u8]) -> String {
+    fn outcome(bytes: &[u8]) -> String {
         let file = tempfile::NamedTempFile::new().unwrap();
         std::fs::write(file.path(), bytes).unwrap();
         read_file(file.path()).map_or_else(|problem| problem.message, |text| format!("read {}", text.len()))
@@ -76,10 +76,10 @@ mod tests {
     fn a_file_that_cannot_be_a_configuration_is_refused() {
         let most = usize::try_from(MAX_BYTES).unwrap();
 
-        assert_eq!(told(b""), "read 0");
-        assert_eq!(told(&vec![b'#'; most]), format!("read {most}"));
-        assert!(told(&vec![b'#'; most + 1]).starts_with("the file is larger than 1 MiB"));
-        assert_eq!(told(b"a\nb\xff"), "line 2 is not UTF-8 text (byte 3 of the file)");
+        assert_eq!(outcome(b""), "read 0");
+        assert_eq!(outcome(&vec![b'#'; most]), format!("read {most}"));
+        assert!(outcome(&vec![b'#'; most + 1]).starts_with("the file is larger than 1 MiB"));
+        assert_eq!(outcome(b"a\nb\xff"), "line 2 is not UTF-8 text (byte 3 of the file)");
     }
 
     #[test]

@@ -202,8 +202,8 @@ mod tests {
         let mut problems = Vec::new();
         let whole = read(&name, &text, &mut problems);
         let names = whole.config.routes.into_iter().map(|route| route.name).collect();
-        let told = Problems::of(whole.texts, problems).render(false);
-        (names, told.replace(&folder.path().display().to_string(), "DIR"))
+        let rendered = Problems::of(whole.texts, problems).render(false);
+        (names, rendered.replace(&folder.path().display().to_string(), "DIR"))
     }
 
     fn route(name: &str) -> String {
@@ -221,10 +221,10 @@ mod tests {
             ("x.toml", c.as_str()),
         ];
 
-        let (names, told) =
+        let (names, rendered) =
             read_beside("['conf.d/*.toml', 'x.toml', 'conf.d/1.toml', 'none/*.toml']", &files);
 
-        assert_eq!((names.join(" ").as_str(), told.as_str()), ("own b a c", ""));
+        assert_eq!((names.join(" ").as_str(), rendered.as_str()), ("own b a c", ""));
     }
 
     #[test]
@@ -233,9 +233,9 @@ mod tests {
         let files =
             [("conf.d/a.toml", "# no\n[routes.a]\nlisten = 1\ntarget = '2'\n"), ("conf.d/b.toml", broken)];
 
-        let (_, told) = read_beside("'conf.d/*.toml'", &files);
+        let (_, rendered) = read_beside("'conf.d/*.toml'", &files);
 
-        let lines: Vec<&str> = told.lines().filter(|line| line.starts_with("DIR")).collect();
+        let lines: Vec<&str> = rendered.lines().filter(|line| line.starts_with("DIR")).collect();
         assert_eq!(
             lines,
             [
@@ -243,30 +243,30 @@ mod tests {
                 "DIR/conf.d/b.toml:2:10: listen has no value",
             ]
         );
-        assert!(told.contains("3 | listen = 1\n  |          ^"), "{told}");
+        assert!(rendered.contains("3 | listen = 1\n  |          ^"), "{rendered}");
     }
 
     #[test]
     fn a_name_that_is_in_two_files_is_reported_with_both_places() {
         let twice = route("own");
 
-        let (_, told) = read_beside("'conf.d/*.toml'", &[("conf.d/a.toml", &twice)]);
+        let (_, rendered) = read_beside("'conf.d/*.toml'", &[("conf.d/a.toml", &twice)]);
 
         assert!(
-            told.starts_with("DIR/conf.d/a.toml:1:9: routes.own: there is already a route own\n"),
-            "{told}"
+            rendered.starts_with("DIR/conf.d/a.toml:1:9: routes.own: there is already a route own\n"),
+            "{rendered}"
         );
-        assert!(told.contains("first here: DIR/loopgate.toml:2:9"), "{told}");
-        assert!(told.contains("help: give one of the two another name"), "{told}");
+        assert!(rendered.contains("first here: DIR/loopgate.toml:2:9"), "{rendered}");
+        assert!(rendered.contains("help: give one of the two another name"), "{rendered}");
     }
 
     #[test]
     fn an_included_file_holds_routes_only() {
         let text = "include = 'x.toml'\n[defaults]\nbind = 'retry'\n[limit]\n";
 
-        let (_, told) = read_beside("'conf.d/a.toml'", &[("conf.d/a.toml", text)]);
+        let (_, rendered) = read_beside("'conf.d/a.toml'", &[("conf.d/a.toml", text)]);
 
-        let lines: Vec<&str> = told.lines().filter(|line| line.starts_with("DIR")).collect();
+        let lines: Vec<&str> = rendered.lines().filter(|line| line.starts_with("DIR")).collect();
         let whose = "and this file is included by DIR/loopgate.toml";
         assert_eq!(
             lines,
@@ -282,7 +282,7 @@ mod tests {
 
     #[test]
     fn a_file_that_cannot_be_read_is_reported_where_it_is_named() {
-        for (include, told) in [
+        for (include, rendered) in [
             ("'none.toml'", "DIR/none.toml: there is no such file"),
             ("'conf.d'", "DIR/conf.d: this is a directory"),
             ("'conf.d/f*'", "DIR/conf.d/folder: this is a directory"),
@@ -296,7 +296,7 @@ mod tests {
             let (names, found) = read_beside(include, &[]);
 
             assert!(
-                found.starts_with(&format!("DIR/loopgate.toml:1:11: include: {told}\n")),
+                found.starts_with(&format!("DIR/loopgate.toml:1:11: include: {rendered}\n")),
                 "{include}: {found}"
             );
             assert_eq!(names, ["own"], "{include}");
@@ -308,12 +308,15 @@ mod tests {
         let names: Vec<String> = (0..=MAX_FILES).map(|n| format!("conf.d/{n}.toml")).collect();
         let files: Vec<(&str, &str)> = names.iter().map(|name| (name.as_str(), "")).collect();
 
-        let (_, told) = read_beside("'conf.d/*.toml'", &files);
-        assert!(told.contains("include: up to here more than 1000 files are included"), "{told}");
+        let (_, rendered) = read_beside("'conf.d/*.toml'", &files);
+        assert!(rendered.contains("include: up to here more than 1000 files are included"), "{rendered}");
 
         let big = "#".repeat(1 << 20);
         let files: Vec<(&str, &str)> = names[..17].iter().map(|name| (name.as_str(), big.as_str())).collect();
-        let (_, told) = read_beside("'conf.d/*.toml'", &files);
-        assert!(told.contains("include: up to here the included files have more than 16 MiB"), "{told}");
+        let (_, rendered) = read_beside("'conf.d/*.toml'", &files);
+        assert!(
+            rendered.contains("include: up to here the included files have more than 16 MiB"),
+            "{rendered}"
+        );
     }
 }

@@ -136,9 +136,9 @@ impl<T: Readable> Kind for ListOrOff<T> {
 }
 
 /// The same for `allow`, whose "off" in other words could also mean that no client is admitted.
-pub(crate) struct EverybodyOr<T>(PhantomData<T>);
+pub(crate) struct AllowOrOff<T>(PhantomData<T>);
 
-impl<T: Readable> Kind for EverybodyOr<T> {
+impl<T: Readable> Kind for AllowOrOff<T> {
     type Value = Option<Vec<Written<T>>>;
     const KEY: Key = Key::of(Form::TextsOrOff, Range::Any);
 

@@ -186,7 +186,7 @@ fn taken_out(tried: &mut [Diagnosis], kind: Verdict) -> Vec<Diagnosis> {
 fn targets(plan: &Plan) -> Area {
     let mut wanted: BTreeMap<String, (TargetAddress, Protocol, Vec<String>)> = BTreeMap::new();
     for route in plan.routes.values() {
-        // Only code of an embedder's makes targets without an address, and what it can tell of them it has.
+        // Only an embedder's code makes targets without an address, and the embedder already knows about them.
         for target in route.every_target().filter_map(|it| it.written().cloned()) {
             let key = format!("{target} {:?}", route.carries.protocol());
             wanted

@@ -49,7 +49,7 @@ mod tests {
     }
 
     /// A port without a TCP listener: a UDP socket holds it, so that no other test gets it from the kernel by chance.
-    fn nobodys(udp: &UdpSocket) -> u16 {
+    fn unused_port(udp: &UdpSocket) -> u16 {
         udp.local_addr().unwrap().port()
     }
 
@@ -60,7 +60,7 @@ mod tests {
         let text = format!(
             "[routes.web]\nlisten = \"127.0.0.1:{}\"\ntarget = \"127.0.0.1:{}\"\n",
             held.local_addr().unwrap().port(),
-            nobodys(&udp)
+            unused_port(&udp)
         );
 
         let report = examined(&text);
@@ -97,7 +97,7 @@ mod tests {
     fn a_listener_whose_route_restricts_its_clients_is_no_warning() {
         let udp = UdpSocket::bind("127.0.0.1:0").unwrap();
         let text = |allow: &str| {
-            let target = nobodys(&udp);
+            let target = unused_port(&udp);
             format!("[routes.web]\nlisten = '0.0.0.0:0'\ntarget = '127.0.0.1:{target}'\n{allow}\n")
         };
 

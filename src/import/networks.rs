@@ -28,7 +28,7 @@ pub(super) fn written(networks: &[IpNet]) -> Vec<String> {
 }
 
 /// Every address.
-pub(super) fn everybody() -> [IpNet; 2] {
+pub(super) fn every_address() -> [IpNet; 2] {
     [IpNet::V4(Ipv4Net::default()), IpNet::V6(ipnet::Ipv6Net::default())]
 }
 
@@ -52,7 +52,7 @@ pub(super) fn both(a: &[IpNet], b: &[IpNet]) -> Vec<IpNet> {
 /// text. `None` if they are not a small number of networks.
 pub(super) fn pattern(text: &str) -> Option<Vec<IpNet>> {
     if text.chars().all(|c| c == '*') && !text.is_empty() {
-        return Some(everybody().to_vec());
+        return Some(every_address().to_vec());
     }
     if let Some(net) = network(text.trim_matches(['[', ']'])) {
         return Some(vec![net]);

@@ -85,10 +85,10 @@ mod tests {
 
         let change = diff(&old.routes, &new.routes);
 
-        let told =
+        let joined =
             |names: &[RouteName]| names.iter().map(|name| name.to_string()).collect::<Vec<_>>().join(" ");
         assert_eq!(
-            (told(&change.added), told(&change.replaced), told(&change.removed)),
+            (joined(&change.added), joined(&change.replaced), joined(&change.removed)),
             ("c".into(), "b".into(), "a".into())
         );
         assert!(diff(&new.routes, &new.routes).is_empty());

@@ -242,7 +242,7 @@ mod tests {
     use super::*;
     use crate::plan::parse;
 
-    fn told(routes: &[(&str, &str)]) -> Vec<String> {
+    fn lines(routes: &[(&str, &str)]) -> Vec<String> {
         let names = ('a'..='z').map(String::from);
         let route = |(name, (listen, target)): (String, &(&str, &str))| {
             format!("routes.{name} = {{listen='{listen}', target='{target}'}}\n")
@@ -257,13 +257,13 @@ mod tests {
     #[test]
     fn a_loop_is_shown_with_its_addresses() {
         assert_eq!(
-            told(&[("1", "2"), ("2", "3"), ("3", "1"), ("9", "1")]),
+            lines(&[("1", "2"), ("2", "3"), ("3", "1"), ("9", "1")]),
             [
                 "routes.a.target: this route leads back to itself: a (127.0.0.1:1) -> b (127.0.0.1:2) -> c (127.0.0.1:3) -> a"
             ]
         );
         assert_eq!(
-            told(&[("1", "1")]),
+            lines(&[("1", "1")]),
             ["routes.a.target: this route leads back to itself: a (127.0.0.1:1) -> a"]
         );
     }
@@ -279,7 +279,7 @@ mod tests {
             ("[::]:1", "localhost.:1"),
             ("10.0.0.1:1", "10.0.0.1:1"),
         ] {
-            assert_eq!(told(&[(listen, target)]).len(), 1, "{listen} {target}");
+            assert_eq!(lines(&[(listen, target)]).len(), 1, "{listen} {target}");
         }
     }
 
@@ -308,27 +308,27 @@ mod tests {
             ("0.0.0.0:1", "db:1"),
             ("[::]:1", "127.0.0.1:1"),
         ] {
-            assert_eq!(told(&[(listen, target)]), Vec::<String>::new(), "{listen} {target}");
+            assert_eq!(lines(&[(listen, target)]), Vec::<String>::new(), "{listen} {target}");
         }
-        assert_eq!(told(&[("1", "2"), ("2", "4"), ("3", "2")]), Vec::<String>::new());
+        assert_eq!(lines(&[("1", "2"), ("2", "4"), ("3", "2")]), Vec::<String>::new());
     }
 
     #[test]
     fn ranges_and_unix_sockets_loop_too() {
-        assert_eq!(told(&[("8000-8009", "9000-9009"), ("9000-9009", "8000-8009")]).len(), 1);
+        assert_eq!(lines(&[("8000-8009", "9000-9009"), ("9000-9009", "8000-8009")]).len(), 1);
         assert_eq!(
-            told(&[("8000-8009", "8005-8014")]),
+            lines(&[("8000-8009", "8005-8014")]),
             Vec::<String>::new(),
             "each port is carried out of the range"
         );
-        assert_eq!(told(&[("8000-8009", "8005")]).len(), 1);
-        assert_eq!(told(&[("unix:/a", "unix:/b"), ("unix:/b", "unix:/a")]).len(), 1);
-        assert_eq!(told(&[("unix:/a", "unix:@a")]), Vec::<String>::new());
+        assert_eq!(lines(&[("8000-8009", "8005")]).len(), 1);
+        assert_eq!(lines(&[("unix:/a", "unix:/b"), ("unix:/b", "unix:/a")]).len(), 1);
+        assert_eq!(lines(&[("unix:/a", "unix:@a")]), Vec::<String>::new());
     }
 
     #[test]
     fn two_loops_are_two_problems_and_a_long_chain_is_none() {
-        assert_eq!(told(&[("1", "2"), ("2", "1"), ("3", "4"), ("4", "3")]).len(), 2);
+        assert_eq!(lines(&[("1", "2"), ("2", "1"), ("3", "4"), ("4", "3")]).len(), 2);
         let chain: String =
             (1..20_000).map(|n| format!("routes.r{n} = {{listen='{n}', target='{}'}}\n", n + 1)).collect();
         assert!(parse("f", &chain, &[]).is_ok());
@@ -347,7 +347,7 @@ mod tests {
             let around = settled.filter(|port| *port <= targets.len() && *port > 0);
             let loops: BTreeSet<_> = around.filter_map(|port| follow(port).take(targets.len()).min()).collect();
 
-            prop_assert_eq!(told(&routes).len(), loops.len());
+            prop_assert_eq!(lines(&routes).len(), loops.len());
         }
     }
 }

@@ -156,7 +156,7 @@ fn problem(earlier: &Met<Owner<'_>>, later: Owner<'_>, second: &ListenAddress) -
 mod tests {
     use crate::plan::parse;
 
-    fn told(a: &str, b: &str) -> Option<String> {
+    fn overlap_of(a: &str, b: &str) -> Option<String> {
         let text =
             format!("routes.a = {{listen='{a}', target='1'}}\nroutes.b = {{listen='{b}', target='1'}}");
         parse("f", &text, &[]).err().map(|problems| problems.list[0].line())
@@ -172,28 +172,28 @@ mod tests {
             ("[::]:80", "[::1]:80"),
             ("[::ffff:127.0.0.1]:80", "127.0.0.1:80"),
         ] {
-            assert!(told(a, b).is_some(), "{a} {b}");
+            assert!(overlap_of(a, b).is_some(), "{a} {b}");
         }
     }
 
     #[test]
     fn ranges_meet_once_where_they_share_a_port() {
         assert_eq!(
-            told("8000-8010", "8010-8020").unwrap(),
+            overlap_of("8000-8010", "8010-8020").unwrap(),
             "routes.b.listen: 127.0.0.1:8010 is already listened on by route a"
         );
-        assert_eq!(told("8000-8010", "8011-8020"), None);
+        assert_eq!(overlap_of("8000-8010", "8011-8020"), None);
         assert_eq!(
-            told("unix:/a", "unix:/a").unwrap(),
+            overlap_of("unix:/a", "unix:/a").unwrap(),
             "routes.b.listen: unix:/a is already listened on by route a"
         );
-        assert_eq!(told("unix:/a", "unix:@a"), None);
-        assert_eq!(told("[fe80::1%a]:80", "[fe80::1%b]:80"), None);
+        assert_eq!(overlap_of("unix:/a", "unix:@a"), None);
+        assert_eq!(overlap_of("[fe80::1%a]:80", "[fe80::1%b]:80"), None);
     }
 
     #[test]
     fn an_address_for_both_families_meets_both() {
-        let told = |a: &str, b: &str| {
+        let overlap_of = |a: &str, b: &str| {
             let text = format!(
                 "defaults.v6only = false\nroutes.a = {{listen='{a}', target='1'}}\nroutes.b = {{listen='{b}', target='1'}}"
             );
@@ -206,9 +206,9 @@ mod tests {
             ("127.0.0.1:80", "[::]:80"),
             ("[::]:80", "80"),
         ] {
-            assert!(told(a, b), "{a} {b}");
+            assert!(overlap_of(a, b), "{a} {b}");
         }
-        assert!(!told("[::1]:80", "127.0.0.1:80"));
+        assert!(!overlap_of("[::1]:80", "127.0.0.1:80"));
     }
 
     #[test]
@@ -221,7 +221,7 @@ mod tests {
             ("[::]:80", "0.0.0.0:80"),
             ("0", "0"),
         ] {
-            assert_eq!(told(a, b), None, "{a} {b}");
+            assert_eq!(overlap_of(a, b), None, "{a} {b}");
         }
     }
 

@@ -44,7 +44,7 @@ fn of(route: &Route, now: SystemTime) -> Vec<Caution> {
     let mut open: Vec<String> = pairs.iter().filter_map(|pair| open_key(pair)).collect();
     open.dedup();
     found.extend(open.into_iter().map(|text| caution((false, text))));
-    if route.target_tls.as_ref().is_some_and(|tls| tls.parts().trust == Trust::Anybody) {
+    if route.target_tls.as_ref().is_some_and(|tls| tls.parts().trust == Trust::Any) {
         let text = "target_tls.verify = \"none\": any server in the target's place is trusted; name the target's \
                     certificate under ca instead";
         found.push(caution((false, text.to_owned())));
@@ -105,7 +105,7 @@ mod tests {
     use crate::plan::parse;
 
     /// The cautions, so many days from now, of a route whose certificate is valid for 100 days from now.
-    fn told(days: u64, mode: u32, more: &str) -> Vec<(bool, String)> {
+    fn cautioned(days: u64, mode: u32, more: &str) -> Vec<(bool, String)> {
         let folder = tempfile::tempdir().unwrap();
         let mut params = rcgen::CertificateParams::new(vec!["a.example".to_owned()]).unwrap();
         let now = SystemTime::now();
@@ -130,7 +130,7 @@ mod tests {
 
     #[test]
     fn a_certificate_is_warned_about_before_and_after_its_end() {
-        let only = |days| told(days, 0o600, "");
+        let only = |days| cautioned(days, 0o600, "");
 
         assert_eq!(only(80), []);
         assert!(only(90)[0].1.contains("a.example expires in 10 days") && !only(90)[0].0);
@@ -142,9 +142,9 @@ mod tests {
     #[test]
     fn an_open_key_and_a_target_that_is_not_verified_are_warned_about() {
         assert_eq!(
-            told(0, 0o640, ""),
+            cautioned(0, 0o640, ""),
             [(false, "others may read the key DIR/a.key (mode 0640): chmod 600 DIR/a.key".into())]
         );
-        assert!(told(0, 0o600, ", target_tls={verify='none'}")[0].1.contains("any server"));
+        assert!(cautioned(0, 0o600, ", target_tls={verify='none'}")[0].1.contains("any server"));
     }
 }

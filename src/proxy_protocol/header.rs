@@ -16,7 +16,7 @@ pub struct Header {
 /// The two ends of the connection that a header announces.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Ends {
-    /// Those of the connection the header came on: the sender connected for itself (LOCAL), does not know for whom
+    /// Those of the connection the header came on: the sender connected for itself (LOCAL), does not know the client
     /// (UNKNOWN, UNSPEC), or connected for a datagram socket, whose addresses mean nothing here.
     Own,
     /// A TCP connection. IPv4-mapped IPv6 addresses (`::ffff:a.b.c.d`) are converted to IPv4, so that a list of

@@ -278,9 +278,9 @@ mod tests {
             (4000, true),
         ];
 
-        let told = looks.map(|(ms, is_there)| watched.note(is_there, start + Duration::from_millis(ms)));
+        let reported = looks.map(|(ms, is_there)| watched.note(is_there, start + Duration::from_millis(ms)));
 
-        assert_eq!(told, [false, false, false, false, true, false, true]);
+        assert_eq!(reported, [false, false, false, false, true, false, true]);
     }
 
     #[test]

@@ -119,12 +119,12 @@ mod tests {
 
     #[test]
     fn a_mode_is_read_as_chmod_reads_it() {
-        let told =
+        let read =
             |text: &str| text.parse::<FileMode>().map(|mode| mode.0).map_err(|misread| misread.to_string());
 
-        assert_eq!((told("0660"), told("600"), told("0777")), (Ok(0o660), Ok(0o600), Ok(0o777)));
+        assert_eq!((read("0660"), read("600"), read("0777")), (Ok(0o660), Ok(0o600), Ok(0o777)));
         for text in ["", "66", "1777", "0888", "00660", "+660", "rw-rw----", "0o660"] {
-            assert!(told(text).unwrap_err().contains("is not a file mode"), "{text}");
+            assert!(read(text).unwrap_err().contains("is not a file mode"), "{text}");
         }
     }
 

@@ -73,7 +73,7 @@ impl FromStr for Frequency {
         };
         match count {
             0 => Err(Misread::new(
-                format!("{} lets nobody in", quoted(text)),
+                format!("{} admits no client", quoted(text)),
                 r#"write 1 or more, as "100/s""#,
             )),
             1..=MOST => Ok(Frequency { count, per }),
@@ -155,7 +155,7 @@ mod tests {
         assert!(message("100 per second").ends_with(r#"did you mean "100/s"?"#));
         assert!(message("5 / S").ends_with(r#"did you mean "5/s"?"#));
         assert_eq!(message("100"), r#"100 has no unit of time; write the time as well: "100/s""#);
-        assert!(message("0/s").contains("nobody"));
+        assert!(message("0/s").contains("no client"));
         assert!(message("9999999/s").contains("leave the key out"));
         assert!(message("1.5/s").contains("is not a count per time"));
         assert!(message("10mbit").contains("is not a count per time"));

@@ -10,7 +10,7 @@ use crate::config::key::Given::{InWords, Value};
 use crate::config::key::Range::{Between, MoreThanZero, UpTo};
 use crate::config::key::{Form, Key, Range, Section};
 use crate::config::kind::{
-    Bind, Count, CountOrOff, EverybodyOr, Kind, ListOrOff, One, OneOrOff, Placed, RateOrOff, Time, TimeOrOff,
+    AllowOrOff, Bind, Count, CountOrOff, Kind, ListOrOff, One, OneOrOff, Placed, RateOrOff, Time, TimeOrOff,
     Truth, Word,
 };
 use crate::config::problem::Place;
@@ -87,7 +87,7 @@ table! {
         default: Value("5s"),
         only: Some(Tcp),
     }
-    allow: EverybodyOr<Listed> {
+    allow: AllowOrOff<Listed> {
         doc: "who may connect; a file has one entry per line and is read again when it changes",
         takes: "networks, addresses, `\"localhost\"`, `\"file:PATH\"`",
         topic: ENTRY,

@@ -23,13 +23,13 @@ const CASE: &str = "LOOPGATE_TEST_CASE";
 
 #[test]
 #[ignore = "needs root"]
-fn every_fault_of_the_network_is_told_by_its_verdict() {
+fn every_fault_of_the_network_has_its_verdict() {
     if let Ok(name) = std::env::var(CASE) {
         return inside(CASES.iter().find(|case| case.0 == name).unwrap());
     }
     let mut wrong = Vec::new();
     for (name, ..) in CASES {
-        let test = "diagnosis::network::live_tests::every_fault_of_the_network_is_told_by_its_verdict";
+        let test = "diagnosis::network::live_tests::every_fault_of_the_network_has_its_verdict";
         let run = Command::new("unshare")
             .arg("--net")
             .arg(std::env::current_exe().unwrap())

@@ -82,7 +82,7 @@ fn stage_reported(news: News) -> Option<Stage> {
 }
 
 #[test]
-fn a_line_is_never_told_twice_and_never_contradicts_the_state() {
+fn a_line_is_never_repeated_and_never_contradicts_the_state() {
     for seed in 0..3_000 {
         let (mut health, mut reported, end) = run(seed);
         // Left alone, it finally reports its stage.
@@ -103,7 +103,7 @@ fn a_line_is_never_told_twice_and_never_contradicts_the_state() {
 }
 
 #[test]
-fn however_wild_it_is_few_lines_are_told() {
+fn however_wildly_a_target_flaps_few_lines_are_logged() {
     for seed in 0..3_000 {
         let (_, reported, _) = run(seed);
 
@@ -170,7 +170,7 @@ fn a_listener_behind_a_firewall_is_not_taken_for_a_return() {
 }
 
 #[test]
-fn the_third_change_within_half_a_minute_is_told_as_flapping_then_every_ten_seconds() {
+fn the_third_change_within_half_a_minute_is_logged_as_flapping_then_every_ten_seconds() {
     let start = Instant::now();
     let mut health = Health::new(&HealthRules::default(), start);
     health.on(Event::Reached, start);
@@ -189,7 +189,7 @@ fn the_third_change_within_half_a_minute_is_told_as_flapping_then_every_ten_seco
 }
 
 #[test]
-fn a_crash_loop_that_ends_is_told_once_it_holds_still() {
+fn the_end_of_a_crash_loop_is_logged_once_the_target_is_stable() {
     let start = Instant::now();
     let mut health = Health::new(&HealthRules::default(), start);
     for event in [Event::Reached, Event::Absent, Event::Listens, Event::Absent, Event::Listens] {
@@ -235,7 +235,7 @@ fn it_falls_and_rises_after_so_many_signs_in_a_row() {
 }
 
 #[test]
-fn the_first_sign_tells_how_things_are() {
+fn the_first_event_sets_the_state() {
     let rules = HealthRules { rise: 5, fall: 5, ..HealthRules::default() };
 
     assert_eq!(stages(&rules, &[Event::Absent]), [Stage::Down(Cause::Refused)]);
@@ -273,7 +273,7 @@ fn how_long_it_is_back_counts_from_its_return() {
 }
 
 #[test]
-fn what_was_told_to_be_down_is_told_to_be_up_by_other_rules_too() {
+fn a_target_that_was_logged_down_is_logged_up_under_changed_rules_too() {
     let start = Instant::now();
     let at = |seconds: u32| start + seconds * SECOND;
     let bad = Stage::Down(Cause::BadAnswer);

@@ -47,7 +47,7 @@ fn who_asks_for_an_unknown_name_is_told_so() {
         let record = proxy.record();
         assert_eq!((record.outcome.end, record.outcome.phase), (End::NoName, Phase::Secure));
         assert_eq!(record.name.as_deref(), name);
-        assert!(record.hint().is_some_and(|hint| hint.contains("write target")), "{record}");
+        assert!(record.hint().is_some_and(|hint| hint.contains("set target")), "{record}");
     }
 }
 

@@ -141,7 +141,7 @@ fn a_header_that_does_not_come_in_time_is_waited_for_no_longer() {
         let record = proxy.record();
         assert_eq!((record.outcome.end, record.outcome.phase), (End::BadHeader, Phase::Identify));
         let hint = record.hint().unwrap();
-        assert!(hint.contains("not there after 2s (accept_proxy_timeout)"), "{hint}");
+        assert!(hint.contains("it did not arrive within 2s (accept_proxy_timeout)"), "{hint}");
         let quoted = if said.is_empty() { "it sent nothing" } else { "it sent \"PROXY TCP4 \"" };
         assert!(hint.ends_with(quoted), "{hint}");
     }

@@ -1,12 +1,13 @@
-//! The way into the netlink readers for a fuzzer, which takes the place of the kernel. No program has it.
+//! The entry to the netlink parsers for a fuzzer, which takes the place of the kernel. No shipped program contains it.
 
 use super::netlink::{Answer, read_datagram};
 use super::{nftables, rtnetlink, sock_diag};
 
-/// Reads any bytes as a datagram of the kernel's, and each of its messages as a row of every table that is ever asked for.
+/// Parses any bytes as a datagram from the kernel, and each of its messages as a row of every table that this crate
+/// requests.
 pub fn netlink(bytes: &[u8]) {
     let mut answer = Answer::default();
-    // What is wrong with the bytes is no news: they are to be read without a panic.
+    // An error is expected here; only a panic would be a fault.
     let _ = read_datagram(bytes, &mut answer);
     let bodies = answer.messages.iter().map(|message| &message.body[..]);
     for body in bodies.chain([bytes]) {

@@ -1,12 +1,12 @@
 //! The heap of this process.
 
-/// Gives free pages of the heap back to the system, those between pages in use as well.
+/// Returns free pages of the heap to the system, including those between pages in use.
 ///
-/// glibc keeps what was freed and shrinks only the heap's end by itself (malloc_trim(3)); other allocators, musl's among
-/// them, need no word. An arena is locked while its free pages are given back, so this belongs to quiet moments.
+/// By itself glibc keeps freed memory and only shrinks the end of the heap (malloc_trim(3)); other allocators, such as
+/// musl's, need no call. An arena is locked while its free pages are returned, so call this in quiet moments.
 pub(crate) fn give_back() {
     #[cfg(target_env = "gnu")]
-    // SAFETY: malloc_trim takes a number and touches only memory that nobody has.
+    // SAFETY: malloc_trim takes a number and touches only memory that is not allocated.
     unsafe {
         libc::malloc_trim(0);
     }

@@ -1,6 +1,6 @@
-//! The only `unsafe`: small safe functions over the kernel that no kept library offers.
+//! The only `unsafe` code: small safe functions over kernel interfaces that no maintained library offers.
 //!
-//! Everything `rustix` already does safely is called where it is needed; it is not repeated here.
+//! What `rustix` already offers safely is called where it is needed and not wrapped again here.
 
 mod async_fd;
 pub(crate) mod datagrams;

@@ -1,11 +1,11 @@
-//! What every netlink conversation has in common: one question, the messages of the answer, their attributes.
+//! The common part of every netlink exchange: one request, the messages of the answer, their attributes.
 //!
-//! Layouts are those of netlink(7), include/uapi/linux/netlink.h. The descriptor of a conversation is closed with its
-//! answer, so that one at a time is enough. Nothing is asked that changes anything.
+//! Layouts follow netlink(7) and include/uapi/linux/netlink.h. The descriptor of a request is closed once it is
+//! answered, so one descriptor at a time is enough. No request changes anything.
 //!
-//! It is written by hand, as are its readers in sock_diag, rtnetlink and nftables: no crate of a permissive licence reads
-//! nf_tables without a C library or `nft` itself, the one for routes comes with a runtime, the one for sockets
-//! drops the kernel's errors. Here every answer has a bound and every length is checked.
+//! It is written by hand, as are the parsers in sock_diag, rtnetlink and nftables: no permissively licensed crate reads
+//! nf_tables without a C library or the program `nft`, the crate for routes brings a runtime, and the crate for sockets
+//! drops the kernel's errors. Here every answer is bounded and every length is checked.
 
 use std::io;
 use std::net::IpAddr;
@@ -19,34 +19,36 @@ use rustix::net::{self, AddressFamily, Protocol, RecvFlags, SendFlags, SocketFla
 pub(crate) struct Message {
     /// `nlmsg_type`.
     pub(crate) kind: u16,
-    /// What follows the header: a structure of the family's, then attributes.
+    /// The part after the header: a structure of the family, then attributes.
     pub(crate) body: Vec<u8>,
 }
 
-/// Everything the kernel answered.
+/// The kernel's whole answer.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Answer {
-    /// The messages in their order.
+    /// The messages in order.
     pub(crate) messages: Vec<Message>,
-    /// Whether there were more than [`MAX_ANSWER`] bytes of them.
+    /// Whether messages beyond [`MAX_ANSWER`] bytes were left out.
     pub(crate) truncated: bool,
-    /// Whether the kernel's table changed under the dump: then rows may be missing or double.
+    /// Whether the kernel's table changed during the dump, so that rows may be missing or duplicated.
     pub(crate) interrupted: bool,
-    /// How many bytes of them there are.
+    /// The bytes of all messages together.
     bytes: usize,
 }
 
-/// A question: a header, the structure of its family, attributes.
+/// A request: a header, the structure of its family, attributes.
 #[derive(Clone, Debug)]
 pub(crate) struct Request(Vec<u8>);
 
-/// Far more than any table a person wrote; a full routing table of the Internet is cut off here.
+/// The most bytes kept of an answer. Far more than any table written by hand; a full Internet routing table is cut off
+/// here.
 pub(crate) const MAX_ANSWER: usize = 8 << 20;
-/// A dump fills at most 32 KiB at a time, a link with many virtual functions 64 KiB (netlink_dump, rtnl_calcit).
+/// The largest datagram: the kernel fills at most 32 KiB at a time in a dump, 64 KiB for a link with many virtual
+/// functions (netlink_dump, rtnl_calcit).
 const BUFFER: usize = 64 * 1024;
-/// The kernel answers within the call; the limit is for a kernel that does not.
+/// The receive time-out. The kernel answers within the call; the limit guards against a kernel that does not.
 const PATIENCE: Duration = Duration::from_secs(1);
-/// A table that changes under a dump is dumped again, this often.
+/// How often a dump is tried if the table changes during it.
 const ATTEMPTS: usize = 3;
 
 const NLMSG_ERROR: u16 = 2;
@@ -57,22 +59,22 @@ const NLM_F_DUMP_INTR: u16 = 0x010;
 const NLM_F_DUMP: u16 = 0x300;
 const HEADER: usize = 16;
 const SEQUENCE: u32 = 1;
-/// NLA_F_NESTED and NLA_F_NET_BYTEORDER say how to read the payload, not what it is.
+/// Masks off NLA_F_NESTED and NLA_F_NET_BYTEORDER, which describe the payload's encoding, not its type.
 const KIND_MASK: u16 = 0x3fff;
 
 impl Request {
-    /// A question about one thing.
+    /// A request for one object.
     pub(crate) fn one(kind: u16, fixed: &[u8]) -> Request {
         Request::new(kind, NLM_F_REQUEST, fixed)
     }
 
-    /// A question about all of them.
+    /// A request for all objects.
     pub(crate) fn dump(kind: u16, fixed: &[u8]) -> Request {
         Request::new(kind, NLM_F_REQUEST | NLM_F_DUMP, fixed)
     }
 
     fn new(kind: u16, flags: u16, fixed: &[u8]) -> Request {
-        let mut bytes = vec![0; 4]; // the length, known at the end
+        let mut bytes = vec![0; 4]; // the length, filled in at the end
         bytes.extend(kind.to_ne_bytes());
         bytes.extend(flags.to_ne_bytes());
         bytes.extend(SEQUENCE.to_ne_bytes());
@@ -81,7 +83,7 @@ impl Request {
         Request(bytes)
     }
 
-    /// The same question with one attribute more.
+    /// The same request with one more attribute.
     pub(crate) fn with(mut self, kind: u16, payload: &[u8]) -> Request {
         self.0.resize(self.0.len().next_multiple_of(4), 0);
         self.0.extend((4 + payload.len() as u16).to_ne_bytes());
@@ -98,11 +100,11 @@ impl Request {
     }
 }
 
-/// Asks and waits for the whole answer, at most a second for each part of it.
+/// Sends a request and waits for the whole answer, at most one second for each part.
 ///
 /// # Errors
-/// What the kernel answers instead, as ENETUNREACH for a route that does not exist; EPERM without the right to ask;
-/// EMFILE without a descriptor; `InvalidData` where the answer is not shaped as the headers say.
+/// The errno of the kernel's answer, such as ENETUNREACH for a route that does not exist; EPERM without the required
+/// right; EMFILE without a free descriptor; `InvalidData` if the answer does not have the layout of the headers.
 pub(crate) fn ask(protocol: Option<Protocol>, request: &Request) -> io::Result<Answer> {
     let mut answer = Answer::default();
     for _ in 0..ATTEMPTS {
@@ -123,7 +125,7 @@ fn open(protocol: Option<Protocol>) -> io::Result<OwnedFd> {
     Ok(socket)
 }
 
-/// Receives one datagram; true when it was the last.
+/// Receives one datagram; returns true for the last one.
 fn receive(socket: &OwnedFd, answer: &mut Answer) -> io::Result<bool> {
     let mut buffer = vec![0; BUFFER];
     let (_, length) = rustix::io::retry_on_intr(|| net::recv(socket, &mut buffer[..], RecvFlags::TRUNC))?;
@@ -131,7 +133,7 @@ fn receive(socket: &OwnedFd, answer: &mut Answer) -> io::Result<bool> {
     read_datagram(datagram, answer)
 }
 
-/// Reads the messages of one datagram; true when no more will come.
+/// Parses the messages of one datagram; returns true if it ends the answer.
 pub(crate) fn read_datagram(mut rest: &[u8], answer: &mut Answer) -> io::Result<bool> {
     while !rest.is_empty() {
         let (Some(length), Some(kind), Some(flags)) = (u32_at(rest, 0), u16_at(rest, 4), u16_at(rest, 6))
@@ -158,7 +160,7 @@ pub(crate) fn read_datagram(mut rest: &[u8], answer: &mut Answer) -> io::Result<
     Ok(false)
 }
 
-/// An error and the end of a dump both carry an errno, negative, or 0.
+/// NLMSG_ERROR and NLMSG_DONE both carry an errno, negated, or 0.
 fn end_of_answer(kind: u16, body: &[u8]) -> io::Result<bool> {
     match u32_at(body, 0).map(|code| (code as i32).wrapping_neg()) {
         Some(errno) if errno > 0 => Err(io::Error::from_raw_os_error(errno)),
@@ -167,7 +169,7 @@ fn end_of_answer(kind: u16, body: &[u8]) -> io::Result<bool> {
     }
 }
 
-/// The attributes of a message or of a nested attribute, in order; it ends where one is cut short.
+/// The attributes of a message or of a nested attribute, in order, up to the first truncated one.
 pub(crate) fn attributes(mut rest: &[u8]) -> impl Iterator<Item = (u16, &[u8])> {
     std::iter::from_fn(move || {
         let (length, kind) = (usize::from(u16_at(rest, 0)?), u16_at(rest, 2)?);
@@ -177,12 +179,12 @@ pub(crate) fn attributes(mut rest: &[u8]) -> impl Iterator<Item = (u16, &[u8])> 
     })
 }
 
-/// The payload of the first attribute of this kind.
+/// The payload of the first attribute of type `wanted`.
 pub(crate) fn attribute(bytes: &[u8], wanted: u16) -> Option<&[u8]> {
     attributes(bytes).find(|(kind, _)| *kind == wanted).map(|(_, payload)| payload)
 }
 
-/// A string of the kernel, without its final zero; what is not UTF-8 is replaced.
+/// A string from the kernel, without its final zero byte; invalid UTF-8 is replaced.
 pub(crate) fn text(payload: &[u8]) -> String {
     let end = payload.iter().position(|byte| *byte == 0).unwrap_or(payload.len());
     String::from_utf8_lossy(&payload[..end]).into_owned()
@@ -207,7 +209,7 @@ pub(crate) fn malformed(what: &str) -> io::Error {
     io::Error::new(io::ErrorKind::InvalidData, format!("netlink: {what}"))
 }
 
-/// An address as inet_diag and its like have it: sixteen bytes, of which IPv4 fills the first four.
+/// An address in the layout of inet_diag: sixteen bytes, of which IPv4 fills the first four.
 pub(super) fn sixteen(ip: IpAddr) -> [u8; 16] {
     match ip {
         IpAddr::V6(ip) => ip.octets(),

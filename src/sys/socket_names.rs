@@ -1,10 +1,10 @@
-//! The two addresses of a connection, by the number of a descriptor alone.
+//! The two addresses of a connection, by a descriptor's number alone.
 
 use std::net::{IpAddr, SocketAddr};
 use std::os::fd::RawFd;
 
-/// The local and the remote address of the socket a descriptor of this process is, if it is one. The number may have been
-/// given to another file meanwhile; who asks must know.
+/// The local and the remote address of a descriptor of this process, if it is a connected socket. The number may have
+/// been reused for another file meanwhile; the caller must rule that out.
 pub(crate) fn ends(descriptor: RawFd) -> Option<(SocketAddr, SocketAddr)> {
     let local = name(descriptor, libc::getsockname)?;
     Some((local, name(descriptor, libc::getpeername)?))
@@ -15,8 +15,8 @@ type Namer = unsafe extern "C" fn(libc::c_int, *mut libc::sockaddr, *mut libc::s
 fn name(descriptor: RawFd, namer: Namer) -> Option<SocketAddr> {
     let mut bytes = [0u8; size_of::<libc::sockaddr_in6>()];
     let mut length = bytes.len() as libc::socklen_t;
-    // SAFETY: the buffer is live and of the length given, and the kernel writes no more than that. The descriptor is only
-    // a number to the call: one that is closed answers EBADF, one that is no socket ENOTSOCK.
+    // SAFETY: the buffer is live and has the given length, and the kernel writes no more than that. To the call the
+    // descriptor is only a number: a closed one gives EBADF, one that is not a socket ENOTSOCK.
     let answer = unsafe { namer(descriptor, bytes.as_mut_ptr().cast(), &raw mut length) };
     if answer != 0 {
         return None;

@@ -4,10 +4,13 @@ use std::ffi::c_int;
 use std::io;
 use std::os::fd::{AsFd, AsRawFd};
 
-/// Leaves the choice of the source port to connect(2), which may then share it between different destinations.
+/// Lets connect(2) choose the source port, which may then be shared between different destinations.
 ///
-/// Without it, a bind to a source address takes a port for itself alone, and the whole range is used up by one target
-/// (ip(7), IP_BIND_ADDRESS_NO_PORT, Linux 4.2). Set before the bind; IPv6 sockets take the same option.
+/// Without it, a bind to a source address reserves a port exclusively, and one target can exhaust the whole range
+/// (ip(7), IP_BIND_ADDRESS_NO_PORT, Linux 4.2). Set it before the bind; it also applies to IPv6 sockets.
+///
+/// # Errors
+/// ENOPROTOOPT if the kernel lacks the option.
 pub(crate) fn bind_address_no_port(socket: impl AsFd) -> io::Result<()> {
     let on: c_int = 1;
     // SAFETY: the option value is a live c_int and its length is given; the descriptor is borrowed for the call.
@@ -23,9 +26,12 @@ pub(crate) fn bind_address_no_port(socket: impl AsFd) -> io::Result<()> {
     if answer == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
 }
 
-/// Lets a socket send by this interface alone (socket(7), SO_BINDTODEVICE); since Linux 5.7 that needs no right.
+/// Binds a socket to one interface (socket(7), SO_BINDTODEVICE); since Linux 5.7 this needs no privilege.
+///
+/// # Errors
+/// ENODEV if there is no such interface; EPERM before Linux 5.7 without CAP_NET_RAW.
 pub(crate) fn bind_to_device(socket: impl AsFd, name: &str) -> io::Result<()> {
-    // SAFETY: the option value is live text and its length is given (the kernel ends it itself); the descriptor is
+    // SAFETY: the option value is live text and its length is given (the kernel adds the final zero); the descriptor is
     // borrowed for the call.
     let answer = unsafe {
         libc::setsockopt(
@@ -39,7 +45,10 @@ pub(crate) fn bind_to_device(socket: impl AsFd, name: &str) -> io::Result<()> {
     if answer == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
 }
 
-/// Bytes written to the socket that its other end has not acknowledged yet (tcp(7), SIOCOUTQ).
+/// Bytes written to the socket that the other end has not acknowledged yet (tcp(7), SIOCOUTQ).
+///
+/// # Errors
+/// EINVAL for a listening socket.
 pub(crate) fn unsent(socket: impl AsFd) -> io::Result<u32> {
     let mut bytes: c_int = 0;
     // SAFETY: TIOCOUTQ (the value of SIOCOUTQ) writes one c_int to the pointer, which is live for the call.
@@ -47,8 +56,11 @@ pub(crate) fn unsent(socket: impl AsFd) -> io::Result<u32> {
     if answer == 0 { Ok(bytes.max(0) as u32) } else { Err(io::Error::last_os_error()) }
 }
 
-/// The process id and the effective user of whoever connected to a Unix socket, at the moment it did (unix(7),
-/// SO_PEERCRED). A process outside our PID namespace has the id 0, which `rustix`'s type cannot hold.
+/// The process id and effective user id of the process that connected to a Unix socket, at that moment (unix(7),
+/// SO_PEERCRED). A process outside this PID namespace has the id 0, which `rustix`'s type cannot hold.
+///
+/// # Errors
+/// The errno of getsockopt(2).
 pub(crate) fn peer_credentials(socket: impl AsFd) -> io::Result<(u32, u32)> {
     let mut peer = libc::ucred { pid: 0, uid: 0, gid: 0 };
     let mut length = size_of::<libc::ucred>() as libc::socklen_t;

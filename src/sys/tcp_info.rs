@@ -1,41 +1,44 @@
-//! What the kernel knows about a TCP connection (tcp(7), TCP_INFO; include/uapi/linux/tcp.h).
+//! The kernel's data on a TCP connection (tcp(7), TCP_INFO; include/uapi/linux/tcp.h).
 
 use std::io;
 use std::mem::MaybeUninit;
 use std::os::fd::{AsFd, AsRawFd, RawFd};
 
-/// What is asked for.
+/// The fields in use.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct TcpInfo {
-    /// As include/net/tcp_states.h counts it.
+    /// The state, numbered as in include/net/tcp_states.h.
     pub(super) state: u8,
     /// Smoothed round-trip time, in microseconds.
     pub(crate) round_trip_us: u32,
-    /// Segments sent again over the connection's life.
+    /// Segments retransmitted over the life of the connection.
     pub(crate) retransmits: u32,
-    /// Segments that are under way.
+    /// Segments sent and not yet acknowledged.
     pub(super) unacked: u32,
-    /// Probes in a row of a closed window that were not answered.
+    /// Consecutive unanswered probes of a closed window.
     pub(super) probes: u8,
-    /// Whether the connection has ever been made: the other end has acknowledged our SYN (tcp_ack in
-    /// net/ipv4/tcp_input.c counts it as a byte). Before Linux 4.1 it cannot be told, and is never so.
+    /// Whether the connection was ever established: the other end acknowledged our SYN (tcp_ack in net/ipv4/tcp_input.c
+    /// counts it as a byte). Always false before Linux 4.1, which does not report it.
     pub(crate) was_made: bool,
-    /// Of a listening socket: connections that nobody has accepted yet (tcp_get_info in net/ipv4/tcp.c).
+    /// For a listening socket: connections not yet accepted (tcp_get_info in net/ipv4/tcp.c).
     pub(crate) waiting: u32,
 }
 
 /// Reads TCP_INFO.
+///
+/// # Errors
+/// ENOPROTOOPT or EOPNOTSUPP if the socket is not a TCP socket.
 pub(crate) fn tcp_info(socket: impl AsFd) -> io::Result<TcpInfo> {
     tcp_info_of(socket.as_fd().as_raw_fd())
 }
 
-/// The same of a descriptor that may be closed, or another's, by now.
+/// The same for a descriptor that may have been closed or reused meanwhile.
 pub(super) fn tcp_info_of(descriptor: RawFd) -> io::Result<TcpInfo> {
-    // An older kernel writes a shorter structure: what it does not write stays zero.
+    // An older kernel writes a shorter structure; the rest stays zero.
     let mut info = MaybeUninit::<libc::tcp_info>::zeroed();
     let mut length = size_of::<libc::tcp_info>() as libc::socklen_t;
-    // SAFETY: the buffer is live and of the length given; the kernel writes at most that much. The
-    // descriptor is only a number to the call: one that is closed answers EBADF.
+    // SAFETY: the buffer is live and has the given length; the kernel writes at most that much. To the call the
+    // descriptor is only a number: a closed one gives EBADF.
     let answer = unsafe {
         libc::getsockopt(
             descriptor,

@@ -1,28 +1,29 @@
-//! What TCP_USER_TIMEOUT counts against an end that is there and takes nothing.
+//! Keeps TCP_USER_TIMEOUT from ending a connection to a peer that responds but has stopped reading.
 
 use std::ffi::c_int;
 use std::os::fd::RawFd;
 
 use super::tcp_info::tcp_info_of;
 
-/// TCP_ESTABLISHED and TCP_CLOSE_WAIT of include/net/tcp_states.h: those in which we may still have something to send.
+/// TCP_ESTABLISHED and TCP_CLOSE_WAIT of include/net/tcp_states.h: the states in which there may still be data to send.
 const CAN_SEND: [u8; 2] = [1, 8];
 
-/// Switches TCP_USER_TIMEOUT off where the other end acknowledges that its window is closed; whether it did.
+/// Switches TCP_USER_TIMEOUT off if the other end acknowledges probes of its closed window; returns whether it did so.
 ///
-/// The option bounds how long a window stays closed, whether or not the other end answers the probes: their time begins
-/// anew with an open window alone (icsk_probes_tstamp; tcp_probe_timer in net/ipv4/tcp_timer.c and tcp_ack_probe in
-/// tcp_input.c, both since Linux 5.11, and the count of probes before stood for about the same). Without the option only
-/// probes in a row that go unanswered are counted (tcp_retries2).
+/// The option limits how long a window stays closed, whether or not the other end answers the probes: only an open
+/// window restarts their time (icsk_probes_tstamp; tcp_probe_timer in net/ipv4/tcp_timer.c and tcp_ack_probe in
+/// tcp_input.c, both since Linux 5.11; before that the count of probes had about the same effect). Without the option
+/// the kernel counts only consecutive unanswered probes (tcp_retries2).
 ///
-/// The number may have been given to another socket meanwhile: that is judged by itself, and no harm is done.
+/// The number may have been reused for another socket meanwhile: that socket is then judged by its own state, which is
+/// harmless.
 pub(crate) fn forgive(descriptor: RawFd) -> bool {
     if user_timeout(descriptor).is_none() || !answers_and_takes_nothing(descriptor) {
         return false;
     }
     let off: c_int = 0;
-    // SAFETY: the option value is a live c_int and its length is given. The descriptor is only a number to the call: one
-    // that is closed answers EBADF, one that is no TCP socket an error as well.
+    // SAFETY: the option value is a live c_int and its length is given. To the call the descriptor is only a number: a
+    // closed one gives EBADF, and one that is not a TCP socket an error as well.
     let answer = unsafe {
         libc::setsockopt(
             descriptor,
@@ -35,12 +36,12 @@ pub(crate) fn forgive(descriptor: RawFd) -> bool {
     answer == 0
 }
 
-/// Whether there is something to send, nothing of it is under way, and no more than one probe waits for its answer.
+/// Whether there is data to send, none of it is in flight, and at most one probe awaits its answer.
 fn answers_and_takes_nothing(descriptor: RawFd) -> bool {
     let Ok(info) = tcp_info_of(descriptor) else { return false };
     let mut queued: c_int = 0;
-    // SAFETY: TIOCOUTQ (the value of SIOCOUTQ) writes one c_int to the pointer, which is live for the call; the descriptor
-    // is only a number to it.
+    // SAFETY: TIOCOUTQ (the value of SIOCOUTQ) writes one c_int to the pointer, which is live for the call; to the call
+    // the descriptor is only a number.
     let answer = unsafe { libc::ioctl(descriptor, libc::TIOCOUTQ, &raw mut queued) };
     let has_more = answer == 0 && queued > 0;
     CAN_SEND.contains(&info.state) && has_more && info.unacked == 0 && info.probes <= 1
@@ -49,8 +50,8 @@ fn answers_and_takes_nothing(descriptor: RawFd) -> bool {
 fn user_timeout(descriptor: RawFd) -> Option<c_int> {
     let mut milliseconds: c_int = 0;
     let mut length = size_of::<c_int>() as libc::socklen_t;
-    // SAFETY: the buffer is live and of the length given, and the kernel writes no more than that. The descriptor is only
-    // a number to the call.
+    // SAFETY: the buffer is live and has the given length, and the kernel writes no more than that. To the call the
+    // descriptor is only a number.
     let answer = unsafe {
         libc::getsockopt(
             descriptor,
@@ -74,7 +75,7 @@ mod tests {
 
     use super::*;
 
-    /// Both ends of a connection: ours, with a user_timeout of an hour, and one with little room.
+    /// Both ends of a connection: ours, with a user time-out of one hour, and the other with a small buffer.
     fn pair() -> (TcpStream, TcpStream) {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         set_socket_recv_buffer_size(&listener, 4096).unwrap();

@@ -13,7 +13,7 @@ use rustix::net::{AddressFamily, SocketFlags, SocketType, socket_with};
 use super::{Origin, share_port};
 use crate::address::Interface;
 use crate::sys;
-use crate::sys::datagrams::{join_trains, tell_local_address};
+use crate::sys::datagrams::{join_trains, report_local_address};
 
 /// The receive buffer requested for a listening socket, in bytes: a burst of two thousand small datagrams overflows the
 /// usual 208 KiB.
@@ -45,7 +45,7 @@ pub fn bind_datagrams(address: SocketAddr, share: bool) -> io::Result<OwnedFd> {
     // Without this option (before Linux 5.0) trains arrive as single datagrams, which only costs time.
     let _ = join_trains(&socket);
     if address.ip().is_unspecified() {
-        tell_local_address(&socket, address.is_ipv4())?;
+        report_local_address(&socket, address.is_ipv4())?;
     }
     rustix::net::bind(&socket, &address)?;
     Ok(socket)

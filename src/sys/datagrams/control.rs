@@ -1,4 +1,4 @@
-//! Control messages (cmsg(3)) in a buffer of their own: reading those of a datagram, writing those of another.
+//! Control messages (cmsg(3)) in a buffer: reads those of a received datagram, writes those of one to send.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
@@ -6,18 +6,18 @@ use libc::c_int;
 
 use super::Asked;
 
-/// Room for UDP_GRO, IP_PKTINFO or IPV6_PKTINFO and SO_RXQ_OVFL together, aligned as cmsghdr needs it.
+/// Space for UDP_GRO, IP_PKTINFO or IPV6_PKTINFO and SO_RXQ_OVFL together, aligned as cmsghdr requires.
 #[derive(Clone, Copy)]
 pub(super) struct Control(pub(super) [u64; 14]);
 
-/// The size of a cmsghdr, which is aligned already, and the alignment of what follows.
+/// The size of a cmsghdr, which is already aligned, and the alignment of its payload.
 const HEADER: usize = size_of::<libc::cmsghdr>();
 const ALIGN: usize = size_of::<usize>();
 
-/// What came beside a datagram.
+/// The control messages received with a datagram.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(super) struct Told {
-    /// The length of each datagram of a train; 0 for one that came alone.
+pub(super) struct Received {
+    /// The length of each datagram of a train; 0 for a single datagram.
     pub(super) segment: usize,
     pub(super) asked: Option<Asked>,
 }
@@ -34,22 +34,22 @@ impl Control {
         bytes
     }
 
-    /// Reads the first `length` bytes, as the kernel filled them.
-    pub(super) fn read(&self, length: usize) -> Told {
-        let mut told = Told::default();
+    /// Parses the first `length` bytes, as the kernel filled them.
+    pub(super) fn read(&self, length: usize) -> Received {
+        let mut received = Received::default();
         if length < HEADER {
-            return told;
+            return received;
         }
         let bytes = self.bytes();
         let mut rest = &bytes[..length.min(Control::SIZE)];
         while let Some((level, kind, payload, next)) = split(rest) {
-            told.take(level, kind, payload);
+            received.take(level, kind, payload);
             rest = next;
         }
-        told
+        received
     }
 
-    /// Writes what a datagram needs, and returns how many bytes that is.
+    /// Writes the control messages a datagram needs, and returns their length in bytes.
     pub(super) fn write(&mut self, segment: u16, from: Option<Asked>) -> usize {
         let mut end = 0;
         if segment > 0 {
@@ -58,7 +58,7 @@ impl Control {
         match from {
             None => {}
             Some(Asked { ip: IpAddr::V4(ip), .. }) => {
-                // in_pktinfo: the interface (0: as the route says), the source, and one more that is ignored.
+                // in_pktinfo: the interface (0: by the route), the source address, and an address that is ignored.
                 let mut info = [0; 12];
                 info[4..8].copy_from_slice(&ip.octets());
                 end = self.put(end, libc::SOL_IP, libc::IP_PKTINFO, &info);
@@ -87,11 +87,11 @@ impl Control {
     }
 }
 
-impl Told {
+impl Received {
     fn take(&mut self, level: c_int, kind: c_int, payload: &[u8]) {
         match (level, kind) {
             (libc::SOL_UDP, libc::UDP_GRO) => self.segment = number(payload, 0) as usize,
-            // ipi_spec_dst and not ipi_addr: of a broadcast, the address of ours that can answer.
+            // ipi_spec_dst and not ipi_addr: for a broadcast it is the local address that can answer.
             (libc::SOL_IP, libc::IP_PKTINFO) => {
                 let octets: Option<[u8; 4]> = payload.get(4..8).and_then(|ip| ip.try_into().ok());
                 self.asked = octets.map(|ip| Asked { ip: Ipv4Addr::from(ip).into(), interface: 0 });
@@ -108,7 +108,7 @@ impl Told {
     }
 }
 
-/// Level, type and payload of the first message, and what follows it.
+/// The level, type and payload of the first message, and the bytes after it.
 fn split(bytes: &[u8]) -> Option<(c_int, c_int, &[u8], &[u8])> {
     let length = usize::from_ne_bytes(bytes.get(..8)?.try_into().ok()?);
     let (level, kind) = (number(bytes, 8) as c_int, number(bytes, 12) as c_int);
@@ -134,7 +134,7 @@ mod tests {
 
             let length = control.write(0, Some(asked));
 
-            assert_eq!(control.read(length), Told { segment: 0, asked: Some(asked) });
+            assert_eq!(control.read(length), Received { segment: 0, asked: Some(asked) });
         }
     }
 
@@ -144,7 +144,7 @@ mod tests {
         let length = control.write(0, Some(Asked { ip: Ipv4Addr::LOCALHOST.into(), interface: 0 }));
 
         for cut in 0..length - ALIGN {
-            assert_eq!(control.read(cut), Told::default(), "{cut} bytes");
+            assert_eq!(control.read(cut), Received::default(), "{cut} bytes");
         }
     }
 }

@@ -1,24 +1,25 @@
-//! Datagrams in batches, with what the kernel tells beside them: recvmmsg(2), sendmmsg(2), and udp(7)'s trains.
+//! Datagrams in batches, with their control messages: recvmmsg(2), sendmmsg(2), and the trains of udp(7).
 //!
-//! A train is what UDP_SEGMENT sends and UDP_GRO receives: many datagrams of one length (the last may be shorter) as one
-//! buffer and one passage through the network stack. The length travels in a control message, so no border is ever lost.
+//! A train is what UDP_SEGMENT sends and UDP_GRO receives: many datagrams of one length (the last may be shorter) in
+//! one buffer and one pass through the network stack. A control message carries the length, so no boundary between
+//! datagrams is lost.
 
 mod control;
 mod options;
 mod recvmmsg;
 mod sendmmsg;
 
-pub(crate) use options::{backlog, join_trains, tell_local_address};
+pub(crate) use options::{backlog, join_trains, report_local_address};
 pub(crate) use recvmmsg::{Arrival, Arrivals};
 pub(crate) use sendmmsg::{Departure, Departures};
 
 use std::net::IpAddr;
 
-/// The address of this machine that a datagram was sent to, which its answer must leave from.
+/// The local address that a datagram was sent to, which its answer must use as its source.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(crate) struct Asked {
     pub(crate) ip: IpAddr,
-    /// The interface, where the address means nothing without it (IPv6 link-local); otherwise 0, any.
+    /// The interface, if the address is ambiguous without it (IPv6 link-local); otherwise 0 for any.
     pub(crate) interface: u32,
 }
 

@@ -4,14 +4,20 @@ use std::ffi::c_int;
 use std::io;
 use std::os::fd::{AsFd, AsRawFd};
 
-/// Receives datagrams of one sender that came as a train as one buffer (udp(7), UDP_GRO, Linux 5.0).
+/// Lets the socket receive a train of datagrams from one sender as one buffer (udp(7), UDP_GRO, Linux 5.0).
+///
+/// # Errors
+/// ENOPROTOOPT if the kernel lacks the option.
 pub(crate) fn join_trains(socket: impl AsFd) -> io::Result<()> {
     switch_on(socket, libc::SOL_UDP, libc::UDP_GRO)
 }
 
-/// Has the kernel tell of each datagram which address of ours it was sent to (ip(7), IP_PKTINFO; ipv6(7),
+/// Makes the kernel report the local address that each datagram was sent to (ip(7), IP_PKTINFO; ipv6(7),
 /// IPV6_RECVPKTINFO).
-pub(crate) fn tell_local_address(socket: impl AsFd, is_ipv4: bool) -> io::Result<()> {
+///
+/// # Errors
+/// The errno of setsockopt(2).
+pub(crate) fn report_local_address(socket: impl AsFd, is_ipv4: bool) -> io::Result<()> {
     match is_ipv4 {
         true => switch_on(socket, libc::SOL_IP, libc::IP_PKTINFO),
         false => switch_on(socket, libc::SOL_IPV6, libc::IPV6_RECVPKTINFO),
@@ -33,21 +39,24 @@ fn switch_on(socket: impl AsFd, level: c_int, option: c_int) -> io::Result<()> {
     if answer == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
 }
 
-/// What waits in a socket's receive buffer.
+/// The state of a socket's receive buffer.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Backlog {
-    /// Memory in use, by the kernel's accounting, and how much there may be.
+    /// Memory in use and its limit, in bytes as the kernel counts them.
     pub(crate) used: u32,
     pub(crate) most: u32,
-    /// Datagrams dropped since the socket was made, for want of memory or with a wrong checksum.
+    /// Datagrams dropped since the socket was created, for lack of memory or because of a wrong checksum.
     pub(crate) dropped: u32,
 }
 
-/// Reads SO_MEMINFO (Linux 4.12; include/uapi/linux/sock_diag.h has the order of its numbers).
+/// Reads SO_MEMINFO (Linux 4.12; include/uapi/linux/sock_diag.h gives the order of its numbers).
+///
+/// # Errors
+/// ENOPROTOOPT if the kernel lacks the option.
 pub(crate) fn backlog(socket: impl AsFd) -> io::Result<Backlog> {
     let mut numbers = [0_u32; 9];
     let mut length = size_of_val(&numbers) as libc::socklen_t;
-    // SAFETY: the buffer is live and of the length given; the kernel writes at most that much.
+    // SAFETY: the buffer is live and has the given length; the kernel writes at most that much.
     let answer = unsafe {
         libc::getsockopt(
             socket.as_fd().as_raw_fd(),

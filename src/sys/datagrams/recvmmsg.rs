@@ -1,4 +1,4 @@
-//! Datagrams that have come: one buffer for many, filled by one recvmmsg(2).
+//! Received datagrams: one buffer for many, filled by one recvmmsg(2).
 
 use std::io;
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, SocketAddrV6};
@@ -8,14 +8,14 @@ use std::ptr;
 use super::Asked;
 use super::control::Control;
 
-/// No datagram and no train is longer: its length is a 16-bit number in both headers.
+/// The largest datagram or train: both headers hold the length in 16 bits.
 const LONGEST: usize = 65_535;
 
-/// From one place to the next. Not a power of two, so that the beginnings of all places, which is where small datagrams
-/// lie, do not share one set of the processor's cache.
+/// The distance from one place to the next, in bytes. Not a power of two, so that the beginnings of the places, where
+/// small datagrams are, do not fall into one set of the processor's cache.
 const STRIDE: usize = LONGEST + 1 + 9 * 64;
 
-/// Places for datagrams. Memory that was never written to is not resident, so small datagrams keep it small.
+/// Places for datagrams. Memory never written to is not resident, so small datagrams keep the resident size small.
 pub(crate) struct Arrivals {
     memory: Box<[u8]>,
     parts: Box<[libc::iovec]>,
@@ -28,18 +28,18 @@ pub(crate) struct Arrivals {
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Arrival<'a> {
     pub(crate) bytes: &'a [u8],
-    /// The length of each datagram of a train, the last of which may be shorter; 0 for one that came alone.
+    /// The length of each datagram of a train (the last may be shorter); 0 for a single datagram.
     pub(crate) segment: usize,
-    /// Who sent it; `None` where the kernel does not say.
+    /// The sender; `None` if the kernel does not report it.
     pub(crate) from: Option<SocketAddr>,
-    /// The address it was sent to, where the socket was asked to tell ([`super::tell_local_address`]).
+    /// The local address it was sent to, if the socket reports it ([`super::report_local_address`]).
     pub(crate) asked: Option<Asked>,
-    /// Whether the kernel had to cut it.
+    /// Whether the kernel truncated it.
     pub(crate) cut: bool,
 }
 
 impl Arrival<'_> {
-    /// How many datagrams it is.
+    /// The number of datagrams.
     pub(crate) fn count(&self) -> u64 {
         match self.segment {
             0 => 1,
@@ -49,7 +49,7 @@ impl Arrival<'_> {
 }
 
 impl Arrivals {
-    /// Room for `places` datagrams or trains.
+    /// Allocates room for `places` datagrams or trains.
     pub(crate) fn new(places: usize) -> Arrivals {
         // SAFETY: all three are plain structures of integers and pointers, for which zeroes are a valid value.
         let (part, name, header) = unsafe { (std::mem::zeroed(), std::mem::zeroed(), std::mem::zeroed()) };
@@ -62,23 +62,26 @@ impl Arrivals {
         }
     }
 
-    /// How many datagrams or trains there is room for.
+    /// The number of datagrams or trains that fit.
     pub(crate) fn places(&self) -> usize {
         self.headers.len()
     }
 
-    /// Takes what waits in the socket into the places from `first` on, at most `most`; says how many places are filled.
+    /// Receives what is queued in the socket into at most `most` places, from `first` on; returns the number of places
+    /// filled.
     ///
     /// # Errors
-    /// `WouldBlock` where nothing waits. Of a connected socket also what an ICMP message said, once.
+    /// `WouldBlock` if nothing is queued. A connected socket also returns, once, the error that an ICMP message
+    /// reported.
     pub(crate) fn receive(&mut self, socket: impl AsFd, first: usize, most: usize) -> io::Result<usize> {
         let end = first.saturating_add(most).min(self.places());
         let first = first.min(end);
         for place in first..end {
             self.prepare(place);
         }
-        // SAFETY: each of the headers from `first` on, of which there are `end - first`, was just prepared: its pointers
-        // lead into boxes of this structure, which is borrowed mutably for the call, and its lengths are theirs.
+        // SAFETY: each of the `end - first` headers from `first` on was just prepared: its pointers lead into boxes of
+        // this structure, which is borrowed mutably for the call, and its lengths are the lengths of those boxes'
+        // parts.
         let count = unsafe {
             libc::recvmmsg(
                 socket.as_fd().as_raw_fd(),
@@ -103,24 +106,24 @@ impl Arrivals {
         header.msg_controllen = Control::SIZE;
     }
 
-    /// What the last `receive` put in this place.
+    /// The datagram or train that the last `receive` put in this place.
     pub(crate) fn get(&self, place: usize) -> Arrival<'_> {
         let header = &self.headers[place];
         let length = (header.msg_len as usize).min(LONGEST);
-        let told = self.controls[place].read(header.msg_hdr.msg_controllen);
+        let control = self.controls[place].read(header.msg_hdr.msg_controllen);
         Arrival {
             bytes: &self.memory[place * STRIDE..][..length],
-            // A lone datagram of a socket that joins trains has no segment, and one as long as its segment is alone.
-            segment: if told.segment < length { told.segment } else { 0 },
+            // With UDP_GRO a single datagram has no segment, and a buffer as long as its segment is a single datagram.
+            segment: if control.segment < length { control.segment } else { 0 },
             from: address(&self.names[place], header.msg_hdr.msg_namelen),
-            asked: told.asked,
+            asked: control.asked,
             cut: header.msg_hdr.msg_flags & libc::MSG_TRUNC != 0,
         }
     }
 }
 
-/// An address as the kernel writes it. Port and address stand at the same places in sockaddr_in and sockaddr_in6, and
-/// the octets of IPv4 where IPv6 has its flow label.
+/// Parses an address as the kernel writes it. Family and port have the same offsets in sockaddr_in and sockaddr_in6,
+/// and IPv4 has its octets where IPv6 has its flow label.
 fn address(name: &libc::sockaddr_in6, length: libc::socklen_t) -> Option<SocketAddr> {
     let port = u16::from_be(name.sin6_port);
     match libc::c_int::from(name.sin6_family) {

@@ -1,4 +1,4 @@
-//! Datagrams that go: many in one sendmmsg(2), each to its own address.
+//! Datagrams to send: many in one sendmmsg(2), each to its own address.
 
 use std::io;
 use std::net::SocketAddr;
@@ -13,15 +13,15 @@ use super::control::Control;
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Departure<'a> {
     pub(crate) bytes: &'a [u8],
-    /// The length of each datagram of a train; 0 for one that goes alone.
+    /// The length of each datagram of a train; 0 for a single datagram.
     pub(crate) segment: usize,
-    /// Where to; `None` for what the socket is connected to.
+    /// The destination; `None` if the socket is connected.
     pub(crate) to: Option<SocketAddr>,
-    /// The address it leaves from, where the socket has several.
+    /// The source address, if the socket has several.
     pub(crate) from: Option<Asked>,
 }
 
-/// What sendmmsg(2) reads, kept between calls.
+/// The structures that sendmmsg(2) reads, reused between calls.
 pub(crate) struct Departures {
     parts: Box<[libc::iovec]>,
     names: Box<[libc::sockaddr_in6]>,
@@ -30,7 +30,7 @@ pub(crate) struct Departures {
 }
 
 impl Departures {
-    /// For at most `most` in one call.
+    /// Allocates room for at most `most` datagrams or trains per call.
     pub(crate) fn new(most: usize) -> Departures {
         // SAFETY: all three are plain structures of integers and pointers, for which zeroes are a valid value.
         let (part, name, header) = unsafe { (std::mem::zeroed(), std::mem::zeroed(), std::mem::zeroed()) };
@@ -42,11 +42,11 @@ impl Departures {
         }
     }
 
-    /// Sends `count` datagrams in order, the n-th as `departure(n)` says; at most as many as there is room for. Says how
-    /// many went.
+    /// Sends `count` datagrams in order, the n-th being `departure(n)`, but no more than there is room for. Returns the
+    /// number sent.
     ///
     /// # Errors
-    /// What hindered the very first. What hinders a later one is the error of the next call, which begins with it.
+    /// The error of the first datagram. A later datagram's error is returned by the next call, which begins with it.
     pub(crate) fn send<'a>(
         &mut self,
         socket: impl AsFd,
@@ -87,7 +87,7 @@ impl Departures {
             if to.is_some() { (&raw mut self.names[place]).cast() } else { std::ptr::null_mut() };
         header.msg_iov = &raw mut self.parts[place];
         header.msg_iovlen = 1;
-        // A segment longer than 16 bits is no train: the whole is at most that long.
+        // A segment length beyond 16 bits is no train: the whole buffer is at most that long.
         let segment = u16::try_from(segment).unwrap_or(0);
         header.msg_controllen =
             if segment > 0 || from.is_some() { self.controls[place].write(segment, from) } else { 0 };
@@ -98,7 +98,8 @@ impl Departures {
     }
 }
 
-/// One that needs no control message goes without the headers, which the kernel copies and checks.
+/// Sends a datagram that needs no control message without message headers, which the kernel would have to copy and
+/// check.
 fn send_alone(socket: impl AsFd, bytes: &[u8], to: Option<SocketAddr>) -> io::Result<usize> {
     let flags = SendFlags::DONTWAIT | SendFlags::NOSIGNAL;
     match to {
@@ -108,8 +109,8 @@ fn send_alone(socket: impl AsFd, bytes: &[u8], to: Option<SocketAddr>) -> io::Re
     Ok(1)
 }
 
-/// Writes an address as the kernel reads it, and returns its length. sockaddr_in has its octets where sockaddr_in6 has
-/// the flow label.
+/// Writes an address as the kernel expects it, and returns its length. sockaddr_in has its octets where sockaddr_in6
+/// has the flow label.
 fn write_address(name: &mut libc::sockaddr_in6, address: SocketAddr) -> libc::socklen_t {
     name.sin6_port = address.port().to_be();
     match address {

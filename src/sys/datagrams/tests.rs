@@ -42,7 +42,7 @@ fn a_train_is_received_as_a_train_and_by_others_as_datagrams() {
     let mut arrivals = Arrivals::new(32);
 
     send(&a, &[train]);
-    assert_eq!(arrivals.receive(&b, 0, 32).unwrap(), 16, "one by one, where trains are not asked for");
+    assert_eq!(arrivals.receive(&b, 0, 32).unwrap(), 16, "one by one, without UDP_GRO");
     assert_eq!(arrivals.get(15).bytes, &bytes[64 * 15..]);
 
     join_trains(&b).unwrap();
@@ -72,7 +72,7 @@ fn an_answer_leaves_from_the_address_that_was_asked() {
         let Ok(server) = UdpSocket::bind(any) else { continue };
         let port = server.local_addr().unwrap().port();
         let asked: IpAddr = asked.parse().unwrap();
-        tell_local_address(&server, asked.is_ipv4()).unwrap();
+        report_local_address(&server, asked.is_ipv4()).unwrap();
         let client = UdpSocket::bind((any.trim_end_matches(":0").trim_matches(['[', ']']), 0)).unwrap();
         client.set_read_timeout(Some(std::time::Duration::from_secs(10))).unwrap();
 

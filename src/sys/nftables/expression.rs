@@ -1,8 +1,10 @@
-//! One step of a rule: a load into a register, a test of it, a count, a verdict. Names are the kernel's.
+//! One expression of a rule: a load into a register, a test of a register, a counter, a verdict. The names are the
+//! kernel's.
 
-/// A step of a rule. Registers are numbered as the kernel does: 0 is the verdict, 1 to 4 have 16 bytes, from 8 on 4.
+/// An expression of a rule. Registers have the kernel's numbers: 0 is the verdict, 1 to 4 hold 16 bytes each, 8 and
+/// above 4 bytes.
 #[derive(Clone, Debug, PartialEq, Eq)]
-#[allow(missing_docs)] // Fields are those of nf_tables.h, in its words.
+#[allow(missing_docs)] // The fields are named as in nf_tables.h.
 pub enum Expression {
     Load {
         load: Load,
@@ -36,7 +38,7 @@ pub enum Expression {
         length: u32,
         size: u32,
     },
-    /// In a map, `into` is the register of the value, 0 the verdict.
+    /// For a map, `into` is the register that receives the value; 0 is the verdict.
     Lookup {
         set: String,
         register: u32,
@@ -50,14 +52,14 @@ pub enum Expression {
         kind: RejectKind,
         code: u8,
     },
-    /// `rate` per `unit` seconds; inverted it matches what is over.
+    /// `rate` per `unit` seconds; inverted, it matches what exceeds the rate.
     Limit {
         rate: u64,
         unit: u64,
         bytes: bool,
         inverted: bool,
     },
-    /// How many connections; inverted it matches what is over.
+    /// The number of connections; inverted, it matches what exceeds it.
     ConnectionLimit {
         count: u64,
         inverted: bool,
@@ -80,31 +82,31 @@ pub enum Expression {
         first: u64,
         bypass: bool,
     },
-    /// A match of iptables inside nf_tables.
+    /// An iptables match inside nf_tables.
     Match {
         name: String,
         revision: u32,
         info: Vec<u8>,
     },
-    /// A target of iptables inside nf_tables.
+    /// An iptables target inside nf_tables.
     Target {
         name: String,
         revision: u32,
         info: Vec<u8>,
     },
-    /// It sets something (a mark, a header) from a register.
+    /// Sets something (a mark, a header field) from a register.
     Store {
         what: String,
         key: u32,
         register: u32,
     },
-    /// It lets pass whatever comes: log, notrack, masquerade …
+    /// Never stops a packet: log, notrack, masquerade …
     Passes(String),
-    /// It may stop or change the packet in a way not known here.
+    /// May stop or change the packet in a way unknown to this parser.
     Other(String),
 }
 
-/// Where a load takes its bytes from.
+/// The source of a load.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[allow(missing_docs)]
 pub enum Load {
@@ -119,7 +121,7 @@ pub enum Load {
         key: u32,
         reply: Option<bool>,
     },
-    /// `fib`, `rt`, `socket`, `numgen` … by the kernel's name.
+    /// `fib`, `rt`, `socket`, `numgen` …, by the kernel's name.
     Other(String),
 }
 
@@ -148,7 +150,7 @@ pub enum Operator {
     GreaterOrEqual,
 }
 
-/// What is done with the bits of a register.
+/// An operation on the bits of a register.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[allow(missing_docs)]
 pub enum BitOperation {
@@ -156,13 +158,13 @@ pub enum BitOperation {
     Other,
 }
 
-/// How a rejection answers.
+/// The answer of a reject expression.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum RejectKind {
-    /// With an ICMP message of the packet's family; the code is that family's.
+    /// An ICMP message of the packet's family, with that family's code.
     Icmp,
-    /// With a TCP reset.
+    /// A TCP reset.
     Reset,
-    /// With an ICMP message, the code being nf_tables' own for both families.
+    /// An ICMP message whose code is nf_tables' own, for both families.
     IcmpAny,
 }

@@ -1,12 +1,13 @@
-//! Asks the kernel for its packet filter's rules, the road `nft list ruleset` takes; it needs CAP_NET_ADMIN.
+//! Reads the rules of the kernel's packet filter, by the interface that `nft list ruleset` uses; this needs
+//! CAP_NET_ADMIN.
 //!
-//! It changes nothing. Layouts are those of include/uapi/linux/netfilter/nfnetlink.h and nf_tables.h; numbers in them are
-//! big-endian. Rules that iptables-nft wrote are among these; those of the older iptables are not read, and
-//! `probe::firewall` says where there are some.
+//! It changes nothing. Layouts follow include/uapi/linux/netfilter/nfnetlink.h and nf_tables.h; numbers in them are
+//! big-endian. Rules written by iptables-nft are included; rules of the legacy iptables are not read, and
+//! `probe::firewall` reports whether there are any.
 //!
-//! It is written by hand: no crate of a permissive licence reads nf_tables. `nftables` runs the program `nft`, which need not be
-//! there and answers with no more than it has words for; `rustables` stands on a C library. The bounds are ours: so many
-//! rules and elements, then the answer says that it is cut.
+//! It is written by hand: no permissively licensed crate reads nf_tables. `nftables` runs the program `nft`, which may
+//! not be installed and omits what it cannot express; `rustables` needs a C library. The number of rules and elements
+//! is bounded; beyond the bound the answer is marked as cut.
 
 use std::io;
 
@@ -19,7 +20,7 @@ mod reading;
 pub use expression::{BitOperation, Expression, Judgement, Load, Operator, RejectKind};
 use reading::number;
 
-/// A chain; a base chain hangs on a hook.
+/// A chain; a base chain is attached to a hook.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Chain {
     /// NFPROTO_ number: 1 inet, 2 ip, 5 netdev, 10 ip6.
@@ -28,24 +29,25 @@ pub struct Chain {
     pub table: String,
     /// Its name; not yet escaped.
     pub name: String,
-    /// Where it hangs, if anywhere.
+    /// Its hook, for a base chain.
     pub base: Option<Base>,
 }
 
-/// Where a base chain hangs.
+/// The hook and policy of a base chain.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Base {
-    /// NF_INET_ number: 0 prerouting, 1 input, 2 forward, 3 output, 4 postrouting, 5 ingress; of netdev 0 ingress, 1 egress.
+    /// NF_INET_ number: 0 prerouting, 1 input, 2 forward, 3 output, 4 postrouting, 5 ingress; for netdev 0 ingress, 1
+    /// egress.
     pub hook: u32,
-    /// Lower is asked first.
+    /// Chains run in ascending order of priority.
     pub priority: i32,
     /// `filter`, `nat` or `route`.
     pub kind: String,
-    /// Whether what no rule takes is dropped.
+    /// Whether the policy drops packets that no rule decides.
     pub drops: bool,
     /// The devices of an ingress or egress chain; not yet escaped.
     pub devices: Vec<String>,
-    /// The packets the policy took, where that is counted (iptables-nft does).
+    /// The packets the policy decided, if they are counted (iptables-nft counts them).
     pub policy_packets: Option<u64>,
 }
 
@@ -58,15 +60,15 @@ pub struct Rule {
     pub table: String,
     /// The chain's name.
     pub chain: String,
-    /// Its number in the table.
+    /// Its handle, unique in the table.
     pub handle: u64,
-    /// What it tests and does, in order.
+    /// Its tests and actions, in order.
     pub expressions: Vec<Expression>,
-    /// The comment of its writer; not yet escaped.
+    /// Its comment; not yet escaped.
     pub comment: Option<String>,
 }
 
-/// A set or a map, and as many of its elements as were asked for.
+/// A set or a map, with as many of its elements as were read.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Set {
     /// NFPROTO_ number.
@@ -77,13 +79,13 @@ pub struct Set {
     pub name: String,
     /// Whether its elements are the bounds of intervals.
     pub intervals: bool,
-    /// Whether its elements are concatenations whose ends stand in each element.
+    /// Whether its elements are concatenations, each of which holds its own upper bound.
     pub concatenated: bool,
     /// Whether each key has a value: a verdict or data.
     pub map: bool,
-    /// In the order of their keys.
+    /// The elements, in the order of their keys.
     pub elements: Vec<Element>,
-    /// Whether all elements are here.
+    /// Whether all elements were read.
     pub complete: bool,
 }
 
@@ -92,15 +94,15 @@ pub struct Set {
 pub struct Element {
     /// The key, or the lower bound of an interval.
     pub key: Vec<u8>,
-    /// The upper bound, of a concatenation.
+    /// The upper bound, for a concatenation.
     pub key_end: Option<Vec<u8>>,
     /// Whether the interval ends before this key.
     pub interval_end: bool,
-    /// Whether it stands for every key that no other element has.
+    /// Whether it matches every key that no other element has.
     pub catch_all: bool,
-    /// What a verdict map does with it.
+    /// Its verdict, in a verdict map.
     pub judgement: Option<Judgement>,
-    /// What a data map gives for it.
+    /// Its value, in a data map.
     pub data: Option<Vec<u8>>,
 }
 
@@ -111,9 +113,9 @@ pub struct Ruleset {
     pub chains: Vec<Chain>,
     /// Every rule, in the order of its chain.
     pub rules: Vec<Rule>,
-    /// The sets that rules look something up in.
+    /// The sets that rules look up.
     pub sets: Vec<Set>,
-    /// Whether something is missing: there was too much, or it changed meanwhile.
+    /// Whether something is missing: there was too much, or the rules changed meanwhile.
     pub cut: bool,
 }
 
@@ -124,9 +126,9 @@ const NFT_MSG_GETRULE: u16 = 7;
 const NFT_MSG_GETSET: u16 = 10;
 const NFT_MSG_GETSETELEM: u16 = 13;
 const NFGENMSG: usize = 4;
-/// Sets of the elements of which are read; a blocklist of a million addresses is not.
+/// The most sets whose elements are read.
 const MAX_SETS: usize = 512;
-/// The elements of all sets together.
+/// The most elements read of all sets together; a blocklist of a million addresses is not read whole.
 const MAX_ELEMENTS: usize = 100_000;
 const NFT_SET_INTERVAL: u32 = 0x4;
 const NFT_SET_MAP: u32 = 0x8;
@@ -135,7 +137,7 @@ const NFT_SET_CONCAT: u32 = 0x80;
 /// Reads every chain, rule and set.
 ///
 /// # Errors
-/// EPERM without CAP_NET_ADMIN in this network namespace; EOPNOTSUPP or EINVAL where the kernel has no nf_tables.
+/// EPERM without CAP_NET_ADMIN in this network namespace; EOPNOTSUPP or EINVAL if the kernel lacks nf_tables.
 pub(crate) fn ruleset() -> io::Result<Ruleset> {
     let dormant = dormant_tables(&dump(NFT_MSG_GETTABLE)?)?;
     let chains = dump(NFT_MSG_GETCHAIN)?;
@@ -167,7 +169,7 @@ fn dump(kind: u16) -> io::Result<Answer> {
     ask(Some(netlink::NETFILTER), &Request::dump(NFNL_SUBSYS_NFTABLES << 8 | kind, &[0; NFGENMSG]))
 }
 
-/// Tables whose chains are put to sleep (NFT_TABLE_F_DORMANT): by family and name.
+/// The tables whose chains are switched off (NFT_TABLE_F_DORMANT), by family and name.
 pub(super) fn dormant_tables(tables: &Answer) -> io::Result<Vec<(u8, String)>> {
     const NFTA_TABLE_NAME: u16 = 1;
     const NFTA_TABLE_FLAGS: u16 = 2;
@@ -203,7 +205,7 @@ fn add_elements(set: &mut Set) -> io::Result<()> {
     for message in &answer.messages {
         set.elements.extend(read_elements(&message.body));
     }
-    // An interval that begins where another ends has the end first.
+    // Where one interval ends and another begins, the end comes first.
     set.elements.sort_by(|a, b| (&a.key, !a.interval_end).cmp(&(&b.key, !b.interval_end)));
     set.complete = !answer.truncated && !answer.interrupted;
     Ok(())
@@ -215,7 +217,7 @@ fn parts(body: &[u8]) -> io::Result<(u8, &[u8])> {
     Ok((body[0], rest))
 }
 
-/// Reads a row as one of each table.
+/// Parses a row as a row of each table.
 #[cfg(fuzzing)]
 pub(super) fn read_any(body: &[u8]) {
     let _ = (read_chain(body), read_rule(body), read_set(body), read_elements(body));
@@ -281,7 +283,7 @@ fn read_rule(body: &[u8]) -> io::Result<Rule> {
     })
 }
 
-/// `nft` writes its own type, length, value here: type 0 is the comment.
+/// `nft` stores its own type-length-value records here: type 0 is the comment.
 fn comment(mut userdata: &[u8]) -> Option<String> {
     while let [kind, length, rest @ ..] = userdata {
         let value = rest.get(..usize::from(*length))?;

@@ -1,9 +1,9 @@
-//! Reads one step of a rule from netlink's attributes. Numbers are those of include/uapi/linux/netfilter/nf_tables.h.
+//! Parses one expression of a rule from netlink attributes. Numbers follow include/uapi/linux/netfilter/nf_tables.h.
 
 use super::super::netlink::{attribute, text};
 use super::expression::{BitOperation, Expression, Judgement, Load, Operator, RejectKind};
 
-/// Numbers of nf_tables are big-endian and of four or eight bytes.
+/// Numbers in nf_tables are big-endian and have four or eight bytes.
 pub(super) fn number(rest: &[u8], kind: u16) -> Option<u64> {
     let payload = attribute(rest, kind)?;
     match payload.len() {
@@ -22,7 +22,7 @@ pub(super) fn read(element: &[u8]) -> Expression {
     known(&name, data).unwrap_or(Expression::Other(name))
 }
 
-/// An expression that is known and whole.
+/// Parses an expression; `None` if its kind is unknown or it is truncated.
 fn known(name: &str, data: &[u8]) -> Option<Expression> {
     let register = |kind| number(data, kind).map(|register| register as u32);
     Some(match name {
@@ -63,7 +63,7 @@ fn known(name: &str, data: &[u8]) -> Option<Expression> {
     })
 }
 
-/// What may end a rule: a comparison, a look-up, a count that is reached.
+/// Parses an expression that may end a rule: a comparison, a look-up, a limit that is reached.
 fn test(name: &str, data: &[u8]) -> Option<Expression> {
     let n = |kind| number(data, kind);
     let register = |kind| n(kind).map(|register| register as u32);
@@ -94,7 +94,7 @@ fn test(name: &str, data: &[u8]) -> Option<Expression> {
     })
 }
 
-/// These three load where they have a destination register and store where they have a source.
+/// `meta`, `ct` and `payload` load if they have a destination register and store if they have a source register.
 fn load_or_store(name: &str, data: &[u8]) -> Option<Expression> {
     let n = |kind| number(data, kind).map(|value| value as u32);
     let load = |load, register| Some(Expression::Load { load, register });
@@ -136,7 +136,7 @@ fn bitwise(data: &[u8]) -> Option<Expression> {
     Some(Expression::Bits { from: n(1)?, to: n(2)?, length: n(3)?, operation })
 }
 
-/// It adds to a set and goes on, unless an expression of the element (a limit per address) stops it.
+/// Adds to a set and continues, unless an expression of the element (a limit per address) stops the rule.
 fn dynamic_set(data: &[u8]) -> Expression {
     const NFTA_DYNSET_EXPR: u16 = 7;
     const NFTA_DYNSET_EXPRESSIONS: u16 = 10;
@@ -150,7 +150,7 @@ fn dynamic_set(data: &[u8]) -> Expression {
     }
 }
 
-/// A named object by its NFT_OBJECT_ number: a quota or a limit may stop the rule, a counter does not.
+/// A named object, by its NFT_OBJECT_ number: a quota or a limit may stop the rule, a counter does not.
 fn object(data: &[u8]) -> Expression {
     let name = attribute(data, 2).map(text).unwrap_or_default();
     match number(data, 1) {
@@ -171,7 +171,7 @@ fn queue(data: &[u8]) -> Expression {
     }
 }
 
-/// Matches and targets of iptables: name, revision, a structure of theirs.
+/// A match or target of iptables: name, revision, its own structure.
 fn extension(data: &[u8]) -> Option<(String, u32, Vec<u8>)> {
     Some((
         text(attribute(data, 1)?),
@@ -202,7 +202,7 @@ pub(super) fn value(data: &[u8]) -> Option<&[u8]> {
     attribute(data, 1)
 }
 
-/// NFTA_DATA_VERDICT: a code and, of a jump, a chain.
+/// NFTA_DATA_VERDICT: a code and, for a jump, a chain.
 pub(super) fn judgement(data: &[u8]) -> Option<Judgement> {
     let verdict = attribute(data, 2)?;
     let chain = || attribute(verdict, 2).map(text).unwrap_or_default();

@@ -1,4 +1,4 @@
-//! Network interfaces. Offsets are those of include/uapi/linux/if_link.h.
+//! Network interfaces. Offsets follow include/uapi/linux/if_link.h.
 
 use std::io;
 
@@ -10,11 +10,11 @@ use super::{Rows, protocol, rows};
 /// A network interface.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct Link {
-    /// Its number.
+    /// Its index.
     pub index: u32,
     /// Its name; not yet escaped.
     pub name: String,
-    /// Whether somebody set it up (IFF_UP). The operational state of `lo` is "unknown" up and down alike.
+    /// Whether it is set up (IFF_UP). The operational state is not used: for `lo` it is "unknown" both up and down.
     pub up: bool,
     /// Whether there is a signal (IFF_LOWER_UP): a cable, the other end of a veth.
     pub carrier: bool,
@@ -24,11 +24,11 @@ pub struct Link {
     pub mtu: u32,
     /// Packets it received and dropped.
     pub received_dropped: u64,
-    /// Packets it was to send and dropped.
+    /// Packets it should have sent and dropped.
     pub sent_dropped: u64,
     /// `veth`, `bridge`, `tun` …; empty for plain devices.
     pub kind: String,
-    /// Whether an XDP program sees its packets first.
+    /// Whether an XDP program receives its packets first.
     pub xdp: bool,
 }
 
@@ -65,7 +65,7 @@ pub(super) fn read(body: &[u8]) -> io::Result<Link> {
             IFLA_IFNAME => link.name = text(payload),
             IFLA_MTU => link.mtu = u32_at(payload, 0).unwrap_or_default(),
             IFLA_LINKINFO => link.kind = attribute(payload, IFLA_INFO_KIND).map(text).unwrap_or_default(),
-            // rtnl_link_stats64: the seventh and eighth of its numbers.
+            // rtnl_link_stats64: its seventh and eighth number.
             IFLA_STATS64 => {
                 link.received_dropped = u64_at(payload, 48).unwrap_or_default();
                 link.sent_dropped = u64_at(payload, 56).unwrap_or_default();

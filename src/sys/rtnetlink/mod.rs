@@ -1,9 +1,10 @@
-//! Asks the kernel about links, addresses, routes, rules, neighbours and queues, the road `ip` and `tc` take (rtnetlink(7)).
+//! Reads links, addresses, routes, rules, neighbours and queues from the kernel, by the interface that `ip` and `tc`
+//! use (rtnetlink(7)).
 //!
-//! It needs no right and changes nothing. Offsets are those of the kernel's headers below include/uapi/linux.
+//! It needs no privilege and changes nothing. Offsets follow the kernel's headers in include/uapi/linux.
 //!
-//! It is written by hand: the crate `rtnetlink` is asynchronous, brings ten others, and is made to change things. A few
-//! fields of six kinds of message are all that is wanted.
+//! It is written by hand: the crate `rtnetlink` is asynchronous, brings ten others, and is built for changing things.
+//! Only a few fields of six message types are needed.
 
 use std::io;
 use std::net::IpAddr;
@@ -36,24 +37,24 @@ pub(crate) use tc::{filters, qdiscs};
 pub struct Address {
     /// The address.
     pub ip: IpAddr,
-    /// How many of its bits name the network.
+    /// Its prefix length, in bits.
     pub prefix: u8,
-    /// The interface's number.
+    /// The index of the interface.
     pub link: u32,
 }
 
-/// What a dump gave; `cut` says that there is more, or that it changed meanwhile.
+/// The rows of a dump.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Rows<T> {
     /// The rows.
     pub(crate) rows: Vec<T>,
-    /// Whether rows may be missing.
+    /// Whether rows may be missing, because there were too many or the table changed meanwhile.
     pub(crate) cut: bool,
 }
 
 const RTM_GETADDR: u16 = 22;
 const IFADDRMSG: usize = 8;
-/// rtmsg, fib_rule_hdr and ndmsg are all of this size.
+/// The size of rtmsg, fib_rule_hdr and ndmsg.
 const RTMSG: usize = 12;
 
 pub(crate) fn addresses() -> io::Result<Rows<Address>> {
@@ -70,7 +71,7 @@ fn rows<T>(answer: &Answer, read: impl Fn(&[u8]) -> io::Result<T>) -> io::Result
     Ok(Rows { rows, cut: answer.truncated || answer.interrupted })
 }
 
-/// ifaddrmsg: family, prefix length, flags, scope, index. Of a point-to-point link, IFA_LOCAL is ours.
+/// ifaddrmsg: family, prefix length, flags, scope, index. On a point-to-point link, IFA_LOCAL is the local address.
 fn read_address(body: &[u8]) -> io::Result<Address> {
     const IFA_ADDRESS: u16 = 1;
     const IFA_LOCAL: u16 = 2;

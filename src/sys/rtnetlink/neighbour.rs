@@ -1,4 +1,4 @@
-//! The machines next to this one. Offsets are those of include/uapi/linux/neighbour.h.
+//! The neighbours of this machine. Offsets follow include/uapi/linux/neighbour.h.
 
 use std::io;
 use std::net::IpAddr;
@@ -8,26 +8,26 @@ use serde::Serialize;
 use super::super::netlink::{Request, ask, malformed, u16_at};
 use super::{RTMSG, family, octets, protocol};
 
-/// What is known about the machine at a neighbouring address: ndm_state of rtnetlink(7).
+/// The state of a neighbouring address: ndm_state of rtnetlink(7).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Neighbour {
-    /// It answers, or did a while ago, or was written down by hand.
+    /// It answers, or answered a while ago, or has a static entry.
     Known,
-    /// It is being asked for and has not answered.
+    /// The kernel is resolving it and has no answer yet.
     Incomplete,
     /// It did not answer.
     Failed,
-    /// It needs no asking.
+    /// It needs no resolution.
     NoArp,
-    /// Nobody asked for it lately.
+    /// No recent packet needed it.
     Unasked,
 }
 
 const RTM_NEWNEIGH: u16 = 28;
 const RTM_GETNEIGH: u16 = 30;
 
-/// What is known about a neighbour on a link.
+/// The state of a neighbour on a link.
 pub(crate) fn neighbour(ip: IpAddr, link: u32) -> io::Result<Neighbour> {
     const NDA_DST: u16 = 1;
     let mut fixed = [0; RTMSG];
@@ -42,7 +42,7 @@ pub(crate) fn neighbour(ip: IpAddr, link: u32) -> io::Result<Neighbour> {
     Ok(neighbour_state(state.ok_or_else(|| malformed("no neighbour in the answer"))?))
 }
 
-/// NUD_ bits of include/uapi/linux/neighbour.h.
+/// The NUD_ bits of include/uapi/linux/neighbour.h.
 fn neighbour_state(bits: u16) -> Neighbour {
     match bits {
         0x01 => Neighbour::Incomplete,

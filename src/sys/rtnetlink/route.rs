@@ -1,4 +1,4 @@
-//! The way to an address, and the tables it is chosen from. Offsets are those of include/uapi/linux/rtnetlink.h.
+//! The route to an address, and the tables it is chosen from. Offsets follow include/uapi/linux/rtnetlink.h.
 
 use std::io;
 use std::net::{IpAddr, SocketAddr};
@@ -24,32 +24,34 @@ pub enum RouteKind {
     Other,
 }
 
-/// The way to an address, as the kernel chose it, or a row of its table.
+/// The route that the kernel chose for an address, or a row of its table.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Path {
-    /// What it does.
+    /// Its type.
     pub kind: RouteKind,
-    /// The network it is for; `None` is every address.
+    /// The destination network; `None` is every address.
     pub network: Option<(IpAddr, u8)>,
-    /// The interface it goes out by; 0 is none.
+    /// The outgoing interface; 0 is none.
     pub link: u32,
-    /// The source address it gives.
+    /// The source address it sets.
     pub source: Option<IpAddr>,
     /// The next hop.
     pub gateway: Option<IpAddr>,
-    /// The table it stands in: 254 is main, 255 local.
+    /// Its table: 254 is main, 255 local.
     pub table: u32,
-    /// The largest packet it allows, where that is set.
+    /// The largest packet it allows in bytes, if set.
     pub mtu: Option<u32>,
 }
 
 const RTM_NEWROUTE: u16 = 24;
 pub(super) const RTM_GETROUTE: u16 = 26;
 
-/// The kernel's own choice for a TCP connection of this user: rules and policies included, nothing sent.
+/// The route that the kernel would choose for a TCP connection of this user, rules and policies included. Nothing is
+/// sent.
 ///
 /// # Errors
-/// The errno a connection would meet: ENETUNREACH, EHOSTUNREACH (unreachable), EACCES (prohibit), EINVAL (blackhole).
+/// The errno that connect(2) would return: ENETUNREACH, EHOSTUNREACH (unreachable), EACCES (prohibit), EINVAL
+/// (blackhole).
 pub(crate) fn path_to(to: SocketAddr, from: Option<IpAddr>, link: u32) -> io::Result<Path> {
     const RTA_DST: u16 = 1;
     const RTA_SRC: u16 = 2;
@@ -77,7 +79,7 @@ pub(crate) fn path_to(to: SocketAddr, from: Option<IpAddr>, link: u32) -> io::Re
     read(&message.ok_or_else(|| malformed("no route in the answer"))?.body)
 }
 
-/// The rows of every table of a family, at most [`super::netlink::MAX_ANSWER`] bytes of them.
+/// The rows of every table of a family, at most [`super::netlink::MAX_ANSWER`] bytes.
 pub(crate) fn routes(ipv6: bool) -> io::Result<Rows<Path>> {
     let mut fixed = [0; RTMSG];
     fixed[0] = if ipv6 { libc::AF_INET6 } else { libc::AF_INET } as u8;
@@ -109,7 +111,7 @@ pub(super) fn read(body: &[u8]) -> io::Result<Path> {
             RTA_DST => path.network = ip_of(payload).map(|ip| (ip, body[1])),
             RTA_OIF => path.link = u32_at(payload, 0).unwrap_or_default(),
             RTA_GATEWAY => path.gateway = ip_of(payload),
-            // A next hop of the other family: its family in two bytes, then its address.
+            // A next hop of the other family: two bytes of family, then the address.
             RTA_VIA => path.gateway = payload.get(2..).and_then(ip_of),
             RTA_PREFSRC => path.source = ip_of(payload),
             RTA_METRICS => path.mtu = attribute(payload, RTAX_MTU).and_then(|mtu| u32_at(mtu, 0)),
@@ -120,7 +122,7 @@ pub(super) fn read(body: &[u8]) -> io::Result<Path> {
     Ok(path)
 }
 
-/// RTN_ numbers of include/uapi/linux/rtnetlink.h.
+/// The RTN_ numbers of include/uapi/linux/rtnetlink.h.
 pub(super) fn route_kind(number: u8) -> RouteKind {
     match number {
         1 => RouteKind::Unicast,

@@ -1,4 +1,4 @@
-//! The rules that choose a table, or forbid (ip-rule(8)). Offsets are those of include/uapi/linux/fib_rules.h.
+//! The policy rules that choose a routing table or forbid (ip-rule(8)). Offsets follow include/uapi/linux/fib_rules.h.
 
 use std::io;
 use std::net::IpAddr;
@@ -9,26 +9,26 @@ use super::route::route_kind;
 use super::{RTMSG, RouteKind, Rows, ip_of, protocol, rows};
 use crate::sys::netlink::{Request, ask, attribute, malformed, text, u16_at, u32_at};
 
-/// A rule that chooses the table, or forbids (ip-rule(8)).
+/// A rule that chooses a routing table or forbids (ip-rule(8)).
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct PolicyRule {
-    /// Lower is asked first.
+    /// Rules run in ascending order of priority.
     pub priority: u32,
-    /// What it forbids with; `None` where it only chooses a table.
+    /// How it forbids; `None` if it only chooses a table.
     pub forbids: Option<RouteKind>,
-    /// Whom it is for.
+    /// The destination network it matches.
     pub to: Option<(IpAddr, u8)>,
-    /// From whom.
+    /// The source network it matches.
     pub from: Option<(IpAddr, u8)>,
-    /// The users it is for, first and last.
+    /// The user ids it matches, first and last.
     pub users: Option<(u32, u32)>,
-    /// The destination ports it is for, first and last.
+    /// The destination ports it matches, first and last.
     pub ports: Option<(u16, u16)>,
-    /// The interfaces it is for; not yet escaped.
+    /// The interfaces it matches; not yet escaped.
     pub interfaces: Vec<String>,
-    /// The mark it is for.
+    /// The mark it matches.
     pub mark: Option<u32>,
-    /// Whether it means all the others (`not`).
+    /// Whether its match is inverted (`not`).
     pub inverted: bool,
     /// The table it chooses.
     pub table: u32,
@@ -53,7 +53,7 @@ pub(super) fn read(body: &[u8]) -> io::Result<PolicyRule> {
     let ports = attribute(rest, 24).and_then(|ports| Some((u16_at(ports, 0)?, u16_at(ports, 2)?)));
     Ok(PolicyRule {
         priority: number(6).unwrap_or_default(),
-        // FR_ACT_BLACKHOLE, FR_ACT_UNREACHABLE and FR_ACT_PROHIBIT are RTN_'s numbers of the same names.
+        // FR_ACT_BLACKHOLE, FR_ACT_UNREACHABLE and FR_ACT_PROHIBIT equal the RTN_ numbers of the same names.
         forbids: matches!(body[7], 6..=8).then(|| route_kind(body[7])),
         to: network(1, body[1]),
         from: network(2, body[2]),

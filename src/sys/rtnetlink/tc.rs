@@ -1,4 +1,4 @@
-//! Queues of links and the filters before and behind them (tc(8)): what can slow or lose a packet below the firewall.
+//! The queues of links and the filters around them (tc(8)): they can delay or drop a packet below the firewall.
 
 use std::io;
 use std::time::Duration;
@@ -17,19 +17,19 @@ pub struct Qdisc {
     pub kind: String,
     /// Its handle: major and minor number.
     pub handle: u32,
-    /// Whether it stands at the root, not inside another one.
+    /// Whether it is the root queue, not a child of another.
     pub root: bool,
-    /// How many bytes a second it lets through, where that is known.
+    /// Its rate in bytes per second, if known.
     pub rate: Option<u64>,
-    /// How long it holds each packet back.
+    /// The delay of each packet.
     pub delay: Option<Duration>,
-    /// How many of a million packets it loses.
+    /// How many packets per million it drops.
     pub loss: Option<u32>,
-    /// How many of a million packets it damages, doubles or reorders.
+    /// How many packets per million it corrupts, duplicates or reorders.
     pub tamper: Option<u32>,
     /// Packets it dropped so far.
     pub dropped: u64,
-    /// Packets that wait in it now.
+    /// Packets queued now.
     pub waiting: u32,
     /// How often a packet had to wait.
     pub overlimits: u64,
@@ -44,9 +44,10 @@ pub struct Filter {
     pub place: &'static str,
     /// `u32`, `flower`, `matchall`, `bpf` …; not yet escaped.
     pub kind: String,
-    /// Lower is asked first.
+    /// Filters run in ascending order of priority.
     pub priority: u16,
-    /// What it does with what it matches: `drop`, `mirred`, `police` …; of a `bpf` one that decides itself, its name.
+    /// Its actions on a match: `drop`, `mirred`, `police` …; for a `bpf` filter in direct-action mode, the program's
+    /// name.
     pub actions: Vec<String>,
     /// Packets its actions dropped so far.
     pub dropped: u64,
@@ -64,7 +65,7 @@ pub(crate) fn qdiscs() -> io::Result<Rows<Qdisc>> {
     rows(&ask(protocol(), &Request::dump(RTM_GETQDISC, &[0; TCMSG]))?, read_qdisc)
 }
 
-/// The filters of a link at its entrance, its exit and its root queue. A link without any is not an error.
+/// The ingress, egress and root queue filters of a link. A link without filters is not an error.
 pub(crate) fn filters(link: u32, root: Option<u32>) -> io::Result<Rows<Filter>> {
     // TC_H_CLSACT with TC_H_MIN_INGRESS and TC_H_MIN_EGRESS.
     let places = [("ingress", Some(0xffff_fff2)), ("egress", Some(0xffff_fff3)), ("root", root)];
@@ -75,13 +76,13 @@ pub(crate) fn filters(link: u32, root: Option<u32>) -> io::Result<Rows<Filter>> 
         fixed[4..8].copy_from_slice(&link.to_ne_bytes());
         fixed[12..16].copy_from_slice(&parent.to_ne_bytes());
         let answer = match ask(protocol(), &Request::dump(RTM_GETTFILTER, &fixed)) {
-            // There is no such place on this link.
+            // The link has no such attachment point.
             Err(error) if matches!(error.raw_os_error(), Some(libc::EINVAL | libc::ENOENT)) => continue,
             answer => answer?,
         };
         let found = rows(&answer, |body| read_filter(body, place))?;
         all.cut |= found.cut;
-        // A filter and its table of matches come as two rows; the table has no action.
+        // The kernel reports a filter and its table of matches as two rows; the table has no action.
         all.rows.extend(found.rows.into_iter().filter(|filter| !filter.actions.is_empty()));
     }
     Ok(all)
@@ -112,7 +113,7 @@ pub(super) fn read_qdisc(body: &[u8]) -> io::Result<Qdisc> {
     Ok(qdisc)
 }
 
-/// tc_tbf_qopt begins with a tc_ratespec, whose rate is its last number; TCA_TBF_RATE64 replaces a rate over 4 GB/s.
+/// tc_tbf_qopt begins with a tc_ratespec, whose last number is the rate; TCA_TBF_RATE64 replaces a rate above 4 GB/s.
 fn tbf_rate(options: &[u8]) -> Option<u64> {
     const TCA_TBF_PARMS: u16 = 1;
     const TCA_TBF_RATE64: u16 = 4;
@@ -120,14 +121,14 @@ fn tbf_rate(options: &[u8]) -> Option<u64> {
     attribute(options, TCA_TBF_RATE64).and_then(|rate| u64_at(rate, 0)).or(narrow)
 }
 
-/// Without a limit per flow it is all ones.
+/// Without a limit per flow the rate is all ones.
 fn fq_rate(options: &[u8]) -> Option<u64> {
     const TCA_FQ_FLOW_MAX_RATE: u16 = 7;
     let rate = attribute(options, TCA_FQ_FLOW_MAX_RATE).and_then(|rate| u32_at(rate, 0))?;
     (rate != u32::MAX).then_some(rate.into())
 }
 
-/// tc_netem_qopt (latency, limit, loss, gap, duplicate, jitter), then attributes. Chances are of 2^32.
+/// tc_netem_qopt (latency, limit, loss, gap, duplicate, jitter), then attributes. Probabilities are fractions of 2^32.
 fn read_netem(qdisc: &mut Qdisc, options: &[u8]) {
     const QOPT: usize = 24;
     const TCA_NETEM_REORDER: u16 = 3;
@@ -140,13 +141,13 @@ fn read_netem(qdisc: &mut Qdisc, options: &[u8]) {
     let rest = options.get(QOPT..).unwrap_or_default();
     let number = |kind| attribute(rest, kind).and_then(|payload| u32_at(payload, 0)).unwrap_or_default();
     let loss = u32_at(options, 8).unwrap_or_default();
-    // A loss model (Markov or Gilbert-Elliott) stands in an attribute of its own.
+    // A loss model (Markov or Gilbert-Elliott) has its own attribute.
     let modelled = attribute(rest, TCA_NETEM_LOSS).is_some();
     qdisc.loss = (loss != 0 || modelled).then(|| chance(loss));
     let duplicate = u32_at(options, 16).unwrap_or_default();
     let tamper = duplicate.max(number(TCA_NETEM_CORRUPT)).max(number(TCA_NETEM_REORDER));
     qdisc.tamper = (tamper != 0).then(|| chance(tamper));
-    // Ticks are of 64 ns (PSCHED_SHIFT); kernels since 4.16 give nanoseconds beside them.
+    // A tick is 64 ns (PSCHED_SHIFT); kernels since 4.16 also report nanoseconds.
     let ticks = u64::from(u32_at(options, 0).unwrap_or_default()) * 64;
     let delay = attribute(rest, TCA_NETEM_LATENCY64).and_then(|delay| u64_at(delay, 0)).unwrap_or(ticks);
     qdisc.delay = (delay != 0).then(|| Duration::from_nanos(delay));
@@ -171,7 +172,7 @@ pub(super) fn read_filter(body: &[u8], place: &'static str) -> io::Result<Filter
     Ok(Filter { link, place, kind, priority: (info >> 16) as u16, actions, dropped })
 }
 
-/// The list of actions stands in another attribute of each kind of filter.
+/// Each kind of filter has its list of actions in a different attribute.
 fn read_actions(kind: &str, options: &[u8]) -> (Vec<String>, u64) {
     const TCA_ACT_KIND: u16 = 1;
     const TCA_ACT_OPTIONS: u16 = 2;

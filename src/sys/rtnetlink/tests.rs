@@ -3,7 +3,7 @@ use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
 use super::*;
 use crate::sys::netlink::Message;
 
-/// Each kind of message as this kernel sends it, so that every truncation of a real one is tried.
+/// Messages of one type as this kernel sends them, so that the tests try every truncation of a real message.
 fn real(request: &Request) -> Vec<Message> {
     ask(protocol(), request).unwrap().messages
 }
@@ -64,7 +64,7 @@ fn every_truncation_of_a_row_is_an_error_or_a_row_and_never_a_crash() {
     cut(&Request::dump(38, &[0; 20]), tc::read_qdisc, 20);
 }
 
-/// As `tc qdisc add dev lo root netem delay 100ms loss 1%` makes the kernel describe itself.
+/// The message after `tc qdisc add dev lo root netem delay 100ms loss 1%`.
 #[test]
 fn a_simulated_link_tells_its_delay_and_its_loss() {
     let mut options = Vec::new();

@@ -1,4 +1,4 @@
-//! How full the buffer is that a datagram would come to (net/ipv4/udp_diag.c).
+//! The receive buffer that a datagram would reach, and how full it is (net/ipv4/udp_diag.c).
 
 use std::io;
 use std::net::SocketAddr;
@@ -8,30 +8,30 @@ use super::question::{
 };
 use crate::sys::netlink::{attribute, malformed, u32_at};
 
-/// The receive buffer of a UDP socket, as the kernel shows it to everybody.
+/// The receive buffer of a UDP socket, as the kernel shows it to every user.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Buffer {
     /// The inode behind `/proc/PID/fd/N -> socket:[inode]`: the socket's identity.
     pub inode: u32,
-    /// Memory that its unread datagrams take, in bytes by the kernel's accounting.
+    /// Memory of its unread datagrams, in bytes as the kernel counts them.
     pub used: u32,
-    /// How much they may take.
+    /// The limit of that memory, in bytes.
     pub most: u32,
-    /// Datagrams dropped since the socket was made, because there was no room.
+    /// Datagrams dropped for lack of room since the socket was created.
     pub dropped: u32,
 }
 
-/// That of the socket a datagram for `address` would meet, wildcards included, without sending one; `None` where nobody
-/// receives.
+/// The buffer of the socket that a datagram to `address` would reach, wildcards included, without sending one; `None`
+/// if no socket receives there.
 ///
 /// # Errors
-/// EPERM, EOPNOTSUPP or ENOENT's like where the kernel cannot be asked.
+/// EPERM, EOPNOTSUPP or similar if the kernel cannot be queried.
 pub(crate) fn buffer(address: SocketAddr) -> io::Result<Option<Buffer>> {
     question(address, INET_DIAG_SKMEMINFO).one(|body| read(body).map(Some))
 }
 
-/// The look-up of a datagram from this machine. udp_dump_one takes the two ends the other way round, and the sender's port
-/// 1 is no flow's.
+/// The look-up for a datagram from this machine. udp_dump_one takes the two ends in reverse order, and no flow has the
+/// sender's port 1.
 pub(super) fn question(address: SocketAddr, attribute: u16) -> Question {
     let remote = as_dialled(address);
     let local = SocketAddr::new(remote.ip(), 1);

@@ -1,7 +1,7 @@
-//! One TCP connection as the kernel sees it, whoever holds it: its queues, its timer, what TCP_INFO says.
+//! One TCP connection of any process as the kernel sees it: its queues, its timer, its TCP_INFO.
 //!
-//! Asked over NETLINK_SOCK_DIAG by its two addresses, so both ends of a connection within this machine can be asked for, of
-//! either process. Offsets are those of include/uapi/linux/inet_diag.h and tcp.h.
+//! NETLINK_SOCK_DIAG finds it by its two addresses, so both ends of a connection within this machine can be read,
+//! whichever process holds them. Offsets follow include/uapi/linux/inet_diag.h and tcp.h.
 
 use std::io;
 use std::net::SocketAddr;
@@ -18,76 +18,76 @@ use crate::sys::netlink::{attribute, u32_at, u64_at};
 pub struct Connection {
     /// Its state.
     pub state: TcpState,
-    /// The inode behind its descriptor; 0 while nobody has accepted it, and once nobody has it any more.
+    /// The inode behind its descriptor; 0 before it is accepted, and once no process holds it.
     pub inode: u32,
-    /// Bytes that arrived and were not read.
+    /// Bytes received and not yet read.
     pub receive_queue: u32,
-    /// Bytes that were written and not acknowledged.
+    /// Bytes written and not yet acknowledged.
     pub send_queue: u32,
-    /// What it waits for.
+    /// The running timer.
     pub timer: Timer,
-    /// What TCP_INFO says.
+    /// Its TCP_INFO.
     pub info: Info,
 }
 
-/// The timer that runs (idiag_timer).
+/// The running timer (idiag_timer).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Timer {
     /// None.
     None,
-    /// For an acknowledgement; then it sends again.
+    /// Waits for an acknowledgement, then retransmits.
     Retransmit,
-    /// For an answer to a keepalive.
+    /// Waits for the answer to a keepalive probe.
     Keepalive,
-    /// For a window: the other end's is closed, and it asks now and then.
+    /// Probes the other end's closed window.
     Persist,
-    /// TIME_WAIT, or one of a later kernel.
+    /// TIME_WAIT, or a timer of a later kernel.
     Other,
 }
 
-/// What TCP_INFO says (tcp(7)); zero where the kernel is too old to say.
+/// TCP_INFO (tcp(7)); zero where the kernel is too old to report a field.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct Info {
-    /// Times in a row that the first unacknowledged segment was sent again.
+    /// Consecutive retransmissions of the first unacknowledged segment.
     pub retransmits: u8,
-    /// Times in a row that a closed window was asked for.
+    /// Consecutive unanswered probes of a closed window.
     pub probes: u8,
-    /// Times in a row that the timer was doubled.
+    /// Consecutive doublings of the timer.
     pub backoff: u8,
-    /// Segments sent and not acknowledged.
+    /// Segments sent and not yet acknowledged.
     pub unacked: u32,
     /// The largest segment it sends, in bytes.
     pub segment: u32,
-    /// Since data came from the other end.
+    /// Time since the last data from the other end.
     pub since_data: Duration,
-    /// Since an acknowledgement came from the other end.
+    /// Time since the last acknowledgement from the other end.
     pub since_ack: Duration,
     /// Smoothed round-trip time.
     pub round_trip: Duration,
-    /// Bytes written and not even sent once.
+    /// Bytes written and never sent yet.
     pub unsent: u32,
-    /// Bytes acknowledged since it began.
+    /// Bytes acknowledged over the life of the connection.
     pub acked: u64,
-    /// How long it had something to send, and how much of that the other end's window was the limit.
+    /// How long it had data to send.
     pub busy: Duration,
-    /// See `busy`.
+    /// How much of `busy` it was limited by the other end's window.
     pub window_limited: Duration,
 }
 
 const INET_DIAG_INFO: u16 = 2;
 const CLOSE_WAIT: u32 = 1 << 8;
 
-/// The end at `local` of the connection whose other end is `remote`; `None` where there is none.
+/// The end at `local` of the connection whose other end is `remote`; `None` if there is none.
 ///
 /// # Errors
-/// EMFILE without a descriptor, EPERM or EPROTONOSUPPORT where the kernel may not be asked.
+/// EMFILE without a free descriptor, EPERM or EPROTONOSUPPORT if this process may not query the kernel.
 pub(crate) fn connection(local: SocketAddr, remote: SocketAddr) -> io::Result<Option<Connection>> {
     let found = question(ALL_STATES, canonical(local), canonical(remote)).one(|body| Ok(read(body)))?;
     Ok(found.filter(|found| found.state != TcpState::Listen))
 }
 
-/// Every connection to local port `port` whose other end has closed and which its holder has not (CLOSE_WAIT).
+/// Every connection to local port `port` that the other end has closed and the process here has not (CLOSE_WAIT).
 pub(crate) fn left_open(port: u16) -> io::Result<Vec<Connection>> {
     let mut found = Vec::new();
     for any in ANY {
@@ -120,7 +120,7 @@ pub(super) fn read(body: &[u8]) -> Option<Connection> {
     })
 }
 
-/// An older kernel gives a shorter structure: what is not there is zero.
+/// An older kernel returns a shorter structure; missing fields are zero.
 fn info(bytes: &[u8]) -> Info {
     let byte = |offset: usize| bytes.get(offset).copied().unwrap_or_default();
     let word = |offset| u32_at(bytes, offset).unwrap_or_default();

@@ -1,11 +1,11 @@
-//! Asks the kernel about its sockets over NETLINK_SOCK_DIAG, the road `ss` takes (sock_diag(7)).
+//! Reads the kernel's socket tables over NETLINK_SOCK_DIAG, the interface that `ss` uses (sock_diag(7)).
 //!
-//! It changes nothing, needs no right and finds no process: a socket's owner is `probe/process/holders.rs`'s. It needs no
-//! `unsafe` either, but the layout it reads is the kernel's, so it lives here. Offsets are those of
-//! include/uapi/linux/inet_diag.h. Each question opens one descriptor and closes it.
+//! It changes nothing, needs no privilege and finds no process: `probe/process/holders.rs` finds a socket's holders. It
+//! needs no `unsafe` either, but it parses kernel layouts and so lives here. Offsets follow
+//! include/uapi/linux/inet_diag.h. Each request opens one descriptor and closes it.
 //!
-//! It is written by hand: `netstat2` needs bindgen and drops the kernel's errors, `listeners` has named a wrong process. Here
-//! rows have a bound, and one that is cut short is an error.
+//! It is written by hand: `netstat2` needs bindgen and drops the kernel's errors, and `listeners` has named a wrong
+//! process. Here the number of rows is bounded, and a truncated row is an error.
 
 pub(crate) mod buffer;
 pub(crate) mod connection;
@@ -21,7 +21,7 @@ use question::{
 };
 pub use row::{Socket, TcpState};
 
-/// What a dump gave.
+/// The sockets of a dump.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Dump {
     /// The sockets, IPv4 first.
@@ -30,33 +30,33 @@ pub(crate) struct Dump {
     pub(crate) truncated: bool,
 }
 
-/// A port can have tens of thousands of connections; a diagnosis is as good with this many.
+/// The most sockets kept. A port can have tens of thousands of connections; a diagnosis is as good with this many.
 const MAX_SOCKETS: usize = 4096;
 
 /// The bit of TCP_LISTEN.
 const LISTENING: u32 = 1 << 10;
-/// The listener a connection from this machine to `address` would meet: the kernel's own look-up, wildcard, dual-stack,
-/// device and SO_REUSEPORT included, without connecting.
+/// The listener that a connection from this machine to `address` would reach, without connecting. The kernel does the
+/// look-up, with wildcards, dual stack, devices and SO_REUSEPORT.
 pub(crate) fn listener(address: SocketAddr) -> io::Result<Option<Socket>> {
     let address = as_dialled(address);
-    // A peer with port 1 cannot be a live connection's, so the answer is the listener (inet_diag_find_one_icsk).
+    // No live connection has a peer with port 1, so the answer is the listener (inet_diag_find_one_icsk).
     let peer = SocketAddr::new(address.ip(), 1);
     Ok(one(address, peer)?.filter(|found| found.state == TcpState::Listen))
 }
 
-/// Whether a connection to `address` would meet a listener.
+/// Whether a connection to `address` would reach a listener.
 pub(crate) fn listens(address: SocketAddr) -> io::Result<bool> {
     Ok(listener(address)?.is_some())
 }
 
-/// The socket at `local` of a connection whose other end is `remote`. Asked with a client's two addresses exchanged it
-/// is the server's side, which nobody holds (inode 0) until it is accepted.
+/// The socket at `local` of a connection whose other end is `remote`. With a client's two addresses exchanged it is the
+/// server's end, which no process holds (inode 0) until it is accepted.
 pub(crate) fn connection(local: SocketAddr, remote: SocketAddr) -> io::Result<Option<Socket>> {
     let found = one(canonical(local), canonical(remote))?;
     Ok(found.filter(|found| found.state != TcpState::Listen))
 }
 
-/// The UDP socket a datagram from this machine to `address` would reach.
+/// The UDP socket that a datagram from this machine to `address` would reach.
 pub(crate) fn receiver(address: SocketAddr) -> io::Result<Option<Socket>> {
     buffer::question(address, 0).one(row::read_socket)
 }
@@ -74,7 +74,7 @@ pub(crate) fn on_port(port: u16) -> io::Result<Dump> {
     dump(ALL_STATES, port, 0)
 }
 
-/// Every TCP listener on `port`, of both families; quick, because connections are not looked through.
+/// Every TCP listener on `port`, of both families; fast, because the kernel does not walk the connections.
 pub(crate) fn listeners_on_port(port: u16) -> io::Result<Dump> {
     dump(LISTENING, port, 0)
 }
@@ -94,7 +94,7 @@ pub(crate) fn connections() -> io::Result<Dump> {
     dump(1 << 1 | 1 << 8, 0, 0)
 }
 
-/// Every UDP socket whose local port is `port`, with the datagrams it has dropped.
+/// Every UDP socket whose local port is `port`, with the number of datagrams it has dropped.
 pub(crate) fn udp_on_port(port: u16) -> io::Result<Vec<(Socket, Option<u32>)>> {
     let mut found = Vec::new();
     for any in ANY {
@@ -108,7 +108,7 @@ pub(crate) fn udp_on_port(port: u16) -> io::Result<Vec<(Socket, Option<u32>)>> {
     Ok(found)
 }
 
-/// Reads a row as one of each table.
+/// Parses a row as a row of each table.
 #[cfg(fuzzing)]
 pub(super) fn read_any(body: &[u8]) {
     let _ = (row::read_socket(body), row::drops(body), connection::read(body));
@@ -122,13 +122,13 @@ fn dump(states: u32, local_port: u16, remote_port: u16) -> io::Result<Dump> {
             tcp(states, SocketAddr::new(any, local_port), SocketAddr::new(any, remote_port)).all()?;
         dump.truncated |= answer.truncated;
         for message in &answer.messages {
-            // Sockets that are bound and no more are shown whatever ports were asked for (Linux 6.8,
+            // The kernel lists sockets that are only bound whatever port was requested (Linux 6.8,
             // inet_diag_dump_icsk).
-            let is_asked_for = |socket: &Socket| {
+            let is_requested = |socket: &Socket| {
                 (local_port == 0 || socket.local.port() == local_port)
                     && (remote_port == 0 || socket.remote.port() == remote_port)
             };
-            dump.sockets.extend(row::read_socket(&message.body)?.filter(is_asked_for));
+            dump.sockets.extend(row::read_socket(&message.body)?.filter(is_requested));
         }
     }
     dump.truncated |= dump.sockets.len() > MAX_SOCKETS;

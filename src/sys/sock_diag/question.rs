@@ -1,4 +1,4 @@
-//! One question about sockets of the Internet families: inet_diag_req_v2 of include/uapi/linux/inet_diag.h.
+//! One request for sockets of the Internet families: inet_diag_req_v2 of include/uapi/linux/inet_diag.h.
 
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
@@ -11,40 +11,40 @@ pub(super) const SOCK_DIAG_BY_FAMILY: u16 = 20;
 
 /// The length of inet_diag_msg; its attributes follow.
 pub(super) const INET_DIAG_MSG: usize = 72;
-/// The attribute that carries a UDP socket's memory and its drops.
+/// The attribute with a UDP socket's memory and drops.
 pub(super) const INET_DIAG_SKMEMINFO: u16 = 7;
-/// States are bits by their number; a later kernel may have more of them.
+/// A bit for each state, by its number; a later kernel may have more states.
 pub(super) const ALL_STATES: u32 = u32::MAX;
-/// What arrives for an address of this machine arrives by `lo`, whose index is 1 in every network namespace
-/// (LOOPBACK_IFINDEX); a listener bound to another device is not met there.
+/// Traffic to an address of this machine arrives on `lo`, whose index is 1 in every network namespace
+/// (LOOPBACK_IFINDEX); it does not reach a listener bound to another device.
 pub(super) const LOOPBACK_INDEX: u32 = 1;
-/// Both families, each to be asked on its own.
+/// Both families; each needs its own request.
 pub(super) const ANY: [IpAddr; 2] = [IpAddr::V4(Ipv4Addr::UNSPECIFIED), IpAddr::V6(Ipv6Addr::UNSPECIFIED)];
 
-/// The protocol of the sockets asked for.
+/// The protocol of the requested sockets.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Protocol {
     Tcp = libc::IPPROTO_TCP as isize,
     Udp = libc::IPPROTO_UDP as isize,
 }
 
-/// Which sockets, and what about them. A port of 0 is any.
+/// Which sockets to return, and with which attribute. Port 0 is any.
 pub(super) struct Question {
     pub(super) protocol: Protocol,
-    /// The attribute that is wanted beside the row: INET_DIAG_INFO and the like; 0 is none.
+    /// The attribute to return with each row, such as INET_DIAG_INFO; 0 is none.
     pub(super) attribute: u16,
     pub(super) states: u32,
     pub(super) local: SocketAddr,
     pub(super) remote: SocketAddr,
-    /// By which interface what they receive would come; 0 is any. A link-local address has its own.
+    /// The interface on which their traffic would arrive; 0 is any. A link-local address carries its own.
     pub(super) interface: u32,
 }
 
 impl Question {
-    /// The one socket there is, as `read` reads it; `None` where there is none.
+    /// The one matching socket, parsed by `read`; `None` if there is none.
     ///
     /// # Errors
-    /// EMFILE without a descriptor, EPERM or EPROTONOSUPPORT where the kernel may not be asked.
+    /// EMFILE without a free descriptor, EPERM or EPROTONOSUPPORT if this process may not query the kernel.
     pub(super) fn one<T>(&self, read: impl FnOnce(&[u8]) -> io::Result<Option<T>>) -> io::Result<Option<T>> {
         match ask(Some(SOCK_DIAG), &Request::one(SOCK_DIAG_BY_FAMILY, &self.bytes())) {
             Ok(answer) => answer.messages.first().map_or(Ok(None), |message| read(&message.body)),
@@ -53,10 +53,10 @@ impl Question {
         }
     }
 
-    /// All of them.
+    /// All matching sockets.
     ///
     /// # Errors
-    /// As of [`Question::one`].
+    /// As for [`Question::one`].
     pub(super) fn all(&self) -> io::Result<Answer> {
         ask(Some(SOCK_DIAG), &Request::dump(SOCK_DIAG_BY_FAMILY, &self.bytes()))
     }
@@ -79,7 +79,7 @@ impl Question {
     }
 }
 
-/// The address a dial really meets: 0.0.0.0 and [::] are this host, and ::ffff:a.b.c.d is IPv4.
+/// The address that a dial really reaches: 0.0.0.0 and [::] are this host, and ::ffff:a.b.c.d is IPv4.
 pub(super) fn as_dialled(address: SocketAddr) -> SocketAddr {
     let mut dialled = canonical(address);
     match dialled.ip() {
@@ -90,7 +90,7 @@ pub(super) fn as_dialled(address: SocketAddr) -> SocketAddr {
     dialled
 }
 
-/// ::ffff:a.b.c.d as the IPv4 address it is.
+/// Converts ::ffff:a.b.c.d to the IPv4 address.
 pub(super) fn canonical(mut address: SocketAddr) -> SocketAddr {
     let ip = address.ip().to_canonical();
     if ip != address.ip() {

@@ -1,4 +1,4 @@
-//! A row of the kernel's socket table: inet_diag_msg and its attributes, as types.
+//! A row of the kernel's socket table, parsed: inet_diag_msg and its attributes.
 
 use std::io;
 use std::net::{Ipv6Addr, SocketAddr};
@@ -12,10 +12,10 @@ use crate::sys::netlink::{attribute, malformed, u32_at};
 const INET_DIAG_SKV6ONLY: u16 = 11;
 const INET_DIAG_CGROUP_ID: u16 = 21;
 const TIMER_TIME_WAIT: u8 = 3;
-/// The place of SK_MEMINFO_DROPS among the words of the attribute.
+/// The index of SK_MEMINFO_DROPS among the words of the attribute.
 const SK_MEMINFO_DROPS: usize = 8;
 
-/// The state of a TCP socket, by the numbers of include/net/tcp_states.h.
+/// The state of a TCP socket, numbered as in include/net/tcp_states.h.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize)]
 #[serde(rename_all = "snake_case")]
 #[allow(missing_docs)] // tcp(7) and RFC 9293 name them.
@@ -32,7 +32,7 @@ pub enum TcpState {
     Listen,
     Closing,
     NewSynReceived,
-    /// Bound, neither listening nor connected; shown since Linux 6.8.
+    /// Bound, neither listening nor connected; reported since Linux 6.8.
     BoundInactive,
 }
 
@@ -77,34 +77,34 @@ impl TcpState {
     }
 }
 
-/// A TCP socket of this network namespace, as the kernel shows it to everybody.
+/// A TCP socket of this network namespace, as the kernel shows it to every user.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Socket {
     /// Its state.
     pub state: TcpState,
     /// The address it is bound to.
     pub local: SocketAddr,
-    /// The other end; port 0 where there is none.
+    /// The other end; port 0 if there is none.
     pub remote: SocketAddr,
     /// The inode behind `/proc/PID/fd/N -> socket:[inode]`; 0 once no process holds it.
     pub inode: u32,
-    /// The user who made it.
+    /// The user id of its creator.
     pub uid: u32,
-    /// Unread bytes; of a listener, the connections that wait to be accepted.
+    /// Unread bytes; for a listener, the connections waiting to be accepted.
     pub receive_queue: u32,
-    /// Unacknowledged bytes; of a listener, how many connections may wait.
+    /// Unacknowledged bytes; for a listener, how many connections may wait.
     pub send_queue: u32,
-    /// Of an IPv6 listener: whether it leaves IPv4 alone. `None` where the kernel did not say.
+    /// For an IPv6 listener: whether it excludes IPv4. `None` if the kernel did not report it.
     pub v6only: Option<bool>,
-    /// The cgroup it was made in: the inode of a directory under /sys/fs/cgroup.
+    /// The cgroup it was created in: the inode of a directory under /sys/fs/cgroup.
     pub cgroup: Option<u64>,
     /// The interface it is bound to; 0 is any.
     pub interface: u32,
-    /// How much longer TIME_WAIT lasts.
+    /// The rest of its TIME_WAIT.
     pub expires: Option<Duration>,
 }
 
-/// inet_diag_msg and its attributes. A state or family of a later kernel is no socket of ours: `None`.
+/// Parses inet_diag_msg and its attributes; `None` for a state or family unknown to this program.
 pub(super) fn read_socket(body: &[u8]) -> io::Result<Option<Socket>> {
     if body.len() < INET_DIAG_MSG {
         return Err(malformed("a socket cut short"));
@@ -151,7 +151,7 @@ fn address_at(body: &[u8], ip: usize, port: usize, interface: u32) -> Option<Soc
     }
 }
 
-/// How many datagrams a UDP socket threw away for want of room; `None` where the kernel did not say.
+/// How many datagrams a UDP socket dropped for lack of room; `None` if the kernel did not report it.
 pub(super) fn drops(body: &[u8]) -> Option<u32> {
     u32_at(attribute(body.get(INET_DIAG_MSG..)?, INET_DIAG_SKMEMINFO)?, SK_MEMINFO_DROPS * 4)
 }

@@ -38,7 +38,7 @@ fn a_dump_shows_the_listener_and_the_server_side_of_its_connection() {
         dump.sockets.iter().find(|socket| socket.remote == remote).map(|socket| (socket.state, socket.inode))
     };
     let (state, inode) = state_of(client.local_addr().unwrap()).unwrap();
-    assert_eq!((state, inode), (TcpState::Established, 0), "in the accept queue nobody owns it yet");
+    assert_eq!((state, inode), (TcpState::Established, 0), "in the accept queue no process holds it yet");
     let (state, inode) = state_of("0.0.0.0:0".parse().unwrap()).unwrap();
     assert_eq!(state, TcpState::Listen);
     assert_ne!(inode, 0);

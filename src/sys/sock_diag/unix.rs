@@ -1,4 +1,4 @@
-//! Asks the kernel about its Unix sockets: include/uapi/linux/unix_diag.h.
+//! Reads the kernel's table of Unix sockets: include/uapi/linux/unix_diag.h.
 
 use std::io;
 
@@ -19,7 +19,7 @@ const UNIX_DIAG_RQLEN: u16 = 4;
 const UNIX_DIAG_UID: u16 = 7;
 const UNIX_DIAG_MSG: usize = 16;
 const LISTEN: u8 = 10;
-/// A machine has thousands of Unix sockets, but not that many listeners.
+/// The most sockets kept. A machine has thousands of Unix sockets, but not that many listeners.
 const MAX_SOCKETS: usize = 8192;
 
 /// A Unix socket of this network namespace.
@@ -29,19 +29,19 @@ pub(crate) struct UnixSocket {
     pub(crate) kind: u8,
     /// The inode behind `/proc/PID/fd/N -> socket:[inode]`.
     pub(crate) inode: u32,
-    /// The name it was bound to, as it was written then; an abstract one begins with a zero byte.
+    /// The name it was bound to, spelled as in bind(2); an abstract name begins with a zero byte.
     pub(crate) name: Vec<u8>,
     /// The file it is bound to: inode and device (major, minor); it may have been removed since.
     pub(crate) file: Option<(u32, u32, u32)>,
-    /// The inode of the other end; 0 while nobody holds that.
+    /// The inode of the other end; 0 while no process holds it.
     pub(crate) peer: Option<u32>,
-    /// Of a listener: the connections that wait to be accepted, and how many may.
+    /// For a listener: the connections waiting to be accepted, and how many may wait.
     pub(crate) queue: Option<(u32, u32)>,
-    /// The user who made it; `None` before Linux 5.3.
+    /// The user id of its creator; `None` before Linux 5.3.
     pub(crate) uid: Option<u32>,
 }
 
-/// Every Unix socket that listens.
+/// Every listening Unix socket.
 pub(crate) fn listeners() -> io::Result<Vec<UnixSocket>> {
     let show = UDIAG_SHOW_NAME | UDIAG_SHOW_VFS | UDIAG_SHOW_RQLEN | UDIAG_SHOW_UID;
     let answer = ask(Some(SOCK_DIAG), &Request::dump(SOCK_DIAG_BY_FAMILY, &request(1 << LISTEN, 0, show)))?;
@@ -74,7 +74,7 @@ pub(super) fn read_socket(body: &[u8]) -> io::Result<UnixSocket> {
         let value = attribute(attributes, kind)?;
         (0..count).map(|place| u32_at(value, place * 4)).collect()
     };
-    // The kernel gives its own dev_t: 12 bits of major, 20 of minor.
+    // The kernel reports its internal dev_t: 12 bits of major, 20 of minor.
     let file = words(UNIX_DIAG_VFS, 2).map(|pair| (pair[0], pair[1] >> 20, pair[1] & 0xf_ffff));
     Ok(UnixSocket {
         kind: fixed[1],
@@ -87,7 +87,7 @@ pub(super) fn read_socket(body: &[u8]) -> io::Result<UnixSocket> {
     })
 }
 
-/// A path ends in the zero of its C string; in an abstract name every byte counts.
+/// A path ends at the zero byte of its C string; in an abstract name every byte counts.
 fn name(bytes: &[u8]) -> Vec<u8> {
     match bytes {
         [0, ..] => bytes.to_vec(),

@@ -1,8 +1,8 @@
-//! Asks the system: sockets, their holders, ports, limits. Facts only.
+//! Reads facts from the system: sockets, the processes that hold them, ports, limits.
 //!
-//! Nothing here judges (that is `diagnosis`) and nothing is changed, except where a function says so. Everything is
-//! synchronous and meant for the moment after an error, never for the data path. What may not be read is said, not
-//! guessed.
+//! Nothing here draws conclusions (`diagnosis` does) and nothing changes the system, unless a function's documentation
+//! states it. Everything is synchronous and meant for the moment after an error, never for the data path. What cannot
+//! be read is reported as such, not guessed.
 
 pub mod firewall;
 pub mod network;
@@ -17,19 +17,19 @@ use std::fs::File;
 use std::io::{self, Read};
 use std::path::Path;
 
-/// Reads the beginning of a file, at most `limit` bytes: files under /proc tell no length and some have no bound.
+/// Reads the beginning of a file, at most `limit` bytes: files under /proc report no length, and some are unbounded.
 fn read_start(path: impl AsRef<Path>, limit: u64) -> io::Result<Vec<u8>> {
     let mut bytes = Vec::new();
     File::open(path)?.take(limit).read_to_end(&mut bytes)?;
     Ok(bytes)
 }
 
-/// The same, as text; what is not UTF-8 is replaced.
+/// The same, as text; invalid UTF-8 is replaced.
 fn read_text(path: impl AsRef<Path>, limit: u64) -> io::Result<String> {
     Ok(String::from_utf8_lossy(&read_start(path, limit)?).into_owned())
 }
 
-/// A path, fit for a terminal.
+/// A path, escaped for a terminal and cut to 200 characters.
 pub fn printable_path(path: &Path) -> String {
     system::redact::printable(&path.to_string_lossy(), 200)
 }

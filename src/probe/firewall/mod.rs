@@ -1,7 +1,8 @@
-//! The packet filter's rules, in words: those of nf_tables (which firewalld, ufw, Docker and iptables write today).
+//! The packet filter's rules, as text: the rules of nf_tables (which firewalld, ufw, Docker and iptables write today).
 //!
-//! Reading them needs CAP_NET_ADMIN; without it everything is empty and `not_readable` says so. What a rule does to a
-//! packet is `diagnosis/filter.rs`'s. What cannot be seen at all: BPF programs of cgroups and of security modules.
+//! Reading them needs CAP_NET_ADMIN; without it everything is empty and `not_readable` states why.
+//! `diagnosis/filter.rs` decides what a rule does to a packet. BPF programs of cgroups and of security modules are
+//! invisible here.
 
 use std::io;
 
@@ -15,28 +16,28 @@ pub use crate::sys::nftables::{
     Base, BitOperation, Chain, Element, Expression, Judgement, Load, Operator, RejectKind, Rule, Ruleset, Set,
 };
 
-/// The rules, and what could not be read of them.
+/// The rules, and which of them could not be read.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Firewall {
     /// Chains, rules and sets.
     pub ruleset: Ruleset,
-    /// What could not be read and why, in words; empty where everything could be.
+    /// What could not be read and why, as text; empty if everything was read.
     pub not_readable: Vec<String>,
-    /// The programs that change rules and are installed.
+    /// The installed programs that change rules.
     pub programs: Vec<&'static str>,
 }
 
-/// The text of a rule that is shown.
+/// The most characters shown of a rule.
 const MAX_TEXT: usize = 160;
 const MAX_NAME: usize = 64;
 
 impl Firewall {
-    /// Reads every rule of this network namespace; a few milliseconds for a thousand of them.
+    /// Reads every rule of this network namespace; a thousand rules take a few milliseconds.
     pub fn read() -> Firewall {
         let mut firewall = Firewall { programs: programs(), ..Firewall::default() };
         match nftables::ruleset() {
             Ok(ruleset) => firewall.ruleset = ruleset,
-            // A kernel without nf_tables has no rules of it.
+            // A kernel without nf_tables has no such rules.
             Err(error) if is_absent(&error) => {}
             Err(error) => firewall.not_readable.push(format!("nf_tables rules ({error})")),
         }
@@ -49,12 +50,12 @@ impl Firewall {
         firewall
     }
 
-    /// Whether every rule could be read.
+    /// Whether every rule was read.
     pub fn complete(&self) -> bool {
         self.not_readable.is_empty()
     }
 
-    /// The rule in the words of nft(8), escaped and cut.
+    /// The rule in the syntax of nft(8), escaped and cut.
     pub fn words(&self, rule: &Rule) -> String {
         printable(&words::of(rule, &self.ruleset.sets), MAX_TEXT)
     }
@@ -64,7 +65,7 @@ impl Firewall {
         self.programs.contains(&program)
     }
 
-    /// The command that deletes a rule, where a program for it is installed.
+    /// The command that deletes a rule, if `nft` is installed.
     pub fn deletion(&self, rule: &Rule) -> Option<Vec<String>> {
         let name = |text: &str| printable(text, MAX_NAME);
         if !self.has("nft") {
@@ -77,7 +78,7 @@ impl Firewall {
         Some(words)
     }
 
-    /// The command that lets a port pass in front of a chain's other rules, where a program for it is installed.
+    /// The command that accepts a port ahead of a chain's other rules, if `nft` is installed.
     pub fn exception(&self, chain: &Chain, port: u16) -> Option<Vec<String>> {
         let (table, name) = (printable(&chain.table, MAX_NAME), printable(&chain.name, MAX_NAME));
         let words =
@@ -85,7 +86,7 @@ impl Firewall {
         self.has("nft").then(|| words.split(' ').map(str::to_owned).collect())
     }
 
-    /// How many tables there are.
+    /// The number of tables.
     pub fn tables(&self) -> usize {
         let mut tables: Vec<_> =
             self.ruleset.chains.iter().map(|chain| (chain.family, &chain.table)).collect();
@@ -94,7 +95,7 @@ impl Firewall {
         tables.len()
     }
 
-    /// The same rule in another reading of the rules.
+    /// The same rule, found in these rules, which were read at another time.
     pub fn same<'a>(&'a self, rule: &Rule) -> Option<&'a Rule> {
         self.ruleset.rules.iter().find(|other| {
             (other.family, other.handle) == (rule.family, rule.handle)
@@ -110,12 +111,12 @@ pub fn place(rule: &Rule) -> String {
     format!("{family} {table}/{chain} handle {}", rule.handle)
 }
 
-/// The comment of its writer, escaped.
+/// The rule's comment, escaped.
 pub fn comment(rule: &Rule) -> Option<String> {
     rule.comment.as_ref().map(|comment| printable(comment, MAX_NAME))
 }
 
-/// The packets its counter has seen, and whether that stands behind every test of the rule.
+/// The packets counted by the rule's counter, if it has one.
 pub fn counter(rule: &Rule) -> Option<u64> {
     rule.expressions.iter().find_map(|expression| match expression {
         Expression::Counter { packets } => Some(*packets),
@@ -129,7 +130,7 @@ pub fn chain_place(chain: &Chain) -> String {
     format!("{} {}/{}", family(chain.family), name(&chain.table), name(&chain.name))
 }
 
-/// Where a base chain hangs, as ` (input)`; empty of other chains.
+/// The hook of a base chain, as ` (input)`; empty for other chains.
 pub fn hook(chain: &Chain) -> &'static str {
     match (&chain.base, chain.family) {
         (None, _) => "",
@@ -142,12 +143,12 @@ pub fn hook(chain: &Chain) -> &'static str {
     }
 }
 
-/// The program that writes rules of this name and would write them again.
+/// The program that manages rules with this name, and would write them again.
 pub fn owner(rule: &Rule) -> Option<&'static str> {
     writer(&rule.table, &rule.chain)
 }
 
-/// The same of a chain.
+/// The same for a chain.
 pub fn chain_owner(chain: &Chain) -> Option<&'static str> {
     writer(&chain.table, &chain.name)
 }
@@ -183,7 +184,7 @@ pub fn family(number: u8) -> &'static str {
     }
 }
 
-/// Where Debian and others have what root runs.
+/// The installed programs, looked up in the folders where distributions put root's commands.
 fn programs() -> Vec<&'static str> {
     let folders = ["/usr/sbin", "/sbin", "/usr/bin", "/bin", "/usr/local/sbin"];
     let installed =
@@ -198,7 +199,7 @@ fn is_absent(error: &io::Error) -> bool {
     )
 }
 
-/// Tables of the older iptables that exist; only root may ask whether they do. Their rules are not read here.
+/// The existing tables of the legacy iptables, which only root may list. Their rules are not read here.
 fn legacy_tables() -> Vec<String> {
     let mut found = Vec::new();
     for (path, program) in

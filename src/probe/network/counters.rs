@@ -1,7 +1,7 @@
-//! What the kernel counted between two moments: drops, overflows, refusals. Their difference across a probe is proof.
+//! The kernel's counters of drops, overflows and refusals. Their difference across a probe is evidence.
 //!
-//! From /proc/net, which everybody may read. The counters are those of the whole network namespace (the out-of-memory one
-//! of the whole machine): a difference of 0 rules something out, another difference may be somebody else's.
+//! They come from /proc/net, which every user may read. They count the whole network namespace (out-of-memory kills:
+//! the whole machine): a difference of 0 rules a cause out, any other difference may stem from other traffic.
 
 use std::collections::BTreeMap;
 
@@ -9,23 +9,23 @@ use serde::Serialize;
 
 use crate::probe::read_text;
 
-/// Every counter at one moment, by group and name as the kernel writes them: `TcpExt.ListenOverflows`.
+/// Every counter at one moment, keyed by the kernel's group and name: `TcpExt.ListenOverflows`.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Counters {
     values: BTreeMap<String, u64>,
     not_readable: Vec<String>,
 }
 
-/// The list, written once: field, meaning, and the counters whose sum it is.
+/// Defines the list once: each field, its meaning, and the counters it sums.
 macro_rules! changes {
     ($(#[doc = $meaning:literal] $field:ident = $($name:literal)|+;)*) => {
-        /// What was counted between two moments. A counter that this kernel does not have stands at 0.
+        /// The increase of each counter between two moments. A counter that this kernel lacks is 0.
         #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
         pub struct Changes {
             $(#[doc = $meaning] pub $field: u64,)*
-            /// Every counter that rose, by the kernel's name.
+            /// Every counter that rose, keyed by the kernel's name.
             pub rose: BTreeMap<String, u64>,
-            /// The files that could not be read; what they count is not known.
+            /// The files that could not be read; their counters are unknown.
             pub not_readable: Vec<String>,
         }
 
@@ -41,69 +41,69 @@ macro_rules! changes {
 changes! {
     /// Connections that met a full accept queue.
     listen_overflows = "TcpExt.ListenOverflows";
-    /// Connections a listener did not take, for whatever reason; overflows are among them.
+    /// Connections a listener dropped for any reason; overflows are included.
     listen_drops = "TcpExt.ListenDrops";
-    /// First segments sent again: nobody had answered.
+    /// SYN segments retransmitted because no answer came.
     syn_retransmits = "TcpExt.TCPSynRetrans";
-    /// Segments sent again.
+    /// Segments retransmitted.
     retransmits = "Tcp.RetransSegs";
     /// Connections that gave up after retransmissions.
     aborts_on_timeout = "TcpExt.TCPAbortOnTimeout";
-    /// Segments without the TCP-MD5 signature their receiver demands.
+    /// Segments without the TCP-MD5 signature that the receiver requires.
     md5_not_found = "TcpExt.TCPMD5NotFound";
-    /// Segments with a TCP-MD5 signature that nobody wants, or a wrong one.
+    /// Segments with an unexpected or wrong TCP-MD5 signature.
     md5_unexpected = "TcpExt.TCPMD5Unexpected" | "TcpExt.TCPMD5Failure";
-    /// Segments without the TCP-AO signature their receiver demands.
+    /// Segments without the TCP-AO signature that the receiver requires.
     ao_required = "TcpExt.TCPAORequired" | "TcpExt.TCPAOKeyNotFound";
     /// Segments with a wrong TCP-AO signature.
     ao_bad = "TcpExt.TCPAOBad";
-    /// First segments dropped because too many connections were half open.
+    /// SYN segments dropped because too many connections were half open.
     request_queue_full = "TcpExt.TCPReqQFullDrop";
-    /// Too many half-open connections, answered with cookies.
+    /// SYN cookies sent because too many connections were half open.
     cookies_instead = "TcpExt.TCPReqQFullDoCookies" | "TcpExt.SyncookiesSent";
-    /// Segments dropped because their socket was busy and its backlog full.
+    /// Segments dropped because the socket was busy and its backlog full.
     backlog_drop = "TcpExt.TCPBacklogDrop";
     /// Segments dropped because no memory was left for TCP.
     memory_drop = "TcpExt.PFMemallocDrop" | "TcpExt.TCPRcvQDrop" | "TcpExt.TCPAbortOnMemory";
-    /// Acknowledgements held back from a listener that waits for data (TCP_DEFER_ACCEPT).
+    /// Acknowledgements dropped because the listener waits for data (TCP_DEFER_ACCEPT).
     defer_accept_drop = "TcpExt.TCPDeferAcceptDrop";
-    /// Segments dropped because their hop count was below what their socket demands.
+    /// Segments dropped because their TTL was below the socket's minimum.
     min_ttl_drop = "TcpExt.TCPMinTTLDrop";
-    /// Packets whose source would not be reached by the way they came (rp_filter).
+    /// Packets dropped because the route to their source uses another interface (rp_filter).
     reverse_path_drop = "TcpExt.IPReversePathFilter";
-    /// Resets this machine sent.
+    /// RST segments sent by this machine.
     resets_sent = "Tcp.OutRsts";
-    /// Connections reset before they stood.
+    /// Connections that failed before they were established.
     failed_attempts = "Tcp.AttemptFails";
-    /// ICMP messages "destination unreachable" that came in, of any code.
+    /// ICMP "destination unreachable" messages received, of any code.
     icmp_unreachable = "Icmp.InDestUnreachs" | "Icmp6.InDestUnreachs";
-    /// The same, sent.
+    /// ICMP "destination unreachable" messages sent, of any code.
     icmp_unreachable_sent = "Icmp.OutDestUnreachs" | "Icmp6.OutDestUnreachs";
-    /// Packets that came in and were discarded by IP.
+    /// Incoming packets discarded by IP.
     ip_in_discards = "Ip.InDiscards" | "Ip6.InDiscards";
-    /// Packets that were to go out and were discarded by IP.
+    /// Outgoing packets discarded by IP.
     ip_out_discards = "Ip.OutDiscards" | "Ip6.OutDiscards";
-    /// Packets that came in for an address that is not valid here.
+    /// Incoming packets for an address that is not valid here.
     ip_in_address_errors = "Ip.InAddrErrors" | "Ip6.InAddrErrors";
-    /// Packets that came in and could not be routed.
+    /// Incoming packets without a route.
     ip_in_no_routes = "IpExt.InNoRoutes" | "Ip6.InNoRoutes" | "rt_cache.in_no_route";
-    /// Packets that could not be sent for want of a route.
+    /// Outgoing packets without a route.
     ip_out_no_routes = "Ip.OutNoRoutes" | "Ip6.OutNoRoutes";
-    /// Packets that came from outside for a loopback address.
+    /// Packets received from outside for a loopback address.
     martian_destination = "rt_cache.in_martian_dst";
-    /// Packets that came with an impossible source.
+    /// Packets received with an impossible source address.
     martian_source = "rt_cache.in_martian_src";
-    /// Packets dropped because their connection could not be tracked: the table is full.
+    /// Packets dropped because the connection-tracking table is full.
     conntrack_drop = "nf_conntrack.drop";
-    /// Connections evicted from the table to make room.
+    /// Connections evicted from the connection-tracking table to make room.
     conntrack_early_drop = "nf_conntrack.early_drop";
-    /// Connections that could not be entered into the table.
+    /// Connections that could not be inserted into the connection-tracking table.
     conntrack_insert_failed = "nf_conntrack.insert_failed";
-    /// Packets that fit no tracked connection.
+    /// Packets that match no tracked connection.
     conntrack_invalid = "nf_conntrack.invalid";
-    /// Packets dropped before IP, because this machine's processors were too slow.
+    /// Packets dropped before IP because this machine's processors were too slow.
     processor_drop = "softnet.dropped";
-    /// Packets that an IPsec policy forbids or that fail it.
+    /// Packets that an IPsec policy forbids or that fail its checks.
     ipsec_drop = "xfrm.XfrmInNoPols" | "xfrm.XfrmInPolBlock" | "xfrm.XfrmInTmplMismatch" | "xfrm.XfrmInPolError"
         | "xfrm.XfrmOutPolBlock" | "xfrm.XfrmOutNoStates" | "xfrm.XfrmOutPolDead" | "xfrm.XfrmOutPolError"
         | "xfrm.XfrmOutBundleGenError" | "xfrm.XfrmFwdHdrError";
@@ -111,11 +111,12 @@ changes! {
     oom_kills = "vmstat.oom_kill";
 }
 
-/// The largest, /proc/net/snmp6 and netstat, have some 6 KiB; rt_cache has a line per processor.
+/// The most bytes read of a file. The largest, /proc/net/snmp6 and netstat, have about 6 KiB; rt_cache has a line per
+/// processor.
 const MAX_FILE: u64 = 256 * 1024;
 
 impl Counters {
-    /// Reads them all; some 0.2 ms.
+    /// Reads every counter; takes about 0.2 ms.
     pub fn read() -> Counters {
         let mut counters = Counters::default();
         counters.add("/proc/net/netstat", pairs_of_lines);
@@ -129,7 +130,7 @@ impl Counters {
         counters
     }
 
-    /// What was counted since `before`.
+    /// The increase of each counter since `before`.
     pub fn since(&self, before: &Counters) -> Changes {
         let rose = self.values.iter().filter_map(|(name, after)| {
             let risen = after.saturating_sub(*before.values.get(name)?);
@@ -149,7 +150,7 @@ impl Counters {
         }
     }
 
-    /// A file that is absent where the kernel has not the feature.
+    /// Adds the counters of a file that is absent if the kernel lacks the feature.
     fn add_optional(&mut self, path: &str, read: impl Fn(&str) -> Vec<(String, u64)>) {
         if std::path::Path::new(path).exists() {
             self.add(path, read);
@@ -158,13 +159,13 @@ impl Counters {
 }
 
 impl Changes {
-    /// Whether segments were dropped for a signature (TCP-MD5, TCP-AO) they lack.
+    /// Whether segments were dropped because they lack a signature (TCP-MD5, TCP-AO).
     pub fn signature_missing(&self) -> bool {
         self.md5_not_found + self.ao_required + self.md5_unexpected + self.ao_bad > 0
     }
 }
 
-/// netstat and snmp: a line of names and a line of numbers, both behind the name of their group.
+/// Parses netstat and snmp: a line of names and a line of numbers, each prefixed with the name of the group.
 fn pairs_of_lines(text: &str) -> Vec<(String, u64)> {
     let mut lines = text.lines();
     let mut found = Vec::new();
@@ -174,7 +175,7 @@ fn pairs_of_lines(text: &str) -> Vec<(String, u64)> {
             continue;
         };
         let pairs = names.split_ascii_whitespace().zip(numbers.split_ascii_whitespace());
-        // Some are no counters and may be -1: Tcp.MaxConn.
+        // Some values are not counters and may be -1: Tcp.MaxConn.
         found.extend(
             pairs.filter_map(|(name, number)| Some((format!("{group}.{name}"), number.parse().ok()?))),
         );
@@ -192,7 +193,7 @@ fn snmp6(text: &str) -> Vec<(String, u64)> {
     lines.collect()
 }
 
-/// A line of names, then a line of hexadecimal numbers for each processor, which are added up.
+/// Parses a line of names, then a line of hexadecimal numbers per processor, and sums these.
 fn per_processor(text: &str, group: &str) -> Vec<(String, u64)> {
     let mut lines = text.lines();
     let names: Vec<&str> = lines.next().unwrap_or_default().split_ascii_whitespace().collect();
@@ -205,20 +206,20 @@ fn per_processor(text: &str, group: &str) -> Vec<(String, u64)> {
     names.iter().map(|name| format!("{group}.{name}")).zip(sums).collect()
 }
 
-/// The sum of one column of such a table; 0 where it has none.
+/// The sum of one column of such a table; 0 if the column is missing.
 pub(crate) fn column(text: &str, name: &str) -> u64 {
     let wanted = format!(".{name}");
     per_processor(text, "").into_iter().find(|(found, _)| *found == wanted).map_or(0, |(_, sum)| sum)
 }
 
-/// A line per processor: processed, dropped, …, hexadecimal.
+/// Parses a line per processor: processed, dropped, …, in hexadecimal.
 fn softnet(text: &str) -> Vec<(String, u64)> {
     let dropped = text.lines().filter_map(|line| line.split_ascii_whitespace().nth(1));
     let sum = dropped.filter_map(|number| u64::from_str_radix(number, 16).ok()).sum();
     vec![("softnet.dropped".to_owned(), sum)]
 }
 
-/// `oom_kill 0`, a line each.
+/// Parses lines such as `oom_kill 0`.
 fn named(text: &str, group: &str) -> Vec<(String, u64)> {
     let lines = text.lines().filter_map(|line| {
         let mut fields = line.split_ascii_whitespace();

@@ -1,7 +1,7 @@
-//! Which addresses this machine has, in this network namespace.
+//! The addresses of this machine in this network namespace.
 //!
-//! From /proc/net/fib_trie and /proc/net/if_inet6, which everybody may read. Links, routes and firewalls are not here
-//! yet.
+//! They come from /proc/net/fib_trie and /proc/net/if_inet6, which every user may read. Links and routes are in
+//! `routing`, firewalls in `probe::firewall`.
 
 pub mod counters;
 pub mod resolver;
@@ -23,10 +23,10 @@ use super::system::redact::printable;
 /// The addresses of this network namespace.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct Network {
-    /// Single IPv4 addresses, and the blocks that are local as a whole, as 127.0.0.0/8: (first address, prefix length).
-    /// `None` where they cannot be read.
+    /// Single IPv4 addresses, and blocks that are local as a whole, such as 127.0.0.0/8: (first address, prefix
+    /// length). `None` if they cannot be read.
     pub ipv4: Option<Vec<(Ipv4Addr, u8)>>,
-    /// IPv6 addresses; empty where IPv6 is off; `None` where they cannot be read.
+    /// IPv6 addresses; empty if IPv6 is off; `None` if they cannot be read.
     pub ipv6: Option<Vec<Ipv6Address>>,
 }
 
@@ -37,9 +37,9 @@ pub struct Ipv6Address {
     pub ip: Ipv6Addr,
     /// The interface that has it.
     pub interface: String,
-    /// Whether the check for a double of it still runs: IFA_F_TENTATIVE of linux/if_addr.h.
+    /// Whether duplicate address detection is still running: IFA_F_TENTATIVE of linux/if_addr.h.
     pub tentative: bool,
-    /// Whether another machine was found to have it: IFA_F_DADFAILED.
+    /// Whether another machine turned out to have it: IFA_F_DADFAILED.
     pub duplicate: bool,
 }
 
@@ -53,7 +53,7 @@ impl Network {
         Network::at("/proc/net")
     }
 
-    /// Reads those of the network namespace of another process.
+    /// Reads the addresses of another process's network namespace.
     pub fn beside(pid: u32) -> Network {
         Network::at(&format!("/proc/{pid}/net"))
     }
@@ -61,7 +61,7 @@ impl Network {
     fn at(folder: &str) -> Network {
         let ipv6 = match read_text(format!("{folder}/if_inet6"), MAX_FILE) {
             Ok(table) => Some(table.lines().filter_map(ipv6_address).collect()),
-            // The file is absent where the kernel has no IPv6.
+            // The file is absent if the kernel has no IPv6.
             Err(error) if error.kind() == io::ErrorKind::NotFound => Some(Vec::new()),
             Err(_) => None,
         };
@@ -69,7 +69,7 @@ impl Network {
         Network { ipv4: trie.ok().map(|trie| local_blocks(&trie)), ipv6 }
     }
 
-    /// Whether an address is one of this machine's; `None` where that could not be read.
+    /// Whether this machine has an address; `None` if its addresses could not be read.
     pub fn has(&self, ip: IpAddr) -> Option<bool> {
         match ip {
             IpAddr::V4(ip) => Some(self.ipv4.as_ref()?.iter().any(|block| within(ip, *block))),
@@ -77,7 +77,7 @@ impl Network {
         }
     }
 
-    /// Every address a user may have meant, without blocks and link-local ones.
+    /// Every address a user may have meant: all except blocks and link-local addresses.
     pub fn addresses(&self) -> Vec<IpAddr> {
         let ipv4 =
             self.ipv4.iter().flatten().filter(|(_, length)| *length == 32).map(|(ip, _)| IpAddr::V4(*ip));
@@ -86,7 +86,7 @@ impl Network {
     }
 }
 
-/// Whether IPv6 is switched off for a link or for all of them (disable_ipv6); "no" where that cannot be read.
+/// Whether IPv6 is switched off for a link or for all links (disable_ipv6); false if that cannot be read.
 pub fn ipv6_is_off(link: &str) -> bool {
     let off = |name: &str| {
         let path = format!("/proc/sys/net/ipv6/conf/{}/disable_ipv6", name.replace('/', "."));
@@ -95,15 +95,15 @@ pub fn ipv6_is_off(link: &str) -> bool {
     off("all") || off(link)
 }
 
-/// A link-local address with the number its interface has now.
+/// A link-local address with the current index of its interface.
 ///
 /// # Errors
-/// ENODEV where there is no such interface.
+/// ENODEV if there is no such interface; the errno of socket(2) if no socket can be opened.
 pub fn scoped(ip: Ipv6Addr, zone: &Interface, port: u16) -> io::Result<SocketAddr> {
-    // Any socket will do to ask with (netdevice(7)).
+    // Any socket can carry the request (netdevice(7)).
     let asking = socket_with(AddressFamily::INET6, SocketType::DGRAM, SocketFlags::CLOEXEC, None)?;
     let index = match name_to_index(&asking, &zone.0) {
-        // A number is the interface's own, as RFC 4007, section 11.2, has it.
+        // A number is the index of the interface (RFC 4007, section 11.2).
         Err(Errno::NODEV) => zone.0.parse().map_err(|_| Errno::NODEV)?,
         answer => answer?,
     };
@@ -115,8 +115,8 @@ fn within(ip: Ipv4Addr, (first, length): (Ipv4Addr, u8)) -> bool {
     ip.to_bits() & mask == first.to_bits() & mask
 }
 
-/// The trie prints a node as `|-- 10.200.0.1` and below it what it is: `/32 host LOCAL`. It prints the local table
-/// twice (once as main) where no rule divides them.
+/// The trie prints a node as `|-- 10.200.0.1` and below it its type: `/32 host LOCAL`. It prints the local table twice
+/// (once as main) unless a rule separates the two.
 fn local_blocks(trie: &str) -> Vec<(Ipv4Addr, u8)> {
     let mut blocks = Vec::new();
     let mut node = None;

@@ -1,4 +1,4 @@
-//! What names mean on this machine: the hosts file line by line, and the system's resolver with its time.
+//! Name resolution on this machine: the lines of the hosts file, and the system's resolver with the time it takes.
 
 use std::io;
 use std::net::{IpAddr, ToSocketAddrs};
@@ -12,32 +12,32 @@ use crate::probe::system::redact::printable;
 /// A line of the hosts file that names `localhost`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct HostsLine {
-    /// Its number, from 1.
+    /// Its number, counted from 1.
     pub number: usize,
     /// The address.
     pub ip: IpAddr,
 }
 
-/// What the system's resolver said.
+/// The answer of the system's resolver.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Answer {
-    /// The addresses in its order; the error in its words.
+    /// The addresses in the resolver's order, or its error message.
     pub addresses: Result<Vec<IpAddr>, String>,
-    /// How long it took.
+    /// The duration of the look-up.
     pub took: Duration,
 }
 
-/// What `localhost` means.
+/// The meaning of `localhost`.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Localhost {
-    /// The lines of /etc/hosts that name it, in order; `None` where that cannot be read.
+    /// The lines of /etc/hosts that name it, in order; `None` if the file cannot be read.
     pub lines: Option<Vec<HostsLine>>,
-    /// What the resolver answers; `None` where it was not asked.
+    /// The resolver's answer; `None` if it was not queried.
     pub answer: Option<Answer>,
 }
 
 impl Localhost {
-    /// Reads the hosts file alone.
+    /// Reads the hosts file only.
     pub fn read() -> Localhost {
         Localhost {
             lines: read_text("/etc/hosts", MAX_FILE).ok().map(|hosts| localhost_lines(&hosts)),
@@ -45,7 +45,7 @@ impl Localhost {
         }
     }
 
-    /// The addresses it stands for: what the resolver said, or else the hosts file.
+    /// The addresses of `localhost`: the resolver's answer, or else the hosts file.
     pub fn addresses(&self) -> Vec<IpAddr> {
         match &self.answer {
             Some(Answer { addresses: Ok(addresses), .. }) => addresses.clone(),
@@ -55,10 +55,10 @@ impl Localhost {
 }
 
 const MAX_FILE: u64 = 1 << 20;
-/// As many addresses of one name as are looked at.
+/// The most addresses kept of one name.
 const MAX_ADDRESSES: usize = 16;
 
-/// Asks the system's resolver, at most so long; a look-up that has begun ends in its own thread.
+/// Queries the system's resolver and waits at most `patience`; a look-up that takes longer ends in its own thread.
 pub fn look_up(name: &str, patience: Duration) -> Answer {
     let begun = Instant::now();
     let (sender, receiver) = mpsc::channel();
@@ -67,12 +67,12 @@ pub fn look_up(name: &str, patience: Duration) -> Answer {
         let found = (wanted.as_str(), 0).to_socket_addrs();
         let _ = sender.send(found.map(|found| found.map(|address| address.ip()).collect::<Vec<_>>()));
     });
-    let said = match started {
+    let answer = match started {
         Ok(_) => receiver.recv_timeout(patience).unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into())),
         Err(error) => Err(error),
     };
     let took = begun.elapsed();
-    let addresses = said.map(distinct).map_err(|error| printable(&error.to_string(), 120));
+    let addresses = answer.map(distinct).map_err(|error| printable(&error.to_string(), 120));
     Answer { addresses, took }
 }
 

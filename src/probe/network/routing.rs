@@ -1,7 +1,7 @@
 //! Links, addresses, routes, rules, neighbours and queues of this network namespace.
 //!
-//! Everything comes over rtnetlink and is readable for everybody. Names are escaped here. Nothing is sent on the network:
-//! a route is the kernel's own choice for a connection of this user, not a packet.
+//! Everything comes over rtnetlink, which every user may read. Names are escaped here. Nothing is sent on the network:
+//! the kernel reports the route it would choose for a connection of this user.
 
 use std::io;
 use std::net::{IpAddr, SocketAddr};
@@ -13,22 +13,23 @@ use crate::sys::rtnetlink;
 
 pub use crate::sys::rtnetlink::{Address, Filter, Link, Neighbour, Path, PolicyRule, Qdisc, RouteKind};
 
-/// How a connection would leave.
+/// The route of a connection.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub enum Route {
-    /// There is a way.
+    /// There is a route.
     Way(Path),
-    /// The kernel refuses, with the errno a connect(2) would meet: ENETUNREACH without a route (or by an unreachable
-    /// rule), EHOSTUNREACH by an unreachable route, EACCES by a prohibiting one, EINVAL by a black hole.
+    /// The kernel refuses with the errno that connect(2) would return: ENETUNREACH without a route (or by an
+    /// unreachable rule), EHOSTUNREACH by an unreachable route, EACCES by a prohibit route, EINVAL by a blackhole
+    /// route.
     Refused(i32),
-    /// It could not be asked; why.
+    /// The kernel could not be queried, for this reason.
     NotReadable(String),
 }
 
-/// Everything below the firewall that a packet to an address meets.
+/// Everything below the firewall that a packet to an address passes.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Routing {
-    /// Where it would go.
+    /// The route it would take.
     pub route: Route,
     /// Every link.
     pub links: Vec<Link>,
@@ -36,17 +37,17 @@ pub struct Routing {
     pub addresses: Vec<Address>,
     /// The queues of every link.
     pub qdiscs: Vec<Qdisc>,
-    /// The filters of the loopback link and of the link the route takes.
+    /// The filters of the loopback link and of the route's link.
     pub filters: Vec<Filter>,
-    /// Where the kernel refuses: the routes and rules that forbid and cover the address.
+    /// If the kernel refuses: the forbidding routes and rules that cover the address.
     pub forbidding: Vec<Forbidding>,
-    /// What is known about the next hop, where there is one to ask for.
+    /// The state of the next hop, if the route has one.
     pub neighbour: Option<Neighbour>,
-    /// What could not be read and why, in words.
+    /// What could not be read and why, as text.
     pub not_readable: Vec<String>,
 }
 
-/// A row that forbids.
+/// A row of a table that forbids.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[allow(missing_docs)] // A route, a rule.
 pub enum Forbidding {
@@ -56,24 +57,33 @@ pub enum Forbidding {
 
 const IFNAMSIZ: usize = 16;
 
-/// Every link of this namespace, its name escaped.
+/// Every link of this namespace, with escaped names.
+///
+/// # Errors
+/// The errno of the request: EMFILE without a free descriptor, EPERM or EPROTONOSUPPORT in a sandbox.
 pub fn links() -> io::Result<Vec<Link>> {
     let links = rtnetlink::links()?.rows.into_iter();
     Ok(links.map(|link| Link { name: printable(&link.name, IFNAMSIZ), ..link }).collect())
 }
 
 /// Every address of this namespace.
+///
+/// # Errors
+/// As for [`links`].
 pub fn addresses() -> io::Result<Vec<Address>> {
     Ok(rtnetlink::addresses()?.rows)
 }
 
 /// Every queue of this namespace.
+///
+/// # Errors
+/// As for [`links`].
 pub fn qdiscs() -> io::Result<Vec<Qdisc>> {
     let qdiscs = rtnetlink::qdiscs()?.rows.into_iter();
     Ok(qdiscs.map(|qdisc| Qdisc { kind: printable(&qdisc.kind, IFNAMSIZ), ..qdisc }).collect())
 }
 
-/// How a TCP connection of this user to an address would leave; a port of 0 is none in particular.
+/// The route that a TCP connection of this user to an address would take; port 0 stands for any port.
 pub fn route_to(to: SocketAddr, from: Option<IpAddr>) -> Route {
     let link = if let SocketAddr::V6(v6) = to { v6.scope_id() } else { 0 };
     match rtnetlink::path_to(SocketAddr::new(to.ip().to_canonical(), to.port()), from, link) {
@@ -87,13 +97,16 @@ pub fn route_to(to: SocketAddr, from: Option<IpAddr>) -> Route {
     }
 }
 
-/// What is known about a neighbour on a link.
+/// The state of a neighbour on a link.
+///
+/// # Errors
+/// As for [`links`].
 pub fn neighbour(ip: IpAddr, link: u32) -> io::Result<Neighbour> {
     rtnetlink::neighbour(ip, link)
 }
 
 impl Routing {
-    /// Reads it all for one address; about a millisecond.
+    /// Reads everything for one address; takes about one millisecond.
     pub fn read(to: SocketAddr) -> Routing {
         let mut not_readable = Vec::new();
         let route = route_to(to, None);
@@ -121,17 +134,17 @@ impl Routing {
         routing
     }
 
-    /// The link with this number.
+    /// The link with this index.
     pub fn link(&self, index: u32) -> Option<&Link> {
         self.links.iter().find(|link| link.index == index)
     }
 
-    /// The loopback link, of which every namespace has one.
+    /// The loopback link, which every namespace has.
     pub fn loopback(&self) -> Option<&Link> {
         self.links.iter().find(|link| link.loopback)
     }
 
-    /// The link by which packets to the address leave: the loopback one for every address of this machine.
+    /// The link on which packets to the address leave: the loopback link for every address of this machine.
     pub fn way_out(&self) -> Option<&Link> {
         match &self.route {
             Route::Way(path) if path.kind == RouteKind::Local => self.loopback(),
@@ -200,7 +213,7 @@ fn forbids(kind: RouteKind) -> bool {
     matches!(kind, RouteKind::Blackhole | RouteKind::Unreachable | RouteKind::Prohibit)
 }
 
-/// Whether a network has an address; no network has them all.
+/// Whether a network contains an address; `None` contains every address.
 pub fn covers(network: Option<(IpAddr, u8)>, ip: IpAddr) -> bool {
     match (network, ip) {
         (None, _) => true,
@@ -240,7 +253,7 @@ mod tests {
         assert!(routing.not_readable.is_empty(), "{:?}", routing.not_readable);
     }
 
-    /// TEST-NET-1 (RFC 5737) is nobody's: the way is the default one, or none at all.
+    /// No host has an address of TEST-NET-1 (RFC 5737): its route is the default route, or none.
     #[test]
     fn an_address_elsewhere_is_no_local_one() {
         match route_to(([192, 0, 2, 7], 0).into(), None) {

@@ -1,23 +1,23 @@
-//! What the cgroups of a process say, by their files: in version 2, in version 1, or in a machine that has both (cgroups(7)).
+//! Reads the files of a process's cgroups: version 2, version 1, or both on one machine (cgroups(7)).
 
 use std::path::{Path, PathBuf};
 
 use crate::probe::read_text;
 
 const ROOT: &str = "/sys/fs/cgroup";
-/// Where version 2 is mounted beside version 1.
+/// The mount point of version 2 beside version 1.
 const UNIFIED: &str = "/sys/fs/cgroup/unified";
 const MAX_FILE: u64 = 16 * 1024;
 
-/// The directories of one process, as /proc/PID/cgroup names them.
+/// The cgroup directories of one process, as /proc/PID/cgroup lists them.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct GroupFiles {
-    /// (controllers, path): no controllers is version 2.
+    /// (controllers, path); version 2 has no controllers here.
     lines: Vec<(String, String)>,
 }
 
 impl GroupFiles {
-    /// Those of a process; none where they cannot be read.
+    /// The directories of a process; none if they cannot be read.
     pub(crate) fn of(pid: u32) -> GroupFiles {
         GroupFiles::read(&read_text(format!("/proc/{pid}/cgroup"), MAX_FILE).unwrap_or_default())
     }
@@ -27,19 +27,19 @@ impl GroupFiles {
             let mut parts = line.splitn(3, ':').skip(1);
             Some((parts.next()?.to_owned(), parts.next()?.to_owned()))
         };
-        // A directory that was removed under its last process is written so, and has no files.
+        // The kernel marks a directory that was removed under its last process; it has no files.
         let lines = text.lines().filter(|line| !line.ends_with(" (deleted)")).filter_map(line);
         GroupFiles { lines: lines.filter(|(_, path)| !path.split('/').any(|part| part == "..")).collect() }
     }
 
-    /// The value of a file that version 2 calls `unified`, and version 1, in the hierarchy of `controller`, `legacy`.
+    /// The content of a file, named `unified` in version 2 and `legacy` in version 1's hierarchy of `controller`.
     pub(crate) fn file(&self, controller: &str, unified: &str, legacy: &str) -> Option<String> {
         self.legacy(controller)
             .and_then(|directory| read_text(directory.join(legacy), MAX_FILE).ok())
             .or_else(|| read_text(self.unified()?.join(unified), MAX_FILE).ok())
     }
 
-    /// Whether the processes in it are frozen: they run no further and take no signal.
+    /// Whether its processes are frozen: they do not run and handle no signal.
     pub(crate) fn frozen(&self) -> bool {
         let legacy = self.legacy("freezer").and_then(|at| read_text(at.join("freezer.state"), 64).ok());
         let unified = self.unified().and_then(|at| read_text(at.join("cgroup.events"), MAX_FILE).ok());
@@ -60,12 +60,12 @@ impl GroupFiles {
     }
 }
 
-/// `name 7` among lines of this kind.
+/// The number in the line `name 7`.
 pub(crate) fn number(text: &str, name: &str) -> Option<u64> {
     text.lines().find_map(|line| line.strip_prefix(name)?.trim().parse().ok())
 }
 
-/// The folders in which version 2 and the memory hierarchy of version 1 keep their groups.
+/// The root folders of version 2 and of version 1's memory hierarchy.
 pub(crate) fn memory_roots() -> [PathBuf; 2] {
     let unified = if Path::new(UNIFIED).is_dir() { UNIFIED } else { ROOT };
     [PathBuf::from(unified), Path::new(ROOT).join("memory")]

@@ -1,7 +1,7 @@
-//! Where a process lives: the systemd service or the container, from the path of its cgroup.
+//! Finds the systemd service or the container of a process, from the path of its cgroup.
 //!
-//! /proc/PID/cgroup is open to everybody. The paths are conventions of the engines, not of the kernel: what follows none
-//! of them lives nowhere. No engine is asked over a socket of its own.
+//! Every user may read /proc/PID/cgroup. The paths are conventions of the engines, not of the kernel: a path that
+//! follows none of them yields nothing. No engine's API socket is used.
 
 use std::path::Path;
 
@@ -13,10 +13,10 @@ const MAX_FILE: u64 = 8 * 1024;
 const MAX_NAME: usize = 64;
 const MAX_CONTAINER_CONFIG: u64 = 1 << 20;
 
-/// The service and the container of a process, each only where it is not this process's own: what is around both is no
-/// help in telling them apart, and stopping it would stop this process too.
+/// The service and the container of a process, each only if this process is not in the same one: what both share does
+/// not distinguish them, and stopping it would stop this process too.
 pub(crate) fn of(pid: u32) -> (Option<Unit>, Option<Container>) {
-    let read = |who: &str| read_text(format!("/proc/{who}/cgroup"), MAX_FILE).unwrap_or_default();
+    let read = |process: &str| read_text(format!("/proc/{process}/cgroup"), MAX_FILE).unwrap_or_default();
     let (unit, container) = (read(&pid.to_string()), read("self"));
     let (own_unit, own_container) = residence(&container);
     let (unit, container) = residence(&unit);
@@ -26,11 +26,11 @@ pub(crate) fn of(pid: u32) -> (Option<Unit>, Option<Container>) {
     )
 }
 
-/// The first hierarchy that says something; version 2 and systemd's own know as much as any.
+/// The result of the first hierarchy that yields one; version 2 and systemd's own hierarchy are as informative as any.
 fn residence(cgroup: &str) -> (Option<Unit>, Option<Container>) {
     let paths = || cgroup.lines().filter_map(|line| line.splitn(3, ':').nth(2));
     let container = paths().find_map(container);
-    // A unit below a container is that container's own.
+    // A unit below a container belongs to that container.
     let unit = if container.is_some() { None } else { paths().find_map(unit) };
     (unit, container)
 }
@@ -59,7 +59,7 @@ fn container(path: &str) -> Option<Container> {
     })
 }
 
-/// A scope or a payload that systemd or LXC made: the engine and the name stand in one word.
+/// A scope or a payload created by systemd or LXC: one path component holds the engine and the name.
 fn in_scope(part: &str) -> Option<(Engine, String)> {
     const SCOPES: [(&str, Engine); 6] = [
         ("docker-", Engine::Docker),
@@ -78,7 +78,7 @@ fn in_scope(part: &str) -> Option<(Engine, String)> {
     match engine {
         // `app-flatpak-org.example.App-4711`
         Engine::Flatpak => Some((engine, name.rsplit_once('-')?.0.to_owned())),
-        // A virtual machine has no process of its own here.
+        // The processes of a virtual machine are not visible here.
         Engine::Nspawn if name.starts_with("qemu") => None,
         Engine::Nspawn => Some((engine, unescaped(name))),
         _ if is_id(name) => Some((engine, name.to_owned())),
@@ -86,7 +86,7 @@ fn in_scope(part: &str) -> Option<(Engine, String)> {
     }
 }
 
-/// Engines that make their cgroups themselves: the engine is the folder.
+/// Engines that create their cgroups themselves: the parent folder names the engine.
 fn in_folder(before: &str, part: &str) -> Option<(Engine, String)> {
     let engine = match before {
         "docker" if is_id(part) => Engine::Docker,
@@ -98,17 +98,17 @@ fn in_folder(before: &str, part: &str) -> Option<(Engine, String)> {
     Some((engine, part.to_owned()))
 }
 
-/// 64 hexadecimal digits.
+/// Whether a name is a container id: 64 hexadecimal digits.
 fn is_id(name: &str) -> bool {
     name.len() == 64 && name.bytes().all(|byte| byte.is_ascii_hexdigit())
 }
 
-/// systemd writes a hyphen within a name as `\x2d` (systemd.unit(5)).
+/// systemd escapes a hyphen within a name as `\x2d` (systemd.unit(5)).
 fn unescaped(name: &str) -> String {
     name.replace("\\x2d", "-")
 }
 
-/// Docker keeps the name beside the id, for root to read.
+/// Replaces a Docker id by the container's name, which only root may read.
 fn named(container: Container) -> Container {
     if container.engine != Engine::Docker {
         return container;
@@ -134,7 +134,7 @@ mod tests {
 
     const ID: &str = "0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef";
 
-    fn told(path: &str) -> String {
+    fn described(path: &str) -> String {
         match residence(&format!("0::{path}\n")) {
             (Some(unit), _) => format!("{}{}", if unit.of_user { "user " } else { "" }, unit.name),
             (_, Some(container)) => format!("{:?} {}", container.engine, container.name),
@@ -171,7 +171,7 @@ mod tests {
                 "Flatpak org.example.App",
             ),
         ] {
-            assert_eq!(told(&path.replace("ID", ID)), want, "{path}");
+            assert_eq!(described(&path.replace("ID", ID)), want, "{path}");
         }
     }
 

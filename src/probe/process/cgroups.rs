@@ -1,6 +1,6 @@
-//! Which processes live in a control group, by the group's id: the inode of its directory (cgroups(7), version 2).
+//! Finds the processes of a control group by the group's id: the inode of its directory (cgroups(7), version 2).
 //!
-//! The kernel tells the id with every socket; the way back to a path is a walk over the directories.
+//! The kernel reports the id with every socket; a walk over the directories turns it back into a path.
 
 use std::fs;
 use std::io;
@@ -13,18 +13,18 @@ use crate::probe::read_text;
 const MAX_MOUNTS: u64 = 1 << 20;
 const MAX_MEMBERS: u64 = 1 << 20;
 const MAX_SMALL_FILE: u64 = 8 * 1024;
-/// A machine with more groups than this is walked in part.
+/// The most groups visited; a machine with more is searched in part.
 const MAX_GROUPS: usize = 8192;
 
-/// The processes of the group with this id, children excluded; `None` where it is not found, is the root of all (which
-/// tells nobody apart) or the deadline passes first.
+/// The processes of the group with this id, without child groups; `None` if the group is not found, is the root group
+/// (which distinguishes nothing), or the deadline passes first.
 pub(crate) fn members(id: u64, deadline: Instant) -> Option<Vec<u32>> {
     let root = mount()?;
     if fs::metadata(&root).ok()?.ino() == id {
         return None;
     }
     let processes = read_text(find(&root, id, deadline)?.join("cgroup.procs"), MAX_MEMBERS).ok()?;
-    // A process outside of this PID namespace is listed as 0.
+    // A process outside this PID namespace is listed as 0.
     Some(processes.lines().filter_map(|line| line.parse().ok()).filter(|pid| *pid != 0).collect())
 }
 
@@ -35,7 +35,7 @@ pub(crate) fn of(pid: u32) -> Option<u64> {
     Some(fs::metadata(mount()?.join(path)).ok()?.ino())
 }
 
-/// Where version 2 is mounted: /sys/fs/cgroup, or a folder of it beside version 1.
+/// The mount point of version 2: /sys/fs/cgroup, or a folder below it beside version 1.
 fn mount() -> Option<PathBuf> {
     let mounts = read_text("/proc/self/mounts", MAX_MOUNTS).ok()?;
     let mount = |line: &str| {
@@ -46,7 +46,8 @@ fn mount() -> Option<PathBuf> {
     mounts.lines().find_map(mount)
 }
 
-/// Breadth first: services stand near the root. A directory entry tells its inode, so nothing is opened but folders.
+/// Searches breadth first, because services are near the root. A directory entry holds its inode, so only folders are
+/// opened.
 fn find(root: &Path, id: u64, deadline: Instant) -> Option<PathBuf> {
     let mut folders = std::collections::VecDeque::from([root.to_owned()]);
     let mut seen = 0;

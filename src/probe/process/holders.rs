@@ -1,10 +1,10 @@
-//! Which processes hold a socket: inode → /proc/PID/fd.
+//! Finds the processes that hold a socket: inode → /proc/PID/fd.
 //!
-//! All holders are found, not the first: a socket may be shared by a master and its workers. The processes of the
-//! socket's control group are looked into first, then those of its user, then the rest; among them the youngest first,
-//! because what took a port is usually young. The search has a budget, since a machine can have hundreds of thousands of
-//! descriptors (some 5 µs each), and it counts the processes it was not allowed to look into, so that nobody concludes
-//! "free" from "not seen".
+//! It finds all holders, not only the first: a master and its workers may share a socket. It searches the processes of
+//! the socket's control group first, then those of its user, then the rest; among these the youngest first, because a
+//! process that took a port is usually young. The search has a time budget, since a machine can have hundreds of
+//! thousands of descriptors (about 5 µs each), and it counts the processes it may not inspect, so that no caller
+//! concludes "free" from "not seen".
 
 use std::cmp::Reverse;
 use std::collections::BTreeSet;
@@ -25,32 +25,32 @@ use crate::probe::process;
 use crate::probe::read_text;
 use crate::probe::sockets::Socket;
 
-/// How long a search may take before it stops and says that there may be others.
+/// How long a search may take before it stops and reports that there may be further holders.
 const BUDGET: Duration = Duration::from_millis(300);
 
-/// How long it may take once a holder is known and only those are left who are less likely to have it.
+/// How long it may take once a holder is known and only less likely processes are left.
 const ENOUGH: Duration = Duration::from_millis(50);
 
-/// How long those are looked for who fit a socket that nobody was seen to hold.
+/// How long to look for candidates if no process was seen to hold the socket.
 const GUESSING: Duration = Duration::from_millis(150);
 
-/// So many processes are looked into by two threads.
+/// From this number of processes on, two threads search.
 const WORTH_A_THREAD: usize = 64;
 
-/// What a search found.
+/// The result of a search.
 #[derive(Clone, Debug, Default)]
 pub struct Search {
-    /// Every descriptor found, at most one per process and socket.
+    /// The descriptors found, at most one per process and socket.
     pub found: Vec<Held>,
-    /// How many processes could not be looked into for want of rights, or of a descriptor to do it with.
+    /// How many processes could not be inspected, for lack of rights or of a free descriptor.
     pub closed: usize,
-    /// Whether the budget ran out first.
+    /// Whether the budget ran out before the search was complete.
     pub cut_short: bool,
     /// Whether /proc hides the processes of other users, so that not even their number is known (proc(5), hidepid).
     pub hidepid: bool,
 }
 
-/// A socket in the hands of a process.
+/// A process's descriptor of a socket.
 #[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]
 pub struct Held {
     /// The socket.
@@ -61,7 +61,7 @@ pub struct Held {
     pub holder: Holder,
 }
 
-/// Finds every process that holds one of these sockets. A socket with inode 0 is held by none.
+/// Finds every process that holds one of these sockets. No process holds a socket with inode 0.
 pub fn of(sockets: &[Socket]) -> Search {
     let inodes: BTreeSet<u32> =
         sockets.iter().map(|socket| socket.inode).filter(|inode| *inode != 0).collect();
@@ -81,20 +81,20 @@ pub fn of(sockets: &[Socket]) -> Search {
     search
 }
 
-/// Whether a process holds a socket, by one look through its descriptors.
+/// Whether a process holds a socket, by one pass over its descriptors.
 pub fn holds(pid: u32, inode: u32) -> bool {
     let deadline = Instant::now() + BUDGET;
     descriptors(pid, &BTreeSet::from([inode]), deadline).is_ok_and(|looked| !looked.held.is_empty())
 }
 
-/// Whether a socket has SO_REUSEPORT set, which no table tells: asked of a duplicate of the holder's descriptor, which
-/// needs the right to trace the holder (pidfd_getfd(2)). The duplicate is closed at once.
+/// Whether a socket has SO_REUSEPORT set, which no table reports. It is read from a duplicate of the holder's
+/// descriptor, which needs the right to trace the holder (pidfd_getfd(2)). The duplicate is closed at once.
 pub fn shares_port(held: &Held) -> Option<bool> {
     let pid = Pid::from_raw(held.holder.pid.try_into().ok()?)?;
     let process = pidfd_open(pid, PidfdFlags::empty()).ok()?;
     let descriptor = held.descriptor.try_into().ok()?;
     let socket = pidfd_getfd(&process, descriptor, PidfdGetfdFlags::empty()).ok()?;
-    // The number may mean something else by now.
+    // The descriptor's number may have been reused meanwhile.
     let same = fstat(&socket).is_ok_and(|stat| stat.st_ino == u64::from(held.inode));
     if same { socket_reuseport(&socket).ok() } else { None }
 }
@@ -109,7 +109,7 @@ fn hidepid() -> bool {
     })
 }
 
-/// The same, of sockets of which nothing but their inode is known.
+/// Like [`of`], for sockets of which only the inode is known.
 pub fn of_inodes(inodes: &BTreeSet<u32>) -> Search {
     let mut search = Search::default();
     if !inodes.is_empty() {
@@ -121,7 +121,7 @@ pub fn of_inodes(inodes: &BTreeSet<u32>) -> Search {
 }
 
 impl Search {
-    /// Two threads halve the time; of a few processes one is as fast.
+    /// Two threads halve the time; for a few processes one thread is as fast.
     fn look_into(&mut self, pids: &[u32], inodes: &BTreeSet<u32>, deadline: Instant) {
         let part = |turn: usize, turns: usize| {
             let mut part = Search::default();
@@ -134,7 +134,7 @@ impl Search {
         let (first, second) = thread::scope(|scope| {
             let other = thread::Builder::new().spawn_scoped(scope, || part(1, 2));
             let first = part(0, 2);
-            // Where no thread can be had, this one does the rest.
+            // If no thread can be started, this one does the rest.
             (first, other.map_or_else(|_| part(1, 2), |other| other.join().unwrap_or_default()))
         });
         self.add(first);
@@ -164,7 +164,7 @@ impl Search {
                     self.note(*pid, held);
                 }
                 Err(Errno::ACCESS | Errno::PERM | Errno::MFILE | Errno::NFILE) => self.closed += 1,
-                // It ended meanwhile; a process that ended holds nothing.
+                // The process ended meanwhile, so it holds nothing.
                 Err(_) => {}
             }
         }
@@ -183,8 +183,8 @@ impl Search {
     }
 }
 
-/// The processes that fit what everybody may know of a socket: its user, and its cgroup where that tells them apart.
-/// They are no proof: `Holder::proven` is false.
+/// The processes that match what every user may read of a socket: its user, and its cgroup if that narrows the choice.
+/// They are guesses: `Holder::proven` is false.
 pub fn candidates(socket: &Socket) -> Vec<Holder> {
     let deadline = Instant::now() + GUESSING;
     let fits =
@@ -202,25 +202,25 @@ pub fn candidates(socket: &Socket) -> Vec<Holder> {
     fitting
         .into_iter()
         .filter_map(|pid| process::identify(pid).ok())
-        // A kernel thread has no command line and no socket of ours.
+        // A kernel thread has no command line and holds no such socket.
         .filter(|holder| !holder.cmdline.is_empty())
         .take(MAX_CANDIDATES)
         .map(|holder| Holder { proven: false, ..holder })
         .collect()
 }
 
-/// More than this fit so badly that naming them helps nobody.
+/// The most candidates; a longer list would not help.
 const MAX_CANDIDATES: usize = 16;
-/// Sockets of more groups than this are no one service's.
+/// The most groups searched; sockets of more groups do not belong to one service.
 const MAX_GROUPS: usize = 4;
 
-/// The processes of the sockets' control groups; none where a group tells nothing.
+/// The processes of the sockets' control groups; none if a group yields nothing.
 fn in_groups(sockets: &[Socket], deadline: Instant) -> Vec<u32> {
     let groups: BTreeSet<u64> = sockets.iter().filter_map(|socket| socket.cgroup).collect();
     groups.into_iter().take(MAX_GROUPS).filter_map(|id| cgroups::members(id, deadline)).flatten().collect()
 }
 
-/// The processes of the sockets' users, by the owner of /proc/PID; what is not dumpable is root's there.
+/// The processes of the sockets' users, by the owner of /proc/PID, which is root for a process that is not dumpable.
 fn of_users(sockets: &[Socket]) -> Vec<u32> {
     let users: BTreeSet<u32> = sockets.iter().map(|socket| socket.uid).collect();
     let owner = |pid: &u32| fs::metadata(format!("/proc/{pid}")).map(|metadata| metadata.uid());
@@ -230,13 +230,13 @@ fn of_users(sockets: &[Socket]) -> Vec<u32> {
 struct Looked {
     /// (inode, descriptor)
     held: Vec<(u32, u32)>,
-    /// How many descriptors it has, or had until all were found.
+    /// How many descriptors were read until all sockets were found.
     count: u32,
     cut_short: bool,
 }
 
-/// Looks through the descriptors of one process. Where its first thread has ended and others go on, that thread has no
-/// descriptors any more and the others have them all.
+/// Searches the descriptors of one process. If its first thread has ended and others run on, that thread has no
+/// descriptors any more and the others have all of them.
 fn descriptors(pid: u32, inodes: &BTreeSet<u32>, deadline: Instant) -> Result<Looked, Errno> {
     let looked = descriptors_in(&format!("/proc/{pid}/fd"), inodes, deadline)?;
     if looked.count > 0 {
@@ -255,7 +255,7 @@ fn descriptors(pid: u32, inodes: &BTreeSet<u32>, deadline: Instant) -> Result<Lo
 
 const MAX_THREADS: usize = 64;
 
-/// One readlinkat(2) for each descriptor.
+/// Calls readlinkat(2) once per descriptor.
 fn descriptors_in(folder: &str, inodes: &BTreeSet<u32>, deadline: Instant) -> Result<Looked, Errno> {
     let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
     let mut directory = Dir::new(openat(CWD, folder, flags, Mode::empty())?)?;
@@ -268,7 +268,7 @@ fn descriptors_in(folder: &str, inodes: &BTreeSet<u32>, deadline: Instant) -> Re
             continue;
         };
         looked.count += 1;
-        // One process alone can have a million descriptors.
+        // A single process can have a million descriptors.
         if looked.count.is_multiple_of(256) && Instant::now() >= deadline {
             looked.cut_short = true;
             break;

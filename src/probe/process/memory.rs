@@ -1,4 +1,5 @@
-//! What the kernel killed because memory ran out: its log, which root may read, and the counters of empty cgroups.
+//! Finds processes that the kernel killed because memory ran out: from its log, which root may read, and from the
+//! counters of empty cgroups.
 
 use std::fs;
 use std::fs::OpenOptions;
@@ -13,24 +14,24 @@ use super::cgroup_files::{memory_roots, number};
 use crate::probe::read_text;
 use crate::probe::system::redact::printable;
 
-/// A process the kernel killed for memory.
+/// A process that the kernel killed for lack of memory.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Kill {
-    /// Its pid, as the first PID namespace counts; `None` where only its cgroup counted it.
+    /// Its pid in the initial PID namespace; `None` if only its cgroup counted the kill.
     pub pid: Option<u32>,
-    /// Its short name; empty where unknown.
+    /// Its short name; empty if unknown.
     pub comm: String,
-    /// How long ago, at most.
+    /// The time since the kill, at most.
     pub ago: Duration,
-    /// Its cgroup, as a path within the hierarchy; empty where unknown.
+    /// Its cgroup, as a path within the hierarchy; empty if unknown.
     pub cgroup: String,
-    /// The memory limit of that cgroup, in bytes, where it still stands.
+    /// The memory limit of that cgroup in bytes, if the cgroup still exists.
     pub limit: Option<u64>,
-    /// Whether that cgroup still stands and nobody is left in it; `None` where it is gone.
+    /// Whether that cgroup is empty; `None` if it no longer exists.
     pub group_empty: Option<bool>,
 }
 
-/// What was found out about such kills.
+/// The kills that were found.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Kills {
     /// The latest first.
@@ -39,11 +40,11 @@ pub struct Kills {
     pub log_readable: bool,
 }
 
-/// Older kills explain nothing that is asked about now.
+/// The age up to which a kill can explain a present fault.
 const RECENT: Duration = Duration::from_secs(600);
-/// The log holds some thousand records; reading goes on for as many at most.
+/// The most records read. The log usually holds a few thousand.
 const MAX_RECORDS: usize = 50_000;
-/// Directories of the memory hierarchy that are looked into.
+/// The most directories of the memory hierarchy visited.
 const MAX_DIRECTORIES: usize = 2048;
 
 /// Kills of the last ten minutes.
@@ -67,7 +68,7 @@ fn from_log() -> io::Result<Vec<Kill>> {
         match log.read(&mut record) {
             Ok(0) => break,
             Ok(length) => reader.take(&String::from_utf8_lossy(&record[..length]), now),
-            // EPIPE: a record was overwritten before it was read; the next read goes on behind it.
+            // EPIPE: a record was overwritten before it was read; the next read continues after it.
             Err(error) if error.raw_os_error() == Some(libc::EPIPE) => {}
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => break,
             Err(error) => return Err(error),
@@ -76,7 +77,7 @@ fn from_log() -> io::Result<Vec<Kill>> {
     Ok(reader.kills)
 }
 
-/// Puts the two lines of a kill together: the one that names the cgroup, and the one that names the process.
+/// Combines the two log lines of a kill: one names the cgroup, the other the process.
 #[derive(Default)]
 struct LogReader {
     cgroup: String,
@@ -118,7 +119,7 @@ fn kill(killed: &str, ago: Duration, cgroup: String) -> Kill {
     }
 }
 
-/// The limit of a cgroup and whether nobody is in it, by its path within the hierarchy.
+/// The limit of a cgroup and whether it is empty, by its path within the hierarchy.
 fn group(path: &str) -> (Option<u64>, Option<bool>) {
     let relative = path.trim_start_matches('/');
     if relative.is_empty() || relative.split('/').any(|part| part == "..") {
@@ -132,7 +133,7 @@ fn memory_limit(at: &Path) -> Option<u64> {
     let files = ["memory.max", "memory.limit_in_bytes"];
     let limit =
         files.iter().find_map(|file| read_text(at.join(file), 64).ok()?.trim().parse::<u64>().ok())?;
-    // Version 1 writes "no limit" as the largest number of pages.
+    // Version 1 expresses "no limit" as the largest number of pages.
     (limit < 1 << 60).then_some(limit)
 }
 
@@ -140,7 +141,7 @@ fn is_empty(at: &Path) -> bool {
     read_text(at.join("cgroup.procs"), 64).is_ok_and(|pids| pids.trim().is_empty())
 }
 
-/// Without the log: young cgroups that have lost a process to memory and have none left.
+/// Without the log: recently created cgroups in which a process was killed for memory and none is left.
 fn from_cgroups() -> Vec<Kill> {
     let mut kills = Vec::new();
     for root in memory_roots() {

@@ -1,7 +1,7 @@
-//! Who a process is, from /proc/PID, in words that are fit for a terminal and tell no secret.
+//! Identifies a process from /proc/PID, as text that is escaped for a terminal and contains no secret.
 //!
-//! Only what every user may read is needed; without the right to read `exe` a process is simply not known to be the
-//! same program.
+//! It needs only what every user may read; without the right to read `exe`, a process is not recognised as the same
+//! program.
 
 mod cgroup_files;
 mod cgroup_unit;
@@ -41,7 +41,10 @@ const MAX_ANCESTORS: usize = 16;
 const MAX_SMALL_FILE: u64 = 8 * 1024;
 const MAX_PASSWD: u64 = 1 << 20;
 
-/// Identifies a process. An error means that it is gone, or that /proc hides it.
+/// Identifies a process.
+///
+/// # Errors
+/// The process is gone, or /proc hides it.
 pub fn identify(pid: u32) -> io::Result<Holder> {
     let stat = ProcStat::of(pid)?;
     let status = read_text(format!("/proc/{pid}/status"), MAX_SMALL_FILE)?;
@@ -73,20 +76,24 @@ pub fn identify(pid: u32) -> io::Result<Holder> {
     })
 }
 
-/// Whether the arguments of a process have this number in them as a whole word.
+/// Whether the arguments of a process contain this number as a whole word.
 pub fn names_number(pid: u32, number: u16) -> bool {
     let command = read_start(format!("/proc/{pid}/cmdline"), MAX_COMMAND_BYTES).unwrap_or_default();
     let wanted = number.to_string();
     command.split(|byte| !byte.is_ascii_digit()).any(|digits| digits == wanted.as_bytes())
 }
 
-/// The effective user of a process. The owner of /proc/PID would not do: it is root where the process is not dumpable.
+/// The effective user id of a process. The owner of /proc/PID is not reliable: it is root if the process is not
+/// dumpable.
+///
+/// # Errors
+/// The process is gone, or /proc hides it.
 pub fn effective_user(pid: u32) -> io::Result<u32> {
     effective_user_in(&read_text(format!("/proc/{pid}/status"), MAX_SMALL_FILE)?)
 }
 
 fn effective_user_in(status: &str) -> io::Result<u32> {
-    // Real, effective, saved, of the file system.
+    // Real, effective, saved, file system.
     field(status, "Uid:")
         .and_then(|ids| ids.split_ascii_whitespace().nth(1)?.parse().ok())
         .ok_or_else(|| io::ErrorKind::InvalidData.into())
@@ -96,7 +103,7 @@ fn field<'a>(status: &'a str, name: &str) -> Option<&'a str> {
     status.lines().find_map(|line| line.strip_prefix(name)).map(str::trim)
 }
 
-/// The words of a command line, cut where they have become long enough together.
+/// The words of a command line, cut at the maximum total length.
 fn shown(words: &[String]) -> Vec<String> {
     let mut left = MAX_COMMAND_CHARS;
     let mut shown = Vec::new();
@@ -112,7 +119,7 @@ fn shown(words: &[String]) -> Vec<String> {
     shown
 }
 
-/// `exe` or `cwd`: to be read by the process's own user and root.
+/// `exe` or `cwd`, which only the process's own user and root may read.
 fn link(pid: u32, name: &str) -> Option<String> {
     let target = fs::read_link(format!("/proc/{pid}/{name}")).ok()?;
     Some(printable(&target.to_string_lossy(), MAX_PATH_CHARS))
@@ -129,7 +136,7 @@ fn terminal(device: u32) -> Option<String> {
     }
 }
 
-/// The processes that started within the last `time`, with their parents; threads of the kernel are none.
+/// The processes that started within the last `time`, with their parents, without kernel threads.
 pub fn young(time: Duration) -> Vec<(u32, u32)> {
     let of = |pid: u32| {
         let stat = ProcStat::of(pid).ok().filter(|stat| !stat.is_kernel_thread())?;
@@ -138,7 +145,7 @@ pub fn young(time: Duration) -> Vec<(u32, u32)> {
     pids().into_iter().filter_map(of).collect()
 }
 
-/// The ancestors of a process, the first one first, and itself.
+/// The ancestors of a process, the oldest first, and the process itself.
 fn chain(pid: u32, stat: &ProcStat) -> Vec<Ancestor> {
     let ancestor = |pid, stat: &ProcStat| Ancestor { pid, comm: printable(&stat.comm, MAX_NAME_CHARS) };
     let mut chain = vec![ancestor(pid, stat)];
@@ -152,7 +159,8 @@ fn chain(pid: u32, stat: &ProcStat) -> Vec<Ancestor> {
     chain
 }
 
-/// The name of a user in /etc/passwd. Other name services are not asked: they may be the network that is in trouble.
+/// The name of a user in /etc/passwd. Other name services are not queried: they may depend on the network that is
+/// failing.
 pub fn user_name(uid: u32) -> Option<String> {
     name_in("/etc/passwd", uid)
 }
@@ -174,8 +182,8 @@ fn name_in(file: &str, id: u32) -> Option<String> {
     Some(printable(name, MAX_NAME_CHARS))
 }
 
-/// Whether a process runs the program file this process runs: the same device and inode, whatever its name. A file
-/// that was replaced since it started (a new build) counts as well, by the path it had.
+/// Whether a process runs the same program file as this process: the same device and inode, under any name. A file
+/// replaced since the process started (a new build) also counts, by its former path.
 fn same_program(pid: u32) -> bool {
     let theirs = format!("/proc/{pid}/exe");
     let (Ok(their_file), Ok(our_file)) = (fs::metadata(&theirs), fs::metadata("/proc/self/exe")) else {
@@ -191,7 +199,7 @@ fn same_program(pid: u32) -> bool {
     replaced.is_some_and(|path| path == our_path.as_os_str().as_bytes())
 }
 
-/// How long ago a process started, by the clock that also counts while the machine sleeps, as the kernel does.
+/// The age of a process, by the clock that the kernel uses too, which also runs while the machine sleeps.
 fn age(started_ticks: u64) -> Option<Duration> {
     let now = clock_gettime(ClockId::Boottime);
     let now = Duration::new(now.tv_sec.try_into().ok()?, now.tv_nsec.try_into().ok()?);

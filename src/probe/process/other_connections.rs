@@ -1,4 +1,5 @@
-//! Whether a process talks to somebody else while it serves a connection: then it may wait for him.
+//! Finds out whether a process has connections to other peers while it serves a client: it may be waiting for one of
+//! them.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -7,11 +8,11 @@ use super::holders::socket_inode;
 use crate::probe::sockets::{self, TcpState};
 use crate::sys::sock_diag;
 
-/// Of a process with more sockets than this it is assumed.
+/// A process with this many sockets is assumed to have such connections.
 const MAX_SOCKETS: usize = 256;
 
-/// Whether a process has connections beside those that clients made to `port`, over TCP or a Unix socket; `None` where
-/// its descriptors may not be read. The socket `ours` is none of them.
+/// Whether a process has connections other than those that clients made to `port`, over TCP or a Unix socket; `None` if
+/// its descriptors may not be read. The socket `ours` does not count.
 pub fn elsewhere(pid: u32, port: u16, ours: u32) -> Option<bool> {
     let entries = fs::read_dir(format!("/proc/{pid}/fd")).ok()?;
     let links = entries.filter_map(|entry| fs::read_link(entry.ok()?.path()).ok());
@@ -28,7 +29,7 @@ pub fn elsewhere(pid: u32, port: u16, ours: u32) -> Option<bool> {
     let over_tcp = connections.iter().any(|row| {
         row.inode != ours && inodes.contains(&row.inode) && row.local.port() != port && talks(row.state)
     });
-    // A pair of sockets whose ends are both its own is how an event loop wakes itself.
+    // An event loop wakes itself through a pair of sockets, both ends of which it holds.
     let with_another = |inode: &u32| {
         let peer = sock_diag::unix::of_inode(*inode).ok().and_then(|socket| socket.peer);
         peer.is_some_and(|peer| peer != 0 && !inodes.contains(&peer))

@@ -1,7 +1,7 @@
-//! Whether a process has to do with a port, by what it was started with: its arguments, its environment, the text of the
-//! program it interprets.
+//! Finds out whether a process is related to a port: its arguments, its environment or the script it runs mention the
+//! number.
 //!
-//! Nothing of what is read is kept or told.
+//! Nothing that is read is kept or shown.
 
 use std::path::{Path, PathBuf};
 
@@ -10,12 +10,12 @@ use crate::probe::read_start;
 
 const MAX_ENVIRONMENT: u64 = 64 * 1024;
 const MAX_TEXT: u64 = 64 * 1024;
-/// So many arguments may be the file of a program.
+/// The most arguments tried as the file of a script.
 const MAX_FILES: usize = 4;
-/// Few programs have more than three ancestors that belong to the same service.
+/// The most processes tried: few programs have more than three ancestors in the same service.
 const MAX_GENERATIONS: usize = 4;
 
-/// Whether one of these processes, a process and its ancestors from the youngest on, names the number anywhere.
+/// Whether a process or one of its ancestors, given from the youngest on, mentions the number anywhere.
 pub fn name_number(generations: impl IntoIterator<Item = u32>, number: u16) -> bool {
     generations
         .into_iter()
@@ -23,25 +23,25 @@ pub fn name_number(generations: impl IntoIterator<Item = u32>, number: u16) -> b
         .any(|pid| names_number(pid, number) || environment_names(pid, number) || program_names(pid, number))
 }
 
-/// `PORT=3000`, which its user and root may read.
+/// The environment, such as `PORT=3000`, which only its user and root may read.
 fn environment_names(pid: u32, number: u16) -> bool {
     let environment = read_start(format!("/proc/{pid}/environ"), MAX_ENVIRONMENT).unwrap_or_default();
     has_number(&environment, number)
 }
 
-/// The script of a shell, the source of an interpreter.
+/// A shell script or other source file that an interpreter runs.
 fn program_names(pid: u32, number: u16) -> bool {
     let command = read_start(format!("/proc/{pid}/cmdline"), MAX_TEXT).unwrap_or_default();
     let arguments = command.split(|byte| *byte == 0).skip(1);
     let words = arguments.filter_map(|word| std::str::from_utf8(word).ok()).filter(|word| !word.is_empty());
     let files = words.filter(|word| !word.starts_with('-')).map(|word| within(pid, word));
     files.take(MAX_FILES).any(|file| {
-        // A pipe or a device would be waited for.
+        // Reading a pipe or a device could block.
         file.is_file() && has_number(&read_start(file, MAX_TEXT).unwrap_or_default(), number)
     })
 }
 
-/// A path as the process means it: from its own root, and from where it stands.
+/// A path as the process sees it: below its root, relative to its working directory.
 fn within(pid: u32, path: &str) -> PathBuf {
     let start = if path.starts_with('/') { "root" } else { "cwd" };
     Path::new(&format!("/proc/{pid}/{start}")).join(path.trim_start_matches('/'))
@@ -71,7 +71,7 @@ mod tests {
             .stdout(Stdio::piped())
             .spawn()
             .unwrap();
-        // It is the script's process once it has written its line.
+        // The shell runs the script once it has written the script's first line.
         let mut out = child.stdout.take().unwrap();
         std::io::Read::read_exact(&mut out, &mut [0]).unwrap();
 

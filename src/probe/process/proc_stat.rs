@@ -1,4 +1,4 @@
-//! The processes there are, and the line that /proc/PID/stat has on each.
+//! Lists the processes, and reads the line in /proc/PID/stat of each.
 
 use std::fs;
 use std::io;
@@ -22,39 +22,40 @@ pub(crate) fn pids() -> Vec<u32> {
     entries.filter_map(|entry| entry.ok()?.file_name().to_str()?.parse().ok()).collect()
 }
 
-/// What is wanted of the line, of a process or of one of its threads.
+/// The fields in use, of a process or of one of its threads.
 pub(super) struct ProcStat {
-    /// As it came: it is not fit for a terminal.
+    /// The raw name, not escaped for a terminal.
     pub(super) comm: String,
     /// The letter of its state.
     pub(super) state: char,
     pub(super) parent: u32,
     /// The device number of its controlling terminal.
     pub(super) terminal: u32,
-    /// Processor time it has used, by itself and for it in the kernel.
+    /// Processor time used, in user mode and in the kernel.
     pub(super) used: Duration,
     pub(super) started_ticks: u64,
     flags: u32,
 }
 
 impl ProcStat {
-    /// That of a process. An error means that it is gone, or that /proc hides it.
+    /// Reads the line of a process. An error means that it is gone, or that /proc hides it.
     pub(super) fn of(pid: u32) -> io::Result<ProcStat> {
         ProcStat::read_file(format!("/proc/{pid}/stat"))
     }
 
-    /// The same, of any such file.
+    /// Reads any file of this format.
     pub(super) fn read_file(path: impl AsRef<Path>) -> io::Result<ProcStat> {
         ProcStat::read(&read_start(path, MAX_STAT)?).ok_or_else(|| io::ErrorKind::InvalidData.into())
     }
 
-    /// proc_pid_stat(5). The name stands in brackets and may hold spaces and brackets itself: the last one ends it.
+    /// Parses proc_pid_stat(5). The name is in brackets and may itself contain spaces and brackets: the last bracket
+    /// ends it.
     fn read(stat: &[u8]) -> Option<ProcStat> {
         let opening = stat.iter().position(|byte| *byte == b'(')?;
         let closing = stat.iter().rposition(|byte| *byte == b')')?;
         let comm = String::from_utf8_lossy(stat.get(opening + 1..closing)?).into_owned();
         let fields = std::str::from_utf8(&stat[closing + 1..]).ok()?;
-        // The first one after the name is the third of the line.
+        // The first field after the name is the third of the line.
         let fields: Vec<&str> = fields.split_ascii_whitespace().collect();
         let field = |number: usize| fields.get(number - 3).copied();
         let (user, system): (u64, u64) = (field(14)?.parse().ok()?, field(15)?.parse().ok()?);
@@ -63,7 +64,7 @@ impl ProcStat {
             comm,
             state: field(3)?.chars().next()?,
             parent: field(4)?.parse().ok()?,
-            // The device number is printed with its sign.
+            // The kernel prints the device number as a signed number.
             terminal: field(7)?.parse::<i32>().ok()? as u32,
             used: Duration::from_millis(used),
             started_ticks: field(22)?.parse().ok()?,
@@ -75,7 +76,7 @@ impl ProcStat {
         self.flags & PF_KTHREAD != 0
     }
 
-    /// Whether it is on its way out: do_exit sets PF_EXITING before exit_files closes its sockets.
+    /// Whether it is exiting: do_exit sets PF_EXITING before exit_files closes its sockets.
     pub(super) fn is_ending(&self) -> bool {
         matches!(self.state, 'Z' | 'X') || self.flags & PF_EXITING != 0
     }

@@ -1,4 +1,4 @@
-//! Whether a process has ended, and a way to wait for it.
+//! Checks whether a process has ended, and waits for its end.
 
 use std::io;
 
@@ -7,22 +7,22 @@ use rustix::process::{Pid, PidfdFlags, pidfd_open};
 
 use super::proc_stat::ProcStat;
 
-/// A descriptor that becomes readable when the process ends (pidfd_open(2)), whoever its user is. It stays with this
-/// process even if its number is used again.
+/// A descriptor that becomes readable when the process ends (pidfd_open(2)), for a process of any user. It keeps
+/// referring to this process even if the pid is reused.
 ///
 /// # Errors
-/// ESRCH where it has ended already; ENOSYS before Linux 5.3; EMFILE, ENFILE, ENOMEM.
+/// ESRCH if it has already ended; ENOSYS before Linux 5.3; EMFILE, ENFILE, ENOMEM.
 pub fn until_end(pid: u32) -> io::Result<OwnedFd> {
     let pid = i32::try_from(pid).ok().and_then(Pid::from_raw).ok_or(io::ErrorKind::InvalidInput)?;
     Ok(pidfd_open(pid, PidfdFlags::NONBLOCK)?)
 }
 
-/// Whether a process is on its way out, or gone. True already while the kernel closes its sockets (do_exit sets
-/// PF_EXITING before exit_files): who meets a reset and asks at once is told the truth.
+/// Whether a process is exiting or gone. It is already true while the kernel closes the sockets (do_exit sets
+/// PF_EXITING before exit_files), so the answer is right immediately after a reset.
 pub fn is_ending(pid: u32) -> bool {
     match ProcStat::of(pid) {
         Ok(stat) => stat.is_ending(),
-        // A line that cannot be read is that of none that lives.
+        // The line of a running process can always be read.
         Err(error) => {
             matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::InvalidData)
                 || error.raw_os_error() == Some(libc::ESRCH)

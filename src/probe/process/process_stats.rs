@@ -1,7 +1,7 @@
-//! Signs of life of a process: does it run, wait or stand still, and does it meet a limit.
+//! The vital signs of a process: whether it runs, waits or is stopped, and whether it has reached a limit.
 //!
-//! State, limits and processor time may be read by everybody, what a thread waits for and how many descriptors are open
-//! only by its user or root: those are `None` then.
+//! Every user may read the state, limits and processor time. Only its user and root may read what a thread waits for
+//! and how many descriptors are open; for others these are `None`.
 
 use std::fs;
 use std::io;
@@ -13,7 +13,7 @@ use super::threads::{self, Thread};
 use crate::probe::read_text;
 use crate::probe::system::redact::printable;
 
-/// What a process looked like at one moment.
+/// The vital signs of a process at one moment.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Vitals {
     /// The process.
@@ -24,16 +24,16 @@ pub struct Vitals {
     pub state: char,
     /// Its threads, at most 256.
     pub threads: Vec<Thread>,
-    /// Processor time it has used, of all its threads.
+    /// Processor time used by all its threads.
     pub used: Duration,
-    /// How long its threads could have run while others had the processor, and how often they had their turn; zero where
-    /// the kernel keeps no account.
+    /// How long its runnable threads waited for a processor, and how often one was scheduled; zero if the kernel keeps
+    /// no account.
     pub queued: Queued,
-    /// Descriptors it has open.
+    /// Its open descriptors.
     pub descriptors: Option<u64>,
-    /// How many it may have; `None` is no limit.
+    /// Its limit of descriptors; `None` is no limit.
     pub descriptor_limit: Option<u64>,
-    /// The debugger that holds it: pid and name.
+    /// The debugger that traces it: pid and name.
     pub tracer: Option<(u32, String)>,
     /// Whether its cgroup is frozen.
     pub frozen: bool,
@@ -41,23 +41,23 @@ pub struct Vitals {
     pub at: Instant,
 }
 
-/// What the kernel's account says about waiting for a processor.
+/// The kernel's account of waiting for a processor.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Queued {
-    /// How long, of all threads together.
+    /// The time of all threads together.
     pub time: Duration,
-    /// How often one of them was given a processor.
+    /// How often a thread was scheduled.
     pub turns: u64,
 }
 
-/// A limit on processes that is used up or nearly.
+/// A limit on the number of processes that is reached.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ProcessRoom {
-    /// How many there are.
+    /// The number of processes.
     pub used: u64,
-    /// How many there may be.
+    /// The limit.
     pub limit: u64,
-    /// Whose limit it is, as `user 43210`.
+    /// The owner of the limit, as `user 43210`.
     pub of: String,
 }
 
@@ -65,10 +65,10 @@ const MAX_SMALL_FILE: u64 = 16 * 1024;
 const MAX_NAME_CHARS: usize = 32;
 
 impl Vitals {
-    /// Those of a process now.
+    /// Reads the vital signs of a process.
     ///
     /// # Errors
-    /// It is gone, or /proc hides it.
+    /// The process is gone, or /proc hides it.
     pub fn read(pid: u32) -> io::Result<Vitals> {
         let ProcStat { comm, state, used, .. } = ProcStat::of(pid)?;
         let status = read_text(format!("/proc/{pid}/status"), MAX_SMALL_FILE).unwrap_or_default();
@@ -89,26 +89,26 @@ impl Vitals {
         })
     }
 
-    /// The share of one processor it used since an earlier look, 0.0 to the number of processors.
+    /// The processors it used on average since an earlier reading, from 0.0 to the number of processors.
     pub fn load_since(&self, earlier: &Vitals) -> f64 {
         let passed = self.at.saturating_duration_since(earlier.at).as_secs_f64();
         if passed <= 0.0 { 0.0 } else { self.used.saturating_sub(earlier.used).as_secs_f64() / passed }
     }
 
-    /// The same of the time it used or would have used: on a loaded machine a program that never waits gets a small share
-    /// of a processor and queues for the rest.
+    /// Like [`Vitals::load_since`], including the time it was runnable but queued: on a loaded machine a program that
+    /// never waits gets only a share of a processor and queues for the rest.
     pub fn demand_since(&self, earlier: &Vitals) -> f64 {
         let passed = self.at.saturating_duration_since(earlier.at).as_secs_f64();
         let queued = self.queued.time.saturating_sub(earlier.queued.time).as_secs_f64();
         if passed <= 0.0 { 0.0 } else { self.load_since(earlier) + queued / passed }
     }
 
-    /// Whether it has no descriptor left, or one at most: accept(2) needs one.
+    /// Whether at most one descriptor is left: accept(2) needs one.
     pub fn out_of_descriptors(&self) -> bool {
         matches!((self.descriptors, self.descriptor_limit), (Some(used), Some(limit)) if used >= limit)
     }
 
-    /// How many threads wait in a function whose name begins so; `None` where nothing could be read.
+    /// How many threads wait in a kernel function whose name begins with `prefix`; `None` if nothing could be read.
     pub fn waiting_in(&self, prefix: &str) -> Option<usize> {
         let readable = self.threads.iter().any(|thread| thread.waits_in.is_some());
         let waits = |thread: &&Thread| thread.waits_in.as_ref().is_some_and(|name| name.starts_with(prefix));
@@ -116,8 +116,8 @@ impl Vitals {
     }
 }
 
-/// Nanoseconds spent runnable and not running, and the turns, of each thread: numbers two and three of its schedstat
-/// (Documentation/scheduler/sched-stats.rst).
+/// Sums, over the threads, the nanoseconds spent runnable but not running and the number of turns: the second and third
+/// number of schedstat (Documentation/scheduler/sched-stats.rst).
 fn queued(pid: u32) -> Queued {
     let Ok(entries) = fs::read_dir(format!("/proc/{pid}/task")) else { return Queued::default() };
     let of = |entry: fs::DirEntry| -> Option<(u64, u64)> {
@@ -132,7 +132,7 @@ fn queued(pid: u32) -> Queued {
     })
 }
 
-/// Whether a process may start others; `None` where no limit is near.
+/// The limit that keeps a process from starting another one; `None` if none is reached.
 pub fn process_room(pid: u32) -> Option<ProcessRoom> {
     let group = GroupFiles::of(pid);
     let current =
@@ -145,7 +145,7 @@ pub fn process_room(pid: u32) -> Option<ProcessRoom> {
     }
     let limit = limit(pid, "Max processes")?;
     let user = real_user(pid)?;
-    // RLIMIT_NPROC does not bind root (setrlimit(2)).
+    // RLIMIT_NPROC does not apply to root (setrlimit(2)).
     if user == 0 {
         return None;
     }
@@ -159,7 +159,7 @@ fn real_user(pid: u32) -> Option<u32> {
     ids.split_ascii_whitespace().next()?.parse().ok()
 }
 
-/// Threads of a user over the whole machine, as the limit counts them.
+/// The threads of a user on the whole machine, as the limit counts them.
 fn tasks_of(user: u32) -> u64 {
     let of = |pid: u32| {
         let status = read_text(format!("/proc/{pid}/status"), MAX_SMALL_FILE).ok()?;
@@ -170,18 +170,18 @@ fn tasks_of(user: u32) -> u64 {
     pids().into_iter().filter_map(of).sum()
 }
 
-/// A soft limit of /proc/PID/limits; `None` where it is unlimited or not readable.
+/// A soft limit of /proc/PID/limits; `None` if it is unlimited or not readable.
 fn limit(pid: u32, name: &str) -> Option<u64> {
     let limits = read_text(format!("/proc/{pid}/limits"), MAX_SMALL_FILE).ok()?;
     limits.lines().find_map(|line| line.strip_prefix(name))?.split_ascii_whitespace().next()?.parse().ok()
 }
 
-/// The short name of a process, fit for a terminal; empty where it is gone.
+/// The short name of a process, escaped for a terminal; empty if the process is gone.
 pub fn name_of(pid: u32) -> String {
     printable(read_text(format!("/proc/{pid}/comm"), 64).unwrap_or_default().trim_end(), MAX_NAME_CHARS)
 }
 
-/// Endings of host names that stand in command lines; other words with dots are code and files.
+/// The endings by which a word in a command line is taken for a host name; other words with dots are code and files.
 const HOST_ENDINGS: [&str; 16] = [
     "test",
     "localhost",

@@ -1,7 +1,7 @@
-//! What the program of a process could do at all: whether it can be a server.
+//! Finds out whether the program of a process can be a server at all.
 //!
-//! A dynamically linked program that accepts connections names `listen` or `accept` among the symbols it imports. One
-//! that names neither, like `sleep`, can hold a listening socket only because it inherited it.
+//! A dynamically linked program that accepts connections imports the symbol `listen` or `accept`. A program that
+//! imports neither, like `sleep`, can hold a listening socket only by inheritance.
 
 use std::collections::BTreeSet;
 use std::path::Path;
@@ -9,21 +9,21 @@ use std::path::Path;
 use crate::probe::{read_start, read_text};
 
 const MAX_MAPS: u64 = 256 * 1024;
-/// A larger file is some application's and taken for a server's.
+/// The largest file inspected, in bytes; a larger one belongs to some application, which is assumed to be a server.
 const MAX_OBJECT: u64 = 4 << 20;
 const MAX_OBJECTS: usize = 32;
 
-/// Whether the program of `pid` and its libraries import a call that accepts connections; `None` where that cannot be
-/// said: its files may not be read, are large, or it is linked statically and imports nothing.
+/// Whether the program of `pid` and its libraries import a call that accepts connections; `None` if that is unknown:
+/// its files may not be read, are large, or it is linked statically and imports nothing.
 pub fn can_serve(pid: u32) -> Option<bool> {
     let maps = read_text(format!("/proc/{pid}/maps"), MAX_MAPS).ok()?;
     let objects = objects(&maps);
-    // Without a C library the calls are made without names.
+    // Without a C library a program makes system calls without importing symbols.
     if objects.len() > MAX_OBJECTS || !objects.iter().any(|object| is_c_library(object)) {
         return None;
     }
     for object in objects.into_iter().filter(|object| !is_c_library(object)) {
-        // Through the process, for its files may be those of a container.
+        // Read below the process's root, because its files may be in a container.
         let bytes = read_start(format!("/proc/{pid}/root{object}"), MAX_OBJECT).ok()?;
         if bytes.len() as u64 == MAX_OBJECT {
             return None;
@@ -35,7 +35,7 @@ pub fn can_serve(pid: u32) -> Option<bool> {
     Some(false)
 }
 
-/// The files that are mapped to be run: address, permissions, offset, device, inode, path (proc_pid_maps(5)).
+/// The files mapped as executable: address, permissions, offset, device, inode, path (proc_pid_maps(5)).
 fn objects(maps: &str) -> BTreeSet<&str> {
     maps.lines()
         .filter(|line| {
@@ -52,7 +52,7 @@ fn is_c_library(object: &str) -> bool {
         .any(|start| name.starts_with(start))
 }
 
-/// The names of dynamic symbols end in a zero byte; a longer name with the same end counts as well.
+/// The names of dynamic symbols end in a zero byte; a longer name with the same ending also matches.
 fn imports_accept(object: &[u8]) -> bool {
     const CALLS: [&[u8]; 3] = [b"listen\0", b"accept\0", b"accept4\0"];
     CALLS.iter().any(|call| object.windows(call.len()).any(|window| window == *call))
@@ -72,12 +72,12 @@ mod tests {
             std::thread::yield_now();
         }
 
-        let told = can_serve(sleep.id());
+        let can_serve_sleep = can_serve(sleep.id());
         sleep.kill().unwrap();
         sleep.wait().unwrap();
 
-        // Some systems link it statically.
-        assert_ne!(told, Some(true));
+        // Some systems link `sleep` statically.
+        assert_ne!(can_serve_sleep, Some(true));
         assert_ne!(can_serve(std::process::id()), Some(false), "this test program listens elsewhere");
     }
 

@@ -1,4 +1,4 @@
-//! Whether a process still runs the files that are there now.
+//! Finds out whether the files that a process runs have changed on disk since it started.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -7,21 +7,21 @@ use std::time::SystemTime;
 use crate::outcome::Holder;
 use crate::probe::system::redact::printable;
 
-/// A file that changed under a process that runs it.
+/// A file that changed while a process runs it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Changed {
-    /// The file, fit for a terminal.
+    /// The file's path, escaped for a terminal.
     pub file: String,
-    /// Whether it is gone; otherwise it was written after the process started.
+    /// Whether it was deleted; otherwise it was written after the process started.
     pub deleted: bool,
 }
 
 /// Programs that run the file their first argument names.
 const INTERPRETERS: [&str; 9] = ["python", "node", "ruby", "perl", "php", "bash", "deno", "bun", "lua"];
-/// The endings of such files: a data file may change as it likes.
+/// The endings of such files: changes of a data file do not count.
 const SCRIPTS: [&str; 11] = ["py", "js", "mjs", "cjs", "ts", "rb", "pl", "php", "sh", "lua", "pyc"];
 
-/// What changed; `None` where nothing did or nothing may be read.
+/// The file that changed; `None` if none did or none may be read.
 pub fn changed(holder: &Holder) -> Option<Changed> {
     let exe = fs::read_link(format!("/proc/{}/exe", holder.pid)).ok()?;
     let text = exe.to_string_lossy();
@@ -48,7 +48,8 @@ fn script(holder: &Holder, exe: &str) -> Option<PathBuf> {
     SCRIPTS.contains(&ending).then_some(path)
 }
 
-/// The clock of a start is exact to a hundredth of a second, and a file may be written just before it is run.
+/// Start times are exact to a hundredth of a second, and a file may be written just before it is run, so a difference
+/// below one second does not count.
 fn is_newer(file: &Path, started: SystemTime) -> bool {
     let Ok(written) = fs::metadata(file).and_then(|metadata| metadata.modified()) else { return false };
     written.duration_since(started).is_ok_and(|later| later.as_secs() >= 1)

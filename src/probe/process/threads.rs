@@ -1,7 +1,7 @@
-//! What the threads of a process do: their state, and what they wait for.
+//! The state of a process's threads, and what they wait for.
 //!
-//! The state may be read by everybody; the kernel function a thread waits in by its user, the system call only by root or
-//! where ptrace(2) is allowed.
+//! Every user may read the state; only its user may read the kernel function that a thread waits in; only root, or a
+//! process that may ptrace(2) it, may read the system call.
 
 use std::fs;
 
@@ -9,42 +9,42 @@ use super::proc_stat::ProcStat;
 use crate::probe::read_text;
 use crate::probe::system::redact::printable;
 
-/// What one thread does.
+/// The state of one thread.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Thread {
     /// The letter of its state.
     pub state: char,
     /// The kernel function it waits in.
     pub waits_in: Option<String>,
-    /// The system call it stands in.
+    /// The system call it is in.
     pub call: Call,
 }
 
-/// The system call a thread stands in, as far as it tells what the thread waits for.
+/// The system call a thread is in, as far as it shows what the thread waits for.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Call {
-    /// It may not be looked at.
+    /// It may not be read.
     #[default]
     Hidden,
-    /// One that reads from this descriptor: `read`, `recv…`, `accept…`.
+    /// A call that reads from this descriptor: `read`, `recv…`, `accept…`.
     Reads(u32),
-    /// One that waits for any of several descriptors: `epoll_wait`, `poll`, `select`.
+    /// A call that waits for any of several descriptors: `epoll_wait`, `poll`, `select`.
     Events {
-        /// Whether nothing else ends it: no time-out was given.
+        /// Whether it has no time-out.
         endless: bool,
     },
-    /// Another, or none: the thread runs.
+    /// Another call, or none: the thread runs.
     Other,
 }
 
-/// As many threads of a process are looked at.
+/// The most threads of a process that are read.
 pub const MAX_THREADS: usize = 256;
 const MAX_NAME_CHARS: usize = 32;
 /// The kernel functions in which `epoll_wait`, `poll` and `select` sleep.
 const EVENT_WAITS: [&str; 6] =
     ["ep_poll", "do_epoll", "poll_schedule", "do_poll", "do_sys_poll", "do_select"];
 
-/// Those in which `accept` and reads from sockets and pipes sleep.
+/// The kernel functions in which `accept` and reads from sockets and pipes sleep.
 const INPUT_WAITS: [&str; 7] = [
     "inet_csk_accept",
     "wait_woken",
@@ -74,7 +74,7 @@ impl Thread {
             || self.call == Call::Hidden && sleeps_there
     }
 
-    /// Whether anything can be said of what it waits for.
+    /// Whether it is known what it waits for.
     pub fn is_seen(&self) -> bool {
         self.call != Call::Hidden || self.waits_in.is_some()
     }
@@ -89,7 +89,7 @@ pub fn of(pid: u32) -> Vec<Thread> {
 
 fn thread(at: &str) -> Thread {
     let state = ProcStat::read_file(format!("{at}/stat")).map_or('?', |stat| stat.state);
-    // "0" is a thread that runs, or one that may not be looked at.
+    // "0" stands for a thread that runs, or one that may not be read.
     let waits_in = read_text(format!("{at}/wchan"), 256).ok().filter(|name| name != "0" && !name.is_empty());
     let call = read_text(format!("{at}/syscall"), 256).ok();
     Thread {
@@ -99,7 +99,7 @@ fn thread(at: &str) -> Thread {
     }
 }
 
-/// `45 0x7 …`: the number of a system call and its arguments; `running` where it stands in none.
+/// Parses `45 0x7 …`: the number of a system call and its arguments; `running` if the thread is in none.
 fn read_call(text: &str) -> Call {
     let mut fields = text.split_ascii_whitespace();
     let Some(number) = fields.next().and_then(|number| number.parse::<libc::c_long>().ok()) else {
@@ -111,7 +111,8 @@ fn read_call(text: &str) -> Call {
     if READING.contains(&number) {
         return u32::try_from(argument(0)).map_or(Call::Other, Call::Reads);
     }
-    // A time-out in milliseconds is an int and -1 is none; one in a structure is a pointer and null is none.
+    // A time-out in milliseconds is an int, and -1 means none; a time-out in a structure is a pointer, and null means
+    // none.
     let milliseconds = |at: usize| Call::Events { endless: argument(at) as i32 == -1 };
     let structure = |at: usize| Call::Events { endless: argument(at) == 0 };
     match number {

@@ -1,4 +1,4 @@
-//! TCP connections of this machine, asked for by their addresses, whoever holds them.
+//! TCP connections of this machine, found by their addresses, whichever process holds them.
 
 use std::io;
 use std::net::SocketAddr;
@@ -7,19 +7,19 @@ use crate::sys::sock_diag::connection;
 
 pub use crate::sys::sock_diag::connection::{Connection, Info, Timer};
 
-/// The end at `local` of the connection whose other end is `remote`; `None` where there is none here. With the addresses
-/// exchanged it is the other end, where that is on this machine too.
+/// The end at `local` of the connection whose other end is `remote`; `None` if there is none here. With the addresses
+/// exchanged it is the other end, if that is on this machine too.
 ///
 /// # Errors
-/// Where the kernel may not be asked, or no descriptor is left.
+/// This process may not query the kernel, or has no descriptor left.
 pub fn between(local: SocketAddr, remote: SocketAddr) -> io::Result<Option<Connection>> {
     connection::connection(local, remote)
 }
 
-/// The connections to local port `port` whose client has closed and whose holder has not (CLOSE_WAIT).
+/// The connections to local port `port` that the client has closed and the server process has not (CLOSE_WAIT).
 ///
 /// # Errors
-/// As [`between`].
+/// As for [`between`].
 pub fn left_open(port: u16) -> io::Result<Vec<Connection>> {
     connection::left_open(port)
 }

@@ -1,7 +1,7 @@
 //! The TCP sockets on a port, in every state and of both families.
 //!
-//! It asks the kernel over netlink and reads /proc/net/tcp and tcp6 where netlink is refused (gVisor, some sandboxes).
-//! The files know neither `v6only` nor cgroups and take milliseconds where netlink takes microseconds.
+//! It queries the kernel over netlink and reads /proc/net/tcp and tcp6 if netlink is refused (gVisor, some sandboxes).
+//! The files contain neither `v6only` nor cgroups and take milliseconds where netlink takes microseconds.
 
 pub mod connections;
 pub mod namespaces;
@@ -19,14 +19,14 @@ use crate::sys::sock_diag;
 
 pub use crate::sys::sock_diag::{Socket, TcpState};
 
-/// The sockets on a port, and how they were found out.
+/// The sockets on a port, and what could not be read.
 #[derive(Clone, Debug, Default)]
 pub struct Sockets {
-    /// IPv4 first.
+    /// The sockets, IPv4 first.
     pub rows: Vec<Socket>,
     /// Whether there are more than are listed.
     pub truncated: bool,
-    /// What could not be read and why, in words.
+    /// What could not be read and why, as text.
     pub not_readable: Vec<String>,
 }
 
@@ -38,7 +38,7 @@ pub fn on_port(port: u16) -> Sockets {
     }
 }
 
-/// Those of them that listen.
+/// Every TCP listener of this network namespace on `port`.
 pub fn listeners_on_port(port: u16) -> Sockets {
     match sock_diag::listeners_on_port(port) {
         Ok(dump) => Sockets { rows: dump.sockets, truncated: dump.truncated, not_readable: Vec::new() },
@@ -63,13 +63,19 @@ pub fn udp_on_port(port: u16) -> Sockets {
 const TCP_FILES: [&str; 2] = ["/proc/net/tcp", "/proc/net/tcp6"];
 const UDP_FILES: [&str; 2] = ["/proc/net/udp", "/proc/net/udp6"];
 
-/// Whether a connection to `address` would meet a listener, asked without connecting.
+/// Whether a connection to `address` would reach a listener, found out without connecting.
+///
+/// # Errors
+/// This process may not query the kernel, or has no descriptor left.
 pub fn listening(address: SocketAddr) -> io::Result<bool> {
     sock_diag::listens(address)
 }
 
-/// The listener a connection from this machine to `address` would meet: the kernel's own look-up, or where it may not be
-/// asked, the best fit of its files.
+/// The listener that a connection from this machine to `address` would reach: by the kernel's own look-up, or if that
+/// is refused, the best match in its files.
+///
+/// # Errors
+/// The kernel refuses the look-up, and its files list no socket on the port either.
 pub fn listener(address: SocketAddr) -> io::Result<Option<Socket>> {
     sock_diag::listener(address).or_else(|error| {
         let rows = from_files(&TCP_FILES, address.port(), String::new()).rows;
@@ -84,7 +90,7 @@ fn best_listener(ip: IpAddr, rows: Vec<Socket>) -> Option<Socket> {
         match row.state {
             TcpState::Listen if local == ip => Some(3),
             TcpState::Listen if local.is_unspecified() && local.is_ipv4() == ip.is_ipv4() => Some(2),
-            // The files do not say whether it takes IPv4 as well; most do.
+            // The files do not show whether it also accepts IPv4; most listeners do.
             TcpState::Listen if local.is_unspecified() && ip.is_ipv4() => Some(1),
             _ => None,
         }
@@ -93,26 +99,38 @@ fn best_listener(ip: IpAddr, rows: Vec<Socket>) -> Option<Socket> {
 }
 
 /// The socket at `local` of a TCP connection whose other end is `remote`.
+///
+/// # Errors
+/// As for [`listening`].
 pub fn connection(local: SocketAddr, remote: SocketAddr) -> io::Result<Option<Socket>> {
     sock_diag::connection(local, remote)
 }
 
-/// Every TCP listener; true where there are more.
+/// Every TCP listener; true if there are more than returned.
+///
+/// # Errors
+/// As for [`listening`].
 pub fn listeners() -> io::Result<(Vec<Socket>, bool)> {
     sock_diag::listeners().map(|dump| (dump.sockets, dump.truncated))
 }
 
-/// Every TCP connection whose other end has port `port`; true where there are more.
+/// Every TCP connection whose other end has port `port`; true if there are more than returned.
+///
+/// # Errors
+/// As for [`listening`].
 pub fn towards_port(port: u16) -> io::Result<(Vec<Socket>, bool)> {
     sock_diag::towards_port(port).map(|dump| (dump.sockets, dump.truncated))
 }
 
-/// Every TCP connection that stands; true where there are more.
+/// Every established TCP connection; true if there are more than returned.
+///
+/// # Errors
+/// As for [`listening`].
 pub fn connections() -> io::Result<(Vec<Socket>, bool)> {
     sock_diag::connections().map(|dump| (dump.sockets, dump.truncated))
 }
 
-/// The listeners on a port in the network namespace of another process, by its files.
+/// The listeners on a port in another process's network namespace, read from /proc/PID/net.
 pub fn listeners_beside(pid: u32, port: u16) -> Vec<Socket> {
     let tables = ["tcp", "tcp6"].map(|table| read_text(format!("/proc/{pid}/net/{table}"), MAX_FILE));
     let rows = tables.iter().flatten().flat_map(|table| table.lines().filter_map(row));
@@ -129,7 +147,7 @@ fn from_files(paths: &[&str], port: u16, refused: String) -> Sockets {
                 sockets.truncated |= table.len() as u64 == MAX_FILE;
                 sockets.rows.extend(table.lines().filter_map(row).filter(|row| row.local.port() == port));
             }
-            // Without IPv6 there is no tcp6, and nothing to miss.
+            // Without IPv6 there is no tcp6 file, and nothing is missing.
             Err(error) if error.kind() == io::ErrorKind::NotFound && path.ends_with('6') => {}
             Err(error) => sockets.not_readable.push(format!("{path} ({error})")),
         }
@@ -137,8 +155,8 @@ fn from_files(paths: &[&str], port: u16, refused: String) -> Sockets {
     sockets
 }
 
-/// One line of the table, as proc_pid_net(5) has it; a heading or a line of another shape is `None`. A listener's
-/// limit (`send_queue`) is not in it: 0.
+/// Parses one line of the table (proc_pid_net(5)); `None` for a heading or a line of another format. The table lacks a
+/// listener's limit (`send_queue`), which is 0 here.
 fn row(line: &str) -> Option<Socket> {
     let fields: Vec<&str> = line.split_ascii_whitespace().collect();
     let [_, local, remote, state, queues, timer, _, uid, _, inode, ..] = fields[..] else { return None };

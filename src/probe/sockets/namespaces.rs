@@ -1,6 +1,6 @@
-//! Listeners in other network namespaces, as in a container whose port is not published.
+//! Listeners in other network namespaces, such as a container whose port is not published.
 //!
-//! Without any right: the file /proc/PID/net/tcp has one inode per network namespace, and everybody may read it.
+//! This needs no privilege: the file /proc/PID/net/tcp has one inode per network namespace, and every user may read it.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -15,18 +15,18 @@ use crate::probe::read_text;
 use crate::probe::sockets;
 use crate::probe::system::redact::printable;
 
-/// What was found in other namespaces.
+/// The listeners found in other namespaces.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Elsewhere {
-    /// A process of the namespace, and a listener on the port there.
+    /// A process of the namespace, and a listener on the port in that namespace.
     pub listeners: Vec<(u32, Socket)>,
-    /// How many other namespaces were looked into.
+    /// The number of other namespaces searched.
     pub looked: usize,
-    /// Whether there were more than that.
+    /// Whether there were more namespaces.
     pub truncated: bool,
 }
 
-/// A machine full of containers has hundreds; each costs a few file reads.
+/// The most namespaces searched. A machine full of containers has hundreds; each costs a few file reads.
 const MAX_NAMESPACES: usize = 128;
 
 /// Every TCP listener on `port` in a network namespace other than this process's.
@@ -59,15 +59,15 @@ pub fn others() -> BTreeMap<u64, u32> {
 pub struct Beyond {
     /// A process that lives there.
     pub pid: u32,
-    /// The interface whose network the address is in, where that could be told.
+    /// The interface whose network contains the address, if known.
     pub interface: Option<String>,
-    /// What it listens on, on the port in question.
+    /// The listeners there on the port in question.
     pub listeners: Vec<Socket>,
-    /// Packets it has dropped because they came from outside for a loopback address.
+    /// Packets dropped there because they arrived from outside for a loopback address.
     pub martians: u64,
 }
 
-/// The namespace that has `address`, seen from one that has not.
+/// The other namespace that has `address`.
 pub fn beyond(address: SocketAddr) -> Option<Beyond> {
     let ip = address.ip().to_canonical();
     let pid = others()
@@ -83,7 +83,7 @@ pub fn beyond(address: SocketAddr) -> Option<Beyond> {
     })
 }
 
-/// The count of a namespace, again.
+/// Reads [`Beyond::martians`] again.
 pub fn martians(pid: u32) -> u64 {
     read_text(format!("/proc/{pid}/net/stat/rt_cache"), MAX_FILE)
         .map_or(0, |table| counters::column(&table, "in_martian_dst"))

@@ -1,7 +1,8 @@
-//! Ports by number: which the kernel gives to outgoing connections, which are reserved, which is free; and the try.
+//! Port numbers: which of them the kernel assigns to outgoing connections, which are reserved, which are free; and a
+//! trial bind.
 //!
-//! "Free" means free at this moment, by trying. Nothing is kept and nothing listens, not even for an instant: a
-//! listening try could swallow a stranger's connection.
+//! "Free" means that a bind succeeds at this moment. The trial socket is closed at once and never listens: a listening
+//! socket could swallow a client's connection.
 
 use std::io;
 use std::net::SocketAddr;
@@ -14,7 +15,7 @@ use crate::address::Protocol;
 
 use crate::probe::read_text;
 
-/// What is to listen: the two number their ports apart.
+/// The transport of a listener: TCP and UDP have separate port numbers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
 #[serde(rename_all = "snake_case")]
 #[allow(missing_docs)] // tcp(7), udp(7)
@@ -32,14 +33,14 @@ impl From<Protocol> for Transport {
     }
 }
 
-/// What the kernel does with port numbers (ip(7), ip_sysctl).
+/// The kernel's settings for port numbers (ip(7), ip_sysctl).
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct PortRules {
-    /// The first and last port that outgoing connections draw from: ip_local_port_range.
+    /// The first and last port of the range assigned to outgoing connections: ip_local_port_range.
     pub outgoing: (u16, u16),
-    /// Ports that outgoing connections never draw: ip_local_reserved_ports.
+    /// Ports never assigned to outgoing connections: ip_local_reserved_ports.
     pub reserved: Vec<(u16, u16)>,
-    /// The first port that needs no privilege: ip_unprivileged_port_start.
+    /// The first port that can be bound without privilege: ip_unprivileged_port_start.
     pub first_unprivileged: u16,
 }
 
@@ -51,7 +52,7 @@ impl Default for PortRules {
 }
 
 impl PortRules {
-    /// Reads the rules of this network namespace; what cannot be read is the kernel's default.
+    /// Reads the settings of this network namespace; one that cannot be read has the kernel's default.
     pub fn read() -> PortRules {
         let default = PortRules::default();
         PortRules {
@@ -63,22 +64,22 @@ impl PortRules {
         }
     }
 
-    /// Whether an outgoing connection may draw this port by itself.
+    /// Whether the kernel may assign this port to an outgoing connection.
     pub fn may_be_drawn(&self, port: u16) -> bool {
         (self.outgoing.0..=self.outgoing.1).contains(&port) && !self.is_reserved(port)
     }
 
-    /// Whether somebody has set this port aside.
+    /// Whether the administrator has reserved this port.
     pub fn is_reserved(&self, port: u16) -> bool {
         self.reserved.iter().any(|(first, last)| (*first..=*last).contains(&port))
     }
 }
 
-/// How far a free port is looked for in each direction.
+/// How many ports are tried in each direction.
 const REACH: u16 = 64;
 
-/// A port that every one of these addresses (their own port is ignored) could be bound to right now, near `wanted` and
-/// not one of `avoid`. Ports that outgoing connections draw come last: such a port may be taken at the next start.
+/// A port near `wanted`, not among `avoid`, to which each of these addresses (their own port is ignored) could be bound
+/// right now. Ports of the outgoing range come last: such a port may be taken at the next start.
 pub fn next_free(
     wanted: u16,
     addresses: &[(SocketAddr, Transport)],
@@ -96,10 +97,11 @@ pub fn next_free(
     })
 }
 
-/// Above the wanted port; where that is the outgoing range, below the range (below 32768 on most machines).
+/// Ports above the wanted one; if these are in the outgoing range, ports below the range (below 32768 on most
+/// machines).
 fn candidates(wanted: u16, rules: &PortRules) -> impl Iterator<Item = u16> {
     let lowest = rules.first_unprivileged.max(1);
-    // 80 → 8080, 443 → 8443: what everybody writes when the low port is closed.
+    // 80 → 8080, 443 → 8443: the customary substitutes for a privileged port.
     let start =
         if wanted < lowest { wanted.saturating_add(8000).max(lowest) } else { wanted.saturating_add(1) };
     let above: RangeInclusive<u16> = start..=start.saturating_add(REACH);
@@ -116,16 +118,17 @@ fn candidates(wanted: u16, rules: &PortRules) -> impl Iterator<Item = u16> {
         .filter(move |port| *port != wanted)
 }
 
-/// Whether a try shares its port.
+/// Whether a trial bind shares its port.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Sharing {
-    /// As our listeners are.
+    /// Not shared, as for this program's listeners.
     No,
-    /// With SO_REUSEPORT set.
+    /// Shared: SO_REUSEPORT is set.
     Yes,
 }
 
-/// Tries socket(2) and bind(2) with the options a listener of ours has, and lets go at once. It never listens.
+/// Tries socket(2) and bind(2) with the options of this program's listeners, and closes the socket at once. It never
+/// listens.
 ///
 /// # Errors
 /// The errno of the call that failed.
@@ -136,7 +139,7 @@ pub fn try_bind(address: SocketAddr, transport: Transport, sharing: Sharing) -> 
         Transport::Udp => SocketType::DGRAM,
     };
     let socket = net::socket_with(family, kind, SocketFlags::CLOEXEC, None)?;
-    // With it, two UDP sockets would share a port and one of them get nothing.
+    // With SO_REUSEADDR two UDP sockets could share a port, and one of them would receive nothing.
     if transport == Transport::Tcp {
         sockopt::set_socket_reuseaddr(&socket, true)?;
     }
@@ -148,7 +151,7 @@ pub fn try_bind(address: SocketAddr, transport: Transport, sharing: Sharing) -> 
 }
 
 fn setting(name: &str) -> Option<String> {
-    // IPv6 follows the same four settings.
+    // The same settings apply to IPv6.
     read_text(format!("/proc/sys/net/ipv4/{name}"), 64 * 1024).ok()
 }
 

@@ -1,4 +1,4 @@
-//! UDP: who would receive a datagram, whether he reads, and what the kernel answers to an empty one.
+//! UDP: which socket would receive a datagram, whether its process reads it, and how the kernel answers an empty one.
 
 use std::net::{SocketAddr, UdpSocket};
 use std::thread::sleep;
@@ -10,59 +10,65 @@ use crate::sys::sock_diag;
 
 pub use crate::sys::sock_diag::buffer::Buffer;
 
-/// A UDP socket and how many datagrams it threw away for want of room.
+/// A UDP socket and how many datagrams it dropped for lack of room.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Receiver {
     /// The socket; its receive queue is in bytes, with the kernel's overhead.
     pub socket: Socket,
-    /// Datagrams dropped since it was made.
+    /// Datagrams dropped since the socket was created.
     pub drops: Option<u32>,
 }
 
-/// What was sent, and what became of it.
+/// A datagram that was sent, and its result.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Sending {
     /// The errno of sending or receiving.
     pub errno: Option<i32>,
-    /// What was sent, in words.
+    /// A description of the datagram.
     pub sent: &'static str,
-    /// What came back, fit for a terminal, and when.
+    /// The answer, escaped for a terminal, and the time until it came.
     pub answer: Option<(String, Duration)>,
     /// The receiver's queue before and after, in bytes.
     pub queue: Option<(u32, u32)>,
-    /// How many datagrams the receiver dropped meanwhile.
+    /// How many datagrams the receiver dropped in the meantime.
     pub dropped: u32,
-    /// How long it was watched.
+    /// How long the probe watched.
     pub watched: Duration,
 }
 
 /// The sockets on a port, of both families.
+///
+/// # Errors
+/// As for [`buffer`].
 pub fn on_port(port: u16) -> std::io::Result<Vec<Receiver>> {
     let rows = sock_diag::udp_on_port(port)?;
     Ok(rows.into_iter().map(|(socket, drops)| Receiver { socket, drops }).collect())
 }
 
-/// The socket a datagram from this machine would reach.
+/// The socket that a datagram from this machine would reach.
+///
+/// # Errors
+/// As for [`buffer`].
 pub fn receiver(address: SocketAddr) -> std::io::Result<Option<Socket>> {
     sock_diag::receiver(address)
 }
 
-/// The buffer a datagram for `address` would come to, wildcards included; `None` where nobody receives.
+/// The buffer that a datagram to `address` would reach, wildcards included; `None` if no socket receives there.
 ///
 /// # Errors
-/// Where the kernel cannot be asked: no UDP in sock_diag, or a sandbox.
+/// The kernel cannot be queried: sock_diag lacks UDP, or a sandbox forbids it.
 pub fn buffer(address: SocketAddr) -> std::io::Result<Option<Buffer>> {
     sock_diag::buffer::buffer(address)
 }
 
-/// The question of a DNS client for the root's name servers: 12 bytes of head, the root, NS, IN (RFC 1035).
+/// A DNS query for the root's name servers: a 12-byte header, the root, NS, IN (RFC 1035).
 const DNS_QUESTION: [u8; 17] = [0x6c, 0x67, 1, 0, 0, 1, 0, 0, 0, 0, 0, 0, 0, 0, 2, 0, 1];
 const DNS_PORT: u16 = 53;
-/// How often the queue is looked at.
+/// The interval at which the queue is read.
 const PAUSE: Duration = Duration::from_millis(5);
 
-/// Sends one datagram, empty or to port 53 a question, and watches for an answer, an error and the receiver's queue.
-/// Where the receiver reads it, this ends at once unless an answer must come; at most it takes `patience`.
+/// Sends one datagram, which is empty or, to port 53, a query, and watches for an answer, an error and the receiver's
+/// queue. It returns once the receiver has read the datagram, unless an answer is due; it takes at most `patience`.
 pub fn send(address: SocketAddr, patience: Duration) -> Sending {
     let begun = Instant::now();
     let mut sending = Sending { sent: "an empty datagram", ..Sending::default() };
@@ -112,7 +118,7 @@ fn watch(
             Err(error) if error.kind() == std::io::ErrorKind::WouldBlock => {}
             Err(error) => return Err(error),
         }
-        // An ICMP error comes back within the call on loopback, so a first look tells.
+        // On loopback an ICMP error arrives within the send call, so the first receive returns it.
         let read = state(address).is_none_or(|(queue, _)| queue == 0);
         let enough = if answer_must_come || !read { patience } else { PAUSE * 4 };
         if begun.elapsed() >= enough {
@@ -129,7 +135,7 @@ fn dns_answer(bytes: &[u8]) -> String {
     }
 }
 
-/// The queue and the drops of the socket that a datagram would reach.
+/// The queue in bytes and the drops of the socket that a datagram would reach.
 fn state(address: SocketAddr) -> Option<(u32, u32)> {
     let buffer = buffer(address).ok()??;
     Some((buffer.used, buffer.dropped))

@@ -1,4 +1,4 @@
-//! Unix sockets: who listens on one, and which part of a path is closed.
+//! Unix sockets: which socket listens on a name, and which part of a path denies access.
 
 use std::fs;
 use std::io;
@@ -13,44 +13,44 @@ use crate::probe::process::user_name;
 use crate::probe::system::redact::printable;
 use crate::sys::sock_diag::unix::{self, UnixSocket};
 
-/// A Unix socket that listens.
+/// A listening Unix socket.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Listening {
     /// The inode behind `/proc/PID/fd/N -> socket:[inode]`.
     pub inode: u32,
-    /// The name it was bound to, fit for a terminal; an abstract one begins with `@`.
+    /// The name it was bound to, escaped for a terminal; an abstract name begins with `@`.
     pub name: String,
-    /// Connections that wait to be accepted.
+    /// Connections waiting to be accepted.
     pub waiting: u32,
-    /// How many may wait.
+    /// How many connections may wait.
     pub limit: u32,
-    /// The user who made it.
+    /// The user id of its creator.
     pub uid: Option<u32>,
     /// 1 stream, 2 datagram, 5 packets in sequence (include/linux/net.h).
     pub kind: u8,
 }
 
-/// The way to a socket file, as far as it goes.
+/// The walk along the path of a socket file, as far as it leads.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Walk {
-    /// The first part that is not there; `None` where all are.
+    /// The first part that does not exist; `None` if all exist.
     pub missing: Option<PathBuf>,
-    /// The first part that this user may not pass or, of the socket itself, not write to.
+    /// The first directory that this user may not search, or the socket if this user may not write to it.
     pub closed: Option<Closed>,
-    /// Where a link leads that is the missing part: to nothing.
+    /// The target of the missing part, if it is a dangling symbolic link.
     pub leads_to: Option<PathBuf>,
-    /// Whether the last part is a socket; `None` where it cannot be seen.
+    /// Whether the last part is a socket; `None` if it cannot be read.
     pub is_socket: Option<bool>,
 }
 
-/// A part of a path that is closed to this user.
+/// A part of a path that denies this user access.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Closed {
     /// The part.
     pub path: PathBuf,
-    /// Its mode, as `0660`.
+    /// Its permission bits, such as 0o660.
     pub mode: u32,
-    /// Who owns it, `root:docker`.
+    /// Its owner and group, as `root:docker`.
     pub owner: String,
     /// The name of its group.
     pub group: String,
@@ -58,11 +58,11 @@ pub struct Closed {
 
 const MAX_NAME: usize = 160;
 
-/// The listener behind a path or an abstract name (which begins with `@`); `None` where nobody of this network
-/// namespace listens on it.
+/// The listener on a path or an abstract name (which begins with `@`); `None` if no socket of this network namespace
+/// listens on it.
 ///
 /// # Errors
-/// The kernel's answer, as without unix_diag; and that of stat(2) where the file is not there.
+/// The kernel's error, for example without unix_diag; the error of stat(2) if the file does not exist.
 pub fn listener(path: &Path) -> io::Result<Option<Listening>> {
     let all = unix::listeners()?;
     if let Some(name) = path.as_os_str().as_bytes().strip_prefix(b"@") {
@@ -76,16 +76,16 @@ pub fn listener(path: &Path) -> io::Result<Option<Listening>> {
             .file
             .is_some_and(|(inode, major, minor)| u64::from(inode) == file.ino() && (major, minor) == device)
     };
-    // A file system with inodes of 64 bits is known by its path.
+    // A file with a 64-bit inode is matched by its path, because unix_diag reports 32 bits.
     let by_name =
         |socket: &&UnixSocket| file.ino() > u64::from(u32::MAX) && socket.name == path.as_os_str().as_bytes();
     Ok(all.iter().find(is_it).or_else(|| all.iter().find(by_name)).map(listening))
 }
 
-/// Listeners whose name has this number in it as a whole word, as `.s.PGSQL.5432`.
+/// Listeners whose name contains this number as a whole word, such as `.s.PGSQL.5432`.
 ///
 /// # Errors
-/// The kernel's answer, as without unix_diag.
+/// The kernel's error, for example without unix_diag.
 pub fn listeners_named(number: u16) -> io::Result<Vec<Listening>> {
     let wanted = number.to_string();
     let named = |socket: &UnixSocket| {
@@ -115,7 +115,8 @@ pub fn walk(path: &Path) -> Walk {
     parts.reverse();
     for part in parts {
         let Ok(file) = fs::metadata(part) else {
-            // A folder that cannot be searched was found before; what remains is not there.
+            // The check of the directory before already found one that cannot be searched; otherwise the part does not
+            // exist.
             walk.missing = Some(part.to_owned());
             walk.leads_to = fs::read_link(part).ok();
             return walk;
@@ -133,10 +134,10 @@ pub fn walk(path: &Path) -> Walk {
     walk
 }
 
-/// Whether this user could make a socket file at a path that is not there. Nothing is made.
+/// Checks whether this user could create a socket file at a path that does not exist. Nothing is created.
 ///
 /// # Errors
-/// The errno that bind(2) would meet: EACCES, EROFS, ENAMETOOLONG.
+/// The errno that bind(2) would return: EACCES, EROFS, ENAMETOOLONG.
 pub fn may_make(path: &Path) -> io::Result<()> {
     if path.as_os_str().len() > LONGEST_PATH {
         return Err(io::Error::from_raw_os_error(libc::ENAMETOOLONG));
@@ -145,10 +146,10 @@ pub fn may_make(path: &Path) -> io::Result<()> {
     Ok(accessat(CWD, folder, Access::WRITE_OK | Access::EXEC_OK, AtFlags::EACCESS)?)
 }
 
-/// `sun_path` has 108 bytes, and one is for the zero at the end (unix(7)).
+/// `sun_path` has 108 bytes, one of which is the final zero (unix(7)).
 const LONGEST_PATH: usize = 107;
 
-/// Tries to bind a name of the abstract namespace and lets go at once. It never listens.
+/// Tries to bind a name of the abstract namespace and releases it at once. It never listens.
 ///
 /// # Errors
 /// The errno of socket(2) or bind(2).

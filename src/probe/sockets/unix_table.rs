@@ -1,6 +1,7 @@
-//! The Unix sockets of this network namespace, as /proc/net/unix shows them to everybody (proc_net(5)).
+//! The Unix sockets of this network namespace, as /proc/net/unix shows them to every user (proc_net(5)).
 //!
-//! A path stands there as it was bound, so that another spelling of it, and a socket of another namespace, are not seen.
+//! The table lists a path as it was bound, so another spelling of the path, or a socket of another namespace, is not
+//! found.
 
 use std::io;
 
@@ -8,16 +9,16 @@ use crate::address::UnixName;
 
 use crate::probe::read_start;
 
-/// Bytes of the table that are read; a hundred thousand sockets.
+/// The most bytes read of the table, enough for a hundred thousand sockets.
 const MAX_TABLE: u64 = 16 << 20;
 
 /// __SO_ACCEPTCON of linux/net.h: the socket listens.
 const LISTENS: u32 = 1 << 16;
 
-/// What the kernel knows of a name.
+/// The state of a name in the kernel's table.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Known {
-    /// No socket has it.
+    /// No socket is bound to it.
     Nothing,
     /// A socket is bound to it and does not listen.
     Bound {
@@ -31,7 +32,10 @@ pub enum Known {
     },
 }
 
-/// What the kernel knows of `name`, asked without connecting.
+/// Looks `name` up in the kernel's table, without connecting.
+///
+/// # Errors
+/// The table cannot be read.
 pub fn known(name: &UnixName) -> io::Result<Known> {
     let table = read_start("/proc/net/unix", MAX_TABLE)?;
     Ok(find(&table, name))
@@ -57,9 +61,9 @@ fn find(table: &[u8], name: &UnixName) -> Known {
     best
 }
 
-/// `0000000000000000: 00000002 00000000 00010000 0001 01 17234 /run/x.sock`: flags, inode and path.
+/// Parses `0000000000000000: 00000002 00000000 00010000 0001 01 17234 /run/x.sock`: flags, inode and path.
 ///
-/// An accepted socket shows its listener's path too; it is connected (state 03), and no name is its own.
+/// An accepted socket shows its listener's path too; it is connected (state 03) and owns no name, so it is left out.
 fn row(line: &[u8]) -> Option<(u32, u32, &[u8])> {
     let (flags, rest) =
         field(line).and_then(|(_, rest)| field(rest)).and_then(|(_, rest)| field(field(rest)?.1))?;
@@ -70,7 +74,7 @@ fn row(line: &[u8]) -> Option<(u32, u32, &[u8])> {
     (state != "03").then_some((flags, inode.parse().ok()?, path))
 }
 
-/// The first word, and what stands behind the one space after it.
+/// The first word, and the text after the one space that follows it.
 fn field(line: &[u8]) -> Option<(&str, &[u8])> {
     let line = line.trim_ascii_start();
     let end = line.iter().position(|byte| *byte == b' ')?;

@@ -1,8 +1,9 @@
-//! The proxy variables of this process's environment, which its clients share. Their values are never shown.
+//! The proxy variables in this process's environment, which clients started from the same shell share. Their values are
+//! never shown.
 
 use std::net::IpAddr;
 
-/// A proxy variable that is set, and whether the exceptions leave loopback alone.
+/// The proxy variables that are set, and the exceptions to them.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Proxies {
     /// The names of the variables that send requests to a proxy.
@@ -14,7 +15,7 @@ pub struct Proxies {
 const NAMES: [&str; 6] = ["http_proxy", "HTTP_PROXY", "https_proxy", "HTTPS_PROXY", "all_proxy", "ALL_PROXY"];
 
 impl Proxies {
-    /// Those of this process.
+    /// Reads this process's environment.
     pub fn read() -> Proxies {
         Proxies::of(|name| std::env::var(name).ok().filter(|value| !value.is_empty()))
     }
@@ -25,7 +26,8 @@ impl Proxies {
         Proxies { set, exceptions: exceptions.join(",") }
     }
 
-    /// Whether clients that honour them would go elsewhere for this host: its address, or the name it was asked by.
+    /// Whether clients that honour the variables would send requests for this host to the proxy. The host is its
+    /// address or the name it was addressed by.
     pub fn capture(&self, ip: IpAddr, name: Option<&str>) -> bool {
         let excepted = |entry: &str| {
             let entry = entry.trim().trim_start_matches("*.").trim_start_matches('.');
@@ -41,7 +43,7 @@ impl Proxies {
     }
 }
 
-/// `127.0.0.0/8`, which many programs understand.
+/// Whether a network such as `127.0.0.0/8`, which many programs understand, contains an address.
 fn within(network: &str, ip: IpAddr) -> bool {
     let Some((first, length)) = network.split_once('/') else { return false };
     match (first.parse(), length.parse::<u8>()) {

@@ -1,4 +1,5 @@
-//! How many descriptors this process may have and has, and the one act of this room: raising its own soft limit.
+//! How many descriptors this process may have and has. The only function here that changes anything raises this
+//! process's own soft limit.
 
 use std::fs;
 use std::io;
@@ -9,25 +10,29 @@ use serde::Serialize;
 /// The descriptors of this process.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct Descriptors {
-    /// How many it may have now; `None` is no limit (getrlimit(2), RLIMIT_NOFILE).
+    /// The soft limit; `None` is no limit (getrlimit(2), RLIMIT_NOFILE).
     pub soft: Option<u64>,
-    /// How far it may raise that by itself.
+    /// The hard limit, up to which it may raise the soft limit; `None` is no limit.
     pub hard: Option<u64>,
-    /// How many it has; `None` where that cannot be counted, as when there is not one left to count with.
+    /// The number in use; `None` if it cannot be counted, for example because no descriptor is left to count with.
     pub used: Option<u64>,
 }
 
-/// The descriptors of this process, limit and use.
+/// The limits and use of descriptors of this process.
 pub fn descriptors() -> Descriptors {
     let limit = getrlimit(Resource::Nofile);
-    // The directory that is read is itself one of them.
+    // The open directory is itself one of them.
     let used = fs::read_dir("/proc/self/fd").ok().map(|entries| (entries.count() as u64).saturating_sub(1));
     Descriptors { soft: limit.current, hard: limit.maximum, used }
 }
 
-/// Raises the soft limit of descriptors to the hard one, which needs no right, and returns what then holds.
+/// Raises the soft limit of descriptors to the hard limit, which needs no privilege, and returns the new soft limit;
+/// `None` is no limit.
 ///
-/// The soft limit of 1024 is there for select(2), which this program never calls.
+/// The default soft limit of 1024 exists for select(2), which this program never calls.
+///
+/// # Errors
+/// The errno of setrlimit(2).
 pub fn raise_descriptors() -> io::Result<Option<u64>> {
     let limit = getrlimit(Resource::Nofile);
     if limit.current != limit.maximum {

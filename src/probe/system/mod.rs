@@ -1,4 +1,4 @@
-//! The machine as a whole: users, limits, rights, kernel settings, service names; and text made safe to show.
+//! The machine as a whole: users, limits, rights, kernel settings, service names; and the escaping of text for display.
 
 pub mod environment;
 pub mod limits;

@@ -1,12 +1,12 @@
-//! Makes a stranger's text fit to be shown: secrets masked, control characters escaped, length bounded.
+//! Makes untrusted text safe to show: masks secrets, escapes control characters, bounds the length.
 //!
-//! It masks too much rather than too little: a hidden path is a nuisance, a shown password is a leak. It knows no
-//! program's whole command line; a secret that nothing marks as one is not found.
+//! It masks too much rather than too little: a hidden path is a nuisance, a shown password is a leak. It does not know
+//! every program's options; a secret that nothing marks as one is not masked.
 
-/// What is shown in place of a secret.
+/// The text shown in place of a secret.
 const MASK: &str = "***";
 
-/// Names that announce a secret, wherever they stand in an argument, in lower case.
+/// Words that mark a secret anywhere in an argument, in lower case.
 const SECRET_WORDS: [&str; 18] = [
     "password",
     "passwd",
@@ -28,7 +28,7 @@ const SECRET_WORDS: [&str; 18] = [
     "bearer",
 ];
 
-/// Names that are too common as a part of others to count unless they are the whole name of an option.
+/// Words that are too common as part of others, and so count only as the whole name of an option.
 const SECRET_OPTIONS: [&str; 5] = ["pass", "pwd", "auth", "key", "psk"];
 
 /// A command line without its secrets, word by word.
@@ -48,7 +48,7 @@ pub(crate) fn mask_secrets(arguments: &[String]) -> Vec<String> {
     shown
 }
 
-/// What the argument after this one is.
+/// How to treat the argument after this one.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Next {
     Shown,
@@ -76,7 +76,7 @@ fn mask_short_option(program: &str, argument: &str) -> Option<(String, Next)> {
     if secret && !value.is_empty() {
         return Some((format!("{option}{MASK}"), Next::Shown));
     }
-    // `mysql -p` alone asks at the terminal, and what follows is the database.
+    // `mysql -p` alone prompts at the terminal, and the next argument is the database.
     if secret && is(&["sshpass", "redis", "valkey"]) {
         return Some((argument.to_owned(), Next::Secret));
     }
@@ -98,7 +98,7 @@ fn mask_login(argument: &str) -> String {
     }
 }
 
-/// `--token=X`, `PASSWORD=X`, `Authorization: X`, `{"secret":"X"}`, `--password X`: everything after the name goes.
+/// `--token=X`, `PASSWORD=X`, `Authorization: X`, `{"secret":"X"}`, `--password X`: masks everything after the name.
 fn mask_named(argument: &str) -> (String, Next) {
     let lower = argument.to_ascii_lowercase();
     let name = lower.trim_start_matches('-');
@@ -119,13 +119,14 @@ fn mask_named(argument: &str) -> (String, Next) {
     (argument.to_owned(), if announces { Next::Secret } else { Next::Shown })
 }
 
-/// `scheme://me:SECRET@host` → `scheme://me:***@host`, each of them; a long name without a password is a token.
+/// `scheme://me:SECRET@host` → `scheme://me:***@host`, for each URL in the argument; a long user name without a
+/// password counts as a token.
 fn mask_url(argument: &str) -> String {
     let Some(start) = argument.find("://").map(|at| at + 3) else { return argument.to_owned() };
     let rest = &argument[start..];
     let end = rest.find(char::is_whitespace).unwrap_or(rest.len());
     let authority = rest[..end].find(['/', '?', '#']).unwrap_or(end);
-    // A password may hold a bare '/'; then the last '@' of the word is the end of it.
+    // A password may contain an unescaped '/'; then the last '@' of the word ends it.
     let word = &rest[..rest.find("://").map_or(end, |next| next.min(end))];
     let at = rest[..authority].rfind('@').or_else(|| word.rfind('@'));
     let Some(at) = at else { return format!("{}{}", &argument[..start], mask_url(rest)) };
@@ -138,7 +139,8 @@ fn mask_url(argument: &str) -> String {
     format!("{}{shown}{}", &argument[..start], mask_url(&rest[at..]))
 }
 
-/// At most `limit` characters, none of which moves a cursor, changes a colour or turns the direction of a line.
+/// Escapes `text` and cuts it to `limit` characters, so that none moves the cursor, changes a colour or reverses the
+/// direction of a line.
 pub(crate) fn printable(text: &str, limit: usize) -> String {
     let mut shown = String::new();
     for (count, character) in text.chars().enumerate() {
@@ -155,7 +157,7 @@ pub(crate) fn printable(text: &str, limit: usize) -> String {
     shown
 }
 
-/// Controls, and the invisible format characters of Unicode that reorder or hide text.
+/// Control characters, and Unicode's invisible format characters, which reorder or hide text.
 fn is_hostile(character: char) -> bool {
     character.is_control()
         || matches!(character, '\u{ad}' | '\u{61c}' | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}'

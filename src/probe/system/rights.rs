@@ -1,4 +1,4 @@
-//! What this process may do, and what holds it back: capabilities, sandboxes, security labels.
+//! The rights and restrictions of this process: capabilities, sandboxes, security labels.
 
 use rustix::process::geteuid;
 use serde::Serialize;
@@ -6,27 +6,27 @@ use serde::Serialize;
 use super::redact::printable;
 use crate::probe::read_text;
 
-/// The rights of this process, as far as they matter for listening.
+/// The rights of this process that matter for listening.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct Rights {
-    /// Its effective user.
+    /// Its effective user id.
     pub uid: u32,
-    /// Whether it has CAP_NET_BIND_SERVICE (capabilities(7)), which listening on a low port needs.
+    /// Whether it has CAP_NET_BIND_SERVICE (capabilities(7)), which a bind to a low port requires.
     pub may_bind_low_ports: bool,
-    /// Whether it lives in a user namespace of its own: its capabilities may end at that namespace's borders.
+    /// Whether it runs in a user namespace other than the initial one, in which its capabilities may not count outside.
     pub in_user_namespace: bool,
-    /// Whether no_new_privs is set, as Landlock and most sandboxes do.
+    /// Whether no_new_privs is set, as by Landlock and most sandboxes.
     pub no_new_privs: bool,
     /// Whether a seccomp filter is active.
     pub seccomp: bool,
-    /// The SELinux context or AppArmor profile, where one confines it.
+    /// The SELinux context or AppArmor profile that confines it, if any.
     pub label: Option<String>,
 }
 
 const CAP_NET_BIND_SERVICE: u64 = 10;
 
 impl Rights {
-    /// The rights of this process; what cannot be read is "no".
+    /// Reads the rights of this process; a right that cannot be read counts as absent.
     pub fn read() -> Rights {
         let status = read_text("/proc/self/status", 8 * 1024).unwrap_or_default();
         let field = |name: &str| status.lines().find_map(|line| Some(line.strip_prefix(name)?.trim()));

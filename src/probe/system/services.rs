@@ -1,4 +1,4 @@
-//! What a port number usually means: its class by IANA and the name in /etc/services.
+//! The usual meaning of a port number: its IANA class and its name in /etc/services.
 
 use super::redact::printable;
 use crate::probe::read_text;
@@ -6,11 +6,11 @@ use crate::probe::read_text;
 /// The class of a port (RFC 6335, section 6).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum PortClass {
-    /// 0 to 1023: only root may listen there on most machines.
+    /// 0 to 1023: on most machines only root may listen there.
     System,
     /// 1024 to 49151.
     User,
-    /// 49152 to 65535: nobody's, by definition.
+    /// 49152 to 65535: never assigned to a service.
     Dynamic,
 }
 
@@ -34,7 +34,7 @@ impl PortClass {
     }
 }
 
-/// What developers mean by a port, where /etc/services does not know it or means something else.
+/// The usual service of a port among developers, where /etc/services lacks it or names something else.
 const USUAL: [(u16, &str); 18] = [
     (22, "ssh"),
     (53, "domain"),

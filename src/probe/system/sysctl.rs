@@ -1,6 +1,7 @@
-//! The kernel's settings that decide what becomes of a connection, and how much is used of what they limit.
+//! The kernel's settings that affect connections, and the use of what they limit.
 //!
-//! From /proc/sys and /proc/net/sockstat, which everybody may read; what is absent or unreadable is `None`.
+//! They come from /proc/sys and /proc/net/sockstat, which every user may read; an absent or unreadable setting is
+//! `None`.
 
 use serde::Serialize;
 
@@ -9,30 +10,32 @@ use crate::probe::read_text;
 /// The settings of this network namespace.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct Settings {
-    /// The longest accept queue a program may ask for (net.core.somaxconn).
+    /// The longest accept queue that a program may request (net.core.somaxconn).
     pub somaxconn: Option<u64>,
     /// How many connections of one listener may be half open (net.ipv4.tcp_max_syn_backlog).
     pub max_syn_backlog: Option<u64>,
-    /// Whether a full accept queue resets instead of waiting (net.ipv4.tcp_abort_on_overflow).
+    /// Whether a full accept queue resets new connections instead of ignoring them (net.ipv4.tcp_abort_on_overflow).
     pub abort_on_overflow: Option<bool>,
-    /// 0 never, 1 when the queue of half-open connections is full, 2 always (net.ipv4.tcp_syncookies).
+    /// When SYN cookies are sent: 0 never, 1 if the queue of half-open connections is full, 2 always
+    /// (net.ipv4.tcp_syncookies).
     pub syncookies: Option<u64>,
-    /// Whether an IPv6 listener on every address leaves IPv4 alone unless it says otherwise (net.ipv6.bindv6only).
+    /// Whether an IPv6 listener on every address excludes IPv4 by default (net.ipv6.bindv6only).
     pub bindv6only: Option<bool>,
     /// Whether the loopback interface has no IPv6 (net.ipv6.conf.lo.disable_ipv6), or the kernel has none at all.
     pub ipv6_disabled_on_loopback: Option<bool>,
-    /// Whether packets of others are passed on (net.ipv4.ip_forward).
+    /// Whether this machine forwards packets (net.ipv4.ip_forward).
     pub forwards: Option<bool>,
-    /// Tracked connections, now and at most (nf_conntrack_count, nf_conntrack_max); `None` where none are tracked.
+    /// Tracked connections and their limit (nf_conntrack_count, nf_conntrack_max); `None` if connections are not
+    /// tracked.
     pub conntrack: Option<(u64, u64)>,
-    /// Open files of the machine and their limit (fs.file-nr).
+    /// Open files of the whole machine and their limit (fs.file-nr).
     pub files: Option<(u64, u64)>,
-    /// Pages that all TCP sockets use, and how many they may (net.ipv4.tcp_mem, the third).
+    /// Memory pages of all TCP sockets and their limit (net.ipv4.tcp_mem, third number).
     pub tcp_pages: Option<(u64, u64)>,
 }
 
 impl Settings {
-    /// Reads them.
+    /// Reads the settings.
     pub fn read() -> Settings {
         let flag = |path| number(path).map(|value| value != 0);
         Settings {

@@ -1,6 +1,6 @@
-//! Socket units of systemd: which one listens on a port that systemd itself holds for a service.
+//! systemd's socket units: finds the unit for a port that systemd itself listens on for a service.
 //!
-//! The unit files are read (systemd.socket(5), systemd.unit(5)); systemd is not asked.
+//! It reads the unit files (systemd.socket(5), systemd.unit(5)) and does not query systemd.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use super::redact::printable;
 use crate::probe::read_text;
 
-/// Where unit files lie; a file in an earlier folder stands for one of the same name in a later one.
+/// The folders of unit files; a file in an earlier folder overrides one of the same name in a later folder.
 const FOLDERS: [&str; 4] = [
     "/etc/systemd/system",
     "/run/systemd/system",

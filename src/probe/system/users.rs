@@ -1,18 +1,18 @@
-//! Users and groups by name, from /etc/passwd and /etc/group.
+//! Looks users and groups up by name in /etc/passwd and /etc/group.
 //!
-//! Other name services are not asked: they may be the network that is in trouble, and a number needs none.
+//! Other name services are not queried: they may depend on the network that is failing, and a numeric id needs none.
 
 use crate::probe::read_text;
 
 /// The most bytes read of either file.
 const MAX_FILE: u64 = 1 << 20;
 
-/// The number of a user.
+/// The id of a user.
 pub fn user(name: &str) -> Option<u32> {
     number(&read_text("/etc/passwd", MAX_FILE).ok()?, name)
 }
 
-/// The number of a group.
+/// The id of a group.
 pub fn group(name: &str) -> Option<u32> {
     number(&read_text("/etc/group", MAX_FILE).ok()?, name)
 }

@@ -1,4 +1,4 @@
-//! Dials without waiting longer than it should, and hands the connection to `talk`.
+//! Dials with a time-out and hands the connection to `talk`.
 
 use std::io;
 use std::net::SocketAddr;
@@ -20,7 +20,7 @@ use super::talk::talk;
 use crate::sys::sock_diag::{self, TcpState};
 use crate::sys::{self};
 
-/// One TCP connection.
+/// Traces one TCP connection.
 pub(super) fn tcp(
     address: SocketAddr,
     request: &Request,
@@ -46,7 +46,7 @@ pub(super) fn tcp(
     finish(connection, &socket, begun, silent)
 }
 
-/// One connection to a Unix socket; a path that begins with `@` is an abstract name.
+/// Traces one connection to a Unix socket; a path that begins with `@` is an abstract name.
 pub(super) fn unix(
     path: &Path,
     request: &Request,
@@ -71,7 +71,8 @@ pub(super) fn unix(
     finish(connection, &socket, begun, silent)
 }
 
-/// The last thing before the socket is closed: what is to be seen only while it is open, and an answer that comes late.
+/// Completes the trace before the socket is closed: lets `silent` examine an unanswered connection while it is open,
+/// and waits for a late answer.
 fn finish(
     mut connection: Connection,
     socket: &OwnedFd,
@@ -90,7 +91,7 @@ fn finish(
     connection
 }
 
-/// A socket and how its dial went; the error is the errno of a dial that failed.
+/// Dials; returns the socket and the result, or the errno of a failed dial.
 fn dial(
     family: AddressFamily,
     begun: Instant,
@@ -112,23 +113,24 @@ fn dial(
     Ok((socket, Dial::Connected(begun.elapsed())))
 }
 
-/// The service's end of our connection, by the kernel's tables.
+/// The service's end of our connection, from the kernel's tables.
 fn server_side(server: SocketAddr, ours: SocketAddr) -> Option<ServerSide> {
     let row = sock_diag::connection(server, ours).ok()??;
     let half_open = matches!(row.state, TcpState::SynReceived | TcpState::NewSynReceived);
-    // In a state without an owner (it closed) nobody waits to accept it.
+    // A socket in a closing state has no inode either, but it does not wait to be accepted.
     let alive = matches!(row.state, TcpState::Established | TcpState::CloseWait) || half_open;
     alive.then_some(ServerSide { inode: row.inode, unread: row.receive_queue, half_open })
 }
 
-/// The kernel tells a Unix socket's other end by its inode, and how much of what was sent is unread.
+/// The service's end of a connection to a Unix socket: the kernel reports its inode, and how much of the sent data is
+/// unread.
 fn unix_server_side(ours: &OwnedFd) -> Option<ServerSide> {
     let inode = u32::try_from(rustix::fs::fstat(ours).ok()?.st_ino).ok()?;
     let peer = sock_diag::unix::of_inode(inode).ok()?.peer?;
     Some(ServerSide { inode: peer, unread: unread(ours).unwrap_or(0), half_open: false })
 }
 
-/// What the other end has not read, with the kernel's overhead: unix(7), SIOCOUTQ.
+/// Bytes that the other end has not read, including the kernel's overhead: unix(7), SIOCOUTQ.
 fn unread(ours: &OwnedFd) -> io::Result<u32> {
     sys::unsent(ours)
 }

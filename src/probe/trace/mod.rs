@@ -1,8 +1,8 @@
-//! One traced connection to a service: how far it came, which socket answered, what came back.
+//! Traces connections to a service: how far they got, which socket answered, what came back.
 //!
-//! Nothing is sent until the service has spoken or a short wait is over; then one harmless request per connection, and
-//! at most [`MAX_CONNECTIONS`] connections, all of them in the trace. Both ends of a local connection are on this
-//! machine, so the kernel tells where it stands: in the accept queue (no inode), accepted and unread, or read.
+//! Nothing is sent until the service has spoken or a short wait is over; then one harmless request per connection, on
+//! at most [`MAX_CONNECTIONS`] connections, all of which the trace contains. Both ends of a local connection are on
+//! this machine, so the kernel shows its state: in the accept queue (no inode), accepted and unread, or read.
 
 mod connect;
 mod connection;
@@ -25,17 +25,17 @@ use protocol::Protocol;
 use recognise::Recognised;
 use request::Request;
 
-/// How many connections one trace makes at most.
+/// The most connections of one trace.
 pub const MAX_CONNECTIONS: usize = 3;
 
-/// What a trace shall find out.
+/// The task of a trace.
 #[derive(Clone, Debug)]
 pub struct Wish {
-    /// How long one connection may take.
+    /// The time-out of one connection.
     pub timeout: Duration,
-    /// The protocol to speak first; what the port or the program's name suggests.
+    /// The protocol to try first, as the port or the program's name suggests.
     pub first: Protocol,
-    /// The host a browser would name.
+    /// The host name that a browser would send.
     pub host: String,
     /// Other hosts the service may answer to, the likeliest first.
     pub other_hosts: Vec<String>,
@@ -44,22 +44,22 @@ pub struct Wish {
 /// The connections that were made, in order.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct Trace {
-    /// At least one, unless there was not a single descriptor for it.
+    /// At least one, unless no descriptor was free.
     pub connections: Vec<Connection>,
 }
 
-/// Traces a TCP service. It takes at most twice the wish's time-out and what `silent` asks for, and one descriptor beside
-/// the kernel's answers.
+/// Traces a TCP service. It takes at most twice the wish's time-out plus the time that `silent` requests, and one
+/// descriptor beside those of the requests to the kernel.
 pub fn tcp(address: SocketAddr, wish: &Wish, silent: &mut Silent<'_>) -> Trace {
     traced(wish, |request, patience| connect::tcp(address, request, patience, silent))
 }
 
-/// The same of a service on a Unix socket.
+/// The same for a service on a Unix socket.
 pub fn unix(path: &Path, wish: &Wish, silent: &mut Silent<'_>) -> Trace {
     traced(wish, |request, patience| connect::unix(path, request, patience, silent))
 }
 
-/// The connections one after another, each asking what the last one left open.
+/// Makes the connections one after another; each request depends on what the last connection left open.
 fn traced(wish: &Wish, mut dial: impl FnMut(&Request, Patience) -> Connection) -> Trace {
     let mut trace = Trace::default();
     let mut request = Some(request::of(wish.first, &wish.host));
@@ -69,7 +69,7 @@ fn traced(wish: &Wish, mut dial: impl FnMut(&Request, Patience) -> Connection) -
         if trace.connections.len() == MAX_CONNECTIONS {
             break;
         }
-        // One that waits says all; whether the next is accepted either is soon known.
+        // One waiting connection is enough evidence; whether the next is accepted shows soon.
         let waiting = trace.connections.iter().any(Connection::is_waiting);
         patience = if waiting { Patience::knock() } else { patience.shorter() };
         request = next_request(&trace, wish);
@@ -77,7 +77,7 @@ fn traced(wish: &Wish, mut dial: impl FnMut(&Request, Patience) -> Connection) -
     trace
 }
 
-/// What the next connection should ask; `None` where the last answer will do.
+/// The request of the next connection; `None` if the last answer is sufficient.
 fn next_request(trace: &Trace, wish: &Wish) -> Option<Request> {
     let last = trace.connections.last()?;
     if !last.connected() {
@@ -93,13 +93,13 @@ fn next_request(trace: &Trace, wish: &Wish) -> Option<Request> {
         Some(found) if found.protocol == Protocol::Http && found.turns_host_away() => {
             other_host(trace, &found, wish)
         }
-        // Said in plain text, or by an alert: a hello proves it and shows the certificate.
+        // The service announced TLS in plain text or by an alert: a ClientHello confirms it and shows the certificate.
         Some(found) if found.protocol == Protocol::Tls && !tried(Protocol::Tls) => {
             Some(request::of(Protocol::Tls, &wish.host))
         }
         Some(_) => None,
         None if !last.received.is_empty() => None,
-        // The service ended it without a word: perhaps it was spoken to in the wrong way.
+        // The service closed the connection without an answer: perhaps it speaks another protocol.
         None if last.ending != Ending::Open && last.sent.is_some() => {
             let order = [Protocol::Tls, Protocol::Http, Protocol::Postgres];
             order.into_iter().find(|protocol| !tried(*protocol)).map(|next| request::of(next, &wish.host))
@@ -108,9 +108,10 @@ fn next_request(trace: &Trace, wish: &Wish) -> Option<Request> {
     }
 }
 
-/// The names a service that turned ours away might answer to: `localhost`, then one that its answer names.
+/// A request with another host name, for a service that rejected ours: a name from its answer, one of the wish's, or
+/// `localhost`.
 fn other_host(trace: &Trace, found: &Recognised, wish: &Wish) -> Option<Request> {
-    let asked = |host: &str| {
+    let tried = |host: &str| {
         trace
             .connections
             .iter()
@@ -118,6 +119,6 @@ fn other_host(trace: &Trace, found: &Recognised, wish: &Wish) -> Option<Request>
     };
     let others = wish.other_hosts.iter().map(String::as_str);
     let names = found.names.iter().map(String::as_str).chain(others).chain(["localhost"]);
-    let untried = names.into_iter().find(|name| !asked(name) && *name != wish.host)?;
+    let untried = names.into_iter().find(|name| !tried(name) && *name != wish.host)?;
     Some(request::http(untried))
 }

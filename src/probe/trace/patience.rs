@@ -6,7 +6,7 @@ use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::fd::AsFd;
 use rustix::io::Errno;
 
-/// How long a trace waits for what.
+/// The time limits of a trace.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Patience {
     /// For the whole connection, from the dial on.
@@ -15,9 +15,10 @@ pub struct Patience {
     pub silence: Duration,
 }
 
-/// Server-first protocols greet within milliseconds of the accept; a service that does not is spoken to.
+/// How long to wait for a greeting. Server-first protocols greet within milliseconds of the accept; to a service that
+/// does not, the trace sends a request.
 const SILENCE: Duration = Duration::from_millis(200);
-/// How long a further connection is watched where one already waits to be accepted.
+/// How long a further connection is watched if one already waits to be accepted.
 const KNOCK: Duration = Duration::from_millis(100);
 
 impl Patience {
@@ -35,7 +36,7 @@ impl Patience {
     }
 }
 
-/// Waits until a socket is ready, has failed, or the time is over; true where it is ready or has failed.
+/// Waits until a socket is ready or has failed, or the time is over; returns true if it is ready or has failed.
 pub(super) fn wait(socket: impl AsFd, flags: PollFlags, time: Duration) -> rustix::io::Result<bool> {
     let time = Timespec { tv_sec: time.as_secs() as i64, tv_nsec: i64::from(time.subsec_nanos()) };
     let mut polled = [PollFd::new(&socket, flags)];

@@ -1,11 +1,11 @@
-//! The protocols a trace can tell apart, and which one a port or a program's name suggests.
+//! The protocols that a trace recognises, and which one a port or a program's name suggests.
 
 use std::fmt;
 use std::str::FromStr;
 
 use serde::{Serialize, Serializer};
 
-/// A protocol that is recognised by a service's first bytes.
+/// A protocol, recognised by a service's first bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[allow(missing_docs)] // Their names are the documentation.
 pub enum Protocol {
@@ -24,7 +24,7 @@ pub enum Protocol {
     Amqp,
     Rfb,
     Rsync,
-    /// What was sent comes back.
+    /// A service that returns what it receives.
     Echo,
 }
 
@@ -49,7 +49,7 @@ impl Protocol {
         Protocol::Echo,
     ];
 
-    /// The word a user writes after `--expect`.
+    /// The value of `--expect` for this protocol.
     pub fn id(self) -> &'static str {
         match self {
             Protocol::Http => "http",
@@ -93,20 +93,21 @@ impl Protocol {
         }
     }
 
-    /// Whether its server greets before the client has said anything.
+    /// Whether its server greets before the client has sent anything.
     pub fn server_speaks_first(self) -> bool {
         use Protocol::{Ftp, Imap, Mysql, Pop3, Rfb, Rsync, Smtp, Ssh};
         matches!(self, Ssh | Smtp | Ftp | Pop3 | Imap | Mysql | Rfb | Rsync)
     }
 
-    /// Whether a service that was found to speak `found` is what somebody expected with this word.
+    /// Whether a service that speaks `found` meets the expectation of this protocol.
     pub fn is_met_by(self, found: Protocol) -> bool {
         let plain_greeting = |protocol| matches!(protocol, Protocol::Smtp | Protocol::Ftp);
-        // "220 hello" says no more than that.
+        // "220 hello" does not distinguish these protocols.
         self == found || plain_greeting(self) && plain_greeting(found)
     }
 
-    /// What a program of this name, or else a service on this port, most likely speaks; HTTP where nothing is known.
+    /// The protocol most likely spoken by a program of this name, or else by a service on this port; HTTP if neither is
+    /// known.
     pub fn suggested(program: Option<&str>, port: u16) -> Protocol {
         program.and_then(by_program).or_else(|| by_port(port)).unwrap_or(Protocol::Http)
     }

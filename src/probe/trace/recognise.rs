@@ -1,4 +1,4 @@
-//! What a service's first bytes say about it. Pure; the bytes are a stranger's.
+//! Recognises a service by its first bytes. Pure; the bytes are untrusted.
 
 use serde::Serialize;
 
@@ -7,12 +7,12 @@ use super::request::Request;
 use super::tls;
 use crate::probe::system::redact::printable;
 
-/// What was recognised.
+/// A recognised service.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Recognised {
     /// The protocol.
     pub protocol: Protocol,
-    /// The telling part, fit for a terminal: a status line, a greeting, a certificate.
+    /// The decisive part, escaped for a terminal: a status line, a greeting, a certificate.
     pub text: String,
     /// The status of an HTTP answer.
     pub status: Option<u16>,
@@ -25,7 +25,7 @@ impl Recognised {
         Recognised { protocol, text: text.into(), status: None, names: Vec::new() }
     }
 
-    /// Whether an HTTP service answered with a status that a wrong Host gets: 400, 403, 404 or 421.
+    /// Whether an HTTP service answered with a status that a wrong Host header causes: 400, 403, 404 or 421.
     pub fn turns_host_away(&self) -> bool {
         self.protocol == Protocol::Http && matches!(self.status, Some(400 | 403 | 421))
     }
@@ -34,22 +34,22 @@ impl Recognised {
 const MAX_TEXT: usize = 80;
 const MAX_NAMES: usize = 4;
 
-/// The protocol of an answer to `sent`, or of a greeting where nothing was sent; `None` where the bytes are strange.
+/// The protocol of an answer to `sent`, or of a greeting if nothing was sent; `None` if it is unknown.
 pub fn recognise(sent: Option<&Request>, received: &[u8]) -> Option<Recognised> {
     if received.is_empty() {
         return None;
     }
-    let asked = sent.map(|sent| sent.protocol);
+    let request = sent.map(|sent| sent.protocol);
     if let Some(sent) = sent
         && (received == sent.bytes || received.len() >= 8 && sent.bytes.starts_with(received))
     {
-        return Some(Recognised::new(Protocol::Echo, "what was sent comes back"));
+        return Some(Recognised::new(Protocol::Echo, "returns what was sent"));
     }
     http(received)
         .or_else(|| tls(received))
         .or_else(|| greeting(received))
         .or_else(|| binary(received))
-        .or_else(|| answer(asked, received))
+        .or_else(|| answer(request, received))
 }
 
 /// `HTTP/1.1 200 OK`
@@ -60,7 +60,7 @@ fn http(received: &[u8]) -> Option<Recognised> {
     let text = String::from_utf8_lossy(received);
     let status = text.split_ascii_whitespace().nth(1).and_then(|status| status.parse().ok());
     let lower = text.to_ascii_lowercase();
-    // nginx, Apache, Go and others answer plain text on a TLS port in words.
+    // nginx, Apache, Go and others answer plain HTTP on a TLS port with an error in plain text.
     let tls_port = ["to https port", "to an https server", "ssl-enabled server port", "to a tls port"];
     if status == Some(400) && tls_port.iter().any(|words| lower.contains(words)) {
         return Some(Recognised::new(Protocol::Tls, "answers plain HTTP with a request for HTTPS"));
@@ -98,18 +98,18 @@ fn names(body: &str) -> Vec<String> {
 }
 
 fn tls(received: &[u8]) -> Option<Recognised> {
-    let said = tls::read_answer(received)?;
-    Some(Recognised::new(Protocol::Tls, said.to_string()))
+    let answer = tls::read_answer(received)?;
+    Some(Recognised::new(Protocol::Tls, answer.to_string()))
 }
 
 /// Protocols whose server speaks first, in text.
 fn greeting(received: &[u8]) -> Option<Recognised> {
     let starts = |prefix: &[u8]| received.starts_with(prefix);
-    let says = |word: &str| String::from_utf8_lossy(received).to_ascii_lowercase().contains(word);
+    let contains = |word: &str| String::from_utf8_lossy(received).to_ascii_lowercase().contains(word);
     let protocol = match received {
         _ if starts(b"SSH-") => Protocol::Ssh,
         _ if starts(b"220 ") || starts(b"220-") => {
-            if says("ftp") {
+            if contains("ftp") {
                 Protocol::Ftp
             } else {
                 Protocol::Smtp
@@ -152,8 +152,8 @@ fn http2(received: &[u8]) -> Option<Recognised> {
     fits.then(|| Recognised::new(Protocol::Http2, "an HTTP/2 frame"))
 }
 
-/// Answers that mean something only to the question asked.
-fn answer(asked: Option<Protocol>, received: &[u8]) -> Option<Recognised> {
+/// Recognises answers, some of which are meaningful only to a certain request.
+fn answer(request: Option<Protocol>, received: &[u8]) -> Option<Recognised> {
     let starts = |prefix: &[u8]| received.starts_with(prefix);
     let redis_error = [
         &b"-ERR "[..],
@@ -165,7 +165,7 @@ fn answer(asked: Option<Protocol>, received: &[u8]) -> Option<Recognised> {
         b"-MASTERDOWN",
         b"-NOPERM",
     ];
-    match asked {
+    match request {
         Some(Protocol::Postgres) if matches!(received, [b'S' | b'N']) => {
             let encryption = if received == b"S" { "offers TLS" } else { "offers no TLS" };
             Some(Recognised::new(Protocol::Postgres, encryption))
@@ -180,15 +180,15 @@ fn answer(asked: Option<Protocol>, received: &[u8]) -> Option<Recognised> {
         _ if starts(b"VERSION ") || starts(b"ERROR\r\n") || starts(b"CLIENT_ERROR") => {
             Some(Recognised::new(Protocol::Memcached, line(received)))
         }
-        // HTTP of the first kind: a page without a head.
+        // HTTP/0.9: a page without headers.
         Some(Protocol::Http) if received.trim_ascii_start().starts_with(b"<") => {
-            Some(Recognised::new(Protocol::Http, "a page without a head (HTTP/0.9)"))
+            Some(Recognised::new(Protocol::Http, "a page without headers (HTTP/0.9)"))
         }
         _ => None,
     }
 }
 
-/// The first line, fit for a terminal.
+/// The first line, escaped for a terminal.
 pub fn line(bytes: &[u8]) -> String {
     let end = bytes.iter().position(|byte| matches!(byte, b'\r' | b'\n')).unwrap_or(bytes.len());
     printable(&String::from_utf8_lossy(&bytes[..end]), MAX_TEXT)

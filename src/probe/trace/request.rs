@@ -1,25 +1,25 @@
-//! The one request a connection may send: the most harmless thing each protocol has.
+//! The one request that a connection may send: the most harmless one of each protocol.
 //!
-//! None of them names a user, changes anything or asks for more than a greeting.
+//! No request names a user, changes anything or requires more than a greeting in return.
 
 use serde::{Serialize, Serializer};
 
 use super::protocol::Protocol;
 use super::tls;
 
-/// Bytes to send, and what they are.
+/// The bytes to send, and their meaning.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Request {
-    /// The protocol it is made in.
+    /// Its protocol.
     pub protocol: Protocol,
-    /// The host it names, of an HTTP request.
+    /// The host that an HTTP request names.
     pub host: Option<String>,
-    /// What is sent.
+    /// The bytes.
     pub bytes: Vec<u8>,
 }
 
 impl Request {
-    /// What a report calls it.
+    /// Its name in a report.
     pub fn name(&self) -> String {
         match (self.protocol, &self.host) {
             (Protocol::Http, Some(host)) => format!("GET / (Host: {host})"),
@@ -38,8 +38,8 @@ impl Serialize for Request {
     }
 }
 
-/// The request for a service that probably speaks `protocol`. Where the server greets, and where there is nothing
-/// harmless to say, it is HTTP's: the one every kind of server has met before.
+/// The request for a service that probably speaks `protocol`. If the server greets first, or the protocol has no
+/// harmless request, it is the HTTP request, which every kind of server has received before.
 pub fn of(protocol: Protocol, host: &str) -> Request {
     let bytes = match protocol {
         Protocol::Tls => tls::client_hello(host),

@@ -1,4 +1,4 @@
-//! The conversation on a connection that stands: listen, say one thing, listen again, and watch the other end.
+//! The exchange on an established connection: listen, send one request, listen again, and watch the other end.
 
 use std::time::{Duration, Instant};
 
@@ -11,15 +11,15 @@ use super::connection::{Connection, Ending, ServerSide};
 use super::patience::{Patience, wait};
 use super::request::Request;
 
-/// As much of an answer as is kept: a certificate chain or a page's beginning fits.
+/// The most bytes kept of an answer: enough for a certificate chain or the beginning of a page.
 const MAX_BYTES: usize = 16 * 1024;
-/// After the first bytes the rest of an answer comes at once or is not needed.
+/// How long to wait for more: after the first bytes the rest of an answer comes at once or is not needed.
 const REST: Duration = Duration::from_millis(60);
-/// How often the other end is looked at while something is awaited: at first, and at most.
+/// The interval at which the other end is read during a wait: it starts with the first and doubles up to the last.
 const FIRST_LOOK: Duration = Duration::from_micros(500);
 const LAST_LOOK: Duration = Duration::from_millis(20);
 
-/// Holds the conversation and writes what happened into `connection`.
+/// Conducts the exchange and records it in `connection`.
 pub(super) fn talk(
     connection: &mut Connection,
     socket: &OwnedFd,
@@ -30,7 +30,7 @@ pub(super) fn talk(
 ) {
     let mut watch = Watch { connection, socket, begun, look };
     let deadline = begun + patience.whole;
-    if watch.until_spoken_or_silent(deadline, patience.silence) && watch.say(request) {
+    if watch.until_spoken_or_silent(deadline, patience.silence) && watch.send_request(request) {
         watch.until_answered(deadline);
     }
     watch.read_rest(begun + patience.whole + REST);
@@ -45,7 +45,7 @@ struct Watch<'a, L> {
 }
 
 impl<L: FnMut() -> Option<ServerSide>> Watch<'_, L> {
-    /// Waits for the service to accept and then for it to speak; true where it is our turn.
+    /// Waits for the service to accept and then to speak; returns true if it stayed silent and a request is due.
     fn until_spoken_or_silent(&mut self, deadline: Instant, silence: Duration) -> bool {
         let mut pause = FIRST_LOOK;
         loop {
@@ -53,7 +53,7 @@ impl<L: FnMut() -> Option<ServerSide>> Watch<'_, L> {
             let side = self.connection.server;
             let now = Instant::now();
             let since = match side {
-                // The kernel hands it over only once there is something to read.
+                // The kernel completes the handshake only once there is data to read (TCP_DEFER_ACCEPT).
                 Some(side) if side.half_open => {
                     self.connection.deferred = true;
                     Some(self.begun)
@@ -74,7 +74,7 @@ impl<L: FnMut() -> Option<ServerSide>> Watch<'_, L> {
         }
     }
 
-    fn say(&mut self, request: &Request) -> bool {
+    fn send_request(&mut self, request: &Request) -> bool {
         self.connection.sent = Some(request.clone());
         self.connection.said = Some(self.begun.elapsed());
         match send(self.socket, &request.bytes, SendFlags::NOSIGNAL) {
@@ -102,7 +102,7 @@ impl<L: FnMut() -> Option<ServerSide>> Watch<'_, L> {
         }
     }
 
-    /// Reads on until the service is done, the answer is long enough, or a moment has passed.
+    /// Reads on until the service has finished, the answer is long enough, or no more data comes in time.
     fn read_rest(&mut self, deadline: Instant) {
         while !self.connection.received.is_empty()
             && self.connection.ending == Ending::Open
@@ -119,7 +119,7 @@ impl<L: FnMut() -> Option<ServerSide>> Watch<'_, L> {
         wait(self.socket, PollFlags::IN, time).unwrap_or(true)
     }
 
-    /// Reads once; true where bytes came.
+    /// Reads once; returns true if bytes were received.
     fn read(&mut self) -> bool {
         let mut buffer = vec![0; MAX_BYTES];
         match recv(self.socket, &mut buffer[..], RecvFlags::empty()) {
@@ -143,7 +143,7 @@ impl<L: FnMut() -> Option<ServerSide>> Watch<'_, L> {
     }
 
     fn end(&mut self, errno: Errno) {
-        // EPIPE is the same news by another road: the reset came before our bytes went.
+        // EPIPE also means a reset: it arrived before our bytes were sent.
         if matches!(errno, Errno::CONNRESET | Errno::PIPE | Errno::CONNABORTED) {
             self.connection.ending = Ending::Reset(self.begun.elapsed());
         }

@@ -1,8 +1,8 @@
-//! A TLS ClientHello, and as much of the answer as is in the clear.
+//! A TLS ClientHello, and the unencrypted part of the answer.
 //!
-//! The hello offers TLS 1.2 at most, because a TLS 1.3 server sends its certificate encrypted: one that can do 1.2 shows
-//! it, one that cannot says so in an alert, and either has proven that it speaks TLS. Nothing is verified and no key is
-//! made; the handshake ends here (RFC 5246).
+//! The ClientHello offers TLS 1.2 at most, because a TLS 1.3 server sends its certificate encrypted: a server that
+//! supports 1.2 shows it, any other refuses with an alert, and both prove that they speak TLS. Nothing is verified and
+//! no key is generated; the handshake ends here (RFC 5246).
 
 use std::fmt;
 
@@ -17,23 +17,23 @@ const CERTIFICATE: u8 = 11;
 const PROTOCOL_VERSION: u8 = 70;
 const MAX_NAME_CHARS: usize = 64;
 
-/// What a TLS server said.
+/// The answer of a TLS server.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Answer {
     /// An alert, by its number.
     Alert(u8),
-    /// It would go on; the certificate where it could be read.
+    /// It accepted the ClientHello; its certificate, if it could be read.
     Hello(Option<Certificate>),
 }
 
-/// What a person wants to know of a certificate.
+/// The parts of a certificate that a report shows.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Certificate {
-    /// The common name of its subject, escaped; empty where it has none.
+    /// The common name of its subject, escaped; empty if it has none.
     pub name: String,
-    /// The first day it is good for, as `2026-11-24`.
+    /// The first day of its validity, as `2026-11-24`.
     pub from: String,
-    /// The last day.
+    /// The last day of its validity.
     pub until: String,
 }
 
@@ -46,7 +46,7 @@ impl fmt::Display for Certificate {
 impl fmt::Display for Answer {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Answer::Alert(PROTOCOL_VERSION) => write!(f, "TLS 1.3 alone, which hides its certificate"),
+            Answer::Alert(PROTOCOL_VERSION) => write!(f, "TLS 1.3 only, which hides its certificate"),
             Answer::Alert(number) => write!(f, "TLS, alert {number}"),
             Answer::Hello(None) => write!(f, "a TLS ServerHello"),
             Answer::Hello(Some(certificate)) => write!(f, "TLS, {certificate}"),
@@ -54,7 +54,7 @@ impl fmt::Display for Answer {
     }
 }
 
-/// A ClientHello for `host`, which is named in it where it is a name.
+/// A ClientHello for `host`, with a server_name extension if `host` is a name.
 pub fn client_hello(host: &str) -> Vec<u8> {
     let name = host.rsplit_once(':').map_or(host, |(name, port)| match port.parse::<u16>() {
         Ok(_) => name,
@@ -74,11 +74,11 @@ pub fn client_hello(host: &str) -> Vec<u8> {
     let algorithms = [4, 3, 5, 3, 6, 3, 8, 4, 8, 5, 8, 6, 4, 1, 5, 1, 6, 1];
     extension(&mut extensions, 13, &sized(&algorithms));
 
-    // ECDHE with AES-GCM and ChaCha20, then plain RSA for the old; the last is TLS_EMPTY_RENEGOTIATION_INFO_SCSV.
+    // ECDHE with AES-GCM and ChaCha20, then plain RSA for old servers; the last is TLS_EMPTY_RENEGOTIATION_INFO_SCSV.
     let suites: [u16; 10] = [0xc02b, 0xc02f, 0xc02c, 0xc030, 0xcca9, 0xcca8, 0xc013, 0xc014, 0x009c, 0x00ff];
     let suites: Vec<u8> = suites.iter().flat_map(|suite| suite.to_be_bytes()).collect();
     let mut hello = vec![3, 3];
-    // No secret comes of this handshake, so the random need not be one.
+    // This handshake produces no secret, so the random may be a constant.
     hello.extend(b"loopgate asks who answers here ?");
     hello.push(0);
     hello.extend(sized(&suites));
@@ -95,13 +95,13 @@ fn extension(extensions: &mut Vec<u8>, kind: u16, payload: &[u8]) {
     extensions.extend(sized(payload));
 }
 
-/// The bytes behind their length in two bytes.
+/// The bytes, preceded by their length in two bytes.
 fn sized(bytes: &[u8]) -> Vec<u8> {
     let length = u16::try_from(bytes.len()).unwrap_or(u16::MAX).to_be_bytes();
     [&length[..], bytes].concat()
 }
 
-/// Reads the beginning of what a server sent; `None` where it is not TLS.
+/// Parses the beginning of a server's answer; `None` if it is not TLS.
 pub fn read_answer(mut rest: &[u8]) -> Option<Answer> {
     let mut handshake = Vec::new();
     let mut alert = None;
@@ -120,7 +120,7 @@ pub fn read_answer(mut rest: &[u8]) -> Option<Answer> {
     alert.map(Answer::Alert)
 }
 
-/// The first certificate of the handshake messages: each has a type and a length of three bytes.
+/// The first certificate in the handshake messages, each of which has a type and a length of three bytes.
 fn certificate(mut rest: &[u8]) -> Option<Certificate> {
     while let [kind, a, b, c, body @ ..] = rest {
         let length = three(*a, *b, *c);
@@ -133,7 +133,7 @@ fn certificate(mut rest: &[u8]) -> Option<Certificate> {
     None
 }
 
-/// Reads a certificate; `None` where it is not one.
+/// Parses a certificate; `None` if it is malformed.
 fn read_certificate(der: &[u8]) -> Option<Certificate> {
     let (_, read) = X509Certificate::from_der(der).ok()?;
     let name = read.subject().iter_common_name().next().map(|name| name.attr_value().data);
@@ -162,7 +162,7 @@ mod tests {
         let mut params = CertificateParams::default();
         params.distinguished_name.push(DnType::CommonName, name);
         params.not_before = date_time_ymd(2026, 11, 24);
-        // From 2050 on a date is written in another form (RFC 5280, section 4.1.2.5).
+        // From 2050 on, dates have another encoding (RFC 5280, section 4.1.2.5).
         params.not_after = date_time_ymd(2056, 11, 26);
         params.self_signed(&KeyPair::generate().unwrap()).unwrap().der().to_vec()
     }
@@ -205,7 +205,7 @@ mod tests {
     fn an_alert_about_the_version_means_that_the_certificate_is_hidden() {
         let answer = read_answer(&[21, 3, 3, 0, 2, 2, 70]).unwrap();
 
-        assert_eq!(answer.to_string(), "TLS 1.3 alone, which hides its certificate");
+        assert_eq!(answer.to_string(), "TLS 1.3 only, which hides its certificate");
         assert_eq!(read_answer(b"HTTP/1.1"), None);
         assert_eq!(read_answer(&[22, 3, 3, 0, 4, 2, 0, 0, 0]), Some(Answer::Hello(None)));
     }

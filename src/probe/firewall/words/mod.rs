@@ -1,6 +1,6 @@
-//! A rule in the words of nft(8). Pure.
+//! Writes a rule in the syntax of nft(8). Pure.
 //!
-//! A rule loads into registers and tests them; the words of what was loaded wait until the test that uses them.
+//! A rule loads values into registers and tests them; the text of a loaded value is kept until the test that uses it.
 
 use super::{BitOperation, Element, Expression, Load, Operator, Rule, Set};
 
@@ -8,7 +8,7 @@ mod values;
 
 use values::{Kind, immediate, iptables_rejection, judgement_words, rejection, seconds, value};
 
-/// Something that was loaded and waits for its test.
+/// A loaded value that awaits its test.
 #[derive(Clone, Debug)]
 struct Waiting {
     words: String,
@@ -24,7 +24,7 @@ pub(super) fn of(rule: &Rule, sets: &[Set]) -> String {
     let mut waiting: Vec<Waiting> = Vec::new();
     let mut protocol = String::new();
     for expression in &rule.expressions {
-        let said = match expression {
+        let text = match expression {
             Expression::Load { load, .. } => {
                 waiting.push(loaded(load, &protocol));
                 continue;
@@ -65,7 +65,7 @@ pub(super) fn of(rule: &Rule, sets: &[Set]) -> String {
                 simple(other, &operands, rule.family)
             }
         };
-        words.extend(said);
+        words.extend(text);
     }
     drop_redundant(&mut words);
     words.join(" ")
@@ -75,7 +75,7 @@ fn found<'a>(rule: &Rule, sets: &'a [Set], name: &str) -> Option<&'a Set> {
     sets.iter().find(|set| set.family == rule.family && set.table == rule.table && set.name == name)
 }
 
-/// `meta l4proto tcp` before `tcp …` and `meta nfproto ipv4` before `ip …` say nothing more.
+/// `meta l4proto tcp` before `tcp …` and `meta nfproto ipv4` before `ip …` add nothing.
 fn drop_redundant(words: &mut Vec<String>) {
     let mut at = 0;
     while at + 1 < words.len() {
@@ -185,7 +185,7 @@ fn compared(
     if waiting.words.ends_with("l4proto") || waiting.words.ends_with("protocol") {
         *protocol = value(Kind::Protocol, bytes);
     }
-    // A mask and "not 0" is nft's way to say "any of these bits".
+    // nft compiles "any of these bits" to a mask and "not 0".
     let any_bit = operator == Operator::NotEqual && bytes.iter().all(|byte| *byte == 0);
     if let (Some(mask), true) = (&waiting.mask, any_bit) {
         return Some(format!("{} {}", waiting.words, value(waiting.kind, mask)));
@@ -204,7 +204,7 @@ fn compared(
             format!("{}/{length}", value(Kind::Address, bytes))
         }
         (Some(mask), kind) => format!("{} / {}", value(kind, bytes), value(kind, mask)),
-        // A prefix of whole bytes is loaded alone.
+        // nft loads a prefix of whole bytes without the rest.
         (None, Kind::Address) if !matches!(bytes.len(), 4 | 16) => {
             let whole = if waiting.words.starts_with("ip6") { 16 } else { 4 };
             let mut padded = bytes.to_vec();
@@ -243,7 +243,7 @@ fn elements(set: &Set, kind: Kind) -> String {
     shown.join(", ")
 }
 
-/// A key or an interval; intervals are stored by their first key and the first one after them.
+/// A key or an interval; the kernel stores an interval as its first key and the first key after it.
 fn key(set: &Set, at: usize, element: &Element, kind: Kind) -> String {
     if element.catch_all {
         return "*".to_owned();
@@ -257,7 +257,7 @@ fn key(set: &Set, at: usize, element: &Element, kind: Kind) -> String {
     }
 }
 
-/// The number before this one.
+/// The key minus one.
 fn before(key: &[u8]) -> Option<Vec<u8>> {
     let mut key = key.to_vec();
     for byte in key.iter_mut().rev() {

@@ -1,10 +1,10 @@
-//! How a value is written: an address, a port, a state, a verdict, an answer. Pure.
+//! Formats values: an address, a port, a state, a verdict, an answer. Pure.
 
 use std::net::{Ipv4Addr, Ipv6Addr};
 
 use crate::probe::firewall::{Judgement, RejectKind};
 
-/// What a value is, and so how it is written.
+/// The kind of a value, which decides its format.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Kind {
     Address,
@@ -12,13 +12,13 @@ pub(super) enum Kind {
     Protocol,
     Text,
     State,
-    /// In the machine's byte order.
+    /// A number in the machine's byte order.
     Number,
-    /// In the network's.
+    /// A number in network byte order.
     Big,
 }
 
-/// enum ipt_reject_with and ip6t_reject_with.
+/// The names of enum ipt_reject_with and ip6t_reject_with.
 pub(super) fn iptables_rejection(with: u32, family: u8) -> &'static str {
     const IPV4: [&str; 9] = [
         "icmp-net-unreachable",
@@ -87,7 +87,7 @@ pub(super) fn judgement_words(judgement: &Judgement) -> String {
     }
 }
 
-/// The operand of a translation: an address or a port.
+/// The operand of an address translation: an address or a port.
 pub(super) fn immediate(bytes: &[u8]) -> String {
     match bytes.len() {
         4 | 16 => value(Kind::Address, bytes),
@@ -120,7 +120,7 @@ pub(super) fn value(kind: Kind, bytes: &[u8]) -> String {
         }
         (Kind::Text, _) => {
             let end = bytes.iter().position(|byte| *byte == 0);
-            // Without its zero a name stands for every name that begins so.
+            // A name without a final zero byte is a prefix and matches every name that begins with it.
             let star = if end.is_none() && bytes.len() < 16 { "*" } else { "" };
             format!("\"{}{star}\"", String::from_utf8_lossy(&bytes[..end.unwrap_or(bytes.len())]))
         }
@@ -143,7 +143,7 @@ fn protocol_name(number: u8) -> String {
     }
 }
 
-/// NF_CT_STATE_BIT of include/net/netfilter/nf_conntrack.h.
+/// The bits of NF_CT_STATE_BIT in include/uapi/linux/netfilter/nf_conntrack_common.h.
 fn states(bits: u64) -> String {
     const NAMES: [(u64, &str); 5] =
         [(1, "invalid"), (2, "established"), (4, "related"), (8, "new"), (64, "untracked")];

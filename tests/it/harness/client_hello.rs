@@ -1,13 +1,13 @@
-//! Hellos of TLS clients, made by hand.
+//! TLS ClientHellos, built by hand.
 
-/// The records of a hello.
+/// Builds the records of a ClientHello.
 #[derive(Clone, Default)]
 pub(crate) struct HelloBuilder {
     extensions: Vec<u8>,
 }
 
 impl HelloBuilder {
-    /// One that asks for this name.
+    /// The records of a ClientHello with this server name.
     pub(crate) fn to(name: &str) -> Vec<u8> {
         HelloBuilder::default().name(name.as_bytes()).records()
     }
@@ -21,16 +21,16 @@ impl HelloBuilder {
         self.extension(16, &long(&list.collect::<Vec<u8>>()))
     }
 
-    /// Extensions that nobody knows, of so many bytes together: each has 4 of its own.
+    /// Adds unknown extensions of `bytes` bytes in total, 4 of which are the header of each.
     pub(crate) fn padding(mut self, bytes: usize) -> HelloBuilder {
         let mut left = bytes;
         for kind in 0xfe00.. {
             let size = left.min(10_000);
             if size < 4 {
-                assert_eq!(left, 0, "what is left is no extension");
+                assert_eq!(left, 0, "the rest is too small for an extension");
                 return self;
             }
-            // Nothing is left that is too small for one more.
+            // Leaves no rest that is too small for another extension.
             let size = if (1..4).contains(&(left - size)) { size - 4 } else { size };
             self = self.extension(kind, &vec![0; size - 4]);
             left -= size;
@@ -42,7 +42,7 @@ impl HelloBuilder {
         self.records_of(16 << 10)
     }
 
-    /// In records of so many bytes each.
+    /// The ClientHello in records of at most `most` bytes each.
     pub(crate) fn records_of(self, most: usize) -> Vec<u8> {
         let fixed = [&[3, 3], &[7; 32][..], &[0], &long(&[0x13, 1]), &[1, 0]].concat();
         let body = [fixed, long(&self.extensions)].concat();
@@ -57,7 +57,7 @@ impl HelloBuilder {
     }
 }
 
-/// The bytes behind their length, which takes two bytes.
+/// The bytes, preceded by their length in two bytes.
 fn long(bytes: &[u8]) -> Vec<u8> {
     [&u16::try_from(bytes.len()).unwrap().to_be_bytes()[..], bytes].concat()
 }

@@ -1,4 +1,4 @@
-//! A configuration file, and the ways in which people and programs save one.
+//! A configuration file, and the ways in which editors and programs save it.
 
 use std::fs;
 use std::os::unix::fs::symlink;
@@ -6,7 +6,7 @@ use std::path::PathBuf;
 
 use tempfile::TempDir;
 
-/// A file in a directory of its own.
+/// A configuration file in its own temporary directory.
 pub(crate) struct Config {
     folder: TempDir,
     pub(crate) path: PathBuf,
@@ -18,11 +18,11 @@ pub(crate) struct Config {
 pub(crate) enum Save {
     /// Truncated and written.
     InPlace,
-    /// Written beside and renamed over, as editors do.
+    /// Written to another file and renamed over, as editors do.
     RenameOver,
-    /// A directory swapped behind two symlinks, as Kubernetes does with a ConfigMap.
+    /// A directory exchanged behind two symlinks, as Kubernetes does with a ConfigMap.
     SymlinkSwap,
-    /// Removed, and written anew.
+    /// Removed, and written again.
     AfterAMissingMoment,
 }
 

@@ -10,7 +10,7 @@ use rustix::net::{SendFlags, sockopt};
 
 use super::{TIMEOUT, pattern, wait_until};
 
-/// An end of a connection. Dropped, it is closed: with FIN, or with RST where something was not read.
+/// An end of a connection. Dropping it closes it: with FIN, or with RST if received data was not read.
 pub(crate) struct Connection {
     stream: TcpStream,
 }
@@ -31,7 +31,7 @@ impl Connection {
         TcpStream::connect_timeout(&address, TIMEOUT).map(Connection::from)
     }
 
-    /// Connects from one of this machine's addresses, of which all of 127.0.0.0/8 are.
+    /// Connects from one of this machine's addresses, which include all of 127.0.0.0/8.
     pub(crate) fn from_to(source: &str, address: SocketAddr) -> Connection {
         Connection::try_from_to(source, address)
             .unwrap_or_else(|e| panic!("cannot connect to {address}: {e}"))
@@ -47,7 +47,8 @@ impl Connection {
         Ok(TcpStream::from(socket).into())
     }
 
-    /// Whether a client from there is reset before it hears anything: as soon as it is connected, or a moment later.
+    /// Whether a client from `source` is reset before it receives anything: as soon as it is connected, or a moment
+    /// later.
     pub(crate) fn is_reset_at_once(source: &str, address: SocketAddr) -> bool {
         match Connection::try_from_to(source, address) {
             Ok(mut connection) => connection.receive_close() == Close::Reset,
@@ -55,7 +56,7 @@ impl Connection {
         }
     }
 
-    /// Connects with a receive buffer of a few kilobytes, so that an end which does not read holds up its writer soon.
+    /// Connects with a receive buffer of a few kilobytes, so that an end that does not read soon blocks its writer.
     pub(crate) fn with_small_buffer_to(address: SocketAddr) -> Connection {
         use rustix::net::{AddressFamily, SocketType, connect, socket};
         let socket = socket(AddressFamily::INET, SocketType::STREAM, None).unwrap();
@@ -76,7 +77,7 @@ impl Connection {
         self.stream.write_all(bytes).unwrap();
     }
 
-    /// One write, which may fail or be short.
+    /// Writes once; the write may fail or be short.
     pub(crate) fn try_send(&mut self, bytes: &[u8]) -> io::Result<usize> {
         self.stream.write(bytes)
     }
@@ -87,11 +88,11 @@ impl Connection {
     }
 
     pub(crate) fn send_stream_from(&mut self, seed: u64, start: usize, length: usize) {
-        let mut said = 0;
-        while said < length {
-            let piece = pattern::at(seed, start + said, pattern::MOST.min(length - said));
+        let mut sent = 0;
+        while sent < length {
+            let piece = pattern::at(seed, start + sent, pattern::MOST.min(length - sent));
             self.send(piece);
-            said += piece.len();
+            sent += piece.len();
         }
     }
 
@@ -106,7 +107,7 @@ impl Connection {
         received
     }
 
-    /// One read, which may fail or be short.
+    /// Reads once; the read may fail or be short.
     pub(crate) fn try_receive(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         self.stream.read(buffer)
     }
@@ -116,7 +117,7 @@ impl Connection {
         self.receive_stream_from(seed, 0, length);
     }
 
-    /// Says all of stream `seed` to an echo, hears it again and then the FIN.
+    /// Sends `length` bytes of stream `seed` to an echo target, and expects to receive them and then the FIN.
     pub(crate) fn expect_whole_echo(mut self, seed: u64, length: usize) {
         self.send_stream(seed, length);
         self.finish();
@@ -143,10 +144,10 @@ impl Connection {
         }
     }
 
-    /// Reads whatever comes, and says how it ended.
+    /// Reads to the end; returns the bytes and how the connection ended.
     pub(crate) fn receive_all(&mut self) -> (Vec<u8>, Close) {
         let mut received = Vec::new();
-        // What came before a reset stays in `heard`.
+        // Bytes received before a reset stay in `received`.
         let ending = match self.stream.read_to_end(&mut received) {
             Ok(_) => Close::Fin,
             Err(e) if e.kind() == ErrorKind::ConnectionReset => Close::Reset,
@@ -155,19 +156,19 @@ impl Connection {
         (received, ending)
     }
 
-    /// How the other side ends, where nothing more may come before it does.
+    /// How the other side ends; panics if data comes first.
     pub(crate) fn receive_close(&mut self) -> Close {
         let (received, ending) = self.receive_all();
-        assert_eq!(received.len(), 0, "something was said before the end");
+        assert_eq!(received.len(), 0, "data came before the end");
         ending
     }
 
-    /// Waits until there is something to read, and leaves it there.
+    /// Waits until there is data to read, without reading it.
     pub(crate) fn wait_for_something(&self) {
         assert!(self.stream.peek(&mut [0]).unwrap() > 0, "ended instead");
     }
 
-    /// Says FIN; the other direction stays open.
+    /// Sends FIN; the other direction stays open.
     pub(crate) fn finish(&self) {
         self.stream.shutdown(Shutdown::Write).unwrap();
     }
@@ -177,11 +178,11 @@ impl Connection {
         sockopt::set_socket_linger(&self.stream, Some(Duration::ZERO)).unwrap();
     }
 
-    /// Gives the connection to a process of its own and kills that.
+    /// Hands the connection to another process and kills that process.
     pub(crate) fn die(self) {
         let holder = Command::new("sleep").arg("600").stdin(Stdio::from(OwnedFd::from(self.stream))).spawn();
         let mut holder = holder.unwrap();
-        // Killed before it is `sleep`, it holds copies of this process's descriptors that exec has not closed yet.
+        // Until it executes `sleep`, the child holds copies of this process's descriptors that exec has not yet closed.
         let command = format!("/proc/{}/comm", holder.id());
         wait_until("the holder runs", || {
             std::fs::read_to_string(&command).is_ok_and(|it| it.trim() == "sleep").then_some(())

@@ -1,4 +1,4 @@
-//! Both ends of datagrams: clients, and targets that answer or only listen.
+//! UDP clients, and UDP targets that answer or only receive.
 
 use std::net::{SocketAddr, UdpSocket};
 use std::sync::Arc;
@@ -10,14 +10,14 @@ use nix::sys::socket::{setsockopt, sockopt};
 
 use super::TIMEOUT;
 
-/// A UDP socket that waits as long as anything may take.
+/// A UDP socket whose receives time out after [`TIMEOUT`](super::TIMEOUT).
 pub(crate) fn socket(bind: &str) -> UdpSocket {
     let socket = UdpSocket::bind(bind).unwrap();
     socket.set_read_timeout(Some(TIMEOUT)).unwrap();
     socket
 }
 
-/// A client of `address`, from a port of its own.
+/// A client of `address`, with its own port.
 pub(crate) fn client(address: SocketAddr) -> UdpSocket {
     let client = socket(if address.is_ipv4() { "127.0.0.1:0" } else { "[::1]:0" });
     client.connect(address).unwrap();
@@ -37,13 +37,13 @@ pub(crate) fn receive_from(socket: &UdpSocket) -> (Vec<u8>, SocketAddr) {
     (buffer, from)
 }
 
-/// Asks and hears the answer.
+/// Sends a question and receives the answer.
 pub(crate) fn ask(client: &UdpSocket, question: &[u8]) -> Vec<u8> {
     client.send(question).unwrap();
     receive(client)
 }
 
-/// Whether nothing waits at this moment.
+/// Whether no datagram is queued at this moment.
 pub(crate) fn is_silent(socket: &UdpSocket) -> bool {
     socket.set_nonblocking(true).unwrap();
     let silent = socket.recv(&mut [0; 66_000]).is_err();
@@ -51,17 +51,17 @@ pub(crate) fn is_silent(socket: &UdpSocket) -> bool {
     silent
 }
 
-/// Sends everything as trains whose datagrams have this length.
+/// Makes the socket send every buffer as a train whose datagrams have this length.
 pub(crate) fn send_trains_of(socket: &UdpSocket, length: i32) {
     setsockopt(socket, sockopt::UdpGsoSegment, &length).unwrap();
 }
 
-/// Receives trains as they come.
+/// Makes the socket receive a train as one buffer.
 pub(crate) fn receive_trains(socket: &UdpSocket) {
     setsockopt(socket, sockopt::UdpGroSegment, &true).unwrap();
 }
 
-/// A target in a thread of its own that sends back what it gets.
+/// A target in its own thread that returns every datagram.
 pub(crate) struct EchoDatagrams {
     pub(crate) address: SocketAddr,
     over: Arc<AtomicBool>,
@@ -92,7 +92,7 @@ impl EchoDatagrams {
     }
 }
 
-/// Nobody has the port any more once it is dropped.
+/// Dropping it frees the port.
 impl Drop for EchoDatagrams {
     fn drop(&mut self) {
         self.over.store(true, Ordering::Relaxed);

@@ -1,4 +1,5 @@
-//! What the tests stand on: a proxy in this process, the program in its own, targets of every temper, and connections between.
+//! The test harness: a proxy in this process, the program in its own process, targets of every behaviour, and
+//! connections between them.
 
 mod client_hello;
 mod config;
@@ -23,10 +24,10 @@ pub(crate) use program::{Program, address_in};
 pub(crate) use proxy::Proxy;
 pub(crate) use target::{ClosedPort, Target};
 
-/// How long anything may take that is waited for. Long, for a loaded machine; no test takes as long when it passes.
+/// The time-out of every wait. It is long, for a loaded machine; no passing test takes as long.
 pub(crate) const TIMEOUT: Duration = Duration::from_secs(20);
 
-/// Asks again and again, for what the system has no event for; panics with `what` when [`TIMEOUT`] is over.
+/// Polls for what the system has no event for; panics with `what` after [`TIMEOUT`].
 pub(crate) fn wait_until<T>(what: &str, mut ask: impl FnMut() -> Option<T>) -> T {
     let deadline = Instant::now() + TIMEOUT;
     loop {
@@ -38,7 +39,7 @@ pub(crate) fn wait_until<T>(what: &str, mut ask: impl FnMut() -> Option<T>) -> T
     }
 }
 
-/// The inode of the socket that listens on `address`; as long as it stays the same, no client can have been refused.
+/// The inode of the socket that listens on `address`; while it stays the same, no client can have been refused.
 pub(crate) fn listening_inode(address: SocketAddr) -> Option<u32> {
     let rows = sockets::on_port(address.port()).rows;
     let listens = |row: &sockets::Socket| row.state == TcpState::Listen && row.local == address;

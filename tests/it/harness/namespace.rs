@@ -1,11 +1,11 @@
-//! A test that runs alone in a network namespace: it starts itself again there.
+//! Runs a test alone in a network namespace, by starting the test binary again there.
 
 use std::env;
 use std::process::Command;
 
 const INSIDE: &str = "LOOPGATE_TEST_INSIDE";
 
-/// Runs `test`, whose path is `name`, in a network namespace of its own with its loopback up. Needs root.
+/// Runs `test`, whose path is `name`, in a new network namespace with its loopback up. Needs root.
 pub(crate) fn alone(name: &str, test: impl FnOnce()) {
     let ready = r#"ip link set lo up && exec "$@""#;
     again(&["unshare", "--net", "--", "sh", "-c", ready, "sh"], name, test);
@@ -23,7 +23,7 @@ fn again(before: &[&str], name: &str, test: impl FnOnce()) {
         .env(INSIDE, "1")
         .output()
         .unwrap();
-    let said = String::from_utf8_lossy(&output.stdout);
-    assert!(output.status.success(), "{said}\n{}", String::from_utf8_lossy(&output.stderr));
-    assert!(said.contains("1 passed"), "{name} is not the path of the test:\n{said}");
+    let output_text = String::from_utf8_lossy(&output.stdout);
+    assert!(output.status.success(), "{output_text}\n{}", String::from_utf8_lossy(&output.stderr));
+    assert!(output_text.contains("1 passed"), "{name} is not the path of the test:\n{output_text}");
 }

@@ -1,14 +1,14 @@
-//! Bytes that tell their own position, so that a lost, doubled, moved or foreign byte is noticed.
+//! Bytes that depend on their position, so that a lost, duplicated, moved or foreign byte is noticed.
 
 use std::sync::LazyLock;
 
-/// Prime, so that no buffer, page or pipe has a multiple of this size and a block in the wrong place never fits.
+/// A prime, so that no buffer, page or pipe is a multiple of it and a misplaced block never matches.
 const PERIOD: usize = 65_521;
 
-/// How much [`at`] can give at one time.
+/// The most bytes that [`at`] returns at once.
 pub(crate) const MOST: usize = 1 << 20;
 
-/// Noise of that period, long enough that a piece of [`MOST`] bytes can begin anywhere in it.
+/// Noise with that period, long enough that a piece of [`MOST`] bytes can begin anywhere in it.
 static NOISE: LazyLock<Vec<u8>> = LazyLock::new(|| {
     let mut state = 0x9E37_79B9_7F4A_7C15_u64;
     let mut noise: Vec<u8> = (0..PERIOD)

@@ -1,4 +1,4 @@
-//! Loopgate as a process of its own: its lines, its signals, its descriptors, its exit code. Killed when dropped.
+//! Loopgate in its own process: its log lines, signals, descriptors and exit code. Dropping it kills the process.
 
 use std::fs;
 use std::io::{BufRead, BufReader};
@@ -25,12 +25,12 @@ pub(crate) struct Program {
 }
 
 impl Program {
-    /// `loopgate ARGUMENTS`, not waited for.
+    /// Starts `loopgate ARGUMENTS` without waiting for it.
     pub(crate) fn start<A: AsRef<str>>(arguments: impl IntoIterator<Item = A>) -> Program {
         Program::start_under(&[], arguments)
     }
 
-    /// The same, behind a command that executes it in its own place, as `nice`.
+    /// The same, under a command that replaces itself with it, such as `nice`.
     pub(crate) fn start_under<A: AsRef<str>>(
         before: &[&str],
         arguments: impl IntoIterator<Item = A>,
@@ -40,7 +40,7 @@ impl Program {
         program
     }
 
-    /// The same, with nobody reading its log until [`Program::read_on`].
+    /// The same, without reading its log until [`Program::read_on`].
     pub(crate) fn start_unread<A: AsRef<str>>(
         before: &[&str],
         arguments: impl IntoIterator<Item = A>,
@@ -60,14 +60,14 @@ impl Program {
         Program { child, stderr, lines: None, log: Vec::new() }
     }
 
-    /// Runs a configuration file, and returns once everything listens.
+    /// Runs a configuration file, and returns once all routes listen.
     pub(crate) fn run(config: &Path) -> Program {
         let mut program = Program::start(["run", "-c", config.to_str().unwrap()]);
         program.wait_for("Forwarding ");
         program
     }
 
-    /// Begins to read the log.
+    /// Starts to read the log.
     pub(crate) fn read_on(&mut self) {
         let Some(stderr) = self.stderr.take() else { return };
         let (sender, lines) = channel();
@@ -79,7 +79,7 @@ impl Program {
         self.lines = Some(lines);
     }
 
-    /// The next line that holds `words`; those before it are kept for [`Program::log`].
+    /// The next line that contains `words`; the lines before it are kept for [`Program::log`].
     pub(crate) fn wait_for(&mut self, words: &str) -> String {
         let deadline = Instant::now() + TIMEOUT;
         loop {
@@ -91,12 +91,12 @@ impl Program {
                         return line;
                     }
                 }
-                Err(_) => panic!("it never said {words:?}, only:\n{}", self.log.join("\n")),
+                Err(_) => panic!("it never wrote {words:?}, only:\n{}", self.log.join("\n")),
             }
         }
     }
 
-    /// Where it listens, if it comes to that before its end.
+    /// The address it listens on, or `None` if it ends first.
     pub(crate) fn address_or_end(&mut self) -> Option<SocketAddr> {
         let deadline = Instant::now() + TIMEOUT;
         let lines = self.lines.as_ref().expect("its log is read");
@@ -109,12 +109,12 @@ impl Program {
         None
     }
 
-    /// Where the next route it tells of listens.
+    /// The address of the next route that it reports.
     pub(crate) fn address(&mut self) -> SocketAddr {
         address_in(&self.wait_for("Forwarding "))
     }
 
-    /// Every line so far, and to the end where it has ended.
+    /// Every line so far; all lines if it has ended.
     pub(crate) fn log(&mut self) -> &[String] {
         let is_over = matches!(self.child.try_wait(), Ok(Some(_)));
         if let Some(lines) = &self.lines {
@@ -133,7 +133,7 @@ impl Program {
         kill_process(Pid::from_raw(self.child.id() as i32).unwrap(), signal).unwrap();
     }
 
-    /// Waits for its end; a death by a signal is no code.
+    /// Waits for its end; `None` if a signal killed it.
     pub(crate) fn exit_code(&mut self) -> Option<i32> {
         wait_until("it has ended", || self.child.try_wait().unwrap()).code()
     }
@@ -142,7 +142,7 @@ impl Program {
         self.child.try_wait().unwrap().is_none()
     }
 
-    /// What it printed on standard output, once it has ended.
+    /// Its standard output; waits for its end.
     pub(crate) fn printed(&mut self) -> String {
         std::io::read_to_string(self.child.stdout.take().unwrap()).unwrap()
     }
@@ -151,7 +151,7 @@ impl Program {
         fs::read_dir(self.proc("fd")).unwrap().count()
     }
 
-    /// How many of its descriptors are pipes of its own making: not the three it was born with.
+    /// How many of its descriptors are pipes that it created itself, without the three standard streams.
     pub(crate) fn pipes(&self) -> usize {
         let links = fs::read_dir(self.proc("fd")).unwrap().flatten();
         links
@@ -161,7 +161,7 @@ impl Program {
             .count()
     }
 
-    /// Whether it waits for the end of a process: its target's, once that is known.
+    /// Whether it watches a process: the target's, once that is known.
     pub(crate) fn watches_a_process(&self) -> bool {
         let links = fs::read_dir(self.proc("fd")).unwrap().flatten();
         links

@@ -1,4 +1,4 @@
-//! Loopgate as a library in this process: a port the kernel chose, ready on return, stopped when dropped.
+//! Loopgate as a library in this process: on a port that the kernel chose, ready on return, stopped when dropped.
 
 use std::collections::VecDeque;
 use std::net::SocketAddr;
@@ -18,9 +18,9 @@ use super::{Connection, TIMEOUT, wait_until};
 
 const NOWHERE: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(std::net::Ipv4Addr::UNSPECIFIED), 0);
 
-/// A running engine with one route or more.
+/// A running engine with at least one route.
 pub(crate) struct Proxy {
-    /// Where the first route with a port listens; [`NOWHERE`] where none has one.
+    /// The address of the first route with a port; [`NOWHERE`] if no route has one.
     pub(crate) address: SocketAddr,
     pub(crate) declared: Declared,
     engine: engine::Handle,
@@ -31,14 +31,14 @@ pub(crate) struct Proxy {
     thread: Option<JoinHandle<()>>,
 }
 
-/// How a proxy is made.
+/// The options of a proxy.
 #[derive(Clone, Copy)]
 pub(crate) struct ProxyBuilder {
     settings: Settings,
 }
 
 impl Proxy {
-    /// One route to `target`, with nothing out of the ordinary.
+    /// A proxy with one route to `target` and default options.
     pub(crate) fn to(target: SocketAddr) -> Proxy {
         Proxy::builder().to(target)
     }
@@ -58,7 +58,7 @@ impl Proxy {
         self.runtime.block_on(self.engine.declare(Source::file(), plan.routes))
     }
 
-    /// Declares the routes of a configuration as those of another source than the file; none where it is empty.
+    /// Declares the routes of a configuration under the source `source`; no routes if the configuration is empty.
     pub(crate) fn declare_as(&self, source: &str, config: &str) -> Result<Declared, Refused> {
         let routes = match config {
             "" => Routes::new(),
@@ -67,7 +67,7 @@ impl Proxy {
         self.declare_from(Source::named(source).unwrap(), routes)
     }
 
-    /// Declares routes as those of this source.
+    /// Declares routes under this source.
     pub(crate) fn declare_from(
         &self,
         source: Source,
@@ -76,7 +76,7 @@ impl Proxy {
         self.runtime.block_on(self.engine.declare(source, declaration))
     }
 
-    /// Carries a connection that no listener has accepted.
+    /// Hands a connection that no listener accepted to a route.
     pub(crate) fn carry(&self, route: &RouteId, incoming: Incoming) -> Result<(), CarryRefused> {
         self.engine.carry(route, incoming)
     }
@@ -86,27 +86,27 @@ impl Proxy {
         self.records.next()
     }
 
-    /// Every record so far that was not taken yet.
+    /// Every record so far that was not yet taken.
     pub(crate) fn records(&self) -> Vec<Record> {
         self.records.unread.lock().unwrap().drain(..).collect()
     }
 
-    /// Every session and flow that lives.
+    /// Every live session and flow, from the ledger.
     pub(crate) fn live(&self) -> Vec<Arc<Live>> {
         self.ledger.live()
     }
 
-    /// The same, as the engine tells them.
+    /// Every live session and flow, from the engine.
     pub(crate) fn sessions(&self) -> Vec<Arc<Live>> {
         self.engine.sessions()
     }
 
-    /// Ends one of them.
+    /// Ends one session or flow.
     pub(crate) fn kill(&self, id: u64) -> Result<(), OrderRefused> {
         self.engine.kill(id)
     }
 
-    /// The only session there is.
+    /// Waits until there is exactly one session, and returns it.
     pub(crate) fn only_session(&self) -> Arc<Live> {
         wait_until("one session lives", || match &self.ledger.live()[..] {
             [only] => Some(only.clone()),
@@ -118,7 +118,7 @@ impl Proxy {
         wait_until("every session has ended", || self.ledger.live().is_empty().then_some(()));
     }
 
-    /// Stops the engine as a signal would; says how many sessions had to be reset.
+    /// Stops the engine as a signal would; returns how many sessions had to be reset.
     pub(crate) fn stop(&self, patience: Duration) -> usize {
         self.runtime.block_on(self.engine.stop(patience)).unwrap()
     }
@@ -130,19 +130,19 @@ impl ProxyBuilder {
         self
     }
 
-    /// Pipes at one time; without any, bytes are copied only.
+    /// The limit of pipes; with 0, bytes are only copied.
     pub(crate) fn pipes(mut self, pipes: usize) -> ProxyBuilder {
         self.settings.budget.pipes = pipes;
         self
     }
 
-    /// Connections at one time.
+    /// The limit of simultaneous connections.
     pub(crate) fn connections(mut self, connections: usize) -> ProxyBuilder {
         self.settings.budget.connections = connections;
         self
     }
 
-    /// Flows of UDP routes at one time.
+    /// The limit of simultaneous UDP flows.
     pub(crate) fn flows(mut self, flows: usize) -> ProxyBuilder {
         self.settings.budget.flows = flows;
         self
@@ -152,7 +152,7 @@ impl ProxyBuilder {
         self.with(&format!("routes.test = {{listen = '127.0.0.1:0', target = '{target}'}}"))
     }
 
-    /// The routes of a configuration; at least one listens.
+    /// A proxy with the routes of a configuration, of which at least one listens.
     pub(crate) fn with(self, config: &str) -> Proxy {
         let plan = plan::parse("test", config, &[]).unwrap_or_else(|problems| panic!("{problems}"));
         let records = Arc::new(Records::default());
@@ -182,7 +182,7 @@ fn runtime_until(stopped: CancellationToken) -> (Handle, JoinHandle<()>) {
 
 impl Drop for Proxy {
     fn drop(&mut self) {
-        // A test may have stopped it already.
+        // A test may already have stopped it.
         let _ = self.runtime.block_on(self.engine.stop(Duration::ZERO));
         self.stopped.cancel();
         if let Some(thread) = self.thread.take() {
@@ -191,7 +191,7 @@ impl Drop for Proxy {
     }
 }
 
-/// Records as they come.
+/// The records, in the order they were written.
 #[derive(Default)]
 struct Records {
     unread: Mutex<VecDeque<Record>>,

@@ -1,4 +1,4 @@
-//! Targets of every temper. Each has a port of its own, which it frees when it is dropped.
+//! Targets of every behaviour. Each has its own port, which it frees when it is dropped.
 
 use std::net::{IpAddr, SocketAddr, TcpListener, TcpStream};
 use std::os::fd::OwnedFd;
@@ -10,7 +10,7 @@ use rustix::net::{AddressFamily, SocketType, bind, getsockname, listen, socket, 
 
 use super::{Connection, TIMEOUT};
 
-/// A service for a proxy to dial.
+/// A service that a proxy can dial.
 pub(crate) struct Target {
     pub(crate) address: SocketAddr,
     accepted: Mutex<mpsc::Receiver<Connection>>,
@@ -29,7 +29,7 @@ impl Target {
         Target::listening(address, accepted, move |connection| drop(sender.send(connection)))
     }
 
-    /// Says back what it hears, and FIN at FIN.
+    /// Echoes what it receives, and answers FIN with FIN.
     pub(crate) fn echo() -> Target {
         Target::echo_on("127.0.0.1:0".parse().unwrap())
     }
@@ -38,16 +38,16 @@ impl Target {
         Target::serving(address, |mut connection| {
             let mut buffer = vec![0; 64 << 10];
             while let Ok(n @ 1..) = connection.try_receive(&mut buffer) {
-                let mut said = 0;
-                while said < n {
-                    let Ok(more) = connection.try_send(&buffer[said..n]) else { return };
-                    said += more;
+                let mut sent = 0;
+                while sent < n {
+                    let Ok(more) = connection.try_send(&buffer[sent..n]) else { return };
+                    sent += more;
                 }
             }
         })
     }
 
-    /// Answers only after the client's FIN, with all it heard.
+    /// Answers only after the client's FIN, with everything it received.
     pub(crate) fn answering_after_fin() -> Target {
         Target::serving_anywhere(|mut connection| {
             let (received, _) = connection.receive_all();
@@ -55,12 +55,12 @@ impl Target {
         })
     }
 
-    /// Resets each connection as soon as it is there.
+    /// Resets each connection as soon as it is accepted.
     pub(crate) fn resetting() -> Target {
         Target::serving_anywhere(Connection::reset)
     }
 
-    /// Speaks first, and resets at once.
+    /// Sends `words` first, and then resets at once.
     pub(crate) fn resetting_after(words: &'static [u8]) -> Target {
         Target::serving_anywhere(move |mut connection| {
             connection.send(words);
@@ -68,7 +68,7 @@ impl Target {
         })
     }
 
-    /// Speaks first, then closes once the client has.
+    /// Sends `words` first, then closes once the client has.
     pub(crate) fn greeting(words: &'static [u8]) -> Target {
         Target::serving_anywhere(move |mut connection| {
             connection.send(words);
@@ -89,7 +89,7 @@ impl Target {
         Target::serving("127.0.0.1:0".parse().unwrap(), serve)
     }
 
-    /// Serves each connection in a thread of its own.
+    /// Serves each connection in its own thread.
     fn serving(address: SocketAddr, serve: impl Fn(Connection) + Clone + Send + 'static) -> Target {
         let (_, accepted) = mpsc::channel();
         Target::listening(address, accepted, move |connection| {
@@ -118,7 +118,7 @@ impl Target {
         Target { address, accepted: Mutex::new(accepted), over, accepting: Some(accepting) }
     }
 
-    /// The next connection, of a target [by hand](Target::manual).
+    /// The next connection of a [manual](Target::manual) target.
     pub(crate) fn accept(&self) -> Connection {
         self.accepted.lock().unwrap().recv_timeout(TIMEOUT).expect("nobody connected to the target")
     }
@@ -127,7 +127,7 @@ impl Target {
 impl Drop for Target {
     fn drop(&mut self) {
         self.over.store(true, Ordering::SeqCst);
-        // Only a connection wakes it.
+        // Only a connection wakes the accept loop.
         drop(TcpStream::connect(self.address));
         if let Some(accepting) = self.accepting.take() {
             let _ = accepting.join();
@@ -135,7 +135,8 @@ impl Drop for Target {
     }
 }
 
-/// A port that nobody listens on, and that the kernel gives to nobody as long as this lives; a [`Target`] may take it.
+/// A port without a listener, which the kernel assigns to no other socket while this value lives; a [`Target`] may take
+/// it.
 pub(crate) struct ClosedPort {
     pub(crate) address: SocketAddr,
     socket: OwnedFd,
@@ -146,17 +147,18 @@ impl ClosedPort {
         ClosedPort::port_of("127.0.0.1:0".parse().unwrap())
     }
 
-    /// A port that every address can be listened on with, too. It is below those that the kernel gives to outgoing
-    /// connections: one of another test, from another address of loopback, would be in the way of every address.
+    /// Like [`ClosedPort::port`], for a port on which every address can be listened on, too. It is below the range of
+    /// outgoing connections: a connection of another test from another loopback address would block a listener on every
+    /// address.
     pub(crate) fn port_of_every_address(ip: &str) -> ClosedPort {
         let ip: IpAddr = ip.parse().unwrap();
         let every: IpAddr = if ip.is_ipv4() { [0; 4].into() } else { [0; 16].into() };
-        // Each is proposed once, and the number of the process keeps those that run at the same time apart.
+        // Each port is proposed once, and the pid keeps test processes that run at the same time apart.
         static PROPOSED: AtomicU32 = AtomicU32::new(0);
         let next = |_| std::process::id().wrapping_add(PROPOSED.fetch_add(1, Ordering::Relaxed));
         let ports = (0..10_000).map(next).map(|n| 20_000 + (n % 10_000) as u16);
         let is_free = |port: &u16| TcpListener::bind(SocketAddr::new(every, *port)).is_ok();
-        let port = ports.into_iter().find(is_free).expect("one of so many is free");
+        let port = ports.into_iter().find(is_free).expect("one of these ports is free");
         ClosedPort::port_of(SocketAddr::new(ip, port))
     }
 
@@ -169,7 +171,7 @@ impl ClosedPort {
         ClosedPort { address, socket }
     }
 
-    /// Listens without ever accepting, for one connection and no more: then nobody is answered at all.
+    /// Listens with a backlog of one connection, fills it and never accepts: no further client gets an answer.
     pub(crate) fn fill_up(self) -> FullListener {
         listen(&self.socket, 0).unwrap();
         let waiting = TcpStream::connect(self.address).unwrap();

@@ -1,5 +1,5 @@
-//! TLS at the two outer ends: an authority and what it signs, a client and a target that speak it (by rustls' other
-//! interface, so that one does not hide the faults of the other).
+//! TLS at the two outer ends: a certificate authority, a client and a target. They use another rustls interface than
+//! the program, so that one does not hide the faults of the other.
 
 use std::io::{Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpStream};
@@ -14,7 +14,7 @@ use tempfile::TempDir;
 
 use super::{Close, Connection, TIMEOUT, Target, pattern};
 
-/// Signs certificates and keeps them in a directory of its own, where its own is `ca.pem`.
+/// A certificate authority that keeps its certificates in its own temporary directory, its own certificate as `ca.pem`.
 pub(crate) struct Authority {
     issuer: CertifiedIssuer<'static, KeyPair>,
     folder: TempDir,
@@ -44,7 +44,7 @@ impl Authority {
         self.issue_for(file, names, |_| {});
     }
 
-    /// The same with something changed.
+    /// The same, with changed parameters.
     pub(crate) fn issue_for(&self, file: &str, names: &[&str], change: impl FnOnce(&mut CertificateParams)) {
         let mut params = CertificateParams::new(Vec::new()).unwrap();
         params.subject_alt_names = names
@@ -62,7 +62,7 @@ impl Authority {
         std::fs::write(self.file(&format!("{file}.key")), key.serialize_pem()).unwrap();
     }
 
-    /// A client's configuration that trusts this authority alone, and shows the certificate of `own` where it is given.
+    /// A client configuration that trusts only this authority and presents the certificate `own`, if given.
     pub(crate) fn client(&self, own: Option<&str>) -> Arc<ClientConfig> {
         self.client_of(own, &[&rustls::version::TLS13, &rustls::version::TLS12])
     }
@@ -86,7 +86,7 @@ impl Authority {
         })
     }
 
-    /// A server's configuration with the certificate of `own`; it asks clients for one where `asks`.
+    /// A server configuration with the certificate `own`; with `asks` it requests a client certificate.
     pub(crate) fn server(&self, own: &str, asks: bool) -> Arc<ServerConfig> {
         let mut roots = RootCertStore::empty();
         roots.add(self.issuer.der().clone()).unwrap();
@@ -111,7 +111,7 @@ impl Authority {
         (chain.map(Result::unwrap).collect(), key)
     }
 
-    /// `tls = {…}` with the certificate of `own`.
+    /// The content of `tls = {…}` with the certificate `own`.
     pub(crate) fn tls(&self, own: &str) -> String {
         let file = |name: String| self.file(&name).display().to_string();
         format!("certificate = '{}', key = '{}'", file(format!("{own}.pem")), file(format!("{own}.key")))
@@ -128,7 +128,7 @@ pub(crate) struct TlsConnection {
 }
 
 impl TlsConnection {
-    /// Connects and speaks TLS for `localhost` from the first byte on.
+    /// Connects and speaks TLS to `localhost` from the first byte on.
     pub(crate) fn to(address: SocketAddr, config: &Arc<ClientConfig>) -> TlsConnection {
         TlsConnection::naming("localhost", address, config)
     }
@@ -142,7 +142,7 @@ impl TlsConnection {
         TlsConnection { tls: StreamOwned::new(connection, stream) }
     }
 
-    /// Finishes the handshake; what went wrong, where it did.
+    /// Finishes the handshake, or returns its error.
     pub(crate) fn handshake(&mut self) -> std::io::Result<()> {
         while self.tls.conn.is_handshaking() {
             self.tls.conn.complete_io(&mut self.tls.sock)?;
@@ -150,14 +150,14 @@ impl TlsConnection {
         Ok(())
     }
 
-    /// Says hello and no more.
+    /// Sends the ClientHello and nothing more.
     pub(crate) fn send_hello(&mut self) {
         while self.tls.conn.wants_write() {
             self.tls.conn.write_tls(&mut self.tls.sock).unwrap();
         }
     }
 
-    /// Sends this in one segment with the last words of the handshake.
+    /// Sends the bytes in one segment with the last message of the handshake.
     pub(crate) fn send_with_the_handshake(&mut self, bytes: &[u8]) {
         self.tls.conn.writer().write_all(bytes).unwrap();
         self.handshake().unwrap();
@@ -169,11 +169,11 @@ impl TlsConnection {
     }
 
     pub(crate) fn send_stream(&mut self, seed: u64, length: usize) {
-        let mut said = 0;
-        while said < length {
-            let piece = pattern::at(seed, said, pattern::MOST.min(length - said));
+        let mut sent = 0;
+        while sent < length {
+            let piece = pattern::at(seed, sent, pattern::MOST.min(length - sent));
             self.send(piece);
-            said += piece.len();
+            sent += piece.len();
         }
     }
 
@@ -195,31 +195,31 @@ impl TlsConnection {
         }
     }
 
-    /// Reads whatever comes; `Fin` is close_notify alone.
+    /// Reads to the end; only close_notify counts as `Fin`.
     pub(crate) fn receive_all(&mut self) -> (Vec<u8>, Close) {
         let mut received = Vec::new();
-        // A FIN without close_notify is an error of rustls', as a reset is.
+        // rustls reports a FIN without close_notify as an error, like a reset.
         let ending = self.tls.read_to_end(&mut received).map_or(Close::Reset, |_| Close::Fin);
         (received, ending)
     }
 
-    /// Says close_notify and FIN; the other direction stays open.
+    /// Sends close_notify and FIN; the other direction stays open.
     pub(crate) fn finish(&mut self) {
         self.tls.conn.send_close_notify();
         self.tls.flush().unwrap();
         self.tls.sock.shutdown(Shutdown::Write).unwrap();
     }
 
-    /// Says FIN and not close_notify.
+    /// Sends FIN without close_notify.
     pub(crate) fn cut(&mut self) {
         self.tls.sock.shutdown(Shutdown::Write).unwrap();
     }
 }
 
-/// The target's end of a secured connection; the handshake is done by whoever reads or writes first.
+/// The target's end of a secured connection; the first read or write performs the handshake.
 pub(crate) type TlsServed = StreamOwned<ServerConnection, TcpStream>;
 
-/// A target that speaks TLS; `serve` has each connection in a thread of its own.
+/// A target that speaks TLS; `serve` handles each connection in its own thread.
 pub(crate) fn tls_target(
     config: Arc<ServerConfig>,
     serve: impl Fn(TlsServed) + Clone + Send + 'static,
@@ -227,18 +227,18 @@ pub(crate) fn tls_target(
     Target::serving_anywhere(move |connection: Connection| serve(tls_served(&connection, &config)))
 }
 
-/// Speaks TLS on a connection of a target from here on.
+/// Starts TLS on a target's connection.
 pub(crate) fn tls_served(connection: &Connection, config: &Arc<ServerConfig>) -> TlsServed {
     let server = ServerConnection::new(config.clone()).unwrap();
     StreamOwned::new(server, connection.stream().try_clone().unwrap())
 }
 
-/// A target that speaks TLS and says back what it hears, close_notify at close_notify.
+/// A target that speaks TLS, echoes what it receives and answers close_notify with close_notify.
 pub(crate) fn tls_echo(config: Arc<ServerConfig>) -> Target {
     tls_target(config, echo)
 }
 
-/// Says back what it hears, close_notify at close_notify.
+/// Echoes what it receives and answers close_notify with close_notify.
 pub(crate) fn echo(mut tls: TlsServed) {
     let mut buffer = vec![0; 64 << 10];
     while let Ok(n @ 1..) = tls.read(&mut buffer) {

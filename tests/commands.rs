@@ -1,4 +1,4 @@
-//! What a person sees who types a command: the demo from its first line to its exit, and wrong command lines.
+//! What a user sees after typing a command: the demo from its first line to its exit, and wrong command lines.
 
 #![allow(
     clippy::unwrap_used,
@@ -56,7 +56,7 @@ impl Drop for Running {
     }
 }
 
-/// What is told about a wrong command line, and the exit code.
+/// The message about a wrong command line, and the exit code.
 fn refused(arguments: &[&str]) -> (String, Option<i32>) {
     let output = loopgate(arguments).output().unwrap();
     (String::from_utf8(output.stderr).unwrap(), output.status.code())
@@ -86,7 +86,7 @@ fn a_stop_that_arrives_twice_is_one_stop() {
     let mut demo = Running::start(&["demo", "127.0.0.1:0"]);
     let address = demo.line_with("open http://").split(['/']).nth(2).unwrap().to_owned();
     let mut visit = TcpStream::connect(&address).unwrap();
-    // A page has come back: the session is there and waits for us to close it.
+    // A page has arrived: the session exists and waits for this client to close it.
     visit.write_all(b"HEAD / HTTP/1.1\r\n\r\n").unwrap();
     visit.read_exact(&mut [0; 12]).unwrap();
 
@@ -145,7 +145,7 @@ fn without_a_configuration_it_says_where_it_looked() {
     run.current_dir(&empty).env("HOME", empty.path());
     run.env_remove("LOOPGATE_CONFIG").env_remove("XDG_CONFIG_HOME");
 
-    // Where /etc has one it would be run, and this test has nothing to say.
+    // If /etc has a configuration, the program would run it, and this test does not apply.
     if std::path::Path::new("/etc/loopgate/loopgate.toml").exists() {
         return;
     }
@@ -157,7 +157,7 @@ fn without_a_configuration_it_says_where_it_looked() {
 
 #[test]
 fn a_target_that_is_down_is_not_said_to_be_the_proxy_before_it() {
-    // An address of its own: whatever else listens nearby is on another.
+    // A separate address, so that no other listener is on it.
     let proxy = Running::start(&["127.94.7.3:0:127.94.7.4:1"]);
     let forwarding = proxy.line_with("Forwarding ");
     let port: u16 =

@@ -32,7 +32,7 @@ impl Drop for Process {
     }
 }
 
-/// What explain says, and the code it exits with.
+/// The output of `explain`, and its exit code.
 fn explained(arguments: &[&str]) -> (Value, i32) {
     let mut command = Command::new(env!("CARGO_BIN_EXE_loopgate"));
     command.arg("explain").args(arguments).arg("--json");
@@ -56,7 +56,8 @@ fn is(arguments: &[&str], wanted: &str, code: i32) {
     assert_eq!((told["verdict"].as_str().unwrap(), found), (wanted, code), "{told:#}");
 }
 
-/// A service on every address: nothing is wrong, and where there is a network beside lo, it is told who can reach it.
+/// A service on every address: nothing is wrong, and if there is a network beside lo, the output states from where it
+/// can be reached.
 fn is_well(arguments: &[&str]) {
     let (told, code) = explained(arguments);
     let verdict = told["verdict"].as_str().unwrap();
@@ -69,7 +70,7 @@ fn listen(address: &str) -> (TcpListener, String) {
     (listener, address)
 }
 
-/// Serves every connection on a thread of its own.
+/// Serves every connection on its own thread.
 fn serve(listener: TcpListener, each: impl Fn(TcpStream) + Send + Sync + Clone + 'static) {
     thread::spawn(move || {
         for stream in listener.incoming().flatten() {
@@ -291,7 +292,7 @@ fn up(address: SocketAddr) -> String {
     address.to_string()
 }
 
-/// A port that was free a moment ago, for programs that must be told one.
+/// A port that was free a moment ago, for programs that cannot choose one.
 fn free_port() -> u16 {
     TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
 }

@@ -1,4 +1,4 @@
-//! The manual page and the completions say what the commands are.
+//! The manual page and the completions match the commands.
 //!
 //! `UPDATE=1 cargo test --test manual` rewrites the page; the change is then a visible diff.
 

@@ -1,4 +1,4 @@
-//! Targets that go and come, as the log of a running Loopgate tells it; real processes, whatever ports are free.
+//! Targets that stop and start, as the log of a running Loopgate reports it; with real processes, on any free ports.
 //!
 //! A service here is a process that holds a listening socket as its standard input and does nothing with it.
 
@@ -41,7 +41,7 @@ impl Drop for Process {
     }
 }
 
-/// A running Loopgate and what it says.
+/// A running Loopgate and its log.
 struct Gate {
     process: Process,
     lines: Receiver<Value>,
@@ -76,7 +76,7 @@ impl Gate {
         let mut gate = Gate { process: Process(child), lines, seen: Vec::new(), read: 0, _folder: folder };
         let line = gate.wait_for(|line| message(line).starts_with("Forwarding "));
         let address = message(&line).split(' ').nth(1).unwrap().parse().unwrap();
-        // A target may be told to be down even before.
+        // A target may be reported as down even before.
         gate.read = 0;
         (gate, address)
     }
@@ -346,7 +346,7 @@ fn a_service_that_only_takes_its_time_is_not_told_at_all() {
     let (mut served, _) = slow.accept().unwrap();
     served.read_exact(&mut [0; 8]).unwrap();
 
-    // Whoever tells of the one that came later has had the time for the first.
+    // Once the later target is reported, there was enough time for the first.
     let _second = TcpStream::connect(worse).unwrap();
     let stalled = gate.wait_for_state("stalled");
 

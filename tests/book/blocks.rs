@@ -25,7 +25,7 @@ fn every_configuration_loads() {
     assert!(loaded > 40, "only {loaded} found");
 }
 
-/// Command lines of ours: lines of shell blocks, lines after a prompt, and words between backticks.
+/// The command lines that run loopgate: lines of shell blocks, lines after a prompt, and words between backticks.
 fn command_lines(text: &str) -> Vec<String> {
     let shell = blocks(text, "sh").join("");
     let shown = blocks(text, "text").join("");
@@ -40,7 +40,7 @@ fn command_lines(text: &str) -> Vec<String> {
     all.map(cut).collect()
 }
 
-/// Words that stand for others: `CODE`, `FILE`, `bash|zsh|fish`, `…`.
+/// Placeholders: `CODE`, `FILE`, `bash|zsh|fish`, `…`.
 fn is_placeholder(word: &str) -> bool {
     word.contains(['|', '…']) || word.chars().all(|c| c.is_ascii_uppercase() || c == '-')
 }

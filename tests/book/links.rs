@@ -16,7 +16,7 @@ struct Link {
 
 fn links(page: &Path) -> Vec<Link> {
     let text = prose(&read(page));
-    // What stands between backticks is no link.
+    // Text between backticks is no link.
     let text: String = text.split('`').step_by(2).collect::<Vec<_>>().join("`");
     let written = text.split("](").skip(1).filter_map(|rest| rest.split_once(')')).map(|(link, _)| link);
     let inside = written.filter(|link| !link.contains("://") && !link.starts_with("mailto:"));
@@ -136,7 +136,7 @@ fn every_room_stands_in_the_architecture() {
     }
 }
 
-/// What stands between backticks in the first cell of each row of any table.
+/// The text between backticks in the first cell of each row of every table.
 fn table_cells(page: &str) -> BTreeSet<String> {
     page.lines().filter_map(cells).flat_map(|row| words(&row[0])).collect()
 }

@@ -1,5 +1,5 @@
-//! Keeps README and the book true: links lead somewhere, tables name exactly what there is, what a reader copies works, and
-//! parts that repeat the program are what it says.
+//! Keeps README and the book true: links lead somewhere, tables name exactly what there is, what a reader copies works,
+//! and parts that repeat the program's output match it.
 //!
 //! `UPDATE=1 cargo test --test book` writes those parts anew; the change is then a visible diff.
 

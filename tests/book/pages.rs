@@ -40,7 +40,7 @@ pub(crate) fn all() -> Vec<PathBuf> {
     [PathBuf::from("README.md")].into_iter().chain(pages()).collect()
 }
 
-/// The text without what stands between fences.
+/// The text without fenced blocks.
 pub(crate) fn prose(text: &str) -> String {
     format!("\n{text}").split("\n```").step_by(2).collect::<Vec<_>>().join("\n")
 }
@@ -81,7 +81,7 @@ pub(crate) fn cells(line: &str) -> Option<Vec<String>> {
     Some(inside.split('|').map(|cell| cell.trim().to_owned()).collect())
 }
 
-/// What stands between backticks: `` `up`, `down` `` → up and down.
+/// The words between backticks: `` `up`, `down` `` → up and down.
 pub(crate) fn words(cell: &str) -> Vec<String> {
     cell.split('`').skip(1).step_by(2).map(str::to_owned).collect()
 }

@@ -13,7 +13,7 @@ pub(crate) fn holds(bytes: &[u8]) {
         }
         seen => Some(understood(&seen)),
     });
-    // No beginning says what the whole takes back.
+    // The result of a prefix never contradicts that of the whole.
     if let Some(early) = early {
         assert_eq!(early, whole);
     }

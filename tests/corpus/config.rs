@@ -13,7 +13,7 @@ pub(crate) fn holds(bytes: &[u8]) {
         Err(problems) => {
             let words = problems.to_string();
             assert!(words.contains("fuzz.toml"), "no problem says where it is: {words:?}");
-            // A terminal obeys what is not escaped.
+            // A terminal would interpret characters that are not escaped.
             let obeyed = words.chars().find(|c| c.is_control() && *c != '\n');
             assert_eq!(obeyed, None, "{words:?}");
         }

@@ -1,6 +1,6 @@
 //! Every file under `fuzz/corpus` once more: what the fuzz targets assert holds of what they have found so far.
 //!
-//! The netlink readers have no door here; their corpus is read by the fuzz target and by nobody else.
+//! The netlink parsers are not reachable from here; only the fuzz target reads their corpus.
 
 #![allow(
     clippy::unwrap_used,

@@ -1,9 +1,9 @@
-//! Makes every fault of `index.json` in namespaces of its own and asks `loopgate explain` about it; faults of a session are
-//! told by a running `loopgate`, in a line or in the session's record.
+//! Creates every fault of `index.json` in separate namespaces and runs `loopgate explain` on it; a running `loopgate`
+//! reports faults of a session, in a log line or in the session's record.
 //!
-//! Each fault is a test of its own, ignored unless asked for: it needs root and the programs that `lib.sh` names. Faults of
-//! a bind are asked with `--listen`. The verdict, its exit code, the words a person must be told and the shape of the JSON
-//! are compared.
+//! Each fault is a separate test, ignored by default: it needs root and the programs that `lib.sh` names. Faults of a
+//! bind are explained with `--listen`. The verdict, its exit code, the words that a user must see and the shape of the
+//! JSON are compared.
 
 #![allow(clippy::unwrap_used, reason = "clippy.toml frees functions marked #[test], and here are none")]
 #![allow(clippy::print_stderr, reason = "a fault that is made again is said so")]
@@ -22,7 +22,7 @@ use libtest_mimic::{Arguments, Failed, Trial};
 use serde::Deserialize;
 use serde_json::Value;
 
-/// How often a fault is made before it counts as one that cannot be made here.
+/// How often a fault is tried before it counts as impossible to create here.
 const TRIES: u32 = 3;
 /// What a script exits with when its fault could not be made; neither `explain` nor `session.py` does.
 const NOT_MADE: i32 = 70;
@@ -38,20 +38,20 @@ struct Fault {
     verdict: String,
     /// What the service is expected to speak.
     expect: Option<String>,
-    /// What a person is told, word for word.
+    /// The words that a user must see, verbatim.
     #[serde(default)]
     says: Vec<String>,
-    /// The verdict that an ordinary user gets in the same fault; absent where nobody asks.
+    /// The verdict that an unprivileged user gets for the same fault; absent if that is not tested.
     as_nobody: Option<String>,
     /// What a session does in it, and what befalls it then: a word of `session.py`.
     session: Option<String>,
     /// Whether it needs the machine for itself: it fills a table of the whole kernel, or measures.
     #[serde(default)]
     alone: bool,
-    /// Whether it can be asked but once.
+    /// Whether `explain` can run only once in it.
     #[serde(default)]
     once: bool,
-    /// Whether it leaves no descriptor for a shell: the program alone is asked, about 127.0.0.1:62893.
+    /// Whether it leaves no descriptor for a shell: only the program runs, on 127.0.0.1:62893.
     #[serde(default)]
     bare: bool,
 }
@@ -70,7 +70,7 @@ enum User {
     Nobody,
 }
 
-/// Where the program under test lies for everybody to run.
+/// A path of the program under test that every user may execute.
 struct Bench {
     folder: tempfile::TempDir,
     turns: RwLock<()>,
@@ -174,7 +174,7 @@ impl Bench {
         Ok(())
     }
 
-    /// Asks twice, each time in a fault of its own.
+    /// Runs `explain` twice, each time in a new fault.
     fn bare(&self, fault: &Fault, answers: &Path) -> Result<Output, Failed> {
         let ask = |more: &[&str]| {
             let mut command = fault.made();
@@ -211,7 +211,7 @@ impl Bench {
 }
 
 impl Fault {
-    /// The command that makes the fault; what is to be run in it follows.
+    /// The command that creates the fault; the command to run in it follows.
     fn made(&self) -> Command {
         let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/faults/scripts").join(&self.script);
         // Whatever hangs is ended with its namespaces.
@@ -220,9 +220,10 @@ impl Fault {
         command
     }
 
-    /// Runs `command`, once more where its script says that the fault could not be made: then nothing was asked in it.
+    /// Runs `command`, and repeats it if its script reports that the fault could not be created, because then nothing
+    /// ran in it.
     ///
-    /// An answer is never asked for again.
+    /// An answer is never retried.
     fn inside_it(&self, command: &mut Command) -> io::Result<Output> {
         for _ in 1..TRIES {
             let output = command.output()?;
@@ -235,7 +236,7 @@ impl Fault {
         command.output()
     }
 
-    /// What `explain` is asked, without the address.
+    /// The arguments of `explain`, without the address.
     fn question(&self) -> Vec<String> {
         let mut question = Vec::new();
         question.extend((self.phase == Phase::Bind).then(|| "--listen".to_owned()));

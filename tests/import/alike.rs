@@ -1,4 +1,4 @@
-//! The same connection through another forwarder, and through what is imported of its file.
+//! The same connection through another forwarder, and through the routes imported from its file.
 
 use std::fs;
 use std::io::{BufRead, BufReader, ErrorKind, Read, Write};
@@ -42,14 +42,14 @@ fn service() -> SocketAddr {
     address
 }
 
-/// An address nobody else listens on: of 127.0.0.0/8 one that is this process's and this call's.
+/// An address without other listeners: one of 127.0.0.0/8 that only this process and this call use.
 fn free_address(call: u8) -> SocketAddr {
     let pid = std::process::id();
     let ip = [127, 1 + (pid >> 8) as u8 % 250, pid as u8, call];
     TcpListener::bind(SocketAddr::from((ip, 0))).unwrap().local_addr().unwrap()
 }
 
-/// What a client gets for `hello`, once somebody listens.
+/// The answer that a client gets for `hello`, once there is a listener.
 fn exchange(address: SocketAddr) -> String {
     let deadline = Instant::now() + PATIENCE;
     let mut stream = loop {
@@ -90,12 +90,12 @@ fn imported(arguments: &[&str], folder: &Path) -> Running {
     let running = Running(child);
     let listens = lines.any(|line| line.contains("Forwarding "));
     assert!(listens, "it ended, imported of {arguments:?}:\n{}", String::from_utf8_lossy(&output.stderr));
-    // Whatever it says later is read to the end, so that it never waits for a reader.
+    // Its later output is read to the end, so that it never blocks on a full pipe.
     thread::spawn(move || lines.for_each(drop));
     running
 }
 
-/// Starts a program of its own file, and compares what a client gets from it and from what is imported.
+/// Starts a forwarder with its own file, and compares a client's answers from it and from the imported routes.
 fn compare(program: &mut Command, arguments: &[&str], folder: &Path, listen: &[(SocketAddr, &str)]) {
     let other =
         Running(program.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap());

@@ -1,6 +1,6 @@
-//! `tests/import`: files of other forwarders, and for each what is printed and what is told.
+//! `tests/import`: files of other forwarders, and for each the expected output and messages.
 //!
-//! `UPDATE=1 cargo test --test import` rewrites what is wanted; the change is then a visible diff.
+//! `UPDATE=1 cargo test --test import` rewrites the expected files; the change is then a visible diff.
 
 #![allow(
     clippy::unwrap_used,
@@ -27,7 +27,7 @@ fn samples() -> Vec<PathBuf> {
     files
 }
 
-/// What the command says to a file: exit code, standard error, standard output.
+/// The command's result for a file: exit code, standard error, standard output.
 fn import(arguments: &[&str]) -> (i32, String, String) {
     let output = Command::new(env!("CARGO_BIN_EXE_loopgate"))
         .arg("import")
@@ -67,7 +67,7 @@ fn every_sample_is_carried_over_and_told_in_the_wanted_words() {
     assert!(samples().len() >= 10);
 }
 
-/// Whether a line has a note of its own, a route, or a route that was left out for another line's sake.
+/// Whether a line has its own note, a route, or a route that was left out because of another line.
 fn is_told(line: usize, told: &str, printed: &str, name: &str) -> bool {
     told.lines().any(|note| note.starts_with(&format!("{name}:{line}:")))
         || told.contains(&format!("the route from line {line} is left out"))

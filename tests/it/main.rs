@@ -1,4 +1,4 @@
-//! What Loopgate does, seen from a socket. The first line of each folder's `mod.rs` says what is in it.
+//! What Loopgate does, seen from a socket. The first line of each folder's `mod.rs` describes the folder.
 //!
 //! Ignored tests need root or another program; `.ci/run` runs them too.
 

@@ -1,4 +1,5 @@
-//! `schema/config.schema.json` is what the configuration's own keys and types give, and it says what the reader says.
+//! `schema/config.schema.json` is generated from the configuration's own keys and types, and it accepts and rejects the
+//! same as the parser.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -24,14 +25,15 @@ fn files(folder: &str) -> Vec<PathBuf> {
     files
 }
 
-/// What the schema finds in a text, or nothing to say where it is not TOML at all.
+/// The faults that the schema finds in a text; `None` if the text is not TOML.
 fn problems(text: &str, schema: &Value) -> Option<Vec<String>> {
     let mut file: Value = toml::from_str(text).ok()?;
     without_dates(&mut file);
     Some(validate::problems(&file, schema))
 }
 
-/// A date reaches us as a table with a secret key; JSON has none, and no key of ours takes one.
+/// The parser delivers a date as a table with a private key; JSON has no dates, and no key of the configuration takes
+/// one.
 fn without_dates(value: &mut Value) {
     match value {
         Value::Object(table) if table.keys().any(|key| key.starts_with("$__toml")) => *value = Value::Null,
@@ -143,9 +145,9 @@ fn what_the_reader_takes_fits_and_what_is_of_a_wrong_kind_does_not() {
     let schema = config::schema();
     let mut compared = 0;
 
-    // Where a value may have several forms, the schema does not say which part of which it does not fit.
+    // If a value may have several forms, the schema does not report which part of which form it violates.
     for path in config::keys().into_iter().filter(|path| !path.contains(".target.")) {
-        // A key of the file itself stands in no table.
+        // A key of the file itself is in no table.
         let (table, key) = path.rsplit_once('.').unwrap_or(("", &path));
         let table = table.replace("NAME", "a");
         let own = if table.is_empty() { key.to_owned() } else { format!("{table}.{key}") };
@@ -181,7 +183,7 @@ fn sample(table: &str, key: &str, value: &str) -> String {
     }
 }
 
-/// What the reader tells of one key, if anything.
+/// The parser's message about one key, if any.
 fn told_of(text: &str, path: &str) -> Option<String> {
     let problems = plan::parse("f.toml", text, &[]).err()?;
     let of_key = |key: &str| key == path || key.starts_with(&format!("{path}."));

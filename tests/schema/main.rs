@@ -1,5 +1,4 @@
-//! What `--json` tells is what `schema/diagnosis.schema.json` says it is, and what a configuration may hold is what
-//! `schema/config.schema.json` says.
+//! The output of `--json` matches `schema/diagnosis.schema.json`, and configurations match `schema/config.schema.json`.
 
 #![allow(
     clippy::unwrap_used,

@@ -5,7 +5,7 @@
 use regex_lite::Regex;
 use serde_json::{Map, Value};
 
-/// What keeps `told` from being what `schema` says, each with its place; empty where nothing does.
+/// Every violation of `schema` in `told`, with its place; empty if there is none.
 pub(crate) fn problems(told: &Value, schema: &Value) -> Vec<String> {
     let mut problems = Vec::new();
     compare(told, schema, schema, "$", &mut problems);
@@ -103,7 +103,7 @@ fn properties(
     }
 }
 
-/// What `properties` does not name: a schema of its own, or `false`, which `properties` looks after.
+/// The properties that `properties` does not name: a schema for them, or `false`, which `properties` handles.
 fn further(
     told: &Value,
     wanted: &Value,

@@ -21,7 +21,7 @@ use cycles::{cycles, describe};
 use modules::House;
 use shape::{beside_their_folder, long_functions, too_long};
 
-/// The rooms, lowest first; a room uses only what stands before it, and rooms of one line do not use each other.
+/// The rooms, lowest first; a room uses only rooms listed before it, and rooms of one line do not use each other.
 const LAYERS: &[&[&str]] = &[
     &["units"],
     &["address"],
@@ -88,7 +88,7 @@ fn uses(source: &str) -> BTreeSet<String> {
     found
 }
 
-/// `a::{b, c}, d}` → `a::{b, c}` and `d`: what stands between commas of the outermost braces.
+/// `a::{b, c}, d}` → `a::{b, c}` and `d`: the parts between the commas of the outermost braces.
 fn first_words(inside: &str) -> Vec<&str> {
     let (mut depth, mut start, mut parts) = (0, 0, Vec::new());
     for (at, c) in inside.char_indices() {

@@ -1,9 +1,9 @@
 //! The files of a crate as its modules, and which of them names something of which other.
 //!
-//! A file is a module; a folder's `mod.rs` is a file of its own. An edge goes to the file that defines what is named: a name
-//! that a `mod.rs` passes on (`pub use child::Thing`) leads to the child, and naming a module alone (`use super::child;`)
-//! is no edge, only what is then taken from it. So `pub use child::Thing` makes a `mod.rs` depend on its child as little as
-//! `mod child;` does, unless its own code says `Thing` too.
+//! A file is a module; a folder's `mod.rs` is a separate file. An edge goes to the file that defines what is named: a
+//! name that a `mod.rs` passes on (`pub use child::Thing`) leads to the child, and naming a module alone (`use
+//! super::child;`) is no edge, only what is then taken from it. So `pub use child::Thing` makes a `mod.rs` depend on
+//! its child as little as `mod child;` does, unless its own code says `Thing` too.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
@@ -89,7 +89,7 @@ impl House {
         found.into_iter().map(edge).collect()
     }
 
-    /// What a path means that stands in `module`; `None` for other crates.
+    /// The item that a path in `module` refers to; `None` for other crates.
     fn resolve(&self, module: &Module, path: &[String], aliases: usize) -> Option<Found> {
         let first = path.first()?.as_str();
         let mut start = if first == "crate" { Module::new() } else { module.clone() };
@@ -206,7 +206,7 @@ fn use_tree(tree: &[Token], before: &[String], public: bool, uses: &mut Vec<Use>
     }
 }
 
-/// What stands between the commas of the outermost level.
+/// The parts between the commas of the outermost level.
 fn parts(tree: &[Token]) -> Vec<&[Token]> {
     let (mut found, mut start, mut at) = (Vec::new(), 0, 0);
     while at < tree.len() {

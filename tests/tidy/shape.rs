@@ -1,4 +1,4 @@
-//! How long files and functions may be, and where a folder's own file stands.
+//! The length limits of files and functions, and the place of a folder's own file.
 
 use std::path::PathBuf;
 

@@ -1,4 +1,5 @@
-//! Rust source ⇄ tokens: enough of the language to find paths, modules and functions, and never what a comment or a string says.
+//! Rust source ⇄ tokens: enough of the language to find paths, modules and functions, and to ignore comments and
+//! strings.
 //!
 //! It stays apart from `syn` so that a path inside a macro's arguments counts as any other does.
 

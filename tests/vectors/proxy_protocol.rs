@@ -2,13 +2,13 @@
 //!
 //! Read by the unit tests of the parser, by the tests that send them to a listener, and by the fuzz target as its corpus.
 
-/// The bytes of a header, or of what is none.
+/// The bytes of a header, or of an invalid one.
 pub struct Vector {
-    /// The section of the text, and what it says.
+    /// The section of the specification, and its statement.
     pub rule: &'static str,
     /// What is sent.
     pub bytes: Vec<u8>,
-    /// What must come of it.
+    /// The expected result.
     pub answer: Answer,
 }
 

@@ -1,4 +1,4 @@
-//! What holds of any bytes that are read as a PROXY header; asked by a unit test and by the fuzz target.
+//! Properties of any bytes that are parsed as a PROXY header; checked by a unit test and by the fuzz target.
 
 use super::proxy_protocol::{Ends, Form, LONGEST, read};
 
@@ -24,14 +24,14 @@ pub fn of(bytes: &[u8]) {
             }
         }
     }
-    // No beginning says what the whole takes back.
+    // The result of a prefix never contradicts that of the whole.
     let early = (0..bytes.len()).find_map(|end| read(&bytes[..end]).map(|answer| (end, answer)));
     if let Some((end, answer)) = early {
         assert_eq!(read(bytes), Some(answer), "decided after {end} bytes already");
     }
 }
 
-/// A header that is passed on says the same.
+/// A header that is passed on has the same meaning.
 fn sent_on(ends: &Ends, tlvs: usize, sent: &[u8]) {
     if sent.len() > LONGEST {
         return;

@@ -133,7 +133,7 @@ fn a_target_that_resets_at_once_is_a_reset_for_the_client() {
     for _ in 0..50 {
         match Connection::try_to(proxy.address) {
             Ok(mut client) => assert_eq!(client.receive_close(), Close::Reset),
-            // So soon that the client's own connect(2) tells it.
+            // The reset may be so early that the client's connect(2) reports it.
             Err(e) => assert_eq!(e.kind(), ErrorKind::ConnectionReset),
         }
     }
@@ -150,7 +150,7 @@ fn what_a_target_says_before_it_resets_at_once_arrives() {
     let proxy = Proxy::builder().workers(2).to(target.address);
 
     for _ in 0..300 {
-        // A client whose own connect(2) tells the reset hears nothing more.
+        // A client whose connect(2) reports the reset receives nothing more.
         if let Ok(mut client) = Connection::try_to(proxy.address) {
             assert_eq!(client.receive_all(), (b"no".to_vec(), Close::Reset));
         }

@@ -143,7 +143,7 @@ fn lost_end(side: Side) -> End {
 
 /// From now on no packet of the connection with the proxy that this side has arrives.
 fn cut_off(side: Side, lost: &Connection) {
-    // The end that the kernel chose a port for: nobody else has it.
+    // The end with the port that the kernel chose, which is unique.
     let port = if side == Side::Client { lost.local() } else { lost.peer() }.port();
     let hook = "type filter hook input priority 0;";
     let rules = format!(

@@ -1,4 +1,5 @@
-//! Every way of moving × whoever ends it × however it ends × every size near a limit: no byte lost, each end told.
+//! Every way of moving bytes × either side ending × every way to end × every size near a limit: no byte is lost and
+//! each end is recorded.
 
 use std::thread;
 
@@ -9,7 +10,7 @@ use crate::harness::{Close, Connection, Proxy, Target, wait_until};
 
 const SIZES: [usize; 7] = [0, 1, 4095, 4096, 65_536, 65_537, 10 << 20];
 
-/// Said by the other side where the one that ends does not speak alone.
+/// Sent by the other side, if both sides send.
 const ANSWER: usize = 1000;
 
 const FROM_ENDER: u64 = 1;
@@ -22,7 +23,7 @@ struct Case {
     size: usize,
 }
 
-/// What its record must say.
+/// What its record must contain.
 struct Told {
     end: End,
     closed_by: Option<Side>,
@@ -32,7 +33,7 @@ struct Told {
     received: usize,
 }
 
-/// Plays one way of ending: the side that ends, the other side, and what the record must then say.
+/// Plays one way of ending: the side that ends, the other side, and what the record must then contain.
 type Play = fn(&Case, Connection, Connection) -> Told;
 
 fn all(play: Play) {
@@ -95,7 +96,7 @@ impl Case {
         Told { end, closed_by: None, sent, received }
     }
 
-    /// Waits until the proxy has read `bytes` of what the side that ends says.
+    /// Waits until the proxy has read `bytes` bytes from the side that ends.
     fn wait_until_read(&self, bytes: usize) {
         let session = self.proxy.only_session();
         wait_until("the proxy has read it", || (self.sent(&session).read >= bytes as u64).then_some(()));
@@ -128,7 +129,7 @@ fn after_a_fin_every_byte_arrives_and_then_the_fin() {
 #[test]
 fn a_reset_arrives_as_a_reset_after_every_byte_before_it() {
     all(|case, mut ender, mut other| {
-        // Before that, a target that resets at once may still count as one that was not reached.
+        // Before that, a target that resets at once may still count as unreached.
         other.send_stream(FROM_OTHER, ANSWER);
         ender.receive_stream(FROM_OTHER, ANSWER);
         thread::scope(|scope| {

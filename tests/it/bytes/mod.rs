@@ -1,4 +1,4 @@
-//! Bytes: every one arrives, in order and at its time; and how each side learns of the other's end.
+//! Bytes: all arrive in order and in time; and each side sees how the other ended.
 
 mod bandwidth;
 mod closes;

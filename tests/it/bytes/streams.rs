@@ -9,7 +9,7 @@ use crate::harness::{Close, Connection, Proxy, Target, pattern, wait_until};
 /// The payload of an Ethernet segment. One takes a slot of a pipe, whatever it holds.
 const SEGMENT: usize = 1448;
 
-/// More than two full reads: what comes next goes through a pipe.
+/// More than two full reads: the following bytes go through a pipe.
 const TO_BE_A_STREAM: usize = 1 << 20;
 
 #[test]
@@ -24,7 +24,8 @@ fn small_segments_that_fill_a_pipe_and_fall_silent_all_arrive() {
         served.receive_stream(1, TO_BE_A_STREAM);
     });
 
-    // Nobody reads while 1,000 of them come, so that they pile up in the pipe; then comes nothing more.
+    // The client does not read while 1,000 of them arrive, so that they accumulate in the pipe; then nothing more
+    // arrives.
     for segments in [1, 127, 128, 129, 1000] {
         for _ in 0..segments {
             client.send_stream_from(1, at, SEGMENT);
@@ -67,7 +68,7 @@ fn a_slow_reader_stops_its_writer_and_nobody_else() {
 #[test]
 fn a_pipe_with_something_inside_is_never_used_again() {
     let target = Target::manual();
-    // One pipe: were it given back dirty, the next stream would begin with what is in it.
+    // One pipe: if it were returned with data, the next stream would begin with that data.
     let hasty = "routes.test = {listen = '127.0.0.1:0', reset_linger = '1ms', target = '";
     let proxy = Proxy::builder().pipes(1).with(&format!("{hasty}{}'}}", target.address));
 

@@ -8,8 +8,8 @@ use loopgate::outcome::{Cause, Client, End};
 
 use crate::harness::{Close, Connection, Program, Proxy, Target, namespace, wait_until};
 
-/// The first of `count` ports in a row that nobody has, outside the range that outgoing connections draw from. Each test
-/// looks in a `room` of its own: they run at one time.
+/// The first of `count` consecutive free ports outside the range of outgoing connections. Each test searches its own
+/// `room`, because tests run in parallel.
 fn free_ports(room: u16, count: u16) -> u16 {
     let range = fs::read_to_string("/proc/sys/net/ipv4/ip_local_port_range").unwrap();
     let bottom: u16 = range.split_whitespace().next().unwrap().parse().unwrap();

@@ -1,4 +1,4 @@
-//! Connections that no listener has accepted: an embedder hands over a socket, or a stream of its own process.
+//! Connections that no listener accepted: an embedder hands over a socket, or a stream within its process.
 
 use std::io::{Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpListener};
@@ -36,7 +36,7 @@ struct Inside {
     resets: Arc<AtomicUsize>,
 }
 
-/// A client of this process, and what is handed over of it.
+/// A client in this process, and the end that is handed over.
 fn inside() -> (Inside, Incoming) {
     let (ours, theirs) = duplex(4096);
     let resets = Arc::new(AtomicUsize::new(0));
@@ -58,7 +58,7 @@ fn block_on<T>(work: impl Future<Output = T>) -> T {
     tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(work)
 }
 
-/// Says something and hears it again.
+/// Sends bytes and expects to receive them again.
 fn echoed(client: &mut Inside) {
     block_on(async {
         client.stream.write_all(b"ping").await.unwrap();

@@ -17,7 +17,8 @@ use tokio_util::sync::CancellationToken;
 
 use crate::harness::{Close, ClosedPort, Connection, Proxy, Target, listening_inode, wait_until};
 
-/// Answers each line: `ping` with `pong`, `client` with who that is, `panic` with a panic, `stay` with `staying` and nothing more, ever.
+/// Answers each line: `ping` with `pong`, `client` with the client's address, `panic` with a panic, `stay` with
+/// `staying` and nothing more, ever.
 struct Pong;
 
 impl Serve for Pong {
@@ -82,7 +83,7 @@ fn port(declared: &Declared) -> SocketAddr {
     of_service.filter_map(|it| it.address.net()).next().unwrap()
 }
 
-/// Says a line, and hears one.
+/// Sends a line, and receives one.
 fn ask(stream: impl Read + Write, line: &str) -> String {
     let mut stream = BufReader::new(stream);
     stream.get_mut().write_all(format!("{line}\n").as_bytes()).unwrap();
@@ -117,7 +118,7 @@ fn a_service_answers_on_a_port_and_on_a_unix_socket() {
         format!("unix:pid={me},uid={} at unix:{}\n", user.as_raw(), path.display())
     );
     assert_eq!(std::os::unix::fs::MetadataExt::mode(&path.metadata().unwrap()) & 0o777, 0o640);
-    // It is no route: nothing of it is a session, and no record tells of it.
+    // It is no route: it has no sessions and no records.
     assert_eq!((proxy.live().len(), proxy.records().len()), (0, 0));
 }
 
@@ -320,7 +321,7 @@ fn the_connections_of_a_service_count_among_those_that_may_live_at_one_time() {
     assert_eq!(waits.receive(1), b"1");
 }
 
-/// Connections that nobody has accepted yet.
+/// Connections that are not accepted yet.
 fn waiting(address: SocketAddr) -> u32 {
     let rows = sockets::listeners_on_port(address.port()).rows;
     rows.iter().find(|row| row.local == address).unwrap().receive_queue

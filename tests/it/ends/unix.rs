@@ -222,7 +222,7 @@ fn a_client_whose_words_are_cut_meets_a_reset_and_not_an_end() {
     let mut served = target.accept();
     served.send(b"half an ans");
     // More than all the buffers on the way hold, so that some of it is unread when the target goes. (A write that waits
-    // would meet the reset itself, and the kernel tells it once.)
+    // would receive the reset itself, and the kernel reports it once.)
     client.set_nonblocking(true).unwrap();
     let block = vec![b'x'; 1 << 20];
     wait_until("nothing more is taken", || {

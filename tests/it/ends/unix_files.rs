@@ -1,4 +1,4 @@
-//! The file of a Unix listener: whom it lets in, when it gives way, and that it goes at the end.
+//! The file of a Unix listener: who may connect, when it is replaced, and its removal at the end.
 
 use std::fs;
 use std::io::Read;

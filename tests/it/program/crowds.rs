@@ -1,4 +1,5 @@
-//! Many at one time: a storm against few descriptors, what an idle session holds, and what is left when all have gone.
+//! Many clients at once: a storm against few descriptors, what an idle session holds, and what remains after all have
+//! left.
 
 use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
 use std::thread;

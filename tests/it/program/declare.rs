@@ -139,13 +139,13 @@ fn who_waited_in_the_accept_queue_of_a_route_that_goes_is_served() {
     }
 }
 
-/// A route that takes its targets in turn, each of which says who it is.
+/// A route that uses its targets in turn; each target sends its name.
 fn in_turn(name: &str, listen: SocketAddr, targets: &[Target], more: &str) -> String {
     let targets: Vec<String> = targets.iter().map(|it| format!("'{}'", it.address)).collect();
     format!("[routes.{name}]\nlisten = '{listen}'\ntarget = [{}]\n{more}\n", targets.join(", "))
 }
 
-/// Which target a client that comes now is carried to.
+/// The target that a new client is carried to.
 fn greeted_at(address: SocketAddr) -> u8 {
     Connection::to(address).receive(1)[0]
 }
@@ -160,7 +160,7 @@ fn a_reload_that_leaves_a_route_alone_leaves_its_targets_their_turn() {
     let mut received = Vec::new();
     for n in 1..=6 {
         received.push(greeted_at(port.address));
-        // Nothing changes at first, then another route comes and is changed again and again.
+        // At first nothing changes; then another route is added and changed again and again.
         let beside = route("other", other.address, &targets[0]) + &format!("reset_linger = '{n}s'\n");
         proxy.declare(&(web.clone() + if n > 2 { &beside } else { "" })).unwrap();
     }

@@ -1,4 +1,4 @@
-//! A configuration of several files: each that comes, changes or goes is one reload of the whole.
+//! A configuration of several files: each file that is added, changed or removed causes one reload of the whole.
 
 use std::fs;
 use std::os::unix::fs::symlink;

@@ -22,7 +22,7 @@ fn secured(authority: &Authority) -> String {
     format!("tls = {{{}}}", authority.tls("server"))
 }
 
-/// Kills the only session, whose client has said what it says and waits, and sees it end.
+/// Kills the only session, whose client has sent its data and waits, and checks that it ends.
 fn kill_the_only_one(proxy: &Proxy, client: &mut Connection, in_phase: Phase) {
     proxy.kill(number_of(proxy, client.local())).unwrap();
 
@@ -72,7 +72,7 @@ fn a_session_is_killed_in_the_middle_of_a_stream() {
     let proxy = Proxy::to(target.address);
     let mut client = proxy.connect();
     let mut served = target.accept();
-    // More than both sockets take: it stands with bytes in its hands.
+    // More than both sockets can buffer: the session holds bytes that it cannot deliver.
     served.stream().set_nonblocking(true).unwrap();
     wait_until("nothing more is taken", || served.try_send(&[7; 1 << 16]).is_err().then_some(()));
 

@@ -1,4 +1,4 @@
-//! What the program tells: in lines a program can read, and without waiting for whoever reads them.
+//! The program's log: its lines are machine-readable, and writing them never waits for a reader.
 
 use rustix::process::Signal;
 use serde_json::Value;
@@ -86,7 +86,7 @@ fn a_log_that_nobody_reads_stops_nobody_and_tells_what_it_dropped() {
     }
 }
 
-/// The address on which a process listens, as the kernel tells it.
+/// The address on which a process listens, from the kernel's table.
 fn listening_of(pid: u32) -> Option<std::net::SocketAddr> {
     let links = std::fs::read_dir(format!("/proc/{pid}/fd")).ok()?.flatten();
     let inodes: Vec<String> = links

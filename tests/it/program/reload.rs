@@ -1,4 +1,4 @@
-//! The program takes a new configuration over, however it is saved, and nobody who is connected or connects notices.
+//! The program adopts a new configuration, however it is saved, and no connected or connecting client notices.
 
 use std::fs;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::SeqCst};

@@ -1,4 +1,4 @@
-//! What whoever asks for a reload is answered.
+//! The answer to a process that requests a reload.
 
 use std::fs;
 use std::net::SocketAddr;
@@ -19,7 +19,7 @@ fn route(name: &str, listen: SocketAddr, target: &Target) -> String {
     format!("[routes.{name}]\nlisten = '{listen}'\ntarget = '{}'\n", target.address)
 }
 
-/// A configuration of its own, gone when dropped.
+/// A temporary configuration, removed when dropped.
 struct Written(PathBuf);
 
 impl Written {

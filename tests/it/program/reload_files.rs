@@ -1,4 +1,4 @@
-//! The files a configuration names: they come later than it, vanish, and come back.
+//! The files that a configuration names: they appear after it, vanish, and return.
 
 use std::fs;
 use std::net::SocketAddr;

@@ -1,4 +1,4 @@
-//! The program starts, or says why not: its forms, what it promises and when, and its exit codes.
+//! The program starts, or reports why it cannot: its forms, its guarantees at startup, and its exit codes.
 
 use std::collections::BTreeSet;
 use std::fs;

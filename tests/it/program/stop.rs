@@ -1,4 +1,5 @@
-//! The program stops: it drains, says for how many, insists, and goes at once when it is told twice.
+//! The program stops: it drains, reports how many sessions remain, resets them after the time limit, and exits at once
+//! on a second signal.
 
 use rustix::process::Signal;
 
@@ -70,7 +71,7 @@ fn a_second_signal_ends_at_once() {
 
         program.signal(signal);
         program.wait_for("stopping: waiting");
-        // One press of Ctrl-C that arrives twice counts once, so it is pressed until it is heard.
+        // One Ctrl-C that arrives twice counts once, so the test repeats it until the program reacts.
         wait_until("it ends", || {
             program.signal(signal);
             (!program.is_running()).then_some(())

@@ -28,7 +28,7 @@ fn run(program: &str, arguments: &[&str]) -> Output {
     Command::new(program).args(arguments).stdin(Stdio::null()).output().unwrap()
 }
 
-/// A port that was free for both protocols a moment ago, for programs that cannot be told to choose one.
+/// A port that was free for both protocols a moment ago, for programs that cannot choose one.
 fn free_port() -> u16 {
     wait_until("a port is free for both", || {
         let stream = TcpListener::bind("127.0.0.1:0").unwrap();

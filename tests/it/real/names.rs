@@ -1,4 +1,5 @@
-//! Routing by name with openssl, curl and nginx at both ends: each sees the certificate of whom it asked for.
+//! Routing by name with openssl, curl and nginx at both ends: each client sees the certificate of the name it
+//! requested.
 
 use std::fs;
 use std::net::SocketAddr;
@@ -18,7 +19,8 @@ fn authority() -> Authority {
     authority
 }
 
-/// nginx with the certificate of `who`, which answers with that and the client it was told of, and has a large file.
+/// nginx with the certificate `who`, which answers with that name and the client address it received, and serves a
+/// large file.
 fn nginx(authority: &Authority, who: &str, listen: &str) -> Service {
     Service::start(|port, folder| {
         let large: Vec<u8> = (0..LARGE)
@@ -184,7 +186,7 @@ fn curl_is_answered_over_our_own_tls_by_the_target_of_its_name() {
     assert_ne!(proxy.record().outcome.way, Way::Tls);
 }
 
-/// `openssl s_server` with the certificate of `who`, which answers a line with the same line backwards.
+/// `openssl s_server` with the certificate `who`, which answers a line with the same line reversed.
 fn s_server(authority: &Authority, who: &str, how: &[&str]) -> Service {
     Service::start(|port, _| {
         let mut server = Command::new("openssl");
@@ -195,7 +197,7 @@ fn s_server(authority: &Authority, who: &str, how: &[&str]) -> Service {
     })
 }
 
-/// What `openssl s_client` tells of a connection on which it says `stressed` and waits for the answer.
+/// The output of `openssl s_client` for a connection on which it sends `stressed` and waits for the answer.
 fn s_client(authority: &Authority, proxy: &Proxy, how: &[&str]) -> String {
     use std::io::{BufRead, BufReader, Write};
     let mut child = Command::new("openssl")

@@ -10,7 +10,7 @@ use loopgate::outcome::{Client, End};
 use crate::harness::{Close, Connection, Proxy, Target, wait_until};
 use crate::real::tcp::{Service, printed};
 
-/// nginx, which demands a header and answers with what it says.
+/// nginx, which requires a header and answers with its content.
 fn nginx() -> Service {
     Service::start(|port, folder| {
         let at = folder.display();
@@ -39,7 +39,7 @@ fn haproxy(port: u16, folder: &Path, listen: &str) -> Command {
     haproxy
 }
 
-/// HAProxy, which demands a header, verifies its checksum if it has one, and answers with what it says.
+/// HAProxy, which requires a header, verifies its checksum if it has one, and answers with its content.
 fn haproxy_that_reads() -> Service {
     Service::start(|port, folder| {
         let answer =
@@ -72,7 +72,7 @@ fn accepting(target: SocketAddr, more: &str) -> Proxy {
     Proxy::builder().with(&format!("routes.test = {{{route}}}"))
 }
 
-/// Asks a service that answers with the ends it was told; gives that, and the ends curl had.
+/// Queries a service that answers with the addresses in the header; returns these, and the addresses that curl used.
 fn ask(address: SocketAddr) -> (String, String) {
     let ends = "\n%{local_ip}:%{local_port} %{remote_ip}:%{remote_port}";
     let told = printed("curl", &["-sS", "--fail", "-w", ends, &format!("http://{address}/")]);
@@ -193,7 +193,7 @@ fn a_check_of_haproxy_is_a_client_of_its_own() {
     let _haproxy = haproxy_that_sends(&proxy, "send-proxy-v2 proxy-v2-options crc32c check inter 100");
 
     let record = wait_until("a check has come", || proxy.records().into_iter().next());
-    // It closes with a reset once it has seen that somebody listens.
+    // The check closes with a reset once it has found a listener.
     assert!(matches!(record.outcome.end, End::ClientReset | End::ClientGone | End::Done), "{record}");
     assert_eq!(record.via, None);
 }

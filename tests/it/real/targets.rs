@@ -26,7 +26,7 @@ fn nginx(name: &str, port: ClosedPort, listen: &str) -> Service {
     })
 }
 
-/// The name of who answers a client that comes now.
+/// The name of the target that answers a new client.
 fn who_answers(proxy: SocketAddr) -> String {
     let mut client = Connection::to(proxy);
     client.send(b"GET / HTTP/1.0\r\n\r\n");
@@ -62,7 +62,7 @@ fn nobody_who_comes_notices_what_becomes_of_one_nginx_of_two() {
     let port = one.kill();
     assert_eq!(answers(proxy.address), [0, 20]);
 
-    // Back, and of no use: it wants a header that nobody sends.
+    // Running again, but unusable: it requires a header that no client sends.
     let one = nginx("one", port, "proxy_protocol");
     assert_eq!(answers(proxy.address), [0, 20]);
     let _one = nginx("one", one.kill(), "");

@@ -22,7 +22,7 @@ pub(crate) struct Service {
 }
 
 impl Service {
-    /// Starts what `command` makes of a port and a folder of its own, and returns once it listens.
+    /// Starts the command that `command` builds from a port and a new folder, and returns once it listens.
     pub(crate) fn start(command: impl FnOnce(u16, &Path) -> Command) -> Service {
         Service::start_on(ClosedPort::port(), command)
     }

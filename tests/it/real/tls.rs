@@ -23,7 +23,7 @@ fn authority() -> Authority {
     authority
 }
 
-/// What `openssl s_client` tells of a connection it says `words` on; it ends with its input.
+/// The output of `openssl s_client` for a connection on which it sends `words`; it exits at the end of its input.
 fn s_client(proxy: &Proxy, authority: &Authority, words: &str, arguments: &[&str]) -> String {
     let mut child = Command::new("openssl")
         .args([
@@ -82,7 +82,7 @@ fn openssl_resumes_what_it_kept_in_a_file() {
 
     for version in ["-tls1_3", "-tls1_2"] {
         let kept = authority.file(version).display().to_string();
-        // It ends when the target does: the tickets of TLS 1.3 come before.
+        // It ends when the target does; the session tickets of TLS 1.3 arrive before that.
         let first = s_client(&proxy, &authority, "", &[version, "-ign_eof", "-sess_out", &kept]);
         assert!(first.contains("New, TLSv1."), "{first}");
         let second = s_client(&proxy, &authority, "", &[version, "-ign_eof", "-sess_in", &kept]);

@@ -1,4 +1,4 @@
-//! The target does not answer: what the client sees, what the record says, and that it is told once.
+//! The target does not answer: what the client sees, what the record contains, and that the log reports it once.
 
 use std::thread;
 use std::time::Duration;
@@ -64,7 +64,7 @@ fn a_name_with_one_silent_address_is_reached_in_the_time_of_one_attempt() {
         assert_eq!(client.receive(1), b"x");
         drop(client);
 
-        // A part of the time is kept for the address that comes last.
+        // A part of the time is reserved for the last address.
         let attempts = proxy.record().outcome.attempts;
         assert!(attempts[0].took < Duration::from_secs(4), "{attempts:?}");
     }
@@ -121,7 +121,7 @@ fn a_target_that_is_down_is_told_once_and_its_return_as_well() {
     assert_eq!(client.receive(1), b"x");
 }
 
-/// How many sessions a record stands for.
+/// The number of sessions that a record covers.
 fn count(line: &str) -> usize {
     let Some((_, count)) = line.split_once(" count=") else { return 1 };
     count.split(' ').next().unwrap().parse().unwrap()

@@ -1,4 +1,4 @@
-//! How it is found out whether a target takes connections, seen by who is carried where.
+//! Health checks, observed by the targets to which clients are carried.
 
 use std::net::{SocketAddr, TcpListener};
 use std::os::fd::OwnedFd;
@@ -24,7 +24,7 @@ fn config(targets: &[SocketAddr], health: &str) -> String {
     )
 }
 
-/// Where a client that comes now is carried to.
+/// The target that a new client is carried to.
 fn carried_to(proxy: &Proxy) -> SocketAddr {
     let client = proxy.connect();
     client.finish();
@@ -35,7 +35,7 @@ fn carried_to(proxy: &Proxy) -> SocketAddr {
     record.outcome.target.as_ref().and_then(|it| it.net()).unwrap()
 }
 
-/// A service that answers PING, and while it ails says so and closes.
+/// A service that answers PING, and while it is unhealthy answers with an error and closes.
 struct Service {
     target: Target,
     is_well: Arc<AtomicBool>,
@@ -117,7 +117,7 @@ fn three_bad_signs_in_a_row_take_a_target_out_and_two_good_ones_bring_it_back() 
     ailing.is_well.store(false, SeqCst);
     wait_until("the other has the clients", || (carried_to(&proxy) == second).then_some(()));
 
-    // What was asked while it was well still may be under way; two more are not enough to take it out.
+    // A check begun while it was healthy may still be in progress; two more failures are not enough to mark it down.
     assert!(ailing.asked.load(SeqCst) >= before + 3, "three checks failed");
 }
 
@@ -218,8 +218,8 @@ fn the_health_of_a_target_that_stays_is_kept_over_a_reload() {
     let (ailing, well) = (Service::start(), Service::start());
     ailing.is_well.store(false, SeqCst);
     let [first, second] = [&ailing, &well].map(|service| service.target.address);
-    // After a change of state the next check comes at once, and may find it well already: one that passes is not enough to
-    // bring it back.
+    // After a change of state the next check runs at once, and may find it healthy already: one passed check is not
+    // enough to bring it back.
     let checks = format!("{}, rise = 1000", PING.replace("20ms", "1h"));
     let proxy = proxy(&[first, second], &checks);
     wait_until("it is known to ail", || (carried_to(&proxy) == second).then_some(()));

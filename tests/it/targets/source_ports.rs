@@ -1,4 +1,5 @@
-//! Towards one target there are only so many source ports: the end of them is named, is nobody else's fault, and passes.
+//! The source ports towards one target are limited: their exhaustion is named, is not attributed to the target, and
+//! passes.
 
 use std::fs;
 use std::net::SocketAddr;
@@ -10,7 +11,7 @@ use crate::harness::{Close, Connection, Proxy, Target, namespace};
 /// How many source ports the namespace has left towards one address.
 const PORTS: usize = 20;
 
-/// Leaves few ports to the kernel's choice. The test's own connections come from an address of their own.
+/// Leaves few ports to the kernel's choice. The test's own connections use a separate source address.
 fn leave_few_ports() {
     fs::write("/proc/sys/net/ipv4/ip_local_port_range", format!("40000 {}", 40_000 + PORTS - 1)).unwrap();
 }
@@ -46,7 +47,7 @@ fn the_end_of_source_ports_is_named_and_passes() {
         assert_eq!(record.outcome.end, End::NoTarget(Cause::NoSourcePort));
         assert!(record.to_string().contains("source"), "{record}");
 
-        // The target is not to blame: it counts as up, and the first port that comes free is used.
+        // The target is not at fault: it counts as up, and the first freed port is used.
         let (client_end, served) = held.pop().unwrap();
         served.reset();
         drop(client_end);

@@ -1,4 +1,4 @@
-//! Many handshakes at one time: who gets in, and how those end who do not.
+//! Many handshakes at once: which clients are admitted, and how the others end.
 
 use loopgate::outcome::{End, Limit, Phase};
 

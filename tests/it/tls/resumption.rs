@@ -1,4 +1,4 @@
-//! Sessions of TLS that are resumed: by whom, across which reloads, and never past a check.
+//! Resumed TLS sessions: by which clients, across which reloads, and never past a check.
 
 use std::io::{Read, Write};
 use std::sync::Arc;
@@ -42,7 +42,7 @@ fn is_resumed(record: &Record) -> bool {
     record.client_tls.as_ref().unwrap().resumed
 }
 
-/// How it ends for one who is not to be let in.
+/// How the connection of a client that must be refused ends.
 fn refused(proxy: &Proxy, config: &Arc<ClientConfig>) -> String {
     let mut client = TlsConnection::to(proxy.address, config);
     assert_eq!(client.receive_all(), (Vec::new(), Close::Reset));

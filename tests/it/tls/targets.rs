@@ -107,7 +107,7 @@ fn each_target_is_told_the_client_before_its_handshake() {
         })
     };
     let (wrong, right) = (serve(authority.server("elsewhere", false)), serve(authority.server("web", false)));
-    // Else the target that is down is looked at, and told that it is no client who looks.
+    // Otherwise a health check would reach the target that is down, with a header that names no client.
     let more = ", send_proxy = 'v1', health = {check = 'none'}";
     let proxy = proxy(&authority, &[&wrong, &right], "", more);
 

@@ -1,4 +1,4 @@
-//! The picture for the README: one small panel per figure, one bar per forwarder.
+//! The chart `versus.svg`: one small panel per figure, one bar per forwarder.
 //!
 //! It carries its own background and both sets of colours, so that it can be read on a light and on a dark page.
 

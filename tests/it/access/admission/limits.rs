@@ -103,7 +103,7 @@ fn a_crowd_that_evicts_itself_leaves_every_place_free() {
         for _ in 0..4 {
             scope.spawn(|| {
                 for _ in 0..200 {
-                    // Evicted before, while or after it speaks: whatever it hears is its own.
+                    // Evicted before, while or after it sends: it receives only its own bytes.
                     let mut client = Connection::to(address);
                     let _ = client.try_send(b"here");
                     let _ = client.try_receive(&mut [0; 4]);

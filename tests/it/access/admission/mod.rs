@@ -1,4 +1,4 @@
-//! How many may come in, and how fast: caps, rates, the queue, who is evicted, and what a reload does to all of them.
+//! How many clients are admitted, and how fast: caps, rates, the queue, evictions, and the effect of a reload on them.
 
 mod flows;
 mod limits;
@@ -31,7 +31,7 @@ fn seated(proxy: &Proxy) -> Connection {
     client
 }
 
-/// A client that waits, which is known from its session and from nothing that it hears.
+/// A queued client, which only its session shows, because it receives nothing.
 fn waiting(proxy: &Proxy) -> Connection {
     let before = proxy.live().len();
     let client = proxy.connect();

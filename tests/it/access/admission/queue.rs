@@ -34,7 +34,7 @@ fn a_full_queue_and_a_wait_too_long_are_told_apart() {
     let proxy = proxy(target.address, limits);
     let mut first = seated(&proxy);
 
-    // Either may be the one that waits.
+    // Either client may be queued.
     thread::scope(|scope| {
         let both = [(); 2].map(|()| scope.spawn(|| is_reset_at_once(&proxy)));
         both.into_iter().for_each(|it| assert!(it.join().unwrap()));

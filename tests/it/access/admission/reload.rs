@@ -46,7 +46,7 @@ fn sessions_that_began_before_there_were_limits_count_under_them() {
     proxy.declare(&text("max_connections_per_client = 3")).unwrap();
     assert!(is_reset_at_once(&proxy), "all three are of this client");
 
-    // Without limits nobody is counted, and afterwards all are.
+    // Without limits no client is counted, and afterwards all are.
     proxy.declare(&text("")).unwrap();
     all.push(seated(&proxy));
     proxy.declare(&text("max_connections = 4")).unwrap();

@@ -111,7 +111,7 @@ fn with_refuse_a_client_too_many_is_dropped_and_the_old_live() {
     let late = client(proxy.address);
     late.send(b"late").unwrap();
 
-    // An old client's answer comes after the late one's datagram was looked at.
+    // An earlier client's answer arrives after the proxy has handled the later client's datagram.
     for one in &clients {
         assert_eq!(ask(one, b"still here"), b"still here");
     }

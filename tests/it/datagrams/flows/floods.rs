@@ -10,7 +10,7 @@ use super::{proxy, route};
 use crate::harness::datagrams::{client, receive, socket};
 use crate::harness::{Program, Proxy, Target, wait_until};
 
-/// Sends to `to` as fast as it can, until told to stop.
+/// Sends to `to` as fast as it can, until it is stopped.
 struct Flood {
     over: Arc<AtomicBool>,
     thread: Option<thread::JoinHandle<()>>,

@@ -1,4 +1,4 @@
-//! Flows: when each ends and what its record says, how many there may be, and what a reload and a stop do to them.
+//! Flows: when they end, what their records contain, how many are allowed, and the effect of a reload and a stop.
 
 mod ends;
 mod floods;

@@ -7,7 +7,7 @@ use crate::harness::{Close, Connection, HelloBuilder, Proxy, Target};
 const LINE: &[u8] = b"PROXY TCP4 192.0.2.1 198.51.100.2 56324 443\r\n";
 const UNRECOGNIZED_NAME: &[u8] = b"\x15\x03\x03\x00\x02\x02\x70";
 
-/// A proxy with these lines in its only route, beside where it listens.
+/// A proxy with these lines in its only route, added to `listen`.
 fn proxy(lines: &str) -> Proxy {
     Proxy::builder().with(&format!("[routes.test]\nlisten = '127.0.0.1:0'\n{lines}\n"))
 }
@@ -167,7 +167,7 @@ fn what_is_no_hello_ends_with_the_alert_for_it_and_the_route_goes_on() {
         (longer(51), Some(50)),
         (HelloBuilder::default().name(b"a.example").name(b"a.example").records(), Some(47)),
         (HelloBuilder::default().name(b"a.example").protocols(&["h2", ""]).records(), Some(50)),
-        // SSL 2.0 knows no alert of ours.
+        // SSL 2.0 does not know our alerts.
         (b"\x80\x2e\x01\x03\x01\0\x15\0\0\0\x10".to_vec(), None),
         (b"\x15\x03\x01\0\x02\x02\x28".to_vec(), None),
     ] {

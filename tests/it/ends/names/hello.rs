@@ -56,7 +56,7 @@ fn the_longest_hello_is_read_and_a_longer_one_told_that_it_is_none() {
     let proxy = proxy(&format!("names = {{ 'a.example' = '{}' }}", a.address));
     let long = |bytes: usize| {
         let with = |padding: usize| HelloBuilder::default().name(b"a.example").padding(padding).records();
-        // As many extensions and records as in what is asked for.
+        // 60,000 bytes need as many extensions and records as the requested length.
         with(60_000 + bytes - with(60_000).len())
     };
 

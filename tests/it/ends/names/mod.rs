@@ -1,4 +1,4 @@
-//! Clients go by the name they ask for, and nobody notices that their hello was looked at.
+//! Clients are routed by the name they request, and neither side notices that the ClientHello was read.
 
 mod beside;
 mod hello;
@@ -6,7 +6,7 @@ mod routing;
 
 use crate::harness::{Close, Proxy, Target};
 
-/// Says which target it is, then answers after the client's FIN with all it heard.
+/// Sends its own name, then answers after the client's FIN with everything it received.
 fn telling(which: &'static str) -> Target {
     Target::serving_anywhere(move |mut connection| {
         connection.send(which.as_bytes());
@@ -15,7 +15,7 @@ fn telling(which: &'static str) -> Target {
     })
 }
 
-/// A proxy with these lines about names in its route, beside where it listens.
+/// A proxy with these lines about names in its route, added to `listen`.
 fn proxy(lines: &str) -> Proxy {
     Proxy::builder().with(&route(lines))
 }
@@ -32,7 +32,7 @@ fn exchange(proxy: &Proxy, bytes: &[u8]) -> (Vec<u8>, Close) {
     client.receive_all()
 }
 
-/// Whether the target that calls itself so heard just this.
+/// Whether the target with this name received exactly these bytes.
 fn reaches(proxy: &Proxy, bytes: &[u8], which: &str) {
     let (received, ending) = exchange(proxy, bytes);
     assert_eq!(String::from_utf8_lossy(&received[..received.len().min(which.len())]), which);

@@ -49,7 +49,7 @@ fn send_in_pieces(proxy: &Proxy, vector: &Vector, behind: &[u8]) -> u64 {
 #[test]
 fn every_rule_of_the_text_is_kept_on_a_socket_wherever_the_bytes_are_cut() {
     let target = Target::echo();
-    // The records of refusals are folded, and come when they come.
+    // The records of refusals are folded, so their time is not fixed.
     let [taking, refusing] = [accepting(&target), accepting(&target)];
 
     let vectors = version_1().into_iter().chain(version_2());

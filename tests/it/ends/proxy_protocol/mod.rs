@@ -1,4 +1,4 @@
-//! Whom a proxy before us speaks for, and whom we speak for: PROXY headers, accepted and sent.
+//! PROXY headers, accepted from a proxy in front and sent to targets.
 
 mod accept;
 mod named;
@@ -31,7 +31,7 @@ fn accepting(target: &Target) -> Proxy {
     proxy_with("accept_proxy = 'localhost', accept_proxy_timeout = '1m'", target.address)
 }
 
-/// Connects, speaks and hears nothing but an end. The reset may come at any time, even before the connect is over.
+/// Connects, sends and receives nothing but the end. The reset may come at any time, even before connect(2) returns.
 fn say_and_hear_nothing(proxy: &Proxy, words: &[u8]) {
     let Ok(mut client) = Connection::try_to(proxy.address) else { return };
     let _ = client.try_send(words);

@@ -22,7 +22,7 @@ fn the_target_hears_of_the_client_before_anything_else() {
         let proxy = sending(form, &target);
         let mut client = proxy.connect();
 
-        // The client has not said a word yet.
+        // The client has not sent anything yet.
         let mut served = target.accept();
         let (client_told, destination) = net(&header_on(&mut served));
         client.send(b"hello");
@@ -121,7 +121,7 @@ fn a_target_that_resets_at_once_is_told_as_one() {
     say_and_hear_nothing(&proxy, b"");
 
     let outcome = proxy.record().outcome;
-    // It depends on who is faster: a target that has not taken the header was not reached.
+    // It depends on the timing: a target that has not taken the header counts as unreached.
     let told = (outcome.end, outcome.phase);
     let possible = [(End::NoTarget(Cause::Reset), Phase::Greet), (End::TargetReset, Phase::Relay)];
     assert!(possible.contains(&told), "{told:?}");

@@ -1,4 +1,4 @@
-//! What two sources want at one time: the second is told.
+//! Two sources that declare the same thing at once: the second is refused with the reason.
 
 use loopgate::engine::Refused;
 use loopgate::plan::{self, RouteName, Routes};

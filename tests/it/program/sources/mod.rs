@@ -34,7 +34,7 @@ fn visit(mut client: Connection) {
     assert_eq!(client.receive_close(), Close::Fin);
 }
 
-/// What a refused declaration says of the address and of the two that want it.
+/// The message of a refused declaration about the address and its two claimants.
 fn conflict(refused: &Refused) -> (String, String, String) {
     let Refused::Conflict { address, wanted_by, held_by } = refused else { panic!("{refused}") };
     (address.to_string(), wanted_by.name(), held_by.name())

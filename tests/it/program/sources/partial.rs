@@ -56,7 +56,7 @@ fn a_source_that_takes_what_it_can_get_is_answered_route_by_route() {
     let added: Vec<_> = declared.change.added.iter().map(ToString::to_string).collect();
     assert_eq!(added, ["a_free", "d_beside"], "what is given up is not wanted any more");
     assert_eq!(Connection::to(free.address).receive(1), b"1");
-    // What one source could not get is nobody else's trouble.
+    // A failure of one source does not affect the others.
     proxy.declare(&web(held.address, target.address, "reset_linger = '1s'")).unwrap();
 }
 

@@ -39,7 +39,7 @@ fn the_fewest_sessions_draw_the_next_client() {
     let clients: Vec<Connection> = (0..8).map(|_| proxy.connect()).collect();
     let at_one: Vec<Connection> = (0..4).map(|_| one.accept()).collect();
     let _at_other: Vec<Connection> = (0..4).map(|_| other.accept()).collect();
-    // All of one target's clients go, and all who come next are its own.
+    // All clients of one target leave, and the next clients all go to that target.
     for end in at_one {
         end.reset();
     }
@@ -227,7 +227,7 @@ fn a_target_that_swallows_every_packet_costs_its_clients_one_timeout() {
     let proxy = proxy(&[plain(address), plain(echo.address)], "balance = 'first'\nconnect_timeout = '100ms'");
 
     assert_eq!(carried_to(&proxy), echo.address);
-    // Then it is known, and asked last.
+    // Then its state is known, and it is tried last.
     wait_until("the silent one is known", || {
         visit(proxy.connect());
         (proxy.record().outcome.attempts.len() == 1).then_some(())

@@ -60,7 +60,7 @@ fn a_client_whose_datagrams_are_refused_is_carried_to_the_next_target() {
     let client = datagrams::client(proxy.address);
     client.set_read_timeout(Some(std::time::Duration::from_millis(50))).unwrap();
 
-    // The refusal comes after the first datagram, which is lost as it would be without a proxy.
+    // The refusal arrives after the first datagram, which is lost as it would be without a proxy.
     wait_until("the next one answers", || {
         client.send(b"again").unwrap();
         client.recv(&mut [0; 16]).ok()

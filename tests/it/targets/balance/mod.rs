@@ -1,4 +1,4 @@
-//! Several targets of one route: who gets which clients, and what they notice when one goes.
+//! Several targets of one route: which target gets which clients, and what clients notice when a target fails.
 
 mod connections;
 mod flows;
@@ -36,7 +36,7 @@ fn visit(mut client: Connection) {
     assert_eq!(client.receive_close(), Close::Fin);
 }
 
-/// Where a client that comes now is carried to.
+/// The target that a new client is carried to.
 fn carried_to(proxy: &Proxy) -> SocketAddr {
     visit(proxy.connect());
     reached(proxy)

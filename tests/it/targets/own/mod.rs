@@ -19,7 +19,7 @@ use tokio::sync::mpsc;
 
 use crate::harness::Proxy;
 
-/// A service inside this process; each connection with it is handed to the test, or answered by what it hears.
+/// A service inside this process; it hands each connection to the test, or echoes what it receives.
 #[derive(Clone)]
 struct Inside(Arc<State>);
 
@@ -109,7 +109,7 @@ fn name() -> RouteName {
     RouteName("test".into())
 }
 
-/// A proxy with this route to these targets; where it listens.
+/// A proxy with this route to these targets, and the address it listens on.
 fn proxy_to(more: &str, targets: Vec<PlanTarget>) -> (Proxy, SocketAddr) {
     let proxy = Proxy::builder().with("routes.other = {listen = '127.0.0.1:0', target = '1'}");
     let address = declare(&proxy, route(more).with_targets(targets).unwrap()).listening[0].address.net();

@@ -1,4 +1,4 @@
-//! Which target of several a client gets, how one of an embedder's own is reached, and what it is where it is not.
+//! Which of several targets a client reaches, how an embedder's own target is reached, and the record if it is not.
 
 use std::io;
 use std::net::SocketAddr;

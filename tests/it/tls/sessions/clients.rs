@@ -95,7 +95,7 @@ fn only_clients_with_a_certificate_and_a_name_on_the_list_come_in() {
         assert!(hint.contains(told), "{hint}");
     }
 
-    // Trusts us, and shows what somebody else signed.
+    // Trusts the proxy, and presents a certificate that another authority signed.
     let strange = {
         let mut roots = rustls::RootCertStore::empty();
         let ca = std::fs::read(authority.file("ca.pem")).unwrap();

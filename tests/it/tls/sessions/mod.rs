@@ -1,4 +1,4 @@
-//! TLS with clients and with targets: what arrives, how it ends, and what is said when it fails.
+//! TLS with clients and with targets: what arrives, how it ends, and what is reported when it fails.
 
 mod bytes;
 mod clients;

@@ -1,4 +1,4 @@
-//! Targets: whom Loopgate believes, and what it shows them.
+//! Targets: which certificates Loopgate trusts, and which it presents.
 
 use loopgate::outcome::{Cause, End, Phase};
 
@@ -20,14 +20,14 @@ fn a_target_that_does_not_prove_who_it_is_gets_nothing() {
     for (server, target_tls, cause, told) in cases {
         let target = tls_echo(server);
         let proxy = originating(&target, &target_tls);
-        // The reset may be quicker than whoever connects.
+        // The reset may arrive before connect(2) returns.
         if let Ok(mut client) = Connection::try_to(proxy.address) {
             let _ = client.try_send(b"secret");
             assert_eq!(client.receive_all().1, Close::Reset);
         }
         let (end, _, hint) = hint(&proxy);
         if end != End::NoTarget(cause) {
-            // TLS 1.3: a client may be told only after its own last word that a certificate was due.
+            // TLS 1.3: a client may learn only after its own last message that a certificate was required.
             assert_eq!((end, cause), (End::TargetReset, Cause::TlsRefused));
         }
         assert!(hint.contains(told), "{hint}");

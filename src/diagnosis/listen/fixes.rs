@@ -2,8 +2,8 @@
 
 use std::net::SocketAddr;
 
-use super::bind::BindFinding;
 use super::facts::BindFacts;
+use super::judge::BindFinding;
 use super::wording::{in_debugger, nearest_first};
 
 use crate::diagnosis::finding::Fix;

@@ -2,10 +2,10 @@
 //!
 //! The rules are pure; only `could_listen…` and `…bind_failure…` ask `probe` for facts.
 
-mod bind;
+mod diagnose;
 mod facts;
 mod fixes;
-mod into_diagnosis;
+mod judge;
 #[cfg(test)]
 mod live_tests;
 mod overlap;
@@ -15,8 +15,8 @@ mod unix;
 mod unix_question;
 mod wording;
 
-pub use bind::{BindFinding, bind_failure, bind_failures, exit_code};
 pub use facts::{BindFacts, Blocker};
+pub use judge::{BindFinding, bind_failure, bind_failures, exit_code};
 pub use overlap::Overlap;
 pub use question::could_listen;
 pub use report::bind_report;

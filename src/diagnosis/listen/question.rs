@@ -8,8 +8,8 @@ use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::time::{Duration, Instant};
 
-use super::bind::{BindFinding, decisive, failure};
 use super::facts::{BindFacts, Blocker, Failed, on_port};
+use super::judge::{BindFinding, decisive, failure};
 use crate::diagnosis::finding::{Check, Diagnosis, Fix, Question, Status, Warning};
 use crate::diagnosis::own_limits;
 use crate::diagnosis::process_text::{names, rough, shell};

@@ -4,8 +4,8 @@
 
 use std::net::IpAddr;
 
-use super::bind::{BindFinding, decisive, on_another_link};
 use super::facts::{BindFacts, Blocker};
+use super::judge::{BindFinding, decisive, on_another_link};
 use super::overlap::Overlap;
 use crate::diagnosis::process_text::{describe, home, names, parentage, pids, rough, since};
 use crate::diagnosis::verdict::Verdict;

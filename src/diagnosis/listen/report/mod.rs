@@ -1,10 +1,10 @@
 //! The text for failed listeners: all failures together, each in at most about eight lines.
 //!
-//! It prints nothing and knows no terminal; `into_diagnosis.rs` turns a failure into the diagnosis whose words it uses.
+//! It prints nothing and knows no terminal; `diagnose.rs` turns a failure into the diagnosis whose words it uses.
 
 use std::time::Instant;
 
-use super::bind::BindFinding;
+use super::judge::BindFinding;
 use crate::diagnosis::finding::Diagnosis;
 use crate::diagnosis::process_text::pids;
 use crate::diagnosis::text;

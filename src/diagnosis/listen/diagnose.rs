@@ -4,9 +4,9 @@ use std::time::Instant;
 
 use serde_json::json;
 
-use super::bind::{BindFinding, decisive};
 use super::facts::BindFacts;
 use super::fixes::fixes;
+use super::judge::{BindFinding, decisive};
 use super::overlap::Overlap;
 use super::wording::{details, summary};
 use crate::diagnosis::errno::errno_name;

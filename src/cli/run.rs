@@ -9,7 +9,8 @@ use tokio::time::timeout;
 use super::log;
 use super::output::{code, complain, refuse};
 use super::signals::Signals;
-use super::suggest_port::with_command;
+use super::suggest_port;
+use crate::diagnosis;
 use crate::engine::{self, Declared, Handle, Kind, Listening, NotListening, Refused, Settings};
 use crate::ledger::{Ledger, LogFormat};
 use crate::plan::{self, Plan, Sources};
@@ -93,9 +94,10 @@ async fn life(
         }
         Err(Refused::Bind(failures)) => {
             let arguments: Vec<String> = std::env::args().skip(1).collect();
-            let trouble = engine::diagnose(&failures).with(|finding| with_command(finding, &arguments));
-            complain(&trouble.report());
-            return trouble.exit_code();
+            let instead = |address, free| suggest_port::command(&arguments, address, free);
+            let diagnoses = engine::diagnose(&failures, &instead);
+            complain(&diagnosis::bind_report(&diagnoses));
+            return diagnosis::exit_code(&diagnoses);
         }
         Err(refused) => {
             complain(&format!("error: {refused}"));

@@ -1,30 +1,24 @@
 //! The user's command line with a free port in place of the one that is taken.
 
-use crate::address::Spec;
-use crate::diagnosis::BindFinding;
+use std::net::SocketAddr;
 
-/// The finding with the command that starts the same routes on the free port. If the address comes from a file, the
-/// finding is returned unchanged.
-pub(super) fn with_command(finding: BindFinding, arguments: &[String]) -> BindFinding {
-    let address = finding.facts.address;
-    let command = finding.facts.next_free.and_then(|free| {
-        let mut found = false;
-        let mut words = vec!["loopgate".to_owned()];
-        for argument in arguments {
-            let moved = argument
-                .parse::<Spec>()
-                .ok()
-                .filter(|spec| spec.listen.to_string() == address.to_string())
-                .and_then(|_| with_port(argument, address.port(), free));
-            found |= moved.is_some();
-            words.push(moved.unwrap_or_else(|| argument.clone()));
-        }
-        found.then_some(words)
-    });
-    match command {
-        Some(command) => finding.or_else(command),
-        None => finding,
+use crate::address::Spec;
+
+/// The command that starts the same routes with the `free` port instead of that of `address`; `None` if the address does
+/// not come from these arguments.
+pub(super) fn command(arguments: &[String], address: SocketAddr, free: u16) -> Option<Vec<String>> {
+    let mut found = false;
+    let mut words = vec!["loopgate".to_owned()];
+    for argument in arguments {
+        let moved = argument
+            .parse::<Spec>()
+            .ok()
+            .filter(|spec| spec.listen.to_string() == address.to_string())
+            .and_then(|_| with_port(argument, address.port(), free));
+        found |= moved.is_some();
+        words.push(moved.unwrap_or_else(|| argument.clone()));
     }
+    found.then_some(words)
 }
 
 /// `62893:3000` → `62894:3000`, `[::1]:62893:db:5432` → `[::1]:62894:db:5432`

@@ -24,8 +24,7 @@ pub use finding::{
 };
 pub use json::{SCHEMA, json};
 pub use listen::{
-    BindFacts, BindFinding, Blocker, Overlap, bind_failure, bind_failures, bind_report, could_listen,
-    could_listen_unix, exit_code, unix_bind_failure, unix_exit_code,
+    Instead, bind_failures, bind_report, could_listen, could_listen_unix, exit_code, unix_bind_failure,
 };
 pub use text::{block, screen};
 pub use verdict::{Certainty, Severity, Verdict};

@@ -1,6 +1,6 @@
 //! A diagnosis as text: a block for a fault, a screen for `explain`. Pure, without colours.
 
-use std::fmt::Write as _;
+use std::fmt::{Display, Write as _};
 
 use super::finding::{Diagnosis, Question, Status};
 use super::verdict::{Severity, Verdict};
@@ -70,15 +70,16 @@ pub(super) fn headline(diagnosis: &Diagnosis) -> String {
         Question::Listen => "",
         Question::Reach | Question::Session => "",
     };
-    format!("{severity}: {verb}{}: {}\n", place(diagnosis), diagnosis.summary)
+    let place = with_routes(&diagnosis.subject, &diagnosis.routes);
+    format!("{severity}: {verb}{place}: {}\n", diagnosis.summary)
 }
 
 /// `127.0.0.1:8080 (route web)`
-fn place(diagnosis: &Diagnosis) -> String {
-    match &diagnosis.routes[..] {
-        [] => diagnosis.subject.to_string(),
-        [route] => format!("{} (route {route})", diagnosis.subject),
-        routes => format!("{} (routes {})", diagnosis.subject, routes.join(", ")),
+pub(super) fn with_routes(place: &dyn Display, routes: &[String]) -> String {
+    match routes {
+        [] => place.to_string(),
+        [route] => format!("{place} (route {route})"),
+        routes => format!("{place} (routes {})", routes.join(", ")),
     }
 }
 

@@ -28,7 +28,7 @@ use admission::handshakes::HandshakeLimiter;
 use admission::queue::AdmissionControls;
 pub use api::{Answer, BindFailure, Declaration, Declared, Listening, NotListening, Policy, Refused};
 pub use carry::CarryRefused;
-pub use listeners::bind_error::{BindTrouble, diagnose};
+pub use listeners::bind_error::diagnose;
 use listeners::supervisor::{Order, Supervisor};
 use monitor::checker::HealthChecker;
 use monitor::diagnosis_worker::ProcessWatches;

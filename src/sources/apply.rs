@@ -136,8 +136,8 @@ impl Reloader {
                 Ok(declared)
             }
             Err(Refused::Bind(failures)) => {
-                let trouble = engine::diagnose(&failures);
-                Err((Refusal::Bind { failures, trouble }, plan.files))
+                let diagnoses = engine::diagnose(&failures, &|_, _| None);
+                Err((Refusal::Bind { failures, diagnoses }, plan.files))
             }
             Err(refused) => Err((Refusal::Engine(refused), plan.files)),
         }

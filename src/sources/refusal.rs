@@ -4,7 +4,8 @@ use std::fmt;
 use std::path::PathBuf;
 
 use crate::config::Problems;
-use crate::engine::{BindFailure, BindTrouble, Refused};
+use crate::diagnosis::{Diagnosis, bind_report};
+use crate::engine::{BindFailure, Refused};
 
 /// Why a reload changed nothing.
 #[derive(Debug)]
@@ -19,8 +20,8 @@ pub enum Refusal {
     Bind {
         /// Each address, with the system's error.
         failures: Vec<BindFailure>,
-        /// The causes that were found.
-        trouble: BindTrouble,
+        /// The diagnosis of each.
+        diagnoses: Vec<Diagnosis>,
     },
     /// Another refusal of the engine.
     Engine(Refused),
@@ -34,7 +35,7 @@ impl fmt::Display for Refusal {
             }
             Refusal::Problems(problems) => f.write_str(&problems.render(false)),
             Refusal::Unchangeable(keys) => f.write_str(&keys.join("\n")),
-            Refusal::Bind { trouble, .. } => f.write_str(&trouble.report()),
+            Refusal::Bind { diagnoses, .. } => f.write_str(&bind_report(diagnoses)),
             Refusal::Engine(refused) => refused.fmt(f),
         }
     }

@@ -1,12 +1,14 @@
-//! Turns a failed bind into a diagnosis.
+//! Finds out why binds failed: the facts of each, its verdict and its words make a diagnosis.
 
+use std::io;
+use std::net::SocketAddr;
 use std::time::Instant;
 
 use serde_json::json;
 
-use super::facts::BindFacts;
+use super::facts::{BindFacts, Failed, gather};
 use super::fixes::fixes;
-use super::judge::{BindFinding, decisive};
+use super::judge::{decisive, judge};
 use super::overlap::Overlap;
 use super::wording::{details, summary};
 use crate::diagnosis::errno::errno_name;
@@ -15,45 +17,59 @@ use crate::diagnosis::verdict::Verdict;
 use crate::outcome::{HeldSocket, Holder};
 use crate::probe::sockets::ports::Transport;
 
-impl BindFinding {
-    /// The finding as a diagnosis; `since` is when the examination began.
-    pub fn diagnosis(&self, since: Instant) -> Diagnosis {
-        let facts = &self.facts;
-        let mut diagnosis = Diagnosis::new(Question::Listen, facts.subject(), self.verdict, self.certainty);
-        diagnosis.routes.clone_from(&self.routes);
-        diagnosis.errno = Some(errno_name(facts.errno));
-        diagnosis.os_message.clone_from(&facts.os_message);
-        diagnosis.summary = summary(self);
-        for (label, text) in details(self) {
-            diagnosis.detail(label, text);
-        }
-        diagnosis.holders = self.holders_with_sockets();
-        diagnosis.fixes = fixes(self);
-        diagnosis.next_free_port = facts.next_free;
-        facts.add_evidence(&mut diagnosis);
-        facts.add_gaps(&mut diagnosis);
-        diagnosis.elapsed = since.elapsed();
-        diagnosis
-    }
+/// The command that starts this program with the given port instead of that of the address; `None` if there is none.
+pub type Instead<'a> = &'a dyn Fn(SocketAddr, u16) -> Option<Vec<String>>;
 
-    /// The processes that hold the address; if none was seen, those that might.
-    fn holders_with_sockets(&self) -> Vec<Holder> {
-        let seen = self
-            .holders()
-            .into_iter()
-            .map(|holder| Holder { sockets: self.facts.sockets_of(holder.pid), ..holder.clone() });
-        let seen: Vec<Holder> = seen.collect();
-        if seen.is_empty() { self.facts.candidates.clone() } else { seen }
+/// Finds out why binds (or the listens after them) of TCP or UDP listeners failed, in the same order and with one search
+/// of /proc for all, which takes at most 300 ms. Call it immediately after the failure, while the cause still exists.
+/// `instead` is asked for the command that uses the next free port.
+pub fn bind_failures(
+    failures: &[(SocketAddr, Transport, &io::Error)],
+    instead: Instead<'_>,
+) -> Vec<Diagnosis> {
+    let begun = Instant::now();
+    let failed = |&(address, transport, error)| Failed { address, transport, error };
+    let mut all = gather(&failures.iter().map(failed).collect::<Vec<_>>());
+    for facts in &mut all {
+        facts.instead = facts.next_free.and_then(|free| instead(facts.address, free)).unwrap_or_default();
+    }
+    all.iter().map(|facts| Diagnosis { elapsed: begun.elapsed(), ..diagnose(facts) }).collect()
+}
+
+/// The diagnosis of these facts. Pure.
+pub(super) fn diagnose(facts: &BindFacts) -> Diagnosis {
+    let (verdict, certainty) = judge(facts);
+    let subject = subject(facts.address, facts.transport);
+    let mut diagnosis = Diagnosis::new(Question::Listen, subject, verdict, certainty);
+    diagnosis.errno = Some(errno_name(facts.errno));
+    diagnosis.os_message.clone_from(&facts.os_message);
+    diagnosis.summary = summary(facts, verdict);
+    for (label, text) in details(facts, verdict) {
+        diagnosis.detail(label, text);
+    }
+    diagnosis.holders = facts.holders_with_sockets();
+    diagnosis.fixes = fixes(facts, verdict);
+    diagnosis.next_free_port = facts.next_free;
+    facts.add_evidence(&mut diagnosis);
+    facts.add_gaps(&mut diagnosis);
+    diagnosis
+}
+
+/// The address in question.
+pub(super) fn subject(address: SocketAddr, transport: Transport) -> Subject {
+    match transport {
+        Transport::Tcp => Subject::Tcp(address),
+        Transport::Udp => Subject::Udp(address),
     }
 }
 
 impl BindFacts {
-    /// The address in question.
-    pub(super) fn subject(&self) -> Subject {
-        match self.transport {
-            Transport::Tcp => Subject::Tcp(self.address),
-            Transport::Udp => Subject::Udp(self.address),
-        }
+    /// The processes that hold the address; if none was seen, those that might.
+    fn holders_with_sockets(&self) -> Vec<Holder> {
+        let with_sockets =
+            |holder: &Holder| Holder { sockets: self.sockets_of(holder.pid), ..holder.clone() };
+        let seen: Vec<Holder> = self.holders().into_iter().map(with_sockets).collect();
+        if seen.is_empty() { self.candidates.clone() } else { seen }
     }
 
     fn sockets_of(&self, pid: u32) -> Vec<HeldSocket> {

@@ -3,7 +3,6 @@
 use std::net::SocketAddr;
 
 use super::facts::BindFacts;
-use super::judge::BindFinding;
 use super::wording::{in_debugger, nearest_first};
 
 use crate::diagnosis::finding::Fix;
@@ -13,11 +12,11 @@ use crate::outcome::Holder;
 use crate::probe::sockets::ports::PortRules;
 
 /// The remedies, the best first. If the second is another port, the text of the first names it too.
-pub(super) fn fixes(finding: &BindFinding) -> Vec<Fix> {
-    let other = other_port(finding);
-    let Some(mut first) = first(finding) else { return other.into_iter().collect() };
-    let Some(other) = other.filter(|_| is_about_the_port(finding)) else { return vec![first] };
-    if other_port_is_better(finding.verdict) {
+pub(super) fn fixes(facts: &BindFacts, verdict: Verdict) -> Vec<Fix> {
+    let other = other_port(facts);
+    let Some(mut first) = first(facts, verdict) else { return other.into_iter().collect() };
+    let Some(other) = other.filter(|_| is_about_the_port(verdict)) else { return vec![first] };
+    if other_port_is_better(verdict) {
         let text = format!("{}; or {}", other.text, first.text);
         return vec![Fix { text, ..other }, first];
     }
@@ -26,8 +25,8 @@ pub(super) fn fixes(finding: &BindFinding) -> Vec<Fix> {
 }
 
 /// Whether another port is worth offering. It is not if another instance already runs, or if the port can be reserved.
-fn is_about_the_port(finding: &BindFinding) -> bool {
-    finding.verdict != Verdict::AlreadyRunning && finding.verdict != Verdict::PortHeldByOutgoing
+fn is_about_the_port(verdict: Verdict) -> bool {
+    verdict != Verdict::AlreadyRunning && verdict != Verdict::PortHeldByOutgoing
 }
 
 /// Whether another port is the better remedy: granting a right or changing a policy needs an administrator.
@@ -35,16 +34,15 @@ fn other_port_is_better(verdict: Verdict) -> bool {
     matches!(verdict, Verdict::PortPrivileged)
 }
 
-fn first(finding: &BindFinding) -> Option<Fix> {
-    let facts = &finding.facts;
+fn first(facts: &BindFacts, verdict: Verdict) -> Option<Fix> {
     let port = facts.address.port();
     let address = |ip: &str| format!("listen on {ip}:{port}");
-    match finding.verdict {
+    match verdict {
         Verdict::AlreadyRunning => {
-            let stop = stop(finding)?;
+            let stop = stop(facts)?;
             Some(Fix { text: format!("nothing to do; to stop it: {}", stop.text), ..stop })
         }
-        Verdict::PortHeldBySuspended => Some(resume_or_end(finding)),
+        Verdict::PortHeldBySuspended => Some(resume_or_end(facts)),
         Verdict::PortHeldHidden if facts.closed > 0 || facts.hidepid => {
             Some(advice("run this again as root to see which process it is"))
         }
@@ -52,7 +50,7 @@ fn first(finding: &BindFinding) -> Option<Fix> {
         Verdict::PortHeldHidden => {
             Some(advice("run this outside the container, where the holder is visible"))
         }
-        Verdict::PortHeldByOutgoing if facts.ports.may_be_drawn(port) => Some(reserve(finding)),
+        Verdict::PortHeldByOutgoing if facts.ports.may_be_drawn(port) => Some(reserve(facts)),
         Verdict::PortInTimeWait => Some(advice("wait")),
         Verdict::AddressTentative => {
             Some(advice("wait two seconds; if it stays, another machine has the address"))
@@ -72,7 +70,7 @@ fn first(finding: &BindFinding) -> Option<Fix> {
             Some(advice(format!("{first} on {every}:{port} for every address")))
         }
         Verdict::LoopbackRouteLost => Some(root(&["ip", "address", "add", "::1/128", "dev", "lo"], "none")),
-        Verdict::MissingScope => Some(advice(with_scope(finding))),
+        Verdict::MissingScope => Some(advice(with_scope(facts))),
         Verdict::OwnFdLimit => Some(advice("raise the limit: ulimit -n, or LimitNOFILE= in a systemd unit")),
         Verdict::SystemFileLimit => Some(advice("raise it: sysctl -w fs.file-max=NUMBER")),
         Verdict::EphemeralPortsExhausted => {
@@ -87,7 +85,7 @@ fn first(finding: &BindFinding) -> Option<Fix> {
         {
             Some(advice(address(&facts.address.ip().to_canonical().to_string())))
         }
-        _ => stop(finding),
+        _ => stop(facts),
     }
 }
 
@@ -102,15 +100,15 @@ pub(super) fn root(command: &[&str], risk: &str) -> Fix {
 
 /// Stops the service or container of the holders if they have one, else the holders; `None` if that would end this
 /// process or the init of the system.
-fn stop(finding: &BindFinding) -> Option<Fix> {
-    let holders = finding.holders();
+fn stop(facts: &BindFacts) -> Option<Fix> {
+    let holders = facts.holders();
     let first = holders.first()?;
-    if let Some(unit) = &finding.facts.socket_unit {
+    if let Some(unit) = &facts.socket_unit {
         let risk = format!("a connection no longer starts what {unit} starts");
         return Some(root(&["systemctl", "stop", unit], &risk));
     }
     if first.comm == "docker-proxy" {
-        let filter = format!("publish={}", finding.facts.address.port());
+        let filter = format!("publish={}", facts.address.port());
         let command = ["docker", "ps", "--filter", &filter].map(String::from).to_vec();
         let text = format!("{}   names the container; then docker stop NAME", shell(&command));
         return Some(Fix { text, command, root: false, risk: "none".to_owned() });
@@ -123,18 +121,13 @@ fn stop(finding: &BindFinding) -> Option<Fix> {
         return Some(Fix { text: shell(&command), command, root: !of_user, risk });
     }
     let unfit = |holder: &&Holder| holder.this_process || holder.pid == 1;
-    (!holders.iter().any(unfit)).then(|| kill(finding))
+    (!holders.iter().any(unfit)).then(|| kill(facts))
 }
 
-fn kill(finding: &BindFinding) -> Fix {
-    let holders = finding.holders();
+fn kill(facts: &BindFacts) -> Fix {
+    let holders = facts.holders();
     let command: Vec<String> = std::iter::once("kill".to_owned()).chain(ids(&holders)).collect();
-    Fix {
-        text: shell(&command),
-        command,
-        root: needs_root(finding),
-        risk: format!("ends {}", names(&holders)),
-    }
+    Fix { text: shell(&command), command, root: needs_root(facts), risk: format!("ends {}", names(&holders)) }
 }
 
 /// The pids to end; of many, only the process that started the others.
@@ -148,35 +141,35 @@ fn ids(holders: &[&Holder]) -> Vec<String> {
     }
 }
 
-fn needs_root(finding: &BindFinding) -> bool {
-    let own = finding.facts.rights.uid;
-    own != 0 && finding.holders().iter().any(|holder| holder.uid != own)
+fn needs_root(facts: &BindFacts) -> bool {
+    let own = facts.rights.uid;
+    own != 0 && facts.holders().iter().any(|holder| holder.uid != own)
 }
 
 /// A stopped process handles a signal only once it continues (signal(7)); a traced one once its debugger continues it.
-fn resume_or_end(finding: &BindFinding) -> Fix {
-    let all = ids(&finding.holders()).join(" ");
-    if let Some(debugger) = in_debugger(finding) {
-        let kill = kill(finding);
+fn resume_or_end(facts: &BindFacts) -> Fix {
+    let all = ids(&facts.holders()).join(" ");
+    if let Some(debugger) = in_debugger(facts) {
+        let kill = kill(facts);
         let text =
             format!("continue it in its debugger (pid {debugger}), or end both: kill {debugger} {all}");
         return Fix { text, ..kill };
     }
     let command: Vec<String> =
-        ["kill", "-CONT"].map(String::from).into_iter().chain(ids(&finding.holders())).collect();
-    let terminal = finding.holders().first().and_then(|holder| holder.terminal.clone());
+        ["kill", "-CONT"].map(String::from).into_iter().chain(ids(&facts.holders())).collect();
+    let terminal = facts.holders().first().and_then(|holder| holder.terminal.clone());
     let foreground = terminal.map(|terminal| format!(" or `fg` in {terminal}")).unwrap_or_default();
     Fix {
         text: format!("end it: kill {all}; kill -CONT {all}, or resume it: kill -CONT {all}{foreground}"),
         command,
-        root: needs_root(finding),
+        root: needs_root(facts),
         risk: "it continues where it stopped".to_owned(),
     }
 }
 
-fn reserve(finding: &BindFinding) -> Fix {
-    let fix = reservation(&finding.facts.ports, finding.facts.address.port());
-    let now = stop(finding).map_or("wait".to_owned(), |stop| format!("wait, or {}", stop.text));
+fn reserve(facts: &BindFacts) -> Fix {
+    let fix = reservation(&facts.ports, facts.address.port());
+    let now = stop(facts).map_or("wait".to_owned(), |stop| format!("wait, or {}", stop.text));
     Fix { text: format!("{now}; permanently: {}", fix.text), ..fix }
 }
 
@@ -196,20 +189,20 @@ fn link_up(facts: &BindFacts) -> Option<Fix> {
     Some(root(&["ip", "link", "set", &facts.own_link()?.name, "up"], "none"))
 }
 
-fn with_scope(finding: &BindFinding) -> String {
-    let address = finding.facts.address;
-    let own = finding.facts.network.ipv6.iter().flatten().find(|own| own.ip == address.ip());
+fn with_scope(facts: &BindFacts) -> String {
+    let address = facts.address;
+    let own = facts.network.ipv6.iter().flatten().find(|own| own.ip == address.ip());
     let interface = own.map_or("INTERFACE", |own| own.interface.as_str());
     format!("write [{}%{interface}]:{}", address.ip(), address.port())
 }
 
 /// The next free port, with the command that uses it if that is known.
-fn other_port(finding: &BindFinding) -> Option<Fix> {
-    let mut address = finding.facts.address;
-    address.set_port(finding.facts.next_free?);
-    let text = match &finding.instead[..] {
+fn other_port(facts: &BindFacts) -> Option<Fix> {
+    let mut address = facts.address;
+    address.set_port(facts.next_free?);
+    let text = match &facts.instead[..] {
         [] => format!("listen on {address}, which is free now"),
         command => format!("{}   ({} is free now)", shell(command), address.port()),
     };
-    Some(Fix { text, command: finding.instead.clone(), root: false, risk: "none".to_owned() })
+    Some(Fix { text, command: facts.instead.clone(), root: false, risk: "none".to_owned() })
 }

@@ -10,8 +10,12 @@ use std::time::{Duration, Instant};
 use rustix::net::{AddressFamily, SocketFlags, SocketType, socket_with};
 use rustix::process::{Pid, Signal, WaitOptions, kill_process, waitpid};
 
-use super::{BindFinding, Overlap, bind_failure, bind_report, exit_code};
-use crate::diagnosis::Verdict;
+use super::diagnose::diagnose;
+use super::facts::{BindFacts, Failed, gather_one};
+use super::overlap::Overlap;
+use super::{bind_failures, bind_report, exit_code};
+use crate::diagnosis::{Diagnosis, Verdict};
+use crate::probe::sockets::ports::Transport;
 use crate::probe::sockets::{self, TcpState};
 
 /// A child process that ends with the test.
@@ -54,30 +58,32 @@ fn listen(address: &str) -> (TcpListener, SocketAddr) {
 }
 
 /// Tries to listen on an address where that must fail.
-fn refused(address: SocketAddr) -> BindFinding {
+fn refused(address: SocketAddr) -> Diagnosis {
     let error = TcpListener::bind(address).unwrap_err();
-    bind_failure(address, &error)
+    bind_failures(&[(address, Transport::Tcp, &error)], &|_, _| None).remove(0)
 }
 
-/// The finding for a program that binds without SO_REUSEADDR.
-fn in_use(address: SocketAddr) -> BindFinding {
-    bind_failure(address, &io::Error::from_raw_os_error(libc::EADDRINUSE))
+/// The facts for a program that binds without SO_REUSEADDR.
+fn in_use(address: SocketAddr) -> BindFacts {
+    let error = io::Error::from_raw_os_error(libc::EADDRINUSE);
+    gather_one(Failed { address, transport: Transport::Tcp, error: &error })
 }
 
-fn overlap(finding: &BindFinding) -> Overlap {
-    finding.facts.blockers[0].overlap
+fn overlap(address: SocketAddr) -> Overlap {
+    TcpListener::bind(address).unwrap_err();
+    in_use(address).blockers[0].overlap
 }
 
 #[test]
 fn our_own_listener_is_named_as_ours_and_is_no_second_instance() {
     let (_listener, address) = listen("127.0.0.1:0");
 
-    let finding = refused(address);
+    let diagnosis = refused(address);
 
     // A child that another test starts at this moment also has the listener until it executes its own program.
-    let me = finding.holders().into_iter().find(|holder| holder.this_process).unwrap().pid;
+    let me = diagnosis.holders.iter().find(|holder| holder.this_process).unwrap().pid;
     assert_eq!(me, std::process::id());
-    assert_ne!(finding.facts.next_free, Some(address.port()));
+    assert_ne!(diagnosis.next_free_port, Some(address.port()));
 }
 
 #[test]
@@ -85,15 +91,18 @@ fn a_child_that_inherited_the_listener_is_named() {
     let (listener, address) = listen("127.0.0.1:0");
     let child = hold(sleep(), listener);
 
-    let finding = refused(address);
-    let report = bind_report(std::slice::from_ref(&finding));
+    let diagnosis = refused(address);
+    let report = bind_report(std::slice::from_ref(&diagnosis));
 
     // Some systems link sleep statically; its imports then do not show what it can do.
-    assert!(matches!(finding.verdict, Verdict::PortHeldByLeftoverChild | Verdict::PortHeld), "{finding:?}");
+    assert!(
+        matches!(diagnosis.verdict, Verdict::PortHeldByLeftoverChild | Verdict::PortHeld),
+        "{diagnosis:?}"
+    );
     let line = format!("error: cannot listen on {address}: taken by sleep (pid {})", child.0.id());
     assert!(report.starts_with(&line), "{report}");
     assert!(report.contains("sleep 600") && report.contains("/fd/0"), "{report}");
-    assert_eq!(exit_code(&[finding]), 4);
+    assert_eq!(exit_code(&[diagnosis]), 4);
 }
 
 #[test]
@@ -103,9 +112,9 @@ fn a_stopped_child_is_named_as_suspended() {
     kill_process(child.pid(), Signal::STOP).unwrap();
     waitpid(Some(child.pid()), WaitOptions::UNTRACED).unwrap();
 
-    let finding = refused(address);
+    let diagnosis = refused(address);
 
-    assert_eq!(finding.verdict, Verdict::PortHeldBySuspended);
+    assert_eq!(diagnosis.verdict, Verdict::PortHeldBySuspended);
 }
 
 #[test]
@@ -121,10 +130,10 @@ fn a_second_copy_of_this_program_is_already_running() {
         listener,
     );
 
-    let finding = refused(address);
+    let diagnosis = refused(address);
 
-    assert_eq!(finding.verdict, Verdict::AlreadyRunning);
-    assert_eq!(exit_code(&[finding]), 5);
+    assert_eq!(diagnosis.verdict, Verdict::AlreadyRunning);
+    assert_eq!(exit_code(&[diagnosis]), 5);
 }
 
 const SECOND_COPY: &str = "LOOPGATE_TEST_SECOND_COPY";
@@ -145,11 +154,11 @@ fn a_wildcard_blocks_a_specific_address_and_the_other_way_round() {
     let (narrow, other) = listen("127.0.0.1:0");
     let _narrow = hold(sleep(), narrow);
 
-    let specific = refused(SocketAddr::from(([127, 0, 0, 1], address.port())));
-    let wildcard = refused(SocketAddr::from(([0, 0, 0, 0], other.port())));
+    let specific = SocketAddr::from(([127, 0, 0, 1], address.port()));
+    let wildcard = SocketAddr::from(([0, 0, 0, 0], other.port()));
 
-    assert_eq!(overlap(&specific), Overlap::Wildcard);
-    assert_eq!(overlap(&wildcard), Overlap::Specific);
+    assert_eq!(overlap(specific), Overlap::Wildcard);
+    assert_eq!(overlap(wildcard), Overlap::Specific);
 }
 
 #[test]
@@ -164,9 +173,7 @@ fn a_dual_stack_listener_is_named_where_ipv4_fails() {
     let port = listener.local_addr().unwrap().port();
     let _child = hold(sleep(), listener);
 
-    let finding = refused(SocketAddr::from(([127, 0, 0, 1], port)));
-
-    assert_eq!(overlap(&finding), Overlap::DualStack);
+    assert_eq!(overlap(SocketAddr::from(([127, 0, 0, 1], port))), Overlap::DualStack);
 }
 
 #[test]
@@ -174,10 +181,10 @@ fn an_outgoing_connection_on_the_port_is_distinguished_from_a_listener() {
     let (listener, address) = listen("127.0.0.1:0");
     let client = TcpStream::connect(address).unwrap();
 
-    let finding = refused(client.local_addr().unwrap());
+    let diagnosis = refused(client.local_addr().unwrap());
 
     drop(listener);
-    assert_eq!(finding.verdict, Verdict::PortHeldByOutgoing);
+    assert_eq!(diagnosis.verdict, Verdict::PortHeldByOutgoing);
 }
 
 #[test]
@@ -188,7 +195,7 @@ fn a_connection_that_outlived_its_server_is_distinguished_from_an_outgoing_one()
     drop(listener);
     wait_until(|| sockets::on_port(address.port()).rows.iter().all(|row| row.state != TcpState::Listen));
 
-    assert_eq!(in_use(address).verdict, Verdict::PortHeldByOldConnections);
+    assert_eq!(diagnose(&in_use(address)).verdict, Verdict::PortHeldByOldConnections);
 }
 
 #[test]
@@ -200,10 +207,10 @@ fn a_closed_connection_holds_the_port_for_the_rest_of_its_minute() {
     let states = || sockets::on_port(address.port()).rows.into_iter().map(|row| row.state);
     wait_until(|| states().eq([TcpState::TimeWait]));
 
-    let finding = in_use(address);
+    let facts = in_use(address);
 
-    assert_eq!(finding.verdict, Verdict::PortInTimeWait);
-    let left = finding.facts.blockers[0].socket.expires.unwrap();
+    assert_eq!(diagnose(&facts).verdict, Verdict::PortInTimeWait);
+    let left = facts.blockers[0].socket.expires.unwrap();
     assert!(left > Duration::from_secs(1) && left <= Duration::from_secs(60), "{left:?}");
 }
 
@@ -213,22 +220,25 @@ fn a_socket_that_is_bound_and_does_not_listen_is_never_called_free() {
     rustix::net::bind(&socket, &"127.0.0.1:0".parse::<SocketAddr>().unwrap()).unwrap();
     let address = TcpListener::from(socket.try_clone().unwrap()).local_addr().unwrap();
 
-    let finding = refused(address);
+    let diagnosis = refused(address);
 
     // Kernels before 6.8 do not show it at all.
     assert!(
-        matches!(finding.verdict, Verdict::PortHeld | Verdict::PortHeldByGroup | Verdict::Unknown),
-        "{finding:?}"
+        matches!(diagnosis.verdict, Verdict::PortHeld | Verdict::PortHeldByGroup | Verdict::Unknown),
+        "{diagnosis:?}"
     );
-    assert_eq!(exit_code(&[finding]), 4);
+    assert_eq!(exit_code(&[diagnosis]), 4);
 }
 
 #[test]
 fn an_address_of_no_interface_is_not_local() {
     // TEST-NET-1, RFC 5737.
-    let finding = refused("192.0.2.7:0".parse().unwrap());
+    let diagnosis = refused("192.0.2.7:0".parse().unwrap());
 
-    assert_eq!((finding.verdict, exit_code(std::slice::from_ref(&finding))), (Verdict::AddressNotLocal, 7));
+    assert_eq!(
+        (diagnosis.verdict, exit_code(std::slice::from_ref(&diagnosis))),
+        (Verdict::AddressNotLocal, 7)
+    );
 }
 
 /// Close-on-exec, so that the children of other tests do not hold it too.

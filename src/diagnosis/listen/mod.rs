@@ -3,6 +3,7 @@
 //! The rules are pure; only `could_listen…` and `…bind_failure…` ask `probe` for facts.
 
 mod diagnose;
+mod exit_code;
 mod facts;
 mod fixes;
 mod judge;
@@ -15,12 +16,11 @@ mod unix;
 mod unix_question;
 mod wording;
 
-pub use facts::{BindFacts, Blocker};
-pub use judge::{BindFinding, bind_failure, bind_failures, exit_code};
-pub use overlap::Overlap;
+pub use diagnose::{Instead, bind_failures};
+pub use exit_code::exit_code;
 pub use question::could_listen;
 pub use report::bind_report;
-pub use unix::{unix_bind_failure, unix_exit_code};
+pub use unix::unix_bind_failure;
 pub use unix_question::could_listen_unix;
 
 #[cfg(test)]

@@ -5,14 +5,11 @@
 
 use std::net::{IpAddr, SocketAddr};
 
-use serde::Serialize;
-
 use crate::probe::sockets::Socket;
 
 /// How a socket's address covers the wanted one, the best explanation of a failure first.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Overlap {
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Overlap {
     /// The addresses are the same.
     Exact,
     /// The socket has every address of the family, including the wanted one.
@@ -24,7 +21,7 @@ pub enum Overlap {
 }
 
 /// How `socket` covers `wanted`; `None` if both can coexist. The ports are assumed to be equal.
-pub(crate) fn overlap(wanted: SocketAddr, socket: &Socket) -> Option<Overlap> {
+pub(super) fn overlap(wanted: SocketAddr, socket: &Socket) -> Option<Overlap> {
     let (ours, theirs) = (wanted.ip().to_canonical(), socket.local.ip().to_canonical());
     match (ours, theirs) {
         (IpAddr::V4(_), IpAddr::V6(theirs)) => {

@@ -4,12 +4,12 @@
 //! connection.
 
 use std::collections::BTreeSet;
-use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::time::{Duration, Instant};
 
-use super::facts::{BindFacts, Blocker, Failed, on_port};
-use super::judge::{BindFinding, decisive, failure};
+use super::diagnose::{diagnose, subject};
+use super::facts::{BindFacts, Blocker, Failed, gather_one, on_port};
+use super::judge::decisive;
 use crate::diagnosis::finding::{Check, Diagnosis, Fix, Question, Status, Warning};
 use crate::diagnosis::own_limits;
 use crate::diagnosis::process_text::{names, rough, shell};
@@ -25,39 +25,33 @@ pub fn could_listen(address: SocketAddr, transport: Transport) -> Diagnosis {
     let begun = Instant::now();
     let descriptors = limits::descriptors();
     let tried = try_bind(address, transport, Sharing::No);
-    if own_limits::has_too_few(&descriptors) {
-        let mut diagnosis = own_limits::too_few(Question::Listen, subject(address, transport), &descriptors);
-        if let Err(error) = &tried {
-            diagnosis.failed_with(error);
+    let mut diagnosis = if own_limits::has_too_few(&descriptors) {
+        own_limits::too_few(Question::Listen, subject(address, transport), &descriptors)
+    } else {
+        match &tried {
+            Ok(()) => free(address, transport, begun),
+            Err(error) => refused(Failed { address, transport, error }),
         }
-        diagnosis.elapsed = begun.elapsed();
-        return diagnosis;
+    };
+    if let Err(error) = &tried {
+        diagnosis.failed_with(error);
     }
-    match tried {
-        Ok(()) => free(address, transport, begun),
-        Err(error) => refused(address, transport, &error, begun),
-    }
+    diagnosis.elapsed = begun.elapsed();
+    diagnosis
 }
 
-fn subject(address: SocketAddr, transport: Transport) -> crate::diagnosis::Subject {
-    match transport {
-        Transport::Tcp => crate::diagnosis::Subject::Tcp(address),
-        Transport::Udp => crate::diagnosis::Subject::Udp(address),
-    }
-}
-
-fn refused(address: SocketAddr, transport: Transport, error: &io::Error, begun: Instant) -> Diagnosis {
-    let finding = failure(Failed { address, transport, error });
+fn refused(failed: Failed<'_>) -> Diagnosis {
+    let facts = gather_one(failed);
+    let diagnosis = diagnose(&facts);
     // If a bind with SO_REUSEPORT succeeds, the sockets that are already there have set it as well.
-    if are_strangers(&finding) && try_bind(address, transport, Sharing::Yes).is_ok() {
-        return shared(&finding, begun);
+    if are_strangers(&facts) && try_bind(failed.address, failed.transport, Sharing::Yes).is_ok() {
+        return shared(diagnosis, &facts);
     }
-    finding.diagnosis(begun)
+    diagnosis
 }
 
 /// Whether two listeners on one address belong to unrelated programs. The workers of one master share by design.
-fn are_strangers(finding: &BindFinding) -> bool {
-    let facts = &finding.facts;
+fn are_strangers(facts: &BindFacts) -> bool {
     let listeners: Vec<&Blocker> =
         decisive(facts).into_iter().filter(|blocker| blocker.socket.state == TcpState::Listen).collect();
     let holder = |blocker: &Blocker| {
@@ -76,12 +70,11 @@ fn are_family(a: &Holder, b: &Holder) -> bool {
     a.pid == b.pid || a.parent == b.pid || b.parent == a.pid || one_master
 }
 
-fn shared(finding: &BindFinding, begun: Instant) -> Diagnosis {
-    let mut diagnosis = finding.diagnosis(begun);
-    let holders = finding.holders();
+fn shared(mut diagnosis: Diagnosis, facts: &BindFacts) -> Diagnosis {
+    let holders = facts.holders();
     diagnosis.verdict = Verdict::PortSharedByReuseport;
     diagnosis.certainty = Certainty::Proven;
-    let sockets = decisive(&finding.facts).len();
+    let sockets = decisive(facts).len();
     diagnosis.summary = format!(
         "{sockets} sockets share it by SO_REUSEPORT, of {}: each takes a part of the connections",
         names(&holders)
@@ -107,7 +100,7 @@ fn free(address: SocketAddr, transport: Transport, begun: Instant) -> Diagnosis 
         facts.take_blockers(&table);
     }
     let mut diagnosis =
-        Diagnosis::new(Question::Listen, facts.subject(), Verdict::Healthy, Certainty::Proven);
+        Diagnosis::new(Question::Listen, subject(address, transport), Verdict::Healthy, Certainty::Proven);
     diagnosis.summary = "could listen".to_owned();
     let what = if transport == Transport::Udp { "receive" } else { "listen" };
     check(
@@ -126,7 +119,6 @@ fn free(address: SocketAddr, transport: Transport, begun: Instant) -> Diagnosis 
     let used = used.map_or("some".to_owned(), |used| used.to_string());
     check(&mut diagnosis, "limits", Status::Ok, format!("{used} of {limit} descriptors in use"), begun);
     diagnosis.settle();
-    diagnosis.elapsed = begun.elapsed();
     diagnosis
 }
 

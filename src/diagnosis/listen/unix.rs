@@ -26,27 +26,16 @@ pub fn unix_bind_failure(name: &UnixName, error: &io::Error) -> Diagnosis {
     diagnosis
 }
 
-/// The exit code of a start that failed on this socket, with the same meanings as for a port.
-pub fn unix_exit_code(diagnosis: &Diagnosis) -> u8 {
-    match (diagnosis.verdict, diagnosis.errno.as_deref()) {
-        (Verdict::AlreadyRunning, _) => 5,
-        (_, Some("EADDRINUSE" | "EEXIST")) => 4,
-        (_, Some("EACCES" | "EPERM" | "EROFS")) => 6,
-        (_, Some("ENOENT" | "ENOTDIR")) => 7,
-        (_, Some("EMFILE" | "ENFILE" | "ENOSPC" | "ENOMEM" | "ENOBUFS")) => 8,
-        _ => 1,
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::diagnosis::listen::exit_code::exit_code;
 
     #[test]
     fn no_failure_of_a_path_exits_as_an_internal_error() {
         let code = |path: &str, errno: i32| {
             let name = UnixName::Path(path.into());
-            unix_exit_code(&unix_bind_failure(&name, &io::Error::from_raw_os_error(errno)))
+            exit_code(&[unix_bind_failure(&name, &io::Error::from_raw_os_error(errno))])
         };
 
         assert_eq!(code("/dev/null", libc::EEXIST), 4);

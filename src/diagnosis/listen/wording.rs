@@ -5,7 +5,7 @@
 use std::net::IpAddr;
 
 use super::facts::{BindFacts, Blocker};
-use super::judge::{BindFinding, decisive, on_another_link};
+use super::judge::{decisive, on_another_link};
 use super::overlap::Overlap;
 use crate::diagnosis::process_text::{describe, home, names, parentage, pids, rough, since};
 use crate::diagnosis::verdict::Verdict;
@@ -13,21 +13,14 @@ use crate::outcome::Holder;
 use crate::probe::sockets::TcpState;
 use crate::probe::sockets::ports::Transport;
 
-impl BindFinding {
-    /// The clause after "cannot listen on ADDRESS: ", such as `taken by python3 (pid 4711)`.
-    pub fn summary(&self) -> String {
-        summary(self)
-    }
-}
-
-/// The clause after "cannot listen on ADDRESS: "; for `already-running` a whole sentence.
-pub(super) fn summary(finding: &BindFinding) -> String {
-    let facts = &finding.facts;
+/// The clause after "cannot listen on ADDRESS: ", such as `taken by python3 (pid 4711)`; for `already-running` a whole
+/// sentence.
+pub(super) fn summary(facts: &BindFacts, verdict: Verdict) -> String {
     let port = facts.address.port();
-    let who = names(&finding.holders());
-    match finding.verdict {
+    let who = names(&facts.holders());
+    match verdict {
         Verdict::PortHeld | Verdict::PortHeldByGroup => format!("taken by {who}"),
-        Verdict::AlreadyRunning => already_running(finding),
+        Verdict::AlreadyRunning => already_running(facts),
         Verdict::PortHeldByLeftoverChild => {
             format!("taken by {who}, which inherited the socket from a server that ended")
         }
@@ -39,7 +32,7 @@ pub(super) fn summary(finding: &BindFinding) -> String {
             format!("taken by {who}, whose IPv6 socket [::]:{port} takes IPv4 too")
         }
         Verdict::WildcardBlockedBySpecific => format!("only {} is taken, by {who}", blocked_addresses(facts)),
-        Verdict::PortHeldBySuspended if in_debugger(finding).is_some() => {
+        Verdict::PortHeldBySuspended if in_debugger(facts).is_some() => {
             format!("taken by {who}, which is held in a debugger")
         }
         Verdict::PortHeldBySuspended => format!("taken by {who}, which is suspended"),
@@ -78,19 +71,16 @@ pub(super) fn summary(finding: &BindFinding) -> String {
     }
 }
 
-fn already_running(finding: &BindFinding) -> String {
-    let holders = finding.holders();
+fn already_running(facts: &BindFacts) -> String {
+    let holders = facts.holders();
     let Some(first) = holders.first() else { return "already running".to_owned() };
     let since = since(first).map(|since| format!(", {since}")).unwrap_or_default();
-    format!(
-        "{} is already running (pid {}{since}) and holds {}",
-        first.comm, first.pid, finding.facts.address
-    )
+    format!("{} is already running (pid {}{since}) and holds {}", first.comm, first.pid, facts.address)
 }
 
 /// The debugger that holds the holders.
-pub(super) fn in_debugger(finding: &BindFinding) -> Option<u32> {
-    finding.holders().iter().find(|holder| holder.state == 't').and_then(|holder| holder.tracer)
+pub(super) fn in_debugger(facts: &BindFacts) -> Option<u32> {
+    facts.holders().iter().find(|holder| holder.state == 't').and_then(|holder| holder.tracer)
 }
 
 fn is_double(facts: &BindFacts) -> bool {
@@ -98,30 +88,30 @@ fn is_double(facts: &BindFacts) -> bool {
 }
 
 /// The labelled lines (`who`, `how`, `proof` …), in the order of a report.
-pub(super) fn details(finding: &BindFinding) -> Vec<(&'static str, String)> {
-    let mut lines: Vec<(&str, String)> = who(finding);
-    if let [only] = finding.holders()[..] {
+pub(super) fn details(facts: &BindFacts, verdict: Verdict) -> Vec<(&'static str, String)> {
+    let mut lines: Vec<(&str, String)> = who(facts);
+    if let [only] = facts.holders()[..] {
         lines.extend(home(only).map(|text| ("lives", text)));
         lines.extend(parentage(only).map(|text| ("parent", text)));
     }
-    lines.extend(how(finding).map(|text| ("how", text)));
-    lines.extend(beside(&finding.facts).map(|text| ("beside", text)));
-    lines.extend(proof(finding).map(|text| ("proof", text)));
-    lines.extend(hidden(finding).map(|text| ("hidden", text)));
+    lines.extend(how(facts, verdict).map(|text| ("how", text)));
+    lines.extend(beside(facts).map(|text| ("beside", text)));
+    lines.extend(proof(facts).map(|text| ("proof", text)));
+    lines.extend(hidden(facts, verdict).map(|text| ("hidden", text)));
     lines
 }
 
 const SHOWN_HOLDERS: usize = 2;
 
-fn who(finding: &BindFinding) -> Vec<(&'static str, String)> {
-    let holders = finding.holders();
+fn who(facts: &BindFacts) -> Vec<(&'static str, String)> {
+    let holders = facts.holders();
     let mut lines: Vec<_> =
         holders.iter().take(SHOWN_HOLDERS).map(|holder| ("who", describe(holder))).collect();
     if holders.len() > SHOWN_HOLDERS {
         let rest = &holders[SHOWN_HOLDERS..];
         lines.push(("", format!("and {} more: {}", rest.len(), pids(rest).join(", "))));
     }
-    let candidates: Vec<&Holder> = finding.facts.candidates.iter().collect();
+    let candidates: Vec<&Holder> = facts.candidates.iter().collect();
     if let [only] = candidates[..] {
         lines.push(("who", format!("probably {}: the only process that fits", describe(only))));
     } else if !candidates.is_empty() {
@@ -130,11 +120,10 @@ fn who(finding: &BindFinding) -> Vec<(&'static str, String)> {
     lines
 }
 
-fn how(finding: &BindFinding) -> Option<String> {
-    let facts = &finding.facts;
+fn how(facts: &BindFacts, verdict: Verdict) -> Option<String> {
     let port = facts.address.port();
     let (first_port, last_port) = facts.ports.outgoing;
-    Some(match finding.verdict {
+    Some(match verdict {
         Verdict::PortHeldByOutgoing if facts.ports.may_be_drawn(port) => {
             format!(
                 "nothing listens; {port} lies in the range for outgoing connections, {first_port}-{last_port}"
@@ -157,7 +146,7 @@ fn how(finding: &BindFinding) -> Option<String> {
         Verdict::LoopbackDown => "::1 exists only while lo is up".to_owned(),
         Verdict::LoopbackRouteLost => "lo is up and IPv6 is on, so ::1 existed once".to_owned(),
         Verdict::AddressTentative => on_link(facts)?,
-        Verdict::PortHeldBySuspended if let Some(debugger) = in_debugger(finding) => {
+        Verdict::PortHeldBySuspended if let Some(debugger) = in_debugger(facts) => {
             format!("{}; pid {debugger} traces it", overlap_in_words(decisive(facts).first()?, facts))
         }
         Verdict::PortHeldByLeftoverChild => format!(
@@ -167,7 +156,7 @@ fn how(finding: &BindFinding) -> Option<String> {
         Verdict::PortHeldByGroup => format!(
             "{}; {} processes share it, and ending one does not free it",
             overlap_in_words(decisive(facts).first()?, facts),
-            finding.holders().len()
+            facts.holders().len()
         ),
         Verdict::ReuseportOtherUser => {
             format!("you are uid {}; the kernel shares a port only within one user", facts.rights.uid)
@@ -213,8 +202,7 @@ fn overlap_in_words(blocker: &Blocker, facts: &BindFacts) -> String {
     format!("{verb} {place}{device}")
 }
 
-fn proof(finding: &BindFinding) -> Option<String> {
-    let facts = &finding.facts;
+fn proof(facts: &BindFacts) -> Option<String> {
     let blockers = decisive(facts);
     let Some(Blocker { socket, .. }) = blockers.first() else {
         let looked = facts.errno == libc::EADDRINUSE && facts.address.port() != 0;
@@ -244,11 +232,9 @@ fn proof(finding: &BindFinding) -> Option<String> {
 }
 
 /// What could not be seen, so that a reader does not take "not seen" for "not there".
-fn hidden(finding: &BindFinding) -> Option<String> {
-    let facts = &finding.facts;
+fn hidden(facts: &BindFacts, verdict: Verdict) -> Option<String> {
     let mut gaps = Vec::new();
-    let unnamed =
-        finding.holders().is_empty() && decisive(facts).first().is_some_and(|b| b.socket.inode != 0);
+    let unnamed = facts.holders().is_empty() && decisive(facts).first().is_some_and(|b| b.socket.inode != 0);
     if unnamed && facts.closed > 0 {
         gaps.push(format!("descriptors of {} processes, open only to their users and root", facts.closed));
     } else if unnamed && facts.hidepid {
@@ -264,7 +250,7 @@ fn hidden(finding: &BindFinding) -> Option<String> {
     if !facts.not_readable.is_empty() {
         gaps.push(format!("not readable: {}", facts.not_readable.join(", ")));
     }
-    if finding.verdict == Verdict::Unknown && facts.errno == libc::EADDRINUSE && gaps.is_empty() {
+    if verdict == Verdict::Unknown && facts.errno == libc::EADDRINUSE && gaps.is_empty() {
         gaps.push("it may be gone by now, or be bound without listening (shown since Linux 6.8)".to_owned());
     }
     (!gaps.is_empty()).then(|| gaps.join("; "))

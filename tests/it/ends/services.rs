@@ -8,6 +8,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use loopgate::address::{ListenAddress, UnixName};
+use loopgate::diagnosis::bind_report;
 use loopgate::engine::{Declaration, Declared, Kind, Policy, Refused, Serve, Served, Service, Source};
 use loopgate::plan;
 use loopgate::probe::sockets;
@@ -187,7 +188,7 @@ fn a_service_on_an_address_that_is_taken_changes_nothing() {
     assert_eq!(failures[0].error.raw_os_error(), Some(libc::EADDRINUSE));
     let words = format!("cannot listen on {} (service pong@embedder): ", taken.address);
     assert!(refused.to_string().starts_with(&words), "{refused}");
-    let report = loopgate::engine::diagnose(failures).report();
+    let report = bind_report(&loopgate::engine::diagnose(failures, &|_, _| None));
     assert!(report.starts_with(&format!("error: cannot listen on {}: taken by ", taken.address)), "{report}");
     assert_eq!(listening_inode(free.address), None);
     assert_eq!(ask_at(address, "ping"), "pong\n");

@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::SystemTime;
 
+use loopgate::diagnosis::exit_code;
 use loopgate::engine::{self, Settings};
 use loopgate::ledger::{Ledger, Record};
 use loopgate::limits::Budget;
@@ -74,8 +75,8 @@ fn whoever_asks_for_a_reload_learns_what_came_of_it() {
 
         file.save(&(good.clone() + &route("taken", taken.address, &target)));
         let refusal = reloader.reload().await.unwrap_err();
-        let Refusal::Bind { failures, trouble } = &*refusal else { panic!("{refusal}") };
-        assert_eq!((failures[0].owner.name(), trouble.exit_code()), ("taken".into(), 4));
+        let Refusal::Bind { failures, diagnoses } = &*refusal else { panic!("{refusal}") };
+        assert_eq!((failures[0].owner.name(), exit_code(diagnoses)), ("taken".into(), 4));
 
         file.save(&format!("log.level = 'debug'\n{good}"));
         let refusal = reloader.reload().await.unwrap_err();

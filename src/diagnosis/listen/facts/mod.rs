@@ -7,8 +7,6 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 use std::net::{IpAddr, Ipv6Addr, SocketAddr};
 
-use serde::Serialize;
-
 use super::overlap::{Overlap, overlap};
 use crate::outcome::Holder;
 use crate::probe::network::routing::{self, Link};
@@ -22,87 +20,89 @@ use crate::probe::system::rights::Rights;
 use crate::probe::system::systemd;
 
 /// A socket that overlaps the wanted address.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub struct Blocker {
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Blocker {
     /// The socket.
-    pub socket: Socket,
+    pub(super) socket: Socket,
     /// How it covers the wanted address.
-    pub overlap: Overlap,
+    pub(super) overlap: Overlap,
     /// Whether the other end of its connection is a listener of this machine; if so, this end dialled.
-    pub remote_listens: bool,
+    pub(super) remote_listens: bool,
     /// The name of the interface it is bound to (SO_BINDTODEVICE).
-    pub device: Option<String>,
+    pub(super) device: Option<String>,
 }
 
 /// Everything known about one failed bind.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub struct BindFacts {
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct BindFacts {
     /// The wanted address.
-    pub address: SocketAddr,
+    pub(super) address: SocketAddr,
     /// TCP or UDP.
-    pub transport: Transport,
+    pub(super) transport: Transport,
     /// The errno of the failed call; 0 if the error was not an errno.
-    pub errno: i32,
+    pub(super) errno: i32,
     /// The system's message for that errno.
-    pub os_message: String,
+    pub(super) os_message: String,
     /// The sockets that overlap it, the best explanation first.
-    pub blockers: Vec<Blocker>,
+    pub(super) blockers: Vec<Blocker>,
     /// The descriptors that hold them, as far as they could be seen.
-    pub held: Vec<Held>,
+    pub(super) held: Vec<Held>,
     /// The processes that might hold them, if no holder was seen.
-    pub candidates: Vec<Holder>,
+    pub(super) candidates: Vec<Holder>,
     /// The pids of holders whose program cannot accept connections at all.
-    pub idle: Vec<u32>,
+    pub(super) idle: Vec<u32>,
     /// Whether the first blocker shares its port by SO_REUSEPORT; `None` if that could not be determined.
-    pub shares: Option<bool>,
+    pub(super) shares: Option<bool>,
     /// The systemd socket unit that listens on the port, if systemd holds it.
-    pub socket_unit: Option<String>,
+    pub(super) socket_unit: Option<String>,
     /// The name of the first blocker's user.
-    pub owner: Option<String>,
+    pub(super) owner: Option<String>,
     /// How many processes could not be inspected.
-    pub closed: usize,
+    pub(super) closed: usize,
     /// Whether /proc hides the processes of other users (hidepid).
-    pub hidepid: bool,
+    pub(super) hidepid: bool,
     /// Whether there may be more sockets or holders than are listed.
-    pub maybe_others: bool,
+    pub(super) maybe_others: bool,
     /// What could not be read, and why.
-    pub not_readable: Vec<String>,
+    pub(super) not_readable: Vec<String>,
     /// A port that is free now.
-    pub next_free: Option<u16>,
+    pub(super) next_free: Option<u16>,
+    /// The command that starts this program with that port; empty if there is none.
+    pub(super) instead: Vec<String>,
     /// Other addresses of this machine on which the same port is free now.
-    pub free_beside: Vec<IpAddr>,
+    pub(super) free_beside: Vec<IpAddr>,
     /// The kernel's rules for port numbers.
-    pub ports: PortRules,
+    pub(super) ports: PortRules,
     /// The rights of this process.
-    pub rights: Rights,
+    pub(super) rights: Rights,
     /// The descriptors of this process.
-    pub descriptors: Descriptors,
+    pub(super) descriptors: Descriptors,
     /// The addresses of this machine.
-    pub network: Network,
+    pub(super) network: Network,
     /// The links of this machine; empty if they could not be read.
-    pub links: Vec<Link>,
+    pub(super) links: Vec<Link>,
     /// The index of the link that has the wanted address.
-    pub link: Option<u32>,
+    pub(super) link: Option<u32>,
     /// Whether IPv6 is switched off for the link that should have the address (disable_ipv6).
-    pub ipv6_off: bool,
+    pub(super) ipv6_off: bool,
 }
 
 /// An address on which listening failed.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Failed<'a> {
+pub(super) struct Failed<'a> {
     /// The address.
-    pub(crate) address: SocketAddr,
+    pub(super) address: SocketAddr,
     /// TCP or UDP.
-    pub(crate) transport: Transport,
+    pub(super) transport: Transport,
     /// The error of bind(2) or listen(2).
-    pub(crate) error: &'a io::Error,
+    pub(super) error: &'a io::Error,
 }
 
 /// At most this many blockers are kept; a report shows three.
 const MAX_BLOCKERS: usize = 64;
 
 /// Gathers the facts of several failed binds.
-pub(crate) fn gather(failures: &[Failed<'_>]) -> Vec<BindFacts> {
+pub(super) fn gather(failures: &[Failed<'_>]) -> Vec<BindFacts> {
     // Count before this function opens descriptors itself.
     let blank = BindFacts::of_machine();
     let mut tables: BTreeMap<(u16, Transport), Sockets> = BTreeMap::new();
@@ -128,8 +128,14 @@ pub(crate) fn gather(failures: &[Failed<'_>]) -> Vec<BindFacts> {
     all
 }
 
+/// Gathers the facts of one failed bind.
+pub(super) fn gather_one(failed: Failed<'_>) -> BindFacts {
+    let [facts] = gather(&[failed]).try_into().unwrap_or_else(|_| unreachable!("one in, one out"));
+    facts
+}
+
 /// The sockets of one transport on a port.
-pub(crate) fn on_port(port: u16, transport: Transport) -> Sockets {
+pub(super) fn on_port(port: u16, transport: Transport) -> Sockets {
     match transport {
         Transport::Tcp => sockets::on_port(port),
         Transport::Udp => sockets::udp_on_port(port),
@@ -138,7 +144,7 @@ pub(crate) fn on_port(port: u16, transport: Transport) -> Sockets {
 
 impl BindFacts {
     /// The facts that are the same for every address of this machine.
-    pub(crate) fn of_machine() -> BindFacts {
+    pub(super) fn of_machine() -> BindFacts {
         let descriptors = limits::descriptors();
         BindFacts {
             address: SocketAddr::from(([0, 0, 0, 0], 0)),
@@ -157,6 +163,7 @@ impl BindFacts {
             maybe_others: false,
             not_readable: Vec::new(),
             next_free: None,
+            instead: Vec::new(),
             free_beside: Vec::new(),
             ports: PortRules::read(),
             rights: Rights::read(),
@@ -169,7 +176,7 @@ impl BindFacts {
     }
 
     /// Finds the link the wanted address belongs to, and whether IPv6 is off there.
-    pub(crate) fn find_link(&mut self) {
+    pub(super) fn find_link(&mut self) {
         let ip = self.address.ip();
         let own = routing::addresses().unwrap_or_default().into_iter().find(|own| own.ip == ip);
         let loopback = self.links.iter().find(|link| link.loopback).map(|link| link.index);
@@ -179,12 +186,12 @@ impl BindFacts {
     }
 
     /// The link the wanted address belongs to.
-    pub fn own_link(&self) -> Option<&Link> {
+    pub(super) fn own_link(&self) -> Option<&Link> {
         self.links.iter().find(|link| Some(link.index) == self.link)
     }
 
     /// Keeps the sockets of `table` that overlap the wanted address.
-    pub(crate) fn take_blockers(&mut self, table: &Sockets) {
+    pub(super) fn take_blockers(&mut self, table: &Sockets) {
         let overlapping =
             table.rows.iter().filter_map(|socket| Some((overlap(self.address, socket)?, socket)));
         let mut blockers: Vec<(Overlap, &Socket)> = overlapping.collect();

@@ -50,7 +50,7 @@ pub(crate) fn holder(pid: u32, comm: &str) -> Holder {
 }
 
 /// A failed bind without a blocking socket.
-pub(crate) fn failure(address: &str, errno: i32) -> BindFacts {
+pub(in crate::diagnosis::listen) fn failure(address: &str, errno: i32) -> BindFacts {
     BindFacts {
         address: address.parse().unwrap(),
         transport: Transport::Tcp,
@@ -68,6 +68,7 @@ pub(crate) fn failure(address: &str, errno: i32) -> BindFacts {
         maybe_others: false,
         not_readable: Vec::new(),
         next_free: Some(8081),
+        instead: Vec::new(),
         free_beside: Vec::new(),
         ports: PortRules::default(),
         rights: Rights { uid: 1000, ..Rights::default() },
@@ -80,7 +81,7 @@ pub(crate) fn failure(address: &str, errno: i32) -> BindFacts {
 }
 
 /// The same with blocking sockets, each with its holders.
-pub(crate) fn taken(address: &str, blockers: Vec<(Socket, Vec<Holder>)>) -> BindFacts {
+pub(in crate::diagnosis::listen) fn taken(address: &str, blockers: Vec<(Socket, Vec<Holder>)>) -> BindFacts {
     let mut facts = failure(address, libc::EADDRINUSE);
     for (socket, holders) in blockers {
         let inode = socket.inode;

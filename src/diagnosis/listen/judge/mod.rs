@@ -1,58 +1,22 @@
-//! Why listening on an address failed: the rules, which are pure, and the functions that gather their facts.
+//! Why listening on an address failed: the rules. Pure.
 
 use std::cmp::Reverse;
 use std::collections::BTreeSet;
-use std::io;
 use std::net::SocketAddr;
 
-use serde::Serialize;
-
-use super::facts::{BindFacts, Blocker, Failed, gather};
+use super::facts::{BindFacts, Blocker};
 use super::overlap::Overlap;
-use crate::diagnosis::verdict::{Certainty, Verdict};
+use crate::diagnosis::verdict::{Certainty, Judged, Verdict};
 use crate::outcome::Holder;
 use crate::probe::sockets::TcpState;
 use crate::probe::sockets::ports::Transport;
 
-/// The finding about one failed bind.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub struct BindFinding {
-    /// The routes the address was for, by name; empty if the caller named none.
-    pub routes: Vec<String>,
-    /// What is wrong.
-    pub verdict: Verdict,
-    /// How sure the verdict is.
-    pub certainty: Certainty,
-    /// The command that starts the program with the next free port instead; empty if unknown.
-    pub instead: Vec<String>,
-    /// The facts the verdict rests on.
-    pub facts: BindFacts,
-}
-
-impl BindFinding {
-    /// Judges these facts.
-    pub fn of(facts: BindFacts) -> BindFinding {
-        let (verdict, certainty) = judge(&facts);
-        BindFinding { routes: Vec::new(), verdict, certainty, instead: Vec::new(), facts }
-    }
-
-    /// Adds the name of a route the address was for.
-    pub fn for_route(mut self, name: impl Into<String>) -> BindFinding {
-        self.routes.push(name.into());
-        self
-    }
-
-    /// Sets the command that starts the program with the next free port.
-    pub fn or_else(mut self, command: Vec<String>) -> BindFinding {
-        self.instead = command;
-        self
-    }
-
+impl BindFacts {
     /// Every process that holds the address, once, the oldest first, so that a master stands before its workers.
-    pub fn holders(&self) -> Vec<&Holder> {
-        let decisive: Vec<u32> = decisive(&self.facts).iter().map(|blocker| blocker.socket.inode).collect();
+    pub(super) fn holders(&self) -> Vec<&Holder> {
+        let decisive: Vec<u32> = decisive(self).iter().map(|blocker| blocker.socket.inode).collect();
         let mut seen = BTreeSet::new();
-        let held = self.facts.held.iter().filter(|held| decisive.contains(&held.inode));
+        let held = self.held.iter().filter(|held| decisive.contains(&held.inode));
         let mut holders: Vec<&Holder> =
             held.map(|held| &held.holder).filter(|holder| seen.insert(holder.pid)).collect();
         holders.sort_by_key(|holder| (Reverse(holder.age), holder.pid));
@@ -60,55 +24,8 @@ impl BindFinding {
     }
 }
 
-/// Finds out why a bind (or the listen after it) of a TCP listener failed. It searches /proc for at most 300 ms. Call
-/// it immediately after the failure, while the cause still exists.
-pub fn bind_failure(address: SocketAddr, error: &io::Error) -> BindFinding {
-    failure(Failed { address, transport: Transport::Tcp, error })
-}
-
-/// The same for several failures, TCP or UDP, in the same order and with one search of /proc for all of them.
-pub fn bind_failures(failures: &[(SocketAddr, Transport, &io::Error)]) -> Vec<BindFinding> {
-    let failed = |&(address, transport, error)| Failed { address, transport, error };
-    gather(&failures.iter().map(failed).collect::<Vec<_>>()).into_iter().map(BindFinding::of).collect()
-}
-
-/// The same for one failure, TCP or UDP.
-pub(crate) fn failure(failed: Failed<'_>) -> BindFinding {
-    let [facts] = gather(&[failed]).try_into().unwrap_or_else(|_| unreachable!("one in, one out"));
-    BindFinding::of(facts)
-}
-
-/// The exit code of a start that failed with these findings: 4 held by another process, 5 already running (all of
-/// them), 6 denied, 7 address not on this machine, 8 out of resources, 1 anything else. Of several kinds the first of
-/// 8, 6, 7, 4, 1, 5 wins. It is never 0, not even without findings: the caller's start has failed.
-pub fn exit_code(findings: &[BindFinding]) -> u8 {
-    let codes: Vec<u8> = findings.iter().map(code).collect();
-    [8, 6, 7, 4, 1, 5].into_iter().find(|code| codes.contains(code)).unwrap_or(1)
-}
-
-fn code(finding: &BindFinding) -> u8 {
-    match finding.verdict {
-        Verdict::AlreadyRunning => 5,
-        Verdict::PortPrivileged | Verdict::BindDeniedBySandbox => 6,
-        Verdict::AddressNotLocal
-        | Verdict::AddressTentative
-        | Verdict::LoopbackDown
-        | Verdict::LoopbackRouteLost
-        | Verdict::Ipv6Disabled
-        | Verdict::MissingScope => 7,
-        Verdict::OwnFdLimit | Verdict::SystemFileLimit | Verdict::EphemeralPortsExhausted => 8,
-        Verdict::Unknown => match finding.facts.errno {
-            libc::EADDRINUSE => 4,
-            libc::EACCES | libc::EPERM => 6,
-            libc::EADDRNOTAVAIL => 7,
-            libc::ENOBUFS | libc::ENOMEM => 8,
-            _ => 1,
-        },
-        _ => 4,
-    }
-}
-
-fn judge(facts: &BindFacts) -> (Verdict, Certainty) {
+/// The verdict on these facts.
+pub(super) fn judge(facts: &BindFacts) -> Judged {
     let v6 = facts.address.is_ipv6();
     match facts.errno {
         libc::EADDRINUSE if facts.address.port() == 0 => {
@@ -147,7 +64,7 @@ pub(super) fn decisive(facts: &BindFacts) -> Vec<&Blocker> {
     facts.blockers.iter().filter(|blocker| Some(kind(blocker)) == best).collect()
 }
 
-fn judge_taken(facts: &BindFacts) -> (Verdict, Certainty) {
+fn judge_taken(facts: &BindFacts) -> Judged {
     let blockers = decisive(facts);
     let Some(first) = blockers.first() else { return (Verdict::Unknown, Certainty::Unknown) };
     match first.socket.state {
@@ -199,7 +116,7 @@ fn judge_listeners(facts: &BindFacts, blockers: &[&Blocker]) -> Verdict {
 const LAST_SERVICE_PORT: u16 = 32767;
 
 /// Which end of the connection dialled, this one or the other?
-fn judge_connections(facts: &BindFacts, blockers: &[&Blocker]) -> (Verdict, Certainty) {
+fn judge_connections(facts: &BindFacts, blockers: &[&Blocker]) -> Judged {
     let dialled = |blocker: &&Blocker| blocker.socket.state == TcpState::SynSent || blocker.remote_listens;
     let looks_dialled = |blocker: &&Blocker| {
         facts.ports.may_be_drawn(facts.address.port()) && blocker.socket.remote.port() <= LAST_SERVICE_PORT
@@ -213,7 +130,7 @@ fn judge_connections(facts: &BindFacts, blockers: &[&Blocker]) -> (Verdict, Cert
     (Verdict::PortHeldByOldConnections, Certainty::Likely)
 }
 
-fn judge_denied(facts: &BindFacts) -> (Verdict, Certainty) {
+fn judge_denied(facts: &BindFacts) -> Judged {
     let low = facts.address.port() < facts.ports.first_unprivileged;
     match facts.errno {
         libc::EACCES if low && !facts.rights.may_bind_low_ports => {
@@ -225,7 +142,7 @@ fn judge_denied(facts: &BindFacts) -> (Verdict, Certainty) {
     }
 }
 
-fn judge_absent(facts: &BindFacts) -> (Verdict, Certainty) {
+fn judge_absent(facts: &BindFacts) -> Judged {
     let ip = facts.address.ip();
     let down = facts.own_link().is_some_and(|link| !link.up);
     if let (true, Some(ipv6)) = (ip.is_ipv6(), &facts.network.ipv6) {

@@ -4,7 +4,7 @@ use crate::probe::network::Ipv6Address;
 use crate::probe::network::routing::Link;
 
 fn verdict(facts: BindFacts) -> &'static str {
-    BindFinding::of(facts).verdict.id()
+    judge(&facts).0.id()
 }
 
 fn copy_of_us(pid: u32) -> Holder {
@@ -73,17 +73,16 @@ fn a_connection_whose_other_end_listens_was_dialled_from_here() {
     let mut facts = taken("127.0.0.1:8080", vec![(outgoing, vec![holder(7, "w")])]);
     facts.blockers[0].remote_listens = true;
 
-    let finding = BindFinding::of(facts);
+    let judged = judge(&facts);
 
-    assert_eq!((finding.verdict.id(), finding.certainty), ("port-held-by-outgoing", Certainty::Proven));
+    assert_eq!(judged, (Verdict::PortHeldByOutgoing, Certainty::Proven));
 }
 
 #[test]
 fn an_address_in_use_without_a_visible_socket_is_unknown_and_never_free() {
-    let finding = BindFinding::of(failure("127.0.0.1:80", libc::EADDRINUSE));
+    let judged = judge(&failure("127.0.0.1:80", libc::EADDRINUSE));
 
-    assert_eq!((finding.verdict, finding.certainty), (Verdict::Unknown, Certainty::Unknown));
-    assert_eq!(exit_code(&[finding]), 4);
+    assert_eq!(judged, (Verdict::Unknown, Certainty::Unknown));
 }
 
 #[test]
@@ -171,20 +170,4 @@ fn a_system_call_filter_is_distinguished_from_a_kernel_without_ipv6() {
     assert_eq!(verdict(facts.clone()), "ipv6-disabled");
     facts.network.ipv6 = Some(vec![own("::1", false)]);
     assert_eq!(verdict(facts), "bind-denied-by-sandbox");
-}
-
-#[test]
-fn of_several_kinds_the_worst_is_the_exit_code() {
-    let findings = |errnos: &[i32]| -> Vec<BindFinding> {
-        errnos.iter().map(|errno| BindFinding::of(failure("127.0.0.1:80", *errno))).collect()
-    };
-    let running =
-        || BindFinding::of(taken("127.0.0.1:80", vec![(listener("127.0.0.1:80", 9), vec![copy_of_us(7)])]));
-
-    assert_eq!(exit_code(&findings(&[libc::EADDRINUSE, libc::EACCES, libc::EMFILE])), 8);
-    assert_eq!(exit_code(&findings(&[libc::EADDRINUSE, libc::EADDRNOTAVAIL, libc::EACCES])), 6);
-    assert_eq!(exit_code(&[running(), running()]), 5);
-    assert_eq!(exit_code(&[running(), findings(&[libc::EADDRINUSE]).remove(0)]), 4);
-    assert_eq!(exit_code(&[running(), findings(&[libc::EIO]).remove(0)]), 1);
-    assert_eq!(exit_code(&[]), 1);
 }

@@ -1,23 +1,23 @@
 //! The text for failed listeners: all failures together, each in at most about eight lines.
 //!
-//! It prints nothing and knows no terminal; `diagnose.rs` turns a failure into the diagnosis whose words it uses.
+//! It prints nothing and knows no terminal.
 
-use std::time::Instant;
-
-use super::judge::BindFinding;
-use crate::diagnosis::finding::Diagnosis;
+use crate::diagnosis::finding::{Diagnosis, Subject};
 use crate::diagnosis::process_text::pids;
 use crate::diagnosis::text;
 use crate::diagnosis::verdict::Verdict;
 
-/// This many failures are shown in full, the following `IN_BRIEF` with one line each, and the rest are counted.
+/// This many ports are shown in full, the following `IN_BRIEF` with one line each, and the rest are counted. Of Unix
+/// sockets, no more are shown.
 const IN_FULL: usize = 8;
 const IN_BRIEF: usize = 40;
 
-/// The report on every failed bind, ending in a line break. Failures that one other instance of this program causes are
-/// reported as one.
-pub fn bind_report(findings: &[BindFinding]) -> String {
-    let groups = grouped(findings);
+/// The report on every failed bind, ending in a line break: ports, then Unix sockets. Failures of ports that one other
+/// instance of this program causes are reported as one.
+pub fn bind_report(diagnoses: &[Diagnosis]) -> String {
+    let is_unix = |diagnosis: &&Diagnosis| matches!(diagnosis.subject, Subject::Unix(_));
+    let (sockets, ports): (Vec<_>, Vec<_>) = diagnoses.iter().partition(is_unix);
+    let groups = grouped(&ports);
     let mut blocks: Vec<String> =
         groups.iter().take(IN_FULL).map(|group| text::block(&merged(group))).collect();
     let brief: Vec<String> =
@@ -29,44 +29,44 @@ pub fn bind_report(findings: &[BindFinding]) -> String {
     if omitted > 0 {
         blocks.push(format!("and {omitted} more\n"));
     }
+    blocks.extend(sockets.into_iter().take(IN_FULL).map(text::block));
     blocks.join("\n")
 }
 
 /// Groups the failures that the same other instance causes, at the place of the first.
-fn grouped(findings: &[BindFinding]) -> Vec<Vec<&BindFinding>> {
-    let mut groups: Vec<Vec<&BindFinding>> = Vec::new();
-    for finding in findings {
+fn grouped<'a>(ports: &[&'a Diagnosis]) -> Vec<Vec<&'a Diagnosis>> {
+    let holders = |diagnosis: &Diagnosis| pids(&diagnosis.holders.iter().collect::<Vec<_>>());
+    let mut groups: Vec<Vec<&Diagnosis>> = Vec::new();
+    for diagnosis in ports {
         let same = groups.iter_mut().find(|group| {
             let first = group[0];
-            finding.verdict == Verdict::AlreadyRunning
+            diagnosis.verdict == Verdict::AlreadyRunning
                 && first.verdict == Verdict::AlreadyRunning
-                && pids(&first.holders()) == pids(&finding.holders())
+                && holders(first) == holders(diagnosis)
         });
         match same {
-            Some(group) => group.push(finding),
-            None => groups.push(vec![finding]),
+            Some(group) => group.push(diagnosis),
+            None => groups.push(vec![diagnosis]),
         }
     }
     groups
 }
 
 /// One diagnosis for a group, which also names the addresses of the others.
-fn merged(group: &[&BindFinding]) -> Diagnosis {
-    let mut diagnosis = group[0].diagnosis(Instant::now());
-    let others = || group.iter().skip(1).map(|finding| place(finding));
+fn merged(group: &[&Diagnosis]) -> Diagnosis {
+    let mut diagnosis = group[0].clone();
     if group.len() > 1 {
-        diagnosis.summary = format!("{}, {}", diagnosis.summary, enumerated(others()));
+        let others = group.iter().skip(1).map(|other| place(other));
+        diagnosis.summary = format!("{}, {}", diagnosis.summary, enumerated(others));
     }
     diagnosis
 }
 
 /// `127.0.0.1:8080 (route web)`
-fn place(finding: &BindFinding) -> String {
-    let address = finding.facts.address;
-    match &finding.routes[..] {
-        [] => address.to_string(),
-        [route] => format!("{address} (route {route})"),
-        routes => format!("{address} (routes {})", routes.join(", ")),
+fn place(diagnosis: &Diagnosis) -> String {
+    match &diagnosis.subject {
+        Subject::Tcp(address) | Subject::Udp(address) => text::with_routes(address, &diagnosis.routes),
+        unix => text::with_routes(unix, &diagnosis.routes),
     }
 }
 

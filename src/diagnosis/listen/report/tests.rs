@@ -1,11 +1,12 @@
 use super::*;
+use crate::diagnosis::listen::diagnose::diagnose;
 use crate::diagnosis::listen::facts::samples::{failure, holder, listener, taken};
 
 #[test]
 fn a_report_names_route_holder_overlap_proof_and_remedy() {
     let facts = taken("127.0.0.1:8080", vec![(listener("0.0.0.0:8080", 9), vec![holder(7, "nginx")])]);
 
-    let report = bind_report(&[BindFinding::of(facts).for_route("web")]);
+    let report = bind_report(&[Diagnosis { routes: vec!["web".to_owned()], ..diagnose(&facts) }]);
 
     assert_eq!(
         report,
@@ -21,11 +22,11 @@ fn a_report_names_route_holder_overlap_proof_and_remedy() {
 #[test]
 fn one_other_instance_behind_many_failures_is_reported_once() {
     let ours = crate::outcome::Holder { same_program: true, ..holder(7, "loopgate") };
-    let finding = |address: &str, inode| {
-        BindFinding::of(taken(address, vec![(listener(address, inode), vec![ours.clone()])]))
+    let failed = |address: &str, inode| {
+        diagnose(&taken(address, vec![(listener(address, inode), vec![ours.clone()])]))
     };
 
-    let report = bind_report(&[finding("127.0.0.1:80", 8), finding("127.0.0.1:443", 9)]);
+    let report = bind_report(&[failed("127.0.0.1:80", 8), failed("127.0.0.1:443", 9)]);
 
     assert!(
         report.starts_with(
@@ -43,16 +44,15 @@ fn no_kill_is_proposed_for_ourselves_or_for_init() {
     {
         let facts = taken("127.0.0.1:80", vec![(listener("127.0.0.1:80", 9), vec![stranger])]);
 
-        assert!(!bind_report(&[BindFinding::of(facts)]).contains("kill"));
+        assert!(!bind_report(&[diagnose(&facts)]).contains("kill"));
     }
 }
 
 #[test]
 fn every_report_is_short_however_many_failures_and_holders_there_are() {
     let many = (1..100).map(|pid| holder(pid + 1, "w")).collect();
-    let one = BindFinding::of(taken("127.0.0.1:80", vec![(listener("127.0.0.1:80", 9), many)]));
-    let thousand: Vec<_> =
-        (0..1000).map(|_| BindFinding::of(failure("127.0.0.1:80", libc::EADDRINUSE))).collect();
+    let one = diagnose(&taken("127.0.0.1:80", vec![(listener("127.0.0.1:80", 9), many)]));
+    let thousand: Vec<_> = (0..1000).map(|_| diagnose(&failure("127.0.0.1:80", libc::EADDRINUSE))).collect();
 
     assert!(bind_report(&[one]).lines().count() <= 9);
     assert!(bind_report(&thousand).lines().count() <= 120);
@@ -63,7 +63,7 @@ fn a_port_is_never_called_free_when_the_bind_failed() {
     let mut facts = failure("127.0.0.1:80", libc::EADDRINUSE);
     facts.next_free = None;
 
-    let report = bind_report(&[BindFinding::of(facts)]);
+    let report = bind_report(&[diagnose(&facts)]);
 
     assert!(!report.contains("free") && report.contains("its holder is hidden"), "{report}");
 }

@@ -29,7 +29,7 @@ use admission::queue::AdmissionControls;
 pub use api::{Answer, BindFailure, Declaration, Declared, Listening, NotListening, Policy, Refused};
 pub use carry::CarryRefused;
 pub use listeners::bind_error::diagnose;
-use listeners::supervisor::{Order, Supervisor};
+use listeners::supervisor::{Request, Supervisor};
 use monitor::checker::HealthChecker;
 use monitor::diagnosis_worker::ProcessWatches;
 use monitor::monitor_handle::MonitorHandle;
@@ -68,11 +68,11 @@ pub fn start(settings: Settings, ledger: Arc<Ledger>) -> io::Result<Handle> {
         bandwidths: Bandwidths::default(),
         _health_checker: checker,
     });
-    let (orders, inbox) = mpsc::channel(16);
+    let (requests, inbox) = mpsc::channel(16);
     let weak = Arc::downgrade(&cx);
     let supervisor = Supervisor::new(cx);
     tokio::runtime::Handle::current().spawn(supervisor.run(inbox));
-    Ok(Handle { orders, handshakes, ledger, cx: weak })
+    Ok(Handle { requests, handshakes, ledger, cx: weak })
 }
 
 /// The targets, with the task and the thread that monitor them; at most `watches` processes are awaited.
@@ -91,7 +91,7 @@ fn watch_targets(watches: usize, ledger: &Arc<Ledger>) -> io::Result<(Arc<Target
 /// Controls a running engine. The engine stops, without a drain, when the last handle is dropped.
 #[derive(Clone)]
 pub struct Handle {
-    orders: mpsc::Sender<Order>,
+    requests: mpsc::Sender<Request>,
     handshakes: Arc<HandshakeLimiter>,
     ledger: Arc<Ledger>,
     /// Weak, so that handles do not keep a stopped engine in memory.
@@ -116,8 +116,8 @@ impl Handle {
         declaration: impl Into<Declaration>,
     ) -> Result<Declared, Refused> {
         let (reply, answer) = oneshot::channel();
-        let order = Order::Declare { source, declaration: declaration.into(), reply };
-        self.orders.send(order).await.map_err(|_| Refused::Stopped)?;
+        let request = Request::Declare { source, declaration: declaration.into(), reply };
+        self.requests.send(request).await.map_err(|_| Refused::Stopped)?;
         answer.await.map_err(|_| Refused::Stopped)?
     }
 
@@ -145,12 +145,12 @@ impl Handle {
     /// Returns how many were reset.
     ///
     /// # Errors
-    /// [`Refused::Stopped`] if the engine has already stopped, by an order or by a bug; then no session was waited for.
+    /// [`Refused::Stopped`] if the engine has already stopped, by a request or by a bug; then no session was waited for.
     ///
     /// If the future is dropped, the wait ends: the remaining sessions are reset at once.
     pub async fn stop(&self, patience: Duration) -> Result<usize, Refused> {
         let (reply, answer) = oneshot::channel();
-        self.orders.send(Order::Stop { patience, reply }).await.map_err(|_| Refused::Stopped)?;
+        self.requests.send(Request::Stop { patience, reply }).await.map_err(|_| Refused::Stopped)?;
         answer.await.map_err(|_| Refused::Stopped)
     }
 }
@@ -161,10 +161,10 @@ mod tests {
 
     #[tokio::test]
     async fn a_stop_that_the_engine_does_not_carry_out_is_an_error() {
-        let (orders, mut inbox) = mpsc::channel(1);
+        let (requests, mut inbox) = mpsc::channel(1);
         let ledger = Ledger::new(Box::new(|_: &ledger::Record| {}));
-        let handle = Handle { orders, handshakes: HandshakeLimiter::new(1, 1), ledger, cx: Weak::new() };
-        // A supervisor that panics drops the order it had, and then its inbox.
+        let handle = Handle { requests, handshakes: HandshakeLimiter::new(1, 1), ledger, cx: Weak::new() };
+        // A supervisor that panics drops the request it had, and then its inbox.
         let broken = async { drop(inbox.recv().await) };
 
         let (stopped, ()) = tokio::join!(handle.stop(Duration::ZERO), broken);

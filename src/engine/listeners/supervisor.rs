@@ -29,8 +29,8 @@ use crate::units::Seconds;
 /// How often counters are settled, and failed binds with `bind = "retry"` are tried again.
 const TICK: Duration = Duration::from_secs(1);
 
-/// An order of a [`crate::engine::Handle`].
-pub(crate) enum Order {
+/// A request of a [`crate::engine::Handle`].
+pub(crate) enum Request {
     Declare { source: Source, declaration: Declaration, reply: oneshot::Sender<Result<Declared, Refused>> },
     Stop { patience: Duration, reply: oneshot::Sender<usize> },
 }
@@ -66,24 +66,24 @@ impl Supervisor {
         }
     }
 
-    pub(crate) async fn run(mut self, mut inbox: mpsc::Receiver<Order>) {
+    pub(crate) async fn run(mut self, mut inbox: mpsc::Receiver<Request>) {
         let mut tick = interval(TICK);
         tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
-            let order = tokio::select! {
-                order = inbox.recv() => order,
+            let request = tokio::select! {
+                request = inbox.recv() => request,
                 _ = tick.tick() => {
                     self.tick();
                     self.close_what_lingered().await;
                     continue;
                 }
             };
-            match order {
-                Some(Order::Declare { source, declaration, reply }) => {
+            match request {
+                Some(Request::Declare { source, declaration, reply }) => {
                     // A declaration is not undone if its caller no longer waits for the answer.
                     let _ = reply.send(self.declare(source, declaration).await);
                 }
-                Some(Order::Stop { patience, mut reply }) => {
+                Some(Request::Stop { patience, mut reply }) => {
                     self.retire_all().await;
                     // If the caller no longer waits for the answer, the drain ends at once.
                     let cut_off = drain::drain(&self.cx, patience, reply.closed()).await;

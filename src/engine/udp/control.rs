@@ -1,4 +1,4 @@
-//! How the supervisor sends orders to a loop that sleeps in its poller.
+//! How the supervisor sends commands to a loop that sleeps in its poller.
 
 use std::io;
 use std::net::SocketAddr;
@@ -13,8 +13,8 @@ use tokio::sync::oneshot;
 
 use super::context::UdpRouteRuntime;
 
-/// An order to a loop.
-pub(super) enum Order {
+/// A command to an event loop.
+pub(super) enum Command {
     Listen {
         number: u32,
         socket: Arc<OwnedFd>,
@@ -69,11 +69,11 @@ impl Ready {
     }
 }
 
-/// A loop's poller, its wake-up and its pending orders.
+/// A loop's poller, its wake-up and its pending commands.
 pub(super) struct ControlQueue {
     pub(super) poller: OwnedFd,
     wake_up: OwnedFd,
-    orders: Mutex<Vec<Order>>,
+    commands: Mutex<Vec<Command>>,
     /// Whether a flow was ordered to end since the loop last checked.
     is_flow_ordered: AtomicBool,
 }
@@ -86,13 +86,13 @@ impl ControlQueue {
         Ok(ControlQueue {
             poller,
             wake_up,
-            orders: Mutex::default(),
+            commands: Mutex::default(),
             is_flow_ordered: AtomicBool::new(false),
         })
     }
 
-    pub(super) fn send(&self, order: Order) {
-        self.orders.lock().unwrap_or_else(PoisonError::into_inner).push(order);
+    pub(super) fn send(&self, command: Command) {
+        self.commands.lock().unwrap_or_else(PoisonError::into_inner).push(command);
         self.wake_loop();
     }
 
@@ -101,9 +101,9 @@ impl ControlQueue {
         let _ = rustix::io::write(&self.wake_up, &1_u64.to_ne_bytes());
     }
 
-    pub(super) fn take(&self) -> Vec<Order> {
+    pub(super) fn take(&self) -> Vec<Command> {
         let _ = rustix::io::read(&self.wake_up, &mut [0; 8]);
-        std::mem::take(&mut self.orders.lock().unwrap_or_else(PoisonError::into_inner))
+        std::mem::take(&mut self.commands.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
     /// Whether a flow was ordered to end since the last call.

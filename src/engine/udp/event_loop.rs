@@ -12,7 +12,7 @@ use rustix::event::Timespec;
 use rustix::event::epoll::{self, Event};
 
 use super::context::Shared;
-use super::control::{ControlQueue, Order, Ready};
+use super::control::{Command, ControlQueue, Ready};
 use super::drop_log::{CHECK, Lost, TurnedAway};
 use super::flow_table::FlowId;
 use super::listener::LoopListener;
@@ -110,13 +110,13 @@ impl EventLoop {
     }
 
     fn obey(&mut self, arrivals: &mut Arrivals, now: Instant) {
-        let orders = self.control.take();
+        let commands = self.control.take();
         if self.control.take_flow_ordered() {
             self.end_what_is_ordered(now);
         }
-        for order in orders {
-            match order {
-                Order::Listen { number, socket, address, flows, runtime } => {
+        for command in commands {
+            match command {
+                Command::Listen { number, socket, address, flows, runtime } => {
                     let group = self.group(&runtime);
                     let (held, lost) = (Vec::new(), Lost::since(&socket));
                     let turned_away = TurnedAway::default();
@@ -133,30 +133,30 @@ impl EventLoop {
                     };
                     self.listeners.insert(number, listener);
                 }
-                Order::Serve { number, runtime } => {
+                Command::Serve { number, runtime } => {
                     let group = self.group(&runtime);
                     let Some(listener) = self.listeners.get_mut(&number) else { continue };
                     let before = std::mem::replace(&mut listener.group, group);
                     (listener.runtime, listener.is_open) = (runtime, true);
                     self.forget_group(before);
                 }
-                Order::Retire { number, done } => {
+                Command::Retire { number, done } => {
                     self.take_the_rest(number, arrivals, now);
                     if let Some(listener) = self.listeners.get_mut(&number) {
                         listener.is_open = false;
                     }
                     let _ = done.send(());
                 }
-                Order::Close { number, done } => {
+                Command::Close { number, done } => {
                     self.close(number, now);
                     let _ = done.send(());
                 }
-                Order::Resolved => self.release_held(now),
-                Order::Drain => {
+                Command::Resolved => self.release_held(now),
+                Command::Drain => {
                     self.is_draining = true;
                     self.next_end = Some(now);
                 }
-                Order::Stop => self.is_stopped = true,
+                Command::Stop => self.is_stopped = true,
             }
         }
     }

@@ -34,7 +34,7 @@ use super::api::Wanted;
 use super::targets::pool::Pool;
 use crate::transport;
 use context::{Shared, UdpRouteRuntime};
-use control::{ControlQueue, Order};
+use control::{Command, ControlQueue};
 use target::UdpTargets;
 
 /// All loops of an engine. They start with the first listener and end when this is dropped.
@@ -85,7 +85,7 @@ impl Udp {
         let number = self.next_listener.fetch_add(1, Relaxed);
         control.watch_listener(&socket, number)?;
         warn_if_buffer_is_small(&socket, address);
-        control.send(Order::Listen {
+        control.send(Command::Listen {
             number,
             socket: socket.clone(),
             address,
@@ -124,7 +124,7 @@ impl Udp {
 
     /// Accepts no new clients, and ends each flow that is quiet.
     pub(super) fn drain(&self) {
-        self.loops().iter().for_each(|it| it.control.send(Order::Drain));
+        self.loops().iter().for_each(|it| it.control.send(Command::Drain));
     }
 
     /// Resolves when no flow is left. Cancel safe.
@@ -155,7 +155,7 @@ fn warn_if_buffer_is_small(socket: &OwnedFd, address: SocketAddr) {
 impl Drop for Udp {
     fn drop(&mut self) {
         let mut loops = self.loops();
-        loops.iter().for_each(|it| it.control.send(Order::Stop));
+        loops.iter().for_each(|it| it.control.send(Command::Stop));
         for thread in loops.iter_mut().filter_map(|it| it.thread.take()) {
             // The thread of a lookup may be the last owner of the engine; it must not wait for itself.
             if thread.thread().id() != std::thread::current().id() {
@@ -168,7 +168,7 @@ impl Drop for Udp {
 impl UdpListener {
     /// Serves another route from the next new client on; flows keep theirs. This also reopens a retired listener.
     pub(super) fn serve(&self, udp: &Udp, by: &Wanted) {
-        self.control.send(Order::Serve { number: self.number, runtime: udp.runtime(by) });
+        self.control.send(Command::Serve { number: self.number, runtime: udp.runtime(by) });
     }
 
     /// Our own socket, to recognise it among the system's.
@@ -179,7 +179,7 @@ impl UdpListener {
     /// Receives what has already arrived, then accepts no new client. Its flows live on, so the socket stays open.
     pub(super) async fn retire(&self) {
         let (done, retired) = oneshot::channel();
-        self.control.send(Order::Retire { number: self.number, done });
+        self.control.send(Command::Retire { number: self.number, done });
         // An error means that the loop is gone, and its sockets with it.
         let _ = retired.await;
     }
@@ -192,7 +192,7 @@ impl UdpListener {
     /// Ends the remaining flows and closes the socket; resolves when it is closed.
     pub(super) async fn close(self) {
         let (done, closed) = oneshot::channel();
-        self.control.send(Order::Close { number: self.number, done });
+        self.control.send(Command::Close { number: self.number, done });
         drop(self.socket);
         // An error means that the loop is gone, and its sockets with it.
         let _ = closed.await;

@@ -9,7 +9,7 @@ use std::task::Wake;
 use std::time::Instant;
 
 use super::context::{Shared, UdpRouteRuntime};
-use super::control::Order;
+use super::control::Command;
 use super::datagram::Piece;
 use super::drop_log::Loss;
 use super::flow::{self, Flow};
@@ -217,7 +217,10 @@ impl EventLoop {
     fn look_up(&self, runtime: &UdpRouteRuntime, place: usize) {
         let control = self.control.clone();
         let patience = runtime.route.dial.connect_timeout;
-        runtime.pool.at(place).look_up(patience, &self.shared.beside, move || control.send(Order::Resolved));
+        runtime
+            .pool
+            .at(place)
+            .look_up(patience, &self.shared.beside, move || control.send(Command::Resolved));
     }
 
     /// Passes on what was held for a name that is now resolved; datagrams whose name has no address end as

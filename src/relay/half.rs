@@ -55,10 +55,16 @@ pub trait Half: Send {
 
     /// Continues to write what is kept; returns how many bytes of [`Half::write`] the connection has taken. Call it
     /// until [`Half::is_behind`] is false.
+    ///
+    /// # Errors
+    /// What broke the connection.
     fn poll_flush(&mut self, cx: &mut Context<'_>) -> Poll<Result<usize, Trouble>>;
 
     /// Signals that nothing more will be written. Everything written before has been flushed. Called until it is ready,
     /// and not again. With `is_last`, the other direction has ended too, and the drop that follows may send the signal.
+    ///
+    /// # Errors
+    /// What broke the connection.
     fn poll_end(&mut self, cx: &mut Context<'_>, is_last: bool) -> Poll<Result<(), Trouble>>;
 
     /// Ready once the connection is broken, even if it is neither read nor written.

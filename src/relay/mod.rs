@@ -89,7 +89,8 @@ pub fn relay_paced<'a>(
 
 /// The same between any two halves. Also returns a description of what broke, if the end alone does not give it.
 ///
-/// The halves are borrowed, so that a caller that drops the future can [`reset`] them.
+/// Not cancel safe: what was read but not delivered is lost with the future. The halves are borrowed, so that a caller that
+/// drops it can [`reset`] them.
 pub async fn relay_halves(
     client: &mut dyn Half,
     target: &mut dyn Half,

@@ -41,6 +41,8 @@ pub(super) async fn acknowledged(sink: &mut impl Half) {
 /// over: a reset discards unacknowledged bytes.
 ///
 /// The bytes are few, and the first that the client gets: a socket that takes less than all of them has no room at all.
+///
+/// Cancel safe: what was sent stays sent.
 pub async fn last_words(client: &Stream, words: &[u8], linger: Duration) {
     let sent = async {
         client.ready(Interest::WRITABLE).await?;

@@ -55,6 +55,9 @@ impl Stream {
     }
 
     /// Waits for one of these states. Cancel safe.
+    ///
+    /// # Errors
+    /// As of [`Stream::poll_read_ready`].
     pub async fn ready(&self, interest: Interest) -> io::Result<Ready> {
         either!(self, it => it.ready(interest).await)
     }

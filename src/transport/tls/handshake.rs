@@ -75,7 +75,7 @@ pub fn answer(tls: &TlsTermination, hello: Hello) -> Result<Answered, Unsecured>
 }
 
 impl Answered {
-    /// Runs the rest of the handshake.
+    /// Runs the rest of the handshake. Not cancel safe: given up, the connection is of no more use.
     ///
     /// # Errors
     /// Why the handshake failed.
@@ -84,7 +84,7 @@ impl Answered {
     }
 }
 
-/// Runs the handshake with the target of this written address.
+/// Runs the handshake with the target of this written address. Not cancel safe: given up, the connection is of no more use.
 ///
 /// # Errors
 /// Why the handshake failed.

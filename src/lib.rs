@@ -78,3 +78,8 @@ pub(crate) mod sys;
 pub use sys::fuzzing;
 pub mod transport;
 pub mod units;
+
+// The examples of the book's page about the library are doc tests.
+#[cfg(doctest)]
+#[doc = include_str!("../docs/library.md")]
+mod library_page {}

@@ -46,7 +46,27 @@ use targets::registry::Targets;
 /// If a thread or its poller cannot be created.
 ///
 /// # Panics
-/// If called outside a tokio runtime.
+/// Outside a tokio runtime.
+///
+/// ```
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// use loopgate::engine::{self, Settings};
+/// use loopgate::ledger::{Ledger, Record};
+/// use loopgate::plan;
+///
+/// let plan = plan::parse("embed", "routes.web = { listen = '127.0.0.1:0', target = '3000' }", &[])?;
+/// let ledger = Ledger::new(Box::new(|record: &Record| println!("{record}")));
+/// let engine = engine::start(Settings::fitting(&plan), ledger)?;
+///
+/// let declared = engine.declare(plan.source, plan.routes).await?;
+/// println!("{} listens on {}", declared.listening[0].owner, declared.listening[0].address);
+///
+/// let reset = engine.stop(plan.limits.drain_timeout).await?;
+/// assert_eq!(reset, 0);
+/// # Ok(())
+/// # }
+/// ```
 pub fn start(settings: Settings, ledger: Arc<Ledger>) -> io::Result<Handle> {
     let most = settings.budget.connections.clamp(1, u32::MAX as usize / 2).min(Semaphore::MAX_PERMITS);
     let (targets, checker) = watch_targets(settings.budget.watches, &ledger)?;

@@ -34,7 +34,22 @@ pub fn load(sources: &Sources) -> Result<Plan, Problems> {
 /// there is no file. Files that the text includes or names are read, relative paths from the folder of `file_name`.
 ///
 /// # Errors
-/// Every problem of both.
+/// Every problem of the text, of the files that it names and of the command line, each with its place. A plan without a
+/// route is one.
+///
+/// ```
+/// use loopgate::plan;
+///
+/// let plan = plan::parse("web.toml", "routes.web = { listen = '8080', target = '3000' }", &[]).unwrap();
+/// let web = plan.routes.values().next().unwrap();
+/// assert_eq!(web.listen[0].to_string(), "127.0.0.1:8080");
+///
+/// let problems = plan::parse("web.toml", "routes.web = { lisen = '8080', target = 'x' }", &[]).unwrap_err();
+/// assert!(problems.to_string().contains("lisen"), "{problems}");
+///
+/// let plan = plan::parse("", "", &["8080:3000".into(), "8081:db:5432".into()]).unwrap();
+/// assert_eq!(plan.routes.len(), 2);
+/// ```
 pub fn parse(file_name: &str, text: &str, forwards: &[String]) -> Result<Plan, Problems> {
     let mut problems = Vec::new();
     // The command line is checked even if the text has a syntax error.

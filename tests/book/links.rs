@@ -105,19 +105,19 @@ fn the_readme_fits_on_a_few_screens() {
 }
 
 #[test]
-fn every_source_file_the_architecture_names_is_there() {
-    let text = read("docs/ARCHITECTURE.md");
-    let named: Vec<&str> = text
-        .split('`')
-        .skip(1)
-        .step_by(2)
-        .filter(|name| ["src/", "tests/", "benches/"].iter().any(|folder| name.starts_with(folder)))
-        .collect();
+fn every_file_the_architecture_and_the_recipes_name_is_there() {
+    let folders = ["src/", "tests/", "benches/", "docs/", "schema/"];
+    for page in ["docs/ARCHITECTURE.md", "CONTRIBUTING.md"] {
+        let text = prose(&read(page));
+        let spans = text.split('`').skip(1).step_by(2);
+        let named: Vec<&str> =
+            spans.filter(|name| folders.iter().any(|folder| name.starts_with(folder))).collect();
 
-    for name in &named {
-        assert!(root().join(name).exists(), "docs/ARCHITECTURE.md names {name}, which is not there");
+        for name in &named {
+            assert!(root().join(name).exists(), "{page} names {name}, which is not there");
+        }
+        assert!(named.len() > 20, "only {} found in {page}", named.len());
     }
-    assert!(named.len() > 20, "only {} found", named.len());
 }
 
 #[test]

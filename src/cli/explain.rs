@@ -13,7 +13,7 @@ use super::explain_code;
 use super::output::{answer, complain};
 use crate::address::{ListenAddress, Numbered, Protocol, Run, TargetAddress, UnixName};
 use crate::diagnosis::reach::{self, Options};
-use crate::diagnosis::{Diagnosis, Severity, block, could_listen, could_listen_unix, json, screen};
+use crate::diagnosis::{Diagnosis, Severity, block, could_listen, could_listen_unix, heading, json, screen};
 use crate::probe::system::limits::raise_descriptors;
 use crate::probe::trace::protocol::Protocol as Spoken;
 use crate::transport;
@@ -82,7 +82,7 @@ pub(super) fn explain(args: &ExplainArgs) -> u8 {
         } else if diagnosis.checks.is_empty() {
             out.write_all(block(&diagnosis).as_bytes())?;
         } else {
-            out.write_all(screen(&diagnosis, &reach::heading(&diagnosis.subject)).as_bytes())?;
+            out.write_all(screen(&diagnosis, &heading(&diagnosis.subject)).as_bytes())?;
         }
         Ok(code)
     })

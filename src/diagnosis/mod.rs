@@ -7,24 +7,20 @@ mod advice;
 mod errno;
 pub mod filter;
 mod finding;
-mod json;
 mod listen;
 pub mod network;
 mod own_limits;
 pub(crate) mod process_text;
 pub mod reach;
+mod report;
 pub mod session;
 pub mod stalled;
-mod text;
 mod verdict;
 
 pub use advice::Advice;
 pub use finding::{
     Check, Detail, Diagnosis, Evidence, Finding, Fix, NotReadable, Question, Status, Subject, Warning,
 };
-pub use json::{SCHEMA, json};
-pub use listen::{
-    Instead, bind_failures, bind_report, could_listen, could_listen_unix, exit_code, unix_bind_failure,
-};
-pub use text::{block, screen};
+pub use listen::{Instead, bind_failures, could_listen, could_listen_unix, exit_code, unix_bind_failure};
+pub use report::{SCHEMA, bind_report, block, heading, json, screen};
 pub use verdict::{Certainty, Severity, Verdict};

@@ -13,8 +13,8 @@ use rustix::process::{Pid, Signal, WaitOptions, kill_process, waitpid};
 use super::diagnose::diagnose;
 use super::facts::{BindFacts, Failed, gather_one};
 use super::overlap::Overlap;
-use super::{bind_failures, bind_report, exit_code};
-use crate::diagnosis::{Diagnosis, Verdict};
+use super::{bind_failures, exit_code};
+use crate::diagnosis::{Diagnosis, Verdict, bind_report};
 use crate::probe::sockets::ports::Transport;
 use crate::probe::sockets::{self, TcpState};
 

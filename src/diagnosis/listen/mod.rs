@@ -11,7 +11,8 @@ mod judge;
 mod live_tests;
 mod overlap;
 mod question;
-mod report;
+#[cfg(test)]
+mod tests;
 mod unix;
 mod unix_question;
 mod wording;
@@ -19,7 +20,6 @@ mod wording;
 pub use diagnose::{Instead, bind_failures};
 pub use exit_code::exit_code;
 pub use question::could_listen;
-pub use report::bind_report;
 pub use unix::unix_bind_failure;
 pub use unix_question::could_listen_unix;
 

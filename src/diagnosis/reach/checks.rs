@@ -1,7 +1,5 @@
 //! The checks of the screen: one line per part of the path. Pure.
 
-use std::net::SocketAddr;
-
 use super::answers::protocol;
 use super::facts::{Lookup, ReachFacts};
 use super::lines::short;
@@ -11,30 +9,7 @@ use crate::diagnosis::finding::{Check, Finding, Status, Subject};
 use crate::diagnosis::own_limits::sessions;
 use crate::diagnosis::process_text::describe;
 use crate::diagnosis::verdict::{Severity, Verdict};
-use crate::probe::sockets::ports::PortRules;
-use crate::probe::system::services::{self, PortClass};
 use crate::probe::trace::{Connection, Dial, Ending};
-
-/// The kind of the address.
-pub(super) fn heading(subject: &Subject) -> String {
-    match subject {
-        Subject::Tcp(address) => net_heading(*address, "tcp"),
-        Subject::Udp(address) => net_heading(*address, "udp"),
-        Subject::Unix(_) => "Unix socket".to_owned(),
-    }
-}
-
-fn net_heading(address: SocketAddr, protocol: &str) -> String {
-    let ip = address.ip().to_canonical();
-    let kind = if ip.is_loopback() { "loopback " } else { "" };
-    let family = if ip.is_ipv4() { "IPv4" } else { "IPv6" };
-    let class = PortClass::of(address.port()).text();
-    let name = services::name(address.port(), protocol).map_or(String::new(), |name| format!(" ({name})"));
-    let rules = PortRules::read();
-    let (first, last) = rules.outgoing;
-    let place = if rules.may_be_drawn(address.port()) { "inside" } else { "outside" };
-    format!("{kind}{family}, port class {class}{name}, {place} this machine's {first}-{last}")
-}
 
 /// The checks, in the order of the screen.
 pub(super) fn checks(facts: &ReachFacts, verdict: Verdict, found: Option<&Finding>) -> Vec<Check> {

@@ -118,8 +118,3 @@ pub fn unresolved(name: &str, port: u16) -> Diagnosis {
     diagnosis.fixes = vec![fixes::advice("write the address, or look at /etc/hosts and /etc/resolv.conf")];
     diagnosis
 }
-
-/// The heading of the screen: the kind of the address.
-pub fn heading(subject: &Subject) -> String {
-    checks::heading(subject)
-}

@@ -2,9 +2,9 @@
 //!
 //! It prints nothing and knows no terminal.
 
+use super::text;
 use crate::diagnosis::finding::{Diagnosis, Subject};
 use crate::diagnosis::process_text::pids;
-use crate::diagnosis::text;
 use crate::diagnosis::verdict::Verdict;
 
 /// This many ports are shown in full, the following `IN_BRIEF` with one line each, and the rest are counted. Of Unix
@@ -79,6 +79,3 @@ fn enumerated(places: impl Iterator<Item = String>) -> String {
     }
     shown.join(", ")
 }
-
-#[cfg(test)]
-mod tests;

@@ -1,6 +1,9 @@
-use super::*;
-use crate::diagnosis::listen::diagnose::diagnose;
-use crate::diagnosis::listen::facts::samples::{failure, holder, listener, taken};
+//! The words of a failed bind, in the report that shows them.
+
+use super::diagnose::diagnose;
+use super::samples::{failure, holder, listener, taken};
+use crate::diagnosis::finding::Diagnosis;
+use crate::diagnosis::report::bind_report;
 
 #[test]
 fn a_report_names_route_holder_overlap_proof_and_remedy() {

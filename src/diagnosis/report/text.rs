@@ -2,8 +2,8 @@
 
 use std::fmt::{Display, Write as _};
 
-use super::finding::{Diagnosis, Question, Status};
-use super::verdict::{Severity, Verdict};
+use crate::diagnosis::finding::{Diagnosis, Question, Status};
+use crate::diagnosis::verdict::{Severity, Verdict};
 use crate::units::counted;
 
 /// The block of one fault: the summary, the holder, the explanation, the proof, one remedy, and the id with the errno.

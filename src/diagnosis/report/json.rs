@@ -6,8 +6,8 @@ use std::time::SystemTime;
 
 use serde::Serialize;
 
-use super::finding::{Check, Diagnosis, Evidence, Fix, NotReadable, Question, Subject, Warning};
-use super::verdict::{Certainty, Severity, Verdict};
+use crate::diagnosis::finding::{Check, Diagnosis, Evidence, Fix, NotReadable, Question, Subject, Warning};
+use crate::diagnosis::verdict::{Certainty, Severity, Verdict};
 use crate::outcome::Holder;
 
 /// The schema's id.

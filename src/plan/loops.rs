@@ -1,13 +1,16 @@
 //! No route leads back to itself, directly or through others.
 //!
-//! Names other than localhost are not resolved: their addresses may lead back here, and may change at any time.
+//! Names other than localhost and those under it are not resolved: their addresses may lead back here, and may change
+//! at any time.
 
 use std::collections::{HashMap, HashSet};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use super::Route;
 use super::draft::Draft;
-use crate::address::{Families, Host, Interface, ListenAddress, Protocol, Run, TargetAddress, UnixName};
+use crate::address::{
+    Families, Host, Interface, ListenAddress, Protocol, Run, TargetAddress, UnixName, is_localhost,
+};
 use crate::config::Problem;
 use crate::transport::Destination;
 
@@ -171,7 +174,7 @@ fn reached(
 fn addresses(host: &Host) -> Vec<IpAddr> {
     match host {
         Host::Ip(ip) => vec![ip.to_canonical()],
-        Host::Name(name) if name.trim_end_matches('.').eq_ignore_ascii_case("localhost") => {
+        Host::Name(name) if is_localhost(name) => {
             vec![Ipv4Addr::LOCALHOST.into(), Ipv6Addr::LOCALHOST.into()]
         }
         Host::Name(_) | Host::Zoned(..) => Vec::new(),
@@ -281,6 +284,14 @@ mod tests {
         ] {
             assert_eq!(lines(&[(listen, target)]).len(), 1, "{listen} {target}");
         }
+    }
+
+    #[test]
+    fn a_route_to_a_name_under_localhost_on_its_own_port_is_a_loop() {
+        for target in ["web.localhost:1", "Web.LOCALHOST.:1"] {
+            assert_eq!(lines(&[("1", target)]).len(), 1, "{target}");
+        }
+        assert!(lines(&[("1", "weblocalhost:1"), ("2", "web.localhost:3")]).is_empty());
     }
 
     /// 192.0.2.0/24 is reserved for documentation (RFC 5737).

@@ -1,6 +1,7 @@
-//! The names of system errors.
+//! The names and messages of system errors.
 
 use std::borrow::Cow;
+use std::io;
 
 /// `EADDRINUSE`; for an errno not listed here, its number.
 pub(crate) fn errno_name(errno: i32) -> Cow<'static, str> {
@@ -36,4 +37,10 @@ pub(crate) fn errno_name(errno: i32) -> Cow<'static, str> {
         libc::ENOTSOCK => "ENOTSOCK",
         other => return Cow::Owned(format!("errno {other}")),
     })
+}
+
+/// `Address already in use`, without the "(os error 98)" that std adds.
+pub(crate) fn os_message(error: &io::Error) -> String {
+    let text = error.to_string();
+    text.split_once(" (os error").map_or(text.clone(), |(message, _)| message.to_owned())
 }

@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use serde::{Serialize, Serializer};
 
-use super::errno::errno_name;
+use super::errno::{errno_name, os_message};
 use super::verdict::{Certainty, Severity, Verdict};
 use crate::outcome::Holder;
 
@@ -299,9 +299,7 @@ impl Diagnosis {
     /// Records the errno and the message of a system error.
     pub fn failed_with(&mut self, error: &std::io::Error) {
         self.errno = error.raw_os_error().map(errno_name);
-        // "Address already in use", without the "(os error 98)" that std adds.
-        let text = error.to_string();
-        self.os_message = text.split_once(" (os error").map_or(text.clone(), |(words, _)| words.to_owned());
+        self.os_message = os_message(error);
     }
 }
 

@@ -8,6 +8,7 @@ use std::io;
 use std::net::{IpAddr, Ipv6Addr, SocketAddr};
 
 use super::overlap::{Overlap, overlap};
+use crate::diagnosis::errno::os_message;
 use crate::outcome::Holder;
 use crate::probe::network::routing::{self, Link};
 use crate::probe::network::{self, Network};
@@ -318,12 +319,6 @@ impl BindFacts {
         };
         self.free_beside = beside.into_iter().take(MAX_BESIDE).filter(free).collect();
     }
-}
-
-/// "Address already in use", without the "(os error 98)" that std adds.
-fn os_message(error: &io::Error) -> String {
-    let text = error.to_string();
-    text.split_once(" (os error").map_or(text.clone(), |(message, _)| message.to_owned())
 }
 
 #[cfg(test)]

@@ -122,6 +122,11 @@ impl Watch {
         }
         self.content = None;
         self.named.retain(|_, it| it.is_in_force);
+        // A content that cannot be parsed names no files, and another may name others. A file in force that changed is no
+        // reason to refuse the same content again.
+        for (path, watched) in &mut self.named {
+            watched.seen = Stamp::of_named(path, watched.is_pattern).or(watched.seen);
+        }
         for NamedFile { path, is_pattern, stamp } in named {
             let watched = self.named.entry(path.clone()).or_insert(Watched::new(None, false));
             (watched.seen, watched.is_pattern) = (*stamp, *is_pattern);
@@ -281,6 +286,27 @@ mod tests {
         let reported = looks.map(|(ms, is_there)| watched.note(is_there, start + Duration::from_millis(ms)));
 
         assert_eq!(reported, [false, false, false, false, true, false, true]);
+    }
+
+    #[test]
+    fn a_refusal_is_not_repeated_because_a_file_in_force_has_changed_too() {
+        let folder = tempfile::tempdir().unwrap();
+        let [main, included] = ["loopgate.toml", "a.toml"].map(|name| folder.path().join(name));
+        std::fs::write(&main, "include = 'a.toml'\nroutes.web = { listen = '1', target = '2' }\n").unwrap();
+        std::fs::write(&included, "").unwrap();
+        let plan =
+            crate::plan::load(&crate::plan::Sources { file: Some(main.clone()), ..Default::default() });
+        let mut watch = Watch::new(Some(&main), &plan.unwrap());
+
+        std::fs::write(&included, "# changed").unwrap();
+        assert!(watch.is_changed(&watch.stamps()));
+        std::fs::write(&main, "include = ").unwrap();
+        let taken = watch.as_it_is();
+        watch.refuses(taken, &[]);
+
+        assert!(!watch.is_changed(&watch.stamps()));
+        std::fs::write(&included, "# changed again").unwrap();
+        assert!(watch.is_changed(&watch.stamps()));
     }
 
     #[test]

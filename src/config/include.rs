@@ -80,9 +80,9 @@ impl Reading<'_> {
         }
     }
 
-    /// Reads a file, unless it was read before.
+    /// Reads a file, unless it was read before, under this name or another.
     fn file(&mut self, path: PathBuf, place: &Place) -> Option<()> {
-        if !self.read.insert(path.clone()) {
+        if !self.read.insert(fs::canonicalize(&path).unwrap_or_else(|_| path.clone())) {
             return Some(());
         }
         if self.read.len() > MAX_FILES {
@@ -148,6 +148,9 @@ fn unlisted(error: &io::Error) -> (String, &'static str) {
             format!("it has more than {MAX_ENTRIES} entries"),
             "include a folder that has only configurations in it",
         ),
+        ErrorKind::NotFound => {
+            ("there is no such directory".to_owned(), "create it, which may stay empty, or correct the path")
+        }
         ErrorKind::NotADirectory => ("this is not a directory".to_owned(), "check the path"),
         ErrorKind::PermissionDenied => (
             "this user may not list the directory".to_owned(),
@@ -221,10 +224,27 @@ mod tests {
             ("x.toml", c.as_str()),
         ];
 
-        let (names, rendered) =
-            read_beside("['conf.d/*.toml', 'x.toml', 'conf.d/1.toml', 'none/*.toml']", &files);
+        let (names, rendered) = read_beside("['conf.d/*.toml', 'x.toml', 'conf.d/*.none']", &files);
 
         assert_eq!((names.join(" ").as_str(), rendered.as_str()), ("own b a c", ""));
+    }
+
+    #[test]
+    fn a_file_that_is_named_in_two_ways_is_read_once() {
+        let a = route("a");
+        let include = "['conf.d/*.toml', './conf.d/1.toml', 'conf.d/../conf.d/1.toml']";
+
+        let (names, rendered) = read_beside(include, &[("conf.d/1.toml", a.as_str())]);
+
+        assert_eq!((names.join(" ").as_str(), rendered.as_str()), ("own a", ""));
+    }
+
+    #[test]
+    fn a_folder_that_does_not_exist_is_a_problem_and_not_an_empty_one() {
+        let (_, rendered) = read_beside("['con.d/*.toml']", &[]);
+
+        assert!(rendered.contains("DIR/con.d: there is no such directory"), "{rendered}");
+        assert!(rendered.contains("create it, which may stay empty, or correct the path"), "{rendered}");
     }
 
     #[test]

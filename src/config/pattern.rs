@@ -37,21 +37,16 @@ pub(super) fn is_pattern(path: &Path) -> bool {
     path.to_string_lossy().contains(['*', '?'])
 }
 
-/// Every file that matches, sorted by name. A folder that does not exist has none.
+/// Every file that matches, sorted by name.
 ///
 /// # Errors
-/// The errno of listing the folder; `FileTooLarge` if it has more than [`MAX_ENTRIES`] entries.
+/// The errno of listing the folder, which must exist: one that is missing for a moment must not remove its routes; `FileTooLarge` if it has more than [`MAX_ENTRIES`] entries.
 pub(super) fn matches(pattern: &Path) -> io::Result<Vec<PathBuf>> {
     let (folder, name) = (pattern.parent().unwrap_or(Path::new("")), pattern.file_name().unwrap_or_default());
     let name = name.to_string_lossy();
     let here = if folder.as_os_str().is_empty() { Path::new(".") } else { folder };
-    let entries = match fs::read_dir(here) {
-        Ok(entries) => entries,
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
-        Err(error) => return Err(error),
-    };
     let mut found = Vec::new();
-    for (n, entry) in entries.enumerate() {
+    for (n, entry) in fs::read_dir(here)?.enumerate() {
         if n == MAX_ENTRIES {
             return Err(io::ErrorKind::FileTooLarge.into());
         }
@@ -132,7 +127,7 @@ mod tests {
 
         assert_eq!(names("*.toml"), ["a.toml", "b.toml"]);
         assert_eq!(names("*"), ["a.toml", "b.toml", "h.txt"]);
-        assert!(names("none/*.toml").is_empty());
+        assert_eq!(matches(&folder.path().join("none/*")).unwrap_err().kind(), io::ErrorKind::NotFound);
         let kind = |pattern: &str| matches(&folder.path().join(pattern)).unwrap_err().kind();
         assert_eq!(kind("a.toml/*"), io::ErrorKind::NotADirectory);
     }

@@ -10,7 +10,7 @@ use super::half::{Half, Input};
 use crate::outcome::End;
 use crate::transport::Custom;
 
-/// A [`Custom`] stream. Dropped before its end was sent, it is reset.
+/// A [`Custom`] stream. Dropped before its end was sent, it is reset, as every such stream is.
 pub struct CustomHalf {
     custom: Custom,
     /// What the stream has not taken yet, from `written` on.
@@ -18,13 +18,12 @@ pub struct CustomHalf {
     written: usize,
     /// The stream has taken bytes that it may buffer until it is flushed.
     flushes: bool,
-    sent_end: bool,
 }
 
 impl CustomHalf {
     /// This stream as a half.
     pub fn new(custom: Custom) -> CustomHalf {
-        CustomHalf { custom, backlog: Vec::new(), written: 0, flushes: false, sent_end: false }
+        CustomHalf { custom, backlog: Vec::new(), written: 0, flushes: false }
     }
 
     /// Writes once, at least one byte.
@@ -110,7 +109,7 @@ impl Half for CustomHalf {
 
     fn poll_end(&mut self, cx: &mut Context<'_>, _: bool) -> Poll<Result<(), Trouble>> {
         ready!(self.custom.stream().poll_shutdown(cx))?;
-        self.sent_end = true;
+        self.custom.disarm();
         Poll::Ready(Ok(()))
     }
 
@@ -126,13 +125,5 @@ impl Half for CustomHalf {
     fn reset(&mut self, _: End) -> u32 {
         self.custom.reset();
         0
-    }
-}
-
-impl Drop for CustomHalf {
-    fn drop(&mut self) {
-        if !self.sent_end {
-            self.custom.reset();
-        }
     }
 }

@@ -25,8 +25,8 @@ pub struct Custom {
 }
 
 impl Custom {
-    /// Wraps `stream`. `reset` is called at most once, right before the stream is dropped, if the session did not end
-    /// in both directions: the other end must learn that its data may be cut.
+    /// Wraps `stream`. `reset` is called at most once, right before the stream is dropped, unless the session sent its end:
+    /// the other end must learn that its data may be cut. A health check that closes its connection resets nothing.
     pub fn new(
         stream: impl AsyncRead + AsyncWrite + Send + Unpin + 'static,
         reset: impl FnOnce() + Send + 'static,
@@ -38,11 +38,23 @@ impl Custom {
         Pin::new(&mut *self.stream)
     }
 
+    /// From now on a drop is an ordinary close.
+    pub(crate) fn disarm(&mut self) {
+        self.reset = None;
+    }
+
     /// Shows the other end a cut. A second call does nothing.
     pub(crate) fn reset(&mut self) {
         if let Some(reset) = self.reset.take() {
             reset();
         }
+    }
+}
+
+/// Wherever a session ends, in its greeting too, a stream that was not closed in order is reset.
+impl Drop for Custom {
+    fn drop(&mut self) {
+        self.reset();
     }
 }
 

@@ -53,7 +53,12 @@ async fn connect(target: &Target) -> Result<CheckConnection, Failed> {
     if let Some(reach) = target.to().reach() {
         let deadline = Instant::now() + target.rules().timeout;
         return match reach_custom(&**reach, &Origin::default(), deadline).await {
-            Ok(link) => greet(link, None, target).await,
+            Ok(mut link) => {
+                if let Link::Custom(custom) = &mut link {
+                    custom.disarm();
+                }
+                greet(link, None, target).await
+            }
             Err(Unreached { cause, words, .. }) => {
                 Err(Failed { cause, answer: words.map(|words| words.to_string()) })
             }

@@ -66,7 +66,7 @@ async fn announce(caller: &Caller<'_>, target: &mut Link, form: Form) -> Result<
         None => form.announce(&ends(client, session.entry.client()), &Tlvs::default()),
     };
     let stream = match target {
-        // A custom stream that is dropped before its end is reset.
+        // It resets itself when it is dropped before its end.
         Link::Custom(_) => return within(session, target.send_all(&bytes)).await,
         Link::Socket(stream) => &*stream,
     };

@@ -27,23 +27,29 @@ struct State {
     /// Where connections go; an echo takes them where there is none.
     served: Option<mpsc::UnboundedSender<DuplexStream>>,
     refuses: AtomicBool,
+    /// How many bytes a connection holds that its other end has not read.
+    capacity: usize,
     resets: AtomicUsize,
     from: Mutex<Option<Origin>>,
 }
 
 impl Inside {
-    fn new(served: Option<mpsc::UnboundedSender<DuplexStream>>) -> Inside {
+    fn new(served: Option<mpsc::UnboundedSender<DuplexStream>>, capacity: usize) -> Inside {
         let (refuses, resets, from) = (AtomicBool::new(false), AtomicUsize::new(0), Mutex::new(None));
-        Inside(Arc::new(State { served, refuses, resets, from }))
+        Inside(Arc::new(State { served, refuses, capacity, resets, from }))
     }
 
     fn echo() -> Inside {
-        Inside::new(None)
+        Inside::new(None, 4096)
     }
 
     fn manual() -> (Inside, mpsc::UnboundedReceiver<DuplexStream>) {
+        Inside::narrow(4096)
+    }
+
+    fn narrow(capacity: usize) -> (Inside, mpsc::UnboundedReceiver<DuplexStream>) {
         let (sender, served) = mpsc::unbounded_channel();
-        (Inside::new(Some(sender)), served)
+        (Inside::new(Some(sender), capacity), served)
     }
 
     fn resets(&self) -> usize {
@@ -55,7 +61,7 @@ impl Inside {
             let error = io::Error::new(io::ErrorKind::ConnectionRefused, "the service inside is not started");
             return Err(error);
         }
-        let (ours, theirs) = duplex(4096);
+        let (ours, theirs) = duplex(self.0.capacity);
         match &self.0.served {
             Some(served) => drop(served.send(theirs)),
             None => drop(Handle::current().spawn(echo(theirs))),

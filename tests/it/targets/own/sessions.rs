@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use loopgate::engine::{RouteId, Source};
-use loopgate::outcome::{End, Side, Way};
+use loopgate::outcome::{End, Phase, Side, Way};
 use loopgate::transport::{Custom, Incoming, Via};
 use tokio::io::{AsyncReadExt, AsyncWriteExt, duplex};
 
@@ -152,4 +152,30 @@ fn a_session_with_a_target_inside_is_killed_and_drained_like_any_other() {
     assert_eq!(proxy.stop(Duration::ZERO), 1);
     assert_eq!(drained.receive_close(), Close::Reset);
     assert_eq!((proxy.record().outcome.end, inside.resets()), (End::Drained, 2));
+}
+
+#[test]
+fn a_target_inside_that_got_half_a_header_sees_a_cut_and_no_end() {
+    let (inside, mut served) = Inside::narrow(8);
+    let (proxy, address) = proxy_to("send_proxy = 'v2'", to(&inside));
+    let client = Connection::to(address);
+    let _waits = taken(&mut served);
+    let id = proxy.only_session().id;
+
+    proxy.kill(id).unwrap();
+
+    let record = proxy.record();
+    assert_eq!((record.outcome.end, record.outcome.phase), (End::Killed, Phase::Greet));
+    assert_eq!(inside.resets(), 1);
+    drop(client);
+}
+
+#[test]
+fn a_check_of_a_target_inside_resets_nothing() {
+    let (inside, mut served) = Inside::manual();
+    let (_proxy, _) = proxy_to("health = { check = 'connect', interval = '100ms' }", to(&inside));
+
+    drop([taken(&mut served), taken(&mut served), taken(&mut served)]);
+
+    assert_eq!(inside.resets(), 0);
 }

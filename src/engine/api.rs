@@ -119,7 +119,7 @@ impl fmt::Display for Refused {
                 write!(f, "cannot listen on {}", lines.by_ref().collect::<Vec<_>>().join("; "))
             }
             Refused::Conflict { address, wanted_by, held_by } => {
-                write!(f, "{wanted_by} cannot listen on {address}: {held_by} listens there")
+                write!(f, "{wanted_by} cannot listen on {address}: it belongs to {held_by}")
             }
             Refused::Loop { way } => {
                 let names: Vec<_> =

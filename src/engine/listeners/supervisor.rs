@@ -299,16 +299,16 @@ impl Supervisor {
         let Ok((bound, unbound)) = bind::bind_all(due, &Leaving::new()) else { return };
         for it in bound {
             let (port, owner) = (it.port.clone(), it.by.owner());
-            let since = self.retries.end(&port);
             let mut opened = BTreeMap::new();
             match self.open(vec![it], &mut opened) {
                 Ok(()) => {
-                    let after = Seconds(since.elapsed());
+                    let after = Seconds(self.retries.end(&port).elapsed());
                     tracing::info!("{owner} listens on {} after {after}", port.address());
                     self.listeners.append(&mut opened);
                 }
+                // A lack of descriptors may pass, so the port stays among those that are tried again.
                 Err(e) => {
-                    tracing::error!("{owner}: cannot serve {}: {}", port.address(), e.error)
+                    tracing::error!("{owner}: cannot serve {}: {}; tried again", port.address(), e.error)
                 }
             }
         }

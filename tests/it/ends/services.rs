@@ -212,15 +212,15 @@ fn a_service_and_a_route_that_want_one_address_are_a_conflict() {
 
     assert_eq!(
         words(held_by_route),
-        format!("service pong@embedder cannot listen on {0}: route test listens there", proxy.address)
+        format!("service pong@embedder cannot listen on {0}: it belongs to route test", proxy.address)
     );
     assert_eq!(
         words(held_by_service),
-        format!("route web@edge cannot listen on {}: service pong@embedder listens there", free.address)
+        format!("route web@edge cannot listen on {}: it belongs to service pong@embedder", free.address)
     );
     assert_eq!(
         words(own),
-        "service pong@embedder cannot listen on 127.0.0.1:1: route web@embedder listens there"
+        "service pong@embedder cannot listen on 127.0.0.1:1: it belongs to route web@embedder"
     );
     assert_eq!(
         (proxy.connect().receive(1), ask_at(free.address, "ping")),

@@ -20,7 +20,7 @@ fn a_port_that_another_source_has_is_refused_and_nothing_changes() {
     assert_eq!(conflict(&refused), (port.address.to_string(), "web@edge".into(), "web".into()));
     assert_eq!(
         refused.to_string(),
-        format!("route web@edge cannot listen on {}: route web listens there", port.address)
+        format!("route web@edge cannot listen on {}: it belongs to route web", port.address)
     );
     assert_eq!(listening_inode(port.address), inode);
     assert_eq!(Connection::to(port.address).receive(1), b"1");

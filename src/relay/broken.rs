@@ -81,6 +81,20 @@ impl Broken {
         matches!(self.trouble, Trouble::Cut)
     }
 
+    /// Whether its connection may be open all the same, so that it could be read forever: a breach of its protocol is
+    /// ours to answer, and a refused system call is no end of the connection.
+    pub(super) fn may_be_open(&self) -> bool {
+        match &self.trouble {
+            Trouble::Io(error) => !is_loss(error) && !is_reset(error),
+            Trouble::Cut | Trouble::Described(..) => true,
+        }
+    }
+
+    /// Whether its protocol is broken, which an alert has told its other end.
+    pub(super) fn is_of_protocol(&self) -> bool {
+        matches!(self.trouble, Trouble::Described(..))
+    }
+
     /// How that ends the session.
     pub(super) fn end(&self) -> End {
         match &self.trouble {
@@ -121,4 +135,9 @@ fn is_loss(error: &io::Error) -> bool {
         error.raw_os_error(),
         Some(libc::ETIMEDOUT | libc::EHOSTUNREACH | libc::ENETUNREACH | libc::ENETDOWN)
     )
+}
+
+/// Whether the connection is gone, by its other end's doing.
+fn is_reset(error: &io::Error) -> bool {
+    matches!(error.raw_os_error(), Some(libc::ECONNRESET | libc::EPIPE))
 }

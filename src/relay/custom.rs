@@ -18,12 +18,14 @@ pub struct CustomHalf {
     written: usize,
     /// The stream has taken bytes that it may buffer until it is flushed.
     flushes: bool,
+    /// A read has failed: the stream is not asked again, since nothing says that it would ever answer.
+    failed: bool,
 }
 
 impl CustomHalf {
     /// This stream as a half.
     pub fn new(custom: Custom) -> CustomHalf {
-        CustomHalf { custom, backlog: Vec::new(), written: 0, flushes: false }
+        CustomHalf { custom, backlog: Vec::new(), written: 0, flushes: false, failed: false }
     }
 
     /// Writes once, at least one byte.
@@ -57,10 +59,14 @@ impl Half for CustomHalf {
         room: &mut ReadBuf<'_>,
         limit: usize,
     ) -> Poll<Result<Input, Trouble>> {
+        if self.failed {
+            return Poll::Ready(Ok(Input::Ended));
+        }
         let mut part = room.take(limit);
         let read = ready!(self.custom.stream().poll_read(cx, &mut part));
         let filled = part.filled().len();
         room.advance(filled);
+        self.failed = read.is_err();
         Poll::Ready(match read {
             Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => Err(Trouble::Cut),
             Err(error) => Err(error.into()),

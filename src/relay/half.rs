@@ -74,6 +74,9 @@ pub trait Half: Send {
     /// receive them.
     fn in_flight(&mut self) -> u32;
 
+    /// Has reads end once they have given what has arrived by now, where the kind can do that.
+    fn shut_read(&mut self) {}
+
     /// Makes the drop of the half a reset; returns how many bytes that destroys.
     fn reset(&mut self, why: End) -> u32;
 
@@ -122,6 +125,10 @@ impl<H: Half + ?Sized> Half for &mut H {
 
     fn in_flight(&mut self) -> u32 {
         (**self).in_flight()
+    }
+
+    fn shut_read(&mut self) {
+        (**self).shut_read();
     }
 
     fn reset(&mut self, why: End) -> u32 {

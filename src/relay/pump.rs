@@ -15,6 +15,10 @@ use super::throttle::Throttle;
 use crate::ledger::{FlowMeter, Meter};
 use crate::outcome::{End, Side};
 
+/// How long the alert to an end that broke its protocol may take to be acknowledged, since a reset discards it; an end
+/// that reads nothing does not keep the session for longer.
+const ALERT_LINGER: Duration = Duration::from_secs(1);
+
 /// Two halves and the bytes that move between them, each direction within its throttle.
 pub(super) struct Pump<'a, C, T, L> {
     client: C,
@@ -105,15 +109,22 @@ impl<'a, C: Half, T: Half, L: Throttle> Pump<'a, C, T, L> {
     }
 
     /// Delivers to the other side what the broken one sent before, waits until that is acknowledged, then resets both.
-    /// After `linger` it resets all the same, and the bytes that destroys are counted as lost. Returns the end of the
-    /// session, and a description if it needs one.
+    /// After `linger` it resets all the same, and the bytes that destroys are counted as lost. Nothing else is waited
+    /// for. Returns the end of the session, and a description if it needs one.
     pub(super) async fn pass_on(&mut self, broken: Broken, linger: Duration) -> (End, Option<Arc<str>>) {
         let Pump { client, target, meter, up, down, .. } = self;
         // A timeout needs no handling of its own: the reset accounts for what is left.
         let _ = match broken.side {
-            Side::Client => timeout(linger, deliver_rest(up, client, target, &meter.up)).await,
-            Side::Target => timeout(linger, deliver_rest(down, target, client, &meter.down)).await,
+            Side::Client => timeout(linger, deliver_rest(up, client, target, &meter.up, &broken)).await,
+            Side::Target => timeout(linger, deliver_rest(down, target, client, &meter.down, &broken)).await,
         };
+        if broken.is_of_protocol() {
+            let patience = linger.min(ALERT_LINGER);
+            let _ = match broken.side {
+                Side::Client => timeout(patience, acknowledged(client)).await,
+                Side::Target => timeout(patience, acknowledged(target)).await,
+            };
+        }
         let end = broken.end();
         reset(client, target, meter, end);
         (end, broken.description())
@@ -122,12 +133,18 @@ impl<'a, C: Half, T: Half, L: Throttle> Pump<'a, C, T, L> {
 
 /// Reads the source to its end, passes everything on and waits until it is acknowledged. The end is not passed on:
 /// before a reset it would make a truncated answer look complete.
+///
+/// A source that may be open would not come to an end: what it has sent by now is all.
 async fn deliver_rest<S: Half, K: Half, L: Throttle>(
     direction: &mut Direction<L>,
     source: &mut S,
     sink: &mut K,
     flow: &FlowMeter,
+    broken: &Broken,
 ) {
+    if broken.may_be_open() {
+        source.shut_read();
+    }
     // What precedes a reset would be late if it waited for its turn.
     direction.lift();
     let is_whole = poll_fn(|cx| match direction.poll_bytes(cx, source, sink, flow) {

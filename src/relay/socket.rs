@@ -167,6 +167,10 @@ impl Half for Socket<'_> {
         }
     }
 
+    fn shut_read(&mut self) {
+        self.stream.shut_read();
+    }
+
     fn reset(&mut self, _: End) -> u32 {
         // It fails only on a socket that is already dead, and then there is nothing to reset.
         let destroyed = self.stream.unsent().unwrap_or(0);

@@ -123,11 +123,12 @@ async fn a_stream_of_this_process_is_carried_whole_at_a_rate() {
     request_and_answer(&Pace::new(Some(own), None)).await;
 }
 
-/// Fails its reads once `broken` is set, after what the stream had before.
+/// Fails a read once `broken` is set, after what the stream had before. Another read would never be ready.
 struct Breaking {
     stream: DuplexStream,
     with: io::ErrorKind,
     broken: Arc<AtomicBool>,
+    has_failed: bool,
 }
 
 impl AsyncRead for Breaking {
@@ -136,10 +137,14 @@ impl AsyncRead for Breaking {
         cx: &mut Context<'_>,
         room: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
+        if self.has_failed {
+            return Poll::Pending;
+        }
         let filled = room.filled().len();
         let read = Pin::new(&mut self.stream).poll_read(cx, room);
         let is_over = read.is_ready() && room.filled().len() == filled;
-        if is_over && self.broken.load(Relaxed) { Poll::Ready(Err(self.with.into())) } else { read }
+        self.has_failed = is_over && self.broken.load(Relaxed);
+        if self.has_failed { Poll::Ready(Err(self.with.into())) } else { read }
     }
 }
 
@@ -162,7 +167,7 @@ impl AsyncWrite for Breaking {
 async fn broken_target(with: io::ErrorKind) -> (Vec<u8>, Relayed, Option<Arc<str>>, [usize; 2]) {
     let (ours, stream) = duplex(NARROW);
     let broken = Arc::new(AtomicBool::new(false));
-    let breaking = Breaking { stream, with, broken: broken.clone() };
+    let breaking = Breaking { stream, with, broken: broken.clone(), has_failed: false };
     let (mut client, mut target) = (wire(), wire_over(ours, breaking));
     let halves = halves(&mut client, &mut target);
 

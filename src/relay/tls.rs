@@ -193,6 +193,10 @@ impl Half for TlsHalf<'_> {
         self.socket.in_flight()
     }
 
+    fn shut_read(&mut self) {
+        self.socket.shut_read();
+    }
+
     fn reset(&mut self, why: End) -> u32 {
         self.socket.reset(why)
     }
@@ -206,6 +210,10 @@ impl TlsHalf<'_> {
         room: &mut ReadBuf<'_>,
         limit: usize,
     ) -> Poll<Result<(), Trouble>> {
+        // Nothing after it can be decrypted, and its other end may send nothing more.
+        if let Some(error) = self.records.broken() {
+            return Poll::Ready(Err(self.broken(error)));
+        }
         loop {
             ready!(self.socket.poll_readable(cx))?;
             let read = Wire::with(|Wire { read: buffer, .. }| {

@@ -128,6 +128,13 @@ impl Stream {
         let _ = rustix::net::shutdown(self, Shutdown::Write);
     }
 
+    /// Has reads end behind what has arrived (net/ipv4/tcp.c, tcp_recvmsg_locked; net/unix/af_unix.c,
+    /// unix_stream_read_generic: RCV_SHUTDOWN is looked at once the queue is empty).
+    pub(crate) fn shut_read(&self) {
+        // ENOTCONN: the connection is gone, and reads end all the same.
+        let _ = rustix::net::shutdown(self, Shutdown::Read);
+    }
+
     /// Makes the following close a reset, as far as the kernel has one.
     ///
     /// TCP sends RST (socket(7), SO_LINGER with zero seconds). A Unix socket has no reset: its peer reads all that was

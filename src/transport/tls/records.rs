@@ -66,6 +66,11 @@ impl Sealed {
         Sealed { ours, partial, early, broken: None, closed }
     }
 
+    /// What broke it, if anything has.
+    pub fn broken(&self) -> Option<&Error> {
+        self.broken.as_ref()
+    }
+
     /// Takes the kept beginning of a record; it precedes whatever is read next.
     pub fn take_partial(&mut self) -> Vec<u8> {
         std::mem::take(&mut self.partial)

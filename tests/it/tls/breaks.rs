@@ -7,8 +7,8 @@ use std::time::{Duration, SystemTime};
 
 use loopgate::outcome::{Cause, End, Phase, Side};
 
-use crate::harness::tls::{Authority, TlsConnection, tls_echo};
-use crate::harness::{Close, Program, Proxy, TIMEOUT, Target};
+use crate::harness::tls::{Authority, TlsConnection, tls_echo, tls_target};
+use crate::harness::{Close, Program, Proxy, TIMEOUT, Target, wait_until};
 
 fn authority() -> Authority {
     let authority = Authority::new();
@@ -93,6 +93,64 @@ fn a_flood_of_key_changes_is_ended_with_its_reason() {
     let record = proxy.record();
     assert_eq!(record.outcome.end, End::TlsFailed, "{record}");
     assert!(record.hint().unwrap().contains("broke the rules of TLS"), "{record}");
+}
+
+/// A record that no key decrypts.
+const BAD_RECORD: &[u8] = b"\x17\x03\x03\x00\x20and its bytes are not encrypted!";
+
+/// Longer than any test waits.
+const LONG: &str = ", reset_linger = '1h'";
+
+#[test]
+fn a_record_of_a_client_that_does_not_decrypt_ends_both_connections_at_once_with_an_alert() {
+    let (authority, target) = (authority(), Target::manual());
+    let proxy = proxy(&authority, target.address, LONG);
+    let mut client = TlsConnection::to(proxy.address, &authority.client(None));
+    client.send(b"all of it");
+    let mut served = target.accept();
+
+    client.tls.sock.write_all(BAD_RECORD).unwrap();
+
+    assert_eq!(served.receive_all(), (b"all of it".to_vec(), Close::Reset));
+    let error = client.tls.read(&mut [0]).unwrap_err();
+    assert!(error.to_string().contains("BadRecordMac"), "{error}");
+    let record = proxy.record();
+    assert_eq!((record.outcome.end, record.outcome.traffic.up.delivered), (End::TlsFailed, 9), "{record}");
+}
+
+#[test]
+fn a_record_of_a_target_that_does_not_decrypt_ends_both_connections_at_once() {
+    let authority = authority();
+    let target = tls_target(authority.server("web", false), |mut tls| {
+        tls.write_all(b"a part").unwrap();
+        tls.flush().unwrap();
+        tls.sock.write_all(BAD_RECORD).unwrap();
+        // It stays, and sends nothing more.
+        let _ = tls.sock.read_to_end(&mut Vec::new());
+    });
+    let proxy = Proxy::builder().with(&format!(
+        "routes.test = {{listen = '127.0.0.1:0', target = '{}', target_tls = {{ca = '{}'}}{LONG}}}",
+        target.address,
+        authority.file("ca.pem").display()
+    ));
+    let mut client = proxy.connect();
+
+    assert_eq!(client.receive_all(), (b"a part".to_vec(), Close::Reset));
+    assert_eq!(proxy.record().outcome.end, End::TargetReset);
+}
+
+#[test]
+fn a_client_that_breaks_tls_and_reads_nothing_is_not_kept_for_its_unread_bytes() {
+    let (authority, target) = (authority(), Target::sending(5, 32 << 20));
+    let proxy = proxy(&authority, target.address, LONG);
+    let mut client = TlsConnection::to(proxy.address, &authority.client(None));
+    client.handshake().unwrap();
+    let session = proxy.only_session();
+    wait_until("bytes are on their way", || (session.meter.traffic().down.read > 0).then_some(()));
+
+    client.tls.sock.write_all(BAD_RECORD).unwrap();
+
+    assert_eq!(proxy.record().outcome.end, End::TlsFailed);
 }
 
 #[test]

@@ -103,6 +103,7 @@ mod tests {
             name: None,
             client_tls: None,
             target_tls: None,
+            no_close_notify: None,
             outcome,
             count: 1,
         }

@@ -10,7 +10,7 @@ use std::task::Waker;
 use std::time::Instant;
 
 use super::target_names::TargetNames;
-use crate::outcome::{Agreed, Client, Flow, Side, Traffic, Way};
+use crate::outcome::{Agreed, Client, Flow, Side, Sides, Traffic, Way};
 
 /// A session that has not ended yet.
 #[derive(Debug)]
@@ -74,24 +74,32 @@ impl Meter {
 
     /// Records that one of the connections uses TLS: bytes are decrypted and encrypted on the way.
     pub fn seals(&self) {
-        self.up.way.store(SEALS, Relaxed);
+        self.up.mark_way(SEALS);
     }
 
     /// How bytes have moved so far.
     pub fn way(&self) -> Way {
+        let (up, down) = (self.up.way.load(Relaxed), self.down.way.load(Relaxed));
         match self.traffic() {
-            _ if [self.up.way.load(Relaxed), self.down.way.load(Relaxed)].contains(&SPLICES) => Way::Splice,
+            _ if (up | down) & SPLICES != 0 => Way::Splice,
             Traffic { up: Flow { read: 0, .. }, down: Flow { read: 0, .. } } => Way::None,
-            _ if self.up.way.load(Relaxed) == SEALS => Way::Tls,
+            _ if up & SEALS != 0 => Way::Tls,
             _ => Way::Copy,
         }
     }
+
+    /// The sides that have closed without close_notify.
+    pub fn cut(&self) -> Option<Sides> {
+        let is_cut = |flow: &FlowMeter| flow.way.load(Relaxed) & CUT != 0;
+        Sides::of(is_cut(&self.up), is_cut(&self.down))
+    }
 }
 
-/// The values of a [`FlowMeter`]'s way.
-const COPIES: u8 = 0;
+/// The bits of a [`FlowMeter`]'s way; without the first two, bytes are copied.
 const SPLICES: u8 = 1;
 const SEALS: u8 = 2;
+/// Its source has closed without close_notify.
+const CUT: u8 = 4;
 
 /// The byte counts of one direction.
 ///
@@ -101,7 +109,7 @@ const SEALS: u8 = 2;
 pub struct FlowMeter {
     read: AtomicU64,
     delivered: AtomicU64,
-    /// How its bytes move, as far as the counts do not show it: [`COPIES`], [`SPLICES`] or [`SEALS`].
+    /// How its bytes move, as far as the counts do not show it: [`SPLICES`], [`SEALS`], and [`CUT`].
     way: AtomicU8,
     /// For the stall detector: whether this side needs no more attention.
     settled: AtomicBool,
@@ -116,7 +124,7 @@ impl Default for FlowMeter {
         FlowMeter {
             read: AtomicU64::new(0),
             delivered: AtomicU64::new(0),
-            way: AtomicU8::new(COPIES),
+            way: AtomicU8::new(0),
             settled: AtomicBool::new(false),
             mark: AtomicU16::new(0),
             sink: AtomicI32::new(-1),
@@ -143,7 +151,16 @@ impl FlowMeter {
 
     /// Records that bytes move inside the kernel from here on.
     pub fn splices(&self) {
-        self.way.store(SPLICES, Relaxed);
+        self.mark_way(SPLICES);
+    }
+
+    /// Records that its source has closed without close_notify.
+    pub fn cut(&self) {
+        self.mark_way(CUT);
+    }
+
+    fn mark_way(&self, bit: u8) {
+        self.way.store(self.way.load(Relaxed) | bit, Relaxed);
     }
 
     /// Counts bytes the destination accepted.

@@ -8,7 +8,7 @@ use serde::ser::{Serialize, SerializeMap, Serializer};
 
 use super::live::{Live, Notes};
 use crate::address::Address;
-use crate::outcome::{Agreed, Attempt, Client, Datagrams, Drops, End, Outcome};
+use crate::outcome::{Agreed, Attempt, Client, Datagrams, Drops, End, Outcome, Sides};
 
 /// A session that has ended, ready to be written.
 #[derive(Clone, Debug)]
@@ -27,6 +27,8 @@ pub struct Record {
     pub client_tls: Option<Box<Agreed>>,
     /// What was negotiated with the target.
     pub target_tls: Option<Box<Agreed>>,
+    /// Which sides have closed a TLS connection without close_notify: what they sent may have been cut.
+    pub no_close_notify: Option<Sides>,
     /// How it ended.
     pub outcome: Outcome,
     /// The number of sessions this line stands for; more than one only for folded refusals.
@@ -42,7 +44,19 @@ impl Record {
         let (route, target) = (live.route.clone(), live.target().clone());
         let (client, via) = noted.behind.map_or((live.client, None), |client| (client, Some(live.client)));
         let Notes { name, client_tls, target_tls, .. } = noted;
-        Record { route, target, client, via, name, client_tls, target_tls, outcome, count: 1 }
+        let no_close_notify = live.meter.cut();
+        Record {
+            route,
+            target,
+            client,
+            via,
+            name,
+            client_tls,
+            target_tls,
+            no_close_notify,
+            outcome,
+            count: 1,
+        }
     }
 
     /// The result of a diagnosis if there was one by then, else the remedy of the cause.
@@ -88,6 +102,7 @@ impl fmt::Display for Record {
         pair(f, "first_byte", o.timing.first_byte.map(Millis))?;
         pair(f, "total", Some(Millis(o.timing.total)))?;
         pair(f, "closed_by", o.closed_by.map(|side| side.code()))?;
+        pair(f, "no_close_notify", self.no_close_notify.map(Sides::code))?;
         pair(f, "up_lost", Some(up.lost()).filter(|&bytes| bytes > 0))?;
         pair(f, "down_lost", Some(down.lost()).filter(|&bytes| bytes > 0))?;
         if let Some(datagrams) = &o.datagrams {
@@ -171,6 +186,9 @@ impl Serialize for Record {
         }
         map.serialize_entry("phase", o.phase.code())?;
         map.serialize_entry("closed_by", &o.closed_by.map(|side| side.code()))?;
+        if let Some(sides) = self.no_close_notify {
+            map.serialize_entry("no_close_notify", sides.code())?;
+        }
         map.serialize_entry("up", &o.traffic.up.delivered)?;
         map.serialize_entry("down", &o.traffic.down.delivered)?;
         map.serialize_entry("up_read", &o.traffic.up.read)?;

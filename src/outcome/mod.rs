@@ -9,6 +9,7 @@ mod datagrams;
 mod holder;
 mod meaning;
 mod refusal;
+mod sides;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -20,6 +21,7 @@ pub use client::Client;
 pub use datagrams::{Datagrams, DropReason, Drops};
 pub use holder::{Ancestor, Container, Engine, HeldSocket, Holder, Unit};
 pub use refusal::{Denial, Limit};
+pub use sides::Sides;
 
 /// How a session ended. A connection cannot fail; it ends.
 #[derive(Clone, Debug, PartialEq)]

@@ -50,6 +50,7 @@ pub(super) fn with_clients(
         alpn: alpn(&own.alpn, &defaults.alpn),
         min_version: pick(&own.min_version, &defaults.min_version).unwrap_or_default(),
         handshake_timeout: time(&own.handshake_timeout, &defaults.handshake_timeout, HANDSHAKE_TIMEOUT),
+        close_notify: pick(&own.close_notify, &defaults.close_notify).unwrap_or_default(),
     };
     match TlsTermination::new(parts) {
         Ok(tls) => Some(Some(Arc::new(tls))),
@@ -90,6 +91,7 @@ pub(super) fn with_targets(
         alpn: alpn(&own.alpn, &defaults.alpn),
         min_version: pick(&own.min_version, &defaults.min_version).unwrap_or_default(),
         handshake_timeout: time(&own.handshake_timeout, &defaults.handshake_timeout, HANDSHAKE_TIMEOUT),
+        close_notify: pick(&own.close_notify, &defaults.close_notify).unwrap_or_default(),
     };
     match TlsOrigination::new(parts) {
         Ok(tls) => Some(Some(Arc::new(tls))),

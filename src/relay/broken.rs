@@ -12,8 +12,16 @@ pub enum Trouble {
     Io(io::Error),
     /// It ended without an end of its protocol, such as a FIN without close_notify: the data may have been truncated.
     Cut,
+    /// It ended inside a record of its protocol: the data was truncated.
+    CutInRecord,
     /// A protocol error, or an alert from its other end: the end and the text for the record.
     Described(End, Arc<str>),
+}
+
+impl Trouble {
+    fn is_cut(&self) -> bool {
+        matches!(self, Trouble::Cut | Trouble::CutInRecord)
+    }
 }
 
 impl From<io::Error> for Trouble {
@@ -53,7 +61,7 @@ impl Fault {
 
     /// Whether the source ended without an end of its protocol.
     pub(super) fn is_cut(&self) -> bool {
-        matches!(self, Fault { at: At::Source, trouble: Trouble::Cut })
+        self.at == At::Source && self.trouble.is_cut()
     }
 
     /// Converts it to a break of one side, in a direction that leads away from `source`.
@@ -78,7 +86,7 @@ pub(super) struct Broken {
 impl Broken {
     /// Whether it ended without an end of its protocol.
     pub(super) fn is_cut(&self) -> bool {
-        matches!(self.trouble, Trouble::Cut)
+        self.trouble.is_cut()
     }
 
     /// Whether its connection may be open all the same, so that it could be read forever: a breach of its protocol is
@@ -86,7 +94,7 @@ impl Broken {
     pub(super) fn may_be_open(&self) -> bool {
         match &self.trouble {
             Trouble::Io(error) => !is_loss(error) && !is_reset(error),
-            Trouble::Cut | Trouble::Described(..) => true,
+            Trouble::Cut | Trouble::CutInRecord | Trouble::Described(..) => true,
         }
     }
 
@@ -102,7 +110,7 @@ impl Broken {
                 Side::Client => End::ClientLost,
                 Side::Target => End::TargetLost,
             },
-            Trouble::Io(_) | Trouble::Cut => reset_by(self.side),
+            Trouble::Io(_) | Trouble::Cut | Trouble::CutInRecord => reset_by(self.side),
             Trouble::Described(end, _) => *end,
         }
     }
@@ -113,6 +121,13 @@ impl Broken {
             (Trouble::Io(_), _) => None,
             (Trouble::Cut, Side::Client) => Some(CLIENT_CUT.into()),
             (Trouble::Cut, Side::Target) => Some(TARGET_CUT.into()),
+            (Trouble::CutInRecord, side) => {
+                let who = side.code();
+                Some(
+                    format!("the {who} closed inside a TLS record: the end of what it sent is missing")
+                        .into(),
+                )
+            }
             (Trouble::Described(_, description), _) => Some(description),
         }
     }

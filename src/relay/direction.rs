@@ -86,6 +86,9 @@ impl<L: Throttle> Direction<L> {
     ) -> Poll<Result<(), Fault>> {
         if self.stage != Stage::Done {
             ready!(self.poll_bytes(cx, source, sink, flow))?;
+            if source.is_cut() {
+                sink.end_as_cut();
+            }
             ready!(sink.poll_end(cx, is_last)).map_err(At::Sink.fault())?;
             self.stage = Stage::Done;
         }

@@ -67,6 +67,14 @@ pub trait Half: Send {
     /// What broke the connection.
     fn poll_end(&mut self, cx: &mut Context<'_>, is_last: bool) -> Poll<Result<(), Trouble>>;
 
+    /// Whether its other end has ended without the end of its protocol, such as by a FIN without close_notify.
+    fn is_cut(&self) -> bool {
+        false
+    }
+
+    /// Has the end that follows look like that too, where the kind can do that.
+    fn end_as_cut(&mut self) {}
+
     /// Ready once the connection is broken, even if it is neither read nor written.
     fn poll_broken(&mut self, cx: &mut Context<'_>) -> Poll<io::Error>;
 
@@ -117,6 +125,14 @@ impl<H: Half + ?Sized> Half for &mut H {
 
     fn poll_end(&mut self, cx: &mut Context<'_>, is_last: bool) -> Poll<Result<(), Trouble>> {
         (**self).poll_end(cx, is_last)
+    }
+
+    fn is_cut(&self) -> bool {
+        (**self).is_cut()
+    }
+
+    fn end_as_cut(&mut self) {
+        (**self).end_as_cut();
     }
 
     fn poll_broken(&mut self, cx: &mut Context<'_>) -> Poll<io::Error> {

@@ -7,6 +7,7 @@
 
 mod broken;
 mod buffer;
+mod carried;
 mod custom;
 mod direction;
 mod half;

@@ -64,6 +64,9 @@ impl<'a, C: Half, T: Half, L: Throttle> Pump<'a, C, T, L> {
             self.up.end();
             answer = self.up.poll(cx, client, target, flow, is_last);
         }
+        if client.is_cut() {
+            flow.cut();
+        }
         match answer {
             Poll::Ready(Err(fault)) => Some(fault.of(Side::Client)),
             Poll::Ready(Ok(())) | Poll::Pending => None,
@@ -76,6 +79,9 @@ impl<'a, C: Half, T: Half, L: Throttle> Pump<'a, C, T, L> {
         if flow.flow().read > 0 {
             // A clock read only for the first byte of a session.
             self.meter.first_byte.get_or_init(Instant::now);
+        }
+        if target.is_cut() {
+            flow.cut();
         }
         match answer {
             Poll::Ready(Err(fault)) => Some(fault.of(Side::Target)),

@@ -1,6 +1,9 @@
 //! A half whose connection uses TLS: records are decrypted and encrypted in the worker's buffers.
 //!
-//! Its end is close_notify followed by a FIN. A FIN alone is no end (RFC 8446, 6.1: the data may have been truncated).
+//! Its end is close_notify followed by a FIN. After a FIN alone the data may have been truncated (RFC 8446, 6.1), and yet
+//! many programs end so: Python's, wget, browsers. It is passed on as a FIN, without close_notify of ours, unless the
+//! route requires it. What the kernel does not know is that close_notify carries nothing of the session: an end that
+//! leaves it unread is no loss, though the kernel resets the connection.
 
 use std::cell::Cell;
 use std::io;
@@ -10,11 +13,12 @@ use tokio::io::ReadBuf;
 
 use super::broken::{Trouble, reset_by};
 use super::buffer::BUFFER;
+use super::carried::Carried;
 use super::half::{Half, Input, MAX_KEPT};
 use super::socket::Socket;
 use crate::outcome::{End, Side};
 use crate::transport::Stream;
-use crate::transport::tls::{self, Sealed, sealed_room};
+use crate::transport::tls::{self, CloseNotify, Sealed, sealed_room};
 use crate::transport::try_io::Moved;
 
 /// Room for close_notify.
@@ -73,23 +77,43 @@ fn half<'a>(stream: &'a Stream, records: Option<Box<Sealed>>, side: Side) -> Box
 
 /// A socket with TLS records.
 pub struct TlsHalf<'a> {
+    stream: &'a Stream,
     socket: Socket<'a>,
     records: Box<Sealed>,
     side: Side,
     /// The number of plain bytes in what the socket keeps.
     plain_kept: usize,
-    /// close_notify was sent; nothing may follow it.
+    carried: Carried,
+    /// Our end was sent; nothing may follow it.
     sent_end: bool,
+    /// Our end is a FIN alone.
+    ends_as_cut: bool,
+    /// It has closed without close_notify.
+    is_cut: bool,
+    /// It was reset behind our end, and nothing was lost by that.
+    is_over: bool,
 }
 
 impl<'a> TlsHalf<'a> {
     /// The connection of `side`, whose handshake is over.
     pub fn new(stream: &'a Stream, records: Box<Sealed>, side: Side) -> TlsHalf<'a> {
-        TlsHalf { socket: Socket::new(stream), records, side, plain_kept: 0, sent_end: false }
+        TlsHalf {
+            stream,
+            socket: Socket::new(stream),
+            records,
+            side,
+            plain_kept: 0,
+            carried: Carried::default(),
+            sent_end: false,
+            ends_as_cut: false,
+            is_cut: false,
+            is_over: false,
+        }
     }
 
     /// Writes records that carry `plain` bytes of the session; returns how many of those the socket has taken.
     fn send(&mut self, cx: &mut Context<'_>, wire: &[u8], plain: usize) -> Result<usize, Trouble> {
+        self.carried.add(plain, wire.len());
         let written = self.socket.write(cx, wire)?;
         let taken = share(plain, written, wire.len());
         self.plain_kept += plain - taken;
@@ -132,7 +156,7 @@ impl<'a> TlsHalf<'a> {
 
 impl Half for TlsHalf<'_> {
     fn poll_readable(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        if self.records.has_early() || self.records.closed {
+        if self.records.has_early() || self.has_ended() {
             return Poll::Ready(Ok(()));
         }
         self.socket.poll_readable(cx)
@@ -146,10 +170,10 @@ impl Half for TlsHalf<'_> {
     ) -> Poll<Result<Input, Trouble>> {
         if self.records.has_early() {
             room.put_slice(&self.records.take_early());
-        } else if !self.records.closed {
+        } else if !self.has_ended() {
             ready!(self.poll_records(cx, room, limit))?;
         }
-        Poll::Ready(Ok(if self.records.closed { Input::Ended } else { Input::Open }))
+        Poll::Ready(Ok(if self.has_ended() { Input::Ended } else { Input::Open }))
     }
 
     fn write(&mut self, cx: &mut Context<'_>, bytes: &[u8]) -> Result<usize, Trouble> {
@@ -174,10 +198,12 @@ impl Half for TlsHalf<'_> {
     fn poll_end(&mut self, cx: &mut Context<'_>, is_last: bool) -> Poll<Result<(), Trouble>> {
         if !self.sent_end {
             self.sent_end = true;
-            let mut room = [0; END_ROOM];
-            // A broken connection has nothing more to send.
-            let filled = self.records.seal_end(&mut room).unwrap_or(0);
-            self.send(cx, &room[..filled], 0)?;
+            if !self.ends_as_cut {
+                let mut room = [0; END_ROOM];
+                // A broken connection has nothing more to send.
+                let filled = self.records.seal_end(&mut room).unwrap_or(0);
+                self.send(cx, &room[..filled], 0)?;
+            }
         }
         while self.is_behind() {
             ready!(self.poll_flush(cx))?;
@@ -185,8 +211,23 @@ impl Half for TlsHalf<'_> {
         self.socket.poll_end(cx, is_last)
     }
 
+    fn is_cut(&self) -> bool {
+        self.is_cut
+    }
+
+    fn end_as_cut(&mut self) {
+        self.ends_as_cut = true;
+    }
+
     fn poll_broken(&mut self, cx: &mut Context<'_>) -> Poll<io::Error> {
-        self.socket.poll_broken(cx)
+        if self.is_over {
+            return Poll::Pending;
+        }
+        let error = ready!(self.socket.poll_broken(cx));
+        // What a client has sent before is read to its end all the same; whether that was a FIN is not known then.
+        let may_close = self.side == Side::Client || self.has_ended();
+        self.is_over = may_close && self.sent_end && self.lost() == 0;
+        if self.is_over { Poll::Pending } else { Poll::Ready(error) }
     }
 
     fn in_flight(&mut self) -> u32 {
@@ -198,7 +239,9 @@ impl Half for TlsHalf<'_> {
     }
 
     fn reset(&mut self, why: End) -> u32 {
-        self.socket.reset(why)
+        let lost = self.lost();
+        self.socket.reset(why);
+        lost
     }
 }
 
@@ -226,14 +269,55 @@ impl TlsHalf<'_> {
                     true => self.open(cx, &mut buffer[..filled], room)?,
                     false => self.records.put_back(partial),
                 }
-                Ok::<_, Trouble>(moved?)
+                Ok::<_, Trouble>(moved)
             });
-            match read? {
+            let moved = match read? {
+                Ok(moved) => moved,
+                Err(error) => return Poll::Ready(self.ended_by_error(error)),
+            };
+            match moved {
                 Moved::NotReady => {}
-                Moved::Bytes(0) => return Poll::Ready(Err(Trouble::Cut)),
+                Moved::Bytes(0) => return Poll::Ready(self.ended_by_fin()),
                 Moved::Bytes(_) => return Poll::Ready(Ok(())),
             }
         }
+    }
+
+    /// Whether it sends nothing more.
+    fn has_ended(&self) -> bool {
+        self.records.closed || self.is_cut
+    }
+
+    /// A FIN that no close_notify precedes.
+    fn ended_by_fin(&mut self) -> Result<(), Trouble> {
+        self.is_cut = true;
+        match self.records.close_notify {
+            _ if self.records.has_partial() => Err(Trouble::CutInRecord),
+            CloseNotify::Optional => Ok(()),
+            CloseNotify::Require => Err(Trouble::Cut),
+        }
+    }
+
+    /// A read that failed. A client that closes after the whole answer, and has not read our close_notify, resets the
+    /// connection thereby (RFC 2525, 2.17): that is its way to close, as a FIN is. Whether it has acknowledged the last
+    /// bytes is not known then, because the kernel does not look at the acknowledgement of a reset (tcp_input.c,
+    /// tcp_validate_incoming); that they are on their way is.
+    fn ended_by_error(&mut self, error: io::Error) -> Result<(), Trouble> {
+        let is_reset = error.raw_os_error() == Some(libc::ECONNRESET);
+        let has_all = self.sent_end && !self.is_behind() && self.stream.is_all_sent();
+        if is_reset && has_all && self.side == Side::Client && !self.records.has_partial() {
+            self.is_over = true;
+            return self.ended_by_fin();
+        }
+        Err(error.into())
+    }
+
+    /// How many bytes of the session the socket holds that its other end has not acknowledged.
+    fn lost(&self) -> u32 {
+        let unsent = self.stream.unsent().unwrap_or(0);
+        // A FIN counts as one byte.
+        let on_wire = unsent.saturating_sub(self.sent_end.into());
+        self.carried.plain_of(on_wire.into(), self.socket.backlog() as u64)
     }
 }
 

@@ -56,6 +56,19 @@ pub(crate) fn unsent(socket: impl AsFd) -> io::Result<u32> {
     if answer == 0 { Ok(bytes.max(0) as u32) } else { Err(io::Error::last_os_error()) }
 }
 
+/// Bytes written to the socket that are not on their way yet (linux/sockios.h, SIOCOUTQNSD). A connection that was reset
+/// keeps the count.
+///
+/// # Errors
+/// The errno of ioctl(2).
+pub(crate) fn not_sent(socket: impl AsFd) -> io::Result<u32> {
+    const SIOCOUTQNSD: libc::Ioctl = 0x894B;
+    let mut bytes: c_int = 0;
+    // SAFETY: SIOCOUTQNSD writes one c_int to the pointer, which is live for the call.
+    let answer = unsafe { libc::ioctl(socket.as_fd().as_raw_fd(), SIOCOUTQNSD, &raw mut bytes) };
+    if answer == 0 { Ok(bytes.max(0) as u32) } else { Err(io::Error::last_os_error()) }
+}
+
 /// The process id and effective user id of the process that connected to a Unix socket, at that moment (unix(7),
 /// SO_PEERCRED). A process outside this PID namespace has the id 0, which `rustix`'s type cannot hold.
 ///

@@ -162,6 +162,16 @@ impl Stream {
     }
 }
 
+impl Stream {
+    /// Whether the kernel has put all that was written on its way; on a Unix socket it always has.
+    pub(crate) fn is_all_sent(&self) -> bool {
+        match self {
+            Stream::Tcp(it) => sys::not_sent(it).is_ok_and(|bytes| bytes == 0),
+            Stream::Unix(_) => true,
+        }
+    }
+}
+
 impl AsFd for Stream {
     #[inline]
     fn as_fd(&self) -> BorrowedFd<'_> {

@@ -7,7 +7,7 @@ use std::time::Duration;
 use loopgate::ledger::Record;
 use loopgate::outcome::{
     Agreed, Attempt, Cause, Datagrams, DropReason, Drops, End, Flow, Kernel, Limit, Outcome, Phase, Side,
-    Timing, Traffic, Way,
+    Sides, Timing, Traffic, Way,
 };
 
 use crate::pages::{table, words};
@@ -31,6 +31,7 @@ fn full(end: End) -> Record {
         name: Some("a.example".into()),
         client_tls: Some(agreed.clone()),
         target_tls: Some(agreed),
+        no_close_notify: Some(Sides::Client),
         outcome: Outcome {
             end,
             phase: Phase::Relay,

@@ -7,7 +7,7 @@ use crate::config::key::{Form, Key, Range, Section};
 use crate::config::kind::{Kind, List, ListOrOff, One, OneOrOff, Placed, Time, Word};
 use crate::config::problem::Place;
 use crate::config::table::Table;
-use crate::transport::tls::{Alpn, ClientName, MinVersion, TargetName, Verify};
+use crate::transport::tls::{Alpn, ClientName, CloseNotify, MinVersion, TargetName, Verify};
 
 const OF_CERTIFICATE: &[&str] = &["cert", "crt", "ssl_certificate", "certfile", "chain", "pem"];
 const OF_KEY: &[&str] = &["private_key", "ssl_certificate_key", "keyfile"];
@@ -67,6 +67,10 @@ pub(super) mod clients {
             doc: "how long a client may take for the handshake",
             range: MoreThanZero("1h"),
             default: Value("10s"),
+        }
+        close_notify: Word<CloseNotify> {
+            doc: "`\"require\"` resets a session whose client closes without it, as what it sent may be cut",
+            default: Value("optional"),
         }
     }
 }
@@ -128,6 +132,10 @@ pub(super) mod targets {
             doc: "how long the target may take for the handshake",
             range: MoreThanZero("1h"),
             default: Value("10s"),
+        }
+        close_notify: Word<CloseNotify> {
+            doc: "`\"require\"` resets a session whose target closes without it, as what it sent may be cut",
+            default: Value("optional"),
         }
     }
 }

@@ -12,7 +12,7 @@ use rustls::{Error, HandshakeKind};
 
 use super::errors::{self, Unsecured};
 use super::records::{Came, LONGEST_RECORD, MAX_UNREAD, Ours, Step, add_alert, either, step};
-use super::{Sealed, TlsOrigination, TlsTermination};
+use super::{CloseNotify, Sealed, TlsOrigination, TlsTermination};
 use crate::address::TargetAddress;
 use crate::outcome::Side;
 use crate::transport::Stream;
@@ -63,7 +63,8 @@ pub struct Answered(Shaking);
 pub fn answer(tls: &TlsTermination, hello: Hello) -> Result<Answered, Unsecured> {
     let ours = UnbufferedServerConnection::new(tls.config.clone());
     let ours = ours.map_err(|error| errors::unsecured(&error, Side::Client, &[]))?;
-    let mut shaking = Shaking::new(Ours::Server(Box::new(ours)), hello.0, Side::Client);
+    let close_notify = tls.parts().close_notify;
+    let mut shaking = Shaking::new(Ours::Server(Box::new(ours)), hello.0, Side::Client, close_notify);
     shaking.step();
     if let Ours::Server(ours) = &shaking.ours
         && ours.handshake_kind() == Some(HandshakeKind::Resumed)
@@ -95,7 +96,8 @@ pub async fn greet(
 ) -> Result<Sealed, Unsecured> {
     let ours = UnbufferedClientConnection::new(tls.config.clone(), tls.name_of(target));
     let ours = ours.map_err(|error| errors::unsecured(&error, Side::Target, &[]))?;
-    Shaking::new(Ours::Client(Box::new(ours)), Vec::new(), Side::Target).drive(socket).await
+    let ours = Ours::Client(Box::new(ours));
+    Shaking::new(ours, Vec::new(), Side::Target, tls.parts().close_notify).drive(socket).await
 }
 
 /// A handshake in progress.
@@ -109,13 +111,14 @@ struct Shaking {
     plain: Vec<u8>,
     closed: bool,
     error: Option<Error>,
+    close_notify: CloseNotify,
 }
 
 impl Shaking {
-    fn new(ours: Ours, unread: Vec<u8>, with: Side) -> Shaking {
+    fn new(ours: Ours, unread: Vec<u8>, with: Side, close_notify: CloseNotify) -> Shaking {
         let first = unread[..errors::TELLING.min(unread.len())].to_vec();
         let (unsent, plain) = (Vec::new(), Vec::new());
-        Shaking { ours, with, first, unread, unsent, plain, closed: false, error: None }
+        Shaking { ours, with, first, unread, unsent, plain, closed: false, error: None, close_notify }
     }
 
     /// Processes what has arrived.
@@ -147,7 +150,8 @@ impl Shaking {
             }
             write(socket, &mut self.unsent).await?;
             if !either!(&self.ours, it => it.is_handshaking()) {
-                return Ok(Sealed::new(self.ours, self.unread, self.plain, self.closed));
+                let Shaking { ours, unread, plain, closed, close_notify, .. } = self;
+                return Ok(Sealed::new(ours, unread, plain, closed, close_notify));
             }
             if self.unread.len() >= MAX_UNREAD || read(socket, &mut self.unread).await? == 0 {
                 return Err(Unsecured::Gone { said: self.first.len() });

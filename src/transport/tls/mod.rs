@@ -40,6 +40,17 @@ pub enum MinVersion {
     Tls13,
 }
 
+/// What it means that a side closes its connection without close_notify (RFC 8446, 6.1).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum CloseNotify {
+    /// An end, passed on as one and noted. Many clients and servers close like that after all that they had to say.
+    #[default]
+    Optional,
+    /// A stream that may be cut, passed on as a reset.
+    Require,
+}
+
 /// Whether a target must prove its identity.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "lowercase")]

@@ -13,7 +13,7 @@ use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
 use rustls::server::ParsedCertificate;
 use rustls::{CertificateError, ClientConfig, DigitallySignedStruct, Error, RootCertStore, SignatureScheme};
 
-use super::{Certificate, MinVersion, Pair, provider};
+use super::{Certificate, CloseNotify, MinVersion, Pair, provider};
 use crate::address::{Host, TargetAddress};
 
 /// The number of sessions per route that are kept for resumption.
@@ -35,6 +35,8 @@ pub struct TlsOriginationParts {
     pub min_version: MinVersion,
     /// How long the handshake may take; more than zero.
     pub handshake_timeout: Duration,
+    /// What a close without close_notify means.
+    pub close_notify: CloseNotify,
 }
 
 /// Which certificates are accepted as proof of a target's identity.

@@ -5,6 +5,7 @@
 
 use rustls::{Error, InvalidMessage};
 
+use super::CloseNotify;
 use crate::outcome::Agreed;
 use crate::probe::system::redact::printable;
 use rustls::client::UnbufferedClientConnection;
@@ -59,11 +60,19 @@ pub struct Sealed {
     broken: Option<Error>,
     /// The other end has sent close_notify: it sends no more.
     pub closed: bool,
+    /// What it means that the other end closes without close_notify.
+    pub close_notify: CloseNotify,
 }
 
 impl Sealed {
-    pub(super) fn new(ours: Ours, partial: Vec<u8>, early: Vec<u8>, closed: bool) -> Sealed {
-        Sealed { ours, partial, early, broken: None, closed }
+    pub(super) fn new(
+        ours: Ours,
+        partial: Vec<u8>,
+        early: Vec<u8>,
+        closed: bool,
+        close_notify: CloseNotify,
+    ) -> Sealed {
+        Sealed { ours, partial, early, broken: None, closed, close_notify }
     }
 
     /// What broke it, if anything has.
@@ -74,6 +83,11 @@ impl Sealed {
     /// Takes the kept beginning of a record; it precedes whatever is read next.
     pub fn take_partial(&mut self) -> Vec<u8> {
         std::mem::take(&mut self.partial)
+    }
+
+    /// Whether the beginning of a record is kept.
+    pub fn has_partial(&self) -> bool {
+        !self.partial.is_empty()
     }
 
     /// Keeps the beginning of a record, or of a message in several of them; in an allocation of exactly that size.

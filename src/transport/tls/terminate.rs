@@ -16,7 +16,7 @@ use rustls::{
     SignatureScheme,
 };
 
-use super::{Certificate, ClientName, MinVersion, Pair, provider};
+use super::{Certificate, ClientName, CloseNotify, MinVersion, Pair, provider};
 
 /// The settings of [`TlsTermination`].
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -31,6 +31,8 @@ pub struct TlsTerminationParts {
     pub min_version: MinVersion,
     /// How long the handshake may take; more than zero.
     pub handshake_timeout: Duration,
+    /// What a close without close_notify means.
+    pub close_notify: CloseNotify,
 }
 
 /// Which clients may connect by their certificate.

@@ -203,6 +203,14 @@ impl TlsConnection {
         (received, ending)
     }
 
+    /// Reads to a FIN that no close_notify precedes.
+    pub(crate) fn receive_until_cut(&mut self) -> Vec<u8> {
+        let mut received = Vec::new();
+        let error = self.tls.read_to_end(&mut received).expect_err("it is cut");
+        assert_eq!(error.kind(), std::io::ErrorKind::UnexpectedEof, "{error}");
+        received
+    }
+
     /// Sends close_notify and FIN; the other direction stays open.
     pub(crate) fn finish(&mut self) {
         self.tls.conn.send_close_notify();

@@ -105,22 +105,6 @@ fn a_half_closed_client_still_receives_the_rest_through_tls() {
 }
 
 #[test]
-fn a_stream_cut_without_close_notify_is_passed_on_as_a_reset_behind_its_bytes() {
-    let (authority, target) = (authority(), Target::manual());
-    let proxy = terminating(&authority, &target, "");
-    let mut client = TlsConnection::to(proxy.address, &authority.client(None));
-    client.send(b"half of it");
-
-    let mut served = target.accept();
-    client.cut();
-
-    assert_eq!(served.receive_all(), (b"half of it".to_vec(), Close::Reset));
-    let outcome = proxy.record().outcome;
-    assert_eq!((outcome.end, outcome.closed_by), (End::ClientReset, Some(Side::Client)));
-    assert!(outcome.hint.unwrap().contains("without close_notify"));
-}
-
-#[test]
 fn a_reset_of_the_target_does_not_look_like_an_end_to_a_tls_client() {
     let (authority, target) = (authority(), Target::resetting_after(b"half of it"));
     let proxy = terminating(&authority, &target, "");

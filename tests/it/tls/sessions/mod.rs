@@ -2,6 +2,7 @@
 
 mod bytes;
 mod clients;
+mod closes;
 mod targets;
 
 use loopgate::outcome::{End, Phase};

@@ -149,7 +149,7 @@ fn openssl_is_told_what_is_not_done_and_the_log_as_well() {
     s_client(&proxy, &authority, "R\n", &["-tls1_2"]);
     let record = proxy.record();
     assert_eq!(record.outcome.end, End::ClientReset);
-    assert!(record.hint().unwrap().contains("renegotiate"), "{record}");
+    assert!(record.hint().unwrap().contains("renegotiation"), "{record}");
 }
 
 #[test]

@@ -6,3 +6,4 @@ mod proxy_headers;
 mod targets;
 mod tcp;
 mod tls;
+mod tls_closes;

@@ -75,7 +75,7 @@ pub(crate) fn printed(program: &str, arguments: &[&str]) -> String {
 }
 
 /// Takes every record of sessions that have ended: all in order, and nothing lost.
-fn all_ended_in_order(proxy: &Proxy) {
+pub(crate) fn all_ended_in_order(proxy: &Proxy) {
     proxy.wait_until_empty();
     let records = proxy.records();
     assert!(!records.is_empty());

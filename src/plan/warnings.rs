@@ -63,7 +63,8 @@ pub fn certificates(plan: &Plan) -> (usize, Option<i64>) {
 
 fn dates(pair: &Pair, now: i64) -> Option<(bool, String)> {
     let certificate = &pair.certificate;
-    let name = certificate.names().next().unwrap_or("without a name");
+    let common_name = Some(&*certificate.common_name).filter(|name| !name.is_empty());
+    let name = certificate.names().next().or(common_name).unwrap_or("without a name");
     let days = (certificate.until - now).div_euclid(DAY);
     if now > certificate.until {
         let ago = match -days - 1 {

@@ -5,6 +5,7 @@
 use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject;
 use x509_parser::extensions::GeneralName;
+use x509_parser::oid_registry::OID_X509_EXT_SUBJECT_ALT_NAME;
 use x509_parser::prelude::{FromDer, X509Certificate};
 
 /// Names and dates of a certificate.
@@ -18,6 +19,8 @@ pub struct Certificate {
     pub uris: Vec<String>,
     /// The mail addresses it is for.
     pub emails: Vec<String>,
+    /// Whether it has a list of alternative names, even one without any of these kinds, or one that cannot be read.
+    pub has_alternative_names: bool,
     /// The start of its validity, in seconds of the Unix epoch.
     pub from: i64,
     /// The last second of its validity, in seconds of the Unix epoch.
@@ -34,6 +37,7 @@ impl Certificate {
             dns: Vec::new(),
             uris: Vec::new(),
             emails: Vec::new(),
+            has_alternative_names: read.extensions().iter().any(|it| it.oid == OID_X509_EXT_SUBJECT_ALT_NAME),
             from: read.validity().not_before.timestamp(),
             until: read.validity().not_after.timestamp(),
         };
@@ -49,12 +53,16 @@ impl Certificate {
         Some(certificate)
     }
 
-    /// Every name it is for; the common name only if there is no other (RFC 9525, section 6.3: it is obsolete).
+    /// The common name of a certificate without any list of alternative names. Where there is one, the common name says
+    /// nothing, whatever is in the list (RFC 9525, section 6.3; RFC 6125, section 6.4.4).
+    pub fn sole_name(&self) -> Option<&str> {
+        Some(&*self.common_name).filter(|name| !self.has_alternative_names && !name.is_empty())
+    }
+
+    /// Every DNS name, URI and mail address it is for, or else its sole name.
     pub fn names(&self) -> impl Iterator<Item = &str> {
-        let rest = self.dns.iter().chain(&self.uris).chain(&self.emails);
-        let has_other = !(self.dns.is_empty() && self.uris.is_empty() && self.emails.is_empty());
-        let common = Some(&self.common_name).filter(|name| !has_other && !name.is_empty());
-        rest.chain(common).map(String::as_str)
+        let listed = self.dns.iter().chain(&self.uris).chain(&self.emails);
+        listed.map(String::as_str).chain(self.sole_name())
     }
 }
 

@@ -116,7 +116,7 @@ fn untrusted(why: &CertificateError, with: Side) -> String {
         }
         CertificateError::Other(other) => match other.0.downcast_ref::<NotOnTheList>() {
             Some(NotOnTheList(names)) if names.is_empty() => {
-                format!("{whose} has no name, and client_names asks for one")
+                format!("{whose} has no DNS name, mail address or URI, and client_names asks for one")
             }
             Some(NotOnTheList(names)) => {
                 let names: Vec<_> = names.iter().take(MAX_NAMES).map(|name| shown(name)).collect();

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use loopgate::outcome::{End, Phase};
+use rcgen::{CertificateParams, DistinguishedName, DnType, SanType};
 
 use super::{authority, hint, terminating};
 use crate::harness::tls::{Authority, TlsConnection};
@@ -66,6 +67,49 @@ fn silent_clients_end_at_the_deadline_and_keep_nobody_out() {
     let (end, phase, hint) = hint(&proxy);
     assert_eq!((end, phase), (End::TlsFailed, Phase::Secure));
     assert!(hint.contains("handshake_timeout"), "{hint}");
+}
+
+/// Adds a mail address to the names of a certificate.
+fn with_mail(params: &mut CertificateParams, address: &str) {
+    params.subject_alt_names.push(SanType::Rfc822Name(address.try_into().unwrap()));
+}
+
+/// Gives a certificate this common name.
+fn with_common_name(params: &mut CertificateParams, name: &str) {
+    params.distinguished_name = DistinguishedName::new();
+    params.distinguished_name.push(DnType::CommonName, name);
+}
+
+#[test]
+fn a_certificate_with_a_name_of_another_kind_that_only_ends_so_does_not_come_in() {
+    let (authority, target) = (authority(), Target::echo());
+    authority.issue("host", &["db.example.com"]);
+    authority.issue_for("mail", &[], |params| with_mail(params, "me@example.com"));
+    authority.issue_for("common", &[], |params| with_common_name(params, "db.example.com"));
+    authority.issue("uri", &["spiffe://evil/db.example.com"]);
+    authority.issue("user", &["https://me@example.com"]);
+    authority.issue_for("mailhost", &[], |params| with_mail(params, "me@db.example.com"));
+    authority.issue_for("address", &["10.0.0.1"], |params| with_common_name(params, "db.example.com"));
+    authority.issue_for("blanks", &[], |params| with_common_name(params, "who I like.example.com"));
+    let more = format!(
+        ", client_ca = '{}', client_names = ['*.example.com', '*@example.com']",
+        authority.file("ca.pem").display()
+    );
+    let proxy = terminating(&authority, &target, &more);
+
+    for own in ["host", "mail", "common"] {
+        let mut client = TlsConnection::to(proxy.address, &authority.client(Some(own)));
+        client.send(b"hello");
+        assert_eq!(client.receive(5), b"hello", "{own}");
+        client.finish();
+        assert_eq!(proxy.record().outcome.end, End::Done, "{own}");
+    }
+    for own in ["uri", "user", "mailhost", "address", "blanks"] {
+        let mut client = TlsConnection::to(proxy.address, &authority.client(Some(own)));
+        assert_eq!(client.receive_all().1, Close::Reset, "{own}");
+        let (end, _, hint) = hint(&proxy);
+        assert!(end == End::TlsFailed && hint.contains("client_names"), "{own}: {hint}");
+    }
 }
 
 #[test]

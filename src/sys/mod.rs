@@ -16,7 +16,7 @@ mod sockopt;
 mod tcp_info;
 mod user_timeout;
 
-pub(crate) use async_fd::readable;
+pub(crate) use async_fd::{readable, watched};
 pub(crate) use socket_names::ends;
 pub(crate) use sockopt::{bind_address_no_port, bind_to_device, not_sent, peer_credentials, unsent};
 pub(crate) use tcp_info::tcp_info;

@@ -7,7 +7,7 @@ use std::task::{Context, Poll};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio_util::sync::CancellationToken;
 
-use super::{Link, Stream};
+use super::Link;
 
 /// An accepted connection, to be read and written. Dropping it closes it: with a reset if the cause is a panic or the
 /// end of the engine's patience, so that a cut answer does not look complete.
@@ -25,8 +25,7 @@ impl Connection {
     /// Calls `act` with the tokio stream inside.
     fn either<R>(self: Pin<&mut Self>, act: impl FnOnce(Pin<&mut dyn Socket>) -> R) -> R {
         match &mut self.get_mut().stream {
-            Link::Socket(Stream::Tcp(it)) => act(Pin::new(it)),
-            Link::Socket(Stream::Unix(it)) => act(Pin::new(it)),
+            Link::Socket(it) => act(Pin::new(it)),
             Link::Custom(it) => act(Pin::new(&mut it.stream())),
         }
     }

@@ -7,8 +7,10 @@ use std::os::fd::OwnedFd;
 use rustix::io::Errno;
 use rustix::net::sockopt::{set_socket_oobinline, set_tcp_nodelay};
 use rustix::net::{AddressFamily, SocketFlags, SocketType, bind, connect, getpeername, socket_with};
-use tokio::net::TcpStream;
+use tokio::io::Interest;
 
+use super::listen::local_address;
+use super::tcp::Tcp;
 use super::{Stream, unix};
 use crate::address::{Address, Interface};
 use crate::sys;
@@ -38,7 +40,7 @@ pub async fn dial(address: &Address, from: &Origin) -> io::Result<Stream> {
     }
 }
 
-async fn dial_net(address: SocketAddr, from: &Origin) -> io::Result<TcpStream> {
+async fn dial_net(address: SocketAddr, from: &Origin) -> io::Result<Tcp> {
     let mut exhausted = None;
     for &source in &from.sources {
         if source.is_ipv4() != address.is_ipv4() {
@@ -59,7 +61,7 @@ async fn dial_from(
     address: SocketAddr,
     source: Option<IpAddr>,
     interface: Option<&Interface>,
-) -> io::Result<TcpStream> {
+) -> io::Result<Tcp> {
     let socket = prepare(address, source, interface)?;
     match connect(&socket, &address) {
         Ok(()) | Err(Errno::INPROGRESS) => {}
@@ -70,9 +72,9 @@ async fn dial_from(
     // A second connect(2) would show it too, but if the target has reset by then, it discards what the target sent
     // before (net/ipv4/af_inet.c, tcp_disconnect).
     let established = getpeername(&socket).is_ok();
-    let stream = TcpStream::from_std(socket.into())?;
+    let stream = Tcp::new(socket)?;
     if !established {
-        stream.writable().await?;
+        stream.ready(Interest::WRITABLE).await?;
         refuse_unmade(&stream)?;
     }
     refuse_itself(&stream, address)?;
@@ -102,7 +104,7 @@ fn prepare(
 
 /// The error if the connection was not established. A connection that was established and reset at once is not an
 /// error: what the target sent can still be read, and the read after that returns the error.
-fn refuse_unmade(stream: &TcpStream) -> io::Result<()> {
+fn refuse_unmade(stream: &Tcp) -> io::Result<()> {
     if sys::tcp_info(stream).is_ok_and(|it| it.was_made) {
         return Ok(());
     }
@@ -111,9 +113,9 @@ fn refuse_unmade(stream: &TcpStream) -> io::Result<()> {
 
 /// A dial to a port of the ephemeral range without a listener can connect to itself (simultaneous open, RFC 9293, 3.5)
 /// and would then echo. That counts as a refusal.
-fn refuse_itself(stream: &TcpStream, address: SocketAddr) -> io::Result<()> {
+fn refuse_itself(stream: &Tcp, address: SocketAddr) -> io::Result<()> {
     // Only a source port from the ephemeral range can be equal; the check costs a call, so it is skipped otherwise.
-    if address.port() < FIRST_EPHEMERAL || stream.local_addr()? != address {
+    if address.port() < FIRST_EPHEMERAL || local_address(stream)? != address {
         return Ok(());
     }
     Err(Errno::CONNREFUSED.into())

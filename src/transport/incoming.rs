@@ -7,9 +7,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use rustix::net::sockopt::{set_socket_linger, set_socket_oobinline};
-use tokio::net::{TcpStream, UnixStream};
+use tokio::net::UnixStream;
 use tokio_util::sync::CancellationToken;
 
+use super::tcp::Tcp;
 use super::{Connection, Custom, Link, Stream};
 use crate::address::Address;
 use crate::outcome::Client;
@@ -162,7 +163,7 @@ impl Arrived {
     /// The errno of epoll_ctl(2), if the poller cannot add it.
     pub fn open(self) -> io::Result<Stream> {
         match self {
-            Arrived::Tcp(socket) => TcpStream::from_std(socket.into()).map(Stream::Tcp),
+            Arrived::Tcp(socket) => Tcp::new(socket).map(Stream::Tcp),
             Arrived::Unix(socket) => UnixStream::from_std(socket.into()).map(Stream::Unix),
         }
     }

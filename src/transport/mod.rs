@@ -15,6 +15,7 @@ mod peek;
 mod reach;
 mod resolve;
 mod stream;
+mod tcp;
 pub mod tls;
 pub(crate) mod try_io;
 mod unix;

@@ -122,13 +122,15 @@ mod tests {
     use tokio::net::{TcpListener, TcpStream, UnixStream};
     use tokio::task::yield_now;
 
+    use super::super::tcp::Tcp;
     use super::*;
 
     async fn tcp() -> (Stream, TcpStream) {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let client = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
         client.set_nodelay(true).unwrap();
-        (Stream::Tcp(listener.accept().await.unwrap().0), client)
+        let accepted = listener.accept().await.unwrap().0.into_std().unwrap();
+        (Stream::Tcp(Tcp::new(accepted.into()).unwrap()), client)
     }
 
     fn line(bytes: &[u8]) -> Option<usize> {

@@ -13,14 +13,15 @@ use rustix::io::ioctl_fionread;
 use rustix::net::sockopt::set_socket_linger;
 use rustix::net::{SendFlags, Shutdown, send};
 use tokio::io::{Interest, Ready};
-use tokio::net::{TcpStream, UnixStream};
+use tokio::net::UnixStream;
 
+use super::tcp::Tcp;
 use crate::sys;
 
 /// A connected byte stream in the poller of the runtime it was made on.
 pub enum Stream {
     /// TCP.
-    Tcp(TcpStream),
+    Tcp(Tcp),
     /// A Unix stream socket.
     Unix(UnixStream),
 }
@@ -115,11 +116,11 @@ impl Stream {
 
     /// Whether a read of fewer bytes than requested has emptied the socket.
     ///
-    /// Not on a Unix socket: a read stops after bytes that came with descriptors, and before an urgent byte
-    /// (net/unix/af_unix.c, unix_stream_read_generic).
+    /// Not on a TCP socket with urgent data, and never on a Unix socket: a read stops after bytes that came with
+    /// descriptors, and before an urgent byte (net/unix/af_unix.c, unix_stream_read_generic).
     #[inline]
     pub(crate) fn short_read_empties(&self) -> bool {
-        matches!(self, Stream::Tcp(_))
+        matches!(self, Stream::Tcp(it) if !it.may_stop_short())
     }
 
     /// Sends FIN: the peer reads to the end of what was written.
@@ -176,11 +177,5 @@ impl AsFd for Stream {
     #[inline]
     fn as_fd(&self) -> BorrowedFd<'_> {
         either!(self, it => it.as_fd())
-    }
-}
-
-impl From<TcpStream> for Stream {
-    fn from(stream: TcpStream) -> Self {
-        Stream::Tcp(stream)
     }
 }

@@ -6,10 +6,12 @@
 //! minimum, which this reaches over TCP.
 
 use std::io;
+use std::pin::Pin;
+use std::task::{Context, Poll, ready};
 
 use rustix::io::Errno;
 use rustix::net::{RecvFlags, SendFlags, recv, send};
-use tokio::io::Interest;
+use tokio::io::{AsyncRead, AsyncWrite, Interest, ReadBuf};
 
 use super::Stream;
 
@@ -61,4 +63,38 @@ fn transfer(
 /// Repeats a call that a signal interrupted.
 pub(crate) fn retry_on_intr(mut call: impl FnMut() -> Result<usize, Errno>) -> io::Result<usize> {
     Ok(rustix::io::retry_on_intr(&mut call)?)
+}
+
+impl AsyncRead for Stream {
+    fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, room: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        loop {
+            ready!(self.poll_read_ready(cx))?;
+            if let Moved::Bytes(n) = read(&self, room.initialize_unfilled())? {
+                room.advance(n);
+                return Poll::Ready(Ok(()));
+            }
+        }
+    }
+}
+
+impl AsyncWrite for Stream {
+    fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        loop {
+            ready!(self.poll_write_ready(cx))?;
+            if let Moved::Bytes(n) = write(&self, bytes)? {
+                return Poll::Ready(Ok(n));
+            }
+        }
+    }
+
+    /// A socket keeps nothing back.
+    fn poll_flush(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Poll::Ready(Ok(()))
+    }
+
+    /// Says FIN; the other direction stays open.
+    fn poll_shutdown(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+        self.shut_write();
+        Poll::Ready(Ok(()))
+    }
 }

@@ -4,7 +4,7 @@ use std::thread;
 
 use loopgate::outcome::{End, Way};
 
-use crate::harness::{Close, Connection, Proxy, Target, pattern, wait_until};
+use crate::harness::{Close, ClosedPort, Connection, Proxy, Target, pattern, wait_until};
 
 /// The payload of an Ethernet segment. One takes a slot of a pipe, whatever it holds.
 const SEGMENT: usize = 1448;
@@ -147,6 +147,31 @@ fn an_urgent_byte_in_a_stream_neither_stops_nor_cuts_it() {
         assert_eq!((outcome.end, outcome.traffic.up.delivered), (End::Done, (TO_BE_A_STREAM + 5001) as u64));
         assert_eq!(outcome.way, Way::Splice);
         drop(client);
+    }
+}
+
+/// Everything has arrived before the proxy reads for the first time: it reads up to the urgent mark, and nothing that
+/// comes later wakes it for the rest.
+#[test]
+fn what_follows_an_urgent_byte_arrives_though_nothing_comes_after_it() {
+    let (before, after) = ([b'a'; 100], [b'b'; 200]);
+    for extra in ["", "bandwidth_per_connection = '400mbit'", "idle_timeout = '1h'"] {
+        let closed = ClosedPort::port();
+        let extra = if extra.is_empty() { String::new() } else { format!(", {extra}") };
+        let proxy = Proxy::builder().with(&format!(
+            "routes.test = {{listen = '127.0.0.1:0', target = '{}', wait_for_target = '1h'{extra}}}",
+            closed.address
+        ));
+        let mut client = proxy.connect();
+        client.send(&before);
+        client.send_urgent(b'!');
+        client.send(&after);
+        proxy.only_session();
+
+        let target = Target::manual_on(closed.address);
+        let mut served = target.accept();
+
+        assert_eq!(served.receive(301), [&before[..], b"!", &after].concat(), "{extra}");
     }
 }
 

@@ -1,0 +1,80 @@
+//! A TCP socket in the poller of the current runtime.
+//!
+//! Not tokio's `TcpStream`, which the poller never tells of urgent data: at the urgent mark a read stops short although
+//! more has arrived (tcp_recvmsg_locked in net/ipv4/tcp.c), so only where there is none does a short read mean that the
+//! socket is empty. The poller says so at no cost (EPOLLPRI): a mark is older than the bytes behind it, whose arrival is
+//! an event of its own.
+
+use std::io;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::task::{Context, Poll, ready};
+
+use rustix::net::sockopt::socket_error;
+use tokio::io::unix::AsyncFd;
+use tokio::io::{Interest, Ready};
+
+use crate::sys;
+
+/// What the poller is asked for.
+const INTERESTS: Interest = Interest::READABLE.add(Interest::WRITABLE).add(Interest::PRIORITY);
+
+/// A connected, or connecting, TCP socket.
+pub struct Tcp(AsyncFd<OwnedFd>);
+
+impl Tcp {
+    /// Puts a non-blocking socket into the poller of the current runtime.
+    ///
+    /// # Errors
+    /// The errno of epoll_ctl(2).
+    pub(super) fn new(socket: OwnedFd) -> io::Result<Tcp> {
+        sys::watched(socket, INTERESTS).map(Tcp)
+    }
+
+    /// Ready once a read is worth a try.
+    #[inline]
+    pub(super) fn poll_read_ready(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        ready!(self.0.poll_read_ready(cx))?.retain_ready();
+        Poll::Ready(Ok(()))
+    }
+
+    /// Ready once a write is worth a try.
+    #[inline]
+    pub(super) fn poll_write_ready(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        ready!(self.0.poll_write_ready(cx))?.retain_ready();
+        Poll::Ready(Ok(()))
+    }
+
+    /// Runs a call if the socket counts as ready; one that answers `WouldBlock` clears that.
+    #[inline]
+    pub(super) fn try_io<R>(
+        &self,
+        interest: Interest,
+        call: impl FnOnce() -> io::Result<R>,
+    ) -> io::Result<R> {
+        self.0.try_io(interest, |_| call())
+    }
+
+    /// Waits for one of these states. Cancel safe.
+    pub(super) async fn ready(&self, interest: Interest) -> io::Result<Ready> {
+        Ok(self.0.ready(interest).await?.ready())
+    }
+
+    /// The error the socket has met and not reported yet (SO_ERROR).
+    pub(super) fn take_error(&self) -> io::Result<Option<io::Error>> {
+        Ok(socket_error(&self.0)?.err().map(io::Error::from))
+    }
+
+    /// Whether the poller has reported urgent data since the socket was opened, or the other end's FIN.
+    #[inline]
+    pub(super) fn may_stop_short(&self) -> bool {
+        // Never cleared: a client that has sent urgent data pays one more call for each of its messages.
+        self.try_io(Interest::PRIORITY, || Ok(())).is_ok()
+    }
+}
+
+impl AsFd for Tcp {
+    #[inline]
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.0.as_fd()
+    }
+}

@@ -16,6 +16,7 @@ use crate::ledger::{Ledger, LogFormat};
 use crate::plan::{self, Plan, Sources};
 use crate::probe;
 use crate::sources::{Reloader, warn_of_cautions, warn_of_open_routes};
+use crate::sys::refusals::{Call, refused};
 
 /// How long an immediate stop may take to reset the remaining sessions.
 const LAST_RESETS: Duration = Duration::from_secs(1);
@@ -25,6 +26,9 @@ const LAST_LINES: Duration = Duration::from_secs(2);
 
 /// Descriptors of the main runtime (its poller twice, its waker, its end of the signal pipe) and of the signal pipe.
 const OWN: usize = 6;
+
+/// System calls that the runtime cannot do without, and some of which it panics without.
+const NEEDED: [Call; 4] = [Call::EpollCreate1, Call::Eventfd2, Call::Fcntl, Call::Socketpair];
 
 /// The most `Forwarding` lines; the remaining listeners are counted in one line.
 const MAX_FORWARDING_LINES: usize = 50;
@@ -49,6 +53,9 @@ pub(super) fn serve(
     before: impl AsyncFnOnce(&mut Plan) -> std::io::Result<()>,
     after: impl FnOnce(&Declared),
 ) -> u8 {
+    if let Some(calls) = refused(&NEEDED) {
+        return denied(&calls);
+    }
     let Ok((queue, ledger)) =
         log::start(&plan.log).inspect_err(|e| complain(&format!("error: cannot start the log: {e}")))
     else {
@@ -192,6 +199,14 @@ fn announce(declared: &Declared) {
     for NotListening { owner, address, why } in &declared.not_listening {
         tracing::warn!("{owner} does NOT listen on {address}: {why}; still trying");
     }
+}
+
+fn denied(calls: &str) -> u8 {
+    complain(&format!(
+        "error: cannot start: this process may not call {calls}; allow it in the seccomp filter (systemd: \
+         SystemCallFilter=@system-service)"
+    ));
+    6
 }
 
 fn out_of_resources(why: &str) -> u8 {

@@ -71,6 +71,7 @@ pub fn start(settings: Settings, ledger: Arc<Ledger>) -> io::Result<Handle> {
     let most = settings.budget.connections.clamp(1, u32::MAX as usize / 2).min(Semaphore::MAX_PERMITS);
     let (targets, checker) = watch_targets(settings.budget.watches, &ledger)?;
     let handshakes = HandshakeLimiter::new(settings.workers, Limits::default().handshakes);
+    let pipes = if runtime::refusals::log_refusals() { settings.budget.pipes } else { 0 };
     let beside = tokio::runtime::Handle::current();
     let admissions = Arc::new(AdmissionControls::default());
     let shared = udp::context::Shared::new(ledger.clone(), admissions.clone(), settings.budget.flows, beside);
@@ -83,7 +84,7 @@ pub fn start(settings: Settings, ledger: Arc<Ledger>) -> io::Result<Handle> {
         handshakes: handshakes.clone(),
         stopping: Stopping::default(),
         routes: Mutex::default(),
-        workers: runtime::workers::Workers::start(settings.workers, settings.budget.pipes)?,
+        workers: runtime::workers::Workers::start(settings.workers, pipes)?,
         targets,
         bandwidths: Bandwidths::default(),
         _health_checker: checker,

@@ -17,6 +17,7 @@ use tokio::io::Interest;
 
 use super::broken::{At, Fault};
 use crate::ledger::FlowMeter;
+use crate::sys::refusals::{self, Call};
 use crate::transport::Stream;
 use crate::transport::try_io::retry_on_intr;
 
@@ -138,9 +139,12 @@ impl Pipe {
     }
 }
 
-/// Whether splice(2) refused these sockets, rather than the connection ending; then a copy is used.
+/// Whether splice(2) refused these sockets, or this process, rather than the connection ending; then a copy is used.
+///
+/// EPERM and EACCES may be a seccomp filter's or the connection's own error (of an ICMPv6 message): the filter is asked.
 pub(super) fn is_unsupported(error: &io::Error) -> bool {
     matches!(error.raw_os_error().map(Errno::from_raw_os_error), Some(Errno::INVAL | Errno::NOSYS))
+        || refusals::is_of_a_filter(error) && Call::Splice.refusal().is_some()
 }
 
 /// Passes the pipe's content to the sink; ready once it is empty.
@@ -178,4 +182,17 @@ pub(super) fn step(
     ready!(sink.poll_write_ready(cx)).map_err(At::Sink.fault())?;
     flow.delivered(pipe.drain(sink).map_err(At::Sink.fault())?);
     Poll::Ready(Ok(true))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_error_of_the_connection_is_not_taken_for_a_refused_call() {
+        let is = |errno| is_unsupported(&io::Error::from_raw_os_error(errno));
+
+        assert!(is(libc::EINVAL) && is(libc::ENOSYS));
+        assert!(![libc::EACCES, libc::EPERM, libc::ECONNRESET, libc::ETIMEDOUT].map(is).contains(&true));
+    }
 }

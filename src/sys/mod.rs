@@ -9,6 +9,7 @@ pub mod fuzzing;
 pub(crate) mod heap;
 pub(crate) mod netlink;
 pub(crate) mod nftables;
+pub(crate) mod refusals;
 pub(crate) mod rtnetlink;
 pub(crate) mod sock_diag;
 mod socket_names;

@@ -4,10 +4,14 @@ use std::io;
 use std::net::{IpAddr, SocketAddr};
 use std::os::fd::{AsFd, OwnedFd};
 
+use rustix::fs::{OFlags, fcntl_setfl};
+use rustix::io::{Errno, FdFlags, fcntl_setfd};
 use rustix::net::sockopt::{
     set_ipv6_v6only, set_socket_oobinline, set_socket_reuseaddr, set_socket_reuseport, set_tcp_nodelay,
 };
-use rustix::net::{AddressFamily, SocketAddrAny, SocketFlags, SocketType, acceptfrom_with, socket_with};
+use rustix::net::{
+    AddressFamily, SocketAddrAny, SocketFlags, SocketType, acceptfrom, acceptfrom_with, socket_with,
+};
 
 use super::{Arrived, Incoming, OwnFile, SocketFile, Via, unix};
 use crate::address::{Address, Families, ListenAddress, NetListen};
@@ -107,7 +111,8 @@ pub fn local_address(socket: impl AsFd) -> io::Result<SocketAddr> {
 /// `WouldBlock` if the queue is empty; otherwise the errno of accept4(2), which does not mean that the listener is
 /// broken.
 pub fn accept(listener: impl AsFd, address: &Address) -> io::Result<Incoming> {
-    let (socket, client) = acceptfrom_with(listener, FLAGS)?;
+    let (socket, client) =
+        acceptfrom_with(&listener, FLAGS).or_else(|error| accept_plainly(&listener, error))?;
     let (stream, client) = match client {
         Some(any) if any.address_family() == AddressFamily::UNIX => {
             let client = unix_client(&socket)?;
@@ -116,6 +121,18 @@ pub fn accept(listener: impl AsFd, address: &Address) -> io::Result<Incoming> {
         any => (Arrived::Tcp(socket), net_client(any)),
     };
     Ok(Incoming::new(stream, client, Via::Listener(address.clone())))
+}
+
+/// accept(2) for a process that a filter refuses accept4(2). If the error was that of one connection instead, it takes
+/// the next one.
+fn accept_plainly(listener: impl AsFd, error: Errno) -> Result<(OwnedFd, Option<SocketAddrAny>), Errno> {
+    if !matches!(error, Errno::PERM | Errno::ACCESS | Errno::NOSYS) {
+        return Err(error);
+    }
+    let (socket, client) = acceptfrom(listener)?;
+    fcntl_setfd(&socket, FdFlags::CLOEXEC)?;
+    fcntl_setfl(&socket, OFlags::NONBLOCK)?;
+    Ok((socket, client))
 }
 
 fn net_client(any: Option<SocketAddrAny>) -> Client {

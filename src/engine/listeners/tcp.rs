@@ -28,6 +28,9 @@ const LONGEST_PAUSE: Duration = Duration::from_millis(100);
 /// How many connections are accepted in a row before the worker's sessions run again.
 const BURST: usize = 64;
 
+/// Connections in a row that may end before they are taken; after that the listener pauses.
+const MAX_FAILED: usize = 64;
+
 /// The most workers that accept from one listener. With a single one, every second session would have to move to
 /// another thread, which costs two wake-ups; each further worker is woken by every connection, mostly for nothing.
 const MAX_ACCEPTORS: usize = 2;
@@ -235,12 +238,14 @@ impl Acceptor {
     }
 
     fn accept(&self) -> Next {
+        let mut failed = 0;
         loop {
             match transport::accept(&self.socket, &self.address) {
                 Ok(incoming) => return Next::Taken(incoming),
                 Err(e) if e.kind() == io::ErrorKind::WouldBlock => return Next::Empty,
-                // accept(2): an error of the connection at the head of the queue; the next is not affected.
-                Err(e) if is_about_one_connection(&e) => {}
+                // accept(2): an error of the connection at the head of the queue; the next is not affected. But where a policy
+                // refuses the call itself, each says the same and the queue stays as it is.
+                Err(e) if is_about_one_connection(&e) && failed < MAX_FAILED => failed += 1,
                 Err(e) => return Next::Failed(e),
             }
         }

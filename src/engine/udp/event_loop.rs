@@ -79,7 +79,7 @@ impl EventLoop {
     }
 
     fn wait(&self, events: &mut Vec<Event>) -> io::Result<()> {
-        let next = self.next_end.into_iter().chain(self.next_log).min();
+        let next = [self.next_end, self.next_log, self.next_retry].into_iter().flatten().min();
         let timeout = next.map(|next| next.saturating_duration_since(Instant::now()).max(LEAST_PAUSE));
         let timeout = timeout.and_then(|timeout| Timespec::try_from(timeout).ok());
         match epoll::wait(&self.control.poller, spare_capacity(events), timeout.as_ref()) {
@@ -107,6 +107,7 @@ impl EventLoop {
         }
         self.end_what_is_over(now);
         self.log(now);
+        self.resume(now);
     }
 
     fn obey(&mut self, arrivals: &mut Arrivals, now: Instant) {
@@ -130,6 +131,8 @@ impl EventLoop {
                         held,
                         lost,
                         turned_away,
+                        paused: None,
+                        is_failing: false,
                     };
                     self.listeners.insert(number, listener);
                 }

@@ -28,6 +28,9 @@ pub(super) struct LoopListener {
     /// What was lost before it had a flow.
     pub(super) lost: Lost,
     pub(super) turned_away: TurnedAway,
+    /// When to receive again after an error, and whether that error was logged.
+    pub(super) paused: Option<Instant>,
+    pub(super) is_failing: bool,
 }
 
 pub(super) struct Held {

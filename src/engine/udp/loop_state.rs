@@ -37,6 +37,8 @@ pub(super) struct EventLoop {
     /// No flow ends before this.
     pub(super) next_end: Option<Instant>,
     pub(super) next_log: Option<Instant>,
+    /// When a listener that failed to receive is tried again.
+    pub(super) next_retry: Option<Instant>,
     pub(super) is_draining: bool,
     pub(super) is_stopped: bool,
 }
@@ -64,6 +66,7 @@ impl EventLoop {
             share: u32::MAX,
             next_end: None,
             next_log: None,
+            next_retry: None,
             is_draining: false,
             is_stopped: false,
         }

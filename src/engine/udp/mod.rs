@@ -18,6 +18,7 @@ mod flow_table;
 mod listener;
 mod loop_state;
 mod new_flow;
+mod pause;
 mod target;
 mod up;
 

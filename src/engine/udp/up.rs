@@ -1,5 +1,6 @@
 //! From clients to their targets.
 
+use std::io;
 use std::ops::Range;
 use std::sync::atomic::Ordering::Relaxed;
 use std::time::Instant;
@@ -42,10 +43,18 @@ impl EventLoop {
 
     fn batch(&mut self, number: u32, arrivals: &mut Arrivals, now: Instant) -> usize {
         let Some(listener) = self.listeners.get_mut(&number) else { return 0 };
-        // An unconnected socket that requests no errors can only fail with "nothing is queued".
-        let count = arrivals.receive(&listener.socket, 0, BATCH).unwrap_or(0);
-        if count == 0 {
-            return 0;
+        let count = match arrivals.receive(&listener.socket, 0, BATCH) {
+            Ok(0) => return 0,
+            Ok(count) => count,
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => return 0,
+            Err(error) => {
+                self.pause(number, &error, now);
+                return 0;
+            }
+        };
+        if listener.is_failing {
+            listener.is_failing = false;
+            tracing::info!("receiving on {}/udp again", listener.address);
         }
         self.next_log.get_or_insert(now + CHECK);
         self.share = if count == BATCH && self.is_crowded(number) { SHARE } else { u32::MAX };

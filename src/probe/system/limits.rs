@@ -7,6 +7,11 @@ use std::io;
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use serde::Serialize;
 
+use crate::sys::refusals::Call;
+
+/// What is assumed where the limit cannot be read: the soft limit that the kernel gives to the first process.
+const USUAL: u64 = 1024;
+
 /// The descriptors of this process.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct Descriptors {
@@ -20,10 +25,30 @@ pub struct Descriptors {
 
 /// The limits and use of descriptors of this process.
 pub fn descriptors() -> Descriptors {
-    let limit = getrlimit(Resource::Nofile);
+    let limit = limit();
     // The open directory is itself one of them.
     let used = fs::read_dir("/proc/self/fd").ok().map(|entries| (entries.count() as u64).saturating_sub(1));
     Descriptors { soft: limit.current, hard: limit.maximum, used }
+}
+
+/// The limit, by getrlimit(2), or by /proc where a filter refuses that (systemd's group @resources has it), or assumed.
+fn limit() -> Rlimit {
+    if Call::Prlimit64.refusal().is_none() {
+        return getrlimit(Resource::Nofile);
+    }
+    let limits = fs::read_to_string("/proc/self/limits").unwrap_or_default();
+    let line = limits.lines().find_map(|line| line.strip_prefix("Max open files"));
+    line.and_then(written_limit).unwrap_or(Rlimit { current: Some(USUAL), maximum: Some(USUAL) })
+}
+
+/// The soft and the hard limit in a line of /proc/PID/limits, after its name.
+fn written_limit(line: &str) -> Option<Rlimit> {
+    let number = |word: &str| match word {
+        "unlimited" => Some(None),
+        word => word.parse().ok().map(Some),
+    };
+    let mut words = line.split_ascii_whitespace();
+    Some(Rlimit { current: number(words.next()?)?, maximum: number(words.next()?)? })
 }
 
 /// Raises the soft limit of descriptors to the hard limit, which needs no privilege, and returns the new soft limit;
@@ -34,6 +59,9 @@ pub fn descriptors() -> Descriptors {
 /// # Errors
 /// The errno of setrlimit(2).
 pub fn raise_descriptors() -> io::Result<Option<u64>> {
+    if let Some(error) = Call::Prlimit64.refusal() {
+        return Err(error);
+    }
     let limit = getrlimit(Resource::Nofile);
     if limit.current != limit.maximum {
         setrlimit(Resource::Nofile, Rlimit { current: limit.maximum, maximum: limit.maximum })?;
@@ -44,6 +72,15 @@ pub fn raise_descriptors() -> io::Result<Option<u64>> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_limit_is_read_from_proc_as_from_the_call() {
+        let limit = |line| written_limit(line).map(|it| (it.current, it.maximum));
+
+        assert_eq!(limit("            1024     524288     files"), Some((Some(1024), Some(524_288))));
+        assert_eq!(limit("  unlimited  unlimited  files"), Some((None, None)));
+        assert_eq!(limit("  many  more"), None);
+    }
 
     #[test]
     fn an_open_file_is_counted() {

@@ -7,6 +7,7 @@ use std::ptr;
 
 use super::Asked;
 use super::control::Control;
+use crate::sys::refusals::{Call, is_of_a_filter};
 
 /// The largest datagram or train: both headers hold the length in 16 bits.
 const LONGEST: usize = 65_535;
@@ -22,6 +23,8 @@ pub(crate) struct Arrivals {
     names: Box<[libc::sockaddr_in6]>,
     controls: Box<[Control]>,
     headers: Box<[libc::mmsghdr]>,
+    /// Whether recvmmsg(2) is refused.
+    is_single: bool,
 }
 
 /// One datagram, or a train of them.
@@ -59,6 +62,7 @@ impl Arrivals {
             names: vec![name; places].into(),
             controls: vec![Control::EMPTY; places].into(),
             headers: vec![header; places].into(),
+            is_single: false,
         }
     }
 
@@ -68,7 +72,8 @@ impl Arrivals {
     }
 
     /// Receives what is queued in the socket into at most `most` places, from `first` on; returns the number of places
-    /// filled.
+    /// filled. If a filter refuses recvmmsg(2), it receives one datagram by recvmsg(2): an error behind it stays for the
+    /// next call.
     ///
     /// # Errors
     /// `WouldBlock` if nothing is queued. A connected socket also returns, once, the error that an ICMP message
@@ -76,6 +81,9 @@ impl Arrivals {
     pub(crate) fn receive(&mut self, socket: impl AsFd, first: usize, most: usize) -> io::Result<usize> {
         let end = first.saturating_add(most).min(self.places());
         let first = first.min(end);
+        if self.is_single {
+            return self.receive_one(socket, first, end);
+        }
         for place in first..end {
             self.prepare(place);
         }
@@ -91,7 +99,27 @@ impl Arrivals {
                 ptr::null_mut(),
             )
         };
-        usize::try_from(count).map_err(|_| io::Error::last_os_error())
+        match usize::try_from(count).map_err(|_| io::Error::last_os_error()) {
+            Err(error) if is_of_a_filter(&error) && Call::RecvMmsg.refusal().is_some() => {
+                self.is_single = true;
+                self.receive_one(socket, first, end)
+            }
+            answer => answer,
+        }
+    }
+
+    fn receive_one(&mut self, socket: impl AsFd, place: usize, end: usize) -> io::Result<usize> {
+        if place == end {
+            return Ok(0);
+        }
+        self.prepare(place);
+        let header = &raw mut self.headers[place].msg_hdr;
+        // SAFETY: the header was just prepared: its pointers lead into boxes of this structure, which is borrowed mutably
+        // for the call, and its lengths are theirs.
+        let length = unsafe { libc::recvmsg(socket.as_fd().as_raw_fd(), header, libc::MSG_DONTWAIT) };
+        let length = u32::try_from(length).map_err(|_| io::Error::last_os_error())?;
+        self.headers[place].msg_len = length;
+        Ok(1)
     }
 
     fn prepare(&mut self, place: usize) {

@@ -8,6 +8,7 @@ use rustix::net::SendFlags;
 
 use super::Asked;
 use super::control::Control;
+use crate::sys::refusals::{Call, is_of_a_filter};
 
 /// One datagram, or a train of them.
 #[derive(Clone, Copy, Debug)]
@@ -27,6 +28,8 @@ pub(crate) struct Departures {
     names: Box<[libc::sockaddr_in6]>,
     controls: Box<[Control]>,
     headers: Box<[libc::mmsghdr]>,
+    /// Whether sendmmsg(2) is refused.
+    is_single: bool,
 }
 
 impl Departures {
@@ -39,11 +42,12 @@ impl Departures {
             names: vec![name; most].into(),
             controls: vec![Control::EMPTY; most].into(),
             headers: vec![header; most].into(),
+            is_single: false,
         }
     }
 
     /// Sends `count` datagrams in order, the n-th being `departure(n)`, but no more than there is room for. Returns the
-    /// number sent.
+    /// number sent: one, by sendmsg(2), if a filter refuses sendmmsg(2).
     ///
     /// # Errors
     /// The error of the first datagram. A later datagram's error is returned by the next call, which begins with it.
@@ -59,6 +63,9 @@ impl Departures {
             return send_alone(socket, bytes, to);
         }
         let count = count.min(self.headers.len());
+        if self.is_single && count > 0 {
+            return self.send_one(socket, &departure(0));
+        }
         for place in 0..count {
             self.prepare(place, &departure(place));
         }
@@ -72,7 +79,27 @@ impl Departures {
                 libc::MSG_DONTWAIT | libc::MSG_NOSIGNAL,
             )
         };
-        usize::try_from(sent).map_err(|_| io::Error::last_os_error())
+        match usize::try_from(sent).map_err(|_| io::Error::last_os_error()) {
+            Err(error) if is_of_a_filter(&error) && Call::SendMmsg.refusal().is_some() => {
+                self.is_single = true;
+                self.send_one(socket, &departure(0))
+            }
+            answer => answer,
+        }
+    }
+
+    fn send_one(&mut self, socket: impl AsFd, departure: &Departure<'_>) -> io::Result<usize> {
+        self.prepare(0, departure);
+        // SAFETY: the header was just prepared: its pointers lead into boxes of this structure or into the departure's
+        // bytes, all of which outlive the call; the kernel only reads them.
+        let sent = unsafe {
+            libc::sendmsg(
+                socket.as_fd().as_raw_fd(),
+                &raw const self.headers[0].msg_hdr,
+                libc::MSG_DONTWAIT | libc::MSG_NOSIGNAL,
+            )
+        };
+        if sent < 0 { Err(io::Error::last_os_error()) } else { Ok(1) }
     }
 
     fn prepare(&mut self, place: usize, departure: &Departure<'_>) {

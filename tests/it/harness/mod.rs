@@ -9,6 +9,7 @@ pub(crate) mod namespace;
 pub(crate) mod pattern;
 mod program;
 mod proxy;
+pub(crate) mod sandbox;
 mod target;
 pub(crate) mod tls;
 

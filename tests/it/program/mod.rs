@@ -8,6 +8,7 @@ mod log;
 mod reload;
 mod reload_answer;
 mod reload_files;
+mod sandbox;
 mod sources;
 mod start;
 mod stop;

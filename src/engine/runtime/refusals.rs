@@ -1,0 +1,27 @@
+//! System calls that this process is refused and does without: found at the start, logged once.
+
+use crate::sys::refusals::{Call, refused};
+
+/// Moving bytes inside the kernel needs both.
+const STREAMS: [Call; 2] = [Call::Splice, Call::Pipe2];
+
+/// Other calls of the data path for which there is another way.
+const OTHERS: [Call; 3] = [Call::RecvMmsg, Call::SendMmsg, Call::Accept4];
+
+/// Logs what is refused. Returns whether streams can be moved inside the kernel.
+pub(crate) fn log_refusals() -> bool {
+    let streams = refused(&STREAMS);
+    if let Some(calls) = &streams {
+        tracing::warn!(
+            "this process may not call {calls}: streams are copied through a buffer, which costs more processor time; \
+             allow it in the seccomp filter (systemd: SystemCallFilter=@system-service)"
+        );
+    }
+    if let Some(calls) = refused(&OTHERS) {
+        tracing::warn!(
+            "this process may not call {calls}: connections and datagrams are taken and sent with one more call each; \
+             allow it in the seccomp filter (systemd: SystemCallFilter=@system-service)"
+        );
+    }
+    streams.is_none()
+}

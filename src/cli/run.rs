@@ -56,10 +56,9 @@ pub(super) fn serve(
     if let Some(calls) = refused(&NEEDED) {
         return denied(&calls);
     }
-    let Ok((queue, ledger)) =
-        log::start(&plan.log).inspect_err(|e| complain(&format!("error: cannot start the log: {e}")))
-    else {
-        return code::INTERNAL;
+    let (queue, ledger) = match log::start(&plan.log) {
+        Ok(log) => log,
+        Err(error) => return cannot_start(&error),
     };
     // Without the permission to raise it, the limit stays as it is.
     let _ = probe::system::limits::raise_descriptors();
@@ -68,7 +67,7 @@ pub(super) fn serve(
     }
     let runtime = match Builder::new_current_thread().enable_all().build() {
         Ok(runtime) => runtime,
-        Err(e) => return out_of_resources(&format!("error: cannot start: {e}")),
+        Err(error) => return cannot_start(&error),
     };
     let code = runtime.block_on(life(plan, ledger, reloader, before, after));
     queue.close(LAST_LINES);
@@ -89,7 +88,7 @@ async fn life(
     let settings = settings(&plan);
     let (signals, handle) = match started.and_then(|it| Ok((it, engine::start(settings, ledger)?))) {
         Ok(started) => started,
-        Err(e) => return out_of_resources(&format!("error: cannot start: {e}")),
+        Err(error) => return cannot_start(&error),
     };
     handle.limit_handshakes(plan.limits.handshakes);
     match handle.declare(plan.source.clone(), plan.routes.clone()).await {
@@ -207,6 +206,14 @@ fn denied(calls: &str) -> u8 {
          SystemCallFilter=@system-service)"
     ));
     6
+}
+
+/// A thread, a runtime or a signal handler could not be had.
+fn cannot_start(error: &std::io::Error) -> u8 {
+    out_of_resources(&match engine::is_no_thread(error) {
+        true => format!("error: cannot start: no thread can be started ({error}); {}", engine::NO_THREAD),
+        false => format!("error: cannot start: {error}"),
+    })
 }
 
 fn out_of_resources(why: &str) -> u8 {

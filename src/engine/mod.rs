@@ -36,6 +36,7 @@ use monitor::monitor_handle::MonitorHandle;
 use runtime::context::Context;
 pub use runtime::settings::Settings;
 use runtime::stopping::Stopping;
+pub(crate) use runtime::workers::{NO_THREAD, is_no_thread};
 pub use service::{Kind, Owner, Serve, Served, Service, ServiceId, Services};
 use targets::registry::Targets;
 

@@ -36,6 +36,8 @@ pub enum Cause {
     NoDescriptor,
     /// ENOBUFS, ENOMEM: no memory left in the kernel. A local problem.
     NoMemory,
+    /// No thread could be started to look the target's name up. A local problem.
+    NoThread,
     /// EACCES, EPERM: a local policy forbids it. A local problem.
     Denied,
     /// The target answered, but not in TLS.
@@ -50,7 +52,7 @@ pub enum Cause {
 
 impl Cause {
     /// One of each code, in the order of the reference. (The errno of the last stands for any.)
-    pub const ALL: [Cause; 19] = [
+    pub const ALL: [Cause; 20] = [
         Cause::Refused,
         Cause::TimedOut,
         Cause::Unreachable,
@@ -65,6 +67,7 @@ impl Cause {
         Cause::NoSourcePort,
         Cause::NoDescriptor,
         Cause::NoMemory,
+        Cause::NoThread,
         Cause::Denied,
         Cause::NoTls,
         Cause::TlsUntrusted,
@@ -78,6 +81,7 @@ impl Cause {
             return match error.kind() {
                 io::ErrorKind::TimedOut => Cause::TimedOut,
                 io::ErrorKind::NotFound => Cause::NoAddress,
+                io::ErrorKind::QuotaExceeded => Cause::NoThread,
                 _ => Cause::Other(0),
             };
         };
@@ -155,6 +159,7 @@ impl Cause {
             Cause::NoSourcePort => "no_source_port",
             Cause::NoDescriptor => "no_descriptor",
             Cause::NoMemory => "no_memory",
+            Cause::NoThread => "no_thread",
             Cause::Denied => "denied",
             Cause::NoTls => "no_tls",
             Cause::TlsUntrusted => "tls_untrusted",
@@ -186,6 +191,7 @@ impl Cause {
             Cause::NoSourcePort => "Every source port towards the target is taken (EADDRNOTAVAIL).",
             Cause::NoDescriptor => "This process, or the machine, has no descriptor left (EMFILE, ENFILE).",
             Cause::NoMemory => "The kernel has no memory left for a socket (ENOBUFS, ENOMEM).",
+            Cause::NoThread => "No thread could be started to look the target's name up (EAGAIN).",
             Cause::Denied => "The connection is forbidden on this machine (EACCES, EPERM).",
             Cause::NoTls => "The target was reached and answered in something other than TLS.",
             Cause::TlsUntrusted => {
@@ -236,6 +242,9 @@ impl Cause {
             }
             Cause::NoDescriptor => "Each session takes two descriptors, and the limit is used up.",
             Cause::NoMemory => "Sockets have used up what net.ipv4.tcp_mem allows.",
+            Cause::NoThread => {
+                "This user, the systemd unit or the container may have no more processes and threads."
+            }
             Cause::Denied => "A firewall rule for this user, a sandbox or a security policy forbids it.",
             Cause::NoTls => {
                 "The route has `target_tls`, and the port speaks plain text; the service's TLS port is often another."
@@ -276,6 +285,9 @@ impl Cause {
             }
             Cause::NoDescriptor => "no descriptor left: raise `ulimit -n`, or lower `limits.connections`",
             Cause::NoMemory => "the kernel has no socket memory left: see net.ipv4.tcp_mem",
+            Cause::NoThread => {
+                "no thread left to look its name up: raise `ulimit -u`, TasksMax= or --pids-limit, or write an address"
+            }
             Cause::Denied => {
                 "a local policy forbids the connection: check firewall owner rules and sandboxing"
             }

@@ -195,7 +195,9 @@ impl End {
             End::ClientLost => "cD",
             End::TargetLost => "sD",
             End::NoTarget(Cause::TimedOut) => "sC",
-            End::NoTarget(Cause::NoSourcePort | Cause::NoDescriptor | Cause::NoMemory) => "RC",
+            End::NoTarget(Cause::NoSourcePort | Cause::NoDescriptor | Cause::NoMemory | Cause::NoThread) => {
+                "RC"
+            }
             End::NoTarget(_) => "SC",
             End::Denied(_) => "PR",
             End::Limited(Limit::Queue | Limit::QueueTimeout) => "sQ",

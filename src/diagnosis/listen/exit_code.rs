@@ -35,7 +35,8 @@ fn of_errno(errno: Option<&str>) -> u8 {
         Some("EADDRINUSE" | "EEXIST") => 4,
         Some("EACCES" | "EPERM" | "EROFS") => 6,
         Some("EADDRNOTAVAIL" | "ENOENT" | "ENOTDIR") => 7,
-        Some("EMFILE" | "ENFILE" | "ENOSPC" | "ENOMEM" | "ENOBUFS") => 8,
+        // EAGAIN is none of bind(2): no thread could be started that receives its datagrams.
+        Some("EMFILE" | "ENFILE" | "ENOSPC" | "ENOMEM" | "ENOBUFS" | "EAGAIN") => 8,
         _ => 1,
     }
 }

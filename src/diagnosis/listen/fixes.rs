@@ -80,6 +80,9 @@ fn first(facts: &BindFacts, verdict: Verdict) -> Option<Fix> {
             "grant it: setcap cap_net_bind_service=+ep FILE, or AmbientCapabilities= in a systemd unit",
         )),
         Verdict::BindDeniedBySandbox => Some(advice("allow the port in that policy; root does not help")),
+        Verdict::Unknown if facts.errno == libc::EAGAIN => {
+            Some(advice("raise `ulimit -u`, TasksMax= of the systemd unit or --pids-limit of the container"))
+        }
         Verdict::Unknown
             if facts.errno == libc::EINVAL && facts.address.ip().to_canonical() != facts.address.ip() =>
         {

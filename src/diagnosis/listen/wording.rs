@@ -67,6 +67,7 @@ pub(super) fn summary(facts: &BindFacts, verdict: Verdict) -> String {
         Verdict::EphemeralPortsExhausted => "no free port is left".to_owned(),
         Verdict::BindDeniedBySandbox => "a sandbox or security policy forbids it".to_owned(),
         Verdict::Unknown if facts.errno == libc::EADDRINUSE => "held, but its holder is hidden".to_owned(),
+        Verdict::Unknown if facts.errno == libc::EAGAIN => "no thread can be started for it".to_owned(),
         _ => facts.os_message.clone(),
     }
 }

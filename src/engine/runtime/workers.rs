@@ -6,17 +6,13 @@
 use std::future::Future;
 use std::io;
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
+use std::sync::mpsc;
 use std::thread;
-use std::time::Duration;
 
-use tokio::runtime::{Builder, Handle};
+use tokio::runtime::{Builder, Handle, Runtime};
 use tokio_util::sync::CancellationToken;
 
 use crate::relay;
-
-/// Threads for name lookups, per worker. Idle ones end by themselves.
-const MAX_LOOKUPS: usize = 4;
-const LOOKUP_IDLE: Duration = Duration::from_secs(1);
 
 /// All workers of an engine. Dropping them ends them and drops the sessions they still carry.
 pub(crate) struct Workers {
@@ -31,16 +27,28 @@ struct Worker {
 }
 
 impl Workers {
-    /// Starts `count` workers, at least one, that share `pipes` pipes.
+    /// Starts `count` workers, at least one, that share `pipes` pipes. Where the system gives fewer threads, those do the
+    /// work.
     ///
     /// # Errors
-    /// A thread or its runtime could not be started.
+    /// The first thread, or a runtime, could not be started.
     pub(crate) fn start(count: usize, pipes: usize) -> io::Result<Workers> {
         let stop = CancellationToken::new();
         let count = count.max(1);
-        let workers =
-            (0..count).map(|n| start_one(n, pipes / count, stop.clone())).collect::<io::Result<_>>()?;
-        Ok(Workers { workers, stop })
+        let mut all = Workers { workers: Vec::with_capacity(count), stop };
+        for n in 0..count {
+            match start_one(n, pipes / count, all.stop.clone()) {
+                Ok(worker) => all.workers.push(worker),
+                Err(error) if n > 0 && is_no_thread(&error) => {
+                    tracing::warn!(
+                        "{n} of {count} workers: no more threads can be started: {error}; {NO_THREAD}"
+                    );
+                    break;
+                }
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(all)
     }
 
     /// The number of workers.
@@ -94,19 +102,27 @@ impl Drop for Workers {
     }
 }
 
+/// What an administrator can do where no thread can be started.
+pub(crate) const NO_THREAD: &str =
+    "raise `ulimit -u`, TasksMax= of the systemd unit or --pids-limit of the container";
+
+/// Whether an error of a thread's start is the limit of processes and threads (pthread_create(3), EAGAIN).
+pub(crate) fn is_no_thread(error: &io::Error) -> bool {
+    error.raw_os_error() == Some(libc::EAGAIN)
+}
+
 fn start_one(n: usize, pipes: usize, stop: CancellationToken) -> io::Result<Worker> {
-    let runtime = Builder::new_current_thread()
-        .enable_io()
-        .enable_time()
-        .max_blocking_threads(MAX_LOOKUPS)
-        .thread_keep_alive(LOOKUP_IDLE)
-        .build()?;
-    let handle = runtime.handle().clone();
+    // The runtime begins in its own thread: one that is dropped here, for want of a thread, would panic.
+    let (sender, started) = mpsc::channel();
     let thread = thread::Builder::new().name(format!("worker-{n}")).spawn(move || {
+        let runtime = match Builder::new_current_thread().enable_io().enable_time().build() {
+            Ok(runtime) => runtime,
+            Err(error) => return drop(sender.send(Err(error))),
+        };
+        let _ = sender.send(Ok(Runtime::handle(&runtime).clone()));
         relay::prepare_thread(pipes);
         runtime.block_on(stop.cancelled());
-        // A lookup that hangs in the system's resolver must not delay the end.
-        runtime.shutdown_background();
     })?;
+    let handle = started.recv().map_err(io::Error::other)??;
     Ok(Worker { handle, sessions: AtomicUsize::new(0), thread: Some(thread) })
 }

@@ -32,6 +32,7 @@ use std::thread::JoinHandle;
 use tokio::sync::oneshot;
 
 use super::api::Wanted;
+use super::runtime::workers::{NO_THREAD, is_no_thread};
 use super::targets::pool::Pool;
 use crate::transport;
 use context::{Shared, UdpRouteRuntime};
@@ -43,7 +44,8 @@ pub(super) struct Udp {
     shared: Arc<Shared>,
     targets: UdpTargets,
     loops: Mutex<Vec<Running>>,
-    count: usize,
+    /// How many there are to be; fewer where the system gives no more threads.
+    count: AtomicUsize,
     next_listener: AtomicU32,
 }
 
@@ -70,7 +72,7 @@ impl Udp {
             shared: Arc::new(shared),
             targets: UdpTargets::default(),
             loops: Mutex::default(),
-            count: count.max(1),
+            count: count.max(1).into(),
             next_listener: AtomicU32::new(0),
         }
     }
@@ -110,12 +112,20 @@ impl Udp {
 
     fn control(&self, n: usize) -> io::Result<Arc<ControlQueue>> {
         let mut loops = self.loops();
-        while loops.len() < self.count {
+        while loops.len() < self.count.load(Relaxed) {
             let control = Arc::new(ControlQueue::new()?);
-            let thread = event_loop::start(loops.len(), control.clone(), self.shared.clone())?;
-            loops.push(Running { control, thread: Some(thread) });
+            match event_loop::start(loops.len(), control.clone(), self.shared.clone()) {
+                Ok(thread) => loops.push(Running { control, thread: Some(thread) }),
+                Err(error) if is_no_thread(&error) && !loops.is_empty() => {
+                    let (few, all) = (loops.len(), self.count.swap(loops.len(), Relaxed));
+                    tracing::warn!(
+                        "{few} of {all} loops for datagrams: no more threads: {error}; {NO_THREAD}"
+                    );
+                }
+                Err(error) => return Err(error),
+            }
         }
-        Ok(loops[n % self.count].control.clone())
+        Ok(loops[n % loops.len()].control.clone())
     }
 
     /// The number of live flows.

@@ -42,8 +42,8 @@ enum Chosen {
     At(usize, SocketAddr),
     /// The target at this place, once its name is looked up.
     LookUp(usize),
-    /// No target has an address.
-    Nowhere,
+    /// No target has an address, for this reason.
+    Nowhere(Cause),
 }
 
 impl EventLoop {
@@ -64,9 +64,9 @@ impl EventLoop {
                 self.look_up(&runtime, place);
                 return NewFlow::Later;
             }
-            Chosen::Nowhere => {
+            Chosen::Nowhere(cause) => {
                 let nowhere = SocketAddr::from(([0, 0, 0, 0], 0));
-                refuse(&self.shared, &runtime, client, nowhere, Cause::NoAddress, came);
+                refuse(&self.shared, &runtime, client, nowhere, cause, came);
                 return NewFlow::Refused(Loss::NoTarget);
             }
         };
@@ -259,16 +259,22 @@ fn choose(
     tried: &mut Tried,
 ) -> Chosen {
     let key = Key::of_ip(client.from.ip());
+    let mut why = Cause::NoAddress;
     let mut trial = if tried.is_empty() { runtime.pool.trial(now) } else { None };
     while let Some(place) = trial.take().or_else(|| runtime.pool.pick(key, tried, now)) {
         let target = runtime.pool.at(place);
         match target.address() {
             Some(address) => return Chosen::At(place, address),
-            None if target.has_no_address_since(came) => tried.add(place),
-            None => return Chosen::LookUp(place),
+            None => match target.has_no_address_since(came) {
+                Some(cause) => {
+                    why = cause;
+                    tried.add(place);
+                }
+                None => return Chosen::LookUp(place),
+            },
         }
     }
-    Chosen::Nowhere
+    Chosen::Nowhere(why)
 }
 
 fn entry(shared: &Shared, runtime: &UdpRouteRuntime, client: ClientKey, now: Instant) -> Entry {

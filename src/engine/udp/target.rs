@@ -75,6 +75,8 @@ struct Names {
     found: Vec<SocketAddr>,
     at: Option<Instant>,
     is_looked_up: bool,
+    /// Why the latest look-up found none.
+    why: Option<Cause>,
 }
 
 struct Down {
@@ -129,10 +131,11 @@ impl UdpTarget {
         place.or_else(|| self.names().found.first().copied())
     }
 
-    /// Whether a lookup since then has found no address.
-    pub(super) fn has_no_address_since(&self, then: Instant) -> bool {
+    /// Why a lookup since then has found no address; `None` if there was none, or it found one.
+    pub(super) fn has_no_address_since(&self, then: Instant) -> Option<Cause> {
         let names = self.names();
-        names.found.is_empty() && !names.is_looked_up && names.at.is_some_and(|at| at >= then)
+        let is_over = !names.is_looked_up && names.at.is_some_and(|at| at >= then);
+        (names.found.is_empty() && is_over).then(|| names.why.unwrap_or(Cause::NoAddress))
     }
 
     /// Looks the name up, outside the loop, and then calls `done`. One lookup at a time; further callers share it.
@@ -149,11 +152,11 @@ impl UdpTarget {
         beside.spawn(async move {
             // A destination that is not written as an address has no name to look up.
             let found = match target.to.written() {
-                Some(written) => {
-                    timeout(patience, transport::resolve(written)).await.ok().and_then(Result::ok)
-                }
+                Some(written) => timeout(patience, transport::resolve(written)).await.ok(),
                 None => None,
             };
+            let why = found.as_ref().and_then(|found| found.as_ref().err()).map(Cause::of_dial);
+            let found = found.and_then(Result::ok);
             let mut found: Vec<SocketAddr> = found.iter().flatten().filter_map(Address::net).collect();
             // Of several addresses, as localhost has, prefer one with a receiving socket; the sort is stable, so
             // otherwise the first.
@@ -163,6 +166,7 @@ impl UdpTarget {
             {
                 let mut names = target.names();
                 (names.found, names.at, names.is_looked_up) = (found, Some(Instant::now()), false);
+                names.why = why;
             }
             done();
         });

@@ -2,6 +2,7 @@
 
 mod crowds;
 mod declare;
+mod few_threads;
 mod include;
 mod kill;
 mod log;

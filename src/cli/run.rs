@@ -13,6 +13,7 @@ use super::suggest_port;
 use crate::diagnosis;
 use crate::engine::{self, Declared, Handle, Kind, Listening, NotListening, Refused, Settings};
 use crate::ledger::{Ledger, LogFormat};
+use crate::limits::OF_PROGRAM;
 use crate::plan::{self, Plan, Sources};
 use crate::probe;
 use crate::sources::{Reloader, warn_of_cautions, warn_of_open_routes};
@@ -23,9 +24,6 @@ const LAST_RESETS: Duration = Duration::from_secs(1);
 
 /// How long writing the last log lines may take.
 const LAST_LINES: Duration = Duration::from_secs(2);
-
-/// Descriptors of the main runtime (its poller twice, its waker, its end of the signal pipe) and of the signal pipe.
-const OWN: usize = 6;
 
 /// System calls that the runtime cannot do without, and some of which it panics without.
 const NEEDED: [Call; 4] = [Call::EpollCreate1, Call::Eventfd2, Call::Fcntl, Call::Socketpair];
@@ -158,9 +156,9 @@ async fn until_stopped(signals: Signals, mut reloader: Reloader, handle: &Handle
 fn enough_descriptors(plan: &Plan) -> Result<(), String> {
     let descriptors = probe::system::limits::descriptors();
     let Some(limit) = descriptors.soft else { return Ok(()) };
-    // Counting them needs a descriptor: if it fails, none is left.
-    let used = descriptors.used.unwrap_or(limit);
-    let needed = used + (OWN + Settings::least_descriptors(plan)) as u64;
+    // What cannot be counted is unknown, not used up.
+    let used = descriptors.used.unwrap_or(0);
+    let needed = used + (OF_PROGRAM + Settings::least_descriptors(plan)) as u64;
     if needed <= limit {
         return Ok(());
     }

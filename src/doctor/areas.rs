@@ -12,18 +12,19 @@ use super::render::counted;
 use super::report::Area;
 use crate::address::{ListenAddress, Protocol, TargetAddress, UnixName};
 use crate::diagnosis::reach::{self, Options};
-use crate::diagnosis::{Diagnosis, Severity, Status, Verdict, could_listen, could_listen_unix};
-use crate::limits::{Wanted, budget};
+use crate::diagnosis::{
+    Diagnosis, LEAST_SESSIONS, Severity, Status, Verdict, could_listen, could_listen_unix,
+};
+use crate::engine;
+use crate::limits::{Needs, Wanted};
 use crate::plan::{self, Plan, Route};
-use crate::probe::system::limits::{descriptors, raise_descriptors};
+use crate::probe::system::limits::{descriptors, processors, raise_descriptors};
 use crate::transport;
 
 /// At most this many targets are dialled; the report counts the rest.
 const MAX_TARGETS: usize = 256;
 /// Targets dialled concurrently: each may take seconds to time out.
 const AT_ONCE: usize = 8;
-/// With room for fewer sessions, the other areas are skipped.
-const LEAST_SESSIONS: usize = 16;
 
 /// Every area, in the order of the report.
 pub(super) fn all(plan: &Plan) -> Vec<Area> {
@@ -261,18 +262,20 @@ pub(super) fn limits(plan: Option<&Plan>) -> Area {
     let Some(limit) = descriptors.soft.and_then(|limit| usize::try_from(limit).ok()) else {
         return Area::new("limits", Status::Ok, "no limit on descriptors");
     };
-    let used = descriptors.used.map_or(limit, |used| used.try_into().unwrap_or(limit));
-    let wanted = plan.map_or(Wanted::default(), |plan| Wanted {
-        connections: plan.limits.connections,
-        ..Wanted::default()
-    });
-    let room = if used >= limit { 0 } else { budget(limit, used, Wanted::default()).connections };
-    let text = format!("room for {room} sessions: {limit} descriptors, {used} in use");
+    let used = descriptors.used.and_then(|used| usize::try_from(used).ok());
+    // Without a configuration: a route that listens on one address.
+    let one = Needs { listeners: 1, workers: processors(), udp: false };
+    let needs = plan.map_or(one, engine::needs);
+    let flows = plan.and_then(|plan| plan.limits.flows);
+    let wanted = Wanted { connections: None, flows, udp: needs.udp };
+    let room = needs.sessions(limit, used.unwrap_or(0), wanted);
+    let in_use = used.map_or("those in use cannot be counted".to_owned(), |used| format!("{used} in use"));
+    let text = format!("room for {room} sessions: {limit} descriptors, {in_use}");
     let mut area = Area::new("limits", Status::Ok, text);
     if room < LEAST_SESSIONS {
         area.status = Status::Fail;
         area.notes.push("raise the limit: ulimit -n, or LimitNOFILE= in a systemd unit".to_owned());
-    } else if wanted.connections.is_some_and(|wanted| wanted > room) {
+    } else if plan.and_then(|plan| plan.limits.connections).is_some_and(|wanted| wanted > room) {
         area.status = Status::Warn;
         area.notes.push("limits.connections is set higher than that".to_owned());
     }

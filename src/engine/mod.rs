@@ -35,6 +35,7 @@ use monitor::diagnosis_worker::ProcessWatches;
 use monitor::monitor_handle::MonitorHandle;
 use runtime::context::Context;
 pub use runtime::settings::Settings;
+pub(crate) use runtime::settings::needs;
 use runtime::stopping::Stopping;
 pub(crate) use runtime::workers::{NO_THREAD, is_no_thread};
 pub use service::{Kind, Owner, Serve, Served, Service, ServiceId, Services};

@@ -11,6 +11,7 @@ mod idle_timeout;
 mod lru;
 #[cfg(test)]
 mod simulation;
+mod start;
 
 use std::time::Duration;
 
@@ -25,6 +26,7 @@ pub use clients::ClientNet;
 pub use gcra::Pace;
 pub use idle_timeout::Silence;
 pub use lru::Number;
+pub use start::{Needs, OF_PROGRAM};
 
 /// `[limits]`: limits of the whole process.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -4,6 +4,7 @@
 
 mod async_fd;
 pub(crate) mod datagrams;
+mod descriptors;
 #[cfg(fuzzing)]
 pub mod fuzzing;
 pub(crate) mod heap;
@@ -18,6 +19,7 @@ mod tcp_info;
 mod user_timeout;
 
 pub(crate) use async_fd::{readable, watched};
+pub(crate) use descriptors::{chmod_held, open_descriptors};
 pub(crate) use socket_names::ends;
 pub(crate) use sockopt::{bind_address_no_port, bind_to_device, not_sent, peer_credentials, unsent};
 pub(crate) use tcp_info::tcp_info;

@@ -24,6 +24,7 @@ use super::file::{Account, SocketFile};
 use crate::address::UnixName;
 use crate::probe::sockets::unix_table;
 use crate::probe::system::users;
+use crate::sys;
 
 const FLAGS: SocketFlags = SocketFlags::NONBLOCK.union(SocketFlags::CLOEXEC);
 
@@ -107,12 +108,23 @@ impl OwnFile {
         if identity(&fstat(&file)?) != self.identity {
             return Err(Errno::NOENT.into());
         }
-        let by_descriptor = format!("/proc/self/fd/{}", file.as_raw_fd());
         if owner.user.is_some() || owner.group.is_some() {
-            chmod(&*by_descriptor, Mode::empty())?;
+            set_mode(&file, 0)?;
             chownat(&file, "", owner.user, owner.group, AtFlags::EMPTY_PATH)?;
         }
-        Ok(chmod(&*by_descriptor, Mode::from_raw_mode(wanted.mode.0))?)
+        set_mode(&file, wanted.mode.0)
+    }
+}
+
+/// Sets the mode of a held file: through /proc, or, where that is not mounted, by the call that newer kernels have.
+fn set_mode(file: &OwnedFd, mode: u32) -> io::Result<()> {
+    match chmod(format!("/proc/self/fd/{}", file.as_raw_fd()), Mode::from_raw_mode(mode)) {
+        Err(Errno::NOENT | Errno::NOTDIR) => sys::chmod_held(file, mode).map_err(|error| {
+            let what =
+                format!("{error}: the file's mode is set through /proc, which is not mounted here; mount it");
+            io::Error::new(error.kind(), what)
+        }),
+        answer => Ok(answer?),
     }
 }
 

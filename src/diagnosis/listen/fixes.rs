@@ -2,7 +2,7 @@
 
 use std::net::SocketAddr;
 
-use super::facts::BindFacts;
+use super::facts::{BindFacts, PROC};
 use super::wording::{in_debugger, nearest_first};
 
 use crate::diagnosis::finding::Fix;
@@ -43,13 +43,7 @@ fn first(facts: &BindFacts, verdict: Verdict) -> Option<Fix> {
             Some(Fix { text: format!("nothing to do; to stop it: {}", stop.text), ..stop })
         }
         Verdict::PortHeldBySuspended => Some(resume_or_end(facts)),
-        Verdict::PortHeldHidden if facts.closed > 0 || facts.hidepid => {
-            Some(advice("run this again as root to see which process it is"))
-        }
-        // The holder is not visible from here: a process of another container, or the kernel itself.
-        Verdict::PortHeldHidden => {
-            Some(advice("run this outside the container, where the holder is visible"))
-        }
+        Verdict::PortHeldHidden => Some(advice(reveal(facts))),
         Verdict::PortHeldByOutgoing if facts.ports.may_be_drawn(port) => Some(reserve(facts)),
         Verdict::PortInTimeWait => Some(advice("wait")),
         Verdict::AddressTentative => {
@@ -89,6 +83,18 @@ fn first(facts: &BindFacts, verdict: Verdict) -> Option<Fix> {
             Some(advice(address(&facts.address.ip().to_canonical().to_string())))
         }
         _ => stop(facts),
+    }
+}
+
+/// How a holder that cannot be seen can be.
+fn reveal(facts: &BindFacts) -> &'static str {
+    if facts.not_readable.iter().any(|what| what == PROC) {
+        "mount /proc, which names the process, and run this again"
+    } else if facts.closed > 0 || facts.hidepid {
+        "run this again as root to see which process it is"
+    } else {
+        // It is a process of another container, or the kernel itself.
+        "run this outside the container, where the holder is visible"
     }
 }
 

@@ -25,7 +25,7 @@ pub fn could_listen(address: SocketAddr, transport: Transport) -> Diagnosis {
     let begun = Instant::now();
     let descriptors = limits::descriptors();
     let tried = try_bind(address, transport, Sharing::No);
-    let mut diagnosis = if own_limits::has_too_few(&descriptors) {
+    let mut diagnosis = if own_limits::forbids_listening(&descriptors, tried.is_err()) {
         own_limits::too_few(Question::Listen, subject(address, transport), &descriptors)
     } else {
         match &tried {

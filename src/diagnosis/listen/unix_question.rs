@@ -23,16 +23,15 @@ pub fn could_listen_unix(path: &Path) -> Diagnosis {
     let begun = Instant::now();
     let descriptors = limits::descriptors();
     let subject = Subject::Unix(path.to_owned());
-    let mut diagnosis = if own_limits::has_too_few(&descriptors) {
-        own_limits::too_few(Question::Listen, subject, &descriptors)
-    } else {
-        let mut diagnosis = Diagnosis::new(Question::Listen, subject, Verdict::Healthy, Certainty::Proven);
-        match path.as_os_str().as_bytes().strip_prefix(b"@") {
-            Some(name) => abstract_name(name, path, &mut diagnosis),
-            None => file(path, &mut diagnosis),
-        }
-        diagnosis
-    };
+    let mut diagnosis =
+        Diagnosis::new(Question::Listen, subject.clone(), Verdict::Healthy, Certainty::Proven);
+    match path.as_os_str().as_bytes().strip_prefix(b"@") {
+        Some(name) => abstract_name(name, path, &mut diagnosis),
+        None => file(path, &mut diagnosis),
+    }
+    if own_limits::forbids_listening(&descriptors, diagnosis.verdict != Verdict::Healthy) {
+        diagnosis = own_limits::too_few(Question::Listen, subject, &descriptors);
+    }
     if diagnosis.verdict == Verdict::Healthy {
         diagnosis.summary = "could listen".to_owned();
         let text = "nothing prevents a bind; none was made".to_owned();

@@ -240,7 +240,7 @@ fn hidden(facts: &BindFacts, verdict: Verdict) -> Option<String> {
         gaps.push(format!("descriptors of {} processes, open only to their users and root", facts.closed));
     } else if unnamed && facts.hidepid {
         gaps.push("the processes of other users: /proc is mounted with hidepid".to_owned());
-    } else if unnamed && !facts.maybe_others {
+    } else if unnamed && !facts.maybe_others && facts.not_readable.is_empty() {
         gaps.push(
             "no process visible here has it: another PID namespace (a container) or the kernel".to_owned(),
         );
@@ -291,7 +291,7 @@ fn own_addresses(facts: &BindFacts) -> String {
 
 fn descriptors(facts: &BindFacts) -> String {
     let number = |limit: Option<u64>| limit.map_or("no limit".to_owned(), |limit| limit.to_string());
-    let used = facts.descriptors.used.map_or("all".to_owned(), |used| used.to_string());
+    let used = facts.descriptors.used.map_or("an unknown number".to_owned(), |used| used.to_string());
     format!(
         "{used} of {} in use; the hard limit is {}",
         number(facts.descriptors.soft),

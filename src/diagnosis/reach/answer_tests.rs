@@ -145,11 +145,17 @@ fn a_loop_is_reported_if_nothing_answers() {
 }
 
 #[test]
-fn our_own_limit_takes_precedence_over_every_other_finding() {
+fn our_own_limit_is_reported_where_nothing_else_is_wrong() {
+    let healthy = diagnosis_of(|facts| {
+        facts.descriptors.hard = Some(12);
+        facts.trace.connections = vec![answered(b"HTTP/1.1 200 OK\r\n\r\n")];
+    });
     let mut facts = refused();
-    facts.descriptors.hard = Some(24);
+    let before = diagnose(&facts).verdict;
 
-    assert_eq!(diagnose(&facts).verdict, Verdict::OwnFdLimit);
+    facts.descriptors.hard = Some(12);
+
+    assert_eq!((healthy.verdict, diagnose(&facts).verdict), (Verdict::OwnFdLimit, before));
 }
 
 #[test]

@@ -185,7 +185,7 @@ fn limits(facts: &ReachFacts, verdict: Verdict) -> Check {
     let number = |limit: Option<u64>| limit.map_or("no limit".to_owned(), |limit| limit.to_string());
     let own = match facts.descriptors.used {
         Some(used) => format!("this process {used} of {}", number(facts.descriptors.hard)),
-        None => format!("this process has used up its {}", number(facts.descriptors.hard)),
+        None => format!("this process an unknown number of {}", number(facts.descriptors.hard)),
     };
     let theirs = facts.life.first().and_then(|life| {
         let used = life.after.descriptors?;

@@ -18,7 +18,7 @@ use crate::probe::network::resolver::Localhost;
 use crate::probe::network::routing::{Route, RouteKind, Routing};
 use crate::probe::process::holders::{self};
 use crate::probe::process::process_stats::{self, Vitals};
-use crate::probe::process::{self, stale_files};
+use crate::probe::process::{self, is_proc_mounted, stale_files};
 use crate::probe::sockets::namespaces;
 use crate::probe::sockets::ports::PortRules;
 use crate::probe::sockets::{self, Socket, TcpState};
@@ -63,6 +63,9 @@ impl ReachFacts {
     pub(super) fn read_surroundings(&mut self, address: SocketAddr, options: &Options) {
         // Count before this function opens descriptors itself.
         self.descriptors = limits::descriptors();
+        if !is_proc_mounted() {
+            self.unreadable("/proc, and so every process", "not mounted", "");
+        }
         self.ports = PortRules::read();
         self.network = Network::read();
         self.localhost = options.localhost.clone().unwrap_or_else(Localhost::read);

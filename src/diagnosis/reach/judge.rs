@@ -13,14 +13,16 @@ use crate::probe::trace::Dial;
 
 /// The verdict on these facts.
 pub(super) fn judge(facts: &ReachFacts) -> Judged {
-    if own_limits::has_too_few(&facts.descriptors) {
-        return (Verdict::OwnFdLimit, Certainty::Proven);
-    }
-    match facts.subject {
+    let judged = match facts.subject {
         Subject::Tcp(_) => name(facts).unwrap_or_else(|| tcp(facts)),
         Subject::Udp(_) => name(facts).unwrap_or_else(|| udp::judge(facts)),
         Subject::Unix(_) => unix::judge(facts),
+    };
+    // A limit that leaves room for few sessions is no reason for what was found at the target.
+    if judged.0 == Verdict::Healthy && own_limits::has_too_few(&facts.descriptors) {
+        return (Verdict::OwnFdLimit, Certainty::Proven);
     }
+    judged
 }
 
 /// What is wrong with the name itself. A `localhost` that is mapped elsewhere is no fault if the service is there.

@@ -11,6 +11,7 @@ use super::start::blank;
 use crate::diagnosis::finding::Subject;
 use crate::diagnosis::verdict::{Certainty, Judged, Verdict};
 use crate::probe::process::holders;
+use crate::probe::process::is_proc_mounted;
 use crate::probe::process::process_stats::{self, Vitals};
 use crate::probe::sockets::unix::{Listening, listener, walk};
 use crate::probe::system::limits;
@@ -21,6 +22,9 @@ use crate::probe::trace::{self, Dial, Wish};
 pub(super) fn gather(path: &Path, options: &Options) -> ReachFacts {
     let mut facts = blank(Subject::Unix(path.to_owned()), options);
     facts.descriptors = limits::descriptors();
+    if !is_proc_mounted() {
+        facts.unreadable("/proc, and so every process", "not mounted", "");
+    }
     facts.local = true;
     let mut unix = UnixFacts { walk: walk(path), ..UnixFacts::default() };
     unix.before = look(path, &mut unix.unreadable);

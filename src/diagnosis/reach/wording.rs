@@ -164,7 +164,7 @@ fn own_limit(facts: &ReachFacts) -> String {
         Some(used) => format!(
             "not the service: {used} of our {limit} descriptors are in use, room for {sessions} sessions"
         ),
-        None => format!("not the service: our {limit} descriptors are used up"),
+        None => format!("not the service: of our {limit} descriptors none can be had"),
     }
 }
 

@@ -41,6 +41,11 @@ const MAX_ANCESTORS: usize = 16;
 const MAX_SMALL_FILE: u64 = 8 * 1024;
 const MAX_PASSWD: u64 = 1 << 20;
 
+/// Whether /proc shows processes at all: it is not mounted in a bare chroot.
+pub fn is_proc_mounted() -> bool {
+    fs::symlink_metadata("/proc/self").is_ok()
+}
+
 /// Identifies a process.
 ///
 /// # Errors

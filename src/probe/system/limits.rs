@@ -7,6 +7,7 @@ use std::io;
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use serde::Serialize;
 
+use crate::sys;
 use crate::sys::refusals::Call;
 
 /// What is assumed where the limit cannot be read: the soft limit that the kernel gives to the first process.
@@ -19,16 +20,23 @@ pub struct Descriptors {
     pub soft: Option<u64>,
     /// The hard limit, up to which it may raise the soft limit; `None` is no limit.
     pub hard: Option<u64>,
-    /// The number in use; `None` if it cannot be counted, for example because no descriptor is left to count with.
+    /// The number in use; `None` if it cannot be counted.
     pub used: Option<u64>,
 }
 
 /// The limits and use of descriptors of this process.
 pub fn descriptors() -> Descriptors {
     let limit = limit();
-    // The open directory is itself one of them.
-    let used = fs::read_dir("/proc/self/fd").ok().map(|entries| (entries.count() as u64).saturating_sub(1));
+    // The open directory is itself one of them. Without /proc, or without a descriptor to read it with, they are counted
+    // one by one.
+    let listed = fs::read_dir("/proc/self/fd").ok().map(|entries| (entries.count() as u64).saturating_sub(1));
+    let used = listed.or_else(|| sys::open_descriptors(limit.current.unwrap_or(u64::MAX)).ok());
     Descriptors { soft: limit.current, hard: limit.maximum, used }
+}
+
+/// The processors that this process may use: as many workers as an engine has.
+pub fn processors() -> usize {
+    std::thread::available_parallelism().map_or(1, usize::from)
 }
 
 /// The limit, by getrlimit(2), or by /proc where a filter refuses that (systemd's group @resources has it), or assumed.
@@ -80,6 +88,14 @@ mod tests {
         assert_eq!(limit("            1024     524288     files"), Some((Some(1024), Some(524_288))));
         assert_eq!(limit("  unlimited  unlimited  files"), Some((None, None)));
         assert_eq!(limit("  many  more"), None);
+    }
+
+    #[test]
+    fn the_count_without_proc_is_that_of_proc() {
+        let counted = || sys::open_descriptors(descriptors().soft.unwrap_or(u64::MAX)).unwrap();
+
+        // Other tests open and close descriptors meanwhile: the two counts meet once.
+        assert!((0..1000).any(|_| descriptors().used == Some(counted())));
     }
 
     #[test]

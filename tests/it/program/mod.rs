@@ -6,6 +6,7 @@ mod few_threads;
 mod include;
 mod kill;
 mod log;
+mod no_proc;
 mod reload;
 mod reload_answer;
 mod reload_files;

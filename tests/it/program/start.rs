@@ -7,7 +7,9 @@ use std::net::{TcpListener, TcpStream};
 
 use rustix::process::Signal;
 
-use crate::harness::{Close, Connection, Program, Target, address_in, namespace, wait_until};
+use crate::harness::{
+    Close, ClosedPort, Config, Connection, Program, Target, address_in, namespace, wait_until,
+};
 
 /// A route to `target` on a port the kernel chooses, as `-L` takes it.
 fn forward(target: &Target) -> String {
@@ -232,4 +234,26 @@ fn limits_are_told_at_the_start() {
     assert!(line.contains("64 descriptors"), "{line}");
     program.wait_for("Forwarding ");
     wait_until("it is counted", || (program.descriptors() < 64).then_some(()));
+}
+
+#[test]
+fn under_a_low_limit_doctor_foretells_the_sessions_of_the_start_and_a_refusal_stays_one() {
+    let port = ClosedPort::port();
+    let route = format!("[routes.web]\nlisten = '127.0.0.1:0'\ntarget = '{}'\n", port.address);
+    let config = Config::new(&route);
+    let path = config.path.to_str().unwrap();
+    let before = ["sh", "-c", r#"ulimit -n 64; exec "$0" "$@""#];
+    let mut program = Program::start_under(&before, ["run", "-c", path]);
+    let line = program.wait_for("sessions at one time");
+    let most = line.split_once("at most ").and_then(|(_, rest)| rest.split_once(" sessions")).unwrap().0;
+
+    let mut doctor = Program::start_under(&before, ["doctor", "-c", path]);
+    doctor.exit_code();
+    let report = doctor.printed();
+    assert!(report.contains(&format!("room for {most} sessions")), "at most {most} beside: {report}");
+
+    let address = program.address();
+    assert!(Connection::is_reset_at_once("127.0.0.1", address));
+    let down = program.wait_for(" DOWN ");
+    assert!(down.contains("[target-not-running]"), "{down}");
 }

@@ -13,7 +13,7 @@ use crate::outcome::Holder;
 use crate::probe::network::routing::{self, Link};
 use crate::probe::network::{self, Network};
 use crate::probe::process::holders::{self, Held};
-use crate::probe::process::{self, program};
+use crate::probe::process::{self, is_proc_mounted, program};
 use crate::probe::sockets::ports::{self, PortRules, Sharing, Transport, try_bind};
 use crate::probe::sockets::{self, Socket, Sockets, TcpState};
 use crate::probe::system::limits::{self, Descriptors};
@@ -143,6 +143,9 @@ pub(super) fn on_port(port: u16, transport: Transport) -> Sockets {
     }
 }
 
+/// What is not readable where processes cannot be seen.
+pub(crate) const PROC: &str = "/proc (not mounted)";
+
 impl BindFacts {
     /// The facts that are the same for every address of this machine.
     pub(super) fn of_machine() -> BindFacts {
@@ -162,7 +165,7 @@ impl BindFacts {
             closed: 0,
             hidepid: false,
             maybe_others: false,
-            not_readable: Vec::new(),
+            not_readable: if is_proc_mounted() { Vec::new() } else { vec![PROC.to_owned()] },
             next_free: None,
             instead: Vec::new(),
             free_beside: Vec::new(),
@@ -198,7 +201,8 @@ impl BindFacts {
         let mut blockers: Vec<(Overlap, &Socket)> = overlapping.collect();
         blockers.sort_by_key(|(overlap, socket)| (rank(socket), *overlap));
         self.maybe_others = table.truncated || blockers.len() > MAX_BLOCKERS;
-        self.not_readable.clone_from(&table.not_readable);
+        self.not_readable.retain(|what| what == PROC);
+        self.not_readable.extend(table.not_readable.iter().cloned());
         self.blockers = blockers
             .into_iter()
             .take(MAX_BLOCKERS)

@@ -30,8 +30,10 @@ pub enum Cause {
     BadAnswer,
     /// The target's name has no address, or the lookup failed.
     NoAddress,
-    /// EADDRNOTAVAIL: every source port towards this target is in use. A local problem.
+    /// EADDRNOTAVAIL of connect(2): every source port towards this target is in use. A local problem.
     NoSourcePort,
+    /// EADDRNOTAVAIL otherwise: no address of this machine can be dialled from. A local problem.
+    NoSourceAddress,
     /// EMFILE, ENFILE: no descriptor left. A local problem.
     NoDescriptor,
     /// ENOBUFS, ENOMEM: no memory left in the kernel. A local problem.
@@ -52,7 +54,7 @@ pub enum Cause {
 
 impl Cause {
     /// One of each code, in the order of the reference. (The errno of the last stands for any.)
-    pub const ALL: [Cause; 20] = [
+    pub const ALL: [Cause; 21] = [
         Cause::Refused,
         Cause::TimedOut,
         Cause::Unreachable,
@@ -65,6 +67,7 @@ impl Cause {
         Cause::NoInterface,
         Cause::NoAddress,
         Cause::NoSourcePort,
+        Cause::NoSourceAddress,
         Cause::NoDescriptor,
         Cause::NoMemory,
         Cause::NoThread,
@@ -82,6 +85,7 @@ impl Cause {
                 io::ErrorKind::TimedOut => Cause::TimedOut,
                 io::ErrorKind::NotFound => Cause::NoAddress,
                 io::ErrorKind::QuotaExceeded => Cause::NoThread,
+                io::ErrorKind::AddrNotAvailable => Cause::NoSourceAddress,
                 _ => Cause::Other(0),
             };
         };
@@ -157,6 +161,7 @@ impl Cause {
             Cause::NoInterface => "no_interface",
             Cause::NoAddress => "no_address",
             Cause::NoSourcePort => "no_source_port",
+            Cause::NoSourceAddress => "no_source_address",
             Cause::NoDescriptor => "no_descriptor",
             Cause::NoMemory => "no_memory",
             Cause::NoThread => "no_thread",
@@ -189,6 +194,9 @@ impl Cause {
             }
             Cause::NoAddress => "The target's name has no address, or the look-up failed.",
             Cause::NoSourcePort => "Every source port towards the target is taken (EADDRNOTAVAIL).",
+            Cause::NoSourceAddress => {
+                "No address of this machine can be dialled from (EADDRNOTAVAIL, EINVAL)."
+            }
             Cause::NoDescriptor => "This process, or the machine, has no descriptor left (EMFILE, ENFILE).",
             Cause::NoMemory => "The kernel has no memory left for a socket (ENOBUFS, ENOMEM).",
             Cause::NoThread => "No thread could be started to look the target's name up (EAGAIN).",
@@ -240,12 +248,17 @@ impl Cause {
                 "Each connection to one address and port needs a source port of its own; ended ones keep theirs \
                  for a minute."
             }
+            Cause::NoSourceAddress => {
+                "`source` names an address that no interface has, or of loopback for a target beyond it; or IPv6 is off."
+            }
             Cause::NoDescriptor => "Each session takes two descriptors, and the limit is used up.",
             Cause::NoMemory => "Sockets have used up what net.ipv4.tcp_mem allows.",
             Cause::NoThread => {
                 "This user, the systemd unit or the container may have no more processes and threads."
             }
-            Cause::Denied => "A firewall rule for this user, a sandbox or a security policy forbids it.",
+            Cause::Denied => {
+                "A firewall rule, a route of the kind `prohibit`, a sandbox or a security policy forbids it."
+            }
             Cause::NoTls => {
                 "The route has `target_tls`, and the port speaks plain text; the service's TLS port is often another."
             }
@@ -283,13 +296,16 @@ impl Cause {
             Cause::NoSourcePort => {
                 "all source ports towards it are in use: add addresses to `source`, or widen ip_local_port_range"
             }
+            Cause::NoSourceAddress => {
+                "no address here to dial it from: correct `source`, or bring the interface or IPv6 up"
+            }
             Cause::NoDescriptor => "no descriptor left: raise `ulimit -n`, or lower `limits.connections`",
             Cause::NoMemory => "the kernel has no socket memory left: see net.ipv4.tcp_mem",
             Cause::NoThread => {
                 "no thread left to look its name up: raise `ulimit -u`, TasksMax= or --pids-limit, or write an address"
             }
             Cause::Denied => {
-                "a local policy forbids the connection: check firewall owner rules and sandboxing"
+                "a local policy forbids the connection: check firewall rules, `ip route get` and sandboxing"
             }
             Cause::NoTls => "it does not speak TLS: leave `target_tls` out, or name its TLS port",
             Cause::TlsUntrusted => {

@@ -195,9 +195,13 @@ impl End {
             End::ClientLost => "cD",
             End::TargetLost => "sD",
             End::NoTarget(Cause::TimedOut) => "sC",
-            End::NoTarget(Cause::NoSourcePort | Cause::NoDescriptor | Cause::NoMemory | Cause::NoThread) => {
-                "RC"
-            }
+            End::NoTarget(
+                Cause::NoSourcePort
+                | Cause::NoSourceAddress
+                | Cause::NoDescriptor
+                | Cause::NoMemory
+                | Cause::NoThread,
+            ) => "RC",
             End::NoTarget(_) => "SC",
             End::Denied(_) => "PR",
             End::Limited(Limit::Queue | Limit::QueueTimeout) => "sQ",

@@ -10,7 +10,7 @@ use rustix::net::sockopt::{
 };
 use rustix::net::{AddressFamily, SocketFlags, SocketType, socket_with};
 
-use super::{Origin, share_port};
+use super::{Origin, share_port, source};
 use crate::address::Interface;
 use crate::sys;
 use crate::sys::datagrams::{join_trains, report_local_address};
@@ -74,34 +74,32 @@ pub fn dial_datagrams(address: SocketAddr, from: &Origin) -> io::Result<OwnedFd>
         return dial_from(address, None, from.interface.as_ref());
     }
     let mut last = Errno::ADDRNOTAVAIL.into();
-    for &source in reaching {
-        match dial_from(address, Some(source), from.interface.as_ref()) {
-            Err(e) if e.raw_os_error() == Some(Errno::ADDRNOTAVAIL.raw_os_error()) => last = e,
+    for &ip in reaching {
+        match dial_from(address, Some(ip), from.interface.as_ref()) {
+            Err(e) if source::may_try_another(&e) => last = e,
             answer => return answer,
         }
     }
     Err(last)
 }
 
-fn dial_from(
-    address: SocketAddr,
-    source: Option<IpAddr>,
-    interface: Option<&Interface>,
-) -> io::Result<OwnedFd> {
+fn dial_from(address: SocketAddr, ip: Option<IpAddr>, interface: Option<&Interface>) -> io::Result<OwnedFd> {
     let socket = socket_with(family(address), SocketType::DGRAM, FLAGS, None)?;
     if let Some(interface) = interface {
         sys::bind_to_device(&socket, &interface.0)?;
     }
     enlarge(&socket, FLOW_BUFFER)?;
     let _ = join_trains(&socket);
-    let connected = match source {
-        Some(source) => rustix::net::bind(&socket, &SocketAddr::new(source, 0)),
+    let connected = match ip {
+        Some(ip) => rustix::net::bind(&socket, &SocketAddr::new(ip, 0)),
         None => Ok(()),
     }
     .and_then(|()| rustix::net::connect(&socket, &address));
     match connected {
         // Both mean that no port is free: EADDRINUSE from bind(2), EAGAIN from connect(2), which binds by itself.
         Err(Errno::ADDRINUSE | Errno::AGAIN) => return Err(Errno::ADDRNOTAVAIL.into()),
+        Err(Errno::ADDRNOTAVAIL) => return Err(source::missing()),
+        Err(Errno::INVAL) if ip.is_some() => return Err(source::missing()),
         answer => answer?,
     }
     refuse_itself(&socket, address)?;

@@ -11,7 +11,7 @@ use tokio::io::Interest;
 
 use super::listen::local_address;
 use super::tcp::Tcp;
-use super::{Stream, unix};
+use super::{Stream, source, unix};
 use crate::address::{Address, Interface};
 use crate::sys;
 
@@ -28,8 +28,9 @@ pub struct Origin {
 /// port; without sources, the kernel chooses.
 ///
 /// # Errors
-/// The errno of connect(2); EADDRNOTAVAIL if no source has a free port. A target that accepts and resets at once is not
-/// an error here: the first read meets the reset.
+/// The errno of connect(2); EADDRNOTAVAIL if no source has a free port, and `AddrNotAvailable` without an errno if the
+/// last of them is no address to dial from. A target that accepts and resets at once is not an error here: the first
+/// read meets the reset.
 ///
 /// Cancel safe: a dropped attempt is closed. There is no deadline; the caller sets one.
 pub async fn dial(address: &Address, from: &Origin) -> io::Result<Stream> {
@@ -42,12 +43,12 @@ pub async fn dial(address: &Address, from: &Origin) -> io::Result<Stream> {
 
 async fn dial_net(address: SocketAddr, from: &Origin) -> io::Result<Tcp> {
     let mut exhausted = None;
-    for &source in &from.sources {
-        if source.is_ipv4() != address.is_ipv4() {
+    for &ip in &from.sources {
+        if ip.is_ipv4() != address.is_ipv4() {
             continue;
         }
-        match dial_from(address, Some(source), from.interface.as_ref()).await {
-            Err(e) if e.raw_os_error() == Some(Errno::ADDRNOTAVAIL.raw_os_error()) => exhausted = Some(e),
+        match dial_from(address, Some(ip), from.interface.as_ref()).await {
+            Err(e) if source::may_try_another(&e) => exhausted = Some(e),
             answer => return answer,
         }
     }
@@ -59,13 +60,13 @@ async fn dial_net(address: SocketAddr, from: &Origin) -> io::Result<Tcp> {
 
 async fn dial_from(
     address: SocketAddr,
-    source: Option<IpAddr>,
+    ip: Option<IpAddr>,
     interface: Option<&Interface>,
 ) -> io::Result<Tcp> {
-    let socket = prepare(address, source, interface)?;
+    let socket = prepare(address, ip, interface)?;
     match connect(&socket, &address) {
         Ok(()) | Err(Errno::INPROGRESS) => {}
-        Err(error) => return Err(error.into()),
+        Err(error) => return Err(source::of_connect(error, address, ip, interface)),
     }
     // To this machine the handshake is complete when connect(2) returns, although it returns EINPROGRESS: the answer is
     // processed before the call ends. Then the socket has a peer, and a trip through the poller and SO_ERROR are saved.
@@ -81,11 +82,7 @@ async fn dial_from(
     Ok(stream)
 }
 
-fn prepare(
-    address: SocketAddr,
-    source: Option<IpAddr>,
-    interface: Option<&Interface>,
-) -> io::Result<OwnedFd> {
+fn prepare(address: SocketAddr, ip: Option<IpAddr>, interface: Option<&Interface>) -> io::Result<OwnedFd> {
     let family = if address.is_ipv4() { AddressFamily::INET } else { AddressFamily::INET6 };
     let flags = SocketFlags::NONBLOCK | SocketFlags::CLOEXEC;
     let socket = socket_with(family, SocketType::STREAM, flags, None)?;
@@ -95,9 +92,9 @@ fn prepare(
     if let Some(interface) = interface {
         sys::bind_to_device(&socket, &interface.0)?;
     }
-    if let Some(source) = source {
+    if let Some(ip) = ip {
         sys::bind_address_no_port(&socket)?;
-        bind(&socket, &SocketAddr::new(source, 0))?;
+        bind(&socket, &SocketAddr::new(ip, 0)).map_err(source::of_bind)?;
     }
     Ok(socket)
 }
@@ -108,7 +105,7 @@ fn refuse_unmade(stream: &Tcp) -> io::Result<()> {
     if sys::tcp_info(stream).is_ok_and(|it| it.was_made) {
         return Ok(());
     }
-    stream.take_error()?.map_or(Ok(()), Err)
+    stream.take_error()?.map_or(Ok(()), |error| Err(source::of_network(error)))
 }
 
 /// A dial to a port of the ephemeral range without a listener can connect to itself (simultaneous open, RFC 9293, 3.5)

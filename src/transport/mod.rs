@@ -14,6 +14,7 @@ mod listen;
 mod peek;
 mod reach;
 mod resolve;
+mod source;
 mod stream;
 mod tcp;
 pub mod tls;
@@ -36,6 +37,7 @@ pub use listen::{Bound, accept, bind, listen, local_address, share_port, socket_
 pub use peek::{Undecided, peek, take_seen};
 pub use reach::{Destination, Reach, Reaching};
 pub use resolve::resolve;
+pub(crate) use source::of_network;
 pub use stream::Stream;
 pub use unix::{Look, OwnFile, look};
 

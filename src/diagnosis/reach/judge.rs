@@ -98,10 +98,15 @@ fn address_not_available(facts: &ReachFacts) -> Judged {
             (Verdict::Ipv6Disabled, Certainty::Proven)
         };
     }
-    (
-        Verdict::EphemeralPortsExhausted,
-        if facts.source_ports.is_exhausted() { Certainty::Proven } else { Certainty::Likely },
-    )
+    let ports = &facts.source_ports;
+    if ports.is_exhausted() {
+        (Verdict::EphemeralPortsExhausted, Certainty::Proven)
+    } else if ports.range == 0 || ports.used() >= ports.range / 2 {
+        // Ports that are bound and not connected are in use too, and not counted.
+        (Verdict::EphemeralPortsExhausted, Certainty::Likely)
+    } else {
+        (Verdict::Unknown, Certainty::Unknown)
+    }
 }
 
 fn unreachable(facts: &ReachFacts) -> Judged {

@@ -7,6 +7,7 @@ use super::flow_table::FlowId;
 use super::loop_state::{Answer, EventLoop};
 use crate::outcome::{Cause, DropReason, End};
 use crate::sys::datagrams::{Arrivals, Departure};
+use crate::transport;
 
 /// Answers taken from one flow in a turn, before the others get their turn.
 const MAX_IN_A_ROW: usize = 16;
@@ -26,7 +27,7 @@ impl EventLoop {
             Err(error) => {
                 // What arrived before the refusal is delivered before the flow ends.
                 self.send_answers(arrivals, now);
-                self.end_refused(id, Cause::of_dial(&error), now);
+                self.end_refused(id, Cause::of_dial(&transport::of_network(error)), now);
             }
         }
     }

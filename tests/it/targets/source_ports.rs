@@ -6,6 +6,7 @@ use std::net::SocketAddr;
 
 use loopgate::outcome::{Cause, End};
 
+use crate::harness::datagrams::client as datagrams_to;
 use crate::harness::{Close, Connection, Proxy, Target, namespace};
 
 /// How many source ports the namespace has left towards one address.
@@ -74,5 +75,69 @@ fn further_source_addresses_bring_their_own_ports() {
         }
         assert_eq!(client(proxy.address, 200).receive_close(), Close::Reset);
         assert_eq!(proxy.record().outcome.end, End::NoTarget(Cause::NoSourcePort));
+    });
+}
+
+#[test]
+fn a_source_that_is_no_address_of_this_machine_is_not_called_a_lack_of_ports() {
+    let target = Target::echo();
+    // The first is of documentation (RFC 5737) and of no interface; the second reaches no other machine.
+    for (source, to) in [("192.0.2.77", target.address.to_string()), ("127.0.0.1", "192.0.2.1:9".to_owned())]
+    {
+        let route = format!("routes.test = {{listen = '127.0.0.1:0', target = '{to}', source = '{source}'}}");
+        let proxy = Proxy::builder().with(&route);
+
+        assert!(Connection::is_reset_at_once("127.0.0.1", proxy.address));
+
+        let record = proxy.record();
+        assert_eq!(record.outcome.end, End::NoTarget(Cause::NoSourceAddress), "{record}");
+        assert!(record.to_string().contains("correct `source`"), "{record}");
+    }
+}
+
+#[test]
+fn nor_is_that_of_datagrams() {
+    let route = "listen = '127.0.0.1:0', target = '127.0.0.1:9', source = '192.0.2.77', protocol = 'udp'";
+    let proxy = Proxy::builder().with(&format!("routes.test = {{{route}}}"));
+
+    datagrams_to(proxy.address).send(b"question").unwrap();
+
+    assert_eq!(proxy.record().outcome.end, End::NoTarget(Cause::NoSourceAddress));
+}
+
+#[test]
+#[ignore = "needs root"]
+fn a_machine_without_ipv6_is_not_said_to_lack_ports_towards_it() {
+    namespace::alone(
+        "targets::source_ports::a_machine_without_ipv6_is_not_said_to_lack_ports_towards_it",
+        || {
+            fs::write("/proc/sys/net/ipv6/conf/all/disable_ipv6", "1").unwrap();
+            let proxy = Proxy::builder().with("routes.test = {listen = '127.0.0.1:0', target = '[::1]:9'}");
+
+            assert!(Connection::is_reset_at_once("127.0.0.1", proxy.address));
+
+            assert_eq!(proxy.record().outcome.end, End::NoTarget(Cause::NoSourceAddress));
+        },
+    );
+}
+
+#[test]
+#[ignore = "needs root and nft"]
+fn what_a_firewall_on_the_way_prohibits_is_not_called_a_policy_of_ours() {
+    let name = "targets::source_ports::what_a_firewall_on_the_way_prohibits_is_not_called_a_policy_of_ours";
+    namespace::alone(name, || {
+        let rules = "add table ip6 t; add chain ip6 t c { type filter hook input priority 0; }; \
+                     add rule ip6 t c meta l4proto { tcp, udp } th dport 9 reject with icmpv6 type admin-prohibited";
+        assert!(std::process::Command::new("nft").arg(rules).status().unwrap().success());
+        let stream = Proxy::builder().with("routes.test = {listen = '127.0.0.1:0', target = '[::1]:9'}");
+        let udp = "routes.test = {listen = '127.0.0.1:0', target = '[::1]:9', protocol = 'udp'}";
+        let datagrams = Proxy::builder().with(udp);
+
+        assert!(Connection::is_reset_at_once("127.0.0.1", stream.address));
+        datagrams_to(datagrams.address).send(b"question").unwrap();
+
+        for proxy in [stream, datagrams] {
+            assert_eq!(proxy.record().outcome.end, End::NoTarget(Cause::Unreachable));
+        }
     });
 }

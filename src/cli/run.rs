@@ -17,16 +17,12 @@ use crate::limits::OF_PROGRAM;
 use crate::plan::{self, Plan, Sources};
 use crate::probe;
 use crate::sources::{Reloader, warn_of_cautions, warn_of_open_routes};
-use crate::sys::refusals::{Call, refused};
 
 /// How long an immediate stop may take to reset the remaining sessions.
 const LAST_RESETS: Duration = Duration::from_secs(1);
 
 /// How long writing the last log lines may take.
 const LAST_LINES: Duration = Duration::from_secs(2);
-
-/// System calls that the runtime cannot do without, and some of which it panics without.
-const NEEDED: [Call; 4] = [Call::EpollCreate1, Call::Eventfd2, Call::Fcntl, Call::Socketpair];
 
 /// The most `Forwarding` lines; the remaining listeners are counted in one line.
 const MAX_FORWARDING_LINES: usize = 50;
@@ -51,7 +47,7 @@ pub(super) fn serve(
     before: impl AsyncFnOnce(&mut Plan) -> std::io::Result<()>,
     after: impl FnOnce(&Declared),
 ) -> u8 {
-    if let Some(calls) = refused(&NEEDED) {
+    if let Some(calls) = engine::refused_needs() {
         return denied(&calls);
     }
     let (queue, ledger) = match log::start(&plan.log) {

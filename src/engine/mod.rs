@@ -34,10 +34,11 @@ use monitor::checker::HealthChecker;
 use monitor::diagnosis_worker::ProcessWatches;
 use monitor::monitor_handle::MonitorHandle;
 use runtime::context::Context;
+pub use runtime::refusals::refused_needs;
 pub use runtime::settings::Settings;
 pub(crate) use runtime::settings::needs;
 use runtime::stopping::Stopping;
-pub(crate) use runtime::workers::{NO_THREAD, is_no_thread};
+pub use runtime::workers::{NO_THREAD, is_no_thread};
 pub use service::{Kind, Owner, Serve, Served, Service, ServiceId, Services};
 use targets::registry::Targets;
 

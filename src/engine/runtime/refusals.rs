@@ -8,6 +8,15 @@ const STREAMS: [Call; 2] = [Call::Splice, Call::Pipe2];
 /// Other calls of the data path for which there is another way.
 const OTHERS: [Call; 3] = [Call::RecvMmsg, Call::SendMmsg, Call::Accept4];
 
+/// Calls that the runtime cannot do without; some make it panic.
+const NEEDED: [Call; 4] = [Call::EpollCreate1, Call::Eventfd2, Call::Fcntl, Call::Socketpair];
+
+/// The system calls without which an engine cannot run and which a filter refuses this process, as
+/// `socketpair (EPERM)`; `None` if it may call all of them. Call it before a tokio runtime is built.
+pub fn refused_needs() -> Option<String> {
+    refused(&NEEDED)
+}
+
 /// Logs what is refused. Returns whether streams can be moved inside the kernel.
 pub(crate) fn log_refusals() -> bool {
     let streams = refused(&STREAMS);

@@ -103,11 +103,11 @@ impl Drop for Workers {
 }
 
 /// What an administrator can do where no thread can be started.
-pub(crate) const NO_THREAD: &str =
+pub const NO_THREAD: &str =
     "raise `ulimit -u`, TasksMax= of the systemd unit or --pids-limit of the container";
 
 /// Whether an error of a thread's start is the limit of processes and threads (pthread_create(3), EAGAIN).
-pub(crate) fn is_no_thread(error: &io::Error) -> bool {
+pub fn is_no_thread(error: &io::Error) -> bool {
     error.raw_os_error() == Some(libc::EAGAIN)
 }
 

@@ -2,9 +2,7 @@
 
 use std::collections::HashMap;
 use std::os::fd::{AsFd, AsRawFd, RawFd};
-use std::sync::atomic::{
-    AtomicBool, AtomicI32, AtomicU8, AtomicU16, AtomicU64, Ordering::Relaxed, Ordering::SeqCst,
-};
+use std::sync::atomic::{AtomicI32, AtomicU8, AtomicU16, AtomicU64, Ordering::Relaxed, Ordering::SeqCst};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::task::Waker;
 use std::time::Instant;
@@ -101,6 +99,10 @@ const SEALS: u8 = 2;
 /// Its source has closed without close_notify.
 const CUT: u8 = 4;
 
+/// The flags of a [`FlowMeter`].
+const SETTLED: u8 = 1;
+const ENDED: u8 = 2;
+
 /// The byte counts of one direction.
 ///
 /// There is one writer, so a load and a store replace the costlier locked add. The stall detector's fields fit into the
@@ -111,8 +113,9 @@ pub struct FlowMeter {
     delivered: AtomicU64,
     /// How its bytes move, as far as the counts do not show it: [`SPLICES`], [`SEALS`], and [`CUT`].
     way: AtomicU8,
-    /// For the stall detector: whether this side needs no more attention.
-    settled: AtomicBool,
+    /// Whether the end was passed on ([`ENDED`]), and for the stall detector whether this side needs no more attention
+    /// ([`SETTLED`]).
+    flags: AtomicU8,
     /// For the stall detector: the bytes read at its last pass, folded.
     mark: AtomicU16,
     /// The descriptor of the socket the bytes go to while it is open; negative otherwise.
@@ -125,7 +128,7 @@ impl Default for FlowMeter {
             read: AtomicU64::new(0),
             delivered: AtomicU64::new(0),
             way: AtomicU8::new(0),
-            settled: AtomicBool::new(false),
+            flags: AtomicU8::new(0),
             mark: AtomicU16::new(0),
             sink: AtomicI32::new(-1),
         }
@@ -173,6 +176,16 @@ impl FlowMeter {
         self.delivered.store(self.delivered.load(Relaxed).saturating_sub(bytes.into()), Relaxed);
     }
 
+    /// Records that the destination was sent the end: its send queue may hold that too.
+    pub fn sends_end(&self) {
+        self.flags.fetch_or(ENDED, Relaxed);
+    }
+
+    /// Whether [`FlowMeter::sends_end`] was called.
+    pub fn has_sent_end(&self) -> bool {
+        self.flags.load(Relaxed) & ENDED != 0
+    }
+
     /// The descriptor of the socket the bytes go to, while it is open. If a second call after its use returns the same
     /// descriptor, the socket was open all the time: it is withdrawn before the socket is closed.
     pub(crate) fn sink(&self) -> Option<RawFd> {
@@ -188,12 +201,12 @@ impl FlowMeter {
 
     /// Records for the stall detector that this side needs no more attention.
     pub(crate) fn settle(&self) {
-        self.settled.store(true, Relaxed);
+        self.flags.fetch_or(SETTLED, Relaxed);
     }
 
     /// Whether [`FlowMeter::settle`] was called.
     pub(crate) fn is_settled(&self) -> bool {
-        self.settled.load(Relaxed)
+        self.flags.load(Relaxed) & SETTLED != 0
     }
 
     /// What has moved so far.

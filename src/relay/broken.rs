@@ -103,6 +103,12 @@ impl Broken {
         matches!(self.trouble, Trouble::Described(..))
     }
 
+    /// Whether the side had closed altogether before, and answered what was written to it with a reset: then the kernel
+    /// reports EPIPE instead of ECONNRESET (tcp_reset in net/ipv4/tcp_input.c).
+    pub(super) fn is_refusal(&self) -> bool {
+        matches!(&self.trouble, Trouble::Io(error) if error.raw_os_error() == Some(libc::EPIPE))
+    }
+
     /// How that ends the session.
     pub(super) fn end(&self) -> End {
         match &self.trouble {

@@ -6,7 +6,7 @@ use std::task::{Context, Poll, ready};
 use tokio::io::ReadBuf;
 
 use super::broken::Trouble;
-use super::half::{Half, Input};
+use super::half::{Half, Input, Sent};
 use crate::outcome::End;
 use crate::transport::Custom;
 
@@ -124,12 +124,19 @@ impl Half for CustomHalf {
         Poll::Pending
     }
 
-    fn in_flight(&mut self) -> u32 {
+    fn take_error(&mut self) -> Option<io::Error> {
+        None
+    }
+
+    fn in_flight(&mut self, _: bool) -> u32 {
         0
     }
 
-    fn reset(&mut self, _: End) -> u32 {
-        self.custom.reset();
+    fn undelivered(&mut self, _: Sent) -> u32 {
         0
+    }
+
+    fn reset(&mut self, _: End) {
+        self.custom.reset();
     }
 }

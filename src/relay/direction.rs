@@ -90,6 +90,9 @@ impl<L: Throttle> Direction<L> {
                 sink.end_as_cut();
             }
             ready!(sink.poll_end(cx, is_last)).map_err(At::Sink.fault())?;
+            if !is_last {
+                flow.sends_end();
+            }
             self.stage = Stage::Done;
         }
         Poll::Ready(Ok(()))

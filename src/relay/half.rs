@@ -18,6 +18,15 @@ pub enum Input {
     Ended,
 }
 
+/// What a half cannot know by itself of the bytes it was given.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Sent {
+    /// The end was sent after them.
+    pub has_end: bool,
+    /// The other end had ended before, and answered them with a reset.
+    pub is_refused: bool,
+}
+
 /// One of the two connections of a session: bytes, an end of each direction, and a reset.
 ///
 /// Its two directions end independently: after [`Half::poll_end`] it is still read, and after [`Input::Ended`] still
@@ -61,7 +70,8 @@ pub trait Half: Send {
     fn poll_flush(&mut self, cx: &mut Context<'_>) -> Poll<Result<usize, Trouble>>;
 
     /// Signals that nothing more will be written. Everything written before has been flushed. Called until it is ready,
-    /// and not again. With `is_last`, the other direction has ended too, and the drop that follows may send the signal.
+    /// and not again. With `is_last`, the other direction has ended too, and the drop that follows may send the signal; if
+    /// it does not follow at once, this is called again without.
     ///
     /// # Errors
     /// What broke the connection.
@@ -78,15 +88,22 @@ pub trait Half: Send {
     /// Ready once the connection is broken, even if it is neither read nor written.
     fn poll_broken(&mut self, cx: &mut Context<'_>) -> Poll<io::Error>;
 
-    /// Bytes in transit that a reset now would destroy. Zero if they are beyond its reach, or if no peer is left to
-    /// receive them.
-    fn in_flight(&mut self) -> u32;
+    /// The error that the connection has met and that no read, write or watch has reported, if bytes of the session were
+    /// lost with it or the other end should learn of it.
+    fn take_error(&mut self) -> Option<io::Error>;
 
     /// Has reads end once they have given what has arrived by now, where the kind can do that.
     fn shut_read(&mut self) {}
 
-    /// Makes the drop of the half a reset; returns how many bytes that destroys.
-    fn reset(&mut self, why: End) -> u32;
+    /// Bytes in transit that a reset now would destroy; `has_end` if they are followed by the end. Zero if they are beyond
+    /// its reach, or if no peer is left to receive them.
+    fn in_flight(&mut self, has_end: bool) -> u32;
+
+    /// Bytes that the connection took and that do not arrive, now that a reset ends it.
+    fn undelivered(&mut self, sent: Sent) -> u32;
+
+    /// Makes the drop of the half a reset.
+    fn reset(&mut self, why: End);
 
     /// The socket whose bytes are those of the session, which the kernel may move by splice(2).
     fn spliceable(&self) -> Option<&Stream> {
@@ -139,16 +156,24 @@ impl<H: Half + ?Sized> Half for &mut H {
         (**self).poll_broken(cx)
     }
 
-    fn in_flight(&mut self) -> u32 {
-        (**self).in_flight()
+    fn take_error(&mut self) -> Option<io::Error> {
+        (**self).take_error()
     }
 
     fn shut_read(&mut self) {
         (**self).shut_read();
     }
 
-    fn reset(&mut self, why: End) -> u32 {
-        (**self).reset(why)
+    fn in_flight(&mut self, has_end: bool) -> u32 {
+        (**self).in_flight(has_end)
+    }
+
+    fn undelivered(&mut self, sent: Sent) -> u32 {
+        (**self).undelivered(sent)
+    }
+
+    fn reset(&mut self, why: End) {
+        (**self).reset(why);
     }
 
     fn spliceable(&self) -> Option<&Stream> {

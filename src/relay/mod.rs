@@ -100,12 +100,12 @@ pub async fn relay_halves(
     pace: &Pace<'_>,
 ) -> (Relayed, Option<Arc<str>>) {
     let mut pump = Pump::new(client, target, meter, pace.throttles());
-    let Err(broken) = pump.run().await else { return (Relayed::at(meter, End::Done), None) };
-    let (end, description) = pump.pass_on(broken, reset_linger).await;
+    let ended = pump.run().await;
+    let (end, description) = pump.conclude(ended, reset_linger).await;
     (Relayed::at(meter, end), description)
 }
 
-/// Runs a pump to its end, and passes on what broke it.
+/// Runs a pump to its end, and passes on what broke it, or waits for the proof of its end.
 #[allow(clippy::manual_async_fn, reason = "an async fn keeps its arguments twice")]
 fn run<'a, L: Throttle + 'a>(
     mut pump: Pump<'a, Socket<'a>, Socket<'a>, L>,
@@ -116,13 +116,13 @@ fn run<'a, L: Throttle + 'a>(
     // the same reason, and a statement ends before each await, so that the future has no room for what broke the
     // session.
     async move {
-        let passing_on = match pump.run().await {
-            Ok(()) => None,
+        let concluding = match pump.run().await.and_then(|()| pump.ask()) {
+            Ok(true) => None,
             // Boxed: it is rare, and every session would carry its room.
-            Err(broken) => Some(Box::pin(pump.pass_on(broken, *reset_linger))),
+            ended => Some(Box::pin(pump.conclude(ended.map(drop), *reset_linger))),
         };
-        let end = match passing_on {
-            Some(passing_on) => passing_on.await.0,
+        let end = match concluding {
+            Some(concluding) => concluding.await.0,
             None => End::Done,
         };
         Relayed::at(meter, end)

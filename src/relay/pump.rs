@@ -5,15 +5,20 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
-use tokio::time::timeout;
+use tokio::time::{sleep, timeout};
 
-use super::broken::Broken;
+use super::broken::{Broken, Trouble};
 use super::direction::Direction;
 use super::half::Half;
-use super::reset::{acknowledged, reset};
+use super::reset::{FIRST_PAUSE, LONGEST_LOOK, acknowledged, reset_after};
 use super::throttle::Throttle;
 use crate::ledger::{FlowMeter, Meter};
 use crate::outcome::{End, Side};
+
+/// How long a session that has ended on both sides waits for the proof that its last bytes have arrived. An other end
+/// acknowledges within a fifth of a second, and a trip around the world takes another; one that reads slowly gets the rest
+/// from the kernel, as before.
+const LONGEST_PROOF: Duration = Duration::from_secs(1);
 
 /// How long the alert to an end that broke its protocol may take to be acknowledged, since a reset discards it; an end
 /// that reads nothing does not keep the session for longer.
@@ -114,6 +119,52 @@ impl<'a, C: Half, T: Half, L: Throttle> Pump<'a, C, T, L> {
         self.target.poll_broken(cx).map(|error| Broken { side: Side::Target, trouble: error.into() })
     }
 
+    /// Whether both ends are proven, of a session that has come to its end: nobody is known to have refused what was written
+    /// last, and nothing of it is on its way.
+    ///
+    /// The kernel takes bytes for an other end that has closed long before, and learns only then that nobody wants them.
+    pub(super) fn ask(&mut self) -> Result<bool, Broken> {
+        let Pump { client, target, meter, .. } = self;
+        let error = |half: &mut dyn Half, side| match half.take_error() {
+            Some(error) => Err(Broken { side, trouble: error.into() }),
+            None => Ok(()),
+        };
+        error(client, Side::Client)?;
+        error(target, Side::Target)?;
+        let (up, down) = (meter.up.has_sent_end(), meter.down.has_sent_end());
+        Ok(target.in_flight(up) == 0 && client.in_flight(down) == 0)
+    }
+
+    /// Ends a session that broke, or whose end is not proven yet.
+    pub(super) async fn conclude(
+        &mut self,
+        ended: Result<(), Broken>,
+        linger: Duration,
+    ) -> (End, Option<Arc<str>>) {
+        let ended = match ended {
+            Ok(()) => self.prove(linger.min(LONGEST_PROOF)).await,
+            broken => broken,
+        };
+        match ended {
+            Ok(()) => (End::Done, None),
+            Err(broken) => self.pass_on(broken, linger).await,
+        }
+    }
+
+    /// Waits until what was written last is acknowledged, or `limit` is over: then the kernel goes on alone.
+    async fn prove(&mut self, limit: Duration) -> Result<(), Broken> {
+        // The end that was left to the close goes first: its receiver is not to wait for this, and acknowledges it at once.
+        let Pump { client, target, meter, .. } = self;
+        send_end(client, &meter.down).await.map_err(|trouble| Broken { side: Side::Client, trouble })?;
+        send_end(target, &meter.up).await.map_err(|trouble| Broken { side: Side::Target, trouble })?;
+        let (began, mut pause) = (Instant::now(), FIRST_PAUSE);
+        while !self.ask()? && began.elapsed() < limit {
+            sleep(pause).await;
+            pause = (pause * 2).min(LONGEST_LOOK);
+        }
+        Ok(())
+    }
+
     /// Delivers to the other side what the broken one sent before, waits until that is acknowledged, then resets both.
     /// After `linger` it resets all the same, and the bytes that destroys are counted as lost. Nothing else is waited
     /// for. Returns the end of the session, and a description if it needs one.
@@ -127,14 +178,23 @@ impl<'a, C: Half, T: Half, L: Throttle> Pump<'a, C, T, L> {
         if broken.is_of_protocol() {
             let patience = linger.min(ALERT_LINGER);
             let _ = match broken.side {
-                Side::Client => timeout(patience, acknowledged(client)).await,
-                Side::Target => timeout(patience, acknowledged(target)).await,
+                Side::Client => timeout(patience, acknowledged(client, meter.down.has_sent_end())).await,
+                Side::Target => timeout(patience, acknowledged(target, meter.up.has_sent_end())).await,
             };
         }
         let end = broken.end();
-        reset(client, target, meter, end);
+        reset_after(client, target, meter, end, broken.is_refusal().then_some(broken.side));
         (end, broken.description())
     }
+}
+
+/// Sends the end that was left to the drop of the half.
+async fn send_end(half: &mut impl Half, flow: &FlowMeter) -> Result<(), Trouble> {
+    if !flow.has_sent_end() && half.in_flight(false) > 0 {
+        poll_fn(|cx| half.poll_end(cx, false)).await?;
+        flow.sends_end();
+    }
+    Ok(())
 }
 
 /// Reads the source to its end, passes everything on and waits until it is acknowledged. The end is not passed on:
@@ -162,6 +222,6 @@ async fn deliver_rest<S: Half, K: Half, L: Throttle>(
         answer => answer,
     });
     if is_whole.await.is_ok() {
-        acknowledged(sink).await;
+        acknowledged(sink, flow.has_sent_end()).await;
     }
 }

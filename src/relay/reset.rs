@@ -7,20 +7,36 @@ use rustix::net::{SendFlags, send};
 use tokio::io::Interest;
 use tokio::time::{Instant, sleep, timeout_at};
 
-use super::half::Half;
+use super::half::{Half, Sent};
 use super::socket::Socket;
-use crate::ledger::Meter;
-use crate::outcome::End;
+use crate::ledger::{FlowMeter, Meter};
+use crate::outcome::{End, Side};
 use crate::transport::Stream;
 
 /// The first and the longest pause between two reads of a send queue. The kernel has no event for "acknowledged".
-const FIRST_PAUSE: Duration = Duration::from_millis(1);
-const LONGEST_LOOK: Duration = Duration::from_millis(50);
+pub(super) const FIRST_PAUSE: Duration = Duration::from_millis(1);
+pub(super) const LONGEST_LOOK: Duration = Duration::from_millis(50);
 
-/// Makes the close of both halves a reset, and subtracts from the counts what that destroys.
+/// Makes the close of both halves a reset, and subtracts from the counts what does not arrive.
 pub fn reset(client: &mut impl Half, target: &mut impl Half, meter: &Meter, why: End) {
-    meter.up.destroyed(target.reset(why));
-    meter.down.destroyed(client.reset(why));
+    reset_after(client, target, meter, why, None);
+}
+
+/// The same after one side has refused what was written to it last.
+pub(super) fn reset_after(
+    client: &mut impl Half,
+    target: &mut impl Half,
+    meter: &Meter,
+    why: End,
+    refused_by: Option<Side>,
+) {
+    reset_half(client, &meter.down, why, refused_by == Some(Side::Client));
+    reset_half(target, &meter.up, why, refused_by == Some(Side::Target));
+}
+
+fn reset_half(half: &mut impl Half, flow: &FlowMeter, why: End, is_refused: bool) {
+    flow.destroyed(half.undelivered(Sent { has_end: flow.has_sent_end(), is_refused }));
+    half.reset(why);
 }
 
 /// The same for two sockets.
@@ -29,9 +45,9 @@ pub fn abort(client: &Stream, target: &Stream, meter: &Meter, why: End) {
 }
 
 /// Waits until nothing is in flight to the other end, or it is gone. Cancel safe.
-pub(super) async fn acknowledged(sink: &mut impl Half) {
+pub(super) async fn acknowledged(sink: &mut impl Half, has_end: bool) {
     let mut pause = FIRST_PAUSE;
-    while sink.in_flight() > 0 {
+    while sink.in_flight(has_end) > 0 {
         sleep(pause).await;
         pause = (pause * 2).min(LONGEST_LOOK);
     }
@@ -47,7 +63,7 @@ pub async fn last_words(client: &Stream, words: &[u8], linger: Duration) {
     let sent = async {
         client.ready(Interest::WRITABLE).await?;
         client.try_io(Interest::WRITABLE, || Ok(send(client, words, SendFlags::NOSIGNAL)?))?;
-        acknowledged(&mut Socket::new(client)).await;
+        acknowledged(&mut Socket::new(client), false).await;
         io::Result::Ok(())
     };
     // If the client is gone, nothing is sent, and the reset follows all the same.

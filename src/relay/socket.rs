@@ -11,7 +11,7 @@ use rustix::net::getpeername;
 use tokio::io::{ReadBuf, Ready};
 
 use super::broken::Trouble;
-use super::half::{Half, Input};
+use super::half::{Half, Input, Sent};
 use crate::outcome::End;
 use crate::transport::Stream;
 use crate::transport::try_io::{self, Moved};
@@ -159,10 +159,16 @@ impl Half for Socket<'_> {
         })
     }
 
+    #[inline]
+    fn take_error(&mut self) -> Option<io::Error> {
+        self.stream.take_error().ok().flatten()
+    }
+
     /// A connection that is gone acknowledges nothing more, and has no peer (ENOTCONN).
-    fn in_flight(&mut self) -> u32 {
-        match self.stream.unsent() {
-            Ok(bytes) if bytes > 0 && getpeername(self.stream).is_ok() => bytes,
+    #[inline]
+    fn in_flight(&mut self, has_end: bool) -> u32 {
+        match self.stream.unacknowledged(has_end) {
+            bytes @ 1.. if getpeername(self.stream).is_ok() => bytes,
             _ => 0,
         }
     }
@@ -171,11 +177,12 @@ impl Half for Socket<'_> {
         self.stream.shut_read();
     }
 
-    fn reset(&mut self, _: End) -> u32 {
-        // It fails only on a socket that is already dead, and then there is nothing to reset.
-        let destroyed = self.stream.unsent().unwrap_or(0);
+    fn undelivered(&mut self, sent: Sent) -> u32 {
+        self.stream.undelivered(sent.has_end, sent.is_refused)
+    }
+
+    fn reset(&mut self, _: End) {
         self.stream.reset_on_close();
-        destroyed
     }
 
     #[inline]

@@ -14,7 +14,7 @@ use tokio::io::ReadBuf;
 use super::broken::{Trouble, reset_by};
 use super::buffer::BUFFER;
 use super::carried::Carried;
-use super::half::{Half, Input, MAX_KEPT};
+use super::half::{Half, Input, MAX_KEPT, Sent};
 use super::socket::Socket;
 use crate::outcome::{End, Side};
 use crate::transport::Stream;
@@ -77,7 +77,6 @@ fn half<'a>(stream: &'a Stream, records: Option<Box<Sealed>>, side: Side) -> Box
 
 /// A socket with TLS records.
 pub struct TlsHalf<'a> {
-    stream: &'a Stream,
     socket: Socket<'a>,
     records: Box<Sealed>,
     side: Side,
@@ -86,6 +85,8 @@ pub struct TlsHalf<'a> {
     carried: Carried,
     /// Our end was sent; nothing may follow it.
     sent_end: bool,
+    /// So was the FIN of it.
+    sent_fin: bool,
     /// Our end is a FIN alone.
     ends_as_cut: bool,
     /// It has closed without close_notify.
@@ -98,13 +99,13 @@ impl<'a> TlsHalf<'a> {
     /// The connection of `side`, whose handshake is over.
     pub fn new(stream: &'a Stream, records: Box<Sealed>, side: Side) -> TlsHalf<'a> {
         TlsHalf {
-            stream,
             socket: Socket::new(stream),
             records,
             side,
             plain_kept: 0,
             carried: Carried::default(),
             sent_end: false,
+            sent_fin: false,
             ends_as_cut: false,
             is_cut: false,
             is_over: false,
@@ -118,6 +119,11 @@ impl<'a> TlsHalf<'a> {
         let taken = share(plain, written, wire.len());
         self.plain_kept += plain - taken;
         Ok(taken)
+    }
+
+    /// The bytes of the session in the last `wire` bytes that the socket took.
+    fn plain(&self, wire: u32) -> u32 {
+        self.carried.plain_of(wire.into(), self.socket.backlog() as u64)
     }
 
     /// Sends what TLS itself has to send, unless close_notify was sent.
@@ -208,6 +214,7 @@ impl Half for TlsHalf<'_> {
         while self.is_behind() {
             ready!(self.poll_flush(cx))?;
         }
+        self.sent_fin = !is_last;
         self.socket.poll_end(cx, is_last)
     }
 
@@ -226,22 +233,33 @@ impl Half for TlsHalf<'_> {
         let error = ready!(self.socket.poll_broken(cx));
         // What a client has sent before is read to its end all the same; whether that was a FIN is not known then.
         let may_close = self.side == Side::Client || self.has_ended();
-        self.is_over = may_close && self.sent_end && self.lost() == 0;
+        self.is_over = may_close && self.sent_end && self.lost_by(&error) == 0;
         if self.is_over { Poll::Pending } else { Poll::Ready(error) }
     }
 
-    fn in_flight(&mut self) -> u32 {
-        self.socket.in_flight()
+    /// One that met only what TLS itself has to send is none: many clients close without reading a close_notify.
+    fn take_error(&mut self) -> Option<io::Error> {
+        let error = self.socket.take_error()?;
+        (self.lost_by(&error) > 0).then_some(error)
     }
 
     fn shut_read(&mut self) {
         self.socket.shut_read();
     }
 
-    fn reset(&mut self, why: End) -> u32 {
-        let lost = self.lost();
+    fn in_flight(&mut self, has_end: bool) -> u32 {
+        let wire = self.socket.in_flight(has_end);
+        // The alert behind them is in flight as well.
+        if self.records.broken().is_some() { wire } else { self.plain(wire) }
+    }
+
+    fn undelivered(&mut self, sent: Sent) -> u32 {
+        let wire = self.socket.undelivered(sent);
+        self.plain(wire)
+    }
+
+    fn reset(&mut self, why: End) {
         self.socket.reset(why);
-        lost
     }
 }
 
@@ -288,6 +306,12 @@ impl TlsHalf<'_> {
         self.records.closed || self.is_cut
     }
 
+    /// How many bytes of the session it did not get before this error.
+    fn lost_by(&mut self, error: &io::Error) -> u32 {
+        let is_refused = error.raw_os_error() == Some(libc::EPIPE);
+        self.undelivered(Sent { has_end: self.sent_fin, is_refused })
+    }
+
     /// A FIN that no close_notify precedes.
     fn ended_by_fin(&mut self) -> Result<(), Trouble> {
         self.is_cut = true;
@@ -304,20 +328,12 @@ impl TlsHalf<'_> {
     /// tcp_validate_incoming); that they are on their way is.
     fn ended_by_error(&mut self, error: io::Error) -> Result<(), Trouble> {
         let is_reset = error.raw_os_error() == Some(libc::ECONNRESET);
-        let has_all = self.sent_end && !self.is_behind() && self.stream.is_all_sent();
+        let has_all = self.sent_end && !self.is_behind() && self.lost_by(&error) == 0;
         if is_reset && has_all && self.side == Side::Client && !self.records.has_partial() {
             self.is_over = true;
             return self.ended_by_fin();
         }
         Err(error.into())
-    }
-
-    /// How many bytes of the session the socket holds that its other end has not acknowledged.
-    fn lost(&self) -> u32 {
-        let unsent = self.stream.unsent().unwrap_or(0);
-        // A FIN counts as one byte.
-        let on_wire = unsent.saturating_sub(self.sent_end.into());
-        self.carried.plain_of(on_wire.into(), self.socket.backlog() as u64)
     }
 }
 

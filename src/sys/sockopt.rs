@@ -2,7 +2,7 @@
 
 use std::ffi::c_int;
 use std::io;
-use std::os::fd::{AsFd, AsRawFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd};
 
 /// Lets connect(2) choose the source port, which may then be shared between different destinations.
 ///
@@ -45,27 +45,23 @@ pub(crate) fn bind_to_device(socket: impl AsFd, name: &str) -> io::Result<()> {
     if answer == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
 }
 
-/// Bytes written to the socket that the other end has not acknowledged yet (tcp(7), SIOCOUTQ).
-///
-/// # Errors
-/// EINVAL for a listening socket.
-pub(crate) fn unsent(socket: impl AsFd) -> io::Result<u32> {
-    let mut bytes: c_int = 0;
-    // SAFETY: TIOCOUTQ (the value of SIOCOUTQ) writes one c_int to the pointer, which is live for the call.
-    let answer = unsafe { libc::ioctl(socket.as_fd().as_raw_fd(), libc::TIOCOUTQ, &raw mut bytes) };
-    if answer == 0 { Ok(bytes.max(0) as u32) } else { Err(io::Error::last_os_error()) }
+/// Bytes written to the socket that its other end has not acknowledged yet (tcp(7), SIOCOUTQ). Our FIN counts as one.
+pub(crate) fn unacknowledged(socket: impl AsFd) -> io::Result<u32> {
+    queued(socket.as_fd(), libc::TIOCOUTQ)
 }
 
-/// Bytes written to the socket that are not on their way yet (linux/sockios.h, SIOCOUTQNSD). A connection that was reset
-/// keeps the count.
-///
-/// # Errors
-/// The errno of ioctl(2).
-pub(crate) fn not_sent(socket: impl AsFd) -> io::Result<u32> {
-    const SIOCOUTQNSD: libc::Ioctl = 0x894B;
+/// Bytes written to the socket that were not even sent (SIOCOUTQNSD). Our FIN counts as one.
+pub(crate) fn unsent(socket: impl AsFd) -> io::Result<u32> {
+    queued(socket.as_fd(), SIOCOUTQNSD)
+}
+
+/// Of include/uapi/linux/sockios.h; the same on every architecture.
+const SIOCOUTQNSD: libc::Ioctl = 0x894B;
+
+fn queued(socket: BorrowedFd<'_>, which: libc::Ioctl) -> io::Result<u32> {
     let mut bytes: c_int = 0;
-    // SAFETY: SIOCOUTQNSD writes one c_int to the pointer, which is live for the call.
-    let answer = unsafe { libc::ioctl(socket.as_fd().as_raw_fd(), SIOCOUTQNSD, &raw mut bytes) };
+    // SAFETY: TIOCOUTQ (the value of SIOCOUTQ) and SIOCOUTQNSD write one c_int to the pointer, which is live for the call.
+    let answer = unsafe { libc::ioctl(socket.as_raw_fd(), which, &raw mut bytes) };
     if answer == 0 { Ok(bytes.max(0) as u32) } else { Err(io::Error::last_os_error()) }
 }
 

@@ -13,6 +13,8 @@ pub(crate) struct TcpInfo {
     pub(crate) round_trip_us: u32,
     /// Segments retransmitted over the life of the connection.
     pub(crate) retransmits: u32,
+    /// Milliseconds since data was sent last.
+    pub(crate) since_sent_ms: u32,
     /// Segments sent and not yet acknowledged.
     pub(super) unacked: u32,
     /// Consecutive unanswered probes of a closed window.
@@ -55,6 +57,7 @@ pub(super) fn tcp_info_of(descriptor: RawFd) -> io::Result<TcpInfo> {
     let info = unsafe { info.assume_init() };
     Ok(TcpInfo {
         state: info.tcpi_state,
+        since_sent_ms: info.tcpi_last_data_sent,
         unacked: info.tcpi_unacked,
         probes: info.tcpi_probes,
         round_trip_us: info.tcpi_rtt,

@@ -149,26 +149,29 @@ impl Stream {
         }
     }
 
-    /// How many written bytes a reset would destroy, because the peer has not acknowledged them.
+    /// Bytes written that their other end has not acknowledged. `has_end` if we have said FIN, which the kernel counts as
+    /// one byte more (tcp_ioctl in net/ipv4/tcp.c) and which is none.
     ///
-    /// Zero on a Unix socket: written bytes are in the peer's own queue and outlive this end.
-    ///
-    /// # Errors
-    /// The errno of ioctl(2), on a socket that is already dead.
-    pub(crate) fn unsent(&self) -> io::Result<u32> {
+    /// None on a Unix socket: what is written lies in the other end's own queue and outlives us.
+    pub(crate) fn unacknowledged(&self, has_end: bool) -> u32 {
         match self {
-            Stream::Tcp(it) => sys::unsent(it),
-            Stream::Unix(_) => Ok(0),
+            // It fails only on a listening socket.
+            Stream::Tcp(it) => sys::unacknowledged(it).unwrap_or(0).saturating_sub(has_end.into()),
+            Stream::Unix(_) => 0,
         }
     }
-}
 
-impl Stream {
-    /// Whether the kernel has put all that was written on its way; on a Unix socket it always has.
-    pub(crate) fn is_all_sent(&self) -> bool {
-        match self {
-            Stream::Tcp(it) => sys::not_sent(it).is_ok_and(|bytes| bytes == 0),
-            Stream::Unix(_) => true,
+    /// Of those, the bytes that the other end's kernel has not taken, now that a reset ends the connection: which side sent
+    /// it makes no difference, but whether it answered these bytes does (`is_refused`).
+    ///
+    /// A reset acknowledges nothing (tcp_validate_incoming in net/ipv4/tcp_input.c drops its acknowledgement), so what was
+    /// received just before it is not acknowledged either. See [`Tcp::had_arrived`].
+    pub(crate) fn undelivered(&self, has_end: bool, is_refused: bool) -> u32 {
+        match (self, self.unacknowledged(has_end)) {
+            (Stream::Tcp(it), 1..) if !is_refused && it.had_arrived() => {
+                sys::unsent(it).unwrap_or(0).saturating_sub(has_end.into())
+            }
+            (_, bytes) => bytes,
         }
     }
 }

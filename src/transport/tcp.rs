@@ -6,9 +6,11 @@
 //! an event of its own.
 
 use std::io;
+use std::net::SocketAddr;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::task::{Context, Poll, ready};
 
+use rustix::net::getsockname;
 use rustix::net::sockopt::socket_error;
 use tokio::io::unix::AsyncFd;
 use tokio::io::{Interest, Ready};
@@ -17,6 +19,10 @@ use crate::sys;
 
 /// What the poller is asked for.
 const INTERESTS: Interest = Interest::READABLE.add(Interest::WRITABLE).add(Interest::PRIORITY);
+
+/// The longest time that an end waits with an acknowledgement, in milliseconds (TCP_DELACK_MAX of include/net/tcp.h, and
+/// TCP_RTO_MIN, after which we would send again).
+const LONGEST_DELAY_MS: u32 = 200;
 
 /// A connected, or connecting, TCP socket.
 pub struct Tcp(AsyncFd<OwnedFd>);
@@ -69,6 +75,18 @@ impl Tcp {
     pub(super) fn may_stop_short(&self) -> bool {
         // Never cleared: a client that has sent urgent data pays one more call for each of its messages.
         self.try_io(Interest::PRIORITY, || Ok(())).is_ok()
+    }
+
+    /// Whether what was sent and not acknowledged was with the other end all the same: it waits with an acknowledgement for
+    /// [`LONGEST_DELAY_MS`], so what is older never arrived. On this machine what was sent has arrived; elsewhere it takes a
+    /// round trip until it, or a reset that was sent after it, is known, and nothing that was sent again is.
+    pub(super) fn had_arrived(&self) -> bool {
+        let Ok(info) = sys::tcp_info(&self.0) else { return false };
+        let is_recent = info.since_sent_ms < LONGEST_DELAY_MS;
+        let local = getsockname(&self.0).ok().and_then(|it| SocketAddr::try_from(it).ok());
+        let is_local = local.is_some_and(|it| it.ip().to_canonical().is_loopback());
+        let was_long_enough = u64::from(info.since_sent_ms) * 1000 > u64::from(info.round_trip_us);
+        is_recent && (is_local || was_long_enough && info.retransmits == 0)
     }
 }
 

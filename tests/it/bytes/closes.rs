@@ -218,3 +218,76 @@ fn a_stop_waits_for_a_session_that_still_has_to_say_something() {
 
     assert_eq!(proxy.record().outcome.end, End::Done);
 }
+
+/// Routes of each way of moving, as keys of the route.
+const WAYS: [&str; 3] = ["", "bandwidth_per_connection = '400mbit'", "idle_timeout = '1h'"];
+
+fn proxy_with(way: &str, target: &Target) -> Proxy {
+    let route = "[routes.test]\nlisten = '127.0.0.1:0'\n";
+    Proxy::builder().with(&format!("{route}target = '{}'\n{way}\n", target.address))
+}
+
+#[test]
+fn bytes_for_a_side_that_has_closed_altogether_are_not_done() {
+    for (way, who) in WAYS.into_iter().flat_map(|way| [(way, Side::Client), (way, Side::Target)]) {
+        let target = Target::manual();
+        let proxy = proxy_with(way, &target);
+        for _ in 0..10 {
+            let (client, served) = one_session(&proxy, &target);
+            let (gone, mut left) = if who == Side::Client { (client, served) } else { (served, client) };
+            drop(gone);
+            assert_eq!(left.receive_close(), Close::Fin);
+
+            // The kernel takes them, and learns only then that nobody is there. A reset that is quick is met by the second.
+            let _ = left.try_send(&[7; 16_384]);
+            let _ = left.stream().shutdown(std::net::Shutdown::Write);
+
+            let outcome = proxy.record().outcome;
+            let (end, flow, others) = match who {
+                Side::Client => (End::ClientReset, outcome.traffic.down, 0),
+                Side::Target => (End::TargetReset, outcome.traffic.up, 1),
+            };
+            assert_eq!((outcome.end, flow.delivered), (end, others), "{way} {}", who.code());
+        }
+    }
+}
+
+#[test]
+fn what_a_client_has_read_is_counted_though_it_resets_at_once() {
+    // Its kernel has not acknowledged all of it yet, nor the FIN, which the send queue counts as a byte.
+    for (way, length) in WAYS.into_iter().flat_map(|way| [(way, 187), (way, 100_000)]) {
+        let target = Target::manual();
+        let proxy = proxy_with(way, &target);
+        for _ in 0..20 {
+            let (mut client, mut served) = one_session(&proxy, &target);
+            served.send_stream(1, length);
+            served.finish();
+            client.receive_stream(1, length);
+            client.reset();
+
+            let outcome = proxy.record().outcome;
+            assert_eq!(outcome.end, End::ClientReset);
+            assert_eq!((outcome.traffic.down.delivered, outcome.traffic.down.lost()), (length as u64, 0));
+        }
+    }
+}
+
+#[test]
+fn a_slow_reader_gets_the_rest_of_its_answer_after_the_session_is_done() {
+    let target = Target::manual();
+    let proxy = Proxy::to(target.address);
+    let mut client = Connection::with_small_buffer_to(proxy.address);
+    let mut served = target.accept();
+    client.finish();
+    assert_eq!(served.receive_close(), Close::Fin);
+
+    served.send_stream(1, 200_000);
+    drop(served);
+
+    // It waits for a proof that does not come, and no longer than it says.
+    let outcome = proxy.record().outcome;
+    assert_eq!((outcome.end, outcome.traffic.down.lost()), (End::Done, 0));
+    assert!(outcome.timing.total < Duration::from_secs(10), "{:?}", outcome.timing.total);
+    client.receive_stream(1, 200_000);
+    assert_eq!(client.receive_close(), Close::Fin);
+}

@@ -1,6 +1,7 @@
 //! TLS under enemies and careless users: odd closes, floods, bad certificates, and other settings beside it.
 
 use std::io::{Read, Write};
+use std::net::Shutdown;
 use std::os::unix::fs::symlink;
 use std::os::unix::net::UnixListener;
 use std::time::{Duration, SystemTime};
@@ -41,6 +42,49 @@ fn a_client_that_closes_without_close_notify_after_all_ends_in_order() {
     assert_eq!(served.receive_close(), Close::Fin);
     let outcome = proxy.record().outcome;
     assert_eq!((outcome.end, outcome.closed_by), (End::Done, Some(Side::Target)));
+}
+
+#[test]
+fn bytes_of_a_tls_client_for_a_target_that_has_closed_altogether_are_not_done() {
+    let (authority, target) = (authority(), Target::manual());
+    let proxy = proxy(&authority, target.address, "");
+    for _ in 0..10 {
+        let mut client = TlsConnection::to(proxy.address, &authority.client(None));
+        client.send(b"?");
+        let mut served = target.accept();
+        served.receive(1);
+        drop(served);
+        assert_eq!(client.receive_all(), (Vec::new(), Close::Fin));
+
+        // A reset that is quick is met by the second.
+        let _ = client.tls.write_all(&[7; 16_000]);
+        client.tls.conn.send_close_notify();
+        let _ = client.tls.flush();
+        let _ = client.tls.sock.shutdown(Shutdown::Write);
+
+        let outcome = proxy.record().outcome;
+        assert_eq!((outcome.end, outcome.traffic.up.delivered), (End::TargetReset, 1));
+    }
+}
+
+#[test]
+fn what_a_tls_client_has_read_is_counted_though_it_leaves_the_close_notify_unread() {
+    let (authority, target) = (authority(), Target::manual());
+    let proxy = proxy(&authority, target.address, "");
+    for length in [187, 100_000].repeat(15) {
+        let mut client = TlsConnection::to(proxy.address, &authority.client(None));
+        client.send(b"?");
+        let mut served = target.accept();
+        served.receive(1);
+        served.send_stream(1, length);
+        served.finish();
+        client.receive_stream(1, length);
+        drop(client);
+        drop(served);
+
+        let traffic = proxy.record().outcome.traffic;
+        assert_eq!((traffic.down.delivered, traffic.down.lost()), (length as u64, 0));
+    }
 }
 
 #[test]

@@ -6,7 +6,9 @@ impl End {
     /// What it means, in one sentence.
     pub fn meaning(self) -> &'static str {
         match self {
-            End::Done => "Both sides closed in order (FIN), and everything that was read was delivered.",
+            End::Done => {
+                "Both sides closed in order (FIN), or one is gone and had everything; all that was read was delivered."
+            }
             End::ClientReset => {
                 "The client reset the connection (RST); the reset was passed on to the target."
             }

@@ -124,6 +124,10 @@ impl Half for CustomHalf {
         Poll::Pending
     }
 
+    fn poll_abandoned(&mut self, _: &mut Context<'_>) -> Poll<()> {
+        Poll::Pending
+    }
+
     fn take_error(&mut self) -> Option<io::Error> {
         None
     }

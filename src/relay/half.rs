@@ -88,6 +88,10 @@ pub trait Half: Send {
     /// Ready once the connection is broken, even if it is neither read nor written.
     fn poll_broken(&mut self, cx: &mut Context<'_>) -> Poll<io::Error>;
 
+    /// Ready once the other end, whose own direction has ended, is known to have closed the connection altogether: nothing
+    /// that is written will reach anybody. Ready once; a kind that cannot know is never ready.
+    fn poll_abandoned(&mut self, cx: &mut Context<'_>) -> Poll<()>;
+
     /// The error that the connection has met and that no read, write or watch has reported, if bytes of the session were
     /// lost with it or the other end should learn of it.
     fn take_error(&mut self) -> Option<io::Error>;
@@ -154,6 +158,10 @@ impl<H: Half + ?Sized> Half for &mut H {
 
     fn poll_broken(&mut self, cx: &mut Context<'_>) -> Poll<io::Error> {
         (**self).poll_broken(cx)
+    }
+
+    fn poll_abandoned(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        (**self).poll_abandoned(cx)
     }
 
     fn take_error(&mut self) -> Option<io::Error> {

@@ -2,7 +2,7 @@
 
 use std::future::poll_fn;
 use std::sync::Arc;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
 use std::time::{Duration, Instant};
 
 use tokio::time::{sleep, timeout};
@@ -57,6 +57,9 @@ impl<'a, C: Half, T: Half, L: Throttle> Pump<'a, C, T, L> {
         if self.up.is_done() && self.down.is_done() {
             return Poll::Ready(Ok(()));
         }
+        if self.poll_abandoned(cx).is_ready() {
+            return Poll::Ready(Ok(()));
+        }
         self.poll_watch(cx).map(Err)
     }
 
@@ -103,6 +106,27 @@ impl<'a, C: Half, T: Half, L: Throttle> Pump<'a, C, T, L> {
             _ => return,
         };
         self.meter.closed_by.get_or_init(|| first);
+    }
+
+    /// Ready once the side that has ended is known to have closed altogether, and nothing is kept for it. Then nobody is left
+    /// to carry bytes to: the close that follows has the kernel of the other side's connection refuse them at once, as the
+    /// kernel of the closed one would. To read them first would be too late: with a FIN behind them, no reset could follow.
+    ///
+    /// A reader that has not taken everything yet is not left to the kernel, which gives up a paused one after minutes.
+    fn poll_abandoned(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        let Pump { client, target, meter, up, down, .. } = self;
+        let in_flight = match [up.is_done(), down.is_done()] {
+            [false, true] if !up.is_deaf(target.is_behind()) => {
+                ready!(target.poll_abandoned(cx));
+                client.in_flight(meter.down.has_sent_end())
+            }
+            [true, false] if !down.is_deaf(client.is_behind()) => {
+                ready!(client.poll_abandoned(cx));
+                target.in_flight(meter.up.has_sent_end())
+            }
+            _ => return Poll::Pending,
+        };
+        if in_flight == 0 { Poll::Ready(()) } else { Poll::Pending }
     }
 
     /// After an end, while a sink takes nothing or a turn is waited for, a reset of the source shows only as EPOLLERR,

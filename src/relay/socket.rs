@@ -3,12 +3,15 @@
 //! An idle socket is a reference and an empty pointer. What only few sockets need, bytes not taken yet and a watch for
 //! errors, is in a box.
 
+use std::future::pending;
 use std::io;
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
+use std::time::Duration;
 
 use rustix::net::getpeername;
 use tokio::io::{ReadBuf, Ready};
+use tokio::time::sleep;
 
 use super::broken::Trouble;
 use super::half::{Half, Input, Sent};
@@ -24,11 +27,17 @@ pub struct Socket<'a> {
     extra: Option<Box<Extra<'a>>>,
 }
 
+/// The pauses before the looks for an other end that has ended: whether it has closed altogether. The first is longer than
+/// most need for the close that follows; after the last it is taken to listen on.
+const BEFORE_LOOKS: [Duration; 3] =
+    [Duration::from_millis(2), Duration::from_millis(20), Duration::from_millis(200)];
+
 /// What an idle socket does not need.
 #[derive(Default)]
 struct Extra<'a> {
     backlog: Option<Box<Backlog>>,
     watch: Option<Watch<'a>>,
+    looks: Option<Pin<Box<dyn Future<Output = ()> + Send + 'a>>>,
 }
 
 /// What the socket has not taken yet, at least one byte: `bytes` from `written` on.
@@ -76,7 +85,7 @@ impl<'a> Socket<'a> {
         backlog.written += n;
         if backlog.written == backlog.bytes.len() {
             extra.backlog = None;
-            if extra.watch.is_none() {
+            if extra.watch.is_none() && extra.looks.is_none() {
                 self.extra = None;
             }
         }
@@ -157,6 +166,25 @@ impl Half for Socket<'_> {
             let reset = || io::Error::from_raw_os_error(libc::ECONNRESET);
             stream.take_error().ok().flatten().unwrap_or_else(reset)
         })
+    }
+
+    fn poll_abandoned(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        let stream = self.stream;
+        let looks = &mut self.extra.get_or_insert_default().looks;
+        let looks = looks.get_or_insert_with(|| {
+            Box::pin(async move {
+                for pause in BEFORE_LOOKS {
+                    sleep(pause).await;
+                    if stream.is_abandoned() {
+                        return;
+                    }
+                }
+                pending().await
+            })
+        });
+        ready!(looks.as_mut().poll(cx));
+        *looks = Box::pin(pending());
+        Poll::Ready(())
     }
 
     #[inline]

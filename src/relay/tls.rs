@@ -237,6 +237,10 @@ impl Half for TlsHalf<'_> {
         if self.is_over { Poll::Pending } else { Poll::Ready(error) }
     }
 
+    fn poll_abandoned(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        self.socket.poll_abandoned(cx)
+    }
+
     /// One that met only what TLS itself has to send is none: many clients close without reading a close_notify.
     fn take_error(&mut self) -> Option<io::Error> {
         let error = self.socket.take_error()?;

@@ -9,6 +9,7 @@ use std::pin::Pin;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::io::ioctl_fionread;
 use rustix::net::sockopt::set_socket_linger;
 use rustix::net::{SendFlags, Shutdown, send};
@@ -146,6 +147,20 @@ impl Stream {
         if let Stream::Tcp(it) = self {
             // It fails only on a dead socket, whose peer is already gone.
             let _ = set_socket_linger(it, Some(Duration::ZERO));
+        }
+    }
+
+    /// Whether the other end, which has ended its direction, has closed the connection altogether: what is written to it
+    /// would reach nobody. Known of ends on this machine alone.
+    pub(crate) fn is_abandoned(&self) -> bool {
+        match self {
+            Stream::Tcp(it) => it.is_abandoned(),
+            // Its close ends both directions of ours, unlike its shutdown(2) (net/unix/af_unix.c, unix_release_sock).
+            Stream::Unix(it) => {
+                let mut ours = [PollFd::new(it, PollFlags::empty())];
+                poll(&mut ours, Some(&Timespec::default())).is_ok()
+                    && ours[0].revents().contains(PollFlags::HUP)
+            }
         }
     }
 

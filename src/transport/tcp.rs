@@ -10,8 +10,8 @@ use std::net::SocketAddr;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::task::{Context, Poll, ready};
 
-use rustix::net::getsockname;
 use rustix::net::sockopt::socket_error;
+use rustix::net::{getpeername, getsockname};
 use tokio::io::unix::AsyncFd;
 use tokio::io::{Interest, Ready};
 
@@ -87,6 +87,19 @@ impl Tcp {
         let is_local = local.is_some_and(|it| it.ip().to_canonical().is_loopback());
         let was_long_enough = u64::from(info.since_sent_ms) * 1000 > u64::from(info.round_trip_us);
         is_recent && (is_local || was_long_enough && info.retransmits == 0)
+    }
+
+    /// Whether the other end is on this machine and no process has it any more. Costs a question to the kernel
+    /// (NETLINK_SOCK_DIAG), some 10 us.
+    pub(super) fn is_abandoned(&self) -> bool {
+        let ends = || {
+            let local = SocketAddr::try_from(getsockname(&self.0).ok()?).ok()?;
+            let remote = SocketAddr::try_from(getpeername(&self.0).ok()??).ok()?;
+            // Of the sockets of another machine, or namespace, the kernel knows nothing here.
+            remote.ip().to_canonical().is_loopback().then_some((local, remote))
+        };
+        let Some((local, remote)) = ends() else { return false };
+        sys::sock_diag::connection(remote, local).is_ok_and(|found| found.is_none_or(|it| it.inode == 0))
     }
 }
 

@@ -23,5 +23,6 @@ pub use finding::{
 };
 pub use listen::{Instead, bind_failures, could_listen, could_listen_unix, exit_code, unix_bind_failure};
 pub(crate) use own_limits::LEAST_SESSIONS;
+pub(crate) use report::mark;
 pub use report::{SCHEMA, bind_report, block, heading, json, screen};
 pub use verdict::{Certainty, Severity, Verdict};

@@ -20,7 +20,7 @@ impl Report {
     pub fn text(&self) -> String {
         let mut text = format!("{}\n", self.source);
         for area in &self.areas {
-            let _ = writeln!(text, "{} {:<10} {}", mark(area.status), area.id, area.text);
+            let _ = writeln!(text, "{} {:<10} {}", diagnosis::mark(area.status), area.id, area.text);
             for note in &area.notes {
                 let _ = writeln!(text, "         {note}");
             }
@@ -76,13 +76,4 @@ impl Report {
 /// `no fault`, `1 fault`, `2 faults`
 pub(super) fn counted(number: usize, word: &str) -> String {
     if number == 0 { format!("no {word}") } else { units::counted(number, word) }
-}
-
-fn mark(status: Status) -> &'static str {
-    match status {
-        Status::Ok => "[ok]  ",
-        Status::Warn => "[warn]",
-        Status::Fail => "[fail]",
-        Status::Skip => "[skip]",
-    }
 }

@@ -8,4 +8,5 @@ mod text;
 pub use bind::bind_report;
 pub use heading::heading;
 pub use json::{SCHEMA, json};
+pub(crate) use text::mark;
 pub use text::{block, screen};

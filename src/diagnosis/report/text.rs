@@ -98,7 +98,8 @@ fn body(diagnosis: &Diagnosis) -> String {
     text
 }
 
-fn mark(status: Status) -> &'static str {
+/// The mark before a line of a check, six columns wide.
+pub(crate) fn mark(status: Status) -> &'static str {
     match status {
         Status::Ok => "[ok]  ",
         Status::Warn => "[warn]",

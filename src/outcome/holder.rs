@@ -26,6 +26,9 @@ pub struct Holder {
     /// When it started. Together with `pid` this is its identity: a process id may be reused.
     #[serde(rename = "start", serialize_with = "rfc3339")]
     pub started: Option<SystemTime>,
+    /// When it started, counted from the start of the machine, in the kernel's ticks of a hundredth of a second.
+    #[serde(skip)]
+    pub since_boot: Option<Duration>,
     /// How long it had been running when it was examined.
     #[serde(skip)]
     pub age: Option<Duration>,
@@ -118,6 +121,12 @@ impl Holder {
     /// Its command line as one text; its short name if it has none.
     pub fn command(&self) -> String {
         if self.cmdline.is_empty() { self.comm.clone() } else { self.cmdline.join(" ") }
+    }
+
+    /// A sorting key: the process that started first comes first, one of unknown start last, and of two that started within
+    /// one tick the lower process id. A master thus stands before its workers.
+    pub fn seniority(&self) -> (bool, Option<Duration>, u32) {
+        (self.since_boot.is_none(), self.since_boot, self.pid)
     }
 
     /// Whether it is stopped (Ctrl-Z, SIGSTOP) or in a debugger: it keeps its sockets and does not respond.

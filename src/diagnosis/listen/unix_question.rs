@@ -135,7 +135,7 @@ fn stale(path: &Path, diagnosis: &mut Diagnosis) {
 fn held(listening: &Listening, diagnosis: &mut Diagnosis) {
     let search = holders::of_inodes(&BTreeSet::from([listening.inode]));
     let mut people: Vec<Holder> = search.found.iter().map(|held| held.holder.clone()).collect();
-    people.sort_by_key(|holder| (std::cmp::Reverse(holder.age), holder.pid));
+    people.sort_by_key(Holder::seniority);
     let all: Vec<&Holder> = people.iter().collect();
     diagnosis.summary = match listening.uid {
         _ if !all.is_empty() => format!("taken by {}", names(&all)),

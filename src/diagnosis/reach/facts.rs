@@ -293,7 +293,7 @@ impl ReachFacts {
                 holders.push(&held.holder);
             }
         }
-        holders.sort_by_key(|holder| (std::cmp::Reverse(holder.age), holder.pid));
+        holders.sort_by_key(|holder| holder.seniority());
         holders
     }
 

@@ -141,7 +141,7 @@ impl DiagnosisWorker {
         for (target, sockets) in wanted {
             let is_theirs = |held: &&holders::Held| sockets.iter().any(|socket| socket.inode == held.inode);
             // Of a master and its workers, the oldest; it is the one that ends last.
-            let holder = found.iter().filter(is_theirs).max_by_key(|held| held.holder.age);
+            let holder = found.iter().filter(is_theirs).min_by_key(|held| held.holder.seniority());
             target.found_holder(holder.map(|held| held.holder.clone()));
             if let Some(held) = holder {
                 self.watch_process(&target, held);

@@ -55,7 +55,8 @@ pub fn identify(pid: u32) -> io::Result<Holder> {
     let status = read_text(format!("/proc/{pid}/status"), MAX_SMALL_FILE)?;
     let uid = effective_user_in(&status)?;
     let command = read_start(format!("/proc/{pid}/cmdline"), MAX_COMMAND_BYTES).unwrap_or_default();
-    let age = age(stat.started_ticks);
+    let since_boot = since_boot(stat.started_ticks);
+    let age = since_boot.and_then(age);
     let (unit, container) = cgroup_unit::of(pid);
     Ok(Holder {
         pid,
@@ -65,6 +66,7 @@ pub fn identify(pid: u32) -> io::Result<Holder> {
         uid,
         user: user_name(uid),
         started: age.and_then(|age| SystemTime::now().checked_sub(age)),
+        since_boot,
         age,
         cwd: link(pid, "cwd"),
         terminal: terminal(stat.terminal),
@@ -145,7 +147,7 @@ fn terminal(device: u32) -> Option<String> {
 pub fn young(time: Duration) -> Vec<(u32, u32)> {
     let of = |pid: u32| {
         let stat = ProcStat::of(pid).ok().filter(|stat| !stat.is_kernel_thread())?;
-        (age(stat.started_ticks)? < time).then_some((pid, stat.parent))
+        (since_boot(stat.started_ticks).and_then(age)? < time).then_some((pid, stat.parent))
     };
     pids().into_iter().filter_map(of).collect()
 }
@@ -204,12 +206,16 @@ fn same_program(pid: u32) -> bool {
     replaced.is_some_and(|path| path == our_path.as_os_str().as_bytes())
 }
 
+fn since_boot(started_ticks: u64) -> Option<Duration> {
+    let started = started_ticks.checked_mul(1000)? / clock_ticks_per_second().max(1);
+    Some(Duration::from_millis(started))
+}
+
 /// The age of a process, by the clock that the kernel uses too, which also runs while the machine sleeps.
-fn age(started_ticks: u64) -> Option<Duration> {
+fn age(since_boot: Duration) -> Option<Duration> {
     let now = clock_gettime(ClockId::Boottime);
     let now = Duration::new(now.tv_sec.try_into().ok()?, now.tv_nsec.try_into().ok()?);
-    let started = started_ticks.checked_mul(1000)? / clock_ticks_per_second().max(1);
-    Some(now.saturating_sub(Duration::from_millis(started)))
+    Some(now.saturating_sub(since_boot))
 }
 
 fn arguments(command: &[u8]) -> Vec<String> {

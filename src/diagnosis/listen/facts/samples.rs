@@ -33,6 +33,7 @@ pub(crate) fn holder(pid: u32, comm: &str) -> Holder {
         uid: 1000,
         user: Some("ana".to_owned()),
         started: None,
+        since_boot: Some(Duration::from_secs(60)),
         age: Some(Duration::from_secs(42 * 60)),
         cwd: Some("/home/ana/shop".to_owned()),
         terminal: None,

@@ -1,6 +1,5 @@
 //! Why listening on an address failed: the rules. Pure.
 
-use std::cmp::Reverse;
 use std::collections::BTreeSet;
 use std::net::SocketAddr;
 
@@ -19,7 +18,7 @@ impl BindFacts {
         let held = self.held.iter().filter(|held| decisive.contains(&held.inode));
         let mut holders: Vec<&Holder> =
             held.map(|held| &held.holder).filter(|holder| seen.insert(holder.pid)).collect();
-        holders.sort_by_key(|holder| (Reverse(holder.age), holder.pid));
+        holders.sort_by_key(|holder| holder.seniority());
         holders
     }
 }

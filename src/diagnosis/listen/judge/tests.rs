@@ -1,3 +1,5 @@
+use std::time::Duration;
+
 use super::*;
 use crate::diagnosis::listen::facts::samples::{failure, holder, listener, socket, taken};
 use crate::probe::network::Ipv6Address;
@@ -170,4 +172,16 @@ fn a_system_call_filter_is_distinguished_from_a_kernel_without_ipv6() {
     assert_eq!(verdict(facts.clone()), "ipv6-disabled");
     facts.network.ipv6 = Some(vec![own("::1", false)]);
     assert_eq!(verdict(facts), "bind-denied-by-sandbox");
+}
+
+#[test]
+fn a_master_stands_before_the_worker_it_made_within_the_same_tick() {
+    let master = holder(7, "nginx");
+    // Examined a little later, the worker seems older.
+    let worker = Holder { age: master.age.map(|age| age + Duration::from_micros(90)), ..holder(8, "nginx") };
+    let facts = taken("127.0.0.1:80", vec![(listener("127.0.0.1:80", 9), vec![worker, master])]);
+
+    let pids: Vec<u32> = facts.holders().iter().map(|holder| holder.pid).collect();
+
+    assert_eq!(pids, [7, 8]);
 }

@@ -298,7 +298,10 @@ fn a_session_whose_service_was_killed_says_so() {
 
     let pid = demo.pid();
     demo.kill();
+    // The record does not wait for the state, nor the state for the record.
+    let killed = gate.read;
     gate.wait_for_state("down");
+    gate.read = killed;
     drop(client);
     let record = gate.wait_for(|line| line["end"].is_string());
 

@@ -45,6 +45,8 @@ pub struct Relayed {
     pub closed_by: Option<Side>,
     /// When the target's first byte was read.
     pub first_byte: Option<Instant>,
+    /// Whether that side had closed altogether while the other had not ended: its process ended, or closed in mid-session.
+    pub abandoned: bool,
 }
 
 impl Relayed {
@@ -54,6 +56,7 @@ impl Relayed {
             end,
             closed_by: meter.closed_by.get().copied(),
             first_byte: meter.first_byte.get().copied(),
+            abandoned: false,
         }
     }
 }
@@ -102,7 +105,7 @@ pub async fn relay_halves(
     let mut pump = Pump::new(client, target, meter, pace.throttles());
     let ended = pump.run().await;
     let (end, description) = pump.conclude(ended, reset_linger).await;
-    (Relayed::at(meter, end), description)
+    (Relayed { abandoned: pump.is_abandoned(), ..Relayed::at(meter, end) }, description)
 }
 
 /// Runs a pump to its end, and passes on what broke it, or waits for the proof of its end.
@@ -116,16 +119,18 @@ fn run<'a, L: Throttle + 'a>(
     // the same reason, and a statement ends before each await, so that the future has no room for what broke the
     // session.
     async move {
-        let concluding = match pump.run().await.and_then(|()| pump.ask()) {
-            Ok(true) => None,
-            // Boxed: it is rare, and every session would carry its room.
-            ended => Some(Box::pin(pump.conclude(ended.map(drop), *reset_linger))),
+        let end = {
+            let concluding = match pump.run().await.and_then(|()| pump.ask()) {
+                Ok(true) => None,
+                // Boxed: it is rare, and every session would carry its room.
+                ended => Some(Box::pin(pump.conclude(ended.map(drop), *reset_linger))),
+            };
+            match concluding {
+                Some(concluding) => concluding.await.0,
+                None => End::Done,
+            }
         };
-        let end = match concluding {
-            Some(concluding) => concluding.await.0,
-            None => End::Done,
-        };
-        Relayed::at(meter, end)
+        Relayed { abandoned: pump.is_abandoned(), ..Relayed::at(meter, end) }
     }
 }
 

@@ -129,6 +129,11 @@ impl<'a, C: Half, T: Half, L: Throttle> Pump<'a, C, T, L> {
         if in_flight == 0 { Poll::Ready(()) } else { Poll::Pending }
     }
 
+    /// Whether a pump that has run came to its end because one side was closed altogether.
+    pub(super) fn is_abandoned(&self) -> bool {
+        self.up.is_done() != self.down.is_done()
+    }
+
     /// After an end, while a sink takes nothing or a turn is waited for, a reset of the source shows only as EPOLLERR,
     /// because the source is not read.
     fn poll_watch(&mut self, cx: &mut Context<'_>) -> Poll<Broken> {

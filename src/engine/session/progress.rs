@@ -48,18 +48,25 @@ pub(crate) struct Finish {
     pub(crate) end: End,
     first_byte: Option<Instant>,
     closed_by: Option<Side>,
+    abandoned: bool,
     pub(crate) kernel: Option<Kernel>,
 }
 
 impl From<End> for Finish {
     fn from(end: End) -> Finish {
-        Finish { end, first_byte: None, closed_by: None, kernel: None }
+        Finish { end, first_byte: None, closed_by: None, abandoned: false, kernel: None }
     }
 }
 
 impl From<Relayed> for Finish {
     fn from(it: Relayed) -> Finish {
-        Finish { end: it.end, first_byte: it.first_byte, closed_by: it.closed_by, kernel: None }
+        Finish {
+            end: it.end,
+            first_byte: it.first_byte,
+            closed_by: it.closed_by,
+            abandoned: it.abandoned,
+            kernel: None,
+        }
     }
 }
 
@@ -88,7 +95,7 @@ impl Progress {
             way: entry.meter().way(),
             datagrams: None,
             kernel: finish.kernel,
-            hint: self.guard.and_then(|aim| hint(&aim.0, finish.end, finish.closed_by)),
+            hint: self.guard.and_then(|aim| hint(&aim.0, &finish)),
         }
     }
 }
@@ -104,13 +111,15 @@ pub(crate) fn kernel(client: &Stream, target: &Stream) -> Option<Kernel> {
 }
 
 /// What is known about why a session ended as it did.
-fn hint(target: &Target, end: End, closed_by: Option<Side>) -> Option<Arc<str>> {
-    match end {
+fn hint(target: &Target, finish: &Finish) -> Option<Arc<str>> {
+    let is_of_target = finish.closed_by == Some(Side::Target);
+    match finish.end {
         // The session has noted the details itself.
         End::NoTarget(Cause::NoTls | Cause::TlsUntrusted | Cause::TlsRefused) => None,
         End::NoTarget(cause) => target.hint(cause),
         End::TargetReset | End::TargetLost => target.cut_by_death(Instant::now()),
-        _ if closed_by == Some(Side::Target) && target.has_died() => target.cut_by_death(Instant::now()),
+        // A FIN of a target that closed altogether may be known here before its process is known to have ended.
+        _ if is_of_target && (finish.abandoned || target.has_died()) => target.cut_by_death(Instant::now()),
         _ => None,
     }
 }

@@ -15,10 +15,13 @@ pub(crate) enum Call {
     EpollCreate1,
     Eventfd2,
     Fcntl,
+    Getsockopt,
     Pipe2,
     Prlimit64,
     RecvMmsg,
     SendMmsg,
+    Setsockopt,
+    Shutdown,
     Socketpair,
     Splice,
 }
@@ -31,10 +34,13 @@ impl Call {
             Call::EpollCreate1 => "epoll_create1",
             Call::Eventfd2 => "eventfd2",
             Call::Fcntl => "fcntl",
+            Call::Getsockopt => "getsockopt",
             Call::Pipe2 => "pipe2",
             Call::Prlimit64 => "prlimit64",
             Call::RecvMmsg => "recvmmsg",
             Call::SendMmsg => "sendmmsg",
+            Call::Setsockopt => "setsockopt",
+            Call::Shutdown => "shutdown",
             Call::Socketpair => "socketpair",
             Call::Splice => "splice",
         }
@@ -54,10 +60,21 @@ impl Call {
                 Call::EpollCreate1 => libc::epoll_create1(NO_FLAGS),
                 Call::Eventfd2 => libc::eventfd(0, NO_FLAGS),
                 Call::Fcntl => libc::fcntl(NO_SOCKET, libc::F_GETFL),
+                Call::Getsockopt => libc::getsockopt(
+                    NO_SOCKET,
+                    libc::SOL_SOCKET,
+                    libc::SO_ERROR,
+                    ptr::null_mut(),
+                    ptr::null_mut(),
+                ),
                 Call::Pipe2 => libc::pipe2(pair.as_mut_ptr(), NO_FLAGS),
                 Call::Prlimit64 => libc::prlimit(0, !0, ptr::null(), ptr::null_mut()),
                 Call::RecvMmsg => libc::recvmmsg(NO_SOCKET, ptr::null_mut(), 0, 0, ptr::null_mut()),
                 Call::SendMmsg => libc::sendmmsg(NO_SOCKET, ptr::null_mut(), 0, 0),
+                Call::Setsockopt => {
+                    libc::setsockopt(NO_SOCKET, libc::SOL_SOCKET, libc::SO_REUSEADDR, ptr::null(), 0)
+                }
+                Call::Shutdown => libc::shutdown(NO_SOCKET, libc::SHUT_WR),
                 Call::Socketpair => libc::socketpair(NO_SOCKET, libc::SOCK_STREAM, 0, pair.as_mut_ptr()),
                 Call::Splice => {
                     libc::splice(NO_SOCKET, ptr::null_mut(), NO_SOCKET, ptr::null_mut(), 1, 0) as c_int
@@ -101,10 +118,13 @@ mod tests {
             Call::EpollCreate1,
             Call::Eventfd2,
             Call::Fcntl,
+            Call::Getsockopt,
             Call::Pipe2,
             Call::Prlimit64,
             Call::RecvMmsg,
             Call::SendMmsg,
+            Call::Setsockopt,
+            Call::Shutdown,
             Call::Socketpair,
             Call::Splice,
         ] {

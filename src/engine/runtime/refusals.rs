@@ -8,8 +8,17 @@ const STREAMS: [Call; 2] = [Call::Splice, Call::Pipe2];
 /// Other calls of the data path for which there is another way.
 const OTHERS: [Call; 3] = [Call::RecvMmsg, Call::SendMmsg, Call::Accept4];
 
-/// Calls that the runtime cannot do without; some make it panic.
-const NEEDED: [Call; 4] = [Call::EpollCreate1, Call::Eventfd2, Call::Fcntl, Call::Socketpair];
+/// Calls that nothing replaces: without the first four the runtime fails or panics; without the others no socket can be set
+/// up or asked for its error, and no session can pass on an end.
+const NEEDED: [Call; 7] = [
+    Call::EpollCreate1,
+    Call::Eventfd2,
+    Call::Fcntl,
+    Call::Socketpair,
+    Call::Getsockopt,
+    Call::Setsockopt,
+    Call::Shutdown,
+];
 
 /// The system calls without which an engine cannot run and which a filter refuses this process, as
 /// `socketpair (EPERM)`; `None` if it may call all of them. Call it before a tokio runtime is built.

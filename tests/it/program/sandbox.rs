@@ -115,7 +115,13 @@ fn clients_are_taken_in_where_accept4_is_refused() {
 
 #[test]
 fn a_start_without_a_call_it_cannot_do_without_names_it() {
-    for (call, name) in [(libc::SYS_eventfd2, "eventfd2"), (libc::SYS_socketpair, "socketpair")] {
+    for (call, name) in [
+        (libc::SYS_eventfd2, "eventfd2"),
+        (libc::SYS_socketpair, "socketpair"),
+        (libc::SYS_shutdown, "shutdown"),
+        (libc::SYS_getsockopt, "getsockopt"),
+        (libc::SYS_setsockopt, "setsockopt"),
+    ] {
         let mut program = without(&[call], EPERM, || Program::start(["127.0.0.1:0:127.0.0.1:9"]));
 
         assert_eq!(program.exit_code(), Some(6));

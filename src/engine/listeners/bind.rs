@@ -198,6 +198,11 @@ pub(crate) fn bind_all(
     if failures.is_empty() { Ok((open, unbound)) } else { Err(failures) }
 }
 
+/// A port that could not be opened, for the answer to the declaration.
+pub(crate) fn failure(port: &Port, by: &WantedBy, error: io::Error) -> BindFailure {
+    BindFailure { owner: by.owner(), protocol: port.protocol, address: port.address.clone(), error }
+}
+
 fn open_to_clients(it: &Bound) -> io::Result<()> {
     // A UDP socket needs no listen(2): it receives since it was bound.
     if it.port.protocol == Protocol::Tcp {
@@ -218,10 +223,7 @@ fn refuse(
 ) {
     match by.bind() {
         BindPolicy::Retry => unbound.push(Unbound { port, by, error }),
-        BindPolicy::Strict => {
-            let Port { protocol, address, .. } = port;
-            failures.push(BindFailure { owner: by.owner(), protocol, address, error });
-        }
+        BindPolicy::Strict => failures.push(failure(&port, &by, error)),
     }
 }
 

@@ -4,6 +4,8 @@ mod any;
 pub(super) mod bind;
 pub(super) mod bind_error;
 mod conflicts;
+mod files;
+mod report;
 mod retries;
 mod route_runtimes;
 mod service;

@@ -10,20 +10,18 @@ use tokio::time::{MissedTickBehavior, interval};
 use super::any::AnyListener;
 use super::bind::{self, Bound, Leaving, Port, WantedBy};
 use super::conflicts::Beside;
+use super::files;
+use super::report;
 use super::retries::Retries;
 use super::route_runtimes::RouteRuntimes;
-use super::tcp::TcpListener;
 use crate::address::{ListenAddress, Protocol};
-use crate::engine::api::{
-    Attempt, BindFailure, Declaration, Declared, Listening, Refused, Rejected, Wanted, Wants,
-};
+use crate::engine::api::{Attempt, BindFailure, Declaration, Declared, Refused, Rejected, Wanted, Wants};
 use crate::engine::runtime::context::Context;
 use crate::engine::runtime::drain;
 use crate::engine::runtime::heap_trim::HeapTrim;
 use crate::engine::udp::UdpListener;
 use crate::plan::{Route, RouteId, Source, diff};
 use crate::sys;
-use crate::transport::SocketFile;
 use crate::units::Seconds;
 
 /// How often counters are settled, and failed binds with `bind = "retry"` are tried again.
@@ -115,7 +113,7 @@ impl Supervisor {
         }
         Ok(Declared {
             change: diff(&attempt.before.routes, &attempt.wants.routes),
-            listening: self.listening(),
+            listening: report::listening(&self.listeners, &self.wanted),
             not_listening: self.retries.not_listening(),
             answers: attempt.answers(),
         })
@@ -138,7 +136,7 @@ impl Supervisor {
         let (bound, unbound) = bind::bind_all(new, &self.leaving(&wanted)).map_err(Rejected::Bind)?;
         let _admissions = self.cx.admissions.open(source, &wants.routes, &self.cx.ledger);
         let mut opened = BTreeMap::new();
-        let opening = self.open(bound, &mut opened).and_then(|()| self.change_files(&wanted));
+        let opening = self.open(bound, &mut opened).and_then(|()| files::change(&self.listeners, &wanted));
         if let Err(failure) = opening {
             close(opened).await;
             return Err(Rejected::Bind(vec![failure]));
@@ -182,27 +180,6 @@ impl Supervisor {
         leaving
     }
 
-    /// Applies the wanted mode and owner to the files of Unix sockets that stay; to all of them, or to none.
-    fn change_files(&self, wanted: &BTreeMap<Port, WantedBy>) -> Result<(), BindFailure> {
-        let mut changed: Vec<(&TcpListener, SocketFile)> = Vec::new();
-        for (port, listener) in &self.listeners {
-            let (Some(by), AnyListener::Tcp(listener)) = (wanted.get(port), listener) else { continue };
-            let old = listener.socket_file();
-            if *by.socket_file() == old {
-                continue;
-            }
-            changed.push((listener, old));
-            if let Err(error) = listener.change_file(by.socket_file()) {
-                for (listener, old) in changed {
-                    // The old attributes were valid a moment ago, so restoring them does not fail.
-                    let _ = listener.change_file(&old);
-                }
-                return Err(failure(port, by, error));
-            }
-        }
-        Ok(())
-    }
-
     /// Starts to accept from each. If one fails, the caller must close those in `opened`.
     fn open(
         &mut self,
@@ -218,7 +195,7 @@ impl Supervisor {
             }
             route_before = Some(by.owner());
             let listener = AnyListener::start(it, &mut self.runtimes, &self.cx, self.turn);
-            opened.insert(port.clone(), listener.map_err(|error| failure(&port, &by, error))?);
+            opened.insert(port.clone(), listener.map_err(|error| bind::failure(&port, &by, error))?);
         }
         Ok(())
     }
@@ -314,20 +291,6 @@ impl Supervisor {
         }
         self.retries.remind(unbound);
     }
-
-    fn listening(&self) -> Vec<Listening> {
-        let mut all: Vec<(usize, Listening)> = Vec::new();
-        for (port, listener) in &self.listeners {
-            let Some(by) = self.wanted.get(port) else { continue };
-            let targets = match by {
-                WantedBy::Route(by) => by.route.targets_at(by.place).map(|(target, _)| target).collect(),
-                WantedBy::Service(_) => Vec::new(),
-            };
-            all.push((by.place(), Listening { owner: by.owner(), address: listener.address(), targets }));
-        }
-        all.sort_by(|a, b| (&a.1.owner, a.0).cmp(&(&b.1.owner, b.0)));
-        all.into_iter().map(|(_, listening)| listening).collect()
-    }
 }
 
 /// Undoes an opening. Clients that have connected meanwhile are served: the route existed for a moment.
@@ -337,9 +300,4 @@ async fn close(opened: BTreeMap<Port, AnyListener>) {
             with_flows.close().await;
         }
     }
-}
-
-fn failure(port: &Port, by: &WantedBy, error: std::io::Error) -> BindFailure {
-    let (owner, address) = (by.owner(), port.address().clone());
-    BindFailure { owner, protocol: port.protocol, address, error }
 }

@@ -1,4 +1,4 @@
-//! One entry of a client list, as a user writes it ⇄ [`Listed`]; and the lines of a list file.
+//! One entry of a client list, as a user writes it ⇄ [`Listed`].
 
 use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
@@ -133,17 +133,19 @@ fn misread(text: &str) -> Misread {
             format!("write 0 to {most}"),
         );
     }
-    let looks_like_a_name =
-        trimmed.contains(|c: char| c.is_ascii_alphabetic()) && !trimmed.contains([':', '/', ' ']);
-    if looks_like_a_name {
+    if looks_like_a_name(trimmed) {
         let what = format!("{shown} is a name, and a client is known by its address alone");
         return Misread::new(what, EXAMPLE);
     }
     Misread::new(format!("{shown} is not a network"), EXAMPLE)
 }
 
+pub(super) fn looks_like_a_name(text: &str) -> bool {
+    text.contains(|c: char| c.is_ascii_alphabetic()) && !text.contains([':', '/', ' '])
+}
+
 /// `10.0.0.0/255.0.0.0`, `192.168.*`, `192.168.`, `[::1]`, `10.0.0.1:80` and `10/8`, as other programs write them.
-fn meant(text: &str) -> Option<Listed> {
+pub(super) fn meant(text: &str) -> Option<Listed> {
     let network = |ip: IpAddr, length: u8| Some(Listed::Network(IpNet::new(ip, length).ok()?.trunc()));
     if let Some((address, mask)) = text.split_once('/')
         && let (Ok(address), Ok(mask)) = (address.parse::<Ipv4Addr>(), mask.parse::<Ipv4Addr>())
@@ -173,39 +175,6 @@ fn meant(text: &str) -> Option<Listed> {
         *octet = part.parse::<u8>().ok()?;
     }
     network(Ipv4Addr::from(octets).into(), length.unwrap_or(8 * parts.len() as u8))
-}
-
-/// The longest line of a list file, in bytes.
-pub const MAX_LINE: usize = 256;
-
-/// The networks of a list file: one entry per line; `#` and `;` begin a comment. Unreadable entries are returned with
-/// their line number, from 1.
-pub fn listed_in(text: &str) -> (Vec<IpNet>, Vec<(usize, Misread)>) {
-    let (mut networks, mut misread) = (Vec::new(), Vec::new());
-    for (n, line) in text.lines().enumerate() {
-        let entry = line.split(['#', ';']).next().unwrap_or_default().trim();
-        if entry.is_empty() {
-            continue;
-        }
-        match line_entry(entry) {
-            Ok(listed) => networks.extend(listed.networks()),
-            Err(why) => misread.push((n + 1, why)),
-        }
-    }
-    (networks, misread)
-}
-
-fn line_entry(entry: &str) -> Result<Listed, Misread> {
-    if entry.len() > MAX_LINE {
-        return Err(Misread::new(format!("{} is not a network", quoted(entry)), "write one a line"));
-    }
-    match entry.parse()? {
-        Listed::File(_) => Err(Misread::new(
-            format!("{} names a file, and this is one", quoted(entry)),
-            "name it in the configuration",
-        )),
-        listed => Ok(listed),
-    }
 }
 
 #[cfg(test)]
@@ -265,22 +234,10 @@ mod tests {
         assert!(message("10.0.0.0/255.0.255.0").contains("is no length of a prefix"));
     }
 
-    #[test]
-    fn a_file_has_an_entry_a_line_and_comments() {
-        let text = "# us\n10.0.0.0/8   # the office\r\n\n 192.0.2.1 ; SBL1\nlocalhost\n10.0.0.1/8\nfile:x\n";
-
-        let (networks, misread) = listed_in(text);
-
-        let networks: Vec<String> = networks.iter().map(|network| network.to_string()).collect();
-        assert_eq!(networks, ["10.0.0.0/8", "192.0.2.1/32", "127.0.0.0/8", "::1/128"]);
-        assert_eq!(misread.iter().map(|(line, _)| *line).collect::<Vec<_>>(), [6, 7]);
-    }
-
     proptest! {
         #[test]
         fn no_text_panics(text in ".*") {
             let _ = text.parse::<Listed>();
-            let _ = listed_in(&text);
         }
 
         #[test]

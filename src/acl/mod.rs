@@ -2,13 +2,15 @@
 //!
 //! Pure: takes an address, returns a decision. The plan reads list files.
 
+mod list_file;
 mod listed;
 mod networks;
 
 use std::net::IpAddr;
 use std::sync::Arc;
 
-pub use listed::{Listed, MAX_LINE, listed_in};
+pub use list_file::{MAX_LINE, listed_in};
+pub use listed::Listed;
 pub use networks::Networks;
 
 use crate::outcome::Denial;

@@ -104,6 +104,9 @@ fn from_file(file: &str, from: Option<Program>) -> Result<(String, Imported), St
             (path.to_owned(), config::read_file(path.as_ref()).map_err(|problem| unreadable(path, &problem))?)
         }
     };
+    if config::is_pem(&text) {
+        return Err(format!("{name}: this holds a certificate or a key\n = help: is this the right file?"));
+    }
     let program = match from {
         Some(program) => program,
         None => {

@@ -39,6 +39,11 @@ pub(crate) fn read_file(path: &Path) -> Result<String, Box<Problem>> {
     })
 }
 
+/// Whether a text holds a certificate or a key. Such a file is never quoted, whatever it was named as.
+pub(crate) fn is_pem(text: &str) -> bool {
+    text.lines().any(|line| line.starts_with("-----BEGIN "))
+}
+
 fn read_bytes(path: &Path) -> io::Result<Vec<u8>> {
     let file = File::open(path)?;
     if file.metadata()?.is_dir() {

@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 
 use super::decode::FileName;
 use super::document::{self, Config};
-use super::file::{read_file, unreadable};
+use super::file::{is_pem, read_file, unreadable};
 use super::file_id::{NamedFile, Stamp};
 use super::pattern::{self, MAX_ENTRIES, is_pattern};
 use super::problem::{Place, Problem, bare_or_quoted};
@@ -23,6 +23,9 @@ const MAX_FILES: usize = 1_000;
 /// The most bytes that included files may have together.
 const MAX_ALL_BYTES: usize = 16 << 20;
 
+/// Why a file with a certificate or a key is not read. Its lines would be quoted beside each problem.
+const PEM: &str = "this holds a certificate or a key, and no configuration";
+
 /// A configuration, its texts, and the files that it includes.
 #[derive(Debug, Default)]
 pub(crate) struct Whole {
@@ -34,7 +37,14 @@ pub(crate) struct Whole {
 /// Reads a text and the files that it includes; `name` is its path. Broken parts are left out and the rest is still
 /// read, so that every problem of every file is found at once.
 pub(crate) fn read(name: &str, text: &str, problems: &mut Vec<Problem>) -> Whole {
-    let config = document::read(text, problems).unwrap_or_default();
+    let config = match is_pem(text) {
+        true => {
+            problems.push(Problem::new(Place::File, "", PEM).help("is this the right file?"));
+            None
+        }
+        false => document::read(text, problems),
+    };
+    let config = config.unwrap_or_default();
     let mut whole = Whole { config, texts: Texts::new(name, text), files: Vec::new() };
     let mut reading = Reading { whole: &mut whole, read: BTreeSet::new(), bytes: 0, problems };
     for entry in reading.whole.config.include.take().unwrap_or_default() {
@@ -133,7 +143,11 @@ impl Reading<'_> {
                 return Err((what, help.to_owned()));
             }
         }
-        read_file(path).map_err(|problem| (problem.message, problem.help.unwrap_or_default()))
+        match read_file(path) {
+            Ok(text) if is_pem(&text) => Err((PEM.to_owned(), "include files with routes only".to_owned())),
+            Ok(text) => Ok(text),
+            Err(problem) => Err((problem.message, problem.help.unwrap_or_default())),
+        }
     }
 
     fn wrong(&mut self, place: &Place, message: String, help: &str) {

@@ -46,7 +46,7 @@ pub use texts::{Text, Texts};
 
 pub(crate) use decode::FileName;
 pub(crate) use document::Config;
-pub(crate) use file::{MAX_BYTES, read_file, unreadable};
+pub(crate) use file::{MAX_BYTES, is_pem, read_file, unreadable};
 pub(crate) use include::{Whole, read};
 pub(crate) use keys::{Settings, WrittenHealth, WrittenTargetTls, WrittenTls};
 pub(crate) use problem::bare_or_quoted;

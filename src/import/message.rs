@@ -16,6 +16,12 @@ impl At {
         At { line, words: words.into() }
     }
 
+    /// The line of words that nothing marks as the program's. The file may be another one, with secrets in it, so they
+    /// are not repeated.
+    pub(super) fn unknown(&self) -> At {
+        self.with("")
+    }
+
     /// The same line with other words.
     pub(super) fn with(&self, words: impl Into<String>) -> At {
         At::new(self.line, words)

@@ -114,9 +114,13 @@ fn forward(at: &At, draft: &mut Draft) -> Option<RouteId> {
     };
     let words: Vec<&str> = rule.split_whitespace().collect();
     let [bind, bind_port, connect, connect_port, rest @ ..] = &words[..] else {
-        draft.lost(None, at, "this is neither a forwarding rule nor any other line of rinetd; write bindaddress bindport connectaddress connectport");
-        return None;
+        return no_rule(at, draft);
     };
+    let is_number = |text: &&&str| proto(text).0.bytes().all(|byte| byte.is_ascii_digit());
+    let known = [bind_port, connect_port].iter().filter(|text| port(proto(text).0, "tcp").is_some()).count();
+    if known < 2 && ![bind_port, connect_port].iter().any(|text| is_number(&text)) {
+        return no_rule(at, draft);
+    }
     let (bind_port, from) = proto(bind_port);
     let (connect_port, to) = proto(connect_port);
     if from != to {
@@ -154,6 +158,13 @@ fn forward(at: &At, draft: &mut Draft) -> Option<RouteId> {
         draft.set(id, &at.with("timeout (72 s by default)"), "idle_timeout", time(default));
     }
     Some(id)
+}
+
+fn no_rule(at: &At, draft: &mut Draft) -> Option<RouteId> {
+    let why = "this is neither a forwarding rule nor any other line of rinetd; write bindaddress bindport connectaddress \
+               connectport";
+    draft.lost(None, &at.unknown(), why);
+    None
 }
 
 /// Splits off the options, which may touch the fourth word: `80[timeout=5]`.

@@ -22,7 +22,7 @@ pub(super) fn read(text: &str, draft: &mut Draft) {
         let words = match split(line) {
             Ok(words) => words,
             Err(why) => {
-                draft.lost(None, &at, why);
+                draft.lost(None, &at.unknown(), why);
                 continue;
             }
         };
@@ -103,7 +103,11 @@ fn configured(words: &[String], is_open: bool, at: &At, draft: &mut Draft) {
             );
         }
         [name, ..] if is_keyword(name) => draft.idle(at, TUNNEL),
-        _ => draft.lost(None, at, "this is neither a command line of ssh nor a keyword of its configuration"),
+        _ => draft.lost(
+            None,
+            &at.unknown(),
+            "this is neither a command line of ssh nor a keyword of its configuration",
+        ),
     }
 }
 

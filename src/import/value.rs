@@ -260,12 +260,9 @@ impl Fields {
         }
     }
 
-    /// The entries that were not taken, each with its words.
+    /// The entries that were not taken. The words of each are its key alone: what no reader knows may be a secret.
     pub(super) fn rest(self) -> Vec<(String, At)> {
-        let one = |(key, node): (String, Node)| {
-            let at = At::new(node.line, format!("{key} = {}", node.shown()));
-            (key, at)
-        };
+        let one = |(key, node): (String, Node)| (key.clone(), At::new(node.line, key));
         self.entries.into_iter().map(one).collect()
     }
 }

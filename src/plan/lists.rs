@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use super::draft::Draft;
 use crate::acl::{Access, Listed, Networks, Sets, listed_in};
-use crate::config::{NamedFile, Problem, Settings, Texts, Written};
+use crate::config::{NamedFile, Problem, Settings, Texts, Written, is_pem};
 
 /// The largest list that is read, in bytes; room for about a million networks.
 const MAX_BYTES: u64 = 16 << 20;
@@ -84,6 +84,11 @@ impl<'f> Lists<'f> {
         };
         let named = NamedFile::new(path.clone());
         let networks = match read(&path) {
+            Ok(text) if is_pem(&text) => {
+                let what = "this holds a certificate or a key, and no list";
+                problem(format!("{}: {what}", path.display()), "name a file with one network a line");
+                Vec::new()
+            }
             Ok(text) => {
                 let (networks, misread) = listed_in(&text);
                 for (line, why) in misread.iter().take(MAX_REPORTED) {
@@ -207,7 +212,7 @@ mod tests {
 
         assert_eq!(
             planned("10.0.0.0/8\n\n10.0.0.1/8 # oops\n", route).unwrap_err(),
-            "routes.a.deny: DIR/list:3: \"10.0.0.1/8\" has bits beyond its first 8"
+            "routes.a.deny: DIR/list:3: the network has bits beyond its prefix"
         );
         let many = "no\n".repeat(15);
         assert_eq!(

@@ -58,12 +58,13 @@ pub(super) fn sections(text: &str, draft: &mut Draft) -> Vec<Section> {
             Ok(words) if words.is_empty() => continue,
             Ok(words) => words,
             Err(why) => {
-                draft.lost(None, &at, why);
+                let told = if sections.is_empty() { at.unknown() } else { at.clone() };
+                draft.lost(None, &told, why);
                 unread(at, &mut sections);
                 continue;
             }
         };
-        let at = at.with(words.join(" "));
+        let at = at.with(shown(&words));
         if words[0].starts_with('.') {
             draft.lost(None, &at, "conditions are not evaluated; the lines of every branch are read");
             continue;
@@ -73,10 +74,20 @@ pub(super) fn sections(text: &str, draft: &mut Draft) -> Vec<Section> {
         } else if let Some(section) = sections.last_mut() {
             section.lines.push(Line { at, words });
         } else {
-            draft.lost(None, &at, "it is outside any section");
+            draft.lost(None, &at.unknown(), "it is outside any section");
         }
     }
     sections
+}
+
+/// The words of a line as notes show it, without the passwords it holds.
+fn shown(words: &[String]) -> String {
+    let shown = match words.first().map(String::as_str) {
+        Some("setenv" | "presetenv") => 2,
+        Some("stats") if words.get(1).is_some_and(|word| word == "auth") => 2,
+        _ => words.len(),
+    };
+    words[..shown.min(words.len())].join(" ")
 }
 
 /// Keeps a rule that cannot be split as one that no reader understands, so that its route is left out, rather than

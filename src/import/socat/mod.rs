@@ -27,7 +27,7 @@ pub(super) fn read(text: &str, draft: &mut Draft) {
         let words = match split(line) {
             Ok(words) => words,
             Err(why) => {
-                draft.lost(None, &at, why);
+                draft.lost(None, &at.unknown(), why);
                 continue;
             }
         };
@@ -37,7 +37,7 @@ pub(super) fn read(text: &str, draft: &mut Draft) {
             read_words(number, command, draft);
         }
         if !is_known {
-            draft.lost(None, &at, "this is not a command line of socat");
+            draft.lost(None, &at.unknown(), "this is not a command line of socat");
         }
     }
 }

@@ -205,7 +205,7 @@ fn a_list_in_a_file_is_read_again_when_it_changes() {
 
     fs::write(&list, "127.0.0.2\nnobody\n").unwrap();
     program.wait_for("reload refused, nothing has changed");
-    program.wait_for("blocked:2: \"nobody\" is a name");
+    program.wait_for("blocked:2: this is a name, and a client is known by its address alone");
     assert!(Connection::is_reset_at_once("127.0.0.2", address));
 
     fs::write(&list, "").unwrap();

@@ -11,6 +11,7 @@ mod reload;
 mod reload_answer;
 mod reload_files;
 mod sandbox;
+mod secrets;
 mod sources;
 mod start;
 mod stop;

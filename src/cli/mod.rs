@@ -30,6 +30,7 @@ pub use validate::validate;
 
 /// Parses the command line, runs the command, and returns the exit code.
 pub fn main() -> u8 {
+    signals::unblock();
     let cli = match Cli::try_parse() {
         Ok(cli) => cli,
         Err(error) => {

@@ -107,21 +107,25 @@ async fn life(
     until_stopped(signals, reloader(plan, handle.clone()), &handle).await
 }
 
-/// Reloads whenever the file changes or SIGHUP arrives. Drains and stops at the first SIGTERM or SIGINT; the second
-/// ends the drain.
-async fn until_stopped(signals: Signals, mut reloader: Reloader, handle: &Handle) -> u8 {
-    let (mut hangup, mut terminate, mut interrupt) = signals.split();
+/// Reloads whenever the file changes or SIGHUP arrives; without a file, SIGHUP stops. Drains and stops at the first
+/// signal that stops; the second ends the drain.
+async fn until_stopped(mut signals: Signals, mut reloader: Reloader, handle: &Handle) -> u8 {
+    let Signals { hangup, stop, told } = &mut signals;
     let reloading = async {
+        // The terminal was closed, and nothing else knows of a run that has no file.
+        if !reloader.has_file() {
+            return hangup.next().await;
+        }
         loop {
-            let hung_up = async { hangup.recv().await.unwrap_or_default() };
-            reloader.turn(hung_up).await;
+            reloader.turn(hangup.next()).await;
         }
     };
     tokio::select! {
-        _ = Signals::stop(&mut terminate, &mut interrupt) => {}
+        _ = stop.next() => {}
         () = reloading => {}
+        () = told.answer() => {}
     }
-    Signals::settle(&mut terminate, &mut interrupt).await;
+    stop.settle().await;
     let patience = reloader.plan().limits.drain_timeout;
     tokio::select! {
         stopped = handle.stop(patience) => match stopped {
@@ -134,7 +138,7 @@ async fn until_stopped(signals: Signals, mut reloader: Reloader, handle: &Handle
                 code::INTERNAL
             }
         },
-        number = Signals::stop(&mut terminate, &mut interrupt) => {
+        number = stop.next() => {
             // The sessions that remain are reset: without that, the kernel would close their sockets with a FIN when
             // the process ends, and a truncated answer would look complete.
             let _ = timeout(LAST_RESETS, handle.stop(Duration::ZERO)).await;

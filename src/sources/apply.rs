@@ -60,6 +60,11 @@ impl Reloader {
         &self.plan
     }
 
+    /// Whether there is a file to reload; otherwise every route is on the command line.
+    pub fn has_file(&self) -> bool {
+        self.sources.file.is_some()
+    }
+
     /// The last reload; `None` before the first.
     pub fn last(&self) -> Option<&Last> {
         self.last.as_ref()

@@ -12,6 +12,8 @@ pub(crate) mod netlink;
 pub(crate) mod nftables;
 pub(crate) mod refusals;
 pub(crate) mod rtnetlink;
+#[cfg(feature = "cli")]
+pub(crate) mod signals;
 pub(crate) mod sock_diag;
 mod socket_names;
 mod sockopt;

@@ -12,6 +12,7 @@ mod reload_answer;
 mod reload_files;
 mod sandbox;
 mod secrets;
+mod signals;
 mod sources;
 mod start;
 mod stop;

@@ -3,7 +3,7 @@
 use crate::config::Problems;
 use crate::diagnosis::process_text::shell;
 use crate::import::Program;
-use crate::probe::printable;
+use crate::units::shown;
 
 /// Options of other programs, written where Loopgate takes a route or a command.
 const FLAGS: [(&[&str], &str); 10] = [
@@ -56,7 +56,7 @@ pub(super) fn of_another_program(problems: &Problems) -> String {
     // A file with a `[routes…]` table is meant for Loopgate, whatever else it contains.
     let is_ours = main.text.lines().any(|line| line.trim_start().starts_with("[routes"));
     let Some(program) = Program::guess(&main.text).filter(|_| !is_ours) else { return String::new() };
-    let (name, file) = (program.name(), shell(&[printable(&main.name, 200)]));
+    let (name, file) = (program.name(), shell(&[shown(&main.name, 200)]));
     format!("\nThis looks like a file of {name}. To convert it:\n  loopgate import {file} > loopgate.toml\n")
 }
 
@@ -68,7 +68,7 @@ pub(super) fn command_of_another_program(arguments: &[String]) -> Option<String>
             .contains(&kind.as_str())
     };
     let socat = arguments.iter().any(is_socat);
-    let words: Vec<String> = arguments.iter().map(|argument| printable(argument, 200)).collect();
+    let words: Vec<String> = arguments.iter().map(|argument| shown(argument, 200)).collect();
     socat.then(|| {
         let error = "error: this is a command line of socat\n = help: to convert it:";
         format!("{error} loopgate import -- socat {} > loopgate.toml", shell(&words))

@@ -11,8 +11,6 @@ pub mod sockets;
 pub mod system;
 pub mod trace;
 
-pub(crate) use system::redact::printable;
-
 use std::fs::File;
 use std::io::{self, Read};
 use std::path::Path;
@@ -31,5 +29,5 @@ fn read_text(path: impl AsRef<Path>, limit: u64) -> io::Result<String> {
 
 /// A path, escaped for a terminal and cut to 200 characters.
 pub fn printable_path(path: &Path) -> String {
-    system::redact::printable(&path.to_string_lossy(), 200)
+    crate::units::shown(&path.to_string_lossy(), 200)
 }

@@ -11,6 +11,7 @@ mod rate;
 mod seconds;
 #[cfg(test)]
 pub(crate) mod seeded;
+mod shown;
 mod time_span;
 
 pub(crate) use counted::counted;
@@ -20,4 +21,5 @@ pub(crate) use misread::{from_text, quoted};
 pub use quantity::OrOff;
 pub use rate::Rate;
 pub(crate) use seconds::Seconds;
+pub(crate) use shown::shown;
 pub use time_span::TimeSpan;

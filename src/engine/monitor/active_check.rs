@@ -11,10 +11,10 @@ use crate::engine::targets::greeting::{Greeting, shake_hands};
 use crate::engine::targets::reach::{Unreached, cause_of, reach_custom};
 use crate::engine::targets::target::Target;
 use crate::outcome::Cause;
-use crate::probe::system::redact::printable;
 use crate::proxy_protocol::Ends;
 use crate::transport::{self, Link, Origin};
 use crate::units::Seconds;
+use crate::units::shown;
 
 /// The largest number of characters of a wrong answer that are quoted.
 const MAX_QUOTED: usize = 60;
@@ -127,5 +127,5 @@ fn answered(received: &[u8]) -> String {
     if received.is_empty() {
         return "it sent nothing".to_owned();
     }
-    format!("it answered '{}'", printable(&String::from_utf8_lossy(received), MAX_QUOTED))
+    format!("it answered '{}'", shown(&String::from_utf8_lossy(received), MAX_QUOTED))
 }

@@ -18,8 +18,8 @@ use crate::probe::process::process_stats::Vitals;
 use crate::probe::process::{holders, process_exit};
 use crate::probe::sockets::connections;
 use crate::probe::sockets::{self, Socket};
-use crate::probe::system::redact::printable;
 use crate::units::counted;
+use crate::units::shown;
 
 /// The listening sockets a dial to the target would reach.
 pub(crate) fn listeners(target: &Target) -> Vec<Socket> {
@@ -95,7 +95,7 @@ fn was_held(target: &Target) -> bool {
 /// `it answered '-LOADING'; '+PONG' was expected`
 fn bad_answer(target: &Target) -> String {
     let answer = target.details().answer.clone();
-    let expected = target.rules().talk.as_ref().map(|talk| printable(&talk.expect, MAX_EXPECTED));
+    let expected = target.rules().talk.as_ref().map(|talk| shown(&talk.expect, MAX_EXPECTED));
     match (answer, expected) {
         (Some(answer), Some(expected)) => format!("{answer}; '{expected}' was expected"),
         _ => Cause::BadAnswer.remedy().to_owned(),

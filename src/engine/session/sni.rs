@@ -12,10 +12,10 @@ use crate::client_hello::{Alert, Fault, MAX_BYTES, Reader, Seen, looks_like};
 use crate::engine::runtime::by_hello::{ByHello, Speaks};
 use crate::engine::runtime::context::RouteRuntime;
 use crate::outcome::End;
-use crate::probe::printable;
 use crate::relay::last_words;
 use crate::transport::{Stream, Undecided, peek};
 use crate::units::Seconds;
+use crate::units::shown;
 
 /// What the first bytes show about a client.
 enum FirstBytes {
@@ -88,7 +88,7 @@ fn classify(by: &ByHello<RouteRuntime>, seen: Seen<'_>) -> Option<FirstBytes> {
         Seen::Other => FirstBytes::NotTls,
         Seen::Broken(fault) => FirstBytes::Broken(fault),
         Seen::Hello(hello) => {
-            FirstBytes::Hello { name: hello.server_name().map(shown), chosen: by.of(&hello).cloned() }
+            FirstBytes::Hello { name: hello.server_name().map(readable), chosen: by.of(&hello).cloned() }
         }
     })
 }
@@ -97,8 +97,8 @@ fn classify(by: &ByHello<RouteRuntime>, seen: Seen<'_>) -> Option<FirstBytes> {
 const MAX_SHOWN: usize = 255;
 
 /// A name made printable: its bytes come from an untrusted client.
-fn shown(name: &[u8]) -> String {
-    printable(&String::from_utf8_lossy(name), MAX_SHOWN).to_ascii_lowercase()
+fn readable(name: &[u8]) -> String {
+    shown(&String::from_utf8_lossy(name), MAX_SHOWN).to_ascii_lowercase()
 }
 
 fn no_target(name: Option<&str>) -> String {

@@ -15,8 +15,8 @@ use super::health::Event;
 use super::target::Target;
 use crate::address::{Address, Host, TargetAddress, is_localhost};
 use crate::outcome::{Attempt, Cause};
-use crate::probe::system::redact::printable;
 use crate::transport::{self, Dial, Link, Origin, Reach, Stream, Unopened};
+use crate::units::shown;
 
 /// A target that could not be dialled or greeted.
 pub(crate) struct Unreached {
@@ -205,7 +205,7 @@ pub(crate) async fn reach_custom(
     reached.map_err(|error| {
         // An error of the system has its own cause and description.
         let is_own = error.raw_os_error().is_none();
-        let words = is_own.then(|| printable(&error.to_string(), MAX_QUOTED).into());
+        let words = is_own.then(|| shown(&error.to_string(), MAX_QUOTED).into());
         Unreached { words, ..Cause::of_reach(&error).into() }
     })
 }

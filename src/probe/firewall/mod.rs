@@ -7,8 +7,8 @@
 use std::io;
 
 use super::read_text;
-use super::system::redact::printable;
 use crate::sys::nftables;
+use crate::units::shown;
 
 mod words;
 
@@ -57,7 +57,7 @@ impl Firewall {
 
     /// The rule in the syntax of nft(8), escaped and cut.
     pub fn words(&self, rule: &Rule) -> String {
-        printable(&words::of(rule, &self.ruleset.sets), MAX_TEXT)
+        shown(&words::of(rule, &self.ruleset.sets), MAX_TEXT)
     }
 
     /// Whether a program that changes rules is installed.
@@ -67,7 +67,7 @@ impl Firewall {
 
     /// The command that deletes a rule, if `nft` is installed.
     pub fn deletion(&self, rule: &Rule) -> Option<Vec<String>> {
-        let name = |text: &str| printable(text, MAX_NAME);
+        let name = |text: &str| shown(text, MAX_NAME);
         if !self.has("nft") {
             return None;
         }
@@ -80,7 +80,7 @@ impl Firewall {
 
     /// The command that accepts a port ahead of a chain's other rules, if `nft` is installed.
     pub fn exception(&self, chain: &Chain, port: u16) -> Option<Vec<String>> {
-        let (table, name) = (printable(&chain.table, MAX_NAME), printable(&chain.name, MAX_NAME));
+        let (table, name) = (shown(&chain.table, MAX_NAME), shown(&chain.name, MAX_NAME));
         let words =
             format!("nft insert rule {} {table} {name} tcp dport {port} accept", family(chain.family));
         self.has("nft").then(|| words.split(' ').map(str::to_owned).collect())
@@ -106,14 +106,14 @@ impl Firewall {
 
 /// `inet site/in handle 4`, escaped: as nft(8) names it.
 pub fn place(rule: &Rule) -> String {
-    let name = |text: &str| printable(text, MAX_NAME);
+    let name = |text: &str| shown(text, MAX_NAME);
     let (family, table, chain) = (family(rule.family), name(&rule.table), name(&rule.chain));
     format!("{family} {table}/{chain} handle {}", rule.handle)
 }
 
 /// The rule's comment, escaped.
 pub fn comment(rule: &Rule) -> Option<String> {
-    rule.comment.as_ref().map(|comment| printable(comment, MAX_NAME))
+    rule.comment.as_ref().map(|comment| shown(comment, MAX_NAME))
 }
 
 /// The packets counted by the rule's counter, if it has one.
@@ -126,7 +126,7 @@ pub fn counter(rule: &Rule) -> Option<u64> {
 
 /// `inet site/in`, escaped.
 pub fn chain_place(chain: &Chain) -> String {
-    let name = |text: &str| printable(text, MAX_NAME);
+    let name = |text: &str| shown(text, MAX_NAME);
     format!("{} {}/{}", family(chain.family), name(&chain.table), name(&chain.name))
 }
 
@@ -206,7 +206,7 @@ fn legacy_tables() -> Vec<String> {
         [("/proc/net/ip_tables_names", "iptables-legacy"), ("/proc/net/ip6_tables_names", "ip6tables-legacy")]
     {
         let names = read_text(path, 4096).unwrap_or_default();
-        let tables: Vec<String> = names.lines().map(|name| printable(name, MAX_NAME)).collect();
+        let tables: Vec<String> = names.lines().map(|name| shown(name, MAX_NAME)).collect();
         if !tables.is_empty() {
             found.push(format!(
                 "{program} rules (tables {} exist; {program} -vnL shows them)",

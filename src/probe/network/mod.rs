@@ -18,7 +18,7 @@ use serde::Serialize;
 use crate::address::Interface;
 
 use super::read_text;
-use super::system::redact::printable;
+use crate::units::shown;
 
 /// The addresses of this network namespace.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
@@ -143,7 +143,7 @@ fn ipv6_address(line: &str) -> Option<Ipv6Address> {
     let flags = u8::from_str_radix(flags, 16).ok()?;
     Some(Ipv6Address {
         ip: Ipv6Addr::from_bits(u128::from_str_radix(ip, 16).ok()?),
-        interface: printable(interface, 16),
+        interface: shown(interface, 16),
         tentative: flags & IFA_F_TENTATIVE != 0,
         duplicate: flags & IFA_F_DADFAILED != 0,
     })

@@ -7,7 +7,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use crate::probe::read_text;
-use crate::probe::system::redact::printable;
+use crate::units::shown;
 
 /// A line of the hosts file that names `localhost`.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -72,7 +72,7 @@ pub fn look_up(name: &str, patience: Duration) -> Answer {
         Err(error) => Err(error),
     };
     let took = begun.elapsed();
-    let addresses = answer.map(distinct).map_err(|error| printable(&error.to_string(), 120));
+    let addresses = answer.map(distinct).map_err(|error| shown(&error.to_string(), 120));
     Answer { addresses, took }
 }
 

@@ -8,8 +8,8 @@ use std::net::{IpAddr, SocketAddr};
 
 use serde::Serialize;
 
-use crate::probe::system::redact::printable;
 use crate::sys::rtnetlink;
+use crate::units::shown;
 
 pub use crate::sys::rtnetlink::{Address, Filter, Link, Neighbour, Path, PolicyRule, Qdisc, RouteKind};
 
@@ -63,7 +63,7 @@ const IFNAMSIZ: usize = 16;
 /// The errno of the request: EMFILE without a free descriptor, EPERM or EPROTONOSUPPORT in a sandbox.
 pub fn links() -> io::Result<Vec<Link>> {
     let links = rtnetlink::links()?.rows.into_iter();
-    Ok(links.map(|link| Link { name: printable(&link.name, IFNAMSIZ), ..link }).collect())
+    Ok(links.map(|link| Link { name: shown(&link.name, IFNAMSIZ), ..link }).collect())
 }
 
 /// Every address of this namespace.
@@ -80,7 +80,7 @@ pub fn addresses() -> io::Result<Vec<Address>> {
 /// As for [`links`].
 pub fn qdiscs() -> io::Result<Vec<Qdisc>> {
     let qdiscs = rtnetlink::qdiscs()?.rows.into_iter();
-    Ok(qdiscs.map(|qdisc| Qdisc { kind: printable(&qdisc.kind, IFNAMSIZ), ..qdisc }).collect())
+    Ok(qdiscs.map(|qdisc| Qdisc { kind: shown(&qdisc.kind, IFNAMSIZ), ..qdisc }).collect())
 }
 
 /// The route that a TCP connection of this user to an address would take; port 0 stands for any port.
@@ -200,12 +200,12 @@ fn noted<T>(read: io::Result<Vec<T>>, what: &str, not_readable: &mut Vec<String>
 }
 
 fn escaped(filter: Filter) -> Filter {
-    let actions = filter.actions.iter().map(|action| printable(action, 40)).collect();
-    Filter { kind: printable(&filter.kind, IFNAMSIZ), actions, ..filter }
+    let actions = filter.actions.iter().map(|action| shown(action, 40)).collect();
+    Filter { kind: shown(&filter.kind, IFNAMSIZ), actions, ..filter }
 }
 
 fn escaped_rule(rule: PolicyRule) -> PolicyRule {
-    let interfaces = rule.interfaces.iter().map(|name| printable(name, IFNAMSIZ)).collect();
+    let interfaces = rule.interfaces.iter().map(|name| shown(name, IFNAMSIZ)).collect();
     PolicyRule { interfaces, ..rule }
 }
 

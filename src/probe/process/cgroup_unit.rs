@@ -7,7 +7,7 @@ use std::path::Path;
 
 use crate::outcome::{Container, Engine, Unit};
 use crate::probe::read_text;
-use crate::probe::system::redact::printable;
+use crate::units::shown;
 
 const MAX_FILE: u64 = 8 * 1024;
 const MAX_NAME: usize = 64;
@@ -46,7 +46,7 @@ fn unit(path: &str) -> Option<Unit> {
             found = Some(part);
         }
     }
-    found.map(|name| Unit { name: printable(name, MAX_NAME), of_user })
+    found.map(|name| Unit { name: shown(name, MAX_NAME), of_user })
 }
 
 fn container(path: &str) -> Option<Container> {
@@ -55,7 +55,7 @@ fn container(path: &str) -> Option<Container> {
         let before = at.checked_sub(1).map_or("", |at| parts[at]);
         let (engine, name) = in_scope(part).or_else(|| in_folder(before, part))?;
         let name = if is_id(&name) { name[..12].to_owned() } else { name };
-        Some(Container { engine, name: printable(&name, MAX_NAME) })
+        Some(Container { engine, name: shown(&name, MAX_NAME) })
     })
 }
 
@@ -125,7 +125,7 @@ fn docker_name(containers: &Path, short_id: &str) -> Option<String> {
     let config = read_text(folder.path().join("config.v2.json"), MAX_CONTAINER_CONFIG).ok()?;
     let config: serde_json::Value = serde_json::from_str(&config).ok()?;
     let name = config["Name"].as_str()?.trim_start_matches('/');
-    Some(printable(name, MAX_NAME))
+    Some(shown(name, MAX_NAME))
 }
 
 #[cfg(test)]

@@ -12,7 +12,7 @@ use rustix::time::{ClockId, clock_gettime};
 
 use super::cgroup_files::{memory_roots, number};
 use crate::probe::read_text;
-use crate::probe::system::redact::printable;
+use crate::units::shown;
 
 /// A process that the kernel killed for lack of memory.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -111,9 +111,9 @@ fn kill(killed: &str, ago: Duration, cgroup: String) -> Kill {
     let (limit, group_empty) = group(&cgroup);
     Kill {
         pid: pid.parse().ok(),
-        comm: printable(name, 32),
+        comm: shown(name, 32),
         ago,
-        cgroup: printable(&cgroup, 160),
+        cgroup: shown(&cgroup, 160),
         limit,
         group_empty,
     }
@@ -176,7 +176,7 @@ fn kill_in(root: &Path, at: &Path) -> Option<Kill> {
         pid: None,
         comm: String::new(),
         ago,
-        cgroup: printable(&format!("/{path}"), 160),
+        cgroup: shown(&format!("/{path}"), 160),
         limit: memory_limit(at),
         group_empty: Some(true),
     })

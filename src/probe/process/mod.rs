@@ -29,9 +29,10 @@ use rustix::time::{ClockId, clock_gettime};
 use proc_stat::ProcStat;
 pub(crate) use proc_stat::pids;
 
-use super::system::redact::{mask_secrets, printable};
+use super::system::redact::mask_secrets;
 use super::{read_start, read_text};
 use crate::outcome::{Ancestor, Holder};
+use crate::units::shown;
 
 const MAX_COMMAND_BYTES: u64 = 16 * 1024;
 const MAX_COMMAND_CHARS: usize = 160;
@@ -60,8 +61,8 @@ pub fn identify(pid: u32) -> io::Result<Holder> {
     let (unit, container) = cgroup_unit::of(pid);
     Ok(Holder {
         pid,
-        comm: printable(&stat.comm, MAX_NAME_CHARS),
-        cmdline: shown(&mask_secrets(&arguments(&command))),
+        comm: shown(&stat.comm, MAX_NAME_CHARS),
+        cmdline: words(&mask_secrets(&arguments(&command))),
         exe: link(pid, "exe"),
         uid,
         user: user_name(uid),
@@ -111,25 +112,25 @@ fn field<'a>(status: &'a str, name: &str) -> Option<&'a str> {
 }
 
 /// The words of a command line, cut at the maximum total length.
-fn shown(words: &[String]) -> Vec<String> {
+fn words(words: &[String]) -> Vec<String> {
     let mut left = MAX_COMMAND_CHARS;
-    let mut shown = Vec::new();
+    let mut kept = Vec::new();
     for word in words {
         if left == 0 {
-            shown.push("…".to_owned());
+            kept.push("…".to_owned());
             break;
         }
-        let word = printable(word, left);
+        let word = shown(word, left);
         left = left.saturating_sub(word.chars().count() + 1);
-        shown.push(word);
+        kept.push(word);
     }
-    shown
+    kept
 }
 
 /// `exe` or `cwd`, which only the process's own user and root may read.
 fn link(pid: u32, name: &str) -> Option<String> {
     let target = fs::read_link(format!("/proc/{pid}/{name}")).ok()?;
-    Some(printable(&target.to_string_lossy(), MAX_PATH_CHARS))
+    Some(shown(&target.to_string_lossy(), MAX_PATH_CHARS))
 }
 
 /// The controlling terminal by its device number: drivers/tty, Documentation/admin-guide/devices.txt.
@@ -154,7 +155,7 @@ pub fn young(time: Duration) -> Vec<(u32, u32)> {
 
 /// The ancestors of a process, the oldest first, and the process itself.
 fn chain(pid: u32, stat: &ProcStat) -> Vec<Ancestor> {
-    let ancestor = |pid, stat: &ProcStat| Ancestor { pid, comm: printable(&stat.comm, MAX_NAME_CHARS) };
+    let ancestor = |pid, stat: &ProcStat| Ancestor { pid, comm: shown(&stat.comm, MAX_NAME_CHARS) };
     let mut chain = vec![ancestor(pid, stat)];
     let mut parent = stat.parent;
     while parent != 0 && chain.len() < MAX_ANCESTORS {
@@ -186,7 +187,7 @@ fn name_in(file: &str, id: u32) -> Option<String> {
         let name = fields.next()?;
         (fields.nth(1)? == wanted).then_some(name)
     })?;
-    Some(printable(name, MAX_NAME_CHARS))
+    Some(shown(name, MAX_NAME_CHARS))
 }
 
 /// Whether a process runs the same program file as this process: the same device and inode, under any name. A file
@@ -262,7 +263,7 @@ mod tests {
     fn a_long_command_line_is_cut_between_words_and_within_one() {
         let words: Vec<String> = ["a", &"b".repeat(200), "c"].map(String::from).into();
 
-        let shown = shown(&words);
+        let shown = super::words(&words);
 
         assert_eq!((shown.len(), shown[1].chars().count()), (3, 159));
         assert_eq!(shown[2], "…");

@@ -11,7 +11,7 @@ use super::cgroup_files::{GroupFiles, number};
 use super::proc_stat::{ProcStat, pids};
 use super::threads::{self, Thread};
 use crate::probe::read_text;
-use crate::probe::system::redact::printable;
+use crate::units::shown;
 
 /// The vital signs of a process at one moment.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -76,7 +76,7 @@ impl Vitals {
             number(&status, "TracerPid:").and_then(|pid| u32::try_from(pid).ok()).filter(|pid| *pid != 0);
         Ok(Vitals {
             pid,
-            comm: printable(&comm, MAX_NAME_CHARS),
+            comm: shown(&comm, MAX_NAME_CHARS),
             state,
             threads: threads::of(pid),
             used,
@@ -178,7 +178,7 @@ fn limit(pid: u32, name: &str) -> Option<u64> {
 
 /// The short name of a process, escaped for a terminal; empty if the process is gone.
 pub fn name_of(pid: u32) -> String {
-    printable(read_text(format!("/proc/{pid}/comm"), 64).unwrap_or_default().trim_end(), MAX_NAME_CHARS)
+    shown(read_text(format!("/proc/{pid}/comm"), 64).unwrap_or_default().trim_end(), MAX_NAME_CHARS)
 }
 
 /// The endings by which a word in a command line is taken for a host name; other words with dots are code and files.

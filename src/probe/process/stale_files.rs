@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
 use crate::outcome::Holder;
-use crate::probe::system::redact::printable;
+use crate::units::shown;
 
 /// A file that changed while a process runs it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -26,7 +26,7 @@ pub fn changed(holder: &Holder) -> Option<Changed> {
     let exe = fs::read_link(format!("/proc/{}/exe", holder.pid)).ok()?;
     let text = exe.to_string_lossy();
     if let Some(path) = text.strip_suffix(" (deleted)") {
-        return Some(Changed { file: printable(path, 160), deleted: true });
+        return Some(Changed { file: shown(path, 160), deleted: true });
     }
     let started = holder.started?;
     let script = script(holder, &text);
@@ -34,7 +34,7 @@ pub fn changed(holder: &Holder) -> Option<Changed> {
         .into_iter()
         .flatten()
         .find(|file| is_newer(file, started))
-        .map(|file| Changed { file: printable(&file.to_string_lossy(), 160), deleted: false })
+        .map(|file| Changed { file: shown(&file.to_string_lossy(), 160), deleted: false })
 }
 
 fn script(holder: &Holder, exe: &str) -> Option<PathBuf> {

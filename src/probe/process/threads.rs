@@ -7,7 +7,7 @@ use std::fs;
 
 use super::proc_stat::ProcStat;
 use crate::probe::read_text;
-use crate::probe::system::redact::printable;
+use crate::units::shown;
 
 /// The state of one thread.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -94,7 +94,7 @@ fn thread(at: &str) -> Thread {
     let call = read_text(format!("{at}/syscall"), 256).ok();
     Thread {
         state,
-        waits_in: waits_in.map(|name| printable(&name, MAX_NAME_CHARS)),
+        waits_in: waits_in.map(|name| shown(&name, MAX_NAME_CHARS)),
         call: call.map_or(Call::Hidden, |call| read_call(&call)),
     }
 }

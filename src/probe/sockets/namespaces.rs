@@ -13,7 +13,7 @@ use crate::probe::network::counters;
 use crate::probe::process::pids;
 use crate::probe::read_text;
 use crate::probe::sockets;
-use crate::probe::system::redact::printable;
+use crate::units::shown;
 
 /// The listeners found in other namespaces.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -99,7 +99,7 @@ fn interface_to(table: &str, ip: IpAddr) -> Option<String> {
         let fields: Vec<&str> = line.split_ascii_whitespace().collect();
         let number = |at: usize| u32::from_str_radix(fields.get(at)?, 16).ok();
         let (network, mask) = (number(1)?, number(7)?);
-        (mask != 0 && wanted & mask == network).then(|| printable(fields[0], 16))
+        (mask != 0 && wanted & mask == network).then(|| shown(fields[0], 16))
     })
 }
 

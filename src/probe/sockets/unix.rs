@@ -10,8 +10,8 @@ use rustix::fs::{Access, AtFlags, CWD, accessat};
 use rustix::net::{self, AddressFamily, SocketAddrUnix, SocketFlags, SocketType};
 
 use crate::probe::process::user_name;
-use crate::probe::system::redact::printable;
 use crate::sys::sock_diag::unix::{self, UnixSocket};
+use crate::units::shown;
 
 /// A listening Unix socket.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -100,7 +100,7 @@ fn listening(socket: &UnixSocket) -> Listening {
     let (waiting, limit) = socket.queue.unwrap_or((0, 0));
     Listening {
         inode: socket.inode,
-        name: printable(&text, MAX_NAME),
+        name: shown(&text, MAX_NAME),
         waiting,
         limit,
         uid: socket.uid,

@@ -1,4 +1,4 @@
-//! Makes untrusted text safe to show: masks secrets, escapes control characters, bounds the length.
+//! Masks secrets in the command lines of other programs.
 //!
 //! It masks too much rather than too little: a hidden path is a nuisance, a shown password is a leak. It does not know
 //! every program's options; a secret that nothing marks as one is not masked.
@@ -139,31 +139,6 @@ fn mask_url(argument: &str) -> String {
     format!("{}{shown}{}", &argument[..start], mask_url(&rest[at..]))
 }
 
-/// Escapes `text` and cuts it to `limit` characters, so that none moves the cursor, changes a colour or reverses the
-/// direction of a line.
-pub(crate) fn printable(text: &str, limit: usize) -> String {
-    let mut shown = String::new();
-    for (count, character) in text.chars().enumerate() {
-        if count == limit {
-            shown.push('…');
-            break;
-        }
-        if is_hostile(character) {
-            shown.extend(character.escape_default());
-        } else {
-            shown.push(character);
-        }
-    }
-    shown
-}
-
-/// Control characters, and Unicode's invisible format characters, which reorder or hide text.
-fn is_hostile(character: char) -> bool {
-    character.is_control()
-        || matches!(character, '\u{ad}' | '\u{61c}' | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}'
-            | '\u{2060}'..='\u{206f}' | '\u{feff}' | '\u{fff9}'..='\u{fffb}' | '\u{e0000}'..='\u{e007f}')
-}
-
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
@@ -212,16 +187,10 @@ mod tests {
         }
     }
 
-    #[test]
-    fn a_hostile_name_cannot_reach_the_terminal() {
-        assert_eq!(printable("a\x1b[2Jb\nc\u{202e}d", 99), "a\\u{1b}[2Jb\\nc\\u{202e}d");
-        assert_eq!(printable("abcdef", 3), "abc…");
-    }
-
     proptest! {
         #[test]
         fn no_command_line_breaks_the_masking(arguments in proptest::collection::vec(".{0,40}", 0..6)) {
-            let text = printable(&mask_secrets(&arguments).join(" "), 160);
+            let text = crate::units::shown(&mask_secrets(&arguments).join(" "), 160);
             prop_assert!(!text.chars().any(char::is_control));
         }
 

@@ -3,8 +3,8 @@
 use rustix::process::geteuid;
 use serde::Serialize;
 
-use super::redact::printable;
 use crate::probe::read_text;
+use crate::units::shown;
 
 /// The rights of this process that matter for listening.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
@@ -51,7 +51,7 @@ fn confining(label: &str) -> Option<String> {
     let label = label.trim_matches(|character: char| character == '\0' || character.is_whitespace());
     let free =
         label.is_empty() || label == "unconfined" || label == "kernel" || label.contains(":unconfined_t:");
-    (!free).then(|| printable(label, 80))
+    (!free).then(|| shown(label, 80))
 }
 
 #[cfg(test)]

@@ -1,7 +1,7 @@
 //! The usual meaning of a port number: its IANA class and its name in /etc/services.
 
-use super::redact::printable;
 use crate::probe::read_text;
+use crate::units::shown;
 
 /// The class of a port (RFC 6335, section 6).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -85,7 +85,7 @@ fn in_services(text: &str, port: u16, protocol: &str) -> Option<String> {
     text.lines().find_map(|line| {
         let mut words = line.split('#').next()?.split_ascii_whitespace();
         let name = words.next()?;
-        (words.next()? == wanted).then(|| printable(name, 32))
+        (words.next()? == wanted).then(|| shown(name, 32))
     })
 }
 

@@ -6,8 +6,8 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use super::redact::printable;
 use crate::probe::read_text;
+use crate::units::shown;
 
 /// The folders of unit files; a file in an earlier folder overrides one of the same name in a later folder.
 const FOLDERS: [&str; 4] = [
@@ -39,7 +39,7 @@ fn listening_in(folders: &[&Path], port: u16) -> Option<String> {
     let listens = |path: &PathBuf| {
         read_text(path, MAX_FILE).is_ok_and(|unit| unit.lines().any(|line| names(line, port)))
     };
-    units.iter().find(|(_, path)| listens(path)).map(|(name, _)| printable(name, MAX_NAME))
+    units.iter().find(|(_, path)| listens(path)).map(|(name, _)| shown(name, MAX_NAME))
 }
 
 /// `ListenStream=127.0.0.1:8080`, `ListenStream = [::1]:8080`, `ListenDatagram=8080`

@@ -5,7 +5,7 @@ use serde::Serialize;
 use super::protocol::Protocol;
 use super::request::Request;
 use super::tls;
-use crate::probe::system::redact::printable;
+use crate::units::shown;
 
 /// A recognised service.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -65,13 +65,13 @@ fn http(received: &[u8]) -> Option<Recognised> {
     if status == Some(400) && tls_port.iter().any(|words| lower.contains(words)) {
         return Some(Recognised::new(Protocol::Tls, "answers plain HTTP with a request for HTTPS"));
     }
-    let mut shown = line(received);
+    let mut first = line(received);
     let server = text.lines().find(|line| line.to_ascii_lowercase().starts_with("server:"));
     if let Some((_, server)) = server.and_then(|line| line.split_once(':')) {
-        shown = format!("{shown}, {}", printable(server.trim(), 40));
+        first = format!("{first}, {}", shown(server.trim(), 40));
     }
     let body = text.split_once("\r\n\r\n").map_or("", |(_, body)| body);
-    Some(Recognised { status, names: names(body), ..Recognised::new(Protocol::Http, shown) })
+    Some(Recognised { status, names: names(body), ..Recognised::new(Protocol::Http, first) })
 }
 
 /// Words of a text that look like host names: letters, digits and dots, the last part of letters.
@@ -191,7 +191,7 @@ fn answer(request: Option<Protocol>, received: &[u8]) -> Option<Recognised> {
 /// The first line, escaped for a terminal.
 pub fn line(bytes: &[u8]) -> String {
     let end = bytes.iter().position(|byte| matches!(byte, b'\r' | b'\n')).unwrap_or(bytes.len());
-    printable(&String::from_utf8_lossy(&bytes[..end]), MAX_TEXT)
+    shown(&String::from_utf8_lossy(&bytes[..end]), MAX_TEXT)
 }
 
 #[cfg(test)]

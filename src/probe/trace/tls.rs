@@ -8,7 +8,7 @@ use std::fmt;
 
 use x509_parser::prelude::{ASN1Time, FromDer, X509Certificate};
 
-use crate::probe::system::redact::printable;
+use crate::units::shown;
 
 const HANDSHAKE: u8 = 22;
 const ALERT: u8 = 21;
@@ -137,7 +137,7 @@ fn certificate(mut rest: &[u8]) -> Option<Certificate> {
 fn read_certificate(der: &[u8]) -> Option<Certificate> {
     let (_, read) = X509Certificate::from_der(der).ok()?;
     let name = read.subject().iter_common_name().next().map(|name| name.attr_value().data);
-    let name = printable(&String::from_utf8_lossy(name.unwrap_or_default()), MAX_NAME_CHARS);
+    let name = shown(&String::from_utf8_lossy(name.unwrap_or_default()), MAX_NAME_CHARS);
     let day = |time: ASN1Time| time.to_datetime().date().to_string();
     let validity = read.validity();
     Some(Certificate { name, from: day(validity.not_before), until: day(validity.not_after) })

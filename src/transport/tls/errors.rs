@@ -6,7 +6,7 @@ use rustls::{AlertDescription, CertificateError, Error, InvalidMessage, PeerInco
 
 use super::terminate::NotOnTheList;
 use crate::outcome::Side;
-use crate::probe::system::redact::printable;
+use crate::units::shown;
 
 /// The first byte of a handshake record (RFC 8446, 5.1).
 pub(super) const HANDSHAKE: u8 = 22;
@@ -119,7 +119,7 @@ fn untrusted(why: &CertificateError, with: Side) -> String {
                 format!("{whose} has no DNS name, mail address or URI, and client_names asks for one")
             }
             Some(NotOnTheList(names)) => {
-                let names: Vec<_> = names.iter().take(MAX_NAMES).map(|name| shown(name)).collect();
+                let names: Vec<_> = names.iter().take(MAX_NAMES).map(|name| shown(name, MAX_CHARS)).collect();
                 format!("{whose} is for {}, which is not in client_names", names.join(", "))
             }
             // An authority's certificate used as a server's own has no variant of its own.
@@ -135,11 +135,6 @@ fn untrusted(why: &CertificateError, with: Side) -> String {
 /// The largest number of certificate names shown, and the length of each.
 const MAX_NAMES: usize = 5;
 const MAX_CHARS: usize = 100;
-
-/// Text from outside, escaped for a terminal.
-fn shown(name: &str) -> String {
-    printable(name, MAX_CHARS)
-}
 
 /// `DnsName("a.example")` as `a.example`.
 fn bare_name(name: &str) -> &str {

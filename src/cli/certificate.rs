@@ -11,6 +11,7 @@ use clap::{Args, ValueHint};
 use rcgen::{CertificateParams, DnType, ExtendedKeyUsagePurpose, KeyPair, KeyUsagePurpose};
 
 use super::output::{answer, code, complain};
+use crate::units::shown_path;
 
 pub(super) const HELP: &str = "\
 Writes FIRST-NAME.pem and FIRST-NAME.key, readable by you alone (mode 0600), and
@@ -115,9 +116,9 @@ fn write_both(certificate: &Path, key: &Path, made: &Made) -> Result<(), String>
     let failed = |path: &Path, error: io::Error| match error.kind() {
         io::ErrorKind::AlreadyExists => format!(
             "{} exists already; nothing was written\n = help: remove it first, or write to another --folder",
-            path.display()
+            shown_path(path)
         ),
-        _ => format!("cannot write {}: {error}", path.display()),
+        _ => format!("cannot write {}: {error}", shown_path(path)),
     };
     if certificate.exists() {
         return Err(failed(certificate, io::ErrorKind::AlreadyExists.into()));

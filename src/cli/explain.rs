@@ -17,7 +17,7 @@ use crate::diagnosis::{Diagnosis, Severity, block, could_listen, could_listen_un
 use crate::probe::system::limits::raise_descriptors;
 use crate::probe::trace::protocol::Protocol as Spoken;
 use crate::transport;
-use crate::units::{Misread, TimeSpan};
+use crate::units::{Misread, TimeSpan, shown_json};
 
 /// What to explain.
 #[derive(Args)]
@@ -78,7 +78,8 @@ pub(super) fn explain(args: &ExplainArgs) -> u8 {
     let code = code(diagnosis.severity(), args.strict);
     answer(|out| {
         if args.json {
-            writeln!(out, "{:#}", json(&diagnosis, SystemTime::now())?)?;
+            let json = format!("{:#}", json(&diagnosis, SystemTime::now())?);
+            writeln!(out, "{}", shown_json(&json))?;
         } else if diagnosis.checks.is_empty() {
             out.write_all(block(&diagnosis).as_bytes())?;
         } else {

@@ -14,6 +14,7 @@ use tracing_subscriber::registry::LookupSpan;
 
 use super::output::colour;
 use crate::ledger::{Ledger, LineQueue, LogFormat, LogLevel, LogSettings, Record, Sink};
+use crate::units::{shown_json, shown_lines};
 
 /// Sets the process's log subscriber and creates the ledger, which writes to the same queue.
 ///
@@ -99,7 +100,8 @@ fn text_line(record: &Record) -> String {
 
 fn json_line(line: JsonLine<impl Serialize>) -> String {
     // Strings and numbers always serialise.
-    serde_json::to_string(&line).unwrap_or_default() + "\n"
+    let line = serde_json::to_string(&line).unwrap_or_default();
+    shown_json(&line).into_owned() + "\n"
 }
 
 impl<S, N> FormatEvent<S, N> for Form
@@ -117,15 +119,15 @@ where
 impl Form {
     /// A whole log line, for anything but a record.
     fn line(self, level: Level, message: Message) -> String {
-        let line = match (self.format, self.colour, level) {
-            (LogFormat::Json, ..) => {
-                return json_line(JsonLine { time: now(), level: severity(level), what: message });
-            }
-            (_, true, Level::ERROR) => format!("{} \x1b[31mERROR\x1b[0m {}", now(), message.message),
-            (_, true, Level::WARN) => format!("{} \x1b[33mWARN\x1b[0m {}", now(), message.message),
-            _ => format!("{} {level} {}", now(), message.message),
+        if let LogFormat::Json = self.format {
+            return json_line(JsonLine { time: now(), level: severity(level), what: message });
+        }
+        let level = match (self.colour, level) {
+            (true, Level::ERROR) => "\x1b[31mERROR\x1b[0m",
+            (true, Level::WARN) => "\x1b[33mWARN\x1b[0m",
+            (_, level) => level.as_str(),
         };
-        line + "\n"
+        format!("{} {level} {}\n", now(), shown_lines(&message.message))
     }
 }
 

@@ -7,7 +7,7 @@ use serde::Serialize;
 use super::foreign_flags::of_another_program;
 use crate::config::Problems;
 use crate::plan::{self, Plan, Sources};
-use crate::units::counted;
+use crate::units::{counted, shown_json, shown_path};
 
 /// The answer as JSON.
 #[derive(Serialize)]
@@ -28,8 +28,8 @@ struct Answer {
 pub fn validate(sources: &Sources, json: bool, colour: bool, out: &mut dyn Write) -> io::Result<u8> {
     let plan = plan::load(sources);
     if json {
-        serde_json::to_writer(&mut *out, &answer(sources, &plan)?)?;
-        writeln!(out)?;
+        let json = serde_json::to_string(&answer(sources, &plan)?)?;
+        writeln!(out, "{}", shown_json(&json))?;
     } else {
         match &plan {
             Ok(plan) => {
@@ -47,7 +47,7 @@ pub fn validate(sources: &Sources, json: bool, colour: bool, out: &mut dyn Write
 }
 
 fn name(sources: &Sources) -> String {
-    sources.file.as_ref().map_or("command line".into(), |file| file.display().to_string())
+    sources.file.as_ref().map_or("command line".into(), |file| shown_path(file))
 }
 
 fn listeners(plan: &Plan) -> usize {

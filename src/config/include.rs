@@ -16,6 +16,7 @@ use super::pattern::{self, MAX_ENTRIES, is_pattern};
 use super::problem::{Place, Problem, bare_or_quoted};
 use super::texts::Texts;
 use super::written::Written;
+use crate::units::shown_path;
 
 /// The most files that one configuration may include.
 const MAX_FILES: usize = 1_000;
@@ -84,7 +85,7 @@ impl Reading<'_> {
             Err(error) => {
                 let folder = path.parent().unwrap_or(Path::new("."));
                 let (what, help) = unlisted(&error);
-                self.wrong(place, format!("{}: {what}", folder.display()), help);
+                self.wrong(place, format!("{}: {what}", shown_path(folder)), help);
                 Some(())
             }
         }
@@ -103,7 +104,7 @@ impl Reading<'_> {
         let text = match self.text(&path) {
             Ok(text) => text,
             Err((what, help)) => {
-                self.wrong(place, format!("{}: {what}", path.display()), &help);
+                self.wrong(place, format!("{}: {what}", shown_path(&path)), &help);
                 return Some(());
             }
         };

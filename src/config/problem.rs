@@ -7,7 +7,7 @@ use std::fmt;
 use super::file_id::NamedFile;
 pub use super::place::Place;
 use super::texts::Texts;
-use crate::units::quoted;
+use crate::units::{quoted, shown};
 
 /// One thing to correct.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -133,9 +133,7 @@ impl std::error::Error for Problems {}
 
 /// A text for one line of a terminal: control and invisible characters escaped, quotes left alone.
 pub(super) fn escaped(text: &str) -> String {
-    text.chars()
-        .flat_map(|c| if matches!(c, '"' | '\'' | '\\') { vec![c] } else { c.escape_debug().collect() })
-        .collect()
+    shown(text, usize::MAX)
 }
 
 /// A key as TOML writes it: bare where it can be, else quoted.

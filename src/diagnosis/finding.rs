@@ -14,6 +14,7 @@ use serde::{Serialize, Serializer};
 use super::errno::{errno_name, os_message};
 use super::verdict::{Certainty, Severity, Verdict};
 use crate::outcome::Holder;
+use crate::units::shown_path;
 
 /// What was asked.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
@@ -308,7 +309,7 @@ impl fmt::Display for Subject {
         match self {
             Subject::Tcp(address) => write!(f, "{address}"),
             Subject::Udp(address) => write!(f, "{address}/udp"),
-            Subject::Unix(path) => write!(f, "unix:{}", path.display()),
+            Subject::Unix(path) => write!(f, "unix:{}", shown_path(path)),
         }
     }
 }

@@ -10,6 +10,7 @@ use tokio_util::sync::CancellationToken;
 use crate::address::ListenAddress;
 use crate::plan::{RouteId, Source};
 use crate::transport::{BindPolicy, Incoming, SocketFile};
+use crate::units::shown;
 
 /// The future that serves one connection.
 pub type Served = Pin<Box<dyn Future<Output = ()> + Send>>;
@@ -103,7 +104,7 @@ pub struct ServiceId {
 
 impl fmt::Display for ServiceId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.name.escape_debug().fmt(f)?;
+        f.write_str(&shown(&self.name, usize::MAX))?;
         self.source.name().map_or(Ok(()), |source| write!(f, "@{source}"))
     }
 }

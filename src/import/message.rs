@@ -1,5 +1,7 @@
 //! Notes of an import: which words of a line were not carried over exactly, and why.
 
+use crate::units::shown;
+
 /// The most characters of a line that a note quotes.
 const MAX_SHOWN: usize = 80;
 
@@ -86,14 +88,5 @@ impl Note {
 /// The text in a form that is safe in one line of a terminal or a comment: control and invisible characters are
 /// escaped, and anything beyond `limit` characters is cut.
 pub(super) fn plain(text: &str, limit: usize) -> String {
-    let escaped = |c: char| match c {
-        '\t' => vec![' '],
-        '"' | '\'' | '\\' => vec![c],
-        c => c.escape_debug().collect(),
-    };
-    let mut shown: String = text.trim().chars().take(limit).flat_map(escaped).collect();
-    if text.trim().chars().nth(limit).is_some() {
-        shown.push('…');
-    }
-    shown
+    shown(&text.trim().replace('\t', " "), limit)
 }

@@ -236,7 +236,7 @@ impl Entry {
         }
     }
 
-    /// Records the server name that the client requests, escaped for display.
+    /// Records the server name that the client requests, as it was sent.
     pub fn name(&self, name: impl Into<Arc<str>>) {
         if let Some(ledger) = &self.ledger {
             ledger.lives.note(self.live.id, |notes| notes.name = Some(name.into()));

@@ -9,6 +9,7 @@ use serde::ser::{Serialize, SerializeMap, Serializer};
 use super::live::{Live, Notes};
 use crate::address::Address;
 use crate::outcome::{Agreed, Attempt, Client, Datagrams, Drops, End, Outcome, Sides};
+use crate::units::shown;
 
 /// A session that has ended, ready to be written.
 #[derive(Clone, Debug)]
@@ -21,7 +22,8 @@ pub struct Record {
     pub client: Client,
     /// The proxy that connected and named the client.
     pub via: Option<Client>,
-    /// The server name that the client requests, if a ClientHello was read and has one; escaped for display.
+    /// The server name that the client requests, if a ClientHello was read and has one. As it was sent, in lower case:
+    /// a text to be shown must escape it, as this record's own forms do.
     pub name: Option<Arc<str>>,
     /// What was negotiated with the client, if we terminated TLS.
     pub client_tls: Option<Box<Agreed>>,
@@ -111,7 +113,7 @@ impl fmt::Display for Record {
         pair(f, "count", Some(self.count).filter(|&count| count > 1))?;
         match self.hint() {
             // A process may have any name; a quote in it must not end the hint.
-            Some(hint) => write!(f, " hint=\"{}\"", hint.replace('"', "'")),
+            Some(hint) => write!(f, " hint=\"{}\"", shown(&hint.replace('"', "'"), usize::MAX)),
             None => Ok(()),
         }
     }
@@ -140,9 +142,10 @@ struct Word<'a>(&'a str);
 
 impl fmt::Display for Word<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self.0.bytes().all(|byte| byte.is_ascii_graphic() && !matches!(byte, b'"' | b'=')) {
+        match self.0.bytes().all(|byte| byte.is_ascii_graphic() && !matches!(byte, b'"' | b'=' | b'\\')) {
             true if !self.0.is_empty() => f.write_str(self.0),
-            _ => write!(f, "\"{}\"", self.0.replace('"', "'")),
+            // A backslash of the text's own is doubled, so that what is escaped can be told from it.
+            _ => write!(f, "\"{}\"", shown(&self.0.replace('\\', r"\\").replace('"', "'"), usize::MAX)),
         }
     }
 }
@@ -278,10 +281,15 @@ mod tests {
 
     #[test]
     fn a_strangers_word_cannot_pass_for_another_field() {
-        for (word, shown) in
-            [("a.example", "a.example"), ("a end=done", "\"a end=done\""), ("x=\"y", "\"x='y\"")]
-        {
-            assert_eq!(Word(word).to_string(), shown);
+        for (word, text) in [
+            ("a.example", "a.example"),
+            ("a end=done", "\"a end=done\""),
+            ("x=\"y", "\"x='y\""),
+            ("a\\nb", r#""a\\nb""#),
+            ("a\nb", r#""a\nb""#),
+            ("\x1b[31m\u{202e}", r#""\u{1b}[31m\u{202e}""#),
+        ] {
+            assert_eq!(Word(word).to_string(), text);
         }
     }
 }

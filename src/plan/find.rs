@@ -6,6 +6,7 @@ use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 
 use crate::config::{Place, Problem, Problems};
+use crate::units::shown_path;
 
 const FILE: &str = "loopgate.toml";
 
@@ -51,7 +52,7 @@ fn in_folder(config: PathBuf) -> PathBuf {
 }
 
 fn nowhere(places: &[PathBuf]) -> Problems {
-    let places: Vec<String> = places.iter().map(|place| place.display().to_string()).collect();
+    let places: Vec<String> = places.iter().map(|place| shown_path(place)).collect();
     let message =
         format!("no configuration: $LOOPGATE_CONFIG is not set, and there is no {}", places.join(", no "));
     let help = "name a file with -c FILE, or give a route on the command line, as 8080:3000";

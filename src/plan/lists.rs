@@ -9,6 +9,7 @@ use std::sync::Arc;
 use super::draft::Draft;
 use crate::acl::{Access, Listed, Networks, Sets, listed_in};
 use crate::config::{NamedFile, Problem, Settings, Texts, Written, is_pem};
+use crate::units::shown_path;
 
 /// The largest list that is read, in bytes; room for about a million networks.
 const MAX_BYTES: u64 = 16 << 20;
@@ -92,18 +93,18 @@ impl<'f> Lists<'f> {
             Ok(text) => {
                 let (networks, misread) = listed_in(&text);
                 for (line, why) in misread.iter().take(MAX_REPORTED) {
-                    problem(format!("{}:{line}: {}", path.display(), why.what), &why.instead);
+                    problem(format!("{}:{line}: {}", shown_path(&path), why.what), &why.instead);
                 }
                 if let Some(more @ 1..) = misread.len().checked_sub(MAX_REPORTED) {
                     problem(
-                        format!("{}: {more} more lines cannot be read", path.display()),
+                        format!("{}: {more} more lines cannot be read", shown_path(&path)),
                         "is this the right file?",
                     );
                 }
                 networks
             }
             Err((what, help)) => {
-                problem(format!("{}: {what}", path.display()), help);
+                problem(format!("{}: {what}", shown_path(&path)), help);
                 Vec::new()
             }
         };

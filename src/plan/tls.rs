@@ -15,7 +15,7 @@ use crate::transport::tls::{
     Alpn, Pair, PairFile, TlsOrigination, TlsOriginationParts, TlsTermination, TlsTerminationParts, Trust,
     Verify, WhoMayConnect, read_certificates, read_pair, server_name,
 };
-use crate::units::{OrOff, counted};
+use crate::units::{OrOff, counted, shown_path};
 
 const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(10);
 
@@ -227,6 +227,6 @@ impl Desk<'_, '_> {
 
     /// The path of a file as messages show it.
     fn shown(&self, named: &Written<FileName>) -> String {
-        format!("{:?}", self.files.path(named)).trim_matches('"').to_owned()
+        shown_path(&self.files.path(named))
     }
 }

@@ -4,6 +4,7 @@ use std::time::SystemTime;
 
 use super::{Plan, Route};
 use crate::transport::tls::{Pair, Trust};
+use crate::units::shown_path;
 
 /// A certificate that expires sooner than this is warned about: enough time to request the next one.
 const SOON_DAYS: i64 = 14;
@@ -92,7 +93,7 @@ fn dates(pair: &Pair, now: i64) -> Option<(bool, String)> {
 
 fn open_key(pair: &Pair) -> Option<String> {
     let (path, mode) = &pair.key_file;
-    let path = path.display();
+    let path = shown_path(path);
     (mode & 0o077 != 0).then(|| format!("others may read the key {path} (mode {mode:04o}): chmod 600 {path}"))
 }
 

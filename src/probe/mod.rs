@@ -29,5 +29,5 @@ fn read_text(path: impl AsRef<Path>, limit: u64) -> io::Result<String> {
 
 /// A path, escaped for a terminal and cut to 200 characters.
 pub fn printable_path(path: &Path) -> String {
-    crate::units::shown(&path.to_string_lossy(), 200)
+    crate::units::shown_path(path)
 }

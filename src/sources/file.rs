@@ -17,6 +17,7 @@ use tokio::time::sleep;
 
 use crate::config::{MAX_BYTES, NamedFile, Stamp};
 use crate::plan::Plan;
+use crate::units::shown_path;
 
 /// The time between two polls of the files.
 const POLL: Duration = Duration::from_millis(250);
@@ -261,7 +262,7 @@ fn names<'p>(mut paths: impl Iterator<Item = &'p PathBuf>) -> Option<String> {
 
 /// A path as text that stays on one line of a log, whatever characters it has.
 fn name(path: &Path) -> String {
-    format!("{path:?}").trim_matches('"').to_owned()
+    shown_path(path)
 }
 
 #[cfg(test)]

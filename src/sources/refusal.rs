@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use crate::config::Problems;
 use crate::diagnosis::{Diagnosis, bind_report};
 use crate::engine::{BindFailure, Refused};
+use crate::units::shown_path;
 
 /// Why a reload changed nothing.
 #[derive(Debug)]
@@ -31,7 +32,7 @@ impl fmt::Display for Refusal {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Refusal::NoFile(path) => {
-                write!(f, "{} is not a regular file, so it cannot be read again", path.display())
+                write!(f, "{} is not a regular file, so it cannot be read again", shown_path(path))
             }
             Refusal::Problems(problems) => f.write_str(&problems.render(false)),
             Refusal::Unchangeable(keys) => f.write_str(&keys.join("\n")),

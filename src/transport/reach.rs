@@ -9,6 +9,7 @@ use std::time::Instant;
 
 use super::{Origin, Unopened};
 use crate::address::{Address, Numbered, TargetAddress, UnixName};
+use crate::units::shown;
 
 /// A connection to a target that is being made.
 pub type Reaching<'r> = Pin<Box<dyn Future<Output = io::Result<Unopened>> + Send + 'r>>;
@@ -114,7 +115,7 @@ impl fmt::Display for Destination {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match &self.0 {
             Kind::Address(address) => address.fmt(f),
-            Kind::Custom(reach) => reach.name().escape_debug().fmt(f),
+            Kind::Custom(reach) => f.write_str(&shown(reach.name(), usize::MAX)),
         }
     }
 }

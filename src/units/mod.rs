@@ -21,5 +21,5 @@ pub(crate) use misread::{from_text, quoted};
 pub use quantity::OrOff;
 pub use rate::Rate;
 pub(crate) use seconds::Seconds;
-pub(crate) use shown::shown;
+pub(crate) use shown::{shown, shown_json, shown_lines, shown_path};
 pub use time_span::TimeSpan;

@@ -16,6 +16,7 @@ use crate::outcome::{HeldSocket, Holder};
 use crate::probe::process::holders;
 use crate::probe::sockets::unix::{Listening, Walk, listener, may_make, try_abstract, walk};
 use crate::probe::system::limits;
+use crate::units::shown_path;
 
 /// Whether a listener of ours could have this path now (or this abstract name, if it begins with `@`), and if not,
 /// exactly why.
@@ -69,7 +70,7 @@ fn file(path: &Path, diagnosis: &mut Diagnosis) {
             diagnosis.failed_with(&io::Error::from_raw_os_error(libc::ENOENT));
             diagnosis.certainty = Certainty::Proven;
             diagnosis.verdict = Verdict::Unknown;
-            diagnosis.summary = format!("the folder {} does not exist", missing.display());
+            diagnosis.summary = format!("the folder {} does not exist", shown_path(missing));
             let parent = path.parent().unwrap_or(path).to_string_lossy().into_owned();
             diagnosis.fixes.push(command(&["mkdir", "-p", &parent], "none"));
         }
@@ -79,7 +80,7 @@ fn file(path: &Path, diagnosis: &mut Diagnosis) {
                 diagnosis,
                 format!(
                     "{} is closed to this user: mode {:04o}, {}",
-                    closed.path.display(),
+                    shown_path(&closed.path),
                     closed.mode,
                     closed.owner
                 ),
@@ -197,7 +198,7 @@ fn may_be_made(path: &Path, diagnosis: &mut Diagnosis) {
         diagnosis.failed_with(&error);
         match error.raw_os_error() {
             Some(libc::EACCES | libc::EPERM | libc::EROFS) => {
-                let folder = path.parent().unwrap_or(path).display();
+                let folder = shown_path(path.parent().unwrap_or(path));
                 denied(diagnosis, format!("this user may not make a file in {folder}"));
             }
             _ => {

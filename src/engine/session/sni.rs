@@ -15,11 +15,10 @@ use crate::outcome::End;
 use crate::relay::last_words;
 use crate::transport::{Stream, Undecided, peek};
 use crate::units::Seconds;
-use crate::units::shown;
 
 /// What the first bytes show about a client.
 enum FirstBytes {
-    /// A hello, with the name that it asks for, if any, made printable.
+    /// A hello, with the name that it asks for, if any.
     Hello {
         name: Option<String>,
         chosen: Option<Arc<RouteRuntime>>,
@@ -88,17 +87,21 @@ fn classify(by: &ByHello<RouteRuntime>, seen: Seen<'_>) -> Option<FirstBytes> {
         Seen::Other => FirstBytes::NotTls,
         Seen::Broken(fault) => FirstBytes::Broken(fault),
         Seen::Hello(hello) => {
-            FirstBytes::Hello { name: hello.server_name().map(readable), chosen: by.of(&hello).cloned() }
+            FirstBytes::Hello { name: hello.server_name().map(requested), chosen: by.of(&hello).cloned() }
         }
     })
 }
 
-/// The longest name that is shown whole, in characters; DNS names are not longer.
-const MAX_SHOWN: usize = 255;
+/// The longest name that is recorded whole, in characters; DNS names are not longer.
+const MAX_NAME: usize = 255;
 
-/// A name made printable: its bytes come from an untrusted client.
-fn readable(name: &[u8]) -> String {
-    shown(&String::from_utf8_lossy(name), MAX_SHOWN).to_ascii_lowercase()
+/// The name that a client asks for, as the record has it: its bytes may be any.
+fn requested(name: &[u8]) -> String {
+    let name = String::from_utf8_lossy(name).to_ascii_lowercase();
+    match name.char_indices().nth(MAX_NAME) {
+        Some((cut, _)) => format!("{}…", &name[..cut]),
+        None => name,
+    }
 }
 
 fn no_target(name: Option<&str>) -> String {

@@ -103,7 +103,8 @@ fn untrusted(why: &CertificateError, with: Side) -> String {
         CertificateError::UnknownIssuer => format!("{whose} is not signed by any authority in {key}"),
         CertificateError::NotValidForName => format!("{whose} is for another name: see target_tls.name"),
         CertificateError::NotValidForNameContext { expected, presented } => {
-            let presented: Vec<&str> = presented.iter().map(|name| bare_name(name)).take(MAX_NAMES).collect();
+            let presented: Vec<_> =
+                presented.iter().take(MAX_NAMES).map(|name| shown(bare_name(name), MAX_CHARS)).collect();
             let names = if presented.is_empty() { "no name".into() } else { presented.join(", ") };
             format!("{whose} is for {names}, not for {}: see target_tls.name", expected.to_str())
         }
@@ -126,15 +127,23 @@ fn untrusted(why: &CertificateError, with: Side) -> String {
             None if other.to_string().contains("CaUsedAsEndEntity") => {
                 format!("{whose} is an authority's; put it into {key} itself, or make one for a server")
             }
-            None => format!("{whose} is not accepted: {other}"),
+            None => format!("{whose} is not accepted: {}", quoted(other)),
         },
-        other => format!("{whose} is not accepted: {other}"),
+        other => format!("{whose} is not accepted: {}", quoted(other)),
     }
 }
 
 /// The largest number of certificate names shown, and the length of each.
 const MAX_NAMES: usize = 5;
 const MAX_CHARS: usize = 100;
+
+/// What the library says of an error; some of its errors quote the certificate.
+fn quoted(error: &dyn std::fmt::Display) -> String {
+    shown(&error.to_string(), MAX_WORDS)
+}
+
+/// The most characters that are shown of the library's own words.
+const MAX_WORDS: usize = 300;
 
 /// `DnsName("a.example")` as `a.example`.
 fn bare_name(name: &str) -> &str {
@@ -192,7 +201,7 @@ fn words(error: &Error, with: Side) -> String {
             format!("{who} sent a message larger than any in TLS")
         }
         Error::EncryptError => format!("the keys of the connection with {who} are used up"),
-        other => format!("{who} broke the rules of TLS: {other}"),
+        other => format!("{who} broke the rules of TLS: {}", quoted(other)),
     }
 }
 

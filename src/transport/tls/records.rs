@@ -7,7 +7,6 @@ use rustls::{Error, InvalidMessage};
 
 use super::CloseNotify;
 use crate::outcome::Agreed;
-use crate::units::shown;
 use rustls::client::UnbufferedClientConnection;
 use rustls::server::UnbufferedServerConnection;
 use rustls::unbuffered::{ConnectionState, EncodeError, EncryptError, UnbufferedStatus, WriteTraffic};
@@ -207,7 +206,7 @@ impl Sealed {
                 .unwrap_or_default()
                 .replace("TLS13_", "TLS_"),
             group: it.negotiated_key_exchange_group().and_then(|it| it.name().as_str()),
-            alpn: it.alpn_protocol().map(|name| shown(&String::from_utf8_lossy(name), 255).into()),
+            alpn: it.alpn_protocol().map(|name| String::from_utf8_lossy(name).into()),
             resumed: it.handshake_kind() == Some(rustls::HandshakeKind::Resumed),
         })
     }

@@ -16,3 +16,4 @@ mod signals;
 mod sources;
 mod start;
 mod stop;
+mod strangers;

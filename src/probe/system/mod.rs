@@ -4,6 +4,7 @@ pub mod environment;
 pub mod limits;
 pub(crate) mod redact;
 pub mod rights;
+mod secret_names;
 pub mod services;
 pub mod sysctl;
 pub mod systemd;

@@ -1,35 +1,12 @@
-//! Masks secrets in the command lines of other programs.
+//! Masks secrets in the command lines of other programs. Which names mark one is in [`super::secret_names`].
 //!
 //! It masks too much rather than too little: a hidden path is a nuisance, a shown password is a leak. It does not know
 //! every program's options; a secret that nothing marks as one is not masked.
 
+use super::secret_names::{Kind, names, secret_name};
+
 /// The text shown in place of a secret.
 const MASK: &str = "***";
-
-/// Words that mark a secret anywhere in an argument, in lower case.
-const SECRET_WORDS: [&str; 18] = [
-    "password",
-    "passwd",
-    "passphrase",
-    "requirepass",
-    "masterauth",
-    "secret",
-    "token",
-    "api-key",
-    "api_key",
-    "apikey",
-    "access-key",
-    "access_key",
-    "private-key",
-    "private_key",
-    "credential",
-    "authorization",
-    "cookie",
-    "bearer",
-];
-
-/// Words that are too common as part of others, and so count only as the whole name of an option.
-const SECRET_OPTIONS: [&str; 5] = ["pass", "pwd", "auth", "key", "psk"];
 
 /// A command line without its secrets, word by word.
 pub(crate) fn mask_secrets(arguments: &[String]) -> Vec<String> {
@@ -83,7 +60,8 @@ fn mask_short_option(program: &str, argument: &str) -> Option<(String, Next)> {
     if option == "-u" && !value.is_empty() && is(&["curl"]) {
         return Some((format!("-u{}", mask_login(value)), Next::Shown));
     }
-    let login = ["-u", "-U", "--user", "--proxy-user"].contains(&argument);
+    // socat's -u and -U are directions, and an address follows.
+    let login = ["-u", "-U", "--user", "--proxy-user"].contains(&argument) && !is(&["socat"]);
     login.then(|| (argument.to_owned(), Next::Login))
 }
 
@@ -100,23 +78,27 @@ fn mask_login(argument: &str) -> String {
 
 /// `--token=X`, `PASSWORD=X`, `Authorization: X`, `{"secret":"X"}`, `--password X`: masks everything after the name.
 fn mask_named(argument: &str) -> (String, Next) {
-    let lower = argument.to_ascii_lowercase();
-    let name = lower.trim_start_matches('-');
-    let is_option = name.len() < lower.len();
-    let whole = name.split(['=', ':', ' ']).next().unwrap_or_default();
-    let word_end = if SECRET_OPTIONS.contains(&whole) && (is_option || name.len() > whole.len()) {
-        Some(lower.len() - name.len() + whole.len())
-    } else {
-        SECRET_WORDS.iter().filter_map(|word| Some(lower.find(word)? + word.len())).min()
-    };
-    let Some(word_end) = word_end else { return (argument.to_owned(), Next::Shown) };
-    let rest = &argument[word_end..];
-    if let Some(sign) = rest.find(['=', ':', ' ', '\t', '\n']) {
-        let shown = &argument[..=word_end + sign];
-        return (format!("{shown}{MASK}"), Next::Shown);
+    let is_option = argument.starts_with('-');
+    for (start, name) in names(argument) {
+        let Some(kind) = secret_name(name) else { continue };
+        let end = start + name.len();
+        let rest = &argument[end..];
+        let sign = match kind {
+            Kind::Plain => rest.find(['=', ':', ' ', '\t', '\n']),
+            // A short word says something only where a value follows it at once.
+            Kind::Short if name.starts_with('-') => rest.find(['=', ':', ' ']).filter(|sign| *sign == 0),
+            Kind::Short => rest.trim_start_matches(['"', '\'']).find(['=', ':']).filter(|sign| *sign == 0),
+        };
+        if sign.is_some() {
+            let sign = rest.find(['=', ':', ' ', '\t', '\n']).unwrap_or_default();
+            return (format!("{}{MASK}", &argument[..=end + sign]), Next::Shown);
+        }
+        let is_whole = name.len() == argument.len();
+        if is_option && (is_whole || kind == Kind::Plain) || is_whole && kind == Kind::Plain {
+            return (argument.to_owned(), Next::Secret);
+        }
     }
-    let announces = is_option || SECRET_WORDS.contains(&name);
-    (argument.to_owned(), if announces { Next::Secret } else { Next::Shown })
+    (argument.to_owned(), Next::Shown)
 }
 
 /// `scheme://me:SECRET@host` → `scheme://me:***@host`, for each URL in the argument; a long user name without a
@@ -168,6 +150,19 @@ mod tests {
             (&["app", "{\"secret\":\"S3\"}"], "app {\"secret\":***"),
             (&["app", "--pass", "S3"], "app --pass ***"),
             (&["redis-server", "--requirepass", "S3"], "redis-server --requirepass ***"),
+            (&["app", "--encryption-key", "S3"], "app --encryption-key ***"),
+            (&["app", "--hmac-key=S3"], "app --hmac-key=***"),
+            (&["keytool", "-storepass", "S3", "-list"], "keytool -storepass *** -list"),
+            (&["env", "MYSQL_PWD=S3", "mysql"], "env MYSQL_PWD=*** mysql"),
+            (&["app", "Server=x;Uid=u;Pwd=S3;Port=1"], "app Server=x;Uid=u;Pwd=***"),
+            (&["java", "-Djavax.net.ssl.keyStorePassword=S3"], "java -Djavax.net.ssl.keyStorePassword=***"),
+            (&["app", "--dbpass", "S3"], "app --dbpass ***"),
+            (&["app", "--loginPwd", "S3"], "app --loginPwd ***"),
+            (&["app", "--auth-token:S3"], "app --auth-token:***"),
+            (&["sh", "-c", "app --key S3"], "sh -c app --key ***"),
+            (&["sh", "-c", "PGPASS='S3 x' app"], "sh -c PGPASS=***"),
+            (&["app", "{\"key\": \"S3\"}"], "app {\"key\":***"),
+            (&["app", "https://h/?jwt=S3"], "app https://h/?jwt=***"),
         ] {
             assert_eq!(shown(command), want);
             assert!(!shown(command).contains("S3"));
@@ -182,6 +177,13 @@ mod tests {
             &["docker", "run", "--user", "1000:1000", "img"],
             &["app", "--bypass", "http://127.0.0.1:3000/a"],
             &["loopgate", "8080:3000"],
+            &["socat", "-u", "TCP-LISTEN:8080,fork,reuseaddr", "TCP:127.0.0.1:3000"],
+            &["socat", "TCP-LISTEN:8080,fork", "UNIX-CONNECT:/run/x.sock"],
+            &["vllm", "--max-tokens", "4096", "--tokenizer=llama", "--num_tokens:7"],
+            &["app", "--public-key", "ed25519.pub", "--primary-key=id", "--key-file", "/etc/key"],
+            &["app", "--no-auth", "8080", "--disable-password", "x"],
+            &["app", "--compass=n", "--author", "ana", "--keyboard=de", "--monkey=1"],
+            &["sh", "-c", "cd $(pwd) && exec app"],
         ] {
             assert_eq!(shown(command), command.join(" "));
         }

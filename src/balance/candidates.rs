@@ -1,4 +1,4 @@
-//! Which targets may be chosen: health, backups and drain in one place, so that no rule has to know them.
+//! Which targets may be chosen: health, backups, drain and limits in one place, so that no rule has to know them.
 
 use std::time::Duration;
 
@@ -9,6 +9,8 @@ pub struct Part {
     pub weight: u32,
     /// When it is chosen.
     pub role: Role,
+    /// Its sessions at one time, at least 1; `None` is unlimited.
+    pub most: Option<usize>,
 }
 
 impl Part {
@@ -18,7 +20,7 @@ impl Part {
 
 impl Default for Part {
     fn default() -> Self {
-        Part { weight: 1, role: Role::Primary }
+        Part { weight: 1, role: Role::Primary, most: None }
     }
 }
 
@@ -27,7 +29,7 @@ impl Default for Part {
 pub enum Role {
     /// Whenever it is well.
     Primary,
-    /// While no primary is well.
+    /// While no primary is well and has room.
     Backup,
     /// Never: it only keeps the sessions it has.
     Drained,
@@ -79,29 +81,58 @@ impl Candidate {
 /// Hundredths, so that a target of weight 1 can start slowly.
 const PARTS: u32 = 100;
 
-/// The targets as a rule sees them, in their order. Open are those of the best rank among the targets that have not
-/// failed this client yet: first primaries that are well, then backups that are well, then primaries and backups that
-/// are not. What is known about a target may be outdated, and a client that would be refused anyway loses nothing by a
-/// try. A draining target is never open. `slow_start` is the time in which the share of a returned target grows to its
-/// full size.
-pub fn candidates(targets: &[Facts], slow_start: Duration, into: &mut Vec<Candidate>) {
-    let best = targets.iter().filter_map(rank).min();
+/// Whether a client of these targets can be sent to one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Room {
+    /// At least one is open.
+    Open,
+    /// All that might be are full; the client may wait for one.
+    Full,
+    /// Each has failed this client or drains.
+    None,
+}
+
+/// The targets as a rule sees them, in their order. Open are those of the best rank among the targets that have room and
+/// have not failed this client yet: first primaries that are well, then backups that are well, then primaries and
+/// backups that are not. What is known about a target may be outdated, and a client that would be refused anyway loses
+/// nothing by a try; but while one that is well is full, a client had better wait for that. A draining target is never
+/// open. `slow_start` is the time in which the share of a returned target grows to its full size.
+pub fn candidates(targets: &[Facts], slow_start: Duration, into: &mut Vec<Candidate>) -> Room {
+    let full = targets.iter().filter(|target| target.is_full()).filter_map(rank).min();
+    let worst = full.filter(|rank| *rank < ILL).map_or(u8::MAX, |_| ILL);
+    let has_room = |target: &Facts| rank(target).filter(|rank| *rank < worst && !target.is_full());
+    let best = targets.iter().filter_map(has_room).min();
     into.clear();
-    into.extend(targets.iter().map(|target| match rank(target) {
+    into.extend(targets.iter().map(|target| match has_room(target) {
         Some(rank) if Some(rank) == best => {
             Candidate { weight: target.part.weight, share: share(target, slow_start), load: target.load }
         }
         _ => Candidate { load: target.load, ..Candidate::default() },
     }));
+    match (best, full) {
+        (Some(_), _) => Room::Open,
+        (None, Some(_)) => Room::Full,
+        (None, None) => Room::None,
+    }
 }
 
+impl Facts {
+    fn is_full(&self) -> bool {
+        self.part.most.is_some_and(|most| self.load >= most)
+    }
+}
+
+/// The rank of the first target that is not well.
+const ILL: u8 = 2;
+
+/// The rank of a target, whether it has room or not; `None` if it can never be chosen for this client.
 fn rank(target: &Facts) -> Option<u8> {
-    let is_ill = target.fitness == Fitness::Ill;
+    let ill = if target.fitness == Fitness::Ill { ILL } else { 0 };
     match target.part.role {
         _ if target.is_tried => None,
         Role::Drained => None,
-        Role::Primary => Some(if is_ill { 2 } else { 0 }),
-        Role::Backup => Some(if is_ill { 3 } else { 1 }),
+        Role::Primary => Some(ill),
+        Role::Backup => Some(ill + 1),
     }
 }
 

@@ -18,7 +18,7 @@ mod source_hash;
 
 use serde::Deserialize;
 
-pub use candidates::{Candidate, Facts, Fitness, Part, Role, candidates};
+pub use candidates::{Candidate, Facts, Fitness, Part, Role, Room, candidates};
 pub use hash::Key;
 pub use health::{Check, HealthRules, Talk};
 pub use pick::Pick;

@@ -20,7 +20,7 @@ fn client(n: u32) -> Key {
 }
 
 fn well(weight: u32) -> Facts {
-    Facts { part: Part { weight, role: Role::Primary }, fitness: WELL, is_tried: false, load: 0 }
+    Facts { part: Part { weight, ..Part::default() }, fitness: WELL, is_tried: false, load: 0 }
 }
 
 fn seen(facts: &[Facts]) -> Vec<Candidate> {
@@ -47,9 +47,10 @@ fn facts() -> impl Strategy<Value = Facts> {
         Just(Fitness::Ill),
         (0..20_u64).prop_map(|s| Fitness::Well { back: Some(Duration::from_secs(s)) })
     ];
-    (1..=Part::MAX_WEIGHT, role, fitness, any::<bool>(), 0..100_usize).prop_map(
-        |(weight, role, fitness, is_tried, load)| Facts {
-            part: Part { weight, role },
+    let limit = prop_oneof![Just(None), (1..100_usize).prop_map(Some)];
+    (1..=Part::MAX_WEIGHT, role, fitness, any::<bool>(), 0..100_usize, limit).prop_map(
+        |(weight, role, fitness, is_tried, load, most)| Facts {
+            part: Part { weight, role, most },
             fitness,
             is_tried,
             load,
@@ -66,20 +67,31 @@ proptest! {
         let mut rule = RULES[rule].rule(&keys(5));
         let mut seen = Vec::new();
         for (n, facts) in rounds.iter().enumerate() {
-            candidates(facts, Duration::from_secs(10), &mut seen);
+            let room = candidates(facts, Duration::from_secs(10), &mut seen);
             let chosen = rule.pick(&seen, client(n as u32), n as u64);
 
             let may = |it: &&Facts| !it.is_tried && it.part.role != Role::Drained;
             let is_well = |it: &Facts| it.fitness != Fitness::Ill;
-            prop_assert_eq!(chosen.is_some(), facts.iter().any(|it| may(&it)), "one is chosen, if any may be");
-            let Some(chosen) = chosen.map(|place| &facts[place]) else { continue };
+            let is_full = |it: &Facts| it.part.most.is_some_and(|most| it.load >= most);
+            let is_worth_a_wait = |it: &Facts| is_full(it) && is_well(it);
+            let has_room = facts.iter().filter(may).any(|it| !is_full(it));
+            prop_assert_eq!(room == Room::None, !facts.iter().any(|it| may(&it)));
+            prop_assert_eq!(chosen.is_some(), room == Room::Open, "one is chosen, if any is open");
+            let Some(chosen) = chosen.map(|place| &facts[place]) else {
+                let waits = !has_room || facts.iter().filter(may).any(is_worth_a_wait);
+                prop_assert!(room == Room::None || waits, "nobody waits without a reason");
+                continue;
+            };
+            prop_assert!(!is_full(chosen));
             prop_assert!(may(&chosen), "never a draining one or one that has failed this client");
             let better = |it: &&Facts| match chosen.part.role {
                 Role::Backup if is_well(chosen) => is_well(it) && it.part.role == Role::Primary,
                 Role::Primary if is_well(chosen) => false,
                 _ => is_well(it),
             };
-            prop_assert!(!facts.iter().filter(may).any(|it| better(&it)), "a backup or an ill target comes last");
+            let has_better = facts.iter().filter(may).any(|it| better(&it) && !is_full(it));
+            prop_assert!(!has_better, "a backup or an ill target comes last");
+            prop_assert!(is_well(chosen) || !facts.iter().filter(may).any(is_worth_a_wait), "rather a wait than an ill one");
         }
     }
 

@@ -35,7 +35,8 @@ fn one<'t>(table: &mut Table<'t, '_>, key: &str, value: &'t Spanned<DeValue<'t>>
         table.missing("address", "127.0.0.1:3000");
     }
     let (weight, backup, drain) = (weight(&mut table), table.truth("backup"), table.truth("drain"));
-    Some(WrittenTarget { path, address: table.value("address")?, weight, backup, drain })
+    let most = table.or_off("max_connections", |table| table.count("max_connections"));
+    Some(WrittenTarget { path, address: table.value("address")?, weight, backup, drain, most })
 }
 
 fn weight(table: &mut Table<'_, '_>) -> Option<Written<u32>> {

@@ -3,6 +3,7 @@
 use super::problem::Place;
 use crate::address::{Run, TargetAddress};
 use crate::client_hello::Name;
+use crate::units::OrOff;
 
 /// A value and where it was written.
 #[derive(Clone, Debug)]
@@ -34,10 +35,13 @@ pub(crate) struct WrittenTarget {
     pub(crate) weight: Option<Written<u32>>,
     pub(crate) backup: Option<Written<bool>>,
     pub(crate) drain: Option<Written<bool>>,
+    /// `max_connections`
+    pub(crate) most: Option<Written<OrOff<usize>>>,
 }
 
 impl From<Written<Run<TargetAddress>>> for WrittenTarget {
     fn from(address: Written<Run<TargetAddress>>) -> Self {
-        WrittenTarget { path: String::new(), address, weight: None, backup: None, drain: None }
+        let (weight, backup, drain, most) = (None, None, None, None);
+        WrittenTarget { path: String::new(), address, weight, backup, drain, most }
     }
 }

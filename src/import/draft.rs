@@ -38,6 +38,7 @@ pub(super) struct Target {
     pub(super) weight: Option<u64>,
     pub(super) backup: bool,
     pub(super) drain: bool,
+    pub(super) max_connections: Option<u64>,
     pub(super) at: Option<At>,
 }
 
@@ -55,6 +56,14 @@ pub(super) struct Route {
     pub(super) alpn: Vec<(String, Vec<Target>)>,
     /// What was not carried over, for a comment beside the route.
     pub(super) lacks: Vec<String>,
+}
+
+impl Route {
+    /// Its targets, those that clients choose by name or protocol included.
+    pub(super) fn every_target(&mut self) -> impl Iterator<Item = &mut Target> {
+        let chosen = self.names.iter_mut().chain(&mut self.alpn).flat_map(|(_, targets)| targets);
+        self.targets.iter_mut().chain(chosen)
+    }
 }
 
 /// Whether a route without this setting would accept more clients, or expose its bytes to more people, than before.

@@ -99,7 +99,9 @@ fn line(out: &mut String, key: &str, value: &Toml) {
 }
 
 fn targets(targets: &[Target]) -> String {
-    let is_plain = |target: &Target| target.weight.is_none() && !target.backup && !target.drain;
+    let has_limit = |target: &Target| target.max_connections.is_some();
+    let is_plain =
+        |target: &Target| target.weight.is_none() && !target.backup && !target.drain && !has_limit(target);
     match targets {
         [only] if is_plain(only) => quoted(&only.address),
         all if all.iter().all(is_plain) => {
@@ -122,6 +124,7 @@ fn one_target(target: &Target) -> String {
     if target.drain {
         fields.push("drain = true".to_owned());
     }
+    fields.extend(target.max_connections.map(|most| format!("max_connections = {most}")));
     format!("{{ {} }}", fields.join(", "))
 }
 

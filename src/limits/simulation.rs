@@ -101,7 +101,7 @@ impl Life {
             Limit::Queue => assert!(self.waiting.len() >= self.limits.queue),
             Limit::NobodyIdle => assert!(is_full),
             Limit::QueueTimeout => panic!("time is not decided here"),
-            Limit::Handshakes => panic!("it is no limit of a route"),
+            Limit::Handshakes | Limit::Target => panic!("it is no limit of a route"),
         }
     }
 

@@ -19,7 +19,9 @@ impl End {
             End::TargetLost => "The kernel gave the target's connection up.",
             End::NoTarget(_) => "The target could not be reached; the client was reset.",
             End::Denied(_) => "The client's address may not connect to the route; it was reset.",
-            End::Limited(_) => "A limit of the route kept the client out for now; it was reset.",
+            End::Limited(_) => {
+                "A limit of the route or of its targets kept the client out for now; it was reset."
+            }
             End::ClientGone => "The client went away before the target answered.",
             End::BadHeader => {
                 "A proxy that `accept_proxy` lists did not begin with a PROXY header; it was reset."
@@ -69,7 +71,7 @@ impl End {
                 "Its address is in `deny`, or the route has an `allow` or an `accept_proxy` and it is not in it."
             }
             End::Limited(_) => {
-                "The route or this client has as many sessions as it may, or new ones come too fast. `hint` begins with \
+                "The route, each of its targets or this client has as many sessions as it may, or new ones come too fast. `hint` begins with \
                 the key of the limit."
             }
             End::ClientGone => {

@@ -35,6 +35,8 @@ pub enum Limit {
     Rate,
     /// `connection_rate_per_client`
     RatePerClient,
+    /// `max_connections` of every target that could be chosen.
+    Target,
     /// `queue`
     Queue,
     /// `queue_timeout`
@@ -47,11 +49,12 @@ pub enum Limit {
 
 impl Limit {
     /// One of each.
-    pub const ALL: [Limit; 8] = [
+    pub const ALL: [Limit; 9] = [
         Limit::Connections,
         Limit::PerClient,
         Limit::Rate,
         Limit::RatePerClient,
+        Limit::Target,
         Limit::Queue,
         Limit::QueueTimeout,
         Limit::NobodyIdle,
@@ -67,7 +70,8 @@ impl Limit {
             Limit::RatePerClient => {
                 "connection_rate_per_client: this client connects more often than one may"
             }
-            Limit::Queue => "queue: the route is full, and so is the queue before it",
+            Limit::Target => "max_connections: every target that is up has as many sessions as it may",
+            Limit::Queue => "queue: the route or each of its targets is full, and so is the queue before it",
             Limit::QueueTimeout => "queue_timeout: no place became free in time",
             Limit::NobodyIdle => "max_connections: the route is full, and no session of it can be evicted",
             Limit::Handshakes => {

@@ -2,6 +2,7 @@
 
 use super::draft::Draft;
 use super::merge::{off_or, pick, time};
+use super::targets::most;
 use crate::address::{ListenAddress, Protocol};
 use crate::config::{Place, Problem, Settings, Written};
 use crate::limits::{EntryLimits, WhenFull};
@@ -36,8 +37,19 @@ pub(super) fn check(draft: &Draft, limits: &EntryLimits, problems: &mut Vec<Prob
         idle("when_full", place(&s.when_full), what, "write flows_full, which is for flows");
         idle("queue", place(&s.queue), what, "leave it out: datagrams are not queued");
         idle("queue_timeout", place(&s.queue_timeout), what, "leave it out: datagrams are not queued");
+        of_targets(draft, what, "write max_flows, which is for the flows of the route", problems);
         return;
     }
+    if limits.full == WhenFull::EvictIdle {
+        let what = "the route evicts the session idle longest, and cannot say at which target that is";
+        let help = "write when_full = \"queue\" or \"refuse\" for the route, or leave this out";
+        of_targets(draft, what, help, problems);
+    }
+    let mut idle = |key: &str, place: Option<&Place>, what: &str, help: &str| {
+        if let Some(place) = place {
+            problems.push(Problem::new(place.clone(), draft.key(key), what).help(help));
+        }
+    };
     let is_unix = |listen: &ListenAddress| matches!(listen, ListenAddress::Unix(_));
     if !draft.listen.is_empty() && draft.listen.iter().all(|it| is_unix(it.value.first())) {
         let what = "the route listens on Unix sockets alone, and their clients have no address";
@@ -48,7 +60,7 @@ pub(super) fn check(draft: &Draft, limits: &EntryLimits, problems: &mut Vec<Prob
         idle("max_connections_per_client", place(&s.max_connections_per_client), what, help);
         idle("connection_rate_per_client", place(&s.connection_rate_per_client), what, help);
     }
-    if limits.most.is_none() {
+    if limits.most.is_none() && draft.targets.iter().all(|target| most(target).is_none()) {
         let what = "this key says what happens at max_connections, and the route has none";
         for (key, place) in [
             ("when_full", place(&s.when_full)),
@@ -66,6 +78,16 @@ pub(super) fn check(draft: &Draft, limits: &EntryLimits, problems: &mut Vec<Prob
     if limits.full == WhenFull::Refuse {
         let what = "clients of this route do not wait for a place";
         idle("queue_timeout", place(&s.queue_timeout), what, "add when_full = \"queue\", or leave it out");
+    }
+}
+
+/// Adds a problem for each target with a limit of its own.
+fn of_targets(draft: &Draft, what: &str, help: &str, problems: &mut Vec<Problem>) {
+    for target in draft.targets.iter().filter(|target| most(target).is_some()) {
+        if let Some(place) = place(&target.most) {
+            let key = format!("{}.max_connections", target.path);
+            problems.push(Problem::new(place.clone(), key, what).help(help));
+        }
     }
 }
 

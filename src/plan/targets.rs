@@ -57,9 +57,14 @@ impl Route {
 
 /// A target with its part filled in.
 pub(super) fn resolved(written: WrittenTarget) -> Target {
-    let part =
-        Part { weight: written.weight.as_ref().map_or(1, |weight| weight.value), role: role(&written) };
+    let weight = written.weight.as_ref().map_or(1, |weight| weight.value);
+    let part = Part { weight, role: role(&written), most: most(&written) };
     Target { address: written.address.value.map(|first| first.clone().into()), part }
+}
+
+/// The limit of its sessions.
+pub(super) fn most(written: &WrittenTarget) -> Option<usize> {
+    written.most.as_ref().and_then(|most| most.value.0)
 }
 
 fn role(written: &WrittenTarget) -> Role {

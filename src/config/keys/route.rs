@@ -2,6 +2,7 @@
 //! are in another file.
 
 use super::settings::SETTINGS;
+use crate::address::Protocol;
 use crate::balance::Part;
 use crate::config::key::{Form, Given, Key, Range, Section};
 
@@ -92,7 +93,7 @@ pub(in crate::config) static TARGET: Section = Section {
         },
         Key {
             name: "backup",
-            doc: "used only while no target without `backup` is up",
+            doc: "used only while no target without `backup` is up and below its `max_connections`",
             default: Given::Value("false"),
             ..Key::of(Form::Truth, Range::Any)
         },
@@ -101,6 +102,16 @@ pub(in crate::config) static TARGET: Section = Section {
             doc: "gets no new clients; its sessions continue",
             default: Given::Value("false"),
             ..Key::of(Form::Truth, Range::Any)
+        },
+        Key {
+            name: "max_connections",
+            doc: "sessions at this address at one time, of all routes that dial it as written here; a full target is \
+                  passed over, and where all are full, `when_full` and `queue` of the route decide; of TCP routes alone",
+            default: Given::InWords("`\"off\"`"),
+            example: "50",
+            aliases: &["max_conns", "maxconn", "connections", "limit"],
+            only: Some(Protocol::Tcp),
+            ..Key::of(Form::CountOrOff, Range::OneOrMore)
         },
     ]],
     needs: &[&["address"]],

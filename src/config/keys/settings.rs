@@ -135,8 +135,8 @@ table! {
         example: r#""10/s""#,
     }
     when_full: Word<WhenFull> {
-        doc: "at `max_connections`: `\"refuse\"` resets the new client, `\"queue\"` lets it wait, `\"evict_idle\"` ends \
-              the session idle longest",
+        doc: "at `max_connections` of the route or of all its targets: `\"refuse\"` resets the new client, `\"queue\"` \
+              lets it wait, `\"evict_idle\"` (of the route alone) ends the session idle longest",
         topic: ENTRY,
         default: Value("refuse"),
     }

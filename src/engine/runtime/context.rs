@@ -13,6 +13,7 @@ use crate::engine::admission::handshakes::HandshakeLimiter;
 use crate::engine::admission::queue::{AdmissionControl, AdmissionControls, Permit};
 use crate::engine::api::Wanted;
 use crate::engine::monitor::checker::HealthChecker;
+use crate::engine::targets::crowd::Line;
 use crate::engine::targets::greeting::Greeting;
 use crate::engine::targets::pool::{self, Pool};
 use crate::engine::targets::registry::Targets;
@@ -104,6 +105,8 @@ impl Drop for SessionSlot {
 pub(crate) struct RouteRuntime {
     pub(crate) route: Arc<Route>,
     pub(crate) pool: Pool<Target>,
+    /// Where clients wait for a place at one of its targets; `None` if none of these has a limit.
+    pub(crate) line: Option<Arc<Line>>,
     /// The admission control of its clients, if it has limits.
     pub(crate) admission: Option<Arc<AdmissionControl>>,
     /// The route's name as records show it, formatted once.
@@ -146,11 +149,17 @@ impl RouteRuntime {
             Carries::Tcp(limits) => limits,
             Carries::Udp(_) => SessionLimits::default(),
         };
+        let pool = Pool::among(route, among, names, *place, |address| {
+            cx.targets.get(address, &route.health, greeting)
+        });
+        let line = pool.limited().next().is_some().then(Arc::<Line>::default);
+        if let Some(line) = &line {
+            pool.limited().for_each(|target| target.crowd.serve(line));
+        }
         Arc::new(RouteRuntime {
             route: route.clone(),
-            pool: Pool::among(route, among, names, *place, |address| {
-                cx.targets.get(address, &route.health, greeting)
-            }),
+            pool,
+            line,
             admission: cx.admissions.of(id, route),
             name: id.shown(),
             limits,

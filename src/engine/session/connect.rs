@@ -1,22 +1,19 @@
 //! The step *connect*: chooses a target for a session, reaches and greets it, or the next one; and waits if all targets
 //! are down and the route has `wait_for_target`.
 
-use std::future::poll_fn;
-use std::pin::Pin;
-use std::task::Poll;
 use std::time::{Duration, Instant};
 
 use tokio::time::{timeout, timeout_at};
 
 use super::greet::greet;
+use super::place::{Search, Step, any, choose, enter_at};
 use super::progress::{Progress, TargetGuard};
 use super::state::{Caller, is_gone};
-use crate::balance::{Check, Key};
+use crate::balance::Check;
 use crate::engine::runtime::context::RouteRuntime;
 use crate::engine::targets::health::Event;
-use crate::engine::targets::pool::Tried;
 use crate::engine::targets::reach::{Unreached, breathe};
-use crate::outcome::{Cause, End, Phase};
+use crate::outcome::{Cause, End, Limit, Phase};
 use crate::plan::Route;
 use crate::transport::Link;
 use crate::transport::tls::Sealed;
@@ -44,22 +41,27 @@ pub(crate) async fn connect(caller: &Caller<'_>, progress: &mut Progress) -> Res
 async fn reach(caller: &Caller<'_>, progress: &mut Progress) -> Result<Reached, End> {
     let runtime = caller.runtime;
     let began = Instant::now();
-    let deadline = began + runtime.route.dial.wait_for_target;
+    let mut waited = Duration::ZERO;
     loop {
+        let mut search = Search::default();
         let reached = match runtime.pool.only() {
-            Some(_) => dial(caller, 0, runtime.route.dial.connect_timeout, progress).await,
+            Some(_) => dial_only(caller, &mut search, progress).await,
             // Boxed, so that a session with a single target has no space for it.
-            None => Box::pin(dial_one_of(caller, progress)).await,
+            None => Box::pin(dial_one_of(caller, &mut search, progress)).await,
         };
+        waited += search.waited;
         let failed = match reached {
             Ok(target) => {
-                progress.reached(began.elapsed());
+                progress.reached(began.elapsed().saturating_sub(waited));
                 return Ok(target);
             }
-            Err(failed) => failed,
+            Err(Missed::Full(limit)) => return Err(End::Limited(limit)),
+            Err(Missed::Failed(failed)) => failed,
         };
         let is_ours = !failed.cause.blames_target();
-        if is_ours || Instant::now() >= deadline || !is_back(runtime, deadline).await {
+        // A wait for a place is not one for a target that restarts.
+        let deadline = began + waited + runtime.route.dial.wait_for_target;
+        if is_ours || Instant::now() >= deadline || !is_back(runtime, deadline, progress).await {
             failed.words.into_iter().for_each(|words| caller.session.entry.hint(words));
             return Err(End::NoTarget(failed.cause));
         }
@@ -67,7 +69,36 @@ async fn reach(caller: &Caller<'_>, progress: &mut Progress) -> Result<Reached, 
     }
 }
 
-/// Dials the target at this index, and greets it.
+/// Why a client has no connection to a target.
+enum Missed {
+    Failed(Unreached),
+    /// All targets are full.
+    Full(Limit),
+}
+
+impl From<Unreached> for Missed {
+    fn from(failed: Unreached) -> Missed {
+        Missed::Failed(failed)
+    }
+}
+
+impl From<Limit> for Missed {
+    fn from(limit: Limit) -> Missed {
+        Missed::Full(limit)
+    }
+}
+
+/// Dials the only target, and greets it.
+async fn dial_only(
+    caller: &Caller<'_>,
+    search: &mut Search,
+    progress: &mut Progress,
+) -> Result<Reached, Missed> {
+    choose(caller, search, progress).await?;
+    Ok(dial(caller, 0, caller.runtime.route.dial.connect_timeout, progress).await?)
+}
+
+/// Dials the target at this index, at which the session is counted, and greets it.
 async fn dial(
     caller: &Caller<'_>,
     place: usize,
@@ -77,7 +108,6 @@ async fn dial(
     let Caller { runtime, session, .. } = caller;
     let target = runtime.pool.at(place);
     progress.phase = Phase::Connect;
-    progress.guard = Some(TargetGuard::at(target));
     session.entry.aim(runtime.pool.number(place));
     let reached = target.reach(&runtime.route.dial, patience, &mut progress.attempts).await;
     let (mut link, address) = reached?;
@@ -97,26 +127,35 @@ async fn dial(
 
 /// Tries one target after another, each chosen by the route's rule among those that have not failed this client, until
 /// one answers. Of several failures, one that blames a target is reported before any other, otherwise the last.
-async fn dial_one_of(caller: &Caller<'_>, progress: &mut Progress) -> Result<Reached, Unreached> {
+async fn dial_one_of(
+    caller: &Caller<'_>,
+    search: &mut Search,
+    progress: &mut Progress,
+) -> Result<Reached, Missed> {
     let RouteRuntime { route, pool, .. } = caller.runtime;
-    let client = Key::of_client(caller.session.entry.behind());
     let mut patience = Patience::new(route, Instant::now());
-    let mut tried = Tried::default();
     let mut failure: Option<Unreached> = None;
     loop {
-        let now = Instant::now();
-        let left = patience.left(now);
-        let trial = if tried.is_empty() { pool.trial(now) } else { None };
-        let place = trial.or_else(|| pool.pick(client, &tried, now)).filter(|_| !left.is_zero());
-        let Some(place) = place else {
-            return Err(failure.unwrap_or(Cause::NoAddress.into()));
+        let trial = if search.tried.is_empty() { pool.trial(Instant::now()) } else { None };
+        let trial = trial.filter(|place| enter_at(caller.runtime, *place, progress));
+        if trial.is_none() && patience.left(Instant::now()).is_zero() {
+            return Err(failure.unwrap_or(Cause::NoAddress.into()).into());
+        }
+        let before = search.waited;
+        let place = match trial {
+            Some(trial) => Some(trial),
+            None => choose(caller, search, progress).await?,
         };
-        tried.add(place);
-        match dial(caller, place, left, progress).await {
+        patience.until += search.waited - before;
+        let Some(place) = place else {
+            return Err(failure.unwrap_or(Cause::NoAddress.into()).into());
+        };
+        search.tried.add(place);
+        match dial(caller, place, patience.left(Instant::now()), progress).await {
             Ok(target) => return Ok(target),
             // Without a free descriptor no other target can be dialled either.
             Err(failed) if matches!(failed.cause, Cause::NoDescriptor | Cause::NoMemory) => {
-                return Err(failed);
+                return Err(failed.into());
             }
             Err(failed) => {
                 patience.spend_handshake(failed.handshake);
@@ -163,28 +202,24 @@ impl Patience {
     }
 }
 
-/// Holds the client until a target may be back; false if `deadline` passes first.
-async fn is_back(runtime: &RouteRuntime, deadline: Instant) -> bool {
+/// Holds the client until a target may be back; false if `deadline` passes first. Meanwhile it takes no place at a target.
+async fn is_back(runtime: &RouteRuntime, deadline: Instant, progress: &mut Progress) -> bool {
+    let last = progress.guard.take().map(TargetGuard::step_back);
     let _waits: Vec<_> = runtime.pool.open().map(|target| target.client_waits()).collect();
     let health = &runtime.route.health;
+    let up = || any(runtime.pool.open().map(|target| Box::pin(target.up()) as Step<'_>).collect());
     let back = async {
         breathe().await;
         match health.check {
             // There are no health checks: only another dial can find out.
-            Check::None => drop(timeout(health.interval, any_up(runtime)).await),
-            Check::Connect | Check::Listen => any_up(runtime).await,
+            Check::None => drop(timeout(health.interval, up()).await),
+            Check::Connect | Check::Listen => up().await,
         }
     };
-    timeout_at(deadline.into(), back).await.is_ok()
-}
-
-/// Resolves once at least one of the targets is not known to be down. Cancel safe.
-async fn any_up(runtime: &RouteRuntime) {
-    type Up<'s> = Pin<Box<dyn Future<Output = ()> + Send + 's>>;
-    let mut ups: Vec<Up<'_>> = runtime.pool.open().map(|target| Box::pin(target.up()) as Up<'_>).collect();
-    poll_fn(|task| {
-        let is_up = ups.iter_mut().any(|up| up.as_mut().poll(task).is_ready());
-        if is_up { Poll::Ready(()) } else { Poll::Pending }
-    })
-    .await;
+    let is_back = timeout_at(deadline.into(), back).await.is_ok();
+    if !is_back {
+        // Its record tells what is known about the target.
+        progress.guard = last.and_then(|target| TargetGuard::enter(&target, None));
+    }
+    is_back
 }

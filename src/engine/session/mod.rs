@@ -9,6 +9,7 @@ mod custom;
 mod first_byte;
 mod greet;
 mod identify;
+mod place;
 mod progress;
 mod relay;
 mod secure;

@@ -2,7 +2,6 @@
 
 use std::num::NonZeroU64;
 use std::sync::Arc;
-use std::sync::atomic::Ordering::Relaxed;
 use std::time::{Duration, Instant};
 
 use crate::engine::targets::attempts::Attempts;
@@ -31,15 +30,20 @@ pub(crate) struct Nanos(NonZeroU64);
 pub(crate) struct TargetGuard(Arc<Target>);
 
 impl TargetGuard {
-    pub(crate) fn at(target: &Arc<Target>) -> TargetGuard {
-        target.state.sessions.fetch_add(1, Relaxed);
-        TargetGuard(target.clone())
+    /// Counts a session; `None` if the target has `most` already.
+    pub(crate) fn enter(target: &Arc<Target>, most: Option<usize>) -> Option<TargetGuard> {
+        target.crowd.enter(most).then(|| TargetGuard(target.clone()))
+    }
+
+    /// Counts the session off while it waits, and on again with [`TargetGuard::enter`].
+    pub(crate) fn step_back(self) -> Arc<Target> {
+        self.0.clone()
     }
 }
 
 impl Drop for TargetGuard {
     fn drop(&mut self) {
-        self.0.state.sessions.fetch_sub(1, Relaxed);
+        self.0.crowd.leave();
     }
 }
 

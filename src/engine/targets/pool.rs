@@ -8,7 +8,7 @@ use std::hash::BuildHasher;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use crate::balance::{Candidate, Facts, Fitness, Key, Part, Pick, Role, candidates};
+use crate::balance::{Candidate, Facts, Fitness, Key, Part, Pick, Role, Room, candidates};
 use crate::ledger::TargetNames;
 use crate::plan::{Among, Route};
 use crate::transport::Destination;
@@ -44,6 +44,17 @@ struct Choice {
     /// A buffer for the facts about each target, reused by every choice.
     facts: Vec<Facts>,
     candidates: Vec<Candidate>,
+}
+
+/// The choice for a client.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Picked {
+    /// The target at this index.
+    At(usize),
+    /// None, as long as no session at one of them ends.
+    Full,
+    /// None: each has failed this client.
+    Nobody,
 }
 
 /// Which targets of a pool have failed a client.
@@ -117,9 +128,27 @@ impl<T: Member> Pool<T> {
         self.members.iter().filter(|(_, part)| part.role != Role::Drained).map(|(target, _)| target)
     }
 
-    /// Chooses a target for a client, never one of `tried`; `None` if no other is left.
-    pub(crate) fn pick(&self, client: Key, tried: &Tried, now: Instant) -> Option<usize> {
-        let Some(choice) = &self.choice else { return (!tried.has(0)).then_some(0) };
+    /// The limit of sessions at the target at this index.
+    pub(crate) fn most(&self, place: usize) -> Option<usize> {
+        self.members[place].1.most
+    }
+
+    /// The targets with a limit of sessions.
+    pub(crate) fn limited(&self) -> impl Iterator<Item = &Arc<T>> {
+        self.members.iter().filter(|(_, part)| part.most.is_some()).map(|(target, _)| target)
+    }
+
+    /// Chooses a target for a client, never one of `tried` and never a full one. `client` is asked only where
+    /// there is a choice.
+    pub(crate) fn pick(&self, client: impl FnOnce() -> Key, tried: &Tried, now: Instant) -> Picked {
+        let Some(choice) = &self.choice else {
+            return match self.members.first() {
+                Some(_) if tried.has(0) => Picked::Nobody,
+                Some(only) if is_full(only) => Picked::Full,
+                Some(_) => Picked::At(0),
+                None => Picked::Nobody,
+            };
+        };
         // A panic cannot leave it half-changed, so a poisoned lock is as good as a clean one.
         let mut choice = choice.lock().unwrap_or_else(PoisonError::into_inner);
         let Choice { rule, seed, facts, candidates: seen } = &mut *choice;
@@ -130,14 +159,18 @@ impl<T: Member> Pool<T> {
             is_tried: tried.has(place),
             load: target.load(),
         }));
-        candidates(facts, self.slow_start, seen);
+        let room = candidates(facts, self.slow_start, seen);
         *seed = seed.wrapping_add(1);
-        rule.pick(seen, client, *seed)
+        match (rule.pick(seen, client(), *seed), room) {
+            (Some(place), _) => Picked::At(place),
+            (None, Room::Full) => Picked::Full,
+            (None, _) => Picked::Nobody,
+        }
     }
 
     /// The index of a target that is due for a trial client.
     pub(crate) fn trial(&self, now: Instant) -> Option<usize> {
-        let is_due = |(target, part): &(Arc<T>, Part)| part.role != Role::Drained && target.take_trial(now);
+        let is_due = |it: &(Arc<T>, Part)| it.1.role != Role::Drained && !is_full(it) && it.0.take_trial(now);
         self.members.iter().position(is_due)
     }
 
@@ -145,6 +178,10 @@ impl<T: Member> Pool<T> {
     pub(crate) fn names(&self) -> &Arc<TargetNames> {
         &self.names
     }
+}
+
+fn is_full<T: Member>((target, part): &(Arc<T>, Part)) -> bool {
+    part.most.is_some_and(|most| target.load() >= most)
 }
 
 /// The names of a route's targets at one position of its ranges.

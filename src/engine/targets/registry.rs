@@ -11,7 +11,8 @@ use super::target::{Monitor, Target};
 use crate::balance::HealthRules;
 use crate::transport::Destination;
 
-/// Every target that a route dials. Routes with equal health rules and greeting share its state.
+/// Every target that a route dials. Routes with equal health rules and greeting share its state, and
+/// all routes the count of its sessions.
 pub(crate) struct Targets {
     known: Mutex<HashMap<Key, Weak<Target>>>,
     local_errors: Arc<LocalErrors>,
@@ -40,6 +41,8 @@ impl Targets {
         if let Some(target) = known.get(&key).and_then(Weak::upgrade) {
             return target;
         }
+        // Whoever counts there still holds it, or a target that shares it.
+        let crowd = earlier.as_ref().map(|target| target.crowd.clone()).unwrap_or_default();
         let earlier = earlier.map(|target| target.health());
         let target = Arc::new(Target {
             to: to.clone(),
@@ -49,6 +52,7 @@ impl Targets {
             resolved: Mutex::default(),
             local_errors: self.local_errors.clone(),
             state: TargetState::new(rules, earlier.as_ref()),
+            crowd,
             monitor: self.monitor.clone(),
         });
         known.insert(key, Arc::downgrade(&target));

@@ -19,8 +19,6 @@ use crate::outcome::Holder;
 /// What is known about a target.
 pub(crate) struct TargetState {
     pub(super) health: watch::Sender<Health>,
-    /// Sessions connecting or connected to it.
-    pub(crate) sessions: AtomicUsize,
     /// Clients waiting until it is back.
     pub(super) waiting: AtomicUsize,
     /// Sessions cut by the holder's death and not yet reported in a log line.
@@ -108,7 +106,6 @@ impl TargetState {
         let health = earlier.into_iter().fold(health, Health::after);
         TargetState {
             health: watch::Sender::new(health),
-            sessions: AtomicUsize::new(0),
             waiting: AtomicUsize::new(0),
             cut: AtomicU32::new(0),
             died: AtomicBool::new(false),

@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
+use super::crowd::Crowd;
 use super::greeting::Greeting;
 use super::health::{Health, Stage};
 use super::local_errors::LocalErrors;
@@ -39,6 +40,8 @@ pub(crate) struct Target {
     pub(super) resolved: Mutex<Vec<Address>>,
     pub(super) local_errors: Arc<LocalErrors>,
     pub(crate) state: TargetState,
+    /// The sessions connecting or connected to its address, over all routes.
+    pub(crate) crowd: Arc<Crowd>,
     pub(super) monitor: Arc<dyn Monitor>,
 }
 
@@ -78,6 +81,12 @@ impl Target {
         let is_up = |health: &Health| !matches!(health.stage(), Stage::Down(_));
         // `self` owns the sender, so this cannot fail while `self` is borrowed.
         let _ = self.state.health.subscribe().wait_for(is_up).await;
+    }
+
+    /// The same for a target that is well. Cancel safe.
+    pub(crate) async fn well(&self) {
+        let is_well = |health: &Health| matches!(health.stage(), Stage::Unknown | Stage::Up);
+        let _ = self.state.health.subscribe().wait_for(is_well).await;
     }
 
     /// Counts a waiting client for as long as the returned guard lives.
@@ -121,7 +130,7 @@ impl Member for Target {
     }
 
     fn load(&self) -> usize {
-        self.state.sessions.load(Relaxed)
+        self.crowd.count()
     }
 
     /// Whether a client should try the target because nothing else would show that it is back: once per `interval`, for

@@ -18,9 +18,9 @@ use super::listener::LoopListener;
 use super::loop_state::EventLoop;
 use crate::balance::Key;
 use crate::engine::admission::queue::Permit;
-use crate::engine::targets::pool::Tried;
+use crate::engine::targets::pool::{Picked, Tried};
 use crate::ledger::Entry;
-use crate::outcome::{Cause, Datagrams, End, Phase};
+use crate::outcome::{Cause, Datagrams, End, Limit, Phase};
 use crate::plan::Carries;
 use crate::transport;
 
@@ -42,6 +42,8 @@ enum Chosen {
     At(usize, SocketAddr),
     /// The target at this place, once its name is looked up.
     LookUp(usize),
+    /// All targets are full.
+    Full,
     /// No target has an address, for this reason.
     Nowhere(Cause),
 }
@@ -64,6 +66,7 @@ impl EventLoop {
                 self.look_up(&runtime, place);
                 return NewFlow::Later;
             }
+            Chosen::Full => return self.turn_away(client, &runtime, End::Limited(Limit::Target), now),
             Chosen::Nowhere(cause) => {
                 let nowhere = SocketAddr::from(([0, 0, 0, 0], 0));
                 refuse(&self.shared, &runtime, client, nowhere, cause, came);
@@ -261,7 +264,13 @@ fn choose(
     let key = Key::of_ip(client.from.ip());
     let mut why = Cause::NoAddress;
     let mut trial = if tried.is_empty() { runtime.pool.trial(now) } else { None };
-    while let Some(place) = trial.take().or_else(|| runtime.pool.pick(key, tried, now)) {
+    loop {
+        let picked = trial.take().map_or_else(|| runtime.pool.pick(|| key, tried, now), Picked::At);
+        let place = match picked {
+            Picked::At(place) => place,
+            Picked::Full => return Chosen::Full,
+            Picked::Nobody => return Chosen::Nowhere(why),
+        };
         let target = runtime.pool.at(place);
         match target.address() {
             Some(address) => return Chosen::At(place, address),
@@ -274,7 +283,6 @@ fn choose(
             },
         }
     }
-    Chosen::Nowhere(why)
 }
 
 fn entry(shared: &Shared, runtime: &UdpRouteRuntime, client: ClientKey, now: Instant) -> Entry {

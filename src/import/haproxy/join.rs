@@ -113,7 +113,10 @@ fn balanced(id: RouteId, back: &Proxy, draft: &mut Draft) {
         "random" => "random",
         "source" => "source_hash",
         "first" => {
-            draft.differs(at, "the first target that answers takes every connection, without a limit");
+            let (_, before) = back.servers.split_last().unzip();
+            if before.is_some_and(|it: &[Server]| it.iter().any(|server| limits::most(server).is_none())) {
+                draft.differs(at, "the first target that answers takes every connection, without a limit");
+            }
             "first"
         }
         _ => {

@@ -11,9 +11,7 @@ pub(super) fn apply(id: RouteId, front: &Proxy, back: &Proxy, servers: &[&Server
     let own = match servers {
         [only] => of_the_only(id, only, draft),
         several => {
-            for server in several {
-                without_counterpart(id, server, &["maxconn", "minconn", "maxqueue"], draft);
-            }
+            of_each(id, back, several, draft);
             None
         }
     };
@@ -38,6 +36,35 @@ pub(super) fn apply(id: RouteId, front: &Proxy, back: &Proxy, servers: &[&Server
     waiting(id, front, back, draft);
 }
 
+/// The limit of a server; HAProxy has none with 0.
+pub(super) fn most(server: &Server) -> Option<u64> {
+    server.value("maxconn").and_then(|value| value.parse().ok()).filter(|most| *most > 0)
+}
+
+/// The limits of several servers, which are those of their targets.
+fn of_each(id: RouteId, back: &Proxy, servers: &[&Server], draft: &mut Draft) {
+    let backup = servers.iter().find(|server| server.says("backup").is_some());
+    if let Some(backup) = backup.filter(|_| servers.iter().any(|server| most(server).is_some())) {
+        draft.differs(backup.at(), "a backup also has clients while all other targets are full");
+    }
+    for server in servers {
+        without_counterpart(id, server, &["minconn", "maxqueue"], draft);
+        let Some((value, at)) = server.says("maxconn") else { continue };
+        if value.is_none_or(|value| value.parse::<u64>().is_err()) {
+            draft.lost(Some(id), at, "this is not a number");
+        } else if has_limits(id, draft) && most(server).is_some() {
+            queue(id, at, draft);
+            patience(id, back, draft);
+        }
+    }
+}
+
+/// Whether a target that was carried over has a limit.
+fn has_limits(id: RouteId, draft: &mut Draft) -> bool {
+    let mut targets = draft.route(id).into_iter().flat_map(|route| route.every_target());
+    targets.any(|target| target.max_connections.is_some())
+}
+
 /// The limit of a single server, which is equivalent to a limit of the route.
 fn of_the_only(id: RouteId, server: &Server, draft: &mut Draft) -> Option<(u64, At)> {
     let Some((value, at)) = server.says("maxconn") else {
@@ -45,6 +72,9 @@ fn of_the_only(id: RouteId, server: &Server, draft: &mut Draft) -> Option<(u64, 
         return None;
     };
     without_counterpart(id, server, &["minconn"], draft);
+    for target in draft.route(id).into_iter().flat_map(|route| route.every_target()) {
+        target.max_connections = None;
+    }
     match value.and_then(|value| value.parse().ok()) {
         Some(0) => None,
         Some(count) => {
@@ -64,7 +94,7 @@ fn of_the_only(id: RouteId, server: &Server, draft: &mut Draft) -> Option<(u64, 
 
 fn without_counterpart(id: RouteId, server: &Server, words: &[&str], draft: &mut Draft) {
     for (_, at) in words.iter().filter_map(|word| server.says(word)) {
-        let why = "limits apply to the route, not to a single target; write max_connections";
+        let why = "clients wait for the route, not for a single target; write queue and max_connections";
         draft.lost(Some(id), at, why);
     }
 }
@@ -72,6 +102,10 @@ fn without_counterpart(id: RouteId, server: &Server, words: &[&str], draft: &mut
 /// A client waits for a server up to `timeout queue`, or, without it, up to `timeout connect`.
 fn behind_server(id: RouteId, at: &At, count: u64, back: &Proxy, draft: &mut Draft) {
     queued(id, at, count, draft);
+    patience(id, back, draft);
+}
+
+fn patience(id: RouteId, back: &Proxy, draft: &mut Draft) {
     if let (None, Some((limit, at))) = (back.timeouts.get("queue"), back.timeouts.get("connect")) {
         draft.set(id, at, "queue_timeout", time(*limit));
     }
@@ -80,6 +114,10 @@ fn behind_server(id: RouteId, at: &At, count: u64, back: &Proxy, draft: &mut Dra
 /// Sets the most connections. Further clients wait in the route's queue, as HAProxy leaves them in the accept queue.
 pub(super) fn queued(id: RouteId, at: &At, count: u64, draft: &mut Draft) {
     draft.set(id, at, "max_connections", Toml::Number(count));
+    queue(id, at, draft);
+}
+
+fn queue(id: RouteId, at: &At, draft: &mut Draft) {
     if draft.knows("when_full") {
         draft.set(id, at, "when_full", Toml::text("queue"));
         draft.differs(at, "further clients wait in the route's queue, limited by queue and queue_timeout");

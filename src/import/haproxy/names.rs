@@ -62,11 +62,17 @@ pub(super) fn others(id: RouteId, named: &Named<'_>, front: &Proxy, draft: &mut 
         return;
     }
     let Some(route) = draft.route(id) else { return };
+    let is_limited = route.targets.iter().any(|target| target.max_connections.is_some());
     let addresses: Vec<String> = route.targets.iter().map(|target| target.address.clone()).collect();
     match &addresses[..] {
         [] => {}
         [only] => draft.set(id, &front.place(), "not_tls", Toml::text(only)),
         _ => draft.set(id, &front.place(), "not_tls", Toml::List(addresses)),
+    }
+    if is_limited {
+        let why =
+            "max_connections of its targets does not hold for clients without TLS; write it in not_tls too";
+        draft.differs(&front.place(), why);
     }
 }
 

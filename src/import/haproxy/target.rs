@@ -2,7 +2,7 @@
 
 use super::lines::duration;
 use super::server::{Choice, Server};
-use super::{health, server_tls};
+use super::{health, limits, server_tls};
 use crate::import::draft::{Draft, RouteId, Target, Toml};
 use crate::import::message::At;
 use crate::import::shell::time;
@@ -25,6 +25,7 @@ pub(super) fn target(server: &Server, id: RouteId, listen: &[String], draft: &mu
         weight: weight.filter(|weight| *weight > 0),
         backup: server.choice("backup").is_some(),
         drain: weight == Some(0) || server.choice("disabled").is_some(),
+        max_connections: limits::most(server),
         at: Some(server.at().clone()),
     })
 }

@@ -2,6 +2,7 @@
 
 mod connections;
 mod flows;
+mod limits;
 
 use std::net::SocketAddr;
 

@@ -8,9 +8,14 @@ use x509_parser::extensions::GeneralName;
 use x509_parser::oid_registry::OID_X509_EXT_SUBJECT_ALT_NAME;
 use x509_parser::prelude::{FromDer, X509Certificate};
 
+/// The version of X.509 that certificates have had since 1996, the only one with alternative names and purposes.
+pub(super) const CURRENT_VERSION: u32 = 3;
+
 /// Names and dates of a certificate.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Certificate {
+    /// The version of X.509 it is written in: 1, 2 or 3.
+    pub version: u32,
     /// The common name of its subject; empty if it has none.
     pub common_name: String,
     /// The DNS names it is for, in lower case.
@@ -33,6 +38,7 @@ impl Certificate {
         let (_, read) = X509Certificate::from_der(der).ok()?;
         let common_name = read.subject().iter_common_name().next().and_then(|it| it.as_str().ok());
         let mut certificate = Certificate {
+            version: read.version().0.saturating_add(1),
             common_name: common_name.unwrap_or_default().to_owned(),
             dns: Vec::new(),
             uris: Vec::new(),

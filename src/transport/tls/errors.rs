@@ -4,6 +4,7 @@ use std::io;
 
 use rustls::{AlertDescription, CertificateError, Error, InvalidMessage, PeerIncompatible};
 
+use super::old_version::OldVersion;
 use super::terminate::NotOnTheList;
 use crate::outcome::Side;
 use crate::units::shown;
@@ -114,6 +115,9 @@ fn untrusted(why: &CertificateError, with: Side) -> String {
         }
         CertificateError::InvalidPurpose | CertificateError::InvalidPurposeContext { .. } => {
             format!("{whose} was not made for this purpose (extended key usage)")
+        }
+        CertificateError::Other(other) if other.0.is::<OldVersion>() => {
+            other.0.downcast_ref().map(|old: &OldVersion| old.text(whose)).unwrap_or_default()
         }
         CertificateError::Other(other) => match other.0.downcast_ref::<NotOnTheList>() {
             Some(NotOnTheList(names)) if names.is_empty() => {

@@ -6,12 +6,12 @@ use std::fmt;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use rustls::Error;
-use rustls::pki_types::PrivateKeyDer;
 use rustls::pki_types::pem::{Error as PemError, PemObject};
+use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use rustls::sign::CertifiedKey;
+use rustls::{Error, InconsistentKeys};
 
-use super::{Certificate, provider, read_certificates};
+use super::{Certificate, old_version, provider, read_certificates};
 
 /// A certificate chain and its key.
 #[derive(Clone)]
@@ -61,7 +61,7 @@ pub fn read_pair(certificate: &[u8], key: &[u8]) -> Result<Pair, PairFault> {
     let chain = read_certificates(certificate).map_err(of_certificate)?;
     let facts = Certificate::read(&chain[0]).ok_or(of_certificate("the certificate in it is damaged"))?;
     let key = read_key(key)?;
-    let certified = CertifiedKey::from_der(chain, key, &provider()).map_err(|error| match error {
+    let certified = certified(chain, key).map_err(|error| match error {
         Error::InconsistentKeys(_) => PairFault {
             file: PairFile::Key,
             what: "the key does not belong to the certificate",
@@ -74,6 +74,24 @@ pub fn read_pair(certificate: &[u8], key: &[u8]) -> Result<Pair, PairFault> {
         },
     })?;
     Ok(Pair { certified: Arc::new(certified), certificate: facts, key_file: (PathBuf::new(), 0) })
+}
+
+/// The two as one, if the key is that of the first certificate.
+fn certified(
+    chain: Vec<CertificateDer<'static>>,
+    key: PrivateKeyDer<'static>,
+) -> Result<CertifiedKey, Error> {
+    if !chain.first().is_some_and(old_version::is_old) {
+        return CertifiedKey::from_der(chain, key, &provider());
+    }
+    // rustls cannot read it, and need not: it sends it as it is.
+    let key = provider().key_provider.load_private_key(key)?;
+    if let Some(of_key) = key.public_key()
+        && chain.first().and_then(old_version::public_key) != Some(of_key)
+    {
+        return Err(InconsistentKeys::KeyMismatch.into());
+    }
+    Ok(CertifiedKey::new(chain, key))
 }
 
 const CERTIFICATE_HELP: &str =

@@ -9,6 +9,7 @@ mod errors;
 mod handshake;
 mod key_pair;
 mod names;
+mod old_version;
 mod originate;
 mod records;
 mod terminate;

@@ -183,6 +183,7 @@ mod tests {
     /// A certificate without names.
     fn nameless() -> Certificate {
         Certificate {
+            version: 3,
             common_name: String::new(),
             dns: Vec::new(),
             uris: Vec::new(),

@@ -13,7 +13,7 @@ use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
 use rustls::server::ParsedCertificate;
 use rustls::{CertificateError, ClientConfig, DigitallySignedStruct, Error, RootCertStore, SignatureScheme};
 
-use super::{Certificate, CloseNotify, MinVersion, Pair, provider};
+use super::{Certificate, CloseNotify, MinVersion, Pair, old_version, provider};
 use crate::address::{Host, TargetAddress};
 
 /// The number of sessions per route that are kept for resumption.
@@ -168,15 +168,17 @@ impl ServerCertVerifier for TargetVerifier {
         // `openssl req -x509` makes every certificate an authority's, and an authority's certificate must not be used
         // as a server's (RFC 5280, 4.2.1.9). One that was configured as a whole needs no issuer; its name and its dates
         // are checked all the same.
-        if self.known.iter().any(|known| known == own) {
-            return is_good_now(own, now)
+        let verified = if self.known.iter().any(|known| known == own) {
+            is_good_now(own, now)
                 .and_then(|()| verify_server_name(&ParsedCertificate::try_from(own)?, name))
-                .map(|()| ServerCertVerified::assertion());
-        }
-        match &self.authorities {
-            Some(authorities) => authorities.verify_server_cert(own, rest, name, ocsp, now),
-            None => Err(CertificateError::UnknownIssuer.into()),
-        }
+                .map(|()| ServerCertVerified::assertion())
+        } else {
+            match &self.authorities {
+                Some(authorities) => authorities.verify_server_cert(own, rest, name, ocsp, now),
+                None => Err(CertificateError::UnknownIssuer.into()),
+            }
+        };
+        verified.map_err(|error| old_version::explained(error, own, rest))
     }
 
     fn verify_tls12_signature(
@@ -185,6 +187,9 @@ impl ServerCertVerifier for TargetVerifier {
         own: &CertificateDer<'_>,
         signed: &DigitallySignedStruct,
     ) -> Result<HandshakeSignatureValid, Error> {
+        if old_version::is_old(own) {
+            return old_version::verify_tls12(message, own, signed, &self.algorithms);
+        }
         verify_tls12_signature(message, own, signed, &self.algorithms)
     }
 
@@ -194,6 +199,9 @@ impl ServerCertVerifier for TargetVerifier {
         own: &CertificateDer<'_>,
         signed: &DigitallySignedStruct,
     ) -> Result<HandshakeSignatureValid, Error> {
+        if old_version::is_old(own) {
+            return old_version::verify_tls13(message, own, signed, &self.algorithms);
+        }
         verify_tls13_signature(message, own, signed, &self.algorithms)
     }
 

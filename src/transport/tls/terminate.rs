@@ -16,7 +16,7 @@ use rustls::{
     SignatureScheme,
 };
 
-use super::{Certificate, ClientName, CloseNotify, MinVersion, Pair, provider};
+use super::{Certificate, ClientName, CloseNotify, MinVersion, Pair, old_version, provider};
 
 /// The settings of [`TlsTermination`].
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -174,7 +174,8 @@ impl ClientCertVerifier for ClientVerifier {
         rest: &[CertificateDer<'_>],
         now: UnixTime,
     ) -> Result<ClientCertVerified, Error> {
-        let verified = self.signed.verify_client_cert(own, rest, now)?;
+        let verified = self.signed.verify_client_cert(own, rest, now);
+        let verified = verified.map_err(|error| old_version::explained(error, own, rest))?;
         let certificate = Certificate::read(own).ok_or(CertificateError::BadEncoding)?;
         if self.names.is_empty() || self.names.iter().any(|name| name.fits(&certificate)) {
             return Ok(verified);

@@ -2,6 +2,7 @@
 
 mod datagrams;
 mod names;
+mod openssl;
 mod proxy_headers;
 mod targets;
 mod tcp;

@@ -1,0 +1,169 @@
+//! What openssl's own server and client meet: certificates of other makes than ours, and what a route asks of them.
+
+use std::io::Write;
+use std::path::Path;
+use std::process::{Command, Stdio};
+
+use loopgate::outcome::{Cause, End};
+
+use crate::harness::{Close, Proxy, Target};
+use crate::real::tcp::Service;
+
+/// Runs openssl with these words.
+fn openssl(folder: &Path, words: &str) -> String {
+    let words: Vec<&str> = words.split(' ').collect();
+    let output = Command::new("openssl").args(&words).current_dir(folder).output().unwrap();
+    assert!(output.status.success(), "{words:?}: {}", String::from_utf8_lossy(&output.stderr));
+    String::from_utf8(output.stdout).unwrap()
+}
+
+/// A folder with `NAME.pem` and `NAME.key`, a certificate of X.509 version 1 with this kind of key.
+fn of_version_1(folder: &Path, name: &str, kind: &str) {
+    openssl(folder, &format!("req -new {kind} -nodes -subj /CN={name} -keyout {name}.key -out {name}.csr"));
+    openssl(folder, &format!("x509 -req -in {name}.csr -signkey {name}.key -days 30 -out {name}.pem"));
+    assert!(openssl(folder, &format!("x509 -in {name}.pem -noout -text")).contains("Version: 1"));
+}
+
+const KEYS: [&str; 2] = ["-newkey rsa:2048", "-newkey ec -pkeyopt ec_paramgen_curve:P-256"];
+
+/// `openssl s_server`, which answers each line with its letters in reverse order.
+fn s_server(folder: &Path, own: &str, more: &[&str]) -> Service {
+    Service::start(|port, _| {
+        let mut server = Command::new("openssl");
+        server.args(["s_server", "-rev", "-accept", &format!("127.0.0.1:{port}")]).current_dir(folder);
+        server.args(["-cert", &format!("{own}.pem"), "-key", &format!("{own}.key")]).args(more);
+        server
+    })
+}
+
+/// A proxy that speaks TLS with the target alone.
+fn originating(target: &Service, target_tls: &str) -> Proxy {
+    Proxy::builder().with(&format!(
+        "routes.test = {{listen = '127.0.0.1:0', target = '{}', target_tls = {{{target_tls}}}}}",
+        target.address
+    ))
+}
+
+/// Whether the target is spoken to; otherwise it has to be refused as not trusted, with these words in the record.
+fn reached(proxy: &Proxy) -> Result<(), String> {
+    let mut client = proxy.connect();
+    if client.try_send(b"hello\n").is_ok() {
+        let (received, close) = {
+            client.finish();
+            client.receive_all()
+        };
+        if received == b"olleh\n" {
+            proxy.record();
+            return Ok(());
+        }
+        assert_eq!((received, close), (Vec::new(), Close::Reset));
+    }
+    let record = proxy.record();
+    assert_eq!(record.outcome.end, End::NoTarget(Cause::TlsUntrusted), "{record}");
+    Err(record.hint().unwrap().to_owned())
+}
+
+/// The output of `openssl s_client`, which sends a word and ends.
+fn s_client(proxy: &Proxy, folder: &Path, arguments: &[&str]) -> String {
+    let mut child = Command::new("openssl")
+        .args(["s_client", "-connect", &proxy.address.to_string()])
+        .args(arguments)
+        .current_dir(folder)
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    // One that is refused may have ended by then.
+    let _ = child.stdin.take().unwrap().write_all(b"x");
+    let output = child.wait_with_output().unwrap();
+    String::from_utf8_lossy(&[output.stdout, output.stderr].concat()).into_owned()
+}
+
+/// What `loopgate validate` says of a configuration.
+fn validated(config: &str, folder: &Path) -> String {
+    let file = folder.join("loopgate.toml");
+    std::fs::write(&file, config).unwrap();
+    let mut validate = Command::new(env!("CARGO_BIN_EXE_loopgate"));
+    let output = validate.args(["validate", "-c", file.to_str().unwrap()]).output().unwrap();
+    String::from_utf8_lossy(&[output.stdout, output.stderr].concat()).into_owned()
+}
+
+#[test]
+#[ignore = "needs openssl"]
+fn a_target_whose_certificate_is_of_version_1_is_spoken_to_where_nothing_is_verified() {
+    let folder = tempfile::tempdir().unwrap();
+    for kind in KEYS {
+        of_version_1(folder.path(), "old", kind);
+        for version in ["-tls1_2", "-tls1_3"] {
+            let target = s_server(folder.path(), "old", &[version]);
+
+            assert_eq!(reached(&originating(&target, "verify = 'none'")), Ok(()), "{kind} {version}");
+
+            let own = folder.path().join("old.pem");
+            let why = reached(&originating(&target, &format!("ca = '{}'", own.display()))).unwrap_err();
+            assert!(
+                why.contains("the target's certificate is X.509 version 1") && why.contains("as version 3"),
+                "{why}"
+            );
+        }
+    }
+}
+
+#[test]
+#[ignore = "needs openssl"]
+fn a_client_whose_certificate_is_of_version_1_is_told_to_have_it_reissued() {
+    let (folder, target) = (tempfile::tempdir().unwrap(), Target::answering_after_fin());
+    let at = folder.path();
+    openssl(at, "req -x509 -newkey rsa:2048 -nodes -subj /CN=authority -days 30 -keyout ca.key -out ca.pem");
+    openssl(at, "req -newkey rsa:2048 -nodes -subj /CN=guest -keyout guest.key -out guest.csr");
+    openssl(at, "x509 -req -in guest.csr -CA ca.pem -CAkey ca.key -CAcreateserial -days 30 -out guest.pem");
+    of_version_1(at, "web", KEYS[0]);
+    let file = |name: &str| at.join(name).display().to_string();
+    let proxy = Proxy::builder().with(&format!(
+        "routes.test = {{listen = '127.0.0.1:0', target = '{}', tls = {{certificate = '{}', key = '{}', \
+         client_ca = '{}'}}}}",
+        target.address,
+        file("web.pem"),
+        file("web.key"),
+        file("ca.pem")
+    ));
+
+    s_client(&proxy, at, &["-cert", "guest.pem", "-key", "guest.key"]);
+
+    let record = proxy.record();
+    assert_eq!(record.outcome.end, End::TlsFailed, "{record}");
+    let why = record.hint().unwrap();
+    assert!(why.contains("the client's certificate is X.509 version 1"), "{why}");
+    assert!(why.contains("reissue it as version 3"), "{why}");
+}
+
+#[test]
+#[ignore = "needs openssl"]
+fn our_own_certificate_may_be_of_version_1_and_its_key_must_fit() {
+    let (folder, target) = (tempfile::tempdir().unwrap(), Target::answering_after_fin());
+    let at = folder.path();
+    for kind in KEYS {
+        of_version_1(at, "old", kind);
+        of_version_1(at, "other", kind);
+        let route = |key: &str| {
+            let file = |name: &str| at.join(name).display().to_string();
+            format!(
+                "routes.test = {{listen = '127.0.0.1:0', target = '{}', tls = {{certificate = '{}', key = '{}'}}}}",
+                target.address,
+                file("old.pem"),
+                file(key)
+            )
+        };
+        let proxy = Proxy::builder().with(&route("old.key"));
+
+        for version in ["-tls1_2", "-tls1_3"] {
+            let told = s_client(&proxy, at, &[version, "-CAfile", "old.pem", "-verify_return_error"]);
+            assert!(told.contains("Verify return code: 0 (ok)"), "{told}");
+            assert_eq!(proxy.record().outcome.end, End::Done);
+        }
+
+        let told = validated(&route("other.key"), at);
+        assert!(told.contains("the key does not belong to the certificate"), "{told}");
+    }
+}

@@ -50,6 +50,7 @@ pub(super) fn with_clients(
         alpn: alpn(&own.alpn, &defaults.alpn),
         min_version: pick(&own.min_version, &defaults.min_version).unwrap_or_default(),
         handshake_timeout: time(&own.handshake_timeout, &defaults.handshake_timeout, HANDSHAKE_TIMEOUT),
+        session_tickets: pick(&own.session_tickets, &defaults.session_tickets).unwrap_or(true),
         close_notify: pick(&own.close_notify, &defaults.close_notify).unwrap_or_default(),
     };
     match TlsTermination::new(parts) {
@@ -91,6 +92,7 @@ pub(super) fn with_targets(
         alpn: alpn(&own.alpn, &defaults.alpn),
         min_version: pick(&own.min_version, &defaults.min_version).unwrap_or_default(),
         handshake_timeout: time(&own.handshake_timeout, &defaults.handshake_timeout, HANDSHAKE_TIMEOUT),
+        session_tickets: pick(&own.session_tickets, &defaults.session_tickets).unwrap_or(true),
         close_notify: pick(&own.close_notify, &defaults.close_notify).unwrap_or_default(),
     };
     match TlsOrigination::new(parts) {

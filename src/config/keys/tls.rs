@@ -4,7 +4,7 @@ use crate::config::decode::FileName;
 use crate::config::key::Given::{InWords, Required, Value};
 use crate::config::key::Range::MoreThanZero;
 use crate::config::key::{Form, Key, Range, Section};
-use crate::config::kind::{Kind, List, ListOrOff, One, OneOrOff, Placed, Time, Word};
+use crate::config::kind::{Kind, List, ListOrOff, One, OneOrOff, Placed, Time, Truth, Word};
 use crate::config::problem::Place;
 use crate::config::table::Table;
 use crate::transport::tls::{Alpn, ClientName, CloseNotify, MinVersion, TargetName, Verify};
@@ -12,6 +12,15 @@ use crate::transport::tls::{Alpn, ClientName, CloseNotify, MinVersion, TargetNam
 const OF_CERTIFICATE: &[&str] = &["cert", "crt", "ssl_certificate", "certfile", "chain", "pem"];
 const OF_KEY: &[&str] = &["private_key", "ssl_certificate_key", "keyfile"];
 const OF_ALPN: &[&str] = &["protocols", "alpn_protocols"];
+const OF_TICKETS: &[&str] = &[
+    "ssl_session_tickets",
+    "proxy_ssl_session_reuse",
+    "no_tls_tickets",
+    "no_ssl_reuse",
+    "session_reuse",
+    "resumption",
+    "tickets",
+];
 const OF_MIN_VERSION: &[&str] = &["ssl_min_ver", "ssl_protocols", "tls_min", "version"];
 
 /// TLS with clients.
@@ -67,6 +76,11 @@ pub(super) mod clients {
             doc: "how long a client may take for the handshake",
             range: MoreThanZero("1h"),
             default: Value("10s"),
+        }
+        session_tickets: Truth {
+            doc: "whether clients can resume a session by a ticket, which spares both the most of a handshake",
+            default: Value("true"),
+            aliases: OF_TICKETS,
         }
         close_notify: Word<CloseNotify> {
             doc: "`\"require\"` resets a session whose client closes without it, as what it sent may be cut",
@@ -132,6 +146,11 @@ pub(super) mod targets {
             doc: "how long the target may take for the handshake",
             range: MoreThanZero("1h"),
             default: Value("10s"),
+        }
+        session_tickets: Truth {
+            doc: "whether a session with the target is resumed, by its tickets or by its number",
+            default: Value("true"),
+            aliases: OF_TICKETS,
         }
         close_notify: Word<CloseNotify> {
             doc: "`\"require\"` resets a session whose target closes without it, as what it sent may be cut",

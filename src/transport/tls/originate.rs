@@ -35,6 +35,8 @@ pub struct TlsOriginationParts {
     pub min_version: MinVersion,
     /// How long the handshake may take; more than zero.
     pub handshake_timeout: Duration,
+    /// Whether a session with the target is resumed.
+    pub session_tickets: bool,
     /// What a close without close_notify means.
     pub close_notify: CloseNotify,
 }
@@ -72,7 +74,10 @@ impl TlsOrigination {
             ))),
         };
         config.alpn_protocols = parts.alpn.iter().map(|name| name.as_bytes().to_vec()).collect();
-        config.resumption = Resumption::in_memory_sessions(MAX_TICKETS);
+        config.resumption = match parts.session_tickets {
+            true => Resumption::in_memory_sessions(MAX_TICKETS),
+            false => Resumption::disabled(),
+        };
         Ok(TlsOrigination { parts, config: Arc::new(config) })
     }
 

@@ -31,6 +31,8 @@ pub struct TlsTerminationParts {
     pub min_version: MinVersion,
     /// How long the handshake may take; more than zero.
     pub handshake_timeout: Duration,
+    /// Whether a session can be resumed.
+    pub session_tickets: bool,
     /// What a close without close_notify means.
     pub close_notify: CloseNotify,
 }
@@ -70,7 +72,11 @@ impl TlsTermination {
         // Sessions are resumed by tickets only, whose keys change every few hours: nothing is kept for clients that
         // have left.
         config.session_storage = Arc::new(NoServerSessionStorage {});
-        config.ticketer = aws_lc_rs::Ticketer::new().map_err(|error| error.to_string())?;
+        if parts.session_tickets {
+            config.ticketer = aws_lc_rs::Ticketer::new().map_err(|error| error.to_string())?;
+        } else {
+            config.send_tls13_tickets = 0;
+        }
         Ok(TlsTermination { parts, config: Arc::new(config), verifier })
     }
 

@@ -167,3 +167,28 @@ fn our_own_certificate_may_be_of_version_1_and_its_key_must_fit() {
         assert!(told.contains("the key does not belong to the certificate"), "{told}");
     }
 }
+
+#[test]
+#[ignore = "needs openssl"]
+fn without_session_tickets_openssl_gets_none_and_resumes_nothing() {
+    let (folder, target) = (tempfile::tempdir().unwrap(), Target::sending(1, 10));
+    let at = folder.path();
+    openssl(
+        at,
+        "req -x509 -newkey rsa:2048 -nodes -subj /CN=localhost -days 30 -keyout web.key -out web.pem",
+    );
+    let file = |name: &str| at.join(name).display().to_string();
+    for (more, sends) in [("", true), (", session_tickets = false", false)] {
+        let proxy = Proxy::builder().with(&format!(
+            "routes.test = {{listen = '127.0.0.1:0', target = '{}', tls = {{certificate = '{}', key = '{}'{more}}}}}",
+            target.address,
+            file("web.pem"),
+            file("web.key")
+        ));
+
+        for version in ["-tls1_3", "-tls1_2"] {
+            let told = s_client(&proxy, at, &[version, "-ign_eof"]);
+            assert_eq!(told.contains("TLS session ticket:"), sends, "{told}");
+        }
+    }
+}

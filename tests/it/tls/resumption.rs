@@ -135,6 +135,28 @@ fn our_own_session_with_a_target_is_resumed() {
 }
 
 #[test]
+fn without_session_tickets_neither_clients_nor_we_resume_anything() {
+    let authority = authority();
+    let target = tls_echo(authority.server("web", false));
+    let plain = Target::echo();
+    let outer = Proxy::builder().with(&format!(
+        "routes.test = {{listen = '127.0.0.1:0', target = '{}', target_tls = {{ca = '{}', session_tickets = false}}}}",
+        target.address,
+        authority.file("ca.pem").display()
+    ));
+    for versions in VERSIONS {
+        let config = authority.client_of(None, versions);
+        let proxy =
+            Proxy::builder().with(&route("127.0.0.1:0", &authority, &plain, ", session_tickets = false"));
+        for _ in 0..2 {
+            assert!(!is_resumed(&visit(&proxy, &config)));
+            outer.connect().expect_whole_echo(1, 1000);
+            assert!(!outer.record().target_tls.unwrap().resumed);
+        }
+    }
+}
+
+#[test]
 fn two_proxies_agree_on_keys_that_withstand_a_quantum_computer_and_tell_so() {
     let (authority, target) = (authority(), Target::echo());
     let inner = Proxy::builder().with(&route("127.0.0.1:0", &authority, &target, ", alpn = 'loop'"));

@@ -16,7 +16,7 @@ impl Route {
     }
 
     /// Whether the route restricts, or explicitly opens, who may connect: it has an `allow` (`["0.0.0.0/0", "::/0"]`
-    /// included) or a `client_ca`.
+    /// included), or clients must show a certificate.
     pub fn is_guarded(&self) -> bool {
         let asks_who = |tls: &Arc<TlsTermination>| tls.parts().who.is_some();
         self.access.allow.is_some()

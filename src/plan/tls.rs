@@ -12,8 +12,8 @@ use super::merge::{pick, time};
 use crate::address::Protocol;
 use crate::config::{FileName, Place, Problem, Written, WrittenTargetTls, WrittenTls};
 use crate::transport::tls::{
-    Alpn, Pair, PairFile, TlsOrigination, TlsOriginationParts, TlsTermination, TlsTerminationParts, Trust,
-    Verify, WhoMayConnect, read_certificates, read_pair, server_name,
+    Alpn, Pair, PairFile, Pin, TlsOrigination, TlsOriginationParts, TlsTermination, TlsTerminationParts,
+    Trust, Verify, WhoMayConnect, read_certificates, read_pair, server_name,
 };
 use crate::units::{OrOff, counted, shown_path};
 
@@ -87,6 +87,7 @@ pub(super) fn with_targets(
     };
     let parts = TlsOriginationParts {
         name,
+        pins: pins(&own.pin, &defaults.pin),
         trust: desk.trust(own.ca.as_ref().or(defaults.ca.as_ref()), verify)?,
         pair,
         alpn: alpn(&own.alpn, &defaults.alpn),
@@ -104,6 +105,11 @@ pub(super) fn with_targets(
 fn alpn(own: &Option<Vec<Written<Alpn>>>, defaults: &Option<Vec<Written<Alpn>>>) -> Vec<String> {
     let list = own.as_ref().or(defaults.as_ref());
     list.into_iter().flatten().map(|written| written.value.0.clone()).collect()
+}
+
+fn pins(own: &Option<Vec<Written<Pin>>>, defaults: &Option<Vec<Written<Pin>>>) -> Vec<Pin> {
+    let list = own.as_ref().or(defaults.as_ref());
+    list.into_iter().flatten().map(|written| written.value).collect()
 }
 
 impl Desk<'_, '_> {
@@ -161,16 +167,21 @@ impl Desk<'_, '_> {
             Some(Written { value: file.clone()?, place: written.place.clone() })
         });
         let names = own.client_names.as_ref().or(defaults.client_names.as_ref());
+        let pins = pins(&own.client_pin, &defaults.client_pin);
         let Some(ca) = ca else {
             let Some(first) = own.client_names.as_ref().and_then(|names| names.first()) else {
-                return Some(None);
+                let who = WhoMayConnect { ca: Vec::new(), names: Vec::new(), pins };
+                return Some((!who.pins.is_empty()).then_some(who));
             };
-            let message = "without client_ca no client is asked for a certificate".into();
-            return self.wrong(&first.place, "client_names", message, "add client_ca = \"FILE\"");
+            let message = match pins.is_empty() {
+                true => "without client_ca no client is asked for a certificate",
+                false => "without client_ca nobody vouches for the names in a certificate",
+            };
+            return self.wrong(&first.place, "client_names", message.into(), "add client_ca = \"FILE\"");
         };
         let ca = self.certificates(&ca, "client_ca")?;
         let names = names.into_iter().flatten().map(|written| written.value.clone()).collect();
-        Some(Some(WhoMayConnect { ca, names }))
+        Some(Some(WhoMayConnect { ca, names, pins }))
     }
 
     fn trust(&mut self, ca: Option<&Written<FileName>>, verify: Verify) -> Option<Trust> {

@@ -3,7 +3,7 @@
 use std::time::SystemTime;
 
 use super::{Plan, Route};
-use crate::transport::tls::{Pair, Trust};
+use crate::transport::tls::{Pair, TlsOriginationParts, Trust};
 use crate::units::shown_path;
 
 /// A certificate that expires sooner than this is warned about: enough time to request the next one.
@@ -45,9 +45,10 @@ fn of(route: &Route, now: SystemTime) -> Vec<Caution> {
     let mut open: Vec<String> = pairs.iter().filter_map(|pair| open_key(pair)).collect();
     open.dedup();
     found.extend(open.into_iter().map(|text| caution((false, text))));
-    if route.target_tls.as_ref().is_some_and(|tls| tls.parts().trust == Trust::Any) {
+    let is_anyone = |parts: &TlsOriginationParts| parts.trust == Trust::Any && parts.pins.is_empty();
+    if route.target_tls.as_ref().is_some_and(|tls| is_anyone(tls.parts())) {
         let text = "target_tls.verify = \"none\": any server in the target's place is trusted; name the target's \
-                    certificate under ca instead";
+                    certificate under ca instead, or its public key under pin";
         found.push(caution((false, text.to_owned())));
     }
     found

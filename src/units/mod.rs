@@ -3,6 +3,7 @@
 //! A quantity always has its unit, and the message about a wrong unit names the right one. Sizes are missing: no key
 //! takes one.
 
+pub(crate) mod base64;
 mod counted;
 mod frequency;
 mod misread;

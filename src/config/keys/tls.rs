@@ -7,7 +7,7 @@ use crate::config::key::{Form, Key, Range, Section};
 use crate::config::kind::{Kind, List, ListOrOff, One, OneOrOff, Placed, Time, Truth, Word};
 use crate::config::problem::Place;
 use crate::config::table::Table;
-use crate::transport::tls::{Alpn, ClientName, CloseNotify, MinVersion, TargetName, Verify};
+use crate::transport::tls::{Alpn, ClientName, CloseNotify, MinVersion, Pin, TargetName, Verify};
 
 const OF_CERTIFICATE: &[&str] = &["cert", "crt", "ssl_certificate", "certfile", "chain", "pem"];
 const OF_KEY: &[&str] = &["private_key", "ssl_certificate_key", "keyfile"];
@@ -21,6 +21,8 @@ const OF_TICKETS: &[&str] = &[
     "resumption",
     "tickets",
 ];
+const OF_PIN: &[&str] =
+    &["pins", "pinnedpubkey", "pinned_public_key", "public_key_pin", "spki", "fingerprint"];
 const OF_MIN_VERSION: &[&str] = &["ssl_min_ver", "ssl_protocols", "tls_min", "version"];
 
 /// TLS with clients.
@@ -59,6 +61,14 @@ pub(super) mod clients {
             takes: "names",
             default: InWords("`\"off\"`, any"),
             example: r#"["*.example.com"]"#,
+        }
+        client_pin: ListOrOff<Pin> {
+            doc: "the certificate must have one of these public keys, as curl's `--pinnedpubkey` writes them; without \
+                  `client_ca` whoever signed it, and whatever its dates",
+            takes: "pins",
+            default: InWords("`\"off\"`, any"),
+            example: r#"["sha256//47DEQpj8HBSa+/TImW+5JCeuQeRkm5NMpJWZG3hSuFU="]"#,
+            aliases: OF_PIN,
         }
         alpn: ListOrOff<Alpn> {
             doc: "the protocols offered (ALPN), preferred ones first",
@@ -113,8 +123,15 @@ pub(super) mod targets {
             aliases: &["ca_file", "cafile", "trusted_root", "ssl_trusted_certificate", "roots"],
         }
         verify: Word<Verify> {
-            doc: "`\"none\"` accepts any certificate, with a warning",
+            doc: "`\"none\"` accepts any certificate, with a warning unless `pin` is set",
             default: Value("full"),
+        }
+        pin: ListOrOff<Pin> {
+            doc: "its certificate must also have one of these public keys, as curl's `--pinnedpubkey` writes them",
+            takes: "pins",
+            default: InWords("`\"off\"`, any"),
+            example: r#"["sha256//47DEQpj8HBSa+/TImW+5JCeuQeRkm5NMpJWZG3hSuFU="]"#,
+            aliases: OF_PIN,
         }
         certificate: ListOrOff<FileName> {
             doc: "PEM: the certificate shown to the target",

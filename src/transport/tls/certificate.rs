@@ -2,8 +2,11 @@
 //!
 //! Nothing is verified here.
 
+use std::sync::Arc;
+
 use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject;
+use rustls::{CertificateError, Error, OtherError};
 use x509_parser::extensions::GeneralName;
 use x509_parser::oid_registry::OID_X509_EXT_SUBJECT_ALT_NAME;
 use x509_parser::prelude::{FromDer, X509Certificate};
@@ -86,6 +89,11 @@ pub fn read_certificates(text: &[u8]) -> Result<Vec<CertificateDer<'static>>, &'
         return Err("the certificates in it are damaged");
     }
     Ok(certificates)
+}
+
+/// A reason to refuse a certificate that rustls has no variant for, as it takes one.
+pub(super) fn own_error(why: impl std::error::Error + Send + Sync + 'static) -> Error {
+    CertificateError::Other(OtherError(Arc::new(why))).into()
 }
 
 fn instead_of_certificates(text: &[u8]) -> &'static str {

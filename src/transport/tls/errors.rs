@@ -2,9 +2,10 @@
 
 use std::io;
 
-use rustls::{AlertDescription, CertificateError, Error, InvalidMessage, PeerIncompatible};
+use rustls::{AlertDescription, CertificateError, Error, InvalidMessage, OtherError, PeerIncompatible};
 
 use super::old_version::OldVersion;
+use super::pin::NotPinned;
 use super::terminate::NotOnTheList;
 use crate::outcome::Side;
 use crate::units::shown;
@@ -55,7 +56,8 @@ pub(super) fn unsecured(error: &Error, with: Side, first: &[u8]) -> Unsecured {
         }
         Error::InvalidCertificate(why) => Unsecured::Untrusted(untrusted(why, with)),
         Error::NoCertificatesPresented => {
-            Unsecured::Untrusted("the client showed no certificate, and client_ca asks for one".into())
+            let words = "the client showed no certificate, and client_ca or client_pin asks for one";
+            Unsecured::Untrusted(words.into())
         }
         other => Unsecured::Refused(words(other, with)),
     }
@@ -116,24 +118,33 @@ fn untrusted(why: &CertificateError, with: Side) -> String {
         CertificateError::InvalidPurpose | CertificateError::InvalidPurposeContext { .. } => {
             format!("{whose} was not made for this purpose (extended key usage)")
         }
-        CertificateError::Other(other) if other.0.is::<OldVersion>() => {
-            other.0.downcast_ref().map(|old: &OldVersion| old.text(whose)).unwrap_or_default()
-        }
-        CertificateError::Other(other) => match other.0.downcast_ref::<NotOnTheList>() {
-            Some(NotOnTheList(names)) if names.is_empty() => {
-                format!("{whose} has no DNS name, mail address or URI, and client_names asks for one")
-            }
-            Some(NotOnTheList(names)) => {
-                let names: Vec<_> = names.iter().take(MAX_NAMES).map(|name| shown(name, MAX_CHARS)).collect();
-                format!("{whose} is for {}, which is not in client_names", names.join(", "))
-            }
-            // An authority's certificate used as a server's own has no variant of its own.
-            None if other.to_string().contains("CaUsedAsEndEntity") => {
-                format!("{whose} is an authority's; put it into {key} itself, or make one for a server")
-            }
-            None => format!("{whose} is not accepted: {}", quoted(other)),
-        },
+        CertificateError::Other(other) => untrusted_otherwise(other, with, whose, key),
         other => format!("{whose} is not accepted: {}", quoted(other)),
+    }
+}
+
+/// The same where rustls has no variant for the reason, because we have found it.
+fn untrusted_otherwise(other: &OtherError, with: Side, whose: &str, key: &str) -> String {
+    if let Some(old) = other.0.downcast_ref::<OldVersion>() {
+        return old.text(whose);
+    }
+    if let Some(NotPinned(pin)) = other.0.downcast_ref() {
+        let pins = if with == Side::Client { "client_pin" } else { "target_tls.pin" };
+        return format!("the public key of {whose} is {pin}, which is not in {pins}");
+    }
+    match other.0.downcast_ref::<NotOnTheList>() {
+        Some(NotOnTheList(names)) if names.is_empty() => {
+            format!("{whose} has no DNS name, mail address or URI, and client_names asks for one")
+        }
+        Some(NotOnTheList(names)) => {
+            let names: Vec<_> = names.iter().take(MAX_NAMES).map(|name| shown(name, MAX_CHARS)).collect();
+            format!("{whose} is for {}, which is not in client_names", names.join(", "))
+        }
+        // An authority's certificate used as a server's own has no variant of its own.
+        None if other.to_string().contains("CaUsedAsEndEntity") => {
+            format!("{whose} is an authority's; put it into {key} itself, or make one for a server")
+        }
+        None => format!("{whose} is not accepted: {}", quoted(other)),
     }
 }
 

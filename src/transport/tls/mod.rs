@@ -11,6 +11,7 @@ mod key_pair;
 mod names;
 mod old_version;
 mod originate;
+mod pin;
 mod records;
 mod terminate;
 
@@ -26,6 +27,7 @@ pub use handshake::{Answered, Hello, answer, greet, hello};
 pub use key_pair::{Pair, PairFault, PairFile, read_pair};
 pub use names::{Alpn, ClientName, TargetName};
 pub use originate::{TlsOrigination, TlsOriginationParts, Trust, server_name};
+pub use pin::Pin;
 pub use records::{MAX_UNREAD, Sealed, sealed_room};
 pub use terminate::{TlsTermination, TlsTerminationParts, WhoMayConnect};
 

@@ -4,17 +4,16 @@
 //! alternative names, a purpose, or the mark that it is no authority's. Where those matter it is refused, in words.
 
 use std::fmt;
-use std::sync::Arc;
 
 use rustls::client::danger::HandshakeSignatureValid;
-use rustls::crypto::{WebPkiSupportedAlgorithms, verify_tls13_signature_with_raw_key};
+use rustls::crypto::{self, WebPkiSupportedAlgorithms, verify_tls13_signature_with_raw_key};
 use rustls::pki_types::{CertificateDer, SubjectPublicKeyInfoDer};
-use rustls::{CertificateError, DigitallySignedStruct, Error, OtherError};
+use rustls::{CertificateError, DigitallySignedStruct, Error};
 use x509_parser::asn1_rs::{BitString, Sequence};
 use x509_parser::prelude::{FromDer, X509Certificate};
 
 use super::Certificate;
-use super::certificate::CURRENT_VERSION;
+use super::certificate::{CURRENT_VERSION, own_error};
 
 /// Why a certificate that must be verified is refused: its version has not what is verified.
 #[derive(Debug)]
@@ -60,7 +59,7 @@ pub(super) fn explained(error: Error, own: &CertificateDer<'_>, rest: &[Certific
         None => rest.iter().find_map(old).map(|version| OldVersion { version, is_issuer: true }),
     };
     match found {
-        Some(old) => CertificateError::Other(OtherError(Arc::new(old))).into(),
+        Some(old) => own_error(old),
         None => error,
     }
 }
@@ -77,23 +76,29 @@ pub(super) fn is_old(own: &CertificateDer<'_>) -> bool {
 }
 
 /// Verifies a signature of TLS 1.3 with the key of a certificate of any version.
-pub(super) fn verify_tls13(
+pub(super) fn verify_tls13_signature(
     message: &[u8],
     own: &CertificateDer<'_>,
     signed: &DigitallySignedStruct,
     algorithms: &WebPkiSupportedAlgorithms,
 ) -> Result<HandshakeSignatureValid, Error> {
+    if !is_old(own) {
+        return crypto::verify_tls13_signature(message, own, signed, algorithms);
+    }
     let key = public_key(own).ok_or(CertificateError::BadEncoding)?;
     verify_tls13_signature_with_raw_key(message, &key, signed, algorithms)
 }
 
 /// The same of TLS 1.2, whose schemes name no curve: each algorithm for the kind of key is tried (RFC 5246, 7.4.1.4.1).
-pub(super) fn verify_tls12(
+pub(super) fn verify_tls12_signature(
     message: &[u8],
     own: &CertificateDer<'_>,
     signed: &DigitallySignedStruct,
     algorithms: &WebPkiSupportedAlgorithms,
 ) -> Result<HandshakeSignatureValid, Error> {
+    if !is_old(own) {
+        return crypto::verify_tls12_signature(message, own, signed, algorithms);
+    }
     let key = public_key(own).ok_or(CertificateError::BadEncoding)?;
     let (kind, key) = parts(&key).ok_or(CertificateError::BadEncoding)?;
     let named = algorithms.mapping.iter().filter(|(scheme, _)| *scheme == signed.scheme);

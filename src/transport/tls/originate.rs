@@ -8,12 +8,12 @@ use std::time::Duration;
 
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
 use rustls::client::{Resumption, WebPkiServerVerifier, verify_server_name};
-use rustls::crypto::{WebPkiSupportedAlgorithms, verify_tls12_signature, verify_tls13_signature};
+use rustls::crypto::WebPkiSupportedAlgorithms;
 use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
 use rustls::server::ParsedCertificate;
 use rustls::{CertificateError, ClientConfig, DigitallySignedStruct, Error, RootCertStore, SignatureScheme};
 
-use super::{Certificate, CloseNotify, MinVersion, Pair, old_version, provider};
+use super::{Certificate, CloseNotify, MinVersion, Pair, Pin, old_version, pin, provider};
 use crate::address::{Host, TargetAddress};
 
 /// The number of sessions per route that are kept for resumption.
@@ -27,6 +27,8 @@ pub struct TlsOriginationParts {
     pub name: Option<ServerName<'static>>,
     /// Which issuers of its certificate are trusted.
     pub trust: Trust,
+    /// The public keys its certificate may have; any if there are none.
+    pub pins: Vec<Pin>,
     /// Our own certificate, sent if the target requests one.
     pub pair: Option<Pair>,
     /// The protocols we offer (ALPN).
@@ -66,7 +68,7 @@ impl TlsOrigination {
             .with_protocol_versions(parts.min_version.versions())
             .map_err(|error| error.to_string())?
             .dangerous()
-            .with_custom_certificate_verifier(Arc::new(TargetVerifier::new(&parts.trust)?));
+            .with_custom_certificate_verifier(Arc::new(TargetVerifier::new(&parts)?));
         let mut config = match &parts.pair {
             None => builder.with_no_client_auth(),
             Some(pair) => builder.with_client_cert_resolver(Arc::new(rustls::sign::SingleCertAndKey::from(
@@ -130,17 +132,20 @@ struct TargetVerifier {
     /// The certificates that are trusted as they are.
     known: Vec<CertificateDer<'static>>,
     accepts_any: bool,
+    pins: Vec<Pin>,
     algorithms: WebPkiSupportedAlgorithms,
 }
 
 impl TargetVerifier {
-    fn new(trust: &Trust) -> Result<TargetVerifier, String> {
+    fn new(parts: &TlsOriginationParts) -> Result<TargetVerifier, String> {
         let algorithms = provider().signature_verification_algorithms;
-        let Trust::Given(certificates) = trust else {
+        let pins = parts.pins.clone();
+        let Trust::Given(certificates) = &parts.trust else {
             return Ok(TargetVerifier {
                 authorities: None,
                 known: Vec::new(),
                 accepts_any: true,
+                pins,
                 algorithms,
             });
         };
@@ -153,6 +158,7 @@ impl TargetVerifier {
             authorities: Some(authorities),
             known: certificates.clone(),
             accepts_any: false,
+            pins,
             algorithms,
         })
     }
@@ -167,6 +173,8 @@ impl ServerCertVerifier for TargetVerifier {
         ocsp: &[u8],
         now: UnixTime,
     ) -> Result<ServerCertVerified, Error> {
+        // First, as its answer names the key that would be right.
+        pin::check(&self.pins, own)?;
         if self.accepts_any {
             return Ok(ServerCertVerified::assertion());
         }
@@ -192,10 +200,7 @@ impl ServerCertVerifier for TargetVerifier {
         own: &CertificateDer<'_>,
         signed: &DigitallySignedStruct,
     ) -> Result<HandshakeSignatureValid, Error> {
-        if old_version::is_old(own) {
-            return old_version::verify_tls12(message, own, signed, &self.algorithms);
-        }
-        verify_tls12_signature(message, own, signed, &self.algorithms)
+        old_version::verify_tls12_signature(message, own, signed, &self.algorithms)
     }
 
     fn verify_tls13_signature(
@@ -204,10 +209,7 @@ impl ServerCertVerifier for TargetVerifier {
         own: &CertificateDer<'_>,
         signed: &DigitallySignedStruct,
     ) -> Result<HandshakeSignatureValid, Error> {
-        if old_version::is_old(own) {
-            return old_version::verify_tls13(message, own, signed, &self.algorithms);
-        }
-        verify_tls13_signature(message, own, signed, &self.algorithms)
+        old_version::verify_tls13_signature(message, own, signed, &self.algorithms)
     }
 
     fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {

@@ -6,17 +6,17 @@ use std::time::Duration;
 
 use rustls::RootCertStore;
 use rustls::client::danger::HandshakeSignatureValid;
-use rustls::crypto::aws_lc_rs;
+use rustls::crypto::{WebPkiSupportedAlgorithms, aws_lc_rs};
 use rustls::pki_types::{CertificateDer, UnixTime};
 use rustls::server::danger::{ClientCertVerified, ClientCertVerifier};
 use rustls::server::{ClientHello, NoServerSessionStorage, ResolvesServerCert, WebPkiClientVerifier};
 use rustls::sign::CertifiedKey;
 use rustls::{
-    CertificateError, DigitallySignedStruct, DistinguishedName, Error, OtherError, ServerConfig,
-    SignatureScheme,
+    CertificateError, DigitallySignedStruct, DistinguishedName, Error, ServerConfig, SignatureScheme,
 };
 
-use super::{Certificate, ClientName, CloseNotify, MinVersion, Pair, old_version, provider};
+use super::certificate::own_error;
+use super::{Certificate, ClientName, CloseNotify, MinVersion, Pair, Pin, old_version, pin, provider};
 
 /// The settings of [`TlsTermination`].
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -40,10 +40,12 @@ pub struct TlsTerminationParts {
 /// Which clients may connect by their certificate.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct WhoMayConnect {
-    /// The authorities, one of which must have signed it.
+    /// The authorities, one of which must have signed it. Empty: whoever has; it is its key that counts.
     pub ca: Vec<CertificateDer<'static>>,
     /// The names, one of which it must have; if empty, any.
     pub names: Vec<ClientName>,
+    /// The public keys, one of which it must have; if empty, any.
+    pub pins: Vec<Pin>,
 }
 
 /// TLS with the clients of a route, ready for handshakes.
@@ -142,8 +144,11 @@ fn is_for(certificate: &Certificate, name: &str) -> bool {
 /// Requests client certificates, and checks their issuer and names.
 #[derive(Debug)]
 struct ClientVerifier {
-    signed: Arc<dyn ClientCertVerifier>,
+    /// `None`: the pins alone decide.
+    signed: Option<Arc<dyn ClientCertVerifier>>,
     names: Vec<ClientName>,
+    pins: Vec<Pin>,
+    algorithms: WebPkiSupportedAlgorithms,
 }
 
 impl ClientVerifier {
@@ -152,8 +157,15 @@ impl ClientVerifier {
         for certificate in &who.ca {
             roots.add(certificate.clone()).map_err(|error| error.to_string())?;
         }
-        let signed = WebPkiClientVerifier::builder_with_provider(Arc::new(roots), provider()).build();
-        Ok(ClientVerifier { signed: signed.map_err(|error| error.to_string())?, names: who.names.clone() })
+        let signed = match who.ca.is_empty() {
+            true => None,
+            false => {
+                let built = WebPkiClientVerifier::builder_with_provider(Arc::new(roots), provider()).build();
+                Some(built.map_err(|error| error.to_string())? as Arc<dyn ClientCertVerifier>)
+            }
+        };
+        let algorithms = provider().signature_verification_algorithms;
+        Ok(ClientVerifier { signed, names: who.names.clone(), pins: who.pins.clone(), algorithms })
     }
 }
 
@@ -171,7 +183,7 @@ impl std::error::Error for NotOnTheList {}
 
 impl ClientCertVerifier for ClientVerifier {
     fn root_hint_subjects(&self) -> &[DistinguishedName] {
-        self.signed.root_hint_subjects()
+        self.signed.as_ref().map_or(&[], |signed| signed.root_hint_subjects())
     }
 
     fn verify_client_cert(
@@ -180,14 +192,19 @@ impl ClientCertVerifier for ClientVerifier {
         rest: &[CertificateDer<'_>],
         now: UnixTime,
     ) -> Result<ClientCertVerified, Error> {
-        let verified = self.signed.verify_client_cert(own, rest, now);
+        pin::check(&self.pins, own)?;
+        let verified = match &self.signed {
+            None if self.pins.is_empty() => Err(CertificateError::UnknownIssuer.into()),
+            None => Ok(ClientCertVerified::assertion()),
+            Some(signed) => signed.verify_client_cert(own, rest, now),
+        };
         let verified = verified.map_err(|error| old_version::explained(error, own, rest))?;
         let certificate = Certificate::read(own).ok_or(CertificateError::BadEncoding)?;
         if self.names.is_empty() || self.names.iter().any(|name| name.fits(&certificate)) {
             return Ok(verified);
         }
         let names = certificate.names().map(str::to_owned).collect();
-        Err(CertificateError::Other(OtherError(Arc::new(NotOnTheList(names)))).into())
+        Err(own_error(NotOnTheList(names)))
     }
 
     fn verify_tls12_signature(
@@ -196,7 +213,7 @@ impl ClientCertVerifier for ClientVerifier {
         own: &CertificateDer<'_>,
         signed: &DigitallySignedStruct,
     ) -> Result<HandshakeSignatureValid, Error> {
-        self.signed.verify_tls12_signature(message, own, signed)
+        old_version::verify_tls12_signature(message, own, signed, &self.algorithms)
     }
 
     fn verify_tls13_signature(
@@ -205,10 +222,10 @@ impl ClientCertVerifier for ClientVerifier {
         own: &CertificateDer<'_>,
         signed: &DigitallySignedStruct,
     ) -> Result<HandshakeSignatureValid, Error> {
-        self.signed.verify_tls13_signature(message, own, signed)
+        old_version::verify_tls13_signature(message, own, signed, &self.algorithms)
     }
 
     fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
-        self.signed.supported_verify_schemes()
+        self.algorithms.supported_schemes()
     }
 }

@@ -192,3 +192,96 @@ fn without_session_tickets_openssl_gets_none_and_resumes_nothing() {
         }
     }
 }
+
+/// The pin of a certificate's key, by the command that the program proposes.
+fn pin(folder: &Path, name: &str) -> String {
+    let words = format!(
+        "openssl x509 -in {name}.pem -noout -pubkey | openssl pkey -pubin -outform DER | openssl dgst -sha256 \
+         -binary | base64"
+    );
+    let output = Command::new("sh").args(["-c", &words]).current_dir(folder).output().unwrap();
+    format!("sha256//{}", String::from_utf8(output.stdout).unwrap().trim())
+}
+
+/// Makes `NAME.pem` and `NAME.key`, which is its own authority.
+fn self_signed(folder: &Path, name: &str, more: &str) {
+    let words = format!(
+        "req -x509 -newkey rsa:2048 -nodes -subj /CN={name} -days 30 -keyout {name}.key -out {name}.pem{more}"
+    );
+    openssl(folder, &words);
+}
+
+#[test]
+#[ignore = "needs openssl"]
+fn a_target_is_known_by_its_key_alone_or_besides_its_authority() {
+    let folder = tempfile::tempdir().unwrap();
+    let at = folder.path();
+    self_signed(at, "web", " -addext subjectAltName=IP:127.0.0.1");
+    of_version_1(at, "old", KEYS[1]);
+    let other = "sha256//47DEQpj8HBSa+/TImW+5JCeuQeRkm5NMpJWZG3hSuFU=";
+    for own in ["web", "old"] {
+        let right = pin(at, own);
+        for version in ["-tls1_2", "-tls1_3"] {
+            let target = s_server(at, own, &[version]);
+            let by_key =
+                |pins: &str| reached(&originating(&target, &format!("verify = 'none', pin = [{pins}]")));
+            let by_both = |pin: &str| {
+                let ca = at.join("web.pem").display().to_string();
+                reached(&originating(&target, &format!("ca = '{ca}', pin = '{pin}'")))
+            };
+
+            assert_eq!(by_key(&format!("'{other}', '{right}'")), Ok(()), "{own} {version}");
+            let why = by_key(&format!("'{other}'")).unwrap_err();
+            assert!(why.contains(&format!("is {right}, which is not in target_tls.pin")), "{why}");
+            assert_eq!(by_both(&right).is_ok(), own == "web");
+            assert!(by_both(other).is_err());
+        }
+    }
+}
+
+#[test]
+#[ignore = "needs openssl"]
+fn a_client_is_known_by_its_key_whoever_signed_its_certificate() {
+    let (folder, target) = (tempfile::tempdir().unwrap(), Target::answering_after_fin());
+    let at = folder.path();
+    self_signed(at, "web", "");
+    self_signed(at, "guest", "");
+    of_version_1(at, "old", KEYS[0]);
+    self_signed(at, "stranger", "");
+    let file = |name: &str| at.join(name).display().to_string();
+    let route = |more: &str| {
+        let (pins, own) = (format!("'{}', '{}'", pin(at, "guest"), pin(at, "old")), file("web.pem"));
+        format!(
+            "routes.test = {{listen = '127.0.0.1:0', target = '{}', tls = {{certificate = '{own}', key = '{}', \
+             client_pin = [{pins}]{more}}}}}",
+            target.address,
+            file("web.key")
+        )
+    };
+    let proxy = Proxy::builder().with(&route(""));
+    let shown = |proxy: &Proxy, name: &str, version: &str| {
+        let own = [format!("{name}.pem"), format!("{name}.key")];
+        s_client(proxy, at, &["-cert", &own[0], "-key", &own[1], version]);
+        let record = proxy.record();
+        (record.outcome.end, record.hint().unwrap_or_default().to_owned())
+    };
+
+    for version in ["-tls1_2", "-tls1_3"] {
+        for name in ["guest", "old"] {
+            assert_eq!(shown(&proxy, name, version).0, End::Done, "{name} {version}");
+        }
+        let (end, why) = shown(&proxy, "stranger", version);
+        assert_eq!(end, End::TlsFailed);
+        assert!(why.contains(&format!("{}, which is not in client_pin", pin(at, "stranger"))), "{why}");
+        s_client(&proxy, at, &[version]);
+        let record = proxy.record();
+        assert_eq!(record.outcome.end, End::TlsFailed);
+        assert!(record.hint().unwrap().contains("showed no certificate"), "{record}");
+    }
+
+    let proxy = Proxy::builder().with(&route(&format!(", client_ca = '{}'", file("stranger.pem"))));
+    let (end, why) = shown(&proxy, "guest", "-tls1_3");
+    assert!(end == End::TlsFailed && why.contains("client_ca"), "{why}");
+    let told = validated(&route(", client_names = 'guest'"), at);
+    assert!(told.contains("nobody vouches for the names"), "{told}");
+}

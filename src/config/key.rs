@@ -98,6 +98,8 @@ pub(crate) enum Form {
     Weight(u32),
     Truth,
     RateOrOff,
+    /// A rate, or a table with one for each direction.
+    BandwidthOrOff(&'static Section),
     FrequencyOrOff,
     FileMode,
     /// A table with its own keys.

@@ -17,8 +17,8 @@ use super::unknown::{At, meant, unknown};
 use super::written::Written;
 use crate::units::{OrOff, Rate, TimeSpan};
 
-/// One kilobyte per second, and more than any machine of today reaches.
-const LEAST_RATE: Rate = Rate(8_000);
+/// One byte per second, and more than any machine of today reaches.
+const LEAST_RATE: Rate = Rate(8);
 const MAX_RATE: Rate = Rate(1_000_000_000_000);
 
 /// Whether a value is a table with the keys of a route.

@@ -17,11 +17,9 @@ use std::time::Duration;
 
 use serde::Deserialize;
 
-use crate::units::Rate;
-
 pub use admission::{Admission, Answer};
 pub use admission_settings::{EntryLimits, WhenFull};
-pub use bucket::{Bandwidth, Bucket};
+pub use bucket::{Bandwidth, BandwidthRule, Bucket};
 pub use clients::ClientNet;
 pub use gcra::Pace;
 pub use idle_timeout::Silence;
@@ -51,9 +49,9 @@ impl Default for Limits {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct SessionLimits {
     /// The bandwidth that all sessions of the route share, each direction on its own.
-    pub bandwidth: Option<Rate>,
+    pub bandwidth: Option<BandwidthRule>,
     /// The bandwidth of each of them.
-    pub bandwidth_per_connection: Option<Rate>,
+    pub bandwidth_per_connection: Option<BandwidthRule>,
     /// How long it lives without a byte either way, more than zero; `None` is unlimited.
     pub idle: Option<Duration>,
     /// How long the client may take to send its first byte, more than zero; `None` if it need not send first.

@@ -56,14 +56,15 @@ impl<'a> Pace<'a> {
 
     /// The throttles of a limited session.
     pub(super) fn paced(&'a self) -> [Paced<'a>; 2] {
-        let (own, shared) = (self.own.as_ref(), self.shared);
-        let up = Paced::new([own.map(|it| &it.up), shared.map(|it| &it.up)], &self.up_waits);
-        let down = Paced::new([own.map(|it| &it.down), shared.map(|it| &it.down)], &self.down_waits);
+        let both = [self.own.as_ref(), self.shared];
+        let up = Paced::new(both.map(|it| it?.up.as_ref()), &self.up_waits);
+        let down = Paced::new(both.map(|it| it?.down.as_ref()), &self.down_waits);
         [up, down]
     }
 }
 
-/// The buckets of one direction. Its own comes first: a turn at the shared bucket should not have to wait.
+/// The buckets of one direction, which may have none: then a turn has no end. Its own comes first: a turn at the shared
+/// bucket should not have to wait.
 pub(super) struct Paced<'a> {
     buckets: [Option<&'a Bucket>; 2],
     /// Bytes of one turn: the smallest of the buckets' turns.
@@ -221,9 +222,7 @@ impl Paced<'_> {
     fn owe(&self, bytes: usize) {
         if bytes > 0 {
             let now = Instant::now();
-            self.buckets.iter().flatten().for_each(|bucket| {
-                bucket.take(bytes, now);
-            });
+            self.buckets.iter().flatten().for_each(|bucket| bucket.owe(bytes, now));
         }
     }
 }

@@ -118,7 +118,7 @@ async fn a_stream_of_this_process_is_carried_whole_and_half_closed() {
 #[tokio::test]
 async fn a_stream_of_this_process_is_carried_whole_at_a_rate() {
     let rate: Rate = "80mbit".parse().expect("a rate");
-    let own = Bandwidth::new(rate, std::time::Instant::now());
+    let own = Bandwidth::new(rate.into(), std::time::Instant::now());
 
     request_and_answer(&Pace::new(Some(own), None)).await;
 }

@@ -1,7 +1,6 @@
 //! Quantities as a user writes them, `"250ms"`, ⇄ typed values.
 //!
-//! A quantity always has its unit, and the message about a wrong unit names the right one. Sizes are missing: no key
-//! takes one.
+//! A quantity always has its unit, and the message about a wrong unit names the right one.
 
 pub(crate) mod base64;
 mod counted;
@@ -13,6 +12,7 @@ mod seconds;
 #[cfg(test)]
 pub(crate) mod seeded;
 mod shown;
+mod size;
 mod time_span;
 
 pub(crate) use counted::counted;
@@ -23,4 +23,5 @@ pub use quantity::OrOff;
 pub use rate::Rate;
 pub(crate) use seconds::Seconds;
 pub(crate) use shown::{shown, shown_json, shown_lines, shown_path};
+pub use size::Size;
 pub use time_span::TimeSpan;

@@ -16,7 +16,7 @@ macro_rules! table {
             &[$(Key { name: stringify!($key), $($part: $value,)* ..<$kind as Kind>::KEY }),*];
 
         /// The table.
-        pub(super) static $section: Section = Section { doc: $doc, keys: &[$keys], needs: &[] };
+        pub(in crate::config) static $section: Section = Section { doc: $doc, keys: &[$keys], needs: &[] };
 
         $(#[$attribute])*
         #[derive(Clone, Debug, Default)]
@@ -62,6 +62,7 @@ macro_rules! table {
     };
 }
 
+mod bandwidth;
 mod health;
 mod process;
 mod route;
@@ -72,6 +73,7 @@ mod tls;
 use super::key::Reload;
 use super::key::{Form, Key};
 
+pub(super) use bandwidth::BANDWIDTH;
 pub(super) use process::{ROUTES, TOP};
 pub(super) use route::{ROUTE, TARGET};
 

@@ -1,5 +1,6 @@
 //! The settings of a route, which `[defaults]` has as well; tables come last.
 
+use super::bandwidth::BandwidthOrOff;
 use super::health::WrittenHealth;
 use super::tls::{WrittenTargetTls, WrittenTls};
 use crate::acl::Listed;
@@ -10,8 +11,7 @@ use crate::config::key::Given::{InWords, Value};
 use crate::config::key::Range::{Between, MoreThanZero, UpTo};
 use crate::config::key::{Form, Key, Range, Section};
 use crate::config::kind::{
-    AllowOrOff, Bind, Count, CountOrOff, Kind, ListOrOff, One, OneOrOff, Placed, RateOrOff, Time, TimeOrOff,
-    Truth, Word,
+    AllowOrOff, Bind, Count, CountOrOff, Kind, ListOrOff, One, OneOrOff, Placed, Time, TimeOrOff, Truth, Word,
 };
 use crate::config::problem::Place;
 use crate::config::table::Table;
@@ -177,15 +177,15 @@ table! {
         aliases: &["tcp_user_timeout", "tcp_timeout", "tcp-ut"],
         only: Some(Tcp),
     }
-    bandwidth: RateOrOff {
-        doc: "what all sessions of the route together may move, in each direction",
+    bandwidth: BandwidthOrOff {
+        doc: "what all sessions of the route together may move, in each direction; a table has `up`, `down` and `burst`",
         default: InWords("`\"off\"`"),
         example: r#""100mbit""#,
         aliases: &["rate", "rate_limit", "limit_rate", "bwlim", "speed", "throughput"],
         only: Some(Tcp),
     }
-    bandwidth_per_connection: RateOrOff {
-        doc: "what each session may move, in each direction",
+    bandwidth_per_connection: BandwidthOrOff {
+        doc: "what each session may move, in each direction, as `bandwidth`",
         default: InWords("`\"off\"`"),
         example: r#""10mbit""#,
         aliases: &["proxy_upload_rate", "proxy_download_rate", "rate_per_connection"],

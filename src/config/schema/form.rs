@@ -20,10 +20,10 @@ pub(super) fn of(form: Form) -> Option<Value> {
         Form::CountOrOff => json!({"anyOf": [count(), {"const": "off"}]}),
         Form::Weight(most) => json!({"type": "integer", "minimum": 1, "maximum": most}),
         Form::Truth => json!({"type": "boolean"}),
-        Form::RateOrOff => matching("^([0-9]+[kmg]?bit|off)$"),
+        Form::RateOrOff => rate(),
         Form::FrequencyOrOff => matching("^([1-9][0-9]{0,6}/[smh]|off)$"),
         Form::FileMode => matching("^0?[0-7]{3}$"),
-        Form::Table(_) | Form::Named(_) => return None,
+        Form::Table(_) | Form::Named(_) | Form::BandwidthOrOff(_) => return None,
         Form::Targets(_) | Form::LikeTargets(_) | Form::TargetsByWord(_) => return None,
     })
 }
@@ -41,6 +41,15 @@ pub(super) fn target(table: Value) -> Value {
 /// `names` and `alpn`: words that the user chooses, each with its target.
 pub(super) fn by_word(target: Value) -> Value {
     json!({"type": "object", "propertyNames": {"minLength": 1}, "additionalProperties": target})
+}
+
+/// `bandwidth`: a rate, or a table.
+pub(super) fn bandwidth(table: Value) -> Value {
+    json!({"anyOf": [rate(), table]})
+}
+
+fn rate() -> Value {
+    matching("^([0-9]+[kmg]?bit|off)$")
 }
 
 /// Any string: an address, a name, a path.

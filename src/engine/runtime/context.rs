@@ -163,7 +163,7 @@ impl RouteRuntime {
             admission: cx.admissions.of(id, route),
             name: id.shown(),
             limits,
-            bandwidth: limits.bandwidth.map(|rate| cx.bandwidths.of(id, rate)),
+            bandwidth: limits.bandwidth.map(|rule| cx.bandwidths.of(id, rule)),
             by_hello,
         })
     }

@@ -60,7 +60,7 @@ pub(super) async fn between(
     if let Some(permit) = session.slot.permit() {
         permit.moves(session.entry.live());
     }
-    let own = runtime.limits.bandwidth_per_connection.map(|rate| Bandwidth::new(rate, Instant::now()));
+    let own = runtime.limits.bandwidth_per_connection.map(|rule| Bandwidth::new(rule, Instant::now()));
     let pace = Pace::new(own, runtime.bandwidth.as_deref());
     let ended = {
         let relaying = pin!(relay_halves(client, target, meter, runtime.route.reset_linger, &pace));

@@ -32,7 +32,7 @@ pub(crate) fn carefully<'s>(
     let (meter, runtime) = (session.entry.meter(), &session.runtime);
     let linger = &runtime.route.reset_linger;
     Box::pin(async move {
-        let own = runtime.limits.bandwidth_per_connection.map(|rate| Bandwidth::new(rate, Instant::now()));
+        let own = runtime.limits.bandwidth_per_connection.map(|rule| Bandwidth::new(rule, Instant::now()));
         let pace = Pace::new(own, runtime.bandwidth.as_deref());
         let relaying: Relaying<'_> = match seals {
             Some(seals) => Box::pin(async {

@@ -7,17 +7,42 @@
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::time::{Duration, Instant};
 
-use crate::units::Rate;
+use crate::units::{Rate, Size};
 
-/// The depth of the bucket, as time at its rate: what may move at once after a pause.
+/// The depth of a bucket whose burst is not written, as time at its rate: what may move at once after a pause. At slow
+/// rates it is at least so many bytes, unless that would be the traffic of a long time.
 const BURST: Duration = Duration::from_millis(100);
 const LEAST_BURST: u64 = 16 << 10;
+const LONGEST_BURST: Duration = Duration::from_secs(20);
 
 /// The size of one turn, as time at the rate: short enough that no session waits long, long enough that turns cost
-/// little.
+/// little. At slow rates it is at least so many bytes, with the same exception.
 const TURN: Duration = Duration::from_millis(5);
 const LEAST_TURN: u64 = 2 << 10;
 const LARGEST_TURN: u64 = 1 << 20;
+const LONGEST_TURN: Duration = Duration::from_secs(3);
+
+/// The most that is owed for bytes which moved without a turn, as time at the rate: at a rate of a few bits a second,
+/// what one session sent before its reset would keep all others waiting for days.
+const MAX_DEBT: Duration = Duration::from_secs(60);
+
+/// How much may move in each direction, as its configuration states it; at least one direction has a rate.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct BandwidthRule {
+    /// Client → target; `None` is unlimited.
+    pub up: Option<Rate>,
+    /// Target → client; `None` is unlimited.
+    pub down: Option<Rate>,
+    /// What may move at once after a pause, in each direction that has a rate; at least 1. `None` follows from the rate.
+    pub burst: Option<Size>,
+}
+
+impl From<Rate> for BandwidthRule {
+    /// The same rate in both directions.
+    fn from(rate: Rate) -> BandwidthRule {
+        BandwidthRule { up: Some(rate), down: Some(rate), burst: None }
+    }
+}
 
 /// Tokens for bytes, shared by all holders of a reference.
 #[derive(Debug)]
@@ -33,13 +58,14 @@ pub struct Bucket {
 }
 
 impl Bucket {
-    /// A full bucket.
-    pub fn new(rate: Rate, now: Instant) -> Bucket {
+    /// A full bucket. Its burst follows from the rate unless one is given.
+    pub fn new(rate: Rate, burst: Option<Size>, now: Instant) -> Bucket {
         let rate = rate.bytes();
         let of = |time: Duration| rate.saturating_mul(time.as_millis() as u64) / 1000;
-        let turn = of(TURN).clamp(LEAST_TURN, LARGEST_TURN) as usize;
-        let depth = nanoseconds(of(BURST).max(LEAST_BURST), rate);
-        Bucket { rate, depth, turn, born: now, full_at: AtomicU64::new(0) }
+        let burst =
+            burst.map_or_else(|| of(BURST).max(LEAST_BURST.min(of(LONGEST_BURST))), |burst| burst.0).max(1);
+        let turn = of(TURN).clamp(LEAST_TURN.min(of(LONGEST_TURN)), LARGEST_TURN).clamp(1, burst) as usize;
+        Bucket { rate, depth: nanoseconds(burst, rate), turn, born: now, full_at: AtomicU64::new(0) }
     }
 
     /// Bytes of one turn.
@@ -55,8 +81,7 @@ impl Bucket {
 
     /// Takes this many bytes and returns when they may move.
     pub fn take(&self, bytes: usize, now: Instant) -> Instant {
-        let cost = self.cost(bytes);
-        let passed = u64::try_from(now.saturating_duration_since(self.born).as_nanos()).unwrap_or(u64::MAX);
+        let (cost, passed) = (self.cost(bytes), self.passed(now));
         // Tokens beyond a full bucket are lost.
         let after = |full_at: u64| full_at.max(passed).saturating_add(cost);
         let before = self.full_at.fetch_update(Relaxed, Relaxed, |full_at| Some(after(full_at)));
@@ -64,10 +89,23 @@ impl Bucket {
         self.born + Duration::from_nanos(after(before).saturating_sub(self.depth))
     }
 
+    /// Takes what has moved already without a turn: later bytes wait for it, for at most [`MAX_DEBT`] more.
+    pub fn owe(&self, bytes: usize, now: Instant) {
+        let (cost, passed) = (self.cost(bytes), self.passed(now));
+        let most = passed.saturating_add(self.depth).saturating_add(MAX_DEBT.as_nanos() as u64);
+        let after = |full_at: u64| full_at.max(passed).saturating_add(cost).min(most.max(full_at));
+        let _ = self.full_at.fetch_update(Relaxed, Relaxed, |full_at| Some(after(full_at)));
+    }
+
     /// Returns what was not `used` of the `taken` bytes; turns already assigned to others stay as they are.
     pub fn give_back(&self, taken: usize, used: usize) {
         let unused = self.cost(taken) - self.cost(used.min(taken));
         self.full_at.fetch_sub(unused, Relaxed);
+    }
+
+    /// The time since its creation, in nanoseconds.
+    fn passed(&self, now: Instant) -> u64 {
+        u64::try_from(now.saturating_duration_since(self.born).as_nanos()).unwrap_or(u64::MAX)
     }
 
     /// How long this many bytes take to fill, rounded up: never more than the rate.
@@ -81,19 +119,20 @@ fn nanoseconds(bytes: u64, rate: u64) -> u64 {
     u64::try_from(time).unwrap_or(u64::MAX)
 }
 
-/// A rate for each direction, independently.
+/// A bucket for each direction that has a rate, independently.
 #[derive(Debug)]
 pub struct Bandwidth {
     /// Client → target.
-    pub up: Bucket,
+    pub up: Option<Bucket>,
     /// Target → client.
-    pub down: Bucket,
+    pub down: Option<Bucket>,
 }
 
 impl Bandwidth {
-    /// Both buckets full.
-    pub fn new(rate: Rate, now: Instant) -> Bandwidth {
-        Bandwidth { up: Bucket::new(rate, now), down: Bucket::new(rate, now) }
+    /// All buckets full.
+    pub fn new(rule: BandwidthRule, now: Instant) -> Bandwidth {
+        let bucket = |rate: Option<Rate>| rate.map(|rate| Bucket::new(rate, rule.burst, now));
+        Bandwidth { up: bucket(rule.up), down: bucket(rule.down) }
     }
 }
 

@@ -27,7 +27,7 @@ struct Moved {
 /// Runs `tempers` at one bucket until `end`. Each is woken up to 3 ms late, as by a timer of a busy machine.
 fn play(rate: Rate, tempers: &[Temper], end: Duration, seed: u64) -> (Bucket, Vec<Moved>) {
     let born = Instant::now();
-    let bucket = Bucket::new(rate, born);
+    let bucket = Bucket::new(rate, None, born);
     let mut random = Random(seed);
     let mut moved = Vec::new();
     // Who acts next, and whether it has its turn or only requests one.
@@ -44,7 +44,9 @@ fn play(rate: Rate, tempers: &[Temper], end: Duration, seed: u64) -> (Bucket, Ve
         let (bytes, pause) = match tempers[who] {
             Temper::Greedy => (turn, Duration::ZERO),
             Temper::Partly => (1 + random.below(turn as u64) as usize, Duration::ZERO),
-            Temper::Chatty => (1 + random.below(100) as usize, Duration::from_millis(random.below(50))),
+            Temper::Chatty => {
+                ((1 + random.below(100) as usize).min(turn), Duration::from_millis(random.below(50)))
+            }
         };
         bucket.give_back(turn, bytes);
         moved.push(Moved { at: now, who, bytes: bytes as u64 });
@@ -67,12 +69,25 @@ fn total(moved: &[Moved]) -> u64 {
     moved.iter().map(|it| it.bytes).sum()
 }
 
-const RATES: [Rate; 5] =
-    [Rate(64_000), Rate(1_000_000), Rate(10_000_000), Rate(1_000_000_000), Rate(40_000_000_000)];
+/// From that of a telegraph on.
+const RATES: [Rate; 8] = [
+    Rate(8),
+    Rate(400),
+    Rate(2_400),
+    Rate(64_000),
+    Rate(1_000_000),
+    Rate(10_000_000),
+    Rate(1_000_000_000),
+    Rate(40_000_000_000),
+];
 
 /// Long enough that the first burst is less than a tenth of a percent of it.
 fn long(rate: Rate) -> Duration {
-    if rate.0 >= 1_000_000_000 { Duration::from_secs(3) } else { Duration::from_secs(300) }
+    Duration::from_secs(match rate.0 {
+        1_000_000_000.. => 3,
+        64_000.. => 300,
+        _ => 50_000,
+    })
 }
 
 #[test]
@@ -138,7 +153,7 @@ fn a_chatty_session_waits_for_at_most_one_turn_of_each_other() {
 #[test]
 fn a_pause_saves_up_one_burst_and_no_more() {
     let (rate, born) = (Rate(10_000_000), Instant::now());
-    let bucket = Bucket::new(rate, born);
+    let bucket = Bucket::new(rate, None, born);
 
     let mut now = born;
     for pause in [0, 1, 3600] {
@@ -155,7 +170,7 @@ fn a_pause_saves_up_one_burst_and_no_more() {
 #[test]
 fn what_is_taken_at_one_moment_by_many_threads_is_taken_once() {
     let now = Instant::now();
-    let bucket = Bucket::new(Rate(8_000_000), now);
+    let bucket = Bucket::new(Rate(8_000_000), None, now);
 
     std::thread::scope(|scope| {
         for _ in 0..4 {
@@ -165,4 +180,60 @@ fn what_is_taken_at_one_moment_by_many_threads_is_taken_once() {
 
     // 4,000,000 bytes at 1,000,000 a second, less the 100,000 that were there.
     assert_eq!(bucket.take(0, now) - now, Duration::from_millis(3900));
+}
+
+#[test]
+fn a_burst_that_is_written_holds_whatever_the_rate() {
+    let born = Instant::now();
+    for (rate, burst) in [(8, 1), (8_000, 100), (1_000_000, 1500), (1_000_000, 8 << 20)] {
+        let bucket = Bucket::new(Rate(rate), Some(Size(burst)), born);
+
+        let mut at_once = 0;
+        while bucket.take(1, born) <= born {
+            at_once += 1;
+        }
+
+        assert_eq!(at_once, burst, "at {rate} bit/s");
+        assert!((1..=burst).contains(&(bucket.turn() as u64)), "at {rate} bit/s");
+    }
+}
+
+#[test]
+fn a_turn_of_a_slow_rate_is_a_matter_of_seconds() {
+    let born = Instant::now();
+    for rate in [8, 300, 2_400, 7_999] {
+        let bucket = Bucket::new(Rate(rate), None, born);
+
+        let (turn, burst) = (bucket.turn() as u64 * 8, bucket.burst() * 8);
+
+        assert!(turn <= 3 * rate && burst <= 20 * rate, "{turn} and {burst} bits at {rate} bit/s");
+    }
+}
+
+#[test]
+fn what_moved_without_a_turn_is_owed_for_a_minute_at_most() {
+    let (born, minute) = (Instant::now(), Duration::from_secs(60));
+    let slow = Bucket::new(Rate(8), Some(Size(1)), born);
+    let fast = Bucket::new(Rate(8_000_000), Some(Size(1)), born);
+
+    for bucket in [&slow, &fast] {
+        bucket.owe(4 << 20, born);
+        bucket.owe(4 << 20, born);
+    }
+
+    let wait = |bucket: &Bucket| bucket.take(0, born) - born;
+    assert_eq!((wait(&slow), wait(&fast)), (minute, Duration::from_nanos(8_388_607_000)));
+    // What waits already is not let off.
+    let at = slow.take(100, born);
+    slow.owe(1, born);
+    assert!(slow.take(0, born) >= at);
+}
+
+#[test]
+fn a_direction_without_a_rate_has_no_bucket() {
+    let rule = BandwidthRule { down: None, ..Rate(8_000).into() };
+
+    let Bandwidth { up, down } = Bandwidth::new(rule, Instant::now());
+
+    assert!(up.is_some() && down.is_none());
 }

@@ -32,7 +32,12 @@ fn allowed_since(began: Instant, rate: u64) -> u64 {
 #[test]
 fn streams_arrive_whole_both_ways_and_inside_the_kernel() {
     const ALL: usize = 3 << 20;
-    for settings in ["bandwidth = '100mbit'", "bandwidth_per_connection = '100mbit'"] {
+    for settings in [
+        "bandwidth = '100mbit'",
+        "bandwidth_per_connection = '100mbit'",
+        "bandwidth = {up = '100mbit', down = '200mbit', burst = '256KiB'}",
+        "bandwidth_per_connection = {up = '100mbit'}",
+    ] {
         let target = Target::manual();
         let proxy = proxy_with(settings, &target);
         let (mut client, mut served) = one_session(&proxy, &target);
@@ -53,6 +58,26 @@ fn streams_arrive_whole_both_ways_and_inside_the_kernel() {
         let outcome = proxy.record().outcome;
         assert_eq!((outcome.end, outcome.way), (End::Done, Way::Splice));
         assert_eq!((outcome.traffic.up.delivered, outcome.traffic.down.delivered), (ALL as u64, ALL as u64));
+    }
+}
+
+#[test]
+fn a_direction_without_a_rate_is_not_slowed_by_that_of_the_other() {
+    const ALL: usize = 3 << 20;
+    // At a byte a second, which no test would wait for.
+    let slow = "'8bit', burst = '1B'";
+    for key in ["bandwidth", "bandwidth_per_connection"] {
+        let target = Target::manual();
+        let proxy = proxy_with(&format!("{key} = {{down = {slow}}}"), &target);
+        let (mut client, mut served) = one_session(&proxy, &target);
+        thread::scope(|scope| {
+            scope.spawn(|| client.send_stream(1, ALL));
+            served.receive_stream(1, ALL);
+        });
+
+        let target = Target::sending(1, ALL);
+        let proxy = proxy_with(&format!("{key} = {{up = {slow}, down = 'off'}}"), &target);
+        proxy.connect().receive_stream(1, ALL);
     }
 }
 

@@ -101,6 +101,8 @@ pub(crate) enum Form {
     /// A rate, or a table with one for each direction.
     BandwidthOrOff(&'static Section),
     FrequencyOrOff,
+    /// A count per time, or a table with its burst.
+    AllowanceOrOff(&'static Section),
     FileMode,
     /// A table with its own keys.
     Table(&'static Section),

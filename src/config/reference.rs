@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 
 use super::key::{Form, Given, Key, Range, Reload};
-use super::keys::{BANDWIDTH, ROUTE, TARGET, TOP};
+use super::keys::{BANDWIDTH, CONNECTION_RATE, ROUTE, TARGET, TOP};
 use crate::address::Protocol;
 
 /// Every key with its values, its default and its purpose, one table for each table of the file; the many settings of
@@ -32,6 +32,7 @@ pub fn reference() -> String {
     for title in headings {
         part(&mut page, title, "", plain.iter().copied().filter(|key| heading(key) == title));
     }
+    part(&mut page, "Connection rates as a table", CONNECTION_RATE.doc, CONNECTION_RATE.keys());
     part(&mut page, "Bandwidth as a table", BANDWIDTH.doc, BANDWIDTH.keys());
     for key in settings.iter().chain(TOP.keys()) {
         // The keys of the defaults were shown above.
@@ -88,6 +89,7 @@ fn values(key: &Key) -> String {
         Form::RateOrOff => "bandwidth, `\"off\"`".to_owned(),
         Form::BandwidthOrOff(_) => "bandwidth, table, `\"off\"`".to_owned(),
         Form::FrequencyOrOff => "rate, `\"off\"`".to_owned(),
+        Form::AllowanceOrOff(_) => "rate, table, `\"off\"`".to_owned(),
         Form::FileMode => "as `chmod`".to_owned(),
         Form::Table(_) | Form::Named(_) => "table".to_owned(),
         Form::Targets(_) | Form::LikeTargets(_) => "target, list".to_owned(),

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use serde::Deserialize;
 
-use crate::units::Frequency;
+use super::gcra::Allowance;
 
 /// How many sessions a route may have, how fast new ones may come, and what happens to a client beyond that.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -14,9 +14,9 @@ pub struct EntryLimits {
     /// Sessions of one client at one time, at least 1, waiting ones included.
     pub most_per_client: Option<usize>,
     /// New sessions.
-    pub rate: Option<Frequency>,
+    pub rate: Option<Allowance>,
     /// New sessions of one client.
-    pub rate_per_client: Option<Frequency>,
+    pub rate_per_client: Option<Allowance>,
     /// What happens to a new client while there are `most` sessions.
     pub full: WhenFull,
     /// How many clients may wait, at least 1.

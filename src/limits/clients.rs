@@ -139,6 +139,7 @@ mod tests {
     use std::time::Duration;
 
     use super::*;
+    use crate::units::Frequency;
 
     fn client(n: u32) -> ClientNet {
         IpAddr::from(n.to_be_bytes()).into()
@@ -157,7 +158,10 @@ mod tests {
     #[test]
     fn a_client_that_left_is_remembered_until_its_tokens_are_back() {
         let (mut clients, start) = (Clients::default(), Instant::now());
-        let limits = EntryLimits { rate_per_client: Some("2/s".parse().unwrap()), ..EntryLimits::default() };
+        let limits = EntryLimits {
+            rate_per_client: Some("2/s".parse::<Frequency>().unwrap().into()),
+            ..EntryLimits::default()
+        };
 
         for _ in 0..2 {
             clients.enter(client(1), start, &limits);
@@ -175,7 +179,10 @@ mod tests {
     #[test]
     fn a_crowd_of_addresses_is_bounded_and_gives_its_memory_back() {
         let (mut clients, start) = (Clients::default(), Instant::now());
-        let limits = EntryLimits { rate_per_client: Some("1/h".parse().unwrap()), ..EntryLimits::default() };
+        let limits = EntryLimits {
+            rate_per_client: Some("1/h".parse::<Frequency>().unwrap().into()),
+            ..EntryLimits::default()
+        };
 
         clients.enter(client(0), start, &limits);
         for n in 1..200_000 {

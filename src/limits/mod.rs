@@ -21,7 +21,7 @@ pub use admission::{Admission, Answer};
 pub use admission_settings::{EntryLimits, WhenFull};
 pub use bucket::{Bandwidth, BandwidthRule, Bucket};
 pub use clients::ClientNet;
-pub use gcra::Pace;
+pub use gcra::{Allowance, Pace};
 pub use idle_timeout::Silence;
 pub use lru::Number;
 pub use start::{Needs, OF_PROGRAM};

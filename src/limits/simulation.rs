@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 
 use super::*;
 use crate::outcome::Limit;
+use crate::units::Frequency;
 use crate::units::seeded::Random;
 
 const SEEDS: u64 = 2_000;
@@ -17,7 +18,11 @@ impl Random {
     }
 
     fn limits(&mut self) -> EntryLimits {
-        let rate = |count: Option<usize>| count.map(|count| format!("{count}/s").parse().unwrap());
+        let burst = 1 + self.below(20) as u32;
+        let rate = |count: Option<usize>| {
+            let frequency = format!("{}/s", count?).parse::<Frequency>().unwrap();
+            Some(Allowance { burst, ..frequency.into() })
+        };
         EntryLimits {
             most: self.maybe(6),
             most_per_client: self.maybe(3),
@@ -177,7 +182,7 @@ impl Life {
             self.goes(random);
             self.gives_up(random);
         }
-        self.admission.settle(self.now + Duration::from_secs(2), &|_| 0);
+        self.admission.settle(self.now + Duration::from_secs(30), &|_| 0);
         assert_eq!((self.admission.count(), self.admission.remembered()), ((0, 0), 0));
     }
 }
@@ -206,7 +211,7 @@ fn whatever_comes_and_goes_no_limit_is_passed_and_nothing_is_left() {
 #[test]
 fn a_client_that_connects_too_often_takes_nothing_from_the_others() {
     let (mut admission, start) = (Admission::default(), Instant::now());
-    let rate = |text: &str| Some(text.parse().unwrap());
+    let rate = |text: &str| Some(text.parse::<Frequency>().unwrap().into());
     let limits = EntryLimits { rate: rate("100/s"), rate_per_client: rate("10/s"), ..EntryLimits::default() };
     let mut ask = |last: u8, at: Instant| {
         let client = IpAddr::from([10, 0, 0, last]).into();

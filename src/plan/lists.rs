@@ -87,7 +87,7 @@ impl<'f> Lists<'f> {
         let networks = match read(&path) {
             Ok(text) if is_pem(&text) => {
                 let what = "this holds a certificate or a key, and no list";
-                problem(format!("{}: {what}", path.display()), "name a file with one network a line");
+                problem(format!("{}: {what}", shown_path(&path)), "name a file with one network a line");
                 Vec::new()
             }
             Ok(text) => {

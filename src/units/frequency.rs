@@ -111,7 +111,8 @@ fn misread(text: &str) -> Misread {
     if !trimmed.is_empty() && trimmed.bytes().all(|byte| byte.is_ascii_digit()) {
         return no_time(trimmed);
     }
-    let spelt = trimmed.to_lowercase().replace(" per ", "/").replace(' ', "");
+    // "10r/s" is how nginx writes it.
+    let spelt = trimmed.to_lowercase().replace(" per ", "/").replace(' ', "").replace("r/", "/");
     if let Some((count, unit)) = spelt.split_once('/')
         && let Ok(count @ 1..=MOST) = count.parse::<u32>()
         && let Some((per, ..)) =
@@ -153,6 +154,7 @@ mod tests {
             r#""10/min" is not how a count per time is written; did you mean "10/m"?"#
         );
         assert!(message("100 per second").ends_with(r#"did you mean "100/s"?"#));
+        assert!(message("10r/s").ends_with(r#"did you mean "10/s"?"#));
         assert!(message("5 / S").ends_with(r#"did you mean "5/s"?"#));
         assert_eq!(message("100"), r#"100 has no unit of time; write the time as well: "100/s""#);
         assert!(message("0/s").contains("no client"));

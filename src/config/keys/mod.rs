@@ -63,6 +63,7 @@ macro_rules! table {
 }
 
 mod bandwidth;
+mod connection_rate;
 mod health;
 mod process;
 mod route;
@@ -74,6 +75,7 @@ use super::key::Reload;
 use super::key::{Form, Key};
 
 pub(super) use bandwidth::BANDWIDTH;
+pub(super) use connection_rate::CONNECTION_RATE;
 pub(super) use process::{ROUTES, TOP};
 pub(super) use route::{ROUTE, TARGET};
 

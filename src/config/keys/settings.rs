@@ -1,6 +1,7 @@
 //! The settings of a route, which `[defaults]` has as well; tables come last.
 
 use super::bandwidth::BandwidthOrOff;
+use super::connection_rate::AllowanceOrOff;
 use super::health::WrittenHealth;
 use super::tls::{WrittenTargetTls, WrittenTls};
 use crate::acl::Listed;
@@ -18,7 +19,6 @@ use crate::config::table::Table;
 use crate::limits::{FlowPreset, FlowsFull, WhenFull};
 use crate::proxy_protocol::{SendProxy, Sender};
 use crate::transport::{Account, FileMode};
-use crate::units::Frequency;
 
 /// The topic of the keys that bound a route.
 const ENTRY: &str = "Who may connect, how many, how fast";
@@ -119,18 +119,16 @@ table! {
         example: "20",
         aliases: &["limit_conn", "max_connections_per_ip", "connections_per_ip", "per_ip"],
     }
-    connection_rate: OneOrOff<Frequency> {
-        doc: "new sessions or flows: that many at once, then evenly spaced",
+    connection_rate: AllowanceOrOff {
+        doc: "new sessions or flows: that many at once, then evenly spaced; a table has `rate` and `burst`",
         topic: ENTRY,
-        form: Form::FrequencyOrOff,
         default: InWords("`\"off\"`"),
         example: r#""100/s""#,
-        aliases: &["rate_limit", "ratelimit", "connections_per_second"],
+        aliases: &["rate_limit", "ratelimit", "connections_per_second", "limit_req", "burst"],
     }
-    connection_rate_per_client: OneOrOff<Frequency> {
-        doc: "new sessions or flows of one client",
+    connection_rate_per_client: AllowanceOrOff {
+        doc: "new sessions or flows of one client, as `connection_rate`",
         topic: ENTRY,
-        form: Form::FrequencyOrOff,
         default: InWords("`\"off\"`"),
         example: r#""10/s""#,
     }

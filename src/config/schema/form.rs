@@ -21,9 +21,9 @@ pub(super) fn of(form: Form) -> Option<Value> {
         Form::Weight(most) => json!({"type": "integer", "minimum": 1, "maximum": most}),
         Form::Truth => json!({"type": "boolean"}),
         Form::RateOrOff => rate(),
-        Form::FrequencyOrOff => matching("^([1-9][0-9]{0,6}/[smh]|off)$"),
+        Form::FrequencyOrOff => frequency(),
         Form::FileMode => matching("^0?[0-7]{3}$"),
-        Form::Table(_) | Form::Named(_) | Form::BandwidthOrOff(_) => return None,
+        Form::Table(_) | Form::Named(_) | Form::BandwidthOrOff(_) | Form::AllowanceOrOff(_) => return None,
         Form::Targets(_) | Form::LikeTargets(_) | Form::TargetsByWord(_) => return None,
     })
 }
@@ -50,6 +50,15 @@ pub(super) fn bandwidth(table: Value) -> Value {
 
 fn rate() -> Value {
     matching("^([0-9]+[kmg]?bit|off)$")
+}
+
+/// `connection_rate`: a count per time, or a table.
+pub(super) fn allowance(table: Value) -> Value {
+    json!({"anyOf": [frequency(), table]})
+}
+
+fn frequency() -> Value {
+    matching("^([1-9][0-9]{0,6}/[smh]|off)$")
 }
 
 /// Any string: an address, a name, a path.

@@ -48,6 +48,7 @@ fn value(key: &Key, shows_default: bool) -> Value {
         }),
         Form::Targets(section) | Form::LikeTargets(section) => form::target(table(section, false)),
         Form::TargetsByWord(section) => form::by_word(form::target(table(section, false))),
+        Form::AllowanceOrOff(section) => form::allowance(table(section, false)),
         Form::BandwidthOrOff(section) => form::bandwidth(table(section, false)),
         form => form::of(form).unwrap_or_default(),
     };

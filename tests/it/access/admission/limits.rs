@@ -41,14 +41,16 @@ fn each_client_has_places_of_its_own() {
 #[test]
 fn who_connects_faster_than_the_rate_is_reset() {
     let target = Target::echo();
-    let proxy = proxy(target.address, "connection_rate = '3/h'");
+    for limits in ["connection_rate = '3/h'", "connection_rate = {rate = '1000/h', burst = 3}"] {
+        let proxy = proxy(target.address, limits);
 
-    for _ in 0..3 {
-        drop(seated(&proxy));
+        for _ in 0..3 {
+            drop(seated(&proxy));
+        }
+
+        assert!(is_reset_at_once(&proxy));
+        assert_eq!(phase_of(&proxy, End::Limited(Limit::Rate)), Phase::Admit);
     }
-
-    assert!(is_reset_at_once(&proxy));
-    assert_eq!(phase_of(&proxy, End::Limited(Limit::Rate)), Phase::Admit);
 }
 
 #[test]

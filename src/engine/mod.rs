@@ -77,7 +77,14 @@ pub fn start(settings: Settings, ledger: Arc<Ledger>) -> io::Result<Handle> {
     let pipes = if runtime::refusals::log_refusals() { settings.budget.pipes } else { 0 };
     let beside = tokio::runtime::Handle::current();
     let admissions = Arc::new(AdmissionControls::default());
-    let shared = udp::context::Shared::new(ledger.clone(), admissions.clone(), settings.budget.flows, beside);
+    let bandwidths = Arc::new(Bandwidths::default());
+    let shared = udp::context::Shared::new(
+        ledger.clone(),
+        admissions.clone(),
+        bandwidths.clone(),
+        settings.budget.flows,
+        beside,
+    );
     let cx = Arc::new(Context {
         udp: udp::Udp::new(settings.workers, shared),
         admissions,
@@ -89,7 +96,7 @@ pub fn start(settings: Settings, ledger: Arc<Ledger>) -> io::Result<Handle> {
         routes: Mutex::default(),
         workers: runtime::workers::Workers::start(settings.workers, pipes)?,
         targets,
-        bandwidths: Bandwidths::default(),
+        bandwidths,
         _health_checker: checker,
     });
     let (requests, inbox) = mpsc::channel(16);

@@ -19,7 +19,7 @@ use serde::Deserialize;
 
 pub use admission::{Admission, Answer};
 pub use admission_settings::{EntryLimits, WhenFull};
-pub use bucket::{Bandwidth, BandwidthRule, Bucket};
+pub use bucket::{Bandwidth, BandwidthRule, Bucket, Policer};
 pub use clients::ClientNet;
 pub use gcra::{Allowance, Pace};
 pub use idle_timeout::Silence;
@@ -74,6 +74,10 @@ pub struct FlowLimits {
     pub full: FlowsFull,
     /// How long a flow lives without a datagram either way; more than zero.
     pub idle: Duration,
+    /// The bandwidth that all flows of the route share, each direction on its own.
+    pub bandwidth: Option<BandwidthRule>,
+    /// The bandwidth of each of them.
+    pub bandwidth_per_connection: Option<BandwidthRule>,
     /// Answers to each datagram of the client, after which the flow is done; with `None`, only time ends a flow.
     pub answers: Option<u32>,
     /// How many times its own bytes a client may be sent before it has shown, by a datagram after an answer, that its
@@ -110,6 +114,8 @@ impl FlowPreset {
             most: 10_000,
             full: FlowsFull::Evict,
             idle: Duration::from_secs(120),
+            bandwidth: None,
+            bandwidth_per_connection: None,
             answers: None,
             amplification: None,
         };

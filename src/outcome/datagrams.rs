@@ -11,6 +11,8 @@ pub enum DropReason {
     NoRoom,
     /// Its client sent more than its share while other clients waited.
     OverShare,
+    /// Beyond what `bandwidth` or `bandwidth_per_connection` allowed at that moment.
+    OverRate,
     /// An answer beyond what a client with an unproven address may be sent: see `max_amplification`.
     Amplified,
     /// It came from another address than the flow's target.
@@ -21,11 +23,12 @@ pub enum DropReason {
 
 impl DropReason {
     /// One of each.
-    pub const ALL: [DropReason; 7] = [
+    pub const ALL: [DropReason; 8] = [
         DropReason::TooBig,
         DropReason::Truncated,
         DropReason::NoRoom,
         DropReason::OverShare,
+        DropReason::OverRate,
         DropReason::Amplified,
         DropReason::Stranger,
         DropReason::Unsent,
@@ -38,6 +41,7 @@ impl DropReason {
             DropReason::Truncated => "truncated",
             DropReason::NoRoom => "no_room",
             DropReason::OverShare => "over_share",
+            DropReason::OverRate => "over_rate",
             DropReason::Amplified => "amplified",
             DropReason::Stranger => "stranger",
             DropReason::Unsent => "unsent",

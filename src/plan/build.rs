@@ -134,6 +134,8 @@ fn flow_limits(own: &Settings, defaults: &Settings) -> FlowLimits {
         most: pick(&own.max_flows, &defaults.max_flows).unwrap_or(preset.most),
         full: pick(&own.flows_full, &defaults.flows_full).unwrap_or(preset.full),
         idle: off_or(&own.idle_timeout, &defaults.idle_timeout).map_or(preset.idle, |time| time.0),
+        bandwidth: off_or(&own.bandwidth, &defaults.bandwidth),
+        bandwidth_per_connection: off_or(&own.bandwidth_per_connection, &defaults.bandwidth_per_connection),
         answers: over(pick(&own.answers, &defaults.answers), preset.answers),
         amplification: over(pick(&own.max_amplification, &defaults.max_amplification), preset.amplification),
     }

@@ -176,18 +176,19 @@ table! {
         only: Some(Tcp),
     }
     bandwidth: BandwidthOrOff {
-        doc: "what all sessions of the route together may move, in each direction; a table has `up`, `down` and `burst`",
+        doc: "what all sessions or flows of the route together may move, in each direction; a table has `up`, `down` and \
+              `burst`; datagrams beyond it are dropped",
+        topic: ENTRY,
         default: InWords("`\"off\"`"),
         example: r#""100mbit""#,
         aliases: &["rate", "rate_limit", "limit_rate", "bwlim", "speed", "throughput"],
-        only: Some(Tcp),
     }
     bandwidth_per_connection: BandwidthOrOff {
-        doc: "what each session may move, in each direction, as `bandwidth`",
+        doc: "what each session or flow may move, in each direction, as `bandwidth`",
+        topic: ENTRY,
         default: InWords("`\"off\"`"),
         example: r#""10mbit""#,
         aliases: &["proxy_upload_rate", "proxy_download_rate", "rate_per_connection"],
-        only: Some(Tcp),
     }
     preset: Word<FlowPreset> {
         doc: "`\"dns\"` sets `idle_timeout = \"10s\"` and `answers = 1`; a key that is written out wins",

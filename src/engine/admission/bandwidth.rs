@@ -1,4 +1,4 @@
-//! The bandwidth that the sessions of a route share, kept across reloads.
+//! The bandwidth that the sessions or flows of a route share, kept across reloads.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError, Weak};

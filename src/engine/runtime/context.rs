@@ -35,7 +35,7 @@ pub(crate) struct Context {
     pub(crate) stopping: Stopping,
     pub(crate) workers: Workers,
     pub(crate) targets: Arc<Targets>,
-    pub(crate) bandwidths: Bandwidths,
+    pub(crate) bandwidths: Arc<Bandwidths>,
     pub(crate) admissions: Arc<AdmissionControls>,
     pub(crate) udp: Udp,
     /// The declared routes for streams, each as the clients of its first address use it: connections that no listener

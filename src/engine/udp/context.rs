@@ -6,15 +6,18 @@ use tokio::runtime::Handle;
 use tokio::sync::Semaphore;
 
 use super::target::UdpTarget;
+use crate::engine::admission::bandwidth::Bandwidths;
 use crate::engine::admission::queue::{AdmissionControl, AdmissionControls};
 use crate::engine::targets::pool::Pool;
 use crate::ledger::Ledger;
-use crate::plan::{Route, RouteId};
+use crate::limits::{Bandwidth, FlowLimits};
+use crate::plan::{Carries, Route, RouteId};
 
 /// What every loop needs from outside.
 pub(crate) struct Shared {
     pub(super) ledger: Arc<Ledger>,
     pub(super) admissions: Arc<AdmissionControls>,
+    pub(super) bandwidths: Arc<Bandwidths>,
     /// One permit per live flow, over all loops. When all are back, no flow is left.
     pub(super) slots: Semaphore,
     pub(super) most: usize,
@@ -27,11 +30,12 @@ impl Shared {
     pub(crate) fn new(
         ledger: Arc<Ledger>,
         admissions: Arc<AdmissionControls>,
+        bandwidths: Arc<Bandwidths>,
         most: usize,
         beside: Handle,
     ) -> Shared {
         let most = most.clamp(1, Semaphore::MAX_PERMITS.min(u32::MAX as usize));
-        Shared { ledger, admissions, slots: Semaphore::new(most), most, beside }
+        Shared { ledger, admissions, bandwidths, slots: Semaphore::new(most), most, beside }
     }
 }
 
@@ -41,5 +45,22 @@ pub(super) struct UdpRouteRuntime {
     pub(super) route: Arc<Route>,
     pub(super) pool: Pool<UdpTarget>,
     pub(super) admission: Option<Arc<AdmissionControl>>,
+    /// The shared `bandwidth` of its flows.
+    pub(super) bandwidth: Option<Arc<Bandwidth>>,
     pub(super) name: Arc<str>,
+}
+
+impl UdpRouteRuntime {
+    /// The limits of its flows.
+    pub(super) fn limits(&self) -> &FlowLimits {
+        flow_limits(&self.route)
+    }
+}
+
+/// The limits of the flows of a route.
+pub(super) fn flow_limits(route: &Route) -> &FlowLimits {
+    let Carries::Udp(limits) = &route.carries else {
+        unreachable!("only routes that carry UDP are given to a loop")
+    };
+    limits
 }

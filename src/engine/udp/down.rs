@@ -2,7 +2,7 @@
 
 use std::time::Instant;
 
-use super::datagram::SendFailure;
+use super::datagram::{Piece, SendFailure};
 use super::flow_table::FlowId;
 use super::loop_state::{Answer, EventLoop};
 use crate::outcome::{Cause, DropReason, End};
@@ -43,7 +43,10 @@ impl EventLoop {
             if arrival.cut {
                 flow.account.dropped_down(DropReason::Truncated, arrival.count());
             } else if flow.account.admits(arrival.from, arrival.count(), arrival.bytes.len()) {
-                self.answers.push(Answer { listener, place, flow: id });
+                let piece = Piece { bytes: arrival.bytes, segment: arrival.segment };
+                if let Some(piece) = flow.pass_down(piece, now) {
+                    self.answers.push(Answer { listener, place, length: piece.bytes.len(), flow: id });
+                }
             }
         }
         self.used_places += count;
@@ -75,18 +78,17 @@ impl EventLoop {
         let socket = listener.socket.clone();
         while !answers.is_empty() {
             let departure = |n: usize| {
-                let Answer { place, flow, .. } = answers[n];
-                let arrival = arrivals.get(place);
-                let client = self.flows.client(flow);
+                let piece = answers[n].piece(arrivals);
+                let client = self.flows.client(answers[n].flow);
                 let (to, from) = (client.map(|client| client.from), client.and_then(|client| client.asked));
-                Departure { bytes: arrival.bytes, segment: arrival.segment, to, from }
+                Departure { bytes: piece.bytes, segment: piece.segment, to, from }
             };
             match self.departures.send(&socket, answers.len(), departure) {
                 Ok(sent) => {
                     for answer in &answers[..sent] {
-                        let arrival = arrivals.get(answer.place);
+                        let piece = answer.piece(arrivals);
                         if let Some(flow) = self.flows.get_mut(answer.flow) {
-                            flow.delivered_down(arrival.count(), arrival.bytes.len());
+                            flow.delivered_down(piece.count(), piece.bytes.len());
                         }
                     }
                     answers = &answers[sent..];
@@ -106,14 +108,14 @@ impl EventLoop {
         error: &std::io::Error,
         arrivals: &Arrivals,
     ) {
-        let arrival = arrivals.get(answer.place);
+        let piece = answer.piece(arrivals);
         let Some(client) = self.flows.client(answer.flow).copied() else { return };
         let Some(flow) = self.flows.get_mut(answer.flow) else { return };
-        let SendFailure::Train = SendFailure::of(error, arrival.segment) else {
-            let why = SendFailure::of(error, arrival.segment).drop_reason();
-            return flow.account.dropped_down(why, arrival.count());
+        let SendFailure::Train = SendFailure::of(error, piece.segment) else {
+            let why = SendFailure::of(error, piece.segment).drop_reason();
+            return flow.account.dropped_down(why, piece.count());
         };
-        for bytes in arrival.bytes.chunks(arrival.segment) {
+        for bytes in piece.bytes.chunks(piece.segment) {
             let single = |_| Departure { bytes, segment: 0, to: Some(client.from), from: client.asked };
             match self.departures.send(socket, 1, single) {
                 Ok(_) => flow.delivered_down(1, bytes.len()),

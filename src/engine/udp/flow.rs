@@ -5,10 +5,12 @@ use std::os::fd::OwnedFd;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use super::datagram::Piece;
 use super::flow_table::Account;
 use super::target::UdpTarget;
 use crate::engine::admission::queue::Permit;
 use crate::ledger::{Entry, Meter};
+use crate::limits::Policer;
 use crate::outcome::{Attempt, Cause, Datagrams, DropReason, End, Outcome, Phase, Timing};
 
 /// A client's datagrams to one target and back.
@@ -23,6 +25,8 @@ pub(super) struct Flow {
     pub(super) target_dropped_before: u64,
     /// The latest batch it took part in, and how many datagrams it took of it.
     pub(super) batch: (u32, u32),
+    /// Its rates, on a route with a bandwidth.
+    pub(super) policer: Option<Box<Policer>>,
     /// Its permit, on a route with limits.
     pub(super) permit: Option<Permit>,
 }
@@ -39,6 +43,26 @@ impl Flow {
 
     pub(super) fn take(&mut self, batch: u32) {
         self.batch = (batch, self.taken(batch) + 1);
+    }
+
+    /// What of a client's piece the rates let pass; the rest is counted as dropped.
+    pub(super) fn pass_up<'a>(&mut self, piece: Piece<'a>, now: Instant) -> Option<Piece<'a>> {
+        let Some(policer) = &self.policer else { return Some(piece) };
+        let (passes, rest) = piece.split(policer.up(piece.lengths(), now));
+        if let Some(rest) = rest {
+            self.dropped_up(DropReason::OverRate, rest.count(), rest.bytes.len());
+        }
+        passes
+    }
+
+    /// The same of an answer.
+    pub(super) fn pass_down<'a>(&mut self, piece: Piece<'a>, now: Instant) -> Option<Piece<'a>> {
+        let Some(policer) = &self.policer else { return Some(piece) };
+        let (passes, rest) = piece.split(policer.down(piece.lengths(), now));
+        if let Some(rest) = rest {
+            self.account.dropped_down(DropReason::OverRate, rest.count());
+        }
+        passes
     }
 
     /// Counts what the target's kernel took.

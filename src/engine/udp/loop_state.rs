@@ -7,13 +7,13 @@ use std::time::Instant;
 
 use super::context::{Shared, UdpRouteRuntime};
 use super::control::ControlQueue;
+use super::datagram::Piece;
 use super::drop_log::Loss;
 use super::flow::Flow;
 use super::flow_table::{FlowId, FlowTable, GroupId, Rules};
 use super::listener::LoopListener;
 use crate::outcome::End;
-use crate::plan::Carries;
-use crate::sys::datagrams::Departures;
+use crate::sys::datagrams::{Arrivals, Departures};
 
 /// Datagrams or trains received in one call, and answers sent in one.
 pub(super) const BATCH: usize = 64;
@@ -48,7 +48,17 @@ pub(super) struct EventLoop {
 pub(super) struct Answer {
     pub(super) listener: u32,
     pub(super) place: usize,
+    /// How much of what is there: of a train, the rate may have cut the rest.
+    pub(super) length: usize,
     pub(super) flow: FlowId,
+}
+
+impl Answer {
+    /// What is to be sent.
+    pub(super) fn piece<'a>(&self, arrivals: &'a Arrivals) -> Piece<'a> {
+        let arrival = arrivals.get(self.place);
+        Piece { bytes: &arrival.bytes[..self.length], segment: arrival.segment }
+    }
 }
 
 impl EventLoop {
@@ -80,9 +90,7 @@ impl EventLoop {
         if let Some(listener) = self.listeners.values().find(same) {
             return listener.group;
         }
-        let Carries::Udp(limits) = &runtime.route.carries else {
-            unreachable!("only routes that carry UDP are given to a loop")
-        };
+        let limits = runtime.limits();
         self.flows.add_group(Rules { most: limits.most, full: limits.full, idle: limits.idle })
     }
 

@@ -35,7 +35,7 @@ use super::api::Wanted;
 use super::runtime::workers::{NO_THREAD, is_no_thread};
 use super::targets::pool::Pool;
 use crate::transport;
-use context::{Shared, UdpRouteRuntime};
+use context::{Shared, UdpRouteRuntime, flow_limits};
 use control::{Command, ControlQueue};
 use target::UdpTargets;
 
@@ -106,6 +106,7 @@ impl Udp {
             route: route.clone(),
             pool: Pool::new(route, *place, |address| self.targets.get(address)),
             admission: self.shared.admissions.of(id, route),
+            bandwidth: flow_limits(route).bandwidth.map(|rule| self.shared.bandwidths.of(id, rule)),
             name: id.shown(),
         })
     }

@@ -20,8 +20,8 @@ use crate::balance::Key;
 use crate::engine::admission::queue::Permit;
 use crate::engine::targets::pool::{Picked, Tried};
 use crate::ledger::Entry;
+use crate::limits::Policer;
 use crate::outcome::{Cause, Datagrams, End, Limit, Phase};
-use crate::plan::Carries;
 use crate::transport;
 
 /// The result for a new client.
@@ -129,9 +129,8 @@ impl EventLoop {
         permit: Option<Permit>,
         now: Instant,
     ) -> NewFlow {
-        let Carries::Udp(limits) = &runtime.route.carries else {
-            unreachable!("only routes that carry UDP are given to a loop")
-        };
+        let limits = runtime.limits();
+        let policer = Policer::new(limits.bandwidth_per_connection, runtime.bandwidth.clone(), now);
         let Some(listener) = self.listeners.get(&client.listener) else {
             return NewFlow::Refused(Loss::Closed);
         };
@@ -144,6 +143,7 @@ impl EventLoop {
             batch: (0, 0),
             socket,
             target,
+            policer: policer.map(Box::new),
             permit,
         };
         flow.entry.aim(place);
@@ -243,7 +243,10 @@ impl EventLoop {
                 let known = self.flows.find(&held.client);
                 let opened = known.map_or_else(|| self.open(held.client, held.came, now), NewFlow::Flow);
                 match opened {
-                    NewFlow::Flow(id) => self.send_up(held.client, id, &[piece], now),
+                    NewFlow::Flow(id) => {
+                        let piece = self.flows.get_mut(id).and_then(|flow| flow.pass_up(piece, now));
+                        piece.into_iter().for_each(|piece| self.send_up(held.client, id, &[piece], now));
+                    }
                     NewFlow::Later => self.hold(held.client, piece, held.came),
                     NewFlow::Refused(why) => self.lose(number, why, piece.count()),
                 }

@@ -114,7 +114,7 @@ impl EventLoop {
                 flow.dropped_up(DropReason::Truncated, piece.count(), piece.bytes.len());
             } else if flow.taken(self.batches) >= self.share {
                 flow.dropped_up(DropReason::OverShare, piece.count(), piece.bytes.len());
-            } else {
+            } else if let Some(piece) = flow.pass_up(piece, now) {
                 flow.take(self.batches);
                 pieces[count] = piece;
                 count += 1;

@@ -4,8 +4,12 @@
 //! which it will be full again. Turns of equal size give equal shares, however many takers there are and however eager.
 //! (ITU-T I.371, the virtual scheduling algorithm.)
 
+mod policer;
+
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::time::{Duration, Instant};
+
+pub use policer::Policer;
 
 use crate::units::{Rate, Size};
 
@@ -87,6 +91,18 @@ impl Bucket {
         let before = self.full_at.fetch_update(Relaxed, Relaxed, |full_at| Some(after(full_at)));
         let (Ok(before) | Err(before)) = before;
         self.born + Duration::from_nanos(after(before).saturating_sub(self.depth))
+    }
+
+    /// Takes this many bytes if they may move at `now`, otherwise nothing. More than a burst moves if nothing is missing:
+    /// it would never move otherwise.
+    pub fn spend(&self, bytes: usize, now: Instant) -> bool {
+        let (cost, passed) = (self.cost(bytes), self.passed(now));
+        let after = |full_at: u64| {
+            let missing = full_at.saturating_sub(passed);
+            let fits = missing == 0 || missing.saturating_add(cost) <= self.depth;
+            fits.then(|| full_at.max(passed).saturating_add(cost))
+        };
+        self.full_at.fetch_update(Relaxed, Relaxed, after).is_ok()
     }
 
     /// Takes what has moved already without a turn: later bytes wait for it, for at most [`MAX_DEBT`] more.

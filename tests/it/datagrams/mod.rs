@@ -2,3 +2,4 @@
 
 mod carry;
 mod flows;
+mod rates;

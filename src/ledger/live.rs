@@ -7,8 +7,9 @@ use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::task::Waker;
 use std::time::Instant;
 
+use super::notes::Notes;
 use super::target_names::TargetNames;
-use crate::outcome::{Agreed, Client, Flow, Side, Sides, Traffic, Way};
+use crate::outcome::{Client, Flow, Side, Sides, Traffic, Way};
 
 /// A session that has not ended yet.
 #[derive(Debug)]
@@ -230,21 +231,6 @@ struct Shard {
     lives: HashMap<u64, Arc<Live>>,
     /// Notes about a few of them.
     notes: HashMap<u64, Notes>,
-}
-
-/// What is noted about a session besides its counts, for its record.
-#[derive(Clone, Debug, Default)]
-pub(super) struct Notes {
-    /// Why it ended as it did, as text.
-    pub(super) hint: Option<Arc<str>>,
-    /// The server name that the client requests.
-    pub(super) name: Option<Arc<str>>,
-    /// The client behind the one that connected.
-    pub(super) behind: Option<Client>,
-    /// What was negotiated with the client, if that connection uses TLS.
-    pub(super) client_tls: Option<Box<Agreed>>,
-    /// What was negotiated with the target.
-    pub(super) target_tls: Option<Box<Agreed>>,
 }
 
 impl Lives {

@@ -4,6 +4,7 @@
 
 mod dedup;
 mod live;
+mod notes;
 mod order;
 mod queue;
 mod record;

@@ -6,7 +6,8 @@ use std::time::Duration;
 
 use serde::ser::{Serialize, SerializeMap, Serializer};
 
-use super::live::{Live, Notes};
+use super::live::Live;
+use super::notes::Notes;
 use crate::address::Address;
 use crate::outcome::{Agreed, Attempt, Client, Datagrams, Drops, End, Outcome, Sides};
 use crate::units::shown;

@@ -104,6 +104,7 @@ mod tests {
             client_tls: None,
             target_tls: None,
             no_close_notify: None,
+            dry_run: None,
             outcome,
             count: 1,
         }

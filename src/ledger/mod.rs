@@ -15,7 +15,7 @@ use std::sync::atomic::{AtomicU8, AtomicU16, AtomicU64, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use crate::outcome::{Agreed, Attempt, Client, End, Outcome, Phase, Side, Timing, Way};
+use crate::outcome::{Agreed, Attempt, Client, End, Limit, Outcome, Phase, Side, Timing, Way};
 use dedup::Folds;
 pub use live::{FlowMeter, Live, Meter, Open};
 use live::{Lives, NO_AIM};
@@ -234,6 +234,13 @@ impl Entry {
     pub fn hint(&self, text: impl Into<Arc<str>>) {
         if let Some(ledger) = &self.ledger {
             ledger.note(self.live.id, text.into());
+        }
+    }
+
+    /// Records which limit would have kept the client out, on a route with `limits_dry_run`.
+    pub fn dry_run(&self, limit: Limit) {
+        if let Some(ledger) = &self.ledger {
+            ledger.lives.note(self.live.id, |notes| notes.dry_run = Some(limit));
         }
     }
 

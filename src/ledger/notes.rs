@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use crate::outcome::{Agreed, Client};
+use crate::outcome::{Agreed, Client, Limit};
 
 /// What is noted about a session besides its counts, for its record.
 #[derive(Clone, Debug, Default)]
@@ -13,6 +13,8 @@ pub(super) struct Notes {
     pub(super) name: Option<Arc<str>>,
     /// The client behind the one that connected.
     pub(super) behind: Option<Client>,
+    /// The limit that would have kept the client out, on a route with `limits_dry_run`.
+    pub(super) dry_run: Option<Limit>,
     /// What was negotiated with the client, if that connection uses TLS.
     pub(super) client_tls: Option<Box<Agreed>>,
     /// What was negotiated with the target.

@@ -9,7 +9,7 @@ use serde::ser::{Serialize, SerializeMap, Serializer};
 use super::live::Live;
 use super::notes::Notes;
 use crate::address::Address;
-use crate::outcome::{Agreed, Attempt, Client, Datagrams, Drops, End, Outcome, Sides};
+use crate::outcome::{Agreed, Attempt, Client, Datagrams, Drops, End, Limit, Outcome, Sides};
 use crate::units::shown;
 
 /// A session that has ended, ready to be written.
@@ -32,6 +32,8 @@ pub struct Record {
     pub target_tls: Option<Box<Agreed>>,
     /// Which sides have closed a TLS connection without close_notify: what they sent may have been cut.
     pub no_close_notify: Option<Sides>,
+    /// The limit that would have kept the client out, on a route with `limits_dry_run`.
+    pub dry_run: Option<Limit>,
     /// How it ended.
     pub outcome: Outcome,
     /// The number of sessions this line stands for; more than one only for folded refusals.
@@ -46,7 +48,7 @@ impl Record {
     pub(super) fn new(live: &Live, outcome: Outcome, noted: Notes) -> Record {
         let (route, target) = (live.route.clone(), live.target().clone());
         let (client, via) = noted.behind.map_or((live.client, None), |client| (client, Some(live.client)));
-        let Notes { name, client_tls, target_tls, .. } = noted;
+        let Notes { name, client_tls, target_tls, dry_run, .. } = noted;
         let no_close_notify = live.meter.cut();
         Record {
             route,
@@ -57,6 +59,7 @@ impl Record {
             client_tls,
             target_tls,
             no_close_notify,
+            dry_run,
             outcome,
             count: 1,
         }
@@ -106,6 +109,7 @@ impl fmt::Display for Record {
         pair(f, "total", Some(Millis(o.timing.total)))?;
         pair(f, "closed_by", o.closed_by.map(|side| side.code()))?;
         pair(f, "no_close_notify", self.no_close_notify.map(Sides::code))?;
+        pair(f, "dry_run", self.dry_run.map(Limit::key))?;
         pair(f, "up_lost", Some(up.lost()).filter(|&bytes| bytes > 0))?;
         pair(f, "down_lost", Some(down.lost()).filter(|&bytes| bytes > 0))?;
         if let Some(datagrams) = &o.datagrams {
@@ -193,6 +197,9 @@ impl Serialize for Record {
         if let Some(sides) = self.no_close_notify {
             map.serialize_entry("no_close_notify", sides.code())?;
         }
+        if let Some(limit) = self.dry_run {
+            map.serialize_entry("dry_run", limit.key())?;
+        }
         map.serialize_entry("up", &o.traffic.up.delivered)?;
         map.serialize_entry("down", &o.traffic.down.delivered)?;
         map.serialize_entry("up_read", &o.traffic.up.read)?;
@@ -208,11 +215,7 @@ impl Serialize for Record {
             map.serialize_entry("target_retransmits", &kernel.target_retransmits)?;
         }
         if let Some(datagrams) = &o.datagrams {
-            map.serialize_entry("up_datagrams", &datagrams.up)?;
-            map.serialize_entry("down_datagrams", &datagrams.down)?;
-            map.serialize_entry("up_dropped", &Dropped(&datagrams.up_dropped))?;
-            map.serialize_entry("down_dropped", &Dropped(&datagrams.down_dropped))?;
-            map.serialize_entry("target_dropped", &datagrams.target_dropped)?;
+            serialize_datagrams(&mut map, datagrams)?;
         }
         for (key, agreed) in [("client_tls", &self.client_tls), ("target_tls", &self.target_tls)] {
             if let Some(agreed) = agreed {
@@ -226,6 +229,14 @@ impl Serialize for Record {
         }
         map.end()
     }
+}
+
+fn serialize_datagrams<M: SerializeMap>(map: &mut M, datagrams: &Datagrams) -> Result<(), M::Error> {
+    map.serialize_entry("up_datagrams", &datagrams.up)?;
+    map.serialize_entry("down_datagrams", &datagrams.down)?;
+    map.serialize_entry("up_dropped", &Dropped(&datagrams.up_dropped))?;
+    map.serialize_entry("down_dropped", &Dropped(&datagrams.down_dropped))?;
+    map.serialize_entry("target_dropped", &datagrams.target_dropped)
 }
 
 /// An address as in the text form.

@@ -3,7 +3,7 @@
 //! Pure: the clock, the client and the sessions' byte counts are arguments. `engine/admission/queue.rs` supplies them,
 //! wakes clients whose turn has come, and ends evicted sessions.
 
-use std::collections::{HashSet, VecDeque};
+use std::collections::{HashMap, HashSet, VecDeque};
 use std::time::Instant;
 
 use super::clients::{ClientNet, Clients};
@@ -21,6 +21,8 @@ pub enum Answer {
     Wait(Number, Vec<Number>),
     /// It is rejected.
     Out(Limit),
+    /// It would be rejected, wait or end another session, but for the dry run: it enters, without a place.
+    Over(Number, Limit),
 }
 
 /// The sessions of one route, and the clients waiting for a place.
@@ -34,6 +36,9 @@ pub struct Admission {
     ending: HashSet<Number>,
     pace: Pace,
     clients: Clients,
+    /// The sessions over a limit in a dry run. They take no place, as if they had been rejected: so those that come
+    /// after them are judged as they would be.
+    over: HashMap<Number, Option<ClientNet>>,
 }
 
 impl Admission {
@@ -43,6 +48,24 @@ impl Admission {
     /// The client's own limits are checked first, so that a client that connects too often takes nothing from the
     /// others; and a client rejected by one limit is not counted by another.
     pub fn ask(
+        &mut self,
+        client: Option<ClientNet>,
+        now: Instant,
+        limits: &EntryLimits,
+        moved: &dyn Fn(Number) -> u64,
+    ) -> Answer {
+        match self.decide(client, now, limits, moved) {
+            Answer::Out(limit) if limits.dry_run => {
+                let number = self.next;
+                self.next += 1;
+                self.over.insert(number, client);
+                Answer::Over(number, limit)
+            }
+            answer => answer,
+        }
+    }
+
+    fn decide(
         &mut self,
         client: Option<ClientNet>,
         now: Instant,
@@ -98,6 +121,8 @@ impl Admission {
     ) -> Result<Vec<Number>, Limit> {
         let most = limits.most.unwrap_or(usize::MAX);
         match limits.full {
+            // Nobody waits in a dry run, and nobody is ended.
+            _ if limits.dry_run => Err(Limit::Connections),
             WhenFull::Refuse => Err(Limit::Connections),
             WhenFull::Queue if self.waiting.len() < limits.queue => Ok(Vec::new()),
             WhenFull::Queue => Err(Limit::Queue),
@@ -118,7 +143,8 @@ impl Admission {
 
     /// The next waiting client that may enter now; call it until it returns `None`.
     pub fn next(&mut self, limits: &EntryLimits) -> Option<Number> {
-        let number = if self.has_room(limits) { self.waiting.pop_front() } else { None };
+        let may_enter = limits.dry_run || self.has_room(limits);
+        let number = if may_enter { self.waiting.pop_front() } else { None };
         self.here += usize::from(number.is_some());
         number
     }
@@ -130,6 +156,10 @@ impl Admission {
 
     /// A client leaves, from its place or from the queue. Returns whether it had a place.
     pub fn leave(&mut self, number: Number, client: Option<ClientNet>, now: Instant) -> bool {
+        if self.over.remove(&number).is_some() {
+            self.idle.end(number);
+            return false;
+        }
         if let Some(client) = client {
             self.clients.leave(client, now);
         }
@@ -150,6 +180,9 @@ impl Admission {
         if self.waiting.is_empty() {
             self.waiting.shrink_to_fit();
         }
+        if self.over.is_empty() {
+            self.over.shrink_to_fit();
+        }
     }
 
     /// Continues under other limits: admitted sessions stay, and waiting clients keep waiting.
@@ -159,6 +192,15 @@ impl Admission {
             None => self.pace = Pace::default(),
         }
         self.clients.adopt(now, limits);
+        if !limits.dry_run {
+            // They exist, and count from here on.
+            for client in std::mem::take(&mut self.over).into_values() {
+                self.here += 1;
+                if let Some(client) = client {
+                    self.clients.count_in(client);
+                }
+            }
+        }
     }
 
     /// The number of sessions with a place, and of waiting clients.

@@ -23,6 +23,8 @@ pub struct EntryLimits {
     pub queue: usize,
     /// How long a client may wait; more than zero.
     pub queue_timeout: Duration,
+    /// Whether clients over a limit are only noted, and enter all the same.
+    pub dry_run: bool,
 }
 
 /// What happens to a new client of a full route.
@@ -48,6 +50,7 @@ impl Default for EntryLimits {
             full: WhenFull::default(),
             queue: 100,
             queue_timeout: Duration::from_secs(5),
+            dry_run: false,
         }
     }
 }

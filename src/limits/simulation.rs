@@ -31,6 +31,7 @@ impl Random {
             full: [WhenFull::Refuse, WhenFull::Queue, WhenFull::EvictIdle][self.below(3) as usize],
             queue: 1 + self.below(4) as usize,
             queue_timeout: Duration::from_secs(1),
+            dry_run: false,
         }
     }
 }
@@ -94,6 +95,7 @@ impl Life {
                 self.waiting.push_back((number, client));
             }
             Answer::Out(limit) => self.is_right(limit, is_full, has),
+            Answer::Over(..) => panic!("this is no dry run"),
         }
     }
 
@@ -245,4 +247,65 @@ fn a_smaller_route_ends_as_many_as_a_new_client_needs() {
         assert!(admission.leave(evicted, None, now));
     }
     assert_eq!((admission.next(&limits), admission.next(&limits)), (Some(4), None));
+}
+
+#[test]
+fn a_dry_run_is_over_exactly_where_the_limits_would_refuse() {
+    for seed in 0..500 {
+        let mut random = Random(seed);
+        let real = EntryLimits { full: WhenFull::Refuse, ..random.limits() };
+        let dry = EntryLimits { dry_run: true, ..real.clone() };
+        let (mut refusing, mut trying) = (Admission::default(), Admission::default());
+        let mut now = Instant::now();
+        // Those in both, and those that only the dry run has let in.
+        let (mut both, mut over) =
+            (Vec::<(Number, Number, ClientNet)>::new(), Vec::<(Number, ClientNet)>::new());
+        for _ in 0..200 {
+            now += Duration::from_millis(random.below(300));
+            let client = ClientNet::from(IpAddr::from([10, 0, 0, random.below(4) as u8]));
+            match random.below(4) {
+                0 if !both.is_empty() => {
+                    let (a, b, client) = both.swap_remove(random.below(both.len() as u64) as usize);
+                    assert!(refusing.leave(a, Some(client), now) && trying.leave(b, Some(client), now));
+                }
+                1 if !over.is_empty() => {
+                    let (number, client) = over.swap_remove(random.below(over.len() as u64) as usize);
+                    assert!(!trying.leave(number, Some(client), now), "it had no place");
+                }
+                _ => match (
+                    refusing.ask(Some(client), now, &real, &|_| 0),
+                    trying.ask(Some(client), now, &dry, &|_| 0),
+                ) {
+                    (Answer::In(a), Answer::In(b)) => both.push((a, b, client)),
+                    (Answer::Out(limit), Answer::Over(number, same)) if limit == same => {
+                        over.push((number, client));
+                    }
+                    other => panic!("seed {seed}: {other:?}"),
+                },
+            }
+        }
+
+        // Once it is no dry run any more, all of them count.
+        trying.adopt(now, &real);
+        assert_eq!(trying.count(), (both.len() + over.len(), 0));
+        let later = now + Duration::from_secs(30);
+        both.into_iter().for_each(|(_, number, client)| assert!(trying.leave(number, Some(client), later)));
+        over.into_iter().for_each(|(number, client)| assert!(trying.leave(number, Some(client), later)));
+        trying.settle(later, &|_| 0);
+        assert_eq!((trying.count(), trying.remembered()), ((0, 0), 0));
+    }
+}
+
+#[test]
+fn who_waits_enters_when_the_limits_become_a_dry_run() {
+    let (mut admission, now) = (Admission::default(), Instant::now());
+    let mut limits = EntryLimits { most: Some(1), full: WhenFull::Queue, ..EntryLimits::default() };
+    assert_eq!(admission.ask(None, now, &limits, &|_| 0), Answer::In(0));
+    assert_eq!(admission.ask(None, now, &limits, &|_| 0), Answer::Wait(1, vec![]));
+
+    limits.dry_run = true;
+    admission.adopt(now, &limits);
+
+    assert_eq!((admission.next(&limits), admission.next(&limits)), (Some(1), None));
+    assert_eq!(admission.ask(None, now, &limits, &|_| 0), Answer::Over(2, Limit::Connections));
 }

@@ -61,6 +61,11 @@ impl Limit {
         Limit::Handshakes,
     ];
 
+    /// The key that sets it.
+    pub fn key(self) -> &'static str {
+        self.hint().split(':').next().unwrap_or_default()
+    }
+
     /// The limit and an explanation: the hint of the record. It begins with the name of the key.
     pub fn hint(self) -> &'static str {
         match self {

@@ -19,6 +19,7 @@ pub(super) fn limits(draft: &Draft, defaults: &Settings) -> EntryLimits {
         full: pick(&own.when_full, &defaults.when_full).unwrap_or(built_in.full),
         queue: pick(&own.queue, &defaults.queue).unwrap_or(built_in.queue),
         queue_timeout: time(&own.queue_timeout, &defaults.queue_timeout, built_in.queue_timeout),
+        dry_run: pick(&own.limits_dry_run, &defaults.limits_dry_run).unwrap_or(built_in.dry_run),
     }
 }
 
@@ -31,6 +32,10 @@ pub(super) fn check(draft: &Draft, limits: &EntryLimits, problems: &mut Vec<Prob
             problems.push(Problem::new(place.clone(), draft.key(key), what).help(help));
         }
     };
+    if limits.dry_run && limits.is_none() {
+        let help = "add a limit, as connection_rate = \"100/s\", or leave it out";
+        idle("limits_dry_run", place(&s.limits_dry_run), "the route has no limit that could be tried", help);
+    }
     if draft.protocol == Protocol::Udp {
         let what = "this key is for tcp, and the route carries udp";
         idle("max_connections", place(&s.max_connections), what, "write max_flows, which is for flows");

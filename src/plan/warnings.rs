@@ -1,4 +1,5 @@
-//! Warnings about TLS settings that work: expiry dates, keys that others may read, targets that are not verified.
+//! Warnings about settings that work: of TLS, expiry dates, keys that others may read, targets that are not verified; and
+//! limits that refuse nobody.
 
 use std::time::SystemTime;
 
@@ -23,7 +24,7 @@ pub struct Caution {
 }
 
 impl Route {
-    /// The warnings about its TLS settings, which work all the same, at the time `now`.
+    /// The warnings about its settings, which work all the same, at the time `now`.
     pub fn cautions(&self, now: SystemTime) -> Vec<Caution> {
         of(self, now)
     }
@@ -50,6 +51,9 @@ fn of(route: &Route, now: SystemTime) -> Vec<Caution> {
         let text = "target_tls.verify = \"none\": any server in the target's place is trusted; name the target's \
                     certificate under ca instead, or its public key under pin";
         found.push(caution((false, text.to_owned())));
+    }
+    if route.entry.dry_run && !route.entry.is_none() {
+        found.push(caution((false, "limits_dry_run = true: its limits refuse nobody".to_owned())));
     }
     found
 }

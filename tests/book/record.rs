@@ -32,6 +32,7 @@ fn full(end: End) -> Record {
         client_tls: Some(agreed.clone()),
         target_tls: Some(agreed),
         no_close_notify: Some(Sides::Client),
+        dry_run: Some(Limit::Rate),
         outcome: Outcome {
             end,
             phase: Phase::Relay,

@@ -151,6 +151,13 @@ table! {
         default: Value("5s"),
         aliases: &["timeout_queue", "queue_deadline"],
     }
+    limits_dry_run: Truth {
+        doc: "whether clients over a limit of the route's connections or connection rates are let in all the same and only \
+              noted in their records",
+        topic: ENTRY,
+        default: Value("false"),
+        aliases: &["dry_run", "limit_conn_dry_run", "limit_req_dry_run", "log_only", "report_only"],
+    }
     client_timeout: TimeOrOff {
         doc: "how long a client may take to send its first byte; until then the target is not dialled",
         range: Between("1ms", "1h"),

@@ -12,7 +12,7 @@ use tokio::sync::Notify;
 
 use crate::acl::Access;
 use crate::ledger::{Ledger, Live, Order};
-use crate::limits::{Admission, Answer, ClientNet, EntryLimits, Number, WhenFull};
+use crate::limits::{Admission, Answer, ClientNet, EntryLimits, Number, Overruns, WhenFull};
 use crate::outcome::{Client, Denial, Limit};
 use crate::plan::{Route, RouteId, Routes, Source};
 
@@ -31,6 +31,9 @@ struct State {
     moving: HashMap<Number, Arc<Live>>,
     uncounted: Uncounted,
     earlier: Vec<EarlierSession>,
+    /// The route's name as lines show it, and its clients over a limit in a dry run.
+    name: Arc<str>,
+    overruns: Overruns,
 }
 
 /// Which sessions of the route have no permit of the admission control and are not among the [`EarlierSession`]s
@@ -65,15 +68,28 @@ pub(crate) struct Permit {
     ip: Option<IpAddr>,
     /// Notified when its turn has come, if it has to wait; see [`Waiting`].
     turn: Option<Arc<Notify>>,
+    /// The limit that it is over, in a dry run.
+    over: Option<Limit>,
 }
 
 impl AdmissionControl {
-    fn new(route: &Route) -> AdmissionControl {
+    fn new(id: &RouteId, route: &Route) -> AdmissionControl {
         let (access, limits) = (route.access.clone(), route.entry.clone());
         let (admission, waiting, moving) = (Admission::default(), HashMap::new(), HashMap::new());
         let (uncounted, earlier) = (Uncounted::Everybody, Vec::new());
+        let (name, overruns) = (id.shown(), Overruns::default());
         AdmissionControl {
-            state: Mutex::new(State { access, limits, admission, waiting, moving, uncounted, earlier }),
+            state: Mutex::new(State {
+                access,
+                limits,
+                admission,
+                waiting,
+                moving,
+                uncounted,
+                earlier,
+                name,
+                overruns,
+            }),
         }
     }
 
@@ -83,11 +99,17 @@ impl AdmissionControl {
     /// The limit that rejects the client.
     pub(crate) fn ask(self: &Arc<Self>, ip: Option<IpAddr>, now: Instant) -> Result<Permit, Limit> {
         let mut state = self.lock();
-        let State { limits, admission, waiting, moving, .. } = &mut *state;
+        let State { limits, admission, waiting, moving, overruns, .. } = &mut *state;
         let moved = |number: Number| moved(moving, number);
+        let mut over = None;
         let (number, turn) = match admission.ask(ip.map(ClientNet::from), now, limits, &moved) {
             Answer::Out(limit) => return Err(limit),
             Answer::In(number) => (number, None),
+            Answer::Over(number, limit) => {
+                overruns.add(limit);
+                over = Some(limit);
+                (number, None)
+            }
             Answer::Wait(number, evicted) => {
                 let turn = Arc::new(Notify::new());
                 waiting.insert(number, Waiting { ip, turn: turn.clone() });
@@ -99,7 +121,7 @@ impl AdmissionControl {
                 (number, Some(turn))
             }
         };
-        Ok(Permit { admission: self.clone(), number, ip, turn })
+        Ok(Permit { admission: self.clone(), number, ip, turn, over })
     }
 
     /// Continues under the limits and access rules of a reload.
@@ -145,6 +167,10 @@ impl AdmissionControl {
     fn settle(&self, now: Instant) {
         let mut state = self.lock();
         state.forget_earlier(now);
+        if let Some(counts) = state.overruns.due(now) {
+            let name = &state.name;
+            tracing::warn!("route {name}: limits_dry_run let in clients over a limit: {counts}");
+        }
         let State { admission, moving, .. } = &mut *state;
         admission.settle(now, &|number| moved(moving, number));
     }
@@ -197,6 +223,11 @@ impl Permit {
     /// Whether it has to wait for its turn.
     pub(crate) fn waits(&self) -> bool {
         self.turn.is_some()
+    }
+
+    /// The limit that its client is over, in a dry run.
+    pub(crate) fn over(&self) -> Option<Limit> {
+        self.over
     }
 
     /// Resolves when its turn has come, at once if it never had to wait. Cancel safe.
@@ -254,7 +285,7 @@ impl AdmissionControls {
         let mut known = self.known();
         let kept = known.get(id).and_then(Weak::upgrade);
         Some(kept.unwrap_or_else(|| {
-            let new = Arc::new(AdmissionControl::new(route));
+            let new = Arc::new(AdmissionControl::new(id, route));
             known.insert(id.clone(), Arc::downgrade(&new));
             new
         }))

@@ -40,7 +40,9 @@ pub(crate) fn decide_again(session: &Session, header: &Header) -> Result<(), End
     };
     may_connect(&session.runtime, ip)?;
     if let Some(admission) = &session.runtime.admission {
-        session.slot.admit(admission.ask(ip, Instant::now()).map_err(End::Limited)?);
+        let permit = admission.ask(ip, Instant::now()).map_err(End::Limited)?;
+        permit.over().into_iter().for_each(|limit| session.entry.dry_run(limit));
+        session.slot.admit(permit);
     }
     Ok(())
 }

@@ -27,6 +27,9 @@ pub(crate) fn begin(
         Ok(place) => place,
         Err(end) => return admit::refuse(incoming.stream, entry, end),
     };
+    if let Some(limit) = place.as_ref().and_then(|place| place.get()?.over()) {
+        entry.dry_run(limit);
+    }
     let worker = cx.workers.place(here);
     let slot = SessionSlot::take(cx, worker, permit, place);
     let session = Session { runtime, entry, slot };

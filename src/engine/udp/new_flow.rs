@@ -147,6 +147,9 @@ impl EventLoop {
             permit,
         };
         flow.entry.aim(place);
+        if let Some(limit) = flow.permit.as_ref().and_then(Permit::over) {
+            flow.entry.dry_run(limit);
+        }
         let idle = limits.idle;
         let group = listener.group;
         listener.flows.fetch_add(1, Relaxed);

@@ -1,5 +1,6 @@
 //! How many clients are admitted, and how fast: caps, rates, the queue, evictions, and the effect of a reload on them.
 
+mod dry_run;
 mod flows;
 mod limits;
 mod queue;

@@ -103,6 +103,7 @@ fn route(
         targets: targets.into_iter().map(targets::resolved).collect(),
         hello: hello.map(|hello| hello::rules(hello, &own, defaults)),
         balance: pick(&own.balance, &defaults.balance).unwrap_or_default(),
+        next_target: pick(&own.next_target, &defaults.next_target).map(|OrOff(most)| most.unwrap_or(0)),
         dial: Dial {
             connect_timeout: time(&own.connect_timeout, &defaults.connect_timeout, CONNECT_TIMEOUT),
             wait_for_target: time(&own.wait_for_target, &defaults.wait_for_target, WAIT_FOR_TARGET),

@@ -32,6 +32,8 @@ pub struct Route {
     pub hello: Option<HelloRules>,
     /// The rule by which one of several is chosen.
     pub balance: Balance,
+    /// How many other targets are tried for a client that one has failed; `None` tries each.
+    pub next_target: Option<usize>,
     /// How long it tries to connect, and from which address.
     pub dial: Dial,
     /// What happens if an address cannot be bound.

@@ -241,6 +241,13 @@ table! {
         default: Value("round_robin"),
         aliases: &["algorithm", "lb_algorithm", "strategy", "policy", "load_balancing"],
     }
+    next_target: CountOrOff {
+        doc: "how many other targets are tried for a client that one has failed; `\"off\"` tries none. A target that is \
+              known to be down and is only tried to see whether it is back does not count",
+        default: InWords("each of the others, once"),
+        example: "1",
+        aliases: &["proxy_next_upstream", "proxy_next_upstream_tries", "redispatch", "retries", "max_retries", "tries"],
+    }
     accept_proxy: ListOrOff<Sender> {
         doc: "the proxies, which alone may connect, each with a PROXY header (v1 or v2)",
         takes: "networks, addresses, `\"localhost\"`, `\"unix\"`",

@@ -125,8 +125,8 @@ async fn dial(
     Ok((link, seal))
 }
 
-/// Tries one target after another, each chosen by the route's rule among those that have not failed this client, until
-/// one answers. Of several failures, one that blames a target is reported before any other, otherwise the last.
+/// Tries one target after another, as many as the route allows, each chosen by its rule among those that have not failed
+/// this client, until one answers. Of several failures, one that blames a target is reported before any other, otherwise the last.
 async fn dial_one_of(
     caller: &Caller<'_>,
     search: &mut Search,
@@ -134,6 +134,7 @@ async fn dial_one_of(
 ) -> Result<Reached, Missed> {
     let RouteRuntime { route, pool, .. } = caller.runtime;
     let mut patience = Patience::new(route, Instant::now());
+    let mut others = route.next_target.unwrap_or(usize::MAX);
     let mut failure: Option<Unreached> = None;
     loop {
         let trial = if search.tried.is_empty() { pool.trial(Instant::now()) } else { None };
@@ -159,7 +160,13 @@ async fn dial_one_of(
             }
             Err(failed) => {
                 patience.spend_handshake(failed.handshake);
-                failure = Some(failed.after(failure));
+                let failed = failed.after(failure);
+                // A trial is for the target's sake, not the client's.
+                others = match others.checked_sub(usize::from(trial.is_none())) {
+                    Some(left) => left,
+                    None => return Err(failed.into()),
+                };
+                failure = Some(failed);
             }
         }
         progress.attempts.forget_old();

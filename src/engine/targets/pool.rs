@@ -59,19 +59,33 @@ pub(crate) enum Picked {
 
 /// Which targets of a pool have failed a client.
 #[derive(Default)]
-pub(crate) struct Tried(Vec<usize>);
+pub(crate) struct Tried {
+    places: Vec<usize>,
+    /// The one that it was sent to as a trial.
+    trial: Option<usize>,
+}
 
 impl Tried {
     pub(crate) fn add(&mut self, place: usize) {
-        self.0.push(place);
+        self.places.push(place);
     }
 
     pub(crate) fn is_empty(&self) -> bool {
-        self.0.is_empty()
+        self.places.is_empty()
+    }
+
+    /// Records that the client is sent to this one as a trial.
+    pub(crate) fn is_trial(&mut self, place: usize) {
+        self.trial = Some(place);
+    }
+
+    /// How many there are, without the trial, which is for the target's sake and not the client's.
+    pub(crate) fn count(&self) -> usize {
+        self.places.iter().filter(|place| Some(**place) != self.trial).count()
     }
 
     fn has(&self, place: usize) -> bool {
-        self.0.contains(&place)
+        self.places.contains(&place)
     }
 }
 

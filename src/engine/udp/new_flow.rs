@@ -270,7 +270,11 @@ fn choose(
     let key = Key::of_ip(client.from.ip());
     let mut why = Cause::NoAddress;
     let mut trial = if tried.is_empty() { runtime.pool.trial(now) } else { None };
+    trial.into_iter().for_each(|place| tried.is_trial(place));
     loop {
+        if runtime.route.next_target.is_some_and(|others| tried.count() > others) {
+            return Chosen::Nowhere(why);
+        }
         let picked = trial.take().map_or_else(|| runtime.pool.pick(|| key, tried, now), Picked::At);
         let place = match picked {
             Picked::At(place) => place,

@@ -71,6 +71,7 @@ fn route<'p>(front: &'p Proxy, proxies: &'p [Proxy], draft: &mut Draft) -> Vec<&
     names::others(id, &named, front, draft);
     per_server::apply(id, front, back, &others, &servers, draft);
     balanced(id, back, draft);
+    next_target(id, back, &servers, draft);
     limits::apply(id, front, back, &servers, draft);
     timeouts(id, front, back, draft);
     health::apply(id, &servers, back, draft);
@@ -128,6 +129,16 @@ fn balanced(id: RouteId, back: &Proxy, draft: &mut Draft) {
         }
     };
     draft.set(id, at, "balance", Toml::text(rule));
+}
+
+/// What keeps a client on the one server it was given. (By default HAProxy tries that one again, and no other.)
+fn next_target(id: RouteId, back: &Proxy, servers: &[&Server], draft: &mut Draft) {
+    for at in back.no_retries.iter().chain(&back.no_redispatch) {
+        match servers.len() {
+            0 | 1 => draft.idle(at, "there is only one target"),
+            _ => draft.set(id, at, "next_target", Toml::text("off")),
+        }
+    }
 }
 
 fn timeouts(id: RouteId, front: &Proxy, back: &Proxy, draft: &mut Draft) {

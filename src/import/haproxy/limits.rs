@@ -94,7 +94,11 @@ fn of_the_only(id: RouteId, server: &Server, draft: &mut Draft) -> Option<(u64, 
 
 fn without_counterpart(id: RouteId, server: &Server, words: &[&str], draft: &mut Draft) {
     for (_, at) in words.iter().filter_map(|word| server.says(word)) {
-        let why = "clients wait for the route, not for a single target; write queue and max_connections";
+        let why = if at.words.starts_with("minconn") {
+            "a limit does not depend on how busy the route is; write max_connections"
+        } else {
+            "clients wait for the route, not for a single target; write queue"
+        };
         draft.lost(Some(id), at, why);
     }
 }

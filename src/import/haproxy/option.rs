@@ -28,7 +28,10 @@ pub(super) fn note(words: &[&str], at: &At, draft: &mut Draft) {
         ] => {
             draft.idle(at, "it configures the HAProxy process");
         }
-        ["retries", ..] => draft.idle(at, "if a target does not answer, the next one is tried immediately"),
+        ["retries", ..] => draft.idle(
+            at,
+            "if a target does not answer, the next one is tried immediately; next_target limits how many",
+        ),
         ["option", name, ..] => option(name, at, draft),
         ["tcp-request" | "tcp-response", ..] => {
             draft.lost(None, at, "rules over the bytes of a connection have no counterpart");
@@ -72,7 +75,7 @@ fn option(name: &str, at: &At, draft: &mut Draft) {
         | "contstats" => {
             draft.idle(at, "Loopgate writes a record of every connection to standard error");
         }
-        "redispatch" => draft.idle(at, "the next target is always tried for the same client"),
+        "redispatch" => draft.idle(at, "the next target is tried for the same client by default"),
         "splice-auto" | "splice-request" | "splice-response" => {
             draft.idle(at, "Loopgate uses splice where it is faster");
         }

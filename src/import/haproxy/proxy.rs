@@ -34,6 +34,9 @@ pub(super) struct Proxy {
     pub(super) contents: Vec<Line>,
     pub(super) checks: Vec<Line>,
     pub(super) all_backups: bool,
+    /// What keeps a client on the one server it was given, if anything does: `retries 0`, `no option redispatch`.
+    pub(super) no_retries: Option<At>,
+    pub(super) no_redispatch: Option<At>,
     pub(super) disabled: Option<At>,
     /// The table in which it counts each client.
     pub(super) table: Option<Line>,
@@ -146,6 +149,16 @@ impl Proxy {
             ["option", "tcp-check" | "redis-check"] => self.checks.push(line.clone()),
             ["option", "tcpka" | "clitcpka" | "srvtcpka"] => self.keepalive = Some(at.clone()),
             ["option", "allbackups"] => self.all_backups = true,
+            ["retries", "0"] => self.no_retries = Some(at.clone()),
+            ["no", "option", "redispatch"] => self.no_redispatch = Some(at.clone()),
+            ["retries", _] => {
+                self.no_retries = None;
+                option::note(words, at, draft);
+            }
+            ["option", "redispatch", ..] => {
+                self.no_redispatch = None;
+                option::note(words, at, draft);
+            }
             ["disabled"] => self.disabled = Some(at.clone()),
             ["enabled"] => self.disabled = None,
             _ => option::note(words, at, draft),

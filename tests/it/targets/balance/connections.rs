@@ -64,6 +64,48 @@ fn a_client_that_one_target_refuses_is_carried_to_the_next() {
 }
 
 #[test]
+fn no_more_other_targets_are_tried_than_the_route_allows() {
+    let closed: Vec<ClosedPort> = (0..3).map(|_| ClosedPort::port()).collect();
+    let echo = Target::echo();
+    let mut targets: Vec<String> = closed.iter().map(|it| plain(it.address)).collect();
+    targets.push(plain(echo.address));
+    // No target is down after one failure, so that each client begins with the first.
+    let tried = |next: &str| {
+        let more = format!("balance = 'first'\n{next}\nhealth = {{check = 'none', fall = 9}}");
+        let proxy = proxy(&targets, &more);
+        let client = Connection::try_to(proxy.address);
+        client.into_iter().for_each(|client| client.finish());
+        let outcome = proxy.record().outcome;
+        (outcome.end, outcome.attempts.len())
+    };
+
+    assert_eq!(tried("next_target = 'off'"), (End::NoTarget(Cause::Refused), 1));
+    assert_eq!(tried("next_target = 1"), (End::NoTarget(Cause::Refused), 2));
+    assert_eq!(tried("next_target = 3"), (End::Done, 4));
+    assert_eq!(tried(""), (End::Done, 4));
+}
+
+#[test]
+fn a_client_that_shows_whether_a_target_is_back_gets_another_all_the_same() {
+    let (closed, echo) = (ClosedPort::port(), Target::echo());
+    let more = "balance = 'first'\nnext_target = 'off'\nhealth = {check = 'none', interval = '1ms'}";
+    let proxy = proxy(&[plain(closed.address), plain(echo.address)], more);
+
+    // The first finds out that the target is down; each that comes after is sent there first, as a trial.
+    let first = Connection::try_to(proxy.address);
+    assert_eq!(proxy.record().outcome.end, End::NoTarget(Cause::Refused));
+    drop(first);
+    let attempts = (0..20).map(|_| {
+        visit(proxy.connect());
+        let outcome = proxy.record().outcome;
+        assert_eq!(outcome.end, End::Done);
+        outcome.attempts.len()
+    });
+
+    assert!(attempts.max() == Some(2), "at least one of them was a trial");
+}
+
+#[test]
 fn a_client_that_every_target_refuses_is_reset_with_every_attempt_recorded() {
     let closed = [ClosedPort::port(), ClosedPort::port(), ClosedPort::port()];
     let drained = Target::echo();

@@ -2,6 +2,8 @@
 
 use std::net::SocketAddr;
 
+use loopgate::outcome::End;
+
 use super::{plain, proxy};
 use crate::harness::datagrams::{self, EchoDatagrams, ask};
 use crate::harness::{Proxy, wait_until};
@@ -67,4 +69,20 @@ fn a_client_whose_datagrams_are_refused_is_carried_to_the_next_target() {
     });
 
     assert!(flows(&proxy).contains(&echo.address.to_string()));
+}
+
+#[test]
+fn a_client_whose_target_has_no_address_is_sent_to_no_other_where_none_is_allowed() {
+    let echo = EchoDatagrams::start();
+    let targets = format!("'nowhere.invalid:7', '{}'", echo.address);
+    let proxy =
+        |more: &str| proxy(&[targets.clone()], &format!("protocol = 'udp'\nbalance = 'first'\n{more}"));
+
+    let anywhere = proxy("");
+    let client = datagrams::client(anywhere.address);
+    assert_eq!(ask(&client, b"x"), b"x");
+    let one = proxy("next_target = 'off'");
+    datagrams::client(one.address).send(b"x").unwrap();
+
+    assert!(matches!(one.record().outcome.end, End::NoTarget(_)));
 }

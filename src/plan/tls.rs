@@ -12,8 +12,8 @@ use super::merge::{pick, time};
 use crate::address::Protocol;
 use crate::config::{FileName, Place, Problem, Written, WrittenTargetTls, WrittenTls};
 use crate::transport::tls::{
-    Alpn, Pair, PairFile, Pin, TlsOrigination, TlsOriginationParts, TlsTermination, TlsTerminationParts,
-    Trust, Verify, WhoMayConnect, read_certificates, read_pair, server_name,
+    Alpn, MaxVersion, MinVersion, Pair, PairFile, Pin, TlsOrigination, TlsOriginationParts, TlsTermination,
+    TlsTerminationParts, Trust, Verify, WhoMayConnect, read_certificates, read_pair, server_name,
 };
 use crate::units::{OrOff, counted, shown_path};
 
@@ -44,11 +44,14 @@ pub(super) fn with_clients(
     let of = if own.certificate.is_some() { own } else { defaults };
     let pairs = desk.pairs(of.certificate.as_deref(), of.key.as_deref());
     let who = desk.who(own, defaults);
+    let (min_version, max_version) =
+        desk.versions((&own.min_version, &defaults.min_version), (&own.max_version, &defaults.max_version))?;
     let parts = TlsTerminationParts {
         pairs: pairs?,
         who: who?,
         alpn: alpn(&own.alpn, &defaults.alpn),
-        min_version: pick(&own.min_version, &defaults.min_version).unwrap_or_default(),
+        min_version,
+        max_version,
         handshake_timeout: time(&own.handshake_timeout, &defaults.handshake_timeout, HANDSHAKE_TIMEOUT),
         session_tickets: pick(&own.session_tickets, &defaults.session_tickets).unwrap_or(true),
         close_notify: pick(&own.close_notify, &defaults.close_notify).unwrap_or_default(),
@@ -71,11 +74,24 @@ pub(super) fn with_targets(
         return Some(None);
     };
     let mut desk = Desk { table: draft.key("target_tls"), place, files, problems };
-    let name = own.name.as_ref().or(defaults.name.as_ref()).map(|name| name.value.0.clone());
+    let (name, sni) = (pick(&own.name, &defaults.name), pick(&own.sni, &defaults.sni));
     let verify = pick(&own.verify, &defaults.verify).unwrap_or_default();
-    if name.is_none() && verify == Verify::Full {
+    let is_named = name.is_some() || matches!(sni, Some(OrOff(Some(_))));
+    if !is_named && verify == Verify::Full {
         desk.target_has_name(draft)?;
     }
+    let common_name = own.common_name.as_ref().or(defaults.common_name.as_ref()).filter(|it| it.value);
+    if let Some(written) = common_name
+        && own.ca.as_ref().or(defaults.ca.as_ref()).is_none()
+        && verify == Verify::Full
+    {
+        let message =
+            "the authorities this system trusts make no certificates without a list of names".into();
+        let help = "name your own authority under ca, or leave common_name out";
+        return desk.wrong(&written.place, "common_name", message, help);
+    }
+    let (min_version, max_version) =
+        desk.versions((&own.min_version, &defaults.min_version), (&own.max_version, &defaults.max_version))?;
     let of = if own.certificate.is_some() { own } else { defaults };
     let pair = match of.certificate.as_deref().filter(|list| !list.is_empty()) {
         Some([_, second, ..]) => {
@@ -87,11 +103,14 @@ pub(super) fn with_targets(
     };
     let parts = TlsOriginationParts {
         name,
+        sni,
+        common_name: common_name.is_some(),
         pins: pins(&own.pin, &defaults.pin),
         trust: desk.trust(own.ca.as_ref().or(defaults.ca.as_ref()), verify)?,
         pair,
         alpn: alpn(&own.alpn, &defaults.alpn),
-        min_version: pick(&own.min_version, &defaults.min_version).unwrap_or_default(),
+        min_version,
+        max_version,
         handshake_timeout: time(&own.handshake_timeout, &defaults.handshake_timeout, HANDSHAKE_TIMEOUT),
         session_tickets: pick(&own.session_tickets, &defaults.session_tickets).unwrap_or(true),
         close_notify: pick(&own.close_notify, &defaults.close_notify).unwrap_or_default(),
@@ -117,6 +136,23 @@ impl Desk<'_, '_> {
         let path = if key.is_empty() { self.table.clone() } else { format!("{}.{key}", self.table) };
         self.problems.push(Problem::new(place.clone(), path, message).help(help));
         None
+    }
+
+    /// The oldest and the newest version, each of the route or else of the defaults.
+    fn versions(
+        &mut self,
+        (own_min, min): (&Option<Written<MinVersion>>, &Option<Written<MinVersion>>),
+        (own_max, max): (&Option<Written<MaxVersion>>, &Option<Written<MaxVersion>>),
+    ) -> Option<(MinVersion, MaxVersion)> {
+        let (oldest, newest) =
+            (pick(own_min, min).unwrap_or_default(), pick(own_max, max).unwrap_or_default());
+        if (oldest, newest) != (MinVersion::Tls13, MaxVersion::Tls12) {
+            return Some((oldest, newest));
+        }
+        let place = own_max.as_ref().map(|it| &it.place).or(own_min.as_ref().map(|it| &it.place));
+        let message = "no version is left: max_version is older than min_version".into();
+        let help = "write min_version = \"1.2\", or leave max_version out";
+        self.wrong(&place.unwrap_or(self.place).clone(), "max_version", message, help)
     }
 
     fn pairs(

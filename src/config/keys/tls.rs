@@ -7,7 +7,9 @@ use crate::config::key::{Form, Key, Range, Section};
 use crate::config::kind::{Kind, List, ListOrOff, One, OneOrOff, Placed, Time, Truth, Word};
 use crate::config::problem::Place;
 use crate::config::table::Table;
-use crate::transport::tls::{Alpn, ClientName, CloseNotify, MinVersion, Pin, TargetName, Verify};
+use crate::transport::tls::{
+    Alpn, ClientName, CloseNotify, MaxVersion, MinVersion, Pin, Sni, TargetName, Verify,
+};
 
 const OF_CERTIFICATE: &[&str] = &["cert", "crt", "ssl_certificate", "certfile", "chain", "pem"];
 const OF_KEY: &[&str] = &["private_key", "ssl_certificate_key", "keyfile"];
@@ -21,6 +23,7 @@ const OF_TICKETS: &[&str] = &[
     "resumption",
     "tickets",
 ];
+const OF_MAX_VERSION: &[&str] = &["ssl_max_ver", "tls_max"];
 const OF_PIN: &[&str] =
     &["pins", "pinnedpubkey", "pinned_public_key", "public_key_pin", "spki", "fingerprint"];
 const OF_MIN_VERSION: &[&str] = &["ssl_min_ver", "ssl_protocols", "tls_min", "version"];
@@ -82,6 +85,11 @@ pub(super) mod clients {
             default: Value("1.2"),
             aliases: OF_MIN_VERSION,
         }
+        max_version: Word<MaxVersion> {
+            doc: "the newest version accepted",
+            default: Value("1.3"),
+            aliases: OF_MAX_VERSION,
+        }
         handshake_timeout: Time {
             doc: "how long a client may take for the handshake",
             range: MoreThanZero("1h"),
@@ -109,11 +117,23 @@ pub(super) mod targets {
         "TLS with targets, for routes with a table [routes.NAME.target_tls].";
 
         name: One<TargetName> {
-            doc: "the name its certificate must have; also sent as SNI",
+            doc: "the name its certificate must have: a host, which is also sent as SNI, an address, or a URI",
             takes: "name",
-            default: InWords("the host in `target`"),
+            default: InWords("that of `sni`, or the host in `target`"),
             example: r#""db.example.com""#,
-            aliases: &["sni", "server_name", "hostname", "verifyhost", "check_host"],
+            aliases: &["server_name", "hostname", "verifyhost", "check_host", "ssl_name", "spiffe_id"],
+        }
+        sni: OneOrOff<Sni> {
+            doc: "the name it is asked for (SNI), where that is another; `\"off\"` asks for none",
+            takes: "name",
+            default: InWords("`name`, or the host in `target`"),
+            example: r#""db.internal""#,
+            aliases: &["proxy_ssl_name", "proxy_ssl_server_name", "server_name_indication", "no_sni"],
+        }
+        common_name: Truth {
+            doc: "whether the common name counts in a certificate without any list of names; needs `ca`",
+            default: Value("false"),
+            aliases: &["cn", "allow_cn", "verify_cn", "check_cn"],
         }
         ca: One<FileName> {
             doc: "the authorities that may have signed it, or the certificate itself",
@@ -158,6 +178,11 @@ pub(super) mod targets {
             doc: "the oldest version accepted",
             default: Value("1.2"),
             aliases: OF_MIN_VERSION,
+        }
+        max_version: Word<MaxVersion> {
+            doc: "the newest version accepted",
+            default: Value("1.3"),
+            aliases: OF_MAX_VERSION,
         }
         handshake_timeout: Time {
             doc: "how long the target may take for the handshake",

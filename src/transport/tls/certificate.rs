@@ -8,7 +8,7 @@ use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject;
 use rustls::{CertificateError, Error, OtherError};
 use x509_parser::extensions::GeneralName;
-use x509_parser::oid_registry::OID_X509_EXT_SUBJECT_ALT_NAME;
+use x509_parser::oid_registry::{OID_X509_EXT_NAME_CONSTRAINTS, OID_X509_EXT_SUBJECT_ALT_NAME};
 use x509_parser::prelude::{FromDer, X509Certificate};
 
 /// The version of X.509 that certificates have had since 1996, the only one with alternative names and purposes.
@@ -29,6 +29,8 @@ pub struct Certificate {
     pub emails: Vec<String>,
     /// Whether it has a list of alternative names, even one without any of these kinds, or one that cannot be read.
     pub has_alternative_names: bool,
+    /// Whether it bounds the names in the certificates that it signed.
+    pub has_name_constraints: bool,
     /// The start of its validity, in seconds of the Unix epoch.
     pub from: i64,
     /// The last second of its validity, in seconds of the Unix epoch.
@@ -47,6 +49,7 @@ impl Certificate {
             uris: Vec::new(),
             emails: Vec::new(),
             has_alternative_names: read.extensions().iter().any(|it| it.oid == OID_X509_EXT_SUBJECT_ALT_NAME),
+            has_name_constraints: read.extensions().iter().any(|it| it.oid == OID_X509_EXT_NAME_CONSTRAINTS),
             from: read.validity().not_before.timestamp(),
             until: read.validity().not_after.timestamp(),
         };

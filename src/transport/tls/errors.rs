@@ -6,6 +6,7 @@ use rustls::{AlertDescription, CertificateError, Error, InvalidMessage, OtherErr
 
 use super::old_version::OldVersion;
 use super::pin::NotPinned;
+use super::target_name::OtherUri;
 use super::terminate::NotOnTheList;
 use crate::outcome::Side;
 use crate::units::shown;
@@ -132,6 +133,11 @@ fn untrusted_otherwise(other: &OtherError, with: Side, whose: &str, key: &str) -
         let pins = if with == Side::Client { "client_pin" } else { "target_tls.pin" };
         return format!("the public key of {whose} is {pin}, which is not in {pins}");
     }
+    if let Some(OtherUri { wanted, found }) = other.0.downcast_ref() {
+        let found: Vec<_> = found.iter().take(MAX_NAMES).map(|uri| shown(uri, MAX_CHARS)).collect();
+        let found = if found.is_empty() { "no URI".into() } else { found.join(", ") };
+        return format!("{whose} is for {found}, not for {wanted}: see target_tls.name");
+    }
     match other.0.downcast_ref::<NotOnTheList>() {
         Some(NotOnTheList(names)) if names.is_empty() => {
             format!("{whose} has no DNS name, mail address or URI, and client_names asks for one")
@@ -196,7 +202,10 @@ fn words(error: &Error, with: Side) -> String {
             // Every TLS 1.2 hello of a current client has it (RFC 5246, 7.4.1.4.1).
             | PeerIncompatible::SignatureAlgorithmsExtensionRequired
             | PeerIncompatible::ServerTlsVersionIsDisabledByOurConfig => {
-                format!("no version of TLS in common: {who} speaks only older ones than min_version allows")
+                format!(
+                    "no version of TLS in common: {who} speaks only older ones than min_version allows, or newer ones \
+                     than max_version does"
+                )
             }
             PeerIncompatible::NoCipherSuitesInCommon
             | PeerIncompatible::NoKxGroupsInCommon

@@ -13,6 +13,7 @@ mod old_version;
 mod originate;
 mod pin;
 mod records;
+mod target_name;
 mod terminate;
 
 use std::sync::Arc;
@@ -25,10 +26,11 @@ pub use certificate::{Certificate, read_certificates};
 pub use errors::{Unsecured, broken};
 pub use handshake::{Answered, Hello, answer, greet, hello};
 pub use key_pair::{Pair, PairFault, PairFile, read_pair};
-pub use names::{Alpn, ClientName, TargetName};
+pub use names::{Alpn, ClientName};
 pub use originate::{TlsOrigination, TlsOriginationParts, Trust, server_name};
 pub use pin::Pin;
 pub use records::{MAX_UNREAD, Sealed, sealed_room};
+pub use target_name::{Sni, TargetName};
 pub use terminate::{TlsTermination, TlsTerminationParts, WhoMayConnect};
 
 /// The oldest TLS version that is accepted. Versions before 1.2 are not supported (RFC 8996).
@@ -39,6 +41,18 @@ pub enum MinVersion {
     #[serde(rename = "1.2")]
     Tls12,
     /// RFC 8446.
+    #[serde(rename = "1.3")]
+    Tls13,
+}
+
+/// The newest TLS version that is accepted.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+pub enum MaxVersion {
+    /// RFC 5246.
+    #[serde(rename = "1.2")]
+    Tls12,
+    /// RFC 8446.
+    #[default]
     #[serde(rename = "1.3")]
     Tls13,
 }
@@ -68,12 +82,13 @@ pub enum Verify {
 /// The supported versions, the newest first.
 static VERSIONS: &[&SupportedProtocolVersion] = &[&rustls::version::TLS13, &rustls::version::TLS12];
 
-impl MinVersion {
-    fn versions(self) -> &'static [&'static SupportedProtocolVersion] {
-        match self {
-            MinVersion::Tls12 => VERSIONS,
-            MinVersion::Tls13 => &VERSIONS[..1],
-        }
+/// The versions between these two; none if the oldest is newer than the newest.
+fn versions(oldest: MinVersion, newest: MaxVersion) -> &'static [&'static SupportedProtocolVersion] {
+    match (oldest, newest) {
+        (MinVersion::Tls12, MaxVersion::Tls13) => VERSIONS,
+        (MinVersion::Tls13, MaxVersion::Tls13) => &VERSIONS[..1],
+        (MinVersion::Tls12, MaxVersion::Tls12) => &VERSIONS[1..],
+        (MinVersion::Tls13, MaxVersion::Tls12) => &[],
     }
 }
 

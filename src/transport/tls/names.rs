@@ -1,6 +1,5 @@
-//! The names used in TLS: of clients that may connect, of targets, of protocols.
+//! The names used in TLS: of clients that may connect, of protocols.
 
-use rustls::pki_types::ServerName;
 use serde::Deserialize;
 
 use super::Certificate;
@@ -64,29 +63,6 @@ impl TryFrom<String> for ClientName {
 impl<'de> Deserialize<'de> for ClientName {
     fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         ClientName::try_from(String::deserialize(deserializer)?).map_err(serde::de::Error::custom)
-    }
-}
-
-/// The name or address that a target's certificate must have.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct TargetName(pub ServerName<'static>);
-
-impl TryFrom<String> for TargetName {
-    type Error = String;
-
-    fn try_from(text: String) -> Result<Self, String> {
-        let wrong = |_| {
-            format!(
-                "{text:?} is no name a certificate can have\nwrite a host, as db.example.com, or an address, without a port"
-            )
-        };
-        ServerName::try_from(text.clone()).map(TargetName).map_err(wrong)
-    }
-}
-
-impl<'de> Deserialize<'de> for TargetName {
-    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        TargetName::try_from(String::deserialize(deserializer)?).map_err(serde::de::Error::custom)
     }
 }
 
@@ -189,6 +165,7 @@ mod tests {
             uris: Vec::new(),
             emails: Vec::new(),
             has_alternative_names: true,
+            has_name_constraints: false,
             from: 0,
             until: 0,
         }

@@ -7,14 +7,18 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
-use rustls::client::{Resumption, WebPkiServerVerifier, verify_server_name};
+use rustls::client::{Resumption, verify_server_cert_signed_by_trust_anchor};
 use rustls::crypto::WebPkiSupportedAlgorithms;
 use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
 use rustls::server::ParsedCertificate;
 use rustls::{CertificateError, ClientConfig, DigitallySignedStruct, Error, RootCertStore, SignatureScheme};
 
-use super::{Certificate, CloseNotify, MinVersion, Pair, Pin, old_version, pin, provider};
+use super::{
+    Certificate, CloseNotify, MaxVersion, MinVersion, Pair, Pin, Sni, TargetName, old_version, pin, provider,
+    versions,
+};
 use crate::address::{Host, TargetAddress};
+use crate::units::OrOff;
 
 /// The number of sessions per route that are kept for resumption.
 const MAX_TICKETS: usize = 32;
@@ -22,9 +26,13 @@ const MAX_TICKETS: usize = 32;
 /// The settings of [`TlsOrigination`].
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct TlsOriginationParts {
-    /// The name, or the address, the target's certificate must have; a name is also sent to it (SNI). `None`: the host
-    /// of the target as written.
-    pub name: Option<ServerName<'static>>,
+    /// The name that the target's certificate must have; a DNS name is also sent to it. `None`: the one that is sent, or
+    /// else the host of the target as written.
+    pub name: Option<TargetName>,
+    /// The name that is sent to it (SNI), in place of `name` and of the host: none if off.
+    pub sni: Option<OrOff<Sni>>,
+    /// Whether the common name counts in a certificate that has no list of alternative names.
+    pub common_name: bool,
     /// Which issuers of its certificate are trusted.
     pub trust: Trust,
     /// The public keys its certificate may have; any if there are none.
@@ -35,6 +43,8 @@ pub struct TlsOriginationParts {
     pub alpn: Vec<String>,
     /// The oldest version.
     pub min_version: MinVersion,
+    /// The newest version, not older than that.
+    pub max_version: MaxVersion,
     /// How long the handshake may take; more than zero.
     pub handshake_timeout: Duration,
     /// Whether a session with the target is resumed.
@@ -65,7 +75,7 @@ impl TlsOrigination {
     /// A description, if an authority or our own certificate cannot be used.
     pub fn new(parts: TlsOriginationParts) -> Result<TlsOrigination, String> {
         let builder = ClientConfig::builder_with_provider(provider())
-            .with_protocol_versions(parts.min_version.versions())
+            .with_protocol_versions(versions(parts.min_version, parts.max_version))
             .map_err(|error| error.to_string())?
             .dangerous()
             .with_custom_certificate_verifier(Arc::new(TargetVerifier::new(&parts)?));
@@ -75,6 +85,7 @@ impl TlsOrigination {
                 (*pair.certified).clone(),
             ))),
         };
+        config.enable_sni = parts.sni != Some(OrOff(None));
         config.alpn_protocols = parts.alpn.iter().map(|name| name.as_bytes().to_vec()).collect();
         config.resumption = match parts.session_tickets {
             true => Resumption::in_memory_sessions(MAX_TICKETS),
@@ -83,10 +94,15 @@ impl TlsOrigination {
         Ok(TlsOrigination { parts, config: Arc::new(config) })
     }
 
-    /// The name that the certificate of `target` must have. If nothing is verified, a placeholder: it is not sent.
+    /// The name that `target` is asked for, which its certificate must have unless another is written. If there is none
+    /// and nothing is verified, a placeholder: an address is not sent.
     pub fn name_of(&self, target: Option<&TargetAddress>) -> ServerName<'static> {
-        let name = self.parts.name.clone().or_else(|| target.and_then(server_name));
-        name.unwrap_or(ServerName::IpAddress(Ipv4Addr::LOCALHOST.into()))
+        let sent = match (&self.parts.sni, &self.parts.name) {
+            (Some(OrOff(Some(Sni(name)))), _) => Some(ServerName::DnsName(name.clone())),
+            (_, Some(TargetName::Host(name))) => Some(name.clone()),
+            _ => target.and_then(server_name),
+        };
+        sent.unwrap_or(ServerName::IpAddress(Ipv4Addr::LOCALHOST.into()))
     }
 
     /// Its settings.
@@ -127,40 +143,58 @@ pub fn server_name(target: &TargetAddress) -> Option<ServerName<'static>> {
 /// Verifies a target's identity.
 #[derive(Debug)]
 struct TargetVerifier {
-    /// The trusted authorities; `None` if there are none.
-    authorities: Option<Arc<WebPkiServerVerifier>>,
+    /// The trusted authorities.
+    authorities: RootCertStore,
     /// The certificates that are trusted as they are.
     known: Vec<CertificateDer<'static>>,
     accepts_any: bool,
+    /// The name it must have; `None`: the one it was asked for.
+    name: Option<TargetName>,
+    takes_common_name: bool,
     pins: Vec<Pin>,
     algorithms: WebPkiSupportedAlgorithms,
 }
 
 impl TargetVerifier {
     fn new(parts: &TlsOriginationParts) -> Result<TargetVerifier, String> {
-        let algorithms = provider().signature_verification_algorithms;
-        let pins = parts.pins.clone();
-        let Trust::Given(certificates) = &parts.trust else {
-            return Ok(TargetVerifier {
-                authorities: None,
-                known: Vec::new(),
-                accepts_any: true,
-                pins,
-                algorithms,
-            });
+        let mut authorities = RootCertStore::empty();
+        let known = match &parts.trust {
+            Trust::Any => Vec::new(),
+            Trust::Given(certificates) => certificates.clone(),
         };
-        let mut roots = RootCertStore::empty();
         // A certificate that is not an authority's still counts as it is.
-        roots.add_parsable_certificates(certificates.iter().cloned());
-        let authorities = WebPkiServerVerifier::builder_with_provider(Arc::new(roots), provider()).build();
-        let authorities = authorities.map_err(|error| error.to_string())?;
+        authorities.add_parsable_certificates(known.iter().cloned());
+        let accepts_any = parts.trust == Trust::Any;
+        if authorities.is_empty() && !accepts_any {
+            return Err("none of the certificates can be an authority's".into());
+        }
         Ok(TargetVerifier {
-            authorities: Some(authorities),
-            known: certificates.clone(),
-            accepts_any: false,
-            pins,
-            algorithms,
+            authorities,
+            known,
+            accepts_any,
+            name: parts.name.clone(),
+            takes_common_name: parts.common_name,
+            pins: parts.pins.clone(),
+            algorithms: provider().signature_verification_algorithms,
         })
+    }
+
+    /// Whether one of the authorities signed it.
+    fn is_signed(
+        &self,
+        own: &CertificateDer<'_>,
+        rest: &[CertificateDer<'_>],
+        now: UnixTime,
+    ) -> Result<(), Error> {
+        let read = ParsedCertificate::try_from(own)?;
+        verify_server_cert_signed_by_trust_anchor(&read, &self.authorities, rest, now, self.algorithms.all)
+    }
+
+    /// Whether the common name may count: rustls holds it to no constraint that an authority sets for names.
+    fn takes_common_name(&self, rest: &[CertificateDer<'_>]) -> bool {
+        let is_bound =
+            |it: &CertificateDer<'_>| Certificate::read(it).is_none_or(|it| it.has_name_constraints);
+        self.takes_common_name && !self.known.iter().chain(rest).any(is_bound)
     }
 }
 
@@ -170,7 +204,7 @@ impl ServerCertVerifier for TargetVerifier {
         own: &CertificateDer<'_>,
         rest: &[CertificateDer<'_>],
         name: &ServerName<'_>,
-        ocsp: &[u8],
+        _: &[u8],
         now: UnixTime,
     ) -> Result<ServerCertVerified, Error> {
         // First, as its answer names the key that would be right.
@@ -181,16 +215,14 @@ impl ServerCertVerifier for TargetVerifier {
         // `openssl req -x509` makes every certificate an authority's, and an authority's certificate must not be used
         // as a server's (RFC 5280, 4.2.1.9). One that was configured as a whole needs no issuer; its name and its dates
         // are checked all the same.
-        let verified = if self.known.iter().any(|known| known == own) {
-            is_good_now(own, now)
-                .and_then(|()| verify_server_name(&ParsedCertificate::try_from(own)?, name))
-                .map(|()| ServerCertVerified::assertion())
-        } else {
-            match &self.authorities {
-                Some(authorities) => authorities.verify_server_cert(own, rest, name, ocsp, now),
-                None => Err(CertificateError::UnknownIssuer.into()),
-            }
+        let trusted = match self.known.iter().any(|known| known == own) {
+            true => is_good_now(own, now),
+            false => self.is_signed(own, rest, now),
         };
+        let asked = TargetName::Host(name.to_owned());
+        let verified = trusted
+            .and_then(|()| self.name.as_ref().unwrap_or(&asked).verify(own, self.takes_common_name(rest)))
+            .map(|()| ServerCertVerified::assertion());
         verified.map_err(|error| old_version::explained(error, own, rest))
     }
 

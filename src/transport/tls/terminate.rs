@@ -16,7 +16,10 @@ use rustls::{
 };
 
 use super::certificate::own_error;
-use super::{Certificate, ClientName, CloseNotify, MinVersion, Pair, Pin, old_version, pin, provider};
+use super::{
+    Certificate, ClientName, CloseNotify, MaxVersion, MinVersion, Pair, Pin, old_version, pin, provider,
+    versions,
+};
 
 /// The settings of [`TlsTermination`].
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -29,6 +32,8 @@ pub struct TlsTerminationParts {
     pub alpn: Vec<String>,
     /// The oldest version.
     pub min_version: MinVersion,
+    /// The newest version, not older than that.
+    pub max_version: MaxVersion,
     /// How long the handshake may take; more than zero.
     pub handshake_timeout: Duration,
     /// Whether a session can be resumed.
@@ -62,7 +67,7 @@ impl TlsTermination {
     /// A description, if the client authorities cannot be used or the system has no random numbers.
     pub fn new(parts: TlsTerminationParts) -> Result<TlsTermination, String> {
         let builder = ServerConfig::builder_with_provider(provider())
-            .with_protocol_versions(parts.min_version.versions())
+            .with_protocol_versions(versions(parts.min_version, parts.max_version))
             .map_err(|error| error.to_string())?;
         let verifier = parts.who.as_ref().map(ClientVerifier::new).transpose()?.map(Arc::new);
         let builder = match verifier.clone() {

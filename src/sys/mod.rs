@@ -23,6 +23,8 @@ mod user_timeout;
 pub(crate) use async_fd::{readable, watched};
 pub(crate) use descriptors::{chmod_held, open_descriptors};
 pub(crate) use socket_names::ends;
-pub(crate) use sockopt::{bind_address_no_port, bind_to_device, peer_credentials, unacknowledged, unsent};
+pub(crate) use sockopt::{
+    bind_address_no_port, bind_to_device, bind_to_index, peer_credentials, unacknowledged, unsent,
+};
 pub(crate) use tcp_info::tcp_info;
 pub(crate) use user_timeout::forgive;

@@ -45,6 +45,25 @@ pub(crate) fn bind_to_device(socket: impl AsFd, name: &str) -> io::Result<()> {
     if answer == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
 }
 
+/// Binds a socket to the interface with this index, whether or not there is one (SO_BINDTOIFINDEX, Linux 5.1); since
+/// Linux 5.7 this needs no privilege on a socket that is bound to none yet.
+///
+/// # Errors
+/// EPERM if it is bound to one, or before Linux 5.7, without CAP_NET_RAW; ENOPROTOOPT if the kernel lacks the option.
+pub(crate) fn bind_to_index(socket: impl AsFd, index: c_int) -> io::Result<()> {
+    // SAFETY: the option value is a live c_int and its length is given; the descriptor is borrowed for the call.
+    let answer = unsafe {
+        libc::setsockopt(
+            socket.as_fd().as_raw_fd(),
+            libc::SOL_SOCKET,
+            libc::SO_BINDTOIFINDEX,
+            (&raw const index).cast(),
+            size_of::<c_int>() as libc::socklen_t,
+        )
+    };
+    if answer == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
+}
+
 /// Bytes written to the socket that its other end has not acknowledged yet (tcp(7), SIOCOUTQ). Our FIN counts as one.
 pub(crate) fn unacknowledged(socket: impl AsFd) -> io::Result<u32> {
     queued(socket.as_fd(), libc::TIOCOUTQ)

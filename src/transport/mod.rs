@@ -3,6 +3,7 @@
 //! This room has no retries and no state: which address is tried next, and what a failure means, is decided in
 //! `engine`.
 
+mod aside;
 mod connection;
 mod custom;
 mod datagrams;
@@ -25,6 +26,7 @@ use std::time::Duration;
 
 use serde::Deserialize;
 
+pub(crate) use aside::{handshakes, let_kernel_finish, step_aside};
 pub use connection::Connection;
 pub use custom::Custom;
 pub(crate) use custom::Link;

@@ -1,6 +1,7 @@
 //! A listener of either kind, as the supervisor keeps it.
 
 use std::io;
+use std::net::SocketAddr;
 use std::os::fd::OwnedFd;
 use std::sync::Arc;
 
@@ -62,6 +63,14 @@ impl AnyListener {
             (AnyListener::Udp(listener), WantedBy::Route(by)) => listener.serve(&cx.udp, by),
             // A service wants TCP ports only, so never this listener.
             (AnyListener::Udp(_), WantedBy::Service(_)) => {}
+        }
+    }
+
+    /// Keeps new clients from a TCP socket; returns its address if some may be on their way.
+    pub(crate) fn step_aside(&self) -> Option<SocketAddr> {
+        match self {
+            AnyListener::Tcp(listener) => listener.step_aside(),
+            AnyListener::Udp(_) => None,
         }
     }
 

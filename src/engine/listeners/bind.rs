@@ -1,6 +1,6 @@
 //! The sockets that routes and services need, and binding the new ones: all of them, or none.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::io;
 use std::os::fd::OwnedFd;
 use std::sync::Arc;
@@ -245,6 +245,20 @@ fn bind_shared(port: &Port, by: &WantedBy, overlapping: &[&OwnedFd]) -> io::Resu
             Ok(bound)
         }
     }
+}
+
+/// What wants an address that includes the one of `port`, whose number is `number`: 0.0.0.0 or \[::\].
+pub(crate) fn covering<'w>(
+    port: &Port,
+    number: u16,
+    wanted: &'w BTreeMap<Port, WantedBy>,
+) -> Option<(&'w Port, &'w WantedBy)> {
+    let narrow = port.numbered(number)?;
+    let covers = |wide: &Port| match wide.address() {
+        ListenAddress::Net(net) => net.port == number && net.covers(narrow.ip.to_canonical()),
+        ListenAddress::Unix(_) => false,
+    };
+    wanted.iter().find(|(wide, _)| wide.protocol == port.protocol && *wide != port && covers(wide))
 }
 
 /// The leaving sockets whose address includes that of `port` or is included in it.

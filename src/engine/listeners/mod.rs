@@ -5,6 +5,8 @@ pub(super) mod bind;
 pub(super) mod bind_error;
 mod conflicts;
 mod files;
+mod leaving;
+mod lingering;
 mod report;
 mod retries;
 mod route_runtimes;

@@ -11,6 +11,8 @@ use super::any::AnyListener;
 use super::bind::{self, Bound, Leaving, Port, WantedBy};
 use super::conflicts::Beside;
 use super::files;
+use super::leaving;
+use super::lingering::Lingering;
 use super::report;
 use super::retries::Retries;
 use super::route_runtimes::RouteRuntimes;
@@ -19,7 +21,6 @@ use crate::engine::api::{Attempt, BindFailure, Declaration, Declared, Refused, R
 use crate::engine::runtime::context::Context;
 use crate::engine::runtime::drain;
 use crate::engine::runtime::heap_trim::HeapTrim;
-use crate::engine::udp::UdpListener;
 use crate::plan::{Route, RouteId, Source, diff};
 use crate::sys;
 use crate::units::Seconds;
@@ -41,8 +42,7 @@ pub(crate) struct Supervisor {
     wanted: BTreeMap<Port, WantedBy>,
     runtimes: RouteRuntimes,
     listeners: BTreeMap<Port, AnyListener>,
-    /// Retired listeners through which flows still answer.
-    lingering: BTreeMap<Port, UdpListener>,
+    lingering: Lingering,
     retries: Retries,
     heap_trim: HeapTrim,
     /// The worker that gets the next listener.
@@ -57,7 +57,7 @@ impl Supervisor {
             wanted: BTreeMap::new(),
             runtimes: RouteRuntimes::default(),
             listeners: BTreeMap::new(),
-            lingering: BTreeMap::new(),
+            lingering: Lingering::default(),
             retries: Retries::default(),
             heap_trim: HeapTrim::default(),
             turn: 0,
@@ -72,7 +72,7 @@ impl Supervisor {
                 request = inbox.recv() => request,
                 _ = tick.tick() => {
                     self.tick();
-                    self.close_what_lingered().await;
+                    self.lingering.close_unused(&self.cx).await;
                     continue;
                 }
             };
@@ -130,7 +130,7 @@ impl Supervisor {
         let wanted: BTreeMap<Port, WantedBy> =
             sources.iter().flat_map(|(source, wants)| bind::wanted(source, wants)).collect();
 
-        let is_held = |port: &Port| self.listeners.contains_key(port) || self.lingering.contains_key(port);
+        let is_held = |port: &Port| self.listeners.contains_key(port) || self.lingering.contains(port);
         let new = wanted.iter().filter(|(port, _)| !is_held(port));
         let new = new.map(|(port, by)| (port.clone(), by.clone())).collect();
         let (bound, unbound) = bind::bind_all(new, &self.leaving(&wanted)).map_err(Rejected::Bind)?;
@@ -145,7 +145,8 @@ impl Supervisor {
         // From here on, nothing can fail.
         self.sources = sources;
         self.cx.admissions.adopt(source, &wants.routes);
-        self.revive(&wanted);
+        // Put back into service with the others.
+        self.listeners.extend(self.lingering.take_wanted(&wanted));
         let wanted_before = std::mem::replace(&mut self.wanted, wanted);
         self.swap(&wanted_before);
         self.listeners.append(&mut opened);
@@ -168,12 +169,13 @@ impl Supervisor {
     /// Every socket whose port is held and no longer wanted.
     fn leaving(&self, wanted: &BTreeMap<Port, WantedBy>) -> Leaving<'_> {
         let mut leaving = Leaving::new();
-        let listeners = self.listeners.iter().map(|(port, it)| (port, it.address().net(), it.socket()));
-        let lingering = self.lingering.iter().map(|(port, it)| (port, Some(it.address), it.socket()));
-        for (port, real, socket) in listeners.chain(lingering).filter(|(port, ..)| !wanted.contains_key(port))
-        {
-            let real = real.map(|it| it.port());
-            if let Some(held) = real.and_then(|number| port.numbered(number)) {
+        let listeners = self.listeners.iter().filter_map(|(port, it)| {
+            let number = it.address().net()?.port();
+            Some((port, number, it.socket()))
+        });
+        let all = listeners.chain(self.lingering.sockets());
+        for (port, number, socket) in all.filter(|(port, ..)| !wanted.contains_key(port)) {
+            if let Some(held) = port.numbered(number) {
                 leaving.entry((port.protocol, held.port)).or_default().push((held, socket));
             }
         }
@@ -198,27 +200,6 @@ impl Supervisor {
             opened.insert(port.clone(), listener.map_err(|error| bind::failure(&port, &by, error))?);
         }
         Ok(())
-    }
-
-    /// Puts a retired UDP listener that is wanted again back into service.
-    fn revive(&mut self, wanted: &BTreeMap<Port, WantedBy>) {
-        let back: Vec<Port> =
-            self.lingering.keys().filter(|port| wanted.contains_key(port)).cloned().collect();
-        for port in back {
-            if let Some(listener) = self.lingering.remove(&port) {
-                self.listeners.insert(port, AnyListener::Udp(listener));
-            }
-        }
-    }
-
-    async fn close_what_lingered(&mut self) {
-        let over = |(_, listener): &(&Port, &UdpListener)| !listener.has_flows();
-        let over: Vec<Port> = self.lingering.iter().filter(over).map(|(port, _)| port.clone()).collect();
-        for port in over {
-            if let Some(listener) = self.lingering.remove(&port) {
-                listener.close().await;
-            }
-        }
     }
 
     /// Hands the listeners that stay to the routes and services that want them now. A listener whose owner is unchanged
@@ -251,20 +232,18 @@ impl Supervisor {
     }
 
     async fn retire_unwanted(&mut self) {
-        let unwanted: Vec<Port> =
-            self.listeners.keys().filter(|port| !self.wanted.contains_key(port)).cloned().collect();
-        for port in unwanted {
-            if let Some(listener) = self.listeners.remove(&port) {
-                self.lingering.extend(listener.retire().await.map(|lingering| (port, lingering)));
-            }
-        }
+        let wanted = &self.wanted;
+        let unwanted = self.listeners.extract_if(.., |port, _| !wanted.contains_key(port)).collect();
+        self.lingering.follow(wanted, &self.cx).await;
+        let unwanted = self.lingering.keep_aliases(unwanted, wanted, &self.cx);
+        self.lingering.extend(leaving::retire(unwanted).await);
     }
 
     async fn retire_all(&mut self) {
         self.retries.clear();
-        while let Some((port, listener)) = self.listeners.pop_first() {
-            self.lingering.extend(listener.retire().await.map(|lingering| (port, lingering)));
-        }
+        self.lingering.follow(&BTreeMap::new(), &self.cx).await;
+        let all = std::mem::take(&mut self.listeners).into_iter().collect();
+        self.lingering.extend(leaving::retire(all).await);
     }
 
     fn retry(&mut self) {
@@ -295,9 +274,7 @@ impl Supervisor {
 
 /// Undoes an opening. Clients that have connected meanwhile are served: the route existed for a moment.
 async fn close(opened: BTreeMap<Port, AnyListener>) {
-    for listener in opened.into_values() {
-        if let Some(with_flows) = listener.retire().await {
-            with_flows.close().await;
-        }
+    for (_, with_flows) in leaving::retire(opened.into_iter().collect()).await {
+        with_flows.close().await;
     }
 }

@@ -3,6 +3,7 @@
 //! No error of accept(2) ends a listener or makes it spin.
 
 use std::io;
+use std::net::SocketAddr;
 use std::os::fd::OwnedFd;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
@@ -133,11 +134,22 @@ impl TcpListener {
         &self.socket
     }
 
+    /// Keeps new clients away; returns the address if handshakes with some may have begun. Where the system refuses it,
+    /// a client that comes just before the close is reset.
+    pub(crate) fn step_aside(&self) -> Option<SocketAddr> {
+        let Address::Net(address) = &self.address else { return None };
+        transport::step_aside(&self.socket).ok().map(|()| *address)
+    }
+
     /// Accepts the connections that have already arrived, as far as there are free slots, then closes the socket and
     /// logs how many that resets. Resolves when it is closed.
     pub(crate) async fn retire(self) {
         // Once the file is gone, no new client can connect.
         drop(self.file);
+        if let Address::Unix(_) = &self.address {
+            // Where the system refuses it, a client that comes just before the close is reset.
+            let _ = transport::step_aside(&self.socket);
+        }
         self.retire.cancel();
         for accepting in self.accepting {
             // An error means that the engine's workers have ended, and the socket with them.

@@ -35,6 +35,9 @@ const MAX_SOCKETS: usize = 4096;
 
 /// The bit of TCP_LISTEN.
 const LISTENING: u32 = 1 << 10;
+/// The bits of TCP_SYN_RECV and TCP_NEW_SYN_RECV: from a SYN to the place in a listener's queue.
+const HANDSHAKE: u32 = 1 << 3 | 1 << 12;
+
 /// The listener that a connection from this machine to `address` would reach, without connecting. The kernel does the
 /// look-up, with wildcards, dual stack, devices and SO_REUSEPORT.
 pub(crate) fn listener(address: SocketAddr) -> io::Result<Option<Socket>> {
@@ -87,6 +90,11 @@ pub(crate) fn towards_port(port: u16) -> io::Result<Dump> {
 /// Every TCP listener.
 pub(crate) fn listeners() -> io::Result<Dump> {
     dump(LISTENING, 0, 0)
+}
+
+/// Every handshake that a client has begun and not finished, and every connection that is about to be queued.
+pub(crate) fn handshakes() -> io::Result<Dump> {
+    dump(HANDSHAKE, 0, 0)
 }
 
 /// Every established TCP connection, and those whose other end has closed.

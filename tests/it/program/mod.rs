@@ -17,3 +17,4 @@ mod sources;
 mod start;
 mod stop;
 mod strangers;
+mod widening;

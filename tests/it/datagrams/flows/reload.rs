@@ -83,6 +83,48 @@ fn a_wildcard_takes_over_from_a_specific_address_without_a_gap() {
 }
 
 #[test]
+fn a_new_client_of_the_specific_address_is_served_while_old_flows_keep_its_socket_open() {
+    let (before, after) = (EchoDatagrams::start(), socket("127.0.0.1:0"));
+    let proxy = proxy(before.address, "");
+    let specific = proxy.address;
+    let everywhere = format!("0.0.0.0:{}", specific.port());
+    let wide = |target| route(target, "").replace("127.0.0.1:0", &everywhere);
+    let old = client(specific);
+    ask(&old, b"x");
+
+    proxy.declare(&wide(before.address)).unwrap_or_else(|refused| panic!("{refused}"));
+    assert_eq!(ask(&client(specific), b"new"), b"new", "it reaches the socket of the old flow");
+    assert_eq!(ask(&old, b"the old flow"), b"the old flow");
+    proxy.declare(&wide(after.local_addr().unwrap())).unwrap();
+    let newer = client(specific);
+    newer.send(b"newer").unwrap();
+    assert_eq!(receive(&after), b"newer", "it follows the wide one");
+
+    let elsewhere = route(before.address, "").replace("routes.test", "routes.other");
+    proxy.declare(&elsewhere).unwrap();
+    let last = client(specific);
+    let _ = last.send(b"last");
+    assert!(is_silent(&last), "with the wide socket it closes too");
+    assert_eq!(ask(&old, b"lives"), b"lives");
+}
+
+#[test]
+fn a_socket_that_only_old_flows_need_is_closed_after_the_last() {
+    let echo = EchoDatagrams::start();
+    let proxy = proxy(echo.address, "idle_timeout = '200ms'");
+    let specific = proxy.address;
+    ask(&client(specific), b"x");
+
+    let everywhere = format!("0.0.0.0:{}", specific.port());
+    let wide = route(echo.address, "").replace("127.0.0.1:0", &everywhere);
+    proxy.declare(&wide).unwrap_or_else(|refused| panic!("{refused}"));
+
+    let sockets = || loopgate::probe::sockets::udp_on_port(specific.port()).rows.len();
+    wait_until("one socket is left", || (sockets() == 1).then_some(()));
+    assert_eq!(ask(&client(specific), b"new"), b"new");
+}
+
+#[test]
 fn a_stop_waits_for_the_answer_that_is_due_and_not_for_quiet_flows() {
     let target = socket("127.0.0.1:0");
     let proxy = Arc::new(proxy(target.local_addr().unwrap(), ""));

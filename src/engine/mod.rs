@@ -8,6 +8,7 @@ mod api;
 mod carry;
 mod listeners;
 mod monitor;
+mod names;
 mod runtime;
 mod service;
 mod session;
@@ -33,6 +34,7 @@ use listeners::supervisor::{Request, Supervisor};
 use monitor::checker::HealthChecker;
 use monitor::diagnosis_worker::ProcessWatches;
 use monitor::monitor_handle::MonitorHandle;
+use names::{Keeper, Names};
 use runtime::context::Context;
 pub use runtime::refusals::refused_needs;
 pub use runtime::settings::Settings;
@@ -72,7 +74,8 @@ use targets::registry::Targets;
 /// ```
 pub fn start(settings: Settings, ledger: Arc<Ledger>) -> io::Result<Handle> {
     let most = settings.budget.connections.clamp(1, u32::MAX as usize / 2).min(Semaphore::MAX_PERMITS);
-    let (targets, checker) = watch_targets(settings.budget.watches, &ledger)?;
+    let names = Arc::new(Names::default());
+    let (targets, checker) = watch_targets(settings.budget.watches, &ledger, &names)?;
     let handshakes = HandshakeLimiter::new(settings.workers, Limits::default().handshakes);
     let pipes = if runtime::refusals::log_refusals() { settings.budget.pipes } else { 0 };
     let beside = tokio::runtime::Handle::current();
@@ -82,6 +85,7 @@ pub fn start(settings: Settings, ledger: Arc<Ledger>) -> io::Result<Handle> {
         ledger.clone(),
         admissions.clone(),
         bandwidths.clone(),
+        names.clone(),
         settings.budget.flows,
         beside,
     );
@@ -98,6 +102,7 @@ pub fn start(settings: Settings, ledger: Arc<Ledger>) -> io::Result<Handle> {
         targets,
         bandwidths,
         _health_checker: checker,
+        _name_keeper: Keeper::start(&names),
     });
     let (requests, inbox) = mpsc::channel(16);
     let weak = Arc::downgrade(&cx);
@@ -107,14 +112,19 @@ pub fn start(settings: Settings, ledger: Arc<Ledger>) -> io::Result<Handle> {
 }
 
 /// The targets, with the task and the thread that monitor them; at most `watches` processes are awaited.
-fn watch_targets(watches: usize, ledger: &Arc<Ledger>) -> io::Result<(Arc<Targets>, HealthChecker)> {
+fn watch_targets(
+    watches: usize,
+    ledger: &Arc<Ledger>,
+    names: &Arc<Names>,
+) -> io::Result<(Arc<Targets>, HealthChecker)> {
     let (sender, process_watches) = mpsc::channel(watches.max(1));
     let queue = monitor::diagnosis_worker::start(
         ProcessWatches { sender, places: Arc::new(Semaphore::new(watches)) },
         ledger.clone(),
     )?;
     let wake = Arc::new(Notify::new());
-    let targets = Arc::new(Targets::new(Arc::new(MonitorHandle { queue, wake: wake.clone() })));
+    let targets =
+        Arc::new(Targets::new(names.clone(), Arc::new(MonitorHandle { queue, wake: wake.clone() })));
     let checker = monitor::checker::start(targets.clone(), ledger.clone(), wake, process_watches);
     Ok((targets, checker))
 }

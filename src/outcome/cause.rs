@@ -177,7 +177,7 @@ impl Cause {
     pub fn meaning(self) -> &'static str {
         match self {
             Cause::Refused => "The target's machine answered the connection with a refusal (ECONNREFUSED).",
-            Cause::TimedOut => "The target's machine did not answer within `connect_timeout`.",
+            Cause::TimedOut => "The target, or a name server, did not answer within `connect_timeout`.",
             Cause::Unreachable => "There is no way to the target (EHOSTUNREACH, ENETUNREACH).",
             Cause::Reset => "The connection was reset before it was made (ECONNRESET).",
             Cause::QueueFull => "The Unix socket's queue of connections is full (EAGAIN).",
@@ -242,7 +242,7 @@ impl Cause {
             }
             Cause::NoInterface => "It has another name here, or comes up later, as a tunnel's does.",
             Cause::NoAddress => {
-                "The name is misspelt, /etc/hosts has no line for it, or no name server answers."
+                "The name is misspelt, /etc/hosts has no line for it, or its name server fails."
             }
             Cause::NoSourcePort => {
                 "Each connection to one address and port needs a source port of its own; ended ones keep theirs \

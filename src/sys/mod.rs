@@ -8,6 +8,7 @@ mod descriptors;
 #[cfg(fuzzing)]
 pub mod fuzzing;
 pub(crate) mod heap;
+mod look_up;
 pub(crate) mod netlink;
 pub(crate) mod nftables;
 pub(crate) mod refusals;
@@ -22,6 +23,7 @@ mod user_timeout;
 
 pub(crate) use async_fd::{readable, watched};
 pub(crate) use descriptors::{chmod_held, open_descriptors};
+pub(crate) use look_up::{NoAnswer, look_up};
 pub(crate) use socket_names::ends;
 pub(crate) use sockopt::{
     bind_address_no_port, bind_to_device, bind_to_index, peer_credentials, unacknowledged, unsent,

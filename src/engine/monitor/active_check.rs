@@ -3,7 +3,7 @@
 use std::net::SocketAddr;
 use std::time::Instant;
 
-use tokio::time::timeout;
+use tokio::time::timeout_at;
 
 use super::check_connection::CheckConnection;
 use crate::balance::Talk;
@@ -31,16 +31,17 @@ pub(crate) struct Failed {
 /// Cancel safe: the connection is closed.
 pub(crate) async fn check(target: &Target) -> Result<(), Failed> {
     let rules = target.rules();
+    let deadline = Instant::now() + rules.timeout;
     let mut received: Option<Vec<u8>> = None;
     let talk = async {
-        let mut connection = connect(target).await?;
+        let mut connection = connect(target, deadline).await?;
         let received = received.insert(Vec::new());
         match &rules.talk {
             Some(talk) => ask(&mut connection, talk, received).await,
             None => Ok(()),
         }
     };
-    match (timeout(rules.timeout, talk).await, received) {
+    match (timeout_at(deadline.into(), talk).await, received) {
         (Ok(answer), _) => answer,
         (Err(_), Some(received)) => {
             Err(wrong(format!("{} in {}", answered(&received), Seconds(rules.timeout))))
@@ -49,9 +50,8 @@ pub(crate) async fn check(target: &Target) -> Result<(), Failed> {
     }
 }
 
-async fn connect(target: &Target) -> Result<CheckConnection, Failed> {
+async fn connect(target: &Target, deadline: Instant) -> Result<CheckConnection, Failed> {
     if let Some(reach) = target.to().reach() {
-        let deadline = Instant::now() + target.rules().timeout;
         return match reach_custom(&**reach, &Origin::default(), deadline).await {
             Ok(mut link) => {
                 if let Link::Custom(custom) = &mut link {
@@ -59,19 +59,23 @@ async fn connect(target: &Target) -> Result<CheckConnection, Failed> {
                 }
                 greet(link, None, target).await
             }
-            Err(Unreached { cause, words, .. }) => {
-                Err(Failed { cause, answer: words.map(|words| words.to_string()) })
-            }
+            Err(unreached) => Err(failed(unreached)),
         };
     }
+    let addresses = target.dialable(deadline).await;
+    let addresses = addresses.map_err(failed)?;
     let mut failure = Failed { cause: Cause::NoAddress, answer: None };
-    for address in target.dialable().await {
+    for address in addresses {
         match transport::dial(&address, &Origin::default()).await {
             Ok(stream) => return greet(Link::Socket(stream), address.net(), target).await,
             Err(error) => failure.cause = cause_of(&address, &error),
         }
     }
     Err(failure)
+}
+
+fn failed(Unreached { cause, words, .. }: Unreached) -> Failed {
+    Failed { cause, answer: words.map(|words| words.to_string()) }
 }
 
 /// Sends what the target expects first. A PROXY header marks the connection as Loopgate's own: the target would take a

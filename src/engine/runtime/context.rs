@@ -13,6 +13,7 @@ use crate::engine::admission::handshakes::HandshakeLimiter;
 use crate::engine::admission::queue::{AdmissionControl, AdmissionControls, Permit};
 use crate::engine::api::Wanted;
 use crate::engine::monitor::checker::HealthChecker;
+use crate::engine::names;
 use crate::engine::targets::crowd::Line;
 use crate::engine::targets::greeting::Greeting;
 use crate::engine::targets::pool::{self, Pool};
@@ -41,8 +42,9 @@ pub(crate) struct Context {
     /// The declared routes for streams, each as the clients of its first address use it: connections that no listener
     /// accepted are carried along one of them.
     pub(crate) routes: Mutex<HashMap<RouteId, Arc<RouteRuntime>>>,
-    /// Ends when the engine is dropped.
+    /// These end when the engine is dropped.
     pub(crate) _health_checker: HealthChecker,
+    pub(crate) _name_keeper: names::Keeper,
 }
 
 /// A cell for an admission permit, in its own box because few routes need one. Empty until the client is known.
@@ -149,8 +151,9 @@ impl RouteRuntime {
             Carries::Tcp(limits) => limits,
             Carries::Udp(_) => SessionLimits::default(),
         };
+        let name = id.shown();
         let pool = Pool::among(route, among, names, *place, |address| {
-            cx.targets.get(address, &route.health, greeting)
+            cx.targets.get(address, &route.health, greeting, &name)
         });
         let line = pool.limited().next().is_some().then(Arc::<Line>::default);
         if let Some(line) = &line {
@@ -161,7 +164,7 @@ impl RouteRuntime {
             pool,
             line,
             admission: cx.admissions.of(id, route),
-            name: id.shown(),
+            name,
             limits,
             bandwidth: limits.bandwidth.map(|rule| cx.bandwidths.of(id, rule)),
             by_hello,

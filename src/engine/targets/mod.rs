@@ -1,6 +1,7 @@
 //! What the engine knows about each target: its state, its health, its sessions, and what went wrong lately.
 
 pub(super) mod attempts;
+mod by_name;
 pub(super) mod crowd;
 pub(super) mod greeting;
 pub(super) mod health;

@@ -4,7 +4,7 @@
 //! evidence about it and is reported as a local problem.
 
 use std::io;
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::net::SocketAddr;
 use std::sync::{Arc, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -13,9 +13,9 @@ use tokio::time::{sleep, timeout_at};
 use super::attempts::Attempts;
 use super::health::Event;
 use super::target::Target;
-use crate::address::{Address, Host, TargetAddress, is_localhost};
+use crate::address::Address;
 use crate::outcome::{Attempt, Cause};
-use crate::transport::{self, Dial, Link, Origin, Reach, Stream, Unopened};
+use crate::transport::{self, Dial, Link, Origin, Reach, Stream, Unopened, Whereabouts};
 use crate::units::shown;
 
 /// A target that could not be dialled or greeted.
@@ -63,21 +63,15 @@ impl Target {
         if let Some(reach) = self.to.reach() {
             return self.reach_custom(&**reach, &dial.from, deadline, attempts).await;
         }
-        let answer = match self.remembered() {
-            addresses if addresses.is_empty() => self.resolve_and_dial(dial, deadline, attempts).await,
-            addresses => match dial_each(&addresses, dial, deadline, attempts).await {
-                // The name may point elsewhere since it was looked up.
-                Err(failed) if failed.cause.blames_target() && self.has_name() => self
-                    .resolve_and_dial_others(&addresses, dial, deadline, attempts)
-                    .await
-                    .unwrap_or(Err(failed)),
-                answer => answer,
-            },
+        let answer = match &self.by_name {
+            None => self.reach_at(dial, deadline, attempts).await,
+            // Boxed, so that a session with an address has no space for it.
+            Some((name, port)) => Box::pin(self.reach_by_name(name, *port, dial, deadline, attempts)).await,
         };
         match &answer {
             Ok((_, address)) => self.remember(address),
             Err(failed) if failed.cause.blames_target() => {
-                self.forget();
+                self.details().answer = failed.words.as_deref().map(str::to_owned);
                 self.note(Event::Failed(failed.cause));
             }
             Err(failed) => self.local_errors.meet(&self.name, failed.cause, Instant::now()),
@@ -109,83 +103,55 @@ impl Target {
         answer.map(|link| (link, address))
     }
 
-    /// The addresses a query can check, as far as known without a name lookup; none for a Unix socket.
-    pub(crate) fn addresses(&self) -> Vec<SocketAddr> {
-        let known: Vec<_> = self.remembered().iter().filter_map(Address::net).collect();
-        match self.to.written().and_then(TargetAddress::net) {
-            Some((Host::Name(name), port)) if known.is_empty() && is_localhost(name) => {
-                let both = [IpAddr::from(Ipv4Addr::LOCALHOST), IpAddr::from(Ipv6Addr::LOCALHOST)];
-                both.map(|ip| SocketAddr::new(ip, port)).into()
-            }
-            _ => known,
-        }
-    }
-
-    /// The addresses it can be dialled at; resolves a name if needed.
-    pub(crate) async fn dialable(&self) -> Vec<Address> {
-        let known = self.remembered();
-        if known.is_empty() { self.resolve().await.unwrap_or_default() } else { known }
-    }
-
-    async fn resolve_and_dial(
+    /// Dials a target that needs no look-up.
+    async fn reach_at(
         &self,
         dial: &Dial,
         deadline: Instant,
         attempts: &mut Attempts,
     ) -> Result<(Stream, Address), Unreached> {
-        let none = || Unreached::from(Cause::NoAddress);
-        let found = timeout_at(deadline.into(), self.resolve()).await;
-        let why = |error: io::Error| Unreached::from(Cause::of_dial(&error));
-        let addresses = found.map_err(|_| none())?.map_err(why)?;
-        *self.resolved() = addresses.clone();
+        let addresses = self.places().map_err(|error| Unreached::from(Cause::of_dial(&error)))?;
         dial_each(&addresses, dial, deadline, attempts).await
     }
 
-    /// Looks the name up again and dials only addresses that were not in `tried`; `None` if there is no new one.
-    async fn resolve_and_dial_others(
-        &self,
-        tried: &[Address],
-        dial: &Dial,
-        deadline: Instant,
-        attempts: &mut Attempts,
-    ) -> Option<Result<(Stream, Address), Unreached>> {
-        let found = timeout_at(deadline.into(), self.resolve()).await.ok()?.ok()?;
-        let others: Vec<_> = found.into_iter().filter(|address| !tried.contains(address)).collect();
-        if others.is_empty() {
-            return None;
-        }
-        *self.resolved() = others.clone();
-        Some(dial_each(&others, dial, deadline, attempts).await)
+    /// The addresses a query can check, as far as known without a look-up; none for a Unix socket.
+    pub(crate) fn addresses(&self) -> Vec<SocketAddr> {
+        self.places().unwrap_or_default().iter().filter_map(Address::net).collect()
     }
 
-    async fn resolve(&self) -> io::Result<Vec<Address>> {
-        match self.to.written() {
-            Some(written) => transport::resolve(written).await,
-            None => Ok(self.remembered()),
+    /// The addresses as far as known without a look-up, in the order to try them.
+    pub(super) fn places(&self) -> io::Result<Vec<Address>> {
+        if let Some((name, port)) = &self.by_name {
+            return Ok(self.in_order(name.addresses(*port).into_iter().map(Address::Net).collect()));
+        }
+        if let Some(place) = self.to.place() {
+            return Ok(vec![place]);
+        }
+        match self.to.written().map(transport::whereabouts).transpose()? {
+            Some(Whereabouts::At(addresses)) => Ok(self.in_order(addresses)),
+            // A name is above, and a custom destination has its own way.
+            Some(Whereabouts::Name(..)) | None => Ok(Vec::new()),
         }
     }
 
-    fn has_name(&self) -> bool {
-        self.to.is_looked_up()
+    /// The address that answered last comes first.
+    pub(super) fn in_order(&self, mut addresses: Vec<Address>) -> Vec<Address> {
+        if addresses.len() > 1
+            && let Some(front) = &*self.front()
+        {
+            addresses.sort_by_key(|address| address != front);
+        }
+        addresses
     }
 
-    fn remembered(&self) -> Vec<Address> {
-        self.to.place().map_or_else(|| self.resolved().clone(), |place| vec![place])
-    }
-
-    /// Moves the address that answered to the front.
     fn remember(&self, answered: &Address) {
-        if self.has_name() {
-            self.resolved().sort_by_key(|address| address != answered);
+        if self.to.is_looked_up() && self.front().as_ref() != Some(answered) {
+            *self.front() = Some(answered.clone());
         }
     }
 
-    fn forget(&self) {
-        self.resolved().clear();
-    }
-
-    fn resolved(&self) -> MutexGuard<'_, Vec<Address>> {
-        self.resolved.lock().unwrap_or_else(PoisonError::into_inner)
+    fn front(&self) -> MutexGuard<'_, Option<Address>> {
+        self.front.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -215,7 +181,7 @@ const MAX_QUOTED: usize = 120;
 
 /// Dials until one address answers. Of several failures the last is reported, except that one that blames the target
 /// comes before any other: when 127.0.0.1 refuses, a missing [::1] explains nothing.
-async fn dial_each(
+pub(super) async fn dial_each(
     addresses: &[Address],
     dial: &Dial,
     deadline: Instant,

@@ -9,6 +9,7 @@ use super::local_errors::LocalErrors;
 use super::state::TargetState;
 use super::target::{Monitor, Target};
 use crate::balance::HealthRules;
+use crate::engine::names::Names;
 use crate::transport::Destination;
 
 /// Every target that a route dials. Routes with equal health rules and greeting share its state, and
@@ -16,6 +17,7 @@ use crate::transport::Destination;
 pub(crate) struct Targets {
     known: Mutex<HashMap<Key, Weak<Target>>>,
     local_errors: Arc<LocalErrors>,
+    names: Arc<Names>,
     monitor: Arc<dyn Monitor>,
 }
 
@@ -23,12 +25,18 @@ pub(crate) struct Targets {
 type Key = (Destination, HealthRules, Greeting);
 
 impl Targets {
-    pub(crate) fn new(monitor: Arc<dyn Monitor>) -> Targets {
-        Targets { known: Mutex::default(), local_errors: Arc::default(), monitor }
+    pub(crate) fn new(names: Arc<Names>, monitor: Arc<dyn Monitor>) -> Targets {
+        Targets { known: Mutex::default(), local_errors: Arc::default(), names, monitor }
     }
 
-    /// The state of a target; created if no route dials it yet.
-    pub(crate) fn get(&self, to: &Destination, rules: &HealthRules, greeting: &Greeting) -> Arc<Target> {
+    /// The state of a target; created for this route if none dials it yet.
+    pub(crate) fn get(
+        &self,
+        to: &Destination,
+        rules: &HealthRules,
+        greeting: &Greeting,
+        route: &Arc<str>,
+    ) -> Arc<Target> {
         let key = (to.clone(), rules.clone(), greeting.clone());
         let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
         let mut earlier = None;
@@ -49,7 +57,8 @@ impl Targets {
             name: to.to_string().into(),
             rules: rules.clone(),
             greeting: greeting.clone(),
-            resolved: Mutex::default(),
+            by_name: self.names.of_target(to, route),
+            front: Mutex::default(),
             local_errors: self.local_errors.clone(),
             state: TargetState::new(rules, earlier.as_ref()),
             crowd,

@@ -16,6 +16,7 @@ use super::state::{Details, TargetState};
 use crate::address::Address;
 use crate::balance::{Check, Fitness, HealthRules};
 use crate::diagnosis::Verdict;
+use crate::engine::names::Name;
 use crate::outcome::Cause;
 use crate::transport::Destination;
 
@@ -36,8 +37,10 @@ pub(crate) struct Target {
     pub(super) rules: HealthRules,
     /// What precedes the bytes of a connection, checks included.
     pub(super) greeting: Greeting,
-    /// The addresses of its name, the one that answered last in front. Empty until the first lookup.
-    pub(super) resolved: Mutex<Vec<Address>>,
+    /// Its name, if that must be looked up, and its port.
+    pub(super) by_name: Option<(Arc<Name>, u16)>,
+    /// Of several addresses, the one that answered last: it is tried first.
+    pub(super) front: Mutex<Option<Address>>,
     pub(super) local_errors: Arc<LocalErrors>,
     pub(crate) state: TargetState,
     /// The sessions connecting or connected to its address, over all routes.

@@ -8,6 +8,7 @@ use tokio::sync::Semaphore;
 use super::target::UdpTarget;
 use crate::engine::admission::bandwidth::Bandwidths;
 use crate::engine::admission::queue::{AdmissionControl, AdmissionControls};
+use crate::engine::names::Names;
 use crate::engine::targets::pool::Pool;
 use crate::ledger::Ledger;
 use crate::limits::{Bandwidth, FlowLimits};
@@ -18,6 +19,7 @@ pub(crate) struct Shared {
     pub(super) ledger: Arc<Ledger>,
     pub(super) admissions: Arc<AdmissionControls>,
     pub(super) bandwidths: Arc<Bandwidths>,
+    pub(super) names: Arc<Names>,
     /// One permit per live flow, over all loops. When all are back, no flow is left.
     pub(super) slots: Semaphore,
     pub(super) most: usize,
@@ -31,11 +33,12 @@ impl Shared {
         ledger: Arc<Ledger>,
         admissions: Arc<AdmissionControls>,
         bandwidths: Arc<Bandwidths>,
+        names: Arc<Names>,
         most: usize,
         beside: Handle,
     ) -> Shared {
         let most = most.clamp(1, Semaphore::MAX_PERMITS.min(u32::MAX as usize));
-        Shared { ledger, admissions, bandwidths, slots: Semaphore::new(most), most, beside }
+        Shared { ledger, admissions, bandwidths, names, slots: Semaphore::new(most), most, beside }
     }
 }
 

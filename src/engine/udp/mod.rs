@@ -101,13 +101,16 @@ impl Udp {
     /// A route as the clients of one of its addresses use it.
     fn runtime(&self, by: &Wanted) -> Arc<UdpRouteRuntime> {
         let Wanted { id, route, place } = by;
+        let name = id.shown();
         Arc::new(UdpRouteRuntime {
             id: id.clone(),
             route: route.clone(),
-            pool: Pool::new(route, *place, |address| self.targets.get(address)),
+            pool: Pool::new(route, *place, |to| {
+                self.targets.get(to, || self.shared.names.of_target(to, &name))
+            }),
             admission: self.shared.admissions.of(id, route),
             bandwidth: flow_limits(route).bandwidth.map(|rule| self.shared.bandwidths.of(id, rule)),
-            name: id.shown(),
+            name,
         })
     }
 

@@ -10,14 +10,15 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::{Duration, Instant};
 
 use tokio::runtime::Handle;
-use tokio::time::{sleep, timeout};
+use tokio::time::sleep;
 
 use crate::address::Address;
 use crate::balance::Fitness;
 use crate::diagnosis::Verdict;
+use crate::engine::names::Name;
 use crate::engine::targets::pool::Member;
 use crate::outcome::Cause;
-use crate::transport::Destination;
+use crate::transport::{Destination, Whereabouts};
 use crate::units::Seconds;
 use crate::{probe, transport};
 
@@ -43,14 +44,19 @@ pub(super) struct UdpTargets {
 }
 
 impl UdpTargets {
-    /// The state of a target; created if no route sends to it yet.
-    pub(super) fn get(&self, to: &Destination) -> Arc<UdpTarget> {
+    /// The state of a target; created if no route sends to it yet. `by_name` gives its name and port, if it has a name
+    /// that must be looked up.
+    pub(super) fn get(
+        &self,
+        to: &Destination,
+        by_name: impl FnOnce() -> Option<(Arc<Name>, u16)>,
+    ) -> Arc<UdpTarget> {
         let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
         known.retain(|_, target| target.strong_count() > 0);
         if let Some(target) = known.get(to).and_then(Weak::upgrade) {
             return target;
         }
-        let target = Arc::new(UdpTarget::new(to.clone()));
+        let target = Arc::new(UdpTarget::new(to.clone(), by_name()));
         known.insert(to.clone(), Arc::downgrade(&target));
         target
     }
@@ -59,6 +65,7 @@ impl UdpTargets {
 /// The state of one target.
 pub(super) struct UdpTarget {
     to: Destination,
+    by_name: Option<(Arc<Name>, u16)>,
     names: Mutex<Names>,
     is_down: AtomicBool,
     down: Mutex<Option<Down>>,
@@ -113,9 +120,10 @@ impl Member for UdpTarget {
 }
 
 impl UdpTarget {
-    fn new(to: Destination) -> UdpTarget {
+    fn new(to: Destination, by_name: Option<(Arc<Name>, u16)>) -> UdpTarget {
         UdpTarget {
             to,
+            by_name,
             names: Mutex::default(),
             is_down: AtomicBool::new(false),
             down: Mutex::new(None),
@@ -150,14 +158,9 @@ impl UdpTarget {
         }
         let target = self.clone();
         beside.spawn(async move {
-            // A destination that is not written as an address has no name to look up.
-            let found = match target.to.written() {
-                Some(written) => timeout(patience, transport::resolve(written)).await.ok(),
-                None => None,
-            };
-            let why = found.as_ref().and_then(|found| found.as_ref().err()).map(Cause::of_dial);
-            let found = found.and_then(Result::ok);
-            let mut found: Vec<SocketAddr> = found.iter().flatten().filter_map(Address::net).collect();
+            let found = target.found(Instant::now() + patience).await;
+            let why = found.as_ref().err().copied();
+            let mut found = found.unwrap_or_default();
             // Of several addresses, as localhost has, prefer one with a receiving socket; the sort is stable, so
             // otherwise the first.
             if found.len() > 1 {
@@ -170,6 +173,26 @@ impl UdpTarget {
             }
             done();
         });
+    }
+
+    /// The addresses, after a look-up where one is needed and none was made just now.
+    async fn found(&self, until: Instant) -> Result<Vec<SocketAddr>, Cause> {
+        if let Some((name, port)) = &self.by_name {
+            // If it fails, the last addresses stay.
+            let answer = name.look_up(until).await;
+            let addresses = name.addresses(*port);
+            return if addresses.is_empty() {
+                Err(answer.err().unwrap_or(Cause::NoAddress))
+            } else {
+                Ok(addresses)
+            };
+        }
+        match self.to.written().map(transport::whereabouts) {
+            Some(Ok(Whereabouts::At(addresses))) => Ok(addresses.iter().filter_map(Address::net).collect()),
+            Some(Err(error)) => Err(Cause::of_dial(&error)),
+            // A destination that is not written as an address has no name to look up.
+            Some(Ok(Whereabouts::Name(..))) | None => Err(Cause::NoAddress),
+        }
     }
 
     /// Records a refusal that a flow met, from the target or from the path to it.

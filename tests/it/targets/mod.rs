@@ -3,5 +3,6 @@
 mod balance;
 mod down;
 mod health;
+mod looked_up;
 mod own;
 mod source_ports;

@@ -61,6 +61,13 @@ pub struct Holder {
     pub sockets: Vec<HeldSocket>,
 }
 
+impl Holder {
+    /// Whether it is a Loopgate, as far as can be seen: another user's by its name alone.
+    pub(crate) fn is_loopgate(&self) -> bool {
+        self.this_process || self.same_program || self.comm == env!("CARGO_PKG_NAME")
+    }
+}
+
 /// An ancestor of a holder.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Ancestor {

@@ -11,7 +11,7 @@ use tokio::io::Interest;
 
 use super::listen::local_address;
 use super::tcp::Tcp;
-use super::{Stream, source, unix};
+use super::{Stream, hops, source, unix};
 use crate::address::{Address, Interface};
 use crate::sys;
 
@@ -34,27 +34,35 @@ pub struct Origin {
 ///
 /// Cancel safe: a dropped attempt is closed. There is no deadline; the caller sets one.
 pub async fn dial(address: &Address, from: &Origin) -> io::Result<Stream> {
+    dial_marked(address, from, None).await
+}
+
+/// The same, for a client that has come through so many forwards, this one included.
+///
+/// # Errors
+/// As of [`dial`].
+pub(crate) async fn dial_marked(address: &Address, from: &Origin, hops: Option<u8>) -> io::Result<Stream> {
     match address {
-        Address::Net(address) => dial_net(*address, from).await.map(Stream::Tcp),
-        Address::Unix(name) => unix::dial(name).map(Stream::Unix),
+        Address::Net(address) => dial_net(*address, from, hops).await.map(Stream::Tcp),
+        Address::Unix(name) => unix::dial(name, hops).map(Stream::Unix),
         Address::Named(_) => Err(io::ErrorKind::Unsupported.into()),
     }
 }
 
-async fn dial_net(address: SocketAddr, from: &Origin) -> io::Result<Tcp> {
+async fn dial_net(address: SocketAddr, from: &Origin, hops: Option<u8>) -> io::Result<Tcp> {
     let mut exhausted = None;
     for &ip in &from.sources {
         if ip.is_ipv4() != address.is_ipv4() {
             continue;
         }
-        match dial_from(address, Some(ip), from.interface.as_ref()).await {
+        match dial_from(address, Some(ip), from.interface.as_ref(), hops).await {
             Err(e) if source::may_try_another(&e) => exhausted = Some(e),
             answer => return answer,
         }
     }
     match exhausted {
         Some(error) => Err(error),
-        None => dial_from(address, None, from.interface.as_ref()).await,
+        None => dial_from(address, None, from.interface.as_ref(), hops).await,
     }
 }
 
@@ -62,8 +70,12 @@ async fn dial_from(
     address: SocketAddr,
     ip: Option<IpAddr>,
     interface: Option<&Interface>,
+    hops: Option<u8>,
 ) -> io::Result<Tcp> {
     let socket = prepare(address, ip, interface)?;
+    if let Some(hops) = hops {
+        hops::mark(&socket, address.is_ipv4(), hops);
+    }
     match connect(&socket, &address) {
         Ok(()) | Err(Errno::INPROGRESS) => {}
         Err(error) => return Err(source::of_connect(error, address, ip, interface)),

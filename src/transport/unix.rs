@@ -21,6 +21,7 @@ use rustix::net::{AddressFamily, SocketAddrUnix, SocketFlags, SocketType, connec
 use tokio::net::UnixStream;
 
 use super::file::{Account, SocketFile};
+use super::hops;
 use crate::address::UnixName;
 use crate::probe::sockets::unix_table;
 use crate::probe::system::users;
@@ -33,8 +34,11 @@ const FLAGS: SocketFlags = SocketFlags::NONBLOCK.union(SocketFlags::CLOEXEC);
 /// # Errors
 /// The errno of connect(2). EAGAIN means that the listener's accept queue is full: the kernel does not report when it
 /// has room again (unix(7)).
-pub(super) fn dial(name: &UnixName) -> io::Result<UnixStream> {
+pub(super) fn dial(name: &UnixName, hops: Option<u8>) -> io::Result<UnixStream> {
     let socket = socket()?;
+    if let Some(hops) = hops {
+        hops::mark_unix(&socket, hops);
+    }
     // Urgent data stays in the stream: out of line, its byte would be lost.
     set_socket_oobinline(&socket, true)?;
     connect(&socket, &sockaddr(name)?)?;

@@ -142,6 +142,9 @@ impl DiagnosisWorker {
             let is_theirs = |held: &&holders::Held| sockets.iter().any(|socket| socket.inode == held.inode);
             // Of a master and its workers, the oldest; it is the one that ends last.
             let holder = found.iter().filter(is_theirs).min_by_key(|held| held.holder.seniority());
+            let theirs = found.iter().filter(is_theirs);
+            let is_loopgate = theirs.clone().any(|held| held.holder.is_loopgate());
+            target.led_to(is_loopgate, theirs.map(|held| held.inode));
             target.found_holder(holder.map(|held| held.holder.clone()));
             if let Some(held) = holder {
                 self.watch_process(&target, held);

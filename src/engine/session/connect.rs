@@ -15,8 +15,8 @@ use crate::engine::targets::health::Event;
 use crate::engine::targets::reach::{Unreached, breathe};
 use crate::outcome::{Cause, End, Limit, Phase};
 use crate::plan::Route;
-use crate::transport::Link;
 use crate::transport::tls::Sealed;
+use crate::transport::{Link, hops_of};
 
 /// One target after another is tried for a client for at most this many times `connect_timeout`, and as many times
 /// `handshake_timeout`, however many targets there are: a target that refuses costs nothing, one that drops every
@@ -109,7 +109,8 @@ async fn dial(
     let target = runtime.pool.at(place);
     progress.phase = Phase::Connect;
     session.entry.aim(runtime.pool.number(place));
-    let reached = target.reach(&runtime.route.dial, patience, &mut progress.attempts).await;
+    let came_through = || caller.client.map_or(0, hops_of);
+    let reached = target.reach(&runtime.route.dial, patience, &came_through, &mut progress.attempts).await;
     let (mut link, address) = reached?;
     // The socket of a custom target is set up by the code that made it.
     if let (Some(socket), Some(address)) = (link.socket(), address.net()) {

@@ -3,7 +3,7 @@
 use std::time::Instant;
 
 use super::attempts::Attempts;
-use super::reach::{Unreached, dial_each};
+use super::reach::{CameThrough, Unreached};
 use super::target::Target;
 use crate::address::Address;
 use crate::engine::names::Name;
@@ -19,11 +19,12 @@ impl Target {
         name: &Name,
         port: u16,
         dial: &Dial,
+        came_through: CameThrough<'_>,
         deadline: Instant,
         attempts: &mut Attempts,
     ) -> Result<(Stream, Address), Unreached> {
         let tried = self.dialable(deadline).await?;
-        let failed = match dial_each(&tried, dial, deadline, attempts).await {
+        let failed = match self.dial_each(&tried, dial, came_through, deadline, attempts).await {
             Err(failed) if failed.cause.blames_target() => failed,
             answer => return answer,
         };
@@ -31,7 +32,10 @@ impl Target {
         let _ = name.look_up(deadline).await;
         let found = name.addresses(port).into_iter().map(Address::Net);
         let others: Vec<_> = found.filter(|address| !tried.contains(address)).collect();
-        if others.is_empty() { Err(failed) } else { dial_each(&others, dial, deadline, attempts).await }
+        if others.is_empty() {
+            return Err(failed);
+        }
+        self.dial_each(&others, dial, came_through, deadline, attempts).await
     }
 
     /// The addresses it can be dialled at; looks its name up if none is known.

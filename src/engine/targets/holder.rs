@@ -28,7 +28,13 @@ impl Target {
             details.ended = Some(Ended { holder: held.holder.clone(), at: now });
             details.search = Search::Wanted;
             self.state.died.store(true, Relaxed);
+            self.state.leads.led_to(false, [].into_iter());
         }
+    }
+
+    /// Records whose its listeners are, each by its inode.
+    pub(crate) fn led_to(&self, is_loopgate: bool, inodes: impl Iterator<Item = u32>) {
+        self.state.leads.led_to(is_loopgate, inodes);
     }
 
     /// Records which process holds the listener.

@@ -6,6 +6,7 @@ use std::time::Instant;
 use super::incidents::Incidents;
 use crate::diagnosis::Verdict;
 use crate::outcome::Cause;
+use crate::transport::MAX_HOPS;
 use crate::units::Seconds;
 
 /// The ongoing errors. Locked by failed dials, and about once a second by the health checker.
@@ -20,6 +21,9 @@ struct LocalError {
     cause: &'static str,
     target: Option<Arc<str>>,
 }
+
+/// What a loop is called in the line about its end.
+const LOOP: &str = "loop";
 
 impl LocalErrors {
     /// Records a dial that failed for a local reason.
@@ -38,6 +42,19 @@ impl LocalErrors {
             None => tracing::warn!(
                 "target" = %target, cause = %cause, "cannot connect to {target} (a local problem): {cause}: {remedy}"
             ),
+        }
+    }
+
+    /// Records a dial that was refused because the target leads back to itself.
+    pub(crate) fn meet_loop(&self, target: &Arc<str>, now: Instant) {
+        let error = LocalError { cause: LOOP, target: Some(target.clone()) };
+        if self.incidents().meet(&error, now) {
+            let verdict = Verdict::ForwardLoop;
+            tracing::warn!(
+                "target" = %target, verdict = verdict.id(),
+                "{target} leads back to itself, a loop through {MAX_HOPS} forwards of Loopgate on this machine: its \
+                 clients are refused until the target of one of them is changed [{verdict}]"
+            );
         }
     }
 

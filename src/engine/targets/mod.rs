@@ -7,6 +7,7 @@ pub(super) mod greeting;
 pub(super) mod health;
 mod holder;
 pub(super) mod incidents;
+pub(super) mod leads;
 mod local_errors;
 pub(super) mod notify;
 pub(super) mod pool;

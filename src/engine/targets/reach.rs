@@ -12,10 +12,12 @@ use tokio::time::{sleep, timeout_at};
 
 use super::attempts::Attempts;
 use super::health::Event;
+use super::leads::LeadsBack;
 use super::target::Target;
 use crate::address::Address;
+use crate::diagnosis::Verdict;
 use crate::outcome::{Attempt, Cause};
-use crate::transport::{self, Dial, Link, Origin, Reach, Stream, Unopened, Whereabouts};
+use crate::transport::{self, Dial, Link, MAX_HOPS, Origin, Reach, Stream, Unopened, Whereabouts};
 use crate::units::shown;
 
 /// A target that could not be dialled or greeted.
@@ -45,6 +47,9 @@ impl Unreached {
     }
 }
 
+/// Asks through how many forwards the client has come; costs a call.
+pub(super) type CameThrough<'s> = &'s (dyn Fn() -> u8 + Sync);
+
 impl Target {
     /// Dials the target, every address of its name in turn, and records a failure. The caller records success, once the
     /// target is greeted. Each dial is added to `attempts`. Lookups and dials together take at most `patience`.
@@ -57,6 +62,7 @@ impl Target {
         self: &Arc<Self>,
         dial: &Dial,
         patience: Duration,
+        came_through: CameThrough<'_>,
         attempts: &mut Attempts,
     ) -> Result<(Link, Address), Unreached> {
         let deadline = Instant::now() + patience;
@@ -64,9 +70,11 @@ impl Target {
             return self.reach_custom(&**reach, &dial.from, deadline, attempts).await;
         }
         let answer = match &self.by_name {
-            None => self.reach_at(dial, deadline, attempts).await,
+            None => self.reach_at(dial, came_through, deadline, attempts).await,
             // Boxed, so that a session with an address has no space for it.
-            Some((name, port)) => Box::pin(self.reach_by_name(name, *port, dial, deadline, attempts)).await,
+            Some((name, port)) => {
+                Box::pin(self.reach_by_name(name, *port, dial, came_through, deadline, attempts)).await
+            }
         };
         match &answer {
             Ok((_, address)) => self.remember(address),
@@ -74,6 +82,8 @@ impl Target {
                 self.details().answer = failed.words.as_deref().map(str::to_owned);
                 self.note(Event::Failed(failed.cause));
             }
+            // A loop has its own line.
+            Err(failed) if failed.words.is_some() => {}
             Err(failed) => self.local_errors.meet(&self.name, failed.cause, Instant::now()),
         }
         answer.map(|(stream, address)| (Link::Socket(stream), address))
@@ -107,11 +117,12 @@ impl Target {
     async fn reach_at(
         &self,
         dial: &Dial,
+        came_through: CameThrough<'_>,
         deadline: Instant,
         attempts: &mut Attempts,
     ) -> Result<(Stream, Address), Unreached> {
         let addresses = self.places().map_err(|error| Unreached::from(Cause::of_dial(&error)))?;
-        dial_each(&addresses, dial, deadline, attempts).await
+        self.dial_each(&addresses, dial, came_through, deadline, attempts).await
     }
 
     /// The addresses a query can check, as far as known without a look-up; none for a Unix socket.
@@ -142,6 +153,51 @@ impl Target {
             addresses.sort_by_key(|address| address != front);
         }
         addresses
+    }
+
+    /// Reports a loop; what its clients are told.
+    fn leads_back(&self) -> Unreached {
+        self.local_errors.meet_loop(&self.name, Instant::now());
+        let words = format!(
+            "this target leads back to itself: the connection has come through {MAX_HOPS} forwards of Loopgate on this \
+             machine; change the target of one of them [{}]",
+            Verdict::ForwardLoop
+        );
+        Unreached { words: Some(words.into()), ..Cause::Denied.into() }
+    }
+
+    /// Dials until one address answers. Of several failures the last is reported, except that one that blames the target
+    /// comes before any other: when 127.0.0.1 refuses, a missing [::1] explains nothing.
+    pub(super) async fn dial_each(
+        &self,
+        addresses: &[Address],
+        dial: &Dial,
+        came_through: CameThrough<'_>,
+        deadline: Instant,
+        attempts: &mut Attempts,
+    ) -> Result<(Stream, Address), Unreached> {
+        let mut failure: Option<Unreached> = None;
+        let mark = self.state.leads.mark(addresses, came_through, Instant::now());
+        let mark = mark.map_err(|LeadsBack| self.leads_back())?;
+        for (n, address) in addresses.iter().enumerate() {
+            let began = Instant::now();
+            let until = began + share(deadline.saturating_duration_since(began), addresses.len() - n);
+            let answer =
+                match timeout_at(until.into(), transport::dial_marked(address, &dial.from, mark)).await {
+                    Ok(answer) => answer.map_err(|error| cause_of(address, &error)),
+                    Err(_) => Err(Cause::TimedOut),
+                };
+            let cause = answer.as_ref().err().copied();
+            attempts.push(Attempt { address: address.clone(), took: began.elapsed(), cause });
+            match answer {
+                Ok(stream) => {
+                    self.state.leads.look_at_peer(&stream, began);
+                    return Ok((stream, address.clone()));
+                }
+                Err(cause) => failure = Some(Unreached::from(cause).after(failure)),
+            }
+        }
+        Err(failure.unwrap_or(Unreached::from(Cause::NoAddress)))
     }
 
     fn remember(&self, answered: &Address) {
@@ -178,32 +234,6 @@ pub(crate) async fn reach_custom(
 
 /// The largest number of characters of an embedder's own error that are quoted.
 const MAX_QUOTED: usize = 120;
-
-/// Dials until one address answers. Of several failures the last is reported, except that one that blames the target
-/// comes before any other: when 127.0.0.1 refuses, a missing [::1] explains nothing.
-pub(super) async fn dial_each(
-    addresses: &[Address],
-    dial: &Dial,
-    deadline: Instant,
-    attempts: &mut Attempts,
-) -> Result<(Stream, Address), Unreached> {
-    let mut failure: Option<Unreached> = None;
-    for (n, address) in addresses.iter().enumerate() {
-        let began = Instant::now();
-        let until = began + share(deadline.saturating_duration_since(began), addresses.len() - n);
-        let answer = match timeout_at(until.into(), transport::dial(address, &dial.from)).await {
-            Ok(answer) => answer.map_err(|error| cause_of(address, &error)),
-            Err(_) => Err(Cause::TimedOut),
-        };
-        let cause = answer.as_ref().err().copied();
-        attempts.push(Attempt { address: address.clone(), took: began.elapsed(), cause });
-        match answer {
-            Ok(stream) => return Ok((stream, address.clone())),
-            Err(cause) => failure = Some(Unreached::from(cause).after(failure)),
-        }
-    }
-    Err(failure.unwrap_or(Unreached::from(Cause::NoAddress)))
-}
 
 /// The cause of a failed dial to this address.
 pub(crate) fn cause_of(address: &Address, error: &io::Error) -> Cause {

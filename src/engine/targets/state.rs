@@ -11,6 +11,7 @@ use tokio::sync::watch;
 use tokio::task::AbortHandle;
 
 use super::health::Health;
+use super::leads::Leads;
 use crate::balance::HealthRules;
 use crate::diagnosis::Verdict;
 use crate::diagnosis::session::Fresh;
@@ -25,6 +26,8 @@ pub(crate) struct TargetState {
     pub(super) cut: AtomicU32,
     /// Whether a holder has ended and no other is known yet.
     pub(super) died: AtomicBool,
+    /// Whether it may lead to a Loopgate.
+    pub(super) leads: Leads,
     pub(super) details: Mutex<Details>,
 }
 
@@ -109,6 +112,7 @@ impl TargetState {
             waiting: AtomicUsize::new(0),
             cut: AtomicU32::new(0),
             died: AtomicBool::new(false),
+            leads: Leads::default(),
             details: Mutex::default(),
         }
     }

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use tokio::runtime::Handle;
 use tokio::sync::Semaphore;
 
+use super::hops::OwnFlows;
 use super::target::UdpTarget;
 use crate::engine::admission::bandwidth::Bandwidths;
 use crate::engine::admission::queue::{AdmissionControl, AdmissionControls};
@@ -23,6 +24,8 @@ pub(crate) struct Shared {
     /// One permit per live flow, over all loops. When all are back, no flow is left.
     pub(super) slots: Semaphore,
     pub(super) most: usize,
+    /// The flows that send to this machine.
+    pub(super) own_flows: Arc<OwnFlows>,
     /// The runtime for name lookups and watches on targets.
     pub(super) beside: Handle,
 }
@@ -38,7 +41,8 @@ impl Shared {
         beside: Handle,
     ) -> Shared {
         let most = most.clamp(1, Semaphore::MAX_PERMITS.min(u32::MAX as usize));
-        Shared { ledger, admissions, bandwidths, names, slots: Semaphore::new(most), most, beside }
+        let (slots, own_flows) = (Semaphore::new(most), Arc::default());
+        Shared { ledger, admissions, bandwidths, names, slots, most, own_flows, beside }
     }
 }
 

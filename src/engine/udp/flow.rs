@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 
 use super::datagram::Piece;
 use super::flow_table::Account;
+use super::hops::Entered;
 use super::target::UdpTarget;
 use crate::engine::admission::queue::Permit;
 use crate::ledger::{Entry, Meter};
@@ -20,6 +21,8 @@ pub(super) struct Flow {
     pub(super) entry: Entry,
     pub(super) target: Arc<UdpTarget>,
     pub(super) account: Account,
+    /// Its entry among the flows that send to this machine.
+    pub(super) _entered: Option<Entered>,
     pub(super) first_answer: Option<Instant>,
     /// The drop count of the target's own socket when the flow began.
     pub(super) target_dropped_before: u64,

@@ -15,6 +15,7 @@ mod drop_log;
 mod event_loop;
 mod flow;
 mod flow_table;
+mod hops;
 mod listener;
 mod loop_state;
 mod new_flow;

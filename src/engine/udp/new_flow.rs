@@ -14,6 +14,7 @@ use super::datagram::Piece;
 use super::drop_log::Loss;
 use super::flow::{self, Flow};
 use super::flow_table::{Account, ClientKey, FlowId, Room};
+use super::hops;
 use super::listener::LoopListener;
 use super::loop_state::EventLoop;
 use crate::balance::Key;
@@ -69,9 +70,12 @@ impl EventLoop {
             Chosen::Full => return self.turn_away(client, &runtime, End::Limited(Limit::Target), now),
             Chosen::Nowhere(cause) => {
                 let nowhere = SocketAddr::from(([0, 0, 0, 0], 0));
-                refuse(&self.shared, &runtime, client, nowhere, cause, came);
+                refuse(&self.shared, &runtime, client, nowhere, (cause, None), came);
                 return NewFlow::Refused(Loss::NoTarget);
             }
+        };
+        let Some(hops) = self.shared.own_flows.hops_with(client.from) else {
+            return self.refuse_loop(&runtime, client, address, now);
         };
         // Before any flow is evicted for it.
         let admission = runtime.admission.as_ref();
@@ -89,7 +93,9 @@ impl EventLoop {
         }
         loop {
             let error = match self.dial(address, &runtime, client.listener, now) {
-                Ok(socket) => return self.admit(client, runtime, (place, address), socket, permit, now),
+                Ok(socket) => {
+                    return self.admit(client, runtime, (place, address), (socket, hops), permit, now);
+                }
                 Err(error) => error,
             };
             let cause = Cause::of_dial(&error);
@@ -99,7 +105,7 @@ impl EventLoop {
                 Chosen::At(next, its) if cause.blames_target() => (place, address) = (next, its),
                 _ => {
                     self.shared.slots.add_permits(1);
-                    refuse(&self.shared, &runtime, client, address, cause, now);
+                    refuse(&self.shared, &runtime, client, address, (cause, None), now);
                     return NewFlow::Refused(Loss::NoTarget);
                 }
             }
@@ -120,12 +126,24 @@ impl EventLoop {
         NewFlow::Refused(if matches!(end, End::Denied(_)) { Loss::Denied } else { Loss::Limited })
     }
 
+    /// Rejects a client that is a flow of ours, after too many others.
+    fn refuse_loop(
+        &self,
+        runtime: &UdpRouteRuntime,
+        client: ClientKey,
+        target: SocketAddr,
+        now: Instant,
+    ) -> NewFlow {
+        refuse(&self.shared, runtime, client, target, (Cause::Denied, Some(hops::words())), now);
+        NewFlow::Refused(Loss::NoTarget)
+    }
+
     fn admit(
         &mut self,
         client: ClientKey,
         runtime: Arc<UdpRouteRuntime>,
         (place, address): (usize, SocketAddr),
-        socket: OwnedFd,
+        (socket, hops): (OwnedFd, u8),
         permit: Option<Permit>,
         now: Instant,
     ) -> NewFlow {
@@ -141,6 +159,7 @@ impl EventLoop {
             first_answer: None,
             target_dropped_before: target.enter(address, &self.shared.beside),
             batch: (0, 0),
+            _entered: self.shared.own_flows.enter(&socket, address, hops),
             socket,
             target,
             policer: policer.map(Box::new),
@@ -306,10 +325,11 @@ fn refuse(
     runtime: &UdpRouteRuntime,
     client: ClientKey,
     target: SocketAddr,
-    cause: Cause,
+    (cause, hint): (Cause, Option<String>),
     now: Instant,
 ) {
     let entry = entry(shared, runtime, client, now);
+    hint.into_iter().for_each(|hint| entry.hint(hint));
     let end = End::NoTarget(cause);
     let mut outcome = flow::outcome(&entry, end, target, Some(cause), Datagrams::default(), Instant::now());
     if target.port() == 0 {

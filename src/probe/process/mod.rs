@@ -190,6 +190,15 @@ fn name_in(file: &str, id: u32) -> Option<String> {
     Some(shown(name, MAX_NAME_CHARS))
 }
 
+/// Whether a process is a Loopgate, as far as can be seen: another user's by its name alone.
+pub(crate) fn is_loopgate(pid: u32) -> bool {
+    let name = || read_text(format!("/proc/{pid}/comm"), MAX_SMALL_FILE);
+    pid == std::process::id() || same_program(pid) || name().is_ok_and(|name| name.trim_end() == NAME)
+}
+
+/// The name of our own program.
+const NAME: &str = env!("CARGO_PKG_NAME");
+
 /// Whether a process runs the same program file as this process: the same device and inode, under any name. A file
 /// replaced since the process started (a new build) also counts, by its former path.
 fn same_program(pid: u32) -> bool {

@@ -4,5 +4,6 @@ mod balance;
 mod down;
 mod health;
 mod looked_up;
+mod loops;
 mod own;
 mod source_ports;

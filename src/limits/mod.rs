@@ -56,6 +56,8 @@ pub struct SessionLimits {
     pub bandwidth_per_connection: Option<BandwidthRule>,
     /// How long it lives without a byte either way, more than zero; `None` is unlimited.
     pub idle: Option<Duration>,
+    /// How old it may become, more than zero; `None` is unlimited.
+    pub age: Option<Duration>,
     /// How long the client may take to send its first byte, more than zero; `None` if it need not send first.
     pub first_byte: Option<Duration>,
 }
@@ -63,7 +65,8 @@ pub struct SessionLimits {
 impl SessionLimits {
     /// Whether anything is limited once bytes move.
     pub fn bound_bytes(&self) -> bool {
-        self.bandwidth.is_some() || self.bandwidth_per_connection.is_some() || self.idle.is_some()
+        let bounds_time = self.idle.is_some() || self.age.is_some();
+        self.bandwidth.is_some() || self.bandwidth_per_connection.is_some() || bounds_time
     }
 }
 
@@ -80,6 +83,8 @@ pub struct FlowLimits {
     pub bandwidth: Option<BandwidthRule>,
     /// The bandwidth of each of them.
     pub bandwidth_per_connection: Option<BandwidthRule>,
+    /// How old it may become; more than zero. `None` is unlimited.
+    pub age: Option<Duration>,
     /// Answers to each datagram of the client, after which the flow is done; with `None`, only time ends a flow.
     pub answers: Option<u32>,
     /// How many times its own bytes a client may be sent before it has shown, by a datagram after an answer, that its
@@ -118,6 +123,7 @@ impl FlowPreset {
             idle: Duration::from_secs(120),
             bandwidth: None,
             bandwidth_per_connection: None,
+            age: None,
             answers: None,
             amplification: None,
         };

@@ -42,6 +42,10 @@ impl End {
             End::Idle => {
                 "Nothing had moved in either direction for the route's `idle_timeout`; both sides of a connection were reset."
             }
+            End::Expired => {
+                "The session or UDP flow was as old as the route's `max_session_age` allows; both sides of a connection were \
+                reset."
+            }
             End::Evicted => {
                 "A session or a UDP flow was ended to make room for a new client's: it had been idle longest."
             }
@@ -98,6 +102,10 @@ impl End {
                 "A UDP flow is never closed: silence is the only sign of its end. A connection ends this way only if the \
                 route has an `idle_timeout`."
             }
+            End::Expired => {
+                "The route has a `max_session_age`, which ends busy sessions as well as silent ones, so that clients connect \
+                anew: to a target of today, under the rules of today."
+            }
             End::Evicted => "The route has as many as its limit allows, and its policy is to evict.",
             End::Killed => "This one session was ordered to end, through the interface for embedders.",
             End::Internal => "The line before the record says what broke.",
@@ -136,6 +144,9 @@ impl End {
                 "If the service speaks first, leave `client_timeout` out, or name the service in `not_tls`; otherwise nothing."
             }
             End::Idle => "Nothing; if clients are silent for longer, raise `idle_timeout`.",
+            End::Expired => {
+                "Nothing: the client may connect again. If it comes too early for a client, raise `max_session_age`."
+            }
             End::Evicted => "Raise the limit (`max_connections`, `max_flows`), or lower `idle_timeout`.",
             End::Killed => "Nothing; the client may connect again. To keep it out, name it in `deny`.",
             End::Internal => "Please report it, with that line.",

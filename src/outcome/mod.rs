@@ -109,6 +109,8 @@ pub enum End {
     NoName,
     /// Nothing moved either way for the route's `idle_timeout`.
     Idle,
+    /// It was as old as the route's `max_session_age` allows.
+    Expired,
     /// It was idle longest when a new client needed its place.
     Evicted,
     /// It was ended by [`crate::engine::Handle::kill`]; both sides got a reset.
@@ -121,7 +123,7 @@ pub enum End {
 
 impl End {
     /// One of each code, in the order of the reference. (The values that some carry stand for any.)
-    pub const ALL: [End; 18] = [
+    pub const ALL: [End; 19] = [
         End::Done,
         End::ClientReset,
         End::TargetReset,
@@ -136,6 +138,7 @@ impl End {
         End::TlsFailed,
         End::NoName,
         End::Idle,
+        End::Expired,
         End::Evicted,
         End::Killed,
         End::Drained,
@@ -159,6 +162,7 @@ impl End {
             End::TlsFailed => "tls_failed",
             End::NoName => "no_name",
             End::Idle => "idle",
+            End::Expired => "expired",
             End::Evicted => "evicted",
             End::Killed => "killed",
             End::Drained => "drained",
@@ -212,6 +216,7 @@ impl End {
             End::TlsFailed => "PR",
             End::NoName => "PR",
             End::Idle => "cD",
+            End::Expired => "KD",
             End::Evicted => "RD",
             End::Killed => "KD",
             End::Drained => "KD",

@@ -137,6 +137,7 @@ fn flow_limits(own: &Settings, defaults: &Settings) -> FlowLimits {
         idle: off_or(&own.idle_timeout, &defaults.idle_timeout).map_or(preset.idle, |time| time.0),
         bandwidth: off_or(&own.bandwidth, &defaults.bandwidth),
         bandwidth_per_connection: off_or(&own.bandwidth_per_connection, &defaults.bandwidth_per_connection),
+        age: session_limits::age(own, defaults),
         answers: over(pick(&own.answers, &defaults.answers), preset.answers),
         amplification: over(pick(&own.max_amplification, &defaults.max_amplification), preset.amplification),
     }

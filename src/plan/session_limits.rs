@@ -1,5 +1,7 @@
 //! The limits of a route's sessions, from its own keys and the defaults.
 
+use std::time::Duration;
+
 use super::merge::{off_or, pick};
 use crate::config::Settings;
 use crate::limits::SessionLimits;
@@ -12,8 +14,14 @@ pub(super) fn session(own: &Settings, defaults: &Settings) -> SessionLimits {
         bandwidth: off_or(&own.bandwidth, &defaults.bandwidth),
         bandwidth_per_connection: off_or(&own.bandwidth_per_connection, &defaults.bandwidth_per_connection),
         idle: off_or(&own.idle_timeout, &defaults.idle_timeout).map(|time| time.0),
+        age: age(own, defaults),
         first_byte: off_or(&own.client_timeout, &defaults.client_timeout).map(|time| time.0),
     }
+}
+
+/// How old a session or flow may become.
+pub(super) fn age(own: &Settings, defaults: &Settings) -> Option<Duration> {
+    off_or(&own.max_session_age, &defaults.max_session_age).map(|time| time.0)
 }
 
 /// When the kernel gives up a connection. A written value applies to loopback and to other peers; the built-in values

@@ -221,6 +221,13 @@ table! {
         example: r#""2m""#,
         aliases: &["udp_timeout", "proxy_timeout", "session_timeout", "ttl", "timeout_client", "timeout_server"],
     }
+    max_session_age: TimeOrOff {
+        doc: "a session or flow as old as this ends, however busy it is",
+        range: Between("1ms", "365d"),
+        default: InWords("`\"off\"`"),
+        example: r#""8h""#,
+        aliases: &["max_connection_age", "max_connection_duration", "max_lifetime", "max_age", "lifetime"],
+    }
     answers: CountOrOff {
         doc: "answers to each datagram after which a flow is done",
         default: InWords("`\"off\"`, only time ends it"),

@@ -4,7 +4,7 @@ use std::pin::pin;
 use std::time::Instant;
 
 use super::progress::Finish;
-use super::relay::idle;
+use super::relay::too_long;
 use super::state::Session;
 use crate::limits::Bandwidth;
 use crate::outcome::{End, Side};
@@ -65,17 +65,11 @@ pub(super) async fn between(
     let ended = {
         let relaying = pin!(relay_halves(client, target, meter, runtime.route.reset_linger, &pace));
         let relaying = session.entry.live().unless_ordered(relaying);
-        let too_long = async {
-            match runtime.limits.idle {
-                Some(patience) => idle(meter, &pace, patience).await,
-                None => std::future::pending().await,
-            }
-        };
         tokio::select! {
             // A session that has ended by itself is not reported as ended by an order or a timeout.
             biased;
             relayed = relaying => relayed.map_err(|order| order.end()),
-            end = too_long => Err(end),
+            end = too_long(session, &pace) => Err(end),
         }
     };
     match ended {

@@ -2,10 +2,11 @@
 //!
 //! Its futures are boxed, so that a plain session has no space for them.
 
+use std::future::pending;
 use std::pin::Pin;
 use std::time::{Duration, Instant};
 
-use tokio::time::sleep;
+use tokio::time::{sleep, sleep_until};
 
 use super::state::Session;
 use crate::ledger::Meter;
@@ -47,12 +48,14 @@ pub(crate) fn carefully<'s>(
             None if pace.is_bound() => Box::pin(relay_paced(client, target, meter, linger, &pace)),
             None => Box::pin(relay(client, target, meter, linger)),
         };
-        let Some(patience) = runtime.limits.idle else { return relaying.await };
+        if runtime.limits.idle.is_none() && runtime.limits.age.is_none() {
+            return relaying.await;
+        }
         tokio::select! {
             // A session that has ended by itself is not reported as ended by a timeout.
             biased;
             relayed = relaying => relayed,
-            end = idle(meter, &pace, patience) => {
+            end = too_long(session, &pace) => {
                 abort(client, target, meter, end);
                 Relayed::at(meter, end)
             }
@@ -60,9 +63,32 @@ pub(crate) fn carefully<'s>(
     })
 }
 
+/// Resolves once the session has been silent for too long or is too old; never on a route without these limits.
+pub(super) async fn too_long(session: &Session, pace: &Pace<'_>) -> End {
+    let limits = &session.runtime.limits;
+    let idle = async {
+        match limits.idle {
+            Some(patience) => idle(session.entry.meter(), pace, patience).await,
+            None => pending().await,
+        }
+    };
+    let expired = async {
+        match limits.age {
+            // The steps before the relay count; each has a limit of its own.
+            Some(age) => sleep_until((session.entry.started() + age).into()).await,
+            None => pending().await,
+        }
+    };
+    tokio::select! {
+        biased;
+        () = expired => End::Expired,
+        end = idle => end,
+    }
+}
+
 /// Resolves once nothing has moved in either direction for `patience`. Time in which the bandwidth limit held bytes
 /// back does not count.
-pub(super) async fn idle(meter: &Meter, pace: &Pace<'_>, patience: Duration) -> End {
+async fn idle(meter: &Meter, pace: &Pace<'_>, patience: Duration) -> End {
     let mut silence = Silence::new(patience, meter.traffic(), Instant::now());
     loop {
         sleep(silence.pause()).await;

@@ -200,8 +200,12 @@ impl EventLoop {
         while let Some(id) = self.flows.expired(now, at_most) {
             self.end(id, end, now);
         }
+        while let Some(id) = self.flows.too_old(now) {
+            self.end(id, End::Expired, now);
+        }
         self.next_end = self.flows.next_end(at_most);
     }
+
     /// Logs the losses, each listener at most once per interval.
     fn log(&mut self, now: Instant) {
         if self.next_log.is_none_or(|next| next > now) {

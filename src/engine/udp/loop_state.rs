@@ -12,6 +12,7 @@ use super::drop_log::Loss;
 use super::flow::Flow;
 use super::flow_table::{FlowId, FlowTable, GroupId, Rules};
 use super::listener::LoopListener;
+use crate::limits::FlowLimits;
 use crate::outcome::End;
 use crate::sys::datagrams::{Arrivals, Departures};
 
@@ -90,8 +91,8 @@ impl EventLoop {
         if let Some(listener) = self.listeners.values().find(same) {
             return listener.group;
         }
-        let limits = runtime.limits();
-        self.flows.add_group(Rules { most: limits.most, full: limits.full, idle: limits.idle })
+        let FlowLimits { most, full, idle, age, .. } = *runtime.limits();
+        self.flows.add_group(Rules { most, full, idle, age })
     }
 
     /// Removes the group of a route that no listener serves any more, now or with its last flow.

@@ -169,7 +169,7 @@ impl EventLoop {
         if let Some(limit) = flow.permit.as_ref().and_then(Permit::over) {
             flow.entry.dry_run(limit);
         }
-        let idle = limits.idle;
+        let ends = now + limits.age.map_or(limits.idle, |age| age.min(limits.idle));
         let group = listener.group;
         listener.flows.fetch_add(1, Relaxed);
         let id = self.flows.insert(client, group, flow, now);
@@ -181,7 +181,6 @@ impl EventLoop {
         if flow.entry.live().listen(&self.control.clone().into()).is_some() {
             self.control.wake_by_ref();
         }
-        let ends = now + idle;
         self.next_end = Some(self.next_end.map_or(ends, |next| next.min(ends)));
         NewFlow::Flow(id)
     }

@@ -40,6 +40,53 @@ fn a_half_closed_session_can_be_silent_for_too_long_as_well() {
 }
 
 #[test]
+fn a_session_as_old_as_may_be_is_reset_however_busy_it_is() {
+    let target = Target::echo();
+    for more in ["", ", idle_timeout = '1h'", ", bandwidth_per_connection = '1gbit'"] {
+        let proxy = proxy_with(&format!("max_session_age = '300ms'{more}"), &target);
+        let mut client = proxy.connect();
+
+        let mut exchanges = 0;
+        let is_answered = |client: &mut Connection| {
+            matches!(client.try_send(b"here"), Ok(4)) && matches!(client.try_receive(&mut [0; 4]), Ok(4))
+        };
+        while is_answered(&mut client) {
+            exchanges += 1;
+        }
+
+        let outcome = proxy.record().outcome;
+        assert_eq!((outcome.end, outcome.phase), (End::Expired, Phase::Relay), "{more}");
+        assert!(exchanges > 0 && outcome.timing.total >= Duration::from_millis(300), "{more}");
+        assert!(outcome.traffic.down.delivered >= 4 * exchanges, "{more}");
+        proxy.wait_until_empty();
+    }
+}
+
+#[test]
+fn a_session_keeps_the_age_it_began_with_over_a_reload() {
+    let (target, listen) = (Target::echo(), crate::harness::ClosedPort::port());
+    let text = |age: &str| {
+        format!(
+            "routes.test = {{listen = '{}', target = '{}', max_session_age = '{age}'}}",
+            listen.address, target.address
+        )
+    };
+    let proxy = Proxy::builder().with(&text("1h"));
+    let mut old = proxy.connect();
+    old.send(b"a");
+    assert_eq!(old.receive(1), b"a");
+
+    proxy.declare(&text("10ms")).unwrap();
+    let mut new = proxy.connect();
+    let _ = new.try_send(b"b");
+
+    assert_eq!(proxy.record().outcome.end, End::Expired);
+    old.send(b"c");
+    assert_eq!(old.receive(1), b"c");
+    drop(new);
+}
+
+#[test]
 fn a_session_that_is_cut_keeps_what_was_seen_of_it_in_its_record() {
     let seen = |proxy: &Proxy, target: &Target| {
         let mut client = proxy.connect();

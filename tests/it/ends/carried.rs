@@ -271,6 +271,11 @@ fn a_carried_session_is_killed_drained_and_found_idle_like_any_other() {
     let mut idle = carried(&proxy);
     is_closed(&mut idle);
     assert_eq!((proxy.record().outcome.end, idle.resets.load(Relaxed)), (End::Idle, 1));
+
+    let proxy = Proxy::builder().with(&test_route(target.address, "max_session_age = '100ms'"));
+    let mut old = carried(&proxy);
+    is_closed(&mut old);
+    assert_eq!((proxy.record().outcome.end, old.resets.load(Relaxed)), (End::Expired, 1));
 }
 
 #[test]

@@ -259,6 +259,19 @@ fn a_slow_tls_stream_is_whole_and_an_idle_one_is_ended() {
 }
 
 #[test]
+fn a_tls_session_as_old_as_may_be_is_ended() {
+    let (authority, target) = (authority(), Target::echo());
+    let proxy = proxy(&authority, target.address, ", max_session_age = '1s'");
+    let mut client = TlsConnection::to(proxy.address, &authority.client(None));
+
+    client.send_stream(1, 1000);
+    client.receive_stream(1, 1000);
+
+    assert_eq!(client.receive_all(), (Vec::new(), Close::Reset));
+    assert_eq!(proxy.record().outcome.end, End::Expired);
+}
+
+#[test]
 fn what_is_wrong_with_a_targets_certificate_is_told_in_words() {
     let (authority, day) = (authority(), Duration::from_secs(86_400));
     let names = &["localhost", "127.0.0.1"];

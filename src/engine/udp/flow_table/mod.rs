@@ -27,6 +27,8 @@ pub(super) struct Rules {
     pub(super) most: usize,
     pub(super) full: FlowsFull,
     pub(super) idle: Duration,
+    /// How old a flow may become.
+    pub(super) age: Option<Duration>,
 }
 
 /// Whether a route may have one more flow.
@@ -54,6 +56,8 @@ struct Group {
     rules: Rules,
     count: usize,
     by_age: Ends,
+    /// The same flows, the one that began first in front; empty if they may become as old as they like.
+    by_birth: Ends,
 }
 
 /// A table that has emptied keeps capacity for this many flows.
@@ -73,7 +77,7 @@ impl<T> Default for FlowTable<T> {
 impl<T> FlowTable<T> {
     /// Adds a group for the flows of a route.
     pub(super) fn add_group(&mut self, rules: Rules) -> GroupId {
-        self.groups.insert(Group { rules, count: 0, by_age: Ends::default() })
+        self.groups.insert(Group { rules, count: 0, by_age: Ends::default(), by_birth: Ends::default() })
     }
 
     /// Removes a group if it has no flow left; returns whether it did.
@@ -87,7 +91,7 @@ impl<T> FlowTable<T> {
 
     /// Whether the route may have one more flow.
     pub(super) fn room(&self, group: GroupId) -> Room {
-        let Group { rules, count, by_age } = &self.groups[group];
+        let Group { rules, count, by_age, .. } = &self.groups[group];
         match (rules.full, by_age.oldest()) {
             _ if *count < rules.most => Room::Free,
             (FlowsFull::Evict, Some(oldest)) => Room::InPlaceOf(oldest),
@@ -105,10 +109,15 @@ impl<T> FlowTable<T> {
         let Entry::Vacant(entry) = self.by_client.entry(client) else {
             unreachable!("a client has one flow, and it is looked for before one is made")
         };
-        let (in_all, in_group) = (Link::default(), Link::default());
-        let id = self.slots.insert(Slot { client, group, last: now, in_all, in_group, flow }) as FlowId;
+        let (in_all, in_group, by_birth) = (Link::default(), Link::default(), Link::default());
+        let slot = Slot { client, group, born: now, last: now, in_all, in_group, by_birth, flow };
+        let id = self.slots.insert(slot) as FlowId;
         entry.insert(id);
-        self.groups[group].count += 1;
+        let group = &mut self.groups[group];
+        group.count += 1;
+        if group.rules.age.is_some() {
+            group.by_birth.append(&mut self.slots, |slot| &mut slot.by_birth, id);
+        }
         self.append(id);
         id
     }
@@ -119,6 +128,10 @@ impl<T> FlowTable<T> {
             return None;
         }
         self.unlink(id);
+        let group = &mut self.groups[self.slots[id as usize].group];
+        if group.rules.age.is_some() {
+            group.by_birth.unlink(&mut self.slots, |slot| &mut slot.by_birth, id);
+        }
         let slot = self.slots.remove(id as usize);
         self.by_client.remove(&slot.client);
         self.groups[slot.group].count -= 1;
@@ -175,9 +188,22 @@ impl<T> FlowTable<T> {
         self.ends(at_most).find(|(end, _)| *end <= now).map(|(_, id)| id)
     }
 
-    /// When the next flow will have been idle long enough, if it gets no datagram.
+    /// A flow that is as old as its route allows.
+    pub(super) fn too_old(&self, now: Instant) -> Option<FlowId> {
+        self.deaths().find(|(end, _)| *end <= now).map(|(_, id)| id)
+    }
+
+    /// When the next flow will have been idle long enough, if it gets no datagram, or be too old.
     pub(super) fn next_end(&self, at_most: Option<Duration>) -> Option<Instant> {
-        self.ends(at_most).map(|(end, _)| end).min()
+        self.ends(at_most).chain(self.deaths()).map(|(end, _)| end).min()
+    }
+
+    /// For each route whose flows may not become as old as they like, the flow that is too old first, and when.
+    fn deaths(&self) -> impl Iterator<Item = (Instant, FlowId)> + '_ {
+        self.groups.iter().filter_map(|(_, group)| {
+            let (age, id) = (group.rules.age?, group.by_birth.oldest()?);
+            Some((self.slots[id as usize].born + age, id))
+        })
     }
 
     /// For each route, the flow that ends first, and when.

@@ -14,6 +14,7 @@ const STEPS: usize = 200;
 /// What the model knows about a flow.
 struct Known {
     group: GroupId,
+    born: Instant,
     last: Instant,
     target: SocketAddr,
     asked: u64,
@@ -38,6 +39,7 @@ impl Life {
                 most: 1 + random.below(6) as usize,
                 full: if random.below(2) == 0 { FlowsFull::Evict } else { FlowsFull::Refuse },
                 idle: Duration::from_millis(1 + random.below(50)),
+                age: (random.below(2) == 0).then(|| Duration::from_millis(1 + random.below(100))),
             };
             (table.add_group(rules), rules)
         });
@@ -97,7 +99,8 @@ impl Life {
         }
         let target = ([127, 0, 0, 1], 50 + random.below(3) as u16).into();
         let id = self.table.insert(client, group, Account::new(target, &self.limits), self.now);
-        let known = Known { group, last: self.now, target, asked: 0, answered: 0, dropped: 0 };
+        let known =
+            Known { group, born: self.now, last: self.now, target, asked: 0, answered: 0, dropped: 0 };
         assert!(self.model.insert(client, known).is_none());
         Some(id)
     }
@@ -135,6 +138,15 @@ impl Life {
             assert!(self.now - known.last >= at_most.map_or(idle, |most| most.min(idle)), "ended too early");
             self.end(id);
         }
+        while let Some(id) = self.table.too_old(self.now) {
+            let known = &self.model[self.table.client(id).unwrap()];
+            let age = self.rules(known.group).age.expect("only where there is a limit");
+            assert!(self.now - known.born >= age, "ended too young");
+            self.end(id);
+        }
+        let is_too_old =
+            |known: &Known| self.rules(known.group).age.is_some_and(|age| self.now - known.born >= age);
+        assert!(!self.model.values().any(is_too_old), "one that is too old is left");
         let next = self.table.next_end(at_most);
         assert!(next.is_none_or(|next| next > self.now), "what was due is left");
     }

@@ -42,8 +42,10 @@ impl Default for Link {
 pub(super) struct Slot<T> {
     pub(super) client: ClientKey,
     pub(super) group: GroupId,
+    pub(super) born: Instant,
     pub(super) last: Instant,
     pub(super) in_all: Link,
     pub(super) in_group: Link,
+    pub(super) by_birth: Link,
     pub(super) flow: T,
 }

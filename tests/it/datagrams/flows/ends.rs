@@ -34,6 +34,26 @@ fn a_flow_that_is_quiet_ends_as_idle_with_its_counts() {
 }
 
 #[test]
+fn a_flow_as_old_as_may_be_ends_however_busy_it_is_and_its_client_gets_another() {
+    let target = socket("127.0.0.1:0");
+    let proxy = proxy(target.local_addr().unwrap(), "max_session_age = '300ms'");
+    let client = client(proxy.address);
+
+    let record = wait_until("the first flow has ended", || {
+        client.send(b"busy").unwrap();
+        receive_from(&target);
+        proxy.records().into_iter().next()
+    });
+
+    assert_eq!(record.outcome.end, End::Expired);
+    assert!(record.outcome.datagrams.as_ref().is_some_and(|datagrams| datagrams.up > 1), "{record}");
+    assert!(record.outcome.timing.total >= Duration::from_millis(300));
+    client.send(b"again").unwrap();
+    receive_from(&target);
+    assert_eq!(proxy.record().outcome.end, End::Expired, "and that ends without a further datagram");
+}
+
+#[test]
 fn either_direction_alone_keeps_a_flow() {
     let target = socket("127.0.0.1:0");
     let proxy = proxy(target.local_addr().unwrap(), "idle_timeout = '2s'");

@@ -13,7 +13,7 @@ use super::decode::{Count, Truth, Wrong, decode, decode_word, kind};
 use super::key::{self, Key, Section};
 use super::off::{OffWord, off_word, off_word_in_list};
 use super::problem::{Place, Problem, bare_or_quoted};
-use super::unknown::{At, meant, unknown};
+use super::unknown::{At, meant, shared_limit, unknown};
 use super::written::Written;
 use crate::units::{OrOff, Rate, TimeSpan};
 
@@ -109,6 +109,10 @@ impl<'t> Table<'t, '_> {
             if self.pattern.is_empty() && has_a_route(value.get_ref()) {
                 problem.help =
                     Some(format!("a route belongs under routes: write [routes.{}]", bare_or_quoted(name)));
+            }
+            let is_table = value.get_ref().is_table();
+            if let Some(help) = shared_limit(&self.pattern, name, is_table) {
+                problem.help = Some(help.to_owned());
             }
             self.problems.push(problem);
         }

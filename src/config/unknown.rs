@@ -55,6 +55,31 @@ pub(super) fn unknown(at: At<'_>, place: Place, path: String, key: &str) -> Prob
     Problem::new(place, path, format!("unknown {word}")).help(help)
 }
 
+/// What to write instead of a limit that several routes share by its name: as a key of a route, or as a table of
+/// `[limits]`.
+pub(super) fn shared_limit(pattern: &str, key: &str, is_table: bool) -> Option<&'static str> {
+    const WORDS: [&str; 9] = [
+        "limit",
+        "limits",
+        "limit_group",
+        "limits_group",
+        "limits_of",
+        "limit_zone",
+        "limit_conn_zone",
+        "share_limits",
+        "shared_limits",
+    ];
+    let is_meant = match pattern {
+        "routes.NAME" | "defaults" => WORDS.contains(&key),
+        "limits" => is_table,
+        _ => false,
+    };
+    is_meant.then_some(
+        "routes share no limits by name: one route with several addresses in listen shares its own, and max_connections of \
+         a target counts the sessions of every route to it",
+    )
+}
+
 /// The table that has the key; among several, one that is under the defaults if and only if this one is.
 fn elsewhere(at: At<'_>, key: &str) -> Option<String> {
     let of_defaults = |path: &str| path.split('.').next() == Some("defaults");

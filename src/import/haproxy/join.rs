@@ -72,7 +72,8 @@ fn route<'p>(front: &'p Proxy, proxies: &'p [Proxy], draft: &mut Draft) -> Vec<&
     per_server::apply(id, front, back, &others, &servers, draft);
     balanced(id, back, draft);
     next_target(id, back, &servers, draft);
-    limits::apply(id, front, back, &servers, draft);
+    let users = proxies.iter().filter(|proxy| uses(proxy, back)).count();
+    limits::apply(id, front, back, &servers, users > 1, draft);
     timeouts(id, front, back, draft);
     health::apply(id, &servers, back, draft);
     checks(id, back, draft);
@@ -129,6 +130,13 @@ fn balanced(id: RouteId, back: &Proxy, draft: &mut Draft) {
         }
     };
     draft.set(id, at, "balance", Toml::text(rule));
+}
+
+/// Whether a frontend sends clients to this backend.
+fn uses(proxy: &Proxy, back: &Proxy) -> bool {
+    let default = proxy.default_backend.iter().map(|(name, _)| name);
+    let chosen = proxy.uses.iter().filter_map(|line| line.words.get(1));
+    proxy.is_front() && proxy.is_tcp() && default.chain(chosen).any(|name| *name == back.name)
 }
 
 /// What keeps a client on the one server it was given. (By default HAProxy tries that one again, and no other.)

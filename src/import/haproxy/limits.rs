@@ -6,10 +6,18 @@ use crate::import::draft::{Draft, RouteId, Toml};
 use crate::import::message::At;
 use crate::import::shell::time;
 
-/// Sets the route's limits; `servers` are all of its servers.
-pub(super) fn apply(id: RouteId, front: &Proxy, back: &Proxy, servers: &[&Server], draft: &mut Draft) {
+/// Sets the route's limits; `servers` are all of its servers. Where other frontends use the backend as well, the limit of
+/// a server is one for all of them.
+pub(super) fn apply(
+    id: RouteId,
+    front: &Proxy,
+    back: &Proxy,
+    servers: &[&Server],
+    is_shared: bool,
+    draft: &mut Draft,
+) {
     let own = match servers {
-        [only] => of_the_only(id, only, draft),
+        [only] if !is_shared => of_the_only(id, only, draft),
         several => {
             of_each(id, back, several, draft);
             None

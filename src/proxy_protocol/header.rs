@@ -31,6 +31,18 @@ pub enum Ends {
     Unix(Box<[u8; UNIX_ENDS]>),
 }
 
+impl Ends {
+    /// A connection to the Unix socket of this name, as it is in `sun_path`: an abstract one begins with a zero. Its
+    /// client has no name (unix(7)).
+    pub fn at_unix(name: &[u8]) -> Ends {
+        let mut names = Box::new([0; UNIX_ENDS]);
+        let destination = &mut names[UNIX_ENDS / 2..];
+        let length = name.len().min(destination.len());
+        destination[..length].copy_from_slice(&name[..length]);
+        Ends::Unix(names)
+    }
+}
+
 /// Bytes of two `sun_path`s.
 pub const UNIX_ENDS: usize = 2 * 108;
 

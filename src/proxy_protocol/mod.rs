@@ -10,6 +10,7 @@
 mod header;
 mod malformed;
 mod senders;
+mod tls_facts;
 mod tlv;
 mod v1;
 mod v2;
@@ -21,6 +22,7 @@ use serde::Deserialize;
 pub use header::{Ends, Header, UNIX_ENDS};
 pub use malformed::{LONGEST, Malformed};
 pub use senders::{Sender, Senders};
+pub use tls_facts::TlsFacts;
 pub use tlv::Tlvs;
 
 /// Reads the header at the beginning of `bytes`, and returns it with its length. `None` if more bytes are needed.
@@ -62,6 +64,8 @@ pub enum SendProxy {
     V2,
     /// The binary form with a checksum.
     V2Crc32c,
+    /// The binary form, which also names the Unix socket that a client came by.
+    V2Unix,
 }
 
 impl SendProxy {
@@ -72,6 +76,7 @@ impl SendProxy {
             SendProxy::V1 => Some(Form::V1),
             SendProxy::V2 => Some(Form::V2),
             SendProxy::V2Crc32c => Some(Form::V2Crc32c),
+            SendProxy::V2Unix => Some(Form::V2Unix),
         }
     }
 }
@@ -85,6 +90,8 @@ pub enum Form {
     V2,
     /// Binary, with a checksum that the receiver verifies.
     V2Crc32c,
+    /// Binary, with the addresses of Unix sockets, which HAProxy refuses.
+    V2Unix,
 }
 
 impl Form {
@@ -92,7 +99,7 @@ impl Form {
     pub fn announce(self, ends: &Ends, tlvs: &Tlvs) -> Vec<u8> {
         match self {
             Form::V1 => v1::write(ends),
-            Form::V2 => v2::write(ends, tlvs, v2::Checksum::Without),
+            Form::V2 | Form::V2Unix => v2::write(ends, tlvs, v2::Checksum::Without),
             Form::V2Crc32c => v2::write(ends, tlvs, v2::Checksum::With),
         }
     }
@@ -102,7 +109,7 @@ impl Form {
     pub fn announce_own(self, ends: Ends) -> Vec<u8> {
         match self {
             Form::V1 => v1::write(&ends),
-            Form::V2 | Form::V2Crc32c => self.announce(&Ends::Own, &Tlvs::default()),
+            Form::V2 | Form::V2Crc32c | Form::V2Unix => self.announce(&Ends::Own, &Tlvs::default()),
         }
     }
 }

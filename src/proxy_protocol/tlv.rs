@@ -1,11 +1,19 @@
 //! What a header of version 2 contains beyond its addresses: type, length, value; and its checksum (section 2.2).
 
-use super::malformed::Malformed;
+use super::malformed::{LONGEST, Malformed};
 
 const CRC32C: u8 = 0x03;
 const NOOP: u8 = 0x04;
 const UNIQUE_ID: u8 = 0x05;
-const SSL: u8 = 0x20;
+/// What a client asked of TLS, and what was agreed with it.
+pub(super) const ALPN: u8 = 0x01;
+pub(super) const AUTHORITY: u8 = 0x02;
+pub(super) const SSL: u8 = 0x20;
+
+/// The most bytes of TLVs that are sent: with addresses of any family and a checksum they are a header that we read.
+const MOST: usize = LONGEST - 16 - LONGEST_ENDS - CRC32C_TLV.len();
+/// Those of Unix sockets.
+const LONGEST_ENDS: usize = 2 * 108;
 
 /// Type and length.
 const HEAD: usize = 3;
@@ -34,6 +42,21 @@ impl Tlvs {
         &self.0
     }
 
+    /// Whether there is one of this type.
+    fn has(&self, wanted: u8) -> bool {
+        each(&self.0).flatten().any(|tlv| tlv.kind == wanted)
+    }
+
+    /// The same with another behind them, unless there is one of its type, which came from nearer the client; or no
+    /// room for it.
+    pub(super) fn and(mut self, kind: u8, value: &[u8]) -> Tlvs {
+        let length = HEAD + value.len();
+        if !self.has(kind) && self.0.len() + length <= MOST {
+            self.0.extend(one(kind, value));
+        }
+        self
+    }
+
     /// Reads everything that follows the addresses.
     pub(super) fn read(bytes: &[u8]) -> Result<Read, Malformed> {
         let (mut kept, mut checksum) = (Vec::new(), None);
@@ -50,6 +73,11 @@ impl Tlvs {
         }
         Ok(Read { kept: Tlvs(kept), checksum })
     }
+}
+
+/// A TLV, whose value is shorter than [`LONGEST`].
+pub(super) fn one(kind: u8, value: &[u8]) -> Vec<u8> {
+    [&[kind][..], &(value.len() as u16).to_be_bytes(), value].concat()
 }
 
 fn is_ssl(value: &[u8]) -> bool {

@@ -105,6 +105,16 @@ pub fn local_address(socket: impl AsFd) -> io::Result<SocketAddr> {
     Ok(rustix::net::getsockname(socket)?.try_into()?)
 }
 
+/// The name of the Unix socket that `socket` is, or was accepted by, as it is in `sun_path`.
+///
+/// # Errors
+/// The errno of getsockname(2); EAFNOSUPPORT of another family.
+pub fn local_name(socket: impl AsFd) -> io::Result<Vec<u8>> {
+    let name = rustix::net::SocketAddrUnix::try_from(rustix::net::getsockname(socket)?)?;
+    let path = name.path().map(|path| path.to_bytes().to_vec());
+    Ok(path.or(name.abstract_name().map(|name| [&[0], name].concat())).unwrap_or_default())
+}
+
 /// Takes one connection from the accept queue of the listener at `address`.
 ///
 /// # Errors

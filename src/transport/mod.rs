@@ -38,7 +38,7 @@ pub use file::{Account, FileMode, SocketFile};
 pub(crate) use hops::{MAX_HOPS, hops_of};
 pub use incoming::{Arrived, Incoming, Unopened, Via};
 pub use keepalive::{Upkeep, Watch};
-pub use listen::{Bound, accept, bind, listen, local_address, share_port, socket_address};
+pub use listen::{Bound, accept, bind, listen, local_address, local_name, share_port, socket_address};
 pub use peek::{Undecided, peek, take_seen};
 pub use reach::{Destination, Reach, Reaching};
 pub(crate) use resolve::LOOPBACK;

@@ -151,7 +151,9 @@ pub(super) async fn arrive(
         seals.client = Some(Box::pin(secure(socket()?, session, tls)).await?);
     }
     // Targets are tried in turn, which is safe because no target receives the client's bytes before it is greeted.
-    let caller = Caller { client, header: header.as_ref(), session, runtime };
+    let told = seals.client.as_ref().filter(|_| route.proxy.send.is_some());
+    let tls = told.map(|sealed| Box::new(sealed.facts()));
+    let caller = Caller { client, tls, header: header.as_ref(), session, runtime };
     let (target, seal) = connect(&caller, progress).await?;
     seals.target = seal;
     Ok((target, (!seals.is_empty()).then(|| Box::new(seals))))

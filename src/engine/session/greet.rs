@@ -13,9 +13,9 @@ use crate::engine::targets::health::Event;
 use crate::engine::targets::reach::Unreached;
 use crate::engine::targets::target::Target;
 use crate::outcome::{Cause, Client, Side};
-use crate::proxy_protocol::{Ends, Form, Header, Tlvs};
+use crate::proxy_protocol::{Ends, Form};
 use crate::transport::tls::{Sealed, TlsOrigination};
-use crate::transport::{Link, Stream, local_address};
+use crate::transport::{Link, Stream, local_address, local_name};
 
 /// Greets a target that was reached; returns the TLS state, if it uses TLS. A target that cannot be greeted counts like
 /// one that cannot be dialled: the cause is noted in its attempt and its health.
@@ -60,10 +60,11 @@ async fn send_greeting(
 /// header is passed on, so that a chain of proxies names the client of the first.
 async fn announce(caller: &Caller<'_>, target: &mut Link, form: Form) -> Result<(), Unreached> {
     let Caller { client, session, header, .. } = *caller;
-    let bytes = match header {
-        Some(Header { ends: Ends::Own, tlvs }) => form.announce(&ends(client, session.entry.client()), tlvs),
-        Some(Header { ends, tlvs }) => form.announce(ends, tlvs),
-        None => form.announce(&ends(client, session.entry.client()), &Tlvs::default()),
+    let tlvs = header.map(|header| header.tlvs.clone()).unwrap_or_default();
+    let tlvs = caller.tls.as_ref().map_or(tlvs.clone(), |facts| facts.added_to(tlvs));
+    let bytes = match header.map(|header| &header.ends) {
+        None | Some(Ends::Own) => form.announce(&ends(client, session.entry.client(), form), &tlvs),
+        Some(ends) => form.announce(ends, &tlvs),
     };
     let stream = match target {
         // It resets itself when it is dropped before its end.
@@ -105,11 +106,14 @@ fn cause_of(error: &io::Error) -> Cause {
 
 /// The ends of the client's connection as the kernel has them. A client of a Unix socket, or of a custom stream, has no
 /// address that identifies it, and HAProxy refuses headers of the Unix family: it is announced as the proxy's own
-/// connection, as HAProxy does. A socket without a local address has lost its client, which the relay will find out.
-fn ends(stream: Option<&Stream>, client: Client) -> Ends {
+/// connection, as HAProxy does, unless the route says otherwise. A socket without a local address has lost its client, which the relay will find out.
+fn ends(stream: Option<&Stream>, client: Client, form: Form) -> Ends {
     match (client, stream) {
         (Client::Net(client), Some(stream)) => {
             local_address(stream).map_or(Ends::Own, |destination| Ends::Net { client, destination })
+        }
+        (Client::Unix { .. }, Some(stream)) if form == Form::V2Unix => {
+            local_name(stream).map_or(Ends::Own, |name| Ends::at_unix(&name))
         }
         (Client::Net(_), None) | (Client::Unix { .. }, _) => Ends::Own,
     }

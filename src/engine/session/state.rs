@@ -7,7 +7,7 @@ use tokio::io::Interest;
 
 use crate::engine::runtime::context::{RouteRuntime, SessionSlot};
 use crate::ledger::Entry;
-use crate::proxy_protocol::Header;
+use crate::proxy_protocol::{Header, TlsFacts};
 use crate::transport::Stream;
 
 /// What a session holds from its accept to its record.
@@ -21,6 +21,8 @@ pub(crate) struct Session {
 pub(crate) struct Caller<'s> {
     /// Its connection, if that is a socket.
     pub(crate) client: Option<&'s Stream>,
+    /// What is known of its TLS, if that ends here and the target is to be told.
+    pub(crate) tls: Option<Box<TlsFacts>>,
     /// The PROXY header that announced it.
     pub(crate) header: Option<&'s Header>,
     pub(crate) session: &'s Session,

@@ -14,6 +14,7 @@ use super::errors::{self, Unsecured};
 use super::records::{Came, LONGEST_RECORD, MAX_UNREAD, Ours, Step, add_alert, either, step};
 use super::{CloseNotify, Sealed, TlsOrigination, TlsTermination};
 use crate::address::TargetAddress;
+use crate::client_hello::{Reader, Seen};
 use crate::outcome::Side;
 use crate::transport::Stream;
 use crate::transport::try_io::{self, Moved};
@@ -53,8 +54,8 @@ pub async fn hello(socket: &Stream) -> Result<Hello, Unsecured> {
     }
 }
 
-/// A hello that was processed, as far as the client has sent; the answer is still to be sent.
-pub struct Answered(Shaking);
+/// A hello that was processed, as far as the client has sent; the answer is still to be sent. And the name in it.
+pub struct Answered(Shaking, Option<Box<str>>);
 
 /// Processes a client's hello: computes the keys, which takes some hundred microseconds, and never waits.
 ///
@@ -64,6 +65,11 @@ pub fn answer(tls: &TlsTermination, hello: Hello) -> Result<Answered, Unsecured>
     let ours = UnbufferedServerConnection::new(tls.config.clone());
     let ours = ours.map_err(|error| errors::unsecured(&error, Side::Client, &[]))?;
     let close_notify = tls.parts().close_notify;
+    // rustls knows it, and does not tell.
+    let asked = match Reader::default().read(&hello.0) {
+        Seen::Hello(hello) => hello.server_name().and_then(|name| str::from_utf8(name).ok()).map(Into::into),
+        _ => None,
+    };
     let mut shaking = Shaking::new(Ours::Server(Box::new(ours)), hello.0, Side::Client, close_notify);
     shaking.step();
     if let Ours::Server(ours) = &shaking.ours
@@ -72,7 +78,7 @@ pub fn answer(tls: &TlsTermination, hello: Hello) -> Result<Answered, Unsecured>
     {
         return Err(errors::unsecured(&error, Side::Client, &[]));
     }
-    Ok(Answered(shaking))
+    Ok(Answered(shaking, asked))
 }
 
 impl Answered {
@@ -81,7 +87,9 @@ impl Answered {
     /// # Errors
     /// Why the handshake failed.
     pub async fn finish(self, socket: &Stream) -> Result<Sealed, Unsecured> {
-        self.0.drive(socket).await
+        let mut sealed = self.0.drive(socket).await?;
+        sealed.asked = self.1;
+        Ok(sealed)
     }
 }
 

@@ -5,8 +5,9 @@
 
 use rustls::{Error, InvalidMessage};
 
-use super::CloseNotify;
+use super::{Certificate, CloseNotify};
 use crate::outcome::Agreed;
+use crate::proxy_protocol::TlsFacts;
 use rustls::client::UnbufferedClientConnection;
 use rustls::server::UnbufferedServerConnection;
 use rustls::unbuffered::{ConnectionState, EncodeError, EncryptError, UnbufferedStatus, WriteTraffic};
@@ -61,6 +62,8 @@ pub struct Sealed {
     pub closed: bool,
     /// What it means that the other end closes without close_notify.
     pub close_notify: CloseNotify,
+    /// The name that a client has asked for.
+    pub(super) asked: Option<Box<str>>,
 }
 
 impl Sealed {
@@ -71,7 +74,7 @@ impl Sealed {
         closed: bool,
         close_notify: CloseNotify,
     ) -> Sealed {
-        Sealed { ours, partial, early, broken: None, closed, close_notify }
+        Sealed { ours, partial, early, broken: None, closed, close_notify, asked: None }
     }
 
     /// What broke it, if anything has.
@@ -193,6 +196,20 @@ impl Sealed {
                 _ => return Err(Error::EncryptError),
             }
         })
+    }
+
+    /// What a PROXY header says of a client's connection.
+    pub fn facts(&self) -> TlsFacts {
+        let Agreed { version, cipher, resumed, .. } = self.agreed();
+        let shown = either!(&self.ours, it => it.peer_certificates()).and_then(<[_]>::first);
+        TlsFacts {
+            version,
+            cipher,
+            alpn: either!(&self.ours, it => it.alpn_protocol()).map(<[u8]>::to_vec),
+            authority: self.asked.as_deref().map(str::to_owned),
+            resumed,
+            common_name: shown.map(|it| Certificate::read(it).map(|it| it.common_name).unwrap_or_default()),
+        }
     }
 
     /// What was negotiated.

@@ -5,6 +5,7 @@ use std::path::Path;
 use std::process::{Command, Stdio};
 
 use loopgate::outcome::{Cause, End};
+use loopgate::proxy_protocol::{self, Header};
 
 use crate::harness::{Close, Proxy, Target};
 use crate::real::tcp::Service;
@@ -432,4 +433,69 @@ fn a_newest_version_holds_for_clients_and_for_targets() {
         record.outcome.end == End::TlsFailed && record.hint().unwrap().contains("max_version"),
         "{record}"
     );
+}
+
+/// Reads the header of version 2 that a target is sent.
+fn header_at(target: &Target) -> Header {
+    let (mut served, mut bytes) = (target.accept(), Vec::new());
+    loop {
+        bytes.extend(served.receive(1));
+        if let Some(read) = proxy_protocol::read(&bytes) {
+            assert_eq!(served.receive_all().0, b"x");
+            return read.unwrap().0;
+        }
+    }
+}
+
+/// Each TLV: its type and its value.
+fn tlvs(mut bytes: &[u8]) -> Vec<(u8, Vec<u8>)> {
+    let mut found = Vec::new();
+    while let [kind, high, low, rest @ ..] = bytes {
+        let (value, after) = rest.split_at(usize::from(u16::from_be_bytes([*high, *low])));
+        found.push((*kind, value.to_vec()));
+        bytes = after;
+    }
+    found
+}
+
+#[test]
+#[ignore = "needs openssl"]
+fn a_target_is_told_of_the_tls_that_ended_before_it() {
+    let (folder, target) = (tempfile::tempdir().unwrap(), Target::manual());
+    let at = folder.path();
+    self_signed(at, "web", " -addext subjectAltName=DNS:localhost");
+    self_signed(at, "guest", " -addext subjectAltName=DNS:guest.example");
+    let file = |name: &str| at.join(name).display().to_string();
+    let route = |more: &str| {
+        Proxy::builder().with(&format!(
+            "routes.test = {{listen = '127.0.0.1:0', target = '{}', send_proxy = 'v2_crc32c', tls = {{certificate = \
+             '{}', key = '{}', alpn = ['h2', 'http/1.1']{more}}}}}",
+            target.address,
+            file("web.pem"),
+            file("web.key")
+        ))
+    };
+    let told = |proxy: &Proxy, more: &[&str]| {
+        let asked = [&["-servername", "localhost", "-alpn", "http/1.1"], more].concat();
+        std::thread::scope(|scope| {
+            let header = scope.spawn(|| header_at(&target));
+            s_client(proxy, at, &asked);
+            tlvs(header.join().unwrap().tlvs.bytes())
+        })
+    };
+
+    let plain = told(&route(""), &["-tls1_2", "-cipher", "ECDHE-RSA-AES128-GCM-SHA256"]);
+
+    let [(0x01, alpn), (0x02, name), (0x20, ssl)] = &plain[..] else { panic!("{plain:?}") };
+    assert_eq!((&alpn[..], &name[..]), (&b"http/1.1"[..], &b"localhost"[..]));
+    assert_eq!(ssl[..5], [1, 0, 0, 0, 1]);
+    let within = tlvs(&ssl[5..]);
+    assert_eq!(within, [(0x21, b"TLSv1.2".to_vec()), (0x23, b"ECDHE-RSA-AES128-GCM-SHA256".to_vec())]);
+
+    let proxy = route(&format!(", client_pin = '{}'", pin(at, "guest")));
+    let known = told(&proxy, &["-tls1_3", "-cert", "guest.pem", "-key", "guest.key"]);
+
+    let (_, ssl) = known.iter().find(|(kind, _)| *kind == 0x20).unwrap();
+    assert_eq!(ssl[..5], [7, 0, 0, 0, 0]);
+    assert!(tlvs(&ssl[5..]).contains(&(0x22, b"guest".to_vec())), "{ssl:?}");
 }

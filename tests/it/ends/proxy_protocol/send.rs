@@ -96,7 +96,10 @@ fn a_client_of_a_unix_socket_is_told_as_nobody_else() {
     let (path, service) = (folder.path().join("proxy"), folder.path().join("service"));
     let listener = UnixListener::bind(&service).unwrap();
     let local = v2(0x20, 0x00, b"");
-    for (form, wanted) in [("v1", &b"PROXY UNKNOWN\r\n"[..]), ("v2", &local)] {
+    let mut names = [0; 216];
+    names[108..][..path.as_os_str().len()].copy_from_slice(path.as_os_str().as_encoded_bytes());
+    let by_socket = v2(0x21, 0x31, &names);
+    for (form, wanted) in [("v1", &b"PROXY UNKNOWN\r\n"[..]), ("v2", &local), ("v2_unix", &by_socket)] {
         let _proxy = Proxy::builder().with(&format!(
             "routes.test = {{listen = 'unix:{}', target = 'unix:{}', send_proxy = '{form}'}}",
             path.display(),

@@ -94,6 +94,8 @@ pub(crate) enum Form {
     TimeOrOff,
     Count,
     CountOrOff,
+    /// A whole number, zero included.
+    NumberOrOff,
     /// The weight of a target, with its largest value.
     Weight(u32),
     Truth,
@@ -120,7 +122,9 @@ impl Form {
     /// A value of this form as TOML.
     pub(super) fn quote(self, value: &str) -> String {
         match self {
-            Form::Count | Form::CountOrOff | Form::Weight(_) if value.parse::<u64>().is_ok() => {
+            Form::Count | Form::CountOrOff | Form::NumberOrOff | Form::Weight(_)
+                if value.parse::<u64>().is_ok() =>
+            {
                 value.to_owned()
             }
             Form::Truth => value.to_owned(),

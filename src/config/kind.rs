@@ -197,6 +197,25 @@ impl Kind for CountOrOff {
     }
 }
 
+/// A whole number, zero included, or "off".
+pub(crate) struct NumberOrOff;
+
+impl Kind for NumberOrOff {
+    type Value = Option<Written<OrOff<usize>>>;
+    const KEY: Key = Key::of(Form::NumberOrOff, Range::Any);
+
+    fn read(table: &mut Table<'_, '_>, key: &'static Key) -> Self::Value {
+        if table
+            .get(key.name)
+            .is_some_and(|value| value.get_ref().as_integer().is_some_and(|it| it.as_str() == "0"))
+        {
+            let zero = table.value::<i64>(key.name)?;
+            return Some(Written { value: OrOff(Some(0)), place: zero.place });
+        }
+        CountOrOff::read(table, key)
+    }
+}
+
 /// True or false.
 pub(crate) struct Truth;
 

@@ -85,8 +85,11 @@ pub struct FlowLimits {
     pub bandwidth_per_connection: Option<BandwidthRule>,
     /// How old it may become; more than zero. `None` is unlimited.
     pub age: Option<Duration>,
-    /// Answers to each datagram of the client, after which the flow is done; with `None`, only time ends a flow.
+    /// Answers to each datagram of the client, after which the flow is done; with 0, none is waited for; with `None`,
+    /// only time ends a flow.
     pub answers: Option<u32>,
+    /// Datagrams of the client that one flow carries, at least 1: the next one opens another flow. `None` is unlimited.
+    pub requests: Option<u32>,
     /// How many times its own bytes a client may be sent before it has shown, by a datagram after an answer, that its
     /// address is genuine (RFC 9000, section 8.1, has 3); `None` is unlimited.
     pub amplification: Option<u32>,
@@ -125,6 +128,7 @@ impl FlowPreset {
             bandwidth_per_connection: None,
             age: None,
             answers: None,
+            requests: None,
             amplification: None,
         };
         match self {

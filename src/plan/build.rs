@@ -139,6 +139,7 @@ fn flow_limits(own: &Settings, defaults: &Settings) -> FlowLimits {
         bandwidth_per_connection: off_or(&own.bandwidth_per_connection, &defaults.bandwidth_per_connection),
         age: session_limits::age(own, defaults),
         answers: over(pick(&own.answers, &defaults.answers), preset.answers),
+        requests: over(pick(&own.requests, &defaults.requests), preset.requests),
         amplification: over(pick(&own.max_amplification, &defaults.max_amplification), preset.amplification),
     }
 }

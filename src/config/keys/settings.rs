@@ -12,7 +12,8 @@ use crate::config::key::Given::{InWords, Value};
 use crate::config::key::Range::{Between, MoreThanZero, UpTo};
 use crate::config::key::{Form, Key, Range, Section};
 use crate::config::kind::{
-    AllowOrOff, Bind, Count, CountOrOff, Kind, ListOrOff, One, OneOrOff, Placed, Time, TimeOrOff, Truth, Word,
+    AllowOrOff, Bind, Count, CountOrOff, Kind, ListOrOff, NumberOrOff, One, OneOrOff, Placed, Time,
+    TimeOrOff, Truth, Word,
 };
 use crate::config::problem::Place;
 use crate::config::table::Table;
@@ -228,11 +229,19 @@ table! {
         example: r#""8h""#,
         aliases: &["max_connection_age", "max_connection_duration", "max_lifetime", "max_age", "lifetime"],
     }
-    answers: CountOrOff {
-        doc: "answers to each datagram after which a flow is done",
+    answers: NumberOrOff {
+        doc: "answers to each datagram after which a flow is done; with `0` it is done once its datagrams are sent",
         default: InWords("`\"off\"`, only time ends it"),
         example: "1",
         aliases: &["proxy_responses", "responses"],
+        only: Some(Udp),
+    }
+    requests: CountOrOff {
+        doc: "datagrams of the client that a flow carries, the next one opens another; with `answers`, a flow is done only \
+              once it has had them all",
+        default: InWords("`\"off\"`, any number"),
+        example: "1",
+        aliases: &["proxy_requests", "udp_requests", "max_requests"],
         only: Some(Udp),
     }
     max_amplification: CountOrOff {

@@ -20,6 +20,7 @@ mod listener;
 mod loop_state;
 mod new_flow;
 mod pause;
+mod requests;
 mod target;
 mod up;
 

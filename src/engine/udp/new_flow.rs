@@ -264,6 +264,11 @@ impl EventLoop {
                 let known = self.flows.find(&held.client);
                 let opened = known.map_or_else(|| self.open(held.client, held.came, now), NewFlow::Flow);
                 match opened {
+                    NewFlow::Flow(id)
+                        if self.flows.get(id).is_some_and(|flow| flow.account.ends_by_requests()) =>
+                    {
+                        self.carry_counted(held.client, std::iter::once((piece, false)), now);
+                    }
                     NewFlow::Flow(id) => {
                         let piece = self.flows.get_mut(id).and_then(|flow| flow.pass_up(piece, now));
                         piece.into_iter().for_each(|piece| self.send_up(held.client, id, &[piece], now));

@@ -105,9 +105,12 @@ impl EventLoop {
                 }
             },
         };
+        let Some(flow) = self.flows.get_mut(id) else { return };
+        if flow.account.ends_by_requests() {
+            return self.carry_counted(client, places.map(piece), now);
+        }
         let mut pieces = [Piece { bytes: &[], segment: 0 }; BATCH];
         let mut count = 0;
-        let Some(flow) = self.flows.get_mut(id) else { return };
         for place in places {
             let (piece, is_cut) = piece(place);
             if is_cut {

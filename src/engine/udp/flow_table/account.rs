@@ -11,6 +11,8 @@ pub(crate) struct Account {
     target: SocketAddr,
     /// Answers to each datagram of the client; with `None`, only time ends the flow.
     answers: Option<u32>,
+    /// Datagrams of the client that it carries; `None` is unbounded.
+    requests: Option<u32>,
     /// Bytes that may be sent per byte of a client that has not proved its address; `None` is unbounded.
     amplification: Option<u32>,
     /// Datagrams and bytes received from the client.
@@ -28,6 +30,7 @@ impl Account {
         Account {
             target,
             answers: limits.answers,
+            requests: limits.requests,
             amplification: limits.amplification,
             asked: 0,
             asked_bytes: 0,
@@ -96,10 +99,21 @@ impl Account {
         self.datagrams.down_dropped.add(why, datagrams);
     }
 
-    /// Whether every datagram of the client has had its answers.
+    /// How many more datagrams of the client it carries; `None` if that is not bounded.
+    pub(crate) fn room(&self) -> Option<u64> {
+        self.requests.map(|requests| u64::from(requests).saturating_sub(self.asked))
+    }
+
+    /// Whether what a client sends may end its part of the flow, or the flow.
+    pub(crate) fn ends_by_requests(&self) -> bool {
+        self.requests.is_some() || self.answers == Some(0)
+    }
+
+    /// Whether every datagram of the client has had its answers, and it has had all of them that it carries.
     pub(crate) fn is_done(&self) -> bool {
         self.answers.is_some_and(|answers| self.datagrams.down >= self.asked.saturating_mul(answers.into()))
             && self.asked > 0
+            && self.room().unwrap_or(0) == 0
     }
 }
 
@@ -120,6 +134,31 @@ mod tests {
         account.asks(2, 60);
         account.delivered_down(1);
         assert!(!account.is_done());
+        account.delivered_down(1);
+
+        assert!(account.is_done());
+    }
+
+    #[test]
+    fn a_flow_of_which_no_answer_is_expected_is_done_at_once() {
+        let mut account = account(Some(0), None);
+        assert!(!account.is_done(), "it has carried nothing");
+
+        account.asks(1, 60);
+
+        assert!(account.is_done() && account.ends_by_requests());
+    }
+
+    #[test]
+    fn a_flow_of_so_many_requests_is_done_after_them_and_their_answers() {
+        let limits = FlowLimits { answers: Some(1), requests: Some(2), ..FlowPreset::Any.limits() };
+        let mut account = Account::new(([127, 0, 0, 1], 53).into(), &limits);
+
+        account.asks(1, 60);
+        account.delivered_down(1);
+        assert!(!account.is_done() && account.room() == Some(1));
+        account.asks(1, 60);
+        assert!(!account.is_done() && account.room() == Some(0));
         account.delivered_down(1);
 
         assert!(account.is_done());

@@ -122,6 +122,16 @@ impl<T> FlowTable<T> {
         id
     }
 
+    /// Takes the client away from a flow, so that its next datagram opens another; answers still go to it.
+    pub(super) fn unbind(&mut self, id: FlowId) {
+        let Some(slot) = self.slots.get(id as usize) else { return };
+        if let Entry::Occupied(entry) = self.by_client.entry(slot.client)
+            && *entry.get() == id
+        {
+            entry.remove();
+        }
+    }
+
     /// Removes a flow.
     pub(super) fn remove(&mut self, id: FlowId) -> Option<T> {
         if !self.slots.contains(id as usize) {
@@ -132,8 +142,8 @@ impl<T> FlowTable<T> {
         if group.rules.age.is_some() {
             group.by_birth.unlink(&mut self.slots, |slot| &mut slot.by_birth, id);
         }
+        self.unbind(id);
         let slot = self.slots.remove(id as usize);
-        self.by_client.remove(&slot.client);
         self.groups[slot.group].count -= 1;
         self.shrink();
         Some(slot.flow)
@@ -236,5 +246,31 @@ impl<T> FlowTable<T> {
         if capacity > 4 * KEPT && len < capacity / 8 {
             self.by_client.shrink_to(2 * len);
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_flow_that_has_lost_its_client_lives_on_beside_the_next_one() {
+        let (mut table, now) = (FlowTable::default(), Instant::now());
+        let rules = Rules { most: 2, full: FlowsFull::Evict, idle: Duration::from_secs(1), age: None };
+        let group = table.add_group(rules);
+        let client = ClientKey { listener: 1, from: ([127, 0, 0, 1], 9).into(), asked: None };
+        let first = table.insert(client, group, "first", now);
+
+        table.unbind(first);
+        assert_eq!((table.find(&client), table.client(first)), (None, Some(&client)));
+        let second = table.insert(client, group, "second", now);
+        table.unbind(first);
+
+        assert_eq!(table.find(&client), Some(second), "it was the other that lost it");
+        assert_eq!(table.room(group), Room::InPlaceOf(first));
+        assert_eq!(table.remove(first), Some("first"));
+        assert_eq!(table.find(&client), Some(second));
+        assert_eq!((table.remove(second), table.find(&client)), (Some("second"), None));
+        assert!(table.remove_group(group));
     }
 }

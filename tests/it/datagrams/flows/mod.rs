@@ -3,6 +3,7 @@
 mod ends;
 mod floods;
 mod reload;
+mod requests;
 
 use std::net::SocketAddr;
 

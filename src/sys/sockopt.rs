@@ -2,7 +2,7 @@
 
 use std::ffi::c_int;
 use std::io;
-use std::os::fd::{AsFd, AsRawFd, BorrowedFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
 
 /// Lets connect(2) choose the source port, which may then be shared between different destinations.
 ///
@@ -83,6 +83,24 @@ fn queued(socket: BorrowedFd<'_>, which: libc::Ioctl) -> io::Result<u32> {
     let answer = unsafe { libc::ioctl(socket.as_raw_fd(), which, &raw mut bytes) };
     if answer == 0 { Ok(bytes.max(0) as u32) } else { Err(io::Error::last_os_error()) }
 }
+
+/// The file that a Unix socket is bound to, as a descriptor made with O_PATH, whatever stands at its path by now
+/// (unix_open_file, net/unix/af_unix.c).
+///
+/// # Errors
+/// EPERM without CAP_NET_ADMIN; ENOTTY or EINVAL before Linux 4.12; ENOENT if it is bound to no file.
+pub(crate) fn bound_file(socket: impl AsFd) -> io::Result<OwnedFd> {
+    // SAFETY: SIOCUNIXFILE takes no argument; the descriptor is borrowed for the call.
+    let answer = unsafe { libc::ioctl(socket.as_fd().as_raw_fd(), SIOCUNIXFILE) };
+    if answer < 0 {
+        return Err(io::Error::last_os_error());
+    }
+    // SAFETY: the kernel has just opened this descriptor (close-on-exec) for the caller, and nothing else knows it.
+    Ok(unsafe { OwnedFd::from_raw_fd(answer) })
+}
+
+/// Of include/uapi/linux/un.h; the same on every architecture.
+const SIOCUNIXFILE: libc::Ioctl = 0x89E0;
 
 /// The process id and effective user id of the process that connected to a Unix socket, at that moment (unix(7),
 /// SO_PEERCRED). A process outside this PID namespace has the id 0, which `rustix`'s type cannot hold.

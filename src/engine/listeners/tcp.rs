@@ -121,7 +121,7 @@ impl TcpListener {
 
     /// Changes the mode and owner of its socket's file, if it has one.
     pub(crate) fn change_file(&self, wanted: &SocketFile) -> io::Result<()> {
-        self.file.as_ref().map_or(Ok(()), |file| file.change(wanted))
+        self.file.as_ref().map_or(Ok(()), |file| file.change(&self.socket, wanted))
     }
 
     /// The mode and owner of its socket's file, if it has one.

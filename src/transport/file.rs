@@ -1,11 +1,14 @@
 //! The mode and the owner of the file of a Unix listener, as a user writes them.
 
 use std::fmt;
+use std::io;
 use std::str::FromStr;
 use std::sync::Arc;
 
+use rustix::fs::{Gid, Uid};
 use serde::{Deserialize, Deserializer};
 
+use crate::probe::system::users;
 use crate::units::{Misread, from_text, quoted};
 
 /// The attributes of the file of a Unix listener. A process that may write to it may connect (unix(7)).
@@ -109,6 +112,30 @@ impl<'de> Deserialize<'de> for Account {
         from_text(deserializer, "the name of a user or a group, as \"www-data\"", |number| {
             Misread::new("a user or a group is written in quotes", format!(r#"write "{number}""#))
         })
+    }
+}
+
+/// The owner of the file, by number.
+pub(super) struct Owner {
+    pub(super) user: Option<Uid>,
+    pub(super) group: Option<Gid>,
+}
+
+impl Owner {
+    pub(super) fn find(wanted: &SocketFile) -> io::Result<Owner> {
+        let user = wanted.owner.as_ref().map(|it| number(it, "user", users::user)).transpose()?;
+        let group = wanted.group.as_ref().map(|it| number(it, "group", users::group)).transpose()?;
+        Ok(Owner { user: user.map(Uid::from_raw), group: group.map(Gid::from_raw) })
+    }
+}
+
+fn number(account: &Account, kind: &str, find: fn(&str) -> Option<u32>) -> io::Result<u32> {
+    match account {
+        Account::Number(number) => Ok(*number),
+        Account::Name(name) => find(name).ok_or_else(|| {
+            let table = if kind == "user" { "passwd" } else { "group" };
+            io::Error::new(io::ErrorKind::InvalidInput, format!("no {kind} {name} in /etc/{table}"))
+        }),
     }
 }
 

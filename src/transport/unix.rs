@@ -17,8 +17,8 @@ use std::thread::sleep;
 use std::time::Duration;
 
 use rustix::fs::{
-    AtFlags, FileType, FlockOperation, Gid, Mode, OFlags, Stat, Uid, chmod, chownat, fchmod, flock, fstat,
-    open, statat, unlinkat,
+    AtFlags, FileType, FlockOperation, Mode, OFlags, Stat, chmod, chownat, fchmod, flock, fstat, open,
+    statat, unlinkat,
 };
 use rustix::io::Errno;
 use rustix::net::sockopt::set_socket_oobinline;
@@ -26,12 +26,11 @@ use rustix::net::{AddressFamily, SocketAddrUnix, SocketFlags, SocketType, connec
 use rustix::process::geteuid;
 use tokio::net::UnixStream;
 
-use super::file::{Account, SocketFile};
+use super::file::{Owner, SocketFile};
 use super::hops;
 use crate::address::UnixName;
 use crate::probe::sockets::unix::listener;
 use crate::probe::sockets::unix_table;
-use crate::probe::system::users;
 use crate::sys;
 
 const FLAGS: SocketFlags = SocketFlags::NONBLOCK.union(SocketFlags::CLOEXEC);
@@ -190,30 +189,6 @@ fn split(path: &str) -> (&str, &str) {
 
 fn identity(stat: &Stat) -> (u64, u64) {
     (stat.st_dev, stat.st_ino)
-}
-
-/// The owner of the file, by number.
-struct Owner {
-    user: Option<Uid>,
-    group: Option<Gid>,
-}
-
-impl Owner {
-    fn find(wanted: &SocketFile) -> io::Result<Owner> {
-        let user = wanted.owner.as_ref().map(|it| number(it, "user", users::user)).transpose()?;
-        let group = wanted.group.as_ref().map(|it| number(it, "group", users::group)).transpose()?;
-        Ok(Owner { user: user.map(Uid::from_raw), group: group.map(Gid::from_raw) })
-    }
-}
-
-fn number(account: &Account, kind: &str, find: fn(&str) -> Option<u32>) -> io::Result<u32> {
-    match account {
-        Account::Number(number) => Ok(*number),
-        Account::Name(name) => find(name).ok_or_else(|| {
-            let table = if kind == "user" { "passwd" } else { "group" };
-            io::Error::new(io::ErrorKind::InvalidInput, format!("no {kind} {name} in /etc/{table}"))
-        }),
-    }
 }
 
 /// What is at a path.

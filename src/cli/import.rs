@@ -133,9 +133,9 @@ fn unreadable(path: &str, problem: &config::Problem) -> String {
 
 fn standard_input() -> Result<String, String> {
     let mut bytes = Vec::new();
-    let read = io::stdin().lock().take(config::MAX_BYTES + 1).read_to_end(&mut bytes);
+    let read = io::stdin().lock().take(config::LIMIT.bytes() + 1).read_to_end(&mut bytes);
     read.map_err(|error| format!("standard input cannot be read: {error}"))?;
-    if bytes.len() as u64 > config::MAX_BYTES {
+    if bytes.len() as u64 > config::LIMIT.bytes() {
         return Err("standard input is longer than 1 MiB, too long for a configuration".to_owned());
     }
     String::from_utf8(bytes).map_err(|_| "standard input is not UTF-8 text".to_owned())

@@ -2,69 +2,67 @@
 //!
 //! This module neither chooses the file nor watches it.
 
-use std::fs::File;
-use std::io::{self, ErrorKind, Read};
 use std::path::Path;
 
 use super::problem::{Place, Problem};
+use super::regular::{Content, Limit, Unread, read_file_or_pipe, read_regular};
 
-/// The largest file that is read, in bytes. 1,000 routes take about a tenth of it.
-pub(crate) const MAX_BYTES: u64 = 1024 * 1024;
+/// The largest configuration that is read. 1,000 routes take about a tenth of it.
+pub(crate) const LIMIT: Limit = Limit { mebibytes: 1, name: "the limit for a configuration" };
 
-/// The whole text of the file at `path`.
+/// The whole text of the file, of the pipe or of what is typed at `path`.
 ///
 /// # Errors
-/// A problem if it cannot be read, is larger than [`MAX_BYTES`], or is not UTF-8.
+/// A problem if it cannot be read, is larger than [`LIMIT`], or is not UTF-8.
 pub(crate) fn read_file(path: &Path) -> Result<String, Box<Problem>> {
-    let problem = |message: String| Problem::new(Place::File, "", message);
-    let bytes = match read_bytes(path) {
-        Ok(bytes) => bytes,
-        Err(error) => {
-            let (what, mut help) = unreadable(&error);
-            if path == Path::new("-") {
-                help = "write /dev/stdin to read from a pipe";
-            }
-            return Err(Box::new(problem(what).help(help)));
+    text(read_file_or_pipe(path, LIMIT).map_err(|unread| {
+        let (what, mut help) = unread.told();
+        if path == Path::new("-") {
+            help = "write /dev/stdin to read from a pipe";
         }
-    };
-    if bytes.len() as u64 > MAX_BYTES {
-        let problem = problem("the file is larger than 1 MiB, the limit for a configuration".into());
-        return Err(Box::new(problem.help("is this the right file?")));
+        Box::new(Problem::new(Place::File, "", what).help(help))
+    })?)
+}
+
+/// Why a file is not included: what is wrong, to follow its name, and what to do.
+pub(super) struct NotIncluded {
+    pub(super) what: String,
+    pub(super) help: String,
+    /// Whether it may be read later without having changed.
+    pub(super) is_busy: bool,
+}
+
+impl NotIncluded {
+    pub(super) fn new(what: &str, help: &str) -> NotIncluded {
+        NotIncluded { what: what.to_owned(), help: help.to_owned(), is_busy: false }
     }
-    String::from_utf8(bytes).map_err(|error| {
-        let good = error.utf8_error().valid_up_to();
-        let line = error.as_bytes()[..good].iter().filter(|byte| **byte == b'\n').count() + 1;
-        let problem = problem(format!("line {line} is not UTF-8 text (byte {good} of the file)"));
-        Box::new(problem.help("save the file as UTF-8"))
-    })
+}
+
+/// The whole text of a regular file that is included.
+pub(super) fn read_included(path: &Path) -> Result<String, NotIncluded> {
+    let content = read_regular(path, LIMIT).map_err(|unread| {
+        let (what, mut help) = unread.told();
+        if matches!(unread, Unread::Directory) {
+            help = "name a file, or the files in it, as conf.d/*.toml";
+        }
+        NotIncluded { is_busy: matches!(unread, Unread::Leased), ..NotIncluded::new(&what, help) }
+    })?;
+    content.text().map_err(|at| NotIncluded::new(&no_text(at), AS_UTF8))
+}
+
+const AS_UTF8: &str = "save the file as UTF-8";
+
+fn no_text((line, byte): (usize, usize)) -> String {
+    format!("line {line} is not UTF-8 text (byte {byte} of the file)")
+}
+
+fn text(content: Content) -> Result<String, Box<Problem>> {
+    content.text().map_err(|at| Box::new(Problem::new(Place::File, "", no_text(at)).help(AS_UTF8)))
 }
 
 /// Whether a text holds a certificate or a key. Such a file is never quoted, whatever it was named as.
 pub(crate) fn is_pem(text: &str) -> bool {
     text.lines().any(|line| line.starts_with("-----BEGIN "))
-}
-
-fn read_bytes(path: &Path) -> io::Result<Vec<u8>> {
-    let file = File::open(path)?;
-    if file.metadata()?.is_dir() {
-        return Err(ErrorKind::IsADirectory.into());
-    }
-    let mut bytes = Vec::new();
-    // One byte more than allowed distinguishes a file that is too large from one that just fits.
-    file.take(MAX_BYTES + 1).read_to_end(&mut bytes)?;
-    Ok(bytes)
-}
-
-/// Why a file cannot be read, and what to do.
-pub(crate) fn unreadable(error: &io::Error) -> (String, &'static str) {
-    match error.kind() {
-        ErrorKind::NotFound => ("there is no such file".into(), "check the path, or write the file"),
-        ErrorKind::IsADirectory => ("this is a directory".into(), "name the file in it"),
-        ErrorKind::PermissionDenied => {
-            ("this user may not read the file".into(), "change its permissions, or run as a user who may")
-        }
-        _ => (format!("the file cannot be read: {error}"), "check the path"),
-    }
 }
 
 #[cfg(test)]
@@ -79,7 +77,7 @@ mod tests {
 
     #[test]
     fn a_file_that_cannot_be_a_configuration_is_refused() {
-        let most = usize::try_from(MAX_BYTES).unwrap();
+        let most = usize::try_from(LIMIT.bytes()).unwrap();
 
         assert_eq!(outcome(b""), "read 0");
         assert_eq!(outcome(&vec![b'#'; most]), format!("read {most}"));

@@ -60,17 +60,19 @@ pub struct NamedFile {
     pub is_pattern: bool,
     /// Its state just before it was read, so that a change during the read is seen as a change.
     pub stamp: Option<Stamp>,
+    /// Whether it could not be read and may be later without having changed: another process holds a lease on it.
+    pub is_busy: bool,
 }
 
 impl NamedFile {
     /// A file as it is now.
     pub(crate) fn new(path: PathBuf) -> NamedFile {
-        NamedFile { stamp: Stamp::of(&path), path, is_pattern: false }
+        NamedFile { stamp: Stamp::of(&path), path, is_pattern: false, is_busy: false }
     }
 
     /// The files that match a pattern, as they are now.
     pub(crate) fn fitting(pattern: PathBuf) -> NamedFile {
-        NamedFile { stamp: Stamp::of_all(&pattern), path: pattern, is_pattern: true }
+        NamedFile { stamp: Stamp::of_all(&pattern), path: pattern, is_pattern: true, is_busy: false }
     }
 }
 

@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 
 use super::decode::FileName;
 use super::document::{self, Config};
-use super::file::{is_pem, read_file, unreadable};
+use super::file::{NotIncluded, is_pem, read_included};
 use super::file_id::{NamedFile, Stamp};
 use super::pattern::{self, MAX_ENTRIES, is_pattern};
 use super::problem::{Place, Problem, bare_or_quoted};
@@ -103,7 +103,10 @@ impl Reading<'_> {
         }
         let text = match self.text(&path) {
             Ok(text) => text,
-            Err((what, help)) => {
+            Err(NotIncluded { what, help, is_busy }) => {
+                if let Some(named) = self.whole.files.last_mut() {
+                    named.is_busy |= is_busy;
+                }
                 self.wrong(place, format!("{}: {what}", shown_path(&path)), &help);
                 return Some(());
             }
@@ -122,33 +125,17 @@ impl Reading<'_> {
     }
 
     /// The text of a file, or what is wrong with it and what to do.
-    fn text(&self, path: &Path) -> Result<String, (String, String)> {
+    fn text(&self, path: &Path) -> Result<String, NotIncluded> {
         let main = self.whole.texts.main().map(|main| Path::new(&main.name)).and_then(Stamp::of);
         if main.is_some() && main == Stamp::of(path) {
             let help = "put the others into a folder of their own, as conf.d/*.toml";
-            return Err(("this is the configuration itself".to_owned(), help.to_owned()));
+            return Err(NotIncluded::new("this is the configuration itself", help));
         }
-        // The kind is checked first: opening a pipe would block until another process writes to it.
-        match fs::metadata(path) {
-            Ok(meta) if meta.is_dir() => {
-                let help = "name a file, or the files in it, as conf.d/*.toml";
-                return Err(("this is a directory".to_owned(), help.to_owned()));
-            }
-            Ok(meta) if !meta.is_file() => {
-                let help = "name a regular file, which can be read again when it changes";
-                return Err(("this is not a regular file".to_owned(), help.to_owned()));
-            }
-            Ok(_) => {}
-            Err(error) => {
-                let (what, help) = unreadable(&error);
-                return Err((what, help.to_owned()));
-            }
+        let text = read_included(path)?;
+        if is_pem(&text) {
+            return Err(NotIncluded::new(PEM, "include files with routes only"));
         }
-        match read_file(path) {
-            Ok(text) if is_pem(&text) => Err((PEM.to_owned(), "include files with routes only".to_owned())),
-            Ok(text) => Ok(text),
-            Err(problem) => Err((problem.message, problem.help.unwrap_or_default())),
-        }
+        Ok(text)
     }
 
     fn wrong(&mut self, place: &Place, message: String, help: &str) {

@@ -116,9 +116,9 @@ fn forward(at: &At, draft: &mut Draft) -> Option<RouteId> {
     let [bind, bind_port, connect, connect_port, rest @ ..] = &words[..] else {
         return no_rule(at, draft);
     };
-    let is_number = |text: &&&str| proto(text).0.bytes().all(|byte| byte.is_ascii_digit());
+    let is_number = |text: &str| proto(text).0.bytes().all(|byte| byte.is_ascii_digit());
     let known = [bind_port, connect_port].iter().filter(|text| port(proto(text).0, "tcp").is_some()).count();
-    if known < 2 && ![bind_port, connect_port].iter().any(|text| is_number(&text)) {
+    if known < 2 && ![bind_port, connect_port].iter().any(|text| is_number(text)) {
         return no_rule(at, draft);
     }
     let (bind_port, from) = proto(bind_port);

@@ -4,28 +4,19 @@
 
 use std::cell::OnceCell;
 use std::collections::BTreeMap;
-use std::fs::{self, File};
-use std::io::Read;
-use std::os::unix::fs::MetadataExt;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use rustls::pki_types::CertificateDer;
 
-use crate::config::{FileName, NamedFile, Place, Problem, Texts, Written, unreadable};
+use crate::config::{
+    Content, FileName, Limit, NamedFile, Place, Problem, Texts, Unread, Written, read_regular,
+};
 
-/// The largest file that is read, in bytes. The certificates of all public authorities together take a quarter of it.
-const MAX_BYTES: u64 = 1024 * 1024;
+/// The largest file that is read. The certificates of all public authorities together take a quarter of it.
+const LIMIT: Limit = Limit { mebibytes: 1, name: "the limit for certificates" };
 
 /// The most files that one configuration may name: each is checked four times a second.
 const MAX_FILES: usize = 4096;
-
-/// The content of a file, and its permissions.
-#[derive(Clone, Debug)]
-pub(super) struct Content {
-    pub(super) bytes: Vec<u8>,
-    /// The permission bits.
-    pub(super) mode: u32,
-}
 
 /// Why a file has no content: what is wrong, to follow the file's name, and what to do.
 #[derive(Clone, Debug)]
@@ -55,7 +46,17 @@ impl<'t> Files<'t> {
     /// The content of the file.
     pub(super) fn read(&mut self, named: &Written<FileName>) -> Result<&Content, &Unreadable> {
         let path = self.path(named);
-        self.read.entry(path).or_insert_with_key(|path| (NamedFile::new(path.clone()), read(path))).1.as_ref()
+        let read = |path: &PathBuf| {
+            let mut named = NamedFile::new(path.clone());
+            let content = read_regular(path, LIMIT);
+            named.is_busy = matches!(content, Err(Unread::Leased));
+            let told = content.map_err(|unread| {
+                let (what, help) = unread.told();
+                Unreadable { what, help }
+            });
+            (named, told)
+        };
+        self.read.entry(path).or_insert_with_key(read).1.as_ref()
     }
 
     /// The certificate authorities this machine trusts; empty if it has none.
@@ -79,29 +80,4 @@ pub(super) fn few_enough(files: &[NamedFile], problems: &mut Vec<Problem>) {
         let help = "put several into one file: a list has any number of lines, and a PEM file any number of authorities";
         problems.push(Problem::new(Place::File, "", message).help(help));
     }
-}
-
-fn read(path: &Path) -> Result<Content, Unreadable> {
-    let failed = |error: std::io::Error| {
-        let (what, help) = unreadable(&error);
-        Unreadable { what, help }
-    };
-    // The kind is checked first: opening a pipe would block until another process writes to it.
-    let meta = fs::metadata(path).map_err(failed)?;
-    if meta.is_dir() {
-        return Err(failed(std::io::ErrorKind::IsADirectory.into()));
-    }
-    if !meta.is_file() {
-        let help = "name a regular file, which can be read again when it changes";
-        return Err(Unreadable { what: "this is not a regular file".into(), help });
-    }
-    let file = File::open(path).map_err(failed)?;
-    let mut bytes = Vec::new();
-    // One byte more than allowed distinguishes a file that is too large from one that just fits.
-    file.take(MAX_BYTES + 1).read_to_end(&mut bytes).map_err(failed)?;
-    if bytes.len() as u64 > MAX_BYTES {
-        let what = "the file is larger than 1 MiB, the limit for certificates".to_owned();
-        return Err(Unreadable { what, help: "is this the right file?" });
-    }
-    Ok(Content { bytes, mode: meta.mode() & 0o777 })
 }

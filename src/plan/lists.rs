@@ -1,18 +1,17 @@
 //! `allow` and `deny` → sets: each file is read once, and its set is shared by all routes that name it.
 
 use std::collections::HashMap;
-use std::fs::{self, File};
-use std::io::{self, ErrorKind, Read};
+use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use super::draft::Draft;
 use crate::acl::{Access, Listed, Networks, Sets, listed_in};
-use crate::config::{NamedFile, Problem, Settings, Texts, Written, is_pem};
+use crate::config::{Limit, NamedFile, Problem, Settings, Texts, Unread, Written, is_pem, read_regular};
 use crate::units::shown_path;
 
-/// The largest list that is read, in bytes; room for about a million networks.
-const MAX_BYTES: u64 = 16 << 20;
+/// The largest list that is read; room for about a million networks.
+const LIMIT: Limit = Limit { mebibytes: 16, name: "" };
 
 /// The most faulty lines of one file that are reported; the wrong kind of file has thousands.
 const MAX_REPORTED: usize = 10;
@@ -83,7 +82,7 @@ impl<'f> Lists<'f> {
         let mut problem = |what: String, help: &str| {
             problems.push(Problem::new(entry.place.clone(), key, what).help(help));
         };
-        let named = NamedFile::new(path.clone());
+        let mut named = NamedFile::new(path.clone());
         let networks = match read(&path) {
             Ok(text) if is_pem(&text) => {
                 let what = "this holds a certificate or a key, and no list";
@@ -103,7 +102,8 @@ impl<'f> Lists<'f> {
                 }
                 networks
             }
-            Err((what, help)) => {
+            Err(Unreadable { what, help, is_busy }) => {
+                named.is_busy = is_busy;
                 problem(format!("{}: {what}", shown_path(&path)), help);
                 Vec::new()
             }
@@ -114,42 +114,32 @@ impl<'f> Lists<'f> {
     }
 }
 
-/// The text of a file, or what is wrong with it and what to do.
-fn read(path: &Path) -> Result<String, (String, &'static str)> {
-    let bytes = read_bytes(path).map_err(|error| match error.kind() {
-        ErrorKind::NotFound => {
-            ("there is no such file".to_owned(), "a relative path starts at the configuration's folder")
+/// The text of a file.
+fn read(path: &Path) -> Result<String, Unreadable> {
+    let content = read_regular(path, LIMIT).map_err(|unread| {
+        let (what, mut help) = unread.told();
+        if matches!(&unread, Unread::Failed(error) if error.kind() == ErrorKind::NotFound) {
+            help = "a relative path starts at the configuration's folder";
         }
-        ErrorKind::PermissionDenied => {
-            ("this user may not read the file".to_owned(), "change its permissions, or run as a user who may")
-        }
-        ErrorKind::InvalidInput => {
-            ("this is not a regular file".to_owned(), "name a file with one network a line")
-        }
-        _ => (format!("the file cannot be read: {error}"), "check the path"),
+        Unreadable { what, help, is_busy: matches!(unread, Unread::Leased) }
     })?;
-    if bytes.len() as u64 > MAX_BYTES {
-        return Err(("the file is larger than 16 MiB".to_owned(), "is this the right file?"));
-    }
-    String::from_utf8(bytes).map_err(|error| {
-        let good = error.utf8_error().valid_up_to();
-        let line = error.as_bytes()[..good].iter().filter(|byte| **byte == b'\n').count() + 1;
-        (format!("line {line} is not UTF-8 text"), "is this the right file?")
+    content.text().map_err(|(line, _)| Unreadable {
+        what: format!("line {line} is not UTF-8 text"),
+        help: "is this the right file?",
+        is_busy: false,
     })
 }
 
-fn read_bytes(path: &Path) -> io::Result<Vec<u8>> {
-    // The kind is checked first: opening a pipe would block until another process writes to it.
-    if !fs::metadata(path)?.is_file() {
-        return Err(ErrorKind::InvalidInput.into());
-    }
-    let mut bytes = Vec::new();
-    File::open(path)?.take(MAX_BYTES + 1).read_to_end(&mut bytes)?;
-    Ok(bytes)
+/// Why a list has no text: what is wrong, to follow the file's name, and what to do.
+struct Unreadable {
+    what: String,
+    help: &'static str,
+    is_busy: bool,
 }
 
 #[cfg(test)]
 mod tests {
+    use std::fs;
     use std::net::IpAddr;
 
     use super::*;
@@ -222,7 +212,7 @@ mod tests {
         );
         assert_eq!(
             planned("", "routes.a = {listen='1', target='9', allow=['file:none', 'file:.']}").unwrap_err(),
-            "routes.a.allow: DIR/none: there is no such file\nroutes.a.allow: DIR/.: this is not a regular file"
+            "routes.a.allow: DIR/none: there is no such file\nroutes.a.allow: DIR/.: this is a directory"
         );
     }
 }

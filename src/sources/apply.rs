@@ -1,7 +1,7 @@
 //! A file change or SIGHUP → plan → [`Handle::declare`]. A reload is a transaction: if there is any problem, nothing
 //! changes.
 //!
-//! `file` decides when to reload: it watches the configuration and every file that it names.
+//! `watching` decides when to reload: it watches the configuration and every file that it names.
 
 use std::fs;
 use std::future::Future;
@@ -11,7 +11,8 @@ use std::time::SystemTime;
 
 use super::file::{Taken, Watch};
 use super::refusal::Refusal;
-use crate::config::{MAX_BYTES, NamedFile, Problems};
+use super::watching::Watching;
+use crate::config::{LIMIT, NamedFile, Problems};
 use crate::engine::{self, Declared, Handle, NotListening, Refused};
 use crate::ledger::LogFormat;
 use crate::plan::{self, Plan, Route, Sources};
@@ -21,7 +22,7 @@ pub struct Reloader {
     sources: Sources,
     handle: Handle,
     plan: Plan,
-    watch: Watch,
+    watch: Watching,
     log_format: Option<LogFormat>,
     last: Option<Last>,
 }
@@ -44,7 +45,7 @@ type Rejected = (Refusal, Vec<NamedFile>);
 impl Reloader {
     /// A reloader for an engine that runs `plan`, which was loaded from `sources`.
     pub fn new(sources: Sources, plan: Plan, handle: Handle) -> Reloader {
-        let watch = Watch::new(sources.file.as_deref(), &plan);
+        let watch = Watching::new(sources.file.as_deref(), &plan);
         Reloader { sources, handle, plan, watch, log_format: None, last: None }
     }
 
@@ -80,7 +81,10 @@ impl Reloader {
             () = hangup => None,
         };
         // A signal reloads the file at once, as it is.
-        let taken = taken.unwrap_or_else(|| self.watch.as_it_is());
+        let taken = match taken {
+            Some(taken) => taken,
+            None => self.watch.ask(|watch| watch.as_it_is()).await,
+        };
         // The answer is kept in `last`.
         let _ = self.carry_out(taken).await;
     }
@@ -92,14 +96,15 @@ impl Reloader {
     ///
     /// Not cancel safe: if it is dropped, the engine may have completed the reload without the reloader knowing.
     pub async fn reload(&mut self) -> Answer {
-        let taken = self.watch.as_it_is();
+        let taken = self.watch.ask(|watch| watch.as_it_is()).await;
         self.carry_out(taken).await
     }
 
     async fn carry_out(&mut self, taken: Taken) -> Answer {
-        let answer = match self.try_reload(taken.content.as_deref()).await {
+        let answer = match self.try_reload(taken.content.clone()).await {
             Ok(declared) => {
-                self.watch.takes_over(taken, &self.plan.files);
+                let files = self.plan.files.clone();
+                self.watch.ask(move |watch| watch.takes_over(taken, &files)).await;
                 log(&declared);
                 let changed = [&*declared.change.added, &*declared.change.replaced].concat();
                 let changed = || changed.iter().filter_map(|name| self.plan.routes.get(name));
@@ -108,8 +113,11 @@ impl Reloader {
                 Ok(Arc::new(declared))
             }
             Err((refusal, files)) => {
-                self.watch.refuses(taken, &files);
-                let missing = self.watch.missing();
+                let refused = move |watch: &mut Watch| {
+                    watch.refuses(taken, &files);
+                    watch.missing()
+                };
+                let missing = self.watch.ask(refused).await;
                 let awaited =
                     missing.map_or(String::new(), |it| format!("\n(tried again once this exists: {it})"));
                 let why = refusal.to_string();
@@ -121,14 +129,9 @@ impl Reloader {
         answer
     }
 
-    async fn try_reload(&mut self, content: Option<&[u8]>) -> Result<Declared, Rejected> {
-        if let Some(path) = self.sources.file.as_deref().filter(|path| is_no_file(path)) {
-            return Err((Refusal::NoFile(path.to_owned()), Vec::new()));
-        }
-        let mut plan = self.parse(content).map_err(|problems| {
-            let files = problems.files.clone();
-            (Refusal::Problems(problems), files)
-        })?;
+    async fn try_reload(&mut self, content: Option<Vec<u8>>) -> Result<Declared, Rejected> {
+        let sources = self.sources.clone();
+        let mut plan = self.watch.run(move || planned(&sources, content.as_deref())).await?;
         plan.log.format = self.log_format.unwrap_or(plan.log.format);
         let unchangeable = plan::unchangeable(&self.plan, &plan);
         if !unchangeable.is_empty() {
@@ -141,21 +144,35 @@ impl Reloader {
                 Ok(declared)
             }
             Err(Refused::Bind(failures)) => {
-                let diagnoses = engine::diagnose(&failures, &|_, _| None);
-                Err((Refusal::Bind { failures, diagnoses }, plan.files))
+                let diagnose = move || {
+                    let diagnoses = engine::diagnose(&failures, &|_, _| None);
+                    Refusal::Bind { failures, diagnoses }
+                };
+                Err((self.watch.run(diagnose).await, plan.files))
             }
             Err(refused) => Err((Refusal::Engine(refused), plan.files)),
         }
     }
+}
 
-    fn parse(&self, content: Option<&[u8]>) -> Result<Plan, Problems> {
-        match (&self.sources.file, content.map(std::str::from_utf8)) {
-            (Some(path), Some(Ok(text))) if text.len() as u64 <= MAX_BYTES => {
-                plan::parse(&path.display().to_string(), text, &self.sources.forwards)
-            }
-            // Any fault in reading the text is reported as at the start.
-            _ => plan::load(&self.sources),
+/// The plan of the sources, of which the file was read already. Reads the files that it names.
+fn planned(sources: &Sources, content: Option<&[u8]>) -> Result<Plan, Rejected> {
+    if let Some(path) = sources.file.as_deref().filter(|path| is_no_file(path)) {
+        return Err((Refusal::NoFile(path.to_owned()), Vec::new()));
+    }
+    parse(sources, content).map_err(|problems| {
+        let files = problems.files.clone();
+        (Refusal::Problems(problems), files)
+    })
+}
+
+fn parse(sources: &Sources, content: Option<&[u8]>) -> Result<Plan, Problems> {
+    match (&sources.file, content.map(std::str::from_utf8)) {
+        (Some(path), Some(Ok(text))) if text.len() as u64 <= LIMIT.bytes() => {
+            plan::parse(&path.display().to_string(), text, &sources.forwards)
         }
+        // Any fault in reading the text is reported as at the start.
+        _ => plan::load(sources),
     }
 }
 

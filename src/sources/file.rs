@@ -8,25 +8,16 @@
 //! The crate `notify` was rejected too: it does not follow swapped symlinks either.
 
 use std::collections::BTreeMap;
-use std::fs::File;
-use std::io::Read;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-use tokio::time::sleep;
-
-use crate::config::{MAX_BYTES, NamedFile, Stamp};
+use crate::config::{LIMIT, NamedFile, Stamp, Unread, read_regular};
 use crate::plan::Plan;
 use crate::units::shown_path;
 
-/// The time between two polls of the files.
-const POLL: Duration = Duration::from_millis(250);
-
-/// Two reads this far apart must be equal, because a half-saved file can be valid TOML.
-const SETTLE: Duration = Duration::from_millis(100);
-
-/// How often a file that keeps changing is reported.
-const REMIND: Duration = Duration::from_secs(10);
+/// How soon files that could not be opened are tried again although they have not changed: those under a lease, which
+/// the kernel ends after 45 s.
+const TRY_AGAIN: Duration = Duration::from_secs(5);
 
 /// How long a file may be missing before that is reported: some programs remove a file to save it again.
 const MISSING_MOMENT: Duration = Duration::from_secs(1);
@@ -35,13 +26,15 @@ const MISSING_MOMENT: Duration = Duration::from_secs(1);
 const MAX_NAMED: usize = 3;
 
 /// The files, and the state of each when it was last read for a plan.
-pub(crate) struct Watch {
+pub(super) struct Watch {
     /// The configuration itself; `None` if all routes are on the command line, which names no files.
     config: Option<(PathBuf, Watched)>,
     /// Its content, if that is in force.
     content: Option<Vec<u8>>,
     /// The files that the plan in force names, and those of the plan that was refused last.
     named: BTreeMap<PathBuf, Watched>,
+    /// When they are read again without a change.
+    again: Option<Instant>,
 }
 
 struct Watched {
@@ -62,11 +55,13 @@ enum Presence {
 }
 
 /// The configuration at one moment.
-pub(crate) struct Taken {
+pub(super) struct Taken {
     /// Its state just before it was read.
     seen: Option<Stamp>,
     /// Its content; `None` if it cannot be read.
-    pub(crate) content: Option<Vec<u8>>,
+    pub(super) content: Option<Vec<u8>>,
+    /// Whether it may be read later without having changed.
+    is_busy: bool,
 }
 
 impl Watched {
@@ -91,22 +86,27 @@ impl Watched {
 
 impl Watch {
     /// Watches the configuration of a plan that is in force. Anything saved since it was read counts as a change.
-    pub(crate) fn new(config: Option<&Path>, plan: &Plan) -> Watch {
-        let taken = Taken::from(config);
-        let content = taken.content.filter(|_| taken.seen == plan.stamp);
-        let taken = Taken { seen: plan.stamp, content };
+    pub(super) fn new(config: Option<&Path>, plan: &Plan) -> Watch {
         let config = config.map(|path| (path.to_owned(), Watched::new(None, true)));
-        let mut watch = Watch { config, content: None, named: BTreeMap::new() };
-        watch.takes_over(taken, &plan.files);
+        let mut watch = Watch { config, content: None, named: BTreeMap::new(), again: None };
+        watch.takes_over(Taken { seen: plan.stamp, content: None, is_busy: false }, &plan.files);
         watch
     }
 
+    /// Keeps the content of the configuration, if it is still the one that was read for the plan.
+    pub(super) fn begin(&mut self) {
+        let taken = self.taken();
+        let seen = self.config.as_ref().and_then(|(_, config)| config.seen);
+        self.content = taken.content.filter(|_| taken.seen == seen);
+    }
+
     /// Records that this content is in force, and which files it names.
-    pub(crate) fn takes_over(&mut self, taken: Taken, named: &[NamedFile]) {
+    pub(super) fn takes_over(&mut self, taken: Taken, named: &[NamedFile]) {
         if let Some((_, config)) = &mut self.config {
             config.seen = taken.seen;
         }
         self.content = taken.content;
+        self.again = None;
         self.named = named
             .iter()
             .map(|it| {
@@ -117,86 +117,81 @@ impl Watch {
 
     /// Records that this content was refused, and which files it names. The content is not kept, so that saving it
     /// again causes another reload, as does a change of one of its files.
-    pub(crate) fn refuses(&mut self, taken: Taken, named: &[NamedFile]) {
+    pub(super) fn refuses(&mut self, taken: Taken, named: &[NamedFile]) {
         if let Some((_, config)) = &mut self.config {
             config.seen = taken.seen;
         }
         self.content = None;
+        let is_busy = taken.is_busy || named.iter().any(|it| it.is_busy);
+        self.again = is_busy.then(|| Instant::now() + TRY_AGAIN);
         self.named.retain(|_, it| it.is_in_force);
         // A content that cannot be parsed names no files, and another may name others. A file in force that changed is no
         // reason to refuse the same content again.
         for (path, watched) in &mut self.named {
             watched.seen = Stamp::of_named(path, watched.is_pattern).or(watched.seen);
         }
-        for NamedFile { path, is_pattern, stamp } in named {
+        for NamedFile { path, is_pattern, stamp, .. } in named {
             let watched = self.named.entry(path.clone()).or_insert(Watched::new(None, false));
             (watched.seen, watched.is_pattern) = (*stamp, *is_pattern);
         }
     }
 
     /// The names of the files that did not exist when they were last read; `None` if all did.
-    pub(crate) fn missing(&self) -> Option<String> {
+    pub(super) fn missing(&self) -> Option<String> {
         names(self.all().filter(|(path, it)| it.seen.is_none() && !path.exists()).map(|(path, _)| path))
     }
 
     /// The configuration at this moment.
-    pub(crate) fn as_it_is(&mut self) -> Taken {
+    pub(super) fn as_it_is(&mut self) -> Taken {
         self.poll();
+        self.taken()
+    }
+
+    fn taken(&self) -> Taken {
         Taken::from(self.config.as_ref().map(|(path, _)| &**path))
     }
 
-    /// Resolves once the configuration, or a file that it names, exists, has changed, and has settled. A short absence
-    /// is not a change; a long one is reported. While the configuration itself is missing, changes of the others are
-    /// ignored.
-    ///
-    /// Cancel safe.
-    pub(crate) async fn change(&mut self) -> Taken {
-        loop {
-            sleep(POLL).await;
-            let named = self.poll();
-            let Some((path, config)) = &self.config else { return std::future::pending().await };
-            let is_other = Stamp::of(path).is_some_and(|now| config.seen != Some(now));
-            if !is_other && !self.is_changed(&named) {
-                continue;
-            }
-            let Some((taken, named)) = self.settled().await else { continue };
-            if self.is_changed(&named) || taken.content != self.content {
-                return taken;
-            }
-            if let Some((_, config)) = &mut self.config {
-                config.seen = taken.seen;
-            }
-        }
+    /// Whether the configuration, or a file that it names, exists and has changed, or is to be read again. A short
+    /// absence is not a change; a long one is reported. While the configuration itself is missing, changes of the others
+    /// are ignored.
+    pub(super) fn is_restless(&mut self) -> bool {
+        let named = self.poll();
+        let Some((path, config)) = &self.config else { return false };
+        let is_other = Stamp::of(path).is_some_and(|now| config.seen != Some(now));
+        is_other || self.is_changed(&named) || self.is_due()
     }
 
-    /// The configuration and the states of the named files, once two polls are equal; `None` if the configuration
-    /// disappeared meanwhile.
-    async fn settled(&self) -> Option<(Taken, Vec<Option<Stamp>>)> {
-        let path = self.config.as_ref().map(|(path, _)| &**path);
-        let look = || {
-            let taken = Taken::from(path);
-            taken.seen.is_some().then(|| (taken, self.stamps()))
+    /// The configuration and the states of the named files now; `None` if the configuration is not there.
+    pub(super) fn look(&self) -> Option<Look> {
+        let taken = self.taken();
+        taken.seen.is_some().then(|| Look { taken, named: self.stamps() })
+    }
+
+    /// The file that differs between two looks.
+    pub(super) fn between(&self, before: &Look, now: &Look) -> Option<String> {
+        let both = before.named.iter().zip(&now.named);
+        let restless = self.named.keys().zip(both).find(|(_, (a, b))| a != b);
+        let restless = match restless {
+            Some((path, _)) => Some(path),
+            None if before.taken.content != now.taken.content => self.config.as_ref().map(|(path, _)| path),
+            None => None,
         };
-        let (mut taken, mut named) = look()?;
-        let mut reported = Instant::now();
-        loop {
-            sleep(SETTLE).await;
-            let (taken_now, named_now) = look()?;
-            let restless = self.named.keys().zip(named.iter().zip(&named_now)).find(|(_, (a, b))| a != b);
-            let restless = match restless {
-                Some((path, _)) => Some(&**path),
-                None => path.filter(|_| taken.content != taken_now.content),
-            };
-            let Some(restless) = restless else { return Some((taken_now, named_now)) };
-            if reported.elapsed() >= REMIND {
-                reported = Instant::now();
-                let path = name(restless);
-                tracing::warn!(
-                    "{path} keeps changing, so it is not reloaded yet; SIGHUP reloads it as it is"
-                );
-            }
-            (taken, named) = (taken_now, named_now);
+        restless.map(|path| name(path))
+    }
+
+    /// The configuration, if what was seen is to be reloaded; a save without a change is not.
+    pub(super) fn accept(&mut self, look: Look) -> Option<Taken> {
+        if self.is_changed(&look.named) || self.is_due() || look.taken.content != self.content {
+            return Some(look.taken);
         }
+        if let Some((_, config)) = &mut self.config {
+            config.seen = look.taken.seen;
+        }
+        None
+    }
+
+    fn is_due(&self) -> bool {
+        self.again.is_some_and(|at| Instant::now() >= at)
     }
 
     /// The states of the named files now. Reports files that have disappeared or are back.
@@ -235,19 +230,20 @@ impl Watch {
     }
 }
 
+/// The files at one moment.
+pub(super) struct Look {
+    taken: Taken,
+    named: Vec<Option<Stamp>>,
+}
+
 impl Taken {
     fn from(config: Option<&Path>) -> Taken {
         // Taken before the read, so that a change during the read is seen as a change.
         let seen = config.and_then(Stamp::of);
-        Taken { seen, content: seen.and(config).and_then(read) }
+        let read = seen.and(config).map(|path| read_regular(path, LIMIT));
+        let is_busy = matches!(read, Some(Err(Unread::Leased)));
+        Taken { seen, content: read.and_then(Result::ok).map(|it| it.bytes), is_busy }
     }
-}
-
-/// The file's bytes, up to one more than a configuration may have; `None` if it cannot be read.
-fn read(path: &Path) -> Option<Vec<u8>> {
-    let mut bytes = Vec::new();
-    File::open(path).ok()?.take(MAX_BYTES + 1).read_to_end(&mut bytes).ok()?;
-    Some(bytes)
 }
 
 /// The first of these by name, and how many more there are; `None` if there are none.

@@ -2,7 +2,9 @@
 
 mod apply;
 mod file;
+mod file_thread;
 mod refusal;
+mod watching;
 
 pub use apply::{Answer, Last, Reloader};
 #[cfg(feature = "cli")]

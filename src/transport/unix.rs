@@ -13,12 +13,9 @@ use std::io;
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 use std::path::Path;
 use std::sync::Arc;
-use std::thread::sleep;
-use std::time::Duration;
 
 use rustix::fs::{
-    AtFlags, FileType, FlockOperation, Mode, OFlags, Stat, chmod, chownat, fchmod, flock, fstat, open,
-    statat, unlinkat,
+    AtFlags, FileType, Mode, OFlags, Stat, chmod, chownat, fchmod, fstat, open, statat, unlinkat,
 };
 use rustix::io::Errno;
 use rustix::net::sockopt::set_socket_oobinline;
@@ -51,7 +48,8 @@ pub(super) fn dial(name: &UnixName, hops: Option<u8>) -> io::Result<UnixStream> 
     UnixStream::from_std(socket.into())
 }
 
-/// Binds a Unix socket without listening yet. A left-over socket file is replaced, and nothing else is.
+/// Binds a Unix socket without listening yet. A left-over socket file is replaced, and nothing else is. The caller holds
+/// the lock of its folder ([`super::FolderLocks`]), if it could be had.
 ///
 /// # Errors
 /// EADDRINUSE if a socket is bound there, EEXIST if the path is not a socket, otherwise the errno of bind(2), chown(2)
@@ -64,7 +62,6 @@ pub(super) fn bind(name: &UnixName, wanted: &SocketFile) -> io::Result<(Option<O
     };
     let owner = Owner::find(wanted)?;
     fchmod(&socket, Mode::empty())?;
-    let alone = alone_in(path);
     match rustix::net::bind(&socket, &address) {
         Err(Errno::ADDRINUSE) => {
             remove_left_over(path)?;
@@ -73,7 +70,6 @@ pub(super) fn bind(name: &UnixName, wanted: &SocketFile) -> io::Result<(Option<O
         answer => answer?,
     }
     let (file, held) = OwnFile::of(&socket, path)?;
-    drop(alone);
     give(&held, &owner, wanted)?;
     Ok((Some(file), socket))
 }
@@ -261,27 +257,6 @@ fn remove_left_over(path: &Arc<str>) -> io::Result<()> {
             answer => answer,
         },
     }
-}
-
-/// How often the directory's lock is tried, and the pause in between; another process holds it for the time of one
-/// bind.
-const TRIES: u32 = 50;
-const BETWEEN_TRIES: Duration = Duration::from_millis(10);
-
-/// Locks the directory of a path against other instances of this program: of two starts at the same time, the second
-/// must not take the first one's new socket for a left-over file. Without permission to read the directory there is no
-/// lock, and the risk is accepted.
-fn alone_in(path: &str) -> Option<OwnedFd> {
-    let (folder, _) = split(path);
-    let folder = open(folder, OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty()).ok()?;
-    for _ in 0..TRIES {
-        match flock(&folder, FlockOperation::NonBlockingLockExclusive) {
-            Ok(()) => return Some(folder),
-            Err(Errno::WOULDBLOCK) => sleep(BETWEEN_TRIES),
-            Err(_) => return None,
-        }
-    }
-    None
 }
 
 #[cfg(test)]

@@ -23,6 +23,7 @@ use crate::engine::runtime::drain;
 use crate::engine::runtime::heap_trim::HeapTrim;
 use crate::plan::{Route, RouteId, Source, diff};
 use crate::sys;
+use crate::transport::FolderLocks;
 use crate::units::Seconds;
 
 /// How often counters are settled, and failed binds with `bind = "retry"` are tried again.
@@ -71,7 +72,7 @@ impl Supervisor {
             let request = tokio::select! {
                 request = inbox.recv() => request,
                 _ = tick.tick() => {
-                    self.tick();
+                    self.tick().await;
                     self.lingering.close_unused(&self.cx).await;
                     continue;
                 }
@@ -96,13 +97,13 @@ impl Supervisor {
         }
     }
 
-    fn tick(&mut self) {
+    async fn tick(&mut self) {
         self.cx.ledger.settle(Instant::now());
         self.cx.admissions.settle(Instant::now());
         if self.heap_trim.has_left(self.cx.workers.sessions()) {
             sys::heap::give_back();
         }
-        self.retry();
+        self.retry().await;
     }
 
     async fn declare(&mut self, source: Source, declaration: Declaration) -> Result<Declared, Refused> {
@@ -132,8 +133,10 @@ impl Supervisor {
 
         let is_held = |port: &Port| self.listeners.contains_key(port) || self.lingering.contains(port);
         let new = wanted.iter().filter(|(port, _)| !is_held(port));
-        let new = new.map(|(port, by)| (port.clone(), by.clone())).collect();
+        let new: Vec<_> = new.map(|(port, by)| (port.clone(), by.clone())).collect();
+        let locks = FolderLocks::of(new.iter().map(|(port, _)| port.address())).await;
         let (bound, unbound) = bind::bind_all(new, &self.leaving(&wanted)).map_err(Rejected::Bind)?;
+        drop(locks);
         let _admissions = self.cx.admissions.open(source, &wants.routes, &self.cx.ledger);
         let mut opened = BTreeMap::new();
         let opening = self.open(bound, &mut opened).and_then(|()| files::change(&self.listeners, &wanted));
@@ -246,11 +249,12 @@ impl Supervisor {
         self.lingering.extend(leaving::retire(all).await);
     }
 
-    fn retry(&mut self) {
+    async fn retry(&mut self) {
         let due = self.retries.due();
         if due.is_empty() {
             return;
         }
+        let _locks = FolderLocks::of(due.iter().map(|(port, _)| port.address())).await;
         // All of these have the policy `retry`, so a failed bind is not an error.
         let Ok((bound, unbound)) = bind::bind_all(due, &Leaving::new()) else { return };
         for it in bound {

@@ -7,6 +7,7 @@ mod include;
 mod kill;
 mod log;
 mod no_proc;
+mod odd_files;
 mod reload;
 mod reload_answer;
 mod reload_files;

@@ -66,7 +66,7 @@ fn a_refused_save_is_tried_again_when_what_was_wrong_with_its_list_is_mended() {
     let other = list.with_file_name("other");
     fs::write(&other, "nobody\n").unwrap();
     config.save(Save::InPlace, &denying(&target, "other"));
-    program.wait_for("other:1: \"nobody\" is a name");
+    program.wait_for("other:1: this is a name");
 
     fs::write(&other, "127.0.0.3\n").unwrap();
     program.wait_for("reload added=0 replaced=1 removed=0");

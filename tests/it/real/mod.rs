@@ -1,6 +1,7 @@
 //! Real programs at the ends.
 
 mod datagrams;
+mod leases;
 mod names;
 mod openssl;
 mod proxy_headers;

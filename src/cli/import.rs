@@ -138,6 +138,7 @@ fn standard_input() -> Result<String, String> {
     if bytes.len() as u64 > config::LIMIT.bytes() {
         return Err("standard input is longer than 1 MiB, too long for a configuration".to_owned());
     }
+    config::skip_mark(&mut bytes);
     String::from_utf8(bytes).map_err(|_| "standard input is not UTF-8 text".to_owned())
 }
 

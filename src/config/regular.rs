@@ -61,6 +61,13 @@ impl Content {
     }
 }
 
+/// Removes the byte-order mark with which editors of Windows begin a text.
+pub(crate) fn skip_mark(bytes: &mut Vec<u8>) {
+    if bytes.starts_with(b"\xef\xbb\xbf") {
+        bytes.drain(..3);
+    }
+}
+
 /// Why a file was not read.
 #[derive(Debug)]
 pub(crate) enum Unread {
@@ -165,10 +172,11 @@ pub(crate) fn read_file_or_pipe(path: &Path, limit: Limit) -> Result<Content, Un
     })
 }
 
-fn fitting(bytes: Vec<u8>, meta: &Metadata, limit: Limit) -> Result<Content, Unread> {
+fn fitting(mut bytes: Vec<u8>, meta: &Metadata, limit: Limit) -> Result<Content, Unread> {
     if bytes.len() as u64 > limit.bytes() {
         return Err(Unread::TooLarge(limit));
     }
+    skip_mark(&mut bytes);
     Ok(Content { bytes, mode: meta.mode() & 0o777 })
 }
 

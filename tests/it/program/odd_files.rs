@@ -2,12 +2,13 @@
 
 use std::fs;
 use std::path::Path;
-use std::process::Command;
+use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
 use rustix::fs::{CWD, FileType, FlockOperation, Mode, flock, mknodat};
 use rustix::process::Signal;
 
+use crate::harness::tls::Authority;
 use crate::harness::{Config, Connection, Program, Target};
 
 fn route(more: &str) -> String {
@@ -92,4 +93,38 @@ fn a_folder_that_somebody_locks_delays_a_reload_once_and_a_stop_not_at_all() {
     program.signal(Signal::TERM);
     drop(client);
     assert_eq!(program.exit_code(), Some(0));
+}
+
+#[test]
+fn a_byte_order_mark_is_taken_in_every_file() {
+    let authority = Authority::new();
+    authority.issue("web", &["localhost"]);
+    let folder = authority.folder();
+    let write = |name: &str, text: &str| fs::write(folder.join(name), format!("\u{feff}{text}")).unwrap();
+    for name in ["ca.pem", "web.pem", "web.key"] {
+        write(name, &fs::read_to_string(folder.join(name)).unwrap());
+    }
+    write("list", "127.0.0.1\r\n");
+    write("more.toml", &route("").replace("routes.web", "routes.more"));
+    write(
+        "loopgate.toml",
+        &format!(
+            "include = 'more.toml'\n{}[routes.web.tls]\ncertificate = 'web.pem'\nkey = 'web.key'\nclient_ca = 'ca.pem'\n",
+            route("allow = 'file:list'")
+        ),
+    );
+    write("rinetd.conf", "127.0.0.1 8080 127.0.0.1 3000\r\n");
+
+    let (code, told) = validated(&folder.join("loopgate.toml"));
+    assert!(code == Some(0) && told.contains("2 routes"), "{told}");
+
+    let import = |from: Stdio, name: &str| {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_loopgate"));
+        command.args(["import", "--from", "rinetd", name]).current_dir(folder).stdin(from).output().unwrap()
+    };
+    let file = fs::File::open(folder.join("rinetd.conf")).unwrap();
+    for output in [import(Stdio::null(), "rinetd.conf"), import(file.into(), "-")] {
+        assert!(output.status.success(), "{output:?}");
+        assert!(String::from_utf8(output.stdout).unwrap().contains("listen = \"127.0.0.1:8080\""));
+    }
 }

@@ -2,10 +2,11 @@
 //! starts at the same time, the second must not take the first one's new socket for a left-over file.
 //!
 //! Anybody who may read a folder can hold its lock for as long as they like, so it is waited for once, for all folders
-//! together, and on no thread. Without the lock, as without the permission to read the folder, the risk is accepted.
+//! together, and not by the thread that hears signals. Without the lock, as without the permission to read the folder, the risk is accepted.
 
 use std::collections::BTreeSet;
 use std::os::fd::OwnedFd;
+use std::thread;
 use std::time::Duration;
 
 use rustix::fs::{FlockOperation, Mode, OFlags, flock, fstat, open};
@@ -32,8 +33,7 @@ impl FolderLocks {
         let deadline = Instant::now() + PATIENCE;
         let (mut locks, mut locked) = (FolderLocks::default(), BTreeSet::new());
         for folder in folders.into_iter().take(MAX_FOLDERS) {
-            let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NONBLOCK | OFlags::CLOEXEC;
-            let Ok(folder) = open(folder, flags, Mode::empty()) else { continue };
+            let Some(folder) = held(folder) else { continue };
             // The same folder by another path is locked already.
             let is_new = fstat(&folder).is_ok_and(|it| locked.insert((it.st_dev, it.st_ino)));
             if is_new && lock(&folder, deadline).await {
@@ -42,6 +42,28 @@ impl FolderLocks {
         }
         locks
     }
+
+    /// Locks the folder of one address, on a thread that may wait as long.
+    pub(crate) fn of_one(address: &ListenAddress) -> FolderLocks {
+        let Some(folder) = folder(address).and_then(held) else { return FolderLocks::default() };
+        let deadline = Instant::now() + PATIENCE;
+        loop {
+            match try_lock(&folder) {
+                Ok(()) => return FolderLocks(vec![folder]),
+                Err(Errno::WOULDBLOCK) if Instant::now() < deadline => thread::sleep(BETWEEN_TRIES),
+                Err(_) => return FolderLocks::default(),
+            }
+        }
+    }
+}
+
+fn held(folder: &str) -> Option<OwnedFd> {
+    let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NONBLOCK | OFlags::CLOEXEC;
+    open(folder, flags, Mode::empty()).ok()
+}
+
+fn try_lock(folder: &OwnedFd) -> Result<(), Errno> {
+    flock(folder, FlockOperation::NonBlockingLockExclusive)
 }
 
 fn folder(address: &ListenAddress) -> Option<&str> {
@@ -54,7 +76,7 @@ fn folder(address: &ListenAddress) -> Option<&str> {
 
 async fn lock(folder: &OwnedFd, deadline: Instant) -> bool {
     loop {
-        match flock(folder, FlockOperation::NonBlockingLockExclusive) {
+        match try_lock(folder) {
             Ok(()) => return true,
             Err(Errno::WOULDBLOCK) if Instant::now() < deadline => sleep(BETWEEN_TRIES).await,
             Err(_) => return false,

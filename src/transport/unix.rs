@@ -15,7 +15,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use rustix::fs::{
-    AtFlags, FileType, Mode, OFlags, Stat, chmod, chownat, fchmod, fstat, open, statat, unlinkat,
+    AtFlags, FileType, Mode, OFlags, Stat, chmod, chownat, fchmod, fstat, lstat, open, statat, unlinkat,
 };
 use rustix::io::Errno;
 use rustix::net::sockopt::set_socket_oobinline;
@@ -106,6 +106,12 @@ impl OwnFile {
             })?,
         };
         Ok((OwnFile { path: path.clone(), identity: identity(&fstat(&held)?) }, held))
+    }
+
+    /// Asks whether it still stands at its path; to be asked where a file system that hangs holds nobody up.
+    pub fn watch(&self) -> impl Fn() -> bool + Send + use<> {
+        let (path, identity_then) = (self.path.clone(), self.identity);
+        move || lstat(&*path).is_ok_and(|stat| identity(&stat) == identity_then)
     }
 
     /// Gives the file of `socket` another mode and owner. In between it has no permissions at all.

@@ -66,6 +66,14 @@ impl AnyListener {
         }
     }
 
+    /// Asks whether the file of a Unix socket is still in place; `None` without a file.
+    pub(crate) fn file_watch(&self) -> Option<impl Fn() -> bool + Send + use<>> {
+        match self {
+            AnyListener::Tcp(listener) => listener.file_watch(),
+            AnyListener::Udp(_) => None,
+        }
+    }
+
     /// Keeps new clients from a TCP socket; returns its address if some may be on their way.
     pub(crate) fn step_aside(&self) -> Option<SocketAddr> {
         match self {

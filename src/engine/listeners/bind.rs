@@ -198,6 +198,13 @@ pub(crate) fn bind_all(
     if failures.is_empty() { Ok((open, unbound)) } else { Err(failures) }
 }
 
+/// Binds one port and opens it to clients, whatever its policy.
+pub(crate) fn bind_one(port: &Port, by: &WantedBy) -> io::Result<Bound> {
+    let bound = Bound { port: port.clone(), by: by.clone(), bound: bind_shared(port, by, &[])? };
+    open_to_clients(&bound)?;
+    Ok(bound)
+}
+
 /// A port that could not be opened, for the answer to the declaration.
 pub(crate) fn failure(port: &Port, by: &WantedBy, error: io::Error) -> BindFailure {
     BindFailure { owner: by.owner(), protocol: port.protocol, address: port.address.clone(), error }

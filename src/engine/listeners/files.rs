@@ -1,6 +1,7 @@
 //! The files of Unix listeners that stay.
 
 use std::collections::BTreeMap;
+use std::io;
 
 use super::any::AnyListener;
 use super::bind::{Port, WantedBy, failure};
@@ -22,6 +23,10 @@ pub(crate) fn change(
         }
         changed.push((listener, old));
         if let Err(error) = listener.change_file(by.socket_file()) {
+            // A file that was removed is made again (see `watch`), with the attributes that are wanted then.
+            if error.kind() == io::ErrorKind::NotFound {
+                continue;
+            }
             for (listener, old) in changed {
                 // The old attributes were valid a moment ago, so restoring them does not fail.
                 let _ = listener.change_file(&old);

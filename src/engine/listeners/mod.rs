@@ -13,3 +13,4 @@ mod route_runtimes;
 mod service;
 pub(super) mod supervisor;
 mod tcp;
+mod watch;

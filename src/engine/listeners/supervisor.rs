@@ -16,6 +16,7 @@ use super::lingering::Lingering;
 use super::report;
 use super::retries::Retries;
 use super::route_runtimes::RouteRuntimes;
+use super::watch::{FileWatch, Found};
 use crate::address::{ListenAddress, Protocol};
 use crate::engine::api::{Attempt, BindFailure, Declaration, Declared, Refused, Rejected, Wanted, Wants};
 use crate::engine::runtime::context::Context;
@@ -44,6 +45,7 @@ pub(crate) struct Supervisor {
     runtimes: RouteRuntimes,
     listeners: BTreeMap<Port, AnyListener>,
     lingering: Lingering,
+    files: FileWatch,
     retries: Retries,
     heap_trim: HeapTrim,
     /// The worker that gets the next listener.
@@ -59,6 +61,7 @@ impl Supervisor {
             runtimes: RouteRuntimes::default(),
             listeners: BTreeMap::new(),
             lingering: Lingering::default(),
+            files: FileWatch::default(),
             retries: Retries::default(),
             heap_trim: HeapTrim::default(),
             turn: 0,
@@ -71,6 +74,10 @@ impl Supervisor {
         loop {
             let request = tokio::select! {
                 request = inbox.recv() => request,
+                found = self.files.found() => {
+                    self.renew_files(found).await;
+                    continue;
+                }
                 _ = tick.tick() => {
                     self.tick().await;
                     self.lingering.close_unused(&self.cx).await;
@@ -104,11 +111,13 @@ impl Supervisor {
             sys::heap::give_back();
         }
         self.retry().await;
+        self.files.look(&self.listeners, &self.wanted);
     }
 
     async fn declare(&mut self, source: Source, declaration: Declaration) -> Result<Declared, Refused> {
         let before = self.sources.get(&source).cloned().unwrap_or_default();
         let mut attempt = Attempt::new(source, before, declaration);
+        self.files.forget_told();
         while let Err(rejected) = self.attempt(&attempt.source, &attempt.wants).await {
             attempt.give_up(rejected)?;
         }
@@ -242,7 +251,35 @@ impl Supervisor {
         self.lingering.extend(leaving::retire(unwanted).await);
     }
 
+    /// Replaces listeners whose socket file is gone by those with a new one.
+    async fn renew_files(&mut self, found: Vec<Found>) {
+        let mut old = Vec::new();
+        for (port, by, made) in found {
+            // What a reload has changed meanwhile is removed again, and the next look decides.
+            if !self.wanted.get(&port).is_some_and(|now| now.is_same(&by)) {
+                continue;
+            }
+            let mut opened = BTreeMap::new();
+            let made = made.map(|bound| self.open(vec![bound], &mut opened));
+            match made {
+                Ok(Ok(())) => {
+                    let (owner, address) = (by.owner(), port.address());
+                    tracing::warn!(
+                        "the socket file of {owner} was removed or replaced: {address} is made again"
+                    );
+                    old.extend(opened.into_iter().filter_map(|(port, new)| {
+                        self.listeners.insert(port.clone(), new).map(|old| (port, old))
+                    }));
+                }
+                Ok(Err(failure)) => self.files.tell(port, &by, failure.error.to_string()),
+                Err(why) => self.files.tell(port, &by, why),
+            }
+        }
+        leaving::retire(old).await;
+    }
+
     async fn retire_all(&mut self) {
+        self.files.stop().await;
         self.retries.clear();
         self.lingering.follow(&BTreeMap::new(), &self.cx).await;
         let all = std::mem::take(&mut self.listeners).into_iter().collect();

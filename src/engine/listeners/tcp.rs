@@ -124,6 +124,11 @@ impl TcpListener {
         self.file.as_ref().map_or(Ok(()), |file| file.change(&self.socket, wanted))
     }
 
+    /// Asks whether its socket's file is still in place, if it has one.
+    pub(crate) fn file_watch(&self) -> Option<impl Fn() -> bool + Send + use<>> {
+        self.file.as_ref().map(OwnFile::watch)
+    }
+
     /// The mode and owner of its socket's file, if it has one.
     pub(crate) fn socket_file(&self) -> SocketFile {
         lock(&self.serves).socket_file()

@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use loopgate::engine::Refused;
 use rustix::process::Signal;
 
-use crate::harness::{Program, Proxy, Target, wait_until};
+use crate::harness::{Config, Program, Proxy, Save, Target, wait_until};
 
 struct Folder(tempfile::TempDir);
 
@@ -233,4 +233,53 @@ fn two_starts_at_once_never_take_a_live_socket_for_an_old_file() {
         assert_eq!(stays.exit_code(), Some(0));
         assert!(!folder.path().exists());
     }
+}
+
+#[test]
+fn a_file_that_a_cleaner_has_removed_is_made_again() {
+    let (target, folder) = (Target::greeting(b"hello"), Folder::new());
+    let inside = folder.0.path().join("run");
+    fs::create_dir(&inside).unwrap();
+    let path = inside.join("proxy");
+    let mut program = Program::start([format!("{}:{}", path.display(), target.address)]);
+    program.wait_for("Forwarding unix:");
+
+    fs::remove_file(&path).unwrap();
+    program.wait_for("is made again");
+    wait_until("it is reached again", || greeted(&path).then_some(()));
+    assert_eq!(mode(&path), 0o600);
+
+    fs::remove_dir_all(&inside).unwrap();
+    program.wait_for("cannot be made again");
+    fs::create_dir(&inside).unwrap();
+    program.wait_for("is made again");
+    wait_until("it is reached again", || greeted(&path).then_some(()));
+
+    program.signal(Signal::TERM);
+    assert_eq!(program.exit_code(), Some(0));
+    assert!(!path.exists(), "the new file goes with the program");
+}
+
+#[test]
+fn a_socket_that_another_program_has_put_in_its_place_is_told_and_stays() {
+    let (target, folder) = (Target::greeting(b"hello"), Folder::new());
+    let mut config = Config::new(&folder.config(&target, ""));
+    let mut program = Program::run(&config.path);
+    let at = folder.0.path().join("other");
+    let other = UnixListener::bind(&at).unwrap();
+
+    fs::rename(at, folder.path()).unwrap();
+    let before = inode(&folder.path());
+    let told = program.wait_for("cannot be made again");
+    assert!(told.contains("route test") && told.contains(&format!("(pid {})", std::process::id())), "{told}");
+
+    config.save(Save::InPlace, &folder.config(&target, "socket_mode = '0666'\n"));
+    program.wait_for("replaced=1");
+    program.wait_for("cannot be made again");
+    assert_eq!(inode(&folder.path()), before, "a reload steals it no more than a tick");
+
+    drop(other);
+    program.wait_for("is made again");
+    wait_until("it is reached again", || greeted(&folder.path()).then_some(()));
+    assert_eq!(mode(&folder.path()), 0o666);
 }

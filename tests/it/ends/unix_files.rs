@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::io::Read;
+use std::net::Shutdown;
 use std::os::unix::fs::{FileTypeExt, MetadataExt, PermissionsExt};
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::{Path, PathBuf};
@@ -41,8 +42,10 @@ fn mode(path: &Path) -> u32 {
 
 fn greeted(path: &Path) -> bool {
     let mut words = String::new();
-    UnixStream::connect(path).and_then(|mut client| client.read_to_string(&mut words)).is_ok()
-        && words == "hello"
+    // The target closes when the client has.
+    let client =
+        UnixStream::connect(path).and_then(|client| client.shutdown(Shutdown::Write).map(|()| client));
+    client.and_then(|mut client| client.read_to_string(&mut words)).is_ok() && words == "hello"
 }
 
 #[test]

@@ -198,3 +198,44 @@ fn a_file_of_another_program_is_sent_to_import() {
     let (told, _) = refused(&["TCP-LISTEN:8080,fork", "TCP:127.0.0.1:3000"]);
     assert!(told.contains("loopgate import -- socat TCP-LISTEN:8080,fork TCP:127.0.0.1:3000"), "{told}");
 }
+
+#[test]
+fn an_answer_that_does_not_fit_on_the_disk_is_told_and_is_no_success() {
+    for arguments in [
+        &["--help"][..],
+        &["--version"],
+        &["run", "--help"],
+        &["schema"],
+        &["man"],
+        &["completions", "bash"],
+        &["import", "--", "ssh", "-L", "8080:db:5432", "host"],
+        &["explain", "port-held"],
+        &["explain", "--json", "port-held"],
+        &["validate", "8080:3000"],
+        &["validate", "--json", "8080:3000"],
+        &["doctor", "--json", "127.0.0.1:0:127.0.0.1:9"],
+    ] {
+        let full = std::fs::File::options().write(true).open("/dev/full").unwrap();
+
+        let output = loopgate(arguments).stdout(full).output().unwrap();
+
+        let told = String::from_utf8(output.stderr).unwrap();
+        assert!(
+            told.contains("error: cannot write to standard output: No space left"),
+            "{arguments:?}: {told}"
+        );
+        assert_eq!(output.status.code(), Some(1), "{arguments:?}");
+    }
+}
+
+#[test]
+fn a_reader_that_has_had_enough_is_no_error() {
+    for arguments in [&["--help"][..], &["schema"], &["man"]] {
+        let (reader, writer) = std::io::pipe().unwrap();
+        drop(reader);
+
+        let output = loopgate(arguments).stdout(writer).output().unwrap();
+
+        assert_eq!(String::from_utf8(output.stderr).unwrap(), "", "{arguments:?}");
+    }
+}

@@ -132,7 +132,10 @@ fn write_both(certificate: &Path, key: &Path, made: &Made) -> Result<(), String>
 
 fn write_new(path: &Path, text: &str) -> io::Result<()> {
     let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(path)?;
-    file.write_all(text.as_bytes())
+    // A part of a key is of no use, and would be in the way of the next try.
+    file.write_all(text.as_bytes()).inspect_err(|_| {
+        let _ = fs::remove_file(path);
+    })
 }
 
 fn print_usage(out: &mut dyn Write, names: &[String], certificate: &Path, key: &Path) -> io::Result<u8> {

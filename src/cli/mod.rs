@@ -19,6 +19,8 @@ mod signals;
 mod suggest_port;
 mod validate;
 
+use std::io::Write;
+
 use clap::error::{ContextKind, ContextValue, ErrorKind};
 use clap::{CommandFactory, Parser};
 
@@ -37,8 +39,11 @@ pub fn main() -> u8 {
             // Help and version are answers (exit 0, standard output); anything else is a usage error (exit 2, standard
             // error). clap chooses the stream.
             let code = error.exit_code().try_into().unwrap_or(code::CONFIG);
-            let _ = advised(error).print();
-            return code;
+            let error = advised(error);
+            return match error.print().and_then(|()| std::io::stdout().flush()) {
+                Err(unwritten) if !error.use_stderr() => output::unwritten(&unwritten),
+                _ => code,
+            };
         }
     };
     match cli.command {

@@ -1,6 +1,6 @@
 //! How a command prints its answer or its errors, to which stream, and with which exit code.
 
-use std::io::{IsTerminal, Write};
+use std::io::{self, IsTerminal, Write};
 
 use super::foreign_flags;
 use crate::config::Problems;
@@ -12,9 +12,20 @@ pub(super) mod code {
     pub(in crate::cli) const CONFIG: u8 = 2;
 }
 
-/// Prints an answer to standard output and returns its exit code, or [`code::INTERNAL`] if writing fails.
-pub(super) fn answer(write: impl FnOnce(&mut dyn Write) -> std::io::Result<u8>) -> u8 {
-    write(&mut std::io::stdout().lock()).unwrap_or(code::INTERNAL)
+/// Prints an answer to standard output and returns its exit code. If it cannot be written, as on a full disk, that is said
+/// on standard error, and the exit code is [`code::INTERNAL`].
+pub(super) fn answer(write: impl FnOnce(&mut dyn Write) -> io::Result<u8>) -> u8 {
+    let mut out = io::stdout().lock();
+    // What is buffered is written here: at the end of the process nobody would hear of an error.
+    write(&mut out).and_then(|code| out.flush().map(|()| code)).unwrap_or_else(|error| unwritten(&error))
+}
+
+/// Complains about an answer that could not be written, unless its reader has had enough, such as head(1).
+pub(super) fn unwritten(error: &io::Error) -> u8 {
+    if error.kind() != io::ErrorKind::BrokenPipe {
+        complain(&format!("error: cannot write to standard output: {error}"));
+    }
+    code::INTERNAL
 }
 
 /// Prints the problems of a configuration to standard error.

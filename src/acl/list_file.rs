@@ -6,6 +6,7 @@
 use ipnet::IpNet;
 
 use super::listed::{Listed, looks_like_a_name, meant};
+use super::members::Member;
 use crate::units::Misread;
 
 /// The longest line of a list file, in bytes.
@@ -13,10 +14,20 @@ pub const MAX_LINE: usize = 256;
 
 const EXAMPLE: &str = "write one network a line, as 192.168.0.0/16, or an address";
 
-/// The networks of a list file: one entry per line; `#` and `;` begin a comment. Unreadable entries are returned with
-/// their line number, from 1, and never with their words.
-pub fn listed_in(text: &str) -> (Vec<IpNet>, Vec<(usize, Misread)>) {
-    let (mut networks, mut misread) = (Vec::new(), Vec::new());
+/// The entries of a list file.
+#[derive(Debug, Default)]
+pub struct ListFile {
+    /// Its networks.
+    pub networks: Vec<IpNet>,
+    /// Its users and groups, each with its line number, from 1.
+    pub members: Vec<(usize, Member)>,
+    /// Its unreadable entries, each with its line number and without its words.
+    pub misread: Vec<(usize, Misread)>,
+}
+
+/// Reads a list file: one entry per line; `#` and `;` begin a comment.
+pub fn listed_in(text: &str) -> ListFile {
+    let ListFile { mut networks, mut members, mut misread } = ListFile::default();
     for (n, line) in text.lines().enumerate() {
         let entry = line.split(['#', ';']).next().unwrap_or_default().trim();
         if entry.is_empty() {
@@ -24,11 +35,12 @@ pub fn listed_in(text: &str) -> (Vec<IpNet>, Vec<(usize, Misread)>) {
         }
         match entry.parse::<Listed>() {
             Ok(Listed::File(_)) => misread.push((n + 1, of_list())),
+            Ok(Listed::Member(member)) => members.push((n + 1, member)),
             Ok(listed) => networks.extend(listed.networks()),
             Err(_) => misread.push((n + 1, fault(entry))),
         }
     }
-    (networks, misread)
+    ListFile { networks, members, misread }
 }
 
 fn of_list() -> Misread {
@@ -61,16 +73,18 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+    use crate::acl::members::IdOrName;
 
     #[test]
     fn a_file_has_an_entry_a_line_and_comments() {
-        let text = "# us\n10.0.0.0/8   # the office\r\n\n 192.0.2.1 ; SBL1\nlocalhost\n10.0.0.1/8\nfile:x\n";
+        let text = "# us\n10.0.0.0/8   # the office\r\n\n 192.0.2.1 ; SBL1\nlocalhost\n10.0.0.1/8\nfile:x\nuid:7 # ci\n";
 
-        let (networks, misread) = listed_in(text);
+        let ListFile { networks, members, misread } = listed_in(text);
 
         let networks: Vec<String> = networks.iter().map(|network| network.to_string()).collect();
         assert_eq!(networks, ["10.0.0.0/8", "192.0.2.1/32", "127.0.0.0/8", "::1/128"]);
         assert_eq!(misread.iter().map(|(line, _)| *line).collect::<Vec<_>>(), [6, 7]);
+        assert_eq!(members, [(8, Member::User(IdOrName::Number(7)))]);
     }
 
     #[test]
@@ -87,7 +101,7 @@ mod tests {
             ("MIIEpAIBAAKCAQEA/secret+", "this is not a network"),
             (long.as_str(), "this is too long for a network"),
         ] {
-            let (_, misread) = listed_in(line);
+            let misread = listed_in(line).misread;
 
             assert_eq!(misread[0].1.what, what, "{line}");
             assert!(!misread[0].1.instead.contains(line));
@@ -97,7 +111,7 @@ mod tests {
     proptest! {
         #[test]
         fn no_text_panics_and_none_is_repeated(text in r"[g-z]{6,20}[/:.*]?[0-9g-z]{0,9}") {
-            for (_, misread) in listed_in(&text).1 {
+            for (_, misread) in listed_in(&text).misread {
                 prop_assert!(!misread.to_string().contains(&text), "{}", misread);
             }
         }

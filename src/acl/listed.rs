@@ -8,6 +8,7 @@ use std::str::FromStr;
 use ipnet::{IpNet, Ipv4Net, Ipv6Net};
 use serde::{Deserialize, Deserializer};
 
+use super::members::Member;
 use crate::units::{Misread, from_text, quoted};
 
 /// One entry of `allow` or `deny`.
@@ -19,12 +20,14 @@ pub enum Listed {
     Localhost,
     /// `file:PATH`: a file with one entry per line.
     File(PathBuf),
+    /// `uid:1000`, `gid:www-data`: a client of a Unix socket.
+    Member(Member),
 }
 
 const EXAMPLE: &str = r#"write a network, as "192.168.0.0/16", or an address"#;
 
 impl Listed {
-    /// The networks it stands for; none for a file, which the plan reads.
+    /// The networks it stands for; none for a file, which the plan reads, and for a user or group.
     pub fn networks(&self) -> impl Iterator<Item = IpNet> {
         let loopback = [
             IpNet::V4(Ipv4Net::new_assert(Ipv4Addr::new(127, 0, 0, 0), 8)),
@@ -33,7 +36,7 @@ impl Listed {
         let networks = match self {
             Listed::Network(network) => [Some(*network), None],
             Listed::Localhost => loopback.map(Some),
-            Listed::File(_) => [None, None],
+            Listed::File(_) | Listed::Member(_) => [None, None],
         };
         networks.into_iter().flatten()
     }
@@ -55,6 +58,9 @@ impl FromStr for Listed {
         }
         if text == "localhost" {
             return Ok(Listed::Localhost);
+        }
+        if Member::is_meant(text) {
+            return text.parse().map(Listed::Member);
         }
         let network = match text.parse::<IpAddr>() {
             Ok(ip) => IpNet::from(ip),
@@ -95,6 +101,7 @@ impl fmt::Display for Listed {
             Listed::Network(network) => network.fmt(f),
             Listed::Localhost => f.write_str("localhost"),
             Listed::File(path) => write!(f, "file:{}", path.display()),
+            Listed::Member(member) => member.fmt(f),
         }
     }
 }

@@ -7,6 +7,10 @@ pub enum Denial {
     Listed,
     /// There is an `allow`, and its address is not in it.
     Unlisted,
+    /// The user or a group of its process is in `deny`.
+    UserListed,
+    /// There is an `allow` for users, and neither the user nor a group of its process is in it.
+    UserUnlisted,
     /// There is an `accept_proxy`, and its address is not in it.
     NoProxy,
 }
@@ -17,6 +21,8 @@ impl Denial {
         match self {
             Denial::Listed => "its address is in deny",
             Denial::Unlisted => "its address is not in allow",
+            Denial::UserListed => "the user or a group of its process is in deny",
+            Denial::UserUnlisted => "neither the user nor a group of its process is in allow",
             Denial::NoProxy => {
                 "it is not in accept_proxy, and the route takes connections of those proxies alone"
             }

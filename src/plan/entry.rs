@@ -3,7 +3,8 @@
 use super::draft::Draft;
 use super::merge::{off_or, pick, time};
 use super::targets::most;
-use crate::address::{ListenAddress, Protocol};
+use crate::acl::Listed;
+use crate::address::{ListenAddress, Protocol, Run};
 use crate::config::{Place, Problem, Settings, Written};
 use crate::limits::{EntryLimits, WhenFull};
 
@@ -36,6 +37,7 @@ pub(super) fn check(draft: &Draft, limits: &EntryLimits, problems: &mut Vec<Prob
         let help = "add a limit, as connection_rate = \"100/s\", or leave it out";
         idle("limits_dry_run", place(&s.limits_dry_run), "the route has no limit that could be tried", help);
     }
+    members(draft, &mut idle);
     if draft.protocol == Protocol::Udp {
         let what = "this key is for tcp, and the route carries udp";
         idle("max_connections", place(&s.max_connections), what, "write max_flows, which is for flows");
@@ -55,12 +57,14 @@ pub(super) fn check(draft: &Draft, limits: &EntryLimits, problems: &mut Vec<Prob
             problems.push(Problem::new(place.clone(), draft.key(key), what).help(help));
         }
     };
-    let is_unix = |listen: &ListenAddress| matches!(listen, ListenAddress::Unix(_));
-    if !draft.listen.is_empty() && draft.listen.iter().all(|it| is_unix(it.value.first())) {
+    if !draft.listen.is_empty() && draft.listen.iter().all(is_unix) {
         let what = "the route listens on Unix sockets alone, and their clients have no address";
-        let help = "leave it out; socket_mode and the directory decide who may connect";
-        idle("allow", first(&s.allow), what, help);
-        idle("deny", first(&s.deny), what, help);
+        let help = "list users or groups, as \"uid:1000\", or leave it out; socket_mode and the directory decide as well";
+        for (key, list) in [("allow", &s.allow), ("deny", &s.deny)] {
+            let all_networks =
+                list.iter().flatten().all(|it| matches!(it.value, Listed::Network(_) | Listed::Localhost));
+            idle(key, first(list).filter(|_| all_networks), what, help);
+        }
         let help = "leave it out; max_connections and connection_rate hold for all clients together";
         idle("max_connections_per_client", place(&s.max_connections_per_client), what, help);
         idle("connection_rate_per_client", place(&s.connection_rate_per_client), what, help);
@@ -94,6 +98,24 @@ fn of_targets(draft: &Draft, what: &str, help: &str, problems: &mut Vec<Problem>
             problems.push(Problem::new(place.clone(), key, what).help(help));
         }
     }
+}
+
+/// Users and groups of a route without a Unix socket.
+fn members(draft: &Draft, idle: &mut impl FnMut(&str, Option<&Place>, &str, &str)) {
+    if draft.listen.is_empty() || draft.listen.iter().any(is_unix) {
+        return;
+    }
+    let what = "users and groups are known of clients of Unix sockets alone, and the route listens on none";
+    for (key, list) in [("allow", &draft.settings.allow), ("deny", &draft.settings.deny)] {
+        let member = list.iter().flatten().find(|it| matches!(it.value, Listed::Member(_)));
+        let help = "list networks or addresses, or listen on a Unix socket";
+        idle(key, member.map(|it| &it.place), what, help);
+    }
+}
+
+/// Whether an entry of `listen` is a Unix socket.
+pub(super) fn is_unix(listen: &Written<Run<ListenAddress>>) -> bool {
+    matches!(listen.value.first(), ListenAddress::Unix(_))
 }
 
 fn place<T>(written: &Option<Written<T>>) -> Option<&Place> {

@@ -6,8 +6,12 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use super::draft::Draft;
-use crate::acl::{Access, Listed, Networks, Sets, listed_in};
-use crate::config::{Limit, NamedFile, Problem, Settings, Texts, Unread, Written, is_pem, read_regular};
+use super::entry::is_unix;
+use crate::acl::{Access, IdOrName, ListFile, Listed, Member, Members, Networks, Sets, listed_in};
+use crate::config::{
+    Limit, NamedFile, Place, Problem, Settings, Texts, Unread, Written, is_pem, read_regular,
+};
+use crate::probe::system::users;
 use crate::units::shown_path;
 
 /// The largest list that is read; room for about a million networks.
@@ -20,97 +24,166 @@ const MAX_REPORTED: usize = 10;
 pub(super) struct Lists<'f> {
     /// A relative path starts at the folder of the text it is in.
     texts: &'f Texts,
-    read: HashMap<PathBuf, (NamedFile, Arc<Networks>)>,
+    read: HashMap<PathBuf, (NamedFile, Arc<Networks>, Members)>,
     /// For routes without their own list.
-    allow: Option<Sets>,
-    deny: Option<Sets>,
+    allow: Option<Entries>,
+    deny: Option<Entries>,
+}
+
+/// A list that is written, empty if it is "off".
+#[derive(Clone)]
+struct Entries {
+    networks: Sets,
+    members: Members,
+    /// The place of its first entry, and its key.
+    first: Option<(Place, String)>,
 }
 
 impl<'f> Lists<'f> {
     /// Reads the lists of the defaults.
     pub(super) fn of(defaults: &Settings, texts: &'f Texts, problems: &mut Vec<Problem>) -> Lists<'f> {
         let mut lists = Lists { texts, read: HashMap::new(), allow: None, deny: None };
-        lists.allow = lists.sets(&defaults.allow, "defaults.allow", problems);
-        lists.deny = lists.sets(&defaults.deny, "defaults.deny", problems);
+        lists.allow = lists.entries(&defaults.allow, "defaults.allow", problems);
+        lists.deny = lists.entries(&defaults.deny, "defaults.deny", problems);
         lists
     }
 
     /// Which clients may connect to a route.
     pub(super) fn access(&mut self, draft: &Draft, problems: &mut Vec<Problem>) -> Access {
         let own = &draft.settings;
-        let allow = self.sets(&own.allow, &draft.key("allow"), problems).or_else(|| self.allow.clone());
+        let own_allow = self.entries(&own.allow, &draft.key("allow"), problems);
+        let is_own = own_allow.is_some();
         // `allow = "off"` admits every client; an empty set would admit none.
-        let allow = allow.filter(|sets| !sets.is_empty());
-        let deny = self.sets(&own.deny, &draft.key("deny"), problems).or_else(|| self.deny.clone());
-        Access { allow, deny: deny.unwrap_or_default() }
+        let allow = own_allow.or_else(|| self.allow.clone()).filter(|allow| allow.first.is_some());
+        let deny = self.entries(&own.deny, &draft.key("deny"), problems).or_else(|| self.deny.clone());
+        let has_network = draft.listen.iter().any(|it| !is_unix(it));
+        // Without any Unix socket, its own users are a problem of their own.
+        let is_told = is_own && !draft.listen.iter().any(is_unix);
+        if let Some(allow) = allow.as_ref().filter(|_| has_network && !is_told) {
+            nobody_without_user(allow, problems);
+        }
+        // Of a route on Unix sockets alone, a list admits nobody but those in it, even if a file has become empty.
+        let admits = |allow: &Entries| !allow.members.is_empty() || is_own && !has_network;
+        Access {
+            allow_members: allow.as_ref().filter(|allow| admits(allow)).map(|allow| allow.members.clone()),
+            allow: allow.map(|allow| allow.networks),
+            deny_members: deny.as_ref().map(|deny| deny.members.clone()).unwrap_or_default(),
+            deny: deny.map(|deny| deny.networks).unwrap_or_default(),
+        }
     }
 
     /// Every file that was read.
     pub(super) fn files(self) -> impl Iterator<Item = NamedFile> {
-        self.read.into_values().map(|(file, _)| file)
+        self.read.into_values().map(|(file, ..)| file)
     }
 
-    fn sets(
+    fn entries(
         &mut self,
         list: &Option<Vec<Written<Listed>>>,
         key: &str,
         problems: &mut Vec<Problem>,
-    ) -> Option<Sets> {
+    ) -> Option<Entries> {
         let list = list.as_ref()?;
         let own: Networks = list.iter().flat_map(|entry| entry.value.networks()).collect();
-        let mut sets: Sets = (own.count() > 0).then(|| Arc::new(own)).into_iter().collect();
+        let mut networks: Sets = (own.count() > 0).then(|| Arc::new(own)).into_iter().collect();
+        let mut members = Vec::new();
         for entry in list {
-            if let Listed::File(path) = &entry.value {
-                sets.push(self.file(path, entry, key, problems));
+            match &entry.value {
+                Listed::File(path) => {
+                    let (of_file, its) = self.file(path, entry, key, problems);
+                    networks.push(of_file);
+                    members.push(its);
+                }
+                Listed::Member(member) => match numbered(member) {
+                    Ok(member) => members.push(member),
+                    Err((what, help)) => {
+                        problems.push(Problem::new(entry.place.clone(), key, what).help(help));
+                    }
+                },
+                Listed::Network(_) | Listed::Localhost => {}
             }
         }
-        Some(sets)
+        let first = list.first().map(|first| (first.place.clone(), key.to_owned()));
+        Some(Entries { networks, members: Members::joined(members.iter()), first })
     }
 
-    /// The set of a file. Its problems are placed at the first entry that names it.
+    /// The sets of a file. Its problems are placed at the first entry that names it.
     fn file(
         &mut self,
         path: &Path,
         entry: &Written<Listed>,
         key: &str,
         problems: &mut Vec<Problem>,
-    ) -> Arc<Networks> {
+    ) -> (Arc<Networks>, Members) {
         let path = self.texts.folder(&entry.place).join(path);
-        if let Some((_, read)) = self.read.get(&path) {
-            return read.clone();
+        if let Some((_, networks, members)) = self.read.get(&path) {
+            return (networks.clone(), members.clone());
         }
         let mut problem = |what: String, help: &str| {
             problems.push(Problem::new(entry.place.clone(), key, what).help(help));
         };
         let mut named = NamedFile::new(path.clone());
-        let networks = match read(&path) {
+        let ListFile { networks, members, misread } = match read(&path) {
             Ok(text) if is_pem(&text) => {
                 let what = "this holds a certificate or a key, and no list";
                 problem(format!("{}: {what}", shown_path(&path)), "name a file with one network a line");
-                Vec::new()
+                ListFile::default()
             }
-            Ok(text) => {
-                let (networks, misread) = listed_in(&text);
-                for (line, why) in misread.iter().take(MAX_REPORTED) {
-                    problem(format!("{}:{line}: {}", shown_path(&path), why.what), &why.instead);
-                }
-                if let Some(more @ 1..) = misread.len().checked_sub(MAX_REPORTED) {
-                    problem(
-                        format!("{}: {more} more lines cannot be read", shown_path(&path)),
-                        "is this the right file?",
-                    );
-                }
-                networks
-            }
+            Ok(text) => listed_in(&text),
             Err(Unreadable { what, help, is_busy }) => {
                 named.is_busy = is_busy;
                 problem(format!("{}: {what}", shown_path(&path)), help);
-                Vec::new()
+                ListFile::default()
             }
         };
-        let networks: Arc<Networks> = Arc::new(networks.into_iter().collect());
-        self.read.insert(path, (named, networks.clone()));
-        networks
+        let mut faults: Vec<(usize, String, String)> =
+            misread.into_iter().map(|(line, why)| (line, why.what, why.instead)).collect();
+        let mut found = Vec::new();
+        for (line, member) in members {
+            match numbered(&member) {
+                Ok(member) => found.push(member),
+                Err((what, help)) => faults.push((line, what.to_owned(), help.to_owned())),
+            }
+        }
+        faults.sort_by_key(|(line, ..)| *line);
+        for (line, what, help) in faults.iter().take(MAX_REPORTED) {
+            problem(format!("{}:{line}: {what}", shown_path(&path)), help);
+        }
+        if let Some(more @ 1..) = faults.len().checked_sub(MAX_REPORTED) {
+            problem(
+                format!("{}: {more} more lines cannot be read", shown_path(&path)),
+                "is this the right file?",
+            );
+        }
+        let (networks, members) = (Arc::new(Networks::from_iter(networks)), Members::joined(found.iter()));
+        self.read.insert(path, (named, networks.clone(), members.clone()));
+        (networks, members)
+    }
+}
+
+/// A user or a group by its number, or what is wrong and what to do.
+fn numbered(member: &Member) -> Result<Members, (&'static str, &'static str)> {
+    let of = |named: &IdOrName, find: fn(&str) -> Option<u32>| match named {
+        IdOrName::Number(number) => Some(*number),
+        IdOrName::Name(name) => find(name),
+    };
+    let no_user = ("there is no such user on this machine", "create it, or write its number, as \"uid:33\"");
+    let no_group =
+        ("there is no such group on this machine", "create it, or write its number, as \"gid:33\"");
+    Ok(match member {
+        Member::User(named) => Members::new(vec![of(named, users::user).ok_or(no_user)?], Vec::new()),
+        Member::Group(named) => Members::new(Vec::new(), vec![of(named, users::group).ok_or(no_group)?]),
+    })
+}
+
+/// Adds a problem if the list names users and no network, so that no client of the route's ports may connect.
+fn nobody_without_user(allow: &Entries, problems: &mut Vec<Problem>) {
+    let has_networks = allow.networks.iter().any(|set| set.count() > 0);
+    if let Some((place, key)) = allow.first.as_ref().filter(|_| !allow.members.is_empty() && !has_networks) {
+        let what =
+            "users and groups are known of clients of Unix sockets alone, so nobody may connect to its ports";
+        let help = "add networks or addresses, as \"127.0.0.0/8\", or listen on Unix sockets alone";
+        problems.push(Problem::new(place.clone(), key.clone(), what).help(help));
     }
 }
 
@@ -214,5 +287,50 @@ mod tests {
             planned("", "routes.a = {listen='1', target='9', allow=['file:none', 'file:.']}").unwrap_err(),
             "routes.a.allow: DIR/none: there is no such file\nroutes.a.allow: DIR/.: this is a directory"
         );
+    }
+
+    #[test]
+    fn users_and_groups_may_stand_in_a_file_and_an_empty_one_admits_nobody_to_a_unix_socket() {
+        let route = "routes.a = {listen='unix:/run/a', target='9', allow='file:list'}";
+        let denies = |list: &str, user: u32, group: u32| {
+            let plan = planned(list, route).unwrap();
+            let access = plan.routes.values().next().unwrap().access.clone();
+            access.denies_process(user, Some(&[group])).is_some()
+        };
+
+        assert!(!denies("uid:root\n10.0.0.0/8\n", 0, 9) && denies("uid:root\n", 1, 0));
+        assert!(!denies("gid:root # all of them\n", 1, 0) && denies("gid:0\n", 0, 1));
+        assert!(denies("", 0, 0) && denies("10.0.0.0/8\n", 0, 0));
+        assert_eq!(
+            planned("10.0.0.0/8\nuid:no-such-user\n", route).unwrap_err(),
+            "routes.a.allow: DIR/list:2: there is no such user on this machine"
+        );
+    }
+
+    #[test]
+    fn users_apply_to_unix_sockets_and_networks_to_ports() {
+        let access = |defaults: &str, listen: &str, own: &str| {
+            let text = format!("{defaults}\nroutes.a = {{listen={listen}, target='9'{own}}}");
+            planned("", &text).map(|plan| plan.routes.values().next().unwrap().access.clone())
+        };
+        let both =
+            access("", "['8080', 'unix:/run/a']", ", allow=['10.0.0.0/8', 'uid:7'], deny='gid:5'").unwrap();
+        let ip = |text: &str| text.parse::<IpAddr>().unwrap();
+        assert!(both.denies(ip("10.1.1.1")).is_none() && both.denies(ip("11.1.1.1")).is_some());
+        assert!(both.denies_process(7, Some(&[])).is_none() && both.denies_process(8, Some(&[])).is_some());
+        assert!(both.denies_process(7, Some(&[5])).is_some());
+
+        // As before: without a user in it, the socket's file decides.
+        let networks = access("", "['8080', 'unix:/run/a']", ", allow='10.0.0.0/8'").unwrap();
+        let of_defaults = access("defaults.allow = '10.0.0.0/8'", "'unix:/run/a'", "").unwrap();
+        assert!(networks.denies_process(7, None).is_none() && of_defaults.denies_process(7, None).is_none());
+        let off = access("defaults.allow = 'uid:7'", "'unix:/run/a'", ", allow='off'").unwrap();
+        assert!(off.is_open());
+
+        for (defaults, own) in [("", ", allow='uid:7'"), ("defaults.allow = 'uid:7'", "")] {
+            assert!(
+                access(defaults, "['8080', 'unix:/run/a']", own).unwrap_err().contains("nobody may connect")
+            );
+        }
     }
 }

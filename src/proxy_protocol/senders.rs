@@ -7,7 +7,7 @@ use serde::{Deserialize, Deserializer};
 
 use crate::acl::{Listed, Sets};
 use crate::outcome::Client;
-use crate::units::{Misread, from_text};
+use crate::units::{Misread, from_text, quoted};
 
 /// One entry of `accept_proxy`.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -32,7 +32,13 @@ impl FromStr for Sender {
                 r#"write "unix" for all clients of the route's Unix sockets"#,
             ));
         }
-        text.parse().map(Sender::Listed)
+        match text.parse()? {
+            Listed::Member(_) => Err(Misread::new(
+                format!("{} is a user or a group, and proxies are not told apart by theirs", quoted(text)),
+                r#"write "unix", and list users and groups under deny or allow"#,
+            )),
+            listed => Ok(Sender::Listed(listed)),
+        }
     }
 }
 

@@ -26,7 +26,8 @@ pub(crate) use descriptors::{chmod_held, open_descriptors};
 pub(crate) use look_up::{NoAnswer, look_up};
 pub(crate) use socket_names::ends;
 pub(crate) use sockopt::{
-    bind_address_no_port, bind_to_device, bind_to_index, bound_file, peer_credentials, unacknowledged, unsent,
+    bind_address_no_port, bind_to_device, bind_to_index, bound_file, peer_credentials, peer_groups,
+    unacknowledged, unsent,
 };
 pub(crate) use tcp_info::tcp_info;
 pub(crate) use user_timeout::forgive;

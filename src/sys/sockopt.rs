@@ -108,22 +108,79 @@ const SIOCUNIXFILE: libc::Ioctl = 0x89E0;
 /// # Errors
 /// The errno of getsockopt(2).
 pub(crate) fn peer_credentials(socket: impl AsFd) -> io::Result<(u32, u32)> {
+    peer(socket.as_fd()).map(|peer| (peer.pid.max(0).cast_unsigned(), peer.uid))
+}
+
+/// The most groups of a process (NGROUPS_MAX).
+const MAX_GROUPS: usize = 65_536;
+
+/// The effective group of that process, and the groups it has beside it (SO_PEERGROUPS).
+///
+/// # Errors
+/// The errno of getsockopt(2): ENOPROTOOPT before Linux 4.13.
+pub(crate) fn peer_groups(socket: impl AsFd) -> io::Result<Vec<u32>> {
+    let own = peer(socket.as_fd())?.gid;
+    let mut groups: Vec<u32> = vec![0; 64];
+    loop {
+        let mut length = (groups.len() * size_of::<u32>()) as libc::socklen_t;
+        // SAFETY: the kernel writes at most `length` bytes to the buffer, which is that long and live for the call; the
+        // descriptor is borrowed for the call.
+        let answer = unsafe {
+            libc::getsockopt(
+                socket.as_fd().as_raw_fd(),
+                libc::SOL_SOCKET,
+                libc::SO_PEERGROUPS,
+                groups.as_mut_ptr().cast(),
+                &raw mut length,
+            )
+        };
+        let count = length as usize / size_of::<u32>();
+        if answer == 0 {
+            groups.truncate(count);
+            groups.push(own);
+            return Ok(groups);
+        }
+        let error = io::Error::last_os_error();
+        // The kernel has said how many there are.
+        if error.raw_os_error() != Some(libc::ERANGE) || count <= groups.len() || count > MAX_GROUPS {
+            return Err(error);
+        }
+        groups.resize(count, 0);
+    }
+}
+
+fn peer(socket: BorrowedFd<'_>) -> io::Result<libc::ucred> {
     let mut peer = libc::ucred { pid: 0, uid: 0, gid: 0 };
     let mut length = size_of::<libc::ucred>() as libc::socklen_t;
     // SAFETY: the kernel writes at most `length` bytes to the structure, which is plain integers and live for the call;
     // the descriptor is borrowed for the call.
     let answer = unsafe {
         libc::getsockopt(
-            socket.as_fd().as_raw_fd(),
+            socket.as_raw_fd(),
             libc::SOL_SOCKET,
             libc::SO_PEERCRED,
             (&raw mut peer).cast(),
             &raw mut length,
         )
     };
-    if answer == 0 {
-        Ok((peer.pid.max(0).cast_unsigned(), peer.uid))
-    } else {
-        Err(io::Error::last_os_error())
+    if answer == 0 { Ok(peer) } else { Err(io::Error::last_os_error()) }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+    use std::os::unix::net::UnixStream;
+
+    use super::*;
+
+    #[test]
+    fn the_groups_of_the_process_at_the_other_end_are_all_of_them() {
+        let (here, _there) = UnixStream::pair().unwrap();
+        let own = rustix::process::getegid().as_raw();
+        let beside = rustix::process::getgroups().unwrap().into_iter().map(|group| group.as_raw());
+
+        let groups: BTreeSet<u32> = peer_groups(&here).unwrap().into_iter().collect();
+
+        assert_eq!(groups, beside.chain([own]).collect());
     }
 }

@@ -2,7 +2,7 @@
 
 use std::fmt;
 use std::io;
-use std::os::fd::OwnedFd;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -123,6 +123,14 @@ impl Unopened {
         match self {
             Unopened::Socket(socket) => socket.open().map(Link::Socket),
             Unopened::Custom(custom) => Ok(Link::Custom(custom)),
+        }
+    }
+
+    /// Its descriptor, if it is a Unix socket.
+    pub(crate) fn unix_socket(&self) -> Option<BorrowedFd<'_>> {
+        match self {
+            Unopened::Socket(Arrived::Unix(socket)) => Some(socket.as_fd()),
+            _ => None,
         }
     }
 

@@ -90,7 +90,7 @@ table! {
     }
     allow: AllowOrOff<Listed> {
         doc: "who may connect; a file has one entry per line and is read again when it changes",
-        takes: "networks, addresses, `\"localhost\"`, `\"file:PATH\"`",
+        takes: "networks, addresses, `\"localhost\"`, `\"file:PATH\"`, and for Unix sockets `\"uid:1000\"`, `\"gid:www-data\"`",
         topic: ENTRY,
         default: InWords("`\"off\"`, every client that `deny` does not name"),
         example: r#"["10.0.0.0/8", "::1"]"#,

@@ -4,6 +4,7 @@
 //! client costs an accept, a lookup in two sets and a close.
 
 use std::net::IpAddr;
+use std::os::fd::{AsFd, BorrowedFd};
 use std::time::Instant;
 
 use tokio::time::sleep_until;
@@ -14,17 +15,20 @@ use crate::engine::runtime::context::{PermitCell, RouteRuntime};
 use crate::ledger::Entry;
 use crate::outcome::{Client, Denial, End, Limit, Phase};
 use crate::proxy_protocol::{Ends, Header};
-use crate::transport::{Stream, Unopened};
+use crate::sys;
+use crate::transport::{Incoming, Stream, Unopened};
 
 /// Decides about a connection by the address of its socket. Returns its client's permit, granted or queued; an empty
 /// cell if the client is known only after a PROXY header; `None` on a route without limits.
-pub(crate) fn on_accept(runtime: &RouteRuntime, client: &Client) -> Result<Option<Box<PermitCell>>, End> {
+pub(crate) fn on_accept(runtime: &RouteRuntime, incoming: &Incoming) -> Result<Option<Box<PermitCell>>, End> {
+    let (client, socket) = (&incoming.client, incoming.stream.unix_socket());
     let ip = address(client);
+    let denial = denial(runtime, Who::of(client, socket));
     if !runtime.route.proxy.accept.is_empty() {
-        may_connect_as_proxy(runtime, client, ip)?;
+        may_connect_as_proxy(runtime, client, denial)?;
         return Ok(runtime.admission.as_ref().map(|_| Box::new(PermitCell::new())));
     }
-    may_connect(runtime, ip)?;
+    may_connect(denial)?;
     let Some(admission) = &runtime.admission else { return Ok(None) };
     let permit = admission.ask(ip, Instant::now()).map_err(End::Limited)?;
     Ok(Some(Box::new(permit.into())))
@@ -32,13 +36,15 @@ pub(crate) fn on_accept(runtime: &RouteRuntime, client: &Client) -> Result<Optio
 
 /// Decides about the client that a PROXY header names, as if it had connected itself; a proxy that connects on its own
 /// behalf is the client.
-pub(crate) fn decide_again(session: &Session, header: &Header) -> Result<(), End> {
-    let ip = match header.ends {
-        Ends::Net { client, .. } => Some(client.ip()),
-        Ends::Unix(_) => None,
-        Ends::Own => address(&session.entry.client()),
+pub(crate) fn decide_again(session: &Session, header: &Header, socket: &Stream) -> Result<(), End> {
+    let own = session.entry.client();
+    let (ip, who) = match header.ends {
+        Ends::Net { client, .. } => (Some(client.ip()), Who::Address(client.ip())),
+        // The names of its socket say nothing about its user.
+        Ends::Unix(_) => (None, Who::Unknown),
+        Ends::Own => (address(&own), Who::of(&own, Some(socket.as_fd()))),
     };
-    may_connect(&session.runtime, ip)?;
+    may_connect(denial(&session.runtime, who))?;
     if let Some(admission) = &session.runtime.admission {
         let permit = admission.ask(ip, Instant::now()).map_err(End::Limited)?;
         permit.over().into_iter().for_each(|limit| session.entry.dry_run(limit));
@@ -47,22 +53,50 @@ pub(crate) fn decide_again(session: &Session, header: &Header) -> Result<(), End
     Ok(())
 }
 
-/// Whether a client with this address may connect at all. The lists do not apply to a client of a Unix socket, which
-/// has no address; the permissions of the socket's file do.
-fn may_connect(runtime: &RouteRuntime, ip: Option<IpAddr>) -> Result<(), End> {
-    let denial = ip.and_then(|ip| runtime.route.access.denies(ip));
+/// A client to the lists.
+enum Who<'s> {
+    Address(IpAddr),
+    /// A process of this user, at the other end of this Unix socket, if it is at hand.
+    Process(u32, Option<BorrowedFd<'s>>),
+    Unknown,
+}
+
+impl<'s> Who<'s> {
+    fn of(client: &Client, socket: Option<BorrowedFd<'s>>) -> Who<'s> {
+        match client {
+            Client::Net(address) => Who::Address(address.ip()),
+            Client::Unix { uid, .. } => Who::Process(*uid, socket),
+        }
+    }
+}
+
+/// Why a client may not connect at all; `None` if it may. Networks do not apply to a client of a Unix socket, which has
+/// no address; the permissions of the socket's file do, and the users and groups in the lists.
+fn denial(runtime: &RouteRuntime, who: Who<'_>) -> Option<Denial> {
+    let access = &runtime.route.access;
+    match who {
+        Who::Address(ip) => access.denies(ip),
+        Who::Process(user, socket) => {
+            let groups =
+                socket.filter(|_| access.asks_groups()).and_then(|socket| sys::peer_groups(socket).ok());
+            access.denies_process(user, groups.as_deref())
+        }
+        Who::Unknown => access.denies_unknown(),
+    }
+}
+
+fn may_connect(denial: Option<Denial>) -> Result<(), End> {
     denial.map_or(Ok(()), |denial| Err(End::Denied(denial)))
 }
 
 /// Whether this is a proxy that the route accepts connections from. Other clients are denied: whether to expect a
 /// header must not be guessed, so the port cannot be shared with clients that send none (proxy-protocol.txt, section
 /// 2). `allow` applies to the clients that the proxy forwards, `deny` to the proxy as well.
-fn may_connect_as_proxy(runtime: &RouteRuntime, client: &Client, ip: Option<IpAddr>) -> Result<(), End> {
+fn may_connect_as_proxy(runtime: &RouteRuntime, client: &Client, denial: Option<Denial>) -> Result<(), End> {
     if !runtime.route.proxy.accept.contains(client) {
         return Err(End::Denied(Denial::NoProxy));
     }
-    let denial = ip.and_then(|ip| runtime.route.access.denies(ip));
-    if denial == Some(Denial::Listed) { Err(End::Denied(Denial::Listed)) } else { Ok(()) }
+    may_connect(denial.filter(|denial| matches!(denial, Denial::Listed | Denial::UserListed)))
 }
 
 /// Resets a connection that has not reached a worker, and closes its record.

@@ -23,7 +23,7 @@ pub(crate) fn begin(
 ) {
     let (route, targets) = (runtime.name.clone(), runtime.pool.names().clone());
     let entry = cx.ledger.open(route, targets, incoming.client, Instant::now());
-    let place = match admit::on_accept(&runtime, &incoming.client) {
+    let place = match admit::on_accept(&runtime, &incoming) {
         Ok(place) => place,
         Err(end) => return admit::refuse(incoming.stream, entry, end),
     };

@@ -129,7 +129,7 @@ pub(super) async fn arrive(
         progress.phase = Phase::Identify;
         let header = header.insert(Box::pin(identify(socket()?, session)).await?);
         progress.phase = Phase::Admit;
-        decide_again(session, header)?;
+        decide_again(session, header, socket()?)?;
     }
     if session.slot.waits() {
         progress.phase = Phase::Admit;

@@ -1,0 +1,69 @@
+//! Clients of Unix sockets, known by their user and their groups.
+
+use std::io::{Read, Write};
+use std::os::unix::net::UnixStream;
+use std::path::Path;
+
+use loopgate::outcome::{Denial, End, Phase};
+
+use crate::harness::{Connection, Proxy, TIMEOUT, Target};
+
+/// What the echo returns; nothing if the connection is refused.
+fn talk(socket: &Path) -> Vec<u8> {
+    let mut client = UnixStream::connect(socket).unwrap();
+    client.set_read_timeout(Some(TIMEOUT)).unwrap();
+    let (mut heard, _) = (Vec::new(), client.write_all(b"here"));
+    let _ = client.shutdown(std::net::Shutdown::Write);
+    let _ = client.read_to_end(&mut heard);
+    heard
+}
+
+#[test]
+fn a_process_is_let_in_by_its_user_or_group_and_others_are_denied() {
+    let folder = tempfile::tempdir().unwrap();
+    let socket = folder.path().join("proxy");
+    let (target, user) = (Target::echo(), rustix::process::geteuid().as_raw());
+    let group = rustix::process::getegid().as_raw();
+    let list = folder.path().join("list");
+    std::fs::write(&list, format!("10.0.0.0/8\nuid:{user} # us\n")).unwrap();
+    let file = format!("file:{}", list.display());
+    let proxy = |lists: &str| {
+        let route = format!("listen = 'unix:{}', target = '{}'", socket.display(), target.address);
+        Proxy::builder().with(&format!("routes.test = {{{route}, {lists}}}"))
+    };
+
+    for allowed in [format!("uid:{user}"), format!("gid:{group}"), file] {
+        let proxy = proxy(&format!("allow = ['uid:3999999999', '{allowed}']"));
+        assert_eq!(talk(&socket), b"here", "{allowed}");
+        assert_eq!(proxy.record().outcome.end, End::Done, "{allowed}");
+    }
+    for (lists, why) in [
+        ("allow = ['uid:3999999999', 'gid:3999999999']".to_owned(), Denial::UserUnlisted),
+        (format!("deny = 'uid:{user}'"), Denial::UserListed),
+        (format!("allow = 'uid:{user}', deny = 'gid:{group}'"), Denial::UserListed),
+    ] {
+        let proxy = proxy(&lists);
+        assert_eq!(talk(&socket), b"", "{lists}");
+        let record = proxy.record();
+        assert_eq!((record.outcome.end, record.outcome.phase), (End::Denied(why), Phase::Admit), "{lists}");
+        assert!(record.hint().unwrap().contains("of its process"), "{record}");
+    }
+}
+
+#[test]
+fn on_a_route_of_both_kinds_each_list_is_for_its_own_clients() {
+    let folder = tempfile::tempdir().unwrap();
+    let socket = folder.path().join("proxy");
+    let (target, user) = (Target::echo(), rustix::process::geteuid().as_raw());
+    let proxy = Proxy::builder().with(&format!(
+        "routes.test = {{listen = ['127.0.0.1:0', 'unix:{}'], target = '{}', allow = ['127.0.0.2', 'uid:{user}']}}",
+        socket.display(),
+        target.address
+    ));
+
+    assert_eq!(talk(&socket), b"here");
+    assert!(Connection::is_reset_at_once("127.0.0.1", proxy.address));
+    let mut client = Connection::from_to("127.0.0.2", proxy.address);
+    client.send(b"here");
+    assert_eq!(client.receive(4), b"here");
+}

@@ -91,6 +91,7 @@ fn route(
     let entry = entry::limits(&draft, defaults);
     entry::check(&draft, &entry, problems);
     let dials_unix = draft.dials_unix();
+    let resolved = draft.targets.iter().map(|target| targets::resolved(&draft, target)).collect();
     let Draft { name, listen, targets, hello, settings: own, .. } = draft;
     if listen.is_empty() || targets.is_empty() {
         return None;
@@ -100,7 +101,7 @@ fn route(
         name,
         listen: listen.iter().flat_map(|run| run.value.each()).map(|it| it.taking(families)).collect(),
         carries,
-        targets: targets.into_iter().map(targets::resolved).collect(),
+        targets: resolved,
         hello: hello.map(|hello| hello::rules(hello, &own, defaults)),
         balance: pick(&own.balance, &defaults.balance).unwrap_or_default(),
         next_target: pick(&own.next_target, &defaults.next_target).map(|OrOff(most)| most.unwrap_or(0)),

@@ -3,9 +3,12 @@
 use std::collections::HashSet;
 use std::sync::Arc;
 
+use super::merge::off_or;
 use super::{RouteName, hello};
-use crate::address::{Families, ListenAddress, Numbered, Protocol, Run, Spec};
+use crate::address::{Families, ListenAddress, Numbered, Protocol, Run, Spec, TargetAddress};
 use crate::config::{Place, Problem, Settings, Written, WrittenRoute, WrittenTarget, bare_or_quoted};
+use crate::transport::Destination;
+use crate::transport::proxied::ProxyUrl;
 use crate::units::Misread;
 
 /// A route with its places, not yet checked against the others.
@@ -19,6 +22,8 @@ pub(super) struct Draft {
     /// How a hello chooses among them; `None` if the route reads no hello.
     pub(super) hello: Option<hello::Draft>,
     pub(super) protocol: Protocol,
+    /// Through which proxy its targets are dialled, except Unix sockets.
+    pub(super) proxy: Option<ProxyUrl>,
     pub(super) settings: Settings,
 }
 
@@ -50,6 +55,11 @@ impl Draft {
         !self.targets.is_empty() && self.targets.iter().all(is_unix)
     }
 
+    /// What is dialled for one of its targets: a Unix socket is always here.
+    pub(super) fn destination(&self, to: &TargetAddress) -> Destination {
+        Destination::through(self.proxy.as_ref().filter(|_| to.unix().is_none()), to.clone())
+    }
+
     /// The path of one of its keys; empty for a route of the command line, which is identified by its place.
     pub(super) fn key(&self, key: &str) -> String {
         if self.path.is_empty() { String::new() } else { format!("{}.{key}", self.path) }
@@ -64,7 +74,7 @@ pub(super) fn drafts(
     problems: &mut Vec<Problem>,
 ) -> Vec<Draft> {
     let mut drafts: Vec<Draft> = routes.into_iter().map(|route| from_file(route, defaults)).collect();
-    from_command_line(forwards, &mut drafts, problems);
+    from_command_line(forwards, defaults, &mut drafts, problems);
     drafts
 }
 
@@ -74,10 +84,21 @@ fn from_file(route: WrittenRoute, defaults: &Settings) -> Draft {
     let hello = hello::draft(hello, &mut targets);
     let protocol = settings.protocol.as_ref().or(defaults.protocol.as_ref());
     let protocol = protocol.map(|protocol| protocol.value).unwrap_or_default();
-    Draft { name: RouteName(name.into()), path, listen, targets, hello, protocol, settings }
+    let proxy = proxy(protocol, &settings, defaults);
+    Draft { name: RouteName(name.into()), path, listen, targets, hello, protocol, proxy, settings }
 }
 
-fn from_command_line(forwards: &[String], drafts: &mut Vec<Draft>, problems: &mut Vec<Problem>) {
+/// The proxy of a route that carries connections.
+fn proxy(protocol: Protocol, own: &Settings, defaults: &Settings) -> Option<ProxyUrl> {
+    off_or(&own.proxy_url, &defaults.proxy_url).filter(|_| protocol == Protocol::Tcp)
+}
+
+fn from_command_line(
+    forwards: &[String],
+    defaults: &Settings,
+    drafts: &mut Vec<Draft>,
+    problems: &mut Vec<Problem>,
+) {
     let mut taken: HashSet<Arc<str>> = drafts.iter().map(|draft| draft.name.0.clone()).collect();
     for argument in forwards {
         let place = Place::Argument(argument.clone());
@@ -92,6 +113,7 @@ fn from_command_line(forwards: &[String], drafts: &mut Vec<Draft>, problems: &mu
                     targets: vec![Written { value: spec.target, place }.into()],
                     hello: None,
                     protocol: spec.protocol,
+                    proxy: proxy(spec.protocol, &Settings::default(), defaults),
                     settings: Settings::default(),
                 });
             }

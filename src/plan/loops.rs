@@ -54,7 +54,7 @@ impl Ends {
             targets: draft
                 .targets
                 .iter()
-                .map(|it| it.address.value.map(|first| first.clone().into()))
+                .map(|it| it.address.value.map(|first| draft.destination(first)))
                 .collect(),
             places: draft.places(),
         }

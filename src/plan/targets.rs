@@ -7,6 +7,7 @@
 use std::collections::HashMap;
 use std::fmt;
 
+use super::draft::Draft;
 use super::{Route, Target};
 use crate::address::{Protocol, TargetAddress};
 use crate::balance::{Part, Role};
@@ -56,10 +57,10 @@ impl Route {
 }
 
 /// A target with its part filled in.
-pub(super) fn resolved(written: WrittenTarget) -> Target {
+pub(super) fn resolved(draft: &Draft, written: &WrittenTarget) -> Target {
     let weight = written.weight.as_ref().map_or(1, |weight| weight.value);
-    let part = Part { weight, role: role(&written), most: most(&written) };
-    Target { address: written.address.value.map(|first| first.clone().into()), part }
+    let part = Part { weight, role: role(written), most: most(written) };
+    Target { address: written.address.value.map(|first| draft.destination(first)), part }
 }
 
 /// The limit of its sessions.

@@ -6,7 +6,7 @@ use std::net::IpAddr;
 
 use super::draft::Draft;
 use super::targets;
-use crate::address::{ListenAddress, Protocol, SourceAddress, UnixName};
+use crate::address::{Host, ListenAddress, Protocol, SourceAddress, UnixName};
 use crate::config::{Place, Problem, Settings, Written, WrittenTarget};
 use crate::units::{OrOff, counted};
 
@@ -67,6 +67,24 @@ pub(super) fn check(draft: &Draft, problems: &mut Vec<Problem>) {
     endless(draft, problems);
     misplaced(draft, problems);
     idle_keys(draft, problems);
+    proxied(draft, problems);
+}
+
+/// A proxy is asked for a host and a port alone.
+fn proxied(draft: &Draft, problems: &mut Vec<Problem>) {
+    for WrittenTarget { path, address, .. } in draft.targets.iter().filter(|_| draft.proxy.is_some()) {
+        let to = address.value.first();
+        let is_zoned = matches!(to.net(), Some((Host::Zoned(..), _)));
+        let what = match &draft.settings.proxy_url {
+            _ if is_zoned => "an interface of this machine means nothing to the proxy of proxy_url",
+            Some(_) if to.unix().is_some() => {
+                "a Unix socket of this machine cannot be dialled through proxy_url"
+            }
+            _ => continue,
+        };
+        let problem = Problem::new(address.place.clone(), path.clone(), what);
+        problems.push(problem.help("write a host and a port, or proxy_url = \"off\""));
+    }
 }
 
 /// Adds a problem for each key about hellos that can have no effect.

@@ -105,6 +105,15 @@ pub fn local_address(socket: impl AsFd) -> io::Result<SocketAddr> {
     Ok(rustix::net::getsockname(socket)?.try_into()?)
 }
 
+/// The address of the other end of an IP socket.
+///
+/// # Errors
+/// The errno of getpeername(2); EAFNOSUPPORT of another family.
+pub fn peer_address(socket: impl AsFd) -> io::Result<SocketAddr> {
+    let peer = rustix::net::getpeername(socket)?.ok_or(io::ErrorKind::NotConnected)?;
+    Ok(peer.try_into()?)
+}
+
 /// The name of the Unix socket that `socket` is, or was accepted by, as it is in `sun_path`.
 ///
 /// # Errors

@@ -15,6 +15,7 @@ mod incoming;
 mod keepalive;
 mod listen;
 mod peek;
+pub mod proxied;
 mod reach;
 mod resolve;
 mod source;
@@ -40,7 +41,9 @@ pub use folder_locks::FolderLocks;
 pub(crate) use hops::{MAX_HOPS, hops_of};
 pub use incoming::{Arrived, Incoming, Unopened, Via};
 pub use keepalive::{Upkeep, Watch};
-pub use listen::{Bound, accept, bind, listen, local_address, local_name, share_port, socket_address};
+pub use listen::{
+    Bound, accept, bind, listen, local_address, local_name, peer_address, share_port, socket_address,
+};
 pub use peek::{Undecided, peek, take_seen};
 pub use reach::{Destination, Reach, Reaching};
 pub(crate) use resolve::LOOPBACK;

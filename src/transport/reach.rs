@@ -1,4 +1,5 @@
-//! What a target is: an address as written, or an embedder's own way to reach a service.
+//! What a target is: an address as written, dialled from here or through a proxy, or an embedder's own way to reach a
+//! service.
 
 use std::fmt;
 use std::hash::{Hash, Hasher};
@@ -7,7 +8,8 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Instant;
 
-use super::{Origin, Unopened};
+use super::proxied::{Proxied, ProxyUrl};
+use super::{Link, Origin, Unopened};
 use crate::address::{Address, Numbered, TargetAddress, UnixName};
 use crate::units::shown;
 
@@ -44,6 +46,7 @@ pub struct Destination(Kind);
 #[derive(Clone)]
 enum Kind {
     Address(TargetAddress),
+    Proxied(Arc<Proxied>),
     Custom(Arc<dyn Reach>),
 }
 
@@ -53,18 +56,74 @@ impl Destination {
         Destination(Kind::Custom(Arc::new(reach)))
     }
 
+    /// A destination that is dialled through a proxy, or directly if there is none.
+    pub fn through(proxy: Option<&ProxyUrl>, to: TargetAddress) -> Destination {
+        match proxy {
+            Some(url) => Destination(Kind::Proxied(Arc::new(Proxied { to, url: url.clone() }))),
+            None => to.into(),
+        }
+    }
+
     /// Its custom way to be reached, if it has one.
     pub fn reach(&self) -> Option<&Arc<dyn Reach>> {
         match &self.0 {
-            Kind::Address(_) => None,
+            Kind::Address(_) | Kind::Proxied(_) => None,
             Kind::Custom(reach) => Some(reach),
         }
     }
 
-    /// The address as written, if it has one.
+    /// Whether it is dialled through a proxy.
+    pub fn is_proxied(&self) -> bool {
+        matches!(self.0, Kind::Proxied(_))
+    }
+
+    /// Whether it is reached by something other than a dial of its address.
+    pub fn is_indirect(&self) -> bool {
+        !matches!(self.0, Kind::Address(_))
+    }
+
+    /// Connects to it in that way, until `deadline`; `at` has the addresses of its proxy.
+    ///
+    /// # Errors
+    /// As of [`Reach::reach`]; `Unsupported` if it is dialled by its address.
+    pub(crate) async fn open(&self, at: &[Address], from: &Origin, deadline: Instant) -> io::Result<Link> {
+        match &self.0 {
+            Kind::Address(_) => Err(io::ErrorKind::Unsupported.into()),
+            Kind::Proxied(proxied) => Box::pin(proxied.reach(at, from, deadline)).await.map(Link::Socket),
+            Kind::Custom(reach) => reach.reach(from, deadline).await.and_then(Unopened::open),
+        }
+    }
+
+    /// The address as written, if it is dialled from here.
     pub fn written(&self) -> Option<&TargetAddress> {
         match &self.0 {
             Kind::Address(address) => Some(address),
+            Kind::Proxied(_) | Kind::Custom(_) => None,
+        }
+    }
+
+    /// What is dialled from here, as written: its own address, or its proxy's.
+    pub fn dialled(&self) -> Option<&TargetAddress> {
+        match &self.0 {
+            Kind::Address(address) => Some(address),
+            Kind::Proxied(proxied) => Some(&proxied.url.at),
+            Kind::Custom(_) => None,
+        }
+    }
+
+    /// Its proxy, for a message; no password is shown.
+    pub(crate) fn proxy(&self) -> Option<&ProxyUrl> {
+        match &self.0 {
+            Kind::Proxied(proxied) => Some(&proxied.url),
+            Kind::Address(_) | Kind::Custom(_) => None,
+        }
+    }
+
+    /// The address as written, whoever dials it.
+    pub fn named(&self) -> Option<&TargetAddress> {
+        match &self.0 {
+            Kind::Address(address) => Some(address),
+            Kind::Proxied(proxied) => Some(&proxied.to),
             Kind::Custom(_) => None,
         }
     }
@@ -74,6 +133,7 @@ impl Destination {
     pub fn place(&self) -> Option<Address> {
         match &self.0 {
             Kind::Address(address) => address.place(),
+            Kind::Proxied(_) => None,
             Kind::Custom(reach) => reach.seen_at(),
         }
     }
@@ -102,12 +162,13 @@ impl Numbered for Destination {
     fn nth(&self, n: u16) -> Destination {
         match &self.0 {
             Kind::Address(address) => address.nth(n).into(),
+            Kind::Proxied(proxied) => Destination::through(Some(&proxied.url), proxied.to.nth(n)),
             Kind::Custom(_) => self.clone(),
         }
     }
 
     fn port(&self) -> Option<u16> {
-        self.written().and_then(Numbered::port)
+        self.named().and_then(Numbered::port)
     }
 }
 
@@ -115,6 +176,7 @@ impl fmt::Display for Destination {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match &self.0 {
             Kind::Address(address) => address.fmt(f),
+            Kind::Proxied(proxied) => proxied.to.fmt(f),
             Kind::Custom(reach) => f.write_str(&shown(reach.name(), usize::MAX)),
         }
     }
@@ -130,6 +192,7 @@ impl PartialEq for Destination {
     fn eq(&self, other: &Destination) -> bool {
         match (&self.0, &other.0) {
             (Kind::Address(address), Kind::Address(other)) => address == other,
+            (Kind::Proxied(proxied), Kind::Proxied(other)) => proxied == other,
             (Kind::Custom(reach), Kind::Custom(other)) => {
                 std::ptr::addr_eq(Arc::as_ptr(reach), Arc::as_ptr(other))
             }
@@ -144,6 +207,7 @@ impl Hash for Destination {
     fn hash<H: Hasher>(&self, state: &mut H) {
         match &self.0 {
             Kind::Address(address) => address.hash(state),
+            Kind::Proxied(proxied) => proxied.hash(state),
             Kind::Custom(reach) => Arc::as_ptr(reach).cast::<()>().hash(state),
         }
     }

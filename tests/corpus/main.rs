@@ -10,10 +10,12 @@
 
 mod client_hello;
 mod config;
+mod http_connect;
 mod import;
 #[path = "../vectors/proxy_protocol_holds.rs"]
 #[allow(unreachable_pub, reason = "it is read by other tests as well")]
 mod proxy_protocol_holds;
+mod socks5;
 
 use std::fs;
 use std::path::Path;
@@ -45,6 +47,11 @@ fn config() {
 }
 
 #[test]
+fn http_connect() {
+    replay("http_connect", http_connect::holds);
+}
+
+#[test]
 fn import() {
     replay("import", import::holds);
 }
@@ -52,4 +59,9 @@ fn import() {
 #[test]
 fn proxy_protocol() {
     replay("proxy_protocol", proxy_protocol_holds::of);
+}
+
+#[test]
+fn socks5() {
+    replay("socks5", socks5::holds);
 }

@@ -19,6 +19,7 @@ use crate::config::problem::Place;
 use crate::config::table::Table;
 use crate::limits::{FlowPreset, FlowsFull, WhenFull};
 use crate::proxy_protocol::{SendProxy, Sender};
+use crate::transport::proxied::ProxyUrl;
 use crate::transport::{Account, FileMode};
 
 /// The topic of the keys that bound a route.
@@ -277,6 +278,15 @@ table! {
         range: MoreThanZero("1h"),
         default: Value("5s"),
         aliases: &["proxy_protocol_timeout"],
+        only: Some(Tcp),
+    }
+    proxy_url: OneOrOff<ProxyUrl> {
+        doc: "the proxy that targets are dialled through, checks included: `socks5://` or `http://` (CONNECT), as \
+              `socks5://user:password@host:1080`; the proxy looks names up, and `localhost` is its own machine",
+        takes: "URL",
+        default: InWords("`\"off\"`, targets are dialled directly"),
+        example: r#""socks5://127.0.0.1:1080""#,
+        aliases: &["proxy", "http_proxy", "https_proxy", "all_proxy", "socks_proxy", "socks5", "socks", "socks4", "via"],
         only: Some(Tcp),
     }
     send_proxy: Word<SendProxy> {

@@ -8,7 +8,7 @@ use tokio::time::timeout_at;
 use super::check_connection::CheckConnection;
 use crate::balance::Talk;
 use crate::engine::targets::greeting::{Greeting, shake_hands};
-use crate::engine::targets::reach::{Unreached, cause_of, reach_custom};
+use crate::engine::targets::reach::{Unreached, cause_of};
 use crate::engine::targets::target::Target;
 use crate::outcome::Cause;
 use crate::proxy_protocol::Ends;
@@ -51,8 +51,8 @@ pub(crate) async fn check(target: &Target) -> Result<(), Failed> {
 }
 
 async fn connect(target: &Target, deadline: Instant) -> Result<CheckConnection, Failed> {
-    if let Some(reach) = target.to().reach() {
-        return match reach_custom(&**reach, &Origin::default(), deadline).await {
+    if target.to().is_indirect() {
+        return match target.open_indirect(&Origin::default(), deadline).await {
             Ok(mut link) => {
                 if let Link::Custom(custom) = &mut link {
                     custom.disarm();
@@ -93,7 +93,7 @@ async fn greet(mut link: Link, to: Option<SocketAddr>, target: &Target) -> Resul
         greeting.map_err(|error| wrong(format!("it did not accept the PROXY header: {error}")))?;
     }
     let seal = match (tls, link.socket()) {
-        (Some(tls), Some(socket)) => Some(shake_hands(socket, tls, target.to().written()).await),
+        (Some(tls), Some(socket)) => Some(shake_hands(socket, tls, target.to().named()).await),
         (Some(_), None) => Some(Err((Cause::TlsRefused, "TLS with a target needs a socket".to_owned()))),
         (None, _) => None,
     };

@@ -102,10 +102,11 @@ fn bad_answer(target: &Target) -> String {
     }
 }
 
-/// What went wrong in the latest handshake with it or look-up of its name, or the error of its own [`crate::transport::Reach`].
+/// What went wrong in the latest handshake with it or look-up of its name, or the error of its proxy or of its own
+/// [`crate::transport::Reach`].
 fn own_description(target: &Target, cause: Cause) -> Option<String> {
     match cause {
-        _ if target.to().reach().is_some() => target.details().answer.clone(),
+        _ if target.to().is_indirect() => target.details().answer.clone(),
         // Its name was not looked up in time: there was nothing to dial.
         Cause::TimedOut if target.addresses().is_empty() => target.details().answer.clone(),
         Cause::NoTls | Cause::TlsUntrusted | Cause::TlsRefused => target.details().answer.clone(),

@@ -33,13 +33,13 @@ pub(crate) struct Names {
 }
 
 impl Names {
-    /// The name and the port of a target of this route, if it has a name that must be looked up.
+    /// The name and the port of a target of this route, or of its proxy, if that is a name that must be looked up.
     pub(crate) fn of_target(
         self: &Arc<Self>,
         to: &Destination,
         route: &Arc<str>,
     ) -> Option<(Arc<Name>, u16)> {
-        match to.written().map(transport::whereabouts)? {
+        match to.dialled().map(transport::whereabouts)? {
             Ok(Whereabouts::Name(name, port)) => Some((self.of(name, route), port)),
             _ => None,
         }

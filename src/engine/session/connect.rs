@@ -16,7 +16,7 @@ use crate::engine::targets::reach::{Unreached, breathe};
 use crate::outcome::{Cause, End, Limit, Phase};
 use crate::plan::Route;
 use crate::transport::tls::Sealed;
-use crate::transport::{Link, hops_of};
+use crate::transport::{Link, hops_of, peer_address};
 
 /// One target after another is tried for a client for at most this many times `connect_timeout`, and as many times
 /// `handshake_timeout`, however many targets there are: a target that refuses costs nothing, one that drops every
@@ -113,7 +113,9 @@ async fn dial(
     let reached = target.reach(&runtime.route.dial, patience, &came_through, &mut progress.attempts).await;
     let (mut link, address) = reached?;
     // The socket of a custom target is set up by the code that made it.
-    if let (Some(socket), Some(address)) = (link.socket(), address.net()) {
+    let behind =
+        if target.to().is_proxied() { link.socket().and_then(|it| peer_address(it).ok()) } else { None };
+    if let (Some(socket), Some(address)) = (link.socket(), address.net().or(behind)) {
         // It fails only on a connection that is already dead, which the first read reports better.
         let _ = runtime.route.upkeep.set_up(socket, address.ip());
     }

@@ -124,7 +124,7 @@ fn ends(stream: Option<&Stream>, client: Client, form: Form) -> Ends {
 /// Cancel safe in the sense that only the connection is lost.
 async fn secure(stream: &Stream, tls: &TlsOrigination, target: &Target) -> Result<Sealed, Unreached> {
     let (patience, began) = (tls.parts().handshake_timeout, Instant::now());
-    let secured = timeout(patience, shake_hands(stream, tls, target.to().written())).await;
+    let secured = timeout(patience, shake_hands(stream, tls, target.to().named())).await;
     let (cause, words) = match secured {
         Ok(Ok(sealed)) => return Ok(sealed),
         Ok(Err(failed)) => failed,

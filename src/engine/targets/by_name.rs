@@ -38,13 +38,13 @@ impl Target {
         self.dial_each(&others, dial, came_through, deadline, attempts).await
     }
 
-    /// The addresses it can be dialled at; looks its name up if none is known.
+    /// The addresses it, or its proxy, can be dialled at; looks the name up if none is known.
     ///
     /// # Errors
     /// Why there is none.
     pub(crate) async fn dialable(&self, until: Instant) -> Result<Vec<Address>, Unreached> {
         let Some((name, port)) = &self.by_name else {
-            return self.places().map_err(|error| Cause::of_dial(&error).into());
+            return self.dialled().map_err(|error| Cause::of_dial(&error).into());
         };
         let begun = Instant::now();
         let found = name.found(*port, until).await.map_err(|cause| {

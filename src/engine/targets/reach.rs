@@ -17,7 +17,8 @@ use super::target::Target;
 use crate::address::Address;
 use crate::diagnosis::Verdict;
 use crate::outcome::{Attempt, Cause};
-use crate::transport::{self, Dial, Link, MAX_HOPS, Origin, Reach, Stream, Unopened, Whereabouts};
+use crate::transport::proxied::ProxyUrl;
+use crate::transport::{self, Dial, Link, MAX_HOPS, Origin, Stream, Whereabouts};
 use crate::units::shown;
 
 /// A target that could not be dialled or greeted.
@@ -66,8 +67,8 @@ impl Target {
         attempts: &mut Attempts,
     ) -> Result<(Link, Address), Unreached> {
         let deadline = Instant::now() + patience;
-        if let Some(reach) = self.to.reach() {
-            return self.reach_custom(&**reach, &dial.from, deadline, attempts).await;
+        if self.to.is_indirect() {
+            return self.reach_indirect(&dial.from, deadline, attempts).await;
         }
         let answer = match &self.by_name {
             None => self.reach_at(dial, came_through, deadline, attempts).await,
@@ -89,16 +90,15 @@ impl Target {
         answer.map(|(stream, address)| (Link::Socket(stream), address))
     }
 
-    /// The same for a target with a [`Reach`] of its own.
-    async fn reach_custom(
+    /// The same for a target behind a proxy, or with a [`crate::transport::Reach`] of its own.
+    async fn reach_indirect(
         self: &Arc<Self>,
-        reach: &dyn Reach,
         from: &Origin,
         deadline: Instant,
         attempts: &mut Attempts,
     ) -> Result<(Link, Address), Unreached> {
         let began = Instant::now();
-        let answer = reach_custom(reach, from, deadline).await;
+        let answer = self.open_indirect(from, deadline).await;
         let address = Address::Named(self.name.clone());
         let cause = answer.as_ref().err().map(|failed| failed.cause);
         attempts.push(Attempt { address: address.clone(), took: began.elapsed(), cause });
@@ -111,6 +111,27 @@ impl Target {
             Ok(_) => {}
         }
         answer.map(|link| (link, address))
+    }
+
+    /// Connects to a target behind a proxy, or in its own way, until `deadline` at the latest.
+    ///
+    /// # Errors
+    /// The cause, with the description of an error of its own.
+    pub(crate) async fn open_indirect(&self, from: &Origin, deadline: Instant) -> Result<Link, Unreached> {
+        let at = match self.to.proxy() {
+            Some(proxy) => self.dialable(deadline).await.map_err(|failed| not_found(proxy, failed))?,
+            None => Vec::new(),
+        };
+        let reached = match timeout_at(deadline.into(), self.to.open(&at, from, deadline)).await {
+            Ok(reached) => reached,
+            Err(_) => return Err(Cause::TimedOut.into()),
+        };
+        reached.map_err(|error| {
+            // An error of the system has its own cause and description.
+            let is_own = error.raw_os_error().is_none();
+            let words = is_own.then(|| shown(&error.to_string(), MAX_QUOTED).into());
+            Unreached { words, ..Cause::of_reach(&error).into() }
+        })
     }
 
     /// Dials a target that needs no look-up.
@@ -130,15 +151,20 @@ impl Target {
         self.places().unwrap_or_default().iter().filter_map(Address::net).collect()
     }
 
-    /// The addresses as far as known without a look-up, in the order to try them.
-    pub(super) fn places(&self) -> io::Result<Vec<Address>> {
+    /// The addresses as far as known without a look-up, in the order to try them; none behind a proxy.
+    fn places(&self) -> io::Result<Vec<Address>> {
+        if self.to.is_proxied() { Ok(Vec::new()) } else { self.dialled() }
+    }
+
+    /// The same, of its proxy if it has one.
+    pub(super) fn dialled(&self) -> io::Result<Vec<Address>> {
         if let Some((name, port)) = &self.by_name {
             return Ok(self.in_order(name.addresses(*port).into_iter().map(Address::Net).collect()));
         }
         if let Some(place) = self.to.place() {
             return Ok(vec![place]);
         }
-        match self.to.written().map(transport::whereabouts).transpose()? {
+        match self.to.dialled().map(transport::whereabouts).transpose()? {
             Some(Whereabouts::At(addresses)) => Ok(self.in_order(addresses)),
             // A name is above, and a custom destination has its own way.
             Some(Whereabouts::Name(..)) | None => Ok(Vec::new()),
@@ -211,29 +237,20 @@ impl Target {
     }
 }
 
-/// Reaches a target through its own [`Reach`], until `deadline` at the latest.
-///
-/// # Errors
-/// The cause, with the description of an error of its own.
-pub(crate) async fn reach_custom(
-    reach: &dyn Reach,
-    from: &Origin,
-    deadline: Instant,
-) -> Result<Link, Unreached> {
-    let reached = match timeout_at(deadline.into(), reach.reach(from, deadline)).await {
-        Ok(reached) => reached.and_then(Unopened::open),
-        Err(_) => return Err(Cause::TimedOut.into()),
+/// The failure to find the address of a proxy.
+fn not_found(proxy: &ProxyUrl, failed: Unreached) -> Unreached {
+    let what = match failed.cause {
+        Cause::NoAddress => "has no address: its name is not known",
+        Cause::TimedOut => {
+            "has no address yet: the look-up of its name has no answer; check /etc/resolv.conf"
+        }
+        _ => return failed,
     };
-    reached.map_err(|error| {
-        // An error of the system has its own cause and description.
-        let is_own = error.raw_os_error().is_none();
-        let words = is_own.then(|| shown(&error.to_string(), MAX_QUOTED).into());
-        Unreached { words, ..Cause::of_reach(&error).into() }
-    })
+    Unreached { words: Some(format!("the proxy {proxy} {what}").into()), ..failed }
 }
 
-/// The largest number of characters of an embedder's own error that are quoted.
-const MAX_QUOTED: usize = 120;
+/// The largest number of characters of a proxy's or an embedder's error that are quoted.
+const MAX_QUOTED: usize = 240;
 
 /// The cause of a failed dial to this address.
 pub(crate) fn cause_of(address: &Address, error: &io::Error) -> Cause {

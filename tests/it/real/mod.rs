@@ -6,6 +6,6 @@ mod names;
 mod openssl;
 mod proxy_headers;
 mod targets;
-mod tcp;
+pub(crate) mod tcp;
 mod tls;
 mod tls_closes;

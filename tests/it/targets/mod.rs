@@ -6,4 +6,5 @@ mod health;
 mod looked_up;
 mod loops;
 mod own;
+mod proxied;
 mod source_ports;

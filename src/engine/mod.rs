@@ -103,6 +103,7 @@ pub fn start(settings: Settings, ledger: Arc<Ledger>) -> io::Result<Handle> {
         bandwidths,
         _health_checker: checker,
         _name_keeper: Keeper::start(&names),
+        names,
     });
     let (requests, inbox) = mpsc::channel(16);
     let weak = Arc::downgrade(&cx);
@@ -166,6 +167,14 @@ impl Handle {
     /// handshakes continue.
     pub fn limit_handshakes(&self, most: usize) {
         self.handshakes.limit(most.max(1));
+    }
+
+    /// Looks every name of a target up again that was looked up before, at once and whatever `resolve` is. New clients go
+    /// to the addresses that are found; sessions stay.
+    pub fn look_up_names(&self) {
+        if let Some(cx) = self.cx.upgrade() {
+            cx.names.look_up_all();
+        }
     }
 
     /// Every session and flow that has not ended, oldest first: its number, its route, its client and its counts.

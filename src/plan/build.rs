@@ -24,6 +24,7 @@ use crate::transport::{Dial, Origin, SocketFile};
 use crate::units::OrOff;
 
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(2);
+const RESOLVE: Duration = Duration::from_secs(30);
 const WAIT_FOR_TARGET: Duration = Duration::ZERO;
 const RESET_LINGER: Duration = Duration::from_secs(5);
 
@@ -107,6 +108,8 @@ fn route(
         next_target: pick(&own.next_target, &defaults.next_target).map(|OrOff(most)| most.unwrap_or(0)),
         dial: Dial {
             connect_timeout: time(&own.connect_timeout, &defaults.connect_timeout, CONNECT_TIMEOUT),
+            resolve: pick(&own.resolve, &defaults.resolve)
+                .map_or(Some(RESOLVE), |OrOff(time)| time.map(|time| time.0)),
             wait_for_target: time(&own.wait_for_target, &defaults.wait_for_target, WAIT_FOR_TARGET),
             from: Origin { sources: source?, interface },
         },

@@ -83,7 +83,10 @@ impl Reloader {
         // A signal reloads the file at once, as it is.
         let taken = match taken {
             Some(taken) => taken,
-            None => self.watch.ask(|watch| watch.as_it_is()).await,
+            None => {
+                self.handle.look_up_names();
+                self.watch.ask(|watch| watch.as_it_is()).await
+            }
         };
         // The answer is kept in `last`.
         let _ = self.carry_out(taken).await;
@@ -96,6 +99,7 @@ impl Reloader {
     ///
     /// Not cancel safe: if it is dropped, the engine may have completed the reload without the reloader knowing.
     pub async fn reload(&mut self) -> Answer {
+        self.handle.look_up_names();
         let taken = self.watch.ask(|watch| watch.as_it_is()).await;
         self.carry_out(taken).await
     }

@@ -57,6 +57,8 @@ pub use unix::{Look, OwnFile, look};
 pub struct Dial {
     /// How long one attempt to reach one target may take, over all addresses of a name; more than zero.
     pub connect_timeout: Duration,
+    /// How often the name of a target is looked up again; `None`: only after a failure.
+    pub resolve: Option<Duration>,
     /// How long a client waits while its targets are down; zero resets it at once.
     pub wait_for_target: Duration,
     /// The local addresses and interface to dial from.

@@ -39,6 +39,12 @@ table! {
         default: Value("2s"),
         aliases: &["timeout", "dial_timeout", "proxy_connect_timeout"],
     }
+    resolve: TimeOrOff {
+        doc: "how often the name of a target is looked up again while clients use it; `\"off\"` only after a failure",
+        range: Between("1s", "24h"),
+        default: Value("30s"),
+        aliases: &["resolve_interval", "dns_interval", "dns_refresh", "dns_ttl", "valid"],
+    }
     wait_for_target: Time {
         doc: "how long a client is held while the target is down; `0s` resets it at once",
         range: UpTo("1h"),

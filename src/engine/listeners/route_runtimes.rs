@@ -21,6 +21,9 @@ impl RouteRuntimes {
         let made = self.made.entry((by.id.clone(), place)).or_default();
         let known = made.upgrade().filter(|known| Arc::ptr_eq(&known.route, &by.route));
         known.unwrap_or_else(|| {
+            if let Some(old) = made.upgrade() {
+                old.release_names();
+            }
             let new = RouteRuntime::new(&Wanted { place, ..by.clone() }, cx);
             *made = Arc::downgrade(&new);
             new

@@ -110,6 +110,7 @@ impl Rounds {
         let mut pause = IDLE;
         let mut due: Vec<(Option<Instant>, Step, Arc<Target>)> = Vec::new();
         for target in self.targets.all() {
+            target.notice_move();
             if target.health().flaps() {
                 target.tick(now);
             }

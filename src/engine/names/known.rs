@@ -1,4 +1,4 @@
-//! What is known of one name: its addresses, and how its last look-up ended.
+//! What is known of one name: its addresses, how its last look-up ended, and when the next one is due.
 //!
 //! Pure: time is an argument.
 
@@ -24,12 +24,50 @@ pub(super) struct Known {
     always: &'static [IpAddr],
     /// When its last look-up ended, and why it failed if it did.
     last: Option<(Instant, Result<(), Cause>)>,
+    /// Whether a client asked for the addresses since then.
+    is_used: bool,
+    /// Whether none did until the next look-up was due, or ever: there was none, and the next client waits for one.
+    is_idle: bool,
+    /// Whether the look-up that was due is under way.
+    is_asked: bool,
+    /// How often the addresses have changed.
+    moves: u64,
+}
+
+/// What to report about a name.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum News {
+    /// Its addresses have changed.
+    Moved { from: Vec<SocketAddr>, to: Vec<SocketAddr> },
+    /// It can no longer be looked up, and keeps its addresses.
+    Lost(Cause),
+    /// It can be looked up again.
+    Back,
+}
+
+/// What is due for a name.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Due {
+    /// A look-up, now.
+    Now,
+    /// A look-up, then.
+    At(Instant),
+    /// Nothing, until it is used or a look-up ends.
+    Nothing,
 }
 
 impl Known {
     /// A name that was not looked up yet.
     pub(super) fn new(name: &str) -> Known {
-        Known { found: Vec::new(), always: if is_localhost(name) { &LOOPBACK } else { &[] }, last: None }
+        Known {
+            found: Vec::new(),
+            always: if is_localhost(name) { &LOOPBACK } else { &[] },
+            last: None,
+            is_used: false,
+            is_idle: true,
+            is_asked: false,
+            moves: 0,
+        }
     }
 
     /// The addresses, in the order to try them.
@@ -39,9 +77,39 @@ impl Known {
         self.found.iter().copied().chain(always).collect()
     }
 
-    /// Whether it was looked up, with or without an answer.
-    pub(super) fn was_looked_up(&self) -> bool {
-        self.last.is_some()
+    /// Notes that a client asks for the addresses; whether they are worth a wait for a look-up before they are used.
+    pub(super) fn note_use(&mut self) -> bool {
+        self.is_used = true;
+        self.is_idle
+    }
+
+    /// A client has waited long enough: the addresses are used as they are, by the next ones too.
+    pub(super) fn make_do(&mut self) {
+        self.is_idle = false;
+    }
+
+    /// How often the addresses have changed.
+    pub(super) fn moves(&self) -> u64 {
+        self.moves
+    }
+
+    /// What is due if it is to be looked up again after `every`. A look-up that is due now counts as asked for.
+    pub(super) fn due(&mut self, every: Duration, now: Instant) -> Due {
+        let Some((last, _)) = self.last.filter(|_| !self.is_idle && !self.is_asked) else {
+            return Due::Nothing;
+        };
+        let at = last + every;
+        if at > now {
+            return Due::At(at);
+        }
+        (self.is_asked, self.is_idle) = (self.is_used, !self.is_used);
+        if self.is_used { Due::Now } else { Due::Nothing }
+    }
+
+    /// Whether it was ever looked up; then a look-up counts as asked for.
+    pub(super) fn ask_again(&mut self) -> bool {
+        self.is_asked |= self.last.is_some();
+        self.is_asked
     }
 
     /// How the last look-up ended, if that is so recent that there is none to be begun.
@@ -51,11 +119,31 @@ impl Known {
     }
 
     /// Takes an answer over. One that failed leaves the addresses as they are: the name servers may be what is broken.
-    pub(super) fn take(&mut self, answer: Result<Vec<SocketAddr>, Cause>, now: Instant) {
-        self.last = Some((now, answer.as_ref().map(drop).map_err(|cause| *cause)));
-        if let Ok(found) = answer {
-            self.found = self.kept(found);
+    pub(super) fn take(&mut self, answer: Result<Vec<SocketAddr>, Cause>, now: Instant) -> Option<News> {
+        let ended = answer.as_ref().map(drop).map_err(|cause| *cause);
+        let before = self.last.replace((now, ended));
+        (self.is_used, self.is_idle, self.is_asked) = (false, false, false);
+        let failed_before = before.is_some_and(|(_, answer)| answer.is_err());
+        let found = match answer {
+            Ok(found) => self.kept(found),
+            Err(cause) => {
+                let is_new = !failed_before && !self.found.is_empty();
+                return is_new.then_some(News::Lost(cause));
+            }
+        };
+        let from = std::mem::replace(&mut self.found, found);
+        let is_same = from.len() == self.found.len() && from.iter().all(|it| self.found.contains(it));
+        if !from.is_empty() && !is_same {
+            self.moves += 1;
+            return Some(News::Moved { from, to: self.found.clone() });
         }
+        (failed_before && !from.is_empty()).then_some(News::Back)
+    }
+
+    /// A look-up could not be begun, for a reason of this machine: the next is due as if it had failed.
+    pub(super) fn postpone(&mut self, cause: Cause, now: Instant) {
+        self.is_asked = false;
+        self.last = Some((now, self.last.map_or(Err(cause), |(_, answer)| answer)));
     }
 
     /// Of an answer, what was known first, in the order in which it was known: resolvers turn theirs.
@@ -112,6 +200,59 @@ mod tests {
         assert_eq!(known.addresses(), addresses("10.0.0.1"));
         assert_eq!(known.recent(now), Some(Err(Cause::TimedOut)));
         assert_eq!(known.recent(now + RECENT), None);
+    }
+
+    const EVERY: Duration = Duration::from_secs(30);
+
+    #[test]
+    fn a_name_in_use_is_looked_up_again_by_its_rule() {
+        let (mut known, now) = (Known::new("db"), Instant::now());
+        assert_eq!(known.due(EVERY, now), Due::Nothing);
+        assert!(known.note_use());
+
+        assert_eq!(known.take(Ok(addresses("10.0.0.2")), now), None);
+        assert!(!known.note_use());
+
+        assert_eq!(known.due(EVERY, now), Due::At(now + EVERY));
+        assert_eq!(known.due(EVERY, now + EVERY), Due::Now);
+        assert_eq!(known.due(EVERY, now + 2 * EVERY), Due::Nothing, "it is under way");
+        let (from, to) = (addresses("10.0.0.2"), addresses("10.0.0.3"));
+        assert_eq!(known.take(Ok(to.clone()), now + EVERY), Some(News::Moved { from, to: to.clone() }));
+        assert_eq!((known.addresses(), known.moves()), (to, 1));
+    }
+
+    #[test]
+    fn a_name_that_nobody_uses_is_left_alone_and_looked_up_for_the_next_client() {
+        let (mut known, now) = (Known::new("db"), Instant::now());
+        known.take(Ok(addresses("10.0.0.2")), now);
+
+        assert_eq!(known.due(EVERY, now + EVERY), Due::Nothing);
+
+        assert!(known.note_use(), "its addresses are old");
+        known.make_do();
+        assert!(!known.note_use(), "one client has waited for an answer in vain");
+    }
+
+    #[test]
+    fn a_hang_up_asks_for_every_name_that_was_ever_looked_up() {
+        let (mut known, now) = (Known::new("db"), Instant::now());
+        assert!(!known.ask_again());
+
+        known.take(Ok(addresses("10.0.0.2")), now);
+        known.due(EVERY, now + EVERY);
+
+        assert!(known.ask_again());
+    }
+
+    #[test]
+    fn addresses_in_another_order_are_the_same_and_a_failure_is_told_once() {
+        let (mut known, now) = (Known::new("db"), Instant::now());
+        known.take(Ok(addresses("10.0.0.1 10.0.0.2")), now);
+
+        assert_eq!(known.take(Ok(addresses("10.0.0.2 10.0.0.1")), now), None);
+        assert_eq!(known.take(Err(Cause::TimedOut), now), Some(News::Lost(Cause::TimedOut)));
+        assert_eq!(known.take(Err(Cause::NoAddress), now), None);
+        assert_eq!(known.take(Ok(addresses("10.0.0.1 10.0.0.2")), now), Some(News::Back));
     }
 
     #[test]

@@ -6,4 +6,4 @@ mod places;
 mod table;
 
 pub(crate) use keeper::Keeper;
-pub(crate) use table::{Name, Names};
+pub(crate) use table::{Kept, Name, Names};

@@ -4,7 +4,7 @@
 //! behind when nobody waits any more; `places` bounds them. Names are dropped with the last target that has them, so the
 //! table holds no more than the routes name.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::io;
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
@@ -15,7 +15,7 @@ use std::time::{Duration, Instant};
 use tokio::sync::{Notify, watch};
 use tokio::time::timeout_at;
 
-use super::known::Known;
+use super::known::{Due, Known, News};
 use super::places::{HANGS_AFTER, Places, Ticket};
 use crate::outcome::Cause;
 use crate::transport::{self, Destination, Whereabouts};
@@ -30,6 +30,8 @@ pub(crate) struct Names {
     places: Mutex<Places>,
     /// A look-up waits for a place.
     pub(super) wake: Notify,
+    /// A look-up has ended, or a rule has changed, so that another may be due.
+    pub(super) changed: Notify,
 }
 
 impl Names {
@@ -52,7 +54,10 @@ impl Names {
         if let Some(name) = known.get(&text).and_then(Weak::upgrade) {
             return name;
         }
-        known.retain(|_, name| name.strong_count() > 0);
+        // Not for each of thousands.
+        if known.len().is_power_of_two() {
+            known.retain(|_, name| name.strong_count() > 0);
+        }
         let name = Arc::new(Name::new(text.clone(), route.clone(), self.clone()));
         known.insert(text, Arc::downgrade(&name));
         name
@@ -63,6 +68,37 @@ impl Names {
         let ticket = self.places().ask(&name.text, &name.route, name.hung_before());
         self.start();
         ticket
+    }
+
+    /// Looks up what is due by the rules of the routes; returns when the next is.
+    pub(super) fn look_up_due(self: &Arc<Self>, now: Instant) -> Option<Instant> {
+        let mut next = None;
+        for name in self.all() {
+            let Some(every) = name.every() else { continue };
+            // Apart, so that the lock ends here.
+            let due = name.known().due(every, now);
+            match due {
+                Due::Now => drop(self.ask(&name)),
+                Due::At(at) => next = Some(next.map_or(at, |next: Instant| next.min(at))),
+                Due::Nothing => {}
+            }
+        }
+        next
+    }
+
+    /// Looks up every name that was ever looked up, whatever its rule is.
+    pub(crate) fn look_up_all(self: &Arc<Self>) {
+        for name in self.all() {
+            let is_wanted = name.known().ask_again();
+            if is_wanted {
+                self.ask(&name);
+            }
+        }
+    }
+
+    fn all(&self) -> Vec<Arc<Name>> {
+        let known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
+        known.values().filter_map(Weak::upgrade).collect()
     }
 
     fn withdraw(&self, ticket: Ticket) {
@@ -103,6 +139,7 @@ impl Names {
         let known = self.known.lock().unwrap_or_else(PoisonError::into_inner).get(name).cloned();
         if let Some(name) = known.and_then(|name| name.upgrade()) {
             name.take(found, took >= HANGS_AFTER, now);
+            self.changed.notify_one();
         }
     }
 
@@ -120,6 +157,8 @@ pub(crate) struct Name {
     route: Arc<str>,
     names: Arc<Names>,
     known: Mutex<Known>,
+    /// How often the routes that have it want it looked up again, and how many of them.
+    rules: Mutex<BTreeMap<Duration, usize>>,
     /// Whether its last look-up hung.
     hung: AtomicBool,
     /// Changes with each look-up that ends.
@@ -132,7 +171,15 @@ type Answer = Result<(), Cause>;
 impl Name {
     fn new(text: Arc<str>, route: Arc<str>, names: Arc<Names>) -> Name {
         let known = Mutex::new(Known::new(&text));
-        Name { text, route, names, known, hung: AtomicBool::new(false), ended: watch::Sender::new(Ok(())) }
+        Name {
+            text,
+            route,
+            names,
+            known,
+            rules: Mutex::default(),
+            hung: AtomicBool::new(false),
+            ended: watch::Sender::new(Ok(())),
+        }
     }
 
     /// Its addresses with this port, in the order to try them, as far as known.
@@ -142,20 +189,55 @@ impl Name {
         addresses
     }
 
-    /// The same, after a look-up if there was none yet. A name that has addresses of its own (one under `localhost`) is not
-    /// waited for any longer than others wait for it.
+    /// The same for a client, after a look-up if there was none yet. It waits a moment for a look-up, too, if the name was
+    /// left alone for long, or has addresses in any case (one under `localhost`).
     ///
     /// # Errors
     /// As [`Name::look_up`]; then there is no address.
     pub(crate) async fn found(&self, port: u16, until: Instant) -> Result<Vec<SocketAddr>, Cause> {
-        let (is_asked, has_some) = {
-            let known = self.known();
-            (known.was_looked_up(), !known.addresses().is_empty())
+        let (is_old, has_some) = {
+            let mut known = self.known();
+            (known.note_use(), !known.addresses().is_empty())
         };
-        let until = if has_some { until.min(Instant::now() + HANGS_AFTER) } else { until };
-        let answer = if is_asked && has_some { Ok(()) } else { self.look_up(until).await };
+        let mut answer = Ok(());
+        if has_some && is_old {
+            answer = self.look_up(until.min(Instant::now() + HANGS_AFTER)).await;
+            self.known().make_do();
+        } else if !has_some {
+            answer = self.look_up(until).await;
+        }
         let addresses = self.addresses(port);
         if addresses.is_empty() { Err(answer.err().unwrap_or(Cause::NoAddress)) } else { Ok(addresses) }
+    }
+
+    /// For a client that uses the addresses which were found before: how often they have changed by now. `None` if they
+    /// are to be found again.
+    pub(crate) fn note_use(&self) -> Option<u64> {
+        let mut known = self.known();
+        let is_old = known.note_use();
+        (!is_old).then(|| known.moves())
+    }
+
+    /// How often its addresses have changed.
+    pub(crate) fn moves(&self) -> u64 {
+        self.known().moves()
+    }
+
+    /// Has it looked up again after `every`, until the answer is dropped.
+    pub(crate) fn keep(self: &Arc<Name>, every: Duration) -> Kept {
+        *self.rules().entry(every).or_default() += 1;
+        self.names.changed.notify_one();
+        Kept { name: self.clone(), every }
+    }
+
+    /// The shortest rule.
+    fn every(&self) -> Option<Duration> {
+        self.rules().keys().next().copied()
+    }
+
+    fn rules(&self) -> MutexGuard<'_, BTreeMap<Duration, usize>> {
+        // A panic cannot leave it half-changed, so a poisoned lock is as good as a clean one.
+        self.rules.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Waits until it has been looked up, at most until `until` and no longer than any look-up is waited for. An answer of
@@ -183,9 +265,16 @@ impl Name {
     fn take(&self, answer: Result<Vec<SocketAddr>, Cause>, hung: bool, now: Instant) {
         let ended = answer.as_ref().map(drop).map_err(|cause| *cause);
         self.hung.store(hung, Relaxed);
-        // A failure of this machine says nothing about the name.
-        if answer.as_ref().err().is_none_or(|cause| cause.blames_target()) {
-            self.known().take(answer, now);
+        let news = match answer {
+            // A failure of this machine says nothing about the name.
+            Err(cause) if !cause.blames_target() => {
+                self.known().postpone(cause, now);
+                None
+            }
+            answer => self.known().take(answer, now),
+        };
+        if let Some(news) = news {
+            log(&self.text, &news);
         }
         // The answer before is of no use to anyone.
         let _ = self.ended.send_replace(ended);
@@ -210,5 +299,40 @@ struct Waits<'n> {
 impl Drop for Waits<'_> {
     fn drop(&mut self) {
         self.names.withdraw(self.ticket);
+    }
+}
+
+/// A rule of a route for a name, in force while this lives.
+pub(crate) struct Kept {
+    name: Arc<Name>,
+    every: Duration,
+}
+
+impl Drop for Kept {
+    fn drop(&mut self) {
+        let mut rules = self.name.rules();
+        if let Some(count) = rules.get_mut(&self.every) {
+            *count -= 1;
+            if *count == 0 {
+                rules.remove(&self.every);
+            }
+        }
+    }
+}
+
+fn log(name: &str, news: &News) {
+    let ips = |addresses: &[SocketAddr]| {
+        let ips: Vec<String> = addresses.iter().map(|address| address.ip().to_string()).collect();
+        ips.join(", ")
+    };
+    match news {
+        News::Moved { from, to } => {
+            let (from, to) = (ips(from), ips(to));
+            tracing::info!("target" = %name, from, to, "target {name}: {from} -> {to}");
+        }
+        News::Lost(cause) => {
+            tracing::warn!("target" = %name, cause = %cause, "target {name} cannot be looked up again ({cause}) and keeps its addresses");
+        }
+        News::Back => tracing::info!("target" = %name, "target {name} can be looked up again"),
     }
 }

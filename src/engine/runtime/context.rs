@@ -1,7 +1,7 @@
 //! What all sessions of an engine share, and what those of one route share.
 
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex, OnceLock};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
@@ -45,6 +45,7 @@ pub(crate) struct Context {
     /// These end when the engine is dropped.
     pub(crate) _health_checker: HealthChecker,
     pub(crate) _name_keeper: names::Keeper,
+    pub(crate) names: Arc<names::Names>,
 }
 
 /// A cell for an admission permit, in its own box because few routes need one. Empty until the client is known.
@@ -117,6 +118,8 @@ pub(crate) struct RouteRuntime {
     pub(crate) limits: SessionLimits,
     /// The shared `bandwidth` of its sessions.
     pub(crate) bandwidth: Option<Arc<Bandwidth>>,
+    /// The rules of the route for the names of its targets, while it is wanted.
+    names: Mutex<Vec<names::Kept>>,
     /// The choices by ClientHello; `None` if the route reads none.
     pub(crate) by_hello: Option<Box<ByHello<RouteRuntime>>>,
 }
@@ -134,7 +137,21 @@ impl RouteRuntime {
             RouteRuntime::among(by, among.clone(), names.clone(), greeting, cx, None)
         };
         let by_hello = route.hello.as_ref().map(|rules| Box::new(ByHello::new(rules, of)));
-        RouteRuntime::among(by, 0..route.targets.len(), names.clone(), &greeting, cx, by_hello)
+        let runtime = RouteRuntime::among(by, 0..route.targets.len(), names.clone(), &greeting, cx, by_hello);
+        if let Some(every) = route.dial.resolve {
+            let kept = runtime.pool.all().filter_map(|target| target.by_name()).map(|name| name.keep(every));
+            *runtime.names() = kept.collect();
+        }
+        runtime
+    }
+
+    /// Its route is no longer wanted as it is: sessions go on, and its rules for names are no longer in force.
+    pub(crate) fn release_names(&self) {
+        self.names().clear();
+    }
+
+    fn names(&self) -> MutexGuard<'_, Vec<names::Kept>> {
+        self.names.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// The same with some of its targets; `names` are those of all.
@@ -167,6 +184,7 @@ impl RouteRuntime {
             name,
             limits,
             bandwidth: limits.bandwidth.map(|rule| cx.bandwidths.of(id, rule)),
+            names: Mutex::default(),
             by_hello,
         })
     }

@@ -27,6 +27,16 @@ impl Attempts {
         }
     }
 
+    /// How many there are.
+    pub(crate) fn count(&self) -> usize {
+        self.0.len()
+    }
+
+    /// How long those took that came after the first `count`.
+    pub(crate) fn took_since(&self, count: usize) -> Duration {
+        self.0.iter().skip(count).map(|attempt| attempt.took).sum()
+    }
+
     /// Drops all but the latest [`MAX`] attempts.
     pub(crate) fn forget_old(&mut self) {
         let excess = self.0.len().saturating_sub(MAX);

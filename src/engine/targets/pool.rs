@@ -137,6 +137,11 @@ impl<T: Member> Pool<T> {
         self.first + place
     }
 
+    /// All of them.
+    pub(crate) fn all(&self) -> impl Iterator<Item = &Arc<T>> {
+        self.members.iter().map(|(target, _)| target)
+    }
+
     /// The targets that clients may be sent to.
     pub(crate) fn open(&self) -> impl Iterator<Item = &Arc<T>> {
         self.members.iter().filter(|(_, part)| part.role != Role::Drained).map(|(target, _)| target)

@@ -52,12 +52,14 @@ impl Targets {
         // Whoever counts there still holds it, or a target that shares it.
         let crowd = earlier.as_ref().map(|target| target.crowd.clone()).unwrap_or_default();
         let earlier = earlier.map(|target| target.health());
+        let by_name = self.names.of_target(to, route);
         let target = Arc::new(Target {
             to: to.clone(),
             name: to.to_string().into(),
             rules: rules.clone(),
             greeting: greeting.clone(),
-            by_name: self.names.of_target(to, route),
+            moves: by_name.as_ref().map_or(0, |(name, _)| name.moves()).into(),
+            by_name,
             front: Mutex::default(),
             local_errors: self.local_errors.clone(),
             state: TargetState::new(rules, earlier.as_ref()),

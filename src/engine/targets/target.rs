@@ -2,7 +2,7 @@
 //!
 //! When all is well, a session touches it once, with one shared read. The monitor does everything else.
 
-use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
@@ -39,6 +39,8 @@ pub(crate) struct Target {
     pub(super) greeting: Greeting,
     /// Its name, if that must be looked up, and its port.
     pub(super) by_name: Option<(Arc<Name>, u16)>,
+    /// How often the addresses of its name had changed when that was noticed last.
+    pub(super) moves: AtomicU64,
     /// Of several addresses, the one that answered last: it is tried first.
     pub(super) front: Mutex<Option<Address>>,
     pub(super) local_errors: Arc<LocalErrors>,

@@ -9,7 +9,7 @@ use super::hops::OwnFlows;
 use super::target::UdpTarget;
 use crate::engine::admission::bandwidth::Bandwidths;
 use crate::engine::admission::queue::{AdmissionControl, AdmissionControls};
-use crate::engine::names::Names;
+use crate::engine::names::{Kept, Names};
 use crate::engine::targets::pool::Pool;
 use crate::ledger::Ledger;
 use crate::limits::{Bandwidth, FlowLimits};
@@ -55,6 +55,8 @@ pub(super) struct UdpRouteRuntime {
     /// The shared `bandwidth` of its flows.
     pub(super) bandwidth: Option<Arc<Bandwidth>>,
     pub(super) name: Arc<str>,
+    /// The rules of the route for the names of its targets.
+    pub(super) _names: Vec<Kept>,
 }
 
 impl UdpRouteRuntime {

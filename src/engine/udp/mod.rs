@@ -7,6 +7,7 @@
 //! system call per wake-up, and with a thread beside the runtime's the kernel's scheduler keeps a flood of datagrams
 //! from starving TCP and Unix sessions.
 
+mod by_name;
 pub(super) mod context;
 mod control;
 mod datagram;
@@ -104,12 +105,15 @@ impl Udp {
     fn runtime(&self, by: &Wanted) -> Arc<UdpRouteRuntime> {
         let Wanted { id, route, place } = by;
         let name = id.shown();
+        let pool =
+            Pool::new(route, *place, |to| self.targets.get(to, || self.shared.names.of_target(to, &name)));
+        let keep = |every| pool.all().filter_map(move |target| target.by_name().map(|name| name.keep(every)));
+        let names = route.dial.resolve.map(|every| keep(every).collect());
         Arc::new(UdpRouteRuntime {
             id: id.clone(),
             route: route.clone(),
-            pool: Pool::new(route, *place, |to| {
-                self.targets.get(to, || self.shared.names.of_target(to, &name))
-            }),
+            _names: names.unwrap_or_default(),
+            pool,
             admission: self.shared.admissions.of(id, route),
             bandwidth: flow_limits(route).bandwidth.map(|rule| self.shared.bandwidths.of(id, rule)),
             name,

@@ -12,15 +12,14 @@ use std::time::{Duration, Instant};
 use tokio::runtime::Handle;
 use tokio::time::sleep;
 
-use crate::address::Address;
 use crate::balance::Fitness;
 use crate::diagnosis::Verdict;
 use crate::engine::names::Name;
 use crate::engine::targets::pool::Member;
 use crate::outcome::Cause;
-use crate::transport::{Destination, Whereabouts};
+use crate::probe;
+use crate::transport::Destination;
 use crate::units::Seconds;
-use crate::{probe, transport};
 
 /// The interval between two checks whether a socket is there again, and between two reads of the target socket's drop
 /// counter.
@@ -64,8 +63,8 @@ impl UdpTargets {
 
 /// The state of one target.
 pub(super) struct UdpTarget {
-    to: Destination,
-    by_name: Option<(Arc<Name>, u16)>,
+    pub(super) to: Destination,
+    pub(super) by_name: Option<(Arc<Name>, u16)>,
     names: Mutex<Names>,
     is_down: AtomicBool,
     down: Mutex<Option<Down>>,
@@ -84,6 +83,10 @@ struct Names {
     is_looked_up: bool,
     /// Why the latest look-up found none.
     why: Option<Cause>,
+    /// How often the addresses of the name had changed by then.
+    moves: u64,
+    /// Whether one of them has refused since.
+    is_refused: bool,
 }
 
 struct Down {
@@ -135,8 +138,16 @@ impl UdpTarget {
 
     /// The address for a new flow; `None` until a name has been looked up.
     pub(super) fn address(&self) -> Option<SocketAddr> {
-        let place = self.to.place().and_then(|place| place.net());
-        place.or_else(|| self.names().found.first().copied())
+        if let Some(place) = self.to.place() {
+            return place.net();
+        }
+        let mut names = self.names();
+        if let Some((name, _)) = &self.by_name
+            && name.note_use() != Some(names.moves)
+        {
+            names.found.clear();
+        }
+        names.found.first().copied()
     }
 
     /// Why a lookup since then has found no address; `None` if there was none, or it found one.
@@ -153,12 +164,17 @@ impl UdpTarget {
         beside: &Handle,
         done: impl FnOnce() + Send + 'static,
     ) {
-        if std::mem::replace(&mut self.names().is_looked_up, true) {
-            return;
-        }
+        let was_refused = {
+            let mut names = self.names();
+            if std::mem::replace(&mut names.is_looked_up, true) {
+                return;
+            }
+            std::mem::take(&mut names.is_refused)
+        };
         let target = self.clone();
         beside.spawn(async move {
-            let found = target.found(Instant::now() + patience).await;
+            let found = target.found(Instant::now() + patience, was_refused).await;
+            let moves = target.by_name.as_ref().map_or(0, |(name, _)| name.moves());
             let why = found.as_ref().err().copied();
             let mut found = found.unwrap_or_default();
             // Of several addresses, as localhost has, prefer one with a receiving socket; the sort is stable, so
@@ -169,30 +185,13 @@ impl UdpTarget {
             {
                 let mut names = target.names();
                 (names.found, names.at, names.is_looked_up) = (found, Some(Instant::now()), false);
-                names.why = why;
+                if moves != names.moves {
+                    target.forget_refusals();
+                }
+                (names.why, names.moves) = (why, moves);
             }
             done();
         });
-    }
-
-    /// The addresses, after a look-up where one is needed and none was made just now.
-    async fn found(&self, until: Instant) -> Result<Vec<SocketAddr>, Cause> {
-        if let Some((name, port)) = &self.by_name {
-            // If it fails, the last addresses stay.
-            let answer = name.look_up(until).await;
-            let addresses = name.addresses(*port);
-            return if addresses.is_empty() {
-                Err(answer.err().unwrap_or(Cause::NoAddress))
-            } else {
-                Ok(addresses)
-            };
-        }
-        match self.to.written().map(transport::whereabouts) {
-            Some(Ok(Whereabouts::At(addresses))) => Ok(addresses.iter().filter_map(Address::net).collect()),
-            Some(Err(error)) => Err(Cause::of_dial(&error)),
-            // A destination that is not written as an address has no name to look up.
-            Some(Ok(Whereabouts::Name(..))) | None => Err(Cause::NoAddress),
-        }
     }
 
     /// Records a refusal that a flow met, from the target or from the path to it.
@@ -201,7 +200,11 @@ impl UdpTarget {
             return;
         }
         // The name may have moved, or its other address may be the right one.
-        self.names().found.clear();
+        {
+            let mut names = self.names();
+            names.found.clear();
+            names.is_refused = true;
+        }
         let mut down = self.down.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(down) = &mut *down {
             down.refusals += 1;
@@ -220,6 +223,12 @@ impl UdpTarget {
         if self.is_down.load(Relaxed) {
             self.note_up();
         }
+    }
+
+    /// Its name has other addresses: what the ones before did says nothing of them.
+    fn forget_refusals(&self) {
+        self.is_down.store(false, Relaxed);
+        *self.down.lock().unwrap_or_else(PoisonError::into_inner) = None;
     }
 
     fn note_up(&self) {

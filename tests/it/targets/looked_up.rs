@@ -4,9 +4,11 @@ use std::time::{Duration, Instant};
 
 use loopgate::outcome::{Cause, End};
 
-use crate::harness::datagrams::client;
-use crate::harness::namespace::{SilentServer, alone_with_names};
-use crate::harness::{Close, Connection, Program, Proxy, Target};
+use rustix::process::Signal;
+
+use crate::harness::datagrams::{client, receive, socket};
+use crate::harness::namespace::{SilentServer, alone_with_names, write_hosts};
+use crate::harness::{Close, ClosedPort, Connection, Program, Proxy, Target, wait_until};
 
 /// What is not to take longer than this, although the name server of another route takes ten seconds.
 const AT_ONCE: Duration = Duration::from_secs(1);
@@ -76,5 +78,110 @@ fn a_look_up_that_ran_out_of_time_is_timed_out_and_not_no_address() {
 
         let why = "DOWN timed_out: the look-up of its name has no answer after";
         assert!(line.contains(why) && line.contains("/etc/resolv.conf"), "{line}");
+    });
+}
+
+/// Two services with one port, on 127.0.0.2 and 127.0.0.3.
+fn two_targets() -> (Target, Target) {
+    let old = Target::manual_on("127.0.0.2:0".parse().unwrap());
+    let new = Target::manual_on(std::net::SocketAddr::new([127, 0, 0, 3].into(), old.address.port()));
+    (old, new)
+}
+
+#[test]
+#[ignore = "needs root"]
+fn new_clients_follow_a_name_that_moves_while_its_old_address_answers() {
+    let name = "targets::looked_up::new_clients_follow_a_name_that_moves_while_its_old_address_answers";
+    alone_with_names(name, "127.0.0.2 db.example", || {
+        let (old, new) = two_targets();
+        let route = format!("listen = '127.0.0.1:0', target = 'db.example:{}'", old.address.port());
+        let proxy = Proxy::builder().with(&format!("routes.test = {{{route}, resolve = '1s'}}"));
+        let (mut before, mut served) = (proxy.connect(), old.accept());
+
+        write_hosts("127.0.0.3 db.example");
+        // Each client keeps the name in use.
+        wait_until("a client goes to the new address", || {
+            proxy.connect().reset();
+            (proxy.record().outcome.target == Some(new.address.into())).then_some(())
+        });
+
+        before.send(b"still here");
+        assert_eq!(served.receive(10), b"still here");
+    });
+}
+
+#[test]
+#[ignore = "needs root"]
+fn a_hang_up_looks_names_up_at_once_and_the_move_is_told() {
+    let name = "targets::looked_up::a_hang_up_looks_names_up_at_once_and_the_move_is_told";
+    alone_with_names(name, "127.0.0.2 db.example", || {
+        let (old, new) = two_targets();
+        let (folder, port) = (tempfile::tempdir().unwrap(), old.address.port());
+        let file = folder.path().join("loopgate.toml");
+        let route = format!("listen = '127.0.0.1:0'\ntarget = 'db.example:{port}'\nresolve = 'off'");
+        std::fs::write(&file, format!("[routes.test]\n{route}\n")).unwrap();
+        let mut program = Program::start(["run", "-c", file.to_str().unwrap()]);
+        let address = program.address();
+        let _before = (Connection::to(address), old.accept());
+
+        write_hosts("127.0.0.3 db.example");
+        program.signal(Signal::HUP);
+        program.wait_for("target db.example: 127.0.0.2 -> 127.0.0.3");
+
+        let mut client = Connection::to(address);
+        client.send(b"x");
+        assert_eq!(new.accept().receive(1), b"x");
+    });
+}
+
+#[test]
+#[ignore = "needs root"]
+fn a_client_whose_targets_old_address_drops_everything_is_taken_to_the_new_one() {
+    let name =
+        "targets::looked_up::a_client_whose_targets_old_address_drops_everything_is_taken_to_the_new_one";
+    alone_with_names(name, "127.0.0.2 db.example", || {
+        let old = ClosedPort::port_of("127.0.0.2:0".parse().unwrap());
+        let old_address = old.address;
+        let new = Target::echo_on(std::net::SocketAddr::new([127, 0, 0, 3].into(), old_address.port()));
+        let route = format!("listen = '127.0.0.1:0', target = 'db.example:{}'", old_address.port());
+        let proxy = Proxy::builder()
+            .with(&format!("routes.test = {{{route}, resolve = 'off', connect_timeout = '6s'}}"));
+        let mut refused = proxy.connect();
+        assert_eq!(refused.receive_close(), Close::Reset);
+        assert_eq!(proxy.record().outcome.end, End::NoTarget(Cause::Refused));
+        let _full = old.fill_up();
+        write_hosts("127.0.0.3 db.example");
+
+        proxy.connect().expect_whole_echo(1, 1000);
+
+        let outcome = proxy.record().outcome;
+        let attempts: Vec<_> = outcome.attempts.iter().map(|it| (it.address.clone(), it.cause)).collect();
+        assert_eq!(attempts, [(old_address.into(), Some(Cause::TimedOut)), (new.address.into(), None)]);
+    });
+}
+
+#[test]
+#[ignore = "needs root"]
+fn flows_of_new_clients_follow_a_name_that_moves() {
+    let name = "targets::looked_up::flows_of_new_clients_follow_a_name_that_moves";
+    alone_with_names(name, "127.0.0.2 db.example", || {
+        let old = socket("127.0.0.2:0");
+        let port = old.local_addr().unwrap().port();
+        let new = socket(&format!("127.0.0.3:{port}"));
+        let route = format!("listen = '127.0.0.1:0', protocol = 'udp', target = 'db.example:{port}'");
+        let proxy = Proxy::builder().with(&format!("routes.test = {{{route}, resolve = '1s'}}"));
+        let before = client(proxy.address);
+        before.send(b"one").unwrap();
+        assert_eq!(receive(&old), b"one");
+
+        write_hosts("127.0.0.3 db.example");
+        new.set_nonblocking(true).unwrap();
+        wait_until("a flow goes to the new address", || {
+            client(proxy.address).send(b"new").unwrap();
+            new.recv(&mut [0; 3]).ok()
+        });
+
+        before.send(b"two").unwrap();
+        while receive(&old) != b"two" {}
     });
 }

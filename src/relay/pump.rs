@@ -183,7 +183,15 @@ impl<'a, C: Half, T: Half, L: Throttle> Pump<'a, C, T, L> {
     /// Waits until what was written last is acknowledged, or `limit` is over: then the kernel goes on alone.
     async fn prove(&mut self, limit: Duration) -> Result<(), Broken> {
         // The end that was left to the close goes first: its receiver is not to wait for this, and acknowledges it at once.
-        let Pump { client, target, meter, .. } = self;
+        let Pump { client, target, meter, up, down, .. } = self;
+        // Nobody is left to read the end of a direction that was given up; it is sent to be answered alone, and anything
+        // before it, such as close_notify, would be answered with a reset instead.
+        if !down.is_done() {
+            client.end_as_cut();
+        }
+        if !up.is_done() {
+            target.end_as_cut();
+        }
         send_end(client, &meter.down).await.map_err(|trouble| Broken { side: Side::Client, trouble })?;
         send_end(target, &meter.up).await.map_err(|trouble| Broken { side: Side::Target, trouble })?;
         let (began, mut pause) = (Instant::now(), FIRST_PAUSE);
@@ -199,6 +207,13 @@ impl<'a, C: Half, T: Half, L: Throttle> Pump<'a, C, T, L> {
     /// for. Returns the end of the session, and a description if it needs one.
     pub(super) async fn pass_on(&mut self, broken: Broken, linger: Duration) -> (End, Option<Arc<str>>) {
         let Pump { client, target, meter, up, down, .. } = self;
+        // Behind the ends of both sides, a reset is the answer to what came too late: whoever has received our FIN sends none.
+        // Only its name is another then, ECONNRESET.
+        let is_behind_both = match broken.side {
+            Side::Client => up.has_ended() && meter.down.has_sent_end(),
+            Side::Target => down.has_ended() && meter.up.has_sent_end(),
+        };
+        let refused_by = (broken.is_refusal() || is_behind_both).then_some(broken.side);
         // A timeout needs no handling of its own: the reset accounts for what is left.
         let _ = match broken.side {
             Side::Client => timeout(linger, deliver_rest(up, client, target, &meter.up, &broken)).await,
@@ -212,7 +227,7 @@ impl<'a, C: Half, T: Half, L: Throttle> Pump<'a, C, T, L> {
             };
         }
         let end = broken.end();
-        reset_after(client, target, meter, end, broken.is_refusal().then_some(broken.side));
+        reset_after(client, target, meter, end, refused_by);
         (end, broken.description())
     }
 }

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use loopgate::outcome::{End, Side};
 use loopgate::probe::sockets::listening;
+use rustix::net::sockopt;
 
 use crate::harness::{Close, Connection, Proxy, Target, wait_until};
 
@@ -251,6 +252,30 @@ fn bytes_for_a_side_that_has_closed_altogether_are_not_done() {
             let is_refused = outcome.end == End::Done && flow.read == others;
             let is_told = outcome.end == end && flow.delivered == others;
             assert!(is_refused || is_told, "{way} {}: {outcome:?}", who.code());
+        }
+    }
+}
+
+#[test]
+fn bytes_that_a_closed_side_refuses_only_after_our_fin_are_not_delivered() {
+    for way in WAYS {
+        for _ in 0..3 {
+            let target = Target::manual();
+            let proxy = proxy_with(way, &target);
+            let (mut client, mut served) = one_session(&proxy, &target);
+            // With so little room its kernel drops what comes late, and refuses only what is sent again.
+            sockopt::set_socket_recv_buffer_size(served.stream(), 8192).unwrap();
+            client.send_stream(1, 65_537);
+            served.receive_stream(1, 65_537);
+            drop(served);
+            assert_eq!(client.receive_close(), Close::Fin);
+
+            let _ = client.try_send(&[7; 65_537]);
+            let _ = client.stream().shutdown(std::net::Shutdown::Write);
+
+            let outcome = proxy.record().outcome;
+            assert!(matches!(outcome.end, End::Done | End::TargetReset), "{outcome:?}");
+            assert_eq!(outcome.traffic.up.delivered, 65_538, "{way}: {outcome:?}");
         }
     }
 }

@@ -245,3 +245,22 @@ fn a_stream_that_ends_inside_a_record_is_passed_on_as_a_reset() {
     assert_eq!((record.outcome.end, record.no_close_notify), (End::ClientReset, Some(Sides::Client)));
     assert!(record.hint().unwrap().contains("inside a TLS record"), "{record}");
 }
+
+#[test]
+fn a_client_that_closes_altogether_right_after_its_answer_has_it_and_its_target_is_not_reset() {
+    let (authority, target) = (authority(), Target::manual());
+    let proxy = terminating(&authority, &target, "");
+    for _ in 0..10 {
+        let (mut client, mut served) = asked(&proxy, &authority, &target);
+        client.finish();
+        assert_eq!(served.receive_close(), Close::Fin);
+        served.send(b"an answer");
+        assert_eq!(client.receive(9), b"an answer");
+
+        // Its kernel has not acknowledged the answer, and will not: the FIN that carries an acknowledgement went before.
+        drop(client);
+
+        assert_whole(&proxy.record());
+        assert!(served.stream().take_error().unwrap().is_none());
+    }
+}

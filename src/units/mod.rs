@@ -12,6 +12,8 @@ mod seconds;
 #[cfg(test)]
 pub(crate) mod seeded;
 mod shown;
+#[cfg(feature = "cli")]
+mod shown_lines;
 mod size;
 mod time_span;
 
@@ -22,6 +24,8 @@ pub(crate) use misread::{from_text, quoted};
 pub use quantity::OrOff;
 pub use rate::Rate;
 pub(crate) use seconds::Seconds;
-pub(crate) use shown::{shown, shown_json, shown_lines, shown_path};
+pub(crate) use shown::{shown, shown_path};
+#[cfg(feature = "cli")]
+pub(crate) use shown_lines::{shown_json, shown_lines};
 pub use size::Size;
 pub use time_span::TimeSpan;

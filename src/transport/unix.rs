@@ -282,7 +282,7 @@ mod tests {
         let (socket, name): (_, Arc<str>) = (socket().unwrap(), path.to_str().unwrap().into());
         fchmod(&socket, Mode::empty()).unwrap();
         rustix::net::bind(&socket, &SocketAddrUnix::new(&path).unwrap()).unwrap();
-        assert!(is_new(&fstat(&hold(&name).unwrap()).unwrap()), "what bind(2) has made");
+        assert!(is_new(&fstat(hold(&name).unwrap()).unwrap()), "what bind(2) has made");
         fs::rename(&bait, &path).unwrap();
         let wanted = SocketFile { mode: "0666".parse().unwrap(), ..SocketFile::default() };
         // Only who has the right to ask for its own file gets one.
@@ -290,7 +290,7 @@ mod tests {
             give(&held, &Owner::find(&wanted).unwrap(), &wanted).unwrap();
         }
         assert_eq!(fs::metadata(&path).unwrap().mode() & 0o777, 0o600);
-        assert!(!is_new(&fstat(&hold(&name).unwrap()).unwrap()));
+        assert!(!is_new(&fstat(hold(&name).unwrap()).unwrap()));
     }
 
     #[test]

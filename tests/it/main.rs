@@ -16,5 +16,6 @@ mod datagrams;
 mod ends;
 mod program;
 mod real;
+mod scripts;
 mod targets;
 mod tls;

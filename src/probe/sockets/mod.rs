@@ -10,11 +10,12 @@ pub mod udp;
 pub mod unix;
 pub mod unix_table;
 
-use std::io;
+use std::fs::File;
+use std::io::{self, BufRead, BufReader, Read};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::path::Path;
 use std::time::Duration;
 
-use super::read_text;
 use crate::sys::sock_diag;
 
 pub use crate::sys::sock_diag::{Socket, TcpState};
@@ -132,20 +133,21 @@ pub fn connections() -> io::Result<(Vec<Socket>, bool)> {
 
 /// The listeners on a port in another process's network namespace, read from /proc/PID/net.
 pub fn listeners_beside(pid: u32, port: u16) -> Vec<Socket> {
-    let tables = ["tcp", "tcp6"].map(|table| read_text(format!("/proc/{pid}/net/{table}"), MAX_FILE));
-    let rows = tables.iter().flatten().flat_map(|table| table.lines().filter_map(row));
-    rows.filter(|row| row.state == TcpState::Listen && row.local.port() == port).collect()
+    let is_wanted = |row: &Socket| row.state == TcpState::Listen && row.local.port() == port;
+    let tables = ["tcp", "tcp6"].map(|table| rows_of(format!("/proc/{pid}/net/{table}"), is_wanted));
+    tables.into_iter().flatten().flat_map(|(rows, _)| rows).collect()
 }
 
+/// The most bytes read of a table: some hundred thousand sockets.
 const MAX_FILE: u64 = 16 << 20;
 
 fn from_files(paths: &[&str], port: u16, refused: String) -> Sockets {
     let mut sockets = Sockets { not_readable: vec![refused], ..Sockets::default() };
     for path in paths {
-        match read_text(path, MAX_FILE) {
-            Ok(table) => {
-                sockets.truncated |= table.len() as u64 == MAX_FILE;
-                sockets.rows.extend(table.lines().filter_map(row).filter(|row| row.local.port() == port));
+        match rows_of(path, |row| row.local.port() == port) {
+            Ok((rows, is_truncated)) => {
+                sockets.truncated |= is_truncated;
+                sockets.rows.extend(rows);
             }
             // Without IPv6 there is no tcp6 file, and nothing is missing.
             Err(error) if error.kind() == io::ErrorKind::NotFound && path.ends_with('6') => {}
@@ -153,6 +155,24 @@ fn from_files(paths: &[&str], port: u16, refused: String) -> Sockets {
         }
     }
     sockets
+}
+
+fn rows_of(path: impl AsRef<Path>, is_wanted: impl Fn(&Socket) -> bool) -> io::Result<(Vec<Socket>, bool)> {
+    rows_in(File::open(path)?, is_wanted)
+}
+
+/// The wanted rows of a table; true if there is more of it than was read.
+///
+/// Read line by line: a busy machine has tens of thousands of connections in TIME_WAIT, and of memory that was once held for
+/// all of them the allocator would keep the most that there ever was.
+fn rows_in(table: impl Read, is_wanted: impl Fn(&Socket) -> bool) -> io::Result<(Vec<Socket>, bool)> {
+    let mut table = BufReader::new(table.take(MAX_FILE));
+    let (mut rows, mut line) = (Vec::new(), Vec::new());
+    while table.read_until(b'\n', &mut line)? > 0 {
+        rows.extend(str::from_utf8(&line).ok().and_then(row).filter(&is_wanted));
+        line.clear();
+    }
+    Ok((rows, table.get_ref().limit() == 0))
 }
 
 /// Parses one line of the table (proc_pid_net(5)); `None` for a heading or a line of another format. The table lacks a
@@ -218,6 +238,40 @@ mod tests {
             let facts = |row: &Socket| (row.state, row.local, row.inode, row.uid, row.receive_queue);
             assert_eq!(by_files.iter().map(facts).collect::<Vec<_>>(), [facts(&by_netlink[0])], "{any}");
         }
+    }
+
+    /// A table of very many connections, and what was asked of it at once at the most.
+    struct Busy {
+        lines: std::io::Cursor<Vec<u8>>,
+        left: usize,
+        most: usize,
+    }
+
+    impl Read for Busy {
+        fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+            self.most = self.most.max(buffer.len());
+            let read = self.lines.read(buffer)?;
+            if read == 0 && self.left > 0 {
+                self.left -= 1;
+                self.lines.set_position(0);
+                return self.read(buffer);
+            }
+            Ok(read)
+        }
+    }
+
+    #[test]
+    fn a_table_of_very_many_connections_is_never_in_memory_as_a_whole() {
+        let busy = "  1: 0100007F:C350 0100007F:0050 06 00000000:00000000 03:00000A00 00000000     0        0 0 3 0\n";
+        let listens = "  2: 0100007F:0050 00000000:0000 0A 00000000:00000000 00:00000000 00000000     0        0 77 1 0\n";
+        let lines = [&busy.repeat(1000), listens].concat().into_bytes();
+        let mut table = Busy { lines: std::io::Cursor::new(lines), left: 500, most: 0 };
+
+        let is_wanted = |row: &Socket| row.state == TcpState::Listen && row.local.port() == 80;
+        let (rows, is_truncated) = rows_in(&mut table, is_wanted).unwrap();
+
+        assert!(is_truncated && rows.len() > 100 && rows.iter().all(|row| row.inode == 77), "{}", rows.len());
+        assert!(table.most <= 64 << 10, "{} bytes were asked for at once", table.most);
     }
 
     #[test]

@@ -242,6 +242,10 @@ fn forward(spec: &str, is_open: bool, at: &At, draft: &mut Draft) {
         [bind, listen, host, port] => (Some(bind), listen, format!("{}:{}", bracketed(host), numbered(port))),
         _ => return draft.lost(None, at, "the form is [bind:]port:host:port"),
     };
+    if let Some(token) = token(spec).filter(|_| is_path(listen) || target.starts_with("unix:")) {
+        let why = format!("ssh puts something else in the place of {token} in a path; write the whole path");
+        return draft.lost(None, at, why);
+    }
     if is_path(listen) {
         let id = draft.open(listen.rsplit('/').next().unwrap_or_default(), at.clone());
         draft.listen(id, format!("unix:{listen}"));
@@ -251,14 +255,13 @@ fn forward(spec: &str, is_open: bool, at: &At, draft: &mut Draft) {
     let listen = numbered(listen);
     let id = draft.open(&format!("port-{listen}"), at.clone());
     match bind {
-        None if !is_open => {
+        None | Some("localhost") if bind.is_some() || !is_open => {
             draft.listen(id, format!("127.0.0.1:{listen}"));
             draft.differs(
                 at,
                 format!("ssh listens on ::1 too if the machine has IPv6; add \"[::1]:{listen}\" to listen"),
             );
         }
-        Some("localhost") => draft.listen(id, format!("127.0.0.1:{listen}")),
         None | Some("" | "*") => {
             draft.listen(id, format!("0.0.0.0:{listen}"));
             draft.listen(id, format!("[::]:{listen}"));
@@ -272,6 +275,18 @@ fn forward(spec: &str, is_open: bool, at: &At, draft: &mut Draft) {
         );
     }
     draft.target(id, Target { address: target, at: Some(at.clone()), ..Target::default() });
+}
+
+/// A token or an environment variable that ssh replaces in the path of a socket (ssh_config(5), TOKENS).
+fn token(spec: &str) -> Option<&str> {
+    let (begin, end) = match (spec.find("${"), spec.find('%')) {
+        (Some(begin), _) => (begin, begin + spec[begin..].find('}')? + 1),
+        (None, Some(begin)) => {
+            (begin, begin + 1 + spec[begin + 1..].chars().next().map_or(0, char::len_utf8))
+        }
+        (None, None) => return None,
+    };
+    spec.get(begin..end)
 }
 
 /// The number of a port that may be written as the name of its service.

@@ -77,6 +77,15 @@ impl Proxy {
         for line in &section.lines {
             self.line(line, draft);
         }
+        // The rules of a listening section use its own; `access.rs` notes that one.
+        if let (false, Some(table)) = (self.is_front(), &self.table) {
+            draft.lost(
+                None,
+                &table.at,
+                "there is no table of clients; balance = \"source_hash\" keeps a client on its target, and \
+                 max_connections_per_client and connection_rate_per_client limit each",
+            );
+        }
     }
 
     /// Whether it is in `mode tcp`, the default.
@@ -148,7 +157,6 @@ impl Proxy {
             ["tcp-check", ..] => self.checks.push(line.clone()),
             ["option", "tcp-check" | "redis-check"] => self.checks.push(line.clone()),
             ["option", "tcpka" | "clitcpka" | "srvtcpka"] => self.keepalive = Some(at.clone()),
-            ["option", "allbackups"] => self.all_backups = true,
             ["retries", "0"] => self.no_retries = Some(at.clone()),
             ["no", "option", "redispatch"] => self.no_redispatch = Some(at.clone()),
             ["retries", _] => {
@@ -158,6 +166,10 @@ impl Proxy {
             ["option", "redispatch", ..] => {
                 self.no_redispatch = None;
                 option::note(words, at, draft);
+            }
+            ["option", "allbackups"] => {
+                self.all_backups = true;
+                draft.idle(at, "all backups share the clients in any case");
             }
             ["disabled"] => self.disabled = Some(at.clone()),
             ["enabled"] => self.disabled = None,

@@ -44,6 +44,23 @@ pub(super) fn apply(id: RouteId, server: &Server, draft: &mut Draft) {
     }
 }
 
+/// Notes the TLS options of a server without `ssl`, to which clients are carried without TLS.
+pub(super) fn note_unused(id: RouteId, server: &Server, draft: &mut Draft) {
+    let of_checks = server.says("check-ssl").is_some();
+    for choice in server.choices.iter().filter(|choice| is_of_it(&choice.name)) {
+        match of_checks {
+            true => draft.lost(
+                Some(id),
+                &choice.at,
+                "checks use TLS where sessions do: for both write it in target_tls, with ssl; without, checks only connect",
+            ),
+            false => {
+                draft.idle(&choice.at, "without ssl, HAProxy connects without TLS; with TLS it stands in target_tls");
+            }
+        }
+    }
+}
+
 /// Sets the name that the route asks for and verifies.
 fn name(id: RouteId, server: &Server, draft: &mut Draft) {
     let fixed = server.value("sni").and_then(|sni| sni.strip_prefix("str(")?.strip_suffix(')'));

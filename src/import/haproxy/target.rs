@@ -37,6 +37,8 @@ pub(super) fn apply(server: &Server, id: RouteId, draft: &mut Draft) {
     }
     if server.choice("ssl").is_some() {
         server_tls::apply(id, server, draft);
+    } else {
+        server_tls::note_unused(id, server, draft);
     }
 }
 

@@ -4,6 +4,7 @@
 //! caller.
 
 use std::fmt;
+use std::num::IntErrorKind;
 use std::path::PathBuf;
 
 use serde::de::value::{BoolDeserializer, F64Deserializer, I64Deserializer, StrDeserializer};
@@ -26,6 +27,10 @@ pub(super) fn decode<T: for<'de> Deserialize<'de>>(value: &DeValue<'_>) -> Resul
         DeValue::String(text) => T::deserialize(StrDeserializer::<Wrong>::new(text)),
         DeValue::Integer(number) => match i64::from_str_radix(number.as_str(), number.radix()) {
             Ok(number) => T::deserialize(I64Deserializer::<Wrong>::new(number)),
+            // The parser of TOML lets 0x, 0o and 0b pass without digits.
+            Err(error) if *error.kind() == IntErrorKind::Empty => {
+                Err(Wrong { what: "this number has no digits".into(), instead: None })
+            }
             Err(_) => Err(Wrong { what: "this number is too large".into(), instead: None }),
         },
         DeValue::Float(number) => {

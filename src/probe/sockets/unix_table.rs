@@ -50,10 +50,11 @@ fn find(table: &[u8], name: &UnixName) -> Known {
     for line in table.split(|byte| *byte == b'\n') {
         match row(line) {
             Some((flags, inode, path)) if path == shown.as_bytes() => {
-                if flags & LISTENS != 0 {
-                    return Known::Listening { inode };
+                // Two sockets of one name: the file of the first was removed. The one that does not listen yet is the newer.
+                if flags & LISTENS == 0 {
+                    return Known::Bound { inode };
                 }
-                best = Known::Bound { inode };
+                best = Known::Listening { inode };
             }
             _ => {}
         }
@@ -115,5 +116,8 @@ mod tests {
         assert_eq!(find(table, &UnixName::Abstract("gate".into())), Known::Listening { inode: 12 });
         assert_eq!(find(table, &UnixName::Path("/run/a b".into())), Known::Bound { inode: 99 });
         assert_eq!(find(table, &UnixName::Path("/run/a".into())), Known::Nothing);
+
+        let both = b"0: 2 0 00010000 0001 01 7 /run/x\n0: 2 0 00000000 0001 01 8 /run/x\n0: 2 0 00010000 0001 01 9 /run/x\n";
+        assert_eq!(find(both, &UnixName::Path("/run/x".into())), Known::Bound { inode: 8 });
     }
 }

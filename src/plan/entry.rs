@@ -57,18 +57,7 @@ pub(super) fn check(draft: &Draft, limits: &EntryLimits, problems: &mut Vec<Prob
             problems.push(Problem::new(place.clone(), draft.key(key), what).help(help));
         }
     };
-    if !draft.listen.is_empty() && draft.listen.iter().all(is_unix) {
-        let what = "the route listens on Unix sockets alone, and their clients have no address";
-        let help = "list users or groups, as \"uid:1000\", or leave it out; socket_mode and the directory decide as well";
-        for (key, list) in [("allow", &s.allow), ("deny", &s.deny)] {
-            let all_networks =
-                list.iter().flatten().all(|it| matches!(it.value, Listed::Network(_) | Listed::Localhost));
-            idle(key, first(list).filter(|_| all_networks), what, help);
-        }
-        let help = "leave it out; max_connections and connection_rate hold for all clients together";
-        idle("max_connections_per_client", place(&s.max_connections_per_client), what, help);
-        idle("connection_rate_per_client", place(&s.connection_rate_per_client), what, help);
-    }
+    of_unix(draft, &mut idle);
     if limits.most.is_none() && draft.targets.iter().all(|target| most(target).is_none()) {
         let what = "this key says what happens at max_connections, and the route has none";
         for (key, place) in [
@@ -98,6 +87,24 @@ fn of_targets(draft: &Draft, what: &str, help: &str, problems: &mut Vec<Problem>
             problems.push(Problem::new(place.clone(), key, what).help(help));
         }
     }
+}
+
+/// Keys about the addresses of clients, on a route without a port.
+fn of_unix(draft: &Draft, idle: &mut impl FnMut(&str, Option<&Place>, &str, &str)) {
+    let s = &draft.settings;
+    if draft.listen.is_empty() || !draft.listen.iter().all(is_unix) {
+        return;
+    }
+    let what = "the route listens on Unix sockets alone, and their clients have no address";
+    let help = "list users or groups, as \"uid:1000\", or leave it out; socket_mode and the directory decide as well";
+    for (key, list) in [("allow", &s.allow), ("deny", &s.deny)] {
+        let all_networks =
+            list.iter().flatten().all(|it| matches!(it.value, Listed::Network(_) | Listed::Localhost));
+        idle(key, first(list).filter(|_| all_networks), what, help);
+    }
+    let help = "leave it out; max_connections and connection_rate hold for all clients together";
+    idle("max_connections_per_client", place(&s.max_connections_per_client), what, help);
+    idle("connection_rate_per_client", place(&s.connection_rate_per_client), what, help);
 }
 
 /// Users and groups of a route without a Unix socket.

@@ -2,7 +2,7 @@
 //!
 //! A setting is taken only if our configuration has its key; otherwise it is noted as not carried.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashMap, HashSet};
 
 use super::message::{At, Fate, Note};
 use crate::config;
@@ -82,6 +82,10 @@ pub(super) struct RouteId(usize);
 pub(super) struct Draft {
     known: BTreeSet<String>,
     routes: Vec<Option<Route>>,
+    /// The names of the routes that were not left out.
+    names: HashSet<String>,
+    /// For each name that was wanted twice, the number at which the search for a free one goes on.
+    numbers: HashMap<String, usize>,
     /// Settings of `[limits]` and `[log]`, with the table in the key.
     pub(super) process: Vec<Setting>,
     pub(super) notes: Vec<Note>,
@@ -90,12 +94,14 @@ pub(super) struct Draft {
 impl Draft {
     pub(super) fn new() -> Draft {
         let known = config::keys().into_iter().collect();
-        Draft { known, routes: Vec::new(), process: Vec::new(), notes: Vec::new() }
+        let (routes, names, numbers) = Default::default();
+        Draft { known, routes, names, numbers, process: Vec::new(), notes: Vec::new() }
     }
 
     /// Adds a route. Its name is changed, if needed, to one that the configuration accepts and no other route has.
     pub(super) fn open(&mut self, name: &str, at: At) -> RouteId {
         let name = self.free_name(name);
+        self.names.insert(name.clone());
         let (listen, targets, settings, names, alpn, lacks) = Default::default();
         self.routes.push(Some(Route { name, at, listen, targets, settings, names, alpn, lacks }));
         RouteId(self.routes.len() - 1)
@@ -184,23 +190,29 @@ impl Draft {
     /// Leaves a route out, with a note.
     pub(super) fn leave_out(&mut self, id: RouteId, at: &At, why: impl AsRef<str>) {
         if let Some(route) = self.routes[id.0].take() {
+            self.names.remove(&route.name);
             let why = format!("{}; the route from line {} is left out", why.as_ref(), route.at.line);
             let why = why.replace("the route from line 0", "the route");
             self.notes.push(Note::new(at, Fate::NotCarried, why));
         }
     }
 
-    fn free_name(&self, wanted: &str) -> String {
+    fn free_name(&mut self, wanted: &str) -> String {
         let legal = |c: char| if c.is_ascii_alphanumeric() || c == '-' || c == '_' { c } else { '-' };
         let mut base: String = wanted.chars().map(legal).take(48).collect();
         if base.is_empty() {
             base.push_str("route");
         }
-        let taken = |name: &str| self.routes().any(|route| route.name == name);
-        if !taken(&base) {
+        if !self.names.contains(&base) {
             return base;
         }
-        let numbered = (2_usize..).map(|n| format!("{base}-{n}"));
-        numbered.into_iter().find(|name| !taken(name)).unwrap_or(base)
+        let number = self.numbers.entry(base.clone()).or_insert(1);
+        loop {
+            *number += 1;
+            let name = format!("{base}-{number}");
+            if !self.names.contains(&name) {
+                return name;
+            }
+        }
     }
 }

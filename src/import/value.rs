@@ -56,37 +56,52 @@ pub(super) fn read(text: &str) -> Result<Node, String> {
     if text.trim_start().starts_with('{') {
         let raw: &RawValue =
             serde_json::from_str(text.trim()).map_err(|error| format!("this is not JSON: {error}"))?;
-        return Ok(of_json(raw, text, 0));
+        return Ok(of_json(raw, &Lines::of(text), 0));
     }
+    let lines = Lines::of(text);
     let (table, errors) = DeTable::parse_recoverable(text);
     match errors.first() {
-        None => Ok(of_table(table.get_ref(), text, 1, 0)),
+        None => Ok(of_table(table.get_ref(), &lines, 1, 0)),
         Some(error) => {
-            let line = error.span().map_or(1, |span| line(text, span.start));
+            let line = error.span().map_or(1, |span| lines.line(span.start));
             Err(format!("line {line} is not TOML: {}", plain(error.message(), 200)))
         }
     }
 }
 
-fn line(text: &str, at: usize) -> usize {
-    text.bytes().take(at).filter(|byte| *byte == b'\n').count() + 1
+/// Where the lines of a text begin: each value asks for its own, and counting from the top would take the square of the
+/// text's length.
+struct Lines<'t> {
+    text: &'t str,
+    starts: Vec<usize>,
 }
 
-fn of_table(table: &DeTable<'_>, text: &str, line_of: usize, depth: usize) -> Node {
+impl<'t> Lines<'t> {
+    fn of(text: &'t str) -> Lines<'t> {
+        Lines { text, starts: text.match_indices('\n').map(|(at, _)| at + 1).collect() }
+    }
+
+    /// The number, from 1, of the line that a position is in.
+    fn line(&self, at: usize) -> usize {
+        self.starts.partition_point(|start| *start <= at) + 1
+    }
+}
+
+fn of_table(table: &DeTable<'_>, lines: &Lines<'_>, line_of: usize, depth: usize) -> Node {
     let mut entries: Vec<_> = table.iter().collect();
     entries.sort_by_key(|(key, _)| key.span().start);
     let one = |(key, value): (&Spanned<std::borrow::Cow<'_, str>>, &Spanned<DeValue<'_>>)| {
-        let mut node = of_toml(value, text, depth + 1);
+        let mut node = of_toml(value, lines, depth + 1);
         if !matches!(node.value, Value::Table(_) | Value::List(_)) {
-            node.line = line(text, key.span().start);
+            node.line = lines.line(key.span().start);
         }
         (key.get_ref().to_string(), node)
     };
     Node { line: line_of, value: Value::Table(entries.into_iter().map(one).collect()) }
 }
 
-fn of_toml(value: &Spanned<DeValue<'_>>, text: &str, depth: usize) -> Node {
-    let at = line(text, value.span().start);
+fn of_toml(value: &Spanned<DeValue<'_>>, lines: &Lines<'_>, depth: usize) -> Node {
+    let at = lines.line(value.span().start);
     if depth > MAX_DEPTH {
         return Node { line: at, value: Value::Other("…".to_owned()) };
     }
@@ -98,31 +113,31 @@ fn of_toml(value: &Spanned<DeValue<'_>>, text: &str, depth: usize) -> Node {
         },
         DeValue::Boolean(truth) => Value::Truth(*truth),
         DeValue::Array(items) => {
-            Value::List(items.iter().map(|item| of_toml(item, text, depth + 1)).collect())
+            Value::List(items.iter().map(|item| of_toml(item, lines, depth + 1)).collect())
         }
-        DeValue::Table(table) => return of_table(table, text, at, depth),
+        DeValue::Table(table) => return of_table(table, lines, at, depth),
         DeValue::Float(number) => Value::Other(number.as_str().to_owned()),
         DeValue::Datetime(date) => Value::Other(date.to_string()),
     };
     Node { line: at, value }
 }
 
-/// A raw value borrows from `text`, so the offset of its slice gives the line.
-fn of_json(raw: &RawValue, text: &str, depth: usize) -> Node {
+/// A raw value borrows from the text, so the offset of its slice gives the line.
+fn of_json(raw: &RawValue, lines: &Lines<'_>, depth: usize) -> Node {
     let here = raw.get();
-    let line = line(text, (here.as_ptr() as usize).saturating_sub(text.as_ptr() as usize));
+    let line = lines.line((here.as_ptr() as usize).saturating_sub(lines.text.as_ptr() as usize));
     if depth > MAX_DEPTH {
         return Node { line, value: Value::Other("…".to_owned()) };
     }
     let value = match here.as_bytes().first() {
         Some(b'{') => match serde_json::from_str::<Pairs<'_>>(here) {
             Ok(Pairs(pairs)) => Value::Table(
-                pairs.into_iter().map(|(key, raw)| (key, of_json(raw, text, depth + 1))).collect(),
+                pairs.into_iter().map(|(key, raw)| (key, of_json(raw, lines, depth + 1))).collect(),
             ),
             Err(_) => Value::Other(here.to_owned()),
         },
         Some(b'[') => match serde_json::from_str::<Vec<&RawValue>>(here) {
-            Ok(items) => Value::List(items.into_iter().map(|item| of_json(item, text, depth + 1)).collect()),
+            Ok(items) => Value::List(items.into_iter().map(|item| of_json(item, lines, depth + 1)).collect()),
             Err(_) => Value::Other(here.to_owned()),
         },
         _ => match serde_json::from_str(here) {

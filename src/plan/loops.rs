@@ -14,6 +14,9 @@ use crate::address::{
 use crate::config::Problem;
 use crate::transport::Destination;
 
+/// The most routes of one loop that are shown.
+const MAX_SHOWN: usize = 10;
+
 /// One step: the node that is reached, the listener it is reached through, and the target of the previous route that
 /// leads there.
 #[derive(Clone)]
@@ -218,7 +221,11 @@ fn problem(drafts: &[Draft], found: &[Step]) -> Problem {
     let back = &found[found.len() - 1];
     let named = |step: &Step| format!("{} ({})", drafts[step.route].name, step.listener);
     let first = &drafts[back.route];
-    let way: Vec<String> = [back].into_iter().chain(&found[..found.len() - 1]).map(named).collect();
+    let steps = || [back].into_iter().chain(&found[..found.len() - 1]);
+    let mut way: Vec<String> = steps().take(MAX_SHOWN).map(named).collect();
+    if let Some(more @ 1..) = found.len().checked_sub(MAX_SHOWN) {
+        way.push(format!("{more} more"));
+    }
     let target = &first.targets[found[0].by];
     let message = format!("this route leads back to itself: {} -> {}", way.join(" -> "), first.name);
     let problem = Problem::new(target.address.place.clone(), target.path.clone(), message);
@@ -228,7 +235,7 @@ fn problem(drafts: &[Draft], found: &[Step]) -> Problem {
     let mut problem = problem
         .help("let one of them forward to the service itself, or listen on another port")
         .label(format!("{} to {}", first.name, drafts[first_step.route].name));
-    for pair in found.windows(2) {
+    for pair in found.windows(2).take(MAX_SHOWN) {
         let (from, to) = (&drafts[pair[0].route], &drafts[pair[1].route]);
         let place = from.targets[pair[1].by].address.place.clone();
         problem = problem.also(place, format!("{} to {}", from.name, to.name));
@@ -343,6 +350,20 @@ mod tests {
         let chain: String =
             (1..20_000).map(|n| format!("routes.r{n} = {{listen='{n}', target='{}'}}\n", n + 1)).collect();
         assert!(parse("f", &chain, &[]).is_ok());
+    }
+
+    #[test]
+    fn a_loop_of_thousands_of_routes_is_one_short_message() {
+        let around = |n: usize| 10_000 + n % 9_000;
+        let text: String = (0..9_000)
+            .map(|n| format!("routes.r{n} = {{listen='{}', target='{}'}}\n", around(n), around(n + 1)))
+            .collect();
+
+        let problems = parse("f", &text, &[]).unwrap_err();
+
+        let message = problems.list[0].line();
+        assert!(message.contains(" -> 8990 more -> r"), "{message}");
+        assert!(problems.list.len() == 1 && problems.render(false).len() < 4_000, "{problems}");
     }
 
     proptest! {

@@ -1,5 +1,6 @@
 //! A `listen`, or a `frontend` with its backend → a route.
 
+use std::collections::HashSet;
 use std::time::Duration;
 
 use super::proxy::Proxy;
@@ -12,7 +13,7 @@ use crate::import::shell::time;
 
 /// Converts every section that listens to a route.
 pub(super) fn routes(proxies: &[Proxy], draft: &mut Draft) {
-    let mut led_to = Vec::new();
+    let mut led_to = HashSet::new();
     for front in proxies.iter().filter(|proxy| proxy.is_front()) {
         if !front.is_tcp() {
             let why = "a route could forward its bytes, but none of its HTTP processing";
@@ -30,7 +31,7 @@ pub(super) fn routes(proxies: &[Proxy], draft: &mut Draft) {
         }
         led_to.extend(route(front, proxies, draft));
     }
-    for back in proxies.iter().filter(|proxy| !proxy.is_front() && !led_to.contains(&proxy.name.as_str())) {
+    for back in proxies.iter().filter(|proxy| !proxy.is_front() && !led_to.contains(proxy.name.as_str())) {
         draft.lost(None, &back.place(), "no frontend that is carried over uses it");
     }
 }

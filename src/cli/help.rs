@@ -6,8 +6,10 @@
 pub(super) type Rows = &'static [(&'static str, &'static str)];
 
 pub(super) const SIGNALS: Rows = &[
-    ("SIGHUP", "reload the file (a saved file is reloaded without it)"),
-    ("SIGTERM, SIGINT", "wait for open sessions, then stop; a second one: at once"),
+    ("SIGHUP", "reload the file, and look names up again; without a file, stop"),
+    ("SIGTERM, SIGINT, SIGQUIT", "wait for open sessions, then stop; a second one: at once"),
+    ("SIGPWR, SIGXCPU", "stop, as SIGTERM does"),
+    ("SIGUSR1, SIGUSR2", "nothing but a line in the log"),
 ];
 
 pub(super) const EXIT_CODES: Rows = &[

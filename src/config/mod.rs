@@ -51,6 +51,8 @@ pub(crate) use file::{LIMIT, is_pem, read_file};
 pub(crate) use include::{Whole, read};
 pub(crate) use keys::{Settings, WrittenHealth, WrittenTargetTls, WrittenTls};
 pub(crate) use problem::bare_or_quoted;
-pub(crate) use regular::{Content, Limit, Unread, read_regular, skip_mark};
+#[cfg(feature = "cli")]
+pub(crate) use regular::skip_mark;
+pub(crate) use regular::{Content, Limit, Unread, read_regular};
 pub(crate) use route::WrittenRoute;
 pub(crate) use written::{Written, WrittenHello, WrittenTarget};

@@ -75,8 +75,9 @@ fn a_client_whose_datagrams_are_refused_is_carried_to_the_next_target() {
 fn a_client_whose_target_has_no_address_is_sent_to_no_other_where_none_is_allowed() {
     let echo = EchoDatagrams::start();
     let targets = format!("'nowhere.invalid:7', '{}'", echo.address);
-    let proxy =
-        |more: &str| proxy(&[targets.clone()], &format!("protocol = 'udp'\nbalance = 'first'\n{more}"));
+    let proxy = |more: &str| {
+        proxy(std::slice::from_ref(&targets), &format!("protocol = 'udp'\nbalance = 'first'\n{more}"))
+    };
 
     let anywhere = proxy("");
     let client = datagrams::client(anywhere.address);

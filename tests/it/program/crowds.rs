@@ -68,7 +68,9 @@ fn who_waits_for_a_place_while_the_stop_closes_the_port_is_counted() {
 fn clients_that_only_hold_on_do_not_take_the_last_descriptor() {
     let target = Target::echo();
     let before = ["sh", "-c", r#"ulimit -n 64; exec "$0" "$@""#];
-    let mut program = Program::start_under(&before, [format!("127.0.0.1:0:{}", target.address)]);
+    let config =
+        Config::new(&format!("[routes.web]\nlisten = '127.0.0.1:0'\ntarget = '{}'\n", target.address));
+    let mut program = Program::start_under(&before, ["run", "-c", config.path.to_str().unwrap()]);
     let address = program.address();
 
     let crowd: Vec<Connection> = (0..200).map(|_| Connection::to(address)).collect();

@@ -142,6 +142,8 @@ fn no_new_client_notices_that_a_target_dies_and_other_sessions_live_on() {
 
     let address = dying.address;
     drop(dying);
+    // Else a target of another test may get the port.
+    let _held = ClosedPort::port_of(address);
 
     for _ in 0..20 {
         visit(proxy.connect());

@@ -11,21 +11,18 @@ use super::output::{code, complain, refuse};
 use super::signals::Signals;
 use super::suggest_port;
 use crate::diagnosis;
-use crate::engine::{self, Declared, Handle, Kind, Listening, NotListening, Refused, Settings};
+use crate::engine::{self, Declared, Handle, Kind, NotListening, Refused, Settings};
 use crate::ledger::{Ledger, LogFormat};
 use crate::limits::OF_PROGRAM;
 use crate::plan::{self, Plan, Sources};
 use crate::probe;
-use crate::sources::{Reloader, warn_of_cautions, warn_of_open_routes};
+use crate::sources::{MAX_FORWARDING_LINES, Reloader, log_listening, warn_of_cautions, warn_of_open_routes};
 
 /// How long an immediate stop may take to reset the remaining sessions.
 const LAST_RESETS: Duration = Duration::from_secs(1);
 
 /// How long writing the last log lines may take.
 const LAST_LINES: Duration = Duration::from_secs(2);
-
-/// The most `Forwarding` lines; the remaining listeners are counted in one line.
-const MAX_FORWARDING_LINES: usize = 50;
 
 /// Runs until a signal stops it.
 pub(super) fn run(sources: Sources, format: Option<LogFormat>) -> u8 {
@@ -185,10 +182,7 @@ fn settings(plan: &Plan) -> Settings {
 /// Logs what listens, and what does not. Called only once every socket listens: programs wait for these lines.
 fn announce(declared: &Declared) {
     let routes: Vec<_> = declared.listening.iter().filter(|it| it.owner.kind() == Kind::Route).collect();
-    for Listening { owner, address, targets } in routes.iter().take(MAX_FORWARDING_LINES) {
-        let targets: Vec<String> = targets.iter().map(ToString::to_string).collect();
-        tracing::info!("Forwarding {address} -> {} ({owner})", targets.join(", "));
-    }
+    routes.iter().take(MAX_FORWARDING_LINES).for_each(|listening| log_listening(listening));
     let more = routes.len().saturating_sub(MAX_FORWARDING_LINES);
     if more > 0 {
         tracing::info!("Forwarding {more} more listeners");

@@ -9,6 +9,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::SystemTime;
 
+use super::announce::log_chosen;
 use super::file::{Taken, Watch};
 use super::refusal::Refusal;
 use super::watching::Watching;
@@ -112,6 +113,7 @@ impl Reloader {
                 log(&declared);
                 let changed = [&*declared.change.added, &*declared.change.replaced].concat();
                 let changed = || changed.iter().filter_map(|name| self.plan.routes.get(name));
+                log_chosen(&declared, changed());
                 warn_of_open_routes(changed());
                 warn_of_cautions(changed());
                 Ok(Arc::new(declared))

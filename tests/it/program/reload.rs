@@ -221,3 +221,19 @@ fn a_configuration_from_a_pipe_runs_and_is_not_read_again() {
     program.wait_for("is not a regular file, so it cannot be read again");
     assert_eq!(Connection::to(address).receive(1), b"1");
 }
+
+#[test]
+fn the_port_that_the_kernel_chose_for_a_route_of_a_reload_is_logged() {
+    let target = Target::echo();
+    let route =
+        |name: &str| format!("[routes.{name}]\nlisten = '127.0.0.1:0'\ntarget = '{}'\n", target.address);
+    let mut config = Config::new(&route("first"));
+    let mut program = Program::run(&config.path);
+
+    config.save(Save::InPlace, &(route("first") + &route("second")));
+    program.wait_for("reload added=1");
+    let line = program.wait_for("(route second)");
+
+    let address = line.split("Forwarding ").nth(1).unwrap().split(' ').next().unwrap();
+    Connection::to(address.parse().unwrap()).expect_whole_echo(1, 1000);
+}

@@ -12,7 +12,8 @@ use crate::transport::LOOPBACK;
 /// The most addresses of one name that are kept and tried.
 const MAX_ADDRESSES: usize = 16;
 
-/// An answer is used for this long before the name may be asked for again, however many clients fail.
+/// An answer is used for this long before the name may be asked for again, however many clients fail. That a name has no
+/// address is no such answer: it may have one the next moment, and those who ask meanwhile share one look-up.
 const RECENT: Duration = Duration::from_secs(1);
 
 /// The addresses of a name, with port 0, and its last look-up.
@@ -115,7 +116,8 @@ impl Known {
     /// How the last look-up ended, if that is so recent that there is none to be begun.
     pub(super) fn recent(&self, now: Instant) -> Option<Result<(), Cause>> {
         let (at, answer) = self.last?;
-        (now.saturating_duration_since(at) < RECENT).then_some(answer)
+        let holds = answer != Err(Cause::NoAddress) && now.saturating_duration_since(at) < RECENT;
+        holds.then_some(answer)
     }
 
     /// Takes an answer over. One that failed leaves the addresses as they are: the name servers may be what is broken.
@@ -200,6 +202,15 @@ mod tests {
         assert_eq!(known.addresses(), addresses("10.0.0.1"));
         assert_eq!(known.recent(now), Some(Err(Cause::TimedOut)));
         assert_eq!(known.recent(now + RECENT), None);
+    }
+
+    #[test]
+    fn a_name_that_has_no_address_yet_is_asked_for_again_by_the_next_client() {
+        let (mut known, now) = (Known::new("late"), Instant::now());
+
+        known.take(Err(Cause::NoAddress), now);
+
+        assert_eq!(known.recent(now), None);
     }
 
     const EVERY: Duration = Duration::from_secs(30);

@@ -6,6 +6,7 @@ mod interface;
 mod listen;
 mod part;
 mod run;
+mod slips;
 mod source;
 mod spec;
 mod target;

@@ -8,7 +8,7 @@ use std::fmt;
 use std::str::FromStr;
 
 use super::part::{is_number, is_range, refuse_other_forms};
-use super::{ListenAddress, Protocol, Run, TargetAddress, UnixName};
+use super::{ListenAddress, Protocol, Run, TargetAddress, UnixName, slips};
 use crate::units::{Misread, quoted};
 
 /// A route from the command line: where it listens and what it dials. It prints in full, with all four parts.
@@ -32,6 +32,9 @@ impl FromStr for Spec {
         if text.ends_with(".toml") {
             let what = format!("{} is a file, not a route", quoted(text));
             return Err(Misread::new(what, format!("name it with -c: loopgate run -c {}", bare(text))));
+        }
+        if let Some(misread) = slips::meant(text) {
+            return Err(misread);
         }
         // The path of a Unix socket may end in these words, and is kept as it is.
         let (text, protocol) = match text.rsplit_once('/') {
@@ -220,7 +223,7 @@ mod tests {
         assert_eq!(read("[::1]:5353:[::1]:53/udp"), "[::1]:5353:[::1]:53/udp");
         assert_eq!(read("8080:3000/tcp"), "127.0.0.1:8080:127.0.0.1:3000");
         assert!(message("53/udp").starts_with(r#""53" names no target"#));
-        assert!(message("8080:3000/sctp").contains("is not a whole path"));
+        assert!(message("8080:3000/sctp").contains("cannot stand behind the port"));
     }
 
     #[test]
@@ -245,7 +248,7 @@ mod tests {
         );
         assert!(message("nonsense").contains("write [bind:]port:[host:]port"));
         assert!(message("::1:8080:3000").contains("IPv6 in brackets"));
-        assert!(message("localhost:3000").starts_with(r#""localhost" is not a port"#));
+        assert!(message("localhost:3000").starts_with("localhost:3000 is one address, and a route has two"));
         assert!(message("8080:db:99999").starts_with(r#""99999" is not a port"#));
         assert!(
             message("8080::3000").starts_with(r#""8080::3000" has an empty host; leave it out: 8080:3000"#)

@@ -5,6 +5,7 @@
 
 use std::future::poll_fn;
 use std::io;
+use std::sync::Arc;
 
 use rustls::client::UnbufferedClientConnection;
 use rustls::server::UnbufferedServerConnection;
@@ -12,6 +13,7 @@ use rustls::{Error, HandshakeKind};
 
 use super::errors::{self, Unsecured};
 use super::records::{Came, LONGEST_RECORD, MAX_UNREAD, Ours, Step, add_alert, either, step};
+use super::terminate::ClientVerifier;
 use super::{CloseNotify, Sealed, TlsOrigination, TlsTermination};
 use crate::address::TargetAddress;
 use crate::client_hello::{Reader, Seen};
@@ -71,13 +73,8 @@ pub fn answer(tls: &TlsTermination, hello: Hello) -> Result<Answered, Unsecured>
         _ => None,
     };
     let mut shaking = Shaking::new(Ours::Server(Box::new(ours)), hello.0, Side::Client, close_notify);
+    shaking.verifier = tls.verifier.clone();
     shaking.step();
-    if let Ours::Server(ours) = &shaking.ours
-        && ours.handshake_kind() == Some(HandshakeKind::Resumed)
-        && let Err(error) = tls.let_in_again(ours.peer_certificates())
-    {
-        return Err(errors::unsecured(&error, Side::Client, &[]));
-    }
     Ok(Answered(shaking, asked))
 }
 
@@ -120,17 +117,44 @@ struct Shaking {
     closed: bool,
     error: Option<Error>,
     close_notify: CloseNotify,
+    /// Verifies the client of a session that is resumed, once that is known.
+    verifier: Option<Arc<ClientVerifier>>,
 }
 
 impl Shaking {
     fn new(ours: Ours, unread: Vec<u8>, with: Side, close_notify: CloseNotify) -> Shaking {
         let first = unread[..errors::TELLING.min(unread.len())].to_vec();
         let (unsent, plain) = (Vec::new(), Vec::new());
-        Shaking { ours, with, first, unread, unsent, plain, closed: false, error: None, close_notify }
+        Shaking {
+            ours,
+            with,
+            first,
+            unread,
+            unsent,
+            plain,
+            closed: false,
+            error: None,
+            close_notify,
+            verifier: None,
+        }
     }
 
-    /// Processes what has arrived.
+    /// Processes what has arrived, and verifies the client of a session that is resumed before anything is sent to it. A
+    /// hello may come in several records, or be asked for a second time, so that is not known after the first record.
     fn step(&mut self) {
+        self.process();
+        if let Ours::Server(ours) = &self.ours
+            && self.error.is_none()
+            && ours.handshake_kind() == Some(HandshakeKind::Resumed)
+            && let Some(verifier) = self.verifier.take()
+            && let Err(error) = verifier.let_in_again(ours.peer_certificates())
+        {
+            self.unsent.clear();
+            self.error = Some(error);
+        }
+    }
+
+    fn process(&mut self) {
         while self.error.is_none() {
             let Step { used, came } = either!(&mut self.ours, it =>
                 step(it.process_tls_records(&mut self.unread), &mut |it| self.plain.extend_from_slice(it), &mut self.unsent));

@@ -57,7 +57,7 @@ pub struct WhoMayConnect {
 pub struct TlsTermination {
     parts: TlsTerminationParts,
     pub(super) config: Arc<ServerConfig>,
-    verifier: Option<Arc<ClientVerifier>>,
+    pub(super) verifier: Option<Arc<ClientVerifier>>,
 }
 
 impl TlsTermination {
@@ -85,14 +85,6 @@ impl TlsTermination {
             config.send_tls13_tickets = 0;
         }
         Ok(TlsTermination { parts, config: Arc::new(config), verifier })
-    }
-
-    /// Verifies again the client certificate of the session that is resumed: it may have expired since. (When
-    /// `client_ca` or `client_names` change, so do the ticket keys, and nothing is resumed.)
-    pub(super) fn let_in_again(&self, shown: Option<&[CertificateDer<'static>]>) -> Result<(), Error> {
-        let Some(verifier) = &self.verifier else { return Ok(()) };
-        let (own, rest) = shown.and_then(<[_]>::split_first).ok_or(Error::NoCertificatesPresented)?;
-        verifier.verify_client_cert(own, rest, UnixTime::now()).map(drop)
     }
 
     /// Its settings.
@@ -148,7 +140,7 @@ fn is_for(certificate: &Certificate, name: &str) -> bool {
 
 /// Requests client certificates, and checks their issuer and names.
 #[derive(Debug)]
-struct ClientVerifier {
+pub(super) struct ClientVerifier {
     /// `None`: the pins alone decide.
     signed: Option<Arc<dyn ClientCertVerifier>>,
     names: Vec<ClientName>,
@@ -171,6 +163,13 @@ impl ClientVerifier {
         };
         let algorithms = provider().signature_verification_algorithms;
         Ok(ClientVerifier { signed, names: who.names.clone(), pins: who.pins.clone(), algorithms })
+    }
+
+    /// Verifies again the client certificate of the session that is resumed: it may have expired since. (When
+    /// `client_ca`, `client_names` or `client_pin` change, so do the ticket keys, and nothing is resumed.)
+    pub(super) fn let_in_again(&self, shown: Option<&[CertificateDer<'static>]>) -> Result<(), Error> {
+        let (own, rest) = shown.and_then(<[_]>::split_first).ok_or(Error::NoCertificatesPresented)?;
+        self.verify_client_cert(own, rest, UnixTime::now()).map(drop)
     }
 }
 

@@ -113,8 +113,17 @@ fn what_is_resumed_does_not_outlive_the_certificate_it_began_with() {
         let is_over = || (SystemTime::now() > end + Duration::from_secs(1)).then_some(());
         wait_until("the certificate has expired", is_over);
 
+        assert!(refused(&proxy, &in_many_records(&config)).contains("has expired"));
         assert!(refused(&proxy, &config).contains("has expired"));
     }
+}
+
+/// The same client, whose hello comes in many records, too many for one read.
+fn in_many_records(config: &Arc<ClientConfig>) -> Arc<ClientConfig> {
+    let mut config = (**config).clone();
+    config.max_fragment_size = Some(64);
+    config.alpn_protocols = (0..100).map(|n| vec![n; 100]).collect();
+    Arc::new(config)
 }
 
 #[test]

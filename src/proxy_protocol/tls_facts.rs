@@ -29,7 +29,8 @@ pub struct TlsFacts {
     pub authority: Option<String>,
     /// Whether a session was resumed.
     pub resumed: bool,
-    /// The common name of its certificate, which was verified, empty if that has none; `None` without a certificate.
+    /// The common name of its certificate, which was verified, empty if that has none or if it was the key alone that was
+    /// verified; `None` without a certificate.
     pub common_name: Option<String>,
 }
 

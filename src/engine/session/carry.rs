@@ -152,7 +152,8 @@ pub(super) async fn arrive(
     }
     // Targets are tried in turn, which is safe because no target receives the client's bytes before it is greeted.
     let told = seals.client.as_ref().filter(|_| route.proxy.send.is_some());
-    let tls = told.map(|sealed| Box::new(sealed.facts()));
+    let is_vouched_for = route.tls.as_ref().is_some_and(|tls| tls.parts().asks_authorities());
+    let tls = told.map(|sealed| Box::new(sealed.facts(is_vouched_for)));
     let caller = Caller { client, tls, header: header.as_ref(), session, runtime };
     let (target, seal) = connect(&caller, progress).await?;
     seals.target = seal;

@@ -198,8 +198,10 @@ impl Sealed {
         })
     }
 
-    /// What a PROXY header says of a client's connection.
-    pub fn facts(&self) -> TlsFacts {
+    /// What a PROXY header says of a client's connection; of its certificate's name only if an authority vouched for it:
+    /// who has nothing but a key may have any name written into a certificate.
+    pub fn facts(&self, is_vouched_for: bool) -> TlsFacts {
+        let name = |it| Certificate::read(it).filter(|_| is_vouched_for).map(|it| it.common_name);
         let Agreed { version, cipher, resumed, .. } = self.agreed();
         let shown = either!(&self.ours, it => it.peer_certificates()).and_then(<[_]>::first);
         TlsFacts {
@@ -208,7 +210,7 @@ impl Sealed {
             alpn: either!(&self.ours, it => it.alpn_protocol()).map(<[u8]>::to_vec),
             authority: self.asked.as_deref().map(str::to_owned),
             resumed,
-            common_name: shown.map(|it| Certificate::read(it).map(|it| it.common_name).unwrap_or_default()),
+            common_name: shown.map(|it| name(it).unwrap_or_default()),
         }
     }
 

@@ -42,6 +42,13 @@ pub struct TlsTerminationParts {
     pub close_notify: CloseNotify,
 }
 
+impl TlsTerminationParts {
+    /// Whether an authority must have signed the certificate of a client, and so vouches for the names in it.
+    pub fn asks_authorities(&self) -> bool {
+        self.who.as_ref().is_some_and(|who| !who.ca.is_empty())
+    }
+}
+
 /// Which clients may connect by their certificate.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct WhoMayConnect {

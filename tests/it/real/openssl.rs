@@ -492,10 +492,28 @@ fn a_target_is_told_of_the_tls_that_ended_before_it() {
     let within = tlvs(&ssl[5..]);
     assert_eq!(within, [(0x21, b"TLSv1.2".to_vec()), (0x23, b"ECDHE-RSA-AES128-GCM-SHA256".to_vec())]);
 
-    let proxy = route(&format!(", client_pin = '{}'", pin(at, "guest")));
-    let known = told(&proxy, &["-tls1_3", "-cert", "guest.pem", "-key", "guest.key"]);
+    let known = told(&by_authority(&route, at), &["-tls1_3", "-cert", "known.pem", "-key", "known.key"]);
 
     let (_, ssl) = known.iter().find(|(kind, _)| *kind == 0x20).unwrap();
     assert_eq!(ssl[..5], [7, 0, 0, 0, 0]);
-    assert!(tlvs(&ssl[5..]).contains(&(0x22, b"guest".to_vec())), "{ssl:?}");
+    assert!(tlvs(&ssl[5..]).contains(&(0x22, b"known".to_vec())), "{ssl:?}");
+
+    // Its key is known, and its name is what it likes.
+    let proxy = route(&format!(", client_pin = '{}'", pin(at, "guest")));
+    let pinned = told(&proxy, &["-tls1_3", "-cert", "guest.pem", "-key", "guest.key"]);
+
+    let (_, ssl) = pinned.iter().find(|(kind, _)| *kind == 0x20).unwrap();
+    assert_eq!(ssl[..5], [7, 0, 0, 0, 0]);
+    assert!(tlvs(&ssl[5..]).iter().all(|(kind, _)| *kind != 0x22), "{ssl:?}");
+}
+
+/// The route, for clients of an authority; and a certificate of it, `known`.
+fn by_authority(route: &impl Fn(&str) -> Proxy, at: &Path) -> Proxy {
+    let key = "-newkey rsa:2048 -nodes";
+    openssl(at, &format!("req -x509 {key} -subj /CN=authority -days 30 -keyout ca.key -out ca.pem"));
+    openssl(at, &format!("req {key} -subj /CN=known -keyout known.key -out known.csr"));
+    std::fs::write(at.join("names"), "subjectAltName=DNS:known.example").unwrap();
+    let signed = "-CA ca.pem -CAkey ca.key -CAcreateserial -days 30 -extfile names -out known.pem";
+    openssl(at, &format!("x509 -req -in known.csr {signed}"));
+    route(&format!(", client_ca = '{}'", at.join("ca.pem").display()))
 }

@@ -153,8 +153,9 @@ fn reached(
     if let Some(name) = target.unix() {
         return doors.get(&Door::Unix(name)).cloned().into_iter().collect();
     }
-    // It is unknown where a custom target leads.
-    let Some((host, port)) = target.written().and_then(TargetAddress::net) else { return Vec::new() };
+    // It is unknown where a custom target leads. Where a proxy leads to is its matter, but a route that is its own proxy is
+    // a loop.
+    let Some((host, port)) = target.dialled().and_then(TargetAddress::net) else { return Vec::new() };
     if let Host::Zoned(ip, zone) = host {
         return doors
             .get(&Door::Net(protocol, (*ip).into(), Some(zone.clone()), port))
@@ -230,7 +231,10 @@ fn problem(drafts: &[Draft], found: &[Step]) -> Problem {
     let message = format!("this route leads back to itself: {} -> {}", way.join(" -> "), first.name);
     let problem = Problem::new(target.address.place.clone(), target.path.clone(), message);
     let [first_step, .., _] = found else {
-        return problem.help("forward to the service itself, or listen on another port");
+        let is_proxied = first.destination(target.address.value.first()).is_proxied();
+        let instead =
+            if is_proxied { "name another proxy in proxy_url" } else { "forward to the service itself" };
+        return problem.help(format!("{instead}, or listen on another port"));
     };
     let mut problem = problem
         .help("let one of them forward to the service itself, or listen on another port")
@@ -299,6 +303,19 @@ mod tests {
             assert_eq!(lines(&[("1", target)]).len(), 1, "{target}");
         }
         assert!(lines(&[("1", "weblocalhost:1"), ("2", "web.localhost:3")]).is_empty());
+    }
+
+    #[test]
+    fn a_route_that_is_its_own_proxy_is_a_loop_wherever_its_target_is() {
+        let found = |proxy: &str| {
+            let text = format!("routes.a = {{listen='1', target='db:2', proxy_url='{proxy}'}}\n");
+            parse("f", &text, &[]).map_or_else(|problems| problems.render(false), |_| String::new())
+        };
+
+        for proxy in ["http://127.0.0.1:1", "socks5://me:SECRET@localhost:1"] {
+            assert!(found(proxy).contains("name another proxy in proxy_url"), "{}", found(proxy));
+        }
+        assert_eq!(found("http://127.0.0.1:2"), "");
     }
 
     /// 192.0.2.0/24 is reserved for documentation (RFC 5737).

@@ -82,14 +82,23 @@ impl Destination {
         !matches!(self.0, Kind::Address(_))
     }
 
-    /// Connects to it in that way, until `deadline`; `at` has the addresses of its proxy.
+    /// Connects to it in that way, until `deadline`; `at` has the addresses of its proxy, and `hops` through how many
+    /// forwards the client has come if that may be a Loopgate.
     ///
     /// # Errors
     /// As of [`Reach::reach`]; `Unsupported` if it is dialled by its address.
-    pub(crate) async fn open(&self, at: &[Address], from: &Origin, deadline: Instant) -> io::Result<Link> {
+    pub(crate) async fn open(
+        &self,
+        at: &[Address],
+        from: &Origin,
+        hops: Option<u8>,
+        deadline: Instant,
+    ) -> io::Result<Link> {
         match &self.0 {
             Kind::Address(_) => Err(io::ErrorKind::Unsupported.into()),
-            Kind::Proxied(proxied) => Box::pin(proxied.reach(at, from, deadline)).await.map(Link::Socket),
+            Kind::Proxied(proxied) => {
+                Box::pin(proxied.reach(at, from, hops, deadline)).await.map(Link::Socket)
+            }
             Kind::Custom(reach) => reach.reach(from, deadline).await.and_then(Unopened::open),
         }
     }

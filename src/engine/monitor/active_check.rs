@@ -52,7 +52,7 @@ pub(crate) async fn check(target: &Target) -> Result<(), Failed> {
 
 async fn connect(target: &Target, deadline: Instant) -> Result<CheckConnection, Failed> {
     if target.to().is_indirect() {
-        return match target.open_indirect(&Origin::default(), deadline).await {
+        return match target.open_indirect(&Origin::default(), &|| 0, deadline).await {
             Ok(mut link) => {
                 if let Link::Custom(custom) = &mut link {
                     custom.disarm();

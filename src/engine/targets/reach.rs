@@ -49,7 +49,7 @@ impl Unreached {
 }
 
 /// Asks through how many forwards the client has come; costs a call.
-pub(super) type CameThrough<'s> = &'s (dyn Fn() -> u8 + Sync);
+pub(crate) type CameThrough<'s> = &'s (dyn Fn() -> u8 + Sync);
 
 impl Target {
     /// Dials the target, every address of its name in turn, and records a failure. The caller records success, once the
@@ -68,7 +68,7 @@ impl Target {
     ) -> Result<(Link, Address), Unreached> {
         let deadline = Instant::now() + patience;
         if self.to.is_indirect() {
-            return self.reach_indirect(&dial.from, deadline, attempts).await;
+            return self.reach_indirect(&dial.from, came_through, deadline, attempts).await;
         }
         let answer = match &self.by_name {
             None => self.reach_at(dial, came_through, deadline, attempts).await,
@@ -94,11 +94,12 @@ impl Target {
     async fn reach_indirect(
         self: &Arc<Self>,
         from: &Origin,
+        came_through: CameThrough<'_>,
         deadline: Instant,
         attempts: &mut Attempts,
     ) -> Result<(Link, Address), Unreached> {
         let began = Instant::now();
-        let answer = self.open_indirect(from, deadline).await;
+        let answer = self.open_indirect(from, came_through, deadline).await;
         let address = Address::Named(self.name.clone());
         let cause = answer.as_ref().err().map(|failed| failed.cause);
         attempts.push(Attempt { address: address.clone(), took: began.elapsed(), cause });
@@ -107,6 +108,8 @@ impl Target {
                 self.details().answer = failed.words.as_deref().map(str::to_owned);
                 self.note(Event::Failed(failed.cause));
             }
+            // A loop has its own line.
+            Err(failed) if failed.words.is_some() => {}
             Err(failed) => self.local_errors.meet(&self.name, failed.cause, Instant::now()),
             Ok(_) => {}
         }
@@ -117,12 +120,20 @@ impl Target {
     ///
     /// # Errors
     /// The cause, with the description of an error of its own.
-    pub(crate) async fn open_indirect(&self, from: &Origin, deadline: Instant) -> Result<Link, Unreached> {
+    pub(crate) async fn open_indirect(
+        &self,
+        from: &Origin,
+        came_through: CameThrough<'_>,
+        deadline: Instant,
+    ) -> Result<Link, Unreached> {
         let at = match self.to.proxy() {
             Some(proxy) => self.dialable(deadline).await.map_err(|failed| not_found(proxy, failed))?,
             None => Vec::new(),
         };
-        let reached = match timeout_at(deadline.into(), self.to.open(&at, from, deadline)).await {
+        // A route may be its own proxy, by a name or through others.
+        let mark = self.state.leads.mark(&at, came_through, Instant::now());
+        let mark = mark.map_err(|LeadsBack| self.leads_back())?;
+        let reached = match timeout_at(deadline.into(), self.to.open(&at, from, mark, deadline)).await {
             Ok(reached) => reached,
             Err(_) => return Err(Cause::TimedOut.into()),
         };

@@ -16,7 +16,8 @@ use tokio::time::timeout_at;
 pub use refusal::Refusal;
 pub use url::ProxyUrl;
 
-use super::{Origin, Stream, Undecided, dial, peek, take_seen};
+use super::dial::dial_marked;
+use super::{Origin, Stream, Undecided, peek, take_seen};
 use crate::address::{Address, Host, TargetAddress};
 use crate::outcome::Cause;
 use socks5::Read;
@@ -31,15 +32,22 @@ pub struct Proxied {
 }
 
 impl Proxied {
-    /// Connects to the proxy, at one of these addresses, and has it connect to the target, until `deadline`.
+    /// Connects to the proxy, at one of these addresses, and has it connect to the target, until `deadline`. `hops` as of
+    /// [`dial_marked`].
     ///
     /// Cancel safe: the connection is closed.
     ///
     /// # Errors
     /// An errno if something is missing here; otherwise words that name the proxy, with the kind of error that its
     /// answer stands for.
-    pub(super) async fn reach(&self, at: &[Address], from: &Origin, deadline: Instant) -> io::Result<Stream> {
-        let stream = self.dial_proxy(at, from, deadline).await?;
+    pub(super) async fn reach(
+        &self,
+        at: &[Address],
+        from: &Origin,
+        hops: Option<u8>,
+        deadline: Instant,
+    ) -> io::Result<Stream> {
+        let stream = self.dial_proxy(at, from, hops, deadline).await?;
         match timeout_at(deadline.into(), self.ask(&stream)).await {
             Ok(Ok(())) => Ok(stream),
             Ok(Err(refusal)) => Err(self.named(refusal.kind, &refusal.words)),
@@ -47,14 +55,20 @@ impl Proxied {
         }
     }
 
-    async fn dial_proxy(&self, at: &[Address], from: &Origin, deadline: Instant) -> io::Result<Stream> {
+    async fn dial_proxy(
+        &self,
+        at: &[Address],
+        from: &Origin,
+        hops: Option<u8>,
+        deadline: Instant,
+    ) -> io::Result<Stream> {
         let late = || self.named(ErrorKind::TimedOut, "could not be connected to within connect_timeout");
         let mut failure = None;
         for (n, address) in at.iter().enumerate() {
             // An equal share of the time for each of its addresses, as for those of a target.
             let (now, others) = (Instant::now(), at.len() - n);
             let until = now + deadline.saturating_duration_since(now) / others.try_into().unwrap_or(u32::MAX);
-            match timeout_at(until.into(), dial(address, from)).await {
+            match timeout_at(until.into(), dial_marked(address, from, hops)).await {
                 Ok(Ok(stream)) => return Ok(stream),
                 Ok(Err(error)) => failure = Some(self.undialled(address, error)),
                 Err(_) => failure = Some(late()),

@@ -114,6 +114,24 @@ fn two_processes_that_lead_to_each_other_do_not_use_up_their_descriptors() {
 }
 
 #[test]
+fn two_instances_that_are_each_others_proxy_are_a_loop_too() {
+    for speaks in ["http", "socks5"] {
+        let [a, b] = [free(), free()];
+        let by = |listen, proxy| to(listen, "db.invalid:1") + &format!("proxy_url = '{speaks}://{proxy}'\n");
+        let (first, second) = (Proxy::builder().with(&by(a, b)), Proxy::builder().with(&by(b, a)));
+
+        let client = Connection::try_to(a).map(|mut client| client.receive_close());
+
+        drop(client);
+        let told = wait_until("either refuses", || {
+            let records = [first.records(), second.records()].concat();
+            records.iter().any(is_loop).then_some(records.len())
+        });
+        assert!(told <= 2 * MOST, "{told}");
+    }
+}
+
+#[test]
 fn unix_sockets_that_lead_to_each_other_are_a_loop_too() {
     let folder = tempfile::tempdir().unwrap();
     let [a, b] = ["a", "b"].map(|name| format!("unix:{}", folder.path().join(name).display()));

@@ -1,6 +1,7 @@
 //! The lines below a problem's first line, in the style of rustc: the lines of the file with the places marked, then
 //! what to do.
 
+use std::borrow::Cow;
 use std::ops::Range;
 
 use annotate_snippets::{AnnotationKind, Group, Level, Renderer, Snippet};
@@ -46,13 +47,57 @@ impl Problems {
         }
         let others =
             others.map(|(span, label)| AnnotationKind::Context.span(within(&span)).label(escaped(label)));
-        Some(Snippet::source(lines).line_start(line).annotation(mark).annotations(others))
+        Some(Snippet::source(without_passwords(lines)).line_start(line).annotation(mark).annotations(others))
     }
 
     fn are_in_one_file(&self, a: &Place, b: &Place) -> bool {
         match (self.texts.at(a), self.texts.at(b)) {
             (Some((a, _)), Some((b, _))) => std::ptr::eq(a, b),
             _ => false,
+        }
+    }
+}
+
+/// The lines with the password of each URL in them (`scheme://user:password@host`) covered: what is shown may go to a log. No
+/// byte moves, so that marks stay where they are.
+fn without_passwords(lines: &str) -> Cow<'_, str> {
+    let mut covered = Cow::Borrowed(lines);
+    for (at, mark) in lines.match_indices("://") {
+        let before =
+            lines[..at].trim_end_matches(|it: char| it.is_ascii_alphanumeric() || "+-.".contains(it));
+        let rest = &lines[at + mark.len()..];
+        // It ends with the string it is in.
+        let end = match before.chars().next_back() {
+            Some(quote @ ('"' | '\'')) => rest.find([quote, '\n']),
+            _ => rest.find(char::is_whitespace),
+        };
+        let url = &rest[..end.unwrap_or(rest.len())];
+        let Some((login, _)) = url.rsplit_once('@') else { continue };
+        let Some((user, password)) = login.split_once(':') else { continue };
+        let begin = at + mark.len() + user.len() + 1;
+        covered.to_mut().replace_range(begin..begin + password.len(), &"*".repeat(password.len()));
+    }
+    covered
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_password_of_a_url_is_covered_and_nothing_else_is() {
+        for (line, shown) in [
+            (r#"a = "socks5://me:se@cr:et@h:1", b = 'x@y'"#, r#"a = "socks5://me:********@h:1", b = 'x@y'"#),
+            ("a = 'http://me:ä\"@[::1]:1'\nb = 1", "a = 'http://me:***@[::1]:1'\nb = 1"),
+            ("a = http://me:secret@h:1 zzz", "a = http://me:******@h:1 zzz"),
+            ("a = \"http://me:secret@h:1\nb = 1", "a = \"http://me:******@h:1\nb = 1"),
+        ] {
+            assert_eq!(without_passwords(line), shown);
+        }
+        for plain in
+            ["a = 'http://me@h:1'", "a = 'spiffe://mesh/db'", "b = 'x:y@z'", "://", "a = 'http://h:1'"]
+        {
+            assert_eq!(without_passwords(plain), plain);
         }
     }
 }

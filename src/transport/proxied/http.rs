@@ -2,7 +2,7 @@
 
 use std::io::ErrorKind;
 
-use super::refusal::Refusal;
+use super::refusal::{QUOTES, Refusal};
 use super::socks5::Read;
 use crate::units::base64;
 use crate::units::shown;
@@ -68,7 +68,7 @@ fn refused(status: Option<u16>, line: &str) -> Refusal {
         Some(504) => (ErrorKind::TimedOut, "had no answer from the target"),
         _ => (ErrorKind::HostUnreachable, "makes no connection"),
     };
-    Refusal::new(kind, format!("{what} (it answered '{}')", shown(line, MAX_QUOTED)))
+    Refusal::new(kind, format!("{what}{QUOTES}{}')", shown(line, MAX_QUOTED)))
 }
 
 #[cfg(test)]

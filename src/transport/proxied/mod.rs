@@ -99,7 +99,11 @@ impl Proxied {
                 let login = self.url.login.as_deref();
                 let login = login.map(|login| (&login.user[..], &login.password[..]));
                 send(stream, &http::request(&self.to.to_string(), login)).await?;
-                receive(stream, http::LONGEST, http::read_answer).await
+                let answer = receive(stream, http::LONGEST, http::read_answer).await;
+                answer.map_err(|refusal| match login {
+                    Some((user, password)) => refusal.without(user, password),
+                    None => refusal,
+                })
             }
         }
     }

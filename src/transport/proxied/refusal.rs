@@ -3,6 +3,14 @@
 use std::fmt;
 use std::io::ErrorKind;
 
+use crate::units::base64;
+
+/// How the quote of an answer begins.
+pub(super) const QUOTES: &str = " (it answered '";
+
+/// So many characters of a password are too many to be shown.
+const TELLING: usize = 6;
+
 /// What a proxy answered instead of a connection.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Refusal {
@@ -16,6 +24,18 @@ impl Refusal {
     /// A refusal of this kind.
     pub(super) fn new(kind: ErrorKind, words: impl Into<String>) -> Refusal {
         Refusal { kind, words: words.into() }
+    }
+
+    /// The same without what is quoted, if that repeats what we have logged in with, or begins to.
+    pub(super) fn without(mut self, user: &[u8], password: &[u8]) -> Refusal {
+        let login = base64::encode(&[user, b":", password].concat());
+        let secrets = [login, String::from_utf8_lossy(password).into_owned()];
+        let begins = secrets.iter().map(|it| it.chars().take(TELLING).collect::<String>());
+        let quote = self.words.find(QUOTES).unwrap_or(self.words.len());
+        if begins.filter(|it| !it.is_empty()).any(|it| self.words[quote..].contains(&it)) {
+            self.words.truncate(quote);
+        }
+        self
     }
 }
 

@@ -261,6 +261,14 @@ impl Name {
         }
     }
 
+    /// Has it looked up for the next clients, unless it was just now.
+    pub(crate) fn look_up_soon(&self) {
+        let is_recent = self.known().recent(Instant::now()).is_some();
+        if !is_recent {
+            self.names.ask(self);
+        }
+    }
+
     /// Takes the answer of a look-up over, and passes it on.
     fn take(&self, answer: Result<Vec<SocketAddr>, Cause>, hung: bool, now: Instant) {
         let ended = answer.as_ref().map(drop).map_err(|cause| *cause);

@@ -107,6 +107,8 @@ impl Target {
             Err(failed) if failed.cause.blames_target() => {
                 self.details().answer = failed.words.as_deref().map(str::to_owned);
                 self.note(Event::Failed(failed.cause));
+                // Its proxy may have moved. This client is not led there: what it failed by may be the proxy's answer.
+                self.by_name().into_iter().for_each(|name| name.look_up_soon());
             }
             // A loop has its own line.
             Err(failed) if failed.words.is_some() => {}

@@ -122,6 +122,11 @@ impl Target {
     pub(crate) fn accept(&self) -> Connection {
         self.accepted.lock().unwrap().recv_timeout(TIMEOUT).expect("nobody connected to the target")
     }
+
+    /// The same if somebody has connected by now.
+    pub(crate) fn try_accept(&self) -> Option<Connection> {
+        self.accepted.lock().unwrap().try_recv().ok()
+    }
 }
 
 impl Drop for Target {

@@ -110,6 +110,57 @@ fn new_clients_follow_a_name_that_moves_while_its_old_address_answers() {
     });
 }
 
+/// A route to a name that its proxy alone knows; the proxy has a name of its own.
+fn by_proxy(port: u16, more: &str) -> Proxy {
+    let url = format!("http://me:SECRET@proxy.example:{port}");
+    Proxy::builder().with(&format!(
+        "routes.test = {{listen = '127.0.0.1:0', target = 'db.invalid:1', proxy_url = '{url}'{more}}}"
+    ))
+}
+
+#[test]
+#[ignore = "needs root"]
+fn a_proxy_whose_name_has_no_answer_is_named_without_its_password() {
+    let name = "targets::looked_up::a_proxy_whose_name_has_no_answer_is_named_without_its_password";
+    alone_with_names(name, "", || {
+        let _server = SilentServer::start();
+        let proxy = by_proxy(3128, ", connect_timeout = '200ms'");
+
+        assert_eq!(Connection::to(proxy.address).receive_close(), Close::Reset);
+
+        let record = proxy.record();
+        assert_eq!(record.outcome.end, End::NoTarget(Cause::TimedOut), "{record}");
+        let words = "the proxy http://***@proxy.example:3128 has no address yet";
+        assert!(record.hint().unwrap().contains(words), "{record}");
+    });
+}
+
+#[test]
+#[ignore = "needs root"]
+fn clients_follow_the_name_of_a_proxy_that_moves() {
+    let name = "targets::looked_up::clients_follow_the_name_of_a_proxy_that_moves";
+    alone_with_names(name, "", || {
+        // By its rule; and without one, once the old address refuses.
+        for (rule, answers) in [("'1s'", true), ("'off'", false)] {
+            write_hosts("127.0.0.2 proxy.example");
+            let (old, new) = two_targets();
+            let proxy = by_proxy(old.address.port(), &format!(", resolve = {rule}"));
+            let mut clients = vec![proxy.connect()];
+            let mut asked = old.accept();
+            assert_eq!(asked.receive(8), b"CONNECT ");
+            let _old = answers.then_some(old);
+
+            write_hosts("127.0.0.3 proxy.example");
+
+            wait_until("a client is led to the new address", || {
+                // Who is refused may be reset at once.
+                clients.extend(Connection::try_to(proxy.address));
+                new.try_accept()
+            });
+        }
+    });
+}
+
 #[test]
 #[ignore = "needs root"]
 fn a_hang_up_looks_names_up_at_once_and_the_move_is_told() {

@@ -105,3 +105,27 @@ fn paths(wanted: impl Fn(&Key) -> bool) -> Vec<String> {
     }
     paths
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::key::Range;
+    use super::*;
+    use crate::units::TimeSpan;
+
+    #[test]
+    fn every_bound_that_the_reference_names_can_be_written_and_holds() {
+        let sections = TOP.tables();
+        let keys = TOP.keys().chain(sections.iter().flat_map(|(_, section)| section.keys()));
+
+        for key in keys {
+            let bounds = match key.range {
+                Range::UpTo(most) | Range::MoreThanZero(most) => vec![most],
+                Range::Between(least, most) => vec![least, most],
+                _ => Vec::new(),
+            };
+            for bound in bounds {
+                assert!(bound.parse::<TimeSpan>().is_ok(), "{}: {bound}", key.name);
+            }
+        }
+    }
+}

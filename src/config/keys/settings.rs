@@ -231,7 +231,7 @@ table! {
     }
     max_session_age: TimeOrOff {
         doc: "a session or flow as old as this ends, however busy it is",
-        range: Between("1ms", "365d"),
+        range: Between("1ms", "8760h"),
         default: InWords("`\"off\"`"),
         example: r#""8h""#,
         aliases: &["max_connection_age", "max_connection_duration", "max_lifetime", "max_age", "lifetime"],

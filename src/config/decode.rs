@@ -208,7 +208,9 @@ impl de::Error for Wrong {
         let found = match found {
             Unexpected::Str(_) => "a string".into(),
             Unexpected::Bool(truth) => truth.to_string(),
-            Unexpected::Signed(_) | Unexpected::Unsigned(_) | Unexpected::Float(_) => "a number".into(),
+            // A whole number is wanted.
+            Unexpected::Float(number) => number.to_string(),
+            Unexpected::Signed(_) | Unexpected::Unsigned(_) => "a number".into(),
             other => other.to_string(),
         };
         Wrong { what: format!("must be {expected}, not {found}"), instead: None }

@@ -66,8 +66,9 @@ fn directions<'t>(
     value: &'t Spanned<DeValue<'t>>,
 ) -> <BandwidthOrOff as Kind>::Value {
     let (path, place) = (table.key(key.name), table.at(value.span()));
+    // A misspelt direction is told once, as an unknown key.
+    let before = table.problems.len();
     let mut own = table.open_value(key.name, path.clone(), value, Some(&BANDWIDTH))?;
-    let before = own.problems.len();
     let WrittenBandwidth { up, down, burst, .. } = WrittenBandwidth::read(&mut own);
     if own.problems.len() > before {
         return None;

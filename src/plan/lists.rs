@@ -35,6 +35,8 @@ pub(super) struct Lists<'f> {
 struct Entries {
     networks: Sets,
     members: Members,
+    /// Whether a file that it names has no entry.
+    has_empty_file: bool,
     /// The place of its first entry, and its key.
     first: Option<(Place, String)>,
 }
@@ -62,8 +64,10 @@ impl<'f> Lists<'f> {
         if let Some(allow) = allow.as_ref().filter(|_| has_network && !is_told) {
             nobody_without_user(allow, problems);
         }
-        // Of a route on Unix sockets alone, a list admits nobody but those in it, even if a file has become empty.
-        let admits = |allow: &Entries| !allow.members.is_empty() || is_own && !has_network;
+        // Of a route on Unix sockets alone, a list admits nobody but those in it. An empty file may have held the only
+        // users, and a list that loses entries must not let more clients in.
+        let admits =
+            |allow: &Entries| !allow.members.is_empty() || allow.has_empty_file || is_own && !has_network;
         Access {
             allow_members: allow.as_ref().filter(|allow| admits(allow)).map(|allow| allow.members.clone()),
             allow: allow.map(|allow| allow.networks),
@@ -87,10 +91,12 @@ impl<'f> Lists<'f> {
         let own: Networks = list.iter().flat_map(|entry| entry.value.networks()).collect();
         let mut networks: Sets = (own.count() > 0).then(|| Arc::new(own)).into_iter().collect();
         let mut members = Vec::new();
+        let mut has_empty_file = false;
         for entry in list {
             match &entry.value {
                 Listed::File(path) => {
                     let (of_file, its) = self.file(path, entry, key, problems);
+                    has_empty_file |= of_file.count() == 0 && its.is_empty();
                     networks.push(of_file);
                     members.push(its);
                 }
@@ -104,7 +110,7 @@ impl<'f> Lists<'f> {
             }
         }
         let first = list.first().map(|first| (first.place.clone(), key.to_owned()));
-        Some(Entries { networks, members: Members::joined(members.iter()), first })
+        Some(Entries { networks, members: Members::joined(members.iter()), has_empty_file, first })
     }
 
     /// The sets of a file. Its problems are placed at the first entry that names it.
@@ -305,6 +311,23 @@ mod tests {
             planned("10.0.0.0/8\nuid:no-such-user\n", route).unwrap_err(),
             "routes.a.allow: DIR/list:2: there is no such user on this machine"
         );
+    }
+
+    #[test]
+    fn a_file_that_loses_its_last_user_lets_nobody_in_to_a_unix_socket_beside_a_port() {
+        let own =
+            "routes.a = {listen=['8080', 'unix:/run/a'], target='9', allow=['10.0.0.0/8', 'file:list']}";
+        let of_defaults = "defaults.allow = 'file:list'\nroutes.a = {listen='unix:/run/a', target='9'}";
+        let denies = |list: &str, text: &str| {
+            let plan = planned(list, text).unwrap();
+            plan.routes.values().next().unwrap().access.denies_process(7, Some(&[7])).is_some()
+        };
+
+        for text in [own, of_defaults] {
+            assert!(denies("uid:8\n", text) && !denies("uid:7\n", text));
+            assert!(denies("", text) && denies("# nobody\n", text));
+            assert!(!denies("10.1.0.0/16\n", text), "the mode of the socket file decides");
+        }
     }
 
     #[test]

@@ -14,6 +14,7 @@ use super::state::{Session, is_gone};
 use crate::engine::runtime::context::{PermitCell, RouteRuntime};
 use crate::ledger::Entry;
 use crate::outcome::{Client, Denial, End, Limit, Phase};
+use crate::plan::Route;
 use crate::proxy_protocol::{Ends, Header};
 use crate::sys;
 use crate::transport::{Incoming, Stream, Unopened};
@@ -91,12 +92,18 @@ fn may_connect(denial: Option<Denial>) -> Result<(), End> {
 
 /// Whether this is a proxy that the route accepts connections from. Other clients are denied: whether to expect a
 /// header must not be guessed, so the port cannot be shared with clients that send none (proxy-protocol.txt, section
-/// 2). `allow` applies to the clients that the proxy forwards, `deny` to the proxy as well.
+/// 2). The networks of `allow` are for the clients that the proxy forwards, its users and groups for the proxy, which alone
+/// has a known user; `deny` applies to both.
 fn may_connect_as_proxy(runtime: &RouteRuntime, client: &Client, denial: Option<Denial>) -> Result<(), End> {
-    if !runtime.route.proxy.accept.contains(client) {
+    let Route { proxy, access, .. } = &*runtime.route;
+    if !proxy.accept.contains(client) {
         return Err(End::Denied(Denial::NoProxy));
     }
-    may_connect(denial.filter(|denial| matches!(denial, Denial::Listed | Denial::UserListed)))
+    may_connect(denial.filter(|denial| match denial {
+        Denial::Listed | Denial::UserListed => true,
+        Denial::UserUnlisted => access.allow_members.as_ref().is_some_and(|users| !users.is_empty()),
+        _ => false,
+    }))
 }
 
 /// Resets a connection that has not reached a worker, and closes its record.

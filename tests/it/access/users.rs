@@ -67,3 +67,32 @@ fn on_a_route_of_both_kinds_each_list_is_for_its_own_clients() {
     client.send(b"here");
     assert_eq!(client.receive(4), b"here");
 }
+
+#[test]
+fn a_proxy_at_a_unix_socket_whose_user_is_not_allowed_names_no_client() {
+    let folder = tempfile::tempdir().unwrap();
+    let socket = folder.path().join("proxy");
+    let (target, user) = (Target::echo(), rustix::process::geteuid().as_raw());
+    let says = |header: &str, allow: &str| {
+        let proxy = Proxy::builder().with(&format!(
+            "routes.test = {{listen = 'unix:{}', target = '{}', accept_proxy = 'unix', allow = [{allow}]}}",
+            socket.display(),
+            target.address
+        ));
+        let mut client = UnixStream::connect(&socket).unwrap();
+        client.set_read_timeout(Some(TIMEOUT)).unwrap();
+        // It may be refused before it has sent anything.
+        let _ = client.write_all(header.as_bytes());
+        let _ = client.shutdown(std::net::Shutdown::Write);
+        let _ = client.read_to_end(&mut Vec::new());
+        proxy.record().outcome.end
+    };
+    let (named, own) = ("PROXY TCP4 192.0.2.1 192.0.2.2 1 2\r\n", "PROXY UNKNOWN\r\n");
+    let unlisted = End::Denied(Denial::UserUnlisted);
+
+    assert_eq!(says(named, "'uid:3999999999', '0.0.0.0/0'"), unlisted);
+    assert_eq!(says(own, "'uid:3999999999', '0.0.0.0/0'"), unlisted);
+    assert_eq!(says(named, &format!("'uid:{user}', '0.0.0.0/0'")), End::Done);
+    assert_eq!(says(own, &format!("'uid:{user}', '0.0.0.0/0'")), End::Done);
+    assert_eq!(says(named, &format!("'uid:{user}', '10.0.0.0/8'")), End::Denied(Denial::Unlisted));
+}

@@ -89,10 +89,10 @@ fn of_targets(draft: &Draft, what: &str, help: &str, problems: &mut Vec<Problem>
     }
 }
 
-/// Keys about the addresses of clients, on a route without a port.
+/// Keys about the addresses of clients, on a route without a port and without PROXY headers, which name addresses.
 fn of_unix(draft: &Draft, idle: &mut impl FnMut(&str, Option<&Place>, &str, &str)) {
     let s = &draft.settings;
-    if draft.listen.is_empty() || !draft.listen.iter().all(is_unix) {
+    if draft.listen.is_empty() || !draft.listen.iter().all(is_unix) || takes_headers(draft) {
         return;
     }
     let what = "the route listens on Unix sockets alone, and their clients have no address";
@@ -118,6 +118,11 @@ fn members(draft: &Draft, idle: &mut impl FnMut(&str, Option<&Place>, &str, &str
         let help = "list networks or addresses, or listen on a Unix socket";
         idle(key, member.map(|it| &it.place), what, help);
     }
+}
+
+/// Whether the route itself has PROXY headers name its clients.
+pub(super) fn takes_headers(draft: &Draft) -> bool {
+    draft.settings.accept_proxy.as_ref().is_some_and(|proxies| !proxies.is_empty())
 }
 
 /// Whether an entry of `listen` is a Unix socket.

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use super::draft::Draft;
-use super::entry::is_unix;
+use super::entry::{is_unix, takes_headers};
 use crate::acl::{Access, IdOrName, ListFile, Listed, Member, Members, Networks, Sets, listed_in};
 use crate::config::{
     Limit, NamedFile, Place, Problem, Settings, Texts, Unread, Written, is_pem, read_regular,
@@ -59,6 +59,8 @@ impl<'f> Lists<'f> {
         let allow = own_allow.or_else(|| self.allow.clone()).filter(|allow| allow.first.is_some());
         let deny = self.entries(&own.deny, &draft.key("deny"), problems).or_else(|| self.deny.clone());
         let has_network = draft.listen.iter().any(|it| !is_unix(it));
+        // Clients with an address come by a port, or are named by a PROXY header.
+        let has_addresses = has_network || takes_headers(draft);
         // Without any Unix socket, its own users are a problem of their own.
         let is_told = is_own && !draft.listen.iter().any(is_unix);
         if let Some(allow) = allow.as_ref().filter(|_| has_network && !is_told) {
@@ -67,7 +69,7 @@ impl<'f> Lists<'f> {
         // Of a route on Unix sockets alone, a list admits nobody but those in it. An empty file may have held the only
         // users, and a list that loses entries must not let more clients in.
         let admits =
-            |allow: &Entries| !allow.members.is_empty() || allow.has_empty_file || is_own && !has_network;
+            |allow: &Entries| !allow.members.is_empty() || allow.has_empty_file || is_own && !has_addresses;
         Access {
             allow_members: allow.as_ref().filter(|allow| admits(allow)).map(|allow| allow.members.clone()),
             allow: allow.map(|allow| allow.networks),

@@ -95,4 +95,9 @@ fn a_proxy_at_a_unix_socket_whose_user_is_not_allowed_names_no_client() {
     assert_eq!(says(named, &format!("'uid:{user}', '0.0.0.0/0'")), End::Done);
     assert_eq!(says(own, &format!("'uid:{user}', '0.0.0.0/0'")), End::Done);
     assert_eq!(says(named, &format!("'uid:{user}', '10.0.0.0/8'")), End::Denied(Denial::Unlisted));
+    // Without users in it, the proxies are those that the socket's file lets in.
+    for header in [named, own] {
+        assert_eq!(says(header, "'192.0.2.0/24'"), End::Done);
+    }
+    assert_eq!(says(named, "'10.0.0.0/8'"), End::Denied(Denial::Unlisted));
 }

@@ -5,7 +5,7 @@ use std::io::{self, Write};
 use serde::Serialize;
 
 use crate::diagnosis::{Advice, Verdict};
-use crate::outcome::{Cause, End};
+use crate::outcome::{Cause, DropReason, End};
 
 /// The explanation of a code.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
@@ -27,9 +27,11 @@ enum Kind {
     Cause,
     /// `end=` of a record.
     End,
+    /// In `up_dropped=` and `down_dropped=` of a record.
+    Dropped,
 }
 
-/// Every code: verdicts, then causes, then ends.
+/// Every code: verdicts, then causes, then ends, then the reasons for which datagrams are dropped.
 fn all() -> impl Iterator<Item = Meaning> {
     let verdicts = Verdict::ALL.iter().map(|verdict| {
         let Advice { why, remedy } = verdict.advice();
@@ -49,7 +51,14 @@ fn all() -> impl Iterator<Item = Meaning> {
         why: end.why(),
         remedy: end.remedy(),
     });
-    verdicts.chain(causes).chain(ends)
+    let dropped = DropReason::ALL.iter().map(|reason| Meaning {
+        code: reason.code(),
+        kind: Kind::Dropped,
+        meaning: reason.meaning(),
+        why: reason.why(),
+        remedy: reason.remedy(),
+    });
+    verdicts.chain(causes).chain(ends).chain(dropped)
 }
 
 /// Every meaning of a code: one word may be a cause and, say, an end. Case does not matter, nor does `-` or `_` between
@@ -86,7 +95,11 @@ pub(super) fn nearest_words(text: &str) -> Option<String> {
 }
 
 fn plain(text: &str) -> String {
-    let value = text.rsplit('=').next().unwrap_or(text);
+    // Each reason for dropped datagrams has its count.
+    let value = match text.rsplit_once('=') {
+        Some((_, value)) => value.split([':', ',']).next().unwrap_or(value),
+        None => text,
+    };
     value.trim().to_ascii_lowercase().replace('_', "-")
 }
 
@@ -110,6 +123,7 @@ pub(super) fn write(meanings: &[Meaning], json: bool, out: &mut dyn Write) -> io
             Kind::Verdict => "a verdict",
             Kind::Cause => "cause= of a record",
             Kind::End => "end= of a record",
+            Kind::Dropped => "up_dropped= or down_dropped= of a record",
         };
         writeln!(out, "{code}   {kind}")?;
         for (label, text) in [("what", meaning), ("why", why), ("do", remedy)] {
@@ -128,7 +142,9 @@ mod tests {
         for code in all().map(|meaning| meaning.code) {
             assert!(!meanings(code).is_empty(), "{code}");
         }
-        for text in ["Port_Held", "end=done", "NO_TARGET", "cause=refused"] {
+        for text in
+            ["Port_Held", "end=done", "NO_TARGET", "cause=refused", "over_rate", "up_dropped=too_big:2"]
+        {
             assert_eq!(meanings(text).len(), 1, "{text}");
         }
     }

@@ -1,13 +1,14 @@
 //! What the ends of sessions mean, how they happen and what to do: the long text behind `end=` in a record.
 
-use super::End;
+use super::{DropReason, End};
 
 impl End {
     /// What it means, in one sentence.
     pub fn meaning(self) -> &'static str {
         match self {
             End::Done => {
-                "Both sides closed in order (FIN), or one is gone and had everything; all that was read was delivered."
+                "Both sides closed in order (FIN), or one is gone and had everything; all that was read was delivered. Or a UDP \
+                flow had all its `requests` and `answers`."
             }
             End::ClientReset => {
                 "The client reset the connection (RST); the reset was passed on to the target."
@@ -18,7 +19,9 @@ impl End {
             End::ClientLost => "The kernel gave the client's connection up.",
             End::TargetLost => "The kernel gave the target's connection up.",
             End::NoTarget(_) => "The target could not be reached; the client was reset.",
-            End::Denied(_) => "The client's address may not connect to the route; it was reset.",
+            End::Denied(_) => {
+                "The client's address, or its user on a Unix socket, may not connect to the route; it was reset."
+            }
             End::Limited(_) => {
                 "A limit of the route or of its targets kept the client out for now; it was reset."
             }
@@ -72,7 +75,7 @@ impl End {
             }
             End::NoTarget(_) => "`cause` in the record says why, and `hint` what was found out about it.",
             End::Denied(_) => {
-                "Its address is in `deny`, or the route has an `allow` or an `accept_proxy` and it is not in it."
+                "Its address, user or group is in `deny`, or the route has an `allow` or an `accept_proxy` and it is not in it."
             }
             End::Limited(_) => {
                 "The route, each of its targets or this client has as many sessions as it may, or new ones come too fast. `hint` begins with \
@@ -150,6 +153,66 @@ impl End {
             End::Evicted => "Raise the limit (`max_connections`, `max_flows`), or lower `idle_timeout`.",
             End::Killed => "Nothing; the client may connect again. To keep it out, name it in `deny`.",
             End::Internal => "Please report it, with that line.",
+        }
+    }
+}
+
+impl DropReason {
+    /// What it means, in one sentence.
+    pub fn meaning(self) -> &'static str {
+        match self {
+            DropReason::TooBig => "The datagram was longer than the path to its receiver can carry.",
+            DropReason::Truncated => "The kernel had cut the datagram before it was read.",
+            DropReason::NoRoom => "Our send buffer was full.",
+            DropReason::OverShare => "Its client sent more than its share while others waited behind it.",
+            DropReason::OverRate => {
+                "More came than `bandwidth` or `bandwidth_per_connection` allowed at that moment."
+            }
+            DropReason::Amplified => "It was an answer beyond the route's `max_amplification`.",
+            DropReason::Stranger => "It was an answer from another address than the target's.",
+            DropReason::Unsent => "The kernel refused to send it, for another reason than these.",
+        }
+    }
+
+    /// How it happens.
+    pub fn why(self) -> &'static str {
+        match self {
+            DropReason::TooBig => {
+                "A family or an interface carries less than the one it came by: 65,527 bytes of IPv6 are too many for IPv4."
+            }
+            DropReason::Truncated => "It was longer than any datagram that could be passed on.",
+            DropReason::NoRoom => "Datagrams come faster than the kernel or the interface sends them.",
+            DropReason::OverShare => "One client sends faster than the route's datagrams are passed on.",
+            DropReason::OverRate => {
+                "Datagrams cannot be slowed down, so those beyond the rate and its burst are dropped."
+            }
+            DropReason::Amplified => {
+                "The source of a datagram can be forged: a client that has not continued after an answer is sent only so much."
+            }
+            DropReason::Stranger => {
+                "The service answers from another address or port, or somebody guessed the port."
+            }
+            DropReason::Unsent => "The interface went away, a firewall rule forbids it, or memory was short.",
+        }
+    }
+
+    /// What to do about it.
+    pub fn remedy(self) -> &'static str {
+        match self {
+            DropReason::TooBig => "Have the sender send less at once.",
+            DropReason::Truncated => "Have the sender send less at once.",
+            DropReason::NoRoom => {
+                "Raise net.core.wmem_max and wmem_default, or have the sender send more slowly."
+            }
+            DropReason::OverShare => "Have that client send more slowly, or give it a route of its own.",
+            DropReason::OverRate => {
+                "Raise the rate or the `burst` of its table, if the network can carry more."
+            }
+            DropReason::Amplified => "Raise `max_amplification`, if the service's answers are that long.",
+            DropReason::Stranger => "Have the service answer from the address that it is asked at.",
+            DropReason::Unsent => {
+                "See the system log, and `loopgate explain` with the target's address and `--udp`."
+            }
         }
     }
 }

@@ -31,7 +31,7 @@ impl FromStr for Spec {
     fn from_str(text: &str) -> Result<Self, Misread> {
         if text.ends_with(".toml") {
             let what = format!("{} is a file, not a route", quoted(text));
-            return Err(Misread::new(what, format!("name it with -c: loopgate run -c {}", bare(text))));
+            return Err(Misread::new(what, format!("write -c before it: -c {}", bare(text))));
         }
         if let Some(misread) = slips::meant(text) {
             return Err(misread);
@@ -244,7 +244,7 @@ mod tests {
         assert_eq!(message("8080"), r#""8080" names no target; write 8080:3000 to forward to port 3000"#);
         assert_eq!(
             message("/etc/x.toml"),
-            r#""/etc/x.toml" is a file, not a route; name it with -c: loopgate run -c /etc/x.toml"#
+            r#""/etc/x.toml" is a file, not a route; write -c before it: -c /etc/x.toml"#
         );
         assert!(message("nonsense").contains("write [bind:]port:[host:]port"));
         assert!(message("::1:8080:3000").contains("IPv6 in brackets"));

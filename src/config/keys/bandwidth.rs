@@ -32,7 +32,7 @@ table! {
     burst: OneOrOff<Size> {
         doc: "what may move at once after a pause, in each direction",
         takes: "size",
-        default: InWords("a tenth of a second's worth, at least 16 KiB but no more than 20 s' worth"),
+        default: InWords("`\"off\"`, a tenth of a second's worth, at least 16 KiB but no more than 20 s' worth"),
         example: r#""64KiB""#,
         aliases: &["buffer", "bucket", "limit_rate_after", "minburst", "maxburst"],
     }

@@ -126,7 +126,7 @@ fn a_wrong_command_line_is_told_what_to_write() {
         (&["serve"], "Loopgate calls it run"),
         (&["8080:3000", "run"], "write loopgate run and then the rest"),
         (&["-c", "loopgate.toml"], "loopgate run -c FILE"),
-        (&["run", "loopgate.toml"], "loopgate run -c loopgate.toml"),
+        (&["run", "loopgate.toml"], "write -c before it: -c loopgate.toml"),
         (&["run", "-c", "/no/such/file.toml"], "/no/such/file.toml: there is no such file"),
         (&["8080:3000", "--frobnicate"], "unexpected argument '--frobnicate'"),
     ];

@@ -60,6 +60,7 @@ impl Signals {
         let [reopen, upgrade] = TOLD.map(|(name, _)| caught(name));
         IGNORED.iter().for_each(|name| signals::ignore(name.as_raw()));
         signals::ignore_realtime();
+        signals::ignore_those_of_the_c_library();
         signals::reset_connections_at_a_fault();
         Ok(Signals {
             hangup: Hangup(hangup),

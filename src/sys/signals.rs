@@ -9,6 +9,9 @@ use std::{io, mem, ptr};
 const FAULTS: [c_int; 7] =
     [libc::SIGABRT, libc::SIGBUS, libc::SIGFPE, libc::SIGILL, libc::SIGSEGV, libc::SIGSYS, libc::SIGTRAP];
 
+/// The first signal after the classic ones, SIGRTMIN of the kernel (asm/signal.h); that of the C library is higher.
+const FIRST_REALTIME: c_int = 32;
+
 /// The highest descriptor that [`reset_connections_at_a_fault`] asks for: the kernel's usual most (fs.nr_open).
 const MAX_DESCRIPTOR: libc::rlim_t = 1 << 20;
 
@@ -48,6 +51,37 @@ pub(crate) fn ignore(signal: c_int) {
 /// Ignores the signals without a meaning of their own, SIGRTMIN to SIGRTMAX.
 pub(crate) fn ignore_realtime() {
     (libc::SIGRTMIN()..=libc::SIGRTMAX()).for_each(ignore);
+}
+
+/// Ignores the signals that a C library keeps for its threads, 32 up to SIGRTMIN, unless it has begun to use them:
+/// without a handler they end the process. Its sigaction(2) refuses these numbers.
+pub(crate) fn ignore_those_of_the_c_library() {
+    /// The kernel's struct, where no member but the first is ever set here.
+    #[repr(C)]
+    struct Action {
+        handler: libc::sighandler_t,
+        rest: [usize; 7],
+    }
+    // SIG_DFL is 0, and so are no flags and an empty mask.
+    let mut now = Action { handler: libc::SIG_DFL, rest: [0; 7] };
+    let ignored = Action { handler: libc::SIG_IGN, rest: [0; 7] };
+    for signal in FIRST_REALTIME..libc::SIGRTMIN() {
+        // SAFETY: both structs live for the calls and are no smaller than the kernel's; a mask has 64 bits.
+        unsafe {
+            let mask_length = mem::size_of::<u64>();
+            let asked = libc::syscall(
+                libc::SYS_rt_sigaction,
+                signal,
+                ptr::null::<Action>(),
+                &raw mut now,
+                mask_length,
+            );
+            if asked == 0 && now.handler == libc::SIG_DFL {
+                let none = ptr::null_mut::<Action>();
+                libc::syscall(libc::SYS_rt_sigaction, signal, &raw const ignored, none, mask_length);
+            }
+        }
+    }
 }
 
 /// Has every TCP connection reset when a fault ends the process, as abort(3) does. Without that the kernel closes them

@@ -44,8 +44,8 @@ fn a_signal_that_means_nothing_here_ends_nothing() {
     let (_config, mut program, mut client, mut served) = relaying(&[], &target);
 
     for name in [
-        "ALRM", "VTALRM", "PROF", "IO", "XFSZ", "STKFLT", "PIPE", "RTMIN", "RTMIN+3", "64", "USR1", "USR1",
-        "USR2", "USR2",
+        "ALRM", "VTALRM", "PROF", "IO", "XFSZ", "STKFLT", "PIPE", "32", "33", "RTMIN", "RTMIN+3", "64",
+        "USR1", "USR1", "USR2", "USR2",
     ] {
         kill(&program, name);
         still_relays(&mut client, &mut served);

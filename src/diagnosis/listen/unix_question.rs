@@ -65,6 +65,10 @@ fn file(path: &Path, diagnosis: &mut Diagnosis) {
             diagnosis.failed_with(&io::Error::from_raw_os_error(libc::EADDRINUSE));
             held(&listening, diagnosis);
         }
+        (Walk { missing: Some(missing), leads_to: Some(_), .. }, _) if missing == path => {
+            // bind(2) does not follow it.
+            no_socket(path, "a symbolic link that leads nowhere", diagnosis);
+        }
         (Walk { missing: Some(missing), .. }, _) if missing == path => may_be_made(path, diagnosis),
         (Walk { missing: Some(missing), .. }, _) => {
             diagnosis.failed_with(&io::Error::from_raw_os_error(libc::ENOENT));
@@ -86,13 +90,7 @@ fn file(path: &Path, diagnosis: &mut Diagnosis) {
                 ),
             );
         }
-        (Walk { is_socket: Some(false), .. }, _) => {
-            diagnosis.failed_with(&io::Error::from_raw_os_error(libc::EADDRINUSE));
-            diagnosis.verdict = Verdict::Unknown;
-            diagnosis.certainty = Certainty::Proven;
-            diagnosis.summary = "a file that is not a socket has this path; it is not touched".to_owned();
-            diagnosis.fixes.push(command(&["ls", "-ld", &path.to_string_lossy()], "none"));
-        }
+        (Walk { is_socket: Some(false), .. }, _) => no_socket(path, "a file that is not a socket", diagnosis),
         (_, Ok(None)) => stale(path, diagnosis),
         (_, Err(error)) => {
             diagnosis.failed_with(&io::Error::from_raw_os_error(libc::EADDRINUSE));
@@ -100,6 +98,14 @@ fn file(path: &Path, diagnosis: &mut Diagnosis) {
             diagnosis.detail("hidden", format!("whether anything listens on it: {error}"));
         }
     }
+}
+
+fn no_socket(path: &Path, what: &str, diagnosis: &mut Diagnosis) {
+    diagnosis.failed_with(&io::Error::from_raw_os_error(libc::EADDRINUSE));
+    diagnosis.verdict = Verdict::Unknown;
+    diagnosis.certainty = Certainty::Proven;
+    diagnosis.summary = format!("{what} has this path; it is not touched");
+    diagnosis.fixes.push(command(&["ls", "-ld", &path.to_string_lossy()], "none"));
 }
 
 /// No socket of this network namespace listens on the file. A refused connection shows that none of another does.
@@ -196,9 +202,10 @@ fn held(listening: &Listening, diagnosis: &mut Diagnosis) {
 fn may_be_made(path: &Path, diagnosis: &mut Diagnosis) {
     if let Err(error) = may_make(path) {
         diagnosis.failed_with(&error);
+        let folder = shown_path(path.parent().unwrap_or(path));
         match error.raw_os_error() {
-            Some(libc::EACCES | libc::EPERM | libc::EROFS) => {
-                let folder = shown_path(path.parent().unwrap_or(path));
+            Some(libc::EROFS) => denied(diagnosis, format!("{folder} is on a file system that is read-only")),
+            Some(libc::EACCES | libc::EPERM) => {
                 denied(diagnosis, format!("this user may not make a file in {folder}"));
             }
             _ => {
@@ -245,10 +252,13 @@ mod tests {
         drop(UnixListener::bind(path("old")).unwrap());
         let _listener = UnixListener::bind(path("held")).unwrap();
         fs::write(path("file"), "x").unwrap();
+        std::os::unix::fs::symlink("/gone/s", path("link")).unwrap();
 
         assert_eq!(judged(&path("old")), (Verdict::UnixSocketStale, format!("rm {}", path("old").display())));
         assert!(matches!(judged(&path("held")).0, Verdict::PortHeld | Verdict::PortHeldByGroup));
         assert_eq!(judged(&path("file")).0, Verdict::Unknown);
+        let link = could_listen_unix(&path("link"));
+        assert_eq!(link.summary, "a symbolic link that leads nowhere has this path; it is not touched");
         assert_eq!(judged(&path("free")).0, Verdict::Healthy);
         assert!(!path("free").exists(), "no file is created");
         assert_eq!(judged(&path("no/such")).1, format!("mkdir -p {}", path("no").display()));

@@ -105,7 +105,7 @@ impl Bucket {
         self.full_at.fetch_update(Relaxed, Relaxed, after).is_ok()
     }
 
-    /// Takes what has moved already without a turn: later bytes wait for it, for at most [`MAX_DEBT`] more.
+    /// Takes what has moved already without a turn: later bytes wait for it, for at most a minute more.
     pub fn owe(&self, bytes: usize, now: Instant) {
         let (cost, passed) = (self.cost(bytes), self.passed(now));
         let most = passed.saturating_add(self.depth).saturating_add(MAX_DEBT.as_nanos() as u64);

@@ -56,6 +56,7 @@ fn is_loop(record: &Record) -> bool {
 }
 
 #[test]
+#[ignore = "needs root"]
 fn a_client_of_a_name_that_means_this_machine_does_not_take_every_session() {
     let at = free();
     let mut named = Named::start(&format!("{at}:here.example:{}", at.port()));
@@ -152,6 +153,7 @@ fn unix_sockets_that_lead_to_each_other_are_a_loop_too() {
 }
 
 #[test]
+#[ignore = "needs root"]
 fn a_datagram_to_a_name_that_means_this_machine_does_not_take_every_flow() {
     let at = UdpSocket::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
     let mut named = Named::start(&format!("{at}:here.example:{}/udp", at.port()));

@@ -41,7 +41,7 @@ pub(crate) async fn connect(caller: &Caller<'_>, progress: &mut Progress) -> Res
 async fn reach(caller: &Caller<'_>, progress: &mut Progress) -> Result<Reached, End> {
     let runtime = caller.runtime;
     let began = Instant::now();
-    let mut waited = Duration::ZERO;
+    let (mut waited, mut has_looked_again) = (Duration::ZERO, false);
     loop {
         let mut search = Search::default();
         let reached = match runtime.pool.only() {
@@ -55,6 +55,12 @@ async fn reach(caller: &Caller<'_>, progress: &mut Progress) -> Result<Reached, 
                 progress.reached(began.elapsed().saturating_sub(waited));
                 return Ok(target);
             }
+            // A dial to a target that is down holds a place for a moment; its client will wait, and so may this one.
+            Err(Missed::Full(Limit::Target)) if !has_looked_again && may_wait(runtime) => {
+                has_looked_again = true;
+                breathe().await;
+                continue;
+            }
             Err(Missed::Full(limit)) => return Err(End::Limited(limit)),
             Err(Missed::Failed(failed)) => failed,
         };
@@ -67,6 +73,11 @@ async fn reach(caller: &Caller<'_>, progress: &mut Progress) -> Result<Reached, 
         }
         progress.attempts.forget_old();
     }
+}
+
+/// Whether clients of the route wait for a target that is down.
+fn may_wait(runtime: &RouteRuntime) -> bool {
+    !runtime.route.dial.wait_for_target.is_zero()
 }
 
 /// Why a client has no connection to a target.

@@ -7,7 +7,7 @@ use std::process::{Command, Stdio};
 use loopgate::outcome::{Cause, End};
 use loopgate::proxy_protocol::{self, Header};
 
-use crate::harness::{Close, Proxy, Target};
+use crate::harness::{Close, Connection, Proxy, Target};
 use crate::real::tcp::Service;
 
 /// Runs openssl with these words.
@@ -47,12 +47,12 @@ fn originating(target: &Service, target_tls: &str) -> Proxy {
 
 /// Whether the target is spoken to; otherwise the words of the record about why it was refused.
 fn reached(proxy: &Proxy) -> Result<(), String> {
-    let mut client = proxy.connect();
-    if client.try_send(b"hello\n").is_ok() {
-        let (received, close) = {
-            client.finish();
-            client.receive_all()
-        };
+    // It may be over before its connect(2) returns.
+    if let Ok(mut client) = Connection::try_to(proxy.address)
+        && client.try_send(b"hello\n").is_ok()
+    {
+        let _ = client.stream().shutdown(std::net::Shutdown::Write);
+        let (received, close) = client.receive_all();
         if received == b"olleh\n" {
             proxy.record();
             return Ok(());

@@ -205,11 +205,18 @@ fn the_sessions_of_every_route_that_dials_a_target_count() {
 fn who_waits_until_a_target_is_back_takes_no_place_there() {
     let port = ClosedPort::port();
     let proxy = proxy(&[with(port.address, "max_connections = 1")], "wait_for_target = '1h'");
-    let mut both = [waiting(&proxy), waiting(&proxy)];
-    wait_until("each has been refused once", || {
-        let aimed = proxy.live().iter().filter(|live| **live.target() == *port.address.to_string()).count();
-        (aimed == 2).then_some(())
-    });
+    let refused = |count: usize| {
+        wait_until("each has been refused once", || {
+            let name = port.address.to_string();
+            let aimed = proxy.live().iter().filter(|live| **live.target() == *name).count();
+            (aimed == count).then_some(())
+        });
+    };
+    // While the first dials, it has the place.
+    let first = waiting(&proxy);
+    refused(1);
+    let mut both = [first, waiting(&proxy)];
+    refused(2);
     assert!(proxy.records().is_empty(), "neither is turned away by the other");
 
     let _back = Target::echo_on(port.address);

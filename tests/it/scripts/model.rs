@@ -106,11 +106,15 @@ fn allowed_ends(way: &Way, direct: &Played) -> Vec<End> {
     }
     // Nobody was left to see a reset directly, and Loopgate may have ended the session before.
     let mut ends: Vec<End> = resets(direct).chain([End::Done]).collect();
-    // The close_notify that follows the target's end meets a client that is gone, and is answered with a reset. Whether what
-    // went before it had arrived, the kernel does not tell: see `counts`.
-    let client = &direct.client;
-    if way.has_tls() && client.closed == Some(Closed::InOrder) && client.has_sent_fin {
-        ends.push(End::ClientReset);
+    // The close_notify that follows one side's end meets another that is gone, and is answered with a reset: a client, or
+    // the hop that ended with the target behind it. Whether what went before it had arrived, the kernel does not tell: see
+    // `counts`.
+    if way.has_tls() {
+        let is_gone = |who: &Side| {
+            let account = direct.account(*who);
+            account.closed == Some(Closed::InOrder) && account.has_sent_fin
+        };
+        ends.extend(SIDES.into_iter().filter(is_gone).map(reset_by));
     }
     ends
 }

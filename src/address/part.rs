@@ -19,7 +19,7 @@ pub(super) struct Cut<'t> {
 /// Splits `"host:port"`, `":port"` or `"port"`.
 pub(super) fn cut(text: &str) -> Result<Cut<'_>, Misread> {
     refuse_other_forms(text)?;
-    if !text.contains(':') && (is_number(text) || is_range(text)) {
+    if !text.contains(':') && is_ports(text) {
         return Ok(Cut { host: None, port: text });
     }
     if text.starts_with('[') {
@@ -87,6 +87,16 @@ pub(super) fn is_number(text: &str) -> bool {
 /// Two numbers separated by a dash.
 pub(super) fn is_range(text: &str) -> bool {
     text.split_once('-').is_some_and(|(first, last)| is_number(first) && is_number(last))
+}
+
+/// Whether a text is a port or a range of ports.
+pub(super) fn is_ports(text: &str) -> bool {
+    is_number(text) || is_range(text)
+}
+
+/// As [`quoted`], without the quotes.
+pub(super) fn bare(text: &str) -> String {
+    quoted(text).trim_matches('"').to_owned()
 }
 
 /// Refuses common forms that are not an address, each with what to write instead.

@@ -1,6 +1,6 @@
 //! Routes as people from other programs write them on the command line, each answered with the route that was meant.
 
-use super::part::{is_number, is_range};
+use super::part::{bare, is_number, is_ports};
 use crate::units::{Misread, quoted};
 
 /// What was meant by a text that is no route; `None` if it may be one, or is wrong in another way.
@@ -26,7 +26,7 @@ fn several(text: &str) -> Option<Misread> {
     let is_route = |part: &&str| part.contains(':') && part.ends_with(|c: char| c.is_ascii_digit());
     (all.len() > 1 && all.iter().all(|part| is_route(&part.trim()))).then(|| {
         let apart = all.join(" ");
-        Misread::new(format!("{} is more than one route", quoted(text)), format!("write {}", shown(&apart)))
+        Misread::new(format!("{} is more than one route", quoted(text)), format!("write {}", bare(&apart)))
     })
 }
 
@@ -37,7 +37,7 @@ fn behind_the_port(text: &str) -> Option<Misread> {
     if !is_ports(port) || route.split(':').any(|part| part == "unix") {
         return None;
     }
-    let route = shown(route);
+    let route = bare(route);
     let instead = match rest.to_ascii_lowercase().as_str() {
         protocol @ ("udp" | "tcp") if protocol != rest => format!("write {route}/{protocol}"),
         "udp" | "tcp" => return None,
@@ -52,7 +52,7 @@ fn behind_the_port(text: &str) -> Option<Misread> {
 
 /// `0:8080:3000`
 fn zero(port: &str, target: &str) -> Misread {
-    let route = shown(&format!("{port}:{target}"));
+    let route = bare(&format!("{port}:{target}"));
     Misread::new(
         "0 is no address",
         format!("write 0.0.0.0:{route} for every address, {route} for this machine"),
@@ -61,7 +61,7 @@ fn zero(port: &str, target: &str) -> Misread {
 
 /// `localhost:8080`
 fn one_end(host: &str, port: &str) -> Misread {
-    let one = shown(&format!("{host}:{port}"));
+    let one = bare(&format!("{host}:{port}"));
     Misread::new(
         format!("{one} is one address, and a route has two"),
         format!("write 8080:{one} to forward port 8080 there, or {one}:3000 to listen there"),
@@ -70,7 +70,7 @@ fn one_end(host: &str, port: &str) -> Misread {
 
 /// `8080:db`
 fn no_port(port: &str, host: &str) -> Misread {
-    let (port, host) = (shown(port), shown(host));
+    let (port, host) = (bare(port), bare(host));
     Misread::new(
         format!("{host} is a host without a port"),
         format!("write {port}:{host}:3000, with the port of the service"),
@@ -81,11 +81,7 @@ fn no_port(port: &str, host: &str) -> Misread {
 fn colon(text: &str) -> Misread {
     let written = text.rsplit_once(':').map(|(route, protocol)| format!("{route}/{protocol}"));
     let what = format!("{} has the protocol behind a colon", quoted(text));
-    Misread::new(what, format!("write {}", shown(&written.unwrap_or_default())))
-}
-
-fn is_ports(text: &str) -> bool {
-    is_number(text) || is_range(text)
+    Misread::new(what, format!("write {}", bare(&written.unwrap_or_default())))
 }
 
 /// Whether a text may be a name or an IPv4 address.
@@ -94,11 +90,6 @@ fn is_host(text: &str) -> bool {
     text.contains(|c: char| c.is_ascii_alphabetic() || c == '.')
         && text.chars().all(is_of_host)
         && text != "unix"
-}
-
-/// As [`quoted`], without the quotes.
-fn shown(text: &str) -> String {
-    quoted(text).trim_matches('"').to_owned()
 }
 
 #[cfg(test)]

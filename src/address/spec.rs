@@ -7,7 +7,7 @@
 use std::fmt;
 use std::str::FromStr;
 
-use super::part::{is_number, is_range, refuse_other_forms};
+use super::part::{bare, is_number, is_ports, refuse_other_forms};
 use super::{ListenAddress, Protocol, Run, TargetAddress, UnixName, slips};
 use crate::units::{Misread, quoted};
 
@@ -146,10 +146,6 @@ where
     }
 }
 
-fn is_ports(text: &str) -> bool {
-    is_number(text) || is_range(text)
-}
-
 /// Splits at the colons outside brackets.
 fn split(text: &str) -> Result<Vec<&str>, Misread> {
     let mut inside = false;
@@ -167,11 +163,6 @@ fn split(text: &str) -> Result<Vec<&str>, Misread> {
 
 fn quoted_rest(text: &str, bind: &str) -> String {
     bare(&text[bind.len() + 1..])
-}
-
-/// As [`quoted`], without the quotes.
-fn bare(text: &str) -> String {
-    quoted(text).trim_matches('"').to_owned()
 }
 
 fn form(text: &str, parts: &[&str]) -> Misread {

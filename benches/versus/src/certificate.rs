@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 
 use rcgen::{CertifiedKey, generate_simple_self_signed};
 
-use crate::Fallible;
+use loopgate_load::Fallible;
 
 /// The file with the certificate and its key, which is made when it is first asked for. Every forwarder takes both from
 /// one file, and HAProxy from nothing else.

@@ -3,8 +3,8 @@
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
-use crate::Fallible;
 use crate::forwarders::{Find, Forwarder, Front};
+use loopgate_load::Fallible;
 
 pub(crate) const DIRECT: &str = "direct";
 

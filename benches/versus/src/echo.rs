@@ -4,7 +4,7 @@ use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::time::Duration;
 
-use crate::Fallible;
+use loopgate_load::Fallible;
 
 /// Connects, sends some bytes through and wants the same back.
 pub(crate) fn exchange(address: SocketAddr) -> Fallible<()> {

@@ -2,13 +2,13 @@
 
 use std::path::{Path, PathBuf};
 
-use crate::Fallible;
 use crate::contestant::{Contestant, DIRECT, find};
 use crate::echo::{exchange, exchange_over};
 use crate::forwarders::{FORWARDERS, Forwarder, Front, Load};
 use crate::options::Options;
 use crate::role::{tls_config, tls_connect};
 use crate::turn::Turn;
+use loopgate_load::Fallible;
 
 pub(crate) struct Lineup {
     pub(crate) contestants: Vec<Contestant>,

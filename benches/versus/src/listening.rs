@@ -2,14 +2,12 @@
 //!
 //! Asked instead of connecting: a trial connection would be forwarded, and a target such as iperf3 takes it for a test.
 
+use loopgate_load::{Fallible, Group};
 use std::collections::BTreeMap;
 use std::fs::File;
 use std::io::{BufRead, BufReader};
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
-
-use crate::Fallible;
-use crate::group::Group;
 
 /// The state of a listening socket in `/proc/net/tcp`.
 const LISTEN: &str = "0A";

@@ -6,7 +6,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use serde::Serialize;
 
-use crate::Fallible;
+use loopgate_load::Fallible;
 
 /// What changes the figures and is not ours: without it a figure cannot be compared with another day's.
 const SYSCTLS: [&str; 8] = [

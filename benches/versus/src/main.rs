@@ -16,11 +16,9 @@ mod contestant;
 mod echo;
 mod figures;
 mod forwarders;
-mod group;
 mod lineup;
 mod listening;
 mod machine;
-mod measure;
 mod options;
 mod ours;
 mod ports;
@@ -32,15 +30,13 @@ mod turn;
 mod watchdog;
 mod workload;
 
-use std::error::Error;
 use std::process::ExitCode;
 use std::time::Duration;
 
+use loopgate_load::Fallible;
+
 use forwarders::OURS;
 use options::Options;
-
-/// What a step of the bench returns: it has no caller that would do something different for different failures.
-type Fallible<T> = Result<T, Box<dyn Error>>;
 
 /// How much longer than its budget a run may take before it is ended from outside.
 const GRACE: Duration = Duration::from_secs(75);

@@ -8,7 +8,8 @@ use crate::lineup::Lineup;
 use crate::options::Options;
 use crate::reading::{Miss, Reading, Sheet};
 use crate::workload::{Measured, Scene, Workload};
-use crate::{group, machine, measure, tell};
+use crate::{machine, tell};
+use loopgate_load::{measure, spent};
 
 /// A contestant that failed so often in a workload is left out of its other rounds.
 const CHANCES: usize = 2;
@@ -104,7 +105,7 @@ impl Watch {
     }
 
     fn ours() -> f64 {
-        group::spent() + measure::own_cpu_seconds()
+        spent() + measure::own_cpu_seconds()
     }
 }
 

@@ -8,10 +8,10 @@ use std::time::{Duration, Instant};
 
 use crate::contestant::Contestant;
 use crate::forwarders::{Job, Load, Route, Routes};
-use crate::group::Group;
 use crate::listening::Tables;
-use crate::role::{Answer, Player, Role, Traffic};
-use crate::{Fallible, certificate, listening, measure, ports};
+use crate::role::{Role, Traffic};
+use crate::{certificate, listening, ports};
+use loopgate_load::{Answer, Fallible, Group, Player, measure};
 
 /// How often a start is looked at. Looking costs CPU that the starting program would have.
 const LOOK: Duration = Duration::from_millis(1);

@@ -3,9 +3,8 @@
 use std::path::Path;
 use std::time::Duration;
 
+use loopgate_load::kill_all;
 use tokio::signal::unix::{SignalKind, signal};
-
-use crate::group;
 
 /// Watches from its own thread until the process ends.
 pub(crate) fn start(limit: Duration, scratch: &Path) {
@@ -13,7 +12,7 @@ pub(crate) fn start(limit: Duration, scratch: &Path) {
     std::thread::spawn(move || {
         let why = wait(limit).unwrap_or_else(|error| format!("the watchdog cannot watch: {error}"));
         eprintln!("versus: {why}; ending every program it started");
-        group::kill_all();
+        kill_all();
         let _ = std::fs::remove_dir_all(scratch);
         std::process::exit(1);
     });

@@ -4,8 +4,9 @@ use rustls::ClientConnection;
 use rustls::pki_types::ServerName;
 use serde::{Deserialize, Serialize};
 
-use super::{MESSAGE, tls};
-use crate::Fallible;
+use loopgate_load::{Fallible, MESSAGE};
+
+use super::tls;
 use crate::forwarders::NAME;
 
 #[derive(Clone, Copy, Serialize, Deserialize)]

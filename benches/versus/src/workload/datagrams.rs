@@ -5,13 +5,12 @@ use std::thread::sleep;
 use std::time::Duration;
 
 use super::{Measured, Scene};
-use crate::Fallible;
 use crate::contestant::Contestant;
 use crate::figures::Figures;
 use crate::forwarders::{IDLE_FLOW, Load};
-use crate::measure;
-use crate::role::{Held, Pace, Span, Tally, Traffic};
+use crate::role::{Pace, Traffic};
 use crate::turn::Turn;
+use loopgate_load::{Fallible, Held, Span, Tally, measure};
 
 /// How long a forwarder has to clear up after the last datagram; its CPU belongs to the turn.
 const CLEAR_UP: Duration = Duration::from_millis(60);

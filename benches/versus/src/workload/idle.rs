@@ -10,9 +10,9 @@ use super::{Measured, Scene};
 use crate::contestant::Contestant;
 use crate::figures::Figures;
 use crate::forwarders::{Front, Load};
-use crate::role::{Answer, Held, Role};
+use crate::role::Role;
 use crate::turn::Turn;
-use crate::{Fallible, measure};
+use loopgate_load::{Answer, Fallible, Held, measure};
 
 /// Sizes and times of the workload.
 struct Scale {

@@ -11,11 +11,11 @@ mod traffic;
 use std::collections::BTreeMap;
 use std::path::Path;
 
-use crate::Fallible;
 use crate::contestant::{Contestant, on_path};
 use crate::figures::{Column, Figures};
 use crate::forwarders::{Front, Routes};
 use crate::options::Options;
+use loopgate_load::Fallible;
 
 use crate::role::Pace;
 use columns::{

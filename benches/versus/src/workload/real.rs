@@ -7,13 +7,11 @@ use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
 use super::{Measured, Scene};
-use crate::Fallible;
 use crate::contestant::{Contestant, on_path};
 use crate::figures::Figures;
 use crate::forwarders::{Front, Load};
-use crate::group::Group;
-use crate::role::Answer;
 use crate::turn::Turn;
+use loopgate_load::{Answer, Fallible, Group};
 
 /// Upload, as iperf3 does by default: the other direction than our own bulk.
 pub(super) fn iperf3(contestant: &Contestant, scene: &Scene) -> Fallible<Measured> {

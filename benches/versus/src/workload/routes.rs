@@ -11,10 +11,10 @@ use crate::contestant::Contestant;
 use crate::echo::exchange;
 use crate::figures::Figures;
 use crate::forwarders::{Front, Load, OURS, Route, loopgate_file, loopgate_text};
-use crate::group::Group;
-use crate::role::{Answer, Role};
+use crate::role::Role;
 use crate::turn::{Running, errors, start};
-use crate::{Fallible, listening, measure, ports};
+use crate::{listening, ports};
+use loopgate_load::{Answer, Fallible, Group, measure};
 
 /// The line that ends a reload of one changed route.
 const RELOADED: &str = "reload added=0 replaced=1 removed=0";

@@ -4,9 +4,9 @@ use super::traffic::{FEW_ENOUGH, load, measured, per_gigabyte, per_unit, span};
 use super::{Measured, Scene};
 use crate::contestant::Contestant;
 use crate::forwarders::{Front, Load};
-use crate::role::{Answer, Role};
+use crate::role::Role;
 use crate::turn::Turn;
-use crate::{Fallible, measure};
+use loopgate_load::{Answer, Fallible, measure};
 
 pub(super) fn handshakes(contestant: &Contestant, scene: &Scene) -> Fallible<Measured> {
     let turn = Turn::with_answer(contestant, Load::Messages(Front::EndsTls), Answer::Echo, scene.scratch)?;

@@ -6,9 +6,9 @@ use super::{Measured, Scene};
 use crate::contestant::Contestant;
 use crate::figures::Figures;
 use crate::forwarders::{Front, Load};
-use crate::role::{Answer, Role, Says, Span, Tally};
+use crate::role::{Role, Says};
 use crate::turn::Turn;
-use crate::{Fallible, measure};
+use loopgate_load::{Answer, Fallible, Span, Tally, measure};
 
 /// How long a forwarder has to clear up after the last byte; its CPU belongs to the turn.
 const CLEAR_UP: Duration = Duration::from_millis(60);

@@ -4,9 +4,7 @@ use std::io::BufRead;
 use std::net::{SocketAddr, UdpSocket};
 
 use super::client;
-use crate::Fallible;
-use crate::role::hold::Held;
-use crate::role::{MESSAGE, PATIENCE, say};
+use loopgate_load::{Fallible, Held, MESSAGE, PATIENCE, say};
 
 const ENOUGH: usize = 5;
 

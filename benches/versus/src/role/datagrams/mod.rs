@@ -11,12 +11,9 @@ use std::io;
 use std::net::{SocketAddr, UdpSocket};
 use std::time::{Duration, Instant};
 
+use loopgate_load::{Fallible, Span, end_with_standard_input, say};
 use nix::sys::socket::{setsockopt, sockopt};
 use serde::{Deserialize, Serialize};
-
-use super::span::Span;
-use super::{end_with_standard_input, say};
-use crate::Fallible;
 
 /// What the datagrams do.
 #[derive(Clone, Copy, Serialize, Deserialize)]

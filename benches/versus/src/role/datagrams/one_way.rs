@@ -10,10 +10,7 @@ use nix::sys::socket::{setsockopt, sockopt};
 use rustix::event::epoll::EventFlags;
 
 use super::{Metronome, Pace, client};
-use crate::Fallible;
-use crate::role::PATIENCE;
-use crate::role::poll::Poll;
-use crate::role::span::{Count, Span, Tally};
+use loopgate_load::{Count, Fallible, PATIENCE, Poll, Span, Tally};
 
 /// How long after the last datagram one may still be under way.
 const LATE: Duration = Duration::from_millis(50);

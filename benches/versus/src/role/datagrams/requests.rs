@@ -7,10 +7,7 @@ use std::time::{Duration, Instant};
 use rustix::event::epoll::EventFlags;
 
 use super::client;
-use crate::Fallible;
-use crate::role::MESSAGE;
-use crate::role::poll::Poll;
-use crate::role::span::{Count, Span, Tally};
+use loopgate_load::{Count, Fallible, MESSAGE, Poll, Span, Tally};
 
 /// A question without an answer for so long is lost, and asked again.
 const LOST: Duration = Duration::from_millis(200);

@@ -7,11 +7,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
 use std::time::Instant;
 
+use loopgate_load::{Count, Fallible, MESSAGE, Span, Tally};
 use rustls::ClientConfig;
-
-use super::super::MESSAGE;
-use super::super::span::{Count, Span, Tally};
-use crate::Fallible;
 
 /// A thread for each of the `at_once`: beside a handshake the change from one thread to another costs nothing, and the
 /// client uses every core as the forwarders do.

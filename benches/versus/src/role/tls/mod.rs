@@ -9,13 +9,11 @@ use std::io;
 use std::net::{SocketAddr, TcpStream};
 use std::sync::Arc;
 
+use loopgate_load::{Fallible, PATIENCE};
 use rustls::client::Resumption;
 use rustls::crypto::aws_lc_rs::{cipher_suite, default_provider, kx_group};
 use rustls::pki_types::ServerName;
 use rustls::{ClientConfig, ClientConnection, StreamOwned};
-
-use super::PATIENCE;
-use crate::Fallible;
 
 pub(super) use handshakes::load as handshakes;
 pub(super) use streams::take;

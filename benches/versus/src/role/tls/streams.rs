@@ -1,10 +1,9 @@
 //! Bulk through TLS: deciphers whatever comes, as fast as it comes.
 
+use loopgate_load::Count;
 use std::io::{self, Read, Write};
 use std::net::SocketAddr;
 use std::time::Instant;
-
-use super::super::span::Count;
 
 /// Larger than the largest record, of which more than one may be there.
 const CHUNK: usize = 64 * 1024;

@@ -21,7 +21,7 @@ static ALIVE: Mutex<Vec<Pid>> = Mutex::new(Vec::new());
 static SPENT: Mutex<f64> = Mutex::new(0.0);
 
 /// A running program with all its children. Dropping it kills them all, also while a panic unwinds.
-pub(crate) struct Group {
+pub struct Group {
     child: Child,
     id: Pid,
     status: Option<ExitStatus>,
@@ -29,7 +29,10 @@ pub(crate) struct Group {
 
 impl Group {
     /// Starts `command` as the head of a new group; what it writes to standard error goes to `errors`.
-    pub(crate) fn start(command: &mut Command, errors: &Path) -> io::Result<Group> {
+    ///
+    /// # Errors
+    /// If the file cannot be made, or the program cannot be started.
+    pub fn start(command: &mut Command, errors: &Path) -> io::Result<Group> {
         // The list is held meanwhile: a group started while the watchdog kills all others would outlive the bench.
         let mut alive = locked(&ALIVE);
         let child = command.process_group(0).stderr(Stdio::from(File::create(errors)?)).spawn()?;
@@ -38,16 +41,18 @@ impl Group {
         Ok(Group { child, id, status: None })
     }
 
-    pub(crate) fn id(&self) -> Pid {
+    /// The number of the group, which is that of its head.
+    pub fn id(&self) -> Pid {
         self.id
     }
 
-    pub(crate) fn child(&mut self) -> &mut Child {
+    /// The head of the group.
+    pub fn child(&mut self) -> &mut Child {
         &mut self.child
     }
 
     /// The status of the group's head if it has ended.
-    pub(crate) fn ended(&mut self) -> Option<ExitStatus> {
+    pub fn ended(&mut self) -> Option<ExitStatus> {
         if self.status.is_none() && has_ended(self.id) {
             self.reap();
         }
@@ -65,7 +70,10 @@ impl Group {
     }
 
     /// Sends SIGHUP to the head alone, as an operator does.
-    pub(crate) fn hang_up(&self) -> io::Result<()> {
+    ///
+    /// # Errors
+    /// The errno of kill(2).
+    pub fn hang_up(&self) -> io::Result<()> {
         Ok(kill_process(self.id, Signal::HUP)?)
     }
 }
@@ -79,7 +87,7 @@ impl Drop for Group {
 }
 
 /// Kills every group that lives now, and lets nobody start another: the bench is about to end.
-pub(crate) fn kill_all() {
+pub fn kill_all() {
     let alive = locked(&ALIVE);
     for id in alive.iter() {
         let _ = kill_process_group(*id, Signal::KILL);
@@ -88,7 +96,7 @@ pub(crate) fn kill_all() {
 }
 
 /// CPU seconds of all groups that have ended so far.
-pub(crate) fn spent() -> f64 {
+pub fn spent() -> f64 {
     *locked(&SPENT)
 }
 

@@ -9,16 +9,17 @@ use rustix::event::epoll::EventFlags;
 use rustix::io::Errno;
 use rustix::net::{AddressFamily, RecvFlags, SendFlags, SocketFlags, SocketType};
 
-use super::poll::Poll;
-use super::span::{Count, Span, Tally};
-use super::{PATIENCE, Says};
-use crate::Fallible;
+use crate::{Count, Poll, Span, Tally};
+use crate::{Fallible, PATIENCE};
 
 /// Where all go, what they say there, and how long the answer is.
-struct Errand {
-    to: SocketAddr,
-    first: Vec<u8>,
-    answer: usize,
+pub struct Errand {
+    /// The address.
+    pub to: SocketAddr,
+    /// What is sent first.
+    pub first: Vec<u8>,
+    /// How many bytes come back.
+    pub answer: usize,
 }
 
 /// More than the longest answer.
@@ -38,15 +39,17 @@ enum Step {
     Asked,
 }
 
-pub(super) fn load(to: SocketAddr, says: Says, at_once: usize, at_most: u64, span: Span) -> Fallible<Tally> {
-    let (first, answer) = says.first()?;
-    let errand = Errand { to, first, answer };
+/// Connects, exchanges once, closes; `at_once` at a time, `at_most` in all.
+///
+/// # Errors
+/// If the poller fails; what fails of a connection is counted.
+pub fn connects(errand: &Errand, at_once: usize, at_most: u64, span: Span) -> Fallible<Tally> {
     let mut poll = Poll::new()?;
     let mut count = Count::start(span);
     let mut visits: Vec<Option<Visit>> = (0..at_once).map(|_| None).collect();
     let mut begun = 0;
     for (key, place) in visits.iter_mut().enumerate() {
-        begin_next(place, key, &poll, &errand, &mut count, &mut begun, at_most);
+        begin_next(place, key, &poll, errand, &mut count, &mut begun, at_most);
     }
     while visits.iter().any(Option::is_some) {
         let mut silent = true;
@@ -54,13 +57,13 @@ pub(super) fn load(to: SocketAddr, says: Says, at_once: usize, at_most: u64, spa
             silent = false;
             let place = &mut visits[key];
             let Some(visit) = place else { continue };
-            match visit.go_on(&errand, key, &poll) {
+            match visit.go_on(errand, key, &poll) {
                 Ok(false) => continue,
                 Ok(true) => count.answered(1, visit.began, Instant::now()),
                 Err(error) => count.failed(error, 1),
             }
             *place = None;
-            begin_next(place, key, &poll, &errand, &mut count, &mut begun, at_most);
+            begin_next(place, key, &poll, errand, &mut count, &mut begun, at_most);
         }
         if silent {
             count.failed("no answer for 3 s", visits.iter().flatten().count() as u64);

@@ -9,11 +9,11 @@ use rustix::event::{PollFd, PollFlags};
 use rustix::net::{AddressFamily, SocketFlags, SocketType};
 use serde::{Deserialize, Serialize};
 
-use super::poll::Poll;
-use crate::Fallible;
+use crate::{Fallible, Poll};
 
+/// What a target does with the bytes of its clients.
 #[derive(Clone, Copy, Serialize, Deserialize)]
-pub(crate) enum Answer {
+pub enum Answer {
     /// Sends back what it gets; one thread waits for all connections.
     Echo,
     /// The same, of what comes after a PROXY header of version 1.
@@ -33,7 +33,11 @@ const BACKLOG: i32 = 4096;
 /// The key of the listening socket: no descriptor has this number.
 const LISTENER: usize = usize::MAX;
 
-pub(super) fn serve(listen: SocketAddr, answer: Answer) -> Fallible<()> {
+/// Listens at `listen`, and answers every client until the process ends.
+///
+/// # Errors
+/// If it cannot listen or accept.
+pub fn serve(listen: SocketAddr, answer: Answer) -> Fallible<()> {
     let listener = listener(listen)?;
     match answer {
         Answer::Echo => serve_all(&listener, |request, answer| answer.extend_from_slice(request)),

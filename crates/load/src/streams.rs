@@ -7,21 +7,15 @@ use std::time::Instant;
 
 use rustix::net::RecvFlags;
 
-use super::PATIENCE;
-use super::span::{Count, Span, Tally};
-use crate::Fallible;
+use crate::{Count, PATIENCE, Span, Tally};
 
 const CHUNK: usize = 1024 * 1024;
 
-/// `take` connects, and counts what comes until the time is over.
-pub(super) fn load(
-    streams: usize,
-    span: Span,
-    take: impl Fn(&mut Count) -> std::io::Result<()> + Sync,
-) -> Fallible<Tally> {
+/// `take` connects, and counts what comes until the time is over; it runs in one thread for each stream.
+pub fn streams(streams: usize, span: Span, take: impl Fn(&mut Count) -> std::io::Result<()> + Sync) -> Tally {
     let parts: Vec<_> = thread::scope(|scope| {
         let threads: Vec<_> = (0..streams).map(|_| scope.spawn(|| stream(span, &take))).collect();
-        threads.into_iter().map(|it| it.join().expect("a stream's thread does not panic")).collect()
+        threads.into_iter().filter_map(|it| it.join().ok()).collect()
     });
     let mut whole = Tally::default();
     for part in parts {
@@ -32,7 +26,7 @@ pub(super) fn load(
             *whole.failed.entry(cause).or_default() += count;
         }
     }
-    Ok(whole)
+    whole
 }
 
 fn stream(span: Span, take: impl Fn(&mut Count) -> std::io::Result<()>) -> Tally {
@@ -48,7 +42,10 @@ fn stream(span: Span, take: impl Fn(&mut Count) -> std::io::Result<()>) -> Tally
 /// `iperf3` is the one in which the client copies.)
 ///
 /// `first` is what it says before: the source of the bytes does not listen to it.
-pub(super) fn take(to: SocketAddr, first: &[u8], count: &mut Count) -> std::io::Result<()> {
+///
+/// # Errors
+/// What broke the stream, or that it ended before its time.
+pub fn take(to: SocketAddr, first: &[u8], count: &mut Count) -> std::io::Result<()> {
     let mut stream = TcpStream::connect_timeout(&to, PATIENCE)?;
     stream.set_read_timeout(Some(PATIENCE))?;
     stream.write_all(first)?;

@@ -5,20 +5,25 @@ use std::net::{SocketAddr, TcpStream};
 
 use serde::{Deserialize, Serialize};
 
-use super::{MESSAGE, PATIENCE, say};
-use crate::Fallible;
+use crate::{Fallible, MESSAGE, PATIENCE, say};
 
 /// After so many failures an order is given up: each may have waited for its time-out.
 const ENOUGH: usize = 5;
 
 /// How many connections are held after an order.
 #[derive(Serialize, Deserialize)]
-pub(crate) struct Held {
-    pub(crate) open: usize,
-    pub(crate) failed: usize,
+pub struct Held {
+    /// Connections that stand.
+    pub open: usize,
+    /// Attempts that failed.
+    pub failed: usize,
 }
 
-pub(super) fn obey(to: SocketAddr) -> Fallible<()> {
+/// Holds as many connections as each line of standard input says, and answers each with a [`Held`].
+///
+/// # Errors
+/// If a line is no number, or standard output is closed.
+pub fn hold(to: SocketAddr) -> Fallible<()> {
     let mut held = Vec::new();
     for line in std::io::stdin().lock().lines() {
         let wanted: usize = line?.parse()?;

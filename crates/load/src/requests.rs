@@ -6,13 +6,13 @@ use std::time::Instant;
 
 use rustix::event::epoll::EventFlags;
 
-use super::poll::Poll;
-use super::span::{Count, Span, Tally};
-use super::{MESSAGE, PATIENCE};
-use crate::Fallible;
+use crate::{Count, Fallible, MESSAGE, PATIENCE, Poll, Span, Tally};
 
 /// One connection, one request at a time: two system calls per exchange and no epoll in between.
-pub(super) fn ping_pong(to: SocketAddr, span: Span) -> Fallible<Tally> {
+///
+/// # Errors
+/// If it cannot connect; what fails later is counted.
+pub fn ping_pong(to: SocketAddr, span: Span) -> Fallible<Tally> {
     let mut stream = connect(to)?;
     stream.set_read_timeout(Some(PATIENCE))?;
     let mut count = Count::start(span);
@@ -33,7 +33,10 @@ pub(super) fn ping_pong(to: SocketAddr, span: Span) -> Fallible<Tally> {
 
 /// Many connections in one thread. Each sends `pipeline` requests in one write and the next when all are answered, as
 /// redis-benchmark -P does; each answer's latency counts from that write.
-pub(super) fn load(to: SocketAddr, connections: usize, pipeline: usize, span: Span) -> Fallible<Tally> {
+///
+/// # Errors
+/// If one cannot connect; what fails later is counted.
+pub fn requests(to: SocketAddr, connections: usize, pipeline: usize, span: Span) -> Fallible<Tally> {
     let mut poll = Poll::new()?;
     let batch = vec![b'?'; MESSAGE * pipeline];
     let mut lines = Vec::with_capacity(connections);

@@ -7,23 +7,24 @@ use std::path::PathBuf;
 use rustix::process::Pid;
 
 /// CPU seconds of all processes of the group, and of its processes that have ended and were waited for.
-pub(crate) fn cpu_seconds(group: Pid) -> f64 {
+pub fn cpu_seconds(group: Pid) -> f64 {
     let tick = 1.0 / rustix::param::clock_ticks_per_second() as f64;
     members(group).iter().map(|member| member.cpu_seconds(tick)).sum()
 }
 
 /// Bytes of anonymous memory. A page that processes share since a fork is counted once, divided among them: RssAnon
 /// would count it for each, and so book a forking server's inherited heap once per connection.
-pub(crate) fn anonymous_bytes(group: Pid) -> f64 {
+pub fn anonymous_bytes(group: Pid) -> f64 {
     members(group).iter().map(|member| member.kilobytes("smaps_rollup", "Pss_Anon:") * 1024.0).sum()
 }
 
-pub(crate) fn descriptors(group: Pid) -> usize {
+/// Open descriptors of the group.
+pub fn descriptors(group: Pid) -> usize {
     members(group).iter().map(|member| member.descriptors().count()).sum()
 }
 
 /// The inodes of all sockets the group holds.
-pub(crate) fn sockets(group: Pid) -> BTreeSet<u64> {
+pub fn sockets(group: Pid) -> BTreeSet<u64> {
     let links = members(group);
     let links =
         links.iter().flat_map(Member::descriptors).filter_map(|descriptor| fs::read_link(descriptor).ok());
@@ -33,13 +34,13 @@ pub(crate) fn sockets(group: Pid) -> BTreeSet<u64> {
 }
 
 /// CPU seconds of the bench itself, without its children.
-pub(crate) fn own_cpu_seconds() -> f64 {
+pub fn own_cpu_seconds() -> f64 {
     let spent = rustix::time::clock_gettime(rustix::time::ClockId::ProcessCPUTime);
     spent.tv_sec as f64 + spent.tv_nsec as f64 / 1e9
 }
 
 /// CPU seconds the whole machine has been busy since it started, time stolen by a hypervisor included.
-pub(crate) fn machine_busy_seconds() -> f64 {
+pub fn machine_busy_seconds() -> f64 {
     let stat = fs::read_to_string("/proc/stat").unwrap_or_default();
     let ticks = stat.lines().next().unwrap_or_default().split_whitespace().skip(1);
     let ticks: Vec<f64> = ticks.filter_map(|ticks| ticks.parse().ok()).collect();
@@ -50,7 +51,7 @@ pub(crate) fn machine_busy_seconds() -> f64 {
 }
 
 /// Connections in TIME_WAIT on this machine, from all turns of the last minute.
-pub(crate) fn time_wait() -> f64 {
+pub fn time_wait() -> f64 {
     let stat = fs::read_to_string("/proc/net/sockstat").unwrap_or_default();
     let mut words = stat.split_whitespace().skip_while(|word| *word != "tw");
     words.nth(1).and_then(|count| count.parse().ok()).unwrap_or(0.0)

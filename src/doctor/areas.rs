@@ -8,6 +8,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
 use std::time::{Duration, SystemTime};
 
+use super::congestion::congestion;
 use super::render::counted;
 use super::report::Area;
 use crate::address::{ListenAddress, Protocol, TargetAddress, UnixName};
@@ -18,6 +19,7 @@ use crate::diagnosis::{
 use crate::engine;
 use crate::limits::{Needs, Wanted};
 use crate::plan::{self, Plan, Route};
+use crate::probe::system::congestion::host_default;
 use crate::probe::system::limits::{descriptors, processors, raise_descriptors};
 use crate::transport;
 
@@ -44,7 +46,8 @@ pub(super) fn all(plan: &Plan) -> Vec<Area> {
     let ports = ports(&mut tried);
     let targets = targets(plan);
     let loops = loops(&targets);
-    let rest = [Some(limits), tls(plan)].into_iter().flatten();
+    let host = host_default();
+    let rest = [Some(limits), congestion(plan, host.as_deref()), tls(plan)].into_iter().flatten();
     [config, listeners_area(tried), targets, loops, exposure, ports].into_iter().chain(rest).collect()
 }
 

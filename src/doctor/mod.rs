@@ -4,6 +4,7 @@
 //! this room collects the diagnoses into one report.
 
 mod areas;
+mod congestion;
 mod render;
 mod report;
 

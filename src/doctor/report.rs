@@ -16,8 +16,8 @@ pub struct Report {
 /// One aspect, examined over every route.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Area {
-    /// `config`, `listeners`, `targets`, `loops`, `exposure`, `ports`, `limits`, and `tls` if a route speaks it.
-    /// An id never changes its meaning.
+    /// `config`, `listeners`, `targets`, `loops`, `exposure`, `ports`, `limits`, `congestion` if a route
+    /// carries connections over the network, and `tls` if a route speaks it. An id never changes its meaning.
     pub id: &'static str,
     /// The worst status found.
     pub status: Status,

@@ -12,8 +12,8 @@ use super::files::{self, Files};
 use super::lists::Lists;
 use super::merge::{off_or, pick, time};
 use super::{
-    Carries, Plan, Route, Routes, Source, entry, headers, health, hello, loops, overlap, session_limits,
-    targets, tls, validate,
+    Carries, Plan, Route, Routes, Source, congestion, entry, headers, health, hello, loops, overlap,
+    session_limits, targets, tls, validate,
 };
 use crate::address::Protocol;
 use crate::config::{Config, NamedFile, Problem, Settings, Texts};
@@ -48,10 +48,12 @@ pub(super) fn build(
 
     let mut files = Files::new(texts);
     let mut lists = Lists::of(&config.defaults, texts, problems);
+    let host = congestion::host_default();
+    congestion::check(&config.defaults.congestion, || "defaults.congestion".to_owned(), problems);
     let wanted = drafts.len();
-    let routes = drafts
-        .into_iter()
-        .filter_map(|draft| route(draft, &config.defaults, &mut lists, &mut files, problems));
+    let routes = drafts.into_iter().filter_map(|draft| {
+        route(draft, &config.defaults, host.as_deref(), &mut lists, &mut files, problems)
+    });
     let routes: Routes = routes.map(|route| (route.name.clone(), Arc::new(route))).collect();
     debug_assert!(routes.len() == wanted || !problems.is_empty(), "a route is left out without a problem");
     let files = files.and(lists.files().chain(included));
@@ -73,6 +75,7 @@ pub(super) fn build(
 fn route(
     draft: Draft,
     defaults: &Settings,
+    host_congestion: Option<&str>,
     lists: &mut Lists<'_>,
     files: &mut Files<'_>,
     problems: &mut Vec<Problem>,
@@ -82,6 +85,7 @@ fn route(
     let tls = tls::with_clients(&draft, &defaults.tls, files, problems);
     let target_tls = tls::with_targets(&draft, &defaults.target_tls, files, problems);
     let source = validate::source(&draft, defaults, problems);
+    congestion::check(&draft.settings.congestion, || draft.key("congestion"), problems);
     let health = health::rules(&draft, defaults, problems);
     let access = lists.access(&draft, problems);
     let families = draft.families(pick(&None, &defaults.v6only).unwrap_or(true));
@@ -98,6 +102,7 @@ fn route(
         return None;
     }
     let interface = off_or(&own.interface, &defaults.interface).filter(|_| !dials_unix);
+    let congestion = congestion::chosen(&own, defaults, host_congestion);
     Some(Route {
         name,
         listen: listen.iter().flat_map(|run| run.value.each()).map(|it| it.taking(families)).collect(),
@@ -106,13 +111,7 @@ fn route(
         hello: hello.map(|hello| hello::rules(hello, &own, defaults)),
         balance: pick(&own.balance, &defaults.balance).unwrap_or_default(),
         next_target: pick(&own.next_target, &defaults.next_target).map(|OrOff(most)| most.unwrap_or(0)),
-        dial: Dial {
-            connect_timeout: time(&own.connect_timeout, &defaults.connect_timeout, CONNECT_TIMEOUT),
-            resolve: pick(&own.resolve, &defaults.resolve)
-                .map_or(Some(RESOLVE), |OrOff(time)| time.map(|time| time.0)),
-            wait_for_target: time(&own.wait_for_target, &defaults.wait_for_target, WAIT_FOR_TARGET),
-            from: Origin { sources: source?, interface },
-        },
+        dial: dial(&own, defaults, Origin { sources: source?, interface, congestion }),
         bind: pick(&own.bind, &defaults.bind).unwrap_or_default(),
         socket_file: SocketFile {
             mode: pick(&own.socket_mode, &defaults.socket_mode).unwrap_or_default(),
@@ -128,6 +127,16 @@ fn route(
         tls: tls?,
         target_tls: target_tls?,
     })
+}
+
+fn dial(own: &Settings, defaults: &Settings, from: Origin) -> Dial {
+    Dial {
+        connect_timeout: time(&own.connect_timeout, &defaults.connect_timeout, CONNECT_TIMEOUT),
+        resolve: pick(&own.resolve, &defaults.resolve)
+            .map_or(Some(RESOLVE), |OrOff(time)| time.map(|time| time.0)),
+        wait_for_target: time(&own.wait_for_target, &defaults.wait_for_target, WAIT_FOR_TARGET),
+        from,
+    }
 }
 
 /// The limits of a route's flows: its own keys first, then the defaults, then the preset.

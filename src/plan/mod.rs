@@ -4,6 +4,7 @@
 //! A plan holds no socket and no clock. A reload compares it with the plan before it to find out what changes.
 
 mod build;
+mod congestion;
 mod diff;
 mod draft;
 mod entry;

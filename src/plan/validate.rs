@@ -6,7 +6,7 @@ use std::net::IpAddr;
 
 use super::draft::Draft;
 use super::targets;
-use crate::address::{Host, ListenAddress, Protocol, SourceAddress, UnixName};
+use crate::address::{Host, ListenAddress, Protocol, Run, SourceAddress, UnixName};
 use crate::config::{Place, Problem, Settings, Written, WrittenTarget};
 use crate::units::{OrOff, counted};
 
@@ -175,6 +175,8 @@ fn idle_keys(draft: &Draft, problems: &mut Vec<Problem>) {
         written.as_ref().map(|written| written.place.clone())
     }
     let has_network = listens_on(|it| matches!(it, ListenAddress::Net(_))) || !dials_unix;
+    let has_loopback = may_use_loopback(draft);
+    let no_loopback = "this key is for sockets on loopback, and the route has none";
     let no_network = "the kernel reports every lost Unix socket, and the route has no other sockets";
     let is_udp = draft.protocol == Protocol::Udp;
     let s = &draft.settings;
@@ -193,6 +195,7 @@ fn idle_keys(draft: &Draft, problems: &mut Vec<Problem>) {
         ("socket_group", place(&s.socket_group), on_a_file, no_file),
         ("keepalive", place(&s.keepalive), has_network, no_network),
         ("user_timeout", place(&s.user_timeout), has_network, no_network),
+        ("congestion", place(&s.congestion), has_loopback || is_udp, no_loopback),
         ("source", source, !dials_unix, no_way),
         ("interface", place(&s.interface), !dials_unix, no_way),
     ];
@@ -201,6 +204,20 @@ fn idle_keys(draft: &Draft, problems: &mut Vec<Problem>) {
             problems.push(Problem::new(place, draft.key(key), message).help("leave it out"));
         }
     }
+}
+
+/// Whether the route listens on loopback, or may dial an address there: its own targets or its proxy.
+fn may_use_loopback(draft: &Draft) -> bool {
+    let listens = |it: &Written<Run<ListenAddress>>| matches!(it.value.first(), ListenAddress::Net(net) if is_loopback(net.ip));
+    // A name may be one of this machine.
+    let dials = |it: &WrittenTarget| {
+        it.address.value.first().net().is_some_and(|(host, _)| host.ip().is_none_or(is_loopback))
+    };
+    draft.listen.iter().any(listens) || draft.proxy.is_some() || draft.targets.iter().any(dials)
+}
+
+fn is_loopback(ip: IpAddr) -> bool {
+    ip.to_canonical().is_loopback()
 }
 
 /// The addresses to dial from; empty if all targets are Unix sockets. Adds a problem for each target that none of them

@@ -11,17 +11,19 @@ use tokio::io::Interest;
 
 use super::listen::local_address;
 use super::tcp::Tcp;
-use super::{Stream, hops, source, unix};
+use super::{Congestion, Stream, hops, source, unix};
 use crate::address::{Address, Interface};
 use crate::sys;
 
-/// The local addresses and the interface of a connection over the network.
+/// The local addresses and the interface of a connection over the network, and its congestion control.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Origin {
     /// Local addresses to dial from, each tried when the one before has no free port. Empty: the kernel chooses.
     pub sources: Vec<IpAddr>,
     /// The interface to use, whatever the routing table has (socket(7), SO_BINDTODEVICE).
     pub interface: Option<Interface>,
+    /// What its socket gets if its target is on loopback.
+    pub congestion: Congestion,
 }
 
 /// Connects to `address`. For a network address, the sources of its family are tried in order until one has a free
@@ -55,24 +57,26 @@ async fn dial_net(address: SocketAddr, from: &Origin, hops: Option<u8>) -> io::R
         if ip.is_ipv4() != address.is_ipv4() {
             continue;
         }
-        match dial_from(address, Some(ip), from.interface.as_ref(), hops).await {
+        match dial_from(address, Some(ip), from, hops).await {
             Err(e) if source::may_try_another(&e) => exhausted = Some(e),
             answer => return answer,
         }
     }
     match exhausted {
         Some(error) => Err(error),
-        None => dial_from(address, None, from.interface.as_ref(), hops).await,
+        None => dial_from(address, None, from, hops).await,
     }
 }
 
 async fn dial_from(
     address: SocketAddr,
     ip: Option<IpAddr>,
-    interface: Option<&Interface>,
+    from: &Origin,
     hops: Option<u8>,
 ) -> io::Result<Tcp> {
+    let interface = from.interface.as_ref();
     let socket = prepare(address, ip, interface)?;
+    from.congestion.set_up(&socket, address.ip());
     if let Some(hops) = hops {
         hops::mark(&socket, address.is_ipv4(), hops);
     }

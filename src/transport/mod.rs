@@ -4,6 +4,7 @@
 //! `engine`.
 
 mod aside;
+mod congestion;
 mod connection;
 mod custom;
 mod datagrams;
@@ -30,6 +31,7 @@ use std::time::Duration;
 use serde::Deserialize;
 
 pub(crate) use aside::{handshakes, let_kernel_finish, step_aside};
+pub use congestion::{Congestion, CongestionChoice, paces};
 pub use connection::Connection;
 pub use custom::Custom;
 pub(crate) use custom::Link;

@@ -20,7 +20,7 @@ use crate::config::table::Table;
 use crate::limits::{FlowPreset, FlowsFull, WhenFull};
 use crate::proxy_protocol::{SendProxy, Sender};
 use crate::transport::proxied::ProxyUrl;
-use crate::transport::{Account, FileMode};
+use crate::transport::{Account, CongestionChoice, FileMode};
 
 /// The topic of the keys that bound a route.
 const ENTRY: &str = "Who may connect, how many, how fast";
@@ -188,6 +188,14 @@ table! {
         default: InWords("`\"10m\"`, on loopback `\"off\"`"),
         example: r#""10m""#,
         aliases: &["tcp_user_timeout", "tcp_timeout", "tcp-ut"],
+        only: Some(Tcp),
+    }
+    congestion: One<CongestionChoice> {
+        doc: "the congestion control of sockets on loopback: `\"auto\"` is `reno` where the host's default paces, as \
+              `bbr`, which is slow there; `\"off\"` is the host's default; other sockets always have that",
+        takes: "`\"auto\"`, `\"off\"` or a name",
+        default: Value("auto"),
+        aliases: &["tcp_congestion", "congestion_control", "tcp_congestion_control", "tcp_cc", "cc"],
         only: Some(Tcp),
     }
     bandwidth: BandwidthOrOff {

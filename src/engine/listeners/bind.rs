@@ -9,7 +9,7 @@ use crate::address::{ListenAddress, NetListen, Numbered, Protocol};
 use crate::engine::api::{BindFailure, Wanted, Wants};
 use crate::engine::service::{Owner, Service, ServiceId};
 use crate::plan::{Route, RouteId, Source};
-use crate::transport::{self, BindPolicy, SocketFile, Upkeep};
+use crate::transport::{self, BindPolicy, Congestion, SocketFile, Upkeep};
 
 /// What identifies a listener across reloads: its protocol and address. Each port 0 in a route is a socket of its own.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -92,6 +92,14 @@ impl WantedBy {
         match self {
             WantedBy::Route(by) => by.route.upkeep,
             WantedBy::Service(_) => Upkeep::default(),
+        }
+    }
+
+    /// The congestion control of its connections.
+    fn congestion(&self) -> Congestion {
+        match self {
+            WantedBy::Route(by) => by.route.dial.from.congestion.clone(),
+            WantedBy::Service(_) => Congestion::default(),
         }
     }
 
@@ -248,6 +256,7 @@ fn bind_shared(port: &Port, by: &WantedBy, overlapping: &[&OwnedFd]) -> io::Resu
             let bound = transport::bind(address, by.socket_file(), share)?;
             if let ListenAddress::Net(net) = address {
                 by.upkeep().set_up(&bound.socket, net.ip)?;
+                by.congestion().set_up(&bound.socket, net.ip);
             }
             Ok(bound)
         }

@@ -19,7 +19,7 @@ use crate::address::{Address, ListenAddress};
 use crate::engine::runtime::context::{Context, RouteRuntime};
 use crate::engine::session::begin::begin;
 use crate::sys;
-use crate::transport::{self, Bound, Incoming, OwnFile, SocketFile, Upkeep};
+use crate::transport::{self, Bound, Congestion, Incoming, OwnFile, SocketFile, Upkeep};
 use crate::units::counted;
 
 /// The first and the longest pause after an accept error that concerns this machine, not a single connection.
@@ -59,6 +59,14 @@ impl Serves {
         match self {
             Serves::Route(runtime) => runtime.route.upkeep,
             Serves::Service(_) => Upkeep::default(),
+        }
+    }
+
+    /// The congestion control of its connections.
+    fn congestion(&self) -> Congestion {
+        match self {
+            Serves::Route(runtime) => runtime.route.dial.from.congestion.clone(),
+            Serves::Service(_) => Congestion::default(),
         }
     }
 }
@@ -109,13 +117,15 @@ impl TcpListener {
 
     /// Switches to another route or service, from the next connection on.
     pub(crate) fn serve(&self, serves: Serves) {
-        let upkeep = serves.upkeep();
+        let (upkeep, congestion) = (serves.upkeep(), serves.congestion());
         let old = std::mem::replace(&mut *lock(&self.serves), serves);
-        if let Address::Net(address) = &self.address
-            && upkeep != old.upkeep()
-        {
+        let Address::Net(address) = &self.address else { return };
+        if upkeep != old.upkeep() {
             // The values of a plan are valid for these options, so setting them does not fail.
             let _ = upkeep.set_up_again(&self.socket, address.ip());
+        }
+        if congestion != old.congestion() {
+            congestion.set_up_again(&self.socket, address.ip());
         }
     }
 

@@ -1,5 +1,6 @@
 //! The machine as a whole: users, limits, rights, kernel settings, service names; and the escaping of text for display.
 
+pub mod congestion;
 pub mod environment;
 pub mod limits;
 pub(crate) mod redact;

@@ -2,6 +2,7 @@
 
 mod bandwidth;
 mod closes;
+mod congestion;
 mod keepalive;
 mod matrix;
 mod streams;

@@ -4,11 +4,23 @@ use std::collections::BTreeMap;
 use std::env::consts::ARCH;
 use std::thread;
 
-use seccompiler::{BpfProgram, SeccompAction, SeccompFilter, apply_filter};
+use seccompiler::SeccompCmpArgLen::Dword;
+use seccompiler::SeccompCmpOp::Eq;
+use seccompiler::{BpfProgram, SeccompAction, SeccompCondition, SeccompFilter, SeccompRule, apply_filter};
 
 /// Runs `test` in a thread that is refused these system calls with `errno`, as are the programs that it starts.
 pub(crate) fn without<T: Send>(calls: &[i64], errno: i32, test: impl FnOnce() -> T + Send) -> T {
-    let rules: BTreeMap<i64, Vec<_>> = calls.iter().map(|call| (*call, Vec::new())).collect();
+    under(calls.iter().map(|call| (*call, Vec::new())).collect(), errno, test)
+}
+
+/// The same for the congestion control of a socket, which the process may then not choose.
+pub(crate) fn without_congestion<T: Send>(errno: i32, test: impl FnOnce() -> T + Send) -> T {
+    let equal = |argument, value: i32| SeccompCondition::new(argument, Dword, Eq, value as u64).unwrap();
+    let rule = SeccompRule::new(vec![equal(1, libc::IPPROTO_TCP), equal(2, libc::TCP_CONGESTION)]);
+    under([(libc::SYS_setsockopt, vec![rule.unwrap()])].into(), errno, test)
+}
+
+fn under<T: Send>(rules: BTreeMap<i64, Vec<SeccompRule>>, errno: i32, test: impl FnOnce() -> T + Send) -> T {
     let refuse = SeccompAction::Errno(errno.unsigned_abs());
     let filter = SeccompFilter::new(rules, SeccompAction::Allow, refuse, ARCH.try_into().unwrap()).unwrap();
     let filter: BpfProgram = filter.try_into().unwrap();

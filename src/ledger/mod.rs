@@ -10,6 +10,7 @@ mod queue;
 mod record;
 mod settings;
 mod target_names;
+mod text;
 
 use std::sync::atomic::{AtomicU8, AtomicU16, AtomicU64, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, PoisonError};

@@ -25,6 +25,8 @@ use std::sync::Arc;
 
 use serde::Deserialize;
 
+use crate::units::digits::write_address;
+
 /// What a route carries.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord, Deserialize)]
 #[serde(rename_all = "lowercase")]
@@ -175,9 +177,23 @@ impl From<SocketAddr> for Address {
 impl fmt::Display for Address {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Address::Net(address) => address.fmt(f),
-            Address::Unix(name) => name.fmt(f),
-            Address::Named(name) => name.escape_debug().fmt(f),
+            // With a width or an alignment, as in a table.
+            Address::Net(address) if f.width().is_some() => address.fmt(f),
+            _ => self.write_to(f),
+        }
+    }
+}
+
+impl Address {
+    /// Writes the text of its `Display`, at a lower cost for a network address.
+    ///
+    /// # Errors
+    /// As of the writer.
+    pub(crate) fn write_to(&self, out: &mut impl fmt::Write) -> fmt::Result {
+        match self {
+            Address::Net(address) => write_address(out, address),
+            Address::Unix(name) => write!(out, "{name}"),
+            Address::Named(name) => write!(out, "{}", name.escape_debug()),
         }
     }
 }

@@ -3,12 +3,13 @@
 use std::fmt::{self, Write};
 use std::io;
 use std::sync::Arc;
+use std::time::SystemTime;
 
+use humantime::format_rfc3339_micros;
 use serde::Serialize;
 use tracing::{Event, Level, Subscriber, field::Field, field::Visit};
 use tracing_subscriber::filter::LevelFilter;
 use tracing_subscriber::fmt::format::Writer;
-use tracing_subscriber::fmt::time::{FormatTime, SystemTime};
 use tracing_subscriber::fmt::{FmtContext, FormatEvent, FormatFields};
 use tracing_subscriber::registry::LookupSpan;
 
@@ -93,8 +94,10 @@ impl Sink for Records {
 fn text_line(record: &Record) -> String {
     let mut line = String::with_capacity(USUAL_LINE);
     write_now(&mut line);
+    line.push_str(" INFO ");
     // Writing to memory does not fail.
-    let _ = writeln!(line, " INFO {record}");
+    let _ = record.write_to(&mut line);
+    line.push('\n');
     line
 }
 
@@ -176,6 +179,7 @@ fn now() -> String {
 }
 
 fn write_now(text: &mut String) {
-    // Writing to memory does not fail.
-    let _ = SystemTime.format_time(&mut Writer::new(text));
+    // A clock before 1970 is shown as that; writing to memory does not fail.
+    let now = SystemTime::now().max(SystemTime::UNIX_EPOCH);
+    let _ = write!(text, "{}", format_rfc3339_micros(now));
 }

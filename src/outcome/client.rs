@@ -5,6 +5,8 @@ use std::net::SocketAddr;
 
 use serde::{Serialize, Serializer};
 
+use crate::units::digits::write_address;
+
 /// The client of a session.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Client {
@@ -28,8 +30,22 @@ impl From<SocketAddr> for Client {
 impl fmt::Display for Client {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Client::Net(address) => address.fmt(f),
-            Client::Unix { pid, uid } => write!(f, "unix:pid={pid},uid={uid}"),
+            // With a width or an alignment, as in a table.
+            Client::Net(address) if f.width().is_some() => address.fmt(f),
+            _ => self.write_to(f),
+        }
+    }
+}
+
+impl Client {
+    /// Writes the text as in the record.
+    ///
+    /// # Errors
+    /// As of the writer.
+    pub(crate) fn write_to(&self, out: &mut impl fmt::Write) -> fmt::Result {
+        match self {
+            Client::Net(address) => write_address(out, address),
+            Client::Unix { pid, uid } => write!(out, "unix:pid={pid},uid={uid}"),
         }
     }
 }

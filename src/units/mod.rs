@@ -4,6 +4,7 @@
 
 pub(crate) mod base64;
 mod counted;
+pub(crate) mod digits;
 mod frequency;
 mod misread;
 mod quantity;

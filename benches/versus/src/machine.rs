@@ -9,9 +9,10 @@ use serde::Serialize;
 use loopgate_load::Fallible;
 
 /// What changes the figures and is not ours: without it a figure cannot be compared with another day's.
-const SYSCTLS: [&str; 8] = [
+pub(crate) const SYSCTLS: [&str; 9] = [
     "net/core/somaxconn",
     "net/ipv4/ip_local_port_range",
+    "net/ipv4/tcp_congestion_control",
     "net/ipv4/tcp_max_tw_buckets",
     "net/ipv4/tcp_rmem",
     "net/ipv4/tcp_tw_reuse",
@@ -58,7 +59,7 @@ pub(crate) fn raise_descriptor_limit() -> Fallible<()> {
     Ok(setrlimit(Resource::Nofile, Rlimit { current: hard, maximum: hard })?)
 }
 
-fn sysctl(name: &str) -> String {
+pub(crate) fn sysctl(name: &str) -> String {
     let value = fs::read_to_string(format!("/proc/sys/{name}")).unwrap_or_default();
     value.split_whitespace().collect::<Vec<_>>().join(" ")
 }

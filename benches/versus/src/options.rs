@@ -28,6 +28,15 @@ pub(crate) struct Options {
     /// Only these contestants: loopgate, direct, haproxy
     #[arg(long, value_name = "NAME", value_delimiter = ',')]
     pub(crate) with: Vec<String>,
+    /// Everybody on the first N processors: with 1, a figure also shows what a forwarder costs its neighbours [default: all]
+    #[arg(long, value_name = "N")]
+    pub(crate) cpus: Option<usize>,
+    /// The congestion control of sockets that choose none, in the run's namespace [default: the host's]
+    #[arg(long, value_name = "NAME", conflicts_with = "host_network")]
+    pub(crate) congestion: Option<String>,
+    /// Stay in the host's network: its range of source ports caps short connections, for all forwarders alike
+    #[arg(long)]
+    pub(crate) host_network: bool,
     /// Minutes the whole run may take
     #[arg(long, value_name = "MINUTES", default_value_t = 10.5)]
     budget: f64,

@@ -1,20 +1,27 @@
 //! Free ports for targets and forwarders.
 //!
 //! They are taken from below the range the kernel gives to outgoing connections: a port found by binding port 0 lies in
-//! that range, and between finding and using it any connection of the load may get it as its source.
+//! that range, and between finding and using it any connection of the load may get it as its source. In a namespace of
+//! the run's own, where the range is nearly all there is, some are reserved for this.
 
 use std::io;
 use std::net::{Ipv4Addr, SocketAddr, TcpListener};
 use std::sync::atomic::{AtomicU16, Ordering};
 
+use crate::machine::sysctl;
+use crate::namespace::{PORT_RANGE, RESERVED_PORTS};
+
 const LOWEST: u16 = 10_000;
+
+/// The last of those reserved in a namespace: enough for five times a thousand routes, and few beside all others.
+const LAST_RESERVED: u16 = 15_999;
 
 /// The next candidate. No port is used twice in a run, so that no turn meets the TIME_WAIT of another.
 static NEXT: AtomicU16 = AtomicU16::new(0);
 
 /// `count` loopback addresses on which nobody listens.
 pub(crate) fn free(count: usize) -> io::Result<Vec<SocketAddr>> {
-    let end = first_ephemeral();
+    let end = end(&sysctl(RESERVED_PORTS), &sysctl(PORT_RANGE));
     let mut found = Vec::with_capacity(count);
     for _ in LOWEST..end {
         if found.len() == count {
@@ -43,8 +50,29 @@ fn candidate(end: u16) -> u16 {
     LOWEST + u16::try_from(offset).unwrap_or(0)
 }
 
-fn first_ephemeral() -> u16 {
-    let range = std::fs::read_to_string("/proc/sys/net/ipv4/ip_local_port_range").unwrap_or_default();
+/// What a namespace keeps from outgoing connections, as the kernel writes it.
+pub(crate) fn reserved() -> String {
+    format!("{LOWEST}-{LAST_RESERVED}")
+}
+
+/// The port after the last that may be taken, by what the kernel reserves and by its range for outgoing connections.
+fn end(reserved: &str, range: &str) -> u16 {
+    if reserved == self::reserved() {
+        return LAST_RESERVED + 1;
+    }
     let first = range.split_whitespace().next().and_then(|low| low.parse().ok());
     first.filter(|low| *low > LOWEST + 4_000).unwrap_or(32_768)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_port_is_taken_that_an_outgoing_connection_may_get() {
+        assert_eq!(end("", "32768 60999"), 32_768);
+        assert_eq!(end("10000-15999", "1024 65535"), 16_000);
+        // Somebody else's reservation says nothing about ours.
+        assert_eq!(end("8080", "20000 65535"), 20_000);
+    }
 }

@@ -7,8 +7,9 @@ use crate::contestant::Contestant;
 use crate::lineup::Lineup;
 use crate::options::Options;
 use crate::reading::{Miss, Reading, Sheet};
+use crate::setting::Setting;
+use crate::tell;
 use crate::workload::{Measured, Scene, Workload};
-use crate::{machine, tell};
 use loopgate_load::{measure, spent};
 
 /// A contestant that failed so often in a workload is left out of its other rounds.
@@ -24,6 +25,7 @@ pub(crate) struct Run {
 pub(crate) fn run(
     workloads: &[&'static Workload],
     lineup: &Lineup,
+    setting: &Setting,
     options: &Options,
     scratch: &Path,
 ) -> Run {
@@ -40,7 +42,8 @@ pub(crate) fn run(
         } else if began.elapsed() > options.budget() {
             run.skipped.push((workload.name, "the time is up".to_owned()));
         } else {
-            let sheet = sheet(workload, lineup, &Scene { options, scratch }, workload.rounds(rounds));
+            let sheet =
+                sheet(workload, lineup, &Scene { setting, options, scratch }, workload.rounds(rounds));
             tell::table::sheet(&sheet, lineup);
             run.sheets.push(sheet);
         }
@@ -69,7 +72,7 @@ fn sheet(workload: &'static Workload, lineup: &Lineup, scene: &Scene, rounds: us
             if !workload.takes(contestant) || misses >= CHANCES {
                 continue;
             }
-            let watch = Watch::start();
+            let watch = Watch::start(&scene.setting.cpus);
             match workload.turn(contestant, scene) {
                 Ok(Measured { figures, failures }) => {
                     let (contestant, others) = (contestant.name, watch.share_of_others());
@@ -86,21 +89,22 @@ fn sheet(workload: &'static Workload, lineup: &Lineup, scene: &Scene, rounds: us
 }
 
 /// Watches whether the machine is ours: a turn beside somebody's compiler shows lower rates and says nothing.
-struct Watch {
+struct Watch<'a> {
+    cpus: &'a [usize],
     began: Instant,
     busy: f64,
     ours: f64,
 }
 
-impl Watch {
-    fn start() -> Watch {
-        Watch { began: Instant::now(), busy: measure::machine_busy_seconds(), ours: Watch::ours() }
+impl Watch<'_> {
+    fn start(cpus: &[usize]) -> Watch<'_> {
+        Watch { cpus, began: Instant::now(), busy: measure::busy_seconds(cpus), ours: Watch::ours() }
     }
 
     /// To be asked when every group of the turn has ended.
     fn share_of_others(&self) -> f64 {
-        let others = measure::machine_busy_seconds() - self.busy - (Watch::ours() - self.ours);
-        let whole = self.began.elapsed().as_secs_f64() * machine::cores() as f64;
+        let others = measure::busy_seconds(self.cpus) - self.busy - (Watch::ours() - self.ours);
+        let whole = self.began.elapsed().as_secs_f64() * self.cpus.len() as f64;
         (others / whole).clamp(0.0, 1.0)
     }
 

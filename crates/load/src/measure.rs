@@ -42,11 +42,24 @@ pub fn own_cpu_seconds() -> f64 {
 /// CPU seconds the whole machine has been busy since it started, time stolen by a hypervisor included.
 pub fn machine_busy_seconds() -> f64 {
     let stat = fs::read_to_string("/proc/stat").unwrap_or_default();
-    let ticks = stat.lines().next().unwrap_or_default().split_whitespace().skip(1);
-    let ticks: Vec<f64> = ticks.filter_map(|ticks| ticks.parse().ok()).collect();
+    stat.lines().next().map_or(0.0, busy)
+}
+
+/// The same of these processors alone.
+pub fn busy_seconds(cpus: &[usize]) -> f64 {
+    let stat = fs::read_to_string("/proc/stat").unwrap_or_default();
+    let is_one = |name: &str| {
+        name.strip_prefix("cpu").and_then(|cpu| cpu.parse().ok()).is_some_and(|cpu| cpus.contains(&cpu))
+    };
+    stat.lines().filter(|line| line.split_whitespace().next().is_some_and(is_one)).map(busy).sum()
+}
+
+/// Of a line of `/proc/stat`.
+fn busy(line: &str) -> f64 {
+    let ticks = line.split_whitespace().skip(1).filter_map(|ticks| ticks.parse::<f64>().ok());
     // user nice system idle iowait irq softirq steal, then guests, which are already in user and nice
     let busy: f64 =
-        ticks.iter().take(8).enumerate().filter(|(index, _)| !matches!(index, 3 | 4)).map(|(_, t)| t).sum();
+        ticks.take(8).enumerate().filter(|(index, _)| !matches!(index, 3 | 4)).map(|(_, t)| t).sum();
     busy / rustix::param::clock_ticks_per_second() as f64
 }
 

@@ -6,12 +6,14 @@ use std::path::Path;
 use std::process::Command;
 
 use super::{Front, Job, NAME, Route, with_file};
+use crate::machine::cores;
 
 pub(super) fn command(program: &Path, job: &Job) -> io::Result<Command> {
     // Debian ships the stream module apart; elsewhere it is often built in.
     let module = Path::new("/usr/lib/nginx/modules/ngx_stream_module.so");
-    let mut text =
-        String::from("daemon off;\npid nginx.pid;\nworker_processes auto;\nworker_rlimit_nofile 20000;\n");
+    let mut text = String::from("daemon off;\npid nginx.pid;\nworker_rlimit_nofile 20000;\n");
+    // `auto` counts the processors of the machine, also those it may not use.
+    let _ = writeln!(text, "worker_processes {};", cores());
     if module.exists() {
         let _ = writeln!(text, "load_module {};", module.display());
     }

@@ -8,13 +8,21 @@ use crate::machine::Machine;
 use crate::options::Options;
 use crate::reading::Sheet;
 use crate::rounds::Run;
+use crate::setting::Setting;
 
-pub(crate) fn document(machine: &Machine, lineup: &Lineup, run: &Run, options: &Options) -> String {
+pub(crate) fn document(
+    machine: &Machine,
+    setting: &Setting,
+    lineup: &Lineup,
+    run: &Run,
+    options: &Options,
+) -> String {
     let skipped = lineup.skipped.iter().chain(&run.skipped);
     let skipped: Vec<Value> = skipped.map(|(name, why)| json!({ "name": name, "why": why })).collect();
     let document = json!({
         "schema": "loopgate.versus/1",
         "machine": machine,
+        "setting": setting,
         "contestants": lineup.contestants.iter().map(contestant).collect::<Vec<_>>(),
         "skipped": skipped,
         "smoke": options.smoke,

@@ -12,6 +12,7 @@ use crate::machine::Machine;
 use crate::options::Options;
 use crate::reading::Sheet;
 use crate::rounds::Run;
+use crate::setting::Setting;
 
 use super::figure;
 
@@ -35,7 +36,7 @@ const ACROSS: usize = 4;
 const PANEL: f64 = 236.0;
 const GAP: f64 = 24.0;
 const MARGIN: f64 = 24.0;
-const HEAD: f64 = 92.0;
+const HEAD: f64 = 108.0;
 const PANEL_HEAD: f64 = 40.0;
 const ROW: f64 = 21.0;
 /// Where bars begin, after the names; and how long the longest is, which leaves room for its figure.
@@ -70,7 +71,13 @@ struct Panel {
     direct: Option<f64>,
 }
 
-pub(crate) fn chart(machine: &Machine, lineup: &Lineup, run: &Run, options: &Options) -> String {
+pub(crate) fn chart(
+    machine: &Machine,
+    setting: &Setting,
+    lineup: &Lineup,
+    run: &Run,
+    options: &Options,
+) -> String {
     let panels: Vec<Panel> = PANELS
         .iter()
         .filter_map(|(workload, key, title)| {
@@ -93,7 +100,8 @@ pub(crate) fn chart(machine: &Machine, lineup: &Lineup, run: &Run, options: &Opt
     );
     text(&mut svg, MARGIN, 35.0, "title", "Loopgate beside other forwarders");
     text(&mut svg, MARGIN, 54.0, "quiet", &circumstances(machine, run, options));
-    text(&mut svg, MARGIN, 70.0, "quiet", &versions(lineup));
+    text(&mut svg, MARGIN, 70.0, "quiet", &setting.to_string());
+    text(&mut svg, MARGIN, 86.0, "quiet", &versions(lineup));
     for (index, panel) in panels.iter().enumerate() {
         let x = MARGIN + (index % ACROSS) as f64 * (PANEL + GAP);
         let y = HEAD + (index / ACROSS) as f64 * height_of_panel;
@@ -118,11 +126,8 @@ fn panel(sheet: &Sheet, column: &Column, title: &'static str, lineup: &Lineup) -
 
 fn circumstances(machine: &Machine, run: &Run, options: &Options) -> String {
     let rounds = run.sheets.iter().map(|sheet| sheet.rounds).max().unwrap_or(0);
-    let how = if options.smoke { "a smoke run: the figures mean nothing" } else { "all traffic on loopback" };
-    format!(
-        "{} · {} cores, Linux {} · medians of {rounds} interleaved rounds · {how}",
-        machine.date, machine.cores, machine.kernel
-    )
+    let how = if options.smoke { " · a smoke run: the figures mean nothing" } else { "" };
+    format!("{} · Linux {} · medians of {rounds} interleaved rounds{how}", machine.date, machine.kernel)
 }
 
 fn versions(lineup: &Lineup) -> String {

@@ -7,17 +7,19 @@ use crate::machine::Machine;
 use crate::options::Options;
 use crate::reading::Sheet;
 use crate::rounds::Run;
+use crate::setting::Setting;
 
 use super::{aim, figure, met};
 
 /// The share of the machine that other programs may take before a turn counts as disturbed.
 const DISTURBED: f64 = 0.05;
 
-pub(crate) fn opening(machine: &Machine, lineup: &Lineup, options: &Options) {
-    println!(
-        "versus, {}: Linux {}, {} cores, {}",
-        machine.date, machine.kernel, machine.cores, machine.processor
-    );
+pub(crate) fn opening(machine: &Machine, setting: &Setting, lineup: &Lineup, options: &Options) {
+    println!("versus, {}: Linux {}, {}", machine.date, machine.kernel, machine.processor);
+    println!("{setting}");
+    if let Some(why) = setting.why_host() {
+        println!("  no namespace of its own: {why}");
+    }
     for contestant in &lineup.contestants {
         println!("  {}", [contestant.name, &contestant.version].join(" ").trim_end());
     }

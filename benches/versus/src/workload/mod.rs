@@ -15,6 +15,7 @@ use crate::contestant::{Contestant, on_path};
 use crate::figures::{Column, Figures};
 use crate::forwarders::{Front, Routes};
 use crate::options::Options;
+use crate::setting::Setting;
 use loopgate_load::Fallible;
 
 use crate::role::Pace;
@@ -50,6 +51,7 @@ enum Kind {
 
 /// What a turn runs with.
 pub(crate) struct Scene<'a> {
+    pub(crate) setting: &'a Setting,
     pub(crate) options: &'a Options,
     pub(crate) scratch: &'a Path,
 }

@@ -1,6 +1,6 @@
 //! TLS that ends at the forwarder: handshakes, and bytes to be enciphered for the client.
 
-use super::traffic::{FEW_ENOUGH, load, measured, per_gigabyte, per_unit, span};
+use super::traffic::{few_enough, load, measured, per_gigabyte, per_unit, span};
 use super::{Measured, Scene};
 use crate::contestant::Contestant;
 use crate::forwarders::{Front, Load};
@@ -10,7 +10,8 @@ use loopgate_load::{Answer, Fallible, measure};
 
 pub(super) fn handshakes(contestant: &Contestant, scene: &Scene) -> Fallible<Measured> {
     let turn = Turn::with_answer(contestant, Load::Messages(Front::EndsTls), Answer::Echo, scene.scratch)?;
-    let role = Role::Handshakes { to: turn.address, at_once: 16, at_most: FEW_ENOUGH, span: span(scene) };
+    let role =
+        Role::Handshakes { to: turn.address, at_once: 16, at_most: few_enough(scene), span: span(scene) };
     let time_wait = measure::time_wait();
     let (tally, cpu) = load(&turn, &role, scene)?;
     let mut figures = per_unit(&tally, cpu);

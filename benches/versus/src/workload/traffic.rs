@@ -13,10 +13,12 @@ use loopgate_load::{Answer, Fallible, Span, Tally, measure};
 /// How long a forwarder has to clear up after the last byte; its CPU belongs to the turn.
 const CLEAR_UP: Duration = Duration::from_millis(60);
 
-/// Connections per turn: fewer than half of the usual range of source ports (28,232). With more, turns fell to a third
-/// of their rate, with a p99 of 200 ms, as long as every closed connection still found a place in TIME_WAIT; only who is
-/// fast would have met it. Presumably the kernel, which gives out every second port first, then searches a used-up half.
-pub(super) const FEW_ENOUGH: u64 = 12_000;
+/// Connections per turn: fewer than half of the source ports there are. With more, turns fell to a third of their rate,
+/// with a p99 of 200 ms, as long as every closed connection still found a place in TIME_WAIT; only who is fast would have
+/// met it. Presumably the kernel, which gives out every second port first, then searches a used-up half.
+pub(super) fn few_enough(scene: &Scene) -> u64 {
+    if scene.options.smoke { 3_000 } else { scene.setting.source_ports() / 20 * 9 }
+}
 
 pub(super) fn bulk(
     contestant: &Contestant,
@@ -55,7 +57,7 @@ pub(super) fn connects(contestant: &Contestant, front: Front, scene: &Scene) -> 
         Front::Plain | Front::EndsTls => (Says::Message, Answer::Echo),
     };
     let turn = Turn::with_answer(contestant, Load::Messages(front), answer, scene.scratch)?;
-    let at_most = if scene.options.smoke { 3_000 } else { FEW_ENOUGH };
+    let at_most = few_enough(scene);
     let role = Role::Connects { to: turn.address, says, at_once: 50, at_most, span: span(scene) };
     let time_wait = measure::time_wait();
     let (tally, cpu) = load(&turn, &role, scene)?;

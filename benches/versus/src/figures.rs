@@ -14,6 +14,9 @@ pub(crate) struct Column {
     pub(crate) title: &'static str,
     pub(crate) better: Better,
     pub(crate) aim: Aim,
+    /// Whether the table shows the lowest and the highest, too; the JSON always does.
+    #[serde(skip)]
+    pub(crate) extremes: bool,
 }
 
 #[derive(Clone, Copy, PartialEq, Serialize)]

@@ -4,8 +4,8 @@
 //! ends them all before the next turn: two forwarders never share the machine, and none profits from what another left
 //! behind. Turns are interleaved: each round visits every contestant once, in an order that changes from round to
 //! round. `direct` is the same load without a forwarder. A figure is the median of its rounds, beside the smallest and
-//! the largest. CPU is that of the forwarder's whole process group over the whole turn, divided by all the work of the
-//! turn, warm-up included. All traffic is on loopback, in a network namespace of the run's own where that is permitted,
+//! the largest. CPU is that of the whole process groups of the forwarder, the client and the target over the whole turn,
+//! divided by all the work of the turn, warm-up included. All traffic is on loopback, in a network namespace of the run's own where that is permitted,
 //! and all processes share the machine's cores, or as many of them as the options say.
 //!
 //! The bench tells whether the aims are met; it asserts nothing, and its exit code is 0 whenever it could measure.
@@ -28,6 +28,7 @@ mod reading;
 mod role;
 mod rounds;
 mod setting;
+mod spent;
 mod tell;
 mod turn;
 mod watchdog;

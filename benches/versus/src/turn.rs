@@ -10,6 +10,7 @@ use crate::contestant::Contestant;
 use crate::forwarders::{Job, Load, Route, Routes};
 use crate::listening::Tables;
 use crate::role::{Role, Traffic};
+use crate::spent::SoFar;
 use crate::{certificate, listening, ports};
 use loopgate_load::{Answer, Fallible, Group, Player, measure};
 
@@ -19,8 +20,16 @@ const LOOK: Duration = Duration::from_millis(1);
 pub(crate) struct Turn {
     pub(crate) address: SocketAddr,
     forwarder: Option<Running>,
-    /// Kept for its drop: the target ends with the turn.
-    _target: Box<dyn std::any::Any>,
+    /// It ends with the turn.
+    target: Behind,
+}
+
+/// What stands behind the forwarder.
+enum Behind {
+    Player(Player),
+    Server(Group),
+    /// Played by the client, which knows what it spends.
+    Client,
 }
 
 /// A forwarder that listens.
@@ -46,7 +55,7 @@ impl Turn {
         let listen = ports::one()?;
         let mut player = Role::Target { listen, answer }.start(scratch)?;
         listening::wait_for(&mut player.group, &[listen], LOOK)?;
-        Turn::before(contestant, load, listen, Box::new(player), scratch)
+        Turn::before(contestant, load, listen, Behind::Player(player), scratch)
     }
 
     /// A turn in front of a target for datagrams, which also plays the clients.
@@ -59,7 +68,7 @@ impl Turn {
         let listen = ports::one()?;
         let mut player = Role::Datagrams { listen, traffic }.start(scratch)?;
         let _: String = player.hear()?;
-        Ok((Turn::before(contestant, load, listen, Box::new(()), scratch)?, player))
+        Ok((Turn::before(contestant, load, listen, Behind::Client, scratch)?, player))
     }
 
     /// A turn in front of a real server, which `command` starts for the address it is given.
@@ -74,22 +83,22 @@ impl Turn {
         command.stdin(Stdio::null()).stdout(Stdio::null()).current_dir(scratch);
         let mut group = Group::start(&mut command, &scratch.join("server.err"))?;
         listening::wait_for(&mut group, &[listen], LOOK)?;
-        Turn::before(contestant, load, listen, Box::new(group), scratch)
+        Turn::before(contestant, load, listen, Behind::Server(group), scratch)
     }
 
     fn before(
         contestant: &Contestant,
         load: Load,
         target: SocketAddr,
-        keep: Box<dyn std::any::Any>,
+        behind: Behind,
         scratch: &Path,
     ) -> Fallible<Turn> {
         if contestant.forwarder.is_none() {
-            return Ok(Turn { address: target, forwarder: None, _target: keep });
+            return Ok(Turn { address: target, forwarder: None, target: behind });
         }
         let route = Route { listen: ports::one()?, target };
         let running = start(contestant, load, &[route], scratch)?;
-        Ok(Turn { address: route.listen, forwarder: Some(running), _target: keep })
+        Ok(Turn { address: route.listen, forwarder: Some(running), target: behind })
     }
 
     pub(crate) fn forwarder(&self) -> Option<&Group> {
@@ -99,6 +108,16 @@ impl Turn {
     /// CPU seconds of the forwarder since its start; nothing without one.
     pub(crate) fn cpu_seconds(&self) -> Option<f64> {
         Some(measure::cpu_seconds(self.forwarder()?.id()))
+    }
+
+    /// What the target and the forwarder have spent since they started.
+    pub(crate) fn so_far(&self) -> SoFar {
+        let target = match &self.target {
+            Behind::Player(player) => measure::cpu_seconds(player.group.id()),
+            Behind::Server(group) => measure::cpu_seconds(group.id()),
+            Behind::Client => 0.0,
+        };
+        SoFar { target, forwarder: self.cpu_seconds() }
     }
 }
 

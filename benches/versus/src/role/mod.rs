@@ -10,8 +10,8 @@ use std::net::SocketAddr;
 use std::path::Path;
 
 use loopgate_load::{
-    Answer, Errand, Fallible, Player, Span, connects, end_with_standard_input, hold, ping_pong, requests,
-    say, serve, streams, take,
+    Answer, Errand, Fallible, Player, Span, Tally, connects, end_with_standard_input, hold, measure,
+    ping_pong, requests, say, serve, streams, take,
 };
 use serde::{Deserialize, Serialize};
 
@@ -41,6 +41,18 @@ pub(crate) enum Role {
     Datagrams { listen: SocketAddr, traffic: Traffic },
 }
 
+/// What a load generator says at its end.
+#[derive(Serialize, Deserialize)]
+pub(crate) struct Report {
+    pub(crate) tally: Tally,
+    /// CPU seconds it took, from its start.
+    pub(crate) cpu: f64,
+}
+
+fn report(tally: Tally) -> Fallible<()> {
+    say(&Report { tally, cpu: measure::own_cpu_seconds() })
+}
+
 /// The role this process was started for, if it was.
 pub(crate) fn asked_for() -> Option<Fallible<Role>> {
     let mut arguments = std::env::args().skip(1);
@@ -60,21 +72,21 @@ impl Role {
             Role::Target { listen, answer } => serve(listen, answer),
             Role::Streams { to, hello, streams: count, span } => {
                 let first = if hello { Says::Hello.first()?.0 } else { Vec::new() };
-                say(&streams(count, span, |count| take(to, &first, count)))
+                report(streams(count, span, |count| take(to, &first, count)))
             }
-            Role::Requests { to, connections: 1, pipeline: 1, span } => say(&ping_pong(to, span)?),
+            Role::Requests { to, connections: 1, pipeline: 1, span } => report(ping_pong(to, span)?),
             Role::Requests { to, connections, pipeline, span } => {
-                say(&requests(to, connections, pipeline, span)?)
+                report(requests(to, connections, pipeline, span)?)
             }
             Role::Connects { to, says, at_once, at_most, span } => {
                 let (first, answer) = says.first()?;
-                say(&connects(&Errand { to, first, answer }, at_once, at_most, span)?)
+                report(connects(&Errand { to, first, answer }, at_once, at_most, span)?)
             }
             Role::Handshakes { to, at_once, at_most, span } => {
-                say(&tls::handshakes(to, at_once, at_most, span)?)
+                report(tls::handshakes(to, at_once, at_most, span)?)
             }
             Role::TlsStreams { to, streams: count, span } => {
-                say(&streams(count, span, |count| tls::take(to, count)))
+                report(streams(count, span, |count| tls::take(to, count)))
             }
             Role::Hold { to } => hold(to),
             Role::Datagrams { listen, traffic } => datagrams::play(listen, traffic),

@@ -17,8 +17,9 @@ use crate::setting::Setting;
 use super::figure;
 
 /// Which figures are shown, in this order, as far as they were measured: workload, column, title.
-const PANELS: [(&str, &str, &str); 12] = [
+const PANELS: [(&str, &str, &str); 13] = [
     ("bulk-1", "rate", "1 stream, GB/s"),
+    ("bulk-1", "all", "1 stream, CPU s per GB of all"),
     ("bulk-1", "cpu", "1 stream, CPU s per GB"),
     ("bulk-8", "rate", "8 streams, GB/s"),
     ("bulk-8", "cpu", "8 streams, CPU s per GB"),

@@ -66,7 +66,7 @@ fn row(sheet: &Sheet, contestant: &str) -> Vec<String> {
     for column in sheet.workload.columns {
         row.push(match sheet.summary(contestant, column) {
             None => "-".to_owned(),
-            Some(summary) if summary.low == summary.high => figure(summary.median),
+            Some(summary) if !column.extremes || summary.low == summary.high => figure(summary.median),
             Some(summary) => {
                 format!("{} [{} .. {}]", figure(summary.median), figure(summary.low), figure(summary.high))
             }

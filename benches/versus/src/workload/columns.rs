@@ -3,23 +3,42 @@
 use crate::figures::{Aim, Better, Column};
 
 const fn higher(key: &'static str, title: &'static str, aim: Aim) -> Column {
-    Column { key, title, better: Better::Higher, aim }
+    Column { key, title, better: Better::Higher, aim, extremes: true }
 }
 
 const fn lower(key: &'static str, title: &'static str, aim: Aim) -> Column {
-    Column { key, title, better: Better::Lower, aim }
+    Column { key, title, better: Better::Lower, aim, extremes: true }
+}
+
+/// A column that explains another.
+const fn beside(key: &'static str, title: &'static str) -> Column {
+    Column { key, title, better: Better::Lower, aim: Aim::None, extremes: false }
 }
 
 const FAILED: Column = lower("failed", "failed", Aim::None);
 
-pub(super) const BULK: &[Column] =
-    &[higher("rate", "GB/s", Aim::Ratio(1.0)), lower("cpu", "CPU s/GB", Aim::Ratio(0.85)), FAILED];
+/// CPU of both ends, in the unit of the forwarder's.
+const CLIENT: Column = beside("client", "client");
+const TARGET: Column = beside("target", "target");
+const ALL_PER_GIGABYTE: Column = lower("all", "CPU s/GB of all", Aim::None);
+
+pub(super) const BULK: &[Column] = &[
+    higher("rate", "GB/s", Aim::Ratio(1.0)),
+    lower("cpu", "CPU s/GB", Aim::Ratio(0.85)),
+    CLIENT,
+    TARGET,
+    ALL_PER_GIGABYTE,
+    FAILED,
+];
 
 pub(super) const REQUESTS: &[Column] = &[
     higher("rate", "requests/s", Aim::Ratio(1.0)),
     lower("p50", "p50 µs", Aim::None),
     lower("p99", "p99 µs", Aim::Ratio(1.0)),
     lower("cpu", "CPU µs/request", Aim::Ratio(0.9)),
+    CLIENT,
+    TARGET,
+    lower("all", "CPU µs/request of all", Aim::None),
     FAILED,
 ];
 
@@ -28,6 +47,9 @@ pub(super) const CONNECTS: &[Column] = &[
     lower("p50", "p50 µs", Aim::None),
     lower("p99", "p99 µs", Aim::None),
     lower("cpu", "CPU µs/connection", Aim::Ratio(0.9)),
+    CLIENT,
+    TARGET,
+    lower("all", "CPU µs/connection of all", Aim::None),
     FAILED,
     lower("time_wait", "TIME_WAIT before", Aim::None),
 ];
@@ -37,12 +59,21 @@ pub(super) const HANDSHAKES: &[Column] = &[
     lower("p50", "p50 µs", Aim::None),
     lower("p99", "p99 µs", Aim::None),
     lower("cpu", "CPU µs/handshake", Aim::Ratio(1.0)),
+    CLIENT,
+    TARGET,
+    lower("all", "CPU µs/handshake of all", Aim::None),
     FAILED,
     lower("time_wait", "TIME_WAIT before", Aim::None),
 ];
 
-pub(super) const TLS_BULK: &[Column] =
-    &[higher("rate", "GB/s", Aim::None), lower("cpu", "CPU s/GB", Aim::Ratio(1.0)), FAILED];
+pub(super) const TLS_BULK: &[Column] = &[
+    higher("rate", "GB/s", Aim::None),
+    lower("cpu", "CPU s/GB", Aim::Ratio(1.0)),
+    CLIENT,
+    TARGET,
+    ALL_PER_GIGABYTE,
+    FAILED,
+];
 
 pub(super) const IDLE: &[Column] = &[
     lower("memory", "kB each", Aim::AtMost(1.5)),
@@ -58,14 +89,22 @@ pub(super) const ROUTES: &[Column] = &[
     lower("lost", "listeners lost", Aim::AtMost(0.0)),
 ];
 
-pub(super) const IPERF3: &[Column] =
-    &[higher("rate", "GB/s", Aim::None), lower("cpu", "CPU s/GB", Aim::None)];
+pub(super) const IPERF3: &[Column] = &[
+    higher("rate", "GB/s", Aim::None),
+    lower("cpu", "CPU s/GB", Aim::None),
+    CLIENT,
+    TARGET,
+    ALL_PER_GIGABYTE,
+];
 
 pub(super) const CLIENTS: &[Column] = &[
     higher("rate", "requests/s", Aim::None),
     lower("p50", "p50 µs", Aim::None),
     lower("p99", "p99 µs", Aim::None),
     lower("cpu", "CPU µs/request", Aim::None),
+    CLIENT,
+    TARGET,
+    lower("all", "CPU µs/request of all", Aim::None),
     FAILED,
 ];
 

@@ -10,8 +10,9 @@ use super::{Measured, Scene};
 use crate::contestant::{Contestant, on_path};
 use crate::figures::Figures;
 use crate::forwarders::{Front, Load};
+use crate::spent::Spent;
 use crate::turn::Turn;
-use loopgate_load::{Answer, Fallible, Group};
+use loopgate_load::{Answer, Fallible, Group, spent};
 
 /// Upload, as iperf3 does by default: the other direction than our own bulk.
 pub(super) fn iperf3(contestant: &Contestant, scene: &Scene) -> Fallible<Measured> {
@@ -20,14 +21,14 @@ pub(super) fn iperf3(contestant: &Contestant, scene: &Scene) -> Fallible<Measure
     let turn = Turn::with_server(contestant, Load::Streams(Front::Plain), server, scene.scratch)?;
     let (port, seconds) = (turn.address.port().to_string(), whole_seconds(scene));
     let client = command("iperf3", &["-c", "127.0.0.1", "-p", &port, "-t", &seconds, "-J"]);
-    let (text, cpu) = finish(client, &turn, scene)?;
+    let (text, spent) = finish(client, &turn, scene)?;
 
     let report: serde_json::Value = serde_json::from_str(&text)?;
     let received = &report["end"]["sum_received"];
     let figure = |key: &str| received[key].as_f64().ok_or_else(|| format!("iperf3 reports no {key}"));
     let mut figures = Figures::from([("rate", figure("bits_per_second")? / 8e9)]);
     let gigabytes = figure("bytes")? / 1e9;
-    figures.extend(cpu.map(|cpu| ("cpu", cpu / gigabytes)));
+    spent.add_to(&mut figures, 1.0 / gigabytes);
     Ok(Measured { figures, failures: BTreeMap::new() })
 }
 
@@ -41,7 +42,7 @@ pub(super) fn redis(contestant: &Contestant, scene: &Scene) -> Fallible<Measured
     let (port, requests) = (turn.address.port().to_string(), (count as u64).to_string());
     let arguments =
         ["-h", "127.0.0.1", "-p", &port, "-c", "50", "-n", &requests, "-d", "64", "-t", "get", "--csv"];
-    let (text, cpu) = finish(command("redis-benchmark", &arguments), &turn, scene)?;
+    let (text, spent) = finish(command("redis-benchmark", &arguments), &turn, scene)?;
 
     // "GET","rps","average","min","p50","p95","p99","max", milliseconds all
     let line =
@@ -52,24 +53,26 @@ pub(super) fn redis(contestant: &Contestant, scene: &Scene) -> Fallible<Measured
         return Err("redis-benchmark reports too few columns".into());
     };
     let mut figures = Figures::from([("rate", rate), ("p50", p50 * 1e3), ("p99", p99 * 1e3)]);
-    figures.extend(cpu.map(|cpu| ("cpu", cpu * 1e6 / count)));
+    spent.add_to(&mut figures, 1e6 / count);
     Ok(Measured { figures, failures: BTreeMap::new() })
 }
 
 pub(super) fn wrk(contestant: &Contestant, scene: &Scene) -> Fallible<Measured> {
     let turn = Turn::with_answer(contestant, Load::Messages(Front::Plain), Answer::Http, scene.scratch)?;
     let (url, duration) = (format!("http://{}/", turn.address), format!("{}s", whole_seconds(scene)));
-    let (text, cpu) =
+    let (text, spent) =
         finish(command("wrk", &["-t1", "-c50", "-d", &duration, "--latency", &url]), &turn, scene)?;
 
     let after = |key: &str| text.lines().find_map(|line| line.trim().strip_prefix(key)).map(str::trim);
     let rate = after("Requests/sec:").and_then(|rate| rate.parse().ok()).ok_or("wrk reports no rate")?;
-    let requests =
-        text.lines().find_map(|line| line.trim().split_once(" requests in")?.0.parse::<f64>().ok());
+    let requests: Option<f64> =
+        text.lines().find_map(|line| line.trim().split_once(" requests in")?.0.parse().ok());
     let mut figures = Figures::from([("rate", rate)]);
     figures.extend(after("50%").and_then(microseconds).map(|p50| ("p50", p50)));
     figures.extend(after("99%").and_then(microseconds).map(|p99| ("p99", p99)));
-    figures.extend(cpu.zip(requests).map(|(cpu, requests)| ("cpu", cpu * 1e6 / requests)));
+    if let Some(requests) = requests {
+        spent.add_to(&mut figures, 1e6 / requests);
+    }
     let failures = after("Socket errors:").map(socket_errors).unwrap_or_default();
     figures.insert("failed", failures.values().sum::<u64>() as f64);
     Ok(Measured { figures, failures })
@@ -94,12 +97,13 @@ fn socket_errors(text: &str) -> BTreeMap<String, u64> {
     errors.filter(|(_, count)| *count > 0).collect()
 }
 
-/// Runs a client to its end; returns what it printed and the CPU seconds the forwarder took meanwhile.
-fn finish(mut client: Command, turn: &Turn, scene: &Scene) -> Fallible<(String, Option<f64>)> {
+/// Runs a client to its end; returns what it printed and who spent how much meanwhile.
+fn finish(mut client: Command, turn: &Turn, scene: &Scene) -> Fallible<(String, Spent)> {
     let output = scene.scratch.join("client.out");
     let errors = scene.scratch.join("client.err");
     client.stdin(Stdio::null()).stdout(File::create(&output)?);
-    let before = turn.cpu_seconds();
+    // The client is the only group that ends meanwhile.
+    let (before, ended) = (turn.so_far(), spent());
     let mut group = Group::start(&mut client, &errors)?;
     let deadline = Instant::now() + scene.options.measured() * 4 + Duration::from_secs(15);
     let status = loop {
@@ -109,7 +113,7 @@ fn finish(mut client: Command, turn: &Turn, scene: &Scene) -> Fallible<(String, 
             None => std::thread::sleep(Duration::from_millis(5)),
         }
     };
-    let cpu = turn.cpu_seconds().zip(before).map(|(after, before)| after - before);
+    let spent = turn.so_far().since(before, spent() - ended);
     let text = fs::read_to_string(&output)?;
     if !status.success() {
         let words = fs::read_to_string(&errors)? + &text;
@@ -117,7 +121,7 @@ fn finish(mut client: Command, turn: &Turn, scene: &Scene) -> Fallible<(String, 
             format!("its client ended with {status}: {}", words.trim().lines().last().unwrap_or("")).into()
         );
     }
-    Ok((text, cpu))
+    Ok((text, spent))
 }
 
 fn command(program: &str, arguments: &[&str]) -> Command {

@@ -13,8 +13,8 @@ pub(super) fn handshakes(contestant: &Contestant, scene: &Scene) -> Fallible<Mea
     let role =
         Role::Handshakes { to: turn.address, at_once: 16, at_most: few_enough(scene), span: span(scene) };
     let time_wait = measure::time_wait();
-    let (tally, cpu) = load(&turn, &role, scene)?;
-    let mut figures = per_unit(&tally, cpu);
+    let (tally, spent) = load(&turn, &role, scene)?;
+    let mut figures = per_unit(&tally, spent);
     figures.insert("time_wait", time_wait);
     Ok(measured(figures, tally))
 }
@@ -22,6 +22,6 @@ pub(super) fn handshakes(contestant: &Contestant, scene: &Scene) -> Fallible<Mea
 pub(super) fn bulk(contestant: &Contestant, streams: usize, scene: &Scene) -> Fallible<Measured> {
     let turn = Turn::with_answer(contestant, Load::Streams(Front::EndsTls), Answer::Bytes, scene.scratch)?;
     let role = Role::TlsStreams { to: turn.address, streams, span: span(scene) };
-    let (tally, cpu) = load(&turn, &role, scene)?;
-    Ok(measured(per_gigabyte(&tally, cpu), tally))
+    let (tally, spent) = load(&turn, &role, scene)?;
+    Ok(measured(per_gigabyte(&tally, spent), tally))
 }

@@ -6,7 +6,8 @@ use super::{Measured, Scene};
 use crate::contestant::Contestant;
 use crate::figures::Figures;
 use crate::forwarders::{Front, Load};
-use crate::role::{Role, Says};
+use crate::role::{Report, Role, Says};
+use crate::spent::Spent;
 use crate::turn::Turn;
 use loopgate_load::{Answer, Fallible, Span, Tally, measure};
 
@@ -29,8 +30,8 @@ pub(super) fn bulk(
     let turn = Turn::with_answer(contestant, Load::Streams(front), Answer::Bytes, scene.scratch)?;
     let hello = front == Front::ByName;
     let role = Role::Streams { to: turn.address, hello, streams, span: span(scene) };
-    let (tally, cpu) = load(&turn, &role, scene)?;
-    Ok(measured(per_gigabyte(&tally, cpu), tally))
+    let (tally, spent) = load(&turn, &role, scene)?;
+    Ok(measured(per_gigabyte(&tally, spent), tally))
 }
 
 pub(super) fn requests(
@@ -42,8 +43,8 @@ pub(super) fn requests(
     let answer = if connections == 1 { Answer::EchoInThread } else { Answer::Echo };
     let turn = Turn::with_answer(contestant, Load::Messages(Front::Plain), answer, scene.scratch)?;
     let role = Role::Requests { to: turn.address, connections, pipeline, span: span(scene) };
-    let (tally, cpu) = load(&turn, &role, scene)?;
-    Ok(measured(per_unit(&tally, cpu), tally))
+    let (tally, spent) = load(&turn, &role, scene)?;
+    Ok(measured(per_unit(&tally, spent), tally))
 }
 
 /// The client closes first, so the client's side of each connection stays in TIME_WAIT, and so does the forwarder's
@@ -60,35 +61,35 @@ pub(super) fn connects(contestant: &Contestant, front: Front, scene: &Scene) -> 
     let at_most = few_enough(scene);
     let role = Role::Connects { to: turn.address, says, at_once: 50, at_most, span: span(scene) };
     let time_wait = measure::time_wait();
-    let (tally, cpu) = load(&turn, &role, scene)?;
-    let mut figures = per_unit(&tally, cpu);
+    let (tally, spent) = load(&turn, &role, scene)?;
+    let mut figures = per_unit(&tally, spent);
     figures.insert("time_wait", time_wait);
     Ok(measured(figures, tally))
 }
 
-/// Lets the role load the turn; returns its tally and the CPU seconds the forwarder took for it.
-pub(super) fn load(turn: &Turn, role: &Role, scene: &Scene) -> Fallible<(Tally, Option<f64>)> {
-    let before = turn.cpu_seconds();
-    let tally: Tally = role.start(scene.scratch)?.hear()?;
+/// Lets the role load the turn; returns its tally and who spent how much for it.
+pub(super) fn load(turn: &Turn, role: &Role, scene: &Scene) -> Fallible<(Tally, Spent)> {
+    let before = turn.so_far();
+    let Report { tally, cpu } = role.start(scene.scratch)?.hear()?;
     std::thread::sleep(CLEAR_UP);
-    let cpu = turn.cpu_seconds().zip(before).map(|(after, before)| after - before);
+    let spent = turn.so_far().since(before, cpu);
     if tally.measured == 0 {
         return Err(format!("nothing came through: {:?}", tally.failed).into());
     }
-    Ok((tally, cpu))
+    Ok((tally, spent))
 }
 
-pub(super) fn per_gigabyte(tally: &Tally, cpu: Option<f64>) -> Figures {
+pub(super) fn per_gigabyte(tally: &Tally, spent: Spent) -> Figures {
     let mut figures = Figures::from([("rate", tally.measured as f64 / 1e9 / tally.seconds)]);
-    figures.extend(cpu.map(|cpu| ("cpu", cpu / (tally.all as f64 / 1e9))));
+    spent.add_to(&mut figures, 1e9 / tally.all as f64);
     figures
 }
 
-pub(super) fn per_unit(tally: &Tally, cpu: Option<f64>) -> Figures {
+pub(super) fn per_unit(tally: &Tally, spent: Spent) -> Figures {
     let mut figures = Figures::from([("rate", tally.measured as f64 / tally.seconds)]);
     figures.extend(tally.p50_us.map(|p50| ("p50", p50)));
     figures.extend(tally.p99_us.map(|p99| ("p99", p99)));
-    figures.extend(cpu.map(|cpu| ("cpu", cpu * 1e6 / tally.all as f64)));
+    spent.add_to(&mut figures, 1e6 / tally.all as f64);
     figures
 }
 

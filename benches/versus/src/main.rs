@@ -3,8 +3,8 @@
 //! The method, in short. Every turn starts one target, one forwarder and one load generator, each a fresh process, and
 //! ends them all before the next turn: two forwarders never share the machine, and none profits from what another left
 //! behind. Turns are interleaved: each round visits every contestant once, in an order that changes from round to
-//! round. `direct` is the same load without a forwarder. A figure is the median of its rounds, beside the smallest and
-//! the largest. CPU is that of the whole process groups of the forwarder, the client and the target over the whole turn,
+//! round; of small work, until the medians that are compared are sure enough. `direct` is the same load without a
+//! forwarder. A figure is the median of its rounds, beside the smallest and the largest. CPU is that of the whole process groups of the forwarder, the client and the target over the whole turn,
 //! divided by all the work of the turn, warm-up included. All traffic is on loopback, in a network namespace of the run's own where that is permitted,
 //! and all processes share the machine's cores, or as many of them as the options say.
 //!
@@ -29,6 +29,7 @@ mod role;
 mod rounds;
 mod setting;
 mod spent;
+mod spread;
 mod tell;
 mod turn;
 mod watchdog;

@@ -19,6 +19,10 @@ pub(crate) struct Options {
     /// Rounds per workload; fewer are run when the budget is too small, and that is said [default: 5]
     #[arg(long, value_name = "N")]
     rounds: Option<usize>,
+    /// Of requests and short connections, as many more rounds until the medians of Loopgate and of the best other are known to
+    /// within this, at most three times --rounds, as far as the budget reaches; 0 adds none [default: 5]
+    #[arg(long, value_name = "PERCENT")]
+    spread: Option<f64>,
     /// Seconds of measured load per turn [default: 1.5]
     #[arg(long, value_name = "SECONDS")]
     seconds: Option<f64>,
@@ -52,6 +56,12 @@ impl Options {
 
     pub(crate) fn rounds(&self) -> usize {
         self.rounds.unwrap_or(if self.smoke { 1 } else { 5 }).max(1)
+    }
+
+    /// How wide the interval of a median may be, relative to it; None where no round is to be added.
+    pub(crate) fn spread(&self) -> Option<f64> {
+        let percent = self.spread.unwrap_or(if self.smoke { 0.0 } else { 5.0 });
+        (percent > 0.0).then_some(percent / 100.0)
     }
 
     pub(crate) fn measured(&self) -> Duration {

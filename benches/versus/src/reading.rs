@@ -7,6 +7,7 @@ use serde::Serialize;
 use crate::contestant::DIRECT;
 use crate::figures::{Aim, Column, Figures};
 use crate::forwarders::OURS;
+use crate::spread::spread;
 use crate::workload::Workload;
 
 /// One contestant's turn in one round.
@@ -42,6 +43,8 @@ pub(crate) struct Summary {
     pub(crate) median: f64,
     pub(crate) low: f64,
     pub(crate) high: f64,
+    /// How sure the median is: see [`spread`].
+    pub(crate) spread: Option<f64>,
 }
 
 /// How Loopgate does in one column.
@@ -82,6 +85,24 @@ impl Sheet {
         };
         Some(Verdict { ours, best_other, ratio, met })
     }
+
+    /// The widest spread among the medians that are compared: rates and CPU of Loopgate and of the best other. None where
+    /// nobody is compared, or after a single round.
+    pub(crate) fn spread(&self) -> Option<f64> {
+        let spreads = self.workload.columns.iter().filter(|column| is_judged(column)).flat_map(|column| {
+            let other = self.best_other(column).map(|(name, _)| name);
+            [Some(OURS).filter(|_| other.is_some()), other]
+                .into_iter()
+                .flatten()
+                .filter_map(|name| self.summary(name, column)?.spread)
+        });
+        spreads.reduce(f64::max)
+    }
+}
+
+/// Whether a workload's spread is judged by this column: rates and CPU; the slowest of a hundred answers never settles.
+fn is_judged(column: &Column) -> bool {
+    matches!(column.key, "rate" | "cpu")
 }
 
 /// Median and extremes; with an even number of rounds the median lies between the middle two.
@@ -94,5 +115,6 @@ fn summarize(mut values: Vec<f64>) -> Option<Summary> {
     } else {
         f64::midpoint(values[middle - 1], values[middle])
     };
-    Some(Summary { median, low, high })
+    let spread = spread(&values, median);
+    Some(Summary { median, low, high, spread })
 }

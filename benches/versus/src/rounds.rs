@@ -15,6 +15,9 @@ use loopgate_load::{measure, spent};
 /// A contestant that failed so often in a workload is left out of its other rounds.
 const CHANCES: usize = 2;
 
+/// So many times as many rounds as planned are made for a spread, and no more: what is not sure then has another reason.
+const AT_MOST_TIMES: usize = 3;
+
 pub(crate) struct Run {
     pub(crate) sheets: Vec<Sheet>,
     /// What was not done, and why.
@@ -36,15 +39,18 @@ pub(crate) fn run(
         let why = format!("{rounds} instead of {}: more would not fit into the budget", options.rounds());
         run.skipped.push(("rounds", why));
     }
-    for workload in workloads {
+    for (index, workload) in workloads.iter().enumerate() {
         if let Some(why) = workload.missing() {
             run.skipped.push((workload.name, why));
         } else if began.elapsed() > options.budget() {
             run.skipped.push((workload.name, "the time is up".to_owned()));
         } else {
-            let sheet =
-                sheet(workload, lineup, &Scene { setting, options, scratch }, workload.rounds(rounds));
-            tell::table::sheet(&sheet, lineup);
+            let scene = Scene { setting, options, scratch };
+            // Rounds are added from what the workloads to come do not need.
+            let later = cost(&workloads[index + 1..], lineup, options, rounds);
+            let end = began + options.budget().saturating_sub(later);
+            let sheet = sheet(workload, lineup, &scene, workload.rounds(rounds), end);
+            tell::table::sheet(&sheet, lineup, options.spread());
             run.sheets.push(sheet);
         }
     }
@@ -54,38 +60,60 @@ pub(crate) fn run(
 
 /// As many rounds as asked for, or as many as fit into the budget, but one.
 fn affordable_rounds(workloads: &[&'static Workload], lineup: &Lineup, options: &Options) -> usize {
-    let cost = |rounds: usize| -> f64 {
-        let costs = workloads.iter().map(|workload| {
-            let takers = lineup.contestants.iter().filter(|contestant| workload.takes(contestant)).count();
-            workload.seconds(options) * (takers * workload.rounds(rounds)) as f64
-        });
-        costs.sum()
-    };
-    (1..=options.rounds()).rev().find(|rounds| cost(*rounds) <= options.budget().as_secs_f64()).unwrap_or(1)
+    let affordable = |rounds: &usize| cost(workloads, lineup, options, *rounds) <= options.budget();
+    (1..=options.rounds()).rev().find(affordable).unwrap_or(1)
 }
 
-fn sheet(workload: &'static Workload, lineup: &Lineup, scene: &Scene, rounds: usize) -> Sheet {
-    let mut sheet = Sheet { workload, rounds, readings: Vec::new(), misses: Vec::new() };
-    for round in 0..rounds {
-        for contestant in order(lineup, round) {
-            let misses = sheet.misses.iter().filter(|miss| miss.contestant == contestant.name).count();
-            if !workload.takes(contestant) || misses >= CHANCES {
-                continue;
+/// About how long so many rounds of these workloads take.
+fn cost(workloads: &[&'static Workload], lineup: &Lineup, options: &Options, rounds: usize) -> Duration {
+    let rounds = workloads.iter().map(|workload| {
+        round_of(workload, lineup, options) * u32::try_from(workload.rounds(rounds)).unwrap_or(u32::MAX)
+    });
+    rounds.sum()
+}
+
+/// About how long one takes.
+fn round_of(workload: &Workload, lineup: &Lineup, options: &Options) -> Duration {
+    let takers = lineup.contestants.iter().filter(|contestant| workload.takes(contestant)).count();
+    Duration::from_secs_f64(workload.seconds(options) * takers as f64)
+}
+
+/// As many rounds as planned; of small work more, while its medians are not sure enough and a round fits before `end`.
+fn sheet(workload: &'static Workload, lineup: &Lineup, scene: &Scene, planned: usize, end: Instant) -> Sheet {
+    let mut sheet = Sheet { workload, rounds: 0, readings: Vec::new(), misses: Vec::new() };
+    let one_more = round_of(workload, lineup, scene.options);
+    let not_sure = |sheet: &Sheet| {
+        let bound = scene.options.spread().filter(|_| workload.is_small());
+        bound.zip(sheet.spread()).is_some_and(|(bound, spread)| spread > bound)
+    };
+    while sheet.rounds < planned
+        || sheet.rounds < AT_MOST_TIMES * planned && Instant::now() + one_more <= end && not_sure(&sheet)
+    {
+        add_round(&mut sheet, lineup, scene);
+    }
+    sheet
+}
+
+fn add_round(sheet: &mut Sheet, lineup: &Lineup, scene: &Scene) {
+    let (workload, round) = (sheet.workload, sheet.rounds);
+    sheet.rounds += 1;
+    for contestant in order(lineup, round) {
+        let misses = sheet.misses.iter().filter(|miss| miss.contestant == contestant.name).count();
+        if !workload.takes(contestant) || misses >= CHANCES {
+            continue;
+        }
+        let watch = Watch::start(&scene.setting.cpus);
+        match workload.turn(contestant, scene) {
+            Ok(Measured { figures, failures }) => {
+                let (contestant, others) = (contestant.name, watch.share_of_others());
+                sheet.readings.push(Reading { round, contestant, figures, others, failures });
             }
-            let watch = Watch::start(&scene.setting.cpus);
-            match workload.turn(contestant, scene) {
-                Ok(Measured { figures, failures }) => {
-                    let (contestant, others) = (contestant.name, watch.share_of_others());
-                    sheet.readings.push(Reading { round, contestant, figures, others, failures });
-                }
-                Err(why) => {
-                    let why = why.to_string();
-                    sheet.misses.push(Miss { round, contestant: contestant.name, why });
-                }
+            Err(why) => {
+                let why = why.to_string();
+                sheet.misses.push(Miss { round, contestant: contestant.name, why });
             }
         }
     }
-    sheet
 }
 
 /// Watches whether the machine is ours: a turn beside somebody's compiler shows lower rates and says nothing.

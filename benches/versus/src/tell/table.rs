@@ -28,6 +28,12 @@ pub(crate) fn opening(machine: &Machine, setting: &Setting, lineup: &Lineup, opt
     }
     let (warm_up, measured) = (options.warm_up().as_secs_f64(), options.measured().as_secs_f64());
     println!("rounds: {}; {warm_up:.2} s warm-up and {measured:.2} s measured per turn", options.rounds());
+    if let Some(bound) = options.spread() {
+        println!(
+            "requests and short connections: more rounds until medians are known to within {}",
+            percent(bound)
+        );
+    }
     println!("figures: the median [lowest .. highest] of the rounds");
     if options.smoke {
         println!("smoke: everything runs once and briefly; the figures mean nothing");
@@ -35,7 +41,7 @@ pub(crate) fn opening(machine: &Machine, setting: &Setting, lineup: &Lineup, opt
 }
 
 /// One row per contestant, one column per figure with its extremes beside it.
-pub(crate) fn sheet(sheet: &Sheet, lineup: &Lineup) {
+pub(crate) fn sheet(sheet: &Sheet, lineup: &Lineup, bound: Option<f64>) {
     println!("\n{} ({}); rounds: {}", sheet.workload.title, sheet.workload.name, sheet.rounds);
     let mut rows = vec![vec![String::new()]];
     rows[0].extend(sheet.workload.columns.iter().map(|column| column.title.to_owned()));
@@ -45,6 +51,9 @@ pub(crate) fn sheet(sheet: &Sheet, lineup: &Lineup) {
         }
     }
     print_aligned(&rows);
+    if let Some(spread) = sheet.spread() {
+        println!("  {}", self::spread(spread, bound.filter(|_| sheet.workload.is_small())));
+    }
     for (contestant, cause, count) in failures(sheet) {
         println!("  {contestant}: {count} × {cause}");
     }
@@ -59,6 +68,20 @@ pub(crate) fn sheet(sheet: &Sheet, lineup: &Lineup) {
     for miss in &sheet.misses {
         println!("  {} gave no figures in round {}: {}", miss.contestant, miss.round + 1, miss.why);
     }
+}
+
+/// How sure the medians are that are compared, and whether that is as sure as was asked for.
+fn spread(spread: f64, bound: Option<f64>) -> String {
+    let told =
+        format!("the medians of rate and CPU that are compared are known to within {}", percent(spread));
+    match bound {
+        Some(bound) if spread > bound => format!("spread of {} not reached: {told}", percent(bound)),
+        _ => format!("spread: {told}"),
+    }
+}
+
+fn percent(share: f64) -> String {
+    format!("{:.1} %", share * 100.0)
 }
 
 fn row(sheet: &Sheet, contestant: &str) -> Vec<String> {
@@ -126,5 +149,18 @@ fn print_aligned(rows: &[Vec<String>]) {
             line.push_str(&cell);
         }
         println!("{}", line.trim_end());
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::spread;
+
+    #[test]
+    fn a_spread_that_was_not_reached_is_said() {
+        let told = "the medians of rate and CPU that are compared are known to within";
+        assert_eq!(spread(0.031, Some(0.05)), format!("spread: {told} 3.1 %"));
+        assert_eq!(spread(0.07, Some(0.05)), format!("spread of 5.0 % not reached: {told} 7.0 %"));
+        assert_eq!(spread(0.07, None), format!("spread: {told} 7.0 %"));
     }
 }

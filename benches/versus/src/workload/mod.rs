@@ -266,6 +266,11 @@ impl Workload {
         }
     }
 
+    /// Whether it is of many small pieces, whose cost differs from turn to turn by more than forwarders differ.
+    pub(crate) fn is_small(&self) -> bool {
+        matches!(self.kind, Kind::Requests { .. } | Kind::Connects(_) | Kind::Handshakes)
+    }
+
     /// About how long a turn takes.
     pub(crate) fn seconds(&self, options: &Options) -> f64 {
         let load = (options.warm_up() + options.measured()).as_secs_f64();

@@ -18,7 +18,9 @@ pub(crate) struct Contestant {
 impl Contestant {
     /// Whether it does this with connections; `direct` does nothing to them.
     pub(crate) fn can(&self, front: Front) -> bool {
-        self.forwarder.as_ref().map_or(front == Front::Plain, |(it, _)| it.fronts.contains(&front))
+        self.forwarder
+            .as_ref()
+            .map_or(matches!(front, Front::Plain | Front::Unix), |(it, _)| it.fronts.contains(&front))
     }
 }
 

@@ -42,7 +42,7 @@ pub(crate) struct Options {
     #[arg(long)]
     pub(crate) host_network: bool,
     /// Minutes the whole run may take
-    #[arg(long, value_name = "MINUTES", default_value_t = 10.5)]
+    #[arg(long, value_name = "MINUTES", default_value_t = 30.0)]
     budget: f64,
     /// Where versus.json and versus.svg go [default: target/versus]
     #[arg(long, value_name = "DIR", default_value_os_t = default_out(), hide_default_value = true)]
@@ -65,7 +65,7 @@ impl Options {
     }
 
     pub(crate) fn measured(&self) -> Duration {
-        let seconds = self.seconds.unwrap_or(if self.smoke { 0.2 } else { 1.5 });
+        let seconds = self.seconds.unwrap_or(if self.smoke { 0.1 } else { 1.5 });
         Duration::from_secs_f64(seconds.clamp(0.05, 60.0))
     }
 

@@ -7,7 +7,7 @@ use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
 use crate::contestant::Contestant;
-use crate::forwarders::{Job, Load, Route, Routes};
+use crate::forwarders::{Front, Job, Load, Route, Routes, listening_socket, target_socket};
 use crate::listening::Tables;
 use crate::role::{Role, Traffic};
 use crate::spent::SoFar;
@@ -17,8 +17,8 @@ use loopgate_load::{Answer, Fallible, Group, Player, measure};
 /// How often a start is looked at. Looking costs CPU that the starting program would have.
 const LOOK: Duration = Duration::from_millis(1);
 
-pub(crate) struct Turn {
-    pub(crate) address: SocketAddr,
+pub(crate) struct Turn<Address = SocketAddr> {
+    pub(crate) address: Address,
     forwarder: Option<Running>,
     /// It ends with the turn.
     target: Behind,
@@ -100,7 +100,28 @@ impl Turn {
         let running = start(contestant, load, &[route], scratch)?;
         Ok(Turn { address: route.listen, forwarder: Some(running), target: behind })
     }
+}
 
+impl Turn<PathBuf> {
+    /// A turn over Unix sockets, in front of a target that gives bytes or takes them.
+    pub(crate) fn over_unix(contestant: &Contestant, answer: Answer, scratch: &Path) -> Fallible<Self> {
+        let folder = folder_of(contestant, scratch);
+        let target = target_socket(&folder);
+        let mut player = Role::UnixTarget { listen: target.clone(), answer }.start(scratch)?;
+        listening::wait_for_path(&mut player.group, &target, LOOK)?;
+        let behind = Behind::Player(player);
+        if contestant.forwarder.is_none() {
+            return Ok(Turn { address: target, forwarder: None, target: behind });
+        }
+        let mut running = start(contestant, Load::Streams(Front::Unix), &[], scratch)?;
+        let address = listening_socket(&folder);
+        listening::wait_for_path(&mut running.group, &address, LOOK)
+            .map_err(|error| with_last_words(&error.to_string(), &folder))?;
+        Ok(Turn { address, forwarder: Some(running), target: behind })
+    }
+}
+
+impl<Address> Turn<Address> {
     pub(crate) fn forwarder(&self) -> Option<&Group> {
         self.forwarder.as_ref().map(|running| &running.group)
     }
@@ -132,7 +153,7 @@ pub(crate) fn start(
     if forwarder.routes == Routes::One && routes.len() > 1 {
         return Err("one route per process".into());
     }
-    let folder = scratch.join(forwarder.name);
+    let folder = folder_of(contestant, scratch);
     let _ = fs::remove_dir_all(&folder);
     fs::create_dir_all(&folder)?;
     let pair = certificate::pair(scratch)?;
@@ -145,6 +166,11 @@ pub(crate) fn start(
     listening::wait_for_all(&mut group, &listen, protocol, LOOK)
         .map_err(|error| with_last_words(&error.to_string(), &folder))?;
     Ok(Running { group, folder, took: began.elapsed() })
+}
+
+/// A contestant's own directory.
+fn folder_of(contestant: &Contestant, scratch: &Path) -> PathBuf {
+    scratch.join(contestant.name)
 }
 
 /// Where a forwarder's standard error goes.

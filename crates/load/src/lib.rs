@@ -24,8 +24,8 @@ pub use player::{Player, end_with_standard_input, say};
 pub use poll::Poll;
 pub use requests::{ping_pong, requests};
 pub use span::{Count, Span, Tally};
-pub use streams::{streams, take};
-pub use target::{Answer, serve};
+pub use streams::{give, give_to_unix, streams, take, take_from_unix};
+pub use target::{Answer, serve, serve_unix};
 
 /// What a step of a measurement returns: it has no caller that would do something different for different failures.
 pub type Fallible<T> = Result<T, Box<dyn Error>>;

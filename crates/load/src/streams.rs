@@ -1,7 +1,10 @@
-//! Bulk: takes from each connection whatever comes, as fast as it comes.
+//! Bulk: takes from each connection whatever comes, or gives it as much as it takes, over TCP or a Unix socket.
 
-use std::io::Write;
-use std::net::{SocketAddr, TcpStream};
+use std::io::{self, Read, Write};
+use std::net::{Shutdown, SocketAddr, TcpStream};
+use std::os::fd::AsFd;
+use std::os::unix::net::UnixStream;
+use std::path::Path;
 use std::thread;
 use std::time::Instant;
 
@@ -11,8 +14,11 @@ use crate::{Count, PATIENCE, Span, Tally};
 
 const CHUNK: usize = 1024 * 1024;
 
-/// `take` connects, and counts what comes until the time is over; it runs in one thread for each stream.
-pub fn streams(streams: usize, span: Span, take: impl Fn(&mut Count) -> std::io::Result<()> + Sync) -> Tally {
+/// Large enough that system calls do not count, small enough to stay in the processor's cache.
+pub(crate) const CACHED: usize = 256 * 1024;
+
+/// `take` connects, and counts what comes (or what it gives) until the time is over; it runs in one thread for each stream.
+pub fn streams(streams: usize, span: Span, take: impl Fn(&mut Count) -> io::Result<()> + Sync) -> Tally {
     let parts: Vec<_> = thread::scope(|scope| {
         let threads: Vec<_> = (0..streams).map(|_| scope.spawn(|| stream(span, &take))).collect();
         threads.into_iter().filter_map(|it| it.join().ok()).collect()
@@ -29,7 +35,7 @@ pub fn streams(streams: usize, span: Span, take: impl Fn(&mut Count) -> std::io:
     whole
 }
 
-fn stream(span: Span, take: impl Fn(&mut Count) -> std::io::Result<()>) -> Tally {
+fn stream(span: Span, take: impl Fn(&mut Count) -> io::Result<()>) -> Tally {
     let mut count = Count::start(span);
     if let Err(cause) = take(&mut count) {
         count.failed(cause, 1);
@@ -45,20 +51,121 @@ fn stream(span: Span, take: impl Fn(&mut Count) -> std::io::Result<()>) -> Tally
 ///
 /// # Errors
 /// What broke the stream, or that it ended before its time.
-pub fn take(to: SocketAddr, first: &[u8], count: &mut Count) -> std::io::Result<()> {
+pub fn take(to: SocketAddr, first: &[u8], count: &mut Count) -> io::Result<()> {
     let mut stream = TcpStream::connect_timeout(&to, PATIENCE)?;
     stream.set_read_timeout(Some(PATIENCE))?;
     stream.write_all(first)?;
-    let mut buffer = vec![0; CHUNK];
+    drain(&stream, RecvFlags::TRUNC, CHUNK, count)
+}
+
+/// The same from a Unix socket, where MSG_TRUNC would copy as well.
+///
+/// # Errors
+/// What broke the stream, or that it ended before its time.
+pub fn take_from_unix(to: &Path, count: &mut Count) -> io::Result<()> {
+    let stream = UnixStream::connect(to)?;
+    stream.set_read_timeout(Some(PATIENCE))?;
+    drain(&stream, RecvFlags::empty(), CACHED, count)
+}
+
+fn drain(stream: impl AsFd, flags: RecvFlags, chunk: usize, count: &mut Count) -> io::Result<()> {
+    let mut buffer = vec![0; chunk];
     loop {
-        let (_, length) = rustix::net::recv(&stream, buffer.as_mut_slice(), RecvFlags::TRUNC)?;
+        let (_, length) = rustix::net::recv(&stream, buffer.as_mut_slice(), flags)?;
         let now = Instant::now();
         count.done(length as u64, now);
         if count.over(now) {
             return Ok(());
         }
         if length == 0 {
-            return Err(std::io::Error::other("the stream ended early"));
+            return Err(io::Error::other("the stream ended early"));
         }
+    }
+}
+
+/// The other direction: writes as much as is taken until the time is over.
+///
+/// It ends its stream then, and waits until the other end has taken all of it and closes: what lies in buffers was counted
+/// here, and shall have cost CPU there.
+///
+/// # Errors
+/// What broke the stream, or that nobody takes anything for [`PATIENCE`].
+pub fn give(to: SocketAddr, count: &mut Count) -> io::Result<()> {
+    let stream = TcpStream::connect_timeout(&to, PATIENCE)?;
+    stream.set_write_timeout(Some(PATIENCE))?;
+    stream.set_read_timeout(Some(PATIENCE))?;
+    pour(&stream, count)?;
+    stream.shutdown(Shutdown::Write)?;
+    until_closed(&stream)
+}
+
+/// The same into a Unix socket.
+///
+/// # Errors
+/// As [`give`].
+pub fn give_to_unix(to: &Path, count: &mut Count) -> io::Result<()> {
+    let stream = UnixStream::connect(to)?;
+    stream.set_write_timeout(Some(PATIENCE))?;
+    stream.set_read_timeout(Some(PATIENCE))?;
+    pour(&stream, count)?;
+    stream.shutdown(Shutdown::Write)?;
+    until_closed(&stream)
+}
+
+fn pour(mut stream: impl Write, count: &mut Count) -> io::Result<()> {
+    let buffer = vec![0x6c; CACHED];
+    loop {
+        let length = stream.write(&buffer)?;
+        let now = Instant::now();
+        count.done(length as u64, now);
+        if count.over(now) {
+            return Ok(());
+        }
+    }
+}
+
+fn until_closed(mut stream: impl Read) -> io::Result<()> {
+    match stream.read(&mut [0; 1])? {
+        0 => Ok(()),
+        _ => Err(io::Error::other("a target that only takes said something")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::net::{Ipv4Addr, TcpListener};
+    use std::sync::Arc;
+    use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+    use std::time::Duration;
+
+    use super::*;
+
+    const SPAN: Span = Span { warm_up: Duration::ZERO, measured: Duration::from_millis(20) };
+
+    #[test]
+    fn what_is_given_is_counted_and_has_all_arrived_when_the_giver_is_done() {
+        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
+        let to = listener.local_addr().unwrap();
+        let taken = Arc::new(AtomicU64::new(0));
+        let count = Arc::clone(&taken);
+        let taking = thread::spawn(move || {
+            let (mut client, _) = listener.accept().unwrap();
+            count.store(io::copy(&mut client, &mut io::sink()).unwrap(), Relaxed);
+        });
+        let tally = streams(1, SPAN, |count| give(to, count));
+        assert_eq!(taken.load(Relaxed), tally.all);
+        taking.join().unwrap();
+        assert_eq!(tally.failed.len(), 0, "{:?}", tally.failed);
+        assert!(tally.measured > 0 && tally.measured <= tally.all);
+    }
+
+    #[test]
+    fn a_taker_that_goes_away_is_counted_as_a_failure() {
+        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
+        let to = listener.local_addr().unwrap();
+        let leaving = thread::spawn(move || drop(listener.accept().unwrap()));
+        let tally = streams(1, Span { measured: PATIENCE, ..SPAN }, |count| give(to, count));
+        leaving.join().unwrap();
+        assert_eq!(tally.failed.values().sum::<u64>(), 1);
     }
 }

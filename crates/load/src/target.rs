@@ -2,13 +2,16 @@
 
 use std::io::{self, ErrorKind, Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
-use std::os::fd::AsRawFd;
+use std::os::fd::{AsFd, AsRawFd};
+use std::os::unix::net::UnixListener;
+use std::path::Path;
 
 use rustix::event::epoll::EventFlags;
 use rustix::event::{PollFd, PollFlags};
-use rustix::net::{AddressFamily, SocketFlags, SocketType};
+use rustix::net::{AddressFamily, RecvFlags, SocketFlags, SocketType};
 use serde::{Deserialize, Serialize};
 
+use crate::streams::CACHED;
 use crate::{Fallible, Poll};
 
 /// What a target does with the bytes of its clients.
@@ -24,6 +27,8 @@ pub enum Answer {
     Http,
     /// As many bytes as the client takes.
     Bytes,
+    /// Nothing: it takes whatever comes, until the client has no more.
+    Nothing,
 }
 
 const PAGE: &[u8] =
@@ -45,6 +50,25 @@ pub fn serve(listen: SocketAddr, answer: Answer) -> Fallible<()> {
         Answer::Http => serve_all(&listener, pages),
         Answer::EchoInThread => serve_each(&listener, echo),
         Answer::Bytes => serve_each(&listener, bytes),
+        Answer::Nothing => serve_each(&listener, |stream| discard(stream, RecvFlags::TRUNC)),
+    }
+}
+
+/// The same at a Unix socket, for the two that only give or only take.
+///
+/// # Errors
+/// If it cannot listen or accept, or the answer is another one.
+pub fn serve_unix(listen: &Path, answer: Answer) -> Fallible<()> {
+    let serve = match answer {
+        Answer::Bytes => bytes,
+        // MSG_TRUNC would copy here as well.
+        Answer::Nothing => |stream| discard(stream, RecvFlags::empty()),
+        _ => return Err("a target at a Unix socket gives bytes or takes them".into()),
+    };
+    let listener = UnixListener::bind(listen)?;
+    loop {
+        let (stream, _) = listener.accept()?;
+        std::thread::spawn(move || serve(stream));
     }
 }
 
@@ -77,12 +101,17 @@ fn echo(mut stream: TcpStream) -> io::Result<()> {
     }
 }
 
-fn bytes(mut stream: TcpStream) -> io::Result<()> {
-    // Large enough that system calls do not count, small enough to stay in the processor's cache.
-    let buffer = vec![0x6c; 256 * 1024];
+fn bytes(mut stream: impl Write) -> io::Result<()> {
+    let buffer = vec![0x6c; CACHED];
     loop {
         stream.write_all(&buffer)?;
     }
+}
+
+fn discard(stream: impl AsFd, flags: RecvFlags) -> io::Result<()> {
+    let mut buffer = vec![0; CACHED];
+    while rustix::net::recv(&stream, buffer.as_mut_slice(), flags)?.1 > 0 {}
+    Ok(())
 }
 
 /// A header is sent in one piece, and here arrives so; it comes with the request or alone.

@@ -5,7 +5,7 @@ use std::io;
 use std::path::Path;
 use std::process::Command;
 
-use super::{Front, Job, NAME, Route, with_file};
+use super::{Front, Job, NAME, with_file};
 use crate::machine::cores;
 
 pub(super) fn command(program: &Path, job: &Job) -> io::Result<Command> {
@@ -18,9 +18,9 @@ pub(super) fn command(program: &Path, job: &Job) -> io::Result<Command> {
         Front::EndsTls => (format!(" ssl crt {}", job.pair.display()), ""),
         Front::SendsHeader => (String::new(), " send-proxy"),
         Front::TakesHeader => (" accept-proxy".to_owned(), ""),
-        Front::Plain | Front::ByName => (String::new(), ""),
+        Front::Plain | Front::Unix | Front::ByName => (String::new(), ""),
     };
-    for (index, Route { listen, target }) in job.routes.iter().enumerate() {
+    for (index, (listen, target)) in job.ends("unix@").iter().enumerate() {
         let _ = write!(text, "listen bench{index}\n  bind {listen} backlog 4096{bind}\n");
         if job.load.front() == Front::ByName {
             let _ = write!(

@@ -48,6 +48,8 @@ pub(crate) enum Routes {
 #[derive(Clone, Copy, PartialEq)]
 pub(crate) enum Front {
     Plain,
+    /// To carry it from one Unix socket to another.
+    Unix,
     /// To end the TLS of the client.
     EndsTls,
     /// To send a PROXY header of version 1 to the target.
@@ -59,7 +61,9 @@ pub(crate) enum Front {
 }
 
 const ONLY_PLAIN: &[Front] = &[Front::Plain];
-const ALL: &[Front] = &[Front::Plain, Front::EndsTls, Front::SendsHeader, Front::TakesHeader, Front::ByName];
+const PLAIN_AND_UNIX: &[Front] = &[Front::Plain, Front::Unix];
+const ALL: &[Front] =
+    &[Front::Plain, Front::Unix, Front::EndsTls, Front::SendsHeader, Front::TakesHeader, Front::ByName];
 
 /// The name a client's hello asks for, where that chooses the target.
 pub(crate) const NAME: &str = "bench.example";
@@ -71,6 +75,31 @@ pub(crate) struct Job<'a> {
     pub(crate) pair: &'a Path,
     /// The forwarder's own directory.
     pub(crate) folder: &'a Path,
+}
+
+impl Job<'_> {
+    /// Where each route listens and where it goes; a Unix socket's path follows `unix`.
+    fn ends(&self, unix: &str) -> Vec<(String, String)> {
+        if self.load.front() != Front::Unix {
+            return ends(self.routes);
+        }
+        let end = |path: PathBuf| format!("{unix}{}", path.display());
+        vec![(end(listening_socket(self.folder)), end(target_socket(self.folder)))]
+    }
+}
+
+fn ends(routes: &[Route]) -> Vec<(String, String)> {
+    routes.iter().map(|Route { listen, target }| (listen.to_string(), target.to_string())).collect()
+}
+
+/// Where a forwarder with this folder listens if it is a Unix socket.
+pub(crate) fn listening_socket(folder: &Path) -> PathBuf {
+    folder.join("listen.sock")
+}
+
+/// Where its target does: beside the folder, as it is none of the forwarder's.
+pub(crate) fn target_socket(folder: &Path) -> PathBuf {
+    folder.with_file_name("target.sock")
 }
 
 #[derive(Clone, Copy)]
@@ -148,7 +177,7 @@ pub(crate) const FORWARDERS: [Forwarder; 9] = [
         version_argument: "-V",
         routes: Routes::One,
         datagrams: true,
-        fronts: ONLY_PLAIN,
+        fronts: PLAIN_AND_UNIX,
         command: socat,
     },
     Forwarder {
@@ -204,9 +233,13 @@ pub(crate) fn loopgate_file(folder: &Path) -> PathBuf {
 }
 
 pub(crate) fn loopgate_text(routes: &[Route]) -> String {
+    loopgate_routes(&ends(routes))
+}
+
+fn loopgate_routes(ends: &[(String, String)]) -> String {
     let mut text = String::new();
-    for (index, Route { listen, target }) in routes.iter().enumerate() {
-        let name = if routes.len() == 1 { "bench".to_owned() } else { format!("bench-{index:04}") };
+    for (index, (listen, target)) in ends.iter().enumerate() {
+        let name = if ends.len() == 1 { "bench".to_owned() } else { format!("bench-{index:04}") };
         let _ = write!(text, "[routes.{name}]\nlisten = \"{listen}\"\ntarget = \"{target}\"\n\n");
     }
     text
@@ -214,12 +247,12 @@ pub(crate) fn loopgate_text(routes: &[Route]) -> String {
 
 fn loopgate(program: &Path, job: &Job) -> io::Result<Command> {
     let file = loopgate_file(job.folder);
-    let mut text = loopgate_text(job.routes);
+    let mut text = loopgate_routes(&job.ends("unix:"));
     if job.load.is_udp() {
         let _ = write!(text, "[defaults]\nprotocol = \"udp\"\nidle_timeout = \"{}s\"\n", job.load.idle());
     }
     text.push_str(&match job.load.front() {
-        Front::Plain => String::new(),
+        Front::Plain | Front::Unix => String::new(),
         Front::EndsTls => format!("[routes.bench.tls]\ncertificate = \"{}\"\n", job.pair.display()),
         Front::SendsHeader => "[defaults]\nsend_proxy = \"v1\"\n".to_owned(),
         Front::TakesHeader => "[defaults]\naccept_proxy = [\"127.0.0.1\"]\n".to_owned(),
@@ -232,8 +265,15 @@ fn loopgate(program: &Path, job: &Job) -> io::Result<Command> {
 }
 
 fn socat(program: &Path, job: &Job) -> io::Result<Command> {
-    let Route { listen, target } = job.routes[0];
     let mut command = Command::new(program);
+    if job.load.front() == Front::Unix {
+        let (listen, target) = (listening_socket(job.folder), target_socket(job.folder));
+        command.args(["-b", "65536", "-t", "3600"]);
+        command.arg(format!("UNIX-LISTEN:{},fork,backlog=4096", listen.display()));
+        command.arg(format!("UNIX-CONNECT:{}", target.display()));
+        return Ok(command);
+    }
+    let Route { listen, target } = job.routes[0];
     if job.load.is_udp() {
         let (ip, port) = (listen.ip(), listen.port());
         command.args(["-b", "65536", "-T", &job.load.idle().to_string()]);

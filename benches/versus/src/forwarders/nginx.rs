@@ -5,7 +5,7 @@ use std::io;
 use std::path::Path;
 use std::process::Command;
 
-use super::{Front, Job, NAME, Route, with_file};
+use super::{Front, Job, NAME, with_file};
 use crate::machine::cores;
 
 pub(super) fn command(program: &Path, job: &Job) -> io::Result<Command> {
@@ -43,10 +43,10 @@ pub(super) fn command(program: &Path, job: &Job) -> io::Result<Command> {
                 "  ssl_preread on; map $ssl_preread_server_name $named {{ {NAME} {target}; }}"
             );
         }
-        Front::Plain | Front::TakesHeader => {}
+        Front::Plain | Front::Unix | Front::TakesHeader => {}
     }
-    for Route { listen, target } in job.routes {
-        let target = if job.load.front() == Front::ByName { "$named".to_owned() } else { target.to_string() };
+    for (listen, target) in job.ends("unix:") {
+        let target = if job.load.front() == Front::ByName { "$named".to_owned() } else { target };
         // Without reuseport its workers would take each other's datagrams.
         let (socket, more) = match (job.load.is_udp(), job.load.front()) {
             (true, _) => ("udp reuseport", format!("proxy_timeout {}s; ", job.load.idle())),

@@ -7,11 +7,11 @@ mod says;
 mod tls;
 
 use std::net::SocketAddr;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use loopgate_load::{
-    Answer, Errand, Fallible, Player, Span, Tally, connects, end_with_standard_input, hold, measure,
-    ping_pong, requests, say, serve, streams, take,
+    Answer, Errand, Fallible, Player, Span, Tally, connects, end_with_standard_input, give, give_to_unix,
+    hold, measure, ping_pong, requests, say, serve, serve_unix, streams, take, take_from_unix,
 };
 use serde::{Deserialize, Serialize};
 
@@ -25,8 +25,14 @@ const ARGUMENT: &str = "--role";
 pub(crate) enum Role {
     /// A target that answers.
     Target { listen: SocketAddr, answer: Answer },
+    /// The same at a Unix socket.
+    UnixTarget { listen: PathBuf, answer: Answer },
     /// Reads from `streams` connections as much as comes, after a hello if there is to be one.
     Streams { to: SocketAddr, hello: bool, streams: usize, span: Span },
+    /// Writes into `streams` connections as much as is taken.
+    GivingStreams { to: SocketAddr, streams: usize, span: Span },
+    /// Reads from Unix sockets or writes into them.
+    UnixStreams { to: PathBuf, way: Way, streams: usize, span: Span },
     /// Keeps `pipeline` requests under way on each connection.
     Requests { to: SocketAddr, connections: usize, pipeline: usize, span: Span },
     /// Connects, exchanges one message, closes; `at_once` at a time, `at_most` in all.
@@ -53,6 +59,15 @@ fn report(tally: Tally) -> Fallible<()> {
     say(&Report { tally, cpu: measure::own_cpu_seconds() })
 }
 
+/// Which way bulk goes.
+#[derive(Clone, Copy, Serialize, Deserialize)]
+pub(crate) enum Way {
+    /// From the client to the target.
+    Up,
+    /// From the target to the client.
+    Down,
+}
+
 /// The role this process was started for, if it was.
 pub(crate) fn asked_for() -> Option<Fallible<Role>> {
     let mut arguments = std::env::args().skip(1);
@@ -73,6 +88,20 @@ impl Role {
             Role::Streams { to, hello, streams: count, span } => {
                 let first = if hello { Says::Hello.first()?.0 } else { Vec::new() };
                 report(streams(count, span, |count| take(to, &first, count)))
+            }
+            Role::GivingStreams { to, streams: count, span } => {
+                report(streams(count, span, |count| give(to, count)))
+            }
+            Role::UnixTarget { listen, answer } => {
+                // That of the turn before may be there.
+                let _ = std::fs::remove_file(&listen);
+                serve_unix(&listen, answer)
+            }
+            Role::UnixStreams { to, way, streams: count, span } => {
+                report(streams(count, span, |count| match way {
+                    Way::Up => give_to_unix(&to, count),
+                    Way::Down => take_from_unix(&to, count),
+                }))
             }
             Role::Requests { to, connections: 1, pipeline: 1, span } => report(ping_pong(to, span)?),
             Role::Requests { to, connections, pipeline, span } => {

@@ -17,12 +17,15 @@ use crate::setting::Setting;
 use super::figure;
 
 /// Which figures are shown, in this order, as far as they were measured: workload, column, title.
-const PANELS: [(&str, &str, &str); 13] = [
+const PANELS: [(&str, &str, &str); 16] = [
     ("bulk-1", "rate", "1 stream, GB/s"),
     ("bulk-1", "all", "1 stream, CPU s per GB of all"),
-    ("bulk-1", "cpu", "1 stream, CPU s per GB"),
     ("bulk-8", "rate", "8 streams, GB/s"),
-    ("bulk-8", "cpu", "8 streams, CPU s per GB"),
+    ("bulk-8", "all", "8 streams, CPU s per GB of all"),
+    ("bulk-up-1", "rate", "1 stream up, GB/s"),
+    ("bulk-up-1", "all", "1 stream up, CPU s per GB of all"),
+    ("bulk-up-8", "rate", "8 streams up, GB/s"),
+    ("bulk-up-8", "all", "8 streams up, CPU s per GB of all"),
     ("request-50", "rate", "50 clients, requests/s"),
     ("request-50", "p99", "50 clients, p99 in µs"),
     ("request-50", "cpu", "50 clients, CPU µs per request"),

@@ -18,10 +18,10 @@ use crate::options::Options;
 use crate::setting::Setting;
 use loopgate_load::Fallible;
 
-use crate::role::Pace;
+use crate::role::{Pace, Way};
 use columns::{
-    BULK, CLIENTS, CONNECTS, HANDSHAKES, IDLE, IPERF3, REQUESTS, ROUTES, TLS_BULK, UDP_IDLE, UDP_LARGE,
-    UDP_REQUESTS, UDP_SMALL, UDP_TRAINS,
+    BULK, CLIENTS, CONNECTS, FRONT_BULK, HANDSHAKES, IDLE, IPERF3, PIPELINED, REQUEST_1, REQUEST_50, ROUTES,
+    TLS_BULK, UDP_IDLE, UDP_LARGE, UDP_REQUESTS, UDP_SMALL, UDP_TRAINS, UNIX_BULK,
 };
 
 pub(crate) struct Workload {
@@ -33,7 +33,7 @@ pub(crate) struct Workload {
 
 #[derive(Clone, Copy)]
 enum Kind {
-    Bulk { front: Front, streams: usize },
+    Bulk { front: Front, way: Way, streams: usize },
     Requests { connections: usize, pipeline: usize },
     Connects(Front),
     Handshakes,
@@ -66,35 +66,33 @@ const ALONE: Pace = Pace { per_second: 100_000, bytes: 64, train: 1 };
 /// QUIC's datagrams, sixteen in one system call.
 const TRAINS: Pace = Pace { per_second: 400_000, bytes: 1_200, train: 16 };
 
-static WORKLOADS: [Workload; 24] = [
-    Workload {
-        name: "bulk-1",
-        title: "bulk, 1 stream",
-        columns: BULK,
-        kind: Kind::Bulk { front: Front::Plain, streams: 1 },
-    },
-    Workload {
-        name: "bulk-8",
-        title: "bulk, 8 streams",
-        columns: BULK,
-        kind: Kind::Bulk { front: Front::Plain, streams: 8 },
-    },
+static WORKLOADS: &[Workload] = &[
+    bulk("bulk-1", "bulk, 1 stream", Way::Down, 1),
+    bulk("bulk-8", "bulk, 8 streams", Way::Down, 8),
+    bulk("bulk-64", "bulk, 64 streams", Way::Down, 64),
+    bulk("bulk-up-1", "bulk, client to target, 1 stream", Way::Up, 1),
+    bulk("bulk-up-8", "bulk, client to target, 8 streams", Way::Up, 8),
+    bulk("bulk-up-64", "bulk, client to target, 64 streams", Way::Up, 64),
+    unix("bulk-unix-1", "bulk over Unix sockets, 1 stream", Way::Down, 1),
+    unix("bulk-unix-8", "bulk over Unix sockets, 8 streams", Way::Down, 8),
+    unix("bulk-unix-up-1", "bulk over Unix sockets, client to target, 1 stream", Way::Up, 1),
+    unix("bulk-unix-up-8", "bulk over Unix sockets, client to target, 8 streams", Way::Up, 8),
     Workload {
         name: "request-1",
         title: "request/response 64 B, 1 connection",
-        columns: REQUESTS,
+        columns: REQUEST_1,
         kind: Kind::Requests { connections: 1, pipeline: 1 },
     },
     Workload {
         name: "request-50",
         title: "request/response 64 B, 50 connections",
-        columns: REQUESTS,
+        columns: REQUEST_50,
         kind: Kind::Requests { connections: 50, pipeline: 1 },
     },
     Workload {
         name: "request-50x16",
         title: "request/response 64 B, 50 connections, pipelined ×16",
-        columns: REQUESTS,
+        columns: PIPELINED,
         kind: Kind::Requests { connections: 50, pipeline: 16 },
     },
     Workload {
@@ -118,8 +116,8 @@ static WORKLOADS: [Workload; 24] = [
     Workload {
         name: "proxy-bulk",
         title: "bulk, 8 streams, PROXY header v1 to the target",
-        columns: BULK,
-        kind: Kind::Bulk { front: Front::SendsHeader, streams: 8 },
+        columns: FRONT_BULK,
+        kind: Kind::Bulk { front: Front::SendsHeader, way: Way::Down, streams: 8 },
     },
     Workload {
         name: "name-connect",
@@ -130,8 +128,8 @@ static WORKLOADS: [Workload; 24] = [
     Workload {
         name: "name-bulk",
         title: "bulk, 8 streams, target by the name in the TLS hello",
-        columns: BULK,
-        kind: Kind::Bulk { front: Front::ByName, streams: 8 },
+        columns: FRONT_BULK,
+        kind: Kind::Bulk { front: Front::ByName, way: Way::Down, streams: 8 },
     },
     Workload {
         name: "tls-handshake",
@@ -188,6 +186,14 @@ static WORKLOADS: [Workload; 24] = [
     Workload { name: "wrk", title: "wrk, 50 HTTP connections", columns: CLIENTS, kind: Kind::Wrk },
 ];
 
+const fn bulk(name: &'static str, title: &'static str, way: Way, streams: usize) -> Workload {
+    Workload { name, title, columns: BULK, kind: Kind::Bulk { front: Front::Plain, way, streams } }
+}
+
+const fn unix(name: &'static str, title: &'static str, way: Way, streams: usize) -> Workload {
+    Workload { name, title, columns: UNIX_BULK, kind: Kind::Bulk { front: Front::Unix, way, streams } }
+}
+
 /// The workloads the options ask for: those whose name begins with one of the words.
 pub(crate) fn chosen(options: &Options) -> Fallible<Vec<&'static Workload>> {
     let matches =
@@ -207,7 +213,7 @@ pub(crate) fn chosen(options: &Options) -> Fallible<Vec<&'static Workload>> {
 impl Workload {
     pub(crate) fn turn(&self, contestant: &Contestant, scene: &Scene) -> Fallible<Measured> {
         match self.kind {
-            Kind::Bulk { front, streams } => traffic::bulk(contestant, front, streams, scene),
+            Kind::Bulk { front, way, streams } => traffic::bulk(contestant, front, way, streams, scene),
             Kind::Requests { connections, pipeline } => {
                 traffic::requests(contestant, connections, pipeline, scene)
             }
@@ -279,7 +285,7 @@ impl Workload {
                 if options.smoke {
                     1.5
                 } else {
-                    9.0
+                    10.5
                 }
             }
             Kind::Routes => 1.0,

@@ -6,7 +6,7 @@ use super::{Measured, Scene};
 use crate::contestant::Contestant;
 use crate::figures::Figures;
 use crate::forwarders::{Front, Load};
-use crate::role::{Report, Role, Says};
+use crate::role::{Report, Role, Says, Way};
 use crate::spent::Spent;
 use crate::turn::Turn;
 use loopgate_load::{Answer, Fallible, Span, Tally, measure};
@@ -24,14 +24,32 @@ pub(super) fn few_enough(scene: &Scene) -> u64 {
 pub(super) fn bulk(
     contestant: &Contestant,
     front: Front,
+    way: Way,
     streams: usize,
     scene: &Scene,
 ) -> Fallible<Measured> {
-    let turn = Turn::with_answer(contestant, Load::Streams(front), Answer::Bytes, scene.scratch)?;
-    let hello = front == Front::ByName;
-    let role = Role::Streams { to: turn.address, hello, streams, span: span(scene) };
-    let (tally, spent) = load(&turn, &role, scene)?;
+    let (answer, span) = (answer(way), span(scene));
+    let (tally, spent) = if front == Front::Unix {
+        let turn = Turn::over_unix(contestant, answer, scene.scratch)?;
+        load(&turn, &Role::UnixStreams { to: turn.address.clone(), way, streams, span }, scene)?
+    } else {
+        let turn = Turn::with_answer(contestant, Load::Streams(front), answer, scene.scratch)?;
+        let (to, hello) = (turn.address, front == Front::ByName);
+        let role = match way {
+            Way::Up => Role::GivingStreams { to, streams, span },
+            Way::Down => Role::Streams { to, hello, streams, span },
+        };
+        load(&turn, &role, scene)?
+    };
     Ok(measured(per_gigabyte(&tally, spent), tally))
+}
+
+/// What the target does with bulk that goes this way.
+fn answer(way: Way) -> Answer {
+    match way {
+        Way::Up => Answer::Nothing,
+        Way::Down => Answer::Bytes,
+    }
 }
 
 pub(super) fn requests(
@@ -55,7 +73,7 @@ pub(super) fn connects(contestant: &Contestant, front: Front, scene: &Scene) -> 
         Front::SendsHeader => (Says::Message, Answer::EchoAfterHeader),
         Front::TakesHeader => (Says::Header, Answer::Echo),
         Front::ByName => (Says::Hello, Answer::Echo),
-        Front::Plain | Front::EndsTls => (Says::Message, Answer::Echo),
+        Front::Plain | Front::Unix | Front::EndsTls => (Says::Message, Answer::Echo),
     };
     let turn = Turn::with_answer(contestant, Load::Messages(front), answer, scene.scratch)?;
     let at_most = few_enough(scene);
@@ -68,7 +86,7 @@ pub(super) fn connects(contestant: &Contestant, front: Front, scene: &Scene) -> 
 }
 
 /// Lets the role load the turn; returns its tally and who spent how much for it.
-pub(super) fn load(turn: &Turn, role: &Role, scene: &Scene) -> Fallible<(Tally, Spent)> {
+pub(super) fn load<A>(turn: &Turn<A>, role: &Role, scene: &Scene) -> Fallible<(Tally, Spent)> {
     let before = turn.so_far();
     let Report { tally, cpu } = role.start(scene.scratch)?.hear()?;
     std::thread::sleep(CLEAR_UP);

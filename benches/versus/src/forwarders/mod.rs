@@ -5,6 +5,7 @@
 
 mod envoy;
 mod haproxy;
+mod loopgate;
 mod nginx;
 
 use std::fmt::Write;
@@ -13,6 +14,8 @@ use std::io;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::Command;
+
+pub(crate) use loopgate::{file as loopgate_file, text as loopgate_text};
 
 /// Loopgate among them.
 pub(crate) const OURS: &str = "loopgate";
@@ -151,7 +154,7 @@ pub(crate) const FORWARDERS: [Forwarder; 9] = [
         routes: Routes::Many,
         datagrams: true,
         fronts: ALL,
-        command: loopgate,
+        command: loopgate::command,
     },
     Forwarder {
         name: "haproxy",
@@ -226,43 +229,6 @@ pub(crate) const FORWARDERS: [Forwarder; 9] = [
         command: envoy::command,
     },
 ];
-
-/// Where Loopgate's configuration lies, for the workload that changes it.
-pub(crate) fn loopgate_file(folder: &Path) -> PathBuf {
-    folder.join("loopgate.toml")
-}
-
-pub(crate) fn loopgate_text(routes: &[Route]) -> String {
-    loopgate_routes(&ends(routes))
-}
-
-fn loopgate_routes(ends: &[(String, String)]) -> String {
-    let mut text = String::new();
-    for (index, (listen, target)) in ends.iter().enumerate() {
-        let name = if ends.len() == 1 { "bench".to_owned() } else { format!("bench-{index:04}") };
-        let _ = write!(text, "[routes.{name}]\nlisten = \"{listen}\"\ntarget = \"{target}\"\n\n");
-    }
-    text
-}
-
-fn loopgate(program: &Path, job: &Job) -> io::Result<Command> {
-    let file = loopgate_file(job.folder);
-    let mut text = loopgate_routes(&job.ends("unix:"));
-    if job.load.is_udp() {
-        let _ = write!(text, "[defaults]\nprotocol = \"udp\"\nidle_timeout = \"{}s\"\n", job.load.idle());
-    }
-    text.push_str(&match job.load.front() {
-        Front::Plain | Front::Unix => String::new(),
-        Front::EndsTls => format!("[routes.bench.tls]\ncertificate = \"{}\"\n", job.pair.display()),
-        Front::SendsHeader => "[defaults]\nsend_proxy = \"v1\"\n".to_owned(),
-        Front::TakesHeader => "[defaults]\naccept_proxy = [\"127.0.0.1\"]\n".to_owned(),
-        Front::ByName => format!("[routes.bench.names]\n\"{NAME}\" = \"{}\"\n", job.routes[0].target),
-    });
-    fs::write(&file, text)?;
-    let mut command = Command::new(program);
-    command.arg("run").arg("-c").arg(file);
-    Ok(command)
-}
 
 fn socat(program: &Path, job: &Job) -> io::Result<Command> {
     let mut command = Command::new(program);

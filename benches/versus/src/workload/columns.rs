@@ -20,6 +20,8 @@ const FAILED: Column = lower("failed", "failed", Aim::None);
 /// CPU of both ends, in the unit of the forwarder's.
 const CLIENT: Column = beside("client", "client");
 const TARGET: Column = beside("target", "target");
+/// Of datagrams, both ends are one process.
+const ENDS: Column = beside("client", "both ends");
 const ALL_PER_GIGABYTE: Column = lower("all", "CPU s/GB of all", Aim::None);
 
 const fn bulk(rate: f64, cpu: Aim, all: Aim) -> [Column; 6] {
@@ -123,24 +125,32 @@ pub(super) const UDP_REQUESTS: &[Column] = &[
     lower("p50", "p50 µs", Aim::None),
     lower("p99", "p99 µs", Aim::Ratio(1.0)),
     lower("cpu", "CPU µs/exchange", Aim::Ratio(0.9)),
+    ENDS,
+    lower("all", "CPU µs/exchange of all", Aim::None),
     FAILED,
 ];
 
 pub(super) const UDP_SMALL: &[Column] = &[
     higher("rate", "datagrams/s", Aim::None),
     lower("cpu", "CPU µs/datagram", Aim::Ratio(0.9)),
+    ENDS,
+    lower("all", "CPU µs/datagram of all", Aim::None),
     lower("lost", "lost %", Aim::AtMost(0.0)),
 ];
 
 pub(super) const UDP_LARGE: &[Column] = &[
     higher("rate", "datagrams/s", Aim::None),
     lower("cpu", "CPU µs/datagram", Aim::Ratio(0.75)),
+    ENDS,
+    lower("all", "CPU µs/datagram of all", Aim::None),
     lower("lost", "lost %", Aim::AtMost(0.0)),
 ];
 
 pub(super) const UDP_TRAINS: &[Column] = &[
     higher("rate", "datagrams/s", Aim::None),
     lower("cpu", "CPU µs/datagram", Aim::Ratio(0.25)),
+    ENDS,
+    lower("all", "CPU µs/datagram of all", Aim::None),
     lower("lost", "lost %", Aim::AtMost(0.0)),
 ];
 

@@ -8,7 +8,8 @@ use super::{Measured, Scene};
 use crate::contestant::Contestant;
 use crate::figures::Figures;
 use crate::forwarders::{IDLE_FLOW, Load};
-use crate::role::{Pace, Traffic};
+use crate::role::{Pace, Report, Traffic};
+use crate::spent::Spent;
 use crate::turn::Turn;
 use loopgate_load::{Fallible, Held, Span, Tally, measure};
 
@@ -18,8 +19,8 @@ const CLEAR_UP: Duration = Duration::from_millis(60);
 const FLOWS: usize = 64;
 
 pub(super) fn requests(contestant: &Contestant, scene: &Scene) -> Fallible<Measured> {
-    let (tally, cpu) = load(contestant, Traffic::Requests { flows: FLOWS, span: span(scene) }, scene)?;
-    let mut figures = figures(&tally, cpu);
+    let (tally, spent) = load(contestant, Traffic::Requests { flows: FLOWS, span: span(scene) }, scene)?;
+    let mut figures = figures(&tally, spent);
     figures.extend(tally.p50_us.map(|p50| ("p50", p50)));
     figures.extend(tally.p99_us.map(|p99| ("p99", p99)));
     figures.insert("failed", tally.failed.values().sum::<u64>() as f64);
@@ -35,31 +36,32 @@ pub(super) fn down(contestant: &Contestant, pace: Pace, scene: &Scene) -> Fallib
 }
 
 fn one_way(contestant: &Contestant, traffic: Traffic, scene: &Scene) -> Fallible<Measured> {
-    let (mut tally, cpu) = load(contestant, traffic, scene)?;
+    let (mut tally, spent) = load(contestant, traffic, scene)?;
     let sent = tally.failed.remove("sent").unwrap_or_default();
     let lost = tally.failed.get("lost").copied().unwrap_or_default();
-    let mut figures = figures(&tally, cpu);
+    let mut figures = figures(&tally, spent);
     figures.insert("lost", 100.0 * lost as f64 / sent.max(1) as f64);
     Ok(Measured { figures, failures: BTreeMap::new() })
 }
 
 /// The target is bound, the forwarder stands before it, the load is told where to send.
-fn load(contestant: &Contestant, traffic: Traffic, scene: &Scene) -> Fallible<(Tally, Option<f64>)> {
+fn load(contestant: &Contestant, traffic: Traffic, scene: &Scene) -> Fallible<(Tally, Spent)> {
     let (turn, mut player) = Turn::with_datagrams(contestant, Load::Datagrams, traffic, scene.scratch)?;
-    let before = turn.cpu_seconds();
+    let before = turn.so_far();
     player.tell(&turn.address.to_string())?;
-    let tally: Tally = player.hear()?;
+    let Report { tally, cpu } = player.hear()?;
     sleep(CLEAR_UP);
-    let cpu = turn.cpu_seconds().zip(before).map(|(after, before)| after - before);
+    let spent = turn.so_far().since(before, cpu);
     if tally.measured == 0 {
         return Err(format!("nothing came through: {:?}", tally.failed).into());
     }
-    Ok((tally, cpu))
+    Ok((tally, spent))
 }
 
-fn figures(tally: &Tally, cpu: Option<f64>) -> Figures {
+/// Client and target are one process here.
+fn figures(tally: &Tally, spent: Spent) -> Figures {
     let mut figures = Figures::from([("rate", tally.measured as f64 / tally.seconds)]);
-    figures.extend(cpu.map(|cpu| ("cpu", cpu * 1e6 / tally.all as f64)));
+    spent.add_to(&mut figures, 1e6 / tally.all as f64);
     figures
 }
 

@@ -1,7 +1,7 @@
 //! Both ends of UDP workloads in one process: the target behind the forwarder and the clients before it.
 //!
 //! It binds its target first and is told where to send once the forwarder stands. In one process because what was lost
-//! on the way is then a subtraction; its CPU counts for nobody.
+//! on the way is then a subtraction; its CPU is that of both ends.
 
 mod hold;
 mod one_way;
@@ -11,6 +11,7 @@ use std::io;
 use std::net::{SocketAddr, UdpSocket};
 use std::time::{Duration, Instant};
 
+use super::report;
 use loopgate_load::{Fallible, Span, end_with_standard_input, say};
 use nix::sys::socket::{setsockopt, sockopt};
 use serde::{Deserialize, Serialize};
@@ -49,9 +50,9 @@ pub(super) fn play(listen: SocketAddr, traffic: Traffic) -> Fallible<()> {
         end_with_standard_input();
     }
     match traffic {
-        Traffic::Requests { flows, span } => say(&requests::load(target, to, flows, span)?),
-        Traffic::Up { flows, pace, span } => say(&one_way::up(target, to, flows, pace, span)?),
-        Traffic::Down { flows, pace, span } => say(&one_way::down(target, to, flows, pace, span)?),
+        Traffic::Requests { flows, span } => report(requests::load(target, to, flows, span)?),
+        Traffic::Up { flows, pace, span } => report(one_way::up(target, to, flows, pace, span)?),
+        Traffic::Down { flows, pace, span } => report(one_way::down(target, to, flows, pace, span)?),
         Traffic::Hold => hold::obey(&target, to),
     }
 }

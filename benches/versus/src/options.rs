@@ -84,3 +84,26 @@ fn default_out() -> PathBuf {
     let program = std::env::current_exe().unwrap_or_default();
     program.ancestors().nth(2).map_or_else(|| PathBuf::from("target"), PathBuf::from).join("versus")
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn options(arguments: &[&str]) -> Result<Options, clap::Error> {
+        Options::try_parse_from([&["versus"], arguments].concat())
+    }
+
+    #[test]
+    fn a_congestion_control_is_not_chosen_for_the_host() {
+        assert!(options(&["--congestion", "reno", "--host-network"]).is_err());
+        assert_eq!(options(&["--congestion", "reno"]).unwrap().congestion.as_deref(), Some("reno"));
+    }
+
+    #[test]
+    fn rounds_are_added_for_a_spread_of_five_per_cent_but_for_none_in_a_smoke_run() {
+        assert_eq!(options(&[]).unwrap().spread(), Some(0.05));
+        assert_eq!(options(&["--spread", "2"]).unwrap().spread(), Some(0.02));
+        assert_eq!(options(&["--spread", "0"]).unwrap().spread(), None);
+        assert_eq!(options(&["--smoke"]).unwrap().spread(), None);
+    }
+}

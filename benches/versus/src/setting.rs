@@ -29,7 +29,7 @@ pub(crate) struct Setting {
 }
 
 #[derive(Serialize)]
-#[serde(rename_all = "lowercase")]
+#[serde(rename_all = "lowercase", tag = "kind", content = "why")]
 enum Network {
     /// A namespace of the run's own.
     Namespace,
@@ -42,9 +42,11 @@ impl Setting {
     pub(crate) fn take(options: &Options) -> Fallible<Setting> {
         let before = allowed()?;
         let cpus = first(&before, options.cpus)?;
-        let mut set = CpuSet::new();
-        cpus.iter().for_each(|cpu| set.set(*cpu));
-        sched_setaffinity(None, &set)?;
+        if cpus.len() < before.len() {
+            let mut set = CpuSet::new();
+            cpus.iter().for_each(|cpu| set.set(*cpu));
+            sched_setaffinity(None, &set)?;
+        }
 
         let host_congestion = sysctl(CONGESTION);
         let network = match namespace::enter_or_say_why(options)? {
@@ -139,14 +141,7 @@ mod tests {
 
     #[test]
     fn the_setting_says_processors_network_and_congestion_control() {
-        let mut setting = Setting {
-            cpus: vec![0],
-            of: 2,
-            network: Network::Namespace,
-            congestion: "reno".to_owned(),
-            host_congestion: "bbr".to_owned(),
-            local_ports: "1024 65535".to_owned(),
-        };
+        let mut setting = example();
         assert_eq!(
             setting.to_string(),
             "everybody on one of 2 processors · loopback of a namespace of its own, source ports 1024–65535 · \
@@ -154,10 +149,37 @@ mod tests {
         );
         setting.network = Network::Host("refused".to_owned());
         setting.host_congestion = "reno".to_owned();
+        assert_eq!(setting.why_host(), Some("refused"));
         let told = setting.to_string();
         assert!(
             told.ends_with("the host's loopback, source ports 1024–65535 · congestion control reno"),
             "{told}"
         );
+    }
+
+    #[test]
+    fn the_json_of_a_setting_says_the_same() {
+        let json = |setting: &Setting| serde_json::to_value(setting).unwrap();
+        let mut setting = example();
+        assert_eq!(
+            json(&setting),
+            serde_json::json!({
+                "cpus": [0], "of": 2, "network": { "kind": "namespace" }, "congestion": "reno",
+                "host_congestion": "bbr", "local_ports": "1024 65535",
+            })
+        );
+        setting.network = Network::Host("refused".to_owned());
+        assert_eq!(json(&setting)["network"], serde_json::json!({ "kind": "host", "why": "refused" }));
+    }
+
+    fn example() -> Setting {
+        Setting {
+            cpus: vec![0],
+            of: 2,
+            network: Network::Namespace,
+            congestion: "reno".to_owned(),
+            host_congestion: "bbr".to_owned(),
+            local_ports: "1024 65535".to_owned(),
+        }
     }
 }

@@ -69,3 +69,67 @@ fn workload(sheet: &Sheet, lineup: &Lineup) -> Value {
         "misses": sheet.misses,
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+    use std::path::PathBuf;
+
+    use clap::Parser;
+
+    use super::*;
+    use crate::contestant::DIRECT;
+    use crate::figures::Figures;
+    use crate::forwarders::{FORWARDERS, OURS};
+    use crate::reading::Reading;
+    use crate::workload::chosen;
+
+    /// Of two forwarders: one carries twice as much for half the CPU of all.
+    fn readings() -> Vec<Reading> {
+        let readings =
+            [(OURS, 2.0, 1.0), ("haproxy", 1.0, 2.0)].into_iter().flat_map(|(contestant, rate, all)| {
+                [1.0, 1.25, 0.75].into_iter().enumerate().map(move |(round, noise)| Reading {
+                    round,
+                    contestant,
+                    figures: Figures::from([
+                        ("rate", rate * noise),
+                        ("all", all),
+                        ("client", 0.25),
+                        ("target", 0.5),
+                    ]),
+                    others: 0.0,
+                    failures: BTreeMap::new(),
+                })
+            });
+        readings.collect()
+    }
+
+    #[test]
+    fn a_workload_tells_medians_with_their_extremes_and_spread_the_cpu_of_everybody_and_the_verdict() {
+        let options = Options::parse_from(["versus", "--only", "bulk-1"]);
+        let sheet = Sheet {
+            workload: chosen(&options).unwrap()[0],
+            rounds: 3,
+            readings: readings(),
+            misses: Vec::new(),
+        };
+        let others = FORWARDERS.iter().filter(|forwarder| [OURS, "haproxy"].contains(&forwarder.name));
+        let others = others.map(|forwarder| Contestant {
+            name: forwarder.name,
+            version: String::new(),
+            forwarder: Some((forwarder, PathBuf::new())),
+        });
+        let direct = Contestant { name: DIRECT, version: String::new(), forwarder: None };
+        let lineup = Lineup { contestants: others.chain([direct]).collect(), skipped: Vec::new() };
+
+        let told = workload(&sheet, &lineup);
+        let summary = &told["summaries"][OURS];
+        assert_eq!(summary["rate"], json!({ "median": 2.0, "low": 1.5, "high": 2.5, "spread": 0.5 }));
+        assert_eq!(summary["client"]["median"], 0.25);
+        assert_eq!(summary["target"]["median"], 0.5);
+        assert_eq!(told["verdicts"]["all"]["ratio"], 0.5);
+        assert_eq!(told["verdicts"]["all"]["met"], true);
+        assert_eq!(told["rounds"], 3);
+        assert_eq!(told["spread"], 0.5);
+    }
+}

@@ -131,7 +131,7 @@ fn panel(sheet: &Sheet, column: &Column, title: &'static str, lineup: &Lineup) -
 fn circumstances(machine: &Machine, run: &Run, options: &Options) -> String {
     let rounds = run.sheets.iter().map(|sheet| sheet.rounds).max().unwrap_or(0);
     let how = if options.smoke { " · a smoke run: the figures mean nothing" } else { "" };
-    format!("{} · Linux {} · medians of {rounds} interleaved rounds{how}", machine.date, machine.kernel)
+    format!("{} · Linux {} · medians of up to {rounds} interleaved rounds{how}", machine.date, machine.kernel)
 }
 
 fn versions(lineup: &Lineup) -> String {

@@ -27,7 +27,10 @@ impl Contestant {
 /// The forwarder with its program, where that is here; `ours` is Loopgate's.
 pub(crate) fn find(forwarder: &'static Forwarder, ours: Option<&Path>) -> Fallible<Contestant> {
     let program = program(forwarder.find, ours)?;
-    let version = version(&program, forwarder.version_argument);
+    let version = match forwarder.find {
+        Find::Itself => String::new(),
+        _ => version(&program, forwarder.version_argument),
+    };
     Ok(Contestant { name: forwarder.name, version, forwarder: Some((forwarder, program)) })
 }
 
@@ -39,6 +42,7 @@ fn program(find: Find, ours: Option<&Path>) -> Fallible<PathBuf> {
             let path = std::env::var_os(name).ok_or_else(|| format!("{name} is not set to its program"))?;
             Ok(PathBuf::from(path))
         }
+        Find::Itself => Ok(std::env::current_exe()?),
     }
 }
 

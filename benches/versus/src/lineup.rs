@@ -16,7 +16,7 @@ pub(crate) struct Lineup {
     pub(crate) skipped: Vec<(&'static str, String)>,
 }
 
-/// Finds everybody, and lets each forward one message before it may take part.
+/// Finds everybody, and lets each that takes connections forward one message before it may take part.
 pub(crate) fn lineup(ours: Option<PathBuf>, options: &Options, scratch: &Path) -> Fallible<Lineup> {
     let mut lineup = Lineup { contestants: Vec::new(), skipped: Vec::new() };
     if takes_part(DIRECT, options) {
@@ -54,7 +54,7 @@ fn admit(forwarder: &'static Forwarder, ours: Option<&Path>, scratch: &Path) -> 
     if contestant.can(Front::Plain) {
         let turn = Turn::with_echo(&contestant, Load::Messages(Front::Plain), scratch)?;
         exchange(turn.address)?;
-    } else {
+    } else if contestant.can(Front::EndsTls) {
         let turn = Turn::with_echo(&contestant, Load::Messages(Front::EndsTls), scratch)?;
         exchange_over(tls_connect(turn.address, &tls_config()?)?)?;
     }

@@ -9,6 +9,7 @@ use crate::figures::{Aim, Column, Figures};
 use crate::forwarders::OURS;
 use crate::spread::spread;
 use crate::workload::Workload;
+use crate::yardstick::YARDSTICK;
 
 /// One contestant's turn in one round.
 #[derive(Serialize)]
@@ -47,6 +48,9 @@ pub(crate) struct Summary {
     pub(crate) spread: Option<f64>,
 }
 
+/// What Loopgate may cost beside the yardstick.
+pub(crate) const WITHIN: f64 = 1.15;
+
 /// How Loopgate does in one column.
 #[derive(Serialize)]
 pub(crate) struct Verdict {
@@ -69,7 +73,7 @@ impl Sheet {
         let mut others: Vec<&'static str> = self.readings.iter().map(|reading| reading.contestant).collect();
         others.sort_unstable();
         others.dedup();
-        let others = others.into_iter().filter(|name| *name != OURS && *name != DIRECT);
+        let others = others.into_iter().filter(|name| ![OURS, DIRECT, YARDSTICK].contains(name));
         let medians = others.filter_map(|name| Some((name, self.summary(name, column)?.median)));
         medians.reduce(|best, next| if column.better.of(next.1, best.1) { next } else { best })
     }
@@ -97,6 +101,18 @@ impl Sheet {
                 .filter_map(|name| self.summary(name, column)?.spread)
         });
         spreads.reduce(f64::max)
+    }
+
+    /// The same against the yardstick, which is no other forwarder: only what work costs is compared.
+    pub(crate) fn beside_yardstick(&self, column: &Column) -> Option<Verdict> {
+        if column.key != "cpu" {
+            return None;
+        }
+        let ours = self.summary(OURS, column)?.median;
+        let yardstick = self.summary(YARDSTICK, column)?.median;
+        let ratio = (yardstick > 0.0).then(|| ours / yardstick);
+        let met = ratio.map(|ratio| ratio <= WITHIN);
+        Some(Verdict { ours, best_other: Some((YARDSTICK, yardstick)), ratio, met })
     }
 }
 

@@ -16,6 +16,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 pub(crate) use loopgate::{file as loopgate_file, text as loopgate_text};
+use crate::yardstick::{self, YARDSTICK};
 
 /// Loopgate among them.
 pub(crate) const OURS: &str = "loopgate";
@@ -38,6 +39,8 @@ pub(crate) enum Find {
     Ours,
     OnPath(&'static str),
     Variable(&'static str),
+    /// The bench's own program.
+    Itself,
 }
 
 #[derive(Clone, Copy, PartialEq)]
@@ -146,7 +149,7 @@ impl Load {
 /// Seconds until a flow idles out, where a workload waits for that.
 pub(crate) const IDLE_FLOW: u32 = 5;
 
-pub(crate) const FORWARDERS: [Forwarder; 9] = [
+pub(crate) const FORWARDERS: [Forwarder; 10] = [
     Forwarder {
         name: OURS,
         find: Find::Ours,
@@ -227,6 +230,15 @@ pub(crate) const FORWARDERS: [Forwarder; 9] = [
         datagrams: true,
         fronts: ONLY_PLAIN,
         command: envoy::command,
+    },
+    Forwarder {
+        name: YARDSTICK,
+        find: Find::Itself,
+        version_argument: "",
+        routes: Routes::One,
+        datagrams: true,
+        fronts: &[],
+        command: yardstick::command,
     },
 ];
 

@@ -3,10 +3,11 @@
 use serde_json::{Map, Value, json};
 
 use crate::contestant::Contestant;
+use crate::figures::Column;
 use crate::lineup::Lineup;
 use crate::machine::Machine;
 use crate::options::Options;
-use crate::reading::Sheet;
+use crate::reading::{Sheet, Verdict};
 use crate::rounds::Run;
 use crate::setting::Setting;
 
@@ -52,11 +53,10 @@ fn workload(sheet: &Sheet, lineup: &Lineup) -> Value {
             summaries.insert(contestant.name.to_owned(), figures.into());
         }
     }
-    let verdicts = sheet
-        .workload
-        .columns
-        .iter()
-        .filter_map(|column| Some((column.key.to_owned(), json!(sheet.verdict(column)?))));
+    let of_columns = |verdict: fn(&Sheet, &Column) -> Option<Verdict>| -> Map<String, Value> {
+        let columns = sheet.workload.columns.iter();
+        columns.filter_map(|column| Some((column.key.to_owned(), json!(verdict(sheet, column)?)))).collect()
+    };
     json!({
         "name": sheet.workload.name,
         "title": sheet.workload.title,
@@ -64,7 +64,8 @@ fn workload(sheet: &Sheet, lineup: &Lineup) -> Value {
         "rounds": sheet.rounds,
         "spread": sheet.spread(),
         "summaries": summaries,
-        "verdicts": verdicts.collect::<Map<String, Value>>(),
+        "verdicts": of_columns(Sheet::verdict),
+        "beside_yardstick": of_columns(Sheet::beside_yardstick),
         "readings": sheet.readings,
         "misses": sheet.misses,
     })

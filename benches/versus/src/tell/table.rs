@@ -5,7 +5,7 @@ use crate::forwarders::OURS;
 use crate::lineup::Lineup;
 use crate::machine::Machine;
 use crate::options::Options;
-use crate::reading::Sheet;
+use crate::reading::{Sheet, WITHIN};
 use crate::rounds::Run;
 use crate::setting::Setting;
 
@@ -115,14 +115,19 @@ pub(crate) fn closing(run: &Run, lineup: &Lineup) {
     let mut rows = vec![["aims", "", OURS, "best other", "", "ratio", "aim", ""].map(str::to_owned).to_vec()];
     for sheet in &run.sheets {
         for column in sheet.workload.columns.iter().filter(|column| !matches!(column.aim, Aim::None)) {
-            let Some(verdict) = sheet.verdict(column) else { continue };
-            let (name, best) =
-                verdict.best_other.map_or(("-", String::new()), |(name, best)| (name, figure(best)));
-            let ratio = verdict.ratio.map_or_else(String::new, |ratio| format!("{ratio:.2}×"));
-            let cells = [sheet.workload.name, column.title, &figure(verdict.ours), &best, name, &ratio];
-            let mut row = cells.map(str::to_owned).to_vec();
-            row.extend([aim(column), met(&verdict).to_owned()]);
-            rows.push(row);
+            let verdicts = [
+                sheet.verdict(column).map(|verdict| (verdict, aim(column))),
+                sheet.beside_yardstick(column).map(|verdict| (verdict, format!("≤ {WITHIN:.2}×"))),
+            ];
+            for (verdict, aim) in verdicts.into_iter().flatten() {
+                let (name, best) =
+                    verdict.best_other.map_or(("-", String::new()), |(name, best)| (name, figure(best)));
+                let ratio = verdict.ratio.map_or_else(String::new, |ratio| format!("{ratio:.2}×"));
+                let cells = [sheet.workload.name, column.title, &figure(verdict.ours), &best, name, &ratio];
+                let mut row = cells.map(str::to_owned).to_vec();
+                row.extend([aim, met(&verdict).to_owned()]);
+                rows.push(row);
+            }
         }
     }
     println!();

@@ -19,6 +19,7 @@ use crate::setting::Setting;
 use loopgate_load::Fallible;
 
 use crate::role::{Pace, Way};
+use crate::yardstick::YARDSTICK;
 use columns::{
     BULK, CLIENTS, CONNECTS, FRONT_BULK, HANDSHAKES, IDLE, IPERF3, PIPELINED, REQUEST_1, REQUEST_50, ROUTES,
     TLS_BULK, UDP_IDLE, UDP_LARGE, UDP_REQUESTS, UDP_SMALL, UDP_TRAINS, UNIX_BULK,
@@ -240,8 +241,9 @@ impl Workload {
             _ => Front::Plain,
         };
         match (self.kind, &contestant.forwarder) {
+            (Kind::UdpIdle, Some((forwarder, _))) if forwarder.name == YARDSTICK => false,
+            (_, Some((forwarder, _))) if is_udp => forwarder.datagrams,
             _ if !contestant.can(front) => false,
-            (_, Some((forwarder, _))) if is_udp && !forwarder.datagrams => false,
             (Kind::UdpIdle, None) => false,
             (Kind::Idle | Kind::Routes, None) => false,
             (Kind::Routes, Some((forwarder, _))) => forwarder.routes == Routes::Many,

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::thread::sleep;
 use std::time::Duration;
 
-use super::{Measured, Scene};
+use super::{FLOWS, Measured, Scene};
 use crate::contestant::Contestant;
 use crate::figures::Figures;
 use crate::forwarders::{IDLE_FLOW, Load};
@@ -16,8 +16,6 @@ use loopgate_load::{Fallible, Held, Span, Tally, measure};
 /// How long a forwarder has to clear up after the last datagram; its CPU belongs to the turn.
 const CLEAR_UP: Duration = Duration::from_millis(60);
 
-const FLOWS: usize = 64;
-
 pub(super) fn requests(contestant: &Contestant, scene: &Scene) -> Fallible<Measured> {
     let (tally, spent) = load(contestant, Traffic::Requests { flows: FLOWS, span: span(scene) }, scene)?;
     let mut figures = figures(&tally, spent);
@@ -27,12 +25,12 @@ pub(super) fn requests(contestant: &Contestant, scene: &Scene) -> Fallible<Measu
     Ok(Measured { figures, failures: tally.failed })
 }
 
-pub(super) fn up(contestant: &Contestant, pace: Pace, scene: &Scene) -> Fallible<Measured> {
-    one_way(contestant, Traffic::Up { flows: FLOWS, pace, span: span(scene) }, scene)
+pub(super) fn up(contestant: &Contestant, flows: usize, pace: Pace, scene: &Scene) -> Fallible<Measured> {
+    one_way(contestant, Traffic::Up { flows, pace, span: span(scene) }, scene)
 }
 
-pub(super) fn down(contestant: &Contestant, pace: Pace, scene: &Scene) -> Fallible<Measured> {
-    one_way(contestant, Traffic::Down { flows: FLOWS, pace, span: span(scene) }, scene)
+pub(super) fn down(contestant: &Contestant, flows: usize, pace: Pace, scene: &Scene) -> Fallible<Measured> {
+    one_way(contestant, Traffic::Down { flows, pace, span: span(scene) }, scene)
 }
 
 fn one_way(contestant: &Contestant, traffic: Traffic, scene: &Scene) -> Fallible<Measured> {

@@ -45,8 +45,8 @@ enum Kind {
     Redis,
     Wrk,
     UdpRequests,
-    UdpUp(Pace),
-    UdpDown(Pace),
+    UdpUp { flows: usize, pace: Pace },
+    UdpDown { flows: usize, pace: Pace },
     UdpIdle,
 }
 
@@ -66,6 +66,9 @@ pub(crate) struct Measured {
 const ALONE: Pace = Pace { per_second: 100_000, bytes: 64, train: 1 };
 /// QUIC's datagrams, sixteen in one system call.
 const TRAINS: Pace = Pace { per_second: 400_000, bytes: 1_200, train: 16 };
+
+/// Many clients, each with datagrams of its own; one client sends all of them in a row.
+const FLOWS: usize = 64;
 
 static WORKLOADS: &[Workload] = &[
     bulk("bulk-1", "bulk, 1 stream", Way::Down, 1),
@@ -163,25 +166,55 @@ static WORKLOADS: &[Workload] = &[
         name: "udp-64",
         title: "UDP, one way, 64 B, 64 flows, 100,000/s",
         columns: UDP_SMALL,
-        kind: Kind::UdpUp(ALONE),
+        kind: Kind::UdpUp { flows: FLOWS, pace: ALONE },
+    },
+    Workload {
+        name: "udp-64-one",
+        title: "UDP, one way, 64 B, one flow, 100,000/s",
+        columns: UDP_SMALL,
+        kind: Kind::UdpUp { flows: 1, pace: ALONE },
+    },
+    Workload {
+        name: "udp-64-down",
+        title: "UDP, answers, 64 B, 64 flows, 100,000/s",
+        columns: UDP_SMALL,
+        kind: Kind::UdpDown { flows: FLOWS, pace: ALONE },
+    },
+    Workload {
+        name: "udp-64-down-one",
+        title: "UDP, answers, 64 B, one flow, 100,000/s",
+        columns: UDP_SMALL,
+        kind: Kind::UdpDown { flows: 1, pace: ALONE },
     },
     Workload {
         name: "udp-1400",
         title: "UDP, one way, 1,400 B, 64 flows, 100,000/s",
         columns: UDP_LARGE,
-        kind: Kind::UdpUp(Pace { bytes: 1_400, ..ALONE }),
+        kind: Kind::UdpUp { flows: FLOWS, pace: Pace { bytes: 1_400, ..ALONE } },
     },
     Workload {
         name: "udp-trains",
         title: "UDP, one way, trains of 16 × 1,200 B, 64 flows, 400,000/s",
         columns: UDP_TRAINS,
-        kind: Kind::UdpUp(TRAINS),
+        kind: Kind::UdpUp { flows: FLOWS, pace: TRAINS },
+    },
+    Workload {
+        name: "udp-trains-one",
+        title: "UDP, one way, trains of 16 × 1,200 B, one flow, 400,000/s",
+        columns: UDP_TRAINS,
+        kind: Kind::UdpUp { flows: 1, pace: TRAINS },
     },
     Workload {
         name: "udp-answers",
         title: "UDP, answers, trains of 16 × 1,200 B, 64 flows, 400,000/s",
         columns: UDP_TRAINS,
-        kind: Kind::UdpDown(TRAINS),
+        kind: Kind::UdpDown { flows: FLOWS, pace: TRAINS },
+    },
+    Workload {
+        name: "udp-answers-one",
+        title: "UDP, answers, trains of 16 × 1,200 B, one flow, 400,000/s",
+        columns: UDP_TRAINS,
+        kind: Kind::UdpDown { flows: 1, pace: TRAINS },
     },
     Workload { name: "udp-idle", title: "UDP, idle flows", columns: UDP_IDLE, kind: Kind::UdpIdle },
     Workload { name: "wrk", title: "wrk, 50 HTTP connections", columns: CLIENTS, kind: Kind::Wrk },
@@ -227,8 +260,8 @@ impl Workload {
             Kind::Redis => real::redis(contestant, scene),
             Kind::Wrk => real::wrk(contestant, scene),
             Kind::UdpRequests => datagrams::requests(contestant, scene),
-            Kind::UdpUp(pace) => datagrams::up(contestant, pace, scene),
-            Kind::UdpDown(pace) => datagrams::down(contestant, pace, scene),
+            Kind::UdpUp { flows, pace } => datagrams::up(contestant, flows, pace, scene),
+            Kind::UdpDown { flows, pace } => datagrams::down(contestant, flows, pace, scene),
             Kind::UdpIdle => datagrams::idle(contestant, scene),
         }
     }

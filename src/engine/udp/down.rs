@@ -6,7 +6,7 @@ use super::datagram::{Piece, SendFailure};
 use super::flow_table::FlowId;
 use super::loop_state::{Answer, EventLoop};
 use crate::outcome::{Cause, DropReason, End};
-use crate::sys::datagrams::{Arrivals, Departure};
+use crate::sys::datagrams::{Arrivals, Departure, is_of_a_train};
 use crate::transport;
 
 /// Answers taken from one flow in a turn, before the others get their turn.
@@ -81,7 +81,8 @@ impl EventLoop {
                 let piece = answers[n].piece(arrivals);
                 let client = self.flows.client(answers[n].flow);
                 let (to, from) = (client.map(|client| client.from), client.and_then(|client| client.asked));
-                Departure { bytes: piece.bytes, segment: piece.segment, to, from }
+                let joins = self.flows.get(answers[n].flow).is_some_and(|flow| flow.joins);
+                Departure { bytes: piece.bytes, segment: piece.segment, to, from, joins }
             };
             match self.departures.send(&socket, answers.len(), departure) {
                 Ok(sent) => {
@@ -93,12 +94,18 @@ impl EventLoop {
                     }
                     answers = &answers[sent..];
                 }
+                Err(error) if is_of_a_train(&error) && self.stops_joining(answers[0].flow) => {}
                 Err(error) => {
                     self.answer_hindered(&socket, answers[0], &error, arrivals);
                     answers = &answers[1..];
                 }
             }
         }
+    }
+
+    /// Takes back that this flow's answers may be joined; false if they were not.
+    fn stops_joining(&mut self, id: FlowId) -> bool {
+        self.flows.get_mut(id).is_some_and(|flow| std::mem::take(&mut flow.joins))
     }
 
     fn answer_hindered(
@@ -116,7 +123,8 @@ impl EventLoop {
             return flow.account.dropped_down(why, piece.count());
         };
         for bytes in piece.bytes.chunks(piece.segment) {
-            let single = |_| Departure { bytes, segment: 0, to: Some(client.from), from: client.asked };
+            let single =
+                |_| Departure { bytes, segment: 0, to: Some(client.from), from: client.asked, joins: false };
             match self.departures.send(socket, 1, single) {
                 Ok(_) => flow.delivered_down(1, bytes.len()),
                 Err(error) => {

@@ -28,6 +28,8 @@ pub(super) struct Flow {
     pub(super) target_dropped_before: u64,
     /// The latest batch it took part in, and how many datagrams it took of it.
     pub(super) batch: (u32, u32),
+    /// Whether its datagrams may be joined into trains: until its path refuses one.
+    pub(super) joins: bool,
     /// Its rates, on a route with a bandwidth.
     pub(super) policer: Option<Box<Policer>>,
     /// Its permit, on a route with limits.

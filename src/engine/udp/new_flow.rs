@@ -159,6 +159,7 @@ impl EventLoop {
             first_answer: None,
             target_dropped_before: target.enter(address, &self.shared.beside),
             batch: (0, 0),
+            joins: true,
             _entered: self.shared.own_flows.enter(&socket, address, hops),
             socket,
             target,

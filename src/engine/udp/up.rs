@@ -11,7 +11,7 @@ use super::flow_table::{ClientKey, FlowId};
 use super::loop_state::{BATCH, EventLoop};
 use super::new_flow::NewFlow;
 use crate::outcome::{Cause, DropReason, End};
-use crate::sys::datagrams::{Arrival, Arrivals, Departure, backlog};
+use crate::sys::datagrams::{Arrival, Arrivals, Departure, backlog, is_of_a_train};
 
 /// Batches received from one listener before the others get their turn.
 const MAX_BATCHES: usize = 4;
@@ -140,11 +140,10 @@ impl EventLoop {
         self.flows.touch(id, now);
         while !pieces.is_empty() {
             let Some(flow) = self.flows.get_mut(id) else { return };
-            let departure = |n: usize| Departure {
-                bytes: pieces[n].bytes,
-                segment: pieces[n].segment,
-                to: None,
-                from: None,
+            let joins = flow.joins;
+            let departure = |n: usize| {
+                let Piece { bytes, segment } = pieces[n];
+                Departure { bytes, segment, to: None, from: None, joins }
             };
             match self.departures.send(&flow.socket, pieces.len(), departure) {
                 Ok(sent) => {
@@ -153,6 +152,7 @@ impl EventLoop {
                     }
                     pieces = &pieces[sent..];
                 }
+                Err(error) if joins && is_of_a_train(&error) => flow.joins = false,
                 Err(error) => match SendFailure::of(&error, pieces[0].segment) {
                     SendFailure::Train => {
                         self.send_up_singly(id, pieces[0]);
@@ -189,7 +189,7 @@ impl EventLoop {
     fn send_up_singly(&mut self, id: FlowId, train: Piece<'_>) {
         let Some(flow) = self.flows.get_mut(id) else { return };
         for bytes in train.bytes.chunks(train.segment) {
-            let single = |_| Departure { bytes, segment: 0, to: None, from: None };
+            let single = |_| Departure { bytes, segment: 0, to: None, from: None, joins: false };
             match self.departures.send(&flow.socket, 1, single) {
                 Ok(_) => flow.delivered_up(1, bytes.len()),
                 Err(error) => flow.dropped_up(SendFailure::of(&error, 0).drop_reason(), 1, bytes.len()),

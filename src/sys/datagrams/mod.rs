@@ -11,7 +11,7 @@ mod sendmmsg;
 
 pub(crate) use options::{backlog, join_trains, report_local_address};
 pub(crate) use recvmmsg::{Arrival, Arrivals};
-pub(crate) use sendmmsg::{Departure, Departures};
+pub(crate) use sendmmsg::{Departure, Departures, is_of_a_train};
 
 use std::net::IpAddr;
 

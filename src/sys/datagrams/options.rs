@@ -4,6 +4,8 @@ use std::ffi::c_int;
 use std::io;
 use std::os::fd::{AsFd, AsRawFd};
 
+use rustix::net::{AddressFamily, SocketFlags, SocketType, socket_with};
+
 /// Lets the socket receive a train of datagrams from one sender as one buffer (udp(7), UDP_GRO, Linux 5.0).
 ///
 /// # Errors
@@ -24,15 +26,25 @@ pub(crate) fn report_local_address(socket: impl AsFd, is_ipv4: bool) -> io::Resu
     }
 }
 
+/// Whether the kernel sends trains (udp(7), UDP_SEGMENT, Linux 4.18).
+pub(super) fn sends_trains() -> bool {
+    let socket = socket_with(AddressFamily::INET, SocketType::DGRAM, SocketFlags::CLOEXEC, None);
+    // Zero switches off what is off already, and fails where the option is unknown.
+    socket.is_ok_and(|socket| set(socket, libc::SOL_UDP, libc::UDP_SEGMENT, 0).is_ok())
+}
+
 fn switch_on(socket: impl AsFd, level: c_int, option: c_int) -> io::Result<()> {
-    let on: c_int = 1;
+    set(socket, level, option, 1)
+}
+
+pub(super) fn set(socket: impl AsFd, level: c_int, option: c_int, value: c_int) -> io::Result<()> {
     // SAFETY: the option value is a live c_int and its length is given; the descriptor is borrowed for the call.
     let answer = unsafe {
         libc::setsockopt(
             socket.as_fd().as_raw_fd(),
             level,
             option,
-            (&raw const on).cast(),
+            (&raw const value).cast(),
             size_of::<c_int>() as libc::socklen_t,
         )
     };

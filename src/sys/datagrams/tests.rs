@@ -14,7 +14,7 @@ fn send(from: &UdpSocket, departures: &[Departure<'_>]) -> usize {
 }
 
 fn alone(bytes: &[u8]) -> Departure<'_> {
-    Departure { bytes, segment: 0, to: None, from: None }
+    Departure { bytes, segment: 0, to: None, from: None, joins: false }
 }
 
 #[test]
@@ -50,6 +50,70 @@ fn a_train_is_received_as_a_train_and_by_others_as_datagrams() {
     assert_eq!(arrivals.receive(&b, 0, 32).unwrap(), 1);
     let arrival = arrivals.get(0);
     assert_eq!((arrival.bytes, arrival.segment, arrival.count()), (bytes.as_slice(), 64, 16));
+}
+
+#[test]
+fn what_may_be_joined_leaves_as_one_train_and_arrives_as_it_was() {
+    for any in ["127.0.0.1:0", "[::1]:0"] {
+        let Some((a, b)) = pair(any) else { continue };
+        join_trains(&b).unwrap();
+        let bytes = [7; 3_000];
+        let of = |length: usize| Departure { joins: true, ..alone(&bytes[..length]) };
+        let train = Departure { segment: 100, ..of(200) };
+        let long = [0; 40_000];
+        let long = Departure { joins: true, ..alone(&long) };
+        let cases: &[(&[Departure<'_>], &[usize])] = &[
+            (&[of(100), of(100), of(100)], &[300]),
+            (&[of(100), of(100), of(40), of(100)], &[240, 100]),
+            (&[of(100), of(101), of(100), of(100)], &[100, 301 - 100, 100]),
+            (&[of(100), of(0), of(0), of(100)], &[100, 0, 0, 100]),
+            (&[of(100), train, of(30)], &[330]),
+            (&[Departure { segment: 100, ..of(150) }, of(100)], &[150, 100]),
+            (&[alone(&bytes[..100]), of(100), of(100)], &[100, 200]),
+            (&[long, long], &[40_000, 40_000]),
+        ];
+
+        for (departures, lengths) in cases {
+            assert_eq!(send(&a, departures), departures.len());
+
+            let mut arrivals = Arrivals::new(8);
+            assert_eq!(arrivals.receive(&b, 0, 8).unwrap(), lengths.len(), "{lengths:?}");
+            let read: Vec<usize> = (0..lengths.len()).map(|place| arrivals.get(place).bytes.len()).collect();
+            assert_eq!(read, *lengths);
+        }
+        let many = Departures::new(80).send(&a, 80, |_| of(10)).unwrap();
+        let mut arrivals = Arrivals::new(8);
+        assert_eq!((many, arrivals.receive(&b, 0, 8).unwrap()), (80, 2), "no train has more than 64");
+        assert_eq!((arrivals.get(0).count(), arrivals.get(1).count()), (64, 16));
+    }
+}
+
+#[test]
+fn what_goes_to_two_addresses_is_not_joined() {
+    let [sender, one, other] = [(); 3].map(|()| UdpSocket::bind("127.0.0.1:0").unwrap());
+    let to = |socket: &UdpSocket| Departure { to: socket.local_addr().ok(), joins: true, ..alone(b"x") };
+    join_trains(&one).unwrap();
+
+    assert_eq!(send(&sender, &[to(&one), to(&one), to(&other), to(&one)]), 4);
+
+    let mut arrivals = Arrivals::new(8);
+    assert_eq!(arrivals.receive(&one, 0, 8).unwrap(), 2);
+    assert_eq!((arrivals.get(0).count(), arrivals.get(1).count()), (2, 1));
+    assert_eq!(arrivals.receive(&other, 0, 8).unwrap(), 1);
+}
+
+#[test]
+fn what_is_refused_as_a_train_is_told_as_such_and_sent_apart() {
+    let (a, b) = pair("127.0.0.1:0").unwrap();
+    // Without checksums there are no trains.
+    options::set(&a, libc::SOL_SOCKET, libc::SO_NO_CHECK, 1).unwrap();
+    let mut departures = Departures::new(8);
+
+    let error = departures.send(&a, 2, |_| Departure { joins: true, ..alone(b"x") }).unwrap_err();
+    assert!(is_of_a_train(&error), "{error}");
+    assert_eq!(departures.send(&a, 2, |_| alone(b"x")).unwrap(), 2);
+
+    assert_eq!(Arrivals::new(8).receive(&b, 0, 8).unwrap(), 2);
 }
 
 #[test]

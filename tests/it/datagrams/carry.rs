@@ -1,12 +1,14 @@
 //! Datagrams: each whole and alone, in order, to the right end and to no other; and what becomes of the others.
 
 use std::net::{SocketAddr, UdpSocket};
+use std::process::Command;
 
 use loopgate::outcome::{Cause, DropReason, End};
 
 use crate::harness::datagrams::{
     EchoDatagrams, ask, client, is_silent, receive, receive_from, receive_trains, send_trains_of, socket,
 };
+use crate::harness::namespace::alone;
 use crate::harness::{Proxy, wait_until};
 
 /// A proxy with one UDP route to `target`, with more keys.
@@ -168,6 +170,96 @@ fn the_datagrams_of_a_train_arrive_apart_where_trains_are_not_asked_for() {
         assert_eq!(receive(&target), [7; 64]);
     }
     assert!(is_silent(&target));
+}
+
+/// Sends bursts until two datagrams arrive together at a socket that asks for trains. All arrive, in order.
+fn bursts_until_some_arrive_together(to: &UdpSocket, send: impl Fn(&[u8])) {
+    for _ in 0..2_000 {
+        let sent: Vec<u8> = (0..40).flat_map(|n| [n; 64]).collect();
+        sent.chunks(64).for_each(&send);
+        let (mut arrived, mut together) = (Vec::new(), false);
+        while arrived.len() < sent.len() {
+            let some = receive(to);
+            together |= some.len() > 64;
+            arrived.extend(some);
+        }
+        assert_eq!(arrived, sent);
+        if together {
+            return;
+        }
+    }
+    panic!("no two datagrams left together");
+}
+
+#[test]
+fn datagrams_of_one_flow_that_wait_together_go_on_as_one_train_both_ways() {
+    let target = socket("127.0.0.1:0");
+    let proxy = proxy(target.local_addr().unwrap(), "");
+    let client = client(proxy.address);
+    client.send(b"who").unwrap();
+    let (_, flow) = receive_from(&target);
+    receive_trains(&target);
+    receive_trains(&client);
+
+    bursts_until_some_arrive_together(&target, |datagram| assert!(client.send(datagram).is_ok()));
+    bursts_until_some_arrive_together(&client, |datagram| assert!(target.send_to(datagram, flow).is_ok()));
+}
+
+#[test]
+fn datagrams_that_wait_together_arrive_apart_where_trains_are_not_asked_for() {
+    let target = socket("127.0.0.1:0");
+    let proxy = proxy(target.local_addr().unwrap(), "");
+    let client = client(proxy.address);
+
+    for round in 0..50_u8 {
+        for n in 0..40 {
+            client.send(&[round, n]).unwrap();
+        }
+        for n in 0..40 {
+            let (question, flow) = receive_from(&target);
+            assert_eq!(question, [round, n]);
+            target.send_to(&question, flow).unwrap();
+        }
+        for n in 0..40 {
+            assert_eq!(receive(&client), [round, n]);
+        }
+    }
+
+    proxy.stop(std::time::Duration::ZERO);
+    let datagrams = proxy.record().outcome.datagrams.unwrap();
+    assert_eq!((datagrams.up, datagrams.down), (2_000, 2_000));
+}
+
+#[test]
+#[ignore = "needs root"]
+fn datagrams_that_must_be_fragmented_are_carried_apart_and_none_is_lost() {
+    alone("datagrams::carry::datagrams_that_must_be_fragmented_are_carried_apart_and_none_is_lost", || {
+        // Joined they would be refused: each must fit the path whole.
+        let narrow = Command::new("ip").args(["link", "set", "lo", "mtu", "1500"]).status();
+        assert!(narrow.is_ok_and(|status| status.success()));
+        let target = socket("127.0.0.1:0");
+        let proxy = proxy(target.local_addr().unwrap(), "");
+        let client = client(proxy.address);
+
+        for _ in 0..200 {
+            for n in 0..16 {
+                client.send(&[n; 2_000]).unwrap();
+            }
+            for n in 0..16 {
+                let (question, flow) = receive_from(&target);
+                assert_eq!(question, [n; 2_000]);
+                target.send_to(&question, flow).unwrap();
+            }
+            for n in 0..16 {
+                assert_eq!(receive(&client), [n; 2_000]);
+            }
+        }
+
+        proxy.stop(std::time::Duration::ZERO);
+        let datagrams = proxy.record().outcome.datagrams.unwrap();
+        assert_eq!((datagrams.up, datagrams.down), (3_200, 3_200));
+        assert_eq!((datagrams.up_dropped.total(), datagrams.down_dropped.total()), (0, 0));
+    });
 }
 
 #[test]

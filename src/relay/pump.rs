@@ -14,6 +14,7 @@ use super::reset::{FIRST_PAUSE, LONGEST_LOOK, acknowledged, reset_after};
 use super::throttle::Throttle;
 use crate::ledger::{FlowMeter, Meter};
 use crate::outcome::{End, Side};
+use crate::transport::Stream;
 
 /// How long a session that has ended on both sides waits for the proof that its last bytes have arrived. An other end
 /// acknowledges within a fifth of a second, and a trip around the world takes another; one that reads slowly gets the rest
@@ -31,14 +32,15 @@ pub(super) struct Pump<'a, C, T, L> {
     meter: &'a Meter,
     up: Direction<L>,
     down: Direction<L>,
-    /// Whether the halves are watched for errors that no read or write meets.
-    watches: bool,
+    /// Whether this half is watched for errors that no read or write meets.
+    watches_client: bool,
+    watches_target: bool,
 }
 
 impl<'a, C: Half, T: Half, L: Throttle> Pump<'a, C, T, L> {
     pub(super) fn new(client: C, target: T, meter: &'a Meter, [up, down]: [L; 2]) -> Self {
         let (up, down) = (Direction::new(up), Direction::new(down));
-        Pump { client, target, meter, up, down, watches: false }
+        Pump { client, target, meter, up, down, watches_client: false, watches_target: false }
     }
 
     /// Runs until both sides have ended, or one connection breaks.
@@ -135,15 +137,17 @@ impl<'a, C: Half, T: Half, L: Throttle> Pump<'a, C, T, L> {
     }
 
     /// After an end, while a sink takes nothing or a turn is waited for, a reset of the source shows only as EPOLLERR,
-    /// because the source is not read.
+    /// because the source is not read. One that is read reports it to the read.
     fn poll_watch(&mut self, cx: &mut Context<'_>) -> Poll<Broken> {
-        let is_deaf = self.up.is_deaf(self.target.is_behind()) || self.down.is_deaf(self.client.is_behind());
-        if !self.watches && !is_deaf {
-            return Poll::Pending;
-        }
-        self.watches = true;
-        if let Poll::Ready(error) = self.client.poll_broken(cx) {
+        self.watches_client |= self.up.is_deaf(self.target.is_behind());
+        self.watches_target |= self.down.is_deaf(self.client.is_behind());
+        if self.watches_client
+            && let Poll::Ready(error) = self.client.poll_broken(cx)
+        {
             return Poll::Ready(Broken { side: Side::Client, trouble: error.into() });
+        }
+        if !self.watches_target {
+            return Poll::Pending;
         }
         self.target.poll_broken(cx).map(|error| Broken { side: Side::Target, trouble: error.into() })
     }
@@ -154,12 +158,15 @@ impl<'a, C: Half, T: Half, L: Throttle> Pump<'a, C, T, L> {
     /// The kernel takes bytes for an other end that has closed long before, and learns only then that nobody wants them.
     pub(super) fn ask(&mut self) -> Result<bool, Broken> {
         let Pump { client, target, meter, .. } = self;
-        let error = |half: &mut dyn Half, side| match half.take_error() {
-            Some(error) => Err(Broken { side, trouble: error.into() }),
-            None => Ok(()),
-        };
-        error(client, Side::Client)?;
-        error(target, Side::Target)?;
+        let sockets = client.spliceable().zip(target.spliceable());
+        if sockets.is_none_or(|(client, target)| Stream::have_errors([client, target])) {
+            let error = |half: &mut dyn Half, side| match half.take_error() {
+                Some(error) => Err(Broken { side, trouble: error.into() }),
+                None => Ok(()),
+            };
+            error(client, Side::Client)?;
+            error(target, Side::Target)?;
+        }
         let (up, down) = (meter.up.has_sent_end(), meter.down.has_sent_end());
         Ok(target.in_flight(up) == 0 && client.in_flight(down) == 0)
     }

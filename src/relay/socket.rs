@@ -3,7 +3,6 @@
 //! An idle socket is a reference and an empty pointer. What only few sockets need, bytes not taken yet and a watch for
 //! errors, is in a box.
 
-use std::future::pending;
 use std::io;
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
@@ -11,7 +10,7 @@ use std::time::Duration;
 
 use rustix::net::getpeername;
 use tokio::io::{ReadBuf, Ready};
-use tokio::time::sleep;
+use tokio::time::{Instant, Sleep, sleep};
 
 use super::broken::Trouble;
 use super::half::{Half, Input, Sent};
@@ -37,7 +36,45 @@ const BEFORE_LOOKS: [Duration; 3] =
 struct Extra<'a> {
     backlog: Option<Box<Backlog>>,
     watch: Option<Watch<'a>>,
-    looks: Option<Pin<Box<dyn Future<Output = ()> + Send + 'a>>>,
+    looks: Option<Looks>,
+}
+
+/// The looks for an other end that has ended.
+struct Looks {
+    pause: Pin<Box<Sleep>>,
+    /// How many were made.
+    made: usize,
+    /// Whether the pause before the first was polled since the last [`Looks::cover`].
+    is_polled: bool,
+}
+
+impl Looks {
+    fn begin() -> Looks {
+        Looks { pause: Box::pin(sleep(BEFORE_LOOKS[0])), made: 0, is_polled: false }
+    }
+
+    /// Ready, once, when a look has found the other end closed.
+    fn poll(&mut self, cx: &mut Context<'_>, stream: &Stream) -> Poll<()> {
+        self.is_polled = true;
+        while self.made < BEFORE_LOOKS.len() {
+            ready!(self.pause.as_mut().poll(cx));
+            if stream.is_abandoned() {
+                self.made = BEFORE_LOOKS.len();
+                return Poll::Ready(());
+            }
+            self.made += 1;
+            if let Some(next) = BEFORE_LOOKS.get(self.made) {
+                self.pause.as_mut().reset(Instant::now() + *next);
+            }
+        }
+        Poll::Pending
+    }
+
+    /// Whether the task is woken for the first look anyway, so that a watch can begin then: the poller keeps an error until
+    /// it is asked for, and most sessions are over before that.
+    fn cover(&mut self) -> bool {
+        std::mem::take(&mut self.is_polled) && self.made == 0
+    }
 }
 
 /// What the socket has not taken yet, at least one byte: `bytes` from `written` on.
@@ -160,7 +197,10 @@ impl Half for Socket<'_> {
 
     fn poll_broken(&mut self, cx: &mut Context<'_>) -> Poll<io::Error> {
         let stream = self.stream;
-        let watch = &mut self.extra.get_or_insert_default().watch;
+        let Extra { watch, looks, .. } = &mut **self.extra.get_or_insert_default();
+        if watch.is_none() && looks.as_mut().is_some_and(Looks::cover) {
+            return Poll::Pending;
+        }
         let watch = watch.get_or_insert_with(|| stream.error_reported());
         watch.as_mut().poll(cx).map(|_| {
             let reset = || io::Error::from_raw_os_error(libc::ECONNRESET);
@@ -171,20 +211,7 @@ impl Half for Socket<'_> {
     fn poll_abandoned(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         let stream = self.stream;
         let looks = &mut self.extra.get_or_insert_default().looks;
-        let looks = looks.get_or_insert_with(|| {
-            Box::pin(async move {
-                for pause in BEFORE_LOOKS {
-                    sleep(pause).await;
-                    if stream.is_abandoned() {
-                        return;
-                    }
-                }
-                pending().await
-            })
-        });
-        ready!(looks.as_mut().poll(cx));
-        *looks = Box::pin(pending());
-        Poll::Ready(())
+        looks.get_or_insert_with(Looks::begin).poll(cx, stream)
     }
 
     #[inline]
@@ -216,5 +243,45 @@ impl Half for Socket<'_> {
     #[inline]
     fn spliceable(&self) -> Option<&Stream> {
         Some(self.stream)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::future::poll_fn;
+    use std::net::{Shutdown, TcpListener, TcpStream};
+
+    use tokio::time::timeout;
+
+    use super::*;
+    use crate::transport::{Incoming, Unopened, Via};
+
+    const PATIENCE: Duration = Duration::from_secs(10);
+
+    #[tokio::test]
+    async fn a_reset_after_a_fin_is_seen_though_the_watch_for_it_begins_with_the_first_look() {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let other = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+        let accepted = Incoming::tcp(listener.accept().unwrap().0, Via::HandedOver("test".into())).unwrap();
+        let Unopened::Socket(socket) = accepted.stream else { panic!("no socket") };
+        let stream = socket.open().unwrap();
+        let mut half = Socket::new(&stream);
+        other.shutdown(Shutdown::Write).unwrap();
+
+        let mut polls = 0;
+        let begins = poll_fn(|cx| {
+            polls += 1;
+            assert!(half.poll_abandoned(cx).is_pending() && half.poll_broken(cx).is_pending());
+            let watches = half.extra.as_ref().is_some_and(|extra| extra.watch.is_some());
+            if watches { Poll::Ready(()) } else { Poll::Pending }
+        });
+        timeout(PATIENCE, begins).await.unwrap();
+        rustix::net::sockopt::set_socket_linger(&other, Some(Duration::ZERO)).unwrap();
+        drop(other);
+        let broken = timeout(PATIENCE, poll_fn(|cx| half.poll_broken(cx))).await.unwrap();
+
+        // In CLOSE_WAIT a reset is this error (tcp_reset in net/ipv4/tcp_input.c).
+        assert_eq!(broken.raw_os_error(), Some(libc::EPIPE));
+        assert!(polls > 1, "the watch began before the first look");
     }
 }

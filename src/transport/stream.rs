@@ -115,6 +115,14 @@ impl Stream {
         either!(self, it => it.take_error())
     }
 
+    /// Whether one of these sockets may have a pending error (SO_ERROR): one call for both, which takes none of the errors.
+    pub(crate) fn have_errors(sockets: [&Stream; 2]) -> bool {
+        // POLLERR is reported whether or not it is asked for.
+        let mut asked = sockets.map(|socket| PollFd::new(socket, PollFlags::empty()));
+        let is_answered = poll(&mut asked, Some(&Timespec::default())).is_ok();
+        !is_answered || asked.iter().any(|it| it.revents().contains(PollFlags::ERR))
+    }
+
     /// Whether a read of fewer bytes than requested has emptied the socket.
     ///
     /// Not on a TCP socket with urgent data, and never on a Unix socket: a read stops after bytes that came with

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use super::record::Record;
 use crate::outcome::{Datagrams, End};
-use crate::units::digits::{write_number, write_padded};
+use crate::units::digits::write_number;
 use crate::units::shown;
 
 /// `key=value` pairs, one line, no line end.
@@ -119,8 +119,9 @@ fn millis(out: &mut impl fmt::Write, key: &str, duration: Option<Duration>) -> f
     let (units, whole) = (nanos.saturating_add(unit / 2) / unit, 1_000_000 / unit);
     write_number(out, units / whole)?;
     if decimals > 0 {
-        out.write_char('.')?;
-        write_padded(out, units % whole, decimals)?;
+        let part = units % whole;
+        out.write_str(if decimals == 2 && part < 10 { ".0" } else { "." })?;
+        write_number(out, part)?;
     }
     out.write_str("ms")
 }

@@ -6,30 +6,12 @@
 use std::fmt;
 use std::net::SocketAddr;
 
-/// The digits of the largest number.
-const MOST: usize = 20;
-
 /// Writes a number in decimal.
 ///
 /// # Errors
 /// As of the writer.
 pub(crate) fn write_number(out: &mut impl fmt::Write, number: u64) -> fmt::Result {
-    write_padded(out, number, 1)
-}
-
-/// The same, with at least so many digits.
-///
-/// # Errors
-/// As of the writer.
-pub(crate) fn write_padded(out: &mut impl fmt::Write, mut number: u64, least: usize) -> fmt::Result {
-    let mut digits = [b'0'; MOST];
-    let mut first = MOST;
-    while number > 0 || MOST - first < least {
-        first -= 1;
-        digits[first] = b'0' + (number % 10) as u8;
-        number /= 10;
-    }
-    out.write_str(std::str::from_utf8(&digits[first..]).unwrap_or_default())
+    out.write_str(itoa::Buffer::new().format(number))
 }
 
 /// Writes a socket's address as its `Display` does.
@@ -59,9 +41,6 @@ mod tests {
             write_number(&mut text, number).unwrap();
             assert_eq!(text, number.to_string());
         }
-        let mut text = String::new();
-        write_padded(&mut text, 7, 2).unwrap();
-        assert_eq!(text, "07");
     }
 
     #[test]

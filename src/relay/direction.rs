@@ -1,5 +1,6 @@
 //! One direction of a session: from a source's bytes to its end, by the fastest suitable way.
 
+use std::io;
 use std::task::{Context, Poll, ready};
 
 use tokio::io::ReadBuf;
@@ -53,6 +54,8 @@ enum Pace {
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Stage {
     Open,
+    /// Open; the source had nothing to read, and wakes the task once it has.
+    Silent,
     /// The source has ended; the sink may still have to take bytes and the end.
     Ended,
     /// The sink has taken everything, including the end.
@@ -75,7 +78,8 @@ impl<L: Throttle> Direction<L> {
     /// Moves what can be moved, and passes the end on; ready once that is done. `is_last` if the other direction has
     /// ended before.
     ///
-    /// Pending means that the source or the sink will wake the task, or that it is woken at once.
+    /// Pending means that the source or the sink will wake the task, or that it is woken at once. One task polls it, always:
+    /// where a message wakes that for the other direction, this one is still registered, and does nothing.
     pub(super) fn poll<S: Half, K: Half>(
         &mut self,
         cx: &mut Context<'_>,
@@ -84,6 +88,13 @@ impl<L: Throttle> Direction<L> {
         flow: &FlowMeter,
         is_last: bool,
     ) -> Poll<Result<(), Fault>> {
+        // What the sink has to send by itself is flushed all the same.
+        if self.stage == Stage::Silent {
+            if !source.has_input() && !sink.is_behind() {
+                return Poll::Pending;
+            }
+            self.stage = Stage::Open;
+        }
         if self.stage != Stage::Done {
             ready!(self.poll_bytes(cx, source, sink, flow))?;
             if source.is_cut() {
@@ -124,7 +135,7 @@ impl<L: Throttle> Direction<L> {
         let steps = if sockets(source, sink).is_some() { MAX_STEPS } else { MAX_COMPUTED_STEPS };
         for _ in 0..steps {
             ready!(flush(cx, sink, flow))?;
-            if self.stage != Stage::Open {
+            if self.has_ended() {
                 return self.empty_pipe(cx, sink, flow);
             }
             let kept = self.piped();
@@ -136,7 +147,7 @@ impl<L: Throttle> Direction<L> {
             let limit = limit?;
             if self.pace == Pace::Stream && self.pipe.is_none() && !self.ran_dry {
                 // Only with something to read, so that a silent stream holds no pipe.
-                ready!(source.poll_readable(cx)).map_err(At::Source.fault())?;
+                ready!(self.poll_readable(cx, source)).map_err(At::Source.fault())?;
                 self.take_pipe(flow);
             }
             match (&mut self.pipe, sockets(source, sink)) {
@@ -160,7 +171,7 @@ impl<L: Throttle> Direction<L> {
 
     /// Whether the source has ended.
     pub(super) fn has_ended(&self) -> bool {
-        self.stage != Stage::Open
+        matches!(self.stage, Stage::Ended | Stage::Done)
     }
 
     /// Whether the end was passed on too.
@@ -187,6 +198,9 @@ impl<L: Throttle> Direction<L> {
         flow: &FlowMeter,
         limit: usize,
     ) -> Poll<Result<(), Fault>> {
+        if !source.has_input() {
+            ready!(self.poll_readable(cx, source)).map_err(At::Source.fault())?;
+        }
         let (read, input) = buffer::with(|buffer| {
             let mut room = ReadBuf::new(buffer);
             let input = source.poll_read(cx, &mut room, limit);
@@ -200,6 +214,9 @@ impl<L: Throttle> Direction<L> {
         })?;
         self.ran_dry = false;
         self.full_reads = if read == limit { self.full_reads.saturating_add(1) } else { 0 };
+        if input.is_pending() {
+            self.stage = Stage::Silent;
+        }
         if let Input::Ended = ready!(input).map_err(At::Source.fault())? {
             self.end();
         }
@@ -208,6 +225,15 @@ impl<L: Throttle> Direction<L> {
             self.pace = if can_splice { Pace::Stream } else { Pace::CopyOnly };
         }
         Poll::Ready(Ok(()))
+    }
+
+    /// Ready once the source has something to read.
+    fn poll_readable(&mut self, cx: &mut Context<'_>, source: &mut impl Half) -> Poll<io::Result<()>> {
+        let readable = source.poll_readable(cx);
+        if readable.is_pending() {
+            (self.stage, self.ran_dry, self.full_reads) = (Stage::Silent, false, 0);
+        }
+        readable
     }
 
     fn take_pipe(&mut self, flow: &FlowMeter) {

@@ -40,6 +40,12 @@ pub trait Half: Send {
     /// Ready once a read is worth trying. A kind that cannot know this without reading is always ready.
     fn poll_readable(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>>;
 
+    /// Whether a read is worth trying; asks without registering for a wake-up, and so costs next to nothing. A kind that
+    /// cannot know this always says so.
+    fn has_input(&self) -> bool {
+        true
+    }
+
     /// Reads once. It takes at most `limit` bytes from its connection, and may add some that it kept before: `room` has
     /// space for [`MAX_KEPT`] more.
     ///
@@ -121,6 +127,10 @@ pub const MAX_KEPT: usize = crate::transport::tls::MAX_UNREAD;
 impl<H: Half + ?Sized> Half for &mut H {
     fn poll_readable(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         (**self).poll_readable(cx)
+    }
+
+    fn has_input(&self) -> bool {
+        (**self).has_input()
     }
 
     fn poll_read(

@@ -136,6 +136,11 @@ impl Half for Socket<'_> {
     }
 
     #[inline]
+    fn has_input(&self) -> bool {
+        self.stream.counts_as_readable()
+    }
+
+    #[inline]
     fn poll_read(
         &mut self,
         cx: &mut Context<'_>,
@@ -143,9 +148,9 @@ impl Half for Socket<'_> {
         limit: usize,
     ) -> Poll<Result<Input, Trouble>> {
         loop {
-            ready!(self.stream.poll_read_ready(cx))?;
+            // Tried first: readiness is looked at there too, and only a socket without it has to register.
             match try_io::read(self.stream, room.initialize_unfilled_to(limit))? {
-                Moved::NotReady => {}
+                Moved::NotReady => ready!(self.stream.poll_read_ready(cx))?,
                 Moved::Bytes(0) => return Poll::Ready(Ok(Input::Ended)),
                 Moved::Bytes(n) => {
                     room.advance(n);

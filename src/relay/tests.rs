@@ -1,5 +1,6 @@
 //! How the pump handles two halves, with in-process streams at both ends.
 
+use std::future::poll_fn;
 use std::io;
 use std::pin::Pin;
 use std::sync::Arc;
@@ -9,11 +10,13 @@ use std::time::Duration;
 
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, DuplexStream, ReadBuf, duplex};
 
-use super::{CustomHalf, Pace, Relayed, relay_halves};
-use crate::ledger::Meter;
+use super::direction::Direction;
+use super::throttle::Unlimited;
+use super::{CustomHalf, Half, Pace, Relayed, Socket, relay_halves};
+use crate::ledger::{FlowMeter, Meter};
 use crate::limits::Bandwidth;
 use crate::outcome::{End, Side};
-use crate::transport::Custom;
+use crate::transport::{Custom, Stream};
 use crate::units::Rate;
 
 /// Smaller than any message below, so that every sink falls behind.
@@ -223,4 +226,27 @@ async fn an_abandoned_session_looks_truncated_at_both_ends() {
     }
 
     assert_eq!((client.resets(), target.resets()), (1, 1));
+}
+
+/// A half may have something to send that did not come from the other side, such as an alert of TLS.
+#[tokio::test]
+async fn what_a_half_has_to_send_by_itself_goes_out_while_the_other_side_is_silent() {
+    let (_silent, theirs) = tokio::net::UnixStream::pair().expect("a pair");
+    let (stream, flow) = (Stream::Unix(theirs), FlowMeter::default());
+    let (mut source, mut sink) = (Socket::new(&stream), wire());
+    let (mut half, mut direction) = (sink.half.take().expect("one session"), Direction::new(Unlimited));
+    let mut turn = async |half: &mut CustomHalf| {
+        poll_fn(|cx| Poll::Ready(direction.poll(cx, &mut source, half, &flow, false).is_pending())).await
+    };
+    // From here on nothing but its source would wake it.
+    assert!(turn(&mut half).await);
+
+    poll_fn(|cx| Poll::Ready(half.write(cx, &[7; NARROW + 5]))).await.expect("written or kept");
+    assert!(half.is_behind());
+    let mut sent = [0; NARROW + 5];
+    sink.ours.read_exact(&mut sent[..NARROW]).await.expect("what was written at once");
+
+    assert!(turn(&mut half).await && !half.is_behind());
+    sink.ours.read_exact(&mut sent[NARROW..]).await.expect("what was kept");
+    assert_eq!(sent, [7; NARROW + 5]);
 }

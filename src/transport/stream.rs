@@ -44,6 +44,12 @@ impl Stream {
         either!(self, it => it.poll_read_ready(cx))
     }
 
+    /// Whether a read may succeed, as far as the poller has said.
+    #[inline]
+    pub(crate) fn counts_as_readable(&self) -> bool {
+        self.try_io(Interest::READABLE, || Ok(())).is_ok()
+    }
+
     /// Resolves once a write may succeed.
     #[inline]
     pub fn poll_write_ready(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {

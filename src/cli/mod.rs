@@ -25,6 +25,7 @@ use clap::error::{ContextKind, ContextValue, ErrorKind};
 use clap::{CommandFactory, Parser};
 
 use crate::plan::Sources;
+pub use crate::sys::blocks::Blocks;
 use crate::units::quoted;
 use arguments::{Cli, Command};
 use output::{answer, code, colour, complain, refuse};

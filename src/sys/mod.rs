@@ -3,6 +3,8 @@
 //! What `rustix` already offers safely is called where it is needed and not wrapped again here.
 
 mod async_fd;
+#[cfg(feature = "cli")]
+pub(crate) mod blocks;
 pub(crate) mod datagrams;
 mod descriptors;
 #[cfg(fuzzing)]

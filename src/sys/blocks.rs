@@ -1,0 +1,307 @@
+//! The program's allocator: glibc's, but for blocks that are aligned to 128 bytes, which have pages of their own.
+//!
+//! Each session has three such blocks: its task and two sockets in the poller, which tokio aligns to two cache lines. glibc
+//! cuts each out of a larger piece (posix_memalign(3)), which costs more than all other allocations of the session together,
+//! and leaves a gap beside it that an idle session keeps from being used.
+//!
+//! A chunk of pages holds blocks of one size. Chunks that no block uses are given back, but for one of each size.
+
+use std::alloc::{GlobalAlloc, Layout, System};
+use std::ptr::{self, NonNull};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+/// The alignment of the blocks.
+const UNIT: usize = 128;
+
+/// The sizes of blocks, in units; larger ones come from glibc.
+const SIZES: usize = 5;
+
+/// The size and the alignment of a chunk: the block's address tells its chunk.
+const CHUNK: usize = 64 << 10;
+
+/// The allocator; see the module.
+pub struct Blocks {
+    sizes: [Mutex<Chunks>; SIZES],
+}
+
+/// The chunks of one size that have room.
+struct Chunks(Option<NonNull<Chunk>>);
+
+// SAFETY: a chunk belongs to no thread, and is only touched while the mutex around the list is held.
+unsafe impl Send for Chunks {}
+
+/// The beginning of a chunk, in its first unit.
+struct Chunk {
+    /// The first of the blocks that were given back; each holds the address of the next.
+    free: Option<NonNull<Free>>,
+    /// Where the blocks begin that were never used.
+    fresh: usize,
+    used: usize,
+    /// The neighbours in the list of chunks with room.
+    before: Option<NonNull<Chunk>>,
+    after: Option<NonNull<Chunk>>,
+}
+
+struct Free {
+    next: Option<NonNull<Free>>,
+}
+
+impl Blocks {
+    /// An allocator without a chunk.
+    #[allow(clippy::new_without_default, reason = "a static is made by a constant function")]
+    pub const fn new() -> Blocks {
+        Blocks { sizes: [const { Mutex::new(Chunks(None)) }; SIZES] }
+    }
+
+    /// The chunks for this layout, and the size of their blocks; `None` if it is glibc's.
+    fn chunks(&self, layout: Layout) -> Option<(MutexGuard<'_, Chunks>, usize)> {
+        if layout.align() != UNIT {
+            return None;
+        }
+        let size = layout.size().next_multiple_of(UNIT);
+        let chunks = self.sizes.get((size / UNIT).checked_sub(1)?)?;
+        // Nothing panics while it is held.
+        Some((chunks.lock().unwrap_or_else(PoisonError::into_inner), size))
+    }
+}
+
+// SAFETY: a block is at least as large as its layout, as `chunks` rounds the size up, and aligned to UNIT: a chunk is aligned to
+// more, and its blocks begin at multiples of UNIT. Until it is given back it is in no list, and no other block overlaps it. What
+// `chunks` has nothing for goes to glibc, both ways, as the same layout is given back. Nothing unwinds.
+unsafe impl GlobalAlloc for Blocks {
+    #[inline]
+    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
+        match self.chunks(layout) {
+            Some((mut chunks, size)) => chunks.take(size),
+            // SAFETY: the caller's promises are the same.
+            None => unsafe { System.alloc(layout) },
+        }
+    }
+
+    #[inline]
+    unsafe fn dealloc(&self, block: *mut u8, layout: Layout) {
+        match self.chunks(layout) {
+            // SAFETY: this layout's block came from `take`, and is not used any more.
+            Some((mut chunks, size)) => unsafe { chunks.give_back(block, size) },
+            // SAFETY: the caller's promises are the same.
+            None => unsafe { System.dealloc(block, layout) },
+        }
+    }
+
+    #[inline]
+    unsafe fn alloc_zeroed(&self, layout: Layout) -> *mut u8 {
+        if layout.align() != UNIT {
+            // SAFETY: the caller's promises are the same.
+            return unsafe { System.alloc_zeroed(layout) };
+        }
+        // SAFETY: the caller's promises are the same.
+        let block = unsafe { self.alloc(layout) };
+        if !block.is_null() {
+            // SAFETY: the block has this size, and nobody else has it.
+            unsafe { block.write_bytes(0, layout.size()) };
+        }
+        block
+    }
+
+    #[inline]
+    unsafe fn realloc(&self, block: *mut u8, layout: Layout, size: usize) -> *mut u8 {
+        if layout.align() != UNIT {
+            // SAFETY: the caller's promises are the same.
+            return unsafe { System.realloc(block, layout, size) };
+        }
+        // SAFETY: the caller promises that the size, rounded up to the alignment, is a valid one.
+        let wanted = unsafe { Layout::from_size_align_unchecked(size, UNIT) };
+        // SAFETY: the size is not zero, as the caller promises.
+        let moved = unsafe { self.alloc(wanted) };
+        if !moved.is_null() {
+            // SAFETY: both have the lesser of the two sizes, and are different blocks; the old one is not used any more.
+            unsafe {
+                ptr::copy_nonoverlapping(block, moved, layout.size().min(size));
+                self.dealloc(block, layout);
+            }
+        }
+        moved
+    }
+}
+
+impl Chunks {
+    /// A block of this size; null if the system gives no memory.
+    fn take(&mut self, size: usize) -> *mut u8 {
+        let Some(mut at) = self.0.or_else(|| self.add()) else { return ptr::null_mut() };
+        // SAFETY: a chunk in the list is mapped, and the lock on the list is held.
+        let chunk = unsafe { at.as_mut() };
+        chunk.used += 1;
+        let block = match chunk.free {
+            Some(free) => {
+                // SAFETY: a block that was given back holds this, and nobody else has it.
+                chunk.free = unsafe { free.as_ref() }.next;
+                free.as_ptr().cast()
+            }
+            None => {
+                chunk.fresh += size;
+                // SAFETY: `has_room` was true, so the block ends within the chunk.
+                unsafe { at.as_ptr().cast::<u8>().add(chunk.fresh - size) }
+            }
+        };
+        if !chunk.has_room(size) {
+            self.unlink(at);
+        }
+        block
+    }
+
+    /// Takes a block back.
+    ///
+    /// # Safety
+    /// It came from [`Chunks::take`] of this list, with this size, and is not used any more.
+    unsafe fn give_back(&mut self, block: *mut u8, size: usize) {
+        let start = block.wrapping_sub(block.addr() % CHUNK).cast::<Chunk>();
+        let Some(mut at) = NonNull::new(start) else { return };
+        // SAFETY: a chunk is aligned to its size, so this is the beginning of the one that the block came from, which is mapped
+        // as long as a block of it is used; the lock on the list is held.
+        let chunk = unsafe { at.as_mut() };
+        let had_room = chunk.has_room(size);
+        let free = block.cast::<Free>();
+        // SAFETY: the block is aligned to more and larger than this, and nobody else has it.
+        unsafe { free.write(Free { next: chunk.free }) };
+        (chunk.free, chunk.used) = (NonNull::new(free), chunk.used - 1);
+        let is_empty = chunk.used == 0;
+        if !had_room {
+            self.link(at);
+        } else if is_empty && self.has_another(at) {
+            self.unlink(at);
+            // SAFETY: the chunk was mapped with this size, none of its blocks is used, and it is in no list any more.
+            unsafe { libc::munmap(at.as_ptr().cast(), CHUNK) };
+        }
+    }
+
+    /// Maps a chunk, aligned to its size, and puts it into the list.
+    fn add(&mut self) -> Option<NonNull<Chunk>> {
+        let (access, kind) = (libc::PROT_READ | libc::PROT_WRITE, libc::MAP_PRIVATE | libc::MAP_ANONYMOUS);
+        // SAFETY: a new private mapping at an address of the kernel's choice touches nothing that exists.
+        let all = unsafe { libc::mmap(ptr::null_mut(), 2 * CHUNK, access, kind, -1, 0) };
+        if all == libc::MAP_FAILED {
+            return None;
+        }
+        let ahead = all.addr().next_multiple_of(CHUNK) - all.addr();
+        let start = all.wrapping_byte_add(ahead);
+        // SAFETY: these are the parts of the new mapping before and behind the chunk, which nobody uses; a length of zero is
+        // refused and harms nothing.
+        unsafe {
+            libc::munmap(all, ahead);
+            libc::munmap(start.wrapping_byte_add(CHUNK), CHUNK - ahead);
+        }
+        let chunk = NonNull::new(start.cast::<Chunk>())?;
+        // SAFETY: it is mapped, aligned, large enough, and nobody else has it.
+        unsafe { chunk.write(Chunk { free: None, fresh: UNIT, used: 0, before: None, after: None }) };
+        self.link(chunk);
+        Some(chunk)
+    }
+
+    /// Puts a chunk at the head of the list.
+    fn link(&mut self, mut at: NonNull<Chunk>) {
+        // SAFETY: chunks in the list, and this one, are mapped, and the lock on the list is held.
+        unsafe {
+            (at.as_mut().before, at.as_mut().after) = (None, self.0);
+            if let Some(mut first) = self.0 {
+                first.as_mut().before = Some(at);
+            }
+        }
+        self.0 = Some(at);
+    }
+
+    /// Takes a chunk out of the list.
+    fn unlink(&mut self, at: NonNull<Chunk>) {
+        // SAFETY: chunks in the list are mapped, and the lock on the list is held.
+        unsafe {
+            let (before, after) = (at.as_ref().before, at.as_ref().after);
+            match before {
+                Some(mut before) => before.as_mut().after = after,
+                None => self.0 = after,
+            }
+            if let Some(mut after) = after {
+                after.as_mut().before = before;
+            }
+        }
+    }
+
+    /// Whether another chunk than this one has room.
+    fn has_another(&self, at: NonNull<Chunk>) -> bool {
+        // SAFETY: chunks in the list are mapped, and the lock on the list is held.
+        self.0.is_some_and(|first| first != at || unsafe { first.as_ref() }.after.is_some())
+    }
+}
+
+impl Chunk {
+    fn has_room(&self, size: usize) -> bool {
+        self.free.is_some() || self.fresh + size <= CHUNK
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn layout(size: usize) -> Layout {
+        Layout::from_size_align(size, UNIT).unwrap()
+    }
+
+    #[test]
+    fn blocks_do_not_overlap_and_keep_what_is_written() {
+        let blocks = Blocks::new();
+        let mut held: Vec<(*mut u8, Layout, u8)> = Vec::new();
+
+        for turn in 0..20_000_usize {
+            let layout = layout(1 + turn * 37 % 1000);
+            let mark = (turn % 251) as u8;
+            // SAFETY: the size is not zero; a block is written and read within its size, and given back once.
+            unsafe {
+                let block = blocks.alloc(layout);
+                assert!(block.addr().is_multiple_of(UNIT) && !block.is_null());
+                block.write_bytes(mark, layout.size());
+                held.push((block, layout, mark));
+                if turn % 3 != 0 {
+                    let (block, layout, mark) = held.swap_remove(turn * 7919 % held.len());
+                    assert!((0..layout.size()).all(|at| block.add(at).read() == mark), "{turn}");
+                    blocks.dealloc(block, layout);
+                }
+            }
+        }
+
+        for (block, layout, mark) in held {
+            // SAFETY: as above.
+            unsafe {
+                assert!((0..layout.size()).all(|at| block.add(at).read() == mark));
+                blocks.dealloc(block, layout);
+            }
+        }
+    }
+
+    #[test]
+    fn what_a_crowd_leaves_behind_is_one_chunk() {
+        let blocks = Blocks::new();
+        // SAFETY: the size is not zero, and each block is given back once.
+        let crowd: Vec<_> = (0..3000).map(|_| unsafe { blocks.alloc(layout(512)) }).collect();
+
+        // SAFETY: as above.
+        crowd.into_iter().for_each(|block| unsafe { blocks.dealloc(block, layout(512)) });
+
+        let chunks = blocks.sizes[3].lock().unwrap();
+        let only = chunks.0.unwrap();
+        // SAFETY: a chunk in the list is mapped, and the lock on the list is held.
+        assert_eq!(unsafe { (only.as_ref().used, only.as_ref().after) }, (0, None));
+    }
+
+    #[test]
+    fn a_block_that_grows_keeps_its_content() {
+        let blocks = Blocks::new();
+        // SAFETY: the sizes are not zero and within what was asked for.
+        unsafe {
+            let block = blocks.alloc_zeroed(layout(128));
+            assert!((0..128).all(|at| block.add(at).read() == 0));
+            block.write_bytes(7, 128);
+            let block = blocks.realloc(block, layout(128), 2000);
+            assert!((0..128).all(|at| block.add(at).read() == 7) && block.addr().is_multiple_of(UNIT));
+            blocks.dealloc(block, layout(2000));
+        }
+    }
+}

@@ -83,7 +83,7 @@ impl Progress {
 
     pub(crate) fn outcome(self, finish: Finish, entry: &Entry) -> Outcome {
         let started = entry.started();
-        let attempts = self.attempts.into_vec();
+        let attempts = self.attempts.into_vec(|| self.guard.as_ref()?.0.to().place());
         Outcome {
             end: finish.end,
             phase: self.phase,

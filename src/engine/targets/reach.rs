@@ -5,6 +5,7 @@
 
 use std::io;
 use std::net::SocketAddr;
+use std::slice;
 use std::sync::{Arc, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -155,8 +156,17 @@ impl Target {
         deadline: Instant,
         attempts: &mut Attempts,
     ) -> Result<(Stream, Address), Unreached> {
-        let addresses = self.places().map_err(|error| Unreached::from(Cause::of_dial(&error)))?;
-        self.dial_each(&addresses, dial, came_through, deadline, attempts).await
+        let place = self.to.place();
+        let found;
+        let addresses = match &place {
+            // Without the list that a target with several needs.
+            Some(only) => slice::from_ref(only),
+            None => {
+                found = self.places().map_err(|error| Unreached::from(Cause::of_dial(&error)))?;
+                &found
+            }
+        };
+        self.dial_each(addresses, dial, came_through, deadline, attempts).await
     }
 
     /// The addresses a query can check, as far as known without a look-up; none for a Unix socket.
@@ -226,8 +236,11 @@ impl Target {
                     Ok(answer) => answer.map_err(|error| cause_of(address, &error)),
                     Err(_) => Err(Cause::TimedOut),
                 };
-            let cause = answer.as_ref().err().copied();
-            attempts.push(Attempt { address: address.clone(), took: began.elapsed(), cause });
+            let (took, cause) = (began.elapsed(), answer.as_ref().err().copied());
+            match cause {
+                None if self.is_only_dial(address) => attempts.answered(address, took),
+                _ => attempts.push(Attempt { address: address.clone(), took, cause }),
+            }
             match answer {
                 Ok(stream) => {
                     self.state.leads.look_at_peer(&stream, began);
@@ -237,6 +250,11 @@ impl Target {
             }
         }
         Err(failure.unwrap_or(Unreached::from(Cause::NoAddress)))
+    }
+
+    /// Whether an answer from this address ends the search: it is the target's only one, and needs no greeting.
+    fn is_only_dial(&self, address: &Address) -> bool {
+        self.greeting.is_empty() && self.to.place().as_ref() == Some(address)
     }
 
     fn remember(&self, answered: &Address) {

@@ -197,12 +197,19 @@ impl FlowMeter {
     pub(crate) fn has_moved(&self) -> bool {
         let read = self.read.load(Relaxed);
         let folded = (read ^ (read >> 16) ^ (read >> 32) ^ (read >> 48)) as u16;
-        self.mark.swap(folded, Relaxed) != folded
+        let has_moved = self.mark.load(Relaxed) != folded;
+        // Not a swap, whose lock would keep the processor from fetching the next session meanwhile.
+        if has_moved {
+            self.mark.store(folded, Relaxed);
+        }
+        has_moved
     }
 
     /// Records for the stall detector that this side needs no more attention.
     pub(crate) fn settle(&self) {
-        self.flags.fetch_or(SETTLED, Relaxed);
+        if !self.is_settled() {
+            self.flags.fetch_or(SETTLED, Relaxed);
+        }
     }
 
     /// Whether [`FlowMeter::settle`] was called.

@@ -29,7 +29,7 @@ pub(crate) use look_up::{NoAnswer, look_up};
 pub(crate) use socket_names::ends;
 pub(crate) use sockopt::{
     bind_address_no_port, bind_to_device, bind_to_index, bound_file, peer_credentials, peer_groups,
-    unacknowledged, unsent,
+    send_queue, unacknowledged, unsent,
 };
 pub(crate) use tcp_info::tcp_info;
 pub(crate) use user_timeout::forgive;

@@ -2,7 +2,7 @@
 
 use std::ffi::c_int;
 use std::io;
-use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
 
 /// Lets connect(2) choose the source port, which may then be shared between different destinations.
 ///
@@ -66,21 +66,27 @@ pub(crate) fn bind_to_index(socket: impl AsFd, index: c_int) -> io::Result<()> {
 
 /// Bytes written to the socket that its other end has not acknowledged yet (tcp(7), SIOCOUTQ). Our FIN counts as one.
 pub(crate) fn unacknowledged(socket: impl AsFd) -> io::Result<u32> {
-    queued(socket.as_fd(), libc::TIOCOUTQ)
+    send_queue(socket.as_fd().as_raw_fd())
+}
+
+/// The same for a descriptor that may have been closed or reused meanwhile.
+pub(crate) fn send_queue(descriptor: RawFd) -> io::Result<u32> {
+    queued(descriptor, libc::TIOCOUTQ)
 }
 
 /// Bytes written to the socket that were not even sent (SIOCOUTQNSD). Our FIN counts as one.
 pub(crate) fn unsent(socket: impl AsFd) -> io::Result<u32> {
-    queued(socket.as_fd(), SIOCOUTQNSD)
+    queued(socket.as_fd().as_raw_fd(), SIOCOUTQNSD)
 }
 
 /// Of include/uapi/linux/sockios.h; the same on every architecture.
 const SIOCOUTQNSD: libc::Ioctl = 0x894B;
 
-fn queued(socket: BorrowedFd<'_>, which: libc::Ioctl) -> io::Result<u32> {
+fn queued(descriptor: RawFd, which: libc::Ioctl) -> io::Result<u32> {
     let mut bytes: c_int = 0;
-    // SAFETY: TIOCOUTQ (the value of SIOCOUTQ) and SIOCOUTQNSD write one c_int to the pointer, which is live for the call.
-    let answer = unsafe { libc::ioctl(socket.as_raw_fd(), which, &raw mut bytes) };
+    // SAFETY: TIOCOUTQ (the value of SIOCOUTQ) and SIOCOUTQNSD write one c_int to the pointer, which is live for the call. To the
+    // call the descriptor is only a number.
+    let answer = unsafe { libc::ioctl(descriptor, which, &raw mut bytes) };
     if answer == 0 { Ok(bytes.max(0) as u32) } else { Err(io::Error::last_os_error()) }
 }
 

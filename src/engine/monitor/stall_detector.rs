@@ -17,7 +17,7 @@ use crate::engine::targets::registry::Targets;
 use crate::engine::targets::target::Target;
 use crate::ledger::{FlowMeter, Ledger, Live};
 use crate::outcome::{Side, Traffic};
-use crate::probe::sockets::connections::{self, Connection};
+use crate::probe::sockets::connections;
 use crate::probe::sockets::{self, TcpState};
 use crate::sys;
 
@@ -259,7 +259,7 @@ enum Found {
 
 fn query(session: &TrackedSession) -> Found {
     let meter = &session.live.meter;
-    let Some((local, remote, ours)) = our_end(&meter.up) else { return Found::Nothing };
+    let Some((local, remote)) = ends_of(&meter.up) else { return Found::Nothing };
     let theirs = connections::between(remote, local).ok().flatten();
     if let Some(theirs) = &theirs {
         if theirs.inode == 0 && theirs.state == TcpState::Established {
@@ -268,24 +268,30 @@ fn query(session: &TrackedSession) -> Found {
         meter.up.settle();
     }
     let is_unread = theirs.is_some_and(|theirs| theirs.receive_queue > 0);
-    if ours.send_queue > 0 || is_unread {
+    if is_unread || is_in_transit(&meter.up, local, remote) {
         return Found::InTransit(Side::Target, local, remote);
     }
-    match our_end(&meter.down) {
-        Some((local, remote, ours)) if ours.send_queue > 0 => Found::InTransit(Side::Client, local, remote),
+    match ends_of(&meter.down) {
+        Some((local, remote)) if is_in_transit(&meter.down, local, remote) => {
+            Found::InTransit(Side::Client, local, remote)
+        }
         _ => Found::Nothing,
     }
 }
 
-/// Our end of the connection a flow writes to; `None` if it is not TCP, or is closed.
-fn our_end(flow: &FlowMeter) -> Option<(SocketAddr, SocketAddr, Connection)> {
+/// The addresses of the connection a flow writes to; `None` if it is not TCP, or is closed.
+fn ends_of(flow: &FlowMeter) -> Option<(SocketAddr, SocketAddr)> {
     let descriptor = flow.sink()?;
-    let (local, remote) = sys::ends(descriptor)?;
+    let ends = sys::ends(descriptor)?;
     // Still open now, so it was open when its addresses were read.
-    if flow.sink() != Some(descriptor) {
-        return None;
-    }
-    Some((local, remote, connections::between(local, remote).ok()??))
+    (flow.sink() == Some(descriptor)).then_some(ends)
+}
+
+/// Whether the connection with these ends, which a flow writes to, has bytes that are not acknowledged. Of most there are
+/// none, and then the socket alone is asked, which costs a thirtieth of a look at the kernel's table.
+fn is_in_transit(flow: &FlowMeter, local: SocketAddr, remote: SocketAddr) -> bool {
+    let is_empty = flow.sink().is_none_or(|descriptor| sys::send_queue(descriptor).unwrap_or(0) == 0);
+    !is_empty && connections::between(local, remote).ok().flatten().is_some_and(|ours| ours.send_queue > 0)
 }
 
 /// How many connections wait to be accepted by the target; `None` if the query limit is used up.

@@ -45,7 +45,8 @@ impl EventLoop {
             } else if flow.account.admits(arrival.from, arrival.count(), arrival.bytes.len()) {
                 let piece = Piece { bytes: arrival.bytes, segment: arrival.segment };
                 if let Some(piece) = flow.pass_down(piece, now) {
-                    self.answers.push(Answer { listener, place, length: piece.bytes.len(), flow: id });
+                    let Piece { bytes, segment } = piece;
+                    self.answers.push(Answer { listener, place, length: bytes.len(), segment, flow: id });
                 }
             }
         }

@@ -51,14 +51,14 @@ pub(super) struct Answer {
     pub(super) place: usize,
     /// How much of what is there: of a train, the rate may have cut the rest.
     pub(super) length: usize,
+    pub(super) segment: usize,
     pub(super) flow: FlowId,
 }
 
 impl Answer {
     /// What is to be sent.
     pub(super) fn piece<'a>(&self, arrivals: &'a Arrivals) -> Piece<'a> {
-        let arrival = arrivals.get(self.place);
-        Piece { bytes: &arrival.bytes[..self.length], segment: arrival.segment }
+        Piece { bytes: &arrivals.bytes(self.place)[..self.length], segment: self.segment }
     }
 }
 

@@ -1,7 +1,6 @@
 //! From clients to their targets.
 
 use std::io;
-use std::ops::Range;
 use std::sync::atomic::Ordering::Relaxed;
 use std::time::Instant;
 
@@ -60,19 +59,14 @@ impl EventLoop {
         self.share = if count == BATCH && self.is_crowded(number) { SHARE } else { u32::MAX };
         self.batches = self.batches.wrapping_add(1);
 
-        let mut place = 0;
-        while place < count {
-            let first = arrivals.get(place);
-            let mut end = place + 1;
-            // Consecutive datagrams of one client go in one call.
-            while end < count && same_client(&first, &arrivals.get(end)) {
-                end += 1;
+        let arrived: Vec<Arrival<'_>> = (0..count).map(|place| arrivals.get(place)).collect();
+        let mut pieces = Vec::with_capacity(count);
+        // Consecutive datagrams of one client go in one call.
+        for run in arrived.chunk_by(|a, b| a.from == b.from && a.asked == b.asked) {
+            if let Some(from) = run[0].from {
+                let client = ClientKey { listener: number, from, asked: run[0].asked };
+                self.carry_up(client, run, &mut pieces, now);
             }
-            if let Some(from) = first.from {
-                let client = ClientKey { listener: number, from, asked: first.asked };
-                self.carry_up(client, place..end, arrivals, now);
-            }
-            place = end;
         }
         count
     }
@@ -84,22 +78,25 @@ impl EventLoop {
         listener.flows.load(Relaxed) > 1 && backlog(&listener.socket).is_ok_and(|it| it.used > it.most / 4)
     }
 
-    fn carry_up(&mut self, client: ClientKey, places: Range<usize>, arrivals: &Arrivals, now: Instant) {
-        let piece = |place: usize| {
-            let arrival = arrivals.get(place);
-            (Piece { bytes: arrival.bytes, segment: arrival.segment }, arrival.cut)
-        };
+    /// Passes on what a client sent, by way of `pieces`, which is empty before and after.
+    fn carry_up<'a>(
+        &mut self,
+        client: ClientKey,
+        run: &[Arrival<'a>],
+        pieces: &mut Vec<Piece<'a>>,
+        now: Instant,
+    ) {
+        let piece = |arrival: &Arrival<'a>| Piece { bytes: arrival.bytes, segment: arrival.segment };
         let id = match self.flows.find(&client) {
             Some(id) => id,
             None => match self.open(client, now, now) {
                 NewFlow::Flow(id) => id,
                 NewFlow::Refused(why) => {
-                    let count = places.map(|place| piece(place).0.count()).sum();
-                    return self.lose(client.listener, why, count);
+                    return self.lose(client.listener, why, run.iter().map(Arrival::count).sum());
                 }
                 NewFlow::Later => {
-                    for place in places {
-                        self.hold(client, piece(place).0, now);
+                    for arrival in run {
+                        self.hold(client, piece(arrival), now);
                     }
                     return;
                 }
@@ -107,23 +104,22 @@ impl EventLoop {
         };
         let Some(flow) = self.flows.get_mut(id) else { return };
         if flow.account.ends_by_requests() {
-            return self.carry_counted(client, places.map(piece), now);
+            let pieces = run.iter().map(|arrival| (piece(arrival), arrival.cut));
+            return self.carry_counted(client, pieces, now);
         }
-        let mut pieces = [Piece { bytes: &[], segment: 0 }; BATCH];
-        let mut count = 0;
-        for place in places {
-            let (piece, is_cut) = piece(place);
-            if is_cut {
+        for arrival in run {
+            let piece = piece(arrival);
+            if arrival.cut {
                 flow.dropped_up(DropReason::Truncated, piece.count(), piece.bytes.len());
             } else if flow.taken(self.batches) >= self.share {
                 flow.dropped_up(DropReason::OverShare, piece.count(), piece.bytes.len());
             } else if let Some(piece) = flow.pass_up(piece, now) {
                 flow.take(self.batches);
-                pieces[count] = piece;
-                count += 1;
+                pieces.push(piece);
             }
         }
-        self.send_up(client, id, &pieces[..count], now);
+        self.send_up(client, id, pieces, now);
+        pieces.clear();
     }
 
     /// Passes a client's datagrams on. If the target refused an earlier one, that flow ends and the rest gets a new
@@ -204,8 +200,4 @@ impl EventLoop {
         }
         self.end(id, End::NoTarget(cause), now);
     }
-}
-
-fn same_client(a: &Arrival<'_>, b: &Arrival<'_>) -> bool {
-    a.from == b.from && a.asked == b.asked
 }

@@ -23,6 +23,8 @@ pub(crate) struct Arrivals {
     names: Box<[libc::sockaddr_in6]>,
     controls: Box<[Control]>,
     headers: Box<[libc::mmsghdr]>,
+    /// All places from here on are prepared, and nothing was received into them since.
+    prepared: usize,
     /// Whether recvmmsg(2) is refused.
     is_single: bool,
 }
@@ -62,6 +64,7 @@ impl Arrivals {
             names: vec![name; places].into(),
             controls: vec![Control::EMPTY; places].into(),
             headers: vec![header; places].into(),
+            prepared: places,
             is_single: false,
         }
     }
@@ -84,12 +87,16 @@ impl Arrivals {
         if self.is_single {
             return self.receive_one(socket, first, end);
         }
-        for place in first..end {
+        // The kernel leaves the places alone that it fills with nothing: often most of them.
+        for place in first..end.min(self.prepared) {
             self.prepare(place);
         }
-        // SAFETY: each of the `end - first` headers from `first` on was just prepared: its pointers lead into boxes of
-        // this structure, which is borrowed mutably for the call, and its lengths are the lengths of those boxes'
-        // parts.
+        if end >= self.prepared {
+            self.prepared = first;
+        }
+        // SAFETY: each of the `end - first` headers from `first` on is prepared: its pointers lead into boxes of this
+        // structure, which never move and are borrowed mutably for the call, and its lengths are the lengths of those
+        // boxes' parts.
         let count = unsafe {
             libc::recvmmsg(
                 socket.as_fd().as_raw_fd(),
@@ -104,7 +111,11 @@ impl Arrivals {
                 self.is_single = true;
                 self.receive_one(socket, first, end)
             }
-            answer => answer,
+            count => {
+                let count = count?;
+                self.prepared = self.prepared.max(first + count);
+                Ok(count)
+            }
         }
     }
 
@@ -134,15 +145,21 @@ impl Arrivals {
         header.msg_controllen = Control::SIZE;
     }
 
+    /// The bytes of what was last received in this place.
+    pub(crate) fn bytes(&self, place: usize) -> &[u8] {
+        let length = (self.headers[place].msg_len as usize).min(LONGEST);
+        &self.memory[place * STRIDE..][..length]
+    }
+
     /// The datagram or train that the last `receive` put in this place.
     pub(crate) fn get(&self, place: usize) -> Arrival<'_> {
         let header = &self.headers[place];
-        let length = (header.msg_len as usize).min(LONGEST);
+        let bytes = self.bytes(place);
         let control = self.controls[place].read(header.msg_hdr.msg_controllen);
         Arrival {
-            bytes: &self.memory[place * STRIDE..][..length],
+            bytes,
             // With UDP_GRO a single datagram has no segment, and a buffer as long as its segment is a single datagram.
-            segment: if control.segment < length { control.segment } else { 0 },
+            segment: if control.segment < bytes.len() { control.segment } else { 0 },
             from: address(&self.names[place], header.msg_hdr.msg_namelen),
             asked: control.asked,
             cut: header.msg_hdr.msg_flags & libc::MSG_TRUNC != 0,

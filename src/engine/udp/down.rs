@@ -9,19 +9,30 @@ use crate::outcome::{Cause, DropReason, End};
 use crate::sys::datagrams::{Arrivals, Departure, is_of_a_train};
 use crate::transport;
 
-/// Answers taken from one flow in a turn, before the others get their turn.
-const MAX_IN_A_ROW: usize = 16;
+/// Answers taken from one flow in a turn, at least, before the others get their turn.
+const IN_A_ROW: usize = 16;
+
+/// Answers taken from each of so many flows in a turn: a flow that is alone may fill all places.
+pub(super) fn share_of_answers(places: usize, flows: usize) -> usize {
+    (places / flows.max(1)).max(IN_A_ROW)
+}
 
 impl EventLoop {
     /// Receives a flow's answers. They are sent together with those of other flows, in one call; a refusal ends the
     /// flow.
-    pub(super) fn take_from_target(&mut self, id: FlowId, arrivals: &mut Arrivals, now: Instant) {
-        if self.used_places + MAX_IN_A_ROW > arrivals.places() {
+    pub(super) fn take_from_target(
+        &mut self,
+        id: FlowId,
+        share: usize,
+        arrivals: &mut Arrivals,
+        now: Instant,
+    ) {
+        if self.used_places + share > arrivals.places() {
             self.send_answers(arrivals, now);
         }
         // The flow may have ended meanwhile, or another may have its number: then there is nothing to receive.
         let Some(flow) = self.flows.get_mut(id) else { return };
-        match arrivals.receive(&flow.socket, self.used_places, MAX_IN_A_ROW) {
+        match arrivals.receive(&flow.socket, self.used_places, share) {
             Ok(count) => self.take_answers(id, count, arrivals, now),
             Err(error) if error.kind() == std::io::ErrorKind::WouldBlock => {}
             Err(error) => {

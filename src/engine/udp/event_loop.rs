@@ -13,6 +13,7 @@ use rustix::event::epoll::{self, Event};
 
 use super::context::Shared;
 use super::control::{Command, ControlQueue, Ready};
+use super::down::share_of_answers;
 use super::drop_log::{CHECK, Lost, TurnedAway};
 use super::flow_table::FlowId;
 use super::listener::LoopListener;
@@ -92,10 +93,10 @@ impl EventLoop {
     fn turn(&mut self, events: &[Event], arrivals: &mut Arrivals) {
         let now = Instant::now();
         let ready = || events.iter().map(|event| Ready::of(event.data));
-        for ready in ready() {
-            if let Ready::Flow(id) = ready {
-                self.take_from_target(id, arrivals, now);
-            }
+        let flows = || ready().filter_map(|it| if let Ready::Flow(id) = it { Some(id) } else { None });
+        let share = share_of_answers(arrivals.places(), flows().count());
+        for id in flows() {
+            self.take_from_target(id, share, arrivals, now);
         }
         self.send_answers(arrivals, now);
         for ready in ready() {

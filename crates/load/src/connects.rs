@@ -7,7 +7,7 @@ use std::time::Instant;
 
 use rustix::event::epoll::EventFlags;
 use rustix::io::Errno;
-use rustix::net::{AddressFamily, RecvFlags, SendFlags, SocketFlags, SocketType};
+use rustix::net::{AddressFamily, RecvFlags, SendFlags, Shutdown, SocketFlags, SocketType};
 
 use crate::{Count, Poll, Span, Tally};
 use crate::{Fallible, PATIENCE};
@@ -18,7 +18,7 @@ pub struct Errand {
     pub to: SocketAddr,
     /// What is sent first.
     pub first: Vec<u8>,
-    /// How many bytes come back.
+    /// How many bytes come back; 0 for a service that takes all and says nothing: there the answer is its end, after ours.
     pub answer: usize,
 }
 
@@ -98,12 +98,13 @@ impl Visit {
     fn begin(errand: &Errand, key: usize, poll: &Poll) -> io::Result<Visit> {
         let began = Instant::now();
         let flags = SocketFlags::NONBLOCK | SocketFlags::CLOEXEC;
-        let socket = rustix::net::socket_with(AddressFamily::INET, SocketType::STREAM, flags, None)?;
+        let family = if errand.to.is_ipv4() { AddressFamily::INET } else { AddressFamily::INET6 };
+        let socket = rustix::net::socket_with(family, SocketType::STREAM, flags, None)?;
         match rustix::net::connect(&socket, &errand.to) {
             Ok(()) | Err(Errno::INPROGRESS) => {}
             Err(error) => return Err(error.into()),
         }
-        let step = ask(&socket, &errand.first)?;
+        let step = ask(&socket, errand)?;
         poll.add(&socket, key, awaited(step))?;
         Ok(Visit { socket, began, got: 0, step })
     }
@@ -111,16 +112,17 @@ impl Visit {
     /// True when the whole answer is here.
     fn go_on(&mut self, errand: &Errand, key: usize, poll: &Poll) -> io::Result<bool> {
         if self.step == Step::Connecting {
-            self.step = ask(&self.socket, &errand.first)?;
+            self.step = ask(&self.socket, errand)?;
             poll.change(&self.socket, key, awaited(self.step))?;
             return Ok(false);
         }
         let mut answer = [0; ROOM];
         match rustix::net::recv(&self.socket, answer.as_mut_slice(), RecvFlags::empty()) {
+            Ok((_, 0)) if errand.answer == 0 => Ok(true),
             Ok((_, 0)) => Err(io::Error::other("closed without an answer")),
             Ok((_, length)) => {
                 self.got += length;
-                Ok(self.got >= errand.answer)
+                Ok(errand.answer > 0 && self.got >= errand.answer)
             }
             Err(Errno::AGAIN) => Ok(false),
             Err(error) => Err(error.into()),
@@ -128,9 +130,10 @@ impl Visit {
     }
 }
 
-fn ask(socket: &OwnedFd, first: &[u8]) -> io::Result<Step> {
-    match rustix::net::send(socket, first, SendFlags::NOSIGNAL) {
-        Ok(_) => Ok(Step::Asked),
+fn ask(socket: &OwnedFd, errand: &Errand) -> io::Result<Step> {
+    match rustix::net::send(socket, &errand.first, SendFlags::NOSIGNAL) {
+        Ok(_) if errand.answer > 0 => Ok(Step::Asked),
+        Ok(_) => Ok(rustix::net::shutdown(socket, Shutdown::Write).map(|()| Step::Asked)?),
         Err(Errno::AGAIN) => Ok(Step::Connecting),
         Err(error) => Err(error.into()),
     }

@@ -33,9 +33,17 @@ impl Group {
     /// # Errors
     /// If the file cannot be made, or the program cannot be started.
     pub fn start(command: &mut Command, errors: &Path) -> io::Result<Group> {
+        Group::spawn(command.stderr(Stdio::from(File::create(errors)?)))
+    }
+
+    /// The same, with the standard error that the command has.
+    ///
+    /// # Errors
+    /// If the program cannot be started.
+    pub fn spawn(command: &mut Command) -> io::Result<Group> {
         // The list is held meanwhile: a group started while the watchdog kills all others would outlive the bench.
         let mut alive = locked(&ALIVE);
-        let child = command.process_group(0).stderr(Stdio::from(File::create(errors)?)).spawn()?;
+        let child = command.process_group(0).spawn()?;
         let id = Pid::from_child(&child);
         alive.push(id);
         Ok(Group { child, id, status: None })

@@ -6,6 +6,7 @@
 mod connects;
 mod group;
 mod hold;
+mod iperf3;
 pub mod measure;
 mod player;
 mod poll;
@@ -13,6 +14,7 @@ mod requests;
 mod span;
 mod streams;
 mod target;
+mod there_and_back;
 
 use std::error::Error;
 use std::time::Duration;
@@ -20,12 +22,14 @@ use std::time::Duration;
 pub use connects::{Errand, connects};
 pub use group::{Group, kill_all, spent};
 pub use hold::{Held, hold};
+pub use iperf3::{Cookie, Direction, PARAMETERS, iperf3};
 pub use player::{Player, end_with_standard_input, say};
 pub use poll::Poll;
 pub use requests::{ping_pong, requests};
 pub use span::{Count, Span, Tally};
 pub use streams::{give, give_to_unix, streams, take, take_from_unix};
-pub use target::{Answer, serve, serve_unix};
+pub use target::{Answer, listener, serve, serve_at, serve_unix};
+pub use there_and_back::there_and_back;
 
 /// What a step of a measurement returns: it has no caller that would do something different for different failures.
 pub type Fallible<T> = Result<T, Box<dyn Error>>;

@@ -4,12 +4,21 @@ use std::collections::BTreeSet;
 use std::fs;
 use std::path::PathBuf;
 
+use nix::time::ClockId;
 use rustix::process::Pid;
 
 /// CPU seconds of all processes of the group, and of its processes that have ended and were waited for.
 pub fn cpu_seconds(group: Pid) -> f64 {
     let tick = 1.0 / rustix::param::clock_ticks_per_second() as f64;
     members(group).iter().map(|member| member.cpu_seconds(tick)).sum()
+}
+
+/// CPU seconds of one process with all its threads, those that have ended too; without its children. Nothing if there is no
+/// such process. The kernel's clock for it is exact, and needs no right to look into the process.
+pub fn cpu_seconds_of(process: Pid) -> Option<f64> {
+    let process = nix::unistd::Pid::from_raw(process.as_raw_nonzero().get());
+    let spent = ClockId::pid_cpu_clock_id(process).and_then(ClockId::now).ok()?;
+    Some(spent.tv_sec() as f64 + spent.tv_nsec() as f64 / 1e9)
 }
 
 /// Bytes of anonymous memory. A page that processes share since a fork is counted once, divided among them: RssAnon

@@ -4,6 +4,7 @@
 //! started again with one JSON argument that says what to be; it answers in JSON lines, and ends when its standard input
 //! does: it cannot outlive the measurement.
 
+use std::fs::File;
 use std::io::{self, BufRead, BufReader, Read, Write};
 use std::path::Path;
 use std::process::{ChildStdin, ChildStdout, Command, Stdio};
@@ -28,10 +29,18 @@ impl Player {
     /// # Errors
     /// If the process cannot be started.
     pub fn start(arguments: &[&str], part: &impl Serialize, scratch: &Path) -> Fallible<Player> {
+        Player::with_errors(arguments, part, File::create(scratch.join("role.err"))?.into())
+    }
+
+    /// The same, with this as its standard error.
+    ///
+    /// # Errors
+    /// If the process cannot be started.
+    pub fn with_errors(arguments: &[&str], part: &impl Serialize, errors: Stdio) -> Fallible<Player> {
         let mut command = Command::new(std::env::current_exe()?);
         command.args(arguments).arg(serde_json::to_string(part)?);
-        command.stdin(Stdio::piped()).stdout(Stdio::piped());
-        let mut group = Group::start(&mut command, &scratch.join("role.err"))?;
+        command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(errors);
+        let mut group = Group::spawn(&mut command)?;
         let (stdin, stdout) = (group.child().stdin.take(), group.child().stdout.take());
         let (Some(stdin), Some(stdout)) = (stdin, stdout) else { return Err("no pipes to a process".into()) };
         Ok(Player { stdin, stdout: BufReader::new(stdout), group })

@@ -31,6 +31,8 @@ pub struct Tally {
     pub p50_us: Option<f64>,
     /// That of 99 per cent of them.
     pub p99_us: Option<f64>,
+    /// That of 999 in a thousand.
+    pub p999_us: Option<f64>,
     /// What did not work, by cause.
     pub failed: BTreeMap<String, u64>,
 }
@@ -94,6 +96,7 @@ impl Count {
         if !self.latency.is_empty() {
             let quantile = |q| Some(self.latency.value_at_quantile(q) as f64 / 1_000.0);
             (self.tally.p50_us, self.tally.p99_us) = (quantile(0.5), quantile(0.99));
+            self.tally.p999_us = quantile(0.999);
         }
         self.tally
     }

@@ -1,6 +1,6 @@
 //! Bulk: takes from each connection whatever comes, or gives it as much as it takes, over TCP or a Unix socket.
 
-use std::io::{self, Read, Write};
+use std::io::{self, ErrorKind, Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpStream};
 use std::os::fd::AsFd;
 use std::os::unix::net::UnixStream;
@@ -23,6 +23,11 @@ pub fn streams(streams: usize, span: Span, take: impl Fn(&mut Count) -> io::Resu
         let threads: Vec<_> = (0..streams).map(|_| scope.spawn(|| stream(span, &take))).collect();
         threads.into_iter().filter_map(|it| it.join().ok()).collect()
     });
+    sum(parts)
+}
+
+/// What all streams of a load came to.
+pub(crate) fn sum(parts: Vec<Tally>) -> Tally {
     let mut whole = Tally::default();
     for part in parts {
         whole.all += part.all;
@@ -86,7 +91,7 @@ fn drain(stream: impl AsFd, flags: RecvFlags, chunk: usize, count: &mut Count) -
 /// The other direction: writes as much as is taken until the time is over.
 ///
 /// It ends its stream then, and waits until the other end has taken all of it and closes: what lies in buffers was counted
-/// here, and shall have cost CPU there.
+/// here, and shall have cost CPU there. For an end that does not close, it waits for [`PATIENCE`].
 ///
 /// # Errors
 /// What broke the stream, or that nobody takes anything for [`PATIENCE`].
@@ -112,10 +117,14 @@ pub fn give_to_unix(to: &Path, count: &mut Count) -> io::Result<()> {
     until_closed(&stream)
 }
 
-fn pour(mut stream: impl Write, count: &mut Count) -> io::Result<()> {
+/// Writes on a connection that stands.
+pub(crate) fn pour(mut stream: impl Write, count: &mut Count) -> io::Result<()> {
     let buffer = vec![0x6c; CACHED];
     loop {
-        let length = stream.write(&buffer)?;
+        let length = stream.write(&buffer).map_err(|error| match error.kind() {
+            ErrorKind::WouldBlock => io::Error::other("nobody read for 3 s"),
+            _ => error,
+        })?;
         let now = Instant::now();
         count.done(length as u64, now);
         if count.over(now) {
@@ -125,9 +134,12 @@ fn pour(mut stream: impl Write, count: &mut Count) -> io::Result<()> {
 }
 
 fn until_closed(mut stream: impl Read) -> io::Result<()> {
-    match stream.read(&mut [0; 1])? {
-        0 => Ok(()),
-        _ => Err(io::Error::other("a target that only takes said something")),
+    match stream.read(&mut [0; 1]) {
+        Ok(0) => Ok(()),
+        Ok(_) => Err(io::Error::other("a target that only takes said something")),
+        // A service that keeps its own half open has had its time.
+        Err(error) if error.kind() == ErrorKind::WouldBlock => Ok(()),
+        Err(error) => Err(error),
     }
 }
 

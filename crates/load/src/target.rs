@@ -43,14 +43,21 @@ const LISTENER: usize = usize::MAX;
 /// # Errors
 /// If it cannot listen or accept.
 pub fn serve(listen: SocketAddr, answer: Answer) -> Fallible<()> {
-    let listener = listener(listen)?;
+    serve_at(&listener(listen)?, answer)
+}
+
+/// The same at a socket that listens: see [`listener`].
+///
+/// # Errors
+/// If it cannot accept.
+pub fn serve_at(listener: &TcpListener, answer: Answer) -> Fallible<()> {
     match answer {
-        Answer::Echo => serve_all(&listener, |request, answer| answer.extend_from_slice(request)),
-        Answer::EchoAfterHeader => serve_all(&listener, after_header),
-        Answer::Http => serve_all(&listener, pages),
-        Answer::EchoInThread => serve_each(&listener, echo),
-        Answer::Bytes => serve_each(&listener, bytes),
-        Answer::Nothing => serve_each(&listener, |stream| discard(stream, RecvFlags::TRUNC)),
+        Answer::Echo => serve_all(listener, |request, answer| answer.extend_from_slice(request)),
+        Answer::EchoAfterHeader => serve_all(listener, after_header),
+        Answer::Http => serve_all(listener, pages),
+        Answer::EchoInThread => serve_each(listener, echo),
+        Answer::Bytes => serve_each(listener, bytes),
+        Answer::Nothing => serve_each(listener, |stream| discard(stream, RecvFlags::TRUNC)),
     }
 }
 
@@ -72,7 +79,11 @@ pub fn serve_unix(listen: &Path, answer: Answer) -> Fallible<()> {
     }
 }
 
-fn listener(address: SocketAddr) -> io::Result<TcpListener> {
+/// A socket of IPv4 that listens, with a queue for many at once; port 0 lets the kernel choose.
+///
+/// # Errors
+/// If it cannot listen there.
+pub fn listener(address: SocketAddr) -> io::Result<TcpListener> {
     let socket =
         rustix::net::socket_with(AddressFamily::INET, SocketType::STREAM, SocketFlags::CLOEXEC, None)?;
     rustix::net::sockopt::set_socket_reuseaddr(&socket, true)?;

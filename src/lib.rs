@@ -34,6 +34,7 @@
 //! | [`sources`] | the sources of routes: the file, watched and applied while running |
 //! | [`doctor`] | diagnosis of every route, the limits, the loops |
 //! | [`import`] | files of other forwarders → a Loopgate configuration, and what could not be carried over |
+//! | `bench` | what a service can do, and what the detour through a route costs: loads, rounds, figures |
 //! | [`cli`] | one file per command; the only `println!` |
 //!
 //! # Invariants
@@ -56,6 +57,8 @@
 pub mod acl;
 pub mod address;
 pub mod balance;
+#[cfg(feature = "cli")]
+pub(crate) mod bench;
 #[cfg(feature = "cli")]
 pub mod cli;
 pub mod client_hello;

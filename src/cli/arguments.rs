@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use clap::builder::{PossibleValuesParser, TypedValueParser};
 use clap::{Args, Parser, Subcommand, ValueHint};
 
-use super::{certificate, demo, explain, help, import};
+use super::{bench, certificate, demo, explain, help, import};
 use crate::address::{ListenAddress, Run};
 use crate::config::Problems;
 use crate::ledger::LogFormat;
@@ -76,6 +76,12 @@ pub(super) enum Command {
         /// Treat warnings as faults (exit 1)
         #[arg(long)]
         strict: bool,
+    },
+    /// Measure what a service can do, and what the detour through a route costs
+    #[command(after_help = bench::HELP)]
+    Bench {
+        #[command(flatten)]
+        args: bench::BenchArgs,
     },
     /// See it work: a route to a small built-in web page
     Demo {

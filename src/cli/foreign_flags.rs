@@ -32,11 +32,12 @@ const FLAGS: [(&[&str], &str); 10] = [
 ];
 
 /// Commands of other programs.
-const WORDS: [(&[&str], &str); 5] = [
+const WORDS: [(&[&str], &str); 6] = [
     (&["check", "test", "lint", "verify"], "validate"),
     (&["start", "serve", "up", "forward"], "run"),
     (&["convert", "migrate"], "import"),
     (&["cert", "keygen"], "certificate"),
+    (&["benchmark", "speedtest", "speed", "perf", "iperf", "iperf3", "measure"], "bench"),
     (&["diagnose", "diag", "why"], "doctor, or explain for one address"),
 ];
 

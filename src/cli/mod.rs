@@ -1,6 +1,7 @@
 //! The commands, one file each. No other room prints anything.
 
 mod arguments;
+mod bench;
 mod certificate;
 mod completions;
 mod demo;
@@ -71,6 +72,7 @@ pub fn main() -> u8 {
             Ok(sources) => answer(|out| doctor::doctor(&sources, json, strict, out)),
             Err(problems) => refuse(&problems),
         },
+        Some(Command::Bench { args }) => bench::bench(args),
         Some(Command::Demo { listen, log }) => demo::demo(&listen, log.log_format),
         Some(Command::Import { args }) => import::import(&args),
         Some(Command::Certificate { args }) => certificate::certificate(&args),
@@ -145,6 +147,7 @@ mod tests {
         assert!(error_for(&["-c", "loopgate.toml"]).contains("tip: to use a file: loopgate run -c FILE"));
         assert!(error_for(&["-t"]).contains("tip: to check a file: loopgate validate -c FILE"));
         assert!(error_for(&["-D", "1080"]).contains("tip: Loopgate is no SOCKS proxy"));
+        assert!(stray_word(&["speedtest".into()]).unwrap().ends_with("Loopgate calls it bench"));
         assert!(stray_word(&["check".into()]).unwrap().ends_with("Loopgate calls it validate"));
     }
 

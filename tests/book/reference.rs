@@ -8,7 +8,7 @@ use crate::pages::{answer, table};
 fn the_page_of_exit_codes_and_the_help_agree() {
     let number = |word: &str| word.parse::<u8>().ok();
 
-    for command in ["run", "explain", "doctor", "validate", "import", "certificate"] {
+    for command in ["run", "explain", "doctor", "validate", "import", "certificate", "bench"] {
         let first = match command {
             "explain" | "doctor" => "exit code of `explain` and `doctor`".to_owned(),
             command => format!("exit code of `{command}`"),

@@ -37,7 +37,7 @@ const LAYERS: &[&[&str]] = &[
     &["config"],
     &["plan"],
     &["engine"],
-    &["sources", "doctor", "import"],
+    &["sources", "doctor", "import", "bench"],
     &["cli"],
 ];
 

@@ -42,6 +42,7 @@ impl Report {
             "through": through,
             "machine": self.machine,
             "rounds": self.rounds,
+            "others_share": self.others,
             "seconds": self.took.as_secs_f64(),
             "measurements": measurements,
             "notes": self.notes(),

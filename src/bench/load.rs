@@ -149,10 +149,10 @@ impl Load {
             }
             Load::ThereAndBack(count) => format!("{} there and back", streams(count)),
             Load::Requests(count) => {
-                format!("request of {MESSAGE} B and answer, {}", crate::units::counted(count, "connection"))
+                format!("request of {MESSAGE} B, answer, {}", crate::units::counted(count, "connection"))
             }
             Load::Connects { answers: true } => {
-                format!("connect, {MESSAGE} B and back, close, {MANY} at once")
+                format!("connect, {MESSAGE} B, answer, close, {MANY} at once")
             }
             Load::Connects { answers: false } => format!("connect, {MESSAGE} B, close, {MANY} at once"),
             Load::Silent => "connect, close both ways, 1 connection".to_owned(),
@@ -177,4 +177,13 @@ impl Load {
 fn short(span: Span) -> Span {
     let warm_up = span.warm_up.min(LONGEST_CONNECTS / 5);
     Span { warm_up, measured: span.measured.min(LONGEST_CONNECTS - warm_up) }
+}
+
+#[test]
+fn every_heading_fits_a_narrow_terminal() {
+    let services = [Service::Echo, Service::Discard, Service::Iperf3, Service::Other(String::new())];
+
+    for load in services.iter().flat_map(Load::of).chain(Load::built_in()) {
+        assert!(load.name().len() <= 40, "{}", load.name());
+    }
 }

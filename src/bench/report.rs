@@ -10,6 +10,9 @@ use super::route::Through;
 use super::service::Service;
 use super::setup::{Setup, Target};
 
+/// From this share of the processors on, other programs are worth a word.
+const BUSY: f64 = 0.1;
+
 /// Why a bench ended before its end.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Cut {
@@ -77,6 +80,8 @@ pub(crate) struct Report {
     pub(super) through: Option<Through>,
     pub(super) began: Option<Began>,
     pub(super) machine: Machine,
+    /// The share of the processors that other programs took, where it is known.
+    pub(super) others: Option<f64>,
     pub(super) rounds: u32,
     pub(super) sheets: Vec<Sheet>,
     pub(super) took: Duration,
@@ -91,6 +96,7 @@ impl Report {
             through: setup.through.clone(),
             began: None,
             machine: Machine::read(),
+            others: None,
             rounds: setup.schedule.rounds,
             sheets: setup.loads.iter().map(|load| Sheet::of(*load)).collect(),
             took: Duration::ZERO,
@@ -102,6 +108,7 @@ impl Report {
     pub(crate) fn hear(&mut self, event: Event) -> Option<Progress> {
         match event.0 {
             Kind::Began(began) => self.began = Some(began),
+            Kind::Others(share) => self.others = Some(share),
             Kind::Turn(progress) => return Some(progress),
             Kind::Read { load, way, round, read } => self.sheets[load].add(way, round, read),
         }
@@ -144,7 +151,10 @@ impl Report {
         for sheet in &self.sheets {
             for (way, word) in [(Way::Direct, "directly"), (Way::Through, "through the route")] {
                 if let Some((count, reason)) = sheet.beside(way) {
-                    notes.push(format!("{}, {word}: {count} failed beside it: {reason}", sheet.load.name()));
+                    notes.push(format!(
+                        "{}, {word}: {count} failures beside what was done: {reason}",
+                        sheet.load.name()
+                    ));
                 }
             }
         }
@@ -153,6 +163,9 @@ impl Report {
             && !began.cpu
         {
             notes.push(format!("No CPU of the forwarder: {}.", began.who));
+        }
+        if let Some(share) = self.others.filter(|share| *share >= BUSY) {
+            notes.push(format!("Other programs took {:.0} % of the processors meanwhile.", share * 100.0));
         }
         match self.cut {
             Some(Cut::Signal) => {

@@ -1,13 +1,14 @@
 //! The turns: every load directly and through the route, round after round.
 
 use std::process::Stdio;
-use std::time::Duration;
+use std::thread;
+use std::time::{Duration, Instant};
 
-use loopgate_load::{Fallible, Span, Tally};
+use loopgate_load::{Fallible, Span, Tally, measure as cost, spent};
 
 use super::forwarder::Cost;
 use super::load::{Ends, Load};
-use super::setup::{Running, Setup};
+use super::setup::{Running, Setup, Target};
 
 /// A turn in which nothing was done is taken again, so many times as long, until it was as long as this.
 const LONGER: u32 = 4;
@@ -26,6 +27,8 @@ pub(crate) struct Event(pub(super) Kind);
 pub(super) enum Kind {
     /// All processes run; how the route's are known.
     Began(Began),
+    /// The share of the processors that programs beside the bench took.
+    Others(f64),
     /// The next turn.
     Turn(Progress),
     /// What a turn came to, or why it gave nothing.
@@ -76,6 +79,7 @@ pub(super) struct Reading {
 /// # Errors
 /// What a process said that could not start.
 pub(crate) fn measure(setup: &Setup, mut tell: impl FnMut(Event)) -> Result<(), String> {
+    let meter = Meter::start();
     let running = Running::start(setup)?;
     tell(Event(Kind::Began(began(&running))));
     let through = running.forwarder.as_ref();
@@ -106,7 +110,34 @@ pub(crate) fn measure(setup: &Setup, mut tell: impl FnMut(Event)) -> Result<(), 
             }
         }
     }
+    drop(running);
+    // What a service and its forwarder took cannot be told from the others.
+    if setup.target == Target::BuiltIn {
+        tell(Event(Kind::Others(meter.others())));
+    }
     Ok(())
+}
+
+/// What the machine did, and how much of it was the bench.
+struct Meter {
+    began: Instant,
+    busy: f64,
+}
+
+impl Meter {
+    fn start() -> Meter {
+        Meter { began: Instant::now(), busy: Meter::busy() }
+    }
+
+    /// Busy seconds that were neither ours nor those of a child that has ended.
+    fn busy() -> f64 {
+        cost::machine_busy_seconds() - spent() - cost::own_cpu_seconds()
+    }
+
+    fn others(&self) -> f64 {
+        let processors = thread::available_parallelism().map_or(1.0, |number| number.get() as f64);
+        ((Meter::busy() - self.busy) / (self.began.elapsed().as_secs_f64() * processors)).clamp(0.0, 1.0)
+    }
 }
 
 fn began(running: &Running) -> Began {

@@ -2,7 +2,7 @@
 
 use std::fmt;
 use std::io::{self, ErrorKind, Read, Write};
-use std::net::TcpStream;
+use std::net::{SocketAddr, TcpStream};
 use std::time::{Duration, Instant};
 
 use loopgate_load::{Cookie, PARAMETERS};
@@ -13,6 +13,11 @@ use crate::units::shown;
 
 /// How long a service may be silent before it counts as one that says nothing.
 const SILENCE: Duration = Duration::from_millis(500);
+const CONNECT: Duration = Duration::from_secs(2);
+/// Changes nothing, and needs no name of a host (RFC 1945).
+const REQUEST: &[u8] = b"GET / HTTP/1.0\r\n\r\n";
+/// What an iperf3 server says to a second client (ACCESS_DENIED).
+const BUSY: u8 = 0xff;
 /// What iperf3 is told by a client that leaves (CLIENT_TERMINATE).
 const LEAVING: u8 = 12;
 const MAX_SAID: usize = 60;
@@ -58,67 +63,75 @@ impl fmt::Display for Service {
     }
 }
 
-/// Asks on one connection. The first bytes are those of an iperf3 client; to a service that is silent then, two empty lines
-/// follow, on which those that read lines complain.
+/// Asks on a connection that stands: the first bytes are those of an iperf3 client. A service that is silent then is sent an
+/// HTTP request on another, which every kind of server has seen before: those that wait for a line have something to say.
 ///
 /// # Errors
-/// If a timeout cannot be set, or it is an iperf3 server that serves somebody else.
-pub(super) fn ask(mut stream: TcpStream) -> io::Result<Service> {
+/// If it cannot be connected to again, or is an iperf3 server that serves somebody else.
+pub(super) fn ask(mut stream: TcpStream, at: SocketAddr) -> io::Result<Service> {
     let cookie = Cookie::new();
-    let sent = cookie.bytes();
-    if let Err(error) = stream.write_all(sent) {
-        return Ok(closes(&error.to_string()));
-    }
-    let mut said = Vec::new();
-    let mut end = listen(&mut stream, &mut said, sent.len())?;
-    if said.is_empty() && matches!(end, End::Silent) {
-        let _ = stream.write_all(b"\r\n\r\n");
-        end = listen(&mut stream, &mut said, sent.len())?;
-    }
-    match said.as_slice() {
-        [PARAMETERS] => {
+    match answer(&mut stream, cookie.bytes())? {
+        Answer::Said(said) if said == [PARAMETERS] => {
             let _ = stream.write_all(&[LEAVING]);
             Ok(Service::Iperf3)
         }
-        [0xff] => Err(io::Error::other("it is an iperf3 server, and busy with another test")),
-        [] => Ok(match end {
-            End::Silent => Service::Discard,
-            End::Closed(why) => closes(&why),
-        }),
-        said if sent.starts_with(said) => Ok(Service::Echo),
-        said => Ok(Service::Other(words(said))),
+        Answer::Said(said) if said == [BUSY] => {
+            Err(io::Error::other("it is an iperf3 server, and busy with another test"))
+        }
+        Answer::Said(said) if cookie.bytes().starts_with(&said) => Ok(Service::Echo),
+        Answer::Said(said) => Ok(Service::Other(words(&said))),
+        Answer::Closed(why) => Ok(closes(&why)),
+        Answer::Silent => {
+            drop(stream);
+            let mut stream = TcpStream::connect_timeout(&at, CONNECT)?;
+            Ok(match answer(&mut stream, REQUEST)? {
+                Answer::Said(said) => Service::Other(words(&said)),
+                Answer::Closed(why) => closes(&why),
+                Answer::Silent => Service::Discard,
+            })
+        }
     }
 }
 
-enum End {
-    /// Nothing came for some time, or enough.
+enum Answer {
+    Said(Vec<u8>),
+    /// Nothing came for [`SILENCE`].
     Silent,
+    /// Nothing but the end.
     Closed(String),
 }
 
-/// Collects what comes until there is enough, or nothing for [`SILENCE`].
-fn listen(stream: &mut TcpStream, said: &mut Vec<u8>, enough: usize) -> io::Result<End> {
+/// Sends `sent`, and collects what comes until it is as long, or for [`SILENCE`].
+fn answer(stream: &mut TcpStream, sent: &[u8]) -> io::Result<Answer> {
+    if let Err(error) = stream.write_all(sent) {
+        return Ok(Answer::Closed(error.to_string()));
+    }
     let deadline = Instant::now() + SILENCE;
+    let (mut said, mut end) = (Vec::new(), None);
     let mut buffer = [0; 512];
-    while said.len() < enough {
+    // The one byte of an iperf3 server: nothing follows before the next is said.
+    while said.len() < sent.len() && said != [PARAMETERS] && said != [BUSY] {
         let left = deadline.saturating_duration_since(Instant::now());
         if left.is_zero() {
             break;
         }
         stream.set_read_timeout(Some(left))?;
         match stream.read(&mut buffer) {
-            Ok(0) => return Ok(End::Closed("it closed the connection".to_owned())),
+            Ok(0) => end = Some("it closed the connection".to_owned()),
             Ok(length) => said.extend_from_slice(&buffer[..length]),
             Err(error) if error.kind() == ErrorKind::WouldBlock => break,
             Err(error) if error.kind() == ErrorKind::Interrupted => {}
-            Err(error) => return Ok(End::Closed(error.to_string())),
+            Err(error) => end = Some(error.to_string()),
         }
-        // The one byte of an iperf3 server: nothing follows before the next is said.
-        if said.as_slice() == [PARAMETERS] || said.as_slice() == [0xff] {
+        if end.is_some() {
             break;
         }
     }
-    Ok(End::Silent)
+    Ok(match (said.is_empty(), end) {
+        (false, _) => Answer::Said(said),
+        (true, Some(why)) => Answer::Closed(why),
+        (true, None) => Answer::Silent,
+    })
 }
 
 fn closes(why: &str) -> Service {
@@ -140,42 +153,51 @@ fn words(said: &[u8]) -> String {
 #[cfg(test)]
 mod tests {
     use std::net::TcpListener;
+    use std::sync::mpsc::channel;
     use std::thread;
 
     use super::*;
 
-    /// A service for one connection.
-    fn asked(serve: impl FnOnce(TcpStream) + Send + 'static) -> Service {
+    /// A service, asked; each of its connections is given to `serve`.
+    fn asked(serve: impl Fn(TcpStream) + Send + Sync + Clone + 'static) -> Service {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let at = listener.local_addr().unwrap();
-        let service = thread::spawn(move || serve(listener.accept().unwrap().0));
-        let found = ask(TcpStream::connect(at).unwrap()).unwrap();
-        service.join().unwrap();
-        found
+        thread::spawn(move || {
+            for stream in listener.incoming().flatten() {
+                let serve = serve.clone();
+                thread::spawn(move || serve(stream));
+            }
+        });
+        ask(TcpStream::connect(at).unwrap(), at).unwrap()
     }
 
     #[test]
     fn a_service_is_known_by_what_comes_back() {
-        let echo = asked(|stream| {
-            let _ = io::copy(&mut &stream, &mut &stream);
-        });
-        let discard = asked(|stream| {
-            let _ = io::copy(&mut &stream, &mut io::sink());
-        });
-        let iperf3 = asked(|mut stream| {
+        let echo = asked(|stream| _ = io::copy(&mut &stream, &mut &stream));
+        let discard = asked(|stream| _ = io::copy(&mut &stream, &mut io::sink()));
+        let (sender, left) = channel();
+        let iperf3 = asked(move |mut stream| {
+            let mut last = [0];
             stream.read_exact(&mut [0; 37]).unwrap();
             stream.write_all(&[PARAMETERS]).unwrap();
-            let mut last = [0];
             stream.read_exact(&mut last).unwrap();
-            assert_eq!(last, [LEAVING]);
+            sender.send(last).unwrap();
         });
         let web = asked(|mut stream| {
-            stream.read_exact(&mut [0; 41]).unwrap();
+            let mut request = Vec::new();
+            while !request.ends_with(b"\r\n\r\n") {
+                let mut byte = [0];
+                if stream.read(&mut byte).unwrap() == 0 {
+                    return;
+                }
+                request.push(byte[0]);
+            }
             stream.write_all(b"HTTP/1.1 400 Bad Request\r\nContent-Length: 0\r\n\r\n").unwrap();
         });
         let closing = asked(drop);
 
         assert_eq!((echo, discard, iperf3), (Service::Echo, Service::Discard, Service::Iperf3));
+        assert_eq!(left.recv().unwrap(), [LEAVING]);
         assert_eq!(web.to_string(), "speaks HTTP (\"HTTP/1.1 400 Bad Request\")");
         assert!(closing.to_string().contains("with an end"), "{closing}");
     }

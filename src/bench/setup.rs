@@ -99,7 +99,7 @@ impl Setup {
 }
 
 fn ask(place: &Place, stream: TcpStream) -> Result<Service, Refusal> {
-    service::ask(stream)
+    service::ask(stream, place.at)
         .map_err(|error| Refusal::Unreachable(format!("error: cannot measure {place}: {error}")))
 }
 

@@ -15,7 +15,7 @@ const LABEL: usize = 11;
 /// From this width on, latencies stand behind the bar, not below it.
 const WIDE: usize = 100;
 /// The room for them there.
-const LATENCIES: usize = 42;
+const LATENCIES: usize = 43;
 /// Longer bars say no more.
 const LONGEST: usize = 60;
 
@@ -32,6 +32,11 @@ pub(super) fn write(sheet: &Sheet, has_detour: bool, look: Look, text: &mut Stri
     let room = look.width() - LABEL - values - 2 - if is_wide { LATENCIES } else { 0 };
     let row = Row { unit, most, bars: room.min(LONGEST), values, is_wide, look };
     row.write("direct", 34, direct.as_ref(), sheet.why_not(Way::Direct), text);
+    if let Some(spread) =
+        direct.map(|figures| figures.rate).filter(|rate| !has_detour && rate.low < rate.high)
+    {
+        let _ = writeln!(text, "  rounds   {} to {}", rate(unit, spread.low), rate(unit, spread.high));
+    }
     if has_detour {
         row.write("through", 36, through.as_ref(), sheet.why_not(Way::Through), text);
     }
@@ -72,18 +77,19 @@ impl Row {
         let value = rate(self.unit, figures.rate.median);
         let _ = write!(text, "  {label:<9}{drawn}{gap}  {value:>width$}", width = self.values);
         match latencies(figures) {
-            Some(latencies) if self.is_wide => _ = writeln!(text, "  {latencies}"),
-            Some(latencies) => _ = write!(text, "\n    {latencies}\n"),
+            Some([p50, p99, p999]) if self.is_wide => {
+                let _ = writeln!(text, "  p50 {p50:>6}  p99 {p99:>7}  p99.9 {p999:>7} µs");
+            }
+            Some([p50, p99, p999]) => _ = write!(text, "\n    p50 {p50}  p99 {p99}  p99.9 {p999} µs\n"),
             None => text.push('\n'),
         }
     }
 }
 
-/// `p50 28.1  p99 60.2  p99.9 120 µs`
-fn latencies(figures: &Figures) -> Option<String> {
+/// Those of half, of 99 and of 99.9 per cent of the answers.
+fn latencies(figures: &Figures) -> Option<[String; 3]> {
     let at = |summary: Option<Summary>| summary.map(|summary| three(summary.median));
-    let (p50, p99, p999) = (at(figures.p50_us)?, at(figures.p99_us)?, at(figures.p999_us)?);
-    Some(format!("p50 {p50}  p99 {p99}  p99.9 {p999} µs"))
+    Some([at(figures.p50_us)?, at(figures.p99_us)?, at(figures.p999_us)?])
 }
 
 /// `+31.4 µs (+29.0 to +33.1), -51.6 %, CPU 7.10 µs each`

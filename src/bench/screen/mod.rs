@@ -61,14 +61,15 @@ impl Report {
         lines.push((
             "machine",
             format!(
-                "{processors}, shared by load, target and forwarder; Linux {}; net.ipv4.tcp_congestion_control = {congestion}",
+                "{processors}, shared by load, target and forwarder; Linux {}; net.ipv4.tcp_congestion_control={congestion}",
                 machine.kernel
             ),
         ));
         let turns = if self.has_detour() { ", directly and through the route in turn" } else { "" };
         let rounds =
             format!("{} in {:.0} s{turns}", counted(self.rounds as usize, "round"), self.took.as_secs_f64());
-        let medians = if self.rounds > 1 { "; medians (lowest to highest)" } else { "" };
+        let medians =
+            if self.rounds > 1 { "; medians (lowest to highest)" } else { "; a longer --for makes more" };
         lines.push(("load", rounds + medians));
         lines
     }

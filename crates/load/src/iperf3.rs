@@ -13,7 +13,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 use crate::streams::{pour, sum};
-use crate::{Count, Fallible, PATIENCE, Span, Tally};
+use crate::{Count, Fallible, PATIENCE, Span, Tally, in_words};
 
 /// The state that a server answers a cookie with: it asks for the parameters of the test.
 pub const PARAMETERS: u8 = 9;
@@ -105,7 +105,7 @@ fn control(to: SocketAddr, cookie: &Cookie) -> Fallible<TcpStream> {
             Ok(_) if Instant::now() >= deadline => {
                 return Err("the iperf3 server is busy with another test".into());
             }
-            Err(error) if Instant::now() >= deadline => return Err(error.into()),
+            Err(error) if Instant::now() >= deadline => return Err(silent(error).into()),
             Ok(_) | Err(_) => thread::sleep(AGAIN),
         }
     }
@@ -162,7 +162,8 @@ fn load(lines: &[TcpStream], direction: Direction, span: Span) -> Vec<Tally> {
 fn take(line: &TcpStream, count: &mut Count) -> io::Result<()> {
     let mut buffer = vec![0; ROOM];
     loop {
-        let (_, length) = rustix::net::recv(line, buffer.as_mut_slice(), RecvFlags::TRUNC)?;
+        let (_, length) = rustix::net::recv(line, buffer.as_mut_slice(), RecvFlags::TRUNC)
+            .map_err(|error| in_words(error.into(), "nothing came"))?;
         let now = Instant::now();
         count.done(length as u64, now);
         if count.over(now) {
@@ -194,7 +195,7 @@ fn await_end(control: &mut TcpStream, lines: &[TcpStream], direction: Direction)
             Ok(EXCHANGE_RESULTS) => break,
             Ok(state) => return Err(unexpected(state).into()),
             Err(error) if error.kind() == ErrorKind::WouldBlock && Instant::now() < deadline => {}
-            Err(error) => return Err(error.into()),
+            Err(error) => return Err(silent(error).into()),
         }
     }
     Ok(control.set_read_timeout(Some(PATIENCE))?)
@@ -224,13 +225,13 @@ fn send(control: &mut TcpStream, what: &Value) -> Fallible<()> {
 
 fn receive(control: &mut TcpStream) -> Fallible<Value> {
     let mut length = [0; 4];
-    control.read_exact(&mut length)?;
+    control.read_exact(&mut length).map_err(silent)?;
     let length = u32::from_be_bytes(length);
     if length > LONGEST {
         return Err("the iperf3 server sent no results".into());
     }
     let mut text = vec![0; length as usize];
-    control.read_exact(&mut text)?;
+    control.read_exact(&mut text).map_err(silent)?;
     Ok(serde_json::from_slice(&text)?)
 }
 
@@ -241,10 +242,14 @@ fn state(control: &mut TcpStream) -> io::Result<u8> {
 }
 
 fn await_state(control: &mut TcpStream, wanted: u8) -> Fallible<()> {
-    match state(control)? {
+    match state(control).map_err(silent)? {
         state if state == wanted => Ok(()),
         state => Err(unexpected(state).into()),
     }
+}
+
+fn silent(error: io::Error) -> io::Error {
+    in_words(error, "the iperf3 server said nothing")
 }
 
 fn unexpected(state: u8) -> String {

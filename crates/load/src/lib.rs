@@ -17,6 +17,7 @@ mod target;
 mod there_and_back;
 
 use std::error::Error;
+use std::io;
 use std::time::Duration;
 
 pub use connects::{Errand, connects};
@@ -39,3 +40,11 @@ pub const MESSAGE: usize = 64;
 
 /// How long a load generator waits for an answer before it counts as lost.
 pub const PATIENCE: Duration = Duration::from_secs(3);
+
+/// The error of a socket, with its time-out in words: the errno of one says "Resource temporarily unavailable".
+pub(crate) fn in_words(error: io::Error, what: &str) -> io::Error {
+    match error.kind() {
+        io::ErrorKind::WouldBlock => io::Error::other(format!("{what} for {} s", PATIENCE.as_secs())),
+        _ => error,
+    }
+}

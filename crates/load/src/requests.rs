@@ -1,12 +1,12 @@
 //! Request and response: small messages on connections that stay open.
 
-use std::io::{ErrorKind, Read, Write};
+use std::io::{self, ErrorKind, Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::time::Instant;
 
 use rustix::event::epoll::EventFlags;
 
-use crate::{Count, Fallible, MESSAGE, PATIENCE, Poll, Span, Tally};
+use crate::{Count, Fallible, MESSAGE, PATIENCE, Poll, Span, Tally, in_words};
 
 /// One connection, one request at a time: two system calls per exchange and no epoll in between.
 ///
@@ -22,13 +22,28 @@ pub fn ping_pong(to: SocketAddr, span: Span) -> Fallible<Tally> {
         if count.over(sent) {
             break;
         }
-        if let Err(error) = stream.write_all(&request).and_then(|()| stream.read_exact(&mut answer)) {
+        if let Err(error) = stream.write_all(&request).and_then(|()| whole(&stream, &mut answer, sent)) {
             count.failed(error, 1);
             break;
         }
         count.answered(1, sent, Instant::now());
     }
     Ok(count.tally())
+}
+
+/// Reads an answer. One that comes byte by byte is not waited for longer than one that does not come.
+fn whole(mut stream: &TcpStream, answer: &mut [u8], sent: Instant) -> io::Result<()> {
+    let mut got = 0;
+    while got < answer.len() {
+        match stream.read(&mut answer[got..]).map_err(|error| in_words(error, "no answer"))? {
+            0 => return Err(io::Error::other("closed without an answer")),
+            length => got += length,
+        }
+        if got < answer.len() && sent.elapsed() >= PATIENCE {
+            return Err(io::Error::other("no whole answer for 3 s"));
+        }
+    }
+    Ok(())
 }
 
 /// Many connections in one thread. Each sends `pipeline` requests in one write and the next when all are answered, as
@@ -80,7 +95,7 @@ impl Line {
     fn take(&mut self, batch: &[u8], count: &mut Count) -> std::io::Result<()> {
         let mut answers = [0; 16 * 1024];
         let length = match self.stream.read(&mut answers) {
-            Ok(0) => return Err(ErrorKind::UnexpectedEof.into()),
+            Ok(0) => return Err(io::Error::other("closed without an answer")),
             Ok(length) => length,
             Err(error) if error.kind() == ErrorKind::WouldBlock => return Ok(()),
             Err(error) => return Err(error),

@@ -61,6 +61,11 @@ impl Count {
         now >= self.end
     }
 
+    /// Whether it is over for so long that no answer is waited for.
+    pub fn long_over(&self, now: Instant) -> bool {
+        self.over(now) && now - self.end >= crate::PATIENCE
+    }
+
     /// Counts `work` done at `now`. What comes after the end still used the forwarder's CPU, but is not measured.
     pub fn done(&mut self, work: u64, now: Instant) {
         self.tally.all += work;

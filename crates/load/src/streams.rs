@@ -10,7 +10,7 @@ use std::time::Instant;
 
 use rustix::net::RecvFlags;
 
-use crate::{Count, PATIENCE, Span, Tally};
+use crate::{Count, PATIENCE, Span, Tally, in_words};
 
 const CHUNK: usize = 1024 * 1024;
 
@@ -76,7 +76,8 @@ pub fn take_from_unix(to: &Path, count: &mut Count) -> io::Result<()> {
 fn drain(stream: impl AsFd, flags: RecvFlags, chunk: usize, count: &mut Count) -> io::Result<()> {
     let mut buffer = vec![0; chunk];
     loop {
-        let (_, length) = rustix::net::recv(&stream, buffer.as_mut_slice(), flags)?;
+        let (_, length) = rustix::net::recv(&stream, buffer.as_mut_slice(), flags)
+            .map_err(|error| in_words(error.into(), "nothing came"))?;
         let now = Instant::now();
         count.done(length as u64, now);
         if count.over(now) {
@@ -121,10 +122,7 @@ pub fn give_to_unix(to: &Path, count: &mut Count) -> io::Result<()> {
 pub(crate) fn pour(mut stream: impl Write, count: &mut Count) -> io::Result<()> {
     let buffer = vec![0x6c; CACHED];
     loop {
-        let length = stream.write(&buffer).map_err(|error| match error.kind() {
-            ErrorKind::WouldBlock => io::Error::other("nobody read for 3 s"),
-            _ => error,
-        })?;
+        let length = stream.write(&buffer).map_err(|error| in_words(error, "nobody read"))?;
         let now = Instant::now();
         count.done(length as u64, now);
         if count.over(now) {

@@ -1,13 +1,13 @@
 //! Bulk to an echo: writes as much as it takes, and counts what comes back.
 
-use std::io::{self, ErrorKind, Write};
+use std::io::{self, Write};
 use std::net::{Shutdown, SocketAddr, TcpStream};
 use std::thread;
 use std::time::Instant;
 
 use rustix::net::RecvFlags;
 
-use crate::{Count, PATIENCE};
+use crate::{Count, PATIENCE, in_words};
 
 /// An echo that reads and writes in turn needs both ends at once: with more under way than all buffers hold, a client that
 /// only writes would wait for an echo that waits for the client.
@@ -41,10 +41,7 @@ fn read(stream: &TcpStream, count: &mut Count) -> io::Result<()> {
     let mut buffer = vec![0; ROOM];
     loop {
         let read = rustix::net::recv(stream, buffer.as_mut_slice(), RecvFlags::TRUNC);
-        let (_, length) = read.map_err(|error| match io::Error::from(error) {
-            error if error.kind() == ErrorKind::WouldBlock => io::Error::other("nothing came back for 3 s"),
-            error => error,
-        })?;
+        let (_, length) = read.map_err(|error| in_words(error.into(), "nothing came back"))?;
         let now = Instant::now();
         count.done(length as u64, now);
         if count.over(now) {

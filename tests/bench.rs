@@ -8,7 +8,7 @@
 )]
 
 use std::fs;
-use std::io::{self, BufRead, BufReader, Write};
+use std::io::{self, BufRead, BufReader, Read, Write};
 use std::net::{TcpListener, TcpStream};
 use std::process::{Child, Command, Output, Stdio};
 use std::sync::mpsc::{Receiver, channel};
@@ -154,6 +154,39 @@ fn a_service_of_another_language_is_named_and_only_connected_to() {
     assert_eq!(output.status.code(), Some(0), "{text}");
 }
 
+/// What it tells of a service that cannot be measured, in far less time than it grants itself.
+fn told_of(address: &str) -> String {
+    let began = Instant::now();
+    let output = bench(&[address, "--for", "1s"]);
+    assert!(began.elapsed() < PATIENCE, "it waited for more than that");
+    assert_eq!(output.status.code(), Some(1), "{output:?}");
+    String::from_utf8(output.stdout).unwrap()
+}
+
+#[test]
+fn a_service_that_never_stops_talking_does_not_hold_the_bench() {
+    let _turn = turn();
+    let (address, _came) = service(|mut stream| while stream.write_all(&[b'x'; 4096]).is_ok() {});
+
+    let text = told_of(&address);
+
+    assert!(text.contains("not measured: the answer did not end"), "{text}");
+}
+
+#[test]
+fn an_iperf3_server_that_falls_silent_is_told_in_words() {
+    let _turn = turn();
+    let (address, _came) = service(|mut stream| {
+        // It asks for the parameters, takes them, and says no more.
+        let _ = stream.read_exact(&mut [0; 37]).and_then(|()| stream.write_all(&[9]));
+        let _ = io::copy(&mut stream, &mut io::sink());
+    });
+
+    let text = told_of(&address);
+
+    assert!(text.contains("not measured: the iperf3 server said nothing for 3 s"), "{text}");
+}
+
 #[test]
 fn an_iperf3_server_is_loaded_in_both_directions() {
     let _turn = turn();
@@ -227,7 +260,7 @@ fn what_cannot_be_measured_is_told_and_what_to_do() {
     let (address, _came) = echo();
     let other = format!("0:{}", port(&echo().0));
     let itself = format!("{0}:{0}", port(&address));
-    let cases: [(&[&str], i32, &str); 9] = [
+    let cases: [(&[&str], i32, &str); 11] = [
         (&["--through", &itself], 2, "leads back to itself"),
         (&["192.0.2.7:9"], 2, "add --yes-remote"),
         (&["127.94.7.33:9"], 1, "the whole page: loopgate explain 127.94.7.33:9"),
@@ -235,6 +268,8 @@ fn what_cannot_be_measured_is_told_and_what_to_do() {
         (&["unix:/run/app.sock"], 2, "Unix sockets are not in this version"),
         (&[&address, "--through", &other], 2, "leave the address out"),
         (&["--through", "0:7/udp"], 2, "UDP routes are not in this version"),
+        (&["-c", "loopgate.toml"], 2, "add --through ROUTE"),
+        (&["--expect", "echo"], 2, "no service is named"),
         (&[&address, "--for", "1h"], 2, "write a time from 1s to 10m"),
         (&[&address, "--expect", "http"], 2, "write echo, discard or iperf3"),
     ];

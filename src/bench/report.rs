@@ -9,6 +9,7 @@ use super::rounds::{Began, Event, Kind, Progress, Reading, Way};
 use super::route::Through;
 use super::service::Service;
 use super::setup::{Setup, Target};
+use crate::units::counted;
 
 /// From this share of the processors on, other programs are worth a word.
 const BUSY: f64 = 0.1;
@@ -141,10 +142,19 @@ impl Report {
     /// What a reader must know to read the figures right.
     pub(super) fn notes(&self) -> Vec<String> {
         let mut notes = Vec::new();
-        if let Target::Service(place, Service::Other(said)) = &self.target {
+        if let Target::Service(_, Service::Other(_)) = &self.target {
+            notes.push(
+                "bench exchanges bytes with services that echo, discard, or are iperf3; of any other, such as this, it \
+                 measures only how connections are made and closed. For HTTP, wrk or oha show more."
+                    .to_owned(),
+            );
+        }
+        if let (Target::Service(place, _), Some(Through::Running { route, targets, .. })) =
+            (&self.target, &self.through)
+            && *targets > 1
+        {
             notes.push(format!(
-                "{} {said}. bench exchanges bytes with services that echo, discard, or are iperf3; of any other it \
-                 measures only how connections are made and closed. For HTTP, wrk or oha show more.",
+                "Route {route} has {targets} targets; the direct figures are those of {} alone.",
                 place.written
             ));
         }
@@ -152,8 +162,9 @@ impl Report {
             for (way, word) in [(Way::Direct, "directly"), (Way::Through, "through the route")] {
                 if let Some((count, reason)) = sheet.beside(way) {
                     notes.push(format!(
-                        "{}, {word}: {count} failures beside what was done: {reason}",
-                        sheet.load.name()
+                        "{}, {word}: {} beside what was done: {reason}",
+                        sheet.load.name(),
+                        counted(usize::try_from(count).unwrap_or(usize::MAX), "failure"),
                     ));
                 }
             }
@@ -162,7 +173,7 @@ impl Report {
             && !began.through.is_empty()
             && !began.cpu
         {
-            notes.push(format!("No CPU of the forwarder: {}.", began.who));
+            notes.push(format!("{}.", began.who.replacen("its CPU", "The forwarder's CPU", 1)));
         }
         if let Some(share) = self.others.filter(|share| *share >= BUSY) {
             notes.push(format!("Other programs took {:.0} % of the processors meanwhile.", share * 100.0));

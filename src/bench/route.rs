@@ -1,5 +1,6 @@
 //! The route that a load goes through: one that the bench starts, or one of the configuration that runs.
 
+use std::io::ErrorKind;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpStream};
 use std::path::PathBuf;
 use std::time::Duration;
@@ -7,6 +8,7 @@ use std::time::Duration;
 use super::address;
 use super::refusal::Refusal;
 use crate::address::{ListenAddress, Protocol, Spec, TargetAddress};
+use crate::config::nearest;
 use crate::plan::{self, Carries, Route, Sources};
 use crate::units::{quoted, shown_path};
 
@@ -27,6 +29,8 @@ pub(crate) enum Through {
         route: String,
         /// Where it listens.
         listen: SocketAddr,
+        /// How many targets it has.
+        targets: usize,
     },
 }
 
@@ -74,23 +78,41 @@ fn of_configuration(name: &str, config: Option<PathBuf>) -> Result<Read, Refusal
     let sources = Sources { file: Some(file), forwards: Vec::new() };
     let plan = plan::load(&sources).map_err(Refusal::Config)?;
     let Some(route) = plan.routes.values().find(|route| *route.name.0 == *name) else {
-        let names: Vec<&str> = plan.routes.keys().map(|name| &*name.0).take(MOST_NAMES).collect();
+        let names: Vec<&str> = plan.routes.keys().map(|name| &*name.0).collect();
         return Err(Refusal::usage(
             format!("{shown} has no route {}", quoted(name)),
-            format!(
-                "its routes are {}; one to be started is written [bind:]port:[host:]port",
-                names.join(", ")
-            ),
+            format!("{}; one to be started is written [bind:]port:[host:]port", known(name, &names)),
         ));
     };
     let (listen, targets) = plain(route)?;
-    if TcpStream::connect_timeout(&listen, CONNECT).is_err() {
-        return Err(Refusal::Unreachable(format!(
-            "error: nothing answers at {listen}, where route {name} is to listen\n = help: start it: \
-             loopgate run -c {shown}; or ask: loopgate explain {listen}"
-        )));
+    match TcpStream::connect_timeout(&listen, CONNECT) {
+        Ok(_) => {}
+        // Somebody listens there, and has already closed what he accepted.
+        Err(error) if error.kind() == ErrorKind::ConnectionReset => {
+            return Err(Refusal::Unreachable(format!(
+                "error: route {name} closes connections from here at once: {error}\n = help: allow, deny or a limit \
+                 of the route may refuse them, and its records say why; or ask: loopgate explain {listen}"
+            )));
+        }
+        Err(_) => {
+            return Err(Refusal::Unreachable(format!(
+                "error: nothing answers at {listen}, where route {name} is to listen\n = help: start it: \
+                 loopgate run -c {shown}; or ask: loopgate explain {listen}"
+            )));
+        }
     }
-    Ok(Read { through: Through::Running { route: name.to_owned(), listen }, targets })
+    let through = Through::Running { route: name.to_owned(), listen, targets: targets.len() };
+    Ok(Read { through, targets })
+}
+
+/// The name that was probably meant, or the names there are.
+fn known(wrong: &str, names: &[&str]) -> String {
+    if let Some(near) = nearest(wrong, names) {
+        return format!("did you mean {near}?");
+    }
+    let more = if names.len() > MOST_NAMES { ", …" } else { "" };
+    let first = &names[..names.len().min(MOST_NAMES)];
+    format!("its routes are {}{more}", first.join(", "))
 }
 
 /// Where a message would name too many.
@@ -180,7 +202,8 @@ mod tests {
         let file = folder.path().join("loopgate.toml");
         std::fs::write(&file, "[routes.web]\nlisten = \"127.94.7.9:9\"\ntarget = \"3000\"\n").unwrap();
 
-        assert!(refused("wbe", Some(file.clone())).contains("its routes are web"));
+        assert!(refused("wbe", Some(file.clone())).contains("did you mean web?; one to be started"));
+        assert!(refused("database", Some(file.clone())).contains("its routes are web; one to be started"));
         let down = refused("web", Some(file));
         assert!(
             down.contains("nothing answers at 127.94.7.9:9") && down.contains("start it: loopgate run -c"),

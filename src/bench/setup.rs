@@ -58,6 +58,7 @@ impl Setup {
     /// # Errors
     /// Why that cannot be measured.
     pub(crate) fn new(asked: &Asked) -> Result<Setup, Refusal> {
+        without_effect(asked)?;
         let mut through =
             asked.through.as_deref().map(|text| route::read(text, asked.config.clone())).transpose()?;
         let target = match (&asked.address, &through) {
@@ -96,6 +97,23 @@ impl Setup {
         let schedule = Schedule::of(asked.time, loads.len() * ways);
         Ok(Setup { target, through: through.map(|route| route.through), loads, schedule })
     }
+}
+
+/// What would be ignored is refused: the figures would not be those of what was meant.
+fn without_effect(asked: &Asked) -> Result<(), Refusal> {
+    if asked.config.is_some() && asked.through.as_deref().is_none_or(|text| text.contains(':')) {
+        return Err(Refusal::usage(
+            "-c names the file of a route, and no route of a file is named",
+            "add --through ROUTE, or leave -c out",
+        ));
+    }
+    if asked.expect.is_some() && asked.address.is_none() && asked.through.is_none() {
+        return Err(Refusal::usage(
+            "--expect says what a service does, and no service is named",
+            "add its address, such as 127.0.0.1:7, or leave --expect out",
+        ));
+    }
+    Ok(())
 }
 
 fn ask(place: &Place, stream: TcpStream) -> Result<Service, Refusal> {

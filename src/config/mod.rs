@@ -55,4 +55,6 @@ pub(crate) use problem::bare_or_quoted;
 pub(crate) use regular::skip_mark;
 pub(crate) use regular::{Content, Limit, Unread, read_regular};
 pub(crate) use route::WrittenRoute;
+#[cfg(feature = "cli")]
+pub(crate) use spelling::nearest;
 pub(crate) use written::{Written, WrittenHello, WrittenTarget};

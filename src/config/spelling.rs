@@ -1,7 +1,7 @@
 //! Words in messages: the word that was probably meant, and several words as a list.
 
 /// The word nearest to `wrong`, if it is near enough to be meant.
-pub(super) fn nearest<'w>(wrong: &str, words: &[&'w str]) -> Option<&'w str> {
+pub(crate) fn nearest<'w>(wrong: &str, words: &[&'w str]) -> Option<&'w str> {
     // Longer texts are never typos, and comparing them costs their length squared.
     if wrong.len() > 64 {
         return None;

@@ -66,8 +66,7 @@ impl Row {
         text: &mut String,
     ) {
         let Some(figures) = figures else {
-            let why = why.unwrap_or("not yet");
-            let why = format!("not measured: {why}");
+            let why = format!("not measured: {}", why.unwrap_or("the bench ended before"));
             text.push_str(&wrapped(&format!("  {label:<9}"), &why, self.look.width()));
             return;
         };

@@ -48,7 +48,7 @@ impl Report {
             let route = match &self.through {
                 None => "a route on 127.0.0.1".to_owned(),
                 Some(Through::Own { spec }) => format!("{spec}, on {}", began.through.join(", ")),
-                Some(Through::Running { route, listen }) => format!("route {route}, on {listen}"),
+                Some(Through::Running { route, listen, .. }) => format!("route {route}, on {listen}"),
             };
             lines.push(("through", format!("{route}: {}", began.who)));
         }
@@ -67,7 +67,7 @@ impl Report {
         ));
         let turns = if self.has_detour() { ", directly and through the route in turn" } else { "" };
         let rounds =
-            format!("{} in {:.0} s{turns}", counted(self.rounds as usize, "round"), self.took.as_secs_f64());
+            format!("{} in {} s{turns}", counted(self.rounds as usize, "round"), numbers::seconds(self.took));
         let medians =
             if self.rounds > 1 { "; medians (lowest to highest)" } else { "; a longer --for makes more" };
         lines.push(("load", rounds + medians));

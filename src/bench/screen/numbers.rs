@@ -24,11 +24,14 @@ fn thousands(value: f64) -> String {
     text
 }
 
-/// `2.31 GB/s`, `31,200/s`
+/// `2.31 GB/s`, `31.5 MB/s`, `31,200/s`, `4.98/s`
 pub(super) fn rate(unit: Unit, value: f64) -> String {
     match unit {
+        // Of a route with a bandwidth, and of a service that is slow.
+        Unit::Bytes if value < 1e5 => format!("{} kB/s", three(value / 1e3)),
+        Unit::Bytes if value < 1e8 => format!("{} MB/s", three(value / 1e6)),
         Unit::Bytes => format!("{} GB/s", three(value / 1e9)),
-        Unit::Requests | Unit::Connections => format!("{}/s", thousands(value)),
+        Unit::Requests | Unit::Connections => format!("{}/s", three(value)),
     }
 }
 
@@ -43,6 +46,12 @@ pub(super) fn cpu(unit: Unit, seconds: f64) -> String {
 /// `+31.4 µs`
 pub(super) fn signed_time(us: f64) -> String {
     format!("{}{} µs", plus(us), three(us))
+}
+
+/// `10`, `0.4`: a short time has a digit more.
+pub(super) fn seconds(time: std::time::Duration) -> String {
+    let seconds = time.as_secs_f64();
+    if seconds < 9.95 { format!("{seconds:.1}") } else { format!("{seconds:.0}") }
 }
 
 /// `-51.6 %`
@@ -77,6 +86,8 @@ fn three_digits_count() {
     for (value, want) in cases {
         assert_eq!(three(value), want);
     }
+    let slow = [rate(Unit::Connections, 4.978), rate(Unit::Bytes, 640.0), rate(Unit::Bytes, 1.2e6)];
+    assert_eq!(slow, ["4.98/s", "0.640 kB/s", "1.20 MB/s"]);
     assert_eq!((thousands(1_234_567.0), thousands(-1234.0)), ("1,234,567".into(), "-1,234".into()));
     assert_eq!((signed_time(31.4), percent(-51.64)), ("+31.4 µs".into(), "-51.6 %".into()));
 }

@@ -113,7 +113,9 @@ fn what_was_not_measured_says_why() {
     let text = report.text(Look { columns: 80, colour: false });
 
     assert!(
-        text.contains("  direct   not measured: not yet\n  through  not measured: Connection refused\n"),
+        text.contains(
+            "  direct   not measured: the bench ended before\n  through  not measured: Connection refused\n"
+        ),
         "{text}"
     );
     assert!(text.ends_with("Stopped before its end: these are the figures so far.\n"), "{text}");

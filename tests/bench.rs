@@ -225,6 +225,18 @@ fn a_route_that_it_starts_is_compared_with_the_service() {
     assert_eq!(json["through"]["processes"].as_array().unwrap().len(), 1);
 }
 
+/// The routes of this file, once they run.
+fn running(file: &str) -> Process {
+    let mut run = Command::new(env!("CARGO_BIN_EXE_loopgate"));
+    let mut run = Process(run.args(["run", "-c", file]).stderr(Stdio::piped()).spawn().unwrap());
+    let lines = BufReader::new(run.0.stderr.take().unwrap()).lines();
+    let (sender, told) = channel();
+    // Who writes records must always have a reader.
+    thread::spawn(move || lines.map_while(Result::ok).for_each(|line| _ = sender.send(line)));
+    while !told.recv_timeout(PATIENCE).unwrap().contains("Forwarding ") {}
+    run
+}
+
 #[test]
 fn a_route_of_the_file_is_measured_as_it_runs() {
     let _turn = turn();
@@ -237,13 +249,7 @@ fn a_route_of_the_file_is_measured_as_it_runs() {
     let told = String::from_utf8(output.stderr).unwrap();
     assert!(told.contains("start it: loopgate run -c"), "{told}");
     assert_eq!(output.status.code(), Some(1));
-    let mut run = Command::new(env!("CARGO_BIN_EXE_loopgate"));
-    let mut run = Process(run.args(["run", "-c", file]).stderr(Stdio::piped()).spawn().unwrap());
-    let lines = BufReader::new(run.0.stderr.take().unwrap()).lines();
-    let (sender, told) = channel();
-    // Who writes records must always have a reader.
-    thread::spawn(move || lines.map_while(Result::ok).for_each(|line| _ = sender.send(line)));
-    while !told.recv_timeout(PATIENCE).unwrap().contains("Forwarding ") {}
+    let run = running(file);
 
     let json = measured(&["--through", "web", "-c", file]);
 
@@ -252,6 +258,24 @@ fn a_route_of_the_file_is_measured_as_it_runs() {
     assert_eq!(json["through"]["processes"], serde_json::json!([run.0.id()]));
     has_figures(&json, "through");
     assert!(json["measurements"][2]["through"]["cpu_seconds"]["median"].as_f64().unwrap() > 0.0, "{json:#}");
+}
+
+#[test]
+fn a_route_that_refuses_this_client_is_not_taken_for_one_that_does_not_run() {
+    let _turn = turn();
+    let (address, _came) = echo();
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("loopgate.toml");
+    let file = file.to_str().unwrap();
+    let route = format!("listen = \"127.94.7.34:7\"\ntarget = \"{address}\"\nallow = [\"192.0.2.0/24\"]\n");
+    fs::write(file, format!("[routes.web]\n{route}")).unwrap();
+    let _run = running(file);
+
+    let output = bench(&["--through", "web", "-c", file, "--for", "1s"]);
+
+    let text = String::from_utf8(output.stdout).unwrap();
+    assert!(text.contains("Nothing came through route web: its allow,"), "{text}{:?}", output.stderr);
+    assert_eq!(output.status.code(), Some(1), "{text}");
 }
 
 #[test]

@@ -158,6 +158,17 @@ impl Report {
                 place.written
             ));
         }
+        if let Some(Through::Running { route, listen, .. }) = &self.through
+            && self
+                .sheets
+                .iter()
+                .all(|sheet| sheet.figures(Way::Through).is_none() && sheet.why_not(Way::Through).is_some())
+        {
+            notes.push(format!(
+                "Nothing came through route {route}: its allow, its deny or a limit may refuse connections from here. \
+                 Its records say why; or ask: loopgate explain {listen}"
+            ));
+        }
         for sheet in &self.sheets {
             for (way, word) in [(Way::Direct, "directly"), (Way::Through, "through the route")] {
                 if let Some((count, reason)) = sheet.beside(way) {

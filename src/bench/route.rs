@@ -85,21 +85,16 @@ fn of_configuration(name: &str, config: Option<PathBuf>) -> Result<Read, Refusal
         ));
     };
     let (listen, targets) = plain(route)?;
-    match TcpStream::connect_timeout(&listen, CONNECT) {
-        Ok(_) => {}
-        // Somebody listens there, and has already closed what he accepted.
-        Err(error) if error.kind() == ErrorKind::ConnectionReset => {
-            return Err(Refusal::Unreachable(format!(
-                "error: route {name} closes connections from here at once: {error}\n = help: allow, deny or a limit \
-                 of the route may refuse them, and its records say why; or ask: loopgate explain {listen}"
-            )));
-        }
-        Err(_) => {
-            return Err(Refusal::Unreachable(format!(
-                "error: nothing answers at {listen}, where route {name} is to listen\n = help: start it: \
-                 loopgate run -c {shown}; or ask: loopgate explain {listen}"
-            )));
-        }
+    let answers = match TcpStream::connect_timeout(&listen, CONNECT) {
+        Ok(_) => true,
+        // Whoever listens there has already closed it: it runs, and refuses this client.
+        Err(error) => error.kind() == ErrorKind::ConnectionReset,
+    };
+    if !answers {
+        return Err(Refusal::Unreachable(format!(
+            "error: nothing answers at {listen}, where route {name} is to listen\n = help: start it: \
+             loopgate run -c {shown}; or ask: loopgate explain {listen}"
+        )));
     }
     let through = Through::Running { route: name.to_owned(), listen, targets: targets.len() };
     Ok(Read { through, targets })

@@ -307,6 +307,19 @@ fn what_cannot_be_measured_is_told_and_what_to_do() {
 }
 
 #[test]
+fn too_few_descriptors_are_told_before_anything_is_measured() {
+    let _turn = turn();
+    let mut command = Command::new("sh");
+    command.args(["-c", "ulimit -n 60; exec \"$0\" bench --for 1s", env!("CARGO_BIN_EXE_loopgate")]);
+
+    let output = command.stdin(Stdio::null()).output().unwrap();
+
+    let told = String::from_utf8(output.stderr).unwrap();
+    assert_eq!(told, "error: 60 descriptors are too few: at least 160 are needed; raise `ulimit -n`\n");
+    assert_eq!((output.status.code(), output.stdout.is_empty()), (Some(1), true));
+}
+
+#[test]
 fn a_listener_that_is_held_is_told_as_run_tells_it() {
     let _turn = turn();
     let (address, _came) = echo();

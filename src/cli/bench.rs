@@ -16,6 +16,7 @@ use crate::bench::{
     self, Asked, BOUNDS, Cut, Event, Forwarding, Look, Part, Refusal, Report, Service, Setup, measure,
 };
 use crate::plan::{self, Sources};
+use crate::probe::system::limits;
 use crate::sources::Reloader;
 use crate::units::{Misread, TimeSpan, shown_json};
 
@@ -41,6 +42,8 @@ Exit codes:
 
 /// How much longer than asked it may take before it is given up.
 const GRACE: Duration = Duration::from_secs(90);
+/// Enough for 50 connections at once with the forwarder, which has two of each and its own.
+const DESCRIPTORS: u64 = 160;
 const TIME: &str = "10s";
 /// Where neither a terminal nor COLUMNS says how wide it is.
 const WIDTH: usize = 80;
@@ -101,6 +104,14 @@ fn part(text: &str) -> Result<Part, String> {
 pub(super) fn bench(args: BenchArgs) -> u8 {
     if let Some(part) = args.part {
         return play(part);
+    }
+    // Parts inherit the limit.
+    let _ = limits::raise_descriptors();
+    if let Some(limit) = limits::descriptors().soft.filter(|limit| *limit < DESCRIPTORS) {
+        let text = format!(
+            "error: {limit} descriptors are too few: at least {DESCRIPTORS} are needed; raise `ulimit -n`"
+        );
+        return complained(&text, code::INTERNAL);
     }
     let asked = Asked {
         address: args.address,

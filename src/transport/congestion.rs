@@ -79,7 +79,13 @@ impl Congestion {
         }
     }
 
-    /// Does the same with a listening socket that already has another one; clients of its queue keep that.
+    /// Whether a listener on `ip` gets another control than the host's.
+    pub(crate) fn concerns(&self, ip: IpAddr) -> bool {
+        self.of(ip).is_some()
+    }
+
+    /// Does the same with a listening socket that was given a control before; clients of its queue keep that one. Such a
+    /// socket no longer follows the host's default by itself, nor can it be made to again, so that default is set by name.
     pub(crate) fn set_up_again(&self, socket: impl AsFd, ip: IpAddr) {
         match self.of(ip) {
             Some(_) => self.set_up(socket, ip),

@@ -66,6 +66,13 @@ impl AnyListener {
         }
     }
 
+    /// Brings the congestion control of its next clients up to date.
+    pub(crate) fn follow_control(&self) {
+        if let AnyListener::Tcp(listener) = self {
+            listener.follow_control();
+        }
+    }
+
     /// Asks whether the file of a Unix socket is still in place; `None` without a file.
     pub(crate) fn file_watch(&self) -> Option<impl Fn() -> bool + Send + use<>> {
         match self {

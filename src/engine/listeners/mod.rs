@@ -4,6 +4,7 @@ mod any;
 pub(super) mod bind;
 pub(super) mod bind_error;
 mod conflicts;
+mod control;
 mod files;
 mod leaving;
 mod lingering;

@@ -222,6 +222,7 @@ impl Supervisor {
             if !before.get(port).is_some_and(|before| before.is_same(by)) {
                 listener.serve(by, &mut self.runtimes, &self.cx);
             }
+            listener.follow_control();
         }
         self.list_routes();
         self.runtimes.forget_unused();

@@ -14,6 +14,7 @@ use tokio::task::JoinHandle;
 use tokio::time::sleep;
 use tokio_util::sync::CancellationToken;
 
+use super::control::OwnControl;
 use super::service::ServiceRuntime;
 use crate::address::{Address, ListenAddress};
 use crate::engine::runtime::context::{Context, RouteRuntime};
@@ -62,12 +63,9 @@ impl Serves {
         }
     }
 
-    /// The congestion control of its connections.
-    fn congestion(&self) -> Congestion {
-        match self {
-            Serves::Route(runtime) => runtime.route.dial.from.congestion.clone(),
-            Serves::Service(_) => Congestion::default(),
-        }
+    /// The congestion control of its connections; `None` of a service.
+    fn congestion(&self) -> Option<&Congestion> {
+        if let Serves::Route(runtime) = self { Some(&runtime.route.dial.from.congestion) } else { None }
     }
 }
 
@@ -80,6 +78,7 @@ pub(crate) struct TcpListener {
     socket: Arc<OwnedFd>,
     /// What it serves; replaced by a reload, read once per connection.
     serves: Arc<Mutex<Serves>>,
+    control: OwnControl,
     retire: CancellationToken,
     accepting: Vec<JoinHandle<()>>,
 }
@@ -98,6 +97,7 @@ impl TcpListener {
             ListenAddress::Net(_) => Address::Net(transport::local_address(&socket)?),
             ListenAddress::Unix(name) => Address::Unix(name.clone()),
         };
+        let control = OwnControl::new(&address, serves.congestion());
         let (socket, serves) = (Arc::new(socket), Arc::new(Mutex::new(serves)));
         let retire = CancellationToken::new();
         let acceptor = |nth: usize| Acceptor {
@@ -112,21 +112,23 @@ impl TcpListener {
         let accepting = acceptors
             .map(|acceptor| cx.workers.spawn(acceptor.worker, acceptor.keep(retire.clone())))
             .collect();
-        Ok(TcpListener { address, file, socket, serves, retire, accepting })
+        Ok(TcpListener { address, file, socket, serves, control, retire, accepting })
     }
 
     /// Switches to another route or service, from the next connection on.
     pub(crate) fn serve(&self, serves: Serves) {
-        let (upkeep, congestion) = (serves.upkeep(), serves.congestion());
+        let upkeep = serves.upkeep();
         let old = std::mem::replace(&mut *lock(&self.serves), serves);
         let Address::Net(address) = &self.address else { return };
         if upkeep != old.upkeep() {
             // The values of a plan are valid for these options, so setting them does not fail.
             let _ = upkeep.set_up_again(&self.socket, address.ip());
         }
-        if congestion != old.congestion() {
-            congestion.set_up_again(&self.socket, address.ip());
-        }
+    }
+
+    /// Brings the congestion control of its next clients up to date.
+    pub(crate) fn follow_control(&self) {
+        self.control.follow(&self.socket, lock(&self.serves).congestion());
     }
 
     /// Changes the mode and owner of its socket's file, if it has one.

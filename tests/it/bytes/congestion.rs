@@ -134,6 +134,10 @@ fn a_control_that_is_named_holds_on_loopback_alone() {
     });
 }
 
+fn declare(proxy: &Proxy, listen: &str, target: &Target, more: &str) {
+    proxy.declare(&route(listen, target.address, more)).unwrap_or_else(|refused| panic!("{refused}"));
+}
+
 /// A socket whose port the kernel has chosen is not kept for an address with that port.
 const KEPT: &str = "127.0.0.1:8080";
 
@@ -179,6 +183,48 @@ fn a_reload_follows_the_hosts_default() {
             .declare(&route(proxy.address, target.address, ""))
             .unwrap_or_else(|refused| panic!("{refused}"));
 
+        assert_eq!(controls(proxy.address, &target), ["reno", "reno"]);
+    });
+}
+
+#[test]
+#[ignore = "needs root"]
+fn a_listener_on_every_address_follows_the_hosts_default_after_a_reload_as_well() {
+    let name =
+        "bytes::congestion::a_listener_on_every_address_follows_the_hosts_default_after_a_reload_as_well";
+    alone(name, || {
+        host_has("bbr");
+        let target = Target::manual();
+        let proxy = proxy_with("0.0.0.0:8080", target.address, "");
+        let to = SocketAddr::new([127, 0, 0, 1].into(), 8080);
+        assert_eq!(controls(to, &target), ["bbr", "reno"]);
+        declare(&proxy, "0.0.0.0:8080", &target, ", congestion = 'off'");
+        assert_eq!(controls(to, &target), ["bbr", "bbr"]);
+
+        host_has("reno");
+
+        assert_eq!(controls(to, &target), ["reno", "reno"]);
+    });
+}
+
+#[test]
+#[ignore = "needs root"]
+fn a_reload_that_changes_nothing_gives_a_listener_switched_off_before_the_hosts_new_default() {
+    let name = "bytes::congestion::a_reload_that_changes_nothing_gives_a_listener_switched_off_before_the_hosts_new_default";
+    alone(name, || {
+        host_has("bbr");
+        let target = Target::manual();
+        let proxy = proxy_with(KEPT, target.address, "");
+        declare(&proxy, KEPT, &target, ", congestion = 'off'");
+        assert_eq!(controls(proxy.address, &target), ["bbr", "bbr"]);
+
+        host_has("reno");
+        declare(&proxy, KEPT, &target, ", congestion = 'off'");
+        assert_eq!(controls(proxy.address, &target), ["reno", "reno"]);
+
+        // With "auto" nothing is chosen either, but by then the socket is one that had a control of its own.
+        declare(&proxy, KEPT, &target, ", congestion = 'bbr'");
+        declare(&proxy, KEPT, &target, "");
         assert_eq!(controls(proxy.address, &target), ["reno", "reno"]);
     });
 }

@@ -5,6 +5,10 @@ use crate::units::shown;
 /// The most characters of a line that a note quotes.
 const MAX_SHOWN: usize = 80;
 
+/// Why a congestion control is not carried over.
+pub(super) const ON_LOOPBACK: &str =
+    "the key congestion sets it on loopback alone; other sockets have the host's";
+
 /// Words of the file, with their line.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct At {

@@ -14,3 +14,4 @@ socat TCP-LISTEN:7111,fork SOCKS4A:127.0.0.1:h:80,socksport=9050
 socat - TCP:h:1
 socat /dev/ttyS0,b9600,raw TCP-LISTEN:7112
 socat ABSTRACT-LISTEN:foo,fork ABSTRACT-CONNECT:bar
+socat TCP-LISTEN:7113,fork,congestion=reno TCP:localhost:80,tcp-congestion=cubic

@@ -4,7 +4,7 @@ use crate::import::message::At;
 use crate::import::shell::bracketed;
 
 /// Options that take a value.
-const WITH_WORD: [&str; 37] = [
+const WITH_WORD: [&str; 38] = [
     "name",
     "crt",
     "ca-file",
@@ -42,6 +42,7 @@ const WITH_WORD: [&str; 37] = [
     "ca-ignore-err",
     "crt-ignore-err",
     "guid-prefix",
+    "cc",
 ];
 
 /// One line of `bind`.

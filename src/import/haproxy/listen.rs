@@ -5,6 +5,7 @@ use super::bind_tls;
 use super::limits::queued;
 use super::lines::duration;
 use crate::import::draft::{Draft, RouteId, Toml};
+use crate::import::message::ON_LOOPBACK;
 use crate::import::realm::accept_all;
 use crate::import::shell::time;
 
@@ -103,6 +104,7 @@ fn option(id: RouteId, bind: &Bind, (name, value): (&str, Option<&str>), is_only
         (name, _) if name.starts_with("no-") => {
             draft.idle(at, "it disables something Loopgate does not have")
         }
+        ("cc", _) => draft.lost(Some(id), at, ON_LOOPBACK),
         _ => draft.lost(Some(id), at, "this option has no counterpart"),
     }
 }

@@ -4,7 +4,7 @@ use super::lines::duration;
 use super::server::{Choice, Server};
 use super::{health, limits, server_tls};
 use crate::import::draft::{Draft, RouteId, Target, Toml};
-use crate::import::message::At;
+use crate::import::message::{At, ON_LOOPBACK};
 use crate::import::shell::time;
 
 /// The target for a server; `listen` are the route's addresses, whose port it may use. An error is noted.
@@ -66,6 +66,7 @@ fn option(id: RouteId, choice: &Choice, draft: &mut Draft) {
             draft.lost(Some(id), at, "Loopgate does not connect from the client's address; write send_proxy, or source with an address of this machine");
         }
         ("interface", _) => draft.set(id, at, "interface", text()),
+        ("cc", _) => draft.lost(Some(id), at, ON_LOOPBACK),
         (name, _) if name.starts_with("no-") => {
             draft.idle(at, "it disables something Loopgate does not have")
         }

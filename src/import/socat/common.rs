@@ -1,7 +1,7 @@
 //! Options that both addresses share.
 
 use crate::import::draft::{Draft, RouteId};
-use crate::import::message::At;
+use crate::import::message::{At, ON_LOOPBACK};
 use crate::import::shell::{seconds, time};
 
 /// Imports an option that means the same in both addresses.
@@ -29,6 +29,7 @@ pub(super) fn common_option(id: RouteId, option: &str, value: Option<&str>, at: 
             at,
             "a listener that fails is reported; write bind = \"retry\" to keep trying",
         ),
+        "congestion" | "tcp-congestion" => draft.lost(Some(id), at, ON_LOOPBACK),
         _ => draft.lost(Some(id), at, "this option of socat has no counterpart"),
     }
 }

@@ -2,4 +2,5 @@
 
 mod carry;
 mod flows;
+mod mixed;
 mod rates;

@@ -15,8 +15,17 @@ pub(crate) fn without<T: Send>(calls: &[i64], errno: i32, test: impl FnOnce() ->
 
 /// The same for the congestion control of a socket, which the process may then not choose.
 pub(crate) fn without_congestion<T: Send>(errno: i32, test: impl FnOnce() -> T + Send) -> T {
+    without_option(libc::IPPROTO_TCP, libc::TCP_CONGESTION, errno, test)
+}
+
+/// The same for trains of datagrams (udp(7), UDP_SEGMENT), which an old kernel lacks.
+pub(crate) fn without_trains<T: Send>(errno: i32, test: impl FnOnce() -> T + Send) -> T {
+    without_option(libc::SOL_UDP, libc::UDP_SEGMENT, errno, test)
+}
+
+fn without_option<T: Send>(level: i32, option: i32, errno: i32, test: impl FnOnce() -> T + Send) -> T {
     let equal = |argument, value: i32| SeccompCondition::new(argument, Dword, Eq, value as u64).unwrap();
-    let rule = SeccompRule::new(vec![equal(1, libc::IPPROTO_TCP), equal(2, libc::TCP_CONGESTION)]);
+    let rule = SeccompRule::new(vec![equal(1, level), equal(2, option)]);
     under([(libc::SYS_setsockopt, vec![rule.unwrap()])].into(), errno, test)
 }
 

@@ -2,10 +2,10 @@
 
 use std::fs;
 
-use libc::{EACCES, ENOSYS, EPERM};
+use libc::{EACCES, ENOPROTOOPT, ENOSYS, EPERM};
 
-use crate::harness::datagrams::{EchoDatagrams, ask, client, is_silent};
-use crate::harness::sandbox::without;
+use crate::harness::datagrams::{EchoDatagrams, ask, client, is_silent, receive, receive_trains, socket};
+use crate::harness::sandbox::{without, without_trains};
 use crate::harness::{Config, Connection, Program, Target, wait_until};
 
 /// More than what is copied before a stream is spliced.
@@ -78,6 +78,27 @@ fn datagrams_are_carried_where_batches_are_refused() {
             assert!(
                 program.log().iter().any(|line| line.contains("may not call") && line.contains("mmsg (E"))
             );
+        }
+    }
+}
+
+#[test]
+fn datagrams_that_wait_together_go_on_apart_where_the_kernel_sends_no_trains() {
+    for errno in [ENOPROTOOPT, EPERM] {
+        let target = socket("127.0.0.1:0");
+        receive_trains(&target);
+        let route = format!("127.0.0.1:0:{}/udp", target.local_addr().unwrap());
+        let mut program = without_trains(errno, || Program::start([&route]));
+        let client = client(program.address());
+
+        // In fewer bursts than these, some datagrams wait together.
+        for _ in 0..300 {
+            for n in 0..40 {
+                client.send(&[n; 64]).unwrap();
+            }
+            for n in 0..40 {
+                assert_eq!(receive(&target), [n; 64]);
+            }
         }
     }
 }

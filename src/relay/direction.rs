@@ -4,6 +4,7 @@ use std::io;
 use std::task::{Context, Poll, ready};
 
 use tokio::io::ReadBuf;
+use tokio::task::coop::has_budget_remaining;
 
 use super::broken::{At, Fault, Trouble};
 use super::buffer::{self, BUFFER};
@@ -215,7 +216,7 @@ impl<L: Throttle> Direction<L> {
         self.ran_dry = false;
         self.full_reads = if read == limit { self.full_reads.saturating_add(1) } else { 0 };
         if input.is_pending() {
-            self.stage = Stage::Silent;
+            self.fall_silent();
         }
         if let Input::Ended = ready!(input).map_err(At::Source.fault())? {
             self.end();
@@ -231,9 +232,18 @@ impl<L: Throttle> Direction<L> {
     fn poll_readable(&mut self, cx: &mut Context<'_>, source: &mut impl Half) -> Poll<io::Result<()>> {
         let readable = source.poll_readable(cx);
         if readable.is_pending() {
-            (self.stage, self.ran_dry, self.full_reads) = (Stage::Silent, false, 0);
+            (self.ran_dry, self.full_reads) = (false, 0);
+            self.fall_silent();
         }
         readable
+    }
+
+    /// Notes that the source will wake the task. A task that has used up its turn at the runtime is not registered: it is
+    /// woken at once, to ask again.
+    fn fall_silent(&mut self) {
+        if has_budget_remaining() {
+            self.stage = Stage::Silent;
+        }
     }
 
     fn take_pipe(&mut self, flow: &FlowMeter) {

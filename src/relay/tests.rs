@@ -9,6 +9,7 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, DuplexStream, ReadBuf, duplex};
+use tokio::task::coop::{has_budget_remaining, poll_proceed};
 
 use super::direction::Direction;
 use super::throttle::Unlimited;
@@ -249,4 +250,43 @@ async fn what_a_half_has_to_send_by_itself_goes_out_while_the_other_side_is_sile
     assert!(turn(&mut half).await && !half.is_behind());
     sink.ours.read_exact(&mut sent[NARROW..]).await.expect("what was kept");
     assert_eq!(sent, [7; NARROW + 5]);
+}
+
+/// A half of an embedder, or the handshake before, may have used up what the runtime allows a task in one turn.
+#[tokio::test]
+async fn a_message_after_a_turn_that_was_cut_short_still_arrives() {
+    let (mut speaker, theirs) = tokio::net::UnixStream::pair().expect("a pair");
+    let (stream, flow) = (Stream::Unix(theirs), FlowMeter::default());
+    let (mut source, mut sink) = (Socket::new(&stream), wire());
+    let (mut half, mut direction) = (sink.half.take().expect("one session"), Direction::new(Unlimited));
+    let (waits, until_it_waits) = tokio::sync::oneshot::channel();
+    let (mut turns, mut waits) = (0, Some(waits));
+    let relay = poll_fn(|cx| {
+        turns += 1;
+        while turns == 1 && has_budget_remaining() {
+            let Poll::Ready(used) = poll_proceed(cx) else { break };
+            used.made_progress();
+        }
+        let moved = direction.poll(cx, &mut source, &mut half, &flow, false);
+        if turns == 2 {
+            waits.take().map(|waits| waits.send(()));
+        }
+        moved
+    });
+    // A task of its own, whose timeout does not wake the relay.
+    let talk = tokio::runtime::Handle::current().spawn(async move {
+        until_it_waits.await.expect("another turn");
+        speaker.write_all(b"hello").await.expect("written");
+        let mut heard = [0; 5];
+        let hears = sink.ours.read_exact(&mut heard);
+        tokio::time::timeout(Duration::from_secs(10), hears).await.expect("in time").expect("read");
+        assert_eq!(&heard, b"hello");
+        (speaker, sink.ours)
+    });
+
+    tokio::select! {
+        biased;
+        _ = relay => unreachable!("the speaker has not ended"),
+        heard = talk => drop(heard.expect("heard")),
+    }
 }

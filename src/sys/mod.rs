@@ -5,6 +5,8 @@
 mod async_fd;
 #[cfg(feature = "cli")]
 pub(crate) mod blocks;
+#[cfg(feature = "cli")]
+mod chunks;
 pub(crate) mod datagrams;
 mod descriptors;
 #[cfg(fuzzing)]

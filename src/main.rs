@@ -5,6 +5,7 @@
 static HEAP: loopgate::cli::Blocks = loopgate::cli::Blocks::new();
 
 fn main() {
+    HEAP.adopt();
     #[allow(clippy::disallowed_methods, reason = "the one place that ends the process")]
     std::process::exit(loopgate::cli::main().into())
 }

@@ -4,16 +4,21 @@
 //! cuts each out of a larger piece (posix_memalign(3)), which costs more than all other allocations of the session together,
 //! and leaves a gap beside it that an idle session keeps from being used.
 //!
-//! A chunk of pages holds blocks of one size. Chunks that no block uses are given back, but for one of each size.
+//! A chunk of pages holds blocks of one size. Chunks that no block uses are given back, but for one of each size. Of a crowd a
+//! few sessions stay, and keep a block in most chunks: the pages between them are given back when glibc's are
+//! (`give_back`). That is why a chunk tells its free blocks by bits of its own: a list through them would need their pages.
 
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::ptr;
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
 
 use super::chunks::{Chunks, UNIT};
 
 /// The sizes of blocks, in units; larger ones come from glibc.
 const SIZES: usize = 5;
+
+/// The allocator of this program, if it has this one.
+static OURS: OnceLock<&'static Blocks> = OnceLock::new();
 
 /// The allocator; see the module.
 pub struct Blocks {
@@ -25,6 +30,18 @@ impl Blocks {
     #[allow(clippy::new_without_default, reason = "a static is made by a constant function")]
     pub const fn new() -> Blocks {
         Blocks { sizes: [const { Mutex::new(Chunks(None)) }; SIZES] }
+    }
+
+    /// Has `give_back` reach this allocator, which is the program's.
+    pub fn adopt(&'static self) {
+        let _ = OURS.set(self);
+    }
+
+    /// Returns the pages in which no block is used.
+    fn give_back(&self) {
+        for (n, chunks) in self.sizes.iter().enumerate() {
+            chunks.lock().unwrap_or_else(PoisonError::into_inner).give_pages_back((n + 1) * UNIT);
+        }
     }
 
     /// The chunks for this layout, and the size of their blocks; `None` if it is glibc's.
@@ -98,6 +115,14 @@ unsafe impl GlobalAlloc for Blocks {
     }
 }
 
+/// Returns the pages of the program's blocks that none of them uses. Each size is locked meanwhile, so call this in quiet
+/// moments.
+pub(crate) fn give_back() {
+    if let Some(blocks) = OURS.get() {
+        blocks.give_back();
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -149,7 +174,33 @@ mod tests {
         let chunks = blocks.sizes[3].lock().unwrap();
         let only = chunks.0.unwrap();
         // SAFETY: a chunk in the list is mapped, and the lock on the list is held.
-        assert_eq!(unsafe { (only.as_ref().used, only.as_ref().after) }, (0, None));
+        assert_eq!(unsafe { (only.as_ref().all - only.as_ref().left, only.as_ref().after) }, (0, None));
+    }
+
+    #[test]
+    fn the_few_who_stay_of_a_crowd_keep_their_own_pages_alone() {
+        let blocks = Blocks::new();
+        let layout = layout(512);
+        // SAFETY: the size is not zero, each block is written within its size, and given back once.
+        let crowd: Vec<_> = (0..127).map(|_| unsafe { blocks.alloc(layout) }).collect();
+        let (stay, last) = (crowd[60], crowd[126]);
+        // SAFETY: as above.
+        unsafe {
+            crowd.iter().for_each(|block| block.write_bytes(9, 512));
+            crowd.iter().filter(|block| **block != stay).for_each(|block| blocks.dealloc(*block, layout));
+        }
+
+        blocks.give_back();
+
+        // A page that was given back reads as zeros.
+        // SAFETY: the chunk of the blocks is mapped, as one of them is used.
+        unsafe {
+            assert!((0..512).all(|at| stay.add(at).read() == 9));
+            assert_eq!((crowd[100].read(), last.read()), (0, 0));
+            let again: Vec<_> = (0..126).map(|_| blocks.alloc(layout)).collect();
+            assert!(again.contains(&last) && !again.contains(&stay));
+            again.into_iter().chain([stay]).for_each(|block| blocks.dealloc(block, layout));
+        }
     }
 
     #[test]

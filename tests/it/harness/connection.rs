@@ -101,6 +101,11 @@ impl Connection {
         rustix::net::send(&self.stream, &[byte], SendFlags::OOB).unwrap();
     }
 
+    /// Waits for its first byte, which stays; false if it ends instead.
+    pub(crate) fn speaks(&self) -> bool {
+        self.stream.peek(&mut [0]).unwrap() > 0
+    }
+
     pub(crate) fn receive(&mut self, length: usize) -> Vec<u8> {
         let mut received = vec![0; length];
         self.stream.read_exact(&mut received).unwrap();

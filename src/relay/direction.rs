@@ -37,6 +37,8 @@ pub(super) struct Direction<L> {
     /// The pipe ran dry: a read must determine whether the source is empty, has ended, or has something a pipe cannot
     /// take.
     ran_dry: bool,
+    /// The source was prepared for a stream.
+    is_prepared: bool,
     stage: Stage,
 }
 
@@ -72,6 +74,7 @@ impl<L: Throttle> Direction<L> {
             full_reads: 0,
             pace: Pace::Exchange,
             ran_dry: false,
+            is_prepared: false,
             stage: Stage::Open,
         }
     }
@@ -149,6 +152,7 @@ impl<L: Throttle> Direction<L> {
             if self.pace == Pace::Stream && self.pipe.is_none() && !self.ran_dry {
                 // Only with something to read, so that a silent stream holds no pipe.
                 ready!(self.poll_readable(cx, source)).map_err(At::Source.fault())?;
+                self.prepare(source);
                 self.take_pipe(flow);
             }
             match (&mut self.pipe, sockets(source, sink)) {
@@ -243,6 +247,14 @@ impl<L: Throttle> Direction<L> {
     fn fall_silent(&mut self) {
         if has_budget_remaining() {
             self.stage = Stage::Silent;
+        }
+    }
+
+    /// Prepares the source for a stream, once.
+    fn prepare(&mut self, source: &impl Half) {
+        if let (false, Some(socket)) = (self.is_prepared, source.spliceable()) {
+            socket.keep_stream_in_cache();
+            self.is_prepared = true;
         }
     }
 

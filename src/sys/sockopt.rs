@@ -64,6 +64,47 @@ pub(crate) fn bind_to_index(socket: impl AsFd, index: c_int) -> io::Result<()> {
     if answer == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
 }
 
+/// Sets the number of bytes from which a socket counts as readable (socket(7), SO_RCVLOWAT).
+///
+/// # Errors
+/// The errno of setsockopt(2).
+pub(crate) fn set_receive_low_mark(socket: impl AsFd, bytes: c_int) -> io::Result<()> {
+    set_number(socket, libc::SOL_SOCKET, libc::SO_RCVLOWAT, bytes)
+}
+
+/// Has the kernel leave the size of the receive buffer as it is (SO_BUF_LOCK, Linux 5.14).
+///
+/// # Errors
+/// ENOPROTOOPT if the kernel lacks the option.
+pub(crate) fn lock_receive_buffer(socket: impl AsFd) -> io::Result<()> {
+    set_number(socket, libc::SOL_SOCKET, libc::SO_BUF_LOCK, SOCK_RCVBUF_LOCK)
+}
+
+/// Of include/uapi/linux/socket.h.
+const SOCK_RCVBUF_LOCK: c_int = 2;
+
+/// Bounds the window that a TCP socket offers (tcp(7), TCP_WINDOW_CLAMP).
+///
+/// # Errors
+/// The errno of setsockopt(2).
+pub(crate) fn clamp_window(socket: impl AsFd, bytes: c_int) -> io::Result<()> {
+    set_number(socket, libc::IPPROTO_TCP, libc::TCP_WINDOW_CLAMP, bytes)
+}
+
+fn set_number(socket: impl AsFd, level: c_int, option: c_int, number: c_int) -> io::Result<()> {
+    // SAFETY: the option value is a live c_int and its length is given; the descriptor is borrowed for the call.
+    let answer = unsafe {
+        libc::setsockopt(
+            socket.as_fd().as_raw_fd(),
+            level,
+            option,
+            (&raw const number).cast(),
+            size_of::<c_int>() as libc::socklen_t,
+        )
+    };
+    if answer == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
+}
+
 /// Bytes written to the socket that its other end has not acknowledged yet (tcp(7), SIOCOUTQ). Our FIN counts as one.
 pub(crate) fn unacknowledged(socket: impl AsFd) -> io::Result<u32> {
     send_queue(socket.as_fd().as_raw_fd())

@@ -164,6 +164,13 @@ impl Stream {
         }
     }
 
+    /// Prepares a socket from which a stream is about to be read. See [`Tcp::keep_stream_in_cache`].
+    pub(crate) fn keep_stream_in_cache(&self) {
+        if let Stream::Tcp(it) = self {
+            it.keep_stream_in_cache();
+        }
+    }
+
     /// Whether the other end, which has ended its direction, has closed the connection altogether: what is written to it
     /// would reach nobody. Known of ends on this machine alone.
     pub(crate) fn is_abandoned(&self) -> bool {

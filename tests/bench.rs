@@ -243,7 +243,7 @@ fn a_route_of_the_file_is_measured_as_it_runs() {
     let (address, _came) = echo();
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("loopgate.toml");
-    let (listen, file) = ("127.94.7.32:7", file.to_str().unwrap());
+    let (listen, file) = ("127.94.7.32:7032", file.to_str().unwrap());
     fs::write(file, format!("[routes.web]\nlisten = \"{listen}\"\ntarget = \"{address}\"\n")).unwrap();
     let output = bench(&["--through", "web", "-c", file]);
     let told = String::from_utf8(output.stderr).unwrap();
@@ -267,7 +267,8 @@ fn a_route_that_refuses_this_client_is_not_taken_for_one_that_does_not_run() {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("loopgate.toml");
     let file = file.to_str().unwrap();
-    let route = format!("listen = \"127.94.7.34:7\"\ntarget = \"{address}\"\nallow = [\"192.0.2.0/24\"]\n");
+    let route =
+        format!("listen = \"127.94.7.34:7034\"\ntarget = \"{address}\"\nallow = [\"192.0.2.0/24\"]\n");
     fs::write(file, format!("[routes.web]\n{route}")).unwrap();
     let _run = running(file);
 

@@ -79,7 +79,8 @@ fn spoken_to(mut fed: Fed) -> Vec<String> {
     let mut client = TlsConnection::to(fed.addresses[2], &fed.authority.client(Some("evil")));
     let _ = client.handshake();
     fed.program.wait_for("client_names");
-    let _client = Connection::to(fed.addresses[3]);
+    // No target is there, so the reset may come before the connection is told to stand.
+    let _client = Connection::try_to(fed.addresses[3]);
     fed.program.wait_for("DOWN");
     fed.program.signal(Signal::TERM);
     assert_eq!(fed.program.exit_code(), Some(0));

@@ -12,18 +12,7 @@ use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
 /// # Errors
 /// ENOPROTOOPT if the kernel lacks the option.
 pub(crate) fn bind_address_no_port(socket: impl AsFd) -> io::Result<()> {
-    let on: c_int = 1;
-    // SAFETY: the option value is a live c_int and its length is given; the descriptor is borrowed for the call.
-    let answer = unsafe {
-        libc::setsockopt(
-            socket.as_fd().as_raw_fd(),
-            libc::SOL_IP,
-            libc::IP_BIND_ADDRESS_NO_PORT,
-            (&raw const on).cast(),
-            size_of::<c_int>() as libc::socklen_t,
-        )
-    };
-    if answer == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
+    set_number(socket.as_fd().as_raw_fd(), libc::SOL_IP, libc::IP_BIND_ADDRESS_NO_PORT, 1)
 }
 
 /// Binds a socket to one interface (socket(7), SO_BINDTODEVICE); since Linux 5.7 this needs no privilege.
@@ -51,17 +40,7 @@ pub(crate) fn bind_to_device(socket: impl AsFd, name: &str) -> io::Result<()> {
 /// # Errors
 /// EPERM if it is bound to one, or before Linux 5.7, without CAP_NET_RAW; ENOPROTOOPT if the kernel lacks the option.
 pub(crate) fn bind_to_index(socket: impl AsFd, index: c_int) -> io::Result<()> {
-    // SAFETY: the option value is a live c_int and its length is given; the descriptor is borrowed for the call.
-    let answer = unsafe {
-        libc::setsockopt(
-            socket.as_fd().as_raw_fd(),
-            libc::SOL_SOCKET,
-            libc::SO_BINDTOIFINDEX,
-            (&raw const index).cast(),
-            size_of::<c_int>() as libc::socklen_t,
-        )
-    };
-    if answer == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
+    set_number(socket.as_fd().as_raw_fd(), libc::SOL_SOCKET, libc::SO_BINDTOIFINDEX, index)
 }
 
 /// Sets the number of bytes from which a socket counts as readable (socket(7), SO_RCVLOWAT).
@@ -69,7 +48,7 @@ pub(crate) fn bind_to_index(socket: impl AsFd, index: c_int) -> io::Result<()> {
 /// # Errors
 /// The errno of setsockopt(2).
 pub(crate) fn set_receive_low_mark(socket: impl AsFd, bytes: c_int) -> io::Result<()> {
-    set_number(socket, libc::SOL_SOCKET, libc::SO_RCVLOWAT, bytes)
+    set_number(socket.as_fd().as_raw_fd(), libc::SOL_SOCKET, libc::SO_RCVLOWAT, bytes)
 }
 
 /// Has the kernel leave the size of the receive buffer as it is (SO_BUF_LOCK, Linux 5.14).
@@ -77,7 +56,7 @@ pub(crate) fn set_receive_low_mark(socket: impl AsFd, bytes: c_int) -> io::Resul
 /// # Errors
 /// ENOPROTOOPT if the kernel lacks the option.
 pub(crate) fn lock_receive_buffer(socket: impl AsFd) -> io::Result<()> {
-    set_number(socket, libc::SOL_SOCKET, libc::SO_BUF_LOCK, SOCK_RCVBUF_LOCK)
+    set_number(socket.as_fd().as_raw_fd(), libc::SOL_SOCKET, libc::SO_BUF_LOCK, SOCK_RCVBUF_LOCK)
 }
 
 /// Of include/uapi/linux/socket.h.
@@ -88,14 +67,18 @@ const SOCK_RCVBUF_LOCK: c_int = 2;
 /// # Errors
 /// The errno of setsockopt(2).
 pub(crate) fn clamp_window(socket: impl AsFd, bytes: c_int) -> io::Result<()> {
-    set_number(socket, libc::IPPROTO_TCP, libc::TCP_WINDOW_CLAMP, bytes)
+    set_number(socket.as_fd().as_raw_fd(), libc::IPPROTO_TCP, libc::TCP_WINDOW_CLAMP, bytes)
 }
 
-fn set_number(socket: impl AsFd, level: c_int, option: c_int, number: c_int) -> io::Result<()> {
-    // SAFETY: the option value is a live c_int and its length is given; the descriptor is borrowed for the call.
+/// Sets an option whose value is one number.
+///
+/// # Errors
+/// The errno of setsockopt(2); EBADF of a descriptor that is closed.
+pub(super) fn set_number(descriptor: RawFd, level: c_int, option: c_int, number: c_int) -> io::Result<()> {
+    // SAFETY: the option value is a live c_int and its length is given; to the call the descriptor is only a number.
     let answer = unsafe {
         libc::setsockopt(
-            socket.as_fd().as_raw_fd(),
+            descriptor,
             level,
             option,
             (&raw const number).cast(),

@@ -3,6 +3,7 @@
 use std::ffi::c_int;
 use std::os::fd::RawFd;
 
+use super::sockopt::set_number;
 use super::tcp_info::tcp_info_of;
 
 /// TCP_ESTABLISHED and TCP_CLOSE_WAIT of include/net/tcp_states.h: the states in which there may still be data to send.
@@ -21,19 +22,7 @@ pub(crate) fn forgive(descriptor: RawFd) -> bool {
     if user_timeout(descriptor).is_none() || !answers_and_takes_nothing(descriptor) {
         return false;
     }
-    let off: c_int = 0;
-    // SAFETY: the option value is a live c_int and its length is given. To the call the descriptor is only a number: a
-    // closed one gives EBADF, and one that is not a TCP socket an error as well.
-    let answer = unsafe {
-        libc::setsockopt(
-            descriptor,
-            libc::IPPROTO_TCP,
-            libc::TCP_USER_TIMEOUT,
-            (&raw const off).cast(),
-            size_of::<c_int>() as libc::socklen_t,
-        )
-    };
-    answer == 0
+    set_number(descriptor, libc::IPPROTO_TCP, libc::TCP_USER_TIMEOUT, 0).is_ok()
 }
 
 /// Whether there is data to send, none of it is in flight, and at most one probe awaits its answer.

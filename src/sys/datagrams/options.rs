@@ -6,6 +6,8 @@ use std::os::fd::{AsFd, AsRawFd};
 
 use rustix::net::{AddressFamily, SocketFlags, SocketType, socket_with};
 
+use crate::sys::sockopt::set_number;
+
 /// Lets the socket receive a train of datagrams from one sender as one buffer (udp(7), UDP_GRO, Linux 5.0).
 ///
 /// # Errors
@@ -30,25 +32,11 @@ pub(crate) fn report_local_address(socket: impl AsFd, is_ipv4: bool) -> io::Resu
 pub(super) fn sends_trains() -> bool {
     let socket = socket_with(AddressFamily::INET, SocketType::DGRAM, SocketFlags::CLOEXEC, None);
     // Zero switches off what is off already, and fails where the option is unknown.
-    socket.is_ok_and(|socket| set(socket, libc::SOL_UDP, libc::UDP_SEGMENT, 0).is_ok())
+    socket.is_ok_and(|socket| set_number(socket.as_raw_fd(), libc::SOL_UDP, libc::UDP_SEGMENT, 0).is_ok())
 }
 
 fn switch_on(socket: impl AsFd, level: c_int, option: c_int) -> io::Result<()> {
-    set(socket, level, option, 1)
-}
-
-pub(super) fn set(socket: impl AsFd, level: c_int, option: c_int, value: c_int) -> io::Result<()> {
-    // SAFETY: the option value is a live c_int and its length is given; the descriptor is borrowed for the call.
-    let answer = unsafe {
-        libc::setsockopt(
-            socket.as_fd().as_raw_fd(),
-            level,
-            option,
-            (&raw const value).cast(),
-            size_of::<c_int>() as libc::socklen_t,
-        )
-    };
-    if answer == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
+    set_number(socket.as_fd().as_raw_fd(), level, option, 1)
 }
 
 /// The state of a socket's receive buffer.

@@ -1,6 +1,8 @@
 use std::net::UdpSocket;
+use std::os::fd::AsRawFd;
 
 use super::*;
+use crate::sys::sockopt;
 
 fn pair(any: &str) -> Option<(UdpSocket, UdpSocket)> {
     let (a, b) = (UdpSocket::bind(any).ok()?, UdpSocket::bind(any).ok()?);
@@ -106,7 +108,7 @@ fn what_goes_to_two_addresses_is_not_joined() {
 fn what_is_refused_as_a_train_is_told_as_such_and_sent_apart() {
     let (a, b) = pair("127.0.0.1:0").unwrap();
     // Without checksums there are no trains.
-    options::set(&a, libc::SOL_SOCKET, libc::SO_NO_CHECK, 1).unwrap();
+    sockopt::set_number(a.as_raw_fd(), libc::SOL_SOCKET, libc::SO_NO_CHECK, 1).unwrap();
     let mut departures = Departures::new(8);
 
     let error = departures.send(&a, 2, |_| Departure { joins: true, ..alone(b"x") }).unwrap_err();

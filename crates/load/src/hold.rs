@@ -1,6 +1,6 @@
 //! Idle connections: opened, used once, then only held.
 
-use std::io::{BufRead, Read, Write};
+use std::io::{self, BufRead, Read, Write};
 use std::net::{SocketAddr, TcpStream};
 
 use serde::{Deserialize, Serialize};
@@ -24,14 +24,22 @@ pub struct Held {
 /// # Errors
 /// If a line is no number, or standard output is closed.
 pub fn hold(to: SocketAddr) -> Fallible<()> {
+    hold_each(|| open(to))
+}
+
+/// The same of whatever `open` opens, for a part that holds something else.
+///
+/// # Errors
+/// As [`hold`].
+pub fn hold_each<T>(mut open: impl FnMut() -> io::Result<T>) -> Fallible<()> {
     let mut held = Vec::new();
-    for line in std::io::stdin().lock().lines() {
+    for line in io::stdin().lock().lines() {
         let wanted: usize = line?.parse()?;
         let mut failed = 0;
         held.truncate(wanted);
         while held.len() < wanted && failed < ENOUGH {
-            match open(to) {
-                Ok(stream) => held.push(stream),
+            match open() {
+                Ok(opened) => held.push(opened),
                 Err(_) => failed += 1,
             }
         }
@@ -41,7 +49,7 @@ pub fn hold(to: SocketAddr) -> Fallible<()> {
 }
 
 /// One exchange, so that the connection stands end to end and the forwarder has met its bytes.
-fn open(to: SocketAddr) -> std::io::Result<TcpStream> {
+fn open(to: SocketAddr) -> io::Result<TcpStream> {
     let mut stream = TcpStream::connect_timeout(&to, PATIENCE)?;
     stream.set_nodelay(true)?;
     stream.set_read_timeout(Some(PATIENCE))?;

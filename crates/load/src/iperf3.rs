@@ -12,7 +12,7 @@ use rustix::net::RecvFlags;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
-use crate::streams::{pour, sum};
+use crate::streams::{drain, pour, sum};
 use crate::{Count, Fallible, PATIENCE, Span, Tally, in_words};
 
 /// The state that a server answers a cookie with: it asks for the parameters of the test.
@@ -145,7 +145,7 @@ fn load(lines: &[TcpStream], direction: Direction, span: Span) -> Vec<Tally> {
         let mut count = Count::start(span);
         let done = match direction {
             Direction::Up => pour(line, &mut count),
-            Direction::Down => take(line, &mut count),
+            Direction::Down => drain(line, "nothing came", &mut count),
         };
         if let Err(cause) = done {
             count.failed(cause, 1);
@@ -156,23 +156,6 @@ fn load(lines: &[TcpStream], direction: Direction, span: Span) -> Vec<Tally> {
         let threads: Vec<_> = lines.iter().map(|line| scope.spawn(|| one(line))).collect();
         threads.into_iter().filter_map(|it| it.join().ok()).collect()
     })
-}
-
-/// Counts what comes; MSG_TRUNC has the kernel drop it, as [`crate::take`] has it.
-fn take(line: &TcpStream, count: &mut Count) -> io::Result<()> {
-    let mut buffer = vec![0; ROOM];
-    loop {
-        let (_, length) = rustix::net::recv(line, buffer.as_mut_slice(), RecvFlags::TRUNC)
-            .map_err(|error| in_words(error.into(), "nothing came"))?;
-        let now = Instant::now();
-        count.done(length as u64, now);
-        if count.over(now) {
-            return Ok(());
-        }
-        if length == 0 {
-            return Err(io::Error::other("the stream ended early"));
-        }
-    }
 }
 
 /// Waits until the server asks for the results. One that sends does not hear of the end while its streams are full: they

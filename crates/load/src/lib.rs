@@ -22,7 +22,7 @@ use std::time::Duration;
 
 pub use connects::{Errand, connects};
 pub use group::{Group, kill_all, spent};
-pub use hold::{Held, hold};
+pub use hold::{Held, hold, hold_each};
 pub use iperf3::{Cookie, Direction, PARAMETERS, iperf3};
 pub use player::{Player, end_with_standard_input, say};
 pub use poll::Poll;

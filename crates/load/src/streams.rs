@@ -60,7 +60,7 @@ pub fn take(to: SocketAddr, first: &[u8], count: &mut Count) -> io::Result<()> {
     let mut stream = TcpStream::connect_timeout(&to, PATIENCE)?;
     stream.set_read_timeout(Some(PATIENCE))?;
     stream.write_all(first)?;
-    drain(&stream, RecvFlags::TRUNC, CHUNK, count)
+    drain(&stream, "nothing came", count)
 }
 
 /// The same from a Unix socket, where MSG_TRUNC would copy as well.
@@ -70,14 +70,25 @@ pub fn take(to: SocketAddr, first: &[u8], count: &mut Count) -> io::Result<()> {
 pub fn take_from_unix(to: &Path, count: &mut Count) -> io::Result<()> {
     let stream = UnixStream::connect(to)?;
     stream.set_read_timeout(Some(PATIENCE))?;
-    drain(&stream, RecvFlags::empty(), CACHED, count)
+    count_what_comes(&stream, RecvFlags::empty(), CACHED, "nothing came", count)
 }
 
-fn drain(stream: impl AsFd, flags: RecvFlags, chunk: usize, count: &mut Count) -> io::Result<()> {
+/// Counts what comes on a TCP connection that stands, and has the kernel drop it; `silence` is what a time-out is told as.
+pub(crate) fn drain(stream: &TcpStream, silence: &str, count: &mut Count) -> io::Result<()> {
+    count_what_comes(stream, RecvFlags::TRUNC, CHUNK, silence, count)
+}
+
+fn count_what_comes(
+    stream: impl AsFd,
+    flags: RecvFlags,
+    chunk: usize,
+    silence: &str,
+    count: &mut Count,
+) -> io::Result<()> {
     let mut buffer = vec![0; chunk];
     loop {
         let (_, length) = rustix::net::recv(&stream, buffer.as_mut_slice(), flags)
-            .map_err(|error| in_words(error.into(), "nothing came"))?;
+            .map_err(|error| in_words(error.into(), silence))?;
         let now = Instant::now();
         count.done(length as u64, now);
         if count.over(now) {

@@ -31,6 +31,7 @@
 //! | [`config`] | what the user wrote, and every problem with its place |
 //! | [`plan`] | what Loopgate will do, complete and resolved; and what a reload changes |
 //! | [`engine`] | runs the plan: supervisor, listeners, sessions, targets, drain |
+//! | [`tunnel`] | the tunnels: who dials, who is let in, what each end may ask of the other |
 //! | [`sources`] | the sources of routes: the file, watched and applied while running |
 //! | [`doctor`] | diagnosis of every route, the limits, the loops |
 //! | [`import`] | files of other forwarders → a Loopgate configuration, and what could not be carried over |
@@ -80,6 +81,7 @@ pub(crate) mod sys;
 #[cfg(fuzzing)]
 pub use sys::fuzzing;
 pub mod transport;
+pub mod tunnel;
 pub mod units;
 
 // The examples of the book's page about the library are doc tests.

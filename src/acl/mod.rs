@@ -6,6 +6,7 @@ mod list_file;
 mod listed;
 mod members;
 mod networks;
+mod permits;
 
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -14,6 +15,7 @@ pub use list_file::{ListFile, MAX_LINE, listed_in};
 pub use listed::Listed;
 pub use members::{IdOrName, Member, Members};
 pub use networks::Networks;
+pub use permits::Permits;
 
 use crate::outcome::Denial;
 

@@ -9,7 +9,7 @@ use std::str::FromStr;
 use serde::{Deserialize, Deserializer};
 
 use super::part::{Cut, cut, host, ports};
-use super::{Host, Interface, Numbered, Run, UnixName};
+use super::{Host, Interface, ListenThere, Numbered, Run, UnixName};
 use crate::units::{Misread, from_text, quoted};
 
 /// An address to listen on.
@@ -19,6 +19,8 @@ pub enum ListenAddress {
     Net(NetListen),
     /// A Unix socket.
     Unix(UnixName),
+    /// At the other end of a tunnel.
+    There(ListenThere),
 }
 
 /// An IP address of this machine and a port.
@@ -81,14 +83,14 @@ impl Numbered for ListenAddress {
     fn nth(&self, n: u16) -> Self {
         match self {
             ListenAddress::Net(net) => ListenAddress::Net(NetListen { port: net.port + n, ..net.clone() }),
-            ListenAddress::Unix(_) => self.clone(),
+            ListenAddress::Unix(_) | ListenAddress::There(_) => self.clone(),
         }
     }
 
     fn port(&self) -> Option<u16> {
         match self {
             ListenAddress::Net(net) => Some(net.port),
-            ListenAddress::Unix(_) => None,
+            ListenAddress::Unix(_) | ListenAddress::There(_) => None,
         }
     }
 }
@@ -102,6 +104,9 @@ impl FromStr for Run<ListenAddress> {
     fn from_str(text: &str) -> Result<Self, Misread> {
         if let Some(name) = UnixName::read(text) {
             return Ok(Run::from(ListenAddress::Unix(name?)));
+        }
+        if let Some(there) = ListenThere::read(text) {
+            return Ok(Run::from(ListenAddress::There(there?)));
         }
         let cut = cut(text)?;
         let (port, count) = ports(cut.port)?;
@@ -137,6 +142,7 @@ impl fmt::Display for ListenAddress {
         match self {
             ListenAddress::Net(net) => net.fmt(f),
             ListenAddress::Unix(name) => name.fmt(f),
+            ListenAddress::There(there) => there.fmt(f),
         }
     }
 }

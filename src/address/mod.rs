@@ -10,6 +10,7 @@ mod slips;
 mod source;
 mod spec;
 mod target;
+mod tunnel;
 mod unix;
 
 pub use interface::Interface;
@@ -17,18 +18,19 @@ pub use listen::{Families, ListenAddress, NetListen};
 pub use run::{Numbered, Run};
 pub use source::SourceAddress;
 pub use spec::Spec;
+pub use tunnel::{ListenThere, TargetThere, There, TunnelName};
 pub use unix::UnixName;
 
 use std::fmt;
 use std::net::{IpAddr, Ipv6Addr, SocketAddr};
 use std::sync::Arc;
 
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 
 use crate::units::digits::write_address;
 
 /// What a route carries.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord, Deserialize, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Protocol {
     /// Connections, each a byte stream in both directions.
@@ -76,6 +78,8 @@ pub enum TargetAddress {
     Net(Host, u16),
     /// A Unix socket.
     Unix(UnixName),
+    /// At the other end of a tunnel.
+    There(TargetThere),
 }
 
 impl TargetAddress {
@@ -83,23 +87,32 @@ impl TargetAddress {
     pub fn net(&self) -> Option<(&Host, u16)> {
         match self {
             TargetAddress::Net(host, port) => Some((host, *port)),
-            TargetAddress::Unix(_) => None,
+            TargetAddress::Unix(_) | TargetAddress::There(_) => None,
         }
     }
 
     /// The Unix socket, where it is one.
     pub fn unix(&self) -> Option<&UnixName> {
         match self {
-            TargetAddress::Net(..) => None,
+            TargetAddress::Net(..) | TargetAddress::There(_) => None,
             TargetAddress::Unix(name) => Some(name),
         }
     }
 
-    /// The one place that it means without a look-up; `None` for a name, and for an interface by its name.
+    /// The place at the other end of a tunnel, where it is one.
+    pub fn there(&self) -> Option<&TargetThere> {
+        match self {
+            TargetAddress::There(there) => Some(there),
+            TargetAddress::Net(..) | TargetAddress::Unix(_) => None,
+        }
+    }
+
+    /// The one place that it means without a look-up; `None` for a name, for an interface by its name, and for what is at the
+    /// other end of a tunnel.
     pub fn place(&self) -> Option<Address> {
         match self {
             TargetAddress::Net(Host::Ip(ip), port) => Some(SocketAddr::new(*ip, *port).into()),
-            TargetAddress::Net(Host::Zoned(..) | Host::Name(_), _) => None,
+            TargetAddress::Net(Host::Zoned(..) | Host::Name(_), _) | TargetAddress::There(_) => None,
             TargetAddress::Unix(name) => Some(Address::Unix(name.clone())),
         }
     }
@@ -120,14 +133,14 @@ impl Numbered for TargetAddress {
     fn nth(&self, n: u16) -> Self {
         match self {
             TargetAddress::Net(host, port) => TargetAddress::Net(host.clone(), port + n),
-            TargetAddress::Unix(_) => self.clone(),
+            TargetAddress::Unix(_) | TargetAddress::There(_) => self.clone(),
         }
     }
 
     fn port(&self) -> Option<u16> {
         match self {
             TargetAddress::Net(_, port) => Some(*port),
-            TargetAddress::Unix(_) => None,
+            TargetAddress::Unix(_) | TargetAddress::There(_) => None,
         }
     }
 }
@@ -143,6 +156,7 @@ impl fmt::Display for TargetAddress {
         match self {
             TargetAddress::Net(host, port) => write!(f, "{host}:{port}"),
             TargetAddress::Unix(name) => name.fmt(f),
+            TargetAddress::There(there) => there.fmt(f),
         }
     }
 }

@@ -3,7 +3,7 @@
 use std::fmt;
 
 /// One address, or several that differ only in their port: `127.0.0.1:8080`, `127.0.0.1:8000-8010`.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Run<T> {
     first: T,
     /// The number of addresses, at least 1; more than 1 only if the first has a port.

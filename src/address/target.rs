@@ -8,7 +8,7 @@ use std::str::FromStr;
 use serde::{Deserialize, Deserializer};
 
 use super::part::{cut, host, ports};
-use super::{Host, Run, TargetAddress, UnixName};
+use super::{Host, Run, TargetAddress, TargetThere, UnixName};
 use crate::units::{Misread, from_text};
 
 impl FromStr for Run<TargetAddress> {
@@ -20,6 +20,9 @@ impl FromStr for Run<TargetAddress> {
     fn from_str(text: &str) -> Result<Self, Misread> {
         if let Some(name) = UnixName::read(text) {
             return Ok(Run::from(TargetAddress::Unix(name?)));
+        }
+        if let Some(there) = TargetThere::read(text) {
+            return Ok(Run::from(TargetAddress::There(there?)));
         }
         let cut = cut(text)?;
         let (port, count) = ports(cut.port)?;

@@ -132,7 +132,7 @@ fn plain(route: &Route) -> Result<(SocketAddr, Vec<TargetAddress>), Refusal> {
         ListenAddress::Net(net) if net.zone.is_none() && net.port != 0 => {
             Some(SocketAddr::new(dialled(net.ip), net.port))
         }
-        ListenAddress::Net(_) | ListenAddress::Unix(_) => None,
+        ListenAddress::Net(_) | ListenAddress::Unix(_) | ListenAddress::There(_) => None,
     });
     let Some(listen) = listen else {
         return Err(Refusal::usage(

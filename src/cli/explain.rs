@@ -133,6 +133,10 @@ impl Asked {
             ListenAddress::Unix(_) if args.udp => Err(no_path()),
             ListenAddress::Unix(UnixName::Path(path)) => Ok(Asked::ListenUnix((*path).into())),
             ListenAddress::Unix(UnixName::Abstract(name)) => Ok(Asked::ListenUnix(format!("@{name}").into())),
+            ListenAddress::There(there) => {
+                let what = format!("{there} is at the other end of a tunnel");
+                Err(Misread::new(what, "ask there: loopgate explain ADDRESS --listen"))
+            }
             ListenAddress::Net(listen) => {
                 transport::socket_address(&listen).map(Asked::Listen).map_err(|_| {
                     let what = format!("{listen}: this machine has no such interface");

@@ -83,28 +83,30 @@ fn listeners(plan: &Plan) -> impl Iterator<Item = (&ListenAddress, Protocol, &Ro
 
 fn try_listeners(plan: &Plan) -> Vec<Diagnosis> {
     let diagnosed = |(address, protocol, route): (&ListenAddress, Protocol, &Route)| {
-        let mut diagnosis = tried(address, protocol);
+        let mut diagnosis = tried(address, protocol)?;
         diagnosis.routes.push(route.name.to_string());
-        diagnosis
+        Some(diagnosis)
     };
-    listeners(plan).map(diagnosed).collect()
+    listeners(plan).filter_map(diagnosed).collect()
 }
 
-fn tried(address: &ListenAddress, protocol: Protocol) -> Diagnosis {
+/// What a trial bind finds; `None` for an address at the other end of a tunnel.
+fn tried(address: &ListenAddress, protocol: Protocol) -> Option<Diagnosis> {
     let mut diagnosis = match address {
         ListenAddress::Net(net) => {
             // A missing interface has no scope id; the trial bind then reports what is wrong.
             let known = transport::socket_address(net).unwrap_or(SocketAddr::new(net.ip, net.port));
-            return could_listen(known, protocol.into());
+            return Some(could_listen(known, protocol.into()));
         }
         ListenAddress::Unix(UnixName::Path(path)) => could_listen_unix(Path::new(&**path)),
+        ListenAddress::There(_) => return None,
         ListenAddress::Unix(UnixName::Abstract(name)) => could_listen_unix(Path::new(&format!("@{name}"))),
     };
     // `run` replaces a left-over socket file.
     if diagnosis.verdict == Verdict::UnixSocketStale {
         diagnosis.verdict = Verdict::Healthy;
     }
-    diagnosis
+    Some(diagnosis)
 }
 
 fn listeners_area(tried: Vec<Diagnosis>) -> Area {

@@ -48,13 +48,19 @@ pub enum Cause {
     TlsUntrusted,
     /// The TLS handshake with the target failed otherwise, or took too long.
     TlsRefused,
+    /// The tunnel to the target is down.
+    TunnelDown,
+    /// No connection of the tunnel was free in time.
+    TunnelBusy,
+    /// The other end of the tunnel does not offer the target to us.
+    TunnelRefused,
     /// Any other errno.
     Other(i32),
 }
 
 impl Cause {
     /// One of each code, in the order of the reference. (The errno of the last stands for any.)
-    pub const ALL: [Cause; 21] = [
+    pub const ALL: [Cause; 24] = [
         Cause::Refused,
         Cause::TimedOut,
         Cause::Unreachable,
@@ -75,6 +81,9 @@ impl Cause {
         Cause::NoTls,
         Cause::TlsUntrusted,
         Cause::TlsRefused,
+        Cause::TunnelDown,
+        Cause::TunnelBusy,
+        Cause::TunnelRefused,
         Cause::Other(0),
     ];
 
@@ -143,6 +152,8 @@ impl Cause {
                 | Cause::NoTls
                 | Cause::TlsUntrusted
                 | Cause::TlsRefused
+                | Cause::TunnelDown
+                | Cause::TunnelRefused
         )
     }
 
@@ -169,6 +180,9 @@ impl Cause {
             Cause::NoTls => "no_tls",
             Cause::TlsUntrusted => "tls_untrusted",
             Cause::TlsRefused => "tls_refused",
+            Cause::TunnelDown => "tunnel_down",
+            Cause::TunnelBusy => "tunnel_busy",
+            Cause::TunnelRefused => "tunnel_refused",
             Cause::Other(_) => "other",
         }
     }
@@ -208,6 +222,9 @@ impl Cause {
             Cause::TlsRefused => {
                 "The target was reached, and the TLS handshake with it failed or took too long."
             }
+            Cause::TunnelDown => "The tunnel to the target is down.",
+            Cause::TunnelBusy => "No connection of the tunnel was free within `connect_timeout`.",
+            Cause::TunnelRefused => "The other end of the tunnel does not offer this target to us.",
             Cause::Other(_) => "connect(2) failed with an errno that has no code here.",
         }
     }
@@ -269,6 +286,15 @@ impl Cause {
                 "The target asks for a client certificate, shares no version, cipher or protocol with us, or closed during \
                 the handshake. `hint` in the record says which."
             }
+            Cause::TunnelDown => {
+                "The other machine, its Loopgate or the link is down; lines with `tunnel=` say which."
+            }
+            Cause::TunnelBusy => {
+                "More clients come at once than connections could be opened for, or something between caps them."
+            }
+            Cause::TunnelRefused => {
+                "No route there listens in this tunnel under that name and protocol, or `may_dial` there does not have the address."
+            }
             Cause::Other(_) => "The errno is in the JSON record.",
         }
     }
@@ -314,6 +340,9 @@ impl Cause {
             Cause::TlsRefused => {
                 "the TLS handshake with it failed: see its log, `certificate` and `min_version`"
             }
+            Cause::TunnelDown => "its tunnel is down: see the lines with `tunnel=` in the log",
+            Cause::TunnelBusy => "no connection of its tunnel is free: raise the tunnel's `pool`",
+            Cause::TunnelRefused => "the other end does not offer it: see its routes and its `may_dial`",
             Cause::Other(_) => "an unexpected error of connect(2)",
         }
     }

@@ -52,6 +52,12 @@ impl End {
             End::Evicted => {
                 "A session or a UDP flow was ended to make room for a new client's: it had been idle longest."
             }
+            End::TunnelLost => {
+                "The tunnel's connection that carried the session broke; both sides were reset."
+            }
+            End::Revoked => {
+                "The key or the permission that the session rested on was withdrawn by a reload; both sides were reset."
+            }
             End::Killed => "The session was ended by hand; both sides of a connection were reset.",
             End::Internal => "A bug of Loopgate ended the session; both sides were reset.",
         }
@@ -110,6 +116,12 @@ impl End {
                 anew: to a target of today, under the rules of today."
             }
             End::Evicted => "The route has as many as its limit allows, and its policy is to evict.",
+            End::TunnelLost => {
+                "The other Loopgate ended or was killed, its machine or the link went away, or something between closes connections."
+            }
+            End::Revoked => {
+                "A tunnel's `public_key` was removed or changed, or its `may_dial` no longer has the target."
+            }
             End::Killed => "This one session was ordered to end, through the interface for embedders.",
             End::Internal => "The line before the record says what broke.",
         }
@@ -151,6 +163,8 @@ impl End {
                 "Nothing: the client may connect again. If it comes too early for a client, raise `max_session_age`."
             }
             End::Evicted => "Raise the limit (`max_connections`, `max_flows`), or lower `idle_timeout`.",
+            End::TunnelLost => "See the lines about the tunnel at that time, on both machines.",
+            End::Revoked => "Nothing, if it was intended; otherwise restore the key or the permission.",
             End::Killed => "Nothing; the client may connect again. To keep it out, name it in `deny`.",
             End::Internal => "Please report it, with that line.",
         }

@@ -9,6 +9,7 @@ mod datagrams;
 mod holder;
 mod meaning;
 mod refusal;
+mod session_id;
 mod sides;
 
 use std::sync::Arc;
@@ -21,6 +22,7 @@ pub use client::Client;
 pub use datagrams::{Datagrams, DropReason, Drops};
 pub use holder::{Ancestor, Container, Engine, HeldSocket, Holder, Unit};
 pub use refusal::{Denial, Limit};
+pub use session_id::SessionId;
 pub use sides::Sides;
 
 /// How a session ended. A connection cannot fail; it ends.
@@ -113,6 +115,10 @@ pub enum End {
     Expired,
     /// It was idle longest when a new client needed its place.
     Evicted,
+    /// The tunnel's connection that carried it broke; both sides got a reset.
+    TunnelLost,
+    /// The key, or the permission, by which it came through a tunnel was withdrawn; both sides got a reset.
+    Revoked,
     /// It was ended by [`crate::engine::Handle::kill`]; both sides got a reset.
     Killed,
     /// The stop's `drain_timeout` was over, and both sides got a reset; or a flow was quiet while the stop waited.
@@ -123,7 +129,7 @@ pub enum End {
 
 impl End {
     /// One of each code, in the order of the reference. (The values that some carry stand for any.)
-    pub const ALL: [End; 19] = [
+    pub const ALL: [End; 21] = [
         End::Done,
         End::ClientReset,
         End::TargetReset,
@@ -140,6 +146,8 @@ impl End {
         End::Idle,
         End::Expired,
         End::Evicted,
+        End::TunnelLost,
+        End::Revoked,
         End::Killed,
         End::Drained,
         End::Internal,
@@ -164,6 +172,8 @@ impl End {
             End::Idle => "idle",
             End::Expired => "expired",
             End::Evicted => "evicted",
+            End::TunnelLost => "tunnel_lost",
+            End::Revoked => "revoked",
             End::Killed => "killed",
             End::Drained => "drained",
             End::Internal => "internal",
@@ -218,6 +228,8 @@ impl End {
             End::Idle => "cD",
             End::Expired => "KD",
             End::Evicted => "RD",
+            End::TunnelLost => "SD",
+            End::Revoked => "KD",
             End::Killed => "KD",
             End::Drained => "KD",
             End::Internal => "ID",

@@ -69,7 +69,15 @@ pub(super) fn build(
         format: config.log.format.map(|format| format.value).unwrap_or_default(),
         level: config.log.level.map(|level| level.value).unwrap_or_default(),
     };
-    Plan { source: Source::file(), routes, limits, log, stamp: None, files }
+    Plan {
+        source: Source::file(),
+        routes,
+        limits,
+        tunnels: super::Tunnels::default(),
+        log,
+        stamp: None,
+        files,
+    }
 }
 
 fn route(

@@ -11,7 +11,8 @@ impl Route {
     pub fn is_exposed(&self) -> bool {
         self.listen.iter().any(|listen| match listen {
             ListenAddress::Net(net) => !net.ip.to_canonical().is_loopback(),
-            ListenAddress::Unix(_) => false,
+            // Who may connect there is the other end's to say.
+            ListenAddress::Unix(_) | ListenAddress::There(_) => false,
         })
     }
 

@@ -141,6 +141,8 @@ fn opened(protocol: Protocol, listener: &ListenAddress) -> Vec<Door> {
             [own].into_iter().chain((net.families == Families::Both).then_some(other)).collect()
         }
         ListenAddress::Unix(name) => vec![Door::Unix(name.clone())],
+        // Nobody here knows what dials it.
+        ListenAddress::There(_) => Vec::new(),
     }
 }
 

@@ -24,6 +24,7 @@ mod route;
 mod session_limits;
 mod targets;
 mod tls;
+mod tunnel;
 mod validate;
 mod warnings;
 
@@ -36,4 +37,5 @@ pub use loops::{IsHere, loops};
 pub use overlap::{Listeners, Met};
 pub use route::{Carries, Plan, Route, Routes, Target};
 pub use targets::BadTargets;
+pub use tunnel::{Templates, Tunnel, Tunnels};
 pub use warnings::{Caution, cautions, certificates};

@@ -56,6 +56,7 @@ impl<T: Clone> Listeners<T> {
                 of_port.note(Listener { address, owner });
                 met.map(|met| Met { address: ListenAddress::Net(met.address), owner: met.owner })
             }
+            ListenAddress::There(_) => None,
             ListenAddress::Unix(name) => {
                 let met = self.unix.get(&name).cloned();
                 self.unix.entry(name.clone()).or_insert(owner);

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use super::hello::HelloRules;
 use super::id::{RouteName, Source};
+use super::tunnel::Tunnels;
 use crate::acl::Access;
 use crate::address::{ListenAddress, Protocol, Run, TargetAddress};
 use crate::balance::{Balance, HealthRules, Part, Role};
@@ -129,6 +130,8 @@ pub struct Plan {
     pub routes: Routes,
     /// The limits of the whole process.
     pub limits: Limits,
+    /// The tunnels.
+    pub tunnels: Tunnels,
     /// How records and lines are written.
     pub log: LogSettings,
     /// The state of its own file just before it was read; `None` if it was not read from a file.

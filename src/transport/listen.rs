@@ -43,6 +43,8 @@ pub struct Bound {
 pub fn bind(address: &ListenAddress, file: &SocketFile, share: bool) -> io::Result<Bound> {
     match address {
         ListenAddress::Net(net) => Ok(Bound { file: None, socket: bind_net(net, share)? }),
+        // Only the other end of the tunnel can.
+        ListenAddress::There(_) => Err(io::ErrorKind::Unsupported.into()),
         ListenAddress::Unix(name) => {
             let (file, socket) = unix::bind(name, file)?;
             Ok(Bound { file, socket })

@@ -24,6 +24,7 @@ mod stream;
 mod tcp;
 pub mod tls;
 pub(crate) mod try_io;
+pub mod tunnel;
 mod unix;
 
 use std::time::Duration;

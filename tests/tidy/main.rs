@@ -37,6 +37,7 @@ const LAYERS: &[&[&str]] = &[
     &["config"],
     &["plan"],
     &["engine"],
+    &["tunnel"],
     &["sources", "doctor", "import", "bench"],
     &["cli"],
 ];

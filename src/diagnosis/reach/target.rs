@@ -4,8 +4,8 @@ use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::path::Path;
 
 use super::options::Options;
-use super::{reach_tcp, reach_udp, reach_unix, unresolved};
-use crate::address::{Host, Protocol, TargetAddress, UnixName, is_localhost};
+use super::{fixes, reach_tcp, reach_udp, reach_unix, unresolved};
+use crate::address::{Host, Protocol, TargetAddress, TargetThere, UnixName, is_localhost};
 use crate::diagnosis::{Diagnosis, Verdict};
 use crate::probe::network::resolver::{self, Localhost};
 use crate::probe::network::scoped;
@@ -25,9 +25,18 @@ pub fn reach_target(target: &TargetAddress, protocol: Protocol, options: Options
             }
         },
         TargetAddress::Net(Host::Name(name), port) => named(name, *port, protocol, options),
+        TargetAddress::There(there) => elsewhere(there),
         TargetAddress::Unix(UnixName::Path(path)) => reach_unix(Path::new(&**path), &options),
         TargetAddress::Unix(UnixName::Abstract(name)) => reach_unix(Path::new(&format!("@{name}")), &options),
     }
+}
+
+/// This machine knows nothing about it: the other end of the tunnel is to be asked.
+fn elsewhere(there: &TargetThere) -> Diagnosis {
+    let mut diagnosis = unresolved(&there.to_string(), 0);
+    diagnosis.summary = format!("{there} is at the other end of a tunnel");
+    diagnosis.fixes = vec![fixes::advice(format!("ask there: loopgate explain {}", there.to))];
+    diagnosis
 }
 
 fn one(address: SocketAddr, protocol: Protocol, options: &Options) -> Diagnosis {

@@ -30,7 +30,7 @@ impl Port {
     pub(crate) fn numbered(&self, number: u16) -> Option<NetListen> {
         match &self.address {
             ListenAddress::Net(net) => Some(NetListen { port: number, ..net.clone() }),
-            ListenAddress::Unix(_) => None,
+            ListenAddress::Unix(_) | ListenAddress::There(_) => None,
         }
     }
 
@@ -135,9 +135,10 @@ pub(crate) fn wanted<'w>(
     of_routes.chain(of_services)
 }
 
-/// Every port that one route wants, in the order of its addresses.
+/// Every port of this machine that one route wants, in the order of its addresses.
 pub(crate) fn of_route(id: &RouteId, route: &Arc<Route>) -> impl Iterator<Item = (Port, WantedBy)> {
-    route.listen.iter().enumerate().map(|(place, address)| {
+    let here = |(_, address): &(usize, &ListenAddress)| !matches!(address, ListenAddress::There(_));
+    route.listen.iter().enumerate().filter(here).map(|(place, address)| {
         let by = WantedBy::Route(Wanted { id: id.clone(), route: route.clone(), place });
         (port(route.carries.protocol(), address, &by), by)
     })
@@ -225,7 +226,7 @@ fn open_to_clients(it: &Bound) -> io::Result<()> {
     }
     match it.port.address() {
         ListenAddress::Net(_) => transport::share_port(&it.bound.socket, false),
-        ListenAddress::Unix(_) => Ok(()),
+        ListenAddress::Unix(_) | ListenAddress::There(_) => Ok(()),
     }
 }
 
@@ -272,7 +273,7 @@ pub(crate) fn covering<'w>(
     let narrow = port.numbered(number)?;
     let covers = |wide: &Port| match wide.address() {
         ListenAddress::Net(net) => net.port == number && net.covers(narrow.ip.to_canonical()),
-        ListenAddress::Unix(_) => false,
+        ListenAddress::Unix(_) | ListenAddress::There(_) => false,
     };
     wanted.iter().find(|(wide, _)| wide.protocol == port.protocol && *wide != port && covers(wide))
 }

@@ -29,13 +29,14 @@ pub(crate) fn summaries(failures: &[(Protocol, &ListenAddress, &io::Error)]) -> 
 fn of_errors(failures: &[(Protocol, &ListenAddress, &io::Error)], instead: Instead<'_>) -> Vec<Diagnosis> {
     let ports = failures.iter().filter_map(|(protocol, address, error)| match address {
         ListenAddress::Net(listen) => Some((as_bound(listen), (*protocol).into(), *error)),
-        ListenAddress::Unix(_) => None,
+        ListenAddress::Unix(_) | ListenAddress::There(_) => None,
     });
     let mut of_ports = diagnosis::bind_failures(&ports.collect::<Vec<_>>(), instead).into_iter();
     let diagnosis = |&(_, address, error): &(_, &ListenAddress, &io::Error)| match address {
         ListenAddress::Net(listen) => {
             of_ports.next().map(|diagnosis| other_family(diagnosis, listen, error, instead))
         }
+        ListenAddress::There(_) => None,
         ListenAddress::Unix(name) => Some(diagnosis::unix_bind_failure(name, error)),
     };
     failures.iter().filter_map(diagnosis).collect()

@@ -96,6 +96,8 @@ impl TcpListener {
         let address = match address {
             ListenAddress::Net(_) => Address::Net(transport::local_address(&socket)?),
             ListenAddress::Unix(name) => Address::Unix(name.clone()),
+            // It was refused by the bind.
+            ListenAddress::There(_) => return Err(io::ErrorKind::Unsupported.into()),
         };
         let control = OwnControl::new(&address, serves.congestion());
         let (socket, serves) = (Arc::new(socket), Arc::new(Mutex::new(serves)));

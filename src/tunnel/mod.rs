@@ -1,0 +1,1 @@
+//! The tunnels of a plan, running: controls, carriers, and what each end may ask of the other.

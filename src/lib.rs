@@ -48,8 +48,8 @@
 //! 4. A [`plan::Route`] never changes. A session keeps the `Arc<Route>` it began with.
 //! 5. No clock, randomness or socket in the deciding rooms (acl, limits, balance, client_hello, proxy_protocol,
 //!    engine/udp/flow_table, plan/diff, the diagnosis rules): time, seed and facts are arguments.
-//! 6. No global state except what relay keeps for each thread (scratch buffers and spare pipes, never borrowed across
-//!    an await), and the log subscriber and the allocator set in main.
+//! 6. No global state except what relay and TLS keep for each thread (scratch buffers and spare pipes, never borrowed
+//!    across an await), and the log subscriber and the allocator set in main.
 //! 7. `unsafe` only in `sys`, each block with its `// SAFETY:`.
 //! 8. Nothing unbounded: every queue, table and wait has a limit with a name.
 //! 9. Nothing slow on the data path: no lock, no allocation and no log per chunk; diagnosis runs in parallel, once per

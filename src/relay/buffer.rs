@@ -8,7 +8,7 @@ use std::cell::Cell;
 use super::half::MAX_KEPT;
 
 /// The largest read, in bytes. A read that fills it suggests a stream.
-pub(super) const BUFFER: usize = 64 << 10;
+pub(super) const BUFFER: usize = crate::transport::tls::MAX_READ;
 
 thread_local! {
     static SCRATCH: Cell<Option<Box<[u8]>>> = const { Cell::new(None) };

@@ -5,47 +5,22 @@
 //! route requires it. What the kernel does not know is that close_notify carries nothing of the session: an end that
 //! leaves it unread is no loss, though the kernel resets the connection.
 
-use std::cell::Cell;
 use std::io;
 use std::task::{Context, Poll, ready};
 
 use tokio::io::ReadBuf;
 
 use super::broken::{Trouble, reset_by};
-use super::buffer::BUFFER;
 use super::carried::Carried;
-use super::half::{Half, Input, MAX_KEPT, Sent};
+use super::half::{Half, Input, Sent};
 use super::socket::Socket;
 use crate::outcome::{End, Side};
 use crate::transport::Stream;
-use crate::transport::tls::{self, CloseNotify, Sealed, sealed_room};
+use crate::transport::tls::{self, CloseNotify, Sealed, Wire};
 use crate::transport::try_io::Moved;
 
 /// Room for close_notify.
 const END_ROOM: usize = 256;
-
-/// The buffers a worker reads records into and writes them from. Created for its first TLS session.
-struct Wire {
-    read: Box<[u8]>,
-    sealed: Box<[u8]>,
-}
-
-thread_local! {
-    static WIRE: Cell<Option<Wire>> = const { Cell::new(None) };
-}
-
-impl Wire {
-    /// Lends the worker's buffers, for one read or one write.
-    fn with<R>(work: impl FnOnce(&mut Wire) -> R) -> R {
-        let mut wire = WIRE.take().unwrap_or_else(|| Wire {
-            read: vec![0; MAX_KEPT + BUFFER].into_boxed_slice(),
-            sealed: vec![0; sealed_room(BUFFER + MAX_KEPT)].into_boxed_slice(),
-        });
-        let answer = work(&mut wire);
-        WIRE.set(Some(wire));
-        answer
-    }
-}
 
 /// Which of the two connections of a session use TLS, and their state.
 #[derive(Default)]

@@ -15,6 +15,7 @@ mod pin;
 mod records;
 mod target_name;
 mod terminate;
+mod wire;
 
 use std::sync::Arc;
 
@@ -32,6 +33,8 @@ pub use pin::Pin;
 pub use records::{MAX_UNREAD, Sealed, sealed_room};
 pub use target_name::{Sni, TargetName};
 pub use terminate::{TlsTermination, TlsTerminationParts, WhoMayConnect};
+pub use wire::MAX_READ;
+pub(crate) use wire::Wire;
 
 /// The oldest TLS version that is accepted. Versions before 1.2 are not supported (RFC 8996).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]

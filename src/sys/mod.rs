@@ -31,7 +31,7 @@ pub(crate) use look_up::{NoAnswer, look_up};
 pub(crate) use socket_names::ends;
 pub(crate) use sockopt::{
     bind_address_no_port, bind_to_device, bind_to_index, bound_file, clamp_window, lock_receive_buffer,
-    peer_credentials, peer_groups, send_queue, set_receive_low_mark, unacknowledged, unsent,
+    peer_credentials, peer_groups, send_queue, set_receive_low_mark, set_unsent_mark, unacknowledged, unsent,
 };
 pub(crate) use tcp_info::tcp_info;
 pub(crate) use user_timeout::forgive;

@@ -70,6 +70,14 @@ pub(crate) fn clamp_window(socket: impl AsFd, bytes: c_int) -> io::Result<()> {
     set_number(socket.as_fd().as_raw_fd(), libc::IPPROTO_TCP, libc::TCP_WINDOW_CLAMP, bytes)
 }
 
+/// Sets the number of bytes not sent yet from which a TCP socket takes no more (TCP_NOTSENT_LOWAT, Linux 3.12).
+///
+/// # Errors
+/// The errno of setsockopt(2).
+pub(crate) fn set_unsent_mark(socket: impl AsFd, bytes: c_int) -> io::Result<()> {
+    set_number(socket.as_fd().as_raw_fd(), libc::IPPROTO_TCP, libc::TCP_NOTSENT_LOWAT, bytes)
+}
+
 /// Sets an option whose value is one number.
 ///
 /// # Errors

@@ -176,11 +176,30 @@ impl Arrived {
         }
     }
 
+    /// Takes a connection out of the poller, so that another runtime can have it.
+    ///
+    /// # Errors
+    /// The errno of epoll_ctl(2).
+    pub(crate) fn leaving(stream: Stream) -> io::Result<Arrived> {
+        Ok(match stream {
+            Stream::Tcp(socket) => Arrived::Tcp(socket.leave()),
+            Stream::Unix(socket) => Arrived::Unix(socket.into_std()?.into()),
+        })
+    }
+
     /// Refuses the connection: with a reset, as far as the kernel has one. (See `Stream::reset_on_close`.)
     pub fn reset(self) {
         if let Arrived::Tcp(socket) = &self {
             // It fails only on a dead socket, whose peer is already gone.
             let _ = set_socket_linger(socket, Some(Duration::ZERO));
+        }
+    }
+}
+
+impl AsFd for Arrived {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        match self {
+            Arrived::Tcp(socket) | Arrived::Unix(socket) => socket.as_fd(),
         }
     }
 }

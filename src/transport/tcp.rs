@@ -42,6 +42,11 @@ impl Tcp {
         sys::watched(socket, INTERESTS).map(Tcp)
     }
 
+    /// Takes the socket out of the poller.
+    pub(super) fn leave(self) -> OwnedFd {
+        self.0.into_inner()
+    }
+
     /// Ready once a read is worth a try.
     #[inline]
     pub(super) fn poll_read_ready(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {

@@ -1,40 +1,22 @@
-//! A connection of a tunnel, after its handshake: frames in, frames out.
+//! A connection of a tunnel, after its handshake: frames in, frames out; and how it waits between sessions.
+
+mod broken;
+mod link;
+mod parked;
+mod prepare;
+mod records;
+#[cfg(test)]
+pub(crate) mod testing;
+#[cfg(test)]
+mod tests;
 
 use std::net::SocketAddr;
-use std::os::fd::OwnedFd;
 use std::sync::Arc;
 
-use super::frame::{Decoder, Frame};
-use crate::transport::Stream;
-use crate::transport::tls::Sealed;
-
-/// A secured connection in the poller of the current runtime.
-pub struct FrameLink {
-    stream: Stream,
-    records: Box<Sealed>,
-    decoder: Decoder,
-    /// Plain bytes that came behind what was taken.
-    unread: Vec<u8>,
-    /// Records that the socket has not taken yet.
-    unsent: Vec<u8>,
-}
-
-/// The same in no runtime's poller, between frames.
-pub struct Parked {
-    socket: OwnedFd,
-    records: Box<Sealed>,
-    decoder: Decoder,
-    unread: Vec<u8>,
-}
-
-/// What has arrived on a connection without a session.
-#[derive(Debug, PartialEq)]
-pub enum Received {
-    /// A whole body.
-    Message(Vec<u8>),
-    /// A frame without a body.
-    Frame(Frame),
-}
+pub use broken::Broken;
+pub use link::{FrameLink, MAX_UNSENT, Received};
+pub use parked::Parked;
+pub use prepare::prepare;
 
 /// A connection for sessions, idle, on its way to a session or back.
 pub struct Carrier {
@@ -55,4 +37,11 @@ pub trait Home: Send + Sync {
 
     /// It is gone: broken, or cut with its session.
     fn lost(&self);
+}
+
+impl std::fmt::Debug for Carrier {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let Carrier { peer, carried, .. } = self;
+        f.debug_struct("Carrier").field("peer", peer).field("carried", carried).finish_non_exhaustive()
+    }
 }

@@ -19,7 +19,10 @@ pub enum Ends {
     /// Those of the connection the header came on: the sender connected for itself (LOCAL), does not know the client
     /// (UNKNOWN, UNSPEC), or connected for a datagram socket, whose addresses mean nothing here.
     Own,
-    /// A TCP connection. IPv4-mapped IPv6 addresses (`::ffff:a.b.c.d`) are converted to IPv4, so that a list of
+    /// Those of a client that the sender connected for and cannot name, as one of a Unix socket. Only a header on a carrier of
+    /// a tunnel says so ([`super::read_carried`]): there the connection's own ends are never the client's.
+    Unnamed,
+    /// A TCP connection, or a flow of datagrams. IPv4-mapped IPv6 addresses (`::ffff:a.b.c.d`) are converted to IPv4, so that a list of
     /// networks covers both.
     Net {
         /// The client's address.

@@ -33,6 +33,12 @@ pub enum Malformed {
     Tlv(u8),
     /// Version 2: its CRC32c does not match.
     Checksum,
+    /// On a carrier: it is LOCAL, and so says nothing of the client.
+    Local,
+    /// On a carrier: it is about another transport than the session, or about half an address.
+    OtherTransport(u8),
+    /// On a carrier: these bytes are no whole header, or more than one.
+    Partial,
 }
 
 impl fmt::Display for Malformed {
@@ -54,6 +60,11 @@ impl fmt::Display for Malformed {
             }
             Malformed::Tlv(kind) => write!(f, "its TLV of type {kind:#04x} is broken"),
             Malformed::Checksum => f.write_str("its CRC32c is wrong"),
+            Malformed::Local => f.write_str("it is LOCAL, and says nothing of the client"),
+            Malformed::OtherTransport(transport) => {
+                write!(f, "its transport {transport} is not the session's")
+            }
+            Malformed::Partial => f.write_str("it ends before these bytes do, or behind them"),
         }
     }
 }

@@ -19,6 +19,8 @@ use std::time::Duration;
 
 use serde::Deserialize;
 
+use crate::address::Protocol;
+
 pub use header::{Ends, Header, UNIX_ENDS};
 pub use malformed::{LONGEST, Malformed};
 pub use senders::{Sender, Senders};
@@ -38,6 +40,22 @@ pub fn read(bytes: &[u8]) -> Option<Result<(Header, usize), Malformed>> {
         b'\r' => v2::read(bytes),
         _ => Some(Err(Malformed::Absent)),
     }
+}
+
+/// Reads a header of version 2 on a carrier of a tunnel, where it must say of the client what it says: it is all of
+/// `bytes`, its transport is that of the session, a client without an address is [`Ends::Unnamed`], and LOCAL is refused.
+/// [`Ends::Own`] is never the result.
+///
+/// # Errors
+/// What is wrong with the bytes.
+pub fn read_carried(bytes: &[u8], protocol: Protocol) -> Result<Header, Malformed> {
+    v2::read_carried(bytes, protocol)
+}
+
+/// The bytes that announce a client on a carrier of a tunnel, at most [`LONGEST`]; TLVs that would be beyond are left out,
+/// from the last on. [`Ends::Own`] says nothing there, and is announced as [`Ends::Unnamed`].
+pub fn announce_carried(header: &Header, protocol: Protocol) -> Vec<u8> {
+    v2::write_carried(header, protocol)
 }
 
 /// The header settings of a route.

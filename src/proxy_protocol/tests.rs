@@ -21,6 +21,9 @@ fn answer(read: &Result<(Header, usize), Malformed>) -> (Answer, String) {
     match read {
         Ok((Header { ends: Ends::Own, .. }, _)) => (Answer::Own, String::new()),
         Ok((Header { ends: Ends::Unix(_), .. }, _)) => (Answer::Unix, String::new()),
+        Ok((Header { ends: Ends::Unnamed, .. }, _)) => {
+            panic!("only a carrier's header has a client without a name")
+        }
         Ok((Header { ends: Ends::Net { client, destination }, .. }, _)) => {
             (Answer::Between("", ""), format!("{client} {destination}"))
         }
@@ -162,6 +165,87 @@ fn a_connection_of_our_own_is_local_or_a_client_at_our_address() {
     assert_eq!(own.ends, Ends::Own);
 }
 
+/// A header of version 2 as a carrier has it, read for a stream.
+fn carried(version_and_command: u8, family_and_transport: u8, block: &[u8]) -> Result<Header, Malformed> {
+    read_carried(&header_v2(version_and_command, family_and_transport, block), Protocol::Tcp)
+}
+
+#[test]
+fn on_a_carrier_a_header_names_the_client_or_says_that_it_has_no_name() {
+    let with_tlv = |addresses: &[u8]| [addresses, &tlv(0xea, b"vpce")].concat();
+
+    for (family, addresses) in [(0x11, vectors::V4), (0x21, vectors::V6), (0x31, &[b'/'; 216])] {
+        let named = carried(0x21, family, &with_tlv(addresses)).unwrap();
+        assert_eq!(read(&header_v2(0x21, family, &with_tlv(addresses))).unwrap().unwrap().0, named);
+    }
+    let unnamed = carried(0x21, 0x00, &with_tlv(b"")).unwrap();
+    assert_eq!((unnamed.ends, unnamed.tlvs.bytes()), (Ends::Unnamed, &tlv(0xea, b"vpce")[..]));
+}
+
+#[test]
+fn on_a_carrier_datagrams_have_ends_of_their_own() {
+    let datagram = header_v2(0x21, 0x12, &[vectors::V4, &tlv(5, b"id")].concat());
+
+    let header = read_carried(&datagram, Protocol::Udp).unwrap();
+
+    let ends = Ends::Net {
+        client: "192.0.2.1:56324".parse().unwrap(),
+        destination: "198.51.100.2:443".parse().unwrap(),
+    };
+    assert_eq!((&header.ends, header.tlvs.bytes()), (&ends, &tlv(5, b"id")[..]));
+    assert_eq!(announce_carried(&header, Protocol::Udp), datagram);
+    // To a route of its own, the connection's ends count, as ever.
+    assert_eq!(read(&datagram).unwrap().unwrap().0.ends, Ends::Own);
+}
+
+#[test]
+fn on_a_carrier_a_header_that_says_nothing_or_something_else_is_refused() {
+    assert_eq!(carried(0x20, 0x00, b""), Err(Malformed::Local));
+    assert_eq!(carried(0x20, 0x11, vectors::V4), Err(Malformed::Local));
+    assert_eq!(carried(0x21, 0x12, vectors::V4), Err(Malformed::OtherTransport(2)));
+    assert_eq!(carried(0x21, 0x10, vectors::V4), Err(Malformed::OtherTransport(0)));
+    assert_eq!(carried(0x21, 0x01, b""), Err(Malformed::OtherTransport(1)));
+    assert_eq!(carried(0x21, 0x11, &[0; 11]), Err(Malformed::Short(11)));
+    assert_eq!(carried(0x21, 0x00, b"any\xff\xffthing"), Err(Malformed::Tlv(b'a')));
+    assert_eq!(read_carried(b"PROXY UNKNOWN\r\n", Protocol::Tcp), Err(Malformed::Absent));
+    let stream = header_v2(0x21, 0x11, vectors::V4);
+    assert_eq!(read_carried(&stream, Protocol::Udp), Err(Malformed::OtherTransport(1)));
+    assert_eq!(read_carried(&[&stream[..], b"x"].concat(), Protocol::Tcp), Err(Malformed::Partial));
+    assert_eq!(read_carried(&stream[..20], Protocol::Tcp), Err(Malformed::Partial));
+    assert_eq!(read_carried(b"", Protocol::Tcp), Err(Malformed::Partial));
+    let sealed = Form::V2Crc32c.announce(&carried(0x21, 0x11, vectors::V4).unwrap().ends, &Tlvs::default());
+    let turned = [&sealed[..sealed.len() - 1], &[sealed[sealed.len() - 1] ^ 1]].concat();
+    assert!(read_carried(&sealed, Protocol::Tcp).is_ok());
+    assert_eq!(read_carried(&turned, Protocol::Tcp), Err(Malformed::Checksum));
+}
+
+#[test]
+fn on_a_carrier_a_client_without_an_address_is_never_the_carriers_own() {
+    let own = Header { ends: Ends::Own, tlvs: Tlvs::default() };
+
+    let announced = announce_carried(&own, Protocol::Tcp);
+
+    assert_eq!(announced, header_v2(0x21, 0x00, b""));
+    assert_eq!(read_carried(&announced, Protocol::Tcp).unwrap().ends, Ends::Unnamed);
+    assert_eq!(Form::V1.announce(&Ends::Unnamed, &Tlvs::default()), b"PROXY UNKNOWN\r\n");
+}
+
+#[test]
+fn what_has_no_room_in_a_header_of_a_carrier_is_left_out_whole() {
+    let first = tlv(0xe1, &[1; 4000]);
+    let block = [&first[..], &tlv(0xe2, &[2; 70])].concat();
+    let (whole, _) = read(&header_v2(0x21, 0x00, &block)).unwrap().unwrap();
+    assert_eq!(whole.tlvs.bytes(), block);
+    let ends = read(&header_v2(0x21, 0x21, vectors::V6)).unwrap().unwrap().0.ends;
+
+    let unnamed = read_carried(&announce_carried(&whole, Protocol::Tcp), Protocol::Tcp).unwrap();
+    let named = announce_carried(&Header { ends: ends.clone(), ..whole }, Protocol::Tcp);
+
+    assert_eq!(unnamed.tlvs.bytes(), block);
+    let named = read_carried(&named, Protocol::Tcp).unwrap();
+    assert_eq!((named.ends, named.tlvs.bytes()), (ends, &first[..]));
+}
+
 fn address() -> impl Strategy<Value = SocketAddr> {
     (any::<IpAddr>(), any::<u16>()).prop_map(|(ip, port)| SocketAddr::new(ip.to_canonical(), port))
 }
@@ -194,6 +278,36 @@ proptest! {
     #[test]
     fn what_holds_of_headers_holds_of_what_is_nearly_one(bytes in nearly_a_header()) {
         holds::of(&bytes);
+    }
+
+    #[test]
+    fn what_a_carrier_is_sent_is_read_back(
+        client in address(),
+        destination in address(),
+        kind in 0_u8..3,
+        udp: bool,
+        tlvs in proptest::collection::vec((6_u8..0x1f, proptest::collection::vec(any::<u8>(), 0..20)), 0..4),
+    ) {
+        let ends = match kind {
+            0 => Ends::Unnamed,
+            1 => Ends::Unix(Box::new([7; 216])),
+            _ => Ends::Net { client, destination },
+        };
+        let tlvs = tlvs.iter().fold(Tlvs::default(), |tlvs, (kind, value)| tlvs.and(*kind, value));
+        let (header, protocol) = (Header { ends, tlvs }, if udp { Protocol::Udp } else { Protocol::Tcp });
+
+        let sent = announce_carried(&header, protocol);
+
+        prop_assert_eq!(read_carried(&sent, protocol), Ok(header));
+    }
+
+    #[test]
+    fn no_bytes_on_a_carrier_are_the_connections_own(bytes in nearly_a_header(), udp: bool) {
+        let protocol = if udp { Protocol::Udp } else { Protocol::Tcp };
+        if let Ok(header) = read_carried(&bytes, protocol) {
+            prop_assert!(header.ends != Ends::Own && bytes.len() <= LONGEST);
+            prop_assert_eq!(read_carried(&announce_carried(&header, protocol), protocol), Ok(header));
+        }
     }
 
     #[test]

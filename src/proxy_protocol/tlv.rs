@@ -42,6 +42,13 @@ impl Tlvs {
         &self.0
     }
 
+    /// The first of them, as many as have room in this many bytes.
+    pub(super) fn within(&self, most: usize) -> &[u8] {
+        let ends = each(&self.0).flatten().map(|tlv| tlv.at + HEAD + tlv.value.len());
+        let end = ends.take_while(|end| *end <= most).last().unwrap_or(0);
+        &self.0[..end]
+    }
+
     /// Whether there is one of this type.
     fn has(&self, wanted: u8) -> bool {
         each(&self.0).flatten().any(|tlv| tlv.kind == wanted)

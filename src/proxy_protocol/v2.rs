@@ -4,7 +4,8 @@ use std::net::{IpAddr, Ipv6Addr, SocketAddr};
 
 use super::header::{Ends, Header, UNIX_ENDS, canonical};
 use super::malformed::{LONGEST, Malformed};
-use super::tlv::{self, CRC32C_TLV, Tlvs};
+use super::tlv::{self, CRC32C_TLV, Read, Tlvs};
+use crate::address::Protocol;
 
 const SIGNATURE: &[u8; 12] = b"\r\n\r\n\0\r\nQUIT\n";
 const FIXED: usize = 16;
@@ -27,6 +28,33 @@ pub(super) fn read(bytes: &[u8]) -> Option<Result<(Header, usize), Malformed>> {
     let length = FIXED + usize::from(fixed.length);
     let whole = bytes.get(..length)?;
     Some(fixed.header(whole).map(|header| (header, length)))
+}
+
+/// See [`super::read_carried`].
+pub(super) fn read_carried(bytes: &[u8], protocol: Protocol) -> Result<Header, Malformed> {
+    let fixed = fixed(bytes).ok_or(Malformed::Partial)??;
+    if bytes.len() != FIXED + usize::from(fixed.length) {
+        return Err(Malformed::Partial);
+    }
+    if fixed.command == LOCAL {
+        return Err(Malformed::Local);
+    }
+    let is_unnamed = (fixed.family, fixed.transport) == (UNSPEC, UNSPEC);
+    if !is_unnamed && (fixed.family == UNSPEC || fixed.transport != transport(protocol)) {
+        return Err(Malformed::OtherTransport(fixed.transport));
+    }
+    let addresses = bytes[FIXED..].split_at_checked(fixed.addresses());
+    let (addresses, rest) = addresses.ok_or(Malformed::Short(fixed.length))?;
+    let tlvs = Tlvs::read(rest)?;
+    verify(bytes, rest, &tlvs)?;
+    Ok(Header { ends: fixed.named(addresses).unwrap_or(Ends::Unnamed), tlvs: tlvs.kept })
+}
+
+fn transport(protocol: Protocol) -> u8 {
+    match protocol {
+        Protocol::Tcp => STREAM,
+        Protocol::Udp => DATAGRAM,
+    }
 }
 
 /// The first sixteen bytes, checked.
@@ -100,9 +128,7 @@ impl Fixed {
             Err(wrong) => return Err(wrong),
         };
         // Also where the block is ignored: one of the bits that may have been flipped decides whether it is.
-        if tlvs.checksum.is_some_and(|at| !tlv::is_intact(whole, whole.len() - rest.len() + at)) {
-            return Err(Malformed::Checksum);
-        }
+        verify(whole, rest, &tlvs)?;
         let ends = self.ends(addresses);
         let tlvs = if self.command == PROXY { tlvs.kept } else { Tlvs::default() };
         Ok(Header { ends, tlvs })
@@ -112,12 +138,23 @@ impl Fixed {
         if !self.names_ends() || self.transport != STREAM {
             return Ends::Own;
         }
+        self.named(addresses).unwrap_or(Ends::Own)
+    }
+
+    /// The ends that the addresses of its family name; `None` without a family.
+    fn named(&self, addresses: &[u8]) -> Option<Ends> {
         match self.family {
-            INET => net::<4>(addresses),
-            INET6 => net::<16>(addresses),
-            _ => addresses.try_into().map_or(Ends::Own, |names| Ends::Unix(Box::new(names))),
+            INET => Some(net::<4>(addresses)),
+            INET6 => Some(net::<16>(addresses)),
+            _ => addresses.try_into().ok().map(|names| Ends::Unix(Box::new(names))),
         }
     }
+}
+
+/// Compares the checksum of a whole header, if it has one among its TLVs, which `rest` are.
+fn verify(whole: &[u8], rest: &[u8], tlvs: &Read) -> Result<(), Malformed> {
+    let at = tlvs.checksum.map(|at| whole.len() - rest.len() + at);
+    at.is_none_or(|at| tlv::is_intact(whole, at)).then_some(()).ok_or(Malformed::Checksum)
 }
 
 /// Two addresses of `N` bytes, then two ports.
@@ -142,24 +179,35 @@ pub(super) enum Checksum {
 
 /// The header that announces these ends.
 pub(super) fn write(ends: &Ends, tlvs: &Tlvs, checksum: Checksum) -> Vec<u8> {
-    let (command, family, addresses) = match ends {
-        Ends::Own => (LOCAL, UNSPEC << 4 | UNSPEC, Vec::new()),
-        Ends::Net { client, destination } => {
-            let (family, addresses) = net_bytes(canonical(*client), canonical(*destination));
-            (PROXY, family << 4 | STREAM, addresses)
-        }
-        Ends::Unix(names) => (PROXY, UNIX << 4 | STREAM, names.to_vec()),
-    };
     let sum: &[u8] = if checksum == Checksum::With { &CRC32C_TLV } else { &[] };
-    let rest = [&addresses, tlvs.bytes(), sum].concat();
-    // TLVs that are passed on came in a header of at most LONGEST bytes.
-    let length = rest.len() as u16;
-    let fixed = [VERSION << 4 | command, family];
-    let mut header = [&SIGNATURE[..], &fixed, &length.to_be_bytes(), &rest].concat();
+    let mut header = assemble(ends, STREAM, &[tlvs.bytes(), sum].concat());
     if checksum == Checksum::With {
         tlv::seal(&mut header);
     }
     header
+}
+
+/// See [`super::announce_carried`].
+pub(super) fn write_carried(header: &Header, protocol: Protocol) -> Vec<u8> {
+    let ends = if header.ends == Ends::Own { &Ends::Unnamed } else { &header.ends };
+    let bare = assemble(ends, transport(protocol), &[]).len();
+    assemble(ends, transport(protocol), header.tlvs.within(LONGEST - bare))
+}
+
+/// A header of these ends, followed by these TLVs, which came in a header of at most [`LONGEST`] bytes.
+fn assemble(ends: &Ends, transport: u8, tlvs: &[u8]) -> Vec<u8> {
+    let (command, family, addresses) = match ends {
+        Ends::Own => (LOCAL, UNSPEC << 4 | UNSPEC, Vec::new()),
+        Ends::Unnamed => (PROXY, UNSPEC << 4 | UNSPEC, Vec::new()),
+        Ends::Net { client, destination } => {
+            let (family, addresses) = net_bytes(canonical(*client), canonical(*destination));
+            (PROXY, family << 4 | transport, addresses)
+        }
+        Ends::Unix(names) => (PROXY, UNIX << 4 | transport, names.to_vec()),
+    };
+    let length = (addresses.len() + tlvs.len()) as u16;
+    let fixed = [VERSION << 4 | command, family];
+    [&SIGNATURE[..], &fixed, &length.to_be_bytes(), &addresses, tlvs].concat()
 }
 
 fn net_bytes(client: SocketAddr, destination: SocketAddr) -> (u8, Vec<u8>) {

@@ -42,7 +42,7 @@ pub(crate) fn decide_again(session: &Session, header: &Header, socket: &Stream) 
     let (ip, who) = match header.ends {
         Ends::Net { client, .. } => (Some(client.ip()), Who::Address(client.ip())),
         // The names of its socket say nothing about its user.
-        Ends::Unix(_) => (None, Who::Unknown),
+        Ends::Unix(_) | Ends::Unnamed => (None, Who::Unknown),
         Ends::Own => (address(&own), Who::of(&own, Some(socket.as_fd()))),
     };
     may_connect(denial(&session.runtime, who))?;

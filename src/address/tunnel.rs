@@ -10,8 +10,11 @@ use crate::units::{Misread, quoted};
 /// What such an address begins with.
 const PREFIX: &str = "tunnel:";
 
-/// The most characters of a tunnel's name, and of a service's.
+/// The most bytes of a tunnel's name, and of a service's.
 const MAX_NAME: usize = 64;
+
+/// The most bytes of an address that is dialled at the other end: what asks for it has one byte for the length.
+const MAX_ADDRESS: usize = 255;
 
 /// The name of a tunnel, as `[tunnels.NAME]` gives it: a link to one other Loopgate.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -53,7 +56,7 @@ impl fmt::Display for TunnelName {
 
 fn is_plain(text: &str) -> bool {
     let is_plain = |c: char| c.is_alphanumeric() || matches!(c, '-' | '_' | '.');
-    !text.is_empty() && text.chars().count() <= MAX_NAME && text.chars().all(is_plain)
+    !text.is_empty() && text.len() <= MAX_NAME && text.chars().all(is_plain)
 }
 
 /// Where a route listens at the other end of a tunnel.
@@ -82,6 +85,14 @@ pub enum There {
     Service(Arc<str>),
     /// An address, dialled from there.
     Address(Box<TargetAddress>),
+}
+
+impl There {
+    /// A service of this name: that of a route, 1 to 64 bytes of letters, digits, `-`, `_` or `.`. Digits alone are a name
+    /// here, where nothing else is meant; `None` for any other text.
+    pub fn service(name: &str) -> Option<There> {
+        is_plain(name).then(|| There::Service(name.into()))
+    }
 }
 
 impl ListenThere {
@@ -131,6 +142,10 @@ fn there(tunnel: &str, rest: Option<&str>) -> Result<There, Misread> {
         return Ok(There::Service(rest.into()));
     }
     let run: Run<TargetAddress> = rest.parse()?;
+    if run.first().to_string().len() > MAX_ADDRESS {
+        let what = format!("{} is too long for a tunnel", quoted(rest));
+        return Err(Misread::new(what, "write a shorter name, or the name of a route there"));
+    }
     match run.count() {
         1 => Ok(There::Address(Box::new(run.first().clone()))),
         _ => Err(Misread::new("a range of ports is no target in a tunnel", "write one target for each port")),

@@ -1,4 +1,4 @@
-//! The JSON messages of a tunnel. Each is the body of one frame, and has its kind as `type`.
+//! What the messages are.
 
 use serde::{Deserialize, Serialize};
 

@@ -1,21 +1,23 @@
-//! What the messages are.
+//! What the messages are. Keys that this version does not know are ignored.
 
 use serde::{Deserialize, Serialize};
 
+use super::fields;
+use super::token::Token;
 use crate::address::Protocol;
+use crate::units::shown;
 
-/// The longest HELLO of a control, and the longest ROUTES, in bytes; a longer set of routes comes in parts.
+/// The longest HELLO but a carrier's, ROUTES and ROUTES_ARE, in bytes; a longer set of routes comes in parts.
 pub const MAX_LONG: usize = 64_000;
 
 /// The longest of any other message, in bytes.
 pub const MAX_MESSAGE: usize = 16 << 10;
 
-/// The most routes that a tunnel may have.
-pub const MAX_ROUTES: usize = 1024;
+/// The most bytes of `words`; longer ones are cut between two characters.
+pub const MAX_WORDS: usize = 200;
 
-/// 128 random bits, as 32 hexadecimal digits. Never logged.
-#[derive(Clone, Copy, PartialEq, Eq, Hash)]
-pub struct Token(pub [u8; 16]);
+/// The most addresses at which one route may listen there.
+pub const MAX_LISTEN: usize = 64;
 
 /// Any message.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -43,7 +45,8 @@ pub enum Message {
     Unknown,
 }
 
-/// What a connection is for.
+/// What a connection is for. The routes of a control do not come with it: they follow as ROUTES once WELCOME has come, in one
+/// way for the first set and for every later one.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "for", rename_all = "snake_case")]
 pub enum Hello {
@@ -85,15 +88,15 @@ pub enum End {
 /// The answer to a HELLO that is let in.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Welcome {
-    /// The control, to which carriers refer.
+    /// The control, to which carriers refer; on a carrier that to which it belongs.
     pub session: Token,
     /// The time there, as RFC 3339 has it.
     #[serde(default)]
     pub time: String,
-    /// The name of the tunnel there.
-    #[serde(default)]
+    /// The name of the tunnel there, or nothing.
+    #[serde(default, deserialize_with = "fields::name_or_none")]
     pub name: String,
-    /// The address that the connection came from, seen from there.
+    /// The address that the connection came from, seen from there; to be escaped, as `time` is.
     #[serde(default)]
     pub you: String,
     /// How often to ping, in seconds.
@@ -105,11 +108,11 @@ pub struct Welcome {
 pub struct Bye {
     /// Why.
     pub code: ByeCode,
-    /// The same in words, at most 200 bytes; to be escaped.
-    #[serde(default)]
+    /// The same in words, at most [`MAX_WORDS`]; to be escaped ([`Bye::shown`]).
+    #[serde(default, with = "fields::words")]
     pub words: String,
     /// When to try again, in milliseconds.
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub retry_ms: Option<u32>,
 }
 
@@ -151,12 +154,14 @@ pub struct Routes {
 /// A route that the sender offers.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct WantedRoute {
-    /// Its name.
+    /// Its name, as a route's.
+    #[serde(deserialize_with = "fields::name")]
     pub name: String,
     /// What it carries.
     pub protocol: Protocol,
-    /// Where it wants to listen there, as addresses; none if it only offers itself by its name.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    /// Where it wants to listen there, as addresses, at most [`MAX_LISTEN`] of at most 255 bytes; none if it only offers
+    /// itself by its name. One that this version cannot read is refused by itself, not with the whole set.
+    #[serde(default, skip_serializing_if = "Vec::is_empty", deserialize_with = "fields::addresses")]
     pub listen: Vec<String>,
 }
 
@@ -173,7 +178,8 @@ pub struct RoutesAre {
 /// What became of a route at one of its addresses.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct RouteIs {
-    /// Its name.
+    /// Its name, as a route's.
+    #[serde(deserialize_with = "fields::name")]
     pub name: String,
     /// The address as asked for.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -183,15 +189,15 @@ pub struct RouteIs {
     pub fate: Fate,
 }
 
-/// What became of a route.
+/// What became of a route. A word of a later version is read as a refusal for another reason.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(tag = "state", rename_all = "snake_case")]
+#[serde(tag = "state", rename_all = "snake_case", from = "ReadFate")]
 pub enum Fate {
     /// It can be dialled by its name.
     Offered,
     /// It listens there.
     Listening {
-        /// With the port that was chosen.
+        /// One address as it is printed, with the port that was chosen.
         address: String,
     },
     /// It does not.
@@ -224,49 +230,68 @@ pub enum RefusedCode {
     Other,
 }
 
+/// [`Fate`], as it is read.
+#[derive(Deserialize)]
+#[serde(tag = "state", rename_all = "snake_case")]
+enum ReadFate {
+    Offered,
+    Listening {
+        #[serde(deserialize_with = "fields::listening")]
+        address: String,
+    },
+    Refused {
+        code: RefusedCode,
+    },
+    #[serde(other)]
+    Unknown,
+}
+
+impl From<ReadFate> for Fate {
+    fn from(read: ReadFate) -> Fate {
+        match read {
+            ReadFate::Offered => Fate::Offered,
+            ReadFate::Listening { address } => Fate::Listening { address },
+            ReadFate::Refused { code } => Fate::Refused { code },
+            ReadFate::Unknown => Fate::Refused { code: RefusedCode::Other },
+        }
+    }
+}
+
 /// Whether the target behind a route is up.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct State {
-    /// The route.
+    /// The route, by its name.
+    #[serde(deserialize_with = "fields::name")]
     pub route: String,
-    /// Whether new sessions have a target.
+    /// Whether new sessions have a target: `"target": "up"` or `"down"`.
+    #[serde(rename = "target", with = "fields::up_or_down")]
     pub up: bool,
-    /// Why not, as the word of a record.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    /// Why not, as the word of a record: at most 32 small letters, digits and `_`.
+    #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "fields::word_or_none")]
     pub cause: Option<String>,
 }
 
 /// The content of FAILED.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Failed {
-    /// The cause, as the word of a record.
+    /// The cause, as the word of a record: at most 32 small letters, digits and `_`.
+    #[serde(deserialize_with = "fields::word")]
     pub cause: String,
-    /// A description, at most 200 bytes; to be escaped.
-    #[serde(default)]
+    /// A description, at most [`MAX_WORDS`]; to be escaped ([`Failed::shown`]).
+    #[serde(default, with = "fields::words")]
     pub words: String,
 }
 
-impl std::fmt::Debug for Token {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("***")
+impl Bye {
+    /// Its words, escaped.
+    pub fn shown(&self) -> String {
+        shown(&self.words, MAX_WORDS)
     }
 }
 
-impl Serialize for Token {
-    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let digits: String = self.0.iter().map(|byte| format!("{byte:02x}")).collect();
-        serializer.serialize_str(&digits)
-    }
-}
-
-impl<'de> Deserialize<'de> for Token {
-    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let text = std::borrow::Cow::<'de, str>::deserialize(deserializer)?;
-        let digits = text.as_bytes();
-        if digits.len() != 32 || !digits.iter().all(u8::is_ascii_hexdigit) {
-            return Err(serde::de::Error::custom("not 32 hexadecimal digits"));
-        }
-        let byte = |n: usize| u8::from_str_radix(&text[2 * n..2 * n + 2], 16).unwrap_or_default();
-        Ok(Token(std::array::from_fn(byte)))
+impl Failed {
+    /// Its words, escaped.
+    pub fn shown(&self) -> String {
+        shown(&self.words, MAX_WORDS)
     }
 }

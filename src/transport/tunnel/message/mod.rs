@@ -1,8 +1,30 @@
 //! The JSON messages of a tunnel. Each is the body of one frame, and has its kind as `type`.
+//!
+//! | from | message | answer |
+//! |---|---|---|
+//! | dialling | HELLO, the first: what the connection is for | WELCOME, or BYE and the end |
+//! | both | ROUTES: the whole set that the sender wants at the other end, after WELCOME and on each change | ROUTES_ARE |
+//! | both | CARRY: how many idle carriers the sender wants | – |
+//! | both | STATE: whether the target behind a route is up, on change | – |
+//! | both | BYE: the end | – |
+//!
+//! On a carrier only HELLO and its answer are messages; what follows are frames ([`super::exchange`]). Keys and kinds of
+//! messages that a version does not know are ignored; a key that stands twice, a name that no route can have and a message
+//! beyond its limits break the rules.
 
+mod codec;
+mod fields;
 mod kinds;
+mod parts;
+mod token;
 
+pub use codec::{MAX_DEPTH, Malformed, decode, encode};
 pub use kinds::{
-    Bye, ByeCode, End, Failed, Fate, Hello, MAX_LONG, MAX_MESSAGE, MAX_ROUTES, Message, RefusedCode, RouteIs,
-    Routes, RoutesAre, State, Token, WantedRoute, Welcome,
+    Bye, ByeCode, End, Failed, Fate, Hello, MAX_LISTEN, MAX_LONG, MAX_MESSAGE, MAX_WORDS, Message,
+    RefusedCode, RouteIs, Routes, RoutesAre, State, WantedRoute, Welcome,
 };
+pub use parts::{BadSet, Gathered, MAX_ADDRESSES, MAX_ROUTES, routes, routes_are};
+pub use token::Token;
+
+#[cfg(test)]
+mod tests;

@@ -16,6 +16,9 @@ mod import;
 #[allow(unreachable_pub, reason = "it is read by other tests as well")]
 mod proxy_protocol_holds;
 mod socks5;
+mod tunnel_frames;
+mod tunnel_messages;
+mod tunnel_open;
 
 use std::fs;
 use std::path::Path;
@@ -64,4 +67,19 @@ fn proxy_protocol() {
 #[test]
 fn socks5() {
     replay("socks5", socks5::holds);
+}
+
+#[test]
+fn tunnel_frames() {
+    replay("tunnel_frames", tunnel_frames::holds);
+}
+
+#[test]
+fn tunnel_messages() {
+    replay("tunnel_messages", tunnel_messages::holds);
+}
+
+#[test]
+fn tunnel_open() {
+    replay("tunnel_open", tunnel_open::holds);
 }

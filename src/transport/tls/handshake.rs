@@ -12,7 +12,7 @@ use rustls::server::UnbufferedServerConnection;
 use rustls::{Error, HandshakeKind};
 
 use super::errors::{self, Unsecured};
-use super::records::{Came, LONGEST_RECORD, MAX_UNREAD, Ours, Step, add_alert, either, step};
+use super::records::{Came, LONGEST_RECORD, MAX_UNREAD, Ours, Step, add_last, either, step};
 use super::terminate::ClientVerifier;
 use super::{CloseNotify, Sealed, TlsOrigination, TlsTermination};
 use crate::address::TargetAddress;
@@ -164,7 +164,7 @@ impl Shaking {
                 Came::Closed => self.closed = true,
                 Came::Error(error) => {
                     either!(&mut self.ours, it =>
-                        add_alert(it.process_tls_records(&mut self.unread), &mut self.unsent));
+                        while add_last(it.process_tls_records(&mut self.unread), &mut self.unsent) {});
                     self.error = Some(error);
                 }
                 Came::Idle => return,

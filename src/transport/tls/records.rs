@@ -145,7 +145,7 @@ impl Sealed {
                 Came::Idle => return Ok(used),
                 Came::Error(error) => {
                     let rest = &mut wire[used..];
-                    either!(&mut self.ours, it => add_alert(it.process_tls_records(rest), answer));
+                    either!(&mut self.ours, it => while add_last(it.process_tls_records(rest), answer) {});
                     return Err(self.broken.insert(error).clone());
                 }
             }
@@ -285,10 +285,26 @@ pub(super) fn step<Data>(
     Step { used, came }
 }
 
-/// Appends the alert that follows an error, if there is one.
-pub(super) fn add_alert<Data>(asked: UnbufferedStatus<'_, '_, Data>, answer: &mut Vec<u8>) {
-    if let Ok(ConnectionState::EncodeTlsData(mut data)) = asked.state {
-        encode(|room| data.encode(room), answer);
+/// After an error, appends one record that is still to be sent, if there is one: its alert, or one before that. An accepting
+/// end that refuses what a hello offers has the beginning of its answer there, and the alert cannot be read without it.
+///
+/// Returns whether there may be another. Behind an alert there is none, and rustls must not be asked: it would meet the
+/// same error in the input again, and is not made for a second alert.
+pub(super) fn add_last<Data>(asked: UnbufferedStatus<'_, '_, Data>, answer: &mut Vec<u8>) -> bool {
+    let Ok(ConnectionState::EncodeTlsData(mut data)) = asked.state else { return false };
+    let before = answer.len();
+    encode(|room| data.encode(room), answer);
+    !is_alert(&answer[before..])
+}
+
+/// Whether the record is an alert (RFC 8446, sections 5.1, 5.2 and 6). Encrypted, it shows as application data, and by its
+/// length: two bytes, one for their kind and 16 for the tag of any of the ciphers. No message of a handshake is as short.
+fn is_alert(record: &[u8]) -> bool {
+    const ALERT: u8 = 21;
+    const APPLICATION_DATA: u8 = 23;
+    match record.first() {
+        Some(&APPLICATION_DATA) => record.len() == 5 + 2 + 1 + 16,
+        first => first == Some(&ALERT),
     }
 }
 

@@ -33,6 +33,21 @@ fn a_client_that_speaks_something_else_is_told_apart_and_the_route_goes_on() {
 }
 
 #[test]
+fn a_client_that_offers_another_protocol_is_told_so_in_every_version() {
+    let (authority, target) = (authority(), Target::echo());
+    let proxy = terminating(&authority, &target, ", alpn = ['http/1.1']");
+    for version in [&rustls::version::TLS13, &rustls::version::TLS12] {
+        let mut config = (*authority.client_of(None, &[version])).clone();
+        config.alpn_protocols = vec![b"h2".to_vec()];
+
+        let refused = TlsConnection::to(proxy.address, &Arc::new(config)).handshake().unwrap_err();
+
+        assert!(refused.to_string().contains("NoApplicationProtocol"), "{version:?}: {refused}");
+        assert!(hint(&proxy).2.contains("no protocol in common"));
+    }
+}
+
+#[test]
 fn a_hello_that_never_ends_is_bounded() {
     let (authority, target) = (authority(), Target::echo());
     let proxy = terminating(&authority, &target, "");

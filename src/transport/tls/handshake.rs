@@ -8,8 +8,9 @@ use std::io;
 use std::sync::Arc;
 
 use rustls::client::UnbufferedClientConnection;
+use rustls::pki_types::ServerName;
 use rustls::server::UnbufferedServerConnection;
-use rustls::{Error, HandshakeKind};
+use rustls::{ClientConfig, Error, HandshakeKind, ServerConfig};
 
 use super::errors::{self, Unsecured};
 use super::records::{Came, LONGEST_RECORD, MAX_UNREAD, Ours, Step, add_last, either, step};
@@ -56,6 +57,40 @@ pub async fn hello(socket: &Stream) -> Result<Hello, Unsecured> {
     }
 }
 
+impl Hello {
+    /// What has arrived.
+    pub(in crate::transport) fn bytes(&self) -> &[u8] {
+        &self.0
+    }
+}
+
+/// Why a handshake failed, before that is put into words.
+#[derive(Debug)]
+pub(in crate::transport) enum Failed {
+    /// The other end closed; the bytes it had sent, or more.
+    Gone(usize),
+    /// The socket broke.
+    Broken(io::Error),
+    /// TLS failed. The first bytes of the other end show what it speaks.
+    Tls(Error, Vec<u8>),
+}
+
+impl From<io::Error> for Failed {
+    fn from(error: io::Error) -> Self {
+        Failed::Broken(error)
+    }
+}
+
+impl Failed {
+    fn told(self, with: Side) -> Unsecured {
+        match self {
+            Failed::Gone(said) => Unsecured::Gone { said },
+            Failed::Broken(error) => Unsecured::Broken(error),
+            Failed::Tls(error, first) => errors::unsecured(&error, with, &first),
+        }
+    }
+}
+
 /// A hello that was processed, as far as the client has sent; the answer is still to be sent. And the name in it.
 pub struct Answered(Shaking, Option<Box<str>>);
 
@@ -72,7 +107,7 @@ pub fn answer(tls: &TlsTermination, hello: Hello) -> Result<Answered, Unsecured>
         Seen::Hello(hello) => hello.server_name().and_then(|name| str::from_utf8(name).ok()).map(Into::into),
         _ => None,
     };
-    let mut shaking = Shaking::new(Ours::Server(Box::new(ours)), hello.0, Side::Client, close_notify);
+    let mut shaking = Shaking::new(Ours::Server(Box::new(ours)), hello.0, close_notify);
     shaking.verifier = tls.verifier.clone();
     shaking.step();
     Ok(Answered(shaking, asked))
@@ -84,7 +119,7 @@ impl Answered {
     /// # Errors
     /// Why the handshake failed.
     pub async fn finish(self, socket: &Stream) -> Result<Sealed, Unsecured> {
-        let mut sealed = self.0.drive(socket).await?;
+        let mut sealed = self.0.drive(socket).await.map_err(|failed| failed.told(Side::Client))?;
         sealed.asked = self.1;
         Ok(sealed)
     }
@@ -99,16 +134,43 @@ pub async fn greet(
     tls: &TlsOrigination,
     target: Option<&TargetAddress>,
 ) -> Result<Sealed, Unsecured> {
-    let ours = UnbufferedClientConnection::new(tls.config.clone(), tls.name_of(target));
-    let ours = ours.map_err(|error| errors::unsecured(&error, Side::Target, &[]))?;
-    let ours = Ours::Client(Box::new(ours));
-    Shaking::new(ours, Vec::new(), Side::Target, tls.parts().close_notify).drive(socket).await
+    let close_notify = tls.parts().close_notify;
+    let shaken = shake_as_client(socket, tls.config.clone(), tls.name_of(target), close_notify).await;
+    shaken.map_err(|failed| failed.told(Side::Target))
+}
+
+/// Runs the handshake with a server asked for `name`. Not cancel safe: given up, the connection is of no more use.
+///
+/// # Errors
+/// Why the handshake failed.
+pub(in crate::transport) async fn shake_as_client(
+    socket: &Stream,
+    config: Arc<ClientConfig>,
+    name: ServerName<'static>,
+    close_notify: CloseNotify,
+) -> Result<Sealed, Failed> {
+    let ours =
+        UnbufferedClientConnection::new(config, name).map_err(|error| Failed::Tls(error, Vec::new()))?;
+    Shaking::new(Ours::Client(Box::new(ours)), Vec::new(), close_notify).drive(socket).await
+}
+
+/// Runs the handshake with the client of this hello. Not cancel safe: given up, the connection is of no more use.
+///
+/// # Errors
+/// Why the handshake failed.
+pub(in crate::transport) async fn shake_as_server(
+    socket: &Stream,
+    config: Arc<ServerConfig>,
+    hello: Hello,
+    close_notify: CloseNotify,
+) -> Result<Sealed, Failed> {
+    let ours = UnbufferedServerConnection::new(config).map_err(|error| Failed::Tls(error, Vec::new()))?;
+    Shaking::new(Ours::Server(Box::new(ours)), hello.0, close_notify).drive(socket).await
 }
 
 /// A handshake in progress.
 struct Shaking {
     ours: Ours,
-    with: Side,
     /// The first bytes of the other end, which show what it speaks.
     first: Vec<u8>,
     unread: Vec<u8>,
@@ -122,12 +184,11 @@ struct Shaking {
 }
 
 impl Shaking {
-    fn new(ours: Ours, unread: Vec<u8>, with: Side, close_notify: CloseNotify) -> Shaking {
+    fn new(ours: Ours, unread: Vec<u8>, close_notify: CloseNotify) -> Shaking {
         let first = unread[..errors::TELLING.min(unread.len())].to_vec();
         let (unsent, plain) = (Vec::new(), Vec::new());
         Shaking {
             ours,
-            with,
             first,
             unread,
             unsent,
@@ -172,13 +233,13 @@ impl Shaking {
         }
     }
 
-    async fn drive(mut self, socket: &Stream) -> Result<Sealed, Unsecured> {
+    async fn drive(mut self, socket: &Stream) -> Result<Sealed, Failed> {
         loop {
             self.step();
-            if let Some(error) = &self.error {
+            if let Some(error) = self.error.take() {
                 // A peer that does not take it is gone, or would not have read it.
                 let _ = try_io::write(socket, &self.unsent);
-                return Err(errors::unsecured(error, self.with, &self.first));
+                return Err(Failed::Tls(error, self.first));
             }
             write(socket, &mut self.unsent).await?;
             if !either!(&self.ours, it => it.is_handshaking()) {
@@ -186,7 +247,7 @@ impl Shaking {
                 return Ok(Sealed::new(ours, unread, plain, closed, close_notify));
             }
             if self.unread.len() >= MAX_UNREAD || read(socket, &mut self.unread).await? == 0 {
-                return Err(Unsecured::Gone { said: self.first.len() });
+                return Err(Failed::Gone(self.first.len()));
             }
             if self.first.is_empty() {
                 self.first = self.unread[..errors::TELLING.min(self.unread.len())].to_vec();

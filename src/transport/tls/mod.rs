@@ -26,6 +26,7 @@ use serde::Deserialize;
 pub use certificate::{Certificate, read_certificates};
 pub use errors::{Unsecured, broken};
 pub use handshake::{Answered, Hello, answer, greet, hello};
+pub(in crate::transport) use handshake::{Failed, shake_as_client, shake_as_server};
 pub use key_pair::{Pair, PairFault, PairFile, read_pair};
 pub use names::{Alpn, ClientName};
 pub use originate::{TlsOrigination, TlsOriginationParts, Trust, server_name};

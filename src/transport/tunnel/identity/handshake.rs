@@ -105,7 +105,7 @@ pub async fn last_words(socket: &Stream) {
 /// Both ends must have agreed on the protocol: rustls goes on where the other end says nothing of one.
 fn secured(records: Sealed, verifier: &Verifier) -> Result<Secured, HandshakeFault> {
     let spoken = records.agreed().alpn;
-    let is_ours = |alpn: &str| PROTOCOLS.iter().any(|own| *own == alpn.as_bytes());
+    let is_ours = |alpn: &str| PROTOCOLS.contains(&alpn.as_bytes());
     match (verifier.proven(), spoken.as_deref().is_some_and(is_ours)) {
         (Some(key), true) => Ok(Secured { records: Box::new(records), key }),
         _ => Err(HandshakeFault::NotLoopgate),

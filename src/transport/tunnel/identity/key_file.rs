@@ -154,7 +154,10 @@ fn unreadable(path: &Path, error: &io::Error) -> KeyFault {
         },
         io::ErrorKind::PermissionDenied => {
             let us = geteuid().as_raw();
-            fault(path, "this user may not read the file", format!("chown {us} {file} && chmod 600 {file}"))
+            let help = format!(
+                "read it as its owner, or give it to this user: chown {us} {file} && chmod 600 {file}"
+            );
+            fault(path, "this user may not read the file", help)
         }
         _ => fault(path, format!("the file cannot be read: {error}"), "check the path"),
     }
@@ -172,5 +175,147 @@ fn unwritable(path: &Path, error: &io::Error) -> KeyFault {
             fault(path, format!("it cannot be written: {error}"), help)
         }
         _ => fault(path, format!("it cannot be written: {error}"), "check the path"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs::Permissions;
+    use std::os::unix::fs::{PermissionsExt, chown, symlink};
+
+    use rustix::fs::{Mode, XattrFlags, mkfifoat, setxattr};
+
+    use super::*;
+
+    /// A folder with a new key in `tunnel.key`.
+    fn written() -> (tempfile::TempDir, PathBuf, PrivateKey) {
+        let folder = tempfile::tempdir().unwrap();
+        let (path, key) = (folder.path().join("tunnel.key"), PrivateKey::generate().unwrap());
+        key.write_new(&path).unwrap();
+        (folder, path, key)
+    }
+
+    fn told(path: &Path) -> (String, String) {
+        let fault = PrivateKey::read(path).unwrap_err();
+        let shown = shown_path(path);
+        (fault.what, fault.help.replace(&shown, "FILE"))
+    }
+
+    #[test]
+    fn a_new_key_is_for_its_user_alone_in_a_folder_that_is_too() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("state/loopgate/tunnel.key");
+        let key = PrivateKey::generate().unwrap();
+
+        key.write_new(&path).unwrap();
+
+        let mode = |path: &Path| fs::metadata(path).unwrap().mode() & 0o777;
+        assert_eq!(mode(&path), 0o600);
+        assert_eq!((mode(path.parent().unwrap()), mode(&folder.path().join("state"))), (0o700, 0o700));
+        assert_eq!(PrivateKey::read(&path).unwrap(), key);
+    }
+
+    #[test]
+    fn what_exists_is_never_overwritten_nor_reached_through_a_link() {
+        let (folder, path, key) = written();
+        let link = folder.path().join("link");
+        let nowhere = folder.path().join("nowhere");
+        symlink(&nowhere, &link).unwrap();
+
+        for taken in [&path, &link] {
+            let fault = PrivateKey::generate().unwrap().write_new(taken).unwrap_err();
+            assert!(fault.what.contains("never overwritten"), "{fault}");
+        }
+        assert_eq!(PrivateKey::read(&path).unwrap(), key);
+        assert!(!nowhere.exists());
+    }
+
+    #[test]
+    fn a_key_that_others_may_read_is_refused_with_the_command_that_closes_it() {
+        let (_folder, path, key) = written();
+        for mode in [0o640, 0o604, 0o660, 0o777] {
+            fs::set_permissions(&path, Permissions::from_mode(mode)).unwrap();
+            let what = format!("others may read or change the key (mode {mode:04o})");
+            assert_eq!(told(&path), (what, "chmod 600 FILE".into()));
+        }
+        for mode in [0o600, 0o400] {
+            fs::set_permissions(&path, Permissions::from_mode(mode)).unwrap();
+            assert_eq!(PrivateKey::read(&path).as_ref(), Ok(&key));
+        }
+    }
+
+    #[test]
+    fn the_file_behind_a_link_is_the_one_that_is_judged() {
+        let (folder, path, key) = written();
+        let link = folder.path().join("link");
+        symlink(&path, &link).unwrap();
+        assert_eq!(PrivateKey::read(&link).unwrap(), key);
+
+        fs::set_permissions(&path, Permissions::from_mode(0o644)).unwrap();
+        assert!(told(&link).0.starts_with("others may read"));
+    }
+
+    /// An access control list: the owner and this user may read, and perhaps `another`.
+    fn list(user: u32, another: Option<u32>) -> Vec<u8> {
+        const NOBODY: u32 = u32::MAX;
+        let mut bytes = 2_u32.to_le_bytes().to_vec();
+        let users = [Some((2, 4, user)), another.map(|another| (2, 4, another))];
+        let rest = [(4, 0, NOBODY), (0x10, 4, NOBODY), (0x20, 0, NOBODY)];
+        for (tag, rights, id) in [(1, 4, NOBODY)].into_iter().chain(users.into_iter().flatten()).chain(rest) {
+            bytes.extend(u16::to_le_bytes(tag));
+            bytes.extend(u16::to_le_bytes(rights));
+            bytes.extend(u32::to_le_bytes(id));
+        }
+        bytes
+    }
+
+    #[test]
+    fn a_list_that_names_this_user_alone_is_accepted_though_it_shows_as_the_groups_bits() {
+        let (_folder, path, key) = written();
+        let us = geteuid().as_raw();
+        let set =
+            |another| setxattr(&path, "system.posix_acl_access", &list(us, another), XattrFlags::empty());
+        if set(None) == Err(rustix::io::Errno::OPNOTSUPP) {
+            return;
+        }
+
+        assert_eq!(fs::metadata(&path).unwrap().mode() & 0o777, 0o440);
+        assert_eq!(PrivateKey::read(&path).unwrap(), key);
+
+        set(Some(us + 1)).unwrap();
+        assert!(told(&path).0.starts_with("others may read"));
+    }
+
+    #[test]
+    #[ignore = "needs root"]
+    fn a_key_of_another_user_is_refused_with_the_command_that_takes_it_over() {
+        let (_folder, path, _) = written();
+        chown(&path, Some(1000), None).unwrap();
+
+        let (what, help) = told(&path);
+
+        assert!(what.starts_with("it belongs to user 1000"), "{what}");
+        assert_eq!(help, "chown 0 FILE && chmod 600 FILE");
+    }
+
+    #[test]
+    fn what_is_no_key_file_is_told_apart_and_never_quoted() {
+        let (folder, path, key) = written();
+        let fifo = folder.path().join("fifo");
+        mkfifoat(rustix::fs::CWD, &fifo, Mode::RUSR | Mode::WUSR).unwrap();
+
+        assert_eq!(told(&fifo).0, "this is not a regular file");
+        assert_eq!(told(folder.path()).0, "this is a directory");
+        assert_eq!(told(Path::new("/dev/zero")).0, "this is not a regular file");
+        let missing = PrivateKey::read(&folder.path().join("x")).unwrap_err();
+        assert!(
+            missing.is_missing && missing.help.starts_with("make the key with `loopgate tunnel key --file")
+        );
+        fs::write(&path, key.to_pem().replace("END", "EMD")).unwrap();
+        let damaged = PrivateKey::read(&path).unwrap_err();
+        assert_eq!(damaged.what, "the key in it is damaged");
+        assert!(!format!("{damaged:?}").contains("MC4C"));
+        fs::write(&path, vec![b'x'; MAX_FILE as usize + 1]).unwrap();
+        assert_eq!(told(&path).0, "the file is larger than any key");
     }
 }

@@ -128,3 +128,88 @@ impl PartialEq for PrivateKey {
 }
 
 impl Eq for PrivateKey {}
+
+#[cfg(test)]
+mod tests {
+    use std::process::{Command, Stdio};
+
+    use super::*;
+
+    /// What openssl makes of an input.
+    fn openssl(arguments: &[&str], input: &str) -> Vec<u8> {
+        use std::io::Write;
+        let mut child = Command::new("openssl")
+            .args(arguments)
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .spawn()
+            .unwrap();
+        child.stdin.take().unwrap().write_all(input.as_bytes()).unwrap();
+        let output = child.wait_with_output().unwrap();
+        assert!(output.status.success(), "{arguments:?}");
+        output.stdout
+    }
+
+    #[test]
+    #[ignore = "needs openssl"]
+    fn openssl_reads_a_key_of_ours_and_finds_the_same_public_one() {
+        let key = PrivateKey::generate().unwrap();
+
+        let spki = openssl(&["pkey", "-pubout", "-outform", "DER"], &key.to_pem());
+
+        assert_eq!(spki, key.public().spki());
+        assert_eq!(
+            String::from_utf8(openssl(&["pkey"], &key.to_pem())).unwrap(),
+            *key.to_pem(),
+            "byte for byte"
+        );
+    }
+
+    #[test]
+    #[ignore = "needs openssl"]
+    fn a_key_of_openssl_is_read_and_written_as_it_was() {
+        let pem = String::from_utf8(openssl(&["genpkey", "-algorithm", "ed25519"], "")).unwrap();
+
+        let key = PrivateKey::of_pem(pem.as_bytes()).unwrap();
+
+        assert_eq!(key.public().spki()[..], openssl(&["pkey", "-pubout", "-outform", "DER"], &pem));
+        assert_eq!(*key.to_pem(), pem);
+    }
+
+    #[test]
+    fn a_key_that_brings_its_public_half_is_read_and_kept_whole() {
+        // Version 1 of PKCS#8 (RFC 8410, section 7), as rcgen and ring write it.
+        let made = rcgen::KeyPair::generate_for(&rcgen::PKCS_ED25519).unwrap();
+
+        let key = PrivateKey::of_pem(made.serialize_pem().as_bytes()).unwrap();
+
+        assert_eq!(key.public().spki()[12..], *made.public_key_raw());
+        assert_eq!(PrivateKey::of_pem(key.to_pem().as_bytes()).unwrap(), key);
+        assert!(key.to_pem().lines().all(|line| line.len() <= LINE));
+    }
+
+    #[test]
+    fn every_key_is_another_and_shows_nothing_of_itself() {
+        let (one, other) = (PrivateKey::generate().unwrap(), PrivateKey::generate().unwrap());
+
+        assert_ne!(one, other);
+        assert_eq!(format!("{one:?}"), "***");
+    }
+
+    #[test]
+    fn what_is_no_key_of_a_tunnel_is_told_apart() {
+        let told = |text: &str| PrivateKey::of_pem(text.as_bytes()).unwrap_err().what;
+        let ecdsa = rcgen::KeyPair::generate().unwrap().serialize_pem();
+        let ours = PrivateKey::generate().unwrap().to_pem();
+
+        assert_eq!(told(""), "there is no key in it");
+        assert_eq!(told(&ecdsa), "the key in it is not an Ed25519 key");
+        assert_eq!(told(&ours.replace("MC4C", "MC4D")), "the key in it is not an Ed25519 key");
+        assert_eq!(told(&ours.replace("MC4C", "M!4C")), "the key in it is damaged");
+        let openssh =
+            "-----BEGIN OPENSSH PRIVATE KEY-----\nb3BlbnNzaC1rZXk=\n-----END OPENSSH PRIVATE KEY-----\n";
+        assert!(told(openssh).starts_with("it holds a key of ssh"));
+        let encrypted = openssh.replace("OPENSSH", "ENCRYPTED");
+        assert_eq!(told(&encrypted), "the key in it is encrypted");
+    }
+}

@@ -163,3 +163,136 @@ impl<'de> Deserialize<'de> for PublicKey {
         })
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+    use rustls::SignatureScheme;
+    use rustls::crypto::aws_lc_rs::default_provider;
+    use rustls::pki_types::SignatureVerificationAlgorithm;
+
+    fn told(text: &str) -> String {
+        text.parse::<PublicKey>().unwrap_err().to_string()
+    }
+
+    #[test]
+    fn a_key_is_read_in_either_base64_and_printed_in_one() {
+        // The key of test 1 of RFC 8032, section 7.1.
+        let printed = "ed25519:11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo";
+        let spellings = [
+            printed,
+            "ed25519:11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo=",
+            "ed25519:11qYAYKxCrfVS/7TyWQHOg7hcvPapiMlrwIaaPcHURo",
+            "ed25519:11qYAYKxCrfVS/7TyWQHOg7hcvPapiMlrwIaaPcHURo=",
+        ];
+
+        for spelling in spellings {
+            let key: PublicKey = spelling.parse().unwrap();
+            assert_eq!((key.to_string(), key.0[0]), (printed.into(), 0xd7), "{spelling}");
+            assert_eq!(format!("{key:?}"), printed);
+        }
+    }
+
+    #[test]
+    fn what_is_no_public_key_is_told_apart_and_never_quoted() {
+        let letters = "11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo";
+        let private = "MC4CAQAwBQYDK2VwBCIEIJ1hsZ3v_VpguoRK9JLsLMREScVpezJpGXA7rAMcrn9g";
+
+        assert!(told(letters).starts_with("a key begins with ed25519:"));
+        assert!(told("ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAI me@here").starts_with("this is a key of ssh"));
+        assert!(told("-----BEGIN PRIVATE KEY-----").starts_with("this is a private key"));
+        assert!(
+            told(&format!("ed25519:{}", &letters[1..]))
+                .contains("43 letters after ed25519:, and this has 42")
+        );
+        assert!(told(&format!("ed25519:{}!", &letters[1..])).contains("are not those of a key"));
+        // A last letter whose lowest bits are none of the key's.
+        assert!(told(&format!("ed25519:{}p", &letters[..42])).contains("are not those of a key"));
+        for text in [private.into(), format!("ed25519:{private}"), format!("ed25519:{letters}==")] {
+            assert!(!told(&text).contains(&private[..8]) && !told(&text).contains(&letters[..8]), "{text}");
+        }
+    }
+
+    #[test]
+    fn a_key_is_sent_as_openssl_writes_it_and_no_other_kind_is_taken() {
+        let key = PublicKey::of_bytes([7; 32]).unwrap();
+        let spki = key.spki();
+
+        assert_eq!(PublicKey::of_spki(&spki), Some(key));
+        assert_eq!(PublicKey::of_spki(&spki[..43]), None);
+        assert_eq!(PublicKey::of_spki(&[&spki[..], &[0]].concat()), None);
+        for place in 0..SPKI_PREFIX.len() {
+            let mut other = spki;
+            other[place] ^= 1;
+            assert_eq!(PublicKey::of_spki(&other), None, "{place}");
+        }
+    }
+
+    #[test]
+    fn every_key_of_a_list_is_found_and_no_other() {
+        let key = |byte| PublicKey::of_bytes([byte; 32]).unwrap();
+        let list = [key(2), key(3), key(4)];
+
+        assert!(list.iter().all(|it| it.is_one_of(&list)));
+        assert!(!key(5).is_one_of(&list) && !key(2).is_one_of(&[]));
+        let mut close = [3; 32];
+        close[31] ^= 0x40;
+        assert!(!PublicKey(close).is_one_of(&list));
+    }
+
+    /// Whether somebody without any private key can sign for this public one: a signature of the neutral point and zero is
+    /// good for one text in as many as the key's order.
+    fn is_forged(key: &[u8; 32]) -> bool {
+        let algorithms = default_provider().signature_verification_algorithms.mapping;
+        let (_, ed25519) = algorithms.iter().find(|(scheme, _)| *scheme == SignatureScheme::ED25519).unwrap();
+        let signature = [&last_of(1, 0, 0)[..], &[0; 32]].concat();
+        let signed = |n: u8| {
+            (ed25519[0] as &dyn SignatureVerificationAlgorithm).verify_signature(key, &[n], &signature)
+        };
+        (0..=255).any(|n| signed(n).is_ok())
+    }
+
+    #[test]
+    fn keys_that_anybody_can_sign_with_are_refused() {
+        let good = super::super::PrivateKey::generate().unwrap().public();
+        assert!(!is_forged(&good.0));
+
+        for y in SMALL_ORDER {
+            assert!(is_forged(&y), "{y:02x?}");
+            for sign in [0, 0x80] {
+                let mut point = y;
+                point[31] |= sign;
+                assert_eq!(PublicKey::of_bytes(point), None, "{point:02x?}");
+            }
+        }
+        let text = format!("{PREFIX}{}", "A".repeat(43));
+        assert!(told(&text).starts_with("this is no key that a machine can have"));
+    }
+
+    #[test]
+    fn a_second_spelling_of_a_point_is_refused() {
+        for low in 0xed..=0xff {
+            for sign in [0x7f, 0xff] {
+                assert_eq!(PublicKey::of_bytes(last_of(low, 0xff, sign)), None, "{low:x} {sign:x}");
+            }
+        }
+        // 2^255 - 19 - 2, the largest that is refused for neither reason.
+        assert!(PublicKey::of_bytes(last_of(0xeb, 0xff, 0x7f)).is_some());
+    }
+
+    proptest! {
+        #[test]
+        fn a_key_is_read_back(bytes: [u8; 32]) {
+            if let Some(key) = PublicKey::of_bytes(bytes) {
+                prop_assert_eq!(key.to_string().parse(), Ok(key));
+                prop_assert_eq!(key.to_string().len(), PREFIX.len() + 43);
+            }
+        }
+
+        #[test]
+        fn no_text_panics(text in "(ed25519:)?.{0,50}") {
+            let _ = text.parse::<PublicKey>();
+        }
+    }
+}

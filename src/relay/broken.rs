@@ -16,6 +16,9 @@ pub enum Trouble {
     CutInRecord,
     /// A protocol error, or an alert from its other end: the end and the text for the record.
     Described(End, Arc<str>),
+    /// How the other end of a tunnel says that the session ended, or that the tunnel's connection broke, and the text for the
+    /// record if the end alone does not say it.
+    Told(End, Option<Arc<str>>),
 }
 
 impl Trouble {
@@ -95,6 +98,8 @@ impl Broken {
         match &self.trouble {
             Trouble::Io(error) => !is_loss(error) && !is_reset(error),
             Trouble::Cut | Trouble::CutInRecord | Trouble::Described(..) => true,
+            // Behind it, the half gives nothing more.
+            Trouble::Told(..) => false,
         }
     }
 
@@ -117,7 +122,7 @@ impl Broken {
                 Side::Target => End::TargetLost,
             },
             Trouble::Io(_) | Trouble::Cut | Trouble::CutInRecord => reset_by(self.side),
-            Trouble::Described(end, _) => *end,
+            Trouble::Described(end, _) | Trouble::Told(end, _) => *end,
         }
     }
 
@@ -135,6 +140,7 @@ impl Broken {
                 )
             }
             (Trouble::Described(_, description), _) => Some(description),
+            (Trouble::Told(_, description), _) => description,
         }
     }
 }

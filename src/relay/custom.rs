@@ -120,7 +120,7 @@ impl Half for CustomHalf {
     }
 
     /// Only a read or a write reports a break.
-    fn poll_broken(&mut self, _: &mut Context<'_>) -> Poll<io::Error> {
+    fn poll_broken(&mut self, _: &mut Context<'_>) -> Poll<Trouble> {
         Poll::Pending
     }
 
@@ -128,7 +128,7 @@ impl Half for CustomHalf {
         Poll::Pending
     }
 
-    fn take_error(&mut self) -> Option<io::Error> {
+    fn take_error(&mut self) -> Option<Trouble> {
         None
     }
 

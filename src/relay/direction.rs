@@ -8,7 +8,7 @@ use tokio::task::coop::has_budget_remaining;
 
 use super::broken::{At, Fault, Trouble};
 use super::buffer::{self, BUFFER};
-use super::half::{Half, Input};
+use super::half::{HEADROOM, Half, Input};
 use super::splice::{self, Pipe};
 use super::throttle::Throttle;
 use crate::ledger::FlowMeter;
@@ -207,15 +207,16 @@ impl<L: Throttle> Direction<L> {
             ready!(self.poll_readable(cx, source)).map_err(At::Source.fault())?;
         }
         let (read, input) = buffer::with(|buffer| {
-            let mut room = ReadBuf::new(buffer);
+            let mut room = ReadBuf::new(&mut buffer[HEADROOM..]);
             let input = source.poll_read(cx, &mut room, limit);
-            let bytes = room.filled();
-            if !bytes.is_empty() {
+            let read = room.filled().len();
+            if read > 0 {
                 // What was read before a fault counts.
-                flow.read(bytes.len());
-                flow.delivered(sink.write(cx, bytes).map_err(At::Sink.fault())?);
+                flow.read(read);
+                let written = sink.write_in_place(cx, &mut buffer[..HEADROOM + read]);
+                flow.delivered(written.map_err(At::Sink.fault())?);
             }
-            Ok((bytes.len(), input))
+            Ok((read, input))
         })?;
         self.ran_dry = false;
         self.full_reads = if read == limit { self.full_reads.saturating_add(1) } else { 0 };

@@ -65,6 +65,15 @@ pub trait Half: Send {
     /// What broke the connection.
     fn write(&mut self, cx: &mut Context<'_>, bytes: &[u8]) -> Result<usize, Trouble>;
 
+    /// The same for the bytes of `buffer` behind its first [`HEADROOM`] ones, which are the half's: what it puts before bytes
+    /// needs no copy of them. The bytes may be overwritten too.
+    ///
+    /// # Errors
+    /// As of [`Half::write`].
+    fn write_in_place(&mut self, cx: &mut Context<'_>, buffer: &mut [u8]) -> Result<usize, Trouble> {
+        self.write(cx, &buffer[HEADROOM..])
+    }
+
     /// Whether something is kept for the connection.
     fn is_behind(&self) -> bool;
 
@@ -92,7 +101,7 @@ pub trait Half: Send {
     fn end_as_cut(&mut self) {}
 
     /// Ready once the connection is broken, even if it is neither read nor written.
-    fn poll_broken(&mut self, cx: &mut Context<'_>) -> Poll<io::Error>;
+    fn poll_broken(&mut self, cx: &mut Context<'_>) -> Poll<Trouble>;
 
     /// Ready once the other end, whose own direction has ended, is known to have closed the connection altogether: nothing
     /// that is written will reach anybody. Ready once; a kind that cannot know is never ready.
@@ -100,7 +109,13 @@ pub trait Half: Send {
 
     /// The error that the connection has met and that no read, write or watch has reported, if bytes of the session were
     /// lost with it or the other end should learn of it.
-    fn take_error(&mut self) -> Option<io::Error>;
+    fn take_error(&mut self) -> Option<Trouble>;
+
+    /// What its other end has said of how the session ended, if it was read only after the connection broke: it says more than
+    /// the break.
+    fn told(&self) -> Option<Trouble> {
+        None
+    }
 
     /// Has reads end once they have given what has arrived by now, where the kind can do that.
     fn shut_read(&mut self) {}
@@ -120,6 +135,10 @@ pub trait Half: Send {
         None
     }
 }
+
+/// The bytes before those that [`Half::write_in_place`] is given. More than any half needs, so that what is read behind them
+/// begins on a boundary.
+pub const HEADROOM: usize = 16;
 
 /// The largest number of bytes read that a half keeps, as the beginning of a record.
 pub const MAX_KEPT: usize = crate::transport::tls::MAX_UNREAD;
@@ -146,6 +165,10 @@ impl<H: Half + ?Sized> Half for &mut H {
         (**self).write(cx, bytes)
     }
 
+    fn write_in_place(&mut self, cx: &mut Context<'_>, buffer: &mut [u8]) -> Result<usize, Trouble> {
+        (**self).write_in_place(cx, buffer)
+    }
+
     fn is_behind(&self) -> bool {
         (**self).is_behind()
     }
@@ -166,7 +189,7 @@ impl<H: Half + ?Sized> Half for &mut H {
         (**self).end_as_cut();
     }
 
-    fn poll_broken(&mut self, cx: &mut Context<'_>) -> Poll<io::Error> {
+    fn poll_broken(&mut self, cx: &mut Context<'_>) -> Poll<Trouble> {
         (**self).poll_broken(cx)
     }
 
@@ -174,8 +197,12 @@ impl<H: Half + ?Sized> Half for &mut H {
         (**self).poll_abandoned(cx)
     }
 
-    fn take_error(&mut self) -> Option<io::Error> {
+    fn take_error(&mut self) -> Option<Trouble> {
         (**self).take_error()
+    }
+
+    fn told(&self) -> Option<Trouble> {
+        (**self).told()
     }
 
     fn shut_read(&mut self) {

@@ -27,7 +27,7 @@ use crate::outcome::{End, Side};
 use crate::transport::Stream;
 pub use broken::Trouble;
 pub use custom::CustomHalf;
-pub use half::{Half, Input, MAX_KEPT};
+pub use half::{HEADROOM, Half, Input, MAX_KEPT};
 pub use paced::Pace;
 use pump::Pump;
 pub use reset::{abort, last_words, reset};

@@ -142,14 +142,14 @@ impl<'a, C: Half, T: Half, L: Throttle> Pump<'a, C, T, L> {
         self.watches_client |= self.up.is_deaf(self.target.is_behind());
         self.watches_target |= self.down.is_deaf(self.client.is_behind());
         if self.watches_client
-            && let Poll::Ready(error) = self.client.poll_broken(cx)
+            && let Poll::Ready(trouble) = self.client.poll_broken(cx)
         {
-            return Poll::Ready(Broken { side: Side::Client, trouble: error.into() });
+            return Poll::Ready(Broken { side: Side::Client, trouble });
         }
         if !self.watches_target {
             return Poll::Pending;
         }
-        self.target.poll_broken(cx).map(|error| Broken { side: Side::Target, trouble: error.into() })
+        self.target.poll_broken(cx).map(|trouble| Broken { side: Side::Target, trouble })
     }
 
     /// Whether both ends are proven, of a session that has come to its end: nobody is known to have refused what was written
@@ -161,7 +161,7 @@ impl<'a, C: Half, T: Half, L: Throttle> Pump<'a, C, T, L> {
         let sockets = client.spliceable().zip(target.spliceable());
         if sockets.is_none_or(|(client, target)| Stream::have_errors([client, target])) {
             let error = |half: &mut dyn Half, side| match half.take_error() {
-                Some(error) => Err(Broken { side, trouble: error.into() }),
+                Some(trouble) => Err(Broken { side, trouble }),
                 None => Ok(()),
             };
             error(client, Side::Client)?;
@@ -233,6 +233,12 @@ impl<'a, C: Half, T: Half, L: Throttle> Pump<'a, C, T, L> {
                 Side::Target => timeout(patience, acknowledged(target, meter.up.has_sent_end())).await,
             };
         }
+        // What the half has read since says more.
+        let told = match broken.side {
+            Side::Client => client.told(),
+            Side::Target => target.told(),
+        };
+        let broken = Broken { trouble: told.unwrap_or(broken.trouble), ..broken };
         let end = broken.end();
         reset_after(client, target, meter, end, refused_by);
         (end, broken.description())

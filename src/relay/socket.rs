@@ -115,6 +115,24 @@ impl<'a> Socket<'a> {
         self.extra.get_or_insert_default().backlog = Some(Box::new(Backlog { bytes, written: 0 }));
     }
 
+    /// The error that no call has met yet.
+    #[inline]
+    pub(super) fn error(&self) -> Option<io::Error> {
+        self.stream.take_error().ok().flatten()
+    }
+
+    /// Ready once there is one.
+    pub(super) fn poll_error(&mut self, cx: &mut Context<'_>) -> Poll<io::Error> {
+        let stream = self.stream;
+        let Extra { watch, looks, .. } = &mut **self.extra.get_or_insert_default();
+        if watch.is_none() && looks.as_mut().is_some_and(Looks::cover) {
+            return Poll::Pending;
+        }
+        let watch = watch.get_or_insert_with(|| stream.error_reported());
+        let reset = || io::Error::from_raw_os_error(libc::ECONNRESET);
+        watch.as_mut().poll(cx).map(|_| self.error().unwrap_or_else(reset))
+    }
+
     /// Removes `n` kept bytes that were taken.
     fn taken(&mut self, n: usize) {
         let Some(extra) = &mut self.extra else { return };
@@ -200,17 +218,8 @@ impl Half for Socket<'_> {
         Poll::Ready(Ok(()))
     }
 
-    fn poll_broken(&mut self, cx: &mut Context<'_>) -> Poll<io::Error> {
-        let stream = self.stream;
-        let Extra { watch, looks, .. } = &mut **self.extra.get_or_insert_default();
-        if watch.is_none() && looks.as_mut().is_some_and(Looks::cover) {
-            return Poll::Pending;
-        }
-        let watch = watch.get_or_insert_with(|| stream.error_reported());
-        watch.as_mut().poll(cx).map(|_| {
-            let reset = || io::Error::from_raw_os_error(libc::ECONNRESET);
-            stream.take_error().ok().flatten().unwrap_or_else(reset)
-        })
+    fn poll_broken(&mut self, cx: &mut Context<'_>) -> Poll<Trouble> {
+        self.poll_error(cx).map(Trouble::from)
     }
 
     fn poll_abandoned(&mut self, cx: &mut Context<'_>) -> Poll<()> {
@@ -220,8 +229,8 @@ impl Half for Socket<'_> {
     }
 
     #[inline]
-    fn take_error(&mut self) -> Option<io::Error> {
-        self.stream.take_error().ok().flatten()
+    fn take_error(&mut self) -> Option<Trouble> {
+        self.error().map(Trouble::from)
     }
 
     /// A connection that is gone acknowledges nothing more, and has no peer (ENOTCONN).
@@ -283,7 +292,7 @@ mod tests {
         timeout(PATIENCE, begins).await.unwrap();
         rustix::net::sockopt::set_socket_linger(&other, Some(Duration::ZERO)).unwrap();
         drop(other);
-        let broken = timeout(PATIENCE, poll_fn(|cx| half.poll_broken(cx))).await.unwrap();
+        let broken = timeout(PATIENCE, poll_fn(|cx| half.poll_error(cx))).await.unwrap();
 
         // In CLOSE_WAIT a reset is this error (tcp_reset in net/ipv4/tcp_input.c).
         assert_eq!(broken.raw_os_error(), Some(libc::EPIPE));

@@ -201,15 +201,15 @@ impl Half for TlsHalf<'_> {
         self.ends_as_cut = true;
     }
 
-    fn poll_broken(&mut self, cx: &mut Context<'_>) -> Poll<io::Error> {
+    fn poll_broken(&mut self, cx: &mut Context<'_>) -> Poll<Trouble> {
         if self.is_over {
             return Poll::Pending;
         }
-        let error = ready!(self.socket.poll_broken(cx));
+        let error = ready!(self.socket.poll_error(cx));
         // What a client has sent before is read to its end all the same; whether that was a FIN is not known then.
         let may_close = self.side == Side::Client || self.has_ended();
         self.is_over = may_close && self.sent_end && self.lost_by(&error) == 0;
-        if self.is_over { Poll::Pending } else { Poll::Ready(error) }
+        if self.is_over { Poll::Pending } else { Poll::Ready(error.into()) }
     }
 
     fn poll_abandoned(&mut self, cx: &mut Context<'_>) -> Poll<()> {
@@ -217,9 +217,9 @@ impl Half for TlsHalf<'_> {
     }
 
     /// One that met only what TLS itself has to send is none: many clients close without reading a close_notify.
-    fn take_error(&mut self) -> Option<io::Error> {
-        let error = self.socket.take_error()?;
-        (self.lost_by(&error) > 0).then_some(error)
+    fn take_error(&mut self) -> Option<Trouble> {
+        let error = self.socket.error()?;
+        (self.lost_by(&error) > 0).then(|| error.into())
     }
 
     fn shut_read(&mut self) {

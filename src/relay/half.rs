@@ -107,6 +107,12 @@ pub trait Half: Send {
     /// that is written will reach anybody. Ready once; a kind that cannot know is never ready.
     fn poll_abandoned(&mut self, cx: &mut Context<'_>) -> Poll<()>;
 
+    /// Whether the close of the connection has its other end refuse at once what is written to it. Else a session goes on
+    /// though the side opposite has closed altogether, until one writes to it.
+    fn refuses_by_close(&self) -> bool {
+        true
+    }
+
     /// The error that the connection has met and that no read, write or watch has reported, if bytes of the session were
     /// lost with it or the other end should learn of it.
     fn take_error(&mut self) -> Option<Trouble>;
@@ -195,6 +201,10 @@ impl<H: Half + ?Sized> Half for &mut H {
 
     fn poll_abandoned(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         (**self).poll_abandoned(cx)
+    }
+
+    fn refuses_by_close(&self) -> bool {
+        (**self).refuses_by_close()
     }
 
     fn take_error(&mut self) -> Option<Trouble> {

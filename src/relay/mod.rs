@@ -8,6 +8,7 @@
 mod broken;
 mod buffer;
 mod carried;
+mod carrier;
 mod custom;
 mod direction;
 mod half;
@@ -26,6 +27,8 @@ use crate::ledger::Meter;
 use crate::outcome::{End, Side};
 use crate::transport::Stream;
 pub use broken::Trouble;
+pub use carrier::CarrierHalf;
+pub(crate) use carrier::{end_of, reason_of};
 pub use custom::CustomHalf;
 pub use half::{HEADROOM, Half, Input, MAX_KEPT};
 pub use paced::Pace;

@@ -118,11 +118,11 @@ impl<'a, C: Half, T: Half, L: Throttle> Pump<'a, C, T, L> {
     fn poll_abandoned(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         let Pump { client, target, meter, up, down, .. } = self;
         let in_flight = match [up.is_done(), down.is_done()] {
-            [false, true] if !up.is_deaf(target.is_behind()) => {
+            [false, true] if client.refuses_by_close() && !up.is_deaf(target.is_behind()) => {
                 ready!(target.poll_abandoned(cx));
                 client.in_flight(meter.down.has_sent_end())
             }
-            [true, false] if !down.is_deaf(client.is_behind()) => {
+            [true, false] if target.refuses_by_close() && !down.is_deaf(client.is_behind()) => {
                 ready!(client.poll_abandoned(cx));
                 target.in_flight(meter.up.has_sent_end())
             }

@@ -317,6 +317,6 @@ impl TlsHalf<'_> {
 }
 
 /// Of `plain` bytes, the share that corresponds to `written` of the `sealed` bytes that carry them.
-fn share(plain: usize, written: usize, sealed: usize) -> usize {
+pub(super) fn share(plain: usize, written: usize, sealed: usize) -> usize {
     if written == sealed { plain } else { plain * written / sealed }
 }

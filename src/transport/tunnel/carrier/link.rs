@@ -9,6 +9,7 @@ use std::task::{Context, Poll, ready};
 use rustix::net::getpeername;
 
 use super::broken::Broken;
+use super::prepare::give_up_again;
 use super::records::RecordStream;
 use crate::transport::Stream;
 use crate::transport::tls::Sealed;
@@ -202,6 +203,14 @@ impl FrameLink {
             Frame::Opened => self.opened = true,
             _ => {}
         }
+    }
+
+    /// Has the kernel give a silent peer up once more, which it may have been told not to do.
+    ///
+    /// # Errors
+    /// The errno of setsockopt(2).
+    pub(crate) fn watch_again(&self) -> io::Result<()> {
+        give_up_again(self)
     }
 
     /// Whether a part of a message was taken.

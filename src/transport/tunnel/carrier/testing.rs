@@ -1,7 +1,7 @@
 //! Two ends of a secured connection, for tests: TLS 1.3 over TCP on loopback, with an ordinary certificate.
 
 use std::net::{TcpListener, TcpStream};
-use std::sync::{Arc, LazyLock};
+use std::sync::LazyLock;
 use std::time::Duration;
 
 use super::{FrameLink, prepare};

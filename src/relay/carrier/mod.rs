@@ -1,0 +1,395 @@
+//! A half whose connection is a carrier of a tunnel: the bytes of the session are bodies of frames, in TLS records.
+//!
+//! Its end is END, and the connection stays for the next session. What a reset is elsewhere is RESET with a reason, behind the
+//! bytes that were read before it, so that it destroys none; a FIN, a close_notify or an error means that the tunnel is lost.
+//! Behind both ENDs the end that did not open the session says DONE once its own side has everything. Until then the other
+//! end's RESET belongs to this session, and after that the carrier is free: see [`CarrierHalf::settle`].
+//!
+//! A frame is sealed with what was read, in one go: its head is written before the bytes, where they stand.
+
+mod heard;
+mod reason;
+mod settle;
+#[cfg(test)]
+mod tests;
+
+use std::io;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll, ready};
+
+use tokio::io::{Interest, ReadBuf, Ready};
+
+use heard::{Heard, Inlet};
+pub(crate) use reason::{end_of, reason_of};
+
+use super::broken::Trouble;
+use super::carried::Carried;
+use super::half::{HEADROOM, Half, Input, Sent};
+use super::tls::share;
+use crate::outcome::{End, Side};
+use crate::transport::Stream;
+use crate::transport::tls::Wire;
+use crate::transport::tunnel::carrier::{Broken, FrameLink};
+use crate::transport::tunnel::exchange::{Exchange, Role};
+use crate::transport::tunnel::frame::{Frame, HEAD, MAX_BODY, Reason, head};
+
+/// The largest read for frames behind END, in bytes.
+const FRAMES: usize = 4 << 10;
+
+/// A carrier with a session on it.
+///
+/// Dropped before [`CarrierHalf::settle`] or a reset, it looks cut to the other end: the connection ends in a TCP reset.
+pub struct CarrierHalf {
+    link: FrameLink,
+    side: Side,
+    exchange: Exchange,
+    heard: Heard,
+    /// The number of bytes of the session in what the socket has not taken.
+    plain_kept: usize,
+    carried: Carried,
+    sent_end: bool,
+    /// The socket has not taken everything at once, so that the kernel may have been told to wait for its other end.
+    was_behind: bool,
+    watch: Option<Watch>,
+    cut: CutOnDrop,
+}
+
+/// Resolves when the socket has an error that no read or write would meet.
+type Watch = Pin<Box<dyn Future<Output = io::Result<Ready>> + Send>>;
+
+/// Has the drop of the connection be a TCP reset.
+struct CutOnDrop(Option<Arc<Stream>>);
+
+impl Drop for CutOnDrop {
+    fn drop(&mut self) {
+        if let Some(stream) = &self.0 {
+            stream.reset_on_close();
+        }
+    }
+}
+
+impl CarrierHalf {
+    /// A carrier on which OPEN has passed. As the target's connection it is ours: we have sent OPEN. As the client's it is the
+    /// other end's, and OPENED is sent along with the first bytes unless it was sent before.
+    pub fn new(link: FrameLink, side: Side) -> CarrierHalf {
+        let role = match side {
+            Side::Target => Role::Opener,
+            Side::Client => Role::Other,
+        };
+        let cut = CutOnDrop(Some(link.records.stream().clone()));
+        let mut half = CarrierHalf {
+            exchange: Exchange::asked(role),
+            link,
+            side,
+            heard: Heard::default(),
+            plain_kept: 0,
+            carried: Carried::default(),
+            sent_end: false,
+            was_behind: false,
+            watch: None,
+            cut,
+        };
+        half.note_opened(role);
+        half
+    }
+
+    /// Has the exchange know of OPENED. It begins before that, so neither can be out of turn.
+    fn note_opened(&mut self, role: Role) {
+        let is_opened = self.link.is_opened();
+        match role {
+            Role::Opener if is_opened => {
+                let _ = self.exchange.received(&Frame::Opened);
+            }
+            Role::Opener => {}
+            Role::Other => {
+                let queued = if is_opened { Ok(()) } else { self.link.queue(&Frame::Opened) };
+                if let Err(broken) = queued {
+                    self.heard.lose(&broken);
+                }
+                let _ = self.exchange.sent(&Frame::Opened);
+            }
+        }
+    }
+
+    /// The connection, once the session's both ENDs and DONE have passed and nothing is left over; `None` means that it is of no
+    /// more use.
+    pub fn into_link(self) -> Option<FrameLink> {
+        let CarrierHalf { link, exchange, heard, was_behind, watch, mut cut, .. } = self;
+        let is_clean = heard.done && heard.end().is_none() && exchange.is_free() && link.is_between_frames();
+        if !is_clean || was_behind && link.watch_again().is_err() {
+            return None;
+        }
+        // Both have the socket as well.
+        cut.0 = None;
+        drop((watch, cut));
+        Some(link)
+    }
+
+    /// The end that the other end of the tunnel gave the session, or that the loss of the connection means.
+    pub(crate) fn told_end(&self) -> Option<End> {
+        self.heard.end()
+    }
+
+    /// How the session ended otherwise than by both ENDs, as trouble.
+    fn trouble(&self) -> Trouble {
+        let unknown = || Trouble::Told(End::Internal, None);
+        self.heard.trouble().unwrap_or_else(unknown)
+    }
+
+    /// Notes that the connection broke.
+    fn lose(&mut self, broken: &Broken) -> Trouble {
+        self.heard.lose(broken);
+        self.trouble()
+    }
+
+    /// Writes records that carry `plain` bytes of the session; returns how many of those the socket has taken.
+    fn send(&mut self, wire: &[u8], plain: usize) -> Result<usize, Trouble> {
+        self.carried.add(plain, wire.len());
+        let written = self.link.records.send(wire).map_err(|broken| self.lose(&broken))?;
+        let taken = share(plain, written, wire.len());
+        self.plain_kept += plain - taken;
+        self.was_behind |= written < wire.len();
+        Ok(taken)
+    }
+
+    /// Sends a frame in turn, behind everything before; an error if it is out of turn, or the connection broke.
+    fn send_frame(&mut self, frame: &Frame) -> Result<(), Trouble> {
+        if self.exchange.sent(frame).is_err() {
+            return Err(self.trouble());
+        }
+        let mut bytes = Vec::new();
+        frame.encode(&mut bytes);
+        Wire::with(|Wire { sealed, .. }| {
+            let filled = self.link.records.seal(&bytes, sealed).map_err(|broken| self.lose(&broken))?;
+            self.send(&sealed[..filled], 0).map(drop)
+        })
+    }
+
+    /// Cuts the session with this reason, unless it is over.
+    fn cut(&mut self, reason: Reason) {
+        match self.heard.is_final() {
+            // The other end has cut it itself, or was told before.
+            true => self.cut.0 = None,
+            false => self.send_reset(reason),
+        }
+    }
+
+    /// Takes plain bytes that were read before; as many as fit into `room`.
+    fn take_unread(&mut self, room: &mut ReadBuf<'_>) {
+        let CarrierHalf { link: FrameLink { decoder, unread, .. }, exchange, heard, side, .. } = self;
+        let left = unread.left();
+        let part = &left[..left.len().min(room.remaining())];
+        Inlet { decoder, exchange, heard, side: *side }.take(part, &mut |bytes| room.put_slice(bytes));
+        let rest = left.len() - part.len();
+        unread.keep_last(rest);
+        self.answer_breach();
+    }
+
+    /// Reads once, if the socket counts as readable; whether it had anything.
+    fn read_now(&mut self, limit: usize, body: &mut dyn FnMut(&[u8])) -> bool {
+        let CarrierHalf { link: FrameLink { decoder, records, .. }, exchange, heard, side, .. } = self;
+        let mut inlet = Inlet { decoder, exchange, heard, side: *side };
+        let was_behind = records.is_behind();
+        let read = records.read_now(limit, &mut |plain| inlet.take(plain, body));
+        self.was_behind |= !was_behind && records.is_behind();
+        let has_read = read.unwrap_or_else(|broken| {
+            self.heard.lose(&broken);
+            self.heard.closed = true;
+            true
+        });
+        self.answer_breach();
+        has_read
+    }
+
+    /// Tells an end that has broken the rules.
+    fn answer_breach(&mut self) {
+        if self.heard.takes_breach() {
+            self.send_reset(Reason::Protocol);
+        }
+    }
+
+    fn send_reset(&mut self, reason: Reason) {
+        // Of a broken connection, or one that takes nothing, the drop is a reset.
+        if self.send_frame(&Frame::Reset(reason)).is_ok() && !self.link.records.is_behind() {
+            self.cut.0 = None;
+        }
+    }
+
+    /// Reads what follows END: ready once it is known how the session ends. Also a body is out of turn there.
+    fn poll_rest(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        loop {
+            if self.heard.done || self.heard.end().is_some() {
+                return Poll::Ready(());
+            }
+            if !self.link.unread.left().is_empty() {
+                self.take_unread(&mut ReadBuf::new(&mut [0; FRAMES]));
+                continue;
+            }
+            if ready!(self.link.records.poll_readable(cx)).is_err() {
+                self.heard.lose(&Broken::Closed);
+            }
+            self.read_now(FRAMES, &mut |_| {});
+        }
+    }
+
+    /// The bytes of the session in the last `wire` bytes that the socket took.
+    fn plain(&self, wire: u32) -> u32 {
+        self.carried.plain_of(wire.into(), self.link.records.backlog() as u64)
+    }
+}
+
+impl Half for CarrierHalf {
+    fn poll_readable(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        if self.heard.is_final() || self.heard.ended || !self.link.unread.left().is_empty() {
+            return Poll::Ready(Ok(()));
+        }
+        self.link.records.poll_readable(cx)
+    }
+
+    fn has_input(&self) -> bool {
+        self.heard.is_final() || !self.link.unread.left().is_empty() || self.link.records.counts_as_readable()
+    }
+
+    fn poll_read(
+        &mut self,
+        cx: &mut Context<'_>,
+        room: &mut ReadBuf<'_>,
+        limit: usize,
+    ) -> Poll<Result<Input, Trouble>> {
+        let is_done = self.heard.is_final() || self.heard.ended;
+        if !is_done && !self.link.unread.left().is_empty() {
+            self.take_unread(room);
+        } else if !is_done {
+            let mut has_read = self.read_now(limit, &mut |bytes| room.put_slice(bytes));
+            while !has_read && !self.heard.is_lost() {
+                ready!(self.link.records.poll_readable(cx))?;
+                has_read = self.read_now(limit, &mut |bytes| room.put_slice(bytes));
+            }
+            // Of a connection that a write found broken, all that has arrived is read.
+            if has_read && self.heard.is_lost() && !self.heard.closed {
+                return Poll::Ready(Ok(Input::Open));
+            }
+            if self.is_behind() {
+                // The other direction flushes what TLS itself has to send, and may have had its turn already.
+                cx.waker().wake_by_ref();
+            }
+        }
+        match self.heard.trouble() {
+            Some(trouble) => Poll::Ready(Err(trouble)),
+            None if self.heard.ended => Poll::Ready(Ok(Input::Ended)),
+            None => Poll::Ready(Ok(Input::Open)),
+        }
+    }
+
+    fn write(&mut self, cx: &mut Context<'_>, bytes: &[u8]) -> Result<usize, Trouble> {
+        self.write_in_place(cx, &mut [&[0; HEADROOM], bytes].concat())
+    }
+
+    fn write_in_place(&mut self, _: &mut Context<'_>, buffer: &mut [u8]) -> Result<usize, Trouble> {
+        if self.exchange.sent_body().is_err() {
+            return Err(self.trouble());
+        }
+        Wire::with(|Wire { sealed, .. }| {
+            let (mut filled, mut at) = (0, HEADROOM);
+            while at < buffer.len() {
+                let end = buffer.len().min(at + MAX_BODY);
+                // What stands there was sealed with the frame before.
+                buffer[at - HEAD..at].copy_from_slice(&head(end - at));
+                let wire = &mut sealed[filled..];
+                let frame = self.link.records.seal(&buffer[at - HEAD..end], wire);
+                filled += frame.map_err(|broken| self.lose(&broken))?;
+                at = end;
+            }
+            self.send(&sealed[..filled], buffer.len() - HEADROOM)
+        })
+    }
+
+    fn is_behind(&self) -> bool {
+        self.link.records.is_behind()
+    }
+
+    fn poll_flush(&mut self, cx: &mut Context<'_>) -> Poll<Result<usize, Trouble>> {
+        let before = self.link.records.backlog();
+        let written = ready!(self.link.records.poll_flush(cx)).map_err(|broken| self.lose(&broken))?;
+        let taken = share(self.plain_kept, written, before.max(1));
+        self.plain_kept -= taken;
+        Poll::Ready(Ok(taken))
+    }
+
+    fn poll_end(&mut self, cx: &mut Context<'_>, _: bool) -> Poll<Result<(), Trouble>> {
+        if !self.sent_end {
+            self.send_frame(&Frame::End)?;
+            self.sent_end = true;
+        }
+        while self.is_behind() {
+            ready!(self.poll_flush(cx))?;
+        }
+        Poll::Ready(Ok(()))
+    }
+
+    /// Behind END only frames can come, so it is read on; before, a connection that is not read is watched for an error.
+    fn poll_broken(&mut self, cx: &mut Context<'_>) -> Poll<Trouble> {
+        if self.heard.ended {
+            ready!(self.poll_rest(cx));
+        } else if self.heard.end().is_none() {
+            let stream = self.link.records.stream();
+            let watch = self.watch.get_or_insert_with(|| {
+                let stream = stream.clone();
+                Box::pin(async move { stream.ready(Interest::ERROR).await })
+            });
+            // Ready either way means that there is one.
+            let _ = ready!(watch.as_mut().poll(cx));
+            let reset = || io::Error::from_raw_os_error(libc::ECONNRESET);
+            let error = self.link.records.stream().take_error().ok().flatten().unwrap_or_else(reset);
+            self.heard.lose(&Broken::Io(error));
+        }
+        self.heard.trouble().map_or(Poll::Pending, Poll::Ready)
+    }
+
+    fn poll_abandoned(&mut self, _: &mut Context<'_>) -> Poll<()> {
+        Poll::Pending
+    }
+
+    /// The carrier is not closed, and the other end of the session may be a network away: many services close altogether behind
+    /// their answer, and many visitors behind it, and both are an end like any other.
+    fn refuses_by_close(&self) -> bool {
+        false
+    }
+
+    /// Of a session that has ended on both sides, what the other end has said of it since.
+    fn take_error(&mut self) -> Option<Trouble> {
+        while self.heard.ended && !self.heard.done && self.heard.end().is_none() {
+            if !self.link.unread.left().is_empty() {
+                self.take_unread(&mut ReadBuf::new(&mut [0; FRAMES]));
+            } else if !self.link.records.counts_as_readable() || !self.read_now(FRAMES, &mut |_| {}) {
+                break;
+            }
+        }
+        self.heard.trouble().filter(|_| !self.heard.done)
+    }
+
+    fn told(&self) -> Option<Trouble> {
+        self.heard.told()
+    }
+
+    /// RESET goes behind what the kernel has, and destroys none of it.
+    fn in_flight(&mut self, _: bool) -> u32 {
+        if self.heard.end().is_some() { 0 } else { self.plain_kept.try_into().unwrap_or(u32::MAX) }
+    }
+
+    /// Without room for RESET the connection is reset, with all that the other end's kernel has not got.
+    fn undelivered(&mut self, sent: Sent) -> u32 {
+        if self.heard.end().is_none() && !self.is_behind() {
+            return 0;
+        }
+        let wire = self.link.records.stream().undelivered(false, sent.is_refused);
+        self.plain(wire)
+    }
+
+    fn reset(&mut self, why: End) {
+        if !self.heard.done {
+            self.cut(reason_of(why));
+        }
+    }
+}

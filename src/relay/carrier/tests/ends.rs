@@ -1,0 +1,291 @@
+//! Each way a session ends, seen from both of its sides and in both records.
+
+use super::*;
+use std::io::ErrorKind;
+
+#[tokio::test]
+async fn an_answer_after_the_request_has_ended_arrives_whole_and_the_carrier_is_free() {
+    let (ended, (request, answer)) = carry(links().await, LINGER, async |mut visitor, mut service| {
+        let ask = async {
+            write(&mut visitor, &bytes(1, 3_000_000)).await;
+            visitor.shutdown().await.unwrap();
+            read_to_end(&mut visitor).await
+        };
+        let reply = async {
+            let request = read_to_end(&mut service).await;
+            write(&mut service, &bytes(2, 3_000_000)).await;
+            drop(service);
+            request
+        };
+        let (answer, request) = tokio::join!(ask, reply);
+        (request, answer)
+    })
+    .await;
+
+    assert!(request == bytes(1, 3_000_000) && answer == bytes(2, 3_000_000));
+    for ended in &ended {
+        assert_eq!((ended.end, ended.closed_by), (End::Done, Some(Side::Client)));
+        let Traffic { up, down } = ended.traffic;
+        assert_eq!([up.read, up.delivered, down.read, down.delivered], [3_000_000; 4]);
+        assert!(ended.link.is_some() && ended.words.is_none());
+    }
+}
+
+#[tokio::test]
+async fn a_request_after_the_answer_has_ended_arrives_whole() {
+    let (ended, (answer, request)) = carry(links().await, LINGER, async |mut visitor, mut service| {
+        write(&mut service, b"220 ready\r\n").await;
+        service.shutdown().await.unwrap();
+        let answer = read_to_end(&mut visitor).await;
+        write(&mut visitor, &bytes(3, 500_000)).await;
+        // Dropped once everything is there: until then it is one that listens.
+        let request = async {
+            visitor.shutdown().await.unwrap();
+            read_to_end(&mut service).await
+        };
+        (answer, request.await)
+    })
+    .await;
+
+    assert!(answer == b"220 ready\r\n" && request == bytes(3, 500_000));
+    assert_eq!(ends(&ended), [End::Done; 2]);
+    assert_eq!([ended[0].closed_by, ended[1].closed_by], [Some(Side::Target); 2]);
+    assert!(ended.iter().all(|ended| ended.link.is_some()));
+}
+
+#[tokio::test]
+async fn a_session_without_a_byte_ends_and_leaves_the_carrier_free() {
+    let (ended, ()) = carry(links().await, LINGER, async |visitor, service| drop((visitor, service))).await;
+
+    assert_eq!(ends(&ended), [End::Done; 2]);
+    assert!(ended.iter().all(|ended| ended.link.is_some()));
+}
+
+#[tokio::test]
+async fn streams_both_ways_at_once_to_slow_readers_are_whole() {
+    const LENGTH: usize = 8_000_000;
+    async fn slowly(socket: &mut tokio::net::tcp::ReadHalf<'_>) -> Vec<u8> {
+        let (mut all, mut part) = (Vec::new(), vec![0; 70_000]);
+        loop {
+            tokio::task::yield_now().await;
+            match socket.read(&mut part).await.unwrap() {
+                0 => return all,
+                n => all.extend_from_slice(&part[..n]),
+            }
+        }
+    }
+    let talk = async |socket: &mut tokio::net::TcpStream, seed| {
+        let (mut read, mut write) = socket.split();
+        let says = async {
+            write.write_all(&bytes(seed, LENGTH)).await.unwrap();
+            write.shutdown().await.unwrap();
+        };
+        tokio::join!(slowly(&mut read), says).0
+    };
+
+    let (ended, (down, up)) = carry(links().await, LINGER, async |mut visitor, mut service| {
+        tokio::join!(talk(&mut visitor, 4), talk(&mut service, 5))
+    })
+    .await;
+
+    assert!(up == bytes(4, LENGTH) && down == bytes(5, LENGTH));
+    assert_eq!(ends(&ended), [End::Done; 2]);
+    assert!(ended.iter().all(|ended| ended.link.is_some()));
+}
+
+#[tokio::test]
+async fn a_visitor_that_resets_is_a_reset_of_the_client_at_both_ends_behind_what_it_sent() {
+    let (ended, (request, error)) = carry(links().await, LINGER, async |mut visitor, mut service| {
+        write(&mut visitor, &bytes(6, 200_000)).await;
+        let mut first = vec![0; 200_000];
+        service.read_exact(&mut first).await.unwrap();
+        resets(&visitor);
+        drop(visitor);
+        let (rest, error) = read_to_error(&mut service).await;
+        ([first, rest].concat(), error)
+    })
+    .await;
+
+    assert!(request == bytes(6, 200_000));
+    assert_eq!(error, ErrorKind::ConnectionReset);
+    assert_eq!(ends(&ended), [End::ClientReset; 2]);
+    assert!(ended.iter().all(|ended| ended.link.is_none()));
+}
+
+#[tokio::test]
+async fn a_service_that_resets_is_a_reset_of_the_target_at_both_ends_behind_what_it_sent() {
+    let (ended, (answer, error)) = carry(links().await, LINGER, async |mut visitor, mut service| {
+        write(&mut service, &bytes(7, 200_000)).await;
+        let mut first = vec![0; 200_000];
+        visitor.read_exact(&mut first).await.unwrap();
+        resets(&service);
+        drop(service);
+        let (rest, error) = read_to_error(&mut visitor).await;
+        ([first, rest].concat(), error)
+    })
+    .await;
+
+    assert!(answer == bytes(7, 200_000));
+    assert_eq!(error, ErrorKind::ConnectionReset);
+    assert_eq!(ends(&ended), [End::TargetReset; 2]);
+    assert!(ended.iter().all(|ended| ended.link.is_none()));
+}
+
+#[tokio::test]
+async fn a_reset_after_an_end_is_a_reset_all_the_same() {
+    let (ended, error) = carry(links().await, LINGER, async |mut visitor, mut service| {
+        write(&mut visitor, b"request").await;
+        visitor.shutdown().await.unwrap();
+        assert_eq!(read_to_end(&mut service).await, b"request");
+        resets(&visitor);
+        drop(visitor);
+        // Only a write, or the watch of the half that is not read, learns of it.
+        service.ready(tokio::io::Interest::ERROR).await.unwrap();
+        service.take_error().unwrap().map(|error| error.kind())
+    })
+    .await;
+
+    // In CLOSE_WAIT a reset is this error (tcp_reset in net/ipv4/tcp_input.c).
+    assert_eq!(error, Some(ErrorKind::BrokenPipe));
+    assert_eq!(ends(&ended), [End::ClientReset; 2]);
+}
+
+#[tokio::test]
+async fn a_write_to_a_service_that_closed_comes_back_as_a_reset() {
+    let (ended, error) = carry(links().await, LINGER, async |mut visitor, mut service| {
+        write(&mut service, b"bye").await;
+        service.shutdown().await.unwrap();
+        assert_eq!(read_to_end(&mut visitor).await, b"bye");
+        write(&mut visitor, b"are you there?").await;
+        let mut asked = [0; 14];
+        service.read_exact(&mut asked).await.unwrap();
+        resets(&service);
+        drop(service);
+        loop {
+            if let Err(error) = visitor.write_all(b"hello?").await {
+                break error.kind();
+            }
+            tokio::task::yield_now().await;
+        }
+    })
+    .await;
+
+    assert!(matches!(error, ErrorKind::ConnectionReset | ErrorKind::BrokenPipe), "{error}");
+    assert_eq!(ends(&ended), [End::TargetReset; 2]);
+    assert!(ended.iter().all(|ended| ended.link.is_none()));
+}
+
+#[tokio::test]
+async fn a_carrier_that_is_closed_in_a_session_is_a_lost_tunnel_and_a_reset() {
+    let (opener, mut other) = links().await;
+    let ((ours, visitor), mut opener) = (plain(), opener);
+    open(&mut opener, &mut other).await;
+    let mut visitor = of_tokio(visitor);
+
+    let here = run_end(opener, ours, Side::Target, LINGER);
+    let there = async {
+        write(&mut visitor, b"hello").await;
+        assert_eq!(other.receive(100).await.unwrap(), Received::Message(b"hello".to_vec()));
+        other.queue(&Frame::Opened).unwrap();
+        other.queue_message(b"half an answ").unwrap();
+        other.flush().await.unwrap();
+        drop(other);
+        read_to_error(&mut visitor).await
+    };
+    let (ended, (answer, error)) = timeout(PATIENCE, async { tokio::join!(here, there) }).await.unwrap();
+
+    assert_eq!((answer, error), (b"half an answ".to_vec(), ErrorKind::ConnectionReset));
+    assert_eq!((ended.end, ended.link.is_none()), (End::TunnelLost, true));
+    assert!(ended.words.unwrap().contains("closed the connection within the session"));
+}
+
+#[tokio::test]
+async fn a_carrier_that_is_reset_in_a_session_is_a_lost_tunnel_at_the_end_that_lets_in() {
+    let (mut opener, mut other) = links().await;
+    let (theirs, service) = plain();
+    open(&mut opener, &mut other).await;
+    let mut service = of_tokio(service);
+
+    let there = run_end(other, theirs, Side::Client, LINGER);
+    let here = async {
+        opener.queue_message(b"half a requ").unwrap();
+        opener.flush().await.unwrap();
+        let mut read = [0; 11];
+        service.read_exact(&mut read).await.unwrap();
+        rustix::net::sockopt::set_socket_linger(&opener, Some(Duration::ZERO)).unwrap();
+        drop(opener);
+        read_to_error(&mut service).await
+    };
+    let (ended, (_, error)) = timeout(PATIENCE, async { tokio::join!(there, here) }).await.unwrap();
+
+    assert_eq!(error, ErrorKind::ConnectionReset);
+    assert_eq!((ended.end, ended.link.is_none()), (End::TunnelLost, true));
+}
+
+#[tokio::test]
+async fn a_session_that_is_ended_by_an_order_says_the_same_word_at_the_other_end() {
+    for why in [End::Idle, End::Killed, End::Revoked, End::Drained, End::Evicted, End::Expired, End::Internal]
+    {
+        let (mut opener, mut other) = links().await;
+        let ((ours, visitor), (theirs, service)) = (plain(), plain());
+        open(&mut opener, &mut other).await;
+        let (mut visitor, mut service) = (of_tokio(visitor), of_tokio(service));
+        let here = async {
+            let meter = Meter::default();
+            let (mut carrier, mut socket) = (CarrierHalf::new(opener, Side::Target), Socket::new(&ours));
+            {
+                let pace = Pace::new(None, None);
+                let relaying = relay_halves(&mut socket, &mut carrier, &meter, LINGER, &pace);
+                let talk = async {
+                    write(&mut visitor, b"to the end").await;
+                    let mut read = [0; 10];
+                    service.read_exact(&mut read).await.unwrap();
+                };
+                tokio::select! { _ = relaying => panic!("it was not ended"), () = talk => {} }
+            }
+            crate::relay::reset(&mut socket, &mut carrier, &meter, why);
+            carrier.settle(LINGER).await.unwrap();
+            carrier.into_link().is_none()
+        };
+        let there = run_end(other, theirs, Side::Client, LINGER);
+        let (is_gone, ended) = timeout(PATIENCE, async { tokio::join!(here, there) }).await.unwrap();
+
+        assert_eq!((ended.end, is_gone), (why, true));
+        assert!(ended.words.is_some_and(|words| words.ends_with("at the other end of the tunnel")));
+        assert_eq!(read_to_error(&mut service).await.1, ErrorKind::ConnectionReset);
+    }
+}
+
+#[tokio::test]
+async fn a_target_that_was_not_reached_there_is_no_target_here_with_its_cause() {
+    let (mut opener, mut other) = links().await;
+    let ((ours, visitor), _) = (plain(), ());
+    open(&mut opener, &mut other).await;
+    let mut visitor = of_tokio(visitor);
+    other.queue(&Frame::Failed(br#"{"cause":"refused","words":"port 3000"}"#.to_vec())).unwrap();
+    other.queue(&Frame::Reset(crate::transport::tunnel::frame::Reason::NoTarget)).unwrap();
+    other.flush().await.unwrap();
+
+    let here = run_end(opener, ours, Side::Target, LINGER);
+    let (ended, (_, error)) =
+        timeout(PATIENCE, async { tokio::join!(here, read_to_error(&mut visitor)) }).await.unwrap();
+
+    assert_eq!(ended.end, End::NoTarget(crate::outcome::Cause::Refused));
+    assert_eq!((ended.words.as_deref(), error), (Some("port 3000"), ErrorKind::ConnectionReset));
+}
+
+#[tokio::test]
+async fn without_done_the_opener_does_not_call_it_done() {
+    let (mut opener, mut other) = links().await;
+    let (ours, visitor) = plain();
+    open(&mut opener, &mut other).await;
+    drop(visitor);
+    other.queue(&Frame::Opened).unwrap();
+    other.queue(&Frame::End).unwrap();
+    other.flush().await.unwrap();
+
+    // It stays open, and says nothing more.
+    let ended = timeout(PATIENCE, run_end(opener, ours, Side::Target, Duration::ZERO)).await.unwrap();
+
+    assert_eq!((ended.end, ended.link.is_none()), (End::TunnelLost, true));
+}

@@ -1,0 +1,43 @@
+//! The tunnels by name.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use super::Line;
+use crate::address::TunnelName;
+
+/// The tunnels by name, whether configured or not: a route's target asks for the line of its tunnel, which is down until a
+/// tunnel of this name stands.
+#[derive(Default)]
+pub struct Lines {
+    lines: Mutex<HashMap<TunnelName, Arc<Line>>>,
+}
+
+impl Lines {
+    /// The line of the tunnel of this name: the same one for as long as anybody holds it, or the tunnel is up.
+    pub fn get(&self, name: &TunnelName) -> Arc<Line> {
+        let mut lines = self.lines.lock().unwrap_or_else(PoisonError::into_inner);
+        // Names of tunnels that are gone from the configuration are not kept for ever.
+        lines.retain(|of, line| of == name || line.is_up() || Arc::strong_count(line) > 1);
+        lines.entry(name.clone()).or_default().clone()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_line_lives_for_as_long_as_anybody_holds_it() {
+        let lines = Lines::default();
+        let name = |text: &str| text.parse::<TunnelName>().unwrap();
+        let held = lines.get(&name("home"));
+
+        for n in 0..1000 {
+            lines.get(&name(&format!("office{n}")));
+        }
+
+        assert!(Arc::ptr_eq(&held, &lines.get(&name("home"))));
+        assert_eq!(lines.lines.lock().unwrap().len(), 1);
+    }
+}

@@ -1,0 +1,200 @@
+//! What is counted of a tunnel over its life. Plain numbers: whoever acts adds to them, and whoever shows them reads.
+
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+
+/// A number that only grows.
+#[derive(Debug, Default)]
+pub struct Count(AtomicU64);
+
+impl Count {
+    /// Adds to it.
+    pub fn add(&self, more: u64) {
+        self.0.fetch_add(more, Relaxed);
+    }
+
+    /// The number now.
+    pub fn get(&self) -> u64 {
+        self.0.load(Relaxed)
+    }
+}
+
+/// A number that rises and falls.
+#[derive(Debug, Default)]
+pub struct Level(AtomicU64);
+
+impl Level {
+    /// One more.
+    pub fn rise(&self) {
+        self.0.fetch_add(1, Relaxed);
+    }
+
+    /// One less; not below zero.
+    pub fn fall(&self) {
+        let less = |level: u64| Some(level.saturating_sub(1));
+        // It always has a value.
+        let _ = self.0.fetch_update(Relaxed, Relaxed, less);
+    }
+
+    /// The number now.
+    pub fn get(&self) -> u64 {
+        self.0.load(Relaxed)
+    }
+}
+
+/// How a dial of the other end went, from the look-up of its name to WELCOME.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Dialled {
+    /// It was let in.
+    Up,
+    /// Its name has no address.
+    NoAddress,
+    /// Nothing listens there.
+    Refused,
+    /// No answer in time.
+    TimedOut,
+    /// No way there.
+    Unreachable,
+    /// The handshake failed: see [`Numbers::handshakes_failed`].
+    Handshake,
+    /// It answered with BYE.
+    Bye,
+    /// Anything else.
+    Other,
+}
+
+/// Why a handshake failed, at either end.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum HandshakeFailed {
+    /// The other machine's key is not known here.
+    UnknownHere,
+    /// Our key is not known there.
+    UnknownThere,
+    /// It has another key than the one that is written here.
+    WrongKey,
+    /// It is no Loopgate.
+    NotLoopgate,
+    /// It speaks no version that we speak.
+    Version,
+    /// It took too long.
+    TimedOut,
+    /// Anything else.
+    Other,
+}
+
+impl Dialled {
+    /// Every one, in the order of the counts.
+    pub const ALL: [Dialled; 8] = [
+        Dialled::Up,
+        Dialled::NoAddress,
+        Dialled::Refused,
+        Dialled::TimedOut,
+        Dialled::Unreachable,
+        Dialled::Handshake,
+        Dialled::Bye,
+        Dialled::Other,
+    ];
+
+    /// The word in metrics.
+    pub fn code(self) -> &'static str {
+        match self {
+            Dialled::Up => "up",
+            Dialled::NoAddress => "no_address",
+            Dialled::Refused => "refused",
+            Dialled::TimedOut => "timed_out",
+            Dialled::Unreachable => "unreachable",
+            Dialled::Handshake => "handshake",
+            Dialled::Bye => "bye",
+            Dialled::Other => "other",
+        }
+    }
+}
+
+impl HandshakeFailed {
+    /// Every one, in the order of the counts.
+    pub const ALL: [HandshakeFailed; 7] = [
+        HandshakeFailed::UnknownHere,
+        HandshakeFailed::UnknownThere,
+        HandshakeFailed::WrongKey,
+        HandshakeFailed::NotLoopgate,
+        HandshakeFailed::Version,
+        HandshakeFailed::TimedOut,
+        HandshakeFailed::Other,
+    ];
+
+    /// The word in metrics.
+    pub fn code(self) -> &'static str {
+        match self {
+            HandshakeFailed::UnknownHere => "unknown_here",
+            HandshakeFailed::UnknownThere => "unknown_there",
+            HandshakeFailed::WrongKey => "wrong_key",
+            HandshakeFailed::NotLoopgate => "not_loopgate",
+            HandshakeFailed::Version => "version",
+            HandshakeFailed::TimedOut => "timed_out",
+            HandshakeFailed::Other => "other",
+        }
+    }
+}
+
+/// The numbers of one tunnel. How many carriers are idle, and how many clients wait, [`super::Line::demand`] says.
+#[derive(Debug, Default)]
+pub struct Numbers {
+    /// Carriers that were asked for.
+    pub takes: Count,
+    /// Of these, how many had to be waited for.
+    pub waits: Count,
+    /// Of these, how many were not had in time, or because too many waited.
+    pub busy: Count,
+    /// Carriers with a session now, whichever end opened it.
+    pub carriers_busy: Level,
+    /// Carriers that are being opened now.
+    pub carriers_opening: Level,
+    /// Bytes of sessions to the other end.
+    pub sent: Count,
+    /// Bytes of sessions from the other end.
+    pub received: Count,
+    dials: [Count; Dialled::ALL.len()],
+    handshakes_failed: [Count; HandshakeFailed::ALL.len()],
+}
+
+impl Numbers {
+    /// The dials, controls and carriers, with this result.
+    pub fn dials(&self, result: Dialled) -> &Count {
+        &self.dials[result as usize]
+    }
+
+    /// The handshakes that failed for this reason.
+    pub fn handshakes_failed(&self, why: HandshakeFailed) -> &Count {
+        &self.handshakes_failed[why as usize]
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_result_has_its_own_count() {
+        let numbers = Numbers::default();
+
+        for (n, result) in Dialled::ALL.into_iter().enumerate() {
+            numbers.dials(result).add(n as u64);
+        }
+        for (n, why) in HandshakeFailed::ALL.into_iter().enumerate() {
+            numbers.handshakes_failed(why).add(n as u64);
+        }
+
+        assert_eq!(Dialled::ALL.map(|result| numbers.dials(result).get()), [0, 1, 2, 3, 4, 5, 6, 7]);
+        let failed = HandshakeFailed::ALL.map(|why| numbers.handshakes_failed(why).get());
+        assert_eq!(failed, [0, 1, 2, 3, 4, 5, 6]);
+    }
+
+    #[test]
+    fn a_level_does_not_fall_below_zero() {
+        let level = Level::default();
+
+        level.fall();
+        level.rise();
+
+        assert_eq!(level.get(), 1);
+    }
+}

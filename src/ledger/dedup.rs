@@ -78,7 +78,7 @@ impl Folds {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::outcome::{Cause, Client, Outcome, Phase, Timing, Traffic, Way};
+    use crate::outcome::{Cause, Client, Outcome, Phase, SessionId, Timing, Traffic, Way};
 
     fn failure(cause: Cause) -> Record {
         let outcome = Outcome {
@@ -100,6 +100,10 @@ mod tests {
             target: "127.0.0.1:3000".into(),
             client,
             via: None,
+            id: SessionId([0; 10]),
+            tunnel: None,
+            carrier: None,
+            far: false,
             name: None,
             client_tls: None,
             target_tls: None,

@@ -5,8 +5,8 @@ use std::sync::atomic::Ordering::Relaxed;
 use std::time::{Duration, Instant};
 
 use super::live::NO_AIM;
-use super::{Ledger, Live, Meter};
-use crate::outcome::{Agreed, Attempt, Client, End, Limit, Outcome, Phase, Side, Timing, Way};
+use super::{Ledger, Live, Meter, TunnelCarrier};
+use crate::outcome::{Agreed, Attempt, Client, End, Limit, Outcome, Phase, SessionId, Side, Timing, Way};
 
 /// The open entry of one session. Dropped without [`Entry::close`], as when a panic unwinds, it closes as `internal`.
 pub struct Entry {
@@ -53,6 +53,25 @@ impl Entry {
         let ledger = self.ledger.as_ref();
         let noted = ledger.and_then(|ledger| ledger.lives.noted(self.live.id, |notes| notes.behind));
         noted.unwrap_or(self.live.client)
+    }
+
+    /// The id of its record.
+    pub fn id(&self) -> SessionId {
+        self.live.session_id()
+    }
+
+    /// Records which connection of a tunnel carries it to its target.
+    pub fn carried_by(&self, carrier: TunnelCarrier) {
+        if let Some(ledger) = &self.ledger {
+            ledger.lives.note(self.live.id, |notes| notes.carrier = Some(carrier.into()));
+        }
+    }
+
+    /// Records that the other end of a tunnel has said why the target was not reached.
+    pub fn far(&self) {
+        if let Some(ledger) = &self.ledger {
+            ledger.lives.note(self.live.id, |notes| notes.far = true);
+        }
     }
 
     /// Records why it ends as it does: the hint of its record, if its end has none of its own.
@@ -131,16 +150,105 @@ mod tests {
     use std::sync::Mutex;
 
     use super::*;
-    use crate::ledger::{Record, TargetNames};
+    use crate::address::TunnelName;
+    use crate::ledger::{Record, TargetNames, Through};
+    use crate::outcome::Cause;
 
-    /// The phase in the record of a session whose task panicked after `steps`.
-    fn phase_of_panic(steps: impl FnOnce(&Entry)) -> Phase {
+    fn ledger() -> (Arc<Ledger>, Arc<Mutex<Vec<Record>>>) {
         let records = Arc::new(Mutex::new(Vec::new()));
         let sink = records.clone();
         let ledger = Ledger::new(Box::new(move |record: &Record| sink.lock().unwrap().push(record.clone())));
+        (ledger, records)
+    }
+
+    fn home() -> TunnelName {
+        "home".parse().unwrap()
+    }
+
+    /// The entry of a session with two targets, the second of which is in the tunnel `office`.
+    fn open(ledger: &Arc<Ledger>, through: Option<Through>) -> Entry {
         let client = Client::Net(([127, 0, 0, 1], 1).into());
-        let targets = TargetNames::new(vec!["t:1".into(), "t:2".into()]).into();
-        let entry = ledger.open("web".into(), targets, client, Instant::now());
+        let names = TargetNames::new(vec!["t:1".into(), "tunnel:office/web".into()]);
+        let targets = names.in_tunnels([None, "office".parse().ok()].into_iter());
+        ledger.open_through("web".into(), targets.into(), client, Instant::now(), through.map(Box::new))
+    }
+
+    fn ended(live: &Live, end: End) -> Outcome {
+        Outcome { end, ..internal(live, Duration::from_millis(61)) }
+    }
+
+    #[test]
+    fn every_record_has_an_id_and_no_two_sessions_have_the_same() {
+        let (ledger, records) = ledger();
+        let (other, others) = self::ledger();
+        let ids: Vec<SessionId> = (0..3).map(|_| open(&ledger, None).id()).collect();
+        drop(open(&other, None));
+
+        let records = records.lock().unwrap();
+        assert_eq!(records.iter().map(|record| record.id).collect::<Vec<_>>(), ids);
+        assert!(ids[0] < ids[1] && ids[1] < ids[2]);
+        assert!(records[0].to_string().ends_with(&format!(" id={}", ids[0])), "{}", records[0]);
+        assert_eq!(serde_json::to_value(&records[0]).unwrap()["id"], ids[0].to_string());
+        // Two processes have nothing in common but the way they count.
+        let there = others.lock().unwrap()[0].id;
+        assert_ne!(there, ids[0]);
+        assert_eq!(there.to_string()[8..], ids[0].to_string()[8..]);
+    }
+
+    #[test]
+    fn a_session_that_came_by_a_tunnel_has_the_id_of_the_other_end() {
+        let (ledger, records) = ledger();
+        let id = SessionId([9; 10]);
+        let entry = open(&ledger, Some(Through { tunnel: home(), id }));
+        let live = ledger.live().remove(0);
+        assert_eq!((entry.id(), live.session_id(), live.tunnel()), (id, id, Some(&home())));
+        let outcome = ended(&live, End::Done);
+
+        entry.close(outcome);
+
+        let record = records.lock().unwrap().remove(0);
+        let text = record.to_string();
+        assert!(text.starts_with("route=web client=127.0.0.1:1 tunnel=home target="), "{text}");
+        assert!(text.ends_with(&format!(" total=61ms id={id}")), "{text}");
+        let json = serde_json::to_value(&record).unwrap();
+        assert_eq!((&json["tunnel"], json.get("tunnel_carrier")), (&"home".into(), None));
+    }
+
+    #[test]
+    fn a_session_that_goes_to_a_tunnel_tells_its_carrier_and_what_the_other_end_said() {
+        let (ledger, records) = ledger();
+        let entry = open(&ledger, None);
+        entry.aim(0);
+        let live = ledger.live().remove(0);
+        assert_eq!(live.tunnel(), None);
+        entry.aim(1);
+        assert_eq!(live.tunnel().map(TunnelName::as_str), Some("office"));
+        let (peer, waited) = (([192, 0, 2, 1], 4433).into(), Duration::from_micros(1500));
+        entry.carried_by(TunnelCarrier { peer, carried: 3, waited });
+        entry.far();
+
+        entry.close(ended(&live, End::NoTarget(Cause::Refused)));
+
+        let record = records.lock().unwrap().remove(0);
+        let text = record.to_string();
+        assert!(
+            text.contains(
+                " tunnel=office target=tunnel:office/web end=no_target cause=refused far=true phase="
+            )
+        );
+        assert!(text.ends_with(
+            "\"so says the other end of the tunnel: its record of the same id, and its log, say more\""
+        ));
+        let json = serde_json::to_value(&record).unwrap();
+        let carrier =
+            serde_json::json!({ "address": "192.0.2.1:4433", "carried_before": 3, "waited_us": 1500 });
+        assert_eq!((&json["tunnel_carrier"], &json["far"]), (&carrier, &true.into()));
+    }
+
+    /// The phase in the record of a session whose task panicked after `steps`.
+    fn phase_of_panic(steps: impl FnOnce(&Entry)) -> Phase {
+        let (ledger, records) = ledger();
+        let entry = open(&ledger, None);
         steps(&entry);
 
         drop(entry);

@@ -9,7 +9,9 @@ use std::time::Instant;
 
 use super::notes::Notes;
 use super::target_names::TargetNames;
-use crate::outcome::{Client, Flow, Side, Sides, Traffic, Way};
+use super::tunnelled::Through;
+use crate::address::TunnelName;
+use crate::outcome::{Client, Flow, SessionId, Side, Sides, Traffic, Way};
 
 /// A session that has not ended yet.
 #[derive(Debug)]
@@ -24,6 +26,10 @@ pub struct Live {
     pub(super) aim: AtomicU16,
     /// The order that ends it, once there is one; see `order`.
     pub(super) word: AtomicU8,
+    /// What distinguishes its number from that of another process.
+    pub(super) process: [u8; 5],
+    /// How its client came, if by a tunnel.
+    pub(super) through: Option<Box<Through>>,
     /// Who connected; the record may name the client behind this one.
     pub client: Client,
     /// When it was accepted.
@@ -38,6 +44,26 @@ impl Live {
     /// The target as written; all targets of the route until one is chosen.
     pub fn target(&self) -> &Arc<str> {
         self.targets.at(self.aim.load(Relaxed).into())
+    }
+
+    /// The id in its record: of the opener, if it came by a tunnel.
+    pub fn session_id(&self) -> SessionId {
+        match &self.through {
+            Some(through) => through.id,
+            None => SessionId::new(self.process, self.id),
+        }
+    }
+
+    /// The tunnel by which its client came, else the one that its target is in.
+    pub fn tunnel(&self) -> Option<&TunnelName> {
+        let came = self.through.as_ref().map(|through| &through.tunnel);
+        came.or_else(|| self.targets.tunnel_at(self.aim.load(Relaxed).into()))
+    }
+
+    /// Whether it came by this tunnel, or goes to it.
+    pub fn uses(&self, tunnel: &TunnelName) -> bool {
+        self.through.as_ref().is_some_and(|through| through.tunnel == *tunnel)
+            || self.targets.tunnel_at(self.aim.load(Relaxed).into()) == Some(tunnel)
     }
 }
 
@@ -312,6 +338,11 @@ impl Lives {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_tunnels_need_costs_another_session_a_pointer() {
+        assert_eq!(size_of::<Live>(), 200);
+    }
 
     #[test]
     fn what_the_stall_detector_needs_costs_an_idle_session_nothing() {

@@ -12,7 +12,10 @@ mod record;
 mod settings;
 mod target_names;
 mod text;
+mod tunnelled;
 
+use std::collections::hash_map::RandomState;
+use std::hash::BuildHasher;
 use std::sync::atomic::{AtomicU8, AtomicU16, AtomicU64, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Instant;
@@ -27,6 +30,7 @@ pub use queue::{LineQueue, QueueWriter};
 pub use record::Record;
 pub use settings::{LogFormat, LogLevel, LogSettings};
 pub use target_names::TargetNames;
+pub use tunnelled::{Through, TunnelCarrier};
 
 /// Receives records. Called once per session, at its end, on the worker that carried it: it must not block.
 pub trait Sink: Send + Sync {
@@ -58,6 +62,8 @@ pub struct Totals {
 /// The ledger.
 pub struct Ledger {
     sink: Box<dyn Sink>,
+    /// What distinguishes the ids of its sessions from those of another process.
+    process: [u8; 5],
     lives: Lives,
     folds: Mutex<Folds>,
     opened: AtomicU64,
@@ -69,6 +75,7 @@ impl Ledger {
     pub fn new(sink: Box<dyn Sink>) -> Arc<Ledger> {
         Arc::new(Ledger {
             sink,
+            process: random(),
             lives: Lives::default(),
             folds: Mutex::default(),
             opened: AtomicU64::new(0),
@@ -84,6 +91,18 @@ impl Ledger {
         client: Client,
         started: Instant,
     ) -> Entry {
+        self.open_through(route, targets, client, started, None)
+    }
+
+    /// The same for a session whose client may have come by a tunnel.
+    pub fn open_through(
+        self: &Arc<Self>,
+        route: Arc<str>,
+        targets: Arc<TargetNames>,
+        client: Client,
+        started: Instant,
+        through: Option<Box<Through>>,
+    ) -> Entry {
         let id = self.opened.fetch_add(1, Relaxed) + 1;
         let live = Arc::new(Live {
             id,
@@ -91,6 +110,8 @@ impl Ledger {
             targets,
             aim: AtomicU16::new(NO_AIM),
             word: AtomicU8::new(order::NO_WAKER),
+            process: self.process,
+            through,
             client,
             started,
             meter: Meter::default(),
@@ -111,6 +132,14 @@ impl Ledger {
     /// No session with this number is live, or an earlier order already ends it.
     pub fn order(&self, id: u64, order: Order) -> Result<(), OrderRefused> {
         self.lives.find(id).ok_or(OrderRefused::NoSuchSession(id))?.order(order)
+    }
+
+    /// Orders those sessions to end that are wanted and were not ordered before. Returns their number.
+    pub(crate) fn order_some(&self, is_wanted: impl Fn(&Live) -> bool, order: Order) -> usize {
+        let wanted = self.lives.all().into_iter().filter(|live| is_wanted(live));
+        let ordered: Vec<_> = wanted.filter(|live| live.store(order).is_ok()).collect();
+        ordered.iter().for_each(|live| live.wake());
+        ordered.len()
     }
 
     /// Orders every session to end. Sessions that end free places for waiting clients, so all are ordered before the
@@ -184,4 +213,11 @@ impl Ledger {
     fn folds(&self) -> std::sync::MutexGuard<'_, Folds> {
         self.folds.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+/// Five bytes that nobody can foresee. The standard library seeds its hashes from the system's random numbers, and finds them
+/// without a call that may fail.
+fn random() -> [u8; 5] {
+    let [bytes @ .., _, _, _] = RandomState::new().hash_one(0).to_be_bytes();
+    bytes
 }

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use super::tunnelled::TunnelCarrier;
 use crate::outcome::{Agreed, Client, Limit};
 
 /// What is noted about a session besides its counts, for its record.
@@ -17,6 +18,10 @@ pub(super) struct Notes {
     pub(super) dry_run: Option<Limit>,
     /// What was negotiated with the client, if that connection uses TLS.
     pub(super) client_tls: Option<Box<Agreed>>,
+    /// The connection of a tunnel that carries it to its target.
+    pub(super) carrier: Option<Box<TunnelCarrier>>,
+    /// Whether the other end of a tunnel has said why it ended.
+    pub(super) far: bool,
     /// What was negotiated with the target.
     pub(super) target_tls: Option<Box<Agreed>>,
 }

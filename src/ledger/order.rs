@@ -22,6 +22,8 @@ pub enum Order {
     Kill,
     /// A new client needs its place.
     Evict,
+    /// What allowed it was withdrawn.
+    Revoke,
 }
 
 impl Order {
@@ -31,6 +33,7 @@ impl Order {
             Order::Drain => End::Drained,
             Order::Kill => End::Killed,
             Order::Evict => End::Evicted,
+            Order::Revoke => End::Revoked,
         }
     }
 }
@@ -58,7 +61,7 @@ impl std::error::Error for OrderRefused {}
 /// The values of the word: no waker is registered, one is, and then the orders.
 pub(super) const NO_WAKER: u8 = 0;
 const HAS_WAKER: u8 = 1;
-const ORDERS: [(u8, Order); 3] = [(2, Order::Drain), (3, Order::Kill), (4, Order::Evict)];
+const ORDERS: [(u8, Order); 4] = [(2, Order::Drain), (3, Order::Kill), (4, Order::Evict), (5, Order::Revoke)];
 
 fn order_of(word: u8) -> Option<Order> {
     ORDERS.iter().find(|(of, _)| *of == word).map(|(_, order)| *order)
@@ -144,8 +147,9 @@ mod tests {
     use std::time::Instant;
 
     use super::*;
-    use crate::ledger::{Entry, Ledger, Record, TargetNames};
-    use crate::outcome::Client;
+    use crate::address::TunnelName;
+    use crate::ledger::{Entry, Ledger, Record, TargetNames, Through};
+    use crate::outcome::{Client, SessionId};
 
     #[derive(Default)]
     struct Woken(AtomicUsize);
@@ -215,6 +219,35 @@ mod tests {
         assert_eq!(ledger.order(id, Order::Kill), Err(OrderRefused::EndsAlready(Order::Evict)));
         ledger.order_all(Order::Drain);
         assert_eq!(poll_idle(entry.live(), &Arc::default()), Poll::Ready(Err(Order::Evict)));
+    }
+
+    #[test]
+    fn only_the_sessions_of_a_revoked_tunnel_end_whether_they_came_by_it_or_go_to_it() {
+        let ledger = ledger();
+        let [home, office] = ["home", "office"].map(|name| name.parse::<TunnelName>().unwrap());
+        let open = |through: Option<&TunnelName>, to: Option<&TunnelName>| {
+            let targets = TargetNames::new(vec!["t:1".into()]).in_tunnels([to.cloned()].into_iter()).into();
+            let through = through.map(|tunnel| Through { tunnel: tunnel.clone(), id: SessionId([1; 10]) });
+            let client = Client::Net(([127, 0, 0, 1], 1).into());
+            let through = through.map(Box::new);
+            let entry = ledger.open_through("web".into(), targets, client, Instant::now(), through);
+            entry.aim(0);
+            entry
+        };
+        let entries = [
+            open(Some(&home), None),
+            open(None, Some(&home)),
+            open(Some(&office), Some(&home)),
+            open(Some(&office), None),
+            open(None, None),
+        ];
+
+        let ordered = ledger.order_some(|live| live.uses(&home), Order::Revoke);
+
+        assert_eq!((ordered, ledger.order_some(|live| live.uses(&home), Order::Revoke)), (3, 0));
+        let revoked = entries.each_ref().map(|entry| entry.live().ordered().map(Order::end));
+        let end = Some(End::Revoked);
+        assert_eq!(revoked, [end, end, end, None, None]);
     }
 
     #[test]

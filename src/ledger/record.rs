@@ -7,8 +7,9 @@ use serde::ser::{Serialize, SerializeMap, Serializer};
 
 use super::live::Live;
 use super::notes::Notes;
-use crate::address::Address;
-use crate::outcome::{Agreed, Attempt, Client, Datagrams, Drops, End, Limit, Outcome, Sides};
+use super::tunnelled::TunnelCarrier;
+use crate::address::{Address, TunnelName};
+use crate::outcome::{Agreed, Attempt, Client, Datagrams, Drops, End, Limit, Outcome, SessionId, Sides};
 
 /// A session that has ended, ready to be written.
 #[derive(Clone, Debug)]
@@ -21,6 +22,14 @@ pub struct Record {
     pub client: Client,
     /// The proxy that connected and named the client.
     pub via: Option<Client>,
+    /// The session's id. If its client came by a tunnel, the other end's record has the same.
+    pub id: SessionId,
+    /// The tunnel by which the client came, else the one that the target is in.
+    pub tunnel: Option<TunnelName>,
+    /// The connection of the tunnel that carried it to its target.
+    pub carrier: Option<Box<TunnelCarrier>>,
+    /// Whether the other end of the tunnel has said why the target was not reached.
+    pub far: bool,
     /// The server name that the client requests, if a ClientHello was read and has one. As it was sent, in lower case:
     /// a text to be shown must escape it, as this record's own forms do.
     pub name: Option<Arc<str>>,
@@ -42,17 +51,24 @@ pub struct Record {
 const RECEIVER_DROPS: &str = "the target reads more slowly than datagrams come: give its socket a larger receive buffer \
     (SO_RCVBUF, net.core.rmem_max) [udp-receiver-drops]";
 
+/// What is to be done is to be done there.
+const FAR: &str = "so says the other end of the tunnel: its record of the same id, and its log, say more";
+
 impl Record {
     pub(super) fn new(live: &Live, outcome: Outcome, noted: Notes) -> Record {
         let (route, target) = (live.route.clone(), live.target().clone());
         let (client, via) = noted.behind.map_or((live.client, None), |client| (client, Some(live.client)));
-        let Notes { name, client_tls, target_tls, dry_run, .. } = noted;
+        let Notes { name, client_tls, target_tls, dry_run, carrier, far, .. } = noted;
         let no_close_notify = live.meter.cut();
         Record {
             route,
             target,
             client,
             via,
+            id: live.session_id(),
+            tunnel: live.tunnel().cloned(),
+            carrier,
+            far,
             name,
             client_tls,
             target_tls,
@@ -68,6 +84,7 @@ impl Record {
         let datagrams = self.outcome.datagrams.as_ref();
         match (&self.outcome.hint, self.outcome.end) {
             (Some(found), _) => Some(found),
+            (None, End::NoTarget(_)) if self.far => Some(FAR),
             (None, End::NoTarget(cause)) => Some(cause.remedy()),
             (None, End::Denied(denial)) => Some(denial.hint()),
             (None, End::Limited(limit)) => Some(limit.hint()),
@@ -87,6 +104,12 @@ impl Serialize for Record {
         if let Some(via) = self.via {
             map.serialize_entry("via", &via)?;
         }
+        if let Some(tunnel) = &self.tunnel {
+            map.serialize_entry("tunnel", tunnel.as_str())?;
+        }
+        if let Some(carrier) = &self.carrier {
+            map.serialize_entry("tunnel_carrier", &**carrier)?;
+        }
         if let Some(name) = &self.name {
             map.serialize_entry("name", &**name)?;
         }
@@ -99,6 +122,9 @@ impl Serialize for Record {
         map.serialize_entry("how", if o.datagrams.is_some() { "none" } else { o.end.how() })?;
         if let End::NoTarget(cause) = o.end {
             map.serialize_entry("cause", cause.code())?;
+            if self.far {
+                map.serialize_entry("far", &true)?;
+            }
         }
         map.serialize_entry("phase", o.phase.code())?;
         map.serialize_entry("closed_by", &o.closed_by.map(|side| side.code()))?;
@@ -132,6 +158,7 @@ impl Serialize for Record {
         }
         map.serialize_entry("attempts", &o.attempts.iter().map(Dialled).collect::<Vec<_>>())?;
         map.serialize_entry("count", &self.count)?;
+        map.serialize_entry("id", &Letters(self.id))?;
         if let Some(hint) = self.hint() {
             map.serialize_entry("hint", hint)?;
         }
@@ -145,6 +172,15 @@ fn serialize_datagrams<M: SerializeMap>(map: &mut M, datagrams: &Datagrams) -> R
     map.serialize_entry("up_dropped", &Dropped(&datagrams.up_dropped))?;
     map.serialize_entry("down_dropped", &Dropped(&datagrams.down_dropped))?;
     map.serialize_entry("target_dropped", &datagrams.target_dropped)
+}
+
+/// An id as in the text form.
+struct Letters(SessionId);
+
+impl Serialize for Letters {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(&self.0)
+    }
 }
 
 /// An address as in the text form.

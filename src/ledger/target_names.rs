@@ -2,6 +2,8 @@
 
 use std::sync::Arc;
 
+use crate::address::TunnelName;
+
 /// The names of a route's targets, as written and in their order.
 ///
 /// Takes one word in each session, unlike a slice.
@@ -9,6 +11,8 @@ use std::sync::Arc;
 pub struct TargetNames {
     each: Box<[Arc<str>]>,
     all: Arc<str>,
+    /// The tunnel of each; empty if none is in one.
+    tunnels: Box<[Option<TunnelName>]>,
 }
 
 /// The largest number of names listed together.
@@ -25,7 +29,20 @@ impl TargetNames {
                 if more == 0 { some.into() } else { format!("{some},+{more}").into() }
             }
         };
-        TargetNames { each: each.into(), all }
+        TargetNames { each: each.into(), all, tunnels: Box::default() }
+    }
+
+    /// The same, with the tunnel of each target that is in one.
+    #[must_use]
+    pub fn in_tunnels(self, tunnels: impl Iterator<Item = Option<TunnelName>>) -> TargetNames {
+        let tunnels: Box<[_]> = tunnels.collect();
+        let is_any = tunnels.iter().any(Option::is_some);
+        TargetNames { tunnels: if is_any { tunnels } else { Box::default() }, ..self }
+    }
+
+    /// The tunnel of the target at this index; none beyond the last.
+    pub(super) fn tunnel_at(&self, place: usize) -> Option<&TunnelName> {
+        self.tunnels.get(place).and_then(Option::as_ref)
     }
 
     /// The name at this index; beyond the last, all of them together.
@@ -44,6 +61,10 @@ mod tests {
 
         assert_eq!((&**names(1).at(0), &**names(1).at(usize::MAX)), ("h:1", "h:1"));
         assert_eq!((&**names(2).at(1), &**names(2).at(usize::MAX)), ("h:2", "h:1,h:2"));
+        let home = || "home".parse::<TunnelName>().ok();
+        let tunnels = names(2).in_tunnels([None, home()].into_iter());
+        let at = |place| tunnels.tunnel_at(place).cloned();
+        assert_eq!([at(0), at(1), at(2), at(usize::MAX)], [None, home(), None, None]);
         assert_eq!(&**names(6).at(usize::MAX), "h:1,h:2,h:3,h:4,+2");
     }
 }

@@ -30,6 +30,9 @@ impl Record {
             out.write_str(" via=")?;
             via.write_to(out)?;
         }
+        if let Some(tunnel) = &self.tunnel {
+            pair(out, " tunnel=", tunnel.as_str())?;
+        }
         if let Some(name) = &self.name {
             write!(out, " name={}", Word(name))?;
         }
@@ -41,6 +44,9 @@ impl Record {
         pair(out, " end=", o.end.code())?;
         if let End::NoTarget(cause) = o.end {
             pair(out, " cause=", cause.code())?;
+            if self.far {
+                out.write_str(" far=true")?;
+            }
         }
         let (up, down) = (o.traffic.up, o.traffic.down);
         pair(out, " phase=", o.phase.code())?;
@@ -71,6 +77,8 @@ impl Record {
         if self.count > 1 {
             count(out, " count=", self.count)?;
         }
+        out.write_str(" id=")?;
+        self.id.write_to(out)?;
         match self.hint() {
             // A process may have any name; a quote in it must not end the hint.
             Some(hint) => write!(out, " hint=\"{}\"", shown(&hint.replace('"', "'"), usize::MAX)),

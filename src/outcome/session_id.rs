@@ -20,8 +20,26 @@ impl SessionId {
 
     /// Its letters.
     pub fn letters(&self) -> [u8; 16] {
-        let bits = self.0.iter().fold(0_u128, |bits, byte| bits << 8 | u128::from(*byte));
-        std::array::from_fn(|n| LETTERS[(bits >> (75 - 5 * n) & 31) as usize])
+        // Two halves, as forty bits are one word and eight letters.
+        let [high, low] = self.halves();
+        std::array::from_fn(|n| {
+            let half = if n < 8 { high } else { low };
+            LETTERS[(half >> (35 - 5 * (n % 8)) & 31) as usize]
+        })
+    }
+
+    fn halves(&self) -> [u64; 2] {
+        let [a, b, c, d, e, f, g, h, i, j] = self.0;
+        [[0, 0, 0, a, b, c, d, e], [0, 0, 0, f, g, h, i, j]].map(u64::from_be_bytes)
+    }
+
+    /// Writes its letters.
+    ///
+    /// # Errors
+    /// As of the writer.
+    pub(crate) fn write_to(&self, out: &mut impl fmt::Write) -> fmt::Result {
+        // They are ASCII, so this does not fail.
+        out.write_str(str::from_utf8(&self.letters()).unwrap_or_default())
     }
 }
 
@@ -48,5 +66,6 @@ mod tests {
         assert_eq!(id(0), "zzzzzzzz00000000");
         assert_eq!(id(33), "zzzzzzzz00000011");
         assert_eq!(id(1 << 40), id(0));
+        assert_eq!(SessionId([0, 1, 2, 3, 4, 0xf0, 0x5a, 0x10, 0xc3, 0x7e]).to_string(), "000g40r4y1d11gvy");
     }
 }

@@ -4,10 +4,10 @@ use std::collections::BTreeSet;
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use loopgate::ledger::Record;
+use loopgate::ledger::{Record, TunnelCarrier};
 use loopgate::outcome::{
-    Agreed, Attempt, Cause, Datagrams, DropReason, Drops, End, Flow, Kernel, Limit, Outcome, Phase, Side,
-    Sides, Timing, Traffic, Way,
+    Agreed, Attempt, Cause, Datagrams, DropReason, Drops, End, Flow, Kernel, Limit, Outcome, Phase,
+    SessionId, Side, Sides, Timing, Traffic, Way,
 };
 
 use crate::pages::{table, words};
@@ -28,6 +28,10 @@ fn full(end: End) -> Record {
         target: "localhost:3000".into(),
         client: client.into(),
         via: Some(client.into()),
+        id: SessionId([7; 10]),
+        tunnel: "home".parse().ok(),
+        carrier: Some(Box::new(TunnelCarrier { peer: target, carried: 1, waited: second })),
+        far: true,
         name: Some("a.example".into()),
         client_tls: Some(agreed.clone()),
         target_tls: Some(agreed),

@@ -160,6 +160,10 @@ impl Visit for Message {
         self.fields.insert(field.name().into(), value.into());
     }
 
+    fn record_bool(&mut self, field: &Field, value: bool) {
+        self.fields.insert(field.name().into(), value.into());
+    }
+
     fn record_debug(&mut self, field: &Field, value: &dyn fmt::Debug) {
         let text = format!("{value:?}");
         match field.name() {

@@ -21,9 +21,11 @@ use std::time::Duration;
 
 use tokio::sync::{Notify, Semaphore, mpsc, oneshot};
 
+use crate::address::TunnelName;
 use crate::ledger::{self, Ledger, Live, OrderRefused};
 use crate::limits::Limits;
 pub use crate::plan::{RouteId, Source};
+use crate::transport::tunnel::line::Lines;
 use admission::bandwidth::Bandwidths;
 use admission::handshakes::HandshakeLimiter;
 use admission::queue::AdmissionControls;
@@ -75,7 +77,8 @@ use targets::registry::Targets;
 pub fn start(settings: Settings, ledger: Arc<Ledger>) -> io::Result<Handle> {
     let most = settings.budget.connections.clamp(1, u32::MAX as usize / 2).min(Semaphore::MAX_PERMITS);
     let names = Arc::new(Names::default());
-    let (targets, checker) = watch_targets(settings.budget.watches, &ledger, &names)?;
+    let lines = Arc::new(Lines::default());
+    let (targets, checker) = watch_targets(settings.budget.watches, &ledger, &names, &lines)?;
     let handshakes = HandshakeLimiter::new(settings.workers, Limits::default().handshakes);
     let pipes = if runtime::refusals::log_refusals() { settings.budget.pipes } else { 0 };
     let beside = tokio::runtime::Handle::current();
@@ -104,12 +107,13 @@ pub fn start(settings: Settings, ledger: Arc<Ledger>) -> io::Result<Handle> {
         _health_checker: checker,
         _name_keeper: Keeper::start(&names),
         names,
+        lines: lines.clone(),
     });
     let (requests, inbox) = mpsc::channel(16);
     let weak = Arc::downgrade(&cx);
     let supervisor = Supervisor::new(cx);
     tokio::runtime::Handle::current().spawn(supervisor.run(inbox));
-    Ok(Handle { requests, handshakes, ledger, cx: weak })
+    Ok(Handle { requests, handshakes, ledger, lines, cx: weak })
 }
 
 /// The targets, with the task and the thread that monitor them; at most `watches` processes are awaited.
@@ -117,6 +121,7 @@ fn watch_targets(
     watches: usize,
     ledger: &Arc<Ledger>,
     names: &Arc<Names>,
+    lines: &Arc<Lines>,
 ) -> io::Result<(Arc<Targets>, HealthChecker)> {
     let (sender, process_watches) = mpsc::channel(watches.max(1));
     let queue = monitor::diagnosis_worker::start(
@@ -124,8 +129,8 @@ fn watch_targets(
         ledger.clone(),
     )?;
     let wake = Arc::new(Notify::new());
-    let targets =
-        Arc::new(Targets::new(names.clone(), Arc::new(MonitorHandle { queue, wake: wake.clone() })));
+    let monitor = Arc::new(MonitorHandle { queue, wake: wake.clone() });
+    let targets = Arc::new(Targets::new(names.clone(), lines.clone(), monitor));
     let checker = monitor::checker::start(targets.clone(), ledger.clone(), wake, process_watches);
     Ok((targets, checker))
 }
@@ -136,6 +141,7 @@ pub struct Handle {
     requests: mpsc::Sender<Request>,
     handshakes: Arc<HandshakeLimiter>,
     ledger: Arc<Ledger>,
+    lines: Arc<Lines>,
     /// Weak, so that handles do not keep a stopped engine in memory.
     cx: Weak<Context>,
 }
@@ -177,7 +183,14 @@ impl Handle {
         }
     }
 
-    /// Every session and flow that has not ended, oldest first: its number, its route, its client and its counts.
+    /// The tunnels by name: each offers its idle carriers there, and says whether it is up. A target in a tunnel takes its
+    /// connections from there.
+    pub fn lines(&self) -> Arc<Lines> {
+        self.lines.clone()
+    }
+
+    /// Every session and flow that has not ended, oldest first: its number, its route, its client, its tunnel and its
+    /// counts.
     pub fn sessions(&self) -> Vec<Arc<Live>> {
         self.ledger.live()
     }
@@ -189,6 +202,17 @@ impl Handle {
     /// [`OrderRefused`] if no session has this number, or an earlier order already ends it.
     pub fn kill(&self, id: u64) -> Result<(), OrderRefused> {
         self.ledger.order(id, ledger::Order::Kill)
+    }
+
+    /// Ends every session and flow that came by this tunnel, or goes to it: both its connections are reset, and its record
+    /// has the end `revoked`. Returns how many it ends. The orders are placed when this returns.
+    pub fn revoke(&self, tunnel: &TunnelName) -> usize {
+        self.revoke_where(|live| live.uses(tunnel))
+    }
+
+    /// The same for the sessions that `is_revoked` names. It must be quick.
+    pub fn revoke_where(&self, is_revoked: impl Fn(&Live) -> bool) -> usize {
+        self.ledger.order_some(is_revoked, ledger::Order::Revoke)
     }
 
     /// Stops accepting, waits up to `patience` for the remaining sessions, resets those that are left, and ends.
@@ -213,7 +237,8 @@ mod tests {
     async fn a_stop_that_the_engine_does_not_carry_out_is_an_error() {
         let (requests, mut inbox) = mpsc::channel(1);
         let ledger = Ledger::new(Box::new(|_: &ledger::Record| {}));
-        let handle = Handle { requests, handshakes: HandshakeLimiter::new(1, 1), ledger, cx: Weak::new() };
+        let (handshakes, lines, cx) = (HandshakeLimiter::new(1, 1), Arc::default(), Weak::new());
+        let handle = Handle { requests, handshakes, ledger, lines, cx };
         // A supervisor that panics drops the request it had, and then its inbox.
         let broken = async { drop(inbox.recv().await) };
 

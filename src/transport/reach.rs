@@ -1,5 +1,5 @@
-//! What a target is: an address as written, dialled from here or through a proxy, or an embedder's own way to reach a
-//! service.
+//! What a target is: an address as written, dialled from here or through a proxy; something at the other end of a tunnel;
+//! or an embedder's own way to reach a service.
 
 use std::fmt;
 use std::hash::{Hash, Hasher};
@@ -10,7 +10,7 @@ use std::time::Instant;
 
 use super::proxied::{Proxied, ProxyUrl};
 use super::{Link, Origin, Unopened};
-use crate::address::{Address, Numbered, TargetAddress, UnixName};
+use crate::address::{Address, Numbered, TargetAddress, TargetThere, There, UnixName};
 use crate::units::shown;
 
 /// A connection to a target that is being made.
@@ -47,6 +47,7 @@ pub struct Destination(Kind);
 enum Kind {
     Address(TargetAddress),
     Proxied(Arc<Proxied>),
+    There(Arc<TargetThere>),
     Custom(Arc<dyn Reach>),
 }
 
@@ -56,18 +57,30 @@ impl Destination {
         Destination(Kind::Custom(Arc::new(reach)))
     }
 
-    /// A destination that is dialled through a proxy, or directly if there is none.
+    /// A destination that is dialled through a proxy, or directly if there is none. What is at the other end of a tunnel
+    /// is dialled by nobody here, so it has no proxy.
     pub fn through(proxy: Option<&ProxyUrl>, to: TargetAddress) -> Destination {
         match proxy {
-            Some(url) => Destination(Kind::Proxied(Arc::new(Proxied { to, url: url.clone() }))),
-            None => to.into(),
+            Some(url) if to.there().is_none() => {
+                Destination(Kind::Proxied(Arc::new(Proxied { to, url: url.clone() })))
+            }
+            _ => to.into(),
+        }
+    }
+
+    /// What it is at the other end of a tunnel, if it is there: it is reached by a connection of the tunnel's
+    /// [`super::tunnel::line::Line`].
+    pub fn there(&self) -> Option<&Arc<TargetThere>> {
+        match &self.0 {
+            Kind::There(there) => Some(there),
+            Kind::Address(_) | Kind::Proxied(_) | Kind::Custom(_) => None,
         }
     }
 
     /// Its custom way to be reached, if it has one.
     pub fn reach(&self) -> Option<&Arc<dyn Reach>> {
         match &self.0 {
-            Kind::Address(_) | Kind::Proxied(_) => None,
+            Kind::Address(_) | Kind::Proxied(_) | Kind::There(_) => None,
             Kind::Custom(reach) => Some(reach),
         }
     }
@@ -86,7 +99,7 @@ impl Destination {
     /// forwards the client has come if that may be a Loopgate.
     ///
     /// # Errors
-    /// As of [`Reach::reach`]; `Unsupported` if it is dialled by its address.
+    /// As of [`Reach::reach`]; `Unsupported` if it is dialled by its address, or is in a tunnel.
     pub(crate) async fn open(
         &self,
         at: &[Address],
@@ -95,7 +108,7 @@ impl Destination {
         deadline: Instant,
     ) -> io::Result<Link> {
         match &self.0 {
-            Kind::Address(_) => Err(io::ErrorKind::Unsupported.into()),
+            Kind::Address(_) | Kind::There(_) => Err(io::ErrorKind::Unsupported.into()),
             Kind::Proxied(proxied) => {
                 Box::pin(proxied.reach(at, from, hops, deadline)).await.map(Link::Socket)
             }
@@ -107,7 +120,7 @@ impl Destination {
     pub fn written(&self) -> Option<&TargetAddress> {
         match &self.0 {
             Kind::Address(address) => Some(address),
-            Kind::Proxied(_) | Kind::Custom(_) => None,
+            Kind::Proxied(_) | Kind::There(_) | Kind::Custom(_) => None,
         }
     }
 
@@ -116,7 +129,7 @@ impl Destination {
         match &self.0 {
             Kind::Address(address) => Some(address),
             Kind::Proxied(proxied) => Some(&proxied.url.at),
-            Kind::Custom(_) => None,
+            Kind::There(_) | Kind::Custom(_) => None,
         }
     }
 
@@ -124,15 +137,19 @@ impl Destination {
     pub(crate) fn proxy(&self) -> Option<&ProxyUrl> {
         match &self.0 {
             Kind::Proxied(proxied) => Some(&proxied.url),
-            Kind::Address(_) | Kind::Custom(_) => None,
+            Kind::Address(_) | Kind::There(_) | Kind::Custom(_) => None,
         }
     }
 
-    /// The address as written, whoever dials it.
+    /// The address as written, whoever dials it; none for a service that the other end of a tunnel offers by its name.
     pub fn named(&self) -> Option<&TargetAddress> {
         match &self.0 {
             Kind::Address(address) => Some(address),
             Kind::Proxied(proxied) => Some(&proxied.to),
+            Kind::There(there) => match &there.to {
+                There::Address(address) => Some(address),
+                There::Service(_) => None,
+            },
             Kind::Custom(_) => None,
         }
     }
@@ -142,7 +159,7 @@ impl Destination {
     pub fn place(&self) -> Option<Address> {
         match &self.0 {
             Kind::Address(address) => address.place(),
-            Kind::Proxied(_) => None,
+            Kind::Proxied(_) | Kind::There(_) => None,
             Kind::Custom(reach) => reach.seen_at(),
         }
     }
@@ -163,7 +180,10 @@ impl Destination {
 
 impl From<TargetAddress> for Destination {
     fn from(address: TargetAddress) -> Destination {
-        Destination(Kind::Address(address))
+        Destination(match address {
+            TargetAddress::There(there) => Kind::There(Arc::new(there)),
+            address => Kind::Address(address),
+        })
     }
 }
 
@@ -172,12 +192,13 @@ impl Numbered for Destination {
         match &self.0 {
             Kind::Address(address) => address.nth(n).into(),
             Kind::Proxied(proxied) => Destination::through(Some(&proxied.url), proxied.to.nth(n)),
-            Kind::Custom(_) => self.clone(),
+            Kind::There(_) | Kind::Custom(_) => self.clone(),
         }
     }
 
     fn port(&self) -> Option<u16> {
-        self.named().and_then(Numbered::port)
+        // What is in a tunnel stands for itself: no range is counted on there.
+        self.named().filter(|_| self.there().is_none()).and_then(Numbered::port)
     }
 }
 
@@ -186,6 +207,7 @@ impl fmt::Display for Destination {
         match &self.0 {
             Kind::Address(address) => address.fmt(f),
             Kind::Proxied(proxied) => proxied.to.fmt(f),
+            Kind::There(there) => there.fmt(f),
             Kind::Custom(reach) => f.write_str(&shown(reach.name(), usize::MAX)),
         }
     }
@@ -202,6 +224,7 @@ impl PartialEq for Destination {
         match (&self.0, &other.0) {
             (Kind::Address(address), Kind::Address(other)) => address == other,
             (Kind::Proxied(proxied), Kind::Proxied(other)) => proxied == other,
+            (Kind::There(there), Kind::There(other)) => there == other,
             (Kind::Custom(reach), Kind::Custom(other)) => {
                 std::ptr::addr_eq(Arc::as_ptr(reach), Arc::as_ptr(other))
             }
@@ -217,6 +240,7 @@ impl Hash for Destination {
         match &self.0 {
             Kind::Address(address) => address.hash(state),
             Kind::Proxied(proxied) => proxied.hash(state),
+            Kind::There(there) => there.hash(state),
             Kind::Custom(reach) => Arc::as_ptr(reach).cast::<()>().hash(state),
         }
     }
@@ -253,6 +277,18 @@ mod tests {
         assert_ne!(one, written("127.0.0.1:1"));
         assert_eq!(one.to_string(), r"no\nwhere");
         assert_eq!((one.place(), one.is_looked_up(), one.nth(3) == one), (None, false, true));
+    }
+
+    #[test]
+    fn what_is_at_the_other_end_of_a_tunnel_is_compared_by_its_text_and_dialled_by_nobody_here() {
+        let (one, other) = (written("tunnel:home/web"), written("tunnel:home/10.0.0.5:5432"));
+
+        assert_eq!(one, written("tunnel:home/web"));
+        assert_ne!(one, other);
+        assert_eq!(one.to_string(), "tunnel:home/web");
+        assert_eq!((one.written(), one.dialled(), one.place(), one.named()), (None, None, None, None));
+        assert_eq!(other.named().map(ToString::to_string), Some("10.0.0.5:5432".to_owned()));
+        assert!(!one.is_looked_up() && !other.is_looked_up() && one.is_indirect());
     }
 
     #[test]

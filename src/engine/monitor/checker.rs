@@ -96,7 +96,9 @@ impl Rounds {
     async fn walk(mut self, wake: Arc<Notify>, mut process_watches: mpsc::Receiver<ProcessWatch>) {
         loop {
             let pause = self.round(Instant::now());
+            let lines = self.targets.lines().clone();
             tokio::select! {
+                () = lines.changed() => {}
                 () = sleep(pause) => {}
                 () = wake.notified() => {}
                 Some(watch) = process_watches.recv() => self.keep(watch),
@@ -111,6 +113,7 @@ impl Rounds {
         let mut due: Vec<(Option<Instant>, Step, Arc<Target>)> = Vec::new();
         for target in self.targets.all() {
             target.notice_move();
+            target.follow_tunnel(false);
             if target.health().flaps() {
                 target.tick(now);
             }

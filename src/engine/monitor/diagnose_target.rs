@@ -45,13 +45,18 @@ impl ListenerSurvey {
     }
 }
 
-/// Why it is down; with many requests at once, in short where there is little to add.
-pub(crate) fn down(
+/// Why it is down. Of a target in a tunnel this machine has no facts: `None`.
+pub(crate) fn why_down(
     target: &Arc<Target>,
     cause: Cause,
     at: Instant,
     survey: Option<&ListenerSurvey>,
-) -> Judged {
+) -> Option<Judged> {
+    target.by_tunnel().is_none().then(|| down(target, cause, at, survey))
+}
+
+/// Why it is down; with many requests at once, in short where there is little to add.
+fn down(target: &Arc<Target>, cause: Cause, at: Instant, survey: Option<&ListenerSurvey>) -> Judged {
     let in_short = cause == Cause::Refused && survey.is_some_and(|survey| survey.has_no_listener_for(target));
     let diagnosis = if in_short { None } else { unreached(target, cause) };
     let (mut verdict, why) = match diagnosis {

@@ -22,7 +22,7 @@ use crate::engine::targets::notify::RequestKind;
 use crate::engine::targets::state_log::{self, Judged};
 use crate::engine::targets::target::Target;
 use crate::ledger::Ledger;
-use crate::outcome::Cause;
+use crate::outcome::{Cause, Side};
 use crate::probe::process::{holders, process_exit};
 use crate::probe::sockets::Socket;
 
@@ -171,6 +171,8 @@ impl DiagnosisWorker {
             RequestKind::Who => {}
             RequestKind::News { news, waiting } => answer_news(&target, news, waiting, at, survey),
             RequestKind::Again(cause) => judge_again(&target, cause, at, survey),
+            // Whether the other end reads is not to be seen in the socket of a tunnel.
+            RequestKind::Session(report) if report.side == Side::Target && target.by_tunnel().is_some() => {}
             RequestKind::Session(report) => {
                 if let Some(finding) = diagnose_target::session(&target, &report) {
                     let judged = Judged::from(finding);
@@ -202,12 +204,12 @@ fn answer_news(
 ) {
     let judged = match news {
         News::Became { stage: Stage::Down(cause), .. } => {
-            Some(diagnose_target::down(target, cause, at, survey))
+            diagnose_target::why_down(target, cause, at, survey)
         }
         News::Became { stage: Stage::Stalled, .. } => Some(diagnose_target::stalled(target)),
         News::Flaps { changes, within } => {
             let now = match target.stage() {
-                Stage::Down(cause) => Some(diagnose_target::down(target, cause, at, survey)),
+                Stage::Down(cause) => diagnose_target::why_down(target, cause, at, survey),
                 Stage::Stalled => Some(diagnose_target::stalled(target)),
                 Stage::Unknown | Stage::Up => None,
             };
@@ -232,7 +234,7 @@ fn judge_again(target: &Arc<Target>, cause: Cause, at: Instant, survey: Option<&
     if target.stage() != Stage::Down(cause) || before == Some(Verdict::TargetFlapping) {
         return;
     }
-    let judged = diagnose_target::down(target, cause, at, survey);
+    let Some(judged) = diagnose_target::why_down(target, cause, at, survey) else { return };
     if before.is_some_and(|before| before != judged.verdict) {
         state_log::still_down(target, cause, &judged);
     }

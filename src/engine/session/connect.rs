@@ -9,7 +9,6 @@ use super::greet::greet;
 use super::place::{Search, Step, any, choose, enter_at};
 use super::progress::{Progress, TargetGuard};
 use super::state::{Caller, is_gone};
-use crate::balance::Check;
 use crate::engine::runtime::context::RouteRuntime;
 use crate::engine::targets::health::Event;
 use crate::engine::targets::reach::{Unreached, breathe};
@@ -68,6 +67,9 @@ async fn reach(caller: &Caller<'_>, progress: &mut Progress) -> Result<Reached, 
         // A wait for a place is not one for a target that restarts.
         let deadline = began + waited + runtime.route.dial.wait_for_target;
         if is_ours || Instant::now() >= deadline || !is_back(runtime, deadline, progress).await {
+            if failed.far {
+                caller.session.entry.far();
+            }
             failed.words.into_iter().for_each(|words| caller.session.entry.hint(words));
             return Err(End::NoTarget(failed.cause));
         }
@@ -227,14 +229,12 @@ impl Patience {
 async fn is_back(runtime: &RouteRuntime, deadline: Instant, progress: &mut Progress) -> bool {
     let last = progress.guard.take().map(TargetGuard::step_back);
     let _waits: Vec<_> = runtime.pool.open().map(|target| target.client_waits()).collect();
-    let health = &runtime.route.health;
     let up = || any(runtime.pool.open().map(|target| Box::pin(target.up()) as Step<'_>).collect());
     let back = async {
         breathe().await;
-        match health.check {
-            // There are no health checks: only another dial can find out.
-            Check::None => drop(timeout(health.interval, up()).await),
-            Check::Connect | Check::Listen => up().await,
+        match runtime.pool.open().any(|target| target.only_dials_tell()) {
+            true => drop(timeout(runtime.route.health.interval, up()).await),
+            false => up().await,
         }
     };
     let is_back = timeout_at(deadline.into(), back).await.is_ok();

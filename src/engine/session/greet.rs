@@ -130,7 +130,7 @@ async fn secure(stream: &Stream, tls: &TlsOrigination, target: &Target) -> Resul
         Ok(Err(failed)) => failed,
         Err(_) => (Cause::TlsRefused, LATE.into()),
     };
-    Err(Unreached { cause, words: Some(words.into()), handshake: began.elapsed() })
+    Err(Unreached { words: Some(words.into()), handshake: began.elapsed(), ..cause.into() })
 }
 
 const NO_SOCKET: &str = "TLS with a target needs a socket; connect it through one end of a socket pair";

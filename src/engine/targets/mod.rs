@@ -2,6 +2,7 @@
 
 pub(super) mod attempts;
 mod by_name;
+pub(super) mod by_tunnel;
 pub(super) mod crowd;
 pub(super) mod greeting;
 pub(super) mod health;

@@ -206,5 +206,6 @@ fn is_full<T: Member>((target, part): &(Arc<T>, Part)) -> bool {
 /// The names of a route's targets at one position of its ranges.
 pub(crate) fn names(route: &Route, place: usize) -> Arc<TargetNames> {
     let names = route.targets_at(place).map(|(address, _)| address.to_string().into());
-    TargetNames::new(names.collect::<Vec<Arc<str>>>()).into()
+    let tunnels = route.targets_at(place).map(|(to, _)| to.there().map(|there| there.tunnel.clone()));
+    TargetNames::new(names.collect::<Vec<Arc<str>>>()).in_tunnels(tunnels).into()
 }

@@ -30,11 +30,13 @@ pub(crate) struct Unreached {
     pub(crate) words: Option<Arc<str>>,
     /// The time spent in a handshake until then.
     pub(crate) handshake: Duration,
+    /// Whether the other end of a tunnel has said so.
+    pub(crate) far: bool,
 }
 
 impl From<Cause> for Unreached {
     fn from(cause: Cause) -> Unreached {
-        Unreached { cause, words: None, handshake: Duration::ZERO }
+        Unreached { cause, words: None, handshake: Duration::ZERO, far: false }
     }
 }
 

@@ -4,6 +4,7 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::time::Instant;
 
+use super::by_tunnel::{self, ByTunnel};
 use super::greeting::Greeting;
 use super::local_errors::LocalErrors;
 use super::state::TargetState;
@@ -11,6 +12,7 @@ use super::target::{Monitor, Target};
 use crate::balance::HealthRules;
 use crate::engine::names::Names;
 use crate::transport::Destination;
+use crate::transport::tunnel::line::Lines;
 
 /// Every target that a route dials. Routes with equal health rules and greeting share its state, and
 /// all routes the count of its sessions.
@@ -18,6 +20,7 @@ pub(crate) struct Targets {
     known: Mutex<HashMap<Key, Weak<Target>>>,
     local_errors: Arc<LocalErrors>,
     names: Arc<Names>,
+    lines: Arc<Lines>,
     monitor: Arc<dyn Monitor>,
 }
 
@@ -25,8 +28,8 @@ pub(crate) struct Targets {
 type Key = (Destination, HealthRules, Greeting);
 
 impl Targets {
-    pub(crate) fn new(names: Arc<Names>, monitor: Arc<dyn Monitor>) -> Targets {
-        Targets { known: Mutex::default(), local_errors: Arc::default(), names, monitor }
+    pub(crate) fn new(names: Arc<Names>, lines: Arc<Lines>, monitor: Arc<dyn Monitor>) -> Targets {
+        Targets { known: Mutex::default(), local_errors: Arc::default(), names, lines, monitor }
     }
 
     /// The state of a target; created for this route if none dials it yet.
@@ -53,6 +56,8 @@ impl Targets {
         let crowd = earlier.as_ref().map(|target| target.crowd.clone()).unwrap_or_default();
         let earlier = earlier.map(|target| target.health());
         let by_name = self.names.of_target(to, route);
+        let by_tunnel = to.there().map(|there| Box::new(ByTunnel::new(there, &self.lines)));
+        let rules = &if by_tunnel.is_some() { by_tunnel::rules(rules) } else { rules.clone() };
         let target = Arc::new(Target {
             to: to.clone(),
             name: to.to_string().into(),
@@ -60,6 +65,7 @@ impl Targets {
             greeting: greeting.clone(),
             moves: by_name.as_ref().map_or(0, |(name, _)| name.moves()).into(),
             by_name,
+            by_tunnel,
             front: Mutex::default(),
             local_errors: self.local_errors.clone(),
             state: TargetState::new(rules, earlier.as_ref()),
@@ -75,6 +81,11 @@ impl Targets {
     /// The target with this written address.
     pub(crate) fn find(&self, name: &str) -> Option<Arc<Target>> {
         self.all().into_iter().find(|target| **target.name() == *name)
+    }
+
+    /// The tunnels that targets are in.
+    pub(crate) fn lines(&self) -> &Arc<Lines> {
+        &self.lines
     }
 
     /// All targets.

@@ -9,6 +9,7 @@ use std::time::Duration;
 use super::health::{News, Stage};
 use super::incidents::Incident;
 use super::target::Target;
+use crate::address::TunnelName;
 use crate::diagnosis::{Finding, Verdict};
 use crate::outcome::{Cause, Holder};
 use crate::units::Seconds;
@@ -46,10 +47,13 @@ pub(crate) fn incident_over(target: &str, verdict: &str, incident: Incident) {
 /// Logs a change of a target; without a judgement, what is known.
 pub(crate) fn news(target: &Target, news: News, waiting: usize, judged: Option<&Judged>) {
     match news {
-        News::Became { stage: Stage::Down(cause), .. } => {
-            let why = judged.map_or_else(|| cause.remedy().to_owned(), Judged::to_string);
-            bad(target, "down", judged, &format!("DOWN {cause}: {why}"));
-        }
+        News::Became { stage: Stage::Down(cause), .. } => match target.by_tunnel() {
+            Some(tunnel) => down_there(target, &tunnel.there.tunnel, cause),
+            None => {
+                let why = judged.map_or_else(|| cause.remedy().to_owned(), Judged::to_string);
+                bad(target, "down", judged, &format!("DOWN {cause}: {why}"));
+            }
+        },
         News::Became { stage: Stage::Stalled, .. } => {
             let why = judged.map_or_else(|| "it accepts no connection".to_owned(), Judged::to_string);
             bad(target, "stalled", judged, &format!("STALLED: {why}"));
@@ -77,6 +81,19 @@ pub(crate) fn news(target: &Target, news: News, waiting: usize, judged: Option<&
             good(target, &format!("{word} after {changes} changes{}", follow_up(target, 0, 0)));
         }
     }
+}
+
+/// Logs that a target in a tunnel is down: with its tunnel, or as the other end says. Of that, its own log has the reason.
+fn down_there(target: &Target, tunnel: &TunnelName, cause: Cause) {
+    let (name, far) = (target.name(), cause != Cause::TunnelDown);
+    let why = match cause {
+        Cause::TunnelDown | Cause::TunnelRefused => cause.remedy().to_owned(),
+        _ => format!("so says the other end of tunnel {tunnel}: see its log"),
+    };
+    tracing::warn!(
+        "target" = %name, state = "down", tunnel = %tunnel, cause = %cause, far,
+        "target {name} DOWN {cause}: {why}"
+    );
 }
 
 /// Logs that a target that is still down has another reason now.

@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
+use super::by_tunnel::ByTunnel;
 use super::crowd::Crowd;
 use super::greeting::Greeting;
 use super::health::{Health, Stage};
@@ -39,6 +40,8 @@ pub(crate) struct Target {
     pub(super) greeting: Greeting,
     /// Its name, if that must be looked up, and its port.
     pub(super) by_name: Option<(Arc<Name>, u16)>,
+    /// The tunnel at whose other end it is, if it is in one.
+    pub(super) by_tunnel: Option<Box<ByTunnel>>,
     /// How often the addresses of its name had changed when that was noticed last.
     pub(super) moves: AtomicU64,
     /// Of several addresses, the one that answered last: it is tried first.
@@ -64,6 +67,14 @@ impl Target {
     /// The rules of its health checks.
     pub(crate) fn rules(&self) -> &HealthRules {
         &self.rules
+    }
+
+    /// Whether only the dial of a client can find out that it is back: there are no health checks.
+    pub(crate) fn only_dials_tell(&self) -> bool {
+        match &self.by_tunnel {
+            Some(tunnel) => !tunnel.tells(),
+            None => self.rules.check == Check::None,
+        }
     }
 
     /// The destination to dial.
@@ -141,13 +152,12 @@ impl Member for Target {
     /// Whether a client should try the target because nothing else would show that it is back: once per `interval`, for
     /// the first caller.
     fn take_trial(&self, now: Instant) -> bool {
-        let rules = self.rules();
-        if rules.check != Check::None || !matches!(self.stage(), Stage::Down(_)) {
+        if !self.only_dials_tell() || !matches!(self.stage(), Stage::Down(_)) {
             return false;
         }
         let mut details = self.details();
         let since = *details.dialled.get_or_insert(now);
-        let is_due = now.saturating_duration_since(since) >= rules.interval;
+        let is_due = now.saturating_duration_since(since) >= self.rules.interval;
         if is_due {
             details.dialled = Some(now);
         }

@@ -17,7 +17,7 @@ impl Target {
     /// Records an observation. A change to report goes to the diagnosis worker's queue.
     pub(crate) fn note(self: &Arc<Self>, event: Event) {
         // Checked without writing first: this is on every session's path.
-        if event == Event::Reached && self.state.health.borrow().is_sure() {
+        if event == Event::Reached && (self.by_tunnel.is_some() || self.state.health.borrow().is_sure()) {
             return;
         }
         let now = Instant::now();

@@ -51,6 +51,9 @@ pub(crate) enum Event {
     Stuck,
     /// Connections are being accepted.
     Accepts,
+    /// For a target in a tunnel: why it is down, or `None` if it is up, as its tunnel or the other end says. That counts
+    /// at once: whoever says it has observed the target by rules of its own.
+    Told(Option<Cause>),
 }
 
 /// What to report.
@@ -207,7 +210,11 @@ impl Health {
             Event::Hidden => false,
             _ => matches!(next, Stage::Down(_)) && self.seen_absent,
         };
-        let next = if self.is_no_sign(event) { self.stage } else { self.weigh(next) };
+        let next = match event {
+            Event::Told(_) => self.take(next),
+            _ if self.is_no_sign(event) => self.stage,
+            _ => self.weigh(next),
+        };
         if next == self.stage {
             return None;
         }
@@ -228,6 +235,12 @@ impl Health {
         }
         (flapping.reported, flapping.changes_reported) = (now, changes);
         Some(News::Flaps { changes, within: now.duration_since(flapping.began) })
+    }
+
+    /// The stage that was told: nothing is weighed, and what was counted until then is forgotten.
+    fn take(&mut self, told: Stage) -> Stage {
+        self.against = 0;
+        told
     }
 
     /// The stage after one more observation of `next`: `fall` in a row take it down, `rise` in a row bring it back.
@@ -270,6 +283,8 @@ impl Health {
             (Event::Missing, _) => Stage::Down(Cause::NoSocket),
             (Event::Stuck, Stage::Unknown | Stage::Up) => Stage::Stalled,
             (Event::Accepts, Stage::Unknown | Stage::Stalled) => Stage::Up,
+            (Event::Told(None), _) => Stage::Up,
+            (Event::Told(Some(cause)), _) => Stage::Down(cause),
             (_, stage) => stage,
         }
     }

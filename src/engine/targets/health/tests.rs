@@ -5,7 +5,7 @@ const SECOND: Duration = Duration::from_secs(1);
 
 impl Random {
     fn event(&mut self) -> Event {
-        match self.below(11) {
+        match self.below(13) {
             0 => Event::Reached,
             1 => Event::Failed(Cause::Refused),
             2 => Event::Failed(Cause::TimedOut),
@@ -16,6 +16,8 @@ impl Random {
             7 => Event::Missing,
             8 => Event::Hidden,
             9 => Event::Passed,
+            10 => Event::Told(None),
+            11 => Event::Told(Some(Cause::TunnelDown)),
             _ => Event::Failed(
                 [Cause::NoDescriptor, Cause::NoSourcePort, Cause::Denied][self.below(3) as usize],
             ),
@@ -66,6 +68,8 @@ fn check_step(before: Stage, event: Event, health: &Health, seed: u64) {
         Event::Reached => {
             assert_eq!(after, Stage::Stalled, "seed {seed}: the kernel answered, not the program")
         }
+        Event::Told(None) => assert_eq!(after, Stage::Up, "seed {seed}: it was told to be up"),
+        Event::Told(Some(cause)) => assert_eq!(after, Stage::Down(cause), "seed {seed}: it was told"),
         Event::Failed(_) => assert!(!matches!(after, Stage::Up | Stage::Unknown), "seed {seed}"),
         Event::Stuck => assert!(!matches!(after, Stage::Up | Stage::Unknown), "seed {seed}"),
         Event::Accepts => assert_ne!(after, Stage::Stalled, "seed {seed}"),
@@ -287,4 +291,24 @@ fn a_target_that_was_logged_down_is_logged_up_under_changed_rules_too() {
 
     assert_eq!(reported, Some(News::Became { stage: Stage::Up, was: bad, after: 6 * SECOND, failures: 0 }));
     assert_eq!(later, None, "it was up");
+}
+
+#[test]
+fn what_is_told_of_a_target_in_a_tunnel_counts_at_once() {
+    let (rules, now) = (HealthRules { rise: 3, fall: 3, ..HealthRules::default() }, Instant::now());
+    let mut health = Health::new(&rules, now);
+    health.on(Event::Told(None), now);
+    health.on(Event::Failed(Cause::Refused), now);
+    assert_eq!(health.stage(), Stage::Up);
+
+    let down = health.on(Event::Told(Some(Cause::TunnelDown)), now + SECOND);
+    assert!(matches!(down, Some(News::Became { stage: Stage::Down(Cause::TunnelDown), .. })));
+    assert_eq!(health.on(Event::Told(Some(Cause::TunnelDown)), now + 2 * SECOND), None);
+
+    health.on(Event::Told(None), now + 3 * SECOND);
+    assert_eq!(health.stage(), Stage::Up);
+    // The one failure of before is not one of three in a row now.
+    health.on(Event::Failed(Cause::Refused), now + 4 * SECOND);
+    health.on(Event::Failed(Cause::Refused), now + 5 * SECOND);
+    assert_eq!(health.stage(), Stage::Up);
 }

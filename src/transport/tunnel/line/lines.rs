@@ -3,6 +3,8 @@
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
+use tokio::sync::Notify;
+
 use super::Line;
 use crate::address::TunnelName;
 
@@ -11,6 +13,8 @@ use crate::address::TunnelName;
 #[derive(Default)]
 pub struct Lines {
     lines: Mutex<HashMap<TunnelName, Arc<Line>>>,
+    /// Told when the state of any of them changes.
+    any: Arc<Notify>,
 }
 
 impl Lines {
@@ -19,7 +23,14 @@ impl Lines {
         let mut lines = self.lines.lock().unwrap_or_else(PoisonError::into_inner);
         // Names of tunnels that are gone from the configuration are not kept for ever.
         lines.retain(|of, line| of == name || line.is_up() || Arc::strong_count(line) > 1);
-        lines.entry(name.clone()).or_default().clone()
+        let line = || Arc::new(Line { any: self.any.clone(), ..Line::default() });
+        lines.entry(name.clone()).or_insert_with(line).clone()
+    }
+
+    /// Resolves when a tunnel has come up or gone down, or a service at the other end of one, since the last call; several
+    /// changes are told once. For one task alone. Cancel safe.
+    pub(crate) async fn changed(&self) {
+        self.any.notified().await;
     }
 }
 

@@ -15,6 +15,7 @@ use tokio::sync::{Notify, watch};
 use tokio::time::timeout_at;
 
 use super::carrier::Carrier;
+use crate::address::There;
 use crate::outcome::Cause;
 pub use lines::Lines;
 pub use numbers::{Count, Dialled, HandshakeFailed, Level, Numbers};
@@ -45,6 +46,8 @@ impl Idle for Carrier {
 pub struct Line<C = Carrier> {
     store: Mutex<Store<C, Notify>>,
     state: watch::Sender<LineState>,
+    /// Told when the state of any line changes.
+    any: Arc<Notify>,
     changed: Notify,
     numbers: Numbers,
 }
@@ -65,6 +68,7 @@ impl<C> Default for Line<C> {
         Line {
             store: Mutex::default(),
             state: watch::Sender::default(),
+            any: Arc::default(),
             changed: Notify::new(),
             numbers: Numbers::default(),
         }
@@ -133,13 +137,13 @@ impl<C: Idle> Line<C> {
     /// The tunnel is up: carriers may be offered, and waited for.
     pub fn set_up(&self) {
         self.store().set_up();
-        self.state.send_if_modified(|state| state.set(true));
+        self.tell(|state| state.set(true));
     }
 
     /// The tunnel is down: its idle carriers are dropped, and those who wait fail.
     pub fn set_down(&self) {
         let (idle, waiting) = self.store().set_down();
-        self.state.send_if_modified(|state| state.set(false));
+        self.tell(|state| state.set(false));
         // Outside the lock: their home may ask this line about something.
         idle.into_iter().for_each(|(carrier, _)| carrier.lost());
         waiting.iter().for_each(|turn| turn.notify_one());
@@ -154,7 +158,12 @@ impl<C: Idle> Line<C> {
     /// Records what the other end says of the target behind one of its services: why it is down, or `None` if it is up.
     /// What it does not speak of counts as up, also after the tunnel was down.
     pub fn set_state(&self, service: &str, cause: Option<Cause>) {
-        self.state.send_if_modified(|state| state.is_up() && state.note(service, cause));
+        self.tell(|state| state.is_up() && state.note(service, cause));
+    }
+
+    /// Why this target cannot be reached, if that is known; see [`LineState::fault`].
+    pub fn fault(&self, to: &There) -> Option<Fault> {
+        self.state.borrow().fault(to)
     }
 
     /// The state of the tunnel and of the services at its other end, now and whenever it changes.
@@ -183,6 +192,12 @@ impl<C: Idle> Line<C> {
     /// What is counted of the tunnel.
     pub fn numbers(&self) -> &Numbers {
         &self.numbers
+    }
+
+    fn tell(&self, change: impl FnOnce(&mut LineState) -> bool) {
+        if self.state.send_if_modified(change) {
+            self.any.notify_one();
+        }
     }
 
     fn store(&self) -> MutexGuard<'_, Store<C, Notify>> {

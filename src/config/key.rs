@@ -96,8 +96,8 @@ pub(crate) enum Form {
     CountOrOff,
     /// A whole number, zero included.
     NumberOrOff,
-    /// The weight of a target, with its largest value.
-    Weight(u32),
+    /// A whole number from 1 to this.
+    CountTo(u32),
     Truth,
     RateOrOff,
     /// A rate, or a table with one for each direction.
@@ -122,7 +122,7 @@ impl Form {
     /// A value of this form as TOML.
     pub(super) fn quote(self, value: &str) -> String {
         match self {
-            Form::Count | Form::CountOrOff | Form::NumberOrOff | Form::Weight(_)
+            Form::Count | Form::CountOrOff | Form::NumberOrOff | Form::CountTo(_)
                 if value.parse::<u64>().is_ok() =>
             {
                 value.to_owned()

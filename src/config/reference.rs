@@ -85,7 +85,7 @@ fn values(key: &Key) -> String {
         Form::Count => "1 or more".to_owned(),
         Form::CountOrOff => "1 or more, `\"off\"`".to_owned(),
         Form::NumberOrOff => "0 or more, `\"off\"`".to_owned(),
-        Form::Weight(most) => format!("1 to {most}"),
+        Form::CountTo(most) => format!("1 to {most}"),
         Form::Truth => "true, false".to_owned(),
         Form::RateOrOff => "bandwidth, `\"off\"`".to_owned(),
         Form::BandwidthOrOff(_) => "bandwidth, table, `\"off\"`".to_owned(),

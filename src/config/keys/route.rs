@@ -89,7 +89,7 @@ pub(in crate::config) static TARGET: Section = Section {
             name: "weight",
             doc: "its share of clients relative to the others",
             default: Given::Value("1"),
-            ..Key::of(Form::Weight(Part::MAX_WEIGHT), Range::Any)
+            ..Key::of(Form::CountTo(Part::MAX_WEIGHT), Range::Any)
         },
         Key {
             name: "backup",

@@ -19,7 +19,7 @@ pub(super) fn of(form: Form) -> Option<Value> {
         Form::Count => count(),
         Form::CountOrOff => json!({"anyOf": [count(), {"const": "off"}]}),
         Form::NumberOrOff => json!({"anyOf": [{"type": "integer", "minimum": 0}, {"const": "off"}]}),
-        Form::Weight(most) => json!({"type": "integer", "minimum": 1, "maximum": most}),
+        Form::CountTo(most) => json!({"type": "integer", "minimum": 1, "maximum": most}),
         Form::Truth => json!({"type": "boolean"}),
         Form::RateOrOff => rate(),
         Form::FrequencyOrOff => frequency(),

@@ -9,7 +9,8 @@ use std::str::FromStr;
 use serde::{Deserialize, Deserializer};
 
 use super::part::{Cut, cut, host, ports};
-use super::{Host, Interface, ListenThere, Numbered, Run, UnixName};
+use super::tunnel::{PREFIX, nested, split};
+use super::{Host, Interface, Numbered, Run, TunnelName, UnixName};
 use crate::units::{Misread, from_text, quoted};
 
 /// An address to listen on.
@@ -34,6 +35,16 @@ pub struct NetListen {
     pub port: u16,
     /// The families `[::]` accepts; not part of the address as written.
     pub families: Families,
+}
+
+/// Where a route listens at the other end of a tunnel.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct ListenThere {
+    /// The tunnel.
+    pub tunnel: TunnelName,
+    /// The address to listen on there, whose port may be 0 or a range: one free port of them is taken. `None` offers the
+    /// route there by its name alone.
+    pub at: Option<Box<Run<ListenAddress>>>,
 }
 
 /// Which families a listener accepts.
@@ -99,13 +110,14 @@ impl FromStr for Run<ListenAddress> {
     type Err = Misread;
 
     /// Reads `"127.0.0.1:8080"`, `"[::1]:8080"`, `"[fe80::1%eth0]:8080"`, and `"8080"`, `":8080"` or `"localhost:8080"`
-    /// for 127.0.0.1; `"8000-8010"` for the port is a range. `"unix:/run/x.sock"` is a Unix socket. A name is refused:
-    /// its address could change while the listener runs.
+    /// for 127.0.0.1; `"8000-8010"` for the port is a range. `"unix:/run/x.sock"` is a Unix socket, and
+    /// `"tunnel:vps"` or `"tunnel:vps/ADDRESS"` is at the other end of a tunnel. A name is refused: its address could change
+    /// while the listener runs.
     fn from_str(text: &str) -> Result<Self, Misread> {
         if let Some(name) = UnixName::read(text) {
             return Ok(Run::from(ListenAddress::Unix(name?)));
         }
-        if let Some(there) = ListenThere::read(text) {
+        if let Some(there) = listen_there(text) {
             return Ok(Run::from(ListenAddress::There(there?)));
         }
         let cut = cut(text)?;
@@ -114,6 +126,19 @@ impl FromStr for Run<ListenAddress> {
         let first = NetListen { ip, zone, port, families: Families::Own };
         Ok(Run::new(ListenAddress::Net(first), count))
     }
+}
+
+/// Reads `tunnel:NAME` or `tunnel:NAME/ADDRESS`; `None` if the text is of another kind.
+fn listen_there(text: &str) -> Option<Result<ListenThere, Misread>> {
+    let (name, rest) = split(text)?;
+    Some(name.parse().and_then(|tunnel| {
+        // Refused before it is read: a long text would be read ever deeper.
+        if rest.is_some_and(|rest| rest.starts_with(PREFIX)) {
+            return Err(nested());
+        }
+        let at: Option<Run<ListenAddress>> = rest.map(str::parse).transpose()?;
+        Ok(ListenThere { tunnel, at: at.map(Box::new) })
+    }))
 }
 
 fn ip(cut: &Cut<'_>) -> Result<(IpAddr, Option<Interface>), Misread> {
@@ -144,6 +169,13 @@ impl fmt::Display for ListenAddress {
             ListenAddress::Unix(name) => name.fmt(f),
             ListenAddress::There(there) => there.fmt(f),
         }
+    }
+}
+
+impl fmt::Display for ListenThere {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{PREFIX}{}", self.tunnel)?;
+        self.at.as_ref().map_or(Ok(()), |at| write!(f, "/{at}"))
     }
 }
 

@@ -14,11 +14,11 @@ mod tunnel;
 mod unix;
 
 pub use interface::Interface;
-pub use listen::{Families, ListenAddress, NetListen};
+pub use listen::{Families, ListenAddress, ListenThere, NetListen};
 pub use run::{Numbered, Run};
 pub use source::SourceAddress;
 pub use spec::Spec;
-pub use tunnel::{ListenThere, TargetThere, There, TunnelName};
+pub use tunnel::TunnelName;
 pub use unix::UnixName;
 
 use std::fmt;
@@ -80,6 +80,32 @@ pub enum TargetAddress {
     Unix(UnixName),
     /// At the other end of a tunnel.
     There(TargetThere),
+}
+
+/// A target at the other end of a tunnel.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct TargetThere {
+    /// The tunnel.
+    pub tunnel: TunnelName,
+    /// What is meant there.
+    pub to: There,
+}
+
+/// What a target at the other end of a tunnel is.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub enum There {
+    /// A route of the other end that listens in the tunnel, by its name.
+    Service(Arc<str>),
+    /// An address, dialled from there.
+    Address(Box<TargetAddress>),
+}
+
+impl There {
+    /// A service of this name: that of a route, 1 to 64 bytes of letters, digits, `-`, `_` or `.`. Digits alone are a name
+    /// here, where nothing else is meant; `None` for any other text.
+    pub fn service(name: &str) -> Option<There> {
+        tunnel::is_route_name(name).then(|| There::Service(name.into()))
+    }
 }
 
 impl TargetAddress {
@@ -157,6 +183,21 @@ impl fmt::Display for TargetAddress {
             TargetAddress::Net(host, port) => write!(f, "{host}:{port}"),
             TargetAddress::Unix(name) => name.fmt(f),
             TargetAddress::There(there) => there.fmt(f),
+        }
+    }
+}
+
+impl fmt::Display for TargetThere {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}{}/{}", tunnel::PREFIX, self.tunnel, self.to)
+    }
+}
+
+impl fmt::Display for There {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            There::Service(name) => f.write_str(name),
+            There::Address(address) => address.fmt(f),
         }
     }
 }

@@ -8,20 +8,25 @@ use std::str::FromStr;
 use serde::{Deserialize, Deserializer};
 
 use super::part::{cut, host, ports};
-use super::{Host, Run, TargetAddress, TargetThere, UnixName};
-use crate::units::{Misread, from_text};
+use super::tunnel::{PREFIX, is_service, nested, split};
+use super::{Host, Run, TargetAddress, TargetThere, There, UnixName};
+use crate::units::{Misread, from_text, quoted};
+
+/// The most bytes of an address that is dialled at the other end: what asks for it has one byte for the length.
+const MAX_ADDRESS: usize = 255;
 
 impl FromStr for Run<TargetAddress> {
     type Err = Misread;
 
     /// Reads `"localhost:3000"`, `"[::1]:3000"`, `"[fe80::1%eth0]:3000"`, and `"3000"` or `":3000"` for 127.0.0.1;
-    /// `"9000-9010"` for the port is a range. `"unix:/run/x.sock"` is a Unix socket. The port is 1 to 65535, and the
-    /// host is not an unspecified address.
+    /// `"9000-9010"` for the port is a range. `"unix:/run/x.sock"` is a Unix socket, and
+    /// `"tunnel:vps/db"` or `"tunnel:vps/ADDRESS"` is at the other end of a tunnel. The port is 1 to 65535, and the host is
+    /// not an unspecified address.
     fn from_str(text: &str) -> Result<Self, Misread> {
         if let Some(name) = UnixName::read(text) {
             return Ok(Run::from(TargetAddress::Unix(name?)));
         }
-        if let Some(there) = TargetThere::read(text) {
+        if let Some(there) = target_there(text) {
             return Ok(Run::from(TargetAddress::There(there?)));
         }
         let cut = cut(text)?;
@@ -46,6 +51,39 @@ impl FromStr for Run<TargetAddress> {
             ));
         }
         Ok(Run::new(TargetAddress::Net(host, port), count))
+    }
+}
+
+/// Reads `tunnel:NAME/SERVICE` or `tunnel:NAME/ADDRESS`; `None` if the text is of another kind.
+fn target_there(text: &str) -> Option<Result<TargetThere, Misread>> {
+    let (name, rest) = split(text)?;
+    Some(
+        name.parse()
+            .and_then(|tunnel| Ok(TargetThere { to: there(name, rest.unwrap_or_default())?, tunnel })),
+    )
+}
+
+fn there(tunnel: &str, rest: &str) -> Result<There, Misread> {
+    if rest.is_empty() {
+        let what = format!("\"tunnel:{tunnel}\" names no target");
+        let instead = format!("write \"tunnel:{tunnel}/NAME\", with the name of a route there");
+        return Err(Misread::new(what, instead));
+    }
+    if is_service(rest) {
+        return Ok(There::Service(rest.into()));
+    }
+    // Refused before it is read: a long text would be read ever deeper.
+    if rest.starts_with(PREFIX) {
+        return Err(nested());
+    }
+    let run: Run<TargetAddress> = rest.parse()?;
+    if run.first().to_string().len() > MAX_ADDRESS {
+        let what = format!("{} is too long for a tunnel", quoted(rest));
+        return Err(Misread::new(what, "write a shorter name, or the name of a route there"));
+    }
+    match (run.first(), run.count()) {
+        (address, 1) => Ok(There::Address(Box::new(address.clone()))),
+        _ => Err(Misread::new("a range of ports is no target in a tunnel", "write one target for each port")),
     }
 }
 

@@ -15,7 +15,8 @@ pub use list_file::{ListFile, MAX_LINE, listed_in};
 pub use listed::Listed;
 pub use members::{IdOrName, Member, Members};
 pub use networks::Networks;
-pub use permits::Permits;
+pub(crate) use permits::reached;
+pub use permits::{IsOwn, May, Permits};
 
 use crate::outcome::Denial;
 

@@ -4,12 +4,13 @@ use toml::de::DeTable;
 
 use super::decode::FileName;
 use super::key::Form;
-use super::keys::{ROUTES, Settings, TOP, WrittenLimits, WrittenLog};
+use super::keys::{ROUTES, Settings, TOP, WrittenLimits, WrittenLog, WrittenTunnel};
 use super::kind::{Kind, List};
 use super::problem::{Place, Problem};
 use super::route::{self, WrittenRoute};
 use super::syntax;
 use super::table::Table;
+use super::tunnel::{self, WrittenTunnelOf};
 use super::written::Written;
 
 /// A configuration as written, without the values that have a problem.
@@ -18,6 +19,8 @@ pub(crate) struct Config {
     pub(crate) include: Option<Vec<Written<FileName>>>,
     pub(crate) defaults: Settings,
     pub(crate) routes: Vec<WrittenRoute>,
+    pub(crate) tunnel: WrittenTunnel,
+    pub(crate) tunnels: Vec<WrittenTunnelOf>,
     pub(crate) limits: WrittenLimits,
     pub(crate) log: WrittenLog,
 }
@@ -31,6 +34,8 @@ pub(super) fn read(text: &str, problems: &mut Vec<Problem>) -> Option<Config> {
         include: one::<List<FileName>>("include", &mut top),
         defaults: one::<Settings>("defaults", &mut top),
         routes: route::routes(&mut top),
+        tunnel: one::<WrittenTunnel>("tunnel", &mut top),
+        tunnels: tunnel::tunnels(&mut top),
         limits: one::<WrittenLimits>("limits", &mut top),
         log: one::<WrittenLog>("log", &mut top),
     })
@@ -47,7 +52,7 @@ pub(super) fn read_included(
     for key in root.get_ref().keys() {
         let Some(other) = TOP.key(key.get_ref()).filter(|key| key.name != ROUTES.name) else { continue };
         let (what, help) = match other.form {
-            Form::Table(_) => (
+            Form::Table(_) | Form::Named(_) => (
                 format!(
                     "[{}] is allowed in the main file alone, and this file is included by {main}",
                     other.name

@@ -14,7 +14,9 @@ const WIDTH: usize = 118;
 
 /// The example with the declared text of each key, and with the keys that it lacks.
 pub fn example(text: &str) -> String {
-    let tables = TOP.tables();
+    // Under a tunnel, the settings of routes stand as in the defaults.
+    let mut tables = TOP.tables();
+    tables.retain(|(path, _)| !path.starts_with("tunnels.NAME.defaults"));
     let shown = shown(text);
     let mut writing = Writing { tables: &tables, out: Vec::new(), table: String::new(), is_out: false };
     let (mut written, mut closed) = (HashSet::new(), HashSet::new());
@@ -151,10 +153,10 @@ fn header(line: &str) -> Option<&str> {
     Some(inside.strip_prefix('[').and_then(|inside| inside.strip_suffix(']')).unwrap_or(inside))
 }
 
-/// `routes.web.tls` → `routes.NAME.tls`
+/// `routes.web.tls` → `routes.NAME.tls`, `tunnels.home` → `tunnels.NAME`
 fn pattern(header: &str) -> String {
     let mut parts: Vec<&str> = header.split('.').collect();
-    if let ["routes", name, ..] = &mut parts[..] {
+    if let ["routes" | "tunnels", name, ..] = &mut parts[..] {
         *name = "NAME";
     }
     parts.join(".")

@@ -2,6 +2,8 @@
 //!
 //! This module neither chooses the file nor watches it.
 
+use std::fs;
+use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 
 use super::problem::{Place, Problem};
@@ -22,6 +24,17 @@ pub(crate) fn read_file(path: &Path) -> Result<String, Box<Problem>> {
         }
         Box::new(Problem::new(Place::File, "", what).help(help))
     })?)
+}
+
+/// Who beside root and this user may write a regular file, in words that follow its name; `None` if nobody may, or if it is
+/// no regular file (as a pipe, which only its writer has).
+pub(crate) fn others_may_write(path: &Path) -> Option<String> {
+    let meta = fs::metadata(path).ok().filter(fs::Metadata::is_file)?;
+    let (mode, owner) = (meta.mode() & 0o7777, meta.uid());
+    if owner != 0 && owner != rustix::process::geteuid().as_raw() {
+        return Some(format!("it belongs to user {owner}"));
+    }
+    (mode & 0o022 != 0).then(|| format!("its mode is {mode:04o}"))
 }
 
 /// Why a file is not included: what is wrong, to follow its name, and what to do.

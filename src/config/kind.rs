@@ -9,7 +9,7 @@ use toml::de::DeValue;
 
 use super::decode::words;
 use super::key::{Form, Key, Range};
-use super::problem::Place;
+use super::problem::{Place, Problem};
 use super::table::Table;
 use super::written::Written;
 use crate::transport::BindPolicy;
@@ -194,6 +194,25 @@ impl Kind for CountOrOff {
 
     fn read(table: &mut Table<'_, '_>, key: &'static Key) -> Self::Value {
         table.or_off(key.name, |table| table.count(key.name))
+    }
+}
+
+/// A whole number from 1 to `MOST`.
+pub(crate) struct CountTo<const MOST: u32>;
+
+impl<const MOST: u32> Kind for CountTo<MOST> {
+    type Value = Option<Written<usize>>;
+    const KEY: Key = Key::of(Form::CountTo(MOST), Range::Any);
+
+    fn read(table: &mut Table<'_, '_>, key: &'static Key) -> Self::Value {
+        let written = table.count(key.name)?;
+        if usize::try_from(MOST).is_ok_and(|most| written.value > most) {
+            let problem =
+                Problem::new(written.place, table.key(key.name), format!("{} is too large", written.value));
+            table.problems.push(problem.help(format!("write {MOST} or less")));
+            return None;
+        }
+        Some(written)
     }
 }
 

@@ -22,6 +22,7 @@ mod off;
 mod pattern;
 mod place;
 mod problem;
+mod public_key;
 mod reference;
 mod regular;
 mod render;
@@ -32,6 +33,8 @@ mod syntax;
 mod table;
 mod target;
 mod texts;
+mod tunnel;
+mod tunnel_slips;
 mod unknown;
 mod written;
 
@@ -47,14 +50,16 @@ pub use texts::{Text, Texts};
 
 pub(crate) use decode::FileName;
 pub(crate) use document::Config;
-pub(crate) use file::{LIMIT, is_pem, read_file};
+pub(crate) use file::{LIMIT, is_pem, others_may_write, read_file};
 pub(crate) use include::{Whole, read};
-pub(crate) use keys::{Settings, WrittenHealth, WrittenTargetTls, WrittenTls};
+pub(crate) use keys::{Settings, WrittenHealth, WrittenLink, WrittenTargetTls, WrittenTls, WrittenTunnel};
 pub(crate) use problem::bare_or_quoted;
+pub(crate) use public_key::KeyText;
 #[cfg(feature = "cli")]
 pub(crate) use regular::skip_mark;
 pub(crate) use regular::{Content, Limit, Unread, read_regular};
 pub(crate) use route::WrittenRoute;
 #[cfg(feature = "cli")]
 pub(crate) use spelling::nearest;
+pub(crate) use tunnel::WrittenTunnelOf;
 pub(crate) use written::{Written, WrittenHello, WrittenTarget};

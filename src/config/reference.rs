@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 
 use super::key::{Form, Given, Key, Range, Reload};
-use super::keys::{BANDWIDTH, CONNECTION_RATE, ROUTE, TARGET, TOP};
+use super::keys::{BANDWIDTH, CONNECTION_RATE, ROUTE, ROUTES, TARGET, TOP};
 use crate::address::Protocol;
 
 /// Every key with its values, its default and its purpose, one table for each table of the file; the many settings of
@@ -35,9 +35,15 @@ pub fn reference() -> String {
     part(&mut page, "Connection rates as a table", CONNECTION_RATE.doc, CONNECTION_RATE.keys());
     part(&mut page, "Bandwidth as a table", BANDWIDTH.doc, BANDWIDTH.keys());
     for key in settings.iter().chain(TOP.keys()) {
-        // The keys of the defaults were shown above.
-        let Some(section) = key.form.table().filter(|_| key.name != "defaults") else { continue };
-        part(&mut page, &format!("`{}`", key.name), section.doc, section.keys());
+        let title = match key.form {
+            // The keys of the defaults and of routes were shown above.
+            _ if ["defaults", ROUTES.name].contains(&key.name) => continue,
+            Form::Named(_) => format!("`{}.NAME`", key.name),
+            _ => format!("`{}`", key.name),
+        };
+        if let Form::Named(section) | Form::Table(section) = key.form {
+            part(&mut page, &title, section.doc, section.keys());
+        }
     }
     page
 }

@@ -13,6 +13,7 @@ use super::decode::{Count, Truth, Wrong, decode, decode_word, kind};
 use super::key::{self, Key, Section};
 use super::off::{OffWord, off_word, off_word_in_list};
 use super::problem::{Place, Problem, bare_or_quoted};
+use super::tunnel_slips as tunnel;
 use super::unknown::{At, meant, shared_limit, unknown};
 use super::written::Written;
 use crate::units::{OrOff, Rate, TimeSpan};
@@ -111,6 +112,9 @@ impl<'t> Table<'t, '_> {
                     Some(format!("a route belongs under routes: write [routes.{}]", bare_or_quoted(name)));
             }
             let is_table = value.get_ref().is_table();
+            if let Some((message, help)) = tunnel::instead(&self.pattern, name, is_table) {
+                (problem.message, problem.help) = (message, Some(help));
+            }
             if let Some(help) = shared_limit(&self.pattern, name, is_table) {
                 problem.help = Some(help.to_owned());
             }
@@ -184,10 +188,11 @@ impl<'t> Table<'t, '_> {
     /// A time within the range of its key.
     pub(super) fn time(&mut self, key: &'static Key) -> Option<Written<TimeSpan>> {
         let value = self.get(key.name)?;
-        let (zero_works, most) = match key.range {
-            key::Range::UpTo(most) => (true, most),
-            key::Range::MoreThanZero(most) => (false, most),
-            _ => (true, ""),
+        let (zero_works, least, most) = match key.range {
+            key::Range::UpTo(most) => (true, "", most),
+            key::Range::MoreThanZero(most) => (false, "", most),
+            key::Range::Between(least, most) => (false, least, most),
+            _ => (true, "", ""),
         };
         if zero_works
             && let OffWord::Ours(words) | OffWord::Foreign(words) = off_word_in_list(value.get_ref())
@@ -196,7 +201,9 @@ impl<'t> Table<'t, '_> {
             return None;
         }
         let time = self.value::<TimeSpan>(key.name)?;
-        let wrong = if !zero_works && time.value.0 == Duration::ZERO {
+        let wrong = if least.parse().is_ok_and(|least| time.value < least) {
+            ("is too short", format!("write \"{least}\" or more"))
+        } else if !zero_works && time.value.0 == Duration::ZERO {
             ("is too short", "write more than zero, as \"2s\"".into())
         } else if most.parse().is_ok_and(|most| time.value > most) {
             ("is too long", format!("write \"{most}\" or less"))

@@ -80,12 +80,14 @@ pub(super) fn shared_limit(pattern: &str, key: &str, is_table: bool) -> Option<&
     )
 }
 
-/// The table that has the key; among several, one that is under the defaults if and only if this one is.
+/// The table that has the key; among several, one under this one, and one that is under the defaults if and only if this
+/// one is.
 fn elsewhere(at: At<'_>, key: &str) -> Option<String> {
     let of_defaults = |path: &str| path.split('.').next() == Some("defaults");
     let mut tables = at.top.tables();
     tables.retain(|(_, table)| table.key(key).is_some());
-    tables.sort_by_key(|(path, _)| of_defaults(path) != of_defaults(at.pattern));
+    let under = format!("{}.", at.pattern);
+    tables.sort_by_key(|(path, _)| (!path.starts_with(&under), of_defaults(path) != of_defaults(at.pattern)));
     tables.into_iter().next().map(|(path, _)| path)
 }
 

@@ -5,28 +5,20 @@
 
 use std::cell::LazyCell;
 use std::sync::Arc;
-use std::time::Duration;
 
 use super::draft::{self, Draft};
 use super::files::{self, Files};
 use super::lists::Lists;
-use super::merge::{off_or, pick, time};
+use super::merge::time;
+use super::resolved::{Desk, resolved};
 use super::{
-    Carries, Plan, Route, Routes, Source, congestion, entry, headers, health, hello, loops, overlap,
-    session_limits, targets, tls, validate,
+    Plan, Route, Routes, Source, congestion, entry, headers, links, loops, overlap, there, validate,
+    written_link,
 };
-use crate::address::Protocol;
-use crate::config::{Config, NamedFile, Problem, Settings, Texts};
+use crate::config::{Config, NamedFile, Problem, Texts};
 use crate::ledger::LogSettings;
-use crate::limits::{FlowLimits, Limits};
+use crate::limits::Limits;
 use crate::probe::network::routing::addresses;
-use crate::transport::{Dial, Origin, SocketFile};
-use crate::units::OrOff;
-
-const CONNECT_TIMEOUT: Duration = Duration::from_secs(2);
-const RESOLVE: Duration = Duration::from_secs(30);
-const WAIT_FOR_TARGET: Duration = Duration::ZERO;
-const RESET_LINGER: Duration = Duration::from_secs(5);
 
 /// Makes the plan. Whatever prevents a route is added to `problems`, and that route is not in the plan.
 pub(super) fn build(
@@ -51,12 +43,15 @@ pub(super) fn build(
     let host = congestion::host_default();
     congestion::check(&config.defaults.congestion, || "defaults.congestion".to_owned(), problems);
     let wanted = drafts.len();
-    let routes = drafts.into_iter().filter_map(|draft| {
-        route(draft, &config.defaults, host.as_deref(), &mut lists, &mut files, problems)
-    });
+    there::known(&drafts, &config.tunnels, problems);
+    written_link::check_file(&config.tunnels, texts, problems);
+    let (defaults, host) = (&config.defaults, host.as_deref());
+    let mut desk = Desk { defaults, host, lists: &mut lists, files: &mut files, problems };
+    let routes = drafts.into_iter().filter_map(|draft| route(draft, &mut desk));
     let routes: Routes = routes.map(|route| (route.name.clone(), Arc::new(route))).collect();
+    let (tunnels, keys) = links::tunnels(&config.tunnel, config.tunnels, &mut desk);
     debug_assert!(routes.len() == wanted || !problems.is_empty(), "a route is left out without a problem");
-    let files = files.and(lists.files().chain(included));
+    let files = files.and(lists.files().chain(included).chain(keys));
     files::few_enough(&files, problems);
     let defaults = Limits::default();
     let limits = Limits {
@@ -69,100 +64,16 @@ pub(super) fn build(
         format: config.log.format.map(|format| format.value).unwrap_or_default(),
         level: config.log.level.map(|level| level.value).unwrap_or_default(),
     };
-    Plan {
-        source: Source::file(),
-        routes,
-        limits,
-        tunnels: super::Tunnels::default(),
-        log,
-        stamp: None,
-        files,
-    }
+    Plan { source: Source::file(), routes, limits, tunnels, log, stamp: None, files }
 }
 
-fn route(
-    draft: Draft,
-    defaults: &Settings,
-    host_congestion: Option<&str>,
-    lists: &mut Lists<'_>,
-    files: &mut Files<'_>,
-    problems: &mut Vec<Problem>,
-) -> Option<Route> {
-    validate::check(&draft, problems);
-    headers::check(&draft, defaults, problems);
-    let tls = tls::with_clients(&draft, &defaults.tls, files, problems);
-    let target_tls = tls::with_targets(&draft, &defaults.target_tls, files, problems);
-    let source = validate::source(&draft, defaults, problems);
-    congestion::check(&draft.settings.congestion, || draft.key("congestion"), problems);
-    let health = health::rules(&draft, defaults, problems);
-    let access = lists.access(&draft, problems);
-    let families = draft.families(pick(&None, &defaults.v6only).unwrap_or(true));
-    let carries = match draft.protocol {
-        Protocol::Tcp => Carries::Tcp(session_limits::session(&draft.settings, defaults)),
-        Protocol::Udp => Carries::Udp(flow_limits(&draft.settings, defaults)),
-    };
-    let entry = entry::limits(&draft, defaults);
-    entry::check(&draft, &entry, problems);
-    let dials_unix = draft.dials_unix();
-    let resolved = draft.targets.iter().map(|target| targets::resolved(&draft, target)).collect();
-    let Draft { name, listen, targets, hello, settings: own, .. } = draft;
-    if listen.is_empty() || targets.is_empty() {
-        return None;
-    }
-    let interface = off_or(&own.interface, &defaults.interface).filter(|_| !dials_unix);
-    let congestion = congestion::chosen(&own, defaults, host_congestion);
-    Some(Route {
-        name,
-        listen: listen.iter().flat_map(|run| run.value.each()).map(|it| it.taking(families)).collect(),
-        carries,
-        targets: resolved,
-        hello: hello.map(|hello| hello::rules(hello, &own, defaults)),
-        balance: pick(&own.balance, &defaults.balance).unwrap_or_default(),
-        next_target: pick(&own.next_target, &defaults.next_target).map(|OrOff(most)| most.unwrap_or(0)),
-        dial: dial(&own, defaults, Origin { sources: source?, interface, congestion }),
-        bind: pick(&own.bind, &defaults.bind).unwrap_or_default(),
-        socket_file: SocketFile {
-            mode: pick(&own.socket_mode, &defaults.socket_mode).unwrap_or_default(),
-            owner: pick(&own.socket_owner, &defaults.socket_owner),
-            group: pick(&own.socket_group, &defaults.socket_group),
-        },
-        upkeep: session_limits::upkeep(&own, defaults),
-        reset_linger: time(&own.reset_linger, &defaults.reset_linger, RESET_LINGER),
-        access,
-        entry,
-        proxy: headers::rules(&own, defaults),
-        health,
-        tls: tls?,
-        target_tls: target_tls?,
-    })
-}
-
-fn dial(own: &Settings, defaults: &Settings, from: Origin) -> Dial {
-    Dial {
-        connect_timeout: time(&own.connect_timeout, &defaults.connect_timeout, CONNECT_TIMEOUT),
-        resolve: pick(&own.resolve, &defaults.resolve)
-            .map_or(Some(RESOLVE), |OrOff(time)| time.map(|time| time.0)),
-        wait_for_target: time(&own.wait_for_target, &defaults.wait_for_target, WAIT_FOR_TARGET),
-        from,
-    }
-}
-
-/// The limits of a route's flows: its own keys first, then the defaults, then the preset.
-fn flow_limits(own: &Settings, defaults: &Settings) -> FlowLimits {
-    let count = |count: usize| u32::try_from(count).unwrap_or(u32::MAX);
-    let over = |own: Option<OrOff<usize>>, preset| own.map_or(preset, |OrOff(own)| own.map(count));
-    let preset = pick(&own.preset, &defaults.preset).unwrap_or_default().limits();
-    FlowLimits {
-        most: pick(&own.max_flows, &defaults.max_flows).unwrap_or(preset.most),
-        full: pick(&own.flows_full, &defaults.flows_full).unwrap_or(preset.full),
-        idle: off_or(&own.idle_timeout, &defaults.idle_timeout).map_or(preset.idle, |time| time.0),
-        bandwidth: off_or(&own.bandwidth, &defaults.bandwidth),
-        bandwidth_per_connection: off_or(&own.bandwidth_per_connection, &defaults.bandwidth_per_connection),
-        age: session_limits::age(own, defaults),
-        answers: over(pick(&own.answers, &defaults.answers), preset.answers),
-        requests: over(pick(&own.requests, &defaults.requests), preset.requests),
-        amplification: over(pick(&own.max_amplification, &defaults.max_amplification), preset.amplification),
-    }
+fn route(draft: Draft, desk: &mut Desk<'_, '_>) -> Option<Route> {
+    validate::check(&draft, desk.problems);
+    there::check(&draft, desk.defaults, desk.problems);
+    headers::check(&draft, desk.defaults, desk.problems);
+    entry::check(&draft, &entry::limits(&draft, desk.defaults), desk.problems);
+    let is_whole = !draft.listen.is_empty() && !draft.targets.is_empty();
+    resolved(draft, desk).filter(|_| is_whole)
 }
 
 #[cfg(test)]

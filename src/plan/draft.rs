@@ -49,15 +49,15 @@ impl Draft {
         }
     }
 
-    /// Whether all its targets are Unix sockets.
-    pub(super) fn dials_unix(&self) -> bool {
-        let is_unix = |it: &WrittenTarget| it.address.value.first().unix().is_some();
-        !self.targets.is_empty() && self.targets.iter().all(is_unix)
+    /// Whether none of its targets is dialled at an address: all are Unix sockets or in a tunnel.
+    pub(super) fn dials_no_address(&self) -> bool {
+        let has_none = |it: &WrittenTarget| it.address.value.first().net().is_none();
+        !self.targets.is_empty() && self.targets.iter().all(has_none)
     }
 
-    /// What is dialled for one of its targets: a Unix socket is always here.
+    /// What is dialled for one of its targets: a Unix socket is always here, and a tunnel has its own way.
     pub(super) fn destination(&self, to: &TargetAddress) -> Destination {
-        Destination::through(self.proxy.as_ref().filter(|_| to.unix().is_none()), to.clone())
+        Destination::through(self.proxy.as_ref().filter(|_| to.net().is_some()), to.clone())
     }
 
     /// The path of one of its keys; empty for a route of the command line, which is identified by its place.

@@ -4,7 +4,7 @@
 
 use std::cell::OnceCell;
 use std::collections::BTreeMap;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use rustls::pki_types::CertificateDer;
 
@@ -41,6 +41,11 @@ impl<'t> Files<'t> {
     /// The path that is opened.
     pub(super) fn path(&self, named: &Written<FileName>) -> PathBuf {
         self.texts.folder(&named.place).join(&named.value.0)
+    }
+
+    /// The path of the main file; `None` if there is none.
+    pub(super) fn main(&self) -> Option<&Path> {
+        self.texts.main().map(|main| Path::new(&main.name)).filter(|path| !path.as_os_str().is_empty())
     }
 
     /// The content of the file.

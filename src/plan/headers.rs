@@ -23,7 +23,7 @@ pub(super) fn rules(own: &Settings, defaults: &Settings) -> HeaderRules {
     }
 }
 
-fn senders(list: &[Written<Sender>]) -> Senders {
+pub(super) fn senders(list: &[Written<Sender>]) -> Senders {
     let listed = list.iter().filter_map(|entry| match &entry.value {
         Sender::Listed(listed) => Some(listed),
         Sender::Unix => None,

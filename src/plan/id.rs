@@ -3,6 +3,8 @@
 use std::fmt;
 use std::sync::Arc;
 
+use crate::address::TunnelName;
+
 /// The most bytes of the name of a source.
 const MAX_SOURCE_NAME: usize = 64;
 
@@ -50,6 +52,12 @@ impl Source {
             return Err(BadSourceName(name.into()));
         }
         Ok(Source(Kind::Named(name.into())))
+    }
+
+    /// A tunnel, whose name is that of a source by its grammar: the routes that its other end asks for. It shares the
+    /// namespace of [`Source::named`].
+    pub fn tunnel(name: &TunnelName) -> Source {
+        Source(Kind::Named(name.as_str().into()))
     }
 
     /// Its name; `None` for the file and the command line, whose routes are printed without one.

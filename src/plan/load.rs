@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use super::build;
 use super::id::Source;
-use super::route::Plan;
+use super::whole::Plan;
 use crate::config::{Place, Problem, Problems, Stamp, Whole, read, read_file};
 
 /// Where a plan comes from. At least one of the two must declare a route.
@@ -56,7 +56,7 @@ pub fn parse(file_name: &str, text: &str, forwards: &[String]) -> Result<Plan, P
     let Whole { config, texts, files } = read(file_name, text, &mut problems);
     let plan = build::build(config, forwards, &texts, files, &mut problems);
     let plan = Plan { source: source(file_name), ..plan };
-    if problems.is_empty() && plan.routes.is_empty() {
+    if problems.is_empty() && plan.routes.is_empty() && plan.tunnels.links.is_empty() {
         problems.push(no_routes(file_name));
     }
     if problems.is_empty() {

@@ -1,18 +1,14 @@
-//! A route, resolved, and the plan that all routes of a configuration make up.
+//! A route, resolved.
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
 use super::hello::HelloRules;
-use super::id::{RouteName, Source};
-use super::tunnel::Tunnels;
+use super::id::RouteName;
 use crate::acl::Access;
 use crate::address::{ListenAddress, Protocol, Run, TargetAddress};
 use crate::balance::{Balance, HealthRules, Part, Role};
-use crate::config::{NamedFile, Stamp};
-use crate::ledger::LogSettings;
-use crate::limits::{EntryLimits, FlowLimits, Limits, SessionLimits};
+use crate::limits::{EntryLimits, FlowLimits, SessionLimits};
 use crate::proxy_protocol::HeaderRules;
 use crate::transport::tls::{TlsOrigination, TlsTermination};
 use crate::transport::{BindPolicy, Destination, Dial, Reach, SocketFile, Upkeep};
@@ -116,27 +112,4 @@ impl Carries {
             Carries::Udp(_) => Protocol::Udp,
         }
     }
-}
-
-/// Every route by its name.
-pub type Routes = BTreeMap<RouteName, Arc<Route>>;
-
-/// Everything a configuration asks for.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Plan {
-    /// The source of its routes: the file, or the command line if there is none.
-    pub source: Source,
-    /// The routes.
-    pub routes: Routes,
-    /// The limits of the whole process.
-    pub limits: Limits,
-    /// The tunnels.
-    pub tunnels: Tunnels,
-    /// How records and lines are written.
-    pub log: LogSettings,
-    /// The state of its own file just before it was read; `None` if it was not read from a file.
-    pub stamp: Option<Stamp>,
-    /// The files that the configuration names and that were read for it, sorted: a change of any is a change of the
-    /// configuration.
-    pub files: Vec<NamedFile>,
 }

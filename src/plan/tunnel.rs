@@ -1,12 +1,14 @@
 //! The tunnels of a plan: this machine's end, and each other Loopgate.
 
 use std::collections::BTreeMap;
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
 use super::{Route, RouteName, Target};
-use crate::acl::Permits;
+use crate::acl::{IsOwn, Permits, reached};
 use crate::address::{ListenAddress, Protocol, TargetAddress, TunnelName};
+use crate::proxy_protocol::Senders;
 use crate::transport::Congestion;
 use crate::transport::tunnel::identity::{PrivateKey, PublicKey};
 
@@ -15,8 +17,28 @@ use crate::transport::tunnel::identity::{PrivateKey, PublicKey};
 pub struct Tunnels {
     /// Where others may connect, `[tunnel] listen`; none by default.
     pub listen: Vec<ListenAddress>,
+    /// The key that those who connect there are shown, `[tunnel] private_key`; `None` if nobody can connect.
+    pub private_key: Option<Arc<PrivateKey>>,
+    /// Who may name the address of a connecting Loopgate in a PROXY header, `[tunnel] accept_proxy`.
+    pub accept_proxy: Senders,
     /// Each `[tunnels.NAME]`.
     pub links: BTreeMap<TunnelName, Arc<Tunnel>>,
+}
+
+impl Tunnels {
+    /// Whether an address is one of those where other Loopgates connect: no tunnel may dial it, whatever it may dial.
+    /// `ip` counts in its shortest form; `is_own` says whether an address is one of this machine's.
+    pub fn listens_at(&self, to: SocketAddr, is_own: IsOwn<'_>) -> bool {
+        let ip = reached(to.ip());
+        let is_here = ip.is_loopback() || ip.is_unspecified() || is_own(ip);
+        self.listen.iter().any(|listen| match listen {
+            ListenAddress::Net(net) => {
+                // What is dialled as 0.0.0.0 or :: is loopback.
+                net.port == to.port() && is_here && (net.covers(ip) || ip.is_unspecified())
+            }
+            ListenAddress::Unix(_) | ListenAddress::There(_) => false,
+        })
+    }
 }
 
 /// A link to one other Loopgate.
@@ -74,4 +96,16 @@ impl Templates {
         };
         Route { name, listen, targets: vec![target], ..(**template).clone() }
     }
+}
+
+/// The new tunnels, but each that equals an old one is that old one: what its templates hold beside their settings, such
+/// as the keys by which TLS sessions are resumed, is kept.
+pub fn keep_equal_tunnels(old: &Tunnels, mut new: Tunnels) -> Tunnels {
+    let kept = |name: &TunnelName, tunnel: Arc<Tunnel>| match old.links.get(name) {
+        Some(old) if *old == tunnel => old.clone(),
+        _ => tunnel,
+    };
+    let links =
+        std::mem::take(&mut new.links).into_iter().map(|(name, tunnel)| (name.clone(), kept(&name, tunnel)));
+    Tunnels { links: links.collect(), ..new }
 }

@@ -170,11 +170,11 @@ fn idle_keys(draft: &Draft, problems: &mut Vec<Problem>) {
     let on_every_v6 =
         listens_on(|it| matches!(it, ListenAddress::Net(net) if net.ip.is_ipv6() && net.ip.is_unspecified()));
     let on_a_file = listens_on(|it| matches!(it, ListenAddress::Unix(UnixName::Path(_))));
-    let dials_unix = draft.dials_unix();
+    let dials_no_address = draft.dials_no_address();
     fn place<T>(written: &Option<Written<T>>) -> Option<Place> {
         written.as_ref().map(|written| written.place.clone())
     }
-    let has_network = listens_on(|it| matches!(it, ListenAddress::Net(_))) || !dials_unix;
+    let has_network = listens_on(|it| matches!(it, ListenAddress::Net(_))) || !dials_no_address;
     let has_loopback = may_use_loopback(draft);
     let no_loopback = "this key is for sockets on loopback, and the route has none";
     let no_network = "the kernel reports every lost Unix socket, and the route has no other sockets";
@@ -196,8 +196,8 @@ fn idle_keys(draft: &Draft, problems: &mut Vec<Problem>) {
         ("keepalive", place(&s.keepalive), has_network, no_network),
         ("user_timeout", place(&s.user_timeout), has_network, no_network),
         ("congestion", place(&s.congestion), has_loopback || is_udp, no_loopback),
-        ("source", source, !dials_unix, no_way),
-        ("interface", place(&s.interface), !dials_unix, no_way),
+        ("source", source, !dials_no_address, no_way),
+        ("interface", place(&s.interface), !dials_no_address, no_way),
     ];
     for (key, place, fits, message) in keys {
         if let Some(place) = place.filter(|_| !fits && !draft.listen.is_empty()) {
@@ -220,11 +220,12 @@ fn is_loopback(ip: IpAddr) -> bool {
     ip.to_canonical().is_loopback()
 }
 
-/// The addresses to dial from; empty if all targets are Unix sockets. Adds a problem for each target that none of them
+/// The addresses to dial from; empty if no target is dialled at an address. Adds a problem for each target that none of them
 /// can reach: an IP address has one family, a name may have both.
 pub(super) fn source(draft: &Draft, defaults: &Settings, problems: &mut Vec<Problem>) -> Option<Vec<IpAddr>> {
     let own = draft.settings.source.as_ref();
-    let wanted = own.or(defaults.source.as_ref()).filter(|list| !list.is_empty() && !draft.dials_unix());
+    let wanted =
+        own.or(defaults.source.as_ref()).filter(|list| !list.is_empty() && !draft.dials_no_address());
     let Some(written) = wanted else {
         return Some(Vec::new());
     };

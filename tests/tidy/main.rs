@@ -13,6 +13,7 @@ mod tokens;
 
 use std::collections::BTreeSet;
 use std::fs;
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
 use loopgate::{config, plan};
@@ -222,11 +223,11 @@ fn the_example_shows_every_key_and_no_other() {
     let mut shown = BTreeSet::new();
     for line in example().lines() {
         if let Some(header) = header_of(line) {
-            table = match header.strip_prefix("routes.").map(|inside| inside.split_once('.')) {
-                Some(Some((_, group))) => format!("routes.NAME.{group}"),
-                Some(None) => "routes.NAME".to_owned(),
-                None => header.to_owned(),
-            };
+            let mut parts: Vec<&str> = header.split('.').collect();
+            if let ["routes" | "tunnels", name, ..] = &mut parts[..] {
+                *name = "NAME";
+            }
+            table = parts.join(".");
         } else if let Some(key) = key_of(line) {
             shown.insert(if table.is_empty() { key.to_owned() } else { format!("{table}.{key}") });
         }
@@ -257,6 +258,9 @@ fn what_the_example_shows_is_the_default() {
     assert_eq!(Ok(shown), plan::parse("least", least, &[]));
 }
 
+/// The secret key of the first test of RFC 8032, section 7.1.
+const PRIVATE_KEY: &str = "-----BEGIN PRIVATE KEY-----\nMC4CAQAwBQYDK2VwBCIEIJ1hsZ3v/VpguoRK9JLsLMREScVpezJpGXA7rAMcrn9g\n-----END PRIVATE KEY-----\n";
+
 #[test]
 fn what_the_example_leaves_out_loads_too() {
     let uncommented = |line: &str| match key_of(line).or(header_of(line)) {
@@ -264,6 +268,11 @@ fn what_the_example_leaves_out_loads_too() {
         None => line.to_owned() + "\n",
     };
     let all: String = example().lines().map(uncommented).collect();
+    let folder = tempfile::tempdir().unwrap();
+    let key = folder.path().join("tunnel.key");
+    fs::write(&key, PRIVATE_KEY).unwrap();
+    fs::set_permissions(&key, fs::Permissions::from_mode(0o600)).unwrap();
+    let all = all.replace("\"tunnel.key\"", &format!("{:?}", key.display().to_string()));
 
     let plan = plan::parse("tests/configs/files/config.example.toml", &all, &[])
         .unwrap_or_else(|problems| panic!("{problems}"));

@@ -69,6 +69,7 @@ mod process;
 mod route;
 mod settings;
 mod tls;
+mod tunnel;
 
 #[cfg(test)]
 use super::key::Reload;
@@ -78,13 +79,16 @@ pub(super) use bandwidth::BANDWIDTH;
 pub(super) use connection_rate::CONNECTION_RATE;
 pub(super) use process::{ROUTES, TOP};
 pub(super) use route::{ROUTE, TARGET};
+pub(super) use tunnel::{TUNNEL_OF_NAME, TUNNELS};
 
 pub(crate) use health::WrittenHealth;
 pub(crate) use process::{WrittenLimits, WrittenLog};
 pub(crate) use settings::Settings;
 pub(crate) use tls::{WrittenTargetTls, WrittenTls};
+pub(crate) use tunnel::{WrittenLink, WrittenTunnel};
 
-/// The path of every key, as `include` or `routes.NAME.listen`, except those that are tables.
+/// The path of every key, as `include` or `routes.NAME.listen`, except those that are tables, and those that
+/// `[tunnels.NAME.defaults]` has as `[defaults]`.
 pub fn keys() -> Vec<String> {
     paths(|_| true)
 }
@@ -99,7 +103,9 @@ fn paths(wanted: impl Fn(&Key) -> bool) -> Vec<String> {
     let is_leaf = |key: &&Key| !matches!(key.form, Form::Table(_) | Form::Named(_));
     let mut paths: Vec<String> =
         TOP.keys().filter(is_leaf).filter(|key| wanted(key)).map(|key| key.name.to_owned()).collect();
-    for (path, section) in TOP.tables() {
+    // Under a tunnel, the settings of routes stand as in the defaults.
+    let tables = TOP.tables().into_iter().filter(|(path, _)| !path.starts_with("tunnels.NAME.defaults"));
+    for (path, section) in tables {
         let leaves = section.keys().filter(is_leaf).filter(|key| wanted(key));
         paths.extend(leaves.map(|key| format!("{path}.{}", key.name)));
     }

@@ -2,6 +2,7 @@
 
 use super::route::ROUTE;
 use super::settings::Settings;
+use super::tunnel::{TUNNELS, WrittenTunnel};
 use crate::config::decode::FileName;
 use crate::config::key::Given::{InWords, Value};
 use crate::config::key::Range::UpTo;
@@ -14,11 +15,13 @@ use crate::ledger::{LogFormat, LogLevel};
 
 /// The file itself.
 pub(in crate::config) static TOP: Section = Section {
-    doc: "Routes, what they have in common, and the limits of the whole process.",
+    doc: "Routes, what they have in common, links to other Loopgates, and the limits of the whole process.",
     keys: &[&[
         INCLUDE,
         Key { name: "defaults", ..<Settings as Kind>::KEY },
         ROUTES,
+        Key { name: "tunnel", ..<WrittenTunnel as Kind>::KEY },
+        TUNNELS,
         Key { name: "limits", ..<WrittenLimits as Kind>::KEY },
         Key { name: "log", ..<WrittenLog as Kind>::KEY },
     ]],

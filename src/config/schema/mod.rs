@@ -37,13 +37,22 @@ fn table(section: &Section, shows_defaults: bool) -> Value {
     table
 }
 
+/// The names that the tables under a key may have.
+fn names(key: &Key) -> Value {
+    match key.name {
+        // Letters of every script, and dots.
+        "tunnels" => json!({"minLength": 1}),
+        _ => json!({"pattern": "^[A-Za-z0-9_-]{1,64}$"}),
+    }
+}
+
 /// The schema of a key's value.
 fn value(key: &Key, shows_default: bool) -> Value {
     let mut value = match key.form {
         Form::Table(section) => return table(section, shows_default),
         Form::Named(section) => json!({
             "type": "object",
-            "propertyNames": {"pattern": "^[A-Za-z0-9_-]{1,64}$"},
+            "propertyNames": names(key),
             "additionalProperties": table(section, false),
         }),
         Form::Targets(section) | Form::LikeTargets(section) => form::target(table(section, false)),

@@ -5,8 +5,11 @@
     reason = "clippy.toml frees functions marked #[test], not the helpers beside them"
 )]
 
+use std::fs;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::TcpStream;
+use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::sync::mpsc::{Receiver, channel};
 use std::thread;
@@ -119,7 +122,7 @@ fn a_second_stop_ends_it_at_once() {
 
 #[test]
 fn a_wrong_command_line_is_told_what_to_write() {
-    let cases: [(&[&str], &str); 9] = [
+    let cases: [(&[&str], &str); 13] = [
         (&["8080"], "write 8080:3000 to forward to port 3000"),
         (&["8080:3000:x"], r#"argument "8080:3000:x": "x" is not a port"#),
         (&["proxy"], "the commands are run, validate"),
@@ -128,6 +131,10 @@ fn a_wrong_command_line_is_told_what_to_write() {
         (&["-c", "loopgate.toml"], "loopgate run -c FILE"),
         (&["run", "loopgate.toml"], "write -c before it: -c loopgate.toml"),
         (&["run", "-c", "/no/such/file.toml"], "/no/such/file.toml: there is no such file"),
+        (&["key"], "Loopgate calls it tunnel key"),
+        (&["keygen"], "Loopgate calls it tunnel key"),
+        (&["key", "--public"], "loopgate tunnel key --public"),
+        (&["tunnel"], "key   Make the key of this machine"),
         (&["8080:3000", "--frobnicate"], "unexpected argument '--frobnicate'"),
     ];
 
@@ -237,5 +244,81 @@ fn a_reader_that_has_had_enough_is_no_error() {
         let output = loopgate(arguments).stdout(writer).output().unwrap();
 
         assert_eq!(String::from_utf8(output.stderr).unwrap(), "", "{arguments:?}");
+    }
+}
+
+/// `loopgate tunnel` with these arguments and this home; no other place for a key exists.
+fn tunnel(home: &Path, arguments: &[&str]) -> (String, String, Option<i32>) {
+    let mut command = loopgate(&[&["tunnel"], arguments].concat());
+    command.current_dir(home).env("HOME", home);
+    for other in
+        ["LOOPGATE_CONFIG", "XDG_CONFIG_HOME", "XDG_STATE_HOME", "STATE_DIRECTORY", "CREDENTIALS_DIRECTORY"]
+    {
+        command.env_remove(other);
+    }
+    let output = command.output().unwrap();
+    let text = |bytes| String::from_utf8(bytes).unwrap();
+    (text(output.stdout), text(output.stderr), output.status.code())
+}
+
+#[test]
+fn a_key_is_made_once_and_its_lines_can_be_pasted() {
+    let home = tempfile::tempdir().unwrap();
+    let beside = home.path().join("loopgate.toml");
+    fs::write(&beside, "").unwrap();
+    let public = |text: &str| {
+        let table: toml::Table = text.parse().unwrap();
+        let (_, tunnel) = table["tunnels"].as_table().unwrap().iter().next().unwrap();
+        tunnel["public_key"].as_str().unwrap().to_owned()
+    };
+
+    let (nothing, told, code) = tunnel(home.path(), &["key", "--public"]);
+    assert_eq!((nothing.as_str(), code), ("", Some(1)));
+    assert!(told.contains("there is no such file") && told.contains("loopgate tunnel key --file"), "{told}");
+
+    let (made, _, code) = tunnel(home.path(), &["key"]);
+    assert!(made.starts_with("# Wrote ./tunnel.key, the private key of this machine"), "{made}");
+    let file = home.path().join("tunnel.key");
+    let written = fs::read(&file).unwrap();
+    assert_eq!((code, fs::metadata(&file).unwrap().permissions().mode() & 0o777), (Some(0), 0o600));
+
+    let (again, _, code) = tunnel(home.path(), &["key"]);
+    assert_eq!((public(&again), code, fs::read(&file).unwrap()), (public(&made), Some(0), written));
+    let (alone, _, _) = tunnel(home.path(), &["key", "--public"]);
+    assert_eq!(alone, format!("{}\n", public(&made)));
+    assert!(!made.contains("[tunnel]\n"), "it is where it is looked for: {made}");
+
+    let (other, _, _) = tunnel(home.path(), &["key", "--file", "keys/other.key"]);
+    let table: toml::Table = other.parse().unwrap();
+    let named = Path::new(table["tunnel"]["private_key"].as_str().unwrap());
+    assert!(named.is_absolute() && named.ends_with("keys/other.key") && named.exists(), "{other}");
+    assert_ne!(public(&other), public(&made));
+}
+
+#[test]
+fn without_a_configuration_the_key_goes_to_the_home_of_its_user_in_a_folder_of_its_own() {
+    let home = tempfile::tempdir().unwrap();
+    // If /etc has a configuration, the key belongs beside it, and this test does not apply.
+    if Path::new("/etc/loopgate/loopgate.toml").exists() {
+        return;
+    }
+
+    assert_eq!(tunnel(home.path(), &["key"]).2, Some(0));
+
+    let folder = home.path().join(".local/state/loopgate");
+    assert!(folder.join("tunnel.key").is_file());
+    assert_eq!(fs::metadata(&folder).unwrap().permissions().mode() & 0o777, 0o700);
+}
+
+#[test]
+fn a_key_that_others_may_read_is_refused_with_the_command_to_type() {
+    let home = tempfile::tempdir().unwrap();
+    tunnel(home.path(), &["key", "--file", "k"]);
+    fs::set_permissions(home.path().join("k"), fs::Permissions::from_mode(0o644)).unwrap();
+
+    for arguments in [&["key", "--file", "k"][..], &["key", "--file", "k", "--public"]] {
+        let (answer, told, code) = tunnel(home.path(), arguments);
+        assert_eq!((answer.as_str(), code), ("", Some(1)));
+        assert!(told.contains("mode 0644") && told.contains("help: chmod 600 k\n"), "{told}");
     }
 }

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use clap::builder::{PossibleValuesParser, TypedValueParser};
 use clap::{Args, Parser, Subcommand, ValueHint};
 
-use super::{bench, certificate, demo, explain, help, import};
+use super::{bench, certificate, demo, explain, help, import, tunnel};
 use crate::address::{ListenAddress, Run};
 use crate::config::Problems;
 use crate::ledger::LogFormat;
@@ -102,6 +102,12 @@ pub(super) enum Command {
     Certificate {
         #[command(flatten)]
         args: certificate::CertificateArgs,
+    },
+    /// Link two Loopgates: the key by which another one knows this machine
+    #[command(arg_required_else_help = true)]
+    Tunnel {
+        #[command(subcommand)]
+        command: tunnel::TunnelCommand,
     },
     /// Print the JSON Schema of the configuration, for editors
     Schema,

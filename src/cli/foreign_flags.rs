@@ -6,7 +6,7 @@ use crate::import::Program;
 use crate::units::shown;
 
 /// Options of other programs, written where Loopgate takes a route or a command.
-const FLAGS: [(&[&str], &str); 10] = [
+const FLAGS: [(&[&str], &str); 11] = [
     (&["-c", "--config", "-f", "--file"], "to use a file: loopgate run -c FILE"),
     (&["-t", "--test", "--check"], "to check a file: loopgate validate -c FILE"),
     (&["-R"], "for ssh -R, run Loopgate on the machine that is to listen: loopgate PORT:HOST:PORT"),
@@ -24,6 +24,7 @@ const FLAGS: [(&[&str], &str); 10] = [
         &["-d", "--daemon", "--background"],
         "Loopgate stays in the foreground: run it under a service manager, such as systemd",
     ),
+    (&["--public"], "to print the public key of this machine: loopgate tunnel key --public"),
     (&["-u", "--udp"], "for UDP, end the route with /udp, as in 5353:53/udp; or use explain --udp"),
     (
         &["-v", "--verbose"],
@@ -32,11 +33,12 @@ const FLAGS: [(&[&str], &str); 10] = [
 ];
 
 /// Commands of other programs.
-const WORDS: [(&[&str], &str); 6] = [
+const WORDS: [(&[&str], &str); 7] = [
     (&["check", "test", "lint", "verify"], "validate"),
     (&["start", "serve", "up", "forward"], "run"),
     (&["convert", "migrate"], "import"),
-    (&["cert", "keygen"], "certificate"),
+    (&["cert"], "certificate"),
+    (&["key", "keys", "keygen", "genkey", "pubkey"], "tunnel key, or certificate for a pair of TLS"),
     (&["benchmark", "speedtest", "speed", "perf", "iperf", "iperf3", "measure"], "bench"),
     (&["diagnose", "diag", "why"], "doctor, or explain for one address"),
 ];

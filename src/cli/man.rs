@@ -25,8 +25,8 @@ pub(super) fn manual(out: &mut dyn Write) -> io::Result<u8> {
     section("DESCRIPTION", [roman(DESCRIPTION)]).to_writer(&mut *out)?;
     out.write_all(options(&command)?.as_bytes())?;
     section("COMMANDS", []).to_writer(&mut *out)?;
-    for sub in command.get_subcommands().filter(|sub| sub.get_name() != "help") {
-        one_command(sub, out)?;
+    for (name, sub) in commands(&command) {
+        one_command(&name, sub, out)?;
     }
     for (name, text, rows) in [
         ("FILES", "The first of these that exists is used, unless -c names one.", FILES),
@@ -60,8 +60,8 @@ fn section<const N: usize>(name: &str, text: [Inline; N]) -> Roff {
 fn synopsis(command: &Command) -> Roff {
     let mut roff = section("SYNOPSIS", []);
     roff.text([bold("loopgate"), roman(" [OPTIONS] [[BIND:]PORT:[HOST:]PORT]...")]);
-    for sub in command.get_subcommands().filter(|sub| sub.get_name() != "help") {
-        roff.control("br", []).text([bold(format!("loopgate {}", sub.get_name())), roman(operands(sub))]);
+    for (name, sub) in commands(command) {
+        roff.control("br", []).text([bold(format!("loopgate {name}")), roman(operands(sub))]);
     }
     roff
 }
@@ -87,15 +87,28 @@ fn operands(command: &Command) -> String {
     words
 }
 
-fn one_command(command: &Command, out: &mut dyn Write) -> io::Result<()> {
+/// Every command with its name; one that only has commands of its own stands for those.
+fn commands(of: &Command) -> Vec<(String, &Command)> {
+    let mut all = Vec::new();
+    for command in of.get_subcommands().filter(|it| it.get_name() != "help") {
+        let name = command.get_name();
+        match command.has_subcommands() {
+            false => all.push((name.to_owned(), command)),
+            true => all.extend(commands(command).into_iter().map(|(own, it)| (format!("{name} {own}"), it))),
+        }
+    }
+    all
+}
+
+fn one_command(name: &str, command: &Command, out: &mut dyn Write) -> io::Result<()> {
     let mut roff = Roff::new();
-    roff.control("SS", [command.get_name()]);
+    roff.control("SS", [name]);
     let about = command.get_about().map(ToString::to_string).unwrap_or_default();
     roff.text([roman(format!("{about}."))]);
     roff.to_writer(&mut *out)?;
     out.write_all(options(command)?.trim_start_matches(".SH OPTIONS\n").as_bytes())?;
     let after_help = command.get_after_help().map(ToString::to_string).unwrap_or_default();
-    if command.get_name() == "run" || after_help.is_empty() {
+    if name == "run" || after_help.is_empty() {
         return Ok(());
     }
     let mut roff = Roff::new();

@@ -18,6 +18,7 @@ mod run;
 mod schema;
 mod signals;
 mod suggest_port;
+mod tunnel;
 mod validate;
 
 use std::io::Write;
@@ -76,6 +77,7 @@ pub fn main() -> u8 {
         Some(Command::Demo { listen, log }) => demo::demo(&listen, log.log_format),
         Some(Command::Import { args }) => import::import(&args),
         Some(Command::Certificate { args }) => certificate::certificate(&args),
+        Some(Command::Tunnel { command }) => tunnel::tunnel(command),
         Some(Command::Schema) => answer(|out| schema::schema(out)),
         Some(Command::Completions { shell }) => {
             answer(|out| completions::completions(completions::shell(&shell), out))

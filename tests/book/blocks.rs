@@ -6,7 +6,7 @@ use std::process::Command;
 
 use loopgate::plan;
 
-use crate::pages::{all, anchor, answer, blocks, commands, prose, read, root};
+use crate::pages::{all, anchor, answer, blocks, commands, listed, prose, read, root};
 
 #[test]
 fn every_configuration_loads() {
@@ -55,6 +55,8 @@ fn wrong(line: &str, known: &[String]) -> Option<String> {
         return (!output.status.success()).then(|| String::from_utf8_lossy(&output.stderr).into_owned());
     };
     let help = answer(&[command, "--help"]);
+    let nested = listed(&help).into_iter().find(|nested| words.get(1) == Some(&nested.as_str()));
+    let help = nested.map_or(help, |nested| answer(&[command, &nested, "--help"]));
     let ours = words.iter().skip(1).take_while(|word| **word != "--");
     let options = ours.filter(|word| word.starts_with('-') && word.len() > 1);
     let unknown: Vec<&str> = options.copied().filter(|option| !help.contains(option)).collect();

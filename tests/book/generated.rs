@@ -7,7 +7,7 @@ use std::fs;
 
 use loopgate::diagnosis::{Severity, Verdict};
 
-use crate::pages::{answer, commands, read, root};
+use crate::pages::{answer, commands, listed, read, root};
 
 /// Checks what a page has between `<!-- name:begin -->` and `<!-- name:end -->`, or writes it.
 fn holds(page: &str, name: &str, wanted: &str) {
@@ -66,6 +66,10 @@ fn the_page_of_the_command_line_is_what_help_prints() {
     for command in commands() {
         let help = answer(&[&command, "--help"]);
         write!(page, "\n## `{command}`\n\n```text\n{}\n```\n", help.trim_end()).unwrap();
+        for nested in listed(&help) {
+            let help = answer(&[&command, &nested, "--help"]);
+            write!(page, "\n## `{command} {nested}`\n\n```text\n{}\n```\n", help.trim_end()).unwrap();
+        }
     }
     page.push('\n');
 

@@ -95,12 +95,16 @@ pub(crate) fn answer(arguments: &[&str]) -> String {
 
 /// The commands, in the order of the help.
 pub(crate) fn commands() -> Vec<String> {
-    let help = answer(&["--help"]);
-    let listed = help.split_once("Commands:\n").unwrap().1.split_once("\n\n").unwrap().0;
-    let name =
-        |line: &str| line.strip_prefix("  ").and_then(|rest| rest.split(' ').next()).map(str::to_owned);
-    let names = listed.lines().filter_map(name).filter(|name| !name.is_empty() && name != "help");
-    let names: Vec<String> = names.collect();
+    let names = listed(&answer(&["--help"]));
     assert!(names.len() >= 8, "{names:?}");
     names
+}
+
+/// The commands that a help lists; none if it lists none.
+pub(crate) fn listed(help: &str) -> Vec<String> {
+    let Some((_, rest)) = help.split_once("Commands:\n") else { return Vec::new() };
+    let name =
+        |line: &str| line.strip_prefix("  ").and_then(|rest| rest.split(' ').next()).map(str::to_owned);
+    let names = rest.split_once("\n\n").unwrap().0.lines().filter_map(name);
+    names.filter(|name| !name.is_empty() && name != "help").collect()
 }

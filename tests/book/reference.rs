@@ -8,12 +8,13 @@ use crate::pages::{answer, table};
 fn the_page_of_exit_codes_and_the_help_agree() {
     let number = |word: &str| word.parse::<u8>().ok();
 
-    for command in ["run", "explain", "doctor", "validate", "import", "certificate", "bench"] {
+    for command in ["run", "explain", "doctor", "validate", "import", "certificate", "tunnel key", "bench"] {
         let first = match command {
             "explain" | "doctor" => "exit code of `explain` and `doctor`".to_owned(),
             command => format!("exit code of `{command}`"),
         };
-        let help = answer(&[command, "--help"]);
+        let words: Vec<&str> = command.split(' ').chain(["--help"]).collect();
+        let help = answer(&words);
         let listed = help.split_once("Exit codes:").unwrap().1;
         let of_help: BTreeSet<u8> =
             listed.lines().filter_map(|line| number(line.split_whitespace().next()?)).collect();

@@ -34,7 +34,7 @@ pub trait Idle {
 
 impl Idle for Carrier {
     fn is_gone(&self) -> bool {
-        false
+        self.link.is_gone()
     }
 
     fn lost(self) {

@@ -57,10 +57,10 @@ impl ByTunnel {
         self.line.fault(&self.there.to)
     }
 
-    /// Whether somebody will say when the target is back: the other end of a service, or a tunnel that is down of itself.
-    /// Of an address that is dialled from there only sessions show it.
+    /// Whether somebody will say when a target that is down is back: its tunnel, or the other end, has said that it is down.
+    /// Otherwise sessions have found it so, and only a session shows that it is back.
     pub(super) fn tells(&self) -> bool {
-        self.is_service() || !self.line.is_up()
+        self.fault().is_some()
     }
 
     fn is_service(&self) -> bool {
@@ -125,18 +125,22 @@ impl Target {
     }
 
     /// Records what the other end has answered to a session that waited for it: that the target was reached, or why not. Of
-    /// a service it tells the state itself, by rules of its own.
+    /// a service that it offers it tells the state itself, by rules of its own.
     pub(crate) fn answered_there(self: &Arc<Self>, answer: Result<(), Cause>) {
         let Some(tunnel) = self.by_tunnel() else { return };
         // An answer that comes after the tunnel's end says nothing about what is now.
         let told = tunnel.told();
-        if tunnel.is_service() || *told != Told::Up {
+        if *told != Told::Up {
             return;
         }
         match answer {
             Ok(()) if self.stage() == Stage::Up => {}
             Ok(()) => self.note(Event::Passed),
+            Err(cause) if tunnel.is_service() && cause != Cause::TunnelRefused => {}
             Err(cause) => self.note(Event::Failed(cause)),
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

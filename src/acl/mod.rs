@@ -68,6 +68,14 @@ impl Access {
         self.allow_members.is_some().then_some(Denial::UserUnlisted)
     }
 
+    /// Why a client may not connect that is somewhere in a network, nobody knows where: it is in no list.
+    pub fn denies_anywhere(&self) -> Option<Denial> {
+        match self.allow {
+            Some(_) => Some(Denial::Unlisted),
+            None => self.denies_unknown(),
+        }
+    }
+
     /// Why this client may not connect; `None` if it may. An IPv4-mapped IPv6 address counts as the IPv4 address.
     pub fn denies(&self, ip: IpAddr) -> Option<Denial> {
         let ip = ip.to_canonical();
@@ -90,6 +98,17 @@ mod tests {
 
     fn answers(access: &Access, clients: [&str; 4]) -> [Option<Denial>; 4] {
         clients.map(|client| access.denies(client.parse().unwrap()))
+    }
+
+    #[test]
+    fn a_client_whose_address_nobody_knows_is_kept_out_by_any_allow() {
+        let networks = Access { allow: Some(sets(&["0.0.0.0/0", "::/0"])), ..Access::default() };
+        let users = Access { allow_members: Some(Members::new(vec![0], vec![])), ..Access::default() };
+        let deny = Access { deny: sets(&["0.0.0.0/0", "::/0"]), ..Access::default() };
+
+        assert_eq!(networks.denies_anywhere(), Some(Denial::Unlisted));
+        assert_eq!(users.denies_anywhere(), Some(Denial::UserUnlisted));
+        assert_eq!((deny.denies_anywhere(), Access::default().denies_anywhere()), (None, None));
     }
 
     const CLIENTS: [&str; 4] = ["10.1.2.3", "::ffff:10.9.9.9", "192.168.0.1", "2001:db8::1"];

@@ -24,11 +24,12 @@ impl Key {
         }
     }
 
-    /// The key of a client: its address, or the user its process runs as.
+    /// The key of a client: its address, or the user its process runs as. Those of which neither is known are one client.
     pub fn of_client(client: Client) -> Key {
         match client {
             Client::Net(address) => Key::of_ip(address.ip()),
             Client::Unix { uid, .. } => Key::of(&uid.to_be_bytes()),
+            Client::Unknown => Key::of(&[]),
         }
     }
 

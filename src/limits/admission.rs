@@ -6,7 +6,7 @@
 use std::collections::{HashMap, HashSet, VecDeque};
 use std::time::Instant;
 
-use super::clients::{ClientNet, Clients};
+use super::clients::{ClientKey, Clients};
 use super::gcra::Pace;
 use super::lru::{Idle, Number};
 use super::{EntryLimits, WhenFull};
@@ -38,7 +38,7 @@ pub struct Admission {
     clients: Clients,
     /// The sessions over a limit in a dry run. They take no place, as if they had been rejected: so those that come
     /// after them are judged as they would be.
-    over: HashMap<Number, Option<ClientNet>>,
+    over: HashMap<Number, Option<ClientKey>>,
 }
 
 impl Admission {
@@ -49,12 +49,12 @@ impl Admission {
     /// others; and a client rejected by one limit is not counted by another.
     pub fn ask(
         &mut self,
-        client: Option<ClientNet>,
+        client: Option<ClientKey>,
         now: Instant,
         limits: &EntryLimits,
         moved: &dyn Fn(Number) -> u64,
     ) -> Answer {
-        match self.decide(client, now, limits, moved) {
+        match self.decide(client.clone(), now, limits, moved) {
             Answer::Out(limit) if limits.dry_run => {
                 let number = self.next;
                 self.next += 1;
@@ -67,12 +67,12 @@ impl Admission {
 
     fn decide(
         &mut self,
-        client: Option<ClientNet>,
+        client: Option<ClientKey>,
         now: Instant,
         limits: &EntryLimits,
         moved: &dyn Fn(Number) -> u64,
     ) -> Answer {
-        if let Some(limit) = client.and_then(|client| self.clients.refuses(client, now, limits)) {
+        if let Some(limit) = client.as_ref().and_then(|client| self.clients.refuses(client, now, limits)) {
             return Answer::Out(limit);
         }
         if limits.rate.is_some_and(|most| !self.pace.admits(now, most)) {
@@ -102,7 +102,7 @@ impl Admission {
     }
 
     /// Counts a session that began before there were limits, whatever they are: it exists.
-    pub fn count_in(&mut self, client: Option<ClientNet>) -> Number {
+    pub fn count_in(&mut self, client: Option<ClientKey>) -> Number {
         let number = self.next;
         self.next += 1;
         self.here += 1;
@@ -155,7 +155,7 @@ impl Admission {
     }
 
     /// A client leaves, from its place or from the queue. Returns whether it had a place.
-    pub fn leave(&mut self, number: Number, client: Option<ClientNet>, now: Instant) -> bool {
+    pub fn leave(&mut self, number: Number, client: Option<ClientKey>, now: Instant) -> bool {
         if self.over.remove(&number).is_some() {
             self.idle.end(number);
             return false;

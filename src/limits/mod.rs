@@ -21,7 +21,7 @@ use serde::Deserialize;
 pub use admission::{Admission, Answer};
 pub use admission_settings::{EntryLimits, WhenFull};
 pub use bucket::{Bandwidth, BandwidthRule, Bucket, Policer};
-pub use clients::ClientNet;
+pub use clients::ClientKey;
 pub use dry_run::Overruns;
 pub use gcra::{Allowance, Pace};
 pub use idle_timeout::Silence;

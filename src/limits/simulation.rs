@@ -38,7 +38,7 @@ impl Random {
 
 /// What the model knows about a session with a place.
 struct Seated {
-    client: ClientNet,
+    client: IpAddr,
     /// Its bytes, and when the last of them moved; `None` before it may be evicted.
     moved: Option<(u64, Instant)>,
     is_ending: bool,
@@ -48,7 +48,7 @@ struct Life {
     admission: Admission,
     limits: EntryLimits,
     seated: HashMap<Number, Seated>,
-    waiting: VecDeque<(Number, ClientNet)>,
+    waiting: VecDeque<(Number, IpAddr)>,
     now: Instant,
     polled: Instant,
 }
@@ -71,11 +71,12 @@ impl Life {
     }
 
     fn comes(&mut self, random: &mut Random) {
-        let client = ClientNet::from(IpAddr::from([10, 0, 0, random.below(4) as u8]));
+        let client = IpAddr::from([10, 0, 0, random.below(4) as u8]);
         let bytes: HashMap<Number, u64> =
             self.seated.iter().filter_map(|(n, it)| Some((*n, it.moved?.0))).collect();
         let has = self.of(client);
-        let answer = self.admission.ask(Some(client), self.now, &self.limits, &|number| bytes[&number]);
+        let answer =
+            self.admission.ask(Some(client.into()), self.now, &self.limits, &|number| bytes[&number]);
         let is_full = self.limits.most.is_some_and(|most| self.seated.len() >= most);
         if let Answer::In(_) | Answer::Wait(..) = answer {
             assert!(self.limits.most_per_client.is_none_or(|most| has < most));
@@ -126,7 +127,7 @@ impl Life {
     fn goes(&mut self, random: &mut Random) {
         let Some(number) = self.any(random) else { return };
         let gone = self.seated.remove(&number).unwrap();
-        assert!(self.admission.leave(number, Some(gone.client), self.now));
+        assert!(self.admission.leave(number, Some(gone.client.into()), self.now));
         self.let_in();
     }
 
@@ -136,7 +137,7 @@ impl Life {
         }
         let at = random.below(self.waiting.len() as u64) as usize;
         let (number, client) = self.waiting.remove(at).unwrap();
-        assert!(!self.admission.leave(number, Some(client), self.now));
+        assert!(!self.admission.leave(number, Some(client.into()), self.now));
     }
 
     fn moves(&mut self, random: &mut Random) {
@@ -168,7 +169,7 @@ impl Life {
         }
     }
 
-    fn of(&self, client: ClientNet) -> usize {
+    fn of(&self, client: IpAddr) -> usize {
         let seated = self.seated.values().map(|it| it.client);
         seated.chain(self.waiting.iter().map(|(_, client)| *client)).filter(|it| *it == client).count()
     }
@@ -216,8 +217,8 @@ fn a_client_that_connects_too_often_takes_nothing_from_the_others() {
     let rate = |text: &str| Some(text.parse::<Frequency>().unwrap().into());
     let limits = EntryLimits { rate: rate("100/s"), rate_per_client: rate("10/s"), ..EntryLimits::default() };
     let mut ask = |last: u8, at: Instant| {
-        let client = IpAddr::from([10, 0, 0, last]).into();
-        admission.ask(Some(client), at, &limits, &|_| 0)
+        let client = IpAddr::from([10, 0, 0, last]);
+        admission.ask(Some(client.into()), at, &limits, &|_| 0)
     };
 
     let flood: Vec<_> = (0..1000).map(|_| ask(1, start)).collect();
@@ -258,23 +259,25 @@ fn a_dry_run_is_over_exactly_where_the_limits_would_refuse() {
         let (mut refusing, mut trying) = (Admission::default(), Admission::default());
         let mut now = Instant::now();
         // Those in both, and those that only the dry run has let in.
-        let (mut both, mut over) =
-            (Vec::<(Number, Number, ClientNet)>::new(), Vec::<(Number, ClientNet)>::new());
+        let (mut both, mut over) = (Vec::<(Number, Number, IpAddr)>::new(), Vec::<(Number, IpAddr)>::new());
         for _ in 0..200 {
             now += Duration::from_millis(random.below(300));
-            let client = ClientNet::from(IpAddr::from([10, 0, 0, random.below(4) as u8]));
+            let client = IpAddr::from([10, 0, 0, random.below(4) as u8]);
             match random.below(4) {
                 0 if !both.is_empty() => {
                     let (a, b, client) = both.swap_remove(random.below(both.len() as u64) as usize);
-                    assert!(refusing.leave(a, Some(client), now) && trying.leave(b, Some(client), now));
+                    assert!(
+                        refusing.leave(a, Some(client.into()), now)
+                            && trying.leave(b, Some(client.into()), now)
+                    );
                 }
                 1 if !over.is_empty() => {
                     let (number, client) = over.swap_remove(random.below(over.len() as u64) as usize);
-                    assert!(!trying.leave(number, Some(client), now), "it had no place");
+                    assert!(!trying.leave(number, Some(client.into()), now), "it had no place");
                 }
                 _ => match (
-                    refusing.ask(Some(client), now, &real, &|_| 0),
-                    trying.ask(Some(client), now, &dry, &|_| 0),
+                    refusing.ask(Some(client.into()), now, &real, &|_| 0),
+                    trying.ask(Some(client.into()), now, &dry, &|_| 0),
                 ) {
                     (Answer::In(a), Answer::In(b)) => both.push((a, b, client)),
                     (Answer::Out(limit), Answer::Over(number, same)) if limit == same => {
@@ -289,8 +292,10 @@ fn a_dry_run_is_over_exactly_where_the_limits_would_refuse() {
         trying.adopt(now, &real);
         assert_eq!(trying.count(), (both.len() + over.len(), 0));
         let later = now + Duration::from_secs(30);
-        both.into_iter().for_each(|(_, number, client)| assert!(trying.leave(number, Some(client), later)));
-        over.into_iter().for_each(|(number, client)| assert!(trying.leave(number, Some(client), later)));
+        both.into_iter()
+            .for_each(|(_, number, client)| assert!(trying.leave(number, Some(client.into()), later)));
+        over.into_iter()
+            .for_each(|(number, client)| assert!(trying.leave(number, Some(client.into()), later)));
         trying.settle(later, &|_| 0);
         assert_eq!((trying.count(), trying.remembered()), ((0, 0), 0));
     }

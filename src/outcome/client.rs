@@ -19,6 +19,8 @@ pub enum Client {
         /// Its effective user.
         uid: u32,
     },
+    /// A client without an address, behind the other end of a tunnel; or one whose address that end is not trusted with.
+    Unknown,
 }
 
 impl From<SocketAddr> for Client {
@@ -46,6 +48,7 @@ impl Client {
         match self {
             Client::Net(address) => write_address(out, address),
             Client::Unix { pid, uid } => write!(out, "unix:pid={pid},uid={uid}"),
+            Client::Unknown => out.write_str("unknown"),
         }
     }
 }

@@ -84,6 +84,7 @@ impl Senders {
                 self.networks.iter().any(|set| set.contains(ip))
             }
             Client::Unix { .. } => self.unix,
+            Client::Unknown => false,
         }
     }
 }

@@ -4,15 +4,15 @@
 //! A route without limits has none. It is locked when a client comes and when a session ends, never while bytes move.
 
 use std::collections::HashMap;
-use std::net::IpAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::Instant;
 
 use tokio::sync::Notify;
 
+use super::applicant::Applicant;
 use crate::acl::Access;
 use crate::ledger::{Ledger, Live, Order};
-use crate::limits::{Admission, Answer, ClientNet, EntryLimits, Number, Overruns, WhenFull};
+use crate::limits::{Admission, Answer, ClientKey, EntryLimits, Number, Overruns, WhenFull};
 use crate::outcome::{Client, Denial, Limit};
 use crate::plan::{Route, RouteId, Routes, Source};
 
@@ -50,12 +50,12 @@ enum Uncounted {
 struct EarlierSession {
     live: Weak<Live>,
     number: Number,
-    client: Option<ClientNet>,
+    client: Option<ClientKey>,
 }
 
 /// A waiting client.
 struct Waiting {
-    ip: Option<IpAddr>,
+    who: Applicant,
     /// Notified when it is its turn, or when it may no longer connect.
     turn: Arc<Notify>,
 }
@@ -64,8 +64,8 @@ struct Waiting {
 pub(crate) struct Permit {
     admission: Arc<AdmissionControl>,
     number: Number,
-    /// The client's address. It is counted under it whatever the limits are now: a reload may add a limit per client.
-    ip: Option<IpAddr>,
+    /// Its client. It is counted under it whatever the limits are now: a reload may add a limit per client.
+    who: Applicant,
     /// Notified when its turn has come, if it has to wait; see [`Waiting`].
     turn: Option<Arc<Notify>>,
     /// The limit that it is over, in a dry run.
@@ -97,12 +97,12 @@ impl AdmissionControl {
     ///
     /// # Errors
     /// The limit that rejects the client.
-    pub(crate) fn ask(self: &Arc<Self>, ip: Option<IpAddr>, now: Instant) -> Result<Permit, Limit> {
+    pub(crate) fn ask(self: &Arc<Self>, who: Applicant, now: Instant) -> Result<Permit, Limit> {
         let mut state = self.lock();
         let State { limits, admission, waiting, moving, overruns, .. } = &mut *state;
         let moved = |number: Number| moved(moving, number);
         let mut over = None;
-        let (number, turn) = match admission.ask(ip.map(ClientNet::from), now, limits, &moved) {
+        let (number, turn) = match admission.ask(who.key(), now, limits, &moved) {
             Answer::Out(limit) => return Err(limit),
             Answer::In(number) => (number, None),
             Answer::Over(number, limit) => {
@@ -112,7 +112,7 @@ impl AdmissionControl {
             }
             Answer::Wait(number, evicted) => {
                 let turn = Arc::new(Notify::new());
-                waiting.insert(number, Waiting { ip, turn: turn.clone() });
+                waiting.insert(number, Waiting { who: who.clone(), turn: turn.clone() });
                 let evicted = evicted.iter().filter_map(|number| moving.remove(number));
                 for live in evicted {
                     // A session that an earlier order ends returns its place all the same.
@@ -121,7 +121,7 @@ impl AdmissionControl {
                 (number, Some(turn))
             }
         };
-        Ok(Permit { admission: self.clone(), number, ip, turn, over })
+        Ok(Permit { admission: self.clone(), number, who, turn, over })
     }
 
     /// Continues under the limits and access rules of a reload.
@@ -129,7 +129,7 @@ impl AdmissionControl {
         let (mut state, limits) = (self.lock(), &route.entry);
         state.access = route.access.clone();
         let State { access, waiting, .. } = &*state;
-        let denied = waiting.values().filter(|it| it.ip.is_some_and(|ip| access.denies(ip).is_some()));
+        let denied = waiting.values().filter(|it| it.who.denied_by(access).is_some());
         denied.for_each(|it| it.turn.notify_one());
         if state.limits != *limits {
             state.limits = limits.clone();
@@ -156,11 +156,8 @@ impl AdmissionControl {
             Uncounted::Since(moment) if live.started < moment => return,
             Uncounted::Since(_) | Uncounted::Everybody => {}
         }
-        let client = match client {
-            Client::Net(address) => Some(address.ip().into()),
-            Client::Unix { .. } => None,
-        };
-        let number = state.admission.count_in(client);
+        let client = Applicant::of(&client, None).key();
+        let number = state.admission.count_in(client.clone());
         state.earlier.push(EarlierSession { live: Arc::downgrade(live), number, client });
     }
 
@@ -197,7 +194,7 @@ impl State {
         self.earlier.retain(|it| {
             let is_here = it.live.strong_count() > 0;
             if !is_here {
-                has_left |= admission.leave(it.number, it.client, now);
+                has_left |= admission.leave(it.number, it.client.clone(), now);
             }
             is_here
         });
@@ -239,7 +236,7 @@ impl Permit {
         loop {
             turn.notified().await;
             let state = self.admission.lock();
-            if let Some(denial) = self.ip.and_then(|ip| state.access.denies(ip)) {
+            if let Some(denial) = self.who.denied_by(&state.access) {
                 return Err(denial);
             }
             // Another reload may have allowed it again before it woke.
@@ -264,7 +261,7 @@ impl Drop for Permit {
         let mut state = self.admission.lock();
         state.moving.remove(&self.number);
         state.waiting.remove(&self.number);
-        if state.admission.leave(self.number, self.ip.map(ClientNet::from), Instant::now()) {
+        if state.admission.leave(self.number, self.who.key(), Instant::now()) {
             state.let_in();
         }
     }

@@ -11,6 +11,7 @@ use tokio::time::sleep_until;
 
 use super::progress::Progress;
 use super::state::{Session, is_gone};
+use crate::engine::admission::applicant::Applicant;
 use crate::engine::runtime::context::{PermitCell, RouteRuntime};
 use crate::ledger::Entry;
 use crate::outcome::{Client, Denial, End, Limit, Phase};
@@ -23,7 +24,6 @@ use crate::transport::{Incoming, Stream, Unopened};
 /// cell if the client is known only after a PROXY header; `None` on a route without limits.
 pub(crate) fn on_accept(runtime: &RouteRuntime, incoming: &Incoming) -> Result<Option<Box<PermitCell>>, End> {
     let (client, socket) = (&incoming.client, incoming.stream.unix_socket());
-    let ip = address(client);
     let denial = denial(runtime, Who::of(client, socket));
     if !runtime.route.proxy.accept.is_empty() {
         may_connect_as_proxy(runtime, client, denial)?;
@@ -31,7 +31,7 @@ pub(crate) fn on_accept(runtime: &RouteRuntime, incoming: &Incoming) -> Result<O
     }
     may_connect(denial)?;
     let Some(admission) = &runtime.admission else { return Ok(None) };
-    let permit = admission.ask(ip, Instant::now()).map_err(End::Limited)?;
+    let permit = admission.ask(Applicant::of(client, None), Instant::now()).map_err(End::Limited)?;
     Ok(Some(Box::new(permit.into())))
 }
 
@@ -39,15 +39,15 @@ pub(crate) fn on_accept(runtime: &RouteRuntime, incoming: &Incoming) -> Result<O
 /// behalf is the client.
 pub(crate) fn decide_again(session: &Session, header: &Header, socket: &Stream) -> Result<(), End> {
     let own = session.entry.client();
-    let (ip, who) = match header.ends {
-        Ends::Net { client, .. } => (Some(client.ip()), Who::Address(client.ip())),
+    let (applicant, who) = match header.ends {
+        Ends::Net { client, .. } => (client.ip().into(), Who::Address(client.ip())),
         // The names of its socket say nothing about its user.
-        Ends::Unix(_) | Ends::Unnamed => (None, Who::Unknown),
-        Ends::Own => (address(&own), Who::of(&own, Some(socket.as_fd()))),
+        Ends::Unix(_) | Ends::Unnamed => (Applicant::default(), Who::Unknown),
+        Ends::Own => (Applicant::of(&own, None), Who::of(&own, Some(socket.as_fd()))),
     };
     may_connect(denial(&session.runtime, who))?;
     if let Some(admission) = &session.runtime.admission {
-        let permit = admission.ask(ip, Instant::now()).map_err(End::Limited)?;
+        let permit = admission.ask(applicant, Instant::now()).map_err(End::Limited)?;
         permit.over().into_iter().for_each(|limit| session.entry.dry_run(limit));
         session.slot.admit(permit);
     }
@@ -59,7 +59,10 @@ enum Who<'s> {
     Address(IpAddr),
     /// A process of this user, at the other end of this Unix socket, if it is at hand.
     Process(u32, Option<BorrowedFd<'s>>),
+    /// A process behind a proxy.
     Unknown,
+    /// Somebody behind the other end of a tunnel.
+    Anywhere,
 }
 
 impl<'s> Who<'s> {
@@ -67,6 +70,7 @@ impl<'s> Who<'s> {
         match client {
             Client::Net(address) => Who::Address(address.ip()),
             Client::Unix { uid, .. } => Who::Process(*uid, socket),
+            Client::Unknown => Who::Anywhere,
         }
     }
 }
@@ -83,6 +87,7 @@ fn denial(runtime: &RouteRuntime, who: Who<'_>) -> Option<Denial> {
             access.denies_process(user, groups.as_deref())
         }
         Who::Unknown => access.denies_unknown(),
+        Who::Anywhere => access.denies_anywhere(),
     }
 }
 
@@ -129,12 +134,5 @@ pub(crate) async fn admit(client: Option<&Stream>, session: &Session) -> Result<
         },
         () = is_gone(client) => Err(End::ClientGone),
         () = sleep_until(deadline.into()) => Err(End::Limited(Limit::QueueTimeout)),
-    }
-}
-
-fn address(client: &Client) -> Option<IpAddr> {
-    match client {
-        Client::Net(address) => Some(address.ip()),
-        Client::Unix { .. } => None,
     }
 }

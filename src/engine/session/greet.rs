@@ -115,7 +115,7 @@ fn ends(stream: Option<&Stream>, client: Client, form: Form) -> Ends {
         (Client::Unix { .. }, Some(stream)) if form == Form::V2Unix => {
             local_name(stream).map_or(Ends::Own, |name| Ends::at_unix(&name))
         }
-        (Client::Net(_), None) | (Client::Unix { .. }, _) => Ends::Own,
+        (Client::Net(_), None) | (Client::Unix { .. } | Client::Unknown, _) => Ends::Own,
     }
 }
 

@@ -79,7 +79,7 @@ impl EventLoop {
         };
         // Before any flow is evicted for it.
         let admission = runtime.admission.as_ref();
-        let permit = match admission.map(|it| it.ask(Some(client.from.ip()), now)).transpose() {
+        let permit = match admission.map(|it| it.ask(client.from.ip().into(), now)).transpose() {
             Ok(permit) => permit,
             Err(limit) => return self.turn_away(client, &runtime, End::Limited(limit), now),
         };

@@ -9,10 +9,12 @@ use super::Handle;
 use super::runtime::context::{Context, RouteRuntime};
 use super::session::begin::begin;
 use super::session::carry_custom::needs_socket;
+use super::session::turn_away::turn_away_at;
+use crate::outcome::{Cause, End, Limit};
 use crate::plan::RouteId;
 use crate::transport::{Incoming, Unopened};
 
-/// Why a connection was not carried. The connection has been reset.
+/// Why a connection was not carried. The connection has been reset; the other end of a tunnel has been told why.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum CarryRefused {
     /// No TCP route is declared under this id.
@@ -55,34 +57,50 @@ impl Handle {
     /// # Errors
     /// [`CarryRefused`], if no session was started.
     pub fn carry(&self, route: &RouteId, incoming: Incoming) -> Result<(), CarryRefused> {
-        match self.way(route, &incoming) {
-            Ok(Way { cx, runtime, permit }) => {
+        let Some(cx) = self.cx.upgrade().filter(|cx| !cx.stopping.draining.is_cancelled()) else {
+            incoming.stream.reset();
+            return Err(CarryRefused::Stopped);
+        };
+        match way(&cx, route, &incoming) {
+            Ok((runtime, permit)) => {
                 begin(incoming, runtime, &cx, 0, permit);
                 Ok(())
             }
             Err(why) => {
-                incoming.stream.reset();
+                refuse(incoming.stream, &why, &cx);
                 Err(why)
             }
         }
     }
-
-    fn way(&self, route: &RouteId, incoming: &Incoming) -> Result<Way, CarryRefused> {
-        let cx = self.cx.upgrade().filter(|cx| !cx.stopping.draining.is_cancelled());
-        let cx = cx.ok_or(CarryRefused::Stopped)?;
-        let runtime = cx.routes.lock().unwrap_or_else(PoisonError::into_inner).get(route).cloned();
-        let runtime = runtime.ok_or_else(|| CarryRefused::NoRoute(route.clone()))?;
-        if let (Unopened::Custom(_), Some(key)) = (&incoming.stream, needs_socket(&runtime)) {
-            return Err(CarryRefused::NeedsSocket { route: route.clone(), key });
-        }
-        let permit = cx.slots.clone().try_acquire_owned().map_err(|_| CarryRefused::Full)?;
-        Ok(Way { cx, runtime, permit })
-    }
 }
 
 /// What a session needs to start.
-struct Way {
-    cx: Arc<Context>,
-    runtime: Arc<RouteRuntime>,
-    permit: OwnedSemaphorePermit,
+fn way(
+    cx: &Context,
+    route: &RouteId,
+    incoming: &Incoming,
+) -> Result<(Arc<RouteRuntime>, OwnedSemaphorePermit), CarryRefused> {
+    let runtime = cx.routes.lock().unwrap_or_else(PoisonError::into_inner).get(route).cloned();
+    let runtime = runtime.ok_or_else(|| CarryRefused::NoRoute(route.clone()))?;
+    if let (Unopened::Custom(_) | Unopened::Carrier(_), Some(key)) =
+        (&incoming.stream, needs_socket(&runtime))
+    {
+        return Err(CarryRefused::NeedsSocket { route: route.clone(), key });
+    }
+    let permit = cx.slots.clone().try_acquire_owned().map_err(|_| CarryRefused::Full)?;
+    Ok((runtime, permit))
+}
+
+/// Resets a connection for which no session was started.
+fn refuse(client: Unopened, why: &CarryRefused, cx: &Context) {
+    let Unopened::Carrier(carrier) = client else { return client.reset() };
+    let (end, words) = match why {
+        // The same answer whether there is no such route or it is not for this tunnel.
+        CarryRefused::NoRoute(_) => (End::NoTarget(Cause::TunnelRefused), None),
+        CarryRefused::NeedsSocket { key, .. } => (End::NoTarget(Cause::TunnelRefused), Some(*key)),
+        CarryRefused::Full => (End::Limited(Limit::Connections), None),
+        CarryRefused::Stopped => (End::Drained, None),
+    };
+    let words = words.map(|key| format!("the route has {key}, which needs a socket"));
+    turn_away_at(0, cx, *carrier, end, words);
 }

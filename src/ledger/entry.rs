@@ -81,6 +81,12 @@ impl Entry {
         }
     }
 
+    /// What was recorded so far of why it ends.
+    pub(crate) fn hinted(&self) -> Option<Arc<str>> {
+        let ledger = self.ledger.as_ref()?;
+        ledger.lives.noted(self.live.id, |notes| notes.hint.clone())
+    }
+
     /// Records which limit would have kept the client out, on a route with `limits_dry_run`.
     pub fn dry_run(&self, limit: Limit) {
         if let Some(ledger) = &self.ledger {

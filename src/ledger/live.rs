@@ -54,10 +54,14 @@ impl Live {
         }
     }
 
+    /// The tunnel by which its client came.
+    pub(crate) fn came_by(&self) -> Option<&TunnelName> {
+        self.through.as_ref().map(|through| &through.tunnel)
+    }
+
     /// The tunnel by which its client came, else the one that its target is in.
     pub fn tunnel(&self) -> Option<&TunnelName> {
-        let came = self.through.as_ref().map(|through| &through.tunnel);
-        came.or_else(|| self.targets.tunnel_at(self.aim.load(Relaxed).into()))
+        self.came_by().or_else(|| self.targets.tunnel_at(self.aim.load(Relaxed).into()))
     }
 
     /// Whether it came by this tunnel, or goes to it.

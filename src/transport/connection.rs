@@ -7,26 +7,39 @@ use std::task::{Context, Poll};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio_util::sync::CancellationToken;
 
-use super::Link;
+use super::{Custom, Link, Stream};
 
 /// An accepted connection, to be read and written. Dropping it closes it: with a reset if the cause is a panic or the
 /// end of the engine's patience, so that a cut answer does not look complete.
 pub struct Connection {
-    stream: Link,
+    stream: Kind,
     cut: Option<CancellationToken>,
+}
+
+enum Kind {
+    Socket(Stream),
+    Custom(Box<Custom>),
 }
 
 impl Connection {
     /// A connection that is reset if it is dropped after `cut`.
-    pub(super) fn new(stream: Link, cut: Option<CancellationToken>) -> Connection {
-        Connection { stream, cut }
+    ///
+    /// # Errors
+    /// `Unsupported`: it is a connection of a tunnel.
+    pub(super) fn new(stream: Link, cut: Option<CancellationToken>) -> io::Result<Connection> {
+        let stream = match stream {
+            Link::Socket(socket) => Kind::Socket(socket),
+            Link::Custom(custom) => Kind::Custom(custom),
+            Link::Carrier(_) => return Err(io::ErrorKind::Unsupported.into()),
+        };
+        Ok(Connection { stream, cut })
     }
 
     /// Calls `act` with the tokio stream inside.
     fn either<R>(self: Pin<&mut Self>, act: impl FnOnce(Pin<&mut dyn Socket>) -> R) -> R {
         match &mut self.get_mut().stream {
-            Link::Socket(it) => act(Pin::new(it)),
-            Link::Custom(it) => act(Pin::new(&mut it.stream())),
+            Kind::Socket(it) => act(Pin::new(it)),
+            Kind::Custom(it) => act(Pin::new(&mut it.stream())),
         }
     }
 }
@@ -40,8 +53,8 @@ impl Drop for Connection {
         let is_cut = self.cut.as_ref().is_some_and(CancellationToken::is_cancelled);
         if is_cut || std::thread::panicking() {
             match &mut self.stream {
-                Link::Socket(socket) => socket.reset_on_close(),
-                Link::Custom(custom) => custom.reset(),
+                Kind::Socket(socket) => socket.reset_on_close(),
+                Kind::Custom(custom) => custom.reset(),
             }
         }
     }

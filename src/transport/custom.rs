@@ -7,6 +7,8 @@ use std::pin::Pin;
 use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt};
 
 use super::Stream;
+use super::tunnel::carrier::Broken;
+use super::tunnel::engaged::Engaged;
 
 /// A byte stream in both directions.
 pub(crate) trait Duplex: AsyncRead + AsyncWrite + Send + Unpin {}
@@ -64,6 +66,8 @@ pub(crate) enum Link {
     Socket(Stream),
     /// A stream that an embedder provides.
     Custom(Box<Custom>),
+    /// A connection of a tunnel.
+    Carrier(Box<Engaged>),
 }
 
 impl Link {
@@ -71,7 +75,7 @@ impl Link {
     pub(crate) fn socket(&self) -> Option<&Stream> {
         match self {
             Link::Socket(socket) => Some(socket),
-            Link::Custom(_) => None,
+            Link::Custom(_) | Link::Carrier(_) => None,
         }
     }
 
@@ -83,6 +87,16 @@ impl Link {
                 let mut stream = custom.stream();
                 stream.write_all(bytes).await?;
                 stream.flush().await
+            }
+            Link::Carrier(carrier) => {
+                let sent = match carrier.link.queue_message(bytes) {
+                    Ok(()) => carrier.link.flush().await,
+                    queued => queued,
+                };
+                sent.map_err(|broken| match broken {
+                    Broken::Io(error) => error,
+                    broken => io::Error::other(broken),
+                })
             }
         }
     }

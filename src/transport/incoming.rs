@@ -4,16 +4,20 @@ use std::fmt;
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use rustix::net::sockopt::{set_socket_linger, set_socket_oobinline};
 use tokio::net::UnixStream;
 use tokio_util::sync::CancellationToken;
 
 use super::tcp::Tcp;
+use super::tunnel::carrier::Carrier;
+use super::tunnel::open::Open;
 use super::{Connection, Custom, Link, Stream};
-use crate::address::Address;
-use crate::outcome::Client;
+use crate::address::{Address, TunnelName};
+use crate::ledger::Through;
+use crate::outcome::{Client, SessionId};
+use crate::proxy_protocol::{Ends, Header, Tlvs};
 use crate::sys;
 
 /// An incoming connection from which nothing has been read.
@@ -27,12 +31,25 @@ pub struct Incoming {
     pub via: Via,
     /// If it is dropped after this, it ends in a reset.
     cut: Option<CancellationToken>,
+    /// What the opener of a session through a tunnel said of it.
+    visitor: Option<Box<Visitor>>,
+}
+
+/// A client behind the other end of a tunnel, as that end describes it.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Visitor {
+    /// The session's number there.
+    pub id: SessionId,
+    /// When it connected, by the clock there.
+    pub came: SystemTime,
+    /// Its ends, and what its own proxy said of it.
+    pub header: Header,
 }
 
 impl Incoming {
     /// A connection of this client.
     pub fn new(stream: impl Into<Unopened>, client: Client, via: Via) -> Incoming {
-        Incoming { stream: stream.into(), client, via, cut: None }
+        Incoming { stream: stream.into(), client, via, cut: None, visitor: None }
     }
 
     /// A TCP connection that code of this process has accepted or made; see [`Unopened::tcp`].
@@ -54,6 +71,42 @@ impl Incoming {
         Ok(Incoming::new(Unopened::unix(stream)?, Client::Unix { pid, uid }, via))
     }
 
+    /// A session that the other end of a tunnel has opened on a carrier. Its client is the visitor that `open` names; one
+    /// that it names without an address is [`Client::Unknown`]. Without `trust_client` nothing that it says of the visitor
+    /// counts, and every client of the tunnel is unknown.
+    pub fn carried(carrier: Carrier, open: Open, tunnel: TunnelName, trust_client: bool) -> Incoming {
+        let Open { id, came, header, .. } = open;
+        let header =
+            if trust_client { header } else { Header { ends: Ends::Unnamed, tlvs: Tlvs::default() } };
+        let client = match header.ends {
+            Ends::Net { client, .. } => Client::Net(client),
+            // The names of its socket say nothing about its user, who would be one of another machine.
+            Ends::Own | Ends::Unnamed | Ends::Unix(_) => Client::Unknown,
+        };
+        let visitor = Some(Box::new(Visitor { id, came, header }));
+        let stream = Unopened::Carrier(Box::new(carrier));
+        Incoming { stream, client, via: Via::Tunnel(tunnel), cut: None, visitor }
+    }
+
+    /// The tunnel by which it came.
+    pub fn tunnel(&self) -> Option<&TunnelName> {
+        match &self.via {
+            Via::Tunnel(tunnel) => Some(tunnel),
+            Via::Listener(_) | Via::HandedOver(_) => None,
+        }
+    }
+
+    /// How its client came, if by a tunnel.
+    pub(crate) fn through(&self) -> Option<Through> {
+        let (tunnel, visitor) = self.tunnel().zip(self.visitor.as_ref())?;
+        Some(Through { tunnel: tunnel.clone(), id: visitor.id })
+    }
+
+    /// What the opener said, if it came by a tunnel.
+    pub(crate) fn take_visitor(&mut self) -> Option<Box<Visitor>> {
+        self.visitor.take()
+    }
+
     /// The same, with a [`Connection`] that is reset if it is dropped after `cut`.
     pub(crate) fn reset_after(self, cut: CancellationToken) -> Incoming {
         Incoming { cut: Some(cut), ..self }
@@ -62,9 +115,10 @@ impl Incoming {
     /// The connection to be read and written, in the poller of the current runtime.
     ///
     /// # Errors
-    /// The errno of epoll_ctl(2), if the poller cannot add it.
+    /// The errno of epoll_ctl(2), if the poller cannot add it; `Unsupported` for a session through a tunnel, which routes
+    /// alone carry.
     pub fn open(self) -> io::Result<Connection> {
-        Ok(Connection::new(self.stream.open()?, self.cut))
+        Connection::new(self.stream.open()?, self.cut)
     }
 }
 
@@ -75,6 +129,8 @@ pub enum Via {
     Listener(Address),
     /// Code in this process handed it over, under this name.
     HandedOver(Arc<str>),
+    /// The other end of this tunnel opened it.
+    Tunnel(TunnelName),
 }
 
 impl fmt::Display for Via {
@@ -82,6 +138,7 @@ impl fmt::Display for Via {
         match self {
             Via::Listener(address) => address.fmt(f),
             Via::HandedOver(by) => f.write_str(by),
+            Via::Tunnel(name) => write!(f, "tunnel:{name}"),
         }
     }
 }
@@ -93,6 +150,8 @@ pub enum Unopened {
     Socket(Arrived),
     /// A stream that an embedder provides.
     Custom(Box<Custom>),
+    /// A connection of a tunnel, on which a session was opened, or is to be.
+    Carrier(Box<Carrier>),
 }
 
 impl Unopened {
@@ -123,6 +182,7 @@ impl Unopened {
         match self {
             Unopened::Socket(socket) => socket.open().map(Link::Socket),
             Unopened::Custom(custom) => Ok(Link::Custom(custom)),
+            Unopened::Carrier(carrier) => Ok(Link::Carrier(Box::new(carrier.engage()?))),
         }
     }
 
@@ -139,6 +199,7 @@ impl Unopened {
         match self {
             Unopened::Socket(socket) => socket.reset(),
             Unopened::Custom(mut custom) => custom.reset(),
+            Unopened::Carrier(carrier) => carrier.discard(),
         }
     }
 }

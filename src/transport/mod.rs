@@ -42,7 +42,7 @@ pub use dial::{Origin, dial};
 pub use file::{Account, FileMode, SocketFile};
 pub use folder_locks::FolderLocks;
 pub(crate) use hops::{MAX_HOPS, hops_of};
-pub use incoming::{Arrived, Incoming, Unopened, Via};
+pub use incoming::{Arrived, Incoming, Unopened, Via, Visitor};
 pub use keepalive::{Upkeep, Watch};
 pub use listen::{
     Bound, accept, bind, listen, local_address, local_name, peer_address, share_port, socket_address,

@@ -156,7 +156,7 @@ impl AdmissionControl {
             Uncounted::Since(moment) if live.started < moment => return,
             Uncounted::Since(_) | Uncounted::Everybody => {}
         }
-        let client = Applicant::of(&client, None).key();
+        let client = Applicant::of(&client, live.came_by()).key();
         let number = state.admission.count_in(client.clone());
         state.earlier.push(EarlierSession { live: Arc::downgrade(live), number, client });
     }

@@ -67,6 +67,8 @@ async fn read(link: &mut Link, bytes: &mut Vec<u8>, most: usize) -> io::Result<u
     let stream = match link {
         Link::Socket(stream) => stream,
         Link::Custom(custom) => return custom.stream().take(most as u64).read_buf(bytes).await,
+        // What it says of its target is for sessions; no check asks through it.
+        Link::Carrier(_) => return Err(ErrorKind::Unsupported.into()),
     };
     let filled = bytes.len();
     loop {

@@ -10,9 +10,10 @@ use std::time::Instant;
 use tokio::time::sleep_until;
 
 use super::progress::Progress;
-use super::state::{Session, is_gone};
+use super::state::{ClientEnd, Session};
+use super::turn_away::turn_away_at;
 use crate::engine::admission::applicant::Applicant;
-use crate::engine::runtime::context::{PermitCell, RouteRuntime};
+use crate::engine::runtime::context::{Context, PermitCell, RouteRuntime};
 use crate::ledger::Entry;
 use crate::outcome::{Client, Denial, End, Limit, Phase};
 use crate::plan::Route;
@@ -23,7 +24,7 @@ use crate::transport::{Incoming, Stream, Unopened};
 /// Decides about a connection by the address of its socket. Returns its client's permit, granted or queued; an empty
 /// cell if the client is known only after a PROXY header; `None` on a route without limits.
 pub(crate) fn on_accept(runtime: &RouteRuntime, incoming: &Incoming) -> Result<Option<Box<PermitCell>>, End> {
-    let (client, socket) = (&incoming.client, incoming.stream.unix_socket());
+    let (client, socket, tunnel) = (&incoming.client, incoming.stream.unix_socket(), incoming.tunnel());
     let denial = denial(runtime, Who::of(client, socket));
     if !runtime.route.proxy.accept.is_empty() {
         may_connect_as_proxy(runtime, client, denial)?;
@@ -31,7 +32,7 @@ pub(crate) fn on_accept(runtime: &RouteRuntime, incoming: &Incoming) -> Result<O
     }
     may_connect(denial)?;
     let Some(admission) = &runtime.admission else { return Ok(None) };
-    let permit = admission.ask(Applicant::of(client, None), Instant::now()).map_err(End::Limited)?;
+    let permit = admission.ask(Applicant::of(client, tunnel), Instant::now()).map_err(End::Limited)?;
     Ok(Some(Box::new(permit.into())))
 }
 
@@ -112,8 +113,11 @@ fn may_connect_as_proxy(runtime: &RouteRuntime, client: &Client, denial: Option<
 }
 
 /// Resets a connection that has not reached a worker, and closes its record.
-pub(crate) fn refuse(client: Unopened, entry: Entry, end: End) {
-    client.reset();
+pub(crate) fn refuse(client: Unopened, entry: Entry, end: End, (cx, here): (&Context, usize)) {
+    match client {
+        Unopened::Carrier(carrier) => turn_away_at(here, cx, *carrier, end, None),
+        client => client.reset(),
+    }
     let progress = Progress { phase: Phase::Admit, ..Progress::default() };
     let outcome = progress.outcome(end.into(), &entry);
     entry.close(outcome);
@@ -121,7 +125,7 @@ pub(crate) fn refuse(client: Unopened, entry: Entry, end: End) {
 
 /// Waits until the client has its place, for at most `queue_timeout`; a client that disconnects earlier frees its place
 /// in the queue. A FIN does not count as disconnecting: the client may have sent its whole request.
-pub(crate) async fn admit(client: Option<&Stream>, session: &Session) -> Result<(), End> {
+pub(crate) async fn admit(client: ClientEnd<'_>, session: &Session) -> Result<(), End> {
     let Some(permit) = session.slot.permit() else { return Ok(()) };
     let deadline = Instant::now() + session.runtime.route.entry.queue_timeout;
     tokio::select! {
@@ -132,7 +136,7 @@ pub(crate) async fn admit(client: Option<&Stream>, session: &Session) -> Result<
             Some(order) => Err(order.end()),
             None => turn.map_err(End::Denied),
         },
-        () = is_gone(client) => Err(End::ClientGone),
+        () = client.is_gone() => Err(End::ClientGone),
         () = sleep_until(deadline.into()) => Err(End::Limited(Limit::QueueTimeout)),
     }
 }

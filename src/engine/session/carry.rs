@@ -7,14 +7,14 @@ use std::pin::pin;
 
 use super::admit::{admit, decide_again};
 use super::connect::connect;
-use super::custom::to_custom;
+use super::custom::from_socket;
 use super::first_byte::first_byte;
 use super::identify::identify;
 use super::progress::{Finish, Progress, kernel};
 use super::relay::{carefully, is_plain};
 use super::secure::secure;
 use super::sni::choose;
-use super::state::{Caller, Session, Unfinished};
+use super::state::{Caller, ClientEnd, Session, Unfinished};
 use crate::engine::runtime::by_hello::Speaks;
 use crate::outcome::{End, Phase};
 use crate::relay::{Relayed, Seals, abort, relay};
@@ -96,18 +96,18 @@ fn finish(relayed: Relayed, client: &Stream, target: &Stream, session: &Session)
     finish
 }
 
-/// Every step before the bytes move to a target that is a socket; with a custom target, the whole session.
+/// Every step before the bytes move to a target that is a socket; with another target, the whole session.
 async fn arrive_at_socket(
     client: &Stream,
     session: &Session,
     progress: &mut Progress,
 ) -> Result<(Stream, Option<Box<Seals>>), Finish> {
-    match arrive(Some(client), session, progress).await? {
+    match arrive(ClientEnd::Socket(client), session, progress).await? {
         (Link::Socket(target), seals) => Ok((target, seals)),
-        (Link::Custom(target), seals) => {
+        (target, seals) => {
             progress.phase = Phase::Relay;
             // Boxed, so that sessions to a socket have no space for it.
-            Err(Box::pin(to_custom(client, target, seals, session)).await)
+            Err(Box::pin(from_socket(client, target, seals, session, progress)).await)
         }
     }
 }
@@ -115,7 +115,7 @@ async fn arrive_at_socket(
 /// Every step before the bytes move; each sets `phase` before it begins. Returns the target, and the TLS state of the
 /// connections that use TLS.
 pub(super) async fn arrive(
-    client: Option<&Stream>,
+    client: ClientEnd<'_>,
     session: &Session,
     progress: &mut Progress,
 ) -> Result<(Link, Option<Box<Seals>>), End> {
@@ -124,7 +124,7 @@ pub(super) async fn arrive(
     // Boxed, like everything that few routes need, so that the other sessions have no space for it.
     let mut header = None;
     // A step that reads the first bytes needs a socket; connections without one were refused.
-    let socket = || client.ok_or(End::Internal);
+    let socket = || client.socket().ok_or(End::Internal);
     if !route.proxy.accept.is_empty() {
         progress.phase = Phase::Identify;
         let header = header.insert(Box::pin(identify(socket()?, session)).await?);
@@ -154,7 +154,8 @@ pub(super) async fn arrive(
     let told = seals.client.as_ref().filter(|_| route.proxy.send.is_some());
     let is_vouched_for = route.tls.as_ref().is_some_and(|tls| tls.parts().asks_authorities());
     let tls = told.map(|sealed| Box::new(sealed.facts(is_vouched_for)));
-    let caller = Caller { client, tls, header: header.as_ref(), session, runtime };
+    let told = client.visitor().map(|visitor| &visitor.header);
+    let caller = Caller { client, tls, header: header.as_ref().or(told), session, runtime };
     let (target, seal) = connect(&caller, progress).await?;
     seals.target = seal;
     Ok((target, (!seals.is_empty()).then(|| Box::new(seals))))

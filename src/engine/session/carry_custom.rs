@@ -5,13 +5,13 @@
 use std::pin::pin;
 
 use super::carry::arrive;
-use super::custom::{between, from_half, half};
+use super::custom::between_ends;
 use super::progress::{Finish, Progress};
-use super::state::{Session, Unfinished};
+use super::state::{ClientEnd, Session};
 use crate::engine::runtime::context::RouteRuntime;
-use crate::outcome::{End, Phase, Side};
+use crate::outcome::{End, Phase};
 use crate::relay::{CustomHalf, Half};
-use crate::transport::{Custom, Link};
+use crate::transport::Custom;
 
 /// The first key of the route that needs a socket; `None` if it has none.
 pub(crate) fn needs_socket(runtime: &RouteRuntime) -> Option<&'static str> {
@@ -43,7 +43,7 @@ pub(crate) async fn carry_custom(client: Box<Custom>, session: Session) {
 
 async fn steps(client: &mut CustomHalf, session: &Session, progress: &mut Progress) -> Finish {
     let (target, seals) = {
-        let arriving = pin!(arrive(None, session, progress));
+        let arriving = pin!(arrive(ClientEnd::Custom, session, progress));
         match session.entry.live().unless_ordered(arriving).await {
             Ok(Ok(arrived)) => arrived,
             Ok(Err(end)) => return end.into(),
@@ -51,15 +51,5 @@ async fn steps(client: &mut CustomHalf, session: &Session, progress: &mut Progre
         }
     };
     progress.phase = Phase::Relay;
-    let target = match target {
-        Link::Socket(target) => target,
-        Link::Custom(target) => return from_half(client, target, session).await.into(),
-    };
-    let unfinished = Unfinished(&target);
-    let mut half = half(&target, seals.and_then(|seals| seals.target), Side::Target, session);
-    let relayed = between(client, &mut *half, session).await;
-    drop(half);
-    // The relay has decided how the target's connection closes.
-    unfinished.disarm();
-    relayed.into()
+    between_ends(client, target, seals, session, progress).await
 }

@@ -8,7 +8,8 @@ use tokio::time::{timeout, timeout_at};
 use super::greet::greet;
 use super::place::{Search, Step, any, choose, enter_at};
 use super::progress::{Progress, TargetGuard};
-use super::state::{Caller, is_gone};
+use super::state::Caller;
+use super::there::dial_there;
 use crate::engine::runtime::context::RouteRuntime;
 use crate::engine::targets::health::Event;
 use crate::engine::targets::reach::{Unreached, breathe};
@@ -32,7 +33,7 @@ pub(crate) async fn connect(caller: &Caller<'_>, progress: &mut Progress) -> Res
         biased;
         reached = reach(caller, progress) => reached,
         // A FIN does not count: the client may have sent its whole request. A reset does.
-        () = is_gone(caller.client) => Err(End::ClientGone),
+        () = caller.client.is_gone() => Err(End::ClientGone),
     }
 }
 
@@ -70,8 +71,9 @@ async fn reach(caller: &Caller<'_>, progress: &mut Progress) -> Result<Reached, 
             if failed.far {
                 caller.session.entry.far();
             }
+            let end = failed.end();
             failed.words.into_iter().for_each(|words| caller.session.entry.hint(words));
-            return Err(End::NoTarget(failed.cause));
+            return Err(end);
         }
         progress.attempts.forget_old();
     }
@@ -122,7 +124,11 @@ async fn dial(
     let target = runtime.pool.at(place);
     progress.phase = Phase::Connect;
     session.entry.aim(runtime.pool.number(place));
-    let came_through = || caller.client.map_or(0, hops_of);
+    if target.by_tunnel().is_some() {
+        // Boxed, so that sessions to other targets have no space for it.
+        return Ok((Box::pin(dial_there(caller, target, patience, progress)).await?, None));
+    }
+    let came_through = || caller.client.socket().map_or(0, hops_of);
     let reached = target.reach(&runtime.route.dial, patience, &came_through, &mut progress.attempts).await;
     let (mut link, address) = reached?;
     // The socket of a custom target is set up by the code that made it.

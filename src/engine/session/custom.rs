@@ -1,30 +1,61 @@
-//! The step *relay* if at least one connection is not a socket but a stream that an embedder provides.
+//! The step *relay* if at least one connection is not a socket: a stream that an embedder provides, or a carrier of a
+//! tunnel.
 
+use std::future::poll_fn;
 use std::pin::pin;
 use std::time::Instant;
 
-use super::progress::Finish;
-use super::relay::too_long;
-use super::state::Session;
-use crate::limits::Bandwidth;
-use crate::outcome::{End, Side};
-use crate::relay::{CustomHalf, Half, Pace, Relayed, Seals, Socket, TlsHalf, relay_halves, reset};
-use crate::transport::tls::Sealed;
-use crate::transport::{Custom, Stream};
+use tokio::time::timeout;
 
-/// Relays between a client's socket and a custom target. The caller decides how the client's connection closes.
-pub(super) async fn to_custom(
+use super::progress::{Finish, Progress};
+use super::relay::too_long;
+use super::state::{Session, Unfinished};
+use crate::limits::Bandwidth;
+use crate::outcome::{End, Phase, Side};
+use crate::relay::{
+    CarrierHalf, CustomHalf, Half, Pace, Relayed, Seals, Socket, TlsHalf, relay_halves, reset,
+};
+use crate::transport::tls::Sealed;
+use crate::transport::tunnel::engaged::Engaged;
+use crate::transport::{Custom, Link, Stream};
+
+/// Relays between a client's socket and a target of any kind. The caller decides how the client's connection closes.
+pub(super) async fn from_socket(
     client: &Stream,
-    target: Box<Custom>,
-    seals: Option<Box<Seals>>,
+    target: Link,
+    mut seals: Option<Box<Seals>>,
     session: &Session,
+    progress: &mut Progress,
 ) -> Finish {
-    let mut client = half(client, seals.and_then(|seals| seals.client), Side::Client, session);
-    from_half(&mut *client, target, session).await.into()
+    let records = seals.as_mut().and_then(|seals| seals.client.take());
+    let mut client = half(client, records, Side::Client, session);
+    between_ends(&mut *client, target, seals, session, progress).await
 }
 
-/// The same for any kind of client connection.
-pub(super) async fn from_half(client: &mut dyn Half, target: Box<Custom>, session: &Session) -> Relayed {
+/// The same between any kind of client connection and a target.
+pub(super) async fn between_ends(
+    client: &mut dyn Half,
+    target: Link,
+    seals: Option<Box<Seals>>,
+    session: &Session,
+    progress: &mut Progress,
+) -> Finish {
+    match target {
+        Link::Socket(target) => {
+            let unfinished = Unfinished(&target);
+            let mut half = half(&target, seals.and_then(|seals| seals.target), Side::Target, session);
+            let relayed = between(client, &mut *half, session).await;
+            drop(half);
+            // The relay has decided how the target's connection closes.
+            unfinished.disarm();
+            relayed.into()
+        }
+        Link::Custom(target) => to_custom(client, target, session).await.into(),
+        Link::Carrier(target) => to_carrier(client, *target, session, progress).await,
+    }
+}
+
+async fn to_custom(client: &mut dyn Half, target: Box<Custom>, session: &Session) -> Relayed {
     // If it is dropped before its end, it is reset.
     let mut target = CustomHalf::new(*target);
     let relayed = between(client, &mut target, session).await;
@@ -34,8 +65,67 @@ pub(super) async fn from_half(client: &mut dyn Half, target: Box<Custom>, sessio
     relayed
 }
 
+/// The same with a target at the other end of a tunnel. Afterwards the carrier is free, if the other end says so.
+async fn to_carrier(
+    client: &mut dyn Half,
+    target: Engaged,
+    session: &Session,
+    progress: &mut Progress,
+) -> Finish {
+    let Engaged { link, back } = target;
+    let mut target = CarrierHalf::new(link, Side::Target);
+    session.entry.meter().seals();
+    let relayed = between(client, &mut target, session).await;
+    if relayed.end == End::Done && !relayed.abandoned {
+        end_client(client, session).await;
+    }
+    let finish = settled(&mut target, relayed.into(), session).await;
+    if let Some(link) = target.into_link() {
+        back.free(link);
+    }
+    if let End::NoTarget(cause) = finish.end {
+        // Nobody waited for the answer of the other end, which has dialled in vain.
+        progress.phase = Phase::Connect;
+        session.entry.far();
+        if let Some(guard) = &progress.guard {
+            guard.target().answered_there(Err(cause));
+        }
+    }
+    finish
+}
+
+/// Sends a client its end where that was left to the close: the client does not wait for what the two ends of the tunnel
+/// have to say to each other.
+async fn end_client(client: &mut dyn Half, session: &Session) {
+    if !session.entry.meter().down.has_sent_end() {
+        let ending = poll_fn(|cx| client.poll_end(cx, false));
+        // One that takes nothing more, or is gone, has its end with the close.
+        let _ = timeout(session.runtime.route.reset_linger, ending).await;
+    }
+}
+
+/// The end of a session, once the other end of the carrier has agreed to it, or the RESET has arrived there.
+pub(super) async fn settled(half: &mut CarrierHalf, mut finish: Finish, session: &Session) -> Finish {
+    let linger = session.runtime.route.reset_linger;
+    if finish.end != End::Done {
+        // It may be an order that has ended it, and that would end this too.
+        let _ = half.settle(linger).await;
+        return finish;
+    }
+    let settled = session.entry.live().unless_ordered(Box::pin(half.settle(linger)).as_mut()).await;
+    match settled {
+        Ok(Ok(())) => {}
+        Ok(Err(end)) => finish.end = end,
+        Err(order) => {
+            finish.end = order.end();
+            half.reset(finish.end);
+        }
+    }
+    finish
+}
+
 /// A socket as a half of the relay, with its TLS records if it uses TLS.
-pub(super) fn half<'s>(
+fn half<'s>(
     socket: &'s Stream,
     records: Option<Box<Sealed>>,
     side: Side,
@@ -51,11 +141,7 @@ pub(super) fn half<'s>(
 }
 
 /// Relays with the limits of the route, until the session ends, or an order or a timeout ends it.
-pub(super) async fn between(
-    mut client: &mut dyn Half,
-    mut target: &mut dyn Half,
-    session: &Session,
-) -> Relayed {
+async fn between(mut client: &mut dyn Half, mut target: &mut dyn Half, session: &Session) -> Relayed {
     let (meter, runtime) = (session.entry.meter(), &session.runtime);
     if let Some(permit) = session.slot.permit() {
         permit.moves(session.entry.live());

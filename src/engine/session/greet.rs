@@ -13,7 +13,7 @@ use crate::engine::targets::health::Event;
 use crate::engine::targets::reach::Unreached;
 use crate::engine::targets::target::Target;
 use crate::outcome::{Cause, Client, Side};
-use crate::proxy_protocol::{Ends, Form};
+use crate::proxy_protocol::{Ends, Form, Header};
 use crate::transport::tls::{Sealed, TlsOrigination};
 use crate::transport::{Link, Stream, local_address, local_name};
 
@@ -50,25 +50,19 @@ async fn send_greeting(
     match (tls, link) {
         (None, _) => Ok(None),
         (Some(tls), Link::Socket(stream)) => Ok(Some(Box::new(secure(stream, tls, target).await?))),
-        (Some(_), Link::Custom(_)) => {
-            Err(Unreached { words: Some(NO_SOCKET.into()), ..Cause::TlsRefused.into() })
-        }
+        (Some(_), Link::Custom(_) | Link::Carrier(_)) => refuse_tls(NO_SOCKET),
     }
 }
 
 /// Sends the PROXY header that announces the client to the target, within `connect_timeout`. The content of an accepted
 /// header is passed on, so that a chain of proxies names the client of the first.
 async fn announce(caller: &Caller<'_>, target: &mut Link, form: Form) -> Result<(), Unreached> {
-    let Caller { client, session, header, .. } = *caller;
-    let tlvs = header.map(|header| header.tlvs.clone()).unwrap_or_default();
-    let tlvs = caller.tls.as_ref().map_or(tlvs.clone(), |facts| facts.added_to(tlvs));
-    let bytes = match header.map(|header| &header.ends) {
-        None | Some(Ends::Own) => form.announce(&ends(client, session.entry.client(), form), &tlvs),
-        Some(ends) => form.announce(ends, &tlvs),
-    };
+    let (client, session) = (caller.client.socket(), caller.session);
+    let Header { ends, tlvs } = introduction(caller, form);
+    let bytes = form.announce(&ends, &tlvs);
     let stream = match target {
-        // It resets itself when it is dropped before its end.
-        Link::Custom(_) => return within(session, target.send_all(&bytes)).await,
+        // It resets itself when it is dropped before its end; and a carrier's session has a guard of its own.
+        Link::Custom(_) | Link::Carrier(_) => return within(session, target.send_all(&bytes)).await,
         Link::Socket(stream) => &*stream,
     };
     // A partial header must end in a reset, not look complete.
@@ -85,6 +79,18 @@ async fn announce(caller: &Caller<'_>, target: &mut Link, form: Form) -> Result<
     within(session, send).await?;
     unfinished.disarm();
     Ok(())
+}
+
+/// What is told of a client: its ends, as its proxy announced them or as the kernel has them, and what that proxy said of
+/// it besides.
+pub(super) fn introduction(caller: &Caller<'_>, form: Form) -> Header {
+    let tlvs = caller.header.map(|header| header.tlvs.clone()).unwrap_or_default();
+    let tlvs = caller.tls.as_ref().map_or(tlvs.clone(), |facts| facts.added_to(tlvs));
+    let ends = match caller.header.map(|header| &header.ends) {
+        None | Some(Ends::Own) => ends(caller.client.socket(), caller.session.entry.client(), form),
+        Some(ends) => ends.clone(),
+    };
+    Header { ends, tlvs }
 }
 
 /// Sends within `connect_timeout`.
@@ -131,6 +137,11 @@ async fn secure(stream: &Stream, tls: &TlsOrigination, target: &Target) -> Resul
         Err(_) => (Cause::TlsRefused, LATE.into()),
     };
     Err(Unreached { words: Some(words.into()), handshake: began.elapsed(), ..cause.into() })
+}
+
+/// The failure of a target to which TLS cannot be spoken.
+pub(super) fn refuse_tls<T>(words: &str) -> Result<T, Unreached> {
+    Err(Unreached { words: Some(words.into()), ..Cause::TlsRefused.into() })
 }
 
 const NO_SOCKET: &str = "TLS with a target needs a socket; connect it through one end of a socket pair";

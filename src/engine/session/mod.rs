@@ -2,7 +2,9 @@
 
 mod admit;
 pub(super) mod begin;
+mod begun;
 mod carry;
+mod carry_carrier;
 pub(super) mod carry_custom;
 mod connect;
 mod custom;
@@ -15,3 +17,5 @@ mod relay;
 mod secure;
 mod sni;
 mod state;
+mod there;
+pub(super) mod turn_away;

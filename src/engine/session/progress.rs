@@ -35,6 +35,11 @@ impl TargetGuard {
         target.crowd.enter(most).then(|| TargetGuard(target.clone()))
     }
 
+    /// The target.
+    pub(crate) fn target(&self) -> &Arc<Target> {
+        &self.0
+    }
+
     /// Counts the session off while it waits, and on again with [`TargetGuard::enter`].
     pub(crate) fn step_back(self) -> Arc<Target> {
         self.0.clone()

@@ -8,7 +8,7 @@ use tokio::io::Interest;
 use crate::engine::runtime::context::{RouteRuntime, SessionSlot};
 use crate::ledger::Entry;
 use crate::proxy_protocol::{Header, TlsFacts};
-use crate::transport::Stream;
+use crate::transport::{Stream, Visitor};
 
 /// What a session holds from its accept to its record.
 pub(crate) struct Session {
@@ -17,10 +17,54 @@ pub(crate) struct Session {
     pub(crate) slot: SessionSlot,
 }
 
+/// The connection by which a client came.
+#[derive(Clone, Copy)]
+pub(crate) enum ClientEnd<'c> {
+    Socket(&'c Stream),
+    /// A stream that an embedder provides.
+    Custom,
+    /// A carrier of a tunnel.
+    Carrier {
+        socket: &'c Stream,
+        visitor: &'c Visitor,
+    },
+}
+
+impl<'c> ClientEnd<'c> {
+    /// The client's own socket, if it is one.
+    pub(crate) fn socket(self) -> Option<&'c Stream> {
+        match self {
+            ClientEnd::Socket(socket) => Some(socket),
+            ClientEnd::Custom | ClientEnd::Carrier { .. } => None,
+        }
+    }
+
+    /// What the other end of the tunnel said of the client.
+    pub(crate) fn visitor(self) -> Option<&'c Visitor> {
+        match self {
+            ClientEnd::Carrier { visitor, .. } => Some(visitor),
+            ClientEnd::Socket(_) | ClientEnd::Custom => None,
+        }
+    }
+
+    /// Resolves once the client is known to be gone, without reading from it. With a custom stream it never resolves, as
+    /// only a read or a write can find out; with a carrier once that is cut, which follows a RESET that is not read.
+    /// Cancel safe.
+    pub(crate) async fn is_gone(self) {
+        match self {
+            // An error of the poller means the same.
+            ClientEnd::Socket(socket) | ClientEnd::Carrier { socket, .. } => {
+                drop(socket.ready(Interest::ERROR).await);
+            }
+            ClientEnd::Custom => pending().await,
+        }
+    }
+}
+
 /// A client on its way to a target.
 pub(crate) struct Caller<'s> {
-    /// Its connection, if that is a socket.
-    pub(crate) client: Option<&'s Stream>,
+    /// Its connection.
+    pub(crate) client: ClientEnd<'s>,
     /// What is known of its TLS, if that ends here and the target is to be told.
     pub(crate) tls: Option<Box<TlsFacts>>,
     /// The PROXY header that announced it.
@@ -28,16 +72,6 @@ pub(crate) struct Caller<'s> {
     pub(crate) session: &'s Session,
     /// The targets it may go to.
     pub(crate) runtime: &'s RouteRuntime,
-}
-
-/// Resolves once a client is known to be gone, without reading from it. With a custom stream it never resolves, as only
-/// a read or a write can find out. Cancel safe.
-pub(crate) async fn is_gone(client: Option<&Stream>) {
-    match client {
-        // An error of the poller means the same.
-        Some(socket) => drop(socket.ready(Interest::ERROR).await),
-        None => pending().await,
-    }
 }
 
 /// Makes the close of a connection a reset unless it is disarmed at the session's end. It also covers a panic: a cut

@@ -17,7 +17,7 @@ use super::leads::LeadsBack;
 use super::target::Target;
 use crate::address::Address;
 use crate::diagnosis::Verdict;
-use crate::outcome::{Attempt, Cause};
+use crate::outcome::{Attempt, Cause, End};
 use crate::transport::proxied::ProxyUrl;
 use crate::transport::{self, Dial, Link, MAX_HOPS, Origin, Stream, Whereabouts};
 use crate::units::shown;
@@ -30,17 +30,24 @@ pub(crate) struct Unreached {
     pub(crate) words: Option<Arc<str>>,
     /// The time spent in a handshake until then.
     pub(crate) handshake: Duration,
-    /// Whether the other end of a tunnel has said so.
+    /// The other end of a tunnel has found it so, and knows more.
     pub(crate) far: bool,
+    /// How that end has ended the session, where it did not even dial.
+    pub(crate) turned_away: Option<End>,
 }
 
 impl From<Cause> for Unreached {
     fn from(cause: Cause) -> Unreached {
-        Unreached { cause, words: None, handshake: Duration::ZERO, far: false }
+        Unreached { cause, words: None, handshake: Duration::ZERO, far: false, turned_away: None }
     }
 }
 
 impl Unreached {
+    /// How it ends the session, unless another target is reached.
+    pub(crate) fn end(&self) -> End {
+        self.turned_away.unwrap_or(End::NoTarget(self.cause))
+    }
+
     /// Which of two failures to report: the later one, except that a failure that blames the target comes before any
     /// other.
     pub(crate) fn after(self, earlier: Option<Unreached>) -> Unreached {

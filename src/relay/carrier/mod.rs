@@ -21,7 +21,7 @@ use std::task::{Context, Poll, ready};
 use tokio::io::{Interest, ReadBuf, Ready};
 
 use heard::{Heard, Inlet};
-pub(crate) use reason::{end_of, reason_of};
+pub use reason::{end_of, no_target, reason_of};
 
 use super::broken::Trouble;
 use super::carried::Carried;

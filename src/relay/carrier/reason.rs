@@ -63,7 +63,7 @@ pub(crate) fn end_of(reason: Reason, side: Side) -> (End, Option<Arc<str>>) {
 
 /// The end of a session whose target the other end could not reach, as the content of FAILED says; and the text for the
 /// record.
-pub(crate) fn no_target(content: &[u8]) -> (End, Option<Arc<str>>) {
+pub fn no_target(content: &[u8]) -> (End, Option<Arc<str>>) {
     let Ok(Failed { cause, words }) = serde_json::from_slice(content) else {
         return (End::NoTarget(Cause::Other(0)), None);
     };

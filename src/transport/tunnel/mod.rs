@@ -14,6 +14,7 @@
 //! This room has the bytes and the connections. Who dials, who may do what and how a tunnel lives is in [`crate::tunnel`].
 
 pub mod carrier;
+pub mod engaged;
 pub mod exchange;
 pub mod frame;
 pub mod identity;

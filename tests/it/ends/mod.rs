@@ -5,5 +5,6 @@ mod carried;
 mod names;
 mod proxy_protocol;
 mod services;
+mod tunnel;
 mod unix;
 mod unix_files;

@@ -76,6 +76,16 @@ impl Proxy {
         self.runtime.block_on(self.engine.declare(source, declaration))
     }
 
+    /// The engine itself.
+    pub(crate) fn engine(&self) -> &engine::Handle {
+        &self.engine
+    }
+
+    /// The runtime beside the engine's workers.
+    pub(crate) fn runtime(&self) -> &Handle {
+        &self.runtime
+    }
+
     /// Hands a connection that no listener accepted to a route.
     pub(crate) fn carry(&self, route: &RouteId, incoming: Incoming) -> Result<(), CarryRefused> {
         self.engine.carry(route, incoming)

@@ -1,0 +1,60 @@
+//! A session whose client is behind the other end of a tunnel, which has opened it on a carrier.
+//!
+//! The steps are those of every session. *Identify* is done by what the opener sent. The opener is told once whether the
+//! target has answered, and at the end, once everything is delivered, that the carrier is free.
+
+use std::pin::pin;
+
+use super::carry::arrive;
+use super::custom::{between_ends, settled};
+use super::progress::{Finish, Progress};
+use super::state::{ClientEnd, Session};
+use super::turn_away::turn_away;
+use crate::outcome::{End, Phase, Side};
+use crate::relay::CarrierHalf;
+use crate::transport::Visitor;
+use crate::transport::tunnel::carrier::{Carrier, FrameLink};
+use crate::transport::tunnel::engaged::Engaged;
+
+/// Carries a session along its route to its end, as [`super::carry::carry`] does a socket's.
+pub(crate) async fn carry_carrier(carrier: Box<Carrier>, visitor: Box<Visitor>, session: Session) {
+    // The poller could not add it. An entry that is dropped unclosed is recorded as `internal`.
+    let Ok(client) = carrier.engage() else { return };
+    let mut progress = Progress::default();
+    let finish = steps(client, &visitor, &session, &mut progress).await;
+    let Session { entry, slot, .. } = session;
+    let outcome = progress.outcome(finish, &entry);
+    entry.close(outcome);
+    drop(slot);
+}
+
+async fn steps(client: Engaged, visitor: &Visitor, session: &Session, progress: &mut Progress) -> Finish {
+    let Engaged { link, back } = client;
+    let arrived = {
+        let end = ClientEnd::Carrier { socket: link.records.stream(), visitor };
+        let arriving = pin!(arrive(end, session, progress));
+        session.entry.live().unless_ordered(arriving).await
+    };
+    let (target, seals) = match arrived {
+        Ok(Ok(arrived)) => arrived,
+        Ok(Err(end)) => return refused(link, end, session).await,
+        Err(order) => return refused(link, order.end(), session).await,
+    };
+    progress.phase = Phase::Relay;
+    // It says OPENED along with the first bytes, or at once where there are none.
+    session.entry.meter().seals();
+    let mut client = CarrierHalf::new(link, Side::Client);
+    let finish = between_ends(&mut client, target, seals, session, progress).await;
+    let finish = settled(&mut client, finish, session).await;
+    if let Some(link) = client.into_link() {
+        back.free(link);
+    }
+    finish
+}
+
+/// Tells the opener that the session is not carried.
+async fn refused(link: FrameLink, end: End, session: &Session) -> Finish {
+    let words = session.entry.hinted();
+    turn_away(link, end, words.as_deref(), session.runtime.route.reset_linger).await;
+    end.into()
+}

@@ -1,0 +1,167 @@
+//! The steps *connect* and *greet* with a target at the other end of a tunnel: OPEN on the carrier that was taken, and the
+//! answer to it.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant, SystemTime};
+
+use tokio::time::timeout_at;
+
+use super::begun::Begun;
+use super::greet::{introduction, refuse_tls};
+use super::progress::Progress;
+use super::state::Caller;
+use crate::address::Protocol;
+use crate::engine::targets::by_tunnel::Taken;
+use crate::engine::targets::health::Stage;
+use crate::engine::targets::reach::Unreached;
+use crate::engine::targets::target::Target;
+use crate::ledger::TunnelCarrier;
+use crate::outcome::{Cause, End, Side};
+use crate::proxy_protocol::Form;
+use crate::relay::{end_of, no_target};
+use crate::transport::Link;
+use crate::transport::tunnel::carrier::{Broken, FrameLink, Received};
+use crate::transport::tunnel::frame::{Frame, Reason};
+use crate::transport::tunnel::open::Open;
+
+/// Takes a carrier and opens the session on it, within `patience`. The answer is waited for where something depends on it;
+/// else the client's first bytes follow OPEN, and no round trip is added.
+///
+/// # Errors
+/// Why it did not come about. What the client has sent is all there for the next target.
+pub(super) async fn dial_there(
+    caller: &Caller<'_>,
+    target: &Arc<Target>,
+    patience: Duration,
+    progress: &mut Progress,
+) -> Result<Link, Unreached> {
+    let deadline = Instant::now() + patience;
+    let taken = target.take_carrier(patience, &mut progress.attempts).await;
+    let Taken { carrier, waited } = taken.unwrap_or(Err(Cause::NoAddress.into()))?;
+    let began = Instant::now();
+    caller.session.entry.carried_by(TunnelCarrier { peer: carrier.peer, carried: carrier.carried, waited });
+    let carrier = carrier.engage().map_err(|error| Unreached::from(Cause::of_dial(&error)))?;
+    let mut begun = Begun::new(carrier, caller.session);
+    let opened = match timeout_at(deadline.into(), open(caller, &mut begun, target)).await {
+        Ok(opened) => opened,
+        Err(_) => Err(Cause::TimedOut.into()),
+    };
+    match opened {
+        Ok(answer) => {
+            if answer == Answer::Opened {
+                target.answered_there(Ok(()));
+            }
+            Ok(Link::Carrier(Box::new(begun.done()?)))
+        }
+        Err(failed) => {
+            progress.attempts.fail_last(failed.cause, began.elapsed());
+            if failed.cause.blames_target() {
+                target.details().answer = failed.words.as_deref().map(str::to_owned);
+                target.answered_there(Err(failed.cause));
+            }
+            Err(failed)
+        }
+    }
+}
+
+const TLS_THERE: &str =
+    "TLS with a target in a tunnel is made at its other end: set target_tls in the route there";
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Answer {
+    /// The target has answered.
+    Opened,
+    /// Nobody has waited.
+    Unknown,
+}
+
+async fn open(caller: &Caller<'_>, begun: &mut Begun<'_>, target: &Target) -> Result<Answer, Unreached> {
+    let greeting = target.greeting();
+    if greeting.tls.is_some() {
+        return refuse_tls(TLS_THERE);
+    }
+    let open = Frame::Open(opening(caller, target)?.encode());
+    let link = begun.begin()?;
+    link.queue(&open).map_err(broken)?;
+    if let Some(form) = greeting.header {
+        let header = introduction(caller, form);
+        link.queue_message(&form.announce(&header.ends, &header.tlvs)).map_err(broken)?;
+    }
+    link.flush().await.map_err(broken)?;
+    if !waits(caller, target) {
+        return Ok(Answer::Unknown);
+    }
+    let answer = answer(link).await;
+    if answer.is_err() {
+        begun.is_over();
+    }
+    answer.map(|()| Answer::Opened)
+}
+
+/// What the other end is asked for.
+fn opening(caller: &Caller<'_>, target: &Target) -> Result<Open, Unreached> {
+    let there = target.to().there().ok_or(Cause::NoAddress)?;
+    let entry = &caller.session.entry;
+    let (id, came) = match caller.client.visitor() {
+        // One session has one number, and one beginning, however many tunnels it goes through.
+        Some(visitor) => (visitor.id, visitor.came),
+        None => {
+            let now = SystemTime::now();
+            (entry.id(), now.checked_sub(entry.started().elapsed()).unwrap_or(now))
+        }
+    };
+    let header = introduction(caller, Form::V2);
+    Ok(Open { id, to: there.to.clone(), protocol: Protocol::Tcp, came, header })
+}
+
+/// Whether something depends on the answer: another target can be tried, or the same once more; the target is known to be
+/// down; or the opener of a tunnel before this one is to be told.
+fn waits(caller: &Caller<'_>, target: &Target) -> bool {
+    let dial = &caller.runtime.route.dial;
+    caller.runtime.pool.only().is_none()
+        || !dial.wait_for_target.is_zero()
+        || matches!(target.stage(), Stage::Down(_) | Stage::Stalled)
+        || caller.client.visitor().is_some()
+}
+
+/// Waits for the answer to OPEN, before which the other end sends nothing else.
+async fn answer(link: &mut FrameLink) -> Result<(), Unreached> {
+    match link.receive(0).await {
+        Ok(Received::Frame(Frame::Opened)) => Ok(()),
+        Ok(Received::Frame(Frame::Failed(content))) => Err(failed(&content)),
+        Ok(Received::Frame(Frame::Reset(reason))) => Err(turned_away(reason)),
+        // It has crossed OPEN.
+        Ok(Received::Frame(Frame::Close(_))) => Err(Cause::TunnelDown.into()),
+        Ok(_) => Err(broken(Broken::Protocol("what it sent is no answer to OPEN".to_owned()))),
+        Err(why) => Err(broken(why)),
+    }
+}
+
+/// The other end has dialled in vain.
+fn failed(content: &[u8]) -> Unreached {
+    let (end, words) = no_target(content);
+    let cause = if let End::NoTarget(cause) = end { cause } else { Cause::TunnelRefused };
+    Unreached { words, far: true, ..cause.into() }
+}
+
+/// The other end has ended the session before it dialled.
+fn turned_away(reason: Reason) -> Unreached {
+    let cause = match reason {
+        Reason::Denied => Cause::Denied,
+        Reason::Limited | Reason::Evicted | Reason::Drained => Cause::TunnelBusy,
+        Reason::Revoked | Reason::NoTarget => Cause::TunnelRefused,
+        _ => Cause::Reset,
+    };
+    let (end, words) = end_of(reason, Side::Target);
+    Unreached { words, far: true, turned_away: Some(end), ..cause.into() }
+}
+
+fn broken(why: Broken) -> Unreached {
+    let cause = match &why {
+        Broken::Closed => Cause::TunnelDown,
+        Broken::Io(error) => Cause::of_dial(error),
+        Broken::Tls(_) | Broken::Protocol(_) => Cause::BadAnswer,
+    };
+    let words = matches!(cause, Cause::BadAnswer).then(|| why.to_string().into());
+    Unreached { words, ..cause.into() }
+}

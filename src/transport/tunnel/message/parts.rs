@@ -117,3 +117,110 @@ impl fmt::Display for BadSet {
 }
 
 impl std::error::Error for BadSet {}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::address::Protocol;
+    use crate::transport::tunnel::message::{Fate, MAX_LISTEN, RefusedCode, decode, encode};
+
+    fn route(name: &str, listen: &[&str]) -> WantedRoute {
+        let listen = listen.iter().map(|&address| address.to_owned()).collect();
+        WantedRoute { name: name.to_owned(), protocol: Protocol::Tcp, listen }
+    }
+
+    fn refused(name: &str) -> RouteIs {
+        let fate = Fate::Refused { code: RefusedCode::Taken };
+        RouteIs { name: name.to_owned(), asked: Some("127.0.0.1:8080".to_owned()), fate }
+    }
+
+    /// Has the parts come as messages.
+    fn gathered(parts: &[Message]) -> Result<Option<Vec<WantedRoute>>, BadSet> {
+        let mut set = Gathered::<WantedRoute>::default();
+        let mut last = Ok(None);
+        for part in parts {
+            let bytes = encode(part);
+            assert!(bytes.len() <= MAX_LONG, "{}", bytes.len());
+            assert_eq!(last, Ok(None), "a set ends with its last part");
+            let Ok(Message::Routes(part)) = decode(&bytes) else { panic!() };
+            last = set.add(part);
+        }
+        last
+    }
+
+    #[test]
+    fn a_set_of_routes_comes_in_parts_and_is_whole_again() {
+        for (count, address) in
+            [(0, ""), (1, ""), (MAX_ROUTES, ""), (MAX_ROUTES, "unix:/run/loopgate/a-long-name.sock")]
+        {
+            let listen = vec![address; if address.is_empty() { 0 } else { 3 }];
+            let all: Vec<_> = (0..count).map(|n| route(&format!("{n}"), &listen)).collect();
+
+            let parts = routes(&all);
+
+            assert_eq!(gathered(&parts), Ok(Some(all)));
+            assert!(parts.len() > 1 || count < MAX_ROUTES || listen.is_empty(), "{}", parts.len());
+        }
+    }
+
+    #[test]
+    fn a_part_is_filled_up_to_its_limit() {
+        let all: Vec<_> = (0..MAX_ROUTES).map(|n| route(&format!("{n:064}"), &["127.0.0.1:8080"])).collect();
+        let lengths: Vec<usize> = routes(&all).iter().map(|part| encode(part).len()).collect();
+
+        let (last, full) = lengths.split_last().unwrap();
+
+        assert!(full.iter().all(|length| (MAX_LONG - 300..=MAX_LONG).contains(length)), "{full:?}");
+        assert!(*last < MAX_LONG);
+    }
+
+    #[test]
+    fn a_set_has_so_many_routes_and_addresses_and_no_more() {
+        let many = |count: usize, listen: usize| {
+            let all: Vec<_> =
+                (0..count).map(|n| route(&format!("{n}"), &vec!["127.0.0.1:1"; listen])).collect();
+            gathered(&routes(&all)).map(|set| set.map(|set| set.len()))
+        };
+
+        assert_eq!(many(MAX_ROUTES, 0), Ok(Some(MAX_ROUTES)));
+        assert_eq!(many(MAX_ROUTES + 1, 0), Err(BadSet::TooMany));
+        assert_eq!(many(MAX_ADDRESSES / MAX_LISTEN, MAX_LISTEN), Ok(Some(64)));
+        assert_eq!(many(MAX_ADDRESSES / MAX_LISTEN + 1, MAX_LISTEN), Err(BadSet::TooMany));
+    }
+
+    #[test]
+    fn a_set_that_contradicts_itself_or_never_ends_is_refused() {
+        let twice = [route("a", &[]), route("a", &["1"])];
+        assert_eq!(gathered(&routes(&twice)), Err(BadSet::Twice));
+        let mut set = Gathered::<WantedRoute>::default();
+        assert_eq!(set.add(Routes { routes: vec![], more: true }), Err(BadSet::Empty));
+    }
+
+    #[test]
+    fn the_next_set_begins_anew() {
+        let mut set = Gathered::<WantedRoute>::default();
+        for name in ["a", "b"] {
+            let part = |name: &str, more| Routes { routes: vec![route(name, &["1"])], more };
+            assert_eq!(set.add(part(name, true)), Ok(None));
+            let whole = set.add(part("last", false)).unwrap().unwrap();
+            assert_eq!(whole.iter().map(|route| &*route.name).collect::<Vec<_>>(), [name, "last"]);
+        }
+    }
+
+    #[test]
+    fn what_became_of_the_routes_comes_in_parts_as_well() {
+        let all: Vec<_> = (0..MAX_ROUTES + MAX_ADDRESSES).map(|n| refused(&format!("{n}"))).collect();
+        let mut set = Gathered::<RouteIs>::default();
+        let mut whole = None;
+        let parts = routes_are(&all);
+        for part in &parts {
+            let Ok(Message::RoutesAre(part)) = decode(&encode(part)) else { panic!() };
+            whole = set.add(part).unwrap();
+        }
+
+        assert_eq!(whole, Some(all.clone()));
+        assert!(parts.len() > 5);
+        let one_more = RoutesAre { routes: [&all[..], &all[..1]].concat(), more: false };
+        assert_eq!(Gathered::<RouteIs>::default().add(one_more), Err(BadSet::TooMany));
+    }
+}

@@ -246,7 +246,7 @@ mod tests {
         let bytes = longest.encode();
 
         assert!(bytes.len() > 4200 && bytes.len() <= MAX_CONTENT, "{}", bytes.len());
-        assert!(10 + 2 + 255 + 1 + 8 + LONGEST <= MAX_CONTENT);
+        const { assert!(10 + 2 + 255 + 1 + 8 + LONGEST <= MAX_CONTENT) };
         assert_eq!(Open::decode(&bytes), Ok(longest));
     }
 

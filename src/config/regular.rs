@@ -15,6 +15,8 @@ use std::time::Duration;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::fs::{OFlags, PROC_SUPER_MAGIC, fstatfs};
 
+use crate::transport::secrecy;
+
 /// How often a file under a lease is tried, and the pause in between: a holder that behaves lets go at once.
 const LEASE_TRIES: u32 = 10;
 const BETWEEN_TRIES: Duration = Duration::from_millis(50);
@@ -43,7 +45,8 @@ impl Limit {
 #[derive(Clone, Debug)]
 pub(crate) struct Content {
     pub(crate) bytes: Vec<u8>,
-    /// The permission bits of the file.
+    /// The permission bits of the file; those of its group only if they give a group, or anybody beside this user and root,
+    /// a right: those of a credential of systemd do not ([`secrecy`]).
     pub(crate) mode: u32,
 }
 
@@ -142,10 +145,13 @@ pub(crate) fn read_regular(path: &Path, limit: Limit) -> Result<Content, Unread>
     if is_of_kernel(&file) {
         return Err(Unread::OfKernel);
     }
+    let is_private = secrecy::judge(&file, &meta).is_ok();
     let mut bytes = Vec::new();
     // One byte more than allowed distinguishes a file that is too large from one that just fits.
     file.take(limit.bytes() + 1).read_to_end(&mut bytes).map_err(Unread::Failed)?;
-    fitting(bytes, &meta, limit)
+    let content = fitting(bytes, &meta, limit)?;
+    let kept = if is_private { 0o707 } else { 0o777 };
+    Ok(Content { mode: content.mode & kept, ..content })
 }
 
 /// The content of a regular file, of a pipe up to its end, or of what is typed at a terminal. Only for what is read once,

@@ -106,13 +106,20 @@ fn open_key(pair: &Pair) -> Option<String> {
 mod tests {
     use std::fs;
     use std::os::unix::fs::PermissionsExt;
+    use std::path::Path;
     use std::time::Duration;
 
     use super::*;
     use crate::plan::parse;
+    use crate::transport::secrecy::tests::give_list;
 
     /// The cautions, so many days from now, of a route whose certificate is valid for 100 days from now.
     fn cautioned(days: u64, mode: u32, more: &str) -> Vec<(bool, String)> {
+        cautioned_of(days, more, |key| fs::set_permissions(key, fs::Permissions::from_mode(mode)).unwrap())
+    }
+
+    /// The same, with rights that are given to the key's file.
+    fn cautioned_of(days: u64, more: &str, give: impl Fn(&Path)) -> Vec<(bool, String)> {
         let folder = tempfile::tempdir().unwrap();
         let mut params = rcgen::CertificateParams::new(vec!["a.example".to_owned()]).unwrap();
         let now = SystemTime::now();
@@ -123,7 +130,7 @@ mod tests {
         let key = rcgen::KeyPair::generate().unwrap();
         fs::write(folder.path().join("a.pem"), params.self_signed(&key).unwrap().pem()).unwrap();
         fs::write(folder.path().join("a.key"), key.serialize_pem()).unwrap();
-        fs::set_permissions(folder.path().join("a.key"), fs::Permissions::from_mode(mode)).unwrap();
+        give(&folder.path().join("a.key"));
         let name = folder.path().join("f.toml").display().to_string();
         let text =
             format!("routes.a = {{listen='1', target='2', tls={{certificate='a.pem', key='a.key'}}{more}}}");
@@ -144,6 +151,21 @@ mod tests {
         assert!(only(99)[0].1.contains("expires tomorrow") && only(100)[0].1.contains("expires today"));
         assert!(only(101)[0].0 && only(101)[0].1.contains("expired today"), "{:?}", only(101));
         assert!(only(103)[0].1.contains("expired 2 days ago"));
+    }
+
+    #[test]
+    fn a_key_whose_list_names_this_user_alone_is_no_open_key() {
+        let of_list = |another| {
+            cautioned_of(0, "", |key| {
+                fs::set_permissions(key, fs::Permissions::from_mode(0o400)).unwrap();
+                give_list(key, another);
+            })
+        };
+
+        assert_eq!(of_list(None), []);
+        // A file system without lists leaves it closed.
+        let told = of_list(Some(65_533));
+        assert!(told.is_empty() || told[0].1.contains("mode 0440"), "{told:?}");
     }
 
     #[test]

@@ -19,6 +19,7 @@ mod peek;
 pub mod proxied;
 mod reach;
 mod resolve;
+pub(crate) mod secrecy;
 mod source;
 mod stream;
 mod tcp;

@@ -6,19 +6,16 @@ use std::io::{self, Read, Write};
 use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
-use rustix::fs::{OFlags, fgetxattr};
+use rustix::fs::OFlags;
 use rustix::process::geteuid;
 use zeroize::Zeroizing;
 
-use super::access::{Exposed, Facts, judge};
 use super::private_key::{NoKey, PrivateKey};
+use crate::transport::secrecy::{self, Exposed};
 use crate::units::shown_path;
 
 /// The largest file that is read, in bytes; a key takes 119.
 const MAX_FILE: u64 = 16 << 10;
-
-/// Room for an access control list of 127 entries; a longer one counts as one that names others.
-const MAX_LIST: usize = 1024;
 
 /// Why there is no key in a file. Nothing of what is in the file is quoted.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -58,9 +55,7 @@ impl PrivateKey {
         // Of the opened file: another may have been put there meanwhile.
         let meta = file.metadata().map_err(failed)?;
         regular(path, &meta)?;
-        let facts = Facts { owner: meta.uid(), mode: meta.mode() & 0o777, acl: list(&file) };
-        let us = geteuid().as_raw();
-        judge(&facts, us).map_err(|exposed| open_to_others(path, &facts, us, exposed))?;
+        secrecy::judge(&file, &meta).map_err(|exposed| open_to_others(path, &meta, exposed))?;
         // One allocation: a text that grows leaves copies of itself behind.
         let mut text = Zeroizing::new(Vec::with_capacity(MAX_FILE as usize + 1));
         file.take(MAX_FILE + 1).read_to_end(&mut text).map_err(failed)?;
@@ -110,23 +105,9 @@ fn regular(path: &Path, meta: &fs::Metadata) -> Result<(), KeyFault> {
     }
 }
 
-/// The access control list of the file, if it has one. An unreadable one is one that names others: its bytes are none.
-fn list(file: &File) -> Option<Vec<u8>> {
-    let mut bytes = vec![0; MAX_LIST];
-    match fgetxattr(file, "system.posix_acl_access", &mut bytes) {
-        Ok(length) => {
-            bytes.truncate(length);
-            Some(bytes)
-        }
-        // None, or a file system without such lists (fgetxattr(2)); and then one too long.
-        Err(rustix::io::Errno::NODATA | rustix::io::Errno::OPNOTSUPP) => None,
-        Err(_) => Some(Vec::new()),
-    }
-}
-
-fn open_to_others(path: &Path, facts: &Facts, us: u32, exposed: Exposed) -> KeyFault {
-    let file = shown_path(path);
-    let (owner, mode) = (facts.owner, facts.mode);
+fn open_to_others(path: &Path, meta: &fs::Metadata, exposed: Exposed) -> KeyFault {
+    let (file, us) = (shown_path(path), geteuid().as_raw());
+    let (owner, mode) = (meta.uid(), meta.mode() & 0o777);
     let what = match exposed {
         Exposed::OtherOwner => {
             format!("it belongs to user {owner}, who may change it, and not to this user ({us})")
@@ -183,9 +164,10 @@ mod tests {
     use std::fs::Permissions;
     use std::os::unix::fs::{PermissionsExt, chown, symlink};
 
-    use rustix::fs::{Mode, XattrFlags, mkfifoat, setxattr};
+    use rustix::fs::{Mode, mkfifoat};
 
     use super::*;
+    use crate::transport::secrecy::tests::give_list;
 
     /// A folder with a new key in `tunnel.key`.
     fn written() -> (tempfile::TempDir, PathBuf, PrivateKey) {
@@ -255,34 +237,17 @@ mod tests {
         assert!(told(&link).0.starts_with("others may read"));
     }
 
-    /// An access control list: the owner and this user may read, and perhaps `another`.
-    fn list(user: u32, another: Option<u32>) -> Vec<u8> {
-        const NOBODY: u32 = u32::MAX;
-        let mut bytes = 2_u32.to_le_bytes().to_vec();
-        let users = [Some((2, 4, user)), another.map(|another| (2, 4, another))];
-        let rest = [(4, 0, NOBODY), (0x10, 4, NOBODY), (0x20, 0, NOBODY)];
-        for (tag, rights, id) in [(1, 4, NOBODY)].into_iter().chain(users.into_iter().flatten()).chain(rest) {
-            bytes.extend(u16::to_le_bytes(tag));
-            bytes.extend(u16::to_le_bytes(rights));
-            bytes.extend(u32::to_le_bytes(id));
-        }
-        bytes
-    }
-
     #[test]
     fn a_list_that_names_this_user_alone_is_accepted_though_it_shows_as_the_groups_bits() {
         let (_folder, path, key) = written();
-        let us = geteuid().as_raw();
-        let set =
-            |another| setxattr(&path, "system.posix_acl_access", &list(us, another), XattrFlags::empty());
-        if set(None) == Err(rustix::io::Errno::OPNOTSUPP) {
+        if !give_list(&path, None) {
             return;
         }
 
         assert_eq!(fs::metadata(&path).unwrap().mode() & 0o777, 0o440);
         assert_eq!(PrivateKey::read(&path).unwrap(), key);
 
-        set(Some(us + 1)).unwrap();
+        give_list(&path, Some(geteuid().as_raw() + 1));
         assert!(told(&path).0.starts_with("others may read"));
     }
 

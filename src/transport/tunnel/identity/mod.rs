@@ -9,13 +9,11 @@
 //! | `public_key` | a public key as text and as bytes; the weak ones refused |
 //! | `private_key` | a private key: made, read from PEM, written as PEM |
 //! | `key_file` | the file it is kept in: who may own it, who may read it, how it is made |
-//! | `access` | whether anybody else may read that file |
 //! | `places` | where it is looked for if nobody says so |
 //! | `config` | TLS as both ends set it up, and what each verifies |
 //! | `handshake` | the handshake over a socket |
 //! | `fault` | why it failed, in words |
 
-mod access;
 mod config;
 mod fault;
 mod handshake;

@@ -1,21 +1,54 @@
-//! Whether anybody but this user and root may read or change a file of a secret.
-//!
-//! Pure: what the kernel says of the open file is an argument.
+//! Whether anybody but this user and root may read or change a file of a secret: one rule for every kind of key.
+
+use std::fs::{File, Metadata};
+use std::os::unix::fs::MetadataExt;
+
+use rustix::fs::fgetxattr;
+use rustix::io::Errno;
+use rustix::process::geteuid;
+
+/// Room for an access control list of 127 entries; a longer one counts as one that names others.
+const MAX_LIST: usize = 1024;
+
+/// The attribute that has a file's list.
+const LIST: &str = "system.posix_acl_access";
+
+/// Whether this open file, which has these attributes, is for this user and root alone.
+pub(crate) fn judge(file: &File, meta: &Metadata) -> Result<(), Exposed> {
+    let mode = meta.mode() & 0o777;
+    // The list matters only where the bits of the group decide.
+    let acl = if mode & 0o070 == 0 || mode & 0o007 != 0 { None } else { list(file) };
+    judge_facts(&Facts { owner: meta.uid(), mode, acl }, geteuid().as_raw())
+}
+
+/// The access control list of the file, if it has one. An unreadable one is one that names others: its bytes are none.
+fn list(file: &File) -> Option<Vec<u8>> {
+    let mut bytes = vec![0; MAX_LIST];
+    match fgetxattr(file, LIST, &mut bytes) {
+        Ok(length) => {
+            bytes.truncate(length);
+            Some(bytes)
+        }
+        // None, or a file system without such lists (getxattr(2)).
+        Err(Errno::NODATA | Errno::OPNOTSUPP) => None,
+        Err(_) => Some(Vec::new()),
+    }
+}
 
 /// What the kernel says of an open file.
 #[derive(Clone, Debug)]
-pub(super) struct Facts {
+struct Facts {
     /// The user who owns it.
-    pub(super) owner: u32,
+    owner: u32,
     /// Its permission bits.
-    pub(super) mode: u32,
+    mode: u32,
     /// Its access control list as the extended attribute `system.posix_acl_access` has it, if it has one.
-    pub(super) acl: Option<Vec<u8>>,
+    acl: Option<Vec<u8>>,
 }
 
 /// Why a file is not for this user alone.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Exposed {
+pub(crate) enum Exposed {
     /// Its owner is neither this user nor root, and could change it.
     OtherOwner,
     /// A group, everybody, or another user named in its list.
@@ -28,7 +61,7 @@ pub(super) enum Exposed {
 /// the owner may give (acl(5)), and what counts is whom the entries name. systemd hands over a credential so (LoadCredential=;
 /// `write_credential` in src/core/exec-credential.c): a file of root with mode 0400 and an entry that lets the service's user
 /// read, which shows as 0440.
-pub(super) fn judge(facts: &Facts, us: u32) -> Result<(), Exposed> {
+fn judge_facts(facts: &Facts, us: u32) -> Result<(), Exposed> {
     if ![us, ROOT].contains(&facts.owner) {
         return Err(Exposed::OtherOwner);
     }
@@ -69,8 +102,27 @@ fn names_only(acl: &[u8], us: u32) -> bool {
 }
 
 #[cfg(test)]
-mod tests {
+pub(crate) mod tests {
+    use std::path::Path;
+
     use super::*;
+
+    /// Gives a file of ours a list by which we may read, and `another` user if one is given. False on a file system without
+    /// such lists.
+    pub(crate) fn give_list(path: &Path, another: Option<u32>) -> bool {
+        const NOBODY: u32 = u32::MAX;
+        let users = [Some(geteuid().as_raw()), another];
+        let entries: Vec<_> = [(1, 4, NOBODY)]
+            .into_iter()
+            .chain(users.into_iter().flatten().map(|user| (USER, 4, user)))
+            .chain([(GROUP_OBJ, 0, NOBODY), (0x10, 4, NOBODY), (OTHER, 0, NOBODY)])
+            .collect();
+        let list = list(&entries).unwrap();
+        match rustix::fs::setxattr(path, LIST, &list, rustix::fs::XattrFlags::empty()) {
+            Err(Errno::OPNOTSUPP) => false,
+            given => given.map(|()| true).unwrap(),
+        }
+    }
 
     const US: u32 = 990;
 
@@ -85,7 +137,7 @@ mod tests {
     }
 
     fn judged(owner: u32, mode: u32, acl: Option<Vec<u8>>) -> Result<(), Exposed> {
-        judge(&Facts { owner, mode, acl }, US)
+        judge_facts(&Facts { owner, mode, acl }, US)
     }
 
     #[test]

@@ -12,7 +12,7 @@ use crate::units::shown;
 const LONGEST_WORDS: usize = 200;
 
 /// The reason that is sent for this end of a session.
-pub(crate) fn reason_of(end: End) -> Reason {
+pub fn reason_of(end: End) -> Reason {
     match end {
         End::ClientReset | End::TargetReset | End::ClientGone | End::Done => Reason::Reset,
         End::ClientLost => Reason::ClientLost,
@@ -35,7 +35,7 @@ pub(crate) fn reason_of(end: End) -> Reason {
 
 /// The end of a session that the other end of the carrier has reset for this reason; the carrier is its connection of `side`.
 /// And the text for the record, where our own for that end would speak of settings here.
-pub(crate) fn end_of(reason: Reason, side: Side) -> (End, Option<Arc<str>>) {
+pub fn end_of(reason: Reason, side: Side) -> (End, Option<Arc<str>>) {
     let there = |what: &str| Some(format!("{what} at the other end of the tunnel").into());
     match reason {
         Reason::Reset => (reset_by(side), None),

@@ -186,11 +186,6 @@ impl RecordStream {
         Poll::Ready(Ok(0))
     }
 
-    /// Whether the beginning of a record was read.
-    pub(super) fn has_partial(&self) -> bool {
-        self.records.has_partial()
-    }
-
     fn keep(&mut self, wire: &[u8]) {
         if !wire.is_empty() {
             self.unsent.drain(..self.sent);

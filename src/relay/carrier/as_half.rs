@@ -17,6 +17,7 @@ use crate::transport::tunnel::frame::{Frame, HEAD, MAX_BODY, head};
 
 impl Half for CarrierHalf {
     fn poll_readable(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        self.release_and_wake(cx);
         if self.heard.is_final() || self.heard.ended || !self.link.unread.left().is_empty() {
             return Poll::Ready(Ok(()));
         }
@@ -33,6 +34,7 @@ impl Half for CarrierHalf {
         room: &mut ReadBuf<'_>,
         limit: usize,
     ) -> Poll<Result<Input, Trouble>> {
+        self.release_and_wake(cx);
         let is_done = self.heard.is_final() || self.heard.ended;
         if !is_done && !self.link.unread.left().is_empty() {
             self.take_unread(room);
@@ -82,7 +84,7 @@ impl Half for CarrierHalf {
     }
 
     fn is_behind(&self) -> bool {
-        self.link.records.is_behind()
+        self.link.records.is_behind() && !self.held
     }
 
     fn poll_flush(&mut self, cx: &mut Context<'_>) -> Poll<Result<usize, Trouble>> {
@@ -93,10 +95,13 @@ impl Half for CarrierHalf {
         Poll::Ready(Ok(taken))
     }
 
-    fn poll_end(&mut self, cx: &mut Context<'_>, _: bool) -> Poll<Result<(), Trouble>> {
+    /// The last END waits for DONE, which follows it at once where the other side is known to have everything.
+    fn poll_end(&mut self, cx: &mut Context<'_>, is_last: bool) -> Poll<Result<(), Trouble>> {
         if !self.sent_end {
-            self.send_frame(&Frame::End)?;
             self.sent_end = true;
+            self.end(is_last)?;
+        } else if !is_last {
+            self.release();
         }
         while self.is_behind() {
             ready!(self.poll_flush(cx))?;
@@ -106,6 +111,7 @@ impl Half for CarrierHalf {
 
     /// Behind END only frames can come, so it is read on; before, a connection that is not read is watched for an error.
     fn poll_broken(&mut self, cx: &mut Context<'_>) -> Poll<Trouble> {
+        self.release_and_wake(cx);
         if self.heard.ended {
             ready!(self.poll_rest(cx));
         } else if self.heard.end().is_none() {
@@ -133,16 +139,11 @@ impl Half for CarrierHalf {
         false
     }
 
-    /// Of a session that has ended on both sides, what the other end has said of it since.
     fn take_error(&mut self) -> Option<Trouble> {
-        while self.heard.ended && !self.heard.done && self.heard.end().is_none() {
-            if !self.link.unread.left().is_empty() {
-                self.take_unread(&mut ReadBuf::new(&mut [0; FRAMES]));
-            } else if !self.link.records.counts_as_readable() || !self.read_now(FRAMES, &mut |_| {}) {
-                break;
-            }
+        if std::mem::replace(&mut self.is_asked, true) {
+            self.release();
         }
-        self.heard.trouble().filter(|_| !self.heard.done)
+        self.look()
     }
 
     fn told(&self) -> Option<Trouble> {

@@ -51,6 +51,11 @@ pub struct CarrierHalf {
     sent_end: bool,
     /// The socket has not taken everything at once, so that the kernel may have been told to wait for its other end.
     was_behind: bool,
+    /// What is kept for the socket waits for what is about to follow it, so that both go in one write: OPEN for the visitor's
+    /// first bytes, the last END for DONE.
+    held: bool,
+    /// The proof of the session's end has been asked for, so that the end does not wait for it.
+    is_asked: bool,
     watch: Option<Watch>,
     cut: CutOnDrop,
 }
@@ -71,7 +76,9 @@ impl Drop for CutOnDrop {
 
 impl CarrierHalf {
     /// A carrier on which OPEN has passed. As the target's connection it is ours: we have sent OPEN. As the client's it is the
-    /// other end's, and OPENED is sent along with the first bytes unless it was sent before.
+    /// other end's, and OPENED is sent unless it was before.
+    ///
+    /// An OPEN that was queued and not flushed goes in one write with the visitor's first bytes, if they are there.
     pub fn new(link: FrameLink, side: Side) -> CarrierHalf {
         let role = match side {
             Side::Target => Role::Opener,
@@ -87,9 +94,12 @@ impl CarrierHalf {
             carried: Carried::default(),
             sent_end: false,
             was_behind: false,
+            held: false,
+            is_asked: false,
             watch: None,
             cut,
         };
+        half.held = side == Side::Target && half.link.records.is_behind();
         half.note_opened(role);
         half
     }
@@ -141,15 +151,51 @@ impl CarrierHalf {
     /// Writes records that carry `plain` bytes of the session; returns how many of those the socket has taken.
     fn send(&mut self, wire: &[u8], plain: usize) -> Result<usize, Trouble> {
         self.carried.add(plain, wire.len());
-        let written = self.link.records.send(wire).map_err(|broken| self.lose(&broken))?;
+        let written = match std::mem::take(&mut self.held) {
+            false => self.link.records.send(wire),
+            true => {
+                let before = self.link.records.backlog();
+                self.link.records.keep(wire);
+                self.link.records.flush_now().map(|written| written.saturating_sub(before))
+            }
+        };
+        let written = written.map_err(|broken| self.lose(&broken))?;
         let taken = share(plain, written, wire.len());
         self.plain_kept += plain - taken;
         self.was_behind |= written < wire.len();
         Ok(taken)
     }
 
+    fn hold(&mut self, wire: &[u8]) {
+        self.carried.add(0, wire.len());
+        self.link.records.keep(wire);
+        self.held = true;
+    }
+
+    /// Sends what was held, as nothing has followed.
+    fn release(&mut self) {
+        if std::mem::take(&mut self.held)
+            && let Err(broken) = self.link.records.flush_now()
+        {
+            self.heard.lose(&broken);
+        }
+    }
+
+    /// The same in a direction whose sink the half may not be: what is left then is flushed by the other.
+    fn release_and_wake(&mut self, cx: &Context<'_>) {
+        if self.held {
+            self.release();
+            cx.waker().wake_by_ref();
+        }
+    }
+
     /// Sends a frame in turn, behind everything before; an error if it is out of turn, or the connection broke.
     fn send_frame(&mut self, frame: &Frame) -> Result<(), Trouble> {
+        self.send_frame_with(frame, false)
+    }
+
+    /// The same, or holds it.
+    fn send_frame_with(&mut self, frame: &Frame, holds: bool) -> Result<(), Trouble> {
         if self.exchange.sent(frame).is_err() {
             return Err(self.trouble());
         }
@@ -157,7 +203,11 @@ impl CarrierHalf {
         frame.encode(&mut bytes);
         Wire::with(|Wire { sealed, .. }| {
             let filled = self.link.records.seal(&bytes, sealed).map_err(|broken| self.lose(&broken))?;
-            self.send(&sealed[..filled], 0).map(drop)
+            match holds && !self.link.records.is_behind() {
+                true => self.hold(&sealed[..filled]),
+                false => drop(self.send(&sealed[..filled], 0)?),
+            }
+            Ok(())
         })
     }
 
@@ -226,6 +276,23 @@ impl CarrierHalf {
             }
             self.read_now(FRAMES, &mut |_| {});
         }
+    }
+
+    /// Of a session that has ended on both sides, what the other end has said of it by now.
+    fn look(&mut self) -> Option<Trouble> {
+        while self.heard.ended && !self.heard.done && self.heard.end().is_none() {
+            if !self.link.unread.left().is_empty() {
+                self.take_unread(&mut ReadBuf::new(&mut [0; FRAMES]));
+            } else if !self.link.records.counts_as_readable() || !self.read_now(FRAMES, &mut |_| {}) {
+                break;
+            }
+        }
+        self.heard.trouble().filter(|_| !self.heard.done)
+    }
+
+    /// Sends END; the last one of a session that the other end opened is held.
+    fn end(&mut self, is_last: bool) -> Result<(), Trouble> {
+        self.send_frame_with(&Frame::End, is_last && self.side == Side::Client)
     }
 
     /// The bytes of the session in the last `wire` bytes that the socket took.

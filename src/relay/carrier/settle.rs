@@ -7,7 +7,6 @@ use tokio::time::{Instant, sleep, timeout};
 
 use super::{CarrierHalf, FRAMES};
 use crate::outcome::{End, Side};
-use crate::relay::half::Half;
 use crate::relay::reset::{FIRST_PAUSE, LONGEST_LOOK};
 use crate::transport::tunnel::frame::{Frame, Reason};
 
@@ -52,7 +51,7 @@ impl CarrierHalf {
 
     async fn say_done(&mut self, linger: Duration) -> Result<(), End> {
         // A RESET that is here already belongs to this session.
-        if self.take_error().is_none() && self.send_frame(&Frame::Done).is_ok() {
+        if self.look().is_none() && self.send_frame(&Frame::Done).is_ok() {
             match timeout(linger.max(LEAST_PATIENCE), self.link.flush()).await {
                 Ok(Ok(())) => self.heard.done = true,
                 Ok(Err(broken)) => self.heard.lose(&broken),

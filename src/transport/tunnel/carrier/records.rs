@@ -175,18 +175,31 @@ impl RecordStream {
     pub(crate) fn poll_flush(&mut self, cx: &mut Context<'_>) -> Poll<Result<usize, Broken>> {
         while self.is_behind() {
             ready!(self.stream.poll_write_ready(cx))?;
-            if let Moved::Bytes(n) = try_io::write(&self.stream, &self.unsent[self.sent..])? {
-                self.sent += n;
-                if !self.is_behind() {
-                    (self.unsent, self.sent) = (Vec::new(), 0);
-                }
+            if let n @ 1.. = self.flush_now()? {
                 return Poll::Ready(Ok(n));
             }
         }
         Poll::Ready(Ok(0))
     }
 
-    fn keep(&mut self, wire: &[u8]) {
+    /// Writes what is kept, once, if the socket counts as writable; returns how many bytes it took.
+    ///
+    /// # Errors
+    /// What broke the connection.
+    pub(crate) fn flush_now(&mut self) -> Result<usize, Broken> {
+        if !self.is_behind() {
+            return Ok(0);
+        }
+        let Moved::Bytes(n) = try_io::write(&self.stream, &self.unsent[self.sent..])? else { return Ok(0) };
+        self.sent += n;
+        if !self.is_behind() {
+            (self.unsent, self.sent) = (Vec::new(), 0);
+        }
+        Ok(n)
+    }
+
+    /// Keeps records behind those that are kept.
+    pub(crate) fn keep(&mut self, wire: &[u8]) {
         if !wire.is_empty() {
             self.unsent.drain(..self.sent);
             self.sent = 0;

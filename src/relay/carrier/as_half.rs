@@ -17,7 +17,7 @@ use crate::transport::tunnel::frame::{Frame, HEAD, MAX_BODY, head};
 
 impl Half for CarrierHalf {
     fn poll_readable(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        self.release_and_wake(cx);
+        self.release_in_turn(cx);
         if self.heard.is_final() || self.heard.ended || !self.link.unread.left().is_empty() {
             return Poll::Ready(Ok(()));
         }
@@ -25,7 +25,11 @@ impl Half for CarrierHalf {
     }
 
     fn has_input(&self) -> bool {
-        self.heard.is_final() || !self.link.unread.left().is_empty() || self.link.records.counts_as_readable()
+        // What is held is to be sent in a turn of this direction.
+        self.held
+            || self.heard.is_final()
+            || !self.link.unread.left().is_empty()
+            || self.link.records.counts_as_readable()
     }
 
     fn poll_read(
@@ -34,7 +38,7 @@ impl Half for CarrierHalf {
         room: &mut ReadBuf<'_>,
         limit: usize,
     ) -> Poll<Result<Input, Trouble>> {
-        self.release_and_wake(cx);
+        self.release_in_turn(cx);
         let is_done = self.heard.is_final() || self.heard.ended;
         if !is_done && !self.link.unread.left().is_empty() {
             self.take_unread(room);
@@ -111,7 +115,7 @@ impl Half for CarrierHalf {
 
     /// Behind END only frames can come, so it is read on; before, a connection that is not read is watched for an error.
     fn poll_broken(&mut self, cx: &mut Context<'_>) -> Poll<Trouble> {
-        self.release_and_wake(cx);
+        self.release_in_turn(cx);
         if self.heard.ended {
             ready!(self.poll_rest(cx));
         } else if self.heard.end().is_none() {

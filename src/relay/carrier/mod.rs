@@ -15,11 +15,12 @@ mod settle;
 mod tests;
 
 use std::io;
-use std::pin::Pin;
+use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
 use tokio::io::{ReadBuf, Ready};
+use tokio::task::yield_now;
 
 use heard::{Heard, Inlet};
 pub use reason::{end_of, no_target, reason_of};
@@ -54,6 +55,8 @@ pub struct CarrierHalf {
     /// What is kept for the socket waits for what is about to follow it, so that both go in one write: OPEN for the visitor's
     /// first bytes, the last END for DONE.
     held: bool,
+    /// The poller has been asked since.
+    has_waited: bool,
     /// The proof of the session's end has been asked for, so that the end does not wait for it.
     is_asked: bool,
     watch: Option<Watch>,
@@ -95,6 +98,7 @@ impl CarrierHalf {
             sent_end: false,
             was_behind: false,
             held: false,
+            has_waited: false,
             is_asked: false,
             watch: None,
             cut,
@@ -120,6 +124,11 @@ impl CarrierHalf {
                 let _ = self.exchange.sent(&Frame::Opened);
             }
         }
+    }
+
+    /// The carrier's socket: what the kernel knows of the connection is asked there.
+    pub fn stream(&self) -> &Stream {
+        self.link.records.stream()
     }
 
     /// The connection, once the session's both ENDs and DONE have passed and nothing is left over; `None` means that it is of no
@@ -181,11 +190,18 @@ impl CarrierHalf {
         }
     }
 
-    /// The same in a direction whose sink the half may not be: what is left then is flushed by the other.
-    fn release_and_wake(&mut self, cx: &Context<'_>) {
-        if self.held {
+    /// Sends what was held once the poller was asked, which may not have told yet of what follows.
+    fn release_in_turn(&mut self, cx: &mut Context<'_>) {
+        if !self.held {
+            return;
+        }
+        if std::mem::replace(&mut self.has_waited, true) {
             self.release();
+            // What is left is flushed by the direction whose sink the half is.
             cx.waker().wake_by_ref();
+        } else {
+            // It wakes the task behind the poller's next turn, and needs no second poll for that.
+            let _ = pin!(yield_now()).poll(cx);
         }
     }
 

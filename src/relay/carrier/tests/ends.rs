@@ -289,3 +289,23 @@ async fn without_done_the_opener_does_not_call_it_done() {
 
     assert_eq!((ended.end, ended.link.is_none()), (End::TunnelLost, true));
 }
+
+#[tokio::test]
+async fn a_reset_that_the_carrier_does_not_take_becomes_a_reset_of_the_carrier() {
+    const SHORT: Duration = Duration::from_millis(300);
+    let (ended, error) = carry(links().await, SHORT, async |mut visitor, mut service| {
+        // Until nothing is taken any more, as the service reads nothing.
+        while timeout(SHORT, visitor.write_all(&[1; 64 << 10])).await.is_ok() {}
+        resets(&visitor);
+        drop(visitor);
+        service.ready(tokio::io::Interest::ERROR).await.unwrap();
+        read_to_error(&mut service).await.1
+    })
+    .await;
+
+    assert_eq!(error, ErrorKind::ConnectionReset);
+    assert_eq!(ends(&ended), [End::ClientReset, End::TunnelLost]);
+    assert!(ended.iter().all(|ended| ended.link.is_none()));
+    let sent = ended[0].traffic.up;
+    assert!(sent.lost() > 0, "{sent:?}");
+}

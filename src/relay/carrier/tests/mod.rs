@@ -119,5 +119,5 @@ async fn write(socket: &mut tokio::net::TcpStream, bytes: &[u8]) {
 #[test]
 fn an_open_carrier_without_traffic_is_small() {
     let size = size_of::<CarrierHalf>();
-    assert!(size <= 480, "{size} bytes");
+    assert!(size <= 416, "{size} bytes");
 }

@@ -107,7 +107,6 @@ pub fn start(settings: Settings, ledger: Arc<Ledger>) -> io::Result<Handle> {
         _health_checker: checker,
         _name_keeper: Keeper::start(&names),
         names,
-        lines: lines.clone(),
     });
     let (requests, inbox) = mpsc::channel(16);
     let weak = Arc::downgrade(&cx);

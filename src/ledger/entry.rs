@@ -1,12 +1,53 @@
 //! The open entry of a session: what its own task records until its end.
 
-use std::sync::Arc;
-use std::sync::atomic::Ordering::Relaxed;
+use std::sync::atomic::{AtomicU8, AtomicU16, Ordering::Relaxed};
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use super::live::NO_AIM;
-use super::{Ledger, Live, Meter, TunnelCarrier};
+use super::order::NO_WAKER;
+use super::{Ledger, Live, Meter, TargetNames, Through, TunnelCarrier};
 use crate::outcome::{Agreed, Attempt, Client, End, Limit, Outcome, Phase, SessionId, Side, Timing, Way};
+
+impl Ledger {
+    /// Opens the entry of a session that was accepted at `started`. `targets` are the targets of the route.
+    pub fn open(
+        self: &Arc<Self>,
+        route: Arc<str>,
+        targets: Arc<TargetNames>,
+        client: Client,
+        started: Instant,
+    ) -> Entry {
+        self.open_through(route, targets, client, started, None)
+    }
+
+    /// The same for a session whose client may have come by a tunnel.
+    pub fn open_through(
+        self: &Arc<Self>,
+        route: Arc<str>,
+        targets: Arc<TargetNames>,
+        client: Client,
+        started: Instant,
+        through: Option<Box<Through>>,
+    ) -> Entry {
+        let id = self.opened.fetch_add(1, Relaxed) + 1;
+        let live = Arc::new(Live {
+            id,
+            route,
+            targets,
+            aim: AtomicU16::new(NO_AIM),
+            word: AtomicU8::new(NO_WAKER),
+            process: self.process,
+            through,
+            client,
+            started,
+            meter: Meter::default(),
+            waker: Mutex::default(),
+        });
+        self.lives.insert(live.clone());
+        Entry { ledger: Some(self.clone()), live }
+    }
+}
 
 /// The open entry of one session. Dropped without [`Entry::close`], as when a panic unwinds, it closes as `internal`.
 pub struct Entry {
@@ -153,11 +194,9 @@ fn internal(live: &Live, total: Duration) -> Outcome {
 
 #[cfg(test)]
 mod tests {
-    use std::sync::Mutex;
-
     use super::*;
     use crate::address::TunnelName;
-    use crate::ledger::{Record, TargetNames, Through};
+    use crate::ledger::Record;
     use crate::outcome::Cause;
 
     fn ledger() -> (Arc<Ledger>, Arc<Mutex<Vec<Record>>>) {

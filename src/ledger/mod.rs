@@ -16,15 +16,15 @@ mod tunnelled;
 
 use std::collections::hash_map::RandomState;
 use std::hash::BuildHasher;
-use std::sync::atomic::{AtomicU8, AtomicU16, AtomicU64, Ordering::Relaxed};
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Instant;
 
 use crate::outcome::{Client, Outcome};
 use dedup::Folds;
 pub use entry::Entry;
+use live::Lives;
 pub use live::{FlowMeter, Live, Meter, Open};
-use live::{Lives, NO_AIM};
 pub use order::{Order, OrderRefused};
 pub use queue::{LineQueue, QueueWriter};
 pub use record::Record;
@@ -81,44 +81,6 @@ impl Ledger {
             opened: AtomicU64::new(0),
             closed: AtomicU64::new(0),
         })
-    }
-
-    /// Opens the entry of a session that was accepted at `started`. `targets` are the targets of the route.
-    pub fn open(
-        self: &Arc<Self>,
-        route: Arc<str>,
-        targets: Arc<TargetNames>,
-        client: Client,
-        started: Instant,
-    ) -> Entry {
-        self.open_through(route, targets, client, started, None)
-    }
-
-    /// The same for a session whose client may have come by a tunnel.
-    pub fn open_through(
-        self: &Arc<Self>,
-        route: Arc<str>,
-        targets: Arc<TargetNames>,
-        client: Client,
-        started: Instant,
-        through: Option<Box<Through>>,
-    ) -> Entry {
-        let id = self.opened.fetch_add(1, Relaxed) + 1;
-        let live = Arc::new(Live {
-            id,
-            route,
-            targets,
-            aim: AtomicU16::new(NO_AIM),
-            word: AtomicU8::new(order::NO_WAKER),
-            process: self.process,
-            through,
-            client,
-            started,
-            meter: Meter::default(),
-            waker: Mutex::default(),
-        });
-        self.lives.insert(live.clone());
-        Entry { ledger: Some(self.clone()), live }
     }
 
     /// Every session that has not ended, oldest first.

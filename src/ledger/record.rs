@@ -100,19 +100,7 @@ impl Serialize for Record {
         let o = &self.outcome;
         let mut map = serializer.serialize_map(None)?;
         map.serialize_entry("route", &*self.route)?;
-        map.serialize_entry("client", &self.client)?;
-        if let Some(via) = self.via {
-            map.serialize_entry("via", &via)?;
-        }
-        if let Some(tunnel) = &self.tunnel {
-            map.serialize_entry("tunnel", tunnel.as_str())?;
-        }
-        if let Some(carrier) = &self.carrier {
-            map.serialize_entry("tunnel_carrier", &**carrier)?;
-        }
-        if let Some(name) = &self.name {
-            map.serialize_entry("name", &**name)?;
-        }
+        self.serialize_client(&mut map)?;
         match &o.target {
             Some(address) => map.serialize_entry("target", &Printed(address))?,
             None => map.serialize_entry("target", &*self.target)?,
@@ -163,6 +151,26 @@ impl Serialize for Record {
             map.serialize_entry("hint", hint)?;
         }
         map.end()
+    }
+}
+
+impl Record {
+    /// Who connected, and by what.
+    fn serialize_client<M: SerializeMap>(&self, map: &mut M) -> Result<(), M::Error> {
+        map.serialize_entry("client", &self.client)?;
+        if let Some(via) = self.via {
+            map.serialize_entry("via", &via)?;
+        }
+        if let Some(tunnel) = &self.tunnel {
+            map.serialize_entry("tunnel", tunnel.as_str())?;
+        }
+        if let Some(carrier) = &self.carrier {
+            map.serialize_entry("tunnel_carrier", &**carrier)?;
+        }
+        match &self.name {
+            Some(name) => map.serialize_entry("name", &**name),
+            None => Ok(()),
+        }
     }
 }
 

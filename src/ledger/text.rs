@@ -24,18 +24,7 @@ impl Record {
     pub fn write_to(&self, out: &mut impl fmt::Write) -> fmt::Result {
         let o = &self.outcome;
         pair(out, "route=", &self.route)?;
-        out.write_str(" client=")?;
-        self.client.write_to(out)?;
-        if let Some(via) = self.via {
-            out.write_str(" via=")?;
-            via.write_to(out)?;
-        }
-        if let Some(tunnel) = &self.tunnel {
-            pair(out, " tunnel=", tunnel.as_str())?;
-        }
-        if let Some(name) = &self.name {
-            write!(out, " name={}", Word(name))?;
-        }
+        self.write_client(out)?;
         out.write_str(" target=")?;
         match &o.target {
             Some(address) => address.write_to(out)?,
@@ -82,6 +71,23 @@ impl Record {
         match self.hint() {
             // A process may have any name; a quote in it must not end the hint.
             Some(hint) => write!(out, " hint=\"{}\"", shown(&hint.replace('"', "'"), usize::MAX)),
+            None => Ok(()),
+        }
+    }
+
+    /// Who connected, and by what.
+    fn write_client(&self, out: &mut impl fmt::Write) -> fmt::Result {
+        out.write_str(" client=")?;
+        self.client.write_to(out)?;
+        if let Some(via) = self.via {
+            out.write_str(" via=")?;
+            via.write_to(out)?;
+        }
+        if let Some(tunnel) = &self.tunnel {
+            pair(out, " tunnel=", tunnel.as_str())?;
+        }
+        match &self.name {
+            Some(name) => write!(out, " name={}", Word(name)),
             None => Ok(()),
         }
     }

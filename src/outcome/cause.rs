@@ -270,9 +270,7 @@ impl Cause {
             }
             Cause::NoDescriptor => "Each session takes two descriptors, and the limit is used up.",
             Cause::NoMemory => "Sockets have used up what net.ipv4.tcp_mem allows.",
-            Cause::NoThread => {
-                "This user, the systemd unit or the container may have no more processes and threads."
-            }
+            Cause::NoThread => "This user, the systemd unit or the container may have no more threads.",
             Cause::Denied => {
                 "A firewall rule, a route of the kind `prohibit`, a sandbox or a security policy forbids it."
             }
@@ -286,15 +284,9 @@ impl Cause {
                 "The target asks for a client certificate, shares no version, cipher or protocol with us, or closed during \
                 the handshake. `hint` in the record says which."
             }
-            Cause::TunnelDown => {
-                "The other machine, its Loopgate or the link is down; lines with `tunnel=` say which."
-            }
-            Cause::TunnelBusy => {
-                "More clients come at once than connections could be opened for, or something between caps them."
-            }
-            Cause::TunnelRefused => {
-                "No route there listens in this tunnel under that name and protocol, or `may_dial` there does not have the address."
-            }
+            Cause::TunnelDown => "Its machine, Loopgate or link is down; lines with `tunnel=` say which.",
+            Cause::TunnelBusy => "More clients come than connections open, or something caps them.",
+            Cause::TunnelRefused => "No route there is offered by that name, or `may_dial` lacks it.",
             Cause::Other(_) => "The errno is in the JSON record.",
         }
     }

@@ -119,9 +119,7 @@ impl End {
             End::TunnelLost => {
                 "The other Loopgate ended or was killed, its machine or the link went away, or something between closes connections."
             }
-            End::Revoked => {
-                "A tunnel's `public_key` was removed or changed, or its `may_dial` no longer has the target."
-            }
+            End::Revoked => "`public_key` of its tunnel has changed, or `may_dial` lacks the target.",
             End::Killed => "This one session was ordered to end, through the interface for embedders.",
             End::Internal => "The line before the record says what broke.",
         }

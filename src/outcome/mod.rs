@@ -23,7 +23,7 @@ pub use datagrams::{Datagrams, DropReason, Drops};
 pub use holder::{Ancestor, Container, Engine, HeldSocket, Holder, Unit};
 pub use refusal::{Denial, Limit};
 pub use session_id::SessionId;
-pub use sides::Sides;
+pub use sides::{Side, Sides};
 
 /// How a session ended. A connection cannot fail; it ends.
 #[derive(Clone, Debug, PartialEq)]
@@ -50,33 +50,6 @@ pub struct Outcome {
     pub kernel: Option<Kernel>,
     /// The result of a diagnosis, if there was one by then; a session never waits for one.
     pub hint: Option<Arc<str>>,
-}
-
-/// The two ends of a session.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Side {
-    /// The end that connected to us.
-    Client,
-    /// The end that we dialled.
-    Target,
-}
-
-impl Side {
-    /// The opposite end.
-    pub fn other(self) -> Side {
-        match self {
-            Side::Client => Side::Target,
-            Side::Target => Side::Client,
-        }
-    }
-
-    /// The word in records.
-    pub fn code(self) -> &'static str {
-        match self {
-            Side::Client => "client",
-            Side::Target => "target",
-        }
-    }
 }
 
 /// Who ended a session, and how: the stable `end=` code of its record.

@@ -1,4 +1,31 @@
-//! Some of the two sides of a session.
+//! The two sides of a session, and some of them.
+
+/// The two ends of a session.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Side {
+    /// The end that connected to us.
+    Client,
+    /// The end that we dialled.
+    Target,
+}
+
+impl Side {
+    /// The opposite end.
+    pub fn other(self) -> Side {
+        match self {
+            Side::Client => Side::Target,
+            Side::Target => Side::Client,
+        }
+    }
+
+    /// The word in records.
+    pub fn code(self) -> &'static str {
+        match self {
+            Side::Client => "client",
+            Side::Target => "target",
+        }
+    }
+}
 
 /// One of the two sides, or both.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]

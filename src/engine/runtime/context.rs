@@ -23,7 +23,6 @@ use crate::engine::udp::Udp;
 use crate::ledger::{Ledger, TargetNames};
 use crate::limits::{Bandwidth, SessionLimits};
 use crate::plan::{Among, Carries, Route, RouteId};
-use crate::transport::tunnel::line::Lines;
 
 /// Shared by all sessions.
 pub(crate) struct Context {
@@ -47,8 +46,6 @@ pub(crate) struct Context {
     pub(crate) _health_checker: HealthChecker,
     pub(crate) _name_keeper: names::Keeper,
     pub(crate) names: Arc<names::Names>,
-    /// The tunnels by name, as their sessions see them.
-    pub(crate) lines: Arc<Lines>,
 }
 
 /// A cell for an admission permit, in its own box because few routes need one. Empty until the client is known.

@@ -58,7 +58,7 @@ fn a_text_record_is_one_line_with_its_fields_in_order() {
         target.address
     );
     assert!(line.contains(&start), "{line}\n{start}");
-    for field in [" first_byte=", " total=", " closed_by=client"] {
+    for field in [" first_byte=", " total=", " closed_by=client", " id="] {
         assert!(line.contains(field), "{field} is missing: {line}");
     }
 }

@@ -4,15 +4,17 @@ use std::pin::pin;
 use std::task::Poll;
 
 use super::*;
-use crate::address::{Run, TargetAddress, TunnelName};
+use crate::address::{Address, Run, TargetAddress, TunnelName};
 use crate::balance::{Fitness, Key};
 use crate::engine::names::Names;
+use crate::engine::targets::attempts::Attempts;
 use crate::engine::targets::greeting::Greeting;
-use crate::engine::targets::health::News;
+use crate::engine::targets::health::{Event, News, Stage};
 use crate::engine::targets::notify::RequestKind;
 use crate::engine::targets::pool::{Member, Picked, Pool, Tried};
 use crate::engine::targets::registry::Targets;
-use crate::engine::targets::target::Monitor;
+use crate::engine::targets::target::{Monitor, Target};
+use crate::outcome::Cause;
 use crate::plan;
 use crate::transport::Destination;
 use crate::transport::tunnel::carrier::{FrameLink, Home, testing};
@@ -118,7 +120,7 @@ async fn a_service_is_down_by_the_word_of_the_other_end_at_once() {
     line.set_up();
 
     line.set_state("web", Some(Cause::Refused));
-    [&web, &db].map(|target| target.follow_tunnel(false));
+    [&web, &db].iter().for_each(|target| target.follow_tunnel(false));
 
     assert_eq!((web.stage(), db.stage()), (Stage::Down(Cause::Refused), Stage::Up));
     assert_eq!(web.by_tunnel().unwrap().fault(), Some(Fault { cause: Cause::Refused, far: true }));

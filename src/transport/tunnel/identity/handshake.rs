@@ -3,6 +3,7 @@
 //! There is no deadline here: callers set one. What the other end can make us keep is bounded as in
 //! [`crate::transport::tls`].
 
+use std::fmt;
 use std::net::Ipv4Addr;
 
 use rustls::Error;
@@ -13,7 +14,7 @@ use super::{Accepting, Dialling, HandshakeFault, PublicKey};
 use crate::client_hello::{Reader, Seen};
 use crate::transport::Stream;
 use crate::transport::tls::{
-    CloseNotify, Failed, Sealed, Unsecured, hello, shake_as_client, shake_as_server,
+    CloseNotify, Failed, Hello, Sealed, Unsecured, hello, shake_as_client, shake_as_server,
 };
 use crate::transport::try_io::{self, Moved};
 use crate::units::shown;
@@ -24,6 +25,12 @@ pub struct Secured {
     pub records: Box<Sealed>,
     /// The key that the other end has proven.
     pub key: PublicKey,
+}
+
+impl fmt::Debug for Secured {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Secured({})", self.key)
+    }
 }
 
 /// The first byte of a record of a handshake, and of an alert (RFC 8446, section 5.1).
@@ -56,35 +63,54 @@ pub async fn dial_handshake(socket: &Stream, tls: &Dialling, host: &str) -> Resu
     secured(records, &verifier)
 }
 
-/// Runs the handshake of the accepting end. Nothing is computed for a client that sends nothing, or too little. Not cancel
-/// safe: given up, the connection is of no more use.
-///
-/// After a fault the other end is still to read the alert: see [`last_words`].
+/// What a client has said first: a whole hello, or enough to show that it is none.
+pub struct Heard(Hello);
+
+/// Waits for what a client says first. Nothing is computed for it yet, so that callers may bound how many handshakes they
+/// answer. Cancel safe in the sense that nothing but the connection is lost.
 ///
 /// # Errors
-/// Why it failed.
-pub async fn accept_handshake(socket: &Stream, tls: &Accepting) -> Result<Secured, HandshakeFault> {
-    let hello = hello(socket).await.map_err(|unsecured| match unsecured {
+/// The client closed first, or the socket broke.
+pub async fn hear(socket: &Stream) -> Result<Heard, HandshakeFault> {
+    hello(socket).await.map(Heard).map_err(|unsecured| match unsecured {
         Unsecured::Gone { said } => HandshakeFault::Gone { said },
         Unsecured::Broken(error) => HandshakeFault::Io(error),
         Unsecured::NoTls(words) => HandshakeFault::Tls(words.into()),
         Unsecured::Untrusted(words) | Unsecured::Refused(words) => HandshakeFault::Tls(words),
-    })?;
-    let speaks_another = offers_another_version(hello.bytes());
-    let (config, verifier) = tls.config().map_err(|error| HandshakeFault::of_accepted(&error))?;
-    let shaken = shake_as_server(socket, config, hello, CloseNotify::Optional).await;
-    let records = shaken.map_err(|failed| {
-        told(failed, |error| match (error, verifier.proven()) {
-            (Error::NoApplicationProtocol, _) if speaks_another => HandshakeFault::Version,
-            (error, Some(key)) if is_refused(error) => HandshakeFault::UnknownHere(key),
-            _ => HandshakeFault::of_accepted(error),
-        })
-    })?;
-    secured(records, &verifier)
+    })
 }
 
-/// Ends a refused connection so that the other end reads why: a close with bytes left unread would be a reset, which may
-/// overtake the alert (tcp_close in net/ipv4/tcp.c). Returns once the other end has closed, or has sent too much; callers
+/// Runs the handshake of the accepting end: [`hear`], then [`Heard::answer`]. Not cancel safe: given up, the connection is of
+/// no more use.
+///
+/// # Errors
+/// Why it failed. The other end is still to read the alert then: see [`last_words`].
+pub async fn accept_handshake(socket: &Stream, tls: &Accepting) -> Result<Secured, HandshakeFault> {
+    hear(socket).await?.answer(socket, tls).await
+}
+
+impl Heard {
+    /// Computes the answer, which takes some hundred microseconds, and runs the rest of the handshake. Not cancel safe.
+    ///
+    /// # Errors
+    /// As of [`accept_handshake`].
+    pub async fn answer(self, socket: &Stream, tls: &Accepting) -> Result<Secured, HandshakeFault> {
+        let speaks_another = offers_another_version(self.0.bytes());
+        let (config, verifier) = tls.config().map_err(|error| HandshakeFault::of_accepted(&error))?;
+        let shaken = shake_as_server(socket, config, self.0, CloseNotify::Optional).await;
+        let records = shaken.map_err(|failed| {
+            told(failed, |error| match (error, verifier.proven()) {
+                (Error::NoApplicationProtocol, _) if speaks_another => HandshakeFault::Version,
+                (error, Some(key)) if is_refused(error) => HandshakeFault::UnknownHere(key),
+                _ => HandshakeFault::of_accepted(error),
+            })
+        })?;
+        secured(records, &verifier)
+    }
+}
+
+/// Ends a refused connection so that the other end reads why: a close with bytes left unread is a reset, which throws away an
+/// alert that is not sent or not acknowledged yet (tcp_close in net/ipv4/tcp.c). Returns once the other end has closed, or has sent too much; callers
 /// set a deadline. Cancel safe.
 pub async fn last_words(socket: &Stream) {
     socket.shut_write();

@@ -26,7 +26,7 @@ mod tests;
 
 pub use config::{Accepting, Dialling, Known};
 pub use fault::HandshakeFault;
-pub use handshake::{Secured, accept_handshake, dial_handshake, last_words};
+pub use handshake::{Heard, Secured, accept_handshake, dial_handshake, hear, last_words};
 pub use key_file::KeyFault;
 pub use places::{Places, places};
 pub use private_key::PrivateKey;

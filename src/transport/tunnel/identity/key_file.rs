@@ -11,6 +11,7 @@ use rustix::process::geteuid;
 use zeroize::Zeroizing;
 
 use super::private_key::{NoKey, PrivateKey};
+use crate::diagnosis::process_text::shell;
 use crate::transport::secrecy::{self, Exposed};
 use crate::units::shown_path;
 
@@ -106,7 +107,7 @@ fn regular(path: &Path, meta: &fs::Metadata) -> Result<(), KeyFault> {
 }
 
 fn open_to_others(path: &Path, meta: &fs::Metadata, exposed: Exposed) -> KeyFault {
-    let (file, us) = (shown_path(path), geteuid().as_raw());
+    let (file, us) = (typed(path), geteuid().as_raw());
     let (owner, mode) = (meta.uid(), meta.mode() & 0o777);
     let what = match exposed {
         Exposed::OtherOwner => {
@@ -122,8 +123,13 @@ fn open_to_others(path: &Path, meta: &fs::Metadata, exposed: Exposed) -> KeyFaul
     fault(path, what, help)
 }
 
+/// The path as it is typed to a shell.
+fn typed(path: &Path) -> String {
+    shell(&[shown_path(path)])
+}
+
 fn unreadable(path: &Path, error: &io::Error) -> KeyFault {
-    let file = shown_path(path);
+    let file = typed(path);
     match error.kind() {
         io::ErrorKind::NotFound => KeyFault {
             is_missing: true,
@@ -220,6 +226,11 @@ mod tests {
             let what = format!("others may read or change the key (mode {mode:04o})");
             assert_eq!(told(&path), (what, "chmod 600 FILE".into()));
         }
+        let spaced = path.with_file_name("my key");
+        fs::rename(&path, &spaced).unwrap();
+        let help = PrivateKey::read(&spaced).unwrap_err().help;
+        assert_eq!(help, format!("chmod 600 '{}'", spaced.display()));
+        fs::rename(&spaced, &path).unwrap();
         for mode in [0o600, 0o400] {
             fs::set_permissions(&path, Permissions::from_mode(mode)).unwrap();
             assert_eq!(PrivateKey::read(&path).as_ref(), Ok(&key));

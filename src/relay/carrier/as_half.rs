@@ -5,15 +5,15 @@ use std::task::{Context, Poll, ready};
 
 use tokio::io::{Interest, ReadBuf};
 
+use super::CarrierHalf;
 use super::reason::reason_of;
-use super::{CarrierHalf, FRAMES};
 use crate::outcome::End;
 use crate::relay::broken::Trouble;
 use crate::relay::half::{HEADROOM, Half, Input, Sent};
 use crate::relay::tls::share;
 use crate::transport::tls::Wire;
 use crate::transport::tunnel::carrier::Broken;
-use crate::transport::tunnel::frame::{Frame, HEAD, MAX_BODY, head};
+use crate::transport::tunnel::frame::{HEAD, MAX_BODY, head};
 
 impl Half for CarrierHalf {
     fn poll_readable(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {

@@ -1,7 +1,13 @@
 //! Each way a session ends, seen from both of its sides and in both records.
 
-use super::*;
 use std::io::ErrorKind;
+
+use tokio::io::Interest;
+
+use super::*;
+use crate::outcome::Cause;
+use crate::transport::tunnel::carrier::Broken;
+use crate::transport::tunnel::frame::Reason;
 
 #[tokio::test]
 async fn an_answer_after_the_request_has_ended_arrives_whole_and_the_carrier_is_free() {
@@ -140,7 +146,7 @@ async fn a_reset_after_an_end_is_a_reset_all_the_same() {
         resets(&visitor);
         drop(visitor);
         // Only a write, or the watch of the half that is not read, learns of it.
-        service.ready(tokio::io::Interest::ERROR).await.unwrap();
+        service.ready(Interest::ERROR).await.unwrap();
         service.take_error().unwrap().map(|error| error.kind())
     })
     .await;
@@ -177,8 +183,8 @@ async fn a_write_to_a_service_that_closed_comes_back_as_a_reset() {
 
 #[tokio::test]
 async fn a_carrier_that_is_closed_in_a_session_is_a_lost_tunnel_and_a_reset() {
-    let (opener, mut other) = links().await;
-    let ((ours, visitor), mut opener) = (plain(), opener);
+    let (mut opener, mut other) = links().await;
+    let (ours, visitor) = plain();
     open(&mut opener, &mut other).await;
     let mut visitor = of_tokio(visitor);
 
@@ -259,18 +265,18 @@ async fn a_session_that_is_ended_by_an_order_says_the_same_word_at_the_other_end
 #[tokio::test]
 async fn a_target_that_was_not_reached_there_is_no_target_here_with_its_cause() {
     let (mut opener, mut other) = links().await;
-    let ((ours, visitor), _) = (plain(), ());
+    let (ours, visitor) = plain();
     open(&mut opener, &mut other).await;
     let mut visitor = of_tokio(visitor);
     other.queue(&Frame::Failed(br#"{"cause":"refused","words":"port 3000"}"#.to_vec())).unwrap();
-    other.queue(&Frame::Reset(crate::transport::tunnel::frame::Reason::NoTarget)).unwrap();
+    other.queue(&Frame::Reset(Reason::NoTarget)).unwrap();
     other.flush().await.unwrap();
 
     let here = run_end(opener, ours, Side::Target, LINGER);
     let (ended, (_, error)) =
         timeout(PATIENCE, async { tokio::join!(here, read_to_error(&mut visitor)) }).await.unwrap();
 
-    assert_eq!(ended.end, End::NoTarget(crate::outcome::Cause::Refused));
+    assert_eq!(ended.end, End::NoTarget(Cause::Refused));
     assert_eq!((ended.words.as_deref(), error), (Some("port 3000"), ErrorKind::ConnectionReset));
 }
 
@@ -298,7 +304,7 @@ async fn a_reset_that_the_carrier_does_not_take_becomes_a_reset_of_the_carrier()
         while timeout(SHORT, visitor.write_all(&[1; 64 << 10])).await.is_ok() {}
         resets(&visitor);
         drop(visitor);
-        service.ready(tokio::io::Interest::ERROR).await.unwrap();
+        service.ready(Interest::ERROR).await.unwrap();
         read_to_error(&mut service).await.1
     })
     .await;
@@ -308,4 +314,41 @@ async fn a_reset_that_the_carrier_does_not_take_becomes_a_reset_of_the_carrier()
     assert!(ended.iter().all(|ended| ended.link.is_none()));
     let sent = ended[0].traffic.up;
     assert!(sent.lost() > 0, "{sent:?}");
+}
+
+/// A write meets the reset of the connection before the RESET that came first is read.
+#[tokio::test]
+async fn a_reason_that_came_before_the_connection_broke_is_the_end() {
+    let (mut opener, mut other) = links().await;
+    let (ours, visitor) = plain();
+    let mut visitor = of_tokio(visitor);
+    open(&mut opener, &mut other).await;
+    write(&mut visitor, b"more").await;
+    ours.ready(Interest::READABLE).await.unwrap();
+    other.queue(&Frame::Opened).unwrap();
+    other.queue_message(b"the last").unwrap();
+    other.queue(&Frame::Reset(Reason::Killed)).unwrap();
+    other.flush().await.unwrap();
+    rustix::net::sockopt::set_socket_linger(&other, Some(Duration::ZERO)).unwrap();
+    drop(other);
+    opener.records.stream().ready(Interest::ERROR).await.unwrap();
+
+    let here = run_end(opener, ours, Side::Target, LINGER);
+    let (ended, (answer, error)) =
+        timeout(PATIENCE, async { tokio::join!(here, read_to_error(&mut visitor)) }).await.unwrap();
+
+    assert_eq!(ended.end, End::Killed);
+    assert_eq!((answer, error), (b"the last".to_vec(), ErrorKind::ConnectionReset));
+}
+
+#[tokio::test]
+async fn a_half_that_is_dropped_in_a_session_looks_cut_and_never_ended() {
+    let (mut opener, mut other) = links().await;
+    open(&mut opener, &mut other).await;
+
+    drop(CarrierHalf::new(opener, Side::Target));
+
+    let broken = timeout(PATIENCE, other.receive(100)).await.unwrap().unwrap_err();
+    let is_reset = matches!(&broken, Broken::Io(error) if error.kind() == ErrorKind::ConnectionReset);
+    assert!(is_reset, "{broken}");
 }

@@ -55,7 +55,7 @@ impl Permits {
             ListenAddress::Net(net) if net.port == 0 => {
                 !self.free_ports(&Run::from(at.clone()), protocol).is_empty()
             }
-            ListenAddress::Net(net) => self.opens(net, protocol, |ports| has(ports, net.port)),
+            ListenAddress::Net(net) => self.opens(net, protocol),
             ListenAddress::Unix(name) => {
                 let is_it = |may: &May| matches!(&may.what, What::Unix(own) if own == name);
                 protocol == Protocol::Tcp && self.entries.iter().any(is_it)
@@ -68,30 +68,43 @@ impl Permits {
     /// every permitted one, without those below 1024 that no entry names. Sorted, each once; empty if none is permitted.
     pub fn free_ports(&self, at: &Run<ListenAddress>, protocol: Protocol) -> Vec<u16> {
         let ListenAddress::Net(net) = at.first() else { return Vec::new() };
-        let is_wanted = |port: u16| {
-            let any = net.port == 0;
-            self.opens(net, protocol, |ports| match ports {
-                Some(ports) => ports.contains(&port),
-                None => !any || port >= UNPRIVILEGED,
-            })
-        };
-        let (first, last) = match net.port {
-            0 => (1, u16::MAX),
+        let wanted = match net.port {
+            0 => 1..=u16::MAX,
             // A run ends with the ports.
-            port => (port, port + (at.count() - 1) as u16),
+            port => port..=port + (at.count() - 1) as u16,
         };
-        (first..=last).filter(|port| is_wanted(*port)).collect()
+        let of_each: Vec<Vec<bool>> =
+            taken_by(net).map(|ip| self.permitted_ports(ip, protocol, net.port == 0)).collect();
+        wanted.filter(|port| of_each.iter().all(|ports| ports[usize::from(*port)])).collect()
     }
 
-    /// Whether entries with fitting ports permit each family that a listener takes.
-    fn opens(&self, net: &NetListen, protocol: Protocol, fits: impl Fn(&entry::Ports) -> bool) -> bool {
-        let ip = net.ip.to_canonical();
-        let of_both =
-            (net.families == Families::Both && ip.is_ipv6()).then_some(Ipv4Addr::UNSPECIFIED.into());
-        [Some(ip), of_both].into_iter().flatten().all(|ip: IpAddr| {
+    /// Of each port, whether an entry permits to listen on it at `ip`; `any` if no port is asked for by its number. It
+    /// takes as long as there are entries and ports, however many ports each entry has.
+    fn permitted_ports(&self, ip: IpAddr, protocol: Protocol, any: bool) -> Vec<bool> {
+        // How many ranges begin and end at each port.
+        let mut changes = vec![0_i32; usize::from(u16::MAX) + 2];
+        for may in self.of(protocol) {
+            let (networks, ports) = may.what.networks();
+            if networks.iter().any(|network| covers(network, ip)) {
+                let all = if any { UNPRIVILEGED..=u16::MAX } else { 1..=u16::MAX };
+                let ports = ports.clone().unwrap_or(all);
+                changes[usize::from(*ports.start())] += 1;
+                changes[usize::from(*ports.end()) + 1] -= 1;
+            }
+        }
+        let open = changes.into_iter().scan(0, |open, change| {
+            *open += change;
+            Some(*open > 0)
+        });
+        open.collect()
+    }
+
+    /// Whether entries permit each family that a listener takes.
+    fn opens(&self, net: &NetListen, protocol: Protocol) -> bool {
+        taken_by(net).all(|ip| {
             self.of(protocol).any(|may| {
                 let (networks, ports) = may.what.networks();
-                fits(ports) && networks.iter().any(|network| covers(network, ip))
+                has(ports, net.port) && networks.iter().any(|network| covers(network, ip))
             })
         })
     }
@@ -177,6 +190,13 @@ impl Permits {
             may.what.networks().0.iter().any(opens)
         })
     }
+}
+
+/// The address that a listener takes, and 0.0.0.0 if it takes both families.
+fn taken_by(net: &NetListen) -> impl Iterator<Item = IpAddr> {
+    let ip = net.ip.to_canonical();
+    let of_both = net.families == Families::Both && ip.is_ipv6();
+    [Some(ip), of_both.then_some(Ipv4Addr::UNSPECIFIED.into())].into_iter().flatten()
 }
 
 /// What only an entry wholly inside it opens: closed networks around the address, and the address itself where it is this

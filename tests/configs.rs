@@ -8,6 +8,7 @@
 )]
 
 use std::fs;
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
 use loopgate::plan;
@@ -60,6 +61,63 @@ fn every_bad_file_is_told_in_the_wanted_words() {
 
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
     assert!(files.len() >= 20, "only {} files found", files.len());
+}
+
+/// The secret key of the first test of RFC 8032, section 7.1, and that of its third.
+const KEYS: [(&str, &str); 2] = [
+    ("tunnel.key", "MC4CAQAwBQYDK2VwBCIEIJ1hsZ3v/VpguoRK9JLsLMREScVpezJpGXA7rAMcrn9g"),
+    ("other.key", "MC4CAQAwBQYDK2VwBCIEIMWqjfQ/n4N77bdELzHct7Fm04U1B28JS4XOOi4LRFj3"),
+];
+
+/// What is told of a file beside which there are keys that only its owner may read, as git cannot keep them.
+fn told_beside_keys(path: &Path) -> Result<(), String> {
+    let folder = tempfile::tempdir().unwrap();
+    for (name, key) in KEYS {
+        let pem = format!("-----BEGIN PRIVATE KEY-----\n{key}\n-----END PRIVATE KEY-----\n");
+        fs::write(folder.path().join(name), pem).unwrap();
+        fs::set_permissions(folder.path().join(name), fs::Permissions::from_mode(0o600)).unwrap();
+    }
+    let text = fs::read_to_string(path).unwrap();
+    let file = folder.path().join(name(path));
+    fs::write(&file, &text).unwrap();
+    let told = plan::parse(&file.display().to_string(), &text, &[]).map(drop);
+    let here = format!("{}/", folder.path().display());
+    told.map_err(|problems| problems.render(false).replace(&here, ""))
+}
+
+#[test]
+fn every_ok_tunnel_loads() {
+    let files = files("tunnels/ok");
+
+    for path in &files {
+        if let Err(told) = told_beside_keys(path) {
+            panic!("{told}");
+        }
+    }
+
+    assert!(files.len() >= 2, "only {} files found", files.len());
+}
+
+#[test]
+fn every_bad_tunnel_is_told_in_the_wanted_words() {
+    let files = files("tunnels/bad");
+    let update = std::env::var_os("UPDATE").is_some();
+    let mut wrong = Vec::new();
+
+    for path in &files {
+        let told = told_beside_keys(path).expect_err(name(path));
+        let want = path.with_extension("want");
+        if update {
+            fs::write(&want, &told).unwrap();
+        }
+        let wanted = fs::read_to_string(&want).unwrap_or_default();
+        if told != wanted {
+            wrong.push(format!("--- {}: wanted\n{wanted}--- told\n{told}", name(path)));
+        }
+    }
+
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+    assert!(files.len() >= 5, "only {} files found", files.len());
 }
 
 #[test]

@@ -16,7 +16,9 @@ use crate::ledger::{Ledger, LogFormat};
 use crate::limits::OF_PROGRAM;
 use crate::plan::{self, Plan, Sources};
 use crate::probe;
-use crate::sources::{MAX_FORWARDING_LINES, Reloader, log_listening, warn_of_cautions, warn_of_open_routes};
+use crate::sources::{
+    MAX_FORWARDING_LINES, Reloader, log_listening, warn_of_cautions, warn_of_open_routes, warn_of_tunnels,
+};
 
 /// How long an immediate stop may take to reset the remaining sessions.
 const LAST_RESETS: Duration = Duration::from_secs(1);
@@ -87,6 +89,7 @@ async fn life(
             announce(&declared);
             warn_of_open_routes(plan.routes.values());
             warn_of_cautions(plan.routes.values());
+            warn_of_tunnels(plan.tunnels.links.values());
             after(&declared);
         }
         Err(Refused::Bind(failures)) => {

@@ -35,7 +35,11 @@ pub fn validate(sources: &Sources, json: bool, colour: bool, out: &mut dyn Write
             Ok(plan) => {
                 let (routes, listeners) = (plan.routes.len(), listeners(plan));
                 let (routes, listeners) = (counted(routes, "route"), counted(listeners, "listener"));
-                writeln!(out, "{}: ok, {routes}, {listeners}", name(sources))?;
+                let tunnels = match plan.tunnels.links.len() {
+                    0 => String::new(),
+                    tunnels => format!(", {}", counted(tunnels, "tunnel")),
+                };
+                writeln!(out, "{}: ok, {routes}, {listeners}{tunnels}", name(sources))?;
             }
             Err(problems) => {
                 out.write_all(problems.render(colour).as_bytes())?;

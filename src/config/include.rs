@@ -284,7 +284,8 @@ mod tests {
 
     #[test]
     fn an_included_file_holds_routes_only() {
-        let text = "include = 'x.toml'\n[defaults]\nbind = 'retry'\n[limit]\n";
+        let text =
+            "include = 'x.toml'\n[defaults]\nbind = 'retry'\n[limit]\n[tunnels.home]\nmay_listen = '8080'\n";
 
         let (_, rendered) = read_beside("'conf.d/a.toml'", &[("conf.d/a.toml", text)]);
 
@@ -298,6 +299,9 @@ mod tests {
                     "DIR/conf.d/a.toml:2:2: defaults: [defaults] is allowed in the main file alone, {whose}"
                 ),
                 "DIR/conf.d/a.toml:4:2: limit: unknown table".to_owned(),
+                format!(
+                    "DIR/conf.d/a.toml:5:2: tunnels: [tunnels] is allowed in the main file alone, {whose}"
+                ),
             ]
         );
     }

@@ -31,7 +31,8 @@ pub(super) fn build(
     let drafts = draft::drafts(config.routes, forwards, &config.defaults, problems);
     let v6only = config.defaults.v6only.as_ref().is_none_or(|written| written.value);
     if validate::few_enough(&drafts, problems) {
-        overlap::check(&drafts, v6only, problems);
+        let tunnel = config.tunnel.listen.as_deref().unwrap_or_default();
+        overlap::check(&drafts, tunnel, v6only, problems);
         // The kernel is asked once, and only if a target may be one of this machine's addresses.
         let own = LazyCell::new(|| addresses().unwrap_or_default());
         let is_here = |ip| own.iter().any(|address| address.ip == ip);

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use super::merge::off_or;
 use super::{RouteName, hello};
-use crate::address::{Families, ListenAddress, Numbered, Protocol, Run, Spec, TargetAddress};
+use crate::address::{Families, ListenAddress, ListenThere, Numbered, Protocol, Run, Spec, TargetAddress};
 use crate::config::{Place, Problem, Settings, Written, WrittenRoute, WrittenTarget, bare_or_quoted};
 use crate::transport::Destination;
 use crate::transport::proxied::ProxyUrl;
@@ -122,13 +122,49 @@ fn from_command_line(
     }
 }
 
-/// The name of a route of the command line: `8080`, or `127.0.0.1:8080` if that is taken; routes that share an address,
+/// The name of a route of the command line. At the other end of a tunnel it is `vps-8080`, as it may be dialled by it there.
+/// Elsewhere it is `8080`, or `127.0.0.1:8080` if that is taken; routes that share an address,
 /// as port 0, are numbered. A route that listens on a Unix socket is called by the socket's whole name.
 fn free_name(taken: &HashSet<Arc<str>>, listen: &Run<ListenAddress>) -> Arc<str> {
-    let whole = listen.to_string();
+    let there = match listen.first() {
+        ListenAddress::There(there) => Some(name_there(there)),
+        ListenAddress::Net(_) | ListenAddress::Unix(_) => None,
+    };
+    let whole = there.unwrap_or_else(|| listen.to_string());
     let ports = whole.rsplit(':').next().filter(|_| listen.first().port().is_some());
     let numbered = (2..).map(|n: u32| format!("{whole}-{n}"));
     let mut names = ports.into_iter().chain([&*whole]).map(str::to_owned).chain(numbered);
     let free = names.find(|name| !taken.contains(name.as_str()));
     free.expect("there are more numbers than arguments").into()
+}
+
+/// The tunnel and the ports, in the letters that a name of a file has.
+fn name_there(there: &ListenThere) -> String {
+    let at = there.at.as_ref().filter(|at| at.first().port().is_some()).map(ToString::to_string);
+    let ports = at.as_deref().and_then(|at| at.rsplit(':').next()).map(|ports| format!("-{ports}"));
+    let name = format!("{}{}", there.tunnel, ports.unwrap_or_default());
+    name.chars().map(|c| if c.is_ascii_alphanumeric() || c == '_' { c } else { '-' }).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_route_of_the_command_line_can_be_dialled_by_its_name_at_the_other_end_of_a_tunnel() {
+        let names = |listen: &[&str]| {
+            let mut taken = HashSet::new();
+            for text in listen {
+                taken.insert(free_name(&taken, &text.parse().unwrap()));
+            }
+            let mut names: Vec<String> = taken.iter().map(|name| name.to_string()).collect();
+            names.sort();
+            names.join(" ")
+        };
+
+        assert_eq!(names(&["tunnel:vps/8080"]), "vps-8080");
+        assert_eq!(names(&["tunnel:vps/0.0.0.0:8080", "tunnel:vps/[::]:8080"]), "vps-8080 vps-8080-2");
+        assert_eq!(names(&["tunnel:a.b/unix:/x"]), "a-b");
+        assert_eq!(names(&["8080", "127.0.0.1:8080"]), "127.0.0.1:8080 8080");
+    }
 }

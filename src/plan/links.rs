@@ -79,6 +79,9 @@ fn link(
         Some(named) => keys.named(named, &key("private_key"), desk.files, desk.problems),
         None => own_key.cloned(),
     };
+    if written.private_key.is_some() {
+        written_link::check_not_own(&path, &written.public_key, private_key.as_deref(), desk.problems);
+    }
     let connect: Vec<TargetAddress> =
         written.connect.iter().flatten().map(|written| written.value.first().clone()).collect();
     let templates = templates(RouteName(name.as_str().into()), &path, &written.defaults, desk);

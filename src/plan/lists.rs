@@ -8,6 +8,7 @@ use std::sync::Arc;
 use super::draft::Draft;
 use super::entry::{is_unix, takes_headers};
 use crate::acl::{Access, IdOrName, ListFile, Listed, Member, Members, Networks, Sets, listed_in};
+use crate::address::ListenAddress;
 use crate::config::{
     Limit, NamedFile, Place, Problem, Settings, Texts, Unread, Written, is_pem, read_regular,
 };
@@ -68,8 +69,11 @@ impl<'f> Lists<'f> {
         }
         // Of a route on Unix sockets alone, a list admits nobody but those in it. An empty file may have held the only
         // users, and a list that loses entries must not let more clients in.
-        let admits =
-            |allow: &Entries| !allow.members.is_empty() || allow.has_empty_file || is_own && !has_addresses;
+        // Who comes by a tunnel may have no address there, and is in no list.
+        let by_tunnel = draft.listen.iter().any(|it| matches!(it.value.first(), ListenAddress::There(_)));
+        let admits = |allow: &Entries| {
+            !allow.members.is_empty() || allow.has_empty_file || by_tunnel || is_own && !has_addresses
+        };
         Access {
             allow_members: allow.as_ref().filter(|allow| admits(allow)).map(|allow| allow.members.clone()),
             allow: allow.map(|allow| allow.networks),

@@ -6,13 +6,16 @@ use std::collections::{HashMap, HashSet};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use super::draft::Draft;
-use crate::address::{Families, Interface, ListenAddress, NetListen, Protocol, Run, UnixName};
+use crate::address::{
+    Families, Interface, ListenAddress, ListenThere, NetListen, Numbered, Protocol, Run, UnixName,
+};
 use crate::config::{Problem, Written};
 
 /// Every listener so far, each with its owner.
 pub struct Listeners<T> {
     ports: HashMap<(Protocol, u16), OfPort<T>>,
     unix: HashMap<UnixName, T>,
+    there: HashMap<(Protocol, ListenThere), T>,
 }
 
 /// The listeners of one port so far. A few look-ups suffice for any number of listeners, so that a hostile file costs
@@ -40,7 +43,7 @@ pub struct Met<T> {
 
 impl<T> Default for Listeners<T> {
     fn default() -> Self {
-        Listeners { ports: HashMap::new(), unix: HashMap::new() }
+        Listeners { ports: HashMap::new(), unix: HashMap::new(), there: HashMap::new() }
     }
 }
 
@@ -56,13 +59,28 @@ impl<T: Clone> Listeners<T> {
                 of_port.note(Listener { address, owner });
                 met.map(|met| Met { address: ListenAddress::Net(met.address), owner: met.owner })
             }
-            ListenAddress::There(_) => None,
+            ListenAddress::There(there) => self.add_there(protocol, there, owner),
             ListenAddress::Unix(name) => {
                 let met = self.unix.get(&name).cloned();
                 self.unix.entry(name.clone()).or_insert(owner);
                 met.map(|owner| Met { address: ListenAddress::Unix(name), owner })
             }
         }
+    }
+}
+
+impl<T: Clone> Listeners<T> {
+    /// The other end of a tunnel is an unknown network, where only the very same address is known to be taken: neither a
+    /// name alone, nor one free port of several, is.
+    fn add_there(&mut self, protocol: Protocol, there: ListenThere, owner: T) -> Option<Met<T>> {
+        let at = there.at.as_ref()?;
+        if at.count() > 1 || at.first().port() == Some(0) {
+            return None;
+        }
+        let key = (protocol, there.clone());
+        let met = self.there.get(&key).cloned();
+        self.there.entry(key).or_insert(owner);
+        met.map(|owner| Met { address: ListenAddress::There(there), owner })
     }
 }
 
@@ -103,20 +121,27 @@ impl<T: Clone> OfPort<T> {
     }
 }
 
-/// The route of a listener and where it is written; all listeners of a range share it.
-type Owner<'d> = (&'d Draft, &'d Written<Run<ListenAddress>>);
+/// The route of a listener, or `None` for that of `[tunnel]`, and where it is written; all listeners of a range share it.
+type Owner<'d> = (Option<&'d Draft>, &'d Written<Run<ListenAddress>>);
 
 /// Adds a problem for each listener that meets an earlier one, in the order of the file; for two ranges, a single one.
-/// `v6only` is the value of the defaults.
-pub(super) fn check(drafts: &[Draft], v6only: bool, problems: &mut Vec<Problem>) {
+/// `tunnel` are those of `[tunnel]`, `v6only` is the value of the defaults.
+pub(super) fn check(
+    drafts: &[Draft],
+    tunnel: &[Written<Run<ListenAddress>>],
+    v6only: bool,
+    problems: &mut Vec<Problem>,
+) {
     let mut listeners = Listeners::default();
     let mut reported = HashSet::new();
-    for draft in drafts {
-        let families = draft.families(v6only);
-        for written in &draft.listen {
+    let of_routes = drafts.iter().map(|draft| (Some(draft), &*draft.listen));
+    for (draft, listen) in of_routes.chain([(None, tunnel)]) {
+        let families = draft.map_or(Families::Own, |draft| draft.families(v6only));
+        let protocol = draft.map_or(Protocol::Tcp, |draft| draft.protocol);
+        for written in listen {
             for address in written.value.each() {
                 let (address, later) = (address.taking(families), (draft, written));
-                let Some(earlier) = listeners.add(draft.protocol, address.clone(), later) else { continue };
+                let Some(earlier) = listeners.add(protocol, address.clone(), later) else { continue };
                 let pair = (std::ptr::from_ref(earlier.owner.1), std::ptr::from_ref(written));
                 if reported.insert(pair) {
                     problems.push(problem(&earlier, later, &address));
@@ -134,12 +159,16 @@ fn problem(earlier: &Met<Owner<'_>>, later: Owner<'_>, second: &ListenAddress) -
         }
         _ => true,
     };
-    let same_route = std::ptr::eq(owner.0, draft);
+    let same_route = match (owner.0, draft) {
+        (Some(first), Some(second)) => std::ptr::eq(first, second),
+        (first, second) => first.is_none() && second.is_none(),
+    };
+    let whose = owner.0.map_or_else(|| "[tunnel]".to_owned(), |draft| format!("route {}", draft.name));
     let message = match (same_address, same_route) {
         (true, true) => format!("{second} is listed twice"),
-        (true, false) => format!("{second} is already listened on by route {}", owner.0.name),
+        (true, false) => format!("{second} is already listened on by {whose}"),
         (false, true) => format!("{second} and {first} overlap"),
-        (false, false) => format!("{second} overlaps with {first} of route {}", owner.0.name),
+        (false, false) => format!("{second} overlaps with {first} of {whose}"),
     };
     let is_unix = matches!(written.value.first(), ListenAddress::Unix(_));
     let help = match (same_route, is_unix) {
@@ -147,7 +176,8 @@ fn problem(earlier: &Met<Owner<'_>>, later: Owner<'_>, second: &ListenAddress) -
         (false, false) => "choose another port for one of the two",
         (false, true) => "choose another path for one of the two",
     };
-    Problem::new(written.place.clone(), draft.key("listen"), message)
+    let key = draft.map_or_else(|| "tunnel.listen".to_owned(), |draft| draft.key("listen"));
+    Problem::new(written.place.clone(), key, message)
         .help(help)
         .label("again here")
         .also(owner.1.place.clone(), "first here")
@@ -190,6 +220,32 @@ mod tests {
         );
         assert_eq!(overlap_of("unix:/a", "unix:@a"), None);
         assert_eq!(overlap_of("[fe80::1%a]:80", "[fe80::1%b]:80"), None);
+    }
+
+    #[test]
+    fn at_the_other_end_of_a_tunnel_only_the_very_same_address_is_known_to_be_taken() {
+        let overlap_of = |a: &str, b: &str| {
+            let text = format!(
+                "routes.a = {{listen='tunnel:{a}', target='1'}}\nroutes.b = {{listen='tunnel:{b}', target='1'}}"
+            );
+            let problems = parse("f", &text, &[]).unwrap_err().list;
+            problems.iter().map(|problem| problem.line()).find(|line| line.contains("listened on"))
+        };
+
+        assert_eq!(
+            overlap_of("v/8080", "v/127.0.0.1:8080").unwrap(),
+            "routes.b.listen: tunnel:v/127.0.0.1:8080 is already listened on by route a"
+        );
+        assert!(overlap_of("v/unix:/x", "v/unix:/x").is_some());
+        for (a, b) in [
+            ("v/8080", "w/8080"),
+            ("v/8080", "v/0.0.0.0:8080"),
+            ("v/0", "v/0"),
+            ("v/80-90", "v/80-90"),
+            ("v", "v"),
+        ] {
+            assert_eq!(overlap_of(a, b), None, "{a} {b}");
+        }
     }
 
     #[test]

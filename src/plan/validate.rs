@@ -80,6 +80,9 @@ fn proxied(draft: &Draft, problems: &mut Vec<Problem>) {
             Some(_) if to.unix().is_some() => {
                 "a Unix socket of this machine cannot be dialled through proxy_url"
             }
+            Some(_) if to.there().is_some() => {
+                "what is at the other end of a tunnel cannot be dialled through proxy_url"
+            }
             _ => continue,
         };
         let problem = Problem::new(address.place.clone(), path.clone(), what);
@@ -182,7 +185,11 @@ fn idle_keys(draft: &Draft, problems: &mut Vec<Problem>) {
     let s = &draft.settings;
     let source = s.source.as_ref().and_then(|list| list.first()).map(|first| first.place.clone());
     let no_file = "this key is for the file of a Unix socket, and the route listens on none";
-    let no_way = "a Unix socket is not dialled from an address or an interface";
+    let by_tunnel = draft.targets.iter().any(|it| it.address.value.first().there().is_some());
+    let no_way = match by_tunnel {
+        true => "a target in a tunnel is not dialled from an address or an interface of this machine",
+        false => "a Unix socket is not dialled from an address or an interface",
+    };
     let keys = [
         (
             "v6only",

@@ -3,7 +3,9 @@
 
 use std::time::SystemTime;
 
-use super::{Plan, Route};
+use super::{Plan, Route, Tunnel};
+use crate::acl::May;
+use crate::config::bare_or_quoted;
 use crate::transport::tls::{Pair, TlsOriginationParts, Trust};
 use crate::units::shown_path;
 
@@ -56,6 +58,41 @@ fn of(route: &Route, now: SystemTime) -> Vec<Caution> {
         found.push(caution((false, "limits_dry_run = true: its limits refuse nobody".to_owned())));
     }
     found
+}
+
+impl Tunnel {
+    /// The warnings about what its other end may do here, which works all the same.
+    pub fn cautions(&self) -> Vec<String> {
+        let mut found = Vec::new();
+        let open: Vec<&May> = self.may_listen.beyond_loopback().collect();
+        if let (Some(open), false) = (listed(&open), self.templates.tcp.is_guarded()) {
+            found.push(format!(
+                "may_listen opens {open} beyond this machine, and every client that can reach it may connect: restrict \
+                 it under [tunnels.{name}.defaults], as allow = [\"192.168.0.0/16\"], or open it explicitly, as allow = \
+                 [\"0.0.0.0/0\", \"::/0\"]",
+                name = bare_or_quoted(self.name.as_str())
+            ));
+        }
+        let inward: Vec<&May> = self.may_dial.into_this_machine().collect();
+        if let Some(inward) = listed(&inward) {
+            found.push(format!(
+                "may_dial has {inward}: the other end reaches what this machine keeps for itself, such as services \
+                 without a password and the credentials of a cloud"
+            ));
+        }
+        found
+    }
+}
+
+/// The most entries that are named.
+const MAX_NAMED: usize = 3;
+
+/// Entries in words; `None` if there are none.
+fn listed(entries: &[&May]) -> Option<String> {
+    let named: Vec<String> = entries.iter().take(MAX_NAMED).map(ToString::to_string).collect();
+    let more = entries.len().checked_sub(MAX_NAMED).filter(|more| *more > 0);
+    let more = more.map(|more| format!(" and {more} more")).unwrap_or_default();
+    (!named.is_empty()).then(|| named.join(", ") + &more)
 }
 
 /// How many certificates the routes show, and when the first of them expires, in seconds of Unix time.

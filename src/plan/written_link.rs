@@ -6,7 +6,8 @@ use std::path::Path;
 use crate::acl::Listed;
 use crate::address::{ListenAddress, Protocol, Run, TargetAddress};
 use crate::config::{
-    Place, Problem, Settings, Texts, Written, WrittenLink, WrittenTunnel, WrittenTunnelOf, others_may_write,
+    KeyText, Place, Problem, Settings, Texts, Written, WrittenLink, WrittenTunnel, WrittenTunnelOf,
+    others_may_write,
 };
 use crate::proxy_protocol::Sender;
 use crate::transport::BindPolicy;
@@ -107,15 +108,8 @@ pub(super) fn check_public_keys(
         let mut listed: HashMap<PublicKey, (&str, &Place)> = HashMap::new();
         let key = format!("{}.public_key", of.path);
         let seen = if of.keys.connect.is_some() { &mut listed } else { &mut accepting };
+        check_not_own(&of.path, &of.keys.public_key, own, problems);
         for Written { value, place } in of.keys.public_key.iter().flatten() {
-            if own.is_some_and(|own| own.public() == value.0) {
-                let message = "this is this machine's own key";
-                let problem = Problem::new(place.clone(), key.as_str(), message);
-                problems.push(
-                    problem
-                        .help("write the key that \"loopgate tunnel key --public\" prints at the other end"),
-                );
-            }
             let Some((name, first)) = seen.insert(value.0, (of.name.as_str(), place)) else { continue };
             let message = match name == of.name.as_str() {
                 true => "this key is listed twice".to_owned(),
@@ -129,6 +123,24 @@ pub(super) fn check_public_keys(
             };
             let problem = Problem::new(place.clone(), key.as_str(), message).help(help);
             problems.push(problem.label("again here").also(first.clone(), "first here"));
+        }
+    }
+}
+
+/// The key of a tunnel's other end is another machine's.
+pub(super) fn check_not_own(
+    path: &str,
+    written: &Option<Vec<Written<KeyText>>>,
+    own: Option<&PrivateKey>,
+    problems: &mut Vec<Problem>,
+) {
+    for Written { value, place } in written.iter().flatten() {
+        if own.is_some_and(|own| own.public() == value.0) {
+            let message = "this is this machine's own key";
+            let problem = Problem::new(place.clone(), format!("{path}.public_key"), message);
+            problems.push(
+                problem.help("write the key that \"loopgate tunnel key --public\" prints at the other end"),
+            );
         }
     }
 }

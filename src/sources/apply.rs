@@ -16,7 +16,7 @@ use super::watching::Watching;
 use crate::config::{LIMIT, NamedFile, Problems};
 use crate::engine::{self, Declared, Handle, NotListening, Refused};
 use crate::ledger::LogFormat;
-use crate::plan::{self, Plan, Route, Sources};
+use crate::plan::{self, Plan, Route, Sources, Tunnel};
 
 /// Keeps an engine in step with its configuration.
 pub struct Reloader {
@@ -106,6 +106,7 @@ impl Reloader {
     }
 
     async fn carry_out(&mut self, taken: Taken) -> Answer {
+        let before = self.plan.tunnels.links.clone();
         let answer = match self.try_reload(taken.content.clone()).await {
             Ok(declared) => {
                 let files = self.plan.files.clone();
@@ -116,6 +117,8 @@ impl Reloader {
                 log_chosen(&declared, changed());
                 warn_of_open_routes(changed());
                 warn_of_cautions(changed());
+                let tunnels = self.plan.tunnels.links.values();
+                warn_of_tunnels(tunnels.filter(|tunnel| before.get(&tunnel.name) != Some(tunnel)));
                 Ok(Arc::new(declared))
             }
             Err((refusal, files)) => {
@@ -146,6 +149,7 @@ impl Reloader {
         match self.handle.declare(plan.source.clone(), plan.routes.clone()).await {
             Ok(declared) => {
                 self.handle.limit_handshakes(plan.limits.handshakes);
+                plan.tunnels = plan::keep_equal_tunnels(&self.plan.tunnels, plan.tunnels);
                 self.plan = plan;
                 Ok(declared)
             }
@@ -197,6 +201,15 @@ pub(crate) fn warn_of_open_routes<'r>(routes: impl Iterator<Item = &'r Arc<Route
 pub(crate) fn warn_of_cautions<'r>(routes: impl Iterator<Item = &'r Arc<Route>>) {
     for caution in routes.flat_map(|route| route.cautions(SystemTime::now())) {
         tracing::warn!("route {}: {}", caution.route, caution.text);
+    }
+}
+
+/// Logs the cautions of these tunnels (see [`Tunnel::cautions`]).
+pub(crate) fn warn_of_tunnels<'t>(tunnels: impl Iterator<Item = &'t Arc<Tunnel>>) {
+    for tunnel in tunnels {
+        for caution in tunnel.cautions() {
+            tracing::warn!("tunnel {}: {caution}", tunnel.name);
+        }
     }
 }
 

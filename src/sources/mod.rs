@@ -11,5 +11,5 @@ mod watching;
 pub(crate) use announce::{MAX_FORWARDING_LINES, log_listening};
 pub use apply::{Answer, Last, Reloader};
 #[cfg(feature = "cli")]
-pub(crate) use apply::{warn_of_cautions, warn_of_open_routes};
+pub(crate) use apply::{warn_of_cautions, warn_of_open_routes, warn_of_tunnels};
 pub use refusal::Refusal;

@@ -57,7 +57,12 @@ fn the_checked_in_schema_is_what_the_keys_give() {
 #[test]
 fn whatever_loads_fits_the_schema() {
     let schema = config::schema();
-    let files = [files("tests/configs/ok"), files("examples"), vec![root().join("config.example.toml")]];
+    let files = [
+        files("tests/configs/ok"),
+        files("tests/configs/tunnels/ok"),
+        files("examples"),
+        vec![root().join("config.example.toml")],
+    ];
 
     for path in files.iter().flatten() {
         let text = fs::read_to_string(path).unwrap();

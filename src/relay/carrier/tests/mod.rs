@@ -1,5 +1,6 @@
 //! Sessions over a carrier: plain ↔ one relay ═ TLS on loopback ═ another relay ↔ plain.
 
+mod cuts;
 mod ends;
 mod hostile;
 mod reuse;

@@ -91,6 +91,11 @@ impl FrameLink {
         FrameLink { records, decoder, unread: Unread::new(unread), message: Vec::new(), opened: false }
     }
 
+    /// What broke TLS, if anything has: an alert of the other end, say.
+    pub fn tls_error(&self) -> Option<&rustls::Error> {
+        self.records.tls_error()
+    }
+
     /// The address of the other end.
     ///
     /// # Errors

@@ -198,6 +198,11 @@ impl RecordStream {
         Ok(n)
     }
 
+    /// What broke TLS, if anything has.
+    pub(super) fn tls_error(&self) -> Option<&rustls::Error> {
+        self.records.broken()
+    }
+
     /// Keeps records behind those that are kept.
     pub(crate) fn keep(&mut self, wire: &[u8]) {
         if !wire.is_empty() {

@@ -3,11 +3,21 @@
 use std::hash::{Hash, Hasher};
 use std::{fmt, hint};
 
+use rustls::crypto::aws_lc_rs::default_provider;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 /// 128 random bits, as 32 hexadecimal digits. Never logged: its `Debug` is `***`.
 #[derive(Clone, Copy, Eq)]
 pub struct Token(pub [u8; 16]);
+
+impl Token {
+    /// 128 bits that nobody can guess; `None` if the system gives no random numbers.
+    pub fn random() -> Option<Token> {
+        let mut bits = [0; 16];
+        default_provider().secure_random.fill(&mut bits).ok()?;
+        Some(Token(bits))
+    }
+}
 
 /// In a time that does not depend on where two of them differ.
 impl PartialEq for Token {
@@ -88,6 +98,13 @@ mod tests {
             let refused = serde_json::from_value::<Token>(text.into()).unwrap_err().to_string();
             assert_eq!(refused, "not 32 hexadecimal digits");
         }
+    }
+
+    #[test]
+    fn no_two_random_tokens_are_the_same() {
+        let all: std::collections::HashSet<Token> = (0..1000).filter_map(|_| Token::random()).collect();
+
+        assert_eq!(all.len(), 1000);
     }
 
     #[test]

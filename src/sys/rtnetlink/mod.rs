@@ -14,6 +14,7 @@ use serde::Serialize;
 
 use super::netlink::{Answer, Request, ask, attribute, malformed, u32_at};
 
+mod changes;
 #[cfg(fuzzing)]
 pub(super) mod fuzzing;
 mod link;
@@ -21,6 +22,7 @@ mod neighbour;
 mod route;
 mod rule;
 mod tc;
+pub(crate) use changes::Changes;
 pub use link::Link;
 pub(crate) use link::links;
 pub use neighbour::Neighbour;

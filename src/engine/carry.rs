@@ -10,6 +10,7 @@ use super::runtime::context::{Context, RouteRuntime};
 use super::session::begin::begin;
 use super::session::carry_custom::needs_socket;
 use super::session::turn_away::turn_away_at;
+use super::targets::health::Stage;
 use crate::outcome::{Cause, End, Limit};
 use crate::plan::RouteId;
 use crate::transport::{Incoming, Unopened};
@@ -71,6 +72,19 @@ impl Handle {
                 Err(why)
             }
         }
+    }
+
+    /// Why new sessions of a route have no target, as far as is known: the cause of the first that is down, if all are that
+    /// clients may be sent to. `None` also of a route that is not declared.
+    pub(crate) fn down(&self, route: &RouteId) -> Option<Cause> {
+        let cx = self.cx.upgrade()?;
+        let runtime = cx.routes.lock().unwrap_or_else(PoisonError::into_inner).get(route).cloned()?;
+        let mut causes = runtime.pool.open().map(|target| match target.stage() {
+            Stage::Down(cause) => Some(cause),
+            Stage::Unknown | Stage::Up | Stage::Stalled => None,
+        });
+        let first = causes.next()??;
+        causes.all(|cause| cause.is_some()).then_some(first)
     }
 }
 

@@ -1,4 +1,5 @@
 //! The tunnels of a plan, running: controls, carriers, and what each end may ask of the other.
 
 mod control;
+mod offers;
 mod pool;

@@ -1,0 +1,124 @@
+//! Why the other end of a tunnel was not reached, or why it no longer is.
+
+use std::fmt;
+
+use super::super::control::ControlEnd;
+use crate::outcome::Cause;
+use crate::transport::tunnel::carrier::Broken;
+use crate::transport::tunnel::identity::HandshakeFault;
+use crate::transport::tunnel::message::{Bye, ByeCode};
+use crate::units::shown;
+
+/// The most characters that are shown of what the other end says.
+const MAX_WORDS: usize = 200;
+
+/// Why a connection was not made, or has ended.
+#[derive(Debug)]
+pub(crate) enum Fault {
+    /// The name was not found, or no address of it answered.
+    Unreached(Cause),
+    /// The handshake failed.
+    Handshake(HandshakeFault),
+    /// The other end has said goodbye.
+    Bye(Bye),
+    /// It has answered no question, or not in time.
+    Silent,
+    /// The connection broke.
+    Broken(Broken),
+    /// It broke the rules.
+    Protocol(String),
+    /// Our key was taken from this tunnel, or its own: nothing is dialled with it any more.
+    Withdrawn,
+    /// No random number could be had.
+    NoDice,
+}
+
+impl Fault {
+    /// The word of a state line. It never changes meaning.
+    pub(crate) fn code(&self) -> &'static str {
+        match self {
+            Fault::Unreached(cause) => cause.code(),
+            Fault::Handshake(fault) => of_handshake(fault),
+            Fault::Bye(bye) => of_bye(bye.code),
+            Fault::Silent => "timed_out",
+            Fault::Broken(_) => "lost",
+            Fault::Protocol(_) => "protocol",
+            Fault::Withdrawn => "key_withdrawn",
+            Fault::NoDice => "no_random_number",
+        }
+    }
+
+    /// When the other end wants to be dialled again, in milliseconds.
+    pub(crate) fn retry_ms(&self) -> Option<u32> {
+        match self {
+            Fault::Bye(Bye { retry_ms: Some(asked), .. }) => Some(*asked),
+            Fault::Bye(Bye { code: ByeCode::InUse, .. }) => Some(IN_USE_RETRY_MS),
+            _ => None,
+        }
+    }
+}
+
+/// When a key that is in use elsewhere is tried again, if the other end does not say.
+const IN_USE_RETRY_MS: u32 = 30_000;
+
+fn of_bye(code: ByeCode) -> &'static str {
+    match code {
+        ByeCode::Stopping => "stopping",
+        ByeCode::Revoked => "revoked",
+        ByeCode::InUse => "in_use",
+        ByeCode::Version => "version",
+        ByeCode::Overload => "overload",
+        ByeCode::Protocol => "protocol",
+        ByeCode::Replaced => "replaced",
+        ByeCode::NoSession => "no_session",
+        ByeCode::Other => "other",
+    }
+}
+
+fn of_handshake(fault: &HandshakeFault) -> &'static str {
+    match fault {
+        HandshakeFault::UnknownThere => "key_unknown_there",
+        HandshakeFault::WrongKey(_) => "wrong_key",
+        HandshakeFault::NotLoopgate | HandshakeFault::NotTls(_) => "not_loopgate",
+        HandshakeFault::Version => "version",
+        HandshakeFault::Gone { .. } | HandshakeFault::Io(_) => "lost",
+        _ => "handshake",
+    }
+}
+
+/// What follows the state line; empty where the word says it all.
+impl fmt::Display for Fault {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Fault::Unreached(cause) => f.write_str(cause.remedy()),
+            Fault::Handshake(fault) => fault.fmt(f),
+            Fault::Bye(bye) => f.write_str(&shown(&bye.words, MAX_WORDS)),
+            Fault::Silent => f.write_str("it does not answer"),
+            Fault::Broken(broken) => broken.fmt(f),
+            Fault::Protocol(why) => write!(f, "it broke the rules: {}", shown(why, MAX_WORDS)),
+            Fault::Withdrawn => f.write_str("its key is no longer in the configuration"),
+            Fault::NoDice => f.write_str("the system gives no random numbers"),
+        }
+    }
+}
+
+impl From<Broken> for Fault {
+    fn from(broken: Broken) -> Fault {
+        match broken {
+            Broken::Protocol(why) => Fault::Protocol(why),
+            Broken::Closed | Broken::Io(_) | Broken::Tls(_) => Fault::Broken(broken),
+        }
+    }
+}
+
+impl From<ControlEnd> for Fault {
+    fn from(end: ControlEnd) -> Fault {
+        match end {
+            ControlEnd::Bye(bye) => Fault::Bye(bye),
+            ControlEnd::Dead => Fault::Silent,
+            ControlEnd::Broken(broken) => broken.into(),
+            ControlEnd::Protocol(why) => Fault::Protocol(why),
+            ControlEnd::Ordered => Fault::Withdrawn,
+        }
+    }
+}

@@ -3,6 +3,7 @@
 use std::fmt;
 use std::sync::Arc;
 
+use rustls::SignatureScheme;
 use rustls::crypto::aws_lc_rs::{default_provider, sign};
 use rustls::pki_types::pem::{Error as PemError, PemObject};
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, PrivatePkcs8KeyDer};
@@ -93,6 +94,19 @@ impl PrivateKey {
     /// The public half.
     pub fn public(&self) -> PublicKey {
         self.public
+    }
+
+    /// A number that this key alone makes of a text, the same each time: for a choice that must stay the same after a restart,
+    /// and must not tell others how it was made.
+    ///
+    /// It is the beginning of a signature, which Ed25519 makes without random numbers (RFC 8032, section 5.1.6). What TLS has
+    /// a key sign begins with 64 spaces (RFC 8446, section 4.4.3), so it is none of those.
+    pub(crate) fn choice(&self, of: &str) -> u64 {
+        let signer = self.shown.key.choose_scheme(&[SignatureScheme::ED25519]);
+        let text = format!("loopgate choice\0{of}");
+        // An Ed25519 key signs with nothing else, and it signs every text.
+        let signature = signer.and_then(|signer| signer.sign(text.as_bytes()).ok()).unwrap_or_default();
+        signature.first_chunk().map_or(0, |first| u64::from_be_bytes(*first))
     }
 
     /// It as PKCS#8 in PEM, which openssl reads. Wiped when it is dropped.

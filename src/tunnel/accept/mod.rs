@@ -1,0 +1,5 @@
+//! The end of a tunnel that others connect to.
+
+mod strangers;
+mod takeover;
+mod unknown;

@@ -1,0 +1,111 @@
+//! What this end logs of what the other end wants.
+
+use std::collections::BTreeMap;
+
+use tokio::task::spawn_blocking;
+
+use crate::address::{ListenAddress, NetListen, Run, TunnelName};
+use crate::engine::{self, BindFailure, Owner};
+use crate::transport::tunnel::message::{Fate, RefusedCode, RouteIs};
+use crate::units::shown;
+
+/// The most failures that are explained at one time: the sockets of the whole machine are read for them.
+const MAX_EXPLAINED: usize = 16;
+
+/// Why addresses could not be had.
+#[derive(Debug, Default)]
+pub(super) struct Reasons {
+    failures: Vec<BindFailure>,
+    known: Explained,
+}
+
+/// The reason, by route and address.
+type Explained = BTreeMap<(String, ListenAddress), String>;
+
+impl Reasons {
+    /// The system refused it.
+    pub(super) fn fail(&mut self, failure: BindFailure) {
+        if self.failures.len() < MAX_EXPLAINED {
+            self.failures.push(failure);
+        }
+    }
+
+    /// Another route or service of this program has it.
+    pub(super) fn conflict(&mut self, route: &str, address: ListenAddress, held_by: &Owner) {
+        self.known.insert((route.to_owned(), address), format!("it belongs to {held_by}"));
+    }
+
+    /// In words. Who holds a port is read from /proc, on a thread of its own.
+    pub(super) async fn explained(self) -> Explained {
+        let Reasons { failures, mut known } = self;
+        if failures.is_empty() {
+            return known;
+        }
+        let explain = move || {
+            let diagnoses = engine::diagnose(&failures, &|_, _| None);
+            let named = failures.into_iter().zip(diagnoses).filter_map(|(failure, diagnosis)| {
+                Some(((failure.owner.route()?.name.to_string(), failure.address), diagnosis.summary))
+            });
+            named.collect::<Explained>()
+        };
+        // A panic of it costs the reason.
+        known.extend(spawn_blocking(explain).await.unwrap_or_default());
+        known
+    }
+}
+
+/// Logs what became of an address.
+pub(super) fn log(tunnel: &TunnelName, it: &RouteIs, reasons: &Explained) {
+    let route = shown(&it.name, 64);
+    let asked = it.asked.as_deref().map(|asked| shown(asked, 100)).unwrap_or_default();
+    match &it.fate {
+        Fate::Offered => tracing::debug!("tunnel={tunnel} offers {route}"),
+        Fate::Listening { address } => {
+            tracing::info!("Forwarding {address} -> tunnel:{tunnel}/{route} (route {route}@{tunnel})");
+        }
+        Fate::Refused { code: RefusedCode::NotPermitted } => tracing::warn!(
+            "tunnel={tunnel} may not listen on {asked} (route {route}). To let it, add to [tunnels.{tunnel}]: \
+             may_listen = [\"{asked}\"]"
+        ),
+        Fate::Refused { code } => {
+            let why = reason(it, reasons).unwrap_or_else(|| words(*code).to_owned());
+            tracing::warn!("route {route}@{tunnel} does NOT listen on {asked}: {why}{}", again(*code));
+        }
+    }
+}
+
+/// The reason for one of the addresses that were tried for what was asked.
+fn reason(it: &RouteIs, reasons: &Explained) -> Option<String> {
+    let run = it.asked.as_deref()?.parse::<Run<ListenAddress>>().ok()?;
+    let is_tried = |address: &ListenAddress| match (run.first(), address) {
+        (ListenAddress::Net(NetListen { ip, port: 0, .. }), ListenAddress::Net(tried)) => *ip == tried.ip,
+        _ => run.each().any(|wanted| wanted == *address),
+    };
+    let found = reasons.iter().find(|((route, address), _)| *route == it.name && is_tried(address));
+    found.map(|(_, reason)| reason.clone())
+}
+
+fn words(code: RefusedCode) -> &'static str {
+    match code {
+        RefusedCode::NotPermitted => "it is not permitted",
+        RefusedCode::Taken => "the port is taken",
+        RefusedCode::AddressNotHere => "this machine does not have the address",
+        RefusedCode::Privileged => "the system forbids it: ports below 1024 need a privilege",
+        RefusedCode::OutOfResources => "descriptors or memory are used up",
+        RefusedCode::TooMany => "the tunnel has as many listeners as max_listeners allows",
+        RefusedCode::Unsupported => "this version cannot do that",
+        RefusedCode::Other => "the system refused it",
+    }
+}
+
+/// Whether it is tried again without a change of the configuration.
+fn again(code: RefusedCode) -> &'static str {
+    match code {
+        RefusedCode::NotPermitted | RefusedCode::TooMany | RefusedCode::Unsupported => "",
+        RefusedCode::Taken
+        | RefusedCode::AddressNotHere
+        | RefusedCode::Privileged
+        | RefusedCode::OutOfResources
+        | RefusedCode::Other => "; tried again every 10 s",
+    }
+}

@@ -44,6 +44,7 @@ pub(crate) use runtime::settings::needs;
 use runtime::stopping::Stopping;
 pub use runtime::workers::{NO_THREAD, is_no_thread};
 pub use service::{Kind, Owner, Serve, Served, Service, ServiceId, Services};
+pub(crate) use session::turn_away::turn_away;
 use targets::registry::Targets;
 
 /// Starts an engine with no routes, on the current tokio runtime and on `settings.workers` threads of its own. The

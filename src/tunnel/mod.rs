@@ -4,6 +4,7 @@ mod accept;
 mod asked;
 mod control;
 mod dial;
+mod idle;
 mod link;
 mod offers;
 mod pool;

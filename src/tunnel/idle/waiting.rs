@@ -1,0 +1,218 @@
+//! Carriers on which the other end opens sessions: this end waits for OPEN on each that is idle, and answers PING.
+
+use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
+use std::sync::{Arc, Weak};
+use std::time::{Duration, Instant};
+
+use tokio::sync::{Notify, mpsc};
+use tokio::task::JoinSet;
+use tokio::time::timeout;
+
+use super::super::asked;
+use super::super::control::rates::Rates;
+use super::super::link::{Link, Pass};
+use super::super::pool::MAX_IDLE;
+use crate::engine::turn_away;
+use crate::outcome::{End, Limit};
+use crate::plan::RouteId;
+use crate::transport::Incoming;
+use crate::transport::tunnel::carrier::{Broken, Carrier, FrameLink, Home, Received};
+use crate::transport::tunnel::frame::{CloseCode, Frame};
+use crate::transport::tunnel::open::Open;
+
+/// The carriers that may be held at one time: idle, and being refused. One more is closed.
+const MAX_HELD: usize = 2 * MAX_IDLE;
+
+/// No body may come on an idle carrier; the shortest one that is refused has two bytes.
+const NO_BODY: usize = 1;
+
+/// How long an answer may take that is the last.
+const LAST_WORD: Duration = Duration::from_secs(5);
+
+/// The idle carriers of one control whose opener is the other end.
+pub(crate) struct Waiting {
+    link: Arc<Link>,
+    pass: Pass,
+    /// The same, for the way back of a carrier.
+    itself: Weak<Waiting>,
+    arrivals: mpsc::Sender<Carrier>,
+    idle: AtomicUsize,
+    /// Carriers that ended before they carried a session.
+    lost_unused: AtomicUsize,
+    changed: Notify,
+}
+
+/// What [`Waiting::run`] takes.
+pub(crate) struct Arrivals(mpsc::Receiver<Carrier>);
+
+impl Waiting {
+    /// No carrier yet; each that is added must have been let in with this pass.
+    pub(crate) fn new(link: Arc<Link>, pass: Pass) -> (Arc<Waiting>, Arrivals) {
+        let (arrivals, inbox) = mpsc::channel(MAX_HELD);
+        let waiting = Arc::new_cyclic(|itself: &Weak<Waiting>| Waiting {
+            link,
+            pass,
+            itself: itself.clone(),
+            arrivals,
+            idle: AtomicUsize::new(0),
+            lost_unused: AtomicUsize::new(0),
+            changed: Notify::new(),
+        });
+        (waiting, Arrivals(inbox))
+    }
+
+    /// How many are idle.
+    pub(crate) fn idle(&self) -> usize {
+        self.idle.load(Relaxed)
+    }
+
+    /// How many have ended before they carried a session since the last call.
+    pub(crate) fn take_lost_unused(&self) -> usize {
+        self.lost_unused.swap(0, Relaxed)
+    }
+
+    /// Resolves once one was taken, lost or added since the last call. For one task alone. Cancel safe.
+    pub(crate) async fn changed(&self) {
+        self.changed.notified().await;
+    }
+
+    /// The home of the carriers.
+    pub(crate) fn home(&self) -> Arc<dyn Home> {
+        Arc::new(Back { link: self.link.clone(), waiting: self.itself.clone() })
+    }
+
+    /// Waits on one more carrier, which may come from any thread. One beyond [`MAX_HELD`], or after the control's end, is
+    /// closed.
+    pub(crate) fn add(&self, carrier: Carrier) {
+        // Counted before it is sent, so that the count never falls below zero.
+        self.idle.fetch_add(1, Relaxed);
+        if self.arrivals.try_send(carrier).is_err() {
+            self.idle.fetch_sub(1, Relaxed);
+        }
+        self.changed.notify_one();
+    }
+
+    /// Waits on every carrier, for as long as it is polled. Cancel safe: what is held then is closed.
+    pub(crate) async fn run(self: Arc<Self>, mut arrivals: Arrivals) {
+        let mut held = JoinSet::new();
+        loop {
+            tokio::select! {
+                Some(carrier) = arrivals.0.recv(), if held.len() < MAX_HELD => {
+                    held.spawn(self.clone().hold(carrier));
+                }
+                Some(_) = held.join_next() => {}
+                else => return,
+            }
+        }
+    }
+
+    async fn hold(self: Arc<Self>, carrier: Carrier) {
+        let Carrier { link, peer, carried, home } = carrier;
+        let opened = match link.open() {
+            Ok(mut frames) => wait(&mut frames).await.map(|content| (frames, content)),
+            // The poller could not add it.
+            Err(_) => None,
+        };
+        self.idle.fetch_sub(1, Relaxed);
+        if opened.is_none() && carried == 0 {
+            self.lost_unused.fetch_add(1, Relaxed);
+        }
+        self.changed.notify_one();
+        let Some((frames, content)) = opened else { return };
+        let Ok(open) = Open::decode(&content) else { return close(frames, CloseCode::Protocol).await };
+        match self.admitted(&open).await {
+            Ok(route) => {
+                // One that cannot leave the poller is lost.
+                let Ok(link) = frames.park() else { return };
+                let carrier = Carrier { link, peer, carried, home };
+                self.carry(carrier, open, &route);
+            }
+            Err(end) => turn_away(frames, end, None, LAST_WORD).await,
+        }
+    }
+
+    /// The route of a session, if the other end may have it.
+    async fn admitted(&self, open: &Open) -> Result<RouteId, End> {
+        let route = asked::route_for(&self.link, &open.to, open.protocol).await.map_err(End::NoTarget)?;
+        if self.is_revoked() {
+            return Err(End::Revoked);
+        }
+        if self.link.sessions.load(Relaxed) >= self.link.terms().tunnel.max_connections {
+            return Err(End::Limited(Limit::Connections));
+        }
+        Ok(route)
+    }
+
+    /// The key is looked up at each session, as it may have been withdrawn since.
+    fn is_revoked(&self) -> bool {
+        self.pass.revoked.is_cancelled() || self.link.pass(&self.pass.key).is_none()
+    }
+
+    fn carry(&self, carrier: Carrier, open: Open, route: &RouteId) {
+        let terms = self.link.terms();
+        let trust_client = terms.tunnel.trust_client;
+        let incoming = Incoming::carried(carrier, open, self.link.name.clone(), trust_client);
+        self.link.sessions.fetch_add(1, Relaxed);
+        // The other end was told of a refusal, and the carrier's home that it is lost.
+        let _ = self.link.engine.carry(route, incoming);
+    }
+}
+
+/// Waits for OPEN; resolves with its content, or with nothing if the carrier has ended.
+async fn wait(frames: &mut FrameLink) -> Option<Vec<u8>> {
+    let mut rates = Rates::default();
+    let broken = loop {
+        match frames.receive(NO_BODY).await {
+            Ok(Received::Frame(Frame::Open(content))) => return Some(content),
+            Ok(Received::Frame(Frame::Ping(number))) if rates.ping(Instant::now()) => {
+                if frames.queue(&Frame::Pong(number)).is_err() {
+                    return None;
+                }
+            }
+            Ok(Received::Frame(Frame::Close(_))) => return None,
+            Ok(_) => break Broken::Protocol("a frame that has no place on an idle carrier".into()),
+            Err(broken) => break broken,
+        }
+    };
+    if let Broken::Protocol(why) = broken {
+        tracing::debug!("a carrier is closed: {why}");
+        tell_close(frames, CloseCode::Protocol).await;
+    }
+    None
+}
+
+async fn close(mut frames: FrameLink, code: CloseCode) {
+    tell_close(&mut frames, code).await;
+}
+
+/// Says why this end closes.
+pub(super) async fn tell_close(frames: &mut FrameLink, code: CloseCode) {
+    let told = async {
+        frames.queue(&Frame::Close(code))?;
+        frames.flush().await
+    };
+    // It is closed either way.
+    let _: Result<Result<(), Broken>, _> = timeout(LAST_WORD, told).await;
+}
+
+/// The way back of a carrier from its session to those that wait, if their control still lives.
+struct Back {
+    link: Arc<Link>,
+    waiting: Weak<Waiting>,
+}
+
+impl Home for Back {
+    fn free(&self, carrier: Carrier) {
+        self.link.sessions.fetch_sub(1, Relaxed);
+        if let Some(waiting) = self.waiting.upgrade() {
+            waiting.add(carrier);
+        }
+    }
+
+    fn lost(&self) {
+        self.link.sessions.fetch_sub(1, Relaxed);
+        if let Some(waiting) = self.waiting.upgrade() {
+            waiting.changed.notify_one();
+        }
+    }
+}

@@ -8,3 +8,4 @@ mod idle;
 mod link;
 mod offers;
 mod pool;
+mod talk;

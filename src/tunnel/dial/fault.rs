@@ -6,6 +6,7 @@ use super::super::control::ControlEnd;
 use crate::outcome::Cause;
 use crate::transport::tunnel::carrier::Broken;
 use crate::transport::tunnel::identity::HandshakeFault;
+use crate::transport::tunnel::line::{Dialled, HandshakeFailed};
 use crate::transport::tunnel::message::{Bye, ByeCode};
 use crate::units::shown;
 
@@ -46,6 +47,31 @@ impl Fault {
             Fault::Withdrawn => "key_withdrawn",
             Fault::NoDice => "no_random_number",
         }
+    }
+
+    /// The result of the dial that it ended, as it is counted.
+    pub(crate) fn dialled(&self) -> Dialled {
+        match self {
+            Fault::Unreached(Cause::NoAddress) => Dialled::NoAddress,
+            Fault::Unreached(Cause::Refused) => Dialled::Refused,
+            Fault::Unreached(Cause::TimedOut) | Fault::Silent => Dialled::TimedOut,
+            Fault::Unreached(Cause::Unreachable) => Dialled::Unreachable,
+            Fault::Handshake(_) => Dialled::Handshake,
+            Fault::Bye(_) => Dialled::Bye,
+            _ => Dialled::Other,
+        }
+    }
+
+    /// Why the handshake failed, if that is what failed, as it is counted.
+    pub(crate) fn handshake_failed(&self) -> Option<HandshakeFailed> {
+        let Fault::Handshake(fault) = self else { return None };
+        Some(match fault {
+            HandshakeFault::UnknownThere => HandshakeFailed::UnknownThere,
+            HandshakeFault::WrongKey(_) => HandshakeFailed::WrongKey,
+            HandshakeFault::NotLoopgate | HandshakeFault::NotTls(_) => HandshakeFailed::NotLoopgate,
+            HandshakeFault::Version => HandshakeFailed::Version,
+            _ => HandshakeFailed::Other,
+        })
     }
 
     /// When the other end wants to be dialled again, in milliseconds.

@@ -1,9 +1,211 @@
-//! The end of a tunnel that opens its connections.
+//! The end of a tunnel that opens its connections: it dials until it is let in, lives, and dials again.
 
 mod addresses;
 mod attempt;
 mod back_off;
-mod changes;
+mod carriers;
+pub(crate) mod changes;
 mod fault;
+mod hints;
+mod live;
 mod order;
 mod told;
+
+use std::hash::{BuildHasher, RandomState};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use tokio::sync::watch;
+use tokio::time::sleep;
+
+use super::link::{Link, Terms};
+use crate::address::{Host, TargetAddress};
+use crate::transport::tunnel::identity::{Dialling, HandshakeFault};
+use crate::transport::tunnel::line::Dialled;
+use crate::transport::tunnel::message::{Hello, Token};
+use addresses::LookUps;
+use attempt::{Entered, connect, enter};
+use back_off::BackOff;
+use fault::Fault;
+use live::{Ended, Known, live};
+use order::{BACK_TO_FIRST, Order};
+use told::Told;
+
+/// Dials a tunnel until it is stopped. `nudges` changes when the network may have, and when the configuration was read
+/// anew: then it is dialled at once, and a control that stands is asked whether it lives.
+///
+/// Not cancel safe: a dropped control is closed without a goodbye.
+pub(crate) async fn run(link: Arc<Link>, nudges: watch::Receiver<u64>) {
+    let mut dialler = Dialler {
+        nudges,
+        order: Order::default(),
+        back_off: BackOff::default(),
+        look_ups: LookUps::default(),
+        is_round: false,
+        told: Told::default(),
+        known: Known::default(),
+        instance: None,
+        link,
+    };
+    let over = dialler.link.over.clone();
+    loop {
+        let entered = tokio::select! {
+            entered = dialler.attempt() => entered,
+            () = over.cancelled() => return,
+        };
+        let ended = match entered {
+            Ok((entered, host)) => dialler.live(entered, &host).await,
+            Err(fault) => Ended::Fault(fault),
+        };
+        let fault = match ended {
+            Ended::Fault(fault) => fault,
+            Ended::Changed => continue,
+            Ended::Stopped => return,
+        };
+        tokio::select! {
+            () = dialler.wait(fault) => {}
+            () = over.cancelled() => return,
+        }
+    }
+}
+
+struct Dialler {
+    link: Arc<Link>,
+    nudges: watch::Receiver<u64>,
+    order: Order,
+    back_off: BackOff,
+    look_ups: LookUps,
+    /// Whether the whole list was tried since it last worked.
+    is_round: bool,
+    told: Told,
+    known: Known,
+    /// The secret of this process towards the other end.
+    instance: Option<Token>,
+}
+
+impl Dialler {
+    /// Tries the address whose turn it is.
+    async fn attempt(&mut self) -> Result<(Entered, String), Fault> {
+        let terms = self.link.terms();
+        let place = self.order.now(terms.tunnel.connect.len());
+        let instance = self.instance()?;
+        let entered = match terms.tunnel.connect.get(place) {
+            Some(target) => dial(&terms, target, instance, &mut self.look_ups).await,
+            None => Err(Fault::Withdrawn),
+        };
+        count(&self.link, entered.as_ref().err());
+        self.is_round = entered.is_ok() || self.order.failed(terms.tunnel.connect.len());
+        entered
+    }
+
+    fn instance(&mut self) -> Result<Token, Fault> {
+        if self.instance.is_none() {
+            self.instance = Some(Token::random().ok_or(Fault::NoDice)?);
+        }
+        self.instance.ok_or(Fault::NoDice)
+    }
+
+    async fn live(&mut self, entered: Entered, host: &str) -> Ended {
+        let begun = Instant::now();
+        let terms = self.link.terms();
+        let is_first = self.order.now(terms.tunnel.connect.len()) == 0;
+        self.order.worked();
+        if self.told.is_up(entered.peer) {
+            told::up(&self.link.name, entered.peer, entered.rtt);
+        }
+        let look_ups = &mut self.look_ups;
+        let elsewhere = async {
+            match terms.tunnel.connect.first() {
+                Some(first) if !is_first => until_back(&terms, first, look_ups).await,
+                _ => std::future::pending().await,
+            }
+        };
+        let ended = live(&self.link, entered, host, self.nudges.clone(), &mut self.known, elsewhere).await;
+        self.back_off.was_up(begun.elapsed());
+        ended
+    }
+
+    /// Tells why the tunnel is down, and waits until it is to be dialled again: at once while there is an address of the
+    /// list that was not tried.
+    async fn wait(&mut self, fault: Fault) {
+        if !self.is_round {
+            return;
+        }
+        let pause = match fault.retry_ms() {
+            Some(asked) => back_off::asked(asked),
+            None => self.back_off.failed(dice()),
+        };
+        if self.told.is_down(fault.code()) {
+            told::down(&self.link.name, &fault, pause);
+            if let Fault::Handshake(HandshakeFault::UnknownThere) = fault {
+                hints::key_unknown_there(&self.link.terms());
+            }
+        }
+        let mut changes = self.link.changes();
+        changes.mark_unchanged();
+        self.nudges.mark_unchanged();
+        tokio::select! {
+            () = sleep(pause) => {}
+            // An error means that nobody nudges any more; the pause goes on.
+            Ok(()) = self.nudges.changed() => {}
+            Ok(()) = changes.changed() => {}
+        }
+    }
+}
+
+/// Counts how a dial went, of a control or a carrier.
+fn count(link: &Link, fault: Option<&Fault>) {
+    let numbers = link.line.numbers();
+    numbers.dials(fault.map_or(Dialled::Up, Fault::dialled)).add(1);
+    if let Some(why) = fault.and_then(Fault::handshake_failed) {
+        numbers.handshakes_failed(why).add(1);
+    }
+}
+
+/// Looks up, connects, and asks to be let in.
+async fn dial(
+    terms: &Terms,
+    target: &TargetAddress,
+    instance: Token,
+    look_ups: &mut LookUps,
+) -> Result<(Entered, String), Fault> {
+    let tunnel = &terms.tunnel;
+    let addresses = look_ups.addresses(target).await.map_err(Fault::Unreached)?;
+    let stream = connect(&addresses, tunnel).await.map_err(Fault::Unreached)?;
+    let tls = Dialling::new(&tunnel.private_key, &tunnel.public_keys);
+    let host = host(target);
+    let hello = Hello::Control { software: software(), instance, features: Vec::new() };
+    Ok((enter(stream, &tls, &host, hello).await?, host))
+}
+
+/// Resolves once the first address of the list answers again.
+async fn until_back(terms: &Terms, first: &TargetAddress, look_ups: &mut LookUps) {
+    loop {
+        sleep(BACK_TO_FIRST).await;
+        let answers = async {
+            let addresses = look_ups.addresses(first).await.ok()?;
+            connect(&addresses, &terms.tunnel).await.ok()
+        };
+        if answers.await.is_some() {
+            return;
+        }
+    }
+}
+
+fn host(target: &TargetAddress) -> String {
+    match target.net() {
+        Some((Host::Name(name), _)) => name.to_string(),
+        Some((Host::Ip(ip), _)) => ip.to_string(),
+        _ => String::new(),
+    }
+}
+
+fn software() -> String {
+    concat!("loopgate ", env!("CARGO_PKG_VERSION")).to_owned()
+}
+
+/// A number that is as likely as any other. It decides waits, and no secret.
+fn dice() -> u64 {
+    // Its keys differ at each call.
+    RandomState::new().hash_one(())
+}

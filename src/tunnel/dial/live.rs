@@ -1,0 +1,196 @@
+//! A control of the dialling end, from WELCOME to its end, with all that belongs to it.
+
+use std::pin::pin;
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
+
+use tokio::sync::watch;
+use tokio::time::timeout;
+
+use super::super::control::{self, Control};
+use super::super::idle::keeping::Keeping;
+use super::super::idle::waiting::Waiting;
+use super::super::link::{Link, Pass};
+use super::super::offers::fates::Fates;
+use super::super::talk;
+use super::attempt::Entered;
+use super::carriers::Carriers;
+use super::fault::Fault;
+use crate::address::TunnelName;
+use crate::plan::Tunnel;
+use crate::transport::tunnel::message::{Bye, ByeCode, Message};
+
+/// How long the goodbye of this end may take.
+const GOODBYE: Duration = Duration::from_secs(2);
+
+/// Clocks that differ by more are told of.
+const CLOCKS: Duration = Duration::from_secs(120);
+
+/// Why a control ended.
+pub(crate) enum Ended {
+    /// By itself, or by the other end.
+    Fault(Fault),
+    /// The configuration has changed: the tunnel is dialled anew, at once.
+    Changed,
+    /// The program stops.
+    Stopped,
+}
+
+/// What outlives a control.
+#[derive(Default)]
+pub(crate) struct Known {
+    fates: Fates,
+    are_clocks_told: bool,
+}
+
+/// Lives until the control ends. `nudges` changes when the network may have.
+///
+/// Not cancel safe: a dropped control is closed without a goodbye.
+pub(crate) async fn live(
+    link: &Arc<Link>,
+    entered: Entered,
+    host: &str,
+    mut nudges: watch::Receiver<u64>,
+    known: &mut Known,
+    elsewhere: impl Future<Output = ()>,
+) -> Ended {
+    let Some(pass) = link.pass(&entered.key) else { return Ended::Fault(Fault::Withdrawn) };
+    known.compare_clocks(&link.name, &entered.welcome.time);
+    let there: Option<TunnelName> = entered.welcome.name.parse().ok();
+    let (control, inbox) = control::channel();
+    let (waiting, arrivals) = Waiting::new(link.clone(), pass.clone());
+    let keeping = Keeping::new(link.line.clone());
+    let (carry, wish) = watch::channel(0);
+    let carriers = Arc::new(Carriers {
+        link: link.clone(),
+        peer: entered.peer,
+        host: host.to_owned(),
+        key: entered.key,
+        session: entered.welcome.session,
+        keeping: keeping.clone(),
+        waiting: waiting.clone(),
+    });
+    let _up = Up::new(link, &keeping);
+    let ping = ping(&link.terms().tunnel, entered.welcome.ping_s);
+    let mut on_message = |message: Message| match message {
+        Message::Carry { ready } => {
+            carry.send_replace(ready.into());
+        }
+        message => talk::hear(link, there.as_ref(), &mut known.fates, message),
+    };
+    let mut running = pin!(control::run(entered.link, ping, inbox, &mut on_message));
+    let least = || talk::least(link);
+    let why = tokio::select! {
+        end = &mut running => return Ended::Fault(end.into()),
+        () = waiting.run(arrivals) => Leave::Broken,
+        () = keeping.clone().run(least) => Leave::Broken,
+        () = carriers.keep(wish) => Leave::Broken,
+        () = talk::tell(link, &control) => Leave::Broken,
+        () = probe(&control, &mut nudges) => Leave::Broken,
+        why = leave(link, &pass) => why,
+        () = elsewhere => Leave::Changed,
+    };
+    let said = async { tokio::join!(control.send(Message::Bye(why.bye())), running) };
+    // It is closed either way.
+    let _ = timeout(GOODBYE, said).await;
+    why.ended()
+}
+
+/// Why this end leaves.
+#[derive(Clone, Copy)]
+enum Leave {
+    Stopping,
+    Changed,
+    Revoked,
+    /// A task of the control's has ended, which none does.
+    Broken,
+}
+
+impl Leave {
+    fn bye(self) -> Bye {
+        let code = match self {
+            Leave::Stopping | Leave::Changed | Leave::Broken => ByeCode::Stopping,
+            Leave::Revoked => ByeCode::Revoked,
+        };
+        Bye { code, words: String::new(), retry_ms: None }
+    }
+
+    fn ended(self) -> Ended {
+        match self {
+            Leave::Stopping => Ended::Stopped,
+            Leave::Changed => Ended::Changed,
+            Leave::Revoked => Ended::Fault(Fault::Withdrawn),
+            Leave::Broken => Ended::Fault(Fault::Protocol("a task of this end has failed".into())),
+        }
+    }
+}
+
+/// Resolves once the control is to end.
+async fn leave(link: &Link, pass: &Pass) -> Leave {
+    let mut changes = link.changes();
+    let begun = changes.borrow_and_update().clone();
+    loop {
+        tokio::select! {
+            () = link.over.cancelled() => return Leave::Stopping,
+            () = pass.revoked.cancelled() => return Leave::Revoked,
+            Ok(()) = changes.changed() => {}
+        }
+        if !is_same_way(&begun.tunnel, &changes.borrow_and_update().tunnel) {
+            return Leave::Changed;
+        }
+    }
+}
+
+/// Whether a control made for the one may stay for the other.
+fn is_same_way(one: &Tunnel, other: &Tunnel) -> bool {
+    let of = |it: &Tunnel| (it.connect.clone(), it.private_key.clone(), it.ping, it.congestion.clone());
+    of(one) == of(other)
+}
+
+/// Asks whether the other end still answers whenever the network may have changed.
+async fn probe(control: &Control, nudges: &mut watch::Receiver<u64>) {
+    while nudges.changed().await.is_ok() {
+        // If it does not answer, the control ends.
+        control.probe().await;
+    }
+    std::future::pending().await
+}
+
+/// The shorter of what either end wants; bounded where it is used.
+fn ping(tunnel: &Tunnel, theirs_s: u16) -> Duration {
+    tunnel.ping.min(Duration::from_secs(theirs_s.into()))
+}
+
+impl Known {
+    /// Tells once of clocks that differ: the times of the two logs cannot be compared then.
+    fn compare_clocks(&mut self, name: &TunnelName, there: &str) {
+        let Ok(there) = humantime::parse_rfc3339(there) else { return };
+        let now = SystemTime::now();
+        let differ = now.duration_since(there).or_else(|_| there.duration_since(now)).unwrap_or_default();
+        if differ > CLOCKS && !std::mem::replace(&mut self.are_clocks_told, true) {
+            let differ = differ.as_secs();
+            tracing::warn!("tunnel" = %name, "tunnel={name}: the clocks of the two machines differ by {differ} s");
+        }
+    }
+}
+
+/// The tunnel is up for as long as this lives.
+struct Up<'l> {
+    link: &'l Link,
+    keeping: Arc<Keeping>,
+}
+
+impl<'l> Up<'l> {
+    fn new(link: &'l Link, keeping: &Arc<Keeping>) -> Up<'l> {
+        link.line.set_up();
+        Up { link, keeping: keeping.clone() }
+    }
+}
+
+impl Drop for Up<'_> {
+    fn drop(&mut self) {
+        self.keeping.end();
+        self.link.line.set_down();
+        self.link.asked.lose();
+    }
+}

@@ -74,6 +74,11 @@ impl Fault {
         })
     }
 
+    /// Whether the other end has said that it will be back.
+    pub(crate) fn is_announced(&self) -> bool {
+        matches!(self, Fault::Bye(Bye { code: ByeCode::Stopping, retry_ms: Some(_), .. }))
+    }
+
     /// When the other end wants to be dialled again, in milliseconds.
     pub(crate) fn retry_ms(&self) -> Option<u32> {
         match self {
@@ -112,11 +117,20 @@ fn of_handshake(fault: &HandshakeFault) -> &'static str {
     }
 }
 
+/// What to do about a cause, where it is not the target of a route that was dialled.
+fn remedy(cause: Cause) -> &'static str {
+    match cause {
+        Cause::Refused => "nothing accepts there: start Loopgate there, or correct `connect`",
+        Cause::TimedOut => "no answer: a firewall drops, the machine is off, or name servers do not answer",
+        cause => cause.remedy(),
+    }
+}
+
 /// What follows the state line; empty where the word says it all.
 impl fmt::Display for Fault {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Fault::Unreached(cause) => f.write_str(cause.remedy()),
+            Fault::Unreached(cause) => f.write_str(remedy(*cause)),
             Fault::Handshake(fault) => fault.fmt(f),
             Fault::Bye(bye) => f.write_str(&shown(&bye.words, MAX_WORDS)),
             Fault::Silent => f.write_str("it does not answer"),
@@ -146,5 +160,44 @@ impl From<ControlEnd> for Fault {
             ControlEnd::Protocol(why) => Fault::Protocol(why),
             ControlEnd::Ordered => Fault::Withdrawn,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn bye(code: ByeCode, retry_ms: Option<u32>) -> Fault {
+        Fault::Bye(Bye { code, words: "\u{1b}[2J".into(), retry_ms })
+    }
+
+    #[test]
+    fn a_fault_has_a_word_and_says_what_to_do_about_the_other_end() {
+        let words = |fault: Fault| format!("{} {fault}", fault.code());
+
+        assert_eq!(
+            words(Fault::Unreached(Cause::Refused)),
+            "refused nothing accepts there: start Loopgate there, or correct `connect`"
+        );
+        assert_eq!(
+            words(Fault::Handshake(HandshakeFault::UnknownThere)),
+            "key_unknown_there it does not let this machine in: it does not know its key"
+        );
+        assert!(!words(bye(ByeCode::InUse, None)).contains('\u{1b}'));
+        assert_eq!(bye(ByeCode::InUse, None).code(), "in_use");
+    }
+
+    #[test]
+    fn a_key_in_use_is_tried_again_in_half_a_minute_and_an_end_that_starts_anew_when_it_says() {
+        assert_eq!(bye(ByeCode::InUse, None).retry_ms(), Some(30_000));
+        assert_eq!(bye(ByeCode::Stopping, Some(500)).retry_ms(), Some(500));
+        assert_eq!(bye(ByeCode::Stopping, None).retry_ms(), None);
+
+        assert!(bye(ByeCode::Stopping, Some(500)).is_announced());
+        assert!(
+            ![bye(ByeCode::Stopping, None), bye(ByeCode::InUse, Some(1)), Fault::Silent]
+                .iter()
+                .any(Fault::is_announced)
+        );
     }
 }

@@ -131,6 +131,10 @@ impl Dialler {
         if !self.is_round {
             return;
         }
+        // An end that starts anew, and says so, is no end that comes and goes.
+        if fault.is_announced() {
+            self.back_off.reset();
+        }
         let pause = match fault.retry_ms() {
             Some(asked) => back_off::asked(asked),
             None => self.back_off.failed(dice()),

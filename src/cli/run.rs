@@ -17,11 +17,16 @@ use crate::limits::OF_PROGRAM;
 use crate::plan::{self, Plan, Sources};
 use crate::probe;
 use crate::sources::{
-    MAX_FORWARDING_LINES, Reloader, log_listening, warn_of_cautions, warn_of_open_routes, warn_of_tunnels,
+    MAX_FORWARDING_LINES, Reloader, Undeclared, declare, log_listening, warn_of_cautions,
+    warn_of_open_routes, warn_of_tunnels,
 };
+use crate::tunnel::Tunnels;
 
 /// How long an immediate stop may take to reset the remaining sessions.
 const LAST_RESETS: Duration = Duration::from_secs(1);
+
+/// How long telling the other ends of tunnels may take that the program stops.
+const GOODBYES: Duration = Duration::from_secs(2);
 
 /// How long writing the last log lines may take.
 const LAST_LINES: Duration = Duration::from_secs(2);
@@ -84,7 +89,8 @@ async fn life(
         Err(error) => return cannot_start(&error),
     };
     handle.limit_handshakes(plan.limits.handshakes);
-    match handle.declare(plan.source.clone(), plan.routes.clone()).await {
+    let tunnels = Arc::new(Tunnels::new(handle.clone()));
+    match declare(&handle, &tunnels, &plan).await {
         Ok(declared) => {
             announce(&declared);
             warn_of_open_routes(plan.routes.values());
@@ -92,24 +98,31 @@ async fn life(
             warn_of_tunnels(plan.tunnels.links.values());
             after(&declared);
         }
-        Err(Refused::Bind(failures)) => {
+        Err(Undeclared::NoThread(error)) => return cannot_start(&error),
+        Err(Undeclared::Refused(Refused::Bind(failures))) => {
             let arguments: Vec<String> = std::env::args().skip(1).collect();
             let instead = |address, free| suggest_port::command(&arguments, address, free);
             let diagnoses = engine::diagnose(&failures, &instead);
             complain(&diagnosis::bind_report(&diagnoses));
             return diagnosis::exit_code(&diagnoses);
         }
-        Err(refused) => {
+        Err(Undeclared::Refused(refused)) => {
             complain(&format!("error: {refused}"));
             return code::INTERNAL;
         }
     }
-    until_stopped(signals, reloader(plan, handle.clone()), &handle).await
+    let reloader = reloader(plan, handle.clone()).with_tunnels(tunnels.clone());
+    until_stopped(signals, reloader, &handle, &tunnels).await
 }
 
 /// Reloads whenever the file changes or SIGHUP arrives; without a file, SIGHUP stops. Drains and stops at the first
 /// signal that stops; the second ends the drain.
-async fn until_stopped(mut signals: Signals, mut reloader: Reloader, handle: &Handle) -> u8 {
+async fn until_stopped(
+    mut signals: Signals,
+    mut reloader: Reloader,
+    handle: &Handle,
+    tunnels: &Tunnels,
+) -> u8 {
     let Signals { hangup, stop, told } = &mut signals;
     let reloading = async {
         // The terminal was closed, and nothing else knows of a run that has no file.
@@ -127,8 +140,13 @@ async fn until_stopped(mut signals: Signals, mut reloader: Reloader, handle: &Ha
     }
     stop.settle().await;
     let patience = reloader.plan().limits.drain_timeout;
+    let stopping = async {
+        // First, so that the other ends open no session here any more; those that are open drain.
+        tunnels.stop(GOODBYES.min(patience)).await;
+        handle.stop(patience).await
+    };
     tokio::select! {
-        stopped = handle.stop(patience) => match stopped {
+        stopped = stopping => match stopped {
             Ok(_) => {
                 tracing::info!("stopped");
                 code::OK
@@ -189,6 +207,9 @@ fn announce(declared: &Declared) {
     let more = routes.len().saturating_sub(MAX_FORWARDING_LINES);
     if more > 0 {
         tracing::info!("Forwarding {more} more listeners");
+    }
+    for listening in declared.listening.iter().filter(|it| it.owner.kind() == Kind::Service) {
+        tracing::info!("Tunnels connect to {}", listening.address);
     }
     for NotListening { owner, address, why } in &declared.not_listening {
         tracing::warn!("{owner} does NOT listen on {address}: {why}; still trying");

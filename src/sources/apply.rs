@@ -10,6 +10,7 @@ use std::sync::Arc;
 use std::time::SystemTime;
 
 use super::announce::log_chosen;
+use super::declare::{Undeclared, declare};
 use super::file::{Taken, Watch};
 use super::refusal::Refusal;
 use super::watching::Watching;
@@ -17,11 +18,13 @@ use crate::config::{LIMIT, NamedFile, Problems};
 use crate::engine::{self, Declared, Handle, NotListening, Refused};
 use crate::ledger::LogFormat;
 use crate::plan::{self, Plan, Route, Sources, Tunnel};
+use crate::tunnel::Tunnels;
 
 /// Keeps an engine in step with its configuration.
 pub struct Reloader {
     sources: Sources,
     handle: Handle,
+    tunnels: Arc<Tunnels>,
     plan: Plan,
     watch: Watching,
     log_format: Option<LogFormat>,
@@ -44,10 +47,19 @@ pub struct Last {
 type Rejected = (Refusal, Vec<NamedFile>);
 
 impl Reloader {
-    /// A reloader for an engine that runs `plan`, which was loaded from `sources`.
+    /// A reloader for an engine that runs `plan`, which was loaded from `sources`. Its tunnels are those that begin with the
+    /// first reload; see [`Reloader::with_tunnels`].
     pub fn new(sources: Sources, plan: Plan, handle: Handle) -> Reloader {
         let watch = Watching::new(sources.file.as_deref(), &plan);
-        Reloader { sources, handle, plan, watch, log_format: None, last: None }
+        let tunnels = Arc::new(Tunnels::new(handle.clone()));
+        Reloader { sources, handle, tunnels, plan, watch, log_format: None, last: None }
+    }
+
+    /// With these tunnels, which [`declare`] has given the plan that runs.
+    #[must_use]
+    pub fn with_tunnels(mut self, tunnels: Arc<Tunnels>) -> Reloader {
+        self.tunnels = tunnels;
+        self
     }
 
     /// Fixes the log's format to that of the command line, whatever the file has.
@@ -146,21 +158,22 @@ impl Reloader {
         if !unchangeable.is_empty() {
             return Err((Refusal::Unchangeable(unchangeable), plan.files));
         }
-        match self.handle.declare(plan.source.clone(), plan.routes.clone()).await {
+        plan.tunnels = plan::keep_equal_tunnels(&self.plan.tunnels, plan.tunnels);
+        match declare(&self.handle, &self.tunnels, &plan).await {
             Ok(declared) => {
                 self.handle.limit_handshakes(plan.limits.handshakes);
-                plan.tunnels = plan::keep_equal_tunnels(&self.plan.tunnels, plan.tunnels);
                 self.plan = plan;
                 Ok(declared)
             }
-            Err(Refused::Bind(failures)) => {
+            Err(Undeclared::Refused(Refused::Bind(failures))) => {
                 let diagnose = move || {
                     let diagnoses = engine::diagnose(&failures, &|_, _| None);
                     Refusal::Bind { failures, diagnoses }
                 };
                 Err((self.watch.run(diagnose).await, plan.files))
             }
-            Err(refused) => Err((Refusal::Engine(refused), plan.files)),
+            Err(Undeclared::Refused(refused)) => Err((Refusal::Engine(refused), plan.files)),
+            Err(Undeclared::NoThread(error)) => Err((Refusal::NoThread(error), plan.files)),
         }
     }
 }

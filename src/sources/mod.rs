@@ -2,6 +2,7 @@
 
 mod announce;
 mod apply;
+mod declare;
 mod file;
 mod file_thread;
 mod refusal;
@@ -12,4 +13,5 @@ pub(crate) use announce::{MAX_FORWARDING_LINES, log_listening};
 pub use apply::{Answer, Last, Reloader};
 #[cfg(feature = "cli")]
 pub(crate) use apply::{warn_of_cautions, warn_of_open_routes, warn_of_tunnels};
+pub use declare::{Undeclared, declare};
 pub use refusal::Refusal;

@@ -1,6 +1,7 @@
 //! Why a reload changed nothing, as data. Its `Display` form is the text in the log.
 
 use std::fmt;
+use std::io;
 use std::path::PathBuf;
 
 use crate::config::Problems;
@@ -24,6 +25,8 @@ pub enum Refusal {
         /// The diagnosis of each.
         diagnoses: Vec<Diagnosis>,
     },
+    /// The thread on which tunnels live cannot be started.
+    NoThread(io::Error),
     /// Another refusal of the engine.
     Engine(Refused),
 }
@@ -37,6 +40,7 @@ impl fmt::Display for Refusal {
             Refusal::Problems(problems) => f.write_str(&problems.render(false)),
             Refusal::Unchangeable(keys) => f.write_str(&keys.join("\n")),
             Refusal::Bind { diagnoses, .. } => f.write_str(&bind_report(diagnoses)),
+            Refusal::NoThread(error) => write!(f, "the thread of the tunnels cannot be started: {error}"),
             Refusal::Engine(refused) => refused.fmt(f),
         }
     }

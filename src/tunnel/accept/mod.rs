@@ -1,5 +1,215 @@
 //! The end of a tunnel that others connect to.
+//!
+//! A connection is a stranger until its key is proven: [`strangers`] has a place for it or not. Then it says in one message
+//! what it is for ([`hello`]): a control goes to the [`seat`] of its tunnel, which decides which one stays; a carrier names
+//! its control.
 
+mod hello;
+mod live;
+mod probe;
+mod seat;
+mod session;
 mod strangers;
 mod takeover;
 mod unknown;
+
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use tokio::time::timeout;
+use tokio_util::sync::CancellationToken;
+
+pub(super) use seat::{MAX_NEWCOMERS, Newcomer, keep as keep_seat};
+pub(super) use session::{Book, Door};
+use strangers::Strangers;
+use unknown::UnknownKeys;
+
+use crate::engine::{Serve, Served};
+use crate::limits::ClientKey;
+use crate::outcome::Client;
+use crate::plan;
+use crate::proxy_protocol::{self, Ends, LONGEST, Senders};
+use crate::transport::tunnel::carrier::FrameLink;
+use crate::transport::tunnel::identity::{Accepting, HandshakeFault, Secured, accept_handshake, last_words};
+use crate::transport::{Incoming, Link, Stream, peek, take_seen};
+
+/// How long a PROXY header and a handshake may take together, and HELLO after them.
+const STEP: Duration = Duration::from_secs(3);
+
+/// How long a connection that is refused has to read why.
+const LAST_WORDS: Duration = Duration::from_secs(1);
+
+/// What answers the connections of `[tunnel] listen`. One for the whole life of the program: a reload changes what is in it.
+pub(super) struct Accept(Arc<Inner>);
+
+struct Inner {
+    book: Arc<Book>,
+    rules: Mutex<Option<Rules>>,
+    strangers: Mutex<Strangers>,
+    unknown: Mutex<UnknownKeys>,
+    probes: probe::Probes,
+}
+
+/// What a plan says of those that connect.
+#[derive(Clone)]
+struct Rules {
+    tls: Accepting,
+    senders: Senders,
+}
+
+impl Accept {
+    /// Nobody is let in before [`Accept::follow`].
+    pub(super) fn new(book: Arc<Book>) -> Accept {
+        Accept(Arc::new(Inner {
+            book,
+            rules: Mutex::default(),
+            strangers: Mutex::default(),
+            unknown: Mutex::default(),
+            probes: probe::Probes::default(),
+        }))
+    }
+
+    /// Takes over what a plan says.
+    pub(super) fn follow(&self, tunnels: &plan::Tunnels) {
+        let rules = tunnels.private_key.as_ref().map(|own| Rules {
+            tls: Accepting::new(own, self.0.book.clone()),
+            senders: tunnels.accept_proxy.clone(),
+        });
+        *lock(&self.0.rules) = rules;
+    }
+
+    /// Logs what was refused since the last time, at most once a minute.
+    pub(super) fn tell(&self) {
+        self.0.tell();
+    }
+}
+
+impl Serve for Accept {
+    fn serve(&self, incoming: Incoming, draining: CancellationToken) -> Served {
+        let inner = self.0.clone();
+        Box::pin(async move {
+            let served = inner.serve(incoming);
+            // What is let in has left for the thread of the tunnels by then.
+            draining.run_until_cancelled(served).await;
+        })
+    }
+}
+
+impl Inner {
+    async fn serve(self: Arc<Inner>, incoming: Incoming) {
+        let Some(rules) = lock(&self.rules).clone() else { return incoming.stream.reset() };
+        let client = incoming.client;
+        // Whoever names others in a header has no place of its own: each of those has.
+        let is_sender = rules.senders.contains(&client);
+        let place = if is_sender { None } else { self.place(address(client)) };
+        if !is_sender && place.is_none() {
+            return incoming.stream.reset();
+        }
+        // The poller could not add it: the connection is closed.
+        let Ok(Link::Socket(stream)) = incoming.stream.open() else { return };
+        let secured = timeout(STEP, self.secure(&stream, client, place, &rules)).await;
+        let Ok(Some((from, place, secured))) = secured else { return };
+        lock(&self.strangers).prove(place.client.clone(), Instant::now());
+        hello::take(&self, FrameLink::new(stream, secured.records), secured.key, from).await;
+    }
+
+    /// Reads the PROXY header of a sender, and runs the handshake. What failed was told and logged.
+    async fn secure<'i>(
+        &'i self,
+        stream: &Stream,
+        client: Client,
+        place: Option<Place<'i>>,
+        rules: &Rules,
+    ) -> Option<(SocketAddr, Place<'i>, Secured)> {
+        let (from, place) = match place {
+            Some(place) => (address(client), place),
+            None => {
+                let from = header(stream).await?.unwrap_or(address(client));
+                (from, self.place(from)?)
+            }
+        };
+        match accept_handshake(stream, &rules.tls).await {
+            Ok(secured) => Some((from, place, secured)),
+            Err(fault) => {
+                self.failed(&fault, from);
+                // The alert is to be read, not lost in a reset.
+                let _ = timeout(LAST_WORDS, last_words(stream)).await;
+                None
+            }
+        }
+    }
+
+    fn failed(&self, fault: &HandshakeFault, from: SocketAddr) {
+        match fault {
+            HandshakeFault::UnknownHere(key) => {
+                let line = lock(&self.unknown).line(key, from.ip(), Instant::now());
+                if let Some(line) = line {
+                    tracing::warn!("{line}");
+                }
+            }
+            fault => tracing::debug!("tunnel listener: {from}: {fault}"),
+        }
+    }
+
+    /// A place for a connection of this address.
+    fn place(&self, from: SocketAddr) -> Option<Place<'_>> {
+        let client = ClientKey::from(from.ip());
+        let entered = lock(&self.strangers).enter(client.clone(), Instant::now());
+        if let Err(full) = entered {
+            tracing::debug!("tunnel listener: {from} is refused: {full}");
+            self.tell();
+            return None;
+        }
+        Some(Place { strangers: &self.strangers, client })
+    }
+
+    fn tell(&self) {
+        let line = lock(&self.strangers).told(Instant::now());
+        if let Some(line) = line {
+            tracing::warn!("{line}");
+        }
+    }
+}
+
+/// The address of a client as limits and lines know it; those of a Unix socket share one.
+fn address(client: Client) -> SocketAddr {
+    match client {
+        Client::Net(address) => address,
+        _ => (Ipv4Addr::UNSPECIFIED, 0).into(),
+    }
+}
+
+/// The address that a PROXY header names: nobody's if it names none (`LOCAL`, `UNKNOWN`), which is the sender itself.
+/// `None` if there is no header.
+async fn header(stream: &Stream) -> Option<Option<SocketAddr>> {
+    let mut seen = Vec::new();
+    let read = peek(stream, &mut seen, LONGEST, proxy_protocol::read).await.ok()?;
+    let (header, length) = read.ok()?;
+    take_seen(stream, length).ok()?;
+    Some(match header.ends {
+        Ends::Net { client, .. } => Some(SocketAddr::new(shortest(client.ip()), client.port())),
+        _ => None,
+    })
+}
+
+fn shortest(ip: IpAddr) -> IpAddr {
+    ip.to_canonical()
+}
+
+/// A place among the strangers, given back when it is dropped.
+struct Place<'i> {
+    strangers: &'i Mutex<Strangers>,
+    client: ClientKey,
+}
+
+impl Drop for Place<'_> {
+    fn drop(&mut self) {
+        lock(self.strangers).leave(&self.client);
+    }
+}
+
+fn lock<T>(what: &Mutex<T>) -> MutexGuard<'_, T> {
+    // A panic cannot leave it half-changed, so a poisoned lock is as good as a clean one.
+    what.lock().unwrap_or_else(PoisonError::into_inner)
+}

@@ -59,7 +59,7 @@ pub(crate) async fn live(
     let there: Option<TunnelName> = entered.welcome.name.parse().ok();
     let (control, inbox) = control::channel();
     let (waiting, arrivals) = Waiting::new(link.clone(), pass.clone());
-    let keeping = Keeping::new(link.line.clone());
+    let keeping = Keeping::new(link.line.clone(), pass.clone());
     let (carry, wish) = watch::channel(0);
     let carriers = Arc::new(Carriers {
         link: link.clone(),

@@ -9,6 +9,7 @@ use tokio::sync::Notify;
 use tokio::task::JoinSet;
 use tokio::time::{interval, timeout};
 
+use super::super::link::Pass;
 use super::super::pool::{self, MAX_IDLE, Surplus};
 use super::waiting::tell_close;
 use crate::transport::tunnel::carrier::{Broken, Carrier, FrameLink, Home, Received};
@@ -27,6 +28,8 @@ const ANSWER: Duration = Duration::from_secs(10);
 /// The carriers of one control whose opener is this end.
 pub(crate) struct Keeping {
     line: Arc<Line>,
+    /// A session that outlives its control is still one of this key: each carrier with a session refers to this.
+    _pass: Pass,
     /// The control has ended: what comes home is closed.
     is_over: AtomicBool,
     /// Those that are being asked, and so are not in the line.
@@ -36,8 +39,14 @@ pub(crate) struct Keeping {
 
 impl Keeping {
     /// None yet.
-    pub(crate) fn new(line: Arc<Line>) -> Arc<Keeping> {
-        Arc::new(Keeping { line, is_over: false.into(), asked: AtomicUsize::new(0), lost: Notify::new() })
+    pub(crate) fn new(line: Arc<Line>, pass: Pass) -> Arc<Keeping> {
+        Arc::new(Keeping {
+            line,
+            _pass: pass,
+            is_over: false.into(),
+            asked: AtomicUsize::new(0),
+            lost: Notify::new(),
+        })
     }
 
     /// The home of the carriers.

@@ -78,7 +78,8 @@ impl Waiting {
 
     /// The home of the carriers.
     pub(crate) fn home(&self) -> Arc<dyn Home> {
-        Arc::new(Back { link: self.link.clone(), waiting: self.itself.clone() })
+        let (link, waiting) = (self.link.clone(), self.itself.clone());
+        Arc::new(Back { link, waiting, _pass: self.pass.clone() })
     }
 
     /// Waits on one more carrier, which may come from any thread. One beyond [`MAX_HELD`], or after the control's end, is
@@ -199,6 +200,8 @@ pub(super) async fn tell_close(frames: &mut FrameLink, code: CloseCode) {
 struct Back {
     link: Arc<Link>,
     waiting: Weak<Waiting>,
+    /// A session that outlives its control is still one of this key.
+    _pass: Pass,
 }
 
 impl Home for Back {

@@ -1,0 +1,98 @@
+//! The controls that were let in, as their carriers refer to them, and the keys that may come.
+
+use std::fmt;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use tokio::sync::mpsc;
+
+use super::seat::Newcomer;
+use crate::transport::tunnel::identity::{Known, PublicKey};
+use crate::transport::tunnel::message::Token;
+use crate::tunnel::idle::keeping::Keeping;
+use crate::tunnel::idle::waiting::{Arrivals, Waiting};
+use crate::tunnel::link::{Link, Pass};
+
+/// A control that was let in.
+pub(crate) struct Session {
+    /// What its carriers name. Never logged.
+    pub(crate) token: Token,
+    /// The key it was let in with; its carriers must have the same.
+    pub(crate) pass: Pass,
+    /// The carriers on which this end opens sessions.
+    pub(crate) keeping: Arc<Keeping>,
+    /// Those on which the other end does.
+    pub(crate) waiting: Arc<Waiting>,
+}
+
+impl Session {
+    /// A control that has no carrier yet, and what [`Waiting::run`] takes.
+    pub(super) fn new(link: &Arc<Link>, pass: Pass, token: Token) -> (Arc<Session>, Arrivals) {
+        let (waiting, arrivals) = Waiting::new(link.clone(), pass.clone());
+        let keeping = Keeping::new(link.line.clone(), pass.clone());
+        (Arc::new(Session { token, pass, keeping, waiting }), arrivals)
+    }
+}
+
+/// A tunnel that others connect to.
+#[derive(Clone)]
+pub(crate) struct Door {
+    pub(crate) link: Arc<Link>,
+    /// Who decides about its controls.
+    pub(crate) newcomers: mpsc::Sender<Newcomer>,
+}
+
+/// Everything that a connection is looked up in.
+#[derive(Default)]
+pub(crate) struct Book {
+    doors: Mutex<Vec<(PublicKey, Door)>>,
+    sessions: Mutex<Vec<Arc<Session>>>,
+}
+
+impl Book {
+    /// From now on these keys are known, and no others.
+    pub(crate) fn set_doors(&self, doors: Vec<(PublicKey, Door)>) {
+        *lock(&self.doors) = doors;
+    }
+
+    /// The tunnel of a key.
+    pub(crate) fn door(&self, key: &PublicKey) -> Option<Door> {
+        lock(&self.doors).iter().find(|(known, _)| known == key).map(|(_, door)| door.clone())
+    }
+
+    /// A control was let in.
+    pub(crate) fn enter(&self, session: Arc<Session>) {
+        lock(&self.sessions).push(session);
+    }
+
+    /// A control has ended: nothing refers to it any more.
+    pub(crate) fn leave(&self, session: &Arc<Session>) {
+        lock(&self.sessions).retain(|it| !Arc::ptr_eq(it, session));
+    }
+
+    /// The control that a carrier names, if it has the same key, which is not withdrawn. An unknown one and one of another
+    /// key are the same to whoever asks, in the time it takes as well: every one is compared, and in full.
+    pub(crate) fn session(&self, token: &Token, key: &PublicKey) -> Option<Arc<Session>> {
+        let sessions = lock(&self.sessions);
+        // Two tokens are compared in full as well.
+        let is_it = |session: &Session| (session.token == *token) & key.is_one_of([&session.pass.key]);
+        let found =
+            sessions.iter().fold(None, |found, session| if is_it(session) { Some(session) } else { found });
+        found.filter(|session| !session.pass.revoked.is_cancelled()).cloned()
+    }
+}
+
+fn lock<T>(what: &Mutex<T>) -> MutexGuard<'_, T> {
+    what.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+impl Known for Book {
+    fn knows(&self, key: &PublicKey) -> bool {
+        key.is_one_of(lock(&self.doors).iter().map(|(known, _)| known))
+    }
+}
+
+impl fmt::Debug for Book {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Book").field("doors", &lock(&self.doors).len()).finish_non_exhaustive()
+    }
+}

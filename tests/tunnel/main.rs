@@ -14,9 +14,11 @@ mod harness;
 
 mod closes;
 mod deaths;
+mod life;
 mod pair;
 mod ports;
 mod records;
+mod refused;
 mod relay;
 mod reload;
 mod silence;

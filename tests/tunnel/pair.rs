@@ -30,8 +30,8 @@ pub(crate) struct Pair {
     pub(crate) home: End,
     pub(crate) relay: Relay,
     pub(crate) keys: Keys,
-    /// Keeps the port at which the accepting end listens for others.
-    _listener: ClosedPort,
+    /// Where the accepting end listens for others.
+    listener: ClosedPort,
     folder: tempfile::TempDir,
 }
 
@@ -54,7 +54,7 @@ impl Pair {
         let vps = format!("{LOG}[tunnel]\nlisten = \"{}\"\nprivate_key = \"tunnel.key\"\n", listener.address);
         let vps = End::start(at_vps, vps, &format!("{}{vps_routes}", let_in("home", &keys.home, permits)));
         let home = End::start(at_home, dialling(&keys.vps, relay.address), home_routes);
-        let mut pair = Pair { vps, home, relay, keys, _listener: listener, folder };
+        let mut pair = Pair { vps, home, relay, keys, listener, folder };
         pair.home.state("vps", "up");
         pair.vps.state("home", "up");
         pair
@@ -72,6 +72,19 @@ impl Pair {
         let folder = self.folder.path().join(name);
         let key = new_key(&folder);
         (End::start(folder, dialling(&self.keys.vps, self.relay.address), routes), key)
+    }
+
+    /// A further dialling end with the key of `home`, by another way.
+    pub(crate) fn twin(&self, name: &str, way: &Relay, routes: &str) -> End {
+        let folder = self.folder.path().join(name);
+        fs::create_dir(&folder).unwrap();
+        fs::copy(self.home.folder.join("tunnel.key"), folder.join("tunnel.key")).unwrap();
+        End::start(folder, dialling(&self.keys.vps, way.address), routes)
+    }
+
+    /// Another way to the accepting end.
+    pub(crate) fn another_way(&self) -> Relay {
+        Relay::to(self.listener.address)
     }
 
     /// Where the accepting end listens for a route of the other end.

@@ -21,5 +21,7 @@ mod records;
 mod refused;
 mod relay;
 mod reload;
+mod restarts;
 mod silence;
+mod strangers;
 mod visitors;

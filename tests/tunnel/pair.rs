@@ -82,6 +82,11 @@ impl Pair {
         End::start(folder, dialling(&self.keys.vps, way.address), routes)
     }
 
+    /// Where the accepting end listens for others.
+    pub(crate) fn listener(&self) -> SocketAddr {
+        self.listener.address
+    }
+
     /// Another way to the accepting end.
     pub(crate) fn another_way(&self) -> Relay {
         Relay::to(self.listener.address)

@@ -14,6 +14,7 @@ mod harness;
 
 mod closes;
 mod deaths;
+mod hostile;
 mod life;
 mod pair;
 mod ports;

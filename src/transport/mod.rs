@@ -3,6 +3,7 @@
 //! This room has no retries and no state: which address is tried next, and what a failure means, is decided in
 //! `engine`.
 
+mod arrived;
 mod aside;
 mod congestion;
 mod connection;
@@ -32,6 +33,7 @@ use std::time::Duration;
 
 use serde::Deserialize;
 
+pub use arrived::Arrived;
 pub(crate) use aside::{handshakes, let_kernel_finish, step_aside};
 pub use congestion::{Congestion, CongestionChoice, paces};
 pub use connection::Connection;
@@ -43,7 +45,7 @@ pub use dial::{Origin, dial};
 pub use file::{Account, FileMode, SocketFile};
 pub use folder_locks::FolderLocks;
 pub(crate) use hops::{MAX_HOPS, hops_of};
-pub use incoming::{Arrived, Incoming, Unopened, Via, Visitor};
+pub use incoming::{Incoming, Unopened, Via, Visitor};
 pub use keepalive::{Upkeep, Watch};
 pub use listen::{
     Bound, accept, bind, listen, local_address, local_name, peer_address, share_port, socket_address,

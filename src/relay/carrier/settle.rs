@@ -80,7 +80,8 @@ impl CarrierHalf {
         if timeout(linger, self.link.flush()).await.is_ok_and(|flushed| flushed.is_ok()) {
             self.cut.0 = None;
         }
-        if self.cut.0.is_some() || self.heard.is_cut() {
+        // Of a lost connection nothing is acknowledged any more.
+        if self.cut.0.is_some() || self.heard.is_cut() || self.heard.is_lost() {
             return;
         }
         let stream = self.link.records.stream().clone();

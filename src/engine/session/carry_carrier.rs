@@ -14,7 +14,7 @@ use crate::outcome::{End, Phase, Side};
 use crate::relay::CarrierHalf;
 use crate::transport::Visitor;
 use crate::transport::tunnel::carrier::{Carrier, FrameLink};
-use crate::transport::tunnel::engaged::Engaged;
+use crate::transport::tunnel::engaged::{Engaged, WayBack};
 
 /// Carries a session along its route to its end, as [`super::carry::carry`] does a socket's.
 pub(crate) async fn carry_carrier(carrier: Box<Carrier>, visitor: Box<Visitor>, session: Session) {
@@ -22,10 +22,7 @@ pub(crate) async fn carry_carrier(carrier: Box<Carrier>, visitor: Box<Visitor>, 
     let Ok(client) = carrier.engage() else { return };
     let mut progress = Progress::default();
     let finish = steps(client, &visitor, &session, &mut progress).await;
-    let Session { entry, slot, .. } = session;
-    let outcome = progress.outcome(finish, &entry);
-    entry.close(outcome);
-    drop(slot);
+    session.end(progress, finish).await;
 }
 
 async fn steps(client: Engaged, visitor: &Visitor, session: &Session, progress: &mut Progress) -> Finish {
@@ -37,24 +34,22 @@ async fn steps(client: Engaged, visitor: &Visitor, session: &Session, progress: 
     };
     let (target, seals) = match arrived {
         Ok(Ok(arrived)) => arrived,
-        Ok(Err(end)) => return refused(link, end, session).await,
-        Err(order) => return refused(link, order.end(), session).await,
+        Ok(Err(end)) => return refused((link, back), end, session),
+        Err(order) => return refused((link, back), order.end(), session),
     };
     progress.phase = Phase::Relay;
     // It says OPENED along with the first bytes, or at once where there are none.
     session.entry.meter().seals();
     let mut client = CarrierHalf::new(link, Side::Client);
     let finish = between_ends(&mut client, target, seals, session, progress).await;
-    let finish = settled(&mut client, finish, session).await;
-    if let Some(link) = client.into_link() {
-        back.free(link);
-    }
-    finish
+    settled((client, back), finish, session).await
 }
 
 /// Tells the opener that the session is not carried.
-async fn refused(link: FrameLink, end: End, session: &Session) -> Finish {
-    let words = session.entry.hinted();
-    turn_away(link, end, words.as_deref(), session.runtime.route.reset_linger).await;
-    end.into()
+fn refused((link, back): (FrameLink, WayBack), end: End, session: &Session) -> Finish {
+    let (words, linger) = (session.entry.hinted(), session.runtime.route.reset_linger);
+    Finish::from(end).then(async move {
+        turn_away(link, end, words.as_deref(), linger).await;
+        drop(back);
+    })
 }

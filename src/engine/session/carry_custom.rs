@@ -35,10 +35,7 @@ pub(crate) async fn carry_custom(client: Box<Custom>, session: Session) {
         client.reset(finish.end);
     }
     drop(client);
-    let Session { entry, slot, .. } = session;
-    let outcome = progress.outcome(finish, &entry);
-    entry.close(outcome);
-    drop(slot);
+    session.end(progress, finish).await;
 }
 
 async fn steps(client: &mut CustomHalf, session: &Session, progress: &mut Progress) -> Finish {

@@ -3,7 +3,7 @@
 
 use std::future::poll_fn;
 use std::pin::pin;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use tokio::time::timeout;
 
@@ -16,8 +16,11 @@ use crate::relay::{
     CarrierHalf, CustomHalf, Half, Pace, Relayed, Seals, Socket, TlsHalf, relay_halves, reset,
 };
 use crate::transport::tls::Sealed;
-use crate::transport::tunnel::engaged::Engaged;
+use crate::transport::tunnel::engaged::{Engaged, WayBack};
 use crate::transport::{Custom, Link, Stream};
+
+/// How long the other end of a tunnel may take to hear that Loopgate stops.
+const LAST_WORDS: Duration = Duration::from_secs(1);
 
 /// Relays between a client's socket and a target of any kind. The caller decides how the client's connection closes.
 pub(super) async fn from_socket(
@@ -79,10 +82,7 @@ async fn to_carrier(
     if relayed.end == End::Done && !relayed.abandoned {
         end_client(client, session).await;
     }
-    let finish = settled(&mut target, relayed.into(), session).await;
-    if let Some(link) = target.into_link() {
-        back.free(link);
-    }
+    let finish = settled((target, back), relayed.into(), session).await;
     if let End::NoTarget(cause) = finish.end {
         // Nobody waited for the answer of the other end, which has dialled in vain.
         progress.phase = Phase::Connect;
@@ -104,24 +104,37 @@ async fn end_client(client: &mut dyn Half, session: &Session) {
     }
 }
 
-/// The end of a session, once the other end of the carrier has agreed to it, or the RESET has arrived there.
-pub(super) async fn settled(half: &mut CarrierHalf, mut finish: Finish, session: &Session) -> Finish {
+/// The end of a session, once the other end of the carrier has agreed to it; then the carrier is free. Of a session that was
+/// cut nobody waits until the other end has the reason: that follows it.
+pub(super) async fn settled(
+    (mut half, back): (CarrierHalf, WayBack),
+    mut finish: Finish,
+    session: &Session,
+) -> Finish {
     let linger = session.runtime.route.reset_linger;
-    if finish.end != End::Done {
-        // It may be an order that has ended it, and that would end this too.
-        let _ = half.settle(linger).await;
-        return finish;
-    }
-    let settled = session.entry.live().unless_ordered(Box::pin(half.settle(linger)).as_mut()).await;
-    match settled {
-        Ok(Ok(())) => {}
-        Ok(Err(end)) => finish.end = end,
-        Err(order) => {
-            finish.end = order.end();
-            half.reset(finish.end);
+    if finish.end == End::Done {
+        let settled = session.entry.live().unless_ordered(Box::pin(half.settle(linger)).as_mut()).await;
+        match settled {
+            Ok(Ok(())) => {
+                if let Some(link) = half.into_link() {
+                    back.free(link);
+                }
+                return finish;
+            }
+            Ok(Err(end)) => finish.end = end,
+            Err(order) => {
+                finish.end = order.end();
+                half.reset(finish.end);
+            }
         }
     }
-    finish
+    // A stop waits for this.
+    let linger = if finish.end == End::Drained { linger.min(LAST_WORDS) } else { linger };
+    finish.then(async move {
+        // It says how the session ended, which is known.
+        let _ = half.settle(linger).await;
+        drop((half, back));
+    })
 }
 
 /// A socket as a half of the relay, with its TLS records if it uses TLS.

@@ -1,6 +1,7 @@
 //! What a session notes while it runs, from which its outcome is made at the end.
 
 use std::num::NonZeroU64;
+use std::pin::Pin;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -59,11 +60,42 @@ pub(crate) struct Finish {
     closed_by: Option<Side>,
     abandoned: bool,
     pub(crate) kernel: Option<Kernel>,
+    /// What is left to do once both connections are closed and the record is written.
+    rest: Option<Rest>,
+}
+
+/// What follows a session that was cut on a carrier: the wait until the other end has the reason.
+pub(crate) type Rest = Pin<Box<dyn Future<Output = ()> + Send>>;
+
+/// Does what is left to do.
+pub(crate) async fn after(rest: Option<Rest>) {
+    if let Some(rest) = rest {
+        rest.await;
+    }
+}
+
+impl Finish {
+    /// Has this follow the session, beside what follows it already.
+    pub(crate) fn then(mut self, next: impl Future<Output = ()> + Send + 'static) -> Finish {
+        let rest = self.rest.take();
+        self.rest = Some(Box::pin(async {
+            match rest {
+                Some(rest) => drop(tokio::join!(rest, next)),
+                None => next.await,
+            }
+        }));
+        self
+    }
+
+    /// What follows it; the session keeps its place until that is over.
+    pub(crate) fn take_rest(&mut self) -> Option<Rest> {
+        self.rest.take()
+    }
 }
 
 impl From<End> for Finish {
     fn from(end: End) -> Finish {
-        Finish { end, first_byte: None, closed_by: None, abandoned: false, kernel: None }
+        Finish { end, first_byte: None, closed_by: None, abandoned: false, kernel: None, rest: None }
     }
 }
 
@@ -75,6 +107,7 @@ impl From<Relayed> for Finish {
             closed_by: it.closed_by,
             abandoned: it.abandoned,
             kernel: None,
+            rest: None,
         }
     }
 }

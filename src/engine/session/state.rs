@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use tokio::io::Interest;
 
+use super::progress::{Finish, Progress, after};
 use crate::engine::runtime::context::{RouteRuntime, SessionSlot};
 use crate::ledger::Entry;
 use crate::proxy_protocol::{Header, TlsFacts};
@@ -15,6 +16,18 @@ pub(crate) struct Session {
     pub(crate) runtime: Arc<RouteRuntime>,
     pub(crate) entry: Entry,
     pub(crate) slot: SessionSlot,
+}
+
+impl Session {
+    /// Ends it: writes its record, and gives its place back once nothing of it is left. Both connections are closed by now.
+    pub(crate) async fn end(self, progress: Progress, mut finish: Finish) {
+        let rest = finish.take_rest();
+        let Session { entry, slot, .. } = self;
+        let outcome = progress.outcome(finish, &entry);
+        entry.close(outcome);
+        after(rest).await;
+        drop(slot);
+    }
 }
 
 /// The connection by which a client came.

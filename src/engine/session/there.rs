@@ -87,10 +87,11 @@ async fn open(caller: &Caller<'_>, begun: &mut Begun<'_>, target: &Target) -> Re
         let header = introduction(caller, form);
         link.queue_message(&form.announce(&header.ends, &header.tlvs)).map_err(broken)?;
     }
-    link.flush().await.map_err(broken)?;
     if !waits(caller, target) {
+        // The relay sends it, along with the client's first bytes if those are there.
         return Ok(Answer::Unknown);
     }
+    link.flush().await.map_err(broken)?;
     let answer = answer(link).await;
     if answer.is_err() {
         begun.is_over();
@@ -153,7 +154,8 @@ fn turned_away(reason: Reason) -> Unreached {
         _ => Cause::Reset,
     };
     let (end, words) = end_of(reason, Side::Target);
-    Unreached { words, far: true, turned_away: Some(end), ..cause.into() }
+    let far = matches!(end, End::NoTarget(_));
+    Unreached { words, far, turned_away: Some(end), ..cause.into() }
 }
 
 fn broken(why: Broken) -> Unreached {

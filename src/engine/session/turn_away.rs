@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use tokio::time::timeout;
+use tokio::time::{sleep, timeout};
 
 use crate::engine::runtime::context::Context;
 use crate::outcome::{Cause, End};
@@ -19,9 +19,13 @@ const MAX_WORDS: usize = 200;
 /// How long an opener whose session did not even begin may take to read why.
 const PATIENCE: Duration = Duration::from_secs(1);
 
-/// Sends FAILED, if the target was not reached, and RESET; then waits until the opener has closed the carrier, for at most
-/// `linger`. What the visitor has sent meanwhile is read and thrown away: closed over it, the kernel would answer with a
-/// reset, which destroys what was sent.
+/// The first and the longest pause between two looks whether the opener's kernel has everything.
+const FIRST_PAUSE: Duration = Duration::from_millis(1);
+const LONGEST_PAUSE: Duration = Duration::from_millis(50);
+
+/// Sends FAILED, if the target was not reached, and RESET; then waits until the opener's kernel has them, for at most
+/// `linger`. What the visitor has sent meanwhile is read and thrown away: the close of a connection with unread bytes is a
+/// reset, which destroys what is on its way (RFC 2525, 2.17).
 pub(crate) async fn turn_away(mut link: FrameLink, end: End, words: Option<&str>, linger: Duration) {
     let told = async {
         if let End::NoTarget(cause) = end {
@@ -29,8 +33,25 @@ pub(crate) async fn turn_away(mut link: FrameLink, end: End, words: Option<&str>
         }
         link.queue(&Frame::Reset(reason_of(end)))?;
         link.flush().await?;
-        loop {
-            link.receive(MAX_BODY).await?;
+        let stream = link.records.stream().clone();
+        stream.shut_write();
+        let arrived = async {
+            let mut pause = FIRST_PAUSE;
+            while stream.unacknowledged(true) > 0 {
+                sleep(pause).await;
+                pause = (pause * 2).min(LONGEST_PAUSE);
+            }
+        };
+        tokio::select! {
+            biased;
+            () = arrived => Ok(()),
+            broken = async {
+                loop {
+                    if let Err(broken) = link.receive(MAX_BODY).await {
+                        return broken;
+                    }
+                }
+            } => Err(broken),
         }
     };
     // An opener that is gone need not be told.

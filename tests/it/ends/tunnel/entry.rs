@@ -7,7 +7,7 @@ use loopgate::transport::tunnel::carrier::Received;
 use loopgate::transport::tunnel::frame::{Frame, Reason};
 
 use super::links::{OtherEnd, Spoken, open, visitor};
-use crate::harness::{Close, Connection, Proxy, Target};
+use crate::harness::{Close, ClosedPort, Connection, Proxy, Target, wait_until};
 
 /// An end with a route `web` to this service.
 fn route(more: &str, service: &Target) -> (Proxy, OtherEnd) {
@@ -44,11 +44,7 @@ fn a_visitor_is_let_in_or_denied_by_its_own_address() {
 fn an_opener_learns_why_even_if_its_visitor_has_sent_much() {
     let service = Target::echo();
     let (_proxy, other) = route("deny = ['203.0.113.0/24']", &service);
-    let mut denied = other.opened(open(visitor("203.0.113.9:1000")));
-
-    for _ in 0..8 {
-        denied.send_body(&[b'x'; 16 << 10]);
-    }
+    let mut denied = other.opened_with(open(visitor("203.0.113.9:1000")), &[b'x'; 60_000]);
 
     expect_reset(&mut denied, Reason::Denied);
 }
@@ -188,7 +184,7 @@ fn a_full_process_says_so_to_the_opener() {
 
 #[test]
 fn a_service_that_does_not_answer_is_told_with_its_cause_and_nothing_of_this_machine() {
-    let closed = crate::harness::ClosedPort::port();
+    let closed = ClosedPort::port();
     let config = format!("[routes.web]\nlisten = '127.0.0.1:0'\ntarget = '{}'\n", closed.address);
     let proxy = Proxy::builder().with(&config);
     let other = OtherEnd::of(&proxy, "office", true);
@@ -199,7 +195,7 @@ fn a_service_that_does_not_answer_is_told_with_its_cause_and_nothing_of_this_mac
     assert_eq!(String::from_utf8(content).unwrap(), r#"{"cause":"refused","words":""}"#);
     expect_reset(&mut refused, Reason::NoTarget);
     assert_eq!(proxy.record().outcome.end.code(), "no_target");
-    assert_eq!(other.lost(), 1);
+    wait_until("the connection is lost", || (other.lost() == 1).then_some(()));
 }
 
 #[test]
@@ -218,5 +214,5 @@ fn a_second_end_is_waited_for_before_the_connection_is_called_free() {
     assert_eq!(opened.receive(), Received::Message(b"late".to_vec()));
     assert_eq!((opened.receive_frame(), opened.receive_frame()), (Frame::End, Frame::Done));
     assert_eq!(proxy.record().outcome.end, End::Done);
-    crate::harness::wait_until("it is free", || (other.freed() == 1).then_some(()));
+    wait_until("it is free", || (other.freed() == 1).then_some(()));
 }

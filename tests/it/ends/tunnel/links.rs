@@ -167,15 +167,24 @@ impl OtherEnd {
 
     /// A session that the test opens.
     pub(super) fn opened(&self, open: Open) -> Spoken {
+        self.opened_with(open, b"")
+    }
+
+    /// The same, with these bytes behind OPEN.
+    pub(super) fn opened_with(&self, open: Open, bytes: &[u8]) -> Spoken {
         let route = route_of(&open);
         let spoken = Spoken::new();
         let (carrier, link) = spoken.runtime.block_on(carrier(self.0.clone()));
+        let mut spoken = spoken.with(link);
+        if !bytes.is_empty() {
+            spoken.send_body(bytes);
+        }
         let tunnel = self.0.tunnel.clone();
         let incoming = Incoming::carried(carrier, open, tunnel, self.0.trust_client);
         if let Err(why) = self.0.engine.carry(&route, incoming) {
             self.0.refused.lock().unwrap().push(why);
         }
-        spoken.with(link)
+        spoken
     }
 }
 

@@ -66,7 +66,7 @@ impl Live {
 
     /// Whether it came by this tunnel, or goes to it.
     pub fn uses(&self, tunnel: &TunnelName) -> bool {
-        self.through.as_ref().is_some_and(|through| through.tunnel == *tunnel)
+        self.came_by() == Some(tunnel)
             || self.targets.tunnel_at(self.aim.load(Relaxed).into()) == Some(tunnel)
     }
 }

@@ -121,6 +121,10 @@ impl Progress {
 
     pub(crate) fn outcome(self, finish: Finish, entry: &Entry) -> Outcome {
         let started = entry.started();
+        let traffic = entry.meter().traffic();
+        if let Some(tunnel) = self.guard.as_ref().and_then(|aim| aim.0.by_tunnel()) {
+            tunnel.line.numbers().moved(traffic.up.delivered, traffic.down.read);
+        }
         let attempts = self.attempts.into_vec(|| self.guard.as_ref()?.0.to().place());
         Outcome {
             end: finish.end,
@@ -128,7 +132,7 @@ impl Progress {
             closed_by: finish.closed_by,
             target: attempts.last().map(|attempt| attempt.address.clone()),
             attempts,
-            traffic: entry.meter().traffic(),
+            traffic,
             timing: Timing {
                 connect: self.connect.map(|it| Duration::from_nanos(it.0.get())),
                 first_byte: finish.first_byte.map(|at| at.saturating_duration_since(started)),

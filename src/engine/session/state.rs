@@ -24,6 +24,10 @@ impl Session {
         let rest = finish.take_rest();
         let Session { entry, slot, .. } = self;
         let outcome = progress.outcome(finish, &entry);
+        if let Some(tunnel) = entry.live().came_by() {
+            let line = slot.cx.targets.lines().get(tunnel);
+            line.numbers().moved(outcome.traffic.down.delivered, outcome.traffic.up.read);
+        }
         entry.close(outcome);
         after(rest).await;
         drop(slot);

@@ -21,10 +21,14 @@ impl Lines {
     /// The line of the tunnel of this name: the same one for as long as anybody holds it, or the tunnel is up.
     pub fn get(&self, name: &TunnelName) -> Arc<Line> {
         let mut lines = self.lines.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(line) = lines.get(name) {
+            return line.clone();
+        }
         // Names of tunnels that are gone from the configuration are not kept for ever.
-        lines.retain(|of, line| of == name || line.is_up() || Arc::strong_count(line) > 1);
-        let line = || Arc::new(Line { any: self.any.clone(), ..Line::default() });
-        lines.entry(name.clone()).or_insert_with(line).clone()
+        lines.retain(|_, line| line.is_up() || Arc::strong_count(line) > 1);
+        let line = Arc::new(Line { any: self.any.clone(), ..Line::default() });
+        lines.insert(name.clone(), line.clone());
+        line
     }
 
     /// Resolves when a tunnel has come up or gone down, or a service at the other end of one, since the last call; several

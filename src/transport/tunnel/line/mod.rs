@@ -101,11 +101,17 @@ impl<C: Idle> Line<C> {
 
     fn ask(&self) -> Result<Asked<'_, C>, Cause> {
         self.numbers.takes.add(1);
-        self.store().asks.add(Instant::now());
+        let mut answer = {
+            let mut store = self.store();
+            store.asks.add(Instant::now());
+            store.ask()
+        };
         let asked = loop {
-            let answer = self.store().ask();
             match answer {
-                Answer::Taken(carrier) if carrier.is_gone() => carrier.lost(),
+                Answer::Taken(carrier) if carrier.is_gone() => {
+                    carrier.lost();
+                    answer = self.store().ask();
+                }
                 Answer::Taken(carrier) => break Ok(Asked::Taken(carrier)),
                 Answer::Waits(turn) => {
                     self.numbers.waits.add(1);

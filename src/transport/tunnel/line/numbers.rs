@@ -148,15 +148,21 @@ pub struct Numbers {
     pub carriers_busy: Level,
     /// Carriers that are being opened now.
     pub carriers_opening: Level,
-    /// Bytes of sessions to the other end.
+    /// Bytes of ended sessions to the other end, as far as the kernel took them.
     pub sent: Count,
-    /// Bytes of sessions from the other end.
+    /// Bytes of ended sessions from the other end.
     pub received: Count,
     dials: [Count; Dialled::ALL.len()],
     handshakes_failed: [Count; HandshakeFailed::ALL.len()],
 }
 
 impl Numbers {
+    /// Adds the bytes of a session that has ended.
+    pub fn moved(&self, sent: u64, received: u64) {
+        self.sent.add(sent);
+        self.received.add(received);
+    }
+
     /// The dials, controls and carriers, with this result.
     pub fn dials(&self, result: Dialled) -> &Count {
         &self.dials[result as usize]

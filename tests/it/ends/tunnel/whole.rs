@@ -1,6 +1,7 @@
 //! Sessions that come to their own end: bytes, ends, records, and the connection used again.
 
 use loopgate::outcome::{Client, End, Phase, Side, Way};
+use loopgate::transport::tunnel::line::Line;
 
 use super::Ends;
 use crate::harness::{Close, Target};
@@ -28,6 +29,28 @@ fn a_visitor_of_one_machine_speaks_with_a_service_of_another() {
     assert_eq!((here.id, here.outcome.attempts.len()), (there.id, 1), "{here}\n{there}");
     assert!(here.to_string().contains(" target=tunnel:home/web end=done "), "{here}");
     assert!(there.to_string().contains(&format!(" target={} end=done ", service.address)), "{there}");
+}
+
+#[test]
+fn what_goes_through_a_tunnel_is_counted_at_both_ends_as_sent_and_received() {
+    let service = Target::greeting(b"220 ready\r\n");
+    let ends = Ends::to(service.address);
+    let [home, office] = [(&ends.here, "home"), (&ends.there, "office")]
+        .map(|(proxy, tunnel)| proxy.engine().lines().get(&tunnel.parse().unwrap()));
+
+    for n in 1..=2 {
+        let mut client = ends.connect();
+        assert_eq!(client.receive(11), b"220 ready\r\n");
+        client.send(b"quit\n");
+        client.finish();
+        assert_eq!(client.receive_close(), Close::Fin);
+        (ends.here.record(), ends.there.record());
+        ends.pool.wait_for(n, 0);
+    }
+
+    let bytes = |line: &Line| (line.numbers().sent.get(), line.numbers().received.get());
+    assert_eq!((bytes(&home), bytes(&office)), ((10, 22), (22, 10)));
+    assert_eq!((home.numbers().takes.get(), office.numbers().takes.get()), (2, 0));
 }
 
 #[test]

@@ -53,6 +53,7 @@ mod tests {
         }
 
         assert!(Arc::ptr_eq(&held, &lines.get(&name("home"))));
-        assert_eq!(lines.lines.lock().unwrap().len(), 1);
+        // The last one that nobody holds goes when the next one comes.
+        assert_eq!(lines.lines.lock().unwrap().len(), 2);
     }
 }

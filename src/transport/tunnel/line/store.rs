@@ -125,6 +125,7 @@ impl<C, W: Default> Store<C, W> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::units::seeded::Random;
 
     type Numbers = Store<u32, ()>;
 
@@ -179,6 +180,50 @@ mod tests {
         (0..MAX_IDLE).for_each(|_| assert!(matches!(store.ask(), Answer::Taken(_))));
         (0..MAX_WAITING).for_each(|_| drop(waits(&mut store)));
         assert!(matches!(store.ask(), Answer::Full));
+    }
+
+    #[test]
+    fn whoever_comes_and_goes_no_carrier_is_lost_or_given_twice_and_nobody_is_passed_over() {
+        for seed in 0..500 {
+            let (mut store, mut random, now) = (up(), Random(seed), Instant::now());
+            let (mut offered, mut back) = (0_u32, Vec::new());
+            // Those who wait, in the order in which they came.
+            let mut line: Vec<Arc<()>> = Vec::new();
+            for _ in 0..300 {
+                match random.below(6) {
+                    0 | 1 => {
+                        offered += 1;
+                        back.extend(store.offer(offered, now));
+                    }
+                    2 => match store.ask() {
+                        Answer::Taken(carrier) if line.is_empty() => back.push(carrier),
+                        Answer::Waits(place) => line.push(place),
+                        other => panic!("seed {seed}: {other:?} with {} waiting", line.len()),
+                    },
+                    3 if !line.is_empty() => {
+                        let gone = line.remove(random.below(line.len() as u64) as usize);
+                        store.leave(&gone);
+                    }
+                    _ => {
+                        let taken = line.iter().position(|place| {
+                            let carrier = store.take_for(place);
+                            back.extend(carrier);
+                            carrier.is_some()
+                        });
+                        if let Some(nth) = taken {
+                            assert_eq!(nth, 0, "seed {seed}");
+                            store.leave(&line.remove(nth));
+                        }
+                    }
+                }
+                let called = store.called().map(Arc::as_ptr);
+                let is_called = !line.is_empty() && store.counts().0 > 0;
+                assert_eq!(called, is_called.then(|| Arc::as_ptr(&line[0])), "seed {seed}");
+            }
+            back.extend(store.set_down().0.into_iter().map(|(carrier, _)| carrier));
+            back.sort_unstable();
+            assert_eq!(back, (1..=offered).collect::<Vec<_>>(), "seed {seed}");
+        }
     }
 
     #[test]

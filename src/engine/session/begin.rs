@@ -37,12 +37,12 @@ pub(crate) fn begin(
     let session = Session { runtime, entry, slot };
     let visitor = incoming.take_visitor();
     match (incoming.stream, visitor) {
-        (Unopened::Socket(socket), _) => cx.workers.spawn(worker, carry(socket, session)),
-        (Unopened::Custom(custom), _) => cx.workers.spawn(worker, carry_custom(custom, session)),
+        (Unopened::Socket(socket), _) => drop(cx.workers.spawn(worker, carry(socket, session))),
+        (Unopened::Custom(custom), _) => drop(cx.workers.spawn(worker, carry_custom(custom, session))),
         (Unopened::Carrier(carrier), Some(visitor)) => {
-            cx.workers.spawn(worker, carry_carrier(carrier, visitor, session))
+            drop(cx.workers.spawn(worker, carry_carrier(carrier, visitor, session)));
         }
         // Without a session on it: nobody made it by `Incoming::carried`.
-        (carrier, None) => return carrier.reset(),
-    };
+        (carrier, None) => carrier.reset(),
+    }
 }

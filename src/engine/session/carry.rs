@@ -10,7 +10,7 @@ use super::connect::connect;
 use super::custom::from_socket;
 use super::first_byte::first_byte;
 use super::identify::identify;
-use super::progress::{Finish, Progress, after, kernel};
+use super::progress::{Finish, Progress, kernel};
 use super::relay::{carefully, is_plain};
 use super::secure::secure;
 use super::sni::choose;
@@ -33,7 +33,7 @@ pub(crate) fn carry(client: Arrived, session: Session) -> impl Future<Output = (
         // The poller could not add the socket. An entry that is dropped unclosed is recorded as `internal`.
         let Ok(client) = client.open() else { return };
         let mut progress = Progress::default();
-        let mut finish = 'steps: {
+        let finish = 'steps: {
             let unfinished = Unfinished(&client);
             // Boxed: the memory of these steps is freed before the bytes begin to move.
             let (target, seals) = {
@@ -80,11 +80,10 @@ pub(crate) fn carry(client: Arrived, session: Session) -> impl Future<Output = (
             finish
         };
         drop(client);
-        let rest = finish.take_rest();
-        let Session { entry, slot, .. } = session;
-        let outcome = progress.outcome(finish, &entry);
-        entry.close(outcome);
-        after(rest).await;
+        let (rest, slot) = session.close(progress, finish);
+        if let Some(rest) = rest {
+            rest.await;
+        }
         drop(slot);
     }
 }

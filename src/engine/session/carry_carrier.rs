@@ -22,7 +22,11 @@ pub(crate) async fn carry_carrier(carrier: Box<Carrier>, visitor: Box<Visitor>, 
     let Ok(client) = carrier.engage() else { return };
     let mut progress = Progress::default();
     let finish = steps(client, &visitor, &session, &mut progress).await;
-    session.end(progress, finish).await;
+    let (rest, slot) = session.close(progress, finish);
+    if let Some(rest) = rest {
+        rest.await;
+    }
+    drop(slot);
 }
 
 async fn steps(client: Engaged, visitor: &Visitor, session: &Session, progress: &mut Progress) -> Finish {

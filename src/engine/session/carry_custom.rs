@@ -35,7 +35,11 @@ pub(crate) async fn carry_custom(client: Box<Custom>, session: Session) {
         client.reset(finish.end);
     }
     drop(client);
-    session.end(progress, finish).await;
+    let (rest, slot) = session.close(progress, finish);
+    if let Some(rest) = rest {
+        rest.await;
+    }
+    drop(slot);
 }
 
 async fn steps(client: &mut CustomHalf, session: &Session, progress: &mut Progress) -> Finish {

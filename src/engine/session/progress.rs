@@ -67,13 +67,6 @@ pub(crate) struct Finish {
 /// What follows a session that was cut on a carrier: the wait until the other end has the reason.
 pub(crate) type Rest = Pin<Box<dyn Future<Output = ()> + Send>>;
 
-/// Does what is left to do.
-pub(crate) async fn after(rest: Option<Rest>) {
-    if let Some(rest) = rest {
-        rest.await;
-    }
-}
-
 impl Finish {
     /// Has this follow the session, beside what follows it already.
     pub(crate) fn then(mut self, next: impl Future<Output = ()> + Send + 'static) -> Finish {

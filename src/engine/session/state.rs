@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use tokio::io::Interest;
 
-use super::progress::{Finish, Progress, after};
+use super::progress::{Finish, Progress, Rest};
 use crate::engine::runtime::context::{RouteRuntime, SessionSlot};
 use crate::ledger::Entry;
 use crate::proxy_protocol::{Header, TlsFacts};
@@ -19,8 +19,11 @@ pub(crate) struct Session {
 }
 
 impl Session {
-    /// Ends it: writes its record, and gives its place back once nothing of it is left. Both connections are closed by now.
-    pub(crate) async fn end(self, progress: Progress, mut finish: Finish) {
+    /// Writes its record, now that both of its connections are closed. Returns what is left to do, and its place, which is
+    /// given back after that.
+    ///
+    /// It takes its arguments, as what is borrowed has space in a future for as long as that lives.
+    pub(crate) fn close(self, progress: Progress, mut finish: Finish) -> (Option<Rest>, SessionSlot) {
         let rest = finish.take_rest();
         let Session { entry, slot, .. } = self;
         let outcome = progress.outcome(finish, &entry);
@@ -29,8 +32,7 @@ impl Session {
             line.numbers().moved(outcome.traffic.down.delivered, outcome.traffic.up.read);
         }
         entry.close(outcome);
-        after(rest).await;
-        drop(slot);
+        (rest, slot)
     }
 }
 

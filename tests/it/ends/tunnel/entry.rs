@@ -31,7 +31,8 @@ fn a_visitor_is_let_in_or_denied_by_its_own_address() {
     let service = Target::echo();
     let (proxy, other) = route("allow = ['192.0.2.0/24']", &service);
 
-    expect_open(&mut other.opened(open(visitor("192.0.2.7:1000"))));
+    let mut welcome = other.opened(open(visitor("192.0.2.7:1000")));
+    expect_open(&mut welcome);
     let mut denied = other.opened(open(visitor("203.0.113.9:1000")));
 
     expect_reset(&mut denied, Reason::Denied);

@@ -49,7 +49,7 @@ pub(crate) struct Surplus {
 
 impl Surplus {
     /// How many to close now: those that were too many for a minute without a break, and all beyond [`MAX_IDLE`].
-    pub(crate) fn to_close(&mut self, idle: usize, ready: usize, now: Instant) -> usize {
+    pub(crate) fn closes(&mut self, idle: usize, ready: usize, now: Instant) -> usize {
         let beyond = idle.saturating_sub(MAX_IDLE);
         let excess = (idle - beyond).saturating_sub(ready);
         if excess == 0 {
@@ -122,10 +122,10 @@ mod tests {
         let mut surplus = Surplus::default();
 
         let closed = [(0, 10), (30, 6), (59, 8), (60, 8), (61, 6), (90, 4), (91, 6), (121, 6), (151, 6)]
-            .map(|(s, idle)| surplus.to_close(idle, 4, at(s)));
+            .map(|(s, idle)| surplus.closes(idle, 4, at(s)));
 
         assert_eq!(closed, [0, 0, 0, 2, 0, 0, 0, 0, 2]);
-        assert_eq!(Surplus::default().to_close(MAX_IDLE + 3, 64, start), 3, "at once beyond the limit");
+        assert_eq!(Surplus::default().closes(MAX_IDLE + 3, 64, start), 3, "at once beyond the limit");
     }
 
     #[test]

@@ -7,8 +7,6 @@ mod newest;
 mod pulse;
 pub(crate) mod rates;
 
-use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::time::{Duration, Instant};
 
 use tokio::sync::{mpsc, oneshot};
@@ -50,22 +48,19 @@ pub(crate) enum ControlEnd {
 pub(crate) struct Control {
     outbox: mpsc::Sender<Message>,
     probes: mpsc::Sender<oneshot::Sender<()>>,
-    rtt: Arc<AtomicU64>,
 }
 
 /// What [`run`] takes from the [`Control`]s.
 pub(crate) struct Inbox {
     outbox: mpsc::Receiver<Message>,
     probes: mpsc::Receiver<oneshot::Sender<()>>,
-    rtt: Arc<AtomicU64>,
 }
 
 /// Both ends of what connects a running control with the rest of this program.
 pub(crate) fn channel() -> (Control, Inbox) {
     let (outbox, messages) = mpsc::channel(MAX_OUTBOX);
     let (probes, asked) = mpsc::channel(MAX_PROBES);
-    let rtt = Arc::<AtomicU64>::default();
-    (Control { outbox, probes, rtt: rtt.clone() }, Inbox { outbox: messages, probes: asked, rtt })
+    (Control { outbox, probes }, Inbox { outbox: messages, probes: asked })
 }
 
 impl Control {
@@ -80,17 +75,6 @@ impl Control {
     pub(crate) async fn probe(&self) -> bool {
         let (reply, answer) = oneshot::channel();
         self.probes.send(reply).await.is_ok() && answer.await.is_ok()
-    }
-
-    /// The time that the last answer of the other end took; `None` before the first.
-    pub(crate) fn rtt(&self) -> Option<Duration> {
-        let micros = self.rtt.load(Relaxed);
-        (micros > 0).then(|| Duration::from_micros(micros))
-    }
-
-    /// Resolves once the control has ended. Cancel safe.
-    pub(crate) async fn ended(&self) {
-        self.outbox.closed().await;
     }
 }
 
@@ -154,7 +138,6 @@ impl Life {
             tokio::select! {
                 received = self.link.receive(MAX_LONG) => {
                     self.take(received.map_err(of_broken)?, Instant::now())?;
-                    self.tell_rtt(&inbox.rtt);
                 }
                 message = inbox.outbox.recv(), if may_send => match message {
                     Some(Message::Bye(bye)) => return Ok(Some(bye)),
@@ -209,7 +192,7 @@ impl Life {
                 self.link.queue(&Frame::Pong(number)).map_err(of_broken)
             }
             Received::Frame(Frame::Pong(number)) => {
-                if self.pulse.answered(number, now) {
+                if self.pulse.answered(number) {
                     self.sent.answered();
                     // Whoever asked may be gone.
                     let _ = self.probe.take().map(|reply| reply.send(()));
@@ -231,11 +214,6 @@ impl Life {
             Ok(_) => Ok(()),
             Err(why) => Err(protocol(&why.to_string())),
         }
-    }
-
-    fn tell_rtt(&self, to: &AtomicU64) {
-        let micros = self.pulse.rtt().map_or(0, |rtt| rtt.as_micros().max(1));
-        to.store(u64::try_from(micros).unwrap_or(u64::MAX), Relaxed);
     }
 
     /// Says goodbye, and waits until the other end has read it and closed: a close with something unread would be a reset,

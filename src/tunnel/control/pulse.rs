@@ -21,13 +21,12 @@ pub(crate) fn every(ping: Duration) -> Duration {
 #[derive(Debug)]
 pub(crate) struct Pulse {
     every: Duration,
-    /// The number of the last question, and when it was put.
-    last: Option<(u32, Instant)>,
+    /// The number of the last question.
+    last: Option<u32>,
     due: Instant,
     unanswered: u32,
     /// The end of a probe.
     deadline: Option<Instant>,
-    rtt: Option<Duration>,
 }
 
 /// What to do now.
@@ -43,7 +42,7 @@ pub(crate) enum Beat {
 
 impl Pulse {
     pub(crate) fn new(ping: Duration, now: Instant) -> Pulse {
-        Pulse { every: every(ping), last: None, due: now, unanswered: 0, deadline: None, rtt: None }
+        Pulse { every: every(ping), last: None, due: now, unanswered: 0, deadline: None }
     }
 
     /// What is due.
@@ -62,8 +61,8 @@ impl Pulse {
 
     /// Asks at once.
     pub(crate) fn ask(&mut self, now: Instant) -> u32 {
-        let number = self.last.map_or(0, |(number, _)| number.wrapping_add(1));
-        (self.last, self.due) = (Some((number, now)), now + self.every);
+        let number = self.last.map_or(0, |number| number.wrapping_add(1));
+        (self.last, self.due) = (Some(number), now + self.every);
         self.unanswered += 1;
         number
     }
@@ -81,22 +80,18 @@ impl Pulse {
 
     /// The answer to a question has arrived. Whether it is that to the last one, so that all that was sent before has
     /// arrived, and a probe is over.
-    pub(crate) fn answered(&mut self, number: u32, now: Instant) -> bool {
+    pub(crate) fn answered(&mut self, number: u32) -> bool {
         self.lives();
-        let Some((_, at)) = self.last.filter(|(last, _)| *last == number) else { return false };
-        self.rtt = Some(now.saturating_duration_since(at));
-        self.deadline = None;
-        true
+        let is_last = self.last == Some(number);
+        if is_last {
+            self.deadline = None;
+        }
+        is_last
     }
 
     /// Whether a probe waits for its answer.
     pub(crate) fn is_probed(&self) -> bool {
         self.deadline.is_some()
-    }
-
-    /// The time that the last answer took.
-    pub(crate) fn rtt(&self) -> Option<Duration> {
-        self.rtt
     }
 }
 
@@ -113,8 +108,7 @@ mod tests {
         let mut pulse = Pulse::new(PING, start);
         assert_eq!(pulse.beat(start), Beat::Ask(0));
         assert_eq!(pulse.beat(at(1)), Beat::Wait(at(10)));
-        assert!(pulse.answered(0, start + Duration::from_millis(21)));
-        assert_eq!(pulse.rtt(), Some(Duration::from_millis(21)));
+        assert!(pulse.answered(0));
 
         assert_eq!([10, 20, 30].map(|s| pulse.beat(at(s))), [1, 2, 3].map(Beat::Ask));
         assert_eq!(pulse.beat(at(39)), Beat::Wait(at(40)));
@@ -149,12 +143,12 @@ mod tests {
 
         let mut silent = probed();
         silent.lives();
-        assert!(!silent.answered(0, at(900)), "an answer to an earlier question is none to the probe");
+        assert!(!silent.answered(0), "an answer to an earlier question is none to the probe");
         assert_eq!(silent.beat(at(1000)), Beat::Wait(at(2500)));
         assert_eq!(silent.beat(at(2500)), Beat::Dead);
 
         let mut living = probed();
-        assert!(living.answered(1, at(2499)));
+        assert!(living.answered(1));
         assert_eq!((living.beat(at(2500)), living.is_probed()), (Beat::Wait(at(10_500)), false));
     }
 

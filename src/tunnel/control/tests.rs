@@ -52,7 +52,7 @@ async fn message_on(link: &mut FrameLink) -> Message {
 }
 
 #[tokio::test]
-async fn each_end_hears_the_other_and_knows_how_far_it_is() {
+async fn each_end_hears_the_other_and_answers_a_probe() {
     let (one, other) = links().await;
     let (mut one, mut other) = (start(one), start(other));
 
@@ -61,7 +61,6 @@ async fn each_end_hears_the_other_and_knows_how_far_it_is() {
     assert_eq!(other.hears().await, state("web"));
     assert_eq!(one.hears().await, Message::Carry { ready: 4 });
     assert!(one.control.probe().await);
-    assert!(one.control.rtt().is_some_and(|rtt| rtt < PATIENCE));
 }
 
 #[tokio::test]
@@ -76,7 +75,6 @@ async fn a_goodbye_is_the_last_and_reaches_the_other_end_with_what_was_sent_befo
     assert!(matches!(other.ends().await, ControlEnd::Bye(said) if said == bye()));
     let (control, end) = (one.control.clone(), one.ends().await);
     assert!(matches!(end, ControlEnd::Ordered), "{end:?}");
-    control.ended().await;
     assert!(!control.send(state("web")).await && !control.probe().await);
 }
 

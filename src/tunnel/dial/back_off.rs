@@ -28,7 +28,7 @@ impl BackOff {
         self.failures = self.failures.saturating_add(1);
         // The upper 32 bits, so that the product fits.
         let part = dice >> 32;
-        let nanos = u128::from(part) * bound.as_nanos() >> 32;
+        let nanos = (u128::from(part) * bound.as_nanos()) >> 32;
         Duration::from_nanos(u64::try_from(nanos).unwrap_or(u64::MAX))
     }
 

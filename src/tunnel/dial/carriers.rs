@@ -15,8 +15,9 @@ use super::super::pool::{MAX_IDLE, Openings};
 use super::super::talk;
 use super::attempt::{connect, enter};
 use super::back_off::BackOff;
-use super::fault::Fault;
-use super::{count, dice};
+use super::dice::dice;
+use super::fault::{Fault, count};
+
 use crate::address::Address;
 use crate::outcome::Cause;
 use crate::transport::tunnel::carrier::Carrier;
@@ -101,7 +102,7 @@ impl Carriers {
         numbers.carriers_opening.rise();
         let opened = self.try_open(opener).await;
         numbers.carriers_opening.fall();
-        count(&self.link, opened.as_ref().err());
+        count(&self.link.line, opened.as_ref().err());
         (opener, opened)
     }
 

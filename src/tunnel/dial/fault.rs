@@ -6,7 +6,7 @@ use super::super::control::ControlEnd;
 use crate::outcome::Cause;
 use crate::transport::tunnel::carrier::Broken;
 use crate::transport::tunnel::identity::HandshakeFault;
-use crate::transport::tunnel::line::{Dialled, HandshakeFailed};
+use crate::transport::tunnel::line::{Dialled, HandshakeFailed, Line};
 use crate::transport::tunnel::message::{Bye, ByeCode};
 use crate::units::shown;
 
@@ -50,7 +50,7 @@ impl Fault {
     }
 
     /// The result of the dial that it ended, as it is counted.
-    pub(crate) fn dialled(&self) -> Dialled {
+    fn dialled(&self) -> Dialled {
         match self {
             Fault::Unreached(Cause::NoAddress) => Dialled::NoAddress,
             Fault::Unreached(Cause::Refused) => Dialled::Refused,
@@ -63,7 +63,7 @@ impl Fault {
     }
 
     /// Why the handshake failed, if that is what failed, as it is counted.
-    pub(crate) fn handshake_failed(&self) -> Option<HandshakeFailed> {
+    fn handshake_failed(&self) -> Option<HandshakeFailed> {
         let Fault::Handshake(fault) = self else { return None };
         Some(match fault {
             HandshakeFault::UnknownThere => HandshakeFailed::UnknownThere,
@@ -86,6 +86,15 @@ impl Fault {
             Fault::Bye(Bye { code: ByeCode::InUse, .. }) => Some(IN_USE_RETRY_MS),
             _ => None,
         }
+    }
+}
+
+/// Counts how a dial went, of a control or a carrier.
+pub(crate) fn count(line: &Line, fault: Option<&Fault>) {
+    let numbers = line.numbers();
+    numbers.dials(fault.map_or(Dialled::Up, Fault::dialled)).add(1);
+    if let Some(why) = fault.and_then(Fault::handshake_failed) {
+        numbers.handshakes_failed(why).add(1);
     }
 }
 

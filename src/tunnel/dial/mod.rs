@@ -5,15 +5,15 @@ mod attempt;
 mod back_off;
 mod carriers;
 pub(crate) mod changes;
+mod dice;
 mod fault;
 mod hints;
 mod live;
 mod order;
 mod told;
 
-use std::hash::{BuildHasher, RandomState};
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use tokio::sync::watch;
 use tokio::time::sleep;
@@ -21,11 +21,11 @@ use tokio::time::sleep;
 use super::link::{Link, Terms};
 use crate::address::{Host, TargetAddress};
 use crate::transport::tunnel::identity::{Dialling, HandshakeFault};
-use crate::transport::tunnel::line::Dialled;
 use crate::transport::tunnel::message::{Hello, Token};
 use addresses::LookUps;
 use attempt::{Entered, connect, enter};
 use back_off::BackOff;
+use dice::dice;
 use fault::Fault;
 use live::{Ended, Known, live};
 use order::{BACK_TO_FIRST, Order};
@@ -93,7 +93,7 @@ impl Dialler {
             Some(target) => dial(&terms, target, instance, &mut self.look_ups).await,
             None => Err(Fault::Withdrawn),
         };
-        count(&self.link, entered.as_ref().err());
+        fault::count(&self.link.line, entered.as_ref().err());
         self.is_round = entered.is_ok() || self.order.failed(terms.tunnel.connect.len());
         entered
     }
@@ -157,15 +157,6 @@ impl Dialler {
     }
 }
 
-/// Counts how a dial went, of a control or a carrier.
-fn count(link: &Link, fault: Option<&Fault>) {
-    let numbers = link.line.numbers();
-    numbers.dials(fault.map_or(Dialled::Up, Fault::dialled)).add(1);
-    if let Some(why) = fault.and_then(Fault::handshake_failed) {
-        numbers.handshakes_failed(why).add(1);
-    }
-}
-
 /// Looks up, connects, and asks to be let in.
 async fn dial(
     terms: &Terms,
@@ -206,10 +197,4 @@ fn host(target: &TargetAddress) -> String {
 
 fn software() -> String {
     concat!("loopgate ", env!("CARGO_PKG_VERSION")).to_owned()
-}
-
-/// A number that is as likely as any other. It decides waits, and no secret.
-fn dice() -> u64 {
-    // Its keys differ at each call.
-    RandomState::new().hash_one(())
 }

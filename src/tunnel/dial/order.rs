@@ -23,7 +23,7 @@ impl Order {
     pub(crate) fn failed(&mut self, count: usize) -> bool {
         self.at = (self.now(count) + 1) % count.max(1);
         self.tried += 1;
-        self.tried % count.max(1) == 0
+        self.tried.is_multiple_of(count.max(1))
     }
 
     /// It works: after an end the list is tried from the first again.

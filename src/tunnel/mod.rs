@@ -8,6 +8,8 @@ mod accept;
 mod asked;
 mod control;
 mod dial;
+#[cfg(test)]
+mod end_to_end;
 mod idle;
 mod link;
 mod offers;

@@ -97,7 +97,7 @@ impl Keeping {
                 _ = looks.tick() => {}
                 Some(_) = asked.join_next() => continue,
             }
-            let too_many = surplus.to_close(self.idle(), self.wanted(least()), Instant::now());
+            let too_many = surplus.closes(self.idle(), self.wanted(least()), Instant::now());
             for (place, carrier) in self.take_old(too_many).into_iter().enumerate() {
                 self.asked.fetch_add(1, Relaxed);
                 match place < too_many {
@@ -157,5 +157,32 @@ impl Home for Back {
 
     fn lost(&self) {
         self.0.lost.notify_one();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::transport::tunnel::carrier::testing::links;
+
+    /// Whether an idle carrier whose other end says this to PING is of further use.
+    async fn is_of_use(says: impl FnOnce(u32) -> Frame) -> bool {
+        let (opener, mut other) = links().await;
+        let asked = answer(opener.park().unwrap());
+        let says = async {
+            let Ok(Received::Frame(Frame::Ping(number))) = other.receive(1).await else { panic!("no PING") };
+            other.queue(&says(number)).unwrap();
+            other.flush().await.unwrap();
+        };
+        let (answered, ()) = timeout(2 * ANSWER, async { tokio::join!(asked, says) }).await.unwrap();
+        answered.is_ok()
+    }
+
+    #[tokio::test]
+    async fn an_idle_carrier_is_of_use_if_it_answers_what_it_was_asked() {
+        assert!(is_of_use(Frame::Pong).await);
+        assert!(!is_of_use(|number| Frame::Pong(number + 1)).await);
+        assert!(!is_of_use(|_| Frame::Close(CloseCode::Stopping)).await);
+        assert!(!is_of_use(|_| Frame::Opened).await);
     }
 }

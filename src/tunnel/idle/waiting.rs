@@ -219,3 +219,63 @@ impl Home for Back {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::transport::tunnel::carrier::testing::links;
+
+    const PATIENCE: Duration = Duration::from_secs(20);
+
+    /// What the opener gets while this end waits, and what this end waited for.
+    async fn answers(sent: &[Frame], more: &[u8]) -> (Vec<Frame>, Option<Vec<u8>>) {
+        let (mut opener, mut frames) = links().await;
+        for frame in sent {
+            opener.queue(frame).unwrap();
+        }
+        if !more.is_empty() {
+            opener.queue_message(more).unwrap();
+        }
+        let get = async {
+            let mut got = Vec::new();
+            while let Ok(Received::Frame(frame)) = opener.receive(NO_BODY).await {
+                got.push(frame);
+            }
+            got
+        };
+        let waited = async {
+            let content = wait(&mut frames).await;
+            drop(frames);
+            content
+        };
+        timeout(PATIENCE, async { tokio::join!(get, waited) }).await.unwrap()
+    }
+
+    #[tokio::test]
+    async fn questions_are_answered_until_a_session_is_opened() {
+        let open = Frame::Open(b"whatever".to_vec());
+
+        let (got, content) = answers(&[Frame::Ping(3), Frame::Ping(4), open], b"").await;
+
+        assert_eq!(content.unwrap(), b"whatever");
+        assert!([Frame::Pong(3), Frame::Pong(4)].starts_with(&got), "{got:?}");
+    }
+
+    #[tokio::test]
+    async fn whatever_has_no_place_on_an_idle_carrier_closes_it() {
+        let closed = vec![Frame::Close(CloseCode::Protocol)];
+        for out_of_turn in [Frame::End, Frame::Pong(0), Frame::Opened, Frame::Done] {
+            assert_eq!(answers(&[out_of_turn], b"").await, (closed.clone(), None));
+        }
+        assert_eq!(answers(&[], b"a body").await, (closed.clone(), None));
+        assert_eq!(answers(&[], b"b").await, (closed.clone(), None));
+
+        let (got, content) = answers(&vec![Frame::Ping(0); 100], b"").await;
+        assert_eq!((got.last(), content), (closed.last(), None), "more than two a second");
+    }
+
+    #[tokio::test]
+    async fn a_carrier_that_its_opener_closes_is_gone_without_a_word() {
+        assert_eq!(answers(&[Frame::Close(CloseCode::Surplus)], b"").await, (Vec::new(), None));
+    }
+}

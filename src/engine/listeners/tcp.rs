@@ -94,10 +94,8 @@ impl TcpListener {
     ) -> io::Result<TcpListener> {
         let Bound { file, socket } = bound;
         let address = match address {
-            ListenAddress::Net(_) => Address::Net(transport::local_address(&socket)?),
             ListenAddress::Unix(name) => Address::Unix(name.clone()),
-            // It was refused by the bind.
-            ListenAddress::There(_) => return Err(io::ErrorKind::Unsupported.into()),
+            _ => Address::Net(transport::local_address(&socket)?),
         };
         let control = OwnControl::new(&address, serves.congestion());
         let (socket, serves) = (Arc::new(socket), Arc::new(Mutex::new(serves)));

@@ -11,6 +11,8 @@ mod seat;
 mod session;
 mod strangers;
 mod takeover;
+#[cfg(test)]
+mod tests;
 mod unknown;
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};

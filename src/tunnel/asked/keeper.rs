@@ -208,6 +208,7 @@ impl Keeper {
                     self.yielded.iter().any(|(of, needed)| *of == protocol && overlaps(address, needed))
                 };
                 for address in held.iter().filter(is_needed) {
+                    self.reasons.yielded(&route, address.clone());
                     any |= self.spots.failed(&route, address, RefusedCode::Taken);
                 }
             }

@@ -35,6 +35,12 @@ impl Reasons {
         self.known.insert((route.to_owned(), address), format!("it belongs to {held_by}"));
     }
 
+    /// What is written here goes before what others ask for.
+    pub(super) fn yielded(&mut self, route: &str, address: ListenAddress) {
+        self.known
+            .insert((route.to_owned(), address), "this machine's own configuration needs it".to_owned());
+    }
+
     /// In words. Who holds a port is read from /proc, on a thread of its own.
     pub(super) async fn explained(self) -> Explained {
         let Reasons { failures, mut known } = self;

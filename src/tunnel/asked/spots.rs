@@ -265,7 +265,7 @@ mod tests {
     #[test]
     fn of_a_range_one_free_port_is_taken_and_stays_the_same() {
         let (mut spots, range) = (Spots::default(), wants("web", &["9000-9010"]));
-        asked(&mut spots, &[range.clone()]);
+        asked(&mut spots, std::slice::from_ref(&range));
         let first = spots.wanted()["web"].1[0].clone();
 
         assert!(spots.failed("web", &first, RefusedCode::Taken));

@@ -1,19 +1,26 @@
 //! What a connection with a proven key is for, and the answer.
 
 use std::net::SocketAddr;
+use std::sync::Arc;
 
 use tokio::time::timeout;
 
-use super::seat::Newcomer;
-use super::session::{Door, Session};
-use super::{Inner, LAST_WORDS, STEP, probe};
+use super::answers::{STEP, refuse, say};
+use super::probe::{self, Probes};
+use super::session::{Book, Door, Newcomer, Session};
 use crate::transport::tunnel::carrier::{Broken, Carrier, FrameLink, Received};
 use crate::transport::tunnel::identity::PublicKey;
-use crate::transport::tunnel::message::{self, Bye, ByeCode, End, Hello, MAX_LONG, Message, Token, Welcome};
+use crate::transport::tunnel::message::{self, ByeCode, End, Hello, MAX_LONG, Message, Token, Welcome};
 use crate::tunnel::link::Pass;
 
+/// What a HELLO is looked up in.
+pub(super) struct Desk {
+    pub(super) book: Arc<Book>,
+    pub(super) probes: Probes,
+}
+
 /// Reads HELLO and answers it.
-pub(super) async fn take(inner: &Inner, mut link: FrameLink, key: PublicKey, from: SocketAddr) {
+pub(super) async fn take(desk: &Desk, mut link: FrameLink, key: PublicKey, from: SocketAddr) {
     let hello = match timeout(STEP, read(&mut link)).await {
         Ok(Ok(hello)) => hello,
         Ok(Err(Broken::Protocol(why))) => return refuse(link, ByeCode::Protocol, &why, None).await,
@@ -21,16 +28,16 @@ pub(super) async fn take(inner: &Inner, mut link: FrameLink, key: PublicKey, fro
         Ok(Err(_)) | Err(_) => return,
     };
     // Looked up again: a reload may have taken the key away during the handshake.
-    let door = inner.book.door(&key);
+    let door = desk.book.door(&key);
     let Some((door, pass)) = door.and_then(|door| door.link.pass(&key).map(|pass| (door, pass))) else {
         return refuse(link, ByeCode::Revoked, "", None).await;
     };
     let revoked = pass.revoked.clone();
-    let answered = answer(inner, link, hello, door, pass, from);
+    let answered = answer(desk, link, hello, door, pass, from);
     revoked.run_until_cancelled(answered).await;
 }
 
-async fn answer(inner: &Inner, link: FrameLink, hello: Hello, door: Door, pass: Pass, from: SocketAddr) {
+async fn answer(desk: &Desk, link: FrameLink, hello: Hello, door: Door, pass: Pass, from: SocketAddr) {
     match hello {
         Hello::Control { software, instance, .. } => {
             let Ok(link) = link.park() else { return };
@@ -41,11 +48,11 @@ async fn answer(inner: &Inner, link: FrameLink, hello: Hello, door: Door, pass: 
                 refuse(link, ByeCode::Overload, "too many at one time", Some(1000)).await;
             }
         }
-        Hello::Carrier { session, opener } => match inner.book.session(&session, &pass.key) {
+        Hello::Carrier { session, opener } => match desk.book.session(&session, &pass.key) {
             Some(session) => let_in(link, &session, opener).await,
             None => refuse(link, ByeCode::NoSession, "", None).await,
         },
-        Hello::Probe { routes } => match inner.probes.may_ask(&pass.key) {
+        Hello::Probe { routes } => match desk.probes.may_ask(&pass.key) {
             true => probe::answer(link, &door.link, routes, from).await,
             false => refuse(link, ByeCode::Overload, "one question a second", Some(1000)).await,
         },
@@ -86,24 +93,4 @@ async fn let_in(mut link: FrameLink, session: &Session, opener: End) {
 fn welcome_carrier(session: Token) -> Message {
     let empty = String::new;
     Message::Welcome(Welcome { session, time: empty(), name: empty(), you: empty(), ping_s: 0 })
-}
-
-/// Sends a message, and waits until the kernel has it.
-pub(super) async fn say(link: &mut FrameLink, message: &Message) -> Result<(), Broken> {
-    link.queue_message(&message::encode(message))?;
-    link.flush().await
-}
-
-/// Says why not, and waits until the other end has read it and closed: a close with something unread would be a reset,
-/// which may overtake the answer.
-pub(super) async fn refuse(mut link: FrameLink, code: ByeCode, words: &str, retry_ms: Option<u32>) {
-    let bye = Bye { code, words: words.chars().take(200).collect(), retry_ms };
-    let told = async {
-        say(&mut link, &Message::Bye(bye)).await?;
-        loop {
-            link.receive(MAX_LONG).await?;
-        }
-    };
-    // The connection ends either way.
-    let _: Result<Result<(), Broken>, _> = timeout(LAST_WORDS, told).await;
 }

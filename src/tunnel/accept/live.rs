@@ -3,17 +3,15 @@
 use std::net::SocketAddr;
 use std::pin::pin;
 use std::sync::Arc;
-use std::time::{Duration, Instant, SystemTime};
+use std::time::{Duration, Instant};
 
-use humantime::format_rfc3339_seconds;
 use tokio::time::{sleep_until, timeout};
 use tokio_util::sync::CancellationToken;
 
-use super::STEP;
-use super::hello::say;
+use super::answers::{STEP, say, welcome};
 use super::session::Session;
 use crate::transport::tunnel::carrier::FrameLink;
-use crate::transport::tunnel::message::{Bye, ByeCode, Message, Token, Welcome};
+use crate::transport::tunnel::message::{Bye, ByeCode, Message};
 use crate::tunnel::control::{self, Control, ControlEnd, Inbox};
 use crate::tunnel::idle::waiting::Arrivals;
 use crate::tunnel::link::Link;
@@ -132,18 +130,6 @@ impl Leave {
             Leave::Broken => "a task of it has failed",
         }
     }
-}
-
-/// The answer that lets a control in.
-pub(super) fn welcome(link: &Link, session: Token, from: SocketAddr) -> Message {
-    let ping = link.terms().tunnel.ping.as_secs().clamp(1, 60);
-    Message::Welcome(Welcome {
-        session,
-        time: format_rfc3339_seconds(SystemTime::now()).to_string(),
-        name: link.name.to_string(),
-        you: from.to_string(),
-        ping_s: ping as u16,
-    })
 }
 
 fn described(end: &ControlEnd) -> String {

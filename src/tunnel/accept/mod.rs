@@ -4,6 +4,7 @@
 //! what it is for ([`hello`]): a control goes to the [`seat`] of its tunnel, which decides which one stays; a carrier names
 //! its control.
 
+mod answers;
 mod hello;
 mod live;
 mod probe;
@@ -16,14 +17,17 @@ mod tests;
 mod unknown;
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::{Duration, Instant};
+use std::sync::{Arc, Mutex};
+use std::time::Instant;
 
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 
-pub(super) use seat::{MAX_NEWCOMERS, Newcomer, keep as keep_seat};
-pub(super) use session::{Book, Door};
+use answers::{LAST_WORDS, STEP};
+use hello::Desk;
+pub(super) use seat::{MAX_NEWCOMERS, keep as keep_seat};
+use session::lock;
+pub(super) use session::{Book, Door, Newcomer};
 use strangers::Strangers;
 use unknown::UnknownKeys;
 
@@ -36,21 +40,14 @@ use crate::transport::tunnel::carrier::FrameLink;
 use crate::transport::tunnel::identity::{Accepting, HandshakeFault, Secured, accept_handshake, last_words};
 use crate::transport::{Incoming, Link, Stream, peek, take_seen};
 
-/// How long a PROXY header and a handshake may take together, and HELLO after them.
-const STEP: Duration = Duration::from_secs(3);
-
-/// How long a connection that is refused has to read why.
-const LAST_WORDS: Duration = Duration::from_secs(1);
-
 /// What answers the connections of `[tunnel] listen`. One for the whole life of the program: a reload changes what is in it.
 pub(super) struct Accept(Arc<Inner>);
 
 struct Inner {
-    book: Arc<Book>,
+    desk: Desk,
     rules: Mutex<Option<Rules>>,
     strangers: Mutex<Strangers>,
     unknown: Mutex<UnknownKeys>,
-    probes: probe::Probes,
 }
 
 /// What a plan says of those that connect.
@@ -64,18 +61,17 @@ impl Accept {
     /// Nobody is let in before [`Accept::follow`].
     pub(super) fn new(book: Arc<Book>) -> Accept {
         Accept(Arc::new(Inner {
-            book,
+            desk: Desk { book, probes: probe::Probes::default() },
             rules: Mutex::default(),
             strangers: Mutex::default(),
             unknown: Mutex::default(),
-            probes: probe::Probes::default(),
         }))
     }
 
     /// Takes over what a plan says.
     pub(super) fn follow(&self, tunnels: &plan::Tunnels) {
         let rules = tunnels.private_key.as_ref().map(|own| Rules {
-            tls: Accepting::new(own, self.0.book.clone()),
+            tls: Accepting::new(own, self.0.desk.book.clone()),
             senders: tunnels.accept_proxy.clone(),
         });
         *lock(&self.0.rules) = rules;
@@ -113,7 +109,7 @@ impl Inner {
         let secured = timeout(STEP, self.secure(&stream, client, place, &rules)).await;
         let Ok(Some((from, place, secured))) = secured else { return };
         lock(&self.strangers).prove(place.client.clone(), Instant::now());
-        hello::take(&self, FrameLink::new(stream, secured.records), secured.key, from).await;
+        hello::take(&self.desk, FrameLink::new(stream, secured.records), secured.key, from).await;
     }
 
     /// Reads the PROXY header of a sender, and runs the handshake. What failed was told and logged.
@@ -209,9 +205,4 @@ impl Drop for Place<'_> {
     fn drop(&mut self) {
         lock(self.strangers).leave(&self.client);
     }
-}
-
-fn lock<T>(what: &Mutex<T>) -> MutexGuard<'_, T> {
-    // A panic cannot leave it half-changed, so a poisoned lock is as good as a clean one.
-    what.lock().unwrap_or_else(PoisonError::into_inner)
 }

@@ -7,8 +7,8 @@ use std::time::{Duration, Instant};
 
 use tokio::time::timeout;
 
-use super::hello::{refuse, say};
-use super::{STEP, live, lock};
+use super::answers::{STEP, refuse, say, welcome};
+use super::session::lock;
 use crate::transport::tunnel::carrier::FrameLink;
 use crate::transport::tunnel::identity::PublicKey;
 use crate::transport::tunnel::message::{self, ByeCode, Token, WantedRoute};
@@ -37,7 +37,7 @@ pub(super) async fn answer(mut link: FrameLink, of: &Link, routes: Vec<WantedRou
     let answered = async {
         // No carrier will ever name it.
         let token = Token::random()?;
-        say(&mut link, &live::welcome(of, token, from)).await.ok()?;
+        say(&mut link, &welcome(of, token, from)).await.ok()?;
         for part in &fates {
             say(&mut link, part).await.ok()?;
         }

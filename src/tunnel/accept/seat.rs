@@ -9,14 +9,13 @@ use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
-use super::hello::refuse;
+use super::answers::refuse;
 use super::live::Life;
-use super::session::{Book, Session};
+use super::session::{Book, Newcomer, Session};
 use super::takeover::{self, AGAIN, Arrival, Judged, Present};
-use crate::transport::tunnel::carrier::Parked;
 use crate::transport::tunnel::message::{ByeCode, Token};
 use crate::tunnel::control::{self, Control};
-use crate::tunnel::link::{Link, Pass};
+use crate::tunnel::link::Link;
 use crate::units::shown;
 
 /// The newcomers that may wait, and the goodbyes that may be said at one time.
@@ -27,18 +26,6 @@ const SOON: Duration = Duration::from_millis(2500);
 
 /// The most characters of the name of a program.
 const MAX_SOFTWARE: usize = 60;
-
-/// A control that has said HELLO, in no poller.
-pub(crate) struct Newcomer {
-    pub(crate) link: Parked,
-    pub(crate) pass: Pass,
-    /// Where it comes from.
-    pub(crate) from: SocketAddr,
-    /// The secret of the process that made it. Never logged.
-    pub(crate) instance: Token,
-    /// Its program and version.
-    pub(crate) software: String,
-}
 
 /// Decides about the controls of a tunnel, until it is no longer in the plan or the program stops, and the last control has
 /// ended.

@@ -1,11 +1,12 @@
 //! The controls that were let in, as their carriers refer to them, and the keys that may come.
 
 use std::fmt;
+use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tokio::sync::mpsc;
 
-use super::seat::Newcomer;
+use crate::transport::tunnel::carrier::Parked;
 use crate::transport::tunnel::identity::{Known, PublicKey};
 use crate::transport::tunnel::message::Token;
 use crate::tunnel::idle::keeping::Keeping;
@@ -31,6 +32,18 @@ impl Session {
         let keeping = Keeping::new(link.line.clone(), pass.clone());
         (Arc::new(Session { token, pass, keeping, waiting }), arrivals)
     }
+}
+
+/// A control that has said HELLO, in no poller.
+pub(crate) struct Newcomer {
+    pub(crate) link: Parked,
+    pub(crate) pass: Pass,
+    /// Where it comes from.
+    pub(crate) from: SocketAddr,
+    /// The secret of the process that made it. Never logged.
+    pub(crate) instance: Token,
+    /// Its program and version.
+    pub(crate) software: String,
 }
 
 /// A tunnel that others connect to.
@@ -81,7 +94,7 @@ impl Book {
     }
 }
 
-fn lock<T>(what: &Mutex<T>) -> MutexGuard<'_, T> {
+pub(super) fn lock<T>(what: &Mutex<T>) -> MutexGuard<'_, T> {
     what.lock().unwrap_or_else(PoisonError::into_inner)
 }
 

@@ -10,6 +10,7 @@ mod slips;
 mod source;
 mod spec;
 mod target;
+mod through;
 mod tunnel;
 mod unix;
 

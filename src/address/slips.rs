@@ -8,7 +8,10 @@ pub(super) fn meant(text: &str) -> Option<Misread> {
     if text.contains("://") || text.starts_with("unix:") {
         return None;
     }
-    several(text).or_else(|| behind_the_port(text)).or_else(|| {
+    if super::tunnel::in_route(text).is_some() {
+        return None;
+    }
+    listens_there(text).or_else(|| several(text)).or_else(|| behind_the_port(text)).or_else(|| {
         let parts: Vec<&str> = text.split(':').collect();
         match parts[..] {
             ["0", port, target] if is_number(port) => Some(zero(port, target)),
@@ -18,6 +21,17 @@ pub(super) fn meant(text: &str) -> Option<Misread> {
             _ => None,
         }
     })
+}
+
+/// `tunnel:vps/8080:3000`
+fn listens_there(text: &str) -> Option<Misread> {
+    let (tunnel, route) = text.strip_prefix(super::tunnel::PREFIX)?.split_once('/')?;
+    let at = bare(route.rsplit_once(':').map_or(route, |(at, _)| at));
+    let (tunnel, route) = (bare(tunnel), bare(route));
+    Some(Misread::new(
+        format!("{} listens at the other end of a tunnel", quoted(text)),
+        format!("write -R {route} --tunnel {tunnel}, or listen = \"tunnel:{tunnel}/{at}\" in a file"),
+    ))
 }
 
 /// `8080:3000,8081:3001`

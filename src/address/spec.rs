@@ -8,7 +8,7 @@ use std::fmt;
 use std::str::FromStr;
 
 use super::part::{bare, is_number, is_ports, refuse_other_forms};
-use super::{ListenAddress, Protocol, Run, TargetAddress, UnixName, slips};
+use super::{ListenAddress, Protocol, Run, TargetAddress, UnixName, slips, tunnel};
 use crate::units::{Misread, quoted};
 
 /// A route from the command line: where it listens and what it dials. It prints in full, with all four parts.
@@ -27,7 +27,8 @@ impl FromStr for Spec {
 
     /// Reads `8080:3000`, `8080:db:5432`, `0.0.0.0:8080:3000` and `0.0.0.0:8080:db:5432`. Of three parts a numeric
     /// first is the port. IPv6 is written in brackets, a port may be a range, and a part that contains `/` or begins
-    /// with `unix:` is a Unix socket: `8080:/run/x.sock`, `/run/x.sock:db:5432`, `unix:@name:3000`.
+    /// with `unix:` is a Unix socket: `8080:/run/x.sock`, `/run/x.sock:db:5432`, `unix:@name:3000`. A target may be in a
+    /// tunnel: `8080:tunnel:vps/web`, `8080:tunnel:vps/10.0.0.5:80`.
     fn from_str(text: &str) -> Result<Self, Misread> {
         if text.ends_with(".toml") {
             let what = format!("{} is a file, not a route", quoted(text));
@@ -35,6 +36,9 @@ impl FromStr for Spec {
         }
         if let Some(misread) = slips::meant(text) {
             return Err(misread);
+        }
+        if let Some((listen, target)) = tunnel::in_route(text) {
+            return to_tunnel(text, listen, target);
         }
         // The path of a Unix socket may end in these words, and is kept as it is.
         let (text, protocol) = match text.rsplit_once('/') {
@@ -58,9 +62,7 @@ impl FromStr for Spec {
             let what = format!("{} has an empty host", quoted(text));
             return Err(Misread::new(what, format!("leave it out: {listen_port}:{target_port}")));
         }
-        if let Some(bind) = bind {
-            refuse_open_bind(text, bind)?;
-        }
+        refuse_open_bind(text, HERE)?;
         Ok(Spec { listen: end(bind, listen_port)?, target: end(host, target_port)?, protocol })
     }
 }
@@ -99,7 +101,7 @@ fn with_unix(text: &str, parts: &[&str]) -> Result<Spec, Misread> {
         [a, host, port] if is_unix(a) => Ok(tcp(listen(a)?, end(Some(host), port)?)),
         [port, b] if is_unix(b) => Ok(tcp(end(None, port)?, target(b)?)),
         [bind, port, b] if is_unix(b) && !is_unix(bind) => {
-            refuse_open_bind(text, bind)?;
+            refuse_open_bind(text, HERE)?;
             Ok(tcp(end(Some(bind), port)?, target(b)?))
         }
         _ => Err(Misread::new(
@@ -120,14 +122,35 @@ fn joined<'t>(text: &'t str, parts: &[&'t str]) -> Vec<&'t str> {
     joined
 }
 
-fn refuse_open_bind(text: &str, bind: &str) -> Result<(), Misread> {
-    let what = match bind {
-        "" => "an empty bind is refused",
-        "*" => "a bind of * is refused",
+/// A route from here to a place in a tunnel, as `8080:tunnel:vps/web`.
+fn to_tunnel(text: &str, listen: &str, target: &str) -> Result<Spec, Misread> {
+    let (target, protocol) = match target.rsplit_once('/') {
+        Some((rest, "udp")) => (rest, Protocol::Udp),
+        Some((rest, "tcp")) => (rest, Protocol::Tcp),
+        _ => (target, Protocol::Tcp),
+    };
+    refuse_open_bind(text, HERE)?;
+    let listen = match listen.strip_prefix('/') {
+        Some(path) => format!("unix:/{path}").parse()?,
+        None => listen.parse()?,
+    };
+    Ok(Spec { listen, target: target.parse()?, protocol })
+}
+
+/// How a route's own machine is called.
+const HERE: &str = "this machine";
+
+/// Refuses a route that begins with an empty bind, or with `*`; `there` is the machine that would listen.
+pub(super) fn refuse_open_bind(text: &str, there: &str) -> Result<(), Misread> {
+    let is_route = |rest: &&str| rest.contains(':');
+    let (empty, every) = (text.strip_prefix(':'), text.strip_prefix("*:"));
+    let (what, rest) = match (empty.filter(is_route), every.filter(is_route)) {
+        (Some(rest), _) => ("an empty bind is refused", rest),
+        (_, Some(rest)) => ("a bind of * is refused", rest),
         _ => return Ok(()),
     };
-    let rest = quoted_rest(text, bind);
-    let instead = format!("write 0.0.0.0:{rest} for every address, {rest} for this machine");
+    let (rest, alone) = (bare(rest), if there == HERE { "" } else { " alone" });
+    let instead = format!("write 0.0.0.0:{rest} for every address, {rest} for {there}{alone}");
     Err(Misread::new(what, instead))
 }
 
@@ -159,10 +182,6 @@ fn split(text: &str) -> Result<Vec<&str>, Misread> {
         return Err(Misread::new(what, "write IPv6 as [::1]:8080:3000"));
     }
     Ok(parts)
-}
-
-fn quoted_rest(text: &str, bind: &str) -> String {
-    bare(&text[bind.len() + 1..])
 }
 
 fn form(text: &str, parts: &[&str]) -> Misread {
@@ -263,6 +282,22 @@ mod tests {
         assert!(message("*:8080:/run/x.sock").starts_with("a bind of * is refused"));
         assert!(message("/run/x.sock").contains("is not a route"));
         assert!(message("unix:").contains("is not a route"), "{}", message("unix:"));
+    }
+
+    #[test]
+    fn a_target_may_be_in_a_tunnel_and_a_host_called_tunnel_stays_one() {
+        assert_eq!(read("8080:tunnel:vps/web"), "127.0.0.1:8080:tunnel:vps/web");
+        assert_eq!(read("0.0.0.0:8080:tunnel:vps/10.0.0.5:80"), "0.0.0.0:8080:tunnel:vps/10.0.0.5:80");
+        assert_eq!(read("[::1]:8080:tunnel:vps/unix:/run/x"), "[::1]:8080:tunnel:vps/unix:/run/x");
+        assert_eq!(read("/run/y:tunnel:vps/web"), "unix:/run/y:tunnel:vps/web");
+        assert_eq!(read("8080:tunnel:vps/web/udp"), "127.0.0.1:8080:tunnel:vps/web/udp");
+        assert_eq!(read("8080:tunnel:3000"), "127.0.0.1:8080:tunnel:3000");
+        assert!(message("*:8080:tunnel:vps/web").starts_with("a bind of * is refused"));
+        assert!(message("8080:tunnel:vps").starts_with("\"tunnel:vps\" names no target"));
+        assert!(
+            message("tunnel:vps/8080:3000")
+                .ends_with("write -R 8080:3000 --tunnel vps, or listen = \"tunnel:vps/8080\" in a file")
+        );
     }
 
     proptest! {

@@ -62,6 +62,14 @@ pub(super) fn split(text: &str) -> Option<(&str, Option<&str>)> {
     (!is_port).then_some((name, there))
 }
 
+/// The two ends of a route whose target is in a tunnel, as `8080:tunnel:vps/web`; `None` for any other text.
+pub(super) fn in_route(text: &str) -> Option<(&str, &str)> {
+    let at = text.find(":tunnel:")?;
+    let (listen, target) = (&text[..at], &text[at + 1..]);
+    split(target)?;
+    Some((listen, target))
+}
+
 /// Whether a text can be the name of a route at the other end.
 pub(super) fn is_route_name(text: &str) -> bool {
     let is_plain = |c: char| c.is_alphanumeric() || matches!(c, '-' | '_' | '.');

@@ -8,6 +8,7 @@ use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
 use super::asked::{self, Asked};
+use super::beginning::Beginning;
 use super::offers::Offers;
 use crate::address::{ListenAddress, NetListen, TunnelName};
 use crate::engine::Handle;
@@ -25,6 +26,8 @@ pub(crate) struct Link {
     pub(crate) line: Arc<Line>,
     /// What the other end asks of this one.
     pub(crate) asked: Asked,
+    /// What becomes of what this end asks of the other, at first.
+    pub(crate) beginning: Beginning,
     /// Whose routes those are that the other end asks for.
     pub(crate) source: Source,
     /// Cancelled once the program stops: each control says so and ends, sessions drain.
@@ -74,6 +77,7 @@ impl Link {
         let link = Link {
             source: Source::tunnel(&terms.tunnel.name),
             asked,
+            beginning: Beginning::default(),
             name: terms.tunnel.name.clone(),
             engine,
             line,

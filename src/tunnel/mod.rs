@@ -6,6 +6,7 @@
 
 mod accept;
 mod asked;
+mod beginning;
 mod control;
 mod dial;
 #[cfg(test)]
@@ -31,6 +32,7 @@ use crate::engine::{Handle, Service, Services};
 use crate::plan::Plan;
 use crate::transport::tunnel::identity::PublicKey;
 use accept::{Accept, Book, Door, MAX_NEWCOMERS};
+pub use beginning::InVain;
 use link::{Link, Terms};
 use thread::{Role, Start, Thread};
 
@@ -139,6 +141,16 @@ impl Tunnels {
             }
         };
         (Open { link: link.clone(), newcomers }, Start { link, asked, role })
+    }
+
+    /// Resolves if nothing that was asked for at the other end of this tunnel listens there, and nothing will until somebody
+    /// changes something there; never once a route has listened there, and never for a tunnel that does not run. Cancel safe.
+    pub async fn in_vain(&self, tunnel: &TunnelName) -> InVain {
+        let link = self.running().links.get(tunnel).map(|open| open.link.clone());
+        match link {
+            Some(link) => link.beginning.in_vain().await,
+            None => std::future::pending().await,
+        }
     }
 
     /// Has tunnels give up the addresses that a plan needs: what is written here goes before what others ask for. Returns

@@ -19,8 +19,12 @@ pub(crate) fn hear(link: &Link, there: Option<&TunnelName>, fates: &mut Fates, m
     match message {
         Message::Routes(wanted) => link.asked.want(wanted.routes),
         Message::RoutesAre(answers) => {
-            let lines = fates.news(&link.name, there, link.terms().offers(), answers.routes);
+            let terms = link.terms();
+            // Whoever ends the program for it has the lines before it.
+            let news = answers.routes.clone();
+            let lines = fates.news(&link.name, there, terms.offers(), answers.routes);
             lines.iter().for_each(|line| line.log(&link.name));
+            link.beginning.hear(terms.offers(), &news);
         }
         Message::State(State { route, up, cause }) => link.line.set_state(&route, cause_of(up, cause)),
         Message::Hello(_)

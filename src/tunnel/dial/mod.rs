@@ -143,6 +143,7 @@ impl Dialler {
             told::down(&self.link.name, &fault, pause);
             if let Fault::Handshake(HandshakeFault::UnknownThere) = fault {
                 hints::key_unknown_there(&self.link.terms());
+                self.link.beginning.is_unknown_there();
             }
         }
         let mut changes = self.link.changes();

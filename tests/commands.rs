@@ -122,7 +122,7 @@ fn a_second_stop_ends_it_at_once() {
 
 #[test]
 fn a_wrong_command_line_is_told_what_to_write() {
-    let cases: [(&[&str], &str); 13] = [
+    let cases: [(&[&str], &str); 22] = [
         (&["8080"], "write 8080:3000 to forward to port 3000"),
         (&["8080:3000:x"], r#"argument "8080:3000:x": "x" is not a port"#),
         (&["proxy"], "the commands are run, validate"),
@@ -135,6 +135,18 @@ fn a_wrong_command_line_is_told_what_to_write() {
         (&["keygen"], "Loopgate calls it tunnel key"),
         (&["key", "--public"], "loopgate tunnel key --public"),
         (&["tunnel"], "key   Make the key of this machine"),
+        (&["-R", "8080:3000"], "name the other end: --tunnel HOST#KEY"),
+        (&["run", "-R", "8080:localhost:3000", "root@vps"], "ssh -N -R 8080:localhost:3000 root@vps"),
+        (&["-R", "8080:localhost:3000", "vps"], "name it by its key: --tunnel vps#KEY"),
+        (&["-L", "5432:db:5432", "user@host"], "ssh -N -L 5432:db:5432 user@host"),
+        (&["local", "3000", "--to", "vps"], "loopgate -R PORT:PORT --tunnel HOST#KEY"),
+        (&["-R", "8080:3000", "--via", "vps"], "Loopgate calls it --tunnel"),
+        (&["http", "3000"], "loopgate -R 8080:3000 --tunnel HOST#KEY"),
+        (
+            &["run", "--tunnel-listen", "4433", "--tunnel", "home=KEY"],
+            "argument \"home=***\": this is not a public key",
+        ),
+        (&["join", "x"], "join is not in this version"),
         (&["8080:3000", "--frobnicate"], "unexpected argument '--frobnicate'"),
     ];
 

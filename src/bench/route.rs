@@ -75,7 +75,7 @@ fn not_yet(route: &str, what: &str) -> Refusal {
 fn of_configuration(name: &str, config: Option<PathBuf>) -> Result<Read, Refusal> {
     let file = config.map_or_else(plan::default_file, Ok).map_err(Refusal::Config)?;
     let shown = shown_path(&file);
-    let sources = Sources { file: Some(file), forwards: Vec::new() };
+    let sources = Sources { file: Some(file), ..Sources::default() };
     let plan = plan::load(&sources).map_err(Refusal::Config)?;
     let Some(route) = plan.routes.values().find(|route| *route.name.0 == *name) else {
         let names: Vec<&str> = plan.routes.keys().map(|name| &*name.0).collect();

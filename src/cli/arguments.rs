@@ -9,7 +9,7 @@ use super::{bench, certificate, demo, explain, help, import, tunnel};
 use crate::address::{ListenAddress, Run};
 use crate::config::Problems;
 use crate::ledger::LogFormat;
-use crate::plan::{self, Sources};
+use crate::plan::{self, CommandTunnels, Sources};
 use crate::units::Misread;
 
 /// Forwards local ports to services on this machine, and says why when it cannot.
@@ -20,6 +20,8 @@ Examples:
   loopgate 8080:3000             forward 127.0.0.1:8080 to 127.0.0.1:3000
   loopgate 0.0.0.0:8080:db:5432  the same for every IPv4 address, to db:5432
   loopgate run -c loopgate.toml  run a file's routes; apply each saved change
+  loopgate -R 8080:3000 --tunnel 'vps.example.com#ed25519:KEY'
+                                 listen on vps, forward to port 3000 here
   loopgate explain 3000          whether 127.0.0.1:3000 answers, or why not
   loopgate demo                  see it work; needs nothing else")]
 pub(super) struct Cli {
@@ -145,6 +147,37 @@ pub(super) struct ForwardArgs {
     /// The same, spelled as for ssh
     #[arg(short = 'L', value_name = "[BIND:]PORT:[HOST:]PORT")]
     also: Vec<String>,
+
+    #[command(flatten)]
+    tunnels: TunnelArgs,
+}
+
+/// What `--help` calls the options of tunnels.
+const TUNNELS: &str = "Tunnels";
+
+/// Tunnels without a file, or beside one.
+#[derive(Args)]
+struct TunnelArgs {
+    /// A route that listens at the other end of --tunnel, on loopback there without BIND, and forwards to HOST:PORT here
+    #[arg(short = 'R', help_heading = TUNNELS, value_name = "[BIND:]PORT:[HOST:]PORT")]
+    reverse: Vec<String>,
+
+    /// The other end, for every route given here: a tunnel of the file, or where it listens (port 4433 by default) and its
+    /// key; NAME=KEY lets who has this key in
+    #[arg(long = "tunnel", help_heading = TUNNELS, value_name = "NAME|HOST[:PORT]#KEY|NAME=KEY")]
+    tunnels: Vec<String>,
+
+    /// Where other Loopgates connect to
+    #[arg(long = "tunnel-listen", help_heading = TUNNELS, value_name = "[BIND:]PORT")]
+    listen: Vec<String>,
+
+    /// What the other end of the one --tunnel may have opened here: 0.0.0.0:8080, 127.0.0.1:9000-9010
+    #[arg(long, help_heading = TUNNELS, value_name = "ADDRESS:PORTS")]
+    may_listen: Vec<String>,
+
+    /// What it may have dialled from here: 10.0.0.0/8:5432, db.internal:5432
+    #[arg(long, help_heading = TUNNELS, value_name = "ADDRESS:PORTS")]
+    may_dial: Vec<String>,
 }
 
 #[derive(Args)]
@@ -173,22 +206,31 @@ fn listen_address(text: &str) -> Result<ListenAddress, Misread> {
 }
 
 impl ForwardArgs {
-    pub(super) fn all(self) -> Vec<String> {
-        [self.forwards, self.also].concat()
+    /// What to load of these arguments and of this file. Without a file, the default one is where a tunnel's name is looked
+    /// up.
+    pub(super) fn sources(self, file: Option<PathBuf>) -> Sources {
+        let ForwardArgs { forwards, also, tunnels } = self;
+        let TunnelArgs { reverse, tunnels, listen, may_listen, may_dial } = tunnels;
+        let is_name = |text: &String| plan::is_tunnel_of_file(text);
+        let named_in = match &file {
+            None if tunnels.iter().any(is_name) => plan::default_file().ok(),
+            _ => None,
+        };
+        let tunnels = CommandTunnels { reverse, tunnels, listen, may_listen, may_dial, named_in };
+        Sources { file, forwards: [forwards, also].concat(), tunnels }
     }
 }
 
 impl RouteArgs {
-    /// What to load: the routes given, and the file that `-c` names. Without either, the default file.
+    /// What to load: what is given, and the file that `-c` names. Without either, the default file.
     ///
     /// # Errors
     /// If a default file is needed and none exists.
     pub(super) fn sources(self) -> Result<Sources, Problems> {
-        let forwards = self.forwards.all();
-        let file = match self.config {
-            None if forwards.is_empty() => Some(plan::default_file()?),
-            named => named,
-        };
-        Ok(Sources { file, forwards })
+        let given = self.forwards.sources(self.config);
+        if given.file.is_some() || !given.forwards.is_empty() || !given.tunnels.is_empty() {
+            return Ok(given);
+        }
+        Ok(Sources { file: Some(plan::default_file()?), ..given })
     }
 }

@@ -6,10 +6,22 @@ use crate::import::Program;
 use crate::units::shown;
 
 /// Options of other programs, written where Loopgate takes a route or a command.
-const FLAGS: [(&[&str], &str); 11] = [
+const FLAGS: [(&[&str], &str); 17] = [
     (&["-c", "--config", "-f", "--file"], "to use a file: loopgate run -c FILE"),
     (&["-t", "--test", "--check"], "to check a file: loopgate validate -c FILE"),
-    (&["-R"], "for ssh -R, run Loopgate on the machine that is to listen: loopgate PORT:HOST:PORT"),
+    (&["-R"], "for ssh -R: loopgate -R [BIND:]PORT:[HOST:]PORT --tunnel HOST#KEY"),
+    (&["--to"], "to listen on another machine: loopgate -R PORT:PORT --tunnel HOST#KEY, with Loopgate there"),
+    (&["--via"], "Loopgate calls it --tunnel"),
+    (&["--peer"], "Loopgate calls it --tunnel NAME=KEY"),
+    (
+        &["--server", "--hub", "--relay", "--endpoint"],
+        "the other end of a tunnel is named by --tunnel HOST#KEY",
+    ),
+    (
+        &["--key", "--public-key", "--token", "--secret", "--fingerprint", "-i"],
+        "a key stands in --tunnel, as HOST#KEY or NAME=KEY; this machine's own is made by: loopgate tunnel key",
+    ),
+    (&["-p", "--publish", "--port"], "write the route without it, as in 127.0.0.1:8080:3000"),
     (&["-D"], "Loopgate is no SOCKS proxy: write a route for each service, such as 8080:db:5432"),
     (
         &["-N", "-g", "-n", "-q"],
@@ -33,7 +45,7 @@ const FLAGS: [(&[&str], &str); 11] = [
 ];
 
 /// Commands of other programs.
-const WORDS: [(&[&str], &str); 7] = [
+const WORDS: [(&[&str], &str); 10] = [
     (&["check", "test", "lint", "verify"], "validate"),
     (&["start", "serve", "up", "forward"], "run"),
     (&["convert", "migrate"], "import"),
@@ -41,7 +53,33 @@ const WORDS: [(&[&str], &str); 7] = [
     (&["key", "keys", "keygen", "genkey", "pubkey"], "tunnel key, or certificate for a pair of TLS"),
     (&["benchmark", "speedtest", "speed", "perf", "iperf", "iperf3", "measure"], "bench"),
     (&["diagnose", "diag", "why"], "doctor, or explain for one address"),
+    (
+        &["local", "http", "tcp", "expose"],
+        "-R, as in loopgate -R 8080:3000 --tunnel HOST#KEY, with Loopgate on a server of yours",
+    ),
+    (
+        &["server", "listen"],
+        "run, as in loopgate run --tunnel-listen 0.0.0.0:4433 --tunnel NAME=KEY --may-listen 0.0.0.0:8080",
+    ),
+    (&["client", "connect"], "--tunnel, as in loopgate -R 8080:3000 --tunnel HOST#KEY"),
 ];
+
+/// Commands that are to come, and what does the same until then.
+const NOT_YET: [(&[&str], &str); 2] = [
+    (
+        &["invite", "join"],
+        "make a key on each machine with loopgate tunnel key, and name it with --tunnel at the other end",
+    ),
+    (
+        &["share"],
+        "to show a local service elsewhere: loopgate -R 8080:3000 --tunnel HOST#KEY, or 0.0.0.0:8080:3000",
+    ),
+];
+
+/// What to do instead of a command that is to come.
+pub(super) fn not_yet(word: &str) -> Option<&'static str> {
+    find(&NOT_YET, word)
+}
 
 /// What to write instead of an unknown option.
 pub(super) fn instead_of_flag(flag: &str) -> Option<&'static str> {

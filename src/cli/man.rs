@@ -126,7 +126,10 @@ fn options(command: &Command) -> io::Result<String> {
         Man::new(bare).render_options_section(&mut bytes)?;
     }
     let text = String::from_utf8_lossy(&bytes);
-    let kept = text.lines().filter(|line| !line.starts_with(".ie ") && !line.starts_with(".el "));
+    // A heading of the help would begin a section of the page, in the midst of a command.
+    let is_heading = |line: &str| line.starts_with(".SH ") && line != ".SH OPTIONS";
+    let is_kept = |line: &&str| !line.starts_with(".ie ") && !line.starts_with(".el ") && !is_heading(line);
+    let kept = text.lines().filter(is_kept);
     Ok(kept.map(|line| format!("{line}\n")).collect())
 }
 

@@ -8,9 +8,11 @@ mod demo;
 mod doctor;
 mod explain;
 mod explain_code;
+mod first_key;
 mod foreign_flags;
 mod help;
 mod import;
+mod in_vain;
 mod log;
 mod man;
 mod output;
@@ -51,13 +53,13 @@ pub fn main() -> u8 {
     };
     match cli.command {
         None => {
-            let forwards = cli.short.forwards.all();
-            match foreign_flags::command_of_another_program(&forwards).or_else(|| stray_word(&forwards)) {
+            let sources = cli.short.forwards.sources(None);
+            match refusal_of(&sources) {
                 Some(message) => {
                     complain(&message);
                     code::CONFIG
                 }
-                None => run::run(Sources { file: None, forwards }, cli.short.log.log_format),
+                None => run::run(sources, cli.short.log.log_format),
             }
         }
         Some(Command::Run { routes, log }) => match routes.sources() {
@@ -100,6 +102,15 @@ fn advised(mut error: clap::Error) -> clap::Error {
     error
 }
 
+/// The error for words that are no routes.
+fn refusal_of(sources: &Sources) -> Option<String> {
+    let forwards = &sources.forwards;
+    // Behind -R, a word is rather the machine that ssh would log in to: the plan answers that.
+    let is_machine = !sources.tunnels.reverse.is_empty() && sources.tunnels.tunnels.is_empty();
+    let stray = || stray_word(forwards).filter(|_| !is_machine);
+    foreign_flags::command_of_another_program(forwards).or_else(stray)
+}
+
 /// The error for a plain word in place of a route: a command that is misspelt or out of place.
 fn stray_word(forwards: &[String]) -> Option<String> {
     let is_word = |text: &&String| !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_alphabetic());
@@ -113,6 +124,9 @@ fn stray_word(forwards: &[String]) -> Option<String> {
     let error = format!("error: {} is neither a command nor a route", quoted(word));
     if let Some(command) = foreign_flags::instead_of_word(word) {
         return Some(format!("{error}\n = help: Loopgate calls it {command}"));
+    }
+    if let Some(instead) = foreign_flags::not_yet(word) {
+        return Some(format!("error: {word} is not in this version\n = help: {instead}"));
     }
     let commands = commands.join(", ");
     Some(format!(
@@ -133,7 +147,7 @@ mod tests {
     fn both_spellings_of_a_route_add_up_in_every_command() {
         let cli = Cli::try_parse_from(["loopgate", "1:2", "-L", "3:4", "-L", "5:6"]).unwrap();
 
-        assert_eq!(cli.short.forwards.all(), ["1:2", "3:4", "5:6"]);
+        assert_eq!(cli.short.forwards.sources(None).forwards, ["1:2", "3:4", "5:6"]);
         for command in ["run", "validate"] {
             assert!(Cli::try_parse_from(["loopgate", command, "1:2", "-L", "3:4"]).is_ok());
         }
@@ -150,6 +164,13 @@ mod tests {
         assert!(error_for(&["-t"]).contains("tip: to check a file: loopgate validate -c FILE"));
         assert!(error_for(&["-D", "1080"]).contains("tip: Loopgate is no SOCKS proxy"));
         assert!(stray_word(&["speedtest".into()]).unwrap().ends_with("Loopgate calls it bench"));
+        assert!(error_for(&["local", "3000", "--to", "vps"]).contains("-R PORT:PORT --tunnel HOST#KEY"));
+        assert!(error_for(&["-R", "1:2", "--via", "vps"]).contains("tip: Loopgate calls it --tunnel"));
+        assert!(error_for(&["--peer", "home=KEY"]).contains("tip: Loopgate calls it --tunnel NAME=KEY"));
+        assert!(
+            stray_word(&["http".into(), "3000".into()]).unwrap().contains("loopgate -R 8080:3000 --tunnel")
+        );
+        assert!(stray_word(&["join".into()]).unwrap().starts_with("error: join is not in this version"));
         assert!(stray_word(&["check".into()]).unwrap().ends_with("Loopgate calls it validate"));
     }
 

@@ -10,6 +10,12 @@ pub(super) mod code {
     pub(in crate::cli) const OK: u8 = 0;
     pub(in crate::cli) const INTERNAL: u8 = 1;
     pub(in crate::cli) const CONFIG: u8 = 2;
+    /// An address is taken.
+    pub(in crate::cli) const TAKEN: u8 = 4;
+    /// Not permitted.
+    pub(in crate::cli) const DENIED: u8 = 6;
+    /// An address does not belong to the machine.
+    pub(in crate::cli) const NOT_HERE: u8 = 7;
 }
 
 /// Prints an answer to standard output and returns its exit code. If it cannot be written, as on a full disk, that is said

@@ -6,15 +6,14 @@ use std::time::Duration;
 use tokio::runtime::Builder;
 use tokio::time::timeout;
 
-use super::log;
-use super::output::{code, complain, refuse};
+use super::output::{code, complain};
 use super::signals::Signals;
-use super::suggest_port;
+use super::{first_key, in_vain, log, suggest_port};
 use crate::diagnosis;
 use crate::engine::{self, Declared, Handle, Kind, NotListening, Refused, Settings};
 use crate::ledger::{Ledger, LogFormat};
 use crate::limits::OF_PROGRAM;
-use crate::plan::{self, Plan, Sources};
+use crate::plan::{Plan, Sources};
 use crate::probe;
 use crate::sources::{
     MAX_FORWARDING_LINES, Reloader, Undeclared, declare, log_listening, warn_of_cautions,
@@ -33,14 +32,18 @@ const LAST_LINES: Duration = Duration::from_secs(2);
 
 /// Runs until a signal stops it.
 pub(super) fn run(sources: Sources, format: Option<LogFormat>) -> u8 {
-    let mut plan = match plan::load(&sources) {
-        Ok(plan) => plan,
-        Err(problems) => return refuse(&problems),
+    let (mut plan, made) = match first_key::load(&sources) {
+        Ok(loaded) => loaded,
+        Err(code) => return code,
     };
     // The command line's format overrides the file's, after reloads too.
     plan.log.format = format.unwrap_or(plan.log.format);
     let reloader = |plan, handle| Reloader::new(sources, plan, handle).with_log_format(format);
-    serve(plan, reloader, async |_| Ok(()), |_| ())
+    let tell = async |_: &mut Plan| {
+        made.iter().for_each(first_key::Made::tell);
+        Ok(())
+    };
+    serve(plan, reloader, tell, |_| ())
 }
 
 /// Runs `plan` until a signal stops it. `before` is awaited on the runtime before anything is bound, and may complete
@@ -124,6 +127,7 @@ async fn until_stopped(
     tunnels: &Tunnels,
 ) -> u8 {
     let Signals { hangup, stop, told } = &mut signals;
+    let in_vain = in_vain::known(reloader.plan(), tunnels);
     let reloading = async {
         // The terminal was closed, and nothing else knows of a run that has no file.
         if !reloader.has_file() {
@@ -137,6 +141,13 @@ async fn until_stopped(
         _ = stop.next() => {}
         () = reloading => {}
         () = told.answer() => {}
+        why = in_vain => {
+            let code = in_vain::told(why);
+            tunnels.stop(GOODBYES).await;
+            // Nobody can have connected.
+            let _ = timeout(LAST_RESETS, handle.stop(Duration::ZERO)).await;
+            return code;
+        }
     }
     stop.settle().await;
     let patience = reloader.plan().limits.drain_timeout;

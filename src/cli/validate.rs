@@ -76,7 +76,8 @@ mod tests {
         let file = folder.path().join("loopgate.toml");
         std::fs::write(&file, text).unwrap();
         let mut out = Vec::new();
-        let code = validate(&Sources { file: Some(file), forwards: vec![] }, json, false, &mut out).unwrap();
+        let code =
+            validate(&Sources { file: Some(file), ..Sources::default() }, json, false, &mut out).unwrap();
         let folder = format!("{}/", folder.path().display());
         (code, String::from_utf8(out).unwrap().replace(&folder, ""))
     }

@@ -11,9 +11,10 @@ use super::files::{self, Files};
 use super::lists::Lists;
 use super::merge::time;
 use super::resolved::{Desk, resolved};
+use super::sources::Sources;
 use super::{
-    Plan, Route, Routes, Source, congestion, entry, headers, links, loops, overlap, there, validate,
-    written_link,
+    Plan, Route, Routes, Source, command_line, congestion, entry, headers, links, loops, overlap, there,
+    typed, validate, written_link,
 };
 use crate::config::{Config, NamedFile, Problem, Texts};
 use crate::ledger::LogSettings;
@@ -22,13 +23,18 @@ use crate::probe::network::routing::addresses;
 
 /// Makes the plan. Whatever prevents a route is added to `problems`, and that route is not in the plan.
 pub(super) fn build(
-    config: Config,
-    forwards: &[String],
+    mut config: Config,
+    sources: &Sources,
     texts: &Texts,
     included: Vec<NamedFile>,
     problems: &mut Vec<Problem>,
 ) -> Plan {
-    let drafts = draft::drafts(config.routes, forwards, &config.defaults, problems);
+    // Those of the file alone: who may write it does not decide about the command line.
+    written_link::check_file(&config.tunnels, texts, problems);
+    let named = command_line::add(&sources.tunnels, &mut config, problems);
+    let typed = typed::read(sources, named.of_routes(typed::first(sources), problems), problems);
+    let drafts = draft::drafts(config.routes, typed, &config.defaults);
+    named.check_used(&drafts, &config.tunnels, problems);
     let v6only = config.defaults.v6only.as_ref().is_none_or(|written| written.value);
     if validate::few_enough(&drafts, problems) {
         let tunnel = config.tunnel.listen.as_deref().unwrap_or_default();
@@ -45,7 +51,6 @@ pub(super) fn build(
     congestion::check(&config.defaults.congestion, || "defaults.congestion".to_owned(), problems);
     let wanted = drafts.len();
     there::known(&drafts, &config.tunnels, problems);
-    written_link::check_file(&config.tunnels, texts, problems);
     let (defaults, host) = (&config.defaults, host.as_deref());
     let mut desk = Desk { defaults, host, lists: &mut lists, files: &mut files, problems };
     let routes = drafts.into_iter().filter_map(|draft| route(draft, &mut desk));

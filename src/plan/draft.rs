@@ -4,12 +4,12 @@ use std::collections::HashSet;
 use std::sync::Arc;
 
 use super::merge::off_or;
+use super::typed::Typed;
 use super::{RouteName, hello};
-use crate::address::{Families, ListenAddress, ListenThere, Numbered, Protocol, Run, Spec, TargetAddress};
-use crate::config::{Place, Problem, Settings, Written, WrittenRoute, WrittenTarget, bare_or_quoted};
+use crate::address::{Families, ListenAddress, ListenThere, Numbered, Protocol, Run, TargetAddress};
+use crate::config::{Settings, Written, WrittenRoute, WrittenTarget, bare_or_quoted};
 use crate::transport::Destination;
 use crate::transport::proxied::ProxyUrl;
-use crate::units::Misread;
 
 /// A route with its places, not yet checked against the others.
 pub(super) struct Draft {
@@ -66,15 +66,10 @@ impl Draft {
     }
 }
 
-/// Every route of the file, then every route of the command line.
-pub(super) fn drafts(
-    routes: Vec<WrittenRoute>,
-    forwards: &[String],
-    defaults: &Settings,
-    problems: &mut Vec<Problem>,
-) -> Vec<Draft> {
+/// Every route of the file, then these of the command line.
+pub(super) fn drafts(routes: Vec<WrittenRoute>, typed: Vec<Typed>, defaults: &Settings) -> Vec<Draft> {
     let mut drafts: Vec<Draft> = routes.into_iter().map(|route| from_file(route, defaults)).collect();
-    from_command_line(forwards, defaults, &mut drafts, problems);
+    from_command_line(typed, defaults, &mut drafts);
     drafts
 }
 
@@ -93,32 +88,21 @@ fn proxy(protocol: Protocol, own: &Settings, defaults: &Settings) -> Option<Prox
     off_or(&own.proxy_url, &defaults.proxy_url).filter(|_| protocol == Protocol::Tcp)
 }
 
-fn from_command_line(
-    forwards: &[String],
-    defaults: &Settings,
-    drafts: &mut Vec<Draft>,
-    problems: &mut Vec<Problem>,
-) {
+fn from_command_line(typed: Vec<Typed>, defaults: &Settings, drafts: &mut Vec<Draft>) {
     let mut taken: HashSet<Arc<str>> = drafts.iter().map(|draft| draft.name.0.clone()).collect();
-    for argument in forwards {
-        let place = Place::Argument(argument.clone());
-        match argument.parse::<Spec>() {
-            Ok(spec) => {
-                let name = free_name(&taken, &spec.listen);
-                taken.insert(name.clone());
-                drafts.push(Draft {
-                    name: RouteName(name),
-                    path: String::new(),
-                    listen: vec![Written { value: spec.listen, place: place.clone() }],
-                    targets: vec![Written { value: spec.target, place }.into()],
-                    hello: None,
-                    protocol: spec.protocol,
-                    proxy: proxy(spec.protocol, &Settings::default(), defaults),
-                    settings: Settings::default(),
-                });
-            }
-            Err(Misread { what, instead }) => problems.push(Problem::new(place, "", what).help(instead)),
-        }
+    for Typed { spec, place } in typed {
+        let name = free_name(&taken, &spec.listen);
+        taken.insert(name.clone());
+        drafts.push(Draft {
+            name: RouteName(name),
+            path: String::new(),
+            listen: vec![Written { value: spec.listen, place: place.clone() }],
+            targets: vec![Written { value: spec.target, place }.into()],
+            hello: None,
+            protocol: spec.protocol,
+            proxy: proxy(spec.protocol, &Settings::default(), defaults),
+            settings: Settings::default(),
+        });
     }
 }
 

@@ -1,33 +1,44 @@
 //! From a file and the command line to a plan, or to every problem of both.
 
-use std::path::PathBuf;
+use std::path::Path;
 
 use super::build;
+use super::far_end::is_tunnel_of_file;
 use super::id::Source;
+use super::sources::Sources;
 use super::whole::Plan;
-use crate::config::{Place, Problem, Problems, Stamp, Whole, read, read_file};
-
-/// Where a plan comes from. At least one of the two must declare a route.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Sources {
-    /// The file to read.
-    pub file: Option<PathBuf>,
-    /// Routes of the command line, each `[bind:]port:[host:]port`.
-    pub forwards: Vec<String>,
-}
+use crate::config::{Config, Place, Problem, Problems, Stamp, Whole, read, read_file};
 
 /// Reads the file and the command line into a plan.
 ///
 /// # Errors
 /// Every problem of both.
 pub fn load(sources: &Sources) -> Result<Plan, Problems> {
-    let Some(path) = &sources.file else { return parse("", "", &sources.forwards) };
+    let (path, part) = match (&sources.file, &sources.tunnels.named_in) {
+        (Some(path), _) => (path, Part::Whole),
+        (None, Some(path)) => (path, Part::Tunnels),
+        (None, None) => return planned(sources, "", "", Part::Whole),
+    };
     let name = path.display().to_string();
     let stamp = Stamp::of(path);
     match read_file(path) {
-        Ok(text) => Ok(Plan { stamp, ..parse(&name, &text, &sources.forwards)? }),
+        Ok(text) => {
+            let plan = planned(sources, &name, &text, part)?;
+            Ok(match part {
+                Part::Whole => Plan { stamp, ..plan },
+                Part::Tunnels => Plan { source: Source::command_line(), ..plan },
+            })
+        }
         Err(problem) => Err(Problems::new(&name, "", vec![*problem])),
     }
+}
+
+/// As [`load`], for a text that the file of the sources has had.
+///
+/// # Errors
+/// As for [`load`].
+pub fn load_text(sources: &Sources, file: &Path, text: &str) -> Result<Plan, Problems> {
+    planned(sources, &file.display().to_string(), text, Part::Whole)
 }
 
 /// Makes a plan of a text and the routes of the command line. Problems call the text `file_name`, which is empty if
@@ -51,11 +62,30 @@ pub fn load(sources: &Sources) -> Result<Plan, Problems> {
 /// assert_eq!(plan.routes.len(), 2);
 /// ```
 pub fn parse(file_name: &str, text: &str, forwards: &[String]) -> Result<Plan, Problems> {
+    let sources = Sources { forwards: forwards.to_vec(), ..Sources::default() };
+    planned(&sources, file_name, text, Part::Whole)
+}
+
+/// How much of a file counts.
+#[derive(Clone, Copy)]
+enum Part {
+    Whole,
+    /// Its defaults and limits, and the tunnels that the command line names.
+    Tunnels,
+}
+
+fn planned(sources: &Sources, file_name: &str, text: &str, part: Part) -> Result<Plan, Problems> {
     let mut problems = Vec::new();
     // The command line is checked even if the text has a syntax error.
-    let Whole { config, texts, files } = read(file_name, text, &mut problems);
-    let plan = build::build(config, forwards, &texts, files, &mut problems);
+    let Whole { mut config, texts, files } = read(file_name, text, &mut problems);
+    if let Part::Tunnels = part {
+        keep_named(&mut config, sources);
+    }
+    let plan = build::build(config, sources, &texts, files, &mut problems);
     let plan = Plan { source: source(file_name), ..plan };
+    // An argument has no key of the file, and is named by itself.
+    let typed = problems.iter_mut().filter(|problem| matches!(problem.place, Place::Argument(_)));
+    typed.for_each(|problem| problem.key.clear());
     if problems.is_empty() && plan.routes.is_empty() && plan.tunnels.links.is_empty() {
         problems.push(no_routes(file_name));
     }
@@ -63,6 +93,15 @@ pub fn parse(file_name: &str, text: &str, forwards: &[String]) -> Result<Plan, P
         return Ok(plan);
     }
     Err(Problems::of(texts, problems).naming(plan.files))
+}
+
+/// Drops what is of no use for routes of the command line: they must not start the routes of a file that may run already.
+fn keep_named(config: &mut Config, sources: &Sources) {
+    let is_named =
+        |name: &str| sources.tunnels.tunnels.iter().any(|text| is_tunnel_of_file(text) && text == name);
+    config.routes.clear();
+    config.tunnels.retain(|of| is_named(of.name.as_str()));
+    (config.tunnel.listen, config.tunnel.accept_proxy) = (None, None);
 }
 
 fn source(file_name: &str) -> Source {

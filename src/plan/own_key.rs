@@ -5,9 +5,17 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use super::files::Files;
-use crate::config::{FileName, NamedFile, Place, Problem, Written};
+use crate::config::{FileName, NamedFile, Place, Problem, Problems, Written};
 use crate::transport::tunnel::identity::{PrivateKey, places};
 use crate::units::shown_path;
+
+/// What is wrong where no key exists.
+const NO_KEY: &str = "this machine has no key for tunnels";
+
+/// Whether nothing is wrong but that this machine has no key for tunnels, in any place where one is looked for.
+pub fn lacks_own_key(problems: &Problems) -> bool {
+    matches!(&problems.list[..], [problem] if problem.message == NO_KEY) && problems.more == 0
+}
 
 /// The keys that were read, each file once.
 #[derive(Default)]
@@ -44,8 +52,7 @@ impl OwnKeys {
         let found = match places.found() {
             Some(path) => self.read(path.to_owned(), place, "tunnel.private_key", problems),
             None => {
-                let problem =
-                    Problem::new(place.clone(), "tunnel.private_key", "this machine has no key for tunnels");
+                let problem = Problem::new(place.clone(), "tunnel.private_key", NO_KEY);
                 let at = places.made_at.as_ref();
                 let file = at.map_or_else(|| "tunnel.key".to_owned(), |path| shown_path(path));
                 problems.push(problem.help(format!("make one: loopgate tunnel key --file {file}")));

@@ -65,8 +65,13 @@ fn datagrams(draft: &Draft, problems: &mut Vec<Problem>) {
     let dials = dials(draft).map(|it| (it.path.clone(), &it.address.place));
     for (key, place) in listens.chain(dials) {
         let message = "not in this version: datagrams through a tunnel";
-        let problem = Problem::new(place.clone(), key, message);
-        problems.push(problem.help("write protocol = \"tcp\", or an address of this machine or its network"));
+        let help = match place {
+            Place::Argument(_) => "leave /udp out",
+            Place::Text(_) | Place::File => {
+                "write protocol = \"tcp\", or an address of this machine or its network"
+            }
+        };
+        problems.push(Problem::new(place.clone(), key, message).help(help));
     }
 }
 

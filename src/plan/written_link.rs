@@ -40,11 +40,22 @@ pub(super) fn check_own(own: &WrittenTunnel, tunnels: &[WrittenTunnelOf], proble
             continue;
         }
         if own.listen.is_none() {
-            let message = "neither end can connect: this tunnel has no connect, and [tunnel] has no listen";
+            let message = match of.place {
+                Place::Argument(_) => "neither end can connect: nothing listens for the other end",
+                Place::Text(_) | Place::File => {
+                    "neither end can connect: this tunnel has no connect, and [tunnel] has no listen"
+                }
+            };
             let problem = Problem::new(of.place.clone(), of.path.as_str(), message);
-            problems.push(problem.help(
-                "add connect = \"HOST:4433\" here, or, where the other end connects, listen = \"0.0.0.0:4433\" to [tunnel]",
-            ));
+            problems.push(problem.help(match of.place {
+                Place::Argument(_) => {
+                    "add --tunnel-listen 0.0.0.0:4433, where it connects to; to connect to it, write --tunnel HOST#KEY"
+                }
+                Place::Text(_) | Place::File => {
+                    "add connect = \"HOST:4433\" here, or, where the other end connects, listen = \"0.0.0.0:4433\" to \
+                     [tunnel]"
+                }
+            }));
         }
         if let Some(written) = &of.keys.private_key {
             let message = "those who connect to this machine are shown the key of [tunnel]";

@@ -192,7 +192,7 @@ fn planned(sources: &Sources, content: Option<&[u8]>) -> Result<Plan, Rejected> 
 fn parse(sources: &Sources, content: Option<&[u8]>) -> Result<Plan, Problems> {
     match (&sources.file, content.map(std::str::from_utf8)) {
         (Some(path), Some(Ok(text))) if text.len() as u64 <= LIMIT.bytes() => {
-            plan::parse(&path.display().to_string(), text, &sources.forwards)
+            plan::load_text(sources, path, text)
         }
         // Any fault in reading the text is reported as at the start.
         _ => plan::load(sources),

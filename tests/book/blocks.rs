@@ -56,13 +56,31 @@ fn is_placeholder(word: &str) -> bool {
     word.contains(['|', '…']) || word.chars().all(|c| c.is_ascii_uppercase() || c == '-')
 }
 
+/// The folder of a machine that has a key, and a configuration with the tunnel `vps`.
+fn machine() -> tempfile::TempDir {
+    let folder = tempfile::tempdir().unwrap();
+    let state = folder.path().join("loopgate");
+    fs::create_dir(&state).unwrap();
+    for key in [folder.path().join("tunnel.key"), state.join("tunnel.key")] {
+        fs::write(&key, PRIVATE_KEY).unwrap();
+        fs::set_permissions(&key, fs::Permissions::from_mode(0o600)).unwrap();
+    }
+    let tunnel = "[tunnels.vps]\nconnect = \"vps:4433\"\npublic_key = \"ed25519:PUAXw-hDiVqStwqnTRt-vJyYLM8uxJaMwM1V8Sr0Zgw\"\n";
+    fs::write(folder.path().join("loopgate.toml"), tunnel).unwrap();
+    folder
+}
+
 /// Why a command line would not be taken.
 fn wrong(line: &str, known: &[String]) -> Option<String> {
     let words: Vec<&str> = line.split_whitespace().skip(1).map(|word| word.trim_matches('\'')).collect();
     let Some(command) = known.iter().find(|command| words.first() == Some(&command.as_str())) else {
         let routes: Vec<&str> = words.iter().copied().filter(|word| !is_placeholder(word)).collect();
-        let output =
-            Command::new(env!("CARGO_BIN_EXE_loopgate")).arg("validate").args(routes).output().unwrap();
+        let machine = machine();
+        let mut command = Command::new(env!("CARGO_BIN_EXE_loopgate"));
+        command
+            .env("XDG_STATE_HOME", machine.path())
+            .env("LOOPGATE_CONFIG", machine.path().join("loopgate.toml"));
+        let output = command.arg("validate").args(routes).output().unwrap();
         return (!output.status.success()).then(|| String::from_utf8_lossy(&output.stderr).into_owned());
     };
     let help = answer(&[command, "--help"]);

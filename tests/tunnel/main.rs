@@ -13,6 +13,7 @@
 mod harness;
 
 mod closes;
+mod command_line;
 mod deaths;
 mod hostile;
 mod life;

@@ -11,7 +11,7 @@ use serde_json::Value;
 use crate::harness::{ClosedPort, Program, TIMEOUT, wait_until};
 use crate::relay::Relay;
 
-const LOOPGATE: &str = env!("CARGO_BIN_EXE_loopgate");
+pub(crate) const LOOPGATE: &str = env!("CARGO_BIN_EXE_loopgate");
 
 /// A program of a pair: its file, its log.
 pub(crate) struct End {

@@ -48,7 +48,7 @@ fn whoever_asks_for_a_reload_learns_what_came_of_it() {
     let (web, new) = (ClosedPort::port(), ClosedPort::port());
     let good = route("web", web.address, &target);
     let file = Written::new("answer", &good);
-    let sources = Sources { file: Some(file.0.clone()), forwards: Vec::new() };
+    let sources = Sources { file: Some(file.0.clone()), ..Sources::default() };
     let plan = plan::load(&sources).unwrap();
     let budget = Budget { connections: 50, flows: 5, pipes: 4, watches: 1 };
     let runtime = Builder::new_current_thread().enable_all().build().unwrap();

@@ -172,9 +172,7 @@ fn a_service_that_refuses_is_the_visitors_reset_with_the_cause_of_the_other_end(
         // Nothing listens there any more.
         way.service = Target::manual();
 
-        let mut visitor = Connection::to(way.visitors);
-
-        assert_eq!(visitor.receive_close(), Close::Reset);
+        assert!(Connection::is_reset_at_once("127.0.0.1", way.visitors));
         let Pair { vps, home, .. } = &mut way.pair;
         let (opener, other) = if is_reverse { (vps, home) } else { (home, vps) };
         let record = opener.record();

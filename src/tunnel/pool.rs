@@ -4,6 +4,7 @@
 use std::time::{Duration, Instant};
 
 use crate::limits::{Allowance, Pace};
+use crate::transport::tunnel::line::MAX_WAITING;
 use crate::units::{Frequency, Unit};
 
 /// The most idle carriers of a tunnel that belong to one end.
@@ -15,8 +16,10 @@ pub(crate) const MAX_OPENING: usize = 4;
 /// How long a carrier is one too many before it is closed.
 const SURPLUS_AFTER: Duration = Duration::from_secs(60);
 
-/// How fast carriers may be opened: as many at once as may be idle, and then 20 a second.
-const OPENINGS: Allowance = Allowance { frequency: Frequency { count: 20, per: Unit::Second }, burst: 64 };
+/// How fast carriers may be opened: at once as many as clients may wait for, so that nobody of a burst waits for more than
+/// the handshakes before his; and then 20 a second.
+const OPENINGS: Allowance =
+    Allowance { frequency: Frequency { count: 20, per: Unit::Second }, burst: MAX_WAITING as u32 };
 
 /// How many idle carriers are wanted where so many sessions were opened in the busiest second of the last 30.
 pub(crate) fn ready(peak: usize, least: usize) -> usize {
@@ -129,7 +132,7 @@ mod tests {
     }
 
     #[test]
-    fn four_are_opened_at_one_time_64_at_once_and_then_20_a_second() {
+    fn four_are_opened_at_one_time_one_for_each_who_may_wait_at_once_and_then_20_a_second() {
         let start = Instant::now();
         let mut openings = Openings::default();
         assert_eq!(openings.take([64, 0], 0, start), [MAX_OPENING, 0]);
@@ -138,11 +141,11 @@ mod tests {
         assert_eq!(openings.take([0, 0], 0, start), [0, 0]);
 
         let all = 5
-            + (0..100)
-                .map_while(|_| (openings.take([0, 64], 3, start) == [0, 1]).then_some(1))
+            + (0..200)
+                .map_while(|_| (openings.take([0, 200], 3, start) == [0, 1]).then_some(1))
                 .sum::<usize>();
 
-        assert_eq!(all, 64);
+        assert_eq!(all, MAX_WAITING);
         assert_eq!(openings.take([64, 0], 0, start + Duration::from_millis(100)), [2, 0]);
     }
 

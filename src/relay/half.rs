@@ -123,6 +123,11 @@ pub trait Half: Send {
         None
     }
 
+    /// Reads what has arrived behind the end of a connection that a write found broken, for [`Half::told`].
+    fn poll_last_words(&mut self, _: &mut Context<'_>) -> Poll<()> {
+        Poll::Ready(())
+    }
+
     /// Has reads end once they have given what has arrived by now, where the kind can do that.
     fn shut_read(&mut self) {}
 
@@ -213,6 +218,10 @@ impl<H: Half + ?Sized> Half for &mut H {
 
     fn told(&self) -> Option<Trouble> {
         (**self).told()
+    }
+
+    fn poll_last_words(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        (**self).poll_last_words(cx)
     }
 
     fn shut_read(&mut self) {

@@ -268,6 +268,7 @@ async fn deliver_rest<S: Half, K: Half, L: Throttle>(
     if broken.may_be_open() {
         source.shut_read();
     }
+    poll_fn(|cx| source.poll_last_words(cx)).await;
     // What precedes a reset would be late if it waited for its turn.
     direction.lift();
     let is_whole = poll_fn(|cx| match direction.poll_bytes(cx, source, sink, flow) {

@@ -154,6 +154,11 @@ impl Half for CarrierHalf {
         self.heard.told()
     }
 
+    /// Before END that is done by the direction whose source the half is, which has bytes to pass on.
+    fn poll_last_words(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        self.poll_last_frames(cx)
+    }
+
     /// RESET goes behind what the kernel has, and destroys none of it.
     fn in_flight(&mut self, _: bool) -> u32 {
         if self.heard.end().is_some() { 0 } else { self.plain_kept.try_into().unwrap_or(u32::MAX) }

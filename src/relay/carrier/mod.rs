@@ -294,6 +294,21 @@ impl CarrierHalf {
         }
     }
 
+    /// Reads what stands behind END on a connection that a write found broken: the other end closes with a reset if it has not
+    /// read all that came, and its RESET with the reason is here before that.
+    fn poll_last_frames(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        while self.heard.ended && self.heard.is_lost() && !self.heard.closed {
+            if !self.link.unread.left().is_empty() {
+                self.take_unread(&mut ReadBuf::new(&mut [0; FRAMES]));
+            } else if ready!(self.link.records.poll_readable(cx)).is_err() {
+                self.heard.closed = true;
+            } else {
+                self.read_now(FRAMES, &mut |_| {});
+            }
+        }
+        Poll::Ready(())
+    }
+
     /// Of a session that has ended on both sides, what the other end has said of it by now.
     fn look(&mut self) -> Option<Trouble> {
         while self.heard.ended && !self.heard.done && self.heard.end().is_none() {

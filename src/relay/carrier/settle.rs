@@ -54,7 +54,11 @@ impl CarrierHalf {
         if self.look().is_none() && self.send_frame(&Frame::Done).is_ok() {
             match timeout(linger.max(LEAST_PATIENCE), self.link.flush()).await {
                 Ok(Ok(())) => self.heard.done = true,
-                Ok(Err(broken)) => self.heard.lose(&broken),
+                Ok(Err(broken)) => {
+                    self.heard.lose(&broken);
+                    // Unheard, it is lost.
+                    let _ = timeout(linger, poll_fn(|cx| self.poll_last_frames(cx))).await;
+                }
                 Err(_) => self.heard.gives_up(),
             }
         }

@@ -169,6 +169,34 @@ async fn a_reason_that_came_before_the_connection_broke_is_the_end() {
     assert_eq!((answer, error), (b"the last".to_vec(), ErrorKind::ConnectionReset));
 }
 
+/// The same behind END, where the opener has nothing more to read but frames.
+#[tokio::test]
+async fn a_reason_behind_the_end_of_a_service_that_came_before_the_connection_broke_is_the_end() {
+    let (mut opener, mut other) = links().await;
+    let (ours, visitor) = plain();
+    let mut visitor = of_tokio(visitor);
+    open(&mut opener, &mut other).await;
+    let here = run_end(opener, ours, Side::Target, LINGER);
+    let there = async {
+        other.queue(&Frame::Opened).unwrap();
+        other.queue(&Frame::End).unwrap();
+        other.flush().await.unwrap();
+        assert!(read_to_end(&mut visitor).await.is_empty());
+
+        // All of it before the opener's next turn, which begins with the write that fails.
+        other.queue(&Frame::Reset(Reason::Reset)).unwrap();
+        other.flush().await.unwrap();
+        rustix::net::sockopt::set_socket_linger(&other, Some(Duration::ZERO)).unwrap();
+        drop(other);
+        visitor.try_write(b"more").unwrap();
+        visitor
+    };
+
+    let (ended, _visitor) = timeout(PATIENCE, async { tokio::join!(here, there) }).await.unwrap();
+
+    assert_eq!(ended.end, End::TargetReset);
+}
+
 #[tokio::test]
 async fn a_half_that_is_dropped_in_a_session_looks_cut_and_never_ended() {
     let (mut opener, mut other) = links().await;

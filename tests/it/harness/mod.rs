@@ -22,7 +22,7 @@ pub(crate) use client_hello::HelloBuilder;
 pub(crate) use config::{Config, Save};
 pub(crate) use connection::{Close, Connection};
 pub(crate) use program::{Program, address_in};
-pub(crate) use proxy::Proxy;
+pub(crate) use proxy::{Proxy, ProxyBuilder};
 pub(crate) use target::{ClosedPort, Target};
 
 /// The time-out of every wait. It is long, for a loaded machine; no passing test takes as long.

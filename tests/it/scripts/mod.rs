@@ -9,6 +9,7 @@ mod end;
 mod model;
 mod play;
 mod script;
+mod tunnel;
 mod ways;
 
 use std::env;

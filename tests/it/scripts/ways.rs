@@ -1,5 +1,6 @@
 //! The ways from a client to a target: one proxy or a chain of them, so that both ends are sockets without TLS.
 
+use std::net::SocketAddr;
 use std::path::Path;
 use std::time::Instant;
 
@@ -7,8 +8,9 @@ use loopgate::ledger::Record;
 
 use super::end::{Closed, View};
 use super::play::PATIENCE;
+use super::tunnel::{Opener, Tunnel};
 use crate::harness::tls::Authority;
-use crate::harness::{Connection, Proxy, Target};
+use crate::harness::{Connection, Proxy, Target, wait_until};
 
 /// A way, as its routes are written.
 pub(super) struct Way {
@@ -27,6 +29,8 @@ enum Kind {
     Tcp,
     Tls,
     Unix,
+    /// A tunnel between the two, at whose end of this role the client connects.
+    Tunnel(Opener),
 }
 
 const PLAIN: Way = Way { name: "", is_client_first: false, kind: Kind::Tcp, pipes: 16, hops: &[""] };
@@ -34,7 +38,7 @@ const PLAIN: Way = Way { name: "", is_client_first: false, kind: Kind::Tcp, pipe
 const TO_TLS: &str = "target_tls = {name = 'localhost', ca = 'PLACE/ca.pem'}";
 const FROM_TLS: &str = "tls = {certificate = 'PLACE/end.pem', key = 'PLACE/end.key'}";
 
-pub(super) const WAYS: [Way; 12] = [
+pub(super) const WAYS: [Way; 15] = [
     Way { name: "copy", pipes: 0, ..PLAIN },
     Way { name: "splice", ..PLAIN },
     Way { name: "paced", hops: &["bandwidth_per_connection = '800mbit'\nbandwidth = '2gbit'"], ..PLAIN },
@@ -69,6 +73,14 @@ pub(super) const WAYS: [Way; 12] = [
     },
     Way { name: "unix", kind: Kind::Unix, hops: &["UNIX", ""], ..PLAIN },
     Way { name: "two-hops", hops: &["", ""], ..PLAIN },
+    Way { name: "tunnel-forward", kind: Kind::Tunnel(Opener::Dialling), hops: &["", ""], ..PLAIN },
+    Way { name: "tunnel-reverse", kind: Kind::Tunnel(Opener::Accepting), hops: &["", ""], ..PLAIN },
+    Way {
+        name: "tunnel-paced",
+        kind: Kind::Tunnel(Opener::Dialling),
+        hops: &["bandwidth_per_connection = '800mbit'", "idle_timeout = '1h'\nbandwidth = '2gbit'"],
+        ..PLAIN
+    },
 ];
 
 impl Way {
@@ -80,10 +92,14 @@ impl Way {
         self.kind == Kind::Tls
     }
 
+    pub(super) fn is_tunnel(&self) -> bool {
+        matches!(self.kind, Kind::Tunnel(_))
+    }
+
     /// Whether a reset may be no more than an end on this way, of a client that has closed like that, or not yet.
     pub(super) fn resets_are_ends(&self, closed: Option<Closed>, at_close: Option<View>) -> bool {
         match self.kind {
-            Kind::Tcp => false,
+            Kind::Tcp | Kind::Tunnel(_) => false,
             // Many clients of TLS close so, without reading the target's close_notify: that is no break.
             Kind::Tls => {
                 let has_end = matches!(at_close, Some(View::Open { fin: true, .. }));
@@ -100,7 +116,9 @@ pub(super) struct Road {
     pub(super) target: Target,
     /// From the client on.
     hops: Vec<Proxy>,
+    client_at: SocketAddr,
     _authority: Authority,
+    _tunnel: Option<Tunnel>,
 }
 
 impl Road {
@@ -108,6 +126,14 @@ impl Road {
         let authority = Authority::new();
         authority.issue("end", &["localhost"]);
         let target = Target::manual();
+        if let Kind::Tunnel(opener) = way.kind {
+            let builder = Proxy::builder().pipes(way.pipes);
+            let (hops, tunnel) = Tunnel::up(builder, opener, way.hops, target.address, authority.folder());
+            let client_at = tunnel.client_at();
+            let road = Road { target, hops, client_at, _authority: authority, _tunnel: Some(tunnel) };
+            road.begin();
+            return road;
+        }
         let mut hops: Vec<Proxy> = Vec::new();
         // The hop behind is there before the one that dials it.
         let mut next = target.address.to_string();
@@ -122,11 +148,18 @@ impl Road {
             next = if is_behind_unix { socket } else { hop.address.to_string() };
             hops.insert(0, hop);
         }
-        Road { target, hops, _authority: authority }
+        Road { target, client_at: hops[0].address, hops, _authority: authority, _tunnel: None }
+    }
+
+    /// Waits until a client reaches the target.
+    fn begin(&self) {
+        let client = wait_until("somebody listens", || Connection::try_to(self.client_at).ok());
+        drop((self.target.accept(), client));
+        assert_eq!(self.records().len(), self.hops.len());
     }
 
     pub(super) fn connect(&self) -> Connection {
-        self.hops[0].connect()
+        Connection::to(self.client_at)
     }
 
     /// The record of each hop of the session that was played, from the client on; fewer if some do not come.

@@ -9,9 +9,14 @@ use std::sync::Arc;
 use super::ports;
 use crate::address::{ListenAddress, NetListen, Protocol, Run, There};
 use crate::transport::tunnel::message::{Fate, MAX_ROUTES, RefusedCode, RouteIs, WantedRoute};
+use crate::units::Misread;
 
 /// The most ports that are tried for one address where the choice is ours.
 const MAX_TRIES: usize = 32;
+
+/// The most addresses for which a port is chosen among many, unless the tunnel may have more listeners. Each costs a look at
+/// every port there is, also if none is permitted, on the thread that all tunnels share.
+const MAX_CHOICES: usize = 64;
 
 /// What decides about an address.
 pub(super) struct Rules<'r> {
@@ -58,7 +63,7 @@ impl Spots {
     /// chosen before is tried first.
     pub(super) fn ask(&mut self, routes: &[WantedRoute], rules: &Rules<'_>) {
         let before = std::mem::take(self);
-        let mut listeners = 0;
+        let (mut listeners, mut choices) = (0, 0);
         for route in routes.iter().take(MAX_ROUTES) {
             let name: Arc<str> = route.name.as_str().into();
             let asked = route.listen.iter().map(|text| Some(Arc::<str>::from(text.as_str())));
@@ -66,7 +71,12 @@ impl Spots {
             for asked in asked {
                 let key = (name.clone(), asked);
                 let chosen = before.spots.get(&key).and_then(Spot::address);
-                let mut spot = spot(route, key.1.as_deref(), chosen, rules);
+                let wanted = key.1.as_deref().map(str::parse::<Run<ListenAddress>>);
+                choices += usize::from(matches!(&wanted, Some(Ok(run)) if leaves_a_choice(run)));
+                let mut spot = match choices > rules.most.max(MAX_CHOICES) {
+                    false => spot(route, key.1.as_deref(), wanted, chosen, rules),
+                    true => of(route, State::Refused(RefusedCode::TooMany)),
+                };
                 let is_twice = self.is_twice(&key, route.protocol);
                 if There::service(&name).is_none() || is_twice {
                     spot.state = State::Refused(RefusedCode::Unsupported);
@@ -157,36 +167,62 @@ impl Spot {
     }
 }
 
-fn spot(route: &WantedRoute, asked: Option<&str>, chosen: Option<&ListenAddress>, rules: &Rules<'_>) -> Spot {
-    let of = |state, tries| Spot { protocol: route.protocol, tries, state };
+fn spot(
+    route: &WantedRoute,
+    asked: Option<&str>,
+    wanted: Option<Result<Run<ListenAddress>, Misread>>,
+    chosen: Option<&ListenAddress>,
+    rules: &Rules<'_>,
+) -> Spot {
     // Datagrams do not pass through tunnels yet.
     if route.protocol == Protocol::Udp {
-        return of(State::Refused(RefusedCode::Unsupported), Vec::new());
+        return of(route, State::Refused(RefusedCode::Unsupported));
     }
-    let Some(asked) = asked else { return of(State::Offered, Vec::new()) };
-    let run = match asked.parse::<Run<ListenAddress>>() {
+    let (Some(asked), Some(wanted)) = (asked, wanted) else { return of(route, State::Offered) };
+    let run = match wanted {
         Ok(run) if !matches!(run.first(), ListenAddress::There(_)) => run,
-        _ => return of(State::Refused(RefusedCode::Unsupported), Vec::new()),
+        _ => return of(route, State::Refused(RefusedCode::Unsupported)),
     };
-    let permitted = |address: &ListenAddress| (rules.permits)(address, route.protocol);
-    let mut tries = match run.first() {
-        ListenAddress::Net(net) if net.port == 0 || run.count() > 1 => {
-            let at = |port| ListenAddress::Net(NetListen { port, ..net.clone() });
-            let ports = (rules.ports)(&run, route.protocol);
-            ports::order((rules.seed)(&format!("{} {asked}", route.name)), ports).map(at).collect()
-        }
-        only => vec![only.clone()],
-    };
-    tries.retain(permitted);
-    if let Some(chosen) = chosen.filter(|it| tries.contains(it)) {
-        tries.retain(|it| it != chosen);
-        tries.insert(0, chosen.clone());
-    }
-    tries.truncate(MAX_TRIES);
+    let tries = tries(&format!("{} {asked}", route.name), &run, route.protocol, chosen, rules);
     match tries.is_empty() {
-        true => of(State::Refused(RefusedCode::NotPermitted), tries),
-        false => of(State::Wanted, tries),
+        true => of(route, State::Refused(RefusedCode::NotPermitted)),
+        false => Spot { tries, ..of(route, State::Wanted) },
     }
+}
+
+fn of(route: &WantedRoute, state: State) -> Spot {
+    Spot { protocol: route.protocol, tries: Vec::new(), state }
+}
+
+/// Whether the port is for us to choose.
+fn leaves_a_choice(run: &Run<ListenAddress>) -> bool {
+    matches!(run.first(), ListenAddress::Net(net) if net.port == 0 || run.count() > 1)
+}
+
+/// What may be listened on, the best first.
+fn tries(
+    what: &str,
+    run: &Run<ListenAddress>,
+    protocol: Protocol,
+    chosen: Option<&ListenAddress>,
+    rules: &Rules<'_>,
+) -> Vec<ListenAddress> {
+    let permitted = |address: &ListenAddress| (rules.permits)(address, protocol);
+    let net = match run.first() {
+        ListenAddress::Net(net) if leaves_a_choice(run) => net,
+        only => return Some(only.clone()).filter(permitted).into_iter().collect(),
+    };
+    let at = |port| ListenAddress::Net(NetListen { port, ..net.clone() });
+    let ports = (rules.ports)(run, protocol);
+    // What was chosen before goes first, if it still is one of them.
+    let is_among = |it: &&ListenAddress| {
+        matches!(it, ListenAddress::Net(own) if ports.contains(&own.port) && at(own.port) == **it)
+    };
+    let chosen = chosen.filter(is_among).cloned();
+    let others = ports::order((rules.seed)(what), ports).map(at);
+    let others = others.filter(|it| chosen.as_ref() != Some(it));
+    // Only as many are judged as are tried.
+    chosen.iter().cloned().chain(others).filter(permitted).take(MAX_TRIES).collect()
 }
 
 /// Whether such a refusal may pass without a change on either end.
@@ -203,6 +239,8 @@ fn is_passing(code: RefusedCode) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use std::cell::Cell;
+
     use super::*;
     use crate::address::Numbered;
 
@@ -251,6 +289,41 @@ mod tests {
             "web 9000 127.0.0.1:9000\nweb 0.0.0.0:9000 NotPermitted\nweb 80 NotPermitted\nshop  offered"
         );
         assert_eq!(spots.wanted().len(), 1);
+    }
+
+    #[test]
+    fn whoever_asks_for_4096_ports_of_our_choice_costs_no_more_than_64_looks_at_all_ports() {
+        let (looks, judged) = (Cell::new(0), Cell::new(0));
+        let count = |counter: &Cell<usize>| counter.set(counter.get() + 1);
+        let permits = |_: &ListenAddress, _: Protocol| {
+            count(&judged);
+            true
+        };
+        for none in [true, false] {
+            let ports = |_: &Run<ListenAddress>, _: Protocol| {
+                count(&looks);
+                if none { Vec::new() } else { (1024..=u16::MAX).collect() }
+            };
+            let rules = Rules { permits: &permits, ports: &ports, most: 3, seed: &|_| 7 };
+            let listen: Vec<_> =
+                (1..=64).map(|n| format!("127.0.0.{n}:{}", ["0", "1-65535"][n % 2])).collect();
+            let listen: Vec<_> = listen.iter().map(String::as_str).collect();
+            let routes: Vec<_> = (0..64).map(|n| wants(&format!("r{n}"), &listen)).collect();
+
+            let mut spots = Spots::default();
+            (0..2).for_each(|_| spots.ask(&routes, &rules));
+
+            assert!(
+                spots
+                    .fates()
+                    .iter()
+                    .skip(64)
+                    .all(|it| it.fate == Fate::Refused { code: RefusedCode::TooMany })
+            );
+        }
+
+        assert!(looks.get() <= 4 * MAX_CHOICES, "{looks:?}");
+        assert!(judged.get() <= 4 * MAX_CHOICES * MAX_TRIES, "{judged:?}");
     }
 
     #[test]

@@ -10,7 +10,9 @@ use super::probe::{self, Probes};
 use super::session::{Book, Door, Newcomer, Session};
 use crate::transport::tunnel::carrier::{Broken, Carrier, FrameLink, Received};
 use crate::transport::tunnel::identity::PublicKey;
-use crate::transport::tunnel::message::{self, ByeCode, End, Hello, MAX_LONG, Message, Token, Welcome};
+use crate::transport::tunnel::message::{
+    self, BadSet, ByeCode, End, Gathered, Hello, MAX_LONG, Message, Routes, Token, WantedRoute, Welcome,
+};
 use crate::tunnel::link::Pass;
 
 /// What a HELLO is looked up in.
@@ -52,11 +54,17 @@ async fn answer(desk: &Desk, link: FrameLink, hello: Hello, door: Door, pass: Pa
             Some(session) => let_in(link, &session, opener).await,
             None => refuse(link, ByeCode::NoSession, "", None).await,
         },
-        Hello::Probe { routes } => match desk.probes.may_ask(&pass.key) {
-            true => probe::answer(link, &door.link, routes, from).await,
-            false => refuse(link, ByeCode::Overload, "one question a second", Some(1000)).await,
+        Hello::Probe { routes } => match (desk.probes.may_ask(&pass.key), whole(routes)) {
+            (true, Ok(routes)) => probe::answer(link, &door.link, routes, from).await,
+            (true, Err(bad)) => refuse(link, ByeCode::Protocol, &bad.to_string(), None).await,
+            (false, _) => refuse(link, ByeCode::Overload, "one question a second", Some(1000)).await,
         },
     }
+}
+
+/// The routes that are asked about, within the bounds of a set that is asked for.
+fn whole(routes: Vec<WantedRoute>) -> Result<Vec<WantedRoute>, BadSet> {
+    Gathered::<WantedRoute>::default().add(Routes { routes, more: false }).map(Option::unwrap_or_default)
 }
 
 async fn read(link: &mut FrameLink) -> Result<Hello, Broken> {
@@ -93,4 +101,26 @@ async fn let_in(mut link: FrameLink, session: &Session, opener: End) {
 fn welcome_carrier(session: Token) -> Message {
     let empty = String::new;
     Message::Welcome(Welcome { session, time: empty(), name: empty(), you: empty(), ping_s: 0 })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::address::Protocol;
+    use crate::transport::tunnel::message::{MAX_ADDRESSES, MAX_LISTEN};
+
+    #[test]
+    fn a_question_may_be_about_as_many_addresses_as_a_tunnel_may_ask_for_and_no_more() {
+        let most = MAX_ADDRESSES / MAX_LISTEN;
+        let about = |count: usize| {
+            let route = |n: usize| {
+                let listen = (0..MAX_LISTEN).map(|n| n.to_string()).collect();
+                WantedRoute { name: format!("r{n}"), protocol: Protocol::Tcp, listen }
+            };
+            whole((0..count).map(route).collect()).map(|routes| routes.len())
+        };
+
+        assert_eq!(about(most), Ok(most));
+        assert_eq!(about(most + 1), Err(BadSet::TooMany));
+    }
 }

@@ -215,9 +215,7 @@ fn tries(
     let at = |port| ListenAddress::Net(NetListen { port, ..net.clone() });
     let ports = (rules.ports)(run, protocol);
     // What was chosen before goes first, if it still is one of them.
-    let is_among = |it: &&ListenAddress| {
-        matches!(it, ListenAddress::Net(own) if ports.contains(&own.port) && at(own.port) == **it)
-    };
+    let is_among = |it: &&ListenAddress| matches!(it, ListenAddress::Net(own) if ports.contains(&own.port) && at(own.port) == **it);
     let chosen = chosen.filter(is_among).cloned();
     let others = ports::order((rules.seed)(what), ports).map(at);
     let others = others.filter(|it| chosen.as_ref() != Some(it));

@@ -186,6 +186,9 @@ impl Life {
 
     fn take(&mut self, received: Received, now: Instant) -> Result<(), ControlEnd> {
         match received {
+            Received::Frame(Frame::Pong(_)) if !self.sent.answer() => {
+                Err(protocol("an answer to no question"))
+            }
             Received::Frame(Frame::Ping(_)) if !self.rates.ping(now) => Err(protocol("too many PING")),
             Received::Frame(Frame::Ping(number)) => {
                 self.pulse.lives();

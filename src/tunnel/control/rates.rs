@@ -53,6 +53,8 @@ pub(crate) struct Sent {
     /// Before the last question, which is not answered yet.
     before: u32,
     asked: Option<Instant>,
+    /// Questions of any kind that are not answered yet.
+    questions: u32,
 }
 
 impl Sent {
@@ -70,6 +72,15 @@ impl Sent {
     pub(crate) fn question(&mut self, now: Instant) {
         self.before += std::mem::take(&mut self.since);
         self.asked = Some(now);
+        self.questions += 1;
+    }
+
+    /// An answer has come, to whichever question. Whether there was one: nobody may send more answers, which are the only
+    /// frames of a control that no rate bounds.
+    pub(crate) fn answer(&mut self) -> bool {
+        let is_awaited = self.questions > 0;
+        self.questions = self.questions.saturating_sub(1);
+        is_awaited
     }
 
     /// The last question was answered: all before it has been read.

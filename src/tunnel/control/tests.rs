@@ -138,6 +138,7 @@ async fn whoever_breaks_the_rules_is_told_so() {
         answered_to(frame(Frame::Close(CloseCode::Surplus))).await,
         answered_to(flood(9, Frame::Ping(7))).await,
         answered_to(talk).await,
+        answered_to(flood(50, Frame::Pong(0))).await,
         answered_to(|link: &mut FrameLink| link.queue_message(b"{\"type\":\"carry\",\"ready\":").unwrap())
             .await,
     ];
@@ -147,7 +148,7 @@ async fn whoever_breaks_the_rules_is_told_so() {
         other => panic!("{other:?}"),
     });
     assert_eq!(
-        said[..6],
+        said[..7],
         [
             "a second beginning",
             "more than 1024 routes, or more than 4096 addresses",
@@ -155,9 +156,10 @@ async fn whoever_breaks_the_rules_is_told_so() {
             "a frame that has no place on a control",
             "too many PING",
             "too many messages",
+            "an answer to no question",
         ]
     );
-    assert!(said[6].starts_with("a message that is wrong"), "{said:?}");
+    assert!(said[7].starts_with("a message that is wrong"), "{said:?}");
 }
 
 #[tokio::test]

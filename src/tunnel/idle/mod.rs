@@ -3,3 +3,6 @@
 
 pub(crate) mod keeping;
 pub(crate) mod waiting;
+
+#[cfg(test)]
+mod bounds;

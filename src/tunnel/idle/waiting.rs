@@ -21,7 +21,7 @@ use crate::transport::tunnel::frame::{CloseCode, Frame};
 use crate::transport::tunnel::open::Open;
 
 /// The carriers that may be held at one time: idle, and being refused. One more is closed.
-const MAX_HELD: usize = 2 * MAX_IDLE;
+pub(super) const MAX_HELD: usize = 2 * MAX_IDLE;
 
 /// No body may come on an idle carrier; the shortest one that is refused has two bytes.
 const NO_BODY: usize = 1;
@@ -85,9 +85,9 @@ impl Waiting {
     /// Waits on one more carrier, which may come from any thread. One beyond [`MAX_HELD`], or after the control's end, is
     /// closed.
     pub(crate) fn add(&self, carrier: Carrier) {
-        // Counted before it is sent, so that the count never falls below zero.
-        self.idle.fetch_add(1, Relaxed);
-        if self.arrivals.try_send(carrier).is_err() {
+        // Counted before it is sent, so that the count never falls below zero. Those in the channel count, too: its room is
+        // for bursts, not for as many again.
+        if self.idle.fetch_add(1, Relaxed) >= MAX_HELD || self.arrivals.try_send(carrier).is_err() {
             self.idle.fetch_sub(1, Relaxed);
         }
         self.changed.notify_one();
@@ -149,13 +149,17 @@ impl Waiting {
         self.pass.revoked.is_cancelled() || self.link.pass(&self.pass.key).is_none()
     }
 
-    fn carry(&self, carrier: Carrier, open: Open, route: &RouteId) {
+    pub(super) fn carry(&self, carrier: Carrier, open: Open, route: &RouteId) {
         let terms = self.link.terms();
         let trust_client = terms.tunnel.trust_client;
         let incoming = Incoming::carried(carrier, open, self.link.name.clone(), trust_client);
         self.link.sessions.fetch_add(1, Relaxed);
         // The other end was told of a refusal, and the carrier's home that it is lost.
         let _ = self.link.engine.carry(route, incoming);
+        // The key may have been withdrawn since it was looked up; the sweep that followed has not met this session, then.
+        if self.is_revoked() {
+            self.link.engine.revoke(&self.link.name);
+        }
     }
 }
 

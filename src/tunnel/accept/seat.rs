@@ -1,8 +1,8 @@
 //! The controls of one tunnel: one that stays, one that is judged, and those that say goodbye.
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
-use std::time::{Duration, SystemTime};
+use std::time::{Duration, Instant, SystemTime};
 
 use humantime::format_rfc3339_seconds;
 use tokio::sync::mpsc;
@@ -13,13 +13,21 @@ use super::answers::refuse;
 use super::live::Life;
 use super::session::{Book, Newcomer, Session};
 use super::takeover::{self, AGAIN, Arrival, Judged, Present};
+use crate::limits::{Allowance, Pace};
 use crate::transport::tunnel::message::{ByeCode, Token};
 use crate::tunnel::control::{self, Control};
 use crate::tunnel::link::Link;
-use crate::units::shown;
+use crate::units::{Frequency, Unit, shown};
 
 /// The newcomers that may wait, and the goodbyes that may be said at one time.
 pub(crate) const MAX_NEWCOMERS: usize = 8;
+
+/// How often controls of one tunnel may come. An honest end comes again after a pause that grows; one that does not would have
+/// us log, and judge, and say goodbye without end.
+const PACE: Allowance = Allowance { frequency: Frequency { count: 2, per: Unit::Second }, burst: 32 };
+
+/// When whoever came too fast may come again.
+const SLOWER: Duration = Duration::from_secs(1);
 
 /// When whoever came while another was judged may come again.
 const SOON: Duration = Duration::from_millis(2500);
@@ -30,7 +38,7 @@ const MAX_SOFTWARE: usize = 60;
 /// Decides about the controls of a tunnel, until it is no longer in the plan or the program stops, and the last control has
 /// ended.
 pub(crate) async fn keep(link: Arc<Link>, book: Arc<Book>, mut newcomers: mpsc::Receiver<Newcomer>) {
-    let mut seat = Seat { link, book, controls: JoinSet::new(), judgements: JoinSet::new(), present: None };
+    let mut seat = Seat::new(link, book);
     let over = seat.link.over.clone();
     loop {
         tokio::select! {
@@ -55,6 +63,7 @@ struct Seat {
     /// At most one.
     judgements: JoinSet<(Newcomer, Judged)>,
     present: Option<Here>,
+    pace: Pace,
 }
 
 /// The control that is there.
@@ -67,13 +76,30 @@ struct Here {
     leave: CancellationToken,
     /// Cancelled once its other end has said that it stops, or it has ended.
     left: CancellationToken,
+    /// The newcomer that was told last, and told of, that this one lives.
+    told: Option<IpAddr>,
 }
 
 impl Seat {
+    fn new(link: Arc<Link>, book: Arc<Book>) -> Seat {
+        let (controls, judgements) = (JoinSet::new(), JoinSet::new());
+        Seat { link, book, controls, judgements, present: None, pace: Pace::default() }
+    }
+
     fn arrives(&mut self, newcomer: Newcomer) {
         if self.link.over.is_cancelled() {
             return self.refuse(newcomer, ByeCode::Stopping, String::new(), None);
         }
+        let now = Instant::now();
+        if !self.pace.admits(now, PACE) {
+            return self.refuse(
+                newcomer,
+                ByeCode::Overload,
+                "controls come too fast".to_owned(),
+                Some(SLOWER),
+            );
+        }
+        self.pace.take(now, PACE);
         self.has_ended();
         let present = self
             .present
@@ -100,7 +126,7 @@ impl Seat {
     }
 
     fn judged(&mut self, newcomer: Newcomer, judged: Judged) {
-        let Some(here) = &self.present else { return self.enter(newcomer) };
+        let Some(here) = &mut self.present else { return self.enter(newcomer) };
         match judged {
             Judged::Dead => {
                 tracing::warn!(
@@ -114,13 +140,16 @@ impl Seat {
             }
             Judged::Lives => {
                 let since = format_rfc3339_seconds(here.since);
-                tracing::warn!(
-                    "tunnel={}: {} has the key of {}, which is connected since {since} and lives: two machines must not \
-                     share a key [tunnel-in-use]",
-                    self.link.name,
-                    newcomer.from,
-                    here.from
-                );
+                // It comes again and again.
+                if here.told.replace(newcomer.from.ip()) != Some(newcomer.from.ip()) {
+                    tracing::warn!(
+                        "tunnel={}: {} has the key of {}, which is connected since {since} and lives: two machines must \
+                         not share a key [tunnel-in-use]",
+                        self.link.name,
+                        newcomer.from,
+                        here.from
+                    );
+                }
                 let words = format!("this key is connected from {} since {since}", here.from);
                 self.refuse(newcomer, ByeCode::InUse, words, Some(AGAIN));
             }
@@ -154,6 +183,7 @@ impl Seat {
             control: control.clone(),
             leave: leave.clone(),
             left: left.clone(),
+            told: None,
         });
         let life = Life { link: self.link.clone(), session, control, leave, from };
         let (book, software) = (self.book.clone(), shown(&software, MAX_SOFTWARE));

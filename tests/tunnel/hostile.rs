@@ -16,7 +16,7 @@ use crate::harness::{ClosedPort, Connection, TIMEOUT, Target, wait_until};
 use crate::pair::{Pair, let_in, message};
 
 /// What is sent on a connection, behind the handshake.
-enum Sent {
+pub(crate) enum Sent {
     Json(Vec<u8>),
     Frame(Frame),
 }
@@ -24,15 +24,15 @@ enum Sent {
 use Sent::{Frame as Bare, Json};
 
 /// The other end, as a machine sees it whose key is known there.
-struct Hostile {
-    key: PrivateKey,
-    vps: String,
-    address: SocketAddr,
+pub(crate) struct Hostile {
+    pub(crate) key: PrivateKey,
+    pub(crate) vps: String,
+    pub(crate) address: SocketAddr,
 }
 
 impl Hostile {
     /// A connection whose first words are these.
-    async fn begin(&self, first: Sent) -> Result<FrameLink, String> {
+    pub(crate) async fn begin(&self, first: Sent) -> Result<FrameLink, String> {
         let stream =
             dial(&Address::Net(self.address), &Origin::default()).await.map_err(|e| e.to_string())?;
         let dialling = Dialling::new(&self.key, &[self.vps.parse().unwrap()]);
@@ -43,7 +43,7 @@ impl Hostile {
     }
 
     /// A control that is let in, and its number.
-    async fn control(&self) -> Result<(FrameLink, Token), String> {
+    pub(crate) async fn control(&self) -> Result<(FrameLink, Token), String> {
         let hello =
             Hello::Control { software: "hostile".to_owned(), instance: Token([7; 16]), features: Vec::new() };
         let mut link = self.begin(said(&Message::Hello(hello))).await?;
@@ -52,7 +52,7 @@ impl Hostile {
     }
 
     /// A carrier that is let in, and its control.
-    async fn carrier(&self, opener: End) -> Result<(FrameLink, FrameLink), String> {
+    pub(crate) async fn carrier(&self, opener: End) -> Result<(FrameLink, FrameLink), String> {
         let (control, session) = self.control().await?;
         let mut link = self.begin(said(&Message::Hello(Hello::Carrier { session, opener }))).await?;
         welcome(&mut link).await?;
@@ -60,11 +60,11 @@ impl Hostile {
     }
 }
 
-fn said(message: &Message) -> Sent {
+pub(crate) fn said(message: &Message) -> Sent {
     Json(message::encode(message))
 }
 
-async fn say(link: &mut FrameLink, what: Sent) -> Result<(), Broken> {
+pub(crate) async fn say(link: &mut FrameLink, what: Sent) -> Result<(), Broken> {
     match what {
         Json(bytes) => link.queue_message(&bytes)?,
         Bare(frame) => link.queue(&frame)?,

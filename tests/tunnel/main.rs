@@ -19,6 +19,7 @@ mod hostile;
 mod life;
 mod pair;
 mod ports;
+mod random;
 mod records;
 mod refused;
 mod relay;

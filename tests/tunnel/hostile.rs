@@ -186,3 +186,24 @@ fn an_end_that_breaks_the_rules_is_cut_off_and_costs_the_others_nothing() {
         pair.vps.lines().iter().filter(|line| message(line).contains("panic")).cloned().collect();
     assert!(panics.is_empty(), "{panics:#?}");
 }
+
+#[test]
+fn whoever_has_a_key_cannot_fill_the_log_with_controls() {
+    let mut pair = Pair::start("", "", "");
+    let key = PrivateKey::generate().unwrap();
+    let known = let_in("hostile", &key.public().to_string(), "");
+    pair.permit("", &known);
+    let hostile = Hostile { key, vps: pair.keys.vps.clone(), address: pair.listener() };
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    wait_until("the key is known there", || runtime.block_on(hostile.control()).ok().map(drop));
+    let begun = std::time::Instant::now();
+
+    let refused: Vec<_> = (0..100).filter_map(|_| runtime.block_on(hostile.control()).err()).collect();
+
+    // 32 at once, then 2 a second.
+    let most = 32 + 2 * (begun.elapsed().as_secs() as usize + 1);
+    assert!(100 - refused.len() <= most, "{}", 100 - refused.len());
+    assert!(refused.iter().all(|why| why.contains("Overload")), "{refused:?}");
+    assert!(pair.vps.times("hostile", "up") <= most + 1);
+    assert_eq!(pair.home.times("vps", "down"), 0);
+}

@@ -17,7 +17,7 @@ use crate::diagnosis::{Diagnosis, Severity, block, could_listen, could_listen_un
 use crate::probe::system::limits::raise_descriptors;
 use crate::probe::trace::protocol::Protocol as Spoken;
 use crate::transport;
-use crate::units::{Misread, TimeSpan, shown_json};
+use crate::units::{Misread, TimeSpan, quoted, shown_json};
 
 /// What to explain.
 #[derive(Args)]
@@ -164,6 +164,14 @@ impl Asked {
 }
 
 fn target(args: &ExplainArgs) -> Result<TargetAddress, Misread> {
+    if args.address.starts_with("tunnel:") {
+        let what = format!(
+            "{} is at the other end of a tunnel, which is not explained in this version",
+            quoted(&args.address)
+        );
+        let instead = "see the lines with `tunnel=` in the log, and ask there: loopgate explain ADDRESS";
+        return Err(Misread::new(what, instead));
+    }
     match args.address.strip_prefix("unix:") {
         Some(path) if path.is_empty() || args.udp => Err(no_path()),
         // A path that no route may have, such as one that is too long, is explained too.

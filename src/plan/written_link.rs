@@ -39,7 +39,9 @@ pub(super) fn check_own(own: &WrittenTunnel, tunnels: &[WrittenTunnelOf], proble
         if of.keys.connect.is_some() {
             continue;
         }
-        if own.listen.is_none() {
+        // A `connect` that cannot be read is one all the same.
+        let is_misread = problems.iter().any(|problem| problem.key == format!("{}.connect", of.path));
+        if own.listen.is_none() && !is_misread {
             let message = match of.place {
                 Place::Argument(_) => "neither end can connect: nothing listens for the other end",
                 Place::Text(_) | Place::File => {

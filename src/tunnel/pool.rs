@@ -26,17 +26,16 @@ pub(crate) fn ready(peak: usize, least: usize) -> usize {
     peak.clamp(least.min(MAX_IDLE), MAX_IDLE)
 }
 
-/// The wish as the other end knows it: it is told only what changes by a quarter.
+/// The wish as the other end knows it: none at first, and it is told only what changes by a quarter.
 #[derive(Debug, Default)]
-pub(crate) struct Told(Option<usize>);
+pub(crate) struct Told(usize);
 
 impl Told {
     /// What to tell, if anything.
     pub(crate) fn news(&mut self, ready: usize) -> Option<u16> {
-        let is_news = self.0.is_none_or(|told| ready.abs_diff(told) * 4 >= told.max(1));
-        let is_other = self.0 != Some(ready);
-        (is_news && is_other).then(|| {
-            self.0 = Some(ready);
+        let is_news = ready.abs_diff(self.0) * 4 >= self.0.max(1);
+        (is_news && ready != self.0).then(|| {
+            self.0 = ready;
             ready as u16
         })
     }
@@ -110,11 +109,11 @@ mod tests {
     fn the_other_end_is_told_only_what_changes_by_a_quarter() {
         let mut told = Told::default();
 
-        let news: Vec<_> = [4, 4, 5, 5, 20, 24, 25, 4, 0, 0, 1].map(|ready| told.news(ready)).into();
+        let news: Vec<_> = [0, 4, 4, 5, 5, 20, 24, 25, 4, 0, 0, 1].map(|ready| told.news(ready)).into();
 
         assert_eq!(
             news,
-            [Some(4), None, Some(5), None, Some(20), None, Some(25), Some(4), Some(0), None, Some(1)]
+            [None, Some(4), None, Some(5), None, Some(20), None, Some(25), Some(4), Some(0), None, Some(1)]
         );
     }
 

@@ -6,7 +6,7 @@ use std::thread;
 use rustix::process::Signal;
 
 use crate::harness::{ClosedPort, Connection, Target, pattern, wait_until};
-use crate::pair::Pair;
+use crate::pair::{Pair, message, says};
 
 const RESTARTS: usize = 3;
 const LENGTH: usize = 20_000;
@@ -79,4 +79,28 @@ fn restarts_of_either_end_under_load_leave_no_answer_short() {
         done.unwrap_or_else(|panic| std::panic::resume_unwind(panic));
     });
     assert_eq!(pair.there("web"), visitors);
+}
+
+#[test]
+fn where_a_route_listens_is_told_each_time_the_tunnel_is_up_again() {
+    let (service, port) = (Target::echo(), ClosedPort::port());
+    let route =
+        format!("[routes.web]\nlisten = \"tunnel:vps/{}\"\ntarget = \"{}\"\n", port.address, service.address);
+    let mut pair = Pair::start(&format!("may_listen = [\"{}\"]", port.address), "", &route);
+    let forwarding = format!("Forwarding tunnel:vps/{}", port.address);
+    pair.home.line("it listens", |line| says(line, &forwarding));
+
+    pair.vps.program.signal(Signal::TERM);
+    assert!(pair.vps.program.exit_code().is_some(), "it does not stop");
+    pair.vps.restart();
+
+    wait_until("it is told again", || {
+        let told = pair.home.lines().iter().filter(|line| says(line, &forwarding)).count();
+        (told == 2).then_some(())
+    });
+    let down = pair.home.state("vps", "down");
+    assert!(message(&down).contains(&format!(" to={}", pair.relay.address)), "{down}");
+    // Its own line says that the tunnel is gone: not each target in it as well.
+    let targets = pair.vps.lines().iter().filter(|line| says(line, "DOWN tunnel_down")).count();
+    assert_eq!(targets, 0);
 }

@@ -179,8 +179,12 @@ fn name(text: &str, host: &str, ports: Ports) -> Result<What, Misread> {
     }
     let one = ports.as_ref().filter(|ports| ports.start() == ports.end()).map(|ports| *ports.start());
     let Some(port) = one else {
-        let what = format!("{} is a name, and a name is permitted with one port", quoted(host));
-        return Err(Misread::new(what, format!("write {}", quoted(&format!("{}:5432", host)))));
+        let what = format!("{} is a name, which needs one port, and is for may_dial alone", quoted(host));
+        let one = quoted(&format!("{host}:5432"));
+        return Err(Misread::new(
+            what,
+            format!("write {one} in may_dial, an address as \"0.0.0.0:8080\" in may_listen"),
+        ));
     };
     match format!("{host}:{port}").parse::<Run<TargetAddress>>()?.first() {
         TargetAddress::Net(Host::Name(name), port) => Ok(What::Name(plain(name), *port)),

@@ -47,6 +47,15 @@ pub(crate) fn incident_over(target: &str, verdict: &str, incident: Incident) {
 /// Logs a change of a target; without a judgement, what is known.
 pub(crate) fn news(target: &Target, news: News, waiting: usize, judged: Option<&Judged>) {
     match news {
+        // A tunnel that goes or comes is told by its own line: not again for each target in it.
+        News::Became { stage: Stage::Down(Cause::TunnelDown), .. } if target.by_tunnel().is_some() => {
+            tracing::debug!("target" = %target.name(), state = "down", "target {} DOWN with its tunnel", target.name());
+        }
+        News::Became { was: Stage::Down(Cause::TunnelDown), stage: Stage::Up | Stage::Unknown, .. }
+            if target.by_tunnel().is_some() =>
+        {
+            tracing::debug!("target" = %target.name(), state = "up", "target {} UP with its tunnel", target.name());
+        }
         News::Became { stage: Stage::Down(cause), .. } => match target.by_tunnel() {
             Some(tunnel) => down_there(target, &tunnel.there.tunnel, cause),
             None => {

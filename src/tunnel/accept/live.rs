@@ -98,13 +98,17 @@ impl Life {
     /// Tells how many idle carriers this end wants for the sessions it opens.
     async fn ask_for_carriers(&self) {
         let mut told = pool::Told::default();
+        // The first visitor of a route need not wait until a carrier is made for it.
+        let mut fates = self.link.asked.fates();
         loop {
+            fates.mark_unchanged();
             let ready = self.session.keeping.wanted(talk::least(&self.link));
             if let Some(ready) = told.news(ready) {
                 self.control.send(Message::Carry { ready }).await;
             }
             tokio::select! {
                 () = self.session.keeping.changed() => {}
+                Ok(()) = fates.changed() => {}
                 () = sleep_until((Instant::now() + LOOK_EVERY).into()) => {}
             }
         }

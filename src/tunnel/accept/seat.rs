@@ -150,7 +150,10 @@ impl Seat {
                         here.from
                     );
                 }
-                let words = format!("this key is connected from {} since {since}", here.from);
+                let words = format!(
+                    "another machine is connected with this key, from {} since {since}: each needs a key of its own",
+                    here.from
+                );
                 self.refuse(newcomer, ByeCode::InUse, words, Some(AGAIN));
             }
         }

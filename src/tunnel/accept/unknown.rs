@@ -38,7 +38,7 @@ impl UnknownKeys {
         }
         self.logged.push_back((*key, now));
         Some(format!(
-            "{from} came with a key that no [tunnels] entry has. To let it in, add: [tunnels.NAME] public_key = \
+            "{from} came with a key that no tunnel here has. If it may come in, add:\n  [tunnels.NAME]\n  public_key = \
              \"{key}\""
         ))
     }
@@ -63,7 +63,7 @@ mod tests {
         let line = keys.line(&key(9), home(), now).unwrap();
 
         assert!(line.starts_with("203.0.113.9 came with a key"), "{line}");
-        assert!(line.ends_with(&format!("[tunnels.NAME] public_key = \"{}\"", key(9))), "{line}");
+        assert!(line.ends_with(&format!("\n  [tunnels.NAME]\n  public_key = \"{}\"", key(9))), "{line}");
         assert_eq!(keys.line(&key(9), home(), now + PAUSE * 2), None);
         assert!(keys.line(&key(9), home(), now + AGAIN).is_some());
     }

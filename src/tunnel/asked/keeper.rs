@@ -272,7 +272,8 @@ impl Keeper {
         let reasons = std::mem::take(&mut self.reasons);
         if !new.is_empty() {
             let reasons = reasons.explained().await;
-            new.iter().for_each(|it| lines::log(&self.link.name, it, &reasons));
+            let may_listen = lines::may_listen(&self.link.terms().tunnel.may_listen, &fates);
+            new.iter().for_each(|it| lines::log(&self.link.name, it, &reasons, &may_listen));
         }
         let is_news = self.is_asked || now != self.told;
         (self.told, self.is_asked) = (now, false);

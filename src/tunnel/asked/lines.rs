@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use tokio::task::spawn_blocking;
 
+use crate::acl::Permits;
 use crate::address::{ListenAddress, NetListen, Run, TunnelName};
 use crate::engine::{self, BindFailure, Owner};
 use crate::transport::tunnel::message::{Fate, RefusedCode, RouteIs};
@@ -60,8 +61,21 @@ impl Reasons {
     }
 }
 
-/// Logs what became of an address.
-pub(super) fn log(tunnel: &TunnelName, it: &RouteIs, reasons: &Explained) {
+/// `may_listen` with all that it lacks: what is written, and each address that was refused. A key stands once in a table, so
+/// the line takes the place of the one that is there.
+pub(super) fn may_listen(written: &Permits, fates: &[RouteIs]) -> String {
+    let mut entries: Vec<String> = written.entries().iter().map(ToString::to_string).collect();
+    for it in fates {
+        let is_missing = matches!(it.fate, Fate::Refused { code: RefusedCode::NotPermitted });
+        let asked = it.asked.as_deref().filter(|_| is_missing).map(|asked| shown(asked, 100));
+        entries.extend(asked.filter(|asked| !entries.contains(asked)));
+    }
+    let quoted: Vec<_> = entries.iter().map(|entry| format!("\"{entry}\"")).collect();
+    format!("may_listen = [{}]", quoted.join(", "))
+}
+
+/// Logs what became of an address. `may_listen` is the line that permits it.
+pub(super) fn log(tunnel: &TunnelName, it: &RouteIs, reasons: &Explained, may_listen: &str) {
     let route = shown(&it.name, 64);
     let asked = it.asked.as_deref().map(|asked| shown(asked, 100)).unwrap_or_default();
     match &it.fate {
@@ -70,8 +84,7 @@ pub(super) fn log(tunnel: &TunnelName, it: &RouteIs, reasons: &Explained) {
             tracing::info!("Forwarding {address} -> tunnel:{tunnel}/{route} (route {route}@{tunnel})");
         }
         Fate::Refused { code: RefusedCode::NotPermitted } => tracing::warn!(
-            "tunnel={tunnel} may not listen on {asked} (route {route}). To let it, add to [tunnels.{tunnel}]: \
-             may_listen = [\"{asked}\"]"
+            "tunnel={tunnel} may not listen on {asked} (route {route}). To let it, write in [tunnels.{tunnel}]: {may_listen}"
         ),
         Fate::Refused { code } => {
             let why = reason(it, reasons).unwrap_or_else(|| words(*code).to_owned());
@@ -113,5 +126,33 @@ fn again(code: RefusedCode) -> &'static str {
         | RefusedCode::Privileged
         | RefusedCode::OutOfResources
         | RefusedCode::Other => "; tried again every 10 s",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::acl::May;
+
+    #[test]
+    fn the_line_that_permits_has_what_is_written_and_all_that_was_refused_each_once() {
+        let is = |asked: &str, code| RouteIs {
+            name: "web".into(),
+            asked: Some(asked.into()),
+            fate: Fate::Refused { code },
+        };
+        let fates = [
+            is("127.0.0.1:8082", RefusedCode::NotPermitted),
+            is("0.0.0.0:9", RefusedCode::Taken),
+            is("0.0.0.0:443", RefusedCode::NotPermitted),
+            is("127.0.0.1:8082", RefusedCode::NotPermitted),
+        ];
+        let written: Permits = ["0.0.0.0:8080".parse::<May>().unwrap()].into_iter().collect();
+
+        assert_eq!(
+            may_listen(&written, &fates),
+            "may_listen = [\"0.0.0.0:8080\", \"127.0.0.1:8082\", \"0.0.0.0:443\"]"
+        );
+        assert_eq!(may_listen(&Permits::default(), &fates[2..3]), "may_listen = [\"0.0.0.0:443\"]");
     }
 }

@@ -30,6 +30,9 @@ const AGAIN: Duration = Duration::from_millis(50);
 /// Dials in a row that fail while the control lives until that is told: something on the way may cap connections.
 const FEW: u32 = 3;
 
+/// For how many pings they must have failed: a control that is as dead as they are has ended by then, and that is told instead.
+const FEW_FOR: u32 = 4;
+
 /// What every carrier of a control has in common with it.
 pub(crate) struct Carriers {
     pub(crate) link: Arc<Link>,
@@ -52,6 +55,8 @@ struct Course {
     failed: Option<Instant>,
     not_before: Option<Instant>,
     in_a_row: u32,
+    /// When the first of them failed.
+    row_began: Option<Instant>,
     is_told: bool,
 }
 
@@ -134,7 +139,7 @@ impl Carriers {
     }
 
     fn tell(&self, fault: &Fault, course: &mut Course) {
-        if !course.is_few() {
+        if !course.is_few(Instant::now(), self.link.terms().tunnel.ping * FEW_FOR) {
             return;
         }
         let (name, code) = (&self.link.name, fault.code());
@@ -153,13 +158,17 @@ impl Course {
         if let Some(before) = self.failed.replace(now) {
             self.back_off.was_up(now.saturating_duration_since(before));
         }
+        if self.in_a_row == 0 {
+            self.row_began = Some(now);
+        }
         self.in_a_row += 1;
         self.not_before = Some(now + self.back_off.failed(dice()));
     }
 
     /// Whether it is to be told now, once, that there are few carriers.
-    fn is_few(&mut self) -> bool {
-        self.in_a_row >= FEW && !std::mem::replace(&mut self.is_told, true)
+    fn is_few(&mut self, now: Instant, proof: Duration) -> bool {
+        let has_lasted = self.row_began.is_some_and(|began| now.saturating_duration_since(began) >= proof);
+        self.in_a_row >= FEW && has_lasted && !std::mem::replace(&mut self.is_told, true)
     }
 
     /// For whom to open carriers now.
@@ -204,7 +213,7 @@ mod tests {
         let mut told = Vec::new();
         for _ in 0..6 {
             course.failed(now);
-            told.push(course.is_few());
+            told.push(course.is_few(now, Duration::from_secs(20)));
             let again = course.again([1, 0], now);
             assert!(course.due([1, 0], 0, now).is_empty() || again <= now + AGAIN);
             // The longest wait that the dice could give.
@@ -212,7 +221,18 @@ mod tests {
             assert_eq!(course.due([0, 1], 0, now), [End::Accepting]);
         }
 
-        assert_eq!(told, [false, false, true, false, false, false]);
+        assert_eq!(told, [false, false, false, true, false, false]);
+    }
+
+    #[test]
+    fn dials_that_fail_at_one_time_are_no_sign_that_connections_are_capped() {
+        let now = Instant::now();
+        let mut course = Course::default();
+        for _ in 0..10 {
+            course.failed(now);
+            assert!(!course.is_few(now + Duration::from_secs(19), Duration::from_secs(20)));
+        }
+        assert!(course.is_few(now + Duration::from_secs(20), Duration::from_secs(20)));
     }
 
     #[test]

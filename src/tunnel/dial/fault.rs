@@ -190,7 +190,7 @@ mod tests {
         );
         assert_eq!(
             words(Fault::Handshake(HandshakeFault::UnknownThere)),
-            "key_unknown_there it does not let this machine in: it does not know its key"
+            "key_unknown_there it does not know this machine's key"
         );
         assert!(!words(bye(ByeCode::InUse, None)).contains('\u{1b}'));
         assert_eq!(bye(ByeCode::InUse, None).code(), "in_use");

@@ -39,7 +39,6 @@ pub(crate) enum Ended {
 /// What outlives a control.
 #[derive(Default)]
 pub(crate) struct Known {
-    fates: Fates,
     are_clocks_told: bool,
 }
 
@@ -72,11 +71,13 @@ pub(crate) async fn live(
     });
     let _up = Up::new(link, &keeping);
     let ping = ping(&link.terms().tunnel, entered.welcome.ping_s);
+    // What was told before has ended with the control before: where routes listen is told anew.
+    let mut fates = Fates::default();
     let mut on_message = |message: Message| match message {
         Message::Carry { ready } => {
             carry.send_replace(ready.into());
         }
-        message => talk::hear(link, there.as_ref(), &mut known.fates, message),
+        message => talk::hear(link, there.as_ref(), &mut fates, message),
     };
     let mut running = pin!(control::run(entered.link, ping, inbox, &mut on_message));
     let least = || talk::least(link);

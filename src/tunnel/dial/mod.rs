@@ -42,6 +42,7 @@ pub(crate) async fn run(link: Arc<Link>, nudges: watch::Receiver<u64>) {
         back_off: BackOff::default(),
         look_ups: LookUps::default(),
         is_round: false,
+        tried: String::new(),
         told: Told::default(),
         known: Known::default(),
         instance: None,
@@ -77,6 +78,8 @@ struct Dialler {
     look_ups: LookUps,
     /// Whether the whole list was tried since it last worked.
     is_round: bool,
+    /// The address of the list that was tried last, as written.
+    tried: String,
     told: Told,
     known: Known,
     /// The secret of this process towards the other end.
@@ -89,6 +92,7 @@ impl Dialler {
         let terms = self.link.terms();
         let place = self.order.now(terms.tunnel.connect.len());
         let instance = self.instance()?;
+        self.tried = terms.tunnel.connect.get(place).map(ToString::to_string).unwrap_or_default();
         let entered = match terms.tunnel.connect.get(place) {
             Some(target) => dial(&terms, target, instance, &mut self.look_ups).await,
             None => Err(Fault::Withdrawn),
@@ -140,7 +144,7 @@ impl Dialler {
             None => self.back_off.failed(dice()),
         };
         if self.told.is_down(fault.code()) {
-            told::down(&self.link.name, &fault, pause);
+            told::down(&self.link.name, &self.tried, &fault, pause);
             if let Fault::Handshake(HandshakeFault::UnknownThere) = fault {
                 hints::key_unknown_there(&self.link.terms());
                 self.link.beginning.is_unknown_there();

@@ -41,13 +41,13 @@ pub(crate) fn up(name: &TunnelName, to: SocketAddr, rtt: Duration) {
     tracing::info!("tunnel" = %name, state = "up", to = %to, "tunnel={name} up to={to} rtt={rtt}");
 }
 
-/// `tunnel=vps down cause=timed_out retry=4s: …`
-pub(crate) fn down(name: &TunnelName, fault: &Fault, retry: Duration) {
+/// `tunnel=vps down cause=timed_out retry=4s to=vps.example.com:4433: …`
+pub(crate) fn down(name: &TunnelName, to: &str, fault: &Fault, retry: Duration) {
     let (code, retry, words) = (fault.code(), Seconds(retry), fault.to_string());
     let words = if words.is_empty() { words } else { format!(": {words}") };
     tracing::warn!(
-        "tunnel" = %name, state = "down", cause = code,
-        "tunnel={name} down cause={code} retry={retry}{words}"
+        "tunnel" = %name, state = "down", cause = code, to,
+        "tunnel={name} down cause={code} retry={retry} to={to}{words}"
     );
 }
 

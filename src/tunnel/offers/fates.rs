@@ -1,6 +1,6 @@
 //! What became of the routes that this end asked for, as the other end says: one line each, at first and on change.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::{Offer, Offers};
 use crate::address::TunnelName;
@@ -43,7 +43,7 @@ impl Fates {
                 continue;
             }
             if self.0.get(&key) != Some(&fate) {
-                let of = Of { tunnel, there, offer, name: &key.0, asked: key.1.as_deref() };
+                let of = Of { tunnel, there, offers, offer, name: &key.0, asked: key.1.as_deref() };
                 lines.extend(of.lines(&fate));
             }
             now.insert(key, fate);
@@ -67,6 +67,7 @@ impl Line {
 struct Of<'o> {
     tunnel: &'o TunnelName,
     there: Option<&'o TunnelName>,
+    offers: &'o Offers,
     offer: &'o Offer,
     name: &'o str,
     asked: Option<&'o str>,
@@ -95,7 +96,7 @@ impl Of<'_> {
         let Of { tunnel, name, .. } = self;
         let asked = self.asked.unwrap_or("none");
         let (word, what) = match code {
-            RefusedCode::NotPermitted => ("not_permitted", self.permission(asked)),
+            RefusedCode::NotPermitted => ("not_permitted", self.permission()),
             RefusedCode::Taken => ("taken", taken(asked)),
             RefusedCode::AddressNotHere => {
                 ("address_not_here", "no interface there has this address".to_owned())
@@ -116,10 +117,14 @@ impl Of<'_> {
         format!("refused route={name} at={tunnel} address={asked} code={word}: {what}")
     }
 
-    fn permission(&self, asked: &str) -> String {
+    /// The line has all that this end asks for there: a key stands once in a table.
+    fn permission(&self) -> String {
         let name = self.there.map_or("NAME", TunnelName::as_str);
+        let all: BTreeSet<_> = self.offers.addresses().map(|address| format!("\"{address}\"")).collect();
+        let all: Vec<_> = all.into_iter().collect();
         format!(
-            "the other end does not permit it. There, add to [tunnels.{name}]:   may_listen = [\"{asked}\"]"
+            "the other end does not permit it. There, [tunnels.{name}] needs: may_listen = [{}]",
+            all.join(", ")
         )
     }
 }
@@ -191,7 +196,7 @@ mod tests {
             permission,
             [Line::Bad(
                 "refused route=web at=vps address=0.0.0.0:8080 code=not_permitted: the other end does not permit it. \
-                 There, add to [tunnels.home]:   may_listen = [\"0.0.0.0:8080\"]"
+                 There, [tunnels.home] needs: may_listen = [\"0.0.0.0:0\", \"0.0.0.0:8080\"]"
                     .into()
             )]
         );

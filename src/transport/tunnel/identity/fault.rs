@@ -97,16 +97,22 @@ impl fmt::Display for HandshakeFault {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             HandshakeFault::UnknownHere(key) => write!(f, "its key {key} is not known here"),
-            HandshakeFault::UnknownThere => {
-                f.write_str("it does not let this machine in: it does not know its key")
-            }
+            HandshakeFault::UnknownThere => f.write_str("it does not know this machine's key"),
             HandshakeFault::WrongKey(key) => {
-                write!(f, "it has another key, {key}: it was set up anew, or somebody is between")
+                write!(
+                    f,
+                    "it has another key than `public_key` here, {key}: it was set up anew, or somebody is between. Compare \
+                     with `loopgate tunnel key --public` there"
+                )
             }
             HandshakeFault::WrongKeyThere => f.write_str("it expects another key than this machine has"),
             HandshakeFault::NoKey => f.write_str("it shows no key"),
-            HandshakeFault::NotLoopgate => f.write_str("it speaks TLS, and is no Loopgate"),
-            HandshakeFault::NotTls(first) => write!(f, "it does not speak TLS: it began with \"{first}\""),
+            HandshakeFault::NotLoopgate => {
+                f.write_str("it speaks TLS, and is no Loopgate: see the port in `connect`")
+            }
+            HandshakeFault::NotTls(first) => {
+                write!(f, "it is no Loopgate, as it began with \"{first}\": see the port in `connect`")
+            }
             HandshakeFault::Version => f.write_str(
                 "it speaks no version of the tunnel protocol that is spoken here, or another protocol",
             ),

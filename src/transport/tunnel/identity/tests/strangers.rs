@@ -234,7 +234,10 @@ fn after(said: &'static [u8]) -> [HandshakeFault; 2] {
 #[test]
 fn what_is_no_tls_is_shown_and_what_it_sends_is_escaped() {
     for fault in after(b"SSH-2.0-OpenSSH_9.2\r\n") {
-        assert_eq!(fault.to_string(), "it does not speak TLS: it began with \"SSH-2.0-OpenSSH_\"");
+        assert_eq!(
+            fault.to_string(),
+            "it is no Loopgate, as it began with \"SSH-2.0-OpenSSH_\": see the port in `connect`"
+        );
     }
     for fault in after(b"\x1b[2J\xff\0HTTP/1.1 400 Bad Request\r\n") {
         assert!(

@@ -260,6 +260,20 @@ mod tests {
     }
 
     #[test]
+    fn what_the_other_end_does_not_offer_is_not_looked_for_in_its_records() {
+        let (ledger, records) = ledger();
+        let entry = open(&ledger, None);
+        entry.aim(1);
+        let live = ledger.live().remove(0);
+        entry.far();
+
+        entry.close(ended(&live, End::NoTarget(Cause::TunnelRefused)));
+
+        let record = records.lock().unwrap().remove(0);
+        assert_eq!(record.hint(), Some(Cause::TunnelRefused.remedy()));
+    }
+
+    #[test]
     fn a_session_that_goes_to_a_tunnel_tells_its_carrier_and_what_the_other_end_said() {
         let (ledger, records) = ledger();
         let entry = open(&ledger, None);

@@ -9,7 +9,7 @@ use super::live::Live;
 use super::notes::Notes;
 use super::tunnelled::TunnelCarrier;
 use crate::address::{Address, TunnelName};
-use crate::outcome::{Agreed, Attempt, Client, Datagrams, Drops, End, Limit, Outcome, SessionId, Sides};
+use crate::outcome::{Agreed, Attempt, Cause, Client, Datagrams, Drops, End, Limit, Outcome, SessionId, Sides};
 
 /// A session that has ended, ready to be written.
 #[derive(Clone, Debug)]
@@ -84,7 +84,8 @@ impl Record {
         let datagrams = self.outcome.datagrams.as_ref();
         match (&self.outcome.hint, self.outcome.end) {
             (Some(found), _) => Some(found),
-            (None, End::NoTarget(_)) if self.far => Some(FAR),
+            // The other end has no record of what it does not offer.
+            (None, End::NoTarget(cause)) if self.far && cause != Cause::TunnelRefused => Some(FAR),
             (None, End::NoTarget(cause)) => Some(cause.remedy()),
             (None, End::Denied(denial)) => Some(denial.hint()),
             (None, End::Limited(limit)) => Some(limit.hint()),

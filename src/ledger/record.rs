@@ -9,7 +9,9 @@ use super::live::Live;
 use super::notes::Notes;
 use super::tunnelled::TunnelCarrier;
 use crate::address::{Address, TunnelName};
-use crate::outcome::{Agreed, Attempt, Cause, Client, Datagrams, Drops, End, Limit, Outcome, SessionId, Sides};
+use crate::outcome::{
+    Agreed, Attempt, Cause, Client, Datagrams, Drops, End, Limit, Outcome, SessionId, Sides,
+};
 
 /// A session that has ended, ready to be written.
 #[derive(Clone, Debug)]

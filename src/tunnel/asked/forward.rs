@@ -34,8 +34,11 @@ pub(crate) async fn route_for(link: &Link, to: &There, protocol: Protocol) -> Re
         // Datagrams do not pass through tunnels yet.
         There::Address(_) if protocol == Protocol::Udp => Err(Cause::TunnelRefused),
         There::Address(address) => {
-            let targets = targets(&terms, address, &link.asked.look_ups).await?;
-            link.asked.dial((**address).clone(), targets).await
+            let found = targets(&terms, address, &link.asked.look_ups).await;
+            if found == Err(Cause::TunnelRefused) {
+                link.asked.refused.tell(&link.name, address, &terms.tunnel.may_dial);
+            }
+            link.asked.dial((**address).clone(), found?).await
         }
     }
 }

@@ -1,11 +1,12 @@
 //! What this end logs of what the other end wants.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::{Mutex, PoisonError};
 
 use tokio::task::spawn_blocking;
 
 use crate::acl::Permits;
-use crate::address::{ListenAddress, NetListen, Run, TunnelName};
+use crate::address::{ListenAddress, NetListen, Run, TargetAddress, TunnelName};
 use crate::engine::{self, BindFailure, Owner};
 use crate::transport::tunnel::message::{Fate, RefusedCode, RouteIs};
 use crate::units::shown;
@@ -93,6 +94,37 @@ pub(super) fn log(tunnel: &TunnelName, it: &RouteIs, reasons: &Explained, may_li
     }
 }
 
+/// The addresses that the other end may not have us dial: each is told once, and not too many.
+#[derive(Debug, Default)]
+pub(super) struct RefusedDials(Mutex<BTreeSet<String>>);
+
+/// The most of them that are told, ever: the other end chooses them.
+const MAX_REFUSED: usize = 64;
+
+impl RefusedDials {
+    /// Tells it, with the line that permits it.
+    pub(super) fn tell(&self, tunnel: &TunnelName, address: &TargetAddress, written: &Permits) {
+        if let Some(line) = self.line(tunnel, address, written) {
+            tracing::warn!("tunnel" = %tunnel, "{line}");
+        }
+    }
+
+    fn line(&self, tunnel: &TunnelName, address: &TargetAddress, written: &Permits) -> Option<String> {
+        let address = address.to_string();
+        let mut told = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if told.len() >= MAX_REFUSED || !told.insert(address.clone()) {
+            return None;
+        }
+        let entries = written.entries().iter().map(ToString::to_string).chain([address.clone()]);
+        let quoted: Vec<_> = entries.map(|entry| format!("\"{}\"", shown(&entry, 300))).collect();
+        let all = quoted.join(", ");
+        Some(format!(
+            "tunnel={tunnel} may not dial {}. To let it, write in [tunnels.{tunnel}]: may_dial = [{all}]",
+            shown(&address, 300)
+        ))
+    }
+}
+
 /// The reason for one of the addresses that were tried for what was asked.
 fn reason(it: &RouteIs, reasons: &Explained) -> Option<String> {
     let run = it.asked.as_deref()?.parse::<Run<ListenAddress>>().ok()?;
@@ -133,6 +165,26 @@ fn again(code: RefusedCode) -> &'static str {
 mod tests {
     use super::*;
     use crate::acl::May;
+
+    #[test]
+    fn what_may_not_be_dialled_is_told_once_and_not_without_end() {
+        let (refused, laptop) = (RefusedDials::default(), "laptop".parse().unwrap());
+        let written: Permits = ["10.0.0.0/8:5432".parse::<May>().unwrap()].into_iter().collect();
+        let line = |port: u16| {
+            let address = format!("127.0.0.1:{port}").parse::<Run<TargetAddress>>().unwrap();
+            refused.line(&laptop, address.first(), &written)
+        };
+
+        assert_eq!(
+            line(5433).as_deref(),
+            Some(
+                "tunnel=laptop may not dial 127.0.0.1:5433. To let it, write in [tunnels.laptop]: may_dial = \
+                 [\"10.0.0.0/8:5432\", \"127.0.0.1:5433\"]"
+            )
+        );
+        assert_eq!(line(5433), None);
+        assert_eq!((1..1000).filter_map(line).count(), MAX_REFUSED - 1);
+    }
 
     #[test]
     fn the_line_that_permits_has_what_is_written_and_all_that_was_refused_each_once() {

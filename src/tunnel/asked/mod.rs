@@ -40,6 +40,8 @@ pub(crate) struct Asked {
     orders: mpsc::Sender<Order>,
     /// Places for look-ups of names that the other end has us dial.
     look_ups: Arc<Semaphore>,
+    /// What it may not have us dial, as far as that was told.
+    refused: lines::RefusedDials,
 }
 
 /// What [`keep`] takes from an [`Asked`].
@@ -73,7 +75,7 @@ pub(super) fn channel() -> (Asked, Inbox) {
     let (orders, inbox) = mpsc::channel(MAX_ORDERS);
     let fates = watch::Sender::new(Arc::default());
     let look_ups = Arc::new(Semaphore::new(MAX_LOOK_UPS));
-    let asked = Asked { wants, fates, orders, look_ups };
+    let asked = Asked { wants, fates, orders, look_ups, refused: lines::RefusedDials::default() };
     (asked, Inbox { wants: wanted, orders: inbox })
 }
 

@@ -55,7 +55,9 @@ struct Tunnel {
 fn tunnel(service: u16) -> Tunnel {
     let plan = plan(service);
     let (record, ends) = mpsc::channel();
-    let ledger = Ledger::new(Box::new(move |it: &Record| drop(record.send(it.outcome.end.clone()))));
+    let ledger = Ledger::new(Box::new(move |it: &Record| {
+        let _ = record.send(it.outcome.end);
+    }));
     let engine = engine::start(Settings::fitting(&plan), ledger).unwrap();
     let line = engine.lines().get(&"home".parse().unwrap());
     let terms = Terms::new(plan.clone(), plan.tunnels.links[&"home".parse().unwrap()].clone());

@@ -10,10 +10,10 @@ use crate::harness::{Close, ClosedPort, Connection, Target};
 use crate::pair::Pair;
 
 /// A tunnel with one route, and where its visitors connect.
-struct Way {
-    pair: Pair,
-    visitors: SocketAddr,
-    service: Target,
+pub(crate) struct Way {
+    pub(crate) pair: Pair,
+    pub(crate) visitors: SocketAddr,
+    pub(crate) service: Target,
     _port: ClosedPort,
 }
 
@@ -41,7 +41,7 @@ impl Way {
         Way { pair, visitors, service, _port: port }
     }
 
-    fn both() -> [Way; 2] {
+    pub(crate) fn both() -> [Way; 2] {
         [Way::reverse(), Way::forward()]
     }
 

@@ -12,6 +12,7 @@
 #[allow(dead_code, unused_imports, reason = "these tests use a part of what those of tests/it use")]
 mod harness;
 
+mod bursts;
 mod closes;
 mod command_line;
 mod deaths;

@@ -5,7 +5,7 @@ use std::pin::pin;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use tokio::time::{sleep_until, timeout};
+use tokio::time::{sleep, sleep_until, timeout};
 use tokio_util::sync::CancellationToken;
 
 use super::answers::{STEP, say, welcome};
@@ -27,6 +27,9 @@ const RESTART: Duration = Duration::from_millis(500);
 
 /// How often the wish for carriers is looked at where nothing happens: it falls with time.
 const LOOK_EVERY: Duration = Duration::from_secs(5);
+
+/// The shortest time between two wishes for carriers: of a burst of clients the first is told at once, and the rest together.
+const CARRY_EVERY: Duration = Duration::from_millis(50);
 
 /// What belongs to a control.
 pub(super) struct Life {
@@ -105,6 +108,7 @@ impl Life {
             let ready = self.session.keeping.wanted(talk::least(&self.link));
             if let Some(ready) = told.news(ready) {
                 self.control.send(Message::Carry { ready }).await;
+                sleep(CARRY_EVERY).await;
             }
             tokio::select! {
                 () = self.session.keeping.changed() => {}

@@ -1,4 +1,4 @@
-//! What the other end wants and says is applied once a second at most: of what comes meanwhile, the newest. Pure: the clock is
+//! What the other end wants and says of its routes is applied once a second at most: of what comes meanwhile, the newest. Pure: the clock is
 //! an argument.
 
 use std::collections::BTreeMap;
@@ -20,7 +20,8 @@ pub(crate) struct Newest {
     routes: Slot<Vec<WantedRoute>>,
     answers: Slot<Vec<RouteIs>>,
     states: Slot<BTreeMap<String, State>>,
-    carry: Slot<u16>,
+    /// It does not wait: visitors do, and how fast carriers are opened has a pace of its own.
+    carry: Option<u16>,
 }
 
 /// One kind.
@@ -68,7 +69,7 @@ impl Newest {
                     return Err(BadSet::TooMany);
                 }
             }
-            Message::Carry { ready } => self.carry.waiting = Some(ready),
+            Message::Carry { ready } => self.carry = Some(ready),
             other => return Ok(Some(other)),
         }
         Ok(None)
@@ -76,7 +77,7 @@ impl Newest {
 
     /// Whether anything waits, and until when; some past time if it need not wait.
     pub(crate) fn due(&self, now: Instant) -> Option<Instant> {
-        let all = [self.routes.due(), self.answers.due(), self.states.due(), self.carry.due()];
+        let all = [self.routes.due(), self.answers.due(), self.states.due(), self.carry.map(|_| None)];
         all.into_iter().flatten().map(|at| at.unwrap_or(now)).min()
     }
 
@@ -88,7 +89,7 @@ impl Newest {
             self.answers.take(now).map(|it| Message::RoutesAre(RoutesAre { routes: it, more: false })),
         );
         taken.extend(self.states.take(now).into_iter().flat_map(|all| all.into_values().map(Message::State)));
-        taken.extend(self.carry.take(now).map(|ready| Message::Carry { ready }));
+        taken.extend(self.carry.take().map(|ready| Message::Carry { ready }));
         taken
     }
 }
@@ -172,5 +173,19 @@ mod tests {
         assert_eq!(states.keep(state("z", true)), Err(BadSet::TooMany));
         let bye = Message::Unknown;
         assert_eq!(states.keep(bye.clone()), Ok(Some(bye)), "nothing else is held back");
+    }
+
+    #[test]
+    fn the_wish_for_carriers_is_applied_at_once_each_time() {
+        let start = Instant::now();
+        let mut newest = Newest::default();
+        for ready in [3, 64] {
+            newest.keep(Message::Carry { ready }).unwrap();
+            assert_eq!(
+                (newest.due(start), newest.take(start)),
+                (Some(start), vec![Message::Carry { ready }])
+            );
+        }
+        assert_eq!(newest.due(start), None);
     }
 }

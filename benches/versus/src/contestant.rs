@@ -53,12 +53,14 @@ pub(crate) fn on_path(name: &str) -> Option<PathBuf> {
     std::env::split_paths(&path).chain(more).map(|folder| folder.join(name)).find(|program| program.is_file())
 }
 
-/// The first line with a digit in it: nobody agrees on more.
+/// The first word with a digit and a point in it that is no time: nobody agrees on more.
 fn version(program: &Path, argument: &str) -> String {
     let output = Command::new(program).arg(argument).stdin(Stdio::null()).output();
     let text = output.map(|output| [output.stdout, output.stderr].concat()).unwrap_or_default();
     let text = String::from_utf8_lossy(&text);
-    let is_number = |word: &&str| word.contains('.') && word.chars().any(|letter| letter.is_ascii_digit());
+    let is_number = |word: &&str| {
+        word.contains('.') && !word.contains(':') && word.chars().any(|letter| letter.is_ascii_digit())
+    };
     let number = text.lines().flat_map(str::split_whitespace).find(is_number);
     number.unwrap_or("of unknown version").trim_start_matches("nginx/").to_owned()
 }

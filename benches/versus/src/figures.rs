@@ -41,4 +41,6 @@ pub(crate) enum Aim {
     /// Against the best other forwarder, in this column.
     Ratio(f64),
     AtMost(f64),
+    /// Against each of these, in this column.
+    Beside([(&'static str, f64); 4]),
 }

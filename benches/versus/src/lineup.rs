@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use crate::contestant::{Contestant, DIRECT, find};
 use crate::echo::{exchange, exchange_over};
-use crate::forwarders::{FORWARDERS, Forwarder, Front, Load};
+use crate::forwarders::{self, Forwarder, Front, Load};
 use crate::options::Options;
 use crate::role::{tls_config, tls_connect};
 use crate::turn::Turn;
@@ -22,7 +22,7 @@ pub(crate) fn lineup(ours: Option<PathBuf>, options: &Options, scratch: &Path) -
     if takes_part(DIRECT, options) {
         lineup.contestants.push(Contestant { name: DIRECT, version: String::new(), forwarder: None });
     }
-    for forwarder in FORWARDERS.iter().filter(|forwarder| takes_part(forwarder.name, options)) {
+    for forwarder in forwarders::all().filter(|forwarder| takes_part(forwarder.name, options)) {
         match admit(forwarder, ours.as_deref(), scratch) {
             Ok(contestant) => lineup.contestants.push(contestant),
             Err(why) => lineup.skipped.push((forwarder.name, why.to_string())),
@@ -40,7 +40,7 @@ pub(crate) fn takes_part(name: &str, options: &Options) -> bool {
 }
 
 pub(crate) fn check_names(names: &[String]) -> Fallible<()> {
-    let known = || FORWARDERS.iter().map(|forwarder| forwarder.name).chain([DIRECT]);
+    let known = || forwarders::all().map(|forwarder| forwarder.name).chain([DIRECT]);
     match names.iter().find(|name| known().all(|known| known != name.as_str())) {
         Some(name) => {
             Err(format!("--with {name}: known are {}", known().collect::<Vec<_>>().join(", ")).into())
@@ -57,6 +57,9 @@ fn admit(forwarder: &'static Forwarder, ours: Option<&Path>, scratch: &Path) -> 
     } else if contestant.can(Front::EndsTls) {
         let turn = Turn::with_echo(&contestant, Load::Messages(Front::EndsTls), scratch)?;
         exchange_over(tls_connect(turn.address, &tls_config()?)?)?;
+    } else if contestant.can(Front::Tunnel) {
+        let turn = Turn::with_echo(&contestant, Load::Messages(Front::Tunnel), scratch)?;
+        exchange(turn.address)?;
     }
     Ok(contestant)
 }

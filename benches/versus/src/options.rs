@@ -8,7 +8,7 @@ use clap::Parser;
 /// Loopgate beside every other forwarder found here: the same loads, interleaved rounds, medians and spreads, CPU per
 /// unit of work.
 ///
-/// HAProxy, nginx (stream), socat, rinetd and stunnel are looked for on the PATH. VERSUS_REALM, VERSUS_PORTUNUS and VERSUS_ENVOY
+/// HAProxy, nginx (stream), socat, rinetd, stunnel, rathole and sshd are looked for on the PATH. VERSUS_REALM, VERSUS_PORTUNUS and VERSUS_ENVOY
 /// name the programs of realm, Portunus and Envoy; VERSUS_LOOPGATE names another build of Loopgate to measure instead.
 #[derive(Parser)]
 #[command(name = "versus", bin_name = "cargo versus")]

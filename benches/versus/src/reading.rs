@@ -83,11 +83,24 @@ impl Sheet {
         let best_other = self.best_other(column);
         let ratio = best_other.filter(|(_, best)| *best > 0.0).map(|(_, best)| ours / best);
         let met = match column.aim {
-            Aim::None => None,
+            Aim::None | Aim::Beside(_) => None,
             Aim::AtMost(limit) => Some(ours <= limit),
             Aim::Ratio(limit) => ratio.map(|ratio| !column.better.of(limit, ratio)),
         };
         Some(Verdict { ours, best_other, ratio, met })
+    }
+
+    /// The same against each that the column's aim names, and how much of its figure is the aim.
+    pub(crate) fn beside(&self, column: &Column) -> Vec<(f64, Verdict)> {
+        let Aim::Beside(others) = column.aim else { return Vec::new() };
+        let Some(ours) = self.summary(OURS, column).map(|summary| summary.median) else { return Vec::new() };
+        let verdicts = others.into_iter().filter_map(|(name, limit)| {
+            let other = self.summary(name, column)?.median;
+            let ratio = (other > 0.0).then(|| ours / other);
+            let met = ratio.map(|ratio| !column.better.of(limit, ratio));
+            Some((limit, Verdict { ours, best_other: Some((name, other)), ratio, met }))
+        });
+        verdicts.collect()
     }
 
     /// The widest spread among the medians that are compared: rates and CPU of Loopgate and of the best other. None where

@@ -157,10 +157,19 @@ pub(crate) fn start(
     let _ = fs::remove_dir_all(&folder);
     fs::create_dir_all(&folder)?;
     let pair = certificate::pair(scratch)?;
-    let mut command = (forwarder.command)(program, &Job { routes, load, pair: &pair, folder: &folder })?;
+    let between = if load.front() == Front::Tunnel { Some(ports::one()?) } else { None };
+    let job = Job { routes, load, pair: &pair, folder: &folder, between };
+    let mut command = (forwarder.command)(program, &job)?;
     command.stdin(Stdio::null()).stdout(Stdio::null());
     let began = Instant::now();
     let mut group = Group::start(&mut command, &errors(&folder))?;
+    if let Some((between, other_end)) = between.zip(forwarder.other_end) {
+        listening::wait_for(&mut group, &[between], LOOK)
+            .map_err(|error| with_last_words(&error.to_string(), &folder))?;
+        let mut command = other_end(program, &job)?;
+        command.stdin(Stdio::null()).stdout(Stdio::null());
+        group.join(&mut command, &folder.join("stderr-other"))?;
+    }
     let listen: Vec<SocketAddr> = routes.iter().map(|route| route.listen).collect();
     let protocol = if load.is_udp() { Tables::Udp } else { Tables::Tcp };
     listening::wait_for_all(&mut group, &listen, protocol, LOOK)

@@ -20,9 +20,11 @@ static ALIVE: Mutex<Vec<Pid>> = Mutex::new(Vec::new());
 /// CPU seconds of all groups that have ended.
 static SPENT: Mutex<f64> = Mutex::new(0.0);
 
-/// A running program with all its children. Dropping it kills them all, also while a panic unwinds.
+/// A running program with all its children, and the programs that were started into its group. Dropping it kills them
+/// all, also while a panic unwinds.
 pub struct Group {
     child: Child,
+    companions: Vec<Child>,
     id: Pid,
     status: Option<ExitStatus>,
 }
@@ -46,7 +48,19 @@ impl Group {
         let child = command.process_group(0).spawn()?;
         let id = Pid::from_child(&child);
         alive.push(id);
-        Ok(Group { child, id, status: None })
+        Ok(Group { child, companions: Vec::new(), id, status: None })
+    }
+
+    /// Starts a further program into the group, which is measured and ended with it; what it writes to standard error goes
+    /// to `errors`.
+    ///
+    /// # Errors
+    /// If the file cannot be made, or the program cannot be started.
+    pub fn join(&mut self, command: &mut Command, errors: &Path) -> io::Result<()> {
+        command.stderr(Stdio::from(File::create(errors)?));
+        let child = command.process_group(self.id.as_raw_nonzero().get()).spawn()?;
+        self.companions.push(child);
+        Ok(())
     }
 
     /// The number of the group, which is that of its head.
@@ -73,7 +87,15 @@ impl Group {
         *locked(&SPENT) += measure::cpu_seconds(self.id);
         // Out of the list before the head is reaped: afterwards its number may belong to somebody else.
         locked(&ALIVE).retain(|id| *id != self.id);
+        // Listed before: whoever left the group is known by a parent that is about to end.
+        let all = measure::processes(self.id);
         let _ = kill_process_group(self.id, Signal::KILL);
+        for process in all {
+            let _ = kill_process(process, Signal::KILL);
+        }
+        for companion in &mut self.companions {
+            let _ = companion.wait();
+        }
         self.status = self.child.wait().ok();
     }
 

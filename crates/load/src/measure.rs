@@ -1,4 +1,5 @@
-//! What a process group costs: CPU, memory, descriptors.
+//! What a process group costs: CPU, memory, descriptors. Children that left the group, as those of a server of logins do,
+//! belong to it as well.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -11,6 +12,11 @@ use rustix::process::Pid;
 pub fn cpu_seconds(group: Pid) -> f64 {
     let tick = 1.0 / rustix::param::clock_ticks_per_second() as f64;
     members(group).iter().map(|member| member.cpu_seconds(tick)).sum()
+}
+
+/// The processes of the group.
+pub fn processes(group: Pid) -> Vec<Pid> {
+    members(group).iter().map(|member| member.id).collect()
 }
 
 /// CPU seconds of one process with all its threads, those that have ended too; without its children. Nothing if there is no
@@ -81,6 +87,9 @@ pub fn time_wait() -> f64 {
 
 struct Member {
     place: PathBuf,
+    id: Pid,
+    parent: Option<Pid>,
+    group: Option<Pid>,
     /// In clock ticks: its own (user and system), and that of its children that were waited for.
     own: f64,
     reaped: f64,
@@ -111,18 +120,30 @@ fn run_time(schedstat: PathBuf) -> Option<f64> {
     Some(text.split_whitespace().next()?.parse::<f64>().ok()? / 1e9)
 }
 
+/// Those of the group itself, then their children, and the children of these.
 fn members(group: Pid) -> Vec<Member> {
     let processes = fs::read_dir("/proc").into_iter().flatten().flatten();
-    processes.filter_map(|process| member(process.path(), group)).collect()
+    let all = processes.filter_map(|process| member(process.path()));
+    let (mut found, mut others): (Vec<Member>, Vec<Member>) =
+        all.partition(|member| member.group == Some(group));
+    let mut next = 0;
+    while let Some(parent) = found.get(next).map(|member| member.id) {
+        let (children, rest) = others.into_iter().partition(|member| member.parent == Some(parent));
+        found.extend::<Vec<Member>>(children);
+        others = rest;
+        next += 1;
+    }
+    found
 }
 
-fn member(place: PathBuf, group: Pid) -> Option<Member> {
+fn member(place: PathBuf) -> Option<Member> {
+    let id = place.file_name()?.to_str()?.parse().ok().and_then(Pid::from_raw)?;
     let stat = fs::read_to_string(place.join("stat")).ok()?;
     // The second field is the command in brackets, which may itself hold brackets and spaces.
     let fields: Vec<&str> = stat.rsplit_once(')')?.1.split_whitespace().collect();
-    if fields.get(2)?.parse() != Ok(group.as_raw_nonzero().get()) {
-        return None;
-    }
+    let number =
+        |index: usize| fields.get(index).and_then(|field| field.parse().ok()).and_then(Pid::from_raw);
     let ticks = |index: usize| fields.get(index).and_then(|field| field.parse::<f64>().ok());
-    Some(Member { place, own: ticks(11)? + ticks(12)?, reaped: ticks(13)? + ticks(14)? })
+    let (own, reaped) = (ticks(11)? + ticks(12)?, ticks(13)? + ticks(14)?);
+    Some(Member { place, id, parent: number(1), group: number(2), own, reaped })
 }

@@ -18,7 +18,7 @@ pub(super) fn command(program: &Path, job: &Job) -> io::Result<Command> {
         Front::EndsTls => (format!(" ssl crt {}", job.pair.display()), ""),
         Front::SendsHeader => (String::new(), " send-proxy"),
         Front::TakesHeader => (" accept-proxy".to_owned(), ""),
-        Front::Plain | Front::Unix | Front::ByName => (String::new(), ""),
+        Front::Plain | Front::Unix | Front::ByName | Front::Tunnel => (String::new(), ""),
     };
     for (index, (listen, target)) in job.ends("unix@").iter().enumerate() {
         let _ = write!(text, "listen bench{index}\n  bind {listen} backlog 4096{bind}\n");

@@ -5,8 +5,10 @@
 
 mod envoy;
 mod haproxy;
+mod list;
 mod loopgate;
 mod nginx;
+mod tunnels;
 
 use std::fmt::Write;
 use std::fs;
@@ -15,7 +17,7 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use crate::yardstick::{self, YARDSTICK};
+pub(crate) use list::all;
 pub(crate) use loopgate::{file as loopgate_file, text as loopgate_text};
 
 /// Loopgate among them.
@@ -30,8 +32,12 @@ pub(crate) struct Forwarder {
     pub(crate) datagrams: bool,
     /// What it can do with connections, as far as it is measured.
     pub(crate) fronts: &'static [Front],
-    /// Writes its configuration and says how to start it, in the foreground.
+    /// Writes its configuration and says how to start it, in the foreground. Of a tunnel, that is the end where visitors
+    /// come in.
     pub(crate) command: fn(&Path, &Job) -> io::Result<Command>,
+    /// The same of the end of a tunnel that stands beside the target; it is started when the first listens at the place
+    /// between them.
+    pub(crate) other_end: Option<fn(&Path, &Job) -> io::Result<Command>>,
 }
 
 #[derive(Clone, Copy)]
@@ -64,12 +70,9 @@ pub(crate) enum Front {
     TakesHeader,
     /// To find the target by the name in the client's TLS hello, which it passes on.
     ByName,
+    /// To carry it through two programs, the second of which connected to the first.
+    Tunnel,
 }
-
-const ONLY_PLAIN: &[Front] = &[Front::Plain];
-const PLAIN_AND_UNIX: &[Front] = &[Front::Plain, Front::Unix];
-const ALL: &[Front] =
-    &[Front::Plain, Front::Unix, Front::EndsTls, Front::SendsHeader, Front::TakesHeader, Front::ByName];
 
 /// The name a client's hello asks for, where that chooses the target.
 pub(crate) const NAME: &str = "bench.example";
@@ -81,9 +84,16 @@ pub(crate) struct Job<'a> {
     pub(crate) pair: &'a Path,
     /// The forwarder's own directory.
     pub(crate) folder: &'a Path,
+    /// Where the ends of a tunnel meet.
+    pub(crate) between: Option<SocketAddr>,
 }
 
 impl Job<'_> {
+    /// Where the ends of a tunnel meet.
+    fn between(&self) -> io::Result<SocketAddr> {
+        self.between.ok_or_else(|| io::Error::other("no tunnel is asked for"))
+    }
+
     /// Where each route listens and where it goes; a Unix socket's path follows `unix`.
     fn ends(&self, unix: &str) -> Vec<(String, String)> {
         if self.load.front() != Front::Unix {
@@ -129,7 +139,7 @@ impl Load {
         matches!(self, Load::Datagrams | Load::IdleFlows)
     }
 
-    fn front(self) -> Front {
+    pub(crate) fn front(self) -> Front {
         match self {
             Load::Streams(front) | Load::Messages(front) => front,
             Load::Datagrams | Load::IdleFlows => Front::Plain,
@@ -148,99 +158,6 @@ impl Load {
 
 /// Seconds until a flow idles out, where a workload waits for that.
 pub(crate) const IDLE_FLOW: u32 = 5;
-
-pub(crate) const FORWARDERS: [Forwarder; 10] = [
-    Forwarder {
-        name: OURS,
-        find: Find::Ours,
-        version_argument: "--version",
-        routes: Routes::Many,
-        datagrams: true,
-        fronts: ALL,
-        command: loopgate::command,
-    },
-    Forwarder {
-        name: "haproxy",
-        find: Find::OnPath("haproxy"),
-        version_argument: "-v",
-        routes: Routes::Many,
-        datagrams: false,
-        fronts: ALL,
-        command: haproxy::command,
-    },
-    Forwarder {
-        name: "nginx",
-        find: Find::OnPath("nginx"),
-        version_argument: "-v",
-        routes: Routes::Many,
-        datagrams: true,
-        fronts: ALL,
-        command: nginx::command,
-    },
-    Forwarder {
-        name: "socat",
-        find: Find::OnPath("socat"),
-        version_argument: "-V",
-        routes: Routes::One,
-        datagrams: true,
-        fronts: PLAIN_AND_UNIX,
-        command: socat,
-    },
-    Forwarder {
-        name: "rinetd",
-        find: Find::OnPath("rinetd"),
-        version_argument: "-v",
-        routes: Routes::Many,
-        datagrams: false,
-        fronts: ONLY_PLAIN,
-        command: rinetd,
-    },
-    Forwarder {
-        name: "stunnel",
-        find: Find::OnPath("stunnel"),
-        version_argument: "-version",
-        routes: Routes::Many,
-        datagrams: false,
-        fronts: &[Front::EndsTls],
-        command: stunnel,
-    },
-    Forwarder {
-        name: "realm",
-        find: Find::Variable("VERSUS_REALM"),
-        version_argument: "--version",
-        routes: Routes::Many,
-        datagrams: true,
-        fronts: ONLY_PLAIN,
-        command: realm,
-    },
-    Forwarder {
-        name: "portunus",
-        find: Find::Variable("VERSUS_PORTUNUS"),
-        version_argument: "--version",
-        routes: Routes::Many,
-        datagrams: true,
-        fronts: ONLY_PLAIN,
-        command: portunus,
-    },
-    Forwarder {
-        name: "envoy",
-        find: Find::Variable("VERSUS_ENVOY"),
-        version_argument: "--version",
-        routes: Routes::Many,
-        datagrams: true,
-        fronts: ONLY_PLAIN,
-        command: envoy::command,
-    },
-    Forwarder {
-        name: YARDSTICK,
-        find: Find::Itself,
-        version_argument: "",
-        routes: Routes::One,
-        datagrams: true,
-        fronts: &[],
-        command: yardstick::command,
-    },
-];
 
 fn socat(program: &Path, job: &Job) -> io::Result<Command> {
     let mut command = Command::new(program);

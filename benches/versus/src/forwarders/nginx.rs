@@ -43,7 +43,7 @@ pub(super) fn command(program: &Path, job: &Job) -> io::Result<Command> {
                 "  ssl_preread on; map $ssl_preread_server_name $named {{ {NAME} {target}; }}"
             );
         }
-        Front::Plain | Front::Unix | Front::TakesHeader => {}
+        Front::Plain | Front::Unix | Front::TakesHeader | Front::Tunnel => {}
     }
     for (listen, target) in job.ends("unix:") {
         let target = if job.load.front() == Front::ByName { "$named".to_owned() } else { target };

@@ -57,6 +57,12 @@ fn workload(sheet: &Sheet, lineup: &Lineup) -> Value {
         let columns = sheet.workload.columns.iter();
         columns.filter_map(|column| Some((column.key.to_owned(), json!(verdict(sheet, column)?)))).collect()
     };
+    let each = |(aim, verdict): (f64, Verdict)| json!({ "aim": aim, "verdict": verdict });
+    let beside = sheet.workload.columns.iter().filter_map(|column| {
+        let beside: Vec<Value> = sheet.beside(column).into_iter().map(each).collect();
+        (!beside.is_empty()).then(|| (column.key.to_owned(), beside.into()))
+    });
+    let beside: Map<String, Value> = beside.collect();
     json!({
         "name": sheet.workload.name,
         "title": sheet.workload.title,
@@ -66,6 +72,7 @@ fn workload(sheet: &Sheet, lineup: &Lineup) -> Value {
         "summaries": summaries,
         "verdicts": of_columns(Sheet::verdict),
         "beside_yardstick": of_columns(Sheet::beside_yardstick),
+        "beside": beside,
         "readings": sheet.readings,
         "misses": sheet.misses,
     })
@@ -81,7 +88,7 @@ mod tests {
     use super::*;
     use crate::contestant::DIRECT;
     use crate::figures::Figures;
-    use crate::forwarders::{FORWARDERS, OURS};
+    use crate::forwarders::{self, OURS};
     use crate::reading::Reading;
     use crate::workload::chosen;
 
@@ -114,7 +121,7 @@ mod tests {
             readings: readings(),
             misses: Vec::new(),
         };
-        let others = FORWARDERS.iter().filter(|forwarder| [OURS, "haproxy"].contains(&forwarder.name));
+        let others = forwarders::all().filter(|forwarder| [OURS, "haproxy"].contains(&forwarder.name));
         let others = others.map(|forwarder| Contestant {
             name: forwarder.name,
             version: String::new(),

@@ -38,7 +38,7 @@ fn grouped(value: f64) -> String {
 pub(crate) fn aim(column: &Column) -> String {
     let sign = if column.better == Better::Higher { '≥' } else { '≤' };
     match column.aim {
-        Aim::None => String::new(),
+        Aim::None | Aim::Beside(_) => String::new(),
         Aim::Ratio(ratio) => format!("{sign} {ratio:.2}×"),
         Aim::AtMost(limit) => format!("≤ {limit}"),
     }

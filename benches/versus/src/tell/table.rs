@@ -119,7 +119,10 @@ pub(crate) fn closing(run: &Run, lineup: &Lineup) {
                 sheet.verdict(column).map(|verdict| (verdict, aim(column))),
                 sheet.beside_yardstick(column).map(|verdict| (verdict, format!("≤ {WITHIN:.2}×"))),
             ];
-            for (verdict, aim) in verdicts.into_iter().flatten() {
+            let beside = sheet.beside(column).into_iter();
+            let beside = beside.map(|(limit, verdict)| (verdict, format!("≤ {limit:.2}×")));
+            let verdicts = verdicts.into_iter().flatten().filter(|_| !matches!(column.aim, Aim::Beside(_)));
+            for (verdict, aim) in verdicts.chain(beside) {
                 let (name, best) =
                     verdict.best_other.map_or(("-", String::new()), |(name, best)| (name, figure(best)));
                 let ratio = verdict.ratio.map_or_else(String::new, |ratio| format!("{ratio:.2}×"));

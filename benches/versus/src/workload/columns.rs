@@ -159,3 +159,49 @@ pub(super) const UDP_IDLE: &[Column] = &[
     lower("left", "MB kept after", Aim::AtMost(1.0)),
     FAILED,
 ];
+
+/// What a tunnel costs at both ends beside rathole without any security, with Noise, with TLS, and beside `ssh -R`.
+const fn beside_tunnels(plain: f64, noise: f64, tls: f64, ssh: f64) -> Aim {
+    Aim::Beside([("rathole", plain), ("rathole-noise", noise), ("rathole-tls", tls), ("ssh", ssh)])
+}
+
+pub(super) const TUNNEL_BULK: &[Column] = &[
+    higher("rate", "GB/s", Aim::None),
+    lower("cpu", "CPU s/GB", beside_tunnels(1.05, 0.42, 0.55, 0.42)),
+    CLIENT,
+    TARGET,
+    ALL_PER_GIGABYTE,
+    FAILED,
+];
+
+pub(super) const TUNNEL_REQUESTS: &[Column] = &[
+    higher("rate", "requests/s", Aim::None),
+    lower("p50", "p50 µs", Aim::None),
+    lower("p99", "p99 µs", Aim::None),
+    lower("cpu", "CPU µs/request", beside_tunnels(1.8, 0.7, 0.62, 1.0)),
+    CLIENT,
+    TARGET,
+    lower("all", "CPU µs/request of all", Aim::None),
+    FAILED,
+];
+
+pub(super) const TUNNEL_CONNECTS: &[Column] = &[
+    higher("rate", "connections/s", Aim::None),
+    lower("p50", "p50 µs", Aim::None),
+    lower("p99", "p99 µs", Aim::None),
+    lower("cpu", "CPU µs/connection", beside_tunnels(1.1, 0.18, 0.06, 0.62)),
+    CLIENT,
+    TARGET,
+    lower("all", "CPU µs/connection of all", Aim::None),
+    FAILED,
+    lower("time_wait", "TIME_WAIT before", Aim::None),
+];
+
+pub(super) const TUNNEL_IDLE: &[Column] = &[
+    lower("memory", "kB each", beside_tunnels(0.45, 0.06, 0.24, 0.28)),
+    lower("descriptors", "descriptors each", Aim::None),
+    lower("cpu", "CPU ms/s", Aim::None),
+    lower("cpu_after", "CPU ms/s after", Aim::None),
+    lower("left", "MB kept after", Aim::None),
+    FAILED,
+];

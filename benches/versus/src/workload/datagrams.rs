@@ -4,7 +4,8 @@ use std::collections::BTreeMap;
 use std::thread::sleep;
 use std::time::Duration;
 
-use super::{FLOWS, Measured, Scene};
+use super::list::FLOWS;
+use super::{Measured, Scene};
 use crate::contestant::Contestant;
 use crate::figures::Figures;
 use crate::forwarders::{IDLE_FLOW, Load};

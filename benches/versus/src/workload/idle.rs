@@ -24,9 +24,9 @@ struct Scale {
 
 /// The cost of one more connection is a slope, so that what a forwarder takes once is not booked on its connections.
 /// "Start" is with one connection held, after its first exchange; that one stays until the end.
-pub(super) fn turn(contestant: &Contestant, scene: &Scene) -> Fallible<Measured> {
-    let scale = Scale::for_options(scene.options.smoke);
-    let turn = Turn::with_answer(contestant, Load::Messages(Front::Plain), Answer::Echo, scene.scratch)?;
+pub(super) fn turn(contestant: &Contestant, front: Front, scene: &Scene) -> Fallible<Measured> {
+    let scale = Scale::of(front, scene.options.smoke);
+    let turn = Turn::with_answer(contestant, Load::Messages(front), Answer::Echo, scene.scratch)?;
     let group = turn.forwarder().ok_or("direct holds no connections")?.id();
     let mut holder = Role::Hold { to: turn.address }.start(scene.scratch)?;
     let mut failed = 0;
@@ -81,10 +81,14 @@ impl Level {
 }
 
 impl Scale {
-    fn for_options(smoke: bool) -> Scale {
+    /// A tunnel may open twenty carriers a second once it has opened 64, so that a thousand take most of a minute.
+    fn of(front: Front, smoke: bool) -> Scale {
         let ms = Duration::from_millis;
         if smoke {
             return Scale { few: 20, many: 60, settle: ms(50), idle: ms(200) };
+        }
+        if front == Front::Tunnel {
+            return Scale { few: 60, many: 1_060, settle: ms(400), idle: ms(1_000) };
         }
         Scale { few: 500, many: 3_000, settle: ms(400), idle: ms(3_000) }
     }

@@ -54,12 +54,13 @@ fn answer(way: Way) -> Answer {
 
 pub(super) fn requests(
     contestant: &Contestant,
+    front: Front,
     connections: usize,
     pipeline: usize,
     scene: &Scene,
 ) -> Fallible<Measured> {
     let answer = if connections == 1 { Answer::EchoInThread } else { Answer::Echo };
-    let turn = Turn::with_answer(contestant, Load::Messages(Front::Plain), answer, scene.scratch)?;
+    let turn = Turn::with_answer(contestant, Load::Messages(front), answer, scene.scratch)?;
     let role = Role::Requests { to: turn.address, connections, pipeline, span: span(scene) };
     let (tally, spent) = load(&turn, &role, scene)?;
     Ok(measured(per_unit(&tally, spent), tally))
@@ -68,16 +69,21 @@ pub(super) fn requests(
 /// The client closes first, so the client's side of each connection stays in TIME_WAIT, and so does the forwarder's
 /// towards its target. Both count from zero in each turn, as no port is listened on twice; the number on the whole
 /// machine is told with the reading.
-pub(super) fn connects(contestant: &Contestant, front: Front, scene: &Scene) -> Fallible<Measured> {
+pub(super) fn connects(
+    contestant: &Contestant,
+    front: Front,
+    at_once: usize,
+    scene: &Scene,
+) -> Fallible<Measured> {
     let (says, answer) = match front {
         Front::SendsHeader => (Says::Message, Answer::EchoAfterHeader),
         Front::TakesHeader => (Says::Header, Answer::Echo),
         Front::ByName => (Says::Hello, Answer::Echo),
-        Front::Plain | Front::Unix | Front::EndsTls => (Says::Message, Answer::Echo),
+        Front::Plain | Front::Unix | Front::EndsTls | Front::Tunnel => (Says::Message, Answer::Echo),
     };
     let turn = Turn::with_answer(contestant, Load::Messages(front), answer, scene.scratch)?;
     let at_most = few_enough(scene);
-    let role = Role::Connects { to: turn.address, says, at_once: 50, at_most, span: span(scene) };
+    let role = Role::Connects { to: turn.address, says, at_once, at_most, span: span(scene) };
     let time_wait = measure::time_wait();
     let (tally, spent) = load(&turn, &role, scene)?;
     let mut figures = per_unit(&tally, spent);

@@ -1,8 +1,8 @@
 //! The tunnels of a plan, running: controls, carriers, and what each end may ask of the other.
 //!
 //! Whoever applies a plan declares [`Tunnels::services`] with its routes, and calls [`Tunnels::apply`] once that has
-//! succeeded. Each tunnel then lives on a thread of its own ([`thread`]); the connections of those who dial us are secured on
-//! the workers ([`accept`]), beside the sessions.
+//! succeeded. Each tunnel then lives on a thread of its own (`thread`); the connections of those who dial us are secured on
+//! the workers (`accept`), beside the sessions.
 
 mod accept;
 mod asked;

@@ -166,7 +166,7 @@ impl Handle {
         let (reply, answer) = oneshot::channel();
         let request = Request::Declare { source, declaration: declaration.into(), reply };
         self.requests.send(request).await.map_err(|_| Refused::Stopped)?;
-        answer.await.map_err(|_| Refused::Stopped)?
+        self.answered(answer).await?
     }
 
     /// Changes how many TLS handshakes with clients may run at one time, over all routes; 0 counts as 1. Running
@@ -225,7 +225,18 @@ impl Handle {
     pub async fn stop(&self, patience: Duration) -> Result<usize, Refused> {
         let (reply, answer) = oneshot::channel();
         self.requests.send(Request::Stop { patience, reply }).await.map_err(|_| Refused::Stopped)?;
-        answer.await.map_err(|_| Refused::Stopped)
+        self.answered(answer).await
+    }
+
+    /// The answer to a request, or that the supervisor has ended. A request that is sent in the moment in which the
+    /// supervisor ends stays in the channel, which keeps its way to answer: nobody would ever be told.
+    async fn answered<T>(&self, mut answer: oneshot::Receiver<T>) -> Result<T, Refused> {
+        tokio::select! {
+            biased;
+            answer = &mut answer => answer.map_err(|_| Refused::Stopped),
+            // The answer is given before the end.
+            () = self.requests.closed() => answer.try_recv().map_err(|_| Refused::Stopped),
+        }
     }
 }
 
@@ -233,12 +244,17 @@ impl Handle {
 mod tests {
     use super::*;
 
-    #[tokio::test]
-    async fn a_stop_that_the_engine_does_not_carry_out_is_an_error() {
-        let (requests, mut inbox) = mpsc::channel(1);
+    /// A handle whose requests arrive at the receiver.
+    fn handle() -> (Handle, mpsc::Receiver<Request>) {
+        let (requests, inbox) = mpsc::channel(1);
         let ledger = Ledger::new(Box::new(|_: &ledger::Record| {}));
         let (handshakes, lines, cx) = (HandshakeLimiter::new(1, 1), Arc::default(), Weak::new());
-        let handle = Handle { requests, handshakes, ledger, lines, cx };
+        (Handle { requests, handshakes, ledger, lines, cx }, inbox)
+    }
+
+    #[tokio::test]
+    async fn a_stop_that_the_engine_does_not_carry_out_is_an_error() {
+        let (handle, mut inbox) = handle();
         // A supervisor that panics drops the request it had, and then its inbox.
         let broken = async { drop(inbox.recv().await) };
 
@@ -246,5 +262,22 @@ mod tests {
         assert!(matches!(stopped, Err(Refused::Stopped)));
         drop(inbox);
         assert!(matches!(handle.stop(Duration::ZERO).await, Err(Refused::Stopped)));
+    }
+
+    #[tokio::test]
+    async fn a_stop_that_comes_in_the_moment_in_which_the_engine_ends_is_answered() {
+        let (handle, mut inbox) = handle();
+        // It ends behind the request, which stays where it is.
+        let ending = async {
+            while inbox.is_empty() {
+                tokio::task::yield_now().await;
+            }
+            inbox.close();
+        };
+
+        let (stopped, ()) = tokio::join!(handle.stop(Duration::ZERO), ending);
+
+        assert!(matches!(stopped, Err(Refused::Stopped)));
+        drop(inbox);
     }
 }

@@ -3,8 +3,13 @@
 use serde::de::Error;
 use serde::{Deserialize, Deserializer};
 
-use super::kinds::MAX_LISTEN;
 use crate::address::{ListenAddress, Run, There};
+
+/// The most bytes of `words`; longer ones are cut between two characters.
+pub const MAX_WORDS: usize = 200;
+
+/// The most addresses at which one route may listen there.
+pub const MAX_LISTEN: usize = 64;
 
 /// The most bytes of an address.
 const MAX_ADDRESS: usize = 255;
@@ -78,7 +83,7 @@ fn checked<'de, D: Deserializer<'de>>(
 pub(super) mod words {
     use serde::{Deserialize, Deserializer, Serializer};
 
-    use crate::transport::tunnel::message::kinds::MAX_WORDS;
+    use super::MAX_WORDS;
 
     pub(crate) fn serialize<S: Serializer>(words: &str, serializer: S) -> Result<S::Ok, S::Error> {
         serializer.serialize_str(&words[..words.floor_char_boundary(MAX_WORDS)])

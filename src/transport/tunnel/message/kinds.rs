@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::fields;
+use super::fields::{self, MAX_WORDS};
 use super::token::Token;
 use crate::address::Protocol;
 use crate::units::shown;
@@ -12,12 +12,6 @@ pub const MAX_LONG: usize = 64_000;
 
 /// The longest of any other message, in bytes.
 pub const MAX_MESSAGE: usize = 16 << 10;
-
-/// The most bytes of `words`; longer ones are cut between two characters.
-pub const MAX_WORDS: usize = 200;
-
-/// The most addresses at which one route may listen there.
-pub const MAX_LISTEN: usize = 64;
 
 /// Any message.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -159,7 +153,8 @@ pub struct WantedRoute {
     pub name: String,
     /// What it carries.
     pub protocol: Protocol,
-    /// Where it wants to listen there, as addresses, at most [`MAX_LISTEN`] of at most 255 bytes; none if it only offers
+    /// Where it wants to listen there, as addresses, at most [`MAX_LISTEN`](super::MAX_LISTEN) of at most 255 bytes; none if it
+    /// only offers
     /// itself by its name. One that this version cannot read is refused by itself, not with the whole set.
     #[serde(default, skip_serializing_if = "Vec::is_empty", deserialize_with = "fields::addresses")]
     pub listen: Vec<String>,

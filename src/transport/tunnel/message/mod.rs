@@ -19,9 +19,10 @@ mod parts;
 mod token;
 
 pub use codec::{MAX_DEPTH, Malformed, decode, encode};
+pub use fields::{MAX_LISTEN, MAX_WORDS};
 pub use kinds::{
-    Bye, ByeCode, End, Failed, Fate, Hello, MAX_LISTEN, MAX_LONG, MAX_MESSAGE, MAX_WORDS, Message,
-    RefusedCode, RouteIs, Routes, RoutesAre, State, WantedRoute, Welcome,
+    Bye, ByeCode, End, Failed, Fate, Hello, MAX_LONG, MAX_MESSAGE, Message, RefusedCode, RouteIs, Routes,
+    RoutesAre, State, WantedRoute, Welcome,
 };
 pub use parts::{BadSet, Gathered, MAX_ADDRESSES, MAX_ROUTES, routes, routes_are};
 pub use token::Token;

@@ -8,6 +8,8 @@ mod accept;
 mod asked;
 mod beginning;
 mod control;
+#[allow(dead_code, reason = "its walls stand before its rooms")]
+mod datagrams;
 mod dial;
 #[cfg(test)]
 mod end_to_end;

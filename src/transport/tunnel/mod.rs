@@ -16,6 +16,7 @@
 pub mod carrier;
 pub mod engaged;
 pub mod exchange;
+pub mod flows;
 pub mod frame;
 pub mod identity;
 pub mod line;

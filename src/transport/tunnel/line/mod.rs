@@ -15,6 +15,7 @@ use tokio::sync::{Notify, watch};
 use tokio::time::timeout_at;
 
 use super::carrier::Carrier;
+use super::flows::FlowCarrier;
 use crate::address::There;
 use crate::outcome::Cause;
 pub use lines::Lines;
@@ -49,6 +50,8 @@ pub struct Line<C = Carrier> {
     /// Told when the state of any line changes.
     any: Arc<Notify>,
     changed: Notify,
+    /// What carries datagrams, while the tunnel is up.
+    flows: Mutex<Option<Arc<dyn FlowCarrier>>>,
     numbers: Numbers,
 }
 
@@ -70,6 +73,7 @@ impl<C> Default for Line<C> {
             state: watch::Sender::default(),
             any: Arc::default(),
             changed: Notify::new(),
+            flows: Mutex::default(),
             numbers: Numbers::default(),
         }
     }
@@ -193,6 +197,16 @@ impl<C: Idle> Line<C> {
     /// are told once. For one task alone. Cancel safe.
     pub async fn changed(&self) {
         self.changed.notified().await;
+    }
+
+    /// What carries the datagrams of the tunnel; nothing while it is down.
+    pub fn flows(&self) -> Option<Arc<dyn FlowCarrier>> {
+        self.flows.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Datagrams are carried by this from now on.
+    pub fn set_flows(&self, flows: Option<Arc<dyn FlowCarrier>>) {
+        *self.flows.lock().unwrap_or_else(PoisonError::into_inner) = flows;
     }
 
     /// What is counted of the tunnel.

@@ -13,6 +13,10 @@ pub(crate) const MAX_IDLE: usize = 64;
 /// The most handshakes of carriers at one time.
 pub(crate) const MAX_OPENING: usize = 4;
 
+/// How often it is looked at whether carriers are missing, where sessions come and go: a look costs as much as a hop between
+/// threads, and a hundred sessions that take a carrier each and give it back within this time change nothing.
+pub(crate) const CALM: Duration = Duration::from_millis(10);
+
 /// How long a carrier is one too many before it is closed.
 const SURPLUS_AFTER: Duration = Duration::from_secs(60);
 

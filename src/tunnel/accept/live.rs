@@ -110,6 +110,7 @@ impl Life {
                 self.control.send(Message::Carry { ready }).await;
                 sleep(CARRY_EVERY).await;
             }
+            sleep(pool::CALM).await;
             tokio::select! {
                 () = self.session.keeping.changed() => {}
                 Ok(()) = fates.changed() => {}

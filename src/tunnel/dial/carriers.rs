@@ -11,7 +11,7 @@ use tokio::time::sleep_until;
 use super::super::idle::keeping::Keeping;
 use super::super::idle::waiting::Waiting;
 use super::super::link::Link;
-use super::super::pool::{MAX_IDLE, Openings};
+use super::super::pool::{CALM, MAX_IDLE, Openings};
 use super::super::talk;
 use super::attempt::{connect, enter};
 use super::back_off::BackOff;
@@ -67,6 +67,7 @@ impl Carriers {
         let mut course = Course::default();
         let mut dials = JoinSet::new();
         let mut opening = [0; 2];
+        let mut calm = Instant::now();
         loop {
             let now = Instant::now();
             let lost = self.waiting.take_lost_unused();
@@ -86,11 +87,19 @@ impl Carriers {
                     opening[place(opener)] -= 1;
                     self.take(opener, opened, &mut course);
                 }
-                () = self.keeping.changed() => {}
-                () = self.waiting.changed() => {}
+                () = self.changed(calm) => calm = Instant::now() + CALM,
                 Ok(()) = wish.changed() => {}
                 () = sleep_until(again.into()) => {}
             }
+        }
+    }
+
+    /// Resolves once carriers of either opener have come or gone, but not before this. Cancel safe.
+    async fn changed(&self, calm: Instant) {
+        sleep_until(calm.into()).await;
+        tokio::select! {
+            () = self.keeping.changed() => {}
+            () = self.waiting.changed() => {}
         }
     }
 

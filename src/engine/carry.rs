@@ -64,7 +64,7 @@ impl Handle {
         };
         match way(&cx, route, &incoming) {
             Ok((runtime, permit)) => {
-                begin(incoming, runtime, &cx, 0, permit);
+                begin(incoming, runtime, &cx, cx.workers.here(), permit);
                 Ok(())
             }
             Err(why) => {

@@ -65,6 +65,12 @@ impl Workers {
         self.workers[n % self.workers.len()].handle.spawn(work)
     }
 
+    /// The worker that this is called on; elsewhere the first.
+    pub(crate) fn here(&self) -> usize {
+        let here = Handle::try_current().ok().map(|here| here.id());
+        self.workers.iter().position(|worker| Some(worker.handle.id()) == here).unwrap_or(0)
+    }
+
     /// The worker for a session that was accepted on `here`: that worker, unless another carries an eighth less. A
     /// change of thread costs two wake-ups; streams, of which there are few, are spread evenly.
     pub(crate) fn place(&self, here: usize) -> usize {

@@ -13,7 +13,7 @@ use super::turn_away::turn_away;
 use crate::outcome::{End, Phase, Side};
 use crate::relay::CarrierHalf;
 use crate::transport::Visitor;
-use crate::transport::tunnel::carrier::{Carrier, FrameLink};
+use crate::transport::tunnel::carrier::{Carrier, FrameLink, Stay};
 use crate::transport::tunnel::engaged::{Engaged, WayBack};
 
 /// Carries a session along its route to its end, as [`super::carry::carry`] does a socket's.
@@ -21,15 +21,24 @@ pub(crate) async fn carry_carrier(carrier: Box<Carrier>, visitor: Box<Visitor>, 
     // The poller could not add it. An entry that is dropped unclosed is recorded as `internal`.
     let Ok(client) = carrier.engage() else { return };
     let mut progress = Progress::default();
-    let finish = steps(client, &visitor, &session, &mut progress).await;
+    let (finish, stay) = steps(client, &visitor, &session, &mut progress).await;
     let (rest, slot) = session.close(progress, finish);
     if let Some(rest) = rest {
         rest.await;
     }
-    drop(slot);
+    drop((slot, visitor));
+    if let Some(stay) = stay {
+        stay.await;
+    }
 }
 
-async fn steps(client: Engaged, visitor: &Visitor, session: &Session, progress: &mut Progress) -> Finish {
+/// How the session ended, and what is to be run when it is over.
+async fn steps(
+    client: Engaged,
+    visitor: &Visitor,
+    session: &Session,
+    progress: &mut Progress,
+) -> (Finish, Option<Stay>) {
     let Engaged { link, back } = client;
     let arrived = {
         let end = ClientEnd::Carrier { socket: link.records.stream(), visitor };
@@ -38,8 +47,8 @@ async fn steps(client: Engaged, visitor: &Visitor, session: &Session, progress: 
     };
     let (target, seals) = match arrived {
         Ok(Ok(arrived)) => arrived,
-        Ok(Err(end)) => return refused((link, back), end, session),
-        Err(order) => return refused((link, back), order.end(), session),
+        Ok(Err(end)) => return (refused((link, back), end, session), None),
+        Err(order) => return (refused((link, back), order.end(), session), None),
     };
     progress.phase = Phase::Relay;
     // It says OPENED along with the first bytes, or at once where there are none.

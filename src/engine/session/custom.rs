@@ -16,6 +16,7 @@ use crate::relay::{
     CarrierHalf, CustomHalf, Half, Pace, Relayed, Seals, Socket, TlsHalf, relay_halves, reset,
 };
 use crate::transport::tls::Sealed;
+use crate::transport::tunnel::carrier::Stay;
 use crate::transport::tunnel::engaged::{Engaged, WayBack};
 use crate::transport::{Custom, Link, Stream};
 
@@ -82,7 +83,8 @@ async fn to_carrier(
     if relayed.end == End::Done && !relayed.abandoned {
         end_client(client, session).await;
     }
-    let finish = settled((target, back), relayed.into(), session).await;
+    // A carrier that this end has opened a session on waits for nothing.
+    let (finish, _) = settled((target, back), relayed.into(), session).await;
     if let End::NoTarget(cause) = finish.end {
         // Nobody waited for the answer of the other end, which has dialled in vain.
         progress.phase = Phase::Connect;
@@ -104,22 +106,21 @@ async fn end_client(client: &mut dyn Half, session: &Session) {
     }
 }
 
-/// The end of a session, once the other end of the carrier has agreed to it; then the carrier is free. Of a session that was
-/// cut nobody waits until the other end has the reason: that follows it.
+/// The end of a session, once the other end of the carrier has agreed to it; then the carrier is free, and has something to be
+/// run after the session if it waits for its next one here. Of a session that was cut nobody waits until the other end has the
+/// reason: that follows it.
 pub(super) async fn settled(
     (mut half, back): (CarrierHalf, WayBack),
     mut finish: Finish,
     session: &Session,
-) -> Finish {
+) -> (Finish, Option<Stay>) {
     let linger = session.runtime.route.reset_linger;
     if finish.end == End::Done {
         let settled = session.entry.live().unless_ordered(Box::pin(half.settle(linger)).as_mut()).await;
         match settled {
             Ok(Ok(())) => {
-                if let Some(link) = half.into_link() {
-                    back.free(link);
-                }
-                return finish;
+                let stay = half.into_link().and_then(|link| back.free(link));
+                return (finish, stay);
             }
             Ok(Err(end)) => finish.end = end,
             Err(order) => {
@@ -130,11 +131,12 @@ pub(super) async fn settled(
     }
     // A stop waits for this.
     let linger = if finish.end == End::Drained { linger.min(LAST_WORDS) } else { linger };
-    finish.then(async move {
+    let finish = finish.then(async move {
         // It says how the session ended, which is known.
         let _ = half.settle(linger).await;
         drop((half, back));
-    })
+    });
+    (finish, None)
 }
 
 /// A socket as a half of the relay, with its TLS records if it uses TLS.

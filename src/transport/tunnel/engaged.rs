@@ -4,7 +4,7 @@ use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
 
-use super::carrier::{Carrier, FrameLink, Home};
+use super::carrier::{Carrier, FrameLink, Home, Stay};
 
 /// A carrier that a session has taken. Dropped, it is lost.
 pub struct Engaged {
@@ -22,7 +22,7 @@ pub struct WayBack {
 }
 
 impl Carrier {
-    /// Puts it into the poller of the current runtime.
+    /// Puts it into the poller of the current runtime, if it is not there.
     ///
     /// # Errors
     /// The errno of epoll_ctl(2), if the poller cannot add it. The carrier is lost then.
@@ -46,23 +46,24 @@ impl Engaged {
     pub fn give_back(self) {
         let Engaged { link, back } = self;
         let carried = back.carried;
-        back.go_home(link, carried);
+        // Who takes carriers does not have them wait for anything.
+        let _ = back.go_home(link, carried);
     }
 }
 
 impl WayBack {
-    /// Frees the carrier: its session has come to a clean end, of which nothing is left in `link`.
-    pub fn free(self, link: FrameLink) {
+    /// Frees the carrier: its session has come to a clean end, of which nothing is left in `link`. Returns what is to be run on
+    /// this runtime once the session is over.
+    pub fn free(self, link: FrameLink) -> Option<Stay> {
         let carried = self.carried.saturating_add(1);
-        self.go_home(link, carried);
+        self.go_home(link, carried)
     }
 
-    fn go_home(mut self, link: FrameLink, carried: u32) {
-        // One that cannot leave the poller is lost with the drop.
-        let Ok(link) = link.park() else { return };
-        if let Some(home) = self.home.take() {
-            home.free(Carrier { link, peer: self.peer, carried, home: home.clone() });
-        }
+    fn go_home(mut self, link: FrameLink, carried: u32) -> Option<Stay> {
+        // One that is in the middle of something is lost with the drop.
+        let link = link.rest().ok()?;
+        let home = self.home.take()?;
+        home.free(Carrier { link, peer: self.peer, carried, home: home.clone() })
     }
 }
 

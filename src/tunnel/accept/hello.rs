@@ -85,7 +85,7 @@ async fn let_in(mut link: FrameLink, session: &Session, opener: End) {
     if !matches!(timeout(STEP, say(&mut link, &welcome_carrier(session.token))).await, Ok(Ok(()))) {
         return;
     }
-    let Ok(link) = link.park() else { return };
+    let Ok(link) = link.park().map(Into::into) else { return };
     match opener {
         End::Accepting => {
             let home = session.keeping.home();

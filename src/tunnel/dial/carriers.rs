@@ -131,7 +131,7 @@ impl Carriers {
             End::Accepting => self.waiting.home(),
         };
         let link = entered.link.park().map_err(|error| Fault::Unreached(Cause::of_dial(&error)))?;
-        Ok(Carrier { link, peer: self.peer, carried: 0, home })
+        Ok(Carrier { link: link.into(), peer: self.peer, carried: 0, home })
     }
 
     fn take(&self, opener: End, opened: Result<Carrier, Fault>, course: &mut Course) {

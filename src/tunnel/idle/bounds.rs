@@ -72,7 +72,7 @@ fn tunnel(service: u16) -> Tunnel {
 async fn carrier(waiting: &Waiting) -> (Carrier, FrameLink) {
     let (opener, frames) = links().await;
     let peer = frames.peer().unwrap();
-    (Carrier { link: frames.park().unwrap(), peer, carried: 0, home: waiting.home() }, opener)
+    (Carrier { link: frames.park().unwrap().into(), peer, carried: 0, home: waiting.home() }, opener)
 }
 
 #[tokio::test]

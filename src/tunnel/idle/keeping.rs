@@ -12,7 +12,7 @@ use tokio::time::{interval, timeout};
 use super::super::link::Pass;
 use super::super::pool::{self, MAX_IDLE, Surplus};
 use super::waiting::tell_close;
-use crate::transport::tunnel::carrier::{Broken, Carrier, FrameLink, Home, Received};
+use crate::transport::tunnel::carrier::{Broken, Carrier, FrameLink, Home, Received, Resting, Stay};
 use crate::transport::tunnel::frame::{CloseCode, Frame};
 use crate::transport::tunnel::line::Line;
 
@@ -123,7 +123,7 @@ impl Keeping {
         self.asked.fetch_sub(1, Relaxed);
         // Whatever broke it, it is of no more use.
         let Ok(Ok(link)) = answered else { return home.lost() };
-        match link.park() {
+        match link.rest() {
             Ok(link) => self.add(Carrier { link, peer, carried, home }),
             Err(_) => home.lost(),
         }
@@ -137,7 +137,7 @@ impl Keeping {
     }
 }
 
-async fn answer(link: crate::transport::tunnel::carrier::Parked) -> Result<FrameLink, Broken> {
+async fn answer(link: Resting) -> Result<FrameLink, Broken> {
     let mut link = link.open().map_err(Broken::Io)?;
     link.queue(&Frame::Ping(0))?;
     match link.receive(1).await? {
@@ -151,8 +151,9 @@ async fn answer(link: crate::transport::tunnel::carrier::Parked) -> Result<Frame
 struct Back(Arc<Keeping>);
 
 impl Home for Back {
-    fn free(&self, carrier: Carrier) {
+    fn free(&self, carrier: Carrier) -> Option<Stay> {
         self.0.add(carrier);
+        None
     }
 
     fn lost(&self) {
@@ -168,7 +169,7 @@ mod tests {
     /// Whether an idle carrier whose other end says this to PING is of further use.
     async fn is_of_use(says: impl FnOnce(u32) -> Frame) -> bool {
         let (opener, mut other) = links().await;
-        let asked = answer(opener.park().unwrap());
+        let asked = answer(opener.park().unwrap().into());
         let says = async {
             let Ok(Received::Frame(Frame::Ping(number))) = other.receive(1).await else { panic!("no PING") };
             other.queue(&says(number)).unwrap();

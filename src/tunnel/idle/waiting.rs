@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 use tokio::sync::{Notify, mpsc};
 use tokio::task::JoinSet;
 use tokio::time::timeout;
+use tokio_util::sync::CancellationToken;
 
 use super::super::asked;
 use super::super::control::rates::Rates;
@@ -16,7 +17,7 @@ use crate::engine::turn_away;
 use crate::outcome::{End, Limit};
 use crate::plan::RouteId;
 use crate::transport::Incoming;
-use crate::transport::tunnel::carrier::{Broken, Carrier, FrameLink, Home, Received};
+use crate::transport::tunnel::carrier::{Broken, Carrier, FrameLink, Home, Received, Stay};
 use crate::transport::tunnel::frame::{CloseCode, Frame};
 use crate::transport::tunnel::open::Open;
 
@@ -40,6 +41,8 @@ pub(crate) struct Waiting {
     /// Carriers that ended before they carried a session.
     lost_unused: AtomicUsize,
     changed: Notify,
+    /// Cancelled once the control has ended.
+    over: CancellationToken,
 }
 
 /// What [`Waiting::run`] takes.
@@ -57,6 +60,7 @@ impl Waiting {
             idle: AtomicUsize::new(0),
             lost_unused: AtomicUsize::new(0),
             changed: Notify::new(),
+            over: CancellationToken::new(),
         });
         (waiting, Arrivals(inbox))
     }
@@ -87,14 +91,38 @@ impl Waiting {
     pub(crate) fn add(&self, carrier: Carrier) {
         // Counted before it is sent, so that the count never falls below zero. Those in the channel count, too: its room is
         // for bursts, not for as many again.
-        if self.idle.fetch_add(1, Relaxed) >= MAX_HELD || self.arrivals.try_send(carrier).is_err() {
+        if self.is_one_more() && self.arrivals.try_send(carrier).is_err() {
             self.idle.fetch_sub(1, Relaxed);
         }
         self.changed.notify_one();
     }
 
+    /// Waits on a carrier where its last session was carried, and where its next one will be: neither it nor its OPEN goes from
+    /// one thread to another. `None` if it is closed.
+    fn stay(self: Arc<Self>, carrier: Carrier) -> Option<Stay> {
+        self.changed.notify_one();
+        if self.over.is_cancelled() || !self.is_one_more() {
+            return None;
+        }
+        let over = self.over.clone();
+        Some(Box::pin(async move {
+            // It may have been in a session as the control ended.
+            over.run_until_cancelled(self.hold(carrier)).await;
+        }))
+    }
+
+    /// Counts an idle carrier, if there may be one more.
+    fn is_one_more(&self) -> bool {
+        let is_one = self.idle.fetch_add(1, Relaxed) < MAX_HELD;
+        if !is_one {
+            self.idle.fetch_sub(1, Relaxed);
+        }
+        is_one
+    }
+
     /// Waits on every carrier, for as long as it is polled. Cancel safe: what is held then is closed.
     pub(crate) async fn run(self: Arc<Self>, mut arrivals: Arrivals) {
+        let _over = self.over.clone().drop_guard();
         let mut held = JoinSet::new();
         loop {
             tokio::select! {
@@ -123,8 +151,8 @@ impl Waiting {
         let Ok(open) = Open::decode(&content) else { return close(frames, CloseCode::Protocol).await };
         match self.admitted(&open).await {
             Ok(route) => {
-                // One that cannot leave the poller is lost.
-                let Ok(link) = frames.park() else { return };
+                // There is nothing of a message on it.
+                let Ok(link) = frames.rest() else { return };
                 let carrier = Carrier { link, peer, carried, home };
                 self.carry(carrier, open, &route);
             }
@@ -209,11 +237,9 @@ struct Back {
 }
 
 impl Home for Back {
-    fn free(&self, carrier: Carrier) {
+    fn free(&self, carrier: Carrier) -> Option<Stay> {
         self.link.sessions.fetch_sub(1, Relaxed);
-        if let Some(waiting) = self.waiting.upgrade() {
-            waiting.add(carrier);
-        }
+        self.waiting.upgrade()?.stay(carrier)
     }
 
     fn lost(&self) {

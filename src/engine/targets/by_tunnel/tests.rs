@@ -17,7 +17,7 @@ use crate::engine::targets::target::{Monitor, Target};
 use crate::outcome::Cause;
 use crate::plan;
 use crate::transport::Destination;
-use crate::transport::tunnel::carrier::{FrameLink, Home, testing};
+use crate::transport::tunnel::carrier::{FrameLink, Home, Stay, testing};
 
 /// What targets have reported.
 #[derive(Default)]
@@ -211,14 +211,16 @@ async fn a_client_goes_to_the_tunnel_that_is_up_and_to_the_other_when_that_fails
 struct Nowhere;
 
 impl Home for Nowhere {
-    fn free(&self, _: Carrier) {}
+    fn free(&self, _: Carrier) -> Option<Stay> {
+        None
+    }
 
     fn lost(&self) {}
 }
 
 fn carrier(link: FrameLink, carried: u32) -> Carrier {
     let peer = SocketAddr::from(([127, 0, 0, 1], 4433));
-    Carrier { link: link.park().unwrap(), peer, carried, home: Arc::new(Nowhere) }
+    Carrier { link: link.park().unwrap().into(), peer, carried, home: Arc::new(Nowhere) }
 }
 
 #[tokio::test]

@@ -11,17 +11,18 @@ pub(crate) mod testing;
 mod tests;
 
 use std::net::SocketAddr;
+use std::pin::Pin;
 use std::sync::Arc;
 
 pub use broken::Broken;
 pub use link::{FrameLink, MAX_UNSENT, Received};
-pub use parked::Parked;
+pub use parked::{Parked, Resting};
 pub use prepare::prepare;
 
 /// A connection for sessions, idle, on its way to a session or back.
 pub struct Carrier {
     /// The connection.
-    pub link: Parked,
+    pub link: Resting,
     /// The address of the other machine.
     pub peer: SocketAddr,
     /// How many sessions it has carried.
@@ -30,10 +31,14 @@ pub struct Carrier {
     pub home: Arc<dyn Home>,
 }
 
+/// The time of a carrier between two sessions, on the runtime of both. Dropping it closes the carrier.
+pub type Stay = Pin<Box<dyn Future<Output = ()> + Send>>;
+
 /// Where a carrier goes once its session has ended.
 pub trait Home: Send + Sync {
-    /// It carried a session to a clean end, and may carry another.
-    fn free(&self, carrier: Carrier);
+    /// It carried a session to a clean end, and may carry another. Returns what is to be run where it is, if it waits there for
+    /// its next session.
+    fn free(&self, carrier: Carrier) -> Option<Stay>;
 
     /// It is gone: broken, or cut with its session.
     fn lost(&self);

@@ -158,6 +158,11 @@ impl RecordStream {
         sealed.map(drop).map_err(|error| Broken::of_tls(&error))
     }
 
+    /// Whether the beginning of a record was read.
+    pub(super) fn has_partial(&self) -> bool {
+        self.records.has_partial()
+    }
+
     /// The bytes that the socket has not taken.
     pub(crate) fn backlog(&self) -> usize {
         self.unsent.len() - self.sent

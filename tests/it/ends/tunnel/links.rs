@@ -9,7 +9,7 @@ use loopgate::address::{Protocol, There, TunnelName};
 use loopgate::engine::{self, CarryRefused, RouteId};
 use loopgate::outcome::SessionId;
 use loopgate::proxy_protocol::{Ends, Header, Tlvs};
-use loopgate::transport::tunnel::carrier::{Broken, Carrier, FrameLink, Home, Received};
+use loopgate::transport::tunnel::carrier::{Broken, Carrier, FrameLink, Home, Received, Stay};
 use loopgate::transport::tunnel::frame::Frame;
 use loopgate::transport::tunnel::identity::{
     Accepting, Dialling, Known, PrivateKey, PublicKey, accept_handshake, dial_handshake,
@@ -58,7 +58,7 @@ fn stream(socket: TcpStream) -> Stream {
 async fn carrier(home: Arc<dyn Home>) -> (Carrier, FrameLink) {
     let (ours, theirs) = links().await;
     let peer = ours.peer().unwrap();
-    (Carrier { link: ours.park().unwrap(), peer, carried: 0, home }, theirs)
+    (Carrier { link: ours.park().unwrap().into(), peer, carried: 0, home }, theirs)
 }
 
 /// The idle connections of an opener.
@@ -111,10 +111,11 @@ impl Pool {
 }
 
 impl Home for InPool {
-    fn free(&self, carrier: Carrier) {
+    fn free(&self, carrier: Carrier) -> Option<Stay> {
         self.freed.fetch_add(1, Relaxed);
         // What a tunnel that is down does not keep is closed.
         drop(self.line.offer(carrier));
+        None
     }
 
     fn lost(&self) {
@@ -196,7 +197,7 @@ impl InOtherEnd {
         let Ok(Received::Frame(Frame::Open(content))) = link.receive(0).await else { return };
         let open = Open::decode(&content).unwrap();
         let route = route_of(&open);
-        let carrier = Carrier { link: link.park().unwrap(), peer, carried, home };
+        let carrier = Carrier { link: link.rest().unwrap(), peer, carried, home };
         let incoming = Incoming::carried(carrier, open, self.tunnel.clone(), self.trust_client);
         if let Err(why) = self.engine.carry(&route, incoming) {
             self.refused.lock().unwrap().push(why);
@@ -205,11 +206,9 @@ impl InOtherEnd {
 }
 
 impl Home for InOtherEnd {
-    fn free(&self, carrier: Carrier) {
+    fn free(&self, carrier: Carrier) -> Option<Stay> {
         self.freed.fetch_add(1, Relaxed);
-        if let Some(me) = self.me.upgrade() {
-            self.runtime.spawn(me.wait(carrier));
-        }
+        Some(Box::pin(self.me.upgrade()?.wait(carrier)))
     }
 
     fn lost(&self) {
@@ -230,8 +229,8 @@ pub(super) fn join(pool: &Pool, other: &OtherEnd) {
     let (ours, theirs) = pool.runtime.block_on(async {
         let (ours, theirs) = links().await;
         (
-            ours.peer().map(|peer| (peer, ours.park().unwrap())),
-            theirs.peer().map(|peer| (peer, theirs.park().unwrap())),
+            ours.peer().map(|peer| (peer, ours.park().unwrap().into())),
+            theirs.peer().map(|peer| (peer, theirs.park().unwrap().into())),
         )
     });
     let carrier = |(peer, link), home| Carrier { link, peer, carried: 0, home };

@@ -48,6 +48,11 @@ impl Pace {
         self.full_at = Some(now + self.missing(now) + most.interval());
     }
 
+    /// Gives tokens back that were taken.
+    pub fn give_back(&mut self, tokens: u32, most: Allowance) {
+        self.full_at = self.full_at.and_then(|at| at.checked_sub(most.interval() * tokens));
+    }
+
     /// Whether no token is missing, so that nothing has to be remembered.
     pub fn is_full(&self, now: Instant) -> bool {
         self.missing(now).is_zero()
@@ -109,6 +114,25 @@ mod tests {
 
         assert!(!pace.admits(start, allowance("10/s")));
         assert!(pace.admits(start + Duration::from_millis(100), allowance("10/s")));
+    }
+
+    #[test]
+    fn a_token_that_is_given_back_is_there_at_once_and_never_one_too_many() {
+        let (start, most) = (Instant::now(), allowance("3/h"));
+        let mut pace = Pace::default();
+        for _ in 0..3 {
+            pace.take(start, most);
+        }
+        assert!(!pace.admits(start, most));
+
+        pace.give_back(1, most);
+        assert!(pace.admits(start, most));
+        pace.give_back(1000, most);
+        assert!(pace.is_full(start));
+
+        pace.take(start, most);
+        let more = (0..10).take_while(|_| pace.admits(start, most).then(|| pace.take(start, most)).is_some());
+        assert_eq!(more.count(), 2);
     }
 
     #[test]

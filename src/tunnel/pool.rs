@@ -4,7 +4,6 @@
 use std::time::{Duration, Instant};
 
 use crate::limits::{Allowance, Pace};
-use crate::transport::tunnel::line::MAX_WAITING;
 use crate::units::{Frequency, Unit};
 
 /// The most idle carriers of a tunnel that belong to one end.
@@ -20,10 +19,10 @@ pub(crate) const CALM: Duration = Duration::from_millis(10);
 /// How long a carrier is one too many before it is closed.
 const SURPLUS_AFTER: Duration = Duration::from_secs(60);
 
-/// How fast carriers may be opened: at once as many as clients may wait for, so that nobody of a burst waits for more than
-/// the handshakes before his; and then 20 a second.
-const OPENINGS: Allowance =
-    Allowance { frequency: Frequency { count: 20, per: Unit::Second }, burst: MAX_WAITING as u32 };
+/// How fast carriers may be opened that carry nothing: 64 at once, and then 20 a second. The other end says how many it
+/// wants, and may close them all. One that has carried a session does not count: the clients of either end have limits of
+/// their own, and a thousand of them that come and stay want a thousand carriers.
+const OPENINGS: Allowance = Allowance { frequency: Frequency { count: 20, per: Unit::Second }, burst: 64 };
 
 /// How many idle carriers are wanted where so many sessions were opened in the busiest second of the last 30.
 pub(crate) fn ready(peak: usize, least: usize) -> usize {
@@ -91,6 +90,11 @@ impl Openings {
         taken
     }
 
+    /// So many have begun to carry their first session.
+    pub(crate) fn used(&mut self, count: usize) {
+        self.pace.give_back(count.try_into().unwrap_or(u32::MAX), OPENINGS);
+    }
+
     fn may_open(&mut self, now: Instant) -> bool {
         let admits = self.pace.admits(now, OPENINGS);
         if admits {
@@ -135,7 +139,7 @@ mod tests {
     }
 
     #[test]
-    fn four_are_opened_at_one_time_one_for_each_who_may_wait_at_once_and_then_20_a_second() {
+    fn four_are_opened_at_one_time_64_at_once_and_then_20_a_second_and_one_for_each_that_is_used() {
         let start = Instant::now();
         let mut openings = Openings::default();
         assert_eq!(openings.take([64, 0], 0, start), [MAX_OPENING, 0]);
@@ -148,7 +152,9 @@ mod tests {
                 .map_while(|_| (openings.take([0, 200], 3, start) == [0, 1]).then_some(1))
                 .sum::<usize>();
 
-        assert_eq!(all, MAX_WAITING);
+        assert_eq!(all, 64);
+        openings.used(3);
+        assert_eq!(openings.take([64, 0], 0, start), [3, 0]);
         assert_eq!(openings.take([64, 0], 0, start + Duration::from_millis(100)), [2, 0]);
     }
 

@@ -19,30 +19,37 @@ pub(crate) struct Way {
 
 impl Way {
     /// The route listens at the accepting end, and its service is beside the dialling end.
-    fn reverse() -> Way {
+    fn reverse(settings: &str) -> Way {
         let (service, port) = (Target::manual(), ClosedPort::port());
         let route = format!(
             "[routes.web]\nlisten = \"tunnel:vps/{}\"\ntarget = \"{}\"\n",
             port.address, service.address
         );
-        let mut pair = Pair::start(&format!("may_listen = [\"{}\"]", port.address), "", &route);
+        let link = format!("may_listen = [\"{}\"]\ndefaults = {{ {settings} }}", port.address);
+        let mut pair = Pair::start(&link, "", &route);
         let visitors = pair.there("web");
         assert_eq!(visitors, port.address);
         Way { pair, visitors, service, _port: port }
     }
 
     /// The route listens at the dialling end, and its service is beside the accepting end.
-    fn forward() -> Way {
+    fn forward(settings: &str) -> Way {
         let (service, port) = (Target::manual(), ClosedPort::port());
         let vps = format!("[routes.web]\nlisten = \"tunnel:home\"\ntarget = \"{}\"\n", service.address);
-        let home = format!("[routes.web]\nlisten = \"{}\"\ntarget = \"tunnel:vps/web\"\n", port.address);
+        let home =
+            format!("[routes.web]\nlisten = \"{}\"\ntarget = \"tunnel:vps/web\"\n{settings}\n", port.address);
         let mut pair = Pair::start("", &vps, &home);
         let visitors = pair.home.forwarding("tunnel:vps/web");
         Way { pair, visitors, service, _port: port }
     }
 
     pub(crate) fn both() -> [Way; 2] {
-        [Way::reverse(), Way::forward()]
+        Way::both_with("")
+    }
+
+    /// Both, with these settings of the route that has its target in the tunnel.
+    pub(crate) fn both_with(settings: &str) -> [Way; 2] {
+        [Way::reverse(settings), Way::forward(settings)]
     }
 
     /// A visitor and its connection at the service, once a byte has gone each way.

@@ -74,6 +74,7 @@ impl Carriers {
             if lost > 0 {
                 course.failed(now);
             }
+            course.openings.used(self.keeping.take_first_uses() + self.waiting.take_first_uses());
             let missing = self.missing(*wish.borrow_and_update(), opening);
             for opener in course.due(missing, opening[0] + opening[1], now) {
                 opening[place(opener)] += 1;

@@ -65,6 +65,11 @@ impl Keeping {
         (pool::ready(demand.takes, least) + demand.waiting).min(MAX_IDLE)
     }
 
+    /// How many have begun to carry their first session since the last call.
+    pub(crate) fn take_first_uses(&self) -> usize {
+        self.line.take_first_uses()
+    }
+
     /// Resolves once the demand may have changed. For one task alone. Cancel safe.
     pub(crate) async fn changed(&self) {
         tokio::select! {

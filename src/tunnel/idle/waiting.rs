@@ -40,6 +40,7 @@ pub(crate) struct Waiting {
     idle: AtomicUsize,
     /// Carriers that ended before they carried a session.
     lost_unused: AtomicUsize,
+    first_uses: AtomicUsize,
     changed: Notify,
     /// Cancelled once the control has ended.
     over: CancellationToken,
@@ -59,6 +60,7 @@ impl Waiting {
             arrivals,
             idle: AtomicUsize::new(0),
             lost_unused: AtomicUsize::new(0),
+            first_uses: AtomicUsize::new(0),
             changed: Notify::new(),
             over: CancellationToken::new(),
         });
@@ -73,6 +75,11 @@ impl Waiting {
     /// How many have ended before they carried a session since the last call.
     pub(crate) fn take_lost_unused(&self) -> usize {
         self.lost_unused.swap(0, Relaxed)
+    }
+
+    /// How many have begun to carry their first session since the last call.
+    pub(crate) fn take_first_uses(&self) -> usize {
+        self.first_uses.swap(0, Relaxed)
     }
 
     /// Resolves once one was taken, lost or added since the last call. For one task alone. Cancel safe.
@@ -143,8 +150,9 @@ impl Waiting {
             Err(_) => None,
         };
         self.idle.fetch_sub(1, Relaxed);
-        if opened.is_none() && carried == 0 {
-            self.lost_unused.fetch_add(1, Relaxed);
+        if carried == 0 {
+            let count = if opened.is_some() { &self.first_uses } else { &self.lost_unused };
+            count.fetch_add(1, Relaxed);
         }
         self.changed.notify_one();
         let Some((frames, content)) = opened else { return };

@@ -8,6 +8,7 @@ mod numbers;
 mod state;
 mod store;
 
+use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -29,6 +30,9 @@ pub trait Idle {
     /// Whether the other end has closed it, or has sent what nobody asked for. Must not wait.
     fn is_gone(&self) -> bool;
 
+    /// Whether it has carried nothing yet.
+    fn is_new(&self) -> bool;
+
     /// It is gone.
     fn lost(self);
 }
@@ -36,6 +40,10 @@ pub trait Idle {
 impl Idle for Carrier {
     fn is_gone(&self) -> bool {
         self.link.is_gone()
+    }
+
+    fn is_new(&self) -> bool {
+        self.carried == 0
     }
 
     fn lost(self) {
@@ -50,6 +58,7 @@ pub struct Line<C = Carrier> {
     /// Told when the state of any line changes.
     any: Arc<Notify>,
     changed: Notify,
+    first_uses: AtomicUsize,
     /// What carries datagrams, while the tunnel is up.
     flows: Mutex<Option<Arc<dyn FlowCarrier>>>,
     numbers: Numbers,
@@ -73,6 +82,7 @@ impl<C> Default for Line<C> {
             state: watch::Sender::default(),
             any: Arc::default(),
             changed: Notify::new(),
+            first_uses: AtomicUsize::new(0),
             flows: Mutex::default(),
             numbers: Numbers::default(),
         }
@@ -89,12 +99,12 @@ impl<C: Idle> Line<C> {
     /// none until `deadline`, and at once if [`MAX_WAITING`] wait already.
     pub async fn take(&self, deadline: Instant) -> Result<C, Cause> {
         let place = match self.ask()? {
-            Asked::Taken(carrier) => return Ok(carrier),
+            Asked::Taken(carrier) => return Ok(self.used(carrier)),
             Asked::Waits(place) => place,
         };
         loop {
             if let Some(carrier) = place.take()? {
-                return Ok(carrier);
+                return Ok(self.used(carrier));
             }
             if timeout_at(deadline.into(), place.turn.notified()).await.is_err() {
                 self.numbers.busy.add(1);
@@ -130,6 +140,16 @@ impl<C: Idle> Line<C> {
         };
         self.changed.notify_one();
         asked
+    }
+
+    fn used(&self, carrier: C) -> C {
+        self.first_uses.fetch_add(carrier.is_new().into(), Relaxed);
+        carrier
+    }
+
+    /// How many carriers were taken that had carried nothing, since the last call.
+    pub fn take_first_uses(&self) -> usize {
+        self.first_uses.swap(0, Relaxed)
     }
 
     /// Adds an idle carrier: a new one, or one that its session has left clean. Returns it if it is not kept, as the tunnel

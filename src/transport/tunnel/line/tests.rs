@@ -8,6 +8,7 @@ use super::*;
 /// A carrier that says when it is gone, and counts those that are lost.
 struct Fake {
     number: u32,
+    is_new: bool,
     gone: Arc<AtomicBool>,
     lost: Arc<AtomicUsize>,
 }
@@ -15,6 +16,10 @@ struct Fake {
 impl Idle for Fake {
     fn is_gone(&self) -> bool {
         self.gone.load(Relaxed)
+    }
+
+    fn is_new(&self) -> bool {
+        self.is_new
     }
 
     fn lost(self) {
@@ -31,7 +36,7 @@ struct Maker {
 impl Maker {
     fn carrier(&mut self) -> Fake {
         self.made += 1;
-        Fake { number: self.made, gone: Arc::default(), lost: self.lost.clone() }
+        Fake { number: self.made, is_new: true, gone: Arc::default(), lost: self.lost.clone() }
     }
 
     fn lost(&self) -> usize {
@@ -193,4 +198,15 @@ async fn a_watcher_sees_each_state_once() {
     // The other end's word of before does not hold for what comes up next.
     line.set_state("web", Some(Cause::Refused));
     assert!(!watch.has_changed().unwrap());
+}
+
+#[tokio::test]
+async fn a_carrier_is_used_for_the_first_time_once() {
+    let (line, mut maker) = (up(), Maker::default());
+    for is_new in [true, false, true] {
+        assert!(line.offer(Fake { is_new, ..maker.carrier() }).is_none());
+        line.take(late()).await.ok().unwrap();
+    }
+
+    assert_eq!([line.take_first_uses(), line.take_first_uses()], [2, 0]);
 }

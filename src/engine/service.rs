@@ -9,7 +9,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::address::ListenAddress;
 use crate::plan::{RouteId, Source};
-use crate::transport::{BindPolicy, Incoming, SocketFile};
+use crate::transport::{BindPolicy, Congestion, Incoming, SocketFile};
 use crate::units::shown;
 
 /// The future that serves one connection.
@@ -37,6 +37,8 @@ pub struct Service {
     pub socket_file: SocketFile,
     /// What happens if an address cannot be bound.
     pub bind: BindPolicy,
+    /// The congestion control of its connections on loopback.
+    pub congestion: Congestion,
     /// What answers its connections. Two services are equal only if this is the same object.
     pub serve: Arc<dyn Serve>,
 }
@@ -48,7 +50,8 @@ impl Service {
     /// A service on these addresses, with default settings.
     pub fn new(listen: impl IntoIterator<Item = ListenAddress>, serve: Arc<dyn Serve>) -> Service {
         let listen = listen.into_iter().collect();
-        Service { listen, socket_file: SocketFile::default(), bind: BindPolicy::default(), serve }
+        let (socket_file, bind, congestion) = Default::default();
+        Service { listen, socket_file, bind, congestion, serve }
     }
 
     /// The same with these attributes of its Unix sockets' files.
@@ -64,13 +67,21 @@ impl Service {
         self.bind = policy;
         self
     }
+
+    /// The same with this congestion control of its connections on loopback.
+    #[must_use]
+    pub fn congestion(mut self, control: Congestion) -> Service {
+        self.congestion = control;
+        self
+    }
 }
 
 impl PartialEq for Service {
     fn eq(&self, other: &Service) -> bool {
-        let Service { listen, socket_file, bind, serve } = self;
+        let Service { listen, socket_file, bind, congestion, serve } = self;
         let same = std::ptr::addr_eq(Arc::as_ptr(serve), Arc::as_ptr(&other.serve));
-        same && (listen, socket_file, bind) == (&other.listen, &other.socket_file, &other.bind)
+        let of_other = (&other.listen, &other.socket_file, &other.bind, &other.congestion);
+        same && (listen, socket_file, bind, congestion) == of_other
     }
 }
 

@@ -46,7 +46,8 @@ pub(super) fn tunnels(
         own.listen.iter().flatten().map(|written| written.value.first().clone()).collect();
     let accept_proxy = own.accept_proxy.as_deref().map(senders).unwrap_or_default();
     let private_key = own_key.filter(|_| !listen.is_empty());
-    (Tunnels { listen, private_key, accept_proxy, links }, keys.files().collect())
+    let loopback = Congestion::chosen(&CongestionChoice::Auto, desk.host);
+    (Tunnels { listen, private_key, accept_proxy, loopback, links }, keys.files().collect())
 }
 
 /// The key of `[tunnel]`, where anything needs it: a listener, or a tunnel that connects and has none of its own.
@@ -85,7 +86,8 @@ fn link(
     let connect: Vec<TargetAddress> =
         written.connect.iter().flatten().map(|written| written.value.first().clone()).collect();
     let templates = templates(RouteName(name.as_str().into()), &path, &written.defaults, desk);
-    let control = pick(&written.congestion, &None).unwrap_or(CongestionChoice::Off);
+    let control = pick(&written.congestion, &None).unwrap_or_default();
+    let is_auto = control == CongestionChoice::Auto;
     let count = |count: &Option<Written<usize>>, else_: usize| count.as_ref().map_or(else_, |it| it.value);
     Some(Tunnel {
         name,
@@ -99,8 +101,9 @@ fn link(
         max_listeners: count(&written.max_listeners, MAX_LISTENERS),
         ping: written.ping.as_ref().map_or(PING, |ping| ping.value.0),
         pool: count(&written.pool, POOL),
-        // The host's default unless a control is named: `auto` is about loopback.
+        // Without a host's default to replace, only a name is left.
         congestion: Congestion::chosen(&control, None),
+        loopback: if is_auto { Congestion::chosen(&control, desk.host) } else { Congestion::default() },
         templates: templates?,
     })
 }

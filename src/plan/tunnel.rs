@@ -21,6 +21,8 @@ pub struct Tunnels {
     pub private_key: Option<Arc<PrivateKey>>,
     /// Who may name the address of a connecting Loopgate in a PROXY header, `[tunnel] accept_proxy`.
     pub accept_proxy: Senders,
+    /// The congestion control of connections that come on loopback.
+    pub loopback: Congestion,
     /// Each `[tunnels.NAME]`.
     pub links: BTreeMap<TunnelName, Arc<Tunnel>>,
 }
@@ -66,8 +68,10 @@ pub struct Tunnel {
     pub ping: Duration,
     /// How many idle carriers are kept ready at least.
     pub pool: usize,
-    /// The congestion control of its connections.
+    /// The congestion control of its connections, if one was named.
     pub congestion: Congestion,
+    /// That of those that stay on loopback, if none was named.
+    pub loopback: Congestion,
     /// Routes that it asks for are this one for their protocol, but for name, addresses and target.
     pub templates: Templates,
 }

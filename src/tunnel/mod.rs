@@ -87,7 +87,10 @@ impl Tunnels {
             let (accept, book) = (self.accept.clone(), self.book.clone());
             running.thread = Some(Thread::start(accept, book, self.stopping.clone())?);
         }
-        let service = || Service::new(tunnels.listen.iter().cloned(), self.accept.clone());
+        let service = || {
+            let service = Service::new(tunnels.listen.iter().cloned(), self.accept.clone());
+            service.congestion(tunnels.loopback.clone())
+        };
         let is_wanted = !tunnels.listen.is_empty();
         Ok(is_wanted.then(|| (SERVICE.into(), Arc::new(service()))).into_iter().collect())
     }

@@ -15,6 +15,7 @@ mod harness;
 mod bursts;
 mod closes;
 mod command_line;
+mod congestion;
 mod deaths;
 mod hostile;
 mod life;

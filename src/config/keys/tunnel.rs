@@ -134,9 +134,9 @@ mod link {
         }
         congestion: One<CongestionChoice> {
             doc: "the congestion control of its connections, for what this end sends, as `bbr` for ways that lose packets; \
-                  `\"off\"` is the host's default",
-            takes: "`\"off\"` or a name",
-            default: Value("off"),
+                  `\"auto\"` is the host's default, and on loopback as of routes; `\"off\"` is always the host's default",
+            takes: "`\"auto\"`, `\"off\"` or a name",
+            default: Value("auto"),
             aliases: &["tcp_congestion", "congestion_control", "tcp_congestion_control", "tcp_cc", "cc"],
         }
         trust_client: Truth {

@@ -99,7 +99,7 @@ impl WantedBy {
     fn congestion(&self) -> Congestion {
         match self {
             WantedBy::Route(by) => by.route.dial.from.congestion.clone(),
-            WantedBy::Service(_) => Congestion::default(),
+            WantedBy::Service(by) => by.service.congestion.clone(),
         }
     }
 

@@ -17,16 +17,14 @@ pub(super) struct OwnControl {
 
 impl OwnControl {
     /// Of a socket that was bound with this control.
-    pub(super) fn new(address: &Address, bound_with: Option<&Congestion>) -> OwnControl {
+    pub(super) fn new(address: &Address, bound_with: &Congestion) -> OwnControl {
         let ip = if let Address::Net(address) = address { Some(address.ip()) } else { None };
-        OwnControl { ip, is_set: AtomicBool::new(ip.zip(bound_with).is_some_and(|(ip, it)| it.concerns(ip))) }
+        OwnControl { ip, is_set: AtomicBool::new(ip.is_some_and(|ip| bound_with.concerns(ip))) }
     }
 
     /// Sets what is wanted now: at each reload, as the host's default may be another one since.
-    pub(super) fn follow(&self, socket: impl AsFd, wanted: Option<&Congestion>) {
+    pub(super) fn follow(&self, socket: impl AsFd, wanted: &Congestion) {
         let Some(ip) = self.ip else { return };
-        let none = Congestion::default();
-        let wanted = wanted.unwrap_or(&none);
         if wanted.concerns(ip) {
             self.is_set.store(true, Relaxed);
         }

@@ -63,9 +63,12 @@ impl Serves {
         }
     }
 
-    /// The congestion control of its connections; `None` of a service.
-    fn congestion(&self) -> Option<&Congestion> {
-        if let Serves::Route(runtime) = self { Some(&runtime.route.dial.from.congestion) } else { None }
+    /// The congestion control of its connections.
+    fn congestion(&self) -> &Congestion {
+        match self {
+            Serves::Route(runtime) => &runtime.route.dial.from.congestion,
+            Serves::Service(runtime) => &runtime.service.congestion,
+        }
     }
 }
 

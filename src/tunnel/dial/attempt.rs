@@ -37,7 +37,7 @@ pub(crate) struct Entered {
 /// # Errors
 /// Why the last one did not.
 pub(crate) async fn connect(addresses: &[Address], tunnel: &Tunnel) -> Result<Stream, Cause> {
-    let from = Origin::default();
+    let from = Origin { congestion: tunnel.loopback.clone(), ..Origin::default() };
     let mut cause = Cause::NoAddress;
     for address in addresses {
         match timeout(CONNECT, transport::dial(address, &from)).await {

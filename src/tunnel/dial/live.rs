@@ -144,7 +144,9 @@ async fn leave(link: &Link, pass: &Pass) -> Leave {
 
 /// Whether a control made for the one may stay for the other.
 fn is_same_way(one: &Tunnel, other: &Tunnel) -> bool {
-    let of = |it: &Tunnel| (it.connect.clone(), it.private_key.clone(), it.ping, it.congestion.clone());
+    let of = |it: &Tunnel| {
+        (it.connect.clone(), it.private_key.clone(), it.ping, it.congestion.clone(), it.loopback.clone())
+    };
     of(one) == of(other)
 }
 

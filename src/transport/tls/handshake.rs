@@ -1,16 +1,19 @@
-//! Drives a handshake over a socket, as client or server.
+//! Drives a handshake over a stream of any kind, as client or server.
 //!
 //! There is no deadline here: callers set one. What the other end can make us keep is bounded by rustls' own limit for
 //! a message (64 KiB) and by [`MAX_UNREAD`].
 
 use std::future::poll_fn;
 use std::io;
+use std::pin::Pin;
 use std::sync::Arc;
+use std::task::{Context, Poll, ready};
 
 use rustls::client::UnbufferedClientConnection;
 use rustls::pki_types::ServerName;
 use rustls::server::UnbufferedServerConnection;
 use rustls::{ClientConfig, Error, HandshakeKind, ServerConfig};
+use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt, ReadBuf};
 
 use super::errors::{self, Unsecured};
 use super::records::{Came, LONGEST_RECORD, MAX_UNREAD, Ours, Step, add_last, either, step};
@@ -19,8 +22,6 @@ use super::{CloseNotify, Sealed, TlsOrigination, TlsTermination};
 use crate::address::TargetAddress;
 use crate::client_hello::{Reader, Seen};
 use crate::outcome::Side;
-use crate::transport::Stream;
-use crate::transport::try_io::{self, Moved};
 
 /// The size of one read, in bytes: enough for a client's first flight, and for that of most targets.
 const CHUNK: usize = 4 << 10;
@@ -33,11 +34,11 @@ pub struct Hello(Vec<u8>);
 /// Cancel safe in the sense that nothing but the connection is lost.
 ///
 /// # Errors
-/// The client closed first, or the socket broke.
-pub async fn hello(socket: &Stream) -> Result<Hello, Unsecured> {
+/// The client closed first, or the stream broke.
+pub async fn hello(mut stream: impl AsyncRead + Unpin) -> Result<Hello, Unsecured> {
     let mut bytes = Vec::new();
     loop {
-        if read(socket, &mut bytes).await? == 0 {
+        if read(&mut stream, &mut bytes).await? == 0 {
             return Err(Unsecured::Gone { said: bytes.len() });
         }
         match bytes[..] {
@@ -69,7 +70,7 @@ impl Hello {
 pub(in crate::transport) enum Failed {
     /// The other end closed; the bytes it had sent, or more.
     Gone(usize),
-    /// The socket broke.
+    /// The stream broke.
     Broken(io::Error),
     /// TLS failed. The first bytes of the other end show what it speaks.
     Tls(Error, Vec<u8>),
@@ -118,8 +119,8 @@ impl Answered {
     ///
     /// # Errors
     /// Why the handshake failed.
-    pub async fn finish(self, socket: &Stream) -> Result<Sealed, Unsecured> {
-        let mut sealed = self.0.drive(socket).await.map_err(|failed| failed.told(Side::Client))?;
+    pub async fn finish(self, stream: impl AsyncRead + AsyncWrite + Unpin) -> Result<Sealed, Unsecured> {
+        let mut sealed = self.0.drive(stream).await.map_err(|failed| failed.told(Side::Client))?;
         sealed.asked = self.1;
         Ok(sealed)
     }
@@ -130,12 +131,12 @@ impl Answered {
 /// # Errors
 /// Why the handshake failed.
 pub async fn greet(
-    socket: &Stream,
+    stream: impl AsyncRead + AsyncWrite + Unpin,
     tls: &TlsOrigination,
     target: Option<&TargetAddress>,
 ) -> Result<Sealed, Unsecured> {
     let close_notify = tls.parts().close_notify;
-    let shaken = shake_as_client(socket, tls.config.clone(), tls.name_of(target), close_notify).await;
+    let shaken = shake_as_client(stream, tls.config.clone(), tls.name_of(target), close_notify).await;
     shaken.map_err(|failed| failed.told(Side::Target))
 }
 
@@ -144,14 +145,14 @@ pub async fn greet(
 /// # Errors
 /// Why the handshake failed.
 pub(in crate::transport) async fn shake_as_client(
-    socket: &Stream,
+    stream: impl AsyncRead + AsyncWrite + Unpin,
     config: Arc<ClientConfig>,
     name: ServerName<'static>,
     close_notify: CloseNotify,
 ) -> Result<Sealed, Failed> {
     let ours =
         UnbufferedClientConnection::new(config, name).map_err(|error| Failed::Tls(error, Vec::new()))?;
-    Shaking::new(Ours::Client(Box::new(ours)), Vec::new(), close_notify).drive(socket).await
+    Shaking::new(Ours::Client(Box::new(ours)), Vec::new(), close_notify).drive(stream).await
 }
 
 /// Runs the handshake with the client of this hello. Not cancel safe: given up, the connection is of no more use.
@@ -159,13 +160,13 @@ pub(in crate::transport) async fn shake_as_client(
 /// # Errors
 /// Why the handshake failed.
 pub(in crate::transport) async fn shake_as_server(
-    socket: &Stream,
+    stream: impl AsyncRead + AsyncWrite + Unpin,
     config: Arc<ServerConfig>,
     hello: Hello,
     close_notify: CloseNotify,
 ) -> Result<Sealed, Failed> {
     let ours = UnbufferedServerConnection::new(config).map_err(|error| Failed::Tls(error, Vec::new()))?;
-    Shaking::new(Ours::Server(Box::new(ours)), hello.0, close_notify).drive(socket).await
+    Shaking::new(Ours::Server(Box::new(ours)), hello.0, close_notify).drive(stream).await
 }
 
 /// A handshake in progress.
@@ -233,20 +234,20 @@ impl Shaking {
         }
     }
 
-    async fn drive(mut self, socket: &Stream) -> Result<Sealed, Failed> {
+    async fn drive(mut self, mut stream: impl AsyncRead + AsyncWrite + Unpin) -> Result<Sealed, Failed> {
         loop {
             self.step();
             if let Some(error) = self.error.take() {
                 // A peer that does not take it is gone, or would not have read it.
-                let _ = try_io::write(socket, &self.unsent);
+                poll_fn(|cx| Poll::Ready(try_write(cx, &mut stream, &self.unsent))).await;
                 return Err(Failed::Tls(error, self.first));
             }
-            write(socket, &mut self.unsent).await?;
+            write(&mut stream, &mut self.unsent).await?;
             if !either!(&self.ours, it => it.is_handshaking()) {
                 let Shaking { ours, unread, plain, closed, close_notify, .. } = self;
                 return Ok(Sealed::new(ours, unread, plain, closed, close_notify));
             }
-            if self.unread.len() >= MAX_UNREAD || read(socket, &mut self.unread).await? == 0 {
+            if self.unread.len() >= MAX_UNREAD || read(&mut stream, &mut self.unread).await? == 0 {
                 return Err(Failed::Gone(self.first.len()));
             }
             if self.first.is_empty() {
@@ -257,26 +258,28 @@ impl Shaking {
 }
 
 /// Appends what has arrived, at least one byte; zero at the end of the stream.
-async fn read(socket: &Stream, bytes: &mut Vec<u8>) -> io::Result<usize> {
-    loop {
-        poll_fn(|cx| socket.poll_read_ready(cx)).await?;
-        let filled = bytes.len();
-        bytes.resize(filled + CHUNK, 0);
-        let moved = try_io::read(socket, &mut bytes[filled..]);
-        let read = if let Ok(Moved::Bytes(n)) = moved { n } else { 0 };
-        bytes.truncate(filled + read);
-        if let Moved::Bytes(n) = moved? {
-            return Ok(n);
-        }
-    }
+async fn read(stream: &mut (impl AsyncRead + Unpin), bytes: &mut Vec<u8>) -> io::Result<usize> {
+    poll_fn(|cx| {
+        // On the stack, so that a stream that is silent costs no memory.
+        let mut chunk = [0; CHUNK];
+        let mut room = ReadBuf::new(&mut chunk);
+        ready!(Pin::new(&mut *stream).poll_read(cx, &mut room))?;
+        bytes.extend_from_slice(room.filled());
+        Poll::Ready(Ok(room.filled().len()))
+    })
+    .await
 }
 
-async fn write(socket: &Stream, bytes: &mut Vec<u8>) -> io::Result<()> {
-    while !bytes.is_empty() {
-        poll_fn(|cx| socket.poll_write_ready(cx)).await?;
-        if let Moved::Bytes(n) = try_io::write(socket, bytes)? {
-            bytes.drain(..n);
-        }
+/// Writes all of `bytes`, and has none of them wait in the stream.
+async fn write(stream: &mut (impl AsyncWrite + Unpin), bytes: &mut Vec<u8>) -> io::Result<()> {
+    stream.write_all(bytes).await?;
+    bytes.clear();
+    stream.flush().await
+}
+
+/// Writes what the stream takes at once.
+fn try_write(cx: &mut Context<'_>, stream: &mut (impl AsyncWrite + Unpin), bytes: &[u8]) {
+    if Pin::new(&mut *stream).poll_write(cx, bytes).is_ready() {
+        let _ = Pin::new(stream).poll_flush(cx);
     }
-    Ok(())
 }

@@ -96,6 +96,10 @@ impl Half for CustomHalf {
         self.flushes || !self.backlog.is_empty()
     }
 
+    fn backlog(&self) -> usize {
+        self.backlog.len() - self.written
+    }
+
     fn poll_flush(&mut self, cx: &mut Context<'_>) -> Poll<Result<usize, Trouble>> {
         if self.backlog.is_empty() {
             return self.poll_flush_stream(cx).map_ok(|()| 0);

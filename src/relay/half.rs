@@ -36,7 +36,7 @@ pub struct Sent {
 /// No method waits: `Pending` means that the task of `cx` will be woken. Each is cancel safe; what was read belongs to
 /// the caller, and what is kept stays until the half is dropped. A half that is dropped before [`Half::poll_end`] was
 /// ready must look truncated to its other end, not ended, as far as its kind can express that.
-pub trait Half: Send {
+pub trait Half: Send + Unpin {
     /// Ready once a read is worth trying. A kind that cannot know this without reading is always ready.
     fn poll_readable(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>>;
 
@@ -76,6 +76,9 @@ pub trait Half: Send {
 
     /// Whether something is kept for the connection.
     fn is_behind(&self) -> bool;
+
+    /// How many of the bytes it was given it keeps.
+    fn backlog(&self) -> usize;
 
     /// Continues to write what is kept; returns how many bytes of [`Half::write`] the connection has taken. Call it
     /// until [`Half::is_behind`] is false.
@@ -131,6 +134,10 @@ pub trait Half: Send {
     /// Has reads end once they have given what has arrived by now, where the kind can do that.
     fn shut_read(&mut self) {}
 
+    /// Nothing that still comes is wanted: the protocol that its bytes are of has ended. A kind whose connection says more than
+    /// bytes is read on by [`Half::poll_broken`].
+    fn ignore_rest(&mut self) {}
+
     /// Bytes in transit that a reset now would destroy; `has_end` if they are followed by the end. Zero if they are beyond
     /// its reach, or if no peer is left to receive them.
     fn in_flight(&mut self, has_end: bool) -> u32;
@@ -184,6 +191,10 @@ impl<H: Half + ?Sized> Half for &mut H {
         (**self).is_behind()
     }
 
+    fn backlog(&self) -> usize {
+        (**self).backlog()
+    }
+
     fn poll_flush(&mut self, cx: &mut Context<'_>) -> Poll<Result<usize, Trouble>> {
         (**self).poll_flush(cx)
     }
@@ -226,6 +237,10 @@ impl<H: Half + ?Sized> Half for &mut H {
 
     fn shut_read(&mut self) {
         (**self).shut_read();
+    }
+
+    fn ignore_rest(&mut self) {
+        (**self).ignore_rest();
     }
 
     fn in_flight(&mut self, has_end: bool) -> u32 {

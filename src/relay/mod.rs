@@ -5,6 +5,7 @@
 //! turns out to be a stream; an idle one holds neither buffer nor pipe. The only timers here are for a reset that waits
 //! until its bytes arrive, and for the turns of a direction with a rate; nothing is logged.
 
+mod ahead;
 mod broken;
 mod buffer;
 mod carried;
@@ -26,6 +27,7 @@ use std::time::{Duration, Instant};
 use crate::ledger::Meter;
 use crate::outcome::{End, Side};
 use crate::transport::Stream;
+pub use ahead::Ahead;
 pub use broken::Trouble;
 pub use carrier::{CarrierHalf, end_of, no_target, reason_of};
 pub use custom::CustomHalf;

@@ -92,17 +92,6 @@ impl<'a> Socket<'a> {
         Socket { stream, extra: None }
     }
 
-    /// Reads once; the socket must count as readable.
-    pub(super) fn read_now(&self, bytes: &mut [u8]) -> io::Result<Moved> {
-        try_io::read(self.stream, bytes)
-    }
-
-    /// The number of bytes it keeps.
-    #[inline]
-    pub(super) fn backlog(&self) -> usize {
-        self.kept().map_or(0, <[u8]>::len)
-    }
-
     #[inline]
     fn kept(&self) -> Option<&[u8]> {
         let backlog = self.extra.as_ref()?.backlog.as_ref()?;
@@ -117,12 +106,12 @@ impl<'a> Socket<'a> {
 
     /// The error that no call has met yet.
     #[inline]
-    pub(super) fn error(&self) -> Option<io::Error> {
+    fn error(&self) -> Option<io::Error> {
         self.stream.take_error().ok().flatten()
     }
 
     /// Ready once there is one.
-    pub(super) fn poll_error(&mut self, cx: &mut Context<'_>) -> Poll<io::Error> {
+    fn poll_error(&mut self, cx: &mut Context<'_>) -> Poll<io::Error> {
         let stream = self.stream;
         let Extra { watch, looks, .. } = &mut **self.extra.get_or_insert_default();
         if watch.is_none() && looks.as_mut().is_some_and(Looks::cover) {
@@ -196,6 +185,11 @@ impl Half for Socket<'_> {
     #[inline]
     fn is_behind(&self) -> bool {
         self.kept().is_some()
+    }
+
+    #[inline]
+    fn backlog(&self) -> usize {
+        self.kept().map_or(0, <[u8]>::len)
     }
 
     fn poll_flush(&mut self, cx: &mut Context<'_>) -> Poll<Result<usize, Trouble>> {

@@ -4,6 +4,8 @@
 //! many programs end so: Python's, wget, browsers. It is passed on as a FIN, without close_notify of ours, unless the
 //! route requires it. What the kernel does not know is that close_notify carries nothing of the session: an end that
 //! leaves it unread is no loss, though the kernel resets the connection.
+//!
+//! The connection may be a half of any kind, whose bytes the records are.
 
 use std::io;
 use std::task::{Context, Poll, ready};
@@ -12,12 +14,11 @@ use tokio::io::ReadBuf;
 
 use super::broken::{Trouble, reset_by};
 use super::carried::Carried;
-use super::half::{Half, Input, Sent};
+use super::half::{HEADROOM, Half, Input, MAX_KEPT, Sent};
 use super::socket::Socket;
 use crate::outcome::{End, Side};
 use crate::transport::Stream;
 use crate::transport::tls::{self, CloseNotify, Sealed, Wire};
-use crate::transport::try_io::Moved;
 
 /// Room for close_notify.
 const END_ROOM: usize = 256;
@@ -45,17 +46,17 @@ impl Seals {
 
 fn half<'a>(stream: &'a Stream, records: Option<Box<Sealed>>, side: Side) -> Box<dyn Half + 'a> {
     match records {
-        Some(records) => Box::new(TlsHalf::new(stream, records, side)),
+        Some(records) => Box::new(TlsHalf::new(Socket::new(stream), records, side)),
         None => Box::new(Socket::new(stream)),
     }
 }
 
-/// A socket with TLS records.
-pub struct TlsHalf<'a> {
-    socket: Socket<'a>,
+/// A connection with TLS records.
+pub struct TlsHalf<H> {
+    inner: H,
     records: Box<Sealed>,
     side: Side,
-    /// The number of plain bytes in what the socket keeps.
+    /// The number of plain bytes in what the connection keeps.
     plain_kept: usize,
     carried: Carried,
     /// Our end was sent; nothing may follow it.
@@ -70,11 +71,14 @@ pub struct TlsHalf<'a> {
     is_over: bool,
 }
 
-impl<'a> TlsHalf<'a> {
+impl<H: Half> TlsHalf<H> {
     /// The connection of `side`, whose handshake is over.
-    pub fn new(stream: &'a Stream, records: Box<Sealed>, side: Side) -> TlsHalf<'a> {
+    pub fn new(mut inner: H, records: Box<Sealed>, side: Side) -> TlsHalf<H> {
+        if records.closed {
+            inner.ignore_rest();
+        }
         TlsHalf {
-            socket: Socket::new(stream),
+            inner,
             records,
             side,
             plain_kept: 0,
@@ -87,18 +91,20 @@ impl<'a> TlsHalf<'a> {
         }
     }
 
-    /// Writes records that carry `plain` bytes of the session; returns how many of those the socket has taken.
-    fn send(&mut self, cx: &mut Context<'_>, wire: &[u8], plain: usize) -> Result<usize, Trouble> {
-        self.carried.add(plain, wire.len());
-        let written = self.socket.write(cx, wire)?;
-        let taken = share(plain, written, wire.len());
+    /// Writes the records behind the headroom of `wire`, which carry `plain` bytes of the session; returns how many of those the
+    /// connection has taken.
+    fn send(&mut self, cx: &mut Context<'_>, wire: &mut [u8], plain: usize) -> Result<usize, Trouble> {
+        let length = wire.len() - HEADROOM;
+        self.carried.add(plain, length);
+        let written = self.inner.write_in_place(cx, wire)?;
+        let taken = share(plain, written, length);
         self.plain_kept += plain - taken;
         Ok(taken)
     }
 
-    /// The bytes of the session in the last `wire` bytes that the socket took.
+    /// The bytes of the session in the last `wire` bytes that the connection took.
     fn plain(&self, wire: u32) -> u32 {
-        self.carried.plain_of(wire.into(), self.socket.backlog() as u64)
+        self.carried.plain_of(wire.into(), self.inner.backlog() as u64)
     }
 
     /// Sends what TLS itself has to send, unless close_notify was sent.
@@ -106,7 +112,7 @@ impl<'a> TlsHalf<'a> {
         if wire.is_empty() || self.sent_end {
             return Ok(());
         }
-        self.send(cx, wire, 0)?;
+        self.send(cx, &mut [&[0; HEADROOM], wire].concat(), 0)?;
         if self.is_behind() {
             // The other direction flushes it, and may have had its turn already.
             cx.waker().wake_by_ref();
@@ -114,15 +120,25 @@ impl<'a> TlsHalf<'a> {
         Ok(())
     }
 
-    /// Decrypts what `buffer` holds, and keeps the beginning of an incomplete record.
+    /// Decrypts what `buffer` holds, and keeps the beginning of an incomplete record; also what `room` does not hold, as another
+    /// connection's records may have been more than was asked for.
     fn open(
         &mut self,
         cx: &mut Context<'_>,
         buffer: &mut [u8],
         room: &mut ReadBuf<'_>,
     ) -> Result<(), Trouble> {
-        let mut answer = Vec::new();
-        let opened = self.records.open(buffer, &mut |plain| room.put_slice(plain), &mut answer);
+        let (mut answer, mut over) = (Vec::new(), Vec::new());
+        let mut give = |plain: &[u8]| {
+            let (fits, rest) = plain.split_at(plain.len().min(room.remaining()));
+            room.put_slice(fits);
+            over.extend_from_slice(rest);
+        };
+        let opened = self.records.open(buffer, &mut give, &mut answer);
+        self.records.put_early(over);
+        if self.records.closed {
+            self.inner.ignore_rest();
+        }
         let opened = opened.and_then(|used| self.records.keep_partial(&buffer[used..]));
         self.answer(cx, &answer)?;
         opened.map_err(|error| self.broken(&error))
@@ -135,12 +151,12 @@ impl<'a> TlsHalf<'a> {
     }
 }
 
-impl Half for TlsHalf<'_> {
+impl<H: Half> Half for TlsHalf<H> {
     fn poll_readable(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         if self.records.has_early() || self.has_ended() {
             return Poll::Ready(Ok(()));
         }
-        self.socket.poll_readable(cx)
+        self.inner.poll_readable(cx)
     }
 
     fn poll_read(
@@ -150,27 +166,36 @@ impl Half for TlsHalf<'_> {
         limit: usize,
     ) -> Poll<Result<Input, Trouble>> {
         if self.records.has_early() {
-            room.put_slice(&self.records.take_early());
+            let mut early = self.records.take_early();
+            let fits = early.len().min(room.remaining());
+            room.put_slice(&early[..fits]);
+            self.records.put_early(early.split_off(fits));
         } else if !self.has_ended() {
             ready!(self.poll_records(cx, room, limit))?;
         }
-        Poll::Ready(Ok(if self.has_ended() { Input::Ended } else { Input::Open }))
+        let is_last = self.has_ended() && !self.records.has_early();
+        Poll::Ready(Ok(if is_last { Input::Ended } else { Input::Open }))
     }
 
     fn write(&mut self, cx: &mut Context<'_>, bytes: &[u8]) -> Result<usize, Trouble> {
         Wire::with(|Wire { sealed, .. }| {
-            let filled = self.records.seal(bytes, sealed).map_err(|error| self.broken(&error))?;
-            self.send(cx, &sealed[..filled], bytes.len())
+            let filled = self.records.seal(bytes, &mut sealed[HEADROOM..]);
+            let filled = filled.map_err(|error| self.broken(&error))?;
+            self.send(cx, &mut sealed[..HEADROOM + filled], bytes.len())
         })
     }
 
     fn is_behind(&self) -> bool {
-        self.socket.is_behind()
+        self.inner.is_behind()
+    }
+
+    fn backlog(&self) -> usize {
+        self.plain_kept
     }
 
     fn poll_flush(&mut self, cx: &mut Context<'_>) -> Poll<Result<usize, Trouble>> {
-        let before = self.socket.backlog();
-        let written = ready!(self.socket.poll_flush(cx))?;
+        let before = self.inner.backlog();
+        let written = ready!(self.inner.poll_flush(cx))?;
         let taken = share(self.plain_kept, written, before);
         self.plain_kept -= taken;
         Poll::Ready(Ok(taken))
@@ -180,17 +205,18 @@ impl Half for TlsHalf<'_> {
         if !self.sent_end {
             self.sent_end = true;
             if !self.ends_as_cut {
-                let mut room = [0; END_ROOM];
+                let mut room = [0; HEADROOM + END_ROOM];
                 // A broken connection has nothing more to send.
-                let filled = self.records.seal_end(&mut room).unwrap_or(0);
-                self.send(cx, &room[..filled], 0)?;
+                if let Ok(filled) = self.records.seal_end(&mut room[HEADROOM..]) {
+                    self.send(cx, &mut room[..HEADROOM + filled], 0)?;
+                }
             }
         }
         while self.is_behind() {
             ready!(self.poll_flush(cx))?;
         }
         self.sent_fin = !is_last;
-        self.socket.poll_end(cx, is_last)
+        self.inner.poll_end(cx, is_last)
     }
 
     fn is_cut(&self) -> bool {
@@ -205,7 +231,10 @@ impl Half for TlsHalf<'_> {
         if self.is_over {
             return Poll::Pending;
         }
-        let error = ready!(self.socket.poll_error(cx));
+        let error = match ready!(self.inner.poll_broken(cx)) {
+            Trouble::Io(error) => error,
+            told => return Poll::Ready(told),
+        };
         // What a client has sent before is read to its end all the same; whether that was a FIN is not known then.
         let may_close = self.side == Side::Client || self.has_ended();
         self.is_over = may_close && self.sent_end && self.lost_by(&error) == 0;
@@ -213,37 +242,51 @@ impl Half for TlsHalf<'_> {
     }
 
     fn poll_abandoned(&mut self, cx: &mut Context<'_>) -> Poll<()> {
-        self.socket.poll_abandoned(cx)
+        self.inner.poll_abandoned(cx)
+    }
+
+    fn refuses_by_close(&self) -> bool {
+        self.inner.refuses_by_close()
     }
 
     /// One that met only what TLS itself has to send is none: many clients close without reading a close_notify.
     fn take_error(&mut self) -> Option<Trouble> {
-        let error = self.socket.error()?;
-        (self.lost_by(&error) > 0).then(|| error.into())
+        match self.inner.take_error()? {
+            Trouble::Io(error) => (self.lost_by(&error) > 0).then(|| error.into()),
+            told => Some(told),
+        }
+    }
+
+    fn told(&self) -> Option<Trouble> {
+        self.inner.told()
+    }
+
+    fn poll_last_words(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        self.inner.poll_last_words(cx)
     }
 
     fn shut_read(&mut self) {
-        self.socket.shut_read();
+        self.inner.shut_read();
     }
 
     fn in_flight(&mut self, has_end: bool) -> u32 {
-        let wire = self.socket.in_flight(has_end);
+        let wire = self.inner.in_flight(has_end);
         // The alert behind them is in flight as well.
         if self.records.broken().is_some() { wire } else { self.plain(wire) }
     }
 
     fn undelivered(&mut self, sent: Sent) -> u32 {
-        let wire = self.socket.undelivered(sent);
+        let wire = self.inner.undelivered(sent);
         self.plain(wire)
     }
 
     fn reset(&mut self, why: End) {
-        self.socket.reset(why);
+        self.inner.reset(why);
     }
 }
 
-impl TlsHalf<'_> {
-    /// Reads once from the socket, and decrypts complete records.
+impl<H: Half> TlsHalf<H> {
+    /// Reads once from the connection, and decrypts complete records.
     fn poll_records(
         &mut self,
         cx: &mut Context<'_>,
@@ -254,30 +297,25 @@ impl TlsHalf<'_> {
         if let Some(error) = self.records.broken() {
             return Poll::Ready(Err(self.broken(error)));
         }
-        loop {
-            ready!(self.socket.poll_readable(cx))?;
-            let read = Wire::with(|Wire { read: buffer, .. }| {
-                let partial = self.records.take_partial();
-                let kept = partial.len();
-                buffer[..kept].copy_from_slice(&partial);
-                let moved = self.socket.read_now(&mut buffer[kept..kept + limit]);
-                let filled = kept + if let Ok(Moved::Bytes(n)) = moved { n } else { 0 };
-                match filled > kept {
-                    true => self.open(cx, &mut buffer[..filled], room)?,
-                    false => self.records.put_back(partial),
-                }
-                Ok::<_, Trouble>(moved)
-            });
-            let moved = match read? {
-                Ok(moved) => moved,
-                Err(error) => return Poll::Ready(self.ended_by_error(error)),
-            };
-            match moved {
-                Moved::NotReady => {}
-                Moved::Bytes(0) => return Poll::Ready(self.ended_by_fin()),
-                Moved::Bytes(_) => return Poll::Ready(Ok(())),
+        ready!(self.inner.poll_readable(cx))?;
+        let input = Wire::with(|Wire { read: buffer, .. }| {
+            let partial = self.records.take_partial();
+            let kept = partial.len();
+            buffer[..kept].copy_from_slice(&partial);
+            let mut wire = ReadBuf::new(&mut buffer[kept..kept + limit + MAX_KEPT]);
+            let input = self.inner.poll_read(cx, &mut wire, limit);
+            match wire.filled().len() {
+                0 => self.records.put_back(partial),
+                read => self.open(cx, &mut buffer[..kept + read], room)?,
             }
-        }
+            Ok::<_, Trouble>(input)
+        });
+        Poll::Ready(match ready!(input?) {
+            Ok(Input::Ended) if !self.has_ended() => self.ended_by_fin(),
+            Ok(_) => Ok(()),
+            Err(Trouble::Io(error)) => self.ended_by_error(error),
+            Err(told) => Err(told),
+        })
     }
 
     /// Whether it sends nothing more.

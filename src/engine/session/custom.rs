@@ -149,7 +149,7 @@ fn half<'s>(
     match records {
         Some(records) => {
             session.entry.meter().seals();
-            Box::new(TlsHalf::new(socket, records, side))
+            Box::new(TlsHalf::new(Socket::new(socket), records, side))
         }
         None => Box::new(Socket::new(socket)),
     }

@@ -38,6 +38,7 @@ impl Half for CarrierHalf {
         room: &mut ReadBuf<'_>,
         limit: usize,
     ) -> Poll<Result<Input, Trouble>> {
+        self.answer();
         self.release_in_turn(cx);
         let is_done = self.heard.is_final() || self.heard.ended;
         if !is_done && !self.link.unread.left().is_empty() {
@@ -91,6 +92,10 @@ impl Half for CarrierHalf {
         self.link.records.is_behind() && !self.held
     }
 
+    fn backlog(&self) -> usize {
+        self.plain_kept
+    }
+
     fn poll_flush(&mut self, cx: &mut Context<'_>) -> Poll<Result<usize, Trouble>> {
         let before = self.link.records.backlog();
         let written = ready!(self.link.records.poll_flush(cx)).map_err(|broken| self.lose(&broken))?;
@@ -113,10 +118,10 @@ impl Half for CarrierHalf {
         Poll::Ready(Ok(()))
     }
 
-    /// Behind END only frames can come, so it is read on; before, a connection that is not read is watched for an error.
+    /// Behind END only frames can come, and what nobody wants is thrown away, so it is read on; before, a connection that is not read is watched for an error.
     fn poll_broken(&mut self, cx: &mut Context<'_>) -> Poll<Trouble> {
         self.release_in_turn(cx);
-        if self.heard.ended {
+        if self.heard.ended || self.ignores_rest {
             ready!(self.poll_rest(cx));
         } else if self.heard.end().is_none() {
             let stream = self.link.records.stream();
@@ -157,6 +162,10 @@ impl Half for CarrierHalf {
     /// Before END that is done by the direction whose source the half is, which has bytes to pass on.
     fn poll_last_words(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         self.poll_last_frames(cx)
+    }
+
+    fn ignore_rest(&mut self) {
+        self.ignores_rest = true;
     }
 
     /// RESET goes behind what the kernel has, and destroys none of it.

@@ -38,6 +38,9 @@ use crate::transport::tunnel::frame::{Frame, Reason};
 /// The largest read for frames behind END, in bytes.
 const FRAMES: usize = 4 << 10;
 
+/// The most reads in one turn for what nobody wants any more.
+const MAX_READS: usize = 64;
+
 /// A carrier with a session on it.
 ///
 /// Dropped before [`CarrierHalf::settle`] or a reset, it looks cut to the other end: the connection ends in a TCP reset.
@@ -59,6 +62,8 @@ pub struct CarrierHalf {
     has_waited: bool,
     /// The proof of the session's end has been asked for, so that the end does not wait for it.
     is_asked: bool,
+    /// No bytes that still come are wanted.
+    ignores_rest: bool,
     watch: Option<Watch>,
     cut: CutOnDrop,
 }
@@ -83,13 +88,30 @@ impl CarrierHalf {
     ///
     /// An OPEN that was queued and not flushed goes in one write with the visitor's first bytes, if they are there.
     pub fn new(link: FrameLink, side: Side) -> CarrierHalf {
+        let mut half = CarrierHalf::unanswered(link, side);
+        half.held = side == Side::Target && half.link.records.is_behind();
+        half.answer();
+        half
+    }
+
+    /// The same, of which OPENED is not sent yet. The first read sends it: its opener may hold back what the visitor has to say
+    /// until then.
+    pub fn unanswered(link: FrameLink, side: Side) -> CarrierHalf {
         let role = match side {
             Side::Target => Role::Opener,
             Side::Client => Role::Other,
         };
+        let mut exchange = Exchange::asked(role);
+        if link.is_opened() {
+            // It begins before that, so it cannot be out of turn.
+            let _ = match role {
+                Role::Opener => exchange.received(&Frame::Opened).map(drop),
+                Role::Other => exchange.sent(&Frame::Opened),
+            };
+        }
         let cut = CutOnDrop(Some(link.records.stream().clone()));
-        let mut half = CarrierHalf {
-            exchange: Exchange::asked(role),
+        CarrierHalf {
+            exchange,
             link,
             side,
             heard: Heard::default(),
@@ -100,35 +122,38 @@ impl CarrierHalf {
             held: false,
             has_waited: false,
             is_asked: false,
+            ignores_rest: false,
             watch: None,
             cut,
-        };
-        half.held = side == Side::Target && half.link.records.is_behind();
-        half.note_opened(role);
-        half
-    }
-
-    /// Has the exchange know of OPENED. It begins before that, so neither can be out of turn.
-    fn note_opened(&mut self, role: Role) {
-        let is_opened = self.link.is_opened();
-        match role {
-            Role::Opener if is_opened => {
-                let _ = self.exchange.received(&Frame::Opened);
-            }
-            Role::Opener => {}
-            Role::Other => {
-                let queued = if is_opened { Ok(()) } else { self.link.queue(&Frame::Opened) };
-                if let Err(broken) = queued {
-                    self.heard.lose(&broken);
-                }
-                let _ = self.exchange.sent(&Frame::Opened);
-            }
         }
     }
 
-    /// The carrier's socket: what the kernel knows of the connection is asked there.
-    pub fn stream(&self) -> &Stream {
-        self.link.records.stream()
+    /// Has the opener know that its session is carried, unless it knows. The relay, or what reads next, sends it.
+    pub fn answer(&mut self) {
+        if self.side == Side::Target || self.link.is_opened() || self.heard.end().is_some() {
+            return;
+        }
+        if let Err(broken) = self.link.queue(&Frame::Opened) {
+            self.heard.lose(&broken);
+        }
+        let _ = self.exchange.sent(&Frame::Opened);
+    }
+
+    /// The connection of an opener that is to be told that its session is not carried; `None` if it knows, or is gone.
+    pub fn into_refused(self) -> Option<FrameLink> {
+        let CarrierHalf { link, heard, watch, mut cut, .. } = self;
+        drop(watch);
+        if heard.is_lost() {
+            return None;
+        }
+        cut.0 = None;
+        (!heard.is_final()).then_some(link)
+    }
+
+    /// The carrier's socket: what the kernel knows of the connection is asked there. It is to be dropped before the carrier is
+    /// free.
+    pub fn socket(&self) -> Arc<Stream> {
+        self.link.records.stream().clone()
     }
 
     /// The connection, once the session's both ENDs and DONE have passed and nothing is left over; `None` means that it is of no
@@ -277,7 +302,8 @@ impl CarrierHalf {
         }
     }
 
-    /// Reads what follows END: ready once it is known how the session ends. Also a body is out of turn there.
+    /// Reads to the end of the session, and throws away its bytes: ready once it is known how it ends. Behind END a body is out
+    /// of turn.
     fn poll_rest(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         loop {
             if self.heard.done || self.heard.end().is_some() {
@@ -297,7 +323,8 @@ impl CarrierHalf {
     /// Reads what stands behind END on a connection that a write found broken: the other end closes with a reset if it has not
     /// read all that came, and its RESET with the reason is here before that.
     fn poll_last_frames(&mut self, cx: &mut Context<'_>) -> Poll<()> {
-        while self.heard.ended && self.heard.is_lost() && !self.heard.closed {
+        let is_read_here = self.heard.ended || self.ignores_rest;
+        while is_read_here && self.heard.is_lost() && !self.heard.closed {
             if !self.link.unread.left().is_empty() {
                 self.take_unread(&mut ReadBuf::new(&mut [0; FRAMES]));
             } else if ready!(self.link.records.poll_readable(cx)).is_err() {
@@ -311,7 +338,11 @@ impl CarrierHalf {
 
     /// Of a session that has ended on both sides, what the other end has said of it by now.
     fn look(&mut self) -> Option<Trouble> {
-        while self.heard.ended && !self.heard.done && self.heard.end().is_none() {
+        let is_read_here = self.heard.ended || self.ignores_rest;
+        for _ in 0..MAX_READS {
+            if !is_read_here || self.heard.done || self.heard.end().is_some() {
+                break;
+            }
             if !self.link.unread.left().is_empty() {
                 self.take_unread(&mut ReadBuf::new(&mut [0; FRAMES]));
             } else if !self.link.records.counts_as_readable() || !self.read_now(FRAMES, &mut |_| {}) {

@@ -1,11 +1,12 @@
 //! What follows a session on its carrier: DONE, or what lets a RESET arrive.
 
 use std::future::poll_fn;
+use std::task::Poll;
 use std::time::Duration;
 
 use tokio::time::{Instant, sleep, timeout};
 
-use super::{CarrierHalf, FRAMES};
+use super::{CarrierHalf, FRAMES, MAX_READS};
 use crate::outcome::{End, Side};
 use crate::relay::reset::{FIRST_PAUSE, LONGEST_LOOK};
 use crate::transport::tunnel::frame::{Frame, Reason};
@@ -13,9 +14,6 @@ use crate::transport::tunnel::frame::{Frame, Reason};
 /// How long DONE is waited for at least, whatever the route's linger: the other end may prove for a second that its side has
 /// everything, and the way there and back takes another at most.
 const LEAST_PATIENCE: Duration = Duration::from_secs(2);
-
-/// The most reads in one turn for what nobody wants any more.
-const MAX_READS: usize = 64;
 
 impl CarrierHalf {
     /// Call it once after every relay, however it ended.
@@ -29,7 +27,7 @@ impl CarrierHalf {
     /// # Errors
     /// The end of a session that was `Done` until now: the reason of a late RESET, or [`End::TunnelLost`].
     pub async fn settle(&mut self, linger: Duration) -> Result<(), End> {
-        if self.heard.end().is_none() && self.exchange.is_ended() {
+        if self.heard.end().is_none() && (self.exchange.is_ended() || self.has_ended_within()) {
             return match self.side {
                 Side::Target => self.wait_for_done(linger.max(LEAST_PATIENCE)).await,
                 Side::Client => self.say_done(linger).await,
@@ -42,6 +40,12 @@ impl CarrierHalf {
         Ok(())
     }
 
+    /// Whether everything was said in the session, by a protocol with ends of its own, so that END of the other end may be still to
+    /// come.
+    fn has_ended_within(&self) -> bool {
+        self.ignores_rest && self.sent_end && !self.exchange.is_over()
+    }
+
     async fn wait_for_done(&mut self, patience: Duration) -> Result<(), End> {
         if timeout(patience, poll_fn(|cx| self.poll_rest(cx))).await.is_err() {
             self.heard.gives_up();
@@ -50,6 +54,20 @@ impl CarrierHalf {
     }
 
     async fn say_done(&mut self, linger: Duration) -> Result<(), End> {
+        if !self.heard.ended {
+            // The visitor closes once it has our end.
+            self.release();
+            let ended = poll_fn(|cx| {
+                let rest = self.poll_rest(cx);
+                if self.heard.ended { Poll::Ready(()) } else { rest }
+            });
+            if timeout(linger.max(LEAST_PATIENCE), ended).await.is_err() {
+                // Nothing of it is missing: as a socket, the connection is closed without its end.
+                self.cut(Reason::Reset);
+                self.part(linger).await;
+                return Ok(());
+            }
+        }
         // A RESET that is here already belongs to this session.
         if self.look().is_none() && self.send_frame(&Frame::Done).is_ok() {
             match timeout(linger.max(LEAST_PATIENCE), self.link.flush()).await {

@@ -54,7 +54,7 @@ pub struct Sealed {
     ours: Ours,
     /// The beginning of an incomplete record.
     partial: Vec<u8>,
-    /// Plain bytes that came with the end of the handshake.
+    /// Plain bytes that came with the end of the handshake, or with more than their reader had room for.
     early: Vec<u8>,
     /// What broke it; after its alert rustls must not be called again.
     broken: Option<Error>,
@@ -117,6 +117,11 @@ impl Sealed {
     /// Plain bytes that came with the end of the handshake, before any other.
     pub fn take_early(&mut self) -> Vec<u8> {
         std::mem::take(&mut self.early)
+    }
+
+    /// Keeps plain bytes that are to be taken before any other; there are none of before.
+    pub fn put_early(&mut self, bytes: Vec<u8>) {
+        self.early = bytes;
     }
 
     /// Decrypts every complete record in `wire`, in place; passes the plain bytes to `plain`, and appends to `answer`

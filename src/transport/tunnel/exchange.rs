@@ -5,7 +5,7 @@
 //! | idle: no session | OPEN, PING, CLOSE | PONG, CLOSE |
 //! | asked: OPEN has passed | bodies, END, RESET | OPENED, FAILED, RESET, PONG; CLOSE¹ |
 //! | failed: FAILED has passed | bodies², END², RESET | RESET |
-//! | flowing: OPENED has passed | bodies, END, RESET | bodies, END, RESET |
+//! | flowing: OPENED has passed | bodies, END, RESET | bodies, END, FAILED⁴, RESET |
 //! | ended: both ENDs have passed | RESET | DONE, RESET |
 //! | freed: DONE has passed | OPEN, PING, CLOSE; RESET³ | PONG, CLOSE |
 //! | over: RESET or CLOSE has passed | what is on its way is ignored | the same |
@@ -17,6 +17,8 @@
 //! ¹ sent before OPEN arrived; the other end has seen no session, so another carrier may be tried.
 //! ² sent before FAILED arrived; ignored.
 //! ³ sent before DONE arrived; it belongs to the session before, whose record is written, and the carrier is closed.
+//! ⁴ before its END. An end that has to read the visitor's first bytes, or to answer them, says OPENED before it dials: an opener
+//! may hold those bytes back until then.
 //!
 //! Only the opener pings: a PING of the other end could cross an OPEN and stand in a session. A RESET stands between frames:
 //! a body is sent whole with its head, and a sender that cannot do so cuts the connection instead.
@@ -218,7 +220,9 @@ impl Exchange {
                 // A PONG that stands behind it would stand in the session.
                 (next.state, next.unanswered) = (State::Flowing, None);
             }
-            Seen::Frame(Frame::Failed(_)) if self.state == State::Asked && !is_opener => {
+            Seen::Frame(Frame::Failed(_))
+                if matches!(self.state, State::Asked | State::Flowing) && !is_opener && !has_ended =>
+            {
                 next.state = State::Failed;
             }
             Seen::Frame(Frame::Ping(number)) if self.is_free() && is_opener && self.unanswered.is_none() => {
@@ -361,15 +365,17 @@ mod tests {
         (">PING <PONG", "OPEN PING CLOSE", "CLOSE", ""),
         (">OPEN", "BODY END RESET", "OPENED FAILED RESET", "<CLOSE"),
         (">PING >OPEN", "BODY END RESET", "PONG OPENED FAILED RESET", "<CLOSE"),
-        (">PING >OPEN <OPENED", "BODY END RESET", "BODY END RESET", ""),
+        (">PING >OPEN <OPENED", "BODY END RESET", "BODY END FAILED RESET", ""),
         (">OPEN >BODY", "BODY END RESET", "OPENED FAILED RESET", "<CLOSE"),
         (">OPEN >END", "RESET", "OPENED FAILED RESET", "<CLOSE"),
         (">OPEN <FAILED", "BODY END RESET", "RESET", ""),
         (">OPEN >END <FAILED", "RESET", "RESET", ""),
-        (">OPEN <OPENED", "BODY END RESET", "BODY END RESET", ""),
-        (">OPEN <OPENED >BODY <BODY", "BODY END RESET", "BODY END RESET", ""),
-        (">OPEN <OPENED >END", "RESET", "BODY END RESET", ""),
-        (">OPEN >END <OPENED", "RESET", "BODY END RESET", ""),
+        (">OPEN <OPENED", "BODY END RESET", "BODY END FAILED RESET", ""),
+        (">OPEN <OPENED <BODY <FAILED", "BODY END RESET", "RESET", ""),
+        (">OPEN >END <OPENED <FAILED", "RESET", "RESET", ""),
+        (">OPEN <OPENED >BODY <BODY", "BODY END RESET", "BODY END FAILED RESET", ""),
+        (">OPEN <OPENED >END", "RESET", "BODY END FAILED RESET", ""),
+        (">OPEN >END <OPENED", "RESET", "BODY END FAILED RESET", ""),
         (">OPEN <OPENED <END", "BODY END RESET", "RESET", ""),
         (">OPEN <OPENED <END >END", "RESET", "DONE RESET", ""),
         (">OPEN >END <OPENED <END", "RESET", "DONE RESET", ""),

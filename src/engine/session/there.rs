@@ -148,7 +148,7 @@ fn failed(content: &[u8]) -> Unreached {
 /// The other end has ended the session before it dialled.
 fn turned_away(reason: Reason) -> Unreached {
     let cause = match reason {
-        Reason::Denied => Cause::Denied,
+        Reason::Denied | Reason::NoName | Reason::BadHeader => Cause::Denied,
         Reason::Limited | Reason::Evicted | Reason::Drained => Cause::TunnelBusy,
         Reason::Revoked | Reason::NoTarget => Cause::TunnelRefused,
         _ => Cause::Reset,

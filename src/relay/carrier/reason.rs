@@ -18,8 +18,10 @@ pub fn reason_of(end: End) -> Reason {
         End::ClientLost => Reason::ClientLost,
         // To the other end a target that a further tunnel has lost is a lost target.
         End::TargetLost | End::TunnelLost => Reason::TargetLost,
-        End::NoTarget(_) | End::NoName => Reason::NoTarget,
-        End::Denied(_) | End::BadHeader => Reason::Denied,
+        End::NoTarget(_) => Reason::NoTarget,
+        End::NoName => Reason::NoName,
+        End::Denied(_) => Reason::Denied,
+        End::BadHeader => Reason::BadHeader,
         End::Limited(_) => Reason::Limited,
         End::SlowClient => Reason::SlowClient,
         End::TlsFailed => Reason::TlsFailed,
@@ -42,7 +44,9 @@ pub fn end_of(reason: Reason, side: Side) -> (End, Option<Arc<str>>) {
         Reason::ClientLost => (End::ClientLost, None),
         Reason::TargetLost => (End::TargetLost, None),
         Reason::NoTarget => (End::NoTarget(Cause::TunnelRefused), there("no target was reached")),
+        Reason::NoName => (End::NoName, there("no target is for the name that it asked for")),
         Reason::Denied => (End::Denied(Denial::Unlisted), there("it may not connect")),
+        Reason::BadHeader => (End::BadHeader, there("it did not begin with the PROXY header that is wanted")),
         Reason::Limited => (End::Limited(Limit::Connections), there("a limit was reached")),
         Reason::SlowClient => (End::SlowClient, there("it was too slow")),
         Reason::TlsFailed => (End::TlsFailed, there("TLS with it failed")),
@@ -79,13 +83,11 @@ mod tests {
     #[test]
     fn the_record_of_the_other_end_says_the_same_word() {
         // These are said by another word, as the list of reasons has none.
-        let others =
-            [(End::Done, "client_reset"), (End::ClientGone, "client_reset"), (End::BadHeader, "denied")];
+        let others = [(End::Done, "client_reset"), (End::ClientGone, "client_reset")];
         for end in End::ALL {
             let side = if end == End::TargetReset { Side::Target } else { Side::Client };
             let told = end_of(reason_of(end), side).0.code();
             let expected = match end {
-                End::NoName => "no_target",
                 End::TunnelLost => "target_lost",
                 _ => others.iter().find(|it| it.0 == end).map_or(end.code(), |it| it.1),
             };

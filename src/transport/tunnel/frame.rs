@@ -89,6 +89,10 @@ pub enum Reason {
     TlsFailed = 15,
     /// The session was as old as `max_session_age` allows.
     Expired = 16,
+    /// No target is for the name that the client asked for.
+    NoName = 17,
+    /// The client did not begin with the PROXY header that the route wants.
+    BadHeader = 18,
 }
 
 /// Why a connection is closed. A closed list; a byte that is not in it is read as `Surplus`: nothing follows from it.
@@ -289,7 +293,7 @@ pub fn head(length: usize) -> [u8; HEAD] {
 }
 
 impl Reason {
-    const ALL: [Reason; 17] = [
+    const ALL: [Reason; 19] = [
         Reason::Reset,
         Reason::Idle,
         Reason::Limited,
@@ -307,6 +311,8 @@ impl Reason {
         Reason::SlowClient,
         Reason::TlsFailed,
         Reason::Expired,
+        Reason::NoName,
+        Reason::BadHeader,
     ];
 
     fn of(byte: u8) -> Reason {
@@ -481,7 +487,7 @@ mod tests {
 
     #[test]
     fn a_reason_and_a_code_of_a_later_version_are_read_as_the_plainest() {
-        let frames = decoded(&[&[0, 0, 0, 1, 17, 0, 0, 0, 8, 99]]).0;
+        let frames = decoded(&[&[0, 0, 0, 1, 19, 0, 0, 0, 8, 99]]).0;
         let plainest = [Frame::Reset(Reason::Reset), Frame::Close(CloseCode::Surplus)];
         assert_eq!(frames, plainest.map(Whole::Frame));
         for (byte, reason) in Reason::ALL.into_iter().enumerate() {

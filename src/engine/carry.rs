@@ -8,7 +8,6 @@ use tokio::sync::OwnedSemaphorePermit;
 use super::Handle;
 use super::runtime::context::{Context, RouteRuntime};
 use super::session::begin::begin;
-use super::session::carry_custom::needs_socket;
 use super::session::turn_away::turn_away_at;
 use super::targets::health::Stage;
 use crate::outcome::{Cause, End, Limit};
@@ -20,14 +19,6 @@ use crate::transport::{Incoming, Unopened};
 pub enum CarryRefused {
     /// No TCP route is declared under this id.
     NoRoute(RouteId),
-    /// The route has this key, which needs a socket, because the first bytes are peeked before they are read. One end
-    /// of a socket pair is a socket.
-    NeedsSocket {
-        /// The route.
-        route: RouteId,
-        /// The key.
-        key: &'static str,
-    },
     /// The limit of simultaneous sessions is reached.
     Full,
     /// The engine has stopped, or is stopping.
@@ -38,9 +29,6 @@ impl fmt::Display for CarryRefused {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             CarryRefused::NoRoute(route) => write!(f, "there is no route {route} for connections"),
-            CarryRefused::NeedsSocket { route, key } => {
-                write!(f, "route {route} has {key}, which needs a socket: hand over one end of a socket pair")
-            }
             CarryRefused::Full => f.write_str("the limit of simultaneous sessions is reached"),
             CarryRefused::Stopped => f.write_str("the engine has stopped"),
         }
@@ -62,7 +50,7 @@ impl Handle {
             incoming.stream.reset();
             return Err(CarryRefused::Stopped);
         };
-        match way(&cx, route, &incoming) {
+        match way(&cx, route) {
             Ok((runtime, permit)) => {
                 begin(incoming, runtime, &cx, cx.workers.here(), permit);
                 Ok(())
@@ -92,15 +80,9 @@ impl Handle {
 fn way(
     cx: &Context,
     route: &RouteId,
-    incoming: &Incoming,
 ) -> Result<(Arc<RouteRuntime>, OwnedSemaphorePermit), CarryRefused> {
     let runtime = cx.routes.lock().unwrap_or_else(PoisonError::into_inner).get(route).cloned();
     let runtime = runtime.ok_or_else(|| CarryRefused::NoRoute(route.clone()))?;
-    if let (Unopened::Custom(_) | Unopened::Carrier(_), Some(key)) =
-        (&incoming.stream, needs_socket(&runtime))
-    {
-        return Err(CarryRefused::NeedsSocket { route: route.clone(), key });
-    }
     let permit = cx.slots.clone().try_acquire_owned().map_err(|_| CarryRefused::Full)?;
     Ok((runtime, permit))
 }
@@ -108,13 +90,11 @@ fn way(
 /// Resets a connection for which no session was started.
 fn refuse(client: Unopened, why: &CarryRefused, cx: &Context) {
     let Unopened::Carrier(carrier) = client else { return client.reset() };
-    let (end, words) = match why {
+    let end = match why {
         // The same answer whether there is no such route or it is not for this tunnel.
-        CarryRefused::NoRoute(_) => (End::NoTarget(Cause::TunnelRefused), None),
-        CarryRefused::NeedsSocket { key, .. } => (End::NoTarget(Cause::TunnelRefused), Some(*key)),
-        CarryRefused::Full => (End::Limited(Limit::Connections), None),
-        CarryRefused::Stopped => (End::Drained, None),
+        CarryRefused::NoRoute(_) => End::NoTarget(Cause::TunnelRefused),
+        CarryRefused::Full => End::Limited(Limit::Connections),
+        CarryRefused::Stopped => End::Drained,
     };
-    let words = words.map(|key| format!("the route has {key}, which needs a socket"));
-    turn_away_at(0, cx, *carrier, end, words);
+    turn_away_at(0, cx, *carrier, end);
 }

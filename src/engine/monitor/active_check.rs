@@ -92,10 +92,13 @@ async fn greet(mut link: Link, to: Option<SocketAddr>, target: &Target) -> Resul
         let greeting = link.send_all(&form.announce_own(ends)).await;
         greeting.map_err(|error| wrong(format!("it did not accept the PROXY header: {error}")))?;
     }
-    let seal = match (tls, link.socket()) {
-        (Some(tls), Some(socket)) => Some(shake_hands(socket, tls, target.to().named()).await),
-        (Some(_), None) => Some(Err((Cause::TlsRefused, "TLS with a target needs a socket".to_owned()))),
+    let named = target.to().named();
+    let seal = match (tls, &mut link) {
         (None, _) => None,
+        (Some(tls), Link::Socket(socket)) => Some(shake_hands(&*socket, tls, named).await),
+        (Some(tls), Link::Custom(custom)) => Some(shake_hands(custom.stream(), tls, named).await),
+        // What it says of its target is for sessions; no check asks through it.
+        (Some(_), Link::Carrier(_)) => Some(Err((Cause::TlsRefused, String::new()))),
     };
     match seal.transpose() {
         Ok(seal) => Ok(CheckConnection::new(link, seal)),

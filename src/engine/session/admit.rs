@@ -37,14 +37,18 @@ pub(crate) fn on_accept(runtime: &RouteRuntime, incoming: &Incoming) -> Result<O
 }
 
 /// Decides about the client that a PROXY header names, as if it had connected itself; a proxy that connects on its own
-/// behalf is the client.
-pub(crate) fn decide_again(session: &Session, header: &Header, socket: &Stream) -> Result<(), End> {
-    let own = session.entry.client();
+/// behalf is the client. Through a tunnel both come by its other end.
+pub(crate) fn decide_again(
+    session: &Session,
+    header: &Header,
+    socket: Option<&Stream>,
+) -> Result<(), End> {
+    let (own, tunnel) = (session.entry.client(), session.entry.live().came_by());
     let (applicant, who) = match header.ends {
-        Ends::Net { client, .. } => (client.ip().into(), Who::Address(client.ip())),
+        Ends::Net { client, .. } => (Applicant::of(&Client::Net(client), tunnel), Who::Address(client.ip())),
         // The names of its socket say nothing about its user.
-        Ends::Unix(_) | Ends::Unnamed => (Applicant::default(), Who::Unknown),
-        Ends::Own => (Applicant::of(&own, None), Who::of(&own, Some(socket.as_fd()))),
+        Ends::Unix(_) | Ends::Unnamed => (Applicant::of(&Client::Unknown, tunnel), Who::Unknown),
+        Ends::Own => (Applicant::of(&own, tunnel), Who::of(&own, socket.map(AsFd::as_fd))),
     };
     may_connect(denial(&session.runtime, who))?;
     if let Some(admission) = &session.runtime.admission {
@@ -115,7 +119,7 @@ fn may_connect_as_proxy(runtime: &RouteRuntime, client: &Client, denial: Option<
 /// Resets a connection that has not reached a worker, and closes its record.
 pub(crate) fn refuse(client: Unopened, entry: Entry, end: End, (cx, here): (&Context, usize)) {
     match client {
-        Unopened::Carrier(carrier) => turn_away_at(here, cx, *carrier, end, None),
+        Unopened::Carrier(carrier) => turn_away_at(here, cx, *carrier, end),
         client => client.reset(),
     }
     let progress = Progress { phase: Phase::Admit, ..Progress::default() };

@@ -9,16 +9,17 @@ use super::admit::{admit, decide_again};
 use super::connect::connect;
 use super::custom::from_socket;
 use super::first_byte::first_byte;
+use super::front::Front;
 use super::identify::identify;
 use super::progress::{Finish, Progress, kernel};
 use super::relay::{carefully, is_plain};
 use super::secure::secure;
 use super::sni::choose;
-use super::state::{Caller, ClientEnd, Session, Unfinished};
+use super::state::{Caller, ClientEnd, Session, TargetEnd, Unfinished};
 use crate::engine::runtime::by_hello::Speaks;
 use crate::outcome::{End, Phase};
 use crate::relay::{Relayed, Seals, abort, relay};
-use crate::transport::{Arrived, Link, Stream};
+use crate::transport::{Arrived, Stream};
 
 // The futures below are blocks, not `async fn`s, and they borrow the futures that they await: an async fn stores its
 // arguments twice, and a future that is moved into another takes its space twice. Each idle session would pay for it.
@@ -103,8 +104,8 @@ async fn arrive_at_socket(
     session: &Session,
     progress: &mut Progress,
 ) -> Result<(Stream, Option<Box<Seals>>), Finish> {
-    match arrive(ClientEnd::Socket(client), session, progress).await? {
-        (Link::Socket(target), seals) => Ok((target, seals)),
+    match arrive(ClientEnd::Socket(client), Front::of_socket(client), session, progress).await? {
+        (TargetEnd::Socket(target), seals) => Ok((target, seals)),
         (target, seals) => {
             progress.phase = Phase::Relay;
             // Boxed, so that sessions to a socket have no space for it.
@@ -113,24 +114,23 @@ async fn arrive_at_socket(
     }
 }
 
-/// Every step before the bytes move; each sets `phase` before it begins. Returns the target, and the TLS state of the
-/// connections that use TLS.
+/// Every step before the bytes move; each sets `phase` before it begins. What the client sends first is looked at in `front`.
+/// Returns the target, and the TLS state of the connections that use TLS.
 pub(super) async fn arrive(
     client: ClientEnd<'_>,
+    mut front: Front<'_>,
     session: &Session,
     progress: &mut Progress,
-) -> Result<(Link, Option<Box<Seals>>), End> {
+) -> Result<(TargetEnd, Option<Box<Seals>>), End> {
     let route = &session.runtime.route;
     let mut seals = Seals::default();
     // Boxed, like everything that few routes need, so that the other sessions have no space for it.
     let mut header = None;
-    // A step that reads the first bytes needs a socket; connections without one were refused.
-    let socket = || client.socket().ok_or(End::Internal);
     if !route.proxy.accept.is_empty() {
         progress.phase = Phase::Identify;
-        let header = header.insert(Box::pin(identify(socket()?, session)).await?);
+        let header = header.insert(Box::pin(identify(&mut front, session)).await?);
         progress.phase = Phase::Admit;
-        decide_again(session, header, socket()?)?;
+        decide_again(session, header, client.socket())?;
     }
     if session.slot.waits() {
         progress.phase = Phase::Admit;
@@ -138,18 +138,18 @@ pub(super) async fn arrive(
     }
     if let Some(patience) = session.runtime.limits.first_byte {
         progress.phase = Phase::Admit;
-        Box::pin(first_byte(socket()?, session, patience)).await?;
+        Box::pin(first_byte(&mut front, session, patience)).await?;
     }
     let chosen;
     let (mut runtime, mut speaks) = (&session.runtime, Speaks::Tls);
     if let Some(by_hello) = &runtime.by_hello {
         progress.phase = Phase::Secure;
-        (chosen, speaks) = Box::pin(choose(socket()?, session, by_hello)).await?;
+        (chosen, speaks) = Box::pin(choose(&mut front, session, by_hello)).await?;
         runtime = &chosen;
     }
     if let Some(tls) = route.tls.as_ref().filter(|_| speaks == Speaks::Tls) {
         progress.phase = Phase::Secure;
-        seals.client = Some(Box::pin(secure(socket()?, session, tls)).await?);
+        seals.client = Some(Box::pin(secure(&mut front, session, tls)).await?);
     }
     // Targets are tried in turn, which is safe because no target receives the client's bytes before it is greeted.
     let told = seals.client.as_ref().filter(|_| route.proxy.send.is_some());

@@ -1,19 +1,21 @@
 //! A session whose client is behind the other end of a tunnel, which has opened it on a carrier.
 //!
 //! The steps are those of every session. *Identify* is done by what the opener sent. The opener is told once whether the
-//! target has answered, and at the end, once everything is delivered, that the carrier is free.
+//! target has answered, or before that where its visitor's first bytes are needed to choose one; and at the end, once everything
+//! is delivered, that the carrier is free.
 
 use std::pin::pin;
 
 use super::carry::arrive;
 use super::custom::{between_ends, settled};
+use super::front::Front;
 use super::progress::{Finish, Progress};
 use super::state::{ClientEnd, Session};
 use super::turn_away::turn_away;
 use crate::outcome::{End, Phase, Side};
-use crate::relay::CarrierHalf;
+use crate::relay::{Ahead, CarrierHalf};
 use crate::transport::Visitor;
-use crate::transport::tunnel::carrier::{Carrier, FrameLink, Stay};
+use crate::transport::tunnel::carrier::{Carrier, Stay};
 use crate::transport::tunnel::engaged::{Engaged, WayBack};
 
 /// Carries a session along its route to its end, as [`super::carry::carry`] does a socket's.
@@ -40,26 +42,30 @@ async fn steps(
     progress: &mut Progress,
 ) -> (Finish, Option<Stay>) {
     let Engaged { link, back } = client;
+    let mut client = Ahead::new(CarrierHalf::unanswered(link, Side::Client));
     let arrived = {
-        let end = ClientEnd::Carrier { socket: link.records.stream(), visitor };
-        let arriving = pin!(arrive(end, session, progress));
+        // Another handle of it, as its bytes may be read meanwhile.
+        let socket = client.half().socket();
+        let end = ClientEnd::Carrier { socket: &socket, visitor };
+        let arriving = pin!(arrive(end, Front::Ahead(&mut client), session, progress));
         session.entry.live().unless_ordered(arriving).await
     };
     let (target, seals) = match arrived {
         Ok(Ok(arrived)) => arrived,
-        Ok(Err(end)) => return (refused((link, back), end, session), None),
-        Err(order) => return (refused((link, back), order.end(), session), None),
+        Ok(Err(end)) => return (refused((client.into_half(), back), end, session), None),
+        Err(order) => return (refused((client.into_half(), back), order.end(), session), None),
     };
     progress.phase = Phase::Relay;
     // It says OPENED along with the first bytes, or at once where there are none.
     session.entry.meter().seals();
-    let mut client = CarrierHalf::new(link, Side::Client);
+    client.half().answer();
     let finish = between_ends(&mut client, target, seals, session, progress).await;
-    settled((client, back), finish, session).await
+    settled((client.into_half(), back), finish, session).await
 }
 
-/// Tells the opener that the session is not carried.
-fn refused((link, back): (FrameLink, WayBack), end: End, session: &Session) -> Finish {
+/// Tells the opener that the session is not carried, unless it has ended it itself.
+fn refused((client, back): (CarrierHalf, WayBack), end: End, session: &Session) -> Finish {
+    let Some(link) = client.into_refused() else { return end.into() };
     let (words, linger) = (session.entry.hinted(), session.runtime.route.reset_linger);
     Finish::from(end).then(async move {
         turn_away(link, end, words.as_deref(), linger).await;

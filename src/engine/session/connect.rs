@@ -8,7 +8,7 @@ use tokio::time::{timeout, timeout_at};
 use super::greet::greet;
 use super::place::{Search, Step, any, choose, enter_at};
 use super::progress::{Progress, TargetGuard};
-use super::state::Caller;
+use super::state::{Caller, TargetEnd};
 use super::there::dial_there;
 use crate::engine::runtime::context::RouteRuntime;
 use crate::engine::targets::health::Event;
@@ -16,7 +16,7 @@ use crate::engine::targets::reach::{Unreached, breathe};
 use crate::outcome::{Cause, End, Limit, Phase};
 use crate::plan::Route;
 use crate::transport::tls::Sealed;
-use crate::transport::{Link, hops_of, peer_address};
+use crate::transport::{hops_of, peer_address};
 
 /// One target after another is tried for a client for at most this many times `connect_timeout`, and as many times
 /// `handshake_timeout`, however many targets there are: a target that refuses costs nothing, one that drops every
@@ -24,7 +24,7 @@ use crate::transport::{Link, hops_of, peer_address};
 const MAX_TIMEOUTS: u32 = 3;
 
 /// A connection to a target, and its TLS state if it uses TLS.
-type Reached = (Link, Option<Box<Sealed>>);
+type Reached = (TargetEnd, Option<Box<Sealed>>);
 
 /// Reaches a target and greets it, unless the client disconnects first.
 pub(crate) async fn connect(caller: &Caller<'_>, progress: &mut Progress) -> Result<Reached, End> {
@@ -126,7 +126,7 @@ async fn dial(
     session.entry.aim(runtime.pool.number(place));
     if target.by_tunnel().is_some() {
         // Boxed, so that sessions to other targets have no space for it.
-        return Ok((Box::pin(dial_there(caller, target, patience, progress)).await?, None));
+        return Box::pin(dial_there(caller, target, patience, progress)).await;
     }
     let came_through = || caller.client.socket().map_or(0, hops_of);
     let reached = target.reach(&runtime.route.dial, patience, &came_through, &mut progress.attempts).await;
@@ -144,7 +144,7 @@ async fn dial(
         seal = Box::pin(greet(caller, &mut link, target, progress)).await?;
     }
     target.note(Event::Reached);
-    Ok((link, seal))
+    Ok((link.into(), seal))
 }
 
 /// Tries one target after another, as many as the route allows, each chosen by its rule among those that have not failed

@@ -9,7 +9,7 @@ use tokio::time::timeout;
 
 use super::progress::{Finish, Progress};
 use super::relay::too_long;
-use super::state::{Session, Unfinished};
+use super::state::{Carried, Session, TargetEnd, Unfinished};
 use crate::limits::Bandwidth;
 use crate::outcome::{End, Phase, Side};
 use crate::relay::{
@@ -17,8 +17,8 @@ use crate::relay::{
 };
 use crate::transport::tls::Sealed;
 use crate::transport::tunnel::carrier::Stay;
-use crate::transport::tunnel::engaged::{Engaged, WayBack};
-use crate::transport::{Custom, Link, Stream};
+use crate::transport::tunnel::engaged::WayBack;
+use crate::transport::{Custom, Stream};
 
 /// How long the other end of a tunnel may take to hear that Loopgate stops.
 const LAST_WORDS: Duration = Duration::from_secs(1);
@@ -26,43 +26,68 @@ const LAST_WORDS: Duration = Duration::from_secs(1);
 /// Relays between a client's socket and a target of any kind. The caller decides how the client's connection closes.
 pub(super) async fn from_socket(
     client: &Stream,
-    target: Link,
-    mut seals: Option<Box<Seals>>,
-    session: &Session,
-    progress: &mut Progress,
-) -> Finish {
-    let records = seals.as_mut().and_then(|seals| seals.client.take());
-    let mut client = half(client, records, Side::Client, session);
-    between_ends(&mut *client, target, seals, session, progress).await
-}
-
-/// The same between any kind of client connection and a target.
-pub(super) async fn between_ends(
-    client: &mut dyn Half,
-    target: Link,
+    target: TargetEnd,
     seals: Option<Box<Seals>>,
     session: &Session,
     progress: &mut Progress,
 ) -> Finish {
+    between_ends(&mut Socket::new(client), target, seals, session, progress).await
+}
+
+/// The same between any kind of client connection and a target, each with its TLS.
+pub(super) async fn between_ends(
+    client: &mut dyn Half,
+    target: TargetEnd,
+    seals: Option<Box<Seals>>,
+    session: &Session,
+    progress: &mut Progress,
+) -> Finish {
+    let Seals { client: ours, target: theirs } = seals.map(|seals| *seals).unwrap_or_default();
+    let mut client = secured(client, ours, Side::Client, session);
     match target {
-        Link::Socket(target) => {
+        TargetEnd::Socket(target) => {
             let unfinished = Unfinished(&target);
-            let mut half = half(&target, seals.and_then(|seals| seals.target), Side::Target, session);
-            let relayed = between(client, &mut *half, session).await;
+            let mut socket = Socket::new(&target);
+            let mut half = secured(&mut socket, theirs, Side::Target, session);
+            let relayed = between(&mut *client, &mut *half, session).await;
             drop(half);
             // The relay has decided how the target's connection closes.
             unfinished.disarm();
             relayed.into()
         }
-        Link::Custom(target) => to_custom(client, target, session).await.into(),
-        Link::Carrier(target) => to_carrier(client, *target, session, progress).await,
+        TargetEnd::Custom(target) => to_custom(&mut *client, target, theirs, session).await.into(),
+        TargetEnd::Carrier(target) => to_carrier(&mut *client, *target, theirs, session, progress).await,
     }
 }
 
-async fn to_custom(client: &mut dyn Half, target: Box<Custom>, session: &Session) -> Relayed {
+/// A connection as a half of the relay, with its TLS records if it uses TLS.
+fn secured<'s>(
+    half: &'s mut dyn Half,
+    records: Option<Box<Sealed>>,
+    side: Side,
+    session: &Session,
+) -> Box<dyn Half + 's> {
+    match records {
+        Some(records) => {
+            session.entry.meter().seals();
+            Box::new(TlsHalf::new(half, records, side))
+        }
+        None => Box::new(half),
+    }
+}
+
+async fn to_custom(
+    client: &mut dyn Half,
+    target: Box<Custom>,
+    records: Option<Box<Sealed>>,
+    session: &Session,
+) -> Relayed {
     // If it is dropped before its end, it is reset.
     let mut target = CustomHalf::new(*target);
-    let relayed = between(client, &mut target, session).await;
+    let relayed = {
+        let mut half = secured(&mut target, records, Side::Target, session);
+        between(client, &mut *half, session).await
+    };
     if relayed.end != End::Done {
         target.reset(relayed.end);
     }
@@ -72,19 +97,22 @@ async fn to_custom(client: &mut dyn Half, target: Box<Custom>, session: &Session
 /// The same with a target at the other end of a tunnel. Afterwards the carrier is free, if the other end says so.
 async fn to_carrier(
     client: &mut dyn Half,
-    target: Engaged,
+    target: Carried,
+    records: Option<Box<Sealed>>,
     session: &Session,
     progress: &mut Progress,
 ) -> Finish {
-    let Engaged { link, back } = target;
-    let mut target = CarrierHalf::new(link, Side::Target);
+    let Carried { half: mut target, back } = target;
     session.entry.meter().seals();
-    let relayed = between(client, &mut target, session).await;
+    let relayed = {
+        let mut half = secured(&mut target, records, Side::Target, session);
+        between(client, &mut *half, session).await
+    };
     if relayed.end == End::Done && !relayed.abandoned {
         end_client(client, session).await;
     }
     // A carrier that this end has opened a session on waits for nothing.
-    let (finish, _) = settled((target, back), relayed.into(), session).await;
+    let (finish, _) = settled((target.into_half(), back), relayed.into(), session).await;
     if let End::NoTarget(cause) = finish.end {
         // Nobody waited for the answer of the other end, which has dialled in vain.
         progress.phase = Phase::Connect;
@@ -137,22 +165,6 @@ pub(super) async fn settled(
         drop((half, back));
     });
     (finish, None)
-}
-
-/// A socket as a half of the relay, with its TLS records if it uses TLS.
-fn half<'s>(
-    socket: &'s Stream,
-    records: Option<Box<Sealed>>,
-    side: Side,
-    session: &Session,
-) -> Box<dyn Half + 's> {
-    match records {
-        Some(records) => {
-            session.entry.meter().seals();
-            Box::new(TlsHalf::new(Socket::new(socket), records, side))
-        }
-        None => Box::new(Socket::new(socket)),
-    }
 }
 
 /// Relays with the limits of the route, until the session ends, or an order or a timeout ends it.

@@ -4,6 +4,7 @@ use std::io;
 use std::sync::Arc;
 use std::time::Instant;
 
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::time::timeout;
 
 use super::progress::Progress;
@@ -49,8 +50,12 @@ async fn send_greeting(
     }
     match (tls, link) {
         (None, _) => Ok(None),
-        (Some(tls), Link::Socket(stream)) => Ok(Some(Box::new(secure(stream, tls, target).await?))),
-        (Some(_), Link::Custom(_) | Link::Carrier(_)) => refuse_tls(NO_SOCKET),
+        (Some(tls), Link::Socket(stream)) => Ok(Some(Box::new(secure(&*stream, tls, target).await?))),
+        (Some(tls), Link::Custom(custom)) => {
+            Ok(Some(Box::new(secure(custom.stream(), tls, target).await?)))
+        }
+        // One that a session takes is greeted where it is opened.
+        (Some(_), Link::Carrier(_)) => Err(Cause::TlsRefused.into()),
     }
 }
 
@@ -86,7 +91,10 @@ async fn announce(caller: &Caller<'_>, target: &mut Link, form: Form) -> Result<
 pub(super) fn introduction(caller: &Caller<'_>, form: Form) -> Header {
     let tlvs = caller.header.map(|header| header.tlvs.clone()).unwrap_or_default();
     let tlvs = caller.tls.as_ref().map_or(tlvs.clone(), |facts| facts.added_to(tlvs));
-    let ends = match caller.header.map(|header| &header.ends) {
+    // A proxy that came by a tunnel and connects on its own behalf is the visitor.
+    let of_visitor = || caller.client.visitor().map(|visitor| &visitor.header.ends);
+    let announced = caller.header.map(|header| &header.ends).filter(|ends| **ends != Ends::Own);
+    let ends = match announced.or_else(of_visitor) {
         None | Some(Ends::Own) => ends(caller.client.socket(), caller.session.entry.client(), form),
         Some(ends) => ends.clone(),
     };
@@ -128,7 +136,11 @@ fn ends(stream: Option<&Stream>, client: Client, form: Form) -> Ends {
 /// The TLS handshake with a target, for at most its `handshake_timeout`.
 ///
 /// Cancel safe in the sense that only the connection is lost.
-async fn secure(stream: &Stream, tls: &TlsOrigination, target: &Target) -> Result<Sealed, Unreached> {
+pub(super) async fn secure(
+    stream: impl AsyncRead + AsyncWrite + Unpin,
+    tls: &TlsOrigination,
+    target: &Target,
+) -> Result<Sealed, Unreached> {
     let (patience, began) = (tls.parts().handshake_timeout, Instant::now());
     let secured = timeout(patience, shake_hands(stream, tls, target.to().named())).await;
     let (cause, words) = match secured {
@@ -139,10 +151,4 @@ async fn secure(stream: &Stream, tls: &TlsOrigination, target: &Target) -> Resul
     Err(Unreached { words: Some(words.into()), handshake: began.elapsed(), ..cause.into() })
 }
 
-/// The failure of a target to which TLS cannot be spoken.
-pub(super) fn refuse_tls<T>(words: &str) -> Result<T, Unreached> {
-    Err(Unreached { words: Some(words.into()), ..Cause::TlsRefused.into() })
-}
-
-const NO_SOCKET: &str = "TLS with a target needs a socket; connect it through one end of a socket pair";
 const LATE: &str = "the target did not finish the handshake within handshake_timeout";

@@ -4,10 +4,11 @@ use std::time::Duration;
 
 use tokio::time::timeout_at;
 
+use super::front::Front;
 use super::state::Session;
 use crate::outcome::{Client, End};
 use crate::proxy_protocol::{self, Ends, Header, LONGEST};
-use crate::transport::{Stream, Undecided, peek, take_seen};
+use crate::transport::Undecided;
 use crate::units::Seconds;
 
 /// How many of the bytes that a client sent instead of a header are quoted.
@@ -15,14 +16,13 @@ const MAX_QUOTED: usize = 40;
 
 /// Reads the header with which this connection must begin, to its last byte and no further, and records the client that
 /// it names.
-pub(crate) async fn identify(client: &Stream, session: &Session) -> Result<Header, End> {
+pub(super) async fn identify(client: &mut Front<'_>, session: &Session) -> Result<Header, End> {
     let patience = session.runtime.route.proxy.patience;
-    let mut seen = Vec::new();
-    let header = match read(client, session, patience, &mut seen).await {
+    let header = match read(client, session, patience).await {
         Ok(header) => header,
-        Err(Wrong::Gone) => return Err(End::ClientGone),
+        Err(Wrong::Gone) => return Err(client.gone(session)),
         Err(Wrong::Header(why)) => {
-            session.entry.hint(described(session.entry.client(), &why, &seen));
+            session.entry.hint(described(session.entry.client(), &why, client.seen()));
             return Err(End::BadHeader);
         }
     };
@@ -39,14 +39,9 @@ enum Wrong {
     Header(String),
 }
 
-async fn read(
-    client: &Stream,
-    session: &Session,
-    patience: Duration,
-    seen: &mut Vec<u8>,
-) -> Result<Header, Wrong> {
+async fn read(client: &mut Front<'_>, session: &Session, patience: Duration) -> Result<Header, Wrong> {
     let deadline = session.entry.started() + patience;
-    let looked = timeout_at(deadline.into(), peek(client, seen, LONGEST, proxy_protocol::read)).await;
+    let looked = timeout_at(deadline.into(), client.look(LONGEST, proxy_protocol::read)).await;
     let decided = match looked {
         Ok(Ok(decided)) => decided,
         Ok(Err(Undecided::Broken(_))) => return Err(Wrong::Gone),
@@ -60,7 +55,7 @@ async fn read(
         }
     };
     let (header, length) = decided.map_err(|malformed| Wrong::Header(malformed.to_string()))?;
-    take_seen(client, length).map_err(|_| Wrong::Gone)?;
+    client.take(length).map_err(|_| Wrong::Gone)?;
     Ok(header)
 }
 

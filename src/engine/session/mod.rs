@@ -9,6 +9,7 @@ pub(super) mod carry_custom;
 mod connect;
 mod custom;
 mod first_byte;
+mod front;
 mod greet;
 mod identify;
 mod place;

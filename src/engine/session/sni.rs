@@ -1,19 +1,19 @@
 //! The step *secure* of a route that reads hellos: finds the name that a TLS client asks for, and so its targets.
 //!
-//! The hello stays in the socket: it is the first thing that the target reads, and the kernel may splice it there.
+//! The hello stays where it is: it is the first thing that the target reads, and from a socket the kernel may splice it there.
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::time::timeout;
 
+use super::front::Front;
 use super::state::Session;
 use crate::client_hello::{Alert, Fault, MAX_BYTES, Reader, Seen, looks_like};
 use crate::engine::runtime::by_hello::{ByHello, Speaks};
 use crate::engine::runtime::context::RouteRuntime;
 use crate::outcome::End;
-use crate::relay::last_words;
-use crate::transport::{Stream, Undecided, peek};
+use crate::transport::Undecided;
 use crate::units::Seconds;
 
 /// What the first bytes show about a client.
@@ -30,18 +30,19 @@ enum FirstBytes {
 /// Chooses targets by the client's hello; also returns whether it speaks TLS. A TLS client that is refused has been
 /// sent an alert with the reason.
 ///
-/// Cancel safe: the bytes stay in the socket.
-pub(crate) async fn choose(
-    client: &Stream,
+/// Cancel safe: the bytes stay where they are.
+pub(super) async fn choose(
+    client: &mut Front<'_>,
     session: &Session,
     by: &ByHello<RouteRuntime>,
 ) -> Result<(Arc<RouteRuntime>, Speaks), End> {
-    let (mut reader, mut seen) = (Reader::default(), Vec::new());
-    let looking = peek(client, &mut seen, MAX_BYTES, |bytes| classify(by, reader.read(bytes)));
-    let first = match timeout(by.patience, looking).await {
+    let mut reader = Reader::default();
+    let looked = timeout(by.patience, client.look(MAX_BYTES, |bytes| classify(by, reader.read(bytes)))).await;
+    let seen = client.seen();
+    let first = match looked {
         Ok(Ok(first)) => first,
         Ok(Err(Undecided::Full)) => FirstBytes::Broken(Fault::TooLong),
-        Ok(Err(Undecided::Broken(_))) => return Err(End::ClientGone),
+        Ok(Err(Undecided::Broken(_))) => return Err(client.gone(session)),
         Ok(Err(Undecided::Ended)) if seen.is_empty() => return Err(End::ClientGone),
         Ok(Err(Undecided::Ended)) => {
             session.entry.hint(format!("it closed after {} bytes of its hello", seen.len()));
@@ -68,7 +69,7 @@ pub(crate) async fn choose(
             if let Some(not_tls) = &by.not_tls {
                 return Ok((not_tls.clone(), Speaks::Other));
             }
-            session.entry.hint(not_tls(&seen));
+            session.entry.hint(not_tls(seen));
             return Err(End::TlsFailed);
         }
         FirstBytes::Broken(fault) => {
@@ -76,7 +77,7 @@ pub(crate) async fn choose(
             (End::TlsFailed, fault.alert())
         }
     };
-    last_words(client, &alert.record(), session.runtime.route.reset_linger).await;
+    client.last_words(&alert.record(), session.runtime.route.reset_linger).await;
     Err(end)
 }
 

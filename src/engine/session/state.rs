@@ -8,8 +8,11 @@ use tokio::io::Interest;
 use super::progress::{Finish, Progress, Rest};
 use crate::engine::runtime::context::{RouteRuntime, SessionSlot};
 use crate::ledger::Entry;
+use crate::outcome::Side;
 use crate::proxy_protocol::{Header, TlsFacts};
-use crate::transport::{Stream, Visitor};
+use crate::relay::{Ahead, CarrierHalf};
+use crate::transport::tunnel::engaged::{Engaged, WayBack};
+use crate::transport::{Custom, Link, Stream, Visitor};
 
 /// What a session holds from its accept to its record.
 pub(crate) struct Session {
@@ -77,6 +80,36 @@ impl<'c> ClientEnd<'c> {
             }
             ClientEnd::Custom => pending().await,
         }
+    }
+}
+
+/// The connection to a target, ready for the client's bytes.
+pub(crate) enum TargetEnd {
+    Socket(Stream),
+    Custom(Box<Custom>),
+    Carrier(Box<Carried>),
+}
+
+impl From<Link> for TargetEnd {
+    fn from(link: Link) -> TargetEnd {
+        match link {
+            Link::Socket(socket) => TargetEnd::Socket(socket),
+            Link::Custom(custom) => TargetEnd::Custom(custom),
+            Link::Carrier(carrier) => TargetEnd::Carrier(Box::new(Carried::opened(*carrier))),
+        }
+    }
+}
+
+/// A carrier with a session on it, and the way back after that.
+pub(crate) struct Carried {
+    pub(crate) half: Ahead<CarrierHalf>,
+    pub(crate) back: WayBack,
+}
+
+impl Carried {
+    /// One on which we have opened a session.
+    pub(crate) fn opened(Engaged { link, back }: Engaged) -> Carried {
+        Carried { half: Ahead::new(CarrierHalf::new(link, Side::Target)), back }
     }
 }
 

@@ -7,25 +7,25 @@ use std::time::{Duration, Instant, SystemTime};
 use tokio::time::timeout_at;
 
 use super::begun::Begun;
-use super::greet::{introduction, refuse_tls};
+use super::greet::{introduction, secure};
 use super::progress::Progress;
-use super::state::Caller;
+use super::state::{Caller, TargetEnd};
 use crate::address::Protocol;
 use crate::engine::targets::by_tunnel::Taken;
 use crate::engine::targets::health::Stage;
 use crate::engine::targets::reach::Unreached;
 use crate::engine::targets::target::Target;
 use crate::ledger::TunnelCarrier;
-use crate::outcome::{Cause, End, Side};
+use crate::outcome::{Cause, End, Phase, Side};
 use crate::proxy_protocol::Form;
-use crate::relay::{end_of, no_target};
-use crate::transport::Link;
+use crate::relay::{Trouble, end_of, no_target};
+use crate::transport::tls::{Sealed, TlsOrigination};
 use crate::transport::tunnel::carrier::{Broken, FrameLink, Received};
 use crate::transport::tunnel::frame::{Frame, Reason};
 use crate::transport::tunnel::open::Open;
 
 /// Takes a carrier and opens the session on it, within `patience`. The answer is waited for where something depends on it;
-/// else the client's first bytes follow OPEN, and no round trip is added.
+/// else the client's first bytes follow OPEN, and no round trip is added. With a target that speaks TLS the handshake follows.
 ///
 /// # Errors
 /// Why it did not come about. What the client has sent is all there for the next target.
@@ -34,7 +34,7 @@ pub(super) async fn dial_there(
     target: &Arc<Target>,
     patience: Duration,
     progress: &mut Progress,
-) -> Result<Link, Unreached> {
+) -> Result<(TargetEnd, Option<Box<Sealed>>), Unreached> {
     let deadline = Instant::now() + patience;
     let taken = target.take_carrier(patience, &mut progress.attempts).await;
     let Taken { carrier, waited } = taken.unwrap_or(Err(Cause::NoAddress.into()))?;
@@ -46,12 +46,24 @@ pub(super) async fn dial_there(
         Ok(opened) => opened,
         Err(_) => Err(Cause::TimedOut.into()),
     };
-    match opened {
-        Ok(answer) => {
+    let greeted = match (opened, &target.greeting().tls) {
+        (Ok(answer), None) => Ok((answer, None)),
+        (Ok(answer), Some(tls)) => {
+            progress.phase = Phase::Greet;
+            let sealed = shake_hands_there(&mut begun, tls, target).await;
+            sealed.map(|sealed| (answer, Some(Box::new(sealed))))
+        }
+        (Err(failed), _) => Err(failed),
+    };
+    match greeted {
+        Ok((answer, sealed)) => {
             if answer == Answer::Opened {
                 target.answered_there(Ok(()));
             }
-            Ok(Link::Carrier(Box::new(begun.done()?)))
+            if let Some(sealed) = &sealed {
+                caller.session.entry.agree(Side::Target, sealed.agreed());
+            }
+            Ok((TargetEnd::Carrier(begun.done()?), sealed))
         }
         Err(failed) => {
             progress.attempts.fail_last(failed.cause, began.elapsed());
@@ -64,8 +76,35 @@ pub(super) async fn dial_there(
     }
 }
 
-const TLS_THERE: &str =
-    "TLS with a target in a tunnel is made at its other end: set target_tls in the route there";
+/// The handshake with the target, in the session: the other end of the tunnel carries its bytes as any.
+async fn shake_hands_there(
+    begun: &mut Begun<'_>,
+    tls: &TlsOrigination,
+    target: &Target,
+) -> Result<Sealed, Unreached> {
+    let there = begun.flow()?;
+    let failed = match secure(&mut *there, tls, target).await {
+        Ok(sealed) => return Ok(sealed),
+        Err(failed) => there.trouble().and_then(ended_there).unwrap_or(failed),
+    };
+    begun.fails(End::TlsFailed);
+    Err(failed)
+}
+
+/// How the other end of the tunnel has ended the session within the handshake, if it was not the target that did.
+fn ended_there(trouble: &Trouble) -> Option<Unreached> {
+    let Trouble::Told(end, words) = trouble else { return None };
+    let cause = match end {
+        End::TargetReset => return None,
+        End::NoTarget(cause) => *cause,
+        End::TunnelLost => Cause::TunnelDown,
+        End::Denied(_) | End::NoName | End::BadHeader => Cause::Denied,
+        End::Limited(_) | End::Evicted | End::Drained => Cause::TunnelBusy,
+        _ => Cause::Reset,
+    };
+    let far = matches!(end, End::NoTarget(_));
+    Some(Unreached { words: words.clone(), far, turned_away: Some(*end), ..cause.into() })
+}
 
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Answer {
@@ -77,9 +116,6 @@ enum Answer {
 
 async fn open(caller: &Caller<'_>, begun: &mut Begun<'_>, target: &Target) -> Result<Answer, Unreached> {
     let greeting = target.greeting();
-    if greeting.tls.is_some() {
-        return refuse_tls(TLS_THERE);
-    }
     let open = Frame::Open(opening(caller, target)?.encode());
     let link = begun.begin()?;
     link.queue(&open).map_err(broken)?;
@@ -116,12 +152,13 @@ fn opening(caller: &Caller<'_>, target: &Target) -> Result<Open, Unreached> {
 }
 
 /// Whether something depends on the answer: another target can be tried, or the same once more; the target is known to be
-/// down; or the opener of a tunnel before this one is to be told.
+/// down; TLS with it is ours; or the opener of a tunnel before this one is to be told.
 fn waits(caller: &Caller<'_>, target: &Target) -> bool {
     let dial = &caller.runtime.route.dial;
     caller.runtime.pool.only().is_none()
         || !dial.wait_for_target.is_zero()
         || matches!(target.stage(), Stage::Down(_) | Stage::Stalled)
+        || target.greeting().tls.is_some()
         || caller.client.visitor().is_some()
 }
 

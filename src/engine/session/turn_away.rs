@@ -59,11 +59,11 @@ pub(crate) async fn turn_away(mut link: FrameLink, end: End, words: Option<&str>
 }
 
 /// The same for a carrier that is in no poller yet, on the worker `n`; does not wait for it.
-pub(crate) fn turn_away_at(n: usize, cx: &Context, carrier: Carrier, end: End, words: Option<String>) {
+pub(crate) fn turn_away_at(n: usize, cx: &Context, carrier: Carrier, end: End) {
     cx.workers.spawn(n, async move {
         // If the poller cannot add it, the close has to do.
         if let Ok(Engaged { link, back }) = carrier.engage() {
-            turn_away(link, end, words.as_deref(), PATIENCE).await;
+            turn_away(link, end, None, PATIENCE).await;
             drop(back);
         }
     });

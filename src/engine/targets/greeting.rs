@@ -2,10 +2,11 @@
 
 use std::sync::Arc;
 
+use tokio::io::{AsyncRead, AsyncWrite};
+
 use crate::address::TargetAddress;
 use crate::outcome::Cause;
 use crate::proxy_protocol::Form;
-use crate::transport::Stream;
 use crate::transport::tls::{self, Sealed, TlsOrigination, Unsecured};
 
 /// What precedes the bytes of a connection with a target. None of it comes from the client, so it can be repeated with
@@ -27,7 +28,7 @@ impl Greeting {
 
 /// The TLS handshake with a target, without a deadline. An error holds the cause and a description.
 pub(crate) async fn shake_hands(
-    stream: &Stream,
+    stream: impl AsyncRead + AsyncWrite + Unpin,
     tls: &TlsOrigination,
     target: Option<&TargetAddress>,
 ) -> Result<Sealed, (Cause, String)> {

@@ -13,7 +13,8 @@ use loopgate::plan::RouteName;
 use loopgate::transport::{Custom, Incoming, Via};
 use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream, duplex};
 
-use crate::harness::{Close, ClosedPort, Connection, Proxy, Target, pattern, wait_until};
+use crate::harness::tls::{Authority, Blocking};
+use crate::harness::{Close, ClosedPort, Connection, HelloBuilder, Proxy, Target, pattern, wait_until};
 
 const MIB: usize = 1 << 20;
 
@@ -165,17 +166,13 @@ fn a_socket_that_somebody_else_accepted_is_carried_with_its_client() {
 }
 
 #[test]
-fn what_looks_at_the_first_bytes_takes_one_end_of_a_socket_pair_and_no_stream() {
+fn a_process_at_the_other_end_of_a_socket_pair_is_known_also_where_its_first_byte_is_waited_for() {
     let target = Target::echo();
     let proxy = Proxy::builder().with(&test_route(target.address, "client_timeout = '20s'"));
-    let (refused, incoming) = inside();
     let (mut ours, theirs) = UnixStream::pair().unwrap();
 
-    let why = proxy.carry(&web(), incoming).unwrap_err();
     proxy.carry(&web(), Incoming::unix(theirs, via()).unwrap()).unwrap();
 
-    assert_eq!(why, CarryRefused::NeedsSocket { route: web(), key: "client_timeout" });
-    assert_eq!(refused.resets.load(Relaxed), 1);
     ours.write_all(b"hello").unwrap();
     ours.shutdown(Shutdown::Write).unwrap();
     let mut heard = String::new();
@@ -183,6 +180,82 @@ fn what_looks_at_the_first_bytes_takes_one_end_of_a_socket_pair_and_no_stream() 
     assert_eq!(heard, "hello");
     let user = rustix::process::geteuid().as_raw();
     assert_eq!(proxy.record().client, Client::Unix { pid: std::process::id(), uid: user });
+}
+
+#[test]
+fn the_first_bytes_of_a_stream_inside_are_looked_at_as_those_of_a_socket() {
+    let (shop, others) = (Target::echo(), Target::echo());
+    let keys = format!(
+        "accept_proxy = ['192.0.2.0/24']\nclient_timeout = '20s'\nhello_timeout = '20s'\nnames = {{'shop.example' = '{}'}}",
+        shop.address
+    );
+    let proxy = Proxy::builder().with(&test_route(others.address, &keys));
+    let hello = HelloBuilder::to("shop.example");
+    let mut client = carried(&proxy);
+    let sent = [b"PROXY TCP4 203.0.113.9 198.51.100.1 4711 443\r\n", &hello[..]].concat();
+
+    let heard = block_on(async {
+        for byte in &sent {
+            client.stream.write_all(&[*byte]).await.unwrap();
+        }
+        client.stream.write_all(pattern::at(1, 0, 60_000)).await.unwrap();
+        client.stream.shutdown().await.unwrap();
+        let mut heard = Vec::new();
+        client.stream.read_to_end(&mut heard).await.unwrap();
+        heard
+    });
+
+    assert!(heard == [&hello[..], pattern::at(1, 0, 60_000)].concat());
+    let record = proxy.record();
+    assert_eq!(record.client, Client::Net("203.0.113.9:4711".parse().unwrap()));
+    assert_eq!((record.via, record.name.as_deref()), (Some(Client::Net(somebody())), Some("shop.example")));
+    assert_eq!(record.outcome.target.unwrap().to_string(), shop.address.to_string());
+    assert_eq!(client.resets.load(Relaxed), 0);
+}
+
+#[test]
+fn a_stream_inside_that_says_nothing_is_reset_and_one_that_ends_counts_as_gone() {
+    let target = Target::echo();
+    let proxy = Proxy::builder().with(&test_route(target.address, "client_timeout = '200ms'"));
+    let silent = carried(&proxy);
+    assert_eq!(proxy.record().outcome.end, End::SlowClient);
+    assert_eq!(silent.resets.load(Relaxed), 1);
+
+    let (gone, incoming) = inside();
+    drop(gone.stream);
+    let proxy = Proxy::builder().with(&test_route(target.address, "hello_timeout = '20s'\nnot_tls = '1'"));
+    proxy.carry(&web(), incoming).unwrap();
+    assert_eq!(proxy.record().outcome.end, End::ClientGone);
+}
+
+#[test]
+fn tls_with_a_stream_inside_ends_here() {
+    let (authority, target) = (Authority::new(), Target::echo());
+    authority.issue("web", &["localhost"]);
+    let proxy =
+        Proxy::builder().with(&test_route(target.address, &format!("tls = {{{}}}", authority.tls("web"))));
+    let client = carried(&proxy);
+    let name = "localhost".try_into().unwrap();
+    let connection = rustls::ClientConnection::new(authority.client(None), name).unwrap();
+    let mut tls = rustls::StreamOwned::new(connection, Blocking(client.stream));
+
+    for n in 0..30 {
+        let piece = pattern::at(n, 0, 50_000);
+        tls.write_all(piece).unwrap();
+        tls.flush().unwrap();
+        let mut heard = vec![0; piece.len()];
+        tls.read_exact(&mut heard).unwrap();
+        assert!(heard == piece);
+    }
+    tls.conn.send_close_notify();
+    tls.flush().unwrap();
+    assert_eq!(tls.read_to_end(&mut Vec::new()).unwrap(), 0);
+
+    let record = proxy.record();
+    assert_eq!((record.outcome.end, record.no_close_notify), (End::Done, None));
+    assert!(record.client_tls.is_some());
+    assert_eq!(record.outcome.traffic.down.delivered, 1_500_000);
+    assert_eq!(client.resets.load(Relaxed), 0);
 }
 
 #[test]

@@ -1,7 +1,7 @@
 //! TLS at the two outer ends: a certificate authority, a client and a target. They use another rustls interface than
 //! the program, so that one does not hide the faults of the other.
 
-use std::io::{Read, Write};
+use std::io::{self, Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpStream};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -11,6 +11,7 @@ use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
 use rustls::{ClientConfig, ClientConnection, RootCertStore, ServerConfig, ServerConnection, StreamOwned};
 use tempfile::TempDir;
+use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream};
 
 use super::{Close, Connection, TIMEOUT, Target, pattern};
 
@@ -143,7 +144,7 @@ impl TlsConnection {
     }
 
     /// Finishes the handshake, or returns its error.
-    pub(crate) fn handshake(&mut self) -> std::io::Result<()> {
+    pub(crate) fn handshake(&mut self) -> io::Result<()> {
         while self.tls.conn.is_handshaking() {
             self.tls.conn.complete_io(&mut self.tls.sock)?;
         }
@@ -226,6 +227,30 @@ impl TlsConnection {
 
 /// The target's end of a secured connection; the first read or write performs the handshake.
 pub(crate) type TlsServed = StreamOwned<ServerConnection, TcpStream>;
+
+/// A stream within this process, whose reads and writes wait.
+pub(crate) struct Blocking(pub(crate) DuplexStream);
+
+fn wait<T>(work: impl Future<Output = io::Result<T>>) -> io::Result<T> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();
+    runtime.block_on(async { tokio::time::timeout(TIMEOUT, work).await? })
+}
+
+impl Read for Blocking {
+    fn read(&mut self, room: &mut [u8]) -> io::Result<usize> {
+        wait(self.0.read(room))
+    }
+}
+
+impl Write for Blocking {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        wait(self.0.write(bytes))
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
 
 /// A target that speaks TLS; `serve` handles each connection in its own thread.
 pub(crate) fn tls_target(

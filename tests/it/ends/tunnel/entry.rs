@@ -151,21 +151,19 @@ fn a_place_in_the_queue_is_left_by_a_visitor_whose_connection_is_gone() {
 }
 
 #[test]
-fn a_name_that_is_no_route_and_a_route_that_needs_a_socket_are_refused_alike() {
+fn a_name_that_is_no_route_is_refused_with_its_cause() {
     let service = Target::echo();
-    let (proxy, other) = route("accept_proxy = ['127.0.0.1']", &service);
+    let (proxy, other) = route("", &service);
     let mut nowhere = open(visitor("192.0.2.7:1"));
     nowhere.to = loopgate::address::There::Service("nowhere".into());
 
-    for open in [nowhere, open(visitor("192.0.2.7:1"))] {
-        let mut refused = other.opened(open);
-        let Frame::Failed(content) = refused.receive_frame() else { panic!("it is told that it failed") };
-        let content = String::from_utf8(content).unwrap();
-        assert!(content.contains(r#""cause":"tunnel_refused""#), "{content}");
-        expect_reset(&mut refused, Reason::NoTarget);
-    }
+    let mut refused = other.opened(nowhere);
+    let Frame::Failed(content) = refused.receive_frame() else { panic!("it is told that it failed") };
+    let content = String::from_utf8(content).unwrap();
+    assert!(content.contains(r#""cause":"tunnel_refused""#), "{content}");
+    expect_reset(&mut refused, Reason::NoTarget);
 
-    assert!(matches!(&other.refused()[..], [CarryRefused::NoRoute(_), CarryRefused::NeedsSocket { .. }]));
+    assert!(matches!(&other.refused()[..], [CarryRefused::NoRoute(_)]));
     assert!(proxy.records().is_empty());
 }
 

@@ -3,9 +3,11 @@
 
 mod cut;
 mod entry;
+mod first_bytes;
 mod links;
 mod proxied;
 mod reached;
+mod tls;
 mod whole;
 
 use std::net::SocketAddr;

@@ -275,16 +275,26 @@ fn an_end_that_never_says_that_it_is_done_loses_its_connection_alone() {
 }
 
 #[test]
-fn tls_of_clients_ends_before_the_tunnel_and_tls_with_a_target_is_made_behind_it() {
-    let (here, address, pool) = opener("target_tls = {}", &["tunnel:home/web"]);
-    let _there = pool.spoken();
+fn a_handshake_with_a_target_in_a_tunnel_follows_the_answer_of_the_other_end() {
+    let (here, address, pool) = opener("target_tls = {name = 'a.example'}", &["tunnel:home/web"]);
+    let mut there = pool.spoken();
+    let mut client = Connection::to(address);
+    client.send(b"a question");
+    there.receive_open();
 
-    assert!(Connection::is_reset_at_once("127.0.0.1", address));
+    there.send(&Frame::Opened);
+    let hello = there.receive_body(1);
+    assert_eq!(hello[0], 22, "it is the first record of a handshake");
+    there.send_body(b"220 mail.example ESMTP\r\n");
 
+    // An alert of TLS, and why the session is cut.
+    assert_eq!(there.receive_body(1)[0], 21);
+    assert_eq!(there.receive_frame(), Frame::Reset(Reason::TlsFailed));
+    assert_eq!(client.receive_close(), Close::Reset);
     let record = here.record();
-    assert_eq!(record.outcome.end, End::NoTarget(Cause::TlsRefused));
-    assert!(record.hint().unwrap().contains("set target_tls in the route there"), "{record}");
-    pool.wait_for(1, 0);
+    assert_eq!(record.outcome.end, End::NoTarget(Cause::NoTls), "{record}");
+    assert!(record.hint().unwrap().contains("does not speak TLS"), "{record}");
+    pool.wait_for(0, 1);
 }
 
 #[test]

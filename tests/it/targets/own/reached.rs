@@ -1,6 +1,6 @@
 //! Which of several targets a client reaches, how an embedder's own target is reached, and the record if it is not.
 
-use std::io;
+use std::io::{self, Read, Write};
 use std::net::SocketAddr;
 use std::os::unix::net::UnixStream;
 use std::sync::atomic::Ordering::Relaxed;
@@ -14,7 +14,8 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::runtime::Handle;
 
 use super::{By, Inside, block_on, declare, name, net, proxy_to, route, taken, to};
-use crate::harness::{ClosedPort, Connection, Target, wait_until};
+use crate::harness::tls::{Authority, Blocking};
+use crate::harness::{Close, ClosedPort, Connection, Target, wait_until};
 
 const MIB: usize = 1 << 20;
 
@@ -149,22 +150,49 @@ fn a_way_of_ones_own_may_give_a_socket() {
 }
 
 #[test]
-fn a_header_reaches_a_stream_and_tls_says_that_it_needs_a_socket() {
+fn a_header_reaches_a_stream_and_tls_is_spoken_to_it() {
     let (inside, mut served) = Inside::manual();
-    let (_proxy, address) = proxy_to("send_proxy = 'v1'", to(&inside));
-    let client = Connection::to(address);
+    let authority = Authority::new();
+    authority.issue("web", &["a.example"]);
+    let keys = format!(
+        "send_proxy = 'v1'\ntarget_tls = {{ca = '{}', name = 'a.example'}}",
+        authority.file("ca.pem").display()
+    );
+    let (proxy, address) = proxy_to(&keys, to(&inside));
+    let mut client = Connection::to(address);
     let mut served = taken(&mut served);
     let header = format!("PROXY TCP4 127.0.0.1 127.0.0.1 {} {}\r\n", client.local().port(), address.port());
     let mut heard = vec![0; header.len()];
     block_on(served.read_exact(&mut heard)).unwrap();
     assert_eq!(heard, header.as_bytes());
 
-    let (proxy, address) =
-        proxy_to("target_tls = {verify = 'none', name = 'a.example'}", to(&Inside::echo()));
-    assert!(Connection::is_reset_at_once("127.0.0.1", address));
+    let connection = rustls::ServerConnection::new(authority.server("web", false)).unwrap();
+    let mut tls = rustls::StreamOwned::new(connection, Blocking(served));
+    client.send(b"a question");
+    client.finish();
+    let mut heard = Vec::new();
+    tls.read_to_end(&mut heard).unwrap();
+    assert_eq!(heard, b"a question");
+    tls.write_all(b"the answer").unwrap();
+    tls.conn.send_close_notify();
+    tls.flush().unwrap();
+    drop(tls);
+
+    assert_eq!(client.receive_all(), (b"the answer".to_vec(), Close::Fin));
     let record = proxy.record();
-    assert_eq!(record.outcome.end, End::NoTarget(Cause::TlsRefused));
-    assert!(record.to_string().contains("TLS with a target needs a socket"), "{record}");
+    assert_eq!(record.outcome.end, End::Done, "{record}");
+    assert!(record.target_tls.is_some());
+}
+
+#[test]
+fn a_stream_that_speaks_no_tls_is_a_target_that_cannot_be_spoken_to() {
+    let keys = "target_tls = {verify = 'none', name = 'a.example'}";
+    let (proxy, address) = proxy_to(keys, to(&Inside::echo()));
+
+    assert!(Connection::is_reset_at_once("127.0.0.1", address));
+
+    let record = proxy.record();
+    assert_eq!(record.outcome.end, End::NoTarget(Cause::TlsRefused), "{record}");
 }
 
 #[test]

@@ -75,7 +75,7 @@ pub(super) fn build(
 
 fn route(draft: Draft, desk: &mut Desk<'_, '_>) -> Option<Route> {
     validate::check(&draft, desk.problems);
-    there::check(&draft, desk.defaults, desk.problems);
+    there::check(&draft, desk.problems);
     headers::check(&draft, desk.defaults, desk.problems);
     entry::check(&draft, &entry::limits(&draft, desk.defaults), desk.problems);
     let is_whole = !draft.listen.is_empty() && !draft.targets.is_empty();

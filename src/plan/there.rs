@@ -4,8 +4,7 @@ use std::collections::BTreeSet;
 
 use super::draft::Draft;
 use crate::address::{ListenAddress, ListenThere, Protocol, There, TunnelName};
-use crate::config::{Place, Problem, Settings, Written, WrittenTarget, WrittenTunnelOf};
-use crate::units::OrOff;
+use crate::config::{Place, Problem, Written, WrittenTarget, WrittenTunnelOf};
 
 /// Adds a problem for each place in a tunnel that the configuration does not have.
 pub(super) fn known(drafts: &[Draft], tunnels: &[WrittenTunnelOf], problems: &mut Vec<Problem>) {
@@ -49,15 +48,13 @@ fn dials(draft: &Draft) -> impl Iterator<Item = &WrittenTarget> {
 }
 
 /// Adds a problem for each part of a route that cannot be in a tunnel.
-pub(super) fn check(draft: &Draft, defaults: &Settings, problems: &mut Vec<Problem>) {
+pub(super) fn check(draft: &Draft, problems: &mut Vec<Problem>) {
     if draft.protocol == Protocol::Udp {
         datagrams(draft, problems);
         return;
     }
     names(draft, problems);
     itself(draft, problems);
-    sockets(draft, defaults, problems);
-    target_tls(draft, problems);
 }
 
 fn datagrams(draft: &Draft, problems: &mut Vec<Problem>) {
@@ -106,55 +103,5 @@ fn itself(draft: &Draft, problems: &mut Vec<Problem>) {
             let problem = problem.also(place.clone(), "it listens in it here");
             problems.push(problem.help("give it another name here, or dial the service itself"));
         }
-    }
-}
-
-/// Keys that need the visitor's own connection, which is at the other end.
-fn sockets(draft: &Draft, defaults: &Settings, problems: &mut Vec<Problem>) {
-    let Some((there, listen)) = listens(draft).next() else { return };
-    let (own, hello) = (&draft.settings, draft.hello.as_ref());
-    let first = |list: &Option<Vec<Written<_>>>| list.iter().flatten().next().map(|it| it.place.clone());
-    let timeout = |it: &Option<Written<OrOff<_>>>| {
-        it.as_ref().filter(|it| it.value.0.is_some()).map(|it| it.place.clone())
-    };
-    let of_defaults = |is_own: bool, place: Option<Place>| place.filter(|_| !is_own);
-    let keys = [
-        ("tls", own.tls.place.clone(), None),
-        (
-            "accept_proxy",
-            first(&own.accept_proxy),
-            of_defaults(own.accept_proxy.is_some(), first(&defaults.accept_proxy)),
-        ),
-        (
-            "client_timeout",
-            timeout(&own.client_timeout),
-            of_defaults(own.client_timeout.is_some(), timeout(&defaults.client_timeout)),
-        ),
-    ];
-    let hellos =
-        hello.iter().flat_map(|hello| &hello.keys).map(|(key, place)| (*key, Some(place.clone()), None));
-    for (key, of_route, of_defaults) in keys.into_iter().chain(hellos) {
-        let message = format!("not in this version: {key} for clients that come by a tunnel, as by {there}");
-        if let Some(place) = of_route {
-            let help = format!("leave it out, or set it at the other end of tunnel {}", there.tunnel);
-            problems.push(
-                Problem::new(place, draft.key(key), message).help(help).also(listen.clone(), "by this"),
-            );
-        } else if of_defaults.is_some() {
-            let help = format!("write {key} = \"off\" in the route: that of [defaults] is meant for others");
-            problems.push(Problem::new(listen.clone(), draft.key("listen"), message).help(help));
-        }
-    }
-}
-
-fn target_tls(draft: &Draft, problems: &mut Vec<Problem>) {
-    let Some(place) = &draft.settings.target_tls.place else { return };
-    if let Some(target) = dials(draft).next() {
-        let message = "not in this version: TLS with a target at the other end of a tunnel";
-        let problem = Problem::new(place.clone(), draft.key("target_tls"), message);
-        let problem = problem.also(target.address.place.clone(), "this one");
-        problems.push(
-            problem.help("leave it out: the tunnel is secured; or set it in the route at the other end"),
-        );
     }
 }

@@ -236,7 +236,10 @@ impl Desk<'_, '_> {
     }
 
     fn target_has_name(&mut self, draft: &Draft) -> Option<()> {
-        if draft.targets.iter().all(|target| server_name(target.address.value.first()).is_some()) {
+        let mut targets = draft.targets.iter().map(|target| target.address.value.first());
+        // A route that the other end of a tunnel asks for is written without an address: its target is what that end offers.
+        let is_asked_for = draft.listen.is_empty();
+        if !is_asked_for && targets.all(|target| server_name(target).is_some()) {
             return Some(());
         }
         let message = "the name that the target's certificate must have is unknown".into();

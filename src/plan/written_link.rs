@@ -197,11 +197,6 @@ pub(super) fn check_defaults(path: &str, defaults: &Settings, problems: &mut Vec
         ("source", defaults.source.iter().flatten().next().and_then(|it| place(&it.place)), at_other_end),
         ("interface", defaults.interface.as_ref().and_then(|it| place(&it.place)), at_other_end),
         ("proxy_url", defaults.proxy_url.as_ref().and_then(|it| place(&it.place)), at_other_end),
-        (
-            "target_tls",
-            defaults.target_tls.place.clone(),
-            "not in this version: TLS with a target at the other end of a tunnel",
-        ),
     ];
     for (key, place, message) in keys {
         if let Some(place) = place {

@@ -19,6 +19,10 @@ fn every_configuration_loads() {
     let key = keys.path().join("tunnel.key");
     fs::write(&key, PRIVATE_KEY).unwrap();
     fs::set_permissions(&key, fs::Permissions::from_mode(0o600)).unwrap();
+    let files = fs::read_dir(root().join("tests/configs/files")).unwrap().map(Result::unwrap);
+    for file in files.filter(|file| file.path().is_file()) {
+        fs::copy(file.path(), keys.path().join(file.file_name())).unwrap();
+    }
     let beside_a_key = keys.path().join("page.md").display().to_string();
 
     for page in all() {

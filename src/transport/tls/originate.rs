@@ -17,7 +17,7 @@ use super::{
     Certificate, CloseNotify, MaxVersion, MinVersion, Pair, Pin, Sni, TargetName, old_version, pin, provider,
     versions,
 };
-use crate::address::{Host, TargetAddress};
+use crate::address::{Host, TargetAddress, TargetThere, There};
 use crate::units::OrOff;
 
 /// The number of sessions per route that are kept for resumption.
@@ -132,8 +132,12 @@ impl fmt::Debug for TlsOrigination {
     }
 }
 
-/// The name that the certificate of a target must have if none is configured; a Unix socket has none.
+/// The name that the certificate of a target must have if none is configured; a Unix socket has none, nor has a service that
+/// the other end of a tunnel offers by the name of its route.
 pub fn server_name(target: &TargetAddress) -> Option<ServerName<'static>> {
+    if let Some(TargetThere { to: There::Address(address), .. }) = target.there() {
+        return server_name(address);
+    }
     match target.net()?.0 {
         Host::Name(name) => ServerName::try_from(name.to_string()).ok(),
         literal => literal.ip().map(ServerName::from),

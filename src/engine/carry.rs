@@ -77,10 +77,7 @@ impl Handle {
 }
 
 /// What a session needs to start.
-fn way(
-    cx: &Context,
-    route: &RouteId,
-) -> Result<(Arc<RouteRuntime>, OwnedSemaphorePermit), CarryRefused> {
+fn way(cx: &Context, route: &RouteId) -> Result<(Arc<RouteRuntime>, OwnedSemaphorePermit), CarryRefused> {
     let runtime = cx.routes.lock().unwrap_or_else(PoisonError::into_inner).get(route).cloned();
     let runtime = runtime.ok_or_else(|| CarryRefused::NoRoute(route.clone()))?;
     let permit = cx.slots.clone().try_acquire_owned().map_err(|_| CarryRefused::Full)?;

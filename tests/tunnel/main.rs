@@ -27,6 +27,7 @@ mod refused;
 mod relay;
 mod reload;
 mod restarts;
+mod settings;
 mod silence;
 mod strangers;
 mod visitors;

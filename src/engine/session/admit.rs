@@ -38,11 +38,7 @@ pub(crate) fn on_accept(runtime: &RouteRuntime, incoming: &Incoming) -> Result<O
 
 /// Decides about the client that a PROXY header names, as if it had connected itself; a proxy that connects on its own
 /// behalf is the client. Through a tunnel both come by its other end.
-pub(crate) fn decide_again(
-    session: &Session,
-    header: &Header,
-    socket: Option<&Stream>,
-) -> Result<(), End> {
+pub(crate) fn decide_again(session: &Session, header: &Header, socket: Option<&Stream>) -> Result<(), End> {
     let (own, tunnel) = (session.entry.client(), session.entry.live().came_by());
     let (applicant, who) = match header.ends {
         Ends::Net { client, .. } => (Applicant::of(&Client::Net(client), tunnel), Who::Address(client.ip())),

@@ -51,9 +51,7 @@ async fn send_greeting(
     match (tls, link) {
         (None, _) => Ok(None),
         (Some(tls), Link::Socket(stream)) => Ok(Some(Box::new(secure(&*stream, tls, target).await?))),
-        (Some(tls), Link::Custom(custom)) => {
-            Ok(Some(Box::new(secure(custom.stream(), tls, target).await?)))
-        }
+        (Some(tls), Link::Custom(custom)) => Ok(Some(Box::new(secure(custom.stream(), tls, target).await?))),
         // One that a session takes is greeted where it is opened.
         (Some(_), Link::Carrier(_)) => Err(Cause::TlsRefused.into()),
     }

@@ -138,7 +138,11 @@ fn a_visitor_without_the_header_that_is_wanted_is_told_apart_at_both_ends() {
         }
         assert_eq!(client.receive_all(), (Vec::new(), Close::Reset));
         let (here, there) = (ends.here.record(), ends.there.record());
-        assert_eq!((here.outcome.end, there.outcome.end), (End::BadHeader, End::BadHeader), "{here}\n{there}");
+        assert_eq!(
+            (here.outcome.end, there.outcome.end),
+            (End::BadHeader, End::BadHeader),
+            "{here}\n{there}"
+        );
         assert_eq!(there.outcome.phase, Phase::Identify);
         there.hint().unwrap().to_owned()
     };

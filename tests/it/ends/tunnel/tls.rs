@@ -59,7 +59,8 @@ fn tls_ends_beside_the_service_and_its_megabytes_arrive_whole_both_ways() {
             client.tls.conn.set_buffer_limit(None);
             let mut wire = Vec::new();
             for at in (0..8 * MIB).step_by(crate::harness::pattern::MOST) {
-                let piece = crate::harness::pattern::at(n, at, crate::harness::pattern::MOST.min(8 * MIB - at));
+                let piece =
+                    crate::harness::pattern::at(n, at, crate::harness::pattern::MOST.min(8 * MIB - at));
                 client.tls.conn.writer().write_all(piece).unwrap();
                 while client.tls.conn.wants_write() {
                     client.tls.conn.write_tls(&mut wire).unwrap();
@@ -143,7 +144,11 @@ fn a_reset_of_either_side_reaches_the_other_and_looks_like_no_end() {
     drop(client);
     assert_eq!(served.receive_close(), Close::Reset);
     let (here, there) = (ends.here.record(), ends.there.record());
-    assert_eq!((here.outcome.end, there.outcome.end), (End::ClientReset, End::ClientReset), "{here}\n{there}");
+    assert_eq!(
+        (here.outcome.end, there.outcome.end),
+        (End::ClientReset, End::ClientReset),
+        "{here}\n{there}"
+    );
 
     ends.add_carrier();
     let (mut client, mut served) = asked(&ends, &authority, &service);
@@ -152,7 +157,11 @@ fn a_reset_of_either_side_reaches_the_other_and_looks_like_no_end() {
     let mut received = Vec::new();
     client.tls.read_to_end(&mut received).expect_err("it does not look whole");
     let (here, there) = (ends.here.record(), ends.there.record());
-    assert_eq!((here.outcome.end, there.outcome.end), (End::TargetReset, End::TargetReset), "{here}\n{there}");
+    assert_eq!(
+        (here.outcome.end, there.outcome.end),
+        (End::TargetReset, End::TargetReset),
+        "{here}\n{there}"
+    );
 }
 
 #[test]
@@ -167,7 +176,11 @@ fn a_visitor_that_resets_while_its_answer_is_on_its_way_though_it_has_ended_is_n
     drop(client);
 
     let (here, there) = (ends.here.record(), ends.there.record());
-    assert_eq!((here.outcome.end, there.outcome.end), (End::ClientReset, End::ClientReset), "{here}\n{there}");
+    assert_eq!(
+        (here.outcome.end, there.outcome.end),
+        (End::ClientReset, End::ClientReset),
+        "{here}\n{there}"
+    );
 }
 
 #[test]
@@ -362,6 +375,10 @@ fn a_reset_of_a_target_that_speaks_tls_in_a_tunnel_is_passed_on() {
 
     assert_eq!(client.receive_close(), Close::Reset);
     let (here, there) = (ends.here.record(), ends.there.record());
-    assert_eq!((here.outcome.end, there.outcome.end), (End::TargetReset, End::TargetReset), "{here}\n{there}");
+    assert_eq!(
+        (here.outcome.end, there.outcome.end),
+        (End::TargetReset, End::TargetReset),
+        "{here}\n{there}"
+    );
     wait_until("the connection is lost", || (ends.pool.lost() == 1).then_some(()));
 }

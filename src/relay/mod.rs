@@ -16,6 +16,7 @@ mod half;
 mod paced;
 mod pump;
 mod reset;
+mod seals;
 mod socket;
 mod splice;
 mod throttle;
@@ -35,10 +36,11 @@ pub use half::{HEADROOM, Half, Input, MAX_KEPT};
 pub use paced::Pace;
 use pump::Pump;
 pub use reset::{abort, last_words, reset};
+pub use seals::Seals;
 pub use socket::Socket;
 pub use splice::prepare_thread;
 use throttle::{Throttle, Unlimited};
-pub use tls::{Seals, TlsHalf};
+pub use tls::TlsHalf;
 
 /// The result of a relay.
 #[derive(Clone, Copy, Debug)]

@@ -15,41 +15,11 @@ use tokio::io::ReadBuf;
 use super::broken::{Trouble, reset_by};
 use super::carried::Carried;
 use super::half::{HEADROOM, Half, Input, MAX_KEPT, Sent};
-use super::socket::Socket;
 use crate::outcome::{End, Side};
-use crate::transport::Stream;
 use crate::transport::tls::{self, CloseNotify, Sealed, Wire};
 
 /// Room for close_notify.
 const END_ROOM: usize = 256;
-
-/// Which of the two connections of a session use TLS, and their state.
-#[derive(Default)]
-pub struct Seals {
-    /// The client's.
-    pub client: Option<Box<Sealed>>,
-    /// The target's.
-    pub target: Option<Box<Sealed>>,
-}
-
-impl Seals {
-    /// Whether neither uses TLS.
-    pub fn is_empty(&self) -> bool {
-        self.client.is_none() && self.target.is_none()
-    }
-
-    /// These two connections as halves, each with its TLS state.
-    pub fn halves<'a>(self, client: &'a Stream, target: &'a Stream) -> [Box<dyn Half + 'a>; 2] {
-        [half(client, self.client, Side::Client), half(target, self.target, Side::Target)]
-    }
-}
-
-fn half<'a>(stream: &'a Stream, records: Option<Box<Sealed>>, side: Side) -> Box<dyn Half + 'a> {
-    match records {
-        Some(records) => Box::new(TlsHalf::new(Socket::new(stream), records, side)),
-        None => Box::new(Socket::new(stream)),
-    }
-}
 
 /// A connection with TLS records.
 pub struct TlsHalf<H> {

@@ -292,3 +292,7 @@ impl<H: Half + ?Sized> Half for Ahead<H> {
         self.half.reset(why);
     }
 }
+
+#[cfg(test)]
+#[path = "ahead_tests.rs"]
+mod tests;

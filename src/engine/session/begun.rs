@@ -18,6 +18,7 @@ pub(super) struct Begun<'s> {
     session: &'s Session,
 }
 
+#[allow(clippy::large_enum_variant, reason = "it stands in the future of one dial, which is boxed")]
 enum Stage {
     /// OPEN is not answered yet.
     Asked(Engaged),

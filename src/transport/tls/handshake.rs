@@ -239,7 +239,7 @@ impl Shaking {
             self.step();
             if let Some(error) = self.error.take() {
                 // A peer that does not take it is gone, or would not have read it.
-                poll_fn(|cx| Poll::Ready(try_write(cx, &mut stream, &self.unsent))).await;
+                poll_fn(|cx| try_write(cx, &mut stream, &self.unsent)).await;
                 return Err(Failed::Tls(error, self.first));
             }
             write(&mut stream, &mut self.unsent).await?;
@@ -277,9 +277,10 @@ async fn write(stream: &mut (impl AsyncWrite + Unpin), bytes: &mut Vec<u8>) -> i
     stream.flush().await
 }
 
-/// Writes what the stream takes at once.
-fn try_write(cx: &mut Context<'_>, stream: &mut (impl AsyncWrite + Unpin), bytes: &[u8]) {
+/// Writes what the stream takes at once, and is ready in any case.
+fn try_write(cx: &mut Context<'_>, stream: &mut (impl AsyncWrite + Unpin), bytes: &[u8]) -> Poll<()> {
     if Pin::new(&mut *stream).poll_write(cx, bytes).is_ready() {
         let _ = Pin::new(stream).poll_flush(cx);
     }
+    Poll::Ready(())
 }

@@ -3,7 +3,7 @@
 use std::io::{Read, Write};
 use std::net::Shutdown;
 
-use loopgate::outcome::{Cause, End, Phase, Side, Sides};
+use loopgate::outcome::{Cause, Client, End, Phase, Side, Sides};
 use loopgate::transport::tunnel::frame::{Frame, Reason};
 
 use super::Ends;
@@ -356,6 +356,27 @@ fn tls_on_every_stretch_carries_what_it_carries_on_one() {
     assert_eq!((here.outcome.end, there.outcome.end), (End::Done, End::Done), "{here}\n{there}");
     assert_eq!((here.no_close_notify, there.no_close_notify), (None, None));
     ends.pool.wait_for(1, 0);
+}
+
+#[test]
+fn a_header_of_a_proxy_a_hello_and_what_follows_may_come_in_one_piece() {
+    let (authority, service) = (authority(), Target::echo());
+    let names = format!("names = {{ 'localhost' = '{}' }}\naccept_proxy = ['127.0.0.1']", service.address);
+    let there = format!("{names}\nclient_timeout = '20s'\ntls = {{{}}}", authority.tls("web"));
+    let ends = Ends::with("", &there, ClosedPort::port().address);
+    let mut client = secured(&ends, &authority);
+    let mut first = b"PROXY TCP4 192.0.2.7 198.51.100.1 4711 443\r\n".to_vec();
+    client.tls.conn.write_tls(&mut first).unwrap();
+
+    client.tls.sock.write_all(&first).unwrap();
+    client.send_with_the_handshake(b"hello");
+
+    assert_eq!(client.receive(5), b"hello");
+    client.finish();
+    assert_eq!(client.receive_all(), (Vec::new(), Close::Fin));
+    let record = ends.there.record();
+    assert_eq!(record.client, Client::Net("192.0.2.7:4711".parse().unwrap()), "{record}");
+    assert_eq!((record.outcome.end, record.name.as_deref()), (End::Done, Some("localhost")));
 }
 
 #[test]

@@ -197,8 +197,19 @@ fn a_visitor_that_ends_in_tls_alone_does_not_hold_the_session() {
     served.finish();
 
     assert_eq!(client.receive_all(), (b"the answer".to_vec(), Close::Fin));
-    assert_eq!(ends.there.record().outcome.end, End::Done);
     drop(client);
+    assert_eq!(ends.there.record().outcome.end, End::Done);
+    ends.pool.wait_for(1, 0);
+
+    // One that keeps its connection for ever costs the tunnel a connection, and nothing else.
+    let (mut client, mut served) = asked(&ends, &authority, &service);
+    client.tls.conn.send_close_notify();
+    client.tls.flush().unwrap();
+    assert_eq!(served.receive_close(), Close::Fin);
+    served.finish();
+    assert_eq!(client.receive_all(), (Vec::new(), Close::Fin));
+    assert_eq!(ends.there.record().outcome.end, End::Done);
+    ends.pool.wait_for(1, 1);
 }
 
 #[test]

@@ -28,6 +28,9 @@ pub(super) struct At<'p> {
 pub(super) fn unknown(at: At<'_>, place: Place, path: String, key: &str) -> Problem {
     let At { top, section, pattern } = at;
     let is_top = pattern.is_empty();
+    if let Some(help) = of_another_program(key).filter(|_| is_top) {
+        return Problem::new(place, path, "this belongs to no file of Loopgate").help(help);
+    }
     // A key that another program calls so is suggested before a key of this name in another table.
     if let (None, Some(table)) = (alias(section, key), elsewhere(at, key)) {
         let message = match is_top {
@@ -78,6 +81,17 @@ pub(super) fn shared_limit(pattern: &str, key: &str, is_table: bool) -> Option<&
         "routes share no limits by name: one route with several addresses in listen shares its own, and max_connections of \
          a target counts the sessions of every route to it",
     )
+}
+
+/// How to convert the file of another program, told by a table or key that only such a file has at its top.
+fn of_another_program(key: &str) -> Option<&'static str> {
+    match key {
+        "client" | "server" => Some("if this is a file of rathole: loopgate import --from rathole FILE"),
+        "proxies" | "visitors" | "common" | "serverAddr" | "serverPort" | "bindAddr" | "bindPort"
+        | "allowPorts" => Some("if this is a file of frp: loopgate import --from frp FILE"),
+        "endpoints" => Some("if this is a file of realm: loopgate import --from realm FILE"),
+        _ => None,
+    }
 }
 
 /// The table that has the key; among several, one under this one, and one that is under the defaults if and only if this

@@ -12,15 +12,18 @@ use crate::import::{self, Imported, Program, unsupported};
 use crate::units::quoted;
 
 pub(super) const HELP: &str = "\
-Programs: realm (TOML or JSON), rinetd, portunus, haproxy (mode tcp), socat, ssh
+Programs: realm (TOML or JSON), rinetd, portunus, haproxy (mode tcp), socat,
+ssh, rathole and frp (both ends)
 
-The configuration goes to standard output and loads as it is. Each setting that
-is not carried over, or works differently, is reported on standard error; one
+The configuration goes to standard output and loads as it is, but for the keys
+of tunnels: what to do about them is reported, in order. Each setting that is
+not carried over, or works differently, is reported on standard error; one
 that is not carried over is also a comment beside its route.
 
 Examples:
   loopgate import /etc/rinetd.conf > loopgate.toml
   loopgate import --from haproxy - < haproxy.cfg
+  loopgate import --from frp frpc.toml > loopgate.toml
   loopgate import -- ssh -N -L 8080:db:5432 host
 
 Exit codes:
@@ -165,6 +168,10 @@ fn print(name: &str, imported: &Imported) -> u8 {
         complain(&format!("error: {name}: no route could be carried over"));
         return code::CONFIG;
     };
+    if !imported.next.is_empty() {
+        let steps: Vec<String> = (1..).zip(&imported.next).map(|(n, step)| format!("{n}. {step}")).collect();
+        complain(&format!("next:\n{}", steps.join("\n")));
+    }
     answer(|out: &mut dyn Write| {
         out.write_all(toml.as_bytes())?;
         Ok(if imported.is_whole() { code::OK } else { INCOMPLETE })

@@ -4,6 +4,7 @@
 
 use std::collections::{BTreeSet, HashMap, HashSet};
 
+use super::link::Links;
 use super::message::{At, Fate, Note};
 use crate::config;
 
@@ -88,14 +89,16 @@ pub(super) struct Draft {
     numbers: HashMap<String, usize>,
     /// Settings of `[limits]` and `[log]`, with the table in the key.
     pub(super) process: Vec<Setting>,
+    /// The tunnels, and this machine's end of them.
+    pub(super) links: Links,
     pub(super) notes: Vec<Note>,
 }
 
 impl Draft {
     pub(super) fn new() -> Draft {
         let known = config::keys().into_iter().collect();
-        let (routes, names, numbers) = Default::default();
-        Draft { known, routes, names, numbers, process: Vec::new(), notes: Vec::new() }
+        let (routes, names, numbers, links) = Default::default();
+        Draft { known, routes, names, numbers, process: Vec::new(), links, notes: Vec::new() }
     }
 
     /// Adds a route. Its name is changed, if needed, to one that the configuration accepts and no other route has.
@@ -114,6 +117,11 @@ impl Draft {
 
     pub(super) fn ids(&self) -> Vec<RouteId> {
         (0..self.routes.len()).filter(|id| self.routes[*id].is_some()).map(RouteId).collect()
+    }
+
+    /// Whether the route was not left out.
+    pub(super) fn has(&self, id: RouteId) -> bool {
+        self.routes[id.0].is_some()
     }
 
     /// The route, unless it was left out.
@@ -163,6 +171,11 @@ impl Draft {
     /// Whether this version of the configuration has such a key in routes.
     pub(super) fn knows(&self, key: &str) -> bool {
         self.known.contains(&format!("routes.NAME.{key}"))
+    }
+
+    /// Whether this version of the configuration has such a key in tunnels.
+    pub(super) fn knows_of_link(&self, key: &str) -> bool {
+        self.known.contains(&format!("tunnels.NAME.{key}"))
     }
 
     /// Notes words that are not carried over; `why` also says what to write instead, if anything.

@@ -7,12 +7,15 @@
 //! names.
 
 mod draft;
+mod frp;
 mod haproxy;
+mod link;
 mod message;
 mod networks;
 mod portunus;
 mod print;
 mod prune;
+mod rathole;
 mod realm;
 mod rinetd;
 mod shell;
@@ -44,12 +47,24 @@ pub enum Program {
     Socat,
     /// Command lines of ssh, and `LocalForward` lines of its configuration.
     Ssh,
+    /// rathole: the file of a client, of a server, or of both.
+    Rathole,
+    /// frp: the file of a client or of a server; TOML, JSON or the INI of before version 0.52.
+    Frp,
 }
 
 impl Program {
     /// Every program.
-    pub const ALL: [Program; 6] =
-        [Program::Realm, Program::Rinetd, Program::Portunus, Program::Haproxy, Program::Socat, Program::Ssh];
+    pub const ALL: [Program; 8] = [
+        Program::Realm,
+        Program::Rinetd,
+        Program::Portunus,
+        Program::Haproxy,
+        Program::Socat,
+        Program::Ssh,
+        Program::Rathole,
+        Program::Frp,
+    ];
 
     /// Its name on the command line.
     pub fn name(self) -> &'static str {
@@ -60,6 +75,8 @@ impl Program {
             Program::Haproxy => "haproxy",
             Program::Socat => "socat",
             Program::Ssh => "ssh",
+            Program::Rathole => "rathole",
+            Program::Frp => "frp",
         }
     }
 
@@ -67,6 +84,9 @@ impl Program {
     pub fn guess(text: &str) -> Option<Program> {
         if let Some(program) = value::read(text).ok().and_then(|file| of_tree(&file)) {
             return Some(program);
+        }
+        if frp::is_text_of_it(text) {
+            return Some(Program::Frp);
         }
         let lines = || text.lines().map(str::trim).filter(|line| !line.is_empty() && !line.starts_with('#'));
         let words: Vec<&str> = lines().filter_map(first_word).collect();
@@ -92,6 +112,10 @@ fn of_tree(file: &value::Node) -> Option<Program> {
         Some(Program::Realm)
     } else if has("rule") {
         Some(Program::Portunus)
+    } else if frp::is_of_it(has) {
+        Some(Program::Frp)
+    } else if rathole::is_of_it(entries) {
+        Some(Program::Rathole)
     } else {
         None
     }
@@ -104,6 +128,8 @@ pub struct Imported {
     pub toml: Option<String>,
     /// The notes, in the order of the file's lines.
     pub notes: Vec<Note>,
+    /// What is to be done by hand before it runs, in order.
+    pub next: Vec<String>,
 }
 
 impl Imported {
@@ -126,6 +152,8 @@ pub fn import(program: Program, file: &str, text: &str) -> Result<Imported, Stri
         Program::Haproxy => haproxy::read(text, &mut draft),
         Program::Socat => socat::read(text, &mut draft),
         Program::Ssh => ssh::read(text, &mut draft),
+        Program::Rathole => rathole::read(text, &mut draft)?,
+        Program::Frp => frp::read(text, &mut draft)?,
     }
     Ok(finish(draft, program, file))
 }
@@ -146,12 +174,13 @@ pub fn import_words(program: Program, words: &[String]) -> Result<Imported, Stri
 
 fn finish(mut draft: Draft, program: Program, file: &str) -> Imported {
     let toml = prune::settle(&mut draft, &plain(file, 200), program.name());
+    let next = if toml.is_some() { draft.steps() } else { Vec::new() };
     let mut notes = draft.notes;
     // A line of a section that several routes share gets one note.
     let mut seen = BTreeSet::new();
     notes.retain(|note| seen.insert((note.line, note.words.clone(), note.why.clone())));
     notes.sort_by_key(|note| note.line);
-    Imported { toml, notes }
+    Imported { toml, notes, next }
 }
 
 #[cfg(test)]
@@ -200,6 +229,36 @@ mod tests {
         "listen_ports = \"1-3\"",
         "target = \"h:1-3\"",
         "{\"endpoints\": [{\"listen\": 1}]}",
+        "[client]",
+        "remote_addr = \"vps:2333\"",
+        "[client.services.ssh]",
+        "local_addr = \"127.0.0.1:22\"",
+        "[server]",
+        "bind_addr = \"0.0.0.0:2333\"",
+        "[server.services.ssh]",
+        "transport = { type = \"tls\", tcp.proxy = \"socks5://a:b@c:1\" }",
+        "heartbeat_timeout = -9",
+        "serverAddr = \"vps\"",
+        "bindPort = 7000",
+        "allowPorts = [{ start = 1, end = 70000 }, { single = 9 }, 3]",
+        "[[proxies]]",
+        "type = \"tcp\"",
+        "type = \"stcp\"",
+        "localPort = 22",
+        "remotePort = 6000",
+        "healthCheck = { type = \"http\", path = \"/\" }",
+        "loadBalancer.group = \"a\"",
+        "plugin = { type = \"unix_domain_socket\", unixPath = \"/x\" }",
+        "transport.bandwidthLimit = \"1MB\"",
+        "[[visitors]]",
+        "serverName = \"a\"",
+        "[common]",
+        "server_addr = vps",
+        "[range:a]",
+        "local_port = 1-3,9",
+        "remote_port = 1-3,9",
+        "role = visitor",
+        "allow_ports = 1-9,a",
         "\\",
         "\"",
         "'",
@@ -228,8 +287,11 @@ mod tests {
             let text: String = lines.iter().map(line).collect();
             for program in Program::ALL {
                 let Ok(imported) = import(program, "f", &text) else { continue };
-                if let Some(toml) = &imported.toml {
-                    prop_assert!(crate::plan::parse("f", toml, &[]).is_ok(), "{toml}");
+                if let Some(toml) = &imported.toml
+                    && let Err(problems) = crate::plan::parse("", toml, &[])
+                {
+                    // Keys are made and pasted by hand.
+                    prop_assert!(problems.list.iter().all(prune::is_about_keys), "{problems}\n{toml}");
                 }
                 for note in &imported.notes {
                     prop_assert!(!note.render("f").contains(char::is_control));
@@ -249,6 +311,13 @@ mod tests {
             ("sudo socat TCP-LISTEN:80 TCP:h:80", Some(Program::Socat)),
             ("ssh -N -L 80:h:80 me@host", Some(Program::Ssh)),
             ("Host x\n  LocalForward 80 h:80", Some(Program::Ssh)),
+            ("[client]\nremote_addr = \"a:1\"\n[client.services.x]\n", Some(Program::Rathole)),
+            ("[server]\nbind_addr = \"a:1\"\n[server.services.x]\n", Some(Program::Rathole)),
+            ("[server]\nport = 1\n", None),
+            ("serverAddr = \"a\"\n[[proxies]]\n", Some(Program::Frp)),
+            ("{\"bindPort\": 7000}", Some(Program::Frp)),
+            ("# c\n[common]\nbind_port = 7000\n", Some(Program::Frp)),
+            ("serverAddr: a\nproxies:\n", Some(Program::Frp)),
             ("hello world", None),
         ] {
             assert_eq!(Program::guess(text), program, "{text}");

@@ -3,6 +3,7 @@
 use std::fmt::Write;
 
 use super::draft::{Draft, Route, Setting, Target, Toml};
+use super::link::{Link, PASTE};
 
 /// From this many routes on, keys with the same value in every route move to `[defaults]`.
 const SHARED_BY: usize = 2;
@@ -11,11 +12,24 @@ const SHARED_BY: usize = 2;
 pub(super) fn print(draft: &Draft, file: &str, program: &str) -> String {
     let shared = shared(draft);
     let mut out = format!("# Imported from {file} ({program}) by loopgate import.\n");
+    let steps = draft.steps();
+    if !steps.is_empty() {
+        out.push_str("#\n# Next:\n");
+    }
+    for (n, step) in (1..).zip(&steps) {
+        let _ = writeln!(out, "# {n}. {step}");
+    }
     if !shared.is_empty() {
         out.push_str("\n[defaults]\n");
         for setting in &shared {
             line(&mut out, setting.key, &setting.value);
         }
+    }
+    if let Some((listen, at)) = &draft.links.listen {
+        let _ = writeln!(out, "\n# {}\n[tunnel]\nlisten = {}", place(file, at.line), quoted(listen));
+    }
+    for link in &draft.links.all {
+        print_link(&mut out, link, file);
     }
     for route in draft.routes() {
         print_route(&mut out, route, file, &shared);
@@ -47,9 +61,31 @@ fn shared(draft: &Draft) -> Vec<Setting> {
     first.settings.iter().filter(in_all).cloned().collect()
 }
 
+/// A line of the imported file.
+fn place(file: &str, number: usize) -> String {
+    if number == 0 { file.to_owned() } else { format!("{file}:{number}") }
+}
+
+fn print_link(out: &mut String, link: &Link, file: &str) {
+    let _ = writeln!(out, "\n# {}", place(file, link.at.line));
+    for lack in &link.lacks {
+        let _ = writeln!(out, "# not carried: {lack}");
+    }
+    let _ = writeln!(out, "[tunnels.{}]", link.name);
+    if let Some(connect) = &link.connect {
+        line(out, "connect", &Toml::text(connect));
+    }
+    let _ = writeln!(out, "public_key = {}   # what `loopgate tunnel key` prints there", quoted(PASTE));
+    if !link.may_listen.is_empty() {
+        line(out, "may_listen", &Toml::List(link.may_listen.iter().map(|(may, _)| may.clone()).collect()));
+    }
+    for setting in &link.settings {
+        line(out, setting.key, &setting.value);
+    }
+}
+
 fn print_route(out: &mut String, route: &Route, file: &str, shared: &[Setting]) {
-    let place = if route.at.line == 0 { file.to_owned() } else { format!("{file}:{}", route.at.line) };
-    let _ = writeln!(out, "\n# {place}");
+    let _ = writeln!(out, "\n# {}", place(file, route.at.line));
     for lack in &route.lacks {
         let _ = writeln!(out, "# not carried: {lack}");
     }
@@ -142,7 +178,7 @@ fn written(value: &Toml) -> String {
 }
 
 /// A basic string of TOML, with special and invisible characters escaped.
-fn quoted(text: &str) -> String {
+pub(super) fn quoted(text: &str) -> String {
     let mut out = String::from('"');
     for c in text.chars() {
         match c {

@@ -3,7 +3,7 @@
 
 use super::draft::{Draft, guards};
 use super::message::At;
-use super::print::print;
+use super::print::{print, quoted};
 use crate::config::{Place, Problem};
 use crate::plan;
 
@@ -22,19 +22,29 @@ pub(super) fn settle(draft: &mut Draft, file: &str, program: &str) -> Option<Str
             draft.leave_out(id, &at, "the route has no target left");
         }
     }
+    // Who may write the imported file says nothing about the file that the tunnels are to stand in.
+    let checked_as = if draft.links.all.is_empty() { file } else { "" };
     for _ in 0..MAX_TURNS {
-        draft.routes().next()?;
+        if draft.routes().next().is_none() && !draft.links.stand_alone() {
+            return None;
+        }
         let text = print(draft, file, program);
-        match plan::parse(file, &text, &[]) {
-            Ok(_) => return Some(text),
-            Err(problems) => {
-                for problem in &problems.list {
-                    withdraw(draft, problem, &text);
-                }
-            }
+        let Err(problems) = plan::parse(checked_as, &text, &[]) else { return Some(text) };
+        let mut wrong = problems.list.iter().filter(|problem| !is_about_keys(problem)).peekable();
+        if wrong.peek().is_none() {
+            return Some(text);
+        }
+        for problem in wrong {
+            withdraw(draft, problem, &text);
         }
     }
     None
+}
+
+/// Whether a problem is that a key is still to be made, or to be pasted: no file of another program has it.
+pub(super) fn is_about_keys(problem: &Problem) -> bool {
+    let of_other_end = problem.key.strip_prefix("tunnels.").and_then(|rest| rest.strip_suffix(".public_key"));
+    problem.key == "tunnel.private_key" || of_other_end.is_some()
 }
 
 /// If a route takes only one target, keeps the first.
@@ -69,6 +79,12 @@ fn withdraw(draft: &mut Draft, problem: &Problem, text: &str) {
                 }
             }
         }
+        Some("tunnel") => {
+            if let Some((_, at)) = draft.links.listen.take() {
+                draft.lost(None, &at, why);
+            }
+        }
+        Some("tunnels") => withdraw_from_link(draft, name, key, problem, text, &why),
         Some("limits" | "log") => {
             let gone = draft.process.iter().position(|setting| setting.key == problem.key);
             if let Some(at) = gone.map(|gone| draft.process.remove(gone).at) {
@@ -101,6 +117,28 @@ fn withdraw_from_route(draft: &mut Draft, name: &str, key: &str, why: &str) {
         }
         None => draft.leave_out(id, &whole, why),
     }
+}
+
+/// A rejected entry or setting of a tunnel is withdrawn alone; anything else that is rejected takes the tunnel with it.
+fn withdraw_from_link(draft: &mut Draft, name: &str, key: &str, problem: &Problem, text: &str, why: &str) {
+    let Some(at) = draft.links.all.iter().position(|link| link.name == name) else { return };
+    let link = &mut draft.links.all[at];
+    let lost = match key {
+        "may_listen" => {
+            let entry = match &problem.place {
+                Place::Text(span) => text.get(span.clone()).unwrap_or_default(),
+                _ => "",
+            };
+            let found = link.may_listen.iter().position(|(may, _)| quoted(may) == entry);
+            found.or(link.may_listen.len().checked_sub(1)).map(|found| link.may_listen.remove(found).1)
+        }
+        key => {
+            let found = link.settings.iter().position(|setting| setting.key == key);
+            found.map(|found| link.settings.remove(found).at)
+        }
+    };
+    let at = lost.unwrap_or_else(|| draft.links.all.remove(at).at);
+    draft.lost(None, &at, why);
 }
 
 /// Handles a problem without a key: withdraws the route whose lines contain it, or the first route if that is unclear.

@@ -1,7 +1,7 @@
 //! Programs whose files cannot be imported, with what to write by hand instead.
 
 /// One such program: its name, words that together identify its files or command lines, and what to write instead.
-const PROGRAMS: [(&str, &[&str], &str); 5] = [
+const PROGRAMS: [(&str, &[&str], &str); 4] = [
     (
         "nginx",
         &["proxy_pass", "{", "listen"],
@@ -23,11 +23,6 @@ const PROGRAMS: [(&str, &[&str], &str); 5] = [
         "docker-proxy",
         &["docker-proxy", "-host-port"],
         "write -host-ip and -host-port as listen, -container-ip and -container-port as target",
-    ),
-    (
-        "frp",
-        &["localPort", "remotePort"],
-        "there are no reverse tunnels; run Loopgate on the host that should listen, with remotePort as listen",
     ),
 ];
 

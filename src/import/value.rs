@@ -40,12 +40,40 @@ impl Node {
             }
             Value::Table(entries) => {
                 let entries: Vec<String> =
-                    entries.iter().map(|(key, value)| format!("{key} = {}", value.shown())).collect();
+                    entries.iter().map(|(key, value)| format!("{key} = {}", value.shown_as(key))).collect();
                 format!("{{ {} }}", entries.join(", "))
             }
             Value::Other(text) => text.clone(),
         }
     }
+
+    /// As [`Node::shown`], but not what stands under a key of secrets.
+    fn shown_as(&self, key: &str) -> String {
+        if is_secret(key) { "***".to_owned() } else { self.shown() }
+    }
+
+    /// The text, if it is one.
+    pub(super) fn text(&self) -> Option<&str> {
+        match &self.value {
+            Value::Text(text) => Some(text),
+            _ => None,
+        }
+    }
+
+    /// A table of these entries.
+    pub(super) fn table(line: usize, entries: Vec<(String, Node)>) -> Node {
+        Node { line, value: Value::Table(entries) }
+    }
+}
+
+/// Whether what stands under a key is a secret, or the user beside one: nothing repeats it.
+fn is_secret(key: &str) -> bool {
+    const WORDS: [&str; 8] = ["token", "passw", "pwd", "secret", "groupkey", "private", "user", "sk"];
+    let key: String = key.chars().filter(|c| *c != '_' && *c != '-').collect::<String>().to_ascii_lowercase();
+    WORDS.iter().any(|word| match *word {
+        "sk" => key == "sk",
+        word => key.contains(word),
+    })
 }
 
 /// Parses a text as TOML, or as JSON if it begins with a brace.
@@ -194,7 +222,7 @@ pub(super) struct Taken<T> {
 impl Fields {
     /// The keys of a table; anything but a table is noted as not carried.
     pub(super) fn of(node: Node, key: &str, draft: &mut Draft) -> Option<Fields> {
-        let shown = node.shown();
+        let shown = node.shown_as(key);
         match node.value {
             Value::Table(entries) => Some(Fields { line: node.line, entries }),
             _ => {
@@ -202,6 +230,15 @@ impl Fields {
                 None
             }
         }
+    }
+
+    /// A table of this one key.
+    pub(super) fn lone(key: &str, node: Node) -> Fields {
+        Fields { line: node.line, entries: vec![(key.to_owned(), node)] }
+    }
+
+    pub(super) fn has(&self, key: &str) -> bool {
+        self.entries.iter().any(|(name, _)| name == key)
     }
 
     pub(super) fn node(&mut self, key: &str) -> Option<Node> {
@@ -218,7 +255,7 @@ impl Fields {
         read: impl FnOnce(&Value) -> Option<T>,
     ) -> Option<Taken<T>> {
         let node = self.node(key)?;
-        let at = At::new(node.line, format!("{key} = {}", node.shown()));
+        let at = At::new(node.line, format!("{key} = {}", node.shown_as(key)));
         match read(&node.value) {
             Some(value) => Some(Taken { value, at }),
             None => {
@@ -268,11 +305,16 @@ impl Fields {
         match node.value {
             Value::List(items) => items.into_iter().filter_map(|item| Fields::of(item, key, draft)).collect(),
             _ => {
-                let at = At::new(node.line, format!("{key} = {}", node.shown()));
+                let at = At::new(node.line, format!("{key} = {}", node.shown_as(key)));
                 draft.lost(None, &at, "this must be a list of tables");
                 Vec::new()
             }
         }
+    }
+
+    /// Each entry that was not taken, in the order of the file.
+    pub(super) fn entries(self) -> Vec<(String, Node)> {
+        self.entries
     }
 
     /// The entries that were not taken. The words of each are its key alone: what no reader knows may be a secret.

@@ -9,10 +9,10 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 /// Far longer than anything here takes: a test that waits this long has failed.
-const PATIENCE: Duration = Duration::from_secs(60);
+pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
 
 /// A process that ends with the test.
-struct Running(Child);
+pub(crate) struct Running(pub(crate) Child);
 
 impl Drop for Running {
     fn drop(&mut self) {
@@ -22,7 +22,7 @@ impl Drop for Running {
 }
 
 /// A service that answers every connection's bytes in capitals.
-fn service() -> SocketAddr {
+pub(crate) fn service() -> SocketAddr {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = listener.local_addr().unwrap();
     thread::spawn(move || {
@@ -43,14 +43,14 @@ fn service() -> SocketAddr {
 }
 
 /// An address without other listeners: one of 127.0.0.0/8 that only this process and this call use.
-fn free_address(call: u8) -> SocketAddr {
+pub(crate) fn free_address(call: u8) -> SocketAddr {
     let pid = std::process::id();
     let ip = [127, 1 + (pid >> 8) as u8 % 250, pid as u8, call];
     TcpListener::bind(SocketAddr::from((ip, 0))).unwrap().local_addr().unwrap()
 }
 
 /// The answer that a client gets for `hello`, once there is a listener.
-fn exchange(address: SocketAddr) -> String {
+pub(crate) fn exchange(address: SocketAddr) -> String {
     let deadline = Instant::now() + PATIENCE;
     let mut stream = loop {
         match TcpStream::connect(address) {

@@ -6,31 +6,8 @@ use std::collections::{BTreeSet, HashMap, HashSet};
 
 use super::link::Links;
 use super::message::{At, Fate, Note};
+pub(super) use super::setting::{RouteId, Setting, Toml};
 use crate::config;
-
-/// A value of the configuration.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) enum Toml {
-    Text(String),
-    Number(u64),
-    Truth(bool),
-    List(Vec<String>),
-}
-
-impl Toml {
-    pub(super) fn text(text: impl ToString) -> Toml {
-        Toml::Text(text.to_string())
-    }
-}
-
-/// A key with its value, and the words of the file it comes from.
-#[derive(Clone, Debug)]
-pub(super) struct Setting {
-    /// The key within its table, such as `connect_timeout` or `health.interval`.
-    pub(super) key: &'static str,
-    pub(super) value: Toml,
-    pub(super) at: At,
-}
 
 /// One target of a route.
 #[derive(Clone, Debug, Default)]
@@ -73,10 +50,6 @@ pub(super) fn guards(key: &str) -> bool {
         || key.starts_with("tls.")
         || key.starts_with("target_tls.")
 }
-
-/// The index of a route in its draft.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct RouteId(usize);
 
 /// Everything an import has collected.
 #[derive(Debug)]

@@ -1,7 +1,8 @@
 //! frpc: the tunnel to its server, and routes.
 
+use super::known::{Client, is_template, strings};
 use super::rest::{self, OF_BOTH, OF_CLIENT};
-use super::{is_template, proxy, strings, transport, visitor};
+use super::{proxy, transport, visitor};
 use crate::import::draft::Draft;
 use crate::import::link::{CLIENT, PASTE};
 use crate::import::message::At;
@@ -9,29 +10,6 @@ use crate::import::value::Fields;
 
 /// frp's default.
 const PORT: u64 = 7000;
-
-/// What is known once the head of the file is read.
-pub(super) struct Client {
-    /// The name of the tunnel to the server.
-    pub(super) tunnel: String,
-    /// The only proxies and visitors that are started, if `start` names any.
-    start: Option<Vec<String>>,
-}
-
-impl Client {
-    /// Whether a proxy or visitor is not started, which is noted then.
-    pub(super) fn is_off(&self, name: &str, fields: &mut Fields, at: &At, draft: &mut Draft) -> bool {
-        let enabled = fields.truth("enabled", draft).is_none_or(|taken| taken.value);
-        let is_listed = self.start.as_ref().is_none_or(|start| start.iter().any(|it| it == name));
-        if !enabled || !is_listed {
-            draft.idle(
-                &at.with(format!("name = {name:?}")),
-                "frp does not start it either: enabled or start says so",
-            );
-        }
-        !enabled || !is_listed
-    }
-}
 
 pub(super) fn read(mut top: Fields, draft: &mut Draft) {
     let whole = At::new(1, "serverAddr");

@@ -4,6 +4,7 @@
 mod client;
 mod health;
 mod ini;
+mod known;
 mod proxy;
 mod rest;
 mod server;
@@ -11,7 +12,7 @@ mod transport;
 mod visitor;
 
 use super::draft::Draft;
-use super::value::{self, Fields, Node, Value};
+use super::value::{self, Fields, Node};
 
 /// Keys that only the file of a client has, and only that of a server.
 const OF_CLIENT: [&str; 5] = ["serverAddr", "serverPort", "proxies", "visitors", "loginFailExit"];
@@ -76,18 +77,4 @@ fn tree(text: &str) -> Result<Node, String> {
         true => format!("{why}; a template, as {{{{ … }}}}, is not filled in: write what it stands for"),
         false => why,
     })
-}
-
-/// Whether a text is filled in from the environment when frp starts.
-fn is_template(text: &str) -> bool {
-    text.contains("{{")
-}
-
-/// The strings of a list, or the one string.
-fn strings(node: &Node) -> Vec<String> {
-    match &node.value {
-        Value::Text(text) => vec![text.clone()],
-        Value::List(items) => items.iter().filter_map(|item| item.text().map(str::to_owned)).collect(),
-        _ => Vec::new(),
-    }
 }

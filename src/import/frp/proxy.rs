@@ -1,13 +1,13 @@
 //! `[[proxies]]`: a service beside the client → a route that listens on the server.
 
-use super::client::Client;
+use super::health;
+use super::known::{Client, is_template, strings};
 use super::rest::{self, Rule};
-use super::{health, is_template, strings};
 use crate::import::draft::{Draft, RouteId, Target, Toml};
 use crate::import::link::{CLIENT, service_name};
 use crate::import::message::{At, Fate};
 use crate::import::shell::bracketed;
-use crate::import::value::Fields;
+use crate::import::value::{Fields, Node};
 
 /// What stands for the server's `subDomainHost`, which the file of a client does not have.
 const SUBDOMAIN_HOST: &str = "DOMAIN";
@@ -109,29 +109,7 @@ fn listen(id: RouteId, kind: &str, at: &At, fields: &mut Fields, client: &Client
     let Some(name) = draft.route(id).map(|route| route.name.clone()) else { return };
     let by_name = format!("tunnel:{}", client.tunnel);
     match kind {
-        "tcp" | "udp" => {
-            let number = match port.as_ref().map(|node| node.shown().parse::<u16>()) {
-                None => 0,
-                Some(Ok(number)) => number,
-                Some(Err(_)) => return draft.leave_out(id, at, "remotePort must be a port"),
-            };
-            let udp = if is_udp { "/udp" } else { "" };
-            if let Some(group) = group {
-                draft.listen(id, by_name);
-                draft.then_for(id, format!(
-                    "On the server, add [routes.{name}] with listen = \"0.0.0.0:{number}\"{} and in its target \
-                     \"tunnel:NAME/{name}\" for each machine of the group {group}, as \"tunnel:{CLIENT}/{name}\".",
-                    if is_udp { ", protocol = \"udp\"" } else { "" }
-                ));
-                return;
-            }
-            draft.listen(id, format!("{by_name}/0.0.0.0:{number}"));
-            if number == 0 {
-                draft.differs(at, "the server takes a free port of those that may_listen there has, the same each time");
-            } else {
-                draft.permit(id, format!("0.0.0.0:{number}{udp}"));
-            }
-        }
+        "tcp" | "udp" => at_port(id, at, port.as_ref(), group.as_deref(), client, draft),
         "https" => {
             draft.listen(id, by_name);
             draft.differs(at, "the route on the server chooses by the name that the browser asks for");
@@ -162,6 +140,45 @@ fn listen(id: RouteId, kind: &str, at: &At, fields: &mut Fields, client: &Client
         ),
         "tcpmux" => draft.leave_out(id, at, "Loopgate is no HTTP proxy; give the service a port of its own there"),
         _ => draft.leave_out(id, at, "frp has no such type"),
+    }
+}
+
+/// A port of the server, which the machines of a group share there.
+fn at_port(
+    id: RouteId,
+    at: &At,
+    port: Option<&Node>,
+    group: Option<&str>,
+    client: &Client,
+    draft: &mut Draft,
+) {
+    let number = match port.map(|node| node.shown().parse::<u16>()) {
+        None => 0,
+        Some(Ok(number)) => number,
+        Some(Err(_)) => return draft.leave_out(id, at, "remotePort must be a port"),
+    };
+    let Some(route) = draft.route(id) else { return };
+    let name = route.name.clone();
+    let is_udp = route.settings.iter().any(|setting| setting.key == "protocol");
+    let by_name = format!("tunnel:{}", client.tunnel);
+    if let Some(group) = group {
+        draft.listen(id, by_name);
+        let protocol = if is_udp { ", protocol = \"udp\"" } else { "" };
+        return draft.then_for(
+            id,
+            format!(
+                "On the server, add [routes.{name}] with listen = \"0.0.0.0:{number}\"{protocol} and in its target \
+                 \"tunnel:NAME/{name}\" for each machine of the group {group}, as \"tunnel:{CLIENT}/{name}\"."
+            ),
+        );
+    }
+    draft.listen(id, format!("{by_name}/0.0.0.0:{number}"));
+    match number {
+        0 => {
+            let why = "the server takes a free port of those that may_listen there has, the same each time";
+            draft.differs(at, why);
+        }
+        _ => draft.permit(id, format!("0.0.0.0:{number}{}", if is_udp { "/udp" } else { "" })),
     }
 }
 

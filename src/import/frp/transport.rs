@@ -4,7 +4,8 @@ use std::time::Duration;
 
 use super::rest::{self, KEYS, OF_BOTH, OF_CLIENT, OF_SERVER};
 use crate::import::draft::{Draft, Toml};
-use crate::import::link::{LinkId, proxied};
+use crate::import::link::LinkId;
+use crate::import::linked::proxied;
 use crate::import::message::At;
 use crate::import::shell::time;
 use crate::import::value::{Fields, Value};

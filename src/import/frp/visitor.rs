@@ -1,6 +1,6 @@
 //! `[[visitors]]`: a service of another machine → a route that listens here, and dials it by its name.
 
-use super::client::Client;
+use super::known::Client;
 use super::proxy::compression;
 use super::rest::{self, Rule};
 use crate::import::draft::{Draft, Target, Toml};

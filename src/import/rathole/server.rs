@@ -2,7 +2,8 @@
 
 use std::time::Duration;
 
-use super::{open, rest_of_service, services, token, transport, unknown};
+use super::service::{open, rest_of_service, services, token, unknown};
+use super::transport;
 use crate::import::draft::{Draft, Target};
 use crate::import::link::{CLIENT, LinkId, PASTE};
 use crate::import::message::At;

@@ -2,11 +2,12 @@
 //! machine.
 
 use crate::import::draft::Draft;
-use crate::import::link::{LinkId, proxied};
+use crate::import::link::LinkId;
+use crate::import::linked::proxied;
 use crate::import::message::At;
 use crate::import::value::Fields;
 
-use super::unknown;
+use super::service::unknown;
 
 const KEYS: &str = "a tunnel is always TLS 1.3, and each end knows the key of the other";
 const ITS_OWN: &str = "a tunnel probes its connections by itself";

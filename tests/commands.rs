@@ -34,7 +34,11 @@ struct Running {
 
 impl Running {
     fn start(arguments: &[&str]) -> Running {
-        let mut child = loopgate(arguments).stderr(Stdio::piped()).spawn().unwrap();
+        Running::of(&mut loopgate(arguments))
+    }
+
+    fn of(command: &mut Command) -> Running {
+        let mut child = command.stderr(Stdio::piped()).spawn().unwrap();
         let told = BufReader::new(child.stderr.take().unwrap());
         let (sender, lines) = channel();
         thread::spawn(move || told.lines().map_while(Result::ok).try_for_each(|line| sender.send(line)));
@@ -63,6 +67,76 @@ impl Drop for Running {
 fn refused(arguments: &[&str]) -> (String, Option<i32>) {
     let output = loopgate(arguments).output().unwrap();
     (String::from_utf8(output.stderr).unwrap(), output.status.code())
+}
+
+/// What follows `key=` in a record.
+fn field<'r>(record: &'r str, key: &str) -> &'r str {
+    let wanted = format!(" {key}=");
+    let rest = record.split_once(&wanted).unwrap_or_else(|| panic!("{record} has no {key}")).1;
+    rest.split(' ').next().unwrap()
+}
+
+#[test]
+fn the_demo_of_a_tunnel_shows_a_visit_at_both_ends_and_leaves_no_key_behind() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut command = loopgate(&["demo", "--tunnel", "127.0.0.1:0"]);
+    let mut demo = Running::of(command.env("TMPDIR", folder.path()));
+    demo.line_with("-> tunnel:home/page (route public)");
+    demo.line_with("home offers its page");
+    demo.line_with("tunnel=vps up to=127.0.0.1:");
+    let address = demo.line_with("open http://").split('/').nth(2).unwrap().to_owned();
+    assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 0, "a file of the demo is left");
+
+    let mut visit = TcpStream::connect(&address).unwrap();
+    let port = visit.local_addr().unwrap().to_string();
+    visit.write_all(b"GET / HTTP/1.1\r\nHost: demo\r\n\r\n").unwrap();
+    let mut page = String::new();
+    visit.read_to_string(&mut page).unwrap();
+    drop(visit);
+
+    assert!(page.contains("<h1>It works</h1>"), "{page}");
+    let mut records = [demo.line_with(" end="), demo.line_with(" end=")];
+    records.sort_by_key(|record| field(record, "route").to_owned());
+    let [here, there] = records;
+    assert_eq!((field(&here, "route"), field(&here, "tunnel")), ("page", "vps"));
+    assert_eq!((field(&there, "route"), field(&there, "tunnel")), ("public", "home"));
+    for key in ["client", "end", "up", "down", "id"] {
+        assert_eq!(field(&here, key), field(&there, key), "{here}\n{there}");
+    }
+    assert_eq!((field(&here, "client"), field(&here, "end")), (&port[..], "done"));
+
+    kill_process(Pid::from_child(&demo.child), Signal::INT).unwrap();
+    demo.line_with("stopped");
+    assert_eq!(demo.child.wait().unwrap().code(), Some(0));
+}
+
+#[test]
+fn the_demo_of_a_tunnel_waits_for_a_visit_of_either_end_when_it_is_stopped() {
+    let mut demo = Running::start(&["demo", "--tunnel", "127.0.0.1:0"]);
+    let address = demo.line_with("open http://").split('/').nth(2).unwrap().to_owned();
+    let mut visit = TcpStream::connect(&address).unwrap();
+    visit.write_all(b"GET /large HTTP/1.1\r\nHost: demo\r\n\r\n").unwrap();
+    visit.read_exact(&mut [0; 15]).unwrap();
+
+    kill_process(Pid::from_child(&demo.child), Signal::TERM).unwrap();
+    demo.line_with("stopping: waiting up to");
+    let rest = visit.read_to_end(&mut Vec::new()).unwrap();
+
+    drop(visit);
+    assert!(rest > 64 << 20, "only {rest} bytes came");
+    demo.line_with("stopped");
+    assert_eq!(demo.child.wait().unwrap().code(), Some(0));
+}
+
+#[test]
+fn the_demo_of_a_tunnel_says_who_holds_its_port() {
+    let holder = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = holder.local_addr().unwrap().to_string();
+
+    let (told, code) = refused(&["demo", "--tunnel", &address]);
+
+    assert!(told.contains("in use") && told.contains(&address), "{told}");
+    assert_eq!(code, Some(4), "{told}");
 }
 
 #[test]

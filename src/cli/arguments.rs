@@ -90,6 +90,9 @@ pub(super) enum Command {
         /// The address the route listens on
         #[arg(value_name = "[BIND:]PORT", default_value = demo::ADDRESS, value_parser = listen_address)]
         listen: ListenAddress,
+        /// Have the page behind a tunnel: two Loopgates in one process, with keys made for it
+        #[arg(long)]
+        tunnel: bool,
         #[command(flatten)]
         log: LogArgs,
     },

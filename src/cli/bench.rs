@@ -15,6 +15,8 @@ use super::signals::Signals;
 use crate::bench::{
     self, Asked, BOUNDS, Cut, Event, Forwarding, Look, Part, Refusal, Report, Service, Setup, measure,
 };
+use crate::engine::Declared;
+use crate::ledger::LineQueue;
 use crate::plan::{self, Sources};
 use crate::probe::system::limits;
 use crate::sources::Reloader;
@@ -270,7 +272,7 @@ fn forward(specs: Vec<String>) -> u8 {
         plan,
         reloader,
         async |_| Ok(()),
-        |declared| {
+        async |declared: &Declared, _: &LineQueue| {
             let target = |it: &crate::engine::Listening| {
                 it.targets.first().map(ToString::to_string).unwrap_or_default()
             };
@@ -279,6 +281,7 @@ fn forward(specs: Vec<String>) -> u8 {
                 each.map(|it| Forwarding { listen: it.address.to_string(), target: target(it) }).collect();
             // Without a reader, standard input has ended as well.
             let _ = bench::announce(&all);
+            Ok(None)
         },
     )
 }

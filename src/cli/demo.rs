@@ -12,7 +12,7 @@ use tokio::time::timeout;
 use super::run::serve;
 use crate::address::{ListenAddress, Numbered, TargetAddress};
 use crate::engine::Declared;
-use crate::ledger::LogFormat;
+use crate::ledger::{LineQueue, LogFormat};
 use crate::plan::{self, Plan, RouteName, Sources};
 use crate::sources::Reloader;
 
@@ -56,7 +56,11 @@ pub(super) fn demo(listen: &ListenAddress, format: Option<LogFormat>) -> u8 {
         point_at(plan, target);
         Ok(())
     };
-    serve(plan, reloader, before, invite)
+    let after = async |declared: &Declared, _: &LineQueue| {
+        invite(declared);
+        Ok(None)
+    };
+    serve(plan, reloader, before, after)
 }
 
 /// Logged last, so that it appears directly above the records.
@@ -78,7 +82,7 @@ fn point_at(plan: &mut Plan, target: SocketAddr) {
     }
 }
 
-async fn start_target() -> io::Result<SocketAddr> {
+pub(super) async fn start_target() -> io::Result<SocketAddr> {
     let listener = TcpListener::bind("127.0.0.1:0").await?;
     let address = listener.local_addr()?;
     Handle::current().spawn(async move {

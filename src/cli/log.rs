@@ -22,7 +22,7 @@ use crate::units::{shown_json, shown_lines};
 /// # Errors
 /// If the writer thread cannot be started.
 pub(super) fn start(settings: &LogSettings) -> io::Result<(LineQueue, Arc<Ledger>)> {
-    let form = Form { format: settings.format, colour: colour(&io::stderr()) };
+    let form = Form::of(settings);
     let queue = LineQueue::start(io::stderr(), move |dropped| {
         let message = format!("{dropped} lines dropped: the reader of this log is too slow");
         form.line(Level::WARN, Message { message, ..Message::default() })
@@ -35,9 +35,14 @@ pub(super) fn start(settings: &LogSettings) -> io::Result<(LineQueue, Arc<Ledger
         .finish();
     // This fails only if an embedder has already set a subscriber, which then stays in place.
     let _ = tracing::subscriber::set_global_default(subscriber);
-    let is_written = settings.level >= LogLevel::Info;
-    let ledger = Ledger::new(Box::new(Records { queue: queue.clone(), form, is_written }));
+    let ledger = ledger(&queue, settings);
     Ok((queue, ledger))
+}
+
+/// A ledger that writes to the queue of a log that was started with the same settings.
+pub(super) fn ledger(queue: &LineQueue, settings: &LogSettings) -> Arc<Ledger> {
+    let is_written = settings.level >= LogLevel::Info;
+    Ledger::new(Box::new(Records { queue: queue.clone(), form: Form::of(settings), is_written }))
 }
 
 fn level(level: LogLevel) -> LevelFilter {
@@ -120,6 +125,10 @@ where
 }
 
 impl Form {
+    fn of(settings: &LogSettings) -> Form {
+        Form { format: settings.format, colour: colour(&io::stderr()) }
+    }
+
     /// A whole log line, for anything but a record.
     fn line(self, level: Level, message: Message) -> String {
         if let LogFormat::Json = self.format {

@@ -5,6 +5,7 @@ mod bench;
 mod certificate;
 mod completions;
 mod demo;
+mod demo_tunnel;
 mod doctor;
 mod explain;
 mod explain_code;
@@ -76,7 +77,8 @@ pub fn main() -> u8 {
             Err(problems) => refuse(&problems),
         },
         Some(Command::Bench { args }) => bench::bench(args),
-        Some(Command::Demo { listen, log }) => demo::demo(&listen, log.log_format),
+        Some(Command::Demo { listen, tunnel: false, log }) => demo::demo(&listen, log.log_format),
+        Some(Command::Demo { listen, tunnel: true, log }) => demo_tunnel::demo(&listen, log.log_format),
         Some(Command::Import { args }) => import::import(&args),
         Some(Command::Certificate { args }) => certificate::certificate(&args),
         Some(Command::Tunnel { command }) => tunnel::tunnel(command),

@@ -11,7 +11,7 @@ use super::signals::Signals;
 use super::{first_key, in_vain, log, suggest_port};
 use crate::diagnosis;
 use crate::engine::{self, Declared, Handle, Kind, NotListening, Refused, Settings};
-use crate::ledger::{Ledger, LogFormat};
+use crate::ledger::{Ledger, LineQueue, LogFormat};
 use crate::limits::OF_PROGRAM;
 use crate::plan::{Plan, Sources};
 use crate::probe;
@@ -43,16 +43,23 @@ pub(super) fn run(sources: Sources, format: Option<LogFormat>) -> u8 {
         made.iter().for_each(first_key::Made::tell);
         Ok(())
     };
-    serve(plan, reloader, tell, |_| ())
+    serve(plan, reloader, tell, async |_, _| Ok(None))
+}
+
+/// A second engine in this process with its tunnels: the other end of those of the first.
+pub(super) struct Second {
+    pub(super) handle: Handle,
+    pub(super) tunnels: Tunnels,
 }
 
 /// Runs `plan` until a signal stops it. `before` is awaited on the runtime before anything is bound, and may complete
-/// the plan; `after` is called once every socket listens.
+/// the plan; `after` once every socket listens, and may start a second engine, which ends with the first; its error is an
+/// exit code.
 pub(super) fn serve(
     plan: Plan,
     reloader: impl FnOnce(Plan, Handle) -> Reloader,
     before: impl AsyncFnOnce(&mut Plan) -> std::io::Result<()>,
-    after: impl FnOnce(&Declared),
+    after: impl AsyncFnOnce(&Declared, &LineQueue) -> Result<Option<Second>, u8>,
 ) -> u8 {
     if let Some(calls) = engine::refused_needs() {
         return denied(&calls);
@@ -70,6 +77,7 @@ pub(super) fn serve(
         Ok(runtime) => runtime,
         Err(error) => return cannot_start(&error),
     };
+    let after = async |declared: &Declared| after(declared, &queue).await;
     let code = runtime.block_on(life(plan, ledger, reloader, before, after));
     queue.close(LAST_LINES);
     code
@@ -80,7 +88,7 @@ async fn life(
     ledger: Arc<Ledger>,
     reloader: impl FnOnce(Plan, Handle) -> Reloader,
     before: impl AsyncFnOnce(&mut Plan) -> std::io::Result<()>,
-    after: impl FnOnce(&Declared),
+    after: impl AsyncFnOnce(&Declared) -> Result<Option<Second>, u8>,
 ) -> u8 {
     let started = match Signals::catch() {
         Ok(signals) => before(&mut plan).await.map(|()| signals),
@@ -93,13 +101,16 @@ async fn life(
     };
     handle.limit_handshakes(plan.limits.handshakes);
     let tunnels = Arc::new(Tunnels::new(handle.clone()));
-    match declare(&handle, &tunnels, &plan).await {
+    let second = match declare(&handle, &tunnels, &plan).await {
         Ok(declared) => {
             announce(&declared);
             warn_of_open_routes(plan.routes.values());
             warn_of_cautions(plan.routes.values());
             warn_of_tunnels(plan.tunnels.links.values());
-            after(&declared);
+            match after(&declared).await {
+                Ok(second) => second,
+                Err(code) => return code,
+            }
         }
         Err(Undeclared::NoThread(error)) => return cannot_start(&error),
         Err(Undeclared::Refused(Refused::Bind(failures))) => {
@@ -113,9 +124,9 @@ async fn life(
             complain(&format!("error: {refused}"));
             return code::INTERNAL;
         }
-    }
+    };
     let reloader = reloader(plan, handle.clone()).with_tunnels(tunnels.clone());
-    until_stopped(signals, reloader, &handle, &tunnels).await
+    until_stopped(signals, reloader, &handle, &tunnels, second.as_ref()).await
 }
 
 /// Reloads whenever the file changes or SIGHUP arrives; without a file, SIGHUP stops. Drains and stops at the first
@@ -125,6 +136,7 @@ async fn until_stopped(
     mut reloader: Reloader,
     handle: &Handle,
     tunnels: &Tunnels,
+    second: Option<&Second>,
 ) -> u8 {
     let Signals { hangup, stop, told } = &mut signals;
     let in_vain = in_vain::known(reloader.plan(), tunnels);
@@ -151,11 +163,7 @@ async fn until_stopped(
     }
     stop.settle().await;
     let patience = reloader.plan().limits.drain_timeout;
-    let stopping = async {
-        // First, so that the other ends open no session here any more; those that are open drain.
-        tunnels.stop(GOODBYES.min(patience)).await;
-        handle.stop(patience).await
-    };
+    let stopping = drain(handle, tunnels, second, patience);
     tokio::select! {
         stopped = stopping => match stopped {
             Ok(_) => {
@@ -171,9 +179,35 @@ async fn until_stopped(
             // The sessions that remain are reset: without that, the kernel would close their sockets with a FIN when
             // the process ends, and a truncated answer would look complete.
             let _ = timeout(LAST_RESETS, handle.stop(Duration::ZERO)).await;
+            stop_second(second).await;
             tracing::warn!("stopped at once by a second signal");
             128 + number
         }
+    }
+}
+
+/// Ends tunnels, then sessions, those of a second engine after their visitors' own.
+async fn drain(
+    handle: &Handle,
+    tunnels: &Tunnels,
+    second: Option<&Second>,
+    patience: Duration,
+) -> Result<usize, Refused> {
+    let goodbyes = GOODBYES.min(patience);
+    // First, so that the other ends open no session here any more; those that are open drain.
+    if let Some(second) = second {
+        second.tunnels.stop(goodbyes).await;
+    }
+    tunnels.stop(goodbyes).await;
+    let stopped = handle.stop(patience).await;
+    stop_second(second).await;
+    stopped
+}
+
+/// Stops the second engine, whose sessions have ended with those of the first.
+async fn stop_second(second: Option<&Second>) {
+    if let Some(second) = second {
+        let _ = timeout(LAST_RESETS, second.handle.stop(LAST_RESETS / 2)).await;
     }
 }
 
@@ -236,14 +270,14 @@ fn denied(calls: &str) -> u8 {
 }
 
 /// A thread, a runtime or a signal handler could not be had.
-fn cannot_start(error: &std::io::Error) -> u8 {
+pub(super) fn cannot_start(error: &std::io::Error) -> u8 {
     out_of_resources(&match engine::is_no_thread(error) {
         true => format!("error: cannot start: no thread can be started ({error}); {}", engine::NO_THREAD),
         false => format!("error: cannot start: {error}"),
     })
 }
 
-fn out_of_resources(why: &str) -> u8 {
+pub(super) fn out_of_resources(why: &str) -> u8 {
     complain(why);
     8
 }

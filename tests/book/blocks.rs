@@ -12,9 +12,7 @@ use crate::pages::{all, anchor, answer, blocks, commands, listed, prose, read, r
 /// The secret key of the first test of RFC 8032, section 7.1.
 const PRIVATE_KEY: &str = "-----BEGIN PRIVATE KEY-----\nMC4CAQAwBQYDK2VwBCIEIJ1hsZ3v/VpguoRK9JLsLMREScVpezJpGXA7rAMcrn9g\n-----END PRIVATE KEY-----\n";
 
-#[test]
-fn every_configuration_loads() {
-    let mut loaded = 0;
+fn key_of_a_machine() -> tempfile::TempDir {
     let keys = tempfile::tempdir().unwrap();
     let key = keys.path().join("tunnel.key");
     fs::write(&key, PRIVATE_KEY).unwrap();
@@ -23,14 +21,26 @@ fn every_configuration_loads() {
     for file in files.filter(|file| file.path().is_file()) {
         fs::copy(file.path(), keys.path().join(file.file_name())).unwrap();
     }
-    let beside_a_key = keys.path().join("page.md").display().to_string();
+    keys
+}
+
+/// Where a configuration stands whose files are all there: certificates and lists lie in one folder, and the key of a machine
+/// is for its owner alone.
+fn beside(keys: &tempfile::TempDir, text: &str, name: &str) -> String {
+    match text.contains("[tunnel") {
+        true => keys.path().join(name).display().to_string(),
+        false => format!("tests/configs/files/{name}"),
+    }
+}
+
+#[test]
+fn every_configuration_loads() {
+    let mut loaded = 0;
+    let keys = key_of_a_machine();
 
     for page in all() {
         for block in blocks(&read(&page), "toml") {
-            // The certificates and lists that a block names lie there; the key of a machine is for its owner alone.
-            let has_tunnel = block.contains("[tunnel");
-            let name = if has_tunnel { &beside_a_key } else { "tests/configs/files/page.md" };
-            if let Err(problems) = plan::parse(name, &block, &[]) {
+            if let Err(problems) = plan::parse(&beside(&keys, &block, "page.md"), &block, &[]) {
                 panic!("{}: {problems}\n{block}", page.display());
             }
             loaded += 1;
@@ -121,6 +131,7 @@ fn every_command_line_is_taken() {
 fn every_example_loads_and_a_page_leads_to_it() {
     let pages: Vec<String> = all().iter().map(read).collect();
     let mut loaded = 0;
+    let keys = key_of_a_machine();
 
     for entry in fs::read_dir(root().join("examples")).unwrap() {
         let name = entry.unwrap().file_name().into_string().unwrap();
@@ -129,13 +140,47 @@ fn every_example_loads_and_a_page_leads_to_it() {
         }
         let text = read(format!("examples/{name}"));
         assert!(text.starts_with("# "), "{name} does not begin by saying what it is for");
-        // The certificates that an example names lie there.
-        plan::parse(&format!("tests/configs/files/{name}"), &text, &[])
-            .unwrap_or_else(|problems| panic!("{problems}"));
+        plan::parse(&beside(&keys, &text, &name), &text, &[]).unwrap_or_else(|problems| panic!("{problems}"));
         let link = format!("examples.md#{})", anchor(&name));
         assert!(pages.iter().any(|page| page.contains(&link)), "no page leads to {link}");
         loaded += 1;
     }
 
     assert!(loaded > 20, "only {loaded} found");
+}
+
+/// Every line that is no comment, with the key of some other machine where one is to be pasted.
+fn bare(imported: &str) -> String {
+    let lines = imported.lines().filter(|line| !line.starts_with('#') && !line.is_empty());
+    let one = |line: &str| match line.starts_with("public_key = ") {
+        true => "public_key = …".to_owned(),
+        false => line.to_owned(),
+    };
+    lines.map(one).collect::<Vec<_>>().join("\n")
+}
+
+#[test]
+fn a_file_of_another_program_is_imported_as_the_block_behind_it_says() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut imported = 0;
+
+    for page in all() {
+        let text = read(&page);
+        let parts: Vec<&str> = text.split("\n```toml,theirs\n").collect();
+        for part in &parts[1..] {
+            let (theirs, rest) = part.split_once("\n```\n").unwrap();
+            let file = folder.path().join("theirs.toml");
+            fs::write(&file, theirs).unwrap();
+            let output =
+                Command::new(env!("CARGO_BIN_EXE_loopgate")).arg("import").arg(&file).output().unwrap();
+            let ours = bare(std::str::from_utf8(&output.stdout).unwrap());
+            assert!(!ours.is_empty(), "{}: {}", page.display(), String::from_utf8_lossy(&output.stderr));
+            let wanted = bare(&blocks(rest, "toml")[0]);
+            // A page may add what the import asks for.
+            assert!(wanted.starts_with(&ours), "{}: wanted\n{wanted}\ngot\n{ours}", page.display());
+            imported += 1;
+        }
+    }
+
+    assert!(imported >= 4, "only {imported} found");
 }

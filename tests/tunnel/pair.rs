@@ -46,12 +46,28 @@ impl Pair {
     /// Starts both ends and waits until the tunnel is up: `permits` is what the accepting end says of the other in
     /// `[tunnels.home]`, then the routes of each.
     pub(crate) fn start(permits: &str, vps_routes: &str, home_routes: &str) -> Pair {
+        Pair::start_behind(None, permits, vps_routes, home_routes)
+    }
+
+    /// The same, where the dialling end connects to the address `front`, at which a route of the accepting end listens and
+    /// names it to the tunnel's listener; that is `LISTENER` in `vps_routes`.
+    pub(crate) fn start_behind(
+        front: Option<SocketAddr>,
+        permits: &str,
+        vps_routes: &str,
+        home_routes: &str,
+    ) -> Pair {
         let folder = tempfile::tempdir().unwrap();
         let [at_vps, at_home] = ["vps", "home"].map(|name| folder.path().join(name));
         let keys = Keys { vps: new_key(&at_vps), home: new_key(&at_home) };
         let listener = ClosedPort::port();
-        let relay = Relay::to(listener.address);
-        let vps = format!("{LOG}[tunnel]\nlisten = \"{}\"\nprivate_key = \"tunnel.key\"\n", listener.address);
+        let relay = Relay::to(front.unwrap_or(listener.address));
+        let vps_routes = vps_routes.replace("LISTENER", &listener.address.to_string());
+        let proxies = if front.is_some() { "accept_proxy = [\"127.0.0.1\"]\n" } else { "" };
+        let vps = format!(
+            "{LOG}[tunnel]\nlisten = \"{}\"\nprivate_key = \"tunnel.key\"\n{proxies}",
+            listener.address
+        );
         let vps = End::start(at_vps, vps, &format!("{}{vps_routes}", let_in("home", &keys.home, permits)));
         let home = End::start(at_home, dialling(&keys.vps, relay.address), home_routes);
         let mut pair = Pair { vps, home, relay, keys, listener, folder };

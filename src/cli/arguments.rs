@@ -9,7 +9,7 @@ use super::{bench, certificate, demo, explain, help, import, tunnel};
 use crate::address::{ListenAddress, Run};
 use crate::config::Problems;
 use crate::ledger::LogFormat;
-use crate::plan::{self, CommandTunnels, Sources};
+use crate::plan::{self, CommandTunnels, Secret, Sources};
 use crate::units::Misread;
 
 /// Forwards local ports to services on this machine, and says why when it cannot.
@@ -181,6 +181,11 @@ struct TunnelArgs {
     /// What it may have dialled from here: 10.0.0.0/8:5432, db.internal:5432
     #[arg(long, help_heading = TUNNELS, value_name = "ADDRESS:PORTS")]
     may_dial: Vec<String>,
+
+    /// The proxy that the one --tunnel is dialled through: http:// or socks5://, or env, that of HTTPS_PROXY or ALL_PROXY,
+    /// which shows no password to other users
+    #[arg(long, help_heading = TUNNELS, value_name = "URL|env|off")]
+    proxy_url: Option<String>,
 }
 
 #[derive(Args)]
@@ -213,13 +218,14 @@ impl ForwardArgs {
     /// up.
     pub(super) fn sources(self, file: Option<PathBuf>) -> Sources {
         let ForwardArgs { forwards, also, tunnels } = self;
-        let TunnelArgs { reverse, tunnels, listen, may_listen, may_dial } = tunnels;
+        let TunnelArgs { reverse, tunnels, listen, may_listen, may_dial, proxy_url } = tunnels;
         let is_name = |text: &String| plan::is_tunnel_of_file(text);
         let named_in = match &file {
             None if tunnels.iter().any(is_name) => plan::default_file().ok(),
             _ => None,
         };
-        let tunnels = CommandTunnels { reverse, tunnels, listen, may_listen, may_dial, named_in };
+        let proxy_url = proxy_url.map(Secret);
+        let tunnels = CommandTunnels { reverse, tunnels, listen, may_listen, may_dial, proxy_url, named_in };
         Sources { file, forwards: [forwards, also].concat(), tunnels }
     }
 }

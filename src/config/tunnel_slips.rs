@@ -13,9 +13,6 @@ pub(super) fn instead(pattern: &str, key: &str, is_table: bool) -> Option<(Strin
         return None;
     }
     let help = match key {
-        "proxy" | "proxy_url" | "http_proxy" | "https_proxy" | "socks5" => {
-            "a tunnel connects without a proxy: open a direct way to the other end, and leave this out"
-        }
         "datagrams" | "max_flows" | "flows" | "udp" | "quic" => {
             "a tunnel carries connections alone: leave this out"
         }

@@ -4,10 +4,11 @@ use std::collections::BTreeSet;
 
 use super::draft::Draft;
 use super::far_end::{FarEnd, key_needed, name_of};
-use super::sources::CommandTunnels;
+use super::sources::{CommandTunnels, Secret};
 use crate::address::{ListenAddress, TunnelName};
 use crate::config::{Config, KeyText, Place, Problem, Written, WrittenLink, WrittenTunnelOf, bare_or_quoted};
-use crate::units::Misread;
+use crate::transport::proxied::ProxyWord;
+use crate::units::{Misread, OrOff};
 
 /// The tunnels that the command line names, in its order.
 pub(super) struct Named {
@@ -34,6 +35,7 @@ pub(super) fn add(command: &CommandTunnels, config: &mut Config, problems: &mut 
         config.tunnel.listen.get_or_insert_default().extend(listen);
     }
     permit(command, &named, config, problems);
+    proxy(command, &named, config, problems);
     named
 }
 
@@ -119,34 +121,35 @@ fn permit(command: &CommandTunnels, named: &Named, config: &mut Config, problems
     let Some((flag, first)) = flags.iter().find_map(|(flag, list)| Some((flag, list.first()?))) else {
         return;
     };
-    match &named.tunnels[..] {
-        [(name, _)] => {
-            if let Some(of) = config.tunnels.iter_mut().find(|of| of.name == *name) {
-                let extend = |list: &mut Option<Vec<_>>, more: Vec<_>| {
-                    if !more.is_empty() {
-                        list.get_or_insert_default().extend(more);
-                    }
-                };
-                extend(&mut of.keys.may_listen, may_listen);
-                extend(&mut of.keys.may_dial, may_dial);
+    let needed = ("permits the other end of a tunnel something", "add --tunnel NAME=KEY");
+    let Some(of) = named.the_one(flag, first, needed, config, problems) else { return };
+    let extend = |list: &mut Option<Vec<_>>, more: Vec<_>| {
+        if !more.is_empty() {
+            list.get_or_insert_default().extend(more);
+        }
+    };
+    extend(&mut of.keys.may_listen, may_listen);
+    extend(&mut of.keys.may_dial, may_dial);
+}
+
+/// `--proxy-url` is for the one tunnel that is named. It is not quoted: it may hold a password.
+fn proxy(command: &CommandTunnels, named: &Named, config: &mut Config, problems: &mut Vec<Problem>) {
+    let Some(Secret(text)) = &command.proxy_url else { return };
+    let flag = "--proxy-url";
+    let place = Place::Argument(flag.to_owned());
+    let value = match text.as_str() {
+        "off" => OrOff(None),
+        _ => match ProxyWord::try_from(text.clone()) {
+            Ok(word) => OrOff(Some(word)),
+            Err(told) => {
+                let (what, help) = told.split_once('\n').unwrap_or((&told, ""));
+                return problems.push(Problem::new(place, "", what).help(help));
             }
-        }
-        // The tunnel that is meant has a problem of its own.
-        [] if !named.is_whole => {}
-        [] => {
-            let problem = Problem::new(
-                Place::Argument((*first).clone()),
-                "",
-                format!("{flag} permits the other end of a tunnel something, and no tunnel is named"),
-            );
-            problems.push(problem.help("add --tunnel NAME=KEY"));
-        }
-        tunnels => {
-            let what = format!("{flag} needs exactly one --tunnel, and there are {}", tunnels.len());
-            let key = flag.trim_start_matches("--").replace('-', "_");
-            let help = format!("write {key} under [tunnels.NAME] of a file, for each");
-            problems.push(Problem::new(Place::Argument((*first).clone()), "", what).help(help));
-        }
+        },
+    };
+    let needed = ("is the proxy on the way to the other end of a tunnel", "add --tunnel HOST#KEY");
+    if let Some(of) = named.the_one(flag, flag, needed, config, problems) {
+        of.keys.proxy_url = Some(Written { value, place });
     }
 }
 
@@ -167,6 +170,35 @@ fn read<'t, T: std::str::FromStr<Err = Misread>>(
 }
 
 impl Named {
+    /// The one tunnel that this flag is for. Adds a problem at `argument` if there is none, or if there are several; `needed`
+    /// is what the flag is for, and how a tunnel is named for it.
+    fn the_one<'c>(
+        &self,
+        flag: &str,
+        argument: &str,
+        needed: (&str, &str),
+        config: &'c mut Config,
+        problems: &mut Vec<Problem>,
+    ) -> Option<&'c mut WrittenTunnelOf> {
+        let place = Place::Argument(argument.to_owned());
+        match &self.tunnels[..] {
+            [(name, _)] => return config.tunnels.iter_mut().find(|of| of.name == *name),
+            // The tunnel that is meant has a problem of its own.
+            [] if !self.is_whole => {}
+            [] => {
+                let what = format!("{flag} {}, and no tunnel is named", needed.0);
+                problems.push(Problem::new(place, "", what).help(needed.1));
+            }
+            tunnels => {
+                let what = format!("{flag} needs exactly one --tunnel, and there are {}", tunnels.len());
+                let key = flag.trim_start_matches("--").replace('-', "_");
+                let help = format!("write {key} under [tunnels.NAME] of a file, for each");
+                problems.push(Problem::new(place, "", what).help(help));
+            }
+        }
+        None
+    }
+
     /// The tunnel of the routes of the command line; `None` if it names none. Adds a problem if it names several; `first` is
     /// the first of the routes.
     pub(super) fn of_routes(

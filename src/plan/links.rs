@@ -9,7 +9,7 @@ use super::headers::senders;
 use super::merge::pick;
 use super::own_key::OwnKeys;
 use super::resolved::{Desk, resolved};
-use super::{RouteName, Templates, Tunnel, Tunnels, congestion, written_link};
+use super::{RouteName, Templates, Tunnel, Tunnels, congestion, link_proxy, written_link};
 use crate::acl::{May, Permits};
 use crate::address::{ListenAddress, Protocol, TargetAddress};
 use crate::config::{KeyText, NamedFile, Settings, Written, WrittenTunnel, WrittenTunnelOf};
@@ -72,6 +72,7 @@ fn link(
     keys: &mut OwnKeys,
     desk: &mut Desk<'_, '_>,
 ) -> Option<Tunnel> {
+    let proxy = link_proxy::proxy(&of, desk.problems);
     let WrittenTunnelOf { name, path, keys: written, .. } = of;
     let key = |key: &str| format!("{path}.{key}");
     congestion::check(&written.congestion, || key("congestion"), desk.problems);
@@ -92,6 +93,7 @@ fn link(
     Some(Tunnel {
         name,
         connect,
+        proxy,
         private_key: private_key?,
         public_keys: public_keys(&written.public_key)?,
         may_listen: permits(&written.may_listen),

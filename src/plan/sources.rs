@@ -1,5 +1,6 @@
 //! Where a plan comes from: a file, and what the command line says.
 
+use std::fmt;
 use std::path::PathBuf;
 
 use super::far_end::FarEnd;
@@ -28,16 +29,29 @@ pub struct CommandTunnels {
     pub may_listen: Vec<String>,
     /// `--may-dial`: what it may have us dial.
     pub may_dial: Vec<String>,
+    /// `--proxy-url`: the proxy that the one tunnel is dialled through.
+    pub proxy_url: Option<Secret>,
     /// Where a NAME is looked up if no file is run: of this file `[defaults]`, `[limits]`, `[log]`, the key of `[tunnel]` and
     /// the tunnels named here count, and nothing else.
     pub named_in: Option<PathBuf>,
 }
 
+/// A text that may have a password in it. Its `Debug` is `***`.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Secret(pub String);
+
+impl fmt::Debug for Secret {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("***")
+    }
+}
+
 impl CommandTunnels {
     /// Whether the command line says nothing about tunnels.
     pub fn is_empty(&self) -> bool {
-        let CommandTunnels { reverse, tunnels, listen, may_listen, may_dial, named_in: _ } = self;
-        [reverse, tunnels, listen, may_listen, may_dial].iter().all(|list| list.is_empty())
+        let CommandTunnels { reverse, tunnels, listen, may_listen, may_dial, proxy_url, named_in: _ } = self;
+        let lists = [reverse, tunnels, listen, may_listen, may_dial];
+        lists.iter().all(|list| list.is_empty()) && proxy_url.is_none()
     }
 
     /// Whether one of the tunnels is dialled by its address and known by its key.

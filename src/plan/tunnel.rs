@@ -10,6 +10,7 @@ use crate::acl::{IsOwn, Permits, reached};
 use crate::address::{ListenAddress, Protocol, TargetAddress, TunnelName};
 use crate::proxy_protocol::Senders;
 use crate::transport::Congestion;
+use crate::transport::proxied::ProxyChoice;
 use crate::transport::tunnel::identity::{PrivateKey, PublicKey};
 
 /// Every tunnel of a plan.
@@ -50,6 +51,8 @@ pub struct Tunnel {
     pub name: TunnelName,
     /// Where to connect, one after the other; empty if the other end connects to us.
     pub connect: Vec<TargetAddress>,
+    /// Through which proxy that is done.
+    pub proxy: ProxyChoice,
     /// Our key towards it.
     pub private_key: Arc<PrivateKey>,
     /// Its key; several while it is being changed.

@@ -22,6 +22,7 @@ mod life;
 mod pair;
 mod port_443;
 mod ports;
+mod proxies;
 mod random;
 mod records;
 mod refused;

@@ -46,13 +46,33 @@ impl Pair {
     /// Starts both ends and waits until the tunnel is up: `permits` is what the accepting end says of the other in
     /// `[tunnels.home]`, then the routes of each.
     pub(crate) fn start(permits: &str, vps_routes: &str, home_routes: &str) -> Pair {
-        Pair::start_behind(None, permits, vps_routes, home_routes)
+        Pair::start_with(None, connect, permits, vps_routes, home_routes)
+    }
+
+    /// The same, where `way` says with which lines the dialling end comes to an address.
+    pub(crate) fn start_by(
+        way: impl FnOnce(SocketAddr) -> String,
+        permits: &str,
+        vps_routes: &str,
+        home_routes: &str,
+    ) -> Pair {
+        Pair::start_with(None, way, permits, vps_routes, home_routes)
     }
 
     /// The same, where the dialling end connects to the address `front`, at which a route of the accepting end listens and
     /// names it to the tunnel's listener; that is `LISTENER` in `vps_routes`.
     pub(crate) fn start_behind(
         front: Option<SocketAddr>,
+        permits: &str,
+        vps_routes: &str,
+        home_routes: &str,
+    ) -> Pair {
+        Pair::start_with(front, connect, permits, vps_routes, home_routes)
+    }
+
+    fn start_with(
+        front: Option<SocketAddr>,
+        way: impl FnOnce(SocketAddr) -> String,
         permits: &str,
         vps_routes: &str,
         home_routes: &str,
@@ -69,7 +89,7 @@ impl Pair {
             listener.address
         );
         let vps = End::start(at_vps, vps, &format!("{}{vps_routes}", let_in("home", &keys.home, permits)));
-        let home = End::start(at_home, dialling(&keys.vps, relay.address), home_routes);
+        let home = End::start(at_home, dialling(&keys.vps, &way(relay.address)), home_routes);
         let mut pair = Pair { vps, home, relay, keys, listener, folder };
         pair.home.state("vps", "up");
         pair.vps.state("home", "up");
@@ -87,7 +107,21 @@ impl Pair {
     pub(crate) fn another(&self, name: &str, routes: &str) -> (End, String) {
         let folder = self.folder.path().join(name);
         let key = new_key(&folder);
-        (End::start(folder, dialling(&self.keys.vps, self.relay.address), routes), key)
+        (End::start(folder, dialling(&self.keys.vps, &connect(self.relay.address)), routes), key)
+    }
+
+    /// A dialling end without another one.
+    pub(crate) fn alone(folder: &Path, way: &str, routes: &str) -> End {
+        let _file = Pair::file_alone(folder, way, routes);
+        End { program: run(folder), folder: folder.to_owned(), head: String::new(), seen: Vec::new() }
+    }
+
+    /// The file of such an end.
+    pub(crate) fn file_alone(folder: &Path, way: &str, routes: &str) -> PathBuf {
+        new_key(folder);
+        let there = "ed25519:PUAXw-hDiVqStwqnTRt-vJyYLM8uxJaMwM1V8Sr0Zgw";
+        write(folder, &format!("{}{routes}", dialling(there, way)));
+        folder.join("loopgate.toml")
     }
 
     /// A further dialling end with the key of `home`, by another way.
@@ -95,7 +129,7 @@ impl Pair {
         let folder = self.folder.path().join(name);
         fs::create_dir(&folder).unwrap();
         fs::copy(self.home.folder.join("tunnel.key"), folder.join("tunnel.key")).unwrap();
-        End::start(folder, dialling(&self.keys.vps, way.address), routes)
+        End::start(folder, dialling(&self.keys.vps, &connect(way.address)), routes)
     }
 
     /// Where the accepting end listens for others.
@@ -211,12 +245,15 @@ pub(crate) fn let_in(tunnel: &str, key: &str, permits: &str) -> String {
     format!("[tunnels.{tunnel}]\npublic_key = \"{key}\"\n{permits}\n")
 }
 
-/// The dialling end's file, but for its routes.
-fn dialling(key: &str, to: SocketAddr) -> String {
+/// The dialling end's file, but for its routes; `way` has the lines by which it comes to the other end.
+fn dialling(key: &str, way: &str) -> String {
     format!(
-        "{LOG}[tunnel]\nprivate_key = \"tunnel.key\"\n[tunnels.vps]\nconnect = \"{to}\"\npublic_key = \"{key}\"\nping \
-         = \"1s\"\n"
+        "{LOG}[tunnel]\nprivate_key = \"tunnel.key\"\n[tunnels.vps]\n{way}public_key = \"{key}\"\nping = \"1s\"\n"
     )
+}
+
+fn connect(to: SocketAddr) -> String {
+    format!("connect = \"{to}\"\n")
 }
 
 const LOG: &str = "[log]\nformat = \"json\"\nlevel = \"debug\"\n";

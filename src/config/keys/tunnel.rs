@@ -7,12 +7,13 @@ use crate::config::decode::FileName;
 use crate::config::key::Given::{InWords, Required, Value};
 use crate::config::key::Range::Between;
 use crate::config::key::{Form, Key, Range, Section};
-use crate::config::kind::{Count, CountTo, Kind, List, ListOrOff, One, Placed, Time, Truth};
+use crate::config::kind::{Count, CountTo, Kind, List, ListOrOff, One, OneOrOff, Placed, Time, Truth};
 use crate::config::problem::Place;
 use crate::config::public_key::KeyText;
 use crate::config::table::Table;
 use crate::proxy_protocol::Sender;
 use crate::transport::CongestionChoice;
+use crate::transport::proxied::ProxyWord;
 
 /// `[tunnels.NAME]`, none of which is without the key of its other end.
 pub(in crate::config) static TUNNEL_OF_NAME: Section =
@@ -78,6 +79,15 @@ mod link {
                 "peer", "remote", "remote_addr", "server", "server_addr", "address", "host", "endpoint", "dial", "to",
                 "target", "url", "hub",
             ],
+        }
+        proxy_url: OneOrOff<ProxyWord> {
+            doc: "the proxy that `connect` is dialled through: `socks5://` or `http://` (CONNECT), as \
+                  `http://user:password@host:3128`, or `env`, that of `HTTPS_PROXY` or `ALL_PROXY` unless `NO_PROXY` exempts the \
+                  address; the proxy looks names up",
+            takes: "URL, `\"env\"`",
+            default: InWords("`\"off\"`, the other end is dialled directly"),
+            example: r#""http://proxy.example:3128""#,
+            aliases: &["proxy", "http_proxy", "https_proxy", "all_proxy", "socks_proxy", "socks5", "socks", "via"],
         }
         public_key: List<KeyText> {
             doc: "the key of the other end, which `loopgate tunnel key --public` prints there; a list while it is being \

@@ -2,7 +2,7 @@
 
 use std::io::ErrorKind;
 
-use super::refusal::{QUOTES, Refusal};
+use super::refusal::{Answered, QUOTES, Refusal};
 use super::socks5::Read;
 use crate::units::base64;
 use crate::units::shown;
@@ -68,7 +68,11 @@ fn refused(status: Option<u16>, line: &str) -> Refusal {
         Some(504) => (ErrorKind::TimedOut, "had no answer from the target"),
         _ => (ErrorKind::HostUnreachable, "makes no connection"),
     };
-    Refusal::new(kind, format!("{what}{QUOTES}{}')", shown(line, MAX_QUOTED)))
+    let refusal = Refusal::new(kind, format!("{what}{QUOTES}{}')", shown(line, MAX_QUOTED)));
+    match status {
+        Some(status) => refusal.by(Answered::Status(status)),
+        None => refusal,
+    }
 }
 
 #[cfg(test)]
@@ -105,7 +109,9 @@ mod tests {
     fn a_refusal_quotes_the_status_line() {
         let refusal = |text: &str| read_answer(text.as_bytes()).unwrap().unwrap_err();
         assert!(refusal("HTTP/1.1 407 Proxy Authentication Required\r\n").words.contains("user:password@"));
-        assert_eq!(refusal("HTTP/1.1 504 Gateway Timeout\r\n").kind, ErrorKind::TimedOut);
+        let late = refusal("HTTP/1.1 504 Gateway Timeout\r\n");
+        assert_eq!((late.kind, late.answered), (ErrorKind::TimedOut, Some(Answered::Status(504))));
+        assert_eq!(refusal("SSH-2.0-x\r\n").answered, None);
         assert!(
             refusal("HTTP/1.1 404 \x1b[2JNo\r\n")
                 .words

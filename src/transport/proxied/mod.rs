@@ -1,9 +1,12 @@
-//! A target that is dialled through a proxy: SOCKS5 or HTTP CONNECT (`proxy_url`).
+//! A target, or the other end of a tunnel, that is dialled through a proxy: SOCKS5 or HTTP CONNECT (`proxy_url`).
 //!
 //! The proxy looks the target's name up, so nothing of the target is known on this machine. What the proxy answers is
 //! read as far as it goes and no further, and never more than its longest message.
 
+mod choice;
+mod environment;
 pub mod http;
+mod no_proxy;
 mod refusal;
 pub mod socks5;
 mod url;
@@ -13,7 +16,9 @@ use std::time::Instant;
 
 use tokio::time::timeout_at;
 
-pub use refusal::Refusal;
+pub use choice::{ProxyChoice, ProxyWord};
+pub use environment::Environment;
+pub use refusal::{Answered, Refusal};
 pub use url::ProxyUrl;
 
 use super::dial::dial_marked;
@@ -32,6 +37,26 @@ pub struct Proxied {
 }
 
 impl Proxied {
+    /// This target, through this proxy.
+    pub(crate) fn new(to: TargetAddress, url: ProxyUrl) -> Proxied {
+        Proxied { to, url }
+    }
+
+    /// The target as written.
+    pub(crate) fn to(&self) -> &TargetAddress {
+        &self.to
+    }
+
+    /// The proxy; shown, it has no password.
+    pub(crate) fn url(&self) -> &ProxyUrl {
+        &self.url
+    }
+
+    /// Where the proxy is, as written.
+    pub(crate) fn proxy(&self) -> &TargetAddress {
+        &self.url.at
+    }
+
     /// Connects to the proxy, at one of these addresses, and has it connect to the target, until `deadline`. `hops` as of
     /// [`dial_marked`].
     ///
@@ -91,8 +116,13 @@ impl Proxied {
         }
     }
 
-    /// Has the proxy connect to the target.
-    async fn ask(&self, stream: &Stream) -> Result<(), Refusal> {
+    /// Has the proxy at the other end of this connection connect to the target. There is no deadline; the caller sets one.
+    ///
+    /// Not cancel safe: given up, the connection is of no more use.
+    ///
+    /// # Errors
+    /// What the proxy answered, or that it closed.
+    pub(crate) async fn ask(&self, stream: &Stream) -> Result<(), Refusal> {
         match self.url.speaks {
             Speaks::Socks5 => self.ask_socks5(stream).await,
             Speaks::Http => {

@@ -11,9 +11,20 @@ pub(super) const QUOTES: &str = " (it answered '";
 /// So many characters of a password are too many to be shown.
 const TELLING: usize = 6;
 
+/// The number with which a proxy said no.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Answered {
+    /// A status of HTTP (RFC 9110, section 15).
+    Status(u16),
+    /// A reply of SOCKS (RFC 1928, section 6).
+    Reply(u8),
+}
+
 /// What a proxy answered instead of a connection.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Refusal {
+    /// The number of its answer, if it gave one.
+    pub answered: Option<Answered>,
     /// The kind of error that it stands for.
     pub kind: ErrorKind,
     /// What it said, or did not say.
@@ -23,7 +34,12 @@ pub struct Refusal {
 impl Refusal {
     /// A refusal of this kind.
     pub(super) fn new(kind: ErrorKind, words: impl Into<String>) -> Refusal {
-        Refusal { kind, words: words.into() }
+        Refusal { answered: None, kind, words: words.into() }
+    }
+
+    /// The same, answered with this number.
+    pub(super) fn by(self, answered: Answered) -> Refusal {
+        Refusal { answered: Some(answered), ..self }
     }
 
     /// The same without what is quoted, if that repeats what we have logged in with, or begins to.

@@ -6,7 +6,7 @@
 use std::io::ErrorKind;
 use std::net::IpAddr;
 
-use super::refusal::Refusal;
+use super::refusal::{Answered, Refusal};
 
 /// The longest message of a server: a reply with a name of 255 bytes.
 pub const LONGEST: usize = 262;
@@ -123,7 +123,7 @@ fn refused(code: u8) -> Refusal {
         8 => (ErrorKind::Unsupported, "does not know this kind of address"),
         _ => (ErrorKind::HostUnreachable, "refuses"),
     };
-    Refusal::new(kind, format!("{what} (SOCKS reply {code})"))
+    Refusal::new(kind, format!("{what} (SOCKS reply {code})")).by(Answered::Reply(code))
 }
 
 #[cfg(test)]
@@ -157,7 +157,11 @@ mod tests {
     #[test]
     fn a_refusal_says_what_the_server_said() {
         let words = |read: Read<()>| read.unwrap().unwrap_err();
-        assert_eq!(words(read_reply(b"\x05\x05")).kind, ErrorKind::ConnectionRefused);
+        let refused = words(read_reply(b"\x05\x05"));
+        assert_eq!(
+            (refused.kind, refused.answered),
+            (ErrorKind::ConnectionRefused, Some(Answered::Reply(5)))
+        );
         assert!(words(read_reply(b"\x05\x09")).words.contains("SOCKS reply 9"));
         assert!(words(read_reply(b"HTTP/1.1 400")).words.contains("does not speak SOCKS5"));
         assert!(words(read_login(b"\x01\x01")).words.contains("user and password"));

@@ -13,10 +13,11 @@ use super::super::idle::waiting::Waiting;
 use super::super::link::Link;
 use super::super::pool::{CALM, MAX_IDLE, Openings};
 use super::super::talk;
-use super::attempt::{connect, enter};
+use super::attempt::enter;
 use super::back_off::BackOff;
 use super::dice::dice;
 use super::fault::{Fault, count};
+use super::way::Way;
 
 use crate::address::Address;
 use crate::outcome::Cause;
@@ -36,7 +37,10 @@ const FEW_FOR: u32 = 4;
 /// What every carrier of a control has in common with it.
 pub(crate) struct Carriers {
     pub(crate) link: Arc<Link>,
-    /// The address that the control has reached. Its name may mean another machine by now.
+    /// How the control has come to the other end.
+    pub(crate) way: Way,
+    /// The address that the control has reached, of a proxy if there is one. Its name may mean another machine by now. (A
+    /// proxy looks the name of the other end up itself; another machine there does not have the key.)
     pub(crate) peer: SocketAddr,
     /// The name that is asked for in TLS.
     pub(crate) host: String,
@@ -124,7 +128,7 @@ impl Carriers {
     async fn try_open(&self, opener: End) -> Result<Carrier, Fault> {
         let terms = self.link.terms();
         let tls = Dialling::new(&terms.tunnel.private_key, &[self.key]);
-        let stream = connect(&[Address::Net(self.peer)], &terms.tunnel).await.map_err(Fault::Unreached)?;
+        let stream = self.way.connect(&[Address::Net(self.peer)], &terms.tunnel).await?;
         let hello = Hello::Carrier { session: self.session, opener };
         let entered = enter(stream, &tls, &self.host, hello).await?;
         let home = match opener {
@@ -152,12 +156,11 @@ impl Carriers {
         if !course.is_few(Instant::now(), self.link.terms().tunnel.ping * FEW_FOR) {
             return;
         }
-        let (name, code) = (&self.link.name, fault.code());
+        let (name, code, reached) = (&self.link.name, fault.code(), self.way.reached(self.peer));
         tracing::warn!(
             "tunnel" = %name, cause = code,
-            "tunnel={name} has few connections: its control lives, but more connections to {} fail ({code}); a proxy or a \
-             firewall between may cap them. Clients that find none wait [tunnel-few-carriers]",
-            self.peer
+            "tunnel={name} has few connections: its control lives, but more connections to {reached} fail ({code}); a proxy \
+             or a firewall between may cap them. Clients that find none wait [tunnel-few-carriers]"
         );
     }
 }

@@ -3,6 +3,7 @@
 use std::fmt;
 
 use super::super::control::ControlEnd;
+use super::proxy_fault::ProxyFault;
 use crate::outcome::Cause;
 use crate::transport::tunnel::carrier::Broken;
 use crate::transport::tunnel::identity::HandshakeFault;
@@ -18,6 +19,8 @@ const MAX_WORDS: usize = 200;
 pub(crate) enum Fault {
     /// The name was not found, or no address of it answered.
     Unreached(Cause),
+    /// The proxy on the way made no connection.
+    Proxy(Box<ProxyFault>),
     /// The handshake failed.
     Handshake(HandshakeFault),
     /// The other end has said goodbye.
@@ -39,6 +42,7 @@ impl Fault {
     pub(crate) fn code(&self) -> &'static str {
         match self {
             Fault::Unreached(cause) => cause.code(),
+            Fault::Proxy(fault) => fault.code(),
             Fault::Handshake(fault) => of_handshake(fault),
             Fault::Bye(bye) => of_bye(bye.code),
             Fault::Silent => "timed_out",
@@ -56,6 +60,7 @@ impl Fault {
             Fault::Unreached(Cause::Refused) => Dialled::Refused,
             Fault::Unreached(Cause::TimedOut) | Fault::Silent => Dialled::TimedOut,
             Fault::Unreached(Cause::Unreachable) => Dialled::Unreachable,
+            Fault::Proxy(fault) => fault.dialled(),
             Fault::Handshake(_) => Dialled::Handshake,
             Fault::Bye(_) => Dialled::Bye,
             _ => Dialled::Other,
@@ -140,6 +145,7 @@ impl fmt::Display for Fault {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Fault::Unreached(cause) => f.write_str(remedy(*cause)),
+            Fault::Proxy(fault) => fault.fmt(f),
             Fault::Handshake(fault) => fault.fmt(f),
             Fault::Bye(bye) => f.write_str(&shown(&bye.words, MAX_WORDS)),
             Fault::Silent => f.write_str("it does not answer"),
@@ -148,6 +154,12 @@ impl fmt::Display for Fault {
             Fault::Withdrawn => f.write_str("its key is no longer in the configuration"),
             Fault::NoDice => f.write_str("the system gives no random numbers"),
         }
+    }
+}
+
+impl From<ProxyFault> for Fault {
+    fn from(fault: ProxyFault) -> Fault {
+        Fault::Proxy(Box::new(fault))
     }
 }
 

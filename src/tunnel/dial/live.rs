@@ -16,6 +16,7 @@ use super::super::talk;
 use super::attempt::Entered;
 use super::carriers::Carriers;
 use super::fault::Fault;
+use super::way::Way;
 use crate::address::TunnelName;
 use crate::plan::Tunnel;
 use crate::transport::tunnel::message::{Bye, ByeCode, Message};
@@ -42,13 +43,13 @@ pub(crate) struct Known {
     are_clocks_told: bool,
 }
 
-/// Lives until the control ends. `nudges` changes when the network may have.
+/// Lives until the control ends. `by` is the way that it has come by, and the name that is asked for in TLS; `nudges` changes when the network may have.
 ///
 /// Not cancel safe: a dropped control is closed without a goodbye.
 pub(crate) async fn live(
     link: &Arc<Link>,
     entered: Entered,
-    host: &str,
+    by: (Way, &str),
     mut nudges: watch::Receiver<u64>,
     known: &mut Known,
     elsewhere: impl Future<Output = ()>,
@@ -62,8 +63,9 @@ pub(crate) async fn live(
     let (carry, wish) = watch::channel(0);
     let carriers = Arc::new(Carriers {
         link: link.clone(),
+        way: by.0,
         peer: entered.peer,
-        host: host.to_owned(),
+        host: by.1.to_owned(),
         key: entered.key,
         session: entered.welcome.session,
         keeping: keeping.clone(),
@@ -145,7 +147,8 @@ async fn leave(link: &Link, pass: &Pass) -> Leave {
 /// Whether a control made for the one may stay for the other.
 fn is_same_way(one: &Tunnel, other: &Tunnel) -> bool {
     let of = |it: &Tunnel| {
-        (it.connect.clone(), it.private_key.clone(), it.ping, it.congestion.clone(), it.loopback.clone())
+        let way = (it.connect.clone(), it.proxy.clone(), it.congestion.clone(), it.loopback.clone());
+        (way, it.private_key.clone(), it.ping)
     };
     of(one) == of(other)
 }

@@ -10,7 +10,9 @@ mod fault;
 mod hints;
 mod live;
 mod order;
+mod proxy_fault;
 mod told;
+mod way;
 
 use std::sync::Arc;
 use std::time::Instant;
@@ -23,13 +25,14 @@ use crate::address::{Host, TargetAddress};
 use crate::transport::tunnel::identity::{Dialling, HandshakeFault};
 use crate::transport::tunnel::message::{Hello, Token};
 use addresses::LookUps;
-use attempt::{Entered, connect, enter};
+use attempt::{Entered, enter};
 use back_off::BackOff;
 use dice::dice;
 use fault::Fault;
 use live::{Ended, Known, live};
 use order::{BACK_TO_FIRST, Order};
 use told::Told;
+use way::Way;
 
 /// Dials a tunnel until it is stopped. `nudges` changes when the network may have, and when the configuration was read
 /// anew: then it is dialled at once, and a control that stands is asked whether it lives.
@@ -55,7 +58,7 @@ pub(crate) async fn run(link: Arc<Link>, nudges: watch::Receiver<u64>) {
             () = over.cancelled() => return,
         };
         let ended = match entered {
-            Ok((entered, host)) => dialler.live(entered, &host).await,
+            Ok(arrival) => dialler.live(arrival).await,
             Err(fault) => Ended::Fault(fault),
         };
         let fault = match ended {
@@ -68,6 +71,14 @@ pub(crate) async fn run(link: Arc<Link>, nudges: watch::Receiver<u64>) {
             () = over.cancelled() => return,
         }
     }
+}
+
+/// A control that was let in, and how it was come by.
+struct Arrival {
+    entered: Entered,
+    way: Way,
+    /// The name that was asked for in TLS.
+    host: String,
 }
 
 struct Dialler {
@@ -88,7 +99,7 @@ struct Dialler {
 
 impl Dialler {
     /// Tries the address whose turn it is.
-    async fn attempt(&mut self) -> Result<(Entered, String), Fault> {
+    async fn attempt(&mut self) -> Result<Arrival, Fault> {
         let terms = self.link.terms();
         let place = self.order.now(terms.tunnel.connect.len());
         let instance = self.instance()?;
@@ -109,13 +120,15 @@ impl Dialler {
         self.instance.ok_or(Fault::NoDice)
     }
 
-    async fn live(&mut self, entered: Entered, host: &str) -> Ended {
+    async fn live(&mut self, arrival: Arrival) -> Ended {
+        let Arrival { entered, way, host } = arrival;
         let begun = Instant::now();
         let terms = self.link.terms();
         let is_first = self.order.now(terms.tunnel.connect.len()) == 0;
         self.order.worked();
-        if self.told.is_up(entered.peer) {
-            told::up(&self.link.name, entered.peer, entered.rtt);
+        let reached = way.reached(entered.peer);
+        if self.told.is_up(&reached) {
+            told::up(&self.link.name, &reached, entered.rtt);
         }
         let look_ups = &mut self.look_ups;
         let elsewhere = async {
@@ -124,7 +137,8 @@ impl Dialler {
                 _ => std::future::pending().await,
             }
         };
-        let ended = live(&self.link, entered, host, self.nudges.clone(), &mut self.known, elsewhere).await;
+        let ended =
+            live(&self.link, entered, (way, &host), self.nudges.clone(), &mut self.known, elsewhere).await;
         self.back_off.was_up(begun.elapsed());
         ended
     }
@@ -168,23 +182,25 @@ async fn dial(
     target: &TargetAddress,
     instance: Token,
     look_ups: &mut LookUps,
-) -> Result<(Entered, String), Fault> {
+) -> Result<Arrival, Fault> {
     let tunnel = &terms.tunnel;
-    let addresses = look_ups.addresses(target).await.map_err(Fault::Unreached)?;
-    let stream = connect(&addresses, tunnel).await.map_err(Fault::Unreached)?;
+    let way = Way::to(target, tunnel);
+    let addresses = way.addresses(look_ups).await?;
+    let stream = way.connect(&addresses, tunnel).await?;
     let tls = Dialling::new(&tunnel.private_key, &tunnel.public_keys);
     let host = host(target);
     let hello = Hello::Control { software: software(), instance, features: Vec::new() };
-    Ok((enter(stream, &tls, &host, hello).await?, host))
+    Ok(Arrival { entered: enter(stream, &tls, &host, hello).await?, way, host })
 }
 
 /// Resolves once the first address of the list answers again.
 async fn until_back(terms: &Terms, first: &TargetAddress, look_ups: &mut LookUps) {
     loop {
         sleep(BACK_TO_FIRST).await;
+        let way = Way::to(first, &terms.tunnel);
         let answers = async {
-            let addresses = look_ups.addresses(first).await.ok()?;
-            connect(&addresses, &terms.tunnel).await.ok()
+            let addresses = way.addresses(look_ups).await.ok()?;
+            way.connect(&addresses, &terms.tunnel).await.ok()
         };
         if answers.await.is_some() {
             return;

@@ -1,10 +1,10 @@
 //! The state lines of a tunnel: one per transition.
 
 use std::fmt;
-use std::net::SocketAddr;
 use std::time::Duration;
 
 use super::fault::Fault;
+use super::way::Reached;
 use crate::address::TunnelName;
 use crate::units::Seconds;
 
@@ -13,14 +13,14 @@ use crate::units::Seconds;
 pub(crate) enum Told {
     #[default]
     Nothing,
-    Up(SocketAddr),
+    Up(Reached),
     Down(&'static str),
 }
 
 impl Told {
     /// Whether it is news that the tunnel is up.
-    pub(crate) fn is_up(&mut self, to: SocketAddr) -> bool {
-        self.is_news(Told::Up(to))
+    pub(crate) fn is_up(&mut self, to: &Reached) -> bool {
+        self.is_news(Told::Up(to.clone()))
     }
 
     /// Whether it is news that it is down for this reason.
@@ -35,10 +35,10 @@ impl Told {
     }
 }
 
-/// `tunnel=vps up to=198.51.100.1:4433 rtt=21ms`
-pub(crate) fn up(name: &TunnelName, to: SocketAddr, rtt: Duration) {
-    let rtt = Short(rtt);
-    tracing::info!("tunnel" = %name, state = "up", to = %to, "tunnel={name} up to={to} rtt={rtt}");
+/// `tunnel=vps up to=198.51.100.1:4433 rtt=21ms`, or `tunnel=vps up to=vps:4433 proxy=http://proxy:3128 rtt=21ms`
+pub(crate) fn up(name: &TunnelName, reached: &Reached, rtt: Duration) {
+    let (rtt, Reached { to, proxy }) = (Short(rtt), reached);
+    tracing::info!("tunnel" = %name, state = "up", to, proxy, "tunnel={name} up to={reached} rtt={rtt}");
 }
 
 /// `tunnel=vps down cause=timed_out retry=4s to=vps.example.com:4433: …`
@@ -69,12 +69,12 @@ mod tests {
 
     #[test]
     fn only_a_transition_is_told() {
-        let (one, other): (SocketAddr, SocketAddr) =
-            ("127.0.0.1:1".parse().unwrap(), "127.0.0.1:2".parse().unwrap());
+        let [one, other] = ["127.0.0.1:1", "127.0.0.1:2"].map(|to| Reached { to: to.into(), proxy: None });
         let mut told = Told::default();
 
         assert!(told.is_down("refused") && !told.is_down("refused") && told.is_down("timed_out"));
-        assert!(told.is_up(one) && !told.is_up(one) && told.is_up(other));
+        assert!(told.is_up(&one) && !told.is_up(&one) && told.is_up(&other));
+        assert!(told.is_up(&Reached { proxy: Some("http://proxy:3128".into()), ..other }));
         assert!(told.is_down("timed_out"));
     }
 

@@ -54,6 +54,8 @@ pub enum Dialled {
     TimedOut,
     /// No way there.
     Unreachable,
+    /// The proxy on the way was not reached, or refused.
+    Proxy,
     /// The handshake failed: see [`Numbers::handshakes_failed`].
     Handshake,
     /// It answered with BYE.
@@ -83,12 +85,13 @@ pub enum HandshakeFailed {
 
 impl Dialled {
     /// Every one, in the order of the counts.
-    pub const ALL: [Dialled; 8] = [
+    pub const ALL: [Dialled; 9] = [
         Dialled::Up,
         Dialled::NoAddress,
         Dialled::Refused,
         Dialled::TimedOut,
         Dialled::Unreachable,
+        Dialled::Proxy,
         Dialled::Handshake,
         Dialled::Bye,
         Dialled::Other,
@@ -102,6 +105,7 @@ impl Dialled {
             Dialled::Refused => "refused",
             Dialled::TimedOut => "timed_out",
             Dialled::Unreachable => "unreachable",
+            Dialled::Proxy => "proxy",
             Dialled::Handshake => "handshake",
             Dialled::Bye => "bye",
             Dialled::Other => "other",
@@ -189,7 +193,7 @@ mod tests {
             numbers.handshakes_failed(why).add(n as u64);
         }
 
-        assert_eq!(Dialled::ALL.map(|result| numbers.dials(result).get()), [0, 1, 2, 3, 4, 5, 6, 7]);
+        assert_eq!(Dialled::ALL.map(|result| numbers.dials(result).get()), [0, 1, 2, 3, 4, 5, 6, 7, 8]);
         let failed = HandshakeFailed::ALL.map(|why| numbers.handshakes_failed(why).get());
         assert_eq!(failed, [0, 1, 2, 3, 4, 5, 6]);
     }

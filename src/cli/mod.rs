@@ -17,6 +17,7 @@ mod in_vain;
 mod log;
 mod man;
 mod output;
+mod own_key;
 mod run;
 mod schema;
 mod signals;

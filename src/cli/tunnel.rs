@@ -7,9 +7,10 @@ use std::path::{Path, PathBuf};
 use clap::{Args, Subcommand, ValueHint};
 
 use super::output::{answer, code, complain};
+use super::own_key::{Found, key};
 use crate::address::TunnelName;
 use crate::plan;
-use crate::transport::tunnel::identity::{KeyFault, Places, PrivateKey, places};
+use crate::transport::tunnel::identity::{Places, places};
 use crate::units::shown_path;
 
 pub(super) const KEY_HELP: &str = "\
@@ -60,12 +61,12 @@ pub(super) fn tunnel(command: TunnelCommand) -> u8 {
     let TunnelCommand::Key { args } = command;
     // Whether a configuration file exists is all that matters here; reading it is for `run`.
     let places = places(plan::default_file().ok().as_deref(), |name| std::env::var_os(name));
-    match key(&args, &places) {
+    match key(args.file.as_deref(), !args.public, &places) {
         Ok(found) if args.public => answer(|out| {
             writeln!(out, "{}", found.key.public())?;
             Ok(code::OK)
         }),
-        Ok(found) => answer(|out| found.print(&places, own_name().as_deref(), out)),
+        Ok(found) => answer(|out| print(&found, &places, own_name().as_deref(), out)),
         Err(fault) => {
             complain(&format!("error: {fault}\n = help: {}", fault.help));
             code::INTERNAL
@@ -73,64 +74,30 @@ pub(super) fn tunnel(command: TunnelCommand) -> u8 {
     }
 }
 
-/// The key, and where it is.
-struct Found {
-    path: PathBuf,
-    key: PrivateKey,
-    is_new: bool,
-}
-
-/// Reads the key, or makes one if there is none and one is wanted.
-fn key(args: &KeyArgs, places: &Places) -> Result<Found, KeyFault> {
-    let named = args.file.as_deref().or_else(|| places.found());
-    let path = named.or(places.made_at.as_deref()).ok_or_else(nowhere)?;
-    match PrivateKey::read(path) {
-        Ok(key) => Ok(Found { path: path.to_owned(), key, is_new: false }),
-        Err(fault) if fault.is_missing && !args.public => {
-            let failed = |what| KeyFault { what, ..fault };
-            let key = PrivateKey::generate().map_err(failed)?;
-            key.write_new(path)?;
-            Ok(Found { path: path.to_owned(), key, is_new: true })
-        }
-        Err(fault) => Err(fault),
+/// Everything but the public key itself is a comment or meant to be pasted.
+fn print(found: &Found, places: &Places, name: Option<&str>, out: &mut dyn Write) -> io::Result<u8> {
+    let (path, public) = (shown_path(&found.path), found.key.public());
+    match found.is_new {
+        true => writeln!(out, "# Wrote {path}, the private key of this machine: it stays here.")?,
+        false => writeln!(out, "# {path} is the private key of this machine: it stays here.")?,
     }
-}
-
-fn nowhere() -> KeyFault {
-    KeyFault {
-        path: "tunnel.key".into(),
-        what: "there is no folder for it: neither HOME nor XDG_STATE_HOME is set, and no configuration file exists".into(),
-        help: "name the file with --file FILE".into(),
-        is_missing: true,
+    writeln!(out, "# At the other end, add this to the configuration:\n")?;
+    writeln!(out, "[tunnels.{}]", name.unwrap_or("NAME"))?;
+    writeln!(out, "public_key = \"{public}\"")?;
+    writeln!(
+        out,
+        "# may_listen = [\"127.0.0.1:8080\"]   what this machine may open there; nothing by default"
+    )?;
+    writeln!(
+        out,
+        "# may_dial = [\"10.0.0.5:5432\"]      what it may have dialled there; nothing by default"
+    )?;
+    writeln!(out, "# connect = \"HOST:4433\"             if the other end connects to this one")?;
+    if !places.looked_for.iter().any(|place| is_same(place, &found.path)) {
+        writeln!(out, "\n# Here, add this, as the key is not where it is looked for:\n")?;
+        writeln!(out, "[tunnel]\nprivate_key = {:?}", absolute(&found.path).display().to_string())?;
     }
-}
-
-impl Found {
-    /// Everything but the public key itself is a comment or meant to be pasted.
-    fn print(&self, places: &Places, name: Option<&str>, out: &mut dyn Write) -> io::Result<u8> {
-        let (path, public) = (shown_path(&self.path), self.key.public());
-        match self.is_new {
-            true => writeln!(out, "# Wrote {path}, the private key of this machine: it stays here.")?,
-            false => writeln!(out, "# {path} is the private key of this machine: it stays here.")?,
-        }
-        writeln!(out, "# At the other end, add this to the configuration:\n")?;
-        writeln!(out, "[tunnels.{}]", name.unwrap_or("NAME"))?;
-        writeln!(out, "public_key = \"{public}\"")?;
-        writeln!(
-            out,
-            "# may_listen = [\"127.0.0.1:8080\"]   what this machine may open there; nothing by default"
-        )?;
-        writeln!(
-            out,
-            "# may_dial = [\"10.0.0.5:5432\"]      what it may have dialled there; nothing by default"
-        )?;
-        writeln!(out, "# connect = \"HOST:4433\"             if the other end connects to this one")?;
-        if !places.looked_for.iter().any(|place| is_same(place, &self.path)) {
-            writeln!(out, "\n# Here, add this, as the key is not where it is looked for:\n")?;
-            writeln!(out, "[tunnel]\nprivate_key = {:?}", absolute(&self.path).display().to_string())?;
-        }
-        Ok(code::OK)
-    }
+    Ok(code::OK)
 }
 
 fn is_same(one: &Path, other: &Path) -> bool {

@@ -4,7 +4,7 @@ use toml::de::DeTable;
 
 use super::decode::FileName;
 use super::key::Form;
-use super::keys::{ROUTES, Settings, TOP, WrittenLimits, WrittenLog, WrittenTunnel};
+use super::keys::{ROUTES, Settings, TOP, TUNNELS, WrittenLimits, WrittenLog, WrittenTunnel};
 use super::kind::{Kind, List};
 use super::problem::{Place, Problem};
 use super::route::{self, WrittenRoute};
@@ -41,16 +41,19 @@ pub(super) fn read(text: &str, problems: &mut Vec<Problem>) -> Option<Config> {
     })
 }
 
-/// Reads the text of a file that `main` includes, whose positions begin at `start`: routes only.
-pub(super) fn read_included(
-    text: &str,
-    start: usize,
-    main: &str,
-    problems: &mut Vec<Problem>,
-) -> Vec<WrittenRoute> {
-    let Some(root) = parse(text, start, problems) else { return Vec::new() };
+/// What an included file has.
+#[derive(Default)]
+pub(super) struct Included {
+    pub(super) routes: Vec<WrittenRoute>,
+    pub(super) tunnels: Vec<WrittenTunnelOf>,
+}
+
+/// Reads the text of a file that `main` includes, whose positions begin at `start`: routes and tunnels only.
+pub(super) fn read_included(text: &str, start: usize, main: &str, problems: &mut Vec<Problem>) -> Included {
+    let Some(root) = parse(text, start, problems) else { return Included::default() };
+    let is_allowed = |name: &str| name == ROUTES.name || name == TUNNELS.name;
     for key in root.get_ref().keys() {
-        let Some(other) = TOP.key(key.get_ref()).filter(|key| key.name != ROUTES.name) else { continue };
+        let Some(other) = TOP.key(key.get_ref()).filter(|key| !is_allowed(key.name)) else { continue };
         let (what, help) = match other.form {
             Form::Table(_) | Form::Named(_) => (
                 format!(
@@ -66,7 +69,8 @@ pub(super) fn read_included(
         };
         problems.push(Problem::new(Place::Text(key.span()).moved(start), other.name, what).help(help));
     }
-    route::routes(&mut Table::top(root.get_ref(), &TOP, start, problems))
+    let mut top = Table::top(root.get_ref(), &TOP, start, problems);
+    Included { routes: route::routes(&mut top), tunnels: tunnel::tunnels(&mut top) }
 }
 
 /// The value of one of the file's top-level keys.

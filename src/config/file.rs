@@ -30,6 +30,17 @@ pub(crate) fn read_file(path: &Path) -> Result<String, Box<Problem>> {
 /// no regular file (as a pipe, which only its writer has).
 pub(crate) fn others_may_write(path: &Path) -> Option<String> {
     let meta = fs::metadata(path).ok().filter(fs::Metadata::is_file)?;
+    written_by_others(&meta)
+}
+
+/// The same of a folder: who may put files there.
+pub(crate) fn others_may_write_in(folder: &Path) -> Option<String> {
+    let folder = if folder.as_os_str().is_empty() { Path::new(".") } else { folder };
+    let meta = fs::metadata(folder).ok().filter(fs::Metadata::is_dir)?;
+    written_by_others(&meta)
+}
+
+fn written_by_others(meta: &fs::Metadata) -> Option<String> {
     let (mode, owner) = (meta.mode() & 0o7777, meta.uid());
     if owner != 0 && owner != rustix::process::geteuid().as_raw() {
         return Some(format!("it belongs to user {owner}"));

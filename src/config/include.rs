@@ -1,6 +1,6 @@
-//! A configuration with the files it includes: one set of routes with unique names.
+//! A configuration with the files it includes: one set of routes and of tunnels with unique names.
 //!
-//! An included file holds routes only. `[defaults]` is written in one place and applies to all files, as in nginx the
+//! An included file holds routes and tunnels only. `[defaults]` is written in one place and applies to all files, as in nginx the
 //! block around an `include`, and unlike HAProxy, where the order of files changes what a route means.
 
 use std::collections::{BTreeSet, HashMap};
@@ -9,7 +9,7 @@ use std::io::{self, ErrorKind};
 use std::path::{Path, PathBuf};
 
 use super::decode::FileName;
-use super::document::{self, Config};
+use super::document::{self, Config, Included};
 use super::file::{NotIncluded, is_pem, read_included};
 use super::file_id::{NamedFile, Stamp};
 use super::pattern::{self, MAX_ENTRIES, is_pattern};
@@ -119,8 +119,9 @@ impl Reading<'_> {
         }
         let start = self.whole.texts.add(&path.display().to_string(), &text);
         let main = self.whole.texts.main().map_or("", |main| &main.name);
-        let routes = document::read_included(&text, start, main, self.problems);
+        let Included { routes, tunnels } = document::read_included(&text, start, main, self.problems);
         self.whole.config.routes.extend(routes);
+        self.whole.config.tunnels.extend(tunnels);
         Some(())
     }
 
@@ -133,7 +134,7 @@ impl Reading<'_> {
         }
         let text = read_included(path)?;
         if is_pem(&text) {
-            return Err(NotIncluded::new(PEM, "include files with routes only"));
+            return Err(NotIncluded::new(PEM, "include files with routes and tunnels only"));
         }
         Ok(text)
     }
@@ -162,20 +163,23 @@ fn unlisted(error: &io::Error) -> (String, &'static str) {
     }
 }
 
-/// Adds a problem for each route whose name is taken by another file's. (Within one file, TOML itself forbids it.)
+/// Adds a problem for each route, and each tunnel, whose name is taken by another file's. (Within one file, TOML itself
+/// forbids it.)
 fn names(config: &Config, problems: &mut Vec<Problem>) {
+    unique("route", config.routes.iter().map(|route| (route.name.as_str(), &route.place)), problems);
+    unique("tunnel", config.tunnels.iter().map(|of| (of.name.as_str(), &of.place)), problems);
+}
+
+fn unique<'c>(what: &str, entries: impl Iterator<Item = (&'c str, &'c Place)>, problems: &mut Vec<Problem>) {
     let mut seen: HashMap<&str, &Place> = HashMap::new();
-    for route in &config.routes {
-        let Some(first) = seen.get(route.name.as_str()) else {
-            seen.insert(&route.name, &route.place);
+    for (name, place) in entries {
+        let Some(first) = seen.get(name) else {
+            seen.insert(name, place);
             continue;
         };
-        let name = bare_or_quoted(&route.name);
-        let problem = Problem::new(
-            route.place.clone(),
-            format!("routes.{name}"),
-            format!("there is already a route {name}"),
-        );
+        let name = bare_or_quoted(name);
+        let message = format!("there is already a {what} {name}");
+        let problem = Problem::new(place.clone(), format!("{what}s.{name}"), message);
         let problem = problem.label("again here").also((*first).clone(), "first here");
         problems.push(problem.help("give one of the two another name"));
     }
@@ -283,9 +287,8 @@ mod tests {
     }
 
     #[test]
-    fn an_included_file_holds_routes_only() {
-        let text =
-            "include = 'x.toml'\n[defaults]\nbind = 'retry'\n[limit]\n[tunnels.home]\nmay_listen = '8080'\n";
+    fn an_included_file_holds_routes_and_tunnels_only() {
+        let text = "include = 'x.toml'\n[defaults]\nbind = 'retry'\n[limit]\n[tunnel]\nlisten = '4433'\n";
 
         let (_, rendered) = read_beside("'conf.d/a.toml'", &[("conf.d/a.toml", text)]);
 
@@ -299,11 +302,23 @@ mod tests {
                     "DIR/conf.d/a.toml:2:2: defaults: [defaults] is allowed in the main file alone, {whose}"
                 ),
                 "DIR/conf.d/a.toml:4:2: limit: unknown table".to_owned(),
-                format!(
-                    "DIR/conf.d/a.toml:5:2: tunnels: [tunnels] is allowed in the main file alone, {whose}"
-                ),
+                format!("DIR/conf.d/a.toml:5:2: tunnel: [tunnel] is allowed in the main file alone, {whose}"),
             ]
         );
+    }
+
+    #[test]
+    fn a_tunnel_that_is_in_two_files_is_reported_with_both_places() {
+        let tunnel = "[tunnels.home]\npublic_key = 'ed25519:PUAXw-hDiVqStwqnTRt-vJyYLM8uxJaMwM1V8Sr0Zgw'\n";
+
+        let (_, rendered) =
+            read_beside("'tunnels.d/*'", &[("tunnels.d/a.toml", tunnel), ("tunnels.d/b.toml", tunnel)]);
+
+        assert!(
+            rendered.starts_with("DIR/tunnels.d/b.toml:1:10: tunnels.home: there is already a tunnel home\n"),
+            "{rendered}"
+        );
+        assert!(rendered.contains("first here: DIR/tunnels.d/a.toml:1:10"), "{rendered}");
     }
 
     #[test]

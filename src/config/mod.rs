@@ -50,7 +50,7 @@ pub use texts::{Text, Texts};
 
 pub(crate) use decode::FileName;
 pub(crate) use document::Config;
-pub(crate) use file::{LIMIT, is_pem, others_may_write, read_file};
+pub(crate) use file::{LIMIT, is_pem, others_may_write, others_may_write_in, read_file};
 pub(crate) use include::{Whole, read};
 pub(crate) use keys::{Settings, WrittenHealth, WrittenLink, WrittenTargetTls, WrittenTls, WrittenTunnel};
 pub(crate) use problem::bare_or_quoted;

@@ -53,6 +53,11 @@ impl Texts {
         Some((text, span.start - text.start..span.end - text.start))
     }
 
+    /// The name of the file that a place is in; `None` if it is in no text.
+    pub(crate) fn file(&self, place: &Place) -> Option<&Path> {
+        self.at(place).map(|(text, _)| Path::new(&text.name))
+    }
+
     /// The folder from which relative paths at a place start: that of its file.
     pub(crate) fn folder(&self, place: &Place) -> &Path {
         let text = self.at(place).map(|(text, _)| text).or(self.main());

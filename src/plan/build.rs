@@ -29,8 +29,8 @@ pub(super) fn build(
     included: Vec<NamedFile>,
     problems: &mut Vec<Problem>,
 ) -> Plan {
-    // Those of the file alone: who may write it does not decide about the command line.
-    written_link::check_file(&config.tunnels, texts, problems);
+    // Those of files alone: who may write it does not decide about the command line.
+    written_link::check_files(&config.tunnels, texts, problems);
     let named = command_line::add(&sources.tunnels, &mut config, problems);
     let typed = typed::read(sources, named.of_routes(typed::first(sources), problems), problems);
     let drafts = draft::drafts(config.routes, typed, &config.defaults);

@@ -168,3 +168,29 @@ fn a_file_that_others_may_write_lets_nobody_in_by_a_tunnel() {
     }
     assert_eq!(told(0o666, "routes.a = { listen = '1', target = '2' }"), None, "it lets nobody in by a key");
 }
+
+#[test]
+fn a_folder_where_others_may_put_files_lets_nobody_in_by_a_tunnel() {
+    let folder = tempfile::tempdir().unwrap();
+    let included = folder.path().join("tunnels.d");
+    fs::create_dir(&included).unwrap();
+    let key = folder.path().join("tunnel.key");
+    fs::write(&key, KEY).unwrap();
+    fs::set_permissions(&key, fs::Permissions::from_mode(0o600)).unwrap();
+    let (main, home) = (folder.path().join("f.toml"), included.join("home.toml"));
+    let text = "include = 'tunnels.d/*.toml'\ntunnel.listen = '4433'\n";
+    fs::write(&home, format!("tunnels.home = {{ public_key = '{HOME}' }}\n")).unwrap();
+    let told = |of_folder: u32, of_file: u32| {
+        fs::set_permissions(&included, fs::Permissions::from_mode(of_folder)).unwrap();
+        fs::set_permissions(&home, fs::Permissions::from_mode(of_file)).unwrap();
+        parse(&main.display().to_string(), text, &[]).err().map(|problems| problems.list[0].line())
+    };
+
+    assert_eq!((told(0o755, 0o644), told(0o700, 0o600)), (None, None));
+    let written = told(0o755, 0o664).unwrap();
+    assert!(written.contains("others may write this file"), "{written}");
+    for mode in [0o775, 0o777, 0o1777] {
+        let line = told(mode, 0o600).unwrap();
+        assert!(line.contains("others may write the folder of this file"), "{mode:o}: {line}");
+    }
+}

@@ -1,28 +1,38 @@
 //! Whether what is written in `[tunnel]` and `[tunnels.NAME]` fits together, and is in this version.
 
-use std::collections::HashMap;
-use std::path::Path;
+use std::collections::{BTreeSet, HashMap};
+use std::path::{Path, PathBuf};
 
 use crate::acl::Listed;
 use crate::address::{ListenAddress, Protocol, Run, TargetAddress};
 use crate::config::{
     KeyText, Place, Problem, Settings, Texts, Written, WrittenLink, WrittenTunnel, WrittenTunnelOf,
-    others_may_write,
+    others_may_write, others_may_write_in,
 };
 use crate::proxy_protocol::Sender;
 use crate::transport::BindPolicy;
 use crate::transport::tunnel::identity::{PrivateKey, PublicKey};
 use crate::units::shown_path;
 
-/// Who writes the file says who may come in: a problem if that is anybody but its owner.
-pub(super) fn check_file(tunnels: &[WrittenTunnelOf], texts: &Texts, problems: &mut Vec<Problem>) {
-    let Some(first) = tunnels.first() else { return };
-    let Some(file) = texts.main().map(|main| Path::new(&main.name)) else { return };
-    if let Some(why) = others_may_write(file) {
-        let message = format!("others may write this file, which says who may come in: {why}");
-        let problem = Problem::new(first.place.clone(), first.path.as_str(), message);
-        let file = shown_path(file);
-        problems.push(problem.help(format!("chmod go-w {file}, and have it belong to root or to this user")));
+/// Who writes a file with tunnels says who may come in, and so does who puts files into a folder that is included: a problem
+/// if that is anybody but their owner.
+pub(super) fn check_files(tunnels: &[WrittenTunnelOf], texts: &Texts, problems: &mut Vec<Problem>) {
+    let main = texts.main().map(|main| Path::new(&main.name));
+    let mut seen: BTreeSet<PathBuf> = BTreeSet::new();
+    let mut check = |of: &WrittenTunnelOf, path: &Path, what: &str, why: Option<String>| {
+        let Some(why) = why.filter(|_| seen.insert(path.to_owned())) else { return };
+        let message = format!("others may write {what}, which says who may come in: {why}");
+        let problem = Problem::new(of.place.clone(), of.path.as_str(), message);
+        let path = shown_path(path);
+        problems.push(problem.help(format!("chmod go-w {path}, and have it belong to root or to this user")));
+    };
+    for of in tunnels {
+        let Some(file) = texts.file(&of.place).filter(|file| !file.as_os_str().is_empty()) else { continue };
+        check(of, file, "this file", others_may_write(file));
+        if Some(file) != main {
+            let folder = file.parent().filter(|it| !it.as_os_str().is_empty()).unwrap_or(Path::new("."));
+            check(of, folder, "the folder of this file", others_may_write_in(folder));
+        }
     }
 }
 

@@ -22,3 +22,4 @@ pub mod identity;
 pub mod line;
 pub mod message;
 pub mod open;
+pub mod pairing;

@@ -22,6 +22,11 @@ use super::{PrivateKey, PublicKey};
 /// The protocol as both ends offer it (ALPN, RFC 7301): the newest version first.
 pub(super) const PROTOCOLS: [&[u8]; 1] = [b"loopgate/1"];
 
+/// The protocol of a connection that joins, in its place. It is offered only while an invite is open.
+pub(super) const JOIN: &[u8] = b"loopgate-join/1";
+
+const JOINING: [&[u8]; 1] = [JOIN];
+
 /// What the names of every version of the protocol begin with.
 pub(super) const ANY_VERSION: &[u8] = b"loopgate/";
 
@@ -36,6 +41,7 @@ pub trait Known: Send + Sync + fmt::Debug {
 pub struct Dialling {
     own: Arc<CertifiedKey>,
     theirs: Arc<[PublicKey]>,
+    pub(super) protocols: &'static [&'static [u8]],
     pub(super) provider: Arc<CryptoProvider>,
 }
 
@@ -44,13 +50,20 @@ pub struct Dialling {
 pub struct Accepting {
     own: Arc<CertifiedKey>,
     known: Arc<dyn Known>,
+    pub(super) protocols: &'static [&'static [u8]],
     pub(super) provider: Arc<CryptoProvider>,
 }
 
 impl Dialling {
     /// With this key of ours; the other end must have one of `theirs`.
     pub fn new(own: &PrivateKey, theirs: &[PublicKey]) -> Dialling {
-        Dialling { own: own.shown.clone(), theirs: theirs.into(), provider: provider() }
+        let (own, theirs) = (own.shown.clone(), theirs.into());
+        Dialling { own, theirs, protocols: &PROTOCOLS, provider: provider() }
+    }
+
+    /// The same for a connection that joins: it is no tunnel's.
+    pub fn joining(own: &PrivateKey, theirs: PublicKey) -> Dialling {
+        Dialling { protocols: &JOINING, ..Dialling::new(own, &[theirs]) }
     }
 
     /// For one connection; the verifier tells afterwards which key the other end has proven.
@@ -65,7 +78,7 @@ impl Dialling {
             .dangerous()
             .with_custom_certificate_verifier(verifier.clone())
             .with_client_cert_resolver(Arc::new(AlwaysResolvesClientRawPublicKeys::new(self.own.clone())));
-        config.alpn_protocols = PROTOCOLS.map(<[u8]>::to_vec).into();
+        config.alpn_protocols = names(self.protocols);
         config.resumption = Resumption::disabled();
         config.enable_early_data = false;
         Ok((Arc::new(config), verifier))
@@ -75,7 +88,12 @@ impl Dialling {
 impl Accepting {
     /// With this key of ours, for whoever `known` knows.
     pub fn new(own: &PrivateKey, known: Arc<dyn Known>) -> Accepting {
-        Accepting { own: own.shown.clone(), known, provider: provider() }
+        Accepting { own: own.shown.clone(), known, protocols: &PROTOCOLS, provider: provider() }
+    }
+
+    /// The same for a connection that joins, with any key that it can prove: it is no tunnel's, and speaks no other protocol.
+    pub fn joining(&self) -> Accepting {
+        Accepting { known: Arc::new(Anyone), protocols: &JOINING, ..self.clone() }
     }
 
     /// The same as for [`Dialling::config`].
@@ -85,7 +103,7 @@ impl Accepting {
             .with_protocol_versions(&[&TLS13])?
             .with_client_cert_verifier(verifier.clone())
             .with_cert_resolver(Arc::new(AlwaysResolvesServerRawPublicKeys::new(self.own.clone())));
-        config.alpn_protocols = PROTOCOLS.map(<[u8]>::to_vec).into();
+        config.alpn_protocols = names(self.protocols);
         config.session_storage = Arc::new(NoServerSessionStorage {});
         config.send_tls13_tickets = 0;
         config.max_early_data_size = 0;
@@ -106,6 +124,20 @@ fn provider() -> Arc<CryptoProvider> {
         kx_groups: vec![kx_group::X25519MLKEM768, kx_group::X25519],
         ..default_provider()
     })
+}
+
+fn names(protocols: &[&[u8]]) -> Vec<Vec<u8>> {
+    protocols.iter().map(|name| name.to_vec()).collect()
+}
+
+/// Every key is known: for connections that join.
+#[derive(Debug)]
+struct Anyone;
+
+impl Known for Anyone {
+    fn knows(&self, _: &PublicKey) -> bool {
+        true
+    }
 }
 
 /// Keys that are known because they are written.

@@ -35,6 +35,8 @@ pub enum HandshakeFault {
         /// None, or up to some that show what it is.
         said: usize,
     },
+    /// (accepting) As many join as may, or they come too fast: nothing was answered.
+    Busy,
     /// The socket broke.
     Io(io::Error),
     /// Any other fault of TLS, in words.
@@ -120,6 +122,7 @@ impl fmt::Display for HandshakeFault {
             HandshakeFault::Gone { .. } => {
                 f.write_str("it closed the connection in the middle of the handshake")
             }
+            HandshakeFault::Busy => f.write_str("too many want to join"),
             HandshakeFault::Io(error) => write!(f, "the connection broke: {error}"),
             HandshakeFault::Tls(words) => f.write_str(words),
         }

@@ -9,7 +9,7 @@ use std::net::Ipv4Addr;
 use rustls::Error;
 use rustls::pki_types::ServerName;
 
-use super::config::{ANY_VERSION, PROTOCOLS, Verifier};
+use super::config::{ANY_VERSION, JOIN, Verifier};
 use super::{Accepting, Dialling, HandshakeFault, PublicKey};
 use crate::client_hello::{Reader, Seen};
 use crate::transport::Stream;
@@ -60,7 +60,7 @@ pub async fn dial_handshake(socket: &Stream, tls: &Dialling, host: &str) -> Resu
             _ => HandshakeFault::of_dialled(error),
         })
     })?;
-    secured(records, &verifier)
+    secured(records, &verifier, tls.protocols)
 }
 
 /// What a client has said first: a whole hello, or enough to show that it is none.
@@ -90,12 +90,17 @@ pub async fn accept_handshake(socket: &Stream, tls: &Accepting) -> Result<Secure
 }
 
 impl Heard {
+    /// Whether the client wants to join: it offers the protocol for that.
+    pub fn wants_to_join(&self) -> bool {
+        offers(self.0.bytes(), |name| name == JOIN)
+    }
+
     /// Computes the answer, which takes some hundred microseconds, and runs the rest of the handshake. Not cancel safe.
     ///
     /// # Errors
     /// As of [`accept_handshake`].
     pub async fn answer(self, socket: &Stream, tls: &Accepting) -> Result<Secured, HandshakeFault> {
-        let speaks_another = offers_another_version(self.0.bytes());
+        let speaks_another = offers(self.0.bytes(), |name| name.starts_with(ANY_VERSION));
         let (config, verifier) = tls.config().map_err(|error| HandshakeFault::of_accepted(&error))?;
         let shaken = shake_as_server(socket, config, self.0, CloseNotify::Optional).await;
         let records = shaken.map_err(|failed| {
@@ -105,7 +110,7 @@ impl Heard {
                 _ => HandshakeFault::of_accepted(error),
             })
         })?;
-        secured(records, &verifier)
+        secured(records, &verifier, tls.protocols)
     }
 }
 
@@ -129,9 +134,9 @@ pub async fn last_words(socket: &Stream) {
 }
 
 /// Both ends must have agreed on the protocol: rustls goes on where the other end says nothing of one.
-fn secured(records: Sealed, verifier: &Verifier) -> Result<Secured, HandshakeFault> {
+fn secured(records: Sealed, verifier: &Verifier, protocols: &[&[u8]]) -> Result<Secured, HandshakeFault> {
     let spoken = records.agreed().alpn;
-    let is_ours = |alpn: &str| PROTOCOLS.contains(&alpn.as_bytes());
+    let is_ours = |alpn: &str| protocols.contains(&alpn.as_bytes());
     match (verifier.proven(), spoken.as_deref().is_some_and(is_ours)) {
         (Some(key), true) => Ok(Secured { records: Box::new(records), key }),
         _ => Err(HandshakeFault::NotLoopgate),
@@ -154,10 +159,10 @@ fn told(failed: Failed, of_tls: impl FnOnce(&Error) -> HandshakeFault) -> Handsh
     }
 }
 
-/// Whether the hello offers the tunnel protocol, though perhaps in no version that we speak.
-fn offers_another_version(hello: &[u8]) -> bool {
+/// Whether the hello offers a protocol that `fits`.
+fn offers(hello: &[u8], fits: impl FnMut(&[u8]) -> bool) -> bool {
     match Reader::default().read(hello) {
-        Seen::Hello(hello) => hello.protocols().any(|name| name.starts_with(ANY_VERSION)),
+        Seen::Hello(hello) => hello.protocols().any(fits),
         _ => false,
     }
 }

@@ -41,7 +41,7 @@ pub fn encode(message: &Message) -> Vec<u8> {
 /// # Errors
 /// What is wrong with the bytes. The other end has broken the rules, and the connection is to be closed.
 pub fn decode(bytes: &[u8]) -> Result<Message, Malformed> {
-    let message = read(bytes, MAX_LONG)?;
+    let message = read_strictly(bytes, MAX_LONG)?;
     let longest = match message {
         Message::Hello(Hello::Control { .. } | Hello::Probe { .. }) => MAX_LONG,
         Message::Routes(_) | Message::RoutesAre(_) => MAX_LONG,
@@ -61,11 +61,15 @@ impl Failed {
     /// # Errors
     /// As of [`decode`].
     pub fn decode(bytes: &[u8]) -> Result<Failed, Malformed> {
-        read(bytes, MAX_CONTENT)
+        read_strictly(bytes, MAX_CONTENT)
     }
 }
 
-fn read<'b, T: Deserialize<'b>>(bytes: &'b [u8], longest: usize) -> Result<T, Malformed> {
+/// Reads an object of at most `longest` bytes, whose keys stand once each and which nests no deeper than [`MAX_DEPTH`].
+///
+/// # Errors
+/// As of [`decode`].
+pub(crate) fn read_strictly<'b, T: Deserialize<'b>>(bytes: &'b [u8], longest: usize) -> Result<T, Malformed> {
     if bytes.len() > longest {
         return Err(Malformed::Long(bytes.len()));
     }

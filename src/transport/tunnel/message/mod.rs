@@ -18,6 +18,7 @@ mod kinds;
 mod parts;
 mod token;
 
+pub(crate) use codec::read_strictly;
 pub use codec::{MAX_DEPTH, Malformed, decode, encode};
 pub use fields::{MAX_LISTEN, MAX_WORDS};
 pub use kinds::{

@@ -114,9 +114,9 @@ impl Writing<'_> {
             return;
         };
         let is_shown = |key: &Key| shown.contains(&(self.table.clone(), key.name));
-        let missing = section
-            .keys()
-            .filter(|key| !matches!(key.form, Form::Table(_) | Form::Named(_)) && !is_shown(key));
+        let missing = section.keys().filter(|key| {
+            !matches!(key.form, Form::Table(_) | Form::Named(_)) && key.by_hand && !is_shown(key)
+        });
         let more: Vec<String> = missing.flat_map(|key| self.declared(key)).collect();
         let belongs = |line: &String| {
             let bare = line.strip_prefix("# ").unwrap_or(line);

@@ -31,6 +31,8 @@ pub(crate) struct Key {
     pub(crate) only: Option<Protocol>,
     /// Whether a reload can change it.
     pub(super) reload: Reload,
+    /// Whether a user writes it; otherwise a command does, and the example leaves it out.
+    pub(super) by_hand: bool,
 }
 
 impl Key {
@@ -48,6 +50,7 @@ impl Key {
             aliases: &[],
             only: None,
             reload: Reload::Live,
+            by_hand: true,
         }
     }
 

@@ -53,7 +53,7 @@ fn tunnel<'t>(
         top.problems.push(Problem::new(place.clone(), path.as_str(), what.as_str()).help(instead.as_str()));
     }
     let mut table = top.open_value("tunnels.NAME", path.clone(), value, Some(&TUNNEL_OF_NAME))?;
-    if table.get("public_key").is_none() {
+    if table.get("public_key").is_none() && table.get("invite").is_none() {
         table.missing("public_key", "ed25519:…");
     }
     let keys = WrittenLink::read(&mut table);

@@ -43,6 +43,11 @@ impl<'t> Files<'t> {
         self.texts.folder(&named.place).join(&named.value.0)
     }
 
+    /// The file that a place is in; `None` if it is in none.
+    pub(super) fn of(&self, place: &Place) -> Option<&Path> {
+        self.texts.file(place)
+    }
+
     /// The path of the main file; `None` if there is none.
     pub(super) fn main(&self) -> Option<&Path> {
         self.texts.main().map(|main| Path::new(&main.name)).filter(|path| !path.as_os_str().is_empty())

@@ -5,15 +5,17 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::draft::Draft;
+use super::files::Files;
 use super::headers::senders;
 use super::merge::pick;
 use super::own_key::OwnKeys;
 use super::resolved::{Desk, resolved};
-use super::{RouteName, Templates, Tunnel, Tunnels, congestion, link_proxy, written_link};
+use super::{Invited, RouteName, Templates, Tunnel, Tunnels, congestion, link_proxy, written_link};
 use crate::acl::{May, Permits};
 use crate::address::{ListenAddress, Protocol, TargetAddress};
 use crate::config::{KeyText, NamedFile, Settings, Written, WrittenTunnel, WrittenTunnelOf};
 use crate::transport::tunnel::identity::{PrivateKey, PublicKey};
+use crate::transport::tunnel::pairing::Invite;
 use crate::transport::{BindPolicy, Congestion, CongestionChoice};
 
 const PING: Duration = Duration::from_secs(10);
@@ -77,6 +79,7 @@ fn link(
     let key = |key: &str| format!("{path}.{key}");
     congestion::check(&written.congestion, || key("congestion"), desk.problems);
     written_link::check_permits(&path, &written, desk.problems);
+    written_link::check_invite(&path, &written, desk.problems);
     let private_key = match &written.private_key {
         Some(named) => keys.named(named, &key("private_key"), desk.files, desk.problems),
         None => own_key.cloned(),
@@ -84,6 +87,7 @@ fn link(
     if written.private_key.is_some() {
         written_link::check_not_own(&path, &written.public_key, private_key.as_deref(), desk.problems);
     }
+    let invited = invited(&written.invite, desk.files);
     let connect: Vec<TargetAddress> =
         written.connect.iter().flatten().map(|written| written.value.first().clone()).collect();
     let templates = templates(RouteName(name.as_str().into()), &path, &written.defaults, desk);
@@ -95,7 +99,8 @@ fn link(
         connect,
         proxy,
         private_key: private_key?,
-        public_keys: public_keys(&written.public_key)?,
+        public_keys: public_keys(&written.public_key, &invited)?,
+        invited,
         may_listen: permits(&written.may_listen),
         may_dial: permits(&written.may_dial),
         trust_client: pick(&written.trust_client, &None).unwrap_or(true),
@@ -110,8 +115,15 @@ fn link(
     })
 }
 
-fn public_keys(written: &Option<Vec<Written<KeyText>>>) -> Option<Vec<PublicKey>> {
-    written.as_ref().map(|list| list.iter().map(|key| key.value.0).collect())
+/// The keys, of which an invited end has none.
+fn public_keys(written: &Option<Vec<Written<KeyText>>>, invited: &Option<Invited>) -> Option<Vec<PublicKey>> {
+    let keys = written.as_ref().map(|list| list.iter().map(|key| key.value.0).collect());
+    keys.or(invited.as_ref().map(|_| Vec::new()))
+}
+
+fn invited(written: &Option<Written<Invite>>, files: &Files<'_>) -> Option<Invited> {
+    let Written { value, place } = written.as_ref()?;
+    Some(Invited { invite: value.clone(), file: files.of(place)?.to_owned() })
 }
 
 fn permits(written: &Option<Vec<Written<May>>>) -> Permits {

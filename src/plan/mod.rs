@@ -53,6 +53,6 @@ pub use own_key::lacks_own_key;
 pub use route::{Carries, Route, Target};
 pub use sources::{CommandTunnels, Secret, Sources};
 pub use targets::BadTargets;
-pub use tunnel::{Templates, Tunnel, Tunnels, keep_equal_tunnels};
+pub use tunnel::{Invited, Templates, Tunnel, Tunnels, keep_equal_tunnels};
 pub use warnings::{Caution, cautions, certificates};
 pub use whole::{Plan, Routes};

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -12,6 +13,7 @@ use crate::proxy_protocol::Senders;
 use crate::transport::Congestion;
 use crate::transport::proxied::ProxyChoice;
 use crate::transport::tunnel::identity::{PrivateKey, PublicKey};
+use crate::transport::tunnel::pairing::Invite;
 
 /// Every tunnel of a plan.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -55,8 +57,10 @@ pub struct Tunnel {
     pub proxy: ProxyChoice,
     /// Our key towards it.
     pub private_key: Arc<PrivateKey>,
-    /// Its key; several while it is being changed.
+    /// Its key; several while it is being changed, none until it has joined with its invite.
     pub public_keys: Vec<PublicKey>,
+    /// With what it may join, while it has no key.
+    pub invited: Option<Invited>,
     /// What it may have us listen on.
     pub may_listen: Permits,
     /// What it may have us dial.
@@ -77,6 +81,15 @@ pub struct Tunnel {
     pub loopback: Congestion,
     /// Routes that it asks for are this one for their protocol, but for name, addresses and target.
     pub templates: Templates,
+}
+
+/// An invite, and where it is written.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Invited {
+    /// The invite.
+    pub invite: Invite,
+    /// Its file.
+    pub file: PathBuf,
 }
 
 /// `[tunnels.NAME.defaults]`, as routes.

@@ -168,6 +168,20 @@ pub(super) fn check_not_own(
     }
 }
 
+/// An invite takes the place of the key of an end that connects to this machine.
+pub(super) fn check_invite(path: &str, written: &WrittenLink, problems: &mut Vec<Problem>) {
+    let Some(Written { place, .. }) = &written.invite else { return };
+    let (message, help) = match (&written.public_key, &written.connect) {
+        (Some(_), _) => ("this tunnel has a key, so nobody is invited to it", "leave one of the two out"),
+        (None, Some(_)) => (
+            "who is invited connects to this machine, and this tunnel has connect",
+            "leave one of the two out",
+        ),
+        (None, None) => return,
+    };
+    problems.push(Problem::new(place.clone(), format!("{path}.invite"), message).help(help));
+}
+
 /// Entries that could permit nothing.
 pub(super) fn check_permits(path: &str, written: &WrittenLink, problems: &mut Vec<Problem>) {
     for (key, list) in [("may_listen", &written.may_listen), ("may_dial", &written.may_dial)] {

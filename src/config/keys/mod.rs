@@ -87,10 +87,10 @@ pub(crate) use settings::Settings;
 pub(crate) use tls::{WrittenTargetTls, WrittenTls};
 pub(crate) use tunnel::{WrittenLink, WrittenTunnel};
 
-/// The path of every key, as `include` or `routes.NAME.listen`, except those that are tables, and those that
-/// `[tunnels.NAME.defaults]` has as `[defaults]`.
+/// The path of every key that a user writes, as `include` or `routes.NAME.listen`, except those that are tables, and those
+/// that `[tunnels.NAME.defaults]` has as `[defaults]`.
 pub fn keys() -> Vec<String> {
-    paths(|_| true)
+    paths(|key| key.by_hand)
 }
 
 /// The keys that only a restart can change.

@@ -14,10 +14,11 @@ use crate::config::table::Table;
 use crate::proxy_protocol::Sender;
 use crate::transport::CongestionChoice;
 use crate::transport::proxied::ProxyWord;
+use crate::transport::tunnel::pairing::Invite;
 
-/// `[tunnels.NAME]`, none of which is without the key of its other end.
+/// `[tunnels.NAME]`, none of which is without the key of its other end, or an invite in its place.
 pub(in crate::config) static TUNNEL_OF_NAME: Section =
-    Section { doc: link::LINK.doc, keys: link::LINK.keys, needs: &[&["public_key"]] };
+    Section { doc: link::LINK.doc, keys: link::LINK.keys, needs: &[&["public_key", "invite"]] };
 
 /// Every tunnel.
 pub(in crate::config) const TUNNELS: Key = Key {
@@ -96,6 +97,12 @@ mod link {
             default: Required(""),
             example: r#""ed25519:PUAXw-hDiVqStwqnTRt-vJyYLM8uxJaMwM1V8Sr0Zgw""#,
             aliases: &["key", "peer_key", "remote_key", "server_key", "client_key", "pubkey", "publickey", "token"],
+        }
+        invite: One<Invite> {
+            doc: "in place of `public_key`, until the other end has joined: what `loopgate tunnel invite` writes",
+            takes: "invite",
+            default: InWords("nobody is invited"),
+            by_hand: false,
         }
         private_key: One<FileName> {
             doc: "this machine's key towards this one, so that servers cannot tell that it is the same machine; for tunnels \

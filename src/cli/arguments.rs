@@ -108,7 +108,7 @@ pub(super) enum Command {
         #[command(flatten)]
         args: certificate::CertificateArgs,
     },
-    /// Link two Loopgates: the key by which another one knows this machine
+    /// Link two Loopgates: key, invite, join
     #[command(arg_required_else_help = true)]
     Tunnel {
         #[command(subcommand)]

@@ -10,6 +10,8 @@ pub(super) mod code {
     pub(in crate::cli) const OK: u8 = 0;
     pub(in crate::cli) const INTERNAL: u8 = 1;
     pub(in crate::cli) const CONFIG: u8 = 2;
+    /// It could not be found out.
+    pub(in crate::cli) const UNKNOWN: u8 = 3;
     /// An address is taken.
     pub(in crate::cli) const TAKEN: u8 = 4;
     /// Not permitted.

@@ -1,4 +1,5 @@
-//! `loopgate tunnel key`: the key of this machine, made once, and the lines with which another Loopgate knows it.
+//! `loopgate tunnel`: the key of this machine, made once, and the lines with which another Loopgate knows it; and pairing,
+//! which needs neither to be copied.
 
 use std::fs;
 use std::io::{self, Write};
@@ -6,6 +7,8 @@ use std::path::{Path, PathBuf};
 
 use clap::{Args, Subcommand, ValueHint};
 
+use super::invite::{self, InviteArgs};
+use super::join::{self, JoinArgs};
 use super::output::{answer, code, complain};
 use super::own_key::{Found, key};
 use crate::address::TunnelName;
@@ -43,6 +46,18 @@ pub(super) enum TunnelCommand {
         #[command(flatten)]
         args: KeyArgs,
     },
+    /// Let another machine join: print the line for it, which is good once, for an hour
+    #[command(after_help = invite::HELP)]
+    Invite {
+        #[command(flatten)]
+        args: InviteArgs,
+    },
+    /// Join another machine with the line of its invite
+    #[command(after_help = join::HELP)]
+    Join {
+        #[command(flatten)]
+        args: JoinArgs,
+    },
 }
 
 #[derive(Args)]
@@ -56,9 +71,17 @@ pub(super) struct KeyArgs {
     public: bool,
 }
 
-/// Runs the command. The exit code is 0, or 1 if there is no key that can be used.
+/// Runs the command, and returns its exit code.
 pub(super) fn tunnel(command: TunnelCommand) -> u8 {
-    let TunnelCommand::Key { args } = command;
+    match command {
+        TunnelCommand::Key { args } => show_key(&args),
+        TunnelCommand::Invite { args } => invite::invite(&args),
+        TunnelCommand::Join { args } => join::join(args),
+    }
+}
+
+/// Prints the key. The exit code is 0, or 1 if there is no key that can be used.
+fn show_key(args: &KeyArgs) -> u8 {
     // Whether a configuration file exists is all that matters here; reading it is for `run`.
     let places = places(plan::default_file().ok().as_deref(), |name| std::env::var_os(name));
     match key(args.file.as_deref(), !args.public, &places) {

@@ -70,6 +70,18 @@ impl NamedFile {
         NamedFile { stamp: Stamp::of(&path), path, is_pattern: false, is_busy: false }
     }
 
+    /// Whether it stands for a file of this path, which need not exist; its folder must.
+    #[cfg(feature = "cli")]
+    pub(crate) fn takes(&self, file: &Path) -> bool {
+        let folder = |path: &Path| {
+            let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty());
+            fs::canonicalize(folder.unwrap_or(Path::new("."))).ok()
+        };
+        let (Some(own), Some(name)) = (self.path.file_name(), file.file_name()) else { return false };
+        let fits = if self.is_pattern { pattern::takes(own, name) } else { own == name };
+        fits && folder(&self.path).is_some_and(|own| folder(file) == Some(own))
+    }
+
     /// The files that match a pattern, as they are now.
     pub(crate) fn fitting(pattern: PathBuf) -> NamedFile {
         NamedFile { stamp: Stamp::of_all(&pattern), path: pattern, is_pattern: true, is_busy: false }
@@ -79,6 +91,19 @@ impl NamedFile {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[cfg(feature = "cli")]
+    #[test]
+    fn a_file_that_does_not_exist_yet_is_known_to_fit() {
+        let folder = tempfile::tempdir().unwrap();
+        let at = |name: &str| folder.path().join(name);
+        let pattern = NamedFile::fitting(at("*.toml"));
+
+        assert!(pattern.takes(&at("home.toml")) && NamedFile::new(at("home.toml")).takes(&at("./home.toml")));
+        for other in ["home.conf", ".home.toml", "home.toml~", "none/home.toml"] {
+            assert!(!pattern.takes(&at(other)), "{other}");
+        }
+    }
 
     #[test]
     fn a_file_that_is_added_changed_or_removed_changes_the_state_of_its_pattern() {

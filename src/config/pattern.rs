@@ -3,6 +3,8 @@
 //! Only `*` and `?` in the last part of a path, which is all that folders of configurations need. Written by hand,
 //! because the crates for it walk whole trees without a bound and treat hidden files in their own way.
 
+#[cfg(feature = "cli")]
+use std::ffi::OsStr;
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
@@ -58,6 +60,13 @@ pub(super) fn matches(pattern: &Path) -> io::Result<Vec<PathBuf>> {
     }
     found.sort();
     Ok(found)
+}
+
+/// Whether [`matches`] finds a file of this name with this last part of a pattern.
+#[cfg(feature = "cli")]
+pub(super) fn takes(pattern: &OsStr, name: &OsStr) -> bool {
+    let name = name.to_string_lossy();
+    !is_leftover(&name) && fits(&pattern.to_string_lossy(), &name)
 }
 
 /// Whether the file is hidden, or left there by another program.

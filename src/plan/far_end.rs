@@ -44,6 +44,11 @@ impl FromStr for FarEnd {
 }
 
 fn host_and_port(text: &str) -> Result<Run<TargetAddress>, Misread> {
+    host_with_port(text, PORT)
+}
+
+/// The same with this port where none is written.
+pub(super) fn host_with_port(text: &str, port: u16) -> Result<Run<TargetAddress>, Misread> {
     if let Some((user, host)) = text.split_once('@') {
         let what = format!("{} is the name of a user, and none is needed", quoted(user));
         return Err(Misread::new(what, format!("write {}#KEY: the key tells who connects", unquoted(host))));
@@ -55,7 +60,7 @@ fn host_and_port(text: &str) -> Result<Run<TargetAddress>, Misread> {
     let is_literal = text.starts_with('[') || text.matches(':').count() < 2;
     match has_port || !is_literal || text.contains("://") {
         true => text.parse(),
-        false => format!("{text}:{PORT}").parse(),
+        false => format!("{text}:{port}").parse(),
     }
 }
 

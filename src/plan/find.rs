@@ -19,6 +19,20 @@ pub fn default_file() -> Result<PathBuf, Problems> {
     find_file(|name| std::env::var_os(name), |path| path.try_exists().unwrap_or(true))
 }
 
+/// Where a user's own file is: `$XDG_CONFIG_HOME/loopgate/loopgate.toml`, in `~/.config` without the variable; `None` if the
+/// environment names no folder.
+#[cfg(feature = "cli")]
+pub(crate) fn user_file(variable: impl Fn(&str) -> Option<OsString>) -> Option<PathBuf> {
+    user_folder(&|name| variable(name).filter(|value| !value.is_empty()).map(PathBuf::from))
+        .map(|folder| in_folder(folder).join(FILE))
+}
+
+/// The XDG base directory specification: relative paths are ignored.
+fn user_folder(variable: &impl Fn(&str) -> Option<PathBuf>) -> Option<PathBuf> {
+    let xdg = variable("XDG_CONFIG_HOME").filter(|path| path.is_absolute());
+    xdg.or_else(|| variable("HOME").map(|home| home.join(".config")))
+}
+
 /// The first that exists of `$LOOPGATE_CONFIG` (used even if it does not exist), `./loopgate.toml`,
 /// `$XDG_CONFIG_HOME/loopgate/loopgate.toml` (`~/.config` without it) and `/etc/loopgate/loopgate.toml`.
 ///
@@ -28,13 +42,11 @@ pub fn find_file(
     variable: impl Fn(&str) -> Option<OsString>,
     exists: impl Fn(&Path) -> bool,
 ) -> Result<PathBuf, Problems> {
-    let variable = |name| variable(name).filter(|value| !value.is_empty()).map(PathBuf::from);
+    let variable = |name: &str| variable(name).filter(|value| !value.is_empty()).map(PathBuf::from);
     if let Some(named) = variable("LOOPGATE_CONFIG") {
         return Ok(named);
     }
-    // The XDG base directory specification: relative paths are ignored.
-    let xdg = variable("XDG_CONFIG_HOME").filter(|path| path.is_absolute());
-    let user = xdg.or_else(|| variable("HOME").map(|home| home.join(".config")));
+    let user = user_folder(&variable);
     let places: Vec<PathBuf> =
         [Some(PathBuf::from(".")), user.map(in_folder), Some(in_folder("/etc".into()))]
             .into_iter()

@@ -26,6 +26,8 @@ mod merge;
 mod offered;
 mod overlap;
 mod own_key;
+#[cfg(feature = "cli")]
+pub(crate) mod pairing;
 mod resolved;
 mod route;
 mod session_limits;
@@ -42,6 +44,8 @@ mod written_link;
 
 pub use diff::{Change, diff, keep_equal, unchangeable};
 pub use far_end::is_tunnel_of_file;
+#[cfg(feature = "cli")]
+pub(crate) use find::user_file;
 pub use find::{default_file, find_file};
 pub use hello::{Among, HelloRules};
 pub use id::{BadSourceName, RouteId, RouteName, Source};

@@ -92,6 +92,13 @@ pub struct Invited {
     pub file: PathBuf,
 }
 
+impl Tunnel {
+    /// The congestion control of its connections, and that of those that stay on loopback.
+    pub fn congestion(&self) -> [&Congestion; 2] {
+        [&self.congestion, &self.loopback]
+    }
+}
+
 /// `[tunnels.NAME.defaults]`, as routes.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Templates {

@@ -2,6 +2,8 @@
 //!
 //! What `rustix` already offers safely is called where it is needed and not wrapped again here.
 
+#[cfg(feature = "cli")]
+pub(crate) mod arguments;
 mod async_fd;
 #[cfg(feature = "cli")]
 pub(crate) mod blocks;

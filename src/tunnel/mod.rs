@@ -35,6 +35,7 @@ use crate::plan::Plan;
 use crate::transport::tunnel::identity::PublicKey;
 use accept::{Accept, Book, Door, MAX_NEWCOMERS};
 pub use beginning::InVain;
+pub use dial::{JoinFault, Joined, join};
 use link::{Link, Terms};
 use thread::{Role, Start, Thread};
 

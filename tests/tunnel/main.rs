@@ -20,6 +20,7 @@ mod deaths;
 mod hostile;
 mod life;
 mod pair;
+mod pairing;
 mod port_443;
 mod ports;
 mod proxies;

@@ -2,10 +2,12 @@
 //!
 //! A connection is a stranger until its key is proven: [`strangers`] has a place for it or not. Then it says in one message
 //! what it is for ([`hello`]): a control goes to the [`seat`] of its tunnel, which decides which one stays; a carrier names
-//! its control.
+//! its control. One that joins with an invite ([`join`]) is no tunnel's, and says nothing else.
 
 mod answers;
 mod hello;
+mod invites;
+mod join;
 mod live;
 mod probe;
 mod seat;
@@ -25,6 +27,8 @@ use tokio_util::sync::CancellationToken;
 
 use answers::{LAST_WORDS, STEP};
 use hello::Desk;
+use invites::Invites;
+use join::{Host, Joining};
 pub(super) use seat::{MAX_NEWCOMERS, keep as keep_seat};
 use session::lock;
 pub(super) use session::{Book, Door, Newcomer};
@@ -37,7 +41,7 @@ use crate::outcome::Client;
 use crate::plan;
 use crate::proxy_protocol::{self, Ends, LONGEST, Senders};
 use crate::transport::tunnel::carrier::FrameLink;
-use crate::transport::tunnel::identity::{Accepting, HandshakeFault, Secured, accept_handshake, last_words};
+use crate::transport::tunnel::identity::{Accepting, HandshakeFault, PublicKey, Secured, hear, last_words};
 use crate::transport::{Incoming, Link, Stream, peek, take_seen};
 
 /// What answers the connections of `[tunnel] listen`. One for the whole life of the program: a reload changes what is in it.
@@ -48,11 +52,13 @@ struct Inner {
     rules: Mutex<Option<Rules>>,
     strangers: Mutex<Strangers>,
     unknown: Mutex<UnknownKeys>,
+    invites: Mutex<Invites>,
 }
 
 /// What a plan says of those that connect.
 #[derive(Clone)]
 struct Rules {
+    own: PublicKey,
     tls: Accepting,
     senders: Senders,
 }
@@ -65,16 +71,20 @@ impl Accept {
             rules: Mutex::default(),
             strangers: Mutex::default(),
             unknown: Mutex::default(),
+            invites: Mutex::default(),
         }))
     }
 
     /// Takes over what a plan says.
     pub(super) fn follow(&self, tunnels: &plan::Tunnels) {
         let rules = tunnels.private_key.as_ref().map(|own| Rules {
+            own: own.public(),
             tls: Accepting::new(own, self.0.desk.book.clone()),
             senders: tunnels.accept_proxy.clone(),
         });
         *lock(&self.0.rules) = rules;
+        let invited = |tunnel: &plan::Tunnel| Some((tunnel.name.clone(), tunnel.invited.clone()?));
+        lock(&self.0.invites).follow(tunnels.links.values().filter_map(|tunnel| invited(tunnel)).collect());
     }
 
     /// Logs what was refused since the last time, at most once a minute.
@@ -106,10 +116,15 @@ impl Inner {
         }
         // The poller could not add it: the connection is closed.
         let Ok(Link::Socket(stream)) = incoming.stream.open() else { return };
-        let secured = timeout(STEP, self.secure(&stream, client, place, &rules)).await;
-        let Ok(Some((from, place, secured))) = secured else { return };
+        let entered = timeout(STEP, self.secure(&stream, client, place, &rules)).await;
+        let Ok(Some(Entered { from, place, secured, joining })) = entered else { return };
+        let link = FrameLink::new(stream, secured.records);
+        if let Some(_joining) = joining {
+            let host = Host { invites: &self.invites, book: &self.desk.book, own: rules.own };
+            return join::take(&host, link, secured.key, from).await;
+        }
         lock(&self.strangers).prove(place.client.clone(), Instant::now());
-        hello::take(&self.desk, FrameLink::new(stream, secured.records), secured.key, from).await;
+        hello::take(&self.desk, link, secured.key, from).await;
     }
 
     /// Reads the PROXY header of a sender, and runs the handshake. What failed was told and logged.
@@ -119,7 +134,7 @@ impl Inner {
         client: Client,
         place: Option<Place<'i>>,
         rules: &Rules,
-    ) -> Option<(SocketAddr, Place<'i>, Secured)> {
+    ) -> Option<Entered<'i>> {
         let (from, place) = match place {
             Some(place) => (address(client), place),
             None => {
@@ -127,8 +142,8 @@ impl Inner {
                 (from, self.place(from)?)
             }
         };
-        match accept_handshake(stream, &rules.tls).await {
-            Ok(secured) => Some((from, place, secured)),
+        match self.shake(stream, &rules.tls).await {
+            Ok((secured, joining)) => Some(Entered { from, place, secured, joining }),
             Err(fault) => {
                 self.failed(&fault, from);
                 // The alert is to be read, not lost in a reset.
@@ -136,6 +151,22 @@ impl Inner {
                 None
             }
         }
+    }
+
+    /// Runs the handshake: that of a connection that joins if it wants to, and an invite is open.
+    async fn shake(
+        &self,
+        stream: &Stream,
+        tls: &Accepting,
+    ) -> Result<(Secured, Option<Joining<'_>>), HandshakeFault> {
+        let heard = hear(stream).await?;
+        let joins = heard.wants_to_join() && lock(&self.invites).is_any_open(join::now());
+        if !joins {
+            return Ok((heard.answer(stream, tls).await?, None));
+        }
+        // Nothing is computed for one too many.
+        let joining = Joining::enter(&self.invites).ok_or(HandshakeFault::Busy)?;
+        Ok((heard.answer(stream, &tls.joining()).await?, Some(joining)))
     }
 
     fn failed(&self, fault: &HandshakeFault, from: SocketAddr) {
@@ -193,6 +224,16 @@ async fn header(stream: &Stream) -> Option<Option<SocketAddr>> {
 
 fn shortest(ip: IpAddr) -> IpAddr {
     ip.to_canonical()
+}
+
+/// A connection whose key is proven.
+struct Entered<'i> {
+    /// Where it comes from.
+    from: SocketAddr,
+    place: Place<'i>,
+    secured: Secured,
+    /// It joins, and no tunnel has its key.
+    joining: Option<Joining<'i>>,
 }
 
 /// A place among the strangers, given back when it is dropped.

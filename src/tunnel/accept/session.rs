@@ -3,8 +3,10 @@
 use std::fmt;
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
-use tokio::sync::mpsc;
+use tokio::sync::{Notify, mpsc};
+use tokio::time::timeout;
 
 use crate::transport::tunnel::carrier::Parked;
 use crate::transport::tunnel::identity::{Known, PublicKey};
@@ -58,6 +60,8 @@ pub(crate) struct Door {
 #[derive(Default)]
 pub(crate) struct Book {
     doors: Mutex<Vec<(PublicKey, Door)>>,
+    /// Told of each change of `doors`.
+    changed: Notify,
     sessions: Mutex<Vec<Arc<Session>>>,
 }
 
@@ -65,6 +69,21 @@ impl Book {
     /// From now on these keys are known, and no others.
     pub(crate) fn set_doors(&self, doors: Vec<(PublicKey, Door)>) {
         *lock(&self.doors) = doors;
+        self.changed.notify_waiters();
+    }
+
+    /// Whether this key is known, or will be within this time. Cancel safe.
+    pub(crate) async fn knows_soon(&self, key: &PublicKey, patience: Duration) -> bool {
+        let known = async {
+            loop {
+                let changed = self.changed.notified();
+                if self.door(key).is_some() {
+                    return;
+                }
+                changed.await;
+            }
+        };
+        timeout(patience, known).await.is_ok()
     }
 
     /// The tunnel of a key.

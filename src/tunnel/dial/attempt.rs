@@ -8,17 +8,16 @@ use tokio::time::timeout;
 use super::fault::Fault;
 use crate::address::Address;
 use crate::outcome::Cause;
-use crate::plan::Tunnel;
 use crate::transport::tunnel::carrier::{FrameLink, Received, prepare};
 use crate::transport::tunnel::identity::{Dialling, HandshakeFault, PublicKey, dial_handshake};
 use crate::transport::tunnel::message::{self, Hello, MAX_MESSAGE, Message, Welcome};
-use crate::transport::{self, Origin, Stream};
+use crate::transport::{self, Congestion, Origin, Stream};
 
 /// How long each address has for TCP.
 const CONNECT: Duration = Duration::from_secs(2);
 
 /// How long the handshake may take, and how long the answer to HELLO.
-const STEP: Duration = Duration::from_secs(3);
+pub(super) const STEP: Duration = Duration::from_secs(3);
 
 /// A connection that was let in.
 pub(crate) struct Entered {
@@ -36,12 +35,15 @@ pub(crate) struct Entered {
 ///
 /// # Errors
 /// Why the last one did not.
-pub(crate) async fn connect(addresses: &[Address], tunnel: &Tunnel) -> Result<Stream, Cause> {
-    let from = Origin { congestion: tunnel.loopback.clone(), ..Origin::default() };
+pub(crate) async fn connect(
+    addresses: &[Address],
+    [congestion, loopback]: [&Congestion; 2],
+) -> Result<Stream, Cause> {
+    let from = Origin { congestion: loopback.clone(), ..Origin::default() };
     let mut cause = Cause::NoAddress;
     for address in addresses {
         match timeout(CONNECT, transport::dial(address, &from)).await {
-            Ok(Ok(stream)) => match prepare(&stream, &tunnel.congestion) {
+            Ok(Ok(stream)) => match prepare(&stream, congestion) {
                 Ok(()) => return Ok(stream),
                 Err(error) => cause = Cause::of_dial(&error),
             },

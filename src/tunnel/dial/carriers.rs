@@ -128,7 +128,7 @@ impl Carriers {
     async fn try_open(&self, opener: End) -> Result<Carrier, Fault> {
         let terms = self.link.terms();
         let tls = Dialling::new(&terms.tunnel.private_key, &[self.key]);
-        let stream = self.way.connect(&[Address::Net(self.peer)], &terms.tunnel).await?;
+        let stream = self.way.connect(&[Address::Net(self.peer)], terms.tunnel.congestion()).await?;
         let hello = Hello::Carrier { session: self.session, opener };
         let entered = enter(stream, &tls, &self.host, hello).await?;
         let home = match opener {

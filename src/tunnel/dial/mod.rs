@@ -8,6 +8,7 @@ pub(crate) mod changes;
 mod dice;
 mod fault;
 mod hints;
+mod join;
 mod live;
 mod order;
 mod proxy_fault;
@@ -21,7 +22,7 @@ use tokio::sync::watch;
 use tokio::time::sleep;
 
 use super::link::{Link, Terms};
-use crate::address::{Host, TargetAddress};
+use crate::address::TargetAddress;
 use crate::transport::tunnel::identity::{Dialling, HandshakeFault};
 use crate::transport::tunnel::message::{Hello, Token};
 use addresses::LookUps;
@@ -29,6 +30,7 @@ use attempt::{Entered, enter};
 use back_off::BackOff;
 use dice::dice;
 use fault::Fault;
+pub use join::{JoinFault, Joined, join};
 use live::{Ended, Known, live};
 use order::{BACK_TO_FIRST, Order};
 use told::Told;
@@ -184,11 +186,11 @@ async fn dial(
     look_ups: &mut LookUps,
 ) -> Result<Arrival, Fault> {
     let tunnel = &terms.tunnel;
-    let way = Way::to(target, tunnel);
+    let way = Way::to(target, &tunnel.proxy);
     let addresses = way.addresses(look_ups).await?;
-    let stream = way.connect(&addresses, tunnel).await?;
+    let stream = way.connect(&addresses, tunnel.congestion()).await?;
     let tls = Dialling::new(&tunnel.private_key, &tunnel.public_keys);
-    let host = host(target);
+    let host = way::host(target);
     let hello = Hello::Control { software: software(), instance, features: Vec::new() };
     Ok(Arrival { entered: enter(stream, &tls, &host, hello).await?, way, host })
 }
@@ -197,22 +199,14 @@ async fn dial(
 async fn until_back(terms: &Terms, first: &TargetAddress, look_ups: &mut LookUps) {
     loop {
         sleep(BACK_TO_FIRST).await;
-        let way = Way::to(first, &terms.tunnel);
+        let way = Way::to(first, &terms.tunnel.proxy);
         let answers = async {
             let addresses = way.addresses(look_ups).await.ok()?;
-            way.connect(&addresses, &terms.tunnel).await.ok()
+            way.connect(&addresses, terms.tunnel.congestion()).await.ok()
         };
         if answers.await.is_some() {
             return;
         }
-    }
-}
-
-fn host(target: &TargetAddress) -> String {
-    match target.net() {
-        Some((Host::Name(name), _)) => name.to_string(),
-        Some((Host::Ip(ip), _)) => ip.to_string(),
-        _ => String::new(),
     }
 }
 

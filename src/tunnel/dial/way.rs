@@ -10,11 +10,10 @@ use super::addresses::LookUps;
 use super::attempt::connect;
 use super::fault::Fault;
 use super::proxy_fault::ProxyFault;
-use crate::address::{Address, TargetAddress};
+use crate::address::{Address, Host, TargetAddress};
 use crate::outcome::Cause;
-use crate::plan::Tunnel;
-use crate::transport::Stream;
-use crate::transport::proxied::Proxied;
+use crate::transport::proxied::{Proxied, ProxyChoice};
+use crate::transport::{Congestion, Stream};
 
 /// How long a proxy has to answer: it looks the name up, and connects.
 const ANSWER: Duration = Duration::from_secs(5);
@@ -29,9 +28,9 @@ pub(crate) enum Way {
 }
 
 impl Way {
-    /// The way to this address, by what the tunnel says of proxies.
-    pub(crate) fn to(target: &TargetAddress, tunnel: &Tunnel) -> Way {
-        match tunnel.proxy.of(target) {
+    /// The way to this address.
+    pub(crate) fn to(target: &TargetAddress, proxy: &ProxyChoice) -> Way {
+        match proxy.of(target) {
             Some(url) => Way::Proxied(Proxied::new(target.clone(), url.clone())),
             None => Way::Direct(target.clone()),
         }
@@ -53,8 +52,12 @@ impl Way {
     ///
     /// # Errors
     /// Why it failed. Given up, the connection is closed.
-    pub(crate) async fn connect(&self, at: &[Address], tunnel: &Tunnel) -> Result<Stream, Fault> {
-        let stream = connect(at, tunnel).await.map_err(|cause| self.unreached(cause))?;
+    pub(crate) async fn connect(
+        &self,
+        at: &[Address],
+        congestion: [&Congestion; 2],
+    ) -> Result<Stream, Fault> {
+        let stream = connect(at, congestion).await.map_err(|cause| self.unreached(cause))?;
         let Way::Proxied(proxied) = self else { return Ok(stream) };
         match timeout(ANSWER, proxied.ask(&stream)).await {
             Ok(Ok(())) => Ok(stream),
@@ -79,6 +82,15 @@ impl Way {
                 Reached { to: proxied.to().to_string(), proxy: Some(proxied.url().to_string()) }
             }
         }
+    }
+}
+
+/// The name that is asked for in TLS.
+pub(super) fn host(target: &TargetAddress) -> String {
+    match target.net() {
+        Some((Host::Name(name), _)) => name.to_string(),
+        Some((Host::Ip(ip), _)) => ip.to_string(),
+        _ => String::new(),
     }
 }
 

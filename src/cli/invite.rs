@@ -84,6 +84,8 @@ fn invited(args: &InviteArgs) -> Result<(InviteLine, SystemTime), Ended> {
         Some(file) => file.clone(),
         None => plan::default_file()?,
     };
+    // A configuration that includes a folder which does not exist has a problem.
+    let folder = folder(&file)?;
     let outline = outline(&file)?;
     let listen = outline.listen.as_ref().ok_or_else(|| {
         let what =
@@ -93,7 +95,6 @@ fn invited(args: &InviteArgs) -> Result<(InviteLine, SystemTime), Ended> {
     check_permits(&args.may_listen, &args.may_dial)?;
     plain(args)?;
     let to = reached_at(args.address.as_deref(), listen)?;
-    let folder = folder(&file)?;
     let name = format!("{}.toml", args.name);
     let path = folder.path(&name);
     let is_replaced = is_free(&outline, args, &path)?;

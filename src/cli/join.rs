@@ -78,8 +78,9 @@ fn joined(args: JoinArgs) -> Result<String, Ended> {
         given(&args.line)?.parse().map_err(|Misread { what, instead }| Ended::because(&what, &instead))?;
     let (choice, written) = proxy(args.proxy_url)?;
     let (file, is_new) = configuration(args.config)?;
-    let outline = if is_new { Outline::default() } else { outline(&file)? };
+    // A configuration that includes a folder which does not exist has a problem.
     let folder = folder(&file)?;
+    let outline = if is_new { Outline::default() } else { outline(&file)? };
     let known = outline.tunnels.iter().find(|of| of.dials.contains(&line.key));
     let name = match known {
         Some(of) => of.name.clone(),

@@ -36,9 +36,15 @@ const INCLUDE: &str = "include = [\"tunnels.d/*.toml\"]\n";
 impl Machine {
     /// One that connects.
     fn new(routes: &str) -> Machine {
-        let machine = Machine { folder: tempfile::tempdir().unwrap(), head: INCLUDE.to_owned() };
+        let machine = Machine::without_folder(routes);
         fs::create_dir(machine.at("tunnels.d")).unwrap();
         fs::set_permissions(machine.at("tunnels.d"), Permissions::from_mode(0o700)).unwrap();
+        machine
+    }
+
+    /// One whose folder does not exist yet.
+    fn without_folder(routes: &str) -> Machine {
+        let machine = Machine { folder: tempfile::tempdir().unwrap(), head: INCLUDE.to_owned() };
         machine.save(routes);
         machine
     }
@@ -311,6 +317,27 @@ fn an_invite_outlives_a_stop_of_the_program_that_it_was_made_for() {
 
     let _again = vps.run();
     assert_eq!(home.join(&line).code, 0);
+}
+
+#[test]
+fn two_files_that_have_nothing_else_yet_are_enough_and_the_folder_and_the_keys_are_made() {
+    let listener = ClosedPort::port();
+    let (mut vps, home) = (Machine::without_folder(""), Machine::without_folder(""));
+    vps.head += &format!("[tunnel]\nlisten = \"{}\"\n", listener.address);
+    vps.save("");
+
+    let line = vps.invite("home", &[]);
+    let mut there = Program::start(["run", "-c", &vps.file()]);
+    there.wait_for("who has its invite may join until ");
+    let joined = home.join(&line);
+
+    assert_eq!(joined.code, 0, "{joined:?}");
+    assert!(joined.told.contains("tunnel.key, the private key of this machine"), "{joined:?}");
+    for path in [vps.at("tunnels.d"), home.at("tunnels.d")] {
+        assert_eq!(fs::metadata(path).unwrap().mode() & 0o777, 0o700);
+    }
+    let mut here = Program::start(["run", "-c", &home.file()]);
+    here.wait_for("tunnel=ip-127-0-0-1 up");
 }
 
 #[test]

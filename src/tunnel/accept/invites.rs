@@ -5,11 +5,13 @@
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant, SystemTime};
 
+use humantime::format_rfc3339_seconds;
+
 use crate::address::TunnelName;
 use crate::limits::{Allowance, Pace};
 use crate::plan::Invited;
 use crate::transport::tunnel::pairing::{InviteId, Ticket};
-use crate::units::{Frequency, Unit};
+use crate::units::{Frequency, Unit, shown_path};
 
 /// So many wrong secrets close an invite.
 pub(super) const MAX_WRONG: u32 = 5;
@@ -58,13 +60,18 @@ pub(super) enum Shown {
 }
 
 impl Invites {
-    /// From now on these are the invites, and no others.
-    pub(super) fn follow(&mut self, known: Vec<(TunnelName, Invited)>) {
+    /// From now on these are the invites, and no others. Returns a line about each that was not known before.
+    pub(super) fn follow(&mut self, known: Vec<(TunnelName, Invited)>, now: Now) -> Vec<String> {
         self.fates.retain(|id, _| known.iter().any(|(_, invited)| invited.invite.id == *id));
-        for (_, invited) in &known {
-            self.fates.entry(invited.invite.id).or_insert(Fate::Open { wrong: 0 });
+        let mut lines = Vec::new();
+        for (name, invited) in &known {
+            if !self.fates.contains_key(&invited.invite.id) {
+                self.fates.insert(invited.invite.id, Fate::Open { wrong: 0 });
+                lines.push(line(name, invited, now));
+            }
         }
         self.known = known;
+        lines
     }
 
     /// Whether any invite is open.
@@ -118,6 +125,14 @@ impl Invites {
     }
 }
 
+fn line(name: &TunnelName, Invited { invite, file }: &Invited, now: Now) -> String {
+    let (until, file) = (format_rfc3339_seconds(invite.until), shown_path(file));
+    match invite.is_open(now.clock, now.uptime) {
+        true => format!("tunnel={name}: who has its invite may join until {until}"),
+        false => format!("tunnel={name}: its invite was good until {until}: invite again, or remove {file}"),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -155,13 +170,14 @@ mod tests {
     fn an_invite_is_good_for_one_machine() {
         let (ticket, home) = invited("home");
         let mut invites = Invites::default();
-        invites.follow(vec![home.clone()]);
+        let lines = invites.follow(vec![home.clone()], now());
+        assert_eq!(lines, ["tunnel=home: who has its invite may join until 1970-01-01T02:00:00Z"]);
         assert!(invites.is_any_open(now()));
 
         assert_eq!(invites.show(&ticket, now()), Shown::Right(home.0.clone(), home.1.clone()));
         assert_eq!(invites.show(&ticket, now()), Shown::Nothing);
         assert!(!invites.is_any_open(now()));
-        invites.follow(vec![home.clone()]);
+        assert!(invites.follow(vec![home.clone()], now()).is_empty());
         assert_eq!(invites.show(&ticket, now()), Shown::Nothing, "a reload opens it no more");
 
         invites.give_back(ticket.id);
@@ -172,7 +188,7 @@ mod tests {
     fn five_wrong_secrets_close_an_invite_and_only_that_one() {
         let ((ticket, home), (other, office)) = (invited("home"), invited("office"));
         let mut invites = Invites::default();
-        invites.follow(vec![home.clone(), office.clone()]);
+        let _ = invites.follow(vec![home.clone(), office.clone()], now());
 
         for n in 1..=MAX_WRONG {
             assert_eq!(invites.show(&wrong(&ticket), now()), Shown::Wrong(home.0.clone(), n));
@@ -187,7 +203,7 @@ mod tests {
     fn four_wrong_secrets_and_the_right_one_are_good_enough() {
         let (ticket, home) = invited("home");
         let mut invites = Invites::default();
-        invites.follow(vec![home]);
+        let _ = invites.follow(vec![home], now());
         for _ in 1..MAX_WRONG {
             assert!(matches!(invites.show(&wrong(&ticket), now()), Shown::Wrong(..)));
         }
@@ -199,13 +215,14 @@ mod tests {
     fn an_invite_that_has_expired_or_that_the_plan_no_longer_has_is_nothing() {
         let (ticket, home) = invited("home");
         let mut invites = Invites::default();
-        invites.follow(vec![home.clone()]);
+        let lines = invites.follow(vec![home], later(HOUR));
 
+        assert!(lines[0].contains("invite again, or remove tunnels.d/x.toml"), "{lines:?}");
         assert!(!invites.is_any_open(later(HOUR)));
         assert_eq!(invites.show(&ticket, later(HOUR)), Shown::Nothing);
         let set_back = Now { clock: now().clock, ..later(HOUR) };
         assert_eq!(invites.show(&ticket, set_back), Shown::Nothing);
-        invites.follow(Vec::new());
+        let _ = invites.follow(Vec::new(), now());
         assert_eq!(invites.show(&ticket, now()), Shown::Nothing);
     }
 

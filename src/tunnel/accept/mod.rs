@@ -84,7 +84,9 @@ impl Accept {
         });
         *lock(&self.0.rules) = rules;
         let invited = |tunnel: &plan::Tunnel| Some((tunnel.name.clone(), tunnel.invited.clone()?));
-        lock(&self.0.invites).follow(tunnels.links.values().filter_map(|tunnel| invited(tunnel)).collect());
+        let invited = tunnels.links.values().filter_map(|tunnel| invited(tunnel)).collect();
+        let lines = lock(&self.0.invites).follow(invited, join::now());
+        lines.iter().for_each(|line| tracing::info!("{line}"));
     }
 
     /// Logs what was refused since the last time, at most once a minute.

@@ -21,6 +21,13 @@ fn key_of_a_machine() -> tempfile::TempDir {
     for file in files.filter(|file| file.path().is_file()) {
         fs::copy(file.path(), keys.path().join(file.file_name())).unwrap();
     }
+    // A tunnel that was made by pairing, for a block that includes it.
+    fs::create_dir(keys.path().join("tunnels.d")).unwrap();
+    fs::set_permissions(keys.path().join("tunnels.d"), fs::Permissions::from_mode(0o700)).unwrap();
+    let paired = keys.path().join("tunnels.d/paired.toml");
+    let other = "ed25519:J4EX_BRMcjQPZ9DyMW6Dhs7_vysKKMnFH-98WX8dQm4";
+    fs::write(&paired, format!("[tunnels.paired]\npublic_key = \"{other}\"\n")).unwrap();
+    fs::set_permissions(&paired, fs::Permissions::from_mode(0o600)).unwrap();
     keys
 }
 

@@ -17,6 +17,7 @@ mod import;
 mod proxy_protocol_holds;
 mod socks5;
 mod tunnel_frames;
+mod tunnel_join;
 mod tunnel_messages;
 mod tunnel_open;
 
@@ -72,6 +73,11 @@ fn socks5() {
 #[test]
 fn tunnel_frames() {
     replay("tunnel_frames", tunnel_frames::holds);
+}
+
+#[test]
+fn tunnel_join() {
+    replay("tunnel_join", tunnel_join::holds);
 }
 
 #[test]

@@ -2,6 +2,7 @@
 //!
 //! A diagnosis describes one case; this text describes the verdict in general.
 
+use super::tunnel::advice as tunnel;
 use super::verdict::Verdict;
 
 /// The general explanation of a verdict.
@@ -13,13 +14,17 @@ pub struct Advice {
     pub remedy: &'static str,
 }
 
-/// One entry per verdict: why, then what to do. A verdict without an entry does not compile.
+/// One entry per verdict: why, then what to do; or, in brackets, what stands elsewhere. A verdict without an entry does not
+/// compile.
 macro_rules! advice {
-    ($($name:ident: $why:literal, $remedy:literal;)*) => {
+    ($($name:ident: $why:literal, $remedy:literal;)* $([$elsewhere:ident: $advice:expr])*) => {
         impl Verdict {
             /// How the fault arises, and what to do.
             pub fn advice(self) -> Advice {
-                match self { $(Verdict::$name => Advice { why: $why, remedy: $remedy },)* }
+                match self {
+                    $(Verdict::$name => Advice { why: $why, remedy: $remedy },)*
+                    $(Verdict::$elsewhere => Advice { why: $advice.0, remedy: $advice.1 },)*
+                }
             }
         }
     };
@@ -310,6 +315,19 @@ advice! {
     Unknown:
         "The evidence fits no other verdict, or the deciding facts could not be read. The report names them.",
         "Run it again as root, and look at the evidence (--json).";
+    [TunnelNotLoopgate: tunnel::NOT_LOOPGATE]
+    [TunnelIntercepted: tunnel::INTERCEPTED]
+    [TunnelWrongKey: tunnel::WRONG_KEY]
+    [TunnelKeyUnknownThere: tunnel::KEY_UNKNOWN_THERE]
+    [TunnelVersion: tunnel::VERSION]
+    [TunnelInUse: tunnel::IN_USE]
+    [TunnelNotPermitted: tunnel::NOT_PERMITTED]
+    [TunnelPortHeld: tunnel::PORT_HELD]
+    [TunnelProxyRefused: tunnel::PROXY_REFUSED]
+    [TunnelFewCarriers: tunnel::FEW_CARRIERS]
+    [TunnelFlapping: tunnel::FLAPPING]
+    [TunnelSlow: tunnel::SLOW]
+    [TunnelExposed: tunnel::EXPOSED]
 }
 
 #[cfg(test)]

@@ -37,6 +37,13 @@ pub enum Subject {
     Udp(SocketAddr),
     /// A Unix socket; an abstract name begins with `@`.
     Unix(PathBuf),
+    /// A tunnel, or something in it.
+    Tunnel {
+        /// What follows `tunnel:`.
+        name: String,
+        /// Where it connects to, as written; empty if the other end connects.
+        connect: Vec<String>,
+    },
 }
 
 /// The diagnosis of one address.
@@ -310,11 +317,12 @@ impl fmt::Display for Subject {
             Subject::Tcp(address) => write!(f, "{address}"),
             Subject::Udp(address) => write!(f, "{address}/udp"),
             Subject::Unix(path) => write!(f, "unix:{}", shown_path(path)),
+            Subject::Tunnel { name, .. } => write!(f, "tunnel:{name}"),
         }
     }
 }
 
-/// `{"ip", "port", "proto"}`, or `{"path", "proto": "unix"}`.
+/// `{"ip", "port", "proto"}`, `{"path", "proto": "unix"}`, or `{"tunnel", "connect", "proto": "tunnel"}`.
 impl Serialize for Subject {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         let inet = |address: &SocketAddr, proto: &str| serde_json::json!({"ip": address.ip(), "port": address.port(), "proto": proto});
@@ -323,6 +331,10 @@ impl Serialize for Subject {
             Subject::Udp(address) => inet(address, "udp").serialize(serializer),
             Subject::Unix(path) => {
                 serde_json::json!({"path": path.to_string_lossy(), "proto": "unix"}).serialize(serializer)
+            }
+            Subject::Tunnel { name, connect } => {
+                serde_json::json!({"tunnel": name, "connect": connect, "proto": "tunnel"})
+                    .serialize(serializer)
             }
         }
     }

@@ -15,6 +15,7 @@ pub mod reach;
 mod report;
 pub mod session;
 pub mod stalled;
+pub mod tunnel;
 mod verdict;
 
 pub use advice::Advice;

@@ -216,6 +216,33 @@ verdicts! {
     LargePacketsLost = "large-packets-lost", Error;
     /// A queueing discipline slows the link.
     LinkShaped = "link-shaped", Error;
+    // A tunnel.
+    /// Something else than a Loopgate answers where the other end should be.
+    TunnelNotLoopgate = "tunnel-not-loopgate", Error;
+    /// Something on the way reads TLS and shows a certificate of its own.
+    TunnelIntercepted = "tunnel-intercepted", Error;
+    /// The other end has proven another key than the one that is written here.
+    TunnelWrongKey = "tunnel-wrong-key", Error;
+    /// The other end does not know this machine's key.
+    TunnelKeyUnknownThere = "tunnel-key-unknown-there", Error;
+    /// The other end speaks no version of the tunnel protocol that is spoken here.
+    TunnelVersion = "tunnel-version", Error;
+    /// Another machine is connected with this machine's key.
+    TunnelInUse = "tunnel-in-use", Error;
+    /// The other end does not permit what a route asks for there.
+    TunnelNotPermitted = "tunnel-not-permitted", Error;
+    /// Something at the other end has the address that a route asks for there.
+    TunnelPortHeld = "tunnel-port-held", Error;
+    /// The proxy on the way does not connect to the other end.
+    TunnelProxyRefused = "tunnel-proxy-refused", Error;
+    /// The tunnel is up, but further connections to its other end fail.
+    TunnelFewCarriers = "tunnel-few-carriers", Warning;
+    /// The tunnel comes and goes.
+    TunnelFlapping = "tunnel-flapping", Warning;
+    /// Much of what the tunnel sends is lost, or takes long.
+    TunnelSlow = "tunnel-slow", Warning;
+    /// The other end may open an address here to everybody.
+    TunnelExposed = "tunnel-exposed", Warning;
     // Lasting conditions, reported only if nothing fails.
     /// The kernel may give this port to an outgoing connection.
     PortInEphemeralRange = "warn-port-in-ephemeral-range", Warning;

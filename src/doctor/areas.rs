@@ -3,9 +3,6 @@
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::path::Path;
-use std::sync::Mutex;
-use std::sync::atomic::{AtomicUsize, Ordering};
-use std::thread;
 use std::time::{Duration, SystemTime};
 
 use super::congestion::congestion;
@@ -25,8 +22,6 @@ use crate::transport;
 
 /// At most this many targets are dialled; the report counts the rest.
 const MAX_TARGETS: usize = 256;
-/// Targets dialled concurrently: each may take seconds to time out.
-const AT_ONCE: usize = 8;
 
 /// Every area, in the order of the report.
 pub(super) fn all(plan: &Plan) -> Vec<Area> {
@@ -204,7 +199,10 @@ fn targets(plan: &Plan) -> Area {
     }
     let untried = wanted.len().saturating_sub(MAX_TARGETS);
     let wanted: Vec<_> = wanted.into_values().take(MAX_TARGETS).collect();
-    let answers = reached(&wanted);
+    let (dialled, routes): (Vec<_>, Vec<_>) =
+        wanted.into_iter().map(|(target, protocol, routes)| ((target, protocol), routes)).unzip();
+    let answers = reach::reach_all(&dialled, &Options::default()).into_iter().zip(routes);
+    let answers: Vec<_> = answers.map(|(diagnosis, routes)| Diagnosis { routes, ..diagnosis }).collect();
     let all = answers.len();
     let wrong: Vec<Diagnosis> =
         answers.into_iter().filter(|diagnosis| diagnosis.severity() > Severity::Fine).collect();
@@ -220,29 +218,6 @@ fn targets(plan: &Plan) -> Area {
     }
     area.diagnoses = wrong;
     area
-}
-
-/// Dials the targets, up to `AT_ONCE` concurrently, and returns the diagnoses in the order of `wanted`.
-fn reached(wanted: &[(TargetAddress, Protocol, Vec<String>)]) -> Vec<Diagnosis> {
-    let (next, answers) = (AtomicUsize::new(0), Mutex::new(BTreeMap::new()));
-    let work = || {
-        while let Some((at, (target, protocol, routes))) = {
-            let at = next.fetch_add(1, Ordering::Relaxed);
-            wanted.get(at).map(|it| (at, it))
-        } {
-            let mut diagnosis = reach::reach_target(target, *protocol, Options::default());
-            diagnosis.routes.clone_from(routes);
-            answers.lock().unwrap_or_else(|poisoned| poisoned.into_inner()).insert(at, diagnosis);
-        }
-    };
-    thread::scope(|scope| {
-        for _ in 1..wanted.len().min(AT_ONCE) {
-            // If the kernel refuses a thread, this one does the work.
-            let _ = thread::Builder::new().spawn_scoped(scope, work);
-        }
-        work();
-    });
-    answers.into_inner().unwrap_or_else(|poisoned| poisoned.into_inner()).into_values().collect()
 }
 
 /// Loops within the configuration never get this far: building the plan refuses them. Loops found here pass through

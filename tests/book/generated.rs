@@ -26,10 +26,11 @@ fn holds(page: &str, name: &str, wanted: &str) {
 }
 
 /// The groups of verdicts, each with the first of it, in the order of the list.
-const GROUPS: [(&str, Verdict); 5] = [
+const GROUPS: [(&str, Verdict); 6] = [
     ("Listening", Verdict::PortHeld),
     ("Reaching a target", Verdict::TargetNotRunning),
     ("A session", Verdict::TargetStalledWindow),
+    ("A tunnel", Verdict::TunnelNotLoopgate),
     ("Standing facts", Verdict::PortInEphemeralRange),
     ("No fault", Verdict::Healthy),
 ];

@@ -58,6 +58,7 @@ fn listener(facts: &ReachFacts, verdict: Verdict) -> Check {
             }
             None => check("listener", Status::Fail, "nothing listens on it"),
         },
+        Subject::Tunnel { .. } => check("listener", Status::Skip, "at the other end of a tunnel"),
     }
 }
 

@@ -255,7 +255,7 @@ impl ReachFacts {
     pub fn address(&self) -> Option<std::net::SocketAddr> {
         match self.subject {
             Subject::Tcp(address) | Subject::Udp(address) => Some(address),
-            Subject::Unix(_) => None,
+            Subject::Unix(_) | Subject::Tunnel { .. } => None,
         }
     }
 
@@ -309,6 +309,7 @@ impl ReachFacts {
                 .as_ref()
                 .and_then(|unix| unix.after.as_ref().or(unix.before.as_ref()))
                 .map(|one| one.inode),
+            Subject::Tunnel { .. } => None,
         };
         inode.map_or(Vec::new(), |inode| self.holders_of(inode))
     }

@@ -17,6 +17,8 @@ pub(super) fn judge(facts: &ReachFacts) -> Judged {
         Subject::Tcp(_) => name(facts).unwrap_or_else(|| tcp(facts)),
         Subject::Udp(_) => name(facts).unwrap_or_else(|| udp::judge(facts)),
         Subject::Unix(_) => unix::judge(facts),
+        // Tunnels are judged in a room of their own.
+        Subject::Tunnel { .. } => (Verdict::Unknown, Certainty::Unknown),
     };
     // A limit that leaves room for few sessions is no reason for what was found at the target.
     if judged.0 == Verdict::Healthy && own_limits::has_too_few(&facts.descriptors) {

@@ -244,7 +244,7 @@ pub(super) fn healthy(facts: &ReachFacts) -> String {
 }
 
 /// `41 us`, `2.1 ms`, `1.5 s`
-pub(super) fn short(time: std::time::Duration) -> String {
+pub(in crate::diagnosis) fn short(time: std::time::Duration) -> String {
     match time.as_micros() {
         micros @ 0..1000 => format!("{micros} us"),
         micros @ 1000..1_000_000 => format!("{:.1} ms", micros as f64 / 1e3),

@@ -4,6 +4,7 @@
 //! `gather` and its helpers gather the facts; the rules over them are pure. The result of the dial decides which rules
 //! apply: refused (`refused`), timed out (`timeout`), failed otherwise (`judge`), connected (`connected`).
 
+mod all;
 #[cfg(test)]
 mod answer_tests;
 mod answers;
@@ -50,7 +51,9 @@ use std::time::Instant;
 
 use super::finding::{Diagnosis, Question, Subject};
 use super::verdict::{Certainty, Verdict};
+pub use all::reach_all;
 pub(crate) use life::{kept_from_accepting, standstill};
+pub(super) use lines::short;
 pub use options::Options;
 pub use target::reach_target;
 

@@ -12,6 +12,8 @@ pub fn heading(subject: &Subject) -> String {
         Subject::Tcp(address) => net_heading(*address, "tcp"),
         Subject::Udp(address) => net_heading(*address, "udp"),
         Subject::Unix(_) => "Unix socket".to_owned(),
+        Subject::Tunnel { connect, .. } if connect.is_empty() => "the other end connects".to_owned(),
+        Subject::Tunnel { connect, .. } => format!("connects to {}", connect.join(", ")),
     }
 }
 

@@ -31,6 +31,7 @@ pub(crate) fn hear(link: &Link, there: Option<&TunnelName>, fates: &mut Fates, m
         | Message::Welcome(_)
         | Message::Bye(_)
         | Message::Carry { .. }
+        | Message::SameKey(_)
         | Message::Unknown => {}
     }
 }

@@ -21,6 +21,8 @@ fn a_second_machine_with_the_same_key_is_told_and_the_first_stays() {
     let mut second = pair.twin("second", &way, &route(&port, &service));
 
     second.line("it is told that the key is in use", |line| says(line, "in_use") || says(line, "in use"));
+    pair.home
+        .line("it is told of the second", |line| says(line, "tunnel-in-use") && says(line, "127.0.0.1:"));
     Connection::to(visitors).expect_whole_echo(1, 10_000);
     assert_eq!(second.times("vps", "up"), 0);
     assert_eq!((pair.home.times("vps", "up"), pair.home.times("vps", "down")), (1, 0));

@@ -1,6 +1,6 @@
 //! The controls of one tunnel: one that stays, one that is judged, and those that say goodbye.
 
-use std::net::{IpAddr, SocketAddr};
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
@@ -14,7 +14,7 @@ use super::live::Life;
 use super::session::{Book, Newcomer, Session};
 use super::takeover::{self, AGAIN, Arrival, Judged, Present};
 use crate::limits::{Allowance, Pace};
-use crate::transport::tunnel::message::{ByeCode, Token};
+use crate::transport::tunnel::message::{ByeCode, Message, SameKey, Token};
 use crate::tunnel::control::{self, Control};
 use crate::tunnel::link::Link;
 use crate::units::{Frequency, Unit, shown};
@@ -69,8 +69,6 @@ struct Seat {
 /// The control that is there.
 struct Here {
     known: Present,
-    from: SocketAddr,
-    since: SystemTime,
     session: Arc<Session>,
     control: Control,
     leave: CancellationToken,
@@ -133,13 +131,13 @@ impl Seat {
                     "tunnel={} is taken over by {}: {} no longer answers",
                     self.link.name,
                     newcomer.from,
-                    here.from
+                    here.session.from
                 );
                 // Its sessions end as their connections do; nobody is at their other end.
                 self.replace(newcomer);
             }
             Judged::Lives => {
-                let since = format_rfc3339_seconds(here.since);
+                let (from, since) = (here.session.from, format_rfc3339_seconds(here.session.since));
                 // It comes again and again.
                 if here.told.replace(newcomer.from.ip()) != Some(newcomer.from.ip()) {
                     tracing::warn!(
@@ -147,12 +145,20 @@ impl Seat {
                          not share a key [tunnel-in-use]",
                         self.link.name,
                         newcomer.from,
-                        here.from
+                        from
                     );
+                    let control = here.control.clone();
+                    let other = SameKey {
+                        from: newcomer.from.to_string(),
+                        since: format_rfc3339_seconds(SystemTime::now()).to_string(),
+                    };
+                    self.controls.spawn(async move {
+                        // It may have ended meanwhile.
+                        control.send(Message::SameKey(other)).await;
+                    });
                 }
                 let words = format!(
-                    "another machine is connected with this key, from {} since {since}: each needs a key of its own",
-                    here.from
+                    "another machine is connected with this key, from {from} since {since}: each needs a key of its own"
                 );
                 self.refuse(newcomer, ByeCode::InUse, words, Some(AGAIN));
             }
@@ -175,13 +181,11 @@ impl Seat {
         let (Some(token), Ok(frames)) = (Token::random(), link.open()) else { return };
         let (control, inbox) = control::channel();
         let (leave, left) = (CancellationToken::new(), CancellationToken::new());
-        let (session, arrivals) = Session::new(&self.link, pass, token);
+        let (session, arrivals) = Session::new(&self.link, pass, token, from);
         self.book.enter(session.clone());
         let known = Present { instance, is_leaving: false, is_probed: false };
         self.present = Some(Here {
             known,
-            from,
-            since: SystemTime::now(),
             session: session.clone(),
             control: control.clone(),
             leave: leave.clone(),

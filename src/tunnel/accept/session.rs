@@ -3,7 +3,7 @@
 use std::fmt;
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use tokio::sync::{Notify, mpsc};
 use tokio::time::timeout;
@@ -25,14 +25,24 @@ pub(crate) struct Session {
     pub(crate) keeping: Arc<Keeping>,
     /// Those on which the other end does.
     pub(crate) waiting: Arc<Waiting>,
+    /// Where it comes from.
+    pub(super) from: SocketAddr,
+    /// Since when it is here.
+    pub(super) since: SystemTime,
 }
 
 impl Session {
     /// A control that has no carrier yet, and what [`Waiting::run`] takes.
-    pub(super) fn new(link: &Arc<Link>, pass: Pass, token: Token) -> (Arc<Session>, Arrivals) {
+    pub(super) fn new(
+        link: &Arc<Link>,
+        pass: Pass,
+        token: Token,
+        from: SocketAddr,
+    ) -> (Arc<Session>, Arrivals) {
         let (waiting, arrivals) = Waiting::new(link.clone(), pass.clone());
         let keeping = Keeping::new(link.line.clone(), pass.clone());
-        (Arc::new(Session { token, pass, keeping, waiting }), arrivals)
+        let since = SystemTime::now();
+        (Arc::new(Session { token, pass, keeping, waiting, from, since }), arrivals)
     }
 }
 
@@ -99,6 +109,12 @@ impl Book {
     /// A control has ended: nothing refers to it any more.
     pub(crate) fn leave(&self, session: &Arc<Session>) {
         lock(&self.sessions).retain(|it| !Arc::ptr_eq(it, session));
+    }
+
+    /// The newest control of a key that its owner has proven: where it comes from, and since when.
+    pub(super) fn control_of(&self, key: &PublicKey) -> Option<(SocketAddr, SystemTime)> {
+        let sessions = lock(&self.sessions);
+        sessions.iter().rev().find(|it| it.pass.key == *key).map(|it| (it.from, it.since))
     }
 
     /// The control that a carrier names, if it has the same key, which is not withdrawn. An unknown one and one of another

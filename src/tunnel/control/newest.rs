@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
 use crate::transport::tunnel::message::{
-    BadSet, Gathered, MAX_ROUTES, Message, RouteIs, Routes, RoutesAre, State, WantedRoute,
+    BadSet, Gathered, MAX_ROUTES, Message, RouteIs, Routes, RoutesAre, SameKey, State, WantedRoute,
 };
 
 /// The time between two that are applied.
@@ -20,6 +20,7 @@ pub(crate) struct Newest {
     routes: Slot<Vec<WantedRoute>>,
     answers: Slot<Vec<RouteIs>>,
     states: Slot<BTreeMap<String, State>>,
+    same_key: Slot<SameKey>,
     /// It does not wait: visitors do, and how fast carriers are opened has a pace of its own.
     carry: Option<u16>,
 }
@@ -69,6 +70,7 @@ impl Newest {
                     return Err(BadSet::TooMany);
                 }
             }
+            Message::SameKey(other) => self.same_key.waiting = Some(other),
             Message::Carry { ready } => self.carry = Some(ready),
             other => return Ok(Some(other)),
         }
@@ -77,8 +79,9 @@ impl Newest {
 
     /// Whether anything waits, and until when; some past time if it need not wait.
     pub(crate) fn due(&self, now: Instant) -> Option<Instant> {
-        let all = [self.routes.due(), self.answers.due(), self.states.due(), self.carry.map(|_| None)];
-        all.into_iter().flatten().map(|at| at.unwrap_or(now)).min()
+        let slots = [self.routes.due(), self.answers.due(), self.states.due(), self.same_key.due()];
+        let all = slots.into_iter().chain([self.carry.map(|_| None)]);
+        all.flatten().map(|at| at.unwrap_or(now)).min()
     }
 
     /// What is to be applied now: sets of routes are whole.
@@ -89,6 +92,7 @@ impl Newest {
             self.answers.take(now).map(|it| Message::RoutesAre(RoutesAre { routes: it, more: false })),
         );
         taken.extend(self.states.take(now).into_iter().flat_map(|all| all.into_values().map(Message::State)));
+        taken.extend(self.same_key.take(now).map(Message::SameKey));
         taken.extend(self.carry.take().map(|ready| Message::Carry { ready }));
         taken
     }
@@ -173,6 +177,23 @@ mod tests {
         assert_eq!(states.keep(state("z", true)), Err(BadSet::TooMany));
         let bye = Message::Unknown;
         assert_eq!(states.keep(bye.clone()), Ok(Some(bye)), "nothing else is held back");
+    }
+
+    #[test]
+    fn whoever_else_has_the_key_is_told_of_once_a_second_at_most() {
+        let start = Instant::now();
+        let mut newest = Newest::default();
+        let other = |n: u16| {
+            let from = format!("192.0.2.7:{n}");
+            Message::SameKey(SameKey { from, since: String::new() })
+        };
+        for n in 1..=3 {
+            assert_eq!(newest.keep(other(n)), Ok(None));
+        }
+
+        assert_eq!((newest.due(start), newest.take(start)), (Some(start), vec![other(3)]));
+        newest.keep(other(4)).unwrap();
+        assert_eq!((newest.take(start), newest.take(start + BETWEEN)), (Vec::new(), vec![other(4)]));
     }
 
     #[test]

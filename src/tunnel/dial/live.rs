@@ -2,7 +2,7 @@
 
 use std::pin::pin;
 use std::sync::Arc;
-use std::time::{Duration, SystemTime};
+use std::time::{Duration, Instant, SystemTime};
 
 use tokio::sync::watch;
 use tokio::time::timeout;
@@ -19,13 +19,20 @@ use super::fault::Fault;
 use super::way::Way;
 use crate::address::TunnelName;
 use crate::plan::Tunnel;
-use crate::transport::tunnel::message::{Bye, ByeCode, Message};
+use crate::transport::tunnel::message::{Bye, ByeCode, Message, SameKey};
+use crate::units::shown;
 
 /// How long the goodbye of this end may take.
 const GOODBYE: Duration = Duration::from_secs(2);
 
 /// Clocks that differ by more are told of.
 const CLOCKS: Duration = Duration::from_secs(120);
+
+/// How often another machine with this machine's key is told of: it comes again and again.
+const TWIN_EVERY: Duration = Duration::from_secs(600);
+
+/// The most characters that are shown of an address that the other end names.
+const MAX_ADDRESS: usize = 60;
 
 /// Why a control ended.
 pub(crate) enum Ended {
@@ -41,6 +48,8 @@ pub(crate) enum Ended {
 #[derive(Default)]
 pub(crate) struct Known {
     are_clocks_told: bool,
+    /// When another machine with this machine's key was told of last.
+    twin_told: Option<Instant>,
 }
 
 /// Lives until the control ends. `by` is the way that it has come by, and the name that is asked for in TLS; `nudges` changes when the network may have.
@@ -79,6 +88,7 @@ pub(crate) async fn live(
         Message::Carry { ready } => {
             carry.send_replace(ready.into());
         }
+        Message::SameKey(other) => known.twin(&link.name, &other),
         message => talk::hear(link, there.as_ref(), &mut fates, message),
     };
     let mut running = pin!(control::run(entered.link, ping, inbox, &mut on_message));
@@ -168,6 +178,21 @@ fn ping(tunnel: &Tunnel, theirs_s: u16) -> Duration {
 }
 
 impl Known {
+    /// Tells that another machine has tried to connect with this machine's key.
+    fn twin(&mut self, name: &TunnelName, other: &SameKey) {
+        let now = Instant::now();
+        if self.twin_told.is_some_and(|told| now.saturating_duration_since(told) < TWIN_EVERY) {
+            return;
+        }
+        self.twin_told = Some(now);
+        let from = shown(&other.from, MAX_ADDRESS);
+        tracing::warn!(
+            "tunnel" = %name,
+            "tunnel={name}: another machine, at {from}, has this machine's key and was refused: two machines must not share \
+             a key. If it is none of yours, make a new key at once [tunnel-in-use]"
+        );
+    }
+
     /// Tells once of clocks that differ: the times of the two logs cannot be compared then.
     fn compare_clocks(&mut self, name: &TunnelName, there: &str) {
         let Ok(there) = humantime::parse_rfc3339(there) else { return };

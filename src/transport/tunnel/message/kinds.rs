@@ -34,6 +34,9 @@ pub enum Message {
     },
     /// Whether the target behind a route is up, on change only.
     State(State),
+    /// Another connection has proven the receiver's key: on a control, one that was refused since that control lives; in the
+    /// answer to a probe, the control that is there.
+    SameKey(SameKey),
     /// A kind that this version does not know; it is ignored.
     #[serde(other)]
     Unknown,
@@ -264,6 +267,17 @@ pub struct State {
     /// Why not, as the word of a record: at most 32 small letters, digits and `_`.
     #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "fields::word_or_none")]
     pub cause: Option<String>,
+}
+
+/// Another connection with the receiver's key.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct SameKey {
+    /// Where it comes from, as the sender sees it; to be escaped, as `since` is.
+    #[serde(with = "fields::words")]
+    pub from: String,
+    /// Since when it is there, as RFC 3339 has it.
+    #[serde(default, with = "fields::words")]
+    pub since: String,
 }
 
 /// The content of FAILED.

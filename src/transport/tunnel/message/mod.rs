@@ -6,6 +6,7 @@
 //! | both | ROUTES: the whole set that the sender wants at the other end, after WELCOME and on each change | ROUTES_ARE |
 //! | both | CARRY: how many idle carriers the sender wants | – |
 //! | both | STATE: whether the target behind a route is up, on change | – |
+//! | accepting | SAME_KEY: another connection has the dialling end's key | – |
 //! | both | BYE: the end | – |
 //!
 //! On a carrier only HELLO and its answer are messages; what follows are frames ([`super::exchange`]). Keys and kinds of
@@ -23,7 +24,7 @@ pub use codec::{MAX_DEPTH, Malformed, decode, encode};
 pub use fields::{MAX_LISTEN, MAX_WORDS};
 pub use kinds::{
     Bye, ByeCode, End, Failed, Fate, Hello, MAX_LONG, MAX_MESSAGE, Message, RefusedCode, RouteIs, Routes,
-    RoutesAre, State, WantedRoute, Welcome,
+    RoutesAre, SameKey, State, WantedRoute, Welcome,
 };
 pub use parts::{BadSet, Gathered, MAX_ADDRESSES, MAX_ROUTES, routes, routes_are};
 pub use token::Token;

@@ -30,6 +30,12 @@ fn fate(name: &str, asked: Option<&str>, fate: Fate) -> RouteIs {
 const DIGITS: &str = "07070707070707070707070707070707";
 const TOKEN: Token = Token([7; 16]);
 
+fn same_key() -> (Message, String) {
+    let message = SameKey { from: "192.0.2.7:40112".into(), since: "2026-01-02T03:04:05Z".into() };
+    let json = r#"{"type":"same_key","from":"192.0.2.7:40112","since":"2026-01-02T03:04:05Z"}"#;
+    (Message::SameKey(message), json.into())
+}
+
 /// Each message beside its JSON.
 fn each() -> Vec<(Message, String)> {
     let control = Hello::Control { software: "loopgate 0.1.0".into(), instance: TOKEN, features: vec![] };
@@ -77,6 +83,7 @@ fn each() -> Vec<(Message, String)> {
             r#"{"type":"routes_are","routes":[{"name":"web","asked":"0.0.0.0:0","state":"listening","address":"0.0.0.0:20417"},{"name":"shop","state":"offered"},{"name":"x","asked":"8080","state":"refused","code":"not_permitted"}],"more":true}"#,
         ),
         of(Message::Carry { ready: 6 }, r#"{"type":"carry","ready":6}"#),
+        same_key(),
         of(
             Message::State(State { route: "web".into(), up: false, cause: Some("refused".into()) }),
             r#"{"type":"state","route":"web","target":"down","cause":"refused"}"#,
@@ -301,6 +308,7 @@ fn any_message() -> impl Strategy<Value = Message> {
         (prop::collection::vec(wanted, 0..5), any::<bool>())
             .prop_map(|(routes, more)| Message::Routes(Routes { routes, more })),
         any::<u16>().prop_map(|ready| Message::Carry { ready }),
+        (".{0,40}", ".{0,40}").prop_map(|(from, since)| Message::SameKey(SameKey { from, since })),
         (name(), any::<bool>(), prop::option::of("[a-z_]{1,32}"))
             .prop_map(|(route, up, cause)| Message::State(State { route, up, cause })),
     ]

@@ -140,6 +140,9 @@ async fn a_question_is_answered_for_the_routes_it_names_once_a_second_and_replac
 
     let (mut link, answer) = come(&keys, &keys.home, listens, probe()).await;
     assert!(matches!(answer, Message::Welcome(_)), "{answer:?}");
+    // It is told who else has its key, which is the control from before.
+    let Message::SameKey(twin) = heard(&mut link).await else { panic!() };
+    assert!(twin.from.starts_with("127.0.0.1:") && twin.since.starts_with("20"), "{twin:?}");
     let Message::RoutesAre(answer) = heard(&mut link).await else { panic!() };
     let fates: Vec<_> = answer.routes.iter().map(|it| matches!(it.fate, Fate::Listening { .. })).collect();
     assert_eq!(fates, [true, false]);

@@ -32,18 +32,6 @@ impl Drop for Process {
     }
 }
 
-#[test]
-fn what_is_behind_a_tunnel_is_not_explained_and_the_way_to_ask_is_told() {
-    for address in ["tunnel:vps", "tunnel:vps/web", "tunnel:vps/127.0.0.1:80"] {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_loopgate"));
-        let output = command.args(["explain", address]).output().unwrap();
-
-        let text = String::from_utf8(output.stderr).unwrap();
-        assert_eq!(output.status.code(), Some(2), "{text}");
-        assert!(text.contains("not explained in this version") && text.contains("ask there"), "{text}");
-    }
-}
-
 /// The output of `explain`, and its exit code.
 fn explained(arguments: &[&str]) -> (Value, i32) {
     let mut command = Command::new(env!("CARGO_BIN_EXE_loopgate"));

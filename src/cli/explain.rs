@@ -7,25 +7,29 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::{Duration, SystemTime};
 
-use clap::Args;
+use clap::{Args, ValueHint};
 
-use super::explain_code;
 use super::output::{answer, complain};
+use super::{explain_code, explain_tunnel};
 use crate::address::{ListenAddress, Numbered, Protocol, Run, TargetAddress, UnixName};
 use crate::diagnosis::reach::{self, Options};
 use crate::diagnosis::{Diagnosis, Severity, block, could_listen, could_listen_unix, heading, json, screen};
 use crate::probe::system::limits::raise_descriptors;
 use crate::probe::trace::protocol::Protocol as Spoken;
 use crate::transport;
-use crate::units::{Misread, TimeSpan, quoted, shown_json};
+use crate::units::{Misread, TimeSpan, shown_json};
 
 /// What to explain.
 #[derive(Args)]
 pub(super) struct ExplainArgs {
-    /// An address, such as 127.0.0.1:3000, localhost:3000, [::1]:3000, 3000 or unix:/run/app.sock; or a code from a
-    /// report or a record, such as port-held
+    /// An address, such as 127.0.0.1:3000, localhost:3000, [::1]:3000, 3000 or unix:/run/app.sock; a tunnel, such as
+    /// tunnel:vps; or a code from a report or a record, such as port-held
     #[arg(value_name = "ADDRESS|CODE")]
     address: String,
+
+    /// The configuration file of the tunnel [default: as for run]
+    #[arg(short, long, value_name = "FILE", value_hint = ValueHint::FilePath, conflicts_with = "listen")]
+    config: Option<PathBuf>,
 
     /// Ask whether a program can listen there, and if not, why
     #[arg(long, conflicts_with_all = ["expect", "timeout"])]
@@ -66,12 +70,22 @@ pub(super) fn explain(args: &ExplainArgs) -> u8 {
     if !meanings.is_empty() {
         return answer(|out| explain_code::write(&meanings, args.json, out).map(|()| exit::HEALTHY));
     }
-    let diagnosis = match Asked::read(args) {
-        Ok(asked) => asked.explain(args),
-        Err(misread) => {
-            complain(
-                &explain_code::nearest_words(&args.address).unwrap_or_else(|| format!("error: {misread}")),
-            );
+    let of_tunnel = explain_tunnel::Question {
+        address: &args.address,
+        config: &args.config,
+        is_in_part: args.listen || args.udp || args.expect.is_some(),
+        timeout: args.timeout,
+    };
+    let asked = match explain_tunnel::diagnosis(&of_tunnel) {
+        Some(asked) => asked,
+        None => Asked::read(args).map(|asked| asked.explain(args)).map_err(|misread| {
+            explain_code::nearest_words(&args.address).unwrap_or_else(|| format!("error: {misread}"))
+        }),
+    };
+    let diagnosis = match asked {
+        Ok(diagnosis) => diagnosis,
+        Err(why) => {
+            complain(&why);
             return exit::USAGE;
         }
     };
@@ -164,13 +178,11 @@ impl Asked {
 }
 
 fn target(args: &ExplainArgs) -> Result<TargetAddress, Misread> {
-    if args.address.starts_with("tunnel:") {
-        let what = format!(
-            "{} is at the other end of a tunnel, which is not explained in this version",
-            quoted(&args.address)
-        );
-        let instead = "see the lines with `tunnel=` in the log, and ask there: loopgate explain ADDRESS";
-        return Err(Misread::new(what, instead));
+    if args.config.is_some() {
+        return Err(Misread::new(
+            "a file says nothing of this address",
+            "leave -c out; it is for tunnel:NAME",
+        ));
     }
     match args.address.strip_prefix("unix:") {
         Some(path) if path.is_empty() || args.udp => Err(no_path()),

@@ -55,6 +55,7 @@ pub(super) fn explain_help() -> String {
 Examples:
   loopgate explain 3000            whether 127.0.0.1:3000 answers, or why not
   loopgate explain 62893 --listen  which process holds the port, and a free one
+  loopgate explain tunnel:vps      whether a tunnel works, or why not
   loopgate explain port-held       what a code in a report or a record means
 
 ";

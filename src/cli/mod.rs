@@ -9,6 +9,7 @@ mod demo_tunnel;
 mod doctor;
 mod explain;
 mod explain_code;
+mod explain_tunnel;
 mod first_key;
 mod foreign_flags;
 mod help;

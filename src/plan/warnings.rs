@@ -64,12 +64,10 @@ impl Tunnel {
     /// The warnings about what its other end may do here, which works all the same.
     pub fn cautions(&self) -> Vec<String> {
         let mut found = Vec::new();
-        let open: Vec<&May> = self.may_listen.beyond_loopback().collect();
-        if let (Some(open), false) = (listed(&open), self.templates.tcp.is_guarded()) {
+        if let Some(open) = self.open_to_everybody() {
             found.push(format!(
-                "may_listen opens {open} beyond this machine, and every client that can reach it may connect: restrict \
-                 it under [tunnels.{name}.defaults], as allow = [\"192.168.0.0/16\"], or open it explicitly, as allow = \
-                 [\"0.0.0.0/0\", \"::/0\"]",
+                "{open}: restrict it under [tunnels.{name}.defaults], as allow = [\"192.168.0.0/16\"], or open it \
+                 explicitly, as allow = [\"0.0.0.0/0\", \"::/0\"]",
                 name = bare_or_quoted(self.name.as_str())
             ));
         }
@@ -81,6 +79,17 @@ impl Tunnel {
             ));
         }
         found
+    }
+}
+
+impl Tunnel {
+    /// What its other end may open here that every client may connect to, as a sentence; `None` if there is nothing.
+    pub fn open_to_everybody(&self) -> Option<String> {
+        let open: Vec<&May> = self.may_listen.beyond_loopback().collect();
+        let open = listed(&open).filter(|_| !self.templates.tcp.is_guarded())?;
+        Some(format!(
+            "may_listen opens {open} beyond this machine, and every client that can reach it may connect"
+        ))
     }
 }
 

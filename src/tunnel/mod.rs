@@ -13,6 +13,7 @@ mod datagrams;
 mod dial;
 #[cfg(test)]
 mod end_to_end;
+pub mod explain;
 mod idle;
 mod link;
 mod offers;

@@ -17,6 +17,7 @@ mod closes;
 mod command_line;
 mod congestion;
 mod deaths;
+mod explain;
 mod hostile;
 mod life;
 mod pair;

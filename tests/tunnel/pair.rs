@@ -132,6 +132,15 @@ impl Pair {
         End::start(folder, dialling(&self.keys.vps, &connect(way.address)), routes)
     }
 
+    /// A folder with the key of `home` and this file; nothing runs there. `KEY` stands for the key of the accepting end.
+    pub(crate) fn aside(&self, name: &str, text: &str) -> Aside {
+        let folder = self.folder.path().join(name);
+        fs::create_dir(&folder).unwrap();
+        fs::copy(self.home.folder.join("tunnel.key"), folder.join("tunnel.key")).unwrap();
+        write(&folder, &text.replace("KEY", &self.keys.vps));
+        Aside { folder }
+    }
+
     /// Where the accepting end listens for others.
     pub(crate) fn listener(&self) -> SocketAddr {
         self.listener.address
@@ -148,7 +157,42 @@ impl Pair {
     }
 }
 
+/// A folder with a file and a key, from which questions are asked.
+pub(crate) struct Aside {
+    folder: PathBuf,
+}
+
+/// What a command has printed to both streams, and its exit code.
+pub(crate) type Said = (String, i32);
+
+impl Aside {
+    /// Runs a command with the file of this folder.
+    pub(crate) fn says(&self, arguments: &[&str]) -> Said {
+        says_in(&self.folder, arguments)
+    }
+
+    pub(crate) fn path(&self, file: &str) -> PathBuf {
+        self.folder.join(file)
+    }
+}
+
+fn says_in(folder: &Path, arguments: &[&str]) -> Said {
+    let mut command = Command::new(LOOPGATE);
+    command.args(arguments).arg("-c").arg(folder.join("loopgate.toml"));
+    for variable in ["http_proxy", "https_proxy", "all_proxy", "HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY"] {
+        command.env_remove(variable);
+    }
+    let output = command.output().unwrap();
+    let said = [output.stdout, output.stderr].concat();
+    (String::from_utf8(said).unwrap(), output.status.code().unwrap())
+}
+
 impl End {
+    /// Runs a command with the file of this end.
+    pub(crate) fn says(&self, arguments: &[&str]) -> Said {
+        says_in(&self.folder, arguments)
+    }
+
     fn start(folder: PathBuf, head: String, routes: &str) -> End {
         write(&folder, &format!("{head}{routes}"));
         End { program: run(&folder), folder, head, seen: Vec::new() }

@@ -137,7 +137,7 @@ fn of_listen(listen: &Listen) -> Check {
 }
 
 fn of_waiting(checks: &mut Vec<Check>, facts: &TunnelFacts) {
-    for listener in &facts.listeners {
+    for listener in facts.listeners.iter().flatten() {
         let address = &listener.address;
         checks.push(match &listener.found {
             Found::Ours => check("listener", Status::Ok, format!("a Loopgate with this key on {address}")),
@@ -145,7 +145,7 @@ fn of_waiting(checks: &mut Vec<Check>, facts: &TunnelFacts) {
             Found::Other(found) => check("listener", Status::Fail, format!("{address}: {}", found.summary)),
         });
     }
-    if facts.listeners.is_empty() {
+    if facts.listeners.as_ref().is_some_and(Vec::is_empty) {
         checks.push(check("listener", Status::Fail, "[tunnel] has no listen"));
     }
     let them: Vec<&str> = facts.their_keys.iter().map(String::as_str).collect();

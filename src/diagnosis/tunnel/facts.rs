@@ -23,8 +23,8 @@ pub struct TunnelFacts {
     pub offers: Vec<Offer>,
     /// Each address that was dialled, in order, up to the one that let this machine in.
     pub tries: Vec<Try>,
-    /// Where the other end connects to, if it does.
-    pub listeners: Vec<Listener>,
+    /// Where the other end connects to; `None` if that was not looked at.
+    pub listeners: Option<Vec<Listener>>,
     /// The targets of the routes that listen in the tunnel.
     pub targets: Vec<TargetHere>,
     /// What the other end may open here to everybody, in words.

@@ -72,10 +72,11 @@ fn of_targets(facts: &TunnelFacts) -> Option<Fault<'_>> {
 }
 
 fn of_listeners(facts: &TunnelFacts) -> Option<Fault<'_>> {
-    if facts.listeners.is_empty() {
+    let listeners = facts.listeners.as_ref()?;
+    if listeners.is_empty() {
         return found(findings::no_listener());
     }
-    let wrong = facts.listeners.iter().find(|it| it.found != Found::Ours)?;
+    let wrong = listeners.iter().find(|it| it.found != Found::Ours)?;
     match &wrong.found {
         Found::Ours => None,
         Found::Nobody => found(findings::nobody_waits(&wrong.address)),

@@ -256,7 +256,7 @@ fn an_end_that_is_connected_to_is_looked_at_from_its_own_side() {
         let all = TunnelFacts {
             connect: Vec::new(),
             tries: Vec::new(),
-            listeners: listener.into_iter().collect(),
+            listeners: Some(listener.into_iter().collect()),
             exposed: exposed.map(Into::into),
             ..facts(TryEnd::Closed)
         };

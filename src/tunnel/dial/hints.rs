@@ -2,43 +2,50 @@
 
 use super::super::link::Terms;
 use crate::address::TunnelName;
+use crate::config::bare_or_quoted;
+use crate::diagnosis::tunnel::{Offer, let_in_lines};
 use crate::transport::tunnel::identity::PublicKey;
+use crate::transport::tunnel::message::WantedRoute;
 
 /// Logs what the other end needs to let this machine in.
 pub(crate) fn key_unknown_there(terms: &Terms) {
-    let tunnel = &terms.tunnel;
+    let lines = lines(&terms.tunnel.name, &machine(), &terms.tunnel.private_key.public(), &asked(terms));
+    tracing::warn!("tunnel" = %terms.tunnel.name, "{lines}");
+}
+
+/// What this machine may be called there, as a key of TOML: its own name, or `NAME` if no tunnel can have that.
+pub(crate) fn machine() -> String {
     let machine = rustix::system::uname();
-    let machine = machine.nodename().to_str().unwrap_or_default();
-    let asked: Vec<&str> = terms.offers().addresses().collect();
-    let lines = lines(&tunnel.name, machine, &tunnel.private_key.public(), &asked);
-    tracing::warn!("tunnel" = %tunnel.name, "{lines}");
+    of_machine(machine.nodename().to_str().unwrap_or_default())
 }
 
-fn lines(tunnel: &TunnelName, machine: &str, key: &PublicKey, asked: &[&str]) -> String {
-    let own = machine.parse::<TunnelName>().map_or("NAME".to_owned(), |name| bare_or_quoted(&name));
+fn of_machine(name: &str) -> String {
+    name.parse::<TunnelName>().map_or("NAME".to_owned(), |name| bare_or_quoted(name.as_str()))
+}
+
+/// The routes that this end asks for, as the other end would permit them.
+pub(crate) fn asked(terms: &Terms) -> Vec<Offer> {
+    let offer = |it: WantedRoute| Offer { route: it.name, protocol: it.protocol, listen: it.listen };
+    terms.offers().wanted().into_iter().map(offer).collect()
+}
+
+fn lines(tunnel: &TunnelName, machine: &str, key: &PublicKey, asked: &[Offer]) -> String {
     let head = format!("{tunnel} does not let this machine in. There, add:");
-    let mut lines = vec![head, format!("  [tunnels.{own}]"), format!("  public_key = \"{key}\"")];
-    if !asked.is_empty() {
-        let asked: Vec<String> = asked.iter().map(|address| format!("\"{address}\"")).collect();
-        lines.push(format!("  may_listen = [{}]", asked.join(", ")));
-    }
-    lines.join("\n")
-}
-
-/// A bare key of TOML has no dots, and only letters of ASCII.
-fn bare_or_quoted(name: &TunnelName) -> String {
-    let is_bare = name.as_str().chars().all(|c| c.is_ascii_alphanumeric() || matches!(c, '-' | '_'));
-    if is_bare { name.to_string() } else { format!("\"{name}\"") }
+    let lines = let_in_lines(machine, &key.to_string(), asked).into_iter().map(|line| format!("\n  {line}"));
+    lines.fold(head, |text, line| text + &line)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::address::Protocol;
 
     const KEY: &str = "ed25519:11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo";
 
     fn shown(machine: &str, asked: &[&str]) -> String {
-        lines(&"vps".parse().unwrap(), machine, &KEY.parse().unwrap(), asked)
+        let listen = asked.iter().map(|address| (*address).to_owned()).collect();
+        let offer = Offer { route: "web".into(), protocol: Protocol::Tcp, listen };
+        lines(&"vps".parse().unwrap(), &of_machine(machine), &KEY.parse().unwrap(), &[offer])
     }
 
     #[test]

@@ -1,19 +1,19 @@
 //! The end of a tunnel that opens its connections: it dials until it is let in, lives, and dials again.
 
-mod addresses;
-mod attempt;
+pub(super) mod addresses;
+pub(super) mod attempt;
 mod back_off;
 mod carriers;
 pub(crate) mod changes;
 mod dice;
-mod fault;
-mod hints;
+pub(super) mod fault;
+pub(super) mod hints;
 mod join;
 mod live;
 mod order;
-mod proxy_fault;
+pub(super) mod proxy_fault;
 mod told;
-mod way;
+pub(super) mod way;
 
 use std::sync::Arc;
 use std::time::Instant;

@@ -96,15 +96,30 @@ impl ProxyFault {
     }
 }
 
-/// It says which proxy, what is wrong with it, and what to do.
+impl ProxyFault {
+    /// Which proxy, and what is wrong with it.
+    pub(crate) fn words(&self) -> String {
+        let proxy = &self.proxy;
+        match &self.why {
+            Why::Unreached(cause) => format!("the proxy {proxy} cannot be connected to ({})", cause.code()),
+            Why::Silent => format!("the proxy {proxy} does not answer when asked for {}", self.to),
+            Why::Refused(refusal) => format!("the proxy {proxy} {refusal}"),
+        }
+    }
+
+    /// The status of its answer, if it speaks HTTP and has answered.
+    pub(crate) fn status(&self) -> Option<u16> {
+        match &self.why {
+            Why::Refused(Refusal { answered: Some(Answered::Status(status)), .. }) => Some(*status),
+            _ => None,
+        }
+    }
+}
+
+/// With what to do.
 impl fmt::Display for ProxyFault {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "the proxy {} ", self.proxy)?;
-        match &self.why {
-            Why::Unreached(cause) => write!(f, "cannot be connected to ({})", cause.code())?,
-            Why::Silent => write!(f, "does not answer when asked for {}", self.to)?,
-            Why::Refused(refusal) => refusal.fmt(f)?,
-        }
+        f.write_str(&self.words())?;
         match self.help() {
             "" => Ok(()),
             help => write!(f, ": {help}"),

@@ -86,7 +86,7 @@ impl Way {
 }
 
 /// The name that is asked for in TLS.
-pub(super) fn host(target: &TargetAddress) -> String {
+pub(crate) fn host(target: &TargetAddress) -> String {
     match target.net() {
         Some((Host::Name(name), _)) => name.to_string(),
         Some((Host::Ip(ip), _)) => ip.to_string(),

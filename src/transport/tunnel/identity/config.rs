@@ -66,6 +66,13 @@ impl Dialling {
         Dialling { protocols: &JOINING, ..Dialling::new(own, &[theirs]) }
     }
 
+    /// The same without a protocol (ALPN), so that an end of any version goes on and proves its key: which key that is,
+    /// [`HandshakeFault::WrongKey`](super::HandshakeFault::WrongKey) tells where none is expected. Nothing else can come of
+    /// such a handshake.
+    pub fn of_any_version(self) -> Dialling {
+        Dialling { protocols: &[], ..self }
+    }
+
     /// For one connection; the verifier tells afterwards which key the other end has proven.
     ///
     /// Each connection has a verifier, and so a configuration, of its own: rustls has no room in an error for the key that

@@ -17,6 +17,7 @@ struct Answer {
     ok: bool,
     routes: usize,
     listeners: usize,
+    tunnels: usize,
     /// Empty if and only if `ok`.
     problems: serde_json::Value,
 }
@@ -59,12 +60,12 @@ fn listeners(plan: &Plan) -> usize {
 }
 
 fn answer(sources: &Sources, plan: &Result<Plan, Problems>) -> serde_json::Result<Answer> {
-    let (routes, listeners, problems) = match plan {
-        Ok(plan) => (plan.routes.len(), listeners(plan), serde_json::json!([])),
-        Err(problems) => (0, 0, serde_json::to_value(problems)?),
+    let (routes, listeners, tunnels, problems) = match plan {
+        Ok(plan) => (plan.routes.len(), listeners(plan), plan.tunnels.links.len(), serde_json::json!([])),
+        Err(problems) => (0, 0, 0, serde_json::to_value(problems)?),
     };
     let file = sources.file.as_ref().map(|file| file.display().to_string());
-    Ok(Answer { file, ok: plan.is_ok(), routes, listeners, problems })
+    Ok(Answer { file, ok: plan.is_ok(), routes, listeners, tunnels, problems })
 }
 
 #[cfg(test)]
@@ -88,7 +89,9 @@ mod tests {
 
         assert_eq!(run(text, false), (0, "loopgate.toml: ok, 1 route, 2 listeners\n".into()));
         assert!(
-            run(text, true).1.starts_with(r#"{"file":"loopgate.toml","ok":true,"routes":1,"listeners":2,"#)
+            run(text, true)
+                .1
+                .starts_with(r#"{"file":"loopgate.toml","ok":true,"routes":1,"listeners":2,"tunnels":0,"#)
         );
     }
 

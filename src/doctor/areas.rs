@@ -7,7 +7,8 @@ use std::time::{Duration, SystemTime};
 
 use super::congestion::congestion;
 use super::render::counted;
-use super::report::Area;
+use super::report::{Area, area_status};
+use super::tunnels;
 use crate::address::{ListenAddress, Protocol, TargetAddress, UnixName};
 use crate::diagnosis::reach::{self, Options};
 use crate::diagnosis::{
@@ -25,9 +26,7 @@ const MAX_TARGETS: usize = 256;
 
 /// Every area, in the order of the report.
 pub(super) fn all(plan: &Plan) -> Vec<Area> {
-    let (routes, addresses) = (plan.routes.len(), listeners(plan).count());
-    let text = format!("{}, {}", counted(routes, "route"), counted(addresses, "listener"));
-    let config = Area::new("config", Status::Ok, text);
+    let config = Area::new("config", Status::Ok, size(plan));
     // As `run` does. Where the kernel refuses, the limit stays as it is.
     let _ = raise_descriptors();
     let limits = limits(Some(plan));
@@ -39,11 +38,22 @@ pub(super) fn all(plan: &Plan) -> Vec<Area> {
     let mut tried = try_listeners(plan);
     let exposure = exposure(plan, &mut tried);
     let ports = ports(&mut tried);
-    let targets = targets(plan);
+    let (targets, tunnels) = tunnels::beside(plan, || targets(plan));
     let loops = loops(&targets);
     let host = host_default();
     let rest = [Some(limits), congestion(plan, host.as_deref()), tls(plan)].into_iter().flatten();
-    [config, listeners_area(tried), targets, loops, exposure, ports].into_iter().chain(rest).collect()
+    let first = [config, listeners_area(tried), targets].into_iter().chain(tunnels);
+    first.chain([loops, exposure, ports]).chain(rest).collect()
+}
+
+/// `2 routes, 3 listeners, 1 tunnel`
+fn size(plan: &Plan) -> String {
+    let addresses = listeners(plan).count() + plan.tunnels.listen.len();
+    let size = format!("{}, {}", counted(plan.routes.len(), "route"), counted(addresses, "listener"));
+    match plan.tunnels.links.len() {
+        0 => size,
+        tunnels => format!("{size}, {}", counted(tunnels, "tunnel")),
+    }
 }
 
 /// The certificates of the routes; `None` if no route speaks TLS.
@@ -69,10 +79,11 @@ fn tls(plan: &Plan) -> Option<Area> {
     Some(area)
 }
 
-/// Each address with its protocol and the routes that listen on it.
+/// Each address here with its protocol and the routes that listen on it.
 fn listeners(plan: &Plan) -> impl Iterator<Item = (&ListenAddress, Protocol, &Route)> {
-    plan.routes.values().flat_map(|route| {
-        route.listen.iter().map(move |address| (address, route.carries.protocol(), &**route))
+    let here = |address: &&ListenAddress| !matches!(address, ListenAddress::There(_));
+    plan.routes.values().flat_map(move |route| {
+        route.listen.iter().filter(here).map(move |address| (address, route.carries.protocol(), &**route))
     })
 }
 
@@ -82,7 +93,19 @@ fn try_listeners(plan: &Plan) -> Vec<Diagnosis> {
         diagnosis.routes.push(route.name.to_string());
         Some(diagnosis)
     };
-    listeners(plan).filter_map(diagnosed).collect()
+    let of_tunnels = plan.tunnels.listen.iter().filter_map(|address| tried(address, Protocol::Tcp));
+    listeners(plan).filter_map(diagnosed).chain(of_tunnels.map(open_to_keys)).collect()
+}
+
+/// Where other Loopgates connect, every machine may knock: it is let in by its key.
+fn open_to_keys(mut diagnosis: Diagnosis) -> Diagnosis {
+    diagnosis.warnings.retain(|warning| warning.verdict != Verdict::Exposed);
+    if diagnosis.verdict == Verdict::Exposed {
+        diagnosis.verdict = Verdict::Healthy;
+        diagnosis.fixes.clear();
+        diagnosis.settle();
+    }
+    diagnosis
 }
 
 /// What a trial bind finds; `None` for an address at the other end of a tunnel.
@@ -115,7 +138,7 @@ fn listeners_area(tried: Vec<Diagnosis>) -> Area {
         None => Area::new("listeners", Status::Ok, format!("{all} of {all} can be bound")),
         Some(gravest) => {
             let text = format!("{} of {all} cannot be bound, or not as intended", wrong.len());
-            Area::new("listeners", status(gravest), text)
+            Area::new("listeners", area_status(gravest), text)
         }
     };
     if let Some(first) = running.first() {
@@ -127,14 +150,6 @@ fn listeners_area(tried: Vec<Diagnosis>) -> Area {
     }
     area.diagnoses = wrong;
     area
-}
-
-fn status(severity: Severity) -> Status {
-    match severity {
-        Severity::Fine => Status::Ok,
-        Severity::Warning => Status::Warn,
-        Severity::Unclear | Severity::Error => Status::Fail,
-    }
 }
 
 /// Moves the listeners that other machines can reach out of `tried` into an area of their own. A route that restricts
@@ -188,7 +203,9 @@ fn targets(plan: &Plan) -> Area {
     let mut wanted: BTreeMap<String, (TargetAddress, Protocol, Vec<String>)> = BTreeMap::new();
     for route in plan.routes.values() {
         // Only an embedder's code makes targets without an address, and the embedder already knows about them.
-        for target in route.every_target().filter_map(|it| it.written().cloned()) {
+        let written = route.every_target().filter_map(|it| it.written().cloned());
+        // The area of tunnels has those at the other end of one.
+        for target in written.filter(|it| it.there().is_none()) {
             let key = format!("{target} {:?}", route.carries.protocol());
             wanted
                 .entry(key)
@@ -207,10 +224,11 @@ fn targets(plan: &Plan) -> Area {
     let wrong: Vec<Diagnosis> =
         answers.into_iter().filter(|diagnosis| diagnosis.severity() > Severity::Fine).collect();
     let mut area = match wrong.iter().map(Diagnosis::severity).max() {
+        None if all == 0 => Area::new("targets", Status::Ok, "none on this side"),
         None => Area::new("targets", Status::Ok, format!("{all} of {all} answer")),
         Some(gravest) => {
             let text = format!("{} of {all} do not answer, or not as they should", wrong.len());
-            Area::new("targets", status(gravest), text)
+            Area::new("targets", area_status(gravest), text)
         }
     };
     if untried > 0 {

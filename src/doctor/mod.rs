@@ -7,6 +7,7 @@ mod areas;
 mod congestion;
 mod render;
 mod report;
+mod tunnels;
 
 pub use render::SCHEMA;
 pub use report::{Area, Report};

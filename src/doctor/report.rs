@@ -16,7 +16,7 @@ pub struct Report {
 /// One aspect, examined over every route.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Area {
-    /// `config`, `listeners`, `targets`, `loops`, `exposure`, `ports`, `limits`, `congestion` if a route
+    /// `config`, `listeners`, `targets`, `tunnels` if there are any, `loops`, `exposure`, `ports`, `limits`, `congestion` if a route
     /// carries connections over the network, and `tls` if a route speaks it. An id never changes its meaning.
     pub id: &'static str,
     /// The worst status found.
@@ -32,6 +32,15 @@ pub struct Area {
 impl Area {
     pub(super) fn new(id: &'static str, status: Status, text: impl Into<String>) -> Area {
         Area { id, status, text: text.into(), notes: Vec::new(), diagnoses: Vec::new() }
+    }
+}
+
+/// The status of an area whose gravest finding is this.
+pub(super) fn area_status(severity: Severity) -> Status {
+    match severity {
+        Severity::Fine => Status::Ok,
+        Severity::Warning => Status::Warn,
+        Severity::Unclear | Severity::Error => Status::Fail,
     }
 }
 

@@ -368,6 +368,42 @@ fn an_end_that_is_connected_to_says_what_can_be_seen_on_its_side() {
 }
 
 #[test]
+fn doctor_walks_every_tunnel_and_counts_what_is_there_as_no_target_here() {
+    let (service, port) = (Target::echo(), ClosedPort::port());
+    let there = "[routes.db]\nlisten = \"127.0.0.1:0\"\ntarget = \"tunnel:vps/db\"\n";
+    let mut pair = Pair::start(&permits(&port), "", &(route(&port, &service) + there));
+
+    let home = pair.home.says(&["doctor"]);
+
+    let words = ["[ok]   config     2 routes, 1 listener, 1 tunnel", "[ok]   targets    1 of 1 answer\n"];
+    expect(&home, 0, &words);
+    expect(&home, 0, &["[ok]   tunnels    1 of 1 have no fault\n"]);
+    let vps = pair.vps.says(&["doctor"]);
+    expect(
+        &vps,
+        0,
+        &[
+            "no route, 1 listener, 1 tunnel",
+            "1 of 1 are held by a running loopgate",
+            "[ok]   tunnels    1 of 1 have no fault",
+        ],
+    );
+    pair.permit("", "");
+    pair.home.line("it is refused", |line| says(line, "code=not_permitted"));
+    let refused = pair.home.says(&["doctor"]);
+    expect(
+        &refused,
+        1,
+        &["[fail] tunnels    1 of 1 do not work", "error: tunnel:vps: the other end does not permit "],
+    );
+    let json: Value = serde_json::from_str(&pair.home.says(&["doctor", "--json"]).0).unwrap();
+    let tunnels = json["areas"].as_array().unwrap().iter().find(|area| area["id"] == "tunnels").unwrap();
+    assert_eq!(tunnels["diagnoses"][0]["verdict"], "tunnel-not-permitted", "{tunnels}");
+    let valid: Value = serde_json::from_str(&pair.home.says(&["validate", "--json"]).0).unwrap();
+    assert_eq!(valid["tunnels"], 1, "{valid}");
+}
+
+#[test]
 fn a_tunnel_of_the_command_line_is_explained_without_a_file() {
     let pair = Pair::start("", "", "");
     let end = format!("tunnel:{}#{}", pair.relay.address, pair.keys.vps);

@@ -34,6 +34,7 @@ use crate::address::{ListenAddress, Protocol, TunnelName};
 use crate::engine::{Handle, Service, Services};
 use crate::plan::Plan;
 use crate::transport::tunnel::identity::PublicKey;
+use crate::transport::tunnel::line::Handshakes;
 use accept::{Accept, Book, Door, MAX_NEWCOMERS};
 pub use beginning::InVain;
 pub use dial::{JoinFault, Joined, join};
@@ -158,6 +159,12 @@ impl Tunnels {
             Some(link) => link.beginning.in_vain().await,
             None => std::future::pending().await,
         }
+    }
+
+    /// The handshakes that others began at the listener of tunnels and that failed; of no tunnel, as nobody was proven to be
+    /// its other end.
+    pub fn handshakes(&self) -> &Handshakes {
+        self.accept.handshakes()
     }
 
     /// Has tunnels give up the addresses that a plan needs: what is written here goes before what others ask for. Returns

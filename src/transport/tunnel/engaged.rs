@@ -31,6 +31,7 @@ impl Carrier {
     /// Outside a tokio runtime.
     pub fn engage(self) -> io::Result<Engaged> {
         let Carrier { link, peer, carried, home } = self;
+        home.taken();
         let back = WayBack { peer, carried, home: Some(home) };
         Ok(Engaged { link: link.open()?, back })
     }
@@ -63,6 +64,7 @@ impl WayBack {
         // One that is in the middle of something is lost with the drop.
         let link = link.rest().ok()?;
         let home = self.home.take()?;
+        home.left();
         home.free(Carrier { link, peer: self.peer, carried, home: home.clone() })
     }
 }
@@ -70,6 +72,7 @@ impl WayBack {
 impl Drop for WayBack {
     fn drop(&mut self) {
         if let Some(home) = self.home.take() {
+            home.left();
             home.lost();
         }
     }

@@ -10,6 +10,7 @@ use super::probe::{self, Probes};
 use super::session::{Book, Door, Newcomer, Session};
 use crate::transport::tunnel::carrier::{Broken, Carrier, FrameLink, Received};
 use crate::transport::tunnel::identity::PublicKey;
+use crate::transport::tunnel::line::Level;
 use crate::transport::tunnel::message::{
     self, BadSet, ByeCode, End, Gathered, Hello, MAX_LONG, Message, Routes, Token, WantedRoute, Welcome,
 };
@@ -51,7 +52,12 @@ async fn answer(desk: &Desk, link: FrameLink, hello: Hello, door: Door, pass: Pa
             }
         }
         Hello::Carrier { session, opener } => match desk.book.session(&session, &pass.key) {
-            Some(session) => let_in(link, &session, opener).await,
+            Some(session) => {
+                let opening = &door.link.line.numbers().carriers_opening;
+                opening.rise();
+                let _fall = Fall(opening);
+                let_in(link, &session, opener).await;
+            }
             None => refuse(link, ByeCode::NoSession, "", None).await,
         },
         Hello::Probe { routes } => match (desk.probes.may_ask(&pass.key), whole(routes)) {
@@ -62,6 +68,15 @@ async fn answer(desk: &Desk, link: FrameLink, hello: Hello, door: Door, pass: Pa
             (true, Err(bad)) => refuse(link, ByeCode::Protocol, &bad.to_string(), None).await,
             (false, _) => refuse(link, ByeCode::Overload, "one question a second", Some(1000)).await,
         },
+    }
+}
+
+/// A level falls once this is dropped, also where its future is.
+struct Fall<'l>(&'l Level);
+
+impl Drop for Fall<'_> {
+    fn drop(&mut self) {
+        self.0.fall();
     }
 }
 

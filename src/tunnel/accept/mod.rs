@@ -42,6 +42,7 @@ use crate::plan;
 use crate::proxy_protocol::{self, Ends, LONGEST, Senders};
 use crate::transport::tunnel::carrier::FrameLink;
 use crate::transport::tunnel::identity::{Accepting, HandshakeFault, PublicKey, Secured, hear, last_words};
+use crate::transport::tunnel::line::{HandshakeFailed, Handshakes};
 use crate::transport::{Incoming, Link, Stream, peek, take_seen};
 
 /// What answers the connections of `[tunnel] listen`. One for the whole life of the program: a reload changes what is in it.
@@ -53,6 +54,7 @@ struct Inner {
     strangers: Mutex<Strangers>,
     unknown: Mutex<UnknownKeys>,
     invites: Mutex<Invites>,
+    handshakes: Handshakes,
 }
 
 /// What a plan says of those that connect.
@@ -72,6 +74,7 @@ impl Accept {
             strangers: Mutex::default(),
             unknown: Mutex::default(),
             invites: Mutex::default(),
+            handshakes: Handshakes::default(),
         }))
     }
 
@@ -87,6 +90,11 @@ impl Accept {
         let invited = tunnels.links.values().filter_map(|tunnel| invited(tunnel)).collect();
         let lines = lock(&self.0.invites).follow(invited, join::now());
         lines.iter().for_each(|line| tracing::info!("{line}"));
+    }
+
+    /// The handshakes of others that failed. Whose they were is not known.
+    pub(super) fn handshakes(&self) -> &Handshakes {
+        &self.0.handshakes
     }
 
     /// Logs what was refused since the last time, at most once a minute.
@@ -119,7 +127,8 @@ impl Inner {
         // The poller could not add it: the connection is closed.
         let Ok(Link::Socket(stream)) = incoming.stream.open() else { return };
         let entered = timeout(STEP, self.secure(&stream, client, place, &rules)).await;
-        let Ok(Some(Entered { from, place, secured, joining })) = entered else { return };
+        let Ok(entered) = entered else { return self.handshakes.failed(HandshakeFailed::TimedOut).add(1) };
+        let Some(Entered { from, place, secured, joining }) = entered else { return };
         let link = FrameLink::new(stream, secured.records);
         if let Some(_joining) = joining {
             let host = Host { invites: &self.invites, book: &self.desk.book, own: rules.own };
@@ -172,6 +181,7 @@ impl Inner {
     }
 
     fn failed(&self, fault: &HandshakeFault, from: SocketAddr) {
+        self.handshakes.failed(reason(fault)).add(1);
         match fault {
             HandshakeFault::UnknownHere(key) => {
                 let line = lock(&self.unknown).line(key, from.ip(), Instant::now());
@@ -200,6 +210,19 @@ impl Inner {
         if let Some(line) = line {
             tracing::warn!("{line}");
         }
+    }
+}
+
+/// Why a handshake of another machine failed, as it is counted.
+fn reason(fault: &HandshakeFault) -> HandshakeFailed {
+    match fault {
+        HandshakeFault::UnknownHere(_) => HandshakeFailed::UnknownHere,
+        HandshakeFault::WrongKeyThere => HandshakeFailed::WrongKey,
+        HandshakeFault::NoKey | HandshakeFault::NotLoopgate | HandshakeFault::NotTls(_) => {
+            HandshakeFailed::NotLoopgate
+        }
+        HandshakeFault::Version => HandshakeFailed::Version,
+        _ => HandshakeFailed::Other,
     }
 }
 

@@ -64,7 +64,7 @@ pub(crate) async fn enter(
     host: &str,
     hello: Hello,
 ) -> Result<Entered, Fault> {
-    let secured = timeout(STEP, dial_handshake(&stream, tls, host)).await.map_err(|_| Fault::Silent)?;
+    let secured = timeout(STEP, dial_handshake(&stream, tls, host)).await.map_err(|_| Fault::Unshaken)?;
     let secured = secured.map_err(Fault::Handshake)?;
     let mut link = FrameLink::new(stream, secured.records);
     let peer = link.peer().map_err(|error| Fault::Unreached(Cause::of_dial(&error)))?;

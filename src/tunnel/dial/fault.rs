@@ -25,6 +25,8 @@ pub(crate) enum Fault {
     Handshake(HandshakeFault),
     /// The other end has said goodbye.
     Bye(Bye),
+    /// It has not answered the handshake in time.
+    Unshaken,
     /// It has answered no question, or not in time.
     Silent,
     /// The connection broke.
@@ -45,7 +47,7 @@ impl Fault {
             Fault::Proxy(fault) => fault.code(),
             Fault::Handshake(fault) => of_handshake(fault),
             Fault::Bye(bye) => of_bye(bye.code),
-            Fault::Silent => "timed_out",
+            Fault::Unshaken | Fault::Silent => "timed_out",
             Fault::Broken(_) => "lost",
             Fault::Protocol(_) => "protocol",
             Fault::Withdrawn => "key_withdrawn",
@@ -58,7 +60,7 @@ impl Fault {
         match self {
             Fault::Unreached(Cause::NoAddress) => Dialled::NoAddress,
             Fault::Unreached(Cause::Refused) => Dialled::Refused,
-            Fault::Unreached(Cause::TimedOut) | Fault::Silent => Dialled::TimedOut,
+            Fault::Unreached(Cause::TimedOut) | Fault::Unshaken | Fault::Silent => Dialled::TimedOut,
             Fault::Unreached(Cause::Unreachable) => Dialled::Unreachable,
             Fault::Proxy(fault) => fault.dialled(),
             Fault::Handshake(_) => Dialled::Handshake,
@@ -69,7 +71,11 @@ impl Fault {
 
     /// Why the handshake failed, if that is what failed, as it is counted.
     fn handshake_failed(&self) -> Option<HandshakeFailed> {
-        let Fault::Handshake(fault) = self else { return None };
+        let fault = match self {
+            Fault::Handshake(fault) => fault,
+            Fault::Unshaken => return Some(HandshakeFailed::TimedOut),
+            _ => return None,
+        };
         Some(match fault {
             HandshakeFault::UnknownThere => HandshakeFailed::UnknownThere,
             HandshakeFault::WrongKey(_) => HandshakeFailed::WrongKey,
@@ -148,7 +154,7 @@ impl fmt::Display for Fault {
             Fault::Proxy(fault) => fault.fmt(f),
             Fault::Handshake(fault) => fault.fmt(f),
             Fault::Bye(bye) => f.write_str(&shown(&bye.words, MAX_WORDS)),
-            Fault::Silent => f.write_str("it does not answer"),
+            Fault::Unshaken | Fault::Silent => f.write_str("it does not answer"),
             Fault::Broken(broken) => broken.fmt(f),
             Fault::Protocol(why) => write!(f, "it broke the rules: {}", shown(why, MAX_WORDS)),
             Fault::Withdrawn => f.write_str("its key is no longer in the configuration"),
@@ -187,6 +193,7 @@ impl From<ControlEnd> for Fault {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::transport::tunnel::identity::PublicKey;
 
     fn bye(code: ByeCode, retry_ms: Option<u32>) -> Fault {
         Fault::Bye(Bye { code, words: "\u{1b}[2J".into(), retry_ms })
@@ -206,6 +213,44 @@ mod tests {
         );
         assert!(!words(bye(ByeCode::InUse, None)).contains('\u{1b}'));
         assert_eq!(bye(ByeCode::InUse, None).code(), "in_use");
+    }
+
+    #[test]
+    fn each_dial_is_counted_by_its_result_and_each_handshake_by_why_it_failed() {
+        let line = Line::default();
+        let wrong = PublicKey::of_bytes([9; 32]).unwrap();
+        let handshakes = [
+            (HandshakeFault::UnknownThere, HandshakeFailed::UnknownThere),
+            (HandshakeFault::WrongKey(wrong), HandshakeFailed::WrongKey),
+            (HandshakeFault::NotLoopgate, HandshakeFailed::NotLoopgate),
+            (HandshakeFault::NotTls("SSH-".into()), HandshakeFailed::NotLoopgate),
+            (HandshakeFault::Version, HandshakeFailed::Version),
+            (HandshakeFault::Gone { said: 0 }, HandshakeFailed::Other),
+        ];
+        let reasons = handshakes.each_ref().map(|(_, why)| *why);
+        for (fault, _) in handshakes {
+            count(&line, Some(&Fault::Handshake(fault)));
+        }
+        for fault in [
+            None,
+            Some(Fault::Unreached(Cause::NoAddress)),
+            Some(Fault::Unreached(Cause::Refused)),
+            Some(Fault::Unreached(Cause::Unreachable)),
+            Some(Fault::Unshaken),
+            Some(Fault::Silent),
+            Some(bye(ByeCode::InUse, None)),
+            Some(Fault::NoDice),
+        ] {
+            count(&line, fault.as_ref());
+        }
+
+        let dials = Dialled::ALL.map(|result| line.numbers().dials(result).get());
+        assert_eq!(dials, [1, 1, 1, 2, 1, 6, 1, 1]);
+        for why in HandshakeFailed::ALL {
+            let times = reasons.iter().filter(|it| **it == why).count() as u64;
+            let times = times + u64::from(why == HandshakeFailed::TimedOut);
+            assert_eq!(line.numbers().handshakes_failed(why).get(), times, "{why:?}");
+        }
     }
 
     #[test]

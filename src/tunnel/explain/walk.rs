@@ -151,7 +151,7 @@ impl Walk<'_> {
             Fault::Handshake(fault) => self.handshake(fault, &place),
             Fault::Bye(bye) => of_bye(&bye),
             Fault::Proxy(fault) => of_proxy(&fault),
-            Fault::Silent => {
+            Fault::Unshaken | Fault::Silent => {
                 let found = self.reach();
                 let is_known = found.severity() >= Severity::Unclear;
                 TryEnd::Silent(is_known.then(|| Box::new(found)))

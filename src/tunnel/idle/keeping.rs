@@ -156,6 +156,14 @@ async fn answer(link: Resting) -> Result<FrameLink, Broken> {
 struct Back(Arc<Keeping>);
 
 impl Home for Back {
+    fn taken(&self) {
+        self.0.line.numbers().carriers_busy.rise();
+    }
+
+    fn left(&self) {
+        self.0.line.numbers().carriers_busy.fall();
+    }
+
     fn free(&self, carrier: Carrier) -> Option<Stay> {
         self.0.add(carrier);
         None

@@ -245,6 +245,14 @@ struct Back {
 }
 
 impl Home for Back {
+    fn taken(&self) {
+        self.link.line.numbers().carriers_busy.rise();
+    }
+
+    fn left(&self) {
+        self.link.line.numbers().carriers_busy.fall();
+    }
+
     fn free(&self, carrier: Carrier) -> Option<Stay> {
         self.link.sessions.fetch_sub(1, Relaxed);
         self.waiting.upgrade()?.stay(carrier)

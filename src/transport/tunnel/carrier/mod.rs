@@ -36,6 +36,12 @@ pub type Stay = Pin<Box<dyn Future<Output = ()> + Send>>;
 
 /// Where a carrier goes once its session has ended.
 pub trait Home: Send + Sync {
+    /// A session has taken a carrier of it.
+    fn taken(&self) {}
+
+    /// That session is over; the carrier comes home now, or is lost.
+    fn left(&self) {}
+
     /// It carried a session to a clean end, and may carry another. Returns what is to be run where it is, if it waits there for
     /// its next session.
     fn free(&self, carrier: Carrier) -> Option<Stay>;

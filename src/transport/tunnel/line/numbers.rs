@@ -157,7 +157,18 @@ pub struct Numbers {
     /// Bytes of ended sessions from the other end.
     pub received: Count,
     dials: [Count; Dialled::ALL.len()],
-    handshakes_failed: [Count; HandshakeFailed::ALL.len()],
+    handshakes: Handshakes,
+}
+
+/// Handshakes that failed, by the reason.
+#[derive(Debug, Default)]
+pub struct Handshakes([Count; HandshakeFailed::ALL.len()]);
+
+impl Handshakes {
+    /// Those that failed for this reason.
+    pub fn failed(&self, why: HandshakeFailed) -> &Count {
+        &self.0[why as usize]
+    }
 }
 
 impl Numbers {
@@ -172,9 +183,10 @@ impl Numbers {
         &self.dials[result as usize]
     }
 
-    /// The handshakes that failed for this reason.
+    /// The handshakes that this end began and that failed for this reason. Of those that others began, none is of a tunnel
+    /// yet: whoever listens counts them.
     pub fn handshakes_failed(&self, why: HandshakeFailed) -> &Count {
-        &self.handshakes_failed[why as usize]
+        self.handshakes.failed(why)
     }
 }
 

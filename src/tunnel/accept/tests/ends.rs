@@ -19,6 +19,7 @@ use crate::engine::{self, Declaration, Handle, Settings};
 use crate::ledger::{Ledger, Record};
 use crate::plan::{self, Plan};
 use crate::transport::tunnel::identity::PrivateKey;
+use crate::transport::tunnel::line::Line;
 use crate::transport::tunnel::message::{Fate, RouteIs};
 use crate::tunnel::Tunnels;
 
@@ -89,6 +90,11 @@ impl End {
         self.until(|at| at.is_some()).await.unwrap()
     }
 
+    /// The line of a tunnel.
+    pub(super) fn line(&self, tunnel: &str) -> Arc<Line> {
+        self.tunnels.running().links[&tunnel.parse().unwrap()].link.line.clone()
+    }
+
     /// The first record.
     pub(super) async fn record(&self) -> String {
         let written = async {
@@ -110,6 +116,16 @@ impl End {
 
 pub(super) fn parsed(text: &str) -> Plan {
     plan::parse("end.toml", text, &[]).unwrap_or_else(|problems| panic!("{}", problems.render(false)))
+}
+
+/// Waits for what no event tells.
+pub(super) async fn until(is_so: impl Fn() -> bool) {
+    let asked = async {
+        while !is_so() {
+            tokio::time::sleep(Duration::from_millis(2)).await;
+        }
+    };
+    timeout(PATIENCE, asked).await.unwrap();
 }
 
 /// Two keys in files.

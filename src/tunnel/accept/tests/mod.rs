@@ -7,16 +7,17 @@ use std::io::ErrorKind;
 use std::net::SocketAddr;
 use std::path::Path;
 
-use tokio::io::AsyncReadExt;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::time::timeout;
 
 use crate::address::Address;
 use crate::transport::tunnel::carrier::{FrameLink, Received};
 use crate::transport::tunnel::identity::{Dialling, PrivateKey, dial_handshake};
+use crate::transport::tunnel::line::{Dialled, HandshakeFailed};
 use crate::transport::tunnel::message::{self, Bye, ByeCode, Fate, Hello, MAX_LONG, Message, Token};
 use crate::transport::{Origin, dial};
-use ends::{End, Key, Keys, NEEDED, PATIENCE, echo, echoes, home, is_end, key, server, visitor, web};
+use ends::{End, Key, Keys, NEEDED, PATIENCE, echo, echoes, home, is_end, key, server, until, visitor, web};
 
 /// Comes with a key, says HELLO, and returns what is answered.
 async fn come(keys: &Keys, own: &Key, to: SocketAddr, hello: Hello) -> (FrameLink, Message) {
@@ -236,5 +237,56 @@ async fn silent_strangers_keep_no_machine_out_that_was_here_before() {
     let at = there.listening().await;
     assert!(echoes(&mut visitor(at).await).await);
     here.stop().await;
+    there.stop().await;
+}
+
+#[tokio::test]
+async fn what_a_tunnel_does_is_counted_at_both_ends() {
+    let keys = Keys::make();
+    let service = echo().await;
+    let there = End::start(&server(&keys, NEEDED)).await;
+    let listens = there.listens.unwrap();
+    let here = End::start(&home(&keys, listens, &web(service))).await;
+    let mut guest = visitor(there.listening().await).await;
+    assert!(echoes(&mut guest).await);
+    let (vps, home) = (there.line("home"), here.line("vps"));
+    let busy = || [&vps, &home].map(|line| line.numbers().carriers_busy.get());
+
+    assert_eq!(busy(), [1, 1]);
+    drop(guest);
+    until(|| busy() == [0, 0]).await;
+    // A control, and a carrier at least for the visitor and one ready beside it.
+    until(|| home.numbers().dials(Dialled::Up).get() >= 3).await;
+    until(|| [&vps, &home].iter().all(|line| line.numbers().carriers_opening.get() == 0)).await;
+    assert_eq!(vps.numbers().dials(Dialled::Up).get(), 0, "it has dialled nobody");
+    here.stop().await;
+    there.stop().await;
+}
+
+#[tokio::test]
+async fn handshakes_of_strangers_are_counted_by_why_they_failed() {
+    let keys = Keys::make();
+    let stranger = key(&keys.folder.path().join("stranger.key"));
+    let there = End::start(&server(&keys, NEEDED)).await;
+    let listens = there.listens.unwrap();
+    let failed = |why| there.tunnels.handshakes().failed(why).get();
+    let shake = async |own: &Key, expected: &Key| {
+        let own = PrivateKey::read(Path::new(&own.path)).unwrap();
+        let tls = Dialling::new(&own, &[expected.public.parse().unwrap()]);
+        let stream = dial(&Address::Net(listens), &Origin::default()).await.unwrap();
+        drop(dial_handshake(&stream, &tls, "localhost").await);
+    };
+
+    shake(&stranger, &keys.server).await;
+    until(|| failed(HandshakeFailed::UnknownHere) == 1).await;
+    shake(&keys.home, &keys.home).await;
+    until(|| failed(HandshakeFailed::WrongKey) == 1).await;
+    let mut browser = TcpStream::connect(listens).await.unwrap();
+    browser.write_all(b"GET / HTTP/1.1\r\n\r\n").await.unwrap();
+    until(|| failed(HandshakeFailed::NotLoopgate) == 1).await;
+    let _silent = TcpStream::connect(listens).await.unwrap();
+    until(|| failed(HandshakeFailed::TimedOut) == 1).await;
+    drop(TcpStream::connect(listens).await.unwrap());
+    until(|| failed(HandshakeFailed::Other) == 1).await;
     there.stop().await;
 }

@@ -65,6 +65,10 @@ pub struct Info {
     pub since_ack: Duration,
     /// Smoothed round-trip time.
     pub round_trip: Duration,
+    /// Segments sent again over the life of the connection.
+    pub sent_again: u32,
+    /// Segments with data that were sent over its life, those sent again included.
+    pub data_sent: u32,
     /// Bytes written and never sent yet.
     pub unsent: u32,
     /// Bytes acknowledged over the life of the connection.
@@ -135,6 +139,8 @@ fn info(bytes: &[u8]) -> Info {
         since_data: millis(52),
         since_ack: millis(56),
         round_trip: Duration::from_micros(word(68).into()),
+        sent_again: word(100),
+        data_sent: word(156),
         acked: long(120),
         unsent: word(144),
         busy: Duration::from_micros(long(168)),

@@ -17,7 +17,8 @@ use super::attempt::enter;
 use super::back_off::BackOff;
 use super::dice::dice;
 use super::fault::{Fault, count};
-use super::way::Way;
+use super::watched::Watched;
+use super::way::{Reached, Way};
 
 use crate::address::Address;
 use crate::outcome::Cause;
@@ -49,6 +50,8 @@ pub(crate) struct Carriers {
     pub(crate) session: Token,
     pub(crate) keeping: Arc<Keeping>,
     pub(crate) waiting: Arc<Waiting>,
+    /// What they were made of.
+    pub(crate) watched: Watched,
 }
 
 /// The course of the dials.
@@ -135,6 +138,7 @@ impl Carriers {
             End::Dialling => self.keeping.home(),
             End::Accepting => self.waiting.home(),
         };
+        self.watched.add(&entered.link);
         let link = entered.link.park().map_err(|error| Fault::Unreached(Cause::of_dial(&error)))?;
         Ok(Carrier { link: link.into(), peer: self.peer, carried: 0, home })
     }
@@ -156,12 +160,33 @@ impl Carriers {
         if !course.is_few(Instant::now(), self.link.terms().tunnel.ping * FEW_FOR) {
             return;
         }
-        let (name, code, reached) = (&self.link.name, fault.code(), self.way.reached(self.peer));
-        tracing::warn!(
-            "tunnel" = %name, cause = code,
-            "tunnel={name} has few connections: its control lives, but more connections to {reached} fail ({code}); a proxy \
-             or a firewall between may cap them. Clients that find none wait [tunnel-few-carriers]"
-        );
+        let (name, code) = (&self.link.name, fault.code());
+        let why = why_few(fault, &self.way.reached(self.peer));
+        tracing::warn!("tunnel" = %name, cause = code, "tunnel={name} has few connections: its control lives, but {why}");
+    }
+}
+
+/// Why more connections fail while a control lives: this machine lacks something, or something on the way caps them.
+fn why_few(fault: &Fault, reached: &Reached) -> String {
+    let code = fault.code();
+    match fault {
+        Fault::Unreached(
+            cause @ (Cause::NoDescriptor
+            | Cause::NoMemory
+            | Cause::NoSourcePort
+            | Cause::NoThread
+            | Cause::Denied),
+        ) => {
+            let verdict = if *cause == Cause::NoDescriptor { " [own-fd-limit]" } else { "" };
+            format!(
+                "this machine makes no more ({code}): {}. Clients that find none wait{verdict}",
+                cause.remedy()
+            )
+        }
+        _ => format!(
+            "more connections to {reached} fail ({code}); a proxy or a firewall between may cap them. Clients that find none \
+             wait [tunnel-few-carriers]"
+        ),
     }
 }
 
@@ -235,6 +260,27 @@ mod tests {
         }
 
         assert_eq!(told, [false, false, false, true, false, false]);
+    }
+
+    #[test]
+    fn what_this_machine_lacks_is_not_blamed_on_the_way() {
+        let peer = Reached { to: "192.0.2.1:4433".into(), proxy: None };
+        let why = |cause| why_few(&Fault::Unreached(cause), &peer);
+
+        for cause in [Cause::NoDescriptor, Cause::NoMemory, Cause::NoSourcePort, Cause::Denied] {
+            let why = why(cause);
+            assert!(why.contains(&format!("this machine makes no more ({})", cause.code())), "{why}");
+            assert!(!why.contains("firewall between"), "{why}");
+        }
+        assert!(why(Cause::NoDescriptor).ends_with(
+            "raise `ulimit -n`, or lower `limits.connections`. Clients that find none \
+             wait [own-fd-limit]"
+        ));
+        for cause in [Cause::Refused, Cause::TimedOut, Cause::Unreachable] {
+            assert!(why(cause).contains("a firewall between may cap them"), "{}", why(cause));
+        }
+        let cut = why_few(&Fault::Unshaken, &peer);
+        assert!(cut.ends_with("[tunnel-few-carriers]") && cut.contains("192.0.2.1:4433"), "{cut}");
     }
 
     #[test]

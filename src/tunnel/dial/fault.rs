@@ -245,7 +245,7 @@ mod tests {
         }
 
         let dials = Dialled::ALL.map(|result| line.numbers().dials(result).get());
-        assert_eq!(dials, [1, 1, 1, 2, 1, 6, 1, 1]);
+        assert_eq!(dials, [1, 1, 1, 2, 1, 0, 6, 1, 1]);
         for why in HandshakeFailed::ALL {
             let times = reasons.iter().filter(|it| **it == why).count() as u64;
             let times = times + u64::from(why == HandshakeFailed::TimedOut);

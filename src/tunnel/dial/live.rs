@@ -16,6 +16,8 @@ use super::super::talk;
 use super::attempt::Entered;
 use super::carriers::Carriers;
 use super::fault::Fault;
+use super::slowness::Slowness;
+use super::watched::Watched;
 use super::way::Way;
 use crate::address::TunnelName;
 use crate::plan::Tunnel;
@@ -48,11 +50,19 @@ pub(crate) enum Ended {
 #[derive(Default)]
 pub(crate) struct Known {
     are_clocks_told: bool,
-    /// When another machine with this machine's key was told of last.
-    twin_told: Option<Instant>,
+    twin: Twin,
+    slowness: Slowness,
 }
 
-/// Lives until the control ends. `by` is the way that it has come by, and the name that is asked for in TLS; `nudges` changes when the network may have.
+/// Another machine with this machine's key.
+#[derive(Default)]
+struct Twin {
+    /// When it was told of last.
+    told: Option<Instant>,
+}
+
+/// Lives until the control ends. `by` is the way that it has come by, and the name that is asked for in TLS; `nudges` changes when
+/// the network may have.
 ///
 /// Not cancel safe: a dropped control is closed without a goodbye.
 pub(crate) async fn live(
@@ -73,6 +83,7 @@ pub(crate) async fn live(
     let carriers = Arc::new(Carriers {
         link: link.clone(),
         way: by.0,
+        watched: Watched::new(entered.peer, &entered.link),
         peer: entered.peer,
         host: by.1.to_owned(),
         key: entered.key,
@@ -84,11 +95,13 @@ pub(crate) async fn live(
     let ping = ping(&link.terms().tunnel, entered.welcome.ping_s);
     // What was told before has ended with the control before: where routes listen is told anew.
     let mut fates = Fates::default();
+    let Known { twin, slowness, .. } = known;
+    let congestion = link.terms().tunnel.congestion.clone();
     let mut on_message = |message: Message| match message {
         Message::Carry { ready } => {
             carry.send_replace(ready.into());
         }
-        Message::SameKey(other) => known.twin(&link.name, &other),
+        Message::SameKey(other) => twin.tell(&link.name, &other),
         message => talk::hear(link, there.as_ref(), &mut fates, message),
     };
     let mut running = pin!(control::run(entered.link, ping, inbox, &mut on_message));
@@ -97,7 +110,8 @@ pub(crate) async fn live(
         end = &mut running => return Ended::Fault(end.into()),
         () = waiting.run(arrivals) => Leave::Broken,
         () = keeping.clone().run(least) => Leave::Broken,
-        () = carriers.keep(wish) => Leave::Broken,
+        () = carriers.clone().keep(wish) => Leave::Broken,
+        () = carriers.watched.watch(&link.name, &congestion, slowness) => Leave::Broken,
         () = talk::tell(link, &control) => Leave::Broken,
         () = probe(&control, &mut nudges) => Leave::Broken,
         why = leave(link, &pass) => why,
@@ -177,14 +191,14 @@ fn ping(tunnel: &Tunnel, theirs_s: u16) -> Duration {
     tunnel.ping.min(Duration::from_secs(theirs_s.into()))
 }
 
-impl Known {
+impl Twin {
     /// Tells that another machine has tried to connect with this machine's key.
-    fn twin(&mut self, name: &TunnelName, other: &SameKey) {
+    fn tell(&mut self, name: &TunnelName, other: &SameKey) {
         let now = Instant::now();
-        if self.twin_told.is_some_and(|told| now.saturating_duration_since(told) < TWIN_EVERY) {
+        if self.told.is_some_and(|told| now.saturating_duration_since(told) < TWIN_EVERY) {
             return;
         }
-        self.twin_told = Some(now);
+        self.told = Some(now);
         let from = shown(&other.from, MAX_ADDRESS);
         tracing::warn!(
             "tunnel" = %name,
@@ -192,7 +206,9 @@ impl Known {
              a key. If it is none of yours, make a new key at once [tunnel-in-use]"
         );
     }
+}
 
+impl Known {
     /// Tells once of clocks that differ: the times of the two logs cannot be compared then.
     fn compare_clocks(&mut self, name: &TunnelName, there: &str) {
         let Ok(there) = humantime::parse_rfc3339(there) else { return };

@@ -12,7 +12,10 @@ mod join;
 mod live;
 mod order;
 pub(super) mod proxy_fault;
+mod slowness;
 mod told;
+mod ups;
+mod watched;
 pub(super) mod way;
 
 use std::sync::Arc;
@@ -34,6 +37,7 @@ pub use join::{JoinFault, Joined, join};
 use live::{Ended, Known, live};
 use order::{BACK_TO_FIRST, Order};
 use told::Told;
+use ups::Ups;
 use way::Way;
 
 /// Dials a tunnel until it is stopped. `nudges` changes when the network may have, and when the configuration was read
@@ -50,6 +54,7 @@ pub(crate) async fn run(link: Arc<Link>, nudges: watch::Receiver<u64>) {
         tried: String::new(),
         told: Told::default(),
         known: Known::default(),
+        ups: Ups::default(),
         instance: None,
         link,
     };
@@ -95,6 +100,8 @@ struct Dialler {
     tried: String,
     told: Told,
     known: Known,
+    /// When it came up lately.
+    ups: Ups,
     /// The secret of this process towards the other end.
     instance: Option<Token>,
 }
@@ -132,6 +139,9 @@ impl Dialler {
         if self.told.is_up(&reached) {
             told::up(&self.link.name, &reached, entered.rtt);
         }
+        if let Some((times, causes)) = self.ups.up(begun) {
+            told::flaps(&self.link.name, times, &causes);
+        }
         let look_ups = &mut self.look_ups;
         let elsewhere = async {
             match terms.tunnel.connect.first() {
@@ -142,6 +152,11 @@ impl Dialler {
         let ended =
             live(&self.link, entered, (way, &host), self.nudges.clone(), &mut self.known, elsewhere).await;
         self.back_off.was_up(begun.elapsed());
+        match &ended {
+            Ended::Fault(fault) => self.ups.down(fault.code(), fault.is_announced()),
+            // By this end's own choice.
+            Ended::Changed | Ended::Stopped => self.ups.down("changed", true),
+        }
         ended
     }
 

@@ -51,6 +51,15 @@ pub(crate) fn down(name: &TunnelName, to: &str, fault: &Fault, retry: Duration) 
     );
 }
 
+/// `tunnel=vps comes and goes: up 6 times in 10 min, down by timed_out 4, lost 1 [tunnel-flapping]`
+pub(crate) fn flaps(name: &TunnelName, times: usize, causes: &str) {
+    let causes = if causes.is_empty() { String::new() } else { format!(", down by {causes}") };
+    tracing::warn!(
+        "tunnel" = %name,
+        "tunnel={name} comes and goes: up {times} times in 10 min{causes} [tunnel-flapping]"
+    );
+}
+
 /// "340us", "21ms", "1.2s".
 struct Short(Duration);
 

@@ -6,6 +6,7 @@ use serde::Serialize;
 
 use crate::diagnosis::{Advice, Verdict};
 use crate::outcome::{Cause, DropReason, End};
+use crate::tunnel::words::{Place, WORDS, Word};
 
 /// The explanation of a code.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
@@ -27,11 +28,15 @@ enum Kind {
     Cause,
     /// `end=` of a record.
     End,
+    /// `cause=` of a tunnel that is down.
+    Tunnel,
+    /// `code=` of a route that is refused at the other end of a tunnel.
+    Refused,
     /// In `up_dropped=` and `down_dropped=` of a record.
     Dropped,
 }
 
-/// Every code: verdicts, then causes, then ends, then the reasons for which datagrams are dropped.
+/// Every code: verdicts, then causes, then ends, then words of tunnels, then the reasons for which datagrams are dropped.
 fn all() -> impl Iterator<Item = Meaning> {
     let verdicts = Verdict::ALL.iter().map(|verdict| {
         let Advice { why, remedy } = verdict.advice();
@@ -51,6 +56,14 @@ fn all() -> impl Iterator<Item = Meaning> {
         why: end.why(),
         remedy: end.remedy(),
     });
+    let tunnels = WORDS.iter().map(|word| {
+        let Word { code, place, meaning, why, remedy } = *word;
+        let kind = match place {
+            Place::Down => Kind::Tunnel,
+            Place::Refused => Kind::Refused,
+        };
+        Meaning { code, kind, meaning, why, remedy }
+    });
     let dropped = DropReason::ALL.iter().map(|reason| Meaning {
         code: reason.code(),
         kind: Kind::Dropped,
@@ -58,7 +71,7 @@ fn all() -> impl Iterator<Item = Meaning> {
         why: reason.why(),
         remedy: reason.remedy(),
     });
-    verdicts.chain(causes).chain(ends).chain(dropped)
+    verdicts.chain(causes).chain(ends).chain(tunnels).chain(dropped)
 }
 
 /// Every meaning of a code: one word may be a cause and, say, an end. Case does not matter, nor does `-` or `_` between
@@ -123,6 +136,8 @@ pub(super) fn write(meanings: &[Meaning], json: bool, out: &mut dyn Write) -> io
             Kind::Verdict => "a verdict",
             Kind::Cause => "cause= of a record",
             Kind::End => "end= of a record",
+            Kind::Tunnel => "cause= of a tunnel that is down",
+            Kind::Refused => "code= of a route refused at the other end of a tunnel",
             Kind::Dropped => "up_dropped= or down_dropped= of a record",
         };
         writeln!(out, "{code}   {kind}")?;
@@ -147,6 +162,14 @@ mod tests {
         {
             assert_eq!(meanings(text).len(), 1, "{text}");
         }
+    }
+
+    #[test]
+    fn the_words_of_a_tunnel_are_explained_wherever_they_stand() {
+        assert_eq!(meanings("cause=key_unknown_there")[0].kind, Kind::Tunnel);
+        assert_eq!(meanings("code=not_permitted")[0].kind, Kind::Refused);
+        let revoked: Vec<Kind> = meanings("revoked").iter().map(|meaning| meaning.kind).collect();
+        assert_eq!(revoked, [Kind::End, Kind::Tunnel]);
     }
 
     #[test]

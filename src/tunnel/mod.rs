@@ -20,6 +20,7 @@ mod offers;
 mod pool;
 mod talk;
 mod thread;
+pub mod words;
 
 use std::collections::BTreeMap;
 use std::io;

@@ -263,7 +263,7 @@ fn a_certificate_in_place_of_a_key_is_a_web_server_or_somebody_who_reads_tls_on_
     let words = [
         "[ok]   tls        it answers",
         "[fail] loopgate   it proves no key",
-        "verdict: tunnel-intercepted: something on the way to localhost:",
+        "verdict: tunnel-intercepted: TLS to localhost:",
         "  proof   certificate for localhost\n          by Inspecting Authority, an authority that this machine does not know",
     ];
     expect(&unknown, 1, &words);

@@ -47,8 +47,8 @@ pub(super) fn closed(to: &str) -> Finding {
 
 pub(super) fn not_tls(to: &str, protocol: Option<&str>, words: &str) -> Finding {
     let summary = match protocol {
-        Some(protocol) => format!("{to} answers, but speaks {protocol}: it is no Loopgate"),
-        None => format!("{to} answers, but no TLS: it is no Loopgate"),
+        Some(protocol) => format!("{to} speaks {protocol}: it is no Loopgate"),
+        None => format!("{to} speaks no TLS: it is no Loopgate"),
     };
     not_loopgate(summary).detail("proof", format!("it said \"{words}\"")).fact(TLS, "first words", words)
 }
@@ -60,15 +60,15 @@ fn not_loopgate(summary: String) -> Finding {
 
 pub(super) fn no_key(to: &str, shown: Option<&Shown>) -> Finding {
     let Some(shown) = shown else {
-        return not_loopgate(format!("{to} speaks TLS, but proves no key: it is no Loopgate"));
+        return not_loopgate(format!("{to} speaks TLS and proves no key: it is no Loopgate"));
     };
     let is_foreign = matches!(shown.known, Issuer::Added | Issuer::Unknown);
     let finding = if shown.is_for_host && is_foreign {
-        let summary = format!("something on the way to {to} reads TLS, or it is no Loopgate");
+        let summary = format!("TLS to {to} is read on the way, or it is no Loopgate");
         let finding = Finding::new(Verdict::TunnelIntercepted, Certainty::Likely, summary);
         finding.advice(format!("have {to} exempted from TLS inspection, or leave by another network"))
     } else {
-        not_loopgate(format!("{to} answers as a TLS server with a certificate: it is no Loopgate"))
+        not_loopgate(format!("{to} is a TLS server with a certificate: it is no Loopgate"))
     };
     let (name, issuer, known) = (&shown.name, &shown.issuer, known(shown.known));
     finding
@@ -114,13 +114,13 @@ pub(super) fn wrong_key(facts: &TunnelFacts, to: &str, key: &str) -> Finding {
         finding = finding.detail(if place == 0 { "wants" } else { "" }, wanted);
     }
     finding.fact(TLS, "key", key).advice(format!(
-        "compare with `loopgate tunnel key --public` there, and only if equal write it into [tunnels.{}]",
+        "only if `loopgate tunnel key --public` there prints it, write it into [tunnels.{}]",
         key_of(&facts.name)
     ))
 }
 
 pub(super) fn unknown_there(facts: &TunnelFacts, to: &str) -> Finding {
-    let summary = format!("{to} does not let this machine in: its key is unknown there");
+    let summary = format!("{to} does not know this machine's key");
     let finding = Finding::new(Verdict::TunnelKeyUnknownThere, PROVEN, summary);
     let lines = let_in_lines(&facts.machine, &facts.own_key, &facts.offers);
     let finding = there_lines(finding, lines).fact(TLS, "alert", "access_denied");

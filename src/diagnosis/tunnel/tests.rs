@@ -101,8 +101,8 @@ fn what_is_no_loopgate_is_told_from_what_stands_in_its_way() {
             Proven,
             &["speaks SSH: it is no Loopgate", "it said \"SSH-2.0-OpenSSH_9.2\"", "correct `connect`"],
         ),
-        (words(None, "\\u{1}"), Verdict::TunnelNotLoopgate, Proven, &["but no TLS: it is no Loopgate"]),
-        (TryEnd::NoKey(None), Verdict::TunnelNotLoopgate, Proven, &["speaks TLS, but proves no key"]),
+        (words(None, "\\u{1}"), Verdict::TunnelNotLoopgate, Proven, &["speaks no TLS: it is no Loopgate"]),
+        (TryEnd::NoKey(None), Verdict::TunnelNotLoopgate, Proven, &["speaks TLS and proves no key"]),
         (
             certificate(true, Issuer::Public),
             Verdict::TunnelNotLoopgate,
@@ -115,7 +115,7 @@ fn what_is_no_loopgate_is_told_from_what_stands_in_its_way() {
             certificate(true, Issuer::Added),
             Verdict::TunnelIntercepted,
             Likely,
-            &["on the way to vps.example.com:4433 reads TLS", "by Inspecting CA", "added to this machine"],
+            &["TLS to vps.example.com:4433 is read on the way", "by Inspecting CA", "added to this machine"],
         ),
         (certificate(true, Issuer::Unknown), Verdict::TunnelIntercepted, Likely, &["exempted from TLS"]),
     ]);

@@ -190,6 +190,35 @@ impl From<ControlEnd> for Fault {
     }
 }
 
+/// The word of every fault that is none of a record's.
+#[cfg(test)]
+pub(crate) fn every_code() -> Vec<&'static str> {
+    let byes = [
+        ByeCode::Stopping,
+        ByeCode::Revoked,
+        ByeCode::InUse,
+        ByeCode::Version,
+        ByeCode::Overload,
+        ByeCode::Protocol,
+        ByeCode::Replaced,
+        ByeCode::NoSession,
+        ByeCode::Other,
+    ];
+    let key = crate::transport::tunnel::identity::PublicKey::of_bytes([9; 32]);
+    let handshakes = [
+        HandshakeFault::UnknownThere,
+        HandshakeFault::NotLoopgate,
+        HandshakeFault::Version,
+        HandshakeFault::Gone { said: 0 },
+        HandshakeFault::NoKey,
+    ];
+    let handshakes = handshakes.into_iter().chain(key.map(HandshakeFault::WrongKey)).map(Fault::Handshake);
+    let others =
+        [Fault::Broken(Broken::Closed), Fault::Protocol(String::new()), Fault::Withdrawn, Fault::NoDice];
+    let all = handshakes.chain(others).map(|fault| fault.code());
+    byes.map(of_bye).into_iter().chain(all).collect()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -106,7 +106,9 @@ fn of_command_line(args: &Question<'_>, text: &str) -> Result<(Arc<Plan>, Arc<Tu
     let named_in = args.config.clone().or_else(|| plan::default_file().ok());
     let tunnels = CommandTunnels { tunnels: vec![text.to_owned()], named_in, ..CommandTunnels::default() };
     let forwards = vec![THROUGH.to_owned()];
-    let plan = plan::load(&Sources { tunnels, forwards, ..Sources::default() }).map_err(|it| told(&it))?;
+    let mut plan =
+        plan::load(&Sources { tunnels, forwards, ..Sources::default() }).map_err(|it| told(&it))?;
+    plan.routes.clear();
     let dialled = plan.tunnels.links.values().find(|it| !it.connect.is_empty()).cloned();
     let tunnel = dialled.ok_or("error: this describes no tunnel\n = help: write tunnel:HOST#KEY")?;
     Ok((Arc::new(plan), tunnel))

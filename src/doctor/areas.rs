@@ -135,6 +135,7 @@ fn listeners_area(tried: Vec<Diagnosis>) -> Area {
     let wrong: Vec<Diagnosis> =
         rest.into_iter().filter(|diagnosis| diagnosis.severity() > Severity::Fine).collect();
     let mut area = match wrong.iter().map(Diagnosis::severity).max() {
+        None if all == 0 => Area::new("listeners", Status::Ok, "none on this side"),
         None => Area::new("listeners", Status::Ok, format!("{all} of {all} can be bound")),
         Some(gravest) => {
             let text = format!("{} of {all} cannot be bound, or not as intended", wrong.len());
@@ -203,9 +204,8 @@ fn targets(plan: &Plan) -> Area {
     let mut wanted: BTreeMap<String, (TargetAddress, Protocol, Vec<String>)> = BTreeMap::new();
     for route in plan.routes.values() {
         // Only an embedder's code makes targets without an address, and the embedder already knows about them.
-        let written = route.every_target().filter_map(|it| it.written().cloned());
-        // The area of tunnels has those at the other end of one.
-        for target in written.filter(|it| it.there().is_none()) {
+        // Those at the other end of a tunnel are in the area of tunnels.
+        for target in route.every_target().filter_map(|it| it.written().cloned()) {
             let key = format!("{target} {:?}", route.carries.protocol());
             wanted
                 .entry(key)

@@ -32,6 +32,7 @@ pub(crate) fn hear(link: &Link, there: Option<&TunnelName>, fates: &mut Fates, m
         | Message::Bye(_)
         | Message::Carry { .. }
         | Message::SameKey(_)
+        | Message::DialsAre(_)
         | Message::Unknown => {}
     }
 }

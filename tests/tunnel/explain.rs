@@ -86,7 +86,7 @@ fn a_tunnel_that_works_is_walked_to_its_end_and_nothing_of_it_is_disturbed() {
 }
 
 #[test]
-fn one_route_of_a_tunnel_is_explained_alone_and_what_is_there_is_to_be_asked_there() {
+fn one_route_of_a_tunnel_is_explained_alone() {
     let (service, port, closed) = (Target::echo(), ClosedPort::port(), ClosedPort::port());
     let dead = format!("[routes.dead]\nlisten = \"tunnel:vps\"\ntarget = \"{}\"\n", closed.address);
     let pair = Pair::start(&permits(&port), "", &(route(&port, &service) + &dead));
@@ -94,12 +94,34 @@ fn one_route_of_a_tunnel_is_explained_alone_and_what_is_there_is_to_be_asked_the
     expect(&pair.home.says(&["explain", "tunnel:vps/web"]), 0, &["web: ", "verdict: healthy"]);
     let dead = pair.home.says(&["explain", "tunnel:vps/dead"]);
     expect(&dead, 1, &["dead: offered by its name", "verdict: target-not-running: route dead, 127.0.0.1:"]);
-    let there = pair.home.says(&["explain", "tunnel:vps/db"]);
-    expect(&there, 3, &["tunnel:vps/db is at the other end", "ask there: loopgate explain"]);
     let none = pair.home.says(&["explain", "tunnel:nope"]);
     expect(&none, 2, &["has no tunnel \"nope\"", "it has vps"]);
     let whole = pair.home.says(&["explain", "tunnel:vps", "--udp"]);
     expect(&whole, 2, &["a tunnel is explained as a whole"]);
+}
+
+#[test]
+fn what_is_dialled_at_the_other_end_is_asked_about_there() {
+    let service = Target::echo();
+    let db = format!("[routes.db]\nlisten = \"tunnel:home\"\ntarget = \"{}\"\n", service.address);
+    let here = "[routes.db]\nlisten = \"127.0.0.1:0\"\ntarget = \"tunnel:vps/db\"\n";
+    let pair = Pair::start("may_dial = [\"192.0.2.7:5432\"]", &db, here);
+    let asked = |address: &str| pair.home.says(&["explain", address]);
+
+    expect(
+        &asked("tunnel:vps"),
+        0,
+        &["[ok]   dial       tunnel:vps/db may be dialled there", "verdict: healthy"],
+    );
+    expect(&asked("tunnel:vps/db"), 0, &["tunnel:vps/db may be dialled there"]);
+    expect(&asked("tunnel:vps/192.0.2.7:5432"), 0, &["192.0.2.7:5432 may be dialled there"]);
+    let words = [
+        "verdict: tunnel-not-permitted: the other end offers no route shop to this machine\n",
+        "  there   [routes.shop]\n          listen = \"tunnel:home\"\n",
+    ];
+    expect(&asked("tunnel:vps/shop"), 1, &words);
+    let words = ["does not permit to dial 192.0.2.7:22\n", "may_dial = [\"192.0.2.7:22\"]"];
+    expect(&asked("tunnel:vps/192.0.2.7:22"), 1, &words);
 }
 
 #[test]
@@ -371,7 +393,8 @@ fn an_end_that_is_connected_to_says_what_can_be_seen_on_its_side() {
 fn doctor_walks_every_tunnel_and_counts_what_is_there_as_no_target_here() {
     let (service, port) = (Target::echo(), ClosedPort::port());
     let there = "[routes.db]\nlisten = \"127.0.0.1:0\"\ntarget = \"tunnel:vps/db\"\n";
-    let mut pair = Pair::start(&permits(&port), "", &(route(&port, &service) + there));
+    let db = format!("[routes.db]\nlisten = \"tunnel:home\"\ntarget = \"{}\"\n", service.address);
+    let mut pair = Pair::start(&permits(&port), &db, &(route(&port, &service) + there));
 
     let home = pair.home.says(&["doctor"]);
 
@@ -383,12 +406,12 @@ fn doctor_walks_every_tunnel_and_counts_what_is_there_as_no_target_here() {
         &vps,
         0,
         &[
-            "no route, 1 listener, 1 tunnel",
+            "1 route, 1 listener, 1 tunnel",
             "1 of 1 are held by a running loopgate",
             "[ok]   tunnels    1 of 1 have no fault",
         ],
     );
-    pair.permit("", "");
+    pair.permit("", &db);
     pair.home.line("it is refused", |line| says(line, "code=not_permitted"));
     let refused = pair.home.says(&["doctor"]);
     expect(

@@ -110,7 +110,10 @@ fn on_a_control() -> Vec<(&'static str, Vec<Sent>)> {
             "a message that nests",
             vec![json(&format!(r#"{{"type":"x","x":{}{}}}"#, "[".repeat(64), "]".repeat(64)))],
         ),
-        ("a second HELLO", vec![said(&Message::Hello(Hello::Probe { routes: Vec::new() }))]),
+        (
+            "a second HELLO",
+            vec![said(&Message::Hello(Hello::Probe { routes: Vec::new(), dials: Vec::new() }))],
+        ),
         ("a message that is too long", vec![Json(vec![b' '; MAX_BODY])]),
         ("too many routes", routes(MAX_ROUTES + 1)),
         ("two routes of one name", vec![said(&twice)]),

@@ -106,7 +106,7 @@ fn hello(dice: &mut Dice) -> Hello {
     let session = Token([dice.throw(256) as u8; 16]);
     match dice.throw(3) {
         0 => Hello::Carrier { session, opener: dice.one(&[End::Dialling, End::Accepting]) },
-        1 => Hello::Probe { routes: vec![wanted("probe", &["0", "1-65535"])] },
+        1 => Hello::Probe { routes: vec![wanted("probe", &["0", "1-65535"])], dials: Vec::new() },
         _ => Hello::Control { software: EVIL.into(), instance: session, features: vec![EVIL.into()] },
     }
 }

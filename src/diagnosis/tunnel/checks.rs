@@ -3,7 +3,7 @@
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use super::facts::{Control, Fate, Found, LetIn, Listen, Try, TryEnd, TunnelFacts};
+use super::facts::{Beyond, Control, Fate, Found, LetIn, Listen, Reached, Try, TryEnd, TunnelFacts};
 use crate::diagnosis::finding::{Check, Diagnosis, Status};
 use crate::diagnosis::reach::short;
 use crate::diagnosis::verdict::Severity;
@@ -52,7 +52,10 @@ fn of_try(checks: &mut Vec<Check>, facts: &TunnelFacts, it: &Try) {
             checks.push(timed("tcp", Status::Ok, format!("{address} answers in {}", short(*took)), *took));
         }
         (None, TryEnd::Unreached(found)) => {
-            checks.push(check("tcp", bad, format!("{to}: {}", found.summary)));
+            // The verdict has the whole sentence.
+            let why =
+                if found.errno.is_some() { found.os_message.to_lowercase() } else { found.summary.clone() };
+            checks.push(check("tcp", bad, format!("{to}: {why}")));
             return;
         }
         (None, _) => {}
@@ -102,6 +105,7 @@ fn of_let_in(checks: &mut Vec<Check>, it: &LetIn) {
         None => check("control", Status::Ok, "none is connected with this key now"),
     });
     checks.extend(it.listens.iter().map(of_listen));
+    checks.extend(it.beyond.iter().map(of_beyond));
     if it.unasked > 0 {
         checks.push(check("listen", Status::Skip, format!("{} more were not asked about", it.unasked)));
     }
@@ -133,6 +137,16 @@ fn of_listen(listen: &Listen) -> Check {
         Fate::NotThere => refused("is on no interface there"),
         Fate::Privileged => refused("needs a right there"),
         Fate::Other(word) => refused(word),
+    }
+}
+
+fn of_beyond(it: &Beyond) -> Check {
+    let to = &it.to;
+    match &it.reached {
+        Reached::Unasked => check("dial", Status::Skip, format!("{to}: only the other end knows")),
+        Reached::May => check("dial", Status::Ok, format!("{to} may be dialled there")),
+        Reached::Down(cause) => check("dial", Status::Fail, format!("{to} is down there: {cause}")),
+        Reached::Refused => check("dial", Status::Fail, format!("{to} is not offered or permitted there")),
     }
 }
 

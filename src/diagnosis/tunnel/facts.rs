@@ -140,6 +140,8 @@ pub struct LetIn {
     pub control: Option<Control>,
     /// What became of the addresses, or would.
     pub listens: Vec<Listen>,
+    /// What this machine would open sessions to there.
+    pub beyond: Vec<Beyond>,
     /// Addresses that were not asked about, as they are too many for one question.
     pub unasked: usize,
 }
@@ -186,6 +188,34 @@ pub enum Fate {
     Privileged,
     /// Anything else, in a word.
     Other(&'static str),
+}
+
+/// Something at the other end that this machine dials through the tunnel.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Beyond {
+    /// As a target is written.
+    pub to: String,
+    /// What it is there: a name, or an address.
+    pub what: String,
+    /// Whether it is a route there, and not an address.
+    pub is_route: bool,
+    /// What it carries.
+    pub protocol: Protocol,
+    /// What the other end says.
+    pub reached: Reached,
+}
+
+/// What the other end says of something that is dialled there.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Reached {
+    /// Nothing: its version does not know the question.
+    Unasked,
+    /// It may be dialled; nothing is known against it.
+    May,
+    /// It may, and its target is down, for this cause.
+    Down(String),
+    /// It is not offered, not permitted, or does not exist.
+    Refused,
 }
 
 /// A listener of this machine for other Loopgates.

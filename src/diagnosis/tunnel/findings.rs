@@ -1,7 +1,8 @@
 //! Each fault of a tunnel, in words: a clause, its proof, and what to do.
 
-use super::facts::{Control, Fate, Issuer, LetIn, Listen, Shown, TunnelFacts};
+use super::facts::{Beyond, Control, Fate, Issuer, LetIn, Listen, Reached, Shown, TunnelFacts};
 use super::lines::{key_of, let_in_lines, may_listen_line};
+use crate::address::Protocol;
 use crate::diagnosis::finding::Finding;
 use crate::diagnosis::verdict::{Certainty, Verdict};
 
@@ -205,6 +206,32 @@ pub(super) fn refused(facts: &TunnelFacts, let_in: &LetIn, refused: &Refused<'_>
     refused.of.iter().fold(finding, |finding, it| {
         finding.fact(SAID, format!("refused, route {}", it.route), it.asked.clone())
     })
+}
+
+pub(super) fn beyond(let_in: &LetIn, it: &Beyond) -> Finding {
+    let Beyond { to, what, .. } = it;
+    let name = let_in.name.as_deref().map_or("NAME".to_owned(), |name| name.to_owned());
+    if let Reached::Down(cause) = &it.reached {
+        let (verdict, certainty) = match cause.as_str() {
+            "refused" => (Verdict::TargetNotRunning, Certainty::Likely),
+            _ => (Verdict::Unknown, Certainty::Unknown),
+        };
+        let finding = Finding::new(verdict, certainty, format!("{to}: its target is down there: {cause}"));
+        return finding
+            .fact(SAID, "cause", cause.as_str())
+            .advice("ask there: loopgate explain, with that target");
+    }
+    let suffix = if it.protocol == Protocol::Udp { "/udp" } else { "" };
+    let (summary, lines) = if it.is_route {
+        let summary = format!("the other end offers no route {what} to this machine");
+        (summary, vec![format!("[routes.{}]", key_of(what)), format!("listen = \"tunnel:{name}\"")])
+    } else {
+        let summary = format!("the other end does not permit to dial {what}");
+        (summary, vec![format!("[tunnels.{}]", key_of(&name)), format!("may_dial = [\"{what}{suffix}\"]")])
+    };
+    there_lines(Finding::new(Verdict::TunnelNotPermitted, PROVEN, summary), lines)
+        .fact(SAID, "refused", to.as_str())
+        .advice("add this to the file there; a reload is enough")
 }
 
 pub(super) fn no_listener() -> Finding {

@@ -1,6 +1,6 @@
 //! The first fault on the way through a tunnel.
 
-use super::facts::{Fate, Found, LetIn, Listen, Try, TryEnd, TunnelFacts};
+use super::facts::{Beyond, Fate, Found, LetIn, Listen, Reached, Try, TryEnd, TunnelFacts};
 use super::findings::{self, Refused};
 use crate::diagnosis::finding::{Diagnosis, Finding};
 use crate::diagnosis::verdict::Severity;
@@ -24,7 +24,7 @@ pub(super) fn first_fault(facts: &TunnelFacts) -> Option<Fault<'_>> {
     of_control(let_in)
         .or_else(|| of_listens(facts, let_in))
         .or_else(|| of_targets(facts))
-        .or_else(|| of_the_other_end(facts))
+        .or_else(|| of_beyond(facts, let_in))
 }
 
 fn found(finding: Finding) -> Option<Fault<'static>> {
@@ -63,6 +63,16 @@ fn of_listens(facts: &TunnelFacts, let_in: &LetIn) -> Option<Fault<'static>> {
     let first = let_in.listens.iter().find(refused)?;
     let alike: Vec<&Listen> = let_in.listens.iter().filter(|it| it.fate == first.fate).collect();
     found(findings::refused(facts, let_in, &Refused { fate: &first.fate, of: alike }))
+}
+
+/// What is dialled there; what was not answered is a fault only if it was what was asked about.
+fn of_beyond(facts: &TunnelFacts, let_in: &LetIn) -> Option<Fault<'static>> {
+    let wrong = |it: &&Beyond| matches!(it.reached, Reached::Down(_) | Reached::Refused);
+    if let Some(wrong) = let_in.beyond.iter().find(wrong) {
+        return found(findings::beyond(let_in, wrong));
+    }
+    let is_known = let_in.beyond.iter().any(|it| it.reached == Reached::May);
+    if is_known { None } else { of_the_other_end(facts) }
 }
 
 fn of_targets(facts: &TunnelFacts) -> Option<Fault<'_>> {

@@ -13,7 +13,8 @@ mod lines;
 mod tests;
 
 pub use facts::{
-    Control, Fate, Found, Issuer, LetIn, Listen, Listener, Offer, Shown, TargetHere, Try, TryEnd, TunnelFacts,
+    Beyond, Control, Fate, Found, Issuer, LetIn, Listen, Listener, Offer, Reached, Shown, TargetHere, Try,
+    TryEnd, TunnelFacts,
 };
 pub use lines::{let_in_lines, may_listen_line};
 

@@ -47,6 +47,7 @@ fn let_in(listens: &[(&str, Option<&str>, Fate)]) -> LetIn {
         rtt: Duration::from_millis(43),
         control: None,
         listens: listens.iter().map(listen).collect(),
+        beyond: Vec::new(),
         unasked: 0,
     }
 }
@@ -290,6 +291,34 @@ fn what_only_the_other_end_knows_is_not_called_healthy() {
 
     assert_eq!((diagnosis.verdict, diagnosis.severity()), (Verdict::Unknown, Severity::Unclear));
     assert!(diagnosis.summary.starts_with("tunnel:vps/db is at the other end"), "{}", diagnosis.summary);
+}
+
+#[test]
+fn what_is_dialled_there_is_judged_by_what_the_other_end_says_of_it() {
+    let judged = |is_route: bool, reached: Reached| {
+        let what = if is_route { "db" } else { "10.0.0.5:5432" };
+        let to = format!("tunnel:vps/{what}");
+        let mut all = facts(refused(Fate::Offered));
+        let TryEnd::LetIn(let_in) = &mut all.tries[0].end else { panic!() };
+        let one = Beyond { to: to.clone(), what: what.into(), is_route, protocol: Protocol::Tcp, reached };
+        let_in.beyond.push(one);
+        all.there = Some(to);
+        let diagnosis = diagnose(&all);
+        (diagnosis.verdict, block(&diagnosis))
+    };
+
+    assert_eq!(judged(true, Reached::May).0, Verdict::Healthy);
+    assert_eq!(judged(true, Reached::Unasked).0, Verdict::Unknown);
+    let (verdict, text) = judged(true, Reached::Refused);
+    assert_eq!(verdict, Verdict::TunnelNotPermitted);
+    assert!(text.contains("  there   [routes.db]\n          listen = \"tunnel:home\"\n"), "{text}");
+    let (verdict, text) = judged(false, Reached::Refused);
+    assert_eq!(verdict, Verdict::TunnelNotPermitted);
+    assert!(text.contains("[tunnels.home]\n          may_dial = [\"10.0.0.5:5432\"]\n"), "{text}");
+    let (verdict, text) = judged(true, Reached::Down("refused".into()));
+    assert_eq!(verdict, Verdict::TargetNotRunning);
+    assert!(text.contains("tunnel:vps/db: its target is down there: refused"), "{text}");
+    assert_eq!(judged(true, Reached::Down("timed_out".into())).0, Verdict::Unknown);
 }
 
 #[test]

@@ -60,10 +60,11 @@ async fn answer(desk: &Desk, link: FrameLink, hello: Hello, door: Door, pass: Pa
             }
             None => refuse(link, ByeCode::NoSession, "", None).await,
         },
-        Hello::Probe { routes } => match (desk.probes.may_ask(&pass.key), whole(routes)) {
+        Hello::Probe { routes, dials } => match (desk.probes.may_ask(&pass.key), whole(routes)) {
             (true, Ok(routes)) => {
                 let control = desk.book.control_of(&pass.key);
-                probe::answer(link, &door.link, routes, from, control).await;
+                let question = probe::Question { routes, dials, control };
+                probe::answer(link, &door.link, question, from).await;
             }
             (true, Err(bad)) => refuse(link, ByeCode::Protocol, &bad.to_string(), None).await,
             (false, _) => refuse(link, ByeCode::Overload, "one question a second", Some(1000)).await,

@@ -43,6 +43,26 @@ pub(crate) async fn route_for(link: &Link, to: &There, protocol: Protocol) -> Re
     }
 }
 
+/// What would become of a session to this, as far as is known without a look-up and a dial: whether it may be opened, and why
+/// its target is down.
+pub(crate) fn would_reach(link: &Link, to: &There, protocol: Protocol) -> (bool, Option<Cause>) {
+    let terms = link.terms();
+    match to {
+        There::Service(name) => match terms.offers().route(name, protocol) {
+            Some(route) => (true, link.engine.down(route)),
+            None => (false, None),
+        },
+        There::Address(address) => {
+            let own = own_addresses();
+            let is_own = |ip: IpAddr| own.contains(&ip);
+            let is_name = matches!(**address, TargetAddress::Net(Host::Name(_), _));
+            let may = terms.tunnel.may_dial.may_dial(address, protocol, &is_own)
+                && (is_name || permits(&terms, address, address, &is_own));
+            (may, None)
+        }
+    }
+}
+
 /// What is dialled for an address: itself, or for a name each of its addresses that may be dialled.
 async fn targets(
     terms: &Terms,

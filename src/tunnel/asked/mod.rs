@@ -23,7 +23,7 @@ use crate::outcome::Cause;
 use crate::plan::RouteId;
 use crate::transport::tunnel::message::{RouteIs, WantedRoute};
 
-pub(crate) use forward::route_for;
+pub(crate) use forward::{route_for, would_reach};
 pub(crate) use judge::would_be;
 pub(crate) use keeper::{Times, keep, withdraw};
 

@@ -11,13 +11,14 @@ use super::super::dial::addresses::LookUps;
 use super::super::dial::attempt::Entered;
 use super::super::dial::fault::Fault;
 use super::super::link::Terms;
-use crate::address::Address;
-use crate::diagnosis::tunnel::{Control, Fate, LetIn, Listen, Offer};
+use crate::address::{Address, Protocol, There};
+use crate::diagnosis::tunnel::{Beyond, Control, Fate, LetIn, Listen, Offer, Reached};
 use crate::plan::Tunnel;
 use crate::probe::sockets;
 use crate::transport::tunnel::carrier::{FrameLink, Received};
 use crate::transport::tunnel::message::{
-    self, Gathered, Hello, MAX_LONG, Message, RefusedCode, RouteIs, Routes, SameKey, WantedRoute,
+    self, DialIs, DialTo, Gathered, Hello, MAX_DIALS, MAX_LONG, Message, RefusedCode, RouteIs, Routes,
+    SameKey, WantedDial, WantedRoute,
 };
 use crate::units::shown;
 
@@ -30,31 +31,42 @@ const MAX_WORD: usize = 60;
 /// What is asked: as many routes as one question has room for.
 pub(super) struct Question {
     routes: Vec<WantedRoute>,
+    dials: Vec<WantedDial>,
     /// Addresses of those that it has no room for.
     unasked: usize,
 }
 
 impl Question {
-    /// About these routes.
-    pub(super) fn about(terms: &Terms, offers: &[Offer]) -> Question {
+    /// About these routes, and sessions to these.
+    pub(super) fn about(terms: &Terms, offers: &[Offer], beyond: &[(There, Protocol)]) -> Question {
+        let dial = |(to, protocol): &(There, Protocol)| WantedDial {
+            to: match to {
+                There::Service(name) => DialTo::Service(name.to_string()),
+                There::Address(address) => DialTo::Address(address.to_string()),
+            },
+            protocol: *protocol,
+        };
+        let dials: Vec<_> = beyond.iter().take(MAX_DIALS).map(dial).collect();
         let is_asked = |it: &WantedRoute| offers.iter().any(|offer| offer.route == it.name);
         let wanted: Vec<_> = terms.offers().wanted().into_iter().filter(is_asked).collect();
         let Some(Message::Routes(Routes { routes, .. })) = message::routes(&wanted).into_iter().next() else {
-            return Question { routes: Vec::new(), unasked: 0 };
+            return Question { routes: Vec::new(), dials, unasked: 0 };
         };
         let unasked = wanted.iter().skip(routes.len()).map(|route| route.listen.len().max(1)).sum();
-        Question { routes, unasked }
+        Question { routes, dials, unasked }
     }
 
     /// As the first message of a connection.
     pub(super) fn hello(&self) -> Hello {
-        Hello::Probe { routes: self.routes.clone() }
+        Hello::Probe { routes: self.routes.clone(), dials: self.dials.clone() }
     }
 }
 
 /// What the answer says.
 struct Answer {
     control: Option<SameKey>,
+    /// Nothing of an end that does not know the question.
+    dials: Vec<DialIs>,
     fates: Vec<RouteIs>,
 }
 
@@ -84,12 +96,13 @@ pub(super) async fn let_in(
         rtt: entered.rtt,
         control,
         listens: answer.fates.into_iter().filter(|it| question.has(it)).map(listen).collect(),
+        beyond: question.dials.iter().map(|asked| beyond(tunnel, asked, &answer.dials)).collect(),
         unasked: question.unasked,
     })
 }
 
 async fn read(link: &mut FrameLink) -> Result<Answer, Fault> {
-    let mut control = None;
+    let (mut control, mut dials) = (None, Vec::new());
     let mut fates = Gathered::<RouteIs>::default();
     loop {
         let Received::Message(json) = link.receive(MAX_LONG).await? else {
@@ -97,10 +110,11 @@ async fn read(link: &mut FrameLink) -> Result<Answer, Fault> {
         };
         match message::decode(&json).map_err(|why| Fault::Protocol(why.to_string()))? {
             Message::SameKey(said) => control = Some(said),
+            Message::DialsAre(said) => dials = said.dials,
             Message::RoutesAre(part) => {
                 let whole = fates.add(part).map_err(|why| Fault::Protocol(why.to_string()))?;
                 if let Some(fates) = whole {
-                    return Ok(Answer { control, fates });
+                    return Ok(Answer { control, dials, fates });
                 }
             }
             Message::Bye(bye) => return Err(Fault::Bye(bye)),
@@ -115,6 +129,22 @@ impl Question {
         let route = self.routes.iter().find(|route| route.name == it.name);
         route.is_some_and(|route| it.asked.as_ref().is_none_or(|asked| route.listen.contains(asked)))
     }
+}
+
+fn beyond(tunnel: &Tunnel, asked: &WantedDial, answers: &[DialIs]) -> Beyond {
+    let answer = answers.iter().find(|answer| answer.of == *asked);
+    let (what, is_route) = match &asked.to {
+        DialTo::Service(name) => (name, true),
+        DialTo::Address(address) => (address, false),
+    };
+    let reached = match answer {
+        None => Reached::Unasked,
+        Some(DialIs { may: false, .. }) => Reached::Refused,
+        Some(DialIs { cause: None, .. }) => Reached::May,
+        Some(DialIs { cause: Some(cause), .. }) => Reached::Down(cause.clone()),
+    };
+    let to = format!("tunnel:{}/{what}", tunnel.name);
+    Beyond { to, what: what.clone(), is_route, protocol: asked.protocol, reached }
 }
 
 fn listen(it: RouteIs) -> Listen {
@@ -153,7 +183,9 @@ async fn may_be_ours(entered: &Entered, tunnel: &Tunnel) -> Option<bool> {
     for port in ports {
         let (rows, _) = sockets::towards_port(port).ok()?;
         let is_one = |row: &sockets::Socket| {
-            ends.contains(&plain(row.remote)) && Some(plain(row.local)) != own.map(plain)
+            // What is closed may have been of anybody who had the port before.
+            let is_open = row.state == sockets::TcpState::Established;
+            is_open && ends.contains(&plain(row.remote)) && Some(plain(row.local)) != own.map(plain)
         };
         if rows.iter().any(is_one) {
             return Some(true);

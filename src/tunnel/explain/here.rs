@@ -61,9 +61,7 @@ pub(super) fn targets(terms: &Terms, offers: &[Offer], timeout: Duration) -> Vec
     let mut of = BTreeMap::<String, String>::new();
     for route in routes {
         for target in route.every_target().filter_map(|it| it.written().cloned()) {
-            // Those in a further tunnel are its own.
-            if target.there().is_some() || wanted.len() == MAX_TARGETS || of.contains_key(&target.to_string())
-            {
+            if wanted.len() == MAX_TARGETS || of.contains_key(&target.to_string()) {
                 continue;
             }
             of.insert(target.to_string(), route.name.to_string());

@@ -16,10 +16,11 @@ use tokio::runtime::Builder;
 
 use super::dial::hints;
 use super::link::Terms;
-use crate::address::{There, TunnelName};
+use crate::address::{Protocol, There, TunnelName};
 use crate::diagnosis::tunnel::{self, Offer, TunnelFacts};
-use crate::diagnosis::{Certainty, Diagnosis, Question, Subject, Verdict};
+use crate::diagnosis::{self, Certainty, Diagnosis, Subject, Verdict};
 use crate::plan::{Plan, Tunnel};
+use ask::Question;
 
 /// What is looked at.
 #[derive(Clone, Debug)]
@@ -55,7 +56,8 @@ fn gathered(plan: &Arc<Plan>, tunnel: &Arc<Tunnel>, depth: &Depth) -> io::Result
             facts.listeners = Some(here::listeners(&plan.tunnels, &runtime));
         }
     } else {
-        facts.tries = walk::tries(&terms, &facts.offers, &runtime);
+        let question = Question::about(&terms, &facts.offers, &beyond(&terms, depth));
+        facts.tries = walk::tries(&terms, &question, &runtime);
     }
     if depth.targets {
         facts.targets = here::targets(&terms, &facts.offers, depth.timeout);
@@ -84,6 +86,27 @@ fn known(terms: &Terms, depth: &Depth) -> TunnelFacts {
     }
 }
 
+/// What is dialled through the tunnel: by the routes of this machine, or the one that was asked about.
+fn beyond(terms: &Terms, depth: &Depth) -> Vec<(There, Protocol)> {
+    let mut all = Vec::new();
+    for route in terms.plan.routes.values() {
+        let there = route.every_target().filter_map(|it| it.there().cloned());
+        for there in there.filter(|it| it.tunnel == terms.tunnel.name) {
+            let one = (there.to.clone(), route.carries.protocol());
+            if !all.contains(&one) {
+                all.push(one);
+            }
+        }
+    }
+    let Some(only) = &depth.only else { return all };
+    all.retain(|(to, _)| to == only);
+    let is_own = terms.offers().get(&only.to_string()).is_some();
+    if all.is_empty() && !is_own {
+        all.push((only.clone(), Protocol::Tcp));
+    }
+    all
+}
+
 /// This machine's key towards the other end.
 fn own_key(terms: &Terms) -> String {
     let of_listener = terms.plan.tunnels.private_key.as_ref().filter(|_| terms.tunnel.connect.is_empty());
@@ -106,7 +129,7 @@ fn no_runtime(name: &TunnelName, error: &io::Error) -> Diagnosis {
         Some(libc::ENFILE) => Verdict::SystemFileLimit,
         _ => Verdict::Unknown,
     };
-    let mut diagnosis = Diagnosis::new(Question::Reach, subject, verdict, Certainty::Proven);
+    let mut diagnosis = Diagnosis::new(diagnosis::Question::Reach, subject, verdict, Certainty::Proven);
     diagnosis.failed_with(error);
     diagnosis.summary = "this machine cannot dial".to_owned();
     diagnosis

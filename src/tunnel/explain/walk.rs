@@ -17,7 +17,7 @@ use super::ask::{self, Question};
 use super::second_look::{Place, behind, of_certificate, of_words};
 use crate::address::{Address, Host, Protocol, TargetAddress};
 use crate::diagnosis::reach::{self, Options};
-use crate::diagnosis::tunnel::{Offer, Try, TryEnd};
+use crate::diagnosis::tunnel::{Try, TryEnd};
 use crate::diagnosis::{Diagnosis, Severity};
 use crate::outcome::Cause;
 use crate::probe::trace::protocol::Protocol as Spoken;
@@ -32,11 +32,11 @@ const AGAIN: Duration = Duration::from_millis(1100);
 const PATIENCE: Duration = Duration::from_secs(2);
 
 /// Tries the addresses in order, up to the one that lets this machine in.
-pub(super) fn tries(terms: &Terms, offers: &[Offer], runtime: &Runtime) -> Vec<Try> {
+pub(super) fn tries(terms: &Terms, question: &Question, runtime: &Runtime) -> Vec<Try> {
     let mut tries = Vec::new();
     for target in &terms.tunnel.connect {
         let way = Way::to(target, &terms.tunnel.proxy);
-        let it = Walk { terms, target, way, offers, runtime }.walk();
+        let it = Walk { terms, target, way, question, runtime }.walk();
         let is_in = matches!(it.end, TryEnd::LetIn(_));
         tries.push(it);
         if is_in {
@@ -50,7 +50,7 @@ struct Walk<'w> {
     terms: &'w Terms,
     target: &'w TargetAddress,
     way: Way,
-    offers: &'w [Offer],
+    question: &'w Question,
     runtime: &'w Runtime,
 }
 
@@ -136,10 +136,9 @@ impl Walk<'_> {
     fn ask(&self, stream: Stream) -> Result<TryEnd, Fault> {
         let tunnel = &self.terms.tunnel;
         let tls = Dialling::new(&tunnel.private_key, &tunnel.public_keys);
-        let question = Question::about(self.terms, self.offers);
         self.runtime.block_on(async {
-            let entered = enter(stream, &tls, &host(self.target), question.hello()).await?;
-            ask::let_in(entered, &question, &self.terms.tunnel).await.map(TryEnd::LetIn)
+            let entered = enter(stream, &tls, &host(self.target), self.question.hello()).await?;
+            ask::let_in(entered, self.question, &self.terms.tunnel).await.map(TryEnd::LetIn)
         })
     }
 

@@ -35,8 +35,8 @@ pub fn encode(message: &Message) -> Vec<u8> {
     serde_json::to_vec(message).unwrap_or_default()
 }
 
-/// Reads a message of at most [`MAX_LONG`] bytes; of at most [`MAX_MESSAGE`] but for HELLO of a control or a probe, ROUTES and
-/// ROUTES_ARE. A kind that this version does not know is [`Message::Unknown`].
+/// Reads a message of at most [`MAX_LONG`] bytes; of at most [`MAX_MESSAGE`] but for HELLO of a control or a probe, ROUTES,
+/// ROUTES_ARE and DIALS_ARE. A kind that this version does not know is [`Message::Unknown`].
 ///
 /// # Errors
 /// What is wrong with the bytes. The other end has broken the rules, and the connection is to be closed.
@@ -44,7 +44,7 @@ pub fn decode(bytes: &[u8]) -> Result<Message, Malformed> {
     let message = read_strictly(bytes, MAX_LONG)?;
     let longest = match message {
         Message::Hello(Hello::Control { .. } | Hello::Probe { .. }) => MAX_LONG,
-        Message::Routes(_) | Message::RoutesAre(_) => MAX_LONG,
+        Message::Routes(_) | Message::RoutesAre(_) | Message::DialsAre(_) => MAX_LONG,
         _ => MAX_MESSAGE,
     };
     if bytes.len() > longest { Err(Malformed::Long(bytes.len())) } else { Ok(message) }

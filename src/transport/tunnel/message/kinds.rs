@@ -13,6 +13,9 @@ pub const MAX_LONG: usize = 64_000;
 /// The longest of any other message, in bytes.
 pub const MAX_MESSAGE: usize = 16 << 10;
 
+/// The most sessions that a probe is about.
+pub const MAX_DIALS: usize = 64;
+
 /// Any message.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "type", rename_all = "snake_case")]
@@ -34,6 +37,8 @@ pub enum Message {
     },
     /// Whether the target behind a route is up, on change only.
     State(State),
+    /// The answer to what a probe would have dialled, before that about its routes.
+    DialsAre(DialsAre),
     /// Another connection has proven the receiver's key: on a control, one that was refused since that control lives; in the
     /// answer to a probe, the control that is there.
     SameKey(SameKey),
@@ -64,11 +69,14 @@ pub enum Hello {
         /// The end that opens sessions on it.
         opener: End,
     },
-    /// A question whether the key and these routes would be let in; nothing is bound.
+    /// A question whether the key and these routes would be let in, and these sessions; nothing is bound or dialled.
     Probe {
         /// The routes asked about.
         #[serde(default)]
         routes: Vec<WantedRoute>,
+        /// What the asker's sessions would be opened to, at most [`MAX_DIALS`]; more are not answered.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        dials: Vec<WantedDial>,
     },
 }
 
@@ -265,6 +273,46 @@ pub struct State {
     #[serde(rename = "target", with = "fields::up_or_down")]
     pub up: bool,
     /// Why not, as the word of a record: at most 32 small letters, digits and `_`.
+    #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "fields::word_or_none")]
+    pub cause: Option<String>,
+}
+
+/// What a session would be opened to.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct WantedDial {
+    /// What is meant there.
+    #[serde(flatten)]
+    pub to: DialTo,
+    /// What it carries.
+    pub protocol: Protocol,
+}
+
+/// What is meant at the other end.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum DialTo {
+    /// A route that is offered in the tunnel, by its name.
+    Service(String),
+    /// An address.
+    Address(String),
+}
+
+/// What would become of sessions.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct DialsAre {
+    /// One for each that was asked about.
+    pub dials: Vec<DialIs>,
+}
+
+/// What would become of a session. One that is not offered and one that does not exist are the same.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct DialIs {
+    /// As it was asked about.
+    #[serde(flatten)]
+    pub of: WantedDial,
+    /// Whether it may be opened.
+    pub may: bool,
+    /// Why its target is down, as the word of a record, if that is known: at most 32 small letters, digits and `_`.
     #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "fields::word_or_none")]
     pub cause: Option<String>,
 }

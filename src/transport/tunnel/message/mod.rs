@@ -23,8 +23,8 @@ pub(crate) use codec::read_strictly;
 pub use codec::{MAX_DEPTH, Malformed, decode, encode};
 pub use fields::{MAX_LISTEN, MAX_WORDS};
 pub use kinds::{
-    Bye, ByeCode, End, Failed, Fate, Hello, MAX_LONG, MAX_MESSAGE, Message, RefusedCode, RouteIs, Routes,
-    RoutesAre, SameKey, State, WantedRoute, Welcome,
+    Bye, ByeCode, DialIs, DialTo, DialsAre, End, Failed, Fate, Hello, MAX_DIALS, MAX_LONG, MAX_MESSAGE,
+    Message, RefusedCode, RouteIs, Routes, RoutesAre, SameKey, State, WantedDial, WantedRoute, Welcome,
 };
 pub use parts::{BadSet, Gathered, MAX_ADDRESSES, MAX_ROUTES, routes, routes_are};
 pub use token::Token;

@@ -36,6 +36,23 @@ fn same_key() -> (Message, String) {
     (Message::SameKey(message), json.into())
 }
 
+fn dials() -> [(Message, String); 2] {
+    let to = |to: DialTo| WantedDial { to, protocol: Protocol::Tcp };
+    let (db, at) = (to(DialTo::Service("db".into())), to(DialTo::Address("10.0.0.5:5432".into())));
+    let probe = Hello::Probe { routes: Vec::new(), dials: vec![db.clone(), at.clone()] };
+    let are = DialsAre {
+        dials: vec![
+            DialIs { of: db, may: true, cause: Some("refused".into()) },
+            DialIs { of: at, may: false, cause: None },
+        ],
+    };
+    let json = [
+        r#"{"type":"hello","for":"probe","routes":[],"dials":[{"service":"db","protocol":"tcp"},{"address":"10.0.0.5:5432","protocol":"tcp"}]}"#,
+        r#"{"type":"dials_are","dials":[{"service":"db","protocol":"tcp","may":true,"cause":"refused"},{"address":"10.0.0.5:5432","protocol":"tcp","may":false}]}"#,
+    ];
+    [(Message::Hello(probe), json[0].into()), (Message::DialsAre(are), json[1].into())]
+}
+
 /// Each message beside its JSON.
 fn each() -> Vec<(Message, String)> {
     let control = Hello::Control { software: "loopgate 0.1.0".into(), instance: TOKEN, features: vec![] };
@@ -63,7 +80,7 @@ fn each() -> Vec<(Message, String)> {
             r#"{"type":"hello","for":"carrier","session":"DIGITS","opener":"accepting"}"#,
         ),
         of(
-            Message::Hello(Hello::Probe { routes: vec![route("web", &["8080"])] }),
+            Message::Hello(Hello::Probe { routes: vec![route("web", &["8080"])], dials: Vec::new() }),
             r#"{"type":"hello","for":"probe","routes":[{"name":"web","protocol":"tcp","listen":["8080"]}]}"#,
         ),
         of(
@@ -84,6 +101,8 @@ fn each() -> Vec<(Message, String)> {
         ),
         of(Message::Carry { ready: 6 }, r#"{"type":"carry","ready":6}"#),
         same_key(),
+        dials()[0].clone(),
+        dials()[1].clone(),
         of(
             Message::State(State { route: "web".into(), up: false, cause: Some("refused".into()) }),
             r#"{"type":"state","route":"web","target":"down","cause":"refused"}"#,
@@ -159,6 +178,7 @@ fn a_message_is_as_long_as_its_kind_may_be() {
             message,
             Message::Routes(_)
                 | Message::RoutesAre(_)
+                | Message::DialsAre(_)
                 | Message::Hello(Hello::Control { .. } | Hello::Probe { .. })
         );
         let longest = if is_long { MAX_LONG } else { MAX_MESSAGE };

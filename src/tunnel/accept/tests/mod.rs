@@ -130,20 +130,33 @@ async fn a_carrier_that_names_no_control_or_that_of_another_key_gets_one_answer(
 #[tokio::test]
 async fn a_question_is_answered_for_the_routes_it_names_once_a_second_and_replaces_nobody() {
     let keys = Keys::make();
-    let there = End::start(&server(&keys, NEEDED)).await;
+    let more = format!(
+        "may_dial = [\"10.0.0.5:5432\"]\n{NEEDED}[routes.db]\nlisten = \"tunnel:home\"\ntarget = \"127.0.0.1:1\"\n"
+    );
+    let there = End::start(&server(&keys, &more)).await;
     let listens = there.listens.unwrap();
     let (mut first, _) = come(&keys, &keys.home, listens, control(1)).await;
     let routes: Vec<_> = serde_json::from_str(
         r#"[{"name":"web","protocol":"tcp","listen":["127.0.0.1:18080","0.0.0.0:80"]}]"#,
     )
     .unwrap();
-    let probe = || Hello::Probe { routes: Vec::clone(&routes) };
+    let dials: Vec<_> = serde_json::from_str(
+        r#"[{"service":"own","protocol":"tcp"},{"service":"db","protocol":"tcp"},{"service":"db","protocol":"udp"},
+            {"address":"10.0.0.5:5432","protocol":"tcp"},{"address":"10.0.0.5:22","protocol":"tcp"},
+            {"address":"80-90","protocol":"tcp"}]"#,
+    )
+    .unwrap();
+    let probe = || Hello::Probe { routes: Vec::clone(&routes), dials: Vec::clone(&dials) };
 
     let (mut link, answer) = come(&keys, &keys.home, listens, probe()).await;
     assert!(matches!(answer, Message::Welcome(_)), "{answer:?}");
     // It is told who else has its key, which is the control from before.
     let Message::SameKey(twin) = heard(&mut link).await else { panic!() };
     assert!(twin.from.starts_with("127.0.0.1:") && twin.since.starts_with("20"), "{twin:?}");
+    // What is not offered to it is answered as what does not exist.
+    let Message::DialsAre(answer) = heard(&mut link).await else { panic!() };
+    let may: Vec<_> = answer.dials.iter().map(|it| it.may).collect();
+    assert_eq!(may, [false, true, false, true, false, false]);
     let Message::RoutesAre(answer) = heard(&mut link).await else { panic!() };
     let fates: Vec<_> = answer.routes.iter().map(|it| matches!(it.fate, Fate::Listening { .. })).collect();
     assert_eq!(fates, [true, false]);

@@ -101,8 +101,10 @@ fn joined(args: JoinArgs) -> Result<String, Ended> {
     if is_new {
         begin(&file)?;
     }
-    whole(&file)?;
-    Ok(told(&line, &there, &name, known.is_none().then(|| shown_path(&folder.path(&own)))))
+    let told = told(&line, &there, &name, known.is_none().then(|| shown_path(&folder.path(&own))));
+    // It has joined, whatever else is wrong here.
+    whole(&file).inspect_err(|_| complain(&told))?;
+    Ok(told)
 }
 
 /// Whether the configuration will take the file, which there is none of yet.
@@ -127,7 +129,7 @@ fn included_or_new(
 
 /// Hides the secret from others who list the processes.
 fn hide(args: &JoinArgs) {
-    let secret = args.line.rsplit('#').next().filter(|rest| *rest != "-");
+    let secret = args.line.rsplit_once('#').map(|(_, secret)| secret);
     let password = args.proxy_url.as_deref().and_then(|url| url.rsplit_once('@')).map(|(login, _)| login);
     for text in secret.into_iter().chain(password) {
         if let Err(error) = arguments::cover(text) {

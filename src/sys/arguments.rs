@@ -7,6 +7,9 @@ use std::os::unix::fs::FileExt;
 /// The longest arguments that are looked through, in bytes.
 const MAX: u64 = 1 << 20;
 
+/// The shortest text that is covered: a shorter one stands in many words.
+const SHORTEST: usize = 4;
+
 /// Where the arguments begin and end, among the fields of /proc/PID/stat behind the name (proc_pid_stat(5): fields 48 and
 /// 49, and the first behind the name is the third).
 const BEGIN: usize = 48 - 3;
@@ -18,7 +21,7 @@ const BEGIN: usize = 48 - 3;
 /// /proc/self/mem: Rust gives no pointer to it, and no reference to it is held.
 ///
 /// # Errors
-/// The system does not let a process read or write its own memory so, or the text is not there.
+/// The system does not let a process read or write its own memory so, or the text is not there, or too short to be found.
 pub(crate) fn cover(text: &str) -> io::Result<()> {
     let missing = || io::Error::from(io::ErrorKind::NotFound);
     let stat = fs::read_to_string("/proc/self/stat")?;
@@ -31,7 +34,7 @@ pub(crate) fn cover(text: &str) -> io::Result<()> {
     memory.read_exact_at(&mut arguments, begin)?;
     let mut found = Err(missing());
     for at in 0..arguments.len() {
-        if !text.is_empty() && arguments[at..].starts_with(text.as_bytes()) {
+        if text.len() >= SHORTEST && arguments[at..].starts_with(text.as_bytes()) {
             memory.write_all_at(&vec![b'*'; text.len()], begin + at as u64)?;
             found = Ok(());
         }

@@ -20,6 +20,7 @@ use tokio::time::timeout;
 
 use crate::harness::{ClosedPort, Connection, Program, TIMEOUT, Target, wait_until};
 use crate::pair::LOOPGATE;
+use crate::proxies::{Does, LOGIN, Middle, PASSWORD};
 
 /// A machine: a folder with a configuration that includes `tunnels.d`.
 struct Machine {
@@ -416,6 +417,34 @@ fn a_line_is_read_from_the_input_and_one_that_is_an_argument_is_covered() {
     child.stdin.take().unwrap().write_all(whole.as_bytes()).unwrap();
     let answered = Answered::of(&child.wait_with_output().unwrap());
     assert_eq!(answered.code, 0, "{answered:?}");
+}
+
+#[test]
+fn a_machine_joins_through_a_proxy_and_its_tunnel_goes_through_it_too() {
+    let listener = ClosedPort::port();
+    let (vps, home) = (Machine::server(listener.address), Machine::new(SOMETHING));
+    let middle = Middle::new(listener.address, Does::Carry(usize::MAX));
+    let url = middle.url(&format!("http://{LOGIN}"));
+    let line = vps.invite("home", &["--address", "vps.invalid"]);
+    let _there = vps.run();
+
+    home.join(&line).says(3, "vps.invalid");
+    let joined = home.tunnel(&["join", &line, "--proxy-url", &url]);
+
+    assert_eq!(joined.code, 0, "{joined:?}");
+    assert!(!format!("{joined:?}").contains("s%40cret"), "{joined:?}");
+    assert!(home.read("tunnels.d/vps.toml").contains(&format!("proxy_url = \"{url}\"\n")));
+    let mut here = home.run();
+    let up = here.wait_for("tunnel=vps up");
+    let port = listener.address.port();
+    assert!(up.contains(&format!("to=vps.invalid:{port} proxy=http://***@")), "{up}");
+    assert!(middle.asked().iter().all(|asked| asked.ends_with(&format!(" vps.invalid:{port}"))));
+    assert!(!here.log().join("\n").contains(PASSWORD));
+
+    let silent = Middle::new(listener.address, Does::Answer(b"HTTP/1.1 403 Forbidden\r\n\r\n"));
+    let refused = home.tunnel(&["join", &line, "--proxy-url", &silent.url(&format!("http://{LOGIN}"))]);
+    refused.says(3, "no port but 443");
+    assert!(!refused.told.contains("s%40cret"), "{refused:?}");
 }
 
 #[test]

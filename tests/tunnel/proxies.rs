@@ -15,13 +15,13 @@ use crate::pair::{Pair, message, says};
 const NAME: &str = "vps.invalid:4433";
 
 /// A user and a password as they are written, and as a proxy is sent them.
-const LOGIN: &str = "me:s%40cret-w0rd@";
+pub(crate) const LOGIN: &str = "me:s%40cret-w0rd@";
 const BASIC: &str = "bWU6c0BjcmV0LXcwcmQ=";
-const PASSWORD: &str = "s@cret-w0rd";
+pub(crate) const PASSWORD: &str = "s@cret-w0rd";
 
 /// What a proxy does with each connection.
 #[derive(Clone, Copy)]
-enum Does {
+pub(crate) enum Does {
     /// Carries it, if no more than this are carried.
     Carry(usize),
     /// Answers so instead.
@@ -31,7 +31,7 @@ enum Does {
 }
 
 /// A proxy that speaks both protocols.
-struct Middle {
+pub(crate) struct Middle {
     server: Target,
     /// What it was asked for, with the password if it was sent one.
     asked: Arc<Mutex<Vec<String>>>,
@@ -39,7 +39,7 @@ struct Middle {
 
 impl Middle {
     /// One that carries to `there`, whatever it is asked for.
-    fn new(there: SocketAddr, does: Does) -> Middle {
+    pub(crate) fn new(there: SocketAddr, does: Does) -> Middle {
         let asked = Arc::<Mutex<Vec<String>>>::default();
         let (kept, here) = (asked.clone(), Arc::new(AtomicUsize::new(0)));
         let server = Target::serving_anywhere(move |mut client| {
@@ -71,11 +71,11 @@ impl Middle {
         Middle { server, asked }
     }
 
-    fn url(&self, begins: &str) -> String {
+    pub(crate) fn url(&self, begins: &str) -> String {
         format!("{begins}{}", self.server.address)
     }
 
-    fn asked(&self) -> Vec<String> {
+    pub(crate) fn asked(&self) -> Vec<String> {
         self.asked.lock().unwrap().clone()
     }
 }

@@ -3,6 +3,7 @@
 //! Pure: the clocks are arguments.
 
 use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
 use std::time::{Duration, Instant, SystemTime};
 
 use humantime::format_rfc3339_seconds;
@@ -65,8 +66,8 @@ impl Invites {
         self.fates.retain(|id, _| known.iter().any(|(_, invited)| invited.invite.id == *id));
         let mut lines = Vec::new();
         for (name, invited) in &known {
-            if !self.fates.contains_key(&invited.invite.id) {
-                self.fates.insert(invited.invite.id, Fate::Open { wrong: 0 });
+            if let Entry::Vacant(fate) = self.fates.entry(invited.invite.id) {
+                fate.insert(Fate::Open { wrong: 0 });
                 lines.push(line(name, invited, now));
             }
         }

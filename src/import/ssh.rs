@@ -8,9 +8,8 @@ use super::shell::{bracketed, commands, joined_lines, note_shell, of_command, po
 const WITH_WORD: &str = "BbcDEeFIiJLlmOopQRSWwP";
 /// Options that take no value.
 const ALONE: &str = "46AaCfGgKkMNnqsTtVvXxYy";
-const TUNNEL: &str = "it configures the SSH tunnel, and there is none here";
-const HOP: &str =
-    "Loopgate connects directly and without encryption; run it on that host, or keep the tunnel";
+const TUNNEL: &str = "it configures the tunnel of ssh, and there is none here";
+const HOP: &str = "a route alone connects directly and without encryption; run Loopgate on that host, or on both with a tunnel";
 
 /// Reads a file of command lines or of ssh's configuration.
 pub(super) fn read(text: &str, draft: &mut Draft) {
@@ -221,7 +220,7 @@ fn opens(setting: &str) -> bool {
 }
 
 fn reversed(at: &At, draft: &mut Draft) {
-    draft.lost(None, at, "there are no reverse tunnels; run Loopgate on the host that should listen");
+    draft.lost(None, at, "write it with the key of the other end, which is not in this line: loopgate -R 8080:3000 --tunnel HOST#KEY");
 }
 
 fn dynamic(at: &At, draft: &mut Draft) {

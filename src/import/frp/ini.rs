@@ -132,6 +132,9 @@ pub(super) fn is_ini(text: &str) -> bool {
 /// One line `key = value`, with its number.
 type Entry<'t> = (usize, &'t str, &'t str);
 
+/// The line of a section, its name and its entries.
+type Section<'t> = (usize, &'t str, Vec<Entry<'t>>);
+
 /// The tree that the new form gives.
 ///
 /// # Errors
@@ -157,8 +160,8 @@ pub(super) fn read(text: &str) -> Result<Node, String> {
     Ok(Node::table(1, top))
 }
 
-fn sections(text: &str) -> Result<Vec<(usize, &str, Vec<Entry<'_>>)>, String> {
-    let mut sections: Vec<(usize, &str, Vec<Entry<'_>>)> = Vec::new();
+fn sections(text: &str) -> Result<Vec<Section<'_>>, String> {
+    let mut sections: Vec<Section<'_>> = Vec::new();
     for (at, line) in text.lines().enumerate() {
         let (number, line) = (at + 1, line.trim());
         if line.is_empty() || line.starts_with(['#', ';']) {

@@ -238,5 +238,5 @@ fn bits(text: &str) -> Option<u64> {
         None => (text.strip_suffix("KB")?, 1024.0),
     };
     let bits = number.trim().parse::<f64>().ok()? * unit * 8.0;
-    (bits >= 8.0 && bits < 1e15).then_some(bits as u64)
+    (8.0..1e15).contains(&bits).then_some(bits as u64)
 }

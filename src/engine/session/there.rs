@@ -85,7 +85,10 @@ async fn shake_hands_there(
     let there = begun.flow()?;
     let failed = match secure(&mut *there, tls, target).await {
         Ok(sealed) => return Ok(sealed),
-        Err(failed) => there.trouble().and_then(ended_there).unwrap_or(failed),
+        Err(failed) => match there.trouble().and_then(ended_there) {
+            Some(ended) => Unreached { handshake: failed.handshake, ..ended },
+            None => failed,
+        },
     };
     begun.fails(End::TlsFailed);
     Err(failed)
@@ -103,7 +106,9 @@ fn ended_there(trouble: &Trouble) -> Option<Unreached> {
         _ => Cause::Reset,
     };
     let far = matches!(end, End::NoTarget(_));
-    Some(Unreached { words: words.clone(), far, turned_away: Some(*end), ..cause.into() })
+    // As where it is lost before the other end has answered.
+    let turned_away = (*end != End::TunnelLost).then_some(*end);
+    Some(Unreached { words: words.clone(), far, turned_away, ..cause.into() })
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]

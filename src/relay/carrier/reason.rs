@@ -49,6 +49,8 @@ pub fn end_of(reason: Reason, side: Side) -> (End, Option<Arc<str>>) {
         Reason::BadHeader => (End::BadHeader, there("it did not begin with the PROXY header that is wanted")),
         Reason::Limited => (End::Limited(Limit::Connections), there("a limit was reached")),
         Reason::SlowClient => (End::SlowClient, there("it was too slow")),
+        // Of an opener it may be TLS with the target.
+        Reason::TlsFailed if side == Side::Client => (End::TlsFailed, there("TLS of the session failed")),
         Reason::TlsFailed => (End::TlsFailed, there("TLS with it failed")),
         Reason::Idle => (End::Idle, there("idle_timeout")),
         Reason::Expired => (End::Expired, there("max_session_age")),

@@ -3,6 +3,7 @@
 use std::time::Instant;
 
 use loopgate::outcome::{Cause, End, Phase};
+use loopgate::transport::tunnel::carrier::Received;
 use loopgate::transport::tunnel::frame::{Frame, Reason};
 
 use super::links::{Pool, wait_for_waiting};
@@ -294,6 +295,52 @@ fn a_handshake_with_a_target_in_a_tunnel_follows_the_answer_of_the_other_end() {
     let record = here.record();
     assert_eq!(record.outcome.end, End::NoTarget(Cause::NoTls), "{record}");
     assert!(record.hint().unwrap().contains("does not speak TLS"), "{record}");
+    pool.wait_for(0, 1);
+}
+
+#[test]
+fn how_a_session_ends_within_the_handshake_with_its_target_is_told_apart() {
+    let (here, address, pool) = opener("target_tls = {name = 'a.example'}", &["tunnel:home/web"]);
+    let ended = |goes: Option<Frame>| {
+        let mut there = pool.spoken();
+        let client = Connection::to(address);
+        there.receive_open();
+        there.send(&Frame::Opened);
+        assert_eq!(there.receive_body(1)[0], 22);
+        match goes {
+            Some(frame) => there.send(&frame),
+            None => there.close(),
+        }
+        drop(client);
+        here.record().outcome.end
+    };
+
+    assert_eq!(ended(Some(Frame::Reset(Reason::Killed))), End::Killed);
+    assert_eq!(ended(Some(Frame::Reset(Reason::Reset))), End::NoTarget(Cause::TlsRefused));
+    assert_eq!(ended(Some(Frame::End)), End::NoTarget(Cause::TlsRefused));
+    let failed = Frame::Failed(br#"{"cause":"timed_out","words":""}"#.to_vec());
+    assert_eq!(ended(Some(failed)), End::NoTarget(Cause::TimedOut));
+    assert_eq!(ended(None), End::NoTarget(Cause::TunnelDown));
+    pool.wait_for(0, 5);
+}
+
+#[test]
+fn a_visitor_that_goes_within_the_handshake_with_its_target_takes_the_session_with_it() {
+    let (here, address, pool) = opener("target_tls = {name = 'a.example'}", &["tunnel:home/web"]);
+    let mut there = pool.spoken();
+    let client = Connection::to(address);
+    there.receive_open();
+    there.send(&Frame::Opened);
+    there.receive_body(1);
+
+    client.reset();
+
+    let mut last = there.receive();
+    while matches!(last, Received::Message(_)) {
+        last = there.receive();
+    }
+    assert_eq!(last, Received::Frame(Frame::Reset(Reason::Reset)));
+    assert_eq!(here.record().outcome.end, End::ClientGone);
     pool.wait_for(0, 1);
 }
 

@@ -9,6 +9,8 @@
 
 use std::{fmt, mem};
 
+pub use super::reason::{CloseCode, Reason};
+
 /// The longest body, in bytes.
 pub const MAX_BODY: usize = 64 << 10;
 
@@ -49,68 +51,6 @@ pub enum Frame {
     Done,
     /// The sender closes this connection.
     Close(CloseCode),
-}
-
-/// Why a session was cut. A closed list; a byte that is not in it is read as `Reset`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[repr(u8)]
-pub enum Reason {
-    /// The sender's side of the session sent RST.
-    Reset = 0,
-    /// Nothing moved for `idle_timeout`.
-    Idle = 1,
-    /// A limit.
-    Limited = 2,
-    /// The client may not connect.
-    Denied = 3,
-    /// The time for a stop was over.
-    Drained = 4,
-    /// Its place was needed.
-    Evicted = 5,
-    /// A key or a permission was withdrawn.
-    Revoked = 6,
-    /// No target was reached.
-    NoTarget = 7,
-    /// The other end broke the rules of these frames.
-    Protocol = 8,
-    /// A bug.
-    Internal = 9,
-    /// By hand.
-    Killed = 10,
-    /// An impairment of the route.
-    Impaired = 11,
-    /// The kernel gave the client's connection up.
-    ClientLost = 12,
-    /// The kernel gave the target's connection up.
-    TargetLost = 13,
-    /// The client did not send in time what the route waits for.
-    SlowClient = 14,
-    /// TLS with the client failed.
-    TlsFailed = 15,
-    /// The session was as old as `max_session_age` allows.
-    Expired = 16,
-    /// No target is for the name that the client asked for.
-    NoName = 17,
-    /// The client did not begin with the PROXY header that the route wants.
-    BadHeader = 18,
-}
-
-/// Why a connection is closed. A closed list; a byte that is not in it is read as `Surplus`: nothing follows from it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[repr(u8)]
-pub enum CloseCode {
-    /// It is one idle carrier too many.
-    Surplus = 0,
-    /// The sender stops.
-    Stopping = 1,
-    /// The other end broke the rules.
-    Protocol = 2,
-    /// The key was withdrawn.
-    Revoked = 3,
-    /// Another control took over.
-    Replaced = 4,
-    /// The sender is out of something.
-    Overload = 5,
 }
 
 /// What the bytes of a connection consist of.
@@ -290,47 +230,6 @@ pub fn head(length: usize) -> [u8; HEAD] {
     debug_assert!((1..=MAX_BODY).contains(&length), "no body of {length} bytes");
     let [_, high, middle, low] = (length as u32).to_be_bytes();
     [high, middle, low]
-}
-
-impl Reason {
-    const ALL: [Reason; 19] = [
-        Reason::Reset,
-        Reason::Idle,
-        Reason::Limited,
-        Reason::Denied,
-        Reason::Drained,
-        Reason::Evicted,
-        Reason::Revoked,
-        Reason::NoTarget,
-        Reason::Protocol,
-        Reason::Internal,
-        Reason::Killed,
-        Reason::Impaired,
-        Reason::ClientLost,
-        Reason::TargetLost,
-        Reason::SlowClient,
-        Reason::TlsFailed,
-        Reason::Expired,
-        Reason::NoName,
-        Reason::BadHeader,
-    ];
-
-    fn of(byte: u8) -> Reason {
-        Reason::ALL.get(usize::from(byte)).copied().unwrap_or(Reason::Reset)
-    }
-}
-
-impl CloseCode {
-    fn of(byte: u8) -> CloseCode {
-        match byte {
-            1 => CloseCode::Stopping,
-            2 => CloseCode::Protocol,
-            3 => CloseCode::Revoked,
-            4 => CloseCode::Replaced,
-            5 => CloseCode::Overload,
-            _ => CloseCode::Surplus,
-        }
-    }
 }
 
 impl fmt::Display for Malformed {

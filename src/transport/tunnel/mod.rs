@@ -23,3 +23,4 @@ pub mod line;
 pub mod message;
 pub mod open;
 pub mod pairing;
+mod reason;

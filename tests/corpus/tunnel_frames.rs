@@ -1,5 +1,6 @@
 //! What holds of any bytes that are read as the frames of a tunnel's connection, in their order on a carrier.
 
+use loopgate::transport::tunnel::datagram::{NUMBERS, put_number, read_number};
 use loopgate::transport::tunnel::exchange::{Exchange, Role};
 use loopgate::transport::tunnel::frame::{Decoder, Event, Frame, MAX_BODY, MAX_CONTENT, Malformed, head};
 
@@ -36,12 +37,17 @@ fn read(bytes: &[u8], piece: usize) -> (Vec<Whole>, Result<bool, Malformed>) {
                     begun.extend(bytes);
                     assert!(begun.len() <= MAX_BODY);
                     if is_last {
+                        names_its_flow(&begun);
                         whole.push(Whole::Body(std::mem::take(&mut begun)));
                     }
                 }
                 Ok(Some(Event::Frame(frame))) => {
                     assert!(begun.is_empty(), "a frame within a body");
-                    if let Frame::Open(content) | Frame::Failed(content) = &frame {
+                    if let Frame::Open(content)
+                    | Frame::Failed(content)
+                    | Frame::Flow(_, content)
+                    | Frame::FlowEnd(_, content) = &frame
+                    {
                         assert!(content.len() <= MAX_CONTENT);
                     }
                     whole.push(Whole::Frame(frame));
@@ -53,6 +59,17 @@ fn read(bytes: &[u8], piece: usize) -> (Vec<Whole>, Result<bool, Malformed>) {
         assert!(input.is_empty(), "bytes are left over");
     }
     (whole, Ok(decoder.is_within_frame()))
+}
+
+/// What is read of a body as of a datagram of a flow is within it.
+fn names_its_flow(body: &[u8]) {
+    if let Some((flow, length)) = read_number(body) {
+        assert!(length <= body.len() && flow.0 < NUMBERS);
+        let mut again = Vec::new();
+        put_number(flow, &mut again);
+        assert!(again.len() <= length);
+        assert_eq!(read_number(&again), Some((flow, again.len())));
+    }
 }
 
 fn encoded(one: &Whole) -> Vec<u8> {

@@ -1,6 +1,7 @@
-//! What holds of any bytes that are read as a message of a tunnel, or as the content of FAILED.
+//! What holds of any bytes that are read as a message of a tunnel, or as the content of FAILED or FLOW_END.
 
-use loopgate::transport::tunnel::message::{Failed, MAX_LONG, Message, decode, encode};
+use loopgate::transport::tunnel::flows::FlowEnded;
+use loopgate::transport::tunnel::message::{Failed, FlowEnd, MAX_LONG, Message, decode, encode};
 
 /// Panics where something does not hold of these bytes.
 pub(crate) fn holds(bytes: &[u8]) {
@@ -20,6 +21,15 @@ pub(crate) fn holds(bytes: &[u8]) {
         Ok(failed) => {
             fits_a_terminal(&failed.shown());
             assert_eq!(Failed::decode(&failed.encode()), Ok(failed));
+        }
+        Err(wrong) => fits_a_terminal(&wrong.to_string()),
+    }
+    match FlowEnd::decode(bytes) {
+        Ok(end) => {
+            assert_eq!(FlowEnd::decode(&end.encode()), Ok(end.clone()));
+            if let FlowEnded::Refused(_, Some(words)) = end.ended() {
+                fits_a_terminal(&words);
+            }
         }
         Err(wrong) => fits_a_terminal(&wrong.to_string()),
     }

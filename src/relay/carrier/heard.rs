@@ -152,7 +152,7 @@ impl Inlet<'_> {
                 let words = "the other end of the tunnel closed the connection before it saw the session";
                 self.heard.set(Kind::Told, (End::TunnelLost, Some(words.into())));
             }
-            (Step::Begin | Step::Answer(_) | Step::LateReset(_), _) => {
+            (Step::Begin | Step::Flow | Step::FlowEnd | Step::Answer(_) | Step::LateReset(_), _) => {
                 self.heard.breach("a frame between sessions, before the next was taken");
             }
             (Step::Opened | Step::Body | Step::Failed | Step::Alive | Step::Ignore, _) => {}

@@ -2,12 +2,13 @@
 //!
 //! | state | the opener may send | the other end may send |
 //! |---|---|---|
-//! | idle: no session | OPEN, PING, CLOSE | PONG, CLOSE |
+//! | idle: no session | OPEN, FLOW⁵, PING, CLOSE | PONG, CLOSE |
 //! | asked: OPEN has passed | bodies, END, RESET | OPENED, FAILED, RESET, PONG; CLOSE¹ |
 //! | failed: FAILED has passed | bodies², END², RESET | RESET |
 //! | flowing: OPENED has passed | bodies, END, RESET | bodies, END, FAILED⁴, RESET |
 //! | ended: both ENDs have passed | RESET | DONE, RESET |
-//! | freed: DONE has passed | OPEN, PING, CLOSE; RESET³ | PONG, CLOSE |
+//! | freed: DONE has passed | OPEN, FLOW⁵, PING, CLOSE; RESET³ | PONG, CLOSE |
+//! | flows: FLOW has passed | FLOW, FLOW_END, bodies, PING, CLOSE | FLOW_END, bodies, PONG, CLOSE |
 //! | over: RESET or CLOSE has passed | what is on its way is ignored | the same |
 //!
 //! Whoever has sent END sends no more bodies, and END but once. Whoever has sent RESET or CLOSE sends nothing more. One PING
@@ -19,6 +20,7 @@
 //! ³ sent before DONE arrived; it belongs to the session before, whose record is written, and the carrier is closed.
 //! ⁴ before its END. An end that has to read the visitor's first bytes, or to answer them, says OPENED before it dials: an opener
 //! may hold those bytes back until then.
+//! ⁵ the connection carries flows from then on, and never a session again: a datagram that is late would stand in it.
 //!
 //! Only the opener pings: a PING of the other end could cross an OPEN and stand in a session. A RESET stands between frames:
 //! a body is sent whole with its head, and a sender that cannot do so cuts the connection instead.
@@ -56,6 +58,8 @@ enum State {
     Asked,
     Failed,
     Flowing,
+    /// Flows of datagrams, for as long as the connection lives.
+    Flows,
     /// We have sent DONE, and the opener has not shown that it has seen it.
     Freed,
     /// This end has sent RESET or CLOSE.
@@ -88,6 +92,10 @@ pub enum Step {
     /// The session before was cut at the other end after we had sent DONE: its record stands, and the connection is of no
     /// more use.
     LateReset(Reason),
+    /// A flow begins, or takes its way through this connection from now on.
+    Flow,
+    /// A flow has ended at the other end.
+    FlowEnd,
     /// It was on its way when we ended the session or the connection.
     Ignore,
 }
@@ -154,6 +162,8 @@ impl Exchange {
             Frame::Pong(_) => Step::Alive,
             Frame::Done => Step::Done,
             Frame::Close(code) => Step::Close(*code),
+            Frame::Flow(..) => Step::Flow,
+            Frame::FlowEnd(..) => Step::FlowEnd,
         })
     }
 
@@ -201,14 +211,15 @@ impl Exchange {
         let mut next = self.clone();
         let in_session = matches!(self.state, State::Asked | State::Failed | State::Flowing);
         let (is_opener, has_ended) = (by == Role::Opener, self.ended[by as usize]);
-        let may_write = (is_opener && in_session || self.state == State::Flowing) && !has_ended;
+        let has_flows = self.state == State::Flows;
+        let may_write = (is_opener && in_session || self.state == State::Flowing) && !has_ended || has_flows;
         // What this end has not sent itself, and may have crossed what it sent.
         let may_cross = by != self.role;
         match seen {
             // The other end may not know yet.
             _ if self.state == State::Over(by.opposite()) => {}
             Seen::Body if may_write => {}
-            Seen::Frame(Frame::End) if may_write => next.ended[by as usize] = true,
+            Seen::Frame(Frame::End) if may_write && !has_flows => next.ended[by as usize] = true,
             Seen::Frame(Frame::Reset(_)) if in_session => next.state = State::Over(by),
             Seen::Frame(Frame::Reset(_)) if self.state == State::Freed && is_opener && may_cross => {
                 next.state = State::Over(by);
@@ -216,6 +227,10 @@ impl Exchange {
             Seen::Frame(Frame::Open(_)) if self.is_free() && is_opener => {
                 (next.state, next.ended) = (State::Asked, [false; 2]);
             }
+            Seen::Frame(Frame::Flow(..)) if (self.is_free() || has_flows) && is_opener => {
+                (next.state, next.ended) = (State::Flows, [false; 2]);
+            }
+            Seen::Frame(Frame::FlowEnd(..)) if has_flows => {}
             Seen::Frame(Frame::Opened) if self.state == State::Asked && !is_opener => {
                 // A PONG that stands behind it would stand in the session.
                 (next.state, next.unanswered) = (State::Flowing, None);
@@ -225,11 +240,14 @@ impl Exchange {
             {
                 next.state = State::Failed;
             }
-            Seen::Frame(Frame::Ping(number)) if self.is_free() && is_opener && self.unanswered.is_none() => {
-                (next.state, next.unanswered) = (State::Idle, Some(*number));
+            Seen::Frame(Frame::Ping(number))
+                if (self.is_free() || has_flows) && is_opener && self.unanswered.is_none() =>
+            {
+                next.state = if has_flows { State::Flows } else { State::Idle };
+                next.unanswered = Some(*number);
             }
             Seen::Frame(Frame::Pong(number))
-                if (self.is_free() || self.state == State::Asked)
+                if (self.is_free() || has_flows || self.state == State::Asked)
                     && !is_opener
                     && self.unanswered == Some(*number) =>
             {
@@ -238,7 +256,7 @@ impl Exchange {
             Seen::Frame(Frame::Done) if self.is_ended() && !is_opener => {
                 next.state = if may_cross { State::Idle } else { State::Freed };
             }
-            Seen::Frame(Frame::Close(_)) if self.is_free() => next.state = State::Over(by),
+            Seen::Frame(Frame::Close(_)) if self.is_free() || has_flows => next.state = State::Over(by),
             Seen::Frame(Frame::Close(_)) if self.state == State::Asked && !is_opener && may_cross => {
                 next.state = State::Over(by);
             }
@@ -255,6 +273,7 @@ impl Exchange {
             State::Flowing if self.is_ended() => "behind both ENDs",
             State::Flowing if self.ended[by as usize] => "behind END",
             State::Flowing => "within a session",
+            State::Flows => "among flows",
             State::Over(_) => "behind RESET or CLOSE",
         };
         OutOfTurn { frame: seen.name(), by, state }
@@ -283,6 +302,8 @@ impl Seen<'_> {
             Seen::Frame(Frame::Pong(_)) => "PONG",
             Seen::Frame(Frame::Done) => "DONE",
             Seen::Frame(Frame::Close(_)) => "CLOSE",
+            Seen::Frame(Frame::Flow(..)) => "FLOW",
+            Seen::Frame(Frame::FlowEnd(..)) => "FLOW_END",
         }
     }
 }
@@ -319,6 +340,8 @@ mod tests {
             Some(Frame::Pong(7)),
             Some(Frame::Done),
             Some(Frame::Close(CloseCode::Surplus)),
+            Some(Frame::Flow(0, vec![3])),
+            Some(Frame::FlowEnd(0, vec![4])),
         ]
     }
 
@@ -360,9 +383,9 @@ mod tests {
     /// Every state by a way to it, and what may follow: of the opener, of the other end, what may only be received, as it has
     /// crossed.
     const TABLE: &[(&str, &str, &str, &str)] = &[
-        ("", "OPEN PING CLOSE", "CLOSE", ""),
-        (">PING", "OPEN CLOSE", "PONG CLOSE", ""),
-        (">PING <PONG", "OPEN PING CLOSE", "CLOSE", ""),
+        ("", "OPEN FLOW PING CLOSE", "CLOSE", ""),
+        (">PING", "OPEN FLOW CLOSE", "PONG CLOSE", ""),
+        (">PING <PONG", "OPEN FLOW PING CLOSE", "CLOSE", ""),
         (">OPEN", "BODY END RESET", "OPENED FAILED RESET", "<CLOSE"),
         (">PING >OPEN", "BODY END RESET", "PONG OPENED FAILED RESET", "<CLOSE"),
         (">PING >OPEN <OPENED", "BODY END RESET", "BODY END FAILED RESET", ""),
@@ -379,8 +402,13 @@ mod tests {
         (">OPEN <OPENED <END", "BODY END RESET", "RESET", ""),
         (">OPEN <OPENED <END >END", "RESET", "DONE RESET", ""),
         (">OPEN >END <OPENED <END", "RESET", "DONE RESET", ""),
-        (">OPEN >END <OPENED <END <DONE", "OPEN PING CLOSE", "CLOSE", ">RESET"),
-        (">OPEN >END <OPENED <END <DONE >PING", "OPEN CLOSE", "PONG CLOSE", ""),
+        (">OPEN >END <OPENED <END <DONE", "OPEN FLOW PING CLOSE", "CLOSE", ">RESET"),
+        (">OPEN >END <OPENED <END <DONE >PING", "OPEN FLOW CLOSE", "PONG CLOSE", ""),
+        (">FLOW", "FLOW FLOW_END BODY PING CLOSE", "FLOW_END BODY CLOSE", ""),
+        (">PING >FLOW", "FLOW FLOW_END BODY CLOSE", "FLOW_END BODY PONG CLOSE", ""),
+        (">FLOW >BODY <BODY >PING", "FLOW FLOW_END BODY CLOSE", "FLOW_END BODY PONG CLOSE", ""),
+        (">FLOW >FLOW_END >PING <PONG", "FLOW FLOW_END BODY PING CLOSE", "FLOW_END BODY CLOSE", ""),
+        (">OPEN >END <OPENED <END <DONE >FLOW", "FLOW FLOW_END BODY PING CLOSE", "FLOW_END BODY CLOSE", ""),
         (">OPEN >END <OPENED <END <DONE >OPEN", "BODY END RESET", "OPENED FAILED RESET", "<CLOSE"),
     ];
 

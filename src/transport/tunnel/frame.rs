@@ -5,7 +5,11 @@
 //! length 0, code, …           0x00 END      0x01 RESET reason:u8   0x02 OPEN length:u16 header   0x03 OPENED
 //!                             0x04 FAILED length:u16 json          0x05 PING n:u32               0x06 PONG n:u32
 //!                             0x07 DONE     0x08 CLOSE code:u8
+//!                             0x09 FLOW number:u64 length:u16 open
+//!                             0x0A FLOW_END number:u64 length:u16 json
 //! ```
+//!
+//! Behind FLOW a body is a datagram of a flow ([`super::datagram`]).
 
 use std::{fmt, mem};
 
@@ -17,7 +21,7 @@ pub const MAX_BODY: usize = 64 << 10;
 /// What precedes a body.
 pub const HEAD: usize = 3;
 
-/// The longest content of OPEN and of FAILED, in bytes.
+/// The longest content of OPEN, FAILED, FLOW and FLOW_END, in bytes.
 pub const MAX_CONTENT: usize = 4096 + 512;
 
 const END: u8 = 0;
@@ -29,6 +33,11 @@ const PING: u8 = 5;
 const PONG: u8 = 6;
 const DONE: u8 = 7;
 const CLOSE: u8 = 8;
+const FLOW: u8 = 9;
+const FLOW_END: u8 = 10;
+
+/// The bytes of a number of a flow.
+const NUMBER: usize = 8;
 
 /// A frame without a body.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -51,6 +60,10 @@ pub enum Frame {
     Done,
     /// The sender closes this connection.
     Close(CloseCode),
+    /// The beginning of a flow of datagrams, or of its way through this connection: its number, and what OPEN would have.
+    Flow(u64, Vec<u8>),
+    /// A flow has ended, or is not carried, as JSON says ([`super::message::FlowEnd`]).
+    FlowEnd(u64, Vec<u8>),
 }
 
 /// What the bytes of a connection consist of.
@@ -74,14 +87,14 @@ pub enum Event<'b> {
 pub enum Malformed {
     /// A body longer than [`MAX_BODY`].
     LongBody(usize),
-    /// A content of OPEN or FAILED longer than [`MAX_CONTENT`].
+    /// A content longer than [`MAX_CONTENT`].
     LongContent(u16),
     /// A code that this version does not know.
     Code(u8),
 }
 
-/// Reads frames out of a stream of bytes that comes in pieces. Of an incomplete frame it keeps its head, and the content
-/// of OPEN and FAILED: at most 6 bytes and [`MAX_CONTENT`]. Bytes of a body are handed on as they come, and never kept.
+/// Reads frames out of a stream of bytes that comes in pieces. Of an incomplete frame it keeps its head and its content: at
+/// most 14 bytes and [`MAX_CONTENT`]. Bytes of a body are handed on as they come, and never kept.
 #[derive(Debug, Default)]
 pub struct Decoder {
     /// The beginning of a head, or of a frame without a body.
@@ -163,15 +176,19 @@ fn needed(kept: &[u8]) -> Result<usize, Malformed> {
             END | OPENED | DONE => Ok(HEAD + 1),
             RESET | CLOSE => Ok(HEAD + 2),
             PING | PONG => Ok(HEAD + 5),
-            OPEN | FAILED => {
-                let [high, low, ..] = kept[HEAD + 1..] else { return Ok(HEAD + 3) };
-                let length = u16::from_be_bytes([high, low]);
-                let is_short = usize::from(length) <= MAX_CONTENT;
-                is_short.then(|| HEAD + 3 + usize::from(length)).ok_or(Malformed::LongContent(length))
-            }
+            OPEN | FAILED => with_content(kept, HEAD + 1),
+            FLOW | FLOW_END => with_content(kept, HEAD + 1 + NUMBER),
             other => Err(Malformed::Code(other)),
         },
     }
+}
+
+/// The length of a frame whose content has its length at this place.
+fn with_content(kept: &[u8], at: usize) -> Result<usize, Malformed> {
+    let Some([high, low, ..]) = kept.get(at..) else { return Ok(at + 2) };
+    let length = u16::from_be_bytes([*high, *low]);
+    let is_short = usize::from(length) <= MAX_CONTENT;
+    is_short.then(|| at + 2 + usize::from(length)).ok_or(Malformed::LongContent(length))
 }
 
 /// The frame without a body that these bytes are, all of them; `None` for other bytes.
@@ -189,8 +206,16 @@ fn frame(bytes: &[u8]) -> Option<Frame> {
         PONG => number().map(Frame::Pong),
         DONE => Some(Frame::Done),
         CLOSE => rest.first().map(|code| Frame::Close(CloseCode::of(*code))),
+        FLOW => of_flow(rest).map(|(flow, open)| Frame::Flow(flow, open)),
+        FLOW_END => of_flow(rest).map(|(flow, why)| Frame::FlowEnd(flow, why)),
         _ => None,
     }
+}
+
+/// The number and the content of a frame about a flow.
+fn of_flow(rest: &[u8]) -> Option<(u64, Vec<u8>)> {
+    let (number, rest) = rest.split_first_chunk()?;
+    Some((u64::from_be_bytes(*number), rest.get(2..)?.to_vec()))
 }
 
 impl Frame {
@@ -202,10 +227,10 @@ impl Frame {
             Frame::Reset(reason) => out.push(*reason as u8),
             Frame::Close(code) => out.push(*code as u8),
             Frame::Ping(n) | Frame::Pong(n) => out.extend(n.to_be_bytes()),
-            Frame::Open(content) | Frame::Failed(content) => {
-                let content = &content[..content.len().min(MAX_CONTENT)];
-                out.extend((content.len() as u16).to_be_bytes());
-                out.extend(content);
+            Frame::Open(content) | Frame::Failed(content) => put_content(content, out),
+            Frame::Flow(number, content) | Frame::FlowEnd(number, content) => {
+                out.extend(number.to_be_bytes());
+                put_content(content, out);
             }
         }
     }
@@ -221,8 +246,16 @@ impl Frame {
             Frame::Pong(_) => PONG,
             Frame::Done => DONE,
             Frame::Close(_) => CLOSE,
+            Frame::Flow(..) => FLOW,
+            Frame::FlowEnd(..) => FLOW_END,
         }
     }
+}
+
+fn put_content(content: &[u8], out: &mut Vec<u8>) {
+    let content = &content[..content.len().min(MAX_CONTENT)];
+    out.extend((content.len() as u16).to_be_bytes());
+    out.extend(content);
 }
 
 /// What precedes a body of this length, 1 to [`MAX_BODY`]: an empty body would be the beginning of another frame.
@@ -297,7 +330,7 @@ mod tests {
                     }
                 }
                 assert!(
-                    decoder.kept.capacity() <= 2 * (HEAD + 3 + MAX_CONTENT),
+                    decoder.kept.capacity() <= 2 * (HEAD + 3 + NUMBER + MAX_CONTENT),
                     "{}",
                     decoder.kept.capacity()
                 );
@@ -322,7 +355,9 @@ mod tests {
             prop::sample::select(&Reason::ALL[..]).prop_map(Frame::Reset),
             content.clone().prop_map(Frame::Open),
             Just(Frame::Opened),
-            content.prop_map(Frame::Failed),
+            content.clone().prop_map(Frame::Failed),
+            (any::<u64>(), content.clone()).prop_map(|(number, open)| Frame::Flow(number, open)),
+            (any::<u64>(), content).prop_map(|(number, why)| Frame::FlowEnd(number, why)),
             any::<u32>().prop_map(Frame::Ping),
             any::<u32>().prop_map(Frame::Pong),
             Just(Frame::Done),
@@ -352,12 +387,21 @@ mod tests {
         assert_eq!(bytes(Frame::Pong(0x0102_0304)), [0, 0, 0, 6, 1, 2, 3, 4]);
         assert_eq!(bytes(Frame::Done), [0, 0, 0, 7]);
         assert_eq!(bytes(Frame::Close(CloseCode::Overload)), [0, 0, 0, 8, 5]);
+        assert_eq!(
+            bytes(Frame::Flow(0x0102_0304_0506_0708, vec![9; 2])),
+            [0, 0, 0, 9, 1, 2, 3, 4, 5, 6, 7, 8, 0, 2, 9, 9]
+        );
+        assert_eq!(bytes(Frame::FlowEnd(1, vec![])), [0, 0, 0, 10, 0, 0, 0, 0, 0, 0, 0, 1, 0, 0]);
         assert_eq!([head(1), head(300), head(MAX_BODY)], [[0, 0, 1], [0, 1, 44], [1, 0, 0]]);
     }
 
     #[test]
     fn a_body_and_a_content_are_read_up_to_their_limits_and_refused_beyond() {
-        let longest = [Whole::Body(vec![1; MAX_BODY]), Whole::Frame(Frame::Open(vec![2; MAX_CONTENT]))];
+        let longest = [
+            Whole::Body(vec![1; MAX_BODY]),
+            Whole::Frame(Frame::Open(vec![2; MAX_CONTENT])),
+            Whole::Frame(Frame::Flow(u64::MAX, vec![3; MAX_CONTENT])),
+        ];
         assert_eq!(decoded(&[&encoded(&longest)]).0, longest);
 
         let wrong = |bytes: &[u8]| decoded(&[bytes]).1;
@@ -365,7 +409,11 @@ mod tests {
         assert_eq!(wrong(&[255; 3]), Some(Malformed::LongBody(0xff_ffff)));
         assert_eq!(wrong(&[0, 0, 0, 2, 0x12, 0x01]), Some(Malformed::LongContent(4609)));
         assert_eq!(wrong(&[0, 0, 0, 4, 0xff, 0xff]), Some(Malformed::LongContent(u16::MAX)));
-        for code in 9..=255 {
+        for code in [FLOW, FLOW_END] {
+            let head = [&[0, 0, 0, code][..], &[0; NUMBER], &[0x12, 0x01]].concat();
+            assert_eq!(wrong(&head), Some(Malformed::LongContent(4609)));
+        }
+        for code in 11..=255 {
             assert_eq!(wrong(&[0, 0, 0, code]), Some(Malformed::Code(code)));
         }
     }
@@ -391,7 +439,9 @@ mod tests {
         assert_eq!(frames, plainest.map(Whole::Frame));
         for (byte, reason) in Reason::ALL.into_iter().enumerate() {
             assert_eq!((reason as usize, Reason::of(byte as u8)), (byte, reason));
+            assert_eq!(Reason::of_code(reason.code()), reason);
         }
+        assert_eq!(Reason::of_code("of a later version"), Reason::Reset);
     }
 
     proptest! {

@@ -85,6 +85,34 @@ impl Reason {
         Reason::BadHeader,
     ];
 
+    /// The word of FLOW_END: that of the record.
+    pub(super) fn code(self) -> &'static str {
+        match self {
+            Reason::Reset => "reset",
+            Reason::Idle => "idle",
+            Reason::Limited => "limited",
+            Reason::Denied => "denied",
+            Reason::Drained => "drained",
+            Reason::Evicted => "evicted",
+            Reason::Revoked => "revoked",
+            Reason::NoTarget => "no_target",
+            Reason::Protocol => "protocol",
+            Reason::Internal => "internal",
+            Reason::Killed => "killed",
+            Reason::Impaired => "impaired",
+            Reason::ClientLost => "client_lost",
+            Reason::TargetLost => "target_lost",
+            Reason::SlowClient => "slow_client",
+            Reason::TlsFailed => "tls_failed",
+            Reason::Expired => "expired",
+        }
+    }
+
+    /// The reason of a word; a word that is not in the list is read as `Reset`.
+    pub(super) fn of_code(word: &str) -> Reason {
+        Reason::ALL.into_iter().find(|reason| reason.code() == word).unwrap_or(Reason::Reset)
+    }
+
     pub(super) fn of(byte: u8) -> Reason {
         Reason::ALL.get(usize::from(byte)).copied().unwrap_or(Reason::Reset)
     }

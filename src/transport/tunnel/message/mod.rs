@@ -15,6 +15,7 @@
 
 mod codec;
 mod fields;
+mod flow_end;
 mod kinds;
 mod parts;
 mod token;
@@ -22,6 +23,7 @@ mod token;
 pub(crate) use codec::read_strictly;
 pub use codec::{MAX_DEPTH, Malformed, decode, encode};
 pub use fields::{MAX_LISTEN, MAX_WORDS};
+pub use flow_end::FlowEnd;
 pub use kinds::{
     Bye, ByeCode, DialIs, DialTo, DialsAre, End, Failed, Fate, Hello, MAX_DIALS, MAX_LONG, MAX_MESSAGE,
     Message, RefusedCode, RouteIs, Routes, RoutesAre, SameKey, State, WantedDial, WantedRoute, Welcome,

@@ -19,11 +19,13 @@ pub enum DropReason {
     Stranger,
     /// Any other error of sendmsg(2).
     Unsent,
+    /// A tunnel did not take it, or dropped it on the way: it was too long, or too many waited.
+    TunnelFull,
 }
 
 impl DropReason {
     /// One of each.
-    pub const ALL: [DropReason; 8] = [
+    pub const ALL: [DropReason; 9] = [
         DropReason::TooBig,
         DropReason::Truncated,
         DropReason::NoRoom,
@@ -32,6 +34,7 @@ impl DropReason {
         DropReason::Amplified,
         DropReason::Stranger,
         DropReason::Unsent,
+        DropReason::TunnelFull,
     ];
 
     /// The bare word.
@@ -45,6 +48,7 @@ impl DropReason {
             DropReason::Amplified => "amplified",
             DropReason::Stranger => "stranger",
             DropReason::Unsent => "unsent",
+            DropReason::TunnelFull => "tunnel_full",
         }
     }
 }

@@ -183,6 +183,7 @@ impl DropReason {
             DropReason::Amplified => "It was an answer beyond the route's `max_amplification`.",
             DropReason::Stranger => "It was an answer from another address than the target's.",
             DropReason::Unsent => "The kernel refused to send it, for another reason than these.",
+            DropReason::TunnelFull => "A tunnel did not take it, or dropped it on its way to the other end.",
         }
     }
 
@@ -205,6 +206,10 @@ impl DropReason {
                 "The service answers from another address or port, or somebody guessed the port."
             }
             DropReason::Unsent => "The interface went away, a firewall rule forbids it, or memory was short.",
+            DropReason::TunnelFull => {
+                "Datagrams come faster than the tunnel carries them, and the oldest that wait are dropped; or it was longer than \
+                 the tunnel carries."
+            }
         }
     }
 
@@ -224,6 +229,9 @@ impl DropReason {
             DropReason::Stranger => "Have the service answer from the address that it is asked at.",
             DropReason::Unsent => {
                 "See the system log, and `loopgate explain` with the target's address and `--udp`."
+            }
+            DropReason::TunnelFull => {
+                "Have the sender send more slowly or less at once, or give the way between the two machines more bandwidth."
             }
         }
     }

@@ -254,6 +254,8 @@ pub enum Way {
     Splice,
     /// Decrypted and encrypted on the way, as one or both connections use TLS.
     Tls,
+    /// Datagrams in a QUIC connection of a tunnel, which encrypts them.
+    Quic,
 }
 
 impl Way {
@@ -264,6 +266,7 @@ impl Way {
             Way::Copy => "copy",
             Way::Splice => "splice",
             Way::Tls => "tls",
+            Way::Quic => "quic",
         }
     }
 }

@@ -44,6 +44,22 @@ pub struct Visitor {
     pub header: Header,
 }
 
+impl Visitor {
+    /// What an opener says of its client, and that client. Without `trust_client` nothing of it counts but the session's
+    /// number and time.
+    pub(crate) fn of(open: Open, trust_client: bool) -> (Visitor, Client) {
+        let Open { id, came, header, .. } = open;
+        let header =
+            if trust_client { header } else { Header { ends: Ends::Unnamed, tlvs: Tlvs::default() } };
+        let client = match header.ends {
+            Ends::Net { client, .. } => Client::Net(client),
+            // The names of its socket say nothing about its user, who would be one of another machine.
+            Ends::Own | Ends::Unnamed | Ends::Unix(_) => Client::Unknown,
+        };
+        (Visitor { id, came, header }, client)
+    }
+}
+
 impl Incoming {
     /// A connection of this client.
     pub fn new(stream: impl Into<Unopened>, client: Client, via: Via) -> Incoming {
@@ -73,15 +89,8 @@ impl Incoming {
     /// that it names without an address is [`Client::Unknown`]. Without `trust_client` nothing that it says of the visitor
     /// counts, and every client of the tunnel is unknown.
     pub fn carried(carrier: Carrier, open: Open, tunnel: TunnelName, trust_client: bool) -> Incoming {
-        let Open { id, came, header, .. } = open;
-        let header =
-            if trust_client { header } else { Header { ends: Ends::Unnamed, tlvs: Tlvs::default() } };
-        let client = match header.ends {
-            Ends::Net { client, .. } => Client::Net(client),
-            // The names of its socket say nothing about its user, who would be one of another machine.
-            Ends::Own | Ends::Unnamed | Ends::Unix(_) => Client::Unknown,
-        };
-        let visitor = Some(Box::new(Visitor { id, came, header }));
+        let (visitor, client) = Visitor::of(open, trust_client);
+        let visitor = Some(Box::new(visitor));
         let stream = Unopened::Carrier(Box::new(carrier));
         Incoming { stream, client, via: Via::Tunnel(tunnel), cut: None, visitor }
     }

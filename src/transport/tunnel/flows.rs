@@ -9,7 +9,7 @@ use bytes::Bytes;
 use super::frame::Reason;
 use super::open::Open;
 use crate::address::TunnelName;
-use crate::outcome::Cause;
+use crate::outcome::{Cause, Way};
 
 /// The number of a flow in one tunnel while its control lives; never used again. Even ones are given by the dialling end,
 /// odd ones by the accepting end.
@@ -30,6 +30,13 @@ pub trait FlowCarrier: Send + Sync {
 
     /// Ends a flow: the other end is told why, and the sink is no longer called.
     fn end(&self, flow: FlowNumber, why: Reason);
+
+    /// Ends a flow that the other end has opened, as its target was not reached: the other end is told the cause, and these
+    /// words if there are some. The sink is no longer called.
+    fn refuse(&self, flow: FlowNumber, why: Cause, words: Option<String>);
+
+    /// How datagrams travel now: [`Way::Quic`] or [`Way::Tls`].
+    fn way(&self) -> Way;
 }
 
 /// Who takes what comes through a tunnel for one flow. It is called from the thread of the tunnels, and may take datagrams

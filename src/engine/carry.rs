@@ -10,14 +10,16 @@ use super::runtime::context::{Context, RouteRuntime};
 use super::session::begin::begin;
 use super::session::turn_away::turn_away_at;
 use super::targets::health::Stage;
+use super::udp::routes::FlowRefused;
 use crate::outcome::{Cause, End, Limit};
 use crate::plan::RouteId;
+use crate::transport::tunnel::flows::{FlowSink, IncomingFlow};
 use crate::transport::{Incoming, Unopened};
 
 /// Why a connection was not carried. The connection has been reset; the other end of a tunnel has been told why.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum CarryRefused {
-    /// No TCP route is declared under this id.
+    /// No route is declared under this id, or not for this protocol.
     NoRoute(RouteId),
     /// The limit of simultaneous sessions is reached.
     Full,
@@ -28,7 +30,7 @@ pub enum CarryRefused {
 impl fmt::Display for CarryRefused {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            CarryRefused::NoRoute(route) => write!(f, "there is no route {route} for connections"),
+            CarryRefused::NoRoute(route) => write!(f, "there is no route {route} for this protocol"),
             CarryRefused::Full => f.write_str("the limit of simultaneous sessions is reached"),
             CarryRefused::Stopped => f.write_str("the engine has stopped"),
         }
@@ -62,11 +64,29 @@ impl Handle {
         }
     }
 
+    /// Carries a flow of datagrams that the other end of a tunnel has opened along a UDP route, as if its client had sent to
+    /// the route's first address: access and limits, balance, record, drain and kill are those of any other flow. Its
+    /// datagrams are given to what this returns. Whether the client gets in is decided with its first datagram; if not, its
+    /// record says why, and the flow's carrier is told. It never waits.
+    ///
+    /// # Errors
+    /// [`CarryRefused`], if the flow is not carried; then nobody has told the other end.
+    pub fn carry_flow(&self, route: &RouteId, flow: IncomingFlow) -> Result<Arc<dyn FlowSink>, CarryRefused> {
+        let cx = self.cx.upgrade().filter(|cx| !cx.stopping.draining.is_cancelled());
+        let carried = cx.ok_or(CarryRefused::Stopped)?.udp.carry(route, flow);
+        carried.map_err(|why| match why {
+            FlowRefused::NoRoute => CarryRefused::NoRoute(route.clone()),
+            FlowRefused::Full => CarryRefused::Full,
+            FlowRefused::Stopped => CarryRefused::Stopped,
+        })
+    }
+
     /// Why new sessions of a route have no target, as far as is known: the cause of the first that is down, if all are that
     /// clients may be sent to. `None` also of a route that is not declared.
     pub(crate) fn down(&self, route: &RouteId) -> Option<Cause> {
         let cx = self.cx.upgrade()?;
-        let runtime = cx.routes.lock().unwrap_or_else(PoisonError::into_inner).get(route).cloned()?;
+        let runtime = cx.routes.lock().unwrap_or_else(PoisonError::into_inner).get(route).cloned();
+        let Some(runtime) = runtime else { return cx.udp.down(route) };
         let mut causes = runtime.pool.open().map(|target| match target.stage() {
             Stage::Down(cause) => Some(cause),
             Stage::Unknown | Stage::Up | Stage::Stalled => None,

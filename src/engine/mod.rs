@@ -89,7 +89,7 @@ pub fn start(settings: Settings, ledger: Arc<Ledger>) -> io::Result<Handle> {
         ledger.clone(),
         admissions.clone(),
         bandwidths.clone(),
-        names.clone(),
+        (names.clone(), lines.clone()),
         settings.budget.flows,
         beside,
     );

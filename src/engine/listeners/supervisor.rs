@@ -228,19 +228,21 @@ impl Supervisor {
         self.runtimes.forget_unused();
     }
 
-    /// Publishes the routes along which handed-over connections may be carried.
+    /// Publishes the routes along which handed-over connections and the flows of tunnels may be carried.
     fn list_routes(&mut self) {
         let (runtimes, cx) = (&mut self.runtimes, &self.cx);
         let of_source = |(source, wants): (&Source, &Wants)| {
-            let tcp = wants.routes.values().filter(|route| route.carries.protocol() == Protocol::Tcp);
             let wanted = |route: &Arc<Route>| {
                 let id = RouteId { source: source.clone(), name: route.name.clone() };
                 Wanted { id, route: route.clone(), place: 0 }
             };
-            tcp.map(wanted).collect::<Vec<_>>()
+            wants.routes.values().map(wanted).collect::<Vec<_>>()
         };
         let all = self.sources.iter().flat_map(of_source);
-        let listed = all.map(|by| (by.id.clone(), runtimes.of(&by, cx))).collect();
+        let is_tcp = |by: &Wanted| by.route.carries.protocol() == Protocol::Tcp;
+        let (tcp, udp): (Vec<_>, Vec<_>) = all.partition(is_tcp);
+        cx.udp.list(udp);
+        let listed = tcp.into_iter().map(|by| (by.id.clone(), runtimes.of(&by, cx))).collect();
         *self.cx.routes.lock().unwrap_or_else(PoisonError::into_inner) = listed;
     }
 

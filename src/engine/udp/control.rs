@@ -12,6 +12,7 @@ use rustix::event::{EventfdFlags, eventfd};
 use tokio::sync::oneshot;
 
 use super::context::UdpRouteRuntime;
+use super::inbox::Inbox;
 
 /// A command to an event loop.
 pub(super) enum Command {
@@ -36,6 +37,8 @@ pub(super) enum Command {
     },
     /// The lookup of a name that datagrams wait for is done.
     Resolved,
+    /// A route whose clients may come by tunnels is no longer wanted as it is.
+    Withdrawn,
     Drain,
     Stop,
 }
@@ -74,6 +77,8 @@ pub(super) struct ControlQueue {
     pub(super) poller: OwnedFd,
     wake_up: OwnedFd,
     commands: Mutex<Vec<Command>>,
+    /// What tunnels bring.
+    pub(super) inbox: Inbox,
     /// Whether a flow was ordered to end since the loop last checked.
     is_flow_ordered: AtomicBool,
 }
@@ -87,6 +92,7 @@ impl ControlQueue {
             poller,
             wake_up,
             commands: Mutex::default(),
+            inbox: Inbox::default(),
             is_flow_ordered: AtomicBool::new(false),
         })
     }
@@ -96,13 +102,17 @@ impl ControlQueue {
         self.wake_loop();
     }
 
-    fn wake_loop(&self) {
+    pub(super) fn wake_loop(&self) {
         // This fails only if the counter is full, and then the loop is awake.
         let _ = rustix::io::write(&self.wake_up, &1_u64.to_ne_bytes());
     }
 
-    pub(super) fn take(&self) -> Vec<Command> {
+    /// Ends the event of the wake-up. What comes later wakes the loop again, so this comes before all is taken.
+    pub(super) fn is_awake(&self) {
         let _ = rustix::io::read(&self.wake_up, &mut [0; 8]);
+    }
+
+    pub(super) fn take(&self) -> Vec<Command> {
         std::mem::take(&mut self.commands.lock().unwrap_or_else(PoisonError::into_inner))
     }
 

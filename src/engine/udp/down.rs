@@ -3,9 +3,10 @@
 use std::time::Instant;
 
 use super::datagram::{Piece, SendFailure};
-use super::flow_table::FlowId;
+use super::flow_table::{ClientKey, FlowId};
 use super::loop_state::{Answer, EventLoop};
-use crate::outcome::{Cause, DropReason, End};
+use super::path::Path;
+use crate::outcome::{Cause, End};
 use crate::sys::datagrams::{Arrivals, Departure, is_of_a_train};
 use crate::transport;
 
@@ -32,7 +33,8 @@ impl EventLoop {
         }
         // The flow may have ended meanwhile, or another may have its number: then there is nothing to receive.
         let Some(flow) = self.flows.get_mut(id) else { return };
-        match arrivals.receive(&flow.socket, self.used_places, share) {
+        let Path::Socket(socket) = &flow.path else { return };
+        match arrivals.receive(socket, self.used_places, share) {
             Ok(count) => self.take_answers(id, count, arrivals, now),
             Err(error) if error.kind() == std::io::ErrorKind::WouldBlock => {}
             Err(error) => {
@@ -44,25 +46,43 @@ impl EventLoop {
     }
 
     fn take_answers(&mut self, id: FlowId, count: usize, arrivals: &Arrivals, now: Instant) {
-        let Some(listener) = self.flows.client(id).map(|client| client.listener) else { return };
+        let Some(client) = self.flows.client(id).copied() else { return };
+        if client.is_visitor() {
+            return self.take_answers_for_visitor(id, client, count, arrivals, now);
+        }
+        let listener = client.listener;
         let Some(flow) = self.flows.get_mut(id) else { return };
         flow.first_answer.get_or_insert(now);
         flow.target.note_answer();
         for place in self.used_places..self.used_places + count {
-            let arrival = arrivals.get(place);
-            flow.meter().down.read(arrival.bytes.len());
-            if arrival.cut {
-                flow.account.dropped_down(DropReason::Truncated, arrival.count());
-            } else if flow.account.admits(arrival.from, arrival.count(), arrival.bytes.len()) {
-                let piece = Piece { bytes: arrival.bytes, segment: arrival.segment };
-                if let Some(piece) = flow.pass_down(piece, now) {
-                    let Piece { bytes, segment } = piece;
-                    self.answers.push(Answer { listener, place, length: bytes.len(), segment, flow: id });
-                }
+            if let Some(Piece { bytes, segment }) = flow.take_answer(&arrivals.get(place), now) {
+                self.answers.push(Answer { listener, place, length: bytes.len(), segment, flow: id });
             }
         }
         self.used_places += count;
         self.flows.touch(id, now);
+    }
+
+    /// The same for a client that came by a tunnel, which gets them at once: they use no place.
+    fn take_answers_for_visitor(
+        &mut self,
+        id: FlowId,
+        client: ClientKey,
+        count: usize,
+        arrivals: &Arrivals,
+        now: Instant,
+    ) {
+        let Some(flow) = self.flows.get_mut(id) else { return };
+        flow.first_answer.get_or_insert(now);
+        flow.target.note_answer();
+        for place in self.used_places..self.used_places + count {
+            let Some(flow) = self.flows.get_mut(id) else { return };
+            if let Some(piece) = flow.take_answer(&arrivals.get(place), now) {
+                self.answer_visitor(client.visitor, id, piece);
+            }
+        }
+        self.flows.touch(id, now);
+        self.end_if_answered(id, client, now);
     }
 
     /// Sends the pending answers, each from the address its client sent to.
@@ -81,16 +101,15 @@ impl EventLoop {
         }
         answers.clear();
         self.answers = answers;
+        self.carried.clear();
     }
 
     fn send_through(&mut self, mut answers: &[Answer], arrivals: &Arrivals) {
-        let Some(listener) = answers.first().and_then(|answer| self.listeners.get(&answer.listener)) else {
-            return;
-        };
-        let socket = listener.socket.clone();
+        let listener = answers.first().and_then(|answer| self.listeners.get(&answer.listener));
+        let Some(socket) = listener.and_then(|listener| listener.door.socket()).cloned() else { return };
         while !answers.is_empty() {
             let departure = |n: usize| {
-                let piece = answers[n].piece(arrivals);
+                let piece = answers[n].piece(arrivals, &self.carried);
                 let client = self.flows.client(answers[n].flow);
                 let (to, from) = (client.map(|client| client.from), client.and_then(|client| client.asked));
                 let joins = self.flows.get(answers[n].flow).is_some_and(|flow| flow.joins);
@@ -99,7 +118,7 @@ impl EventLoop {
             match self.departures.send(&socket, answers.len(), departure) {
                 Ok(sent) => {
                     for answer in &answers[..sent] {
-                        let piece = answer.piece(arrivals);
+                        let piece = answer.piece(arrivals, &self.carried);
                         if let Some(flow) = self.flows.get_mut(answer.flow) {
                             flow.delivered_down(piece.count(), piece.bytes.len());
                         }
@@ -127,7 +146,7 @@ impl EventLoop {
         error: &std::io::Error,
         arrivals: &Arrivals,
     ) {
-        let piece = answer.piece(arrivals);
+        let piece = answer.piece(arrivals, &self.carried);
         let Some(client) = self.flows.client(answer.flow).copied() else { return };
         let Some(flow) = self.flows.get_mut(answer.flow) else { return };
         let SendFailure::Train = SendFailure::of(error, piece.segment) else {

@@ -1,10 +1,11 @@
 //! What a loop logs beside its records: datagrams lost before they had a flow, counted by reason.
 
 use std::fmt;
-use std::net::SocketAddr;
-use std::os::fd::AsFd;
+use std::os::fd::{AsFd, OwnedFd};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use super::listener::Door;
 use crate::outcome::End;
 use crate::sys::datagrams::backlog;
 
@@ -79,8 +80,9 @@ pub(super) struct Lost {
 }
 
 impl Lost {
-    pub(super) fn since(socket: impl AsFd) -> Lost {
-        let kernel = backlog(socket).map(|backlog| backlog.dropped).unwrap_or_default();
+    /// Nothing yet, of what comes by a socket or by tunnels.
+    pub(super) fn since(socket: Option<&Arc<OwnedFd>>) -> Lost {
+        let kernel = socket.and_then(|socket| Some(backlog(socket).ok()?.dropped)).unwrap_or_default();
         Lost { counts: [0; KINDS], kernel, logged: None }
     }
 
@@ -104,27 +106,21 @@ impl Lost {
     }
 
     /// Logs the losses, unless it did so lately; false if they are still to be logged.
-    pub(super) fn log_now_and_then(
-        &mut self,
-        socket: impl AsFd,
-        route: &str,
-        address: SocketAddr,
-        now: Instant,
-    ) -> bool {
-        self.read_kernel(socket);
+    pub(super) fn log_now_and_then(&mut self, door: &Door, route: &str, now: Instant) -> bool {
+        door.socket().into_iter().for_each(|socket| self.read_kernel(socket));
         if self.is_empty() {
             return true;
         }
         if self.logged.is_some_and(|logged| now.saturating_duration_since(logged) < REMIND) {
             return false;
         }
-        self.log(route, address);
+        self.log(route, door);
         (self.counts, self.logged) = ([0; KINDS], Some(now));
         true
     }
 
     /// One line for all losses.
-    pub(super) fn log(&self, route: &str, address: SocketAddr) {
+    pub(super) fn log(&self, route: &str, door: &Door) {
         let evicted = self.count(Loss::Evicted);
         if evicted > 0 {
             tracing::warn!(
@@ -135,7 +131,7 @@ impl Lost {
         let lost: u64 = LOSSES.iter().map(|(why, _)| self.count(*why)).sum();
         if lost > 0 {
             let what = if lost == 1 { "datagram" } else { "datagrams" };
-            tracing::warn!("route {route}: {lost} {what} lost on {address}: {self}");
+            tracing::warn!("route {route}: {lost} {what} lost on {door}: {self}");
         }
     }
 }

@@ -14,9 +14,10 @@ use rustix::event::epoll::{self, Event};
 use super::context::Shared;
 use super::control::{Command, ControlQueue, Ready};
 use super::down::share_of_answers;
-use super::drop_log::{CHECK, Lost, TurnedAway};
+use super::drop_log::CHECK;
 use super::flow_table::FlowId;
-use super::listener::LoopListener;
+use super::inbox::Brought;
+use super::listener::{Door, LoopListener};
 use super::loop_state::{BATCH, EventLoop};
 use crate::outcome::End;
 use crate::sys::datagrams::Arrivals;
@@ -48,6 +49,7 @@ impl EventLoop {
             }
         }
         self.end_all(End::Drained);
+        self.end_visitors(End::Drained);
     }
 
     /// Drops every flow, whose entries close as `internal`, and gives each listener an empty group.
@@ -57,8 +59,18 @@ impl EventLoop {
         drop(flows);
         self.orphans.clear();
         self.answers.clear();
+        self.carried.clear();
+        self.there.clear();
+        self.brought = Brought::default();
+        // Each is told so when it is dropped. Gates are made for the first client.
+        self.visitors.clear();
+        self.lonely.clear();
+        self.gates.clear();
         let listeners = std::mem::take(&mut self.listeners);
         for (number, mut listener) in listeners {
+            if let Door::Tunnels(_) = listener.door {
+                continue;
+            }
             listener.flows.store(0, Relaxed);
             listener.group = self.group(&listener.runtime);
             self.listeners.insert(number, listener);
@@ -98,7 +110,15 @@ impl EventLoop {
         for id in flows() {
             self.take_from_target(id, share, arrivals, now);
         }
+        let is_called = ready().any(|it| it == Ready::Control);
+        if is_called {
+            self.control.is_awake();
+            self.take_from_tunnels(now);
+        }
         self.send_answers(arrivals, now);
+        if is_called {
+            self.end_what_tunnels_ended(now);
+        }
         for ready in ready() {
             match ready {
                 Ready::Listener(number) => self.take_from_clients(number, arrivals, now),
@@ -120,21 +140,7 @@ impl EventLoop {
             match command {
                 Command::Listen { number, socket, address, flows, runtime } => {
                     let group = self.group(&runtime);
-                    let (held, lost) = (Vec::new(), Lost::since(&socket));
-                    let turned_away = TurnedAway::default();
-                    let listener = LoopListener {
-                        socket,
-                        address,
-                        runtime,
-                        group,
-                        flows,
-                        is_open: true,
-                        held,
-                        lost,
-                        turned_away,
-                        paused: None,
-                        is_failing: false,
-                    };
+                    let listener = LoopListener::new(Door::Socket(socket, address), runtime, group, flows);
                     self.listeners.insert(number, listener);
                 }
                 Command::Serve { number, runtime } => {
@@ -156,8 +162,10 @@ impl EventLoop {
                     let _ = done.send(());
                 }
                 Command::Resolved => self.release_held(now),
+                Command::Withdrawn => self.close_withdrawn(),
                 Command::Drain => {
                     self.is_draining = true;
+                    self.close_gates();
                     self.next_end = Some(now);
                 }
                 Command::Stop => self.is_stopped = true,
@@ -171,10 +179,11 @@ impl EventLoop {
         let left: Vec<_> = self.flows.ids().into_iter().filter(of_listener).collect();
         left.into_iter().for_each(|id| self.end(id, End::Drained, now));
         if let Some(listener) = self.listeners.remove(&number) {
-            listener.lost.log(&listener.runtime.name, listener.address);
+            listener.lost.log(&listener.runtime.name, &listener.door);
             self.forget_group(listener.group);
             // Closing this descriptor would be enough if no copy of it were open at this moment.
-            let _ = epoll::delete(&self.control.poller, &listener.socket);
+            let deleted = listener.door.socket().map(|socket| epoll::delete(&self.control.poller, socket));
+            let _ = deleted.transpose();
         }
     }
 
@@ -204,7 +213,9 @@ impl EventLoop {
         while let Some(id) = self.flows.too_old(now) {
             self.end(id, End::Expired, now);
         }
-        self.next_end = self.flows.next_end(at_most);
+        self.end_lonely_ones(now);
+        let lonely = self.lonely.first().map(|(until, _)| *until);
+        self.next_end = self.flows.next_end(at_most).into_iter().chain(lonely).min();
     }
 
     /// Logs the losses, each listener at most once per interval.
@@ -213,8 +224,8 @@ impl EventLoop {
             return;
         }
         let mut is_left = false;
-        for LoopListener { socket, runtime, address, lost, .. } in self.listeners.values_mut() {
-            is_left |= !lost.log_now_and_then(socket, &runtime.name, *address, now);
+        for LoopListener { runtime, door, lost, .. } in self.listeners.values_mut() {
+            is_left |= !lost.log_now_and_then(door, &runtime.name, now);
         }
         self.next_log = is_left.then_some(now + CHECK);
     }

@@ -1,23 +1,23 @@
 //! One flow at run time, and its outcome.
 
-use std::net::SocketAddr;
-use std::os::fd::OwnedFd;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use super::datagram::Piece;
 use super::flow_table::Account;
 use super::hops::Entered;
+use super::path::Path;
 use super::target::UdpTarget;
+use crate::address::Address;
 use crate::engine::admission::queue::Permit;
 use crate::ledger::{Entry, Meter};
 use crate::limits::Policer;
-use crate::outcome::{Attempt, Cause, Datagrams, DropReason, End, Outcome, Phase, Timing};
+use crate::outcome::{Attempt, Cause, Datagrams, DropReason, End, Outcome, Phase, Timing, Way};
+use crate::sys::datagrams::Arrival;
 
 /// A client's datagrams to one target and back.
 pub(super) struct Flow {
-    /// Connected to the target.
-    pub(super) socket: OwnedFd,
+    pub(super) path: Path,
     pub(super) entry: Entry,
     pub(super) target: Arc<UdpTarget>,
     pub(super) account: Account,
@@ -34,6 +34,8 @@ pub(super) struct Flow {
     pub(super) policer: Option<Box<Policer>>,
     /// Its permit, on a route with limits.
     pub(super) permit: Option<Permit>,
+    /// How the datagrams of a client in a tunnel travelled; known at the end.
+    pub(super) way: Option<Way>,
 }
 
 impl Flow {
@@ -70,6 +72,18 @@ impl Flow {
         passes
     }
 
+    /// What of an answer that was received may be sent; the rest is counted as dropped.
+    pub(super) fn take_answer<'a>(&mut self, arrival: &Arrival<'a>, now: Instant) -> Option<Piece<'a>> {
+        self.meter().down.read(arrival.bytes.len());
+        if arrival.cut {
+            self.account.dropped_down(DropReason::Truncated, arrival.count());
+            return None;
+        }
+        let admitted = self.account.admits(arrival.from, arrival.count(), arrival.bytes.len());
+        let piece = Piece { bytes: arrival.bytes, segment: arrival.segment };
+        admitted.then(|| self.pass_down(piece, now)).flatten()
+    }
+
     /// Counts what the target's kernel took.
     pub(super) fn delivered_up(&mut self, datagrams: u64, bytes: usize) {
         self.account.asks(datagrams, bytes);
@@ -91,15 +105,38 @@ impl Flow {
         self.meter().down.delivered(bytes);
     }
 
-    /// Closes the flow's socket and writes its record.
+    /// Closes the flow's socket, or ends its flow in a tunnel, and writes its record.
     pub(super) fn end(self, end: End, now: Instant) {
-        let Flow { socket, entry, target, account, first_answer, target_dropped_before, permit, .. } = self;
-        drop(socket);
+        let Flow {
+            path,
+            entry,
+            target,
+            mut account,
+            first_answer,
+            target_dropped_before,
+            permit,
+            mut way,
+            ..
+        } = self;
+        let at = account.target().map_or_else(|| Address::Named(target.name().clone()), Address::from);
+        match path {
+            Path::Socket(socket) => drop(socket),
+            Path::Tunnel(mut tunnel) => {
+                tunnel.end(end, None);
+                let (overflown, dropped) = tunnel.mark.take_dropped();
+                account.lost_up(dropped);
+                account.dropped_down(DropReason::TunnelFull, overflown);
+                way = Some(tunnel.way());
+            }
+        }
         let cause = if let End::NoTarget(cause) = end { Some(cause) } else { None };
         let target_dropped = target.dropped().saturating_sub(target_dropped_before);
         let datagrams = Datagrams { target_dropped, ..account.datagrams() };
-        let mut outcome = outcome(&entry, end, account.target(), cause, datagrams, now);
+        let mut outcome = outcome(&entry, end, Some(at), cause, datagrams, now);
         outcome.timing.first_byte = first_answer.map(|at| at.saturating_duration_since(entry.started()));
+        if let Some(way) = way.filter(|_| outcome.way != Way::None) {
+            outcome.way = way;
+        }
         entry.close(outcome);
         drop(permit);
     }
@@ -109,7 +146,7 @@ impl Flow {
 pub(super) fn outcome(
     entry: &Entry,
     end: End,
-    target: SocketAddr,
+    target: Option<Address>,
     cause: Option<Cause>,
     datagrams: Datagrams,
     now: Instant,
@@ -118,8 +155,11 @@ pub(super) fn outcome(
         end,
         phase: if datagrams.down == 0 && cause.is_some() { Phase::Connect } else { Phase::Relay },
         closed_by: None,
-        target: Some(target.into()),
-        attempts: vec![Attempt { address: target.into(), took: Duration::ZERO, cause }],
+        attempts: target
+            .iter()
+            .map(|address| Attempt { address: address.clone(), took: Duration::ZERO, cause })
+            .collect(),
+        target,
         traffic: entry.meter().traffic(),
         timing: Timing { total: now.saturating_duration_since(entry.started()), ..Timing::default() },
         way: entry.meter().way(),

@@ -26,17 +26,19 @@ impl OwnFlows {
         before.checked_add(1).filter(|hops| *hops <= MAX_HOPS)
     }
 
-    /// Notes a flow's socket, if its datagrams stay on this machine.
+    /// Notes a flow's socket, if its datagrams stay on this machine, or its client came by a tunnel: then the way may lead
+    /// over other machines and back by the tunnel, whose other end says where a client comes from.
     pub(super) fn enter(
         self: &Arc<Self>,
         socket: impl AsFd,
         target: SocketAddr,
         hops: u8,
+        is_visitor: bool,
     ) -> Option<Entered> {
         let own = local_address(socket).ok()?;
         let stays = own.ip().to_canonical().is_loopback() || own.ip() == target.ip();
         let at = key(own);
-        stays.then(|| {
+        (stays || is_visitor).then(|| {
             self.all().insert(at, hops);
             Entered { all: self.clone(), at }
         })

@@ -1,5 +1,6 @@
 //! A listener as its loop uses it.
 
+use std::fmt;
 use std::net::SocketAddr;
 use std::os::fd::OwnedFd;
 use std::sync::Arc;
@@ -15,8 +16,7 @@ const MAX_HELD: usize = 64;
 const MAX_HELD_BYTES: usize = 256 << 10;
 
 pub(super) struct LoopListener {
-    pub(super) socket: Arc<OwnedFd>,
-    pub(super) address: SocketAddr,
+    pub(super) door: Door,
     pub(super) runtime: Arc<UdpRouteRuntime>,
     pub(super) group: GroupId,
     /// How many flows answer through it.
@@ -33,6 +33,14 @@ pub(super) struct LoopListener {
     pub(super) is_failing: bool,
 }
 
+/// Where clients come from.
+pub(super) enum Door {
+    /// A bound socket, and its address.
+    Socket(Arc<OwnedFd>, SocketAddr),
+    /// The other ends of tunnels; so many of their clients are known.
+    Tunnels(usize),
+}
+
 pub(super) struct Held {
     pub(super) client: ClientKey,
     pub(super) bytes: Box<[u8]>,
@@ -41,6 +49,27 @@ pub(super) struct Held {
 }
 
 impl LoopListener {
+    pub(super) fn new(
+        door: Door,
+        runtime: Arc<UdpRouteRuntime>,
+        group: GroupId,
+        flows: Arc<AtomicUsize>,
+    ) -> LoopListener {
+        let lost = Lost::since(door.socket());
+        LoopListener {
+            door,
+            runtime,
+            group,
+            flows,
+            is_open: true,
+            held: Vec::new(),
+            lost,
+            turned_away: TurnedAway::default(),
+            paused: None,
+            is_failing: false,
+        }
+    }
+
     /// Keeps a datagram until the name is resolved; false if too many wait already.
     pub(super) fn hold(&mut self, client: ClientKey, bytes: &[u8], segment: usize, now: Instant) -> bool {
         let held: usize = self.held.iter().map(|held| held.bytes.len()).sum();
@@ -49,5 +78,25 @@ impl LoopListener {
         }
         self.held.push(Held { client, bytes: bytes.into(), segment, came: now });
         true
+    }
+}
+
+impl Door {
+    /// The socket, if it has one.
+    pub(super) fn socket(&self) -> Option<&Arc<OwnedFd>> {
+        match self {
+            Door::Socket(socket, _) => Some(socket),
+            Door::Tunnels(_) => None,
+        }
+    }
+}
+
+/// The address, or that there is none.
+impl fmt::Display for Door {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Door::Socket(_, address) => address.fmt(f),
+            Door::Tunnels(_) => f.write_str("its tunnels"),
+        }
     }
 }

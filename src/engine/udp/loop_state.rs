@@ -1,9 +1,11 @@
 //! The state of a loop: its listeners, its flows, its pending answers. The other files here act on it.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeSet, HashMap, HashSet};
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 use std::time::Instant;
+
+use bytes::Bytes;
 
 use super::context::{Shared, UdpRouteRuntime};
 use super::control::ControlQueue;
@@ -11,9 +13,13 @@ use super::datagram::Piece;
 use super::drop_log::Loss;
 use super::flow::Flow;
 use super::flow_table::{FlowId, FlowTable, GroupId, Rules};
+use super::inbox::Brought;
 use super::listener::LoopListener;
+use super::path::Path;
+use super::visitor::Visitor;
 use crate::limits::FlowLimits;
 use crate::outcome::End;
+use crate::plan::RouteId;
 use crate::sys::datagrams::{Arrivals, Departures};
 
 /// Datagrams or trains received in one call, and answers sent in one.
@@ -32,6 +38,18 @@ pub(super) struct EventLoop {
     pub(super) answers: Vec<Answer>,
     /// The number of places that pending answers occupy.
     pub(super) used_places: usize,
+    /// What is pending of answers that came by tunnels.
+    pub(super) carried: Vec<Bytes>,
+    /// The flows whose targets are in tunnels, by the numbers of the tunnels' ends.
+    pub(super) there: HashMap<u32, FlowId>,
+    /// The clients that came by tunnels, by the same numbers.
+    pub(super) visitors: HashMap<u32, Visitor>,
+    /// Those that have no flow, and when they end.
+    pub(super) lonely: BTreeSet<(Instant, u32)>,
+    /// Where the clients of tunnels come in.
+    pub(super) gates: HashMap<RouteId, u32>,
+    /// What tunnels have brought in this turn.
+    pub(super) brought: Brought,
     /// Numbers the batches received from clients; bounds how much of one batch a client may have.
     pub(super) batches: u32,
     pub(super) share: u32,
@@ -55,10 +73,22 @@ pub(super) struct Answer {
     pub(super) flow: FlowId,
 }
 
+/// From this place on, an answer is one of those that came by tunnels.
+const CARRIED: usize = 1 << 32;
+
 impl Answer {
+    /// One that came by a tunnel.
+    pub(super) fn carried(place: usize, length: usize, listener: u32, flow: FlowId) -> Answer {
+        Answer { listener, place: CARRIED + place, length, segment: 0, flow }
+    }
+
     /// What is to be sent.
-    pub(super) fn piece<'a>(&self, arrivals: &'a Arrivals) -> Piece<'a> {
-        Piece { bytes: &arrivals.bytes(self.place)[..self.length], segment: self.segment }
+    pub(super) fn piece<'a>(&self, arrivals: &'a Arrivals, carried: &'a [Bytes]) -> Piece<'a> {
+        let bytes = match self.place.checked_sub(CARRIED) {
+            None => &arrivals.bytes(self.place)[..self.length],
+            Some(place) => &carried[place],
+        };
+        Piece { bytes, segment: self.segment }
     }
 }
 
@@ -73,6 +103,12 @@ impl EventLoop {
             departures: Departures::new(BATCH),
             answers: Vec::with_capacity(BATCH),
             used_places: 0,
+            carried: Vec::new(),
+            there: HashMap::new(),
+            visitors: HashMap::new(),
+            lonely: BTreeSet::new(),
+            gates: HashMap::new(),
+            brought: Brought::default(),
             batches: 0,
             share: u32::MAX,
             next_end: None,
@@ -108,8 +144,12 @@ impl EventLoop {
         let (Some(client), Some(group)) = (self.flows.client(id).copied(), self.flows.group(id)) else {
             return;
         };
-        let Some(flow) = self.flows.remove(id) else { return };
+        let Some(mut flow) = self.flows.remove(id) else { return };
         flow.target.leave();
+        if let Path::Tunnel(tunnel) = &flow.path {
+            self.there.remove(&tunnel.mark.number);
+        }
+        let words = if client.is_visitor() { self.settle_visitor(client.visitor, &mut flow) } else { None };
         flow.end(end, now);
         self.shared.slots.add_permits(1);
         if let Some(listener) = self.listeners.get(&client.listener) {
@@ -117,6 +157,9 @@ impl EventLoop {
         }
         if self.orphans.contains(&group) && self.flows.remove_group(group) {
             self.orphans.remove(&group);
+        }
+        if client.is_visitor() {
+            self.has_ended(client.visitor, end, words, now);
         }
     }
 

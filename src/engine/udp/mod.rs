@@ -8,27 +8,36 @@
 //! from starving TCP and Unix sessions.
 
 mod by_name;
+mod by_tunnel;
+mod choice;
 pub(super) mod context;
 mod control;
 mod datagram;
+mod dial;
 mod down;
 mod drop_log;
 mod event_loop;
 mod flow;
 mod flow_table;
 mod hops;
+mod inbox;
 mod listener;
 mod loop_state;
 mod new_flow;
+mod path;
 mod pause;
 mod requests;
+pub(super) mod routes;
 mod target;
+mod there;
 mod up;
+mod visitor;
+mod watch;
 
 use std::io;
 use std::net::SocketAddr;
 use std::os::fd::OwnedFd;
-use std::sync::atomic::{AtomicU32, AtomicUsize, Ordering::Relaxed};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 
@@ -40,6 +49,7 @@ use super::targets::pool::Pool;
 use crate::transport;
 use context::{Shared, UdpRouteRuntime, flow_limits};
 use control::{Command, ControlQueue};
+use routes::Declared;
 use target::UdpTargets;
 
 /// All loops of an engine. They start with the first listener and end when this is dropped.
@@ -49,7 +59,9 @@ pub(super) struct Udp {
     loops: Mutex<Vec<Running>>,
     /// How many there are to be; fewer where the system gives no more threads.
     count: AtomicUsize,
-    next_listener: AtomicU32,
+    declared: Declared,
+    /// The loop that the next route in tunnels alone belongs to.
+    next_home: AtomicUsize,
 }
 
 struct Running {
@@ -76,19 +88,24 @@ impl Udp {
             targets: UdpTargets::default(),
             loops: Mutex::default(),
             count: count.max(1).into(),
-            next_listener: AtomicU32::new(0),
+            declared: Declared::default(),
+            next_home: AtomicUsize::new(0),
         }
     }
 
-    /// Starts to receive from a bound socket, on loop `n`.
+    fn next_home(&self) -> usize {
+        self.next_home.fetch_add(1, Relaxed)
+    }
+
+    /// Starts to receive from a bound socket, on loop `n`, or the one that its route belongs to.
     ///
     /// # Errors
     /// The loop cannot be started or cannot watch the socket.
     pub(super) fn listen(&self, socket: OwnedFd, by: &Wanted, n: usize) -> io::Result<UdpListener> {
         let address = transport::local_address(&socket)?;
-        let control = self.control(n)?;
+        let control = self.control(self.declared.home(&by.id, n))?;
         let (socket, flows) = (Arc::new(socket), Arc::new(AtomicUsize::new(0)));
-        let number = self.next_listener.fetch_add(1, Relaxed);
+        let number = self.shared.next_listener.fetch_add(1, Relaxed);
         control.watch_listener(&socket, number)?;
         warn_if_buffer_is_small(&socket, address);
         control.send(Command::Listen {
@@ -105,8 +122,10 @@ impl Udp {
     fn runtime(&self, by: &Wanted) -> Arc<UdpRouteRuntime> {
         let Wanted { id, route, place } = by;
         let name = id.shown();
-        let pool =
-            Pool::new(route, *place, |to| self.targets.get(to, || self.shared.names.of_target(to, &name)));
+        let pool = Pool::new(route, *place, |to| {
+            let Shared { names, lines, beside, .. } = &*self.shared;
+            self.targets.get(to, || names.of_target(to, &name), lines, beside)
+        });
         let keep = |every| pool.all().filter_map(move |target| target.by_name().map(|name| name.keep(every)));
         let names = route.dial.resolve.map(|every| keep(every).collect());
         Arc::new(UdpRouteRuntime {
@@ -117,6 +136,7 @@ impl Udp {
             admission: self.shared.admissions.of(id, route),
             bandwidth: flow_limits(route).bandwidth.map(|rule| self.shared.bandwidths.of(id, rule)),
             name,
+            withdrawn: AtomicBool::new(false),
         })
     }
 

@@ -1,14 +1,12 @@
 //! A new client: a permit, an address, a socket, a ledger entry.
 
-use std::io;
-use std::net::SocketAddr;
-use std::os::fd::OwnedFd;
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 use std::task::Wake;
 use std::time::Instant;
 
-use super::context::{Shared, UdpRouteRuntime};
+use super::choice::{Chosen, choose};
+use super::context::UdpRouteRuntime;
 use super::control::Command;
 use super::datagram::Piece;
 use super::drop_log::Loss;
@@ -17,156 +15,200 @@ use super::flow_table::{Account, ClientKey, FlowId, Room};
 use super::hops;
 use super::listener::LoopListener;
 use super::loop_state::EventLoop;
-use crate::balance::Key;
+use super::path::Path;
+use super::target::Goal;
+use crate::address::Address;
+use crate::engine::admission::applicant::Applicant;
 use crate::engine::admission::queue::Permit;
-use crate::engine::targets::pool::{Picked, Tried};
-use crate::ledger::Entry;
+use crate::engine::targets::pool::Tried;
+use crate::ledger::{Entry, Through};
 use crate::limits::Policer;
-use crate::outcome::{Cause, Datagrams, End, Limit, Phase};
-use crate::transport;
+use crate::outcome::{Cause, Client, Datagrams, Denial, End, Limit, Phase};
 
 /// The result for a new client.
 pub(super) enum NewFlow {
     Flow(FlowId),
     /// Its target's name is being looked up.
     Later,
-    Refused(Loss),
+    /// Its datagrams are counted under this, and the other end of its tunnel, if it came by one, is told this end.
+    Refused(Loss, End),
 }
 
-/// Flows that may be evicted for one new client before it is rejected: others may have taken the freed descriptors and
-/// ports.
-const MAX_EVICTED: usize = 4;
+/// Who a new flow is for.
+#[derive(Clone)]
+pub(super) struct Caller {
+    pub(super) client: Client,
+    /// How it came, if by a tunnel.
+    pub(super) through: Option<Through>,
+}
 
-/// The target of a new client.
-enum Chosen {
-    /// The target at this place.
-    At(usize, SocketAddr),
-    /// The target at this place, once its name is looked up.
-    LookUp(usize),
-    /// All targets are full.
-    Full,
-    /// No target has an address, for this reason.
-    Nowhere(Cause),
+impl Caller {
+    fn denial(&self, runtime: &UdpRouteRuntime) -> Option<Denial> {
+        let access = &runtime.route.access;
+        match self.client {
+            Client::Net(address) => access.denies(address.ip()),
+            Client::Unix { .. } | Client::Unknown => access.denies_anywhere(),
+        }
+    }
+
+    fn applicant(&self) -> Applicant {
+        Applicant::of(&self.client, self.through.as_ref().map(|through| &through.tunnel))
+    }
 }
 
 impl EventLoop {
     /// Opens a flow for a client that has none and whose first datagram arrived at `came`. If the path to a target
     /// fails, the next target is tried.
     pub(super) fn open(&mut self, client: ClientKey, came: Instant, now: Instant) -> NewFlow {
-        let Some(listener) = self.listeners.get(&client.listener).filter(|listener| listener.is_open) else {
-            return NewFlow::Refused(Loss::Closed);
+        let listener = self.listeners.get(&client.listener).filter(|listener| listener.is_open);
+        let (Some(listener), Some(caller)) = (listener, self.caller(&client)) else {
+            return NewFlow::Refused(Loss::Closed, End::Drained);
         };
         let (runtime, group) = (listener.runtime.clone(), listener.group);
-        if let Some(denial) = runtime.route.access.denies(client.from.ip()) {
-            return self.turn_away(client, &runtime, End::Denied(denial), now);
+        if let Some(denial) = caller.denial(&runtime) {
+            return self.turn_away(client, &caller, &runtime, End::Denied(denial), now);
         }
         let mut tried = Tried::default();
-        let (mut place, mut address) = match choose(&runtime, &client, came, now, &mut tried) {
-            Chosen::At(place, address) => (place, address),
+        let (mut place, mut goal) = match choose(&runtime, caller.client, came, now, &mut tried) {
+            Chosen::At(place, goal) => (place, goal),
             Chosen::LookUp(place) => {
                 self.look_up(&runtime, place);
                 return NewFlow::Later;
             }
-            Chosen::Full => return self.turn_away(client, &runtime, End::Limited(Limit::Target), now),
+            Chosen::Full => {
+                return self.turn_away(client, &caller, &runtime, End::Limited(Limit::Target), now);
+            }
             Chosen::Nowhere(cause) => {
-                let nowhere = SocketAddr::from(([0, 0, 0, 0], 0));
-                refuse(&self.shared, &runtime, client, nowhere, (cause, None), came);
-                return NewFlow::Refused(Loss::NoTarget);
+                return refuse(self.entry(&runtime, &caller, came), None, (cause, None));
             }
         };
-        let Some(hops) = self.shared.own_flows.hops_with(client.from) else {
-            return self.refuse_loop(&runtime, client, address, now);
+        let Some(hops) = self.hops_with(&caller) else {
+            let why = (Cause::Denied, Some(hops::words()));
+            return refuse(self.entry(&runtime, &caller, now), printed(&runtime, place, goal), why);
         };
         // Before any flow is evicted for it.
         let admission = runtime.admission.as_ref();
-        let permit = match admission.map(|it| it.ask(client.from.ip().into(), now)).transpose() {
+        let permit = match admission.map(|it| it.ask(caller.applicant(), now)).transpose() {
             Ok(permit) => permit,
-            Err(limit) => return self.turn_away(client, &runtime, End::Limited(limit), now),
+            Err(limit) => return self.turn_away(client, &caller, &runtime, End::Limited(limit), now),
         };
         match self.flows.room(group) {
             Room::Free => {}
             Room::InPlaceOf(oldest) => self.evict(oldest, client.listener, now),
-            Room::None => return NewFlow::Refused(Loss::FlowsFull),
+            Room::None => return NewFlow::Refused(Loss::FlowsFull, End::Limited(Limit::Connections)),
         }
         if !self.take_slot(client.listener, now) {
-            return NewFlow::Refused(Loss::FlowsFull);
+            return NewFlow::Refused(Loss::FlowsFull, End::Limited(Limit::Connections));
         }
+        let entry = self.entry(&runtime, &caller, now);
         loop {
-            let error = match self.dial(address, &runtime, client.listener, now) {
-                Ok(socket) => {
-                    return self.admit(client, runtime, (place, address), (socket, hops), permit, now);
+            entry.aim(place);
+            let cause = match self.dial((place, goal), &runtime, (&client, &entry), (came, now)) {
+                Ok(path) => {
+                    return self.admit(client, runtime, (place, goal), (path, hops), (entry, permit), now);
                 }
-                Err(error) => error,
+                Err(cause) => cause,
             };
-            let cause = Cause::of_dial(&error);
-            runtime.pool.at(place).note_refused(address, cause, &self.shared.beside);
+            match goal {
+                Goal::At(address) => {
+                    runtime.pool.at(place).note_refused(address, cause, &self.shared.beside);
+                }
+                Goal::There => runtime.pool.at(place).note_refused_there(cause),
+            }
             tried.add(place);
-            match choose(&runtime, &client, came, now, &mut tried) {
-                Chosen::At(next, its) if cause.blames_target() => (place, address) = (next, its),
+            // A tunnel may be busy whose neighbour is not.
+            let may_others = cause.blames_target() || cause == Cause::TunnelBusy;
+            match choose(&runtime, caller.client, came, now, &mut tried) {
+                Chosen::At(next, its) if may_others => (place, goal) = (next, its),
                 _ => {
                     self.shared.slots.add_permits(1);
-                    refuse(&self.shared, &runtime, client, address, (cause, None), now);
-                    return NewFlow::Refused(Loss::NoTarget);
+                    return refuse(entry, printed(&runtime, place, goal), (cause, None));
                 }
             }
         }
     }
 
-    /// Rejects a client: its datagrams are counted, and it is recorded once in a while.
-    fn turn_away(&mut self, client: ClientKey, runtime: &UdpRouteRuntime, end: End, now: Instant) -> NewFlow {
-        let listener = self.listeners.get_mut(&client.listener);
-        if listener.is_some_and(|listener| listener.turned_away.is_due(end, now)) {
-            let entry = entry(&self.shared, runtime, client, now);
-            let mut outcome =
-                flow::outcome(&entry, end, client.from, None, Datagrams::default(), Instant::now());
-            (outcome.phase, outcome.target) = (Phase::Admit, None);
-            outcome.attempts.clear();
-            entry.close(outcome);
+    /// Who this is; `None` if it has come by a tunnel and is gone.
+    fn caller(&self, client: &ClientKey) -> Option<Caller> {
+        if !client.is_visitor() {
+            return Some(Caller { client: Client::Net(client.from), through: None });
         }
-        NewFlow::Refused(if matches!(end, End::Denied(_)) { Loss::Denied } else { Loss::Limited })
+        let visitor = self.visitors.get(&client.visitor)?;
+        Some(Caller { client: visitor.client, through: Some(visitor.through.clone()) })
     }
 
-    /// Rejects a client that is a flow of ours, after too many others.
-    fn refuse_loop(
-        &self,
-        runtime: &UdpRouteRuntime,
+    /// Through how many forwards a flow of this client goes. The word of the other end of a tunnel is good enough to find a
+    /// loop by: a wrong one harms nobody but its own client.
+    fn hops_with(&self, caller: &Caller) -> Option<u8> {
+        match caller.client {
+            Client::Net(address) => self.shared.own_flows.hops_with(address),
+            Client::Unix { .. } | Client::Unknown => Some(1),
+        }
+    }
+
+    /// Rejects a client: its datagrams are counted, and it is recorded once in a while.
+    fn turn_away(
+        &mut self,
         client: ClientKey,
-        target: SocketAddr,
+        caller: &Caller,
+        runtime: &UdpRouteRuntime,
+        end: End,
         now: Instant,
     ) -> NewFlow {
-        refuse(&self.shared, runtime, client, target, (Cause::Denied, Some(hops::words())), now);
-        NewFlow::Refused(Loss::NoTarget)
+        let listener = self.listeners.get_mut(&client.listener);
+        if listener.is_some_and(|listener| listener.turned_away.is_due(end, now)) {
+            let entry = self.entry(runtime, caller, now);
+            let mut outcome = flow::outcome(&entry, end, None, None, Datagrams::default(), Instant::now());
+            outcome.phase = Phase::Admit;
+            entry.close(outcome);
+        }
+        let loss = if matches!(end, End::Denied(_)) { Loss::Denied } else { Loss::Limited };
+        NewFlow::Refused(loss, end)
+    }
+
+    /// Counts datagrams whose client gets no flow; the other end of its tunnel, if it came by one, is told why.
+    pub(super) fn turn_down(&mut self, client: ClientKey, (why, end): (Loss, End), count: u64) {
+        self.lose(client.listener, why, count);
+        if client.is_visitor() {
+            self.is_refused(client.visitor, end);
+        }
     }
 
     fn admit(
         &mut self,
         client: ClientKey,
         runtime: Arc<UdpRouteRuntime>,
-        (place, address): (usize, SocketAddr),
-        (socket, hops): (OwnedFd, u8),
-        permit: Option<Permit>,
+        (place, goal): (usize, Goal),
+        (path, hops): (Path, u8),
+        (entry, permit): (Entry, Option<Permit>),
         now: Instant,
     ) -> NewFlow {
         let limits = runtime.limits();
         let policer = Policer::new(limits.bandwidth_per_connection, runtime.bandwidth.clone(), now);
         let Some(listener) = self.listeners.get(&client.listener) else {
-            return NewFlow::Refused(Loss::Closed);
+            return NewFlow::Refused(Loss::Closed, End::Drained);
         };
         let target = runtime.pool.at(place).clone();
+        let entered = match (&path, goal) {
+            (Path::Socket(socket), Goal::At(to)) => {
+                self.shared.own_flows.enter(socket, to, hops, client.is_visitor())
+            }
+            _ => None,
+        };
         let flow = Flow {
-            entry: entry(&self.shared, &runtime, client, now),
-            account: Account::new(address, limits),
+            entry,
+            account: Account::new(goal.address(), limits),
             first_answer: None,
-            target_dropped_before: target.enter(address, &self.shared.beside),
+            target_dropped_before: target.enter(goal, &self.shared.beside),
             batch: (0, 0),
             joins: true,
-            _entered: self.shared.own_flows.enter(&socket, address, hops),
-            socket,
+            _entered: entered,
+            path,
             target,
             policer: policer.map(Box::new),
             permit,
+            way: None,
         };
-        flow.entry.aim(place);
         if let Some(limit) = flow.permit.as_ref().and_then(Permit::over) {
             flow.entry.dry_run(limit);
         }
@@ -174,61 +216,27 @@ impl EventLoop {
         let group = listener.group;
         listener.flows.fetch_add(1, Relaxed);
         let id = self.flows.insert(client, group, flow, now);
-        let Some(flow) = self.flows.get(id) else { return NewFlow::Refused(Loss::NoTarget) };
-        if let Err(error) = self.control.watch_flow(&flow.socket, id) {
-            self.end(id, End::NoTarget(Cause::of_dial(&error)), now);
-            return NewFlow::Refused(Loss::NoTarget);
+        if client.is_visitor() {
+            self.has_begun(client.visitor);
+        }
+        let Some(flow) = self.flows.get(id) else {
+            return NewFlow::Refused(Loss::NoTarget, End::Internal);
+        };
+        match &flow.path {
+            Path::Tunnel(tunnel) => drop(self.there.insert(tunnel.mark.number, id)),
+            Path::Socket(socket) => {
+                if let Err(error) = self.control.watch_flow(socket, id) {
+                    let end = End::NoTarget(Cause::of_dial(&error));
+                    self.end(id, end, now);
+                    return NewFlow::Refused(Loss::NoTarget, end);
+                }
+            }
         }
         if flow.entry.live().listen(&self.control.clone().into()).is_some() {
             self.control.wake_by_ref();
         }
         self.next_end = Some(self.next_end.map_or(ends, |next| next.min(ends)));
         NewFlow::Flow(id)
-    }
-
-    /// Takes one of the process's flow permits; if none is free, evicts this loop's flow that was idle longest.
-    fn take_slot(&mut self, listener: u32, now: Instant) -> bool {
-        for _ in 0..MAX_EVICTED {
-            if let Ok(permit) = self.shared.slots.try_acquire() {
-                permit.forget();
-                return true;
-            }
-            match self.flows.oldest() {
-                Some(oldest) => self.evict(oldest, listener, now),
-                None => return false,
-            }
-        }
-        false
-    }
-
-    /// Opens a socket connected to the target. If no descriptor or source port is left, the flow idle longest is
-    /// evicted.
-    fn dial(
-        &mut self,
-        target: SocketAddr,
-        runtime: &UdpRouteRuntime,
-        listener: u32,
-        now: Instant,
-    ) -> io::Result<OwnedFd> {
-        let mut evicted = 0;
-        loop {
-            let error = match transport::dial_datagrams(target, &runtime.route.dial.from) {
-                Ok(socket) => return Ok(socket),
-                Err(error) => error,
-            };
-            let is_used_up =
-                matches!(Cause::of_dial(&error), Cause::NoDescriptor | Cause::NoSourcePort | Cause::NoMemory);
-            let Some(oldest) = self.flows.oldest().filter(|_| is_used_up && evicted < MAX_EVICTED) else {
-                return Err(error);
-            };
-            self.evict(oldest, listener, now);
-            evicted += 1;
-        }
-    }
-
-    fn evict(&mut self, id: FlowId, listener: u32, now: Instant) {
-        self.end(id, End::Evicted, now);
-        self.lose(listener, Loss::Evicted, 1);
     }
 
     /// Keeps a datagram until its target's name is resolved.
@@ -275,71 +283,34 @@ impl EventLoop {
                         piece.into_iter().for_each(|piece| self.send_up(held.client, id, &[piece], now));
                     }
                     NewFlow::Later => self.hold(held.client, piece, held.came),
-                    NewFlow::Refused(why) => self.lose(number, why, piece.count()),
+                    NewFlow::Refused(why, end) => self.turn_down(held.client, (why, end), piece.count()),
                 }
             }
         }
     }
 }
 
-/// Chooses by the route's rule among the targets not tried yet, and skips those whose names have had no address since
-/// the client came.
-fn choose(
-    runtime: &UdpRouteRuntime,
-    client: &ClientKey,
-    came: Instant,
-    now: Instant,
-    tried: &mut Tried,
-) -> Chosen {
-    let key = Key::of_ip(client.from.ip());
-    let mut why = Cause::NoAddress;
-    let mut trial = if tried.is_empty() { runtime.pool.trial(now) } else { None };
-    trial.into_iter().for_each(|place| tried.is_trial(place));
-    loop {
-        if runtime.route.next_target.is_some_and(|others| tried.count() > others) {
-            return Chosen::Nowhere(why);
-        }
-        let picked = trial.take().map_or_else(|| runtime.pool.pick(|| key, tried, now), Picked::At);
-        let place = match picked {
-            Picked::At(place) => place,
-            Picked::Full => return Chosen::Full,
-            Picked::Nobody => return Chosen::Nowhere(why),
-        };
-        let target = runtime.pool.at(place);
-        match target.address() {
-            Some(address) => return Chosen::At(place, address),
-            None => match target.has_no_address_since(came) {
-                Some(cause) => {
-                    why = cause;
-                    tried.add(place);
-                }
-                None => return Chosen::LookUp(place),
-            },
-        }
+impl EventLoop {
+    fn entry(&self, runtime: &UdpRouteRuntime, caller: &Caller, now: Instant) -> Entry {
+        let (name, targets) = (runtime.name.clone(), runtime.pool.names().clone());
+        let through = caller.through.clone().map(Box::new);
+        self.shared.ledger.open_through(name, targets, caller.client, now, through)
     }
 }
 
-fn entry(shared: &Shared, runtime: &UdpRouteRuntime, client: ClientKey, now: Instant) -> Entry {
-    let (name, targets) = (runtime.name.clone(), runtime.pool.names().clone());
-    shared.ledger.open(name, targets, client.from.into(), now)
+/// The address of a target, as records print it.
+fn printed(runtime: &UdpRouteRuntime, place: usize, goal: Goal) -> Option<Address> {
+    Some(match goal {
+        Goal::At(address) => address.into(),
+        Goal::There => Address::Named(runtime.pool.at(place).name().clone()),
+    })
 }
 
 /// Writes the record of a client that got no flow.
-fn refuse(
-    shared: &Shared,
-    runtime: &UdpRouteRuntime,
-    client: ClientKey,
-    target: SocketAddr,
-    (cause, hint): (Cause, Option<String>),
-    now: Instant,
-) {
-    let entry = entry(shared, runtime, client, now);
+fn refuse(entry: Entry, target: Option<Address>, (cause, hint): (Cause, Option<String>)) -> NewFlow {
     hint.into_iter().for_each(|hint| entry.hint(hint));
     let end = End::NoTarget(cause);
-    let mut outcome = flow::outcome(&entry, end, target, Some(cause), Datagrams::default(), Instant::now());
-    if target.port() == 0 {
-        outcome.target = None;
-        outcome.attempts.clear();
-    }
+    let outcome = flow::outcome(&entry, end, target, Some(cause), Datagrams::default(), Instant::now());
     entry.close(outcome);
+    NewFlow::Refused(Loss::NoTarget, end)
 }

@@ -16,6 +16,7 @@ impl EventLoop {
     /// about this machine, memory or a policy.
     pub(super) fn pause(&mut self, number: u32, error: &io::Error, now: Instant) {
         let Some(listener) = self.listeners.get_mut(&number) else { return };
+        let Some(socket) = listener.door.socket() else { return };
         if !listener.is_failing {
             listener.is_failing = true;
             let what = match error.kind() {
@@ -28,10 +29,10 @@ impl EventLoop {
                 "route {}: cannot receive on {}/udp: {error}; trying again every {PAUSE:?}, and clients get no \
                  answer{what}",
                 listener.runtime.name,
-                listener.address
+                listener.door
             );
         }
-        if epoll::delete(&self.control.poller, &listener.socket).is_ok() {
+        if epoll::delete(&self.control.poller, socket).is_ok() {
             listener.paused = Some(now + PAUSE);
             self.next_retry = Some(self.next_retry.map_or(now + PAUSE, |next| next.min(now + PAUSE)));
         }
@@ -43,8 +44,10 @@ impl EventLoop {
             return;
         }
         for (number, listener) in &mut self.listeners {
-            if listener.paused.is_some_and(|until| until <= now) {
-                let watched = self.control.watch_listener(&listener.socket, *number);
+            if let Some(socket) = listener.door.socket()
+                && listener.paused.is_some_and(|until| until <= now)
+            {
+                let watched = self.control.watch_listener(socket, *number);
                 listener.paused = watched.is_err().then_some(now + PAUSE);
             }
         }

@@ -12,6 +12,7 @@ use super::datagram::Piece;
 use super::flow_table::{ClientKey, FlowId};
 use super::loop_state::EventLoop;
 use super::new_flow::NewFlow;
+use super::path::Path;
 use crate::outcome::{Cause, DropReason, End};
 use crate::transport;
 
@@ -35,8 +36,8 @@ impl EventLoop {
                         self.hold(client, piece, now);
                         None
                     }
-                    NewFlow::Refused(why) => {
-                        self.lose(client.listener, why, piece.count());
+                    NewFlow::Refused(why, end) => {
+                        self.turn_down(client, (why, end), piece.count());
                         None
                     }
                 };
@@ -84,8 +85,9 @@ impl EventLoop {
             }
             return;
         }
+        let Path::Socket(socket) = &flow.path else { return self.end(id, End::Done, now) };
         // On this machine a refusal has come by now; one from elsewhere meets no socket any more.
-        match socket_error(&flow.socket) {
+        match socket_error(socket) {
             Ok(Err(error)) => self.end_refused(id, Cause::of_dial(&transport::of_network(error.into())), now),
             _ => self.end(id, End::Done, now),
         }

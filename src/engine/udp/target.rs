@@ -10,28 +10,21 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::{Duration, Instant};
 
 use tokio::runtime::Handle;
-use tokio::time::sleep;
 
+use super::by_tunnel::ByTunnel;
+use super::watch::{drops, log_down, watch_drops, watch_until_back};
 use crate::balance::Fitness;
-use crate::diagnosis::Verdict;
 use crate::engine::names::Name;
 use crate::engine::targets::pool::Member;
 use crate::outcome::Cause;
 use crate::probe;
 use crate::transport::Destination;
+use crate::transport::tunnel::line::Lines;
 use crate::units::Seconds;
-
-/// The interval between two checks whether a socket is there again, and between two reads of the target socket's drop
-/// counter.
-const LOOK: Duration = Duration::from_millis(100);
-const LOOK_AT_DROPS: Duration = Duration::from_secs(1);
 
 /// The interval between two clients sent to a target that is down and on another machine, if another target would take
 /// them.
 const TRIAL_INTERVAL: Duration = Duration::from_secs(10);
-
-/// The interval between two log lines about a target that is too slow.
-const REMIND: Duration = Duration::from_secs(10);
 
 /// How long a name's addresses are used without a new lookup.
 const FRESH: Duration = Duration::from_secs(30);
@@ -44,18 +37,22 @@ pub(super) struct UdpTargets {
 
 impl UdpTargets {
     /// The state of a target; created if no route sends to it yet. `by_name` gives its name and port, if it has a name
-    /// that must be looked up.
+    /// that must be looked up; what it is in a tunnel is followed on `beside`.
     pub(super) fn get(
         &self,
         to: &Destination,
         by_name: impl FnOnce() -> Option<(Arc<Name>, u16)>,
+        lines: &Lines,
+        beside: &Handle,
     ) -> Arc<UdpTarget> {
         let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
         known.retain(|_, target| target.strong_count() > 0);
         if let Some(target) = known.get(to).and_then(Weak::upgrade) {
             return target;
         }
-        let target = Arc::new(UdpTarget::new(to.clone(), by_name()));
+        let by_tunnel = to.there().map(|there| Box::new(ByTunnel::new(there, lines)));
+        let target = Arc::new(UdpTarget::new(to.clone(), by_name(), by_tunnel));
+        target.follow(beside);
         known.insert(to.clone(), Arc::downgrade(&target));
         target
     }
@@ -64,15 +61,33 @@ impl UdpTargets {
 /// The state of one target.
 pub(super) struct UdpTarget {
     pub(super) to: Destination,
+    /// The same as it is printed.
+    name: Arc<str>,
+    by_tunnel: Option<Box<ByTunnel>>,
     pub(super) by_name: Option<(Arc<Name>, u16)>,
     names: Mutex<Names>,
-    is_down: AtomicBool,
+    pub(super) is_down: AtomicBool,
     down: Mutex<Option<Down>>,
     /// Its live flows.
-    flows: AtomicUsize,
-    is_watched: AtomicBool,
+    pub(super) flows: AtomicUsize,
+    pub(super) is_watched: AtomicBool,
     /// What its own socket dropped while it was watched.
-    dropped: AtomicU64,
+    pub(super) dropped: AtomicU64,
+}
+
+/// Where a flow goes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Goal {
+    At(SocketAddr),
+    /// Into the target's tunnel.
+    There,
+}
+
+impl Goal {
+    /// The address, if it is dialled from here.
+    pub(super) fn address(self) -> Option<SocketAddr> {
+        if let Goal::At(address) = self { Some(address) } else { None }
+    }
 }
 
 /// The addresses of a name.
@@ -90,6 +105,7 @@ struct Names {
 }
 
 struct Down {
+    cause: Cause,
     since: Instant,
     refusals: u64,
     /// Whether its address certainly belongs to this machine.
@@ -100,7 +116,7 @@ struct Down {
 
 impl Member for UdpTarget {
     fn fitness(&self, _: Instant) -> Fitness {
-        if self.is_down.load(Relaxed) { Fitness::Ill } else { Fitness::Well { back: None } }
+        if self.why_down().is_some() { Fitness::Ill } else { Fitness::Well { back: None } }
     }
 
     fn load(&self) -> usize {
@@ -113,7 +129,9 @@ impl Member for UdpTarget {
             return false;
         }
         let mut down = self.down.lock().unwrap_or_else(PoisonError::into_inner);
-        let Some(down) = down.as_mut().filter(|down| !down.is_here) else { return false };
+        // Of a tunnel that is down, the tunnel says when it is back.
+        let is_told = |down: &Down| down.is_here || down.cause == Cause::TunnelDown;
+        let Some(down) = down.as_mut().filter(|down| !is_told(down)) else { return false };
         let is_due = now.saturating_duration_since(down.tried) >= TRIAL_INTERVAL;
         if is_due {
             down.tried = now;
@@ -123,9 +141,15 @@ impl Member for UdpTarget {
 }
 
 impl UdpTarget {
-    fn new(to: Destination, by_name: Option<(Arc<Name>, u16)>) -> UdpTarget {
+    fn new(
+        to: Destination,
+        by_name: Option<(Arc<Name>, u16)>,
+        by_tunnel: Option<Box<ByTunnel>>,
+    ) -> UdpTarget {
         UdpTarget {
+            name: to.to_string().into(),
             to,
+            by_tunnel,
             by_name,
             names: Mutex::default(),
             is_down: AtomicBool::new(false),
@@ -136,8 +160,34 @@ impl UdpTarget {
         }
     }
 
+    /// The address as written.
+    pub(super) fn name(&self) -> &Arc<str> {
+        &self.name
+    }
+
+    /// The tunnel at whose other end it is.
+    pub(super) fn by_tunnel(&self) -> Option<&ByTunnel> {
+        self.by_tunnel.as_deref()
+    }
+
+    /// Why it is down, if it is.
+    pub(super) fn why_down(&self) -> Option<Cause> {
+        if let Some(fault) = self.by_tunnel.as_ref().and_then(|tunnel| tunnel.fault()) {
+            return Some(fault.cause);
+        }
+        if !self.is_down.load(Relaxed) {
+            return None;
+        }
+        self.down.lock().unwrap_or_else(PoisonError::into_inner).as_ref().map(|down| down.cause)
+    }
+
+    /// Where a new flow goes; `None` until a name has been looked up.
+    pub(super) fn goal(&self) -> Option<Goal> {
+        if self.by_tunnel.is_some() { Some(Goal::There) } else { self.address().map(Goal::At) }
+    }
+
     /// The address for a new flow; `None` until a name has been looked up.
-    pub(super) fn address(&self) -> Option<SocketAddr> {
+    fn address(&self) -> Option<SocketAddr> {
         if let Some(place) = self.to.place() {
             return place.net();
         }
@@ -205,17 +255,23 @@ impl UdpTarget {
             names.found.clear();
             names.is_refused = true;
         }
+        if self.set_down(cause, address.ip().to_canonical().is_loopback()) {
+            beside.spawn(watch_until_back(Arc::downgrade(self), address));
+        }
+    }
+
+    /// Records that it is down, or one more refusal; returns whether it was up.
+    pub(super) fn set_down(&self, cause: Cause, is_here: bool) -> bool {
         let mut down = self.down.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(down) = &mut *down {
-            down.refusals += 1;
-            return;
+            (down.cause, down.refusals) = (cause, down.refusals + 1);
+            return false;
         }
-        let (now, is_here) = (Instant::now(), address.ip().to_canonical().is_loopback());
-        *down = Some(Down { since: now, refusals: 1, is_here, tried: now });
+        let now = Instant::now();
+        *down = Some(Down { cause, since: now, refusals: 1, is_here, tried: now });
         self.is_down.store(true, Relaxed);
         log_down(&self.to, cause);
-        let target = Arc::downgrade(self);
-        beside.spawn(watch_until_back(target, address));
+        true
     }
 
     /// Records an answer, which shows that the target is up.
@@ -231,7 +287,7 @@ impl UdpTarget {
         *self.down.lock().unwrap_or_else(PoisonError::into_inner) = None;
     }
 
-    fn note_up(&self) {
+    pub(super) fn note_up(&self) {
         let was = self.down.lock().unwrap_or_else(PoisonError::into_inner).take();
         self.is_down.store(false, Relaxed);
         if let Some(Down { since, refusals, .. }) = was {
@@ -243,8 +299,9 @@ impl UdpTarget {
     }
 
     /// Counts a new flow, and returns the drop count of the target's own socket before it.
-    pub(super) fn enter(self: &Arc<Self>, address: SocketAddr, beside: &Handle) -> u64 {
+    pub(super) fn enter(self: &Arc<Self>, goal: Goal, beside: &Handle) -> u64 {
         self.flows.fetch_add(1, Relaxed);
+        let Goal::At(address) = goal else { return 0 };
         // Read before the flow's first datagram, or the loss of that first burst would be missed.
         if !self.is_watched.swap(true, Relaxed) {
             let seen = drops(address);
@@ -270,74 +327,4 @@ impl UdpTarget {
         }
         names
     }
-}
-
-/// Watches until the target is up again or no route sends to it any more.
-async fn watch_until_back(target: Weak<UdpTarget>, address: SocketAddr) {
-    loop {
-        sleep(LOOK).await;
-        let Some(target) = target.upgrade() else { return };
-        if !target.is_down.load(Relaxed) {
-            return;
-        }
-        // The kernel shows nothing of another machine; only an answer does.
-        if matches!(probe::sockets::udp::buffer(address), Ok(Some(_))) {
-            return target.note_up();
-        }
-    }
-}
-
-/// Watches, while flows live, whether the target's receive buffer drops what they send. One read a second.
-async fn watch_drops(target: Weak<UdpTarget>, address: SocketAddr, mut seen: Option<(u32, u32)>) {
-    let mut logged: Option<Instant> = None;
-    let mut unlogged = 0;
-    loop {
-        sleep(LOOK_AT_DROPS).await;
-        let Some(target) = target.upgrade() else { return };
-        let now = drops(address);
-        if let (Some((before, dropped_before)), Some((inode, dropped))) = (seen, now)
-            && before == inode
-        {
-            unlogged += u64::from(dropped.wrapping_sub(dropped_before));
-            target.dropped.fetch_add(dropped.wrapping_sub(dropped_before).into(), Relaxed);
-        }
-        seen = now;
-        if unlogged > 0 && logged.is_none_or(|logged| logged.elapsed() >= REMIND) {
-            log_drops(&target.to, unlogged);
-            (logged, unlogged) = (Some(Instant::now()), 0);
-        }
-        if target.flows.load(Relaxed) == 0 && unlogged == 0 {
-            target.is_watched.store(false, Relaxed);
-            return;
-        }
-    }
-}
-
-/// On this machine a refusal is ICMP's "port unreachable", which the kernel sends where no socket receives.
-fn log_down(name: &Destination, cause: Cause) {
-    let text = format!("target {name}/udp DOWN {cause}: {}", cause.remedy());
-    match cause {
-        Cause::Refused => {
-            let verdict = Verdict::UdpTargetNotRunning.id();
-            tracing::warn!("target" = %name, state = "down", verdict, "{text} [{verdict}]");
-        }
-        _ => tracing::warn!("target" = %name, state = "down", "{text}"),
-    }
-}
-
-fn log_drops(name: &Destination, datagrams: u64) {
-    let verdict = Verdict::UdpReceiverDrops.id();
-    tracing::warn!(
-        "target" = %name,
-        state = "up",
-        verdict,
-        "target {name}/udp drops: its receive buffer was full and {datagrams} datagrams were lost; give its socket a \
-         larger one (SO_RCVBUF, net.core.rmem_max), or make it read faster [{verdict}]"
-    );
-}
-
-/// The target's socket and its drop count; `None` if it is not on this machine or not visible.
-fn drops(address: SocketAddr) -> Option<(u32, u32)> {
-    let receiver = probe::sockets::udp::buffer(address).ok()??;
-    Some((receiver.inode, receiver.dropped))
 }

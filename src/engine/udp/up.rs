@@ -9,6 +9,7 @@ use super::drop_log::{CHECK, Loss};
 use super::flow_table::{ClientKey, FlowId};
 use super::loop_state::{BATCH, EventLoop};
 use super::new_flow::NewFlow;
+use super::path::Path;
 use crate::outcome::{Cause, DropReason, End};
 use crate::sys::datagrams::{Arrival, Arrivals, Departure, backlog, is_of_a_train};
 
@@ -42,7 +43,8 @@ impl EventLoop {
 
     fn batch(&mut self, number: u32, arrivals: &mut Arrivals, now: Instant) -> usize {
         let Some(listener) = self.listeners.get_mut(&number) else { return 0 };
-        let count = match arrivals.receive(&listener.socket, 0, BATCH) {
+        let Some(socket) = listener.door.socket() else { return 0 };
+        let count = match arrivals.receive(socket, 0, BATCH) {
             Ok(0) => return 0,
             Ok(count) => count,
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => return 0,
@@ -53,7 +55,7 @@ impl EventLoop {
         };
         if listener.is_failing {
             listener.is_failing = false;
-            tracing::info!("receiving on {}/udp again", listener.address);
+            tracing::info!("receiving on {}/udp again", listener.door);
         }
         self.next_log.get_or_insert(now + CHECK);
         self.share = if count == BATCH && self.is_crowded(number) { SHARE } else { u32::MAX };
@@ -64,7 +66,7 @@ impl EventLoop {
         // Consecutive datagrams of one client go in one call.
         for run in arrived.chunk_by(|a, b| a.from == b.from && a.asked == b.asked) {
             if let Some(from) = run[0].from {
-                let client = ClientKey { listener: number, from, asked: run[0].asked };
+                let client = ClientKey::new(number, from, run[0].asked);
                 self.carry_up(client, run, &mut pieces, now);
             }
         }
@@ -75,11 +77,12 @@ impl EventLoop {
     /// client crowds out no other.
     fn is_crowded(&self, number: u32) -> bool {
         let Some(listener) = self.listeners.get(&number) else { return false };
-        listener.flows.load(Relaxed) > 1 && backlog(&listener.socket).is_ok_and(|it| it.used > it.most / 4)
+        let Some(socket) = listener.door.socket() else { return false };
+        listener.flows.load(Relaxed) > 1 && backlog(socket).is_ok_and(|it| it.used > it.most / 4)
     }
 
     /// Passes on what a client sent, by way of `pieces`, which is empty before and after.
-    fn carry_up<'a>(
+    pub(super) fn carry_up<'a>(
         &mut self,
         client: ClientKey,
         run: &[Arrival<'a>],
@@ -91,8 +94,8 @@ impl EventLoop {
             Some(id) => id,
             None => match self.open(client, now, now) {
                 NewFlow::Flow(id) => id,
-                NewFlow::Refused(why) => {
-                    return self.lose(client.listener, why, run.iter().map(Arrival::count).sum());
+                NewFlow::Refused(why, end) => {
+                    return self.turn_down(client, (why, end), run.iter().map(Arrival::count).sum());
                 }
                 NewFlow::Later => {
                     for arrival in run {
@@ -136,12 +139,13 @@ impl EventLoop {
         self.flows.touch(id, now);
         while !pieces.is_empty() {
             let Some(flow) = self.flows.get_mut(id) else { return };
+            let Path::Socket(socket) = &flow.path else { return self.send_up_there(id, pieces) };
             let joins = flow.joins;
             let departure = |n: usize| {
                 let Piece { bytes, segment } = pieces[n];
                 Departure { bytes, segment, to: None, from: None, joins }
             };
-            match self.departures.send(&flow.socket, pieces.len(), departure) {
+            match self.departures.send(socket, pieces.len(), departure) {
                 Ok(sent) => {
                     for piece in &pieces[..sent] {
                         flow.delivered_up(piece.count(), piece.bytes.len());
@@ -173,10 +177,11 @@ impl EventLoop {
         }
     }
 
+    /// A client in a tunnel was told the refusal instead, and its next datagram comes by another flow.
     fn reopen(&mut self, client: ClientKey, is_worth_it: bool, now: Instant) -> Option<FlowId> {
-        match is_worth_it.then(|| self.open(client, now, now))? {
+        match (is_worth_it && !client.is_visitor()).then(|| self.open(client, now, now))? {
             NewFlow::Flow(id) => Some(id),
-            NewFlow::Later | NewFlow::Refused(_) => None,
+            NewFlow::Later | NewFlow::Refused(..) => None,
         }
     }
 
@@ -185,8 +190,9 @@ impl EventLoop {
     fn send_up_singly(&mut self, id: FlowId, train: Piece<'_>) {
         let Some(flow) = self.flows.get_mut(id) else { return };
         for bytes in train.bytes.chunks(train.segment) {
+            let Path::Socket(socket) = &flow.path else { return };
             let single = |_| Departure { bytes, segment: 0, to: None, from: None, joins: false };
-            match self.departures.send(&flow.socket, 1, single) {
+            match self.departures.send(socket, 1, single) {
                 Ok(_) => flow.delivered_up(1, bytes.len()),
                 Err(error) => flow.dropped_up(SendFailure::of(&error, 0).drop_reason(), 1, bytes.len()),
             }
@@ -195,8 +201,10 @@ impl EventLoop {
 
     /// Ends a flow that its target, or the path to it, refused, and records what that shows about the target.
     pub(super) fn end_refused(&mut self, id: FlowId, cause: Cause, now: Instant) {
-        if let Some(flow) = self.flows.get(id) {
-            flow.target.note_refused(flow.account.target(), cause, &self.shared.beside);
+        if let Some(flow) = self.flows.get(id)
+            && let Some(address) = flow.account.target()
+        {
+            flow.target.note_refused(address, cause, &self.shared.beside);
         }
         self.end(id, End::NoTarget(cause), now);
     }

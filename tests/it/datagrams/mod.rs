@@ -4,3 +4,4 @@ mod carry;
 mod flows;
 mod mixed;
 mod rates;
+mod tunnel;

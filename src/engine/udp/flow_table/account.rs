@@ -8,7 +8,8 @@ use crate::outcome::{Datagrams, DropReason};
 /// The account of one flow.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Account {
-    target: SocketAddr,
+    /// `None` for one at the other end of a tunnel.
+    target: Option<SocketAddr>,
     /// Answers to each datagram of the client; with `None`, only time ends the flow.
     answers: Option<u32>,
     /// Datagrams of the client that it carries; `None` is unbounded.
@@ -26,7 +27,7 @@ pub(crate) struct Account {
 
 impl Account {
     /// An empty account of a flow towards `target`.
-    pub(crate) fn new(target: SocketAddr, limits: &FlowLimits) -> Account {
+    pub(crate) fn new(target: Option<SocketAddr>, limits: &FlowLimits) -> Account {
         Account {
             target,
             answers: limits.answers,
@@ -40,8 +41,8 @@ impl Account {
         }
     }
 
-    /// The target of this flow. It never changes.
-    pub(crate) fn target(&self) -> SocketAddr {
+    /// The address of this flow's target, which never changes; `None` for one at the other end of a tunnel.
+    pub(crate) fn target(&self) -> Option<SocketAddr> {
         self.target
     }
 
@@ -76,7 +77,7 @@ impl Account {
     pub(crate) fn admits(&mut self, from: Option<SocketAddr>, datagrams: u64, bytes: usize) -> bool {
         let bytes = self.answered_bytes + bytes as u64;
         let refused = match self.amplification {
-            _ if from.is_some_and(|from| from != self.target) => Some(DropReason::Stranger),
+            _ if from.is_some_and(|from| Some(from) != self.target) => Some(DropReason::Stranger),
             Some(times) if !self.is_proved => {
                 (bytes > self.asked_bytes.saturating_mul(times.into())).then_some(DropReason::Amplified)
             }
@@ -97,6 +98,20 @@ impl Account {
     /// Counts an answer that did not reach the client.
     pub(crate) fn dropped_down(&mut self, why: DropReason, datagrams: u64) {
         self.datagrams.down_dropped.add(why, datagrams);
+    }
+
+    /// A tunnel has dropped datagrams of the client that count as delivered.
+    pub(crate) fn lost_up(&mut self, datagrams: u64) {
+        let lost = datagrams.min(self.datagrams.up);
+        self.datagrams.up -= lost;
+        self.datagrams.up_dropped.add(DropReason::TunnelFull, lost);
+    }
+
+    /// The same of answers.
+    pub(crate) fn lost_down(&mut self, datagrams: u64) {
+        let lost = datagrams.min(self.datagrams.down);
+        self.datagrams.down -= lost;
+        self.datagrams.down_dropped.add(DropReason::TunnelFull, lost);
     }
 
     /// How many more datagrams of the client it carries; `None` if that is not bounded.
@@ -124,7 +139,7 @@ mod tests {
 
     fn account(answers: Option<u32>, amplification: Option<u32>) -> Account {
         let limits = FlowLimits { answers, amplification, ..FlowPreset::Any.limits() };
-        Account::new(([127, 0, 0, 1], 53).into(), &limits)
+        Account::new(Some(([127, 0, 0, 1], 53).into()), &limits)
     }
 
     #[test]
@@ -152,7 +167,7 @@ mod tests {
     #[test]
     fn a_flow_of_so_many_requests_is_done_after_them_and_their_answers() {
         let limits = FlowLimits { answers: Some(1), requests: Some(2), ..FlowPreset::Any.limits() };
-        let mut account = Account::new(([127, 0, 0, 1], 53).into(), &limits);
+        let mut account = Account::new(Some(([127, 0, 0, 1], 53).into()), &limits);
 
         account.asks(1, 60);
         account.delivered_down(1);

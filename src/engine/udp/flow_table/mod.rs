@@ -258,7 +258,7 @@ mod tests {
         let (mut table, now) = (FlowTable::default(), Instant::now());
         let rules = Rules { most: 2, full: FlowsFull::Evict, idle: Duration::from_secs(1), age: None };
         let group = table.add_group(rules);
-        let client = ClientKey { listener: 1, from: ([127, 0, 0, 1], 9).into(), asked: None };
+        let client = ClientKey::new(1, ([127, 0, 0, 1], 9).into(), None);
         let first = table.insert(client, group, "first", now);
 
         table.unbind(first);

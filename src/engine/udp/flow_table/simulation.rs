@@ -68,7 +68,7 @@ impl Life {
         let from = ([127, 0, 0, 1], 40_000 + random.below(8) as u16).into();
         let asked = (random.below(3) == 0)
             .then(|| Asked { ip: [127, 0, 0, random.below(2) as u8].into(), interface: 0 });
-        let client = ClientKey { listener: group as u32, from, asked };
+        let client = ClientKey::new(group as u32, from, asked);
         let Some(id) = self.table.find(&client).or_else(|| self.open(client, group, random)) else { return };
 
         let (datagrams, bytes) = (1 + random.below(3), random.below(1500) as usize);
@@ -98,7 +98,7 @@ impl Life {
             self.end(oldest);
         }
         let target = ([127, 0, 0, 1], 50 + random.below(3) as u16).into();
-        let id = self.table.insert(client, group, Account::new(target, &self.limits), self.now);
+        let id = self.table.insert(client, group, Account::new(Some(target), &self.limits), self.now);
         let known =
             Known { group, born: self.now, last: self.now, target, asked: 0, answered: 0, dropped: 0 };
         assert!(self.model.insert(client, known).is_none());
@@ -192,7 +192,7 @@ impl Life {
 
 fn check_books(account: &Account, known: &Known) {
     let datagrams = account.datagrams();
-    assert_eq!(account.target(), known.target, "a flow has one target");
+    assert_eq!(account.target(), Some(known.target), "a flow has one target");
     assert_eq!(datagrams.up + datagrams.up_dropped.total(), known.asked, "what came is delivered or dropped");
     assert_eq!(datagrams.up_dropped.total(), known.dropped);
     assert_eq!(datagrams.down, known.answered);

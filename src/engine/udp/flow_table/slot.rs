@@ -14,13 +14,29 @@ pub(crate) struct ClientKey {
     pub(crate) from: SocketAddr,
     /// `None` where the listener has one address only.
     pub(crate) asked: Option<Asked>,
+    /// The number of the tunnel's flow by which it came; 0 for a client of a socket. What a tunnel says of two clients may
+    /// be the same.
+    pub(crate) visitor: u32,
+}
+
+impl ClientKey {
+    /// A client that sends to a socket.
+    pub(crate) fn new(listener: u32, from: SocketAddr, asked: Option<Asked>) -> ClientKey {
+        ClientKey { listener, from, asked, visitor: 0 }
+    }
+
+    /// Whether it came by a tunnel.
+    pub(crate) fn is_visitor(&self) -> bool {
+        self.visitor != 0
+    }
 }
 
 /// One of these is hashed for each datagram: a word or two at once cost less than one field after the other. The hash
 /// stays a keyed one, as a client may choose its address.
 impl Hash for ClientKey {
     fn hash<H: Hasher>(&self, state: &mut H) {
-        let place = u128::from(self.listener) << 64 | u128::from(self.from.port()) << 32;
+        let numbers = u128::from(self.visitor) << 96 | u128::from(self.listener) << 64;
+        let place = numbers | u128::from(self.from.port()) << 32;
         match self.from.ip() {
             IpAddr::V4(ip) => state.write_u128(place | u128::from(ip.to_bits())),
             IpAddr::V6(ip) => {

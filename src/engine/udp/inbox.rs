@@ -1,0 +1,192 @@
+//! What tunnels bring to a loop: clients that come by them, datagrams, and the ends of flows.
+//!
+//! The thread of the tunnels puts them here, and wakes the loop for the first of them only.
+
+use std::collections::VecDeque;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use bytes::Bytes;
+
+use super::control::ControlQueue;
+use super::visitor::Newcomer;
+use crate::transport::tunnel::flows::{FlowEnded, FlowSink};
+
+/// The datagrams that may wait for a loop, and their bytes: as much as a listener's receive buffer holds. Beyond either,
+/// the oldest are dropped.
+pub(super) const MAX_WAITING: usize = 4096;
+pub(super) const MAX_WAITING_BYTES: usize = 4 << 20;
+
+/// The clients that may wait for a loop.
+pub(super) const MAX_NEWCOMERS: usize = 1024;
+
+/// Why a client is not taken.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum NotTaken {
+    Full,
+    /// The loop has ended.
+    Closed,
+}
+
+/// One end of a flow that a tunnel carries, as both its loop and the tunnel know it.
+#[derive(Debug)]
+pub(super) struct Mark {
+    /// Its number in the loop.
+    pub(super) number: u32,
+    /// Datagrams that came and were dropped here, as too many waited.
+    overflown: AtomicU64,
+    /// Datagrams that the tunnel took and dropped.
+    dropped: AtomicU64,
+    /// The tunnel has ended it.
+    is_over: AtomicBool,
+}
+
+impl Mark {
+    pub(super) fn new(number: u32) -> Mark {
+        let (overflown, dropped, is_over) = Default::default();
+        Mark { number, overflown, dropped, is_over }
+    }
+
+    /// How many datagrams were dropped since the last call: of those that came, and of those that the tunnel took.
+    pub(super) fn take_dropped(&self) -> (u64, u64) {
+        (self.overflown.swap(0, Relaxed), self.dropped.swap(0, Relaxed))
+    }
+}
+
+/// A loop's queue.
+#[derive(Default)]
+pub(super) struct Inbox(Mutex<Waiting>);
+
+#[derive(Default)]
+struct Waiting {
+    newcomers: Vec<Newcomer>,
+    datagrams: VecDeque<(Arc<Mark>, Bytes)>,
+    bytes: usize,
+    /// How many datagrams have left the queue.
+    left: u64,
+    /// Each flow that has ended, behind as many datagrams in all. At most one for each flow.
+    ended: VecDeque<(u64, u32, FlowEnded)>,
+    is_closed: bool,
+}
+
+/// What is taken at once.
+#[derive(Default)]
+pub(super) struct Brought {
+    pub(super) newcomers: Vec<Newcomer>,
+    pub(super) datagrams: Vec<(u32, Bytes)>,
+    /// Flows that have ended, each behind its datagrams.
+    pub(super) ended: Vec<(u32, FlowEnded)>,
+}
+
+impl Inbox {
+    /// Adds a client; returns whether the loop is to be woken.
+    ///
+    /// # Errors
+    /// Why it is not taken, and itself.
+    pub(super) fn add(&self, newcomer: Newcomer) -> Result<bool, (NotTaken, Newcomer)> {
+        let mut waiting = self.waiting();
+        if waiting.is_closed {
+            return Err((NotTaken::Closed, newcomer));
+        }
+        if waiting.newcomers.len() >= MAX_NEWCOMERS {
+            return Err((NotTaken::Full, newcomer));
+        }
+        let was_empty = waiting.is_empty();
+        waiting.newcomers.push(newcomer);
+        Ok(was_empty)
+    }
+
+    fn arrived(&self, mark: &Arc<Mark>, datagram: Bytes) -> bool {
+        let mut waiting = self.waiting();
+        if waiting.is_closed {
+            return false;
+        }
+        let was_empty = waiting.is_empty();
+        waiting.bytes += datagram.len();
+        waiting.datagrams.push_back((mark.clone(), datagram));
+        while waiting.datagrams.len() > MAX_WAITING || waiting.bytes > MAX_WAITING_BYTES {
+            let Some((oldest, _)) = waiting.pop() else { break };
+            oldest.overflown.fetch_add(1, Relaxed);
+        }
+        was_empty
+    }
+
+    fn ended(&self, mark: &Mark, why: FlowEnded) -> bool {
+        let mut waiting = self.waiting();
+        if waiting.is_closed {
+            return false;
+        }
+        let was_empty = waiting.is_empty();
+        let behind = waiting.left + waiting.datagrams.len() as u64;
+        waiting.ended.push_back((behind, mark.number, why));
+        was_empty
+    }
+
+    /// Takes all clients, and at most `most` datagrams; returns whether more is left.
+    pub(super) fn take(&self, most: usize, brought: &mut Brought) -> bool {
+        let mut waiting = self.waiting();
+        brought.newcomers.append(&mut waiting.newcomers);
+        for _ in 0..most {
+            let Some((mark, datagram)) = waiting.pop() else { break };
+            brought.datagrams.push((mark.number, datagram));
+        }
+        while waiting.ended.front().is_some_and(|(behind, ..)| *behind <= waiting.left) {
+            brought.ended.extend(waiting.ended.pop_front().map(|(_, number, why)| (number, why)));
+        }
+        !waiting.is_empty()
+    }
+
+    /// Takes nothing more; returns the clients that waited.
+    pub(super) fn close(&self) -> Vec<Newcomer> {
+        let closed = Waiting { is_closed: true, ..Waiting::default() };
+        std::mem::replace(&mut *self.waiting(), closed).newcomers
+    }
+
+    fn waiting(&self) -> MutexGuard<'_, Waiting> {
+        // A panic cannot leave it half-changed.
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Waiting {
+    fn is_empty(&self) -> bool {
+        self.newcomers.is_empty() && self.datagrams.is_empty() && self.ended.is_empty()
+    }
+
+    fn pop(&mut self) -> Option<(Arc<Mark>, Bytes)> {
+        let (mark, datagram) = self.datagrams.pop_front()?;
+        self.bytes -= datagram.len();
+        self.left += 1;
+        Some((mark, datagram))
+    }
+}
+
+/// Takes what a tunnel brings for one flow to its loop.
+pub(super) struct Sink {
+    mark: Arc<Mark>,
+    control: Arc<ControlQueue>,
+}
+
+impl Sink {
+    pub(super) fn new(mark: Arc<Mark>, control: Arc<ControlQueue>) -> Sink {
+        Sink { mark, control }
+    }
+}
+
+impl FlowSink for Sink {
+    fn arrived(&self, datagram: Bytes) {
+        if !self.mark.is_over.load(Relaxed) && self.control.inbox.arrived(&self.mark, datagram) {
+            self.control.wake_loop();
+        }
+    }
+
+    fn dropped(&self, count: u64) {
+        self.mark.dropped.fetch_add(count, Relaxed);
+    }
+
+    fn ended(&self, why: FlowEnded) {
+        if !self.mark.is_over.swap(true, Relaxed) && self.control.inbox.ended(&self.mark, why) {
+            self.control.wake_loop();
+        }
+    }
+}

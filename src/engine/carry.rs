@@ -10,7 +10,7 @@ use super::runtime::context::{Context, RouteRuntime};
 use super::session::begin::begin;
 use super::session::turn_away::turn_away_at;
 use super::targets::health::Stage;
-use super::udp::routes::FlowRefused;
+use super::udp::declared::FlowRefused;
 use crate::outcome::{Cause, End, Limit};
 use crate::plan::RouteId;
 use crate::transport::tunnel::flows::{FlowSink, IncomingFlow};

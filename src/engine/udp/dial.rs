@@ -6,12 +6,13 @@ use std::sync::Arc;
 use std::time::{Instant, SystemTime};
 
 use super::context::UdpRouteRuntime;
+use super::door::Door;
 use super::drop_log::Loss;
 use super::flow_table::{ClientKey, FlowId};
-use super::inbox::{Mark, Sink};
-use super::listener::Door;
 use super::loop_state::EventLoop;
+use super::mark::Mark;
 use super::path::{Path, TunnelFlow};
+use super::sink::Sink;
 use super::target::{Goal, UdpTarget};
 use crate::address::Protocol;
 use crate::ledger::Entry;

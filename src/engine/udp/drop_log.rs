@@ -5,7 +5,7 @@ use std::os::fd::{AsFd, OwnedFd};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use super::listener::Door;
+use super::door::Door;
 use crate::outcome::End;
 use crate::sys::datagrams::backlog;
 

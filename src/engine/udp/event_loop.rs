@@ -13,11 +13,12 @@ use rustix::event::epoll::{self, Event};
 
 use super::context::Shared;
 use super::control::{Command, ControlQueue, Ready};
+use super::door::Door;
 use super::down::share_of_answers;
 use super::drop_log::CHECK;
 use super::flow_table::FlowId;
 use super::inbox::Brought;
-use super::listener::{Door, LoopListener};
+use super::listener::LoopListener;
 use super::loop_state::{BATCH, EventLoop};
 use crate::outcome::End;
 use crate::sys::datagrams::Arrivals;

@@ -3,14 +3,13 @@
 //! The thread of the tunnels puts them here, and wakes the loop for the first of them only.
 
 use std::collections::VecDeque;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use bytes::Bytes;
 
-use super::control::ControlQueue;
+use super::mark::Mark;
 use super::visitor::Newcomer;
-use crate::transport::tunnel::flows::{FlowEnded, FlowSink};
+use crate::transport::tunnel::flows::FlowEnded;
 
 /// The datagrams that may wait for a loop, and their bytes: as much as a listener's receive buffer holds. Beyond either,
 /// the oldest are dropped.
@@ -26,31 +25,6 @@ pub(super) enum NotTaken {
     Full,
     /// The loop has ended.
     Closed,
-}
-
-/// One end of a flow that a tunnel carries, as both its loop and the tunnel know it.
-#[derive(Debug)]
-pub(super) struct Mark {
-    /// Its number in the loop.
-    pub(super) number: u32,
-    /// Datagrams that came and were dropped here, as too many waited.
-    overflown: AtomicU64,
-    /// Datagrams that the tunnel took and dropped.
-    dropped: AtomicU64,
-    /// The tunnel has ended it.
-    is_over: AtomicBool,
-}
-
-impl Mark {
-    pub(super) fn new(number: u32) -> Mark {
-        let (overflown, dropped, is_over) = Default::default();
-        Mark { number, overflown, dropped, is_over }
-    }
-
-    /// How many datagrams were dropped since the last call: of those that came, and of those that the tunnel took.
-    pub(super) fn take_dropped(&self) -> (u64, u64) {
-        (self.overflown.swap(0, Relaxed), self.dropped.swap(0, Relaxed))
-    }
 }
 
 /// A loop's queue.
@@ -96,7 +70,8 @@ impl Inbox {
         Ok(was_empty)
     }
 
-    fn arrived(&self, mark: &Arc<Mark>, datagram: Bytes) -> bool {
+    /// Adds a datagram; returns whether the loop is to be woken.
+    pub(super) fn arrived(&self, mark: &Arc<Mark>, datagram: Bytes) -> bool {
         let mut waiting = self.waiting();
         if waiting.is_closed {
             return false;
@@ -106,12 +81,13 @@ impl Inbox {
         waiting.datagrams.push_back((mark.clone(), datagram));
         while waiting.datagrams.len() > MAX_WAITING || waiting.bytes > MAX_WAITING_BYTES {
             let Some((oldest, _)) = waiting.pop() else { break };
-            oldest.overflown.fetch_add(1, Relaxed);
+            oldest.overflows();
         }
         was_empty
     }
 
-    fn ended(&self, mark: &Mark, why: FlowEnded) -> bool {
+    /// Adds the end of a flow; returns whether the loop is to be woken.
+    pub(super) fn ended(&self, mark: &Mark, why: FlowEnded) -> bool {
         let mut waiting = self.waiting();
         if waiting.is_closed {
             return false;
@@ -158,35 +134,5 @@ impl Waiting {
         self.bytes -= datagram.len();
         self.left += 1;
         Some((mark, datagram))
-    }
-}
-
-/// Takes what a tunnel brings for one flow to its loop.
-pub(super) struct Sink {
-    mark: Arc<Mark>,
-    control: Arc<ControlQueue>,
-}
-
-impl Sink {
-    pub(super) fn new(mark: Arc<Mark>, control: Arc<ControlQueue>) -> Sink {
-        Sink { mark, control }
-    }
-}
-
-impl FlowSink for Sink {
-    fn arrived(&self, datagram: Bytes) {
-        if !self.mark.is_over.load(Relaxed) && self.control.inbox.arrived(&self.mark, datagram) {
-            self.control.wake_loop();
-        }
-    }
-
-    fn dropped(&self, count: u64) {
-        self.mark.dropped.fetch_add(count, Relaxed);
-    }
-
-    fn ended(&self, why: FlowEnded) {
-        if !self.mark.is_over.swap(true, Relaxed) && self.control.inbox.ended(&self.mark, why) {
-            self.control.wake_loop();
-        }
     }
 }

@@ -1,13 +1,11 @@
 //! A listener as its loop uses it.
 
-use std::fmt;
-use std::net::SocketAddr;
-use std::os::fd::OwnedFd;
 use std::sync::Arc;
 use std::sync::atomic::AtomicUsize;
 use std::time::Instant;
 
 use super::context::UdpRouteRuntime;
+use super::door::Door;
 use super::drop_log::{Lost, TurnedAway};
 use super::flow_table::{ClientKey, GroupId};
 
@@ -31,14 +29,6 @@ pub(super) struct LoopListener {
     /// When to receive again after an error, and whether that error was logged.
     pub(super) paused: Option<Instant>,
     pub(super) is_failing: bool,
-}
-
-/// Where clients come from.
-pub(super) enum Door {
-    /// A bound socket, and its address.
-    Socket(Arc<OwnedFd>, SocketAddr),
-    /// The other ends of tunnels; so many of their clients are known.
-    Tunnels(usize),
 }
 
 pub(super) struct Held {
@@ -78,25 +68,5 @@ impl LoopListener {
         }
         self.held.push(Held { client, bytes: bytes.into(), segment, came: now });
         true
-    }
-}
-
-impl Door {
-    /// The socket, if it has one.
-    pub(super) fn socket(&self) -> Option<&Arc<OwnedFd>> {
-        match self {
-            Door::Socket(socket, _) => Some(socket),
-            Door::Tunnels(_) => None,
-        }
-    }
-}
-
-/// The address, or that there is none.
-impl fmt::Display for Door {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Door::Socket(_, address) => address.fmt(f),
-            Door::Tunnels(_) => f.write_str("its tunnels"),
-        }
     }
 }

@@ -7,13 +7,10 @@ use std::time::Instant;
 
 use super::choice::{Chosen, choose};
 use super::context::UdpRouteRuntime;
-use super::control::Command;
-use super::datagram::Piece;
 use super::drop_log::Loss;
 use super::flow::{self, Flow};
-use super::flow_table::{Account, ClientKey, FlowId, Room};
+use super::flow_table::{Account, ClientKey, FlowId, GroupId, Room};
 use super::hops;
-use super::listener::LoopListener;
 use super::loop_state::EventLoop;
 use super::path::Path;
 use super::target::Goal;
@@ -40,6 +37,17 @@ pub(super) struct Caller {
     pub(super) client: Client,
     /// How it came, if by a tunnel.
     pub(super) through: Option<Through>,
+}
+
+/// A client that gets a flow.
+struct Admitted {
+    client: ClientKey,
+    caller: Caller,
+    runtime: Arc<UdpRouteRuntime>,
+    /// Through how many forwards its flow goes.
+    hops: u8,
+    /// When its first datagram arrived.
+    came: Instant,
 }
 
 impl Caller {
@@ -69,7 +77,7 @@ impl EventLoop {
             return self.turn_away(client, &caller, &runtime, End::Denied(denial), now);
         }
         let mut tried = Tried::default();
-        let (mut place, mut goal) = match choose(&runtime, caller.client, came, now, &mut tried) {
+        let (place, goal) = match choose(&runtime, caller.client, came, now, &mut tried) {
             Chosen::At(place, goal) => (place, goal),
             Chosen::LookUp(place) => {
                 self.look_up(&runtime, place);
@@ -92,37 +100,53 @@ impl EventLoop {
             Ok(permit) => permit,
             Err(limit) => return self.turn_away(client, &caller, &runtime, End::Limited(limit), now),
         };
-        match self.flows.room(group) {
-            Room::Free => {}
-            Room::InPlaceOf(oldest) => self.evict(oldest, client.listener, now),
-            Room::None => return NewFlow::Refused(Loss::FlowsFull, End::Limited(Limit::Connections)),
-        }
-        if !self.take_slot(client.listener, now) {
+        if !self.make_room(group, client.listener, now) {
             return NewFlow::Refused(Loss::FlowsFull, End::Limited(Limit::Connections));
         }
-        let entry = self.entry(&runtime, &caller, now);
+        let new = Admitted { client, caller, runtime, hops, came };
+        self.reach(new, (place, goal), tried, permit, now)
+    }
+
+    /// Makes room for one more flow of the route and of the process, if need be in place of another.
+    fn make_room(&mut self, group: GroupId, listener: u32, now: Instant) -> bool {
+        match self.flows.room(group) {
+            Room::Free => {}
+            Room::InPlaceOf(oldest) => self.evict(oldest, listener, now),
+            Room::None => return false,
+        }
+        self.take_slot(listener, now)
+    }
+
+    /// Opens the way to the chosen target; the next is tried if that fails.
+    fn reach(
+        &mut self,
+        new: Admitted,
+        (mut place, mut goal): (usize, Goal),
+        mut tried: Tried,
+        permit: Option<Permit>,
+        now: Instant,
+    ) -> NewFlow {
+        let entry = self.entry(&new.runtime, &new.caller, now);
         loop {
             entry.aim(place);
-            let cause = match self.dial((place, goal), &runtime, (&client, &entry), (came, now)) {
-                Ok(path) => {
-                    return self.admit(client, runtime, (place, goal), (path, hops), (entry, permit), now);
-                }
+            let dialled = self.dial((place, goal), &new.runtime, (&new.client, &entry), (new.came, now));
+            let cause = match dialled {
+                Ok(path) => return self.begin(new, (place, goal), path, (entry, permit), now),
                 Err(cause) => cause,
             };
+            let target = new.runtime.pool.at(place);
             match goal {
-                Goal::At(address) => {
-                    runtime.pool.at(place).note_refused(address, cause, &self.shared.beside);
-                }
-                Goal::There => runtime.pool.at(place).note_refused_there(cause),
+                Goal::At(address) => target.note_refused(address, cause, &self.shared.beside),
+                Goal::There => target.note_refused_there(cause),
             }
             tried.add(place);
             // A tunnel may be busy whose neighbour is not.
             let may_others = cause.blames_target() || cause == Cause::TunnelBusy;
-            match choose(&runtime, caller.client, came, now, &mut tried) {
+            match choose(&new.runtime, new.caller.client, new.came, now, &mut tried) {
                 Chosen::At(next, its) if may_others => (place, goal) = (next, its),
                 _ => {
                     self.shared.slots.add_permits(1);
-                    return refuse(entry, printed(&runtime, place, goal), (cause, None));
+                    return refuse(entry, printed(&new.runtime, place, goal), (cause, None));
                 }
             }
         }
@@ -174,20 +198,18 @@ impl EventLoop {
         }
     }
 
-    fn admit(
+    /// Begins the flow of a client whose way to the target is open.
+    fn begin(
         &mut self,
-        client: ClientKey,
-        runtime: Arc<UdpRouteRuntime>,
+        new: Admitted,
         (place, goal): (usize, Goal),
-        (path, hops): (Path, u8),
+        path: Path,
         (entry, permit): (Entry, Option<Permit>),
         now: Instant,
     ) -> NewFlow {
+        let Admitted { client, runtime, hops, .. } = new;
         let limits = runtime.limits();
         let policer = Policer::new(limits.bandwidth_per_connection, runtime.bandwidth.clone(), now);
-        let Some(listener) = self.listeners.get(&client.listener) else {
-            return NewFlow::Refused(Loss::Closed, End::Drained);
-        };
         let target = runtime.pool.at(place).clone();
         let entered = match (&path, goal) {
             (Path::Socket(socket), Goal::At(to)) => {
@@ -195,6 +217,9 @@ impl EventLoop {
             }
             _ => None,
         };
+        if let Some(limit) = permit.as_ref().and_then(Permit::over) {
+            entry.dry_run(limit);
+        }
         let flow = Flow {
             entry,
             account: Account::new(goal.address(), limits),
@@ -209,10 +234,19 @@ impl EventLoop {
             permit,
             way: None,
         };
-        if let Some(limit) = flow.permit.as_ref().and_then(Permit::over) {
-            flow.entry.dry_run(limit);
-        }
         let ends = now + limits.age.map_or(limits.idle, |age| age.min(limits.idle));
+        self.next_end = Some(self.next_end.map_or(ends, |next| next.min(ends)));
+        self.add(client, flow, now)
+    }
+
+    /// Adds a flow to the table, and listens for what comes back and for orders.
+    fn add(&mut self, client: ClientKey, flow: Flow, now: Instant) -> NewFlow {
+        let Some(listener) = self.listeners.get(&client.listener) else {
+            flow.target.leave();
+            flow.end(End::Internal, now);
+            self.shared.slots.add_permits(1);
+            return NewFlow::Refused(Loss::Closed, End::Internal);
+        };
         let group = listener.group;
         listener.flows.fetch_add(1, Relaxed);
         let id = self.flows.insert(client, group, flow, now);
@@ -235,62 +269,9 @@ impl EventLoop {
         if flow.entry.live().listen(&self.control.clone().into()).is_some() {
             self.control.wake_by_ref();
         }
-        self.next_end = Some(self.next_end.map_or(ends, |next| next.min(ends)));
         NewFlow::Flow(id)
     }
 
-    /// Keeps a datagram until its target's name is resolved.
-    pub(super) fn hold(&mut self, client: ClientKey, piece: Piece<'_>, now: Instant) {
-        let Some(listener) = self.listeners.get_mut(&client.listener) else { return };
-        if !listener.hold(client, piece.bytes, piece.segment, now) {
-            self.lose(client.listener, Loss::NotHeld, piece.count());
-        }
-    }
-
-    fn look_up(&self, runtime: &UdpRouteRuntime, place: usize) {
-        let control = self.control.clone();
-        let patience = runtime.route.dial.connect_timeout;
-        runtime
-            .pool
-            .at(place)
-            .look_up(patience, &self.shared.beside, move || control.send(Command::Resolved));
-    }
-
-    /// Passes on what was held for a name that is now resolved; datagrams whose name has no address end as
-    /// `no_address`.
-    pub(super) fn release_held(&mut self, now: Instant) {
-        let waits = |listener: &LoopListener| !listener.held.is_empty();
-        let ready: Vec<u32> = self
-            .listeners
-            .iter()
-            .filter(|(_, listener)| waits(listener))
-            .map(|(number, _)| *number)
-            .collect();
-        for number in ready {
-            let Some(listener) = self.listeners.get_mut(&number) else { continue };
-            for held in std::mem::take(&mut listener.held) {
-                let piece = Piece { bytes: &held.bytes, segment: held.segment };
-                let known = self.flows.find(&held.client);
-                let opened = known.map_or_else(|| self.open(held.client, held.came, now), NewFlow::Flow);
-                match opened {
-                    NewFlow::Flow(id)
-                        if self.flows.get(id).is_some_and(|flow| flow.account.ends_by_requests()) =>
-                    {
-                        self.carry_counted(held.client, std::iter::once((piece, false)), now);
-                    }
-                    NewFlow::Flow(id) => {
-                        let piece = self.flows.get_mut(id).and_then(|flow| flow.pass_up(piece, now));
-                        piece.into_iter().for_each(|piece| self.send_up(held.client, id, &[piece], now));
-                    }
-                    NewFlow::Later => self.hold(held.client, piece, held.came),
-                    NewFlow::Refused(why, end) => self.turn_down(held.client, (why, end), piece.count()),
-                }
-            }
-        }
-    }
-}
-
-impl EventLoop {
     fn entry(&self, runtime: &UdpRouteRuntime, caller: &Caller, now: Instant) -> Entry {
         let (name, targets) = (runtime.name.clone(), runtime.pool.names().clone());
         let through = caller.through.clone().map(Box::new);

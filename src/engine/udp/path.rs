@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 
-use super::inbox::Mark;
+use super::mark::Mark;
 use crate::outcome::{Cause, End, Side, Way};
 use crate::relay::{end_of, reason_of};
 use crate::transport::tunnel::flows::{FlowCarrier, FlowEnded, FlowNumber};

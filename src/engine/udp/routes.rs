@@ -1,14 +1,15 @@
-//! The declared UDP routes, and the loop that each belongs to: clients of tunnels are carried along them, whether or not
-//! they listen here.
+//! Clients of tunnels are carried along the declared UDP routes, whether or not these listen here.
 
-use std::collections::HashMap;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 
 use super::Udp;
 use super::context::UdpRouteRuntime;
 use super::control::Command;
-use super::inbox::{Mark, NotTaken, Sink};
+use super::declared::{FlowRefused, Known};
+use super::inbox::NotTaken;
+use super::mark::Mark;
 use super::path::TunnelFlow;
+use super::sink::Sink;
 use super::visitor::{Newcomer, Visitor};
 use crate::engine::api::Wanted;
 use crate::ledger::Through;
@@ -16,40 +17,6 @@ use crate::outcome::Cause;
 use crate::plan::RouteId;
 use crate::transport::Visitor as Described;
 use crate::transport::tunnel::flows::{FlowSink, IncomingFlow};
-
-/// Each route by its id.
-#[derive(Default)]
-pub(super) struct Declared(Mutex<HashMap<RouteId, Known>>);
-
-struct Known {
-    /// The loop that it belongs to.
-    home: usize,
-    /// The route, once it is declared.
-    by: Option<Wanted>,
-    /// Made for the first client of a tunnel.
-    runtime: Option<Arc<UdpRouteRuntime>>,
-}
-
-/// Why the flow of a client in a tunnel is not carried.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(in crate::engine) enum FlowRefused {
-    NoRoute,
-    Full,
-    Stopped,
-}
-
-impl Declared {
-    fn routes(&self) -> MutexGuard<'_, HashMap<RouteId, Known>> {
-        // A panic cannot leave it half-changed.
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    /// The loop of a route: all of its clients belong to one, so that they share one table of flows. `n` if it has none yet.
-    pub(super) fn home(&self, id: &RouteId, n: usize) -> usize {
-        let known = || Known { home: n, by: None, runtime: None };
-        self.routes().entry(id.clone()).or_insert_with(known).home
-    }
-}
 
 impl Udp {
     /// From now on these are the declared routes.

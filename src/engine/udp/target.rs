@@ -12,7 +12,6 @@ use std::time::{Duration, Instant};
 use tokio::runtime::Handle;
 
 use super::by_tunnel::ByTunnel;
-use super::watch::{drops, log_down, watch_drops, watch_until_back};
 use crate::balance::Fitness;
 use crate::engine::names::Name;
 use crate::engine::targets::pool::Member;
@@ -256,7 +255,7 @@ impl UdpTarget {
             names.is_refused = true;
         }
         if self.set_down(cause, address.ip().to_canonical().is_loopback()) {
-            beside.spawn(watch_until_back(Arc::downgrade(self), address));
+            self.look_for(address, beside);
         }
     }
 
@@ -270,7 +269,7 @@ impl UdpTarget {
         let now = Instant::now();
         *down = Some(Down { cause, since: now, refusals: 1, is_here, tried: now });
         self.is_down.store(true, Relaxed);
-        log_down(&self.to, cause);
+        self.log_down(cause);
         true
     }
 
@@ -304,8 +303,7 @@ impl UdpTarget {
         let Goal::At(address) = goal else { return 0 };
         // Read before the flow's first datagram, or the loss of that first burst would be missed.
         if !self.is_watched.swap(true, Relaxed) {
-            let seen = drops(address);
-            beside.spawn(watch_drops(Arc::downgrade(self), address, seen));
+            self.look_at_drops(address, beside);
         }
         self.dropped()
     }

@@ -2,10 +2,11 @@
 //! is sent.
 
 use std::net::SocketAddr;
-use std::sync::Weak;
 use std::sync::atomic::Ordering::Relaxed;
+use std::sync::{Arc, Weak};
 use std::time::{Duration, Instant};
 
+use tokio::runtime::Handle;
 use tokio::time::sleep;
 
 use super::target::UdpTarget;
@@ -22,8 +23,25 @@ const LOOK_AT_DROPS: Duration = Duration::from_secs(1);
 /// The interval between two log lines about a target that is too slow.
 const REMIND: Duration = Duration::from_secs(10);
 
+impl UdpTarget {
+    /// Says that it is down.
+    pub(super) fn log_down(&self, cause: Cause) {
+        log_down(&self.to, cause);
+    }
+
+    /// Watches until it is up again, beside the loops.
+    pub(super) fn look_for(self: &Arc<Self>, address: SocketAddr, beside: &Handle) {
+        beside.spawn(watch_until_back(Arc::downgrade(self), address));
+    }
+
+    /// Watches what its own socket drops from now on, while flows live.
+    pub(super) fn look_at_drops(self: &Arc<Self>, address: SocketAddr, beside: &Handle) {
+        beside.spawn(watch_drops(Arc::downgrade(self), address, drops(address)));
+    }
+}
+
 /// Watches until the target is up again or no route sends to it any more.
-pub(super) async fn watch_until_back(target: Weak<UdpTarget>, address: SocketAddr) {
+async fn watch_until_back(target: Weak<UdpTarget>, address: SocketAddr) {
     loop {
         sleep(LOOK).await;
         let Some(target) = target.upgrade() else { return };
@@ -38,7 +56,7 @@ pub(super) async fn watch_until_back(target: Weak<UdpTarget>, address: SocketAdd
 }
 
 /// Watches, while flows live, whether the target's receive buffer drops what they send. One read a second.
-pub(super) async fn watch_drops(target: Weak<UdpTarget>, address: SocketAddr, mut seen: Option<(u32, u32)>) {
+async fn watch_drops(target: Weak<UdpTarget>, address: SocketAddr, mut seen: Option<(u32, u32)>) {
     let mut logged: Option<Instant> = None;
     let mut unlogged = 0;
     loop {
@@ -64,7 +82,7 @@ pub(super) async fn watch_drops(target: Weak<UdpTarget>, address: SocketAddr, mu
 }
 
 /// On this machine a refusal is ICMP's "port unreachable", which the kernel sends where no socket receives.
-pub(super) fn log_down(name: &Destination, cause: Cause) {
+fn log_down(name: &Destination, cause: Cause) {
     let text = format!("target {name}/udp DOWN {cause}: {}", cause.remedy());
     match cause {
         Cause::Refused => {
@@ -87,7 +105,7 @@ fn log_drops(name: &Destination, datagrams: u64) {
 }
 
 /// The target's socket and its drop count; `None` if it is not on this machine or not visible.
-pub(super) fn drops(address: SocketAddr) -> Option<(u32, u32)> {
+fn drops(address: SocketAddr) -> Option<(u32, u32)> {
     let receiver = probe::sockets::udp::buffer(address).ok()??;
     Some((receiver.inode, receiver.dropped))
 }

@@ -29,14 +29,19 @@ impl Spec {
     }
 
     /// Reads a route of `-L`, or a bare one, that listens here, and whose target is dialled from the other end of the tunnel:
-    /// an address, or the name of a route there, as `5432:db`.
+    /// an address, or the name of a route there, as `5432:db`, or `53:names/udp`.
     ///
     /// # Errors
     /// As for any route, and for a range of targets.
     pub fn dialling_in(tunnel: &TunnelName, text: &str) -> Result<Spec, Misread> {
-        if let Some((listen, service)) = to_service(text) {
+        let (route, protocol) = match text.rsplit_once('/') {
+            Some((route, "udp")) => (route, Protocol::Udp),
+            Some((route, "tcp")) => (route, Protocol::Tcp),
+            _ => (text, Protocol::Tcp),
+        };
+        if let Some((listen, service)) = to_service(route) {
             let target = format!("tunnel:{tunnel}/{service}").parse()?;
-            return Ok(Spec { listen, target, protocol: Protocol::Tcp });
+            return Ok(Spec { listen, target, protocol });
         }
         let spec: Spec = text.parse()?;
         if let TargetAddress::There(there) = spec.target.first() {
@@ -92,6 +97,10 @@ mod tests {
             ("5432:db", "127.0.0.1:5432 -> tunnel:vps/db"),
             ("0.0.0.0:5432:db", "0.0.0.0:5432 -> tunnel:vps/db"),
             ("[::1]:5432:db-2", "[::1]:5432 -> tunnel:vps/db-2"),
+            ("5353:names/udp", "127.0.0.1:5353 -> tunnel:vps/names udp"),
+            ("5353:10.0.0.1:53/udp", "127.0.0.1:5353 -> tunnel:vps/10.0.0.1:53 udp"),
+            ("5432:db/tcp", "127.0.0.1:5432 -> tunnel:vps/db"),
+            ("5432:udp", "127.0.0.1:5432 -> tunnel:vps/udp"),
             ("8080:/run/x.sock", "127.0.0.1:8080 -> tunnel:vps/unix:/run/x.sock"),
             ("/run/y.sock:db.internal:5432", "unix:/run/y.sock -> tunnel:vps/db.internal:5432"),
         ] {

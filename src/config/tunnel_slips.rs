@@ -14,7 +14,7 @@ pub(super) fn instead(pattern: &str, key: &str, is_table: bool) -> Option<(Strin
     }
     let help = match key {
         "datagrams" | "max_flows" | "flows" | "udp" | "quic" => {
-            "a tunnel carries connections alone: leave this out"
+            "a tunnel carries datagrams without it: leave this out, and write protocol = \"udp\" in the route"
         }
         _ => return None,
     };

@@ -2,7 +2,7 @@ use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 
-use crate::address::TunnelName;
+use crate::address::{Protocol, TunnelName};
 use crate::plan::{CommandTunnels, Plan, Source, Sources, load};
 
 /// The secret key and the public key of the first test of RFC 8032, section 7.1.
@@ -118,9 +118,25 @@ fn bare_routes_and_those_of_l_listen_here_and_are_dialled_from_the_other_end() {
 }
 
 #[test]
+fn routes_of_datagrams_go_through_a_tunnel_as_others_do() {
+    let line = "-R 0.0.0.0:27015:27015/udp 5353:10.0.0.1:53/udp 5354:names/udp --tunnel vps#HOME";
+    let plan = plan(line).unwrap();
+
+    assert_eq!(
+        routes(&plan),
+        [
+            "5353: 127.0.0.1:5353 -> tunnel:vps/10.0.0.1:53",
+            "5354: 127.0.0.1:5354 -> tunnel:vps/names",
+            "vps-27015: tunnel:vps/0.0.0.0:27015 -> 127.0.0.1:27015",
+        ]
+    );
+    assert!(plan.routes.values().all(|route| route.carries.protocol() == Protocol::Udp));
+}
+
+#[test]
 fn a_server_needs_no_file_and_permits_what_is_written() {
     let plan = plan(
-        "--tunnel-listen 0.0.0.0:4433 --tunnel home=HOME --may-listen 0.0.0.0:8080 --may-listen 9000-9010 --may-dial 10.0.0.0/8:5432",
+        "--tunnel-listen 0.0.0.0:4433 --tunnel home=HOME --may-listen 0.0.0.0:8080 --may-listen 9000-9010/udp --may-dial 10.0.0.0/8:5432",
     )
     .unwrap();
 
@@ -192,10 +208,6 @@ fn the_other_end_of_a_route_is_named_and_named_once() {
             "8080:tunnel:vps/web --tunnel vps#HOME",
             "argument \"8080:tunnel:vps/web\" names its tunnel, and goes through vps as well\n",
         ),
-        (
-            "-R 8080:3000/udp --tunnel vps#HOME",
-            "argument \"8080:3000/udp\": not in this version: datagrams through a tunnel\n = help: leave /udp out\n",
-        ),
         ("-R 8080:3000 --tunnel vps#OWN", "argument \"vps#OWN\": this is this machine's own key\n"),
         (
             "--tunnel vps#HOME",
@@ -240,10 +252,6 @@ fn what_a_server_permits_and_to_whom_is_asked_for() {
         (
             "--tunnel-listen 0.0.0.0 --tunnel home=HOME --may-listen 8080",
             "argument \"0.0.0.0\" has no port\n",
-        ),
-        (
-            "--tunnel-listen 4433 --tunnel home=HOME --may-listen 8080/udp",
-            "argument \"8080/udp\": not in this version: datagrams through a tunnel\n",
         ),
         (
             "--tunnel-listen 4433 --tunnel home=HOME --may-listen db:80",

@@ -49,26 +49,28 @@ fn dials(draft: &Draft) -> impl Iterator<Item = &WrittenTarget> {
 
 /// Adds a problem for each part of a route that cannot be in a tunnel.
 pub(super) fn check(draft: &Draft, problems: &mut Vec<Problem>) {
+    names(draft, problems);
+    itself(draft, problems);
     if draft.protocol == Protocol::Udp {
         datagrams(draft, problems);
         return;
     }
-    names(draft, problems);
-    itself(draft, problems);
 }
 
+/// Unix sockets carry connections only, at the other end as well.
 fn datagrams(draft: &Draft, problems: &mut Vec<Problem>) {
-    let listens = listens(draft).map(|(_, place)| (draft.key("listen"), place));
-    let dials = dials(draft).map(|it| (it.path.clone(), &it.address.place));
+    let is_unix =
+        |there: &ListenThere| matches!(there.at.as_ref().map(|at| at.first()), Some(ListenAddress::Unix(_)));
+    let listens = listens(draft).filter(|(there, _)| is_unix(there));
+    let listens = listens.map(|(_, place)| (draft.key("listen"), place));
+    let dials_unix = |it: &&WrittenTarget| {
+        let there = it.address.value.first().there();
+        matches!(there.map(|there| &there.to), Some(There::Address(to)) if to.unix().is_some())
+    };
+    let dials = dials(draft).filter(dials_unix).map(|it| (it.path.clone(), &it.address.place));
     for (key, place) in listens.chain(dials) {
-        let message = "not in this version: datagrams through a tunnel";
-        let help = match place {
-            Place::Argument(_) => "leave /udp out",
-            Place::Text(_) | Place::File => {
-                "write protocol = \"tcp\", or an address of this machine or its network"
-            }
-        };
-        problems.push(Problem::new(place.clone(), key, message).help(help));
+        let problem = Problem::new(place.clone(), key, "a Unix socket carries no datagrams there");
+        problems.push(problem.help("write protocol = \"tcp\", or a host and a port"));
     }
 }
 

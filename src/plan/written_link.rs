@@ -4,7 +4,7 @@ use std::collections::{BTreeSet, HashMap};
 use std::path::{Path, PathBuf};
 
 use crate::acl::Listed;
-use crate::address::{ListenAddress, Protocol, Run, TargetAddress};
+use crate::address::{ListenAddress, Run, TargetAddress};
 use crate::config::{
     KeyText, Place, Problem, Settings, Texts, Written, WrittenLink, WrittenTunnel, WrittenTunnelOf,
     others_may_write, others_may_write_in,
@@ -187,10 +187,6 @@ pub(super) fn check_permits(path: &str, written: &WrittenLink, problems: &mut Ve
     for (key, list) in [("may_listen", &written.may_listen), ("may_dial", &written.may_dial)] {
         for Written { value: may, place } in list.iter().flatten() {
             let (message, help) = match may {
-                _ if may.protocol() == Protocol::Udp => (
-                    "not in this version: datagrams through a tunnel".to_owned(),
-                    "leave it out; connections are permitted without /udp",
-                ),
                 _ if key == "may_listen" && may.is_name() => (
                     format!("{may} is a name, and listening needs an IP address"),
                     "write an address of this machine, as \"127.0.0.1:8080\"",

@@ -83,7 +83,8 @@ impl Of<'_> {
                 vec![
                     Line::Good(format!("listening route={name} at={tunnel} address={address}")),
                     Line::Good(format!(
-                        "Forwarding tunnel:{tunnel}/{address} -> {} (route {name})",
+                        "Forwarding tunnel:{tunnel}/{address}{} -> {} (route {name})",
+                        offer.behind(),
                         offer.targets
                     )),
                 ]
@@ -184,6 +185,29 @@ mod tests {
         assert_eq!(first, lines(20417));
         assert_eq!(same, []);
         assert_eq!(other, lines(20418));
+    }
+
+    #[test]
+    fn a_route_of_datagrams_is_told_as_one() {
+        let id = RouteId { source: Source::file(), name: RouteName("game".into()) };
+        let listen = vec!["0.0.0.0:27015".to_owned()];
+        let offer = Offer { id, targets: "127.0.0.1:27015".into(), protocol: Protocol::Udp, listen };
+        let offers = Offers { routes: [("game".to_owned(), offer)].into() };
+        let (mut fates, vps) = (Fates::default(), "vps".parse().unwrap());
+        let mut told = |fate: Fate| {
+            let lines = fates.news(&vps, None, &offers, vec![is("game", Some("0.0.0.0:27015"), fate)]);
+            let last = lines.into_iter().next_back();
+            last.map(|line| match line {
+                Line::Good(text) | Line::Bad(text) => text,
+            })
+        };
+
+        let refused = told(Fate::Refused { code: RefusedCode::NotPermitted }).unwrap();
+        let listens = told(Fate::Listening { address: "0.0.0.0:27015".into() }).unwrap();
+
+        assert!(refused.ends_with("[tunnels.NAME] needs: may_listen = [\"0.0.0.0:27015/udp\"]"), "{refused}");
+        let forwarding = "Forwarding tunnel:vps/0.0.0.0:27015/udp -> 127.0.0.1:27015 (route game)";
+        assert_eq!(listens, forwarding);
     }
 
     #[test]

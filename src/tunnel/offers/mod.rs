@@ -27,6 +27,16 @@ pub(crate) struct Offer {
     listen: Vec<String>,
 }
 
+impl Offer {
+    /// What stands behind its addresses where a protocol is to be told.
+    pub(super) fn behind(&self) -> &'static str {
+        match self.protocol {
+            Protocol::Tcp => "",
+            Protocol::Udp => "/udp",
+        }
+    }
+}
+
 impl Offers {
     /// The routes of a plan that listen in this tunnel.
     pub(crate) fn of(plan: &Plan, tunnel: &TunnelName) -> Offers {
@@ -67,9 +77,13 @@ impl Offers {
         self.routes.iter().map(wanted).collect()
     }
 
-    /// Every address that is asked for there.
-    pub(crate) fn addresses(&self) -> impl Iterator<Item = &str> {
-        self.routes.values().flat_map(|offer| &offer.listen).map(String::as_str)
+    /// Every address that is asked for there, as a permission has it: `/udp` behind one for datagrams.
+    pub(crate) fn addresses(&self) -> impl Iterator<Item = String> {
+        let of = |offer: &'_ Offer| {
+            let behind = offer.behind();
+            offer.listen.iter().map(move |address| format!("{address}{behind}")).collect::<Vec<_>>()
+        };
+        self.routes.values().flat_map(of)
     }
 }
 

@@ -9,14 +9,9 @@ pub(super) fn instead(pattern: &str, key: &str, is_table: bool) -> Option<(Strin
         let help = format!("write [tunnels.{}]", bare_or_quoted(key));
         return Some(("a tunnel stands under tunnels; [tunnel] is this machine's own end".to_owned(), help));
     }
-    if !matches!(pattern, "tunnel" | "tunnels.NAME") {
-        return None;
+    if pattern == "tunnels.NAME" && key == "datagrams" {
+        let help = "write it in [tunnel]".to_owned();
+        return Some(("what carries datagrams is the same for every tunnel".to_owned(), help));
     }
-    let help = match key {
-        "datagrams" | "max_flows" | "flows" | "udp" | "quic" => {
-            "a tunnel carries datagrams without it: leave this out, and write protocol = \"udp\" in the route"
-        }
-        _ => return None,
-    };
-    Some((format!("not in this version: {key}"), help.to_owned()))
+    None
 }

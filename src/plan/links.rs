@@ -22,6 +22,7 @@ const PING: Duration = Duration::from_secs(10);
 const POOL: usize = 2;
 const MAX_CONNECTIONS: usize = 10_000;
 const MAX_LISTENERS: usize = 64;
+const MAX_FLOWS: usize = 4096;
 
 /// How long a visitor of a route that another end asked for waits for a target that is down: the tunnel may be about to
 /// come back.
@@ -49,7 +50,9 @@ pub(super) fn tunnels(
     let accept_proxy = own.accept_proxy.as_deref().map(senders).unwrap_or_default();
     let private_key = own_key.filter(|_| !listen.is_empty());
     let loopback = Congestion::chosen(&CongestionChoice::Auto, desk.host);
-    (Tunnels { listen, private_key, accept_proxy, loopback, links }, keys.files().collect())
+    let datagrams = pick(&own.datagrams, &None).unwrap_or_default();
+    let tunnels = Tunnels { listen, private_key, accept_proxy, loopback, datagrams, links };
+    (tunnels, keys.files().collect())
 }
 
 /// The key of `[tunnel]`, where anything needs it: a listener, or a tunnel that connects and has none of its own.
@@ -106,6 +109,7 @@ fn link(
         trust_client: pick(&written.trust_client, &None).unwrap_or(true),
         max_connections: count(&written.max_connections, MAX_CONNECTIONS),
         max_listeners: count(&written.max_listeners, MAX_LISTENERS),
+        max_flows: count(&written.max_flows, MAX_FLOWS),
         ping: written.ping.as_ref().map_or(PING, |ping| ping.value.0),
         pool: count(&written.pool, POOL),
         // Without a host's default to replace, only a name is left.

@@ -46,8 +46,8 @@ fn a_public_server_and_a_machine_behind_it_are_planned() {
     assert_eq!((home.connect.len(), home.public_keys.len(), home.may_listen.entries().len()), (0, 1, 2));
     assert!(home.may_dial.is_empty() && home.trust_client);
     assert_eq!(
-        (home.ping.as_secs(), home.pool, home.max_connections, home.max_listeners),
-        (5, 2, 10_000, 64)
+        (home.ping.as_secs(), home.pool, home.max_connections, home.max_listeners, home.max_flows),
+        (5, 2, 10_000, 64, 4096)
     );
     assert!(home.templates.tcp.is_guarded());
     assert_eq!(home.templates.tcp.entry.most, Some(500));

@@ -13,6 +13,7 @@ use crate::proxy_protocol::Senders;
 use crate::transport::Congestion;
 use crate::transport::proxied::ProxyChoice;
 use crate::transport::tunnel::identity::{PrivateKey, PublicKey};
+use crate::transport::tunnel::line::FlowsBy;
 use crate::transport::tunnel::pairing::Invite;
 
 /// Every tunnel of a plan.
@@ -26,6 +27,8 @@ pub struct Tunnels {
     pub accept_proxy: Senders,
     /// The congestion control of connections that come on loopback.
     pub loopback: Congestion,
+    /// What carries datagrams, `[tunnel] datagrams`: QUIC where it passes, or TLS alone.
+    pub datagrams: FlowsBy,
     /// Each `[tunnels.NAME]`.
     pub links: BTreeMap<TunnelName, Arc<Tunnel>>,
 }
@@ -71,6 +74,8 @@ pub struct Tunnel {
     pub max_connections: usize,
     /// The most addresses that it may have us listen on.
     pub max_listeners: usize,
+    /// The most flows of datagrams that each end may have at one time; beyond them the oldest idle one ends.
+    pub max_flows: usize,
     /// How often the control is asked whether it lives. Three questions without an answer are the end.
     pub ping: Duration,
     /// How many idle carriers are kept ready at least.

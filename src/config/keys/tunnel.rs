@@ -7,13 +7,14 @@ use crate::config::decode::FileName;
 use crate::config::key::Given::{InWords, Required, Value};
 use crate::config::key::Range::Between;
 use crate::config::key::{Form, Key, Range, Section};
-use crate::config::kind::{Count, CountTo, Kind, List, ListOrOff, One, OneOrOff, Placed, Time, Truth};
+use crate::config::kind::{Count, CountTo, Kind, List, ListOrOff, One, OneOrOff, Placed, Time, Truth, Word};
 use crate::config::problem::Place;
 use crate::config::public_key::KeyText;
 use crate::config::table::Table;
 use crate::proxy_protocol::Sender;
 use crate::transport::CongestionChoice;
 use crate::transport::proxied::ProxyWord;
+use crate::transport::tunnel::line::FlowsBy;
 use crate::transport::tunnel::pairing::Invite;
 
 /// `[tunnels.NAME]`, none of which is without the key of its other end, or an invite in its place.
@@ -56,6 +57,12 @@ mod own {
             default: InWords("`\"off\"`, nobody"),
             example: r#"["127.0.0.1"]"#,
             aliases: &["proxy_protocol"],
+        }
+        datagrams: Word<FlowsBy> {
+            doc: "what carries datagrams: `\"quic\"`, and TLS connections where it does not pass; `\"tls\"` alone opens no UDP port",
+            takes: "`\"quic\"` or `\"tls\"`",
+            default: Value("quic"),
+            aliases: &["udp", "quic"],
         }
     }
 }
@@ -113,7 +120,7 @@ mod link {
             aliases: &["identity", "identity_file", "secret_key"],
         }
         may_listen: List<May> {
-            doc: "where the other end may have us listen: `0.0.0.0:8080`, `127.0.0.1:9000-9010`; the routes are its own, \
+            doc: "where the other end may have us listen: `0.0.0.0:8080`, `127.0.0.1:9000-9010`, `0.0.0.0:27015/udp`; the routes are its own, \
                   under `defaults`",
             takes: "addresses or networks with ports, Unix sockets",
             default: InWords("nowhere"),
@@ -121,7 +128,7 @@ mod link {
             aliases: &["allow_listen", "permit_listen", "listen", "allow_ports", "ports"],
         }
         may_dial: List<May> {
-            doc: "what the other end may have us dial: `10.0.0.0/8:5432`, `db.internal:5432`; this machine, its link and the \
+            doc: "what the other end may have us dial: `10.0.0.0/8:5432`, `db.internal:5432`, `10.0.0.53:53/udp`; this machine, its link and the \
                   metadata of a cloud only by an entry wholly inside them",
             takes: "addresses or networks with ports, names with a port, Unix sockets",
             default: InWords("nothing"),
@@ -137,6 +144,12 @@ mod link {
             doc: "addresses that the other end may have us listen on",
             default: Value("64"),
             aliases: &["listeners", "max_ports", "max_ports_per_client"],
+        }
+        max_flows: Count {
+            doc: "flows of datagrams that each end may have through the tunnel at one time; beyond them, the one that was idle for \
+                  the longest ends",
+            default: Value("4096"),
+            aliases: &["flows", "udp_max_connections"],
         }
         ping: Time {
             doc: "how often the other end is asked whether it is there; three pings without an answer end the link",

@@ -20,7 +20,9 @@ use super::flows::FlowCarrier;
 use crate::address::There;
 use crate::outcome::Cause;
 pub use lines::Lines;
-pub use numbers::{Count, Dialled, HandshakeFailed, Handshakes, Level, Numbers};
+pub use numbers::{
+    Count, DatagramDropped, Dialled, Direction, FlowsBy, HandshakeFailed, Handshakes, Level, Numbers,
+};
 pub use state::{Fault, LineState};
 use store::{Answer, Store};
 pub use store::{MAX_IDLE, MAX_WAITING};

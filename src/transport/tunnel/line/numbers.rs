@@ -2,6 +2,8 @@
 
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
+use serde::Deserialize;
+
 /// A number that only grows.
 #[derive(Debug, Default)]
 pub struct Count(AtomicU64);
@@ -83,6 +85,81 @@ pub enum HandshakeFailed {
     Other,
 }
 
+/// What carries the datagrams of a tunnel between the two machines.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum FlowsBy {
+    /// The QUIC connection beside the control.
+    #[default]
+    Quic,
+    /// TLS connections.
+    Tls,
+}
+
+/// Which way a datagram goes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Direction {
+    /// To the other end.
+    Sent,
+    /// From the other end.
+    Received,
+}
+
+/// Why a datagram was dropped in a tunnel.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum DatagramDropped {
+    /// Too many waited, and it was the oldest; or nothing carries its flow now.
+    Full,
+    /// It is longer than one may be.
+    TooBig,
+    /// Its flow has ended.
+    Ended,
+    /// Its flow has not begun, and too many of such flows wait, or it has waited for too long.
+    Early,
+}
+
+impl FlowsBy {
+    /// Every one, in the order of the counts.
+    pub const ALL: [FlowsBy; 2] = [FlowsBy::Quic, FlowsBy::Tls];
+
+    /// The word in metrics.
+    pub fn code(self) -> &'static str {
+        match self {
+            FlowsBy::Quic => "quic",
+            FlowsBy::Tls => "tls",
+        }
+    }
+}
+
+impl Direction {
+    /// Every one, in the order of the counts.
+    pub const ALL: [Direction; 2] = [Direction::Sent, Direction::Received];
+
+    /// The word in metrics.
+    pub fn code(self) -> &'static str {
+        match self {
+            Direction::Sent => "sent",
+            Direction::Received => "received",
+        }
+    }
+}
+
+impl DatagramDropped {
+    /// Every one, in the order of the counts.
+    pub const ALL: [DatagramDropped; 4] =
+        [DatagramDropped::Full, DatagramDropped::TooBig, DatagramDropped::Ended, DatagramDropped::Early];
+
+    /// The word in metrics.
+    pub fn code(self) -> &'static str {
+        match self {
+            DatagramDropped::Full => "full",
+            DatagramDropped::TooBig => "too_big",
+            DatagramDropped::Ended => "ended",
+            DatagramDropped::Early => "early",
+        }
+    }
+}
+
 impl Dialled {
     /// Every one, in the order of the counts.
     pub const ALL: [Dialled; 9] = [
@@ -156,6 +233,10 @@ pub struct Numbers {
     pub sent: Count,
     /// Bytes of ended sessions from the other end.
     pub received: Count,
+    /// Flows of datagrams now, whichever end opened them.
+    pub flows: Level,
+    datagrams: [[Count; FlowsBy::ALL.len()]; Direction::ALL.len()],
+    datagrams_dropped: [Count; DatagramDropped::ALL.len()],
     dials: [Count; Dialled::ALL.len()],
     handshakes: Handshakes,
 }
@@ -176,6 +257,16 @@ impl Numbers {
     pub fn moved(&self, sent: u64, received: u64) {
         self.sent.add(sent);
         self.received.add(received);
+    }
+
+    /// The datagrams that went this way, by this.
+    pub fn datagrams(&self, direction: Direction, by: FlowsBy) -> &Count {
+        &self.datagrams[direction as usize][by as usize]
+    }
+
+    /// The datagrams that were dropped here for this reason.
+    pub fn datagrams_dropped(&self, why: DatagramDropped) -> &Count {
+        &self.datagrams_dropped[why as usize]
     }
 
     /// The dials, controls and carriers, with this result.
@@ -208,6 +299,24 @@ mod tests {
         assert_eq!(Dialled::ALL.map(|result| numbers.dials(result).get()), [0, 1, 2, 3, 4, 5, 6, 7, 8]);
         let failed = HandshakeFailed::ALL.map(|why| numbers.handshakes_failed(why).get());
         assert_eq!(failed, [0, 1, 2, 3, 4, 5, 6]);
+    }
+
+    #[test]
+    fn datagrams_are_counted_by_direction_and_by_what_carries_them() {
+        let numbers = Numbers::default();
+
+        for (n, direction) in Direction::ALL.into_iter().enumerate() {
+            for (m, by) in FlowsBy::ALL.into_iter().enumerate() {
+                numbers.datagrams(direction, by).add((10 * n + m) as u64);
+            }
+        }
+        for (n, why) in DatagramDropped::ALL.into_iter().enumerate() {
+            numbers.datagrams_dropped(why).add(n as u64);
+        }
+
+        let all = Direction::ALL.map(|it| FlowsBy::ALL.map(|by| numbers.datagrams(it, by).get()));
+        assert_eq!(all, [[0, 1], [10, 11]]);
+        assert_eq!(DatagramDropped::ALL.map(|why| numbers.datagrams_dropped(why).get()), [0, 1, 2, 3]);
     }
 
     #[test]

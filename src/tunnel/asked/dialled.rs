@@ -6,7 +6,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use crate::address::TargetAddress;
+use crate::address::{Protocol, TargetAddress};
 use crate::transport::tunnel::message::MAX_ROUTES;
 
 /// The names that a tunnel has used, of listeners and of dialled addresses alike: at most [`MAX_ROUTES`], ever.
@@ -31,9 +31,18 @@ impl Names {
 #[derive(Debug, Default)]
 pub(super) struct Dialled(BTreeMap<Arc<str>, To>);
 
+/// The name of the route by which an address is dialled: no listener has it, as it has a colon.
+pub(super) fn name(written: &TargetAddress, protocol: Protocol) -> Arc<str> {
+    match protocol {
+        Protocol::Tcp => written.to_string().into(),
+        Protocol::Udp => format!("{written}/udp").into(),
+    }
+}
+
 #[derive(Debug, PartialEq)]
 struct To {
     written: TargetAddress,
+    protocol: Protocol,
     /// The very addresses that were judged.
     targets: Vec<TargetAddress>,
 }
@@ -44,9 +53,10 @@ impl Dialled {
         &mut self,
         name: &Arc<str>,
         written: TargetAddress,
+        protocol: Protocol,
         targets: Vec<TargetAddress>,
     ) -> bool {
-        let to = To { written, targets };
+        let to = To { written, protocol, targets };
         let is_news = self.0.get(name) != Some(&to);
         if is_news {
             self.0.insert(name.clone(), to);
@@ -57,15 +67,15 @@ impl Dialled {
     /// Forgets those of which an address, as written and as found, is no longer permitted; returns their names.
     pub(super) fn retain(
         &mut self,
-        permits: impl Fn(&TargetAddress, &TargetAddress) -> bool,
+        permits: impl Fn(&TargetAddress, &TargetAddress, Protocol) -> bool,
     ) -> Vec<Arc<str>> {
-        let is_out = |to: &To| !to.targets.iter().all(|target| permits(&to.written, target));
+        let is_out = |to: &To| !to.targets.iter().all(|target| permits(&to.written, target, to.protocol));
         self.0.extract_if(.., |_, to| is_out(to)).map(|(name, _)| name).collect()
     }
 
-    /// Each name with its targets.
-    pub(super) fn iter(&self) -> impl Iterator<Item = (&Arc<str>, &Vec<TargetAddress>)> {
-        self.0.iter().map(|(name, to)| (name, &to.targets))
+    /// Each name with its protocol and its targets.
+    pub(super) fn iter(&self) -> impl Iterator<Item = (&Arc<str>, Protocol, &Vec<TargetAddress>)> {
+        self.0.iter().map(|(name, to)| (name, to.protocol, &to.targets))
     }
 }
 

@@ -31,14 +31,12 @@ pub(crate) async fn route_for(link: &Link, to: &There, protocol: Protocol) -> Re
     let terms = link.terms();
     match to {
         There::Service(name) => terms.offers().route(name, protocol).cloned().ok_or(Cause::TunnelRefused),
-        // Datagrams do not pass through tunnels yet.
-        There::Address(_) if protocol == Protocol::Udp => Err(Cause::TunnelRefused),
         There::Address(address) => {
-            let found = targets(&terms, address, &link.asked.look_ups).await;
+            let found = targets(&terms, address, protocol, &link.asked.look_ups).await;
             if found == Err(Cause::TunnelRefused) {
-                link.asked.refused.tell(&link.name, address, &terms.tunnel.may_dial);
+                link.asked.refused.tell(&link.name, address, protocol, &terms.tunnel.may_dial);
             }
-            link.asked.dial((**address).clone(), found?).await
+            link.asked.dial((**address).clone(), protocol, found?).await
         }
     }
 }
@@ -67,11 +65,12 @@ pub(crate) fn would_reach(link: &Link, to: &There, protocol: Protocol) -> (bool,
 async fn targets(
     terms: &Terms,
     address: &TargetAddress,
+    protocol: Protocol,
     look_ups: &Arc<Semaphore>,
 ) -> Result<Vec<TargetAddress>, Cause> {
     let own = own_addresses();
     let is_own = |ip: IpAddr| own.contains(&ip);
-    if !terms.tunnel.may_dial.may_dial(address, Protocol::Tcp, &is_own) {
+    if !terms.tunnel.may_dial.may_dial(address, protocol, &is_own) {
         return Err(Cause::TunnelRefused);
     }
     let found = match address {
@@ -81,7 +80,7 @@ async fn targets(
             vec![address.clone()]
         }
     };
-    let targets = found.into_iter().filter(|target| permits(terms, address, target, &is_own));
+    let targets = found.into_iter().filter(|target| permits(terms, address, target, protocol, &is_own));
     let targets: Vec<_> = targets.collect();
     if targets.is_empty() { Err(Cause::TunnelRefused) } else { Ok(targets) }
 }
@@ -121,19 +120,19 @@ pub(super) fn permits(
     terms: &Terms,
     written: &TargetAddress,
     target: &TargetAddress,
+    protocol: Protocol,
     is_own: &dyn Fn(IpAddr) -> bool,
 ) -> bool {
     let may_dial = &terms.tunnel.may_dial;
     match (written, target) {
         (TargetAddress::Net(Host::Name(name), _), TargetAddress::Net(Host::Ip(ip), port)) => {
             let at = SocketAddr::new(*ip, *port);
-            may_dial.may_dial_answer(name, at, Protocol::Tcp, is_own)
-                && !terms.plan.tunnels.listens_at(at, is_own)
+            may_dial.may_dial_answer(name, at, protocol, is_own) && !terms.plan.tunnels.listens_at(at, is_own)
         }
         (_, TargetAddress::Net(host, port)) => {
             let is_own_listener = |ip| terms.plan.tunnels.listens_at(SocketAddr::new(ip, *port), is_own);
-            may_dial.may_dial(target, Protocol::Tcp, is_own) && !host.ip().is_some_and(is_own_listener)
+            may_dial.may_dial(target, protocol, is_own) && !host.ip().is_some_and(is_own_listener)
         }
-        (_, target) => may_dial.may_dial(target, Protocol::Tcp, is_own),
+        (_, target) => may_dial.may_dial(target, protocol, is_own),
     }
 }

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use tokio::time::{sleep, sleep_until};
 
-use super::dialled::{Dialled, Names};
+use super::dialled::{self, Dialled, Names};
 use super::judge::own_addresses;
 use super::lines::{self, Reasons};
 use super::spots::Spots;
@@ -122,7 +122,9 @@ impl Keeper {
         let terms = self.link.terms();
         let own = own_addresses();
         let is_own = |ip: IpAddr| own.contains(&ip);
-        let gone = self.dialled.retain(|written, target| forward::permits(&terms, written, target, &is_own));
+        let permits =
+            |written: &_, target: &_, protocol| forward::permits(&terms, written, target, protocol, &is_own);
+        let gone = self.dialled.retain(permits);
         if !gone.is_empty() {
             let id = |name: Arc<str>| RouteId { source: self.source.clone(), name: RouteName(name) }.shown();
             let gone: BTreeSet<Arc<str>> = gone.into_iter().map(id).collect();
@@ -144,9 +146,9 @@ impl Keeper {
 
     async fn obey(&mut self, order: Order) {
         match order {
-            Order::Dial { written, targets, reply } => {
+            Order::Dial { written, protocol, targets, reply } => {
                 // Whoever asked may be gone.
-                let _ = reply.send(self.dial(written, targets).await);
+                let _ = reply.send(self.dial(written, protocol, targets).await);
             }
             Order::Yield { addresses, reply } => {
                 self.yielded = addresses;
@@ -161,16 +163,21 @@ impl Keeper {
         }
     }
 
-    async fn dial(&mut self, written: TargetAddress, targets: Vec<TargetAddress>) -> Result<RouteId, Cause> {
-        let name: Arc<str> = written.to_string().into();
-        // A newer plan may have come since they were found. (No listener has such a name: it has no colon.)
+    async fn dial(
+        &mut self,
+        written: TargetAddress,
+        protocol: Protocol,
+        targets: Vec<TargetAddress>,
+    ) -> Result<RouteId, Cause> {
+        let name = dialled::name(&written, protocol);
+        // A newer plan may have come since they were found.
         let (terms, own) = (self.link.terms(), own_addresses());
         let is_own = |ip: IpAddr| own.contains(&ip);
-        let may = targets.iter().all(|target| forward::permits(&terms, &written, target, &is_own));
+        let may = targets.iter().all(|target| forward::permits(&terms, &written, target, protocol, &is_own));
         if !may || !self.names.may_use(&name) {
             return Err(Cause::TunnelRefused);
         }
-        if self.dialled.note(&name, written, targets) {
+        if self.dialled.note(&name, written, protocol, targets) {
             self.declare().await;
         }
         Ok(RouteId { source: self.source.clone(), name: RouteName(name) })
@@ -249,10 +256,10 @@ impl Keeper {
             // What cannot be bound is told to the other end, and tried again here.
             (name, Route { bind: BindPolicy::Strict, ..route })
         });
-        let dialled = self.dialled.iter().map(|(name, targets)| {
+        let dialled = self.dialled.iter().map(|(name, protocol, targets)| {
             let (name, mut targets) = (RouteName(name.clone()), targets.iter().cloned().map(Target::from));
             let first = targets.next();
-            let of = |first| terms.tunnel.templates.route(name.clone(), Protocol::Tcp, Vec::new(), first);
+            let of = |first| terms.tunnel.templates.route(name.clone(), protocol, Vec::new(), first);
             first.map(of).map(|mut route| {
                 route.targets.extend(targets);
                 (name, route)
@@ -272,8 +279,11 @@ impl Keeper {
         let reasons = std::mem::take(&mut self.reasons);
         if !new.is_empty() {
             let reasons = reasons.explained().await;
-            let may_listen = lines::may_listen(&self.link.terms().tunnel.may_listen, &fates);
-            new.iter().for_each(|it| lines::log(&self.link.name, it, &reasons, &may_listen));
+            let protocol = |route: &str| self.spots.protocol(route);
+            let may_listen = lines::may_listen(&self.link.terms().tunnel.may_listen, &fates, protocol);
+            for it in new {
+                lines::log(&self.link.name, it, protocol(&it.name), &reasons, &may_listen);
+            }
         }
         let is_news = self.is_asked || now != self.told;
         (self.told, self.is_asked) = (now, false);

@@ -5,8 +5,9 @@ use std::sync::{Mutex, PoisonError};
 
 use tokio::task::spawn_blocking;
 
+use super::dialled;
 use crate::acl::Permits;
-use crate::address::{ListenAddress, NetListen, Run, TargetAddress, TunnelName};
+use crate::address::{ListenAddress, NetListen, Protocol, Run, TargetAddress, TunnelName};
 use crate::engine::{self, BindFailure, Owner};
 use crate::transport::tunnel::message::{Fate, RefusedCode, RouteIs};
 use crate::units::shown;
@@ -64,25 +65,44 @@ impl Reasons {
 
 /// `may_listen` with all that it lacks: what is written, and each address that was refused. A key stands once in a table, so
 /// the line takes the place of the one that is there.
-pub(super) fn may_listen(written: &Permits, fates: &[RouteIs]) -> String {
+pub(super) fn may_listen(
+    written: &Permits,
+    fates: &[RouteIs],
+    protocol: impl Fn(&str) -> Protocol,
+) -> String {
     let mut entries: Vec<String> = written.entries().iter().map(ToString::to_string).collect();
     for it in fates {
         let is_missing = matches!(it.fate, Fate::Refused { code: RefusedCode::NotPermitted });
-        let asked = it.asked.as_deref().filter(|_| is_missing).map(|asked| shown(asked, 100));
+        let asked = it.asked.as_deref().filter(|_| is_missing);
+        let asked = asked.map(|asked| format!("{}{}", shown(asked, 100), suffix(protocol(&it.name))));
         entries.extend(asked.filter(|asked| !entries.contains(asked)));
     }
     let quoted: Vec<_> = entries.iter().map(|entry| format!("\"{entry}\"")).collect();
     format!("may_listen = [{}]", quoted.join(", "))
 }
 
-/// Logs what became of an address. `may_listen` is the line that permits it.
-pub(super) fn log(tunnel: &TunnelName, it: &RouteIs, reasons: &Explained, may_listen: &str) {
-    let route = shown(&it.name, 64);
-    let asked = it.asked.as_deref().map(|asked| shown(asked, 100)).unwrap_or_default();
+/// What stands behind an address of this protocol.
+fn suffix(protocol: Protocol) -> &'static str {
+    match protocol {
+        Protocol::Tcp => "",
+        Protocol::Udp => "/udp",
+    }
+}
+
+/// Logs what became of an address of a route of this protocol. `may_listen` is the line that permits it.
+pub(super) fn log(
+    tunnel: &TunnelName,
+    it: &RouteIs,
+    protocol: Protocol,
+    reasons: &Explained,
+    may_listen: &str,
+) {
+    let (route, udp) = (shown(&it.name, 64), suffix(protocol));
+    let asked = it.asked.as_deref().map(|asked| format!("{}{udp}", shown(asked, 100))).unwrap_or_default();
     match &it.fate {
         Fate::Offered => tracing::debug!("tunnel={tunnel} offers {route}"),
         Fate::Listening { address } => {
-            tracing::info!("Forwarding {address} -> tunnel:{tunnel}/{route} (route {route}@{tunnel})");
+            tracing::info!("Forwarding {address}{udp} -> tunnel:{tunnel}/{route} (route {route}@{tunnel})");
         }
         Fate::Refused { code: RefusedCode::NotPermitted } => tracing::warn!(
             "tunnel={tunnel} may not listen on {asked} (route {route}). To let it, write in [tunnels.{tunnel}]: {may_listen}"
@@ -103,14 +123,26 @@ const MAX_REFUSED: usize = 64;
 
 impl RefusedDials {
     /// Tells it, with the line that permits it.
-    pub(super) fn tell(&self, tunnel: &TunnelName, address: &TargetAddress, written: &Permits) {
-        if let Some(line) = self.line(tunnel, address, written) {
+    pub(super) fn tell(
+        &self,
+        tunnel: &TunnelName,
+        address: &TargetAddress,
+        protocol: Protocol,
+        written: &Permits,
+    ) {
+        if let Some(line) = self.line(tunnel, address, protocol, written) {
             tracing::warn!("tunnel" = %tunnel, "{line}");
         }
     }
 
-    fn line(&self, tunnel: &TunnelName, address: &TargetAddress, written: &Permits) -> Option<String> {
-        let address = address.to_string();
+    fn line(
+        &self,
+        tunnel: &TunnelName,
+        address: &TargetAddress,
+        protocol: Protocol,
+        written: &Permits,
+    ) -> Option<String> {
+        let address = dialled::name(address, protocol).to_string();
         let mut told = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         if told.len() >= MAX_REFUSED || !told.insert(address.clone()) {
             return None;
@@ -172,7 +204,7 @@ mod tests {
         let written: Permits = ["10.0.0.0/8:5432".parse::<May>().unwrap()].into_iter().collect();
         let line = |port: u16| {
             let address = format!("127.0.0.1:{port}").parse::<Run<TargetAddress>>().unwrap();
-            refused.line(&laptop, address.first(), &written)
+            refused.line(&laptop, address.first(), Protocol::Tcp, &written)
         };
 
         assert_eq!(
@@ -182,8 +214,14 @@ mod tests {
                  [\"10.0.0.0/8:5432\", \"127.0.0.1:5433\"]"
             )
         );
+        let udp = "10.0.0.53:53".parse::<Run<TargetAddress>>().unwrap();
+        let line_of_udp = refused.line(&laptop, udp.first(), Protocol::Udp, &written).unwrap();
+        assert!(
+            line_of_udp.ends_with("may_dial = [\"10.0.0.0/8:5432\", \"10.0.0.53:53/udp\"]"),
+            "{line_of_udp}"
+        );
         assert_eq!(line(5433), None);
-        assert_eq!((1..1000).filter_map(line).count(), MAX_REFUSED - 1);
+        assert_eq!((1..1000).filter_map(line).count(), MAX_REFUSED - 2);
     }
 
     #[test]
@@ -202,9 +240,16 @@ mod tests {
         let written: Permits = ["0.0.0.0:8080".parse::<May>().unwrap()].into_iter().collect();
 
         assert_eq!(
-            may_listen(&written, &fates),
+            may_listen(&written, &fates, |_| Protocol::Tcp),
             "may_listen = [\"0.0.0.0:8080\", \"127.0.0.1:8082\", \"0.0.0.0:443\"]"
         );
-        assert_eq!(may_listen(&Permits::default(), &fates[2..3]), "may_listen = [\"0.0.0.0:443\"]");
+        assert_eq!(
+            may_listen(&Permits::default(), &fates[2..3], |_| Protocol::Tcp),
+            "may_listen = [\"0.0.0.0:443\"]"
+        );
+        assert_eq!(
+            may_listen(&written, &fates[..1], |_| Protocol::Udp),
+            "may_listen = [\"0.0.0.0:8080\", \"127.0.0.1:8082/udp\"]"
+        );
     }
 }

@@ -62,6 +62,7 @@ enum Order {
     /// An address that the other end may have us dial, as it wrote it, and what was found there.
     Dial {
         written: TargetAddress,
+        protocol: Protocol,
         targets: Vec<TargetAddress>,
         reply: oneshot::Sender<Result<RouteId, Cause>>,
     },
@@ -97,10 +98,16 @@ impl Asked {
     }
 
     /// The route by which these targets are dialled.
-    async fn dial(&self, written: TargetAddress, targets: Vec<TargetAddress>) -> Result<RouteId, Cause> {
+    async fn dial(
+        &self,
+        written: TargetAddress,
+        protocol: Protocol,
+        targets: Vec<TargetAddress>,
+    ) -> Result<RouteId, Cause> {
         let (reply, answer) = oneshot::channel();
+        let order = Order::Dial { written, protocol, targets, reply };
         // The keeper ends only with its tunnel.
-        self.orders.send(Order::Dial { written, targets, reply }).await.map_err(|_| Cause::TunnelRefused)?;
+        self.orders.send(order).await.map_err(|_| Cause::TunnelRefused)?;
         answer.await.unwrap_or(Err(Cause::TunnelRefused))
     }
 

@@ -151,6 +151,12 @@ impl Spots {
         self.order.iter().filter_map(is).collect()
     }
 
+    /// What a route carries, if it is asked for.
+    pub(super) fn protocol(&self, route: &str) -> Protocol {
+        let of_route = self.spots.iter().find(|((name, _), _)| &**name == route);
+        of_route.map_or(Protocol::Tcp, |(_, spot)| spot.protocol)
+    }
+
     /// Whether a route has another protocol under the same name, or the same address was named before.
     fn is_twice(&self, (name, asked): &Asked, protocol: Protocol) -> bool {
         self.order
@@ -174,13 +180,9 @@ fn spot(
     chosen: Option<&ListenAddress>,
     rules: &Rules<'_>,
 ) -> Spot {
-    // Datagrams do not pass through tunnels yet.
-    if route.protocol == Protocol::Udp {
-        return of(route, State::Refused(RefusedCode::Unsupported));
-    }
     let (Some(asked), Some(wanted)) = (asked, wanted) else { return of(route, State::Offered) };
     let run = match wanted {
-        Ok(run) if !matches!(run.first(), ListenAddress::There(_)) => run,
+        Ok(run) if may_carry(run.first(), route.protocol) => run,
         _ => return of(route, State::Refused(RefusedCode::Unsupported)),
     };
     let tries = tries(&format!("{} {asked}", route.name), &run, route.protocol, chosen, rules);
@@ -192,6 +194,15 @@ fn spot(
 
 fn of(route: &WantedRoute, state: State) -> Spot {
     Spot { protocol: route.protocol, tries: Vec::new(), state }
+}
+
+/// Whether a listener of this protocol can have such an address.
+fn may_carry(address: &ListenAddress, protocol: Protocol) -> bool {
+    match address {
+        ListenAddress::Net(_) => true,
+        ListenAddress::Unix(_) => protocol == Protocol::Tcp,
+        ListenAddress::There(_) => false,
+    }
 }
 
 /// Whether the port is for us to choose.
@@ -378,11 +389,26 @@ mod tests {
         let names = ["", "a@b", "a b", "a\n", &"a".repeat(65)];
         let mut routes: Vec<_> = names.iter().map(|name| wants(name, &["9000"])).collect();
         routes.push(wants("ok", &["what", "tunnel:x/9000", "db:9000"]));
-        routes.push(WantedRoute { protocol: Protocol::Udp, ..wants("udp", &["9000"]) });
+        routes.push(WantedRoute { protocol: Protocol::Udp, ..wants("udp", &["unix:/run/x.sock"]) });
         asked(&mut spots, &routes);
 
         assert_eq!(fates(&spots).matches("Unsupported").count(), 9);
         assert!(spots.wanted().is_empty());
+    }
+
+    #[test]
+    fn datagrams_and_connections_may_have_one_port_but_not_one_name() {
+        let mut spots = Spots::default();
+        let udp = |name: &str, at: &str| WantedRoute { protocol: Protocol::Udp, ..wants(name, &[at]) };
+        asked(&mut spots, &[wants("game", &["9000"]), udp("game-udp", "9000"), udp("game", "9001")]);
+
+        assert_eq!(
+            fates(&spots),
+            "game 9000 127.0.0.1:9000\ngame-udp 9000 127.0.0.1:9000\ngame 9001 Unsupported"
+        );
+        assert_eq!((spots.protocol("game"), spots.protocol("game-udp")), (Protocol::Tcp, Protocol::Udp));
+        let wanted = spots.wanted();
+        assert_eq!((wanted["game"].0, wanted["game-udp"].0), (Protocol::Tcp, Protocol::Udp));
     }
 
     #[test]

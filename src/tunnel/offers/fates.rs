@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::{Offer, Offers};
-use crate::address::TunnelName;
+use crate::address::{Protocol, TunnelName};
 use crate::transport::tunnel::message::{Fate, RefusedCode, RouteIs};
 use crate::units::shown;
 
@@ -79,12 +79,11 @@ impl Of<'_> {
         match fate {
             Fate::Offered => vec![Line::Good(format!("offered route={name} at={tunnel}"))],
             Fate::Listening { address } => {
-                let address = shown(address, MAX_ADDRESS);
+                let address = format!("{}{}", shown(address, MAX_ADDRESS), offer.behind());
                 vec![
                     Line::Good(format!("listening route={name} at={tunnel} address={address}")),
                     Line::Good(format!(
-                        "Forwarding tunnel:{tunnel}/{address}{} -> {} (route {name})",
-                        offer.behind(),
+                        "Forwarding tunnel:{tunnel}/{address} -> {} (route {name})",
                         offer.targets
                     )),
                 ]
@@ -94,11 +93,14 @@ impl Of<'_> {
     }
 
     fn refused(&self, code: RefusedCode) -> String {
-        let Of { tunnel, name, .. } = self;
-        let asked = self.asked.unwrap_or("none");
+        let Of { tunnel, name, offer, .. } = self;
+        let asked = match self.asked {
+            Some(asked) => format!("{asked}{}", offer.behind()),
+            None => "none".to_owned(),
+        };
         let (word, what) = match code {
             RefusedCode::NotPermitted => ("not_permitted", self.permission()),
-            RefusedCode::Taken => ("taken", taken(asked)),
+            RefusedCode::Taken => ("taken", taken(self.asked.unwrap_or_default(), offer.protocol)),
             RefusedCode::AddressNotHere => {
                 ("address_not_here", "no interface there has this address".to_owned())
             }
@@ -130,15 +132,17 @@ impl Of<'_> {
     }
 }
 
-fn taken(asked: &str) -> String {
+fn taken(asked: &str, protocol: Protocol) -> String {
+    let udp = if protocol == Protocol::Udp { " --udp" } else { "" };
     let port = asked.rsplit_once(':').map_or(asked, |(_, port)| port);
-    format!("something there has it; it is tried again there. Ask there: loopgate explain {port} --listen")
+    format!(
+        "something there has it; it is tried again there. Ask there: loopgate explain {port} --listen{udp}"
+    )
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::address::Protocol;
     use crate::plan::{RouteId, RouteName, Source};
 
     fn offers() -> Offers {
@@ -196,18 +200,26 @@ mod tests {
         let (mut fates, vps) = (Fates::default(), "vps".parse().unwrap());
         let mut told = |fate: Fate| {
             let lines = fates.news(&vps, None, &offers, vec![is("game", Some("0.0.0.0:27015"), fate)]);
-            let last = lines.into_iter().next_back();
-            last.map(|line| match line {
+            let text = |line| match line {
                 Line::Good(text) | Line::Bad(text) => text,
-            })
+            };
+            lines.into_iter().map(text).collect::<Vec<_>>()
         };
 
-        let refused = told(Fate::Refused { code: RefusedCode::NotPermitted }).unwrap();
-        let listens = told(Fate::Listening { address: "0.0.0.0:27015".into() }).unwrap();
+        let refused = told(Fate::Refused { code: RefusedCode::NotPermitted }).concat();
+        let taken = told(Fate::Refused { code: RefusedCode::Taken }).concat();
+        let listens = told(Fate::Listening { address: "0.0.0.0:27015".into() });
 
+        assert!(refused.contains("address=0.0.0.0:27015/udp code=not_permitted"), "{refused}");
         assert!(refused.ends_with("[tunnels.NAME] needs: may_listen = [\"0.0.0.0:27015/udp\"]"), "{refused}");
-        let forwarding = "Forwarding tunnel:vps/0.0.0.0:27015/udp -> 127.0.0.1:27015 (route game)";
-        assert_eq!(listens, forwarding);
+        assert!(taken.ends_with("loopgate explain 27015 --listen --udp"), "{taken}");
+        assert_eq!(
+            listens,
+            [
+                "listening route=game at=vps address=0.0.0.0:27015/udp",
+                "Forwarding tunnel:vps/0.0.0.0:27015/udp -> 127.0.0.1:27015 (route game)"
+            ]
+        );
     }
 
     #[test]

@@ -22,7 +22,8 @@ pub(crate) struct Offer {
     pub(crate) id: RouteId,
     /// Its targets, as they are printed.
     pub(crate) targets: String,
-    protocol: Protocol,
+    /// What it carries.
+    pub(crate) protocol: Protocol,
     /// Where it wants to listen there; nothing for its name alone.
     listen: Vec<String>,
 }

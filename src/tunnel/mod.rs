@@ -8,7 +8,6 @@ mod accept;
 mod asked;
 mod beginning;
 mod control;
-#[allow(dead_code, reason = "its walls stand before its rooms")]
 mod datagrams;
 mod dial;
 #[cfg(test)]

@@ -105,6 +105,8 @@ impl Reason {
             Reason::SlowClient => "slow_client",
             Reason::TlsFailed => "tls_failed",
             Reason::Expired => "expired",
+            Reason::NoName => "no_name",
+            Reason::BadHeader => "bad_header",
         }
     }
 

@@ -9,11 +9,10 @@ use tokio::time::{sleep, sleep_until, timeout};
 use tokio_util::sync::CancellationToken;
 
 use super::answers::{STEP, say, welcome};
-use super::session::Session;
+use super::session::{Inboxes, Session};
 use crate::transport::tunnel::carrier::FrameLink;
 use crate::transport::tunnel::message::{Bye, ByeCode, Message};
 use crate::tunnel::control::{self, Control, ControlEnd, Inbox};
-use crate::tunnel::idle::waiting::Arrivals;
 use crate::tunnel::link::Link;
 use crate::tunnel::offers::fates::Fates;
 use crate::tunnel::{pool, talk};
@@ -54,7 +53,7 @@ enum Leave {
 
 impl Life {
     /// Welcomes the other end, and lives until either leaves. Tells when the tunnel is up and when it is down.
-    pub(super) async fn live(&self, mut frames: FrameLink, inbox: Inbox, arrivals: Arrivals, software: &str) {
+    pub(super) async fn live(&self, mut frames: FrameLink, inbox: Inbox, inboxes: Inboxes, software: &str) {
         let welcome = welcome(&self.link, self.session.token, self.from);
         if !matches!(timeout(STEP, say(&mut frames, &welcome)).await, Ok(Ok(()))) {
             return;
@@ -63,13 +62,13 @@ impl Life {
         tracing::info!("tunnel" = %name, state = "up", from = %self.from, "tunnel={name} up from={} software={software:?}", self.from);
         let up = Up::new(self);
         let begun = Instant::now();
-        let why = self.until_the_end(frames, inbox, arrivals).await;
+        let why = self.until_the_end(frames, inbox, inboxes).await;
         drop(up);
         let (after, from) = (Seconds(begun.elapsed()), self.from);
         tracing::info!("tunnel" = %name, state = "down", from = %from, "tunnel={name} down from={from} after={after}: {why}");
     }
 
-    async fn until_the_end(&self, frames: FrameLink, inbox: Inbox, arrivals: Arrivals) -> String {
+    async fn until_the_end(&self, frames: FrameLink, inbox: Inbox, inboxes: Inboxes) -> String {
         let Life { link, session, control, .. } = self;
         let mut fates = Fates::default();
         let mut on_message = |message: Message| talk::hear(link, None, &mut fates, message);
@@ -78,7 +77,8 @@ impl Life {
         let least = || talk::least(link);
         let leave = tokio::select! {
             end = &mut running => return described(&end),
-            () = session.waiting.clone().run(arrivals) => Leave::Broken,
+            () = session.waiting.clone().run(inboxes.carriers) => Leave::Broken,
+            () = session.hub.clone().run(inboxes.flows) => Leave::Broken,
             () = session.keeping.clone().run(least) => Leave::Broken,
             () = talk::tell(link, control) => Leave::Broken,
             () = self.ask_for_carriers() => Leave::Broken,
@@ -157,6 +157,7 @@ struct Up<'l>(&'l Life);
 
 impl<'l> Up<'l> {
     fn new(life: &'l Life) -> Up<'l> {
+        life.link.line.set_flows(Some(life.session.hub.clone()));
         life.link.line.set_up();
         life.link.is_asked_by(life.session.pass.key);
         Up(life)
@@ -167,8 +168,10 @@ impl Drop for Up<'_> {
     fn drop(&mut self) {
         let Life { link, session, leave, .. } = self.0;
         session.keeping.end();
+        session.hub.end_all();
         // The one that has replaced it is up.
         if !leave.is_cancelled() {
+            link.line.set_flows(None);
             link.line.set_down();
             match session.pass.revoked.is_cancelled() {
                 true => link.asked.want(Vec::new()),

@@ -181,7 +181,7 @@ impl Seat {
         let (Some(token), Ok(frames)) = (Token::random(), link.open()) else { return };
         let (control, inbox) = control::channel();
         let (leave, left) = (CancellationToken::new(), CancellationToken::new());
-        let (session, arrivals) = Session::new(&self.link, pass, token, from);
+        let (session, inboxes) = Session::new(&self.link, pass, token, from);
         self.book.enter(session.clone());
         let known = Present { instance, is_leaving: false, is_probed: false };
         self.present = Some(Here {
@@ -196,7 +196,7 @@ impl Seat {
         let (book, software) = (self.book.clone(), shown(&software, MAX_SOFTWARE));
         self.controls.spawn(async move {
             let _left = left.drop_guard();
-            life.live(frames, inbox, arrivals, &software).await;
+            life.live(frames, inbox, inboxes, &software).await;
             book.leave(&life.session);
         });
     }

@@ -10,7 +10,8 @@ use tokio::time::timeout;
 
 use crate::transport::tunnel::carrier::Parked;
 use crate::transport::tunnel::identity::{Known, PublicKey};
-use crate::transport::tunnel::message::Token;
+use crate::transport::tunnel::message::{End, Token};
+use crate::tunnel::datagrams::{self, Hub};
 use crate::tunnel::idle::keeping::Keeping;
 use crate::tunnel::idle::waiting::{Arrivals, Waiting};
 use crate::tunnel::link::{Link, Pass};
@@ -25,24 +26,34 @@ pub(crate) struct Session {
     pub(crate) keeping: Arc<Keeping>,
     /// Those on which the other end does.
     pub(crate) waiting: Arc<Waiting>,
+    /// Its flows of datagrams.
+    pub(crate) hub: Arc<Hub>,
     /// Where it comes from.
     pub(super) from: SocketAddr,
     /// Since when it is here.
     pub(super) since: SystemTime,
 }
 
+/// What a control runs with.
+pub(super) struct Inboxes {
+    pub(super) carriers: Arrivals,
+    pub(super) flows: datagrams::Inbox,
+}
+
 impl Session {
-    /// A control that has no carrier yet, and what [`Waiting::run`] takes.
+    /// A control that has no carrier yet, and what [`Waiting::run`] and [`Hub::run`] take.
     pub(super) fn new(
         link: &Arc<Link>,
         pass: Pass,
         token: Token,
         from: SocketAddr,
-    ) -> (Arc<Session>, Arrivals) {
-        let (waiting, arrivals) = Waiting::new(link.clone(), pass.clone());
+    ) -> (Arc<Session>, Inboxes) {
+        let (hub, flows) = Hub::new(link.clone(), pass.clone(), End::Accepting);
+        let (waiting, carriers) = Waiting::new(link.clone(), pass.clone(), hub.clone());
         let keeping = Keeping::new(link.line.clone(), pass.clone());
         let since = SystemTime::now();
-        (Arc::new(Session { token, pass, keeping, waiting, from, since }), arrivals)
+        let session = Session { token, pass, keeping, waiting, hub, from, since };
+        (Arc::new(session), Inboxes { carriers, flows })
     }
 }
 

@@ -55,7 +55,7 @@ pub(crate) fn would_reach(link: &Link, to: &There, protocol: Protocol) -> (bool,
             let is_own = |ip: IpAddr| own.contains(&ip);
             let is_name = matches!(**address, TargetAddress::Net(Host::Name(_), _));
             let may = terms.tunnel.may_dial.may_dial(address, protocol, &is_own)
-                && (is_name || permits(&terms, address, address, &is_own));
+                && (is_name || permits(&terms, address, address, protocol, &is_own));
             (may, None)
         }
     }

@@ -8,6 +8,7 @@ use tokio::sync::watch;
 use tokio::time::timeout;
 
 use super::super::control::{self, Control};
+use super::super::datagrams::Hub;
 use super::super::idle::keeping::Keeping;
 use super::super::idle::waiting::Waiting;
 use super::super::link::{Link, Pass};
@@ -21,7 +22,7 @@ use super::watched::Watched;
 use super::way::Way;
 use crate::address::TunnelName;
 use crate::plan::Tunnel;
-use crate::transport::tunnel::message::{Bye, ByeCode, Message, SameKey};
+use crate::transport::tunnel::message::{Bye, ByeCode, End, Message, SameKey};
 use crate::units::shown;
 
 /// How long the goodbye of this end may take.
@@ -77,7 +78,8 @@ pub(crate) async fn live(
     known.compare_clocks(&link.name, &entered.welcome.time);
     let there: Option<TunnelName> = entered.welcome.name.parse().ok();
     let (control, inbox) = control::channel();
-    let (waiting, arrivals) = Waiting::new(link.clone(), pass.clone());
+    let (hub, flows) = Hub::new(link.clone(), pass.clone(), End::Dialling);
+    let (waiting, arrivals) = Waiting::new(link.clone(), pass.clone(), hub.clone());
     let keeping = Keeping::new(link.line.clone(), pass.clone());
     let (carry, wish) = watch::channel(0);
     let carriers = Arc::new(Carriers {
@@ -91,7 +93,7 @@ pub(crate) async fn live(
         keeping: keeping.clone(),
         waiting: waiting.clone(),
     });
-    let _up = Up::new(link, &keeping);
+    let _up = Up::new(link, &keeping, &hub);
     let ping = ping(&link.terms().tunnel, entered.welcome.ping_s);
     // What was told before has ended with the control before: where routes listen is told anew.
     let mut fates = Fates::default();
@@ -112,6 +114,7 @@ pub(crate) async fn live(
         () = keeping.clone().run(least) => Leave::Broken,
         () = carriers.clone().keep(wish) => Leave::Broken,
         () = carriers.watched.watch(&link.name, &congestion, slowness) => Leave::Broken,
+        () = hub.clone().run(flows) => Leave::Broken,
         () = talk::tell(link, &control) => Leave::Broken,
         () = probe(&control, &mut nudges) => Leave::Broken,
         why = leave(link, &pass) => why,
@@ -225,19 +228,23 @@ impl Known {
 struct Up<'l> {
     link: &'l Link,
     keeping: Arc<Keeping>,
+    hub: Arc<Hub>,
 }
 
 impl<'l> Up<'l> {
-    fn new(link: &'l Link, keeping: &Arc<Keeping>) -> Up<'l> {
+    fn new(link: &'l Link, keeping: &Arc<Keeping>, hub: &Arc<Hub>) -> Up<'l> {
+        link.line.set_flows(Some(hub.clone()));
         link.line.set_up();
-        Up { link, keeping: keeping.clone() }
+        Up { link, keeping: keeping.clone(), hub: hub.clone() }
     }
 }
 
 impl Drop for Up<'_> {
     fn drop(&mut self) {
         self.keeping.end();
+        self.link.line.set_flows(None);
         self.link.line.set_down();
+        self.hub.end_all();
         self.link.asked.lose();
     }
 }

@@ -1,6 +1,7 @@
 //! Two ends in one process, over loopback: tunnels that live, and sessions through them.
 
 mod cases;
+mod datagrams;
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;

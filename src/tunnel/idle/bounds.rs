@@ -19,8 +19,10 @@ use crate::plan::{self, Plan, Source};
 use crate::proxy_protocol::{Ends, Header, Tlvs};
 use crate::transport::tunnel::carrier::testing::{links, until};
 use crate::transport::tunnel::carrier::{Carrier, FrameLink};
+use crate::transport::tunnel::message;
 use crate::transport::tunnel::open::Open;
 use crate::tunnel::asked;
+use crate::tunnel::datagrams::Hub;
 use crate::tunnel::link::{Link, Terms};
 
 const PATIENCE: Duration = Duration::from_secs(20);
@@ -64,7 +66,8 @@ fn tunnel(service: u16) -> Tunnel {
     let (link, _) = Link::new(engine, line, CancellationToken::new(), terms);
     let link = Arc::new(link);
     let pass = link.pass(&HOME.parse().unwrap()).unwrap();
-    let (waiting, arrivals) = Waiting::new(link.clone(), pass);
+    let (hub, _) = Hub::new(link.clone(), pass.clone(), message::End::Accepting);
+    let (waiting, arrivals) = Waiting::new(link.clone(), pass, hub);
     Tunnel { link, plan, waiting, arrivals, ends }
 }
 

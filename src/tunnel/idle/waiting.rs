@@ -1,4 +1,5 @@
-//! Carriers on which the other end opens sessions: this end waits for OPEN on each that is idle, and answers PING.
+//! Carriers on which the other end opens sessions: this end waits for OPEN on each that is idle, and answers PING. One on which
+//! FLOW comes instead goes to the flows, and does not come back.
 
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 use std::sync::{Arc, Weak};
@@ -11,6 +12,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::super::asked;
 use super::super::control::rates::Rates;
+use super::super::datagrams::Hub;
 use super::super::link::{Link, Pass};
 use super::super::pool::MAX_IDLE;
 use crate::engine::turn_away;
@@ -34,6 +36,8 @@ const LAST_WORD: Duration = Duration::from_secs(5);
 pub(crate) struct Waiting {
     link: Arc<Link>,
     pass: Pass,
+    /// Where carriers of flows go.
+    hub: Arc<Hub>,
     /// The same, for the way back of a carrier.
     itself: Weak<Waiting>,
     arrivals: mpsc::Sender<Carrier>,
@@ -51,11 +55,12 @@ pub(crate) struct Arrivals(mpsc::Receiver<Carrier>);
 
 impl Waiting {
     /// No carrier yet; each that is added must have been let in with this pass.
-    pub(crate) fn new(link: Arc<Link>, pass: Pass) -> (Arc<Waiting>, Arrivals) {
+    pub(crate) fn new(link: Arc<Link>, pass: Pass, hub: Arc<Hub>) -> (Arc<Waiting>, Arrivals) {
         let (arrivals, inbox) = mpsc::channel(MAX_HELD);
         let waiting = Arc::new_cyclic(|itself: &Weak<Waiting>| Waiting {
             link,
             pass,
+            hub,
             itself: itself.clone(),
             arrivals,
             idle: AtomicUsize::new(0),
@@ -145,7 +150,7 @@ impl Waiting {
     async fn hold(self: Arc<Self>, carrier: Carrier) {
         let Carrier { link, peer, carried, home } = carrier;
         let opened = match link.open() {
-            Ok(mut frames) => wait(&mut frames).await.map(|content| (frames, content)),
+            Ok(mut frames) => wait(&mut frames).await.map(|first| (frames, first)),
             // The poller could not add it.
             Err(_) => None,
         };
@@ -155,7 +160,12 @@ impl Waiting {
             count.fetch_add(1, Relaxed);
         }
         self.changed.notify_one();
-        let Some((frames, content)) = opened else { return };
+        let (frames, content) = match opened {
+            Some((frames, Frame::Open(content))) => (frames, content),
+            // The carrier of flows alone from now on: to its home it is no longer one.
+            Some((frames, flow)) => return self.hub.add(frames, flow),
+            None => return,
+        };
         let Ok(open) = Open::decode(&content) else { return close(frames, CloseCode::Protocol).await };
         match self.admitted(&open).await {
             Ok(route) => {
@@ -199,12 +209,12 @@ impl Waiting {
     }
 }
 
-/// Waits for OPEN; resolves with its content, or with nothing if the carrier has ended.
-async fn wait(frames: &mut FrameLink) -> Option<Vec<u8>> {
+/// Waits for OPEN or FLOW; resolves with it, or with nothing if the carrier has ended.
+async fn wait(frames: &mut FrameLink) -> Option<Frame> {
     let mut rates = Rates::default();
     let broken = loop {
         match frames.receive(NO_BODY).await {
-            Ok(Received::Frame(Frame::Open(content))) => return Some(content),
+            Ok(Received::Frame(first @ (Frame::Open(_) | Frame::Flow(..)))) => return Some(first),
             Ok(Received::Frame(Frame::Ping(number))) if rates.ping(Instant::now()) => {
                 if frames.queue(&Frame::Pong(number)).is_err() {
                     return None;
@@ -227,7 +237,7 @@ async fn close(mut frames: FrameLink, code: CloseCode) {
 }
 
 /// Says why this end closes.
-pub(super) async fn tell_close(frames: &mut FrameLink, code: CloseCode) {
+pub(crate) async fn tell_close(frames: &mut FrameLink, code: CloseCode) {
     let told = async {
         frames.queue(&Frame::Close(code))?;
         frames.flush().await
@@ -274,7 +284,7 @@ mod tests {
     const PATIENCE: Duration = Duration::from_secs(20);
 
     /// What the opener gets while this end waits, and what this end waited for.
-    async fn answers(sent: &[Frame], more: &[u8]) -> (Vec<Frame>, Option<Vec<u8>>) {
+    async fn answers(sent: &[Frame], more: &[u8]) -> (Vec<Frame>, Option<Frame>) {
         let (mut opener, mut frames) = links().await;
         for frame in sent {
             opener.queue(frame).unwrap();
@@ -290,9 +300,9 @@ mod tests {
             got
         };
         let waited = async {
-            let content = wait(&mut frames).await;
+            let first = wait(&mut frames).await;
             drop(frames);
-            content
+            first
         };
         timeout(PATIENCE, async { tokio::join!(get, waited) }).await.unwrap()
     }
@@ -310,15 +320,25 @@ mod tests {
             opener.flush().await.unwrap();
         };
 
-        let (content, ()) = timeout(PATIENCE, async { tokio::join!(wait(&mut frames), asks) }).await.unwrap();
+        let (first, ()) = timeout(PATIENCE, async { tokio::join!(wait(&mut frames), asks) }).await.unwrap();
 
-        assert_eq!(content.unwrap(), b"whatever");
+        assert_eq!(first, Some(Frame::Open(b"whatever".to_vec())));
+    }
+
+    #[tokio::test]
+    async fn the_first_flow_is_waited_for_as_a_session_is() {
+        let flow = Frame::Flow(2, b"whatever".to_vec());
+
+        let (got, first) = answers(std::slice::from_ref(&flow), b"").await;
+
+        assert_eq!((got, first), (Vec::new(), Some(flow)));
     }
 
     #[tokio::test]
     async fn whatever_has_no_place_on_an_idle_carrier_closes_it() {
         let closed = vec![Frame::Close(CloseCode::Protocol)];
-        for out_of_turn in [Frame::End, Frame::Pong(0), Frame::Opened, Frame::Done] {
+        for out_of_turn in [Frame::End, Frame::Pong(0), Frame::Opened, Frame::Done, Frame::FlowEnd(2, vec![])]
+        {
             assert_eq!(answers(&[out_of_turn], b"").await, (closed.clone(), None));
         }
         assert_eq!(answers(&[], b"a body").await, (closed.clone(), None));

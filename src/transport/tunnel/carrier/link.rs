@@ -177,6 +177,36 @@ impl FrameLink {
         }
     }
 
+    /// Waits for the next frame or whole body of at most `longest` bytes, and meanwhile sends what `more` gives: it is asked
+    /// for frames whenever the socket has taken all that was there before, and registers the waker if it has none.
+    ///
+    /// # Errors
+    /// As of [`FrameLink::receive`].
+    pub(crate) fn poll_exchange(
+        &mut self,
+        cx: &mut Context<'_>,
+        longest: usize,
+        more: &mut dyn FnMut(&mut Context<'_>, &mut Vec<u8>),
+    ) -> Poll<Result<Received, Broken>> {
+        loop {
+            if let Some(received) = self.take(longest)? {
+                return Poll::Ready(Ok(received));
+            }
+            let mut plain = Vec::new();
+            while let Poll::Ready(flushed) = self.poll_flush(cx) {
+                flushed?;
+                more(cx, &mut plain);
+                if plain.is_empty() {
+                    break;
+                }
+                self.records.queue(&plain)?;
+                plain.clear();
+            }
+            let unread = &mut self.unread;
+            ready!(self.records.poll_read(cx, READ, &mut |plain| unread.add(plain)))?;
+        }
+    }
+
     /// The next frame or message of what was read.
     fn take(&mut self, longest: usize) -> Result<Option<Received>, Broken> {
         let mut rest = self.unread.left();

@@ -5,7 +5,7 @@ use bytes::Bytes;
 use crate::transport::tunnel::flows::{FlowEnded, FlowNumber};
 use crate::transport::tunnel::open::Open;
 
-/// A connection that carries flows. No method waits.
+/// A connection that carries flows. No method waits, and none calls its [`Arrivals`]: whoever calls may hold a lock of theirs.
 pub(crate) trait Means: Send + Sync {
     /// The other end learns that this flow begins. Its datagrams may be sent at once; they may arrive before.
     fn begin(&self, flow: FlowNumber, open: &Open);

@@ -10,6 +10,8 @@ mod early;
 mod hub;
 pub(crate) mod means;
 mod table;
+#[cfg(test)]
+mod tests;
 mod tls;
 mod used;
 

@@ -5,6 +5,8 @@ mod outbox;
 mod queue;
 mod ride;
 mod slots;
+#[cfg(test)]
+mod tests;
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -28,7 +30,7 @@ use crate::transport::tunnel::message::{End, FlowEnd};
 use crate::transport::tunnel::open::Open;
 use crate::tunnel::idle::waiting::tell_close;
 use outbox::Outbox;
-use ride::Ride;
+use ride::{Ride, tell_dropped};
 use slots::{MAX_SLOTS, Place, Slots};
 
 /// How long a flow waits for a connection of its own before it shares another's.
@@ -194,7 +196,7 @@ impl Tls {
                 None => arrivals.dropped(flow, 1),
             }
         }
-        outbox.take_dropped().into_iter().for_each(|(flow, count)| arrivals.dropped(flow, count));
+        tell_dropped(outbox, arrivals);
         ended.into_iter().for_each(|flow| arrivals.ended(flow, FlowEnded::Refused(Cause::TunnelBusy, None)));
     }
 
@@ -216,7 +218,7 @@ impl Tls {
         for (flow, _) in outbox.take_datagrams() {
             arrivals.dropped(flow, 1);
         }
-        outbox.take_dropped().into_iter().for_each(|(flow, count)| arrivals.dropped(flow, count));
+        tell_dropped(&outbox, &*arrivals);
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {

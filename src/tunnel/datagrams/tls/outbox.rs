@@ -1,5 +1,6 @@
 //! The queue of one connection, between whoever sends, on any thread, and the task that has the connection.
 
+use std::collections::BTreeMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Waker};
 
@@ -21,10 +22,12 @@ pub(super) struct Outbox {
 #[derive(Debug, Default)]
 struct Inner {
     queue: Queue,
-    /// The flows whose datagrams were dropped, once for each of them.
-    dropped: Vec<FlowNumber>,
-    /// The task, if it has nothing to send.
+    /// How many datagrams were dropped of each flow.
+    dropped: BTreeMap<FlowNumber, u64>,
+    /// The task, as it has looked last.
     waker: Option<Waker>,
+    /// Whether it has nothing to send.
+    is_idle: bool,
 }
 
 impl Outbox {
@@ -46,15 +49,19 @@ impl Outbox {
     pub(super) fn send(&self, flow: FlowNumber, datagram: Bytes) {
         let mut inner = self.lock();
         let dropped = inner.queue.put(flow, datagram);
-        inner.dropped.extend(dropped);
+        let is_first = inner.dropped.is_empty() && !dropped.is_empty();
+        for flow in dropped {
+            *inner.dropped.entry(flow).or_default() += 1;
+        }
+        inner.is_idle |= is_first;
         inner.wake();
     }
 
-    /// Forgets what waits of a flow.
+    /// Forgets the datagrams of a flow.
     pub(super) fn forget(&self, flow: FlowNumber) {
         let mut inner = self.lock();
         inner.queue.forget(flow);
-        inner.dropped.retain(|of| *of != flow);
+        inner.dropped.remove(&flow);
     }
 
     /// Takes out every datagram that waits.
@@ -63,19 +70,23 @@ impl Outbox {
     }
 
     /// Takes what was dropped since the last time: each flow with its count.
-    pub(super) fn take_dropped(&self) -> Vec<(FlowNumber, u64)> {
-        let mut flows = std::mem::take(&mut self.lock().dropped);
-        flows.sort_unstable();
-        flows.chunk_by(|one, other| one == other).map(|same| (same[0], same.len() as u64)).collect()
+    pub(super) fn take_dropped(&self) -> BTreeMap<FlowNumber, u64> {
+        std::mem::take(&mut self.lock().dropped)
+    }
+
+    /// Whether anything was dropped since it was taken. The task is woken once the first is.
+    pub(super) fn has_dropped(&self, cx: &Context<'_>) -> bool {
+        let mut inner = self.lock();
+        inner.waker = Some(cx.waker().clone());
+        !inner.dropped.is_empty()
     }
 
     /// Appends at most so many bytes to `plain`, as frames; the task is woken once there is something if there is nothing.
     pub(super) fn fill(&self, cx: &Context<'_>, most: usize, plain: &mut Vec<u8>) {
         let mut inner = self.lock();
         inner.queue.take(most, plain);
-        if plain.is_empty() {
-            inner.waker = Some(cx.waker().clone());
-        }
+        inner.is_idle = plain.is_empty();
+        inner.waker = Some(cx.waker().clone());
     }
 
     fn lock(&self) -> MutexGuard<'_, Inner> {
@@ -86,7 +97,9 @@ impl Outbox {
 
 impl Inner {
     fn wake(&mut self) {
-        if let Some(waker) = self.waker.take() {
+        if std::mem::take(&mut self.is_idle)
+            && let Some(waker) = self.waker.take()
+        {
             waker.wake();
         }
     }

@@ -30,8 +30,7 @@ pub(super) struct Queue {
 
 #[derive(Debug)]
 enum Item {
-    /// A frame about this flow; FLOW of none in particular.
-    News(Option<FlowNumber>, Frame),
+    News(Frame),
     Datagram(FlowNumber, Bytes),
 }
 
@@ -50,12 +49,8 @@ impl Queue {
     /// # Errors
     /// [`Overrun`]
     pub(super) fn tell(&mut self, frame: Frame) -> Result<(), Overrun> {
-        let flow = match &frame {
-            Frame::Flow(number, _) | Frame::FlowEnd(number, _) => Some(FlowNumber(*number)),
-            _ => None,
-        };
         self.news += 1;
-        self.items.push_back(Item::News(flow, frame));
+        self.items.push_back(Item::News(frame));
         if self.news > MAX_NEWS { Err(Overrun) } else { Ok(()) }
     }
 
@@ -87,14 +82,11 @@ impl Queue {
         }
     }
 
-    /// Forgets what waits of a flow.
+    /// Forgets the datagrams that wait of a flow. What is told of it stays: a flow whose beginning waits has to begin before
+    /// it ends.
     pub(super) fn forget(&mut self, flow: FlowNumber) {
-        self.items.retain(|item| match item {
-            Item::News(of, _) => *of != Some(flow),
-            Item::Datagram(of, _) => *of != flow,
-        });
+        self.items.retain(|item| !matches!(item, Item::Datagram(of, _) if *of == flow));
         self.bytes = self.items.iter().map(Item::bytes).sum();
-        self.news = self.items.iter().filter(|item| matches!(item, Item::News(..))).count();
     }
 
     /// Takes out every datagram.
@@ -115,7 +107,7 @@ impl Queue {
         {
             self.bytes -= item.bytes();
             match item {
-                Item::News(_, frame) => {
+                Item::News(frame) => {
                     self.news -= 1;
                     frame.encode(plain);
                 }
@@ -235,7 +227,7 @@ mod tests {
     }
 
     #[test]
-    fn nothing_is_left_of_a_flow_that_has_ended() {
+    fn no_datagram_is_left_of_a_flow_that_has_ended() {
         let mut queue = Queue::default();
         for flow in [2, 4] {
             queue.tell(Frame::Flow(flow, vec![1])).unwrap();
@@ -244,7 +236,7 @@ mod tests {
 
         queue.forget(FLOW);
 
-        assert_eq!(sent(&mut queue, usize::MAX), ["flow 4", "4: 10"]);
+        assert_eq!(sent(&mut queue, usize::MAX), ["flow 2", "flow 4", "4: 10"]);
         assert_eq!((queue.bytes, queue.news), (0, 0));
     }
 

@@ -2,6 +2,7 @@
 
 use std::future::poll_fn;
 use std::sync::Arc;
+use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
@@ -31,6 +32,17 @@ const BATCH: usize = 16 << 10;
 /// Silence after which the other end is asked whether it is there, and the time for its answer.
 const ASK_AFTER: Duration = Duration::from_secs(30);
 const ANSWER: Duration = Duration::from_secs(10);
+
+/// How often the flows are told at most of what was dropped of them.
+const TELL_EVERY: Duration = Duration::from_millis(100);
+
+/// What happens on a connection.
+enum Event {
+    /// The other end has sent this, or the connection is broken.
+    Heard(Result<Received, Broken>),
+    /// Datagrams were dropped, of which nothing is told yet.
+    Dropped,
+}
 
 /// A connection, and what belongs to it.
 pub(super) struct Ride<'r> {
@@ -84,33 +96,33 @@ impl<'r> Ride<'r> {
     async fn run(mut self, mut link: FrameLink, asks: bool) {
         // Without it the connection only keeps more than it should.
         let _ = sys::set_unsent_mark(&link, UNSENT);
+        let outbox = self.outbox;
+        // When what was dropped is told.
+        let mut tells: Option<Instant> = None;
         let broken = loop {
             let next = self.heard + if self.is_asked { ASK_AFTER + ANSWER } else { ASK_AFTER };
-            let outbox = self.outbox;
-            let received = poll_fn(|cx| {
-                let more =
-                    &mut |cx: &mut std::task::Context<'_>, plain: &mut Vec<u8>| outbox.fill(cx, BATCH, plain);
-                let polled = link.poll_exchange(cx, MAX_NUMBER + MAX_DATAGRAM, more);
-                self.arrivals_of_drops();
-                polled
-            });
+            let event = poll_fn(|cx| event(&mut link, outbox, tells.is_some(), cx));
             let heard = tokio::select! {
-                received = received => received.and_then(|received| self.hear(received)),
+                event = event => match event {
+                    Event::Heard(received) => received.and_then(|received| self.hear(received)),
+                    Event::Dropped => {
+                        tells = Some(Instant::now() + TELL_EVERY);
+                        Ok(())
+                    }
+                },
                 () = outbox.closing.cancelled() => break Broken::Closed,
                 () = sleep_until(next.into()), if asks => self.ask(),
+                () = until(tells), if tells.is_some() => {
+                    tells = None;
+                    tell_dropped(outbox, self.arrivals);
+                    Ok(())
+                }
             };
             if let Err(broken) = heard {
                 break broken;
             }
         };
         say(&mut link, &broken, &mut self).await;
-    }
-
-    /// Tells the flows what was dropped of them.
-    fn arrivals_of_drops(&self) {
-        for (flow, count) in self.outbox.take_dropped() {
-            self.arrivals.dropped(flow, count);
-        }
     }
 
     fn ask(&mut self) -> Result<(), Broken> {
@@ -180,6 +192,26 @@ impl<'r> Ride<'r> {
     fn check(&self, flow: FlowNumber) -> Result<(), Broken> {
         if is_of(flow, self.flows_of) { Ok(()) } else { Err(protocol("a flow of the other end's number")) }
     }
+}
+
+/// Waits for what the other end sends, and meanwhile sends what waits. `is_known`: that datagrams were dropped.
+fn event(link: &mut FrameLink, outbox: &Outbox, is_known: bool, cx: &mut Context<'_>) -> Poll<Event> {
+    let more = &mut |cx: &mut Context<'_>, plain: &mut Vec<u8>| outbox.fill(cx, BATCH, plain);
+    if let Poll::Ready(received) = link.poll_exchange(cx, MAX_NUMBER + MAX_DATAGRAM, more) {
+        return Poll::Ready(Event::Heard(received));
+    }
+    if outbox.has_dropped(cx) && !is_known { Poll::Ready(Event::Dropped) } else { Poll::Pending }
+}
+
+async fn until(at: Option<Instant>) {
+    if let Some(at) = at {
+        sleep_until(at.into()).await;
+    }
+}
+
+/// Tells the flows what was dropped of them.
+pub(super) fn tell_dropped(outbox: &Outbox, arrivals: &dyn Arrivals) {
+    outbox.take_dropped().into_iter().for_each(|(flow, count)| arrivals.dropped(flow, count));
 }
 
 fn protocol(why: &str) -> Broken {

@@ -16,6 +16,7 @@ mod bursts;
 mod closes;
 mod command_line;
 mod congestion;
+mod datagrams;
 mod deaths;
 mod explain;
 mod hostile;

@@ -246,6 +246,7 @@ impl End {
             says(line, "Forwarding ") && format!("{} ", message(line)).contains(&rest)
         });
         let address = message(&line).strip_prefix("Forwarding ").and_then(|rest| rest.split(' ').next());
+        let address = address.map(|it| it.trim_end_matches("/udp"));
         address.and_then(|it| it.parse().ok()).unwrap_or_else(|| panic!("no address in {line}"))
     }
 

@@ -20,6 +20,7 @@ mod tunnel_frames;
 mod tunnel_join;
 mod tunnel_messages;
 mod tunnel_open;
+mod tunnel_quic;
 
 use std::fs;
 use std::path::Path;
@@ -88,4 +89,9 @@ fn tunnel_messages() {
 #[test]
 fn tunnel_open() {
     replay("tunnel_open", tunnel_open::holds);
+}
+
+#[test]
+fn tunnel_quic() {
+    replay("tunnel_quic", tunnel_quic::holds);
 }

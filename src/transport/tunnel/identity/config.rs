@@ -26,6 +26,8 @@ pub(super) const PROTOCOLS: [&[u8]; 1] = [b"loopgate/1"];
 pub(super) const JOIN: &[u8] = b"loopgate-join/1";
 
 const JOINING: [&[u8]; 1] = [JOIN];
+/// That of the QUIC connections for datagrams.
+const DATAGRAM_PROTOCOLS: [&[u8]; 1] = [b"loopgate-d/1"];
 
 /// What the names of every version of the protocol begin with.
 pub(super) const ANY_VERSION: &[u8] = b"loopgate/";
@@ -78,6 +80,15 @@ impl Dialling {
     /// Each connection has a verifier, and so a configuration, of its own: rustls has no room in an error for the key that
     /// was refused together with the alert access_denied. It takes about a hundredth of a handshake.
     pub(super) fn config(&self) -> Result<(Arc<ClientConfig>, Arc<Verifier>), Error> {
+        self.config_for(self.protocols)
+    }
+
+    /// For one QUIC connection. As rustls asks for it to be, one of TLS 1.3 alone and without early data.
+    pub(in crate::transport::tunnel) fn datagram_config(&self) -> Result<Arc<ClientConfig>, Error> {
+        self.config_for(&DATAGRAM_PROTOCOLS).map(|(config, _)| config)
+    }
+
+    fn config_for(&self, protocols: &[&[u8]]) -> Result<(Arc<ClientConfig>, Arc<Verifier>), Error> {
         let theirs = Arc::new(OneOf(self.theirs.clone()));
         let verifier = Verifier::new(theirs, &self.provider);
         let mut config = ClientConfig::builder_with_provider(self.provider.clone())
@@ -85,7 +96,7 @@ impl Dialling {
             .dangerous()
             .with_custom_certificate_verifier(verifier.clone())
             .with_client_cert_resolver(Arc::new(AlwaysResolvesClientRawPublicKeys::new(self.own.clone())));
-        config.alpn_protocols = names(self.protocols);
+        config.alpn_protocols = names(protocols);
         config.resumption = Resumption::disabled();
         config.enable_early_data = false;
         Ok((Arc::new(config), verifier))
@@ -105,12 +116,21 @@ impl Accepting {
 
     /// The same as for [`Dialling::config`].
     pub(super) fn config(&self) -> Result<(Arc<ServerConfig>, Arc<Verifier>), Error> {
+        self.config_for(self.protocols)
+    }
+
+    /// For one QUIC connection. Its verifier knows one key once it has been proven, so no two connections share it.
+    pub(in crate::transport::tunnel) fn datagram_config(&self) -> Result<Arc<ServerConfig>, Error> {
+        self.config_for(&DATAGRAM_PROTOCOLS).map(|(config, _)| config)
+    }
+
+    fn config_for(&self, protocols: &[&[u8]]) -> Result<(Arc<ServerConfig>, Arc<Verifier>), Error> {
         let verifier = Verifier::new(self.known.clone(), &self.provider);
         let mut config = ServerConfig::builder_with_provider(self.provider.clone())
             .with_protocol_versions(&[&TLS13])?
             .with_client_cert_verifier(verifier.clone())
             .with_cert_resolver(Arc::new(AlwaysResolvesServerRawPublicKeys::new(self.own.clone())));
-        config.alpn_protocols = names(self.protocols);
+        config.alpn_protocols = names(protocols);
         config.session_storage = Arc::new(NoServerSessionStorage {});
         config.send_tls13_tickets = 0;
         config.max_early_data_size = 0;
@@ -118,6 +138,11 @@ impl Accepting {
         config.send_half_rtt_data = false;
         Ok((Arc::new(config), verifier))
     }
+}
+
+/// Whether this is the protocol of a QUIC connection for datagrams.
+pub(in crate::transport::tunnel) fn carries_datagrams(protocol: &[u8]) -> bool {
+    DATAGRAM_PROTOCOLS.contains(&protocol)
 }
 
 /// Ciphers and key exchanges: post-quantum X25519MLKEM768 first, and no other curve than X25519.

@@ -24,6 +24,7 @@ mod public_key;
 #[cfg(test)]
 mod tests;
 
+pub(super) use config::carries_datagrams;
 pub use config::{Accepting, Dialling, Known};
 pub use fault::HandshakeFault;
 pub use handshake::{Heard, Secured, accept_handshake, dial_handshake, hear, last_words};

@@ -43,7 +43,7 @@ pub use runtime::settings::Settings;
 pub(crate) use runtime::settings::needs;
 use runtime::stopping::Stopping;
 pub use runtime::workers::{NO_THREAD, is_no_thread};
-pub use service::{Kind, Owner, Serve, Served, Service, ServiceId, Services};
+pub use service::{Kind, Owner, Serve, ServeDatagrams, Served, Service, ServiceId, Services};
 pub(crate) use session::turn_away::turn_away;
 use targets::registry::Targets;
 

@@ -2,9 +2,12 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
+use std::io;
+use std::net::UdpSocket;
 use std::pin::Pin;
 use std::sync::Arc;
 
+use tokio::sync::oneshot;
 use tokio_util::sync::CancellationToken;
 
 use crate::address::ListenAddress;
@@ -26,8 +29,18 @@ pub trait Serve: Send + Sync {
     fn serve(&self, incoming: Incoming, draining: CancellationToken) -> Served;
 }
 
-/// A listener that is not a route. It is declared with a source's routes, and bound, kept and retired like them. It
-/// accepts only connections: datagrams are not supported yet.
+/// What reads and answers the datagrams of a service, with sockets that the engine has bound.
+pub trait ServeDatagrams: Send + Sync {
+    /// Takes a socket, which is nonblocking, and is used until `retired` is cancelled; a second descriptor of it stays with the
+    /// engine. It must not block. What it returns resolves, or is dropped, once the socket is closed; the engine waits a second
+    /// for that.
+    ///
+    /// # Errors
+    /// The socket cannot be used; the declaration is refused with this error.
+    fn serve(&self, socket: UdpSocket, retired: CancellationToken) -> io::Result<oneshot::Receiver<()>>;
+}
+
+/// A listener that is not a route. It is declared with a source's routes, and bound, kept and retired like them.
 #[derive(Clone)]
 #[non_exhaustive]
 pub struct Service {
@@ -41,6 +54,9 @@ pub struct Service {
     pub congestion: Congestion,
     /// What answers its connections. Two services are equal only if this is the same object.
     pub serve: Arc<dyn Serve>,
+    /// What answers its datagrams, if it takes any: it has a UDP socket for each IP address of `listen` then, of the same number
+    /// (another, if the kernel chooses). Two services are equal only if this is the same object.
+    pub datagrams: Option<Arc<dyn ServeDatagrams>>,
 }
 
 /// Every service of a source by its name.
@@ -51,13 +67,20 @@ impl Service {
     pub fn new(listen: impl IntoIterator<Item = ListenAddress>, serve: Arc<dyn Serve>) -> Service {
         let listen = listen.into_iter().collect();
         let (socket_file, bind, congestion) = Default::default();
-        Service { listen, socket_file, bind, congestion, serve }
+        Service { listen, socket_file, bind, congestion, serve, datagrams: None }
     }
 
     /// The same with these attributes of its Unix sockets' files.
     #[must_use]
     pub fn socket_file(mut self, file: SocketFile) -> Service {
         self.socket_file = file;
+        self
+    }
+
+    /// The same with UDP sockets, whose datagrams this answers.
+    #[must_use]
+    pub fn datagrams(mut self, serve: Arc<dyn ServeDatagrams>) -> Service {
+        self.datagrams = Some(serve);
         self
     }
 
@@ -78,10 +101,16 @@ impl Service {
 
 impl PartialEq for Service {
     fn eq(&self, other: &Service) -> bool {
-        let Service { listen, socket_file, bind, congestion, serve } = self;
-        let same = std::ptr::addr_eq(Arc::as_ptr(serve), Arc::as_ptr(&other.serve));
-        let of_other = (&other.listen, &other.socket_file, &other.bind, &other.congestion);
-        same && (listen, socket_file, bind, congestion) == of_other
+        let Service { listen, socket_file, bind, congestion, serve, datagrams } = self;
+        let is_serve_same = std::ptr::addr_eq(Arc::as_ptr(serve), Arc::as_ptr(&other.serve));
+        let are_datagrams_same = match (datagrams, &other.datagrams) {
+            (Some(one), Some(other)) => std::ptr::addr_eq(Arc::as_ptr(one), Arc::as_ptr(other)),
+            (one, other) => one.is_none() && other.is_none(),
+        };
+        is_serve_same
+            && are_datagrams_same
+            && (listen, socket_file) == (&other.listen, &other.socket_file)
+            && (bind, congestion) == (&other.bind, &other.congestion)
     }
 }
 

@@ -6,6 +6,7 @@ use std::os::fd::OwnedFd;
 use std::sync::Arc;
 
 use super::bind::{Bound, ServiceWanted, WantedBy};
+use super::given::GivenSocket;
 use super::route_runtimes::RouteRuntimes;
 use super::service::ServiceRuntime;
 use super::tcp::{Serves, TcpListener};
@@ -19,6 +20,8 @@ pub(crate) enum AnyListener {
     Tcp(TcpListener),
     /// Datagrams.
     Udp(UdpListener),
+    /// Datagrams of a service.
+    Given(GivenSocket),
 }
 
 impl AnyListener {
@@ -32,8 +35,10 @@ impl AnyListener {
         let Bound { port, by, bound } = bound;
         match (port.protocol, &by) {
             (Protocol::Udp, WantedBy::Route(by)) => cx.udp.listen(bound.socket, by, n).map(AnyListener::Udp),
-            // There are no services for datagrams; see `bind::of_service`.
-            (Protocol::Tcp, _) | (_, WantedBy::Service(_)) => {
+            (Protocol::Udp, WantedBy::Service(by)) => {
+                GivenSocket::give(bound.socket, &by.service).map(AnyListener::Given)
+            }
+            (Protocol::Tcp, _) => {
                 let serves = serves(&by, runtimes, cx);
                 TcpListener::start(bound, port.address(), serves, cx, n).map(AnyListener::Tcp)
             }
@@ -45,6 +50,7 @@ impl AnyListener {
         match self {
             AnyListener::Tcp(listener) => listener.address.clone(),
             AnyListener::Udp(listener) => listener.address.into(),
+            AnyListener::Given(socket) => socket.address.into(),
         }
     }
 
@@ -53,6 +59,7 @@ impl AnyListener {
         match self {
             AnyListener::Tcp(listener) => listener.socket(),
             AnyListener::Udp(listener) => listener.socket(),
+            AnyListener::Given(given) => &given.socket,
         }
     }
 
@@ -61,8 +68,10 @@ impl AnyListener {
         match (self, by) {
             (AnyListener::Tcp(listener), by) => listener.serve(serves(by, runtimes, cx)),
             (AnyListener::Udp(listener), WantedBy::Route(by)) => listener.serve(&cx.udp, by),
-            // A service wants TCP ports only, so never this listener.
-            (AnyListener::Udp(_), WantedBy::Service(_)) => {}
+            // It stays with what has it, unless another takes it.
+            (AnyListener::Given(given), WantedBy::Service(by)) => given.give_again(&by.service),
+            // A port goes from a route to a service, or back, only as another port: see `Port`.
+            (AnyListener::Udp(_), WantedBy::Service(_)) | (AnyListener::Given(_), WantedBy::Route(_)) => {}
         }
     }
 
@@ -77,7 +86,7 @@ impl AnyListener {
     pub(crate) fn file_watch(&self) -> Option<impl Fn() -> bool + Send + use<>> {
         match self {
             AnyListener::Tcp(listener) => listener.file_watch(),
-            AnyListener::Udp(_) => None,
+            AnyListener::Udp(_) | AnyListener::Given(_) => None,
         }
     }
 
@@ -85,7 +94,7 @@ impl AnyListener {
     pub(crate) fn step_aside(&self) -> Option<SocketAddr> {
         match self {
             AnyListener::Tcp(listener) => listener.step_aside(),
-            AnyListener::Udp(_) => None,
+            AnyListener::Udp(_) | AnyListener::Given(_) => None,
         }
     }
 
@@ -103,6 +112,10 @@ impl AnyListener {
                     return Some(listener);
                 }
                 listener.close().await;
+                None
+            }
+            AnyListener::Given(given) => {
+                given.retire().await;
                 None
             }
         }

@@ -18,6 +18,8 @@ pub(crate) struct Port {
     address: ListenAddress,
     /// If the kernel chooses the port: its owner, and the index of the address there.
     chosen: Option<(Owner, usize)>,
+    /// Whether it is a UDP port of a service: its listener serves no route, nor that of a route a service.
+    is_given: bool,
 }
 
 impl Port {
@@ -146,15 +148,18 @@ pub(crate) fn of_route(id: &RouteId, route: &Arc<Route>) -> impl Iterator<Item =
 
 /// Every port that one service wants, in the order of its addresses.
 fn of_service(id: &ServiceId, service: &Arc<Service>) -> impl Iterator<Item = (Port, WantedBy)> {
-    service.listen.iter().enumerate().map(|(place, address)| {
+    service.listen.iter().enumerate().flat_map(|(place, address)| {
         let by = WantedBy::Service(ServiceWanted { id: id.clone(), service: service.clone(), place });
-        (port(Protocol::Tcp, address, &by), by)
+        let has_datagrams = service.datagrams.is_some() && matches!(address, ListenAddress::Net(_));
+        let protocols = [Some(Protocol::Tcp), has_datagrams.then_some(Protocol::Udp)];
+        protocols.into_iter().flatten().map(move |protocol| (port(protocol, address, &by), by.clone()))
     })
 }
 
 fn port(protocol: Protocol, address: &ListenAddress, by: &WantedBy) -> Port {
     let chosen = (address.port() == Some(0)).then(|| (by.owner(), by.place()));
-    Port { protocol, address: address.clone(), chosen }
+    let is_given = protocol == Protocol::Udp && matches!(by, WantedBy::Service(_));
+    Port { protocol, address: address.clone(), chosen, is_given }
 }
 
 /// A socket that listens and is not accepted from yet.
@@ -275,7 +280,23 @@ pub(crate) fn covering<'w>(
         ListenAddress::Net(net) => net.port == number && net.covers(narrow.ip.to_canonical()),
         ListenAddress::Unix(_) | ListenAddress::There(_) => false,
     };
-    wanted.iter().find(|(wide, _)| wide.protocol == port.protocol && *wide != port && covers(wide))
+    // What a service reads it does not hand to a route.
+    let serves = |wide: &Port| wide.protocol == port.protocol && !wide.is_given && wide != port;
+    wanted.iter().find(|(wide, _)| serves(wide) && covers(wide))
+}
+
+/// Whether a service takes the UDP port of a route over, whose number is `number`: its old socket would take part of what comes
+/// to the new one.
+pub(crate) fn is_given_away(port: &Port, number: u16, wanted: &BTreeMap<Port, WantedBy>) -> bool {
+    let Some(old) = port.numbered(number) else { return false };
+    let overlaps = |given: &Port| match given.address() {
+        ListenAddress::Net(net) => {
+            let covers = |a: &NetListen, b: &NetListen| a.covers(b.ip.to_canonical());
+            net.port == number && (covers(net, &old) || covers(&old, net))
+        }
+        ListenAddress::Unix(_) | ListenAddress::There(_) => false,
+    };
+    port.protocol == Protocol::Udp && wanted.keys().any(|given| given.is_given && overlaps(given))
 }
 
 /// The leaving sockets whose address includes that of `port` or is included in it.

@@ -9,7 +9,7 @@ use std::collections::BTreeMap;
 use std::os::fd::OwnedFd;
 
 use super::any::AnyListener;
-use super::bind::{Port, WantedBy, covering};
+use super::bind::{Port, WantedBy, covering, is_given_away};
 use crate::engine::runtime::context::Context;
 use crate::engine::udp::UdpListener;
 
@@ -57,6 +57,15 @@ impl Lingering {
     pub(crate) fn extend(&mut self, retired: Vec<(Port, UdpListener)>) {
         let retired = retired.into_iter();
         self.0.extend(retired.map(|(port, listener)| (port, Remaining { listener, alias_of: None })));
+    }
+
+    /// Closes those whose address a service has now, and ends their flows.
+    pub(crate) async fn give_way(&mut self, wanted: &BTreeMap<Port, WantedBy>) {
+        let is_gone = |port: &Port, it: &Remaining| is_given_away(port, it.listener.address.port(), wanted);
+        let gone: Vec<_> = self.0.extract_if(.., |port, it| is_gone(port, it)).collect();
+        for (_, remaining) in gone {
+            remaining.listener.close().await;
+        }
     }
 
     /// Makes each the alias of what covers its address now; those that nothing covers take no new clients.
@@ -109,7 +118,7 @@ impl Lingering {
 
 impl Remaining {
     fn serve(&mut self, by: &WantedBy, cx: &Context) {
-        // A service wants TCP ports only, so it covers no UDP port.
+        // A UDP port of a service covers none: see `covering`.
         if let WantedBy::Route(route) = by {
             self.listener.serve(&cx.udp, route);
             self.alias_of = Some(by.clone());

@@ -6,6 +6,7 @@ pub(super) mod bind_error;
 mod conflicts;
 mod control;
 mod files;
+mod given;
 mod leaving;
 mod lingering;
 mod report;

@@ -6,13 +6,17 @@ use super::any::AnyListener;
 use super::bind::{Port, WantedBy};
 use crate::engine::api::Listening;
 
-/// Each listener with what wants it: all routes, each in the order written, then all services.
+/// Each listener with what wants it: all routes, each in the order written, then all services. The UDP sockets of a service stand
+/// beside its listeners of the same number, and are not told again.
 pub(crate) fn listening(
     listeners: &BTreeMap<Port, AnyListener>,
     wanted: &BTreeMap<Port, WantedBy>,
 ) -> Vec<Listening> {
     let mut all: Vec<(usize, Listening)> = Vec::new();
     for (port, listener) in listeners {
+        if matches!(listener, AnyListener::Given(_)) {
+            continue;
+        }
         let Some(by) = wanted.get(port) else { continue };
         let targets = match by {
             WantedBy::Route(by) => by.route.targets_at(by.place).map(|(target, _)| target).collect(),

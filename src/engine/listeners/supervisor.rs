@@ -252,6 +252,7 @@ impl Supervisor {
         self.lingering.follow(wanted, &self.cx).await;
         let unwanted = self.lingering.keep_aliases(unwanted, wanted, &self.cx);
         self.lingering.extend(leaving::retire(unwanted).await);
+        self.lingering.give_way(&self.wanted).await;
     }
 
     /// Replaces listeners whose socket file is gone by those with a new one.

@@ -4,6 +4,7 @@ mod addresses;
 mod carried;
 mod names;
 mod proxy_protocol;
+mod service_datagrams;
 mod services;
 mod tunnel;
 mod unix;

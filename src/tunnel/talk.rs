@@ -33,6 +33,8 @@ pub(crate) fn hear(link: &Link, there: Option<&TunnelName>, fates: &mut Fates, m
         | Message::Carry { .. }
         | Message::SameKey(_)
         | Message::DialsAre(_)
+        | Message::AskDatagrams
+        | Message::Datagrams(_)
         | Message::Unknown => {}
     }
 }

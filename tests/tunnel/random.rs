@@ -133,7 +133,7 @@ fn open(to: &str, is_address: bool) -> Sent {
 }
 
 fn welcome(session: Token) -> Welcome {
-    Welcome { session, time: EVIL.into(), name: "home".into(), you: EVIL.into(), ping_s: 1 }
+    Welcome { session, time: EVIL.into(), name: "home".into(), you: EVIL.into(), ping_s: 1, datagrams: None }
 }
 
 /// Says things until the other end has had enough, or this one; reads what comes meanwhile.

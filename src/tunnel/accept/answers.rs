@@ -7,7 +7,7 @@ use humantime::format_rfc3339_seconds;
 use tokio::time::timeout;
 
 use crate::transport::tunnel::carrier::{Broken, FrameLink};
-use crate::transport::tunnel::message::{self, Bye, ByeCode, MAX_LONG, Message, Token, Welcome};
+use crate::transport::tunnel::message::{self, Bye, ByeCode, Datagrams, MAX_LONG, Message, Token, Welcome};
 use crate::tunnel::link::Link;
 
 /// How long a PROXY header and a handshake may take together, HELLO after them, and an answer.
@@ -17,7 +17,12 @@ pub(super) const STEP: Duration = Duration::from_secs(3);
 pub(super) const LAST_WORDS: Duration = Duration::from_secs(1);
 
 /// The answer that lets a control in.
-pub(super) fn welcome(link: &Link, session: Token, from: SocketAddr) -> Message {
+pub(super) fn welcome(
+    link: &Link,
+    session: Token,
+    from: SocketAddr,
+    datagrams: Option<Datagrams>,
+) -> Message {
     let ping = link.terms().tunnel.ping.as_secs().clamp(1, 60);
     Message::Welcome(Welcome {
         session,
@@ -25,6 +30,7 @@ pub(super) fn welcome(link: &Link, session: Token, from: SocketAddr) -> Message 
         name: link.name.to_string(),
         you: from.to_string(),
         ping_s: ping as u16,
+        datagrams,
     })
 }
 

@@ -119,7 +119,14 @@ async fn let_in(mut link: FrameLink, session: &Session, opener: End) {
 
 fn welcome_carrier(session: Token) -> Message {
     let empty = String::new;
-    Message::Welcome(Welcome { session, time: empty(), name: empty(), you: empty(), ping_s: 0 })
+    Message::Welcome(Welcome {
+        session,
+        time: empty(),
+        name: empty(),
+        you: empty(),
+        ping_s: 0,
+        datagrams: None,
+    })
 }
 
 #[cfg(test)]

@@ -54,7 +54,7 @@ enum Leave {
 impl Life {
     /// Welcomes the other end, and lives until either leaves. Tells when the tunnel is up and when it is down.
     pub(super) async fn live(&self, mut frames: FrameLink, inbox: Inbox, inboxes: Inboxes, software: &str) {
-        let welcome = welcome(&self.link, self.session.token, self.from);
+        let welcome = welcome(&self.link, self.session.token, self.from, None);
         if !matches!(timeout(STEP, say(&mut frames, &welcome)).await, Ok(Ok(()))) {
             return;
         }

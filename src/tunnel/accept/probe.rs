@@ -49,7 +49,7 @@ pub(super) async fn answer(mut link: FrameLink, of: &Link, asked: Question, from
     let answered = async {
         // No carrier will ever name it.
         let token = Token::random()?;
-        say(&mut link, &welcome(of, token, from)).await.ok()?;
+        say(&mut link, &welcome(of, token, from, None)).await.ok()?;
         if let Some((from, since)) = asked.control {
             let (from, since) = (from.to_string(), format_rfc3339_seconds(since).to_string());
             say(&mut link, &Message::SameKey(SameKey { from, since })).await.ok()?;

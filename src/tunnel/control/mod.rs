@@ -56,6 +56,14 @@ pub(crate) struct Inbox {
     probes: mpsc::Receiver<oneshot::Sender<()>>,
 }
 
+#[cfg(test)]
+impl Inbox {
+    /// The next message that is to be sent, in place of a control that sends it.
+    pub(crate) async fn next(&mut self) -> Option<Message> {
+        self.outbox.recv().await
+    }
+}
+
 /// Both ends of what connects a running control with the rest of this program.
 pub(crate) fn channel() -> (Control, Inbox) {
     let (outbox, messages) = mpsc::channel(MAX_OUTBOX);

@@ -1,11 +1,11 @@
-//! What the other end wants and says of its routes is applied once a second at most: of what comes meanwhile, the newest. Pure: the clock is
+//! What the other end wants and says of its routes and of QUIC is applied once a second at most: of what comes meanwhile, the newest. Pure: the clock is
 //! an argument.
 
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
 use crate::transport::tunnel::message::{
-    BadSet, Gathered, MAX_ROUTES, Message, RouteIs, Routes, RoutesAre, SameKey, State, WantedRoute,
+    BadSet, Datagrams, Gathered, MAX_ROUTES, Message, RouteIs, Routes, RoutesAre, SameKey, State, WantedRoute,
 };
 
 /// The time between two that are applied.
@@ -21,6 +21,8 @@ pub(crate) struct Newest {
     answers: Slot<Vec<RouteIs>>,
     states: Slot<BTreeMap<String, State>>,
     same_key: Slot<SameKey>,
+    asks: Slot<()>,
+    datagrams: Slot<Datagrams>,
     /// It does not wait: visitors do, and how fast carriers are opened has a pace of its own.
     carry: Option<u16>,
 }
@@ -71,6 +73,8 @@ impl Newest {
                 }
             }
             Message::SameKey(other) => self.same_key.waiting = Some(other),
+            Message::AskDatagrams => self.asks.waiting = Some(()),
+            Message::Datagrams(datagrams) => self.datagrams.waiting = Some(datagrams),
             Message::Carry { ready } => self.carry = Some(ready),
             other => return Ok(Some(other)),
         }
@@ -79,8 +83,9 @@ impl Newest {
 
     /// Whether anything waits, and until when; some past time if it need not wait.
     pub(crate) fn due(&self, now: Instant) -> Option<Instant> {
-        let slots = [self.routes.due(), self.answers.due(), self.states.due(), self.same_key.due()];
-        let all = slots.into_iter().chain([self.carry.map(|_| None)]);
+        let sets = [self.routes.due(), self.answers.due(), self.states.due()];
+        let others = [self.same_key.due(), self.asks.due(), self.datagrams.due(), self.carry.map(|_| None)];
+        let all = sets.into_iter().chain(others);
         all.flatten().map(|at| at.unwrap_or(now)).min()
     }
 
@@ -93,6 +98,8 @@ impl Newest {
         );
         taken.extend(self.states.take(now).into_iter().flat_map(|all| all.into_values().map(Message::State)));
         taken.extend(self.same_key.take(now).map(Message::SameKey));
+        taken.extend(self.asks.take(now).map(|()| Message::AskDatagrams));
+        taken.extend(self.datagrams.take(now).map(Message::Datagrams));
         taken.extend(self.carry.take().map(|ready| Message::Carry { ready }));
         taken
     }
@@ -208,5 +215,26 @@ mod tests {
             );
         }
         assert_eq!(newest.due(start), None);
+    }
+
+    #[test]
+    fn a_token_for_quic_is_asked_for_and_given_once_a_second_at_most() {
+        use crate::transport::tunnel::message::Token;
+
+        let start = Instant::now();
+        let at = |ms| start + Duration::from_millis(ms);
+        let given = |n| Message::Datagrams(Datagrams { port: 4433, token: Token([n; 16]) });
+        let mut newest = Newest::default();
+        let keep = |newest: &mut Newest, message| assert_eq!(newest.keep(message), Ok(None));
+        keep(&mut newest, Message::AskDatagrams);
+        keep(&mut newest, given(1));
+        assert_eq!(newest.take(start), [Message::AskDatagrams, given(1)]);
+        for n in 2..9 {
+            keep(&mut newest, Message::AskDatagrams);
+            keep(&mut newest, given(n));
+        }
+
+        assert_eq!((newest.due(at(5)), newest.take(at(999))), (Some(at(1000)), Vec::new()));
+        assert_eq!(newest.take(at(1000)), [Message::AskDatagrams, given(8)]);
     }
 }

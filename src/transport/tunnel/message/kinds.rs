@@ -42,6 +42,11 @@ pub enum Message {
     /// Another connection has proven the receiver's key: on a control, one that was refused since that control lives; in the
     /// answer to a probe, the control that is there.
     SameKey(SameKey),
+    /// The dialling end wants to try QUIC once more, and needs a token for it. Answered by DATAGRAMS, or by nothing where there
+    /// is no QUIC.
+    AskDatagrams,
+    /// The answer of the accepting end.
+    Datagrams(Datagrams),
     /// A kind that this version does not know; it is ignored.
     #[serde(other)]
     Unknown,
@@ -106,6 +111,18 @@ pub struct Welcome {
     pub you: String,
     /// How often to ping, in seconds.
     pub ping_s: u16,
+    /// How datagrams go by QUIC; nothing if they do not.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub datagrams: Option<Datagrams>,
+}
+
+/// Where the accepting end is reached by QUIC, beside the address of the control.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Datagrams {
+    /// The UDP port, at the address that the control has reached.
+    pub port: u16,
+    /// What the QUIC connection names the control by, once, within ten seconds.
+    pub token: Token,
 }
 
 /// A refusal, or an end.

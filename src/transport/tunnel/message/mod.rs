@@ -7,6 +7,7 @@
 //! | both | CARRY: how many idle carriers the sender wants | – |
 //! | both | STATE: whether the target behind a route is up, on change | – |
 //! | accepting | SAME_KEY: another connection has the dialling end's key | – |
+//! | dialling | ASK_DATAGRAMS: a token for another QUIC connection, once a second at most | DATAGRAMS |
 //! | both | BYE: the end | – |
 //!
 //! On a carrier only HELLO and its answer are messages; what follows are frames ([`super::exchange`]). Keys and kinds of
@@ -14,6 +15,8 @@
 //! beyond its limits break the rules.
 
 mod codec;
+#[cfg(test)]
+mod datagrams_tests;
 mod fields;
 mod flow_end;
 mod kinds;
@@ -25,8 +28,9 @@ pub use codec::{MAX_DEPTH, Malformed, decode, encode};
 pub use fields::{MAX_LISTEN, MAX_WORDS};
 pub use flow_end::FlowEnd;
 pub use kinds::{
-    Bye, ByeCode, DialIs, DialTo, DialsAre, End, Failed, Fate, Hello, MAX_DIALS, MAX_LONG, MAX_MESSAGE,
-    Message, RefusedCode, RouteIs, Routes, RoutesAre, SameKey, State, WantedDial, WantedRoute, Welcome,
+    Bye, ByeCode, Datagrams, DialIs, DialTo, DialsAre, End, Failed, Fate, Hello, MAX_DIALS, MAX_LONG,
+    MAX_MESSAGE, Message, RefusedCode, RouteIs, Routes, RoutesAre, SameKey, State, WantedDial, WantedRoute,
+    Welcome,
 };
 pub use parts::{BadSet, Gathered, MAX_ADDRESSES, MAX_ROUTES, routes, routes_are};
 pub use token::Token;

@@ -62,6 +62,7 @@ fn each() -> Vec<(Message, String)> {
         name: "home".into(),
         you: "198.51.100.7:40112".into(),
         ping_s: 10,
+        datagrams: None,
     };
     let routes = vec![route("web", &["0.0.0.0:8080"]), route("shop", &[])];
     let fates = vec![
@@ -317,7 +318,8 @@ fn any_message() -> impl Strategy<Value = Message> {
                 time,
                 name,
                 you,
-                ping_s
+                ping_s,
+                datagrams: None
             })
         ),
         (".{0,50}", any::<Option<u32>>()).prop_map(|(words, retry_ms)| Message::Bye(Bye {

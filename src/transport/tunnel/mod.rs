@@ -26,6 +26,5 @@ pub mod line;
 pub mod message;
 pub mod open;
 pub mod pairing;
-#[allow(dead_code, unused_imports, reason = "its codec stands before its connections")]
 pub mod quic;
 mod reason;

@@ -12,7 +12,7 @@ mod live;
 mod probe;
 mod seat;
 mod session;
-mod strangers;
+pub(super) mod strangers;
 mod takeover;
 #[cfg(test)]
 mod tests;

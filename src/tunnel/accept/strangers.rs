@@ -37,7 +37,7 @@ const FOLD: Duration = Duration::from_secs(60);
 
 /// Who is here, and who was.
 #[derive(Debug, Default)]
-pub(super) struct Strangers {
+pub(crate) struct Strangers {
     here: HashMap<ClientKey, usize>,
     /// The sum of them.
     places: usize,
@@ -51,7 +51,7 @@ pub(super) struct Strangers {
 
 /// Why a connection gets no place.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Full {
+pub(crate) enum Full {
     /// Every place is taken, or all but those that are kept for known addresses.
     Places,
     /// Its address has as many as it may.
@@ -65,7 +65,7 @@ impl Strangers {
     ///
     /// # Errors
     /// [`Full`]; nothing was taken then.
-    pub(super) fn enter(&mut self, client: ClientKey, now: Instant) -> Result<(), Full> {
+    pub(crate) fn enter(&mut self, client: ClientKey, now: Instant) -> Result<(), Full> {
         let entered = self.may_enter(&client, now);
         if let Err(full) = entered {
             self.refused.count(full);
@@ -77,7 +77,7 @@ impl Strangers {
     }
 
     /// Gives back the place of a connection that is closed, or whose key is proven.
-    pub(super) fn leave(&mut self, client: &ClientKey) {
+    pub(crate) fn leave(&mut self, client: &ClientKey) {
         let Some(here) = self.here.get_mut(client) else { return };
         *here -= 1;
         self.places -= 1;
@@ -87,7 +87,7 @@ impl Strangers {
     }
 
     /// Remembers that a machine at this address has proven a key that is known.
-    pub(super) fn prove(&mut self, client: ClientKey, now: Instant) {
+    pub(crate) fn prove(&mut self, client: ClientKey, now: Instant) {
         if self.proven.len() >= MAX_PROVEN && !self.proven.contains_key(&client) {
             let oldest = self.proven.iter().min_by_key(|(_, at)| **at).map(|(client, _)| client.clone());
             oldest.map(|oldest| self.proven.remove(&oldest));
@@ -96,8 +96,14 @@ impl Strangers {
     }
 
     /// The line about those that were refused since the last one, if it is time for one.
-    pub(super) fn told(&mut self, now: Instant) -> Option<String> {
+    pub(crate) fn told(&mut self, now: Instant) -> Option<String> {
         self.refused.told(now)
+    }
+
+    /// How many places are taken.
+    #[cfg(test)]
+    pub(crate) fn places(&self) -> usize {
+        self.places
     }
 
     fn may_enter(&mut self, client: &ClientKey, now: Instant) -> Result<(), Full> {
@@ -113,7 +119,8 @@ impl Strangers {
         self.take_pace(client, now)
     }
 
-    fn is_proven(&self, client: &ClientKey, now: Instant) -> bool {
+    /// Whether a machine at this address has proven a known key in the last [`REMEMBERED`].
+    pub(crate) fn is_proven(&self, client: &ClientKey, now: Instant) -> bool {
         self.proven.get(client).is_some_and(|at| now.saturating_duration_since(*at) < REMEMBERED)
     }
 

@@ -235,11 +235,16 @@ async fn silent_strangers_keep_no_machine_out_that_was_here_before() {
     let listens = there.listens.unwrap();
     let mut silent = Vec::new();
     for _ in 0..40 {
-        silent.push(TcpStream::connect(listens).await.unwrap());
+        silent.push(TcpStream::connect(listens).await);
     }
     // Eight of them have a place, and each of the others is closed at once.
     let mut closed = 0;
     for stranger in &mut silent[8..] {
+        // It may be closed before its client has seen that it was open.
+        let Ok(stranger) = stranger else {
+            closed += 1;
+            continue;
+        };
         let read = timeout(PATIENCE, stranger.read(&mut [0; 1])).await.unwrap();
         closed += usize::from(matches!(read, Ok(0) | Err(_)));
     }

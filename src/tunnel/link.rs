@@ -10,6 +10,7 @@ use tokio_util::sync::CancellationToken;
 use super::asked::{self, Asked};
 use super::beginning::Beginning;
 use super::offers::Offers;
+use super::quic::{By, Quic};
 use crate::address::{ListenAddress, NetListen, TunnelName};
 use crate::engine::Handle;
 use crate::plan::{Plan, Source, Tunnel};
@@ -26,6 +27,10 @@ pub(crate) struct Link {
     pub(crate) line: Arc<Line>,
     /// What the other end asks of this one.
     pub(crate) asked: Asked,
+    /// By what its datagrams go, as it was told last.
+    pub(crate) datagrams_by: Arc<Mutex<By>>,
+    /// QUIC of this process.
+    pub(crate) quic: Arc<Quic>,
     /// What becomes of what this end asks of the other, at first.
     pub(crate) beginning: Beginning,
     /// Whose routes those are that the other end asks for.
@@ -72,11 +77,14 @@ impl Link {
         line: Arc<Line>,
         stopping: CancellationToken,
         terms: Terms,
+        quic: Arc<Quic>,
     ) -> (Link, asked::Inbox) {
         let (asked, inbox) = asked::channel();
         let link = Link {
             source: Source::tunnel(&terms.tunnel.name),
             asked,
+            datagrams_by: Arc::default(),
+            quic,
             beginning: Beginning::default(),
             name: terms.tunnel.name.clone(),
             engine,

@@ -17,7 +17,6 @@ mod idle;
 mod link;
 mod offers;
 mod pool;
-#[allow(dead_code, unused_imports, reason = "nothing has flows yet")]
 mod quic;
 mod talk;
 mod thread;
@@ -35,12 +34,13 @@ use tokio_util::sync::CancellationToken;
 use crate::address::{ListenAddress, Protocol, TunnelName};
 use crate::engine::{Handle, Service, Services};
 use crate::plan::Plan;
-use crate::transport::tunnel::identity::PublicKey;
-use crate::transport::tunnel::line::Handshakes;
+use crate::transport::tunnel::identity::{Accepting, PublicKey};
+use crate::transport::tunnel::line::{FlowsBy, Handshakes};
 use accept::{Accept, Book, Door, MAX_NEWCOMERS};
 pub use beginning::InVain;
 pub use dial::{JoinFault, Joined, join};
 use link::{Link, Terms};
+use quic::Quic;
 use thread::{Role, Start, Thread};
 
 /// The name of the service that listens for other Loopgates.
@@ -51,6 +51,7 @@ pub struct Tunnels {
     engine: Handle,
     accept: Arc<Accept>,
     book: Arc<Book>,
+    quic: Arc<Quic>,
     stopping: CancellationToken,
     running: Mutex<Running>,
 }
@@ -76,6 +77,7 @@ impl Tunnels {
             engine,
             accept: Arc::new(Accept::new(book.clone())),
             book,
+            quic: Arc::default(),
             stopping: CancellationToken::new(),
             running: Mutex::default(),
         }
@@ -92,12 +94,16 @@ impl Tunnels {
             let (accept, book) = (self.accept.clone(), self.book.clone());
             running.thread = Some(Thread::start(accept, book, self.stopping.clone())?);
         }
-        let service = || {
-            let service = Service::new(tunnels.listen.iter().cloned(), self.accept.clone());
-            service.congestion(tunnels.loopback.clone())
+        if tunnels.listen.is_empty() {
+            return Ok(Services::new());
+        }
+        let service = Service::new(tunnels.listen.iter().cloned(), self.accept.clone());
+        let service = service.congestion(tunnels.loopback.clone());
+        let service = match tunnels.datagrams {
+            FlowsBy::Quic => service.datagrams(self.quic.sockets.clone()),
+            FlowsBy::Tls => service,
         };
-        let is_wanted = !tunnels.listen.is_empty();
-        Ok(is_wanted.then(|| (SERVICE.into(), Arc::new(service()))).into_iter().collect())
+        Ok(Services::from([(SERVICE.into(), Arc::new(service))]))
     }
 
     /// Follows a plan whose routes and services were declared. What a key holds that the plan no longer has ends before this
@@ -133,6 +139,8 @@ impl Tunnels {
         }
         self.book.set_doors(doors(links));
         self.accept.follow(&plan.tunnels);
+        let own = plan.tunnels.private_key.as_ref();
+        self.quic.desk.follow(own.map(|own| Accepting::new(own, self.book.clone())));
         if let Some(thread) = thread {
             thread.nudge();
         }
@@ -141,7 +149,8 @@ impl Tunnels {
     fn open(&self, terms: Terms) -> (Open, Start) {
         let is_dialling = !terms.tunnel.connect.is_empty();
         let line = self.engine.lines().get(&terms.tunnel.name);
-        let (link, asked) = Link::new(self.engine.clone(), line, self.stopping.clone(), terms);
+        let (link, asked) =
+            Link::new(self.engine.clone(), line, self.stopping.clone(), terms, self.quic.clone());
         let link = Arc::new(link);
         let (newcomers, role) = match is_dialling {
             true => (None, Role::Dialling),
@@ -215,7 +224,15 @@ fn addresses(plan: &Plan) -> Vec<(Protocol, ListenAddress)> {
         .routes
         .values()
         .flat_map(|route| route.listen.iter().map(|address| (route.carries.protocol(), address.clone())));
-    let of_tunnel = plan.tunnels.listen.iter().map(|address| (Protocol::Tcp, address.clone()));
+    let protocols = match plan.tunnels.datagrams {
+        FlowsBy::Quic => &[Protocol::Tcp, Protocol::Udp][..],
+        FlowsBy::Tls => &[Protocol::Tcp],
+    };
+    let of_tunnel = plan
+        .tunnels
+        .listen
+        .iter()
+        .flat_map(|address| protocols.iter().map(|protocol| (*protocol, address.clone())));
     let here = |(_, address): &(Protocol, ListenAddress)| !matches!(address, ListenAddress::There(_));
     of_routes.chain(of_tunnel).filter(here).collect()
 }

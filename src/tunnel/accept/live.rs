@@ -5,16 +5,19 @@ use std::pin::pin;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use tokio::sync::mpsc;
 use tokio::time::{sleep, sleep_until, timeout};
 use tokio_util::sync::CancellationToken;
 
 use super::answers::{STEP, say, welcome};
+use super::by_quic::ByQuic;
 use super::session::{Inboxes, Session};
 use crate::transport::tunnel::carrier::FrameLink;
 use crate::transport::tunnel::message::{Bye, ByeCode, Message};
 use crate::tunnel::control::{self, Control, ControlEnd, Inbox};
 use crate::tunnel::link::Link;
 use crate::tunnel::offers::fates::Fates;
+use crate::tunnel::quic::Entered;
 use crate::tunnel::{pool, talk};
 use crate::units::Seconds;
 
@@ -54,7 +57,8 @@ enum Leave {
 impl Life {
     /// Welcomes the other end, and lives until either leaves. Tells when the tunnel is up and when it is down.
     pub(super) async fn live(&self, mut frames: FrameLink, inbox: Inbox, inboxes: Inboxes, software: &str) {
-        let welcome = welcome(&self.link, self.session.token, self.from, None);
+        let (by_quic, entered) = ByQuic::of(&self.link, &self.session, &frames, self.from);
+        let welcome = welcome(&self.link, self.session.token, self.from, by_quic.offer());
         if !matches!(timeout(STEP, say(&mut frames, &welcome)).await, Ok(Ok(()))) {
             return;
         }
@@ -62,16 +66,25 @@ impl Life {
         tracing::info!("tunnel" = %name, state = "up", from = %self.from, "tunnel={name} up from={} software={software:?}", self.from);
         let up = Up::new(self);
         let begun = Instant::now();
-        let why = self.until_the_end(frames, inbox, inboxes).await;
+        let why = self.until_the_end(frames, inbox, inboxes, (&by_quic, entered)).await;
         drop(up);
         let (after, from) = (Seconds(begun.elapsed()), self.from);
         tracing::info!("tunnel" = %name, state = "down", from = %from, "tunnel={name} down from={from} after={after}: {why}");
     }
 
-    async fn until_the_end(&self, frames: FrameLink, inbox: Inbox, inboxes: Inboxes) -> String {
+    async fn until_the_end(
+        &self,
+        frames: FrameLink,
+        inbox: Inbox,
+        inboxes: Inboxes,
+        (by_quic, entered): (&ByQuic, mpsc::Receiver<Entered>),
+    ) -> String {
         let Life { link, session, control, .. } = self;
         let mut fates = Fates::default();
-        let mut on_message = |message: Message| talk::hear(link, None, &mut fates, message);
+        let mut on_message = |message: Message| match message {
+            Message::AskDatagrams => by_quic.asked.notify_one(),
+            message => talk::hear(link, None, &mut fates, message),
+        };
         let ping = link.terms().tunnel.ping;
         let mut running = pin!(control::run(frames, ping, inbox, &mut on_message));
         let least = || talk::least(link);
@@ -79,6 +92,7 @@ impl Life {
             end = &mut running => return described(&end),
             () = session.waiting.clone().run(inboxes.carriers) => Leave::Broken,
             () = session.hub.clone().run(inboxes.flows) => Leave::Broken,
+            () = by_quic.run(control, entered) => Leave::Broken,
             () = session.keeping.clone().run(least) => Leave::Broken,
             () = talk::tell(link, control) => Leave::Broken,
             () = self.ask_for_carriers() => Leave::Broken,

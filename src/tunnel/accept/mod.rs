@@ -5,6 +5,7 @@
 //! its control. One that joins with an invite ([`join`]) is no tunnel's, and says nothing else.
 
 mod answers;
+mod by_quic;
 mod hello;
 mod invites;
 mod join;

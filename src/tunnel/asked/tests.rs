@@ -57,7 +57,8 @@ fn kept_for(plan: &Arc<Plan>, linger: Duration) -> Kept {
     let ledger = Ledger::new(Box::new(|_: &Record| {}));
     let engine = engine::start(Settings::fitting(plan), ledger).unwrap();
     let line = engine.lines().get(&"home".parse().unwrap());
-    let (link, inbox) = Link::new(engine.clone(), line, CancellationToken::new(), terms(plan));
+    let (link, inbox) =
+        Link::new(engine.clone(), line, CancellationToken::new(), terms(plan), Arc::default());
     let link = Arc::new(link);
     let mut keeping = JoinSet::new();
     let times = Times { linger, retry: Duration::from_millis(20) };

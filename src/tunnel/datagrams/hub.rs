@@ -18,6 +18,7 @@ use crate::transport::tunnel::line::{DatagramDropped, Direction, FlowsBy};
 use crate::transport::tunnel::message::End;
 use crate::transport::tunnel::open::Open;
 use crate::tunnel::link::{Link, Pass};
+use crate::tunnel::quic::Flows;
 
 /// The flows of the other end that may wait to be admitted.
 const MAX_ASKED: usize = 256;
@@ -75,6 +76,17 @@ impl Hub {
     /// What takes that which comes by this.
     pub(crate) fn arrivals(&self, by: FlowsBy) -> Arc<dyn Arrivals> {
         Arc::new(By { hub: self.itself.clone(), by })
+    }
+
+    /// The flows, as QUIC connections know them.
+    pub(crate) fn of_quic(&self) -> Flows {
+        let hub = self.itself.clone();
+        let set_quic = move |means| {
+            if let Some(hub) = hub.upgrade() {
+                hub.set_quic(means);
+            }
+        };
+        Flows { arrivals: self.arrivals(FlowsBy::Quic), set_quic: Arc::new(set_quic) }
     }
 
     /// Datagrams go by this QUIC connection from now on, or by TLS again. Each flow of this end is announced there; what is on

@@ -97,7 +97,7 @@ fn flows(more: &str, routes: &str) -> Flows {
     let engine = engine::start(Settings::fitting(&plan), Ledger::new(Box::new(|_: &Record| {}))).unwrap();
     let line = engine.lines().get(&"home".parse().unwrap());
     let terms = Terms::new(plan.clone(), plan.tunnels.links[&"home".parse().unwrap()].clone());
-    let (link, _) = Link::new(engine, line, CancellationToken::new(), terms);
+    let (link, _) = Link::new(engine, line, CancellationToken::new(), terms, Arc::default());
     let link = Arc::new(link);
     let (hub, inbox) = Hub::new(link.clone(), link.pass(&HOME.parse().unwrap()).unwrap(), End::Accepting);
     let mut running = JoinSet::new();

@@ -15,6 +15,7 @@ use super::super::link::{Link, Pass};
 use super::super::offers::fates::Fates;
 use super::super::talk;
 use super::attempt::Entered;
+use super::by_quic::ByQuic;
 use super::carriers::Carriers;
 use super::fault::Fault;
 use super::slowness::Slowness;
@@ -82,6 +83,8 @@ pub(crate) async fn live(
     let (waiting, arrivals) = Waiting::new(link.clone(), pass.clone(), hub.clone());
     let keeping = Keeping::new(link.line.clone(), pass.clone());
     let (carry, wish) = watch::channel(0);
+    let (offers, offered) = watch::channel(None);
+    let by_quic = ByQuic::of(link, &entered, (&by.0, by.1), &hub, &control);
     let carriers = Arc::new(Carriers {
         link: link.clone(),
         way: by.0,
@@ -104,10 +107,11 @@ pub(crate) async fn live(
             carry.send_replace(ready.into());
         }
         Message::SameKey(other) => twin.tell(&link.name, &other),
+        Message::Datagrams(offer) => drop(offers.send_replace(Some(offer))),
         message => talk::hear(link, there.as_ref(), &mut fates, message),
     };
     let mut running = pin!(control::run(entered.link, ping, inbox, &mut on_message));
-    let least = || talk::least(link);
+    let (least, nudged) = (|| talk::least(link), nudges.clone());
     let why = tokio::select! {
         end = &mut running => return Ended::Fault(end.into()),
         () = waiting.run(arrivals) => Leave::Broken,
@@ -115,6 +119,7 @@ pub(crate) async fn live(
         () = carriers.clone().keep(wish) => Leave::Broken,
         () = carriers.watched.watch(&link.name, &congestion, slowness) => Leave::Broken,
         () = hub.clone().run(flows) => Leave::Broken,
+        () = by_quic.run(offered, nudged) => Leave::Broken,
         () = talk::tell(link, &control) => Leave::Broken,
         () = probe(&control, &mut nudges) => Leave::Broken,
         why = leave(link, &pass) => why,

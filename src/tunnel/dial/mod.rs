@@ -3,6 +3,7 @@
 pub(super) mod addresses;
 pub(super) mod attempt;
 mod back_off;
+mod by_quic;
 mod carriers;
 pub(crate) mod changes;
 mod dice;

@@ -1,5 +1,6 @@
 //! Two ends in one process, over loopback: tunnels that live, and sessions through them.
 
+mod by_quic;
 mod cases;
 mod datagrams;
 

@@ -63,7 +63,7 @@ fn tunnel(service: u16) -> Tunnel {
     let engine = engine::start(Settings::fitting(&plan), ledger).unwrap();
     let line = engine.lines().get(&"home".parse().unwrap());
     let terms = Terms::new(plan.clone(), plan.tunnels.links[&"home".parse().unwrap()].clone());
-    let (link, _) = Link::new(engine, line, CancellationToken::new(), terms);
+    let (link, _) = Link::new(engine, line, CancellationToken::new(), terms, Arc::default());
     let link = Arc::new(link);
     let pass = link.pass(&HOME.parse().unwrap()).unwrap();
     let (hub, _) = Hub::new(link.clone(), pass.clone(), message::End::Accepting);

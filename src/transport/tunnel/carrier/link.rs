@@ -6,7 +6,7 @@ use std::net::SocketAddr;
 use std::os::fd::{AsFd, BorrowedFd};
 use std::task::{Context, Poll, ready};
 
-use rustix::net::getpeername;
+use rustix::net::{getpeername, getsockname};
 
 use super::broken::Broken;
 use super::prepare::give_up_again;
@@ -103,6 +103,14 @@ impl FrameLink {
     pub fn peer(&self) -> io::Result<SocketAddr> {
         let address = getpeername(&self.records)?.and_then(|it| SocketAddr::try_from(it).ok());
         address.ok_or_else(|| io::ErrorKind::Unsupported.into())
+    }
+
+    /// The address of this end.
+    ///
+    /// # Errors
+    /// The errno of getsockname(2). Unsupported of a socket without an address.
+    pub fn local(&self) -> io::Result<SocketAddr> {
+        SocketAddr::try_from(getsockname(&self.records)?).map_err(|_| io::ErrorKind::Unsupported.into())
     }
 
     /// Seals a frame, to be sent by [`FrameLink::flush`] or along with [`FrameLink::receive`].

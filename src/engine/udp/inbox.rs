@@ -136,3 +136,91 @@ impl Waiting {
         Some((mark, datagram))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::transport::tunnel::frame::Reason;
+
+    const OVER: FlowEnded = FlowEnded::Ended(Reason::Idle);
+
+    fn mark(number: u32) -> Arc<Mark> {
+        Arc::new(Mark::new(number))
+    }
+
+    fn taken(inbox: &Inbox, most: usize) -> (Vec<(u32, Bytes)>, Vec<u32>, bool) {
+        let mut brought = Brought::default();
+        let is_more = inbox.take(most, &mut brought);
+        let ended = brought.ended.into_iter().map(|(number, _)| number);
+        (brought.datagrams, ended.collect(), is_more)
+    }
+
+    #[test]
+    fn a_loop_is_woken_for_the_first_of_what_waits_alone() {
+        let (inbox, mark) = (Inbox::default(), mark(1));
+
+        let woken: Vec<bool> = (0..3).map(|_| inbox.arrived(&mark, Bytes::from_static(b"x"))).collect();
+        assert_eq!((woken, inbox.ended(&mark, OVER)), (vec![true, false, false], false));
+
+        assert!(taken(&inbox, 1).2, "more is left, and the loop wakes itself");
+        assert!(!inbox.arrived(&mark, Bytes::new()));
+        assert!(!taken(&inbox, 9).2);
+        assert!(inbox.ended(&mark, OVER));
+    }
+
+    #[test]
+    fn an_end_comes_behind_the_datagrams_that_came_before_it() {
+        let (inbox, first, second) = (Inbox::default(), mark(1), mark(2));
+        inbox.arrived(&first, Bytes::from_static(b"a"));
+        inbox.ended(&second, OVER);
+        inbox.arrived(&first, Bytes::from_static(b"b"));
+        inbox.ended(&first, OVER);
+
+        let (datagrams, ended, is_more) = taken(&inbox, 1);
+        assert_eq!((datagrams, ended, is_more), (vec![(1, Bytes::from_static(b"a"))], vec![2], true));
+        let (datagrams, ended, is_more) = taken(&inbox, 1);
+        assert_eq!((datagrams, ended, is_more), (vec![(1, Bytes::from_static(b"b"))], vec![1], false));
+    }
+
+    #[test]
+    fn of_too_many_the_oldest_are_dropped_and_counted_for_whom_they_were() {
+        let (inbox, old, new) = (Inbox::default(), mark(1), mark(2));
+        inbox.arrived(&old, Bytes::from_static(b"old"));
+        (1..MAX_WAITING).for_each(|n| drop(inbox.arrived(&new, Bytes::copy_from_slice(&n.to_be_bytes()))));
+        assert_eq!((old.take_dropped(), new.take_dropped()), ((0, 0), (0, 0)), "so many may wait");
+
+        inbox.arrived(&new, Bytes::from_static(b"one more"));
+        inbox.arrived(&new, Bytes::from_static(b"and another"));
+
+        assert_eq!((old.take_dropped(), new.take_dropped()), ((1, 0), (1, 0)));
+        let (datagrams, ..) = taken(&inbox, usize::MAX);
+        assert_eq!((datagrams.len(), &datagrams[0].1[..]), (MAX_WAITING, &2_usize.to_be_bytes()[..]));
+    }
+
+    #[test]
+    fn long_datagrams_are_bounded_by_their_bytes() {
+        let (inbox, mark) = (Inbox::default(), mark(1));
+        let long = Bytes::from(vec![0; 1 << 16]);
+        (0..MAX_WAITING_BYTES >> 16).for_each(|_| drop(inbox.arrived(&mark, long.clone())));
+        assert_eq!(mark.take_dropped().0, 0);
+
+        inbox.arrived(&mark, Bytes::from_static(b"x"));
+
+        assert_eq!(mark.take_dropped().0, 1);
+        // An end that stood behind what was dropped is not behind what came later.
+        inbox.ended(&mark, OVER);
+        (0..MAX_WAITING).for_each(|_| drop(inbox.arrived(&mark, Bytes::new())));
+        assert_eq!(taken(&inbox, 1).1, [1]);
+    }
+
+    #[test]
+    fn what_comes_for_a_loop_that_has_ended_is_not_kept() {
+        let (inbox, mark) = (Inbox::default(), mark(1));
+        inbox.arrived(&mark, Bytes::from_static(b"x"));
+
+        assert!(inbox.close().is_empty());
+
+        assert!(!inbox.arrived(&mark, Bytes::from_static(b"x")) && !inbox.ended(&mark, OVER));
+        assert_eq!(taken(&inbox, 9), (vec![], vec![], false));
+    }
+}

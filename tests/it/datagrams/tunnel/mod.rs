@@ -4,12 +4,13 @@
 mod carried;
 mod ends;
 mod link;
+mod routes;
 
 use std::net::SocketAddr;
 use std::sync::Arc;
 
 use loopgate::address::{Run, TargetAddress};
-use loopgate::engine::{RouteId, Source};
+use loopgate::engine::{Declared, RouteId, Source};
 use loopgate::plan::{self, Route, RouteName, Routes, Target as PlanTarget};
 
 use crate::harness::Proxy;
@@ -49,21 +50,28 @@ fn far_route(target: SocketAddr, more: &str) -> String {
     format!("[routes.game]\nlisten = '127.0.0.1:0'\ntarget = '{target}'\nprotocol = 'udp'\n{more}\n")
 }
 
-fn name(name: &str) -> RouteName {
-    RouteName(name.into())
-}
-
 fn id(route: &str) -> RouteId {
-    RouteId { source: Source::file(), name: name(route) }
+    RouteId { source: Source::file(), name: RouteName(route.into()) }
 }
 
 /// Declares a route `test` to these targets, and returns where it listens.
 fn declare(proxy: &Proxy, listen: &str, more: &str, targets: &[&str]) -> SocketAddr {
     let text = format!("[routes.test]\nlisten = '{listen}'\ntarget = '1'\nprotocol = 'udp'\n{more}\n");
-    let plan = plan::parse("", &text, &[]).unwrap_or_else(|problems| panic!("{problems}"));
+    let declared = declare_to(proxy, &text, &[("test", targets)]);
+    declared.listening[0].address.net().unwrap()
+}
+
+/// Declares the routes of a configuration, some of them to other targets than are written: a configuration without the tunnel
+/// cannot have any in one.
+fn declare_to(proxy: &Proxy, text: &str, targets: &[(&str, &[&str])]) -> Declared {
+    let plan = plan::parse("", text, &[]).unwrap_or_else(|problems| panic!("{problems}"));
     let target = |text: &&str| PlanTarget::from(text.parse::<Run<TargetAddress>>().unwrap().first().clone());
-    let route = Route::clone(&plan.routes[&name("test")]);
-    let route = route.with_targets(targets.iter().map(target).collect::<Vec<_>>()).unwrap();
-    let routes: Routes = [(name("test"), Arc::new(route))].into_iter().collect();
-    proxy.declare_from(Source::file(), routes).unwrap().listening[0].address.net().unwrap()
+    let of = |route: &Route| {
+        let of_it = targets.iter().find(|(name, _)| *name == &*route.name.0);
+        let to = of_it.map(|(_, targets)| targets.iter().map(target).collect::<Vec<_>>());
+        to.map_or_else(|| route.clone(), |to| route.with_targets(to).unwrap())
+    };
+    let routes: Routes =
+        plan.routes.values().map(|route| (route.name.clone(), Arc::new(of(route)))).collect();
+    proxy.declare_from(Source::file(), routes).unwrap()
 }

@@ -186,7 +186,9 @@ mod tests {
     fn of_too_many_the_oldest_are_dropped_and_counted_for_whom_they_were() {
         let (inbox, old, new) = (Inbox::default(), mark(1), mark(2));
         inbox.arrived(&old, Bytes::from_static(b"old"));
-        (1..MAX_WAITING).for_each(|n| drop(inbox.arrived(&new, Bytes::copy_from_slice(&n.to_be_bytes()))));
+        for n in 1..MAX_WAITING {
+            inbox.arrived(&new, Bytes::copy_from_slice(&n.to_be_bytes()));
+        }
         assert_eq!((old.take_dropped(), new.take_dropped()), ((0, 0), (0, 0)), "so many may wait");
 
         inbox.arrived(&new, Bytes::from_static(b"one more"));
@@ -201,7 +203,9 @@ mod tests {
     fn long_datagrams_are_bounded_by_their_bytes() {
         let (inbox, mark) = (Inbox::default(), mark(1));
         let long = Bytes::from(vec![0; 1 << 16]);
-        (0..MAX_WAITING_BYTES >> 16).for_each(|_| drop(inbox.arrived(&mark, long.clone())));
+        for _ in 0..MAX_WAITING_BYTES >> 16 {
+            inbox.arrived(&mark, long.clone());
+        }
         assert_eq!(mark.take_dropped().0, 0);
 
         inbox.arrived(&mark, Bytes::from_static(b"x"));
@@ -209,7 +213,9 @@ mod tests {
         assert_eq!(mark.take_dropped().0, 1);
         // An end that stood behind what was dropped is not behind what came later.
         inbox.ended(&mark, OVER);
-        (0..MAX_WAITING).for_each(|_| drop(inbox.arrived(&mark, Bytes::new())));
+        for _ in 0..MAX_WAITING {
+            inbox.arrived(&mark, Bytes::new());
+        }
         assert_eq!(taken(&inbox, 1).1, [1]);
     }
 

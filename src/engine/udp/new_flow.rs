@@ -170,7 +170,8 @@ impl EventLoop {
         }
     }
 
-    /// Rejects a client: its datagrams are counted, and it is recorded once in a while.
+    /// Rejects a client: its datagrams are counted, and it is recorded once in a while; one that came by a tunnel always, as
+    /// the other end has a record of it.
     fn turn_away(
         &mut self,
         client: ClientKey,
@@ -180,7 +181,8 @@ impl EventLoop {
         now: Instant,
     ) -> NewFlow {
         let listener = self.listeners.get_mut(&client.listener);
-        if listener.is_some_and(|listener| listener.turned_away.is_due(end, now)) {
+        let is_due = listener.is_some_and(|listener| listener.turned_away.is_due(end, now));
+        if is_due || client.is_visitor() {
             let entry = self.entry(runtime, caller, now);
             let mut outcome = flow::outcome(&entry, end, None, None, Datagrams::default(), Instant::now());
             outcome.phase = Phase::Admit;

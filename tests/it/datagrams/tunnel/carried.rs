@@ -66,7 +66,9 @@ fn a_flow_keeps_its_order_and_two_clients_of_one_port_are_two_flows() {
 
     for (n, client) in clients.iter().enumerate() {
         for round in 0..10_u32 {
-            (0..20).for_each(|m| drop(client.send(&[n as u8, (round * 20 + m) as u8]).unwrap()));
+            for m in 0..20 {
+                client.send(&[n as u8, (round * 20 + m) as u8]).unwrap();
+            }
             for m in 0..20 {
                 let (datagram, from) = receive_from(&target);
                 assert_eq!(datagram, [n as u8, (round * 20 + m) as u8]);
@@ -115,7 +117,9 @@ fn what_the_tunnel_drops_is_in_the_record() {
     client.send(b"not taken").unwrap();
     wait_until("both are dropped", || (ends.link.full.load(SeqCst) == 0).then_some(()));
     ends.link.lossy.store(3, SeqCst);
-    (0..3).for_each(|_| drop(client.send(b"lost on the way").unwrap()));
+    for _ in 0..3 {
+        client.send(b"lost on the way").unwrap();
+    }
     wait_until("all are lost", || (ends.link.lossy.load(SeqCst) == 0).then_some(()));
     ask(&client, b"2");
 

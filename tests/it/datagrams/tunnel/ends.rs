@@ -90,6 +90,21 @@ fn a_visitor_is_judged_there_by_its_own_address() {
 }
 
 #[test]
+fn every_visitor_that_is_denied_there_has_a_record_there() {
+    let echo = EchoDatagrams::start();
+    let ends = Ends::with("", "allow = ['127.0.0.2']", echo.address);
+
+    for n in 1..=3 {
+        client(ends.address).send(b"1").unwrap();
+        wait_until("it is told", || (ends.link.told.lock().unwrap().len() == n).then_some(()));
+    }
+
+    ends.there.stop(Duration::ZERO);
+    let counts: u64 = ends.there.records().iter().map(|record| record.count).sum();
+    assert_eq!(counts, 3);
+}
+
+#[test]
 fn a_visitor_whose_address_does_not_count_is_in_no_allow() {
     let echo = EchoDatagrams::start();
     let ends = Ends::at("127.0.0.1:0", "", "allow = ['0.0.0.0/0']", echo.address, false);

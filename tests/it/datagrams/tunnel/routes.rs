@@ -82,7 +82,9 @@ fn the_first_datagrams_of_a_visitor_wait_for_the_name_of_the_target() {
     let (_here, address, _link) = into(&there);
     let client = client(address);
 
-    (1..4_u8).for_each(|n| drop(client.send(&[n]).unwrap()));
+    for n in 1..4_u8 {
+        client.send(&[n]).unwrap();
+    }
 
     assert_eq!([(); 3].map(|()| receive(&client)), [[1], [2], [3]]);
     there.stop(Duration::ZERO);

@@ -7,6 +7,7 @@ mod first_bytes;
 mod links;
 mod proxied;
 mod reached;
+mod target_tls;
 mod tls;
 mod whole;
 

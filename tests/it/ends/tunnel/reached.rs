@@ -3,7 +3,6 @@
 use std::time::Instant;
 
 use loopgate::outcome::{Cause, End, Phase};
-use loopgate::transport::tunnel::carrier::Received;
 use loopgate::transport::tunnel::frame::{Frame, Reason};
 
 use super::links::{Pool, wait_for_waiting};
@@ -11,7 +10,7 @@ use super::{Ends, declare};
 use crate::harness::{Close, ClosedPort, Connection, Proxy, Target, wait_until};
 
 /// An end with a route to these targets.
-fn opener(more: &str, targets: &[&str]) -> (Proxy, std::net::SocketAddr, Pool) {
+pub(super) fn opener(more: &str, targets: &[&str]) -> (Proxy, std::net::SocketAddr, Pool) {
     let proxy = Proxy::builder().with("routes.other = {listen = '127.0.0.1:0', target = '1'}");
     let address = declare(&proxy, more, targets);
     let pool = Pool::of(&proxy, "home");
@@ -272,75 +271,6 @@ fn an_end_that_never_says_that_it_is_done_loses_its_connection_alone() {
     assert_eq!(client.receive_close(), Close::Fin);
 
     assert_eq!(here.record().outcome.end, End::TunnelLost);
-    pool.wait_for(0, 1);
-}
-
-#[test]
-fn a_handshake_with_a_target_in_a_tunnel_follows_the_answer_of_the_other_end() {
-    let (here, address, pool) = opener("target_tls = {name = 'a.example'}", &["tunnel:home/web"]);
-    let mut there = pool.spoken();
-    let mut client = Connection::to(address);
-    client.send(b"a question");
-    there.receive_open();
-
-    there.send(&Frame::Opened);
-    let hello = there.receive_body(1);
-    assert_eq!(hello[0], 22, "it is the first record of a handshake");
-    there.send_body(b"220 mail.example ESMTP\r\n");
-
-    // An alert of TLS, and why the session is cut.
-    assert_eq!(there.receive_body(1)[0], 21);
-    assert_eq!(there.receive_frame(), Frame::Reset(Reason::TlsFailed));
-    assert_eq!(client.receive_close(), Close::Reset);
-    let record = here.record();
-    assert_eq!(record.outcome.end, End::NoTarget(Cause::NoTls), "{record}");
-    assert!(record.hint().unwrap().contains("does not speak TLS"), "{record}");
-    pool.wait_for(0, 1);
-}
-
-#[test]
-fn how_a_session_ends_within_the_handshake_with_its_target_is_told_apart() {
-    let (here, address, pool) = opener("target_tls = {name = 'a.example'}", &["tunnel:home/web"]);
-    let ended = |goes: Option<Frame>| {
-        let mut there = pool.spoken();
-        let client = Connection::to(address);
-        there.receive_open();
-        there.send(&Frame::Opened);
-        assert_eq!(there.receive_body(1)[0], 22);
-        match goes {
-            Some(frame) => there.send(&frame),
-            None => there.close(),
-        }
-        drop(client);
-        here.record().outcome.end
-    };
-
-    assert_eq!(ended(Some(Frame::Reset(Reason::Killed))), End::Killed);
-    assert_eq!(ended(Some(Frame::Reset(Reason::Reset))), End::NoTarget(Cause::TlsRefused));
-    assert_eq!(ended(Some(Frame::End)), End::NoTarget(Cause::TlsRefused));
-    let failed = Frame::Failed(br#"{"cause":"timed_out","words":""}"#.to_vec());
-    assert_eq!(ended(Some(failed)), End::NoTarget(Cause::TimedOut));
-    assert_eq!(ended(None), End::NoTarget(Cause::TunnelDown));
-    pool.wait_for(0, 5);
-}
-
-#[test]
-fn a_visitor_that_goes_within_the_handshake_with_its_target_takes_the_session_with_it() {
-    let (here, address, pool) = opener("target_tls = {name = 'a.example'}", &["tunnel:home/web"]);
-    let mut there = pool.spoken();
-    let client = Connection::to(address);
-    there.receive_open();
-    there.send(&Frame::Opened);
-    there.receive_body(1);
-
-    client.reset();
-
-    let mut last = there.receive();
-    while matches!(last, Received::Message(_)) {
-        last = there.receive();
-    }
-    assert_eq!(last, Received::Frame(Frame::Reset(Reason::Reset)));
-    assert_eq!(here.record().outcome.end, End::ClientGone);
     pool.wait_for(0, 1);
 }
 

@@ -1,19 +1,18 @@
-//! TLS of a session that goes through a tunnel: with its visitor at the far end, and with a target there.
+//! TLS of a session that goes through a tunnel, with its visitor at the far end.
 
 use std::io::{Read, Write};
-use std::net::Shutdown;
 
 use loopgate::outcome::{Cause, Client, End, Phase, Side, Sides};
 use loopgate::transport::tunnel::frame::{Frame, Reason};
 
 use super::Ends;
 use super::links::{OtherEnd, open, visitor};
-use crate::harness::tls::{Authority, TlsConnection, echo, tls_echo, tls_served, tls_target};
-use crate::harness::{Close, ClosedPort, Connection, Proxy, Target, wait_until};
+use crate::harness::tls::{Authority, TlsConnection, echo, tls_target};
+use crate::harness::{Close, ClosedPort, Connection, Proxy, Target};
 
 const MIB: usize = 1 << 20;
 
-fn authority() -> Authority {
+pub(super) fn authority() -> Authority {
     let authority = Authority::new();
     authority.issue("web", &["localhost", "127.0.0.1"]);
     authority.issue("elsewhere", &["elsewhere.example"]);
@@ -25,12 +24,7 @@ fn terminating(authority: &Authority, service: &Target, more: &str) -> Ends {
     Ends::with("", &format!("tls = {{{}{more}}}", authority.tls("web")), service.address)
 }
 
-/// Two ends, of which the one that clients connect to speaks TLS with the target.
-fn originating(authority: &Authority, service: &Target, more: &str) -> Ends {
-    Ends::with(&target_tls(authority, more), "", service.address)
-}
-
-fn target_tls(authority: &Authority, more: &str) -> String {
+pub(super) fn target_tls(authority: &Authority, more: &str) -> String {
     format!("target_tls = {{ca = '{}', name = 'localhost'{more}}}", authority.file("ca.pem").display())
 }
 
@@ -279,72 +273,6 @@ fn a_service_that_is_down_behind_tls_is_told_with_its_cause() {
 }
 
 #[test]
-fn a_target_in_a_tunnel_that_speaks_tls_is_spoken_to_in_tls() {
-    let authority = authority();
-    let service = tls_echo(authority.server("web", false));
-    let ends = originating(&authority, &service, "");
-    for n in 1..=3 {
-        ends.connect().expect_whole_echo(n, 4 * MIB);
-        let (here, there) = (ends.here.record(), ends.there.record());
-        assert_eq!((here.outcome.end, there.outcome.end), (End::Done, End::Done), "{here}\n{there}");
-        assert!(here.target_tls.is_some() && there.target_tls.is_none(), "{here}\n{there}");
-        assert_eq!(here.outcome.traffic.down.delivered, 4 * MIB as u64);
-        ends.pool.wait_for(n as usize, 0);
-    }
-}
-
-#[test]
-fn what_a_target_in_a_tunnel_sends_with_its_handshake_and_before_its_end_arrives() {
-    let authority = authority();
-    for closes_in_order in [true, false] {
-        let service = tls_target(authority.server("web", false), move |mut tls| {
-            tls.write_all(b"the whole answer").unwrap();
-            if closes_in_order {
-                tls.conn.send_close_notify();
-            }
-            tls.flush().unwrap();
-            tls.sock.shutdown(Shutdown::Write).unwrap();
-            let _ = tls.sock.read_to_end(&mut Vec::new());
-        });
-        let ends = originating(&authority, &service, "");
-
-        let mut client = ends.connect();
-        assert_eq!(client.receive_all(), (b"the whole answer".to_vec(), Close::Fin));
-        client.finish();
-
-        let record = ends.here.record();
-        assert_eq!(record.outcome.end, End::Done, "{record}");
-        assert_eq!(record.no_close_notify, (!closes_in_order).then_some(Sides::Target));
-    }
-}
-
-#[test]
-fn a_target_in_a_tunnel_that_cannot_be_spoken_to_is_told_with_the_cause() {
-    let authority = authority();
-    let cause = |service: &Target| {
-        let ends = originating(&authority, service, ", handshake_timeout = '300ms'");
-        assert!(Connection::is_reset_at_once("127.0.0.1", ends.address));
-        let (here, there) = (ends.here.record(), ends.there.record());
-        let End::NoTarget(cause) = here.outcome.end else { panic!("{here}") };
-        assert_eq!(here.outcome.phase, Phase::Greet, "{here}");
-        (cause, there.outcome.end)
-    };
-
-    let untrusted = tls_echo(authority.server("elsewhere", false));
-    assert_eq!(cause(&untrusted), (Cause::TlsUntrusted, End::TlsFailed));
-    assert_eq!(cause(&Target::greeting(b"220 mail.example ESMTP\r\n")), (Cause::NoTls, End::TlsFailed));
-    assert_eq!(cause(&Target::manual()), (Cause::TlsRefused, End::TlsFailed));
-    assert_eq!(cause(&Target::resetting()).0, Cause::TlsRefused);
-    assert_eq!(cause(&Target::serving_anywhere(drop)).0, Cause::TlsRefused);
-
-    let ends = Ends::with(&target_tls(&authority, ""), "", ClosedPort::port().address);
-    assert!(Connection::is_reset_at_once("127.0.0.1", ends.address));
-    let record = ends.here.record();
-    assert_eq!(record.outcome.end, End::NoTarget(Cause::Refused), "{record}");
-    assert!(record.far);
-}
-
-#[test]
 fn tls_on_every_stretch_carries_what_it_carries_on_one() {
     let authority = authority();
     let service = tls_target(authority.server("web", false), echo);
@@ -388,29 +316,4 @@ fn a_header_of_a_proxy_a_hello_and_what_follows_may_come_in_one_piece() {
     let record = ends.there.record();
     assert_eq!(record.client, Client::Net("192.0.2.7:4711".parse().unwrap()), "{record}");
     assert_eq!((record.outcome.end, record.name.as_deref()), (End::Done, Some("localhost")));
-}
-
-#[test]
-fn a_reset_of_a_target_that_speaks_tls_in_a_tunnel_is_passed_on() {
-    let (authority, service) = (authority(), Target::manual());
-    let ends = originating(&authority, &service, "");
-    let config = authority.server("web", false);
-    let mut client = ends.connect();
-    let served = service.accept();
-    let mut tls = tls_served(&served, &config);
-    tls.write_all(b"half of").unwrap();
-    tls.flush().unwrap();
-    assert_eq!(client.receive(7), b"half of");
-
-    drop(tls);
-    served.reset();
-
-    assert_eq!(client.receive_close(), Close::Reset);
-    let (here, there) = (ends.here.record(), ends.there.record());
-    assert_eq!(
-        (here.outcome.end, there.outcome.end),
-        (End::TargetReset, End::TargetReset),
-        "{here}\n{there}"
-    );
-    wait_until("the connection is lost", || (ends.pool.lost() == 1).then_some(()));
 }

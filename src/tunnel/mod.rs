@@ -7,6 +7,7 @@
 mod accept;
 mod asked;
 mod beginning;
+mod closing;
 mod control;
 mod datagrams;
 mod dial;

@@ -9,9 +9,9 @@ use tokio::sync::Notify;
 use tokio::task::JoinSet;
 use tokio::time::{interval, timeout};
 
+use super::super::closing::tell_close;
 use super::super::link::Pass;
 use super::super::pool::{self, MAX_IDLE, Surplus};
-use super::waiting::tell_close;
 use crate::transport::tunnel::carrier::{Broken, Carrier, FrameLink, Home, Received, Resting, Stay};
 use crate::transport::tunnel::frame::{CloseCode, Frame};
 use crate::transport::tunnel::line::Line;

@@ -3,14 +3,14 @@
 
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 use std::sync::{Arc, Weak};
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use tokio::sync::{Notify, mpsc};
 use tokio::task::JoinSet;
-use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 
 use super::super::asked;
+use super::super::closing::{LAST_WORD, tell_close};
 use super::super::control::rates::Rates;
 use super::super::datagrams::Hub;
 use super::super::link::{Link, Pass};
@@ -28,9 +28,6 @@ pub(super) const MAX_HELD: usize = 2 * MAX_IDLE;
 
 /// No body may come on an idle carrier; the shortest one that is refused has two bytes.
 const NO_BODY: usize = 1;
-
-/// How long an answer may take that is the last.
-const LAST_WORD: Duration = Duration::from_secs(5);
 
 /// The idle carriers of one control whose opener is the other end.
 pub(crate) struct Waiting {
@@ -236,16 +233,6 @@ async fn close(mut frames: FrameLink, code: CloseCode) {
     tell_close(&mut frames, code).await;
 }
 
-/// Says why this end closes.
-pub(crate) async fn tell_close(frames: &mut FrameLink, code: CloseCode) {
-    let told = async {
-        frames.queue(&Frame::Close(code))?;
-        frames.flush().await
-    };
-    // It is closed either way.
-    let _: Result<Result<(), Broken>, _> = timeout(LAST_WORD, told).await;
-}
-
 /// The way back of a carrier from its session to those that wait, if their control still lives.
 struct Back {
     link: Arc<Link>,
@@ -278,6 +265,10 @@ impl Home for Back {
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
+    use tokio::time::timeout;
+
     use super::*;
     use crate::transport::tunnel::carrier::testing::links;
 

@@ -28,7 +28,7 @@ use crate::transport::tunnel::frame::{CloseCode, Frame};
 use crate::transport::tunnel::line::Line;
 use crate::transport::tunnel::message::{End, FlowEnd};
 use crate::transport::tunnel::open::Open;
-use crate::tunnel::idle::waiting::tell_close;
+use crate::tunnel::closing::tell_close;
 use outbox::Outbox;
 use ride::{Ride, tell_dropped};
 use slots::{MAX_SLOTS, Place, Slots};

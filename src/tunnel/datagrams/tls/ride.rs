@@ -19,8 +19,8 @@ use crate::transport::tunnel::flows::FlowNumber;
 use crate::transport::tunnel::frame::{CloseCode, Frame};
 use crate::transport::tunnel::message::{End, FlowEnd};
 use crate::transport::tunnel::open::Open;
+use crate::tunnel::closing::tell_close;
 use crate::tunnel::control::rates::Rates;
-use crate::tunnel::idle::waiting::tell_close;
 
 /// The bytes not sent yet from which the kernel takes no more of these connections: what it holds cannot be dropped any more
 /// where something newer waits behind it.

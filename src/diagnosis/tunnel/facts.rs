@@ -96,7 +96,7 @@ pub enum TryEnd {
     /// Anything else, in words.
     Other(String),
     /// It lets this machine in.
-    LetIn(LetIn),
+    LetIn(Box<LetIn>),
 }
 
 /// A certificate that something on the way, or at the address, shows.
@@ -251,7 +251,7 @@ impl TunnelFacts {
     /// The end that lets this machine in, and the address of it.
     pub(super) fn let_in(&self) -> Option<(&Try, &LetIn)> {
         self.tries.iter().find_map(|it| match &it.end {
-            TryEnd::LetIn(let_in) => Some((it, let_in)),
+            TryEnd::LetIn(let_in) => Some((it, &**let_in)),
             _ => None,
         })
     }

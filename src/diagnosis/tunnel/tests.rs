@@ -53,7 +53,7 @@ fn let_in(listens: &[(&str, Option<&str>, Fate)]) -> LetIn {
 }
 
 fn refused(fate: Fate) -> TryEnd {
-    TryEnd::LetIn(let_in(&[("shop", None, Fate::Offered), ("web", Some("0.0.0.0:8080"), fate)]))
+    TryEnd::LetIn(Box::new(let_in(&[("shop", None, Fate::Offered), ("web", Some("0.0.0.0:8080"), fate)])))
 }
 
 fn certificate(is_for_host: bool, known: Issuer) -> TryEnd {

@@ -138,7 +138,9 @@ impl Walk<'_> {
         let tls = Dialling::new(&tunnel.private_key, &tunnel.public_keys);
         self.runtime.block_on(async {
             let entered = enter(stream, &tls, &host(self.target), self.question.hello()).await?;
-            ask::let_in(entered, self.question, &self.terms.tunnel).await.map(TryEnd::LetIn)
+            ask::let_in(entered, self.question, &self.terms.tunnel)
+                .await
+                .map(|it| TryEnd::LetIn(Box::new(it)))
         })
     }
 

@@ -6,6 +6,7 @@
 //! | both | ROUTES: the whole set that the sender wants at the other end, after WELCOME and on each change | ROUTES_ARE |
 //! | both | CARRY: how many idle carriers the sender wants | – |
 //! | both | STATE: whether the target behind a route is up, on change | – |
+//! | accepting | DIALS_ARE: what would become of the sessions that a probe asks about | – |
 //! | accepting | SAME_KEY: another connection has the dialling end's key | – |
 //! | dialling | ASK_DATAGRAMS: a token for another QUIC connection, once a second at most | DATAGRAMS |
 //! | both | BYE: the end | – |
@@ -21,6 +22,7 @@ mod fields;
 mod flow_end;
 mod kinds;
 mod parts;
+mod probe;
 mod token;
 
 pub(crate) use codec::read_strictly;
@@ -28,12 +30,14 @@ pub use codec::{MAX_DEPTH, Malformed, decode, encode};
 pub use fields::{MAX_LISTEN, MAX_WORDS};
 pub use flow_end::FlowEnd;
 pub use kinds::{
-    Bye, ByeCode, Datagrams, DialIs, DialTo, DialsAre, End, Failed, Fate, Hello, MAX_DIALS, MAX_LONG,
-    MAX_MESSAGE, Message, RefusedCode, RouteIs, Routes, RoutesAre, SameKey, State, WantedDial, WantedRoute,
-    Welcome,
+    Bye, ByeCode, Datagrams, End, Failed, Fate, Hello, MAX_LONG, MAX_MESSAGE, Message, RefusedCode, RouteIs,
+    Routes, RoutesAre, State, WantedRoute, Welcome,
 };
 pub use parts::{BadSet, Gathered, MAX_ADDRESSES, MAX_ROUTES, routes, routes_are};
+pub use probe::{DialIs, DialTo, DialsAre, MAX_DIALS, SameKey, WantedDial};
 pub use token::Token;
 
+#[cfg(test)]
+mod samples;
 #[cfg(test)]
 mod tests;

@@ -10,7 +10,7 @@ use crate::address::{Protocol, There};
 use crate::outcome::SessionId;
 use crate::proxy_protocol::{Ends, Header, Tlvs};
 use crate::transport::tunnel::carrier::testing::links;
-use crate::transport::tunnel::carrier::{Carrier, Home, Received};
+use crate::transport::tunnel::carrier::{Carrier, Home, Received, Stay};
 use crate::transport::tunnel::frame::Reason;
 
 const WAIT: Duration = Duration::from_secs(20);
@@ -59,7 +59,9 @@ impl Arrivals for Sink {
 struct Nowhere;
 
 impl Home for Nowhere {
-    fn free(&self, _: Carrier) {}
+    fn free(&self, _: Carrier) -> Option<Stay> {
+        None
+    }
 
     fn lost(&self) {}
 }
@@ -87,7 +89,8 @@ impl One {
     async fn carrier(&self) -> FrameLink {
         let (ours, theirs) = links().await;
         let peer = ours.peer().unwrap();
-        let carrier = Carrier { link: ours.park().unwrap(), peer, carried: 0, home: Arc::new(Nowhere) };
+        let carrier =
+            Carrier { link: ours.park().unwrap().into(), peer, carried: 0, home: Arc::new(Nowhere) };
         assert!(self.line.offer(carrier).is_none());
         theirs
     }

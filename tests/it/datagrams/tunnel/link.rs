@@ -149,9 +149,7 @@ impl FlowCarrier for End {
                 sink.ended(match why {
                     CarryRefused::NoRoute(_) => FlowEnded::Refused(Cause::TunnelRefused, None),
                     CarryRefused::Stopped => FlowEnded::Ended(Reason::Drained),
-                    CarryRefused::Full | CarryRefused::NeedsSocket { .. } => {
-                        FlowEnded::Ended(Reason::Limited)
-                    }
+                    CarryRefused::Full => FlowEnded::Ended(Reason::Limited),
                 });
             }
         }

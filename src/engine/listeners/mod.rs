@@ -12,6 +12,7 @@ mod lingering;
 mod report;
 mod retries;
 mod route_runtimes;
+mod serves;
 mod service;
 pub(super) mod supervisor;
 mod tcp;

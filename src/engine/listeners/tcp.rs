@@ -15,12 +15,12 @@ use tokio::time::sleep;
 use tokio_util::sync::CancellationToken;
 
 use super::control::OwnControl;
-use super::service::ServiceRuntime;
+use super::serves::Serves;
 use crate::address::{Address, ListenAddress};
-use crate::engine::runtime::context::{Context, RouteRuntime};
+use crate::engine::runtime::context::Context;
 use crate::engine::session::begin::begin;
 use crate::sys;
-use crate::transport::{self, Bound, Congestion, Incoming, OwnFile, SocketFile, Upkeep};
+use crate::transport::{self, Bound, Incoming, OwnFile, SocketFile};
 use crate::units::counted;
 
 /// The first and the longest pause after an accept error that concerns this machine, not a single connection.
@@ -36,41 +36,6 @@ const MAX_FAILED: usize = 64;
 /// The most workers that accept from one listener. With a single one, every second session would have to move to
 /// another thread, which costs two wake-ups; each further worker is woken by every connection, mostly for nothing.
 const MAX_ACCEPTORS: usize = 2;
-
-/// What a listener serves.
-#[derive(Clone)]
-pub(crate) enum Serves {
-    /// The sessions of a route.
-    Route(Arc<RouteRuntime>),
-    /// A service.
-    Service(Arc<ServiceRuntime>),
-}
-
-impl Serves {
-    /// The mode and owner of the socket's file.
-    fn socket_file(&self) -> SocketFile {
-        match self {
-            Serves::Route(runtime) => runtime.route.socket_file.clone(),
-            Serves::Service(runtime) => runtime.service.socket_file.clone(),
-        }
-    }
-
-    /// The timers of its connections.
-    fn upkeep(&self) -> Upkeep {
-        match self {
-            Serves::Route(runtime) => runtime.route.upkeep,
-            Serves::Service(_) => Upkeep::default(),
-        }
-    }
-
-    /// The congestion control of its connections.
-    fn congestion(&self) -> &Congestion {
-        match self {
-            Serves::Route(runtime) => &runtime.route.dial.from.congestion,
-            Serves::Service(runtime) => &runtime.service.congestion,
-        }
-    }
-}
 
 /// A listening socket and the tasks that accept from it.
 pub(crate) struct TcpListener {

@@ -13,7 +13,7 @@ use super::super::idle::waiting::Waiting;
 use super::super::link::Link;
 use super::super::pool::{CALM, MAX_IDLE, Openings};
 use super::super::talk;
-use super::attempt::enter;
+use super::attempt::{Entered, enter};
 use super::back_off::BackOff;
 use super::dice::dice;
 use super::fault::{Fault, count};
@@ -68,6 +68,27 @@ struct Course {
 }
 
 impl Carriers {
+    /// For the control that was let in, which has come by this way, and under this name of TLS.
+    pub(crate) fn new(
+        link: &Arc<Link>,
+        (way, host): (Way, &str),
+        control: &Entered,
+        keeping: &Arc<Keeping>,
+        waiting: &Arc<Waiting>,
+    ) -> Carriers {
+        Carriers {
+            link: link.clone(),
+            way,
+            watched: Watched::new(control.peer, &control.link),
+            peer: control.peer,
+            host: host.to_owned(),
+            key: control.key,
+            session: control.welcome.session,
+            keeping: keeping.clone(),
+            waiting: waiting.clone(),
+        }
+    }
+
     /// Opens what is missing, for as long as it is polled. `wish` has how many idle ones the accepting end wants for
     /// sessions that it opens.
     pub(crate) async fn keep(self: Arc<Self>, mut wish: watch::Receiver<usize>) {

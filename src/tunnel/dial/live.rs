@@ -19,7 +19,6 @@ use super::by_quic::ByQuic;
 use super::carriers::Carriers;
 use super::fault::Fault;
 use super::slowness::Slowness;
-use super::watched::Watched;
 use super::way::Way;
 use crate::address::TunnelName;
 use crate::plan::Tunnel;
@@ -85,17 +84,7 @@ pub(crate) async fn live(
     let (carry, wish) = watch::channel(0);
     let (offers, offered) = watch::channel(None);
     let by_quic = ByQuic::of(link, &entered, (&by.0, by.1), &hub, &control);
-    let carriers = Arc::new(Carriers {
-        link: link.clone(),
-        way: by.0,
-        watched: Watched::new(entered.peer, &entered.link),
-        peer: entered.peer,
-        host: by.1.to_owned(),
-        key: entered.key,
-        session: entered.welcome.session,
-        keeping: keeping.clone(),
-        waiting: waiting.clone(),
-    });
+    let carriers = Arc::new(Carriers::new(link, by, &entered, &keeping, &waiting));
     let _up = Up::new(link, &keeping, &hub);
     let ping = ping(&link.terms().tunnel, entered.welcome.ping_s);
     // What was told before has ended with the control before: where routes listen is told anew.

@@ -123,11 +123,6 @@ impl Draft {
 pub(super) fn proxied(id: LinkId, key: &str, line: usize, url: &str, draft: &mut Draft) {
     let (url, had_user) = without_user(url);
     let at = At::new(line, format!("{key} = {url:?}"));
-    if !draft.knows_of_link("proxy_url") {
-        let why =
-            "this version of Loopgate connects without a proxy; the key will be proxy_url of the tunnel";
-        return draft.lost_of_link(id, &at, why);
-    }
     draft.set_link(id, &at, "proxy_url", Toml::text(url));
     if had_user {
         draft.lost_of_link(

@@ -45,7 +45,8 @@ pub trait FlowSink: Send + Sync {
     /// A datagram of the other end.
     fn arrived(&self, datagram: Bytes);
 
-    /// Datagrams that were taken by [`FlowCarrier::send`] and were dropped on the way, as too many waited.
+    /// Datagrams that were taken by [`FlowCarrier::send`] and were dropped on the way, as too many waited; within
+    /// [`FlowCarrier::end`] those that wait no longer. The count may be 0.
     fn dropped(&self, count: u64);
 
     /// The flow has ended, at the other end or with the tunnel.

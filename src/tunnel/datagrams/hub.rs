@@ -128,9 +128,11 @@ impl Hub {
             (state.is_over, state.quic) = (true, None);
             state.table.end_all()
         };
-        for flow in flows {
+        for (number, flow) in flows {
             self.link.line.numbers().flows.fall();
+            let left = self.left(number);
             if let Some(sink) = flow.sink {
+                sink.dropped(left);
                 sink.ended(why.clone());
             }
         }
@@ -154,16 +156,27 @@ impl Hub {
     pub(super) fn finish(&self, flow: FlowNumber, why: &FlowEnded) -> Option<Sink> {
         let mut state = self.lock();
         let ended = state.table.end(flow)?;
-        self.tell_end(&state, flow, &ended, why);
-        ended.sink
+        let left = self.tell_end(&state, flow, &ended, why);
+        drop(state);
+        ended.sink.inspect(|sink| sink.dropped(left))
     }
 
-    fn tell_end(&self, state: &State, flow: FlowNumber, ended: &Flow<Sink>, why: &FlowEnded) {
+    /// What was taken of a flow that ends now, and is not sent: it is dropped.
+    fn left(&self, flow: FlowNumber) -> u64 {
+        let left = self.tls.settle(flow);
+        self.link.line.numbers().datagrams_dropped(DatagramDropped::Full).add(left);
+        left
+    }
+
+    /// Tells the other end; returns how many datagrams are left that are not sent any more.
+    fn tell_end(&self, state: &State, flow: FlowNumber, ended: &Flow<Sink>, why: &FlowEnded) -> u64 {
+        let left = self.left(flow);
         self.link.line.numbers().flows.fall();
         let (by, _) = self.means(state, ended.by);
         by.end(flow, why);
         // What it may hold of the flow beside.
         self.tls.forget(flow);
+        left
     }
 
     /// By what a flow goes that was announced by this.
@@ -175,11 +188,11 @@ impl Hub {
     }
 
     /// Ends the flow that has been idle for the longest, if there is one too many.
-    fn make_room(&self, state: &mut State, of: FlowNumber) -> Option<Sink> {
+    fn make_room(&self, state: &mut State, of: FlowNumber) -> Option<(Sink, u64)> {
         let most = self.link.terms().tunnel.max_flows;
         let (flow, evicted) = state.table.evict(of, most)?;
-        self.tell_end(state, flow, &evicted, &FlowEnded::Ended(Reason::Evicted));
-        evicted.sink
+        let left = self.tell_end(state, flow, &evicted, &FlowEnded::Ended(Reason::Evicted));
+        Some((evicted.sink?, left))
     }
 
     pub(super) fn dropped(&self, why: DatagramDropped, count: usize) {
@@ -237,15 +250,19 @@ impl Hub {
         let ended = self.lock().table.end(flow);
         let Some(ended) = ended else { return };
         self.link.line.numbers().flows.fall();
+        let left = self.left(flow);
         self.tls.forget(flow);
         if let Some(sink) = ended.sink {
+            sink.dropped(left);
             sink.ended(why);
         }
     }
 }
 
-fn tell(sink: Option<Sink>, why: Reason) {
-    if let Some(sink) = sink {
+/// Tells whoever takes the datagrams of a flow that it has ended, if there is somebody; so many were dropped with it.
+fn tell(sink: Option<(Sink, u64)>, why: Reason) {
+    if let Some((sink, left)) = sink {
+        sink.dropped(left);
         sink.ended(FlowEnded::Ended(why));
     }
 }

@@ -164,9 +164,9 @@ impl<S: Clone> Table<S> {
     }
 
     /// Ends every flow.
-    pub(super) fn end_all(&mut self) -> Vec<Flow<S>> {
+    pub(super) fn end_all(&mut self) -> Vec<(FlowNumber, Flow<S>)> {
         self.ages = Default::default();
-        self.flows.drain().map(|(_, flow)| flow).collect()
+        self.flows.drain().collect()
     }
 
     /// The flows of this end go by this from now on. Those that are to be announced are returned: all of them where it is a new
@@ -311,7 +311,7 @@ mod tests {
         table.began(FlowNumber(1), open(), FlowsBy::Tls, now);
         table.admit(FlowNumber(1), 'b', now);
 
-        let mut sinks: Vec<_> = table.end_all().into_iter().filter_map(|flow| flow.sink).collect();
+        let mut sinks: Vec<_> = table.end_all().into_iter().filter_map(|(_, flow)| flow.sink).collect();
         sinks.sort_unstable();
 
         assert_eq!(sinks, ['a', 'b']);

@@ -65,7 +65,9 @@ impl FlowSink for Told {
     }
 
     fn dropped(&self, count: u64) {
-        self.note(format!("dropped {count}"));
+        if count > 0 {
+            self.note(format!("dropped {count}"));
+        }
     }
 
     fn ended(&self, why: FlowEnded) {
@@ -235,13 +237,15 @@ async fn every_flow_ends_with_the_control_and_none_begins_behind_it() {
         let Flows { hub, link, .. } = flows("", "");
         let sink = Arc::<Told>::default();
         let flow = hub.open(open("game"), sink.clone()).unwrap();
+        assert!(hub.send(flow, text("waits for a connection")));
         if is_withdrawn {
             link.retire();
         }
 
         hub.end_all();
 
-        assert_eq!(sink.take(), [why]);
+        assert_eq!(sink.take(), ["dropped 1", why]);
+        assert_eq!(link.line.numbers().datagrams_dropped(DatagramDropped::Full).get(), 1);
         assert!(!hub.send(flow, text("late")));
         assert_eq!(hub.open(open("game"), sink.clone()), Err(Cause::TunnelDown));
         assert_eq!(link.line.numbers().flows.get(), 0);

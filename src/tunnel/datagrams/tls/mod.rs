@@ -107,6 +107,12 @@ impl Tls {
         state.opens.remove(&flow);
     }
 
+    /// What was taken of a flow that ends now, and is not sent.
+    pub(crate) fn settle(&self, flow: FlowNumber) -> u64 {
+        let outbox = self.lock().of(flow);
+        outbox.map_or(0, |outbox| outbox.forget(flow))
+    }
+
     /// A flow is no longer: nothing is known of it any more, and the other end is told nothing.
     pub(crate) fn forget(&self, flow: FlowNumber) {
         let mut state = self.lock();

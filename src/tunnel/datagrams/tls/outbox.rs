@@ -57,11 +57,11 @@ impl Outbox {
         inner.wake();
     }
 
-    /// Forgets the datagrams of a flow.
-    pub(super) fn forget(&self, flow: FlowNumber) {
+    /// Forgets the datagrams of a flow; returns how many wait, and were dropped and not told.
+    pub(super) fn forget(&self, flow: FlowNumber) -> u64 {
         let mut inner = self.lock();
-        inner.queue.forget(flow);
-        inner.dropped.remove(&flow);
+        let waiting = inner.queue.forget(flow) as u64;
+        waiting + inner.dropped.remove(&flow).unwrap_or_default()
     }
 
     /// Takes out every datagram that waits.

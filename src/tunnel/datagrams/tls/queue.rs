@@ -82,11 +82,13 @@ impl Queue {
         }
     }
 
-    /// Forgets the datagrams that wait of a flow. What is told of it stays: a flow whose beginning waits has to begin before
-    /// it ends.
-    pub(super) fn forget(&mut self, flow: FlowNumber) {
+    /// Forgets the datagrams that wait of a flow; returns how many. What is told of it stays: a flow whose beginning waits has
+    /// to begin before it ends.
+    pub(super) fn forget(&mut self, flow: FlowNumber) -> usize {
+        let before = self.items.len();
         self.items.retain(|item| !matches!(item, Item::Datagram(of, _) if *of == flow));
         self.bytes = self.items.iter().map(Item::bytes).sum();
+        before - self.items.len()
     }
 
     /// Takes out every datagram.
@@ -234,7 +236,7 @@ mod tests {
             queue.put(FlowNumber(flow), vec![0; 10].into());
         }
 
-        queue.forget(FLOW);
+        assert_eq!(queue.forget(FLOW), 1);
 
         assert_eq!(sent(&mut queue, usize::MAX), ["flow 2", "flow 4", "4: 10"]);
         assert_eq!((queue.bytes, queue.news), (0, 0));

@@ -53,7 +53,6 @@ pub(super) fn check(draft: &Draft, problems: &mut Vec<Problem>) {
     itself(draft, problems);
     if draft.protocol == Protocol::Udp {
         datagrams(draft, problems);
-        return;
     }
 }
 

@@ -91,10 +91,6 @@ impl Hub {
 
     /// Datagrams go by this QUIC connection from now on, or by TLS again. Each flow of this end is announced there; what is on
     /// its way may be lost, but comes to no other flow, and not twice.
-    #[cfg_attr(
-        not(test),
-        allow(dead_code, reason = "for QUIC connections, which are made beside the control")
-    )]
     pub(crate) fn set_quic(&self, quic: Option<Arc<dyn Means>>) {
         let (by, new) = match &quic {
             Some(quic) => (FlowsBy::Quic, quic.clone()),

@@ -97,10 +97,6 @@ impl Tls {
     }
 
     /// A flow of this end goes another way from now on. Its connection may be another's.
-    #[cfg_attr(
-        not(test),
-        allow(dead_code, reason = "for QUIC connections, which are made beside the control")
-    )]
     pub(crate) fn leave(&self, flow: FlowNumber) {
         let mut state = self.lock();
         state.own.end(flow, Instant::now());

@@ -58,8 +58,9 @@ fn accepting(program: &Path, job: &Job) -> io::Result<Command> {
     new_key(program, job.folder)?;
     let text = format!(
         "[tunnel]\nlisten = \"{between}\"\nprivate_key = \"tunnel.key\"\n[tunnels.home]\npublic_key = \"{}\"\n\
-         may_listen = [\"{listen}\"]\n",
-        new_key(program, &other)?
+         may_listen = [\"{listen}{}\"]\n",
+        new_key(program, &other)?,
+        if job.load.is_udp() { "/udp" } else { "" }
     );
     fs::write(file(job.folder), text)?;
     Ok(run(program, &file(job.folder)))
@@ -71,10 +72,11 @@ pub(super) fn dialling(program: &Path, job: &Job) -> io::Result<Command> {
     let folder = job.folder.join(OTHER_END);
     let text = format!(
         "[tunnel]\nprivate_key = \"tunnel.key\"\n[tunnels.vps]\nconnect = \"{between}\"\npublic_key = \"{}\"\n\
-         [routes.bench]\nlisten = \"tunnel:vps/{}\"\ntarget = \"{}\"\n",
+         [routes.bench]\nlisten = \"tunnel:vps/{}\"\ntarget = \"{}\"\nprotocol = \"{}\"\n",
         public_key(program, job.folder)?,
         route.listen,
-        route.target
+        route.target,
+        if job.load.is_udp() { "udp" } else { "tcp" }
     );
     fs::write(file(&folder), text)?;
     Ok(run(program, &file(&folder)))

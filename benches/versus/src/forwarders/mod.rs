@@ -70,7 +70,7 @@ pub(crate) enum Front {
     TakesHeader,
     /// To find the target by the name in the client's TLS hello, which it passes on.
     ByName,
-    /// To carry it through two programs, the second of which connected to the first.
+    /// To carry it, or datagrams, through two programs, the second of which connected to the first.
     Tunnel,
 }
 
@@ -129,20 +129,20 @@ pub(crate) struct Route {
 pub(crate) enum Load {
     Streams(Front),
     Messages(Front),
-    Datagrams,
+    Datagrams(Front),
     /// Flows that are held and then left to idle out.
     IdleFlows,
 }
 
 impl Load {
     pub(crate) fn is_udp(self) -> bool {
-        matches!(self, Load::Datagrams | Load::IdleFlows)
+        matches!(self, Load::Datagrams(_) | Load::IdleFlows)
     }
 
     pub(crate) fn front(self) -> Front {
         match self {
-            Load::Streams(front) | Load::Messages(front) => front,
-            Load::Datagrams | Load::IdleFlows => Front::Plain,
+            Load::Streams(front) | Load::Messages(front) | Load::Datagrams(front) => front,
+            Load::IdleFlows => Front::Plain,
         }
     }
 

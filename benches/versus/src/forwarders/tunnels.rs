@@ -13,6 +13,7 @@ const fn tunnel(
     name: &'static str,
     program: &'static str,
     version_argument: &'static str,
+    datagrams: bool,
     command: fn(&Path, &Job) -> io::Result<Command>,
     other_end: fn(&Path, &Job) -> io::Result<Command>,
 ) -> Forwarder {
@@ -21,7 +22,7 @@ const fn tunnel(
         find: Find::OnPath(program),
         version_argument,
         routes: Routes::One,
-        datagrams: false,
+        datagrams,
         fronts: &[Front::Tunnel],
         command,
         other_end: Some(other_end),
@@ -33,6 +34,7 @@ pub(super) static TUNNELS: [Forwarder; 4] = [
         "rathole",
         "rathole",
         "--version",
+        true,
         |program, job| rathole(program, job, Security::None),
         rathole_client,
     ),
@@ -40,6 +42,7 @@ pub(super) static TUNNELS: [Forwarder; 4] = [
         "rathole-noise",
         "rathole",
         "--version",
+        true,
         |program, job| rathole(program, job, Security::Noise),
         rathole_client,
     ),
@@ -47,10 +50,11 @@ pub(super) static TUNNELS: [Forwarder; 4] = [
         "rathole-tls",
         "rathole",
         "--version",
+        true,
         |program, job| rathole(program, job, Security::Tls),
         rathole_client,
     ),
-    tunnel("ssh", "sshd", "-V", sshd, ssh),
+    tunnel("ssh", "sshd", "-V", false, sshd, ssh),
 ];
 
 /// How rathole secures what it carries.
@@ -72,14 +76,15 @@ fn rathole(program: &Path, job: &Job, security: Security) -> io::Result<Command>
         Security::Noise => noise(program)?,
         Security::Tls => tls(job)?,
     };
+    let protocol = if job.load.is_udp() { "udp" } else { "tcp" };
     let server = format!(
-        "[server]\nbind_addr = \"{between}\"\ndefault_token = \"bench\"\n[server.services.bench]\nbind_addr = \"{}\"\n\
-         nodelay = true\n{ours}",
+        "[server]\nbind_addr = \"{between}\"\ndefault_token = \"bench\"\n[server.services.bench]\ntype = \"{protocol}\"\n\
+         bind_addr = \"{}\"\nnodelay = true\n{ours}",
         route.listen
     );
     let client = format!(
-        "[client]\nremote_addr = \"{between}\"\ndefault_token = \"bench\"\n[client.services.bench]\nlocal_addr = \
-         \"{}\"\nnodelay = true\n{theirs}",
+        "[client]\nremote_addr = \"{between}\"\ndefault_token = \"bench\"\n[client.services.bench]\ntype = \"{protocol}\"\n\
+         local_addr = \"{}\"\nnodelay = true\n{theirs}",
         route.target
     );
     fs::write(job.folder.join("client.toml"), client)?;

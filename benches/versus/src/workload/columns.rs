@@ -197,6 +197,17 @@ pub(super) const TUNNEL_CONNECTS: &[Column] = &[
     lower("time_wait", "TIME_WAIT before", Aim::None),
 ];
 
+/// rathole carries datagrams over TCP; what it costs is least without any security.
+pub(super) const TUNNEL_DATAGRAMS: &[Column] = &[
+    higher("rate", "exchanges/s", Aim::None),
+    lower("p50", "p50 µs", Aim::None),
+    lower("p99", "p99 µs", Aim::None),
+    lower("cpu", "CPU µs/exchange", Aim::Ratio(0.62)),
+    ENDS,
+    lower("all", "CPU µs/exchange of all", Aim::None),
+    FAILED,
+];
+
 pub(super) const TUNNEL_IDLE: &[Column] = &[
     lower("memory", "kB each", beside_tunnels(0.45, 0.06, 0.24, 0.28)),
     lower("descriptors", "descriptors each", Aim::None),

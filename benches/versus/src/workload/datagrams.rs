@@ -8,7 +8,7 @@ use super::list::FLOWS;
 use super::{Measured, Scene};
 use crate::contestant::Contestant;
 use crate::figures::Figures;
-use crate::forwarders::{IDLE_FLOW, Load};
+use crate::forwarders::{Front, IDLE_FLOW, Load};
 use crate::role::{Pace, Report, Traffic};
 use crate::spent::Spent;
 use crate::turn::Turn;
@@ -17,8 +17,9 @@ use loopgate_load::{Fallible, Held, Span, Tally, measure};
 /// How long a forwarder has to clear up after the last datagram; its CPU belongs to the turn.
 const CLEAR_UP: Duration = Duration::from_millis(60);
 
-pub(super) fn requests(contestant: &Contestant, scene: &Scene) -> Fallible<Measured> {
-    let (tally, spent) = load(contestant, Traffic::Requests { flows: FLOWS, span: span(scene) }, scene)?;
+pub(super) fn requests(contestant: &Contestant, front: Front, scene: &Scene) -> Fallible<Measured> {
+    let traffic = Traffic::Requests { flows: FLOWS, span: span(scene) };
+    let (tally, spent) = load(contestant, front, traffic, scene)?;
     let mut figures = figures(&tally, spent);
     figures.extend(tally.p50_us.map(|p50| ("p50", p50)));
     figures.extend(tally.p99_us.map(|p99| ("p99", p99)));
@@ -35,7 +36,7 @@ pub(super) fn down(contestant: &Contestant, flows: usize, pace: Pace, scene: &Sc
 }
 
 fn one_way(contestant: &Contestant, traffic: Traffic, scene: &Scene) -> Fallible<Measured> {
-    let (mut tally, spent) = load(contestant, traffic, scene)?;
+    let (mut tally, spent) = load(contestant, Front::Plain, traffic, scene)?;
     let sent = tally.failed.remove("sent").unwrap_or_default();
     let lost = tally.failed.get("lost").copied().unwrap_or_default();
     let mut figures = figures(&tally, spent);
@@ -44,8 +45,9 @@ fn one_way(contestant: &Contestant, traffic: Traffic, scene: &Scene) -> Fallible
 }
 
 /// The target is bound, the forwarder stands before it, the load is told where to send.
-fn load(contestant: &Contestant, traffic: Traffic, scene: &Scene) -> Fallible<(Tally, Spent)> {
-    let (turn, mut player) = Turn::with_datagrams(contestant, Load::Datagrams, traffic, scene.scratch)?;
+fn load(contestant: &Contestant, front: Front, traffic: Traffic, scene: &Scene) -> Fallible<(Tally, Spent)> {
+    let (turn, mut player) =
+        Turn::with_datagrams(contestant, Load::Datagrams(front), traffic, scene.scratch)?;
     let before = turn.so_far();
     player.tell(&turn.address.to_string())?;
     let Report { tally, cpu } = player.hear()?;

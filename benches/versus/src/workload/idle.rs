@@ -81,7 +81,7 @@ impl Level {
 }
 
 impl Scale {
-    /// A tunnel may open twenty carriers a second once it has opened 64, so that a thousand take most of a minute.
+    /// Through a tunnel each connection costs a handshake, at least.
     fn of(front: Front, smoke: bool) -> Scale {
         let ms = Duration::from_millis;
         if smoke {

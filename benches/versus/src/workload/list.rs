@@ -2,8 +2,8 @@
 
 use super::columns::{
     BULK, CLIENTS, CONNECTS, FRONT_BULK, HANDSHAKES, IDLE, IPERF3, PIPELINED, REQUEST_1, REQUEST_50, ROUTES,
-    TLS_BULK, TUNNEL_BULK, TUNNEL_CONNECTS, TUNNEL_IDLE, TUNNEL_REQUESTS, UDP_IDLE, UDP_LARGE, UDP_REQUESTS,
-    UDP_SMALL, UDP_TRAINS, UNIX_BULK,
+    TLS_BULK, TUNNEL_BULK, TUNNEL_CONNECTS, TUNNEL_DATAGRAMS, TUNNEL_IDLE, TUNNEL_REQUESTS, UDP_IDLE,
+    UDP_LARGE, UDP_REQUESTS, UDP_SMALL, UDP_TRAINS, UNIX_BULK,
 };
 use super::{Kind, Workload};
 use crate::figures::Column;
@@ -108,7 +108,7 @@ pub(super) static ALL: &[Workload] = &[
         name: "udp-request",
         title: "UDP, question and answer 64 B, 64 flows",
         columns: UDP_REQUESTS,
-        kind: Kind::UdpRequests,
+        kind: Kind::UdpRequests(Front::Plain),
     },
     Workload {
         name: "udp-64",
@@ -185,6 +185,12 @@ pub(super) static ALL: &[Workload] = &[
         Kind::Connects { front: Front::Tunnel, at_once: 16 },
     ),
     tunnel("tunnel-idle", "tunnel: idle connections", TUNNEL_IDLE, Kind::Idle(Front::Tunnel)),
+    tunnel(
+        "tunnel-udp",
+        "tunnel: UDP, request/response 64 B, 64 flows",
+        TUNNEL_DATAGRAMS,
+        Kind::UdpRequests(Front::Tunnel),
+    ),
     Workload { name: "wrk", title: "wrk, 50 HTTP connections", columns: CLIENTS, kind: Kind::Wrk },
 ];
 

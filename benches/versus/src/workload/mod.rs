@@ -41,7 +41,7 @@ enum Kind {
     Iperf3,
     Redis,
     Wrk,
-    UdpRequests,
+    UdpRequests(Front),
     UdpUp { flows: usize, pace: Pace },
     UdpDown { flows: usize, pace: Pace },
     UdpIdle,
@@ -90,7 +90,7 @@ impl Workload {
             Kind::Iperf3 => real::iperf3(contestant, scene),
             Kind::Redis => real::redis(contestant, scene),
             Kind::Wrk => real::wrk(contestant, scene),
-            Kind::UdpRequests => datagrams::requests(contestant, scene),
+            Kind::UdpRequests(front) => datagrams::requests(contestant, front, scene),
             Kind::UdpUp { flows, pace } => datagrams::up(contestant, flows, pace, scene),
             Kind::UdpDown { flows, pace } => datagrams::down(contestant, flows, pace, scene),
             Kind::UdpIdle => datagrams::idle(contestant, scene),
@@ -98,18 +98,23 @@ impl Workload {
     }
 
     pub(crate) fn takes(&self, contestant: &Contestant) -> bool {
-        let is_udp = self.name.starts_with("udp-");
+        let is_udp = matches!(
+            self.kind,
+            Kind::UdpRequests(_) | Kind::UdpUp { .. } | Kind::UdpDown { .. } | Kind::UdpIdle
+        );
         let front = match self.kind {
             Kind::Bulk { front, .. }
             | Kind::Requests { front, .. }
             | Kind::Connects { front, .. }
-            | Kind::Idle(front) => front,
+            | Kind::Idle(front)
+            | Kind::UdpRequests(front) => front,
             Kind::Handshakes | Kind::TlsBulk { .. } => Front::EndsTls,
             _ => Front::Plain,
         };
         match (self.kind, &contestant.forwarder) {
             (Kind::UdpIdle, Some((forwarder, _))) if forwarder.name == YARDSTICK => false,
-            (_, Some((forwarder, _))) if is_udp => forwarder.datagrams,
+            (_, Some((forwarder, _))) if is_udp && !forwarder.datagrams => false,
+            (_, Some(_)) if is_udp && front == Front::Plain => true,
             _ if !contestant.can(front) => false,
             (Kind::UdpIdle, None) => false,
             (Kind::Idle(_) | Kind::Routes, None) => false,

@@ -208,7 +208,7 @@ fn a_wrong_command_line_is_told_what_to_write() {
         (&["key"], "Loopgate calls it tunnel key"),
         (&["keygen"], "Loopgate calls it tunnel key"),
         (&["key", "--public"], "loopgate tunnel key --public"),
-        (&["tunnel"], "key   Make the key of this machine"),
+        (&["tunnel"], "key     Make the key of this machine"),
         (&["-R", "8080:3000"], "name the other end: --tunnel HOST#KEY"),
         (&["run", "-R", "8080:localhost:3000", "root@vps"], "ssh -N -R 8080:localhost:3000 root@vps"),
         (&["-R", "8080:localhost:3000", "vps"], "name it by its key: --tunnel vps#KEY"),
@@ -220,7 +220,7 @@ fn a_wrong_command_line_is_told_what_to_write() {
             &["run", "--tunnel-listen", "4433", "--tunnel", "home=KEY"],
             "argument \"home=***\": this is not a public key",
         ),
-        (&["join", "x"], "join is not in this version"),
+        (&["join", "x"], "Loopgate calls it tunnel join"),
         (&["8080:3000", "--frobnicate"], "unexpected argument '--frobnicate'"),
     ];
 

@@ -45,12 +45,14 @@ const FLAGS: [(&[&str], &str); 17] = [
 ];
 
 /// Commands of other programs.
-const WORDS: [(&[&str], &str); 10] = [
+const WORDS: [(&[&str], &str); 12] = [
     (&["check", "test", "lint", "verify"], "validate"),
     (&["start", "serve", "up", "forward"], "run"),
     (&["convert", "migrate"], "import"),
     (&["cert"], "certificate"),
     (&["key", "keys", "keygen", "genkey", "pubkey"], "tunnel key, or certificate for a pair of TLS"),
+    (&["invite", "pair"], "tunnel invite"),
+    (&["join"], "tunnel join"),
     (&["benchmark", "speedtest", "speed", "perf", "iperf", "iperf3", "measure"], "bench"),
     (&["diagnose", "diag", "why"], "doctor, or explain for one address"),
     (
@@ -65,16 +67,10 @@ const WORDS: [(&[&str], &str); 10] = [
 ];
 
 /// Commands that are to come, and what does the same until then.
-const NOT_YET: [(&[&str], &str); 2] = [
-    (
-        &["invite", "join"],
-        "make a key on each machine with loopgate tunnel key, and name it with --tunnel at the other end",
-    ),
-    (
-        &["share"],
-        "to show a local service elsewhere: loopgate -R 8080:3000 --tunnel HOST#KEY, or 0.0.0.0:8080:3000",
-    ),
-];
+const NOT_YET: [(&[&str], &str); 1] = [(
+    &["share"],
+    "to show a local service elsewhere: loopgate -R 8080:3000 --tunnel HOST#KEY, or 0.0.0.0:8080:3000",
+)];
 
 /// What to do instead of a command that is to come.
 pub(super) fn not_yet(word: &str) -> Option<&'static str> {

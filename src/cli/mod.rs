@@ -177,7 +177,8 @@ mod tests {
         assert!(
             stray_word(&["http".into(), "3000".into()]).unwrap().contains("loopgate -R 8080:3000 --tunnel")
         );
-        assert!(stray_word(&["join".into()]).unwrap().starts_with("error: join is not in this version"));
+        assert!(stray_word(&["join".into()]).unwrap().ends_with("Loopgate calls it tunnel join"));
+        assert!(stray_word(&["share".into()]).unwrap().starts_with("error: share is not in this version"));
         assert!(stray_word(&["check".into()]).unwrap().ends_with("Loopgate calls it validate"));
     }
 

@@ -46,7 +46,7 @@ impl Pair {
     /// Starts both ends and waits until the tunnel is up: `permits` is what the accepting end says of the other in
     /// `[tunnels.home]`, then the routes of each.
     pub(crate) fn start(permits: &str, vps_routes: &str, home_routes: &str) -> Pair {
-        Pair::start_with(None, connect, permits, vps_routes, home_routes)
+        Pair::start_with((None, ""), connect, permits, vps_routes, home_routes)
     }
 
     /// The same, where `way` says with which lines the dialling end comes to an address.
@@ -56,7 +56,7 @@ impl Pair {
         vps_routes: &str,
         home_routes: &str,
     ) -> Pair {
-        Pair::start_with(None, way, permits, vps_routes, home_routes)
+        Pair::start_with((None, ""), way, permits, vps_routes, home_routes)
     }
 
     /// The same, where the dialling end connects to the address `front`, at which a route of the accepting end listens and
@@ -67,11 +67,16 @@ impl Pair {
         vps_routes: &str,
         home_routes: &str,
     ) -> Pair {
-        Pair::start_with(front, connect, permits, vps_routes, home_routes)
+        Pair::start_with((front, ""), connect, permits, vps_routes, home_routes)
+    }
+
+    /// The same, with these lines in `[tunnel]` of the accepting end.
+    pub(crate) fn start_as(own: &str, permits: &str, vps_routes: &str, home_routes: &str) -> Pair {
+        Pair::start_with((None, own), connect, permits, vps_routes, home_routes)
     }
 
     fn start_with(
-        front: Option<SocketAddr>,
+        (front, own): (Option<SocketAddr>, &str),
         way: impl FnOnce(SocketAddr) -> String,
         permits: &str,
         vps_routes: &str,
@@ -85,7 +90,7 @@ impl Pair {
         let vps_routes = vps_routes.replace("LISTENER", &listener.address.to_string());
         let proxies = if front.is_some() { "accept_proxy = [\"127.0.0.1\"]\n" } else { "" };
         let vps = format!(
-            "{LOG}[tunnel]\nlisten = \"{}\"\nprivate_key = \"tunnel.key\"\n{proxies}",
+            "{LOG}[tunnel]\nlisten = \"{}\"\nprivate_key = \"tunnel.key\"\n{proxies}{own}\n",
             listener.address
         );
         let vps = End::start(at_vps, vps, &format!("{}{vps_routes}", let_in("home", &keys.home, permits)));

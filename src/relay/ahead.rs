@@ -14,6 +14,9 @@ use super::half::{HEADROOM, Half, Input, Sent};
 use crate::outcome::End;
 use crate::transport::Undecided;
 
+/// How much is read at once of what shows that the other end has spoken, in bytes.
+const FIRST_WORDS: usize = 4 << 10;
+
 /// A half, and what was read of it. It is also a stream, for a handshake of TLS.
 ///
 /// It holds no more than it was asked to look at, and one read of the half.
@@ -87,7 +90,8 @@ impl<H: Half + ?Sized> Ahead<H> {
 
     /// Resolves once it has sent something, or its end; false if it broke. Cancel safe.
     pub async fn has_spoken(&mut self) -> bool {
-        !matches!(self.look(1, |_| Some(())).await, Err(Undecided::Broken(_)))
+        // One byte is enough, and is read with what came along: a whole record is deciphered, or nothing of it.
+        !matches!(self.look(FIRST_WORDS, |_| Some(())).await, Err(Undecided::Broken(_)))
     }
 
     /// Takes the first `count` of the seen bytes: nobody else reads them.

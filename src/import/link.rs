@@ -87,12 +87,9 @@ pub(super) fn without_user(url: &str) -> (String, bool) {
         // Not a URL: what stands before an @ may be a password all the same.
         return (url.rsplit('@').next().unwrap_or_default().to_owned(), url.contains('@'));
     };
-    let end = rest.find('/').unwrap_or(rest.len());
-    match rest[..end].rfind('@') {
-        Some(at) => (format!("{scheme}://{}", &rest[at + 1..]), true),
-        None if rest.contains('@') => {
-            (format!("{scheme}://{}", rest.rsplit('@').next().unwrap_or_default()), true)
-        }
+    // A password may have a slash in it, and a path none of a proxy has: the last @ ends it.
+    match rest.rsplit_once('@') {
+        Some((_, place)) => (format!("{scheme}://{place}"), true),
         None => (url.to_owned(), false),
     }
 }
@@ -125,6 +122,7 @@ mod tests {
             "socks5://user:geheim@192.0.2.7:1080",
             "http://user:ge@heim@proxy:80/",
             "http://user:ge/heim@proxy:80",
+            "http://user:p@ge/heim@proxy:80",
             "user:geheim@proxy:80",
         ] {
             let (shown, had_user) = without_user(url);

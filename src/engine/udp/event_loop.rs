@@ -114,12 +114,10 @@ impl EventLoop {
         let is_called = ready().any(|it| it == Ready::Control);
         if is_called {
             self.control.is_awake();
-            self.take_from_tunnels(now);
-        }
-        self.send_answers(arrivals, now);
-        if is_called {
+            self.take_from_tunnels(arrivals, now);
             self.end_what_tunnels_ended(now);
         }
+        self.send_answers(arrivals, now);
         for ready in ready() {
             match ready {
                 Ready::Listener(number) => self.take_from_clients(number, arrivals, now),

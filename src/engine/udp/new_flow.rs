@@ -11,6 +11,7 @@ use super::drop_log::Loss;
 use super::flow::{self, Flow};
 use super::flow_table::{Account, ClientKey, FlowId, GroupId, Room};
 use super::hops;
+use super::listener::LoopListener;
 use super::loop_state::EventLoop;
 use super::path::Path;
 use super::target::Goal;
@@ -68,7 +69,10 @@ impl EventLoop {
     /// Opens a flow for a client that has none and whose first datagram arrived at `came`. If the path to a target
     /// fails, the next target is tried.
     pub(super) fn open(&mut self, client: ClientKey, came: Instant, now: Instant) -> NewFlow {
-        let listener = self.listeners.get(&client.listener).filter(|listener| listener.is_open);
+        // Without a socket, a listener of a route that is withdrawn has nobody left to serve.
+        let is_served =
+            |it: &&LoopListener| it.is_open && (it.door.socket().is_some() || !it.runtime.is_withdrawn());
+        let listener = self.listeners.get(&client.listener).filter(is_served);
         let (Some(listener), Some(caller)) = (listener, self.caller(&client)) else {
             return NewFlow::Refused(Loss::Closed, End::Drained);
         };
@@ -243,11 +247,14 @@ impl EventLoop {
 
     /// Adds a flow to the table, and listens for what comes back and for orders.
     fn add(&mut self, client: ClientKey, flow: Flow, now: Instant) -> NewFlow {
-        let Some(listener) = self.listeners.get(&client.listener) else {
+        // A visitor whose own flow was evicted for this one is gone with it.
+        let is_gone = client.is_visitor() && !self.visitors.contains_key(&client.visitor);
+        let Some(listener) = self.listeners.get(&client.listener).filter(|_| !is_gone) else {
+            let end = if is_gone { End::Evicted } else { End::Internal };
             flow.target.leave();
-            flow.end(End::Internal, now);
+            flow.end(end, now);
             self.shared.slots.add_permits(1);
-            return NewFlow::Refused(Loss::Closed, End::Internal);
+            return NewFlow::Refused(Loss::Closed, end);
         };
         let group = listener.group;
         listener.flows.fetch_add(1, Relaxed);

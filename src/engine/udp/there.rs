@@ -12,29 +12,32 @@ use super::inbox::Brought;
 use super::loop_state::{Answer, EventLoop};
 use super::path::{EndedThere, Path};
 use crate::outcome::{DropReason, End, Side};
-use crate::sys::datagrams::Arrival;
+use crate::sys::datagrams::{Arrival, Arrivals};
 use crate::transport::tunnel::flows::FlowEnded;
 
 /// Datagrams of tunnels that are handled in one turn.
 const MAX_BROUGHT: usize = 256;
 
 impl EventLoop {
-    /// Takes what tunnels have brought: clients that come in, what these send, and answers, which are sent with the others
-    /// of this turn.
-    pub(super) fn take_from_tunnels(&mut self, now: Instant) {
+    /// Takes what tunnels have brought: answers, which are sent with the others of this turn, and then clients that come in
+    /// and what these send. A new flow may take the place of an old one, and its number: no answer may wait under that.
+    pub(super) fn take_from_tunnels(&mut self, arrivals: &Arrivals, now: Instant) {
         let mut brought = std::mem::take(&mut self.brought);
         if self.control.inbox.take(MAX_BROUGHT, &mut brought) {
             self.control.wake_loop();
         }
         let Brought { newcomers, datagrams, .. } = &mut brought;
-        newcomers.drain(..).for_each(|newcomer| self.take_in(newcomer, now));
+        let mut from_visitors = Vec::new();
         for run in datagrams.chunk_by(|(a, _), (b, _)| a == b) {
             let Some((number, _)) = run.first() else { continue };
             match self.there.get(number).copied() {
                 Some(id) => self.take_answers_there(id, run, now),
-                None => self.take_from_visitor(*number, run, now),
+                None => from_visitors.push((*number, run)),
             }
         }
+        self.send_answers(arrivals, now);
+        newcomers.drain(..).for_each(|newcomer| self.take_in(newcomer, now));
+        from_visitors.into_iter().for_each(|(number, run)| self.take_from_visitor(number, run, now));
         datagrams.clear();
         self.brought = brought;
     }

@@ -92,18 +92,14 @@ impl Hub {
     /// Datagrams go by this QUIC connection from now on, or by TLS again. Each flow of this end is announced there; what is on
     /// its way may be lost, but comes to no other flow, and not twice.
     pub(crate) fn set_quic(&self, quic: Option<Arc<dyn Means>>) {
-        let (by, new) = match &quic {
-            Some(quic) => (FlowsBy::Quic, quic.clone()),
-            None => (FlowsBy::Tls, self.tls.clone() as Arc<dyn Means>),
-        };
+        let (new, by) = self.newest(&quic);
         // Within the lock, so that no flow that ends meanwhile is announced behind its end.
         let mut state = self.lock();
         if state.is_over {
             return;
         }
-        let is_another = quic.is_some();
         state.quic = quic;
-        for (flow, open) in state.table.go_by(by, is_another) {
+        for (flow, open) in state.table.go_by(by, by == FlowsBy::Quic) {
             if by == FlowsBy::Quic {
                 self.tls.leave(flow);
             }
@@ -168,19 +164,25 @@ impl Hub {
     fn tell_end(&self, state: &State, flow: FlowNumber, ended: &Flow<Sink>, why: &FlowEnded) -> u64 {
         let left = self.left(flow);
         self.link.line.numbers().flows.fall();
-        let (by, _) = self.means(state, ended.by);
+        let (by, _) = self.means(state, flow, ended.by);
         by.end(flow, why);
-        // What it may hold of the flow beside.
         self.tls.forget(flow);
         left
     }
 
-    /// By what a flow goes that was announced by this.
-    fn means(&self, state: &State, by: FlowsBy) -> (Arc<dyn Means>, FlowsBy) {
-        match (by, &state.quic) {
-            (FlowsBy::Quic, Some(quic)) => (quic.clone(), FlowsBy::Quic),
-            _ => (self.tls.clone(), FlowsBy::Tls),
+    /// By what new flows go.
+    fn newest(&self, quic: &Option<Arc<dyn Means>>) -> (Arc<dyn Means>, FlowsBy) {
+        match quic {
+            Some(quic) => (quic.clone(), FlowsBy::Quic),
+            None => (self.tls.clone(), FlowsBy::Tls),
         }
+    }
+
+    /// By what a flow goes that was announced by this. What no TLS connection has goes by QUIC: one may announce a flow late,
+    /// behind QUIC, and be closed as one without flows.
+    fn means(&self, state: &State, flow: FlowNumber, by: FlowsBy) -> (Arc<dyn Means>, FlowsBy) {
+        let is_by_tls = by == FlowsBy::Tls && self.tls.has(flow);
+        self.newest(if is_by_tls { &None } else { &state.quic })
     }
 
     /// Ends the flow that has been idle for the longest, if there is one too many.
@@ -210,7 +212,7 @@ impl Hub {
             Began::Known | Began::Wrong => return,
             // It may have been announced before its end was heard.
             Began::Ended => {
-                let (means, _) = self.means(&state, by);
+                let (means, _) = self.means(&state, flow, by);
                 return means.end(flow, &FlowEnded::Ended(Reason::Reset));
             }
         }
@@ -269,8 +271,7 @@ impl FlowCarrier for Hub {
         if state.is_over {
             return Err(Cause::TunnelDown);
         }
-        let wish = if state.quic.is_some() { FlowsBy::Quic } else { FlowsBy::Tls };
-        let (means, by) = self.means(&state, wish);
+        let (means, by) = self.newest(&state.quic);
         let open = Arc::new(open);
         let flow = state.table.open(open.clone(), sink, by, Instant::now());
         self.link.line.numbers().flows.rise();
@@ -289,7 +290,7 @@ impl FlowCarrier for Hub {
         let found = {
             let mut state = self.lock();
             let by = state.table.active(flow, Instant::now()).map(|flow| flow.by);
-            by.map(|by| self.means(&state, by))
+            by.map(|by| self.means(&state, flow, by))
         };
         let Some((means, by)) = found else {
             self.dropped(DatagramDropped::Ended, 1);

@@ -99,8 +99,16 @@ impl Tls {
     /// A flow of this end goes another way from now on. Its connection may be another's.
     pub(crate) fn leave(&self, flow: FlowNumber) {
         let mut state = self.lock();
-        state.own.end(flow, Instant::now());
         state.opens.remove(&flow);
+        if let Some(outbox) = state.own.end(flow, Instant::now()) {
+            // Said now, it would have the other end answer by a connection that closes as one without flows.
+            outbox.unsay(flow);
+        }
+    }
+
+    /// Whether a connection has this flow.
+    pub(crate) fn has(&self, flow: FlowNumber) -> bool {
+        self.lock().of(flow).is_some()
     }
 
     /// What was taken of a flow that ends now, and is not sent.

@@ -57,6 +57,11 @@ impl Outbox {
         inner.wake();
     }
 
+    /// Takes back that a flow begins, if that was not sent yet.
+    pub(super) fn unsay(&self, flow: FlowNumber) {
+        self.lock().queue.unsay(flow);
+    }
+
     /// Forgets the datagrams of a flow; returns how many wait, and were dropped and not told.
     pub(super) fn forget(&self, flow: FlowNumber) -> u64 {
         let mut inner = self.lock();

@@ -82,6 +82,13 @@ impl Queue {
         }
     }
 
+    /// Takes back that a flow begins.
+    pub(super) fn unsay(&mut self, flow: FlowNumber) {
+        let before = self.items.len();
+        self.items.retain(|item| !matches!(item, Item::News(Frame::Flow(of, _)) if *of == flow.0));
+        self.news -= before - self.items.len();
+    }
+
     /// Forgets the datagrams that wait of a flow; returns how many. What is told of it stays: a flow whose beginning waits has
     /// to begin before it ends.
     pub(super) fn forget(&mut self, flow: FlowNumber) -> usize {

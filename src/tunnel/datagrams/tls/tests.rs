@@ -71,7 +71,7 @@ struct One {
     tls: Arc<Tls>,
     line: Arc<Line>,
     heard: UnboundedReceiver<Event>,
-    _running: JoinSet<()>,
+    running: JoinSet<()>,
 }
 
 impl One {
@@ -82,7 +82,7 @@ impl One {
         let (tls, (to, heard)) = (Arc::new(tls), unbounded_channel());
         let mut running = JoinSet::new();
         running.spawn(tls.clone().run(inbox, Arc::new(Sink(to))));
-        One { tls, line, heard, _running: running }
+        One { tls, line, heard, running }
     }
 
     /// Gives it an idle carrier; its other end is returned.
@@ -93,6 +93,16 @@ impl One {
             Carrier { link: ours.park().unwrap().into(), peer, carried: 0, home: Arc::new(Nowhere) };
         assert!(self.line.offer(carrier).is_none());
         theirs
+    }
+
+    /// Has it carry the flows that come by this carrier, if any do.
+    fn listens(&mut self, mut theirs: FrameLink) {
+        let tls = self.tls.clone();
+        self.running.spawn(async move {
+            if let Ok(Received::Frame(first)) = theirs.receive(1).await {
+                tls.add(theirs, first);
+            }
+        });
     }
 
     async fn hears(&mut self) -> Event {
@@ -152,6 +162,22 @@ async fn a_flow_that_ends_before_it_has_a_connection_leaves_one_that_works() {
     assert_eq!(there.hears().await, Event::Ended(FLOW, FlowEnded::Ended(Reason::Idle)));
     here.tls.begin(FlowNumber(4), &open());
     assert_eq!(there.hears().await, Event::Began(FlowNumber(4)));
+}
+
+#[tokio::test]
+async fn a_flow_that_has_gone_another_way_meanwhile_is_not_announced_by_a_late_connection() {
+    let (here, mut there) = (One::new(End::Dialling), One::new(End::Accepting));
+    here.tls.begin(FLOW, &open());
+    here.tls.begin(FlowNumber(4), &open());
+    assert!(here.tls.has(FLOW));
+
+    here.tls.leave(FLOW);
+    let (one, another) = (here.carrier().await, here.carrier().await);
+    there.listens(one);
+    there.listens(another);
+
+    assert!(!here.tls.has(FLOW));
+    assert_eq!(there.hears().await, Event::Began(FlowNumber(4)), "and of the first nothing");
 }
 
 #[tokio::test]

@@ -125,12 +125,18 @@ impl Keeper {
         let permits =
             |written: &_, target: &_, protocol| forward::permits(&terms, written, target, protocol, &is_own);
         let gone = self.dialled.retain(permits);
-        if !gone.is_empty() {
-            let id = |name: Arc<str>| RouteId { source: self.source.clone(), name: RouteName(name) }.shown();
-            let gone: BTreeSet<Arc<str>> = gone.into_iter().map(id).collect();
-            self.link.engine.revoke_where(|live| gone.contains(&live.route));
-        }
+        let id = |name: Arc<str>| RouteId { source: self.source.clone(), name: RouteName(name) }.shown();
+        let gone: BTreeSet<Arc<str>> = gone.into_iter().map(id).collect();
+        let link = self.link.clone();
+        let sweep = || {
+            if !gone.is_empty() {
+                link.engine.revoke_where(|live| gone.contains(&live.route));
+            }
+        };
+        sweep();
         self.ask().await;
+        // What began on the way there.
+        sweep();
     }
 
     /// Nobody has come back who asks for it.

@@ -61,8 +61,10 @@ fn arrives(incoming: Incoming, desk: &Arc<Desk>, entering: &mut JoinSet<()>) {
         }
         return;
     }
-    let config = desk.tls().borrow().as_ref().and_then(|tls| quic::server(tls).ok());
-    let (Some(config), Ok(place)) = (config, desk.place(from.ip(), now)) else {
+    // Nothing is computed for one that has no place.
+    let place = desk.place(from.ip(), now).ok();
+    let config = || desk.tls().borrow().as_ref().and_then(|tls| quic::server(tls).ok());
+    let Some((place, config)) = place.and_then(|place| Some((place, config()?))) else {
         if let Some(line) = desk.told() {
             tracing::warn!("by UDP {line}");
         }

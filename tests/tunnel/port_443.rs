@@ -131,3 +131,13 @@ fn only_a_listed_proxy_names_others_and_it_always_does() {
 
     assert!(!told(front.pair.vps.lines(), "192.0.2.5"), "it has named another");
 }
+
+#[test]
+fn explain_knows_the_listener_that_wants_a_header_first_as_this_machines_own() {
+    let service = Target::echo();
+    let front = Front::start(&service);
+
+    let said = front.pair.vps.says(&["explain", "tunnel:home"]);
+
+    assert_eq!(said.1, 0, "{}", said.0);
+}

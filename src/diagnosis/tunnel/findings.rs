@@ -83,7 +83,7 @@ pub(super) fn no_key(to: &str, shown: Option<&Shown>) -> Finding {
 fn known(issuer: Issuer) -> &'static str {
     match issuer {
         Issuer::Itself => "which is itself",
-        Issuer::Public => "a public authority",
+        Issuer::Public => "an authority that this machine trusts",
         Issuer::Added => "an authority that was added to this machine",
         Issuer::Unknown => "an authority that this machine does not know",
     }

@@ -108,7 +108,11 @@ fn what_is_no_loopgate_is_told_from_what_stands_in_its_way() {
             certificate(true, Issuer::Public),
             Verdict::TunnelNotLoopgate,
             Proven,
-            &["a TLS server with a certificate", "certificate for vps.example.com", "a public authority"],
+            &[
+                "a TLS server with a certificate",
+                "certificate for vps.example.com",
+                "an authority that this machine trusts",
+            ],
         ),
         (certificate(true, Issuer::Itself), Verdict::TunnelNotLoopgate, Proven, &["which is itself"]),
         (certificate(false, Issuer::Unknown), Verdict::TunnelNotLoopgate, Proven, &["does not know"]),

@@ -96,7 +96,7 @@ pub(super) async fn let_in(
         rtt: entered.rtt,
         control,
         listens: answer.fates.into_iter().filter(|it| question.has(it)).map(listen).collect(),
-        beyond: question.dials.iter().map(|asked| beyond(tunnel, asked, &answer.dials)).collect(),
+        beyond: one_of_two(question.dials.iter().map(|asked| beyond(tunnel, asked, &answer.dials)).collect()),
         unasked: question.unasked,
     })
 }
@@ -147,6 +147,19 @@ fn beyond(tunnel: &Tunnel, asked: &WantedDial, answers: &[DialIs]) -> Beyond {
     Beyond { to, what: what.clone(), is_route, protocol: asked.protocol, reached }
 }
 
+/// Of what was asked for by both protocols, as nothing here says which is meant, only one that is not refused; the first, if
+/// both are.
+fn one_of_two(mut all: Vec<Beyond>) -> Vec<Beyond> {
+    if let [tcp, udp] = &all[..]
+        && tcp.what == udp.what
+        && tcp.protocol != udp.protocol
+    {
+        let keeps_first = tcp.reached != Reached::Refused || udp.reached == Reached::Refused;
+        all.remove(usize::from(keeps_first));
+    }
+    all
+}
+
 fn listen(it: RouteIs) -> Listen {
     let fate = match it.fate {
         message::Fate::Offered => Fate::Offered,
@@ -192,4 +205,27 @@ async fn may_be_ours(entered: &Entered, tunnel: &Tunnel) -> Option<bool> {
         }
     }
     Some(false)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn asked(protocol: Protocol, reached: Reached) -> Beyond {
+        Beyond { to: "tunnel:vps/game".into(), what: "game".into(), is_route: true, protocol, reached }
+    }
+
+    #[test]
+    fn of_both_protocols_the_one_counts_that_is_not_refused() {
+        let of = |tcp: Reached, udp: Reached| {
+            let left = one_of_two(vec![asked(Protocol::Tcp, tcp), asked(Protocol::Udp, udp)]);
+            assert_eq!(left.len(), 1);
+            left[0].protocol
+        };
+
+        assert_eq!(of(Reached::Refused, Reached::May), Protocol::Udp);
+        assert_eq!(of(Reached::May, Reached::Refused), Protocol::Tcp);
+        assert_eq!(of(Reached::Refused, Reached::Refused), Protocol::Tcp);
+        assert_eq!(one_of_two(vec![asked(Protocol::Udp, Reached::May)]).len(), 1);
+    }
 }

@@ -13,6 +13,7 @@ use crate::address::{Host, ListenAddress, Protocol, TargetAddress};
 use crate::diagnosis::reach::{self, Options};
 use crate::diagnosis::tunnel::{Found, Listener, Offer, TargetHere};
 use crate::diagnosis::{Severity, could_listen};
+use crate::outcome::Client;
 use crate::plan::Tunnels;
 use crate::transport;
 
@@ -32,7 +33,9 @@ pub(super) fn listeners(tunnels: &Tunnels, runtime: &Runtime) -> Vec<Listener> {
 fn found(address: SocketAddr, tunnels: &Tunnels, runtime: &Runtime) -> Found {
     let near = SocketAddr::new(near(address.ip()), address.port());
     let way = Way::Direct(TargetAddress::Net(Host::Ip(near.ip()), near.port()));
-    let place = Place { way: &way, peer: near, host: "localhost", runtime };
+    // From a loopback address this machine comes as itself.
+    let announces = tunnels.accept_proxy.contains(&Client::Net(near));
+    let place = Place { way: &way, peer: near, announces, host: "localhost", runtime };
     if let Some(own) = &tunnels.private_key
         && proven(&place, own) == Some(own.public())
     {

@@ -102,7 +102,8 @@ fn beyond(terms: &Terms, depth: &Depth) -> Vec<(There, Protocol)> {
     all.retain(|(to, _)| to == only);
     let is_own = terms.offers().get(&only.to_string()).is_some();
     if all.is_empty() && !is_own {
-        all.push((only.clone(), Protocol::Tcp));
+        // Nothing here says which.
+        all.extend([Protocol::Tcp, Protocol::Udp].map(|protocol| (only.clone(), protocol)));
     }
     all
 }

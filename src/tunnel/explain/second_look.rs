@@ -13,6 +13,7 @@ use crate::address::Address;
 use crate::diagnosis::tunnel::{Issuer, Shown, TryEnd};
 use crate::probe::trace::protocol::Protocol;
 use crate::probe::trace::{self, Wish};
+use crate::proxy_protocol::{Ends, Form};
 use crate::transport::tls::{self, read_certificates};
 use crate::transport::tunnel::identity::{Dialling, HandshakeFault, PrivateKey, PublicKey, dial_handshake};
 use crate::transport::{Congestion, Stream};
@@ -47,6 +48,8 @@ pub(super) struct Place<'p> {
     pub(super) way: &'p Way,
     /// What is dialled for it from here.
     pub(super) peer: SocketAddr,
+    /// Where whoever connects from this machine must send a PROXY header first.
+    pub(super) announces: bool,
     /// As it was dialled.
     pub(super) host: &'p str,
     pub(super) runtime: &'p Runtime,
@@ -58,6 +61,9 @@ impl Place<'_> {
         let looked = async {
             let plain = Congestion::default();
             let stream = self.way.connect(&[Address::Net(self.peer)], [&plain; 2]).await.ok()?;
+            if self.announces {
+                stream.send_all(&Form::V2.announce_own(Ends::Own)).await.ok()?;
+            }
             look(stream).await
         };
         self.runtime.block_on(async { timeout(PATIENCE, looked).await.ok().flatten() })

@@ -147,7 +147,7 @@ impl Walk<'_> {
     /// What a fault means, after a second look where it could mean several things.
     fn ended(&self, fault: Fault, peer: SocketAddr) -> TryEnd {
         let host = host(self.target);
-        let place = Place { way: &self.way, peer, host: &host, runtime: self.runtime };
+        let place = Place { way: &self.way, peer, announces: false, host: &host, runtime: self.runtime };
         match fault {
             Fault::Handshake(fault) => self.handshake(fault, &place),
             Fault::Bye(bye) => of_bye(&bye),

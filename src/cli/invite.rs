@@ -164,7 +164,12 @@ fn reached_at(named: Option<&str>, listen: &NetListen) -> Result<TargetAddress, 
     let node = rustix::system::uname();
     let full_name = node.nodename().to_str().ok().filter(|name| name.contains('.'));
     match (listen.ip.is_unspecified(), full_name) {
-        (false, _) => address(&std::net::SocketAddr::new(listen.ip, listen.port).to_string(), listen.port),
+        (false, _) => {
+            if listen.ip.is_loopback() {
+                complain("Other machines do not reach this address of loopback: add --address HOST[:PORT], where they do.");
+            }
+            address(&std::net::SocketAddr::new(listen.ip, listen.port).to_string(), listen.port)
+        }
         (true, Some(name)) => address(name, listen.port),
         (true, None) => {
             let what = "by which address the other machine reaches this one is not known here";

@@ -15,7 +15,7 @@ use crate::plan::pairing::{InviteLine, Outline, outline};
 use crate::sys::arguments;
 use crate::transport::proxied::{Environment, ProxyChoice, ProxyWord};
 use crate::transport::tunnel::identity::PrivateKey;
-use crate::transport::tunnel::pairing::folder::Folder;
+use crate::transport::tunnel::pairing::folder::{Folder, Unfinished};
 use crate::transport::tunnel::pairing::written::{is_plain, other};
 use crate::tunnel::{self, JoinFault, Joined};
 use crate::units::{Misread, shown_path};
@@ -94,13 +94,24 @@ fn joined(args: JoinArgs) -> Result<String, Ended> {
     // Written before the invite is used, so that what fails here costs none.
     let text = other(&bare_or_quoted(name.as_str()), &line.to.to_string(), written.as_deref(), &line.key);
     let unfinished = folder.write(&own, &text)?;
-    let there = ask(&line, &choice, &key)?;
-    if known.is_none() {
-        unfinished.put_new()?;
-    }
-    if is_new {
-        begin(&file)?;
-    }
+    let beside = if is_new { Some(beside(&file)?) } else { None };
+    let beginning =
+        beside.as_ref().map(|(folder, name)| folder.write(name, &format!("{INCLUDE}\n"))).transpose()?;
+    let put = || {
+        if known.is_none() {
+            unfinished.put_new()?;
+        }
+        beginning.map_or(Ok(()), Unfinished::put_new)
+    };
+    let there = match ask(&line, &choice, &key)? {
+        Ok(there) => there,
+        Err(unanswered) => {
+            put()?;
+            let help = format!("the tunnel is {name} here: see whether it comes up, else invite again there");
+            return Err(Ended::with(code::INTERNAL, &unanswered, &help));
+        }
+    };
+    put()?;
     let told = told(&line, &there, &name, known.is_none().then(|| shown_path(&folder.path(&own))));
     // It has joined, whatever else is wrong here.
     whole(&file).inspect_err(|_| complain(&told))?;
@@ -199,27 +210,28 @@ fn named(outline: &Outline, line: &InviteLine) -> Result<TunnelName, Ended> {
     })
 }
 
-fn ask(line: &InviteLine, proxy: &ProxyChoice, own: &PrivateKey) -> Result<Joined, Ended> {
+fn ask(line: &InviteLine, proxy: &ProxyChoice, own: &PrivateKey) -> Result<Result<Joined, String>, Ended> {
     let failed =
         |error: io::Error| Ended::with(code::INTERNAL, &format!("nothing can be dialled: {error}"), "");
     let runtime = Builder::new_current_thread().enable_all().build().map_err(failed)?;
     let joined = runtime.block_on(tunnel::join(&line.to, proxy, line.key, own, &line.ticket));
-    joined.map_err(|fault| {
-        let code = match &fault {
-            JoinFault::Unreached(_) => code::UNKNOWN,
-            JoinFault::Refused(_) => code::DENIED,
-            JoinFault::Unanswered(_) => code::INTERNAL,
-        };
-        Ended::with(code, &fault.to_string(), "")
+    let code = match joined {
+        Ok(joined) => return Ok(Ok(joined)),
+        Err(JoinFault::Unanswered(_)) => None,
+        Err(JoinFault::Unreached(_)) => Some(code::UNKNOWN),
+        Err(JoinFault::Refused(_)) => Some(code::DENIED),
+    };
+    joined.map(Ok).or_else(|fault| match code {
+        Some(code) => Err(Ended::with(code, &fault.to_string(), "")),
+        None => Ok(Err(fault.to_string())),
     })
 }
 
-/// Makes a configuration that includes the folder.
-fn begin(file: &Path) -> Result<(), Ended> {
+/// The folder of a configuration that is to be made, and its name there.
+fn beside(file: &Path) -> Result<(Folder, &str), Ended> {
     let folder = file.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
     let name = file.file_name().and_then(|name| name.to_str()).unwrap_or_default();
-    Folder::open(folder)?.write(name, &format!("{INCLUDE}\n"))?.put_new()?;
-    Ok(())
+    Ok((Folder::open(folder)?, name))
 }
 
 fn told(line: &InviteLine, there: &Joined, name: &TunnelName, written: Option<String>) -> String {

@@ -11,6 +11,7 @@ use humantime::format_rfc3339_seconds;
 use crate::address::TunnelName;
 use crate::limits::{Allowance, Pace};
 use crate::plan::Invited;
+use crate::transport::tunnel::identity::PublicKey;
 use crate::transport::tunnel::pairing::{InviteId, Ticket};
 use crate::units::{Frequency, Unit, shown_path};
 
@@ -29,6 +30,8 @@ pub(super) struct Invites {
     known: Vec<(TunnelName, Invited)>,
     /// What has become of those that are known.
     fates: BTreeMap<InviteId, Fate>,
+    /// The keys that have joined, or are about to, since the configuration was read: the tunnels do not have them yet.
+    joined: Vec<PublicKey>,
     here: usize,
     pace: Pace,
 }
@@ -72,6 +75,7 @@ impl Invites {
             }
         }
         self.known = known;
+        self.joined.clear();
         lines
     }
 
@@ -111,6 +115,20 @@ impl Invites {
         let fate = if wrong < MAX_WRONG { Fate::Open { wrong } } else { Fate::Closed };
         self.fates.insert(ticket.id, fate);
         Shown::Wrong(name.clone(), wrong)
+    }
+
+    /// Claims a key for the one who joins with it; false if another has.
+    pub(super) fn claim(&mut self, key: PublicKey) -> bool {
+        let is_free = !self.joined.contains(&key);
+        if is_free {
+            self.joined.push(key);
+        }
+        is_free
+    }
+
+    /// Whoever claimed it was not let in.
+    pub(super) fn disclaim(&mut self, key: &PublicKey) {
+        self.joined.retain(|it| it != key);
     }
 
     /// Whoever had the right secret was not let in after all: nothing was written.
@@ -160,6 +178,18 @@ mod tests {
             seal: Sha256::of(b"").unwrap(),
         };
         (ticket, (name.parse().unwrap(), Invited { invite, file: "tunnels.d/x.toml".into() }))
+    }
+
+    #[test]
+    fn a_key_joins_once_until_the_tunnels_have_it() {
+        let key = PublicKey::of_bytes([9; 32]).unwrap();
+        let mut invites = Invites::default();
+
+        assert!(invites.claim(key) && !invites.claim(key));
+        invites.disclaim(&key);
+        assert!(invites.claim(key), "whoever was not let in may try again");
+        invites.follow(Vec::new(), now());
+        assert!(invites.claim(key), "from then on the tunnels say who is known");
     }
 
     /// The same invite with another secret.

@@ -109,11 +109,14 @@ async fn answer(host: &Host<'_>, ticket: &Ticket, key: PublicKey, from: SocketAd
 
 /// Writes down that the machine with this key is this tunnel's other end.
 async fn let_in(host: &Host<'_>, name: &TunnelName, invited: Invited, key: PublicKey) -> Result<(), Refused> {
-    if host.own == key || host.book.door(&key).is_some() {
+    if host.own == key || host.book.door(&key).is_some() || !lock(host.invites).claim(key) {
         tracing::warn!("tunnel" = %name, "tunnel={name}: whoever joined has a key that a tunnel has already, and each needs its own: {key}");
         return Err(Refused::Known);
     }
     let written = aside(move || write(&invited, &key)).await;
+    if !matches!(written, Ok(Ok(()))) {
+        lock(host.invites).disclaim(&key);
+    }
     written.unwrap_or_else(|error| Err(NotWritten::NoThread(error))).map_err(|why| match why {
         NotWritten::Changed(file) => {
             tracing::warn!("tunnel" = %name, "tunnel={name}: nobody joins, as {file} was changed since the invite: invite again");

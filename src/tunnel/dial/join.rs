@@ -120,7 +120,8 @@ fn unreached(to: &TargetAddress, fault: &Fault) -> JoinFault {
         // It speaks the protocol of those that join only while an invite is open.
         Fault::Handshake(HandshakeFault::Version) => JoinFault::Refused(
             "no invite is open there: it was used, is older than an hour, was closed by wrong tries, or the Loopgate that \
-             runs there does not include its file. Invite again there"
+             runs there does not include its file. Invite again there. (A route in front of it must send it \"loopgate-join/1\" \
+             as well, with alpn.)"
                 .to_owned(),
         ),
         Fault::Handshake(HandshakeFault::WrongKey(key)) => JoinFault::Unreached(format!(

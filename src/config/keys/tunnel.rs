@@ -145,7 +145,7 @@ mod link {
             default: Value("64"),
             aliases: &["listeners", "max_ports", "max_ports_per_client"],
         }
-        max_flows: Count {
+        max_flows: CountTo<8192> {
             doc: "flows of datagrams that each end may have through the tunnel at one time; beyond them, the one that was idle for \
                   the longest ends",
             default: Value("4096"),

@@ -219,10 +219,11 @@ impl<H: Half> Half for TlsHalf<H> {
         self.inner.refuses_by_close()
     }
 
-    /// One that met only what TLS itself has to send is none: many clients close without reading a close_notify.
+    /// One that met only what TLS itself has to send is none: many clients close without reading a close_notify. One that
+    /// came before our end is a reset, as it is to [`Half::poll_broken`].
     fn take_error(&mut self) -> Option<Trouble> {
         match self.inner.take_error()? {
-            Trouble::Io(error) => (self.lost_by(&error) > 0).then(|| error.into()),
+            Trouble::Io(error) => (!self.sent_end || self.lost_by(&error) > 0).then(|| error.into()),
             told => Some(told),
         }
     }

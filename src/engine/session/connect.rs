@@ -1,6 +1,7 @@
 //! The step *connect*: chooses a target for a session, reaches and greets it, or the next one; and waits if all targets
 //! are down and the route has `wait_for_target`.
 
+use std::future::pending;
 use std::time::{Duration, Instant};
 
 use tokio::time::{timeout, timeout_at};
@@ -67,7 +68,7 @@ async fn reach(caller: &Caller<'_>, progress: &mut Progress) -> Result<Reached, 
         let is_ours = !failed.cause.blames_target();
         // A wait for a place is not one for a target that restarts.
         let deadline = began + waited + runtime.route.dial.wait_for_target;
-        if is_ours || Instant::now() >= deadline || !is_back(runtime, deadline, progress).await {
+        if is_ours || Instant::now() >= deadline || !is_back(caller, deadline, progress).await {
             if failed.far {
                 caller.session.entry.far();
             }
@@ -232,7 +233,8 @@ impl Patience {
 }
 
 /// Holds the client until a target may be back; false if `deadline` passes first. Meanwhile it takes no place at a target.
-async fn is_back(runtime: &RouteRuntime, deadline: Instant, progress: &mut Progress) -> bool {
+async fn is_back(caller: &Caller<'_>, deadline: Instant, progress: &mut Progress) -> bool {
+    let runtime = caller.runtime;
     let last = progress.guard.take().map(TargetGuard::step_back);
     let _waits: Vec<_> = runtime.pool.open().map(|target| target.client_waits()).collect();
     let up = || any(runtime.pool.open().map(|target| Box::pin(target.up()) as Step<'_>).collect());
@@ -243,10 +245,22 @@ async fn is_back(runtime: &RouteRuntime, deadline: Instant, progress: &mut Progr
             false => up().await,
         }
     };
-    let is_back = timeout_at(deadline.into(), back).await.is_ok();
+    let is_back = tokio::select! {
+        biased;
+        back = timeout_at(deadline.into(), back) => back.is_ok(),
+        () = no_tunnel_comes_back(caller) => false,
+    };
     if !is_back {
         // Its record tells what is known about the target.
         progress.guard = last.and_then(|target| TargetGuard::enter(&target, None));
     }
     is_back
+}
+
+/// Resolves once the engine stops, if every target is in a tunnel: tunnels have gone before it, and a stop waits for sessions.
+async fn no_tunnel_comes_back(caller: &Caller<'_>) {
+    if caller.runtime.pool.open().any(|target| target.by_tunnel().is_none()) {
+        return pending().await;
+    }
+    caller.session.slot.cx.stopping.draining.cancelled().await;
 }

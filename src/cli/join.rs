@@ -210,20 +210,19 @@ fn named(outline: &Outline, line: &InviteLine) -> Result<TunnelName, Ended> {
     })
 }
 
+/// Asks to be let in; within it words, where the answer was lost: it may be in, or not.
 fn ask(line: &InviteLine, proxy: &ProxyChoice, own: &PrivateKey) -> Result<Result<Joined, String>, Ended> {
     let failed =
         |error: io::Error| Ended::with(code::INTERNAL, &format!("nothing can be dialled: {error}"), "");
     let runtime = Builder::new_current_thread().enable_all().build().map_err(failed)?;
     let joined = runtime.block_on(tunnel::join(&line.to, proxy, line.key, own, &line.ticket));
-    let code = match joined {
-        Ok(joined) => return Ok(Ok(joined)),
-        Err(JoinFault::Unanswered(_)) => None,
-        Err(JoinFault::Unreached(_)) => Some(code::UNKNOWN),
-        Err(JoinFault::Refused(_)) => Some(code::DENIED),
-    };
-    joined.map(Ok).or_else(|fault| match code {
-        Some(code) => Err(Ended::with(code, &fault.to_string(), "")),
-        None => Ok(Err(fault.to_string())),
+    joined.map(Ok).or_else(|fault| {
+        let code = match &fault {
+            JoinFault::Unanswered(_) => return Ok(Err(fault.to_string())),
+            JoinFault::Unreached(_) => code::UNKNOWN,
+            JoinFault::Refused(_) => code::DENIED,
+        };
+        Err(Ended::with(code, &fault.to_string(), ""))
     })
 }
 
